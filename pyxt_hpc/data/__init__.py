@@ -1,0 +1,1 @@
+"""Tables shipped with the package; SOURCES.md names where each comes from."""

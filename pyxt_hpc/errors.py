@@ -1,0 +1,67 @@
+"""The exceptions a user can meet, by what the user must do about them.
+
+Every message names the file or key, what was found, what was expected and what to do. Libraries
+raise; only the command line turns an error into one line and the exit code below.
+
+===========  ==================================================================
+exit code    meaning
+===========  ==================================================================
+0            done
+1            a defect of pyxt_hpc (the only case that shows a traceback)
+2            the input, the configuration or the way of launching must be changed
+75           interrupted or out of time; what was finished is stored: resume
+===========  ==================================================================
+"""
+
+EXIT_DONE = 0
+EXIT_DEFECT = 1
+EXIT_INPUT = 2
+EXIT_TRY_AGAIN = 75
+
+
+class PyxtError(Exception):
+    """Root of every error that pyxt_hpc raises on purpose."""
+
+    exit_code = EXIT_INPUT
+
+
+class ConfigError(PyxtError):
+    """The configuration file or an option must be corrected."""
+
+
+class MissingInput(PyxtError):
+    """A file is missing: the message says which command or person provides it."""
+
+
+class DamagedFile(PyxtError):
+    """A file is there but cannot be what it should be (truncated, foreign, not FITS or HDF5)."""
+
+
+class ResponseMismatch(PyxtError):
+    """ARF, RMF and spectra do not share an energy or a channel grid."""
+
+
+class RegionSyntaxError(PyxtError):
+    """A region file has a line that cannot be understood."""
+
+
+class EmptySelection(PyxtError):
+    """Filters, crop or masks leave nothing to work on."""
+
+
+class ForeignProduct(PyxtError):
+    """A product belongs to another bundle, configuration or resolution: resuming would mix two runs."""
+
+
+class LaunchError(PyxtError):
+    """The parallel launch is not what it seems, such as N ranks that each find a world of one."""
+
+
+class WorkerFailed(PyxtError):
+    """A worker raised or died; the message holds the regions concerned and the worker's own words."""
+
+
+class Interrupted(PyxtError):
+    """A signal or the time limit ended the run; everything finished is stored."""
+
+    exit_code = EXIT_TRY_AGAIN

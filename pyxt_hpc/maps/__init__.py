@@ -1,0 +1,1 @@
+"""Region results painted on the sky."""

@@ -1,0 +1,1 @@
+"""Executors, the master's loop and node-shared arrays; nothing of physics."""

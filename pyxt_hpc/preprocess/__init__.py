@@ -1,0 +1,1 @@
+"""Stages 1-4: from observations to the bundle."""

@@ -1,0 +1,1 @@
+"""Spectral physics: plasma emission, absorption, folding, statistics, extraction, fits."""

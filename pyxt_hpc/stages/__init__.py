@@ -1,0 +1,1 @@
+"""Stage drivers: bundle, executor, store."""
