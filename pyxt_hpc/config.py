@@ -1,0 +1,304 @@
+"""The cluster's INI file, read once into a frozen dataclass in the units of the field.
+
+The sections ``[cluster_info]`` and ``[processing]`` and their keys are those of ClusterPyXT's command
+line; ``data_directory`` and the section ``[spectral]`` are ours and may be left out.
+"""
+
+import configparser
+import difflib
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pyxt_hpc.errors import ConfigError, MissingInput
+from pyxt_hpc.files import replacing
+
+RESOLUTION_STEP = {1: 5, 2: 3, 3: 1}
+"""Resolution: the centres of fitted regions are this many pixels apart in both directions."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+def _number(low: float, high: float, unit: str, hint: str = "") -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise ValueError(f"is {text!r}, expected a number{unit and f' in {unit}'}{hint}") from None
+        if not low <= value <= high:
+            raise ValueError(f"is {text}, expected {low:g} to {high:g}{unit and f' {unit}'}{hint}")
+        return value
+
+    return parse
+
+
+def _column_density(text: str) -> float:
+    unit = "1e22 cm^-2"
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"is {text!r}, expected a number in {unit}, e.g. 0.0348") from None
+    if value > 1e15:
+        raise ValueError(f"is in {unit}; found {text}: did you mean {value / 1e22:.4g}?")
+    return _number(0.0, 10.0, unit)(text)
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d+", text) or not low <= int(text) <= high:
+            raise ValueError(f"is {text!r}, expected a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _boolean(text: str) -> bool:
+    states = configparser.ConfigParser.BOOLEAN_STATES
+    if text.lower() not in states:
+        raise ValueError(f"is {text!r}, expected true or false")
+    return states[text.lower()]
+
+
+def _cluster_name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"is {text!r}, expected letters, digits and any of _ . + - (no blanks), e.g. A1795")
+    return text
+
+
+def _obsids(text: str) -> tuple[str, ...]:
+    found = [part for part in re.split(r"[,\s]+", text) if part]
+    wrong = [part for part in found if not re.fullmatch(r"\d{1,5}", part)]
+    if wrong:
+        raise ValueError(f"holds {', '.join(wrong)}, expected numbers of up to 5 digits, e.g. 4940, 4941")
+    obsids = tuple(part.lstrip("0") or "0" for part in found)
+    if len(set(obsids)) < len(obsids):
+        raise ValueError(f"names an observation twice: {text}")
+    return obsids
+
+
+def _choice(*options: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in options:
+            raise ValueError(f"is {text!r}, expected one of {', '.join(options)}")
+        return text
+
+    return parse
+
+
+def _key(
+    section: str,
+    parse: Callable[[str], Any],
+    comment: str,
+    *,
+    key: str | None = None,
+    default: Any = MISSING,
+    template: str | None = None,
+) -> Any:
+    metadata = {"section": section, "parse": parse, "comment": comment, "key": key, "template": template}
+    return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """One cluster, its observations and how they are to be analysed.
+
+    Attributes are in keV, 1e22 cm^-2 and solar abundances; ``data_directory`` is absolute.
+    """
+
+    path: Path
+    name: str = _key(
+        "cluster_info", _cluster_name, "the cluster's folder in the data directory has this name"
+    )
+    observation_ids: tuple[str, ...] = _key(
+        "cluster_info",
+        _obsids,
+        "comma-separated, from the Chandra archive (cda.harvard.edu/chaser), e.g. 4940, 4941",
+    )
+    redshift: float = _key("cluster_info", _number(0.0, 3.0, ""), "from NED (ned.ipac.caltech.edu)")
+    nH: float = _key(
+        "cluster_info",
+        _column_density,
+        "Galactic column in 1e22 cm^-2, e.g. 0.0348, from HEASARC's nH tool (HI4PI)",
+        key="hydrogen_column_density",
+    )
+    abundance: float = _key(
+        "cluster_info", _number(0.0, 5.0, "solar"), "solar; 0.3 is typical of clusters", template="0.3"
+    )
+    signal_to_noise: float = _key(
+        "cluster_info",
+        _number(3.0, 1000.0, ""),
+        "S/N every adaptive circle must reach; 40 or 50 to start with",
+        key="signal_to_noise_threshold",
+        default=50.0,
+    )
+    data_directory: Path = _key(
+        "cluster_info",
+        Path,
+        "holds the cluster's folder; relative to this file",
+        default=Path("."),
+    )
+    last_step_completed: int = _key(
+        "processing", _integer(0, 7), "kept up to date by pyxt-hpc: 0 none ... 7 maps", default=0
+    )
+    parallel_processing: bool = _key(
+        "processing", _boolean, "false: one process unless --num-cpus or mpirun says otherwise", default=True
+    )
+    num_cpus: int = _key("processing", _integer(0, 4096), "0 = all cores of this machine", default=0)
+    energy_min_keV: float = _key(
+        "spectral", _number(0.3, 12.0, "keV"), "lower edge of the band in keV", key="energy_min", default=0.7
+    )
+    energy_max_keV: float = _key(
+        "spectral", _number(0.3, 12.0, "keV"), "upper edge of the band in keV", key="energy_max", default=8.0
+    )
+    absorption: str = _key(
+        "spectral", _choice("phabs", "tbabs"), "absorption model: phabs or tbabs", default="phabs"
+    )
+    abundance_table: str = _key(
+        "spectral",
+        _choice("angr", "aspl", "feld", "aneb", "grsa", "wilm", "lodd"),
+        "XSPEC's name of the abundance table; angr = Anders & Grevesse 1989",
+        default="angr",
+    )
+    minimum_exposure_fraction: float = _key(
+        "spectral",
+        _number(0.0, 1.0, ""),
+        "an observation enters a fit when this fraction of the circle is live",
+        default=0.09,
+    )
+
+    def __post_init__(self) -> None:
+        if self.energy_min_keV >= self.energy_max_keV:
+            raise ConfigError(
+                f"{self.path}: [spectral] energy_min = {self.energy_min_keV:g} is not below "
+                f"energy_max = {self.energy_max_keV:g}; the usual band is 0.7 to 8.0"
+            )
+
+    @property
+    def cluster_directory(self) -> Path:
+        """Folder ``<data directory>/<name>`` that holds everything of this cluster."""
+        return self.data_directory / self.name
+
+
+def _schema() -> dict[tuple[str, str], Field]:
+    return {
+        (f.metadata["section"], f.metadata["key"] or f.name): f for f in fields(ClusterConfig) if f.metadata
+    }
+
+
+def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
+    """Read and check a cluster's INI file.
+
+    Raises
+    ------
+    MissingInput
+        If there is no such file.
+    ConfigError
+        If it is not an INI file or any key is unknown, missing or out of range; all are named together.
+    """
+    path = Path(path)
+    parser = configparser.ConfigParser(inline_comment_prefixes=("#", ";"), interpolation=None)
+    try:
+        with path.open(encoding="utf-8") as stream:
+            parser.read_file(stream)
+    except FileNotFoundError:
+        raise MissingInput(
+            f"{path}: there is no such configuration file; `pyxt-hpc init-cluster NAME` writes one"
+        ) from None
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: cannot be read as an INI file: {reason}") from None
+
+    schema = _schema()
+    problems = _unknown_keys(parser, schema)
+    values: dict[str, Any] = {}
+    for (section, key), f in schema.items():
+        text = parser.get(section, key, fallback="").strip()
+        if text:
+            try:
+                values[f.name] = f.metadata["parse"](text)
+            except ValueError as error:
+                problems.append(f"[{section}] {key} {error}")
+        elif f.default is MISSING:
+            problems.append(f"[{section}] {key} is missing ({f.metadata['comment']})")
+    if problems:
+        raise ConfigError(f"{path}: {'; '.join(problems)}")
+    directory = values.get("data_directory", Path("."))
+    values["data_directory"] = (path.resolve().parent / directory.expanduser()).resolve()
+    return ClusterConfig(path=path, **values)
+
+
+def _unknown_keys(parser: configparser.ConfigParser, schema: Mapping[tuple[str, str], Field]) -> list[str]:
+    problems = []
+    sections = {section for section, _ in schema}
+    for section in parser.sections():
+        if section not in sections:
+            problems.append(f"section [{section}] is unknown{_suggestion(section, sections)}")
+            continue
+        known = {key for s, key in schema if s == section}
+        problems += [
+            f"[{section}] {key} is unknown{_suggestion(key, known)}"
+            for key in parser.options(section)
+            if key not in known
+        ]
+    return problems
+
+
+def _suggestion(word: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(sorted(known))})"
+
+
+def config_template(name: str) -> str:
+    """Text of a new configuration file for cluster `name`; keys left empty must be filled in.
+
+    Raises
+    ------
+    ConfigError
+        If `name` cannot be a folder's name that CIAO's file stacks carry.
+    """
+    try:
+        _cluster_name(name)
+    except ValueError as error:
+        raise ConfigError(f"the cluster's name {error}") from None
+    lines = [f"# pyxt_hpc configuration of {name}: fill in what is empty"]
+    section = ""
+    for (in_section, key), f in _schema().items():
+        if in_section != section:
+            section = in_section
+            lines += ["", f"[{section}]"]
+        value = name if key == "name" else f.metadata["template"] or _as_text(f.default)
+        lines.append(f"{f'{key} = {value}'.rstrip():<36}  # {f.metadata['comment']}")
+    return "\n".join(lines) + "\n"
+
+
+def _as_text(value: Any) -> str:
+    if value is MISSING:
+        return ""
+    return (
+        str(value).lower()
+        if isinstance(value, bool)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def record_last_step(config: ClusterConfig, step: int) -> None:
+    """Set ``last_step_completed`` in the user's file, leaving every other character as it is."""
+    text = config.path.read_text(encoding="utf-8")
+    line = re.compile(r"^(\s*last_step_completed\s*[=:]\s*)\d*", re.MULTILINE)
+    if line.search(text):
+        text = line.sub(rf"\g<1>{step}", text, count=1)
+    elif re.search(r"^\[processing\]", text, re.MULTILINE):
+        text = re.sub(
+            r"^\[processing\].*$", rf"\g<0>\nlast_step_completed = {step}", text, count=1, flags=re.M
+        )
+    else:
+        text = f"{text.rstrip()}\n\n[processing]\nlast_step_completed = {step}\n"
+    target = config.path.resolve()
+    with replacing(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(target.stat().st_mode)

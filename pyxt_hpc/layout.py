@@ -1,0 +1,151 @@
+"""Every path of a cluster's folder, which keeps the layout of ClusterPyXT."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyxt_hpc.config import ClusterConfig
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below one cluster's folder; nothing else joins file names.
+
+    Parameters
+    ----------
+    cluster_dir
+        ``<data directory>/<name>``.
+    name
+        The cluster's name, first part of most file names.
+    """
+
+    cluster_dir: Path
+    name: str
+
+    @classmethod
+    def of(cls, config: ClusterConfig) -> "Layout":
+        """Layout of the cluster that a configuration describes."""
+        return cls(config.cluster_directory, config.name)
+
+    # Folders
+    @property
+    def combined(self) -> Path:
+        """What all observations have in common: crop region, images, mask."""
+        return self.cluster_dir / "combined"
+
+    @property
+    def acb(self) -> Path:
+        """Adaptive circular binning: bundle, scale map, results."""
+        return self.cluster_dir / "acb"
+
+    @property
+    def main_output(self) -> Path:
+        """Maps and pictures."""
+        return self.cluster_dir / "main_output"
+
+    def observation(self, obsid: str) -> Path:
+        """Folder of one observation as downloaded."""
+        return self.cluster_dir / obsid
+
+    def analysis(self, obsid: str) -> Path:
+        """What is made from one observation."""
+        return self.observation(obsid) / "analysis"
+
+    # What a person draws or supplies
+    @property
+    def sources_reg(self) -> Path:
+        """Point sources to exclude."""
+        return self.cluster_dir / "sources.reg"
+
+    @property
+    def crop_reg(self) -> Path:
+        """Box around the emission."""
+        return self.combined / "master_crop-ciaowcs.reg"
+
+    def supplied_arf(self, obsid: str) -> Path:
+        """Effective area on the optical axis."""
+        return self.observation(obsid) / f"{obsid}.arf"
+
+    def supplied_rmf(self, obsid: str) -> Path:
+        """Redistribution matrix."""
+        return self.observation(obsid) / f"{obsid}.rmf"
+
+    def supplied_background(self, obsid: str) -> Path:
+        """Blank-sky events in the sky frame of the observation."""
+        return self.observation(obsid) / f"{obsid}_background.fits"
+
+    # Stages 1-4
+    def light_curve_plot(self, obsid: str) -> Path:
+        """Picture of the high-energy light curve with the good times."""
+        return self.analysis(obsid) / "acisI_lcurve_hiE.png"
+
+    def counts_image(self, obsid: str) -> Path:
+        """Counts of one observation, band and crop applied."""
+        return self.combined / f"acisI_comb_img-{obsid}.fits"
+
+    def background_image(self, obsid: str) -> Path:
+        """Blank-sky counts of one observation, unscaled."""
+        return self.combined / f"backI_comb_img-{obsid}.fits"
+
+    def mask_image(self, obsid: str) -> Path:
+        """Live pixels of one observation with the sources out."""
+        return self.combined / f"acisI_comb_mask_nosrc-{obsid}.fits"
+
+    @property
+    def combined_mask(self) -> Path:
+        """Pixels live in any observation."""
+        return self.combined / "acisI_comb_mask.fits"
+
+    @property
+    def combined_counts(self) -> Path:
+        """Counts of all observations."""
+        return self.combined / f"{self.name}_comb_ctsimage.fits"
+
+    @property
+    def combined_background(self) -> Path:
+        """Scaled background of all observations."""
+        return self.combined / f"{self.name}_comb_backrescl.fits"
+
+    @property
+    def combined_signal(self) -> Path:
+        """Counts less background."""
+        return self.combined / f"{self.name}_comb_signal.fits"
+
+    @property
+    def surface_brightness(self) -> Path:
+        """Exposure-corrected, background-subtracted image without sources."""
+        return self.main_output / f"{self.name}_xray_surface_brightness_nosrc_cropped.fits"
+
+    @property
+    def bundle(self) -> Path:
+        """All that stages 5 to 7 need."""
+        return self.acb / f"{self.name}_bundle.h5"
+
+    # Stages 5 and 6
+    @property
+    def scale_map(self) -> Path:
+        """Radius of every pixel's circle [pixels]."""
+        return self.acb / f"{self.name}_pype_scale_map.fits"
+
+    @property
+    def signal_to_noise_map(self) -> Path:
+        """S/N reached in every pixel's circle."""
+        return self.acb / f"{self.name}_signal_to_noise_map.fits"
+
+    @property
+    def region_index_map(self) -> Path:
+        """Number of the region centred on every pixel."""
+        return self.acb / f"{self.name}_scale_map_region_index.fits"
+
+    @property
+    def results(self) -> Path:
+        """The fits of all regions."""
+        return self.acb / f"{self.name}_results.h5"
+
+    # Stage 7
+    def map(self, quantity: str) -> Path:
+        """FITS map of a quantity, such as ``temperature`` or ``temperature_error_plus``."""
+        return self.main_output / f"{self.name}_{quantity}_map.fits"
+
+    def picture(self, fits_path: Path) -> Path:
+        """PNG picture beside a FITS map."""
+        return fits_path.with_suffix(".png")

@@ -1,0 +1,40 @@
+"""What a product was made from: fingerprints and the history that goes into headers."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import pyxt_hpc
+
+
+def software() -> str:
+    """Name and version of this software."""
+    return f"pyxt_hpc {pyxt_hpc.__version__}"
+
+
+def fingerprint(parts: Mapping[str, Any]) -> str:
+    """SHA-256 of named arrays, numbers and texts, independent of their order.
+
+    Parameters
+    ----------
+    parts
+        Values are arrays or whatever JSON can hold.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(parts):
+        value = parts[name]
+        if isinstance(value, np.ndarray):
+            array = np.ascontiguousarray(value)
+            digest.update(f"{name}:{array.dtype.str}:{array.shape}:".encode())
+            digest.update(array.view(np.uint8).data if array.size else b"")
+        else:
+            digest.update(f"{name}:{json.dumps(value, sort_keys=True)}:".encode())
+    return digest.hexdigest()
