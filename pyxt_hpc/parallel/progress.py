@@ -1,0 +1,70 @@
+"""How far a stage is, with rate and time left: a bar on a terminal, now and then a line in a log."""
+
+import logging
+import sys
+import time
+from types import TracebackType
+
+from tqdm import tqdm
+
+log = logging.getLogger(__name__)
+
+LOG_INTERVAL_S = 10.0
+
+
+class Progress:
+    """Counts completed items.
+
+    Parameters
+    ----------
+    label
+        What is being done.
+    unit
+        One item.
+    total, initial
+        Items in all, and those that an earlier run completed.
+    """
+
+    def __init__(self, label: str, unit: str, total: int, initial: int = 0) -> None:
+        self._label, self._unit, self._total, self._done = label, unit, total, initial
+        self._initial = initial
+        self._start = self._last_line = time.monotonic()
+        self._bar = None
+        if sys.stderr.isatty():
+            tqdm.monitor_interval = 0  # its thread would make forking unsafe
+            self._bar = tqdm(
+                desc=label, unit=f" {unit}", total=total, initial=initial, smoothing=0.1, dynamic_ncols=True
+            )
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        else:
+            self._log_line(time.monotonic())
+
+    def add(self, n: int) -> None:
+        """Count `n` more completed items."""
+        self._done += n
+        if self._bar is not None:
+            self._bar.update(n)
+            return
+        now = time.monotonic()
+        if now - self._last_line >= LOG_INTERVAL_S:
+            self._log_line(now)
+
+    def _log_line(self, now: float) -> None:
+        self._last_line = now
+        rate = (self._done - self._initial) / max(now - self._start, 1e-9)
+        left = f"{(self._total - self._done) / rate:.0f} s left" if rate > 0 else "no rate yet"
+        log.info(
+            "%s: %d of %d, %.0f %s/s, %s",
+            self._label, self._done, self._total, rate, self._unit, left,
+        )  # fmt: skip

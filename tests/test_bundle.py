@@ -1,0 +1,213 @@
+import pickle
+from dataclasses import fields, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from pyxt_hpc.bundle import (
+    Bundle,
+    BundleObservation,
+    from_arrays,
+    read_bundle,
+    sort_by_pixel,
+    to_arrays,
+    write_bundle,
+)
+from pyxt_hpc.chandra.response import Arf, Rmf
+from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
+
+NY, NX, N_CHANNEL = 12, 9, 40
+
+
+def small_observation(obsid: str, n_event: int, seed: int) -> BundleObservation:
+    rng = np.random.default_rng(seed)
+    energy = np.linspace(0.3, 10.0, 31)
+    channel = np.linspace(0.2, 10.2, N_CHANNEL + 1)
+    parts = {}
+    for kind, n in (("event", n_event), ("background", 3 * n_event)):
+        pixel = rng.integers(0, NY * NX, n)
+        parts[f"{kind}_indptr"], parts[f"{kind}_channel"] = sort_by_pixel(
+            pixel, rng.integers(0, N_CHANNEL, n).astype(np.int16), NY * NX
+        )
+    return BundleObservation(
+        obsid=obsid,
+        exposure_s=9876.5,
+        background_scale=0.1,
+        mask=(rng.random((NY, NX)) < 0.9).astype(np.uint8),
+        vignetting_keV=np.array([1.0, 4.0]),
+        vignetting=rng.random((2, NY, NX)).astype(np.float32),
+        **parts,
+        arf=Arf(energy[:-1], energy[1:], rng.random(30)),
+        rmf=Rmf(
+            energy_lo=energy[:-1],
+            energy_hi=energy[1:],
+            n_group=np.ones(30, np.int32),
+            first_channel=np.arange(30, dtype=np.int32),
+            n_channel=np.full(30, 2, np.int32),
+            matrix=np.full(60, 0.5),
+            channel_lo_keV=channel[:-1],
+            channel_hi_keV=channel[1:],
+            first_channel_number=1,
+        ),
+    )
+
+
+def small_bundle() -> Bundle:
+    rng = np.random.default_rng(1)
+    return Bundle(
+        name="A1",
+        redshift=0.1,
+        nH=0.03,
+        abundance=0.3,
+        absorption="phabs",
+        abundance_table="angr",
+        energy_min_keV=0.7,
+        energy_max_keV=8.0,
+        wcs_header="CRPIX1  =                  1.0",
+        pixel_scale_arcsec=1.968,
+        counts=rng.poisson(3, (NY, NX)).astype(np.int32),
+        background=rng.random((NY, NX)).astype(np.float32),
+        background_variance=rng.random((NY, NX)).astype(np.float32),
+        mask=np.ones((NY, NX), np.uint8),
+        observations=(small_observation("1", 500, 2), small_observation("20", 0, 3)),
+    )
+
+
+def assert_same(one: object, other: object) -> None:
+    for f in fields(one):
+        a, b = getattr(one, f.name), getattr(other, f.name)
+        if isinstance(a, np.ndarray):
+            np.testing.assert_array_equal(a, b, err_msg=f.name)
+            assert a.dtype == b.dtype, f.name
+        elif isinstance(a, tuple):
+            for x, y in zip(a, b, strict=True):
+                assert_same(x, y)
+        elif isinstance(a, Arf | Rmf):
+            assert_same(a, b)
+        else:
+            assert a == b, f.name
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    bundle = small_bundle()
+    written = write_bundle(tmp_path / "acb" / "b.h5", bundle)
+    back = read_bundle(tmp_path / "acb" / "b.h5")
+    assert_same(written, back)
+    assert_same(replace(back, fingerprint=""), bundle)
+    assert len(back.fingerprint) == 64
+    assert [p.name for p in (tmp_path / "acb").iterdir()] == ["b.h5"]
+
+
+def test_fingerprint_depends_on_every_value(tmp_path: Path) -> None:
+    bundle = small_bundle()
+    path = tmp_path / "b.h5"
+    prints = {write_bundle(path, bundle).fingerprint}
+    assert {write_bundle(path, bundle).fingerprint} == prints
+    one, two = bundle.observations
+    for changed in (
+        replace(bundle, nH=0.031),
+        replace(bundle, name="A2"),
+        replace(bundle, counts=bundle.counts + np.int32(1)),
+        replace(bundle, observations=(two, one)),
+        replace(bundle, observations=(replace(one, exposure_s=9876.6), two)),
+        replace(bundle, observations=(replace(one, vignetting=one.vignetting * np.float32(2)), two)),
+        replace(bundle, observations=(replace(one, rmf=replace(one.rmf, first_channel_number=0)), two)),
+        replace(bundle, observations=(replace(one, arf=replace(one.arf, area=one.arf.area * 2)), two)),
+    ):
+        prints.add(write_bundle(path, changed).fingerprint)
+    assert len(prints) == 9
+
+
+def test_sharing_copies_nothing() -> None:
+    bundle = small_bundle()
+    meta, arrays = to_arrays(bundle)
+    assert len(pickle.dumps(meta)) < 2000
+    back = from_arrays(meta, arrays)
+    assert_same(bundle, back)
+    assert back.observations[0].event_channel is bundle.observations[0].event_channel
+    assert back.observations[1].rmf.matrix is bundle.observations[1].rmf.matrix
+
+
+def test_sort_by_pixel_is_stable() -> None:
+    rng = np.random.default_rng(5)
+    pixel = rng.integers(0, 50, 2000)
+    channel = rng.integers(0, 1024, 2000).astype(np.int16)
+    indptr, ordered = sort_by_pixel(pixel, channel, 50)
+    np.testing.assert_array_equal(ordered, channel[np.argsort(pixel, kind="stable")])
+    np.testing.assert_array_equal(np.diff(indptr), np.bincount(pixel, minlength=50))
+    assert indptr[0] == 0
+
+
+def test_damaged_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "b.h5"
+    with pytest.raises(MissingInput, match="process-data"):
+        read_bundle(path)
+    write_bundle(path, small_bundle())
+    content = path.read_bytes()
+    for damage in (b"", b"text\n" * 100, content[:1000], content[: len(content) // 2], content[:-1]):
+        path.write_bytes(damage)
+        with pytest.raises(DamagedFile, match=r"b\.h5"):
+            read_bundle(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["counts", "observation_0/event_channel", "observation_1/rmf_matrix", "observation_0/vignetting"]
+)
+def test_a_changed_value_is_noticed(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "b.h5"
+    write_bundle(path, small_bundle())
+    with h5py.File(path, "r+") as file:
+        values = file[name][()]
+        values.flat[0] = values.flat[0] + 1 if values.dtype.kind == "f" else values.flat[0] ^ 1
+        file[name][...] = values
+    with pytest.raises(DamagedFile, match="checksum"):
+        read_bundle(path)
+
+
+def test_a_changed_or_lost_attribute_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "b.h5"
+    write_bundle(path, small_bundle())
+    with h5py.File(path, "r+") as file:
+        file["observation_1"].attrs["background_scale"] = 0.2
+    with pytest.raises(DamagedFile, match="checksum"):
+        read_bundle(path)
+    with h5py.File(path, "r+") as file:
+        del file["observation_1"].attrs["background_scale"]
+    with pytest.raises(DamagedFile, match="background_scale"):
+        read_bundle(path)
+
+
+def test_foreign_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "b.h5"
+    write_bundle(path, small_bundle())
+    with h5py.File(path, "r+") as file:
+        file.attrs["schema_version"] = 99
+    with pytest.raises(ForeignProduct, match="version 99, expected"):
+        read_bundle(path)
+    with h5py.File(path, "w") as file:
+        file["something"] = 1
+    with pytest.raises(ForeignProduct, match="schema"):
+        read_bundle(path)
+
+
+def test_disagreeing_shapes_are_not_written(tmp_path: Path) -> None:
+    bundle = small_bundle()
+    one, two = bundle.observations
+    wrong = {
+        "does not agree with 11": replace(bundle, counts=bundle.counts[:-1]),
+        "counts is int64": replace(bundle, counts=bundle.counts.astype(np.int64)),
+        "no observation": replace(bundle, observations=()),
+        "vignetting": replace(bundle, observations=(replace(one, vignetting_keV=np.arange(3.0)), two)),
+        "event_indptr": replace(
+            bundle, observations=(replace(one, event_indptr=one.event_indptr[::-1]), two)
+        ),
+        "channels of the RMF": replace(
+            bundle, observations=(replace(one, event_channel=one.event_channel + np.int16(N_CHANNEL)), two)
+        ),
+    }
+    for message, bad in wrong.items():
+        with pytest.raises(ValueError, match=message):
+            write_bundle(tmp_path / "b.h5", bad)
+    assert list(tmp_path.iterdir()) == []
