@@ -51,7 +51,8 @@ COLUMNS: dict[str, tuple[str, str, str]] = {
     "seconds": ("f4", "s", "time of the fit, mean of its chunk"),
 }
 ROW_DTYPE = np.dtype([(name, dtype) for name, (dtype, _, _) in COLUMNS.items()])
-REGION_DTYPE = np.dtype([(name, ROW_DTYPE[name]) for name in ("region", "row", "col", "radius")])
+REGION_COLUMNS = ("region", "row", "col", "radius")
+REGION_DTYPE = np.dtype([(name, ROW_DTYPE[name]) for name in REGION_COLUMNS])
 
 
 class Status(IntEnum):
@@ -120,7 +121,7 @@ class ResultsStore:
             The same in words, to say what differs.
         """
         rows = np.zeros(len(regions), ROW_DTYPE)
-        for name in REGION_DTYPE.names or ():
+        for name in REGION_COLUMNS:
             rows[name] = regions[name]
         with replacing(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
             file.attrs["schema"] = SCHEMA

@@ -57,7 +57,7 @@ def small_observation(obsid: str, n_event: int, seed: int) -> BundleObservation:
 def small_bundle() -> Bundle:
     rng = np.random.default_rng(1)
     return Bundle(
-        name="A1",
+        name="",
         redshift=0.1,
         nH=0.03,
         abundance=0.3,
@@ -65,7 +65,7 @@ def small_bundle() -> Bundle:
         abundance_table="angr",
         energy_min_keV=0.7,
         energy_max_keV=8.0,
-        wcs_header="CRPIX1  =                  1.0",
+        wcs_header="CRPIX1  =                  1.0".ljust(80),
         pixel_scale_arcsec=1.968,
         counts=rng.poisson(3, (NY, NX)).astype(np.int32),
         background=rng.random((NY, NX)).astype(np.float32),

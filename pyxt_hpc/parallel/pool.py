@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -91,11 +91,11 @@ def open_pool(
 
         if not world.is_master:
             _leave_signals_to_master()
-        meta = world.comm.bcast(payload and payload.meta, root=0)
-        arrays = share_arrays(world.comm, payload and payload.arrays)
+        meta = world.comm.bcast(payload.meta if payload else None, root=0)
+        arrays = share_arrays(world.comm, payload.arrays if payload else None)
         _context = prepare(meta, arrays)
         with MPICommExecutor(world.comm, root=0) as executor:
-            yield None if executor is None else Pool(executor, world.size - 1)
+            yield None if executor is None else Pool(cast(Executor, executor), world.size - 1)
         return
     if payload is None:
         raise LaunchError("the master has nothing to share")

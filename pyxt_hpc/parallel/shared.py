@@ -47,9 +47,9 @@ def share_arrays(comm: "MPI.Intracomm", arrays: dict[str, np.ndarray] | None) ->
 
     node = comm.Split_type(MPI.COMM_TYPE_SHARED, key=comm.rank)
     leaders = comm.Split(0 if node.rank == 0 else MPI.UNDEFINED, key=comm.rank)
-    window = MPI.Win.Allocate_shared(total if node.rank == 0 else 0, 1, comm=node)
+    window = MPI.Win.Allocate_shared(total if node.rank == 0 else 0, 1, comm=node)  # type: ignore[arg-type]
     memory, _ = window.Shared_query(0)
-    flat = np.frombuffer(memory, np.uint8)
+    flat = np.frombuffer(memory, np.uint8)  # type: ignore[call-overload]
     if arrays is not None:
         for name, _, _, start in layout:
             own = np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8)

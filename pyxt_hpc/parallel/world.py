@@ -62,8 +62,9 @@ class World:
 
     def from_master(self, function: Callable[[], T]) -> T:
         """As `on_master`, but every rank gets the value, which must be picklable."""
-        value = self.on_master(function)
-        return value if self.comm is None else self.comm.bcast(value, root=0)
+        if self.comm is None:
+            return function()
+        return self.comm.bcast(self.on_master(function), root=0)
 
 
 def launched_size(environment: Mapping[str, str]) -> tuple[int, str]:

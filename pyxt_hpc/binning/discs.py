@@ -1,0 +1,54 @@
+"""Which pixels a disc holds: those whose centres lie within its radius of the middle pixel's centre.
+
+Squared distances between pixel centres are integers, so d <= r is d^2 <= floor(r^2): with r a
+multiple of 1/8 pixel, r^2 is exact in floating point and no pixel depends on rounding.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import isqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.errors import ConfigError
+
+
+def reach_squared(radius: float) -> int:
+    """Largest integer squared distance [pixels^2] inside a disc of `radius` pixels, a multiple of 1/8."""
+    eighths = 8.0 * float(radius)
+    if not (eighths >= 0.0 and eighths == np.floor(eighths) and eighths < 2**24):
+        raise ConfigError(f"disc radius: found {radius} pixels, expected a multiple of 0.125, 0 or more")
+    return int(eighths) ** 2 // 64
+
+
+@lru_cache(maxsize=4096)
+def half_widths(radius: float) -> NDArray[np.int32]:
+    """Half-width of each row of a disc.
+
+    Parameters
+    ----------
+    radius : float
+        Radius [pixels], a multiple of 1/8.
+
+    Returns
+    -------
+    (floor(radius) + 1,) int32, read-only
+        Row dy above and below the middle holds the columns -half_width[dy] .. half_width[dy].
+
+    Raises
+    ------
+    ConfigError
+        If the radius is negative, not finite or not a multiple of 1/8.
+    """
+    reach = reach_squared(radius)
+    widths = np.array([isqrt(reach - dy * dy) for dy in range(isqrt(reach) + 1)], dtype=np.int32)
+    widths.flags.writeable = False
+    return widths
+
+
+def disc_area(radius: float) -> int:
+    """Number of pixels of a whole disc of `radius` pixels."""
+    rows = 2 * half_widths(radius).astype(np.int64) + 1
+    return int(2 * rows.sum() - rows[0])

@@ -1,0 +1,345 @@
+"""Level-2 event lists: the columns and header that pyxt_hpc uses, read from FITS or written to it.
+
+Layout (ASC FITS File Designers' Guide): table ``EVENTS`` with the sky WCS in the keywords of columns x, y
+(TCTYPn, TCRPXn, TCRVLn, TCDLTn), one GTI table per CCD, tied to its CCD by the data subspace (DSTYPn,
+DSVALn, DSREFn of EVENTS; the components after the first have their number in front: 2DSVALn).
+Column names may be upper or lower case; blank-sky files have no times.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+
+from pyxt_hpc.chandra import gti as gti_arithmetic
+from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
+from pyxt_hpc.errors import DamagedFile
+
+_HINT = "fetch it again from the archive (download_chandra_obsid) or make it again"
+
+# name: (FITS format, unit, legal minimum, legal maximum) in the order of real level-2 files
+_COLUMNS: dict[str, tuple[str, str | None, float | None, float | None]] = {
+    "time": ("1D", "s", None, None),
+    "ccd_id": ("1I", None, 0, 9),
+    "node_id": ("1I", None, 0, 3),
+    "expno": ("1J", None, 0, 2147483647),
+    "chipx": ("1I", "pixel", 1, 1024),
+    "chipy": ("1I", "pixel", 1, 1024),
+    "tdetx": ("1I", "pixel", 1, 8192),
+    "tdety": ("1I", "pixel", 1, 8192),
+    "detx": ("1E", "pixel", 0.5, 8192.5),
+    "dety": ("1E", "pixel", 0.5, 8192.5),
+    "x": ("1E", "pixel", 0.5, 8192.5),
+    "y": ("1E", "pixel", 0.5, 8192.5),
+    "pha": ("1J", "adu", 0, 36855),
+    "pha_ro": ("1J", "adu", 0, 36855),
+    "energy": ("1E", "eV", 0, 1e6),
+    "pi": ("1J", "chan", 1, 1024),
+    "fltgrade": ("1I", None, 0, 255),
+    "grade": ("1I", None, 0, 7),
+    "status": ("32X", None, None, None),
+}
+_LAST_CCD = 9
+_REQUIRED = ("x", "y", "energy", "pi", "ccd_id")
+_STRUCTURAL = re.compile(
+    r"^(XTENSION|SIMPLE|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|EXTNAME|HDUNAME|EXTVER|CHECKSUM|DATASUM|EXTEND|END"
+    r"|T(TYPE|FORM|UNIT|LMIN|LMAX|DMIN|DMAX|CTYP|CUNI|CRPX|CRVL|CDLT|NULL|SCAL|ZERO|DISP|DIM|BCOL)\d+"
+    r"|M(TYPE|FORM)\d+|\d*DS(TYP|VAL|REF|FORM|UNIT)\d+|COMMENT|HISTORY|)$"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class EventList:
+    """Events of one observation, n of them, in file order.
+
+    ``wcs`` takes sky pixels (FITS convention, the centre of the first pixel is 1) to degrees; ``gti`` has
+    the good time intervals (m, 2) [s] of each CCD, empty when the file has none. ``status`` is 0 for a clean
+    event. ``extra`` holds further columns for writing; reading leaves it empty.
+    """
+
+    path: Path
+    header: fits.Header
+    wcs: WCS
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    energy_eV: NDArray[np.float32]
+    pi: NDArray[np.int16]
+    ccd_id: NDArray[np.int8]
+    time: NDArray[np.float64] | None = None
+    grade: NDArray[np.int16] | None = None
+    status: NDArray[np.uint32] | None = None
+    gti: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    extra: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def select(self, mask: NDArray[Any]) -> "EventList":
+        """The events where mask (n,) bool is true (or those numbered by an integer array)."""
+        chosen = {
+            f.name: value[mask]
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), np.ndarray)
+        }
+        return replace(self, **chosen, extra={name: column[mask] for name, column in self.extra.items()})
+
+
+def sky_wcs(header: fits.Header, path: Path | str = "event list") -> WCS:
+    """WCS of the columns x, y of a table: sky pixels (1-based, as in the file) to RA, Dec [deg].
+
+    Raises
+    ------
+    DamagedFile
+        No columns x, y or no celestial WCS on them; ``path`` is named.
+    """
+    columns = column_numbers(header)
+    try:
+        i, j = columns["x"], columns["y"]
+        wcs = WCS(naxis=2)
+        wcs.wcs.ctype = [str(header[f"TCTYP{n}"]) for n in (i, j)]
+        wcs.wcs.crpix = [float(header[f"TCRPX{n}"]) for n in (i, j)]
+        wcs.wcs.crval = [float(header[f"TCRVL{n}"]) for n in (i, j)]
+        wcs.wcs.cdelt = [float(header[f"TCDLT{n}"]) for n in (i, j)]
+    except (KeyError, ValueError, TypeError) as error:
+        raise DamagedFile(
+            f"{path}: columns x, y have no sky WCS ({error}); expected TCTYPn, TCRPXn, ...; {_HINT}"
+        ) from error
+    if not (wcs.wcs.ctype[0].startswith("RA--") and wcs.wcs.ctype[1].startswith("DEC-")):
+        raise DamagedFile(
+            f"{path}: columns x, y have the WCS {list(wcs.wcs.ctype)}; expected RA---TAN, DEC--TAN; {_HINT}"
+        )
+    wcs.wcs.cunit = ["deg", "deg"]
+    wcs.wcs.radesys = "ICRS"
+    wcs.wcs.set()
+    return wcs
+
+
+def set_sky_wcs(header: fits.Header, wcs: WCS, x_column: int, y_column: int) -> None:
+    """Set the keywords of a table that `sky_wcs` reads; columns are numbered from 1."""
+    for axis, number in enumerate((x_column, y_column)):
+        header[f"TCTYP{number}"] = str(wcs.wcs.ctype[axis])
+        header[f"TCRVL{number}"] = float(wcs.wcs.crval[axis])
+        header[f"TCRPX{number}"] = float(wcs.wcs.crpix[axis])
+        header[f"TCDLT{number}"] = float(wcs.wcs.cdelt[axis])
+        header[f"TCUNI{number}"] = "deg"
+
+
+def column_numbers(header: fits.Header) -> dict[str, int]:
+    """1-based number of each column of a table's header, by lower-case name."""
+    return {str(header[key]).strip().lower(): int(key[5:]) for key in header if re.match(r"TTYPE\d+$", key)}
+
+
+def read_events(path: Path) -> EventList:
+    """Read the events, the sky WCS and the good time intervals of a level-2 or blank-sky event file.
+
+    Raises
+    ------
+    MissingInput, DamagedFile
+        Absent; not FITS, truncated, without an EVENTS table, without a required column, not Chandra ACIS.
+    """
+    path = Path(path)
+    with open_fits(path, "event file", _HINT) as hdus:
+        table = _events_table(hdus, path)
+        header = table.header.copy()
+        _check_instrument(header, path)
+        names = column_numbers(header)
+        absent = [name for name in _REQUIRED if name not in names]
+        if absent:
+            raise DamagedFile(
+                f"{path}: EVENTS has no column {', '.join(absent)}; expected a level-2 event file; {_HINT}"
+            )
+        data = table.data
+
+        def column(name: str, dtype: type) -> Any:
+            return data.field(names[name] - 1).astype(dtype) if name in names else None
+
+        wcs = sky_wcs(header, path)
+        return EventList(
+            path=path,
+            header=header,
+            wcs=wcs,
+            x=column("x", np.float64),
+            y=column("y", np.float64),
+            energy_eV=column("energy", np.float32),
+            pi=column("pi", np.int16),
+            ccd_id=column("ccd_id", np.int8),
+            time=column("time", np.float64),
+            grade=column("grade", np.int16),
+            status=_status(table, names),
+            gti=_read_gti(hdus, header, path),
+        )
+
+
+def read_sky_wcs(path: Path) -> WCS:
+    """WCS of an event file's sky columns, without reading its events. Raises as `read_events`."""
+    path = Path(path)
+    with open_fits(path, "event file", _HINT) as hdus:
+        return sky_wcs(_events_table(hdus, path).header, path)
+
+
+def write_events(path: Path, events: EventList) -> None:
+    """Write a level-2 event file with the columns and keywords of real ones.
+
+    The columns of ``events`` and of ``events.extra`` (names of the level-2 layout only) go out in the order
+    of real files; the header's own keywords are kept, while the WCS, the data subspace and the GTI tables
+    are made from ``events.wcs`` and ``events.gti``. A path that ends in ``.gz`` is compressed.
+    """
+    values: dict[str, Any] = {
+        "time": events.time,
+        "ccd_id": events.ccd_id,
+        "x": events.x,
+        "y": events.y,
+        "energy": events.energy_eV,
+        "pi": events.pi,
+        "grade": events.grade,
+        "status": None if events.status is None else _status_bits(events.status),
+    }
+    unknown = set(events.extra) - (set(_COLUMNS) - set(values))
+    if unknown:
+        raise ValueError(f"not columns of a level-2 event file: {', '.join(sorted(unknown))}")
+    values.update(events.extra)
+    order = [name for name in _COLUMNS if values.get(name) is not None]
+    table = fits.BinTableHDU.from_columns(
+        [
+            fits.Column(name=name, format=_COLUMNS[name][0], unit=_COLUMNS[name][1], array=values[name])
+            for name in order
+        ],
+        name="EVENTS",
+    )
+    header = table.header
+    for card in events.header.cards:
+        if not _STRUCTURAL.match(card.keyword):
+            header[card.keyword] = (card.value, card.comment)
+    header["HDUNAME"] = "EVENTS"
+    header["HDUCLASS"] = ("OGIP", "format conforms to OGIP/GSFC standards")
+    header["HDUCLAS1"] = ("EVENTS", "event list")
+    for number, name in enumerate(order, start=1):
+        low, high = _COLUMNS[name][2:]
+        if low is not None and high is not None:
+            integer = _COLUMNS[name][0] in ("1I", "1J")
+            header[f"TLMIN{number}"] = int(low) if integer else float(low)
+            header[f"TLMAX{number}"] = int(high) if integer else float(high)
+    set_sky_wcs(header, events.wcs, order.index("x") + 1, order.index("y") + 1)
+    _write_subspace(header, sorted(events.gti))
+    tables = [_gti_table(events.gti[ccd], ccd) for ccd in sorted(events.gti)]
+    write_fits(path, fits.HDUList([_primary(events.header), table, *tables]))
+
+
+def _events_table(hdus: fits.HDUList, path: Path) -> fits.BinTableHDU:
+    for hdu in hdus[1:]:
+        if isinstance(hdu, fits.BinTableHDU) and _block_name(hdu).startswith("EVENTS"):
+            return hdu
+    found = ", ".join(hdu.name or type(hdu).__name__ for hdu in hdus)
+    raise DamagedFile(f"{path}: no EVENTS table (found: {found}); expected a level-2 event file; {_HINT}")
+
+
+def _block_name(hdu: Any) -> str:
+    # CIAO calls every GTI block EXTNAME = GTI at times, and numbers them in HDUNAME
+    return str(hdu.header.get("HDUNAME", hdu.name)).strip().upper()
+
+
+def _check_instrument(header: fits.Header, path: Path) -> None:
+    for keyword, expected in (("TELESCOP", "CHANDRA"), ("INSTRUME", "ACIS")):
+        found = str(header.get(keyword, "nothing")).strip().upper()
+        if found != expected:
+            raise DamagedFile(f"{path}: {keyword} is {found}, expected {expected}: not an ACIS event file")
+
+
+def _status(table: fits.BinTableHDU, names: Mapping[str, int]) -> NDArray[np.uint32] | None:
+    if "status" not in names:
+        return None
+    # the raw bytes: astropy would unpack 32 booleans for every event
+    raw = np.ascontiguousarray(table.data.view(np.ndarray)[table.columns.names[names["status"] - 1]])
+    raw = raw.reshape(len(raw), -1).view(np.uint8)
+    status = np.zeros(len(raw), dtype=np.uint32)
+    for byte in raw.T:
+        status = (status << np.uint32(8)) | byte
+    return status
+
+
+def _status_bits(status: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    return np.unpackbits(status.astype(">u4").view(np.uint8).reshape(-1, 4), axis=1).astype(bool)
+
+
+def _read_gti(hdus: fits.HDUList, header: fits.Header, path: Path) -> dict[int, NDArray[np.float64]]:
+    tables: dict[str, fits.BinTableHDU] = {}
+    for hdu in hdus[1:]:
+        if isinstance(hdu, fits.BinTableHDU) and re.fullmatch(r"(STD)?GTI\d*", _block_name(hdu)):
+            tables.setdefault(_block_name(hdu), hdu)
+    by_ccd = {ccd: block for ccd, block in _subspace_gti(header).items() if block in tables}
+    for block, hdu in tables.items():
+        number = re.search(r"\d+$", block)
+        if "CCD_ID" in hdu.header:
+            by_ccd.setdefault(int(hdu.header["CCD_ID"]), block)
+        elif number and int(number.group()) <= _LAST_CCD:
+            by_ccd.setdefault(int(number.group()), block)
+    if not by_ccd and len(tables) == 1:
+        by_ccd = dict.fromkeys(range(_LAST_CCD + 1), next(iter(tables)))
+    return {ccd: _gti_array(tables[block], path) for ccd, block in sorted(by_ccd.items())}
+
+
+def _subspace_gti(header: fits.Header) -> dict[int, str]:
+    """Name of the GTI block of each CCD, from the data subspace of EVENTS."""
+    axes = {str(header[key]).strip().lower(): key[5:] for key in header if re.fullmatch(r"DSTYP\d+", key)}
+    if "ccd_id" not in axes or "time" not in axes:
+        return {}
+    components = {m.group(1) for key in header if (m := re.match(r"(\d*)DS(?:VAL|REF)\d+$", key))}
+    result: dict[int, str] = {}
+    for prefix in components:
+        # a component leaves out what is the same as in the first
+        ccds = header.get(f"{prefix}DSVAL{axes['ccd_id']}", header.get(f"DSVAL{axes['ccd_id']}"))
+        block = header.get(f"{prefix}DSREF{axes['time']}", header.get(f"DSREF{axes['time']}"))
+        if ccds is None or block is None:
+            continue
+        for part in str(ccds).split(","):
+            bounds = [int(n) for n in re.findall(r"\d+", part)]
+            for ccd in range(bounds[0], min(bounds[-1], _LAST_CCD) + 1) if bounds else ():
+                result[ccd] = str(block).split(":")[-1].strip().upper()
+    return result
+
+
+def _gti_array(hdu: fits.BinTableHDU, path: Path) -> NDArray[np.float64]:
+    names = column_numbers(hdu.header)
+    if "start" not in names or "stop" not in names:
+        raise DamagedFile(f"{path}: block {_block_name(hdu)} has no columns START, STOP; {_HINT}")
+    start, stop = (hdu.data.field(names[name] - 1).astype(np.float64) for name in ("start", "stop"))
+    return gti_arithmetic.normalise(np.column_stack([start, stop]))
+
+
+def _gti_table(gti: NDArray[np.float64], ccd: int) -> fits.BinTableHDU:
+    hdu = fits.BinTableHDU.from_columns(
+        [
+            fits.Column(name="START", format="1D", unit="s", array=gti[:, 0]),
+            fits.Column(name="STOP", format="1D", unit="s", array=gti[:, 1]),
+        ],
+        name=f"GTI{ccd}",
+    )
+    hdu.header["HDUNAME"] = f"GTI{ccd}"
+    hdu.header["HDUCLASS"] = "OGIP"
+    hdu.header["HDUCLAS1"] = "GTI"
+    hdu.header["DSTYP1"], hdu.header["DSVAL1"] = "CCD_ID", f"{ccd}:{ccd}"
+    return hdu
+
+
+def _write_subspace(header: fits.Header, ccds: list[int]) -> None:
+    for component, ccd in enumerate(ccds, start=1):
+        prefix = "" if component == 1 else str(component)
+        if component == 1:
+            header["DSTYP1"], header["DSTYP2"] = "CCD_ID", "TIME"
+        header[f"{prefix}DSVAL1"] = f"{ccd}:{ccd}"
+        header[f"{prefix}DSVAL2"] = "TABLE"
+        header[f"{prefix}DSREF2"] = f":GTI{ccd}"
+
+
+def _primary(header: fits.Header) -> fits.PrimaryHDU:
+    hdu = fits.PrimaryHDU()
+    for keyword in ("TELESCOP", "INSTRUME", "DETNAM", "OBS_ID", "OBJECT", "DATE-OBS", "TSTART", "TSTOP"):
+        if keyword in header:
+            hdu.header[keyword] = header[keyword]
+    return hdu

@@ -1,0 +1,74 @@
+"""Opening and replacing FITS files so that every failure is one of pyxt_hpc's errors.
+
+astropy reads a truncated file with a warning and zeros, or fails with whatever exception the
+damaged byte leads to; both become DamagedFile here.
+"""
+
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+
+from pyxt_hpc.errors import DamagedFile, MissingInput
+from pyxt_hpc.files import replacing
+
+_DAMAGE = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, fits.VerifyError)
+
+
+@contextmanager
+def open_fits(path: Path, what: str, hint: str) -> Iterator[fits.HDUList]:
+    """Open a FITS file (also ``.gz``) for reading.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What the file is, for messages ("event file").
+    hint : str
+        What to do when it is missing or damaged ("download ObsID 1838 again").
+
+    Raises
+    ------
+    MissingInput
+        No such file.
+    DamagedFile
+        The file is not FITS, is truncated or cannot be read; also for any reading error raised inside
+        the ``with`` block, so read the data there.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingInput(f"{path}: {what} not found; {hint}")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", AstropyWarning)
+            # without memmap and with every header read now: damage must not show late, as a bus error
+            with fits.open(path, mode="readonly", memmap=False, lazy_load_hdus=False) as hdus:
+                _refuse_damage(caught)
+                yield hdus
+                _refuse_damage(caught)
+    except PermissionError as error:
+        raise DamagedFile(
+            f"{path}: {what} cannot be read ({error.strerror}); change its permissions"
+        ) from error
+    except _DAMAGE as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise DamagedFile(f"{path}: {what} is damaged or not FITS ({reason}); {hint}") from error
+
+
+def _refuse_damage(caught: list[warnings.WarningMessage]) -> None:
+    # raising from the warnings filter instead would leave astropy's file open
+    for warning in caught:
+        text = str(warning.message)
+        if "truncated" in text or "Error validating header" in text:
+            raise OSError(text)
+
+
+def write_fits(path: Path, hdus: fits.HDUList) -> None:
+    """Write to a temporary name in the same directory, then rename; the directory is made if absent."""
+    with replacing(Path(path)) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore", fits.verify.VerifyWarning)
+        hdus.writeto(temporary, overwrite=True)

@@ -1,0 +1,107 @@
+"""The field of view of an observation: which part of the sky each chip saw.
+
+A FOV file has a table ``FOV`` with a polygon for every chip, in sky pixels with a WCS: vectors X and Y of the
+corners, SHAPE, COMPONENT, CCD_ID. Rows are padded by repeating a corner or with NaN.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+from regions import PixCoord, PolygonPixelRegion
+
+from pyxt_hpc.chandra.events import column_numbers, set_sky_wcs, sky_wcs
+from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
+from pyxt_hpc.chandra.skygrid import SkyGrid, wholly_inside
+from pyxt_hpc.chandra.tangent import world_to_pixel
+from pyxt_hpc.errors import DamagedFile
+
+_HINT = "it comes with the observation (primary/*fov1.fits) or from CIAO's skyfov"
+
+Polygons = dict[int, list[NDArray[np.float64]]]
+
+
+def read_fov(path: Path) -> Polygons:
+    """Outline of each chip.
+
+    Returns
+    -------
+    dict
+        For each CCD its polygons, (n_corner, 2) RA, Dec [deg].
+
+    Raises
+    ------
+    MissingInput, DamagedFile
+        Absent; not FITS, or without a table of polygons with CCD_ID and sky positions.
+    """
+    path = Path(path)
+    with open_fits(path, "field-of-view file", _HINT) as hdus:
+        for hdu in hdus[1:]:
+            names = column_numbers(hdu.header)
+            if isinstance(hdu, fits.BinTableHDU) and "ccd_id" in names and {"x", "y"} <= names.keys():
+                break
+        else:
+            raise DamagedFile(f"{path}: no table of chip outlines with columns X, Y, CCD_ID; {_HINT}")
+        wcs = sky_wcs(hdu.header, path)
+        x, y, ccd_id = (hdu.data.field(names[name] - 1).astype(np.float64) for name in ("x", "y", "ccd_id"))
+        shapes = hdu.data.field(names["shape"] - 1) if "shape" in names else ["Polygon"] * len(x)
+    polygons: Polygons = {}
+    for row, shape in enumerate(shapes):
+        if str(shape).strip().lower() != "polygon":
+            raise DamagedFile(f"{path}: outline of the shape {shape}, expected Polygon; {_HINT}")
+        corners = _corners(x[row], y[row])
+        if len(corners) >= 3:
+            sky = np.column_stack(wcs.all_pix2world(*corners.T, 1))
+            polygons.setdefault(int(ccd_id[row]), []).append(sky)
+    if not polygons:
+        raise DamagedFile(f"{path}: holds no chip outline; {_HINT}")
+    return polygons
+
+
+def write_fov(path: Path, polygons: Polygons, wcs: WCS, header: fits.Header) -> None:
+    """Write outlines (RA, Dec [deg]) as a FOV file in the sky frame ``wcs``, with keywords of ``header``."""
+    rows = [(ccd, outline) for ccd in sorted(polygons) for outline in polygons[ccd]]
+    longest = max(len(outline) for _, outline in rows)
+    positions = np.full((2, len(rows), longest), np.nan)
+    for row, (_, outline) in enumerate(rows):
+        positions[:, row, : len(outline)] = world_to_pixel(wcs, *outline.T)
+    columns = [
+        fits.Column("X", f"{longest}D", unit="pixel", array=positions[0]),
+        fits.Column("Y", f"{longest}D", unit="pixel", array=positions[1]),
+        fits.Column("SHAPE", "16A", array=["Polygon"] * len(rows)),
+        fits.Column("COMPONENT", "1J", array=np.arange(1, len(rows) + 1)),
+        fits.Column("CCD_ID", "1I", array=[ccd for ccd, _ in rows]),
+    ]
+    table = fits.BinTableHDU.from_columns(columns, name="FOV")
+    for keyword in ("TELESCOP", "INSTRUME", "DETNAM", "OBS_ID", "OBJECT"):
+        if keyword in header:
+            table.header[keyword] = header[keyword]
+    table.header["HDUCLASS"], table.header["HDUCLAS1"] = "ASC", "REGION"
+    table.header["MTYPE1"], table.header["MFORM1"] = "POS", "X,Y"
+    set_sky_wcs(table.header, wcs, 1, 2)
+    write_fits(path, fits.HDUList([fits.PrimaryHDU(), table]))
+
+
+def chip_mask(polygons: Polygons, ccds: Collection[int], grid: SkyGrid) -> NDArray[np.bool_]:
+    """Pixels (ny, nx) of the grid that lie wholly, centre and corners, on one of the chips ``ccds``."""
+    mask = np.zeros(grid.shape, dtype=bool)
+    ny, nx = grid.shape
+    y, x = np.mgrid[: ny + 1, : nx + 1] + 0.5
+    corners = PixCoord(x, y)
+    centres = PixCoord(x[:-1, :-1] + 0.5, y[:-1, :-1] + 0.5)
+    for ccd in ccds:
+        for outline in polygons.get(ccd, []):
+            chip = PolygonPixelRegion(PixCoord(*world_to_pixel(grid.wcs, *outline.T)))
+            mask |= wholly_inside(chip.contains(centres), chip.contains(corners))
+    return mask
+
+
+def _corners(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Corners (n, 2) of one row, without its padding."""
+    corners = np.column_stack([np.atleast_1d(x), np.atleast_1d(y)])
+    corners = corners[np.isfinite(corners).all(axis=1)]
+    repeated = np.all(corners == np.roll(corners, 1, axis=0), axis=1)
+    return corners[~repeated]

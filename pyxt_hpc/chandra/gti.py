@@ -1,0 +1,84 @@
+"""Arithmetic of good time intervals.
+
+A set of intervals is an (n, 2) float64 array of start and stop [s], half open, [start, stop).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+def normalise(intervals: ArrayLike) -> FloatArray:
+    """Sort, drop empty or non-finite intervals, unite those that touch or overlap: (m, 2)."""
+    gti = np.asarray(intervals, dtype=np.float64).reshape(-1, 2)
+    gti = gti[np.isfinite(gti).all(axis=1)]
+    gti = gti[gti[:, 1] > gti[:, 0]]
+    if len(gti) < 2:
+        return gti
+    gti = gti[np.argsort(gti[:, 0], kind="stable")]
+    latest = np.maximum.accumulate(gti[:, 1])
+    first = np.concatenate([[True], gti[1:, 0] > latest[:-1]])
+    starts = np.flatnonzero(first)
+    last = np.concatenate([starts[1:], [len(gti)]]) - 1
+    return np.column_stack([gti[starts, 0], latest[last]])
+
+
+def total(gti: FloatArray) -> float:
+    """Sum of the lengths [s] of disjoint intervals."""
+    return float(np.sum(gti[:, 1] - gti[:, 0])) if len(gti) else 0.0
+
+
+def contains(gti: FloatArray, times: ArrayLike) -> NDArray[np.bool_]:
+    """Whether each time [s] lies in one of the sorted disjoint intervals: same shape as times."""
+    times = np.asarray(times, dtype=np.float64)
+    if len(gti) == 0:
+        return np.zeros(times.shape, dtype=bool)
+    interval = np.searchsorted(gti[:, 0], times, side="right") - 1
+    return (interval >= 0) & (times < gti[np.maximum(interval, 0), 1])
+
+
+def intersection(first: ArrayLike, *others: ArrayLike) -> FloatArray:
+    """Times that lie in every one of the sets: (m, 2), sorted and disjoint."""
+    result = normalise(first)
+    for other in others:
+        other = normalise(other)
+        edges = np.unique(np.concatenate([result.ravel(), other.ravel()]))
+        if len(edges) < 2:
+            return np.empty((0, 2))
+        pieces = np.column_stack([edges[:-1], edges[1:]])
+        inside = contains(result, pieces[:, 0]) & contains(other, pieces[:, 0])
+        result = normalise(pieces[inside])
+    return result
+
+
+def union(sets: Sequence[ArrayLike]) -> FloatArray:
+    """Times that lie in any of the sets: (m, 2), sorted and disjoint."""
+    if not sets:
+        return np.empty((0, 2))
+    return normalise(np.concatenate([np.asarray(s, dtype=np.float64).reshape(-1, 2) for s in sets]))
+
+
+def live_time(gti: FloatArray, edges: ArrayLike) -> FloatArray:
+    """Good time [s] in each bin of time.
+
+    Parameters
+    ----------
+    gti : (n, 2) sorted disjoint intervals [s]
+    edges : (n_bin + 1,) ascending [s]
+
+    Returns
+    -------
+    (n_bin,) float64
+    """
+    edges = np.asarray(edges, dtype=np.float64)
+    if len(gti) == 0:
+        return np.zeros(len(edges) - 1)
+    # good time elapsed since the first start is piecewise linear with knots at the starts and stops
+    knots = gti.ravel()
+    lengths = gti[:, 1] - gti[:, 0]
+    before = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
+    elapsed = np.column_stack([before, before + lengths]).ravel()
+    return np.diff(np.interp(edges, knots, elapsed))

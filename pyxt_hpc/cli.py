@@ -1,0 +1,310 @@
+"""The command line: parse, call one library function, print, exit with a documented code."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyxt_hpc import __version__
+from pyxt_hpc.config import (
+    RESOLUTION_STEP,
+    ClusterConfig,
+    config_template,
+    read_config,
+    record_last_step,
+)
+from pyxt_hpc.errors import EXIT_DONE, EXIT_TRY_AGAIN, ConfigError, LaunchError, PyxtError
+from pyxt_hpc.files import replacing
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.world import World, detect_world
+
+# Everything heavy is imported by the command that needs it: `--help` and `init-cluster` stay quick.
+
+EXIT_CODES = """\
+exit codes:
+  0   done
+  1   a defect of pyxt-hpc; the traceback is worth a bug report
+  2   the input, the configuration or the way of launching must be changed; one line says how
+  75  interrupted or out of time; everything finished is stored: run again with --continue
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
+    try:
+        arguments.run(arguments)
+    except PyxtError as error:
+        print(f"pyxt-hpc: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("pyxt-hpc: interrupted", file=sys.stderr)
+        return EXIT_TRY_AGAIN
+    return EXIT_DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pyxt-hpc",
+        description="Temperature maps of galaxy clusters from Chandra ACIS observations.",
+        epilog="A cluster is done by: init-cluster, process-data, create-bins, fit-spectra, "
+        "make-temperature-map. `demo` does all of it on a simulated one.\n\n" + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"pyxt_hpc {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, help_text: str, description: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name,
+            help=help_text,
+            description=description,
+            epilog=EXIT_CODES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        made.set_defaults(run=globals()[f"_{name.replace('-', '_')}"])
+        return made
+
+    def config_option(made: argparse.ArgumentParser) -> None:
+        made.add_argument(
+            "-c", "--config-file", dest="config", metavar="CONFIG", type=Path, required=True,
+            help="the cluster's INI file, from init-cluster",
+        )  # fmt: skip
+
+    def cpus_option(made: argparse.ArgumentParser) -> None:
+        made.add_argument(
+            "--num-cpus", type=int, metavar="N",
+            help="processes on this machine (default: num_cpus of the configuration, 0 = all cores); "
+            "leave it out under mpirun",
+        )  # fmt: skip
+
+    def resolution_option(made: argparse.ArgumentParser, default: int | None, what: str) -> None:
+        made.add_argument(
+            "--resolution", type=int, choices=sorted(RESOLUTION_STEP), default=default,
+            help=f"1: every 5th pixel, 2: every 3rd, 3: every pixel; {what}",
+        )  # fmt: skip
+
+    def yes_option(made: argparse.ArgumentParser, what: str) -> None:
+        made.add_argument("-y", "--yes", action="store_true", help=f"{what} without asking")
+
+    made = command(
+        "init-cluster",
+        "write the configuration file of a new cluster",
+        "Write NAME_cluster_config.ini in the working directory and make the cluster's folders.\n"
+        "Fill in the keys that are empty: each says where its value is found.",
+    )
+    made.add_argument("name", metavar="NAME", help="the cluster's name, e.g. A1795")
+    yes_option(made, "replace an existing file")
+
+    made = command(
+        "process-data",
+        "stages 1-4: from event files to the analysis bundle",
+        "Make the bundle that the later stages work on, from level-2 event files on disk.\n"
+        "Needed in <data directory>/<name>/: <obsid>/primary/*evt2.fits* and *fov1.fits*,\n"
+        "<obsid>/<obsid>_background.fits (blank-sky events), <obsid>/<obsid>.arf and .rmf,\n"
+        "sources.reg (point sources) and combined/master_crop-ciaowcs.reg (box around the emission).\n"
+        "Flares are removed, sources cut out, the background scaled by its 9.5-12 keV counts.",
+    )
+    config_option(made)
+
+    made = command(
+        "create-bins",
+        "stage 5: the smallest circle of the wanted S/N around every pixel",
+        "Make the scale map. Also under mpirun: mpirun -n 4 pyxt-hpc create-bins -c CONFIG",
+    )
+    config_option(made)
+    cpus_option(made)
+    resolution_option(made, None, "tell how many regions it will fit (default: tell it for all three)")
+
+    made = command(
+        "fit-spectra",
+        "stage 6: fit an absorbed APEC model in every region",
+        "Fit temperature and norm with 68% intervals. Finished regions are stored as they come:\n"
+        "after a crash, a kill or the end of a job, --continue does the rest.\n"
+        "Also under mpirun: mpirun -n 4 pyxt-hpc fit-spectra -c CONFIG",
+    )
+    config_option(made)
+    cpus_option(made)
+    resolution_option(made, 2, "default 2")
+    made.add_argument(
+        "--continue", dest="resume", action="store_true", help="fit only what the results store lacks"
+    )
+    yes_option(made, "replace finished fits")
+
+    made = command(
+        "make-temperature-map",
+        "stage 7: maps as FITS files and pictures",
+        "Paint the fitted regions: temperature, its errors, norm, counts and scale maps in main_output/.",
+    )
+    config_option(made)
+    resolution_option(made, None, "default: the one that was fitted")
+
+    made = command(
+        "demo",
+        "the whole job on a simulated cluster, in minutes",
+        "Simulate a cluster observed twice with ACIS-I, run every command on it, and compare the\n"
+        "temperature map with the truth.",
+    )
+    made.add_argument(
+        "--directory", type=Path, default=Path("pyxt-demo"), help="where to work (default: ./pyxt-demo)"
+    )
+    made.add_argument(
+        "--ranks", type=int, metavar="N",
+        help="MPI ranks for stages 5 and 6, one of them the master; 0: processes instead "
+        "(default: cores + 1 where MPI is installed)",
+    )  # fmt: skip
+    return parser
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _confirm(question: str, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{question} There is nobody to ask: add --yes to agree")
+    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+        raise ConfigError("not agreed: nothing was changed")
+
+
+def _serial(command: str) -> None:
+    if detect_world().size > 1:
+        raise LaunchError(f"{command} is serial: run it without mpirun, e.g. on the login node")
+
+
+def _workers(requested: int | None, config: ClusterConfig, world: World) -> int:
+    if world.size > 1:
+        if requested is not None:
+            raise LaunchError(f"--num-cpus {requested} under {world.size} MPI ranks: use one or the other")
+        return world.size - 1
+    if requested is None:
+        requested = config.num_cpus if config.parallel_processing else 1
+    if requested < 0:
+        raise LaunchError(f"--num-cpus is {requested}, expected 0 (all cores) or more")
+    return requested or len(os.sched_getaffinity(0))
+
+
+def _init_cluster(arguments: argparse.Namespace) -> None:
+    _serial("init-cluster")
+    path = Path(f"{arguments.name}_cluster_config.ini")
+    text = config_template(arguments.name)
+    if path.exists():
+        _confirm(f"{path} exists. Replace it?", arguments.yes)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    layout = Layout(Path(arguments.name), arguments.name)
+    for folder in (layout.combined, layout.acb, layout.main_output):
+        folder.mkdir(parents=True, exist_ok=True)
+    _say(f"{path}: fill in what is empty, put the observations in {layout.cluster_dir}/<obsid>/,")
+    _say(f"then run: pyxt-hpc process-data -c {path}")
+
+
+def _process_data(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.preprocess.builtin import process_data
+
+    _serial("process-data")
+    config = read_config(arguments.config)
+    summary = process_data(config, Layout.of(config))
+    record_last_step(config, 4)
+    _say("observation  exposure [ks]  lost to flares  counts  background scale  live pixels")
+    for o in summary.observations:
+        _say(
+            f"{o.obsid:>11}  {o.exposure_s / 1e3:13.1f}  {o.flare_fraction:14.1%}  {o.counts:6d}  "
+            f"{o.background_scale:8.4f} +- {o.background_scale_error:.4f}  {o.live_pixels:6d}"
+        )
+    _say(f"bundle: {Layout.of(config).bundle}")
+
+
+def _create_bins(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.binning import create_bins
+
+    world = detect_world()
+    config = world.from_master(lambda: read_config(arguments.config))
+    summary = create_bins(config, world, _workers(arguments.num_cpus, config, world))
+    if summary is None:
+        return
+    record_last_step(config, 5)
+    _say(
+        f"{summary.circles} of {summary.live_pixels} live pixels reach S/N {config.signal_to_noise:g}; "
+        f"median radius {summary.median_radius:.1f} pixels; {summary.seconds:.1f} s"
+    )
+    for resolution, regions in summary.regions.items():
+        if arguments.resolution in (None, resolution):
+            _say(f"resolution {resolution}: {regions} regions to fit")
+
+
+def _fit_spectra(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.fitting import fit_spectra
+
+    world = detect_world()
+    config = world.from_master(lambda: read_config(arguments.config))
+    n_workers = _workers(arguments.num_cpus, config, world)
+    if not arguments.resume:
+        world.on_master(lambda: _agree_to_replace(Layout.of(config).results, arguments.yes))
+    summary = fit_spectra(config, world, n_workers, resolution=arguments.resolution, resume=arguments.resume)
+    if summary is None:
+        return
+    record_last_step(config, 6)
+    if summary.resumed:
+        _say(f"{summary.resumed} regions were there already")
+    _say(
+        f"{summary.done} of {summary.regions} regions fitted, {summary.bad} bad; "
+        f"{summary.median_counts:.0f} counts a region (median); {summary.seconds:.1f} s"
+    )
+
+
+def _agree_to_replace(results: Path, yes: bool) -> None:
+    """Ask before finished fits are thrown away."""
+    from pyxt_hpc.store import Status, read_results
+
+    if yes or not results.exists():
+        return
+    finished = int((read_results(results).status != Status.PENDING).sum())
+    if finished:
+        _confirm(f"{results} holds {finished} fitted regions. Fit them anew (--continue keeps them)?", yes)
+
+
+def _make_temperature_map(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.bundle import read_bundle
+    from pyxt_hpc.maps.temperature import make_temperature_maps
+    from pyxt_hpc.report.pictures import draw_map
+
+    _serial("make-temperature-map")
+    config = read_config(arguments.config)
+    layout = Layout.of(config)
+    summary = make_temperature_maps(config, arguments.resolution)
+    header = read_bundle(layout.bundle).wcs_header
+    for product in summary.products:
+        draw_map(product, header, layout.picture(product.path))
+    record_last_step(config, 7)
+    _say(f"{summary.painted} regions painted, {summary.bad} bad, {summary.pending} not yet fitted")
+    for product in summary.products:
+        _say(f"{product.path}  and .png: {product.title.lower()}{product.unit and f' [{product.unit}]'}")
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.demo import run_demo
+
+    _serial("demo")
+    summary = run_demo(arguments.directory, arguments.ranks, _say)
+    total = sum(summary.seconds.values())
+    comparison = summary.comparison
+    lines = {
+        "regions fitted (bad)": f"{summary.regions} ({summary.bad})",
+        **{f"seconds, {stage}": f"{seconds:.1f}" for stage, seconds in summary.seconds.items()},
+        "seconds, all": f"{total:.1f}",
+        "counts per region (median)": f"{summary.median_counts:.0f}",
+        "(kT - truth)/sigma: median": f"{comparison.median:+.3f}",
+        "(kT - truth)/sigma: scatter": f"{comparison.scatter:.3f}",
+        "truth inside the 68% interval": f"{comparison.coverage:.1%}",
+        "pictures": str(summary.pictures),
+    }
+    width = max(map(len, lines))
+    _say("")
+    for name, value in lines.items():
+        _say(f"{name:<{width}}  {value}")

@@ -1,0 +1,84 @@
+"""FITS images on the bundle's grid, with sky coordinates, unit and history."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from pyxt_hpc.chandra.fitsfile import open_fits
+from pyxt_hpc.errors import ForeignProduct
+from pyxt_hpc.files import replacing
+from pyxt_hpc.provenance import software
+
+
+def write_image(
+    path: Path,
+    values: np.ndarray,
+    wcs_header: str,
+    *,
+    unit: str,
+    comment: str,
+    bundle_fingerprint: str,
+    history: Iterable[str] = (),
+) -> None:
+    """Write an image on the bundle's grid under a temporary name, then rename it.
+
+    Parameters
+    ----------
+    path
+        File to make or replace.
+    values
+        (ny, nx) numbers.
+    wcs_header
+        The bundle's sky coordinates as FITS header cards.
+    unit
+        Becomes BUNIT.
+    comment
+        What the pixels hold, with the formula.
+    bundle_fingerprint
+        Ties the image to the data it was made from.
+    history
+        Further lines of provenance.
+    """
+    header = fits.Header.fromstring(wcs_header)
+    header["BUNIT"] = (unit, "unit of the pixel values")
+    header["BUNDLEID"] = (bundle_fingerprint[:16], "fingerprint of the analysis bundle")
+    header["CREATOR"] = software()
+    header.add_comment(comment)
+    for line in history:
+        header.add_history(line)
+    with replacing(path) as temporary:
+        fits.PrimaryHDU(values, header).writeto(temporary)
+
+
+def read_image(path: Path, *, made_by: str, bundle_fingerprint: str, shape: tuple[int, int]) -> np.ndarray:
+    """Read an image that must belong to the present bundle.
+
+    Parameters
+    ----------
+    path
+        File that `write_image` made.
+    made_by
+        Command that provides it, for the message.
+    bundle_fingerprint, shape
+        Of the bundle it must belong to.
+
+    Returns
+    -------
+    numpy.ndarray
+        (ny, nx) values in native byte order.
+
+    Raises
+    ------
+    MissingInput, DamagedFile, ForeignProduct
+        If it is absent, not a FITS image, or made from another bundle.
+    """
+    with open_fits(path, "image", f"run `{made_by}`") as hdus:
+        values, header = hdus[0].data, hdus[0].header
+    if header.get("BUNDLEID") != bundle_fingerprint[:16] or values is None or values.shape != shape:
+        raise ForeignProduct(
+            f"{path}: made from bundle {header.get('BUNDLEID', 'unknown')}, "
+            f"but the bundle now is {bundle_fingerprint[:16]}: run `{made_by}` again"
+        )
+    return values.astype(values.dtype.newbyteorder("="))

@@ -1,0 +1,75 @@
+"""The images that preprocessing leaves beside the bundle, for people and for DS9."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.bundle import Bundle, BundleObservation
+from pyxt_hpc.images import write_image
+from pyxt_hpc.layout import Layout
+
+
+def counts_of(indptr: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int32]:
+    """Image (ny, nx) of the number of events in each pixel."""
+    return np.diff(indptr).reshape(shape).astype(np.int32)
+
+
+def exposure_map(observations: tuple[BundleObservation, ...]) -> NDArray[np.float64]:
+    """Exposure (ny, nx) [s] of all observations, vignetted, as if on the optical axis of each.
+
+    The vignetting is the one of the lowest energy but one (1.49 keV), where most counts are.
+    """
+    return sum(
+        (
+            o.exposure_s * o.mask * o.vignetting[min(1, len(o.vignetting) - 1)].astype(float)
+            for o in observations
+        ),
+        start=np.zeros(observations[0].mask.shape),
+    )
+
+
+def surface_brightness(bundle: Bundle) -> NDArray[np.float32]:
+    """(counts - background) / (exposure x pixel area) (ny, nx) [count s^-1 arcmin^-2], NaN on dead pixels."""
+    exposure = exposure_map(bundle.observations) * (bundle.pixel_scale_arcsec / 60.0) ** 2
+    live = (bundle.mask > 0) & (exposure > 0)
+    result = np.full(bundle.mask.shape, np.nan, dtype=np.float32)
+    result[live] = (bundle.counts - bundle.background)[live] / exposure[live]
+    return result
+
+
+def write_images(bundle: Bundle, layout: Layout) -> None:
+    """Write the images of every observation, the combined ones and the surface brightness."""
+    shape = bundle.mask.shape
+    images: list[tuple[Path, NDArray, str, str]] = []
+    for o in bundle.observations:
+        counts, background = (counts_of(p, shape) for p in (o.event_indptr, o.background_indptr))
+        images += [
+            (layout.counts_image(o.obsid), counts, "count", f"counts of ObsID {o.obsid}"),
+            (layout.background_image(o.obsid), background, "count", "blank-sky counts, not scaled"),
+            (layout.mask_image(o.obsid), o.mask, "", "1: live, sources out"),
+        ]
+    signal = (bundle.counts - bundle.background).astype(np.float32)
+    images += [
+        (layout.combined_mask, bundle.mask, "", "1: live in any observation, sources out"),
+        (layout.combined_counts, bundle.counts, "count", "counts of all observations"),
+        (layout.combined_background, bundle.background, "count", "scaled background of all observations"),
+        (layout.combined_signal, signal, "count", "counts less scaled background"),
+        (
+            layout.surface_brightness,
+            surface_brightness(bundle),
+            "count s-1 arcmin-2",
+            "(counts - background)/(exposure x vignetting x pixel area)",
+        ),
+    ]
+    band = f"band {bundle.energy_min_keV:g}-{bundle.energy_max_keV:g} keV"
+    for path, values, unit, comment in images:
+        write_image(
+            path,
+            values,
+            bundle.wcs_header,
+            unit=unit,
+            comment=comment,
+            bundle_fingerprint=bundle.fingerprint,
+            history=[band],
+        )

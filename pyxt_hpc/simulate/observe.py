@@ -1,0 +1,211 @@
+"""An observation of the truth by ACIS-I: which photons become events, where, when and in which channel."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.chandra import gti as gti_arithmetic
+from pyxt_hpc.chandra.response import Arf
+from pyxt_hpc.chandra.tangent import world_to_pixel
+from pyxt_hpc.chandra.vignetting import vignetting, vignetting_pairs
+from pyxt_hpc.simulate import geometry, instrument, photons, write
+from pyxt_hpc.simulate.cluster import ClusterTruth
+from pyxt_hpc.simulate.detected import DetectedEvents
+from pyxt_hpc.simulate.plan import ObservationPlan
+
+log = logging.getLogger(__name__)
+
+FloatArray = NDArray[np.float64]
+
+BLANK_SKY_EXPOSURE = 6.0  # of the blank-sky file, in exposures of the observation
+_CHIP_ARCMIN2 = (geometry.CHIP_PIXELS * geometry.PIXEL_ARCSEC / 60.0) ** 2
+_FLARE_S = 6000.0
+_FLARE_PEAK = 5.0  # in units of the quiet particle background
+_FLARE_MIDDLE = 0.7  # of the observation
+_R90_PER_SIGMA = float(np.sqrt(2.0 * np.log(10.0)))
+
+
+def demo_plans() -> tuple[ObservationPlan, ...]:
+    """Two observations of `demo_truth`, with different pointings and rolls, the second with a flare."""
+    return (
+        ObservationPlan("4001", 150.0168, 20.0047, 25.0, 70e3, False, 365.0e6),
+        ObservationPlan("4002", 149.9847, 19.9875, 160.0, 65e3, True, 369.5e6),
+    )
+
+
+def simulate_cluster(
+    directory: Path, truth: ClusterTruth, plans: Sequence[ObservationPlan], seed: int
+) -> None:
+    """Write everything that preprocessing needs of a cluster, and the truth beside it.
+
+    Parameters
+    ----------
+    directory
+        The cluster's folder; made if absent.
+    truth, plans
+        What is observed, and how.
+    seed
+        The same seed gives the same files.
+    """
+    arf, rmf = instrument.on_axis_arf(), instrument.gaussian_rmf()
+    write.write_truth(directory, truth)
+    write.write_regions(directory, truth, source_radii_arcsec(truth, plans))
+    for plan, stream in zip(plans, np.random.SeedSequence(seed).spawn(len(plans)), strict=True):
+        rng = np.random.default_rng(stream)
+        events = observe(truth, plan, arf, rng)
+        blank = blank_sky(truth, plan, arf, rng)
+        log.info("ObsID %s: %d events, blank sky %d", plan.obsid, len(events), len(blank))
+        write.write_observation(directory, plan, events)
+        write.write_blank_sky(directory, plan, blank, BLANK_SKY_EXPOSURE * plan.live_s)
+        write.write_responses(directory, plan, arf, rmf)
+
+
+def observe(truth: ClusterTruth, plan: ObservationPlan, arf: Arf, rng: np.random.Generator) -> DetectedEvents:
+    """All events of an observation, in order of time."""
+    parts = [gas_events(truth, plan, arf, rng), source_events(truth, plan, arf, rng)]
+    steady = DetectedEvents.join([*parts, *_background(truth, plan, arf, plan.live_s, rng)])
+    events = steady.at(_times(steady.ccd_id, plan, rng))
+    if plan.flare:
+        events = DetectedEvents.join([events, _flare(plan, rng)])
+    return events.select(np.argsort(events.time, kind="stable"))
+
+
+def gas_events(
+    truth: ClusterTruth, plan: ObservationPlan, arf: Arf, rng: np.random.Generator
+) -> DetectedEvents:
+    """Events of the cluster, without times. The point spread is left out: most of it is within a pixel."""
+    arriving = photons.gas_photons(truth, arf, plan.live_s, plan.ra_pnt, plan.dec_pnt, rng)
+    return _detect(arriving, plan, arf, rng)
+
+
+def source_events(
+    truth: ClusterTruth, plan: ObservationPlan, arf: Arf, rng: np.random.Generator
+) -> DetectedEvents:
+    """Events of the point sources, without times; the point spread is a Gaussian, wider off the axis."""
+    x, y = _source_pixels(truth, plan)
+    rates = photons.source_rates(truth, arf)
+    number = rng.poisson(rates.sum(axis=1) * plan.live_s)
+    bins = [photons.draw_bins(rate, n, rng) for rate, n in zip(rates, number, strict=True)]
+    sigma = instrument.psf_r90_arcsec(_off_axis_arcmin(x, y)) / _R90_PER_SIGMA / geometry.PIXEL_ARCSEC
+    x, y, sigma = (np.repeat(v, number) for v in (x, y, sigma))
+    scatter = sigma * rng.standard_normal((2, len(x)))
+    energy_bin = np.concatenate([np.empty(0, np.int64), *bins])
+    return _detect(photons.Photons(energy_bin, x + scatter[0], y + scatter[1]), plan, arf, rng)
+
+
+def blank_sky(
+    truth: ClusterTruth, plan: ObservationPlan, arf: Arf, rng: np.random.Generator
+) -> DetectedEvents:
+    """Background events as a blank-sky file has them: longer, without times, flares and sources."""
+    return DetectedEvents.join(_background(truth, plan, arf, BLANK_SKY_EXPOSURE * plan.live_s, rng))
+
+
+def expected_counts(
+    truth: ClusterTruth, plan: ObservationPlan, energy_min_keV: float = 0.7, energy_max_keV: float = 8.0
+) -> FloatArray:
+    """Cluster counts to expect from each pixel of the truth, (ny, nx); pixels are on a chip or not."""
+    arf, rmf = instrument.on_axis_arf(), instrument.gaussian_rmf()
+    in_band = (rmf.channel_lo_keV >= energy_min_keV) & (rmf.channel_hi_keV <= energy_max_keV)
+    detected = rmf.to_sparse() @ in_band.astype(float)
+    row, col = np.indices(truth.kT.shape)
+    sky = truth.wcs.wcs_pix2world(col.ravel() + 1.0, row.ravel() + 1.0, 1)
+    x, y = world_to_pixel(geometry.sky_frame(plan.ra_pnt, plan.dec_pnt), *sky)
+    angles = np.linspace(0.0, 25.0, 101)
+    middle = 0.5 * (arf.energy_lo + arf.energy_hi)
+    relative = vignetting(middle, angles)
+    theta = _off_axis_arcmin(x, y)
+    counts = np.zeros(truth.kT.size)
+    for amount, rate in photons.gas_components(truth, arf):
+        counts += amount.ravel() * np.interp(theta, angles, (rate * detected) @ relative)
+    tdet = geometry.det_to_tdet(*geometry.sky_to_det(x, y, plan.roll_deg))
+    counts *= plan.live_s * (geometry.chip_at(*tdet) >= 0)
+    return counts.reshape(truth.kT.shape)
+
+
+def source_radii_arcsec(truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> FloatArray:
+    """Radius of a circle that holds 99% of each point source in all observations (n_source,)."""
+    radii = np.zeros(len(truth.sources))
+    for plan in plans:
+        theta = _off_axis_arcmin(*_source_pixels(truth, plan))
+        sigma = instrument.psf_r90_arcsec(theta) / _R90_PER_SIGMA
+        radii = np.maximum(radii, sigma * np.sqrt(2.0 * np.log(100.0)))
+    return radii
+
+
+def _off_axis_arcmin(x: FloatArray, y: FloatArray) -> FloatArray:
+    return np.hypot(x - geometry.CENTRE, y - geometry.CENTRE) * geometry.PIXEL_ARCSEC / 60.0
+
+
+def _source_pixels(truth: ClusterTruth, plan: ObservationPlan) -> tuple[FloatArray, FloatArray]:
+    ra = np.array([source.ra for source in truth.sources])
+    dec = np.array([source.dec for source in truth.sources])
+    return world_to_pixel(geometry.sky_frame(plan.ra_pnt, plan.dec_pnt), ra, dec)
+
+
+def _detect(
+    arriving: photons.Photons, plan: ObservationPlan, arf: Arf, rng: np.random.Generator
+) -> DetectedEvents:
+    """Photons that vignetting and gaps leave, with the energies that the CCDs measure."""
+    det = geometry.sky_to_det(arriving.x, arriving.y, plan.roll_deg)
+    ccd = geometry.chip_at(*geometry.det_to_tdet(*det))
+    energy = (0.5 * (arf.energy_lo + arf.energy_hi))[arriving.energy_bin]
+    kept = vignetting_pairs(energy, _off_axis_arcmin(arriving.x, arriving.y))
+    keep = (ccd >= 0) & (rng.random(len(ccd)) < kept)
+    energy = energy[keep]
+    measured = energy + instrument.sigma_keV(energy) * rng.standard_normal(len(energy))
+    return DetectedEvents.of(ccd[keep], det[0][keep], det[1][keep], measured)
+
+
+def _background(
+    truth: ClusterTruth, plan: ObservationPlan, arf: Arf, live_s: float, rng: np.random.Generator
+) -> list[DetectedEvents]:
+    """Quiet background of some live time: particles, and the vignetted sky."""
+    sky_rate = photons.sky_background_rate(truth, arf) * _CHIP_ARCMIN2
+    parts = []
+    for ccd in geometry.CCDS:
+        parts.append(_particles(ccd, live_s, rng))
+        bins = photons.draw_bins(sky_rate, rng.poisson(sky_rate.sum() * live_s), rng)
+        det = geometry.uniform_on_chip(ccd, len(bins), rng)
+        sky = geometry.det_to_sky(*det, plan.roll_deg)
+        parts.append(_detect(photons.Photons(bins, *sky), plan, arf, rng))
+    return parts
+
+
+def _particles(ccd: int, live_s: float, rng: np.random.Generator) -> DetectedEvents:
+    edges, rate = instrument.particle_background()
+    bins = photons.draw_bins(rate, rng.poisson(rate.sum() * live_s), rng)
+    measured = edges[bins] + (edges[1] - edges[0]) * rng.random(len(bins))
+    det = geometry.uniform_on_chip(ccd, len(bins), rng)
+    return DetectedEvents.of(np.full(len(bins), ccd, dtype=np.int8), *det, measured)
+
+
+def _flare(plan: ObservationPlan, rng: np.random.Generator) -> DetectedEvents:
+    """Excess with the spectrum of the particle background, rising and falling as sin^2 over 100 minutes."""
+    start = plan.start_s + _FLARE_MIDDLE * plan.span_s - 0.5 * _FLARE_S
+    # the mean of sin^2 is 1/2
+    parts = [_particles(ccd, 0.5 * _FLARE_PEAK * _FLARE_S, rng) for ccd in geometry.CCDS]
+    events = DetectedEvents.join(parts)
+    phase = np.linspace(0.0, 1.0, 2001)
+    reached = phase - np.sin(2.0 * np.pi * phase) / (2.0 * np.pi)
+    time = start + _FLARE_S * np.interp(rng.random(len(events)), reached, phase)
+    time = plan.frame_middle(time)
+    good = np.zeros(len(events), dtype=bool)
+    for ccd, gti in plan.gti().items():
+        good |= (events.ccd_id == ccd) & gti_arithmetic.contains(gti, time)
+    return events.at(time).select(good)
+
+
+def _times(ccd_id: NDArray[np.int8], plan: ObservationPlan, rng: np.random.Generator) -> FloatArray:
+    """Times spread evenly over the good times of each event's CCD."""
+    time = np.empty(len(ccd_id))
+    for ccd, gti in plan.gti().items():
+        on = np.flatnonzero(ccd_id == ccd)
+        lengths = gti[:, 1] - gti[:, 0]
+        elapsed = lengths.sum() * rng.random(len(on))
+        before = np.concatenate([[0.0], np.cumsum(lengths)])
+        interval = np.clip(np.searchsorted(before, elapsed, side="right") - 1, 0, len(gti) - 1)
+        time[on] = gti[interval, 0] + elapsed - before[interval]
+    return plan.frame_middle(time)

@@ -1,0 +1,138 @@
+"""Stage 5: the scale map, decomposed over rows of the image."""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from pyxt_hpc.binning.circles import (
+    RADIUS_MAX,
+    RADIUS_MIN,
+    RADIUS_STEP,
+    CircleSums,
+    prepare,
+    region_index,
+    scale_map_rows,
+)
+from pyxt_hpc.binning.lattice import lattice
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
+from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.images import write_image
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.driver import run_chunks
+from pyxt_hpc.parallel.pool import Payload, open_pool
+from pyxt_hpc.parallel.world import World
+from pyxt_hpc.stages.inputs import read_cluster_bundle
+
+
+@dataclass(frozen=True)
+class BinningSummary:
+    """What stage 5 found, for the last line on the screen."""
+
+    live_pixels: int
+    circles: int
+    regions: dict[int, int]  # by resolution
+    median_radius: float
+    seconds: float
+
+
+def _context(meta: float, arrays: dict[str, np.ndarray]) -> tuple[CircleSums, float]:
+    return CircleSums(**arrays), meta
+
+
+def _rows(context: tuple[CircleSums, float], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    images, target = context
+    return scale_map_rows(images, int(rows[0]), int(rows[-1]) + 1, target)
+
+
+def _prepare(config: ClusterConfig) -> tuple[Bundle, Payload]:
+    bundle = read_cluster_bundle(config)
+    # S/N = (C - B)/sqrt(C + B): the background's variance is taken to be B itself.
+    images = prepare(bundle.counts, bundle.background, bundle.background, bundle.mask)
+    return bundle, Payload(config.signal_to_noise, vars(images))
+
+
+def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningSummary | None:
+    """Make the scale map, the S/N map and the index of regions.
+
+    Parameters
+    ----------
+    config
+        The cluster.
+    world
+        MPI ranks, or one process.
+    n_workers
+        Processes to use where there is only one rank.
+
+    Returns
+    -------
+    BinningSummary or None
+        None on ranks that served as workers.
+
+    Raises
+    ------
+    EmptySelection
+        If no circle up to the largest radius reaches the S/N.
+    """
+    start = time.perf_counter()
+    layout = Layout.of(config)
+    prepared = world.on_master(lambda: _prepare(config))
+    with open_pool(world, n_workers, _context, prepared and prepared[1]) as pool:
+        if pool is None or prepared is None:
+            return None
+        bundle = prepared[0]
+        n_rows, n_cols = bundle.mask.shape
+        radius = np.zeros((n_rows, n_cols), np.float32)
+        signal_to_noise = np.zeros_like(radius)
+
+        def collect(rows: np.ndarray, result: tuple[np.ndarray, np.ndarray]) -> None:
+            radius[rows], signal_to_noise[rows] = result
+
+        run_chunks(pool, _rows, np.arange(n_rows), collect, label="scale map", unit="row")
+
+    index = region_index(radius)
+    n_circles = int(index.max())
+    if n_circles == 0:
+        raise EmptySelection(
+            f"no circle of up to {RADIUS_MAX:g} pixels reaches S/N {config.signal_to_noise:g} "
+            f"in {layout.bundle}: lower signal_to_noise_threshold in {config.path}"
+        )
+    write = partial(
+        write_image,
+        wcs_header=bundle.wcs_header,
+        bundle_fingerprint=bundle.fingerprint,
+        history=[
+            f"S/N target {config.signal_to_noise:g}",
+            f"radii {RADIUS_MIN:g} to {RADIUS_MAX:g} step {RADIUS_STEP:g}",
+        ],
+    )
+    write(
+        layout.signal_to_noise_map,
+        signal_to_noise,
+        unit="",
+        comment="(C - B)/sqrt(C + B) in the circle; 0 where the target is not reached",
+    )
+    write(
+        layout.region_index_map,
+        index,
+        unit="",
+        comment="number of the region centred here, from 1 in row-major order; 0: none",
+    )
+    # Last: its presence says that the stage is complete.
+    write(
+        layout.scale_map,
+        radius,
+        unit="pixel",
+        comment="radius of the smallest circle with the S/N target; 0: masked or not reached",
+    )
+    return BinningSummary(
+        live_pixels=int(np.count_nonzero(bundle.mask)),
+        circles=n_circles,
+        regions={
+            resolution: len(lattice(radius > 0, step)[0]) for resolution, step in RESOLUTION_STEP.items()
+        },
+        median_radius=float(np.median(radius[radius > 0])),
+        seconds=time.perf_counter() - start,
+    )

@@ -1,0 +1,66 @@
+"""What stages 5 to 7 begin with: bundle and scale map that belong to the configuration."""
+
+import numpy as np
+
+from pyxt_hpc.bundle import Bundle, read_bundle
+from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.errors import ForeignProduct, MissingInput
+from pyxt_hpc.images import read_image
+from pyxt_hpc.layout import Layout
+
+IN_BOTH = (
+    "name",
+    "redshift",
+    "nH",
+    "abundance",
+    "absorption",
+    "abundance_table",
+    "energy_min_keV",
+    "energy_max_keV",
+)
+"""Values of the configuration that the bundle carries to machines of its own."""
+
+
+def read_cluster_bundle(config: ClusterConfig) -> Bundle:
+    """Read the bundle and compare it with the configuration.
+
+    Raises
+    ------
+    MissingInput, DamagedFile
+        If it is absent or unreadable.
+    ForeignProduct
+        If the configuration has been changed since; the message names what differs.
+    """
+    path = Layout.of(config).bundle
+    if not path.exists():
+        raise MissingInput(f"{path} is missing: run `pyxt-hpc process-data -c {config.path}` first")
+    bundle = read_bundle(path)
+    differing = [
+        f"{key} is {getattr(bundle, key)} there, {getattr(config, key)} in {config.path}"
+        for key in IN_BOTH
+        if getattr(bundle, key) != getattr(config, key)
+    ]
+    obsids = tuple(o.obsid for o in bundle.observations)
+    if obsids != config.observation_ids:
+        differing.append(f"its observations are {', '.join(obsids)}, not {', '.join(config.observation_ids)}")
+    if differing:
+        raise ForeignProduct(
+            f"{path}: {'; '.join(differing)}: run `pyxt-hpc process-data -c {config.path}` again"
+        )
+    return bundle
+
+
+def read_scale_map(config: ClusterConfig, bundle: Bundle) -> np.ndarray:
+    """Read the scale map of this bundle: (ny, nx) radii [pixels], 0 where there is no region.
+
+    Raises
+    ------
+    MissingInput, DamagedFile, ForeignProduct
+        If it is absent, unreadable or made from another bundle.
+    """
+    return read_image(
+        Layout.of(config).scale_map,
+        made_by=f"pyxt-hpc create-bins -c {config.path}",
+        bundle_fingerprint=bundle.fingerprint,
+        shape=bundle.mask.shape,
+    )

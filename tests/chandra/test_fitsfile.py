@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
+from pyxt_hpc.errors import DamagedFile, MissingInput, PyxtError
+
+
+def image() -> fits.HDUList:
+    return fits.HDUList([fits.PrimaryHDU(np.arange(5000.0))])
+
+
+def read(path: Path) -> np.ndarray:
+    with open_fits(path, "image", "draw it again") as hdus:
+        return np.array(hdus[0].data)
+
+
+def test_round_trip_also_compressed(tmp_path: Path) -> None:
+    for name in ("a.fits", "b.fits.gz"):
+        write_fits(tmp_path / "new" / name, image())
+        np.testing.assert_array_equal(read(tmp_path / "new" / name), np.arange(5000.0))
+    assert (tmp_path / "new" / "b.fits.gz").read_bytes()[:2] == b"\x1f\x8b"
+    assert len(list((tmp_path / "new").iterdir())) == 2
+
+
+def test_every_way_of_cutting_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    write_fits(path, image())
+    content = path.read_bytes()
+    for length in (0, 100, 2879, 2880, 10_000, 40_000):
+        path.write_bytes(content[:length])
+        with pytest.raises(DamagedFile, match=r"a\.fits: image is damaged or not FITS .* draw it again"):
+            read(path)
+
+
+def test_missing(tmp_path: Path) -> None:
+    with pytest.raises(MissingInput, match=r"a\.fits: image not found; draw it again"):
+        read(tmp_path / "a.fits")
+
+
+def test_errors_of_ours_pass_through(tmp_path: Path) -> None:
+    write_fits(tmp_path / "a.fits", image())
+    with pytest.raises(PyxtError, match="as it is"), open_fits(tmp_path / "a.fits", "image", "") as _:
+        raise PyxtError("as it is")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    write_fits(tmp_path / "a.fits", image())
+    before = (tmp_path / "a.fits").read_bytes()
+    broken = image()
+    broken[0].header["SIMPLE"] = True
+    broken.writeto = None  # type: ignore[method-assign]
+    with pytest.raises(TypeError):
+        write_fits(tmp_path / "a.fits", broken)
+    assert (tmp_path / "a.fits").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1

@@ -1,0 +1,181 @@
+"""Two tiny ACIS-I observations of one field, written as level-2 files, with everything in them known."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from pyxt_hpc.chandra.events import EventList, write_events
+from pyxt_hpc.chandra.fov import write_fov
+from pyxt_hpc.chandra.response import Arf, Rmf, write_arf, write_rmf
+from pyxt_hpc.chandra.tangent import tangent_plane
+from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.layout import Layout
+
+RA, DEC = 150.0, 30.0
+LENGTH_S = 40_000.0
+FLARE_S = (10_000.0, 16_000.0)
+START = 5e8
+HALF = 500  # sky pixels: each chip is 1000 x 500
+BACKGROUND_FACTOR = 4.0  # blank-sky events per event of particle background
+
+
+@dataclass(frozen=True)
+class Field:
+    """The cluster's folder and its configuration."""
+
+    config: ClusterConfig
+    layout: Layout
+
+    def rewrite(self, path: Path, edit: Callable[[fits.HDUList], None]) -> None:
+        """Change a FITS file in place."""
+        with fits.open(path, memmap=False) as hdus:
+            edit(hdus)
+            hdus.writeto(path, overwrite=True)
+
+    def events(self, obsid: str) -> Path:
+        return self.layout.observation(obsid) / "primary" / f"acisf{int(obsid):05d}N003_evt2.fits"
+
+    def fov(self, obsid: str) -> Path:
+        return self.layout.observation(obsid) / "primary" / f"acisf{int(obsid):05d}_000N003_fov1.fits"
+
+
+def rmf_of_pi(n_channel: int = 1024, first_channel: int = 1, shift_eV: float = 0.0) -> Rmf:
+    edges = (np.arange(n_channel + 1) * 14.6 + shift_eV) / 1000
+    energy = np.linspace(0.3, 11.0, 108)
+    middle = 0.5 * (energy[1:] + energy[:-1])
+    first = np.clip(np.searchsorted(edges, middle) - 1, 0, n_channel - 1).astype(np.int32)
+    return Rmf(
+        energy_lo=energy[:-1],
+        energy_hi=energy[1:],
+        n_group=np.ones(107, np.int32),
+        first_channel=first,
+        n_channel=np.ones(107, np.int32),
+        matrix=np.ones(107),
+        channel_lo_keV=edges[:-1],
+        channel_hi_keV=edges[1:],
+        first_channel_number=first_channel,
+    )
+
+
+def uniform_events(rng: np.random.Generator, n: int, band: tuple[float, float]) -> dict[str, np.ndarray]:
+    """Events spread evenly over both chips (0 on the left) and a band [eV]."""
+    x = rng.uniform(-HALF, HALF, n)
+    energy = rng.uniform(*band, n).astype(np.float32)
+    return {
+        "x": x,
+        "y": rng.uniform(-HALF / 2, HALF / 2, n),
+        "energy_eV": energy,
+        "ccd_id": (x > 0).astype(np.int8),
+        "grade": rng.choice([0, 2, 3, 4, 6], n).astype(np.int16),
+    }
+
+
+def joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
+
+
+def write_observation(layout: Layout, obsid: str, pointing: tuple[float, float], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    wcs = tangent_plane(*pointing)
+    wcs.wcs.crpix = [4096.5, 4096.5]
+    wcs.wcs.set()
+    header = fits.Header()
+    header["TELESCOP"], header["INSTRUME"], header["DETNAM"] = "CHANDRA", "ACIS", "ACIS-016"
+    header["DATAMODE"], header["EXPOSURE"], header["OBS_ID"] = "FAINT", 0.98 * LENGTH_S, obsid
+    header["RA_PNT"], header["DEC_PNT"] = pointing
+
+    particles = uniform_events(rng, 30_000, (300, 12_000))
+    flare = uniform_events(rng, 20_000, (300, 12_000))
+    spurious = uniform_events(rng, 3000, (300, 12_000))
+    spurious["grade"][:] = 7
+    sky = uniform_events(rng, 40_000, (700, 5000))
+    quiet_time = rng.uniform(0, LENGTH_S, 73_000)
+    times = np.concatenate([quiet_time[:30_000], rng.uniform(*FLARE_S, 20_000), quiet_time[30_000:]])
+    source = joined([particles, flare, spurious, sky])
+    gti = {ccd: np.array([[START, START + LENGTH_S]]) for ccd in (0, 1, 6)}
+    primary = layout.observation(obsid) / "primary"
+    events = event_list(wcs, header, source, times + START, gti)
+    write_events(primary / f"acisf{int(obsid):05d}N003_evt2.fits", events.select(np.argsort(times)))
+
+    blank = uniform_events(rng, int(30_000 * BACKGROUND_FACTOR), (300, 12_000))
+    background = event_list(wcs, header, blank, None, {})
+    write_events(layout.supplied_background(obsid), background)
+
+    corners = {
+        ccd: np.array([(low, -HALF / 2), (high, -HALF / 2), (high, HALF / 2), (low, HALF / 2)])
+        for ccd, low, high in ((0, -HALF, 0), (1, 0, HALF), (6, HALF, 2 * HALF))
+    }
+    outlines = {c: [np.column_stack(wcs.all_pix2world(*(p + 4096.5).T, 1))] for c, p in corners.items()}
+    write_fov(primary / f"acisf{int(obsid):05d}_000N003_fov1.fits", outlines, wcs, header)
+    rmf = rmf_of_pi()
+    write_rmf(layout.supplied_rmf(obsid), rmf)
+    write_arf(layout.supplied_arf(obsid), Arf(rmf.energy_lo, rmf.energy_hi, np.full(107, 300.0)))
+
+
+def event_list(
+    wcs: WCS,
+    header: fits.Header,
+    columns: dict[str, np.ndarray],
+    times: np.ndarray | None,
+    gti: dict[int, np.ndarray],
+) -> EventList:
+    energy = columns["energy_eV"]
+    return EventList(
+        path=Path("-"),
+        header=header,
+        wcs=wcs,
+        pi=np.minimum(energy // np.float32(14.6) + 1, 1024).astype(np.int16),
+        time=times,
+        gti=gti,
+        **columns | {"x": columns["x"] + 4096.5, "y": columns["y"] + 4096.5},
+    )
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = tmp_path_factory.mktemp("data")
+    layout = Layout(data / "A1", "A1")
+    write_observation(layout, "1", (RA, DEC), 1)
+    write_observation(layout, "22", (RA + 0.02, DEC + 0.01), 2)
+    layout.crop_reg.parent.mkdir(parents=True)
+    layout.crop_reg.write_text(f'# CIAO\nbox(10:00:00,+30:00:00,{200 * 1.968}",{100 * 1.968}",0)\n')
+    layout.sources_reg.write_text(f'fk5\ncircle({RA},{DEC},12")\nellipse({RA + 0.02},{DEC},5",9",30)\n')
+    return data
+
+
+@pytest.fixture(scope="session")
+def copy_field(pristine: Path) -> Callable[[Path], Field]:
+    """Makes a private copy of the two observations in a folder."""
+
+    def copy(folder: Path) -> Field:
+        shutil.copytree(pristine / "A1", folder / "A1")
+        config = ClusterConfig(
+            path=folder / "A1.ini",
+            name="A1",
+            observation_ids=("1", "22"),
+            redshift=0.1,
+            nH=0.03,
+            abundance=0.3,
+            data_directory=folder,
+        )
+        return Field(config, Layout.of(config))
+
+    return copy
+
+
+@pytest.fixture
+def field(copy_field: Callable[[Path], Field], tmp_path: Path) -> Field:
+    """A private copy of the two observations."""
+    return copy_field(tmp_path)
+
+
+@pytest.fixture
+def single(field: Field) -> Field:
+    """A private copy in which only the first observation is configured."""
+    return replace(field, config=replace(field.config, observation_ids=("1",)))

@@ -1,0 +1,245 @@
+"""The commands of a whole cluster: results do not depend on how they were run, nor on being killed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from pyxt_hpc.bundle import read_bundle
+from pyxt_hpc.cli import main
+from pyxt_hpc.config import read_config
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.store import Status, read_results
+from pyxt_hpc.truth import compare_with_truth
+
+MPIEXEC = Path(sys.executable).with_name("mpiexec")
+NOT_COMPARED = ("seconds", "attempts")
+
+
+def values(path: Path) -> np.ndarray:
+    """Rows of a complete store without what may differ between two runs."""
+    results = read_results(path)
+    assert set(results.status.tolist()) <= {Status.DONE, Status.BAD}
+    names = [n for n in results.rows.dtype.names if n not in NOT_COMPARED]
+    return results.rows[names]
+
+
+def assert_same(a: np.ndarray, b: np.ndarray) -> None:
+    """Equal value for value, NaN being equal to NaN."""
+    assert len(a) == len(b)
+    for name in a.dtype.names:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def cluster(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Configuration of a small simulated cluster up to the scale map."""
+    folder = tmp_path_factory.mktemp("commands")
+    shutil.copytree(small_cluster, folder / "work")
+    config = folder / "work" / "demo.ini"
+    assert main(["process-data", "-c", str(config)]) == 0
+    assert main(["create-bins", "-c", str(config), "--num-cpus", "2"]) == 0
+    return config
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(cluster: Path) -> np.ndarray:
+    """Fits of every pixel's region by one process."""
+    assert main(["fit-spectra", "-c", str(cluster), "--resolution", "3", "--num-cpus", "1", "--yes"]) == 0
+    return values(Layout.of(read_config(cluster)).results)
+
+
+def command(config: Path, *options: str) -> list[str]:
+    """Command line of a fit of every pixel's region."""
+    base = [sys.executable, "-m", "pyxt_hpc", "fit-spectra", "-c", str(config), "--resolution", "3"]
+    return [*base, *options]
+
+
+LAUNCHES: dict[str, Callable[[Path], list[str]]] = {
+    "processes": lambda config: command(config, "--continue", "--num-cpus", "2"),
+    "mpirun": lambda config: [str(MPIEXEC), "-n", "3", *command(config, "--continue")],
+}
+
+
+@pytest.fixture(params=LAUNCHES)
+def launch(request: pytest.FixtureRequest, cluster: Path) -> Iterator[list[str]]:
+    """A command line that fits, with no store there yet."""
+    if request.param == "mpirun" and not MPIEXEC.exists():
+        pytest.skip(f"no {MPIEXEC}: pip install 'pyxt_hpc[mpi]' brings it")
+    results = Layout.of(read_config(cluster)).results
+    results.unlink(missing_ok=True)
+    yield LAUNCHES[request.param](cluster)
+    results.unlink(missing_ok=True)
+
+
+def test_however_launched_the_results_are_the_same(
+    cluster: Path, uninterrupted: np.ndarray, launch: list[str]
+) -> None:
+    subprocess.run(launch, check=True, timeout=300)
+    assert_same(values(Layout.of(read_config(cluster)).results), uninterrupted)
+
+
+def test_killed_at_any_moment_nothing_finished_is_lost(
+    cluster: Path, uninterrupted: np.ndarray, launch: list[str]
+) -> None:
+    path = Layout.of(read_config(cluster)).results
+    finished = np.zeros(len(uninterrupted), bool)
+    for share in (0.05, 0.4, 0.7):
+        process = subprocess.Popen(launch, start_new_session=True, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            if path.exists() and np.mean(read_results(path).status == Status.DONE) >= share:
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        _wait_until_gone(process.pid)
+        done = read_results(path).status == Status.DONE
+        assert done[finished].all(), "a finished region was lost"
+        finished = done
+    assert 0 < finished.sum() < len(finished), "the kills came too late to mean anything"
+    attempts = read_results(path).rows["seconds"][finished]
+    subprocess.run(launch, check=True, timeout=300)
+    assert_same(values(path), uninterrupted)
+    # The very numbers of the first run: not fitted again.
+    np.testing.assert_array_equal(read_results(path).rows["seconds"][finished], attempts)
+
+
+def _wait_until_gone(group: int) -> None:
+    """Ranks and pool processes must end by themselves once their master is gone."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        alive = []
+        for entry in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = entry.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == group and fields[0] != "Z":
+                alive.append(entry.parent.name)
+        if not alive:
+            return
+        time.sleep(0.05)
+    for pid in alive:
+        os.kill(int(pid), signal.SIGKILL)
+    pytest.fail(f"{len(alive)} processes outlived their killed master")
+
+
+def test_scale_map_is_the_same_over_ranks(cluster: Path) -> None:
+    if not MPIEXEC.exists():
+        pytest.skip(f"no {MPIEXEC}: pip install 'pyxt_hpc[mpi]' brings it")
+    layout = Layout.of(read_config(cluster))
+    before = fits.getdata(layout.scale_map)
+    layout.scale_map.unlink()
+    line = [str(MPIEXEC), "-n", "3", sys.executable, "-m", "pyxt_hpc", "create-bins", "-c", str(cluster)]
+    subprocess.run(line, check=True, timeout=300)
+    np.testing.assert_array_equal(fits.getdata(layout.scale_map), before)
+
+
+def test_maps_hold_the_fits_and_agree_with_the_truth(cluster: Path, uninterrupted: np.ndarray) -> None:
+    line = ["fit-spectra", "-c", str(cluster), "--resolution", "2", "--num-cpus", "2", "--yes"]
+    assert main(line) == 0
+    assert main(["make-temperature-map", "-c", str(cluster)]) == 0
+    layout = Layout.of(read_config(cluster))
+    results = read_results(layout.results)
+    done = results.rows[results.status == Status.DONE]
+    kT = fits.getdata(layout.map("temperature"))
+    np.testing.assert_allclose(kT[done["row"], done["col"]], done["kT"], rtol=1e-6)
+    assert np.isfinite(kT).sum() > 5 * len(done)  # 3 x 3 blocks, cut by the mask
+    header = fits.getheader(layout.map("temperature"))
+    assert header["BUNIT"] == "keV"
+    scale = WCS(header).proj_plane_pixel_scales()[0].to_value("arcsec")
+    np.testing.assert_allclose(scale, 1.968, rtol=1e-3)
+    for picture in layout.main_output.glob("*_map.fits"):
+        assert picture.with_suffix(".png").stat().st_size > 10_000
+
+    comparison = compare_with_truth(done, read_bundle(layout.bundle), layout.cluster_dir / "truth")
+    # Circles overlap: of some 50 independent ones a median of 0.2 sigma is 1.4 standard errors.
+    assert abs(comparison.median) < 0.4
+    assert 0.7 < comparison.scatter < 1.4
+    assert 0.5 < comparison.coverage < 0.85
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["make-temperature-map", "--resolution", "1"], "fitted at resolution"),
+        (["fit-spectra", "--resolution", "1", "--continue"], "resolution"),
+        (["fit-spectra", "--resolution", "2"], "There is nobody to ask"),
+        (["fit-spectra", "--num-cpus", "-1", "--yes"], "--num-cpus is -1"),
+    ],
+)
+def test_what_would_mix_or_lose_results_is_refused(
+    cluster: Path, uninterrupted: np.ndarray, capsys: pytest.CaptureFixture[str], line: list[str], said: str
+) -> None:
+    results = Layout.of(read_config(cluster)).results
+    if not results.exists():
+        assert main(["fit-spectra", "-c", str(cluster), "--resolution", "2", "--yes"]) == 0
+    before = results.read_bytes()
+    assert main([*line, "-c", str(cluster)]) == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("pyxt-hpc: error: ")
+    assert said in message
+    assert results.read_bytes() == before
+
+
+def test_store_of_another_bundle_is_refused(
+    cluster: Path, uninterrupted: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "work"
+    shutil.copytree(cluster.parent, copy)
+    config = copy / cluster.name
+    if not Layout.of(read_config(config)).results.exists():
+        assert main(["fit-spectra", "-c", str(config), "--resolution", "2", "--yes"]) == 0
+    config.write_text(config.read_text().replace("abundance = 0.3", "abundance = 0.5"))
+    assert main(["process-data", "-c", str(config)]) == 0
+    for line in (["fit-spectra", "--continue"], ["make-temperature-map"]):
+        assert main([*line, "-c", str(config)]) == 2
+        assert "create-bins" in capsys.readouterr().err  # the scale map is the first to be out of date
+    assert main(["create-bins", "-c", str(config)]) == 0
+    assert main(["fit-spectra", "--continue", "-c", str(config)]) == 2
+    assert "abundance" in capsys.readouterr().err
+    assert main(["make-temperature-map", "-c", str(config)]) == 2
+    assert "fit-spectra" in capsys.readouterr().err
+
+
+def test_steps_out_of_order_say_which_comes_first(
+    cluster: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "demo.ini"
+    config.write_text(cluster.read_text())
+    for name, first in (
+        ("process-data", "sources.reg"),
+        ("create-bins", "process-data"),
+        ("fit-spectra", "process-data"),
+        ("make-temperature-map", "process-data"),
+    ):
+        assert main([name, "-c", str(config)]) == 2
+        message = capsys.readouterr().err.strip().splitlines()[-1]
+        assert first in message
+    # Nothing half-written: only the configuration is there.
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["demo.ini"]
+
+
+def test_init_cluster_writes_a_template_and_keeps_an_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init-cluster", "A85"]) == 0
+    path = tmp_path / "A85_cluster_config.ini"
+    path.write_text("mine")
+    assert main(["init-cluster", "A85"]) == 2
+    assert path.read_text() == "mine"
+    assert main(["init-cluster", "A85", "--yes"]) == 0
+    assert "[cluster_info]" in path.read_text()
+    assert main(["init-cluster", "Abell 85"]) == 2
+    assert "no blanks" in capsys.readouterr().err
