@@ -124,12 +124,13 @@ class ResultsStore:
         for name in REGION_COLUMNS:
             rows[name] = regions[name]
         with replacing(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
-            file.attrs["schema"] = SCHEMA
+            # Fixed-length text: HDF5 can crash on damaged pointers to text of variable length.
+            file.attrs["schema"] = np.bytes_(SCHEMA)
             file.attrs["schema_version"] = SCHEMA_VERSION
-            file.attrs["fingerprint"] = fingerprint
-            file.attrs["settings"] = json.dumps(dict(settings))
+            file.attrs["fingerprint"] = np.bytes_(fingerprint)
+            file.attrs["settings"] = np.bytes_(json.dumps(dict(settings)))
             for name, (_, unit, meaning) in COLUMNS.items():
-                file.attrs[f"column {name}"] = f"{meaning}{unit and f' [{unit}]'}"
+                file.attrs[f"column {name}"] = np.bytes_(f"{meaning}{unit and f' [{unit}]'}")
             for name, data in (
                 ("rows", rows),
                 ("crc", np.zeros(len(rows), np.uint32)),
@@ -242,15 +243,15 @@ def read_results(path: Path) -> Results:
         raise MissingInput(f"{path} is missing: `pyxt-hpc fit-spectra -c CONFIG` makes it")
     file = _open(path, "r")
     with _hdf5_errors(path), file:
-        kind = (file.attrs.get("schema"), file.attrs.get("schema_version"))
-        if kind != (SCHEMA, SCHEMA_VERSION):
+        schema, version = file.attrs.get("schema"), file.attrs.get("schema_version")
+        if schema != np.bytes_(SCHEMA) or version != SCHEMA_VERSION:
             raise ForeignProduct(
-                f"{path}: is {kind[0]!r} version {kind[1]}, expected {SCHEMA!r} version {SCHEMA_VERSION}: "
+                f"{path}: is {schema!r} version {version}, expected {SCHEMA!r} version {SCHEMA_VERSION}: "
                 "move it away and run `pyxt-hpc fit-spectra` again"
             )
         # Status first: a row that was completed after this is merely not yet counted.
         status, rows, crc = file["status"][()], file["rows"][()], file["crc"][()]
-        fingerprint, settings = str(file.attrs["fingerprint"]), json.loads(file.attrs["settings"])
+        fingerprint, settings = file.attrs["fingerprint"].decode(), json.loads(file.attrs["settings"])
     if rows.dtype != ROW_DTYPE or not len(rows) == len(status) == len(crc):
         raise DamagedFile(f"{path}: its columns are not those of this version: start anew without --continue")
     finished = np.flatnonzero(status != Status.PENDING)

@@ -10,6 +10,7 @@ from scipy.ndimage import map_coordinates
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.chandra.fitsfile import open_fits
+from pyxt_hpc.preprocess.images import exposure_map
 from pyxt_hpc.spectra.extract import disc_sums
 
 
@@ -104,8 +105,7 @@ def compare_with_truth(rows: np.ndarray, bundle: Bundle, truth_directory: Path) 
         Holds ``kT.fits`` and ``norm.fits``.
     """
     kT = read_truth(truth_directory / "kT.fits", bundle)
-    exposure = sum(o.exposure_s * o.mask * o.vignetting[0] for o in bundle.observations)
-    norm = read_truth(truth_directory / "norm.fits", bundle) * exposure
+    norm = read_truth(truth_directory / "norm.fits", bundle) * exposure_map(bundle.observations)
     truth = spectroscopic_like_temperature(kT, norm, rows["row"], rows["col"], rows["radius"])
     above = truth > rows["kT"]
     sigma = np.where(above, rows["kT_hi"] - rows["kT"], rows["kT"] - rows["kT_lo"])

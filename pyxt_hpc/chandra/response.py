@@ -15,8 +15,8 @@ from astropy.io import fits
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
-from ..errors import DamagedFile, ResponseMismatch
-from .fitsfile import open_fits, write_fits
+from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
+from pyxt_hpc.errors import DamagedFile, ResponseMismatch
 
 _MAKE_AGAIN = "make it again (CIAO specextract, or `pyxt-hpc process-data`)"
 _MATRIX_EXTENSIONS = ("MATRIX", "SPECRESP MATRIX")

@@ -17,8 +17,8 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import ConfigError, DamagedFile
-from .abundances import DEFAULT_TABLE, abundances
+from pyxt_hpc.errors import ConfigError, DamagedFile
+from pyxt_hpc.spectra.abundances import DEFAULT_TABLE, abundances
 
 TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "absorption.h5"))
 MODELS = ("phabs", "tbabs")

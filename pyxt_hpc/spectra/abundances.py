@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
+from pyxt_hpc.errors import ConfigError
 
 DEFAULT_TABLE = "angr"
 

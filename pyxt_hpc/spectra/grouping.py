@@ -115,11 +115,8 @@ def resolution_bins(
             f"RMF: no response to photons of {energy_min}-{energy_max} keV; choose another band or response"
         )
     centre = 0.5 * (rmf.channel_lo_keV + rmf.channel_hi_keV)[channels]
-    # single rows of a measured matrix are noisy: the variance of a detector is a smooth function of
-    # energy (Fano noise rises linearly with it, electronic noise is constant)
-    variance = np.polynomial.Polynomial.fit(energy[known], width[known] ** 2, min(3, known.sum() - 1))
-    smooth = np.sqrt(np.maximum(variance(centre), np.nanmin(width[known]) ** 2))
-    step = (rmf.channel_hi_keV - rmf.channel_lo_keV)[channels] / (fraction * smooth)
+    local = np.interp(centre, energy[known], width[known])
+    step = (rmf.channel_hi_keV - rmf.channel_lo_keV)[channels] / (fraction * local)
     # coordinate in which a bin has length 1, stretched so that a whole number of bins fills the band
     position = np.concatenate([[0.0], np.cumsum(step)])
     n_bin = max(int(round(position[-1])), 1)

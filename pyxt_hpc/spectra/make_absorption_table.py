@@ -9,7 +9,6 @@ Nodes are bisected until straight lines in ln E, ln(sigma E^3) join them; an edg
 import argparse
 import ctypes
 import importlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +16,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from .absorption import ATOMIC_NUMBERS, CROSS_SECTIONS, TABLE_PATH
-from .abundances import abundances
+from pyxt_hpc.files import replacing
+from pyxt_hpc.spectra.absorption import ATOMIC_NUMBERS, CROSS_SECTIONS, TABLE_PATH
+from pyxt_hpc.spectra.abundances import abundances
 
 ENERGY_RANGE_keV = (0.1, 20.0)
 # of the total cross-section at solar abundances, at the middle of an interval
@@ -134,24 +134,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("-o", "--out", type=Path, default=TABLE_PATH, help="table to write (%(default)s)")
     out = parser.parse_args(arguments).out
     xspec = Xspec()
-    temporary = out.with_name(f".tmp-{os.getpid()}-{out.name}")
-    try:
-        with h5py.File(temporary, "w") as file:
-            for name in CROSS_SECTIONS:
-                energy, log_sigma = bisect_nodes(element_sampler(xspec, name))
-                group = file.create_group(name)
-                group["energy"] = energy
-                group.create_dataset(
-                    "log_sigma_e3",
-                    data=log_sigma.astype(np.float32),
-                    chunks=(1, len(energy)),
-                    compression="gzip",
-                    compression_opts=9,
-                    shuffle=True,
-                )
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(out) as temporary, h5py.File(temporary, "w") as file:
+        for name in CROSS_SECTIONS:
+            energy, log_sigma = bisect_nodes(element_sampler(xspec, name))
+            group = file.create_group(name)
+            group["energy"] = energy
+            group.create_dataset(
+                "log_sigma_e3",
+                data=log_sigma.astype(np.float32),
+                chunks=(1, len(energy)),
+                compression="gzip",
+                compression_opts=9,
+                shuffle=True,
+            )
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from ..chandra.fitsfile import open_fits
-from ..errors import DamagedFile
-from .plasma import N_ELEMENTS, TABLE_PATH, PlasmaTable, write_plasma
+from pyxt_hpc.chandra.fitsfile import open_fits
+from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.spectra.plasma import N_ELEMENTS, TABLE_PATH, PlasmaTable, write_plasma
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,6 @@ between temperatures, the abundance scales C N O Ne Mg Al Si S Ar Ca Fe Ni, whil
 elements stay at the solar values of the abundance table.
 """
 
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -19,8 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.sparse import csr_array
 
-from ..errors import ConfigError, DamagedFile
-from .abundances import DEFAULT_TABLE, abundances
+from pyxt_hpc.errors import ConfigError, DamagedFile
+from pyxt_hpc.files import replacing
+from pyxt_hpc.spectra.abundances import DEFAULT_TABLE, abundances
 
 N_ELEMENTS = 30
 TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "apec_3.0.9.h5"))
@@ -155,23 +155,18 @@ def read_plasma(path: Path) -> PlasmaTable:
 
 def write_plasma(path: Path, table: PlasmaTable, source: str) -> None:
     """Write a table for `read_plasma`, naming the files it was made from."""
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    try:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["source"] = source
-            file["kT"] = table.kT
-            file["bin_edges"] = table.bin_edges
-            file["line_energy"] = table.line_energy
-            file["line_element"] = table.line_element.astype(np.uint8)
-            for name in ("line_emissivity", "bin_emissivity"):
-                steps = encode_log(getattr(table, name))
-                chunks = (1, *steps.shape[1:]) if steps.ndim == 3 else steps.shape
-                file.create_dataset(
-                    name, data=steps, chunks=chunks, compression="gzip", compression_opts=9, shuffle=True
-                )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["source"] = source
+        file["kT"] = table.kT
+        file["bin_edges"] = table.bin_edges
+        file["line_energy"] = table.line_energy
+        file["line_element"] = table.line_element.astype(np.uint8)
+        for name in ("line_emissivity", "bin_emissivity"):
+            steps = encode_log(getattr(table, name))
+            chunks = (1, *steps.shape[1:]) if steps.ndim == 3 else steps.shape
+            file.create_dataset(
+                name, data=steps, chunks=chunks, compression="gzip", compression_opts=9, shuffle=True
+            )
 
 
 @lru_cache

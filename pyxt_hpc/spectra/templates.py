@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..chandra.response import Arf, Rmf, fold
-from .absorption import transmission
-from .abundances import DEFAULT_TABLE
-from .plasma import load_plasma
+from pyxt_hpc.chandra.response import Arf, Rmf, fold
+from pyxt_hpc.spectra.absorption import transmission
+from pyxt_hpc.spectra.abundances import DEFAULT_TABLE
+from pyxt_hpc.spectra.plasma import load_plasma
 
 
 @dataclass(frozen=True, eq=False)
