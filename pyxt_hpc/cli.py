@@ -163,6 +163,12 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        _say("  ".join(f"{text:>{width}}" for text, width in zip(row, widths, strict=True)))
+
+
 def _confirm(question: str, yes: bool) -> None:
     if yes:
         return
@@ -211,12 +217,20 @@ def _process_data(arguments: argparse.Namespace) -> None:
     config = read_config(arguments.config)
     summary = process_data(config, Layout.of(config))
     record_last_step(config, 4)
-    _say("observation  exposure [ks]  lost to flares  counts  background scale  live pixels")
-    for o in summary.observations:
-        _say(
-            f"{o.obsid:>11}  {o.exposure_s / 1e3:13.1f}  {o.flare_fraction:14.1%}  {o.counts:6d}  "
-            f"{o.background_scale:8.4f} +- {o.background_scale_error:.4f}  {o.live_pixels:6d}"
-        )
+    _table(
+        ("ObsID", "exposure [ks]", "lost to flares", "counts", "background scale", "live pixels"),
+        [
+            (
+                o.obsid,
+                f"{o.exposure_s / 1e3:.1f}",
+                f"{o.flare_fraction:.1%}",
+                str(o.counts),
+                f"{o.background_scale:.4f} +- {o.background_scale_error:.4f}",
+                str(o.live_pixels),
+            )
+            for o in summary.observations
+        ],
+    )
     _say(f"bundle: {Layout.of(config).bundle}")
 
 
@@ -304,7 +318,7 @@ def _demo(arguments: argparse.Namespace) -> None:
         "truth inside the 68% interval": f"{comparison.coverage:.1%}",
         "pictures": str(summary.pictures),
     }
-    width = max(map(len, lines))
     _say("")
+    width = max(map(len, lines))
     for name, value in lines.items():
         _say(f"{name:<{width}}  {value}")

@@ -75,7 +75,6 @@ def process_data(config: ClusterConfig, layout: Layout) -> ProcessSummary:
     # disable=None: no bar where standard error is not a terminal
     for observation, (arf, rmf) in tqdm(pairs, desc="observations", unit="obs", disable=None):
         result = reduce_observation(observation, selection, arf, rmf)
-        log.info("%s", result.summary)
         draw_light_curve(
             result.curve,
             result.cleaning,

@@ -421,6 +421,15 @@ def _profile_t(k, norm, t, spectrum, rates):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _promise(k, side, target, nodes):  # type: ignore[no-untyped-def]
+    """Estimate of side x log of the most extreme norm (side = 1 or -1) at node k, from its curvature in log norm."""
+    norm, curvature = nodes[k, _NORM], nodes[k, _CURVATURE]
+    if not (norm > 0.0 and curvature > 0.0):
+        return -np.inf
+    return side * np.log(norm) + min(np.sqrt(2.0 * (target - nodes[k, _W]) / curvature) / norm, 5.0)
+
+
+@njit(cache=True)
 def _fit_one(spectrum, templates, rates, nodes, kT, result):  # type: ignore[no-untyped-def]
     """Fit the region in `spectrum`; fills `result`, returns flags."""
     last = kT.size - 1
@@ -436,6 +445,11 @@ def _fit_one(spectrum, templates, rates, nodes, kT, result):  # type: ignore[no-
         flags |= _AT_BOUND_HIGH
     result[0] = kT[k] + t * (kT[k + 1] - kT[k])
     result[3], result[6] = norm, W
+
+    # no source at all is the same at every kT: if that is within the interval, everything is
+    _polar(spectrum, rates, k, 0.0, 0.0)
+    if _statistic(spectrum) < target:
+        return flags | _KT_LO_OPEN | _KT_HI_OPEN | _NORM_LO_OPEN | _NORM_HI_OPEN
 
     # upwards: outer node j
     j, t_in, norm_in, W_in = (k + 1, t, norm, W) if t < 1.0 else (k + 2, 0.0, norm, W)
@@ -474,31 +488,34 @@ def _fit_one(spectrum, templates, rates, nodes, kT, result):  # type: ignore[no-
         guess = norm + side * step if norm + side * step > 0.0 else 0.5 * norm
         t_guess = min(max(t + drift * (guess - norm), 0.0), 1.0)
         end = _norm_end(k, t_guess, norm, guess, side, target, W, spectrum, rates, nodes)
-        # the node inside the interval of kT that promises the most extreme norm, then its two segments
-        best_node, best = -1, -np.inf
+        # the node inside the interval of kT that promises the most extreme norm, and from there
+        # segment by segment upwards and downwards as long as it helps
+        start, best = -1, -np.inf
         for i in range(below + 1, above):
-            reach = side * nodes[i, _NORM]
-            if nodes[i, _CURVATURE] > 0.0:
-                reach += np.sqrt(2.0 * (target - nodes[i, _W]) / nodes[i, _CURVATURE])
+            reach = _promise(i, side, target, nodes)
             if reach > best:
-                best_node, best = i, reach
-        if best_node >= 0:
-            guess = side * best if side * best > 0.0 else 0.5 * nodes[best_node, _NORM]
-            for i in range(max(best_node - 1, 0), min(best_node, last - 1) + 1):
-                if i != k:
-                    start = 1.0 if i < best_node else 0.0
-                    other = _norm_end(
-                        i, start, nodes[best_node, _NORM], guess, side, target, W, spectrum, rates, nodes
-                    )
-                    if not side * other <= side * end:
+                start, best = i, reach
+        if start >= 0:
+            for direction in (1, -1):
+                i = start
+                while below < i < above:
+                    segment, t_node = (i, 0.0) if direction > 0 else (i - 1, 1.0)
+                    if not 0 <= segment < last:
+                        break
+                    if segment != k:
+                        guess = np.exp(side * _promise(i, side, target, nodes))
+                        other = _norm_end(
+                            segment, t_node, nodes[i, _NORM], guess, side, target, W, spectrum, rates, nodes
+                        )
+                        if not (np.isnan(end) or side * other > side * end):
+                            break
                         end = other
+                    i += direction
         result[5 if side > 0 else 4] = end
     if not result[5] < np.inf:
         flags |= _NORM_HI_OPEN
         result[5] = np.nan
-    # W(0) is the same at every kT
-    _polar(spectrum, rates, k, 0.0, 0.0)
-    if _statistic(spectrum) < target:
+    if not result[4] > 0.0:
         flags |= _NORM_LO_OPEN
         result[4] = np.nan
     return flags

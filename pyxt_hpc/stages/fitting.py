@@ -15,7 +15,7 @@ from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.pool import Payload, open_pool
 from pyxt_hpc.parallel.world import World
 from pyxt_hpc.provenance import fingerprint, software
-from pyxt_hpc.spectra.extract import disc_areas
+from pyxt_hpc.spectra.extract import disc_area
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, fit_regions
 from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.stages.joint import JointModel, extract_spectra, joint_model
@@ -83,7 +83,7 @@ def _fit_chunk(context: _Context, indices: np.ndarray) -> np.ndarray:
     )
     for name in FIT_DTYPE.names or ():
         rows[name] = fits[name]
-    rows["area"] = disc_areas(regions["radius"])
+    rows["area"] = disc_area(regions["radius"])
     rows["counts"] = spectra.source.sum(axis=1)
     rows["background_counts"] = (spectra.background / spectra.ratio).sum(axis=1)
     rows["observations"] = spectra.observations

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyxt_hpc.bundle import Bundle, BundleObservation
-from pyxt_hpc.spectra.extract import disc_areas, disc_sums, extract_regions
+from pyxt_hpc.spectra.extract import disc_area, disc_sums, extract_regions
 from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
 from pyxt_hpc.spectra.templates import fold_templates
 
@@ -159,7 +159,7 @@ def extract_spectra(model: JointModel, row: np.ndarray, col: np.ndarray, radius:
     weight = np.zeros((n_region, n_bin))
     ratio = np.zeros((n_region, n_bin))
     used = np.zeros(n_region, np.uint64)
-    area = disc_areas(radius)
+    area = disc_area(radius)
     for i, arrays in enumerate(model.observations):
         bins = slice(model.first_bin[i], model.first_bin[i + 1])
         n = bins.stop - bins.start
