@@ -27,7 +27,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.spectra.statistics import VECTOR, wstat_derivatives, wstat_sum
+from pyxt_hpc.spectra.statistics import STRICT, wstat_derivatives, wstat_sum
 
 FIT_DTYPE = np.dtype(
     [
@@ -59,7 +59,7 @@ class FitFlag(IntFlag):
     NORM_LO_OPEN = 16
     """The statistic does not rise by 1 down to norm 0: norm_lo is NaN."""
     NORM_HI_OPEN = 32
-    """No upper end of norm was found: norm_hi is NaN."""
+    """Norm 0 is within the interval, hence every kT; or no end was found: norm_hi is NaN."""
     NO_COUNTS = 64
     """No source counts, or not more than the background at any kT: there is nothing to fit."""
     FAILED = 128
@@ -122,14 +122,17 @@ def fit_regions(
     T, nodes = np.ascontiguousarray(templates, np.float64), np.ascontiguousarray(kT, np.float64)
     spectra = [np.ascontiguousarray(a, np.float64) for a in (source, background, weight, ratio)]
     if nodes.ndim != 1 or len(nodes) < 2 or not np.all(np.diff(nodes) > 0):
-        raise ConfigError(f"kT of the templates: found shape {nodes.shape}, expected 2 or more ascending temperatures")
+        raise ConfigError(
+            f"kT of the templates: found shape {nodes.shape}, expected 2 or more ascending temperatures"
+        )
     if T.ndim != 2 or len(T) != len(nodes) or not (np.all(np.isfinite(T)) and np.all(T >= 0)):
-        raise ConfigError(f"templates: found shape {T.shape}, expected ({len(nodes)}, n_bin) finite rates >= 0")
+        raise ConfigError(
+            f"templates: found shape {T.shape}, expected ({len(nodes)}, n_bin) finite rates >= 0"
+        )
     shape = spectra[0].shape
     if len(shape) != 2 or shape[1] != T.shape[1] or any(a.shape != shape for a in spectra):
-        raise ConfigError(
-            f"spectra to fit: found shapes {[a.shape for a in spectra]}, expected four times (n_reg, {T.shape[1]})"
-        )
+        shapes = [a.shape for a in spectra]
+        raise ConfigError(f"spectra to fit: found shapes {shapes}, expected four times (n_reg, {T.shape[1]})")
     out = np.zeros(shape[0], FIT_DTYPE)
     numbers = np.full((shape[0], 7), np.nan)
     integers = np.zeros((shape[0], 2), np.int32)
@@ -144,7 +147,7 @@ def fit_regions(
 def _fit_batch(source, background, weight, ratio, templates, kT, numbers, integers):  # type: ignore[no-untyped-def]
     """Fit regions one after the other with the same scratch arrays."""
     n_kT, n_bin = templates.shape
-    spectrum = np.empty((6, n_bin))  # S, B, r, weight, and m and S / y of the last evaluation
+    spectrum = np.empty((7, n_bin))  # S, B, r, weight; m and S / y of the last evaluation; scratch
     rates = np.empty((n_kT, n_bin))  # weight x template, of the nodes visited
     nodes = np.empty((n_kT, _N_COLUMNS))
     for region in range(source.shape[0]):
@@ -198,14 +201,23 @@ def _need_rates(k, spectrum, templates, rates, nodes):  # type: ignore[no-untype
 def _derivatives(spectrum, rates, k, a, c):  # type: ignore[no-untyped-def]
     """W_a, W_c, W_aa, W_ac, W_cc on segment k."""
     return wstat_derivatives(
-        spectrum[0], spectrum[1], spectrum[2], rates[k], rates[k + 1], a, c, spectrum[4], spectrum[5]
+        spectrum[0],
+        spectrum[1],
+        spectrum[2],
+        rates[k],
+        rates[k + 1],
+        a,
+        c,
+        spectrum[4],
+        spectrum[5],
+        spectrum[6],
     )
 
 
 @njit(cache=True)
 def _statistic(spectrum):  # type: ignore[no-untyped-def]
     """W at the place of the last call of `_derivatives`."""
-    return wstat_sum(spectrum[0], spectrum[1], spectrum[2], spectrum[4], spectrum[5])
+    return wstat_sum(spectrum[0], spectrum[1], spectrum[2], spectrum[4], spectrum[5], spectrum[6])
 
 
 @njit(cache=True)
@@ -283,7 +295,7 @@ def _need_node(k, state, guess, spectrum, templates, rates, nodes):  # type: ign
     nodes[k, _NORM], nodes[k, _W], nodes[k, _CURVATURE], nodes[k, _STATE] = norm, W, w_nn, state
 
 
-@njit(cache=True, **VECTOR)
+@njit(cache=True, **STRICT)
 def _slope(spectrum, rate):  # type: ignore[no-untyped-def]
     """Derivative of W by the amount of a component added at the place last evaluated."""
     total = 0.0
@@ -325,7 +337,7 @@ def _best_on_segment(k, spectrum, rates, nodes):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _kT_end(k, t_in, norm_in, W_in, t_out, target, W_best, spectrum, rates, nodes):  # type: ignore[no-untyped-def]
-    """Place t on segment k, between t_in (below) and the node t_out (above), where the profile is `target`."""
+    """Place t on segment k, from t_in (below) to the node t_out (above), where the profile is `target`."""
     j = k + 1 if t_out == 1.0 else k
     norm_out, W_out = nodes[j, _NORM], nodes[j, _W]
     z_in, z_out = np.sqrt(max(W_in - W_best, 0.0)), np.sqrt(W_out - W_best)
@@ -422,7 +434,7 @@ def _profile_t(k, norm, t, spectrum, rates):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _promise(k, side, target, nodes):  # type: ignore[no-untyped-def]
-    """Estimate of side x log of the most extreme norm (side = 1 or -1) at node k, from its curvature in log norm."""
+    """Estimate of side x log of the most extreme norm (side = 1 or -1) at node k."""
     norm, curvature = nodes[k, _NORM], nodes[k, _CURVATURE]
     if not (norm > 0.0 and curvature > 0.0):
         return -np.inf

@@ -119,7 +119,7 @@ def resolution_bins(
     step = (rmf.channel_hi_keV - rmf.channel_lo_keV)[channels] / (fraction * local)
     # coordinate in which a bin has length 1, stretched so that a whole number of bins fills the band
     position = np.concatenate([[0.0], np.cumsum(step)])
-    n_bin = max(int(round(position[-1])), 1)
+    n_bin = max(round(float(position[-1])), 1)
     cuts = np.arange(n_bin + 1) * (position[-1] / n_bin)
     nearest = np.abs(position[:, None] - cuts).argmin(axis=0)
     return channels[0] + np.unique(nearest)

@@ -25,9 +25,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-# Sums may be reordered, which lets them use vector registers; NaN and infinity keep their meaning.
+# No fastmath: sums whose order the compiler may choose differ in the last bits from one compilation to the
+# next, and a resumed run must equal an uninterrupted one. What is not a sum still uses vector registers.
 # error_model="numpy": Python's test for division by zero would keep the loops scalar.
-VECTOR = {"fastmath": {"reassoc", "nsz", "contract"}, "error_model": "numpy"}
+STRICT = {"fastmath": False, "error_model": "numpy"}
 
 # Stands for 0 in divisors that are 0 only where the numerator is 0 too.
 _TINY = 1e-100
@@ -38,7 +39,9 @@ _ONE, _ROOT_HALF, _MAGIC, _MANTISSA = (
 )
 
 
-def wstat(source: ArrayLike, background: ArrayLike, expected: ArrayLike, ratio: ArrayLike) -> NDArray[np.float64]:
+def wstat(
+    source: ArrayLike, background: ArrayLike, expected: ArrayLike, ratio: ArrayLike
+) -> NDArray[np.float64]:
     """Statistic of each bin; its sum is what Sherpa and XSPEC call wstat.
 
     Parameters
@@ -55,7 +58,9 @@ def wstat(source: ArrayLike, background: ArrayLike, expected: ArrayLike, ratio: 
     (...) float64
         W of each bin, >= 0 up to rounding.
     """
-    S, B, m, r = np.broadcast_arrays(*(np.asarray(a, np.float64) for a in (source, background, expected, ratio)))
+    S, B, m, r = np.broadcast_arrays(
+        *(np.asarray(a, np.float64) for a in (source, background, expected, ratio))
+    )
     u = (1.0 + r) * m + B - S
     y = (u + 2.0 * S + np.sqrt(u * u + 4.0 * S * B)) / (2.0 * (1.0 + r))
     x = np.divide(S, y, out=np.zeros(S.shape), where=S > 0)
@@ -64,26 +69,24 @@ def wstat(source: ArrayLike, background: ArrayLike, expected: ArrayLike, ratio: 
     return 2.0 * (m * (1.0 - x) + source_term + background_term)
 
 
-@njit(cache=True, **VECTOR)
-def wstat_derivatives(source, background, ratio, rate_a, rate_c, a, c, expected, x):  # type: ignore[no-untyped-def]
+@njit(cache=True, **STRICT)
+def wstat_derivatives(source, background, ratio, rate_a, rate_c, a, c, expected, x, h):  # type: ignore[no-untyped-def]
     """Derivatives of W summed over bins, for expected counts a rate_a + c rate_c.
 
     Parameters
     ----------
     source, background, ratio, rate_a, rate_c : (n_bin,) float64
     a, c : float
-    expected, x : (n_bin,) float64
-        Filled with m and S / y of each bin, for `wstat_sum`.
+    expected, x, h : (n_bin,) float64
+        Filled with m, S / y and W''(m) / 2 of each bin, the first two for `wstat_sum`.
 
     Returns
     -------
     W_a, W_c, W_aa, W_ac, W_cc : float
     """
-    g_a, g_c, h_aa, h_ac, h_cc = 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(source.size):
         S, B, R = source[i], background[i], 1.0 + ratio[i]
-        p, q = rate_a[i], rate_c[i]
-        m = a * p + c * q
+        m = a * rate_a[i] + c * rate_c[i]
         u = R * m + B - S
         D = np.sqrt(u * u + 4.0 * S * B)
         y = 0.5 * (u + 2.0 * S + D)  # times R
@@ -93,23 +96,25 @@ def wstat_derivatives(source, background, ratio, rate_a, rate_c, a, c, expected,
         k = S * D * inverse
         expected[i] = m
         x[i] = k
-        g = 1.0 - k
-        h = 0.5 * k * inverse * (D + u)
+        h[i] = 0.5 * k * inverse * (D + u)
+    g_a, g_c, h_aa, h_ac, h_cc = 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(source.size):
+        p, q, g = rate_a[i], rate_c[i], 1.0 - x[i]
+        h_p = h[i] * p
         g_a += g * p
         g_c += g * q
-        h_aa += h * p * p
-        h_ac += h * p * q
-        h_cc += h * q * q
+        h_aa += h_p * p
+        h_ac += h_p * q
+        h_cc += h[i] * q * q
     return 2.0 * g_a, 2.0 * g_c, 2.0 * h_aa, 2.0 * h_ac, 2.0 * h_cc
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, **STRICT)
 def _log(value):  # type: ignore[no-untyped-def]
     """Natural logarithm of a normal positive number, without branches (a call would keep the loop scalar).
 
     The argument is split into 2^k (1 + f), 1 + f in [sqrt(1/2), sqrt(2)); minimax polynomial of FDLIBM's
-    e_log.c (Sun Microsystems 1993), error below 1 ulp. Compiled without VECTOR's liberties: a reordered
-    sum would lose the exponent.
+    e_log.c (Sun Microsystems 1993), error below 1 ulp.
     """
     bits = np.uint64(np.float64(value).view(np.uint64) + (_ONE - _ROOT_HALF))
     # the exponent as an integer in the mantissa of 2^52: no conversion of 64-bit integers is needed
@@ -127,13 +132,15 @@ def _log(value):  # type: ignore[no-untyped-def]
     return tail - half_square + f + k * 6.93147180369123816490e-01
 
 
-@njit(cache=True, **VECTOR)
-def wstat_sum(source, background, ratio, expected, x):  # type: ignore[no-untyped-def]
-    """W summed over bins, from what `wstat_derivatives` left in `expected` and `x`."""
-    total = 0.0
+@njit(cache=True, **STRICT)
+def wstat_sum(source, background, ratio, expected, x, terms):  # type: ignore[no-untyped-def]
+    """W summed over bins, from what `wstat_derivatives` left in `expected` and `x`; `terms` is overwritten."""
     for i in range(source.size):
         S, B, r, k = source[i], background[i], ratio[i], x[i]
         by_source = k if S > 0.0 else 1.0
         by_background = (1.0 + r - k) / r if B > 0.0 else 1.0
-        total += expected[i] * (1.0 - k) + S * _log(by_source) + B * _log(by_background)
+        terms[i] = expected[i] * (1.0 - k) + S * _log(by_source) + B * _log(by_background)
+    total = 0.0
+    for i in range(source.size):
+        total += terms[i]
     return 2.0 * total
