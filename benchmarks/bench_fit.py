@@ -29,7 +29,7 @@ import numpy as np
 
 from pyxt_hpc.chandra.response import Arf, Rmf, write_arf, write_rmf
 from pyxt_hpc.spectra.absorption import transmission
-from pyxt_hpc.spectra.fit import fit_regions
+from pyxt_hpc.spectra.fit import FitFlag, fit_regions
 from pyxt_hpc.spectra.grouping import channel_bins, resolution_bins
 from pyxt_hpc.spectra.plasma import load_plasma
 from pyxt_hpc.spectra.templates import fold_templates
@@ -58,8 +58,8 @@ def response() -> tuple[Arf, Rmf]:
     return Arf(lo, lo + 0.01, 500 * np.exp(-0.5 * (np.log(lo / 1.6) / 0.7) ** 2)), rmf
 
 
-def simulate(rate: np.ndarray, kT: np.ndarray, n: int) -> list[np.ndarray]:
-    """Source and background counts, weight and ratio of n regions, channel by channel."""
+def simulate(rate: np.ndarray, kT: np.ndarray, n: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Source and background counts, weight and ratio of n regions, channel by channel; their kT."""
     rng = np.random.default_rng(SEED)
     truth = rng.uniform(2.0, 9.0, n)
     k = np.searchsorted(kT, truth) - 1
@@ -68,7 +68,8 @@ def simulate(rate: np.ndarray, kT: np.ndarray, n: int) -> list[np.ndarray]:
     shape /= shape.sum(axis=1, keepdims=True)
     flat = np.full(shape.shape, COUNTS * BACKGROUND_SHARE / shape.shape[1])
     source = rng.poisson(COUNTS * (1 - BACKGROUND_SHARE) * shape + flat)
-    return [source, rng.poisson(RATIO * flat), np.full(shape.shape, EXPOSURE), np.full(shape.shape, RATIO)]
+    background = rng.poisson(RATIO * flat)
+    return [source, background, np.full(shape.shape, EXPOSURE), np.full(shape.shape, RATIO)], truth
 
 
 def grouped(
@@ -214,7 +215,8 @@ def main() -> None:
     templates = fold_templates(arf, rmf, redshift=REDSHIFT, nH=NH)
     channels = channel_bins(*BAND, rmf)
     rate = np.ascontiguousarray(templates.at_abundance(ABUNDANCE)[:, channels[0] : channels[-1]])
-    ungrouped = simulate(rate, templates.kT, n), rate
+    spectra, truth = simulate(rate, templates.kT, n)
+    ungrouped = spectra, rate
     bins = grouped(*ungrouped, resolution_bins(rmf, *BAND) - channels[0])
     seconds = {}
     for name, (spectra, model) in {
@@ -223,7 +225,12 @@ def main() -> None:
         "FWHM/2 bins, 5 observations": five(*bins),
     }.items():
         found = fit_regions(*spectra, model, templates.kT)
-        assert (found["flags"] == 0).all(), "a region could not be fitted: no time is believed"
+        assert not (found["flags"] & (FitFlag.FAILED | FitFlag.NO_COUNTS)).any(), (
+            "a region could not be fitted"
+        )
+        lo, hi = np.nan_to_num(found["kT_lo"], nan=0.0), np.nan_to_num(found["kT_hi"], nan=np.inf)
+        inside = float(np.mean((lo <= truth) & (truth <= hi)))
+        assert abs(inside - 0.683) < 0.07, f"{inside} of the true kT are inside their 68% intervals"
         seconds[name] = best_of(repeats, lambda s=spectra, m=model: fit_regions(*s, m, templates.kT)) / n
         speed = f"{1 / seconds[name]:8.0f} regions/s {1e6 * seconds[name]:7.1f} us"
         print(f"{name:28s} {model.shape[1]:4d} bins {speed}")

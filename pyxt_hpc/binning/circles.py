@@ -25,6 +25,7 @@ import numpy as np
 from numba import float64, njit, uint64
 from numpy.typing import NDArray
 
+from pyxt_hpc.discs import half_widths_within
 from pyxt_hpc.errors import ConfigError, DamagedFile
 
 RADIUS_MIN = 1.0
@@ -114,8 +115,8 @@ def radius_grid(
     n_rows = isqrt(int(reach_sq[-1])) + 1
     half_width = np.full((len(radius), n_rows), -1, np.int16)
     for k, limit in enumerate(reach_sq.tolist()):
-        for dy in range(isqrt(limit) + 1):
-            half_width[k, dy] = isqrt(limit - dy * dy)
+        widths = half_widths_within(limit)
+        half_width[k, : len(widths)] = widths
     # one pixel of each four: the quarter dy >= 0, dx > 0
     dy, dx = (a.ravel() for a in np.mgrid[0:n_rows, 1 : n_rows + 1])
     distance_sq = dy * dy + dx * dx

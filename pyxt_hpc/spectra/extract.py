@@ -1,7 +1,7 @@
 """Extraction: spectra and image sums of discs.
 
 Events are sorted by pixel in row-major order, so the events of one row of a disc are one slice. What
-lies outside the image counts as empty. Which pixels a disc holds is `binning.discs`' affair.
+lies outside the image counts as empty. Which pixels a disc holds is `pyxt_hpc.discs`' affair.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.binning.discs import disc_area as _area_of_one
-from pyxt_hpc.binning.discs import half_widths
+from pyxt_hpc.discs import disc_area as _area_of_one
+from pyxt_hpc.discs import half_widths
 
 
 def disc_area(radius: ArrayLike) -> NDArray[np.int64]:

@@ -134,7 +134,7 @@ def _log(value):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, **STRICT)
 def wstat_sum(source, background, ratio, expected, x, terms):  # type: ignore[no-untyped-def]
-    """W summed over bins, from what `wstat_derivatives` left in `expected` and `x`; `terms` is overwritten."""
+    """W summed over bins, from `expected` and `x` of `wstat_derivatives`; `terms` is overwritten."""
     for i in range(source.size):
         S, B, r, k = source[i], background[i], ratio[i], x[i]
         by_source = k if S > 0.0 else 1.0

@@ -42,10 +42,14 @@ def half_widths(radius: float) -> NDArray[np.int32]:
     ConfigError
         If the radius is negative, not finite or not a multiple of 1/8.
     """
-    reach = reach_squared(radius)
-    widths = np.array([isqrt(reach - dy * dy) for dy in range(isqrt(reach) + 1)], dtype=np.int32)
+    widths = half_widths_within(reach_squared(radius))
     widths.flags.writeable = False
     return widths
+
+
+def half_widths_within(reach_sq: int) -> NDArray[np.int32]:
+    """As `half_widths`, of the disc of all integer squared distances [pixels^2] up to `reach_sq`."""
+    return np.array([isqrt(reach_sq - dy * dy) for dy in range(isqrt(reach_sq) + 1)], dtype=np.int32)
 
 
 def disc_area(radius: float) -> int:

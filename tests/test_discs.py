@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyxt_hpc.binning.discs import disc_area, half_widths
+from pyxt_hpc.discs import disc_area, half_widths
 from pyxt_hpc.errors import ConfigError
 
 
