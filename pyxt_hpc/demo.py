@@ -19,6 +19,7 @@ from pyxt_hpc.config import config_template, read_config
 from pyxt_hpc.errors import EXIT_TRY_AGAIN, Interrupted, LaunchError, PyxtError
 from pyxt_hpc.files import replacing
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.progress import BAR_VARIABLE
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
 from pyxt_hpc.simulate.observe import ObservationPlan, demo_plans, simulate_cluster
 from pyxt_hpc.store import Status, read_results
@@ -72,9 +73,16 @@ def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> 
     seconds = {}
     say(f"simulating a cluster observed twice with ACIS-I in {directory / NAME}")
     start = time.perf_counter()
-    config_path = write_demo_input(directory)
+    truth, plans = demo_truth(), demo_plans()
+    simulate_cluster(directory / NAME, truth, plans, seed=SEED)
     seconds["simulation"] = time.perf_counter() - start
-    say(f"configuration: {config_path}")
+
+    _run(["pyxt-hpc", "init-cluster", NAME, "--yes"], say, directory)
+    config_path = directory / f"{NAME}_cluster_config.ini"
+    config_path.write_text(
+        _filled_in(config_path.read_text(encoding="utf-8"), truth, plans), encoding="utf-8"
+    )
+    say("(filling in the configuration)")
 
     commands = {
         "process-data": [],
@@ -85,7 +93,7 @@ def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> 
     extra = {"fit-spectra": ["--resolution", "2", "--yes"]}
     for name, prefix in commands.items():
         start = time.perf_counter()
-        _run([*prefix, "pyxt-hpc", name, "-c", str(config_path), *extra.get(name, [])], say)
+        _run([*prefix, "pyxt-hpc", name, "-c", config_path.name, *extra.get(name, [])], say, directory)
         seconds[name] = time.perf_counter() - start
 
     layout = Layout.of(read_config(config_path))
@@ -102,7 +110,7 @@ def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> 
 
 
 def write_demo_input(directory: Path, exposure_fraction: float = 1.0, field_arcmin: float = 14.0) -> Path:
-    """Simulate the observations and fill in the configuration, as a user would have by hand.
+    """Simulate the observations and write the configuration: where a user is before `process-data`.
 
     Parameters
     ----------
@@ -123,7 +131,7 @@ def write_demo_input(directory: Path, exposure_fraction: float = 1.0, field_arcm
     simulate_cluster(directory / NAME, truth, plans, seed=SEED)
     path = directory / f"{NAME}.ini"
     with replacing(path) as temporary:
-        temporary.write_text(_filled_template(truth, plans), encoding="utf-8")
+        temporary.write_text(_filled_in(config_template(NAME), truth, plans), encoding="utf-8")
     return path
 
 
@@ -140,19 +148,22 @@ def _launcher(ranks: int | None, say: Callable[[str], None]) -> list[str]:
     return [mpiexec, "-n", str(ranks or len(os.sched_getaffinity(0)) + 1)]
 
 
-def _run(command: list[str], say: Callable[[str], None]) -> None:
+def _run(command: list[str], say: Callable[[str], None], directory: Path) -> None:
     say(f"$ {shlex.join(command)}")
     # The very package that runs now, wherever its script lies.
     at = command.index("pyxt-hpc")
     real = [*command[:at], sys.executable, "-m", "pyxt_hpc", *command[at + 1 :]]
-    code = subprocess.run(real, check=False).returncode
+    environment = dict(os.environ)
+    if sys.stderr.isatty():
+        environment[BAR_VARIABLE] = "1"
+    code = subprocess.run(real, cwd=directory, env=environment, check=False).returncode
     if code == EXIT_TRY_AGAIN:
         raise Interrupted(f"`{shlex.join(command)}` was interrupted: run the demo again")
     if code:
         raise PyxtError(f"`{shlex.join(command)}` ended with exit code {code}: its message is above")
 
 
-def _filled_template(truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> str:
+def _filled_in(text: str, truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> str:
     """The template of `init-cluster` with the values of the simulated cluster, as a user fills it in."""
     values = {
         "observation_ids": ", ".join(plan.obsid for plan in plans),
@@ -161,7 +172,6 @@ def _filled_template(truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> s
         "abundance": "0.3",
         "signal_to_noise_threshold": "40",
     }
-    text = config_template(NAME)
     for key, value in values.items():
-        text = re.sub(rf"^{key} =[^#]*", f"{key} = {value}  ", text, flags=re.MULTILINE)
+        text = re.sub(rf"^{key} =[^#]*", f"{f'{key} = {value}':<36}  ", text, flags=re.MULTILINE)
     return text

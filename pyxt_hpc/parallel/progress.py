@@ -1,6 +1,7 @@
 """How far a stage is, with rate and time left: a bar on a terminal, now and then a line in a log."""
 
 import logging
+import os
 import sys
 import time
 from types import TracebackType
@@ -10,6 +11,9 @@ from tqdm import tqdm
 log = logging.getLogger(__name__)
 
 LOG_INTERVAL_S = 10.0
+
+BAR_VARIABLE = "PYXT_HPC_BAR"
+"""Set to anything in the environment to have a bar where standard error is no terminal, as under mpirun."""
 
 
 class Progress:
@@ -30,7 +34,7 @@ class Progress:
         self._initial = initial
         self._start = self._last_line = time.monotonic()
         self._bar = None
-        if sys.stderr.isatty():
+        if os.environ.get(BAR_VARIABLE) or sys.stderr.isatty():
             tqdm.monitor_interval = 0  # its thread would make forking unsafe
             self._bar = tqdm(
                 desc=label, unit=f" {unit}", total=total, initial=initial, smoothing=0.1, dynamic_ncols=True
