@@ -82,8 +82,8 @@ def launched_size(environment: Mapping[str, str]) -> tuple[int, str]:
     """
     for launcher, variable in LAUNCHERS.items():
         value = environment.get(variable, "")
-        # A batch step also sets SLURM_STEP_NUM_TASKS, as 1.
-        if value.isdigit() and int(value) > 1:
+        # The first that speaks decides: under SLURM, mpiexec is itself started by srun.
+        if value.isdigit():
             return int(value), launcher
     return 1, ""
 

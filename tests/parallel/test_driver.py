@@ -49,6 +49,7 @@ def test_slow_items_go_one_by_one() -> None:
         ({"SLURM_NTASKS": "8", "SLURM_JOB_ID": "1"}, 1),  # the batch script itself
         ({"SLURM_NTASKS": "8", "SLURM_STEP_NUM_TASKS": "8"}, 8),
         ({"PMI_SIZE": "none"}, 1),
+        ({"PMI_SIZE": "1", "SLURM_STEP_NUM_TASKS": "2"}, 1),  # mpiexec within a job of two nodes
     ],
 )
 def test_number_of_processes_that_a_launcher_started(environment: Mapping[str, str], expected: int) -> None:
