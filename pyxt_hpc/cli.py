@@ -35,13 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     try:
         arguments.run(arguments)
     except PyxtError as error:
         print(f"pyxt-hpc: error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("pyxt-hpc: interrupted", file=sys.stderr)
+        print("pyxt-hpc: interrupted: what is finished is stored", file=sys.stderr)
         return EXIT_TRY_AGAIN
     return EXIT_DONE
 
@@ -50,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pyxt-hpc",
         description="Temperature maps of galaxy clusters from Chandra ACIS observations.",
-        epilog="A cluster is done by: init-cluster, process-data, create-bins, fit-spectra, "
+        epilog="A cluster is done by: init-cluster, process-data, create-bins, fit-spectra,\n"
         "make-temperature-map. `demo` does all of it on a simulated one.\n\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -136,6 +136,8 @@ def write_demo_input(directory: Path, exposure_fraction: float = 1.0, field_arcm
 
 
 def _launcher(ranks: int | None, say: Callable[[str], None]) -> list[str]:
+    if ranks is not None and ranks < 0:
+        raise LaunchError(f"--ranks is {ranks}, expected 0 (processes) or more")
     if ranks == 0:
         return []
     mpiexec = find_mpiexec()
@@ -149,18 +151,26 @@ def _launcher(ranks: int | None, say: Callable[[str], None]) -> list[str]:
 
 
 def _run(command: list[str], say: Callable[[str], None], directory: Path) -> None:
-    say(f"$ {shlex.join(command)}")
-    # The very package that runs now, wherever its script lies.
+    shown = shlex.join([Path(command[0]).name, *command[1:]])
+    say(f"$ {shown}")
     at = command.index("pyxt-hpc")
-    real = [*command[:at], sys.executable, "-m", "pyxt_hpc", *command[at + 1 :]]
+    # The very package that runs now, not what lies in the working directory (-P).
+    real = [*command[:at], sys.executable, "-P", "-m", "pyxt_hpc", *command[at + 1 :]]
     environment = dict(os.environ)
     if sys.stderr.isatty():
         environment[BAR_VARIABLE] = "1"
-    code = subprocess.run(real, cwd=directory, env=environment, check=False).returncode
-    if code == EXIT_TRY_AGAIN:
-        raise Interrupted(f"`{shlex.join(command)}` was interrupted: run the demo again")
+    interrupted = False
+    with subprocess.Popen(real, cwd=directory, env=environment) as child:
+        while True:
+            try:
+                code = child.wait()
+                break
+            except KeyboardInterrupt:  # the child got it too, and ends by itself without losing anything
+                interrupted = True
+    if interrupted or code == EXIT_TRY_AGAIN:
+        raise Interrupted(f"`{shown}` was interrupted: run the demo again")
     if code:
-        raise PyxtError(f"`{shlex.join(command)}` ended with exit code {code}: its message is above")
+        raise PyxtError(f"`{shown}` ended with exit code {code}: its message is above")
 
 
 def _filled_in(text: str, truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> str:

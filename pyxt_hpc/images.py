@@ -1,6 +1,6 @@
 """FITS images on the bundle's grid, with sky coordinates, unit and history."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ def write_image(
     unit: str,
     comment: str,
     bundle_fingerprint: str,
+    settings: Mapping[str, float] | None = None,
     history: Iterable[str] = (),
 ) -> None:
     """Write an image on the bundle's grid under a temporary name, then rename it.
@@ -38,6 +39,8 @@ def write_image(
         What the pixels hold, with the formula.
     bundle_fingerprint
         Ties the image to the data it was made from.
+    settings
+        Keywords of the header that `read_image` will compare.
     history
         Further lines of provenance.
     """
@@ -45,6 +48,7 @@ def write_image(
     header["BUNIT"] = (unit, "unit of the pixel values")
     header["BUNDLEID"] = (bundle_fingerprint[:16], "fingerprint of the analysis bundle")
     header["CREATOR"] = software()
+    header.update(settings or {})
     header.add_comment(comment)
     for line in history:
         header.add_history(line)
@@ -52,8 +56,15 @@ def write_image(
         fits.PrimaryHDU(values, header).writeto(temporary)
 
 
-def read_image(path: Path, *, made_by: str, bundle_fingerprint: str, shape: tuple[int, int]) -> np.ndarray:
-    """Read an image that must belong to the present bundle.
+def read_image(
+    path: Path,
+    *,
+    made_by: str,
+    bundle_fingerprint: str,
+    shape: tuple[int, int],
+    settings: Mapping[str, float] | None = None,
+) -> np.ndarray:
+    """Read an image that must belong to the present bundle and settings.
 
     Parameters
     ----------
@@ -63,6 +74,8 @@ def read_image(path: Path, *, made_by: str, bundle_fingerprint: str, shape: tupl
         Command that provides it, for the message.
     bundle_fingerprint, shape
         Of the bundle it must belong to.
+    settings
+        Keywords that the header must have with these values.
 
     Returns
     -------
@@ -72,7 +85,7 @@ def read_image(path: Path, *, made_by: str, bundle_fingerprint: str, shape: tupl
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct
-        If it is absent, not a FITS image, or made from another bundle.
+        If it is absent, not a FITS image, or made from another bundle or with other settings.
     """
     with open_fits(path, "image", f"run `{made_by}`") as hdus:
         values, header = hdus[0].data, hdus[0].header
@@ -81,4 +94,9 @@ def read_image(path: Path, *, made_by: str, bundle_fingerprint: str, shape: tupl
             f"{path}: made from bundle {header.get('BUNDLEID', 'unknown')}, "
             f"but the bundle now is {bundle_fingerprint[:16]}: run `{made_by}` again"
         )
+    for key, value in (settings or {}).items():
+        if header.get(key) != value:
+            raise ForeignProduct(
+                f"{path}: made with {key} = {header.get(key)}, but it is {value:g} now: run `{made_by}` again"
+            )
     return values.astype(values.dtype.newbyteorder("="))

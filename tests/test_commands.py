@@ -60,7 +60,7 @@ def uninterrupted(cluster: Path) -> np.ndarray:
 
 def command(config: Path, *options: str) -> list[str]:
     """Command line of a fit of every pixel's region."""
-    base = [sys.executable, "-m", "pyxt_hpc", "fit-spectra", "-c", str(config), "--resolution", "3"]
+    base = [sys.executable, "-P", "-m", "pyxt_hpc", "fit-spectra", "-c", str(config), "--resolution", "3"]
     return [*base, *options]
 
 
@@ -140,7 +140,18 @@ def test_scale_map_is_the_same_over_ranks(cluster: Path) -> None:
     layout = Layout.of(read_config(cluster))
     before = fits.getdata(layout.scale_map)
     layout.scale_map.unlink()
-    line = [str(MPIEXEC), "-n", "3", sys.executable, "-m", "pyxt_hpc", "create-bins", "-c", str(cluster)]
+    line = [
+        str(MPIEXEC),
+        "-n",
+        "3",
+        sys.executable,
+        "-P",
+        "-m",
+        "pyxt_hpc",
+        "create-bins",
+        "-c",
+        str(cluster),
+    ]
     subprocess.run(line, check=True, timeout=300)
     np.testing.assert_array_equal(fits.getdata(layout.scale_map), before)
 

@@ -20,15 +20,30 @@ def header() -> str:
     return wcs.to_header_string()
 
 
-def read(path: Path, bundle: str = "f" * 64, shape: tuple[int, int] = (4, 6)) -> np.ndarray:
+def read(path: Path, bundle: str = "f" * 64, shape: tuple[int, int] = (4, 6), sn: float = 40) -> np.ndarray:
     """Read as stage 6 would."""
-    return read_image(path, made_by="pyxt-hpc create-bins", bundle_fingerprint=bundle, shape=shape)
+    return read_image(
+        path,
+        made_by="pyxt-hpc create-bins",
+        bundle_fingerprint=bundle,
+        shape=shape,
+        settings={"SNTARGET": sn},
+    )
 
 
 def test_image_comes_back_with_its_unit_and_place_on_the_sky(tmp_path: Path, header: str) -> None:
     path = tmp_path / "new" / "a.fits"
     values = np.arange(24, dtype=np.float32).reshape(4, 6)
-    write_image(path, values, header, unit="keV", comment="kT", bundle_fingerprint="f" * 64, history=["a"])
+    write_image(
+        path,
+        values,
+        header,
+        unit="keV",
+        comment="kT",
+        bundle_fingerprint="f" * 64,
+        settings={"SNTARGET": 40.0},
+        history=["a"],
+    )
     found = read(path)
     np.testing.assert_array_equal(found, values)
     assert found.dtype.isnative
@@ -44,7 +59,17 @@ def test_image_of_another_bundle_or_none_is_refused(tmp_path: Path, header: str)
     path.write_text("not FITS")
     with pytest.raises(DamagedFile, match="create-bins"):
         read(path)
-    write_image(path, np.zeros((4, 6)), header, unit="", comment="", bundle_fingerprint="f" * 64)
+    write_image(
+        path,
+        np.zeros((4, 6)),
+        header,
+        unit="",
+        comment="",
+        bundle_fingerprint="f" * 64,
+        settings={"SNTARGET": 40.0},
+    )
     for bundle, shape in (("e" * 64, (4, 6)), ("f" * 64, (6, 4))):
         with pytest.raises(ForeignProduct, match="create-bins"):
             read(path, bundle, shape)
+    with pytest.raises(ForeignProduct, match=r"SNTARGET = 40\.0, but it is 50 now"):
+        read(path, sn=50)

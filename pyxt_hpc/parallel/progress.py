@@ -31,8 +31,9 @@ class Progress:
 
     def __init__(self, label: str, unit: str, total: int, initial: int = 0) -> None:
         self._label, self._unit, self._total, self._done = label, unit, total, initial
-        self._initial = initial
-        self._start = self._last_line = time.monotonic()
+        self._last_line = time.monotonic()
+        # The rate counts from the first completion on: before it kernels may have been compiled.
+        self._first: tuple[float, int] | None = None
         self._bar = None
         if os.environ.get(BAR_VARIABLE) or sys.stderr.isatty():
             tqdm.monitor_interval = 0  # its thread would make forking unsafe
@@ -61,14 +62,17 @@ class Progress:
             self._bar.update(n)
             return
         now = time.monotonic()
-        if now - self._last_line >= LOG_INTERVAL_S:
+        if self._first is None:
+            self._first = (now, self._done)
+        elif now - self._last_line >= LOG_INTERVAL_S:
             self._log_line(now)
 
     def _log_line(self, now: float) -> None:
         self._last_line = now
-        rate = (self._done - self._initial) / max(now - self._start, 1e-9)
-        left = f"{(self._total - self._done) / rate:.0f} s left" if rate > 0 else "no rate yet"
-        log.info(
-            "%s: %d of %d, %.0f %s/s, %s",
-            self._label, self._done, self._total, rate, self._unit, left,
-        )  # fmt: skip
+        start, before = self._first or (now, self._done)
+        pace = ""
+        if now > start and self._done > before:
+            rate = (self._done - before) / (now - start)
+            left = (self._total - self._done) / rate
+            pace = f", {rate:.3g} {self._unit}s/s" + (f", {left:.0f} s left" if left else "")
+        log.info("%s: %d of %d%s", self._label, self._done, self._total, pace)

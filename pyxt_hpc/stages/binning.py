@@ -24,7 +24,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.pool import Payload, open_pool
 from pyxt_hpc.parallel.world import World
-from pyxt_hpc.stages.inputs import read_cluster_bundle
+from pyxt_hpc.stages.inputs import read_cluster_bundle, scale_map_settings
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,8 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
         write_image,
         wcs_header=bundle.wcs_header,
         bundle_fingerprint=bundle.fingerprint,
-        history=[
-            f"S/N target {config.signal_to_noise:g}",
-            f"radii {RADIUS_MIN:g} to {RADIUS_MAX:g} step {RADIUS_STEP:g}",
-        ],
+        settings=scale_map_settings(config),
+        history=[f"radii {RADIUS_MIN:g} to {RADIUS_MAX:g} step {RADIUS_STEP:g}"],
     )
     write(
         layout.signal_to_noise_map,

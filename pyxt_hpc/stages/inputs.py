@@ -50,17 +50,23 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
     return bundle
 
 
+def scale_map_settings(config: ClusterConfig) -> dict[str, float]:
+    """What decides the scale map besides the bundle, as keywords of its header."""
+    return {"SNTARGET": config.signal_to_noise}
+
+
 def read_scale_map(config: ClusterConfig, bundle: Bundle) -> np.ndarray:
-    """Read the scale map of this bundle: (ny, nx) radii [pixels], 0 where there is no region.
+    """Read the scale map of this bundle and S/N: (ny, nx) radii [pixels], 0 where there is no region.
 
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct
-        If it is absent, unreadable or made from another bundle.
+        If it is absent, unreadable, made from another bundle or for another S/N.
     """
     return read_image(
         Layout.of(config).scale_map,
         made_by=f"pyxt-hpc create-bins -c {config.path}",
         bundle_fingerprint=bundle.fingerprint,
         shape=bundle.mask.shape,
+        settings=scale_map_settings(config),
     )

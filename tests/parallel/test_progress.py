@@ -1,0 +1,36 @@
+"""Lines of a batch log: what is done, and a rate that compilation does not spoil."""
+
+import logging
+
+import pytest
+
+from pyxt_hpc.parallel import progress
+from pyxt_hpc.parallel.progress import Progress
+
+
+def test_rate_counts_from_the_first_completion(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.delenv(progress.BAR_VARIABLE, raising=False)
+    caplog.set_level(logging.INFO)
+    with Progress("fits", "region", total=2000, initial=500) as shown:
+        clock[0] = 30.0  # compiling
+        shown.add(1)
+        clock[0] = 41.0
+        shown.add(549)
+        clock[0] = 50.0
+        shown.add(950)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        "fits: 1050 of 2000, 49.9 regions/s, 19 s left",
+        "fits: 2000 of 2000, 75 regions/s",
+    ]
+
+
+def test_nothing_done_is_said_without_a_rate(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with Progress("fits", "region", total=7):
+        pass
+    assert [record.getMessage() for record in caplog.records] == ["fits: 0 of 7"]
