@@ -276,7 +276,7 @@ def _hdf5_errors(path: Path) -> Iterator[None]:
             raise DamagedFile(f"{path}: another process is writing it: wait for it or end it") from None
         raise DamagedFile(
             f"{path}: cannot be read or written as HDF5 ({reason}): free disk space if it is full; "
-            "if it is damaged, start anew without --continue"
+            "if it is damaged, start anew: `pyxt-hpc fit-spectra` without --continue"
         ) from None
 
 
