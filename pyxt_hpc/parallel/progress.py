@@ -74,5 +74,7 @@ class Progress:
         if now > start and self._done > before:
             rate = (self._done - before) / (now - start)
             left = (self._total - self._done) / rate
-            pace = f", {rate:.3g} {self._unit}s/s" + (f", {left:.0f} s left" if left else "")
+            pace = f", {rate:.{0 if rate >= 10 else 2}f} {self._unit}s/s" + (
+                f", {left:.0f} s left" if left else ""
+            )
         log.info("%s: %d of %d%s", self._label, self._done, self._total, pace)

@@ -24,7 +24,7 @@ def test_rate_counts_from_the_first_completion(
         shown.add(950)
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [
-        "fits: 1050 of 2000, 49.9 regions/s, 19 s left",
+        "fits: 1050 of 2000, 50 regions/s, 19 s left",
         "fits: 2000 of 2000, 75 regions/s",
     ]
 
