@@ -93,7 +93,7 @@ def test_killed_at_any_moment_nothing_finished_is_lost(
 ) -> None:
     path = Layout.of(read_config(cluster)).results
     finished = np.zeros(len(uninterrupted), bool)
-    for share in (0.05, 0.4, 0.7):
+    for share in (0.05, 0.3, 0.5):
         process = subprocess.Popen(launch, start_new_session=True, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:

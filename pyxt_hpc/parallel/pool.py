@@ -107,7 +107,14 @@ def open_pool(
     with ProcessPoolExecutor(
         n_workers, multiprocessing.get_context("fork"), initializer=_start_worker, initargs=(os.getpid(),)
     ) as executor:
-        yield Pool(executor, n_workers)
+        try:
+            yield Pool(executor, n_workers)
+        except BaseException:
+            # An executor with a dead worker ends the others by SIGTERM, which they leave to the master,
+            # and would wait for them for ever.
+            for child in multiprocessing.active_children():
+                child.kill()
+            raise
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
