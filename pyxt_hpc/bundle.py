@@ -205,7 +205,14 @@ def write_bundle(path: Path, bundle: Bundle) -> Bundle:
     if problem := _disagreement(meta, arrays):
         raise ValueError(f"bundle not written: {problem}")
     meta["fingerprint"] = _checksum(meta, arrays)
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver=_FORMAT) as file:
+    with replacing(path) as temporary:
+        temporary.write_bytes(_file_image(meta, arrays))
+    return replace(bundle, fingerprint=meta["fingerprint"])
+
+
+def _file_image(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    # made in memory: HDF5 ends the process when the disk is full as it closes a file
+    with h5py.File("bundle", "w", libver=_FORMAT, driver="core", backing_store=False) as file:
         file.attrs["schema"] = _stored(SCHEMA)
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs["software"] = _stored(software())
@@ -222,7 +229,8 @@ def write_bundle(path: Path, bundle: Bundle) -> Bundle:
             packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
             dataset = file.create_dataset(name, data=array, **(packing if array.ndim > 1 else {}))
             dataset.attrs["meaning"] = _stored(_layout(name)[2])
-    return replace(bundle, fingerprint=meta["fingerprint"])
+        file.flush()
+        return file.id.get_file_image()
 
 
 def read_bundle(path: Path) -> Bundle:

@@ -139,6 +139,9 @@ def test_rmf_of_other_channels_is_refused(
         ('box(12:00:00.0,-60:00:00,840",840")\n', "crop"),
         ("", "crop"),
         ("# a comment\nbox(10:00:00.0,+20:00:00\n", "line 2"),
+        ("fk5\nbox(150,20,1e300,1e300)\n", "half of the sky"),
+        ("fk5\npolygon(150,20,330,-20,100,10)\n", "half of the sky"),
+        ("physical\nbox(4096,4096,300,300)\n", "fk5"),
         ('trapezium(10:00:00.0,+20:00:00,8")\n', "trapezium"),
     ],
 )
@@ -165,6 +168,78 @@ def test_other_instrument_is_refused(
     message = refused(capsys, config, "process-data")
     assert path.name in message
     assert "HRC" in message
+
+
+def edited(path: Path, edit: Callable[[fits.HDUList], None]) -> Path:
+    """Change a FITS file, which may be a link, and return it."""
+    with fits.open(path, memmap=False) as hdus:
+        edit(hdus)
+        path.unlink()
+        hdus.writeto(path)
+    return path
+
+
+def without_gti(hdus: fits.HDUList) -> None:
+    for name in [hdu.name for hdu in hdus if hdu.name.startswith("GTI")]:
+        del hdus[name]
+
+
+def endless_gti(hdus: fits.HDUList) -> None:
+    hdus["GTI0"].data["STOP"][-1] = 5e9  # was binned into a light curve of centuries
+
+
+def without_energy(hdus: fits.HDUList) -> None:
+    hdus["EVENTS"].columns.change_name("energy", "other")
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (without_gti, "good time intervals"),
+        (endless_gti, "good time intervals span"),
+        (without_energy, "no column energy"),
+        (lambda hdus: hdus.pop(1), "no EVENTS table"),
+    ],
+)
+def test_event_file_that_lacks_something(
+    small_cluster: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], edit: Callable, said: str
+) -> None:
+    config = copy(small_cluster, tmp_path / "work")
+    path = edited(INPUTS["events"](Layout.of(read_config(config))), edit)
+    message = refused(capsys, config, "process-data")
+    assert path.name in message
+    assert said in message
+
+
+@pytest.mark.parametrize("keyword", ["NAXIS", "TFIELDS"])
+def test_damaged_count_of_a_header_does_not_hang(
+    small_cluster: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], keyword: str
+) -> None:
+    config = copy(small_cluster, tmp_path / "work")
+    path = INPUTS["ARF"](Layout.of(read_config(config)))
+    content = path.read_bytes()
+    at = content.index(f"{keyword:8}= ".encode())
+    path.unlink()
+    path.write_bytes(content[: at + 10] + b"97389336612891984223" + content[at + 30 :])
+    message = refused(capsys, config, "process-data")
+    assert path.name in message
+    assert keyword in message
+
+
+@pytest.mark.parametrize("name", ["acb", "main_output"])
+def test_file_in_place_of_a_folder(
+    small_cluster: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    config = copy(small_cluster, tmp_path / "work")
+    folder = getattr(Layout.of(read_config(config)), name)
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    folder.write_text("")
+    before = set(config.parent.rglob("*.h5"))
+    assert main(["process-data", "-c", str(config)]) == 2
+    assert f"see that {folder} is a folder" in capsys.readouterr().err
+    assert set(config.parent.rglob("*.h5")) == before
+    assert not list(config.parent.rglob(".tmp-*"))
 
 
 PRODUCTS = [
@@ -194,6 +269,25 @@ def test_damaged_product_is_refused_with_its_remedy(
     message = refused(capsys, config, *line.split())
     assert path.name in message
     assert remedy in message
+
+
+# The picture of a light curve is larger than the first; only the bundle is larger than the second.
+@pytest.mark.parametrize("size", [20_000, 1_000_000])
+def test_full_disk_leaves_no_half_bundle(small_cluster: Path, tmp_path: Path, size: int) -> None:
+    config = copy(small_cluster, tmp_path / "work")
+    limited = (
+        "import resource, signal, sys; from pyxt_hpc.cli import main; "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2); sys.exit(main(sys.argv[1:]))"
+    )
+    line = [sys.executable, "-P", "-c", limited, str(size), "process-data", "-c", str(config)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("pyxt-hpc: error: ") == 1
+    assert "free disk space" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(config.parent.rglob("*.h5"))
+    assert not list(config.parent.rglob(".tmp-*"))
 
 
 @pytest.mark.parametrize("name", ["create-bins", "fit-spectra"])

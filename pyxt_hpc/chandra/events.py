@@ -157,7 +157,12 @@ def read_events(path: Path) -> EventList:
         data = table.data
 
         def column(name: str, dtype: type) -> Any:
-            return data.field(names[name] - 1).astype(dtype) if name in names else None
+            if name not in names:
+                return None
+            values = data.field(names[name] - 1).astype(dtype)
+            if values.shape != (len(data),):
+                raise ValueError(f"column {name} has not one number a row")
+            return values
 
         wcs = sky_wcs(header, path)
         return EventList(

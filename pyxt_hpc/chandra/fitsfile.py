@@ -4,6 +4,9 @@ astropy reads a truncated file with a warning and zeros, or fails with whatever 
 damaged byte leads to; both become DamagedFile here.
 """
 
+import gzip
+import math
+import os
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -16,7 +19,11 @@ from astropy.utils.exceptions import AstropyWarning
 from pyxt_hpc.errors import DamagedFile, MissingInput
 from pyxt_hpc.files import replacing
 
-_DAMAGE = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error, fits.VerifyError)
+_DAMAGE = (
+    OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError, zlib.error,
+    fits.VerifyError,
+)  # fmt: skip
+_MOST = 999  # axes or columns, by the FITS standard
 
 
 @contextmanager
@@ -45,6 +52,7 @@ def open_fits(path: Path, what: str, hint: str) -> Iterator[fits.HDUList]:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", AstropyWarning)
+            _refuse_counts(path)
             # without memmap and with every header read now: damage must not show late, as a bus error
             with fits.open(path, mode="readonly", memmap=False, lazy_load_hdus=False) as hdus:
                 _refuse_damage(caught)
@@ -65,6 +73,23 @@ def _refuse_damage(caught: list[warnings.WarningMessage]) -> None:
         text = str(warning.message)
         if "truncated" in text or "Error validating header" in text:
             raise OSError(text)
+
+
+def _refuse_counts(path: Path) -> None:
+    """Check the numbers of axes and columns before astropy makes lists as long as a damaged number says."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+        while True:
+            try:
+                header = fits.Header.fromfile(stream)
+            except (EOFError, OSError):
+                return  # the end, or for astropy to judge
+            for keyword in ("NAXIS", "TFIELDS"):
+                if not 0 <= int(header.get(keyword, 0)) <= _MOST:
+                    raise OSError(f"{keyword} is {header[keyword]}, expected 0 to {_MOST}")
+            axes = [int(header[f"NAXIS{n}"]) for n in range(1, int(header["NAXIS"]) + 1)]
+            values = int(header.get("PCOUNT", 0)) + (math.prod(axes) if axes else 0)
+            size = abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * values
+            stream.seek(-(-size // 2880) * 2880, os.SEEK_CUR)
 
 
 def write_fits(path: Path, hdus: fits.HDUList) -> None:

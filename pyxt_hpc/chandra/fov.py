@@ -47,6 +47,8 @@ def read_fov(path: Path) -> Polygons:
             raise DamagedFile(f"{path}: no table of chip outlines with columns X, Y, CCD_ID; {_HINT}")
         wcs = sky_wcs(hdu.header, path)
         x, y, ccd_id = (hdu.data.field(names[name] - 1).astype(np.float64) for name in ("x", "y", "ccd_id"))
+        if ccd_id.ndim != 1:
+            raise DamagedFile(f"{path}: CCD_ID has several numbers a row, expected one; {_HINT}")
         shapes = hdu.data.field(names["shape"] - 1) if "shape" in names else ["Polygon"] * len(x)
     polygons: Polygons = {}
     for row, shape in enumerate(shapes):

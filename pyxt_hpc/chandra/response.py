@@ -130,7 +130,7 @@ def read_rmf(path: Path) -> Rmf:
         first_number = _tlmin(table, "F_CHAN", default=_tlmin(bounds, "CHANNEL", default=1))
         groups_in_row = np.asarray(table.data["N_GRP"], dtype=np.int64)
         # as signed integers: unsigned columns would wrap around below channel 0
-        first = _flatten(table.data["F_CHAN"], groups_in_row).astype(np.int64)
+        first = _flatten(table.data["F_CHAN"], groups_in_row).astype(np.int64) - first_number
         length = _flatten(table.data["N_CHAN"], groups_in_row).astype(np.int64)
         row = np.repeat(np.arange(len(energy_lo)), groups_in_row)
         if not len(first) == len(length) == len(row):
@@ -141,7 +141,7 @@ def read_rmf(path: Path) -> Rmf:
         channel_hi = np.asarray(bounds.data["E_MAX"], dtype=np.float64)
 
     used = length > 0
-    row, length, first = row[used], length[used], first[used] - first_number
+    row, length, first = row[used], length[used], first[used]
     if len(matrix) != length.sum():
         raise _damaged(path, "RMF", f"MATRIX holds {len(matrix)} elements, N_CHAN asks for {length.sum()}")
     if np.any(first < 0) or np.any(first + length > len(channel_lo)):

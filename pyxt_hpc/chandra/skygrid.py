@@ -48,12 +48,14 @@ class SkyGrid:
             It is smaller than a pixel or larger than any Chandra field.
         """
         ra, dec = extent(region, frames)
+        _check_on_sky(region, *ra, *dec)
         centre = (float(ra[0]), float(dec[0]))
         for _ in range(2):  # the middle of a box depends a little on the tangent point
             plane = tangent_plane(*centre, PIXEL_SCALE_ARCSEC)
             x, y = world_to_pixel(plane, ra, dec)
             middle = plane.all_pix2world((x.min() + x.max()) / 2, (y.min() + y.max()) / 2, 1)
             centre = (float(middle[0]), float(middle[1]))
+            _check_on_sky(region, *centre)
         # a whole number of pixels must not grow by one through rounding
         shape = tuple(math.ceil(np.ptp(v) - 1e-3) for v in (y, x))
         if not all(1 <= n <= _LARGEST for n in shape):
@@ -94,6 +96,13 @@ class SkyGrid:
         y, x = np.mgrid[:n_row, :n_col] + 1.0 + offset
         ra, dec = self.wcs.wcs_pix2world(x.ravel(), y.ravel(), 1)
         return ra.reshape(x.shape), dec.reshape(x.shape)
+
+
+def _check_on_sky(region: RegionFile, *degrees: float) -> None:
+    if not np.isfinite(degrees).all():
+        raise EmptySelection(
+            f"{region.path}: the crop reaches over half of the sky; draw it around the cluster"
+        )
 
 
 def wholly_inside(centres: NDArray[np.bool_], corners: NDArray[np.bool_]) -> NDArray[np.bool_]:

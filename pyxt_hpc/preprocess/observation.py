@@ -30,6 +30,7 @@ FLARE_BAND_EV = (9000.0, 12000.0)
 PARTICLE_BAND_EV = (9500.0, 12000.0)  # no X-rays come through the mirrors there: the particle background
 _VIGNETTING_KEV = (1.49, 4.51, 6.40)  # where the vignetting is tabulated; linear in between
 _SUSPICIOUS_SHARE = 0.5  # of the time that is left after flares
+_LONGEST_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
 _UNEQUAL_TIMES = 0.02  # difference of the chips' good times worth a warning
 _FETCH = "fetch the observation again"
 
@@ -197,6 +198,13 @@ def _gti_of_chips(events: EventList, chips: tuple[int, ...]) -> dict[int, NDArra
             f"(found for {_listed(events.gti) or 'none'}); {_FETCH}"
         )
     gti = {chip: events.gti[chip] for chip in chips}
+    together = gti_arithmetic.union(list(gti.values()))
+    span = together[-1, 1] - together[0, 0]
+    if span > _LONGEST_S:
+        raise DamagedFile(
+            f"{events.path}: good time intervals span {span:.3g} s, expected less than {_LONGEST_S:g}; "
+            f"{_FETCH}"
+        )
     times = [gti_arithmetic.total(intervals) for intervals in gti.values()]
     if min(times) < (1 - _UNEQUAL_TIMES) * max(times):
         log.warning(
