@@ -168,13 +168,67 @@ class ClusterConfig:
         "an observation enters a fit when this fraction of the circle is live",
         default=0.09,
     )
+    statistic: str = _key(
+        "spectral",
+        _choice("wstat", "cstat", "chi2gehrels"),
+        "wstat; cstat: background taken as known; chi2gehrels: subtracted, biased, for comparison",
+        default="wstat",
+    )
+    binning: str = _key(
+        "spectral",
+        _choice("auto", "resolution", "channels"),
+        "bins as wide as the background's counts ask for; of half the resolution; channels",
+        default="auto",
+    )
+    temperature_min_keV: float = _key(
+        "spectral",
+        _number(0.081, 45.7, "keV"),
+        "kT is searched from here",
+        key="temperature_min",
+        default=0.1,
+    )
+    temperature_max_keV: float = _key(
+        "spectral", _number(0.081, 45.7, "keV"), "... to here", key="temperature_max", default=40.0
+    )
+    free_abundance: bool = _key(
+        "spectral", _boolean, "true: fit the abundance too, for metallicity maps", default=False
+    )
+    abundance_min: float = _key(
+        "spectral", _number(0.0, 100.0, "solar"), "a free abundance is searched from here", default=0.0
+    )
+    abundance_max: float = _key("spectral", _number(0.0, 100.0, "solar"), "... to here", default=3.0)
+    free_nH: bool = _key("spectral", _boolean, "true: fit nH too", key="free_column_density", default=False)
+    nH_min: float = _key(
+        "spectral",
+        _number(0.0, 10.0, "1e22 cm^-2"),
+        "a free nH is searched from here",
+        key="column_density_min",
+        default=0.0,
+    )
+    nH_max: float = _key(
+        "spectral", _number(0.0, 10.0, "1e22 cm^-2"), "... to here", key="column_density_max", default=1.0
+    )
 
     def __post_init__(self) -> None:
-        if self.energy_min_keV >= self.energy_max_keV:
-            raise ConfigError(
-                f"{self.path}: [spectral] energy_min = {self.energy_min_keV:g} is not below "
-                f"energy_max = {self.energy_max_keV:g}; the usual band is 0.7 to 8.0"
-            )
+        pairs = (
+            ("energy", self.energy_min_keV, self.energy_max_keV, "the usual band is 0.7 to 8.0"),
+            ("temperature", self.temperature_min_keV, self.temperature_max_keV, "0.1 to 40 holds any gas"),
+            ("abundance", self.abundance_min, self.abundance_max, "0 to 3 is usual"),
+            ("column_density", self.nH_min, self.nH_max, "0 to 1 is usual"),
+        )
+        wrong = [
+            f"[spectral] {name}_min = {low:g} is not below {name}_max = {high:g}; {advice}"
+            for name, low, high, advice in pairs
+            if low >= high
+        ]
+        for name, free, value, low, high in (
+            ("abundance", self.free_abundance, self.abundance, self.abundance_min, self.abundance_max),
+            ("hydrogen_column_density", self.free_nH, self.nH, self.nH_min, self.nH_max),
+        ):
+            if free and not low <= value <= high:
+                wrong.append(f"[cluster_info] {name} = {value:g} is outside its bounds {low:g} to {high:g}")
+        if wrong:
+            raise ConfigError(f"{self.path}: {'; '.join(wrong)}")
 
     @property
     def cluster_directory(self) -> Path:

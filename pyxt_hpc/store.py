@@ -24,7 +24,7 @@ from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
 from pyxt_hpc.files import replacing
 
 SCHEMA = "pyxt_hpc results"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FLUSH_SECONDS = 2.0
 """A crash of the machine (not of the program) can cost this much work."""
 
@@ -38,14 +38,23 @@ COLUMNS: dict[str, tuple[str, str, str]] = {
     "counts": ("i4", "count", "in the circle and band, observations that take part"),
     "background_counts": ("f8", "count", "expected of the background among counts"),
     "observations": ("u8", "", "bit i: observation i of the bundle takes part"),
+    "exposure": ("f8", "s", "live time x live fraction of the circle, observations that take part"),
     "kT": ("f8", "keV", "temperature"),
     "kT_lo": ("f8", "keV", "lower end of the 68% interval, NaN if open"),
     "kT_hi": ("f8", "keV", "upper end of the 68% interval, NaN if open"),
     "norm": ("f8", "1e-14 cm-5", "XSPEC's apec normalisation of the whole circle"),
     "norm_lo": ("f8", "1e-14 cm-5", "lower end of the 68% interval, NaN if open"),
     "norm_hi": ("f8", "1e-14 cm-5", "upper end of the 68% interval, NaN if open"),
+    "abundance": ("f8", "solar", "metals, of the abundance table in the settings"),
+    "abundance_lo": ("f8", "solar", "lower end of the 68% interval, NaN if open or frozen"),
+    "abundance_hi": ("f8", "solar", "upper end of the 68% interval, NaN if open or frozen"),
+    "nH": ("f8", "1e22 cm-2", "absorbing column"),
+    "nH_lo": ("f8", "1e22 cm-2", "lower end of the 68% interval, NaN if open or frozen"),
+    "nH_hi": ("f8", "1e22 cm-2", "upper end of the 68% interval, NaN if open or frozen"),
     "statistic": ("f8", "", "at the best fit"),
     "dof": ("i4", "", "bins less free parameters"),
+    "bins": ("i4", "", "spectral bins of all observations that take part"),
+    "goodness": ("f8", "", "statistic less its expectation, in standard deviations (Kaastra 2017)"),
     "flags": ("i4", "", "bits, see pyxt_hpc.spectra.fit.FitFlag"),
     "attempts": ("i4", "", "times the region was tried"),
     "seconds": ("f4", "s", "time of the fit, mean of its chunk"),

@@ -1,9 +1,11 @@
-"""wstat: how well expected counts agree with a Poisson source spectrum and a Poisson background spectrum.
+"""Statistics of a fit: how well expected counts agree with a source and a background spectrum.
 
 Per bin let S and B be the source and background counts, m the counts the model expects in the source
-spectrum, b the unknown background counts expected there, r the background's exposure in units of the
-source's (B expects r b). Minus twice the log of the likelihood ratio to the saturated model, with b
-at its best value for each m, is (XSPEC manual, appendix "Statistics"; Wachter, Leach & Kellogg 1979)
+spectrum, b the background counts expected there, r the background's exposure in units of the source's
+(B expects r b).
+
+``wstat``: minus twice the log of the likelihood ratio to the saturated model, with the unknown b at its
+best value for each m (XSPEC manual, appendix "Statistics"; Wachter, Leach & Kellogg 1979),
 
     W(m) = 2 [m + (1 + r) b - S ln(m + b) - B ln(r b) - S (1 - ln S) - B (1 - ln B)].
 
@@ -17,20 +19,32 @@ and with g = W'(m) / 2 = 1 - S / y, for which B / b = r + g,
 
 A logarithm whose counts are 0 is left out. This one formula holds in every special case of the
 manual (S = 0, B = 0 with b = 0, B = 0 with b > 0); W is finite everywhere and convex in m.
+
+``cstat`` (Cash 1979, ApJ 228, 939, less the saturated model): b is known to be B / r,
+
+    C(m) = 2 [m + b - S + S ln(S / (m + b))].
+
+``chi2gehrels``: squared deviations of S - B / r, with the standard errors that Gehrels 1986, ApJ 303,
+336, eq. 7 gives for S and B, as Sherpa and ClusterPyXT have it on subtracted spectra,
+
+    X(m) = (S - B / r - m)^2 / v,    v = (1 + sqrt(S + 3/4))^2 + (1 + sqrt(B + 3/4))^2 / r^2.
+
+All three are convex in m.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-# No fastmath: sums whose order the compiler may choose differ in the last bits from one compilation to the
-# next, and a resumed run must equal an uninterrupted one. What is not a sum still uses vector registers.
-# error_model="numpy": Python's test for division by zero would keep the loops scalar.
-STRICT = {"fastmath": False, "error_model": "numpy"}
+from pyxt_hpc.spectra.compiled import kernel
 
-# Stands for 0 in divisors that are 0 only where the numerator is 0 too.
+STATISTICS = ("wstat", "cstat", "chi2gehrels")
+"""By name; the kernels know them by their place here."""
+
+WSTAT, CSTAT, CHI2GEHRELS = range(3)
+
+# Stands for 0 in divisors that are 0 only where the numerator is 0 too, or where no counts are expected.
 _TINY = 1e-100
 
 # Bit patterns of doubles: 1, sqrt(1/2), 2^52, and the mantissa's bits.
@@ -58,9 +72,7 @@ def wstat(
     (...) float64
         W of each bin, >= 0 up to rounding.
     """
-    S, B, m, r = np.broadcast_arrays(
-        *(np.asarray(a, np.float64) for a in (source, background, expected, ratio))
-    )
+    S, B, m, r = _as_floats(source, background, expected, ratio)
     u = (1.0 + r) * m + B - S
     y = (u + 2.0 * S + np.sqrt(u * u + 4.0 * S * B)) / (2.0 * (1.0 + r))
     x = np.divide(S, y, out=np.zeros(S.shape), where=S > 0)
@@ -69,36 +81,132 @@ def wstat(
     return 2.0 * (m * (1.0 - x) + source_term + background_term)
 
 
-@njit(cache=True, **STRICT)
-def wstat_derivatives(source, background, ratio, rate_a, rate_c, a, c, expected, x, h):  # type: ignore[no-untyped-def]
-    """Derivatives of W summed over bins, for expected counts a rate_a + c rate_c.
+def cstat(
+    source: ArrayLike, background: ArrayLike, expected: ArrayLike, ratio: ArrayLike
+) -> NDArray[np.float64]:
+    """Statistic of each bin with the background known to be background / ratio; arguments as for `wstat`.
+
+    Where counts are found and none expected, 1e-100 stands for the expected ones.
+    """
+    S, B, m, r = _as_floats(source, background, expected, ratio)
+    M = np.maximum(m + B / r, _TINY)
+    return 2.0 * (M - S + S * np.log(S / M, out=np.zeros(S.shape), where=S > 0))
+
+
+def chi2gehrels(
+    source: ArrayLike, background: ArrayLike, expected: ArrayLike, ratio: ArrayLike
+) -> NDArray[np.float64]:
+    """Statistic of each bin on background-subtracted counts; arguments as for `wstat`."""
+    S, B, m, r = _as_floats(source, background, expected, ratio)
+    variance = (1.0 + np.sqrt(S + 0.75)) ** 2 + ((1.0 + np.sqrt(B + 0.75)) / r) ** 2
+    return (S - B / r - m) ** 2 / variance
+
+
+def _as_floats(*values: ArrayLike) -> tuple[NDArray[np.float64], ...]:
+    return tuple(np.broadcast_arrays(*(np.asarray(a, np.float64) for a in values)))
+
+
+@kernel
+def prepared(kind, S, B, r):  # type: ignore[no-untyped-def]
+    """What `terms` and `total` want to know of a bin: three numbers.
+
+    wstat: S, B, r. cstat: S, b. chi2gehrels: S - b, 1 / variance.
+    """
+    if kind == WSTAT:
+        return S, B, r
+    if kind == CSTAT:
+        return S, B / r, 1.0
+    root_S, root_B = 1.0 + np.sqrt(S + 0.75), (1.0 + np.sqrt(B + 0.75)) / r
+    return S - B / r, 1.0 / (root_S * root_S + root_B * root_B), 1.0
+
+
+@kernel
+def terms(kind, first, second, third, expected, x, h):  # type: ignore[no-untyped-def]
+    """First and second derivatives of every bin's statistic by its expected counts m.
 
     Parameters
     ----------
-    source, background, ratio, rate_a, rate_c : (n_bin,) float64
-    a, c : float
-    expected, x, h : (n_bin,) float64
-        Filled with m, S / y and W''(m) / 2 of each bin, the first two for `wstat_sum`.
-
-    Returns
-    -------
-    W_a, W_c, W_aa, W_ac, W_cc : float
+    kind : int
+        Place in `STATISTICS`.
+    first, second, third : (n_bin,) float64
+        From `prepared`.
+    expected : (n_bin,) float64
+        m >= 0.
+    x, h : (n_bin,) float64
+        Filled with 1 - W'(m) / 2 (for wstat S / y) and W''(m) / 2.
     """
-    for i in range(source.size):
-        S, B, R = source[i], background[i], 1.0 + ratio[i]
-        m = a * rate_a[i] + c * rate_c[i]
-        u = R * m + B - S
-        D = np.sqrt(u * u + 4.0 * S * B)
-        y = 0.5 * (u + 2.0 * S + D)  # times R
-        D = D if D > _TINY else _TINY
-        y = y if y > _TINY else _TINY
-        inverse = R / (y * D)
-        k = S * D * inverse
-        expected[i] = m
-        x[i] = k
-        h[i] = 0.5 * k * inverse * (D + u)
+    if kind == WSTAT:
+        for i in range(first.size):
+            S, B, R = first[i], second[i], 1.0 + third[i]
+            u = R * expected[i] + B - S
+            D = np.sqrt(u * u + 4.0 * S * B)
+            y = 0.5 * (u + 2.0 * S + D)  # times R
+            D = D if D > _TINY else _TINY
+            y = y if y > _TINY else _TINY
+            inverse = R / (y * D)
+            k = S * D * inverse
+            x[i] = k
+            h[i] = 0.5 * k * inverse * (D + u)
+    elif kind == CSTAT:
+        for i in range(first.size):
+            M = expected[i] + second[i]
+            M = M if M > _TINY else _TINY
+            k = first[i] / M
+            x[i] = k
+            h[i] = k / M
+    else:
+        for i in range(first.size):
+            x[i] = 1.0 - (expected[i] - first[i]) * second[i]
+            h[i] = second[i]
+
+
+@kernel
+def slope(x, rate):  # type: ignore[no-untyped-def]
+    """Derivative of the statistic by the amount of a component of these rates (n_bin,)."""
+    even, odd = 0.0, 0.0
+    pairs = rate.size // 2
+    for j in range(pairs):
+        i = 2 * j
+        even += (1.0 - x[i]) * rate[i]
+        odd += (1.0 - x[i + 1]) * rate[i + 1]
+    if rate.size % 2:
+        even += (1.0 - x[rate.size - 1]) * rate[rate.size - 1]
+    return 2.0 * (even + odd)
+
+
+@kernel
+def slope_and_curvature(x, h, rate):  # type: ignore[no-untyped-def]
+    """First and second derivative of the statistic by the amount of one component."""
+    g_even, g_odd, h_even, h_odd = 0.0, 0.0, 0.0, 0.0
+    pairs = rate.size // 2
+    for j in range(pairs):
+        i = 2 * j
+        p, q = rate[i], rate[i + 1]
+        g_even += (1.0 - x[i]) * p
+        g_odd += (1.0 - x[i + 1]) * q
+        h_even += h[i] * p * p
+        h_odd += h[i + 1] * q * q
+    if rate.size % 2:
+        p, last = rate[rate.size - 1], rate.size - 1
+        g_even += (1.0 - x[last]) * p
+        h_even += h[last] * p * p
+    return 2.0 * (g_even + g_odd), 2.0 * (h_even + h_odd)
+
+
+@kernel
+def cross_curvature(h, rate_a, rate_c):  # type: ignore[no-untyped-def]
+    """Mixed second derivative of the statistic by the amounts of two components."""
+    total = 0.0
+    for i in range(h.size):
+        total += h[i] * rate_a[i] * rate_c[i]
+    return 2.0 * total
+
+
+@kernel
+def slopes_and_curvatures(x, h, rate_a, rate_c):  # type: ignore[no-untyped-def]
+    """W_a, W_c, W_aa, W_ac, W_cc: derivatives by the amounts a and c of two components."""
     g_a, g_c, h_aa, h_ac, h_cc = 0.0, 0.0, 0.0, 0.0, 0.0
-    for i in range(source.size):
+    for i in range(x.size):
         p, q, g = rate_a[i], rate_c[i], 1.0 - x[i]
         h_p = h[i] * p
         g_a += g * p
@@ -109,7 +217,7 @@ def wstat_derivatives(source, background, ratio, rate_a, rate_c, a, c, expected,
     return 2.0 * g_a, 2.0 * g_c, 2.0 * h_aa, 2.0 * h_ac, 2.0 * h_cc
 
 
-@njit(cache=True, **STRICT)
+@kernel
 def _log(value):  # type: ignore[no-untyped-def]
     """Natural logarithm of a normal positive number, without branches (a call would keep the loop scalar).
 
@@ -132,15 +240,31 @@ def _log(value):  # type: ignore[no-untyped-def]
     return tail - half_square + f + k * 6.93147180369123816490e-01
 
 
-@njit(cache=True, **STRICT)
-def wstat_sum(source, background, ratio, expected, x, terms):  # type: ignore[no-untyped-def]
-    """W summed over bins, from `expected` and `x` of `wstat_derivatives`; `terms` is overwritten."""
-    for i in range(source.size):
-        S, B, r, k = source[i], background[i], ratio[i], x[i]
-        by_source = k if S > 0.0 else 1.0
-        by_background = (1.0 + r - k) / r if B > 0.0 else 1.0
-        terms[i] = expected[i] * (1.0 - k) + S * _log(by_source) + B * _log(by_background)
-    total = 0.0
-    for i in range(source.size):
-        total += terms[i]
-    return 2.0 * total
+@kernel
+def total(kind, first, second, third, expected, x, scratch):  # type: ignore[no-untyped-def]
+    """Statistic summed over bins, where `terms` has filled `x`; `scratch` (n_bin,) is overwritten."""
+    if kind == WSTAT:
+        for i in range(first.size):
+            S, B, r, k = first[i], second[i], third[i], x[i]
+            by_source = k if S > 0.0 else 1.0
+            by_background = (1.0 + r - k) / r if B > 0.0 else 1.0
+            scratch[i] = expected[i] * (1.0 - k) + S * _log(by_source) + B * _log(by_background)
+    elif kind == CSTAT:
+        for i in range(first.size):
+            S, M, k = first[i], expected[i] + second[i], x[i]
+            scratch[i] = M - S + S * _log(k if S > 0.0 else 1.0)
+    else:
+        for i in range(first.size):
+            difference = expected[i] - first[i]
+            scratch[i] = 0.5 * difference * difference * second[i]
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    fours = scratch.size // 4
+    for j in range(fours):
+        i = 4 * j
+        a += scratch[i]
+        b += scratch[i + 1]
+        c += scratch[i + 2]
+        d += scratch[i + 3]
+    for i in range(4 * fours, scratch.size):
+        a += scratch[i]
+    return 2.0 * ((a + b) + (c + d))

@@ -1,7 +1,8 @@
 """Stage 6: an absorbed APEC model fitted in every region, checkpointed as results come."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,14 +16,9 @@ from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.pool import Payload, open_pool
 from pyxt_hpc.parallel.world import World
 from pyxt_hpc.provenance import fingerprint, software
-from pyxt_hpc.spectra.extract import disc_area
-from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, fit_regions
 from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
-from pyxt_hpc.stages.joint import JointModel, extract_spectra, joint_model
-from pyxt_hpc.store import REGION_COLUMNS, REGION_DTYPE, ROW_DTYPE, ResultsStore, Status
-
-UNUSABLE = FitFlag.FAILED | FitFlag.NO_COUNTS
-"""A region with one of these flags is stored as bad."""
+from pyxt_hpc.stages.region_fits import UNUSABLE, RegionFits, fit_options
+from pyxt_hpc.store import REGION_DTYPE, ResultsStore, Status
 
 
 @dataclass(frozen=True)
@@ -59,40 +55,11 @@ def select_regions(radius: np.ndarray, resolution: int) -> np.ndarray:
     return regions[np.argsort(regions["region"])]
 
 
-@dataclass(frozen=True)
-class _Context:
-    model: JointModel
-    regions: np.ndarray
+def _fit_chunk(context: RegionFits, indices: np.ndarray) -> np.ndarray:
+    return context.fit(indices)
 
 
-def _context(meta: None, arrays: dict[str, np.ndarray]) -> _Context:
-    regions = arrays.pop("regions")
-    return _Context(JointModel.from_arrays(arrays), regions)
-
-
-def _fit_chunk(context: _Context, indices: np.ndarray) -> np.ndarray:
-    """Fit some regions: (n,) indices into the regions in, (n,) of ROW_DTYPE out."""
-    start = time.perf_counter()
-    model, regions = context.model, context.regions[indices]
-    rows = np.zeros(len(indices), ROW_DTYPE)
-    for name in REGION_COLUMNS:
-        rows[name] = regions[name]
-    spectra = extract_spectra(model, regions["row"], regions["col"], regions["radius"])
-    fits = fit_regions(
-        spectra.source, spectra.background, spectra.weight, spectra.ratio, model.templates, model.kT
-    )
-    for name in FIT_DTYPE.names or ():
-        rows[name] = fits[name]
-    rows["area"] = disc_area(regions["radius"])
-    rows["counts"] = spectra.source.sum(axis=1)
-    rows["background_counts"] = (spectra.background / spectra.ratio).sum(axis=1)
-    rows["observations"] = spectra.observations
-    rows["attempts"] = 1
-    rows["seconds"] = (time.perf_counter() - start) / len(indices)
-    return rows
-
-
-def _settings(config: ClusterConfig, bundle: Bundle, resolution: int) -> dict[str, str | float | int]:
+def _settings(config: ClusterConfig, bundle: Bundle, resolution: int) -> dict[str, Any]:
     """Everything that decides the numbers; resuming with another value is refused."""
     return {
         "bundle": bundle.fingerprint,
@@ -101,10 +68,10 @@ def _settings(config: ClusterConfig, bundle: Bundle, resolution: int) -> dict[st
         "minimum_exposure_fraction": config.minimum_exposure_fraction,
         "nH": bundle.nH,
         "redshift": bundle.redshift,
-        "abundance": bundle.abundance,
         "absorption": bundle.absorption,
         "abundance_table": bundle.abundance_table,
-        "statistic": "wstat",
+        "binning": config.binning,
+        **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(fit_options(config)).items()},
         "software": software(),
     }
 
@@ -117,12 +84,12 @@ def _prepare(
     regions = select_regions(read_scale_map(config, bundle), resolution)
     settings = _settings(config, bundle, resolution)
     identity = fingerprint({**settings, "regions": regions})
-    model = joint_model(bundle, config.minimum_exposure_fraction)
+    options, shared = RegionFits.of(bundle, config, regions).to_shared()
     if resume and layout.results.exists():
         store = ResultsStore.open_for_resume(layout.results, fingerprint=identity, settings=settings)
     else:
         store = ResultsStore.create(layout.results, regions=regions, fingerprint=identity, settings=settings)
-    return store, Payload(None, {**model.to_arrays(), "regions": regions})
+    return store, Payload(options, shared)
 
 
 def fit_spectra(
@@ -158,7 +125,7 @@ def fit_spectra(
     start = time.perf_counter()
     layout = Layout.of(config)
     prepared = world.on_master(lambda: _prepare(config, layout, resolution, resume))
-    with open_pool(world, n_workers, _context, prepared and prepared[1]) as pool:
+    with open_pool(world, n_workers, RegionFits.from_shared, prepared and prepared[1]) as pool:
         if pool is None or prepared is None:
             return None
         store = prepared[0]

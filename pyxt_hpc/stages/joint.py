@@ -1,39 +1,59 @@
 """The joint model of all observations: what a fit of any region needs, as plain arrays."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pyxt_hpc.bundle import Bundle, BundleObservation
+from pyxt_hpc.chandra.response import Rmf
 from pyxt_hpc.spectra.extract import disc_area, disc_sums, extract_regions
-from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
-from pyxt_hpc.spectra.templates import fold_templates
+from pyxt_hpc.spectra.fit import FitOptions, ModelGrid
+from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, merge_levels, resolution_bins
+from pyxt_hpc.spectra.templates import column_grid, fold_templates
+
+BINNINGS = ("auto", "resolution", "channels")
+"""Spectral bins: as wide as the background's counts ask for; half the detector's resolution; channels."""
+
+_WHOLE = 65535
+"""Live images are whole numbers up to this: a fourth of the memory, and sums exact in any order."""
 
 
 @dataclass(frozen=True)
 class JointModel:
-    """Templates and events of all observations, their spectral bins side by side.
+    """Model and events of all observations, their spectral bins side by side.
 
     Parameters
     ----------
-    kT
-        (n_kT,) temperatures of the templates [keV].
-    templates
-        (n_kT, n_bin) count rates at norm 1 on the optical axis [count s^-1].
+    kT, nH
+        (n_kT,), (n_nH,) temperatures [keV] and column densities [1e22 cm^-2] of the model.
+    hhe, metals
+        (n_nH, n_kT, n_bin) count rates at norm 1 on the optical axis, of H and He and of metals at
+        abundance 1 [count s^-1].
     first_bin
         (n_obs + 1,) where the bins of each observation begin.
+    background_shape
+        (n_bin,) counts of each observation's whole background file.
+    level_first, level_edges
+        (n_level + 1,), (...): level l fits in bins with the edges ``level_edges[level_first[l] :
+        level_first[l + 1]]`` (see `grouping.merge_levels`).
     exposure_s, ratio
         (n_obs,) exposure [s]; background counts in the blank-sky file per background count expected
         in the observation.
     minimum_fraction
         (1,) an observation takes part where at least this fraction of the circle is live.
     observations
-        Per observation the arrays of `observation_arrays`.
+        Per observation the arrays of `_observation_arrays`.
     """
 
     kT: np.ndarray
-    templates: np.ndarray
+    nH: np.ndarray
+    hhe: np.ndarray
+    metals: np.ndarray
     first_bin: np.ndarray
+    background_shape: np.ndarray
+    level_first: np.ndarray
+    level_edges: np.ndarray
     exposure_s: np.ndarray
     ratio: np.ndarray
     minimum_fraction: np.ndarray
@@ -61,6 +81,15 @@ class JointModel:
         """(ny, nx) of the images."""
         return self.observations[0]["live"].shape[1:]
 
+    @property
+    def grid(self) -> ModelGrid:
+        """The model as the engine takes it."""
+        return ModelGrid(self.kT, self.nH, self.hhe, self.metals)
+
+    def levels(self) -> list[np.ndarray]:
+        """Edges of the bins of every level."""
+        return np.split(self.level_edges, self.level_first[1:-1])
+
 
 @dataclass(frozen=True)
 class RegionSpectra:
@@ -77,6 +106,9 @@ class RegionSpectra:
         (n_region, n_bin) background exposure per source exposure.
     observations
         (n_region,) bit i: observation i takes part.
+    live_exposure
+        (n_region, n_obs) live time x live fraction of the circle [s], whether it takes part or not: what
+        ClusterPyXT calls the effective time.
     """
 
     source: np.ndarray
@@ -84,10 +116,18 @@ class RegionSpectra:
     weight: np.ndarray
     ratio: np.ndarray
     observations: np.ndarray
+    live_exposure: np.ndarray
 
 
-def joint_model(bundle: Bundle, minimum_fraction: float) -> JointModel:
-    """Fold the plasma model through every observation's response, in bins of half the resolution.
+def base_bins(bundle: Bundle, rmf: Rmf, binning: str) -> np.ndarray:
+    """Edges of the finest bins of a binning, in channels."""
+    if binning == "channels":
+        return channel_bins(bundle.energy_min_keV, bundle.energy_max_keV, rmf)
+    return resolution_bins(rmf, bundle.energy_min_keV, bundle.energy_max_keV)
+
+
+def joint_model(bundle: Bundle, minimum_fraction: float, options: FitOptions, binning: str) -> JointModel:
+    """Fold the plasma model through every observation's response.
 
     Parameters
     ----------
@@ -95,29 +135,54 @@ def joint_model(bundle: Bundle, minimum_fraction: float) -> JointModel:
         The cluster.
     minimum_fraction
         An observation takes part in a region where at least this fraction of the circle is live.
+    options
+        Of the fits: whether nH is free, and in what bounds.
+    binning
+        One of `BINNINGS`.
     """
-    templates, bins, arrays = [], [0], []
     kT = np.empty(0)
+    columns = np.array([bundle.nH]) if options.nH_bounds is None else column_grid(options.nH_bounds)
+    hhe: list[np.ndarray] = []
+    metals: list[np.ndarray] = []
+    bins, arrays, shapes, levels = [0], [], [], []
     for observation in bundle.observations:
-        rmf = observation.rmf
-        edges = resolution_bins(rmf, bundle.energy_min_keV, bundle.energy_max_keV)
-        folded = fold_templates(
-            observation.arf,
-            rmf,
-            redshift=bundle.redshift,
-            nH=bundle.nH,
-            absorption=bundle.absorption,
-            abundance_table=bundle.abundance_table,
+        edges = base_bins(bundle, observation.rmf, binning)
+        folded = [
+            fold_templates(
+                observation.arf,
+                observation.rmf,
+                redshift=bundle.redshift,
+                nH=float(column),
+                absorption=bundle.absorption,
+                abundance_table=bundle.abundance_table,
+            )
+            for column in columns
+        ]
+        kT = folded[0].kT
+        for component, rates in ((hhe, [f.hhe for f in folded]), (metals, [f.metals for f in folded])):
+            component.append(np.add.reduceat(np.stack(rates)[..., : edges[-1]], edges[:-1], axis=-1))
+        channels = np.bincount(observation.background_channel, minlength=observation.rmf.n_channels)
+        shapes.append(np.add.reduceat(channels[: edges[-1]].astype(float), edges[:-1]))
+        levels.append(
+            _levels(kT, hhe[-1][0], metals[-1][0], shapes[-1], options)
+            if binning == "auto" and options.statistic == "wstat"
+            else (np.arange(len(edges)),)
         )
-        kT = folded.kT
-        rate = folded.at_abundance(bundle.abundance)
-        templates.append(np.add.reduceat(rate[:, : edges[-1]], edges[:-1], axis=1))
-        bins.append(bins[-1] + len(edges) - 1)
         arrays.append(_observation_arrays(observation, edges))
+        bins.append(bins[-1] + len(edges) - 1)
+    level_edges = [
+        np.concatenate([[0]] + [part[1:] + first for part, first in zip(level, bins[:-1], strict=True)])
+        for level in zip(*levels, strict=True)
+    ]
     return JointModel(
         kT=kT,
-        templates=np.ascontiguousarray(np.concatenate(templates, axis=1)),
+        nH=columns,
+        hhe=np.concatenate(hhe, axis=-1),
+        metals=np.concatenate(metals, axis=-1),
         first_bin=np.array(bins),
+        background_shape=np.concatenate(shapes),
+        level_first=np.cumsum([0] + [len(edges) for edges in level_edges]),
+        level_edges=np.concatenate(level_edges),
         exposure_s=np.array([o.exposure_s for o in bundle.observations]),
         ratio=np.array([1.0 / o.background_scale for o in bundle.observations]),
         minimum_fraction=np.array([minimum_fraction]),
@@ -125,20 +190,34 @@ def joint_model(bundle: Bundle, minimum_fraction: float) -> JointModel:
     )
 
 
+def _levels(
+    kT: np.ndarray, hhe: np.ndarray, metals: np.ndarray, shape: np.ndarray, options: FitOptions
+) -> tuple[np.ndarray, ...]:
+    other: Sequence[np.ndarray] = [metals] if options.abundance_bounds is not None else []
+    return merge_levels(kT, hhe + options.abundance * metals, shape, other)
+
+
 def _observation_arrays(observation: BundleObservation, edges: np.ndarray) -> dict[str, np.ndarray]:
-    rmf = observation.rmf
-    lookup = bin_lookup(edges, rmf.n_channels)
+    """Events with their bins, the live images of one observation, and its area between their energies."""
+    rmf, n_bin = observation.rmf, len(edges) - 1
+    # The last of n_bin + 1 bins takes what is outside the band; in as few bytes as hold it.
+    lookup = np.where((found := bin_lookup(edges, rmf.n_channels)) < 0, n_bin, found)
+    lookup = lookup.astype(np.uint8 if n_bin < 256 else np.int16)
+    few = max(len(observation.event_channel), len(observation.background_channel)) < 2**31
+    offset = np.int32 if few else np.int64
     centre = 0.5 * (rmf.channel_lo_keV[edges[:-1]] + rmf.channel_hi_keV[edges[1:] - 1])
-    # Row 0 is the mask itself (live fraction), the others weigh it with the area at each energy.
-    live = np.concatenate([observation.mask[None], observation.mask * observation.vignetting])
     nodes = observation.vignetting_keV
+    # live images: the mask, then the area at each energy
+    live = np.concatenate([observation.mask[None], observation.mask * observation.vignetting])
+    largest = max(float(live.max()), 1.0)
     return {
-        "indptr": observation.event_indptr,
+        "indptr": observation.event_indptr.astype(offset),
         "bin": lookup[observation.event_channel],
-        "background_indptr": observation.background_indptr,
+        "background_indptr": observation.background_indptr.astype(offset),
         "background_bin": lookup[observation.background_channel],
-        "live": np.ascontiguousarray(live, np.float32),
-        # (n_node, n_bin): linear interpolation of the area between the energies it is known at
+        "live": np.rint(live * (_WHOLE / largest)).astype(np.uint16),
+        "live_unit": np.array([largest / _WHOLE]),
+        # (n_energy, n_bin): linear interpolation of the area between the energies it is known at
         "interpolation": np.array([np.interp(centre, nodes, unit) for unit in np.eye(len(nodes))]),
     }
 
@@ -153,19 +232,22 @@ def extract_spectra(model: JointModel, row: np.ndarray, col: np.ndarray, radius:
     row, col, radius
         (n_region,) centres and radii [pixels].
     """
-    n_region, n_bin = len(row), model.templates.shape[1]
+    n_region, n_bin = len(row), model.hhe.shape[2]
     source = np.zeros((n_region, n_bin), np.int32)
     background = np.zeros((n_region, n_bin), np.int32)
     weight = np.zeros((n_region, n_bin))
     ratio = np.zeros((n_region, n_bin))
     used = np.zeros(n_region, np.uint64)
+    live_exposure = np.zeros((n_region, len(model.exposure_s)))
     area = disc_area(radius)
     for i, arrays in enumerate(model.observations):
         bins = slice(model.first_bin[i], model.first_bin[i + 1])
         n = bins.stop - bins.start
-        sums = disc_sums(row, col, radius, arrays["live"])
-        takes_part = sums[:, 0] >= model.minimum_fraction[0] * area
+        sums = disc_sums(row, col, radius, arrays["live"]) * arrays["live_unit"]
+        # rounded: a fraction given in decimals is not missed by an error of the last bit
+        takes_part = np.round(sums[:, 0] / area, 9) >= model.minimum_fraction[0]
         takes_part &= sums[:, 0] > 0
+        live_exposure[:, i] = model.exposure_s[i] * sums[:, 0] / area
         mean_area = sums[:, 1:] / area[:, None]
         shape = model.shape
         source[:, bins] = extract_regions(row, col, radius, arrays["indptr"], arrays["bin"], n, shape)
@@ -179,4 +261,4 @@ def extract_spectra(model: JointModel, row: np.ndarray, col: np.ndarray, radius:
         for array in (source, background, weight):
             array[~takes_part, bins] = 0
         used |= takes_part.astype(np.uint64) << np.uint64(i)
-    return RegionSpectra(source, background, weight, ratio, used)
+    return RegionSpectra(source, background, weight, ratio, used, live_exposure)

@@ -7,7 +7,17 @@ import pytest
 
 from pyxt_hpc.chandra.response import Rmf, read_rmf
 from pyxt_hpc.errors import ConfigError, ResponseMismatch
-from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, fwhm, resolution_bins
+from pyxt_hpc.spectra import grouping
+from pyxt_hpc.spectra.grouping import (
+    BINS_PER_PARAMETER,
+    LEVEL_BINS,
+    bin_lookup,
+    channel_bins,
+    choose_level,
+    fwhm,
+    merge_levels,
+    resolution_bins,
+)
 
 CHANNEL_KEV = 0.0146
 
@@ -91,6 +101,141 @@ def test_band_without_channels() -> None:
         resolution_bins(gaussian_rmf(), 12.0, 13.0)
     with pytest.raises(ConfigError, match="resolution"):
         resolution_bins(gaussian_rmf(), 0.7, 8.0, 0.0)
+
+
+def _plasma(rmf: Rmf) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Temperatures, and in bins of half the resolution rates of a continuum and of a line at 6.4 keV."""
+    kT = np.geomspace(0.3, 30.0, 60)
+    edges = resolution_bins(rmf, 0.7, 8.0) * CHANNEL_KEV
+    energy, width = 0.5 * (edges[1:] + edges[:-1]), np.diff(edges)
+    area = np.exp(-0.5 * (np.log(energy / 1.6) / 0.7) ** 2)
+    continuum = np.exp(-energy / kT[:, None]) * area * width
+    line = np.exp(-0.5 * ((energy - 6.4) / 0.07) ** 2) * area * width * np.exp(-7.0 / kT[:, None])
+    return kT, continuum, line
+
+
+def _error(counts: list[np.ndarray], background: np.ndarray, edges: np.ndarray) -> float:
+    """Standard deviation of the second parameter in a Gaussian fit of all, in bins of these edges."""
+    directions = np.array([np.add.reduceat(c, edges[:-1]) for c in counts])
+    variance = directions[0] + np.add.reduceat(background, edges[:-1])
+    return float(np.sqrt(np.linalg.inv((directions / variance) @ directions.T)[1, 1]))
+
+
+@pytest.mark.parametrize("kT_keV", [0.7, 3.0, 9.0])
+def test_levels_keep_the_precision(kT_keV: float) -> None:
+    kT, rates, line = _plasma(gaussian_rmf())
+    background = np.full(rates.shape[1], 1.0)
+    model = rates + 0.3 * line
+    for other, free in (((), []), ((line,), [line])):
+        levels = merge_levels(kT, model, background, other)
+        for edges, loss in zip(levels, (0.005, 0.01, 0.02, 0.04, 0.06), strict=True):
+            k = int(np.argmin(abs(kT - kT_keV)))
+            scale = 1.0 / model[k].sum()
+            counts = [model[k] * scale, (model[k + 1] - model[k]) * scale, *(f[k] * scale for f in free)]
+            noise = 0.3 * background / background.sum()
+            every = np.arange(rates.shape[1] + 1)
+            assert 1.0 <= _error(counts, noise, edges) / _error(counts, noise, every) < 1.0 + loss
+            if free:
+                counts[1], counts[2] = counts[2], counts[1]
+                assert _error(counts, noise, edges) / _error(counts, noise, every) < 1.0 + 2 * loss
+
+
+@pytest.mark.parametrize(
+    ("first", "free_line"),
+    [*((first, False) for first in range(0, 90, 10)), (68, True), (72, True), (76, True)],
+)
+def test_least_information_is_lost(first: int, free_line: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against all merges there are, each fitted anew."""
+    part = slice(first, first + 12)
+    kT, rates, line = (a[..., part] if a.ndim > 1 else a for a in _plasma(gaussian_rmf()))
+    background = np.linspace(1.0, 3.0, 12)
+    monkeypatch.setattr(grouping, "LEVEL_BINS", (11 - BINS_PER_PARAMETER * free_line,))
+    free = [line] if free_line else []
+    model = rates + 0.3 * line
+
+    def errors(edges: np.ndarray) -> np.ndarray:
+        found = []
+        for reference in (0.6, 1.0, 2.0, 4.0, 8.0, 12.0):
+            at = [
+                np.array([np.interp(reference * f, kT, column) for column in model.T])
+                for f in (1, 1.05, 1 / 1.05)
+            ]
+            metals = [np.array([np.interp(reference, kT, column) for column in a.T]) for a in free]
+            noise = 0.375 * at[0].sum() * background / background.sum()
+            counts = [at[0], at[1] - at[2], *metals]
+            found.append(_error(counts, noise, edges))
+            if free:
+                found.append(_error([counts[0], counts[2], counts[1]], noise, edges))
+        return np.array(found)
+
+    every = np.arange(13)
+    lost = [1.0 - (errors(every) / errors(np.delete(every, i))) ** 2 for i in range(1, 12)]
+    best = int(np.argmin([loss.max() for loss in lost])) + 1
+    assert merge_levels(kT, model, background, free)[0].tolist() == np.delete(every, best).tolist()
+
+
+def test_levels_are_nested() -> None:
+    kT, rates, line = _plasma(gaussian_rmf())
+    free = merge_levels(kT, rates + 0.3 * line, np.zeros(rates.shape[1]), [line])
+    assert [len(edges) - 1 for edges in free] == [n + BINS_PER_PARAMETER for n in LEVEL_BINS]
+    levels = merge_levels(kT, rates + 0.3 * line, np.zeros(rates.shape[1]))
+    assert [len(edges) - 1 for edges in levels] == list(LEVEL_BINS)
+    finer = set(range(rates.shape[1] + 1))
+    for edges in levels:
+        assert (edges[0], edges[-1]) == (0, rates.shape[1])
+        assert np.all(np.diff(edges) > 0)
+        assert set(edges.tolist()) <= finer
+        finer = set(edges.tolist())
+
+
+def test_a_line_keeps_its_bins_where_the_abundance_is_free() -> None:
+    rmf = gaussian_rmf()
+    kT, rates, line = _plasma(rmf)
+    energy = resolution_bins(rmf, 0.7, 8.0)[:-1] * CHANNEL_KEV
+    background = np.ones(rates.shape[1])
+    # the same spectra without a word about the line: nothing is there to be kept apart
+    plain = merge_levels(kT, rates, background)[-1]
+    free = merge_levels(kT, rates, background, [line])[-1]
+    near = [np.sum(abs(energy[edges[:-1]] - 6.4) < 0.3) for edges in (plain, free)]
+    assert near[0] <= 1 < 3 <= near[1]
+
+
+def test_levels_do_not_depend_on_units() -> None:
+    kT, rates, line = _plasma(gaussian_rmf())
+    background = np.linspace(1.0, 2.0, rates.shape[1])
+    one = merge_levels(kT, rates, background, [line])
+    other = merge_levels(kT, 1e-7 * rates, 1e5 * background, [1e3 * line])
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_levels_of_few_bins_and_of_a_narrow_range_of_temperatures() -> None:
+    kT, rates, _ = _plasma(gaussian_rmf())
+    # bins below the detector's threshold, where nothing is expected
+    dark = np.concatenate([np.zeros((len(kT), 3)), rates[:, :17]], axis=1)
+    levels = merge_levels(kT[20:24], dark[20:24], np.zeros(20))
+    assert [len(edges) - 1 for edges in levels] == [20, 20, 20, 16, 12]
+
+
+def test_a_parameter_without_effect_changes_nothing() -> None:
+    kT, rates, line = _plasma(gaussian_rmf())
+    background = np.ones(rates.shape[1])
+    one = merge_levels(kT, rates, background, [line])
+    other = merge_levels(kT, rates, background, [line, np.zeros(rates.shape)])
+    assert set(one[-1]) <= set(other[-1])
+
+
+def test_level_by_background_counts() -> None:
+    counts = np.array([0.0, 24.0, 25.0, 59.0, 60.0, 399.0, 400.0, 1999.0, 2000.0, 1e6])
+    assert choose_level(counts[:, None]).tolist() == [4, 4, 3, 3, 2, 2, 1, 1, 0, 0]
+
+
+def test_level_of_several_observations() -> None:
+    # five times 300 counts are no 1500: the bias stays, the errors shrink
+    assert choose_level(np.full(5, 300.0)) == choose_level([300.0]) == choose_level([300.0, 0.0, 0.0]) == 2
+    assert choose_level(np.zeros((2, 5))).tolist() == [4, 4]
+    # short observations have no say
+    assert choose_level([2500.0, 30.0, 30.0]) == 0
+    assert choose_level([150.0] + 20 * [5.0]) == 2
 
 
 def test_real_response(shared: Path) -> None:

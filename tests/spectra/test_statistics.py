@@ -1,10 +1,25 @@
-"""wstat against closed forms, against minimisation over the background, kernel against numpy."""
+"""Statistics against closed forms, against minimisation over the background; kernels against numpy."""
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from pyxt_hpc.spectra.statistics import _log, wstat, wstat_derivatives, wstat_sum
+from pyxt_hpc.spectra.statistics import (
+    STATISTICS,
+    _log,
+    chi2gehrels,
+    cross_curvature,
+    cstat,
+    prepared,
+    slope,
+    slope_and_curvature,
+    slopes_and_curvatures,
+    terms,
+    total,
+    wstat,
+)
+
+BY_NAME = {"wstat": wstat, "cstat": cstat, "chi2gehrels": chi2gehrels}
 
 
 def _term(counts: float, expected: float) -> float:
@@ -54,31 +69,66 @@ def _random_bins() -> tuple[np.ndarray, ...]:
     return S, B, rng.choice([0.3, 1.0, 17.0], n), rate[0], rate[1]
 
 
-def test_kernel_equals_numpy() -> None:
-    S, B, r, p, q = _random_bins()
-    m, x, scratch = np.empty((3, len(S)))
+class Kernel:
+    """The kernels as a user of one statistic calls them."""
+
+    def __init__(self, name: str) -> None:
+        self.kind = STATISTICS.index(name)
+        S, B, r, self.p, self.q = _random_bins()
+        self.bins = np.array([prepared(self.kind, *a) for a in zip(S, B, r, strict=True)]).T.copy()
+        self.m, self.x, self.h, self.scratch = np.empty((4, len(S)))
+        self.numpy = lambda m: BY_NAME[name](S, B, m, r).sum()
+
+    def go(self, a: float, c: float) -> None:
+        self.m[:] = a * self.p + c * self.q
+        terms(self.kind, *self.bins, self.m, self.x, self.h)
+
+    def total(self, a: float, c: float) -> float:
+        self.go(a, c)
+        return total(self.kind, *self.bins, self.m, self.x, self.scratch)
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_kernel_equals_numpy(name: str) -> None:
+    kernel = Kernel(name)
     for a, c in [(0.0, 0.0), (1.0, 0.0), (0.3, 2.0), (1e6, 1e3), (1e-12, 0.0)]:
-        wstat_derivatives(S, B, r, p, q, a, c, m, x, scratch)
-        expected = wstat(S, B, a * p + c * q, r).sum()
-        assert wstat_sum(S, B, r, m, x, scratch) == pytest.approx(expected, rel=1e-12, abs=1e-11)
+        expected = kernel.numpy(a * kernel.p + c * kernel.q)
+        assert kernel.total(a, c) == pytest.approx(expected, rel=1e-12, abs=1e-11)
 
 
-def test_derivatives() -> None:
-    S, B, r, p, q = _random_bins()
-    m, x, scratch = np.empty((3, len(S)))
+@pytest.mark.parametrize("name", STATISTICS)
+def test_derivatives(name: str) -> None:
+    kernel = Kernel(name)
     a, c, h = 0.71, 0.44, 1e-5
 
-    def total(a: float, c: float) -> float:
-        return wstat(S, B, a * p + c * q, r).sum()
-
     def slopes(a: float, c: float) -> np.ndarray:
-        return np.array(wstat_derivatives(S, B, r, p, q, a, c, m, x, scratch)[:2])
+        kernel.go(a, c)
+        return np.array([slope(kernel.x, kernel.p), slope(kernel.x, kernel.q)])
 
-    w_a, w_c, w_aa, w_ac, w_cc = wstat_derivatives(S, B, r, p, q, a, c, m, x, scratch)
-    assert w_a == pytest.approx((total(a + h, c) - total(a - h, c)) / (2 * h), rel=1e-6, abs=1e-6)
-    assert w_c == pytest.approx((total(a, c + h) - total(a, c - h)) / (2 * h), rel=1e-6, abs=1e-6)
-    assert (slopes(a + h, c) - slopes(a - h, c)) / (2 * h) == pytest.approx([w_aa, w_ac], rel=1e-6)
-    assert (slopes(a, c + h) - slopes(a, c - h)) / (2 * h) == pytest.approx([w_ac, w_cc], rel=1e-6)
+    by_a = (kernel.total(a + h, c) - kernel.total(a - h, c)) / (2 * h)
+    by_c = (kernel.total(a, c + h) - kernel.total(a, c - h)) / (2 * h)
+    assert slopes(a, c) == pytest.approx([by_a, by_c], rel=1e-6, abs=1e-6)
+    second_a = (slopes(a + h, c) - slopes(a - h, c)) / (2 * h)
+    second_c = (slopes(a, c + h) - slopes(a, c - h)) / (2 * h)
+    kernel.go(a, c)
+    w_a, w_c, w_aa, w_ac, w_cc = slopes_and_curvatures(kernel.x, kernel.h, kernel.p, kernel.q)
+    assert [w_a, w_c] == pytest.approx(slopes(a, c), rel=1e-12)
+    assert second_a == pytest.approx([w_aa, w_ac], rel=1e-6)
+    assert second_c == pytest.approx([w_ac, w_cc], rel=1e-6)
+    assert slope_and_curvature(kernel.x, kernel.h, kernel.p) == pytest.approx((w_a, w_aa), rel=1e-12)
+    assert cross_curvature(kernel.h, kernel.p, kernel.q) == pytest.approx(w_ac, rel=1e-12)
+
+
+def test_cstat_is_the_limit_of_wstat_for_a_background_without_error() -> None:
+    S, b, m = np.array([3.0, 0.0, 7.0]), np.array([0.5, 2.0, 0.1]), np.array([2.0, 0.3, 9.0])
+    assert cstat(S, 1e9 * b, m, 1e9) == pytest.approx(wstat(S, 1e9 * b, m, 1e9), abs=1e-6)
+    # finite where nothing is expected
+    assert cstat(4, 0, 0.0, 1.0) == pytest.approx(2 * (4 * np.log(4e100) - 4))
+
+
+def test_chi2gehrels_as_sherpa_defines_it() -> None:
+    # Sherpa's documentation of Chi2Gehrels: sigma = 1 + sqrt(counts + 0.75), background scaled and added
+    assert chi2gehrels(0, 0, 1.0, 2.0) == pytest.approx(1 / ((1 + 0.75**0.5) ** 2 * 1.25))
 
 
 def test_logarithm() -> None:

@@ -1,0 +1,250 @@
+"""The fit of one region in full: the spectra of its observations, the best model, bin by bin.
+
+The fast engine fits regions by the thousand and keeps a row of numbers of each. Here is one of them with
+all that a picture shows and a person asks for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.chandra.response import fold
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.spectra.absorption import transmission
+from pyxt_hpc.spectra.abundances import DEFAULT_TABLE
+from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions
+from pyxt_hpc.spectra.goodness import goodness, moments, statistic_per_bin
+from pyxt_hpc.spectra.grouping import choose_level, merge_levels
+from pyxt_hpc.spectra.plasma import apec
+from pyxt_hpc.spectra.spectrum import Spectrum
+from pyxt_hpc.spectra.templates import Templates, column_grid, fold_templates
+
+# Counts of background over which its spectrum is smoothed.
+_SMOOTH_COUNTS = 50.0
+
+
+@dataclass(frozen=True, eq=False)
+class FittedSpectrum:
+    """One observation's share in a fit; all arrays (n_bin,).
+
+    Attributes
+    ----------
+    spectrum : Spectrum
+    counts, background : float64
+        Of the source and of the background spectrum as the statistic takes them: counts found, but for
+        cstat's background their expectation.
+    background_model : float64
+        Smooth expectation of the background spectrum's counts.
+    model : float64
+        Counts expected of the source, background excluded.
+    statistic : float64
+        Each bin's share of the statistic.
+    """
+
+    spectrum: Spectrum
+    counts: NDArray[np.float64]
+    background: NDArray[np.float64]
+    background_model: NDArray[np.float64]
+    model: NDArray[np.float64]
+    statistic: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SingleFit:
+    """Fit of the spectra of one region.
+
+    Attributes
+    ----------
+    row : () FIT_DTYPE
+        What `fit.fit_regions` gives.
+    goodness : float
+        Standard deviations of the statistic above its expectation (`goodness.goodness`).
+    options : FitOptions
+    observations : tuple of FittedSpectrum
+    """
+
+    row: NDArray
+    goodness: float
+    options: FitOptions
+    observations: tuple[FittedSpectrum, ...]
+
+
+def fit_spectra(
+    spectra: Sequence[Spectrum],
+    *,
+    redshift: float,
+    nH: float,
+    absorption: str = "phabs",
+    abundance_table: str = DEFAULT_TABLE,
+    options: FitOptions,
+    background_shapes: Sequence[NDArray] | None = None,
+) -> SingleFit:
+    """Fit one absorbed plasma model to the spectra of one region, with the fast engine.
+
+    cstat needs a known background: it takes the smooth expectation, the other statistics the counts.
+
+    Parameters
+    ----------
+    spectra : sequence of Spectrum
+        Of the observations that take part.
+    redshift : float
+    nH : float
+        Column density [1e22 cm^-2]; of no account where `options` has bounds for it.
+    absorption, abundance_table : str
+        As for `templates.fold_templates`.
+    options : FitOptions
+        Statistic, bounds and free parameters.
+    background_shapes : sequence of (n_channels,), optional
+        For each spectrum the background counts of a larger area: the shape of the expected background,
+        scaled to the region. Default: the spectrum's own background, smoothed.
+
+    Raises
+    ------
+    ConfigError
+        No spectra, options that cannot be, unknown model or table.
+    """
+    if not spectra:
+        raise ConfigError("nothing to fit: found no spectra, expected one or more; choose another region")
+    columns = np.array([nH]) if options.nH_bounds is None else column_grid(options.nH_bounds)
+    templates = [
+        [
+            fold_templates(
+                s.arf, s.rmf, redshift=redshift, nH=column, absorption=absorption,
+                abundance_table=abundance_table,
+            )
+            for column in columns
+        ]
+        for s in spectra
+    ]  # fmt: skip
+    shapes = background_shapes if background_shapes is not None else [None] * len(spectra)
+    counts = [s.binned(s.counts) for s in spectra]
+    smooth = [expected_background(s, shape) for s, shape in zip(spectra, shapes, strict=True)]
+    known = options.statistic == "cstat"
+    background = smooth if known else [s.binned(s.background) for s in spectra]
+    n_bin = [s.n_bin for s in spectra]
+    weight = np.repeat([s.exposure_s for s in spectra], n_bin)
+    ratio = np.repeat([s.ratio for s in spectra], n_bin)
+    row = fit_regions(
+        np.concatenate(counts)[None],
+        np.concatenate(background)[None],
+        weight[None],
+        ratio[None],
+        _grid(spectra, templates, columns),
+        options,
+    )[0]
+    model = [_source_model(s, row, redshift, absorption, abundance_table) for s in spectra]
+    z = goodness(
+        [row["statistic"]],
+        options.n_free,
+        np.concatenate(model)[None],
+        np.concatenate(smooth)[None],
+        weight[None],
+        moments(options.statistic, ratio),
+    )
+    return SingleFit(
+        row=row,
+        goodness=float(z[0]),
+        options=options,
+        observations=tuple(
+            FittedSpectrum(s, S, B, b, m, statistic_per_bin(options.statistic, S, B, m, s.ratio))
+            for s, S, B, b, m in zip(spectra, counts, background, smooth, model, strict=True)
+        ),
+    )
+
+
+def default_statistic(spectra: Sequence[Spectrum]) -> str:
+    """wstat where every spectrum has background counts to go with it, else cstat."""
+    return "wstat" if all(s.binned(s.background).any() for s in spectra) else "cstat"
+
+
+def merge_bins(
+    spectra: Sequence[Spectrum],
+    *,
+    redshift: float,
+    nH: float,
+    absorption: str = "phabs",
+    abundance_table: str = DEFAULT_TABLE,
+    options: FitOptions,
+    background_shapes: Sequence[NDArray] | None = None,
+) -> list[Spectrum]:
+    """The spectra of one region in bins as wide as wstat needs (see `grouping.choose_level`).
+
+    Parameters are those of `fit_spectra`.
+    """
+    shapes = background_shapes if background_shapes is not None else [None] * len(spectra)
+    level = int(choose_level([s.binned(s.background).sum() for s in spectra]))
+    merged = []
+    for spectrum, shape in zip(spectra, shapes, strict=True):
+        templates = fold_templates(
+            spectrum.arf, spectrum.rmf, redshift=redshift, nH=nH, absorption=absorption,
+            abundance_table=abundance_table,
+        )  # fmt: skip
+        metals = spectrum.binned(templates.metals)
+        rates = spectrum.binned(templates.hhe) + options.abundance * metals
+        expected = expected_background(spectrum, shape)
+        other = [metals] if options.abundance_bounds is not None else []
+        edges = merge_levels(templates.kT, rates, expected, other)[level]
+        bins = spectrum.bin_of_channel
+        wide = np.searchsorted(edges, bins, side="right") - 1
+        merged.append(replace(spectrum, bin_of_channel=np.where(bins >= 0, wide, -1).astype(np.int16)))
+    return merged
+
+
+def _grid(
+    spectra: Sequence[Spectrum], templates: Sequence[Sequence[Templates]], columns: NDArray[np.float64]
+) -> ModelGrid:
+    def side_by_side(component: str) -> NDArray[np.float64]:
+        rates = [
+            np.stack([s.binned(getattr(one, component)) for one in folded])
+            for s, folded in zip(spectra, templates, strict=True)
+        ]
+        return np.concatenate(rates, axis=-1)
+
+    return ModelGrid(templates[0][0].kT, columns, side_by_side("hhe"), side_by_side("metals"))
+
+
+def _source_model(
+    spectrum: Spectrum, row: NDArray, redshift: float, absorption: str, abundance_table: str
+) -> NDArray[np.float64]:
+    """Counts that the best model expects in each bin; none where nothing could be fitted."""
+    if not np.isfinite(row["kT"]):
+        return np.zeros(spectrum.n_bin)
+    edges = np.append(spectrum.rmf.energy_lo, spectrum.rmf.energy_hi[-1])
+    photons = apec(edges, float(row["kT"]), float(row["abundance"]), redshift, abundance_table)
+    through = transmission(edges, float(row["nH"]), absorption, abundance_table=abundance_table)
+    rate = spectrum.binned(fold(photons * through, spectrum.arf, spectrum.rmf))
+    return float(row["norm"]) * spectrum.exposure_s * rate
+
+
+def expected_background(spectrum: Spectrum, shape: NDArray | None = None) -> NDArray[np.float64]:
+    """Smooth expectation of the background spectrum's counts in each bin.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    shape : (n_channels,), optional
+        Background counts of a larger area; without, neighbouring bins are averaged.
+
+    Returns
+    -------
+    (n_bin,) float64
+    """
+    counts = spectrum.binned(spectrum.background)
+    if shape is not None and (total := spectrum.binned(shape).sum()) > 0:
+        return spectrum.binned(shape) * (counts.sum() / total)
+    width = np.ptp(spectrum.energy_edges, axis=1)
+    # per keV, the mean over as many neighbours on either side as it takes to have enough counts
+    total, length = (np.concatenate([[0.0], np.cumsum(a)]) for a in (counts, width))
+    n = len(counts)
+    smooth = np.empty(n)
+    for i in range(n):
+        reach = 0
+        while True:
+            first, end = max(i - reach, 0), min(i + reach + 1, n)
+            if total[end] - total[first] >= _SMOOTH_COUNTS or end - first == n:
+                break
+            reach += 1
+        smooth[i] = width[i] * (total[end] - total[first]) / (length[end] - length[first])
+    return smooth

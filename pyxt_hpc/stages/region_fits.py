@@ -1,0 +1,160 @@
+"""What a worker does in stage 6: spectra of some regions cut out and fitted, flagged and judged."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.spectra.extract import disc_area
+from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, FitOptions, expected_rates, fit_regions
+from pyxt_hpc.spectra.goodness import Moments, goodness, moments
+from pyxt_hpc.spectra.grouping import choose_level
+from pyxt_hpc.stages.joint import JointModel, RegionSpectra, extract_spectra, joint_model
+from pyxt_hpc.store import REGION_COLUMNS, ROW_DTYPE
+
+FEW_COUNTS = 300
+"""Net counts below which temperatures are biased by more than 5% (benchmarks/README.md)."""
+BACKGROUND_SHARE = 0.5
+"""Part of the counts above which the background dominates."""
+POOR_FIT_SIGMA = 5.0
+"""Goodness above which the model is wrong: chance does that to one region in three million."""
+
+UNUSABLE = FitFlag.FAILED | FitFlag.NO_COUNTS
+"""A region with one of these flags is stored as bad."""
+
+
+def fit_options(config: ClusterConfig) -> FitOptions:
+    """The part of the configuration that the engines need."""
+    return FitOptions(
+        statistic=config.statistic,
+        abundance=config.abundance,
+        abundance_bounds=(config.abundance_min, config.abundance_max) if config.free_abundance else None,
+        nH_bounds=(config.nH_min, config.nH_max) if config.free_nH else None,
+        kT_bounds=(config.temperature_min_keV, config.temperature_max_keV),
+    )
+
+
+@dataclass(frozen=True)
+class RegionFits:
+    """All that a worker needs, made from what ranks share.
+
+    Parameters
+    ----------
+    model
+        Of all observations.
+    regions
+        (n,) of REGION_DTYPE.
+    options
+        Of the fits.
+    moments
+        Of the statistic in the finest bins.
+    """
+
+    model: JointModel
+    regions: np.ndarray
+    options: FitOptions
+    moments: Moments
+
+    @classmethod
+    def of(cls, bundle: Bundle, config: ClusterConfig, regions: np.ndarray) -> "RegionFits":
+        """Fold the model and tabulate the statistic: the work that is done once."""
+        options = fit_options(config)
+        model = joint_model(bundle, config.minimum_exposure_fraction, options, config.binning)
+        ratio = np.repeat(model.ratio, np.diff(model.first_bin))
+        return cls(model, regions, options, moments(options.statistic, ratio))
+
+    def to_shared(self) -> tuple[FitOptions, dict[str, np.ndarray]]:
+        """Something small to be pickled, and arrays to be shared."""
+        return self.options, {
+            **self.model.to_arrays(),
+            "moments/tables": self.moments.tables,
+            "moments/of_bin": self.moments.table_of_bin,
+            "regions": self.regions,
+        }
+
+    @classmethod
+    def from_shared(cls, options: FitOptions, arrays: Mapping[str, np.ndarray]) -> "RegionFits":
+        """Inverse of `to_shared`, without copying."""
+        own = {"regions", "moments/tables", "moments/of_bin"}
+        model = JointModel.from_arrays({name: a for name, a in arrays.items() if name not in own})
+        judging = Moments(arrays["moments/tables"], arrays["moments/of_bin"])
+        return cls(model, arrays["regions"], options, judging)
+
+    def fit(self, indices: np.ndarray) -> np.ndarray:
+        """Fit some regions.
+
+        Parameters
+        ----------
+        indices
+            (n,) into `regions`.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n,) of ROW_DTYPE; a region's row depends on that region alone.
+        """
+        start = time.perf_counter()
+        regions = self.regions[indices]
+        rows = np.zeros(len(indices), ROW_DTYPE)
+        for name in REGION_COLUMNS:
+            rows[name] = regions[name]
+        spectra = extract_spectra(self.model, regions["row"], regions["col"], regions["radius"])
+        counts = spectra.source.sum(axis=1)
+        background = np.where(spectra.weight > 0, spectra.background / spectra.ratio, 0.0).sum(axis=1)
+        rows["area"] = disc_area(regions["radius"])
+        rows["counts"] = counts
+        rows["background_counts"] = background
+        rows["observations"] = spectra.observations
+        bits = np.arange(len(self.model.ratio), dtype=np.uint64)
+        takes_part = (spectra.observations[:, None] >> bits) & np.uint64(1)
+        rows["exposure"] = (spectra.live_exposure * takes_part).sum(axis=1)
+        fits, score, level = self._fit(spectra)
+        for name in FIT_DTYPE.names or ():
+            rows[name] = fits[name]
+        rows["goodness"], rows["bins"] = score, level
+        flags = rows["flags"]
+        flags[counts - background < FEW_COUNTS] |= int(FitFlag.FEW_COUNTS)
+        flags[background > BACKGROUND_SHARE * counts] |= int(FitFlag.BACKGROUND_DOMINATED)
+        flags[score > POOR_FIT_SIGMA] |= int(FitFlag.POOR_FIT)
+        rows["flags"] = flags
+        rows["attempts"] = 1
+        rows["seconds"] = (time.perf_counter() - start) / len(indices)
+        return rows
+
+    def _fit(self, spectra: RegionSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Fits, goodness and numbers of bins, each region in bins as wide as it needs."""
+        model, n_region = self.model, len(spectra.source)
+        per_observation = np.add.reduceat(spectra.background, model.first_bin[:-1], axis=1)
+        levels = model.levels()
+        chosen = choose_level(per_observation) if len(levels) > 1 else np.zeros(n_region, np.int64)
+        # expected background: the observation's own spectrum, as much of it as the region has
+        whole = np.add.reduceat(model.background_shape, model.first_bin[:-1])
+        share = per_observation / np.maximum(whole, 1.0)
+        smooth = model.background_shape * np.repeat(share, np.diff(model.first_bin), axis=1)
+        background = smooth if self.options.statistic == "cstat" else spectra.background
+        fits = np.zeros(n_region, FIT_DTYPE)
+        score, n_bins = np.full(n_region, np.nan), np.zeros(n_region, int)
+        for number, edges in enumerate(levels):
+            at = np.flatnonzero(chosen == number)
+            if not len(at):
+                continue
+            weight, ratio = spectra.weight[at], spectra.ratio[at]
+            found = fit_regions(
+                spectra.source[at], background[at], weight, ratio, model.grid, self.options, edges
+            )
+            starts = edges[:-1]
+            counts = found["norm"][:, None] * weight * expected_rates(model.grid, found)
+            score[at] = goodness(
+                found["statistic"],
+                self.options.n_free,
+                np.add.reduceat(counts, starts, axis=1),
+                np.add.reduceat(smooth[at], starts, axis=1),
+                weight[:, starts],
+                Moments(self.moments.tables, self.moments.table_of_bin[starts]),
+            )
+            fits[at] = found
+            n_bins[at] = np.count_nonzero(weight[:, starts], axis=1)
+        return fits, score, n_bins
