@@ -80,7 +80,11 @@ class Status(IntEnum):
     """Given up, because runs ended while it was being fitted."""
 
 
-FINAL = (Status.DONE, Status.BAD, Status.QUARANTINED)
+def is_final(status: np.ndarray) -> np.ndarray:
+    """Where a region needs no more work: it is done, bad or in quarantine."""
+    return status >= Status.DONE
+
+
 _MESSAGE_DTYPE = np.dtype([("region", "<i4"), ("text", "S244"), ("crc", "<u4")])
 _RUN_DTYPE = np.dtype(
     [
@@ -137,7 +141,7 @@ class Results:
     Parameters
     ----------
     rows
-        (n,) of ROW_DTYPE; meaningful where the status is one of `FINAL`.
+        (n,) of ROW_DTYPE; meaningful where `is_final`.
     status
         (n,) of `Status`.
     settings
@@ -181,26 +185,43 @@ def blank_rows(regions: np.ndarray) -> np.ndarray:
     return rows
 
 
+def checksums(rows: np.ndarray, status: np.ndarray, indices: np.ndarray, seed: int) -> np.ndarray:
+    """What `ResultsStore.write` puts beside the rows.
+
+    Parameters
+    ----------
+    rows
+        (n,) of ROW_DTYPE.
+    status
+        (n,) of `Status`, uint8.
+    indices
+        (n,) positions in the store.
+    seed
+        `ResultsStore.seed`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) uint32.
+    """
+    data = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), ROW_DTYPE.itemsize)
+    return row_checksums(data, status, np.asarray(indices, np.int64), seed)
+
+
 class ResultsStore:
     """The one writer of a results store; made by `create` or `open_for_resume`.
 
     A context manager: leaving it writes everything to disk, closes the file and lets others write.
     In memory it keeps two bytes per region.
-
-    Attributes
-    ----------
-    found_in_flight
-        Positions that were in flight when the previous run ended; they are pending now.
     """
 
     def __init__(self, file: TableFile, lock: WriterLock, status: np.ndarray, crashes: np.ndarray) -> None:
         self.path = file.path
-        self.found_in_flight = np.zeros(0, np.int64)
         self._file, self._lock = file, lock
         self._status, self._crashes = status, crashes
-        self._seed = _seed(file)
+        self.seed = _seed(file)
         self._n_messages = int(np.count_nonzero(file.read("messages")["crc"]))
-        self._finished = int(np.isin(status, FINAL).sum())
+        self._finished = int(is_final(status).sum())
         self._run = np.zeros(1, _RUN_DTYPE)
         self._run["started"], self._run["pid"], self._run["host"] = (
             time.time(),
@@ -304,9 +325,7 @@ class ResultsStore:
             # Crashes first: a kill between the two must not forget them.
             file.write("crashes", 0, crashes)
             file.write("status", 0, status)
-            store = cls(file, lock, status, crashes)
-            store.found_in_flight = in_flight
-            return store
+            return cls(file, lock, status, crashes)
 
     def __len__(self) -> int:
         return len(self._status)
@@ -348,12 +367,6 @@ class ResultsStore:
         """Regions that were handed out and did not come back, by no fault of theirs."""
         self._set_status(indices, Status.PENDING)
 
-    def set_crashes(self, indices: np.ndarray, crashes: np.ndarray | int) -> None:
-        """Count or forgive crashes."""
-        self._crashes[indices] = crashes
-        for at, part in _runs(indices):
-            self._file.write("crashes", at, self._crashes[indices[part]])
-
     def _set_status(self, indices: np.ndarray, status: Status) -> None:
         values = np.full(len(indices), status, np.uint8)
         for at, part in _runs(indices):
@@ -366,6 +379,7 @@ class ResultsStore:
         rows: np.ndarray,
         status: np.ndarray,
         messages: Mapping[int, str] | None = None,
+        crc: np.ndarray | None = None,
     ) -> None:
         """Store finished regions.
 
@@ -379,6 +393,8 @@ class ResultsStore:
             (n,) of `Status`.
         messages
             Why a region is bad or in quarantine, by its position.
+        crc
+            (n,) `checksums` of these rows, if they are known already.
 
         Raises
         ------
@@ -388,15 +404,15 @@ class ResultsStore:
             If another process took the store away.
         """
         rows, status = np.ascontiguousarray(rows, ROW_DTYPE), np.ascontiguousarray(status, np.uint8)
-        checksums = _checksums(rows, status, indices, self._seed)
+        if crc is None:
+            crc = checksums(rows, status, indices, self.seed)
         if messages:
             self._add_messages(messages)
         parts = list(_runs(indices))
-        for name, values in (("rows", rows), ("crc", checksums), ("status", status)):
+        for name, values in (("rows", rows), ("crc", crc), ("status", status)):
             for at, part in parts:
                 self._file.write(name, at, values[part])
-        final = np.isin(status, FINAL)
-        self._finished += int(final.sum()) - int(np.isin(self._status[indices], FINAL).sum())
+        self._finished += int(is_final(status).sum()) - int(is_final(self._status[indices]).sum())
         self._status[indices] = status
         if not self._run["first"]:
             self._run["first"], self._run["finished_at_first"] = time.time(), self._finished
@@ -415,7 +431,7 @@ class ResultsStore:
             message["text"] = " ".join(text.split()).encode(errors="replace")[
                 : _MESSAGE_DTYPE["text"].itemsize
             ]
-            self._file.write("messages", self._n_messages, _with_crc(message, self._seed))
+            self._file.write("messages", self._n_messages, _with_crc(message, self.seed))
             self._n_messages += 1
 
     def heartbeat(self) -> None:
@@ -434,7 +450,7 @@ class ResultsStore:
         """Force everything to the disk."""
         start = time.monotonic()
         self._run["flushed"], self._run["finished"] = time.time(), self._finished
-        self._file.write("run", 0, _with_crc(self._run, self._seed))
+        self._file.write("run", 0, _with_crc(self._run, self.seed))
         self._file.sync()
         now = time.monotonic()
         self._next_flush = now + max(FLUSH_SECONDS, (now - start) / FLUSH_SHARE)
@@ -525,18 +541,13 @@ def _verified_status(file: TableFile, rows: np.ndarray | None = None) -> tuple[n
         part = slice(start, min(start + BLOCK, n))
         block = np.empty(part.stop - start, ROW_DTYPE) if rows is None else rows[part]
         file.read_into("rows", start, block)
-        checksums = _checksums(block, status[part], np.arange(start, part.stop), seed)
-        wrong = checksums != file.read("crc", start, part.stop)
-        wrong &= status[part] > Status.IN_FLIGHT
+        expected = checksums(block, status[part], np.arange(start, part.stop), seed)
+        wrong = expected != file.read("crc", start, part.stop)
+        wrong &= is_final(status[part])
         torn.append(start + np.flatnonzero(wrong))
     positions = np.concatenate(torn)
     status[positions] = Status.PENDING
     return status, positions
-
-
-def _checksums(rows: np.ndarray, status: np.ndarray, indices: np.ndarray, seed: int) -> np.ndarray:
-    data = rows.view(np.uint8).reshape(len(rows), ROW_DTYPE.itemsize)
-    return row_checksums(data, status, np.asarray(indices, np.int64), seed)
 
 
 def _with_crc(row: np.ndarray, seed: int) -> np.ndarray:
