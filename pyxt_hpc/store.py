@@ -315,7 +315,7 @@ class ResultsStore:
             if (found["fingerprint"], found["settings"]) != (fingerprint, wanted):
                 file.close()
                 raise ForeignProduct(_difference(path, found["settings"], wanted))
-            status, torn = _verified_status(file)
+            status, torn = verified_status(file)
             if len(torn):
                 log.warning("%s: %d rows do not match their checksum and are fitted again", path, len(torn))
             crashes = file.read("crashes")
@@ -487,15 +487,19 @@ def read_results(path: Path) -> Results:
         If it is truncated or not HDF5; if it is HDF5 of another kind.
     """
     with open_to_read(path) as file:
-        rows = np.empty(file.length("rows"), ROW_DTYPE)
-        status, torn = _verified_status(file, rows)
+        rows, status, torn = (
+            np.zeros(file.length("rows"), dtype) for dtype in (ROW_DTYPE, np.uint8, np.bool_)
+        )
+        for start, *values in verified_blocks(file):
+            stop = start + len(values[0])
+            rows[start:stop], status[start:stop], torn[start:stop] = values
         return Results(
             rows=rows,
             status=status,
             settings=file.description["settings"],
             fingerprint=file.description["fingerprint"],
             messages=read_messages(file),
-            torn=torn,
+            torn=np.flatnonzero(torn),
         )
 
 
@@ -523,31 +527,29 @@ def read_run(file: TableFile) -> Run | None:
     return None
 
 
-def _verified_status(file: TableFile, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Status of every region, pending where a row is torn, and the positions of these.
-
-    Parameters
-    ----------
-    file
-        The store.
-    rows
-        Receives all rows, if the caller wants them.
-    """
+def verified_blocks(file: TableFile) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    """All rows in blocks: position of the first, rows, status, which are torn (and pending)."""
     n, seed = file.length("rows"), _seed(file)
     # Status first: a row that was completed after this is merely not yet counted.
     status = file.read("status")
-    torn = []
     for start in range(0, n, BLOCK):
         part = slice(start, min(start + BLOCK, n))
-        block = np.empty(part.stop - start, ROW_DTYPE) if rows is None else rows[part]
-        file.read_into("rows", start, block)
-        expected = checksums(block, status[part], np.arange(start, part.stop), seed)
-        wrong = expected != file.read("crc", start, part.stop)
-        wrong &= is_final(status[part])
-        torn.append(start + np.flatnonzero(wrong))
-    positions = np.concatenate(torn)
-    status[positions] = Status.PENDING
-    return status, positions
+        rows = file.read("rows", start, part.stop)
+        expected = checksums(rows, status[part], np.arange(start, part.stop), seed)
+        torn = is_final(status[part]) & (expected != file.read("crc", start, part.stop))
+        torn |= status[part] > max(Status)
+        status[part][torn] = Status.PENDING
+        yield start, rows, status[part], torn
+
+
+def verified_status(file: TableFile) -> tuple[np.ndarray, np.ndarray]:
+    """Status of every region, pending where a row is torn, and the positions of these."""
+    status = np.zeros(file.length("rows"), np.uint8)
+    torn_at = []
+    for start, rows, part, torn in verified_blocks(file):
+        status[start : start + len(rows)] = part
+        torn_at.append(start + np.flatnonzero(torn))
+    return status, np.concatenate(torn_at)
 
 
 def _with_crc(row: np.ndarray, seed: int) -> np.ndarray:

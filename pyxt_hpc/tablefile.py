@@ -21,7 +21,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pyxt_hpc.errors import DamagedFile, DiskFull, ForeignProduct
+from pyxt_hpc.errors import DamagedFile, DiskFull, ForeignProduct, PyxtError
 
 log = logging.getLogger(__name__)
 
@@ -261,10 +261,12 @@ class TableFile:
         at, _, dtype = self._tables[table]
         at += start * dtype.itemsize
         data = np.ascontiguousarray(rows, dtype).view(np.uint8).data
-        with system_errors(self.path):
+        try:
             while data:
                 written = os.pwrite(self._file, data, at)
                 data, at = data[written:], at + written
+        except OSError as error:
+            raise _in_words(self.path, error) from None
 
     def sync(self) -> None:
         """Force everything to the disk."""
@@ -295,10 +297,14 @@ def system_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or " ".join(str(error).split())
-        if error.errno in FULL:
-            raise DiskFull(
-                f"{path}: cannot be written ({reason}): free disk space or raise the quota, then go on; what "
-                "was finished before is stored"
-            ) from None
-        raise DamagedFile(f"{path}: cannot be read or written ({reason}): see to the file system") from None
+        raise _in_words(path, error) from None
+
+
+def _in_words(path: Path, error: OSError) -> PyxtError:
+    reason = error.strerror or " ".join(str(error).split())
+    if error.errno in FULL:
+        return DiskFull(
+            f"{path}: cannot be written ({reason}): free disk space or raise the quota, then go on; what was "
+            "finished before is stored"
+        )
+    return DamagedFile(f"{path}: cannot be read or written ({reason}): see to the file system")
