@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, LaunchError, PyxtError
@@ -124,4 +125,17 @@ def detect_world() -> World:
     comm = MPI.COMM_WORLD
     if comm.size == 1:
         raise foreign
+    _end_all_ranks_on_defect(comm)
     return World(comm.rank, comm.size, comm)
+
+
+def _end_all_ranks_on_defect(comm: "MPI.Intracomm") -> None:
+    """After the traceback of an uncaught exception end the job: the other ranks would wait for ever."""
+    show = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        show(kind, error, trace)
+        sys.stderr.flush()
+        comm.Abort(EXIT_DEFECT)
+
+    sys.excepthook = hook

@@ -86,6 +86,20 @@ def test_early_error_is_said_once_and_nobody_hangs(launched: str) -> None:
     assert done.stderr.strip().splitlines() == ["error: nothing to do"]
 
 
+def test_rank_that_cannot_start_ends_all_with_its_words() -> None:
+    done = run(mpi(3), "unprepared")
+    assert done.returncode == 2
+    assert "1 of 3 ranks could not start" in done.stderr
+    assert "MemoryError: no room for the context" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_defect_of_the_master_leaves_no_rank_waiting() -> None:
+    done = run(mpi(3), "defect")
+    assert done.returncode == 1
+    assert "AttributeError: a defect of the master alone" in done.stderr
+
+
 @pytest.mark.parametrize("variable", ["PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])
 def test_world_of_one_among_many_is_refused(variable: str) -> None:
     done = run([], "squares", **{variable: "4"})
