@@ -31,6 +31,9 @@ BURST = 64
 WAIT_SECONDS = 5.0
 """The master looks up this often even if nothing happens."""
 
+LAST_SECONDS = 0.2
+"""Nothing is handed out so shortly before the time limit."""
+
 MOST_BREAKS = 5
 """Deaths of workers without a single chunk completed in between: more are not the fault of items."""
 
@@ -122,11 +125,11 @@ class _Work:
     def __len__(self) -> int:
         return len(self._items) - self._at + self._n_retries
 
-    def next(self, most: int, master_seconds: float) -> _Chunk:
+    def next(self, most: int, master_seconds: float, most_seconds: float) -> _Chunk:
         """A chunk of at most so many items; there must be some left."""
         n_new = len(self._items) - self._at
         if n_new:
-            size = min(self.sizes.next(n_new, master_seconds), most)
+            size = min(self.sizes.next(n_new, master_seconds, most_seconds), most)
             chunk = _Chunk(self._items[self._at : self._at + size])
             self._at += len(chunk.items)
             return chunk
@@ -234,7 +237,7 @@ class _Loop:
                 self._busy_seconds += time.perf_counter() - start
                 if not self._flying:
                     return reason
-                done = self._pool.wait(self._patience())
+                done = self._pool.wait(min(WAIT_SECONDS, max(self._seconds_left(), LAST_SECONDS)))
                 start = time.perf_counter()
                 for future in done:
                     self._take(self._flying.pop(future), future)
@@ -250,30 +253,26 @@ class _Loop:
     def _stop_reason(self, received: Sequence[int]) -> str:
         if received:
             return signal.Signals(received[0]).name
-        deadline = self._limits.deadline
-        # What is in flight, and the chunk that waits behind it, must be back in time.
-        if (
-            deadline is not None
-            and time.monotonic() + IN_FLIGHT * self.work.sizes.longest_seconds >= deadline
-        ):
+        if self._seconds_left() < max(LAST_SECONDS, 2 * IN_FLIGHT * self.work.sizes.seconds_per_item):
             return "the time limit"
         if self._allowed <= 0:
             return f"the limit of {self._limits.items}"
         return ""
 
-    def _patience(self) -> float:
-        deadline = self._limits.deadline
-        return WAIT_SECONDS if deadline is None else min(WAIT_SECONDS, max(deadline - time.monotonic(), 0.1))
+    def _seconds_left(self) -> float:
+        return np.inf if self._limits.deadline is None else self._limits.deadline - time.monotonic()
 
     def _hand_out(self) -> None:
         master_seconds = self._busy_seconds / self._n_chunks if self._n_chunks else 0.0
+        # So that what is in flight, and the chunk that waits behind it, are back in time.
+        most_seconds = self._seconds_left() / (2 * IN_FLIGHT)
         for _ in range(BURST):
             n_left = int(min(len(self.work), self._allowed))
             # Near the end nobody holds a second chunk, which another could begin at once.
             depth = IN_FLIGHT if n_left > self._pool.n_workers > 1 else 1
             if n_left <= 0 or len(self._flying) >= depth * self._pool.n_workers:
                 return
-            chunk = self.work.next(n_left, master_seconds)
+            chunk = self.work.next(n_left, master_seconds, most_seconds)
             self._allowed -= len(chunk.items)
             self._ledger.started(chunk.items)
             self._flying[self._pool.submit(self._task, chunk.items, sandboxed=chunk.sandboxed)] = chunk
