@@ -321,14 +321,10 @@ def _create_bins(arguments: argparse.Namespace) -> None:
 
 
 def _fit_spectra(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.parallel.limits import parse_time_limit
     from pyxt_hpc.stages.fitting import fit_spectra
 
-    time_limit = None if arguments.time_limit is None else parse_time_limit(arguments.time_limit)
-    if arguments.max_regions is not None and arguments.max_regions < 1:
-        raise ConfigError(f"--max-regions is {arguments.max_regions}, expected 1 or more")
-    part = None if arguments.slice is None else _slice(arguments.slice)
     world = detect_world()
+    part, time_limit, max_regions = world.from_master(lambda: _part_and_limits(arguments))
     config = world.from_master(lambda: read_config(arguments.config))
     n_workers = _workers(arguments.num_cpus, config, world)
     layout = Layout.of(config)
@@ -343,7 +339,7 @@ def _fit_spectra(arguments: argparse.Namespace) -> None:
         resume=arguments.resume,
         part=part,
         time_limit=time_limit,
-        max_regions=arguments.max_regions,
+        max_regions=max_regions,
     )
     if summary is None:
         return
@@ -356,6 +352,18 @@ def _fit_spectra(arguments: argparse.Namespace) -> None:
         f"{summary.quarantined} in quarantine; "
         f"{summary.median_counts:.0f} counts a region (median); {summary.seconds:.1f} s"
     )
+
+
+def _part_and_limits(
+    arguments: argparse.Namespace,
+) -> tuple[tuple[int, int] | None, float | None, int | None]:
+    from pyxt_hpc.parallel.limits import parse_time_limit
+
+    part = None if arguments.slice is None else _slice(arguments.slice)
+    time_limit = None if arguments.time_limit is None else parse_time_limit(arguments.time_limit)
+    if arguments.max_regions is not None and arguments.max_regions < 1:
+        raise ConfigError(f"--max-regions is {arguments.max_regions}, expected 1 or more")
+    return part, time_limit, arguments.max_regions
 
 
 def _slice(text: str) -> tuple[int, int]:

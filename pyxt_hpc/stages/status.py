@@ -62,9 +62,9 @@ class StoreStatus:
     writer
         Who is writing it now.
     rate
-        Regions finished per second in the latest run, or None if it is too young.
+        Regions finished per second in the present run; None if there is none or it is too young.
     seconds_left
-        At that rate, or None if nobody works on it.
+        At that rate.
     checkpoint
         When everything was last forced to the disk [s since 1970], if it is known.
     reasons
@@ -113,10 +113,9 @@ def read_status(path: Path) -> StoreStatus:
         reasons = _reasons(file, status)
     counts = {kind: int(np.count_nonzero(status == kind)) for kind in Status}
     rate = seconds_left = None
-    if run is not None and run.flushed > run.first > 0 and run.finished > run.finished_at_first:
+    if writer and run and run.flushed > run.first > 0 and run.finished > run.finished_at_first:
         rate = (run.finished - run.finished_at_first) / (run.flushed - run.first)
-    left = int(np.count_nonzero(~is_final(status)))
-    if rate and writer and run:
+        left = int(np.count_nonzero(~is_final(status)))
         seconds_left = max(left / rate - (time.time() - run.flushed), 0.0)
     return StoreStatus(path, counts, writer, rate, seconds_left, run.flushed if run else None, reasons)
 
