@@ -27,6 +27,7 @@ SILENCE_SECONDS = 180.0
 """An owner on another machine that did not touch its lock for so long is believed dead."""
 
 TOUCH_SECONDS = 5.0
+SETTLE_SECONDS = 0.05
 
 JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 RESTART_VARIABLE = "SLURM_RESTART_COUNT"
@@ -104,6 +105,7 @@ class WriterLock:
     def __init__(self, path: Path) -> None:
         self.path = lock_path(path)
         self._target = path
+        self._contended = False
         self._text = json.dumps({"owner": asdict(this_process()), "token": secrets.token_hex(8)})
         with system_errors(self.path):
             self._acquire()
@@ -121,16 +123,28 @@ class WriterLock:
                 os.fsync(file.fileno())
                 # The time of the file system's own clock, which is what ages of locks are measured by.
                 status = os.fstat(file.fileno())
-            while not self._appears_as_lock(own):
+            while not self._appears_as_lock(own) or not self._stays():
                 found = _read(self.path)
-                if found is None:
+                if found is None or found.text == self._text:
                     continue
+                self._contended = True
                 if not _is_stale(found, this_process(), status.st_mtime):
                     raise StoreInUse(_refusal(self._target, found, status.st_mtime))
                 log.warning("%s: %s has ended without removing its lock: taking over", self.path, found.owner)
                 self._remove(found, own)
+            for garbage in self.path.parent.glob(f".tmp-*-{self.path.name}"):
+                with contextlib.suppress(FileNotFoundError):
+                    if status.st_mtime - garbage.stat().st_mtime > SILENCE_SECONDS:
+                        garbage.unlink()
         finally:
             own.unlink(missing_ok=True)
+
+    def _stays(self) -> bool:
+        """Is the lock still this one's after others that saw a dead owner's have had time to meddle?"""
+        if self._contended:
+            time.sleep(SETTLE_SECONDS)
+        found = _read(self.path)
+        return found is not None and found.text == self._text
 
     def _appears_as_lock(self, own: Path) -> bool:
         try:
@@ -149,6 +163,9 @@ class WriterLock:
     def _remove(self, stale: "_Found", own: Path) -> None:
         """Take a stale lock away, unless somebody else just did and put its own in the place."""
         aside = own.with_name(f"{own.name}-stale")
+        found = _read(self.path)
+        if found is None or found.text != stale.text:
+            return
         try:
             os.rename(self.path, aside)
         except FileNotFoundError:
