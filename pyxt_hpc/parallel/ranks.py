@@ -194,8 +194,11 @@ def serve(comm: "MPI.Intracomm") -> None:
             answer = key, False, fn(*args, **kwargs)
         except Exception as error:
             answer = key, True, error
-        # Blocking: MPI moves a large message only during calls, and the next one may be a chunk away.
-        comm.Send([pack(answer), MPI.BYTE], 0, RESULT)
+        # To its end: MPI moves a large message only during calls, and the next one may be a chunk away.
+        request = comm.Isend([pack(answer), MPI.BYTE], 0, RESULT)
+        pauses = _Pauses()
+        while not request.Test():
+            pauses.sleep()
     comm.Recv([bytearray(0), MPI.BYTE], 0, STOP)
     while comm.Iprobe(0, WORK, status):
         comm.Recv([bytearray(status.Get_count(MPI.BYTE)), MPI.BYTE], 0, WORK)
