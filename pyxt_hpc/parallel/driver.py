@@ -1,6 +1,7 @@
 """The master's loop: hand out chunks, take results as they come, stop without loss."""
 
 import contextlib
+import logging
 import signal
 import time
 from collections import deque
@@ -18,6 +19,8 @@ from pyxt_hpc.parallel.pool import Pool, Task, TaskError
 from pyxt_hpc.parallel.processes import SandboxDied
 from pyxt_hpc.parallel.progress import Progress
 from pyxt_hpc.parallel.signals import stop_signals
+
+log = logging.getLogger(__name__)
 
 IN_FLIGHT = 2
 """Chunks per worker: one being computed, one waiting so that nobody is idle."""
@@ -204,6 +207,8 @@ def run_chunks(
     if suspects is None:
         suspects = np.zeros(0, np.int64)
     total = initial + len(items) + len(suspects)
+    in_sandboxes = f", {len(suspects)} of them in sandboxes after a crash" if len(suspects) else ""
+    log.info("%s: %d of %d %ss to do%s", label, total - initial, total, unit, in_sandboxes)
     with Progress(label, unit, total, initial) as progress, stop_signals() as received:
         loop = _Loop(pool, task, ledger, progress, _Work(items, suspects, pool.n_workers), limits or Limits())
         reason = loop.run(received)

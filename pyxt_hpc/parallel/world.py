@@ -135,7 +135,7 @@ def detect_world() -> World:
 
 
 def _end_with_launcher() -> None:
-    """End this process when it is an orphan: ranks can wait for each other for ever, with nobody to end them."""
+    """End this process when it is an orphan: ranks can wait for each other for ever."""
     launcher = os.getppid()
 
     def watch() -> None:

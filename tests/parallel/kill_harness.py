@@ -44,6 +44,12 @@ OPEN_MPI_ENVIRONMENT = {
 NOT_COMPARED = ("attempts", "seconds")
 """Columns that differ from run to run."""
 
+WORKING = "to do"
+"""What the log says when regions begin to be handed out."""
+
+AT_WORK = 0.8
+"""So many of the kills come then, the others at any time."""
+
 HANG_SECONDS = 60.0
 
 
@@ -63,7 +69,7 @@ class Job:
         n_workers = "2" if launch == "processes" else "1"
         if config is None:
             self.store = folder / "toy.h5"
-            command = [str(HERE / "toy_job.py"), "fine", n_workers, str(self.store)]
+            command = [str(HERE / "toy_job.py"), "fine", n_workers, str(self.store), "--regions", "2000"]
         else:
             self.store = Layout.of(read_config(config)).results
             command = ["-P", "-m", "pyxt_hpc", "fit-spectra", "-c", str(config), "--resolution", "3"]
@@ -81,6 +87,13 @@ class Job:
                 self.line, env=self.environment | {"TOY_RUN": str(self._runs)},
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
+
+    def until_work(self, process: "subprocess.Popen[bytes]") -> float:
+        """Wait until regions are handed out, or the end; how long it took [s]."""
+        start = time.monotonic()
+        while WORKING not in self.said() and process.poll() is None:
+            time.sleep(0.002)
+        return time.monotonic() - start
 
     def said(self) -> str:
         """Output of the latest run."""
@@ -143,8 +156,8 @@ class Tally:
         """For the report."""
         kills = ", ".join(f"{role} {n}" for role, n in sorted(self.kills.items()))
         return (
-            f"{self.runs} runs, {sum(self.kills.values())} kills ({kills}), {self.survived} runs survived theirs, "
-            f"{self.too_late} ended before it, {self.stores} stores completed and equal, "
+            f"{self.runs} runs, {sum(self.kills.values())} kills ({kills}), {self.survived} runs survived "
+            f"theirs, {self.too_late} ended before it, {self.stores} stores completed and equal, "
             f"{self.suspects} regions computed in sandboxes, longest end {self.longest_end:.1f} s"
         )
 
@@ -153,7 +166,9 @@ def kill_at_random(job: Job, launch: str, seconds: float, rng: np.random.Generat
     """One run that is killed after up to so many seconds."""
     process = job.start()
     tally.runs += 1
-    time.sleep(rng.uniform(0.0, seconds))
+    if rng.random() < AT_WORK:
+        seconds -= job.until_work(process)
+    time.sleep(rng.uniform(0.0, max(seconds, 0.1)))
     victim = str(rng.choice(VICTIMS[launch]))
     # While a job starts there may be no such process yet.
     roles = family(process.pid) if process.poll() is None else {}
@@ -254,6 +269,7 @@ def campaign(launch: str, kills: int, folder: Path, *, config: Path | None = Non
     start = time.monotonic()
     expected = complete(job, Tally())
     seconds = time.monotonic() - start
+    log.info("%s: a run takes %.1f s", launch, seconds)
     while sum(tally.kills.values()) < kills:
         job.clear()
         before = None

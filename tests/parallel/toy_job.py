@@ -106,7 +106,7 @@ def main(options: argparse.Namespace) -> None:
             return
         with job[0] as store:
             pending, suspects = split_suspects(store)
-            print(f"pending {len(pending)} suspects {len(suspects)} workers {pool.n_workers}", flush=True)
+            print(f"{pool.n_workers} workers", flush=True)
             run_chunks(
                 pool,
                 fit,
