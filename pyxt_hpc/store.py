@@ -80,9 +80,12 @@ class Status(IntEnum):
     """Given up, because runs ended while it was being fitted."""
 
 
+_FIRST_FINAL = int(Status.DONE)
+
+
 def is_final(status: np.ndarray) -> np.ndarray:
     """Where a region needs no more work: it is done, bad or in quarantine."""
-    return status >= Status.DONE
+    return status >= _FIRST_FINAL
 
 
 _MESSAGE_DTYPE = np.dtype([("region", "<i4"), ("text", "S244"), ("crc", "<u4")])
@@ -228,6 +231,7 @@ class ResultsStore:
             os.getpid(),
             socket.gethostname(),
         )
+        self._has_first = False
         self._next_flush = 0.0
         self.flush()
 
@@ -412,9 +416,11 @@ class ResultsStore:
         for name, values in (("rows", rows), ("crc", crc), ("status", status)):
             for at, part in parts:
                 self._file.write(name, at, values[part])
-        self._finished += int(is_final(status).sum()) - int(is_final(self._status[indices]).sum())
+        before, after = is_final(self._status[indices]), is_final(status)
+        self._finished += int(np.count_nonzero(after)) - int(np.count_nonzero(before))
         self._status[indices] = status
-        if not self._run["first"]:
+        if not self._has_first:
+            self._has_first = True
             self._run["first"], self._run["finished_at_first"] = time.time(), self._finished
         self.heartbeat()
 
@@ -572,13 +578,11 @@ def _seed(file: TableFile) -> int:
 
 def _runs(indices: np.ndarray) -> Iterator[tuple[int, slice]]:
     """First position and part of every run of consecutive numbers: one write each."""
-    if not len(indices):
-        return
-    if indices[-1] - indices[0] == len(indices) - 1 and (np.diff(indices) == 1).all():
-        yield int(indices[0]), slice(0, len(indices))
-        return
+    n = len(indices)
+    # Nearly every chunk is one run, and this is most of what the master does for it.
+    stops = np.flatnonzero(indices[1:] - indices[:-1] != 1).tolist() if n > 1 else []
     start = 0
-    for stop in [*(np.flatnonzero(np.diff(indices) != 1) + 1).tolist(), len(indices)]:
+    for stop in [*(last + 1 for last in stops), n] if n else []:
         yield int(indices[start]), slice(start, stop)
         start = stop
 

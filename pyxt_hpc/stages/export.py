@@ -13,7 +13,7 @@ from pyxt_hpc.files import replacing
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import software
 from pyxt_hpc.stages.inputs import read_cluster_bundle
-from pyxt_hpc.store import COLUMNS, Results, Status, is_final, read_results
+from pyxt_hpc.store import BLOCK, COLUMNS, Results, Status, is_final, read_results
 
 CSV_COLUMNS = (
     "region",
@@ -26,7 +26,6 @@ CSV_COLUMNS = (
     "reduced_x2",
     "obs_id",
 )
-FORMATS = ("csv", "ecsv")
 
 
 def export_fits(config: ClusterConfig, form: str, output: Path | None = None) -> list[Path]:
@@ -75,7 +74,9 @@ def export_fits(config: ClusterConfig, form: str, output: Path | None = None) ->
         with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(CSV_COLUMNS)
-            writer.writerows(_csv_rows(results.rows[chosen], obsids))
+            indices = np.flatnonzero(chosen)
+            for start in range(0, len(indices), BLOCK):
+                writer.writerows(_csv_rows(results.rows[indices[start : start + BLOCK]], obsids))
         paths.append(path)
     return paths
 
