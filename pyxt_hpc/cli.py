@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from pyxt_hpc.parallel.world import World, detect_world
 
 if TYPE_CHECKING:
     from pyxt_hpc.stages.status import StoreStatus
+    from pyxt_hpc.store import Status
 
 WATCH_SECONDS = 2.0
 MOST_REASONS = 20
@@ -424,11 +425,8 @@ def _status(arguments: argparse.Namespace) -> None:
 def _say_status(status: "StoreStatus") -> None:
     share = status.finished / status.total
     _say(f"{status.path}: {status.finished} of {status.total} regions finished ({share:.1%})")
-    _say(
-        "  "
-        + ", ".join(f"{n} {kind.name.lower().replace('_', ' ')}" for kind, n in status.counts.items() if n)
-    )
-    _say(f"  written by {status.writer}" if status.writer else "  no process is writing it")
+    _say(f"  {_counts(status.counts)}")
+    _say(f"  being written by {status.writer}" if status.writer else "  no process is writing it")
     if status.rate is not None:
         left = "" if status.seconds_left is None else f", {_duration(status.seconds_left)} left"
         _say(f"  {status.rate:.{0 if status.rate >= 10 else 2}f} regions/s{left}")
@@ -443,6 +441,10 @@ def _say_status(status: "StoreStatus") -> None:
         _say(
             f"  {len(status.reasons) - MOST_REASONS} more reasons: all are in `results export --format ecsv`"
         )
+
+
+def _counts(counts: "Mapping[Status, int]") -> str:
+    return ", ".join(f"{n} {status.name.lower().replace('_', ' ')}" for status, n in counts.items() if n)
 
 
 def _duration(seconds: float) -> str:
@@ -466,10 +468,8 @@ def _results_verify(arguments: argparse.Namespace) -> None:
 
     problems = []
     for check in verify(Layout.of(read_config(arguments.config))):
-        counts = ", ".join(
-            f"{n} {kind.name.lower().replace('_', ' ')}" for kind, n in check.counts.items() if n
-        )
-        _say(f"{check.path}: {check.problem or 'every finished row matches its checksum'} ({counts})")
+        verdict = check.problem or "every finished row matches its checksum"
+        _say(f"{check.path}: {verdict} ({_counts(check.counts)})")
         if check.problem:
             problems.append(f"{check.path}: {check.problem}")
     if problems:

@@ -129,7 +129,7 @@ class WriterLock:
                     continue
                 self._contended = True
                 if not _is_stale(found, this_process(), status.st_mtime):
-                    raise StoreInUse(_refusal(self._target, found, status.st_mtime))
+                    raise StoreInUse(self._refusal(found, status.st_mtime))
                 log.warning("%s: %s has ended without removing its lock: taking over", self.path, found.owner)
                 self._remove(found, own)
             for garbage in self.path.parent.glob(f".tmp-*-{self.path.name}"):
@@ -138,6 +138,17 @@ class WriterLock:
                         garbage.unlink()
         finally:
             own.unlink(missing_ok=True)
+
+    def _refusal(self, found: "_Found", now: float) -> str:
+        who = "a process that does not say who it is" if found.owner is None else str(found.owner)
+        age = max(now - found.touched, 0.0)
+        advice = ""
+        if found.owner is None or found.owner.machine != this_process().machine:
+            advice = f"; if it is gone for certain, delete {self.path}, or wait {SILENCE_SECONDS:.0f} s"
+        return (
+            f"{self._target}: {who} is writing it (last sign of life {age:.0f} s ago): wait for it or end it"
+            f"{advice}"
+        )
 
     def _stays(self) -> bool:
         """Is the lock still this one's after others that saw a dead owner's have had time to meddle?"""
@@ -265,15 +276,6 @@ def _machine() -> str:
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return socket.gethostname()
-
-
-def _refusal(path: Path, found: _Found, now: float) -> str:
-    age = max(now - found.touched, 0.0)
-    who = "a process that does not say who it is" if found.owner is None else str(found.owner)
-    return (
-        f"{path}: {who} is writing it (last sign of life {age:.0f} s ago): wait for it or end it; if it is "
-        f"gone for certain, delete {lock_path(path)}, or wait {SILENCE_SECONDS:.0f} s"
-    )
 
 
 def _release(path: Path, text: str, pid: int) -> None:

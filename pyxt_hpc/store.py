@@ -25,7 +25,7 @@ from pyxt_hpc.checksum import row_checksums
 from pyxt_hpc.errors import EmptySelection, ForeignProduct, MissingInput
 from pyxt_hpc.files import replacing
 from pyxt_hpc.lock import WriterLock
-from pyxt_hpc.tablefile import TableFile, create_tables
+from pyxt_hpc.tablefile import TableFile, create_tables, system_errors
 
 log = logging.getLogger(__name__)
 
@@ -274,7 +274,7 @@ class ResultsStore:
         with _locked(path) as lock:
             for garbage in path.parent.glob(f".tmp-*-{path.name}"):
                 garbage.unlink(missing_ok=True)
-            with replacing(path) as temporary:
+            with replacing(path) as temporary, system_errors(path):
                 create_tables(
                     temporary,
                     {name: (dtype, sizes[name]) for name, (dtype, _) in TABLES.items()},

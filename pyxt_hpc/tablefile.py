@@ -104,7 +104,7 @@ def create_tables(
 
     Raises
     ------
-    DiskFull, DamagedFile
+    OSError
         If the system does not let it be written.
     """
     block = 2048
@@ -126,7 +126,7 @@ def create_tables(
         }
         seal = f" {json.dumps(content)}".encode()
     sealed = seal.ljust(block - 8) + structure
-    with system_errors(path), path.open("wb") as file:
+    with path.open("wb") as file:
         file.write(b"%08x" % zlib.crc32(sealed))
         file.write(sealed)
         left = size - file.tell()

@@ -47,7 +47,7 @@ def test_second_writer_is_refused_with_names_until_the_first_is_done(path: Path)
     lock = WriterLock(path)
     me = this_process()
     assert current_owner(path) == me
-    with pytest.raises(StoreInUse, match=rf"process {os.getpid()} on {me.host} is writing it.*delete .*lock"):
+    with pytest.raises(StoreInUse, match=rf"process {os.getpid()} on {me.host} is writing it.*end it$"):
         WriterLock(path)
     assert StoreInUse.exit_code == 75
     lock.touch(now=True)
@@ -110,7 +110,9 @@ def test_other_users_process_is_alive(path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_owner_on_another_machine_is_believed_while_it_gives_signs_of_life(path: Path) -> None:
     left_by(elsewhere(job="77"), path, silent_for=SILENCE_SECONDS - 20)
-    with pytest.raises(StoreInUse, match=r"process 4242 on node7, job 77 .*sign of life 16\d s ago"):
+    with pytest.raises(
+        StoreInUse, match=r"process 4242 on node7, job 77 .*sign of life 16\d s ago.*delete .*\.lock"
+    ):
         WriterLock(path)
     left_by(elsewhere(job="77"), path, silent_for=SILENCE_SECONDS + 5)
     assert current_owner(path) is None

@@ -144,11 +144,13 @@ def test_second_writer_is_refused(path: Path, how: str) -> None:
     np.testing.assert_array_equal(np.flatnonzero(read_results(path).status), some)
 
 
-def test_damaged_store_can_be_replaced(path: Path) -> None:
+def test_damaged_store_can_be_replaced_and_what_a_kill_left_is_removed(path: Path) -> None:
     path.parent.mkdir()
+    path.with_name(f".tmp-12345-{path.name}").write_text("half a store")
     path.write_text("not HDF5")
     create(path).close()
     assert len(read_results(path).rows) == N
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_flipped_status_makes_the_row_pending_again(path: Path) -> None:
@@ -370,7 +372,7 @@ def test_disk_too_small_is_told_before_anything_is_there(path: Path) -> None:
         [sys.executable, "-c", script], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 1
-    assert "DiskFull" in ended.stderr.splitlines()[-1]
+    assert f"DiskFull: {path}: cannot be written" in ended.stderr.splitlines()[-1]
     assert list(path.parent.iterdir()) == []
 
 
