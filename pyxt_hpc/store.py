@@ -37,6 +37,7 @@ FLUSH_SECONDS = 2.0
 FLUSH_SHARE = 0.05
 """Where forcing data to the disk is slow it is done less often: it takes at most this part of the time."""
 
+REMEDY = "move it away and start anew: `pyxt-hpc fit-spectra` without --continue"
 MOST_MESSAGES = 1000
 BLOCK = 1 << 14
 """Rows that are read and checked at a time."""
@@ -600,7 +601,9 @@ def _locked(path: Path) -> Iterator[WriterLock]:
 
 def _open(path: Path, *, writable: bool) -> TableFile:
     tables = {name: dtype for name, (dtype, _) in TABLES.items()}
-    return TableFile(path, schema=SCHEMA, version=SCHEMA_VERSION, tables=tables, writable=writable)
+    return TableFile(
+        path, schema=SCHEMA, version=SCHEMA_VERSION, tables=tables, remedy=REMEDY, writable=writable
+    )
 
 
 def _difference(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

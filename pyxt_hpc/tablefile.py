@@ -147,6 +147,8 @@ class TableFile:
         What it should be.
     tables
         Names and dtypes that it should have; numbers of rows are the file's own.
+    remedy
+        What to do about a file that is damaged or foreign, for the message.
     writable
         Open for writing too.
 
@@ -159,9 +161,17 @@ class TableFile:
     """
 
     def __init__(
-        self, path: Path, *, schema: str, version: int, tables: Mapping[str, np.dtype], writable: bool = False
+        self,
+        path: Path,
+        *,
+        schema: str,
+        version: int,
+        tables: Mapping[str, np.dtype],
+        remedy: str,
+        writable: bool = False,
     ) -> None:
         self.path = path
+        self._remedy = remedy
         with system_errors(path):
             self._file = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
         try:
@@ -174,8 +184,7 @@ class TableFile:
                 stored = np.dtype(found if isinstance(found, str) else [tuple(column) for column in found])
                 if stored != dtype:
                     raise ForeignProduct(
-                        f"{path}: its columns are not those of this version of pyxt_hpc: move it away and "
-                        "start anew without --continue"
+                        f"{path}: its columns are not those of this version of pyxt_hpc: {remedy}"
                     )
                 self._tables[name] = (start, n, dtype)
             self.description: dict[str, Any] = seal["description"]
@@ -185,7 +194,7 @@ class TableFile:
 
     def _checked_seal(self, schema: str, version: int) -> dict[str, Any]:
         damaged = DamagedFile(
-            f"{self.path}: is damaged: its structure is not what was written; start anew without --continue"
+            f"{self.path}: is damaged: its structure is not what was written: {self._remedy}"
         )
         with system_errors(self.path):
             head = os.pread(self._file, _MAX_HEAD, 0)
@@ -193,7 +202,7 @@ class TableFile:
         if head.startswith(_HDF5_SIGNATURE):
             raise ForeignProduct(
                 f"{self.path}: is HDF5 of another kind or version, expected {schema!r} version {version}: "
-                "move it away and start anew"
+                f"{self._remedy}"
             )
         try:
             seal, _ = json.JSONDecoder().raw_decode(head[9 : head.index(_HDF5_SIGNATURE)].decode())
@@ -205,12 +214,12 @@ class TableFile:
         if seal["schema"] != schema or seal["version"] != version:
             raise ForeignProduct(
                 f"{self.path}: is {seal['schema']!r} version {seal['version']}, expected {schema!r} version "
-                f"{version}: move it away and start anew"
+                f"{version}: {self._remedy}"
             )
         if size != seal["size"]:
             raise DamagedFile(
-                f"{self.path}: is damaged: it has {size} bytes instead of {seal['size']}; copy it again, or "
-                "start anew without --continue"
+                f"{self.path}: is damaged: it has {size} bytes instead of {seal['size']}: copy it again, "
+                f"or {self._remedy}"
             )
         return seal
 

@@ -12,7 +12,7 @@ from pyxt_hpc.errors import DamagedFile, DiskFull, ForeignProduct
 from pyxt_hpc.tablefile import TableFile, create_tables
 
 ROW = np.dtype([("a", "<i4"), ("b", "<f8")])
-KIND = {"schema": "test", "version": 1}
+KIND = {"schema": "test", "version": 1, "remedy": "throw it away"}
 
 
 def make(path: Path, n: int = 1000, **description: object) -> None:
@@ -20,7 +20,8 @@ def make(path: Path, n: int = 1000, **description: object) -> None:
     create_tables(
         path,
         {"rows": (ROW, n), "flags": (np.dtype("u1"), 7)},
-        **KIND,
+        schema="test",
+        version=1,
         description=description,
         notes={"remark": "for people", "nothing": "", "number": 3},
     )
@@ -62,8 +63,8 @@ def test_another_version_or_other_columns_are_foreign(tmp_path: Path) -> None:
     path = tmp_path / "t.h5"
     make(path)
     tables = {"rows": ROW, "flags": np.dtype("u1")}
-    with pytest.raises(ForeignProduct, match="is 'test' version 1, expected 'test' version 2"):
-        TableFile(path, schema="test", version=2, tables=tables)
+    with pytest.raises(ForeignProduct, match="is 'test' version 1, expected 'test' version 2: throw it away"):
+        TableFile(path, **KIND | {"version": 2}, tables=tables)
     for other in ({"rows": np.dtype("i4")}, {"rows": ROW, "more": ROW}):
         with pytest.raises(ForeignProduct, match="columns are not those"):
             TableFile(path, **KIND, tables=other)
