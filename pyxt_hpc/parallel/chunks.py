@@ -9,7 +9,10 @@ SMALLEST_SHARE = 0.05
 """Towards the end chunks shrink to this part of `CHUNK_SECONDS`."""
 
 MASTER_SHARE = 0.25
-"""Chunks are so long that handing them out takes at most this part of the master's time."""
+"""Chunks are so long that handing them out takes at most this part of the master's time..."""
+
+LAST_MASTER_SHARE = 0.8
+"""...and this part towards the end."""
 
 DIVISOR = 2
 """A chunk is at most this part of an even share of what is left."""
@@ -34,6 +37,8 @@ class ChunkSize:
         self._n_workers = n_workers
         self._even_share = n_items / n_workers
         self._largest = 1
+        self.latest = 1
+        """Size of the latest chunk."""
         self._seconds_per_item: float | None = None
 
     def measured(self, n_items: int, seconds: float) -> None:
@@ -63,10 +68,12 @@ class ChunkSize:
         if self._seconds_per_item is None:
             return 1
         per_item = max(self._seconds_per_item, 1e-9)
-        sustainable = self._n_workers * master_seconds / MASTER_SHARE
-        wanted = min(max(CHUNK_SECONDS, sustainable), most_seconds) / per_item
-        smallest = min(max(SMALLEST_SHARE * CHUNK_SECONDS, sustainable) / per_item, self._even_share)
+        round_seconds = self._n_workers * master_seconds
+        wanted = min(max(CHUNK_SECONDS, round_seconds / MASTER_SHARE), most_seconds) / per_item
+        smallest_seconds = max(SMALLEST_SHARE * CHUNK_SECONDS, round_seconds / LAST_MASTER_SHARE)
+        smallest = min(smallest_seconds / per_item, self._even_share)
         share = max(-(-n_left // (DIVISOR * self._n_workers)), smallest)
         size = int(max(1, min(wanted, GROWTH * self._largest, share)))
         self._largest = max(self._largest, size)
+        self.latest = size
         return size

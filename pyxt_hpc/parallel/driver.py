@@ -227,6 +227,7 @@ class _Loop:
         self._limits = limits
         self._allowed = np.inf if limits.items is None else limits.items
         self._flying: dict[Future[tuple[float, Any]], _Chunk] = {}
+        self._leaving = np.zeros(0, np.int64)
         self._breaks = 0
         # The master's own time per chunk decides how short chunks may be.
         self._busy_seconds, self._n_chunks = 0.0, 0
@@ -245,12 +246,14 @@ class _Loop:
                 done = self._pool.wait(min(WAIT_SECONDS, max(self._seconds_left(), LAST_SECONDS)))
                 start = time.perf_counter()
                 for future in done:
-                    self._take(self._flying.pop(future), future)
+                    self._take(self._flying[future], future)
+                    del self._flying[future]
                 self._busy_seconds += time.perf_counter() - start
                 self._n_chunks += len(done)
                 self._ledger.alive()
         except BaseException:
             with contextlib.suppress(PyxtError):
+                self._ledger.returned(self._leaving)
                 for chunk in self._flying.values():
                     self._ledger.returned(chunk.items)
             raise
@@ -269,18 +272,21 @@ class _Loop:
 
     def _hand_out(self) -> None:
         master_seconds = self._busy_seconds / self._n_chunks if self._n_chunks else 0.0
+        n_workers = self._pool.n_workers
         # So that what is in flight, and the chunk that waits behind it, are back in time.
         most_seconds = self._seconds_left() / (2 * IN_FLIGHT)
         for _ in range(BURST):
             n_left = int(min(len(self.work), self._allowed))
             # Near the end nobody holds a second chunk, which another could begin at once.
-            depth = IN_FLIGHT if n_left > self._pool.n_workers > 1 else 1
-            if n_left <= 0 or len(self._flying) >= depth * self._pool.n_workers:
+            depth = IN_FLIGHT if n_left > n_workers * self.work.sizes.latest and n_workers > 1 else 1
+            if n_left <= 0 or len(self._flying) >= depth * n_workers:
                 return
             chunk = self.work.next(n_left, master_seconds, most_seconds)
             self._allowed -= len(chunk.items)
+            self._leaving = chunk.items
             self._ledger.started(chunk.items)
             self._flying[self._pool.submit(self._task, chunk.items, sandboxed=chunk.sandboxed)] = chunk
+            self._leaving = chunk.items[:0]
 
     def _take(self, chunk: _Chunk, future: "Future[tuple[float, Any]]") -> None:
         """Pass a result on, or see to a failure."""

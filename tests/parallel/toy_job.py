@@ -1,8 +1,8 @@
 """A job for real launchers: fits that are known in advance, through the real store, pool and driver.
 
 Usage: toy_job.py WHAT N_WORKERS STORE [--time-limit S] [--max-regions N] [--seconds S] [--regions N]
-Goes on with STORE if it is there. WHAT is "fine" or what goes wrong: "raise", "die", "early", "unprepared" or
-"defect". Prints what the test wants to know.
+Goes on with STORE if it is there. WHAT is "fine" or what goes wrong: "raise", "die", "stuck", "early",
+"unprepared" or "defect". Prints what the test wants to know.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pyxt_hpc.parallel.limits import Limits
 from pyxt_hpc.parallel.pool import Payload, open_pool
 from pyxt_hpc.parallel.world import detect_world
 from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
-from pyxt_hpc.store import REGION_DTYPE, ResultsStore, blank_rows
+from pyxt_hpc.store import REGION_DTYPE, ResultsStore, blank_rows, checksums
 
 GUILTY = 137
 """The region that raises or kills."""
@@ -60,6 +60,8 @@ def fit(context: Any, items: np.ndarray) -> np.ndarray:
     meta, arrays = context
     assert not any(array.flags.writeable for array in arrays.values())
     time.sleep(meta["seconds"] * len(items))
+    if meta["what"] == "stuck" and items[-1] > 5:
+        time.sleep(60)
     if GUILTY in items and meta["what"] == "raise":
         raise ValueError("a worker's own words")
     if GUILTY in items and meta["what"] == "die":
@@ -87,6 +89,8 @@ def begin(options: argparse.Namespace) -> tuple[ResultsStore, np.ndarray, Payloa
     else:
         store = ResultsStore.create(options.store, regions=regions, **identity)
     offset = 10 * np.arange(len(regions))
+    # Compiled before anything is timed.
+    checksums(blank_rows(regions[:1]), np.zeros(1, np.uint8), np.zeros(1, np.int64), 0)
     arrays = {"regions": regions, "offset": offset, "none": np.zeros((0, 4), np.float32)}
     return store, regions, Payload({"what": options.what, "seconds": options.seconds}, arrays)
 
@@ -94,6 +98,7 @@ def begin(options: argparse.Namespace) -> tuple[ResultsStore, np.ndarray, Payloa
 def main(options: argparse.Namespace) -> None:
     """Run one job to its end."""
     world = detect_world()
+    start = time.monotonic()
     limits = Limits.of(options.time_limit, options.max_regions)
     job = world.on_master(lambda: begin(options))
     if options.what == "defect" and world.is_master:
@@ -107,17 +112,22 @@ def main(options: argparse.Namespace) -> None:
         with job[0] as store:
             pending, suspects = split_suspects(store)
             print(f"{pool.n_workers} workers", flush=True)
-            run_chunks(
-                pool,
-                fit,
-                pending,
-                Ledger(store, job[1]),
-                label="toy",
-                unit="region",
-                suspects=suspects,
-                initial=len(store) - len(pending) - len(suspects),
-                limits=limits,
-            )
+            begun = time.monotonic()
+            try:
+                run_chunks(
+                    pool,
+                    fit,
+                    pending,
+                    Ledger(store, job[1]),
+                    label="toy",
+                    unit="region",
+                    suspects=suspects,
+                    initial=len(store) - len(pending) - len(suspects),
+                    limits=limits,
+                )
+            finally:
+                now = time.monotonic()
+                print(f"used {now - start:.3f} s, computed in {now - begun:.3f} s", flush=True)
     print("complete", flush=True)
 
 
