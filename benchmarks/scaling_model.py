@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from pyxt_hpc.demo import find_mpiexec
-from pyxt_hpc.parallel.chunks import ChunkSize
+from pyxt_hpc.parallel.chunks import CHUNK_SECONDS, ChunkSize
 from pyxt_hpc.parallel.driver import BURST, IN_FLIGHT
 
 TOY = Path(__file__).resolve().parents[1] / "tests" / "parallel" / "toy_job.py"
@@ -169,7 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A model of the scheduler on thousands of ranks.")
     parser.add_argument("--validate", action="store_true", help="compare with real runs first")
     parser.add_argument(
-        "--fit-us", type=float, nargs="+", default=[100.0, 1500.0, 1.4e6], help="times of a fit"
+        "--fit-us", type=float, nargs="+", default=[100.0, 1500.0, 45e3, 1.4e6], help="times of a fit"
     )
     parser.add_argument("--chunk-us", type=float, default=150.0, help="master's cost of a chunk")
     parser.add_argument("--region-us", type=float, default=0.15, help="master's cost of a region")
@@ -183,6 +183,11 @@ def main() -> None:
         for n_ranks in RANKS:
             cells = []
             for n_regions in REGIONS:
+                if (
+                    n_regions * 1e-6 * fit_us / CHUNK_SECONDS > 2e6
+                ):  # events that Python can simulate in a minute
+                    cells.append("-")
+                    continue
                 value, seconds, _ = efficiency(n_ranks, n_regions, 1e-6 * fit_us, costs)
                 ideal = n_regions * 1e-6 * fit_us / (n_ranks - 1)
                 cells.append(f"{value:10.1%} ({ideal / (seconds + STARTUP_S):6.1%}) {seconds:9.2f} s")

@@ -1,5 +1,7 @@
 """One pool of workers, whether they are MPI ranks, processes or this very process."""
 
+import contextlib
+import functools
 import logging
 import os
 import socket
@@ -64,7 +66,7 @@ class Pool:
         Parameters
         ----------
         task
-            Module-level function (context, chunk) -> result.
+            Module-level function (context, chunk) -> result, also for empty chunks.
         chunk
             (n,) integers.
         sandboxed
@@ -97,12 +99,23 @@ def _timed(task: Task, chunk: np.ndarray | range, sandboxed: bool) -> tuple[floa
     start = time.perf_counter()
     items = np.arange(chunk.start, chunk.stop) if isinstance(chunk, range) else chunk
     try:
-        result = in_sandbox(task, _context, items) if sandboxed else task(_context, items)
+        if sandboxed:
+            _warm_up(task)
+            result = in_sandbox(task, _context, items)
+        else:
+            result = task(_context, items)
     except SandboxDied:
         raise
     except Exception as error:
         raise TaskError(_in_words(error)) from None
     return time.perf_counter() - start, result
+
+
+@functools.cache
+def _warm_up(task: Task) -> None:
+    """Have kernels compiled or loaded in this process: else every sandbox would do it again."""
+    with contextlib.suppress(Exception):
+        task(_context, np.zeros(0, np.int64))
 
 
 def _compact(chunk: np.ndarray) -> np.ndarray | range:

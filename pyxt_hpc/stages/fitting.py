@@ -89,7 +89,7 @@ def _fit_chunk(context: _Context, indices: np.ndarray) -> np.ndarray:
     rows["background_counts"] = (spectra.background / spectra.ratio).sum(axis=1)
     rows["observations"] = spectra.observations
     rows["attempts"] = 1
-    rows["seconds"] = (time.perf_counter() - start) / len(indices)
+    rows["seconds"] = (time.perf_counter() - start) / max(len(indices), 1)
     # As bytes: pickling the dtype takes longer than everything else on the way to the master.
     return rows.view(np.uint8)
 
