@@ -4,8 +4,10 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyxt_hpc import __version__
 from pyxt_hpc.config import (
@@ -15,10 +17,17 @@ from pyxt_hpc.config import (
     read_config,
     record_last_step,
 )
-from pyxt_hpc.errors import EXIT_DONE, EXIT_TRY_AGAIN, ConfigError, LaunchError, PyxtError
+from pyxt_hpc.errors import EXIT_DONE, EXIT_TRY_AGAIN, ConfigError, DamagedFile, LaunchError, PyxtError
 from pyxt_hpc.files import replacing
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import World, detect_world
+
+if TYPE_CHECKING:
+    from pyxt_hpc.stages.status import StoreStatus
+    from pyxt_hpc.store import Status
+
+WATCH_SECONDS = 2.0
+MOST_REASONS = 20
 
 # Everything heavy is imported by the command that needs it: `--help` and `init-cluster` stay quick.
 
@@ -26,8 +35,10 @@ EXIT_CODES = """\
 exit codes:
   0   done
   1   a defect of pyxt-hpc; the traceback is worth a bug report
-  2   the input, the configuration or the way of launching must be changed; one line says how
-  75  interrupted or out of time; everything finished is stored: run again with --continue
+  2   the input, the configuration or the way of launching must be changed, or a full disk be
+      cleared; one line says how
+  75  interrupted, out of time, or another process writes the same results; everything finished
+      is stored: run again with --continue
 """
 
 
@@ -52,21 +63,24 @@ def _parser() -> argparse.ArgumentParser:
         prog="pyxt-hpc",
         description="Temperature maps of galaxy clusters from Chandra ACIS observations.",
         epilog="A cluster is done by: init-cluster, process-data, create-bins, fit-spectra,\n"
-        "make-temperature-map. `demo` does all of it on a simulated one.\n\n" + EXIT_CODES,
+        "make-temperature-map; `status` tells how far the fits are.\n"
+        "`demo` does all of it on a simulated one.\n\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pyxt_hpc {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(name: str, help_text: str, description: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(
-            name,
+    def command(
+        name: str, help_text: str, description: str, group: "argparse._SubParsersAction | None" = None
+    ) -> argparse.ArgumentParser:
+        made = (group or commands).add_parser(
+            name.rpartition(" ")[2],
             help=help_text,
             description=description,
             epilog=EXIT_CODES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        made.set_defaults(run=globals()[f"_{name.replace('-', '_')}"])
+        made.set_defaults(run=globals().get(f"_{name.replace('-', '_').replace(' ', '_')}"))
         return made
 
     def config_option(made: argparse.ArgumentParser) -> None:
@@ -125,7 +139,8 @@ def _parser() -> argparse.ArgumentParser:
         "stage 6: fit an absorbed APEC model in every region",
         "Fit temperature and norm with 68% intervals. Finished regions are stored as they come:\n"
         "after a crash, a kill or the end of a job, --continue does the rest.\n"
-        "Also under mpirun: mpirun -n 4 pyxt-hpc fit-spectra -c CONFIG",
+        "Also under mpirun: mpirun -n 4 pyxt-hpc fit-spectra -c CONFIG\n"
+        "Also as a job array without MPI: task I of N runs it with --slice I/N, then merge-results.",
     )
     config_option(made)
     cpus_option(made)
@@ -133,7 +148,57 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--continue", dest="resume", action="store_true", help="fit only what the results store lacks"
     )
+    made.add_argument(
+        "--time-limit", metavar="TIME",
+        help="stop in time to end within TIME, in seconds or HH:MM:SS, with exit code 75 if regions are left",
+    )  # fmt: skip
+    made.add_argument(
+        "--max-regions",
+        type=int,
+        metavar="N",
+        help="fit at most N regions, with exit code 75 if some are left",
+    )
+    made.add_argument(
+        "--slice", metavar="I/N", help="fit part I of N (from 1) into a store of its own, for merge-results"
+    )
     yes_option(made, "replace finished fits")
+
+    made = command(
+        "merge-results",
+        "join what the tasks of a job array fitted",
+        "Add the finished regions of every part that fit-spectra --slice I/N wrote to the results store.\n"
+        "Parts that are missing are listed; `fit-spectra --continue` fits what they lack.",
+    )
+    config_option(made)
+
+    made = command(
+        "status",
+        "how far the fits are, also while they run",
+        "Regions by status, rate, time left, the last checkpoint and why regions have no fit.",
+    )
+    config_option(made)
+    made.add_argument("--watch", action="store_true", help="again every 2 seconds, while a run writes")
+
+    made = command("results", "export or verify the fits", "Export or verify what is in the results store.")
+    group = made.add_subparsers(metavar="COMMAND", required=True)
+    made = command(
+        "results export",
+        "as CSV files like ClusterPyXT's, or an ECSV table",
+        "csv: <name>_best_, _worst_ and _all_spectral_fits.csv. Best has the done regions with a closed\n"
+        "interval of kT, worst the other finished ones, all both; errors are offsets, the lower negative.\n"
+        "ecsv: one table of every column with units and meanings.",
+        group,
+    )
+    config_option(made)
+    made.add_argument("--format", choices=("csv", "ecsv"), default="csv", help="default csv")
+    made.add_argument("--output", type=Path, metavar="DIR", help="default: the cluster's folder acb/")
+    made = command(
+        "results verify",
+        "recompute the checksum of every row",
+        "Check every row of the results store and of the part stores; exit code 2 if any is damaged.",
+        group,
+    )
+    config_option(made)
 
     made = command(
         "make-temperature-map",
@@ -260,31 +325,157 @@ def _fit_spectra(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages.fitting import fit_spectra
 
     world = detect_world()
+    part, time_limit, max_regions = world.from_master(lambda: _part_and_limits(arguments))
     config = world.from_master(lambda: read_config(arguments.config))
     n_workers = _workers(arguments.num_cpus, config, world)
+    layout = Layout.of(config)
+    results = layout.results if part is None else layout.part_results(*part)
     if not arguments.resume:
-        world.on_master(lambda: _agree_to_replace(Layout.of(config).results, arguments.yes))
-    summary = fit_spectra(config, world, n_workers, resolution=arguments.resolution, resume=arguments.resume)
+        world.on_master(lambda: _agree_to_replace(results, arguments.yes))
+    summary = fit_spectra(
+        config,
+        world,
+        n_workers,
+        resolution=arguments.resolution,
+        resume=arguments.resume,
+        part=part,
+        time_limit=time_limit,
+        max_regions=max_regions,
+    )
     if summary is None:
         return
-    record_last_step(config, 6)
+    if part is None:
+        record_last_step(config, 6)  # tasks of a job array would write the file all at once
     if summary.resumed:
         _say(f"{summary.resumed} regions were there already")
     _say(
-        f"{summary.done} of {summary.regions} regions fitted, {summary.bad} bad; "
+        f"{summary.done} of {summary.regions} regions fitted, {summary.bad} bad, "
+        f"{summary.quarantined} in quarantine; "
         f"{summary.median_counts:.0f} counts a region (median); {summary.seconds:.1f} s"
     )
 
 
+def _part_and_limits(
+    arguments: argparse.Namespace,
+) -> tuple[tuple[int, int] | None, float | None, int | None]:
+    from pyxt_hpc.parallel.limits import parse_time_limit
+
+    part = None if arguments.slice is None else _slice(arguments.slice)
+    time_limit = None if arguments.time_limit is None else parse_time_limit(arguments.time_limit)
+    if arguments.max_regions is not None and arguments.max_regions < 1:
+        raise ConfigError(f"--max-regions is {arguments.max_regions}, expected 1 or more")
+    return part, time_limit, arguments.max_regions
+
+
+def _slice(text: str) -> tuple[int, int]:
+    part, _, n_parts = text.partition("/")
+    if part.isdecimal() and n_parts.isdecimal() and 1 <= int(part) <= int(n_parts) <= 9999:
+        return int(part), int(n_parts)
+    raise ConfigError(f"--slice {text}: expected I/N with 1 <= I <= N <= 9999, e.g. 3/16")
+
+
 def _agree_to_replace(results: Path, yes: bool) -> None:
     """Ask before finished fits are thrown away."""
-    from pyxt_hpc.store import Status, read_results
+    from pyxt_hpc.store import is_final, open_to_read
 
     if yes or not results.exists():
         return
-    finished = int((read_results(results).status != Status.PENDING).sum())
+    with open_to_read(results) as file:
+        finished = int(is_final(file.read("status")).sum())
     if finished:
         _confirm(f"{results} holds {finished} fitted regions. Fit them anew (--continue keeps them)?", yes)
+
+
+def _merge_results(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.merge import merge_results
+
+    _serial("merge-results")
+    config = read_config(arguments.config)
+    summary = merge_results(config)
+    for part in summary.parts:
+        writer = f", {part.writer} is writing it" if part.writer else ""
+        _say(f"{part.path.name}: {part.finished} of {part.regions} regions finished{writer}")
+    for path in summary.missing:
+        _say(f"{path.name}: missing")
+    _say(f"{summary.results}: {summary.finished} of {summary.regions} regions finished, {summary.added} new")
+    if summary.finished == summary.regions:
+        record_last_step(config, 6)
+    else:
+        _say(
+            f"{summary.regions - summary.finished} left: run the parts with --continue and merge again, or: "
+            f"pyxt-hpc fit-spectra -c {config.path} --resolution {summary.resolution} --continue"
+        )
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.status import read_statuses
+
+    layout = Layout.of(read_config(arguments.config))
+    while True:
+        statuses = read_statuses(layout)
+        if arguments.watch and sys.stdout.isatty():
+            _say("\x1b[H\x1b[J" + time.strftime("%H:%M:%S"))
+        for status in statuses:
+            _say_status(status)
+        if not arguments.watch or not any(status.writer for status in statuses):
+            return
+        time.sleep(WATCH_SECONDS)
+
+
+def _say_status(status: "StoreStatus") -> None:
+    share = status.finished / status.total
+    _say(f"{status.path}: {status.finished} of {status.total} regions finished ({share:.1%})")
+    _say(f"  {_counts(status.counts)}")
+    _say(f"  being written by {status.writer}" if status.writer else "  no process is writing it")
+    if status.rate is not None:
+        left = "" if status.seconds_left is None else f", {_duration(status.seconds_left)} left"
+        _say(f"  {status.rate:.{0 if status.rate >= 10 else 2}f} regions/s{left}")
+    if status.checkpoint is not None:
+        ago = _duration(max(time.time() - status.checkpoint, 0.0))
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.checkpoint))
+        _say(f"  last checkpoint {when}, {ago} ago")
+    for reason in status.reasons[:MOST_REASONS]:
+        regions = ", ".join(map(str, reason.regions)) + (" ..." * (reason.n_regions > len(reason.regions)))
+        _say(f"  {reason.n_regions} {reason.status.name.lower()} ({reason.text}): regions {regions}")
+    if len(status.reasons) > MOST_REASONS:
+        _say(
+            f"  {len(status.reasons) - MOST_REASONS} more reasons: all are in `results export --format ecsv`"
+        )
+
+
+def _counts(counts: "Mapping[Status, int]") -> str:
+    return ", ".join(f"{n} {status.name.lower().replace('_', ' ')}" for status, n in counts.items() if n)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}" if minutes else f"{rest} s"
+    )
+
+
+def _results_export(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.export import export_fits
+
+    _serial("results export")
+    for path in export_fits(read_config(arguments.config), arguments.format, arguments.output):
+        _say(str(path))
+
+
+def _results_verify(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.status import verify
+
+    problems = []
+    for check in verify(Layout.of(read_config(arguments.config))):
+        verdict = check.problem or "every finished row matches its checksum"
+        _say(f"{check.path}: {verdict} ({_counts(check.counts)})")
+        if check.problem:
+            problems.append(f"{check.path}: {check.problem}")
+    if problems:
+        raise DamagedFile(
+            f"{'; '.join(problems)}: `pyxt-hpc fit-spectra --continue` fits these regions again"
+        )
 
 
 def _make_temperature_map(arguments: argparse.Namespace) -> None:

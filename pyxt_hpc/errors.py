@@ -8,8 +8,10 @@ exit code    meaning
 ===========  ==================================================================
 0            done
 1            a defect of pyxt_hpc (the only case that shows a traceback)
-2            the input, the configuration or the way of launching must be changed
-75           interrupted or out of time; what was finished is stored: resume
+2            the input, the configuration or the way of launching must be changed, or disk
+             space be freed; nothing helps until somebody did it
+75           interrupted, out of time, or another process is writing the same results;
+             what was finished is stored: run again with --continue
 ===========  ==================================================================
 """
 
@@ -59,6 +61,16 @@ class LaunchError(PyxtError):
 
 class WorkerFailed(PyxtError):
     """A worker raised or died; the message holds the regions concerned and the worker's own words."""
+
+
+class DiskFull(PyxtError):
+    """The disk or the quota is full; what was finished before is stored."""
+
+
+class StoreInUse(PyxtError):
+    """Another process writes the results store; a requeued job can meet its predecessor for a while."""
+
+    exit_code = EXIT_TRY_AGAIN
 
 
 class Interrupted(PyxtError):

@@ -1,5 +1,6 @@
 """Every path of a cluster's folder, which keeps the layout of ClusterPyXT."""
 
+import glob
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,6 +141,23 @@ class Layout:
     def results(self) -> Path:
         """The fits of all regions."""
         return self.acb / f"{self.name}_results.h5"
+
+    def part_results(self, part: int, n_parts: int) -> Path:
+        """The fits of one slice of the regions, 1 <= part <= n_parts."""
+        return self.acb / f"{self.name}_results_part-{part:04d}-of-{n_parts:04d}.h5"
+
+    def all_part_results(self) -> list[Path]:
+        """Every such file that is there, sorted."""
+        return sorted(self.acb.glob(f"{glob.escape(self.name)}_results_part-*-of-*.h5"))
+
+    def fits_csv(self, kind: str) -> Path:
+        """Exported fits: ``best``, ``worst`` or ``all``, as ClusterPyXT has them."""
+        return self.acb / f"{self.name}_{kind}_spectral_fits.csv"
+
+    @property
+    def fits_ecsv(self) -> Path:
+        """Exported table of all columns."""
+        return self.acb / f"{self.name}_spectral_fits.ecsv"
 
     # Stage 7
     def map(self, quantity: str) -> Path:

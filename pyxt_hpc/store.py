@@ -1,32 +1,46 @@
-"""The results store: one row per region in an HDF5 file that a kill at any instant leaves whole.
+"""The results store: one row per region in a file that a kill at any instant leaves whole.
 
-Every dataset is made at full size with contiguous layout, so nothing but numbers changes after
-creation. A row is written first, then its checksum, then its status. `COLUMNS` is the layout.
+Every table is made at full size, so nothing but numbers changes after creation. A row is written first,
+then its checksum, then its status; a row that does not match its checksum is pending. `COLUMNS` is the
+layout of a row, `TABLES` that of the file, which is HDF5 to other programs.
 """
 
 import contextlib
-import itertools
 import json
+import logging
 import os
+import socket
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import h5py
 import numpy as np
 
-from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
+from pyxt_hpc.checksum import row_checksums
+from pyxt_hpc.errors import EmptySelection, ForeignProduct, MissingInput
 from pyxt_hpc.files import replacing
+from pyxt_hpc.lock import WriterLock
+from pyxt_hpc.tablefile import TableFile, create_tables, system_errors
+
+log = logging.getLogger(__name__)
 
 SCHEMA = "pyxt_hpc results"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FLUSH_SECONDS = 2.0
-"""A crash of the machine (not of the program) can cost this much work."""
+"""A crash of the machine (not of the program) can cost this much work, or `FLUSH_SHARE` of the time."""
+
+FLUSH_SHARE = 0.05
+"""Where forcing data to the disk is slow it is done less often: it takes at most this part of the time."""
+
+REMEDY = "move it away and start anew: `pyxt-hpc fit-spectra` without --continue"
+MOST_MESSAGES = 1000
+BLOCK = 1 << 14
+"""Rows that are read and checked at a time."""
 
 # name: (dtype, unit, meaning)
 COLUMNS: dict[str, tuple[str, str, str]] = {
@@ -68,8 +82,69 @@ class Status(IntEnum):
     """What became of a region."""
 
     PENDING = 0
+    IN_FLIGHT = 1
+    """Handed out; after the end of a run: it was being fitted when the run ended."""
     DONE = 2
     BAD = 3
+    QUARANTINED = 4
+    """Given up, because runs ended while it was being fitted."""
+
+
+_FIRST_FINAL = int(Status.DONE)
+
+
+def is_final(status: np.ndarray) -> np.ndarray:
+    """Where a region needs no more work: it is done, bad or in quarantine."""
+    return status >= _FIRST_FINAL
+
+
+_MESSAGE_DTYPE = np.dtype([("region", "<i4"), ("text", "S244"), ("crc", "<u4")])
+_RUN_DTYPE = np.dtype(
+    [
+        ("started", "<f8"),
+        ("first", "<f8"),
+        ("flushed", "<f8"),
+        ("finished_at_first", "<i8"),
+        ("finished", "<i8"),
+        ("pid", "<i4"),
+        ("host", "S64"),
+        ("crc", "<u4"),
+    ]
+)
+# name: (dtype, meaning); a row per region but for the last two
+TABLES: dict[str, tuple[np.dtype, str]] = {
+    "rows": (ROW_DTYPE, "see the attributes of the columns"),
+    "crc": (np.dtype("<u4"), "CRC-32 of position, status and row, from that of the fingerprint; 0: none yet"),
+    "status": (np.dtype("u1"), ", ".join(f"{status.value} {status.name.lower()}" for status in Status)),
+    "crashes": (np.dtype("u1"), "times that a run ended while the region was in flight"),
+    "messages": (_MESSAGE_DTYPE, "why regions are bad or in quarantine, as far as there is room"),
+    "run": (_RUN_DTYPE, "the latest run: times in s since 1970, regions finished then"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """The latest run of a store: what rate and time left follow from.
+
+    Parameters
+    ----------
+    started, flushed
+        Its start and the last time when everything was forced to the disk [s since 1970].
+    first
+        The first results [s since 1970]: before them kernels may have been compiled; 0 if none came.
+    finished_at_first, finished
+        Regions with a final status at `first` and at `flushed`.
+    host, pid
+        Where it runs or ran.
+    """
+
+    started: float
+    first: float
+    flushed: float
+    finished_at_first: int
+    finished: int
+    host: str
+    pid: int
 
 
 @dataclass(frozen=True)
@@ -79,38 +154,96 @@ class Results:
     Parameters
     ----------
     rows
-        (n,) of ROW_DTYPE; meaningful where the region is done.
+        (n,) of ROW_DTYPE; meaningful where `is_final`.
     status
         (n,) of `Status`.
     settings
         What decided the numbers.
     fingerprint
         Of settings and regions.
+    messages
+        Text by position in the store, of bad and quarantined regions whose flags do not say it all.
+    torn
+        Positions of rows that have a final status in the file, but do not match their checksum; here
+        their status is pending.
     """
 
     rows: np.ndarray
     status: np.ndarray
     settings: dict[str, Any]
     fingerprint: str
+    messages: dict[int, str] = field(default_factory=dict)
+    torn: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def _checksums(rows: np.ndarray) -> np.ndarray:
-    """CRC-32 of every row, (n,) uint32; never 0, which a row that was not written has."""
-    data = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
-    sums = np.fromiter((zlib.crc32(row.data) for row in data), np.uint32, len(rows))
-    return np.maximum(sums, 1)
+def blank_rows(regions: np.ndarray) -> np.ndarray:
+    """Rows of regions without a fit: NaN in every column of floats, 0 in the others.
+
+    Parameters
+    ----------
+    regions
+        (n,) with `REGION_COLUMNS` among its columns.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) of ROW_DTYPE.
+    """
+    rows = np.zeros(len(regions), ROW_DTYPE)
+    for name in ROW_DTYPE.names or ():
+        if name in REGION_COLUMNS:
+            rows[name] = regions[name]
+        elif ROW_DTYPE[name].kind == "f":
+            rows[name] = np.nan
+    return rows
+
+
+def checksums(rows: np.ndarray, status: np.ndarray, indices: np.ndarray, seed: int) -> np.ndarray:
+    """What `ResultsStore.write` puts beside the rows.
+
+    Parameters
+    ----------
+    rows
+        (n,) of ROW_DTYPE.
+    status
+        (n,) of `Status`, uint8.
+    indices
+        (n,) positions in the store.
+    seed
+        `ResultsStore.seed`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) uint32.
+    """
+    data = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), ROW_DTYPE.itemsize)
+    return row_checksums(data, status, np.asarray(indices, np.int64), seed)
 
 
 class ResultsStore:
     """The one writer of a results store; made by `create` or `open_for_resume`.
 
-    A context manager: leaving it writes everything to disk and closes the file.
+    A context manager: leaving it writes everything to disk, closes the file and lets others write.
+    In memory it keeps two bytes per region.
     """
 
-    def __init__(self, path: Path, file: h5py.File) -> None:
-        self.path = path
-        self._file = file
-        self._last_flush = time.monotonic()
+    def __init__(self, file: TableFile, lock: WriterLock, status: np.ndarray, crashes: np.ndarray) -> None:
+        self.path = file.path
+        self._file, self._lock = file, lock
+        self._status, self._crashes = status, crashes
+        self.seed = _seed(file)
+        self._n_messages = int(np.count_nonzero(file.read("messages")["crc"]))
+        self._finished = int(is_final(status).sum())
+        self._run = np.zeros(1, _RUN_DTYPE)
+        self._run["started"], self._run["pid"], self._run["host"] = (
+            time.time(),
+            os.getpid(),
+            socket.gethostname(),
+        )
+        self._has_first = False
+        self._next_flush = 0.0
+        self.flush()
 
     @classmethod
     def create(
@@ -121,110 +254,231 @@ class ResultsStore:
         Parameters
         ----------
         path
-            The HDF5 file.
+            The file.
         regions
-            (n,) of REGION_DTYPE.
+            (n,) of REGION_DTYPE, or of any dtype with these columns.
         fingerprint
             Of everything that decides the numbers; resuming needs the same.
         settings
-            The same in words, to say what differs.
-        """
-        rows = np.zeros(len(regions), ROW_DTYPE)
-        for name in REGION_COLUMNS:
-            rows[name] = regions[name]
-        with replacing(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
-            # Fixed-length text: HDF5 can crash on damaged pointers to text of variable length.
-            file.attrs["schema"] = np.bytes_(SCHEMA)
-            file.attrs["schema_version"] = SCHEMA_VERSION
-            file.attrs["fingerprint"] = np.bytes_(fingerprint)
-            file.attrs["settings"] = np.bytes_(json.dumps(dict(settings)))
-            for name, (_, unit, meaning) in COLUMNS.items():
-                file.attrs[f"column {name}"] = np.bytes_(f"{meaning}{unit and f' [{unit}]'}")
-            for name, data in (
-                ("rows", rows),
-                ("crc", np.zeros(len(rows), np.uint32)),
-                ("status", np.full(len(rows), Status.PENDING, np.uint8)),
-            ):
-                file.create_dataset(name, data=data, track_times=False)
-        return cls(path, _open(path, "r+"))
-
-    @classmethod
-    def open_for_resume(cls, path: Path, *, fingerprint: str, settings: Mapping[str, Any]) -> "ResultsStore":
-        """Open a store to go on with it; rows that do not match their checksum become pending again.
+            The same in words, to say what differs; whatever JSON can hold.
 
         Raises
         ------
+        EmptySelection
+            If there is no region.
+        StoreInUse
+            If another process is writing a store of that name.
+        DiskFull, DamagedFile
+            If it cannot be written; then `path` is as it was.
+        """
+        n = len(regions)
+        if not n:
+            raise EmptySelection(f"{path}: not made: there is no region to fit")
+        sizes = {**dict.fromkeys(TABLES, n), "messages": min(n, MOST_MESSAGES), "run": 1}
+        columns = {
+            f"column {name}": f"{meaning}{unit and f' [{unit}]'}"
+            for name, (_, unit, meaning) in COLUMNS.items()
+        }
+        tables = {f"table {name}": meaning for name, (_, meaning) in TABLES.items()}
+        identity = {"fingerprint": fingerprint, "settings": dict(settings)}
+        with _locked(path) as lock:
+            for garbage in path.parent.glob(f".tmp-*-{path.name}"):
+                garbage.unlink(missing_ok=True)
+            with replacing(path) as temporary, system_errors(path):
+                create_tables(
+                    temporary,
+                    {name: (dtype, sizes[name]) for name, (dtype, _) in TABLES.items()},
+                    schema=SCHEMA,
+                    version=SCHEMA_VERSION,
+                    description=identity,
+                    notes={"schema": SCHEMA, "schema_version": SCHEMA_VERSION, "fingerprint": fingerprint}
+                    | {"settings": json.dumps(identity["settings"])}
+                    | columns
+                    | tables,
+                )
+                with _open(temporary, writable=True) as file:
+                    for start in range(0, n, BLOCK):
+                        file.write("rows", start, blank_rows(regions[start : start + BLOCK]))
+                    file.sync()
+            _sync_folder(path.parent)
+            file = _open(path, writable=True)
+            return cls(file, lock, np.zeros(n, np.uint8), np.zeros(n, np.uint8))
+
+    @classmethod
+    def open_for_resume(cls, path: Path, *, fingerprint: str, settings: Mapping[str, Any]) -> "ResultsStore":
+        """Open a store to go on with it.
+
+        Rows that do not match their checksum become pending again, as do regions that were in flight:
+        each of these has one crash more.
+
+        Raises
+        ------
+        StoreInUse
+            If another process is writing it.
         ForeignProduct
             If it was made with other settings, data or regions; the message names what differs.
         DamagedFile
             If it cannot be read.
         """
-        found = read_results(path)
-        if found.fingerprint != fingerprint:
-            names = sorted({*settings, *found.settings})
-            differing = [
-                f"{name} was {found.settings.get(name)}, now {settings.get(name)}"
-                for name in names
-                if found.settings.get(name) != settings.get(name)
-            ]
-            raise ForeignProduct(
-                f"{path}: holds fits of other data or settings ({'; '.join(differing) or 'other regions'}): "
-                "set these back, or start anew without --continue"
-            )
-        store = cls(path, _open(path, "r+"))
-        with _hdf5_errors(path):
-            store._file["status"][...] = found.status
-            store.flush()
-        return store
+        if not path.exists():
+            raise MissingInput(f"{path} is missing: `pyxt-hpc fit-spectra -c CONFIG` makes it")
+        with _locked(path) as lock:
+            file = _open(path, writable=True)
+            found = file.description
+            wanted = json.loads(json.dumps(dict(settings)))
+            if (found["fingerprint"], found["settings"]) != (fingerprint, wanted):
+                file.close()
+                raise ForeignProduct(_difference(path, found["settings"], wanted))
+            status, torn = verified_status(file)
+            if len(torn):
+                log.warning("%s: %d rows do not match their checksum and are fitted again", path, len(torn))
+            crashes = file.read("crashes")
+            in_flight = np.flatnonzero(status == Status.IN_FLIGHT)
+            crashes[in_flight] += crashes[in_flight] < 255
+            status[in_flight] = Status.PENDING
+            # Crashes first: a kill between the two must not forget them.
+            file.write("crashes", 0, crashes)
+            file.write("status", 0, status)
+            return cls(file, lock, status, crashes)
+
+    def __len__(self) -> int:
+        return len(self._status)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decided the numbers."""
+        return self._file.description["settings"]
 
     def status(self) -> np.ndarray:
         """(n,) of `Status`."""
-        return self._file["status"][()]
+        return self._status.copy()
+
+    def crashes(self) -> np.ndarray:
+        """(n,) times that a run ended while the region was in flight."""
+        return self._crashes.copy()
 
     def rows(self) -> np.ndarray:
-        """(n,) of ROW_DTYPE."""
-        return self._file["rows"][()]
+        """(n,) of ROW_DTYPE; `column` takes less memory."""
+        return self._file.read("rows")
+
+    def column(self, name: str) -> np.ndarray:
+        """(n,) one column of the rows."""
+        values = np.empty(len(self), ROW_DTYPE[name])
+        for start in range(0, len(self), BLOCK):
+            stop = min(start + BLOCK, len(self))
+            values[start:stop] = self._file.read("rows", start, stop)[name]
+        return values
 
     def pending(self) -> np.ndarray:
-        """Indices of the regions that are still to be fitted, ascending."""
-        return np.flatnonzero(self.status() == Status.PENDING)
+        """Positions of the regions that are still to be handed out, ascending."""
+        return np.flatnonzero(self._status == Status.PENDING)
 
-    def write(self, indices: np.ndarray, rows: np.ndarray, status: np.ndarray) -> None:
+    def start(self, indices: np.ndarray) -> None:
+        """Regions are about to be handed out: from here on the end of the run counts as a crash of theirs."""
+        self._set_status(indices, Status.IN_FLIGHT)
+
+    def give_back(self, indices: np.ndarray) -> None:
+        """Regions that were handed out and did not come back, by no fault of theirs."""
+        self._set_status(indices, Status.PENDING)
+
+    def _set_status(self, indices: np.ndarray, status: Status) -> None:
+        values = np.full(len(indices), status, np.uint8)
+        for at, part in _runs(indices):
+            self._file.write("status", at, values[part])
+        self._status[indices] = status
+
+    def write(
+        self,
+        indices: np.ndarray,
+        rows: np.ndarray,
+        status: np.ndarray,
+        messages: Mapping[int, str] | None = None,
+        crc: np.ndarray | None = None,
+    ) -> None:
         """Store finished regions.
 
         Parameters
         ----------
         indices
-            (n,) ascending positions in the store.
+            (n,) positions in the store.
         rows
             (n,) of ROW_DTYPE.
         status
             (n,) of `Status`.
+        messages
+            Why a region is bad or in quarantine, by its position.
+        crc
+            (n,) `checksums` of these rows, if they are known already.
+
+        Raises
+        ------
+        DiskFull, DamagedFile
+            If the system does not let it be written; regions that were not stored are as they were.
+        StoreInUse
+            If another process took the store away.
         """
-        checksums = _checksums(rows)
-        with _hdf5_errors(self.path):
-            for start, stop in _runs(indices):
-                at = slice(int(indices[start]), int(indices[stop - 1]) + 1)
-                self._file["rows"][at] = rows[start:stop]
-                self._file["crc"][at] = checksums[start:stop]
-                self._file["status"][at] = status[start:stop]
-            # Out of HDF5's buffers, so that a kill of this process cannot take it back.
-            self._file.flush()
-        if time.monotonic() - self._last_flush > FLUSH_SECONDS:
+        rows, status = np.ascontiguousarray(rows, ROW_DTYPE), np.ascontiguousarray(status, np.uint8)
+        if crc is None:
+            crc = checksums(rows, status, indices, self.seed)
+        if messages:
+            self._add_messages(messages)
+        parts = list(_runs(indices))
+        for name, values in (("rows", rows), ("crc", crc), ("status", status)):
+            for at, part in parts:
+                self._file.write(name, at, values[part])
+        before, after = is_final(self._status[indices]), is_final(status)
+        self._finished += int(np.count_nonzero(after)) - int(np.count_nonzero(before))
+        self._status[indices] = status
+        if not self._has_first:
+            self._has_first = True
+            self._run["first"], self._run["finished_at_first"] = time.time(), self._finished
+        self.heartbeat()
+
+    def _add_messages(self, messages: Mapping[int, str]) -> None:
+        room = self._file.length("messages") - self._n_messages
+        if room < len(messages):
+            log.warning(
+                "%s: has room for %d messages; lost: %s", self.path, self._file.length("messages"),
+                "; ".join(list(messages.values())[room:]),
+            )  # fmt: skip
+        for index, text in list(messages.items())[:room]:
+            message = np.zeros(1, _MESSAGE_DTYPE)
+            message["region"] = index
+            message["text"] = " ".join(text.split()).encode(errors="replace")[
+                : _MESSAGE_DTYPE["text"].itemsize
+            ]
+            self._file.write("messages", self._n_messages, _with_crc(message, self.seed))
+            self._n_messages += 1
+
+    def heartbeat(self) -> None:
+        """Flush if it is time to, and show others that this process lives; to be called all the time.
+
+        Raises
+        ------
+        StoreInUse
+            If another process took the store away.
+        """
+        self._lock.touch()
+        if time.monotonic() >= self._next_flush:
             self.flush()
 
     def flush(self) -> None:
         """Force everything to the disk."""
-        with _hdf5_errors(self.path):
-            self._file.flush()
-            os.fsync(self._file.id.get_vfd_handle())
-        self._last_flush = time.monotonic()
+        start = time.monotonic()
+        self._run["flushed"], self._run["finished"] = time.time(), self._finished
+        self._file.write("run", 0, _with_crc(self._run, self.seed))
+        self._file.sync()
+        now = time.monotonic()
+        self._next_flush = now + max(FLUSH_SECONDS, (now - start) / FLUSH_SHARE)
 
     def close(self) -> None:
-        """Write everything to disk and release the file."""
-        if self._file:
-            self.flush()
+        """Write everything to disk, release the file and let others write."""
+        try:
+            if not self._file.closed:
+                self.flush()
+        finally:
             self._file.close()
+            self._lock.release()
 
     def __enter__(self) -> "ResultsStore":
         return self
@@ -248,49 +502,136 @@ def read_results(path: Path) -> Results:
     DamagedFile, ForeignProduct
         If it is truncated or not HDF5; if it is HDF5 of another kind.
     """
+    with open_to_read(path) as file:
+        rows, status, torn = (
+            np.zeros(file.length("rows"), dtype) for dtype in (ROW_DTYPE, np.uint8, np.bool_)
+        )
+        for start, *values in verified_blocks(file):
+            stop = start + len(values[0])
+            rows[start:stop], status[start:stop], torn[start:stop] = values
+        return Results(
+            rows=rows,
+            status=status,
+            settings=file.description["settings"],
+            fingerprint=file.description["fingerprint"],
+            messages=read_messages(file),
+            torn=np.flatnonzero(torn),
+        )
+
+
+def open_to_read(path: Path) -> TableFile:
+    """Open a store to read parts of it; raises as `read_results`."""
     if not path.exists():
         raise MissingInput(f"{path} is missing: `pyxt-hpc fit-spectra -c CONFIG` makes it")
-    file = _open(path, "r")
-    with _hdf5_errors(path), file:
-        schema, version = file.attrs.get("schema"), file.attrs.get("schema_version")
-        if schema != np.bytes_(SCHEMA) or version != SCHEMA_VERSION:
-            raise ForeignProduct(
-                f"{path}: is {schema!r} version {version}, expected {SCHEMA!r} version {SCHEMA_VERSION}: "
-                "move it away and run `pyxt-hpc fit-spectra` again"
-            )
-        # Status first: a row that was completed after this is merely not yet counted.
-        status, rows, crc = file["status"][()], file["rows"][()], file["crc"][()]
-        fingerprint, settings = file.attrs["fingerprint"].decode(), json.loads(file.attrs["settings"])
-    if rows.dtype != ROW_DTYPE or not len(rows) == len(status) == len(crc):
-        raise DamagedFile(f"{path}: its columns are not those of this version: start anew without --continue")
-    finished = np.flatnonzero(status != Status.PENDING)
-    torn = finished[_checksums(rows[finished]) != crc[finished]]
-    status[torn] = Status.PENDING
-    return Results(rows, status, settings, fingerprint)
+    return _open(path, writable=False)
 
 
-def _open(path: Path, mode: str) -> h5py.File:
-    with _hdf5_errors(path):
-        # A reader may look on while the one writer works.
-        return h5py.File(path, mode, locking="best-effort" if mode != "r" else False)
+def read_messages(file: TableFile) -> dict[int, str]:
+    """Texts by position of the region; a later one replaces an earlier one, damaged ones are left out."""
+    return {
+        index: text.decode(errors="replace")
+        for index, text, _ in (message.item() for message in _matching(file.read("messages"), _seed(file)))
+    }
+
+
+def read_run(file: TableFile) -> Run | None:
+    """The latest run, or None if what is known of it is damaged or just being written."""
+    for run in _matching(file.read("run"), _seed(file)):
+        values: dict[str, Any] = dict(zip(_RUN_DTYPE.names or (), run.item(), strict=True))
+        del values["crc"]
+        return Run(**values | {"host": values["host"].decode(errors="replace")})
+    return None
+
+
+def verified_blocks(file: TableFile) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    """All rows in blocks: position of the first, rows, status, which are torn (and pending)."""
+    n, seed = file.length("rows"), _seed(file)
+    # Status first: a row that was completed after this is merely not yet counted.
+    status = file.read("status")
+    for start in range(0, n, BLOCK):
+        part = slice(start, min(start + BLOCK, n))
+        rows = file.read("rows", start, part.stop)
+        expected = checksums(rows, status[part], np.arange(start, part.stop), seed)
+        torn = is_final(status[part]) & (expected != file.read("crc", start, part.stop))
+        torn |= status[part] > max(Status)
+        status[part][torn] = Status.PENDING
+        yield start, rows, status[part], torn
+
+
+def verified_status(file: TableFile) -> tuple[np.ndarray, np.ndarray]:
+    """Status of every region, pending where a row is torn, and the positions of these."""
+    status = np.zeros(file.length("rows"), np.uint8)
+    torn_at = []
+    for start, rows, part, torn in verified_blocks(file):
+        status[start : start + len(rows)] = part
+        torn_at.append(start + np.flatnonzero(torn))
+    return status, np.concatenate(torn_at)
+
+
+def _with_crc(row: np.ndarray, seed: int) -> np.ndarray:
+    """One row with the checksum of its other columns, which `crc` follows."""
+    row["crc"] = max(zlib.crc32(row.tobytes()[:-4], seed), 1)
+    return row
+
+
+def _matching(rows: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """Rows of a small table that were written and match their checksum."""
+    for row in rows[rows["crc"] != 0]:
+        if max(zlib.crc32(row.tobytes()[:-4], seed), 1) == row["crc"]:
+            yield row
+
+
+def _seed(file: TableFile) -> int:
+    """A row of another store does not match."""
+    return zlib.crc32(file.description["fingerprint"].encode())
+
+
+def _runs(indices: np.ndarray) -> Iterator[tuple[int, slice]]:
+    """First position and part of every run of consecutive numbers: one write each."""
+    n = len(indices)
+    # Nearly every chunk is one run, and this is most of what the master does for it.
+    stops = np.flatnonzero(indices[1:] - indices[:-1] != 1).tolist() if n > 1 else []
+    start = 0
+    for stop in [*(last + 1 for last in stops), n] if n else []:
+        yield int(indices[start]), slice(start, stop)
+        start = stop
 
 
 @contextlib.contextmanager
-def _hdf5_errors(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[WriterLock]:
+    """The writer's lock, released again if the store does not come to be."""
+    lock = WriterLock(path)
     try:
-        yield
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        if "lock file" in reason:
-            raise DamagedFile(f"{path}: another process is writing it: wait for it or end it") from None
-        raise DamagedFile(
-            f"{path}: cannot be read or written as HDF5 ({reason}): free disk space if it is full; "
-            "if it is damaged, start anew: `pyxt-hpc fit-spectra` without --continue"
-        ) from None
+        yield lock
+    except BaseException:
+        lock.release()
+        raise
 
 
-def _runs(indices: np.ndarray) -> list[tuple[int, int]]:
-    """Bounds of the runs of consecutive numbers: one write each."""
-    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
-    bounds = [0, *breaks.tolist(), len(indices)]
-    return [(a, b) for a, b in itertools.pairwise(bounds) if b > a]
+def _open(path: Path, *, writable: bool) -> TableFile:
+    tables = {name: dtype for name, (dtype, _) in TABLES.items()}
+    return TableFile(
+        path, schema=SCHEMA, version=SCHEMA_VERSION, tables=tables, remedy=REMEDY, writable=writable
+    )
+
+
+def _difference(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    differing = [
+        f"{name} was {found.get(name)}, now {wanted.get(name)}"
+        for name in sorted({*found, *wanted})
+        if found.get(name) != wanted.get(name)
+    ]
+    return (
+        f"{path}: holds fits of other data or settings ({'; '.join(differing) or 'other regions'}): set "
+        "these back, or start anew without --continue"
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a renamed file survive a crash of the machine, where the file system knows how."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.cli import main
 from pyxt_hpc.config import read_config
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store import Status, read_results
+from pyxt_hpc.store import ResultsStore, Status, open_to_read, read_results
 from pyxt_hpc.truth import compare_with_truth
 
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
@@ -254,3 +255,102 @@ def test_init_cluster_writes_a_template_and_keeps_an_old_one(
     assert "[cluster_info]" in path.read_text()
     assert main(["init-cluster", "Abell 85"]) == 2
     assert "no blanks" in capsys.readouterr().err
+
+
+@pytest.fixture
+def no_store(cluster: Path) -> Iterator[Layout]:
+    """The cluster's paths, with no store and no part there before and after."""
+    layout = Layout.of(read_config(cluster))
+
+    def clear() -> None:
+        for path in layout.acb.glob(f"{layout.name}_results*"):
+            path.unlink()
+
+    clear()
+    yield layout
+    clear()
+
+
+def test_job_array_equals_one_run(
+    cluster: Path, uninterrupted: np.ndarray, no_store: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit = ["fit-spectra", "-c", str(cluster), "--resolution", "2", "--num-cpus", "1"]
+    assert main([*fit, "--slice", "3/3", "--max-regions", "40"]) == 75
+    assert main([*fit, "--slice", "1/3"]) == 0
+    assert main(["merge-results", "-c", str(cluster)]) == 0
+    said = capsys.readouterr().out
+    assert "part-0003-of-0003.h5: 40 of" in said
+    assert "part-0002-of-0003.h5: missing" in said
+    assert main([*fit, "--slice", "2/3"]) == 0
+    assert main([*fit, "--slice", "3/3", "--continue"]) == 0
+    assert main([*fit, "--slice", "2/3"]) == 2
+    assert "There is nobody to ask" in capsys.readouterr().err
+    assert main(["merge-results", "-c", str(cluster)]) == 0
+    assert " left" not in capsys.readouterr().out
+    found = values(no_store.results)
+    assert_same(found, uninterrupted[np.isin(uninterrupted["region"], found["region"])])
+    assert len(found) > 1000
+    assert main([*fit, "--continue"]) == 0
+    assert f"{len(found)} regions were there already" in capsys.readouterr().out
+
+
+def test_status_verify_and_export(
+    cluster: Path, no_store: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ["-c", str(cluster)]
+    for line in (["status"], ["results", "verify"], ["results", "export"], ["merge-results"]):
+        assert main([*line, *config]) == 2
+        assert "fit-spectra" in capsys.readouterr().err
+    fit = ["fit-spectra", *config, "--resolution", "1", "--num-cpus", "1"]
+    assert main([*fit, "--max-regions", "100"]) == 75
+    capsys.readouterr()
+    assert main(["status", *config, "--watch"]) == 0  # nobody writes: once
+    said = capsys.readouterr().out
+    assert f"{no_store.results}: 100 of" in said
+    assert "100 done" in said
+    assert "no process is writing it" in said
+    assert "last checkpoint" in said
+    with ResultsStore.open_for_resume(no_store.results, **identity(no_store.results)):
+        assert main(["status", *config]) == 0
+        assert f"process {os.getpid()}" in capsys.readouterr().out
+        assert main([*fit, "--continue"]) == 75
+        assert f"process {os.getpid()}" in capsys.readouterr().err
+    assert main(["results", "export", *config]) == 0
+    assert len(no_store.fits_csv("all").read_text().splitlines()) == 101
+    assert main(["results", "verify", *config]) == 0
+    assert "matches its checksum" in capsys.readouterr().out
+    content = no_store.results.read_bytes()
+    rows = read_results(no_store.results).rows
+    at = content.index(rows[50:51].tobytes())
+    no_store.results.write_bytes(content[:at] + bytes(64) + content[at + 64 :])
+    assert main(["results", "verify", *config]) == 2
+    printed = capsys.readouterr()
+    assert "1 rows do not match their checksum" in printed.out
+    assert "fit-spectra --continue" in printed.err
+    assert main([*fit, "--continue"]) == 0
+    assert main(["results", "verify", *config]) == 0
+
+
+def identity(path: Path) -> dict[str, Any]:
+    """What resuming a store needs to be told."""
+    with open_to_read(path) as file:
+        return dict(file.description)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--slice", "0/3"], "expected I/N"),
+        (["--slice", "4/3"], "expected I/N"),
+        (["--slice", "3"], "expected I/N"),
+        (["--time-limit", "soon"], "expected seconds or HH:MM:SS"),
+        (["--max-regions", "0"], "expected 1 or more"),
+        (["--slice", "9999/9999", "--resolution", "1"], "no region"),
+    ],
+)
+def test_limits_and_slices_that_mean_nothing(
+    cluster: Path, no_store: Layout, capsys: pytest.CaptureFixture[str], option: list[str], said: str
+) -> None:
+    assert main(["fit-spectra", "-c", str(cluster), *option]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(no_store.acb.glob(f"{no_store.name}_results*"))

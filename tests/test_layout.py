@@ -12,7 +12,9 @@ EXPECTED = {
     "combined_counts": "A/combined/A_comb_ctsimage.fits",
     "scale_map": "A/acb/A_pype_scale_map.fits",
     "results": "A/acb/A_results.h5",
+    "fits_csv": "A/acb/A_best_spectral_fits.csv",
 }
+ARGUMENTS = {"part_results": (3, 16), "fits_csv": ("best",)}
 
 
 def paths() -> dict[str, Path]:
@@ -20,10 +22,10 @@ def paths() -> dict[str, Path]:
     layout = Layout(Path("data/A"), "A")
     found = {}
     for name, member in inspect.getmembers(Layout):
-        if name.startswith("_") or name in ("of", "picture", "cluster_dir", "name"):
+        if name.startswith("_") or name in ("of", "picture", "cluster_dir", "name", "all_part_results"):
             continue
         value = getattr(layout, name)
-        found[name] = value if isinstance(member, property) else value("123")
+        found[name] = value if isinstance(member, property) else value(*ARGUMENTS.get(name, ("123",)))
     return found
 
 
@@ -42,3 +44,12 @@ def test_names_of_the_ancestor_are_kept() -> None:
 def test_picture_lies_beside_its_map() -> None:
     layout = Layout(Path("data/A"), "A")
     assert layout.picture(layout.map("temperature")) == Path("data/A/main_output/A_temperature_map.png")
+
+
+def test_parts_are_found_in_their_order(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "A[1]", "A[1]")
+    made = [layout.part_results(i, 12) for i in range(1, 13)]
+    layout.acb.mkdir(parents=True)
+    for path in [layout.results, *reversed(made)]:
+        path.touch()
+    assert layout.all_part_results() == made

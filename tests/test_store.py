@@ -1,18 +1,31 @@
 """A row is in the store whole, or it is pending; nothing else is ever believed."""
 
+import errno
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
+from typing import NoReturn
 
+import h5py
 import numpy as np
 import pytest
 
-from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
-from pyxt_hpc.store import REGION_DTYPE, ROW_DTYPE, ResultsStore, Status, read_results
+from pyxt_hpc.errors import DamagedFile, DiskFull, EmptySelection, ForeignProduct, MissingInput
+from pyxt_hpc.store import (
+    REGION_DTYPE,
+    ROW_DTYPE,
+    ResultsStore,
+    Status,
+    blank_rows,
+    checksums,
+    is_final,
+    read_results,
+)
 
 N = 500
 SETTINGS = {"resolution": 2, "nH": 0.05}
@@ -117,15 +130,39 @@ def test_other_settings_are_refused_by_name(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_second_writer_is_refused(path: Path) -> None:
-    with create(path):
-        resume_too = f"from test_store import *; resume(Path({str(path)!r}))"
+@pytest.mark.parametrize("how", ["resume", "create"])
+def test_second_writer_is_refused(path: Path, how: str) -> None:
+    some = np.arange(9)
+    with create(path) as store:
         other = subprocess.run(
-            [sys.executable, "-c", resume_too],
+            [sys.executable, "-c", f"from test_store import *; {how}(Path({str(path)!r}))"],
             cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
         )  # fmt: skip
+        store.write(some, fitted(some), done(some))
     assert other.returncode != 0
-    assert "another process is writing it" in other.stderr
+    assert f"process {os.getpid()} on {socket.gethostname()} is writing it" in other.stderr
+    np.testing.assert_array_equal(np.flatnonzero(read_results(path).status), some)
+
+
+def test_damaged_store_can_be_replaced_and_what_a_kill_left_is_removed(path: Path) -> None:
+    path.parent.mkdir()
+    path.with_name(f".tmp-12345-{path.name}").write_text("half a store")
+    path.write_text("not HDF5")
+    create(path).close()
+    assert len(read_results(path).rows) == N
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_flipped_status_makes_the_row_pending_again(path: Path) -> None:
+    everything = np.arange(N)
+    with create(path) as store:
+        store.write(everything, fitted(everything), done(everything))
+    content = bytearray(path.read_bytes())
+    start = content.index(done(everything).tobytes())
+    content[start + 5] ^= 1  # done to bad
+    content[start + 13] ^= 1  # bad to done
+    path.write_bytes(content)
+    np.testing.assert_array_equal(np.flatnonzero(read_results(path).status == Status.PENDING), [5, 13])
 
 
 @pytest.mark.parametrize("keep", [0, 8, 600, 0.5, 0.99])
@@ -146,49 +183,260 @@ def test_missing_and_foreign_files(path: Path) -> None:
     path.write_text("not HDF5")
     with pytest.raises(DamagedFile):
         read_results(path)
-    import h5py
-
     with h5py.File(path, "w") as file:
         file["rows"] = 1
     with pytest.raises(ForeignProduct):
         read_results(path)
 
 
-WRITER = """
-    import sys
-    from pathlib import Path
-    import numpy as np
-    sys.path.insert(0, {folder!r})
-    from test_store import *
-    path = Path({path!r})
-    with (resume if path.exists() else create)(path) as store:
-        print("open", flush=True)
-        while len(store.pending()):
-            some = store.pending()[:3]
-            store.write(some, fitted(some), done(some))
-"""
-
-
 def test_killed_while_writing_nothing_finished_is_lost_and_nothing_torn_believed(path: Path) -> None:
-    script = textwrap.dedent(WRITER.format(folder=str(Path(__file__).parent), path=str(path)))
-    rng = np.random.default_rng(2)
+    # In a process of its own, which may fork: children start in no time.
+    here = Path(__file__)
+    script = f"from {here.stem} import *; kill_often({str(path)!r})"
+    subprocess.run([sys.executable, "-c", script], cwd=here.parent, check=True, timeout=120)
+
+
+def kill_often(name: str) -> None:
+    """Kill 60 writers at random moments and check the store after each."""
+    path, rng = Path(name), np.random.default_rng(2)
     finished = np.zeros(N, bool)
-    kills = 0
-    for _ in range(60):
-        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(rng.uniform(0.0, 0.01))
-        os.kill(process.pid, signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
-        process.stdout.close()
+    create(path).close()
+    kills = crashes = found_in_flight = 0
+    while kills < 60:
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if not pid:
+            write_two_by_two(path, writer)
+        os.close(writer)
+        os.read(reader, int(rng.integers(1, 25)))
+        time.sleep(rng.uniform(0.0, 3e-4))
+        os.kill(pid, signal.SIGKILL)
+        kills += os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+        os.close(reader)
         found = read_results(path)
-        ready = found.status != Status.PENDING
+        ready = is_final(found.status)
         assert ready[finished].all()
+        assert not len(found.torn)
         assert_same(found.rows[ready], fitted(np.flatnonzero(ready)))
+        np.testing.assert_array_equal(found.status[ready], done(np.flatnonzero(ready)))
+        crashes += np.count_nonzero(found.status == Status.IN_FLIGHT)
         finished = ready
+        with resume(path) as store:
+            assert store.crashes().sum() == crashes
+        found_in_flight += crashes > 0
         if finished.all():
-            break
-    assert kills > 3
-    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
-    assert_same(read_results(path).rows, fitted(np.arange(N)))
+            create(path).close()
+            finished[:], crashes = False, 0
+    assert found_in_flight > 10
+
+
+def write_two_by_two(path: Path, pipe: int) -> NoReturn:
+    """Write what is pending, a byte into the pipe for every two rows."""
+    with resume(path) as store:
+        while len(some := store.pending()[:2]):
+            store.start(some)
+            store.write(some, fitted(some), done(some))
+            os.write(pipe, b".")
+    os._exit(0)
+
+
+def test_regions_in_flight_at_a_crash_are_pending_and_counted(path: Path) -> None:
+    store = create(path)
+    store.start(np.arange(3, 9))
+    store.give_back(np.array([4, 7]))
+    store.write(np.array([5]), fitted(np.array([5])), done(np.array([5])))
+    np.testing.assert_array_equal(np.flatnonzero(store.status() == Status.IN_FLIGHT), [3, 6, 8])
+    np.testing.assert_array_equal(store.pending()[:6], [0, 1, 2, 4, 7, 9])
+    np.testing.assert_array_equal(np.flatnonzero(read_results(path).status == Status.IN_FLIGHT), [3, 6, 8])
+    store.close()
+    for times in (1, 2):
+        with resume(path) as store:
+            np.testing.assert_array_equal(np.flatnonzero(store.crashes()), [3, 6, 8])
+            assert set(store.crashes()[[3, 6, 8]]) == {times}
+            assert len(store.pending()) == N - 1
+            store.start(np.array([3, 6, 8]))
+
+
+def test_messages_are_kept_whole_or_not_at_all(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    some = np.arange(2)
+    bad = np.array([Status.BAD, Status.QUARANTINED], np.uint8)
+    with create(path) as store:
+        store.write(some, blank_rows(regions()[some]), bad, {0: "ValueError: \n no", 1: "x" * 1000})
+    found = read_results(path)
+    assert found.messages == {0: "ValueError: no", 1: "x" * 244}
+    assert np.isnan(found.rows["kT"][:2]).all()
+    np.testing.assert_array_equal(found.rows["region"][:2], [1, 2])
+    content = bytearray(path.read_bytes())
+    content[content.index(b"ValueError")] ^= 1
+    path.write_bytes(content)
+    assert list(read_results(path).messages) == [1]
+    with resume(path) as store:
+        everything = np.arange(N)
+        store.write(everything, fitted(everything), done(everything), dict.fromkeys(range(N), "again"))
+    assert "has room for" in caplog.text
+    assert read_results(path).messages[N - 3] == "again"
+    assert len(read_results(path).messages) == N - 2
+
+
+def test_checksums_made_elsewhere_are_used(path: Path) -> None:
+    some = np.arange(4)
+    with create(path) as store:
+        crc = checksums(fitted(some), done(some), some, store.seed)
+        store.write(some, fitted(some), done(some), crc=np.where(some == 2, 1, crc).astype(np.uint32))
+    found = read_results(path)
+    np.testing.assert_array_equal(np.flatnonzero(is_final(found.status)), [0, 1, 3])
+    np.testing.assert_array_equal(found.torn, [2])
+
+
+def test_row_in_the_place_of_another_is_torn(path: Path) -> None:
+    everything = np.arange(N)
+    with create(path) as store:
+        store.write(everything, fitted(everything), np.full(N, Status.DONE, np.uint8))
+    content = bytearray(path.read_bytes())
+    row, crc = content.index(fitted(everything[:1]).tobytes()), content.index(read_crc(path)[:9].tobytes())
+    content[row : row + ROW_DTYPE.itemsize] = fitted(np.array([7])).tobytes()
+    content[crc : crc + 4] = read_crc(path)[7:8].tobytes()
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_results(path).torn, [0])
+
+
+def read_crc(path: Path) -> np.ndarray:
+    """Checksums as another program reads them."""
+    with h5py.File(path, "r") as file:
+        return file["crc"][()]
+
+
+def test_other_programs_read_it_as_hdf5(path: Path) -> None:
+    some = np.arange(20)
+    with create(path) as store:
+        store.write(some, fitted(some), done(some))
+    before = path.read_bytes()
+    with h5py.File(path, "r+") as file:
+        assert_same(file["rows"][:20], fitted(some))
+        np.testing.assert_array_equal(file["status"][:20], done(some))
+        assert file["rows"].shape == file["crc"].shape == (N,)
+        assert json.loads(file.attrs["settings"]) == SETTINGS
+        assert b"keV" in file.attrs["column kT"]
+    assert path.read_bytes() == before
+
+
+def test_nothing_to_fit_makes_no_store(path: Path) -> None:
+    with pytest.raises(EmptySelection):
+        ResultsStore.create(path, regions=regions(0), fingerprint="abc", settings={})
+    assert not path.parent.exists()
+
+
+def test_another_slice_is_refused(path: Path) -> None:
+    ResultsStore.create(path, regions=regions(), fingerprint="abc", settings={"slice": "1/2"}).close()
+    with pytest.raises(ForeignProduct, match="slice was 1/2, now 2/2"):
+        ResultsStore.open_for_resume(path, fingerprint="abc", settings={"slice": "2/2"})
+
+
+def test_disk_full_while_writing_stops_cleanly_and_goes_on_later(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = np.arange(N)
+    store = create(path)
+    store.write(everything[:50], fitted(everything[:50]), done(everything[:50]))
+    really = os.pwrite
+    left = [3000]
+
+    def pwrite(file: int, data: memoryview, at: int) -> int:
+        if not left[0]:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        written = really(file, data[: left[0]], at)
+        left[0] -= written
+        return written
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", pwrite)
+        with pytest.raises(DiskFull, match=r"quota.*finished before is stored"):
+            store.write(everything[50:], fitted(everything[50:]), done(everything[50:]))
+        with pytest.raises(DiskFull):
+            store.close()
+    np.testing.assert_array_equal(np.flatnonzero(is_final(read_results(path).status)), everything[:50])
+    with resume(path) as store:
+        some = store.pending()
+        np.testing.assert_array_equal(some, everything[50:])
+        store.write(some, fitted(some), done(some))
+    assert_same(read_results(path).rows, fitted(everything))
+
+
+def test_disk_too_small_is_told_before_anything_is_there(path: Path) -> None:
+    script = (
+        "import resource; from test_store import *; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000)); "
+        f"create(Path({str(path)!r}))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert f"DiskFull: {path}: cannot be written" in ended.stderr.splitlines()[-1]
+    assert list(path.parent.iterdir()) == []
+
+
+def test_room_on_the_disk_is_taken_from_the_start(path: Path) -> None:
+    create(path).close()
+    status = path.stat()
+    assert status.st_blocks * 512 >= status.st_size
+    sparse = path.with_name("B_results.h5")
+    with path.open("rb") as source, sparse.open("wb") as copy:
+        copy.write(source.read(4096 * 3))
+        copy.truncate(status.st_size)
+        copy.seek(4096 * 3)
+        copy.write(source.read(50000))
+    assert sparse.stat().st_blocks * 512 < status.st_size
+    resume(sparse).close()
+    assert sparse.stat().st_blocks * 512 >= status.st_size
+
+
+def damaged(content: bytes, rng: np.random.Generator) -> bytes:
+    """A copy with flipped bits, zeros or random bytes somewhere, or cut short or made longer."""
+    changed = bytearray(content)
+    # Half of the damage where the structure is.
+    at = int(rng.integers(len(content) if rng.random() < 0.5 else 16000))
+    length = int(min(10.0 ** rng.uniform(0, 5), len(content) - at))
+    match rng.integers(6):
+        case 0 | 1:
+            for _ in range(int(rng.integers(1, 4))):
+                changed[int(rng.integers(at, at + length))] ^= 1 << int(rng.integers(8))
+        case 2:
+            changed[at : at + length] = bytes(length)
+        case 3:
+            changed[at : at + length] = rng.bytes(length)
+        case 4:
+            del changed[at:]
+        case 5:
+            # A block that was written to a wrong place.
+            source = int(rng.integers(len(content) - length + 1))
+            changed[at : at + length] = content[source : source + length]
+    return bytes(changed)
+
+
+def test_damage_is_an_error_or_pending_rows(path: Path) -> None:
+    everything = np.arange(N)
+    with create(path) as store:
+        store.write(everything[:-20], fitted(everything[:-20]), done(everything[:-20]), {3: "why", 13: "so"})
+    whole = path.read_bytes()
+    rng = np.random.default_rng(3)
+    refused = accepted = 0
+    for i in range(int(os.environ.get("PYXT_HPC_FUZZ", "300"))):
+        path.write_bytes(damaged(whole, rng))
+        try:
+            found = read_results(path)
+        except (DamagedFile, ForeignProduct):
+            refused += 1
+            with pytest.raises((DamagedFile, ForeignProduct)):
+                resume(path)
+            continue
+        accepted += 1
+        ready = is_final(found.status)
+        assert_same(found.rows[ready], fitted(everything[ready]))
+        np.testing.assert_array_equal(found.status[ready], done(everything[ready]))
+        assert found.messages.items() <= {3: "why", 13: "so"}.items(), i
+        assert (found.fingerprint, found.settings) == ("abc", SETTINGS)
+        with resume(path) as store:
+            np.testing.assert_array_equal(is_final(store.status()), ready)
+    assert refused > 50
+    assert accepted > 50

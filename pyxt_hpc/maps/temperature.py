@@ -12,7 +12,7 @@ from pyxt_hpc.images import write_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.paint import paint_blocks
 from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
-from pyxt_hpc.store import Results, Status, read_results
+from pyxt_hpc.store import Results, Status, is_final, read_results
 
 NORM_UNIT = "1e-14 cm-5"
 
@@ -131,9 +131,10 @@ def make_temperature_maps(config: ClusterConfig, resolution: int | None = None) 
             f"run `pyxt-hpc fit-spectra -c {config.path} --resolution {resolution}`"
         )
     done = results.rows[results.status == Status.DONE]
+    finished = is_final(results.status)
     if not len(done):
         raise EmptySelection(
-            f"{layout.results}: no region has been fitted ({np.sum(results.status == Status.BAD)} of "
+            f"{layout.results}: no region has been fitted ({np.sum(finished)} of "
             f"{len(results.rows)} are bad): run `pyxt-hpc fit-spectra -c {config.path}`"
         )
     history = [
@@ -166,8 +167,8 @@ def make_temperature_maps(config: ClusterConfig, resolution: int | None = None) 
     return MapSummary(
         products=tuple(products),
         painted=len(done),
-        bad=int(np.sum(results.status == Status.BAD)),
-        pending=int(np.sum(results.status == Status.PENDING)),
+        bad=int(np.sum(finished)) - len(done),
+        pending=int(np.sum(~finished)),
     )
 
 

@@ -1,72 +1,179 @@
 """The master's loop: hand out chunks, take results as they come, stop without loss."""
 
+import contextlib
+import logging
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Future
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
-from pyxt_hpc.errors import Interrupted, WorkerFailed
-from pyxt_hpc.parallel.pool import STOP_SIGNALS, Pool, Task, TaskError
+from pyxt_hpc.errors import Interrupted, PyxtError, WorkerFailed
+from pyxt_hpc.parallel.chunks import ChunkSize
+from pyxt_hpc.parallel.limits import Limits
+from pyxt_hpc.parallel.pool import Pool, Task, TaskError
+from pyxt_hpc.parallel.processes import SandboxDied
 from pyxt_hpc.parallel.progress import Progress
+from pyxt_hpc.parallel.signals import stop_signals
 
-CHUNK_SECONDS = 1.0
-"""Long against the cost of handing a chunk out, short against what a kill may cost."""
-
-SMALLEST_SHARE = 0.05
-"""Towards the end chunks shrink to this part of `CHUNK_SECONDS`."""
+log = logging.getLogger(__name__)
 
 IN_FLIGHT = 2
 """Chunks per worker: one being computed, one waiting so that nobody is idle."""
 
-GROWTH = 4
-"""A chunk has at most this many times the items of the largest so far: first timings mislead."""
+SUSPECTS_PER_CHUNK = 64
+"""Items that were in flight at a crash: if it happens again, fewer are to be tried one by one."""
+
+BURST = 64
+"""Chunks handed out before the master looks at results again."""
+
+WAIT_SECONDS = 5.0
+"""The master looks up this often even if nothing happens."""
+
+LAST_SECONDS = 0.2
+"""Nothing is handed out so shortly before the time limit."""
+
+MOST_BREAKS = 5
+"""Deaths of workers without a single chunk completed in between: more are not the fault of items."""
 
 
-class ChunkSize:
-    """How many items the next chunk should have.
+class Ledger(Protocol):
+    """Who keeps the results, and wants to know what becomes of every item."""
 
-    The target is `CHUNK_SECONDS` by the measured speed; towards the end chunks shrink so that all
-    workers finish together.
+    def started(self, items: np.ndarray) -> None:
+        """Items are about to be handed out."""
+
+    def finished(self, items: np.ndarray, result: Any, attempt: int) -> None:
+        """A chunk was computed, at the given attempt (from 1)."""
+
+    def failed(self, item: int, words: str, attempt: int, *, died: bool) -> None:
+        """An item's task raised, or killed its process, when it was alone in a chunk; it is given up."""
+
+    def suspected(self, items: np.ndarray) -> None:
+        """A process died while these were in flight; they will be tried again."""
+
+    def returned(self, items: np.ndarray) -> None:
+        """Items that were handed out did not come back, by no fault of theirs."""
+
+    def alive(self) -> None:
+        """Called every few seconds."""
+
+
+@dataclass(frozen=True)
+class Collector:
+    """The simplest ledger: passes on results; an item that fails ends the run.
+
+    Parameters
+    ----------
+    collect
+        Called with (items, result).
+    unit
+        One item.
     """
 
-    def __init__(self, n_workers: int) -> None:
-        self._n_workers = n_workers
-        self._largest = 1
-        self._seconds_per_item: float | None = None
+    collect: Callable[[np.ndarray, Any], None]
+    unit: str
 
-    def measured(self, n_items: int, seconds: float) -> None:
-        """Learn from a completed chunk."""
-        latest = seconds / n_items
-        # The fastest is nearest to the truth at first, when kernels are still being compiled.
-        known = self._seconds_per_item
-        self._seconds_per_item = latest if known is None else min(latest, 0.5 * (latest + known))
+    def started(self, items: np.ndarray) -> None:
+        """Nothing to do."""
 
-    def next(self, n_left: int) -> int:
-        """Size of the next chunk when `n_left` items are not yet handed out."""
-        if self._seconds_per_item is None:
-            return 1
-        wanted = CHUNK_SECONDS / max(self._seconds_per_item, 1e-9)
-        share = max(-(-n_left // (IN_FLIGHT * self._n_workers)), wanted * SMALLEST_SHARE)
-        size = int(max(1, min(wanted, GROWTH * self._largest, share)))
-        self._largest = max(self._largest, size)
-        return size
+    def finished(self, items: np.ndarray, result: Any, attempt: int) -> None:
+        """Pass the result on."""
+        self.collect(items, result)
+
+    def failed(self, item: int, words: str, attempt: int, *, died: bool) -> None:
+        """End the run.
+
+        Raises
+        ------
+        WorkerFailed
+            Always.
+        """
+        raise WorkerFailed(f"{self.unit} {item}: {words}")
+
+    def suspected(self, items: np.ndarray) -> None:
+        """Nothing to do."""
+
+    def returned(self, items: np.ndarray) -> None:
+        """Nothing to do."""
+
+    def alive(self) -> None:
+        """Nothing to do."""
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    items: np.ndarray
+    attempt: int = 1
+    sandboxed: bool = False
+
+
+class _Work:
+    """What is still to be handed out: new items first, one by one those of failed chunks, then suspects."""
+
+    def __init__(self, items: np.ndarray, suspects: np.ndarray, n_workers: int) -> None:
+        self._items, self._at = items, 0
+        self._suspects = deque(
+            _Chunk(suspects[at : at + SUSPECTS_PER_CHUNK], 2, sandboxed=True)
+            for at in range(0, len(suspects), SUSPECTS_PER_CHUNK)
+        )
+        self._alone: deque[_Chunk] = deque()
+        self._n_retries = len(suspects)
+        self.sizes = ChunkSize(n_workers, max(len(items), 1))
+
+    def __len__(self) -> int:
+        return len(self._items) - self._at + self._n_retries
+
+    def next(self, most: int, master_seconds: float, most_seconds: float) -> _Chunk:
+        """A chunk of at most so many items; there must be some left."""
+        n_new = len(self._items) - self._at
+        if n_new:
+            size = min(self.sizes.next(n_new, master_seconds, most_seconds), most)
+            chunk = _Chunk(self._items[self._at : self._at + size])
+            self._at += len(chunk.items)
+            return chunk
+        retries = self._alone or self._suspects
+        chunk = retries.popleft()
+        if len(chunk.items) > most:
+            retries.appendleft(_Chunk(chunk.items[most:], chunk.attempt, chunk.sandboxed))
+            chunk = _Chunk(chunk.items[:most], chunk.attempt, chunk.sandboxed)
+        self._n_retries -= len(chunk.items)
+        return chunk
+
+    def retry_alone(self, chunk: _Chunk) -> None:
+        """Every item of a failed chunk is tried again by itself."""
+        self._alone += (_Chunk(item, chunk.attempt + 1, chunk.sandboxed) for item in chunk.items[:, None])
+        self._n_retries += len(chunk.items)
+
+    def retry_in_sandbox(self, chunk: _Chunk) -> None:
+        """A worker died while this was in flight; which chunk it was that did it, nobody knows."""
+        for at in range(0, len(chunk.items), SUSPECTS_PER_CHUNK):
+            part = chunk.items[at : at + SUSPECTS_PER_CHUNK]
+            self._suspects.append(_Chunk(part, chunk.attempt + 1, sandboxed=True))
+        self._n_retries += len(chunk.items)
 
 
 def run_chunks(
     pool: Pool,
     task: Task,
     items: np.ndarray,
-    on_result: Callable[[np.ndarray, Any], None],
+    ledger: Ledger,
     *,
     label: str,
     unit: str,
+    suspects: np.ndarray | None = None,
     initial: int = 0,
+    limits: Limits | None = None,
 ) -> None:
     """Compute `task` on all items, in chunks of neighbours.
+
+    A chunk whose task raises is tried again item by item. When a worker process dies, what was in flight
+    is tried again in sandboxes, a chunk whose sandbox dies item by item; an item that fails alone is given
+    up. When an MPI rank dies, the launcher ends the job.
 
     Parameters
     ----------
@@ -75,91 +182,147 @@ def run_chunks(
     task
         Module-level function (context, chunk) -> result.
     items
-        (n,) array; a chunk is a slice of it.
-    on_result
-        Called in this process with (chunk, result), in the order of completion.
+        (n,) integers; a chunk is a slice of them.
+    ledger
+        Keeps the results.
     label, unit
         For the progress bar: what is done, and one item.
+    suspects
+        (m,) further items, which were in flight when an earlier run crashed: computed last, in sandboxes.
     initial
         Items that an earlier run completed, for the progress bar.
+    limits
+        When to stop early.
 
     Raises
     ------
-    WorkerFailed
-        If a task raises or a worker dies; every chunk that was completed was passed on.
     Interrupted
-        If SIGINT, SIGTERM, SIGUSR1 or SIGUSR2 came: chunks in flight were completed and passed on.
+        If there is work left after SIGINT, SIGTERM, SIGUSR1 or SIGUSR2, or at a limit: chunks in flight were
+        completed and passed on.
+    KeyboardInterrupt
+        At a second SIGINT: at once, without what was in flight.
+    WorkerFailed
+        If workers die again and again.
     """
-    sizes = ChunkSize(pool.n_workers)
-    flying: dict[Future[tuple[float, Any]], np.ndarray] = {}
-    failures: list[WorkerFailed] = []
-    at = 0
-    with Progress(label, unit, initial + len(items), initial) as progress, _stop_signals() as stopped:
-        while True:
-            while at < len(items) and len(flying) < IN_FLIGHT * pool.n_workers and not (stopped or failures):
-                chunk = items[at : at + sizes.next(len(items) - at)]
-                flying[_submit(pool, task, chunk)] = chunk
-                at += len(chunk)
-            if not flying:
-                break
-            done, _ = wait(flying, return_when=FIRST_COMPLETED)
-            for future in done:
-                chunk = flying.pop(future)
-                try:
-                    seconds, result = _result(future, chunk, unit)
-                except WorkerFailed as failure:
-                    failures.append(failure)
-                    continue
-                sizes.measured(len(chunk), seconds)
-                on_result(chunk, result)
-                progress.add(len(chunk))
-    if failures:
-        raise failures[0]
-    if at < len(items):
+    if suspects is None:
+        suspects = np.zeros(0, np.int64)
+    total = initial + len(items) + len(suspects)
+    in_sandboxes = f", {len(suspects)} of them in sandboxes after a crash" if len(suspects) else ""
+    log.info("%s: %d of %d %ss to do%s", label, total - initial, total, unit, in_sandboxes)
+    with Progress(label, unit, total, initial) as progress, stop_signals() as received:
+        loop = _Loop(pool, task, ledger, progress, _Work(items, suspects, pool.n_workers), limits or Limits())
+        reason = loop.run(received)
+    if n_left := len(loop.work):
         raise Interrupted(
-            f"{label}: stopped by {signal.Signals(stopped[0]).name} with {len(items) - at} of "
-            f"{initial + len(items)} {unit}s left; what is finished is stored"
+            f"{label}: stopped by {reason} with {n_left} of {total} {unit}s left; what is finished is stored"
         )
 
 
-def _submit(pool: Pool, task: Task, chunk: np.ndarray) -> "Future[tuple[float, Any]]":
-    try:
-        return pool.submit(task, chunk)
-    except BrokenExecutor as error:
-        failed: Future[tuple[float, Any]] = Future()
-        failed.set_exception(error)
-        return failed
+class _Loop:
+    def __init__(
+        self, pool: Pool, task: Task, ledger: Ledger, progress: Progress, work: _Work, limits: Limits
+    ) -> None:
+        self.work = work
+        self._pool, self._task, self._ledger, self._progress = pool, task, ledger, progress
+        self._limits = limits
+        self._allowed = np.inf if limits.items is None else limits.items
+        self._flying: dict[Future[tuple[float, Any]], _Chunk] = {}
+        self._leaving = np.zeros(0, np.int64)
+        self._breaks = 0
+        # The master's own time per chunk decides how short chunks may be.
+        self._busy_seconds, self._n_chunks = 0.0, 0
 
+    def run(self, received: Sequence[int]) -> str:
+        """Until everything is done or something says stop; the answer says what."""
+        try:
+            while True:
+                start = time.perf_counter()
+                reason = self._stop_reason(received)
+                if not reason:
+                    self._hand_out()
+                self._busy_seconds += time.perf_counter() - start
+                if not self._flying:
+                    return reason
+                done = self._pool.wait(min(WAIT_SECONDS, max(self._seconds_left(), LAST_SECONDS)))
+                start = time.perf_counter()
+                for future in done:
+                    self._take(self._flying[future], future)
+                    del self._flying[future]
+                self._busy_seconds += time.perf_counter() - start
+                self._n_chunks += len(done)
+                self._ledger.alive()
+        except BaseException:
+            with contextlib.suppress(PyxtError):
+                self._ledger.returned(self._leaving)
+                for chunk in self._flying.values():
+                    self._ledger.returned(chunk.items)
+            raise
 
-def _result(future: "Future[tuple[float, Any]]", chunk: np.ndarray, unit: str) -> tuple[float, Any]:
-    try:
-        return future.result()
-    except TaskError as error:
-        raise WorkerFailed(f"{_names(chunk, unit)}: {error}") from error
-    except BrokenExecutor as error:
-        raise WorkerFailed(
-            f"a worker died while {_names(chunk, unit)} was in flight (out of memory?); what is finished is "
-            f"stored: run again with --continue ({' '.join(str(error).split())})"
-        ) from error
+    def _stop_reason(self, received: Sequence[int]) -> str:
+        if received:
+            return signal.Signals(received[0]).name
+        if self._seconds_left() < max(LAST_SECONDS, 2 * IN_FLIGHT * self.work.sizes.seconds_per_item):
+            return "the time limit"
+        if self._allowed <= 0:
+            return f"the limit of {self._limits.items}"
+        return ""
 
+    def _seconds_left(self) -> float:
+        return np.inf if self._limits.deadline is None else self._limits.deadline - time.monotonic()
 
-def _names(chunk: Sequence[Any] | np.ndarray, unit: str) -> str:
-    return f"{unit} {chunk[0]}" if len(chunk) == 1 else f"{unit}s {chunk[0]} to {chunk[-1]}"
+    def _hand_out(self) -> None:
+        master_seconds = self._busy_seconds / self._n_chunks if self._n_chunks else 0.0
+        n_workers = self._pool.n_workers
+        # So that what is in flight, and the chunk that waits behind it, are back in time.
+        most_seconds = self._seconds_left() / (2 * IN_FLIGHT)
+        for _ in range(BURST):
+            n_left = int(min(len(self.work), self._allowed))
+            # Near the end nobody holds a second chunk, which another could begin at once.
+            depth = IN_FLIGHT if n_left > n_workers * self.work.sizes.latest and n_workers > 1 else 1
+            if n_left <= 0 or len(self._flying) >= depth * n_workers:
+                return
+            chunk = self.work.next(n_left, master_seconds, most_seconds)
+            self._allowed -= len(chunk.items)
+            self._leaving = chunk.items
+            self._ledger.started(chunk.items)
+            self._flying[self._pool.submit(self._task, chunk.items, sandboxed=chunk.sandboxed)] = chunk
+            self._leaving = chunk.items[:0]
 
+    def _take(self, chunk: _Chunk, future: "Future[tuple[float, Any]]") -> None:
+        """Pass a result on, or see to a failure."""
+        try:
+            seconds, result = future.result()
+        except TaskError as error:
+            self._failed(chunk, str(error), died=False)
+        except SandboxDied as error:
+            self._failed(chunk, f"the process that computed it died ({error})", died=True)
+        except BrokenExecutor as error:
+            self._broken(chunk, error)
+        else:
+            self._breaks = 0
+            if not chunk.sandboxed:
+                self.work.sizes.measured(len(chunk.items), seconds)
+            self._ledger.finished(chunk.items, result, chunk.attempt)
+            self._progress.add(len(chunk.items))
 
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect signals that ask for an early end; a second SIGINT ends at once."""
-    received: list[int] = []
+    def _failed(self, chunk: _Chunk, words: str, *, died: bool) -> None:
+        if len(chunk.items) == 1:
+            self._ledger.failed(int(chunk.items[0]), words, chunk.attempt, died=died)
+            self._progress.add(1)
+            return
+        if died:
+            self._ledger.suspected(chunk.items)
+        else:
+            self._ledger.returned(chunk.items)
+        self._allowed += len(chunk.items)
+        self.work.retry_alone(chunk)
 
-    def note(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if received.count(signal.SIGINT) > 1:
-            raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def _broken(self, chunk: _Chunk, error: BrokenExecutor) -> None:
+        self._breaks += 1
+        if self._breaks > MOST_BREAKS * IN_FLIGHT * self._pool.n_workers:
+            raise WorkerFailed(
+                f"workers die at once, one after the other (out of memory?): {' '.join(str(error).split())}"
+            ) from error
+        self._ledger.suspected(chunk.items)
+        self._allowed += len(chunk.items)
+        self.work.retry_in_sandbox(chunk)

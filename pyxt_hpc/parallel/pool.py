@@ -1,29 +1,34 @@
 """One pool of workers, whether they are MPI ranks, processes or this very process."""
 
-import ctypes
-import multiprocessing
+import contextlib
+import functools
+import logging
 import os
-import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxt_hpc.errors import LaunchError
+from pyxt_hpc.errors import EXIT_INPUT, EXIT_TRY_AGAIN, LaunchError, WorkerFailed
+from pyxt_hpc.parallel.processes import ForkedExecutor, SandboxDied, in_sandbox
+from pyxt_hpc.parallel.ranks import RankExecutor, serve
 from pyxt_hpc.parallel.shared import share_arrays
+from pyxt_hpc.parallel.signals import leave_signals_to_master
 from pyxt_hpc.parallel.world import World
 
-Prepare = Callable[[Any, dict[str, np.ndarray]], Any]
-Task = Callable[[Any, Any], Any]
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""They end a run early without loss; job schedulers send one before the time limit."""
+log = logging.getLogger(__name__)
+
+Prepare = Callable[[Any, dict[str, np.ndarray]], Any]
+Task = Callable[[Any, np.ndarray], Any]
 
 _context: Any = None
 """What `prepare` made in this process."""
@@ -37,30 +42,115 @@ class Payload:
     arrays: dict[str, np.ndarray]
 
 
-@dataclass(frozen=True)
 class Pool:
-    """Workers that hold the context and wait for chunks."""
+    """Workers that hold the context and wait for chunks.
 
-    executor: Executor
-    n_workers: int
+    Parameters
+    ----------
+    executor
+        Who computes.
+    n_workers
+        How many chunks are computed at the same time.
+    """
 
-    def submit(self, task: Task, chunk: Any) -> "Future[tuple[float, Any]]":
-        """Hand out one chunk; the result is (seconds taken, what the task returned)."""
-        return self.executor.submit(_timed, task, chunk)
+    def __init__(self, executor: Executor, n_workers: int) -> None:
+        self.n_workers = n_workers
+        self._executor = executor
+        self._flying: set[Future[Any]] = set()
+
+    def submit(
+        self, task: Task, chunk: np.ndarray, *, sandboxed: bool = False
+    ) -> "Future[tuple[float, Any]]":
+        """Hand out one chunk.
+
+        Parameters
+        ----------
+        task
+            Module-level function (context, chunk) -> result, also for empty chunks.
+        chunk
+            (n,) integers.
+        sandboxed
+            Compute it in a child of the worker, which may die.
+
+        Returns
+        -------
+        Future
+            Of (seconds taken, what the task returned). It raises `TaskError` if the task raised,
+            `SandboxDied` if the child died, `BrokenExecutor` if a worker died.
+        """
+        future = self._executor.submit(_timed, task, _compact(chunk), sandboxed)
+        if not isinstance(self._executor, RankExecutor):
+            self._flying.add(future)
+        return future
+
+    def wait(self, timeout: float) -> "list[Future[tuple[float, Any]]]":
+        """Futures that are done and were not yet returned; waits for the first of them [s]."""
+        if isinstance(self._executor, RankExecutor):
+            return self._executor.wait(timeout)
+        done, self._flying = wait(self._flying, timeout, FIRST_COMPLETED)
+        return list(done)
 
 
 class TaskError(Exception):
     """What went wrong in a worker, with its place, in a form that every pickle carries."""
 
 
-def _timed(task: Task, chunk: Any) -> tuple[float, Any]:
+def _timed(task: Task, chunk: np.ndarray | range, sandboxed: bool) -> tuple[float, Any]:
     start = time.perf_counter()
+    items = np.arange(chunk.start, chunk.stop) if isinstance(chunk, range) else chunk
     try:
-        result = task(_context, chunk)
+        if sandboxed:
+            _warm_up(task)
+            result = in_sandbox(task, _context, items)
+        else:
+            result = task(_context, items)
+    except SandboxDied:
+        raise
     except Exception as error:
-        place = f"process {os.getpid()} on {socket.gethostname()}"
-        raise TaskError(f"{place}: {type(error).__name__}: {error}") from error
+        raise TaskError(_in_words(error)) from None
     return time.perf_counter() - start, result
+
+
+@functools.cache
+def _warm_up(task: Task) -> None:
+    """Have kernels compiled or loaded in this process: else every sandbox would do it again."""
+    with contextlib.suppress(Exception):
+        task(_context, np.zeros(0, np.int64))
+
+
+def _compact(chunk: np.ndarray) -> np.ndarray | range:
+    """Neighbours, which most chunks are, make a short message."""
+    first, last = int(chunk[0]), int(chunk[-1])
+    if last - first == len(chunk) - 1 and (np.diff(chunk) == 1).all():
+        return range(first, last + 1)
+    return chunk
+
+
+def _in_words(error: Exception) -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}: {type(error).__name__}: {error}"
+
+
+def _prepare_all(comm: "MPI.Intracomm", prepare: Prepare, meta: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Context of this rank, once every rank has its own: one that fails alone would leave all others waiting.
+
+    Raises
+    ------
+    WorkerFailed
+        On the master, quoting the first rank that failed.
+    SystemExit
+        On the other ranks, silently.
+    """
+    context, failure = None, ""
+    try:
+        context = prepare(meta, arrays)
+    except Exception as error:
+        failure = _in_words(error)
+    failures = [words for words in comm.allgather(failure) if words]
+    if not failures:
+        return context
+    if comm.rank:
+        sys.exit(EXIT_INPUT)
+    raise WorkerFailed(f"{len(failures)} of {comm.size} ranks could not start: {failures[0]}")
 
 
 @contextmanager
@@ -83,19 +173,30 @@ def open_pool(
     Raises
     ------
     LaunchError
-        If there is one rank too few.
+        If the master has no payload.
+    WorkerFailed
+        If `prepare` fails on any of several ranks.
     """
     global _context
     if world.comm is not None:
-        from mpi4py.futures import MPICommExecutor
-
         if not world.is_master:
-            _leave_signals_to_master()
+            leave_signals_to_master()
         meta = world.comm.bcast(payload.meta if payload else None, root=0)
         arrays = share_arrays(world.comm, payload.arrays if payload else None)
-        _context = prepare(meta, arrays)
-        with MPICommExecutor(world.comm, root=0) as executor:
-            yield None if executor is None else Pool(cast(Executor, executor), world.size - 1)
+        _context = _prepare_all(world.comm, prepare, meta, arrays)
+        if not world.is_master:
+            serve(world.comm)
+            yield None
+            return
+        ranks = RankExecutor(world.comm)
+        try:
+            yield Pool(ranks, world.size - 1)
+        except KeyboardInterrupt:
+            # Workers would be waited for until their chunks are done.
+            log.error("interrupted again: stopped at once; what is finished is stored")
+            world.comm.Abort(EXIT_TRY_AGAIN)
+        finally:
+            ranks.shutdown()
         return
     if payload is None:
         raise LaunchError("the master has nothing to share")
@@ -103,40 +204,19 @@ def open_pool(
     if n_workers <= 1:
         yield Pool(_SerialExecutor(), 1)
         return
-    # Forked children inherit the context: nothing is copied or pickled.
-    with ProcessPoolExecutor(
-        n_workers, multiprocessing.get_context("fork"), initializer=_start_worker, initargs=(os.getpid(),)
-    ) as executor:
-        try:
-            yield Pool(executor, n_workers)
-        except BaseException:
-            # An executor with a dead worker ends the others by SIGTERM, which they leave to the master,
-            # and would wait for them for ever.
-            for child in multiprocessing.active_children():
-                child.kill()
-            raise
+    processes = ForkedExecutor(n_workers)
+    try:
+        yield Pool(processes, n_workers)
+    except BaseException:
+        processes.kill()
+        raise
+    processes.shutdown()
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def _start_worker(master: int) -> None:
-    """Begin a forked worker, which must end with its master even if that is killed."""
-    _leave_signals_to_master()
-    if sys.platform == "linux":
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != master:
-            os._exit(1)
-
-
-def _leave_signals_to_master() -> None:
-    """Launchers and terminals signal every process; only the master may stop the work."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
 
 
 class _SerialExecutor(Executor):

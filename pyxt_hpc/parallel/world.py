@@ -3,16 +3,21 @@
 import os
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, LaunchError, PyxtError
+from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, EXIT_TRY_AGAIN, LaunchError, PyxtError
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
 T = TypeVar("T")
+
+WATCH_SECONDS = 2.0
 
 # What each launcher tells the processes it starts: how many they are. SLURM_NTASKS is set in a batch
 # script too, where one process runs, so it counts only within a step.
@@ -100,6 +105,7 @@ def detect_world() -> World:
     expected, launcher = launched_size(os.environ)
     if expected == 1:
         return World(0, 1, None)
+    _end_with_launcher()
     where = f"{launcher} started {expected} processes on {socket.gethostname()}"
     try:
         import mpi4py
@@ -120,8 +126,35 @@ def detect_world() -> World:
     )
     if "Open MPI" in launcher and "Open MPI" not in library:
         raise foreign
-    MPI.Init_thread(MPI.THREAD_MULTIPLE)  # mpi4py.futures talks from a thread
+    MPI.Init_thread(MPI.THREAD_FUNNELED)
     comm = MPI.COMM_WORLD
     if comm.size == 1:
         raise foreign
+    _end_all_ranks_on_defect(comm)
     return World(comm.rank, comm.size, comm)
+
+
+def _end_with_launcher() -> None:
+    """End this process when it is an orphan: ranks can wait for each other for ever."""
+    launcher = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == launcher:
+            time.sleep(WATCH_SECONDS)
+        os._exit(EXIT_TRY_AGAIN)
+
+    # A thread, as MPI waits without giving signal handlers a chance; the kernel's own signal at the death
+    # of a parent also comes at the end of the parent's thread.
+    threading.Thread(target=watch, name="launcher watch", daemon=True).start()
+
+
+def _end_all_ranks_on_defect(comm: "MPI.Intracomm") -> None:
+    """After the traceback of an uncaught exception end the job: the other ranks would wait for ever."""
+    show = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        show(kind, error, trace)
+        sys.stderr.flush()
+        comm.Abort(EXIT_DEFECT)
+
+    sys.excepthook = hook

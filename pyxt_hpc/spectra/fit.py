@@ -66,11 +66,26 @@ class FitFlag(IntFlag):
     NH_HI_OPEN = 1 << 14
     """The statistic does not rise by 1 up to the highest nH: nH_hi is NaN."""
     FEW_COUNTS = 1 << 15
-    """Fewer than 300 net counts: kT may be biased by more than 5%."""
+    """Fewer than 300 net counts: intervals are often open; with many observations kT may be biased."""
     BACKGROUND_DOMINATED = 1 << 16
     """More than half of the counts are background."""
     POOR_FIT = 1 << 17
     """The statistic is more than 5 standard deviations above what the model lets expect."""
+
+
+UNUSABLE = FitFlag.FAILED | FitFlag.NO_COUNTS
+"""A region with one of these flags has no fit."""
+
+DOUBTFUL = (
+    UNUSABLE
+    | FitFlag.AT_BOUND_LOW
+    | FitFlag.AT_BOUND_HIGH
+    | FitFlag.KT_LO_OPEN
+    | FitFlag.KT_HI_OPEN
+    | FitFlag.TWO_MINIMA
+    | FitFlag.POOR_FIT
+)
+"""A region with one of these flags is not among the best fits: look before you trust its kT."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.images import write_image
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.parallel.driver import run_chunks
+from pyxt_hpc.parallel.driver import Collector, run_chunks
 from pyxt_hpc.parallel.pool import Payload, open_pool
 from pyxt_hpc.parallel.world import World
 from pyxt_hpc.stages.inputs import read_cluster_bundle, scale_map_settings
@@ -90,7 +90,7 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
         def collect(rows: np.ndarray, result: tuple[np.ndarray, np.ndarray]) -> None:
             radius[rows], signal_to_noise[rows] = result
 
-        run_chunks(pool, _rows, np.arange(n_rows), collect, label="scale map", unit="row")
+        run_chunks(pool, _rows, np.arange(n_rows), Collector(collect, "row"), label="scale map", unit="row")
 
     index = region_index(radius)
     n_circles = int(index.max())

@@ -14,11 +14,11 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.files import replacing
 from pyxt_hpc.parallel.progress import Progress
-from pyxt_hpc.spectra.fit import FIT_DTYPE
+from pyxt_hpc.spectra.fit import FIT_DTYPE, UNUSABLE
 from pyxt_hpc.spectra.sherpa_engine import fit_with_sherpa, sherpa_statistic, which_model
 from pyxt_hpc.stages.fitting import select_regions
 from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
-from pyxt_hpc.stages.region_fits import UNUSABLE, RegionFits
+from pyxt_hpc.stages.region_fits import RegionFits
 from pyxt_hpc.stages.region_spectra import spectra_as_fitted
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,7 @@
 """Stage 6: an absorbed APEC model fitted in every region, checkpointed as results come."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,11 +14,13 @@ from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.driver import run_chunks
+from pyxt_hpc.parallel.limits import Limits
 from pyxt_hpc.parallel.pool import Payload, open_pool
 from pyxt_hpc.parallel.world import World
 from pyxt_hpc.provenance import fingerprint, software
+from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
 from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
-from pyxt_hpc.stages.region_fits import UNUSABLE, RegionFits, fit_options
+from pyxt_hpc.stages.region_fits import RegionFits, fit_options
 from pyxt_hpc.store import REGION_DTYPE, ResultsStore, Status
 
 
@@ -29,6 +32,7 @@ class FittingSummary:
     resumed: int
     done: int
     bad: int
+    quarantined: int
     median_counts: float
     seconds: float
 
@@ -56,7 +60,8 @@ def select_regions(radius: np.ndarray, resolution: int) -> np.ndarray:
 
 
 def _fit_chunk(context: RegionFits, indices: np.ndarray) -> np.ndarray:
-    return context.fit(indices)
+    # As bytes: pickling the dtype takes longer than everything else on the way to the master.
+    return context.fit(indices).view(np.uint8)
 
 
 def _settings(config: ClusterConfig, bundle: Bundle, resolution: int) -> dict[str, Any]:
@@ -76,24 +81,46 @@ def _settings(config: ClusterConfig, bundle: Bundle, resolution: int) -> dict[st
     }
 
 
+@dataclass(frozen=True)
+class _Job:
+    store: ResultsStore
+    regions: np.ndarray
+    payload: Payload
+
+
 def _prepare(
-    config: ClusterConfig, layout: Layout, resolution: int, resume: bool
-) -> tuple[ResultsStore, Payload]:
+    config: ClusterConfig, layout: Layout, resolution: int, resume: bool, part: tuple[int, int] | None
+) -> _Job:
     """Read and check everything, so that whatever is wrong is known before the first fit."""
     bundle = read_cluster_bundle(config)
     regions = select_regions(read_scale_map(config, bundle), resolution)
     settings = _settings(config, bundle, resolution)
+    # Parts of one whole have the same fingerprint, by which they find together.
     identity = fingerprint({**settings, "regions": regions})
+    path = layout.results
+    if part is not None:
+        number, n_parts = part
+        regions = regions[number - 1 :: n_parts]
+        settings["slice"] = f"{number}/{n_parts}"
+        path = layout.part_results(number, n_parts)
     options, shared = RegionFits.of(bundle, config, regions).to_shared()
-    if resume and layout.results.exists():
-        store = ResultsStore.open_for_resume(layout.results, fingerprint=identity, settings=settings)
+    if resume and path.exists():
+        store = ResultsStore.open_for_resume(path, fingerprint=identity, settings=settings)
     else:
-        store = ResultsStore.create(layout.results, regions=regions, fingerprint=identity, settings=settings)
-    return store, Payload(options, shared)
+        store = ResultsStore.create(path, regions=regions, fingerprint=identity, settings=settings)
+    return _Job(store, regions, Payload(options, shared))
 
 
 def fit_spectra(
-    config: ClusterConfig, world: World, n_workers: int, *, resolution: int, resume: bool
+    config: ClusterConfig,
+    world: World,
+    n_workers: int,
+    *,
+    resolution: int,
+    resume: bool,
+    part: tuple[int, int] | None = None,
+    time_limit: float | None = None,
+    max_regions: int | None = None,
 ) -> FittingSummary | None:
     """Fit every region that is not yet in the results store.
 
@@ -109,6 +136,12 @@ def fit_spectra(
         1, 2 or 3: every 5th, 3rd or single pixel.
     resume
         Go on with an existing store; otherwise a new one replaces it.
+    part
+        (I, N) with 1 <= I <= N: only every Nth region from the Ith on, in a store of their own.
+    time_limit
+        Stop in time to be done after so long [s].
+    max_regions
+        Stop after so many regions.
 
     Returns
     -------
@@ -121,41 +154,48 @@ def fit_spectra(
         If bundle or scale map are absent or unreadable.
     ForeignProduct
         If the scale map or the store to be resumed belong to another bundle or other settings.
+    Interrupted
+        If a signal or a limit came before all regions were done.
     """
     start = time.perf_counter()
+    limits = Limits.of(time_limit, max_regions)
     layout = Layout.of(config)
-    prepared = world.on_master(lambda: _prepare(config, layout, resolution, resume))
-    with open_pool(world, n_workers, RegionFits.from_shared, prepared and prepared[1]) as pool:
-        if pool is None or prepared is None:
+    job = world.on_master(lambda: _prepare(config, layout, resolution, resume, part))
+    payload = job.payload if job else None
+    with (
+        job.store if job else nullcontext(),
+        open_pool(world, n_workers, RegionFits.from_shared, payload) as pool,
+    ):
+        if pool is None or job is None:
             return None
-        store = prepared[0]
-        with store:
-            pending, n_regions = store.pending(), len(store.status())
-
-            def collect(indices: np.ndarray, rows: np.ndarray) -> None:
-                bad = (rows["flags"] & int(UNUSABLE)) != 0
-                store.write(indices, rows, np.where(bad, Status.BAD, Status.DONE).astype(np.uint8))
-
+        # Closed before the pool, which may end all ranks at once, and whatever happens to the pool.
+        with job.store as store:
+            n_regions = len(store)
+            pending, suspects = split_suspects(store)
+            resumed = n_regions - len(pending) - len(suspects)
             run_chunks(
                 pool,
                 _fit_chunk,
                 pending,
-                collect,
+                StoreLedger(store, job.regions),
                 label="fits",
                 unit="region",
-                initial=n_regions - len(pending),
+                suspects=suspects,
+                initial=resumed,
+                limits=limits,
             )
-            status, counts = store.status(), store.rows()["counts"]
+            status, counts = store.status(), store.column("counts")
     done = status == Status.DONE
     if not done.any():
         raise EmptySelection(
-            f"{layout.results}: none of {n_regions} regions could be fitted; their flags say why"
+            f"{job.store.path}: none of {n_regions} regions could be fitted; their flags say why"
         )
     return FittingSummary(
         regions=n_regions,
-        resumed=n_regions - len(pending),
+        resumed=resumed,
         done=int(done.sum()),
         bad=int((status == Status.BAD).sum()),
+        quarantined=int((status == Status.QUARANTINED).sum()),
         median_counts=float(np.median(counts[done])),
         seconds=time.perf_counter() - start,
     )

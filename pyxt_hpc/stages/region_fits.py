@@ -16,14 +16,11 @@ from pyxt_hpc.stages.joint import JointModel, RegionSpectra, extract_spectra, jo
 from pyxt_hpc.store import REGION_COLUMNS, ROW_DTYPE
 
 FEW_COUNTS = 300
-"""Net counts below which temperatures are biased by more than 5% (benchmarks/README.md)."""
+"""Net counts below which intervals are mostly open, and biased where they come from many observations."""
 BACKGROUND_SHARE = 0.5
 """Part of the counts above which the background dominates."""
 POOR_FIT_SIGMA = 5.0
 """Goodness above which the model is wrong: chance does that to one region in three million."""
-
-UNUSABLE = FitFlag.FAILED | FitFlag.NO_COUNTS
-"""A region with one of these flags is stored as bad."""
 
 
 def fit_options(config: ClusterConfig) -> FitOptions:
@@ -121,7 +118,7 @@ class RegionFits:
         flags[score > POOR_FIT_SIGMA] |= int(FitFlag.POOR_FIT)
         rows["flags"] = flags
         rows["attempts"] = 1
-        rows["seconds"] = (time.perf_counter() - start) / len(indices)
+        rows["seconds"] = (time.perf_counter() - start) / max(len(indices), 1)
         return rows
 
     def _fit(self, spectra: RegionSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,56 +1,168 @@
-"""Chunks grow to the wanted time and shrink towards the end."""
+"""The master's loop in one process: who is handed out when, and what becomes of failures."""
 
-from collections.abc import Mapping
+import time
+from concurrent.futures import BrokenExecutor, Future
+from typing import Any
 
+import numpy as np
 import pytest
 
-from pyxt_hpc.parallel.driver import CHUNK_SECONDS, SMALLEST_SHARE, ChunkSize
-from pyxt_hpc.parallel.world import launched_size
+from pyxt_hpc.errors import DiskFull, Interrupted, WorkerFailed
+from pyxt_hpc.parallel import driver
+from pyxt_hpc.parallel.driver import SUSPECTS_PER_CHUNK, Collector, run_chunks
+from pyxt_hpc.parallel.limits import Limits
+from pyxt_hpc.parallel.pool import TaskError
+from pyxt_hpc.parallel.processes import SandboxDied
 
 
-def handed_out(n_items: int, n_workers: int, seconds_per_item: float, first: float = 0.0) -> list[int]:
-    """Sizes of all chunks when every chunk takes what it should, the first longer by a compilation."""
-    sizes, out = ChunkSize(n_workers), []
-    left = n_items
-    while left:
-        out.append(min(left, sizes.next(left)))
-        left -= out[-1]
-        sizes.measured(out[-1], out[-1] * seconds_per_item + (first if len(out) == 1 else 0.0))
-    return out
+class FakePool:
+    """Fails as it is told to: items that raise, items that kill, whether a whole pool breaks with them."""
+
+    n_workers = 2
+
+    def __init__(self, raising: set[int], deadly: set[int], *, fragile: bool = False) -> None:
+        self.raising, self.deadly, self.fragile = raising, deadly, fragile
+        self.log: list[tuple[list[int], bool]] = []
+        self._flying: list[tuple[Future[Any], np.ndarray, bool]] = []
+
+    def submit(self, task: Any, chunk: np.ndarray, *, sandboxed: bool = False) -> "Future[Any]":
+        future: Future[Any] = Future()
+        self.log.append((chunk.tolist(), sandboxed))
+        self._flying.append((future, chunk, sandboxed))
+        return future
+
+    def wait(self, timeout: float) -> "list[Future[Any]]":
+        done = self._flying[:1]
+        if self.fragile and not done[0][2] and self.deadly & set(done[0][1].tolist()):
+            done = self._flying
+            for future, _, _ in done:
+                future.set_exception(BrokenExecutor("a process died"))
+            self._flying = []
+            return [future for future, _, _ in done]
+        future, chunk, sandboxed = self._flying.pop(0)
+        if self.deadly & set(chunk.tolist()):
+            assert sandboxed, "this would have killed the job"
+            future.set_exception(SandboxDied("SIGSEGV"))
+        elif self.raising & set(chunk.tolist()):
+            future.set_exception(TaskError("words"))
+        else:
+            future.set_result((1e-3 * len(chunk), 2 * chunk))
+        return [future]
 
 
-def test_chunks_last_about_as_long_as_wanted() -> None:
-    sizes = handed_out(100_000, 4, 1e-3)
-    assert max(sizes) == pytest.approx(CHUNK_SECONDS / 1e-3, rel=0.01)
-    assert sizes[0] == 1
+class Ledger:
+    """Remembers."""
+
+    def __init__(self) -> None:
+        self.flying: set[int] = set()
+        self.results: dict[int, int] = {}
+        self.attempts: dict[int, int] = {}
+        self.given_up: dict[int, bool] = {}
+        self.suspicions: list[int] = []
+
+    def started(self, items: np.ndarray) -> None:
+        assert not self.flying & set(items.tolist()) - set(self.suspicions)
+        self.flying |= set(items.tolist())
+
+    def finished(self, items: np.ndarray, result: Any, attempt: int) -> None:
+        for item, value in zip(items.tolist(), result.tolist(), strict=True):
+            assert item not in self.results
+            self.results[item], self.attempts[item] = value, attempt
+        self.flying -= set(items.tolist())
+
+    def failed(self, item: int, words: str, attempt: int, *, died: bool) -> None:
+        self.given_up[item], self.attempts[item] = died, attempt
+        self.flying.discard(item)
+
+    def suspected(self, items: np.ndarray) -> None:
+        self.suspicions += items.tolist()
+
+    def returned(self, items: np.ndarray) -> None:
+        self.flying -= set(items.tolist())
+
+    def alive(self) -> None:
+        pass
 
 
-def test_compilation_in_the_first_chunk_does_not_mislead() -> None:
-    assert handed_out(100_000, 4, 1e-3, first=20.0)[1:8] == handed_out(100_000, 4, 1e-3)[:7]
+def run(pool: Any, items: np.ndarray, **options: Any) -> Ledger:
+    """One run."""
+    ledger = Ledger()
+    run_chunks(pool, None, items, ledger, label="toy", unit="item", **options)  # type: ignore[arg-type]
+    assert not ledger.flying
+    return ledger
 
 
-def test_no_worker_gets_a_long_chunk_at_the_end() -> None:
-    sizes = handed_out(100_000, 16, 1e-3)
-    assert sizes[-1] <= 1.01 * SMALLEST_SHARE * CHUNK_SECONDS / 1e-3
-    assert sum(sizes) == 100_000
+def test_only_the_item_that_raises_is_given_up() -> None:
+    ledger = run(FakePool({70, 71, 300}, set()), np.arange(500))
+    assert ledger.given_up == {70: False, 71: False, 300: False}
+    assert ledger.results == {i: 2 * i for i in range(500) if i not in ledger.given_up}
 
 
-def test_slow_items_go_one_by_one() -> None:
-    assert set(handed_out(50, 4, 30.0)) == {1}
+def test_suspects_come_last_and_only_the_deadly_one_is_given_up() -> None:
+    pool = FakePool(set(), {205})
+    ledger = run(pool, np.arange(200), suspects=np.arange(200, 500))
+    assert ledger.given_up == {205: True}
+    assert len(ledger.results) == 499
+    sandboxed = [items for items, sandbox in pool.log if sandbox]
+    assert pool.log[-len(sandboxed) :] == [(items, True) for items in sandboxed]
+    assert max(map(len, sandboxed)) == SUSPECTS_PER_CHUNK
+    assert sum(len(items) == 1 for items in sandboxed) == SUSPECTS_PER_CHUNK
+    assert set(ledger.suspicions) == set(range(200, 200 + SUSPECTS_PER_CHUNK))
+    assert ledger.attempts[205] == 3
+    assert ledger.attempts[499] == 2
+    assert ledger.attempts[0] == 1
 
 
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, 1),
-        ({"PMI_SIZE": "1", "OMPI_COMM_WORLD_SIZE": "1"}, 1),
-        ({"PMI_SIZE": "8"}, 8),
-        ({"OMPI_COMM_WORLD_SIZE": "8"}, 8),
-        ({"SLURM_NTASKS": "8", "SLURM_JOB_ID": "1"}, 1),  # the batch script itself
-        ({"SLURM_NTASKS": "8", "SLURM_STEP_NUM_TASKS": "8"}, 8),
-        ({"PMI_SIZE": "none"}, 1),
-        ({"PMI_SIZE": "1", "SLURM_STEP_NUM_TASKS": "2"}, 1),  # mpiexec within a job of two nodes
-    ],
-)
-def test_number_of_processes_that_a_launcher_started(environment: Mapping[str, str], expected: int) -> None:
-    assert launched_size(environment)[0] == expected
+def test_broken_pool_is_survived() -> None:
+    ledger = run(FakePool({7}, {100}, fragile=True), np.arange(400))
+    assert ledger.given_up == {7: False, 100: True}
+    assert len(ledger.results) == 398
+
+
+def test_pool_that_breaks_all_the_time_is_given_up() -> None:
+    pool = FakePool(set(), set(range(10_000)), fragile=True)
+    pool.submit_ = pool.submit  # type: ignore[attr-defined]
+    pool.submit = lambda task, chunk, sandboxed=False: pool.submit_(task, chunk)  # type: ignore
+    with pytest.raises(WorkerFailed, match="one after the other"):
+        run(pool, np.arange(10_000))
+
+
+def test_collector_ends_the_run_at_the_first_failure() -> None:
+    with pytest.raises(WorkerFailed, match="row 3: words"):
+        run_chunks(
+            FakePool({3}, set()), None, np.arange(9), Collector(lambda *_: None, "row"), label="x", unit="row"
+        )  # type: ignore
+
+
+def test_limit_of_items_counts_retries_once() -> None:
+    ledger = Ledger()
+    pool = FakePool({5}, set())
+    with pytest.raises(Interrupted, match="stopped by the limit of 50 with 150 of 200 items left"):
+        run_chunks(pool, None, np.arange(200), ledger, label="x", unit="item", limits=Limits(None, 50))  # type: ignore
+    assert len(ledger.results) + len(ledger.given_up) == 50
+    assert not ledger.flying
+
+
+def test_passed_deadline_hands_out_nothing() -> None:
+    pool = FakePool(set(), set())
+    with pytest.raises(Interrupted, match="time limit with 20 of 20"):
+        run(pool, np.arange(20), limits=Limits(time.monotonic() - 1, None))
+    assert not pool.log
+
+
+def test_what_is_in_flight_is_given_back_when_storing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger()
+
+    def full(*_: Any) -> None:
+        raise DiskFull("no space")
+
+    monkeypatch.setattr(ledger, "finished", full)
+    with pytest.raises(DiskFull):
+        run_chunks(FakePool(set(), set()), None, np.arange(99), ledger, label="x", unit="item")  # type: ignore
+    assert not ledger.flying
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waiting."""
+    monkeypatch.setattr(driver, "WAIT_SECONDS", 0.0)

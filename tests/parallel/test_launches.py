@@ -1,6 +1,7 @@
 """The same job by one process, by processes and by real MPI launchers: right, or a clear end."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -8,138 +9,220 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from kill_harness import OPEN_MPI_ENVIRONMENT, family
+
+from pyxt_hpc.store import Results, Status, read_results
 
 JOB = Path(__file__).with_name("toy_job.py")
 MPICH = Path(sys.executable).with_name("mpiexec")
 OPEN_MPI = shutil.which("mpiexec.openmpi")
-# As root, with more ranks than cores, and with mpi4py's wheel on the system's Open MPI.
-OPEN_MPI_ENVIRONMENT = {
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "MPI4PY_MPIABI": "openmpi",
-}
+GUILTY = 137
+LAUNCHES = ("serial", "processes", "mpich", "openmpi")
+
+
+def command(launch: str, ranks: int = 3) -> tuple[list[str], int, dict[str, str]]:
+    """Words before Python, number of processes, environment."""
+    if launch in ("serial", "processes"):
+        return [], 2 if launch == "processes" else 1, {}
+    if launch == "mpich":
+        if not MPICH.exists():
+            pytest.skip(f"no {MPICH}: pip install 'pyxt_hpc[mpi]' brings it")
+        return [str(MPICH), "-n", str(ranks)], 1, {}
+    if OPEN_MPI is None:
+        pytest.skip("no mpiexec.openmpi: Debian's openmpi-bin has it")
+    return [OPEN_MPI, "-n", str(ranks), "--oversubscribe"], 1, OPEN_MPI_ENVIRONMENT
 
 
 def run(
-    launcher: list[str], what: str, n_workers: int = 1, **environment: str
-) -> subprocess.CompletedProcess:
-    """Run the toy job to its end."""
-    line = [*launcher, sys.executable, str(JOB), what, str(n_workers)]
+    launch: str, what: str, store: Path, *options: str, ranks: int = 3, **environment: str | None
+) -> "subprocess.CompletedProcess[str]":
+    """Run the toy job to its end; variables that are None are unset."""
+    before, n_workers, own = command(launch, ranks)
+    variables = {
+        key: value for key, value in {**os.environ, **own, **environment}.items() if value is not None
+    }
     return subprocess.run(
-        line, env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False
-    )
+        [*before, sys.executable, str(JOB), what, str(n_workers), str(store), *options],
+        env=variables, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
 
 
-def mpi(ranks: int) -> list[str]:
-    """Launcher of the MPI that comes from PyPI."""
-    if not MPICH.exists():
-        pytest.skip(f"no {MPICH}: pip install 'pyxt_hpc[mpi]' brings it")
-    return [str(MPICH), "-n", str(ranks)]
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Where the results go."""
+    return tmp_path / "toy.h5"
 
 
-@pytest.mark.parametrize("n_workers", [1, 2])
-def test_processes_compute_everything_once(n_workers: int) -> None:
-    done = run([], "squares", n_workers)
+def assert_right(results: Results, *, without: int | None = None) -> None:
+    """Every region but one has what its number says."""
+    done = np.arange(len(results.rows)) != (-1 if without is None else without)
+    assert (results.status[done] == Status.DONE).all()
+    rows = results.rows[done]
+    np.testing.assert_array_equal(rows["kT"], 1.0 + np.sqrt(rows["region"]))
+    np.testing.assert_array_equal(rows["counts"], 10 * (rows["region"] - 1))
+
+
+@pytest.mark.parametrize("launch", LAUNCHES)
+def test_everything_is_computed_once(launch: str, store: Path) -> None:
+    done = run(launch, "fine", store)
     assert done.returncode == 0, done.stderr
-    assert f"right with {n_workers} workers, writeable {{False}}" in done.stdout
+    assert f"{1 if launch == 'serial' else 2} workers" in done.stdout
+    assert_right(read_results(store))
+    sizes = [int(size) for size in re.findall(r"chunk \d+ (\d+) attempt 1\b", done.stdout)]
+    assert sum(sizes) == 600
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_ranks_compute_everything_once(ranks: int) -> None:
-    done = run(mpi(ranks), "squares")
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_few_ranks(ranks: int, store: Path) -> None:
+    assert run("mpich", "fine", store, ranks=ranks).returncode == 0
+    assert_right(read_results(store))
+
+
+@pytest.mark.parametrize("launch", LAUNCHES)
+def test_region_that_raises_is_bad_with_the_message_and_the_run_goes_on(launch: str, store: Path) -> None:
+    done = run(launch, "raise", store)
     assert done.returncode == 0, done.stderr
-    assert f"right with {max(ranks - 1, 1)} workers, writeable {{False}}" in done.stdout
+    results = read_results(store)
+    assert_right(results, without=GUILTY)
+    assert results.status[GUILTY] == Status.BAD
+    assert list(results.messages) == [GUILTY]
+    assert "ValueError: a worker's own words" in results.messages[GUILTY]
+    assert np.isnan(results.rows["kT"][GUILTY])
+    assert results.rows["region"][GUILTY] == GUILTY + 1
 
 
-def test_ranks_of_open_mpi() -> None:
-    if OPEN_MPI is None:
-        pytest.skip("no mpiexec.openmpi: Debian's openmpi-bin has it")
-    done = run([OPEN_MPI, "-n", "3", "--oversubscribe"], "squares", **OPEN_MPI_ENVIRONMENT)
+def test_run_of_processes_survives_a_dead_one_and_quarantines_the_region(store: Path) -> None:
+    done = run("processes", "die", store)
     assert done.returncode == 0, done.stderr
-    assert "right with 2 workers" in done.stdout
+    assert_quarantined(store)
 
 
-@pytest.mark.parametrize("launched", ["processes", "ranks"])
-def test_worker_that_raises_is_quoted_and_the_rest_passed_on(launched: str) -> None:
-    done = run(mpi(3), "raise") if launched == "ranks" else run([], "raise", 2)
-    assert done.returncode == 2
-    assert "ValueError: a worker's own words" in done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize("launch", ["serial", "mpich", "openmpi"])
+def test_dead_rank_ends_the_job_and_the_next_run_quarantines_the_region(launch: str, store: Path) -> None:
+    assert run(launch, "die", store).returncode not in (0, 2, 75)
+    results = read_results(store)
+    assert results.status[GUILTY] == Status.IN_FLIGHT
+    finished = results.status == Status.DONE
+    done = run(launch, "die", store, TOY_RUN="2")
+    assert done.returncode == 0, done.stderr
+    assert_quarantined(store)
+    assert (read_results(store).rows["seconds"][finished] == 1).all(), "finished regions were fitted again"
 
 
-def test_process_that_dies_is_named() -> None:
-    done = run([], "die", 2)
-    assert done.returncode == 2
-    assert "a worker died while items" in done.stderr
-    assert "--continue" in done.stderr
+def assert_quarantined(store: Path) -> None:
+    """One region and no other, after two crashes."""
+    results = read_results(store)
+    assert_right(results, without=GUILTY)
+    assert results.status[GUILTY] == Status.QUARANTINED
+    assert "SIGABRT" in results.messages[GUILTY]
+    assert results.rows["attempts"][GUILTY] == 3  # in a chunk, in a chunk in a sandbox, alone
 
 
-def test_rank_that_dies_ends_the_job() -> None:
-    assert run(mpi(3), "die").returncode != 0
-
-
-@pytest.mark.parametrize("launched", ["processes", "ranks"])
-def test_early_error_is_said_once_and_nobody_hangs(launched: str) -> None:
-    done = run(mpi(3), "early") if launched == "ranks" else run([], "early", 2)
+@pytest.mark.parametrize("launch", ["processes", "mpich"])
+def test_early_error_is_said_once_and_nobody_hangs(launch: str, store: Path) -> None:
+    done = run(launch, "early", store)
     assert done.returncode == 2
     assert done.stderr.strip().splitlines() == ["error: nothing to do"]
 
 
+def test_rank_that_cannot_start_ends_all_with_its_words(store: Path) -> None:
+    done = run("mpich", "unprepared", store)
+    assert done.returncode == 2
+    assert "1 of 3 ranks could not start" in done.stderr
+    assert "MemoryError: no room for the context" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("launch", ["mpich", "openmpi"])
+def test_defect_of_the_master_leaves_no_rank_waiting(launch: str, store: Path) -> None:
+    done = run(launch, "defect", store)
+    assert done.returncode == 1
+    assert "AttributeError: a defect of the master alone" in done.stderr
+
+
 @pytest.mark.parametrize("variable", ["PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])
-def test_world_of_one_among_many_is_refused(variable: str) -> None:
-    done = run([], "squares", **{variable: "4"})
+def test_world_of_one_among_many_is_refused(variable: str, store: Path) -> None:
+    done = run("serial", "fine", store, **{variable: "4"})
     assert done.returncode == 2
     assert "started 4 processes" in done.stderr
-    assert "right" not in done.stdout
+    assert not store.exists()
 
 
-def test_launcher_of_another_mpi_is_refused() -> None:
-    if OPEN_MPI is None or not MPICH.exists():
+def test_launcher_of_another_mpi_is_refused(store: Path) -> None:
+    if not MPICH.exists():
         pytest.skip("needs both Debian's openmpi-bin and pyxt_hpc[mpi]")
     # Left to itself, mpi4py takes the MPI from PyPI.
-    environment = {k: v for k, v in OPEN_MPI_ENVIRONMENT.items() if k != "MPI4PY_MPIABI"}
-    done = run([OPEN_MPI, "-n", "2", "--oversubscribe"], "squares", **environment)
+    done = run("openmpi", "fine", store, ranks=2, MPI4PY_MPIABI=None)
     assert done.returncode == 2
     assert "each is alone in the MPI" in done.stderr
-    assert "right" not in done.stdout
+    assert not store.exists()
 
 
-@pytest.mark.parametrize("launched", ["serial", "processes", "ranks"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
-def test_signal_drains_and_asks_to_be_run_again(launched: str, number: int) -> None:
-    line = [sys.executable, str(JOB), "slow", "2" if launched == "processes" else "1"]
-    if launched == "ranks":
-        line = [*mpi(3), *line]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("chunk")
-    # A launcher passes signals on to its ranks, or is asked to; here the master gets it.
-    target = process.pid if launched != "ranks" else _child(process.pid)
-    os.kill(target, number)
-    start = time.monotonic()
+@pytest.mark.parametrize("launch", LAUNCHES)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT])
+def test_signal_drains_and_asks_to_be_run_again(launch: str, number: int, store: Path) -> None:
+    if launch == "openmpi" and number != signal.SIGTERM:
+        return  # the master does not know who launched it
+    process, master = begin(launch, store)
+    os.kill(master, number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 75, said
     assert signal.Signals(number).name in said
-    assert time.monotonic() - start < 10
+    results = read_results(store)
+    assert not (results.status == Status.IN_FLIGHT).any(), "not drained"
+    n_done = int((results.status == Status.DONE).sum())
+    assert f"{600 - n_done} of 600 regions left" in said
 
 
-def _child(launcher: int) -> int:
-    """The master: of the launcher's descendants that run the job, the first that was started."""
-    parents = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
+@pytest.mark.parametrize("launch", LAUNCHES)
+def test_second_interrupt_stops_at_once_without_loss(launch: str, store: Path) -> None:
+    process, master = begin(launch, store, "stuck")
+    finished = read_results(store).status == Status.DONE
+    os.kill(master, signal.SIGINT)
+    time.sleep(0.2)
+    start = time.monotonic()
+    os.kill(master, signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert time.monotonic() - start < 20
+    results = read_results(store)
+    assert (results.status[finished] == Status.DONE).all()
+    assert not (results.status == Status.IN_FLIGHT).any(), "innocent regions are suspected"
 
-    def below(pid: int) -> bool:
-        return pid == launcher or (pid in parents and below(parents[pid]))
 
-    ranks = []
-    for pid in parents:
-        if below(pid) and pid != launcher:
-            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            if b"PMI_RANK=0" in environment:
-                ranks.append(pid)
-    return min(ranks)
+def begin(launch: str, store: Path, what: str = "fine") -> tuple["subprocess.Popen[str]", int]:
+    """Start a slow job, wait until it works, and find its master."""
+    before, n_workers, own = command(launch)
+    process = subprocess.Popen(
+        [*before, sys.executable, str(JOB), what, str(n_workers), str(store), "--seconds", "0.02"],
+        env=os.environ | own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    while line := process.stdout.readline():
+        if line.startswith("chunk"):
+            break
+    return process, next(pid for pid, role in family(process.pid).items() if role == "master")
+
+
+@pytest.mark.parametrize("launch", ["processes", "mpich"])
+def test_time_limit_is_kept(launch: str, store: Path) -> None:
+    done = run(launch, "fine", store, "--seconds", "0.05", "--time-limit", "5")
+    assert done.returncode == 75
+    assert "stopped by the time limit" in done.stderr
+    results = read_results(store)
+    n_done = int((results.status == Status.DONE).sum())
+    assert 4 < n_done < 200
+    assert not (results.status == Status.IN_FLIGHT).any()
+    line = next(line for line in done.stdout.splitlines() if line.startswith("used "))
+    assert float(line.split()[1]) < 5.0
+
+
+def test_so_many_regions_and_no_more(store: Path) -> None:
+    for n_done in (100, 200):
+        done = run("processes", "fine", store, "--max-regions", "100")
+        assert done.returncode == 75
+        assert int((read_results(store).status == Status.DONE).sum()) == n_done
+    assert run("processes", "fine", store, "--max-regions", "400").returncode == 0
+    assert_right(read_results(store))

@@ -1,91 +1,150 @@
-"""A job for real launchers: squares of numbers, summed with an array that the ranks share.
+"""A job for real launchers: fits that are known in advance, through the real store, pool and driver.
 
-Usage: toy_job.py {squares,raise,die,early,slow} N_WORKERS; prints what the test wants to know.
+Usage: toy_job.py WHAT N_WORKERS STORE [--time-limit S] [--max-regions N] [--seconds S] [--regions N]
+Goes on with STORE if it is there. WHAT is "fine" or what goes wrong: "raise", "die", "stuck", "early",
+"unprepared" or "defect". Prints what the test wants to know.
 """
 
+import argparse
 import logging
 import os
 import sys
 import time
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pyxt_hpc.errors import ConfigError, PyxtError
+from pyxt_hpc.errors import EXIT_TRY_AGAIN, ConfigError, PyxtError
 from pyxt_hpc.parallel.driver import run_chunks
+from pyxt_hpc.parallel.limits import Limits
 from pyxt_hpc.parallel.pool import Payload, open_pool
 from pyxt_hpc.parallel.world import detect_world
+from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
+from pyxt_hpc.store import REGION_DTYPE, ResultsStore, blank_rows, checksums
 
-N = 2000
+GUILTY = 137
+"""The region that raises or kills."""
+
+RUN = float(os.environ.get("TOY_RUN", "1"))
+"""Stored with every row: which run computed it."""
 
 
-def prepare(meta: int, arrays: dict[str, np.ndarray]) -> tuple[int, dict[str, np.ndarray]]:
+def toy_regions(n: int) -> np.ndarray:
+    """Regions of REGION_DTYPE."""
+    regions = np.zeros(n, REGION_DTYPE)
+    regions["region"] = 1 + np.arange(n)
+    regions["row"], regions["col"] = np.divmod(np.arange(n), 50)
+    return regions
+
+
+def toy_fits(regions: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """What every region's row must be, of ROW_DTYPE."""
+    rows = blank_rows(regions)
+    number = regions["region"].astype(float)
+    rows["kT"], rows["norm"], rows["counts"] = 1.0 + np.sqrt(number), 1.0 / number, offset
+    rows["attempts"], rows["seconds"] = 1, RUN
+    return rows
+
+
+def prepare(meta: Any, arrays: dict[str, np.ndarray]) -> Any:
     """Context of a worker."""
+    if meta["what"] == "unprepared" and os.environ.get("PMI_RANK", "0") == "1":
+        raise MemoryError("no room for the context")
     return meta, arrays
 
 
-def squares(context: tuple[int, dict[str, np.ndarray]], chunk: np.ndarray) -> tuple[np.ndarray, int, bool]:
-    """Squares with an offset out of the shared arrays; who computed them; could they be overwritten."""
+def fit(context: Any, items: np.ndarray) -> np.ndarray:
+    """Rows of some regions as bytes."""
     meta, arrays = context
-    return chunk**2 * meta + arrays["offset"][chunk], os.getpid(), arrays["offset"].flags.writeable
-
-
-def raising(context: Any, chunk: np.ndarray) -> None:
-    """Fail in the middle."""
-    if 1000 in chunk:
+    assert not any(array.flags.writeable for array in arrays.values())
+    time.sleep(meta["seconds"] * len(items))
+    if meta["what"] == "stuck" and (items > 5).any():
+        time.sleep(60)
+    if GUILTY in items and meta["what"] == "raise":
         raise ValueError("a worker's own words")
-
-
-def dying(context: Any, chunk: np.ndarray) -> None:
-    """Die in the middle as a segmentation fault would."""
-    if 1000 in chunk:
+    if GUILTY in items and meta["what"] == "die":
         os.abort()
+    return toy_fits(arrays["regions"][items], arrays["offset"][items]).view(np.uint8)
 
 
-def slow(context: Any, chunk: np.ndarray) -> None:
-    """Take a while."""
-    time.sleep(0.005 * len(chunk))
+class Ledger(StoreLedger):
+    """Says what it stores."""
+
+    def finished(self, items: np.ndarray, result: np.ndarray, attempt: int) -> None:
+        """Store and say it."""
+        super().finished(items, result, attempt)
+        print(f"chunk {items[0]} {len(items)} attempt {attempt}", flush=True)
 
 
-def early() -> Payload:
-    """The master finds something wrong before the workers are needed."""
-    raise ConfigError("nothing to do")
+def begin(options: argparse.Namespace) -> tuple[ResultsStore, np.ndarray, Payload]:
+    """What the master makes."""
+    if options.what == "early":
+        raise ConfigError("nothing to do")
+    regions = toy_regions(options.regions)
+    identity: dict[str, Any] = {"fingerprint": "toy", "settings": {"regions": len(regions)}}
+    if options.store.exists():
+        store = ResultsStore.open_for_resume(options.store, **identity)
+    else:
+        store = ResultsStore.create(options.store, regions=regions, **identity)
+    offset = 10 * np.arange(len(regions))
+    # Compiled before anything is timed.
+    checksums(blank_rows(regions[:1]), np.zeros(1, np.uint8), np.zeros(1, np.int64), 0)
+    arrays = {"regions": regions, "offset": offset, "none": np.zeros((0, 4), np.float32)}
+    return store, regions, Payload({"what": options.what, "seconds": options.seconds}, arrays)
 
 
-def payload() -> Payload:
-    """Structured and plain arrays, empty ones too."""
-    records = np.zeros(3, [("a", "i2"), ("b", "f8")])
-    records["b"] = 1.5
-    return Payload(3, {"offset": np.arange(N) * 10, "records": records, "none": np.zeros((0, 4), np.float32)})
-
-
-def main(what: str, n_workers: int) -> None:
-    """Run one job and check what came back."""
+def main(options: argparse.Namespace) -> None:
+    """Run one job to its end."""
     world = detect_world()
-    shared = world.on_master(early if what == "early" else payload)
-    task = {"squares": squares, "raise": raising, "die": dying, "slow": slow}.get(what, squares)
-    seen, pids, writeable = np.zeros(N, np.int64), set(), set()
-
-    def collect(chunk: np.ndarray, result: Any) -> None:
-        if task is squares:
-            seen[chunk] += result[0]
-            pids.add(result[1])
-            writeable.add(result[2])
-        print(f"chunk {chunk[0]} {len(chunk)}", flush=True)
-
-    with open_pool(world, n_workers, prepare, shared) as pool:
-        if pool is None:
+    start = time.monotonic()
+    limits = Limits.of(options.time_limit, options.max_regions)
+    job = world.on_master(lambda: begin(options))
+    if options.what == "defect" and world.is_master:
+        raise AttributeError("a defect of the master alone")
+    with (
+        job[0] if job else nullcontext(),
+        open_pool(world, options.n_workers, prepare, job[2] if job else None) as pool,
+    ):
+        if pool is None or job is None:
             return
-        run_chunks(pool, task, np.arange(N), collect, label="toy", unit="item")
-    if task is squares:
-        np.testing.assert_array_equal(seen, 3 * np.arange(N) ** 2 + 10 * np.arange(N))
-        print(f"right with {len(pids)} workers, writeable {writeable}")
+        with job[0] as store:
+            pending, suspects = split_suspects(store)
+            print(f"{pool.n_workers} workers", flush=True)
+            begun = time.monotonic()
+            try:
+                run_chunks(
+                    pool,
+                    fit,
+                    pending,
+                    Ledger(store, job[1]),
+                    label="toy",
+                    unit="region",
+                    suspects=suspects,
+                    initial=len(store) - len(pending) - len(suspects),
+                    limits=limits,
+                )
+            finally:
+                now = time.monotonic()
+                print(f"used {now - start:.3f} s, computed in {now - begun:.3f} s", flush=True)
+    print("complete", flush=True)
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what")
+    parser.add_argument("n_workers", type=int)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--time-limit", type=float)
+    parser.add_argument("--max-regions", type=int)
+    parser.add_argument("--seconds", type=float, default=5e-4, help="time of a fit")
+    parser.add_argument("--regions", type=int, default=600)
     logging.basicConfig(level=logging.INFO)
     try:
-        main(sys.argv[1], int(sys.argv[2]))
+        main(parser.parse_args())
     except PyxtError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_TRY_AGAIN)

@@ -1,0 +1,204 @@
+"""How the scheduler scales: a discrete-event model of 16 to 16384 ranks, from measured costs.
+
+    python benchmarks/scaling_model.py [--validate] [--fit-us 100 400 1500]
+
+The model runs the package's own `ChunkSize` and rules of dispatch against workers in simulated time. The
+master is one server: it hands out a chunk, receives and stores a chunk, one after the other, at the
+costs that bench_scheduler.py measures. Workers hold two chunks; a message takes a latency. Fit times
+scatter from chunk to chunk.
+
+Efficiency is the time that ideal workers need (regions x fit time / workers) over the time from the first
+chunk handed out to the last row stored; "with start-up" adds what start-up takes, which is not the
+scheduler's. --validate compares the model with real runs of 1 to 7 workers here, with tasks that sleep.
+"""
+
+import argparse
+import heapq
+import itertools
+import re
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pyxt_hpc.demo import find_mpiexec
+from pyxt_hpc.parallel.chunks import CHUNK_SECONDS, ChunkSize
+from pyxt_hpc.parallel.driver import BURST, IN_FLIGHT
+
+TOY = Path(__file__).resolve().parents[1] / "tests" / "parallel" / "toy_job.py"
+RANKS = (16, 64, 256, 1024, 4096, 16384)
+REGIONS = (100_000, 1_000_000, 10_000_000)
+STARTUP_S = 10.0
+"""Imports, MPI_Init, templates, broadcast: 3 s for 3 ranks here; for thousands this is an assumption."""
+
+GROUP = 128
+"""Ranks of one task of a job array (`--slice I/N`), which has a master and a store of its own."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of the master [s]: to hand out a chunk, to receive and store it, per region of it; of a message."""
+
+    hand_out: float = 60e-6
+    receive: float = 90e-6
+    region: float = 0.15e-6
+    latency: float = 20e-6
+
+
+def simulate(
+    n_workers: int, n_regions: int, fit: float, costs: Costs, *, scatter: float = 0.1, warm_up: float = 0.0
+) -> tuple[float, int]:
+    """Seconds from the first chunk handed out to the last row stored, and the number of chunks.
+
+    Parameters
+    ----------
+    n_workers, n_regions
+        Ranks but one, and regions.
+    fit
+        Mean time of a fit [s].
+    costs
+        Of the master.
+    scatter
+        Standard deviation of the mean fit time of chunks, relative: neighbours are alike.
+    warm_up
+        What the first chunk of a worker takes longer, compiled kernels being loaded [s].
+    """
+    rng = np.random.default_rng(1)
+    sizes = ChunkSize(n_workers, n_regions)
+    now, busy, n_chunks, left = 0.0, 0.0, 0, n_regions
+    # Workers by the number of chunks they hold, as in RankExecutor.
+    free = [deque(range(n_workers)), deque[int]()]
+    load = [0] * n_workers
+    ready = np.zeros(n_workers)  # when the worker will have computed what it holds
+    cold = np.ones(n_workers, bool)
+    arriving: list[tuple[float, int, int, int, float]] = []
+    ticket = itertools.count()
+    flying = 0
+    while left or flying:
+        for _ in range(BURST):
+            depth = IN_FLIGHT if left > n_workers * sizes.latest and n_workers > 1 else 1
+            if not left or flying >= depth * n_workers:
+                break
+            size = min(sizes.next(left, busy / n_chunks if n_chunks else 0.0), left)
+            left -= size
+            flying += 1
+            now += costs.hand_out
+            busy += costs.hand_out
+            worker = _idlest(free, load)
+            seconds = size * fit * max(1.0 + scatter * rng.standard_normal(), 0.3)
+            seconds += warm_up if cold[worker] else 0.0
+            cold[worker] = False
+            ready[worker] = max(ready[worker], now + costs.latency) + seconds
+            arrival = ready[worker] + costs.latency
+            heapq.heappush(arriving, (arrival, next(ticket), worker, size, seconds))
+        depth = IN_FLIGHT if left > n_workers * sizes.latest and n_workers > 1 else 1
+        if not (left and flying < depth * n_workers) and arriving and arriving[0][0] > now:
+            now = arriving[0][0]
+        for _ in range(BURST):
+            if not arriving or arriving[0][0] > now:
+                break
+            _, _, worker, size, seconds = heapq.heappop(arriving)
+            cost = costs.receive + size * costs.region
+            now += cost
+            busy += cost
+            n_chunks += 1
+            flying -= 1
+            load[worker] -= 1
+            free[load[worker]].append(worker)
+            sizes.measured(size, seconds)
+    return now, n_chunks
+
+
+def _idlest(free: "list[deque[int]]", load: list[int]) -> int:
+    for level, workers in enumerate(free):
+        while workers:
+            worker = workers.popleft()
+            if load[worker] == level:
+                load[worker] += 1
+                if level + 1 < IN_FLIGHT:
+                    free[level + 1].append(worker)
+                return worker
+    raise AssertionError("nobody is free")
+
+
+def efficiency(n_ranks: int, n_regions: int, fit: float, costs: Costs) -> tuple[float, float, int]:
+    """Efficiency, seconds and chunks."""
+    seconds, chunks = simulate(n_ranks - 1, n_regions, fit, costs)
+    return n_regions * fit / (n_ranks - 1) / seconds, seconds, chunks
+
+
+def validate(costs: Costs) -> None:
+    """Real runs of the toy job, whose fits sleep, against the model."""
+    mpiexec = find_mpiexec()
+    assert mpiexec, "no MPI: pip install 'pyxt_hpc[mpi]'"
+    print("workers  regions  fit [ms]  real [s]  model [s]  ratio")
+    for n_workers, n_regions, fit in (
+        (1, 500, 5e-3), (2, 1000, 5e-3), (3, 3000, 5e-3), (7, 3000, 5e-3), (7, 12000, 2e-3), (7, 200, 0.1),
+    ):  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                [mpiexec, "-n", str(n_workers + 1), sys.executable, str(TOY), "fine", "1", f"{folder}/toy.h5",
+                 "--regions", str(n_regions), "--seconds", str(fit)],
+                capture_output=True, text=True, check=True,
+            )  # fmt: skip
+        match = re.search(r"computed in ([\d.]+) s", done.stdout)
+        assert match
+        real = float(match[1])
+        model, _ = simulate(n_workers, n_regions, fit, costs, scatter=0.0)
+        head = f"{n_workers:7d}  {n_regions:7d}  {1e3 * fit:8.1f}"
+        print(f"{head}  {real:8.3f}  {model:9.3f}  {real / model:5.2f}")
+
+
+def shortest_fit(n_ranks: int, n_regions: int, costs: Costs, n_groups: int = 1) -> float:
+    """Shortest fit [s] that reaches an efficiency of 90%, start-up apart."""
+    short, long = 1e-5, 10.0
+    while long / short > 1.1:
+        fit = float(np.sqrt(short * long))
+        if efficiency(n_ranks // n_groups, n_regions // n_groups, fit, costs)[0] < 0.9:
+            short = fit
+        else:
+            long = fit
+    return long
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A model of the scheduler on thousands of ranks.")
+    parser.add_argument("--validate", action="store_true", help="compare with real runs first")
+    parser.add_argument(
+        "--fit-us", type=float, nargs="+", default=[100.0, 1500.0, 45e3, 1.4e6], help="times of a fit"
+    )
+    parser.add_argument("--chunk-us", type=float, default=150.0, help="master's cost of a chunk")
+    parser.add_argument("--region-us", type=float, default=0.15, help="master's cost of a region")
+    options = parser.parse_args()
+    costs = Costs(0.4e-6 * options.chunk_us, 0.6e-6 * options.chunk_us, 1e-6 * options.region_us)
+    if options.validate:
+        validate(costs)
+    for fit_us in options.fit_us:
+        print(f"\nfits of {fit_us:g} us; efficiency (with {STARTUP_S:g} s of start-up), seconds")
+        print("  ranks " + "".join(f"{n:>28,d} regions" for n in REGIONS))
+        for n_ranks in RANKS:
+            cells = []
+            for n_regions in REGIONS:
+                if (
+                    n_regions * 1e-6 * fit_us / CHUNK_SECONDS > 2e6
+                ):  # events that Python can simulate in a minute
+                    cells.append("-")
+                    continue
+                value, seconds, _ = efficiency(n_ranks, n_regions, 1e-6 * fit_us, costs)
+                ideal = n_regions * 1e-6 * fit_us / (n_ranks - 1)
+                cells.append(f"{value:10.1%} ({ideal / (seconds + STARTUP_S):6.1%}) {seconds:9.2f} s")
+            print(f"{n_ranks:7d} " + "".join(f"{cell:>36s}" for cell in cells))
+    print("\nshortest fit with an efficiency of 90% on 1,000,000 regions, start-up apart [ms]")
+    print(f"  ranks  one master  array of jobs of {GROUP} ranks")
+    for n_ranks in RANKS[2:-1]:
+        one = 1e3 * shortest_fit(n_ranks, 1_000_000, costs)
+        many = 1e3 * shortest_fit(n_ranks, 1_000_000, costs, n_ranks // GROUP)
+        print(f"{n_ranks:7d}  {one:10.2f}  {many:10.2f}")
+
+
+if __name__ == "__main__":
+    main()

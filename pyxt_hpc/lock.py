@@ -1,0 +1,288 @@
+"""One writer at a time, on any file system: a lock file names its owner and does not outlive it for long.
+
+The lock file appears whole by a hard link, which is atomic on NFS too (flock is not to be relied on there).
+On the owner's machine its process tells whether the lock is still meant; elsewhere its age does: the owner
+touches it every few seconds, and whoever finds it silent for `SILENCE_SECONDS` takes it over. An owner that
+was only asleep notices that and stops.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+import socket
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pyxt_hpc.errors import StoreInUse
+from pyxt_hpc.tablefile import system_errors
+
+log = logging.getLogger(__name__)
+
+SILENCE_SECONDS = 180.0
+"""An owner on another machine that did not touch its lock for so long is believed dead."""
+
+TOUCH_SECONDS = 5.0
+SETTLE_SECONDS = 0.05
+
+JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
+RESTART_VARIABLE = "SLURM_RESTART_COUNT"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process as its machine knows it, so that nobody else can be taken for it.
+
+    Parameters
+    ----------
+    host, pid
+        For people.
+    started
+        Its start in clock ticks since the machine's, or nothing where /proc does not tell.
+    machine
+        Identity of the machine's boot and of the process's name space of pids.
+    job, restart
+        Of the batch system, or nothing.
+    """
+
+    host: str
+    pid: int
+    started: str
+    machine: str
+    job: str
+    restart: str
+
+    def __str__(self) -> str:
+        job = f", job {self.job}" if self.job else ""
+        return f"process {self.pid} on {self.host}{job}"
+
+
+def this_process(environment: Mapping[str, str] = os.environ) -> Owner:
+    """The calling process."""
+    return Owner(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        started=_start_of(os.getpid()),
+        machine=_machine(),
+        job=next((environment[name] for name in JOB_VARIABLES if environment.get(name)), ""),
+        restart=environment.get(RESTART_VARIABLE, "0"),
+    )
+
+
+def lock_path(path: Path) -> Path:
+    """Lock file of a file."""
+    return path.with_name(f"{path.name}.lock")
+
+
+def current_owner(path: Path) -> Owner | None:
+    """Who is writing a file now, if anybody; a lock that nobody holds any more counts as none."""
+    found = _read(lock_path(path))
+    if found is None or _is_stale(found, this_process(), time.time()):
+        return None
+    return found.owner
+
+
+class WriterLock:
+    """The right to write a file, from making this object until `release`.
+
+    Parameters
+    ----------
+    path
+        The file to be written; it need not exist.
+
+    Raises
+    ------
+    StoreInUse
+        If another process has the lock.
+    DiskFull, DamagedFile
+        If the lock file cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = lock_path(path)
+        self._target = path
+        self._contended = False
+        self._text = json.dumps({"owner": asdict(this_process()), "token": secrets.token_hex(8)})
+        with system_errors(self.path):
+            self._acquire()
+        self._touched = time.monotonic()
+        self._release = weakref.finalize(self, _release, self.path, self._text, os.getpid())
+
+    def _acquire(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        token = f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{self.path.name}"
+        own = self.path.with_name(token)
+        try:
+            with own.open("w", encoding="utf-8") as file:
+                file.write(self._text)
+                file.flush()
+                os.fsync(file.fileno())
+                # The time of the file system's own clock, which is what ages of locks are measured by.
+                status = os.fstat(file.fileno())
+            while not self._appears_as_lock(own) or not self._stays():
+                found = _read(self.path)
+                if found is None or found.text == self._text:
+                    continue
+                self._contended = True
+                if not _is_stale(found, this_process(), status.st_mtime):
+                    raise StoreInUse(self._refusal(found, status.st_mtime))
+                log.warning("%s: %s has ended without removing its lock: taking over", self.path, found.owner)
+                self._remove(found, own)
+            for garbage in self.path.parent.glob(f".tmp-*-{self.path.name}"):
+                with contextlib.suppress(FileNotFoundError):
+                    if status.st_mtime - garbage.stat().st_mtime > SILENCE_SECONDS:
+                        garbage.unlink()
+        finally:
+            own.unlink(missing_ok=True)
+
+    def _refusal(self, found: "_Found", now: float) -> str:
+        who = "a process that does not say who it is" if found.owner is None else str(found.owner)
+        age = max(now - found.touched, 0.0)
+        advice = ""
+        if found.owner is None or found.owner.machine != this_process().machine:
+            advice = f"; if it is gone for certain, delete {self.path}, or wait {SILENCE_SECONDS:.0f} s"
+        return (
+            f"{self._target}: {who} is writing it (last sign of life {age:.0f} s ago): wait for it or end it"
+            f"{advice}"
+        )
+
+    def _stays(self) -> bool:
+        """Is the lock still this one's after others that saw a dead owner's have had time to meddle?"""
+        if self._contended:
+            time.sleep(SETTLE_SECONDS)
+        found = _read(self.path)
+        return found is not None and found.text == self._text
+
+    def _appears_as_lock(self, own: Path) -> bool:
+        try:
+            os.link(own, self.path)
+            return True
+        except FileExistsError:
+            # Over NFS the answer to a link that was made can be lost and asked for again.
+            return os.stat(own).st_nlink == 2
+        except OSError:
+            log.debug("%s: no hard links on this file system", self.path)
+        with contextlib.suppress(FileExistsError), self.path.open("x", encoding="utf-8") as file:
+            file.write(self._text)
+            return True
+        return False
+
+    def _remove(self, stale: "_Found", own: Path) -> None:
+        """Take a stale lock away, unless somebody else just did and put its own in the place."""
+        aside = own.with_name(f"{own.name}-stale")
+        found = _read(self.path)
+        if found is None or found.text != stale.text:
+            return
+        try:
+            os.rename(self.path, aside)
+        except FileNotFoundError:
+            return
+        moved = _read(aside)
+        if moved is not None and moved.text != stale.text:
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, self.path)
+        aside.unlink(missing_ok=True)
+
+    def touch(self, *, now: bool = False) -> None:
+        """Show that this process lives; cheap enough to be called all the time.
+
+        Raises
+        ------
+        StoreInUse
+            If the lock is no longer this process's own: writing on would meet another writer.
+        """
+        if not now and time.monotonic() - self._touched < TOUCH_SECONDS:
+            return
+        self._touched = time.monotonic()
+        try:
+            found = _read(self.path)
+        except OSError as error:
+            log.debug("%s: cannot be looked at now: %s", self.path, error)
+            return
+        if found and found.text == self._text:
+            with contextlib.suppress(OSError):
+                os.utime(self.path)
+            return
+        by = f"by {found.owner}" if found and found.owner else "away"
+        raise StoreInUse(
+            f"{self._target}: its lock {self.path.name} was taken {by}: stopped, what was finished is stored"
+        )
+
+    def release(self) -> None:
+        """Let others write."""
+        self._release()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A lock file as it was found: `owner` is None if it cannot be read, as one that is just being made."""
+
+    owner: Owner | None
+    text: str
+    touched: float
+
+
+def _read(path: Path) -> _Found | None:
+    try:
+        # Opening makes NFS ask the server for the time of the last touch.
+        with path.open(encoding="utf-8", errors="replace") as file:
+            status = os.fstat(file.fileno())
+            text = file.read(4096)
+    except FileNotFoundError:
+        return None
+    try:
+        owner = Owner(**json.loads(text)["owner"])
+    except (ValueError, KeyError, TypeError):
+        owner = None
+    return _Found(owner, text, status.st_mtime)
+
+
+def _is_stale(found: _Found, me: Owner, now: float) -> bool:
+    owner = found.owner
+    if owner is not None and owner.machine == me.machine:
+        return not _is_alive(owner)
+    if owner is not None and owner.job and owner.job == me.job and owner.restart != me.restart:
+        return True  # an earlier start of this very job
+    return now - found.touched > SILENCE_SECONDS
+
+
+def _is_alive(owner: Owner) -> bool:
+    try:
+        os.kill(owner.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    started = _start_of(owner.pid)
+    # A process that ended while its parent does not look has a name still.
+    return started != "ended" and (not started or not owner.started or started == owner.started)
+
+
+def _start_of(pid: int) -> str:
+    try:
+        fields_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "ended" if fields_[0] in "ZX" else fields_[19]
+
+
+def _machine() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
+
+
+def _release(path: Path, text: str, pid: int) -> None:
+    # A forked child has a copy of the object, but not of the right.
+    if os.getpid() != pid:
+        return
+    with contextlib.suppress(OSError):
+        found = _read(path)
+        if found and found.text == text:
+            path.unlink()

@@ -1,0 +1,79 @@
+"""How many items the next chunk should have."""
+
+import numpy as np
+
+CHUNK_SECONDS = 1.0
+"""Long against the cost of handing a chunk out, short against what a kill may cost."""
+
+SMALLEST_SHARE = 0.05
+"""Towards the end chunks shrink to this part of `CHUNK_SECONDS`."""
+
+MASTER_SHARE = 0.25
+"""Chunks are so long that handing them out takes at most this part of the master's time..."""
+
+LAST_MASTER_SHARE = 0.8
+"""...and this part towards the end."""
+
+DIVISOR = 2
+"""A chunk is at most this part of an even share of what is left."""
+
+GROWTH = 4
+"""A chunk has at most this many times the items of the largest so far: first timings mislead."""
+
+
+class ChunkSize:
+    """Sizes from measured times.
+
+    The target is `CHUNK_SECONDS` by the measured speed; towards the end chunks shrink so that all
+    workers finish together, but not so far that the master cannot keep up with them.
+
+    Parameters
+    ----------
+    n_workers, n_items
+        Workers, and items in all.
+    """
+
+    def __init__(self, n_workers: int, n_items: int) -> None:
+        self._n_workers = n_workers
+        self._even_share = n_items / n_workers
+        self._largest = 1
+        self.latest = 1
+        """Size of the latest chunk."""
+        self._seconds_per_item: float | None = None
+
+    def measured(self, n_items: int, seconds: float) -> None:
+        """Learn from a completed chunk."""
+        latest = seconds / n_items
+        # The fastest is nearest to the truth at first, when kernels are still being compiled.
+        known = self._seconds_per_item
+        self._seconds_per_item = latest if known is None else min(latest, 0.5 * (latest + known))
+
+    @property
+    def seconds_per_item(self) -> float:
+        """As far as it is known; 0 before the first chunk is completed."""
+        return self._seconds_per_item or 0.0
+
+    def next(self, n_left: int, master_seconds: float = 0.0, most_seconds: float = np.inf) -> int:
+        """Size of the next chunk.
+
+        Parameters
+        ----------
+        n_left
+            Items that are not yet handed out.
+        master_seconds
+            What the master itself needs per chunk.
+        most_seconds
+            What the chunk may take.
+        """
+        if self._seconds_per_item is None:
+            return 1
+        per_item = max(self._seconds_per_item, 1e-9)
+        round_seconds = self._n_workers * master_seconds
+        wanted = min(max(CHUNK_SECONDS, round_seconds / MASTER_SHARE), most_seconds) / per_item
+        smallest_seconds = max(SMALLEST_SHARE * CHUNK_SECONDS, round_seconds / LAST_MASTER_SHARE)
+        smallest = min(smallest_seconds / per_item, self._even_share)
+        share = max(-(-n_left // (DIVISOR * self._n_workers)), smallest)
+        size = int(max(1, min(wanted, GROWTH * self._largest, share)))
+        self._largest = max(self._largest, size)
+        self.latest = size
+        return size

@@ -1,0 +1,45 @@
+"""How much one run may do before it stops by itself."""
+
+import re
+import time
+from dataclasses import dataclass
+
+from pyxt_hpc.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop handing out work.
+
+    Parameters
+    ----------
+    deadline
+        By the monotonic clock [s]: everything handed out must be back by then. None: no limit.
+    items
+        Most items to hand out. None: no limit.
+    """
+
+    deadline: float | None = None
+    items: int | None = None
+
+    @classmethod
+    def of(cls, seconds: float | None = None, items: int | None = None) -> "Limits":
+        """Limits of a run that begins now and may take some seconds."""
+        return cls(None if seconds is None else time.monotonic() + seconds, items)
+
+
+def parse_time_limit(text: str) -> float:
+    """Seconds of a time limit in seconds or as HH:MM:SS.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither, or nothing.
+    """
+    match = re.fullmatch(r"(?:(\d+):([0-5]?\d):)?(\d+(?:\.\d*)?)", text.strip())
+    if match:
+        hours, minutes, seconds = match.groups(default="0")
+        total = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        if total > 0:
+            return total
+    raise ConfigError(f"time limit {text!r}: expected seconds or HH:MM:SS, above 0")

@@ -1,0 +1,39 @@
+"""Signals that end a run early without loss: the master drains, everybody else looks away."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""Job schedulers send one of them before the time limit, terminals the first."""
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Collect signals that ask for an early end.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At the second SIGINT, wherever the program is.
+    """
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if received.count(signal.SIGINT) > 1:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def leave_signals_to_master() -> None:
+    """Launchers and terminals signal every process; only the master may stop the work."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

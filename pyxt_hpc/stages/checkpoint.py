@@ -1,0 +1,61 @@
+"""What becomes of every region that is handed out, in the results store."""
+
+import numpy as np
+
+from pyxt_hpc.spectra.fit import UNUSABLE, FitFlag
+from pyxt_hpc.store import ROW_DTYPE, ResultsStore, Status, blank_rows
+
+
+class StoreLedger:
+    """Passes on results of fits to the store, and the fate of regions without a result.
+
+    Parameters
+    ----------
+    store
+        Open for writing.
+    regions
+        (n,) all regions, in the order of the store.
+    """
+
+    def __init__(self, store: ResultsStore, regions: np.ndarray) -> None:
+        self._store, self._regions = store, regions
+
+    def started(self, items: np.ndarray) -> None:
+        """Mark regions as in flight."""
+        self._store.start(items)
+
+    def finished(self, items: np.ndarray, result: np.ndarray, attempt: int) -> None:
+        """Store rows: (n x itemsize,) bytes of ROW_DTYPE."""
+        rows = result.view(ROW_DTYPE)
+        if attempt > 1:
+            rows = rows.copy()
+            rows["attempts"] = attempt
+        bad = (rows["flags"] & int(UNUSABLE)) != 0
+        self._store.write(items, rows, np.where(bad, Status.BAD, Status.DONE).astype(np.uint8))
+
+    def failed(self, item: int, words: str, attempt: int, *, died: bool) -> None:
+        """Store a region without a fit, and why."""
+        index = np.array([item])
+        rows = blank_rows(self._regions[index])
+        rows["flags"] = int(FitFlag.FAILED)
+        rows["attempts"] = attempt
+        status = np.array([Status.QUARANTINED if died else Status.BAD], np.uint8)
+        self._store.write(index, rows, status, {item: words})
+
+    def suspected(self, items: np.ndarray) -> None:
+        """Regions stay marked as in flight: if this run ends before they are tried again, the next knows."""
+
+    def returned(self, items: np.ndarray) -> None:
+        """Regions are pending again."""
+        self._store.give_back(items)
+
+    def alive(self) -> None:
+        """Show others that this process lives, and flush in time."""
+        self._store.heartbeat()
+
+
+def split_suspects(store: ResultsStore) -> tuple[np.ndarray, np.ndarray]:
+    """Pending regions, and those of them that were in flight when a process or a run died."""
+    pending = store.pending()
+    suspected = store.crashes()[pending] > 0
+    return pending[~suspected], pending[suspected]

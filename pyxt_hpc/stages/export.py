@@ -1,0 +1,150 @@
+"""The fits as tables for other programs: ClusterPyXT's three CSV files, or an ECSV table of every column."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Column, Table
+from astropy.units import Unit, UnrecognizedUnit
+
+from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.errors import ForeignProduct
+from pyxt_hpc.files import replacing
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.provenance import software
+from pyxt_hpc.spectra.fit import DOUBTFUL
+from pyxt_hpc.stages.inputs import read_cluster_bundle
+from pyxt_hpc.store import BLOCK, COLUMNS, Results, Status, is_final, read_results
+
+CSV_COLUMNS = (
+    "region",
+    "T",
+    "T_err_+",
+    "T_err_-",
+    "Norm",
+    "Norm_err_+",
+    "Norm_err_-",
+    "reduced_x2",
+    "obs_id",
+)
+
+
+def export_fits(config: ClusterConfig, form: str, output: Path | None = None) -> list[Path]:
+    """Write the regions that are finished.
+
+    Parameters
+    ----------
+    config
+        The cluster.
+    form
+        ``csv``: ``best`` has what is done without a flag of `fit.DOUBTFUL`, ``worst`` the other finished
+        regions, ``all`` both. Errors are offsets from the best fit, that below it is negative; a field is
+        empty where there is no number. ``ecsv``: one table with units and meanings.
+    output
+        Folder; None is the cluster's ``acb``.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    MissingInput, DamagedFile
+        If bundle or results are absent or unreadable.
+    ForeignProduct
+        If the results were fitted from another bundle.
+    """
+    layout = Layout.of(config)
+    bundle = read_cluster_bundle(config)
+    obsids = [observation.obsid for observation in bundle.observations]
+    results = read_results(layout.results)
+    _check_bundle(results, bundle.fingerprint, layout.results)
+    folder = output or layout.acb
+    if form == "ecsv":
+        path = folder / layout.fits_ecsv.name
+        with replacing(path) as temporary:
+            fits_table(results, obsids).write(temporary, format="ascii.ecsv")
+        return [path]
+    finished = is_final(results.status)
+    best = (results.status == Status.DONE) & ((results.rows["flags"] & int(DOUBTFUL)) == 0)
+    paths = []
+    for kind, chosen in (("best", best), ("worst", finished & ~best), ("all", finished)):
+        path = folder / layout.fits_csv(kind).name
+        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(CSV_COLUMNS)
+            indices = np.flatnonzero(chosen)
+            for start in range(0, len(indices), BLOCK):
+                writer.writerows(_csv_rows(results.rows[indices[start : start + BLOCK]], obsids))
+        paths.append(path)
+    return paths
+
+
+def _check_bundle(results: Results, fingerprint: str, path: Path) -> None:
+    fitted = results.settings["bundle"]
+    if fitted != fingerprint:
+        raise ForeignProduct(
+            f"{path}: fitted from bundle {fitted[:16]}, but the bundle now is {fingerprint[:16]}: run "
+            "`pyxt-hpc fit-spectra` again"
+        )
+
+
+def _csv_rows(rows: np.ndarray, obsids: list[str]) -> "zip[tuple[object, ...]]":
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reduced = rows["statistic"] / rows["dof"]
+    numbers = (
+        rows["kT"],
+        rows["kT_hi"] - rows["kT"],
+        rows["kT_lo"] - rows["kT"],
+        rows["norm"],
+        rows["norm_hi"] - rows["norm"],
+        rows["norm_lo"] - rows["norm"],
+        reduced,
+    )
+    texts = ([value if np.isfinite(value) else "" for value in column.tolist()] for column in numbers)
+    return zip(rows["region"].tolist(), *texts, _obsid_texts(rows["observations"], obsids), strict=True)
+
+
+def _obsid_texts(used: np.ndarray, obsids: list[str]) -> list[str]:
+    """Observations of every region, comma-joined, from their bits."""
+    names: dict[int, str] = {}
+    for bits in np.unique(used).tolist():
+        names[bits] = ",".join(obsid for i, obsid in enumerate(obsids) if bits >> i & 1)
+    return [names[bits] for bits in used.tolist()]
+
+
+def fits_table(results: Results, obsids: list[str]) -> Table:
+    """All columns of the finished regions with units and meanings, their status and observations in words."""
+    finished = np.flatnonzero(is_final(results.status))
+    rows = results.rows[finished]
+    table = Table(
+        meta={
+            "settings": results.settings,
+            "fingerprint": results.fingerprint,
+            "written by": software(),
+            "regions not yet finished": int(len(results.rows) - len(finished)),
+        }
+    )
+    for name, (_, unit, meaning) in COLUMNS.items():
+        known = not isinstance(Unit(unit, parse_strict="silent"), UnrecognizedUnit)
+        table[name] = Column(
+            rows[name],
+            unit=(unit or None) if known else None,
+            description=meaning if known else f"{meaning} [{unit}]",
+        )
+    words = {status.value: status.name.lower() for status in Status}
+    texts = {
+        "obs_id": (_obsid_texts(rows["observations"], obsids), "observations that take part"),
+        "status": (
+            [words[value] for value in results.status[finished].tolist()],
+            "what became of the region",
+        ),
+        "message": (
+            [results.messages.get(i, "") for i in finished.tolist()],
+            "where the flags do not say why",
+        ),
+    }
+    for name, (values, meaning) in texts.items():
+        table[name] = Column(values, dtype=str, description=meaning)
+    return table

@@ -1,0 +1,187 @@
+"""Part stores of a job array joined into the cluster's results store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.lock import Owner, current_owner
+from pyxt_hpc.provenance import fingerprint
+from pyxt_hpc.stages.fitting import select_regions
+from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
+from pyxt_hpc.store import ResultsStore, Status, is_final, open_to_read, read_messages, verified_blocks
+
+SLICE = "slice"
+"""Setting of a part store, ``I/N``; all else is as in the whole."""
+
+
+@dataclass(frozen=True)
+class PartState:
+    """A part store as it was merged.
+
+    Parameters
+    ----------
+    path
+        The file.
+    finished, regions
+        Regions that need no more work, and all of the part.
+    writer
+        Who is still writing it.
+    """
+
+    path: Path
+    finished: int
+    regions: int
+    writer: Owner | None
+
+
+@dataclass(frozen=True)
+class MergeSummary:
+    """What was joined and what is not there.
+
+    Parameters
+    ----------
+    results, resolution
+        The store, and the resolution that was fitted.
+    parts
+        Those that were found.
+    missing
+        Files that job arrays of the sizes found should have made.
+    regions, finished, added
+        Of the store: all, without need of more work, and new by this merge.
+    """
+
+    results: Path
+    resolution: int
+    parts: tuple[PartState, ...]
+    missing: tuple[Path, ...]
+    regions: int
+    finished: int
+    added: int
+
+
+def merge_results(config: ClusterConfig) -> MergeSummary:
+    """Add every finished region of the part stores to the results store, which is made if need be.
+
+    Parts stay as they are; merging again adds what has been finished since. What a fit of the region
+    in the store says is kept, unless it is bad there and done in a part.
+
+    Raises
+    ------
+    MissingInput
+        If there is no part, or no scale map to say what the regions are.
+    ForeignProduct
+        If parts, store and scale map do not belong together.
+    DamagedFile
+        If one of them cannot be read.
+    StoreInUse
+        If a run is writing the results store.
+    """
+    layout = Layout.of(config)
+    paths = layout.all_part_results()
+    if not paths:
+        raise MissingInput(
+            f"{layout.acb}: there is no part to merge: `pyxt-hpc fit-spectra -c {config.path} --slice I/N` "
+            "makes part I of N"
+        )
+    identities = {path: _identity(path) for path in paths}
+    settings, identity = _common(identities, layout.results)
+    bundle = read_cluster_bundle(config)
+    regions = select_regions(read_scale_map(config, bundle), int(settings["resolution"]))
+    if fingerprint({**settings, "regions": regions}) != identity:
+        raise ForeignProduct(
+            f"{paths[0]}: its regions are not those of {layout.scale_map}: run `pyxt-hpc fit-spectra` again"
+        )
+    if layout.results.exists():
+        store = ResultsStore.open_for_resume(layout.results, fingerprint=identity, settings=settings)
+    else:
+        store = ResultsStore.create(layout.results, regions=regions, fingerprint=identity, settings=settings)
+    with store:
+        before = int(is_final(store.status()).sum())
+        parts = tuple(_add_part(store, regions["region"], path) for path in paths)
+        after = int(is_final(store.status()).sum())
+    return MergeSummary(
+        results=layout.results,
+        resolution=int(settings["resolution"]),
+        parts=parts,
+        missing=tuple(_missing(layout, [str(found[0][SLICE]) for found in identities.values()])),
+        regions=len(regions),
+        finished=after,
+        added=after - before,
+    )
+
+
+def _identity(path: Path) -> tuple[dict[str, Any], str]:
+    with open_to_read(path) as file:
+        settings, identity = file.description["settings"], file.description["fingerprint"]
+    if SLICE not in settings:
+        raise ForeignProduct(f"{path}: is not a part, but a whole results store: give it its own name back")
+    return settings, identity
+
+
+def _common(
+    identities: Mapping[Path, tuple[dict[str, Any], str]], results: Path
+) -> tuple[dict[str, Any], str]:
+    """Settings without the slice and fingerprint that all have."""
+    found = {
+        path: ({key: value for key, value in settings.items() if key != SLICE}, identity)
+        for path, (settings, identity) in identities.items()
+    }
+    if results.exists():
+        with open_to_read(results) as file:
+            found[results] = (file.description["settings"], file.description["fingerprint"])
+    (first, (settings, identity)), *others = found.items()
+    for path, (other, other_identity) in others:
+        if (other, other_identity) != (settings, identity):
+            differing = [
+                f"{name} is {settings.get(name)} in the first, {other.get(name)} in the second"
+                for name in sorted({*settings, *other})
+                if settings.get(name) != other.get(name)
+            ]
+            raise ForeignProduct(
+                f"{first} and {path} do not belong together ({'; '.join(differing) or 'other regions'}): "
+                "move away what is not wanted"
+            )
+    return settings, identity
+
+
+def _add_part(store: ResultsStore, numbers: np.ndarray, path: Path) -> PartState:
+    writer = current_owner(path)
+    n_finished = n_regions = 0
+    already = store.status()
+    with open_to_read(path) as file:
+        messages = read_messages(file)
+        for start, rows, status, _ in verified_blocks(file):
+            n_regions += len(rows)
+            finished = np.flatnonzero(is_final(status))
+            n_finished += len(finished)
+            indices = np.searchsorted(numbers, rows["region"][finished])
+            if (numbers[np.minimum(indices, len(numbers) - 1)] != rows["region"][finished]).any():
+                raise DamagedFile(
+                    f"{path}: holds regions that are none: move it away and fit this part again"
+                )
+            there = already[indices]
+            better = (status[finished] == Status.DONE) & (there != Status.DONE)
+            wanted = np.flatnonzero(~is_final(there) | better)
+            store.write(
+                indices[wanted],
+                rows[finished[wanted]],
+                status[finished[wanted]],
+                {
+                    int(indices[i]): messages[start + int(finished[i])]
+                    for i in wanted.tolist()
+                    if start + int(finished[i]) in messages
+                },
+            )
+    return PartState(path, n_finished, n_regions, writer)
+
+
+def _missing(layout: Layout, slices: list[str]) -> list[Path]:
+    sizes = sorted({int(text.partition("/")[2]) for text in slices})
+    wanted = [layout.part_results(part, size) for size in sizes for part in range(1, size + 1)]
+    return [path for path in wanted if not path.exists()]

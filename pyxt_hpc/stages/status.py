@@ -1,0 +1,199 @@
+"""How far the fits are, looked up in the results stores while runs write them."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pyxt_hpc.errors import MissingInput
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.lock import Owner, current_owner
+from pyxt_hpc.spectra.fit import FitFlag
+from pyxt_hpc.store import (
+    BLOCK,
+    ROW_DTYPE,
+    Status,
+    TableFile,
+    is_final,
+    open_to_read,
+    read_messages,
+    read_run,
+    verified_status,
+)
+
+MOST_REGIONS = 10
+"""Regions that are named for each reason."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why some regions have no fit.
+
+    Parameters
+    ----------
+    status
+        Bad or quarantined.
+    text
+        A message, or the flags of the fit in words.
+    n_regions
+        How many.
+    regions
+        Numbers of the first of them.
+    """
+
+    status: Status
+    text: str
+    n_regions: int
+    regions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StoreStatus:
+    """A results store at a moment.
+
+    Parameters
+    ----------
+    path
+        The store.
+    counts
+        Regions of every status; checksums were not looked at.
+    writer
+        Who is writing it now.
+    rate
+        Regions finished per second in the present run; None if there is none or it is too young.
+    seconds_left
+        At that rate.
+    checkpoint
+        When everything was last forced to the disk [s since 1970], if it is known.
+    reasons
+        Of bad and quarantined regions, the most frequent first.
+    """
+
+    path: Path
+    counts: dict[Status, int]
+    writer: Owner | None
+    rate: float | None
+    seconds_left: float | None
+    checkpoint: float | None
+    reasons: tuple[Reason, ...]
+
+    @property
+    def total(self) -> int:
+        """Regions in all."""
+        return sum(self.counts.values())
+
+    @property
+    def finished(self) -> int:
+        """Regions that need no more work."""
+        return sum(n for status, n in self.counts.items() if status >= Status.DONE)
+
+
+def read_statuses(layout: Layout) -> list[StoreStatus]:
+    """Status of the store and of every part store of a cluster.
+
+    Raises
+    ------
+    MissingInput
+        If there is none.
+    DamagedFile, ForeignProduct
+        If one cannot be read.
+    """
+    return [read_status(path) for path in _stores(layout)]
+
+
+def read_status(path: Path) -> StoreStatus:
+    """Status of one store; raises as `pyxt_hpc.store.read_results`."""
+    writer = current_owner(path)
+    with open_to_read(path) as file:
+        status = file.read("status")
+        status[status > max(Status)] = Status.PENDING
+        run = read_run(file)
+        reasons = _reasons(file, status)
+    counts = {kind: int(np.count_nonzero(status == kind)) for kind in Status}
+    rate = seconds_left = None
+    if writer and run and run.flushed > run.first > 0 and run.finished > run.finished_at_first:
+        rate = (run.finished - run.finished_at_first) / (run.flushed - run.first)
+        left = int(np.count_nonzero(~is_final(status)))
+        seconds_left = max(left / rate - (time.time() - run.flushed), 0.0)
+    return StoreStatus(path, counts, writer, rate, seconds_left, run.flushed if run else None, reasons)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What became of checking a store.
+
+    Parameters
+    ----------
+    path
+        The store.
+    counts
+        Regions of every status; damaged rows count as pending.
+    problem
+        What is wrong, or nothing.
+    """
+
+    path: Path
+    counts: dict[Status, int]
+    problem: str
+
+
+def verify(layout: Layout) -> Iterator[Verification]:
+    """Check every row of the store and of every part store of a cluster.
+
+    Raises
+    ------
+    MissingInput
+        If there is none.
+    DamagedFile, ForeignProduct
+        If one cannot be read at all.
+    """
+    for path in _stores(layout):
+        with open_to_read(path) as file:
+            status, torn = verified_status(file)
+            first = [int(row["region"]) for _, row in _rows_at(file, torn[:MOST_REGIONS])]
+        problem = ""
+        if len(torn):
+            more = " ..." if len(torn) > len(first) else ""
+            problem = (
+                f"{len(torn)} rows do not match their checksum (regions {', '.join(map(str, first))}{more})"
+            )
+        counts = {kind: int(np.count_nonzero(status == kind)) for kind in Status}
+        yield Verification(path, counts, problem)
+
+
+def _stores(layout: Layout) -> list[Path]:
+    paths = [path for path in (layout.results, *layout.all_part_results()) if path.exists()]
+    if not paths:
+        raise MissingInput(f"{layout.results} is missing: `pyxt-hpc fit-spectra -c CONFIG` makes it")
+    return paths
+
+
+def _reasons(file: TableFile, status: np.ndarray) -> tuple[Reason, ...]:
+    messages = read_messages(file)
+    found: dict[tuple[Status, str], list[int]] = {}
+    without_fit = np.flatnonzero((status == Status.BAD) | (status == Status.QUARANTINED))
+    for index, row in _rows_at(file, without_fit):
+        text = messages.get(index) or _in_words(int(row["flags"]))
+        found.setdefault((Status(status[index]), text), []).append(int(row["region"]))
+    reasons = [
+        Reason(kind, text, len(regions), tuple(regions[:MOST_REGIONS]))
+        for (kind, text), regions in found.items()
+    ]
+    return tuple(sorted(reasons, key=lambda reason: (reason.status, -reason.n_regions)))
+
+
+def _rows_at(file: TableFile, indices: np.ndarray) -> "zip[tuple[int, np.void]]":
+    """Positions and rows, read in blocks: far fewer reads than rows."""
+    rows = np.zeros(len(indices), ROW_DTYPE)
+    for block in np.unique(indices // BLOCK).tolist():
+        here = indices // BLOCK == block
+        start = block * BLOCK
+        stop = min(start + BLOCK, file.length("rows"))
+        rows[here] = file.read("rows", start, stop)[indices[here] - start]
+    return zip(indices.tolist(), rows, strict=True)
+
+
+def _in_words(flags: int) -> str:
+    return (FitFlag(flags).name or f"flags {flags}").lower().replace("|", ", ").replace("_", " ")

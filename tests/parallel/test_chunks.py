@@ -1,0 +1,69 @@
+"""Chunks grow to the wanted time, shrink towards the end, and never drown the master."""
+
+import pytest
+
+from pyxt_hpc.parallel.chunks import (
+    CHUNK_SECONDS,
+    LAST_MASTER_SHARE,
+    MASTER_SHARE,
+    SMALLEST_SHARE,
+    ChunkSize,
+)
+
+
+def handed_out(
+    n_items: int, n_workers: int, seconds_per_item: float, first: float = 0.0, master_seconds: float = 0.0
+) -> list[int]:
+    """Sizes of all chunks when every chunk takes what it should, the first longer by a compilation."""
+    sizes, out = ChunkSize(n_workers, n_items), []
+    left = n_items
+    while left:
+        out.append(min(left, sizes.next(left, master_seconds)))
+        left -= out[-1]
+        sizes.measured(out[-1], out[-1] * seconds_per_item + (first if len(out) == 1 else 0.0))
+    return out
+
+
+def test_chunks_last_about_as_long_as_wanted() -> None:
+    sizes = handed_out(100_000, 4, 1e-3)
+    assert max(sizes) == pytest.approx(CHUNK_SECONDS / 1e-3, rel=0.01)
+    assert sizes[0] == 1
+
+
+def test_compilation_in_the_first_chunk_does_not_mislead() -> None:
+    assert handed_out(100_000, 4, 1e-3, first=20.0)[1:8] == handed_out(100_000, 4, 1e-3)[:7]
+
+
+def test_no_worker_gets_a_long_chunk_at_the_end() -> None:
+    sizes = handed_out(100_000, 16, 1e-3)
+    assert sizes[-1] <= 1.01 * SMALLEST_SHARE * CHUNK_SECONDS / 1e-3
+    assert sum(sizes) == 100_000
+
+
+def test_slow_items_go_one_by_one() -> None:
+    assert set(handed_out(50, 4, 30.0)) == {1}
+
+
+def test_many_workers_get_chunks_that_the_master_can_follow() -> None:
+    n_workers, master = 4000, 1e-4
+    sizes = handed_out(40_000_000, n_workers, 1e-3, master_seconds=master)
+    # One round of all workers costs the master 0.4 s.
+    assert max(sizes) == pytest.approx(n_workers * master / MASTER_SHARE / 1e-3, rel=0.01)
+    assert min(sizes[20:-1]) == pytest.approx(n_workers * master / LAST_MASTER_SHARE / 1e-3, rel=0.01)
+
+
+def test_slow_master_leaves_nobody_without_work() -> None:
+    sizes = handed_out(4000, 400, 1e-4, master_seconds=1.0)
+    assert max(sizes) <= 10
+
+
+def test_chunks_fit_into_the_time_that_is_left() -> None:
+    sizes = ChunkSize(4, 100_000)
+    sizes.next(100_000)
+    sizes.measured(1000, 1.0)
+    sizes.measured(1000, 1.0)
+    for _ in range(10):
+        free = sizes.next(50_000)
+    assert free == 1000
+    assert sizes.next(50_000, 0.0, 0.25) == 250
+    assert sizes.next(50_000, 0.0, 1e-9) == 1
