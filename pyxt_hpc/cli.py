@@ -23,6 +23,8 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import World, detect_world
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from pyxt_hpc.stages.status import StoreStatus
     from pyxt_hpc.store import Status
 
@@ -161,6 +163,15 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--slice", metavar="I/N", help="fit part I of N (from 1) into a store of its own, for merge-results"
     )
+    made.add_argument(
+        "--regions", metavar="LIST",
+        help="only these, e.g. 1,2,5-9: numbers of the region index map; a spot check that is printed and "
+        "leaves the store as it is",
+    )  # fmt: skip
+    made.add_argument(
+        "--engine", choices=("fast", "sherpa"), default="fast",
+        help="sherpa: Sherpa itself, for spot checks with --regions",
+    )  # fmt: skip
     yes_option(made, "replace finished fits")
 
     made = command(
@@ -199,6 +210,56 @@ def _parser() -> argparse.ArgumentParser:
         group,
     )
     config_option(made)
+
+    made = command(
+        "fit-region",
+        "fit one region and draw its spectrum",
+        "Fit one region as fit-spectra does and draw spectrum, model, background and residuals in\n"
+        "main_output/. Region numbers are the values of acb/<name>_scale_map_region_index.fits.",
+    )
+    config_option(made)
+    made.add_argument("region", metavar="REGION", help="its number")
+
+    made = command(
+        "fit-spectrum",
+        "fit OGIP spectra (.pi files) with the same engine",
+        "Fit one absorbed APEC model to a spectrum, or to several jointly, and draw it beside the first.\n"
+        "BACKFILE, RESPFILE, ANCRFILE, GROUPING and QUALITY of the files are honoured.",
+    )
+    made.add_argument("spectra", metavar="SRC.pi", nargs="+", type=Path, help="spectra with source")
+    made.add_argument("--redshift", type=float, metavar="Z", required=True, help="of the source")
+    made.add_argument(
+        "--nH", type=float, metavar="NH", required=True, help="absorbing column in 1e22 cm^-2, e.g. 0.0348"
+    )
+    made.add_argument(
+        "--abundance", type=float, default=0.3, metavar="A", help="in solar units (default 0.3)"
+    )
+    made.add_argument("--kT", nargs=2, type=float, metavar=("MIN", "MAX"), help="search kT from ... to [keV]")
+    made.add_argument("--free-abundance", action="store_true", help="fit the abundance, between 0 and 5")
+    made.add_argument("--free-nH", action="store_true", help="fit nH, between 0 and 1")
+    made.add_argument("--energy", nargs=2, type=float, metavar=("MIN", "MAX"), default=(0.7, 8.0),
+                      help="band in keV (default 0.7 8)")  # fmt: skip
+    made.add_argument("--statistic", choices=("wstat", "cstat", "chi2gehrels"),
+                      help="default wstat, cstat for spectra without background")  # fmt: skip
+    made.add_argument("--absorption", choices=("phabs", "tbabs"), default="phabs")
+    made.add_argument("--abundance-table", default="angr", help="XSPEC's name (default angr)")
+    made.add_argument("--grouping", choices=("file", "resolution", "none"),
+                      help="bins of the file, by the resolution and the background's counts, or channels "
+                      "(default: the file's, where it has them)")  # fmt: skip
+    for name, what in (("background", "BACKFILE"), ("arf", "ANCRFILE"), ("rmf", "RESPFILE")):
+        made.add_argument(f"--{name}", metavar="FILE", help=f"instead of {what}; 'none': do without")
+    made.add_argument("--engine", choices=("fast", "sherpa"), default="fast")
+    made.add_argument("--output", type=Path, metavar="PNG", help="the picture (default: beside the spectrum)")
+
+    made = command(
+        "compare-engines",
+        "fit a sample of regions with Sherpa too, and draw the differences",
+        "Fit a random sample of regions with the fast engine and with Sherpa and draw the differences in\n"
+        "units of sigma. Takes about a second a region.",
+    )
+    config_option(made)
+    resolution_option(made, 2, "default 2")
+    made.add_argument("--sample", type=int, default=40, metavar="N", help="regions (default 40)")
 
     made = command(
         "make-temperature-map",
@@ -322,6 +383,14 @@ def _create_bins(arguments: argparse.Namespace) -> None:
 
 
 def _fit_spectra(arguments: argparse.Namespace) -> None:
+    if arguments.regions is not None:
+        _check_regions(arguments)
+        return
+    if arguments.engine != "fast":
+        raise ConfigError(
+            "--engine sherpa takes about a second a region and keeps no store: say which with --regions, "
+            "or use compare-engines"
+        )
     from pyxt_hpc.stages.fitting import fit_spectra
 
     world = detect_world()
@@ -353,6 +422,150 @@ def _fit_spectra(arguments: argparse.Namespace) -> None:
         f"{summary.quarantined} in quarantine; "
         f"{summary.median_counts:.0f} counts a region (median); {summary.seconds:.1f} s"
     )
+
+
+def _check_regions(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.spot_check import check_regions, region_numbers
+
+    _serial("fit-spectra --regions")
+    numbers = region_numbers(arguments.regions)
+    config = read_config(arguments.config)
+    if arguments.engine == "sherpa":
+        from pyxt_hpc.spectra.sherpa_engine import which_model
+
+        _say(f"Sherpa's model: {which_model()}")
+    _say_fits([str(number) for number in numbers], check_regions(config, numbers, arguments.engine))
+
+
+def _say_fits(names: Sequence[str], rows: "np.ndarray") -> None:
+    """A line a fit: values with the sides of their 68% intervals."""
+    import numpy as np
+
+    from pyxt_hpc.spectra.fit import FitFlag
+
+    free = [
+        name for name in ("kT", "norm", "abundance", "nH")
+        if name in ("kT", "norm") or np.isfinite([rows[f"{name}_lo"], rows[f"{name}_hi"]]).any()
+    ]  # fmt: skip
+    units = {"kT": " [keV]", "nH": " [1e22]"}
+
+    def value(row: "np.void", name: str) -> str:
+        sides = (row[f"{name}_lo"] - row[name], row[f"{name}_hi"] - row[name])
+        return f"{row[name]:.4g} " + " ".join(f"{s:+.2g}" if np.isfinite(s) else "open" for s in sides)
+
+    score = "goodness" in (rows.dtype.names or ())
+    _table(
+        ("region", *(f"{name}{units.get(name, '')}" for name in free), "statistic", "dof",
+         *(["goodness"] if score else []), "flags"),
+        [
+            (
+                name,
+                *(value(row, parameter) for parameter in free),
+                f"{row['statistic']:.2f}",
+                str(row["dof"]),
+                *([f"{row['goodness']:+.2f}"] if score else []),
+                ", ".join(flag.name or "" for flag in FitFlag(int(row["flags"]))) or "-",
+            )
+            for name, row in zip(names, rows, strict=True)
+        ],
+    )  # fmt: skip
+
+
+def _fit_region(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.report.spectra import draw_spectrum
+    from pyxt_hpc.stages.spot_check import look_at_region, region_numbers
+
+    _serial("fit-region")
+    numbers = region_numbers(arguments.region)
+    if len(numbers) != 1:
+        raise ConfigError(f"fit-region draws one region, found {arguments.region}: see fit-spectra --regions")
+    number = int(numbers[0])
+    config = read_config(arguments.config)
+    look = look_at_region(config, number)
+    _say_fits([str(number)], look.row[None])
+    path = Layout.of(config).region_picture(number)
+    draw_spectrum(path, look.fit, f"Region {number} of {config.name}")
+    _say(f"{path}")
+
+
+def _fit_spectrum(arguments: argparse.Namespace) -> None:
+    import numpy as np
+
+    from pyxt_hpc.chandra.pha import read_pha
+    from pyxt_hpc.report.spectra import draw_spectrum
+    from pyxt_hpc.spectra.fit import FitOptions
+    from pyxt_hpc.spectra.ogip import load_spectrum
+    from pyxt_hpc.spectra.single import default_statistic, fit_spectra, merge_bins
+
+    _serial("fit-spectrum")
+    low, high = arguments.energy
+    spectra = [
+        load_spectrum(
+            path, energy_min=low, energy_max=high, background=arguments.background, arf=arguments.arf,
+            rmf=arguments.rmf, grouping=arguments.grouping,
+        )
+        for path in arguments.spectra
+    ]  # fmt: skip
+    options = FitOptions(
+        statistic=arguments.statistic or default_statistic(spectra),
+        abundance=arguments.abundance,
+        abundance_bounds=(0.0, 5.0) if arguments.free_abundance else None,
+        nH_bounds=(0.0, 1.0) if arguments.free_nH else None,
+        kT_bounds=tuple(arguments.kT) if arguments.kT else None,
+    )
+    model = {
+        "redshift": arguments.redshift,
+        "nH": arguments.nH,
+        "absorption": arguments.absorption,
+        "abundance_table": arguments.abundance_table,
+    }
+    by_resolution = arguments.grouping == "resolution" or (
+        arguments.grouping is None and all(read_pha(path).grouping is None for path in arguments.spectra)
+    )
+    if by_resolution and options.statistic == "wstat":
+        spectra = merge_bins(spectra, **model, options=options)
+    names = " + ".join(path.name for path in arguments.spectra)
+    if arguments.engine == "sherpa":
+        from pyxt_hpc.spectra.sherpa_engine import fit_with_sherpa, which_model
+
+        _say(f"Sherpa's model: {which_model()}")
+        _say_fits([names], np.atleast_1d(fit_with_sherpa(spectra, **model, options=options)))
+        return
+    fit = fit_spectra(spectra, **model, options=options)
+    _say(f"{options.statistic}, {sum(s.n_bin for s in spectra)} bins in {low:g}-{high:g} keV, "
+         f"goodness {fit.goodness:+.2f}")  # fmt: skip
+    _say_fits([names], np.atleast_1d(fit.row))
+    path = arguments.output or arguments.spectra[0].with_suffix(".png")
+    draw_spectrum(path, fit, names)
+    _say(f"{path}")
+
+
+def _compare_engines(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.report.comparison import draw_comparison
+    from pyxt_hpc.stages.comparison import compare_engines, write_comparison
+
+    _serial("compare-engines")
+    config = read_config(arguments.config)
+    if arguments.sample < 1:
+        raise ConfigError(f"--sample is {arguments.sample}, expected 1 or more")
+    comparison = compare_engines(config, resolution=arguments.resolution, sample=arguments.sample)
+    picture = Layout.of(config).engine_comparison
+    draw_comparison(picture, comparison)
+    write_comparison(picture.with_suffix(".ecsv"), comparison)
+    _say(f"Sherpa's model: {comparison.model}")
+    _say(
+        f"{comparison.usable.sum()} of {len(comparison.regions)} regions fitted by both, "
+        f"{comparison.same_minimum.sum()} in the same minimum, {comparison.noticeable.sum()} worth a look"
+    )
+    _table(
+        ("", "median", "worst"),
+        [(what, f"{median:.2g}", f"{worst:.2g}") for what, median, worst in comparison.summary()],
+    )
+    _say(
+        f"seconds a region: fast {comparison.fast_seconds:.2g}, Sherpa {comparison.sherpa_seconds:.2g}: "
+        f"{comparison.sherpa_seconds / comparison.fast_seconds:.0f} times as long"
+    )
+    _say(f"{picture}  and .ecsv")
 
 
 def _part_and_limits(

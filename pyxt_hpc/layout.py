@@ -159,6 +159,15 @@ class Layout:
         """Exported table of all columns."""
         return self.acb / f"{self.name}_spectral_fits.ecsv"
 
+    def region_picture(self, number: int) -> Path:
+        """Spectrum and model of one region."""
+        return self.main_output / f"{self.name}_region_{number}_spectrum.png"
+
+    @property
+    def engine_comparison(self) -> Path:
+        """The two engines side by side: picture; the table has the suffix ``.ecsv``."""
+        return self.main_output / f"{self.name}_engines.png"
+
     # Stage 7
     def map(self, quantity: str) -> Path:
         """FITS map of a quantity, such as ``temperature`` or ``temperature_error_plus``."""
