@@ -463,7 +463,7 @@ def _say_fits(names: Sequence[str], rows: "np.ndarray") -> None:
                 *(value(row, parameter) for parameter in free),
                 f"{row['statistic']:.2f}",
                 str(row["dof"]),
-                *([f"{row['goodness']:+.2f}"] if score else []),
+                *([f"{row['goodness']:+.2f}" if np.isfinite(row["goodness"]) else "-"] if score else []),
                 ", ".join(flag.name or "" for flag in FitFlag(int(row["flags"]))) or "-",
             )
             for name, row in zip(names, rows, strict=True)

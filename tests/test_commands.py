@@ -354,3 +354,45 @@ def test_limits_and_slices_that_mean_nothing(
     assert main(["fit-spectra", "-c", str(cluster), *option]) == 2
     assert said in capsys.readouterr().err
     assert not list(no_store.acb.glob(f"{no_store.name}_results*"))
+
+
+def test_single_region_is_the_maps_and_is_drawn(
+    cluster: Path, uninterrupted: np.ndarray, capsys: pytest.CaptureFixture
+) -> None:
+    row = uninterrupted[len(uninterrupted) // 2]
+    number = str(row["region"])
+    capsys.readouterr()
+    assert main(["fit-region", "-c", str(cluster), number]) == 0
+    said = capsys.readouterr().out
+    assert f"{row['kT']:.4g}" in said
+    assert Layout.of(read_config(cluster)).region_picture(int(number)).stat().st_size > 10_000
+    assert main(["fit-spectra", "-c", str(cluster), "--regions", f"{number},1-2"]) == 0
+    said = capsys.readouterr().out
+    assert f"{row['kT']:.4g}" in said
+    assert len(said.splitlines()) == 4
+    assert main(["fit-region", "-c", str(cluster), "999999"]) == 2
+    assert "region 999999" in capsys.readouterr().err
+    assert main(["fit-spectra", "-c", str(cluster), "--engine", "sherpa"]) == 2
+    assert "--regions" in capsys.readouterr().err
+
+
+def test_engines_compared(cluster: Path, capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip("sherpa", reason="Sherpa is not installed")
+    assert main(["compare-engines", "-c", str(cluster), "--sample", "4"]) == 0
+    said = capsys.readouterr().out
+    assert "4 of 4 regions fitted by both" in said
+    picture = Layout.of(read_config(cluster)).engine_comparison
+    assert picture.stat().st_size > 10_000
+    assert picture.with_suffix(".ecsv").exists()
+
+
+def test_ogip_spectrum(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    base = ["fit-spectrum", str(shared / "chandra" / "9774.pi"), "--redshift", "1.063", "--nH", "0.0568"]
+    assert main([*base, "--grouping", "none", "--output", str(tmp_path / "a.png")]) == 0
+    said = capsys.readouterr().out
+    assert "499 bins" in said
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+    assert main([*base, "--kT", "9", "3"]) == 2
+    assert "bounds of kT" in capsys.readouterr().err
+    assert main(["fit-spectrum", str(tmp_path / "no.pi"), "--redshift", "0", "--nH", "0.1"]) == 2
+    assert "no.pi" in capsys.readouterr().err

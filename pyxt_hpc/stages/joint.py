@@ -1,12 +1,12 @@
 """The joint model of all observations: what a fit of any region needs, as plain arrays."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.response import Rmf
+from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.spectra.extract import disc_area, disc_sums, extract_regions
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid
 from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, merge_levels, resolution_bins
@@ -139,6 +139,11 @@ def joint_model(bundle: Bundle, minimum_fraction: float, options: FitOptions, bi
         Of the fits: whether nH is free, and in what bounds.
     binning
         One of `BINNINGS`.
+
+    Raises
+    ------
+    DamagedFile
+        If a response is not finite.
     """
     kT = np.empty(0)
     columns = np.array([bundle.nH]) if options.nH_bounds is None else column_grid(options.nH_bounds)
@@ -161,10 +166,15 @@ def joint_model(bundle: Bundle, minimum_fraction: float, options: FitOptions, bi
         kT = folded[0].kT
         for component, rates in ((hhe, [f.hhe for f in folded]), (metals, [f.metals for f in folded])):
             component.append(np.add.reduceat(np.stack(rates)[..., : edges[-1]], edges[:-1], axis=-1))
+        if not (np.all(np.isfinite(hhe[-1])) and np.all(np.isfinite(metals[-1]))):
+            raise DamagedFile(
+                f"observation {observation.obsid}: its ARF or RMF has values that are not finite; make them "
+                "again, then the bundle with `pyxt-hpc process-data`"
+            )
         channels = np.bincount(observation.background_channel, minlength=observation.rmf.n_channels)
         shapes.append(np.add.reduceat(channels[: edges[-1]].astype(float), edges[:-1]))
         levels.append(
-            _levels(kT, hhe[-1][0], metals[-1][0], shapes[-1], options)
+            _levels(kT, columns, hhe[-1], metals[-1], shapes[-1], bundle.nH, options)
             if binning == "auto" and options.statistic == "wstat"
             else (np.arange(len(edges)),)
         )
@@ -191,10 +201,23 @@ def joint_model(bundle: Bundle, minimum_fraction: float, options: FitOptions, bi
 
 
 def _levels(
-    kT: np.ndarray, hhe: np.ndarray, metals: np.ndarray, shape: np.ndarray, options: FitOptions
+    kT: np.ndarray,
+    columns: np.ndarray,
+    hhe: np.ndarray,
+    metals: np.ndarray,
+    shape: np.ndarray,
+    nH: float,
+    options: FitOptions,
 ) -> tuple[np.ndarray, ...]:
-    other: Sequence[np.ndarray] = [metals] if options.abundance_bounds is not None else []
-    return merge_levels(kT, hhe + options.abundance * metals, shape, other)
+    """Wider bins that keep what is to be known of every free parameter."""
+    rates = hhe + options.abundance * metals
+    nearest = int(np.abs(columns - nH).argmin())
+    other: list[np.ndarray] = []
+    if options.abundance_bounds is not None:
+        other.append(metals[nearest])
+    if options.nH_bounds is not None:
+        other.append(rates[min(nearest + 1, len(columns) - 1)] - rates[max(nearest - 1, 0)])
+    return merge_levels(kT, rates[nearest], shape, other)
 
 
 def _observation_arrays(observation: BundleObservation, edges: np.ndarray) -> dict[str, np.ndarray]:
