@@ -263,8 +263,9 @@ def campaign(launch: str, kills: int, folder: Path, *, config: Path | None = Non
     """
     rng = np.random.default_rng(seed)
     job, tally = Job(launch, config, folder), Tally()
-    job.clear()
-    complete(job, Tally())  # compiles kernels
+    if config:
+        job.clear()
+        complete(job, Tally())  # compiles kernels
     job.clear()
     start = time.monotonic()
     expected = complete(job, Tally())

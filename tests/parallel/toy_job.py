@@ -61,6 +61,7 @@ def fit(context: Any, items: np.ndarray) -> np.ndarray:
     assert not any(array.flags.writeable for array in arrays.values())
     time.sleep(meta["seconds"] * len(items))
     if meta["what"] == "stuck" and (items > 5).any():
+        print("stuck", flush=True)
         time.sleep(60)
     if GUILTY in items and meta["what"] == "raise":
         raise ValueError("a worker's own words")
