@@ -48,6 +48,7 @@ class FixedSize:
 
     size = 1
     seconds_per_item = 0.0
+    latest = 0
 
     def __init__(self, n_workers: int, n_items: int) -> None:
         pass
