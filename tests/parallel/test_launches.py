@@ -120,6 +120,18 @@ def assert_quarantined(store: Path) -> None:
     assert results.rows["attempts"][GUILTY] == 3  # in a chunk, in a chunk in a sandbox, alone
 
 
+@pytest.mark.parametrize("launch", ["processes", "mpich", "openmpi"])
+def test_full_disk_ends_all_cleanly_and_blames_no_region(launch: str, store: Path) -> None:
+    done = run(launch, "full", store, "--seconds", "0.002")
+    assert done.returncode == 2
+    assert "error: no space left" in done.stderr
+    results = read_results(store)
+    assert not (results.status == Status.IN_FLIGHT).any()
+    assert (results.status == Status.DONE).any()
+    assert run(launch, "fine", store).returncode == 0
+    assert_right(read_results(store))
+
+
 @pytest.mark.parametrize("launch", ["processes", "mpich"])
 def test_early_error_is_said_once_and_nobody_hangs(launch: str, store: Path) -> None:
     done = run(launch, "early", store)
