@@ -48,6 +48,7 @@ class FixedSize:
 
     size = 1
     seconds_per_item = 0.0
+    latest = 0
 
     def __init__(self, n_workers: int, n_items: int) -> None:
         pass
@@ -147,7 +148,7 @@ def memory_per_region(folder: Path) -> tuple[float, float]:
     from pyxt_hpc.parallel.world import World
 
     grown = []
-    for n in (100_000, 400_000):
+    for n in (1_000, 100_000, 400_000):  # the first loads what is loaded at first use
         regions = np.zeros(n, REGION_DTYPE)
         path = folder / "store.h5"
         with (
@@ -162,7 +163,7 @@ def memory_per_region(folder: Path) -> tuple[float, float]:
             driver.run_chunks(pool, task, items, StoreLedger(store, regions), label="x", unit="x")
             grown.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    return grown[0], grown[1]
+    return grown[1], grown[2]
 
 
 def line(sizes: tuple[int, ...], costs: list[float]) -> tuple[float, float]:

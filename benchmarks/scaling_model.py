@@ -83,11 +83,10 @@ def simulate(
             depth = IN_FLIGHT if left > n_workers * sizes.latest and n_workers > 1 else 1
             if not left or flying >= depth * n_workers:
                 break
-            size = min(sizes.next(left, busy / n_chunks if n_chunks else 0.0), left)
+            size = min(sizes.next(left, costs.hand_out + (busy / n_chunks if n_chunks else 0.0)), left)
             left -= size
             flying += 1
             now += costs.hand_out
-            busy += costs.hand_out
             worker = _idlest(free, load)
             seconds = size * fit * max(1.0 + scatter * rng.standard_normal(), 0.3)
             seconds += warm_up if cold[worker] else 0.0

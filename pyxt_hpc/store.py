@@ -393,7 +393,6 @@ class ResultsStore:
         rows: np.ndarray,
         status: np.ndarray,
         messages: Mapping[int, str] | None = None,
-        crc: np.ndarray | None = None,
     ) -> None:
         """Store finished regions.
 
@@ -407,8 +406,6 @@ class ResultsStore:
             (n,) of `Status`.
         messages
             Why a region is bad or in quarantine, by its position.
-        crc
-            (n,) `checksums` of these rows, if they are known already.
 
         Raises
         ------
@@ -418,8 +415,7 @@ class ResultsStore:
             If another process took the store away.
         """
         rows, status = np.ascontiguousarray(rows, ROW_DTYPE), np.ascontiguousarray(status, np.uint8)
-        if crc is None:
-            crc = checksums(rows, status, indices, self.seed)
+        crc = checksums(rows, status, indices, self.seed)
         if messages:
             self._add_messages(messages)
         parts = list(_runs(indices))

@@ -22,7 +22,6 @@ from pyxt_hpc.store import (
     ResultsStore,
     Status,
     blank_rows,
-    checksums,
     is_final,
     read_results,
 )
@@ -276,16 +275,6 @@ def test_messages_are_kept_whole_or_not_at_all(path: Path, caplog: pytest.LogCap
     assert "has room for" in caplog.text
     assert read_results(path).messages[N - 3] == "again"
     assert len(read_results(path).messages) == N - 2
-
-
-def test_checksums_made_elsewhere_are_used(path: Path) -> None:
-    some = np.arange(4)
-    with create(path) as store:
-        crc = checksums(fitted(some), done(some), some, store.seed)
-        store.write(some, fitted(some), done(some), crc=np.where(some == 2, 1, crc).astype(np.uint32))
-    found = read_results(path)
-    np.testing.assert_array_equal(np.flatnonzero(is_final(found.status)), [0, 1, 3])
-    np.testing.assert_array_equal(found.torn, [2])
 
 
 def test_row_in_the_place_of_another_is_torn(path: Path) -> None:

@@ -218,6 +218,22 @@ def run_chunks(
         )
 
 
+@dataclass
+class _Cost:
+    """Mean of the master's time per chunk [s]."""
+
+    seconds: float = 0.0
+    chunks: int = 0
+
+    def add(self, seconds: float, chunks: int) -> None:
+        self.seconds += seconds
+        self.chunks += chunks
+
+    @property
+    def mean(self) -> float:
+        return self.seconds / self.chunks if self.chunks else 0.0
+
+
 class _Loop:
     def __init__(
         self, pool: Pool, task: Task, ledger: Ledger, progress: Progress, work: _Work, limits: Limits
@@ -230,27 +246,25 @@ class _Loop:
         self._leaving = np.zeros(0, np.int64)
         self._breaks = 0
         # The master's own time per chunk decides how short chunks may be.
-        self._busy_seconds, self._n_chunks = 0.0, 0
+        self._out, self._back = _Cost(), _Cost()
 
     def run(self, received: Sequence[int]) -> str:
         """Until everything is done or something says stop; the answer says what."""
         try:
             while True:
-                start = time.perf_counter()
                 reason = self._stop_reason(received)
-                if not reason:
-                    self._hand_out()
-                self._busy_seconds += time.perf_counter() - start
+                more = not reason and self._hand_out()
                 if not self._flying:
                     return reason
-                done = self._pool.wait(min(WAIT_SECONDS, max(self._seconds_left(), LAST_SECONDS)))
+                patience = 0.0 if more else min(WAIT_SECONDS, max(self._seconds_left(), LAST_SECONDS))
+                done = self._pool.wait(patience)
                 start = time.perf_counter()
                 for future in done:
                     self._take(self._flying[future], future)
                     del self._flying[future]
-                self._busy_seconds += time.perf_counter() - start
-                self._n_chunks += len(done)
                 self._ledger.alive()
+                if done:
+                    self._back.add(time.perf_counter() - start, len(done))
         except BaseException:
             with contextlib.suppress(PyxtError):
                 self._ledger.returned(self._leaving)
@@ -270,23 +284,27 @@ class _Loop:
     def _seconds_left(self) -> float:
         return np.inf if self._limits.deadline is None else self._limits.deadline - time.monotonic()
 
-    def _hand_out(self) -> None:
-        master_seconds = self._busy_seconds / self._n_chunks if self._n_chunks else 0.0
+    def _hand_out(self) -> bool:
+        """Hand out some chunks; whether there are more for workers that have time."""
         n_workers = self._pool.n_workers
         # So that what is in flight, and the chunk that waits behind it, are back in time.
         most_seconds = self._seconds_left() / (2 * IN_FLIGHT)
+        start = time.perf_counter()
         for _ in range(BURST):
             n_left = int(min(len(self.work), self._allowed))
             # Near the end nobody holds a second chunk, which another could begin at once.
             depth = IN_FLIGHT if n_left > n_workers * self.work.sizes.latest and n_workers > 1 else 1
             if n_left <= 0 or len(self._flying) >= depth * n_workers:
-                return
-            chunk = self.work.next(n_left, master_seconds, most_seconds)
+                return False
+            chunk = self.work.next(n_left, self._out.mean + self._back.mean, most_seconds)
             self._allowed -= len(chunk.items)
             self._leaving = chunk.items
             self._ledger.started(chunk.items)
             self._flying[self._pool.submit(self._task, chunk.items, sandboxed=chunk.sandboxed)] = chunk
             self._leaving = chunk.items[:0]
+            self._out.add(time.perf_counter() - start, 1)
+            start = time.perf_counter()
+        return True
 
     def _take(self, chunk: _Chunk, future: "Future[tuple[float, Any]]") -> None:
         """Pass a result on, or see to a failure."""

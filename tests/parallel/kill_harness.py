@@ -78,6 +78,8 @@ class Job:
         self.environment = os.environ | (OPEN_MPI_ENVIRONMENT if launch == "openmpi" else {})
         self._log = folder / "log.txt"
         self._runs = 0
+        self.work_seconds = 0.5
+        """Time that a run works, roughly; it depends on what else the machine does."""
 
     def start(self) -> subprocess.Popen[bytes]:
         """Begin a run, in a session of its own."""
@@ -88,12 +90,10 @@ class Job:
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
-    def until_work(self, process: "subprocess.Popen[bytes]") -> float:
-        """Wait until regions are handed out, or the end; how long it took [s]."""
-        start = time.monotonic()
+    def until_work(self, process: "subprocess.Popen[bytes]") -> None:
+        """Wait until regions are handed out, or the end."""
         while WORKING not in self.said() and process.poll() is None:
             time.sleep(0.002)
-        return time.monotonic() - start
 
     def said(self) -> str:
         """Output of the latest run."""
@@ -167,8 +167,10 @@ def kill_at_random(job: Job, launch: str, seconds: float, rng: np.random.Generat
     process = job.start()
     tally.runs += 1
     if rng.random() < AT_WORK:
-        seconds -= job.until_work(process)
-    time.sleep(rng.uniform(0.0, max(seconds, 0.1)))
+        job.until_work(process)
+        time.sleep(rng.uniform(0.0, job.work_seconds))
+    else:
+        time.sleep(rng.uniform(0.0, seconds))
     victim = str(rng.choice(VICTIMS[launch]))
     # While a job starts there may be no such process yet.
     roles = family(process.pid) if process.poll() is None else {}
@@ -195,7 +197,9 @@ def kill_at_random(job: Job, launch: str, seconds: float, rng: np.random.Generat
             os.killpg(process.pid, signal.SIGKILL)
     if not chosen:
         tally.too_late += 1
+        job.work_seconds *= 0.8
         return
+    job.work_seconds *= 1.05
     tally.kills[victim] += 1
     tally.survived += code == EXIT_DONE
     tally.longest_end = max(tally.longest_end, time.monotonic() - start)
@@ -263,8 +267,9 @@ def campaign(launch: str, kills: int, folder: Path, *, config: Path | None = Non
     """
     rng = np.random.default_rng(seed)
     job, tally = Job(launch, config, folder), Tally()
-    job.clear()
-    complete(job, Tally())  # compiles kernels
+    if config:
+        job.clear()
+        complete(job, Tally())  # compiles kernels
     job.clear()
     start = time.monotonic()
     expected = complete(job, Tally())

@@ -24,6 +24,7 @@ class FakePool:
         self.raising, self.deadly, self.fragile = raising, deadly, fragile
         self.log: list[tuple[list[int], bool]] = []
         self._flying: list[tuple[Future[Any], np.ndarray, bool]] = []
+        self.waited_with: list[int] = []
 
     def submit(self, task: Any, chunk: np.ndarray, *, sandboxed: bool = False) -> "Future[Any]":
         future: Future[Any] = Future()
@@ -32,6 +33,9 @@ class FakePool:
         return future
 
     def wait(self, timeout: float) -> "list[Future[Any]]":
+        if not timeout:
+            return []  # it is to wait only when everybody has work
+        self.waited_with.append(len(self._flying))
         done = self._flying[:1]
         if self.fragile and not done[0][2] and self.deadly & set(done[0][1].tolist()):
             done = self._flying
@@ -127,6 +131,13 @@ def test_pool_that_breaks_all_the_time_is_given_up() -> None:
         run(pool, np.arange(10_000))
 
 
+def test_every_worker_has_work_before_the_master_waits() -> None:
+    pool = FakePool(set(), set())
+    pool.n_workers = 500
+    run(pool, np.arange(100_000))
+    assert pool.waited_with[0] == 1000
+
+
 def test_collector_ends_the_run_at_the_first_failure() -> None:
     with pytest.raises(WorkerFailed, match="row 3: words"):
         run_chunks(
@@ -165,4 +176,4 @@ def test_what_is_in_flight_is_given_back_when_storing_fails(monkeypatch: pytest.
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting."""
-    monkeypatch.setattr(driver, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(driver, "WAIT_SECONDS", 1e-9)

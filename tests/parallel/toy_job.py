@@ -1,8 +1,8 @@
 """A job for real launchers: fits that are known in advance, through the real store, pool and driver.
 
 Usage: toy_job.py WHAT N_WORKERS STORE [--time-limit S] [--max-regions N] [--seconds S] [--regions N]
-Goes on with STORE if it is there. WHAT is "fine" or what goes wrong: "raise", "die", "stuck", "early",
-"unprepared" or "defect". Prints what the test wants to know.
+Goes on with STORE if it is there. WHAT is "fine" or what goes wrong: "raise", "die", "stuck", "full",
+"early", "unprepared" or "defect". Prints what the test wants to know.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pyxt_hpc.errors import EXIT_TRY_AGAIN, ConfigError, PyxtError
+from pyxt_hpc.errors import EXIT_TRY_AGAIN, ConfigError, DiskFull, PyxtError
 from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.limits import Limits
 from pyxt_hpc.parallel.pool import Payload, open_pool
@@ -61,6 +61,7 @@ def fit(context: Any, items: np.ndarray) -> np.ndarray:
     assert not any(array.flags.writeable for array in arrays.values())
     time.sleep(meta["seconds"] * len(items))
     if meta["what"] == "stuck" and (items > 5).any():
+        print("stuck", flush=True)
         time.sleep(60)
     if GUILTY in items and meta["what"] == "raise":
         raise ValueError("a worker's own words")
@@ -74,6 +75,8 @@ class Ledger(StoreLedger):
 
     def finished(self, items: np.ndarray, result: np.ndarray, attempt: int) -> None:
         """Store and say it."""
+        if sys.argv[1] == "full" and items[0] > 50:
+            raise DiskFull("no space left")
         super().finished(items, result, attempt)
         print(f"chunk {items[0]} {len(items)} attempt {attempt}", flush=True)
 
