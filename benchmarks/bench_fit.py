@@ -259,9 +259,7 @@ def extraction(repeats: int) -> None:
     taken = best_of(repeats, lambda: extract_regions(row, col, radius, indptr, bins, 104, (ny, nx))) / len(
         row
     )
-    print(
-        f"extraction: {1 / taken:.0f} spectra/s of {events:.0f} events, {1e9 * taken / events:.2f} ns an event"
-    )
+    print(f"extraction: {1 / taken:.0f} spectra/s of {events:.0f} events, {1e9 * taken / events:.2f} ns each")
 
 
 def main() -> None:
