@@ -143,7 +143,7 @@ def joint_model(bundle: Bundle, minimum_fraction: float, options: FitOptions, bi
     Raises
     ------
     DamagedFile
-        If a response is not finite.
+        If a response is not finite, or an exposure or background scale not positive.
     """
     kT = np.empty(0)
     columns = np.array([bundle.nH]) if options.nH_bounds is None else column_grid(options.nH_bounds)
@@ -151,6 +151,14 @@ def joint_model(bundle: Bundle, minimum_fraction: float, options: FitOptions, bi
     metals: list[np.ndarray] = []
     bins, arrays, shapes, levels = [0], [], [], []
     for observation in bundle.observations:
+        for name in ("exposure_s", "background_scale"):
+            # written so that NaN fails
+            if not 0 < getattr(observation, name) < np.inf:
+                raise DamagedFile(
+                    f"observation {observation.obsid}: its {name} in the bundle is "
+                    f"{getattr(observation, name)}, expected more than 0; make the bundle again with "
+                    "`pyxt-hpc process-data`"
+                )
         edges = base_bins(bundle, observation.rmf, binning)
         folded = [
             fold_templates(

@@ -169,13 +169,31 @@ def test_binnings(bundle: Bundle) -> None:
     assert bins["channels"] == 2 * 499
 
 
-def test_damaged_response_is_refused_before_the_first_fit(bundle: Bundle) -> None:
+def test_damaged_bundle_is_refused_before_the_first_fit(bundle: Bundle) -> None:
     first = bundle.observations[0]
     area = first.arf.area.copy()
     area[100] = np.nan
-    spoiled = replace(first, arf=replace(first.arf, area=area))
-    with pytest.raises(DamagedFile, match=r"observation 1: .*ARF"):
-        RegionFits.of(replace(bundle, observations=(spoiled,)), CONFIG, regions())
+    for spoiled, message in (
+        (replace(first, arf=replace(first.arf, area=area)), r"observation 1: .*ARF"),
+        (replace(first, exposure_s=-5.0), "observation 1: .*exposure_s in the bundle is -5.0"),
+        (replace(first, background_scale=0.0), "observation 1: .*background_scale"),
+    ):
+        with pytest.raises(DamagedFile, match=message):
+            RegionFits.of(replace(bundle, observations=(spoiled,)), CONFIG, regions())
+
+
+def test_no_background_counts_at_all(bundle: Bundle) -> None:
+    first = bundle.observations[0]
+    empty = replace(
+        first,
+        background_indptr=np.zeros_like(first.background_indptr),
+        background_channel=first.background_channel[:0],
+    )
+    for name in ("wstat", "cstat", "chi2gehrels"):
+        config = replace(CONFIG, statistic=name)
+        rows = RegionFits.of(replace(bundle, observations=(empty,)), config, regions()).fit(np.arange(9))
+        assert np.isfinite(rows["kT"][:7]).all(), name
+        assert rows["flags"][8] & FitFlag.NO_COUNTS
 
 
 def test_options_come_from_the_configuration() -> None:
