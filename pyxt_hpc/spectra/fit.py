@@ -53,17 +53,17 @@ class FitFlag(IntFlag):
     """Counts, weights or ratios are negative or not finite, or the fit did not converge."""
     TWO_MINIMA = fit_temperature.TWO_MINIMA
     """Another kT, outside the interval, fits nearly as well: its minimum is higher by less than 2.7."""
-    ABUNDANCE_AT_BOUND = 1 << 9
+    ABUNDANCE_AT_BOUND = fit_free.ABUNDANCE_AT_BOUND
     """Best abundance is the lowest or highest allowed."""
-    ABUNDANCE_LO_OPEN = 1 << 10
+    ABUNDANCE_LO_OPEN = fit_free.ABUNDANCE_LO_OPEN
     """The statistic does not rise by 1 down to the lowest abundance: abundance_lo is NaN."""
-    ABUNDANCE_HI_OPEN = 1 << 11
+    ABUNDANCE_HI_OPEN = fit_free.ABUNDANCE_HI_OPEN
     """The statistic does not rise by 1 up to the highest abundance: abundance_hi is NaN."""
-    NH_AT_BOUND = 1 << 12
+    NH_AT_BOUND = fit_free.NH_AT_BOUND
     """Best nH is the lowest or highest allowed."""
-    NH_LO_OPEN = 1 << 13
+    NH_LO_OPEN = fit_free.NH_LO_OPEN
     """The statistic does not rise by 1 down to the lowest nH: nH_lo is NaN."""
-    NH_HI_OPEN = 1 << 14
+    NH_HI_OPEN = fit_free.NH_HI_OPEN
     """The statistic does not rise by 1 up to the highest nH: nH_hi is NaN."""
     FEW_COUNTS = 1 << 15
     """Fewer than 300 net counts: intervals are often open; with many observations kT may be biased."""

@@ -121,12 +121,17 @@ class RegionFits:
         rows["seconds"] = (time.perf_counter() - start) / max(len(indices), 1)
         return rows
 
+    def levels_of(self, spectra: RegionSpectra) -> np.ndarray:
+        """Level of the bins that each region needs: (n,) into `JointModel.levels`."""
+        if len(self.model.level_first) == 2:
+            return np.zeros(len(spectra.source), np.int64)
+        return choose_level(np.add.reduceat(spectra.background, self.model.first_bin[:-1], axis=1))
+
     def _fit(self, spectra: RegionSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Fits, goodness and numbers of bins, each region in bins as wide as it needs."""
         model, n_region = self.model, len(spectra.source)
         per_observation = np.add.reduceat(spectra.background, model.first_bin[:-1], axis=1)
-        levels = model.levels()
-        chosen = choose_level(per_observation) if len(levels) > 1 else np.zeros(n_region, np.int64)
+        levels, chosen = model.levels(), self.levels_of(spectra)
         # expected background: the observation's own spectrum, as much of it as the region has
         whole = np.add.reduceat(model.background_shape, model.first_bin[:-1])
         share = per_observation / np.maximum(whole, 1.0)

@@ -10,7 +10,7 @@ from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.response import Arf, Rmf
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.spectra.extract import disc_area, disc_sums, extract_regions
-from pyxt_hpc.spectra.grouping import bin_lookup, choose_level, resolution_bins
+from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
 from pyxt_hpc.spectra.spectrum import Spectrum
 from pyxt_hpc.stages.joint import base_bins, extract_spectra
 from pyxt_hpc.stages.region_fits import RegionFits
@@ -62,9 +62,7 @@ def spectra_as_fitted(bundle: Bundle, config: ClusterConfig, fits: RegionFits) -
     """
     model, regions = fits.model, fits.regions
     extracted = extract_spectra(model, regions["row"], regions["col"], regions["radius"])
-    levels = model.levels()
-    counts = np.add.reduceat(extracted.background, model.first_bin[:-1], axis=1)
-    chosen = choose_level(counts) if len(levels) > 1 else np.zeros(len(regions), np.int64)
+    levels, chosen = model.levels(), fits.levels_of(extracted)
     finest = [base_bins(bundle, observation.rmf, config.binning) for observation in bundle.observations]
     for region, level in zip(regions, chosen, strict=True):
         row, col, radius = int(region["row"]), int(region["col"]), float(region["radius"])
