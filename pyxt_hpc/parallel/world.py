@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 WATCH_SECONDS = 2.0
 
+FORWARDING_SECONDS = 0.5
+"""The launcher passes on what a rank has said, unless the job has ended by then."""
+
 # What each launcher tells the processes it starts: how many they are. SLURM_NTASKS is set in a batch
 # script too, where one process runs, so it counts only within a step.
 LAUNCHERS = {
@@ -155,6 +158,7 @@ def _end_all_ranks_on_defect(comm: "MPI.Intracomm") -> None:
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         show(kind, error, trace)
         sys.stderr.flush()
+        time.sleep(FORWARDING_SECONDS)
         comm.Abort(EXIT_DEFECT)
 
     sys.excepthook = hook
