@@ -23,6 +23,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import World, detect_world
 
 if TYPE_CHECKING:
+    from pyxt_hpc.jobs.render import Job
     from pyxt_hpc.stages.status import StoreStatus
     from pyxt_hpc.store import Status
 
@@ -201,6 +202,24 @@ def _parser() -> argparse.ArgumentParser:
     config_option(made)
 
     made = command(
+        "make-job",
+        "write a job script for SLURM or PBS",
+        "Write a script that runs stages 5 and 6, stops in time, runs again until all is done, and keeps a\n"
+        "log per attempt. What is not given here comes from [hpc] of the configuration, then from the\n"
+        "profile of the site, by name or file.",
+    )
+    config_option(made)
+    _job_options(made)
+
+    made = command(
+        "submit",
+        "write a job script and submit it",
+        "As make-job; then sbatch or qsub. The job's id is printed and kept in <name>/logs/jobs.tsv.",
+    )
+    config_option(made)
+    _job_options(made)
+
+    made = command(
         "make-temperature-map",
         "stage 7: maps as FITS files and pictures",
         "Paint the fitted regions: temperature, its errors, norm, counts and scale maps in main_output/.",
@@ -223,6 +242,37 @@ def _parser() -> argparse.ArgumentParser:
         "(default: cores + 1 where MPI is installed)",
     )  # fmt: skip
     return parser
+
+
+def _job_options(made: argparse.ArgumentParser) -> None:
+    """Options of the batch system, named as the keys of ``[hpc]``, and what the job is to do."""
+    made.add_argument("--site", metavar="NAME", help="profile of a centre: a shipped one or your own file")
+    made.add_argument("--scheduler", choices=("slurm", "pbs"), help="batch system, if no site says it")
+    made.add_argument("--nodes", metavar="N", help="nodes (1)")
+    made.add_argument("--ranks-per-node", metavar="R", help="MPI ranks on each; one of all is the master")
+    made.add_argument("--time", metavar="HH:MM:SS", help="limit of one attempt")
+    made.add_argument("--partition", "--queue", metavar="NAME", help="SLURM's partition, PBS's queue")
+    made.add_argument("--account", metavar="NAME", help="who pays")
+    made.add_argument("--memory", metavar="M", help="per node, e.g. 64G")
+    made.add_argument("--module", dest="modules", action="append", metavar="NAME", help="load it; repeatable")
+    made.add_argument("--venv", metavar="PATH", help="virtual environment (default: the one in use)")
+    made.add_argument("--launcher", metavar="COMMAND", help="e.g. 'srun --mpi=pmi2' or mpirun")
+    made.add_argument("--mail", metavar="ADDRESS", help="tell it the end")
+    made.add_argument("--warning", metavar="SECONDS", help="stop so long before the limit (120)")
+    made.add_argument("--max-requeues", metavar="N", help="run again at most so often (20)")
+    made.add_argument(
+        "--directive", dest="directives", action="append", metavar="OPTION",
+        help="one more option of the batch system, as --directive=--qos=debug; repeatable",
+    )  # fmt: skip
+    made.add_argument("--stages", choices=("5", "6", "5,6"), help="default 5,6; of a job array 6")
+    made.add_argument(
+        "--resolution", type=int, choices=sorted(RESOLUTION_STEP), default=2, help="of the fits; default 2"
+    )
+    made.add_argument(
+        "--array", type=int, default=0, metavar="N",
+        help="job array of N tasks without MPI; merge-results after it",
+    )  # fmt: skip
+    made.add_argument("--output", type=Path, metavar="F", help="script (default: <name>/<name>_job.sh)")
 
 
 def _say(text: str) -> None:
@@ -476,6 +526,51 @@ def _results_verify(arguments: argparse.Namespace) -> None:
         raise DamagedFile(
             f"{'; '.join(problems)}: `pyxt-hpc fit-spectra --continue` fits these regions again"
         )
+
+
+def _job(arguments: argparse.Namespace) -> "Job":
+    from dataclasses import fields
+
+    from pyxt_hpc.batch import BatchSettings
+    from pyxt_hpc.jobs.render import Job
+    from pyxt_hpc.jobs.sites import settings_for
+
+    config = read_config(arguments.config)
+    layout = Layout.of(config)
+    given = {f.name: getattr(arguments, f.name, None) for f in fields(BatchSettings)}
+    given["modules"] = ",".join(arguments.modules) if arguments.modules else None
+    given["venv"] = arguments.venv and os.path.abspath(os.path.expanduser(arguments.venv))
+    given["directives"] = "\n".join(arguments.directives) if arguments.directives else None
+    stages = arguments.stages or ("6" if arguments.array else "5,6")
+    return Job(
+        name=config.name,
+        config=config.path.resolve(),
+        script=(arguments.output or layout.job_script).resolve(),
+        log_dir=layout.logs.resolve(),
+        settings=settings_for(str(config.path), dict(config.hpc), given, arguments.site),
+        stages=tuple(map(int, stages.split(","))),
+        resolution=arguments.resolution,
+        n_tasks=arguments.array,
+    )
+
+
+def _make_job(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs.submit import COMMANDS, write_script
+
+    _serial("make-job")
+    job = _job(arguments)
+    write_script(job)
+    _say(f"{job.script}: submit it with {COMMANDS[job.settings.scheduler][0]}; logs go to {job.log_dir}")
+
+
+def _submit(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs.submit import submit
+
+    _serial("submit")
+    job = _job(arguments)
+    _say(f"job {submit(job, Layout.of(read_config(arguments.config)).jobs_record)}: logs go to {job.log_dir}")
+    if job.n_tasks:
+        _say(f"when all tasks have ended: pyxt-hpc merge-results -c {arguments.config}")
 
 
 def _make_temperature_map(arguments: argparse.Namespace) -> None:
