@@ -13,6 +13,9 @@ SECTION = "hpc"
 SCHEDULERS = ("slurm", "pbs")
 LAUNCHERS = ("srun", "mpirun", "mpiexec", "mpiexec.hydra", "mpiexec.openmpi", "orterun", "aprun")
 
+SLURM_EARLY = 30
+"""SLURM looks at the clock so rarely [s], and warns early rather than late."""
+
 # Directives are comments to the shell, and every batch system has its own idea of quotes in them: what
 # goes there is made of characters that mean nothing to any of them.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@+/-]*")
@@ -160,11 +163,11 @@ class BatchSettings:
         if problems:
             raise ConfigError(f"{where}: {'; '.join(problems)}")
         settings = cls(**{name: _PARSE[name](text) for name, text in texts.items() if text})
-        if settings.warning >= settings.time:
+        if settings.warning + SLURM_EARLY > settings.time:
             raise ConfigError(
-                f"{where}: warning = {settings.warning} s is not before the end of time = {texts['time']}"
-                if "time" in texts
-                else f"{where}: warning = {settings.warning} s is longer than the default time of 01:00:00"
+                f"{where}: time = {texts.get('time') or '01:00:00'} leaves no time before the warning, which "
+                f"comes {settings.warning} s before the end, with SLURM up to {SLURM_EARLY} s earlier: "
+                "change time or warning"
             )
         if settings.scheduler == "pbs" and settings.memory == "0":
             raise ConfigError(

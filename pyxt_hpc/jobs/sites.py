@@ -69,11 +69,11 @@ def settings_for(
     """
     own = {key: text for key, text in configured.items() if key != "site"}
     chosen = {key: text for key, text in given.items() if text is not None}
-    scheduler = chosen.get("scheduler")
-    site = site or configured.get("site") or scheduler or own.get("scheduler")
+    scheduler = chosen.get("scheduler") or own.get("scheduler")
+    site = site or configured.get("site") or scheduler
     below = read_site(site) if site else {}
     if scheduler and below.get("scheduler", scheduler) != scheduler:
-        raise ConfigError(f"{where}: --scheduler {scheduler}, but site {site} has {below['scheduler']}")
+        raise ConfigError(f"{where}: scheduler {scheduler}, but site {site} has {below['scheduler']}")
     texts = {**below, **own, **chosen}
     for key in ("directives", "environment"):  # these add up; a later line of the same option wins
         lines = [layer[key] for layer in (below, own, chosen) if layer.get(key)]

@@ -176,7 +176,7 @@ def test_what_is_nasty_reaches_the_program_and_nothing_else(tmp_path: Path) -> N
         ({"time": "1 hour"}, "time is '1 hour', expected HH:MM:SS"),
         ({"time": "01:60:00"}, "expected HH:MM:SS"),
         ({"time": "00:00:00"}, "above 0"),
-        ({"time": "00:01:00", "warning": "60"}, "not before the end"),
+        ({"time": "00:01:00", "warning": "31"}, "no time before the warning"),
         ({"account": "a\n#SBATCH --nodes=9"}, "account is"),
         ({"account": "a b"}, "no blanks"),
         ({"partition": "-x"}, "partition is"),

@@ -132,7 +132,10 @@ def test_ended_from_outside_it_stops_for_good(tmp_path: Path) -> None:
 
 
 def test_pbs_warns_itself_and_submits_the_one_task(tmp_path: Path) -> None:
-    case = Case(tmp_path / "case", "pbs", WORKS, time="00:00:13", warning="10")
+    case = Case(tmp_path / "case", "pbs", WORKS, time="00:00:40", warning="10")
+    script = case.job.script.read_text()
+    assert "sleep 30 " in script
+    case.job.script.write_text(script.replace("sleep 30 ", "sleep 3 "))
     start = time.monotonic()
     assert run(case, PBS_ARRAY_INDEX="4", PYXT_ATTEMPT="2") == 0
     assert time.monotonic() - start > 2.5
