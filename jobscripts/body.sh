@@ -1,4 +1,4 @@
-say() { echo "$(date '+%F %T') $(hostname -s), job $job, attempt $attempt: $*"; }
+say() { echo "$(date '+%F %T') ${HOSTNAME%%.*}, job $job, attempt $attempt: $*"; }
 
 # A trap runs only while the shell waits, so programs run in the background, and a wait that a signal
 # ends is begun again. The warning (USR1) makes the program stop and exit with 75. So does TERM, which ends
@@ -42,7 +42,7 @@ stop_unless_done() {
         exit 75
     fi
     say "not finished: run again"
-    run_again || { say "cannot be run again: submit it once more to go on"; exit 75; }
+    run_again || { say "cancelled, or cannot be run again: submit it once more to go on"; exit 75; }
     exit 0
 }
 

@@ -10,9 +10,11 @@ job=${job:-$SLURM_JOB_ID}
 attempt=$((${SLURM_RESTART_COUNT:-0} + 1))
 
 watch_the_clock() { :; } # --signal above does
-# scancel signals the steps, so their exit code may be 75; a cancelled job can be requeued, but must not.
+# scancel signals the steps, so their exit code may be 75: SLURM would requeue even a cancelled job.
 run_again() {
-    [[ $(scontrol show job "$job") != *JobState=CANCELLED* ]] || return 1
+    local state
+    state=$(scontrol show job "$job")
+    [[ $state == *JobState=RUNNING* || $state == *Reason=TimeLimit* ]] || return 1
     scontrol requeue "$job"
 }
 

@@ -127,8 +127,11 @@ def test_ended_from_outside_it_stops_for_good(tmp_path: Path) -> None:
     assert "stopped" in case.log
     # The steps alone are told of it: the exit code is that of a warning.
     case = Case(tmp_path / "steps", "slurm", exits(75))
-    assert run(case, FAKE_STATE="CANCELLED") == 75
+    assert run(case, FAKE_STATE="COMPLETING Reason=None") == 75
     assert not case.again
+    # Too slow for the time after the warning.
+    assert run(case, FAKE_STATE="COMPLETING Reason=TimeLimit") == 0
+    assert case.again == "requeue 12"
 
 
 def test_pbs_warns_itself_and_submits_the_one_task(tmp_path: Path) -> None:

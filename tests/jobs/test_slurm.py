@@ -100,8 +100,8 @@ def test_a_job_too_long_for_its_limit_finishes_by_itself(
     layout = Layout.of(read_config(cluster))
     options = ["--stages", "6", "--resolution", "3", "--ranks-per-node", "4"]
 
-    cancelled = submit(*options, "--launcher", "srun --mpi=pmi2")
-    wait("the first results", lambda: n_finished(layout.results) > 0, 60)
+    cancelled = submit(*options, "--launcher", "srun --mpi=pmi2", "--time", "00:10:00")
+    wait("the first results", lambda: n_finished(layout.results) > 0, 120)
     subprocess.run(["scancel", cancelled], check=True)
     wait("the end of a cancelled job", lambda: ended(cancelled), 30)
     before = n_finished(layout.results)
@@ -127,7 +127,7 @@ def test_one_task_of_an_array_fails_and_is_done_again(
     layout = Layout.of(read_config(cluster))
     layout.results.unlink(missing_ok=True)
     layout.part_results(2, 3).mkdir()  # nothing can be stored there
-    array = ["--array", "3", "--resolution", "1", "--time", "00:10:00"]
+    array = ["--array", "3", "--resolution", "1", "--ranks-per-node", "1", "--time", "00:10:00"]
     job = submit(*array)
     wait("the end of the array", lambda: all(ended(f"{job}_{task}") for task in (1, 2, 3)), 120)
     states = [job_state(f"{job}_{task}")["JobState"] for task in (1, 2, 3)]
