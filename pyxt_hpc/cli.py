@@ -25,6 +25,7 @@ from pyxt_hpc.parallel.world import World, detect_world
 if TYPE_CHECKING:
     import numpy as np
 
+    from pyxt_hpc.jobs.render import Job
     from pyxt_hpc.stages.status import StoreStatus
     from pyxt_hpc.store import Status
 
@@ -262,6 +263,62 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--sample", type=int, default=40, metavar="N", help="regions (default 40)")
 
     made = command(
+        "make-job",
+        "write a job script for SLURM or PBS",
+        "Write a script that runs stages 5 and 6, stops in time, runs again until all is done, and keeps a\n"
+        "log per attempt. What is not given here comes from [hpc] of the configuration, then from the\n"
+        "profile of the site, by name or file.",
+    )
+    config_option(made)
+    _job_options(made)
+
+    made = command(
+        "submit",
+        "write a job script and submit it",
+        "As make-job; then sbatch or qsub. The job's id is printed and kept in <name>/logs/jobs.tsv.",
+    )
+    config_option(made)
+    _job_options(made)
+
+    made = command(
+        "estimate",
+        "time and memory that the fits need on a supercomputer",
+        "Fit a sample of the regions on this machine and reckon from it, step by step.",
+    )
+    config_option(made)
+    resolution_option(made, 2, "default 2")
+    made.add_argument("--site", metavar="NAME", help="profile of a centre: its nodes and ranks")
+    made.add_argument("--nodes", metavar="N", help="nodes (default: of [hpc] or the site)")
+    made.add_argument("--ranks-per-node", metavar="R", help="MPI ranks on each")
+    made.add_argument("--sample", type=int, default=300, metavar="N", help="regions to fit (300)")
+
+    made = command(
+        "pack",
+        "one file to copy to another machine",
+        "Write configuration, bundle and scale map into one file: all that create-bins and fit-spectra need.",
+    )
+    config_option(made)
+    made.add_argument("--output", type=Path, metavar="F", help="default: ./<name>_packed.tar")
+
+    made = command(
+        "unpack",
+        "put what pack wrote below a folder",
+        "Unpack, check, and write the job script if [hpc] of the configuration or --site says for what.",
+    )
+    made.add_argument("archive", metavar="FILE", type=Path, help="from pack")
+    made.add_argument("--directory", type=Path, default=Path("."), help="default: the working directory")
+    _job_options(made)
+
+    made = command(
+        "pull-results",
+        "merge results from another machine",
+        "Take scale map and results from a copy of the folder acb/ of another machine; results that are\n"
+        "here already get what they lack.",
+    )
+    config_option(made)
+    made.add_argument("folder", metavar="FOLDER", type=Path, help="copy of the other machine's acb/")
+
+    made = command(
         "make-temperature-map",
         "stage 7: maps as FITS files and pictures",
         "Paint the fitted regions: temperature, its errors, norm, counts and scale maps in main_output/.",
@@ -284,6 +341,37 @@ def _parser() -> argparse.ArgumentParser:
         "(default: cores + 1 where MPI is installed)",
     )  # fmt: skip
     return parser
+
+
+def _job_options(made: argparse.ArgumentParser) -> None:
+    """Options of the batch system, named as the keys of ``[hpc]``, and what the job is to do."""
+    made.add_argument("--site", metavar="NAME", help="profile of a centre: a shipped one or your own file")
+    made.add_argument("--scheduler", choices=("slurm", "pbs"), help="batch system, if no site says it")
+    made.add_argument("--nodes", metavar="N", help="nodes (1)")
+    made.add_argument("--ranks-per-node", metavar="R", help="MPI ranks on each; one of all is the master")
+    made.add_argument("--time", metavar="HH:MM:SS", help="limit of one attempt")
+    made.add_argument("--partition", "--queue", metavar="NAME", help="SLURM's partition, PBS's queue")
+    made.add_argument("--account", metavar="NAME", help="who pays")
+    made.add_argument("--memory", metavar="M", help="per node, e.g. 64G")
+    made.add_argument("--module", dest="modules", action="append", metavar="NAME", help="load it; repeatable")
+    made.add_argument("--venv", metavar="PATH", help="virtual environment (default: the one in use)")
+    made.add_argument("--launcher", metavar="COMMAND", help="e.g. 'srun --mpi=pmi2' or mpirun")
+    made.add_argument("--mail", metavar="ADDRESS", help="tell it the end")
+    made.add_argument("--warning", metavar="SECONDS", help="stop so long before the limit (120)")
+    made.add_argument("--max-requeues", metavar="N", help="run again at most so often (20)")
+    made.add_argument(
+        "--directive", dest="directives", action="append", metavar="OPTION",
+        help="one more option of the batch system, as --directive=--qos=debug; repeatable",
+    )  # fmt: skip
+    made.add_argument("--stages", choices=("5", "6", "5,6"), help="default 5,6; of a job array 6")
+    made.add_argument(
+        "--resolution", type=int, choices=sorted(RESOLUTION_STEP), default=2, help="of the fits; default 2"
+    )
+    made.add_argument(
+        "--array", type=int, default=0, metavar="N",
+        help="job array of N tasks without MPI; merge-results after it",
+    )  # fmt: skip
+    made.add_argument("--output", type=Path, metavar="F", help="script (default: <name>/<name>_job.sh)")
 
 
 def _say(text: str) -> None:
@@ -689,6 +777,119 @@ def _results_verify(arguments: argparse.Namespace) -> None:
         raise DamagedFile(
             f"{'; '.join(problems)}: `pyxt-hpc fit-spectra --continue` fits these regions again"
         )
+
+
+def _job(arguments: argparse.Namespace) -> "Job":
+    from dataclasses import fields
+
+    from pyxt_hpc.batch import BatchSettings
+    from pyxt_hpc.jobs.render import Job
+    from pyxt_hpc.jobs.sites import settings_for
+
+    config = read_config(arguments.config)
+    layout = Layout.of(config)
+    given = {f.name: getattr(arguments, f.name, None) for f in fields(BatchSettings)}
+    given["modules"] = ",".join(arguments.modules) if arguments.modules else None
+    given["venv"] = arguments.venv and os.path.abspath(os.path.expanduser(arguments.venv))
+    given["directives"] = "\n".join(arguments.directives) if arguments.directives else None
+    stages = arguments.stages or ("6" if arguments.array else "5,6")
+    return Job(
+        name=config.name,
+        config=config.path.resolve(),
+        script=(arguments.output or layout.job_script).resolve(),
+        log_dir=layout.logs.resolve(),
+        settings=settings_for(str(config.path), dict(config.hpc), given, arguments.site),
+        stages=tuple(map(int, stages.split(","))),
+        resolution=arguments.resolution,
+        n_tasks=arguments.array,
+    )
+
+
+def _make_job(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs.submit import COMMANDS, write_script
+
+    _serial("make-job")
+    job = _job(arguments)
+    write_script(job)
+    _say(f"{job.script}: submit it with {COMMANDS[job.settings.scheduler][0]}; logs go to {job.log_dir}")
+
+
+def _submit(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs.submit import submit
+
+    _serial("submit")
+    job = _job(arguments)
+    _say(f"job {submit(job, Layout.of(read_config(arguments.config)).jobs_record)}: logs go to {job.log_dir}")
+    if job.n_tasks:
+        _say(f"when all tasks have ended: pyxt-hpc merge-results -c {arguments.config}")
+
+
+def _estimate(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs.sites import settings_for
+    from pyxt_hpc.stages.estimate import MEMORY_MARGIN, START_SECONDS, TIME_MARGIN, estimate_fits
+
+    _serial("estimate")
+    config = read_config(arguments.config)
+    configured = dict(config.hpc)
+    site = arguments.site or (None if {"site", "scheduler"} & configured.keys() else "slurm")
+    given = {"nodes": arguments.nodes, "ranks_per_node": arguments.ranks_per_node}
+    asked = settings_for(str(config.path), configured, given, site)
+    found = estimate_fits(
+        config,
+        resolution=arguments.resolution,
+        nodes=asked.nodes,
+        ranks_per_node=asked.ranks_per_node,
+        sample=arguments.sample,
+    )
+    megabytes = [f"{n / 2**20:.0f}" for n in (found.shared_bytes, found.master_bytes, found.rank_bytes)]
+    seconds, workers = found.seconds_per_region, found.workers
+    _say(f"{found.regions} regions at resolution {found.resolution}")
+    _say(f"{1e3 * seconds:.3g} ms a region on one core of this machine, measured on {found.sampled} of them")
+    _say(f"{found.nodes} nodes x {found.ranks_per_node} ranks: {workers} fit")
+    _say(f"time: {found.regions} x {seconds:.3g} s / {workers} = {found.fit_seconds:.0f} s;")
+    _say(f"  x {TIME_MARGIN:g} for slower cores, + {START_SECONDS:.0f} s to start, in whole 5 minutes")
+    _say(
+        f"memory of a node: {megabytes[0]} MB shared + {megabytes[1]} MB bundle (master) "
+        f"+ {found.ranks_per_node} ranks x {megabytes[2]} MB, x {MEMORY_MARGIN:g}"
+    )
+    hours, minutes = divmod(found.time_seconds // 60, 60)
+    _say(f"so ask for: --time {hours:02d}:{minutes:02d}:00 --memory {found.memory_gigabytes}G")
+
+
+def _pack(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.travel import pack
+
+    _serial("pack")
+    config = read_config(arguments.config)
+    output = arguments.output or Path(f"{config.name}_packed.tar")
+    for name in pack(config, output):
+        _say(f"  {name}")
+    _say(
+        f"{output}: {output.stat().st_size / 1e6:.1f} MB; on the other machine: pyxt-hpc unpack {output.name}"
+    )
+
+
+def _unpack(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.travel import unpack
+
+    _serial("unpack")
+    config = unpack(arguments.archive, arguments.directory)
+    _say(f"{config.path}: unpacked, the bundle is whole")
+    if arguments.site or arguments.scheduler or {"site", "scheduler"} & dict(config.hpc).keys():
+        arguments.config = config.path
+        _make_job(arguments)
+    else:
+        _say(f"job script: pyxt-hpc make-job -c {config.path} --site NAME")
+
+
+def _pull_results(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.travel import pull_results
+
+    _serial("pull-results")
+    pulled = pull_results(read_config(arguments.config), arguments.folder)
+    for path in pulled.copied:
+        _say(f"{path}: copied")
+    _say(f"{pulled.added} regions added to results that were here")
 
 
 def _make_temperature_map(arguments: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """The cluster's INI file, read once into a frozen dataclass in the units of the field.
 
 The sections ``[cluster_info]`` and ``[processing]`` and their keys are those of ClusterPyXT's command
-line; ``data_directory`` and the section ``[spectral]`` are ours and may be left out.
+line; ``data_directory`` and the sections ``[spectral]`` and ``[hpc]`` are ours and may be left out.
 """
 
 import configparser
@@ -13,6 +13,8 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from pyxt_hpc.batch import SECTION as HPC_SECTION
+from pyxt_hpc.batch import problems_of
 from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.files import replacing
 
@@ -208,6 +210,8 @@ class ClusterConfig:
     nH_max: float = _key(
         "spectral", _number(0.0, 10.0, "1e22 cm^-2"), "... to here", key="column_density_max", default=1.0
     )
+    hpc: tuple[tuple[str, str], ...] = ()
+    """Keys and texts of ``[hpc]``, checked: defaults of job scripts (`pyxt_hpc.batch`)."""
 
     def __post_init__(self) -> None:
         pairs = (
@@ -279,6 +283,8 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
             problems.append(f"[{section}] {key} is missing ({f.metadata['comment']})")
     if problems:
         raise ConfigError(f"{path}: {'; '.join(problems)}")
+    if parser.has_section(HPC_SECTION):
+        values["hpc"] = tuple(parser.items(HPC_SECTION))
     directory = values.get("data_directory", Path("."))
     values["data_directory"] = (path.resolve().parent / directory.expanduser()).resolve()
     return ClusterConfig(path=path, **values)
@@ -288,15 +294,17 @@ def _unknown_keys(parser: configparser.ConfigParser, schema: Mapping[tuple[str, 
     problems = []
     sections = {section for section, _ in schema}
     for section in parser.sections():
-        if section not in sections:
-            problems.append(f"section [{section}] is unknown{_suggestion(section, sections)}")
-            continue
-        known = {key for s, key in schema if s == section}
-        problems += [
-            f"[{section}] {key} is unknown{_suggestion(key, known)}"
-            for key in parser.options(section)
-            if key not in known
-        ]
+        if section == HPC_SECTION:
+            problems += problems_of({k: text for k, text in parser.items(section) if k != "site"})
+        elif section not in sections:
+            problems.append(f"section [{section}] is unknown{_suggestion(section, {*sections, HPC_SECTION})}")
+        else:
+            known = {key for s, key in schema if s == section}
+            problems += [
+                f"[{section}] {key} is unknown{_suggestion(key, known)}"
+                for key in parser.options(section)
+                if key not in known
+            ]
     return problems
 
 

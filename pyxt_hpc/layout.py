@@ -168,6 +168,22 @@ class Layout:
         """The two engines side by side: picture; the table has the suffix ``.ecsv``."""
         return self.main_output / f"{self.name}_engines.png"
 
+    # Batch systems
+    @property
+    def logs(self) -> Path:
+        """What jobs say, a file per job and attempt."""
+        return self.cluster_dir / "logs"
+
+    @property
+    def job_script(self) -> Path:
+        """Script for a batch system."""
+        return self.cluster_dir / f"{self.name}_job.sh"
+
+    @property
+    def jobs_record(self) -> Path:
+        """A line per submitted job: time, batch system, job id, script."""
+        return self.logs / "jobs.tsv"
+
     # Stage 7
     def map(self, quantity: str) -> Path:
         """FITS map of a quantity, such as ``temperature`` or ``temperature_error_plus``."""

@@ -116,6 +116,24 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
     )
 
 
+def merge_store(results: Path, other: Path) -> int:
+    """Add every finished region of another store of the very same regions; the number of those new here.
+
+    Raises
+    ------
+    ForeignProduct
+        If they do not belong together.
+    DamagedFile, StoreInUse
+        As `merge_results`.
+    """
+    with open_to_read(other) as file:
+        settings, identity = file.description["settings"], file.description["fingerprint"]
+    with ResultsStore.open_for_resume(results, fingerprint=identity, settings=settings) as store:
+        before = int(is_final(store.status()).sum())
+        _add_part(store, store.column("region"), other)
+        return int(is_final(store.status()).sum()) - before
+
+
 def _identity(path: Path) -> tuple[dict[str, Any], str]:
     with open_to_read(path) as file:
         settings, identity = file.description["settings"], file.description["fingerprint"]

@@ -1,0 +1,84 @@
+"""Profiles of computing centres: small INI files, shipped or a user's own."""
+
+import configparser
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pyxt_hpc.batch import SECTION, BatchSettings, problems_of
+from pyxt_hpc.errors import ConfigError
+
+FOLDER = Path(__file__).parents[1] / "data" / "jobscripts"
+ABOUT = ("description", "documentation")
+
+
+def site_names() -> list[str]:
+    """Names of the profiles that are shipped."""
+    return sorted(path.stem for path in FOLDER.glob("*.ini"))
+
+
+def read_site(site: str) -> dict[str, str]:
+    """Texts of the keys of a profile.
+
+    Parameters
+    ----------
+    site
+        Name of a shipped profile, or the path of a file.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or a key is unknown or impossible.
+    """
+    path = FOLDER / f"{site}.ini" if site in site_names() else Path(site).expanduser()
+    parser = configparser.ConfigParser(inline_comment_prefixes=("#", ";"), interpolation=None)
+    try:
+        with path.open(encoding="utf-8") as stream:
+            parser.read_file(stream)
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        raise ConfigError(
+            f"site {site!r}: neither one of {', '.join(site_names())} nor a file that can be read "
+            f"({' '.join(str(error).split())})"
+        ) from None
+    if parser.sections() != [SECTION]:
+        raise ConfigError(f"{path}: expected one section [{SECTION}], found {parser.sections()}")
+    texts = {key: value for key, value in parser.items(SECTION) if key not in ABOUT}
+    if problems := problems_of(texts):
+        raise ConfigError(f"{path}: {'; '.join(problems)}")
+    return texts
+
+
+def settings_for(
+    where: str, configured: Mapping[str, str], given: Mapping[str, str | None], site: str | None
+) -> BatchSettings:
+    """Settings of a job: the command line's, else the configuration's, else the site's, else defaults.
+
+    Parameters
+    ----------
+    where
+        Named in errors.
+    configured, given
+        Texts of keys of the configuration's ``[hpc]``, ``site`` among them, and of the command line.
+    site
+        Asked for by the command line.
+
+    Raises
+    ------
+    ConfigError
+        If anything is unknown, impossible or missing.
+    """
+    own = {key: text for key, text in configured.items() if key != "site"}
+    chosen = {key: text for key, text in given.items() if text is not None}
+    scheduler = chosen.get("scheduler") or own.get("scheduler")
+    site = site or configured.get("site") or scheduler
+    below = read_site(site) if site else {}
+    if scheduler and below.get("scheduler", scheduler) != scheduler:
+        raise ConfigError(f"{where}: scheduler {scheduler}, but site {site} has {below['scheduler']}")
+    texts = {**below, **own, **chosen}
+    for key in ("directives", "environment"):  # these add up; a later line of the same option wins
+        lines = [layer[key] for layer in (below, own, chosen) if layer.get(key)]
+        if lines:
+            texts[key] = "\n".join(lines)
+    if not texts.get("venv"):
+        texts["venv"] = "" if sys.prefix == sys.base_prefix else sys.prefix
+    return BatchSettings.of(texts, where)

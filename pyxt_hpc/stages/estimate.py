@@ -1,0 +1,119 @@
+"""What a run over ranks will need, from a sample fitted here."""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.errors import ConfigError, EmptySelection
+from pyxt_hpc.stages.fitting import select_regions
+from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
+from pyxt_hpc.stages.region_fits import RegionFits
+
+TIME_MARGIN = 1.5
+MEMORY_MARGIN = 1.5
+START_SECONDS = 60.0
+"""Of Python on many nodes from a shared file system, and of loading what was compiled."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What was measured, and what follows for some nodes.
+
+    Parameters
+    ----------
+    resolution, regions
+        All regions of a resolution.
+    sampled, seconds_per_region
+        Regions that were fitted here, and what one takes on one core [s].
+    nodes, ranks_per_node
+        Of the run; one rank of all is the master.
+    shared_bytes, master_bytes, rank_bytes
+        Arrays that the ranks of a node share; what the master holds besides, the bundle; and what every
+        rank has for itself [byte].
+    """
+
+    resolution: int
+    regions: int
+    sampled: int
+    seconds_per_region: float
+    nodes: int
+    ranks_per_node: int
+    shared_bytes: int
+    master_bytes: int
+    rank_bytes: int
+
+    @property
+    def workers(self) -> int:
+        """Ranks that fit."""
+        return max(self.nodes * self.ranks_per_node - 1, 1)
+
+    @property
+    def fit_seconds(self) -> float:
+        """Time of the fits alone [s]."""
+        return self.regions * self.seconds_per_region / self.workers
+
+    @property
+    def time_seconds(self) -> int:
+        """Time to ask for: with margin and start, in whole 5 minutes [s]."""
+        return 300 * math.ceil((TIME_MARGIN * self.fit_seconds + START_SECONDS) / 300)
+
+    @property
+    def memory_gigabytes(self) -> int:
+        """Memory of a node to ask for [GiB]."""
+        needed = self.shared_bytes + self.master_bytes + self.ranks_per_node * self.rank_bytes
+        return math.ceil(MEMORY_MARGIN * needed / 2**30)
+
+
+def estimate_fits(
+    config: ClusterConfig, *, resolution: int, nodes: int, ranks_per_node: int, sample: int = 300
+) -> Estimate:
+    """Fit a sample of the regions, evenly spread over the image, and measure.
+
+    Raises
+    ------
+    MissingInput, DamagedFile, ForeignProduct
+        If bundle or scale map are absent, unreadable or do not belong together.
+    ConfigError
+        If the sample is empty.
+    EmptySelection
+        If there is no region.
+    """
+    if sample < 1:
+        raise ConfigError(f"--sample is {sample}, expected 1 or more")
+    at_start = _resident_bytes()
+    bundle = read_cluster_bundle(config)
+    regions = select_regions(read_scale_map(config, bundle), resolution)
+    if not len(regions):
+        raise EmptySelection(f"{config.path}: there is no region at resolution {resolution}")
+    with_bundle = _resident_bytes()
+    fits = RegionFits.of(bundle, config, regions)
+    shared = sum(array.nbytes for array in fits.to_shared()[1].values())
+    chosen = np.unique(np.linspace(0, len(regions) - 1, sample).astype(int))
+    fits.fit(chosen[:1])  # compiles
+    before = _resident_bytes()
+    start = time.perf_counter()
+    fits.fit(chosen)
+    seconds = time.perf_counter() - start
+    return Estimate(
+        resolution=resolution,
+        regions=len(regions),
+        sampled=len(chosen),
+        seconds_per_region=seconds / len(chosen),
+        nodes=nodes,
+        ranks_per_node=ranks_per_node,
+        shared_bytes=shared,
+        master_bytes=max(with_bundle - at_start, 0),
+        rank_bytes=at_start + max(_resident_bytes() - before, 0),
+    )
+
+
+def _resident_bytes() -> int:
+    """Memory of this process now: code, libraries and data."""
+    fields = dict(
+        line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    )
+    return 1024 * int(fields["VmRSS"].split()[0])

@@ -1,0 +1,143 @@
+"""Jobs on a real SLURM run, requeue and finish by themselves, with the results of an uninterrupted run."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyxt_hpc.cli import main
+from pyxt_hpc.config import read_config
+from pyxt_hpc.demo import write_demo_input
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.store import Status, read_results
+
+MPIEXEC = Path(sys.executable).with_name("mpiexec")
+FINISHED = (Status.DONE, Status.BAD)
+NOT_COMPARED = ("seconds", "attempts")
+
+
+def values(path: Path) -> np.ndarray:
+    """Rows of a complete store as bytes, without what may differ between two runs."""
+    results = read_results(path)
+    assert np.isin(results.status, FINISHED).all()
+    names = [name for name in results.rows.dtype.names or () if name not in NOT_COMPARED]
+    return np.array([results.rows[name] for name in names], dtype=np.float64)
+
+
+def n_finished(path: Path) -> int:
+    """Regions of a store that need no more work."""
+    return int(np.isin(read_results(path).status, FINISHED).sum()) if path.exists() else 0
+
+
+def job_state(job: str) -> dict[str, str]:
+    """What SLURM knows of a job or task."""
+    said = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True, check=True).stdout
+    return dict(re.findall(r"(\w+)=(\S*)", said))
+
+
+def wait(what: str, true: Callable[[], bool], seconds: float) -> None:
+    """Until something is true."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.5)
+
+
+def ended(job: str) -> bool:
+    return job_state(job)["JobState"] in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
+
+
+@pytest.fixture(scope="module")
+def cluster(slurm: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cluster up to the scale map whose fits take long, in a folder with blanks and a quote."""
+    if not MPIEXEC.exists():
+        pytest.skip(f"no {MPIEXEC}: pip install 'pyxt_hpc[mpi]' brings it")
+    folder = tmp_path_factory.mktemp("slurm") / "it's my work"
+    config = write_demo_input(folder, exposure_fraction=0.2, field_arcmin=4.5)
+    text = config.read_text()
+    for key in ("free_abundance", "free_column_density"):
+        text = re.sub(rf"^{key} = false", f"{key} = true", text, flags=re.MULTILINE)
+    config.write_text(f"{text}\n[hpc]\nscheduler = slurm\ntime = 00:01:00\nwarning = 20\nlauncher = mpirun\n")
+    assert main(["process-data", "-c", str(config)]) == 0
+    assert main(["create-bins", "-c", str(config), "--num-cpus", "2"]) == 0
+    return config
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(cluster: Path) -> np.ndarray:
+    """Fits of every pixel's region by one run."""
+    assert main(["fit-spectra", "-c", str(cluster), "--resolution", "3", "--num-cpus", "2", "--yes"]) == 0
+    results = Layout.of(read_config(cluster)).results
+    found = values(results)
+    results.unlink()
+    return found
+
+
+@pytest.fixture
+def submit(
+    cluster: Path, slurm: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """The command, as a function of its options that gives the id of the job."""
+    for name, value in slurm.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*options: str) -> str:
+        capsys.readouterr()
+        assert main(["submit", "-c", str(cluster), *options]) == 0
+        return capsys.readouterr().out.split()[1].rstrip(":")
+
+    return run
+
+
+def test_a_job_too_long_for_its_limit_finishes_by_itself(
+    cluster: Path, uninterrupted: np.ndarray, submit: Callable[..., str]
+) -> None:
+    layout = Layout.of(read_config(cluster))
+    options = ["--stages", "6", "--resolution", "3", "--ranks-per-node", "4"]
+
+    cancelled = submit(*options, "--launcher", "srun --mpi=pmi2", "--time", "00:10:00")
+    wait("the first results", lambda: n_finished(layout.results) > 0, 120)
+    subprocess.run(["scancel", cancelled], check=True)
+    wait("the end of a cancelled job", lambda: ended(cancelled), 30)
+    before = n_finished(layout.results)
+    assert 0 < before < uninterrupted.shape[1]
+
+    job = submit(*options)
+    wait("the end of the job", lambda: ended(job), 400)
+    state = job_state(job)
+    logs = sorted(layout.logs.glob(f"pyxt-demo-{job}-attempt-*.log"))
+    said = "\n".join(log.read_text() for log in logs)
+    assert state["JobState"] == "COMPLETED", said
+    assert int(state["Restarts"]) >= 1, said
+    assert len(logs) == int(state["Restarts"]) + 1
+    assert said.count("not finished: run again") == len(logs) - 1
+    np.testing.assert_array_equal(values(layout.results), uninterrupted)
+    assert job_state(cancelled)["JobState"] == "CANCELLED"
+    assert int(job_state(cancelled)["Restarts"]) == 0
+
+
+def test_one_task_of_an_array_fails_and_is_done_again(
+    cluster: Path, uninterrupted: np.ndarray, submit: Callable[..., str]
+) -> None:
+    layout = Layout.of(read_config(cluster))
+    layout.results.unlink(missing_ok=True)
+    layout.part_results(2, 3).mkdir()  # nothing can be stored there
+    array = ["--array", "3", "--resolution", "1", "--ranks-per-node", "1", "--time", "00:10:00"]
+    job = submit(*array)
+    wait("the end of the array", lambda: all(ended(f"{job}_{task}") for task in (1, 2, 3)), 120)
+    states = [job_state(f"{job}_{task}")["JobState"] for task in (1, 2, 3)]
+    assert states == ["COMPLETED", "FAILED", "COMPLETED"]
+    assert "not run again" in (layout.logs / f"pyxt-demo-{job}_2-attempt-1.log").read_text()
+    layout.part_results(2, 3).rmdir()
+    again = submit(*array)
+    wait("the end of the array", lambda: all(ended(f"{again}_{task}") for task in (1, 2, 3)), 120)
+    assert main(["merge-results", "-c", str(cluster)]) == 0
+    found = values(layout.results)
+    assert found.shape[1] > 300
+    every = {region: number for number, region in enumerate(uninterrupted[0].tolist())}
+    np.testing.assert_array_equal(found, uninterrupted[:, [every[region] for region in found[0].tolist()]])
