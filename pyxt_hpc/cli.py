@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import World, detect_world
 
 if TYPE_CHECKING:
+    from pyxt_hpc.maps.fitted import FittedRegions
+    from pyxt_hpc.maps.product import MapProduct
     from pyxt_hpc.stages.status import StoreStatus
     from pyxt_hpc.store import Status
 
@@ -80,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
             epilog=EXIT_CODES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        made.set_defaults(run=globals().get(f"_{name.replace('-', '_').replace(' ', '_')}"))
+        made.set_defaults(command=name, run=globals().get(f"_{name.replace('-', '_').replace(' ', '_')}"))
         return made
 
     def config_option(made: argparse.ArgumentParser) -> None:
@@ -200,13 +202,39 @@ def _parser() -> argparse.ArgumentParser:
     )
     config_option(made)
 
+    def map_options(made: argparse.ArgumentParser) -> None:
+        config_option(made)
+        resolution_option(made, None, "default: the one that was fitted")
+        how = made.add_mutually_exclusive_group()
+        how.add_argument(
+            "--paint", choices=("block", "interpolate"), default="block",
+            help="block: every pixel the value of its block's region; interpolate: between regions, "
+            "weighted by the area that circles share (default block)",
+        )  # fmt: skip
+        how.add_argument(
+            "--average", action="store_true",
+            help="every pixel the error-weighted mean of all circles that hold it",
+        )  # fmt: skip
+
     made = command(
         "make-temperature-map",
-        "stage 7: maps as FITS files and pictures",
-        "Paint the fitted regions: temperature, its errors, norm, counts and scale maps in main_output/.",
+        "stage 7: maps of the temperature as FITS files and pictures",
+        "Paint the fitted regions: temperature and norm with their errors, counts and radii, in\n"
+        "main_output/. Where there is no fit the maps are blank (NaN), never 0.",
     )
-    config_option(made)
-    resolution_option(made, None, "default: the one that was fitted")
+    map_options(made)
+
+    made = command(
+        "make-maps",
+        "stage 7: maps of everything that was fitted, with errors",
+        "Every fitted parameter with lower and upper errors, and what describes the fits: statistic,\n"
+        "goodness, counts, S/N, radius, number of observations, exposure, flags.",
+    )
+    map_options(made)
+    made.add_argument(
+        "--all", action="store_true",
+        help="also surface brightness, density, pressure, entropy, cooling time, gradient and residual",
+    )  # fmt: skip
 
     made = command(
         "demo",
@@ -479,21 +507,32 @@ def _results_verify(arguments: argparse.Namespace) -> None:
 
 
 def _make_temperature_map(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.bundle import read_bundle
-    from pyxt_hpc.maps.temperature import make_temperature_maps
+    from pyxt_hpc.maps.commands import make_temperature_maps
+
+    _make(arguments, make_temperature_maps)
+
+
+def _make_maps(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.commands import make_all_maps, make_fit_maps
+
+    _make(arguments, make_all_maps if arguments.all else make_fit_maps)
+
+
+def _make(
+    arguments: argparse.Namespace, make: "Callable[[FittedRegions, str], Iterator[MapProduct]]"
+) -> None:
+    from pyxt_hpc.maps.fitted import read_fitted_regions
     from pyxt_hpc.report.pictures import draw_map
 
-    _serial("make-temperature-map")
+    _serial(arguments.command)
     config = read_config(arguments.config)
-    layout = Layout.of(config)
-    summary = make_temperature_maps(config, arguments.resolution)
-    header = read_bundle(layout.bundle).wcs_header
-    for product in summary.products:
-        draw_map(product, header, layout.picture(product.path))
-    record_last_step(config, 7)
-    _say(f"{summary.painted} regions painted, {summary.bad} bad, {summary.pending} not yet fitted")
-    for product in summary.products:
+    regions = read_fitted_regions(config, arguments.resolution)
+    _say(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
+    mode = "average" if arguments.average else arguments.paint
+    for product in make(regions, mode):
+        draw_map(product, regions.bundle.wcs_header, regions.layout.picture(product.path))
         _say(f"{product.path}  and .png: {product.title.lower()}{product.unit and f' [{product.unit}]'}")
+    record_last_step(config, 7)
 
 
 def _demo(arguments: argparse.Namespace) -> None:

@@ -12,13 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from pyxt_hpc.files import replacing
-from pyxt_hpc.maps.temperature import MapProduct
+from pyxt_hpc.maps.product import MapProduct
 
 # Colour-blind safe and even in lightness: https://matplotlib.org/stable/users/explain/colors/colormaps.html
 COLOURS = {"keV": "inferno", "pixel": "cividis", "count": "cividis"}
 SMALLEST_VIEW = 30
 """Pixels: a smaller field has no room for coordinates."""
-_LOGARITHMIC = ("Norm of the circle", "Norm error", "Surface brightness")
 
 
 def draw_map(product: MapProduct, wcs_header: str, path: Path) -> None:
@@ -37,7 +36,7 @@ def draw_map(product: MapProduct, wcs_header: str, path: Path) -> None:
     values = product.values
     seen = np.isfinite(values)
     low, high = np.percentile(values[seen], [1, 99]) if seen.any() else (0.0, 1.0)
-    positive = product.title in _LOGARITHMIC and low > 0 and high > 1.5 * low
+    positive = product.logarithmic and low > 0 and high > 1.5 * low
     scale: Normalize = LogNorm(low, high) if positive else Normalize(low, high)
     colours: Colormap = mpl.colormaps[COLOURS.get(product.unit, "viridis")].with_extremes(bad="0.85")
 
