@@ -225,6 +225,22 @@ def _parser() -> argparse.ArgumentParser:
     map_options(made)
 
     made = command(
+        "make-pressure-map",
+        "stage 7: maps of density and pressure",
+        "Pseudo-pressure kT (norm/area)^(1/2), electron density and pressure n_e kT with their errors.\n"
+        "Densities need the depth of the gas along the line of sight: depth_model and depth_kpc in [maps].",
+    )
+    map_options(made)
+
+    made = command(
+        "make-entropy-map",
+        "stage 7: maps of entropy and cooling time",
+        "Pseudo-entropy kT (norm/area)^(-1/3), entropy kT n_e^(-2/3) and cooling time with their errors.\n"
+        "Densities need the depth of the gas along the line of sight: depth_model and depth_kpc in [maps].",
+    )
+    map_options(made)
+
+    made = command(
         "make-maps",
         "stage 7: maps of everything that was fitted, with errors",
         "Every fitted parameter with lower and upper errors, and what describes the fits: statistic,\n"
@@ -510,6 +526,18 @@ def _make_temperature_map(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.maps.commands import make_temperature_maps
 
     _make(arguments, make_temperature_maps)
+
+
+def _make_pressure_map(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.commands import make_pressure_maps
+
+    _make(arguments, make_pressure_maps)
+
+
+def _make_entropy_map(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.commands import make_entropy_maps
+
+    _make(arguments, make_entropy_maps)
 
 
 def _make_maps(arguments: argparse.Namespace) -> None:

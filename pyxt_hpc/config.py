@@ -208,6 +208,22 @@ class ClusterConfig:
     nH_max: float = _key(
         "spectral", _number(0.0, 10.0, "1e22 cm^-2"), "... to here", key="column_density_max", default=1.0
     )
+    hubble_constant: float = _key(
+        "maps", _number(40.0, 100.0, "km/s/Mpc"), "H_0 in km/s/Mpc of a flat universe", default=70.0
+    )
+    matter_density: float = _key("maps", _number(0.01, 1.0, ""), "Omega_m; the rest is Lambda", default=0.3)
+    depth_model: str = _key(
+        "maps",
+        _choice("constant", "beta"),
+        "depth of the gas along the line of sight: constant, or of the best beta-model",
+        default="constant",
+    )
+    depth_kpc: float = _key(
+        "maps",
+        _number(1.0, 1e5, "kpc"),
+        "the constant depth in kpc; densities go as depth^-1/2",
+        default=1000.0,
+    )
 
     def __post_init__(self) -> None:
         pairs = (

@@ -1,7 +1,7 @@
 """The maps of everything that a fit of a region gives."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,12 @@ from pyxt_hpc.stages.inputs import scale_map_settings
 NORM_UNIT = "1e-14 cm-5"
 SUFFIX = {"block": "", "interpolate": "_interpolated", "average": "_average"}
 """Of the names of maps, by how they are painted."""
+
+_HOW = {
+    "block": "of each block's region",
+    "interpolate": "interpolated between regions, weighted by the area that circles share",
+    "average": "error-weighted mean of all circles that hold the pixel, errors for overlapping circles",
+}
 
 
 @dataclass(frozen=True)
@@ -158,24 +164,37 @@ def map_measured(
     painted = paint_measured(
         mode, regions.rows, measured, regions.radius, regions.step, relative=quantity.relative
     )
-    own = measured.value if mode == "block" else None
-    yield from error_maps(regions, quantity, painted, mode, own)
+    first, *errors = error_maps(regions, quantity, painted, _HOW[mode], mode)
+    yield replace(first, of_regions=measured.value) if mode == "block" else first
+    yield from errors
 
 
 def error_maps(
-    regions: FittedRegions, quantity: Quantity, painted: Measured, mode: str, own: np.ndarray | None = None
+    regions: FittedRegions, quantity: Quantity, painted: Measured, how: str, mode: str = "block"
 ) -> Iterator[MapProduct]:
-    """As `map_measured`, of what is painted already; a map of errors with no pixel is left out."""
+    """Maps of a quantity that is painted already.
+
+    Where lower and upper error are one and the same there is one map of them; a map of errors without any
+    pixel is left out.
+
+    Parameters
+    ----------
+    regions
+        Of the cluster.
+    quantity
+        What it is.
+    painted
+        (ny, nx).
+    how
+        It was painted, for the header.
+    mode
+        One of `paint.MODES`, for the names of the files.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         fraction = painted.error / np.abs(painted.value)
     fraction[~np.isfinite(fraction)] = np.nan
     name, title, comment = quantity.name, quantity.title, quantity.comment
     lower = title.lower() if title[1:2].islower() else title
-    how = {
-        "block": "of each block's region",
-        "interpolate": "interpolated between regions, weighted by the area that circles share",
-        "average": "error-weighted mean of all circles that hold the pixel, errors for overlapping circles",
-    }[mode]
     unit = quantity.unit
     parts = (
         ("", title, unit, how, painted.value),
@@ -187,6 +206,8 @@ def error_maps(
     for suffix, part_title, part_unit, text, values in parts:
         if suffix and not np.isfinite(values).any():
             continue  # every interval is open: there is nothing to show
+        if painted.minus is painted.plus and suffix in ("_error_plus", "_error_minus"):
+            continue
         yield MapProduct(
             regions.layout.map(f"{name}{suffix}{SUFFIX[mode]}"),
             part_title,
@@ -194,7 +215,6 @@ def error_maps(
             values.astype(np.float32, copy=False),
             f"{comment}; {text}",
             logarithmic=quantity.logarithmic and suffix != "_fractional_error",
-            of_regions=own if not suffix else None,
         )
 
 
