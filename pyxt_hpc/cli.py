@@ -550,16 +550,17 @@ def _make(
     arguments: argparse.Namespace, make: "Callable[[FittedRegions, str], Iterator[MapProduct]]"
 ) -> None:
     from pyxt_hpc.maps.fitted import read_fitted_regions
-    from pyxt_hpc.report.pictures import draw_map
+    from pyxt_hpc.report.all_forms import draw_products
 
     _serial(arguments.command)
     config = read_config(arguments.config)
     regions = read_fitted_regions(config, arguments.resolution)
     _say(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
     mode = "average" if arguments.average else arguments.paint
-    for product in make(regions, mode):
-        draw_map(product, regions.bundle.wcs_header, regions.layout.picture(product.path))
-        _say(f"{product.path}  and .png: {product.title.lower()}{product.unit and f' [{product.unit}]'}")
+    for product, others in draw_products(regions, make(regions, mode)):
+        forms = ", ".join(path.suffix for path in others)
+        title = product.title.lower() if product.title[1:2].islower() else product.title
+        _say(f"{product.path}  and {forms}: {title}{product.unit and f' [{product.unit}]'}")
     record_last_step(config, 7)
 
 

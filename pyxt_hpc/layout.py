@@ -167,3 +167,7 @@ class Layout:
     def picture(self, fits_path: Path) -> Path:
         """PNG picture beside a FITS map."""
         return fits_path.with_suffix(".png")
+
+    def ds9_regions(self, fits_path: Path) -> Path:
+        """DS9 region file beside a FITS map."""
+        return fits_path.with_suffix(".reg")

@@ -69,7 +69,8 @@ def paint_measured(
     ``block``: those of the block's region. ``interpolate``: means of the regions less than a step away,
     weighted by the area that their circle shares with the pixel's own circle, and bilinearly by distance;
     errors are the means of the regions' errors, since neighbouring circles hold nearly the same photons.
-    ``average``: error-weighted means of all circles that hold the pixel, see `average_circles`.
+    ``average``: error-weighted means of all circles that hold the pixel, see `average_circles`; as
+    ``block`` where there is none.
 
     Parameters
     ----------
@@ -93,13 +94,16 @@ def paint_measured(
     """
     valid = radius > 0
     row, col = regions["row"].astype(np.int64), regions["col"].astype(np.int64)
-    if mode == "block":
-        painted = [
-            paint_blocks(row, col, v, valid, step) for v in (measured.value, measured.minus, measured.plus)
-        ]
-        return Measured(*painted)
-    if mode == "average":
-        return average_circles(regions, measured, valid, relative=relative)
+    if mode in ("block", "average"):
+        parts = measured.value, measured.minus, measured.plus
+        blocks = Measured(*(paint_blocks(row, col, v, valid, step) for v in parts))
+        if mode == "block":
+            return blocks
+        mean = average_circles(regions, measured, valid, relative=relative)
+        # small circles leave gaps between the fitted regions
+        gap = np.isnan(mean.value)
+        pairs = ((mean.value, blocks.value), (mean.minus, blocks.minus), (mean.plus, blocks.plus))
+        return Measured(*(np.where(gap, block, found) for found, block in pairs))
     columns = np.stack([measured.value, measured.minus, measured.plus], axis=1).astype(np.float64)
     usable = np.flatnonzero(np.isfinite(columns[:, 0]))
     of_block = _by_block(row[usable], col[usable], usable, valid.shape, step, np.int64(-1))

@@ -33,6 +33,8 @@ class MapProduct:
         What the pixels hold, with the formula.
     logarithmic
         Pictures show it on a logarithmic scale.
+    diverging
+        Pictures show the sign: 0 is in the middle of their colours.
     integer
         The file has integers, `BLANK` for NaN.
     of_regions
@@ -45,6 +47,7 @@ class MapProduct:
     values: np.ndarray
     comment: str = ""
     logarithmic: bool = False
+    diverging: bool = False
     integer: bool = False
     of_regions: np.ndarray | None = None
 

@@ -8,7 +8,7 @@ import pytest
 from astropy.wcs import WCS
 
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.report.pictures import draw_map
+from pyxt_hpc.report.pictures import Scene, draw_map
 
 
 @pytest.mark.parametrize("logarithmic", [False, True])
@@ -26,7 +26,9 @@ def test_picture_is_drawn_for_any_values(tmp_path: Path, logarithmic: bool, valu
         image[20, 30] = 4.0
     path = tmp_path / "a.png"
     product = MapProduct(tmp_path / "a.fits", "Temperature", "keV", image, logarithmic=logarithmic)
-    draw_map(product, wcs.to_header_string(), path)
+    y, x = np.indices(image.shape)
+    brightness = 1.0 / (1.0 + np.hypot(y - 40.0, x - 50.0))
+    draw_map(product, Scene(wcs.to_header_string(), brightness, 1.8), path)
     pixels = matplotlib.image.imread(path)[..., :3]
     coloured = np.ptp(pixels, axis=2) > 0.1
     assert coloured.mean() > (0.2 if values == "gradient" else 0.01)
