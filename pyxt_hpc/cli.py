@@ -249,8 +249,18 @@ def _parser() -> argparse.ArgumentParser:
     map_options(made)
     made.add_argument(
         "--all", action="store_true",
-        help="also surface brightness, density, pressure, entropy, cooling time, gradient and residual",
+        help="also surface brightness, density, pressure, entropy and cooling time",
     )  # fmt: skip
+
+    made = command(
+        "find-shocks",
+        "stage 7: shock fronts from jumps of temperature and density",
+        "Compare the circles on both sides of every pixel, in all directions. Where brightness and\n"
+        "temperature jump the same way: maps of Mach number and direction, a table of candidate fronts,\n"
+        "DS9 regions and a histogram.",
+    )
+    config_option(made)
+    resolution_option(made, None, "default: the one that was fitted")
 
     made = command(
         "demo",
@@ -562,6 +572,31 @@ def _make(
         title = product.title.lower() if product.title[1:2].islower() else product.title
         _say(f"{product.path}  and {forms}: {title}{product.unit and f' [{product.unit}]'}")
     record_last_step(config, 7)
+
+
+def _find_shocks(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.fitted import read_fitted_regions
+    from pyxt_hpc.maps.shock_search import make_shock_maps, search_shocks, write_shock_table
+    from pyxt_hpc.report.all_forms import draw_products
+    from pyxt_hpc.report.shocks import draw_histogram, write_fronts
+
+    _serial("find-shocks")
+    regions = read_fitted_regions(read_config(arguments.config), arguments.resolution)
+    layout, search = regions.layout, search_shocks(regions)
+    for product, _ in draw_products(regions, make_shock_maps(regions, search)):
+        _say(f"{product.path}  and .png: {product.title}")
+    write_shock_table(regions, search.fronts, layout.shock_table)
+    write_fronts(regions, search.fronts, layout.shock_regions)
+    draw_histogram(search, layout.shock_histogram)
+    _say(f"{layout.shock_table}, {layout.shock_regions.name}, {layout.shock_histogram.name}")
+    _say(f"{len(search.fronts)} candidate fronts")
+    for front in search.fronts:
+        mach = f"M {front.mach:.2f} ({front.mach_lo:.2f} to {front.mach_hi:.2f})"
+        length = front.length * regions.bundle.pixel_scale_arcsec
+        _say(
+            f"  {mach}, {front.density_mach:.2f} from the density, {length:.0f} arcsec long, "
+            f"{front.significance:.1f} sigma"
+        )
 
 
 def _demo(arguments: argparse.Namespace) -> None:
