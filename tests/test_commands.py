@@ -191,6 +191,9 @@ def test_every_map_is_made_and_gas_agrees_with_the_truth(cluster: Path, uninterr
         path = layout.map(name)
         assert np.isfinite(fits.getdata(path)).any()
         assert path.with_suffix(".png").stat().st_size > 10_000
+    assert main(["find-shocks", "-c", str(cluster)]) == 0
+    assert layout.shock_table.exists()
+    assert layout.shock_histogram.stat().st_size > 5_000
 
     regions = read_fitted_regions(read_config(cluster))
     rows = regions.rows

@@ -172,10 +172,10 @@ def sum_over_circles(regions: NDArray, columns: NDArray, shape: tuple[int, int])
     -------
     (n_column, ny, nx) float64
     """
-    steps = np.zeros((columns.shape[1], shape[0], shape[1] + 1))
+    steps = np.zeros((shape[0], shape[1] + 1, columns.shape[1]))
     row, col = regions["row"].astype(np.int64), regions["col"].astype(np.int64)
     _mark_ends(row, col, regions["radius"].astype(float), columns, steps)
-    return np.cumsum(steps, axis=2, out=steps)[:, :, :-1]
+    return np.moveaxis(np.cumsum(steps, axis=1, out=steps)[:, :-1], -1, 0)
 
 
 def _by_block(
@@ -189,7 +189,7 @@ def _by_block(
 
 @njit(cache=True)
 def _mark_ends(row, col, radius, columns, steps):  # type: ignore[no-untyped-def]
-    n_column, ny, width = steps.shape
+    ny, width, n_column = steps.shape
     for i in range(row.size):
         reach = int(radius[i])
         for dy in range(-reach, reach + 1):
@@ -199,8 +199,8 @@ def _mark_ends(row, col, radius, columns, steps):  # type: ignore[no-untyped-def
             half = int(np.sqrt(radius[i] * radius[i] - dy * dy))
             left, right = max(col[i] - half, 0), min(col[i] + half + 1, width - 1)
             for k in range(n_column):
-                steps[k, y, left] += columns[i, k]
-                steps[k, y, right] -= columns[i, k]
+                steps[y, left, k] += columns[i, k]
+                steps[y, right, k] -= columns[i, k]
 
 
 @njit(cache=True)
