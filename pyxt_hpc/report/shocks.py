@@ -32,6 +32,7 @@ def draw_histogram(search: ShockSearch, path: Path) -> None:
         axes.hist(np.concatenate(crests), bins, color="#d55e00", label="crests of candidate fronts")
     axes.set_xlabel("Mach number from the temperature jump")
     axes.set_ylabel("pixels")
+    axes.set_yscale("log")
     axes.legend()
     with replacing(path) as temporary:
         figure.savefig(temporary)
