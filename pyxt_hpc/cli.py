@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pyxt_hpc.jobs.render import Job
+    from pyxt_hpc.maps.fitted import FittedRegions
+    from pyxt_hpc.maps.product import MapProduct
     from pyxt_hpc.stages.status import StoreStatus
     from pyxt_hpc.store import Status
 
@@ -83,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
             epilog=EXIT_CODES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        made.set_defaults(run=globals().get(f"_{name.replace('-', '_').replace(' ', '_')}"))
+        made.set_defaults(command=name, run=globals().get(f"_{name.replace('-', '_').replace(' ', '_')}"))
         return made
 
     def config_option(made: argparse.ArgumentParser) -> None:
@@ -212,6 +214,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     config_option(made)
 
+    def map_options(made: argparse.ArgumentParser) -> None:
+        config_option(made)
+        resolution_option(made, None, "default: the one that was fitted")
+        how = made.add_mutually_exclusive_group()
+        how.add_argument(
+            "--paint", choices=("block", "interpolate"), default="block",
+            help="block: every pixel the value of its block's region; interpolate: between regions, "
+            "weighted by the area that circles share (default block)",
+        )  # fmt: skip
+        how.add_argument(
+            "--average", action="store_true",
+            help="every pixel the error-weighted mean of all circles that hold it",
+        )  # fmt: skip
+
     made = command(
         "fit-region",
         "fit one region and draw its spectrum",
@@ -320,8 +336,46 @@ def _parser() -> argparse.ArgumentParser:
 
     made = command(
         "make-temperature-map",
-        "stage 7: maps as FITS files and pictures",
-        "Paint the fitted regions: temperature, its errors, norm, counts and scale maps in main_output/.",
+        "stage 7: maps of the temperature as FITS files and pictures",
+        "Paint the fitted regions: temperature and norm with their errors, counts and radii, in\n"
+        "main_output/. Where there is no fit the maps are blank (NaN), never 0.",
+    )
+    map_options(made)
+
+    made = command(
+        "make-pressure-map",
+        "stage 7: maps of density and pressure",
+        "Pseudo-pressure kT (norm/area)^(1/2), electron density and pressure n_e kT with their errors.\n"
+        "Densities need the depth of the gas along the line of sight: depth_model and depth_kpc in [maps].",
+    )
+    map_options(made)
+
+    made = command(
+        "make-entropy-map",
+        "stage 7: maps of entropy and cooling time",
+        "Pseudo-entropy kT (norm/area)^(-1/3), entropy kT n_e^(-2/3) and cooling time with their errors.\n"
+        "Densities need the depth of the gas along the line of sight: depth_model and depth_kpc in [maps].",
+    )
+    map_options(made)
+
+    made = command(
+        "make-maps",
+        "stage 7: maps of everything that was fitted, with errors",
+        "Every fitted parameter with lower and upper errors, and what describes the fits: statistic,\n"
+        "goodness, counts, S/N, radius, number of observations, exposure, flags.",
+    )
+    map_options(made)
+    made.add_argument(
+        "--all", action="store_true",
+        help="also surface brightness, density, pressure, entropy and cooling time",
+    )  # fmt: skip
+
+    made = command(
+        "find-shocks",
+        "stage 7: shock fronts from jumps of temperature and density",
+        "Compare the circles on both sides of every pixel, in all directions. Where brightness and\n"
+        "temperature jump the same way: maps of Mach number and direction, a table of candidate fronts,\n"
+        "DS9 regions and a histogram.",
     )
     config_option(made)
     resolution_option(made, None, "default: the one that was fitted")
@@ -893,21 +947,70 @@ def _pull_results(arguments: argparse.Namespace) -> None:
 
 
 def _make_temperature_map(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.bundle import read_bundle
-    from pyxt_hpc.maps.temperature import make_temperature_maps
-    from pyxt_hpc.report.pictures import draw_map
+    from pyxt_hpc.maps.commands import make_temperature_maps
 
-    _serial("make-temperature-map")
+    _make(arguments, make_temperature_maps)
+
+
+def _make_pressure_map(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.commands import make_pressure_maps
+
+    _make(arguments, make_pressure_maps)
+
+
+def _make_entropy_map(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.commands import make_entropy_maps
+
+    _make(arguments, make_entropy_maps)
+
+
+def _make_maps(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.commands import make_all_maps, make_fit_maps
+
+    _make(arguments, make_all_maps if arguments.all else make_fit_maps)
+
+
+def _make(
+    arguments: argparse.Namespace, make: "Callable[[FittedRegions, str], Iterator[MapProduct]]"
+) -> None:
+    from pyxt_hpc.maps.fitted import read_fitted_regions
+    from pyxt_hpc.report.all_forms import draw_products
+
+    _serial(arguments.command)
     config = read_config(arguments.config)
-    layout = Layout.of(config)
-    summary = make_temperature_maps(config, arguments.resolution)
-    header = read_bundle(layout.bundle).wcs_header
-    for product in summary.products:
-        draw_map(product, header, layout.picture(product.path))
+    regions = read_fitted_regions(config, arguments.resolution)
+    _say(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
+    mode = "average" if arguments.average else arguments.paint
+    for product, others in draw_products(regions, make(regions, mode)):
+        forms = ", ".join(path.suffix for path in others)
+        title = product.title.lower() if product.title[1:2].islower() else product.title
+        _say(f"{product.path}  and {forms}: {title}{product.unit and f' [{product.unit}]'}")
     record_last_step(config, 7)
-    _say(f"{summary.painted} regions painted, {summary.bad} bad, {summary.pending} not yet fitted")
-    for product in summary.products:
-        _say(f"{product.path}  and .png: {product.title.lower()}{product.unit and f' [{product.unit}]'}")
+
+
+def _find_shocks(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.fitted import read_fitted_regions
+    from pyxt_hpc.maps.shock_search import make_shock_maps, search_shocks, write_shock_table
+    from pyxt_hpc.report.all_forms import draw_products
+    from pyxt_hpc.report.shocks import draw_histogram, write_fronts
+
+    _serial("find-shocks")
+    regions = read_fitted_regions(read_config(arguments.config), arguments.resolution)
+    layout, search = regions.layout, search_shocks(regions)
+    for product, _ in draw_products(regions, make_shock_maps(regions, search)):
+        _say(f"{product.path}  and .png: {product.title}")
+    write_shock_table(regions, search.fronts, layout.shock_table)
+    write_fronts(regions, search.fronts, layout.shock_regions)
+    draw_histogram(search, layout.shock_histogram)
+    _say(f"{layout.shock_table}, {layout.shock_regions.name}, {layout.shock_histogram.name}")
+    _say(f"{len(search.fronts)} candidate fronts")
+    for front in search.fronts:
+        mach = f"M {front.mach:.2f} ({front.mach_lo:.2f} to {front.mach_hi:.2f})"
+        length = front.length * regions.bundle.pixel_scale_arcsec
+        _say(
+            f"  {mach}, {front.density_mach:.2f} from the density, {length:.0f} arcsec long, "
+            f"{front.significance:.1f} sigma"
+        )
 
 
 def _demo(arguments: argparse.Namespace) -> None:

@@ -213,6 +213,23 @@ class ClusterConfig:
     hpc: tuple[tuple[str, str], ...] = ()
     """Keys and texts of ``[hpc]``, checked: defaults of job scripts (`pyxt_hpc.batch`)."""
 
+    hubble_constant: float = _key(
+        "maps", _number(40.0, 100.0, "km/s/Mpc"), "H_0 in km/s/Mpc of a flat universe", default=70.0
+    )
+    matter_density: float = _key("maps", _number(0.01, 1.0, ""), "Omega_m; the rest is Lambda", default=0.3)
+    depth_model: str = _key(
+        "maps",
+        _choice("constant", "beta"),
+        "depth of the gas along the line of sight: constant, or of the best beta-model",
+        default="constant",
+    )
+    depth_kpc: float = _key(
+        "maps",
+        _number(1.0, 1e5, "kpc"),
+        "the constant depth in kpc; densities go as depth^-1/2",
+        default=1000.0,
+    )
+
     def __post_init__(self) -> None:
         pairs = (
             ("energy", self.energy_min_keV, self.energy_max_keV, "the usual band is 0.7 to 8.0"),

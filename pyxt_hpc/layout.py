@@ -192,3 +192,22 @@ class Layout:
     def picture(self, fits_path: Path) -> Path:
         """PNG picture beside a FITS map."""
         return fits_path.with_suffix(".png")
+
+    def ds9_regions(self, fits_path: Path) -> Path:
+        """DS9 region file beside a FITS map."""
+        return fits_path.with_suffix(".reg")
+
+    @property
+    def shock_table(self) -> Path:
+        """Candidate shock fronts, as ECSV."""
+        return self.main_output / f"{self.name}_shocks.ecsv"
+
+    @property
+    def shock_regions(self) -> Path:
+        """The same as a DS9 region file."""
+        return self.main_output / f"{self.name}_shocks.reg"
+
+    @property
+    def shock_histogram(self) -> Path:
+        """Picture of the Mach numbers."""
+        return self.main_output / f"{self.name}_mach_histogram.png"

@@ -113,3 +113,42 @@ def compare_with_truth(rows: np.ndarray, bundle: Bundle, truth_directory: Path) 
     inside = np.where(np.isfinite(sigma), np.abs(truth - rows["kT"]) <= sigma, True)
     deviation = ((rows["kT"] - truth) / sigma)[np.isfinite(sigma)]
     return TruthComparison(deviation, inside)
+
+
+@dataclass(frozen=True)
+class GasComparison:
+    """Fitted over true density, and pressure, of circles: (n_region,) each."""
+
+    density: np.ndarray
+    pressure: np.ndarray
+
+
+def compare_gas_with_truth(
+    rows: np.ndarray, density: np.ndarray, bundle: Bundle, truth_directory: Path
+) -> GasComparison:
+    """Compare densities [cm^-3] of fitted regions with the truth of each circle.
+
+    The true density of a circle is the root of its mean square, to which the emission belongs, and its
+    pressure that times the temperature that a fit would find.
+
+    Parameters
+    ----------
+    rows
+        Fitted regions of the results store.
+    density
+        (n_region,) n_e of the regions, for the depth of the truth.
+    bundle
+        The cluster they were fitted from.
+    truth_directory
+        Holds ``kT.fits``, ``norm.fits`` and ``density.fits``.
+    """
+    circles = rows["row"], rows["col"], rows["radius"]
+    exposure = exposure_map(bundle.observations)
+    kT = read_truth(truth_directory / "kT.fits", bundle)
+    norm = read_truth(truth_directory / "norm.fits", bundle) * exposure
+    squared = read_truth(truth_directory / "density.fits", bundle) ** 2 * exposure
+    sums = disc_sums(*circles, np.stack([squared, exposure]))
+    true_density = np.sqrt(sums[:, 0] / sums[:, 1])
+    true_kT = spectroscopic_like_temperature(kT, norm, *circles)
+    ratio = density / true_density
+    return GasComparison(ratio, ratio * rows["kT"] / true_kT)

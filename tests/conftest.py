@@ -1,8 +1,18 @@
 """Fixtures that several rooms of tests share."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from astropy.wcs import WCS
+
+from pyxt_hpc.binning.lattice import lattice
+from pyxt_hpc.bundle import Bundle, BundleObservation
+from pyxt_hpc.chandra.response import Arf, Rmf
+from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
+from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.store import ROW_DTYPE
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -23,3 +33,98 @@ def small_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small_cluster")
     write_demo_input(folder, exposure_fraction=0.3, field_arcmin=6.0)
     return folder
+
+
+PIXEL_ARCSEC = 1.968
+
+
+def made_up_bundle(counts: np.ndarray, background: float, exposure_s: float = 1e5) -> Bundle:
+    """One observation, everywhere live and equally sensitive."""
+    shape = counts.shape
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval, wcs.wcs.crpix = [150.0, 20.0], [shape[1] / 2, shape[0] / 2]
+    wcs.wcs.cdelt = [-PIXEL_ARCSEC / 3600, PIXEL_ARCSEC / 3600]
+    one, none = np.ones(1), np.zeros(0, np.int16)
+    observation = BundleObservation(
+        obsid="1",
+        exposure_s=exposure_s,
+        background_scale=0.1,
+        mask=np.ones(shape, np.uint8),
+        vignetting_keV=one,
+        vignetting=np.ones((1, *shape), np.float32),
+        event_indptr=np.zeros(counts.size + 1, np.int64),
+        event_channel=none,
+        background_indptr=np.zeros(counts.size + 1, np.int64),
+        background_channel=none,
+        arf=Arf(one, 2 * one, 400 * one),
+        rmf=Rmf(one, 2 * one, *(np.ones(1, np.int32) for _ in range(3)), one, one, 2 * one, 1),
+    )
+    return Bundle(
+        name="A",
+        redshift=0.1,
+        nH=0.05,
+        abundance=0.3,
+        absorption="phabs",
+        abundance_table="angr",
+        energy_min_keV=0.7,
+        energy_max_keV=8.0,
+        wcs_header=wcs.to_header_string(),
+        pixel_scale_arcsec=PIXEL_ARCSEC,
+        counts=counts.astype(np.int32),
+        background=np.full(shape, background, np.float32),
+        background_variance=np.full(shape, 0.1 * background, np.float32),
+        mask=np.ones(shape, np.uint8),
+        observations=(observation,),
+        fingerprint="f" * 64,
+    )
+
+
+@pytest.fixture
+def fitted(tmp_path: Path) -> Callable[..., FittedRegions]:
+    """Make regions of equal circles from maps of kT [keV] and norm per pixel, without noise."""
+
+    def make(
+        kT: np.ndarray, norm: np.ndarray, *, radius: float = 4.0, resolution: int = 2, error: float = 0.1,
+        counts: np.ndarray | None = None, background: float = 0.0,
+    ) -> FittedRegions:  # fmt: skip
+        circles = np.full(kT.shape, radius, np.float32)
+        row, col = lattice(circles > 0, RESOLUTION_STEP[resolution])
+        rows = np.zeros(len(row), ROW_DTYPE)
+        rows["region"], rows["row"], rows["col"], rows["radius"] = 1 + np.arange(len(row)), row, col, radius
+        values = {
+            "kT": kT[row, col],
+            "norm": norm[row, col] * np.pi * radius**2,
+            "abundance": 0.3,
+            "nH": 0.05,
+        }
+        for name, value in values.items():
+            rows[name] = value
+            rows[f"{name}_lo"], rows[f"{name}_hi"] = (
+                rows[name] * (1 - error),
+                rows[name] * (1 + error),
+            )
+        rows["counts"], rows["observations"], rows["dof"], rows["exposure"] = 2000, 1, 100, 1e5
+        bundle = made_up_bundle(np.ones(kT.shape) if counts is None else counts, background)
+        config = ClusterConfig(
+            path=tmp_path / "A.ini",
+            name="A",
+            observation_ids=("1",),
+            redshift=0.1,
+            nH=0.05,
+            abundance=0.3,
+            data_directory=tmp_path,
+        )
+        return FittedRegions(
+            config=config,
+            bundle=bundle,
+            radius=circles,
+            rows=rows,
+            resolution=resolution,
+            settings={"abundance_bounds": None, "nH_bounds": None},
+            total=len(rows),
+            bad=0,
+            history=("made up",),
+        )
+
+    return make

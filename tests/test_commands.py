@@ -19,8 +19,10 @@ from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.cli import main
 from pyxt_hpc.config import read_config
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.maps.fitted import read_fitted_regions
+from pyxt_hpc.maps.thermodynamics import Thermodynamics
 from pyxt_hpc.store import ResultsStore, Status, open_to_read, read_results
-from pyxt_hpc.truth import compare_with_truth
+from pyxt_hpc.truth import compare_gas_with_truth, compare_with_truth
 
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 NOT_COMPARED = ("seconds", "attempts")
@@ -179,6 +181,30 @@ def test_maps_hold_the_fits_and_agree_with_the_truth(cluster: Path, uninterrupte
     assert abs(comparison.median) < 0.4
     assert 0.7 < comparison.scatter < 1.4
     assert 0.5 < comparison.coverage < 0.85
+
+
+def test_every_map_is_made_and_gas_agrees_with_the_truth(cluster: Path, uninterrupted: np.ndarray) -> None:
+    layout = Layout.of(read_config(cluster))
+    assert main(["make-maps", "--all", "-c", str(cluster)]) == 0
+    names = ("goodness", "flags", "surface_brightness", "pressure", "entropy_error")
+    for name in names:
+        path = layout.map(name)
+        assert np.isfinite(fits.getdata(path)).any()
+        assert path.with_suffix(".png").stat().st_size > 10_000
+    assert main(["find-shocks", "-c", str(cluster)]) == 0
+    assert layout.shock_table.exists()
+    assert layout.shock_histogram.stat().st_size > 5_000
+
+    regions = read_fitted_regions(read_config(cluster))
+    rows = regions.rows
+    density = Thermodynamics(regions).density.value
+    painted = fits.getdata(layout.map("density"))[rows["row"], rows["col"]]
+    np.testing.assert_allclose(painted, density, rtol=1e-6)
+    gas = compare_gas_with_truth(rows, density, regions.bundle, layout.cluster_dir / "truth")
+    # every circle has S/N 40 at least: norms are good to 2%, densities to 1%; kT to 10%
+    assert np.mean(abs(gas.density - 1) < 0.05) > 0.98
+    assert abs(np.median(gas.density) - 1) < 0.02
+    assert abs(np.median(gas.pressure) - 1) < 0.05
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,14 @@ def paths() -> dict[str, Path]:
     layout = Layout(Path("data/A"), "A")
     found = {}
     for name, member in inspect.getmembers(Layout):
-        if name.startswith("_") or name in ("of", "picture", "cluster_dir", "name", "all_part_results"):
+        if name.startswith("_") or name in (
+            "of",
+            "picture",
+            "ds9_regions",
+            "cluster_dir",
+            "name",
+            "all_part_results",
+        ):
             continue
         value = getattr(layout, name)
         found[name] = value if isinstance(member, property) else value(*ARGUMENTS.get(name, ("123",)))

@@ -11,8 +11,10 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.tangent import tangent_plane
+from pyxt_hpc.spectra.abundances import abundances
 
 PIXEL_ARCSEC = 1.968
+_CM_PER_KPC = 3.0856775814913674e21
 # Total norm of `demo_truth` for one count in 0.7-8 keV in the observations of `demo_plans`.
 _NORM_PER_COUNT = 6.85e-8
 
@@ -45,6 +47,8 @@ class ClusterTruth:
     field_arcmin : float
         Side of the box that a user would draw around the emission.
     absorption, abundance_table : str
+    depth_kpc : float
+        Of the gas along the line of sight, which it fills evenly: what makes the norm a density.
     """
 
     ra: float
@@ -59,6 +63,17 @@ class ClusterTruth:
     field_arcmin: float = 14.0
     absorption: str = "phabs"
     abundance_table: str = "angr"
+    depth_kpc: float = 1000.0
+
+    @property
+    def density(self) -> NDArray[np.float64]:
+        """(ny, nx) n_e [cm^-3]: the norm is 1e-14/(4 pi (D_A (1 + z))^2) int n_e n_H dV; distances cancel."""
+        solid_angle = np.radians(PIXEL_ARCSEC / 3600.0) ** 2
+        number = abundances(self.abundance_table)
+        charges = number * np.arange(1, len(number) + 1)
+        electrons = charges[:2].sum() + self.abundance * charges[2:].sum()
+        squared = self.norm * 4e14 * np.pi * (1.0 + self.redshift) ** 2 / (solid_angle * self.depth_kpc)
+        return np.sqrt(electrons * squared / _CM_PER_KPC)
 
 
 def demo_truth(counts: float = 1e6, field_arcmin: float = 14.0) -> ClusterTruth:

@@ -28,14 +28,15 @@ _EV_PER_ADU = 4.0
 
 
 def write_truth(directory: Path, truth: ClusterTruth) -> None:
-    """Write the maps ``truth/kT.fits``, ``norm.fits`` and ``abundance.fits`` with WCS."""
-    units = {"kT": "keV", "norm": "10**14 cm**-5 pixel**-1", "abundance": ""}
+    """Write the maps ``truth/kT.fits``, ``norm.fits``, ``abundance.fits`` and ``density.fits`` with WCS."""
+    units = {"kT": "keV", "norm": "10**14 cm**-5 pixel**-1", "abundance": "", "density": "cm-3"}
     for name, unit in units.items():
         hdu = fits.PrimaryHDU(getattr(truth, name), truth.wcs.to_header())
         hdu.header["BUNIT"] = unit
         hdu.header["REDSHIFT"] = truth.redshift
         hdu.header["NH"] = (truth.nH, f"[1e22 cm^-2] {truth.absorption}")
         hdu.header["ABUNDTAB"] = truth.abundance_table
+        hdu.header["DEPTH"] = (truth.depth_kpc, "[kpc] of the gas along the line of sight")
         write_fits(directory / "truth" / f"{name}.fits", fits.HDUList([hdu]))
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.binning.lattice import lattice
-from pyxt_hpc.maps.paint import paint_blocks
+from pyxt_hpc.maps.paint import Measured, average_circles, paint_blocks, paint_measured
+from pyxt_hpc.spectra.extract import disc_area, disc_sums
 
 STEPS = (1, 3, 5)
 
@@ -62,3 +63,90 @@ def test_no_region_at_all():
     row, col = lattice(valid, 3)
     assert len(row) == len(col) == 0
     assert np.isnan(paint_blocks(row, col, np.empty(0), valid, 3)).all()
+
+
+def circles(shape, radius, step):
+    """Equal circles on the whole lattice."""
+    row, col = lattice(np.ones(shape, bool), step)
+    regions = np.zeros(len(row), [("row", "i4"), ("col", "i4"), ("radius", "f4")])
+    regions["row"], regions["col"], regions["radius"] = row, col, radius
+    return regions
+
+
+@pytest.mark.parametrize(("radius", "step"), [(6.0, 1), (6.0, 3), (1.5, 5)])
+def test_error_of_averages_is_their_scatter(radius, step):
+    rng = np.random.default_rng(5)
+    shape, n = (70, 70), 300
+    regions = circles(shape, radius, step)
+    noise = rng.normal(0.0, 0.5, (n, *shape))
+    area = disc_area([radius])[0]
+    # keeps the discs whole: values of circles that the edge cuts would scatter more
+    inner = np.s_[16:54, 16:54]
+    values = 5.0 + disc_sums(regions["row"], regions["col"], regions["radius"], noise) / area
+    sigma = np.full(len(regions), 0.5 / np.sqrt(area))
+    means = []
+    for v in values.T:
+        painted = average_circles(regions, Measured(v, sigma, sigma), np.ones(shape, bool), relative=False)
+        means.append(painted.value[inner])
+    covered = np.isfinite(means[0])
+    assert covered.all() if step < 5 else (0.2 < covered.mean() < 0.5)
+    scatter = np.sqrt(np.mean((np.array(means)[:, covered] - 5.0) ** 2))
+    claimed = np.sqrt(np.mean(painted.plus[inner][covered] ** 2))
+    assert claimed == pytest.approx(scatter, rel=0.06)
+    if step == 1:
+        # many circles are worth 2.2 independent ones
+        assert (sigma[0] / claimed) ** 2 == pytest.approx(2.16, abs=0.02)
+
+
+def test_average_holds_only_circles_that_contain_the_pixel_weighted_by_errors():
+    regions = np.zeros(3, [("row", "i4"), ("col", "i4"), ("radius", "f4")])
+    regions["row"], regions["col"], regions["radius"] = 10, [5, 9, 17], [4.0, 5.0, 3.0]
+    value, sigma = np.array([2.0, 5.0, 7.0]), np.array([1.0, 2.0, np.nan])
+    painted = average_circles(regions, Measured(value, sigma, sigma), np.ones((20, 20), bool), relative=False)
+    assert painted.value[10, 1] == 2.0
+    assert painted.plus[10, 1] == 1.0
+    assert painted.value[10, 14] == 5.0
+    assert painted.value[10, 7] == pytest.approx((2.0 + 5.0 / 4) / (1 + 1 / 4))
+    # a region without an error takes no part, and no circle is no value
+    assert np.isnan(painted.value[10, 17])
+    assert np.isnan(painted.value[0, 0])
+
+
+def test_relative_weights_do_not_prefer_the_faint_side():
+    regions = np.zeros(2, [("row", "i4"), ("col", "i4"), ("radius", "f4")])
+    regions["row"], regions["col"], regions["radius"] = 5, [4, 6], 3.0
+    value = np.array([1.0, 100.0])
+    measured = Measured(value, 0.1 * value, 0.1 * value)
+    painted = average_circles(regions, measured, np.ones((11, 11), bool), relative=True)
+    assert painted.value[5, 5] == pytest.approx(50.5)
+
+
+def test_interpolation_keeps_fitted_values_and_planes():
+    shape, step = (31, 31), 3
+    regions = circles(shape, 6.0, step)
+    plane = 1.0 + 0.1 * regions["row"] + 0.05 * regions["col"]
+    measured = Measured(plane, 0.1 * plane, 0.2 * plane)
+    radius = np.full(shape, 6.0)
+    radius[20:23, 5] = 0.0
+    painted = paint_measured("interpolate", regions, measured, radius, step, relative=True)
+    assert np.array_equal(np.isnan(painted.value), radius == 0)
+    y, x = np.indices(shape)
+    live = radius > 0
+    at = (y % 3 == 0) & (x % 3 == 0) & live
+    expected = 1.0 + 0.1 * y + 0.05 * x
+    assert painted.value[at] == pytest.approx(expected[at], rel=1e-6)
+    assert painted.value[live] == pytest.approx(expected[live], rel=0.03)
+    assert painted.minus[live] == pytest.approx(0.1 * painted.value[live], rel=1e-5)
+    assert painted.plus[live] == pytest.approx(0.2 * painted.value[live], rel=1e-5)
+
+
+def test_interpolation_leaves_out_what_is_missing():
+    shape = (12, 12)
+    regions = circles(shape, 5.0, 3)
+    value = np.full(len(regions), 4.0)
+    value[5] = np.nan
+    painted = paint_measured(
+        "interpolate", regions, Measured(value, value, value), np.full(shape, 5.0), 3, relative=True
+    )
+    assert np.nanmax(np.abs(painted.value - 4.0)) < 1e-6
+    assert np.isnan(painted.value).sum() <= 1

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 
-from pyxt_hpc.maps.temperature import MapProduct
-from pyxt_hpc.report.pictures import draw_map
+from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.report.pictures import Scene, draw_map
 
 
-@pytest.mark.parametrize("title", ["Temperature", "Norm of the circle"])
+@pytest.mark.parametrize("logarithmic", [False, True])
 @pytest.mark.parametrize("values", ["gradient", "constant", "one pixel"])
-def test_picture_is_drawn_for_any_values(tmp_path: Path, title: str, values: str) -> None:
+def test_picture_is_drawn_for_any_values(tmp_path: Path, logarithmic: bool, values: str) -> None:
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.crval, wcs.wcs.crpix, wcs.wcs.cdelt = [150.0, 20.0], [50.0, 40.0], [-5e-4, 5e-4]
@@ -25,7 +25,10 @@ def test_picture_is_drawn_for_any_values(tmp_path: Path, title: str, values: str
     else:
         image[20, 30] = 4.0
     path = tmp_path / "a.png"
-    draw_map(MapProduct(tmp_path / "a.fits", title, "keV", image), wcs.to_header_string(), path)
+    product = MapProduct(tmp_path / "a.fits", "Temperature", "keV", image, logarithmic=logarithmic)
+    y, x = np.indices(image.shape)
+    brightness = 1.0 / (1.0 + np.hypot(y - 40.0, x - 50.0))
+    draw_map(product, Scene(wcs.to_header_string(), brightness, 1.8), path)
     pixels = matplotlib.image.imread(path)[..., :3]
     coloured = np.ptp(pixels, axis=2) > 0.1
     assert coloured.mean() > (0.2 if values == "gradient" else 0.01)

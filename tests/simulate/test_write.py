@@ -41,7 +41,7 @@ def events_path(folder, plan):
 
 def test_every_file_is_there_and_no_other(folder):
     expected = {"sources.reg", "combined/master_crop-ciaowcs.reg", "truth/sources.reg"}
-    expected |= {f"truth/{name}.fits" for name in ("kT", "norm", "abundance")}
+    expected |= {f"truth/{name}.fits" for name in ("kT", "norm", "abundance", "density")}
     for plan in PLANS:
         o, stem = plan.obsid, f"{plan.obsid}/primary/acisf{int(plan.obsid):05d}"
         expected |= {f"{stem}N003_evt2.fits", f"{stem}_000N003_fov1.fits"}

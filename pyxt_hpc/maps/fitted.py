@@ -1,0 +1,144 @@
+"""The fitted regions of a cluster: what every map of fits is made from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
+from pyxt_hpc.discs import disc_area
+from pyxt_hpc.errors import EmptySelection, ForeignProduct
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
+from pyxt_hpc.store import Results, Status, is_final, read_results
+
+
+@dataclass(frozen=True, eq=False)
+class FittedRegions:
+    """A cluster with the fits of its regions.
+
+    Parameters
+    ----------
+    config, bundle
+        The cluster.
+    radius
+        (ny, nx) scale map [pixels], 0 where there is no region.
+    rows
+        (n,) of `store.ROW_DTYPE`, the regions that have a fit.
+    resolution
+        At which they were chosen.
+    settings
+        Of the fits.
+    total, bad
+        Regions in the store, and those among them that were given up.
+    history
+        Lines for the headers of maps.
+    """
+
+    config: ClusterConfig
+    bundle: Bundle
+    radius: np.ndarray
+    rows: np.ndarray
+    resolution: int
+    settings: dict
+    total: int
+    bad: int
+    history: tuple[str, ...]
+
+    @property
+    def layout(self) -> Layout:
+        """Of the cluster."""
+        return Layout.of(self.config)
+
+    @property
+    def step(self) -> int:
+        """Pixels between regions."""
+        return RESOLUTION_STEP[self.resolution]
+
+    @property
+    def pending(self) -> int:
+        """Regions that are not fitted yet."""
+        return self.total - self.bad - len(self.rows)
+
+    @property
+    def area_arcmin2(self) -> np.ndarray:
+        """(n,) area of each region's whole circle, to which its norm refers [arcmin^2]."""
+        radii, index = np.unique(self.rows["radius"], return_inverse=True)
+        pixels = np.array([disc_area(float(radius)) for radius in radii], float)
+        return pixels[index] * (self.bundle.pixel_scale_arcsec / 60.0) ** 2
+
+    def parameter(self, name: str, scale: np.ndarray | float = 1.0) -> Measured:
+        """A fitted parameter of all regions times `scale`."""
+        value, low, high = (self.rows[f"{name}{end}"] for end in ("", "_lo", "_hi"))
+        return Measured(value * scale, (value - low) * scale, (high - value) * scale)
+
+
+def read_fitted_regions(config: ClusterConfig, resolution: int | None = None) -> FittedRegions:
+    """Read bundle, scale map and fits that belong together.
+
+    Parameters
+    ----------
+    config
+        The cluster.
+    resolution
+        The one that was fitted; None takes it from the results store.
+
+    Raises
+    ------
+    MissingInput, DamagedFile, ForeignProduct
+        If bundle, scale map or results are absent, unreadable or do not belong together.
+    EmptySelection
+        If no region has been fitted.
+    """
+    path = Layout.of(config).results
+    bundle = read_cluster_bundle(config)
+    radius = read_scale_map(config, bundle)
+    results = read_results(path)
+    if results.settings["bundle"] != bundle.fingerprint:
+        raise ForeignProduct(
+            f"{path}: fitted from bundle {results.settings['bundle'][:16]}, but the bundle now is "
+            f"{bundle.fingerprint[:16]}: run `pyxt-hpc fit-spectra -c {config.path}` again"
+        )
+    fitted = int(results.settings["resolution"])
+    if resolution not in (None, fitted):
+        raise ForeignProduct(
+            f"{path}: fitted at resolution {fitted}, not {resolution}: leave --resolution out, or "
+            f"run `pyxt-hpc fit-spectra -c {config.path} --resolution {resolution}`"
+        )
+    rows = results.rows[results.status == Status.DONE]
+    finished = int(np.sum(is_final(results.status)))
+    if not len(rows):
+        raise EmptySelection(
+            f"{path}: no region has been fitted ({finished} of {len(results.rows)} are bad): run "
+            f"`pyxt-hpc fit-spectra -c {config.path}`"
+        )
+    if np.any(radius[rows["row"], rows["col"]] != rows["radius"]):
+        raise ForeignProduct(
+            f"{path}: its circles are not those of {Layout.of(config).scale_map}: run "
+            f"`pyxt-hpc fit-spectra -c {config.path}` again"
+        )
+    return FittedRegions(
+        config=config,
+        bundle=bundle,
+        radius=radius,
+        rows=rows,
+        resolution=fitted,
+        settings=results.settings,
+        total=len(results.rows),
+        bad=finished - len(rows),
+        history=_history(results, bundle, len(rows)),
+    )
+
+
+def _history(results: Results, bundle: Bundle, n_fitted: int) -> tuple[str, ...]:
+    settings = results.settings
+    resolution = int(settings["resolution"])
+    return (
+        f"resolution {resolution}: a region every {RESOLUTION_STEP[resolution]} pixels",
+        "circles overlap: neighbouring pixels are correlated",
+        f"{n_fitted} of {len(results.rows)} regions; results {results.fingerprint[:16]}",
+        f"nH {bundle.nH:g}e22 cm^-2 ({bundle.absorption}), z {bundle.redshift:g}, "
+        f"abundance {bundle.abundance:g} ({bundle.abundance_table}), "
+        f"{bundle.energy_min_keV:g}-{bundle.energy_max_keV:g} keV, {settings['statistic']}",
+    )

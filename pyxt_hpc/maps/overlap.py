@@ -1,0 +1,34 @@
+"""How much circles overlap, which is how much of their photons they share where the sky is even."""
+
+from functools import lru_cache
+
+import numpy as np
+from numba import njit
+from scipy.integrate import quad
+
+
+@njit(cache=True)
+def shared_area(distance: float, radius: float, other: float) -> float:
+    """Area that two circles share, in the square of the unit of its arguments."""
+    small, large = min(radius, other), max(radius, other)
+    if distance >= small + large:
+        return 0.0
+    if distance <= large - small:
+        return np.pi * small * small
+    to_chord = (distance * distance + small * small - large * large) / (2.0 * distance)
+    to_other = distance - to_chord
+    chord_sq = max(small * small - to_chord * to_chord, 0.0)
+    angle = np.arccos(min(max(to_chord / small, -1.0), 1.0))
+    other_angle = np.arccos(min(max(to_other / large, -1.0), 1.0))
+    return small * small * angle + large * large * other_angle - distance * np.sqrt(chord_sq)
+
+
+@lru_cache(maxsize=1)
+def mean_correlation() -> float:
+    """Mean correlation of what two equal circles measure that both contain one given point.
+
+    Two circles whose centres are d apart share a fraction g(d) of their area and, if that is evenly bright,
+    of their photons: the correlation of their results. Centres anywhere within a radius of the point are
+    on average correlated by 2 int_0^2 g(x)^2 x dx (x = d/radius; g is also the density of such distances).
+    """
+    return float(quad(lambda x: 2.0 * x * (shared_area(x, 1.0, 1.0) / np.pi) ** 2, 0.0, 2.0)[0])

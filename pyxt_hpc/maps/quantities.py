@@ -1,0 +1,262 @@
+"""The maps of everything that a fit of a region gives."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pyxt_hpc.images import read_image
+from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.paint import Measured, paint_blocks, paint_measured
+from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.stages.inputs import scale_map_settings
+
+NORM_UNIT = "1e-14 cm-5"
+SUFFIX = {"block": "", "interpolate": "_interpolated", "average": "_average"}
+"""Of the names of maps, by how they are painted."""
+
+_HOW = {
+    "block": "of each block's region",
+    "interpolate": "interpolated between regions, weighted by the area that circles share",
+    "average": "error-weighted mean of all circles that hold the pixel, errors for overlapping circles",
+}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something with errors that is mapped.
+
+    Parameters
+    ----------
+    name
+        Of the files.
+    title
+        For people.
+    unit
+        FITS unit string.
+    comment
+        What it is, with the formula.
+    logarithmic
+        Pictures show it on a logarithmic scale.
+    relative
+        Errors grow with the value: see `paint.paint_measured`.
+    """
+
+    name: str
+    title: str
+    unit: str
+    comment: str
+    logarithmic: bool = False
+    relative: bool = True
+
+
+TEMPERATURE = Quantity("temperature", "Temperature", "keV", "kT of the fitted APEC model")
+NORM = Quantity(
+    "norm",
+    "Norm of the circle",
+    NORM_UNIT,
+    "XSPEC apec norm of the whole circle: 1e-14/(4 pi (D_A (1+z))^2) int n_e n_H dV",
+    logarithmic=True,
+)
+NORM_PER_AREA = Quantity(
+    "norm_per_area",
+    "Norm per area",
+    f"{NORM_UNIT} arcmin-2",
+    "XSPEC apec norm of the circle divided by its area",
+    logarithmic=True,
+)
+ABUNDANCE = Quantity("abundance", "Abundance", "", "metals of the APEC model [solar]", relative=False)
+COLUMN = Quantity("column_density", "Column density", "1e22 cm-2", "absorbing column, fitted", relative=False)
+
+
+@dataclass(frozen=True)
+class _Diagnostic:
+    """Something without errors, of the region that a pixel's block belongs to."""
+
+    name: str
+    title: str
+    unit: str
+    comment: str
+    of: Callable[[np.ndarray], np.ndarray]
+    integer: bool = False
+
+
+def _bits_set(words: np.ndarray) -> np.ndarray:
+    octets = np.ascontiguousarray(words)[:, None].view(np.uint8)
+    return np.unpackbits(octets, axis=1).sum(axis=1)
+
+
+def _per_dof(rows: np.ndarray) -> np.ndarray:
+    return np.where(rows["dof"] > 0, rows["statistic"] / np.maximum(rows["dof"], 1), np.nan)
+
+
+_DIAGNOSTICS = (
+    _Diagnostic(
+        "counts", "Counts of the circle", "count", "counts in the circle and band", lambda r: r["counts"]
+    ),
+    _Diagnostic(
+        "background_fraction",
+        "Background fraction",
+        "",
+        "expected background among the counts of the circle, divided by these",
+        lambda r: r["background_counts"] / np.where(r["counts"] > 0, r["counts"], np.nan),
+    ),
+    _Diagnostic(
+        "statistic", "Statistic per degree of freedom", "", "statistic/(bins - free parameters)", _per_dof
+    ),
+    _Diagnostic(
+        "goodness",
+        "Goodness of fit",
+        "",
+        "statistic less its expectation, in standard deviations (Kaastra 2017, A&A 605, A51)",
+        lambda r: r["goodness"],
+    ),
+    _Diagnostic(
+        "observations",
+        "Observations in the fit",
+        "",
+        "number of observations that take part",
+        lambda r: _bits_set(r["observations"]),
+        integer=True,
+    ),
+    _Diagnostic(
+        "exposure",
+        "Exposure of the circle",
+        "s",
+        "sum of live time x live fraction of the circle over observations that take part",
+        lambda r: r["exposure"],
+    ),
+    _Diagnostic(
+        "flags",
+        "Flags of the fit",
+        "",
+        "bits of pyxt_hpc.spectra.fit.FitFlag: 0 is a fit without remark",
+        lambda r: r["flags"],
+        integer=True,
+    ),
+)
+
+
+def parameters(regions: FittedRegions) -> list[tuple[Quantity, Measured]]:
+    """What the fits measured: frozen parameters are left out, everything is in the units of its quantity."""
+    found = [
+        (TEMPERATURE, regions.parameter("kT")),
+        (NORM, regions.parameter("norm")),
+        (NORM_PER_AREA, regions.parameter("norm", 1.0 / regions.area_arcmin2)),
+    ]
+    if regions.settings["abundance_bounds"] is not None:
+        found.append((ABUNDANCE, regions.parameter("abundance")))
+    if regions.settings["nH_bounds"] is not None:
+        found.append((COLUMN, regions.parameter("nH")))
+    return found
+
+
+def map_parameters(regions: FittedRegions, mode: str) -> Iterator[MapProduct]:
+    """Maps of every fitted parameter with its errors, painted in one of `paint.MODES`."""
+    for quantity, measured in parameters(regions):
+        yield from map_measured(regions, quantity, measured, mode)
+
+
+def map_measured(
+    regions: FittedRegions, quantity: Quantity, measured: Measured, mode: str
+) -> Iterator[MapProduct]:
+    """Maps of a quantity: value, lower and upper error, half the interval, and that divided by the value."""
+    painted = paint_measured(
+        mode, regions.rows, measured, regions.radius, regions.step, relative=quantity.relative
+    )
+    first, *errors = error_maps(regions, quantity, painted, _HOW[mode], mode)
+    yield replace(first, of_regions=measured.value) if mode == "block" else first
+    yield from errors
+
+
+def error_maps(
+    regions: FittedRegions, quantity: Quantity, painted: Measured, how: str, mode: str = "block"
+) -> Iterator[MapProduct]:
+    """Maps of a quantity that is painted already.
+
+    Where lower and upper error are one and the same there is one map of them; a map of errors without any
+    pixel is left out.
+
+    Parameters
+    ----------
+    regions
+        Of the cluster.
+    quantity
+        What it is.
+    painted
+        (ny, nx).
+    how
+        It was painted, for the header.
+    mode
+        One of `paint.MODES`, for the names of the files.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fraction = painted.error / np.abs(painted.value)
+    fraction[~np.isfinite(fraction)] = np.nan
+    name, title, comment = quantity.name, quantity.title, quantity.comment
+    lower = title.lower() if title[1:2].islower() else title
+    unit = quantity.unit
+    parts = (
+        ("", title, unit, how, painted.value),
+        ("_error_plus", f"{title} error (+)", unit, "to the upper end of the 68% interval", painted.plus),
+        ("_error_minus", f"{title} error (-)", unit, "to the lower end of the 68% interval", painted.minus),
+        ("_error", f"{title} error", unit, "half the 68% interval", painted.error),
+        ("_fractional_error", f"Fractional error of {lower}", "", "half the 68% interval/value", fraction),
+    )  # fmt: skip
+    for suffix, part_title, part_unit, text, values in parts:
+        if suffix and not np.isfinite(values).any():
+            continue  # every interval is open: there is nothing to show
+        if painted.minus is painted.plus and suffix in ("_error_plus", "_error_minus"):
+            continue
+        yield MapProduct(
+            regions.layout.map(f"{name}{suffix}{SUFFIX[mode]}"),
+            part_title,
+            part_unit,
+            values.astype(np.float32, copy=False),
+            f"{comment}; {text}",
+            logarithmic=quantity.logarithmic and suffix != "_fractional_error",
+        )
+
+
+def map_diagnostics(regions: FittedRegions) -> Iterator[MapProduct]:
+    """Maps of what describes the fits; always of the region that a pixel's block belongs to."""
+    rows, valid = regions.rows, regions.radius > 0
+    for diagnostic in _DIAGNOSTICS:
+        values = diagnostic.of(rows)
+        if not np.isfinite(values).any():
+            continue  # such as the goodness where statistics have no expectation
+        painted = paint_blocks(rows["row"], rows["col"], values, valid, regions.step)
+        yield MapProduct(
+            regions.layout.map(diagnostic.name),
+            diagnostic.title,
+            diagnostic.unit,
+            painted,
+            diagnostic.comment,
+            integer=diagnostic.integer,
+        )
+
+
+def map_circles(regions: FittedRegions) -> Iterator[MapProduct]:
+    """Radius and S/N of every pixel's own circle, from stage 5."""
+    valid = regions.radius > 0
+    yield MapProduct(
+        regions.layout.map("scale"),
+        "Radius of the circle",
+        "pixel",
+        np.where(valid, regions.radius, np.nan).astype(np.float32),
+        "radius of the smallest circle with the S/N target",
+    )
+    signal_to_noise = read_image(
+        regions.layout.signal_to_noise_map,
+        made_by=f"pyxt-hpc create-bins -c {regions.config.path}",
+        bundle_fingerprint=regions.bundle.fingerprint,
+        shape=regions.radius.shape,
+        settings=scale_map_settings(regions.config),
+    )
+    yield MapProduct(
+        regions.layout.map("signal_to_noise"),
+        "S/N of the circle",
+        "",
+        np.where(valid, signal_to_noise, np.nan).astype(np.float32),
+        "(counts - background)/sqrt(counts + background) in the pixel's circle",
+    )

@@ -1,0 +1,273 @@
+"""Shock fronts: where density and temperature jump the same way."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from pyxt_hpc.maps.paint import Measured
+
+N_ANGLES = 32
+"""Directions tested, from 0 to 180 degrees."""
+
+LEVER = 1.25
+"""Distance of the opposite points from the pixel in radii of its circle: their circles do not overlap."""
+
+DENSITY_SIGMA = 4.0
+"""A pixel is on an edge if the brightness jumps by more than this over the smooth cluster."""
+
+TEMPERATURE_SIGMA = 3.5
+"""An edge is a candidate if its mean temperature jump is as significant as this."""
+
+_NEIGHBOURS = 4.0
+"""Pixels of a crest that are no further apart [pixels] are of one edge ..."""
+
+_SAME_DIRECTION = np.radians(30.0)
+"""... if their directions differ by less."""
+
+_PART_OF_TURN = np.radians(50.0)
+"""What turns further is another edge, such as the far side of a hot blob."""
+
+_STRONG = 0.75
+"""A part of an edge counts where its jump is this large beside the largest: fronts fade at their ends."""
+
+
+@dataclass(frozen=True, eq=False)
+class Jumps:
+    """What changes across every pixel, in the direction in which the brightness jumps most significantly.
+
+    Parameters
+    ----------
+    angle
+        (ny, nx) towards the bright side, from the columns to the rows [rad]; NaN where nothing is known.
+    density, density_error
+        ln of the density ratio of bright to faint side, over that of the smooth cluster.
+    temperature, temperature_error
+        ln of the temperature ratio of the same sides, over that of the smooth cluster: positive at shocks,
+        negative at cold fronts.
+    """
+
+    angle: NDArray
+    density: NDArray
+    density_error: NDArray
+    temperature: NDArray
+    temperature_error: NDArray
+
+
+@dataclass(frozen=True)
+class Front:
+    """A candidate shock front.
+
+    Parameters
+    ----------
+    row, col
+        Middle [pixels].
+    pixels
+        (n, 2) rows and columns of its crest.
+    length
+        [pixels] across the direction of the jump.
+    angle
+        Towards the bright side, from the columns to the rows [rad].
+    mach, mach_lo, mach_hi
+        From the temperature jump, with the ends of the 68% interval.
+    density_mach
+        From the density jump over the smooth cluster.
+    significance
+        Of the temperature jump, in standard deviations.
+    """
+
+    row: float
+    col: float
+    pixels: NDArray
+    length: float
+    angle: float
+    mach: float
+    mach_lo: float
+    mach_hi: float
+    density_mach: float
+    significance: float
+
+
+def mach_of_temperature(ratio: NDArray | float) -> NDArray[np.float64]:
+    """Mach number of a temperature ratio, from t = (5 M^4 + 14 M^2 - 3)/(16 M^2) (gamma = 5/3); 1 below 1."""
+    t = np.maximum(ratio, 1.0)
+    return np.sqrt((8.0 * t - 7.0 + 4.0 * np.sqrt(4.0 * t * t - 7.0 * t + 4.0)) / 5.0)
+
+
+def mach_of_density(ratio: NDArray | float) -> NDArray[np.float64]:
+    """Mach number of a density ratio r = 4 M^2/(M^2 + 3) (gamma = 5/3); 1 below 1, infinite from 4 on."""
+    r = np.asarray(ratio, float)
+    with np.errstate(divide="ignore"):
+        return np.where(r < 4.0, np.sqrt(3.0 * np.maximum(r, 1.0) / np.maximum(4.0 - r, 0.0)), np.inf)
+
+
+def azimuthal_median(image: NDArray, distance: NDArray, width: float) -> NDArray[np.float64]:
+    """Median of an image at every pixel's distance from the centre, linear between rings.
+
+    Parameters
+    ----------
+    image : (ny, nx)
+        NaN where nothing is known.
+    distance : (ny, nx)
+        From the centre [pixels].
+    width : float
+        Of the innermost ring [pixels]; they grow outwards as the square root of their number.
+    """
+    seen = np.isfinite(image)
+    edges = [0.0]
+    while edges[-1] <= distance.max():
+        edges.append(edges[-1] + width * np.sqrt(len(edges)))
+    ring = np.digitize(distance[seen], edges)
+    radii, medians = [], []
+    for number in np.unique(ring):
+        inside = ring == number
+        radii.append(distance[seen][inside].mean())
+        medians.append(np.median(image[seen][inside]))
+    return np.interp(distance, radii, medians)
+
+
+def find_jumps(
+    kT: Measured, brightness: Measured, smooth_kT: NDArray, smooth: NDArray, radius: NDArray
+) -> Jumps:
+    """Compare opposite points on both sides of every pixel.
+
+    They lie `LEVER` radii of the pixel's circle away, in `N_ANGLES` directions; where either is outside or
+    without a value, the direction tells nothing. The direction is chosen by the brightness, which is far
+    better known than kT: the temperature jump has no bias of selection.
+
+    Parameters
+    ----------
+    kT, brightness
+        (ny, nx) maps of kT and of the smoothed brightness.
+    smooth_kT, smooth
+        (ny, nx) kT and brightness of the cluster without edges, such as azimuthal medians: what they change
+        between the two points is no jump.
+    radius
+        (ny, nx) scale map [pixels], 0 where there is no circle.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        images = np.stack(
+            [
+                np.log(kT.value / smooth_kT),
+                (kT.error / kT.value) ** 2,
+                0.5 * np.log(brightness.value / smooth),
+                (0.5 * brightness.error / brightness.value) ** 2,
+            ]
+        ).astype(np.float64)
+    images[:, ~np.isfinite(images).all(axis=0)] = np.nan
+    found = np.full((5, *radius.shape), np.nan)
+    angles = np.pi * np.arange(N_ANGLES) / N_ANGLES
+    _compare(images, radius.astype(np.float64), np.sin(angles), np.cos(angles), angles, LEVER, found)
+    return Jumps(*found)
+
+
+def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
+    """Edges along which the temperature jumps with the density, the most significant first.
+
+    Of every edge only the crest counts, where the density jump is largest along its direction. As many
+    pairs of circles are independent as fit along the edge.
+    """
+    with np.errstate(invalid="ignore"):
+        edge = jumps.density > DENSITY_SIGMA * jumps.density_error
+        crest = edge & _is_crest(jumps, radius)
+    row, col = np.nonzero(crest)
+    if not len(row):
+        return []
+    pairs = cKDTree(np.stack([row, col], axis=1)).query_pairs(_NEIGHBOURS, output_type="ndarray")
+    turned = np.angle(np.exp(1j * (jumps.angle[row, col][pairs[:, 0]] - jumps.angle[row, col][pairs[:, 1]])))
+    pairs = pairs[np.abs(turned) < _SAME_DIRECTION]
+    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(row), len(row)))
+    n_groups, group = connected_components(links, directed=False)
+    fronts = []
+    for i in range(n_groups):
+        r, c = row[group == i], col[group == i]
+        for part in _by_direction(jumps.angle[r, c]):
+            fronts.append(_front(jumps, radius, r[part], c[part]))
+    hot = [front for front in fronts if front.significance > TEMPERATURE_SIGMA]
+    return sorted(hot, key=lambda front: -front.significance)
+
+
+def _by_direction(angle: NDArray) -> list[NDArray[np.int64]]:
+    """Split an edge where it turns: parts within `_PART_OF_TURN` of their most frequent direction."""
+    left, parts = np.arange(len(angle)), []
+    directions = 2.0 * np.pi * np.arange(2 * N_ANGLES) / (2 * N_ANGLES)
+    while len(left):
+        off = np.abs(np.angle(np.exp(1j * (angle[left] - directions[:, None]))))
+        near = off < _PART_OF_TURN
+        inside = near[np.argmax(near.sum(axis=1))]
+        parts.append(left[inside])
+        left = left[~inside]
+    return parts
+
+
+def _front(jumps: Jumps, radius: NDArray, row: NDArray, col: NDArray) -> Front:
+    strong = jumps.density[row, col] > _STRONG * np.percentile(jumps.density[row, col], 95)
+    at = row, col = row[strong], col[strong]
+    angle = float(np.angle(np.mean(np.exp(1j * jumps.angle[at]))))
+    across = col * -np.sin(angle) + row * np.cos(angle)
+    reach = float(np.median(radius[at]))
+    length = float(np.ptp(across)) + 1.0
+    weight = jumps.temperature_error[at] ** -2
+    jump = float(np.average(jumps.temperature[at], weights=weight))
+    independent = max(length / (2.0 * reach), 1.0)
+    error = float(np.average(jumps.temperature_error[at], weights=weight)) / np.sqrt(independent)
+    density = float(np.average(jumps.density[at], weights=jumps.density_error[at] ** -2))
+    low, middle, high = (float(mach_of_temperature(np.exp(jump + s * error))) for s in (-1, 0, 1))
+    return Front(
+        row=float(row.mean()),
+        col=float(col.mean()),
+        pixels=np.stack(at, axis=1),
+        length=length,
+        angle=angle,
+        mach=middle,
+        mach_lo=low,
+        mach_hi=high,
+        density_mach=float(mach_of_density(np.exp(density))),
+        significance=jump / error,
+    )
+
+
+def _is_crest(jumps: Jumps, radius: NDArray) -> NDArray[np.bool_]:
+    """Where the density jump is not exceeded half a radius further along its direction, either way."""
+    row, col = np.nonzero(np.isfinite(jumps.density))
+    mine, angle, half = jumps.density[row, col], jumps.angle[row, col], 0.5 * radius[row, col]
+    highest = np.ones(len(row), bool)
+    for sign in (-1.0, 1.0):
+        step = np.maximum(half, 1.0) * sign
+        y = np.clip(np.rint(row + step * np.sin(angle)).astype(int), 0, radius.shape[0] - 1)
+        x = np.clip(np.rint(col + step * np.cos(angle)).astype(int), 0, radius.shape[1] - 1)
+        highest &= ~(jumps.density[y, x] > mine)
+    crest = np.zeros(radius.shape, bool)
+    crest[row, col] = highest
+    return crest
+
+
+@njit(cache=True)
+def _compare(images, radius, sines, cosines, angles, lever, found):  # type: ignore[no-untyped-def]
+    ny, nx = radius.shape
+    for y in range(ny):
+        for x in range(nx):
+            if radius[y, x] <= 0.0:
+                continue
+            best = 0.0
+            for k in range(sines.size):
+                dy = int(np.rint(lever * radius[y, x] * sines[k]))
+                dx = int(np.rint(lever * radius[y, x] * cosines[k]))
+                if min(y + dy, y - dy) < 0 or max(y + dy, y - dy) >= ny:
+                    continue
+                if min(x + dx, x - dx) < 0 or max(x + dx, x - dx) >= nx:
+                    continue
+                a, b = images[:, y + dy, x + dx], images[:, y - dy, x - dx]
+                density, error = a[2] - b[2], np.sqrt(a[3] + b[3])
+                # false for NaN: what is not known on either side tells nothing
+                if abs(density) > best * error:
+                    best = abs(density) / error
+                    sign = 1.0 if density > 0.0 else -1.0
+                    found[0, y, x] = angles[k] if density > 0.0 else angles[k] - np.pi
+                    found[1, y, x], found[2, y, x] = abs(density), error
+                    found[3, y, x] = sign * (a[0] - b[0])
+                    found[4, y, x] = np.sqrt(a[1] + b[1])

@@ -1,0 +1,164 @@
+"""Density, pressure, entropy and cooling time of every region, from its kT and norm."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from astropy.cosmology import FlatLambdaCDM
+
+from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.maps.beta_model import fit_beta_model
+from pyxt_hpc.maps.brightness import smooth_brightness
+from pyxt_hpc.maps.correlation import kT_norm_correlation
+from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.gas import Particles, cooling_slope, cooling_time, electron_density, power_law
+from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.maps.quantities import NORM_UNIT, Quantity, map_measured
+
+
+def kpc_per_arcsec(config: ClusterConfig) -> float:
+    """Scale at the cluster's redshift in the configured cosmology; 0 at redshift 0."""
+    cosmology = FlatLambdaCDM(H0=config.hubble_constant, Om0=config.matter_density)
+    distance = cosmology.angular_diameter_distance(config.redshift).to_value("kpc")
+    return float(distance * np.radians(1.0 / 3600.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Thermodynamics:
+    """What kT and norm of the regions say about the gas.
+
+    Every property is of the regions, (n,); errors are those of kT and norm with their correlation, not of
+    the depth.
+    """
+
+    regions: FittedRegions
+
+    @cached_property
+    def _norm(self) -> Measured:
+        return self.regions.parameter("norm", 1.0 / self.regions.area_arcmin2)
+
+    @cached_property
+    def _kT(self) -> Measured:
+        return self.regions.parameter("kT")
+
+    @cached_property
+    def _correlation(self) -> np.ndarray:
+        return kT_norm_correlation(self.regions)
+
+    @cached_property
+    def _depth(self) -> tuple[np.ndarray, str]:
+        """Depth at every region's centre [kpc], and how it was found."""
+        regions, config = self.regions, self.regions.config
+        if config.depth_model == "constant":
+            return np.full(len(regions.rows), config.depth_kpc), f"depth {config.depth_kpc:g} kpc everywhere"
+        scale = kpc_per_arcsec(config) * regions.bundle.pixel_scale_arcsec
+        if not scale:
+            raise ConfigError(
+                f"{config.path}: [maps] depth_model = beta needs a distance, but redshift is 0: use constant"
+            )
+        model = fit_beta_model(regions.bundle, smooth_brightness(regions.bundle, regions.radius))
+        depth = model.depth(regions.radius.shape)[regions.rows["row"], regions.rows["col"]] * scale
+        return depth, f"depth of a beta-model, beta {model.beta:.3f}, core {model.core * scale:.0f} kpc"
+
+    @cached_property
+    def _abundance(self) -> float:
+        return self.regions.bundle.abundance
+
+    def _derived(self, value: np.ndarray, kT_power: np.ndarray | float, norm_power: float) -> Measured:
+        return power_law(value, self._kT, self._norm, kT_power, norm_power, self._correlation)
+
+    @property
+    def density(self) -> Measured:
+        """n_e [cm^-3]."""
+        bundle = self.regions.bundle
+        particles = Particles.of(self._abundance, bundle.abundance_table)
+        value = electron_density(self._norm.value, self._depth[0], bundle.redshift, particles)
+        return self._derived(value, 0.0, 0.5)
+
+    @property
+    def pressure(self) -> Measured:
+        """n_e kT [keV cm^-3]."""
+        return self._derived(self.density.value * self._kT.value, 1.0, 0.5)
+
+    @property
+    def entropy(self) -> Measured:
+        """kT n_e^(-2/3) [keV cm^2]."""
+        with np.errstate(divide="ignore"):  # where the norm is 0 there is no gas and no entropy
+            return self._derived(self._kT.value * self.density.value ** (-2.0 / 3.0), 1.0, -1.0 / 3.0)
+
+    @property
+    def cooling_time(self) -> Measured:
+        """3/2 (n_e + n_i) kT/(n_e n_H Lambda) [Gyr]."""
+        kT, table = self._kT.value, self.regions.bundle.abundance_table
+        with np.errstate(divide="ignore"):
+            value = cooling_time(kT, self.density.value, self._abundance, table)
+        return self._derived(value, 1.0 - cooling_slope(kT, self._abundance, table), -0.5)
+
+    @property
+    def pseudo_pressure(self) -> Measured:
+        """kT (norm/area)^(1/2)."""
+        return self._derived(self._kT.value * np.sqrt(self._norm.value), 1.0, 0.5)
+
+    @property
+    def pseudo_entropy(self) -> Measured:
+        """kT (norm/area)^(-1/3)."""
+        with np.errstate(divide="ignore"):
+            return self._derived(self._kT.value * self._norm.value ** (-1.0 / 3.0), 1.0, -1.0 / 3.0)
+
+    @property
+    def depth(self) -> str:
+        """The line of sight, in words."""
+        return self._depth[1]
+
+
+def map_pressure(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
+    """Maps of pseudo-pressure, density and pressure with their errors."""
+    pseudo = Quantity(
+        "pseudo_pressure",
+        "Pseudo-pressure",
+        f"keV ({NORM_UNIT} arcmin-2)**(1/2)",
+        "kT (norm/area)^(1/2)",
+        logarithmic=True,
+    )
+    yield from map_measured(gas.regions, pseudo, gas.pseudo_pressure, mode)
+    yield from map_density(gas, mode)
+    pressure = Quantity("pressure", "Electron pressure", "keV cm-3", f"n_e kT; {gas.depth}", logarithmic=True)
+    yield from map_measured(gas.regions, pressure, gas.pressure, mode)
+
+
+def map_density(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
+    """Maps of the electron density with its errors."""
+    density = Quantity(
+        "density",
+        "Electron density",
+        "cm-3",
+        f"n_e from norm = 1e-14/(4 pi (D_A (1+z))^2) int n_e n_H dV over circle x depth; {gas.depth}",
+        logarithmic=True,
+    )
+    yield from map_measured(gas.regions, density, gas.density, mode)
+
+
+def map_entropy(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
+    """Maps of pseudo-entropy, entropy and cooling time with their errors."""
+    pseudo = Quantity(
+        "pseudo_entropy",
+        "Pseudo-entropy",
+        f"keV ({NORM_UNIT} arcmin-2)**(-1/3)",
+        "kT (norm/area)^(-1/3)",
+        logarithmic=True,
+    )
+    entropy = Quantity("entropy", "Entropy", "keV cm2", f"kT n_e^(-2/3); {gas.depth}", logarithmic=True)
+    plasma = f"APEC at abundance {gas.regions.bundle.abundance:g}"
+    time = Quantity(
+        "cooling_time",
+        "Cooling time",
+        "Gyr",
+        f"3/2 (n_e + n_i) kT/(n_e n_H Lambda), {plasma}; {gas.depth}",
+        logarithmic=True,
+    )
+    yield from map_measured(gas.regions, pseudo, gas.pseudo_entropy, mode)
+    yield from map_measured(gas.regions, entropy, gas.entropy, mode)
+    yield from map_measured(gas.regions, time, gas.cooling_time, mode)
