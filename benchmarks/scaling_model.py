@@ -31,7 +31,7 @@ import numpy as np
 from pyxt_hpc.demo import find_mpiexec
 from pyxt_hpc.parallel.chunks import CHUNK_SECONDS, ChunkSize
 from pyxt_hpc.parallel.driver import BURST, IN_FLIGHT
-from pyxt_hpc.parallel.groups import RANKS_PER_GROUP, default_groups
+from pyxt_hpc.parallel.groups import RANKS_PER_GROUP
 
 TOY = Path(__file__).resolve().parents[1] / "tests" / "parallel" / "toy_job.py"
 RANKS = (16, 64, 256, 1024, 4096, 16384)
@@ -227,7 +227,7 @@ def main() -> None:
     print(f"  ranks  one master  groups of {RANKS_PER_GROUP} ranks")
     for n_ranks in RANKS[2:-1]:
         one = 1e3 * shortest_fit(n_ranks, 1_000_000, costs)
-        many = 1e3 * shortest_fit(n_ranks, 1_000_000, costs, default_groups(n_ranks))
+        many = 1e3 * shortest_fit(n_ranks, 1_000_000, costs, max(n_ranks // RANKS_PER_GROUP, 1))
         print(f"{n_ranks:7d}  {one:10.2f}  {many:10.2f}")
 
 

@@ -20,7 +20,7 @@ from pyxt_hpc.config import (
 from pyxt_hpc.errors import EXIT_DONE, EXIT_TRY_AGAIN, ConfigError, DamagedFile, LaunchError, PyxtError
 from pyxt_hpc.files import replacing
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.parallel.groups import RANKS_PER_GROUP, SMALLEST_GROUP, default_groups
+from pyxt_hpc.parallel.groups import MANY_RANKS, MOST_GROUPS, RANKS_PER_GROUP, SMALLEST_GROUP, default_groups
 from pyxt_hpc.parallel.world import World, detect_world
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         "Fit temperature and norm with 68% intervals. Finished regions are stored as they come:\n"
         "after a crash, a kill or the end of a job, --continue does the rest.\n"
         "Also under mpirun: mpirun -n 4 pyxt-hpc fit-spectra -c CONFIG\n"
-        "Hundreds of ranks form groups, each with a master and a part store that is merged at the end.\n"
+        "Thousands of ranks form groups, each with a master and a part store that is merged at the end.\n"
         "Also as a job array without MPI: task I of N runs it with --slice I/N, then merge-results.",
     )
     config_option(made)
@@ -167,8 +167,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--groups", type=int, metavar="G",
-        help="under mpirun: groups of ranks, of which each has a master (default: one per "
-        f"{RANKS_PER_GROUP} ranks)",
+        help="under mpirun: groups of ranks, of which each has a master (default: 1 below "
+        f"{MANY_RANKS} ranks, else one per {RANKS_PER_GROUP})",
     )  # fmt: skip
     made.add_argument(
         "--regions", metavar="LIST",
@@ -611,7 +611,7 @@ def _slice(text: str) -> tuple[int, int]:
 def _groups(arguments: argparse.Namespace, world: World) -> int:
     if arguments.groups is None:
         return default_groups(world.size) if arguments.slice is None else 1
-    most = max(world.size // SMALLEST_GROUP, 1)
+    most = min(max(world.size // SMALLEST_GROUP, 1), MOST_GROUPS)
     if not 1 <= arguments.groups <= most:
         raise ConfigError(
             f"--groups {arguments.groups}: {world.size} MPI ranks form 1 to {most} groups, as each needs "

@@ -15,16 +15,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RANKS_PER_GROUP = 128
-"""What one master feeds well (benchmarks/scaling_model.py), if nobody says how many groups there are."""
+RANKS_PER_GROUP = 64
+"""What one master feeds well (benchmarks/scaling_model.py)."""
+
+MANY_RANKS = 1024
+"""Where groups begin to gain more than joining their parts costs, if nobody says how many there are."""
 
 SMALLEST_GROUP = 2
 """Ranks: a master and a worker."""
 
+MOST_GROUPS = 512
+"""In the end every master opens all parts; systems allow a process about 1000 files."""
+
 
 def default_groups(n_ranks: int) -> int:
     """How many groups so many ranks should form."""
-    return max(n_ranks // RANKS_PER_GROUP, 1)
+    return min(n_ranks // RANKS_PER_GROUP, MOST_GROUPS) if n_ranks >= MANY_RANKS else 1
 
 
 def group_of(rank: int, n_ranks: int, n_groups: int) -> int:

@@ -194,7 +194,5 @@ def _join(layout: Layout, plan: _Plan, masters: World, start: float) -> FittingS
             whole, fingerprint=plan.fingerprint, settings=plan.settings
         ) as store:
             add_messages(store, paths)
-            status = store.status()
-    if is_final(status).all():
-        remove_parts(layout, but_in_use=True)
+    remove_parts(layout, but_in_use=True)
     return summarize(whole, status, counts, plan.resumed, time.perf_counter() - start)

@@ -202,6 +202,11 @@ def interleave(whole: Path, paths: Sequence[Path], share: Part) -> None:
         All N parts in their order.
     share
         (I, N): the Ith of N shares of neighbouring rows.
+
+    Raises
+    ------
+    DamagedFile
+        If a row of a part is not finished, or does not match its checksum; then the whole keeps its own.
     """
     n_parts = len(paths)
     with ExitStack() as stack:
@@ -218,6 +223,11 @@ def interleave(whole: Path, paths: Sequence[Path], share: Part) -> None:
             for column, file in enumerate(files):
                 length = min(stop, file.length("rows")) - start
                 rows[:length, column], status[:length, column] = verified_rows(file, start, start + length)
+                if not is_final(status[:length, column]).all():
+                    raise DamagedFile(
+                        f"{file.path}: rows that were finished do not match their checksum: run again with "
+                        "--continue"
+                    )
             count = min(stop * n_parts, n) - start * n_parts
             fill(target, start * n_parts, rows.reshape(-1)[:count], status.reshape(-1)[:count])
         target.sync()
