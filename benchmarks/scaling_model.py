@@ -7,6 +7,9 @@ master is one server: it hands out a chunk, receives and stores a chunk, one aft
 costs that bench_scheduler.py measures. Workers hold two chunks; a message takes a latency. Fit times
 scatter from chunk to chunk.
 
+With groups (`fit-spectra --groups G`) every group is such a master with its workers, and all masters join the
+parts in the end. There efficiency counts all ranks, masters too.
+
 Efficiency is the time that ideal workers need (regions x fit time / workers) over the time from the first
 chunk handed out to the last row stored; "with start-up" adds what start-up takes, which is not the
 scheduler's. --validate compares the model with real runs of 1 to 7 workers here, with tasks that sleep.
@@ -28,6 +31,7 @@ import numpy as np
 from pyxt_hpc.demo import find_mpiexec
 from pyxt_hpc.parallel.chunks import CHUNK_SECONDS, ChunkSize
 from pyxt_hpc.parallel.driver import BURST, IN_FLIGHT
+from pyxt_hpc.parallel.groups import RANKS_PER_GROUP
 
 TOY = Path(__file__).resolve().parents[1] / "tests" / "parallel" / "toy_job.py"
 RANKS = (16, 64, 256, 1024, 4096, 16384)
@@ -35,8 +39,14 @@ REGIONS = (100_000, 1_000_000, 10_000_000)
 STARTUP_S = 10.0
 """Imports, MPI_Init, templates, broadcast: 3 s for 3 ranks here; for thousands this is an assumption."""
 
-GROUP = 128
-"""Ranks of one task of a job array (`--slice I/N`), which has a master and a store of its own."""
+GROUPS = (1, 4, 8, 16, 32, 64, 128, 256, 512)
+"""Numbers of groups to choose from (`fit-spectra --groups G`)."""
+
+JOIN_S = 0.1
+"""To join the parts: opening them and a barrier; an assumption for thousands of ranks."""
+
+JOIN_REGION_S = 0.5e-6
+"""Per region, divided among the masters: measured with 10^6 regions in 32 parts."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +162,25 @@ def validate(costs: Costs) -> None:
         print(f"{head}  {real:8.3f}  {model:9.3f}  {real / model:5.2f}")
 
 
+def grouped(
+    n_ranks: int, n_regions: int, fit: float, costs: Costs, n_groups: int
+) -> tuple[float, float, float]:
+    """Efficiency of the fits, and with joining the parts, of as many workers as ranks; seconds with joining.
+
+    Groups are taken to be alike: with every Gth region they have the same mix.
+    """
+    seconds, _ = simulate(n_ranks // n_groups - 1, n_regions // n_groups, fit, costs)
+    joined = seconds + (JOIN_S + n_regions * JOIN_REGION_S / n_groups if n_groups > 1 else 0.0)
+    ideal = n_regions * fit / n_ranks
+    return ideal / seconds, ideal / joined, joined
+
+
 def shortest_fit(n_ranks: int, n_regions: int, costs: Costs, n_groups: int = 1) -> float:
-    """Shortest fit [s] that reaches an efficiency of 90%, start-up apart."""
+    """Shortest fit [s] that reaches an efficiency of 90%, start-up and joining apart."""
     short, long = 1e-5, 10.0
     while long / short > 1.1:
         fit = float(np.sqrt(short * long))
-        if efficiency(n_ranks // n_groups, n_regions // n_groups, fit, costs)[0] < 0.9:
+        if grouped(n_ranks, n_regions, fit, costs, n_groups)[0] < 0.9:
             short = fit
         else:
             long = fit
@@ -191,11 +214,20 @@ def main() -> None:
                 ideal = n_regions * 1e-6 * fit_us / (n_ranks - 1)
                 cells.append(f"{value:10.1%} ({ideal / (seconds + STARTUP_S):6.1%}) {seconds:9.2f} s")
             print(f"{n_ranks:7d} " + "".join(f"{cell:>36s}" for cell in cells))
-    print("\nshortest fit with an efficiency of 90% on 1,000,000 regions, start-up apart [ms]")
-    print(f"  ranks  one master  array of jobs of {GROUP} ranks")
+    print("\ngroups, 4096 ranks: efficiency of the fits (with joining the parts), seconds with joining")
+    for n_regions in REGIONS[1:]:
+        print(f"{n_regions:,d} regions, fit [us] " + "".join(f"{n:>24d}" for n in GROUPS))
+        for fit in (50e-6, 100e-6, 500e-6, 1.5e-3):
+            cells = []
+            for n_groups in GROUPS:
+                value, whole, seconds = grouped(4096, n_regions, fit, costs, n_groups)
+                cells.append(f"{value:.1%} ({whole:.1%}) {seconds:.2f} s")
+            print(f"{1e6 * fit:10.0f}  " + "".join(f"{cell:>24s}" for cell in cells), flush=True)
+    print("\nshortest fit with an efficiency of 90% on 1,000,000 regions, start-up and joining apart [ms]")
+    print(f"  ranks  one master  groups of {RANKS_PER_GROUP} ranks")
     for n_ranks in RANKS[2:-1]:
         one = 1e3 * shortest_fit(n_ranks, 1_000_000, costs)
-        many = 1e3 * shortest_fit(n_ranks, 1_000_000, costs, n_ranks // GROUP)
+        many = 1e3 * shortest_fit(n_ranks, 1_000_000, costs, max(n_ranks // RANKS_PER_GROUP, 1))
         print(f"{n_ranks:7d}  {one:10.2f}  {many:10.2f}")
 
 

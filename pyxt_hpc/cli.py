@@ -20,6 +20,7 @@ from pyxt_hpc.config import (
 from pyxt_hpc.errors import EXIT_DONE, EXIT_TRY_AGAIN, ConfigError, DamagedFile, LaunchError, PyxtError
 from pyxt_hpc.files import replacing
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.groups import MANY_RANKS, MOST_GROUPS, RANKS_PER_GROUP, SMALLEST_GROUP, default_groups
 from pyxt_hpc.parallel.world import World, detect_world
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         "Fit temperature and norm with 68% intervals. Finished regions are stored as they come:\n"
         "after a crash, a kill or the end of a job, --continue does the rest.\n"
         "Also under mpirun: mpirun -n 4 pyxt-hpc fit-spectra -c CONFIG\n"
+        "Thousands of ranks form groups, each with a master and a part store that is merged at the end.\n"
         "Also as a job array without MPI: task I of N runs it with --slice I/N, then merge-results.",
     )
     config_option(made)
@@ -166,6 +168,11 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--slice", metavar="I/N", help="fit part I of N (from 1) into a store of its own, for merge-results"
     )
+    made.add_argument(
+        "--groups", type=int, metavar="G",
+        help="under mpirun: groups of ranks, of which each has a master (default: 1 below "
+        f"{MANY_RANKS} ranks, else one per {RANKS_PER_GROUP})",
+    )  # fmt: skip
     made.add_argument(
         "--regions", metavar="LIST",
         help="only these, e.g. 1,2,5-9: numbers of the region index map; a spot check that is printed and "
@@ -537,22 +544,36 @@ def _fit_spectra(arguments: argparse.Namespace) -> None:
 
     world = detect_world()
     part, time_limit, max_regions = world.from_master(lambda: _part_and_limits(arguments))
+    n_groups = world.from_master(lambda: _groups(arguments, world))
     config = world.from_master(lambda: read_config(arguments.config))
     n_workers = _workers(arguments.num_cpus, config, world)
     layout = Layout.of(config)
-    results = layout.results if part is None else layout.part_results(*part)
+    replaced = [layout.part_results(*part)] if part else [layout.results, *layout.all_part_results()]
     if not arguments.resume:
-        world.on_master(lambda: _agree_to_replace(results, arguments.yes))
-    summary = fit_spectra(
-        config,
-        world,
-        n_workers,
-        resolution=arguments.resolution,
-        resume=arguments.resume,
-        part=part,
-        time_limit=time_limit,
-        max_regions=max_regions,
-    )
+        world.on_master(lambda: _agree_to_replace(replaced, arguments.yes))
+    if n_groups > 1:
+        from pyxt_hpc.stages.group_fitting import fit_in_groups
+
+        summary = fit_in_groups(
+            config,
+            world,
+            n_groups,
+            resolution=arguments.resolution,
+            resume=arguments.resume,
+            time_limit=time_limit,
+            max_regions=max_regions,
+        )
+    else:
+        summary = fit_spectra(
+            config,
+            world,
+            n_workers,
+            resolution=arguments.resolution,
+            resume=arguments.resume,
+            part=part,
+            time_limit=time_limit,
+            max_regions=max_regions,
+        )
     if summary is None:
         return
     if part is None:
@@ -729,15 +750,33 @@ def _slice(text: str) -> tuple[int, int]:
     raise ConfigError(f"--slice {text}: expected I/N with 1 <= I <= N <= 9999, e.g. 3/16")
 
 
-def _agree_to_replace(results: Path, yes: bool) -> None:
+def _groups(arguments: argparse.Namespace, world: World) -> int:
+    if arguments.groups is None:
+        return default_groups(world.size) if arguments.slice is None else 1
+    most = min(max(world.size // SMALLEST_GROUP, 1), MOST_GROUPS)
+    if not 1 <= arguments.groups <= most:
+        raise ConfigError(
+            f"--groups {arguments.groups}: {world.size} MPI ranks form 1 to {most} groups, as each needs "
+            "a master and a worker"
+        )
+    if arguments.groups > 1 and arguments.slice is not None:
+        raise ConfigError("--groups and --slice exclude each other: both divide the regions")
+    return int(arguments.groups)
+
+
+def _agree_to_replace(stores: Sequence[Path], yes: bool) -> None:
     """Ask before finished fits are thrown away."""
     from pyxt_hpc.store import is_final, open_to_read
 
-    if yes or not results.exists():
+    if yes:
         return
-    with open_to_read(results) as file:
-        finished = int(is_final(file.read("status")).sum())
+    finished = 0
+    for path in stores:
+        if path.exists():
+            with open_to_read(path) as file:
+                finished += int(is_final(file.read("status")).sum())
     if finished:
+        results = stores[0] if len(stores) == 1 else f"{stores[0]} with its parts"
         _confirm(f"{results} holds {finished} fitted regions. Fit them anew (--continue keeps them)?", yes)
 
 

@@ -349,6 +349,11 @@ class ResultsStore:
         """What decided the numbers."""
         return self._file.description["settings"]
 
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that decided the numbers."""
+        return self._file.description["fingerprint"]
+
     def status(self) -> np.ndarray:
         """(n,) of `Status`."""
         return self._status.copy()
@@ -363,11 +368,7 @@ class ResultsStore:
 
     def column(self, name: str) -> np.ndarray:
         """(n,) one column of the rows."""
-        values = np.empty(len(self), ROW_DTYPE[name])
-        for start in range(0, len(self), BLOCK):
-            stop = min(start + BLOCK, len(self))
-            values[start:stop] = self._file.read("rows", start, stop)[name]
-        return values
+        return read_column(self._file, name)
 
     def pending(self) -> np.ndarray:
         """Positions of the regions that are still to be handed out, ascending."""
@@ -522,6 +523,16 @@ def open_to_read(path: Path) -> TableFile:
     return _open(path, writable=False)
 
 
+def read_column(file: TableFile, name: str) -> np.ndarray:
+    """(n,) one column of the rows."""
+    n = file.length("rows")
+    values = np.empty(n, ROW_DTYPE[name])
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        values[start:stop] = file.read("rows", start, stop)[name]
+    return values
+
+
 def read_messages(file: TableFile) -> dict[int, str]:
     """Texts by position of the region; a later one replaces an earlier one, damaged ones are left out."""
     return {
@@ -539,19 +550,45 @@ def read_run(file: TableFile) -> Run | None:
     return None
 
 
-def verified_blocks(file: TableFile) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+def verified_blocks(
+    file: TableFile, block: int = BLOCK
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
     """All rows in blocks: position of the first, rows, status, which are torn (and pending)."""
-    n, seed = file.length("rows"), _seed(file)
+    n = file.length("rows")
     # Status first: a row that was completed after this is merely not yet counted.
     status = file.read("status")
-    for start in range(0, n, BLOCK):
-        part = slice(start, min(start + BLOCK, n))
-        rows = file.read("rows", start, part.stop)
-        expected = checksums(rows, status[part], np.arange(start, part.stop), seed)
-        torn = is_final(status[part]) & (expected != file.read("crc", start, part.stop))
-        torn |= status[part] > max(Status)
-        status[part][torn] = Status.PENDING
-        yield start, rows, status[part], torn
+    for start in range(0, n, block):
+        stop = min(start + block, n)
+        yield start, *_verified(file, start, status[start:stop])
+
+
+def verified_rows(file: TableFile, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Some rows and their status, pending where one is torn."""
+    rows, status, _ = _verified(file, start, file.read("status", start, stop))
+    return rows, status
+
+
+def _verified(file: TableFile, start: int, status: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of such status, their status, which are torn (and pending)."""
+    stop = start + len(status)
+    rows = file.read("rows", start, stop)
+    expected = checksums(rows, status, np.arange(start, stop), _seed(file))
+    torn = is_final(status) & (expected != file.read("crc", start, stop))
+    torn |= status > max(Status)
+    status[torn] = Status.PENDING
+    return rows, status, torn
+
+
+def open_to_fill(path: Path) -> TableFile:
+    """Open a store for `fill`, by leave of the process that holds its lock."""
+    return _open(path, writable=True)
+
+
+def fill(file: TableFile, start: int, rows: np.ndarray, status: np.ndarray) -> None:
+    """Store neighbouring rows with their status, while other processes do so elsewhere in the file."""
+    crc = checksums(rows, status, np.arange(start, start + len(rows)), _seed(file))
+    for name, values in (("rows", rows), ("crc", crc), ("status", status)):
+        file.write(name, start, values)
 
 
 def verified_status(file: TableFile) -> tuple[np.ndarray, np.ndarray]:

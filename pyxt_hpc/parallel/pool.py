@@ -36,10 +36,11 @@ _context: Any = None
 
 @dataclass(frozen=True)
 class Payload:
-    """What every worker needs: small picklable values and arrays to be shared."""
+    """What every worker needs: small picklable values and arrays to be shared, or that are shared already."""
 
     meta: Any
     arrays: dict[str, np.ndarray]
+    shared: bool = False
 
 
 class Pool:
@@ -153,6 +154,12 @@ def _prepare_all(comm: "MPI.Intracomm", prepare: Prepare, meta: Any, arrays: dic
     raise WorkerFailed(f"{len(failures)} of {comm.size} ranks could not start: {failures[0]}")
 
 
+def share_payload(comm: "MPI.Intracomm", payload: Payload | None) -> Payload:
+    """Give every rank what the first one has, arrays once per node. Collective."""
+    meta = comm.bcast(payload.meta if payload else None, root=0)
+    return Payload(meta, share_arrays(comm, payload.arrays if payload else None), shared=True)
+
+
 @contextmanager
 def open_pool(
     world: World, n_workers: int, prepare: Prepare, payload: Payload | None
@@ -166,9 +173,9 @@ def open_pool(
     n_workers
         Processes to use where there is one rank; 1 computes in this process.
     prepare
-        Module-level function (meta, arrays) -> context, called once in every process.
+        Function (meta, arrays) -> context, called once in every process.
     payload
-        On the master; None on other ranks.
+        On the master; None on other ranks. One that is shared already: on all.
 
     Raises
     ------
@@ -181,9 +188,9 @@ def open_pool(
     if world.comm is not None:
         if not world.is_master:
             leave_signals_to_master()
-        meta = world.comm.bcast(payload.meta if payload else None, root=0)
-        arrays = share_arrays(world.comm, payload.arrays if payload else None)
-        _context = _prepare_all(world.comm, prepare, meta, arrays)
+        if payload is None or not payload.shared:
+            payload = share_payload(world.comm, payload)
+        _context = _prepare_all(world.comm, prepare, payload.meta, payload.arrays)
         if not world.is_master:
             serve(world.comm)
             yield None
@@ -194,7 +201,7 @@ def open_pool(
         except KeyboardInterrupt:
             # Workers would be waited for until their chunks are done.
             log.error("interrupted again: stopped at once; what is finished is stored")
-            world.comm.Abort(EXIT_TRY_AGAIN)
+            world.abort(EXIT_TRY_AGAIN)
         finally:
             ranks.shutdown()
         return

@@ -58,13 +58,14 @@ def unpack(packed: Any) -> Any:
     return pickle.loads(body, buffers=raws)
 
 
-class _Pauses:
+class Pauses:
     """Pauses that grow while nothing happens."""
 
     def __init__(self) -> None:
         self._seconds = SLEEP_SECONDS[0]
 
     def sleep(self, most: float = np.inf) -> None:
+        """Pause, for at most so long [s]."""
         if most > 0:
             time.sleep(min(self._seconds, most))
         self._seconds = min(2 * self._seconds, SLEEP_SECONDS[1])
@@ -107,7 +108,7 @@ class RankExecutor(Executor):
     def wait(self, timeout: float | None = None) -> list["Future[Any]"]:
         """Futures that are done since the last call; waits until there is one, or for `timeout` seconds."""
         deadline = np.inf if timeout is None else time.monotonic() + timeout
-        pauses = _Pauses()
+        pauses = Pauses()
         done: list[Future[Any]] = []
         while True:
             while (message := self._comm.Improbe(tag=RESULT, status=self._status)) is not None:
@@ -124,7 +125,7 @@ class RankExecutor(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Send the workers home; results that were not waited for are dropped."""
         stops = [self._comm.Isend([b"", self._mpi.BYTE], rank, STOP) for rank in range(1, self._comm.size)]
-        pauses = _Pauses()
+        pauses = Pauses()
         staying = self._comm.size - 1
         while staying:
             message = self._comm.Improbe(status=self._status)
@@ -182,7 +183,7 @@ def serve(comm: "MPI.Intracomm") -> None:
 
     status = MPI.Status()
     while True:
-        pauses = _Pauses()
+        pauses = Pauses()
         while not comm.Iprobe(0, MPI.ANY_TAG, status):
             pauses.sleep()
         if comm.Iprobe(0, STOP):
@@ -196,7 +197,7 @@ def serve(comm: "MPI.Intracomm") -> None:
             answer = key, True, error
         # To its end: MPI moves a large message only during calls, and the next one may be a chunk away.
         request = comm.Isend([pack(answer), MPI.BYTE], 0, RESULT)
-        pauses = _Pauses()
+        pauses = Pauses()
         while not request.Test():
             pauses.sleep()
     comm.Recv([bytearray(0), MPI.BYTE], 0, STOP)

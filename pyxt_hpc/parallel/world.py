@@ -74,6 +74,34 @@ class World:
             return function()
         return self.comm.bcast(self.on_master(function), root=0)
 
+    def all_do(self, function: Callable[[], object]) -> None:
+        """Call `function` on all ranks, which wait for each other; if it fails on some, on none it returns.
+
+        Raises
+        ------
+        PyxtError
+            On the master, the first that was raised on any.
+        SystemExit
+            On the other ranks, silently.
+        """
+        error: PyxtError | None = None
+        try:
+            function()
+        except PyxtError as raised:
+            error = raised
+        errors = [error] if self.comm is None else self.comm.allgather(error)
+        for first in filter(None, errors):
+            if self.is_master:
+                raise first
+            sys.exit(first.exit_code)
+
+    def abort(self, exit_code: int) -> None:
+        """End all ranks of the job at once, also those of other groups."""
+        if self.comm is not None:
+            from mpi4py import MPI
+
+            MPI.COMM_WORLD.Abort(exit_code)
+
 
 def launched_size(environment: Mapping[str, str]) -> tuple[int, str]:
     """Number of processes that the launcher says it started, and the launcher's name.

@@ -1,8 +1,10 @@
 """Stage 6: an absorbed APEC model fitted in every region, checkpointed as results come."""
 
 import time
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +15,25 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.parallel.driver import run_chunks
+from pyxt_hpc.parallel.driver import Bell, run_chunks
 from pyxt_hpc.parallel.limits import Limits
-from pyxt_hpc.parallel.pool import Payload, open_pool
+from pyxt_hpc.parallel.pool import Payload, Pool, open_pool
 from pyxt_hpc.parallel.world import World
 from pyxt_hpc.provenance import fingerprint, software
+from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
 from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
+from pyxt_hpc.stages.parts import (
+    SLICE,
+    WHOLE,
+    Part,
+    absorb_parts,
+    remove_parts,
+    slice_of,
+    take_over,
+)
 from pyxt_hpc.stages.region_fits import RegionFits, fit_options
-from pyxt_hpc.store import REGION_DTYPE, ResultsStore, Status
+from pyxt_hpc.store import REGION_DTYPE, ResultsStore, Status, is_final
 
 
 @dataclass(frozen=True)
@@ -82,33 +94,166 @@ def _settings(config: ClusterConfig, bundle: Bundle, resolution: int) -> dict[st
 
 
 @dataclass(frozen=True)
+class Whole:
+    """All regions of a cluster, and everything that decides their numbers.
+
+    Parameters
+    ----------
+    regions
+        (n,) of REGION_DTYPE.
+    settings, fingerprint
+        Of the store.
+    payload
+        For the workers.
+    """
+
+    regions: np.ndarray
+    settings: dict[str, Any]
+    fingerprint: str
+    payload: Payload
+
+    @classmethod
+    def read(cls, config: ClusterConfig, resolution: int) -> "Whole":
+        """Read and check everything, so that whatever is wrong is known before the first fit."""
+        bundle = read_cluster_bundle(config)
+        regions = select_regions(read_scale_map(config, bundle), resolution)
+        settings = _settings(config, bundle, resolution)
+        # Parts of one whole have the same fingerprint, by which they find together.
+        identity = fingerprint({**settings, "regions": regions})
+        return cls(regions, settings, identity, Payload(*RegionFits.of(bundle, config, regions).to_shared()))
+
+
+def context_of_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], RegionFits]:
+    """How a worker for a part makes its context of what all share."""
+
+    def prepare(options: FitOptions, arrays: dict[str, np.ndarray]) -> RegionFits:
+        fits = RegionFits.from_shared(options, arrays)
+        return replace(fits, regions=fits.regions[slice_of(part)])
+
+    return prepare
+
+
+def open_whole(layout: Layout, whole: Whole, resume: bool) -> ResultsStore:
+    """Store of all regions with what its parts have, or a new one that replaces it and them."""
+    identity: dict[str, Any] = {"fingerprint": whole.fingerprint, "settings": whole.settings}
+    if resume and layout.results.exists():
+        store = ResultsStore.open_for_resume(layout.results, **identity)
+    else:
+        if not resume:
+            remove_parts(layout)
+        store = ResultsStore.create(layout.results, regions=whole.regions, **identity)
+    if resume:
+        try:
+            absorb_parts(store, whole.regions["region"], layout)
+        except BaseException:
+            store.close()
+            raise
+    return store
+
+
+def open_part(
+    layout: Layout, part: Part, regions: np.ndarray, settings: Mapping[str, Any], identity: str, resume: bool
+) -> ResultsStore:
+    """Store of a part with what the whole's store has of it, or a new one that replaces it.
+
+    Parameters
+    ----------
+    part, regions
+        Which part, and its own regions.
+    settings, identity
+        Of the whole.
+    resume
+        Keep what is finished.
+    """
+    path = layout.part_results(*part)
+    own: dict[str, Any] = {
+        "fingerprint": identity,
+        "settings": {**settings, SLICE: f"{part[0]}/{part[1]}"},
+    }
+    if resume and path.exists():
+        store = ResultsStore.open_for_resume(path, **own)
+    else:
+        store = ResultsStore.create(path, regions=regions, **own)
+    if resume and layout.results.exists():
+        try:
+            take_over(store, regions["region"], layout.results)
+        except BaseException:
+            store.close()
+            raise
+    return store
+
+
+def run_fits(
+    pool: Pool,
+    store: ResultsStore,
+    regions: np.ndarray,
+    limits: Limits,
+    *,
+    label: str = "fits",
+    bell: Bell | None = None,
+    shown: bool = True,
+) -> None:
+    """Fit what a store lacks; see `run_chunks`.
+
+    Parameters
+    ----------
+    regions
+        (n,) of the store.
+    """
+    pending, suspects = split_suspects(store)
+    run_chunks(
+        pool,
+        _fit_chunk,
+        pending,
+        StoreLedger(store, regions),
+        label=label,
+        unit="region",
+        suspects=suspects,
+        initial=len(store) - len(pending) - len(suspects),
+        limits=limits,
+        bell=bell,
+        shown=shown,
+    )
+
+
+def summarize(
+    path: Path, status: np.ndarray, counts: np.ndarray, resumed: int, seconds: float
+) -> FittingSummary:
+    """How the regions of a store ended.
+
+    Raises
+    ------
+    EmptySelection
+        If none could be fitted.
+    """
+    done = status == Status.DONE
+    if not done.any():
+        raise EmptySelection(f"{path}: none of {len(status)} regions could be fitted; their flags say why")
+    return FittingSummary(
+        regions=len(status),
+        resumed=resumed,
+        done=int(done.sum()),
+        bad=int((status == Status.BAD).sum()),
+        quarantined=int((status == Status.QUARANTINED).sum()),
+        median_counts=float(np.median(counts[done])),
+        seconds=seconds,
+    )
+
+
+@dataclass(frozen=True)
 class _Job:
     store: ResultsStore
     regions: np.ndarray
     payload: Payload
 
 
-def _prepare(
-    config: ClusterConfig, layout: Layout, resolution: int, resume: bool, part: tuple[int, int] | None
-) -> _Job:
-    """Read and check everything, so that whatever is wrong is known before the first fit."""
-    bundle = read_cluster_bundle(config)
-    regions = select_regions(read_scale_map(config, bundle), resolution)
-    settings = _settings(config, bundle, resolution)
-    # Parts of one whole have the same fingerprint, by which they find together.
-    identity = fingerprint({**settings, "regions": regions})
-    path = layout.results
-    if part is not None:
-        number, n_parts = part
-        regions = regions[number - 1 :: n_parts]
-        settings["slice"] = f"{number}/{n_parts}"
-        path = layout.part_results(number, n_parts)
-    options, shared = RegionFits.of(bundle, config, regions).to_shared()
-    if resume and path.exists():
-        store = ResultsStore.open_for_resume(path, fingerprint=identity, settings=settings)
-    else:
-        store = ResultsStore.create(path, regions=regions, fingerprint=identity, settings=settings)
-    return _Job(store, regions, Payload(options, shared))
+def _begin(config: ClusterConfig, layout: Layout, resolution: int, resume: bool, part: Part | None) -> _Job:
+    whole = Whole.read(config, resolution)
+    if part is None:
+        return _Job(open_whole(layout, whole, resume), whole.regions, whole.payload)
+    regions = whole.regions[slice_of(part)]
+    store = open_part(layout, part, regions, whole.settings, whole.fingerprint, resume)
+    return _Job(store, regions, whole.payload)
 
 
 def fit_spectra(
@@ -118,7 +263,7 @@ def fit_spectra(
     *,
     resolution: int,
     resume: bool,
-    part: tuple[int, int] | None = None,
+    part: Part | None = None,
     time_limit: float | None = None,
     max_regions: int | None = None,
 ) -> FittingSummary | None:
@@ -160,42 +305,19 @@ def fit_spectra(
     start = time.perf_counter()
     limits = Limits.of(time_limit, max_regions)
     layout = Layout.of(config)
-    job = world.on_master(lambda: _prepare(config, layout, resolution, resume, part))
+    job = world.on_master(lambda: _begin(config, layout, resolution, resume, part))
     payload = job.payload if job else None
     with (
         job.store if job else nullcontext(),
-        open_pool(world, n_workers, RegionFits.from_shared, payload) as pool,
+        open_pool(world, n_workers, context_of_part(part or WHOLE), payload) as pool,
     ):
         if pool is None or job is None:
             return None
         # Closed before the pool, which may end all ranks at once, and whatever happens to the pool.
         with job.store as store:
-            n_regions = len(store)
-            pending, suspects = split_suspects(store)
-            resumed = n_regions - len(pending) - len(suspects)
-            run_chunks(
-                pool,
-                _fit_chunk,
-                pending,
-                StoreLedger(store, job.regions),
-                label="fits",
-                unit="region",
-                suspects=suspects,
-                initial=resumed,
-                limits=limits,
-            )
+            resumed = int(is_final(store.status()).sum())
+            run_fits(pool, store, job.regions, limits)
             status, counts = store.status(), store.column("counts")
-    done = status == Status.DONE
-    if not done.any():
-        raise EmptySelection(
-            f"{job.store.path}: none of {n_regions} regions could be fitted; their flags say why"
-        )
-    return FittingSummary(
-        regions=n_regions,
-        resumed=resumed,
-        done=int(done.sum()),
-        bad=int((status == Status.BAD).sum()),
-        quarantined=int((status == Status.QUARANTINED).sum()),
-        median_counts=float(np.median(counts[done])),
-        seconds=time.perf_counter() - start,
-    )
+        if part is None:
+            remove_parts(layout, but_in_use=True)
+    return summarize(job.store.path, status, counts, resumed, time.perf_counter() - start)

@@ -5,39 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pyxt_hpc.config import ClusterConfig
-from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
+from pyxt_hpc.errors import ForeignProduct, MissingInput
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.lock import Owner, current_owner
 from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.stages.fitting import select_regions
 from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
-from pyxt_hpc.store import ResultsStore, Status, is_final, open_to_read, read_messages, verified_blocks
-
-SLICE = "slice"
-"""Setting of a part store, ``I/N``; all else is as in the whole."""
-
-
-@dataclass(frozen=True)
-class PartState:
-    """A part store as it was merged.
-
-    Parameters
-    ----------
-    path
-        The file.
-    finished, regions
-        Regions that need no more work, and all of the part.
-    writer
-        Who is still writing it.
-    """
-
-    path: Path
-    finished: int
-    regions: int
-    writer: Owner | None
+from pyxt_hpc.stages.parts import PartState, add_parts, identity_of, slice_text
+from pyxt_hpc.store import ResultsStore, is_final, open_to_read
 
 
 @dataclass(frozen=True)
@@ -89,7 +64,7 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
             f"{layout.acb}: there is no part to merge: `pyxt-hpc fit-spectra -c {config.path} --slice I/N` "
             "makes part I of N"
         )
-    identities = {path: _identity(path) for path in paths}
+    identities = {path: identity_of(path) for path in paths}
     settings, identity = _common(identities, layout.results)
     bundle = read_cluster_bundle(config)
     regions = select_regions(read_scale_map(config, bundle), int(settings["resolution"]))
@@ -103,13 +78,13 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
         store = ResultsStore.create(layout.results, regions=regions, fingerprint=identity, settings=settings)
     with store:
         before = int(is_final(store.status()).sum())
-        parts = tuple(_add_part(store, regions["region"], path) for path in paths)
+        parts = add_parts(store, regions["region"], paths)
         after = int(is_final(store.status()).sum())
     return MergeSummary(
         results=layout.results,
         resolution=int(settings["resolution"]),
         parts=parts,
-        missing=tuple(_missing(layout, [str(found[0][SLICE]) for found in identities.values()])),
+        missing=tuple(_missing(layout, [slice_text(path) for path in paths])),
         regions=len(regions),
         finished=after,
         added=after - before,
@@ -130,26 +105,15 @@ def merge_store(results: Path, other: Path) -> int:
         settings, identity = file.description["settings"], file.description["fingerprint"]
     with ResultsStore.open_for_resume(results, fingerprint=identity, settings=settings) as store:
         before = int(is_final(store.status()).sum())
-        _add_part(store, store.column("region"), other)
+        add_parts(store, store.column("region"), [other])
         return int(is_final(store.status()).sum()) - before
-
-
-def _identity(path: Path) -> tuple[dict[str, Any], str]:
-    with open_to_read(path) as file:
-        settings, identity = file.description["settings"], file.description["fingerprint"]
-    if SLICE not in settings:
-        raise ForeignProduct(f"{path}: is not a part, but a whole results store: give it its own name back")
-    return settings, identity
 
 
 def _common(
     identities: Mapping[Path, tuple[dict[str, Any], str]], results: Path
 ) -> tuple[dict[str, Any], str]:
     """Settings without the slice and fingerprint that all have."""
-    found = {
-        path: ({key: value for key, value in settings.items() if key != SLICE}, identity)
-        for path, (settings, identity) in identities.items()
-    }
+    found = dict(identities)
     if results.exists():
         with open_to_read(results) as file:
             found[results] = (file.description["settings"], file.description["fingerprint"])
@@ -166,37 +130,6 @@ def _common(
                 "move away what is not wanted"
             )
     return settings, identity
-
-
-def _add_part(store: ResultsStore, numbers: np.ndarray, path: Path) -> PartState:
-    writer = current_owner(path)
-    n_finished = n_regions = 0
-    already = store.status()
-    with open_to_read(path) as file:
-        messages = read_messages(file)
-        for start, rows, status, _ in verified_blocks(file):
-            n_regions += len(rows)
-            finished = np.flatnonzero(is_final(status))
-            n_finished += len(finished)
-            indices = np.searchsorted(numbers, rows["region"][finished])
-            if (numbers[np.minimum(indices, len(numbers) - 1)] != rows["region"][finished]).any():
-                raise DamagedFile(
-                    f"{path}: holds regions that are none: move it away and fit this part again"
-                )
-            there = already[indices]
-            better = (status[finished] == Status.DONE) & (there != Status.DONE)
-            wanted = np.flatnonzero(~is_final(there) | better)
-            store.write(
-                indices[wanted],
-                rows[finished[wanted]],
-                status[finished[wanted]],
-                {
-                    int(indices[i]): messages[start + int(finished[i])]
-                    for i in wanted.tolist()
-                    if start + int(finished[i]) in messages
-                },
-            )
-    return PartState(path, n_finished, n_regions, writer)
 
 
 def _missing(layout: Layout, slices: list[str]) -> list[Path]:

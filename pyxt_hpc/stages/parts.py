@@ -1,0 +1,305 @@
+"""Part stores, which hold every Nth region of a whole: what moves between them and the whole's store."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyxt_hpc.errors import DamagedFile, ForeignProduct, StoreInUse
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.lock import Owner, WriterLock, current_owner
+from pyxt_hpc.store import (
+    BLOCK,
+    ROW_DTYPE,
+    ResultsStore,
+    Status,
+    fill,
+    is_final,
+    open_to_fill,
+    open_to_read,
+    read_messages,
+    verified_blocks,
+    verified_rows,
+)
+
+SLICE = "slice"
+"""Setting of a part store, ``I/N``; all else is as in the whole."""
+
+Part = tuple[int, int]
+"""(I, N) with 1 <= I <= N: every Nth region from the Ith on."""
+
+WHOLE: Part = (1, 1)
+
+AT_ONCE = 256
+"""Parts that are read side by side, as their rows lie side by side in the whole."""
+
+SMALLEST_BLOCK = 64
+"""Rows of a part that are read at once if there are many parts."""
+
+
+@dataclass(frozen=True)
+class PartState:
+    """A part store as it was merged.
+
+    Parameters
+    ----------
+    path
+        The file.
+    finished, regions
+        Regions that need no more work, and all of the part.
+    writer
+        Who is still writing it.
+    """
+
+    path: Path
+    finished: int
+    regions: int
+    writer: Owner | None
+
+
+def slice_of(part: Part) -> slice:
+    """The part's regions among all."""
+    number, n_parts = part
+    return slice(number - 1, None, n_parts)
+
+
+def identity_of(path: Path) -> tuple[dict[str, Any], str]:
+    """Settings without the slice and fingerprint of a part store, by which it belongs to its whole.
+
+    Raises
+    ------
+    ForeignProduct
+        If it is no part.
+    """
+    settings, identity, _ = _described(path)
+    return settings, identity
+
+
+def slice_text(path: Path) -> str:
+    """``I/N`` of a part store; raises as `identity_of`."""
+    return _described(path)[2]
+
+
+def _described(path: Path) -> tuple[dict[str, Any], str, str]:
+    with open_to_read(path) as file:
+        settings, identity = dict(file.description["settings"]), file.description["fingerprint"]
+    if SLICE not in settings:
+        raise ForeignProduct(f"{path}: is not a part, but a whole results store: give it its own name back")
+    return settings, identity, str(settings.pop(SLICE))
+
+
+def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -> tuple[PartState, ...]:
+    """Write every finished region of part stores into the store of the whole; the parts stay as they are.
+
+    What the store says of a region is kept, unless it is bad there and done in a part.
+
+    Parameters
+    ----------
+    store
+        Of the whole, open for writing.
+    numbers
+        (n,) its regions' numbers, ascending.
+    paths
+        Part stores of the same fingerprint.
+
+    Raises
+    ------
+    DamagedFile
+        If one cannot be read or holds regions that the whole has not.
+    """
+    writers = [current_owner(path) for path in paths]
+    finished, regions = np.zeros(len(paths), int), np.zeros(len(paths), int)
+    there = store.status()
+    for batch in _batched(range(len(paths))):
+        with ExitStack() as stack:
+            files = [stack.enter_context(open_to_read(paths[i])) for i in batch]
+            messages = [read_messages(file) for file in files]
+            # A block of each at a time: together they are few runs of neighbours, and few writes.
+            block_size = max(BLOCK // len(files), SMALLEST_BLOCK)
+            for blocks in zip_longest(*(verified_blocks(file, block_size) for file in files)):
+                found = []
+                for i, words, block in zip(batch, messages, blocks, strict=True):
+                    if block is None:
+                        continue
+                    start, rows, status, _ = block
+                    final = np.flatnonzero(is_final(status))
+                    regions[i] += len(rows)
+                    finished[i] += len(final)
+                    indices = _positions(numbers, rows["region"][final])
+                    if (indices < 0).any():
+                        raise DamagedFile(
+                            f"{paths[i]}: holds regions that are none: move it away and fit this part again"
+                        )
+                    found.append((indices, rows[final], status[final], start + final, words))
+                _write_better(store, there, found)
+    return tuple(
+        PartState(path, int(n), int(of), writer)
+        for path, n, of, writer in zip(paths, finished, regions, writers, strict=True)
+    )
+
+
+def take_over(store: ResultsStore, numbers: np.ndarray, whole: Path) -> None:
+    """Write into a part store what the whole's store has finished of its regions.
+
+    Parameters
+    ----------
+    store
+        Of the part, open for writing.
+    numbers
+        (n,) the part's regions' numbers, ascending.
+    whole
+        Store of the whole; one of another fingerprint has nothing to give.
+    """
+    there = store.status()
+    with open_to_read(whole) as file:
+        if file.description["fingerprint"] != store.fingerprint or not is_final(file.read("status")).any():
+            return
+        words = read_messages(file)
+        for start, rows, status, _ in verified_blocks(file):
+            indices = _positions(numbers, rows["region"])
+            of_part = np.flatnonzero(is_final(status) & (indices >= 0))
+            found = (indices[of_part], rows[of_part], status[of_part], start + of_part, words)
+            _write_better(store, there, [found])
+
+
+def absorb_parts(store: ResultsStore, numbers: np.ndarray, layout: Layout) -> None:
+    """Before the whole goes on: add what all its parts have.
+
+    Raises
+    ------
+    StoreInUse
+        If somebody is writing a part.
+    ForeignProduct
+        If a part belongs to other data or settings.
+    DamagedFile
+        If one cannot be read.
+    """
+    paths = layout.all_part_results()
+    for path in paths:
+        if writer := current_owner(path):
+            raise StoreInUse(f"{path}: {writer} is writing it: wait for it or end it")
+        if identity_of(path) != (store.settings, store.fingerprint):
+            raise ForeignProduct(
+                f"{path} and {store.path} do not belong together: move away what is not wanted"
+            )
+    add_parts(store, numbers, paths)
+
+
+def interleave(whole: Path, paths: Sequence[Path], share: Part) -> None:
+    """Write some rows of the whole's store from all its parts, which hold whatever it has.
+
+    Several processes do this side by side, each its share, while one of them holds the lock of the whole.
+
+    Parameters
+    ----------
+    whole
+        The store.
+    paths
+        All N parts in their order.
+    share
+        (I, N): the Ith of N shares of neighbouring rows.
+
+    Raises
+    ------
+    DamagedFile
+        If a row of a part is not finished, or does not match its checksum; then the whole keeps its own.
+    """
+    n_parts = len(paths)
+    with ExitStack() as stack:
+        files = [stack.enter_context(open_to_read(path)) for path in paths]
+        target = stack.enter_context(open_to_fill(whole))
+        n = target.length("rows")
+        n_rounds = -(-n // n_parts)
+        first, last = (n_rounds * at // share[1] for at in (share[0] - 1, share[0]))
+        size = max(BLOCK // n_parts, SMALLEST_BLOCK)
+        for start in range(first, last, size):
+            stop = min(start + size, last)
+            rows = np.empty((stop - start, n_parts), ROW_DTYPE)
+            status = np.empty(rows.shape, np.uint8)
+            for column, file in enumerate(files):
+                length = min(stop, file.length("rows")) - start
+                rows[:length, column], status[:length, column] = verified_rows(file, start, start + length)
+                if not is_final(status[:length, column]).all():
+                    raise DamagedFile(
+                        f"{file.path}: rows that were finished do not match their checksum: run again with "
+                        "--continue"
+                    )
+            count = min(stop * n_parts, n) - start * n_parts
+            fill(target, start * n_parts, rows.reshape(-1)[:count], status.reshape(-1)[:count])
+        target.sync()
+
+
+def add_messages(whole: ResultsStore, paths: Sequence[Path]) -> None:
+    """After `interleave`: write the words of all parts on regions without a fit."""
+    for column, path in enumerate(paths):
+        with open_to_read(path) as file:
+            words = {column + len(paths) * at: text for at, text in read_messages(file).items()}
+        indices = np.array(sorted(words), np.int64)
+        if len(indices):
+            rows, status = whole.rows()[indices], whole.status()[indices]
+            whole.write(indices, rows, status, words)
+
+
+def remove_parts(layout: Layout, *, but_in_use: bool = False) -> None:
+    """Delete all part stores.
+
+    Parameters
+    ----------
+    but_in_use
+        Leave those that somebody is writing.
+
+    Raises
+    ------
+    StoreInUse
+        If somebody is writing one.
+    """
+    for path in layout.all_part_results():
+        if but_in_use and current_owner(path):
+            continue
+        lock = WriterLock(path)
+        try:
+            with suppress(FileNotFoundError):
+                path.unlink()
+        finally:
+            lock.release()
+
+
+def _batched(items: Sequence[int]) -> list[Sequence[int]]:
+    return [items[at : at + AT_ONCE] for at in range(0, len(items), AT_ONCE)]
+
+
+def _positions(numbers: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where wanted numbers are among ascending ones, -1 for those that are not."""
+    at = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
+    return np.where(numbers[at] == wanted, at, -1)
+
+
+_Found = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[int, str]]
+"""Positions where they go, rows, status, positions where they were, messages by the latter."""
+
+
+def _write_better(store: ResultsStore, there: np.ndarray, found: Sequence[_Found]) -> None:
+    """Write rows where the store has none, or only a bad one; `there` is its status and kept up to date."""
+    if not found:
+        return
+    indices, rows, status = (np.concatenate([f[column] for f in found]) for column in range(3))
+    texts: dict[int, str] = {}
+    for f in found:
+        for position, old in zip(f[0].tolist(), f[3].tolist(), strict=True) if f[4] else ():
+            if old in f[4]:
+                texts.setdefault(position, f[4][old])
+    is_better = (status == Status.DONE) & (there[indices] != Status.DONE)
+    wanted = np.flatnonzero(~is_final(there[indices]) | is_better)
+    # Ascending, a done one before others of the same region.
+    wanted = wanted[np.lexsort((status[wanted] != Status.DONE, indices[wanted]))]
+    wanted = wanted[np.diff(indices[wanted], prepend=-1) > 0]
+    if not len(wanted):
+        return
+    at = indices[wanted]
+    keeps_words = {int(i): texts[i] for i in at[status[wanted] != Status.DONE].tolist() if i in texts}
+    store.write(at, rows[wanted], status[wanted], keeps_words)
+    there[at] = status[wanted]
