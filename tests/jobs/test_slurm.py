@@ -58,7 +58,7 @@ def cluster(slurm: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     if not MPIEXEC.exists():
         pytest.skip(f"no {MPIEXEC}: pip install 'pyxt_hpc[mpi]' brings it")
     folder = tmp_path_factory.mktemp("slurm") / "it's my work"
-    config = write_demo_input(folder, exposure_fraction=0.3, field_arcmin=5.0)
+    config = write_demo_input(folder, exposure_fraction=0.3, field_arcmin=7.0)
     text = config.read_text()
     for key in ("free_abundance", "free_column_density"):
         text = re.sub(rf"^{key} = false", f"{key} = true", text, flags=re.MULTILINE)
@@ -109,7 +109,7 @@ def test_a_job_too_long_for_its_limit_finishes_by_itself(
 
     # The warning comes in the first half of the minute, and may come before the program is ready for it.
     job = submit(*options, "--max-requeues", "100")
-    wait("the end of the job", lambda: ended(job), 600)
+    wait("the end of the job", lambda: ended(job), 1200)
     state = job_state(job)
     logs = sorted(layout.logs.glob(f"pyxt-demo-{job}-attempt-*.log"))
     said = "\n".join(log.read_text() for log in logs)
