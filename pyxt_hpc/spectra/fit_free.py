@@ -33,9 +33,11 @@ from pyxt_hpc.spectra.fit_temperature import (
     RISE,
     SECOND_MINIMUM,
     TWO_MINIMA,
+    scale,
+    statistic_there,
     weighted,
 )
-from pyxt_hpc.spectra.statistics import cross_curvature, slope, terms, total
+from pyxt_hpc.spectra.statistics import cross_curvature, slope, terms
 
 ABUNDANCE_AT_BOUND, ABUNDANCE_LO_OPEN, ABUNDANCE_HI_OPEN = 1 << 9, 1 << 10, 1 << 11
 NH_AT_BOUND, NH_LO_OPEN, NH_HI_OPEN = 1 << 12, 1 << 13, 1 << 14
@@ -99,8 +101,7 @@ def fit_with_more_free(kind, z, counts, hhe, metals, kT, nH, limits, work, nodes
     k, W = _global_minimum(kind, z, counts, model, nodes, last, p, held)
     if k < 0:
         return NO_COUNTS if k == -1 else FAILED
-    for i in range(4):
-        best[i] = p[i]
+    _set(best, p)
     flags, target = 0, W + RISE
     result[12] = W
     result[0] = kT[k] + p[_T] * (kT[k + 1] - kT[k])
@@ -155,7 +156,8 @@ def fit_with_more_free(kind, z, counts, hhe, metals, kT, nH, limits, work, nodes
 
 
 # Rows of the small scratch: p, best p, which parameters are held; steps, slopes; segment and nH loaded;
-# last p of a search for an end, a spare row; Hessian matrix, its triangular factor.
+# p of a search for an end: last, slopes put aside, on the inner side, at a node; Hessian matrix, its
+# triangular factor.
 _STEP, _SLOPE, _LOADED, _LAST_P, _SPARE, _INNER_P, _NODE_P = range(3, 10)
 _HESSIAN, _FACTOR, N_SMALL = 10, 14, 18
 
@@ -229,12 +231,6 @@ def _model_by_nH(h0n, h1n, m0n, m1n, t, Z, un):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _scale(rate, norm, expected):  # type: ignore[no-untyped-def]
-    for i in range(rate.size):
-        expected[i] = norm * rate[i]
-
-
-@kernel
 def _evaluate(kind, z, model, k, p):  # type: ignore[no-untyped-def]
     """Go to a place: fills the spectrum's scratch arrays, the work space and the slopes by p."""
     nH, work, small = model[2], model[4], model[5]
@@ -242,7 +238,7 @@ def _evaluate(kind, z, model, k, p):  # type: ignore[no-untyped-def]
     _model(
         work[_H0], work[_H1], work[_M0], work[_M1], p[_T], p[_Z], work[_U], work[_UT], work[_UZ], work[_UH]
     )
-    _scale(work[_U], p[_NORM], z[4])
+    scale(work[_U], p[_NORM], z[4])
     terms(kind, z[0], z[1], z[2], z[4], z[5], z[6])
     slopes = small[_SLOPE]
     slopes[_NORM] = slope(z[5], work[_U])
@@ -255,16 +251,11 @@ def _evaluate(kind, z, model, k, p):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _statistic(kind, z):  # type: ignore[no-untyped-def]
-    return total(kind, z[0], z[1], z[2], z[4], z[5], z[7])
-
-
-@kernel
 def _empty(kind, z):  # type: ignore[no-untyped-def]
     """Statistic without a source."""
     z[4][:] = 0.0
     terms(kind, z[0], z[1], z[2], z[4], z[5], z[6])
-    return _statistic(kind, z)
+    return statistic_there(kind, z)
 
 
 @kernel
@@ -413,7 +404,7 @@ def _descend(kind, z, counts, model, last, k, p, held, fall):  # type: ignore[no
                     continue
                 other = k - 1 if p[_T] == 0.0 else k + 1
                 if 0 <= other < last:
-                    here, W = p[_T], _statistic(kind, z) - left
+                    here, W = p[_T], statistic_there(kind, z) - left
                     spare = small[_SPARE]
                     _set(spare, slopes)
                     p[_T] = 1.0 - here
@@ -424,7 +415,7 @@ def _descend(kind, z, counts, model, last, k, p, held, fall):  # type: ignore[no
                     p[_T] = here
                     _set(slopes, spare)
                     return k, W
-            W = _statistic(kind, z) - left
+            W = statistic_there(kind, z) - left
             _move(p, step, free_Z, limits, 1.0)
             return k, W
         if p[_NORM] * _sum(work[_U]) < 1e-9 * counts:
@@ -495,8 +486,7 @@ def _need_node(kind, z, counts, model, nodes, last, j, p, held, fall):  # type: 
         nodes[j, _KNOWN], nodes[j, _W] = 1.0, W if W == W else np.inf
         for i in range(4):
             nodes[j, _P + i] = p[i]
-    for i in range(4):
-        p[i] = nodes[j, _P + i]
+    _set_p(p, nodes, j)
 
 
 @kernel
@@ -718,8 +708,8 @@ def _end(kind, z, counts, model, nodes, last, k, W_best, target, j, side, p, hel
     # width if all else stayed
     _evaluate(kind, z, model, k, p)
     row = _U if j == _NORM else (_UZ if j == _Z else _UN)
-    scale = 1.0 if j == _NORM else p[_NORM]
-    curvature = scale * scale * cross_curvature(z[6], work[row], work[row])
+    factor = 1.0 if j == _NORM else p[_NORM]
+    curvature = factor * factor * cross_curvature(z[6], work[row], work[row])
     x = start + side * np.sqrt(2.0 / curvature) if curvature > 0.0 else start * (1.0 + 0.5 * side)
     inside, outside = start, np.inf if side > 0 else -np.inf
     # the node that promises the most extreme value

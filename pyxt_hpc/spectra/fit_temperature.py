@@ -92,7 +92,8 @@ def weighted(weight, template, edges, rate):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _scale(rate, norm, expected):  # type: ignore[no-untyped-def]
+def scale(rate, norm, expected):  # type: ignore[no-untyped-def]
+    """Expected counts of rates (n_bin,) at a norm."""
     for i in range(rate.size):
         expected[i] = norm * rate[i]
 
@@ -106,12 +107,12 @@ def _mix(rate_a, rate_c, a, c, expected):  # type: ignore[no-untyped-def]
 @kernel
 def _at_node(kind, z, rate, norm):  # type: ignore[no-untyped-def]
     """Put the place of evaluation at one node."""
-    _scale(rate, norm, z[4])
+    scale(rate, norm, z[4])
     terms(kind, z[0], z[1], z[2], z[4], z[5], z[6])
 
 
 @kernel
-def _statistic(kind, z):  # type: ignore[no-untyped-def]
+def statistic_there(kind, z):  # type: ignore[no-untyped-def]
     """W at the place last evaluated."""
     return total(kind, z[0], z[1], z[2], z[4], z[5], z[7])
 
@@ -210,7 +211,7 @@ def _need_node(kind, k, state, guess, z, counts, templates, rates, nodes):  # ty
         guess = nodes[k, _NORM]
     fall = _SCAN_FALL if state == _SCANNED else (_PROFILE_FALL if state == _PROFILED else _EXACT_FALL)
     norm, w_n, w_nn = _profile_node(kind, z, rates[k], nodes[k, _RATE], counts, guess, fall)
-    W, to_best = _statistic(kind, z), 0.0
+    W, to_best = statistic_there(kind, z), 0.0
     if norm > 0.0 and w_nn > 0.0:
         to_best = w_n / w_nn
         W -= 0.5 * w_n * to_best
@@ -264,7 +265,7 @@ def _best_on_segment(kind, k, z, counts, rates, nodes):  # type: ignore[no-untyp
         if left < _BEST_FALL or hi - lo < 1e-12:
             break
     _polar(kind, z, rates, k, norm, t)
-    return t, norm, _statistic(kind, z)
+    return t, norm, statistic_there(kind, z)
 
 
 @kernel
@@ -282,7 +283,7 @@ def _kT_end(kind, k, t_in, norm_in, W_in, t_out, target, W_best, z, counts, rate
         if not 0.5 * w_n * w_n <= _PROFILE_FALL * w_nn:
             norm = _profile_norm(kind, z, rates, nodes, counts, k, t, norm)
             w_n, w_t, w_nn, w_nt, _ = _polar(kind, z, rates, k, norm, t)
-        W, rises, to_best = _statistic(kind, z), w_t, 0.0
+        W, rises, to_best = statistic_there(kind, z), w_t, 0.0
         if w_nn > 0.0 and norm > 0.0:
             to_best = w_n / w_nn
             W -= 0.5 * w_n * to_best
@@ -339,7 +340,7 @@ def _profile_t(kind, k, norm, t, z, rates):  # type: ignore[no-untyped-def]
     for _ in range(_MAX_STEPS):
         w_n, w_t, w_nn, w_nt, w_tt = _polar(kind, z, rates, k, norm, t)
         if (t == 0.0 and w_t >= 0.0) or (t == 1.0 and w_t <= 0.0):
-            return t, _statistic(kind, z), w_n, 0.0
+            return t, statistic_there(kind, z), w_n, 0.0
         if 0.5 * w_t * w_t <= _PROFILE_FALL * w_tt or hi - lo < 1e-12:
             break
         if w_t < 0.0:
@@ -355,7 +356,7 @@ def _profile_t(kind, k, norm, t, z, rates):  # type: ignore[no-untyped-def]
             else:
                 trial = 0.5 * (lo + hi)
         t = trial
-    W = _statistic(kind, z)
+    W = statistic_there(kind, z)
     if not w_tt > 0.0:
         return t, W, w_n, 0.0
     best = min(max(t - w_t / w_tt, 0.0), 1.0)
@@ -415,7 +416,7 @@ def fit_kT_and_norm(kind, z, counts, templates, rates, nodes, kT, result):  # ty
 
     # no source at all is the same at every kT: if that is within the interval, everything is
     _at_node(kind, z, rates[k], 0.0)
-    if _statistic(kind, z) < target:
+    if statistic_there(kind, z) < target:
         return flags | KT_LO_OPEN | KT_HI_OPEN | NORM_LO_OPEN | NORM_HI_OPEN
 
     # upwards: outer node j
