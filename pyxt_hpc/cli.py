@@ -1,6 +1,7 @@
 """The command line: parse, call one library function, print, exit with a documented code."""
 
 import argparse
+import importlib
 import logging
 import os
 import sys
@@ -17,7 +18,7 @@ from pyxt_hpc.config import (
     read_config,
     record_last_step,
 )
-from pyxt_hpc.errors import EXIT_DONE, EXIT_TRY_AGAIN, ConfigError, DamagedFile, LaunchError, PyxtError
+from pyxt_hpc.errors import EXIT_DONE, EXIT_TRY_AGAIN, ConfigError, DamagedFile, ForeignProduct, LaunchError, PyxtError
 from pyxt_hpc.files import replacing
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.groups import MANY_RANKS, MOST_GROUPS, RANKS_PER_GROUP, SMALLEST_GROUP, default_groups
@@ -30,10 +31,54 @@ if TYPE_CHECKING:
     from pyxt_hpc.maps.fitted import FittedRegions
     from pyxt_hpc.maps.product import MapProduct
     from pyxt_hpc.stages.status import StoreStatus
+    from pyxt_hpc.steps import Step
     from pyxt_hpc.store import Status
 
 WATCH_SECONDS = 2.0
 MOST_REASONS = 20
+
+# stage: module in preprocess, its function, number of the step
+PREPROCESSING = {
+    "process-data": ("process", "process_data", 1),
+    "propose-regions": ("proposals", "propose_regions", None),
+    "remove-sources": ("remove", "remove_sources", 2),
+    "generate-responses": ("responses", "generate_responses", 3),
+    "crop-data": ("crop", "crop_data", 4),
+}
+STAGES = (*PREPROCESSING, "create-bins", "fit-spectra", "make-maps")
+MAP_SETTINGS = ("hubble_constant", "matter_density", "depth_model", "depth_kpc")
+# what is said of each observation
+OBSERVATION_COLUMNS: dict[str, dict[str, Callable[[dict], str]]] = {
+    "process-data": {
+        "CCDs": lambda f: "".join(map(str, f["chips"])),
+        "mode": lambda f: f["datamode"],
+        "exposure [ks]": lambda f: f"{f['exposure_s'] / 1e3:.1f}",
+        "events": lambda f: str(f["events"]),
+        "of": lambda f: str(f["events_read"]),
+        "background events": lambda f: str(f["background_events"]) if f["background_events"] else "a region",
+        "aspect from": lambda f: f["aspect"],
+    },
+    "propose-regions": {},
+    "remove-sources": {
+        "exposure [ks]": lambda f: f"{f['exposure_s'] / 1e3:.1f}",
+        "lost to flares": lambda f: f"{f['flare_fraction']:.1%}",
+        "9-12 keV [count/s]": lambda f: f"{f['quiet_rate']:.4f} +- {f['quiet_sigma']:.4f}",
+        "all energies [count/s]": lambda f: f"{f['full_rate']:.3f}",
+        "events in sources": lambda f: str(f["in_sources"]),
+        "left": lambda f: str(f["events"]),
+    },
+    "generate-responses": {
+        "area at 1.5 keV [cm^2]": lambda f: f"{f['area_cm2']:.1f}",
+        "channels": lambda f: str(f["channels"]),
+        "energies": lambda f: str(f["energies"]),
+    },
+    "crop-data": {
+        "exposure [ks]": lambda f: f"{f['exposure_s'] / 1e3:.1f}",
+        "counts": lambda f: str(f["counts"]),
+        "background scale": lambda f: f"{f['background_scale']:.4f} +- {f['background_scale_error']:.4f}",
+        "live pixels": lambda f: str(f["live_pixels"]),
+    },
+}
 
 # Everything heavy is imported by the command that needs it: `--help` and `init-cluster` stay quick.
 
@@ -68,9 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pyxt-hpc",
         description="Temperature maps of galaxy clusters from Chandra ACIS observations.",
-        epilog="A cluster is done by: init-cluster, process-data, create-bins, fit-spectra,\n"
-        "make-temperature-map; `status` tells how far the fits are.\n"
-        "`demo` does all of it on a simulated one.\n\n" + EXIT_CODES,
+        epilog="A cluster is done by init-cluster and run, or stage by stage: process-data, propose-regions,\n"
+        "remove-sources, generate-responses, crop-data, create-bins, fit-spectra, make-maps;\n"
+        "`status` tells how far the fits are. `demo` does all of it on a simulated cluster.\n\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pyxt_hpc {__version__}")
@@ -120,16 +165,66 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("name", metavar="NAME", help="the cluster's name, e.g. A1795")
     yes_option(made, "replace an existing file")
 
-    made = command(
+    def stage(name: str, help_text: str, description: str) -> argparse.ArgumentParser:
+        made = command(
+            name, help_text, description + "\nWhat is up to date is not done again. Serial: on a login node."
+        )
+        config_option(made)
+        made.add_argument("--force", action="store_true", help="do also what is up to date")
+        return made
+
+    stage(
         "process-data",
-        "stages 1-4: from event files to the analysis bundle",
-        "Make the bundle that the later stages work on, from level-2 event files on disk.\n"
-        "Needed in <data directory>/<name>/: <obsid>/primary/*evt2.fits* and *fov1.fits*,\n"
-        "<obsid>/<obsid>_background.fits (blank-sky events), <obsid>/<obsid>.arf and .rmf,\n"
-        "sources.reg (point sources) and combined/master_crop-ciaowcs.reg (box around the emission).\n"
-        "Flares are removed, sources cut out, the background scaled by its 9.5-12 keV counts.",
+        "stage 1: filter the observations, put them in one sky frame, merge images",
+        "Needed in <data directory>/<name>/: <obsid>/primary/*evt2.fits* (level-2 events, from the archive)\n"
+        "and <obsid>/<obsid>_background.fits (blank-sky events, from CIAO's blanksky or CALDB) or\n"
+        "background.reg, a region without cluster. *fov1.fits* and *asol1.fits* are used where they are.\n"
+        "Grades, status and good times are applied; chip outlines and dither are measured.",
+    )
+    stage(
+        "propose-regions",
+        "write the region files that a person would draw",
+        "Point sources (sources.reg), the cluster's peak (exclude.reg), the box around the emission\n"
+        "(combined/master_crop-ciaowcs.reg) and a circle with a piece of every CCD for each observation.\n"
+        "A file that a person has drawn is never replaced. A picture shows all of them.",
+    )
+    made = stage(
+        "remove-sources",
+        "stage 2: point sources and flares out",
+        "Exclude sources.reg and cut flares out: by the 9-12 keV light curve, then by that of all energies\n"
+        "outside exclude.reg. Good times of your own, <obsid>/<obsid>_gti.fits, are applied first.",
+    )
+    made.add_argument(
+        "--fill", action="store_true", help="also an image with the holes filled, for the eye only"
+    )
+    stage(
+        "generate-responses",
+        "stage 3: check ARF and RMF of every observation",
+        "ARF and RMF are supplied: arf_files and rmf_files of the configuration say where they are (default\n"
+        "<obsid>/<obsid>.arf and .rmf). Their channels and energies are checked against the events.",
+    )
+    stage(
+        "crop-data",
+        "stage 4: crop, band and masks: the analysis bundle",
+        "Put all observations on the grid of combined/master_crop-ciaowcs.reg, scale the background by its\n"
+        "9.5-12 keV counts, and write the bundle that all later stages work on.",
+    )
+
+    made = command(
+        "run",
+        "all stages in order, skipping what is up to date",
+        "From event files to maps, hands free: process-data, propose-regions, remove-sources,\n"
+        "generate-responses, crop-data, create-bins, fit-spectra, make-maps.\n"
+        "Region files that you have drawn are used; the others are proposed.",
     )
     config_option(made)
+    made.add_argument("--from", dest="first", choices=STAGES, default=STAGES[0], metavar="STAGE",
+                      help=f"begin with this one of {', '.join(STAGES)}")  # fmt: skip
+    made.add_argument("--through", dest="last", choices=STAGES, default=STAGES[-1], metavar="STAGE",
+                      help="end after this one")  # fmt: skip
+    cpus_option(made)
+    resolution_option(made, 2, "default 2")
+    yes_option(made, "replace fits of other data or settings")
 
     made = command(
         "create-bins",
@@ -486,31 +581,109 @@ def _init_cluster(arguments: argparse.Namespace) -> None:
     for folder in (layout.combined, layout.acb, layout.main_output):
         folder.mkdir(parents=True, exist_ok=True)
     _say(f"{path}: fill in what is empty, put the observations in {layout.cluster_dir}/<obsid>/,")
-    _say(f"then run: pyxt-hpc process-data -c {path}")
+    _say(f"then: pyxt-hpc run -c {path}")
 
 
 def _process_data(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.preprocess.builtin import process_data
-
     _serial("process-data")
-    config = read_config(arguments.config)
-    summary = process_data(config, Layout.of(config))
-    record_last_step(config, 4)
-    _table(
-        ("ObsID", "exposure [ks]", "lost to flares", "counts", "background scale", "live pixels"),
-        [
-            (
-                o.obsid,
-                f"{o.exposure_s / 1e3:.1f}",
-                f"{o.flare_fraction:.1%}",
-                str(o.counts),
-                f"{o.background_scale:.4f} +- {o.background_scale_error:.4f}",
-                str(o.live_pixels),
-            )
-            for o in summary.observations
-        ],
-    )
-    _say(f"bundle: {Layout.of(config).bundle}")
+    _preprocess(read_config(arguments.config), "process-data", arguments.force)
+
+
+def _propose_regions(arguments: argparse.Namespace) -> None:
+    _serial("propose-regions")
+    _preprocess(read_config(arguments.config), "propose-regions", arguments.force)
+
+
+def _remove_sources(arguments: argparse.Namespace) -> None:
+    _serial("remove-sources")
+    _preprocess(read_config(arguments.config), "remove-sources", arguments.force, fill=arguments.fill)
+
+
+def _generate_responses(arguments: argparse.Namespace) -> None:
+    _serial("generate-responses")
+    _preprocess(read_config(arguments.config), "generate-responses", arguments.force)
+
+
+def _crop_data(arguments: argparse.Namespace) -> None:
+    _serial("crop-data")
+    _preprocess(read_config(arguments.config), "crop-data", arguments.force)
+
+
+def _preprocess(config: ClusterConfig, stage: str, again: bool, *, fill: bool = False) -> None:
+    """Do one of the serial stages, say what it found, and note it in the configuration."""
+    module, function, number = PREPROCESSING[stage]
+    do = getattr(importlib.import_module(f"pyxt_hpc.preprocess.{module}"), function)
+    outcome = do(config, Layout.of(config), again=again, **({"fill": fill} if fill else {}))
+    columns = OBSERVATION_COLUMNS[stage]
+    if columns:
+        _table(
+            ("ObsID", *columns),
+            [
+                (obsid, *(show(facts) for show in columns.values()))
+                for obsid, facts in outcome.observations.items()
+            ],
+        )
+    for line in outcome.facts.get("files", ()):
+        _say(line)
+    if not outcome.made:
+        _say(f"{stage}: up to date (--force does it again)")
+    if number:
+        record_last_step(config, number if outcome.made else max(number, config.last_step_completed))
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.steps import Step
+
+    _serial("run")
+    first, last = STAGES.index(arguments.first), STAGES.index(arguments.last)
+    if first > last:
+        raise ConfigError(f"--from {arguments.first} comes after --through {arguments.last}")
+    for stage in STAGES[first : last + 1]:
+        _say(f"== {stage}")
+        # read anew: last_step_completed may have changed
+        config = read_config(arguments.config)
+        layout = Layout.of(config)
+        if stage in PREPROCESSING:
+            _preprocess(config, stage, again=False)
+        elif stage == "create-bins":
+            maps = (layout.scale_map, layout.signal_to_noise_map, layout.region_index_map)
+            settings = {"signal_to_noise": config.signal_to_noise}
+            step = Step(stage, layout.step_record(stage), (layout.bundle,), settings, maps)
+            _if_outdated(config, step, 5, lambda: _create_bins(arguments))
+        elif stage == "fit-spectra":
+            _fit_what_is_missing(arguments, config)
+        else:
+            maps = (layout.map("temperature"),)
+            settings = {key: getattr(config, key) for key in MAP_SETTINGS} | {"step": arguments.resolution}
+            inputs = (layout.bundle, layout.scale_map, layout.results)
+            step = Step(stage, layout.step_record(stage), inputs, settings, maps)
+            arguments.all, arguments.average, arguments.paint, arguments.command = True, False, "block", "run"
+            _if_outdated(config, step, 7, lambda: _make_maps(arguments))
+
+
+def _if_outdated(config: ClusterConfig, step: "Step", number: int, make: Callable[[], None]) -> None:
+    from pyxt_hpc.steps import carry_out
+
+    def do() -> dict:
+        make()
+        return {}
+
+    if carry_out(step, do).reason is None:
+        _say(f"{step.name}: up to date")
+        record_last_step(config, max(number, config.last_step_completed))
+
+
+def _fit_what_is_missing(arguments: argparse.Namespace, config: ClusterConfig) -> None:
+    """Fit what the store lacks; a store of other data or settings is replaced only if that is agreed."""
+    arguments.regions = arguments.slice = arguments.time_limit = arguments.max_regions = None
+    arguments.groups, arguments.engine, arguments.resume = None, "fast", True
+    try:
+        _fit_spectra(arguments)
+    except ForeignProduct as error:
+        if not arguments.yes:
+            raise ForeignProduct(f"{error}; `run --yes` fits anew") from None
+        arguments.resume = False
+        _fit_spectra(arguments)
 
 
 def _create_bins(arguments: argparse.Namespace) -> None:

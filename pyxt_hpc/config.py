@@ -149,6 +149,13 @@ class ClusterConfig:
         "processing", _boolean, "false: one process unless --num-cpus or mpirun says otherwise", default=True
     )
     num_cpus: int = _key("processing", _integer(0, 4096), "0 = all cores of this machine", default=0)
+    arf_files: str = _key(
+        "processing",
+        str,
+        "where the ARFs are in the cluster's folder; {obsid} stands for the ObsID",
+        default="{obsid}/{obsid}.arf",
+    )
+    rmf_files: str = _key("processing", str, "... and the RMFs", default="{obsid}/{obsid}.rmf")
     energy_min_keV: float = _key(
         "spectral", _number(0.3, 12.0, "keV"), "lower edge of the band in keV", key="energy_min", default=0.7
     )

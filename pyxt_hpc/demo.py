@@ -75,6 +75,8 @@ def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> 
     start = time.perf_counter()
     truth, plans = demo_truth(), demo_plans()
     simulate_cluster(directory / NAME, truth, plans, seed=SEED)
+    for drawn in (Layout(directory / NAME, NAME).sources_reg, Layout(directory / NAME, NAME).crop_reg):
+        drawn.unlink()  # to be proposed
     seconds["simulation"] = time.perf_counter() - start
 
     _run(["pyxt-hpc", "init-cluster", NAME, "--yes"], say, directory)
@@ -86,6 +88,10 @@ def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> 
 
     commands = {
         "process-data": [],
+        "propose-regions": [],
+        "remove-sources": [],
+        "generate-responses": [],
+        "crop-data": [],
         "create-bins": launcher,
         "fit-spectra": launcher,
         "make-temperature-map": [],

@@ -51,11 +51,29 @@ class Layout:
         """What is made from one observation."""
         return self.observation(obsid) / "analysis"
 
+    def step_record(self, stage: str, obsid: str = "") -> Path:
+        """What a stage was made from, for one observation or for all together."""
+        return self.cluster_dir / "steps" / f"{stage}{obsid and f'-{obsid}'}.json"
+
     # What a person draws or supplies
     @property
     def sources_reg(self) -> Path:
         """Point sources to exclude."""
         return self.cluster_dir / "sources.reg"
+
+    @property
+    def exclude_reg(self) -> Path:
+        """The cluster's peak, which the full-band light curve must not see."""
+        return self.cluster_dir / "exclude.reg"
+
+    @property
+    def background_reg(self) -> Path:
+        """Sky without cluster, for observations without a blank-sky file."""
+        return self.cluster_dir / "background.reg"
+
+    def response_region(self, obsid: str) -> Path:
+        """Small circle with a piece of every CCD, where CIAO's responses are to be made."""
+        return self.analysis(obsid) / "acisI_region_0.reg"
 
     @property
     def crop_reg(self) -> Path:
@@ -71,14 +89,93 @@ class Layout:
         return self.observation(obsid) / f"{obsid}.rmf"
 
     def supplied_background(self, obsid: str) -> Path:
-        """Blank-sky events in the sky frame of the observation."""
+        """Blank-sky events, of the observation's sky frame or as CALDB has them."""
         return self.observation(obsid) / f"{obsid}_background.fits"
 
-    # Stages 1-4
-    def light_curve_plot(self, obsid: str) -> Path:
-        """Picture of the high-energy light curve with the good times."""
-        return self.analysis(obsid) / "acisI_lcurve_hiE.png"
+    def supplied_gti(self, obsid: str) -> Path:
+        """Good times chosen by a person."""
+        return self.observation(obsid) / f"{obsid}_gti.fits"
 
+    # Stage 1
+    def filtered_events(self, obsid: str) -> Path:
+        """Events of good grade and time in the cluster's sky frame."""
+        return self.analysis(obsid) / "acisI.fits"
+
+    def background_events(self, obsid: str) -> Path:
+        """Blank-sky events of the same chips in the cluster's sky frame."""
+        return self.analysis(obsid) / "back.fits"
+
+    def geometry(self, obsid: str) -> Path:
+        """Where the chips were on the sky, and the dither."""
+        return self.analysis(obsid) / "acisI_geometry.fits"
+
+    @property
+    def merged_counts(self) -> Path:
+        """Counts of all observations, 0.5-7 keV, whole field."""
+        return self.cluster_dir / f"{self.name}_broad_thresh.img"
+
+    @property
+    def merged_exposure(self) -> Path:
+        """Exposure map of the same grid."""
+        return self.cluster_dir / f"{self.name}_broad_thresh.expmap"
+
+    @property
+    def merged_background(self) -> Path:
+        """Scaled background of the same grid."""
+        return self.cluster_dir / f"{self.name}_broad_background.img"
+
+    @property
+    def merged_brightness(self) -> Path:
+        """Surface brightness of the same grid."""
+        return self.cluster_dir / f"{self.name}_broad_flux.img"
+
+    @property
+    def merged_psf(self) -> Path:
+        """Radius of the point spread on the same grid."""
+        return self.cluster_dir / f"{self.name}_broad_thresh.psfmap"
+
+    @property
+    def proposal_picture(self) -> Path:
+        """The proposed regions on the image."""
+        return self.main_output / f"{self.name}_proposed_regions.png"
+
+    # Stage 2
+    def clean_events(self, obsid: str) -> Path:
+        """Events without flares and outside the sources."""
+        return self.analysis(obsid) / "acisI_clean.fits"
+
+    def local_background(self, obsid: str) -> Path:
+        """Background events made from a region of the same observation."""
+        return self.analysis(obsid) / "back_local.fits"
+
+    def light_curve(self, obsid: str, band: str) -> Path:
+        """Light curve for cleaning: ``hiE`` the first pass, ``fullE`` the second."""
+        return self.analysis(obsid) / f"acisI_lcurve_{band}.lc"
+
+    def good_times(self, obsid: str, band: str) -> Path:
+        """Good times of one pass: ``hiE`` the first, ``fullE`` both."""
+        return self.analysis(obsid) / f"acisI_gti_{band}.gti"
+
+    def light_curve_plot(self, obsid: str) -> Path:
+        """Picture of the light curves with the good times."""
+        return self.analysis(obsid) / "acisI_lcurve.png"
+
+    @property
+    def source_free_brightness(self) -> Path:
+        """Surface brightness of the whole field without flares and sources."""
+        return self.main_output / f"{self.name}_xray_surface_brightness_nosrc.fits"
+
+    @property
+    def filled_brightness(self) -> Path:
+        """The same with the holes filled, for the eye only."""
+        return self.main_output / f"{self.name}_xray_surface_brightness_filled.fits"
+
+    # Stage 3
+    def response(self, obsid: str, suffix: str) -> Path:
+        """Checked ``arf`` or ``rmf`` that the fits use."""
+        return self.analysis(obsid) / "globalresponse" / f"acisI.{suffix}"
+
+    # Stage 4
     def counts_image(self, obsid: str) -> Path:
         """Counts of one observation, band and crop applied."""
         return self.combined / f"acisI_comb_img-{obsid}.fits"

@@ -1,5 +1,6 @@
 """Checks of an observation against itself and against its response, before anything is computed from it."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,10 @@ from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.response import Rmf
 from pyxt_hpc.errors import DamagedFile, EmptySelection, ResponseMismatch
 
+log = logging.getLogger(__name__)
+
 _FETCH = "fetch the observation again"
+_MODES = ("FAINT", "VFAINT", "GRADED")
 
 
 def check_observation(events: EventList) -> None:
@@ -31,8 +35,19 @@ def check_observation(events: EventList) -> None:
         )
     if str(header.get("READMODE", "TIMED")).strip().upper() == "CONTINUOUS":
         raise DamagedFile(f"{path}: READMODE is CONTINUOUS: it has no image; take it out of observation_ids")
+    mode = str(header.get("DATAMODE", "FAINT")).strip().upper()
+    if mode not in _MODES:
+        raise DamagedFile(
+            f"{path}: DATAMODE is {mode}, expected {', '.join(_MODES)}; take it out of observation_ids"
+        )
     if events.time is None:
         raise DamagedFile(f"{path}: EVENTS has no column time; {_FETCH}")
+    start, stop = header.get("TSTART"), header.get("TSTOP")
+    if isinstance(start, float) and isinstance(stop, float) and not start < stop:
+        raise DamagedFile(f"{path}: TSTOP is {stop:.0f}, not after TSTART, {start:.0f}; {_FETCH}")
+    grating = str(header.get("GRATING", "NONE")).strip().upper()
+    if grating != "NONE":
+        log.warning("%s: GRATING is %s: its ARF must be of the zeroth order", path, grating)
     for keyword in ("EXPOSURE", "RA_PNT", "DEC_PNT"):
         value = header.get(keyword)
         if not isinstance(value, int | float) or not np.isfinite(value):

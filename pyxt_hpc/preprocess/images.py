@@ -1,5 +1,6 @@
 """The images that preprocessing leaves beside the bundle, for people and for DS9."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,16 @@ def surface_brightness(bundle: Bundle) -> NDArray[np.float32]:
     result = np.full(bundle.mask.shape, np.nan, dtype=np.float32)
     result[live] = (bundle.counts - bundle.background)[live] / exposure[live]
     return result
+
+
+def combined_images(layout: Layout, obsids: Sequence[str]) -> tuple[Path, ...]:
+    """Every file that `write_images` makes."""
+    of_observation = (layout.counts_image, layout.background_image, layout.mask_image)
+    return (
+        *(path(obsid) for obsid in obsids for path in of_observation),
+        layout.combined_mask, layout.combined_counts, layout.combined_background, layout.combined_signal,
+        layout.surface_brightness,
+    )  # fmt: skip
 
 
 def write_images(bundle: Bundle, layout: Layout) -> None:

@@ -1,41 +1,34 @@
-"""The files that preprocessing starts from: found by pattern, checked before anything is computed."""
+"""The files that preprocessing starts from: found by pattern, all that is missing named at once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.layout import Layout
 
 # the first folder with a match wins: what chandra_repro made is newer than the archive's own
 _EVENTS = ("repro/*_repro_evt2.fits*", "primary/*_evt2.fits*", "*_evt2.fits*")
 _FOV = ("repro/*fov1.fits*", "primary/*fov1.fits*", "*fov1.fits*")
+_ASPECT = ("repro/*asol1.fits*", "primary/*asol1.fits*", "*asol1.fits*")
 _ARCHIVE = "download_chandra_obsid provides it"
+_PROPOSES = "draw it in DS9, saved in fk5, or let `pyxt-hpc propose-regions` propose it"
 
 
 @dataclass(frozen=True)
-class ObservationInputs:
-    """What one observation needs."""
+class ObservationFiles:
+    """The files of one observation; those that may be absent are None, or an empty tuple."""
 
     obsid: str
     events: Path
-    fov: Path
-    background: Path
-    arf: Path
-    rmf: Path
+    fov: Path | None
+    aspect: tuple[Path, ...]
+    background: Path | None
 
 
-@dataclass(frozen=True)
-class ClusterInputs:
-    """What a cluster needs: region files and observations."""
-
-    sources: Path
-    crop: Path
-    observations: tuple[ObservationInputs, ...]
-
-
-def find_inputs(layout: Layout, obsids: Iterable[str]) -> ClusterInputs:
-    """Find every input file.
+def find_observations(layout: Layout, obsids: Iterable[str]) -> tuple[ObservationFiles, ...]:
+    """Find the files of every observation.
 
     Raises
     ------
@@ -45,45 +38,89 @@ def find_inputs(layout: Layout, obsids: Iterable[str]) -> ClusterInputs:
         A pattern matches several different files.
     """
     missing: list[str] = []
-
-    def need(path: Path, provider: str) -> Path:
-        if not path.is_file():
-            missing.append(f"{path} ({provider})")
-        return path
-
-    def find(folder: Path, patterns: tuple[str, ...], provider: str) -> Path:
-        for pattern in patterns:
-            if found := _without_copies(folder.glob(pattern)):
-                if len(found) > 1:
-                    names = ", ".join(path.name for path in found)
-                    raise ConfigError(f"{found[0].parent}: several files match {pattern}: {names}; keep one")
-                return found[0]
-        missing.append(f"{folder}/{patterns[1]} ({provider})")
-        return folder / patterns[1]
-
-    sources = need(layout.sources_reg, "draw the point sources in DS9, saved in fk5; empty if there are none")
-    crop = need(layout.crop_reg, "draw one box around the emission in DS9, saved in fk5")
-    observations = []
+    found = []
     for obsid in obsids:
         folder = layout.observation(obsid)
         if not folder.is_dir():
             missing.append(f"{folder} ({_ARCHIVE}; if there is no such ObsID, correct observation_ids)")
             continue
-        observations.append(
-            ObservationInputs(
-                obsid,
-                events=find(folder, _EVENTS, _ARCHIVE),
-                fov=find(folder, _FOV, f"{_ARCHIVE}, or CIAO's skyfov"),
-                background=need(
-                    layout.supplied_background(obsid), "blank-sky events, from CIAO's blanksky script"
-                ),
-                arf=need(layout.supplied_arf(obsid), "CIAO's specextract or mkwarf makes it"),
-                rmf=need(layout.supplied_rmf(obsid), "CIAO's specextract or mkacisrmf makes it"),
+        events = _only(folder, _EVENTS)
+        if events is None:
+            missing.append(f"{folder}/{_EVENTS[1]} ({_ARCHIVE})")
+        background = layout.supplied_background(obsid)
+        if not background.is_file() and not layout.background_reg.is_file():
+            missing.append(
+                f"{background} (blank-sky events, from CIAO's blanksky script or CALDB; or draw "
+                f"{layout.background_reg} on a part of the sky without cluster)"
             )
-        )
+        if events is not None:
+            found.append(
+                ObservationFiles(
+                    obsid,
+                    events,
+                    _only(folder, _FOV),
+                    tuple(_matches(folder, _ASPECT)),
+                    background if background.is_file() else None,
+                )
+            )
+    _stop_if_missing(missing)
+    return tuple(found)
+
+
+def find_responses(config: ClusterConfig, layout: Layout) -> dict[str, tuple[Path, Path]]:
+    """ARF and RMF of every observation, from ``arf_files`` and ``rmf_files`` of the configuration.
+
+    Raises
+    ------
+    MissingInput
+        Names every file that is missing.
+    """
+    missing: list[str] = []
+    found = {}
+    for obsid in config.observation_ids:
+        paths = []
+        for kind, pattern in (("ARF", config.arf_files), ("RMF", config.rmf_files)):
+            path = layout.cluster_dir / pattern.replace("{obsid}", obsid)
+            if not path.is_file():
+                tool = "mkwarf" if kind == "ARF" else "mkacisrmf"
+                missing.append(
+                    f"{path} (the {kind} of ObsID {obsid}: CIAO's specextract or {tool} makes it; "
+                    f"{kind.lower()}_files in the configuration says where it is)"
+                )
+            paths.append(path)
+        found[obsid] = (paths[0], paths[1])
+    _stop_if_missing(missing)
+    return found
+
+
+def need(*files: tuple[Path, str]) -> None:
+    """Check that files are there, given with who provides them; raises MissingInput naming all that are not."""
+    _stop_if_missing([f"{path} ({provider})" for path, provider in files if not path.is_file()])
+
+
+def need_regions(*paths: Path) -> None:
+    """As `need`, for region files that a person draws or `propose-regions` proposes."""
+    need(*((path, _PROPOSES) for path in paths))
+
+
+def _stop_if_missing(missing: list[str]) -> None:
     if missing:
         raise MissingInput(f"{len(missing)} missing: {'; '.join(missing)}")
-    return ClusterInputs(sources, crop, tuple(observations))
+
+
+def _only(folder: Path, patterns: tuple[str, ...]) -> Path | None:
+    found = _matches(folder, patterns)
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise ConfigError(f"{found[0].parent}: several files match {patterns[1][8:]}: {names}; keep one")
+    return found[0] if found else None
+
+
+def _matches(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    for pattern in patterns:
+        if found := _without_copies(folder.glob(pattern)):
+            return found
+    return []
 
 
 def _without_copies(paths: Iterable[Path]) -> list[Path]:

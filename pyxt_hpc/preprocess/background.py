@@ -1,0 +1,141 @@
+"""The background of an observation: how a blank-sky file is scaled, and one made from the observation itself."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from pyxt_hpc.chandra.events import EventList
+from pyxt_hpc.chandra.skygrid import SkyGrid
+from pyxt_hpc.errors import EmptySelection
+
+log = logging.getLogger(__name__)
+
+PARTICLE_BAND_EV = (9500.0, 12000.0)  # no X-rays come through the mirrors there: the particle background
+LOCAL_OVERSAMPLING = 4  # events that `spread` makes for each that it expects
+_DIFFERENT = 0.01  # probability below which chips are believed to need scales of their own
+
+
+@dataclass(frozen=True)
+class ParticleScale:
+    """Background counts of the observation per count of the background file.
+
+    ``scale`` of the whole file and its statistical ``error`` (1 sigma); ``of_chip`` of each CCD, all equal to
+    ``scale`` where their counts allow it.
+    """
+
+    scale: float
+    error: float
+    of_chip: dict[int, float]
+
+    @property
+    def largest(self) -> float:
+        """What a file thinned by `thinned` is scaled with."""
+        return max(self.of_chip.values())
+
+
+def in_particle_band(events: EventList) -> NDArray[np.bool_]:
+    """Events (n,) of 9.5-12 keV."""
+    return (events.energy_eV >= PARTICLE_BAND_EV[0]) & (events.energy_eV < PARTICLE_BAND_EV[1])
+
+
+def particle_scale(high: EventList, background_high: EventList) -> ParticleScale:
+    """Scale a background by its 9.5-12 keV counts.
+
+    CALDB's files of the chips can differ in exposure, so each CCD gets its own scale if the counts say
+    that they differ (chi^2 test of the ratios, at 1%).
+
+    Parameters
+    ----------
+    high, background_high
+        The 9.5-12 keV events of both on the same chips and the same part of the sky.
+
+    Raises
+    ------
+    EmptySelection
+        There is no event in one of them.
+    """
+    for events in (high, background_high):
+        if len(events) == 0:
+            raise EmptySelection(
+                f"{events.path}: no 9.5-12 keV count outside the sources, so the background cannot be scaled; "
+                "check that the file covers the field and that its energies go to 12 keV"
+            )
+    chips = np.unique(background_high.ccd_id)
+    data = np.array([np.sum(high.ccd_id == chip) for chip in chips], dtype=float)
+    blank = np.array([np.sum(background_high.ccd_id == chip) for chip in chips], dtype=float)
+    scale = data.sum() / blank.sum()
+    error = scale * float(np.sqrt(1 / data.sum() + 1 / blank.sum())) if data.sum() else 0.0
+    of_chip = np.full(len(chips), scale)
+    # data - scale x blank has the variance scale (1 + scale) b, b estimated from both
+    deviation = (data - scale * blank) ** 2 / (scale * (data + blank))
+    if len(chips) > 1 and data.min() > 0 and chi2.sf(deviation.sum(), len(chips) - 1) < _DIFFERENT:
+        of_chip = data / blank
+        listed = ", ".join(f"CCD {c}: {s:.4f}" for c, s in zip(chips, of_chip, strict=True))
+        log.info("%s: the chips need scales of their own: %s", background_high.path, listed)
+    return ParticleScale(float(scale), error, {int(c): float(s) for c, s in zip(chips, of_chip, strict=True)})
+
+
+def thinned(background: EventList, scale: ParticleScale, rng: np.random.Generator) -> EventList:
+    """The background with events left out at random so that one scale, the largest, holds for all chips."""
+    kept = np.zeros(10)
+    for chip, own in scale.of_chip.items():
+        kept[chip] = own / scale.largest
+    if kept[list(scale.of_chip)].min() == 1.0:
+        return background
+    return background.select(rng.random(len(background)) < kept[background.ccd_id])
+
+
+def spread(
+    events: EventList,
+    inside: NDArray[np.bool_],
+    region: NDArray[np.bool_],
+    live: NDArray[np.floating],
+    grid: SkyGrid,
+    path: Path,
+    rng: np.random.Generator,
+) -> EventList:
+    """A background for the whole field from the events in a part of it.
+
+    Events of the region are drawn again and again and put evenly where the chips were: as many as the
+    region's density asks for, times `LOCAL_OVERSAMPLING`. In a circle smaller than the region by that factor
+    hardly any event comes twice, so its counts are Poisson as the statistic takes them. What it leaves out:
+    the sky part of the background is not vignetted as it should be, and detector lines do not vary.
+
+    Parameters
+    ----------
+    events : EventList
+        Clean events; ``inside`` (n,) bool, those in the region and outside the sources.
+    region : (ny, nx) bool
+        Pixels of the region, without sources.
+    live : (ny, nx)
+        Share of the exposure that each pixel saw.
+    grid : SkyGrid
+        Of both.
+    path : Path
+        The region file, for messages.
+    rng : numpy.random.Generator
+
+    Raises
+    ------
+    EmptySelection
+        No live pixel or no event is in the region.
+    """
+    seen = float(live[region].sum())
+    if seen <= 0 or not inside.any():
+        raise EmptySelection(
+            f"{path}: no event of {events.path} is inside; draw it on a part of every field that has no "
+            "blank-sky file"
+        )
+    weight = np.cumsum(live.ravel(), dtype=float)
+    number = rng.poisson(LOCAL_OVERSAMPLING * inside.sum() * weight[-1] / seen)
+    pixel = np.searchsorted(weight, weight[-1] * rng.random(number), side="right")
+    row, col = np.divmod(np.minimum(pixel, live.size - 1), live.shape[1])
+    offset = rng.random((2, number)) - 0.5
+    ra, dec = grid.wcs.wcs_pix2world(col + 1 + offset[0], row + 1 + offset[1], 1)
+    x, y = events.wcs.wcs_world2pix(ra, dec, 1)
+    drawn = events.select(rng.choice(np.flatnonzero(inside), number))
+    return replace(drawn, x=x, y=y, time=None, gti={})

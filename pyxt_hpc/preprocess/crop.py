@@ -1,0 +1,279 @@
+"""Stage 4: the crop, the analysis band, the masks, and all of it in the bundle."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped, write_bundle
+from pyxt_hpc.chandra import gti as gti_arithmetic
+from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs
+from pyxt_hpc.chandra.exposure import live_fraction
+from pyxt_hpc.chandra.geometry import read_geometry
+from pyxt_hpc.chandra.regionfile import RegionFile
+from pyxt_hpc.chandra.regions import contains, read_regions
+from pyxt_hpc.chandra.response import Rmf, read_arf, read_rmf
+from pyxt_hpc.chandra.skygrid import SkyGrid
+from pyxt_hpc.chandra.vignetting import off_axis_arcmin, vignetting
+from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.errors import DamagedFile, EmptySelection
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.background import (
+    LOCAL_OVERSAMPLING,
+    ParticleScale,
+    in_particle_band,
+    particle_scale,
+    thinned,
+)
+from pyxt_hpc.preprocess.images import combined_images, counts_of, write_images
+from pyxt_hpc.preprocess.inputs import need, need_regions
+from pyxt_hpc.preprocess.remove import region_frames
+from pyxt_hpc.preprocess.responses import STAGE as BEFORE
+from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
+
+log = logging.getLogger(__name__)
+
+STAGE = "crop-data"
+_VIGNETTING_KEV = (1.49, 4.51, 6.40)  # where the vignetting is tabulated; linear in between
+_LEAST_LIVE = 0.1  # share of the exposure below which a pixel at an edge is left out
+_FARTHEST_ARCMIN = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Selection:
+    """What is selected of every observation, in the same way; ``live`` (ny, nx): in the crop, not in a source."""
+
+    grid: SkyGrid
+    live: NDArray[np.bool_]
+    sources: RegionFile
+    frames: Mapping[str, WCS]
+    band_keV: tuple[float, float]
+
+
+def crop_data(config: ClusterConfig, layout: Layout, *, again: bool = False) -> StageOutcome:
+    """Put all observations on the one grid of the crop and write the bundle and its images.
+
+    The bundle appears last: as long as it is absent or old, the stage is not done.
+
+    Returns
+    -------
+    StageOutcome
+        With the facts of `_crop_observation` of each ObsID; ``shape``, ``live_pixels``, ``counts`` of all.
+
+    Raises
+    ------
+    MissingInput
+        The crop, sources.reg or what the stages before make is missing.
+    EmptySelection
+        An observation does not overlap the crop, or nothing of the crop is outside the sources.
+    """
+    need_regions(layout.crop_reg, layout.sources_reg)
+    responses = [layout.response(o, suffix) for o in config.observation_ids for suffix in ("arf", "rmf")]
+    need(*((path, f"pyxt-hpc {BEFORE}") for path in responses))
+    backgrounds = [_background_file(layout, obsid) for obsid in config.observation_ids]
+    step = Step(
+        name=STAGE,
+        record=layout.step_record(STAGE),
+        inputs=(
+            layout.crop_reg, layout.sources_reg, *responses, *backgrounds,
+            *(path(o) for o in config.observation_ids for path in (layout.clean_events, layout.geometry)),
+        ),
+        settings={
+            key: getattr(config, key)
+            for key in ("name", "redshift", "nH", "abundance", "absorption", "abundance_table",
+                        "energy_min_keV", "energy_max_keV")
+        },
+        outputs=(layout.bundle, *combined_images(layout, config.observation_ids)),
+    )  # fmt: skip
+    outcome = carry_out(step, lambda: _crop(config, layout), again=again)
+    return StageOutcome(outcome.reason is not None, outcome.facts["observations"], outcome.facts)
+
+
+def _background_file(layout: Layout, obsid: str) -> Path:
+    path = layout.background_events(obsid)
+    return path if path.is_file() else layout.local_background(obsid)
+
+
+def _crop(config: ClusterConfig, layout: Layout) -> Facts:
+    sources, crop = read_regions(layout.sources_reg), read_regions(layout.crop_reg)
+    frame = read_sky_wcs(layout.clean_events(config.observation_ids[0]))
+    frames = region_frames(frame, layout, config.observation_ids)
+    grid = SkyGrid.around(crop, frames)
+    selection = _Selection(
+        grid=grid,
+        live=_live_pixels(grid, crop, sources, frames),
+        sources=sources,
+        frames=frames,
+        band_keV=(config.energy_min_keV, config.energy_max_keV),
+    )
+    log.info("grid of %d x %d pixels, %d in the crop", *grid.shape, selection.live.sum())
+    bundled, facts = [], {}
+    for obsid in tqdm(config.observation_ids, desc=STAGE, unit="obs", disable=None):
+        observation, facts[obsid] = _crop_observation(obsid, layout, selection)
+        bundled.append(observation)
+    bundle = stamped(_assemble(config, grid, bundled))
+    write_images(bundle, layout)
+    write_bundle(layout.bundle, bundle)
+    return {
+        "shape": list(grid.shape),
+        "live_pixels": int(bundle.mask.sum()),
+        "counts": int(bundle.counts.sum()),
+        "observations": facts,
+    }
+
+
+def _live_pixels(
+    grid: SkyGrid, crop: RegionFile, sources: RegionFile, frames: Mapping[str, WCS]
+) -> NDArray[np.bool_]:
+    """Pixels (ny, nx) whose centre is in the crop and of which neither centre nor corner is in a source."""
+    centres = grid.centres()
+    live = contains(crop, *centres, frames) & ~contains(sources, *centres, frames)
+    hit = contains(sources, *grid.corners(), frames)
+    live &= ~(hit[:-1, :-1] | hit[1:, :-1] | hit[:-1, 1:] | hit[1:, 1:])
+    if not live.any():
+        raise EmptySelection(f"{crop.path}: no pixel of the crop is outside {sources.path}; draw both again")
+    return live
+
+
+def _crop_observation(
+    obsid: str, layout: Layout, selection: _Selection
+) -> tuple[BundleObservation, Facts]:
+    arf, rmf = read_arf(layout.response(obsid, "arf")), read_rmf(layout.response(obsid, "rmf"))
+    events = read_events(layout.clean_events(obsid))
+    geometry = read_geometry(layout.geometry(obsid))
+    gti = gti_arithmetic.union(list(events.gti.values()))
+    live = live_fraction(geometry, selection.grid, gti)
+    mask = selection.live & (live >= _LEAST_LIVE)
+    if not mask.any():
+        raise EmptySelection(
+            f"ObsID {obsid}: no pixel of the crop is on its chips "
+            f"{', '.join(map(str, geometry.chips))} outside the sources; draw the crop around its field or take "
+            "it out of observation_ids"
+        )
+    # a seed of its own, so that two runs agree
+    background, scale = _scaled_background(obsid, layout, events, selection, np.random.default_rng(int(obsid)))
+    pixel, channel = _on_grid(events, mask, selection, rmf)
+    background_pixel, background_channel = _on_grid(background, mask, selection, rmf)
+    if len(pixel) == 0:
+        low, high = selection.band_keV
+        raise EmptySelection(
+            f"{events.path}: no event of {low:g}-{high:g} keV in the crop outside the sources; check the "
+            "crop and the energy band"
+        )
+    nodes, area = _relative_area(events, selection, mask, live)
+    indptr, ordered = sort_by_pixel(pixel, channel, mask.size)
+    background_indptr, background_ordered = sort_by_pixel(background_pixel, background_channel, mask.size)
+    bundled = BundleObservation(
+        obsid=obsid,
+        exposure_s=float(events.header["EXPOSURE"]),
+        background_scale=scale.largest,
+        mask=mask.astype(np.uint8),
+        vignetting_keV=nodes,
+        vignetting=area,
+        event_indptr=indptr,
+        event_channel=ordered,
+        background_indptr=background_indptr,
+        background_channel=background_ordered,
+        arf=arf,
+        rmf=rmf,
+    )
+    return bundled, {
+        "exposure_s": bundled.exposure_s,
+        "counts": len(ordered),
+        "background_counts": len(background_ordered),
+        "background_scale": scale.scale,
+        "background_scale_error": scale.error,
+        "live_pixels": int(mask.sum()),
+    }
+
+
+def _scaled_background(
+    obsid: str, layout: Layout, events: EventList, selection: _Selection, rng: np.random.Generator
+) -> tuple[EventList, ParticleScale]:
+    """Background events that one scale holds for, and that scale."""
+    path = _background_file(layout, obsid)
+    background = read_events(path)
+    if path == layout.local_background(obsid):
+        scale = 1.0 / LOCAL_OVERSAMPLING
+        return background, ParticleScale(scale, 0.0, {0: scale})
+    # on whole chips, not only in the crop: the particle background is the same everywhere on a chip
+    high = background.select(in_particle_band(background))
+    sky = high.wcs.wcs_pix2world(high.x, high.y, 1)
+    high = high.select(~contains(selection.sources, *sky, selection.frames))
+    scale = particle_scale(events.select(in_particle_band(events)), high)
+    return thinned(background, scale, rng), scale
+
+
+def channels_in_band(rmf: Rmf, energy_min_keV: float, energy_max_keV: float) -> NDArray[np.bool_]:
+    """Channels (n_channels,) that the band touches, so that no spectrum has a half-filled channel."""
+    return (rmf.channel_hi_keV > energy_min_keV) & (rmf.channel_lo_keV < energy_max_keV)
+
+
+def _on_grid(
+    events: EventList, mask: NDArray[np.bool_], selection: _Selection, rmf: Rmf
+) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
+    """Pixel and channel index of the events of the band on live pixels."""
+    channel = events.pi.astype(np.int64) - rmf.first_channel_number
+    known = (channel >= 0) & (channel < rmf.n_channels)
+    in_band = np.zeros(len(events), dtype=bool)
+    in_band[known] = channels_in_band(rmf, *selection.band_keV)[channel[known]]
+    needed = np.flatnonzero(in_band)
+    ra, dec = events.wcs.wcs_pix2world(events.x[needed], events.y[needed], 1)
+    row, col = selection.grid.pixel_index(ra, dec)
+    live = row >= 0
+    live[live] = mask[row[live], col[live]]
+    pixel = row * mask.shape[1] + col
+    return pixel[live], channel[needed[live]].astype(np.int16)
+
+
+def _relative_area(
+    events: EventList, selection: _Selection, mask: NDArray[np.bool_], live: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Energies (n,) [keV] and effective area relative to the optical axis (n, ny, nx), 0 on dead pixels.
+
+    It is the vignetting times the share of the exposure that the dither left the pixel on a chip.
+    """
+    energy = np.unique(np.clip([*selection.band_keV, *_VIGNETTING_KEV], *selection.band_keV))
+    pointing = float(events.header["RA_PNT"]), float(events.header["DEC_PNT"])
+    theta = off_axis_arcmin(*(v[mask] for v in selection.grid.centres()), *pointing)
+    if theta.min() > _FARTHEST_ARCMIN:
+        raise DamagedFile(
+            f"{events.path}: RA_PNT, DEC_PNT are over a degree from the crop; fetch the observation again"
+        )
+    area = np.zeros((len(energy), *mask.shape), dtype=np.float32)
+    area[:, mask] = vignetting(energy, theta) * live[mask]
+    return energy, area
+
+
+def _assemble(config: ClusterConfig, grid: SkyGrid, observations: list[BundleObservation]) -> Bundle:
+    counts = np.zeros(grid.shape, dtype=np.int32)
+    mask = np.zeros(grid.shape, dtype=np.uint8)
+    background, variance = np.zeros(grid.shape), np.zeros(grid.shape)
+    for o in observations:
+        counts += counts_of(o.event_indptr, grid.shape)
+        blank_sky = counts_of(o.background_indptr, grid.shape)
+        background += o.background_scale * blank_sky
+        variance += o.background_scale**2 * blank_sky
+        mask |= o.mask
+    return Bundle(
+        name=config.name,
+        redshift=config.redshift,
+        nH=config.nH,
+        abundance=config.abundance,
+        absorption=config.absorption,
+        abundance_table=config.abundance_table,
+        energy_min_keV=config.energy_min_keV,
+        energy_max_keV=config.energy_max_keV,
+        wcs_header=grid.header().tostring(endcard=False, padding=False),
+        pixel_scale_arcsec=grid.pixel_scale_arcsec,
+        counts=counts,
+        background=background.astype(np.float32),
+        background_variance=variance.astype(np.float32),
+        mask=mask,
+        observations=tuple(observations),
+    )

@@ -1,0 +1,246 @@
+"""Stage 1: every observation filtered, in one sky frame, with its background, and merged images of the field."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from pyxt_hpc.chandra import gti as gti_arithmetic
+from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs, write_events
+from pyxt_hpc.chandra.fov import read_fov
+from pyxt_hpc.chandra.geometry import (
+    FieldGeometry,
+    check_outlines,
+    chip_outlines,
+    measure_geometry,
+    project_background,
+    with_aspect,
+    write_geometry,
+)
+from pyxt_hpc.chandra.tangent import reproject
+from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.errors import DamagedFile, EmptySelection
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.checks import check_observation
+from pyxt_hpc.preprocess.field import merge_field, write_merged
+from pyxt_hpc.preprocess.inputs import ObservationFiles, find_observations
+from pyxt_hpc.preprocess.selection import chips_in_use, good_events, is_very_faint_cleaned
+from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
+
+log = logging.getLogger(__name__)
+
+STAGE = "process-data"
+_FETCH = "fetch the observation again"
+_LONGEST_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
+_UNEQUAL_TIMES = 0.02  # difference of the chips' good times worth a warning
+_SAME_POINTING_DEG = 1e-3  # of tangent points
+_FARTHEST_DEG = 1.0  # of the tangent points of one cluster's observations
+
+
+def process_data(config: ClusterConfig, layout: Layout, *, again: bool = False) -> StageOutcome:
+    """Filter and reproject every observation and its background, then merge them.
+
+    Parameters
+    ----------
+    config, layout
+        The cluster.
+    again
+        Do also what is up to date.
+
+    Returns
+    -------
+    StageOutcome
+        With the facts of `_process_observation` of each ObsID, and ``shape`` and ``counts`` of the images.
+
+    Raises
+    ------
+    MissingInput
+        Files are missing; all of them are named, with who provides them.
+    PyxtError
+        Any other: a damaged file, an observation of another part of the sky or of other chips.
+    """
+    files = find_observations(layout, config.observation_ids)
+    frame = read_sky_wcs(files[0].events)
+    outcomes: dict[str, Outcome] = {}
+    # disable=None: no bar where standard error is not a terminal
+    for observation in tqdm(files, desc=STAGE, unit="obs", disable=None):
+        step = _step(observation, layout, frame)
+        outcomes[observation.obsid] = carry_out(
+            step,
+            lambda o=observation, s=step: _process_observation(o, layout, frame, s.fingerprint),
+            again=again,
+        )
+    return StageOutcome.of(outcomes, _merge(config.observation_ids, layout, again=again))
+
+
+def _step(files: ObservationFiles, layout: Layout, frame: WCS) -> Step:
+    obsid = files.obsid
+    outputs = [layout.filtered_events(obsid), layout.geometry(obsid)]
+    if files.background:
+        outputs.append(layout.background_events(obsid))
+    return Step(
+        name=f"{STAGE} of ObsID {obsid}",
+        record=layout.step_record(STAGE, obsid),
+        inputs=tuple(
+            path for path in (files.events, files.fov, *files.aspect, files.background) if path is not None
+        ),
+        settings={"frame": [*frame.wcs.crval, *frame.wcs.crpix, *frame.wcs.cdelt]},
+        outputs=tuple(outputs),
+    )
+
+
+def _process_observation(
+    files: ObservationFiles, layout: Layout, frame: WCS, fingerprint: str
+) -> Facts:
+    events = read_events(files.events)
+    check_observation(events)
+    _check_pointing(events, frame)
+    chips = chips_in_use(events.header, str(files.events))
+    background = None
+    if files.background:
+        background = read_events(files.background)
+        screened = is_very_faint_cleaned(events.header)
+        background = background.select(good_events(background, chips, screen_status=screened))
+        chips = _chips_with_background(chips, background, files)
+        background = background.select(np.isin(background.ccd_id, chips))
+
+    n_read = len(events)
+    events = events.select(good_events(events, chips, screen_status=True))
+    gti = _gti_of_chips(events, chips)
+    events = events.select(in_time(events, gti))
+    if len(events) == 0:
+        raise EmptySelection(f"{files.events}: no event of good grade in good time; {_FETCH}")
+    events = replace(events, gti=gti)
+
+    geometry = measure_geometry(events, chips)
+    if files.aspect:
+        geometry = with_aspect(geometry, files.aspect)
+    if files.fov:
+        check_outlines(chip_outlines(geometry), read_fov(files.fov), files.fov)
+    if background is not None:
+        background = _on_sky(background, events, geometry, gti, files.obsid)
+        _write(layout.background_events(files.obsid), reproject(background, frame), fingerprint)
+    write_geometry(layout.geometry(files.obsid), geometry)
+    _write(layout.filtered_events(files.obsid), reproject(events, frame), fingerprint)
+    header = events.header
+    return {
+        "chips": list(chips),
+        "datamode": str(header.get("DATAMODE", "")),
+        "exposure_s": float(header["EXPOSURE"]),
+        "events_read": n_read,
+        "events": len(events),
+        "background_events": 0 if background is None else len(background),
+        "aspect": "file" if files.aspect else "events",
+    }
+
+
+def _write(path: Path, events: EventList, fingerprint: str) -> None:
+    header = events.header.copy()
+    header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
+    # grades and status have been applied, chip coordinates are in the geometry
+    write_events(
+        path, replace(events, header=header, grade=None, status=None, chipx=None, chipy=None, extra={})
+    )
+
+
+def _check_pointing(events: EventList, frame: WCS) -> None:
+    here, there = events.wcs.wcs.crval, frame.wcs.crval
+    cosine = np.cos(np.radians(there[1]))
+    apart = np.hypot(((here[0] - there[0] + 180) % 360 - 180) * cosine, here[1] - there[1])
+    if not apart < _FARTHEST_DEG:
+        raise DamagedFile(
+            f"{events.path}: it is of the sky at RA {here[0]:.3f}, Dec {here[1]:.3f}, {apart:.1f} degrees from "
+            "the first observation's; take it out of observation_ids"
+        )
+
+
+def _chips_with_background(
+    chips: tuple[int, ...], background: EventList, files: ObservationFiles
+) -> tuple[int, ...]:
+    covered = tuple(chip for chip in chips if np.any(background.ccd_id == chip))
+    if not covered:
+        raise EmptySelection(
+            f"{files.background}: no event of good grade on the chips {_listed(chips)} of "
+            f"{files.events.name}; make the blank-sky file for this observation"
+        )
+    if covered != chips:
+        lost = [chip for chip in chips if chip not in covered]
+        log.warning("ObsID %s: no background for CCD %s: left out", files.obsid, _listed(lost))
+    return covered
+
+
+def _gti_of_chips(events: EventList, chips: tuple[int, ...]) -> dict[int, NDArray[np.float64]]:
+    without = [chip for chip in chips if len(events.gti.get(chip, ())) == 0]
+    if without:
+        raise DamagedFile(
+            f"{events.path}: no good time intervals for CCD {_listed(without)} "
+            f"(found for {_listed(events.gti) or 'none'}); {_FETCH}"
+        )
+    gti = {chip: events.gti[chip] for chip in chips}
+    together = gti_arithmetic.union(list(gti.values()))
+    span = together[-1, 1] - together[0, 0]
+    if span > _LONGEST_S:
+        raise DamagedFile(
+            f"{events.path}: good time intervals span {span:.3g} s, expected less than {_LONGEST_S:g}; "
+            f"{_FETCH}"
+        )
+    times = [gti_arithmetic.total(intervals) for intervals in gti.values()]
+    if min(times) < (1 - _UNEQUAL_TIMES) * max(times):
+        log.warning(
+            "%s: good time of its CCDs differs, %.1f to %.1f ks; one exposure is used for all",
+            events.path,
+            min(times) / 1000,
+            max(times) / 1000,
+        )
+    return gti
+
+
+def in_time(events: EventList, gti: Mapping[int, NDArray[np.float64]]) -> NDArray[np.bool_]:
+    """Events (n,) in the good time of their own CCD."""
+    assert events.time is not None
+    inside = np.zeros(len(events), dtype=bool)
+    for chip, intervals in gti.items():
+        on_chip = np.flatnonzero(events.ccd_id == chip)
+        inside[on_chip] = gti_arithmetic.contains(intervals, events.time[on_chip])
+    return inside
+
+
+def _on_sky(
+    background: EventList,
+    events: EventList,
+    geometry: FieldGeometry,
+    gti: Mapping[int, NDArray[np.float64]],
+    obsid: str,
+) -> EventList:
+    """Blank-sky events where the observation would have seen them."""
+    if np.allclose(background.wcs.wcs.crval, events.wcs.wcs.crval, rtol=0, atol=_SAME_POINTING_DEG):
+        return background  # CIAO's blanksky has put it there
+    # a fixed seed: two runs agree
+    rng = np.random.default_rng(int(obsid))
+    return project_background(background, geometry, events.wcs, gti_arithmetic.union(list(gti.values())), rng)
+
+
+def _merge(obsids: Sequence[str], layout: Layout, *, again: bool) -> Outcome:
+    inputs = [path for o in obsids for path in (layout.filtered_events(o), layout.geometry(o))]
+    inputs += [layout.background_events(o) for o in obsids]
+    products = (
+        layout.merged_counts, layout.merged_exposure, layout.merged_background, layout.merged_brightness,
+        layout.merged_psf,
+    )  # fmt: skip
+    step = Step(f"{STAGE}: merged images", layout.step_record(STAGE), tuple(inputs), {}, products)
+
+    def make() -> Facts:
+        field = merge_field(obsids, layout, layout.filtered_events)
+        write_merged(field, layout, step.fingerprint)
+        return {"shape": list(field.counts.shape), "counts": int(field.counts.sum())}
+
+    return carry_out(step, make, again=again)
+
+
+def _listed(chips: object) -> str:
+    return ", ".join(str(chip) for chip in chips)  # type: ignore[attr-defined]

@@ -1,0 +1,288 @@
+"""Stage 2: point sources out, flares out, and the surface brightness of what is left."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from astropy.convolution import Gaussian2DKernel, convolve_fft, interpolate_replace_nans
+from astropy.io import fits
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from pyxt_hpc.chandra import gti as gti_arithmetic
+from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs, write_events
+from pyxt_hpc.chandra.exposure import live_fraction
+from pyxt_hpc.chandra.geometry import read_geometry
+from pyxt_hpc.chandra.lightcurve import FlareCleaning, LightCurve, clean_flares, light_curve
+from pyxt_hpc.chandra.regionfile import RegionFile, read_regions
+from pyxt_hpc.chandra.regions import contains
+from pyxt_hpc.chandra.timefiles import read_gti, write_gti, write_light_curve
+from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.background import spread
+from pyxt_hpc.preprocess.field import Field, field_grid, merge_field, write_field_image
+from pyxt_hpc.preprocess.inputs import need, need_regions
+from pyxt_hpc.preprocess.pictures import draw_light_curves
+from pyxt_hpc.preprocess.process import STAGE as BEFORE
+from pyxt_hpc.preprocess.process import in_time
+from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
+
+log = logging.getLogger(__name__)
+
+STAGE = "remove-sources"
+PARTICLE_FLARES_EV = (9000.0, 12000.0)  # first pass: hardly an X-ray comes through the mirrors there
+ALL_FLARES_EV = (300.0, 12000.0)  # second pass
+_SUSPICIOUS_SHARE = 0.5  # of the time that is left
+_FILL_PIXELS = 4.0  # sigma of the Gaussian that fills holes; widened until all are full
+
+
+@dataclass(frozen=True, eq=False)
+class FieldRegions:
+    """The regions of stage 2, ``exclude`` and ``background`` if they are drawn, and what their systems mean."""
+
+    sources: RegionFile
+    exclude: RegionFile | None
+    background: RegionFile | None
+    frames: Mapping[str, WCS]
+
+
+@dataclass(frozen=True, eq=False)
+class CleaningPass:
+    """One pass of flare cleaning: its light curve, and which bins are quiet."""
+
+    band: str
+    curve: LightCurve
+    cleaning: FlareCleaning
+
+
+def remove_sources(
+    config: ClusterConfig, layout: Layout, *, fill: bool = False, again: bool = False
+) -> StageOutcome:
+    """Exclude ``sources.reg``, cut flares out, and make the surface brightness without either.
+
+    Parameters
+    ----------
+    config, layout
+        The cluster, after stage 1.
+    fill
+        Also an image with the holes filled, for the eye only.
+    again
+        Do also what is up to date.
+
+    Returns
+    -------
+    StageOutcome
+        With the facts of `_clean_observation` of each ObsID.
+
+    Raises
+    ------
+    MissingInput
+        sources.reg or what stage 1 makes is missing.
+    EmptySelection
+        An observation has hardly any time without flares, or no event outside the sources.
+    """
+    need_regions(layout.sources_reg)
+    need(*((layout.filtered_events(o), f"pyxt-hpc {BEFORE}") for o in config.observation_ids))
+    # syntax first: a slip of the pen is told before anything is computed
+    regions = _read_regions(layout, config.observation_ids)
+    outcomes: dict[str, Outcome] = {}
+    for obsid in tqdm(config.observation_ids, desc=STAGE, unit="obs", disable=None):
+        step = _step(obsid, layout)
+        outcomes[obsid] = carry_out(
+            step,
+            lambda o=obsid, s=step: _clean_observation(o, layout, regions, s.fingerprint),
+            again=again,
+        )
+    whole = _brightness(config.observation_ids, layout, regions, fill=fill, again=again)
+    return StageOutcome.of(outcomes, whole)
+
+
+def _read_regions(layout: Layout, obsids: tuple[str, ...]) -> FieldRegions:
+    exclude, background = (
+        read_regions(path) if path.is_file() else None for path in (layout.exclude_reg, layout.background_reg)
+    )
+    frame = read_sky_wcs(layout.filtered_events(obsids[0]))
+    return FieldRegions(
+        read_regions(layout.sources_reg), exclude, background, region_frames(frame, layout, obsids)
+    )
+
+
+def region_frames(frame: WCS, layout: Layout, obsids: tuple[str, ...]) -> Mapping[str, WCS]:
+    """What ``physical`` and ``image`` coordinates of a region file mean: sky and pixels of the merged image."""
+    geometries = [read_geometry(layout.geometry(obsid)) for obsid in obsids]
+    return {"physical": frame, "image": field_grid(frame, geometries).wcs}
+
+
+def _step(obsid: str, layout: Layout) -> Step:
+    outputs = [
+        layout.clean_events(obsid), layout.light_curve_plot(obsid),
+        *(path(obsid, band) for band in ("hiE", "fullE") for path in (layout.light_curve, layout.good_times)),
+    ]  # fmt: skip
+    if not layout.background_events(obsid).is_file():
+        outputs.append(layout.local_background(obsid))
+    return Step(
+        name=f"{STAGE} of ObsID {obsid}",
+        record=layout.step_record(STAGE, obsid),
+        inputs=(
+            layout.filtered_events(obsid), layout.geometry(obsid), layout.sources_reg, layout.exclude_reg,
+            layout.background_reg, layout.supplied_gti(obsid),
+        ),
+        settings={},
+        outputs=tuple(outputs),
+    )  # fmt: skip
+
+
+def _clean_observation(
+    obsid: str,
+    layout: Layout,
+    regions: FieldRegions,
+    fingerprint: str,
+) -> Facts:
+    events = read_events(layout.filtered_events(obsid))
+    sky = events.wcs.wcs_pix2world(events.x, events.y, 1)
+    in_source = contains(regions.sources, *sky, regions.frames)
+    if in_source.all():
+        raise EmptySelection(f"{regions.sources.path}: no event of {events.path} is outside; draw it again")
+    in_core = np.zeros(len(events), dtype=bool)
+    if regions.exclude is not None:
+        in_core = contains(regions.exclude, *sky, regions.frames)
+        if not (~in_source & ~in_core).any():
+            raise EmptySelection(
+                f"{regions.exclude.path}: no event of {events.path} is outside; draw it around the peak only"
+            )
+    passes = _find_quiet_times(events, in_source, in_core, obsid, layout)
+    gti = dict(events.gti)
+    for done in passes:
+        gti = {chip: gti_arithmetic.intersection(gti[chip], done.cleaning.gti) for chip in gti}
+        write_gti(layout.good_times(obsid, done.band), gti_arithmetic.union(list(gti.values())), events.header)
+        write_light_curve(layout.light_curve(obsid, done.band), done.curve, done.cleaning, events.header)
+    share = _total(gti) / _total(events.gti)
+    if share < _SUSPICIOUS_SHARE:
+        log.warning("ObsID %s: only %.0f%% of the time is quiet", obsid, 100 * share)
+
+    kept = ~in_source & in_time(events, gti)
+    clean = replace(events.select(kept), gti=gti, header=_shortened(events, share, fingerprint))
+    if len(clean) == 0:
+        raise EmptySelection(f"{events.path}: no event is left without sources and flares")
+    write_events(layout.clean_events(obsid), clean)
+    if not layout.background_events(obsid).is_file():
+        _write_local_background(clean, obsid, layout, regions)
+    first, second = passes
+    return {
+        "exposure_s": float(clean.header["EXPOSURE"]),
+        "flare_fraction": 1.0 - share,
+        "lost_in_first": 1.0 - first.cleaning.share_kept,
+        "quiet_rate": first.cleaning.mean,
+        "quiet_sigma": first.cleaning.sigma,
+        "full_rate": second.cleaning.mean,
+        "in_sources": int(in_source.sum()),
+        "events": len(clean),
+    }
+
+
+def _total(gti: Mapping[int, NDArray[np.float64]]) -> float:
+    return sum(gti_arithmetic.total(intervals) for intervals in gti.values())
+
+
+def _find_quiet_times(
+    events: EventList,
+    in_source: NDArray[np.bool_],
+    in_core: NDArray[np.bool_],
+    obsid: str,
+    layout: Layout,
+) -> list[CleaningPass]:
+    """Both passes: particles outside the sources, then all energies outside sources and cluster peak."""
+    gti = dict(events.gti)
+    own = layout.supplied_gti(obsid)
+    if own.is_file():
+        chosen = read_gti(own)
+        gti = {chip: gti_arithmetic.intersection(intervals, chosen) for chip, intervals in gti.items()}
+        if _total(gti) == 0:
+            raise EmptySelection(f"{own}: no good time of {events.path} is inside; make it for this observation")
+    passes: list[CleaningPass] = []
+    for band, (low, high), outside in (
+        ("hiE", PARTICLE_FLARES_EV, ~in_source),
+        ("fullE", ALL_FLARES_EV, ~in_source & ~in_core),
+    ):
+        chosen = outside & (events.energy_eV >= low) & (events.energy_eV < high)
+        chosen[chosen] = in_time(events.select(chosen), gti)
+        curve = light_curve(events.time[chosen], list(gti.values()))
+        passes.append(CleaningPass(band, curve, clean_flares(curve)))
+        gti = {c: gti_arithmetic.intersection(gti[c], passes[-1].cleaning.gti) for c in gti}
+    return passes
+
+
+def _shortened(events: EventList, share: float, fingerprint: str) -> fits.Header:
+    """The header of the events with the exposures times a share."""
+    header = events.header.copy()
+    for key in header:
+        if key.startswith(("EXPOSUR", "LIVTIME", "LIVETIME", "ONTIME")) and isinstance(header[key], float):
+            header[key] *= share
+    header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
+    return header
+
+
+def _write_local_background(clean: EventList, obsid: str, layout: Layout, regions: FieldRegions) -> None:
+    assert regions.background is not None  # stage 1 has asked for it
+    geometry = read_geometry(layout.geometry(obsid))
+    grid = field_grid(clean.wcs, [geometry])
+    live = live_fraction(geometry, grid, gti_arithmetic.union(list(clean.gti.values())))
+    centres = grid.centres()
+    inside = contains(regions.background, *centres, regions.frames)
+    inside &= ~contains(regions.sources, *centres, regions.frames)
+    sky = clean.wcs.wcs_pix2world(clean.x, clean.y, 1)
+    made = spread(
+        clean,
+        contains(regions.background, *sky, regions.frames),
+        inside,
+        live,
+        grid,
+        regions.background.path,
+        np.random.default_rng(int(obsid)),
+    )
+    write_events(layout.local_background(obsid), made)
+
+
+def _brightness(
+    obsids: tuple[str, ...], layout: Layout, regions: FieldRegions, *, fill: bool, again: bool
+) -> Outcome:
+    outputs = [layout.source_free_brightness, *([layout.filled_brightness] if fill else [])]
+    step = Step(
+        name=f"{STAGE}: surface brightness",
+        record=layout.step_record(STAGE),
+        inputs=tuple(layout.clean_events(o) for o in obsids),
+        settings={},
+        outputs=tuple(outputs),
+    )
+
+    def make() -> Facts:
+        field = merge_field(obsids, layout, layout.clean_events)
+        values = field.brightness
+        values[contains(regions.sources, *field.grid.centres(), regions.frames)] = np.nan
+        note = "sources and flares out"
+        write_field_image(
+            layout.source_free_brightness, values, field, "count s-1 arcmin-2", note, step.fingerprint
+        )
+        if fill:
+            note += "; holes filled from around them: for the eye only"
+            write_field_image(
+                layout.filled_brightness, _filled(values, field), field, "count s-1 arcmin-2", note,
+                step.fingerprint,
+            )  # fmt: skip
+        return {}
+
+    return carry_out(step, make, again=again)
+
+
+def _filled(values: NDArray[np.float64], field: Field) -> NDArray[np.float64]:
+    """Holes filled by a Gaussian mean of what is around them, where chips were."""
+    filled = values.copy()
+    sigma = _FILL_PIXELS
+    while (holes := ~np.isfinite(filled) & (field.exposure > 0)).any():
+        smooth = interpolate_replace_nans(filled, Gaussian2DKernel(sigma), convolve=convolve_fft)
+        filled[holes] = smooth[holes]
+        sigma *= 2
+    return filled

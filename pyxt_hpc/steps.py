@@ -1,0 +1,180 @@
+"""Steps that are done once: each leaves a record of what it was made from, so that only what changed is done again.
+
+A record is a small JSON file. It holds the settings of the step, what its input files were like, what it
+made, and the facts that its summary needs. A large file is known by its size and time of change, a small one
+(a region file, say) by its content, so that saving it again unchanged starts nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyxt_hpc.errors import PyxtError
+from pyxt_hpc.files import replacing
+from pyxt_hpc.provenance import fingerprint, software
+
+_SMALL = 2**20  # bytes
+_FORMAT = 1
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A piece of work from files to files.
+
+    Parameters
+    ----------
+    name
+        For people, such as ``remove-sources of ObsID 4001``.
+    record
+        Where its record is kept.
+    inputs
+        Files that it reads. One that may be absent is named too: when it appears, the step is done again.
+    settings
+        Whatever else decides what it makes; JSON can hold it.
+    outputs
+        Files that it makes.
+    """
+
+    name: str
+    record: Path
+    inputs: tuple[Path, ...]
+    settings: Mapping[str, Any]
+    outputs: tuple[Path, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of settings and inputs as they are now."""
+        return fingerprint({"settings": self._settings(), "inputs": self._inputs(), "format": _FORMAT})
+
+    def outdated(self) -> str | None:
+        """Why it has to be done (again); None if what it made is there and still holds."""
+        record = self._read()
+        if record is None:
+            return "not done yet"
+        gone = [path for path in self.outputs if _identity(path) == _ABSENT]
+        if gone:
+            return f"{gone[0].name} is missing"
+        changed = [
+            str(path)
+            for path in self.outputs
+            if path.stat().st_size != record["outputs"].get(self._short(path))
+        ]
+        if changed:
+            return f"{changed[0]} was changed by something else"
+        for what, now in (("settings", self._settings()), ("inputs", self._inputs())):
+            before = record[what]
+            different = sorted(key for key in now.keys() | before.keys() if now.get(key) != before.get(key))
+            if different:
+                return f"{', '.join(different)} changed"
+        return None
+
+    def facts(self) -> Facts:
+        """What `carry_out` recorded."""
+        record = self._read()
+        return {} if record is None else record["facts"]
+
+    def _short(self, path: Path) -> str:
+        """A file's name as the record has it: a cluster's folder may be moved."""
+        root = self.record.parent.parent
+        return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+    def _settings(self) -> dict[str, Any]:
+        # as they come back from the record: tuples as lists
+        return dict(json.loads(json.dumps(dict(self.settings))))
+
+    def _inputs(self) -> dict[str, str]:
+        return {self._short(path): _identity(path) for path in self.inputs}
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            record = json.loads(self.record.read_text(encoding="utf-8"))
+            complete = {"format", "settings", "inputs", "outputs", "facts"} <= record.keys()
+            return record if complete and record["format"] == _FORMAT else None
+        except (OSError, ValueError, AttributeError):
+            return None  # absent or damaged: the step is done again
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step: its facts; and why it was done, None if it was up to date."""
+
+    facts: Facts
+    reason: str | None
+
+
+def carry_out(step: Step, make: Callable[[], Facts], *, again: bool = False) -> Outcome:
+    """Do a step unless it is up to date.
+
+    Parameters
+    ----------
+    step
+        What is to be done.
+    make
+        Does it, and returns the facts to keep in the record (JSON can hold them).
+    again
+        Do it even if it is up to date.
+
+    Raises
+    ------
+    PyxtError
+        What ``make`` raises; the record is gone then, so the step will be done again.
+    """
+    reason = step.outdated() or ("asked for" if again else None)
+    if reason is None:
+        return Outcome(step.facts(), None)
+    record = {
+        "format": _FORMAT,
+        "step": step.name,
+        "software": software(),
+        "fingerprint": step.fingerprint,
+        "settings": step._settings(),
+        # as they were before: what changes meanwhile makes the step outdated
+        "inputs": step._inputs(),
+    }
+    step.record.unlink(missing_ok=True)
+    facts = make()
+    absent = [path for path in step.outputs if not path.is_file()]
+    if absent:
+        raise PyxtError(f"{step.name}: {absent[0]} was not made: please report this defect")
+    record["outputs"] = {step._short(path): path.stat().st_size for path in step.outputs}
+    record["facts"] = facts
+    with replacing(step.record) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return Outcome(facts, reason)
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """What became of a stage's steps: whether any was done, facts of each observation and of the whole."""
+
+    made: bool
+    observations: dict[str, Facts]
+    facts: Facts
+
+    @classmethod
+    def of(cls, observations: Mapping[str, Outcome], whole: Outcome | None = None) -> "StageOutcome":
+        """Of the steps of each ObsID, and of the one that joins them."""
+        steps = [*observations.values(), *([whole] if whole else [])]
+        return cls(
+            made=any(step.reason is not None for step in steps),
+            observations={obsid: step.facts for obsid, step in observations.items()},
+            facts=whole.facts if whole else {},
+        )
+
+
+_ABSENT = "absent"
+
+
+def _identity(path: Path) -> str:
+    try:
+        status = path.stat()
+        if status.st_size < _SMALL:
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return _ABSENT
+    return f"{status.st_size} bytes, changed at {status.st_mtime_ns} ns"

@@ -1,0 +1,121 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pyxt_hpc.errors import EmptySelection, PyxtError
+from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
+
+
+class Work:
+    """A step that copies a file, and counts how often."""
+
+    def __init__(self, folder: Path, settings: dict | None = None) -> None:
+        self.source, self.optional, self.product = (folder / name for name in ("in", "maybe", "out"))
+        if not self.source.exists():
+            self.source.write_text("a")
+        self.step = Step(
+            "copying", folder / "steps" / "copy.json", (self.source, self.optional), settings or {}, (self.product,)
+        )
+        self.times = 0
+
+    def make(self) -> Facts:
+        self.times += 1
+        self.product.write_text(self.source.read_text())
+        return {"letters": len(self.source.read_text())}
+
+    def do(self, again: bool = False) -> str | None:
+        outcome = carry_out(self.step, self.make, again=again)
+        assert outcome.facts == {"letters": len(self.source.read_text())}
+        return outcome.reason
+
+
+def test_done_once(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    assert work.do() == "not done yet"
+    assert work.do() is None
+    assert work.times == 1
+    assert work.do(again=True) == "asked for"
+    assert work.times == 2
+
+
+def test_done_again_when_anything_changes(tmp_path: Path) -> None:
+    work = Work(tmp_path, {"edges": (1, 2)})
+    work.do()
+    assert work.do() is None  # tuples come back from the record as lists
+    work.source.write_text("ab")
+    assert work.do() == "in changed"
+    work.optional.write_text("it was absent")
+    assert work.do() == "maybe changed"
+    other = Work(tmp_path, {"edges": (1, 3)})
+    assert other.do() == "edges changed"
+    other.product.unlink()
+    assert other.do() == "out is missing"
+    other.product.write_text("a longer text")
+    assert "out was changed" in str(other.do())
+
+
+def test_a_small_file_is_known_by_its_content_and_a_large_one_by_its_time(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    work.do()
+    os.utime(work.source, (1, 1))
+    assert work.do() is None
+    work.source.write_text("a" * 2**21)
+    work.do()
+    assert work.do() is None
+    os.utime(work.source, (1, 1))
+    assert work.do() == "in changed"
+
+
+def test_a_moved_cluster_is_up_to_date(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    Work(tmp_path / "a").do()
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert Work(tmp_path / "b").do() is None
+
+
+def test_what_fails_is_done_again(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    work.do()
+
+    def fail() -> Facts:
+        work.product.write_text("half")
+        raise EmptySelection("nothing left")
+
+    with pytest.raises(EmptySelection):
+        carry_out(work.step, fail, again=True)
+    assert work.do() == "not done yet"
+
+
+def test_an_input_that_changes_while_the_step_runs_makes_it_outdated(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+
+    def make() -> Facts:
+        facts = work.make()
+        work.source.write_text("changed meanwhile")
+        return facts
+
+    carry_out(work.step, make)
+    assert work.do() == "in changed"
+
+
+def test_a_damaged_record_counts_for_nothing(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    work.do()
+    for text in ("", "{", "[]", "{}", json.dumps({"format": 99})):
+        work.step.record.write_text(text)
+        assert work.do() == "not done yet"
+
+
+def test_a_missing_product_is_a_defect(tmp_path: Path) -> None:
+    with pytest.raises(PyxtError, match="out was not made"):
+        carry_out(Work(tmp_path).step, dict)
+
+
+def test_outcome_of_a_stage(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    first, second = carry_out(work.step, work.make), carry_out(work.step, work.make)
+    assert StageOutcome.of({"1": first}, second).made
+    assert not StageOutcome.of({"1": second}, second).made
+    assert StageOutcome.of({"1": first}).observations == {"1": {"letters": 1}}
