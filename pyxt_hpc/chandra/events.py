@@ -60,7 +60,8 @@ class EventList:
 
     ``wcs`` takes sky pixels (FITS convention, the centre of the first pixel is 1) to degrees; ``gti`` has
     the good time intervals (m, 2) [s] of each CCD, empty when the file has none. ``status`` is 0 for a clean
-    event. ``extra`` holds further columns for writing; reading leaves it empty.
+    event; ``chipx``, ``chipy`` count from 1. ``extra`` holds further columns for writing; reading leaves it
+    empty.
     """
 
     path: Path
@@ -74,6 +75,8 @@ class EventList:
     time: NDArray[np.float64] | None = None
     grade: NDArray[np.int16] | None = None
     status: NDArray[np.uint32] | None = None
+    chipx: NDArray[np.int16] | None = None
+    chipy: NDArray[np.int16] | None = None
     gti: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     extra: dict[str, NDArray[Any]] = field(default_factory=dict)
 
@@ -110,7 +113,7 @@ def sky_wcs(header: fits.Header, path: Path | str = "event list") -> WCS:
         raise DamagedFile(
             f"{path}: columns x, y have no sky WCS ({error}); expected TCTYPn, TCRPXn, ...; {_HINT}"
         ) from error
-    if not (wcs.wcs.ctype[0].startswith("RA--") and wcs.wcs.ctype[1].startswith("DEC-")):
+    if list(wcs.wcs.ctype) != ["RA---TAN", "DEC--TAN"]:
         raise DamagedFile(
             f"{path}: columns x, y have the WCS {list(wcs.wcs.ctype)}; expected RA---TAN, DEC--TAN; {_HINT}"
         )
@@ -177,6 +180,8 @@ def read_events(path: Path) -> EventList:
             time=column("time", np.float64),
             grade=column("grade", np.int16),
             status=_status(table, names),
+            chipx=column("chipx", np.int16),
+            chipy=column("chipy", np.int16),
             gti=_read_gti(hdus, header, path),
         )
 
@@ -198,6 +203,8 @@ def write_events(path: Path, events: EventList) -> None:
     values: dict[str, Any] = {
         "time": events.time,
         "ccd_id": events.ccd_id,
+        "chipx": events.chipx,
+        "chipy": events.chipy,
         "x": events.x,
         "y": events.y,
         "energy": events.energy_eV,

@@ -16,10 +16,12 @@ from regions import PixCoord, PolygonPixelRegion
 from pyxt_hpc.chandra.events import column_numbers, set_sky_wcs, sky_wcs
 from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
 from pyxt_hpc.chandra.skygrid import SkyGrid, wholly_inside
-from pyxt_hpc.chandra.tangent import world_to_pixel
+from pyxt_hpc.chandra.tangent import tangent_plane, world_to_pixel
 from pyxt_hpc.errors import DamagedFile
 
 _HINT = "it comes with the observation (primary/*fov1.fits) or from CIAO's skyfov"
+
+_TOLERANCE_ARCSEC = 30.0
 
 Polygons = dict[int, list[NDArray[np.float64]]]
 
@@ -99,6 +101,45 @@ def chip_mask(polygons: Polygons, ccds: Collection[int], grid: SkyGrid) -> NDArr
             chip = PolygonPixelRegion(PixCoord(*world_to_pixel(grid.wcs, *outline.T)))
             mask |= wholly_inside(chip.contains(centres), chip.contains(corners))
     return mask
+
+
+def check_outlines(outlines: Polygons, fov_polygons: Polygons, fov_path: Path) -> None:
+    """Make sure that a FOV file is of the pointing that the events show.
+
+    Every chip of ``outlines`` must lie in its outline of the file, give or take 30 arcsec: the file's may
+    have the dither in it.
+
+    Raises
+    ------
+    DamagedFile
+        A chip is missing in the file or elsewhere on the sky.
+    """
+    for ccd, polygons in outlines.items():
+        if ccd not in fov_polygons:
+            found = ", ".join(str(n) for n in sorted(fov_polygons))
+            raise DamagedFile(f"{fov_path}: no outline of CCD {ccd} (found {found}); {_HINT}")
+        for polygon in polygons:
+            plane = tangent_plane(float(polygon[0, 0]), float(polygon[0, 1]), 1.0)
+            points = np.column_stack(world_to_pixel(plane, *polygon.T))
+            known = [np.column_stack(world_to_pixel(plane, *sky.T)) for sky in fov_polygons[ccd]]
+            outside = np.min([_distance(points, corners) for corners in known], axis=0).max()
+            if not outside <= _TOLERANCE_ARCSEC:  # NaN: on the other half of the sky
+                raise DamagedFile(
+                    f"{fov_path}: CCD {ccd} is {outside:.0f} arcsec from where the events have it, expected "
+                    f"up to {_TOLERANCE_ARCSEC:g}: the file is of another pointing; {_HINT}"
+                )
+
+
+def _distance(points: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far points (n, 2) are outside a polygon (m, 2): (n,), 0 inside."""
+    if not np.isfinite(corners).all():
+        return np.full(len(points), np.nan)
+    edge = np.roll(corners, -1, axis=0) - corners
+    to_point = points[:, None] - corners
+    along = np.clip(np.sum(to_point * edge, axis=2) / np.sum(edge**2, axis=1), 0.0, 1.0)
+    nearest = np.linalg.norm(to_point - along[:, :, None] * edge, axis=2).min(axis=1)
+    inside = PolygonPixelRegion(PixCoord(*corners.T)).contains(PixCoord(*points.T))
+    return np.where(inside, 0.0, nearest)
 
 
 def _corners(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -82,3 +82,12 @@ def live_time(gti: FloatArray, edges: ArrayLike) -> FloatArray:
     before = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
     elapsed = np.column_stack([before, before + lengths]).ravel()
     return np.diff(np.interp(edges, knots, elapsed))
+
+
+def at_elapsed(gti: FloatArray, elapsed: ArrayLike) -> FloatArray:
+    """Times [s] at which this much good time [s] has gone by, for sorted disjoint intervals: as elapsed."""
+    elapsed = np.asarray(elapsed, dtype=np.float64)
+    lengths = gti[:, 1] - gti[:, 0]
+    before = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
+    interval = np.maximum(np.searchsorted(before, elapsed, side="right") - 1, 0)
+    return gti[interval, 0] + (elapsed - before[interval])

@@ -29,3 +29,56 @@ def world_to_pixel(wcs: WCS, ra: ArrayLike, dec: ArrayLike) -> Points:
     cosine += np.cos(np.radians(dec)) * np.cos(dec0) * np.cos(np.radians(ra) - ra0)
     behind = cosine <= 0  # the gnomonic projection maps antipodes onto each other
     return np.where(behind, np.nan, x), np.where(behind, np.nan, y)
+
+
+def pixel_to_pixel(source: WCS, target: WCS, x: ArrayLike, y: ArrayLike) -> Points:
+    """Pixels of one tangent plane as pixels of another, both 1-based; NaN for the other half of the sky.
+
+    Raises
+    ------
+    ValueError
+        A WCS is not a plain tangent projection.
+    """
+    return apply_homography(homography(source, target), x, y)
+
+
+def homography(source: WCS, target: WCS) -> NDArray[np.float64]:
+    """Matrix H (3, 3) between tangent planes: H @ (x, y, 1) = w (x', y', 1), w > 0 on the same half sky.
+
+    A gnomonic projection takes great circles to straight lines, so that two of them differ by a
+    projective map, exactly.
+    """
+    axes_in, scale_in = _orientation(source)
+    axes_out, scale_out = _orientation(target)
+    offset_in, offset_out = np.asarray(source.wcs.crpix, float), np.asarray(target.wcs.crpix, float)
+    to_plane, to_pixel = np.eye(3), np.eye(3)
+    to_plane[:2, :2], to_plane[:2, 2] = scale_in, -scale_in @ offset_in
+    to_pixel[:2, :2], to_pixel[:2, 2] = np.linalg.inv(scale_out), offset_out
+    return to_pixel @ axes_out.T @ axes_in @ to_plane
+
+
+def apply_homography(matrix: NDArray[np.float64], x: ArrayLike, y: ArrayLike) -> Points:
+    """x', y' of points (...) through a matrix of `homography`; NaN where w <= 0."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    w = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
+    with np.errstate(invalid="ignore"):
+        w = np.where(w > 0, w, np.nan)
+    new_x = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / w
+    new_y = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / w
+    return new_x, new_y
+
+
+def _orientation(wcs: WCS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Unit vectors to the east, north and tangent point as columns (3, 3); radians per pixel (2, 2)."""
+    if [str(c) for c in wcs.wcs.ctype] != ["RA---TAN", "DEC--TAN"] or wcs.has_distortion:
+        raise ValueError(f"WCS {list(wcs.wcs.ctype)} is not a plain tangent projection")
+    (sin_ra, sin_dec), (cos_ra, cos_dec) = (
+        np.sin(np.radians(wcs.wcs.crval)),
+        np.cos(np.radians(wcs.wcs.crval)),
+    )
+    axes = [
+        [-sin_ra, -sin_dec * cos_ra, cos_dec * cos_ra],
+        [cos_ra, -sin_dec * sin_ra, cos_dec * sin_ra],
+        [0.0, cos_dec, sin_dec],
+    ]
+    return np.array(axes), np.radians(wcs.pixel_scale_matrix)

@@ -49,3 +49,12 @@ def vignetting_pairs(energy_keV: ArrayLike, theta_arcmin: ArrayLike) -> NDArray[
         [np.clip(energy, energies[0], energies[-1]), np.clip(theta, angles[0], angles[-1])], axis=-1
     )
     return table(inside)
+
+
+def off_axis_arcmin(ra: ArrayLike, dec: ArrayLike, ra_pnt: float, dec_pnt: float) -> NDArray[np.float64]:
+    """Angles [arcmin] of positions (...) [deg] from the optical axis, RA_PNT and DEC_PNT [deg]."""
+    ra, dec = np.radians(ra), np.radians(dec)
+    ra_0, dec_0 = np.radians([ra_pnt, dec_pnt])
+    # haversine: exact for the small angles of a field of view
+    half = np.sin((dec - dec_0) / 2) ** 2 + np.cos(dec) * np.cos(dec_0) * np.sin((ra - ra_0) / 2) ** 2
+    return np.degrees(2 * np.arcsin(np.sqrt(half))) * 60

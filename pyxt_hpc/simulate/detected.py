@@ -1,7 +1,7 @@
 """Detected events as plain columns, before they have a file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,27 +11,28 @@ from pyxt_hpc.simulate.instrument import CHANNEL_KEV, N_CHANNELS
 
 @dataclass(frozen=True, eq=False)
 class DetectedEvents:
-    """n events: chip, detector position, measured energy and its PI channel (from 1), time or NaN."""
+    """n events: time [s], chip, detector position then, measured energy and its PI channel (from 1)."""
 
+    time: NDArray[np.float64]
     ccd_id: NDArray[np.int8]
     detx: NDArray[np.float64]
     dety: NDArray[np.float64]
     energy_eV: NDArray[np.float32]
     pi: NDArray[np.int16]
-    time: NDArray[np.float64]
 
     @classmethod
     def of(
         cls,
+        time: NDArray[np.float64],
         ccd_id: NDArray[np.int8],
         detx: NDArray[np.float64],
         dety: NDArray[np.float64],
         measured_keV: NDArray[np.float64],
     ) -> "DetectedEvents":
-        """Events without times; those beyond the PI channels are lost, as the RMF says."""
+        """Events in their channels; those beyond the PI channels are lost, as the RMF says."""
         energy = (1e3 * measured_keV).astype(np.float32)
         pi = np.floor(energy.astype(np.float64) / (1e3 * CHANNEL_KEV)) + 1
-        events = cls(ccd_id, detx, dety, energy, pi.astype(np.int16), np.full(len(pi), np.nan))
+        events = cls(time, ccd_id, detx, dety, energy, pi.astype(np.int16))
         return events.select((pi >= 1) & (pi <= N_CHANNELS))
 
     @classmethod
@@ -45,7 +46,3 @@ class DetectedEvents:
     def select(self, chosen: NDArray) -> "DetectedEvents":
         """Events of a mask (n,) bool, or of numbers in their order."""
         return DetectedEvents(*(getattr(self, f.name)[chosen] for f in fields(self)))
-
-    def at(self, time: NDArray[np.float64]) -> "DetectedEvents":
-        """The events with times (n,) [s]."""
-        return replace(self, time=time)

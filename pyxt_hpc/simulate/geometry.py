@@ -3,7 +3,8 @@
 All planes have pixels of 0.492 arcsec with integers at pixel centres. The tiled detector plane (TDET) has
 the chips within a pixel of where ACIS-2.2 has them (23-pixel, 11" gaps; the readout rows are the outer edges
 on the left and right). DET has its centre, 4096.5, where the optical axis falls: on I3 near the inner corner.
-Sky is DET turned by the roll angle about the optical axis, which is also the tangent point. No dither.
+Sky is DET turned by the roll angle about the optical axis, which is also the tangent point; the dither,
+which moves DET along, is in `pyxt_hpc.simulate.plan`.
 """
 
 import numpy as np
@@ -18,6 +19,7 @@ CCDS = (0, 1, 2, 3)
 CHIP_PIXELS = 1024
 CENTRE = 4096.5
 PIXEL_ARCSEC = 0.492
+AIMPOINT_CCD = 3
 AIMPOINT_TDET = (4123.0, 3991.0)  # chip I3, chipx 930, chipy 1009
 _LOW = (3061.0, 4108.0)  # first TDET pixel of the two columns of chips, and of the two rows
 _COLUMN = {0: 0, 1: 1, 2: 0, 3: 1}
@@ -72,6 +74,19 @@ def chip_pixels(
     chipx = np.where(left, CHIP_PIXELS - up, 1 + up)
     chipy = np.where(left, 1 + along, CHIP_PIXELS - along)
     return chipx.astype(np.int16), chipy.astype(np.int16)
+
+
+def chip_to_sky(ccd: int, roll_deg: float) -> FloatArray:
+    """Sky pixels as functions of chip pixels: x, y = (2, 3) matrix @ (1, chipx, chipy)."""
+    chip = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    column, row = _LOW[_COLUMN[ccd]], _LOW[_ROW[ccd]]
+    if _COLUMN[ccd] == 0:
+        tdet = np.column_stack([column + chip[:, 1] - 1, row + CHIP_PIXELS - chip[:, 0]])
+    else:
+        tdet = np.column_stack([column + CHIP_PIXELS - chip[:, 1], row + chip[:, 0] - 1])
+    det = tdet - np.array(AIMPOINT_TDET) + CENTRE
+    origin, along_x, along_y = np.column_stack(det_to_sky(det[:, 0], det[:, 1], roll_deg))
+    return np.column_stack([origin, along_x - origin, along_y - origin])
 
 
 def uniform_on_chip(ccd: int, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:

@@ -2,17 +2,21 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra import gti as gti_arithmetic
+from pyxt_hpc.chandra.exposure import live_fraction
+from pyxt_hpc.chandra.geometry import FieldGeometry
 from pyxt_hpc.chandra.response import Arf
+from pyxt_hpc.chandra.skygrid import SkyGrid
 from pyxt_hpc.chandra.tangent import world_to_pixel
 from pyxt_hpc.chandra.vignetting import vignetting, vignetting_pairs
 from pyxt_hpc.simulate import geometry, instrument, photons, write
-from pyxt_hpc.simulate.cluster import ClusterTruth
+from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC, ClusterTruth
 from pyxt_hpc.simulate.detected import DetectedEvents
 from pyxt_hpc.simulate.plan import ObservationPlan
 
@@ -25,6 +29,7 @@ _CHIP_ARCMIN2 = (geometry.CHIP_PIXELS * geometry.PIXEL_ARCSEC / 60.0) ** 2
 _FLARE_S = 6000.0
 _FLARE_PEAK = 5.0  # in units of the quiet particle background
 _FLARE_MIDDLE = 0.7  # of the observation
+_GEOMETRY_STEPS = 20_000
 _R90_PER_SIGMA = float(np.sqrt(2.0 * np.log(10.0)))
 
 
@@ -37,7 +42,12 @@ def demo_plans() -> tuple[ObservationPlan, ...]:
 
 
 def simulate_cluster(
-    directory: Path, truth: ClusterTruth, plans: Sequence[ObservationPlan], seed: int
+    directory: Path,
+    truth: ClusterTruth,
+    plans: Sequence[ObservationPlan],
+    seed: int,
+    *,
+    nominal_blank_sky: bool = False,
 ) -> None:
     """Write everything that preprocessing needs of a cluster, and the truth beside it.
 
@@ -49,6 +59,8 @@ def simulate_cluster(
         What is observed, and how.
     seed
         The same seed gives the same files.
+    nominal_blank_sky
+        Leave the blank-sky events at a nominal pointing, as CALDB does, and not on the observation's sky.
     """
     arf, rmf = instrument.on_axis_arf(), instrument.gaussian_rmf()
     write.write_truth(directory, truth)
@@ -59,32 +71,33 @@ def simulate_cluster(
         blank = blank_sky(truth, plan, arf, rng)
         log.info("ObsID %s: %d events, blank sky %d", plan.obsid, len(events), len(blank))
         write.write_observation(directory, plan, events)
-        write.write_blank_sky(directory, plan, blank, BLANK_SKY_EXPOSURE * plan.live_s)
+        live_s = BLANK_SKY_EXPOSURE * plan.live_s
+        write.write_blank_sky(directory, plan, blank, live_s, nominal=nominal_blank_sky)
         write.write_responses(directory, plan, arf, rmf)
 
 
 def observe(truth: ClusterTruth, plan: ObservationPlan, arf: Arf, rng: np.random.Generator) -> DetectedEvents:
     """All events of an observation, in order of time."""
     parts = [gas_events(truth, plan, arf, rng), source_events(truth, plan, arf, rng)]
-    steady = DetectedEvents.join([*parts, *_background(truth, plan, arf, plan.live_s, rng)])
-    events = steady.at(_times(steady.ccd_id, plan, rng))
+    parts += _background(truth, plan, arf, plan.live_s, rng)
     if plan.flare:
-        events = DetectedEvents.join([events, _flare(plan, rng)])
+        parts.append(_flare(plan, rng))
+    events = DetectedEvents.join(parts)
     return events.select(np.argsort(events.time, kind="stable"))
 
 
 def gas_events(
     truth: ClusterTruth, plan: ObservationPlan, arf: Arf, rng: np.random.Generator
 ) -> DetectedEvents:
-    """Events of the cluster, without times. The point spread is left out: most of it is within a pixel."""
+    """Events of the cluster. The point spread is left out: most of it is within a pixel."""
     arriving = photons.gas_photons(truth, arf, plan.live_s, plan.ra_pnt, plan.dec_pnt, rng)
-    return _detect(arriving, plan, arf, rng)
+    return _imaged(arriving, plan, arf, rng)
 
 
 def source_events(
     truth: ClusterTruth, plan: ObservationPlan, arf: Arf, rng: np.random.Generator
 ) -> DetectedEvents:
-    """Events of the point sources, without times; the point spread is a Gaussian, wider off the axis."""
+    """Events of the point sources; the point spread is a Gaussian, wider off the axis."""
     x, y = _source_pixels(truth, plan)
     rates = photons.source_rates(truth, arf)
     number = rng.poisson(rates.sum(axis=1) * plan.live_s)
@@ -93,20 +106,23 @@ def source_events(
     x, y, sigma = (np.repeat(v, number) for v in (x, y, sigma))
     scatter = sigma * rng.standard_normal((2, len(x)))
     energy_bin = np.concatenate([np.empty(0, np.int64), *bins])
-    return _detect(photons.Photons(energy_bin, x + scatter[0], y + scatter[1]), plan, arf, rng)
+    return _imaged(photons.Photons(energy_bin, x + scatter[0], y + scatter[1]), plan, arf, rng)
 
 
 def blank_sky(
     truth: ClusterTruth, plan: ObservationPlan, arf: Arf, rng: np.random.Generator
 ) -> DetectedEvents:
-    """Background events as a blank-sky file has them: longer, without times, flares and sources."""
+    """Background events for a blank-sky file: longer, without flares and sources.
+
+    Their times, which the file leaves out, are those of the observation, over and over.
+    """
     return DetectedEvents.join(_background(truth, plan, arf, BLANK_SKY_EXPOSURE * plan.live_s, rng))
 
 
 def expected_counts(
     truth: ClusterTruth, plan: ObservationPlan, energy_min_keV: float = 0.7, energy_max_keV: float = 8.0
 ) -> FloatArray:
-    """Cluster counts to expect from each pixel of the truth, (ny, nx); pixels are on a chip or not."""
+    """Cluster counts to expect from each pixel of the truth, (ny, nx)."""
     arf, rmf = instrument.on_axis_arf(), instrument.gaussian_rmf()
     in_band = (rmf.channel_lo_keV >= energy_min_keV) & (rmf.channel_hi_keV <= energy_max_keV)
     detected = rmf.to_sparse() @ in_band.astype(float)
@@ -120,9 +136,24 @@ def expected_counts(
     counts = np.zeros(truth.kT.size)
     for amount, rate in photons.gas_components(truth, arf):
         counts += amount.ravel() * np.interp(theta, angles, (rate * detected) @ relative)
-    tdet = geometry.det_to_tdet(*geometry.sky_to_det(x, y, plan.roll_deg))
-    counts *= plan.live_s * (geometry.chip_at(*tdet) >= 0)
-    return counts.reshape(truth.kT.shape)
+    grid = SkyGrid(truth.wcs, truth.kT.shape, PIXEL_ARCSEC)
+    return plan.live_s * counts.reshape(truth.kT.shape) * live_fraction(field_geometry(plan), grid)
+
+
+def field_geometry(plan: ObservationPlan) -> FieldGeometry:
+    """What measuring the geometry of the plan's events should find."""
+    gti = plan.gti()[geometry.AIMPOINT_CCD]
+    steps = (np.arange(_GEOMETRY_STEPS) + 0.5) / _GEOMETRY_STEPS
+    time = gti_arithmetic.at_elapsed(gti, gti_arithmetic.total(gti) * steps)
+    centre = np.full(len(time), geometry.CENTRE)
+    return FieldGeometry(
+        wcs=geometry.sky_frame(plan.ra_pnt, plan.dec_pnt),
+        chips=geometry.CCDS,
+        to_sky=np.stack([geometry.chip_to_sky(ccd, plan.roll_deg) for ccd in geometry.CCDS]),
+        rows=(1, geometry.CHIP_PIXELS),
+        time=time,
+        dither=np.column_stack(plan.sky_at(centre, centre, time)) - geometry.CENTRE,
+    )
 
 
 def source_radii_arcsec(truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> FloatArray:
@@ -145,18 +176,31 @@ def _source_pixels(truth: ClusterTruth, plan: ObservationPlan) -> tuple[FloatArr
     return world_to_pixel(geometry.sky_frame(plan.ra_pnt, plan.dec_pnt), ra, dec)
 
 
-def _detect(
+def _imaged(
     arriving: photons.Photons, plan: ObservationPlan, arf: Arf, rng: np.random.Generator
 ) -> DetectedEvents:
+    """Photons from places on the sky, on the chips that they fall on while the detector moves."""
+    time = _times(len(arriving.x), plan, rng)
+    det = plan.det_at(arriving.x, arriving.y, time)
+    return _in_good_time(_detect(arriving.energy_bin, *det, time, arf, rng), plan)
+
+
+def _detect(
+    energy_bin: NDArray[np.int64],
+    detx: FloatArray,
+    dety: FloatArray,
+    time: FloatArray,
+    arf: Arf,
+    rng: np.random.Generator,
+) -> DetectedEvents:
     """Photons that vignetting and gaps leave, with the energies that the CCDs measure."""
-    det = geometry.sky_to_det(arriving.x, arriving.y, plan.roll_deg)
-    ccd = geometry.chip_at(*geometry.det_to_tdet(*det))
-    energy = (0.5 * (arf.energy_lo + arf.energy_hi))[arriving.energy_bin]
-    kept = vignetting_pairs(energy, _off_axis_arcmin(arriving.x, arriving.y))
+    ccd = geometry.chip_at(*geometry.det_to_tdet(detx, dety))
+    energy = (0.5 * (arf.energy_lo + arf.energy_hi))[energy_bin]
+    kept = vignetting_pairs(energy, _off_axis_arcmin(detx, dety))
     keep = (ccd >= 0) & (rng.random(len(ccd)) < kept)
     energy = energy[keep]
     measured = energy + instrument.sigma_keV(energy) * rng.standard_normal(len(energy))
-    return DetectedEvents.of(ccd[keep], det[0][keep], det[1][keep], measured)
+    return DetectedEvents.of(time[keep], ccd[keep], detx[keep], dety[keep], measured)
 
 
 def _background(
@@ -166,46 +210,42 @@ def _background(
     sky_rate = photons.sky_background_rate(truth, arf) * _CHIP_ARCMIN2
     parts = []
     for ccd in geometry.CCDS:
-        parts.append(_particles(ccd, live_s, rng))
+        parts.append(_particles(ccd, live_s, plan, rng))
         bins = photons.draw_bins(sky_rate, rng.poisson(sky_rate.sum() * live_s), rng)
         det = geometry.uniform_on_chip(ccd, len(bins), rng)
-        sky = geometry.det_to_sky(*det, plan.roll_deg)
-        parts.append(_detect(photons.Photons(bins, *sky), plan, arf, rng))
-    return parts
+        parts.append(_detect(bins, *det, _times(len(bins), plan, rng), arf, rng))
+    return [_in_good_time(part, plan) for part in parts]
 
 
-def _particles(ccd: int, live_s: float, rng: np.random.Generator) -> DetectedEvents:
+def _particles(ccd: int, live_s: float, plan: ObservationPlan, rng: np.random.Generator) -> DetectedEvents:
     edges, rate = instrument.particle_background()
     bins = photons.draw_bins(rate, rng.poisson(rate.sum() * live_s), rng)
     measured = edges[bins] + (edges[1] - edges[0]) * rng.random(len(bins))
     det = geometry.uniform_on_chip(ccd, len(bins), rng)
-    return DetectedEvents.of(np.full(len(bins), ccd, dtype=np.int8), *det, measured)
+    chips = np.full(len(bins), ccd, dtype=np.int8)
+    return DetectedEvents.of(_times(len(bins), plan, rng), chips, *det, measured)
 
 
 def _flare(plan: ObservationPlan, rng: np.random.Generator) -> DetectedEvents:
     """Excess with the spectrum of the particle background, rising and falling as sin^2 over 100 minutes."""
     start = plan.start_s + _FLARE_MIDDLE * plan.span_s - 0.5 * _FLARE_S
     # the mean of sin^2 is 1/2
-    parts = [_particles(ccd, 0.5 * _FLARE_PEAK * _FLARE_S, rng) for ccd in geometry.CCDS]
+    parts = [_particles(ccd, 0.5 * _FLARE_PEAK * _FLARE_S, plan, rng) for ccd in geometry.CCDS]
     events = DetectedEvents.join(parts)
     phase = np.linspace(0.0, 1.0, 2001)
     reached = phase - np.sin(2.0 * np.pi * phase) / (2.0 * np.pi)
     time = start + _FLARE_S * np.interp(rng.random(len(events)), reached, phase)
-    time = plan.frame_middle(time)
+    return _in_good_time(replace(events, time=plan.frame_middle(time)), plan)
+
+
+def _times(n: int, plan: ObservationPlan, rng: np.random.Generator) -> FloatArray:
+    """Times spread evenly over the good time of the aimpoint's CCD, as which no other has more."""
+    gti = plan.gti()[geometry.AIMPOINT_CCD]
+    return plan.frame_middle(gti_arithmetic.at_elapsed(gti, gti_arithmetic.total(gti) * rng.random(n)))
+
+
+def _in_good_time(events: DetectedEvents, plan: ObservationPlan) -> DetectedEvents:
     good = np.zeros(len(events), dtype=bool)
     for ccd, gti in plan.gti().items():
-        good |= (events.ccd_id == ccd) & gti_arithmetic.contains(gti, time)
-    return events.at(time).select(good)
-
-
-def _times(ccd_id: NDArray[np.int8], plan: ObservationPlan, rng: np.random.Generator) -> FloatArray:
-    """Times spread evenly over the good times of each event's CCD."""
-    time = np.empty(len(ccd_id))
-    for ccd, gti in plan.gti().items():
-        on = np.flatnonzero(ccd_id == ccd)
-        lengths = gti[:, 1] - gti[:, 0]
-        elapsed = lengths.sum() * rng.random(len(on))
-        before = np.concatenate([[0.0], np.cumsum(lengths)])
-        interval = np.clip(np.searchsorted(before, elapsed, side="right") - 1, 0, len(gti) - 1)
-        time[on] = gti[interval, 0] + elapsed - before[interval]
-    return plan.frame_middle(time)
+        good |= (events.ccd_id == ccd) & gti_arithmetic.contains(gti, events.time)
+    return events.select(good)

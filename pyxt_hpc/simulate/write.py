@@ -1,12 +1,14 @@
 """The files of a simulated cluster, named and laid out as an archive and a user would leave them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from astropy.coordinates import Angle
 from astropy.io import fits
 from astropy.time import Time
+from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.events import EventList, write_events
@@ -25,6 +27,7 @@ _MJDREF = 50814.0
 _FLIGHT_GRADES = np.array([0, 64, 8, 16, 72], dtype=np.int16)
 _GRADES = np.array([0, 2, 3, 4, 6], dtype=np.int16)
 _EV_PER_ADU = 4.0
+_ASPECT_STEP_S = 1.0
 
 
 def write_truth(directory: Path, truth: ClusterTruth) -> None:
@@ -60,7 +63,7 @@ def write_regions(directory: Path, truth: ClusterTruth, radii_arcsec: NDArray[np
 
 
 def write_observation(directory: Path, plan: ObservationPlan, events: DetectedEvents) -> None:
-    """Write the level-2 event file and the field-of-view file into ``<obsid>/primary``."""
+    """Write the level-2 event file, the field of view and the aspect solution into ``<obsid>/primary``."""
     primary = Layout(directory, directory.name).observation(plan.obsid) / "primary"
     header = _header(directory.name, plan)
     wcs = geometry.sky_frame(plan.ra_pnt, plan.dec_pnt)
@@ -72,10 +75,18 @@ def write_observation(directory: Path, plan: ObservationPlan, events: DetectedEv
         corners = geometry.chip_outline(ccd, plan.roll_deg)
         outlines[ccd] = [np.column_stack(wcs.wcs_pix2world(*corners.T, 1))]
     write_fov(primary / f"{stem}_000N003_fov1.fits", outlines, wcs, header)
+    _write_aspect(primary / f"pcadf{int(plan.start_s):09d}N003_asol1.fits", plan, wcs)
 
 
-def write_blank_sky(directory: Path, plan: ObservationPlan, events: DetectedEvents, live_s: float) -> None:
-    """Write the blank-sky events ``<obsid>/<obsid>_background.fits``: no times, its own exposure."""
+def write_blank_sky(
+    directory: Path, plan: ObservationPlan, events: DetectedEvents, live_s: float, *, nominal: bool
+) -> None:
+    """Write the blank-sky events ``<obsid>/<obsid>_background.fits``: no times, its own exposure.
+
+    ``nominal``: the sky positions are for a pointing of RA = Dec = roll = 0 without dither, as in CALDB.
+    """
+    if nominal:
+        plan = replace(plan, ra_pnt=0.0, dec_pnt=0.0, roll_deg=0.0, dither_arcsec=0.0)
     header = _header(directory.name, plan)
     for keyword in ("DATE-OBS", "DATE-END", "TSTART", "TSTOP", "TIMEDEL"):
         del header[keyword]
@@ -107,13 +118,11 @@ def _event_list(
 ) -> EventList:
     tdet = geometry.det_to_tdet(events.detx, events.dety)
     chipx, chipy = geometry.chip_pixels(events.ccd_id, *tdet)
-    x, y = geometry.det_to_sky(events.detx, events.dety, plan.roll_deg)
+    x, y = plan.sky_at(events.detx, events.dety, events.time)
     # no physics is in the shapes of events, so their grades just take turns
     kind = np.arange(len(events)) % len(_GRADES)
     extra: dict[str, NDArray] = {
         "node_id": ((chipx - 1) // 256).astype(np.int16),
-        "chipx": chipx,
-        "chipy": chipy,
         "tdetx": np.round(tdet[0]).astype(np.int16),
         "tdety": np.round(tdet[1]).astype(np.int16),
         "detx": events.detx.astype(np.float32),
@@ -135,9 +144,36 @@ def _event_list(
         time=events.time if timed else None,
         grade=_GRADES[kind],
         status=np.zeros(len(events), dtype=np.uint32),
+        chipx=chipx,
+        chipy=chipy,
         gti=plan.gti() if timed else {},
         extra=extra,
     )
+
+
+def _write_aspect(path: Path, plan: ObservationPlan, wcs: WCS) -> None:
+    time = np.arange(
+        plan.start_s - _ASPECT_STEP_S, plan.start_s + plan.span_s + _ASPECT_STEP_S, _ASPECT_STEP_S
+    )
+    centre = np.full(len(time), geometry.CENTRE)
+    ra, dec = wcs.wcs_pix2world(*plan.sky_at(centre, centre, time), 1)
+    roll = np.full(len(time), plan.roll_deg)
+    table = fits.BinTableHDU.from_columns(
+        [
+            fits.Column(name, "1D", unit=unit, array=values)
+            for name, unit, values in (
+                ("time", "s", time),
+                ("ra", "deg", ra),
+                ("dec", "deg", dec),
+                ("roll", "deg", roll),
+            )
+        ],
+        name="ASPSOL",
+    )
+    table.header["HDUNAME"] = "ASPSOL"
+    table.header["CONTENT"] = "ASPSOL"
+    table.header["TELESCOP"], table.header["OBS_ID"] = "CHANDRA", plan.obsid
+    write_fits(path, fits.HDUList([fits.PrimaryHDU(), table]))
 
 
 def _header(name: str, plan: ObservationPlan) -> fits.Header:

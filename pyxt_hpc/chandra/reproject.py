@@ -1,0 +1,80 @@
+"""Events in another tangent plane: those of an observation, and those of blank-sky files on its sky."""
+
+from dataclasses import replace
+
+import numpy as np
+from astropy.wcs import WCS
+
+from pyxt_hpc.chandra import gti as gti_arithmetic
+from pyxt_hpc.chandra.events import EventList
+from pyxt_hpc.chandra.geometry import FieldGeometry, FloatArray
+from pyxt_hpc.chandra.tangent import pixel_to_pixel
+from pyxt_hpc.errors import DamagedFile, EmptySelection
+
+
+def reproject(events: EventList, wcs: WCS) -> EventList:
+    """The events with x, y in another tangent plane; NaN on the other half of the sky.
+
+    The header gets the new tangent point as RA_NOM, DEC_NOM.
+    """
+    x, y = pixel_to_pixel(events.wcs, wcs, events.x, events.y)
+    return _placed(events, wcs, x, y)
+
+
+def project_background(
+    background: EventList,
+    geometry: FieldGeometry,
+    wcs: WCS,
+    gti: FloatArray,
+    rng: np.random.Generator,
+) -> EventList:
+    """Blank-sky events on the sky of an observation, from their own chip coordinates.
+
+    Each event goes to a random place in its chip pixel and gets the dither of a random good time. The x, y
+    of the file, for whatever pointing, are not used.
+
+    Parameters
+    ----------
+    background : EventList
+        With chipx, chipy. Those on other chips and rows than the observation's are dropped.
+    geometry : FieldGeometry
+        Of the observation.
+    wcs : WCS
+        Tangent plane of the result.
+    gti : (m, 2)
+        Good times of the observation [s], sorted and disjoint.
+
+    Raises
+    ------
+    DamagedFile
+        No columns chipx, chipy.
+    EmptySelection
+        No good time.
+    """
+    if background.chipx is None or background.chipy is None:
+        raise DamagedFile(
+            f"{background.path}: no columns chipx, chipy to place the blank-sky events by; "
+            "take the file from CALDB's blank-sky data set, or reproject it to the observation with CIAO's "
+            "blanksky"
+        )
+    total = gti_arithmetic.total(gti)
+    if total <= 0:
+        raise EmptySelection(f"{background.path}: the observation that it is for has no good time")
+    first, last = geometry.rows
+    on = np.isin(background.ccd_id, geometry.chips)
+    on &= (background.chipy >= first) & (background.chipy <= last)
+    events = background.select(on)
+    assert events.chipx is not None
+    assert events.chipy is not None
+    chip = np.stack([events.chipx, events.chipy]) + rng.random((2, len(events))) - 0.5
+    sky = geometry.dither_at(gti_arithmetic.at_elapsed(gti, total * rng.random(len(events)))).T
+    for ccd, matrix in zip(geometry.chips, geometry.to_sky, strict=True):
+        members = np.flatnonzero(events.ccd_id == ccd)
+        sky[:, members] += matrix[:, :1] + matrix[:, 1:] @ chip[:, members]
+    return _placed(events, wcs, *pixel_to_pixel(geometry.wcs, wcs, *sky))
+
+
+def _placed(events: EventList, wcs: WCS, x: FloatArray, y: FloatArray) -> EventList:
+    header = events.header.copy()
+    header["RA_NOM"], header["DEC_NOM"] = (float(degrees) for degrees in wcs.wcs.crval)
+    return replace(events, header=header, wcs=wcs, x=x, y=y)
