@@ -1,7 +1,7 @@
 """ACIS-I as numbers: effective area, redistribution, background spectrum, point spread.
 
-The tables are in ``data/acis_i_*.txt``, their sources in ``data/SOURCES.md``. Vignetting has its own module,
-`pyxt_hpc.chandra.vignetting`, because preprocessing needs it too.
+The tables are in ``data/acis_i_*.txt``, their sources in ``data/SOURCES.md``. Vignetting and the size of the
+point spread are in `pyxt_hpc.chandra`, because preprocessing needs them too.
 """
 
 from functools import lru_cache
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
+from pyxt_hpc.chandra.psf import psf_r90_arcsec as psf_r90_arcsec
 from pyxt_hpc.chandra.response import Arf, Rmf
 
 CHANNEL_KEV = 0.0146
@@ -82,8 +83,3 @@ def particle_background() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     for energy, strength in lines:
         rate += strength * np.diff(ndtr((edges - energy) / sigma_keV(energy)))
     return edges, rate
-
-
-def psf_r90_arcsec(theta_arcmin: ArrayLike) -> NDArray[np.float64]:
-    """Radius with 90% of the counts of a point source (Hickox & Markevitch 2006, ApJ 645, 95)."""
-    return 1.0 + 10.0 * (np.asarray(theta_arcmin, dtype=np.float64) / 10.0) ** 2

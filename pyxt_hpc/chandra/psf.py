@@ -1,0 +1,36 @@
+"""The size of Chandra's point spread, which grows away from the optical axis."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+R90_PER_SIGMA = float(np.sqrt(2.0 * np.log(10.0)))
+"""Radius with 90% of the counts of a circular Gaussian, in its standard deviations."""
+
+
+def psf_r90_arcsec(theta_arcmin: ArrayLike) -> NDArray[np.float64]:
+    """Radius with 90% of the counts of a point source (Hickox & Markevitch 2006, ApJ 645, 95)."""
+    return 1.0 + 10.0 * (np.asarray(theta_arcmin, dtype=np.float64) / 10.0) ** 2
+
+
+def merged_r90_arcsec(observations: Iterable[tuple[ArrayLike, ArrayLike]]) -> NDArray[np.float64]:
+    """Radius of the point spread in a sum of observations, weighted by their exposures.
+
+    Parameters
+    ----------
+    observations : iterable of pairs
+        Exposure map (ny, nx) [s] and angle from the optical axis (ny, nx) [arcmin] of each observation.
+
+    Returns
+    -------
+    (ny, nx) float64
+        [arcsec]; where nothing was seen, that of the observation whose axis is nearest.
+    """
+    weighted, weight, nearest = 0.0, 0.0, np.inf
+    for exposure, theta in observations:
+        r90 = psf_r90_arcsec(theta)
+        weighted = weighted + np.asarray(exposure, dtype=np.float64) * r90
+        weight = weight + np.asarray(exposure, dtype=np.float64)
+        nearest = np.minimum(nearest, r90)
+    return np.divide(weighted, weight, out=np.array(nearest, ndmin=2), where=np.asarray(weight) > 0)
