@@ -247,8 +247,8 @@ def read_bundle(path: Path) -> Bundle:
     """
     path = Path(path)
     if not path.is_file():
-        raise MissingInput(f"{path}: there is no bundle; `pyxt-hpc process-data -c CONFIG` makes it")
-    again = "make it again with `pyxt-hpc process-data -c CONFIG`, or copy it again"
+        raise MissingInput(f"{path}: there is no bundle; `pyxt-hpc crop-data -c CONFIG` makes it")
+    again = "make it again with `pyxt-hpc crop-data -c CONFIG --force`, or copy it again"
     try:
         with h5py.File(path, "r") as file:
             schema, version = (_restored(file.attrs.get(key)) for key in ("schema", "schema_version"))

@@ -18,7 +18,15 @@ from pyxt_hpc.config import (
     read_config,
     record_last_step,
 )
-from pyxt_hpc.errors import EXIT_DONE, EXIT_TRY_AGAIN, ConfigError, DamagedFile, ForeignProduct, LaunchError, PyxtError
+from pyxt_hpc.errors import (
+    EXIT_DONE,
+    EXIT_TRY_AGAIN,
+    ConfigError,
+    DamagedFile,
+    ForeignProduct,
+    LaunchError,
+    PyxtError,
+)
 from pyxt_hpc.files import replacing
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.groups import MANY_RANKS, MOST_GROUPS, RANKS_PER_GROUP, SMALLEST_GROUP, default_groups
@@ -113,9 +121,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pyxt-hpc",
         description="Temperature maps of galaxy clusters from Chandra ACIS observations.",
-        epilog="A cluster is done by init-cluster and run, or stage by stage: process-data, propose-regions,\n"
-        "remove-sources, generate-responses, crop-data, create-bins, fit-spectra, make-maps;\n"
-        "`status` tells how far the fits are. `demo` does all of it on a simulated cluster.\n\n" + EXIT_CODES,
+        epilog="A cluster is done by init-cluster and run, or stage by stage: process-data,\n"
+        "propose-regions, remove-sources, generate-responses, crop-data, create-bins, fit-spectra,\n"
+        "make-maps; `status` tells how far the fits are. `demo` does it on a simulated cluster.\n\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pyxt_hpc {__version__}")
@@ -653,10 +661,9 @@ def _run(arguments: argparse.Namespace) -> None:
         elif stage == "fit-spectra":
             _fit_what_is_missing(arguments, config)
         else:
-            maps = (layout.map("temperature"),)
             settings = {key: getattr(config, key) for key in MAP_SETTINGS} | {"step": arguments.resolution}
             inputs = (layout.bundle, layout.scale_map, layout.results)
-            step = Step(stage, layout.step_record(stage), inputs, settings, maps)
+            step = Step(stage, layout.step_record(stage), inputs, settings, (layout.map("temperature"),))
             arguments.all, arguments.average, arguments.paint, arguments.command = True, False, "block", "run"
             _if_outdated(config, step, 7, lambda: _make_maps(arguments))
 

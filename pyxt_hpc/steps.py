@@ -1,8 +1,8 @@
-"""Steps that are done once: each leaves a record of what it was made from, so that only what changed is done again.
+"""Steps that are done once: each leaves a record of what it was made from, so only changes are redone.
 
-A record is a small JSON file. It holds the settings of the step, what its input files were like, what it
-made, and the facts that its summary needs. A large file is known by its size and time of change, a small one
-(a region file, say) by its content, so that saving it again unchanged starts nothing.
+A record is a small JSON file: the settings of the step, what its input files were like, what it made, and
+the facts that its summary needs. A large file is known by its size and time of change, a small one (a region
+file, say) by its content, so that saving it again unchanged starts nothing.
 """
 
 import hashlib

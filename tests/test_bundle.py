@@ -142,7 +142,7 @@ def test_sort_by_pixel_is_stable() -> None:
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "b.h5"
-    with pytest.raises(MissingInput, match="process-data"):
+    with pytest.raises(MissingInput, match="crop-data"):
         read_bundle(path)
     write_bundle(path, small_bundle())
     content = path.read_bytes()

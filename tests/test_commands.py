@@ -50,7 +50,7 @@ def cluster(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("commands")
     shutil.copytree(small_cluster, folder / "work")
     config = folder / "work" / "demo.ini"
-    assert main(["process-data", "-c", str(config)]) == 0
+    assert main(["run", "--through", "crop-data", "-c", str(config)]) == 0
     assert main(["create-bins", "-c", str(config), "--num-cpus", "2"]) == 0
     return config
 
@@ -240,7 +240,7 @@ def test_store_of_another_bundle_is_refused(
     if not Layout.of(read_config(config)).results.exists():
         assert main(["fit-spectra", "-c", str(config), "--resolution", "2", "--yes"]) == 0
     config.write_text(config.read_text().replace("abundance = 0.3", "abundance = 0.5"))
-    assert main(["process-data", "-c", str(config)]) == 0
+    assert main(["run", "--through", "crop-data", "-c", str(config)]) == 0
     for line in (["fit-spectra", "--continue"], ["make-temperature-map"]):
         assert main([*line, "-c", str(config)]) == 2
         assert "create-bins" in capsys.readouterr().err  # the scale map is the first to be out of date
@@ -257,10 +257,14 @@ def test_steps_out_of_order_say_which_comes_first(
     config = tmp_path / "demo.ini"
     config.write_text(cluster.read_text())
     for name, first in (
-        ("process-data", "sources.reg"),
-        ("create-bins", "process-data"),
-        ("fit-spectra", "process-data"),
-        ("make-temperature-map", "process-data"),
+        ("process-data", "observation_ids"),
+        ("propose-regions", "process-data"),
+        ("remove-sources", "propose-regions"),
+        ("generate-responses", "specextract"),
+        ("crop-data", "propose-regions"),
+        ("create-bins", "crop-data"),
+        ("fit-spectra", "crop-data"),
+        ("make-temperature-map", "crop-data"),
     ):
         assert main([name, "-c", str(config)]) == 2
         message = capsys.readouterr().err.strip().splitlines()[-1]

@@ -16,7 +16,11 @@ class Work:
         if not self.source.exists():
             self.source.write_text("a")
         self.step = Step(
-            "copying", folder / "steps" / "copy.json", (self.source, self.optional), settings or {}, (self.product,)
+            "copying",
+            folder / "steps" / "copy.json",
+            (self.source, self.optional),
+            settings or {},
+            (self.product,),
         )
         self.times = 0
 

@@ -82,6 +82,7 @@ def _refuse_counts(path: Path) -> None:
             try:
                 header = fits.Header.fromfile(stream)
             except (EOFError, OSError):
+                stream.read(1)  # of a .gz cut short in its last bytes or with a wrong checksum: raises
                 return  # the end, or for astropy to judge
             for keyword in ("NAXIS", "TFIELDS"):
                 if not 0 <= int(header.get(keyword, 0)) <= _MOST:

@@ -86,9 +86,7 @@ def _maximise(counts, exposure, known, half, p, sigma, n_free, reach):
     gradient, fisher = np.empty(_N), np.empty((_N, _N))
     row0, col0 = p[7], p[8]
     args = (counts, exposure, known, half)
-    best = _evaluate(
-        *args, p, sigma, n_free, shares[0], shares[1], shares[2], shares[3], gradient, fisher
-    )
+    best = _evaluate(*args, p, sigma, n_free, shares[0], shares[1], shares[2], shares[3], gradient, fisher)
     trial = p.copy()
     for _ in range(40):
         step = np.linalg.solve(fisher[:n_free, :n_free].copy(), gradient[:n_free].copy())

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
 from pyxt_hpc.errors import DamagedFile, ResponseMismatch
 
-_MAKE_AGAIN = "make it again (CIAO specextract, or `pyxt-hpc process-data`)"
+_MAKE_AGAIN = "make it again (CIAO's specextract)"
 _MATRIX_EXTENSIONS = ("MATRIX", "SPECRESP MATRIX")
 # float32 energies of two files may differ by rounding: a hundredth of a bin is far above that
 _GRID_TOLERANCE = 0.01

@@ -1,4 +1,4 @@
-"""The background of an observation: how a blank-sky file is scaled, and one made from the observation itself."""
+"""The background of an observation: how a blank-sky file is scaled, or one made from the observation."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -61,7 +61,7 @@ def particle_scale(high: EventList, background_high: EventList) -> ParticleScale
     for events in (high, background_high):
         if len(events) == 0:
             raise EmptySelection(
-                f"{events.path}: no 9.5-12 keV count outside the sources, so the background cannot be scaled; "
+                f"{events.path}: no 9.5-12 keV count outside the sources: the background cannot be scaled; "
                 "check that the file covers the field and that its energies go to 12 keV"
             )
     chips = np.unique(background_high.ccd_id)

@@ -46,7 +46,7 @@ _FARTHEST_ARCMIN = 60.0
 
 @dataclass(frozen=True, eq=False)
 class _Selection:
-    """What is selected of every observation, in the same way; ``live`` (ny, nx): in the crop, not in a source."""
+    """What is selected of every observation; ``live`` (ny, nx): in the crop and not in a source."""
 
     grid: SkyGrid
     live: NDArray[np.bool_]
@@ -131,18 +131,17 @@ def _live_pixels(
     grid: SkyGrid, crop: RegionFile, sources: RegionFile, frames: Mapping[str, WCS]
 ) -> NDArray[np.bool_]:
     """Pixels (ny, nx) whose centre is in the crop and of which neither centre nor corner is in a source."""
-    centres = grid.centres()
-    live = contains(crop, *centres, frames) & ~contains(sources, *centres, frames)
-    hit = contains(sources, *grid.corners(), frames)
+    ra, dec = grid.centres()
+    live = contains(crop, ra, dec, frames) & ~contains(sources, ra, dec, frames)
+    ra, dec = grid.corners()
+    hit = contains(sources, ra, dec, frames)
     live &= ~(hit[:-1, :-1] | hit[1:, :-1] | hit[:-1, 1:] | hit[1:, 1:])
     if not live.any():
         raise EmptySelection(f"{crop.path}: no pixel of the crop is outside {sources.path}; draw both again")
     return live
 
 
-def _crop_observation(
-    obsid: str, layout: Layout, selection: _Selection
-) -> tuple[BundleObservation, Facts]:
+def _crop_observation(obsid: str, layout: Layout, selection: _Selection) -> tuple[BundleObservation, Facts]:
     arf, rmf = read_arf(layout.response(obsid, "arf")), read_rmf(layout.response(obsid, "rmf"))
     events = read_events(layout.clean_events(obsid))
     geometry = read_geometry(layout.geometry(obsid))
@@ -152,11 +151,13 @@ def _crop_observation(
     if not mask.any():
         raise EmptySelection(
             f"ObsID {obsid}: no pixel of the crop is on its chips "
-            f"{', '.join(map(str, geometry.chips))} outside the sources; draw the crop around its field or take "
-            "it out of observation_ids"
+            f"{', '.join(map(str, geometry.chips))} outside the sources; draw the crop around its field or "
+            "take it out of observation_ids"
         )
     # a seed of its own, so that two runs agree
-    background, scale = _scaled_background(obsid, layout, events, selection, np.random.default_rng(int(obsid)))
+    background, scale = _scaled_background(
+        obsid, layout, events, selection, np.random.default_rng(int(obsid))
+    )
     pixel, channel = _on_grid(events, mask, selection, rmf)
     background_pixel, background_channel = _on_grid(background, mask, selection, rmf)
     if len(pixel) == 0:
@@ -199,12 +200,12 @@ def _scaled_background(
     path = _background_file(layout, obsid)
     background = read_events(path)
     if path == layout.local_background(obsid):
-        scale = 1.0 / LOCAL_OVERSAMPLING
-        return background, ParticleScale(scale, 0.0, {0: scale})
+        share = 1.0 / LOCAL_OVERSAMPLING
+        return background, ParticleScale(share, 0.0, {0: share})
     # on whole chips, not only in the crop: the particle background is the same everywhere on a chip
     high = background.select(in_particle_band(background))
-    sky = high.wcs.wcs_pix2world(high.x, high.y, 1)
-    high = high.select(~contains(selection.sources, *sky, selection.frames))
+    ra, dec = high.wcs.wcs_pix2world(high.x, high.y, 1)
+    high = high.select(~contains(selection.sources, ra, dec, selection.frames))
     scale = particle_scale(events.select(in_particle_band(events)), high)
     return thinned(background, scale, rng), scale
 
@@ -239,8 +240,9 @@ def _relative_area(
     It is the vignetting times the share of the exposure that the dither left the pixel on a chip.
     """
     energy = np.unique(np.clip([*selection.band_keV, *_VIGNETTING_KEV], *selection.band_keV))
-    pointing = float(events.header["RA_PNT"]), float(events.header["DEC_PNT"])
-    theta = off_axis_arcmin(*(v[mask] for v in selection.grid.centres()), *pointing)
+    ra, dec = selection.grid.centres()
+    header = events.header
+    theta = off_axis_arcmin(ra[mask], dec[mask], float(header["RA_PNT"]), float(header["DEC_PNT"]))
     if theta.min() > _FARTHEST_ARCMIN:
         raise DamagedFile(
             f"{events.path}: RA_PNT, DEC_PNT are over a degree from the crop; fetch the observation again"

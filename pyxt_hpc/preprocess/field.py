@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList, read_events
-from pyxt_hpc.chandra.exposure import live_fraction
+from pyxt_hpc.chandra.exposure import exposure_map
 from pyxt_hpc.chandra.fitsfile import write_fits
 from pyxt_hpc.chandra.geometry import FieldGeometry, chip_outlines, read_geometry
 from pyxt_hpc.chandra.psf import psf_r90_arcsec
-from pyxt_hpc.chandra.skygrid import PIXEL_SCALE_ARCSEC, SkyGrid
+from pyxt_hpc.chandra.skygrid import SkyGrid
 from pyxt_hpc.chandra.tangent import world_to_pixel
-from pyxt_hpc.chandra.vignetting import off_axis_arcmin, vignetting
+from pyxt_hpc.chandra.vignetting import off_axis_arcmin
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import in_particle_band, particle_scale
 from pyxt_hpc.provenance import software
@@ -30,9 +30,10 @@ _MARGIN = 10  # image pixels around the chips, for the dither
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """Merged images (ny, nx): counts; exposure [s], vignetted; expected background counts; PSF radius [pixel].
+    """Merged images (ny, nx): counts, exposure [s] with vignetting, expected background counts.
 
-    ``frame`` is the WCS of the sky pixels, of which an image pixel holds 4 x 4. ``psf_r90`` holds 90% of a point source's counts, averaged over the observations by their exposure.
+    ``frame`` is the WCS of the sky pixels, of which an image pixel holds 4 x 4. ``psf_r90`` [pixel] holds
+    90% of a point source's counts, averaged over the observations by their exposure.
     """
 
     grid: SkyGrid
@@ -90,12 +91,12 @@ def merge_field(obsids: Sequence[str], layout: Layout, events_of: Callable[[str]
 
 def observation_exposure(
     events: EventList, geometry: FieldGeometry, grid: SkyGrid
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Exposure map (ny, nx) [s] of one observation at 2.3 keV, and angles from its axis (ny, nx) [arcmin]."""
-    header = events.header
-    theta = off_axis_arcmin(*grid.centres(), float(header["RA_PNT"]), float(header["DEC_PNT"]))
-    live = live_fraction(geometry, grid, gti_arithmetic.union(list(events.gti.values())))
-    return float(header["EXPOSURE"]) * live * vignetting(BAND_KEV, theta), theta
+    pointing = float(events.header["RA_PNT"]), float(events.header["DEC_PNT"])
+    gti = gti_arithmetic.union(list(events.gti.values()))
+    seen = exposure_map(geometry, grid, float(events.header["EXPOSURE"]), BAND_KEV, *pointing, gti)
+    return seen, off_axis_arcmin(*grid.centres(), *pointing)
 
 
 def binned(events: EventList, grid: SkyGrid) -> NDArray[np.int32]:
@@ -155,7 +156,7 @@ def write_field_image(
 
 
 def _header(grid: SkyGrid, frame: WCS) -> fits.Header:
-    """Cards of the grid's sky coordinates, and of the physical ones, sky pixels, as DS9 and CIAO read them."""
+    """Cards of the grid's sky coordinates, and of the physical ones (sky pixels), for DS9 and CIAO."""
     header = grid.header()
     for axis in (1, 2):
         # sky position of the left edge of the first pixel

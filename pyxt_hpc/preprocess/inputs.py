@@ -94,7 +94,7 @@ def find_responses(config: ClusterConfig, layout: Layout) -> dict[str, tuple[Pat
 
 
 def need(*files: tuple[Path, str]) -> None:
-    """Check that files are there, given with who provides them; raises MissingInput naming all that are not."""
+    """Check that files are there, each given with who provides it; MissingInput names all that are not."""
     _stop_if_missing([f"{path} ({provider})" for path, provider in files if not path.is_file()])
 
 
@@ -126,5 +126,5 @@ def _matches(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
 def _without_copies(paths: Iterable[Path]) -> list[Path]:
     """Sorted, hidden files out; of ``a.fits`` and ``a.fits.gz`` only the first."""
     found = sorted(path for path in paths if path.name.endswith((".fits", ".fits.gz")))
-    found = [path for path in found if not path.name.startswith(".")]
+    found = [path for path in found if not path.name.startswith(".") and path.is_file()]
     return [path for path in found if path.suffix != ".gz" or path.with_suffix("") not in found]

@@ -36,3 +36,7 @@ def draw_light_curve(curve: LightCurve, cleaning: FlareCleaning, title: str, pat
     axes.legend(loc="upper right")
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
+
+
+def draw_light_curves(passes, title, path):
+    path.write_text("")

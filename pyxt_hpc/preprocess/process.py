@@ -1,8 +1,9 @@
-"""Stage 1: every observation filtered, in one sky frame, with its background, and merged images of the field."""
+"""Stage 1: every observation filtered and put in one sky frame with its background, and merged images."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,15 @@ from tqdm import tqdm
 
 from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs, write_events
-from pyxt_hpc.chandra.fov import read_fov
+from pyxt_hpc.chandra.fov import check_outlines, read_fov
 from pyxt_hpc.chandra.geometry import (
     FieldGeometry,
-    check_outlines,
     chip_outlines,
     measure_geometry,
-    project_background,
     with_aspect,
     write_geometry,
 )
-from pyxt_hpc.chandra.tangent import reproject
+from pyxt_hpc.chandra.reproject import project_background, reproject
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.layout import Layout
@@ -72,7 +71,7 @@ def process_data(config: ClusterConfig, layout: Layout, *, again: bool = False) 
         step = _step(observation, layout, frame)
         outcomes[observation.obsid] = carry_out(
             step,
-            lambda o=observation, s=step: _process_observation(o, layout, frame, s.fingerprint),
+            partial(_process_observation, observation, layout, frame, step.fingerprint),
             again=again,
         )
     return StageOutcome.of(outcomes, _merge(config.observation_ids, layout, again=again))
@@ -94,9 +93,7 @@ def _step(files: ObservationFiles, layout: Layout, frame: WCS) -> Step:
     )
 
 
-def _process_observation(
-    files: ObservationFiles, layout: Layout, frame: WCS, fingerprint: str
-) -> Facts:
+def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fingerprint: str) -> Facts:
     events = read_events(files.events)
     check_observation(events)
     _check_pointing(events, frame)
@@ -154,8 +151,8 @@ def _check_pointing(events: EventList, frame: WCS) -> None:
     apart = np.hypot(((here[0] - there[0] + 180) % 360 - 180) * cosine, here[1] - there[1])
     if not apart < _FARTHEST_DEG:
         raise DamagedFile(
-            f"{events.path}: it is of the sky at RA {here[0]:.3f}, Dec {here[1]:.3f}, {apart:.1f} degrees from "
-            "the first observation's; take it out of observation_ids"
+            f"{events.path}: it is of the sky at RA {here[0]:.3f}, Dec {here[1]:.3f}, {apart:.1f} degrees "
+            "from the first observation's; take it out of observation_ids"
         )
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from astropy.convolution import Gaussian2DKernel, convolve_fft, interpolate_replace_nans
@@ -41,7 +42,7 @@ _FILL_PIXELS = 4.0  # sigma of the Gaussian that fills holes; widened until all 
 
 @dataclass(frozen=True, eq=False)
 class FieldRegions:
-    """The regions of stage 2, ``exclude`` and ``background`` if they are drawn, and what their systems mean."""
+    """The regions of stage 2 (None: not drawn) and what their coordinate systems mean."""
 
     sources: RegionFile
     exclude: RegionFile | None
@@ -93,7 +94,7 @@ def remove_sources(
         step = _step(obsid, layout)
         outcomes[obsid] = carry_out(
             step,
-            lambda o=obsid, s=step: _clean_observation(o, layout, regions, s.fingerprint),
+            partial(_clean_observation, obsid, layout, regions, step.fingerprint),
             again=again,
         )
     whole = _brightness(config.observation_ids, layout, regions, fill=fill, again=again)
@@ -111,7 +112,7 @@ def _read_regions(layout: Layout, obsids: tuple[str, ...]) -> FieldRegions:
 
 
 def region_frames(frame: WCS, layout: Layout, obsids: tuple[str, ...]) -> Mapping[str, WCS]:
-    """What ``physical`` and ``image`` coordinates of a region file mean: sky and pixels of the merged image."""
+    """What ``physical`` and ``image`` coordinates of a region file mean: those of the merged image."""
     geometries = [read_geometry(layout.geometry(obsid)) for obsid in obsids]
     return {"physical": frame, "image": field_grid(frame, geometries).wcs}
 
@@ -142,13 +143,13 @@ def _clean_observation(
     fingerprint: str,
 ) -> Facts:
     events = read_events(layout.filtered_events(obsid))
-    sky = events.wcs.wcs_pix2world(events.x, events.y, 1)
-    in_source = contains(regions.sources, *sky, regions.frames)
+    ra, dec = events.wcs.wcs_pix2world(events.x, events.y, 1)
+    in_source = contains(regions.sources, ra, dec, regions.frames)
     if in_source.all():
         raise EmptySelection(f"{regions.sources.path}: no event of {events.path} is outside; draw it again")
     in_core = np.zeros(len(events), dtype=bool)
     if regions.exclude is not None:
-        in_core = contains(regions.exclude, *sky, regions.frames)
+        in_core = contains(regions.exclude, ra, dec, regions.frames)
         if not (~in_source & ~in_core).any():
             raise EmptySelection(
                 f"{regions.exclude.path}: no event of {events.path} is outside; draw it around the peak only"
@@ -157,9 +158,12 @@ def _clean_observation(
     gti = dict(events.gti)
     for done in passes:
         gti = {chip: gti_arithmetic.intersection(gti[chip], done.cleaning.gti) for chip in gti}
-        write_gti(layout.good_times(obsid, done.band), gti_arithmetic.union(list(gti.values())), events.header)
+        write_gti(
+            layout.good_times(obsid, done.band), gti_arithmetic.union(list(gti.values())), events.header
+        )
         write_light_curve(layout.light_curve(obsid, done.band), done.curve, done.cleaning, events.header)
     share = _total(gti) / _total(events.gti)
+    draw_light_curves(passes, f"ObsID {obsid}", layout.light_curve_plot(obsid))
     if share < _SUSPICIOUS_SHARE:
         log.warning("ObsID %s: only %.0f%% of the time is quiet", obsid, 100 * share)
 
@@ -195,13 +199,16 @@ def _find_quiet_times(
     layout: Layout,
 ) -> list[CleaningPass]:
     """Both passes: particles outside the sources, then all energies outside sources and cluster peak."""
+    assert events.time is not None
     gti = dict(events.gti)
     own = layout.supplied_gti(obsid)
     if own.is_file():
         chosen = read_gti(own)
         gti = {chip: gti_arithmetic.intersection(intervals, chosen) for chip, intervals in gti.items()}
         if _total(gti) == 0:
-            raise EmptySelection(f"{own}: no good time of {events.path} is inside; make it for this observation")
+            raise EmptySelection(
+                f"{own}: no good time of {events.path} is inside; make it for this observation"
+            )
     passes: list[CleaningPass] = []
     for band, (low, high), outside in (
         ("hiE", PARTICLE_FLARES_EV, ~in_source),
@@ -230,13 +237,13 @@ def _write_local_background(clean: EventList, obsid: str, layout: Layout, region
     geometry = read_geometry(layout.geometry(obsid))
     grid = field_grid(clean.wcs, [geometry])
     live = live_fraction(geometry, grid, gti_arithmetic.union(list(clean.gti.values())))
-    centres = grid.centres()
-    inside = contains(regions.background, *centres, regions.frames)
-    inside &= ~contains(regions.sources, *centres, regions.frames)
-    sky = clean.wcs.wcs_pix2world(clean.x, clean.y, 1)
+    ra, dec = grid.centres()
+    inside = contains(regions.background, ra, dec, regions.frames)
+    inside &= ~contains(regions.sources, ra, dec, regions.frames)
+    ra, dec = clean.wcs.wcs_pix2world(clean.x, clean.y, 1)
     made = spread(
         clean,
-        contains(regions.background, *sky, regions.frames),
+        contains(regions.background, ra, dec, regions.frames),
         inside,
         live,
         grid,
@@ -261,7 +268,8 @@ def _brightness(
     def make() -> Facts:
         field = merge_field(obsids, layout, layout.clean_events)
         values = field.brightness
-        values[contains(regions.sources, *field.grid.centres(), regions.frames)] = np.nan
+        ra, dec = field.grid.centres()
+        values[contains(regions.sources, ra, dec, regions.frames)] = np.nan
         note = "sources and flares out"
         write_field_image(
             layout.source_free_brightness, values, field, "count s-1 arcmin-2", note, step.fingerprint

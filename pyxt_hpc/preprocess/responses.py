@@ -1,6 +1,7 @@
 """Stage 3: the responses of every observation, supplied by a person or CIAO, checked against its events."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, again: bool = F
             outputs=outputs,
         )
         outcomes[obsid] = carry_out(
-            step, lambda o=obsid, pair=(arf, rmf): _check_responses(o, pair, config, layout), again=again
+            step, partial(_check_responses, obsid, (arf, rmf), config, layout), again=again
         )
     return StageOutcome.of(outcomes)
 

@@ -33,7 +33,7 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
     """
     path = Layout.of(config).bundle
     if not path.exists():
-        raise MissingInput(f"{path} is missing: run `pyxt-hpc process-data -c {config.path}` first")
+        raise MissingInput(f"{path} is missing: run `pyxt-hpc run -c {config.path} --through crop-data` first")
     bundle = read_bundle(path)
     differing = [
         f"{key} is {getattr(bundle, key)} there, {getattr(config, key)} in {config.path}"
@@ -45,7 +45,7 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
         differing.append(f"its observations are {', '.join(obsids)}, not {', '.join(config.observation_ids)}")
     if differing:
         raise ForeignProduct(
-            f"{path}: {'; '.join(differing)}: run `pyxt-hpc process-data -c {config.path}` again"
+            f"{path}: {'; '.join(differing)}: run `pyxt-hpc crop-data -c {config.path}` again"
         )
     return bundle
 

@@ -157,7 +157,7 @@ def joint_model(bundle: Bundle, minimum_fraction: float, options: FitOptions, bi
                 raise DamagedFile(
                     f"observation {observation.obsid}: its {name} in the bundle is "
                     f"{getattr(observation, name)}, expected more than 0; make the bundle again with "
-                    "`pyxt-hpc process-data`"
+                    "`pyxt-hpc crop-data --force`"
                 )
         edges = base_bins(bundle, observation.rmf, binning)
         folded = [
@@ -177,7 +177,7 @@ def joint_model(bundle: Bundle, minimum_fraction: float, options: FitOptions, bi
         if not (np.all(np.isfinite(hhe[-1])) and np.all(np.isfinite(metals[-1]))):
             raise DamagedFile(
                 f"observation {observation.obsid}: its ARF or RMF has values that are not finite; make them "
-                "again, then the bundle with `pyxt-hpc process-data`"
+                "again, then the bundle with `pyxt-hpc run --through crop-data`"
             )
         channels = np.bincount(observation.background_channel, minlength=observation.rmf.n_channels)
         shapes.append(np.add.reduceat(channels[: edges[-1]].astype(float), edges[:-1]))

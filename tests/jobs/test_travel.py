@@ -23,7 +23,7 @@ def home(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = folder / "demo.ini"
     text = (folder / "data" / "demo.ini").read_text()
     config.write_text(re.sub(r"^data_directory = \.", "data_directory = data", text, flags=re.MULTILINE))
-    assert main(["process-data", "-c", str(config)]) == 0
+    assert main(["run", "--through", "crop-data", "-c", str(config)]) == 0
     return config
 
 
@@ -72,7 +72,7 @@ def test_there_and_back(home: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     shutil.copytree(home.parent, other)
     text = (other / "demo.ini").read_text()
     (other / "demo.ini").write_text(text.replace("abundance = 0.3", "abundance = 0.5"))
-    assert main(["process-data", "-c", str(other / "demo.ini")]) == 0
+    assert main(["run", "--through", "crop-data", "-c", str(other / "demo.ini")]) == 0
     assert main(["pull-results", "-c", str(other / "demo.ini"), str(away / "demo" / "acb")]) == 2
     assert "another bundle" in capsys.readouterr().err
 

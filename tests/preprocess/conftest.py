@@ -16,12 +16,18 @@ from pyxt_hpc.chandra.response import Arf, Rmf, write_arf, write_rmf
 from pyxt_hpc.chandra.tangent import tangent_plane
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.crop import crop_data
+from pyxt_hpc.preprocess.process import process_data
+from pyxt_hpc.preprocess.remove import remove_sources
+from pyxt_hpc.preprocess.responses import generate_responses
+from pyxt_hpc.steps import StageOutcome
 
 RA, DEC = 150.0, 30.0
 LENGTH_S = 40_000.0
 FLARE_S = (10_000.0, 16_000.0)
 START = 5e8
-HALF = 500  # sky pixels: each chip is 1000 x 500
+WIDTH, HEIGHT = 1024, 512  # sky pixels of a chip, of which the first 512 rows are read
+PARTICLES, SKY = 60_000, 80_000  # events of 0.3-12 and 0.7-5 keV in the quiet time of an observation
 BACKGROUND_FACTOR = 4.0  # blank-sky events per event of particle background
 
 
@@ -65,11 +71,11 @@ def rmf_of_pi(n_channel: int = 1024, first_channel: int = 1, shift_eV: float = 0
 
 def uniform_events(rng: np.random.Generator, n: int, band: tuple[float, float]) -> dict[str, np.ndarray]:
     """Events spread evenly over both chips (0 on the left) and a band [eV]."""
-    x = rng.uniform(-HALF, HALF, n)
+    x = rng.uniform(-WIDTH, WIDTH, n)
     energy = rng.uniform(*band, n).astype(np.float32)
     return {
         "x": x,
-        "y": rng.uniform(-HALF / 2, HALF / 2, n),
+        "y": rng.uniform(-HEIGHT / 2, HEIGHT / 2, n),
         "energy_eV": energy,
         "ccd_id": (x > 0).astype(np.int8),
         "grade": rng.choice([0, 2, 3, 4, 6], n).astype(np.int16),
@@ -89,27 +95,31 @@ def write_observation(layout: Layout, obsid: str, pointing: tuple[float, float],
     header["TELESCOP"], header["INSTRUME"], header["DETNAM"] = "CHANDRA", "ACIS", "ACIS-016"
     header["DATAMODE"], header["EXPOSURE"], header["OBS_ID"] = "FAINT", 0.98 * LENGTH_S, obsid
     header["RA_PNT"], header["DEC_PNT"] = pointing
+    header["FIRSTROW"], header["NROWS"] = 1, HEIGHT
+    header["TSTART"], header["TSTOP"] = START, START + LENGTH_S
 
-    particles = uniform_events(rng, 30_000, (300, 12_000))
-    flare = uniform_events(rng, 20_000, (300, 12_000))
+    particles = uniform_events(rng, PARTICLES, (300, 12_000))
+    flare = uniform_events(rng, PARTICLES, (300, 12_000))
     spurious = uniform_events(rng, 3000, (300, 12_000))
     spurious["grade"][:] = 7
-    sky = uniform_events(rng, 40_000, (700, 5000))
-    quiet_time = rng.uniform(0, LENGTH_S, 73_000)
-    times = np.concatenate([quiet_time[:30_000], rng.uniform(*FLARE_S, 20_000), quiet_time[30_000:]])
+    sky = uniform_events(rng, SKY, (700, 5000))
+    quiet_time = rng.uniform(0, LENGTH_S, PARTICLES + 3000 + SKY)
+    flare_time = rng.uniform(*FLARE_S, PARTICLES)
+    times = np.concatenate([quiet_time[:PARTICLES], flare_time, quiet_time[PARTICLES:]])
     source = joined([particles, flare, spurious, sky])
     gti = {ccd: np.array([[START, START + LENGTH_S]]) for ccd in (0, 1, 6)}
     primary = layout.observation(obsid) / "primary"
     events = event_list(wcs, header, source, times + START, gti)
     write_events(primary / f"acisf{int(obsid):05d}N003_evt2.fits", events.select(np.argsort(times)))
 
-    blank = uniform_events(rng, int(30_000 * BACKGROUND_FACTOR), (300, 12_000))
+    blank = uniform_events(rng, int(PARTICLES * BACKGROUND_FACTOR), (300, 12_000))
     background = event_list(wcs, header, blank, None, {})
     write_events(layout.supplied_background(obsid), background)
 
+    half = HEIGHT / 2
     corners = {
-        ccd: np.array([(low, -HALF / 2), (high, -HALF / 2), (high, HALF / 2), (low, HALF / 2)])
-        for ccd, low, high in ((0, -HALF, 0), (1, 0, HALF), (6, HALF, 2 * HALF))
+        ccd: np.array([(low, -half), (high, -half), (high, half), (low, half)])
+        for ccd, low, high in ((0, -WIDTH, 0), (1, 0, WIDTH), (6, WIDTH, 2 * WIDTH))
     }
     outlines = {c: [np.column_stack(wcs.all_pix2world(*(p + 4096.5).T, 1))] for c, p in corners.items()}
     write_fov(primary / f"acisf{int(obsid):05d}_000N003_fov1.fits", outlines, wcs, header)
@@ -126,6 +136,7 @@ def event_list(
     gti: dict[int, np.ndarray],
 ) -> EventList:
     energy = columns["energy_eV"]
+    x, y = columns["x"], columns["y"]
     return EventList(
         path=Path("-"),
         header=header,
@@ -133,7 +144,9 @@ def event_list(
         pi=np.minimum(energy // np.float32(14.6) + 1, 1024).astype(np.int16),
         time=times,
         gti=gti,
-        **columns | {"x": columns["x"] + 4096.5, "y": columns["y"] + 4096.5},
+        chipx=(np.floor(x) % WIDTH + 1).astype(np.int16),
+        chipy=(np.floor(y + HEIGHT / 2) + 1).astype(np.int16),
+        **columns | {"x": x + 4096.5, "y": y + 4096.5},
     )
 
 
@@ -146,7 +159,15 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     layout.crop_reg.parent.mkdir(parents=True)
     layout.crop_reg.write_text(f'# CIAO\nbox(10:00:00,+30:00:00,{200 * 1.968}",{100 * 1.968}",0)\n')
     layout.sources_reg.write_text(f'fk5\ncircle({RA},{DEC},12")\nellipse({RA + 0.02},{DEC},5",9",30)\n')
+    layout.exclude_reg.write_text(f'fk5\ncircle({RA},{DEC},60")\n')
     return data
+
+
+@pytest.fixture(scope="session")
+def stages() -> Callable[[Field], tuple[StageOutcome, ...]]:
+    """Does stages 1 to 4."""
+    order = (process_data, remove_sources, generate_responses, crop_data)
+    return lambda field: tuple(do(field.config, field.layout) for do in order)
 
 
 @pytest.fixture(scope="session")

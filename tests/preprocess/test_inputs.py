@@ -1,7 +1,12 @@
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.inputs import find_inputs
+from pyxt_hpc.preprocess.inputs import find_observations, find_responses, need_regions
 
 
 def make(layout: Layout, *names: str) -> None:
@@ -11,22 +16,71 @@ def make(layout: Layout, *names: str) -> None:
         path.write_text("")
 
 
-COMMON = ("sources.reg", "combined/master_crop-ciaowcs.reg", "1/1_background.fits", "1/1.arf", "1/1.rmf")
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path / "A1", "A1")
 
 
-def test_archive_layout_and_what_chandra_repro_made(tmp_path: Path) -> None:
-    layout = Layout(tmp_path / "A1", "A1")
-    make(
-        layout, *COMMON, "1/primary/acisf00001N003_evt2.fits.gz", "1/primary/acisf00001_000N003_fov1.fits.gz"
-    )
+def test_archive_layout_and_what_chandra_repro_made(layout: Layout) -> None:
+    make(layout, "1/1_background.fits")
+    make(layout, "1/primary/acisf00001N003_evt2.fits.gz", "1/primary/acisf00001_000N003_fov1.fits.gz")
     make(layout, "1/primary/._acisf00001N003_evt2.fits.gz", "1/primary/acisf00001N003_evt2.fits.gz.part")
-    (found,) = find_inputs(layout, ["1"]).observations
+    make(layout, "1/primary/pcadf1N003_asol1.fits.gz", "1/primary/pcadf2N003_asol1.fits.gz")
+    (found,) = find_observations(layout, ["1"])
     assert found.events.name == "acisf00001N003_evt2.fits.gz"
+    assert found.fov is not None
     assert found.fov.name == "acisf00001_000N003_fov1.fits.gz"
+    assert [path.name for path in found.aspect] == ["pcadf1N003_asol1.fits.gz", "pcadf2N003_asol1.fits.gz"]
     make(layout, "1/primary/acisf00001N003_evt2.fits")  # unpacked by hand: not a second file
-    (found,) = find_inputs(layout, ["1"]).observations
+    (found,) = find_observations(layout, ["1"])
     assert found.events.name == "acisf00001N003_evt2.fits"
     make(layout, "1/repro/acisf00001_repro_evt2.fits", "1/repro/acisf00001_repro_fov1.fits")
-    (found,) = find_inputs(layout, ["1"]).observations
+    (found,) = find_observations(layout, ["1"])
     assert found.events.name == "acisf00001_repro_evt2.fits"
+    assert found.fov is not None
     assert found.fov.name == "acisf00001_repro_fov1.fits"
+
+
+def test_what_may_be_absent(layout: Layout) -> None:
+    make(layout, "1/primary/acisf00001N003_evt2.fits", "background.reg")
+    (found,) = find_observations(layout, ["1"])
+    assert found.fov is None
+    assert found.aspect == ()
+    assert found.background is None
+
+
+def test_everything_missing_is_named_at_once(layout: Layout) -> None:
+    make(layout, "1/1_background.fits", "22/primary/acisf00022N003_evt2.fits")
+    with pytest.raises(MissingInput) as caught:
+        find_observations(layout, ["1", "22", "333"])
+    message = str(caught.value)
+    assert message.startswith("3 missing: ")
+    assert "\n" not in message
+    for text in ("1/primary/*_evt2.fits*", "22_background.fits", "background.reg", "333 (", "observation_ids"):
+        assert text in message
+    for provider in ("download_chandra_obsid", "blanksky", "draw"):
+        assert provider in message
+
+
+def test_two_versions_of_a_file(layout: Layout) -> None:
+    make(layout, "1/1_background.fits")
+    make(layout, "1/primary/acisf00001N003_evt2.fits", "1/primary/acisf00001N004_evt2.fits")
+    with pytest.raises(ConfigError, match=r"several files match .*N003_evt2.fits, .*N004_evt2.fits; keep one"):
+        find_observations(layout, ["1"])
+
+
+def test_responses_by_pattern(layout: Layout) -> None:
+    config = ClusterConfig(
+        path=Path("a.ini"), name="A1", observation_ids=("1", "22"), redshift=0.1, nH=0.03, abundance=0.3
+    )
+    make(layout, "1/1.arf", "22/22.rmf", "responses/1.pi.arf", "responses/22.pi.arf", "all.rmf")
+    with pytest.raises(MissingInput, match=r"2 missing: .*1/1\.rmf \(the RMF of ObsID 1: .*22/22\.arf"):
+        find_responses(config, layout)
+    elsewhere = replace(config, arf_files="responses/{obsid}.pi.arf", rmf_files="all.rmf")
+    found = find_responses(elsewhere, layout)
+    assert found["22"] == (layout.cluster_dir / "responses/22.pi.arf", layout.cluster_dir / "all.rmf")
+
+
+def test_missing_regions_say_who_draws_them(layout: Layout) -> None:
+    with pytest.raises(MissingInput, match=r"2 missing: .*sources\.reg \(draw it in DS9.*propose-regions"):
+        need_regions(layout.sources_reg, layout.crop_reg)
