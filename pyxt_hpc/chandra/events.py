@@ -210,7 +210,7 @@ def write_events(path: Path, events: EventList) -> None:
         "energy": events.energy_eV,
         "pi": events.pi,
         "grade": events.grade,
-        "status": None if events.status is None else _status_bits(events.status),
+        "status": None if events.status is None else events.status.astype(">u4").view("u1").reshape(-1, 4),
     }
     unknown = set(events.extra) - (set(_COLUMNS) - set(values))
     if unknown:
@@ -218,12 +218,14 @@ def write_events(path: Path, events: EventList) -> None:
     values.update(events.extra)
     order = [name for name in _COLUMNS if values.get(name) is not None]
     table = fits.BinTableHDU.from_columns(
-        [
-            fits.Column(name=name, format=_COLUMNS[name][0], unit=_COLUMNS[name][1], array=values[name])
-            for name in order
-        ],
+        [fits.Column(name=name, format=_COLUMNS[name][0], unit=_COLUMNS[name][1]) for name in order],
+        nrows=len(events),
         name="EVENTS",
     )
+    # the raw rows: astropy would copy the table, and unpack 32 booleans for every event
+    rows = table.data.view(np.ndarray)
+    for name in order:
+        rows[name] = values[name]
     header = table.header
     for card in events.header.cards:
         if not _STRUCTURAL.match(card.keyword):
@@ -273,10 +275,6 @@ def _status(table: fits.BinTableHDU, names: Mapping[str, int]) -> NDArray[np.uin
     for byte in raw.T:
         status = (status << np.uint32(8)) | byte
     return status
-
-
-def _status_bits(status: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    return np.unpackbits(status.astype(">u4").view(np.uint8).reshape(-1, 4), axis=1).astype(bool)
 
 
 def _read_gti(hdus: fits.HDUList, header: fits.Header, path: Path) -> dict[int, NDArray[np.float64]]:

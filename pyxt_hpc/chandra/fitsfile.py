@@ -5,13 +5,16 @@ damaged byte leads to; both become DamagedFile here.
 """
 
 import gzip
+import io
 import math
 import os
+import shutil
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
@@ -52,12 +55,14 @@ def open_fits(path: Path, what: str, hint: str) -> Iterator[fits.HDUList]:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", AstropyWarning)
-            _refuse_counts(path)
-            # without memmap and with every header read now: damage must not show late, as a bus error
-            with fits.open(path, mode="readonly", memmap=False, lazy_load_hdus=False) as hdus:
-                _refuse_damage(caught)
-                yield hdus
-                _refuse_damage(caught)
+            with _uncompressed(path) as stream:
+                _refuse_counts(stream)
+                stream.seek(0)
+                # without memmap and with every header read now: damage must not show late, as a bus error
+                with fits.open(stream, mode="readonly", memmap=False, lazy_load_hdus=False) as hdus:
+                    _refuse_damage(caught)
+                    yield hdus
+                    _refuse_damage(caught)
     except PermissionError as error:
         raise DamagedFile(
             f"{path}: {what} cannot be read ({error.strerror}); change its permissions"
@@ -75,22 +80,34 @@ def _refuse_damage(caught: list[warnings.WarningMessage]) -> None:
             raise OSError(text)
 
 
-def _refuse_counts(path: Path) -> None:
+def _uncompressed(path: Path) -> BinaryIO:
+    """The file, or what is in it if it is gzipped: unpacked once, for astropy would do so at every seek."""
+    stream = path.open("rb")
+    if stream.read(2) != b"\x1f\x8b":
+        stream.seek(0)
+        return stream
+    stream.close()
+    content = io.BytesIO()
+    with gzip.open(path) as packed:
+        shutil.copyfileobj(packed, content, 1 << 20)
+    content.seek(0)
+    return content
+
+
+def _refuse_counts(stream: BinaryIO) -> None:
     """Check the numbers of axes and columns before astropy makes lists as long as a damaged number says."""
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-        while True:
-            try:
-                header = fits.Header.fromfile(stream)
-            except (EOFError, OSError):
-                stream.read(1)  # of a .gz cut short in its last bytes or with a wrong checksum: raises
-                return  # the end, or for astropy to judge
-            for keyword in ("NAXIS", "TFIELDS"):
-                if not 0 <= int(header.get(keyword, 0)) <= _MOST:
-                    raise OSError(f"{keyword} is {header[keyword]}, expected 0 to {_MOST}")
-            axes = [int(header[f"NAXIS{n}"]) for n in range(1, int(header["NAXIS"]) + 1)]
-            values = int(header.get("PCOUNT", 0)) + (math.prod(axes) if axes else 0)
-            size = abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * values
-            stream.seek(-(-size // 2880) * 2880, os.SEEK_CUR)
+    while True:
+        try:
+            header = fits.Header.fromfile(stream)
+        except (EOFError, OSError):
+            return  # the end, or for astropy to judge
+        for keyword in ("NAXIS", "TFIELDS"):
+            if not 0 <= int(header.get(keyword, 0)) <= _MOST:
+                raise OSError(f"{keyword} is {header[keyword]}, expected 0 to {_MOST}")
+        axes = [int(header[f"NAXIS{n}"]) for n in range(1, int(header["NAXIS"]) + 1)]
+        values = int(header.get("PCOUNT", 0)) + (math.prod(axes) if axes else 0)
+        size = abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * values
+        stream.seek(-(-size // 2880) * 2880, os.SEEK_CUR)
 
 
 def write_fits(path: Path, hdus: fits.HDUList) -> None:
