@@ -210,7 +210,7 @@ def write_events(path: Path, events: EventList) -> None:
         "energy": events.energy_eV,
         "pi": events.pi,
         "grade": events.grade,
-        "status": None if events.status is None else events.status.astype(">u4").view("u1").reshape(-1, 4),
+        "status": events.status,
     }
     unknown = set(events.extra) - (set(_COLUMNS) - set(values))
     if unknown:
@@ -222,10 +222,13 @@ def write_events(path: Path, events: EventList) -> None:
         nrows=len(events),
         name="EVENTS",
     )
-    # the raw rows: astropy would copy the table, and unpack 32 booleans for every event
+    # straight into the rows as they lie in the file: given to astropy, columns are copied twice
     rows = table.data.view(np.ndarray)
     for name in order:
-        rows[name] = values[name]
+        if name == "status":
+            table.data["status"][:] = _bits(values[name])
+        else:
+            rows[name] = values[name]
     header = table.header
     for card in events.header.cards:
         if not _STRUCTURAL.match(card.keyword):
@@ -275,6 +278,10 @@ def _status(table: fits.BinTableHDU, names: Mapping[str, int]) -> NDArray[np.uin
     for byte in raw.T:
         status = (status << np.uint32(8)) | byte
     return status
+
+
+def _bits(status: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    return np.unpackbits(status.astype(">u4").view(np.uint8).reshape(-1, 4), axis=1).view(np.bool_)
 
 
 def _read_gti(hdus: fits.HDUList, header: fits.Header, path: Path) -> dict[int, NDArray[np.float64]]:

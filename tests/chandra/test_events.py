@@ -45,13 +45,19 @@ def small_list(n: int = 500, **changes: object) -> EventList:
 
 @pytest.mark.parametrize("name", ["acisf00001N003_evt2.fits", "acisf00001N003_evt2.fits.gz"])
 def test_round_trip(tmp_path: Path, name: str) -> None:
-    events = small_list(extra={"chipx": np.arange(500, dtype=np.int16) + 1})
+    chip = np.arange(500, dtype=np.int16) + 1
+    extra = {"expno": 7 * np.arange(500, dtype=np.int32)}
+    events = small_list(chipx=chip, chipy=chip[::-1], extra=extra)
     write_events(tmp_path / name, events)
     back = read_events(tmp_path / name)
-    for column in ("energy_eV", "pi", "ccd_id", "time", "grade", "status"):
+    for column in ("energy_eV", "pi", "ccd_id", "time", "grade", "status", "chipx", "chipy"):
         np.testing.assert_array_equal(getattr(back, column), getattr(events, column))
         assert getattr(back, column).dtype == getattr(events, column).dtype
     np.testing.assert_allclose(back.x, events.x, rtol=1e-7)  # E columns
+    with fits.open(tmp_path / name) as hdus:
+        np.testing.assert_array_equal(hdus["EVENTS"].data["expno"], extra["expno"])
+        # bit 0 of 32X is the leftmost, and status bit 31
+        np.testing.assert_array_equal(hdus["EVENTS"].data["status"][:, 4], events.status == 1 << 27)
     assert back.header["EXPOSURE"] == 9800.0
     assert back.gti.keys() == events.gti.keys()
     for ccd in range(4):
@@ -70,6 +76,15 @@ def test_selection_keeps_columns_together() -> None:
     assert len(chosen) == (events.ccd_id == 2).sum()
 
 
+def test_gzip_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    write_events(tmp_path / "a.fits", small_list())
+    content = (tmp_path / "a.fits").read_bytes()
+    (tmp_path / "plain.fits.gz").write_bytes(content)
+    (tmp_path / "packed.fits").write_bytes(gzip.compress(content))
+    for name in ("plain.fits.gz", "packed.fits"):
+        assert len(read_events(tmp_path / name)) == 500
+
+
 def test_blank_sky_file_without_time_and_in_upper_case(tmp_path: Path) -> None:
     write_events(tmp_path / "a.fits", small_list(time=None, gti={}, status=None))
     with fits.open(tmp_path / "a.fits") as hdus:
@@ -79,6 +94,8 @@ def test_blank_sky_file_without_time_and_in_upper_case(tmp_path: Path) -> None:
     back = read_events(tmp_path / "b.fits")
     assert back.time is None
     assert back.status is None
+    assert back.chipx is None
+    assert back.chipy is None
     assert back.gti == {}
     assert len(back) == 500
 

@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from pyxt_hpc.chandra.fov import chip_mask, read_fov, write_fov
+from pyxt_hpc.chandra.fov import check_outlines, chip_mask, read_fov, write_fov
 from pyxt_hpc.chandra.regionfile import parse_regions
 from pyxt_hpc.chandra.skygrid import SkyGrid
 from pyxt_hpc.chandra.tangent import tangent_plane
@@ -92,3 +92,36 @@ def test_damaged_files(tmp_path: Path) -> None:
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "b.fits")
     with pytest.raises(DamagedFile, match="no table of chip outlines"):
         read_fov(tmp_path / "b.fits")
+
+
+def shifted(chips: dict[int, list[np.ndarray]], x: float, y: float) -> dict[int, list[np.ndarray]]:
+    result = {}
+    for ccd, (outline,) in chips.items():
+        pixels = np.column_stack(frame().wcs_world2pix(*outline.T, 1)) + np.array([x, y])
+        result[ccd] = [np.column_stack(frame().wcs_pix2world(*pixels.T, 1))]
+    return result
+
+
+def test_outlines_of_another_pointing_are_refused() -> None:
+    chips, path = two_chips(), Path("a_fov1.fits")
+    for x, y in ((0, 0), (60, 0), (-40, 40), (0, -60)):  # 60 sky pixels are 29.5 arcsec
+        check_outlines(chips, shifted(chips, x, y), path)
+    for x, y in ((65, 0), (-50, 50), (0, 5000)):
+        with pytest.raises(DamagedFile, match=r"a_fov1\.fits: CCD 0 is .* of another pointing"):
+            check_outlines(chips, shifted(chips, x, y), path)
+    only_left = {0: chips[0]}
+    check_outlines(only_left, chips, path)
+    with pytest.raises(DamagedFile, match=r"no outline of CCD 1 \(found 0\)"):
+        check_outlines(chips, only_left, path)
+    elsewhere = {ccd: [outline + np.array([180.0, -60.0])] for ccd, (outline,) in chips.items()}
+    with pytest.raises(DamagedFile, match="another pointing"):
+        check_outlines(chips, elsewhere, path)
+
+
+def test_outlines_that_have_the_dither_in_them_are_fine() -> None:
+    chips = two_chips()
+    grown = {}
+    for ccd, (outline,) in chips.items():
+        middle = outline.mean(axis=0)
+        grown[ccd] = [middle + 1.5 * (outline - middle)]
+    check_outlines(chips, grown, Path("a"))

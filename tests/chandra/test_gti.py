@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from pyxt_hpc.chandra import gti
 
@@ -53,3 +54,15 @@ def test_reversed_and_nan_intervals_are_dropped() -> None:
 def test_live_time_per_bin() -> None:
     intervals = np.array([[0.5, 2.5], [7.0, 8.0]])
     np.testing.assert_allclose(gti.live_time(intervals, [0, 1, 2, 3, 7, 9]), [0.5, 1, 0.5, 0, 1])
+
+
+def test_time_at_which_good_time_has_gone_by() -> None:
+    gti_ = np.array([[10.0, 20.0], [100.0, 105.0], [200.0, 201.0]])
+    np.testing.assert_array_equal(
+        gti.at_elapsed(gti_, [0.0, 9.0, 10.0, 12.5, 15.5]), [10, 19, 100, 102.5, 200.5]
+    )
+    elapsed = np.random.default_rng(1).uniform(0, 16, 1000)
+    times = gti.at_elapsed(gti_, elapsed)
+    assert gti.contains(gti_, times).all()
+    for time, passed in zip(times[:50], elapsed[:50], strict=True):
+        assert gti.live_time(gti_, [0.0, time])[0] == pytest.approx(passed)

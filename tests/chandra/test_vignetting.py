@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyxt_hpc.chandra.vignetting import vignetting, vignetting_pairs
+from pyxt_hpc.chandra.vignetting import off_axis_arcmin, vignetting, vignetting_pairs
 
 
 def test_is_one_on_the_axis_and_falls_with_angle_and_energy():
@@ -35,3 +35,9 @@ def test_shapes():
     assert v.shape == (2, 3, 4)
     assert v[1, 2, 3] == vignetting_pairs(5.0, theta[2, 3])
     assert np.array_equal(vignetting_pairs(np.full(theta.shape, 5.0), theta), v[1])
+
+
+def test_angles_from_the_optical_axis():
+    assert off_axis_arcmin(150.0, 20.1, 150.0, 20.0) == pytest.approx(6.0)
+    assert off_axis_arcmin(359.9, 60.0, 0.1, 60.0) == pytest.approx(6.0, rel=1e-5)
+    assert off_axis_arcmin([10.0, 190.0], [0.0, 89.0], 10.0, 90.0) == pytest.approx([5400.0, 60.0])

@@ -45,7 +45,7 @@ def test_measured_energies_follow_the_rmf():
     energy = 0.5 * (rmf.energy_lo + rmf.energy_hi)[row]
     measured = energy + instrument.sigma_keV(energy) * rng.standard_normal(n)
     zeros = np.zeros(n)
-    events = DetectedEvents.of(zeros.astype(np.int8), zeros, zeros, measured)
+    events = DetectedEvents.of(zeros, zeros.astype(np.int8), zeros, zeros, measured)
     found = np.bincount(events.pi - rmf.first_channel_number, minlength=1024)
     expected = n * rmf.to_sparse()[[row]].toarray()[0]
     used = expected > 20
@@ -56,7 +56,7 @@ def test_measured_energies_follow_the_rmf():
 def test_events_outside_the_channels_are_lost():
     measured = np.array([-0.01, 0.001, 0.0145, 0.0147, 14.94, 14.96])
     zeros = np.zeros(6)
-    events = DetectedEvents.of(zeros.astype(np.int8), zeros, zeros, measured)
+    events = DetectedEvents.of(zeros, zeros.astype(np.int8), zeros, zeros, measured)
     assert events.pi.tolist() == [1, 1, 2, 1024]
 
 

@@ -66,7 +66,7 @@ def test_cluster_counts_are_as_expected_in_total_and_in_the_hot_gas(arf):
     events = observe.gas_events(truth, PLAN, arf, np.random.default_rng(9))
     # expected_counts takes whole channels, 0.7008-7.9862 keV
     events = events.select((events.pi > 48) & (events.pi <= 547))
-    x, y = geometry.det_to_sky(events.detx, events.dety, PLAN.roll_deg)
+    x, y = PLAN.sky_at(events.detx, events.dety, events.time)
     sky = geometry.sky_frame(PLAN.ra_pnt, PLAN.dec_pnt).wcs_pix2world(x, y, 1)
     col, row = (np.round(v).astype(int) - 1 for v in world_to_pixel(truth.wcs, *sky))
     image = np.zeros(expected.shape)
@@ -90,7 +90,7 @@ def test_point_sources_are_in_their_circles_where_they_should_be(arf):
     radii = observe.source_radii_arcsec(truth, [PLAN])
     assert radii[1] > 2 * radii[0]
     events = observe.source_events(truth, PLAN, arf, np.random.default_rng(10))
-    x, y = geometry.det_to_sky(events.detx, events.dety, PLAN.roll_deg)
+    x, y = PLAN.sky_at(events.detx, events.dety, events.time)
     wcs = geometry.sky_frame(PLAN.ra_pnt, PLAN.dec_pnt)
     for source, radius in zip(truth.sources, radii, strict=True):
         sx, sy = world_to_pixel(wcs, source.ra, source.dec)
