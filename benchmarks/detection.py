@@ -51,7 +51,17 @@ def pointing(side: int, row: float, col: float, roll: float, live_s: float):
     return bare * (1.0 - 0.0018 * theta**2).clip(0.4), bare, theta
 
 
-def simulate(seed: int, side: int = 1024) -> Field:
+def blurred(image: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """The image seen with a point spread that varies: between images blurred evenly."""
+    levels = np.array([0.0, 0.5, 1.0, 1.7, 2.5, 4.0, 6.0, 9.0])
+    level = np.interp(sigma, levels, np.arange(len(levels)))
+    result = np.zeros(image.shape)
+    for k, width in enumerate(levels):
+        result += np.clip(1 - abs(level - k), 0, 1) * (gaussian_filter(image, width) if width else image)
+    return result
+
+
+def simulate(seed: int, side: int = 1024, brightness: tuple[float, float] = (3.5, 6.3)) -> Field:
     rng = np.random.default_rng(seed)
     middle = side / 2
     shown = [
@@ -78,10 +88,12 @@ def simulate(seed: int, side: int = 1024) -> Field:
         gas += rng.uniform(0.2, 0.6) * np.exp(-0.5 * ((y - at[0]) ** 2 + (x - at[1]) ** 2) / wide**2) * (
             gas[int(np.clip(at[0] + centre[0], 0, side - 1)), int(np.clip(at[1] + centre[1], 0, side - 1))]
         )
-    total = 10 ** rng.uniform(3.5, 6.3)
+    total = 10 ** rng.uniform(*brightness)
+    gas = blurred(gas, merged_r90_arcsec((e, theta) for e, _, theta in shown) / PIXEL / R90_PER_SIGMA)
     gas *= exposure
     gas *= total / gas.sum()
-    diffuse = gas + bare * rng.uniform(3e-6, 8e-6) + exposure * 1e-6
+    particles = bare * rng.uniform(3e-6, 8e-6)
+    diffuse = gas + particles + exposure * 1e-6
     # sources: N(>S) ~ S^-1 below a break, S^-1.5 above, from 20 counts
     number = rng.poisson(250)
     signal = 20.0 * rng.random(number) ** -0.8
@@ -129,12 +141,13 @@ def main() -> None:
     parser.add_argument("--fields", type=int, default=48)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--side", type=int, default=1024)
+    parser.add_argument("--brightness", type=float, nargs=2, default=(3.5, 6.3), help="log10 of cluster counts")
     parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args()
     bins = np.array([4, 5, 6, 7, 8, 10, 20, 1000])
     there, got, n_false, n_eaten, seconds = np.zeros(7), np.zeros(7), 0, 0, []
     for seed in range(args.first, args.first + args.fields):
-        field = simulate(seed, args.side)
+        field = simulate(seed, args.side, tuple(args.brightness))
         start = time.perf_counter()
         found = detect_sources(field.counts, field.exposure, field.r90)
         seconds.append(time.perf_counter() - start)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.optimize import brentq
 
-from pyxt_hpc.chandra.pointfit import WIDTHS, fit_point
+from pyxt_hpc.chandra.pointfit import fit_point
 from pyxt_hpc.chandra.psf import R90_PER_SIGMA
 
 FloatArray = NDArray[np.float64]
@@ -180,17 +180,20 @@ class _Search:
         spread = np.hypot(sigma, np.sqrt(1.0 / 12.0))
         r90 = R90_PER_SIGMA * spread
         half = int(np.clip(np.ceil(_WINDOW_R90 * r90), _SMALLEST_WINDOW, _LARGEST_WINDOW))
-        result = np.empty(7)
-        fit_point(self.counts, self.exposure, self.known, row, col, sigma, half, WIDTHS, result)
-        statistic, row, col, counts, background, width, gain = result.tolist()
-        if statistic < self.threshold**2 or (width >= _EXTENDED_WIDTH and gain > _EXTENDED_GAIN):
+        result = np.empty(8)
+        fit_point(
+            self.counts, self.exposure, self.known, row, col, sigma, half, self.threshold**2, result
+        )
+        statistic, row, col, counts, background, width, gain, edge = result.tolist()
+        extended = width >= _EXTENDED_WIDTH and gain > _EXTENDED_GAIN
+        if statistic < self.threshold**2 or extended or edge >= 0.0:
             return None
         noise = np.hypot(1.0 / np.sqrt(statistic), _SMOOTHNESS * background / (0.9 * counts))
         if noise > 1.0 / self.threshold:
             return None
         # the wings of bright sources must not outlast the circle
         radius = _RADIUS_R90 * r90 * max(counts / 100.0, 1.0) ** 0.2 + 0.5
-        return PointSource(row, col, counts, background, 1.0 / noise, radius)
+        return PointSource(row, col, counts, background, float(1.0 / noise), float(radius))
 
     def _pixel(self, row: float, col: float) -> tuple[int, int]:
         ny, nx = self.counts.shape
