@@ -48,7 +48,7 @@ MOST_REASONS = 20
 # stage: module in preprocess, its function, number of the step
 PREPROCESSING = {
     "process-data": ("process", "process_data", 1),
-    "propose-regions": ("proposals", "propose_regions", None),
+    "propose-regions": ("proposals", "propose_region_files", None),
     "remove-sources": ("remove", "remove_sources", 2),
     "generate-responses": ("responses", "generate_responses", 3),
     "crop-data": ("crop", "crop_data", 4),
