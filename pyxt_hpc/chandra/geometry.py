@@ -28,7 +28,7 @@ FloatArray = NDArray[np.float64]
 
 CHIP_PIXELS = 1024
 _FETCH = "fetch the observation again"
-_ENOUGH = 500_000  # events for a geometry far better than a pixel
+_ENOUGH = 200_000  # events for a geometry far better than a pixel
 _FEWEST = 30  # on a chip
 _SMALLEST_SPREAD = 10.0  # chip pixels rms in any direction, to know the chip's scale and orientation
 _SCALE_TOLERANCE = 0.03
@@ -105,7 +105,7 @@ def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
         & np.isfinite(events.y)
         & np.isfinite(events.time)
     )
-    use = use[:: max(1, len(use) // _ENOUGH)]
+    use = use[:: max(1, -(-len(use) // _ENOUGH))]
     chip = np.column_stack([events.chipx[use], events.chipy[use]]).astype(np.float64)
     sky = np.column_stack([events.x[use], events.y[use]])
     members = [np.flatnonzero(events.ccd_id[use] == ccd) for ccd in chips]
