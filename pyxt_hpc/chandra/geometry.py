@@ -28,10 +28,11 @@ FloatArray = NDArray[np.float64]
 
 CHIP_PIXELS = 1024
 _FETCH = "fetch the observation again"
-_ENOUGH = 500_000  # events for a geometry far better than a pixel
+_ENOUGH = 200_000  # events for a geometry far better than a pixel
 _FEWEST = 30  # on a chip
 _SMALLEST_SPREAD = 10.0  # chip pixels rms in any direction, to know the chip's scale and orientation
 _SCALE_TOLERANCE = 0.03
+_ROW_SLACK = 1  # FIRSTROW counts from 0 or from 1
 _LARGEST_SCATTER = 1.0  # pixels rms: half a pixel of randomisation on either side gives 0.4
 _LARGEST_OUTLIERS = 0.05
 _ITERATIONS = 50
@@ -105,7 +106,7 @@ def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
         & np.isfinite(events.y)
         & np.isfinite(events.time)
     )
-    use = use[:: max(1, len(use) // _ENOUGH)]
+    use = use[:: max(1, -(-len(use) // _ENOUGH))]
     chip = np.column_stack([events.chipx[use], events.chipy[use]]).astype(np.float64)
     sky = np.column_stack([events.x[use], events.y[use]])
     members = [np.flatnonzero(events.ccd_id[use] == ccd) for ccd in chips]
@@ -280,8 +281,7 @@ def _medians(values: FloatArray, bins: NDArray[np.int64], kept: NDArray[np.bool_
 
 def _bin_length(time: FloatArray) -> float:
     """Length [s] with the least error of the dither at the count rate of these events."""
-    # gaps must not count as observed: seconds in which anything happened, at a time step of a few frames
-    step = 10.0 * _SHORTEST_BIN_S
+    step = 10.0 * _SHORTEST_BIN_S  # steps without any event are gaps, not time at a low rate
     observed = step * len(np.unique((time / step).astype(np.int64)))
     rate = len(time) / observed
     best = (_SCATTER**2 / (4 * rate * _CURVATURE**2)) ** 0.2
@@ -304,12 +304,13 @@ def _rows(header: fits.Header, chipy: FloatArray, path: Path) -> tuple[int, int]
         last = first + int(header.get("NROWS", CHIP_PIXELS)) - 1
     except (TypeError, ValueError):
         first = last = 0
-    if not 1 <= first < last <= CHIP_PIXELS or chipy.min() < first or chipy.max() > last:
+    inside = first - _ROW_SLACK <= chipy.min() and chipy.max() <= last + _ROW_SLACK
+    if not (0 <= first < last <= CHIP_PIXELS and inside):
         raise DamagedFile(
             f"{path}: FIRSTROW, NROWS are {header.get('FIRSTROW')}, {header.get('NROWS')}, while events have "
             f"chipy {chipy.min():.0f} to {chipy.max():.0f}; {_FETCH}"
         )
-    return first, last
+    return max(1, first), last
 
 
 def _check_spread(chip: FloatArray, name: str) -> None:

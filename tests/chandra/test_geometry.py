@@ -95,7 +95,7 @@ def test_randomised_positions_and_wild_ones(dithered: EventList, plan: Observati
 
 def test_a_source_with_nearly_all_of_the_counts(observed: Observed, plan: ObservationPlan) -> None:
     # at one place on the sky, it is at moving places on the chip: alone it would say that chips have no size
-    bright = observed(plan, PointSource(150.03, 19.99, 0.05))
+    bright = observed(plan, PointSource(150.03, 19.99, 0.02))
     share = np.hypot(*(np.stack([bright.x, bright.y]) - np.array(
         world_to_pixel(bright.wcs, 150.03, 19.99))[:, None])) < 10  # fmt: skip
     assert share.mean() > 0.8

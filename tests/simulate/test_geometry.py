@@ -57,3 +57,16 @@ def test_outlines_enclose_just_the_chips():
             probe = middle + shrink * (corners - middle)
             det = g.sky_to_det(*probe.T, roll)
             assert np.all(g.chip_at(*g.det_to_tdet(*det)) == expected)
+
+
+@pytest.mark.parametrize("ccd", g.CCDS)
+def test_chip_pixels_and_the_map_to_the_sky_agree(ccd):
+    rng = np.random.default_rng(3)
+    det = g.uniform_on_chip(ccd, 1000, rng)
+    chip = g.chip_pixels(np.full(1000, ccd, dtype=np.int8), *g.det_to_tdet(*det))
+    found = g.chip_to_sky(ccd, 77.0) @ np.stack([np.ones(1000), *chip])
+    # to the middle of the chip pixel
+    assert np.hypot(*(found - g.det_to_sky(*det, 77.0))).max() < 0.5**0.5 + 1e-9
+    corners = g.chip_to_sky(ccd, 77.0) @ [[1, 1], [0.5, 1024.5], [0.5, 1024.5]]
+    outline = g.chip_outline(ccd, 77.0)
+    assert all(np.hypot(*(outline - corner).T).min() < 1e-6 for corner in corners.T)

@@ -163,3 +163,46 @@ def test_same_seed_same_events(arf):
     for field in dataclasses.fields(first):
         assert np.array_equal(getattr(first, field.name), getattr(again, field.name))
     assert not np.array_equal(first.energy_eV[:100], other.energy_eV[:100])
+
+
+def test_chip_and_sky_differ_by_the_dither_of_the_time(arf):
+    events = observe.observe(demo_truth(counts=1e5), PLAN, arf, np.random.default_rng(16))
+    tdet = geometry.det_to_tdet(events.detx, events.dety)
+    assert np.array_equal(geometry.chip_at(*tdet), events.ccd_id)
+    x, y = PLAN.sky_at(events.detx, events.dety, events.time)
+    back = PLAN.det_at(x, y, events.time)
+    assert np.allclose(back, [events.detx, events.dety], atol=1e-9)
+    still = np.stack(geometry.det_to_sky(events.detx, events.dety, PLAN.roll_deg))
+    shift = np.hypot(*(np.stack([x, y]) - still)) * geometry.PIXEL_ARCSEC
+    assert 11.0 < shift.max() <= np.sqrt(2) * 8.0
+    # the figure comes back to the start after a period along each axis
+    for axis, period in ((0, 1000.0), (1, 707.1)):
+        time = PLAN.start_s + period * np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+        assert PLAN.dither(time)[axis] * geometry.PIXEL_ARCSEC == pytest.approx([0, 8, 0, -8, 0], abs=1e-6)
+
+
+def test_counts_at_the_edges_of_chips_are_those_expected(arf):
+    # bright gas everywhere, in the gaps, too
+    truth = demo_truth(field_arcmin=10.0)
+    shape = truth.norm.shape
+    truth = dataclasses.replace(
+        truth,
+        norm=np.full(shape, 5e-2 / truth.norm.size),
+        kT=np.full(shape, 5.0),
+        abundance=np.full(shape, 0.3),
+    )
+    expected = observe.expected_counts(truth, PLAN)
+    events = observe.gas_events(truth, PLAN, arf, np.random.default_rng(17))
+    events = events.select((events.pi > 48) & (events.pi <= 547))
+    sky = geometry.sky_frame(PLAN.ra_pnt, PLAN.dec_pnt).wcs_pix2world(
+        *PLAN.sky_at(events.detx, events.dety, events.time), 1
+    )
+    col, row = (np.round(v).astype(int) - 1 for v in world_to_pixel(truth.wcs, *sky))
+    image = np.zeros(shape)
+    np.add.at(image, (row, col), 1)
+    full = observe.expected_counts(truth, dataclasses.replace(PLAN, dither_arcsec=0.0))
+    changed = np.abs(full - expected) > 0.05 * expected.max()
+    assert changed.sum() > 3000
+    for part in (changed & (expected > full), changed & (expected < full)):
+        assert image[part].sum() == pytest.approx(expected[part].sum(), abs=4 * np.sqrt(expected[part].sum()))
+        assert abs(full[part].sum() - expected[part].sum()) > 10 * np.sqrt(expected[part].sum())

@@ -119,6 +119,31 @@ def test_blank_sky_file_is_longer_and_timeless(folder):
             assert of_blank.max() == pytest.approx(of_events.max(), abs=40)
 
 
+def test_nominal_blank_sky_file_has_the_same_chip_positions(folder, tmp_path):
+    simulate_cluster(tmp_path / "toy", small_truth(), PLANS[:1], seed=5, nominal_blank_sky=True)
+    name = f"{PLANS[0].obsid}/{PLANS[0].obsid}_background.fits"
+    nominal, placed = read_events(tmp_path / "toy" / name), read_events(folder / name)
+    for column in ("chipx", "chipy", "ccd_id", "energy_eV"):
+        assert np.array_equal(getattr(nominal, column), getattr(placed, column))
+    assert list(nominal.wcs.wcs.crval) == [0.0, 0.0]
+    assert all(nominal.header[f"{key}_NOM"] == 0.0 for key in ("RA", "DEC", "ROLL"))
+    assert nominal.header["EXPOSURE"] == placed.header["EXPOSURE"]
+    # without dither nothing lies between the chips, 22 pixels apart
+    assert not np.any(np.abs(nominal.x - (4107.5 - 0.5 - 11 - 4123 + 4096.5)) < 10)
+
+
+def test_aspect_solution_has_the_pointing(folder):
+    plan = PLANS[0]
+    with fits.open(folder / "77" / "primary" / "pcadf365000000N003_asol1.fits") as hdus:
+        aspect = hdus["ASPSOL"].data
+        time, ra, dec, roll = (aspect[name] for name in ("time", "ra", "dec", "roll"))
+    assert time[0] < plan.start_s
+    assert time[-1] > plan.start_s + plan.span_s
+    assert np.all(roll == plan.roll_deg)
+    distance = np.hypot((ra - plan.ra_pnt) * np.cos(np.radians(plan.dec_pnt)), dec - plan.dec_pnt) * 3600
+    assert 11.0 < distance.max() < np.sqrt(2) * 8.0 + 0.01
+
+
 def test_responses_are_those_that_the_events_followed(folder):
     arf, rmf = read_arf(folder / "77" / "77.arf"), read_rmf(folder / "77" / "77.rmf")
     check_match(arf, rmf, "arf", "rmf")
