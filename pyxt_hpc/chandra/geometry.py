@@ -30,6 +30,8 @@ CHIP_PIXELS = 1024
 _FETCH = "fetch the observation again"
 _ENOUGH = 200_000  # events for a geometry far better than a pixel
 _FEWEST = 30  # on a chip
+_FEWEST_IN_BIN = 4
+_LONGEST_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
 _SMALLEST_SPREAD = 10.0  # chip pixels rms in any direction, to know the chip's scale and orientation
 _SCALE_TOLERANCE = 0.03
 _ROW_SLACK = 1  # FIRSTROW counts from 0 or from 1
@@ -82,14 +84,14 @@ class FieldGeometry:
 def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
     """Least squares of the sky positions on the chip positions, in turns with the dither in time bins.
 
-    The bins are 10 to 60 s, by the count rate; the accuracy of the dither, about 0.05 pixel at
-    5 events a second, goes to the log.
+    The bins are 10 to 60 s, by the count rate; the accuracy of the dither, about 0.05 pixel at 5 events a
+    second and 0.3 at the least that is taken, goes to the log.
 
     Raises
     ------
     DamagedFile
-        No columns chipx, chipy, time; too few events on a chip, or all in one place; sky positions that do
-        not follow from chip positions; rows outside those of FIRSTROW, NROWS.
+        No columns chipx, chipy, time; too few events for that, or those of a chip all in one place; sky
+        positions that do not follow from chip positions; rows outside FIRSTROW, NROWS; impossible times.
     """
     path, chips = events.path, tuple(sorted(chips))
     columns = {"chipx": events.chipx, "chipy": events.chipy, "time": events.time}
@@ -115,16 +117,15 @@ def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
     rows = _rows(events.header, chip[:, 1], path)
 
     time = events.time[use]
-    length = _bin_length(time)
-    bins = ((time - time.min()) / length).astype(np.int64)
+    length = _bin_length(time, path)
+    start = time.min()
+    bins = ((time - start) / length).astype(np.int64)
     to_sky, shift, kept = _solve(chip, sky, members, bins)
     _check_solution(to_sky, chip, sky, members, shift[bins], kept, chips, path)
 
     number = np.bincount(bins[kept], minlength=len(shift))
     good = number >= max(1.0, 0.25 * np.median(number[number > 0]))
-    mean_time = time.min() + np.bincount(bins[kept], time[kept] - time.min(), len(shift)) / np.maximum(
-        number, 1
-    )
+    elapsed = np.bincount(bins[kept], (time - start)[kept], len(shift))
     dither = shift[good]
     to_sky[:, :, 0] += dither.mean(axis=0)
     error = np.hypot(_SCATTER / np.sqrt(number[good].mean()), _CURVATURE * length**2)
@@ -132,7 +133,9 @@ def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
         "%s: dither in bins of %.0f s, rms %.2f pixels in x and %.2f in y, known to %.2f",
         path, length, *dither.std(axis=0), error,
     )  # fmt: skip
-    return FieldGeometry(events.wcs, chips, to_sky, rows, mean_time[good], dither - dither.mean(axis=0))
+    return FieldGeometry(
+        events.wcs, chips, to_sky, rows, start + elapsed[good] / number[good], dither - dither.mean(axis=0)
+    )
 
 
 def with_aspect(geometry: FieldGeometry, aspect_paths: Sequence[Path]) -> FieldGeometry:
@@ -279,11 +282,20 @@ def _medians(values: FloatArray, bins: NDArray[np.int64], kept: NDArray[np.bool_
     return result
 
 
-def _bin_length(time: FloatArray) -> float:
+def _bin_length(time: FloatArray, path: Path) -> float:
     """Length [s] with the least error of the dither at the count rate of these events."""
+    if np.ptp(time) > _LONGEST_S:
+        raise DamagedFile(
+            f"{path}: its events span {np.ptp(time):.3g} s, expected less than {_LONGEST_S:g}; {_FETCH}"
+        )
     step = 10.0 * _SHORTEST_BIN_S  # steps without any event are gaps, not time at a low rate
     observed = step * len(np.unique((time / step).astype(np.int64)))
     rate = len(time) / observed
+    if rate * _LONGEST_BIN_S < _FEWEST_IN_BIN:
+        raise DamagedFile(
+            f"{path}: {len(time)} events in {observed:.0f} s, expected at least {_FEWEST_IN_BIN} in "
+            f"{_LONGEST_BIN_S:.0f} s to see the dither; take the observation out of observation_ids"
+        )
     best = (_SCATTER**2 / (4 * rate * _CURVATURE**2)) ** 0.2
     return float(np.clip(best, _SHORTEST_BIN_S, _LONGEST_BIN_S))
 
@@ -302,7 +314,7 @@ def _rows(header: fits.Header, chipy: FloatArray, path: Path) -> tuple[int, int]
     try:
         first = int(header.get("FIRSTROW", 1))
         last = first + int(header.get("NROWS", CHIP_PIXELS)) - 1
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         first = last = 0
     inside = first - _ROW_SLACK <= chipy.min() and chipy.max() <= last + _ROW_SLACK
     if not (0 <= first < last <= CHIP_PIXELS and inside):

@@ -125,6 +125,11 @@ def test_events_without_a_geometry(dithered: EventList) -> None:
         measure_geometry(replace(dithered, time=None), CHIPS)
     with pytest.raises(DamagedFile, match="CCD 7 has 0 events, expected at least 30"):
         measure_geometry(dithered, (*CHIPS, 7))
+    with pytest.raises(DamagedFile, match=r"events span 3\.65e\+08 s, expected less than"):
+        measure_geometry(replace(dithered, time=np.where(np.arange(len(dithered)), dithered.time, 0)), CHIPS)
+    rare = dithered.select(np.arange(0, len(dithered), 100))
+    with pytest.raises(DamagedFile, match="expected at least 4 in 60 s to see the dither"):
+        measure_geometry(rare, CHIPS)
     with pytest.raises(DamagedFile, match=r"CCD 0: chipx, chipy .* on a point or a line"):
         measure_geometry(replace(dithered, chipy=np.ones_like(dithered.chipy)), CHIPS)
     with pytest.raises(DamagedFile, match="CCD 0: x, y do not follow from chipx, chipy"):
