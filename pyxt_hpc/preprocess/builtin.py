@@ -27,7 +27,7 @@ from pyxt_hpc.preprocess.observation import (
     Selection,
     reduce_observation,
 )
-from pyxt_hpc.preprocess.pictures import draw_light_curve
+from pyxt_hpc.preprocess.pictures import CleanedCurve, draw_light_curves
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +75,8 @@ def process_data(config: ClusterConfig, layout: Layout) -> ProcessSummary:
     # disable=None: no bar where standard error is not a terminal
     for observation, (arf, rmf) in tqdm(pairs, desc="observations", unit="obs", disable=None):
         result = reduce_observation(observation, selection, arf, rmf)
-        draw_light_curve(
-            result.curve,
-            result.cleaning,
+        draw_light_curves(
+            [CleanedCurve("9-12 keV", result.curve, result.cleaning)],
             f"ObsID {observation.obsid}",
             layout.light_curve_plot(observation.obsid),
         )

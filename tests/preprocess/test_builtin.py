@@ -42,8 +42,8 @@ def test_exposure_flares_and_background_scale(processed: tuple[ProcessSummary, L
     assert [o.obsid for o in summary.observations] == ["1", "22"]
     for o, bundled in zip(summary.observations, bundle.observations, strict=True):
         assert o.chips == (0, 1)
-        # 6 of 40 ks are a flare; its edges cost at most a bin and a half on either side
-        assert 0.15 <= o.flare_fraction < 0.15 + 4 * 260 / 40_000
+        # 6 of 40 ks are a flare; at 48 counts a bin its edges are uncertain by some bins
+        assert 0.15 <= o.flare_fraction < 0.15 + 14 * 260 / 40_000
         assert o.exposure_s == pytest.approx(0.98 * 40_000 * (1 - o.flare_fraction))
         assert o.background_scale == pytest.approx(
             (1 - o.flare_fraction) / 4, abs=3 * o.background_scale_error
