@@ -1,42 +1,85 @@
-"""The picture of a light curve with what was kept of it."""
+"""The picture of light curves with what was kept of them."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pyxt_hpc.chandra.lightcurve import FlareCleaning, LightCurve
 from pyxt_hpc.files import replacing
 
+_KEPT, _CUT, _QUIET = "tab:blue", "tab:red", "black"
+_TALLEST = 5.0  # quiet rates: beyond, the axis is logarithmic
 
-def draw_light_curve(curve: LightCurve, cleaning: FlareCleaning, title: str, path: Path) -> None:
-    """Draw rate against time since the start, with the bins left out and the quiet mean."""
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
+
+@dataclass(frozen=True, eq=False)
+class CleanedCurve:
+    """One panel: the light curve of a band and, unless it has no counts, what was found in it."""
+
+    band: str
+    curve: LightCurve
+    cleaning: FlareCleaning | None
+
+
+def draw_light_curves(passes: Sequence[CleanedCurve], title: str, path: Path) -> None:
+    """Draw the rate of each pass against time, the quiet mean, the bins kept and cut, and the intervals kept.
+
+    Parameters
+    ----------
+    passes : first and, unless that failed, second pass
+    title : str
+        The title gets the share of the time that all passes together kept.
+    path : Path
+        PNG or whatever matplotlib writes.
+    """
+    figure = Figure(figsize=(9, 0.8 + 2.7 * len(passes)), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    kiloseconds = (0.5 * (curve.edges[:-1] + curve.edges[1:]) - curve.edges[0]) / 1000.0
-    rate = curve.rate
-    error = np.sqrt(np.maximum(curve.counts, 1)) / np.where(curve.live_s > 0, curve.live_s, np.nan)
-    bad = ~cleaning.good
-    for chosen, colour, label in ((~bad, "tab:blue", "kept"), (bad, "tab:red", "left out")):
-        axes.errorbar(
-            kiloseconds[chosen],
-            rate[chosen],
-            error[chosen],
-            fmt=".",
-            color=colour,
-            label=label,
-            elinewidth=0.8,
-        )
-    axes.axhline(cleaning.mean, color="black", linewidth=0.8)
-    axes.set_xlabel("time since the start [ks]")
-    axes.set_ylabel("9-12 keV rate [count/s]")
-    axes.set_title(f"{title}: {cleaning.share_kept:.1%} kept")
-    axes.legend(loc="upper right")
+    panels = figure.subplots(len(passes), 1, sharex=True, squeeze=False)[:, 0]
+    origin = passes[0].curve.edges[0]
+    for axes, one in zip(panels, passes, strict=True):
+        _draw(axes, one, origin)
+    panels[-1].set_xlabel("time since the start [ks]")
+    figure.suptitle(f"{title}: {_share_kept(passes):.1%} of the time kept")
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
 
 
-def draw_light_curves(passes, title, path):
-    path.write_text("")
+def _share_kept(passes: Sequence[CleanedCurve]) -> float:
+    last = passes[-1]
+    kept = 0.0 if last.cleaning is None else float(last.curve.live_s[last.cleaning.good].sum())
+    return kept / max(float(passes[0].curve.live_s.sum()), 1e-9)
+
+
+def _draw(axes: Axes, one: CleanedCurve, origin: float) -> None:
+    curve, cleaning = one.curve, one.cleaning
+    middle = (0.5 * (curve.edges[:-1] + curve.edges[1:]) - origin) / 1000.0
+    live = curve.live_s > 0
+    rate = curve.rate
+    error = np.sqrt(np.maximum(curve.counts, 1)) / np.where(live, curve.live_s, np.nan)
+    good = np.zeros(len(live), dtype=bool) if cleaning is None else cleaning.good
+    for chosen, colour, label in ((live & good, _KEPT, "kept"), (live & ~good, _CUT, "cut")):
+        if chosen.any():
+            axes.errorbar(
+                middle[chosen], rate[chosen], error[chosen], fmt=".", ms=4, color=colour, lw=0.8, label=label
+            )
+    axes.set_ylabel(f"{one.band} [count/s]")
+    if cleaning is None:
+        axes.set_title("no counts", loc="left", fontsize="small")
+        return
+    for n, (start, stop) in enumerate(cleaning.gti):
+        span = ((start - origin) / 1000.0, (stop - origin) / 1000.0)
+        axes.axvspan(*span, color=_KEPT, alpha=0.1, lw=0, label="good time" if n == 0 else None)
+    axes.axhline(cleaning.mean, color=_QUIET, lw=0.8, label="quiet mean")
+    peak = float(np.nanmax(rate))
+    if peak > _TALLEST * cleaning.mean:
+        axes.set_yscale("log")
+    axes.set_title(
+        f"quiet {cleaning.mean:.3g} +- {cleaning.sigma:.2g} count/s a bin, {cleaning.share_kept:.1%} kept",
+        loc="left",
+        fontsize="small",
+    )
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), fontsize="small", ncols=4, frameon=False)

@@ -1,10 +1,13 @@
 """Kill runs at random instants and see that nothing finished is lost, fitted again or wrong.
 
-    python tests/parallel/kill_harness.py --launch {processes,mpich,openmpi} --kills 400 [--config A.ini]
+    python tests/parallel/kill_harness.py --launch {processes,mpich,openmpi} --kills 400
+        [--config A.ini [--groups]]
 
 Runs a toy job or, with --config (a cluster up to create-bins), `fit-spectra`, again and again from where
-it was; master, worker, launcher or the whole job get SIGKILL. When everything is fitted the store is
-compared with an uninterrupted one, and a new one is begun. Prints one line per store and the sums.
+it was; master, worker, launcher or the whole job get SIGKILL. With --groups every run has another number
+of ranks and of groups, at times none, and the masters of groups are killed as well. When everything is
+fitted the store is compared with an uninterrupted one, and a new one is begun. Prints one line per store
+and the sums.
 """
 
 import argparse
@@ -18,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +30,8 @@ import numpy as np
 from pyxt_hpc.config import read_config
 from pyxt_hpc.errors import EXIT_DONE, MissingInput
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store import Results, Status, read_results
+from pyxt_hpc.parallel.groups import group_of
+from pyxt_hpc.store import Results, Status, is_final, read_results
 
 log = logging.getLogger(__name__)
 
@@ -53,28 +58,50 @@ AT_WORK = 0.8
 HANG_SECONDS = 60.0
 
 
-def launcher(launch: str) -> list[str]:
+@dataclass(frozen=True)
+class Shape:
+    """How many ranks a run under MPI has, and into how many groups they are divided."""
+
+    ranks: int = 3
+    groups: int = 1
+
+    def masters(self) -> set[int]:
+        """Ranks that lead a group, but for the first of all."""
+        of = [group_of(rank, self.ranks, self.groups) for rank in range(self.ranks)]
+        return {rank for rank in range(1, self.ranks) if of[rank] != of[rank - 1]}
+
+
+IN_GROUPS = tuple(Shape(ranks, groups) for ranks in (5, 6, 7) for groups in (2, 3) if ranks >= 2 * groups)
+WITHOUT_GROUPS = Shape(5)
+"""What one in six runs of a campaign with groups has."""
+
+
+def launcher(launch: str, ranks: int) -> list[str]:
     """Words before the Python command."""
     if launch == "processes":
         return []
     if launch == "mpich":
-        return [str(Path(sys.executable).with_name("mpiexec")), "-n", "3"]
-    return [shutil.which("mpiexec.openmpi") or "mpiexec.openmpi", "--oversubscribe", "-n", "3"]
+        return [str(Path(sys.executable).with_name("mpiexec")), "-n", str(ranks)]
+    return [shutil.which("mpiexec.openmpi") or "mpiexec.openmpi", "--oversubscribe", "-n", str(ranks)]
 
 
 class Job:
     """What is run: the command line, where its results are, and what they must be."""
 
-    def __init__(self, launch: str, config: Path | None, folder: Path) -> None:
+    def __init__(self, launch: str, config: Path | None, folder: Path, resolution: int = 3) -> None:
         n_workers = "2" if launch == "processes" else "1"
+        self._layout = None if config is None else Layout.of(read_config(config))
         if config is None:
             self.store = folder / "toy.h5"
             command = [str(HERE / "toy_job.py"), "fine", n_workers, str(self.store), "--regions", "2000"]
         else:
             self.store = Layout.of(read_config(config)).results
-            command = ["-P", "-m", "pyxt_hpc", "fit-spectra", "-c", str(config), "--resolution", "3"]
+            command = ["-P", "-m", "pyxt_hpc", "fit-spectra", "-c", str(config)]
+            command += ["--resolution", str(resolution)]
             command += ["--continue", *(["--num-cpus", "2"] if launch == "processes" else [])]
-        self.line = [*launcher(launch), sys.executable, *command]
+        self._launch, self._command = launch, command
+        self.shape = Shape()
+        """Of the next run."""
         self.environment = os.environ | (OPEN_MPI_ENVIRONMENT if launch == "openmpi" else {})
         self._log = folder / "log.txt"
         self._runs = 0
@@ -84,9 +111,12 @@ class Job:
     def start(self) -> subprocess.Popen[bytes]:
         """Begin a run, in a session of its own."""
         self._runs += 1
+        line = [*launcher(self._launch, self.shape.ranks), sys.executable, *self._command]
+        if self.shape.groups > 1:
+            line += ["--groups", str(self.shape.groups)]
         with self._log.open("wb") as log:
             return subprocess.Popen(
-                self.line, env=self.environment | {"TOY_RUN": str(self._runs)},
+                line, env=self.environment | {"TOY_RUN": str(self._runs)},
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
@@ -106,14 +136,58 @@ class Job:
         except MissingInput:
             return None
 
+    def parts(self) -> list[Path]:
+        """Part stores that groups left."""
+        return self._layout.all_part_results() if self._layout else []
+
+    def known(self) -> "Known":
+        """What the store and its parts have."""
+        known = Known()
+        if whole := self.results():
+            known.add(self.store, whole)
+        for path in self.parts():
+            known.add(path, read_results(path))
+        return known
+
     def clear(self) -> None:
-        """Away with the store."""
-        for path in (self.store, self.store.with_name(f"{self.store.name}.lock")):
-            path.unlink(missing_ok=True)
+        """Away with the store and its parts."""
+        for store in (self.store, *self.parts()):
+            for path in (store, store.with_name(f"{store.name}.lock")):
+                path.unlink(missing_ok=True)
 
 
-def family(root: int) -> dict[int, str]:
-    """Living descendants of a process and itself: pid to "launcher", "master" or "worker"."""
+@dataclass
+class Known:
+    """Regions by number, as some stores have them together.
+
+    ``finished`` has a status and a row as bytes, its run and time included; ``in_flight`` are the others that
+    a run had taken up.
+    """
+
+    finished: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    in_flight: set[int] = field(default_factory=set)
+    regions: set[int] = field(default_factory=set)
+
+    def add(self, path: Path, results: Results) -> None:
+        """Of another store; raises AssertionError if it has a region that is finished otherwise already."""
+        numbers = results.rows["region"].tolist()
+        self.regions.update(numbers)
+        self.in_flight.update(results.rows["region"][results.status == Status.IN_FLIGHT].tolist())
+        for at in np.flatnonzero(is_final(results.status)).tolist():
+            found = int(results.status[at]), results.rows[at].tobytes()
+            first = self.finished.setdefault(numbers[at], found)
+            assert first == found, f"{path}: region {numbers[at]} was fitted twice"
+        self.in_flight -= self.finished.keys()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do."""
+        return len(self.finished) > 0 and self.finished.keys() == self.regions
+
+
+def family(root: int, shape: Shape | None = None) -> dict[int, str]:
+    """Living descendants of a process and itself: pid to "launcher", "master", "group master" or "worker"."""
+    group_masters = shape.masters() if shape else set()
     parents, lines = {}, {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -135,7 +209,8 @@ def family(root: int) -> dict[int, str]:
                 environment = (Path(f"/proc/{pid}/environ")).read_bytes().split(b"\0")
                 ranks = [v for v in environment if v.startswith((b"PMI_RANK=", b"OMPI_COMM_WORLD_RANK="))]
                 if ranks and not ranks[0].endswith(b"=0"):
-                    role = "worker"
+                    leads = int(ranks[0].partition(b"=")[2]) in group_masters
+                    role = "group master" if leads else "worker"
         roles[pid] = role
     return roles
 
@@ -150,6 +225,7 @@ class Tally:
     survived: int = 0
     stores: int = 0
     suspects: int = 0
+    in_parts: int = 0
     longest_end: float = 0.0
 
     def line(self) -> str:
@@ -158,7 +234,8 @@ class Tally:
         return (
             f"{self.runs} runs, {sum(self.kills.values())} kills ({kills}), {self.survived} runs survived "
             f"theirs, {self.too_late} ended before it, {self.stores} stores completed and equal, "
-            f"{self.suspects} regions computed in sandboxes, longest end {self.longest_end:.1f} s"
+            f"{self.suspects} regions computed in sandboxes, {self.in_parts} times parts were left, "
+            f"longest end {self.longest_end:.1f} s"
         )
 
 
@@ -171,11 +248,11 @@ def kill_at_random(job: Job, launch: str, seconds: float, rng: np.random.Generat
         time.sleep(rng.uniform(0.0, job.work_seconds))
     else:
         time.sleep(rng.uniform(0.0, seconds))
-    victim = str(rng.choice(VICTIMS[launch]))
+    victim = str(rng.choice([*VICTIMS[launch], *(["group master"] if job.shape.groups > 1 else [])]))
     # While a job starts there may be no such process yet.
-    roles = family(process.pid) if process.poll() is None else {}
+    roles = family(process.pid, job.shape) if process.poll() is None else {}
     chosen = [pid for pid, role in roles.items() if victim in (role, "job")]
-    if victim == "worker":
+    if victim in ("worker", "group master"):
         chosen = chosen and [int(rng.choice(chosen))]
     for pid in rng.permutation(chosen).tolist():
         with contextlib.suppress(ProcessLookupError):
@@ -236,16 +313,12 @@ def sweep_shared_memory() -> None:
                 segment.unlink()
 
 
-def assert_kept(before: Results | None, after: Results | None) -> None:
+def assert_kept(before: Known, after: Known) -> None:
     """What was finished is there, byte for byte, its run and time included."""
-    if before is None:
-        return
-    assert after is not None, "a store is gone"
-    finished = before.status >= Status.DONE
-    np.testing.assert_array_equal(after.status[finished], before.status[finished], "a status was lost")
-    assert after.rows[finished].tobytes() == before.rows[finished].tobytes(), (
-        "a finished region was fitted again"
-    )
+    lost = before.finished.keys() - after.finished.keys()
+    assert not lost, f"{len(lost)} finished regions were lost"
+    again = [number for number, found in before.finished.items() if after.finished[number] != found]
+    assert not again, f"{len(again)} finished regions were fitted again"
 
 
 def assert_equal(results: Results, expected: Results) -> None:
@@ -257,8 +330,19 @@ def assert_equal(results: Results, expected: Results) -> None:
             assert results.rows[name].tobytes() == expected.rows[name].tobytes(), f"{name} differs"
 
 
-def campaign(launch: str, kills: int, folder: Path, *, config: Path | None = None, seed: int = 1) -> Tally:
+def campaign(
+    launch: str,
+    kills: int,
+    folder: Path,
+    *,
+    config: Path | None = None,
+    shapes: Sequence[Shape] = (Shape(),),
+    resolution: int = 3,
+    seed: int = 1,
+) -> Tally:
     """Kill until there were so many; every store that gets complete is compared.
+
+    Every run has one of the shapes, at random.
 
     Raises
     ------
@@ -266,7 +350,11 @@ def campaign(launch: str, kills: int, folder: Path, *, config: Path | None = Non
         At the first loss, repetition, difference, hang or orphan.
     """
     rng = np.random.default_rng(seed)
-    job, tally = Job(launch, config, folder), Tally()
+    job, tally = Job(launch, config, folder, resolution), Tally()
+
+    def reshape() -> None:
+        job.shape = shapes[int(rng.integers(len(shapes)))]
+
     if config:
         job.clear()
         complete(job, Tally())  # compiles kernels
@@ -277,19 +365,22 @@ def campaign(launch: str, kills: int, folder: Path, *, config: Path | None = Non
     log.info("%s: a run takes %.1f s", launch, seconds)
     while sum(tally.kills.values()) < kills:
         job.clear()
-        before = None
+        before = Known()
         for _ in range(int(rng.integers(1, 7))):
+            reshape()
             kill_at_random(job, launch, seconds, rng, tally)
-            after = job.results()
+            after = job.known()
             assert_kept(before, after)
             before = after
-            if before is not None and (before.status >= Status.DONE).all():
+            tally.in_parts += bool(job.parts())
+            if before.complete:
                 break
-        if before is not None:
-            tally.suspects += int((before.status == Status.IN_FLIGHT).sum())
+        tally.suspects += len(before.in_flight)
+        reshape()
         results = complete(job, tally)
-        assert_kept(before, results)
+        assert_kept(before, job.known())
         assert_equal(results, expected)
+        assert not job.parts(), "parts are left over"
         tally.stores += 1
         sweep_shared_memory()
         log.info("%s: %s", launch, tally.line())
@@ -302,8 +393,18 @@ if __name__ == "__main__":
     parser.add_argument("--launch", choices=VICTIMS, required=True)
     parser.add_argument("--kills", type=int, default=400)
     parser.add_argument("--config", type=Path, help="a real cluster instead of the toy job")
+    parser.add_argument("--groups", action="store_true", help="runs of 5 to 7 ranks in 2 or 3 groups or none")
+    parser.add_argument("--resolution", type=int, default=3, help="of the real cluster")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     with tempfile.TemporaryDirectory() as made:
-        campaign(options.launch, options.kills, Path(made), config=options.config, seed=options.seed)
+        campaign(
+            options.launch,
+            options.kills,
+            Path(made),
+            config=options.config,
+            shapes=(*IN_GROUPS, WITHOUT_GROUPS) if options.groups else (Shape(),),
+            resolution=options.resolution,
+            seed=options.seed,
+        )
