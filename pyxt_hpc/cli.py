@@ -123,7 +123,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Temperature maps of galaxy clusters from Chandra ACIS observations.",
         epilog="A cluster is done by init-cluster and run, or stage by stage: process-data,\n"
         "propose-regions, remove-sources, generate-responses, crop-data, create-bins, fit-spectra,\n"
-        "make-maps; `status` tells how far the fits are. `demo` does it on a simulated cluster.\n\n" + EXIT_CODES,
+        "make-maps; `status` tells how far the fits are. `demo` does it on a simulated cluster.\n\n"
+        + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pyxt_hpc {__version__}")

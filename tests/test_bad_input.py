@@ -108,9 +108,7 @@ def test_damaged_or_missing_input_is_named(
     assert (path.name if path.exists() else path.parent.name) in message
 
 
-def test_unknown_obsid_is_named(
-    processed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unknown_obsid_is_named(processed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = copy(processed, tmp_path / "work")
     config.write_text(config.read_text().replace("4001, 4002", "4001, 9999"))
     message = refused(capsys, config, "process-data")

@@ -18,11 +18,11 @@ _TALLEST = 5.0  # quiet rates: beyond, the axis is logarithmic
 
 @dataclass(frozen=True, eq=False)
 class CleanedCurve:
-    """One panel: the light curve of a band and, unless it has no counts, what was found in it."""
+    """One panel: the light curve of a band, and what was found in it."""
 
     band: str
     curve: LightCurve
-    cleaning: FlareCleaning | None
+    cleaning: FlareCleaning
 
 
 def draw_light_curves(passes: Sequence[CleanedCurve], title: str, path: Path) -> None:
@@ -50,8 +50,7 @@ def draw_light_curves(passes: Sequence[CleanedCurve], title: str, path: Path) ->
 
 def _share_kept(passes: Sequence[CleanedCurve]) -> float:
     last = passes[-1]
-    kept = 0.0 if last.cleaning is None else float(last.curve.live_s[last.cleaning.good].sum())
-    return kept / max(float(passes[0].curve.live_s.sum()), 1e-9)
+    return float(last.curve.live_s[last.cleaning.good].sum()) / max(float(passes[0].curve.live_s.sum()), 1e-9)
 
 
 def _draw(axes: Axes, one: CleanedCurve, origin: float) -> None:
@@ -60,16 +59,13 @@ def _draw(axes: Axes, one: CleanedCurve, origin: float) -> None:
     live = curve.live_s > 0
     rate = curve.rate
     error = np.sqrt(np.maximum(curve.counts, 1)) / np.where(live, curve.live_s, np.nan)
-    good = np.zeros(len(live), dtype=bool) if cleaning is None else cleaning.good
+    good = cleaning.good
     for chosen, colour, label in ((live & good, _KEPT, "kept"), (live & ~good, _CUT, "cut")):
         if chosen.any():
             axes.errorbar(
                 middle[chosen], rate[chosen], error[chosen], fmt=".", ms=4, color=colour, lw=0.8, label=label
             )
     axes.set_ylabel(f"{one.band} [count/s]")
-    if cleaning is None:
-        axes.set_title("no counts", loc="left", fontsize="small")
-        return
     for n, (start, stop) in enumerate(cleaning.gti):
         span = ((start - origin) / 1000.0, (stop - origin) / 1000.0)
         axes.axvspan(*span, color=_KEPT, alpha=0.1, lw=0, label="good time" if n == 0 else None)

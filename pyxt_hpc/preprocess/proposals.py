@@ -9,6 +9,7 @@ from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.inputs import need
 from pyxt_hpc.preprocess.process import STAGE as BEFORE
+from pyxt_hpc.preprocess.proposal_picture import draw_proposal
 from pyxt_hpc.preprocess.propose import (
     FieldImages,
     crop_text,
@@ -19,7 +20,6 @@ from pyxt_hpc.preprocess.propose import (
     sources_text,
     write_proposals,
 )
-from pyxt_hpc.preprocess.proposal_picture import draw_proposal
 from pyxt_hpc.steps import StageOutcome
 
 
@@ -63,7 +63,9 @@ def propose_region_files(config: ClusterConfig, layout: Layout, *, again: bool =
     draw_proposal(proposal, images, layout.proposal_picture)
     said = [f"{path}: {'proposed' if path in outcome.written else 'yours, kept'}" for path in files]
     said[0] += f" ({len(proposal.sources)} point sources found)"
-    return StageOutcome(bool(outcome.written), {}, {"files": [*said, f"{layout.proposal_picture}: look at it"]})
+    return StageOutcome(
+        bool(outcome.written), {}, {"files": [*said, f"{layout.proposal_picture}: look at it"]}
+    )
 
 
 def read_field_images(layout: Layout) -> FieldImages:

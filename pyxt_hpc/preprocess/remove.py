@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from astropy.convolution import Gaussian2DKernel, convolve_fft, interpolate_replace_nans
@@ -16,7 +17,7 @@ from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs, write_events
 from pyxt_hpc.chandra.exposure import live_fraction
 from pyxt_hpc.chandra.geometry import read_geometry
-from pyxt_hpc.chandra.lightcurve import FlareCleaning, LightCurve, clean_flares, light_curve
+from pyxt_hpc.chandra.lightcurve import check_quiet, find_quiet, light_curve
 from pyxt_hpc.chandra.regionfile import RegionFile, read_regions
 from pyxt_hpc.chandra.regions import contains
 from pyxt_hpc.chandra.timefiles import read_gti, write_gti, write_light_curve
@@ -26,7 +27,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import spread
 from pyxt_hpc.preprocess.field import Field, field_grid, merge_field, write_field_image
 from pyxt_hpc.preprocess.inputs import need, need_regions
-from pyxt_hpc.preprocess.pictures import draw_light_curves
+from pyxt_hpc.preprocess.pictures import CleanedCurve, draw_light_curves
 from pyxt_hpc.preprocess.process import STAGE as BEFORE
 from pyxt_hpc.preprocess.process import in_time
 from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
@@ -34,8 +35,9 @@ from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 log = logging.getLogger(__name__)
 
 STAGE = "remove-sources"
-PARTICLE_FLARES_EV = (9000.0, 12000.0)  # first pass: hardly an X-ray comes through the mirrors there
-ALL_FLARES_EV = (300.0, 12000.0)  # second pass
+# passes of flare cleaning: name in file names, energies [eV]. In the first band hardly an X-ray comes through
+# the mirrors; the second has more counts.
+_PASSES = (("hiE", (9000.0, 12000.0)), ("fullE", (300.0, 12000.0)))
 _SUSPICIOUS_SHARE = 0.5  # of the time that is left
 _FILL_PIXELS = 4.0  # sigma of the Gaussian that fills holes; widened until all are full
 
@@ -48,15 +50,6 @@ class FieldRegions:
     exclude: RegionFile | None
     background: RegionFile | None
     frames: Mapping[str, WCS]
-
-
-@dataclass(frozen=True, eq=False)
-class CleaningPass:
-    """One pass of flare cleaning: its light curve, and which bins are quiet."""
-
-    band: str
-    curve: LightCurve
-    cleaning: FlareCleaning
 
 
 def remove_sources(
@@ -154,16 +147,14 @@ def _clean_observation(
             raise EmptySelection(
                 f"{regions.exclude.path}: no event of {events.path} is outside; draw it around the peak only"
             )
-    passes = _find_quiet_times(events, in_source, in_core, obsid, layout)
+    passes = _clean(events, ~in_source, ~in_source & ~in_core, obsid, layout)
     gti = dict(events.gti)
-    for done in passes:
+    for (name, _), done in zip(_PASSES, passes, strict=True):
         gti = {chip: gti_arithmetic.intersection(gti[chip], done.cleaning.gti) for chip in gti}
-        write_gti(
-            layout.good_times(obsid, done.band), gti_arithmetic.union(list(gti.values())), events.header
-        )
-        write_light_curve(layout.light_curve(obsid, done.band), done.curve, done.cleaning, events.header)
+        good = gti_arithmetic.union(list(gti.values()))
+        write_gti(layout.good_times(obsid, name), good, events.header)
+        write_light_curve(layout.light_curve(obsid, name), done.curve, events.header)
     share = _total(gti) / _total(events.gti)
-    draw_light_curves(passes, f"ObsID {obsid}", layout.light_curve_plot(obsid))
     if share < _SUSPICIOUS_SHARE:
         log.warning("ObsID %s: only %.0f%% of the time is quiet", obsid, 100 * share)
 
@@ -174,14 +165,14 @@ def _clean_observation(
     write_events(layout.clean_events(obsid), clean)
     if not layout.background_events(obsid).is_file():
         _write_local_background(clean, obsid, layout, regions)
-    first, second = passes
+    first, second = (done.cleaning for done in passes)
     return {
         "exposure_s": float(clean.header["EXPOSURE"]),
         "flare_fraction": 1.0 - share,
-        "lost_in_first": 1.0 - first.cleaning.share_kept,
-        "quiet_rate": first.cleaning.mean,
-        "quiet_sigma": first.cleaning.sigma,
-        "full_rate": second.cleaning.mean,
+        "lost_in_first": 1.0 - first.share_kept,
+        "quiet_rate": first.mean,
+        "quiet_sigma": first.sigma,
+        "full_rate": second.mean,
         "in_sources": int(in_source.sum()),
         "events": len(clean),
     }
@@ -191,35 +182,60 @@ def _total(gti: Mapping[int, NDArray[np.float64]]) -> float:
     return sum(gti_arithmetic.total(intervals) for intervals in gti.values())
 
 
-def _find_quiet_times(
+def _clean(
     events: EventList,
-    in_source: NDArray[np.bool_],
-    in_core: NDArray[np.bool_],
+    outside: NDArray[np.bool_],
+    outside_core: NDArray[np.bool_],
     obsid: str,
     layout: Layout,
-) -> list[CleaningPass]:
-    """Both passes: particles outside the sources, then all energies outside sources and cluster peak."""
-    assert events.time is not None
-    gti = dict(events.gti)
-    own = layout.supplied_gti(obsid)
-    if own.is_file():
-        chosen = read_gti(own)
-        gti = {chip: gti_arithmetic.intersection(intervals, chosen) for chip, intervals in gti.items()}
-        if _total(gti) == 0:
-            raise EmptySelection(
-                f"{own}: no good time of {events.path} is inside; make it for this observation"
-            )
-    passes: list[CleaningPass] = []
-    for band, (low, high), outside in (
-        ("hiE", PARTICLE_FLARES_EV, ~in_source),
-        ("fullE", ALL_FLARES_EV, ~in_source & ~in_core),
-    ):
-        chosen = outside & (events.energy_eV >= low) & (events.energy_eV < high)
-        chosen[chosen] = in_time(events.select(chosen), gti)
-        curve = light_curve(events.time[chosen], list(gti.values()))
-        passes.append(CleaningPass(band, curve, clean_flares(curve)))
-        gti = {c: gti_arithmetic.intersection(gti[c], passes[-1].cleaning.gti) for c in gti}
+) -> list[CleanedCurve]:
+    """Both passes: particles outside the sources, then all energies outside sources and cluster peak.
+
+    The picture is drawn in any case: after a failure it shows why.
+    """
+    gti = _times_to_clean(events, layout.supplied_gti(obsid))
+    passes: list[CleanedCurve] = []
+    try:
+        for (_, band), chosen in zip(_PASSES, (outside, outside_core), strict=True):
+            passes.append(_one_pass(events, chosen, band, gti, passes))
+            check_quiet(passes[-1].cleaning)
+            gti = {c: gti_arithmetic.intersection(gti[c], passes[-1].cleaning.gti) for c in gti}
+    except EmptySelection as error:
+        raise EmptySelection(
+            f"{events.path}: {error}; take ObsID {obsid} out of observation_ids, or choose its good times "
+            f"yourself: {layout.supplied_gti(obsid)}"
+        ) from None
+    finally:
+        if passes:
+            draw_light_curves(passes, f"ObsID {obsid}", layout.light_curve_plot(obsid))
     return passes
+
+
+def _times_to_clean(events: EventList, own: Path) -> dict[int, NDArray[np.float64]]:
+    """Good time of each chip, within that of a person's own file if there is one."""
+    if not own.is_file():
+        return dict(events.gti)
+    chosen = read_gti(own)
+    gti = {chip: gti_arithmetic.intersection(intervals, chosen) for chip, intervals in events.gti.items()}
+    if _total(gti) == 0:
+        raise EmptySelection(f"{own}: no good time of {events.path} is inside; make it for this ObsID")
+    return gti
+
+
+def _one_pass(
+    events: EventList,
+    chosen: NDArray[np.bool_],
+    band: tuple[float, float],
+    gti: Mapping[int, NDArray[np.float64]],
+    before: list[CleanedCurve],
+) -> CleanedCurve:
+    assert events.time is not None
+    chosen = chosen & (events.energy_eV >= band[0]) & (events.energy_eV < band[1])
+    chosen[chosen] = in_time(events.select(chosen), gti)
+    edges = before[0].curve.edges if before else None
+    curve = light_curve(events.time[chosen], list(gti.values()), edges=edges)
+    name = f"{band[0] / 1e3:g}-{band[1] / 1e3:g} keV"
+    return CleanedCurve(name, curve, find_quiet(curve, before[0].cleaning if before else None))
 
 
 def _shortened(events: EventList, share: float, fingerprint: str) -> fits.Header:

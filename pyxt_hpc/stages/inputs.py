@@ -33,7 +33,9 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
     """
     path = Layout.of(config).bundle
     if not path.exists():
-        raise MissingInput(f"{path} is missing: run `pyxt-hpc run -c {config.path} --through crop-data` first")
+        raise MissingInput(
+            f"{path} is missing: run `pyxt-hpc run -c {config.path} --through crop-data` first"
+        )
     bundle = read_bundle(path)
     differing = [
         f"{key} is {getattr(bundle, key)} there, {getattr(config, key)} in {config.path}"

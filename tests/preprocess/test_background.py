@@ -111,6 +111,9 @@ def test_background_region_without_events() -> None:
     events = on_chips({0: 100}, rng)
     wcs = tangent_plane(150.0, 30.0, 1.968)
     grid = SkyGrid(wcs, (10, 10))
-    for region, inside in ((np.zeros((10, 10), bool), events.x < 0), (np.ones((10, 10), bool), events.x > 1e9)):
+    for region, inside in (
+        (np.zeros((10, 10), bool), events.x < 0),
+        (np.ones((10, 10), bool), events.x > 1e9),
+    ):
         with pytest.raises(EmptySelection, match=r"background\.reg: no event of some\.fits"):
             spread(events, inside, region, np.ones((10, 10)), grid, Path("background.reg"), rng)

@@ -134,7 +134,10 @@ def few_channels(f: Any) -> None:
     old = read_rmf(rmf(f))
     first = np.minimum(old.first_channel, 399).astype(np.int32)
     response(
-        f, channel_lo_keV=old.channel_lo_keV[:400], channel_hi_keV=old.channel_hi_keV[:400], first_channel=first
+        f,
+        channel_lo_keV=old.channel_lo_keV[:400],
+        channel_hi_keV=old.channel_hi_keV[:400],
+        first_channel=first,
     )
 
 

@@ -56,7 +56,13 @@ def test_everything_missing_is_named_at_once(layout: Layout) -> None:
     message = str(caught.value)
     assert message.startswith("3 missing: ")
     assert "\n" not in message
-    for text in ("1/primary/*_evt2.fits*", "22_background.fits", "background.reg", "333 (", "observation_ids"):
+    for text in (
+        "1/primary/*_evt2.fits*",
+        "22_background.fits",
+        "background.reg",
+        "333 (",
+        "observation_ids",
+    ):
         assert text in message
     for provider in ("download_chandra_obsid", "blanksky", "draw"):
         assert provider in message
@@ -65,7 +71,9 @@ def test_everything_missing_is_named_at_once(layout: Layout) -> None:
 def test_two_versions_of_a_file(layout: Layout) -> None:
     make(layout, "1/1_background.fits")
     make(layout, "1/primary/acisf00001N003_evt2.fits", "1/primary/acisf00001N004_evt2.fits")
-    with pytest.raises(ConfigError, match=r"several files match .*N003_evt2.fits, .*N004_evt2.fits; keep one"):
+    with pytest.raises(
+        ConfigError, match=r"several files match .*N003_evt2.fits, .*N004_evt2.fits; keep one"
+    ):
         find_observations(layout, ["1"])
 
 

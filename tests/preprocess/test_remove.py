@@ -1,0 +1,133 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from pyxt_hpc.bundle import read_bundle
+from pyxt_hpc.chandra.events import read_events
+from pyxt_hpc.chandra.regions import contains, read_regions
+from pyxt_hpc.chandra.timefiles import read_gti, read_light_curve, write_gti
+from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.preprocess.process import process_data
+from pyxt_hpc.preprocess.remove import remove_sources
+
+RA, DEC = 150.0, 30.0
+START, LENGTH_S, FLARE_S = 5e8, 40_000.0, (10_000.0, 16_000.0)
+
+
+@pytest.fixture(scope="module")
+def removed(copy_field: Callable, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    field = copy_field(tmp_path_factory.mktemp("removed"))
+    process_data(field.config, field.layout)
+    return field, remove_sources(field.config, field.layout, fill=True)
+
+
+def test_flare_goes_and_quiet_time_stays(removed: Any) -> None:
+    field, outcome = removed
+    for obsid, facts in outcome.observations.items():
+        # 6 of 40 ks are a flare as bright as 6.7 times the quiet rate
+        assert 0.15 <= facts["flare_fraction"] < 0.15 + 2 * 260 / LENGTH_S + 0.02
+        assert facts["exposure_s"] == pytest.approx(0.98 * LENGTH_S * (1 - facts["flare_fraction"]))
+        clean = read_events(field.layout.clean_events(obsid))
+        assert facts["events"] == len(clean)
+        assert clean.header["EXPOSURE"] == pytest.approx(facts["exposure_s"])
+        since = clean.time - START
+        assert not np.any((since > FLARE_S[0]) & (since < FLARE_S[1]))
+        good = read_gti(field.layout.good_times(obsid, "fullE"))
+        np.testing.assert_allclose(clean.gti[0], good)
+        np.testing.assert_allclose(clean.gti[1], good)
+        assert np.sum(good[:, 1] - good[:, 0]) == pytest.approx(LENGTH_S * (1 - facts["flare_fraction"]))
+        area = 2048 * 512 - np.pi * (12 / 0.492) ** 2 * (obsid == "1")
+        rate = 60_000 * 3000 / 11_700 / LENGTH_S * area / (2048 * 512)
+        assert facts["quiet_rate"] == pytest.approx(rate, rel=0.04)
+
+
+def test_sources_go_and_nothing_else(removed: Any) -> None:
+    field, outcome = removed
+    sources = read_regions(field.layout.sources_reg)
+    events = read_events(field.layout.filtered_events("1"))
+    clean = read_events(field.layout.clean_events("1"))
+    inside = contains(sources, *events.wcs.wcs_pix2world(events.x, events.y, 1), {})
+    assert outcome.observations["1"]["in_sources"] == inside.sum() > 0
+    assert not contains(sources, *clean.wcs.wcs_pix2world(clean.x, clean.y, 1), {}).any()
+    good = read_gti(field.layout.good_times("1", "fullE"))
+    in_good = ((events.time[:, None] >= good[:, 0]) & (events.time[:, None] < good[:, 1])).any(axis=1)
+    assert len(clean) == np.sum(in_good & ~inside)
+
+
+def test_second_pass_does_not_see_the_core(removed: Any) -> None:
+    field, _ = removed
+    for band, core in (("hiE", False), ("fullE", True)):
+        curve = read_light_curve(field.layout.light_curve("1", band))
+        events = read_events(field.layout.filtered_events("1"))
+        sky = events.wcs.wcs_pix2world(events.x, events.y, 1)
+        low, high = (300, 12_000) if core else (9000, 12_000)
+        chosen = (events.energy_eV >= low) & (events.energy_eV < high)
+        chosen &= ~contains(read_regions(field.layout.sources_reg), *sky, {})
+        if core:
+            chosen &= ~contains(read_regions(field.layout.exclude_reg), *sky, {})
+            good = read_gti(field.layout.good_times("1", "hiE"))
+            chosen &= ((events.time[:, None] >= good[:, 0]) & (events.time[:, None] < good[:, 1])).any(axis=1)
+        assert curve.counts.sum() == chosen.sum()
+    assert field.layout.light_curve_plot("1").read_bytes().startswith(b"\x89PNG")
+
+
+def test_surface_brightness_without_sources_and_filled(removed: Any) -> None:
+    field, _ = removed
+    layout = field.layout
+    brightness, filled = (fits.getdata(p) for p in (layout.source_free_brightness, layout.filled_brightness))
+    exposure = fits.getdata(layout.merged_exposure)
+    holes = np.isfinite(filled) & ~np.isfinite(brightness)
+    assert holes.sum() * 1.968**2 == pytest.approx(np.pi * (12**2 + 5 * 9), rel=0.1)
+    np.testing.assert_array_equal(np.isfinite(filled), exposure > 0)
+    assert filled[holes].mean() == pytest.approx(np.nanmedian(brightness), rel=0.2)
+    for path, word in ((layout.source_free_brightness, "sources"), (layout.filled_brightness, "eye only")):
+        header = fits.getheader(path)
+        assert header["BUNIT"] == "count s-1 arcmin-2"
+        assert word in str(header["COMMENT"])
+
+
+def test_good_times_of_a_person(single: Any) -> None:
+    own = np.array([[START + 1000.0, START + 9000.0], [START + 20_000.0, START + 39_000.0]])
+    write_gti(single.layout.supplied_gti("1"), own, fits.getheader(single.events("1"), 1))
+    process_data(single.config, single.layout)
+    facts = remove_sources(single.config, single.layout).observations["1"]
+    assert 1 - facts["flare_fraction"] == pytest.approx(27_000 / LENGTH_S, rel=0.03)
+    good = read_gti(single.layout.good_times("1", "fullE"))
+    assert good[0, 0] >= own[0, 0]
+    assert good[-1, 1] <= own[-1, 1]
+
+
+def test_background_from_a_region_of_the_field(single: Any, stages: Callable) -> None:
+    single.layout.supplied_background("1").unlink()
+    # everything there is particles or sky that is as bright everywhere: nothing must be left
+    single.layout.background_reg.write_text('fk5\nbox(150.1,30,200",200")\n')
+    facts = stages(single)[-1].observations["1"]
+    bundle = read_bundle(single.layout.bundle)
+    live = bundle.mask > 0
+    net = bundle.counts[live].sum() - bundle.background[live].sum()
+    error = np.sqrt(bundle.counts[live].sum()) + 0.02 * bundle.counts[live].sum()
+    assert abs(net) < error
+    assert facts["background_scale"] == 0.25
+    # photons of the background region are worth what they are, in counts and in their energies
+    o = bundle.observations[0]
+    share = np.mean(o.background_channel > 400) / np.mean(o.event_channel > 400)
+    assert share == pytest.approx(1.0, abs=0.05)
+
+
+def test_hardly_any_quiet_time(single: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wild(hdus: fits.HDUList) -> None:
+        data = hdus["EVENTS"].data
+        since = data["time"] - START
+        # all particles in 24 short bursts of ever growing height
+        burst = np.floor(24 * np.sqrt(since / LENGTH_S)) / 24 * LENGTH_S
+        data["time"] = np.where(data["energy"] > 9000, START + burst, data["time"])
+
+    single.rewrite(single.events("1"), wild)
+    process_data(single.config, single.layout)
+    with pytest.raises(EmptySelection, match=r"mean .* sigma .*; take ObsID 1 out .*1_gti\.fits"):
+        remove_sources(single.config, single.layout)
+    assert single.layout.light_curve_plot("1").is_file()
+    assert not single.layout.clean_events("1").exists()
