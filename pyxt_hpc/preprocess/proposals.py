@@ -1,5 +1,7 @@
 """Between stages 1 and 2: the region files that a person would draw, proposed where there are none."""
 
+from pathlib import Path
+
 from astropy.wcs import WCS
 
 from pyxt_hpc.chandra.fitsfile import open_fits
@@ -61,11 +63,9 @@ def propose_region_files(config: ClusterConfig, layout: Layout, *, again: bool =
     }
     outcome = write_proposals(texts, again=again)
     draw_proposal(proposal, images, layout.proposal_picture)
-    said = [f"{path}: {'proposed' if path in outcome.written else 'yours, kept'}" for path in files]
-    said[0] += f" ({len(proposal.sources)} point sources found)"
-    return StageOutcome(
-        bool(outcome.written), {}, {"files": [*said, f"{layout.proposal_picture}: look at it"]}
-    )
+    said = [f"{path}: {'written' if path in outcome.written else f'{_whose(path)}, kept'}" for path in files]
+    said.append(f"{layout.proposal_picture}: {len(proposal.sources)} point sources found; look at it")
+    return StageOutcome(bool(outcome.written), {}, {"files": said})
 
 
 def read_field_images(layout: Layout) -> FieldImages:
@@ -86,9 +86,9 @@ def read_field_images(layout: Layout) -> FieldImages:
     )
 
 
-def _images(layout: Layout) -> tuple:
+def _images(layout: Layout) -> tuple[Path, ...]:
     return layout.merged_counts, layout.merged_exposure, layout.merged_background, layout.merged_psf
 
 
-def _whose(path) -> str:
+def _whose(path: Path) -> str:
     return "proposed" if is_untouched(path) else "yours"

@@ -147,8 +147,8 @@ def _clean_observation(
             raise EmptySelection(
                 f"{regions.exclude.path}: no event of {events.path} is outside; draw it around the peak only"
             )
-    passes = _clean(events, ~in_source, ~in_source & ~in_core, obsid, layout)
-    gti = dict(events.gti)
+    gti = _times_to_clean(events, layout.supplied_gti(obsid))
+    passes = _clean(events, gti, (~in_source, ~in_source & ~in_core), obsid, layout)
     for (name, _), done in zip(_PASSES, passes, strict=True):
         gti = {chip: gti_arithmetic.intersection(gti[chip], done.cleaning.gti) for chip in gti}
         good = gti_arithmetic.union(list(gti.values()))
@@ -184,19 +184,18 @@ def _total(gti: Mapping[int, NDArray[np.float64]]) -> float:
 
 def _clean(
     events: EventList,
-    outside: NDArray[np.bool_],
-    outside_core: NDArray[np.bool_],
+    gti: dict[int, NDArray[np.float64]],
+    outside: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     obsid: str,
     layout: Layout,
 ) -> list[CleanedCurve]:
-    """Both passes: particles outside the sources, then all energies outside sources and cluster peak.
+    """Both passes: particles ``outside`` the sources, then all energies outside sources and cluster peak.
 
     The picture is drawn in any case: after a failure it shows why.
     """
-    gti = _times_to_clean(events, layout.supplied_gti(obsid))
     passes: list[CleanedCurve] = []
     try:
-        for (_, band), chosen in zip(_PASSES, (outside, outside_core), strict=True):
+        for (_, band), chosen in zip(_PASSES, outside, strict=True):
             passes.append(_one_pass(events, chosen, band, gti, passes))
             check_quiet(passes[-1].cleaning)
             gti = {c: gti_arithmetic.intersection(gti[c], passes[-1].cleaning.gti) for c in gti}

@@ -228,7 +228,7 @@ CASES: dict[str, tuple[Damage, type[PyxtError], str]] = {
     "GTI of years": (gti(1e8, 6e8), DamagedFile, "good time intervals span"),
     "GTI of another time": (gti(1.0, 1000.0), EmptySelection, "no event of good grade in good time"),
     "no event": (rows(events, lambda d: d["x"] < -1), EmptySelection, "empty"),
-    "no event of good grade": (column(events, "grade", lambda d: 7), EmptySelection, "no event of good grade"),
+    "no good grade": (column(events, "grade", lambda d: 7), EmptySelection, "no event of good grade"),
     "no particle event": (rows(events, lambda d: d["energy"] < 8900), EmptySelection, "no 9.5-12 keV"),
     "a chip without events": (rows(events, lambda d: d["ccd_id"] == 0), DamagedFile, "CCD 1 has 0 events"),
     "no column energy": (without_column(events, "energy"), DamagedFile, "no column energy"),
@@ -237,7 +237,7 @@ CASES: dict[str, tuple[Damage, type[PyxtError], str]] = {
     "no column chipx": (without_column(events, "chipx"), DamagedFile, "no column chipx"),
     "no sky WCS": (edited(events, lambda h: [h["EVENTS"].header.remove(k) for k in list(
         h["EVENTS"].header) if k.startswith("TCRVL")]), DamagedFile, "no sky WCS"),
-    "sky positions all alike": (column(events, "x", lambda d: 4000.0), DamagedFile, "do not follow from chipx"),
+    "sky positions all alike": (column(events, "x", lambda d: 4e3), DamagedFile, "do not follow from chipx"),
     # field of view, aspect
     "fov cut short": (cut(fov), DamagedFile, "fov1"),
     "fov of another pointing": (foreign_fov, DamagedFile, "fov1"),
@@ -270,7 +270,7 @@ CASES: dict[str, tuple[Damage, type[PyxtError], str]] = {
     "other energy grid": (short_arf, ResponseMismatch, r"1\.arf"),
     "responses end within the band": (narrow, ResponseMismatch, r"1\.arf: energies .*the band is 0\.7-8 keV"),
     # regions
-    "no sources.reg": (lambda f: f.layout.sources_reg.unlink(), MissingInput, "sources.reg .*propose-regions"),
+    "no sources.reg": (lambda f: f.layout.sources_reg.unlink(), MissingInput, "sources.reg .*propose"),
     "wrong syntax": (sources("fk5\ncircle(150,30)"), RegionSyntaxError, r"sources\.reg, line 2"),
     "unknown shape": (sources("fk5\nstar(150,30,3)"), RegionSyntaxError, r"sources\.reg, line 2"),
     "sources in galactic": (sources("galactic\ncircle(1,2,3)"), RegionSyntaxError, "fk5"),
