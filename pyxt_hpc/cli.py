@@ -662,8 +662,8 @@ def _run(arguments: argparse.Namespace) -> None:
         elif stage == "fit-spectra":
             _fit_what_is_missing(arguments, config)
         else:
-            settings = {key: getattr(config, key) for key in MAP_SETTINGS} | {"step": arguments.resolution}
-            inputs = (layout.bundle, layout.scale_map, layout.results)
+            settings = {key: getattr(config, key) for key in MAP_SETTINGS} | {"fits": _fits_fingerprint(layout)}
+            inputs = (layout.bundle, layout.scale_map)
             step = Step(stage, layout.step_record(stage), inputs, settings, (layout.map("temperature"),))
             arguments.all, arguments.average, arguments.paint, arguments.command = True, False, "block", "run"
             _if_outdated(config, step, 7, lambda: _make_maps(arguments))
@@ -679,6 +679,15 @@ def _if_outdated(config: ClusterConfig, step: "Step", number: int, make: Callabl
     if carry_out(step, do).reason is None:
         _say(f"{step.name}: up to date")
         record_last_step(config, max(number, config.last_step_completed))
+
+
+def _fits_fingerprint(layout: Layout) -> str:
+    """Of what is in the results store: the file itself changes whenever it is opened to go on."""
+    from pyxt_hpc.provenance import fingerprint
+    from pyxt_hpc.store import read_results
+
+    results = read_results(layout.results)
+    return fingerprint({"rows": results.rows, "status": results.status})
 
 
 def _fit_what_is_missing(arguments: argparse.Namespace, config: ClusterConfig) -> None:
