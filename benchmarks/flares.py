@@ -186,7 +186,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one curve a case, half the cases")
-    parser.add_argument("--repeat", type=int, default=4, help="curves a case")
+    parser.add_argument("--repeat", type=int, default=2, help="curves a case")
     parser.add_argument("--cells", action="store_true", help="list the cells that miss the aim")
     options = parser.parse_args()
     print(f"counts in a quiet bin of a chip: 9-12 keV {HARD * BIN_S:.0f}, 0.3-12 keV {FULL * BIN_S:.0f}")

@@ -43,14 +43,16 @@ def draw_light_curves(passes: Sequence[CleanedCurve], title: str, path: Path) ->
     for axes, one in zip(panels, passes, strict=True):
         _draw(axes, one, origin)
     panels[-1].set_xlabel("time since the start [ks]")
-    figure.suptitle(f"{title}: {_share_kept(passes):.1%} of the time kept")
+    figure.suptitle(title_of(passes, title))
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
 
 
-def _share_kept(passes: Sequence[CleanedCurve]) -> float:
+def title_of(passes: Sequence[CleanedCurve], title: str) -> str:
+    """The title with the share of the time that is good in the last pass, which is within those before."""
     last = passes[-1]
-    return float(last.curve.live_s[last.cleaning.good].sum()) / max(float(passes[0].curve.live_s.sum()), 1e-9)
+    kept = float(last.curve.live_s[last.cleaning.good].sum())
+    return f"{title}: {kept / max(float(passes[0].curve.live_s.sum()), 1e-9):.1%} of the time kept"
 
 
 def _draw(axes: Axes, one: CleanedCurve, origin: float) -> None:

@@ -4,16 +4,69 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from kill_harness import campaign
+from kill_harness import Known, Shape, assert_kept, campaign
+
+from pyxt_hpc.cli import main
+from pyxt_hpc.store import REGION_DTYPE, ResultsStore, Status, blank_rows, read_results
 
 
-@pytest.mark.parametrize(("launch", "kills"), [("processes", 4), ("mpich", 3), ("openmpi", 3)])
-def test_nothing_is_lost_or_fitted_twice(launch: str, kills: int, tmp_path: Path) -> None:
+def require(launch: str) -> None:
+    """Skip where the launcher is not."""
     if launch == "mpich" and not Path(sys.executable).with_name("mpiexec").exists():
         pytest.skip("no mpiexec: pip install 'pyxt_hpc[mpi]' brings it")
     if launch == "openmpi" and not shutil.which("mpiexec.openmpi"):
         pytest.skip("no mpiexec.openmpi: Debian's openmpi-bin has it")
+
+
+@pytest.mark.parametrize(("launch", "kills"), [("processes", 4), ("mpich", 3), ("openmpi", 3)])
+def test_nothing_is_lost_or_fitted_twice(launch: str, kills: int, tmp_path: Path) -> None:
+    require(launch)
     tally = campaign(launch, kills, tmp_path)
     assert sum(tally.kills.values()) >= kills
     assert tally.stores
+
+
+def test_nothing_is_lost_or_fitted_twice_by_groups(small_cluster: Path, tmp_path: Path) -> None:
+    require("mpich")
+    folder = tmp_path / "cluster"
+    shutil.copytree(small_cluster, folder)
+    config = folder / "demo.ini"
+    assert main(["process-data", "-c", str(config)]) == 0
+    assert main(["create-bins", "-c", str(config), "--num-cpus", "1"]) == 0
+    shapes = (Shape(4, 2), Shape(6, 3), Shape(3))
+    tally = campaign("mpich", 1, tmp_path, config=config, shapes=shapes, resolution=2)
+    assert tally.kills
+    assert tally.stores
+
+
+def known(path: Path, kT: float, some: list[int]) -> Known:
+    """What a store has in which these regions are finished."""
+    regions = np.zeros(5, REGION_DTYPE)
+    regions["region"] = 1 + np.arange(5)
+    with ResultsStore.create(path, regions=regions, fingerprint="f", settings={}) as store:
+        rows = blank_rows(regions[some])
+        rows["kT"] = kT
+        store.write(np.array(some), rows, np.full(len(some), Status.DONE, np.uint8), {})
+    made = Known()
+    made.add(path, read_results(path))
+    return made
+
+
+def test_harness_sees_what_is_lost_or_fitted_again(tmp_path: Path) -> None:
+    before = known(tmp_path / "a.h5", 2.0, [0, 1, 2])
+    assert_kept(before, known(tmp_path / "b.h5", 2.0, [0, 1, 2, 3]))
+    with pytest.raises(AssertionError, match="1 finished regions were lost"):
+        assert_kept(before, known(tmp_path / "c.h5", 2.0, [0, 1]))
+    with pytest.raises(AssertionError, match="3 finished regions were fitted again"):
+        assert_kept(before, known(tmp_path / "d.h5", 3.0, [0, 1, 2]))
+    with pytest.raises(AssertionError, match="region 1 was fitted twice"):
+        before.add(tmp_path / "d.h5", read_results(tmp_path / "d.h5"))
+    assert not before.complete
+    assert known(tmp_path / "e.h5", 2.0, [0, 1, 2, 3, 4]).complete
+
+
+def test_group_masters_are_the_first_ranks_of_their_groups() -> None:
+    assert Shape(7, 3).masters() == {3, 5}
+    assert Shape(5).masters() == set()
