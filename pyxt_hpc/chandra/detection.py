@@ -20,7 +20,8 @@ from pyxt_hpc.chandra.psf import R90_PER_SIGMA
 FloatArray = NDArray[np.float64]
 
 _LEAST_SIGMA = 0.3  # pixels: aspect and the pixel itself blur the sharpest image
-_SCALE_STEP = 1.5
+_SCALE_STEP, _SCALE_REACH = 1.5, 1.3
+_PIXEL_VARIANCE = 0.4  # of the filter: a source that is shared by four pixels must not be lost
 _WIDE = 3.0  # the smooth model's filter, in units of the source's
 _CANDIDATE_SIGMA = 3.2
 _WINDOW_R90 = 3.0
@@ -72,8 +73,8 @@ def detect_sources(
     psf_r90_pixels : (ny, nx)
         Radius with 90% of the counts of a point source [pixels].
     false_per_field
-        Number of peaks of noise above the threshold to expect in an image like this one; for a smooth Gaussian
-        field it is known (Adler 1981, The Geometry of Random Fields, ch. 6).
+        How many maxima of noise exceed the threshold in an image like this one. About half of them are then
+        left out as too wide.
 
     Returns
     -------
@@ -130,8 +131,8 @@ def emission_peak(counts: FloatArray, exposure: FloatArray) -> tuple[int, int]:
 def _threshold(sigma: FloatArray, false_per_field: float) -> float:
     """Height u [standard deviations] that ``false_per_field`` maxima of a filtered field exceed.
 
-    Adler 1981: sqrt(|L|) u exp(-u^2/2)/(2 pi)^(3/2) of them per pixel, with sqrt(|L|) = 1/(2 sigma^2) for white noise
-    filtered with a Gaussian.
+    There are sqrt(|L|) u exp(-u^2/2)/(2 pi)^(3/2) of them per pixel (Adler 1981, The Geometry of Random Fields,
+    ch. 6), with sqrt(|L|) = 1/(2 sigma^2) for white noise filtered with a Gaussian.
     """
     density = np.sum(1.0 / (2.0 * (sigma**2 + 1.0 / 12.0))) / (2.0 * np.pi) ** 1.5
     if density * np.exp(-0.5) <= false_per_field:
@@ -181,9 +182,7 @@ class _Search:
         r90 = R90_PER_SIGMA * spread
         half = int(np.clip(np.ceil(_WINDOW_R90 * r90), _SMALLEST_WINDOW, _LARGEST_WINDOW))
         result = np.empty(8)
-        fit_point(
-            self.counts, self.exposure, self.known, row, col, sigma, half, self.threshold**2, result
-        )
+        fit_point(self.counts, self.exposure, self.known, row, col, sigma, half, self.threshold**2, result)
         statistic, row, col, counts, background, width, gain, edge = result.tolist()
         extended = width >= _EXTENDED_WIDTH and gain > _EXTENDED_GAIN
         if statistic < self.threshold**2 or extended or edge >= 0.0:
@@ -216,7 +215,8 @@ class _Search:
         """Rows and columns of the filtered image's maxima, the highest first."""
         found: list[tuple[float, float, float]] = []
         for scale in _scales(self.sigma[self.exposure > 0]):
-            low, high = scale / np.sqrt(_SCALE_STEP), scale * np.sqrt(_SCALE_STEP)
+            # scales overlap a little, so that no maximum falls between two
+            low, high = scale / _SCALE_REACH, scale * _SCALE_REACH
             belongs = (self.sigma >= low) & (self.sigma < high) & (self.exposure > 0)
             if belongs.any():
                 found += self._maxima(scale, belongs)
@@ -233,7 +233,7 @@ class _Search:
         counts, exposure, known, member = (
             _joined(image[box], factor) for image in (self.counts, self.exposure, self.known, belongs)
         )
-        spread = np.sqrt(scale**2 + 1.0 / 12.0) / factor
+        spread = np.sqrt(scale**2 + _PIXEL_VARIANCE) / factor
         smooth = _smooth_model(counts - known, exposure, _WIDE * spread)
         delta = np.zeros((2 * int(4 * spread + 1) + 1,) * 2)
         delta[delta.shape[0] // 2, delta.shape[1] // 2] = 1.0
@@ -258,8 +258,8 @@ def _scales(sigma: FloatArray) -> Iterator[float]:
 def _smooth_model(counts: FloatArray, exposure: FloatArray, sigma: float) -> FloatArray:
     """Counts to expect of what is wider than a Gaussian of ``sigma`` pixels.
 
-    Smoothing what the first smoothing missed, and adding it, leaves gradients and curvature unbiased ("twicing",
-    Tukey 1977).
+    Smoothing what the first smoothing missed, and adding it, leaves gradients and curvature unbiased
+    ("twicing", Tukey 1977).
     """
     weight = gaussian_filter(exposure, sigma, mode="constant")
     weight[weight < 1e-3 * weight.max()] = np.inf

@@ -1,10 +1,10 @@
 """The fit of a point source that stands on extended emission.
 
 Model of the counts in a round window, with exposure e relative to that under the source:
-mu = e (exp(Q + A step) + S P) + known sources, with Q a quadratic polynomial of the position, step a straight edge
-such as a shock front, and P a Gaussian integrated over pixels. The exponential follows the gradient and the
-curvature of a cluster and is never negative; a weak prior keeps it flat where there are no counts. Maximum of the
-Poisson likelihood by Fisher scoring.
+mu = e (exp(Q + A step) + S P) + known sources, with Q a quadratic polynomial of the position, step a straight
+edge such as a shock front, and P a Gaussian integrated over pixels. The exponential follows the gradient and the
+curvature of a cluster and is never negative; a weak prior keeps it flat where there are no counts. Maximum of
+the Poisson likelihood by Fisher scoring.
 """
 
 from math import cos, erf, exp, log, pi, sin, sqrt
@@ -48,7 +48,10 @@ def _background(p: NDArray, y: float, x: float, step: float) -> float:
 
 
 @njit(cache=True)
-def _evaluate(images, steps, half, p, sigma, free, shares, gradient, fisher):
+def _evaluate(
+    images: NDArray, steps: NDArray, half: int, p: NDArray, sigma: float, free: NDArray,
+    shares: NDArray, gradient: NDArray, fisher: NDArray,
+) -> float:  # fmt: skip
     """Penalised log-likelihood; its gradient and Fisher matrix in the free parameters."""
     n = steps.shape[0]
     _profile(n, p[_ROW], sigma, shares[0], shares[1])
@@ -91,7 +94,9 @@ def _evaluate(images, steps, half, p, sigma, free, shares, gradient, fisher):
 
 
 @njit(cache=True)
-def _maximise(images, steps, half, p, sigma, free, reach):
+def _maximise(
+    images: NDArray, steps: NDArray, half: int, p: NDArray, sigma: float, free: NDArray, reach: float
+) -> float:  # fmt: skip
     """Climb to the maximum in the free parameters, in place; the source moves at most ``reach``."""
     n_free = len(free)
     shares = np.empty((4, steps.shape[0]))
@@ -126,7 +131,9 @@ def _maximise(images, steps, half, p, sigma, free, reach):
 
 
 @njit(cache=True)
-def _cut(counts, exposure, known, row0, col0, half, spread):
+def _cut(
+    counts: NDArray, exposure: NDArray, known: NDArray, row0: int, col0: int, half: int, spread: float
+) -> NDArray:  # fmt: skip
     """Counts, relative exposure and known counts (3, n, n) of a window; exposure is 0 outside of it."""
     ny, nx = counts.shape
     n = 2 * half + 1
@@ -158,8 +165,8 @@ def _cut(counts, exposure, known, row0, col0, half, spread):
 
 
 @njit(cache=True)
-def _edge(images, half, p, sigma, spread, enough):
-    """Largest log-likelihood of an edge near the source in place of the source; the search ends at ``enough``."""
+def _edge(images: NDArray, half: int, p: NDArray, sigma: float, spread: float, enough: float) -> float:
+    """Largest log-likelihood of an edge in place of the source; the search ends at ``enough``."""
     n = 2 * half + 1
     steps = np.zeros((n, n))
     best = -np.inf
@@ -210,11 +217,11 @@ def fit_point(
     result : (8,) float64
         Filled with: test statistic 2 ln(L/L0) of the source on smooth emission; its row, column and counts;
         background and known counts within R90; the width with the highest likelihood, in units of ``sigma``;
-        by how much 2 ln L of this width, and of an edge instead of the source, exceed that of the source. All 0
-        where too little of the source is seen.
+        by how much 2 ln L of this width, and of an edge instead of the source, exceed that of the source.
+        All 0 where too little of the source is seen.
     """
     result[:] = 0.0
-    row0, col0 = int(round(row)), int(round(col))
+    row0, col0 = round(row), round(col)
     n = 2 * half + 1
     spread = sigma * sigma + 1.0 / 12.0
     images = _cut(counts, exposure, known, row0, col0, half, spread)

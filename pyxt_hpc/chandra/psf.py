@@ -27,10 +27,11 @@ def merged_r90_arcsec(observations: Iterable[tuple[ArrayLike, ArrayLike]]) -> ND
     (ny, nx) float64
         [arcsec]; where nothing was seen, that of the observation whose axis is nearest.
     """
-    weighted, weight, nearest = 0.0, 0.0, np.inf
+    weighted = weight = np.zeros(())
+    nearest = np.full((), np.inf)
     for exposure, theta in observations:
         r90 = psf_r90_arcsec(theta)
         weighted = weighted + np.asarray(exposure, dtype=np.float64) * r90
         weight = weight + np.asarray(exposure, dtype=np.float64)
         nearest = np.minimum(nearest, r90)
-    return np.divide(weighted, weight, out=np.array(nearest, ndmin=2), where=np.asarray(weight) > 0)
+    return np.divide(weighted, weight, out=np.array(nearest), where=weight > 0)

@@ -1,6 +1,7 @@
 """A picture of the proposed regions on the image that they were found in."""
 
 from pathlib import Path
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -9,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -20,7 +20,7 @@ from pyxt_hpc.preprocess.propose import Box, Circle, Ellipse, FieldImages, Propo
 
 _SMOOTHING = 1.5  # pixels
 # Okabe & Ito 2008: told apart by the colour-blind; line styles say the same once more
-_STYLES = {
+_STYLES: dict[str, tuple[str, Literal["-", "--", "-."]]] = {
     "point sources": ("#56b4e9", "-"),
     "core (exclude.reg)": ("#f0e442", "--"),
     "responses": ("#009e73", "-."),
@@ -61,9 +61,8 @@ def draw_proposal(proposal: Proposal, images: FieldImages, path: Path) -> None:
     for obsid, circles in proposal.responses.items():
         _outline(axes, images, "responses", circles)
         _name(axes, images, circles[0], obsid)
-    handles = [Line2D([], [], color=colour, linestyle=style) for colour, style in _STYLES.values()]
-    names = [f"{len(proposal.sources)} point sources", *list(_STYLES)[1:]]
-    axes.legend(handles, names, loc="upper right", facecolor="0.15", labelcolor="white", framealpha=0.8)
+    axes.set_title(f"{len(proposal.sources)} point sources")
+    axes.legend(loc="upper right", facecolor="0.15", labelcolor="white", framealpha=0.8)
     seen = np.isfinite(brightness)
     rows, cols = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     axes.set_xlim(cols[0] - 5, cols[-1] + 5)
@@ -85,9 +84,10 @@ def _outline(
     axes: Axes, images: FieldImages, kind: str, shapes: list[Ellipse] | list[Box] | tuple[Circle, ...]
 ) -> None:
     colour, style = _STYLES[kind]
-    for shape in shapes:
+    for number, shape in enumerate(shapes):
         x, y = _curve(shape, images.wcs)
-        axes.plot(x, y, color=colour, linestyle=style, linewidth=1.2)
+        label = kind if number == 0 and kind not in axes.get_legend_handles_labels()[1] else None
+        axes.plot(x, y, color=colour, linestyle=style, linewidth=1.2, label=label)
 
 
 def _curve(shape: Circle | Ellipse | Box, wcs: WCS) -> tuple[NDArray, NDArray]:

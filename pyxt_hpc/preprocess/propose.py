@@ -1,7 +1,7 @@
 """Region files as a person would draw them on the merged image.
 
-A file that a person has drawn is never overwritten; one that was proposed and not touched since can be proposed
-again.
+A file that a person has drawn is never overwritten; one that was proposed and not touched since can be
+proposed again.
 """
 
 import hashlib
@@ -85,7 +85,7 @@ class Circle:
 
 @dataclass(frozen=True)
 class Ellipse:
-    """An ellipse on the sky: centre [deg], semi-axes [arcsec], angle of the first from west to north [deg]."""
+    """An ellipse on the sky: centre [deg], semi-axes [arcsec], angle of the first, west to north [deg]."""
 
     ra: float
     dec: float
@@ -168,9 +168,10 @@ def response_circles(chips: Polygons) -> tuple[Circle, ...]:
     chips
         Outlines, RA and Dec [deg], of the chips in use; convex.
     """
-    plane = tangent_plane(*np.mean(np.concatenate([p for pieces in chips.values() for p in pieces]), axis=0), 1.0)
+    plane = tangent_plane(*_middle(np.concatenate([p for pieces in chips.values() for p in pieces])), 1.0)
     polygons = {
-        ccd: [np.column_stack(world_to_pixel(plane, *piece.T)) for piece in pieces] for ccd, pieces in chips.items()
+        ccd: [np.column_stack(world_to_pixel(plane, *piece.T)) for piece in pieces]
+        for ccd, pieces in chips.items()
     }
 
     def farthest(point: NDArray) -> float:
@@ -181,7 +182,10 @@ def response_circles(chips: Polygons) -> tuple[Circle, ...]:
         farthest,
         corners.mean(axis=0),
         method="Nelder-Mead",
-        options={"initial_simplex": corners.mean(axis=0) + 60.0 * np.array([[0, 0], [1, 0], [0, 1]]), "xatol": 0.1},
+        options={
+            "initial_simplex": corners.mean(axis=0) + 60.0 * np.array([[0, 0], [1, 0], [0, 1]]),
+            "xatol": 0.1,
+        },
     )
     radius = float(found.fun) + _PIECE_ARCSEC
     if len(polygons) > 1 and radius <= _LARGEST_CIRCLE_ARCSEC:
@@ -274,6 +278,13 @@ def _on_sky(images: FieldImages, source: PointSource) -> Circle:
     return Circle(float(ra), float(dec), source.radius * images.pixel_scale_arcsec, text)
 
 
+def _middle(positions: FloatArray) -> tuple[float, float]:
+    """RA, Dec of the mean direction of positions (n, 2), all [deg]."""
+    mean = SkyCoord(*positions.T, unit="deg").cartesian.mean()
+    middle = SkyCoord(mean, frame="icrs").spherical
+    return float(middle.lon.deg), float(middle.lat.deg)
+
+
 def _distance(polygon: FloatArray, point: NDArray) -> float:
     """From a point to a convex polygon (n, 2); 0 inside."""
     start, side = polygon, np.roll(polygon, -1, axis=0) - polygon
@@ -317,7 +328,7 @@ class _Emission:
         if highest < _CERTAIN or not parts[peak]:
             raise EmptySelection(
                 f"no extended emission found: its peak has {max(highest, 0.0):.1f} sigma, expected "
-                f"{_CERTAIN:g}; draw the crop box and exclude.reg in DS9, or check the observations and the position"
+                f"{_CERTAIN:g}; draw the crop box and exclude.reg in DS9, or check the observations' position"
             )
         return cls(peak, parts == parts[peak], net, seen)
 
@@ -387,7 +398,9 @@ def _smoothed(
     weight = gaussian_filter(exposure, smoothing, mode="constant")
     weight[weight < 0.05 * weight.max()] = np.inf
     # a smoothed image has the variance of the counts smoothed with the squared filter
-    variance = gaussian_filter(counts, smoothing / np.sqrt(2.0), mode="constant") / (4.0 * np.pi * smoothing**2)
+    variance = gaussian_filter(counts, smoothing / np.sqrt(2.0), mode="constant") / (
+        4.0 * np.pi * smoothing**2
+    )
     excess = gaussian_filter(net, smoothing, mode="constant") / weight
     error = np.sqrt(np.maximum(variance, 1e-12)) / weight
     error[error == 0.0] = np.inf
