@@ -1,5 +1,6 @@
 """The best beta-model of a cluster's surface brightness."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +64,7 @@ class BetaModel:
         Of an elliptical model the geometric mean of the axes of the ellipse through the pixel.
         """
         y, x = np.ogrid[: shape[0], : shape[1]]
-        return np.sqrt(_radius_sq(y - self.row, x - self.col, *self.stretch))
+        return np.sqrt(_radius_sq(y - self.row, x - self.col, self.stretch))
 
     def brightness(self, shape: tuple[int, int]) -> NDArray[np.float64]:
         """S of every pixel, (ny, nx) [count s^-1 arcmin^-2]."""
@@ -109,7 +110,7 @@ def fit_beta_model(bundle: Bundle, smooth: Measured, *, elliptical: bool = False
         )
 
     def model(p: NDArray) -> tuple[NDArray, float]:
-        radius_sq = _radius_sq(y - p[0], x - p[1], *p[5:].tolist())
+        radius_sq = _radius_sq(y - p[0], x - p[1], p[5:])
         profile: NDArray = (1.0 + radius_sq / np.exp(2 * p[2])) ** (0.5 - 3.0 * p[3])
         # the peak that gives the observed number of counts: exact at the maximum up to the background
         return profile, total / (weight @ profile)
@@ -149,7 +150,10 @@ def fit_beta_model(bundle: Bundle, smooth: Measured, *, elliptical: bool = False
     )
 
 
-def _radius_sq(y: NDArray, x: NDArray, e_cos: float = 0.0, e_sin: float = 0.0) -> NDArray:
+def _radius_sq(y: NDArray, x: NDArray, stretch: Sequence[float] | NDArray) -> NDArray:
+    if not len(stretch):
+        return y**2 + x**2
+    e_cos, e_sin = stretch
     form = (1.0 - e_cos) * x**2 + (1.0 + e_cos) * y**2 - 2.0 * e_sin * (x * y)
     return form / np.sqrt(1.0 - e_cos**2 - e_sin**2)
 
@@ -162,7 +166,7 @@ def _cells(images: list[NDArray], live: NDArray, row: int, col: int) -> tuple[ND
     tuple of (n,) arrays
         The sums, then the mean row and column of each square's live pixels; squares without any are left out.
     """
-    rows, cols = np.indices(live.shape, sparse=True)
+    rows, cols = np.ogrid[: live.shape[0], : live.shape[1]]
     layers = [*images, live.astype(float), rows * live, cols * live]
     parts = []
     side, complete = 1, False
@@ -179,8 +183,9 @@ def _cells(images: list[NDArray], live: NDArray, row: int, col: int) -> tuple[ND
             layer[window] = 0
         complete = all(w.start == 0 and w.stop == n for w, n in zip(window, live.shape, strict=True))
         side *= 2
-    *found, number, y, x = np.concatenate(parts, axis=1)
-    return *found, y / number, x / number
+    found = np.concatenate(parts, axis=1)
+    number, y, x = found[len(images) :]
+    return *found[: len(images)], y / number, x / number
 
 
 def _joined(image: NDArray, factor: int) -> NDArray[np.float64]:

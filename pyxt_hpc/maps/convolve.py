@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
-REACH = 4.0
+REACH = 3.0
 """Standard deviations at which the Gaussian is cut off."""
 
 

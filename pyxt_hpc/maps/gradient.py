@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d, map_coordinates
+from scipy.ndimage import correlate1d
 
 from pyxt_hpc.maps.convolve import gaussian
 from pyxt_hpc.maps.image import ClusterImage
@@ -73,19 +73,19 @@ def gradient(signal: NDArray, variance: NDArray, exposure: NDArray, sigma: float
         sigma = float(np.sqrt((sigma / factor) ** 2 - 1.0 / 12.0))
     fitted = _planes(images, sigma)
     if factor > 1:
-        fitted = np.stack([_spread(image, factor, shape) for image in fitted])
+        fitted = _spread(fitted, factor, shape)
     fitted[:, ~live] = np.nan
-    fitted[:2] /= factor
-    return Gradient(*fitted)
+    down, right, error, height, height_error = fitted
+    return Gradient(np.hypot(down, right) / factor, error / factor, height, height_error)
 
 
 def _planes(images: list[NDArray], sigma: float) -> NDArray[np.float32]:
-    """Slope, its error, height, its error of the plane about every pixel, (4, ny, nx)."""
+    """Of the plane about every pixel: slopes down and right, error of the steepest, height, its error."""
     ny, nx = images[0].shape
     kernels = [gaussian(sigma, power) for power in range(3)]
     squares = [gaussian(sigma, power, squared=True) for power in range(3)]
     reach = len(kernels[0]) // 2
-    result = np.empty((4, ny, nx), np.float32)
+    result = np.empty((5, ny, nx), np.float32)
     for first in range(0, ny, _BAND):
         last = min(first + _BAND, ny)
         top, bottom = max(first - reach, 0), min(last + reach, ny)
@@ -121,7 +121,7 @@ def _solved(v: dict, m: dict, q: dict) -> NDArray[np.float64]:
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = 1.0 / (m00 * c00 + m10 * c01 + m01 * c02)
         height, down, right = (scale * (a * v[0, 0] + b * v[1, 0] + c * v[0, 1]) for a, b, c in adjugate)
-        slope = np.hypot(down, right)
+        slope = np.maximum(np.hypot(down, right), 1e-300)
         y, x = down / slope, right / slope
         # weights of (1, y, x) in the slope along itself
         along = [scale * (y * a + x * b) for a, b in zip(adjugate[1], adjugate[2], strict=True)]
@@ -134,7 +134,7 @@ def _solved(v: dict, m: dict, q: dict) -> NDArray[np.float64]:
             )
             for a, b, c in (along, upright)
         ]
-    return np.stack([slope, errors[0], height, errors[1]])
+    return np.stack([down, right, errors[0], height, errors[1]])
 
 
 def _joined(image: NDArray, factor: int) -> NDArray[np.float64]:
@@ -144,17 +144,25 @@ def _joined(image: NDArray, factor: int) -> NDArray[np.float64]:
     return padded.reshape(ny // factor, factor, nx // factor, factor).sum(axis=(1, 3), dtype=float)
 
 
-def _spread(image: NDArray, factor: int, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Values at pixels from those at middles of squares, bilinear; squares without a value do not count."""
-    seen = np.isfinite(image)
-    y, x = ((np.arange(n, dtype=np.float32) + 0.5) / factor - 0.5 for n in shape)
-    at = np.broadcast_arrays(y[:, None], x[None, :])
-    weight, total = (
-        map_coordinates(source.astype(np.float32), at, order=1, mode="nearest", output=np.float32)
-        for source in (seen, np.where(seen, image, 0.0))
-    )
+def _spread(images: NDArray, factor: int, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Values at pixels from those at middles of squares (n, my, mx), bilinear; empty squares do not count."""
+    seen = np.isfinite(images[0])
+    weight = _enlarged(seen.astype(np.float32), factor, shape)
+    result = np.stack([_enlarged(np.where(seen, image, np.float32(0.0)), factor, shape) for image in images])
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(weight > 0, total / weight, np.float32(np.nan))
+        result /= weight
+    return result
+
+
+def _enlarged(image: NDArray, factor: int, shape: tuple[int, int]) -> NDArray[np.float32]:
+    for axis, n in enumerate(shape):
+        at = np.clip((np.arange(n) + 0.5) / factor - 0.5, 0.0, image.shape[axis] - 1.0)
+        left = np.minimum(at.astype(int), max(image.shape[axis] - 2, 0))
+        right = np.minimum(left + 1, image.shape[axis] - 1)
+        share = np.expand_dims((at - left).astype(np.float32), 1 - axis)
+        below = image.take(left, axis)
+        image = below + share * (image.take(right, axis) - below)
+    return image
 
 
 def map_gradients(image: ClusterImage) -> Iterator[MapProduct]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 SMOOTHING = 4.0
 """Standard deviation of the Gaussian with which residuals are smoothed [pixels]."""
 
+_PEAK_SMOOTHING = 8.0
+"""The same for finding the peak."""
+
 _ANNULUS = 0.05
 """Width of an annulus over its radius; at least a pixel."""
-
-_SEEN = 3.0
-"""Brightness of an annulus over its error, below which there is nothing to compare with."""
 
 _LARGEST_ERROR = 0.5
 """Where the ratio is known no better it is left out; its significance is not."""
@@ -65,6 +65,7 @@ def residual(image: ClusterImage, smooth: NDArray, width: float = SMOOTHING) -> 
     expected = np.where(used, image.exposure * smooth, 0.0).astype(np.float32)
     bundle = image.bundle
     variance = np.where(used, expected + bundle.background + bundle.background_variance, 0.0)
+    np.maximum(variance, 0.0, out=variance)  # an average can be below the background
     excess = gaussian_sums(np.where(used, image.signal - expected, np.float32(0.0)), width)
     error = np.sqrt(gaussian_sums(variance.astype(np.float32), width, squared=True))
     total = gaussian_sums(expected, width)
@@ -88,56 +89,58 @@ def azimuthal_average(image: ClusterImage, radius: NDArray) -> NDArray[np.float3
     Returns
     -------
     (ny, nx) float32
-        [count s^-1 arcmin^-2]; between the annuli linear in radius, NaN where the annuli's brightness is not
-        above its error.
+        [count s^-1 arcmin^-2]; between the annuli linear in radius.
     """
     edges = [0.0]
     while edges[-1] <= radius.max():
         edges.append(edges[-1] + max(1.0, _ANNULUS * edges[-1]))
     number = np.searchsorted(edges, radius.ravel(), side="right") - 1
-    signal, variance, exposure, distance = (
+    signal, exposure, distance = (
         np.bincount(number, values.ravel(), len(edges))
-        for values in (image.signal, image.variance, image.exposure, image.exposure * radius)
+        for values in (image.signal, image.exposure, image.exposure * radius)
     )
     some = exposure > 0
-    mean = signal[some] / exposure[some]
-    seen = mean * exposure[some] > _SEEN * np.sqrt(variance[some])
-    # interpolation passes NaN on to both sides
-    mean[~seen] = np.nan
-    return np.interp(radius, distance[some] / exposure[some], mean).astype(np.float32)
+    mean, at = signal[some] / exposure[some], distance[some] / exposure[some]
+    return np.interp(radius, at, mean).astype(np.float32)
 
 
 def map_residuals(image: ClusterImage) -> Iterator[MapProduct]:
-    """Maps of the residual from the best elliptical beta-model and from the average over its ellipses.
+    """Maps of the residual from the best elliptical beta-model and from the average over ellipses.
 
-    Where no beta-model fits, a warning says so, and there is only the average over circles about the peak.
+    These have the shape of the beta-model's, but the brightness peak in their middle: the centre of a
+    model is drawn towards what is bright on one side. Where no beta-model fits, a warning says so, and
+    there is only the average over circles about the peak.
     """
     shape = image.bundle.mask.shape
     width = f'{SMOOTHING:g} pixels ({SMOOTHING * image.bundle.pixel_scale_arcsec:.1f}")'
+    smooth = image.smoothed(_PEAK_SMOOTHING)
+    row, col = (float(at) for at in np.unravel_index(np.nanargmax(smooth.value), shape))
+    ellipses = BetaModel(row, col, 1.0, 1.0, 1.0)
     try:
-        model = fit_beta_model(image.bundle, image.brightness, elliptical=True)
+        model = fit_beta_model(image.bundle, smooth, elliptical=True)
     except EmptySelection as error:
-        log.warning("%s; residuals are from the average over circles about the peak", error)
-        row, col = (float(at) for at in np.unravel_index(np.nanargmax(image.brightness.value), shape))
-        model = BetaModel(row, col, 1.0, 1.0, 1.0)
-        about = f"circles about the peak, column {col + 1:.0f}, row {row + 1:.0f} (from 1)"
+        log.warning("%s; there are only residuals from the average over circles about the peak", error)
     else:
-        about = (
-            f"ellipses about column {model.col + 1:.1f}, row {model.row + 1:.1f} (from 1), axis ratio "
-            f"{model.axis_ratio:.3f}, long axis {model.angle_deg:.0f} deg from columns to rows"
-        )
-        text = f"beta-model, beta {model.beta:.3f}, core {model.core:.1f} pixels, {about}"
+        ellipses = replace(ellipses, stretch=model.stretch)
+        text = f"beta-model, beta {model.beta:.3f}, core {model.core:.1f} pixels, {_described(model)}"
         found = residual(image, model.brightness(shape))
         yield from _products(image, found, "beta", "beta-model", f"{text}; Gaussian of sigma {width}")
-    found = residual(image, azimuthal_average(image, model.radius(shape)))
-    text = f"average over {about}; Gaussian of sigma {width}"
+    found = residual(image, azimuthal_average(image, ellipses.radius(shape)))
+    text = f"average over ellipses, {_described(ellipses)}; Gaussian of sigma {width}"
     yield from _products(image, found, "azimuthal", "azimuthal average", text)
+
+
+def _described(model: BetaModel) -> str:
+    return (
+        f"centre at column {model.col + 1:.1f}, row {model.row + 1:.1f} (from 1), axis ratio "
+        f"{model.axis_ratio:.3f}, long axis {model.angle_deg:.0f} deg from columns to rows"
+    )
 
 
 def _products(
     image: ClusterImage, found: Residual, name: str, title: str, comment: str
 ) -> Iterator[MapProduct]:
-    known = found.error < _LARGEST_ERROR
+    known = (found.error > 0) & (found.error < _LARGEST_ERROR)
     ratio, error = (np.where(known, part, np.float32(np.nan)) for part in (found.ratio, found.error))
     where = f"where its error is below {_LARGEST_ERROR:g}"
     layout = image.layout
