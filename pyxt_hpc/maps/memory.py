@@ -28,7 +28,7 @@ def check_memory(config: ClusterConfig) -> None:
         If the maps need more memory than is free.
     """
     layout = Layout.of(config)
-    needed, shape = _needed(layout)
+    needed, shape = needed_memory(layout)
     free = available_memory()
     if free is not None and needed > free:
         raise ConfigError(
@@ -61,8 +61,8 @@ def available_memory() -> int | None:
     return min(free, default=None)
 
 
-def _needed(layout: Layout) -> tuple[int, tuple[int, ...]]:
-    """Memory for the maps [bytes], and the shape of the image."""
+def needed_memory(layout: Layout) -> tuple[int, tuple[int, ...]]:
+    """Memory for the maps [bytes], and the shape of the image; 0 where the bundle cannot be read."""
     sizes: list[int] = []
 
     def add(_: str, item: h5py.Dataset | h5py.Group) -> None:
