@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from pyxt_hpc.jobs.render import Job
     from pyxt_hpc.maps.fitted import FittedRegions
+    from pyxt_hpc.maps.image import ClusterImage
     from pyxt_hpc.maps.product import MapProduct
     from pyxt_hpc.stages.status import StoreStatus
     from pyxt_hpc.steps import Step
@@ -478,8 +479,25 @@ def _parser() -> argparse.ArgumentParser:
     map_options(made)
     made.add_argument(
         "--all", action="store_true",
-        help="also surface brightness, density, pressure, entropy and cooling time",
+        help="also surface brightness with its gradients and residuals, density, pressure, entropy and "
+        "cooling time",
     )  # fmt: skip
+
+    made = command(
+        "make-gradient-map",
+        "edges in the surface brightness: its gradient on several scales",
+        "Gaussian gradient magnitude of the exposure-corrected, background-subtracted surface brightness,\n"
+        "also over the brightness, and its significance. Needs no fits, only process-data.",
+    )
+    config_option(made)
+
+    made = command(
+        "make-residual-map",
+        "surface brightness less a smooth cluster",
+        "Residual of the surface brightness from the best elliptical beta-model and from the average over\n"
+        "its ellipses: ratio, error, and in sigma. Needs no fits, only process-data.",
+    )
+    config_option(made)
 
     made = command(
         "find-shocks",
@@ -1199,6 +1217,29 @@ def _make_maps(arguments: argparse.Namespace) -> None:
     _make(arguments, make_all_maps if arguments.all else make_fit_maps)
 
 
+def _make_gradient_map(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.commands import make_gradient_maps
+
+    _make_from_image(arguments, make_gradient_maps)
+
+
+def _make_residual_map(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.commands import make_residual_maps
+
+    _make_from_image(arguments, make_residual_maps)
+
+
+def _make_from_image(
+    arguments: argparse.Namespace, make: "Callable[[ClusterImage], Iterator[MapProduct]]"
+) -> None:
+    from pyxt_hpc.maps.image import read_cluster_image
+    from pyxt_hpc.report.all_forms import draw_products
+
+    _serial(arguments.command)
+    image = read_cluster_image(read_config(arguments.config))
+    _say_made(draw_products(image, make(image)))
+
+
 def _make(
     arguments: argparse.Namespace, make: "Callable[[FittedRegions, str], Iterator[MapProduct]]"
 ) -> None:
@@ -1210,11 +1251,15 @@ def _make(
     regions = read_fitted_regions(config, arguments.resolution)
     _say(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
     mode = "average" if arguments.average else arguments.paint
-    for product, others in draw_products(regions, make(regions, mode)):
+    _say_made(draw_products(regions, make(regions, mode)))
+    record_last_step(config, 7)
+
+
+def _say_made(products: "Iterator[tuple[MapProduct, list[Path]]]") -> None:
+    for product, others in products:
         forms = ", ".join(path.suffix for path in others)
         title = product.title.lower() if product.title[1:2].islower() else product.title
         _say(f"{product.path}  and {forms}: {title}{product.unit and f' [{product.unit}]'}")
-    record_last_step(config, 7)
 
 
 def _find_shocks(arguments: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """The best beta-model of a cluster's surface brightness."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,12 @@ from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.preprocess.images import exposure_map
 
-_MOST_CELLS = 160
-"""A side of the image that is fitted; pixels are joined until it is no longer than this."""
+_FINE = 48
+"""Half a side of the square about the peak in which single pixels are fitted; beyond twice as far squares of
+2 x 2 pixels, and so on."""
+
+_FLATTEST = 0.8
+"""Largest e that is searched: an axis ratio of 1:3."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,9 @@ class BetaModel:
         Slope.
     peak
         S_0 [count s^-1 arcmin^-2].
+    stretch
+        e cos(2 theta), e sin(2 theta): the long axis lies at theta from the axis of columns towards that of
+        rows, the axis ratio is sqrt((1 - e)/(1 + e)). (0, 0) is round.
     """
 
     row: float
@@ -37,11 +45,26 @@ class BetaModel:
     core: float
     beta: float
     peak: float
+    stretch: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def axis_ratio(self) -> float:
+        """Short over long axis."""
+        e = float(np.hypot(*self.stretch))
+        return float(np.sqrt((1.0 - e) / (1.0 + e)))
+
+    @property
+    def angle_deg(self) -> float:
+        """theta of the long axis, 0 to 180 [deg]."""
+        return float(np.degrees(0.5 * np.arctan2(self.stretch[1], self.stretch[0]))) % 180.0
 
     def radius(self, shape: tuple[int, int]) -> NDArray[np.float64]:
-        """Distance of every pixel from the centre, (ny, nx) [pixels]."""
-        y, x = np.indices(shape, float)
-        return np.hypot(y - self.row, x - self.col)
+        """Distance of every pixel from the centre, (ny, nx) [pixels].
+
+        Of an elliptical model the geometric mean of the axes of the ellipse through the pixel.
+        """
+        y, x = np.ogrid[: shape[0], : shape[1]]
+        return np.sqrt(_radius_sq(y - self.row, x - self.col, self.stretch))
 
     def brightness(self, shape: tuple[int, int]) -> NDArray[np.float64]:
         """S of every pixel, (ny, nx) [count s^-1 arcmin^-2]."""
@@ -57,7 +80,7 @@ class BetaModel:
         return factor * np.hypot(self.radius(shape), self.core)
 
 
-def fit_beta_model(bundle: Bundle, smooth: Measured) -> BetaModel:
+def fit_beta_model(bundle: Bundle, smooth: Measured, *, elliptical: bool = False) -> BetaModel:
     """Fit centre, core, slope and peak to the counts by their Poisson likelihood (Cash 1979).
 
     Parameters
@@ -66,6 +89,8 @@ def fit_beta_model(bundle: Bundle, smooth: Measured) -> BetaModel:
         The cluster.
     smooth
         Its smoothed brightness, in which the fit finds its start.
+    elliptical
+        Fit axis ratio and direction too.
 
     Raises
     ------
@@ -75,16 +100,9 @@ def fit_beta_model(bundle: Bundle, smooth: Measured) -> BetaModel:
     shape = bundle.mask.shape
     exposure = exposure_map(bundle.observations) * (bundle.pixel_scale_arcsec / 60.0) ** 2
     live = (bundle.mask > 0) & (exposure > 0)
-    factor = -(-max(shape) // _MOST_CELLS)
-    counts, background, weight, number = (
-        _joined(np.where(live, image, 0.0), factor)
-        for image in (bundle.counts, bundle.background, exposure, np.ones(shape))
-    )
-    seen = number > 0
-    y, x = (_joined(np.where(live, index, 0.0), factor)[seen] / number[seen] for index in np.indices(shape))
-    counts, background, weight = counts[seen], background[seen], weight[seen]
-    peak = np.unravel_index(np.nanargmax(smooth.value), shape)
-    start = [float(peak[0]), float(peak[1]), np.log(0.05 * max(shape)), 0.65]
+    start_row, start_col = map(int, np.unravel_index(np.nanargmax(smooth.value), shape))
+    images = [np.where(live, image, 0.0) for image in (bundle.counts, bundle.background, exposure)]
+    counts, background, weight, y, x = _cells(images, live, start_row, start_col)
     total = counts.sum() - background.sum()
     if total < 100:
         raise EmptySelection(
@@ -92,35 +110,82 @@ def fit_beta_model(bundle: Bundle, smooth: Measured) -> BetaModel:
         )
 
     def model(p: NDArray) -> tuple[NDArray, float]:
-        profile = (1.0 + ((y - p[0]) ** 2 + (x - p[1]) ** 2) / np.exp(2 * p[2])) ** (0.5 - 3.0 * p[3])
+        radius_sq = _radius_sq(y - p[0], x - p[1], p[5:])
+        profile: NDArray = (1.0 + radius_sq / np.exp(2 * p[2])) ** (0.5 - 3.0 * p[3])
         # the peak that gives the observed number of counts: exact at the maximum up to the background
         return profile, total / (weight @ profile)
 
     def cash(p: NDArray) -> float:
         if not (0.35 < p[3] < 3.0 and 0.0 < p[2] < np.log(3.0 * max(shape))):
             return np.inf
-        profile, scale = model(p[:4])
+        if len(p) > 5 and np.hypot(p[5], p[6]) > _FLATTEST:
+            return np.inf
+        profile, scale = model(p)
         expected = weight * profile * scale * np.exp(p[4]) + background
         return float(2.0 * np.sum(expected - xlogy(counts, np.maximum(expected, 1e-300))))
 
+    best = np.array([start_row, start_col, np.log(0.05 * max(shape)), 0.65, 0.0])
     steps = np.array([3.0, 3.0, 0.4, 0.1, 0.05])
-    best = np.array([*start, 0.0])
-    for _ in range(3):  # a simplex that has collapsed starts anew
-        simplex = np.vstack([best, best + np.diag(steps)])
-        found = minimize(
-            cash,
-            best,
-            method="Nelder-Mead",
-            options={"initial_simplex": simplex, "maxiter": 1500, "xatol": 1e-3, "fatol": 1e-2},
-        )
-        best = found.x
+    for extra in range(1 + elliptical):
+        if extra:  # from the best round model
+            best, steps = np.append(best, [0.0, 0.0]), np.append(0.3 * steps, [0.1, 0.1])
+        for _ in range(3):  # a simplex that has collapsed starts anew
+            simplex = np.vstack([best, best + np.diag(steps)])
+            found = minimize(
+                cash,
+                best,
+                method="Nelder-Mead",
+                options={"initial_simplex": simplex, "maxiter": 1500, "xatol": 1e-3, "fatol": 1e-2},
+            )
+            best = found.x
     if not np.isfinite(found.fun) or not 0.36 < best[3] < 2.9:
         raise EmptySelection(
             f"{bundle.name}: no beta-model fits (beta {best[3]:.2f}, core {np.exp(best[2]):.1f} pixels): the "
             "emission does not fall outwards; use a constant depth"
         )
-    scale = model(best[:4])[1] * np.exp(best[4])
-    return BetaModel(float(best[0]), float(best[1]), float(np.exp(best[2])), float(best[3]), float(scale))
+    scale = model(best)[1] * np.exp(best[4])
+    stretch = (float(best[5]), float(best[6])) if elliptical else (0.0, 0.0)
+    return BetaModel(
+        float(best[0]), float(best[1]), float(np.exp(best[2])), float(best[3]), float(scale), stretch
+    )
+
+
+def _radius_sq(y: NDArray, x: NDArray, stretch: Sequence[float] | NDArray) -> NDArray:
+    if not len(stretch):
+        return y**2 + x**2
+    e_cos, e_sin = stretch
+    form = (1.0 - e_cos) * x**2 + (1.0 + e_cos) * y**2 - 2.0 * e_sin * (x * y)
+    return form / np.sqrt(1.0 - e_cos**2 - e_sin**2)
+
+
+def _cells(images: list[NDArray], live: NDArray, row: int, col: int) -> tuple[NDArray, ...]:
+    """Sums of images over squares that grow with the distance from a pixel, and their middles.
+
+    Returns
+    -------
+    tuple of (n,) arrays
+        The sums, then the mean row and column of each square's live pixels; squares without any are left out.
+    """
+    rows, cols = np.ogrid[: live.shape[0], : live.shape[1]]
+    layers = [*images, live.astype(float), rows * live, cols * live]
+    parts = []
+    side, complete = 1, False
+    while not complete:
+        # on the grid of the next larger squares, so that none of them is cut
+        grid, reach = 2 * side, _FINE * side
+        window = tuple(
+            slice(max((at - reach) // grid * grid, 0), min(-(-(at + reach) // grid) * grid, n))
+            for at, n in zip((row, col), live.shape, strict=True)
+        )
+        sums = [_joined(layer[window], side) for layer in layers]
+        parts.append(np.stack([image[sums[len(images)] > 0] for image in sums]))
+        for layer in layers:
+            layer[window] = 0
+        complete = all(w.start == 0 and w.stop == n for w, n in zip(window, live.shape, strict=True))
+        side *= 2
+    found = np.concatenate(parts, axis=1)
+    number, y, x = found[len(images) :]
+    return *found[: len(images)], y / number, x / number
 
 
 def _joined(image: NDArray, factor: int) -> NDArray[np.float64]:

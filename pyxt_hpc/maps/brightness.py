@@ -7,16 +7,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.discs import half_widths
 from pyxt_hpc.maps.paint import Measured
-from pyxt_hpc.maps.quantities import Quantity
 from pyxt_hpc.preprocess.images import exposure_map
-
-BRIGHTNESS = Quantity(
-    "surface_brightness",
-    "Surface brightness",
-    "count s-1 arcmin-2",
-    "exposure-corrected, background-subtracted, sources out",
-    logarithmic=True,
-)
 
 
 def smooth_brightness(bundle: Bundle, radius: NDArray) -> Measured:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from pyxt_hpc.maps.brightness import BRIGHTNESS, smooth_brightness
 from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.gradient import map_gradients
+from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct, write_product
 from pyxt_hpc.maps.quantities import (
+    BRIGHTNESS,
     NORM,
     TEMPERATURE,
     error_maps,
@@ -14,6 +16,7 @@ from pyxt_hpc.maps.quantities import (
     map_measured,
     map_parameters,
 )
+from pyxt_hpc.maps.residual import map_residuals
 from pyxt_hpc.maps.thermodynamics import Thermodynamics, map_entropy, map_pressure
 
 
@@ -47,9 +50,18 @@ def make_fit_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapPr
 
 def make_brightness_maps(regions: FittedRegions) -> Iterator[MapProduct]:
     """Write, then yield, the maps of the smoothed surface brightness; as `make_temperature_maps`."""
-    smooth = smooth_brightness(regions.bundle, regions.radius)
     how = "(counts - background)/(exposure x area), mean of each pixel's own circle"
-    yield from _written(regions, error_maps(regions, BRIGHTNESS, smooth, how))
+    yield from _written(regions, error_maps(regions, BRIGHTNESS, regions.brightness, how))
+
+
+def make_gradient_maps(image: ClusterImage) -> Iterator[MapProduct]:
+    """Write, then yield, the gradients of the brightness on several scales; they need no fits."""
+    yield from _written(image, map_gradients(image))
+
+
+def make_residual_maps(image: ClusterImage) -> Iterator[MapProduct]:
+    """Write, then yield, what a smooth cluster leaves of the brightness; as `make_gradient_maps`."""
+    yield from _written(image, map_residuals(image))
 
 
 def make_pressure_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
@@ -66,12 +78,15 @@ def make_all_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapPr
     """Write, then yield, every map there is; as `make_temperature_maps`."""
     yield from make_fit_maps(regions, mode)
     yield from make_brightness_maps(regions)
+    yield from make_gradient_maps(regions)
+    yield from make_residual_maps(regions)
     gas = Thermodynamics(regions)
     yield from _written(regions, map_pressure(gas, mode))
     yield from _written(regions, map_entropy(gas, mode))
 
 
-def _written(regions: FittedRegions, products: Iterable[MapProduct]) -> Iterator[MapProduct]:
+def _written(image: ClusterImage, products: Iterable[MapProduct]) -> Iterator[MapProduct]:
+    results = image.fingerprint if isinstance(image, FittedRegions) else ""
     for product in products:
-        write_product(product, regions.bundle, regions.config, regions.history)
+        write_product(product, image.bundle, image.config, image.history, results)
         yield product

@@ -1,6 +1,9 @@
 """The fitted regions of a cluster: what every map of fits is made from."""
 
+import logging
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -9,19 +12,24 @@ from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.discs import disc_area
 from pyxt_hpc.errors import EmptySelection, ForeignProduct
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.lock import current_owner
+from pyxt_hpc.maps.brightness import smooth_brightness
+from pyxt_hpc.maps.image import ClusterImage
+from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.store import Results, Status, is_final, read_results
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
-class FittedRegions:
+class FittedRegions(ClusterImage):
     """A cluster with the fits of its regions.
 
     Parameters
     ----------
-    config, bundle
-        The cluster.
     radius
         (ny, nx) scale map [pixels], 0 where there is no region.
     rows
@@ -32,24 +40,22 @@ class FittedRegions:
         Of the fits.
     total, bad
         Regions in the store, and those among them that were given up.
-    history
-        Lines for the headers of maps.
+    fingerprint
+        Of the results.
     """
 
-    config: ClusterConfig
-    bundle: Bundle
     radius: np.ndarray
     rows: np.ndarray
     resolution: int
     settings: dict
     total: int
     bad: int
-    history: tuple[str, ...]
+    fingerprint: str = ""
 
-    @property
-    def layout(self) -> Layout:
-        """Of the cluster."""
-        return Layout.of(self.config)
+    @cached_property
+    def brightness(self) -> Measured:
+        """Surface brightness smoothed with the scale map's circles."""
+        return smooth_brightness(self.bundle, self.radius)
 
     @property
     def step(self) -> int:
@@ -90,10 +96,15 @@ def read_fitted_regions(config: ClusterConfig, resolution: int | None = None) ->
         If bundle, scale map or results are absent, unreadable or do not belong together.
     EmptySelection
         If no region has been fitted.
+    ConfigError
+        If the machine has too little memory for the maps.
     """
+    check_memory(config)
     path = Layout.of(config).results
     bundle = read_cluster_bundle(config)
     radius = read_scale_map(config, bundle)
+    if owner := current_owner(path):
+        log.warning("%s: %s is writing it: maps will show what is fitted now", path, owner)
     results = read_results(path)
     if results.settings["bundle"] != bundle.fingerprint:
         raise ForeignProduct(
@@ -106,13 +117,12 @@ def read_fitted_regions(config: ClusterConfig, resolution: int | None = None) ->
             f"{path}: fitted at resolution {fitted}, not {resolution}: leave --resolution out, or "
             f"run `pyxt-hpc fit-spectra -c {config.path} --resolution {resolution}`"
         )
-    rows = results.rows[results.status == Status.DONE]
+    done = results.status == Status.DONE
+    # a copy takes as much memory again
+    rows = results.rows if done.all() else results.rows[done]
     finished = int(np.sum(is_final(results.status)))
     if not len(rows):
-        raise EmptySelection(
-            f"{path}: no region has been fitted ({finished} of {len(results.rows)} are bad): run "
-            f"`pyxt-hpc fit-spectra -c {config.path}`"
-        )
+        raise EmptySelection(_without_fits(config, results, finished))
     if np.any(radius[rows["row"], rows["col"]] != rows["radius"]):
         raise ForeignProduct(
             f"{path}: its circles are not those of {Layout.of(config).scale_map}: run "
@@ -127,17 +137,38 @@ def read_fitted_regions(config: ClusterConfig, resolution: int | None = None) ->
         settings=results.settings,
         total=len(results.rows),
         bad=finished - len(rows),
-        history=_history(results, bundle, len(rows)),
+        history=_history(results, bundle, len(rows), finished - len(rows)),
+        fingerprint=results.fingerprint,
     )
 
 
-def _history(results: Results, bundle: Bundle, n_fitted: int) -> tuple[str, ...]:
+def _without_fits(config: ClusterConfig, results: Results, finished: int) -> str:
+    path, total = Layout.of(config).results, len(results.rows)
+    if finished < total:
+        return (
+            f"{path}: none of {total} regions has been fitted, {finished} are bad: run "
+            f"`pyxt-hpc fit-spectra -c {config.path} --continue`"
+        )
+    flags: Counter[str] = Counter()
+    for word, n in zip(*np.unique(results.rows["flags"], return_counts=True), strict=True):
+        flags.update({str(flag.name): int(n) for flag in FitFlag(int(word))})
+    reasons = [f"{name} in {n}" for name, n in flags.most_common(2)]
+    reasons += [f"e.g. {text!r}" for text in list(results.messages.values())[:1]]
+    return (
+        f"{path}: all {total} regions are bad ({'; '.join(reasons) or 'no reason is stored'}): nothing can "
+        f"be mapped; look at one with `pyxt-hpc fit-region -c {config.path} {results.rows['region'][0]}`, "
+        "correct the configuration and fit again"
+    )
+
+
+def _history(results: Results, bundle: Bundle, n_fitted: int, n_bad: int) -> tuple[str, ...]:
     settings = results.settings
     resolution = int(settings["resolution"])
     return (
         f"resolution {resolution}: a region every {RESOLUTION_STEP[resolution]} pixels",
         "circles overlap: neighbouring pixels are correlated",
-        f"{n_fitted} of {len(results.rows)} regions; results {results.fingerprint[:16]}",
+        f"{n_fitted} of {len(results.rows)} regions are fitted, {n_bad} bad, "
+        f"{len(results.rows) - n_fitted - n_bad} not yet fitted",
         f"nH {bundle.nH:g}e22 cm^-2 ({bundle.absorption}), z {bundle.redshift:g}, "
         f"abundance {bundle.abundance:g} ({bundle.abundance_table}), "
         f"{bundle.energy_min_keV:g}-{bundle.energy_max_keV:g} keV, {settings['statistic']}",

@@ -1,8 +1,9 @@
 """One finished map: its numbers, how people call them, and its FITS file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.images import write_image
+from pyxt_hpc.provenance import fingerprint
 
 BLANK = -1
 """Of integer maps, where there is nothing."""
@@ -52,10 +54,38 @@ class MapProduct:
     of_regions: np.ndarray | None = None
 
 
+_NOT_OF_THE_NUMBERS = (
+    "path", "data_directory", "last_step_completed", "parallel_processing", "num_cpus", "hpc",
+)  # fmt: skip
+
+
+def config_fingerprint(config: ClusterConfig) -> str:
+    """SHA-256 of everything in a configuration that can change a map."""
+    return fingerprint(
+        {f.name: repr(getattr(config, f.name)) for f in fields(config) if f.name not in _NOT_OF_THE_NUMBERS}
+    )
+
+
 def write_product(
-    product: MapProduct, bundle: Bundle, config: ClusterConfig, history: Sequence[str] = ()
+    product: MapProduct,
+    bundle: Bundle,
+    config: ClusterConfig,
+    history: Sequence[str] = (),
+    results: str = "",
 ) -> None:
     """Write the FITS file of a map.
+
+    Its header holds fingerprints of configuration (CONFIGID), bundle (BUNDLEID) and, where it is of fits,
+    results (RESULTID).
+
+    Parameters
+    ----------
+    product, bundle, config
+        The map and its cluster.
+    history
+        Further lines of the header.
+    results
+        Fingerprint of the results store.
 
     Raises
     ------
@@ -68,6 +98,13 @@ def write_product(
         raise EmptySelection(f"{product.path}: not written: no pixel has a value ({product.comment})")
     if product.integer:
         values = np.where(seen, values, BLANK).astype(np.int32)
+    cards: dict[str, Any] = {
+        "CONFIGID": (config_fingerprint(config)[:16], "fingerprint of the configuration")
+    }
+    if results:
+        cards["RESULTID"] = (results[:16], "fingerprint of the results store")
+    if product.integer:
+        cards["BLANK"] = BLANK
     write_image(
         product.path,
         values,
@@ -75,6 +112,6 @@ def write_product(
         unit=product.unit,
         comment=product.comment,
         bundle_fingerprint=bundle.fingerprint,
-        settings={"BLANK": BLANK} if product.integer else None,
+        settings=cards,
         history=[f"configuration {config.path.name}", *history],
     )

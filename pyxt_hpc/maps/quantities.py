@@ -68,6 +68,14 @@ NORM_PER_AREA = Quantity(
 ABUNDANCE = Quantity("abundance", "Abundance", "", "metals of the APEC model [solar]", relative=False)
 COLUMN = Quantity("column_density", "Column density", "1e22 cm-2", "absorbing column, fitted", relative=False)
 
+BRIGHTNESS = Quantity(
+    "surface_brightness",
+    "Surface brightness",
+    "count s-1 arcmin-2",
+    "exposure-corrected, background-subtracted, sources out",
+    logarithmic=True,
+)
+
 
 @dataclass(frozen=True)
 class _Diagnostic:

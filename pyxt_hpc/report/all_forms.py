@@ -1,24 +1,36 @@
 """Every map in every form: beside its FITS file a picture and, if painted from regions, a DS9 file."""
 
+import os
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
-from pyxt_hpc.maps.brightness import smooth_brightness
+from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.maps.thermodynamics import kpc_per_arcsec
-from pyxt_hpc.report.ds9 import write_bins
-from pyxt_hpc.report.pictures import Scene, draw_map
+from pyxt_hpc.parallel.processes import ForkedExecutor
+from pyxt_hpc.report.ds9 import Boxes, write_boxes
+from pyxt_hpc.report.pictures import Picture, Scene, draw_picture
+
+_MOST_WORKERS = 8
+"""More would wait for the process that makes the maps."""
+
+_WAITING = 3
+"""Maps a worker that are made and not yet drawn: little enough for memory."""
 
 
 def draw_products(
-    regions: FittedRegions, products: Iterable[MapProduct]
+    image: ClusterImage, products: Iterable[MapProduct]
 ) -> Iterator[tuple[MapProduct, list[Path]]]:
-    """Draw maps as they come.
+    """Draw maps as they come, in processes beside the one that makes them.
 
     Parameters
     ----------
-    regions
+    image
         Of the cluster.
     products
         Maps whose FITS files are written.
@@ -28,13 +40,36 @@ def draw_products(
     product, paths
         The map, and what was written beside its FITS file.
     """
-    layout, bundle = regions.layout, regions.bundle
-    brightness = smooth_brightness(bundle, regions.radius).value
-    scene = Scene(bundle.wcs_header, brightness, kpc_per_arcsec(regions.config))
-    for product in products:
-        paths = [layout.picture(product.path)]
-        draw_map(product, scene, paths[0])
-        if product.of_regions is not None:
-            paths.append(layout.ds9_regions(product.path))
-            write_bins(product, regions, paths[-1])
-        yield product, paths
+    layout, bundle = image.layout, image.bundle
+    scene = Scene(bundle.wcs_header, image.brightness.value, kpc_per_arcsec(image.config)).thinned()
+    boxes = Boxes.of(image) if isinstance(image, FittedRegions) else None
+    n_workers = _workers(image.config)
+    waiting: deque[tuple[MapProduct, list[Path], list[Future[Any]]]] = deque()
+
+    def finished() -> tuple[MapProduct, list[Path]]:
+        product, paths, futures = waiting.popleft()
+        for future in futures:
+            future.result()
+        return product, paths
+
+    executor = ForkedExecutor(n_workers)
+    try:
+        for product in products:
+            paths = [layout.picture(product.path)]
+            futures = [executor.submit(draw_picture, Picture.of(product), scene, paths[0])]
+            if product.of_regions is not None and boxes is not None:
+                paths.append(layout.ds9_regions(product.path))
+                futures.append(executor.submit(write_boxes, boxes, *boxes.coloured(product), paths[1]))
+            waiting.append((product, paths, futures))
+            while len(waiting) > _WAITING * n_workers or (waiting and all(f.done() for f in waiting[0][2])):
+                yield finished()
+        while waiting:
+            yield finished()
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _workers(config: ClusterConfig) -> int:
+    if not config.parallel_processing:
+        return 1
+    return min(config.num_cpus or len(os.sched_getaffinity(0)), _MOST_WORKERS)

@@ -9,10 +9,16 @@ from pyxt_hpc.maps.product import MapProduct
 _BY_UNIT = {"keV": "inferno", "pixel": "cividis", "count": "cividis", "s": "cividis"}
 DIVERGING = "PuOr_r"
 
+_ENOUGH = 1000
+"""A side of the image that percentiles are taken from: more pixels do not change them."""
+
 
 def colour_scale(product: MapProduct) -> tuple[str, Normalize]:
     """Name of the colours and their scale, from the 1st to the 99th percentile of values; all integers."""
-    values = product.values[np.isfinite(product.values)]
+    values = product.values
+    if not product.integer:
+        values = values[tuple(slice(None, None, -(-n // _ENOUGH)) for n in values.shape)]
+    values = values[np.isfinite(values)]
     low, high = np.percentile(values, [1, 99]) if len(values) else (0.0, 1.0)
     if product.integer and len(values):
         return "viridis", Normalize(values.min(), max(values.max(), values.min() + 1))

@@ -1,6 +1,7 @@
 """A DS9 region file beside a map: every region's pixels as a box in the colour of its value."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,7 +11,7 @@ from astropy.wcs import WCS
 from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
-from pyxt_hpc.binning.lattice import block_number
+from pyxt_hpc.binning.lattice import block_number, lattice
 from pyxt_hpc.files import replacing
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct
@@ -18,47 +19,91 @@ from pyxt_hpc.report.colours import colour_scale
 
 NO_VALUE = "#b0b0b0"
 
+MOST_BOXES = 60_000
+"""DS9 takes seconds to read as many, and minutes for ten times more."""
 
-def write_regions(path: Path, lines: Iterable[str]) -> None:
+
+def write_regions(path: Path, lines: Iterable[str], remark: str = "") -> None:
     """Write DS9 regions in ICRS under a temporary name, then rename the file."""
-    text = "\n".join(["# Region file format: DS9 version 4.1", "icrs", *lines, ""])
+    head = ["# Region file format: DS9 version 4.1", *filter(None, [remark]), "icrs"]
+    text = "\n".join([*head, *lines, ""])
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="ascii")
 
 
-def write_bins(product: MapProduct, regions: FittedRegions, path: Path) -> None:
-    """Write the bins of a map that is painted from regions.
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """The bins of a cluster as DS9 boxes, the same on every map.
 
-    A box is the block that a region stands for; its circle, which overlaps many others, is in the tag
-    with number and value. The colours are those of the picture.
+    A box is the block that a region stands for; its circle, which overlaps many others, is in a tag. Where
+    there are more blocks than DS9 can show, a box is a square of blocks with the value of the region nearest
+    to its middle, as a lower resolution would choose.
 
     Parameters
     ----------
-    product
-        With ``of_regions``.
-    regions
-        Of the cluster.
-    path
-        The file.
+    chosen
+        (n,) positions of the regions that are shown.
+    boxes, tags
+        (n,) text before and after the value.
+    remark
+        First line of the file.
     """
-    values = np.asarray(product.of_regions, float)
-    name, norm = colour_scale(product)
-    colours = mpl.colormaps[name](np.ma.masked_invalid(norm(np.where(np.isfinite(values), values, np.nan))))
-    bundle, rows, step = regions.bundle, regions.rows, regions.step
-    y, x = (block_number(rows[axis], step) * step for axis in ("row", "col"))
-    ra, dec = WCS(fits.Header.fromstring(bundle.wcs_header)).wcs_pix2world(x, y, 0)
-    side = step * bundle.pixel_scale_arcsec
-    write_regions(path, _boxes(ra, dec, side, colours, values, rows, bundle.pixel_scale_arcsec, product.unit))
 
+    chosen: NDArray[np.int64]
+    boxes: list[str]
+    tags: list[str]
+    remark: str
 
-def _boxes(
-    ra: NDArray, dec: NDArray, side: float, colours: NDArray, values: NDArray, rows: NDArray, pixel: float,
-    unit: str,
-) -> Iterable[str]:  # fmt: skip
-    for r, d, rgba, value, row in zip(ra, dec, colours, values, rows, strict=True):
-        colour = to_hex(rgba) if np.isfinite(value) else NO_VALUE
-        tag = f"region {row['region']}: {value:.4g} {unit}".rstrip()
-        yield (
-            f'box({r:.6f},{d:.6f},{side:.3f}",{side:.3f}",0) # color={colour} fill=1 '
-            f'tag={{{tag}}} tag={{circle {row["radius"] * pixel:.1f}"}}'
+    @classmethod
+    def of(cls, regions: FittedRegions, most: int = MOST_BOXES) -> "Boxes":
+        """The boxes of the fitted regions, at most about `most`."""
+        bundle, rows, step = regions.bundle, regions.rows, regions.step
+        y, x = (block_number(rows[axis], step) for axis in ("row", "col"))
+        chosen, joined = np.arange(len(rows)), 1
+        while len(chosen) > most:
+            joined += 2
+            position = np.full((y.max() + 1, x.max() + 1), -1)
+            position[y, x] = np.arange(len(rows))
+            chosen = position[lattice(position >= 0, joined)]
+        side = joined * step
+        y, x = (block_number(axis[chosen], joined) * side for axis in (y, x))
+        ra, dec = WCS(fits.Header.fromstring(bundle.wcs_header)).wcs_pix2world(x, y, 0)
+        width = f'{side * bundle.pixel_scale_arcsec:.3f}"'
+        radius = rows["radius"][chosen] * bundle.pixel_scale_arcsec
+        numbers = rows["region"][chosen].tolist()
+        blocks = f", the one in the middle of {joined} x {joined} blocks" if joined > 1 else ""
+        return cls(
+            chosen,
+            [
+                f"box({r:.6f},{d:.6f},{width},{width},0)"
+                for r, d in zip(ra.tolist(), dec.tolist(), strict=True)
+            ],
+            [
+                f'}} tag={{region {n}}} tag={{circle {r:.1f}"}}'
+                for n, r in zip(numbers, radius.tolist(), strict=True)
+            ],
+            f"# {len(chosen)} of {len(rows)} regions{blocks}: a region fills {side} x {side} pixels",
         )
+
+    def write(self, product: MapProduct, path: Path) -> None:
+        """Write the file of a map with ``of_regions``, in the colours of its picture."""
+        write_boxes(self, *self.coloured(product), path)
+
+    def coloured(self, product: MapProduct) -> tuple[NDArray, NDArray, str]:
+        """Values (n,) of the boxes, their colours (n,) and the unit."""
+        values = np.asarray(product.of_regions, float)[self.chosen]
+        name, norm = colour_scale(product)
+        table = np.array([*(to_hex(colour) for colour in mpl.colormaps[name](np.arange(256))), NO_VALUE])
+        share = np.ma.filled(norm(np.ma.masked_invalid(values)), np.nan)
+        index = np.where(np.isfinite(share), np.clip(np.nan_to_num(share), 0.0, 1.0) * 255.0, 256.0)
+        return values, table[np.rint(index).astype(int)], product.unit
+
+
+def write_boxes(boxes: Boxes, values: NDArray, colours: NDArray, unit: str, path: Path) -> None:
+    """Write coloured boxes; what is left to do when another process has prepared them."""
+    unit = unit and f" {unit}"
+    parts = zip(boxes.boxes, colours.tolist(), values.tolist(), boxes.tags, strict=True)
+    lines = (
+        f"{box} # color={colour} fill=1 tag={{{value:.4g}{unit}{tag}" for box, colour, value, tag in parts
+    )
+    write_regions(path, lines, boxes.remark)

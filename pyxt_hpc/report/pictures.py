@@ -1,13 +1,16 @@
 """A PNG picture beside every FITS map."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
@@ -18,6 +21,9 @@ from pyxt_hpc.report.colours import colour_scale
 
 SMALLEST_VIEW = 30
 """Pixels: a smaller field has no room for coordinates."""
+
+_PICTURE_CELLS = 600
+"""Dots across the map in a picture: larger fields are drawn from squares of pixels."""
 
 _CONTOUR_CELLS = 400
 """A side of the image that contours are drawn from: finer ones cost more than everything else."""
@@ -37,11 +43,101 @@ class Scene:
         (ny, nx) image whose contours are drawn, usually the surface brightness; None for none.
     kpc_per_arcsec
         For the scale bar; 0 leaves kpc out.
+    contour_step
+        Pixels from one value of `contours` to the next.
     """
 
     wcs_header: str
     contours: NDArray | None = None
     kpc_per_arcsec: float = 0.0
+    contour_step: int = 1
+
+    def thinned(self) -> "Scene":
+        """With no more contour values than are drawn: what is handed to other processes."""
+        if self.contours is None:
+            return self
+        step = -(-max(self.contours.shape) // _CONTOUR_CELLS)
+        return replace(self, contours=self.contours[::step, ::step].copy(), contour_step=step)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What is drawn of one map: no more of it than a picture can show.
+
+    Parameters
+    ----------
+    values
+        (m, n) means of squares of pixels.
+    extent
+        Edges of `values`: left, right, bottom, top [pixels of the map, from -0.5].
+    view
+        The same of what is to be seen.
+    colours, scale
+        From value to colour.
+    title, label
+        Above the map and at the colour bar.
+    """
+
+    values: NDArray
+    extent: tuple[float, float, float, float]
+    view: tuple[float, float, float, float]
+    colours: str
+    scale: Normalize
+    title: str
+    label: str
+
+    @classmethod
+    def of(cls, product: MapProduct) -> "Picture":
+        """The picture of a map, without its empty margins.
+
+        A square has a colour where at least half of its pixels have a value, that of their mean; in maps of
+        integers, which have none, that of its middle pixel.
+        """
+        seen = np.isfinite(product.values)
+        ny, nx = seen.shape
+        rows, cols = (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
+        bottom, top, left, right = (
+            (rows[0], rows[-1] + 1, cols[0], cols[-1] + 1) if len(rows) else (0, ny, 0, nx)
+        )
+        extent = max(top - bottom, right - left)
+        margin = max(0.03 * extent, 0.5 * (SMALLEST_VIEW - extent))
+        step = max(int(extent) // _PICTURE_CELLS, 1)
+        values = _thinned(product.values[bottom:top, left:right], step, product.integer)
+        name, scale = colour_scale(product)
+        return cls(
+            values=values,
+            extent=(
+                left - 0.5,
+                left + step * values.shape[1] - 0.5,
+                bottom - 0.5,
+                bottom + step * values.shape[0] - 0.5,
+            ),
+            view=(left - margin, right - 1 + margin, bottom - margin, top - 1 + margin),
+            colours=name,
+            scale=scale,
+            title=product.title,
+            label=f"{product.title}{product.unit and f' [{product.unit}]'}",
+        )
+
+
+def _thinned(values: NDArray, step: int, integer: bool) -> NDArray[np.float32]:
+    if step == 1:
+        return values.astype(np.float32)
+    if integer:
+        return values[step // 2 :: step, step // 2 :: step].astype(np.float32)
+    padding = [(0, -n % step) for n in values.shape]
+    padded = np.pad(values.astype(np.float32, copy=False), padding, constant_values=np.nan)
+    seen = np.isfinite(padded)
+    ny, nx = (n // step for n in padded.shape)
+    total, number = (
+        # first along rows, which is contiguous
+        np.add.reduce(image.reshape(ny, step, nx * step), axis=1, dtype=np.float32)
+        .reshape(ny, nx, step)
+        .sum(-1)
+        for image in (np.where(seen, padded, np.float32(0.0)), seen)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(2 * number >= step**2, total / number, np.float32(np.nan))
 
 
 def draw_map(product: MapProduct, scene: Scene, path: Path) -> None:
@@ -56,64 +152,56 @@ def draw_map(product: MapProduct, scene: Scene, path: Path) -> None:
     path
         PNG file, written under a temporary name and renamed.
     """
-    wcs = WCS(fits.Header.fromstring(scene.wcs_header))
-    seen = np.isfinite(product.values)
-    name, scale = colour_scale(product)
-    colours = mpl.colormaps[name].with_extremes(bad="0.85")
+    draw_picture(Picture.of(product), scene.thinned(), path)
 
-    figure = Figure(figsize=(7.2, 6.0), dpi=130, layout="constrained")
+
+def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
+    """Draw what `draw_map` draws from what another process has prepared."""
+    wcs = WCS(fits.Header.fromstring(scene.wcs_header))
+    figure = Figure(figsize=(7.2, 6.0), dpi=130)
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot(projection=wcs)
-    picture = axes.imshow(
-        np.ma.masked_invalid(product.values),
+    # a layout found by matplotlib would cost a second drawing
+    axes: Any = figure.add_axes((0.125, 0.09, 0.68, 0.85), projection=wcs)
+    image = axes.imshow(
+        np.ma.masked_invalid(picture.values),
         origin="lower",
-        cmap=colours,
-        norm=scale,
+        cmap=mpl.colormaps[picture.colours].with_extremes(bad="0.85"),
+        norm=picture.scale,
         interpolation="nearest",
+        extent=picture.extent,
     )
-    axes.set_title(product.title)
+    axes.set_title(picture.title)
     axes.set_xlabel("Right ascension (ICRS)")
     axes.set_ylabel("Declination (ICRS)")
     axes.coords[0].set_ticklabel(exclude_overlapping=True)
-    figure.colorbar(picture, ax=axes, label=f"{product.title}{product.unit and f' [{product.unit}]'}")
+    bar = axes.inset_axes((1.03, 0.0, 0.045, 1.0), axes_class=Axes)
+    figure.colorbar(image, cax=bar, label=picture.label)
     if scene.contours is not None:
-        _draw_contours(axes, scene.contours)
-    _zoom(axes, seen)
+        _draw_contours(axes, scene.contours, scene.contour_step)
+    axes.set_xlim(*picture.view[:2])
+    axes.set_ylim(*picture.view[2:])
     _scale_bar(axes, 3600.0 * abs(wcs.wcs.cdelt[1]), scene.kpc_per_arcsec)
     with replacing(path) as temporary:
-        figure.savefig(temporary)
+        figure.savefig(temporary, pil_kwargs={"compress_level": 3})
 
 
-def _draw_contours(axes: mpl.axes.Axes, image: NDArray) -> None:
-    step = -(-max(image.shape) // _CONTOUR_CELLS)
-    thin = image[::step, ::step]
-    positive = thin[np.isfinite(thin) & (thin > 0)]
+def _draw_contours(axes: Axes, image: NDArray, step: int) -> None:
+    positive = image[np.isfinite(image) & (image > 0)]
     if len(positive) < 2:
         return
     low, high = np.percentile(positive, [30, 99.8])
     if not high > 1.5 * low:
         return
-    y, x = (np.arange(n) * step for n in thin.shape)
+    y, x = (np.arange(n) * step for n in image.shape)
     # light lines with a dark rim are seen on every colour
     lines = axes.contour(
-        x, y, np.ma.masked_invalid(thin), levels=np.geomspace(low, high, _N_CONTOURS), colors="white",
+        x, y, np.ma.masked_invalid(image), levels=np.geomspace(low, high, _N_CONTOURS), colors="white",
         linewidths=0.7,
     )  # fmt: skip
     lines.set_path_effects([withStroke(linewidth=1.5, foreground="0.25")])
 
 
-def _zoom(axes: mpl.axes.Axes, seen: np.ndarray) -> None:
-    """Leave out empty margins."""
-    if not seen.any():
-        return
-    rows, cols = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-    extent = max(np.ptp(rows), np.ptp(cols))
-    margin = max(0.03 * extent, 0.5 * (SMALLEST_VIEW - extent))
-    axes.set_xlim(cols[0] - margin, cols[-1] + margin)
-    axes.set_ylim(rows[0] - margin, rows[-1] + margin)
-
-
-def _scale_bar(axes: mpl.axes.Axes, arcsec_per_pixel: float, kpc_per_arcsec: float) -> None:
+def _scale_bar(axes: Axes, arcsec_per_pixel: float, kpc_per_arcsec: float) -> None:
     (x0, x1), (y0, y1) = axes.get_xlim(), axes.get_ylim()
     field = (x1 - x0) * arcsec_per_pixel
     lengths = (10, 20, 30, 60, 120, 300, 600, 1200)

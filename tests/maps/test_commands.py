@@ -1,15 +1,25 @@
 """Maps as files: what is in them, and what is never written."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.maps.commands import make_fit_maps, make_temperature_maps
-from pyxt_hpc.maps.product import MapProduct, write_product
+from pyxt_hpc.bundle import write_bundle
+from pyxt_hpc.errors import ConfigError, EmptySelection, ForeignProduct, PyxtError
+from pyxt_hpc.images import write_image
+from pyxt_hpc.maps import memory
+from pyxt_hpc.maps.commands import make_fit_maps, make_gradient_maps, make_temperature_maps
+from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
+from pyxt_hpc.maps.image import read_cluster_image
+from pyxt_hpc.maps.product import MapProduct, config_fingerprint, write_product
 from pyxt_hpc.maps.quantities import map_diagnostics, map_parameters
+from pyxt_hpc.provenance import software
+from pyxt_hpc.spectra.fit import FitFlag
+from pyxt_hpc.stages.inputs import scale_map_settings
+from pyxt_hpc.store import ResultsStore, Status
 
 SHAPE = (31, 40)
 
@@ -81,3 +91,128 @@ def test_blank_map_is_an_error_and_no_file(fitted) -> None:
         next(make_temperature_maps(regions))
     with pytest.raises(EmptySelection):
         next(make_fit_maps(regions))
+
+
+@pytest.fixture
+def stored(fitted):
+    """Write a cluster with fits of some status; its regions as they were written."""
+
+    def make(status: np.ndarray | Status = Status.DONE, *, bundle: str = "", flags: int = 0) -> FittedRegions:
+        regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
+        written = write_bundle(regions.layout.bundle, regions.bundle)
+        write_image(
+            regions.layout.scale_map, regions.radius, written.wcs_header, unit="pixel", comment="",
+            bundle_fingerprint=written.fingerprint, settings=scale_map_settings(regions.config),
+        )  # fmt: skip
+        regions.rows["flags"] = flags
+        settings = {
+            "bundle": bundle or written.fingerprint, "resolution": 2, "statistic": "wstat",
+            "abundance_bounds": None, "nH_bounds": None,
+        }  # fmt: skip
+        status = np.full(len(regions.rows), status, np.uint8) if isinstance(status, Status) else status
+        final = np.flatnonzero(status >= Status.DONE)
+        path = regions.layout.results
+        with ResultsStore.create(
+            path, regions=regions.rows, fingerprint="a" * 64, settings=settings
+        ) as store:
+            store.write(final, regions.rows[final], status[final])
+        return replace(regions, bundle=written)
+
+    return make
+
+
+N_REGIONS = 11 * 14
+
+
+def test_incomplete_results_are_mapped_and_counted(stored) -> None:
+    status = np.full(N_REGIONS, Status.PENDING, np.uint8)
+    status[:100], status[:10] = Status.DONE, Status.BAD
+    regions = stored(status)
+    read = read_fitted_regions(regions.config)
+    assert (len(read.rows), read.bad, read.pending) == (90, 10, N_REGIONS - 100)
+    path = next(make_temperature_maps(read)).path
+    with fits.open(path) as hdus:
+        seen, header = np.isfinite(hdus[0].data), hdus[0].header
+    at = regions.rows["row"], regions.rows["col"]
+    assert np.array_equal(seen[at], status == Status.DONE)
+    text = " ".join(str(header["HISTORY"]).split())
+    assert f"90 of {N_REGIONS} regions are fitted, 10 bad, {N_REGIONS - 100} not yet fitted" in text
+
+
+def test_results_that_are_being_written_are_mapped_with_a_warning(
+    stored, caplog: pytest.LogCaptureFixture
+) -> None:
+    regions = stored(np.r_[np.full(50, Status.DONE), np.zeros(N_REGIONS - 50)].astype(np.uint8))
+    path = regions.layout.results
+    settings = read_fitted_regions(regions.config).settings
+    assert "is writing it" not in caplog.text
+    with ResultsStore.open_for_resume(path, fingerprint="a" * 64, settings=settings) as store:
+        store.start(np.array([60, 61]))
+        store.write(np.array([60]), regions.rows[60:61], np.array([Status.DONE], np.uint8))
+        with caplog.at_level(logging.WARNING):
+            read = read_fitted_regions(regions.config)
+    assert "is writing it: maps will show what is fitted now" in caplog.text
+    assert (len(read.rows), read.pending) == (51, N_REGIONS - 51)
+
+
+def test_results_of_another_bundle_are_refused(stored) -> None:
+    regions = stored(bundle="b" * 64)
+    with pytest.raises(ForeignProduct, match=r"fitted from bundle bbbb.*fit-spectra"):
+        read_fitted_regions(regions.config)
+
+
+def test_only_bad_regions_say_why(stored) -> None:
+    regions = stored(Status.BAD, flags=int(FitFlag.FAILED))
+    with pytest.raises(EmptySelection, match=f"all {N_REGIONS} regions are bad.*FAILED in {N_REGIONS}"):
+        read_fitted_regions(regions.config)
+    regions = stored(Status.PENDING)
+    with pytest.raises(EmptySelection, match=f"none of {N_REGIONS} regions has been fitted, 0 are bad"):
+        read_fitted_regions(regions.config)
+
+
+def test_too_little_memory_is_refused_before_anything_is_read(
+    stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regions = stored()
+    needed = memory.available_memory()
+    assert needed is None or needed > 1 << 20
+    monkeypatch.setattr(memory, "available_memory", lambda: 50 << 20)
+    monkeypatch.setattr("pyxt_hpc.maps.fitted.read_cluster_bundle", None)
+    for read in (read_fitted_regions, read_cluster_image):
+        with pytest.raises(ConfigError, match=r"31 x 40 pixels need about 0\.\d GiB of memory, but 0\.0 GiB"):
+            read(regions.config)
+
+
+def test_larger_images_and_more_regions_need_more_memory(stored) -> None:
+    regions = stored()
+    before = memory.needed_memory(regions.layout)[0]
+    regions.layout.results.unlink()
+    assert memory.needed_memory(regions.layout)[0] < before
+
+
+def test_every_header_says_what_the_map_was_made_from(stored) -> None:
+    regions = stored()
+    read = read_fitted_regions(regions.config)
+    header = fits.getheader(next(make_temperature_maps(read)).path)
+    assert header["CONFIGID"] == config_fingerprint(regions.config)[:16]
+    assert header["BUNDLEID"] == regions.bundle.fingerprint[:16]
+    assert (header["RESULTID"], header["CREATOR"]) == ("a" * 16, software())
+    image = read_cluster_image(regions.config)
+    header = fits.getheader(next(make_gradient_maps(image)).path)
+    assert header["BUNDLEID"] == regions.bundle.fingerprint[:16]
+    assert "RESULTID" not in header
+
+
+def test_fingerprint_of_the_configuration_is_of_what_decides_the_maps(fitted) -> None:
+    config = fitted(np.ones(SHAPE), np.ones(SHAPE)).config
+    same = replace(config, last_step_completed=7, num_cpus=3)
+    assert config_fingerprint(same) == config_fingerprint(config)
+    assert config_fingerprint(replace(config, depth_kpc=500.0)) != config_fingerprint(config)
+
+
+@pytest.mark.parametrize("read", [read_fitted_regions, read_cluster_image])
+def test_missing_bundle_is_named(stored, read) -> None:
+    regions = stored()
+    regions.layout.bundle.unlink()
+    with pytest.raises(PyxtError, match=r"A_bundle\.h5 is missing: run `pyxt-hpc process-data"):
+        read(regions.config)

@@ -12,7 +12,7 @@ from regions import Regions
 from pyxt_hpc.binning.lattice import block_number
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.report.colours import colour_scale
-from pyxt_hpc.report.ds9 import NO_VALUE, write_bins
+from pyxt_hpc.report.ds9 import NO_VALUE, Boxes
 
 
 def test_boxes_lie_on_their_blocks(tmp_path, fitted) -> None:
@@ -24,7 +24,7 @@ def test_boxes_lie_on_their_blocks(tmp_path, fitted) -> None:
         tmp_path / "a.fits", "Temperature", "keV", np.linspace(2, 9, 64).reshape(8, 8), of_regions=values
     )
     path = tmp_path / "a.reg"
-    write_bins(product, regions, path)
+    Boxes.of(regions).write(product, path)
     boxes = Regions.read(path, format="ds9")
     assert len(boxes) == len(values)
     wcs = WCS(fits.Header.fromstring(regions.bundle.wcs_header))
@@ -35,7 +35,30 @@ def test_boxes_lie_on_their_blocks(tmp_path, fitted) -> None:
     colours = re.findall(r"color=(#\w+)", path.read_text())
     assert colours[2] == NO_VALUE
     assert colours[0] != colours[10]
-    assert "tag={region 1: 2 keV}" in path.read_text()
+    assert "tag={2 keV} tag={region 1}" in path.read_text()
+
+
+def test_too_many_bins_are_joined_to_squares(tmp_path, fitted) -> None:
+    shape = (45, 60)
+    kT = np.random.default_rng(5).uniform(2.0, 9.0, shape)
+    regions = fitted(kT, np.ones(shape))
+    product = MapProduct(tmp_path / "a.fits", "Temperature", "keV", kT, of_regions=regions.rows["kT"])
+    boxes = Boxes.of(regions, most=50)
+    boxes.write(product, tmp_path / "a.reg")
+    found = Regions.read(tmp_path / "a.reg", format="ds9")
+    assert 25 <= len(found) <= 50
+    side = round(found[0].width.to_value("arcsec") / 1.968)
+    wcs = WCS(fits.Header.fromstring(regions.bundle.wcs_header))
+    x, y = (np.rint(at).astype(int) for at in wcs.world_to_pixel(SkyCoord([box.center for box in found])))
+    # together they cover the field once
+    covered = np.zeros((100, 100), int)
+    for row, col in zip(y + 20, x + 20, strict=True):
+        covered[row - side // 2 : row + side // 2 + 1, col - side // 2 : col + side // 2 + 1] += 1
+    assert (covered[20 : 20 + shape[0], 20 : 20 + shape[1]] == 1).all()
+    middle = (y < shape[0]) & (x < shape[1])
+    tags = np.array([float(tag) for tag in re.findall(r"tag={(\S+) keV}", (tmp_path / "a.reg").read_text())])
+    assert tags[middle] == pytest.approx(kT[y[middle], x[middle]], rel=1e-3)
+    assert f"# {len(found)} of {len(regions.rows)} regions" in (tmp_path / "a.reg").read_text()
 
 
 def test_scales_of_signs_and_integers(tmp_path) -> None:

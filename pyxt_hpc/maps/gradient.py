@@ -1,0 +1,208 @@
+"""Gaussian gradient magnitude of the surface brightness, which shows edges."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import correlate1d
+
+from pyxt_hpc.maps.convolve import gaussian
+from pyxt_hpc.maps.image import ClusterImage
+from pyxt_hpc.maps.product import MapProduct
+
+SCALES = (1, 2, 4, 8, 16)
+"""Standard deviations of the Gaussian [pixels]: fine ones for the core, coarse ones for the outskirts."""
+
+_BAND = 256
+"""Rows that are computed at a time, for little memory."""
+
+_FINEST = 4.0
+"""A Gaussian wider than twice this many pixels is applied to joined pixels."""
+
+_MOST_DEAD = 0.8
+"""Of the Gaussian's weight may be missing; at the corner of a field three quarters are."""
+
+_SEEN = 3.0
+"""Brightness over its error, below which a gradient is not divided by it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gradient:
+    """Of the brightness, smoothed with a Gaussian; all (ny, nx) float32, NaN where too little is live.
+
+    Parameters
+    ----------
+    magnitude, error
+        Length of the gradient, and the error of its component in that direction [brightness/pixel].
+    brightness, brightness_error
+        The brightness itself.
+    """
+
+    magnitude: NDArray
+    error: NDArray
+    brightness: NDArray
+    brightness_error: NDArray
+
+
+def gradient(signal: NDArray, variance: NDArray, exposure: NDArray, sigma: float) -> Gradient:
+    """Gradient on one scale, unmoved by holes, gaps and the field's edge.
+
+    About each pixel a plane is fitted to signal/exposure, weighted by the Gaussian and by exposure
+    (normalized differential convolution: Knutsson & Westin 1993, CVPR, 515). Where everything is equally
+    exposed this is the gradient of the image smoothed with the Gaussian (Sanders et al. 2016, MNRAS 460,
+    1898); a plane stays a plane, whatever is missing. The error is that of the counts.
+
+    Parameters
+    ----------
+    signal, variance, exposure : (ny, nx)
+        Counts less background, its variance, exposure; all 0 where dead.
+    sigma : float
+        Of the Gaussian [pixels].
+    """
+    factor = 1
+    while sigma / (2 * factor) >= _FINEST:
+        factor *= 2
+    shape = signal.shape
+    live = exposure > 0
+    images = [signal, variance, exposure, live]
+    if factor > 1:
+        images = [_joined(image, factor) for image in images]
+        images[-1] /= factor**2
+        # squares widen the Gaussian by their own variance
+        sigma = float(np.sqrt((sigma / factor) ** 2 - 1.0 / 12.0))
+    fitted = _planes(images, sigma)
+    if factor > 1:
+        fitted = _spread(fitted, factor, shape)
+    fitted[:, ~live] = np.nan
+    down, right, error, height, height_error = fitted
+    return Gradient(np.hypot(down, right) / factor, error / factor, height, height_error)
+
+
+def _planes(images: list[NDArray], sigma: float) -> NDArray[np.float32]:
+    """Of the plane about every pixel: slopes down and right, error of the steepest, height, its error."""
+    ny, nx = images[0].shape
+    kernels = [gaussian(sigma, power) for power in range(3)]
+    squares = [gaussian(sigma, power, squared=True) for power in range(3)]
+    reach = len(kernels[0]) // 2
+    result = np.empty((5, ny, nx), np.float32)
+    for first in range(0, ny, _BAND):
+        last = min(first + _BAND, ny)
+        top, bottom = max(first - reach, 0), min(last + reach, ny)
+        inner = slice(first - top, last - top)
+        signal, variance, exposure, live = (image[top:bottom].astype(float) for image in images)
+        v, m = _moments(signal, kernels, 1, inner), _moments(exposure, kernels, 2, inner)
+        q = _moments(variance, squares, 2, inner)
+        share = _moments(live, kernels, 0, inner)[0, 0] / kernels[0].sum() ** 2
+        result[:, first:last] = _solved(v, m, q)
+        result[:, first:last][:, share < 1.0 - _MOST_DEAD] = np.nan
+    return result
+
+
+def _moments(
+    image: NDArray, kernels: list[NDArray], order: int, inner: slice
+) -> dict[tuple[int, int], NDArray]:
+    """Sums of the image times Gaussian times y^i x^j about every pixel, by (i, j) with i + j <= order."""
+    found = {}
+    for j in range(order + 1):
+        along = correlate1d(image, kernels[j], axis=1, mode="constant")
+        for i in range(order + 1 - j):
+            found[i, j] = correlate1d(along, kernels[i], axis=0, mode="constant")[inner]
+    return found
+
+
+def _solved(v: dict, m: dict, q: dict) -> NDArray[np.float64]:
+    """The planes from the moments of signal, exposure and variance."""
+    m00, m10, m01, m20, m11, m02 = (m[key] for key in ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2)))
+    # rows of the adjugate of the symmetric matrix of moments of (1, y, x)
+    c00, c01, c02 = m20 * m02 - m11**2, m11 * m01 - m10 * m02, m10 * m11 - m20 * m01
+    c11, c12, c22 = m00 * m02 - m01**2, m10 * m01 - m00 * m11, m00 * m20 - m10**2
+    adjugate = ((c00, c01, c02), (c01, c11, c12), (c02, c12, c22))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 1.0 / (m00 * c00 + m10 * c01 + m01 * c02)
+        height, down, right = (scale * (a * v[0, 0] + b * v[1, 0] + c * v[0, 1]) for a, b, c in adjugate)
+        slope = np.maximum(np.hypot(down, right), 1e-300)
+        y, x = down / slope, right / slope
+        # weights of (1, y, x) in the slope along itself
+        along = [scale * (y * a + x * b) for a, b in zip(adjugate[1], adjugate[2], strict=True)]
+        upright = [scale * a for a in adjugate[0]]
+        errors = [
+            np.sqrt(
+                a * (a * q[0, 0] + 2.0 * b * q[1, 0] + 2.0 * c * q[0, 1])
+                + b * (b * q[2, 0] + 2.0 * c * q[1, 1])
+                + c * c * q[0, 2]
+            )
+            for a, b, c in (along, upright)
+        ]
+    return np.stack([down, right, errors[0], height, errors[1]])
+
+
+def _joined(image: NDArray, factor: int) -> NDArray[np.float64]:
+    """Sums of squares of factor x factor pixels; what is missing at the far edges counts as dead."""
+    padded = np.pad(image, [(0, -n % factor) for n in image.shape])
+    ny, nx = padded.shape
+    return padded.reshape(ny // factor, factor, nx // factor, factor).sum(axis=(1, 3), dtype=float)
+
+
+def _spread(images: NDArray, factor: int, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Values at pixels from those at middles of squares (n, my, mx), bilinear; empty squares do not count."""
+    seen = np.isfinite(images[0])
+    weight = _enlarged(seen.astype(np.float32), factor, shape)
+    result = np.stack([_enlarged(np.where(seen, image, np.float32(0.0)), factor, shape) for image in images])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result /= weight
+    return result
+
+
+def _enlarged(image: NDArray, factor: int, shape: tuple[int, int]) -> NDArray[np.float32]:
+    for axis, n in enumerate(shape):
+        at = np.clip((np.arange(n) + 0.5) / factor - 0.5, 0.0, image.shape[axis] - 1.0)
+        left = np.minimum(at.astype(int), max(image.shape[axis] - 2, 0))
+        right = np.minimum(left + 1, image.shape[axis] - 1)
+        share = np.expand_dims((at - left).astype(np.float32), 1 - axis)
+        below = image.take(left, axis)
+        image = below + share * (image.take(right, axis) - below)
+    return image
+
+
+def map_gradients(image: ClusterImage) -> Iterator[MapProduct]:
+    """Maps of the gradient, of the gradient of ln brightness, and of the significance, on every scale.
+
+    The gradient itself is what Sanders et al. 2016 and Walker et al. 2016 show; it is steep where the
+    cluster is bright. That of ln brightness = gradient/brightness gives a jump of the same factor the same
+    value in the core and in the outskirts. Both have the same significance.
+    """
+    pixels_per_arcmin = 60.0 / image.bundle.pixel_scale_arcsec
+    for sigma in SCALES:
+        found = gradient(image.signal, image.variance, image.exposure, float(sigma))
+        width = f'sigma {sigma} pixel{"s" * (sigma > 1)} ({sigma / pixels_per_arcmin * 60:.1f}")'
+        how = f"gradient of the brightness under a Gaussian of {width}, dead pixels left out: its magnitude"
+        layout = image.layout
+        yield MapProduct(
+            layout.map(f"gradient_{sigma}pix"),
+            f"Gradient of brightness, {width}",
+            "count s-1 arcmin-3",
+            found.magnitude * np.float32(pixels_per_arcmin),
+            how,
+            logarithmic=True,
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = found.magnitude / found.brightness * np.float32(pixels_per_arcmin)
+            relative[~(found.brightness > _SEEN * found.brightness_error)] = np.nan
+            significance = found.magnitude / found.error
+        if np.isfinite(relative).any():
+            yield MapProduct(
+                layout.map(f"log_gradient_{sigma}pix"),
+                f"Gradient of ln brightness, {width}",
+                "arcmin-1",
+                relative,
+                f"{how}; over the brightness, where that is above {_SEEN:g} times its error",
+            )
+        significance[~np.isfinite(significance)] = np.nan
+        yield MapProduct(
+            layout.map(f"gradient_significance_{sigma}pix"),
+            f"Significance of the gradient, {width}",
+            "",
+            significance,
+            f"{how}; over its error. Noise alone exceeds 3 in 1% of the pixels (Rayleigh distribution)",
+        )

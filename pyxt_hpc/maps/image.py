@@ -1,0 +1,90 @@
+"""A cluster's image: what the maps that need no fits are made from."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.maps.convolve import gaussian_sums
+from pyxt_hpc.maps.memory import check_memory
+from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.preprocess.images import exposure_map
+from pyxt_hpc.stages.inputs import read_cluster_bundle
+
+_SMOOTHING = 4.0
+"""Standard deviation of the Gaussian, where there are no circles yet [pixels]."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterImage:
+    """Configuration and bundle, and what follows from them alone.
+
+    Parameters
+    ----------
+    config, bundle
+        The cluster.
+    history
+        Lines for the headers of maps.
+    """
+
+    config: ClusterConfig
+    bundle: Bundle
+    history: tuple[str, ...]
+
+    @property
+    def layout(self) -> Layout:
+        """Of the cluster."""
+        return Layout.of(self.config)
+
+    @cached_property
+    def exposure(self) -> NDArray[np.float32]:
+        """Exposure x pixel area, (ny, nx) [s arcmin^2]; 0 where dead."""
+        exposure = exposure_map(self.bundle.observations) * (self.bundle.pixel_scale_arcsec / 60.0) ** 2
+        return np.where(self.bundle.mask > 0, exposure, 0.0).astype(np.float32)
+
+    @cached_property
+    def signal(self) -> NDArray[np.float32]:
+        """Counts less background, (ny, nx); 0 where dead."""
+        return np.where(self.exposure > 0, self.bundle.counts - self.bundle.background, 0.0).astype(
+            np.float32
+        )
+
+    @cached_property
+    def variance(self) -> NDArray[np.float32]:
+        """Of the signal, (ny, nx) [count^2]: counts + variance of the background; 0 where dead."""
+        variance = self.bundle.counts + self.bundle.background_variance
+        return np.where(self.exposure > 0, variance, 0.0).astype(np.float32)
+
+    @cached_property
+    def brightness(self) -> Measured:
+        """Smoothed surface brightness, for contours."""
+        return self.smoothed(_SMOOTHING)
+
+    def smoothed(self, sigma: float) -> Measured:
+        """Surface brightness under a Gaussian [pixels], NaN where dead, (ny, nx) [count s^-1 arcmin^-2]."""
+        exposure = gaussian_sums(self.exposure, sigma)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = gaussian_sums(self.signal, sigma) / exposure
+            error = np.sqrt(gaussian_sums(self.variance, sigma, squared=True)) / exposure
+        value[self.exposure == 0] = error[self.exposure == 0] = np.nan
+        return Measured(value, error, error)
+
+
+def read_cluster_image(config: ClusterConfig) -> ClusterImage:
+    """Read the bundle.
+
+    Raises
+    ------
+    MissingInput, DamagedFile, ForeignProduct
+        If it is absent, unreadable, or made with another configuration.
+    ConfigError
+        If the machine has too little memory for its maps.
+    """
+    check_memory(config)
+    bundle = read_cluster_bundle(config)
+    band = f"{bundle.energy_min_keV:g}-{bundle.energy_max_keV:g} keV"
+    return ClusterImage(config, bundle, (f"counts, background and exposure of the bundle, {band}",))

@@ -1,0 +1,83 @@
+"""Whether this machine can hold the maps of a cluster, asked before anything is read."""
+
+from pathlib import Path
+
+import h5py
+
+from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.store import ROW_DTYPE, open_to_read
+
+# Measured with benchmarks/bench_maps.py
+_BYTES_PER_PIXEL = 160
+_BYTES_PER_REGION = 2 * ROW_DTYPE.itemsize + 400
+_BYTES_OF_PROGRAMS = 600 << 20
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def check_memory(config: ClusterConfig) -> None:
+    """Refuse to begin what would not fit.
+
+    Files that are missing or damaged are left to those who read them.
+
+    Raises
+    ------
+    ConfigError
+        If the maps need more memory than is free.
+    """
+    layout = Layout.of(config)
+    needed, shape = needed_memory(layout)
+    free = available_memory()
+    if free is not None and needed > free:
+        raise ConfigError(
+            f"{layout.bundle}: maps of {shape[0]} x {shape[1]} pixels need about {needed / 2**30:.1f} GiB of "
+            f"memory, but {free / 2**30:.1f} GiB are free: end other programs, use a machine or job with "
+            f"more memory, or draw a smaller box in {layout.crop_reg} and start again with process-data"
+        )
+
+
+def available_memory() -> int | None:
+    """Memory that may still be taken [bytes], by the machine and by the limits of a job; None if unknown."""
+    free = []
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free.append(1024 * int(line.split()[1]))
+        own = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
+    except OSError:
+        return None
+    folder = _CGROUPS / own
+    while folder.is_relative_to(_CGROUPS):
+        try:
+            limit, used = (int((folder / f"memory.{name}").read_text()) for name in ("max", "current"))
+            # files that are only cached make room
+            cached = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            free.append(limit - used + int(cached["inactive_file"]))
+        except (OSError, ValueError, KeyError):
+            pass  # no limit at this level
+        folder = folder.parent
+    return min(free, default=None)
+
+
+def needed_memory(layout: Layout) -> tuple[int, tuple[int, ...]]:
+    """Memory for the maps [bytes], and the shape of the image; 0 where the bundle cannot be read."""
+    sizes: list[int] = []
+
+    def add(_: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset):
+            sizes.append(item.nbytes)
+
+    try:
+        with h5py.File(layout.bundle, "r") as file:
+            file.visititems(add)
+            shape = file["mask"].shape
+    except (OSError, KeyError, RuntimeError):
+        return 0, ()
+    regions = 0
+    if layout.results.exists():
+        with open_to_read(layout.results) as results:
+            regions = results.length("rows")
+    pixels = shape[0] * shape[1]
+    return sum(sizes) + pixels * _BYTES_PER_PIXEL + regions * _BYTES_PER_REGION + _BYTES_OF_PROGRAMS, shape
