@@ -20,8 +20,14 @@ LEVER = 1.25
 DENSITY_SIGMA = 4.0
 """A pixel is on an edge if the brightness jumps by more than this over the smooth cluster."""
 
+DENSITY_JUMP = 1.15
+"""... and the density by more than this factor, as at a shock of Mach 1.1: what departs less is no edge."""
+
 TEMPERATURE_SIGMA = 3.5
 """An edge is a candidate if its mean temperature jump is as significant as this."""
+
+_STEPS = 8
+"""Steps in which that distance is found."""
 
 _NEIGHBOURS = 4.0
 """Pixels of a crest that are no further apart [pixels] are of one edge ..."""
@@ -105,31 +111,6 @@ def mach_of_density(ratio: NDArray | float) -> NDArray[np.float64]:
         return np.where(r < 4.0, np.sqrt(3.0 * np.maximum(r, 1.0) / np.maximum(4.0 - r, 0.0)), np.inf)
 
 
-def azimuthal_median(image: NDArray, distance: NDArray, width: float) -> NDArray[np.float64]:
-    """Median of an image at every pixel's distance from the centre, linear between rings.
-
-    Parameters
-    ----------
-    image : (ny, nx)
-        NaN where nothing is known.
-    distance : (ny, nx)
-        From the centre [pixels].
-    width : float
-        Of the innermost ring [pixels]; they grow outwards as the square root of their number.
-    """
-    seen = np.isfinite(image)
-    edges = [0.0]
-    while edges[-1] <= distance.max():
-        edges.append(edges[-1] + width * np.sqrt(len(edges)))
-    ring = np.digitize(distance[seen], edges)
-    radii, medians = [], []
-    for number in np.unique(ring):
-        inside = ring == number
-        radii.append(distance[seen][inside].mean())
-        medians.append(np.median(image[seen][inside]))
-    return np.interp(distance, radii, medians)
-
-
 def find_jumps(
     kT: Measured, brightness: Measured, smooth_kT: NDArray, smooth: NDArray, radius: NDArray
 ) -> Jumps:
@@ -172,7 +153,7 @@ def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
     pairs of circles are independent as fit along the edge.
     """
     with np.errstate(invalid="ignore"):
-        edge = jumps.density > DENSITY_SIGMA * jumps.density_error
+        edge = jumps.density > np.maximum(DENSITY_SIGMA * jumps.density_error, np.log(DENSITY_JUMP))
         crest = edge & _is_crest(jumps, radius)
     row, col = np.nonzero(crest)
     if not len(row):
@@ -187,7 +168,12 @@ def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
         r, c = row[group == i], col[group == i]
         for part in _by_direction(jumps.angle[r, c]):
             fronts.append(_front(jumps, radius, r[part], c[part]))
-    hot = [front for front in fronts if front.significance > TEMPERATURE_SIGMA]
+    reach = [float(np.median(radius[tuple(front.pixels.T)])) for front in fronts]
+    hot = [
+        front
+        for front, own in zip(fronts, reach, strict=True)
+        if front.significance > TEMPERATURE_SIGMA and front.length > 2.0 * own
+    ]
     return sorted(hot, key=lambda front: -front.significance)
 
 
@@ -211,11 +197,11 @@ def _front(jumps: Jumps, radius: NDArray, row: NDArray, col: NDArray) -> Front:
     across = col * -np.sin(angle) + row * np.cos(angle)
     reach = float(np.median(radius[at]))
     length = float(np.ptp(across)) + 1.0
-    weight = jumps.temperature_error[at] ** -2
-    jump = float(np.average(jumps.temperature[at], weights=weight))
+    # no weights: errors grow with kT, so they would prefer what fluctuates down on the hot side
+    jump = float(np.mean(jumps.temperature[at]))
     independent = max(length / (2.0 * reach), 1.0)
-    error = float(np.average(jumps.temperature_error[at], weights=weight)) / np.sqrt(independent)
-    density = float(np.average(jumps.density[at], weights=jumps.density_error[at] ** -2))
+    error = float(np.sqrt(np.mean(jumps.temperature_error[at] ** 2) / independent))
+    density = float(np.mean(jumps.density[at]))
     low, middle, high = (float(mach_of_temperature(np.exp(jump + s * error))) for s in (-1, 0, 1))
     return Front(
         row=float(row.mean()),
@@ -247,6 +233,22 @@ def _is_crest(jumps: Jumps, radius: NDArray) -> NDArray[np.bool_]:
 
 
 @njit(cache=True)
+def _lever(radius, y, x, sine, cosine, lever):  # type: ignore[no-untyped-def]
+    """Distance from a pixel at which a point's own circle keeps clear of it; 0 where there is none."""
+    ny, nx = radius.shape
+    distance = lever * radius[y, x]
+    for _ in range(_STEPS):
+        row, col = y + int(np.rint(distance * sine)), x + int(np.rint(distance * cosine))
+        if row < 0 or row >= ny or col < 0 or col >= nx or radius[row, col] <= 0.0:
+            return 0.0
+        own = lever * radius[row, col]
+        if abs(own - distance) <= 0.5:
+            return own
+        distance = own
+    return max(distance, own)
+
+
+@njit(cache=True)
 def _compare(images, radius, sines, cosines, angles, lever, found):  # type: ignore[no-untyped-def]
     ny, nx = radius.shape
     for y in range(ny):
@@ -255,13 +257,15 @@ def _compare(images, radius, sines, cosines, angles, lever, found):  # type: ign
                 continue
             best = 0.0
             for k in range(sines.size):
-                dy = int(np.rint(lever * radius[y, x] * sines[k]))
-                dx = int(np.rint(lever * radius[y, x] * cosines[k]))
-                if min(y + dy, y - dy) < 0 or max(y + dy, y - dy) >= ny:
+                there = _lever(radius, y, x, sines[k], cosines[k], lever)
+                back = _lever(radius, y, x, -sines[k], -cosines[k], lever)
+                if there == 0.0 or back == 0.0:
                     continue
-                if min(x + dx, x - dx) < 0 or max(x + dx, x - dx) >= nx:
+                ya, xa = y + int(np.rint(there * sines[k])), x + int(np.rint(there * cosines[k]))
+                yb, xb = y - int(np.rint(back * sines[k])), x - int(np.rint(back * cosines[k]))
+                if min(ya, yb) < 0 or max(ya, yb) >= ny or min(xa, xb) < 0 or max(xa, xb) >= nx:
                     continue
-                a, b = images[:, y + dy, x + dx], images[:, y - dy, x - dx]
+                a, b = images[:, ya, xa], images[:, yb, xb]
                 density, error = a[2] - b[2], np.sqrt(a[3] + b[3])
                 # false for NaN: what is not known on either side tells nothing
                 if abs(density) > best * error:
