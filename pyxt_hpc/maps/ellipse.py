@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-_MOST_PIXELS = 10_000
+_MOST_PIXELS = 5_000
 """Taken for the fit, evenly over the image."""
 
 _RING = 3.0
@@ -97,15 +97,9 @@ def most_even_ellipse(brightness: NDArray, row: float, col: float) -> Ellipse:
 
     best = np.array([row, col, 0.0, 0.0])
     steps = np.array([3.0, 3.0, 0.2, 0.2])
-    for _ in range(2):  # a simplex that has collapsed starts anew
-        simplex = np.vstack([best, best + np.diag(steps)])
-        best = minimize(
-            deviation,
-            best,
-            method="Nelder-Mead",
-            options={"initial_simplex": simplex, "maxiter": 200, "xatol": 0.02, "fatol": 1e-5},
-        ).x
-    return _ellipse(best)
+    simplex = np.vstack([best, best + np.diag(steps)])
+    options = {"initial_simplex": simplex, "maxiter": 150, "xatol": 0.02, "fatol": 1e-4}
+    return _ellipse(minimize(deviation, best, method="Nelder-Mead", options=options).x)
 
 
 def _ellipse(p: NDArray) -> Ellipse:

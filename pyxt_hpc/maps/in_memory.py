@@ -16,7 +16,9 @@ _CHUNK = 2000
 """Regions whose spectra are in memory at a time."""
 
 
-def fit_in_memory(bundle: Bundle, signal_to_noise: float = 40.0, resolution: int = 2, **keys: object) -> FittedRegions:
+def fit_in_memory(
+    bundle: Bundle, signal_to_noise: float = 40.0, resolution: int = 2, **keys: object
+) -> FittedRegions:
     """What `create-bins` and `fit-spectra` do, on one core.
 
     Parameters

@@ -30,13 +30,19 @@ _STEPS = 8
 """Steps in which that distance is found."""
 
 _NEIGHBOURS = 4.0
-"""Pixels of a crest that are no further apart [pixels] are of one edge ..."""
+"""Pixels of a crest that are no further apart [pixels], or than a circle's radius, are of one edge ..."""
+
+_FURTHEST = 12.0
+"""... but in no case if they are further apart than this ..."""
 
 _SAME_DIRECTION = np.radians(30.0)
 """... if their directions differ by less."""
 
-_PART_OF_TURN = np.radians(50.0)
+_PART_OF_TURN = np.radians(60.0)
 """What turns further is another edge, such as the far side of a hot blob."""
+
+_CORRELATED = 16.0 / (3.0 * np.pi)
+"""Radii of a row of circles that make one independent one: the integral of the area that two share."""
 
 _STRONG = 0.75
 """A part of an edge counts where its jump is this large beside the largest: fronts fade at their ends."""
@@ -55,6 +61,8 @@ class Jumps:
     temperature, temperature_error
         ln of the temperature ratio of the same sides, over that of the smooth cluster: positive at shocks,
         negative at cold fronts.
+    reach
+        Mean radius of the two circles, weighted by their part in the variance of `temperature` [pixels].
     """
 
     angle: NDArray
@@ -62,6 +70,7 @@ class Jumps:
     density_error: NDArray
     temperature: NDArray
     temperature_error: NDArray
+    reach: NDArray
 
 
 @dataclass(frozen=True)
@@ -140,7 +149,7 @@ def find_jumps(
             ]
         ).astype(np.float64)
     images[:, ~np.isfinite(images).all(axis=0)] = np.nan
-    found = np.full((5, *radius.shape), np.nan)
+    found = np.full((6, *radius.shape), np.nan)
     angles = np.pi * np.arange(N_ANGLES) / N_ANGLES
     _compare(images, radius.astype(np.float64), np.sin(angles), np.cos(angles), angles, LEVER, found)
     return Jumps(*found)
@@ -149,8 +158,9 @@ def find_jumps(
 def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
     """Edges along which the temperature jumps with the density, the most significant first.
 
-    Of every edge only the crest counts, where the density jump is largest along its direction. As many
-    pairs of circles are independent as fit along the edge.
+    Of every edge only the crest counts, where the density jump is largest along its direction. What is
+    shorter than a circle is wide is no edge. The error of the mean jump is that of as many circles as fit along
+    the edge, on either side.
     """
     with np.errstate(invalid="ignore"):
         edge = jumps.density > np.maximum(DENSITY_SIGMA * jumps.density_error, np.log(DENSITY_JUMP))
@@ -158,7 +168,10 @@ def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
     row, col = np.nonzero(crest)
     if not len(row):
         return []
-    pairs = cKDTree(np.stack([row, col], axis=1)).query_pairs(_NEIGHBOURS, output_type="ndarray")
+    tree, own = cKDTree(np.stack([row, col], axis=1)), np.maximum(radius[row, col], _NEIGHBOURS)
+    pairs = tree.query_pairs(_FURTHEST, output_type="ndarray")
+    apart = np.hypot(*(row[pairs[:, 0]] - row[pairs[:, 1]], col[pairs[:, 0]] - col[pairs[:, 1]]))
+    pairs = pairs[apart <= np.minimum(own[pairs[:, 0]], own[pairs[:, 1]])]
     turned = np.angle(np.exp(1j * (jumps.angle[row, col][pairs[:, 0]] - jumps.angle[row, col][pairs[:, 1]])))
     pairs = pairs[np.abs(turned) < _SAME_DIRECTION]
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(row), len(row)))
@@ -167,7 +180,7 @@ def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
     for i in range(n_groups):
         r, c = row[group == i], col[group == i]
         for part in _by_direction(jumps.angle[r, c]):
-            fronts.append(_front(jumps, radius, r[part], c[part]))
+            fronts.append(_front(jumps, r[part], c[part]))
     reach = [float(np.median(radius[tuple(front.pixels.T)])) for front in fronts]
     hot = [
         front
@@ -190,17 +203,16 @@ def _by_direction(angle: NDArray) -> list[NDArray[np.int64]]:
     return parts
 
 
-def _front(jumps: Jumps, radius: NDArray, row: NDArray, col: NDArray) -> Front:
+def _front(jumps: Jumps, row: NDArray, col: NDArray) -> Front:
     strong = jumps.density[row, col] > _STRONG * np.percentile(jumps.density[row, col], 95)
     at = row, col = row[strong], col[strong]
     angle = float(np.angle(np.mean(np.exp(1j * jumps.angle[at]))))
     across = col * -np.sin(angle) + row * np.cos(angle)
-    reach = float(np.median(radius[at]))
     length = float(np.ptp(across)) + 1.0
     # no weights: errors grow with kT, so they would prefer what fluctuates down on the hot side
     jump = float(np.mean(jumps.temperature[at]))
-    independent = max(length / (2.0 * reach), 1.0)
-    error = float(np.sqrt(np.mean(jumps.temperature_error[at] ** 2) / independent))
+    shared = np.minimum(_CORRELATED * jumps.reach[at] / length, 1.0)
+    error = float(np.sqrt(np.mean(jumps.temperature_error[at] ** 2 * shared)))
     density = float(np.mean(jumps.density[at]))
     low, middle, high = (float(mach_of_temperature(np.exp(jump + s * error))) for s in (-1, 0, 1))
     return Front(
@@ -275,3 +287,4 @@ def _compare(images, radius, sines, cosines, angles, lever, found):  # type: ign
                     found[1, y, x], found[2, y, x] = abs(density), error
                     found[3, y, x] = sign * (a[0] - b[0])
                     found[4, y, x] = np.sqrt(a[1] + b[1])
+                    found[5, y, x] = (a[1] * radius[ya, xa] + b[1] * radius[yb, xb]) / (a[1] + b[1])

@@ -41,6 +41,25 @@ class FrontTruth:
     radius: float = np.nan
     half_opening: float = np.nan
 
+    def is_at(self, pixels: NDArray, angle: float, tolerance: float = 4.0) -> bool:
+        """Whether a candidate is this front: most of its pixels on the arc, its direction within 60 degrees.
+
+        Parameters
+        ----------
+        pixels : (n, 2)
+            Rows and columns.
+        angle
+            Towards the bright side [rad].
+        tolerance
+            Distance from the arc that is on it [pixels].
+        """
+        row, col = (
+            pixels - [self.row, self.col] - self.radius * np.array([np.sin(self.angle), np.cos(self.angle)])
+        ).T
+        off = _turn(np.arctan2(row, col) - self.angle - np.pi)
+        on = (np.abs(np.hypot(row, col) - self.radius) < tolerance) & (np.abs(off) < self.half_opening)
+        return bool(np.mean(on) > 0.5 and abs(_turn(angle - self.angle)) < np.pi / 3)
+
 
 def shocked_cluster(mach: float, rng: np.random.Generator, side: int = 200) -> FrontTruth:
     """A cluster, round or elliptical, with a shock front at a random place.
@@ -62,7 +81,7 @@ def shocked_cluster(mach: float, rng: np.random.Generator, side: int = 200) -> F
     y, x = np.indices(shape, float)
     centre = at - radius * normal
     behind = radius - np.hypot(y - centre[0], x - centre[1])
-    off = np.abs(np.angle(np.exp(1j * (np.arctan2(y - centre[0], x - centre[1]) - outwards))))
+    off = np.abs(_turn(np.arctan2(y - centre[0], x - centre[1]) - outwards))
     depth = rng.uniform(0.15, 0.3) * side
     along = np.clip((half - off) / (0.15 * half), 0.0, 1.0)
     shock = np.where(behind > 0, along * np.exp(-((np.maximum(behind, 0.0) / depth) ** 2)), 0.0)
@@ -91,7 +110,7 @@ def shock_free_cluster(kind: str, rng: np.random.Generator, side: int = 200) -> 
         radius = rng.uniform(0.12, 0.25) * side
         outwards, half = rng.uniform(-np.pi, np.pi), np.radians(rng.uniform(30.0, 60.0))
         behind = radius - np.hypot(y - middle[0], x - middle[1])
-        off = np.abs(np.angle(np.exp(1j * (np.arctan2(y - middle[0], x - middle[1]) - outwards))))
+        off = np.abs(_turn(np.arctan2(y - middle[0], x - middle[1]) - outwards))
         along = np.clip((half - off) / (0.3 * half), 0.0, 1.0)
         inside = np.where(behind > 0, along * np.exp(-((np.maximum(behind, 0.0) / (0.2 * side)) ** 2)), 0.0)
         jump = rng.uniform(1.4, 2.0)
@@ -101,6 +120,20 @@ def shock_free_cluster(kind: str, rng: np.random.Generator, side: int = 200) -> 
         blob = np.exp(-((y - at[0]) ** 2 + (x - at[1]) ** 2) / (2 * (rng.uniform(0.04, 0.07) * side) ** 2))
         kT = kT * rng.uniform(1.4, 2.0) ** blob
     return FrontTruth(_cluster(kT, norm, abundance))
+
+
+def _turn(angle: NDArray | float) -> NDArray[np.float64]:
+    """An angle from -pi to pi."""
+    return np.angle(np.exp(1j * np.asarray(angle)))
+
+
+def point_sources(rng: np.random.Generator, side: int = 200, number: int = 8) -> NDArray[np.bool_]:
+    """Live pixels of a field (side, side) with holes of 2 to 4 pixels radius where sources were."""
+    y, x = np.indices((side, side), float)
+    live = np.ones((side, side), bool)
+    for row, col in rng.uniform(0, side, (number, 2)):
+        live &= np.hypot(y - row, x - col) > rng.uniform(2.0, 4.0)
+    return live
 
 
 def _direction(rng: np.random.Generator) -> NDArray[np.float64]:
