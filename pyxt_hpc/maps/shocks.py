@@ -44,6 +44,9 @@ _PART_OF_TURN = np.radians(60.0)
 _CORRELATED = 16.0 / (3.0 * np.pi)
 """Radii of a row of circles that make one independent one: the integral of the area that two share."""
 
+_FADED = 0.05
+"""Part of a temperature jump that is uncertain because fronts fade within the circles on their hot side."""
+
 _STRONG = 0.75
 """A part of an edge counts where its jump is this large beside the largest: fronts fade at their ends."""
 
@@ -214,7 +217,8 @@ def _front(jumps: Jumps, row: NDArray, col: NDArray) -> Front:
     shared = np.minimum(_CORRELATED * jumps.reach[at] / length, 1.0)
     error = float(np.sqrt(np.mean(jumps.temperature_error[at] ** 2 * shared)))
     density = float(np.mean(jumps.density[at]))
-    low, middle, high = (float(mach_of_temperature(np.exp(jump + s * error))) for s in (-1, 0, 1))
+    total = np.hypot(error, _FADED * jump)
+    low, middle, high = (float(mach_of_temperature(np.exp(jump + s * total))) for s in (-1, 0, 1))
     return Front(
         row=float(row.mean()),
         col=float(col.mean()),
