@@ -1,4 +1,6 @@
-"""How the errors of kT and norm go together in fits of a cluster."""
+"""How the errors of kT, norm and abundance go together in fits of a cluster."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,13 +10,34 @@ from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.stages.joint import JointModel, joint_model
 
 _FRACTIONS = np.linspace(0.0, 0.95, 20)
-"""Of background among the counts, at which the correlation is computed."""
+"""Of background among the counts, for which it is computed."""
 
 _NODES = 4
 
 
-def kT_norm_correlation(regions: FittedRegions) -> NDArray[np.float64]:
-    """Correlation of the errors of ln kT and ln norm in every region, (n,).
+@dataclass(frozen=True, eq=False)
+class JointErrors:
+    """What the intervals of single parameters do not tell; every field is (n,), one value a region.
+
+    Parameters
+    ----------
+    kT_norm, kT_abundance, norm_abundance
+        Correlations of the errors of ln kT, ln norm and abundance; those with the abundance are 0 where it
+        was frozen.
+    kT_shift, norm_shift
+        By how much ln kT and ln norm are too high where the true abundance is higher than the frozen one
+        [per solar]; 0 where it was free.
+    """
+
+    kT_norm: NDArray[np.float64]
+    kT_abundance: NDArray[np.float64]
+    norm_abundance: NDArray[np.float64]
+    kT_shift: NDArray[np.float64]
+    norm_shift: NDArray[np.float64]
+
+
+def joint_errors(regions: FittedRegions) -> JointErrors:
+    """Correlations and shifts of every region.
 
     The results store has no covariance. It follows from the Fisher information of the spectra that a region
     of this kT and this share of background has in the cluster's own responses (whole exposure of all
@@ -30,12 +53,10 @@ def kT_norm_correlation(regions: FittedRegions) -> NDArray[np.float64]:
     )
     model = joint_model(bundle, regions.config.minimum_exposure_fraction, options, binning="resolution")
     used = np.flatnonzero((model.kT > 0.2) & (model.kT < 30.0))
+    free = settings["abundance_bounds"] is not None
     table = np.array(
         [
-            [
-                _correlation(model, k, fraction, options.abundance, settings["abundance_bounds"] is not None)
-                for fraction in _FRACTIONS
-            ]
+            [_joint_errors(model, k, fraction, options.abundance, free) for fraction in _FRACTIONS]
             for k in used.tolist()
         ]
     )
@@ -43,13 +64,16 @@ def kT_norm_correlation(regions: FittedRegions) -> NDArray[np.float64]:
     at = np.interp(np.log(rows["kT"]), np.log(model.kT[used]), np.arange(len(used)))
     left = np.clip(at.astype(int), 0, len(used) - 2)
     column = np.clip((fraction / _FRACTIONS[1]).astype(int), 0, len(_FRACTIONS) - 2)
-    u, v = at - left, fraction / _FRACTIONS[1] - column
+    u, v = (at - left)[:, None], (fraction / _FRACTIONS[1] - column)[:, None]
     lower = (1 - v) * table[left, column] + v * table[left, column + 1]
     upper = (1 - v) * table[left + 1, column] + v * table[left + 1, column + 1]
-    return (1 - u) * lower + u * upper
+    return JointErrors(*((1 - u) * lower + u * upper).T)
 
 
-def _correlation(model: JointModel, k: int, fraction: float, abundance: float, abundance_free: bool) -> float:
+def _joint_errors(
+    model: JointModel, k: int, fraction: float, abundance: float, abundance_free: bool
+) -> tuple[float, float, float, float, float]:
+    """Fields of `JointErrors` of spectra at one temperature of the model and share of background."""
     exposure = np.repeat(model.exposure_s, np.diff(model.first_bin))
     ratio = np.repeat(model.ratio, np.diff(model.first_bin))
     middle = len(model.nH) // 2
@@ -59,14 +83,23 @@ def _correlation(model: JointModel, k: int, fraction: float, abundance: float, a
     background = background * (fraction / (1.0 - fraction) * source.sum() / max(background.sum(), 1e-300))
     # over several of the plasma table's temperatures, between which its spectra have small steps
     below, above = k - _NODES, k + _NODES
-    slope = (rates[middle, above] - rates[middle, below]) / np.log(model.kT[above] / model.kT[below])
-    slopes = [slope, source]
+    slopes = [
+        (rates[middle, above] - rates[middle, below]) / np.log(model.kT[above] / model.kT[below]),
+        source,
+    ]
+    metals = model.metals[middle, k] * exposure
     if abundance_free:
-        slopes.append(model.metals[middle, k] * exposure)
+        slopes.append(metals)
     if len(model.nH) > 1:
         slopes.append(rates[-1, k] - rates[0, k])
     # wstat: the background is known only as well as the blank-sky counts are many
-    variance = source + background * (1.0 + 1.0 / ratio)
-    scaled = np.array(slopes) / np.sqrt(np.maximum(variance, 1e-300))
+    sigma = np.sqrt(np.maximum(source + background * (1.0 + 1.0 / ratio), 1e-300))
+    scaled = np.array(slopes) / sigma
     covariance = np.linalg.inv(scaled @ scaled.T)
-    return float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
+    error = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(error, error)
+    if abundance_free:
+        return correlation[0, 1], correlation[0, 2], correlation[1, 2], 0.0, 0.0
+    # what the fit makes of the light of more metals than it allows for
+    shift = covariance @ (scaled @ (metals / sigma))
+    return correlation[0, 1], 0.0, 0.0, shift[0], shift[1]

@@ -1,5 +1,6 @@
 """The gas that temperature and emission tell of: density, pressure, entropy, cooling time."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,18 +23,21 @@ _S_PER_GYR = float(units.Gyr.to(units.s))
 
 @dataclass(frozen=True)
 class Particles:
-    """Numbers of particles per hydrogen nucleus in fully ionised gas."""
+    """Numbers of particles per hydrogen nucleus in fully ionised gas, of one or of many regions."""
 
-    electrons: float
-    nuclei: float
+    electrons: NDArray[np.float64]
+    nuclei: NDArray[np.float64]
 
     @classmethod
-    def of(cls, abundance: float, table: str = DEFAULT_TABLE) -> "Particles":
+    def of(cls, abundance: NDArray | float, table: str = DEFAULT_TABLE) -> "Particles":
         """In gas whose metals have an abundance [solar] of a table."""
-        number = abundances(table).copy()
-        number[_N_TRACE:] *= abundance
-        charge = np.arange(1, len(number) + 1)
-        return cls(float(number @ charge), float(number.sum()))
+        number = abundances(table)
+        charges = number * np.arange(1, len(number) + 1)
+        metals = np.asarray(abundance, float)
+        electrons, nuclei = (
+            each[:_N_TRACE].sum() + metals * each[_N_TRACE:].sum() for each in (charges, number)
+        )
+        return cls(electrons, nuclei)
 
 
 def electron_density(
@@ -63,22 +67,26 @@ def electron_density(
 
 
 @lru_cache(maxsize=8)
-def _cooling_function(abundance: float, table: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _cooling_table(table: str) -> tuple[NDArray[np.float64], ...]:
+    """Temperatures, and what H and He and metals at abundance 1 emit per n_e n_H."""
     edges = np.geomspace(0.01, 200.0, 2001)
     plasma = load_plasma()
-    light, metals = plasma.components(edges, 0.0, table)
     energy = np.sqrt(edges[1:] * edges[:-1]) * _ERG_PER_KEV
     # flux at norm 1, times 4 pi D^2, per emission measure: 4 pi D^2 x 1e14
-    return plasma.kT, 1e-14 * ((light + abundance * metals) @ energy)
+    light, metals = (1e-14 * part @ energy for part in plasma.components(edges, 0.0, table))
+    return plasma.kT, light, metals
 
 
-def cooling_function(kT: NDArray, abundance: float, table: str = DEFAULT_TABLE) -> NDArray[np.float64]:
+def cooling_function(
+    kT: NDArray, abundance: NDArray | float, table: str = DEFAULT_TABLE
+) -> NDArray[np.float64]:
     """Emission per n_e n_H of gas of temperature `kT` [keV] from 0.01 to 200 keV [erg cm^3 s^-1] (APEC)."""
-    return np.interp(kT, *_cooling_function(float(abundance), table))
+    nodes, light, metals = _cooling_table(table)
+    return np.interp(kT, nodes, light) + abundance * np.interp(kT, nodes, metals)
 
 
 def cooling_time(
-    kT: NDArray, density: NDArray, abundance: float, table: str = DEFAULT_TABLE
+    kT: NDArray, density: NDArray, abundance: NDArray | float, table: str = DEFAULT_TABLE
 ) -> NDArray[np.float64]:
     """Thermal energy over emission, 3/2 (n_e + n_i) kT/(n_e n_H Lambda) [Gyr].
 
@@ -99,44 +107,73 @@ def cooling_time(
     return energy / emission / _S_PER_GYR
 
 
-def cooling_slope(kT: NDArray, abundance: float, table: str = DEFAULT_TABLE) -> NDArray[np.float64]:
+def cooling_slope(kT: NDArray, abundance: NDArray | float, table: str = DEFAULT_TABLE) -> NDArray[np.float64]:
     """d ln Lambda / d ln kT at `kT` [keV]."""
     above, below = (cooling_function(kT * factor, abundance, table) for factor in (1.1, 1 / 1.1))
     return np.log(above / below) / (2.0 * np.log(1.1))
 
 
-def power_law(
-    value: NDArray,
-    kT: Measured,
-    norm: Measured,
-    kT_power: NDArray | float,
-    norm_power: float,
-    correlation: NDArray | float,
-) -> Measured:
-    """Errors of something proportional to kT^a norm^b.
+def cooling_by_metals(
+    kT: NDArray, abundance: NDArray | float, table: str = DEFAULT_TABLE
+) -> NDArray[np.float64]:
+    """d ln Lambda / d abundance at `kT` [keV]."""
+    nodes, _, metals = _cooling_table(table)
+    return np.interp(kT, nodes, metals) / cooling_function(kT, abundance, table)
 
-    The relative variance is a^2 s_T^2 + b^2 s_n^2 + 2 a b rho s_T s_n, s being the relative errors on the
+
+@dataclass(frozen=True, eq=False)
+class Uncertain:
+    """Something a result depends on.
+
+    Parameters
+    ----------
+    slope
+        Of ln result over ln parameter, or over the parameter.
+    minus, plus
+        Errors of the same, on the side below and above.
+    """
+
+    slope: NDArray | float
+    minus: NDArray | float
+    plus: NDArray | float
+
+    @classmethod
+    def power(cls, slope: NDArray | float, parameter: Measured) -> "Uncertain":
+        """Of a result that goes as a power of the parameter."""
+        with np.errstate(divide="ignore", invalid="ignore"):  # norm 0 has no relative error
+            return cls(slope, parameter.minus / parameter.value, parameter.plus / parameter.value)
+
+    def moves(self, up: bool) -> NDArray[np.float64]:
+        """Change of ln result by the error on the side that moves it up, or down."""
+        slope = np.asarray(self.slope, float)
+        # where the slope is 0 an open interval does not matter
+        return np.where(slope == 0, 0.0, slope * np.where((slope > 0) == up, self.plus, self.minus))
+
+
+def propagate(
+    value: NDArray, on: Sequence[Uncertain], correlations: Mapping[tuple[int, int], NDArray | float]
+) -> Measured:
+    """Errors of a result, in first order of its logarithm.
+
+    The relative variance is sum_ij rho_ij d_i d_j, d_i being what parameter i moves it by with its error on the
     sides that move the result the same way.
 
     Parameters
     ----------
     value
         The result.
-    kT, norm
-        What was fitted.
-    kT_power, norm_power
-        a and b.
-    correlation
-        rho of the errors of kT and norm.
+    on
+        What it depends on.
+    correlations
+        rho_ij of pairs i < j that are correlated.
     """
 
-    a, b = np.asarray(kT_power, float), norm_power
-
     def side(up: bool) -> NDArray:
-        # where a is 0 an open interval of kT does not matter
-        s_T = np.where(a == 0, 0.0, a * np.where((a > 0) == up, kT.plus, kT.minus) / kT.value)
-        s_n = b * (norm.plus if (b > 0) == up else norm.minus) / norm.value
-        return value * np.sqrt(np.maximum(s_T**2 + s_n**2 + 2.0 * correlation * s_T * s_n, 0.0))
+        moves = [parameter.moves(up) for parameter in on]
+        variance = np.sum([move**2 for move in moves], axis=0)
+        for (i, j), rho in correlations.items():
+            variance = variance + 2.0 * rho * moves[i] * moves[j]
+        return value * np.sqrt(np.maximum(variance, 0.0))
 
-    with np.errstate(divide="ignore", invalid="ignore"):  # norm 0 has no relative error
+    with np.errstate(invalid="ignore"):
         return Measured(np.where(np.isfinite(value), value, np.nan), side(up=False), side(up=True))

@@ -12,6 +12,7 @@ from astropy.wcs import WCS
 from pyxt_hpc.files import replacing
 from pyxt_hpc.maps.beta_model import fit_beta_model
 from pyxt_hpc.maps.brightness import smooth_brightness
+from pyxt_hpc.maps.ellipse import azimuthal_median, most_even_ellipse
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.paint import paint_measured
 from pyxt_hpc.maps.product import MapProduct, write_product
@@ -20,14 +21,10 @@ from pyxt_hpc.maps.shocks import (
     N_ANGLES,
     Front,
     Jumps,
-    azimuthal_median,
     find_fronts,
     find_jumps,
     mach_of_temperature,
 )
-
-RING_WIDTH = 3.0
-"""Of the innermost ring of the azimuthal median [pixels]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +49,10 @@ def search_shocks(regions: FittedRegions) -> ShockSearch:
     measured = regions.parameter("kT")
     kT = paint_measured("block", regions.rows, measured, regions.radius, regions.step, relative=True)
     brightness = smooth_brightness(regions.bundle, regions.radius)
-    distance = fit_beta_model(regions.bundle, brightness).radius(regions.radius.shape)
-    smooth = azimuthal_median(brightness.value, distance, RING_WIDTH)
-    smooth_kT = azimuthal_median(kT.value, distance, RING_WIDTH)
+    model = fit_beta_model(regions.bundle, brightness)
+    distance = most_even_ellipse(brightness.value, model.row, model.col).image(regions.radius.shape)
+    smooth = azimuthal_median(brightness.value, distance)
+    smooth_kT = azimuthal_median(kT.value, distance)
     jumps = find_jumps(kT, brightness, smooth_kT, smooth, regions.radius)
     return ShockSearch(jumps, find_fronts(jumps, regions.radius))
 

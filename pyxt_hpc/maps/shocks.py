@@ -20,17 +20,32 @@ LEVER = 1.25
 DENSITY_SIGMA = 4.0
 """A pixel is on an edge if the brightness jumps by more than this over the smooth cluster."""
 
+DENSITY_JUMP = 1.15
+"""... and the density by more than this factor, as at a shock of Mach 1.1: what departs less is no edge."""
+
 TEMPERATURE_SIGMA = 3.5
 """An edge is a candidate if its mean temperature jump is as significant as this."""
 
+_STEPS = 8
+"""Steps in which that distance is found."""
+
 _NEIGHBOURS = 4.0
-"""Pixels of a crest that are no further apart [pixels] are of one edge ..."""
+"""Pixels of a crest that are no further apart [pixels], or than a circle's radius, are of one edge ..."""
+
+_FURTHEST = 12.0
+"""... but in no case if they are further apart than this ..."""
 
 _SAME_DIRECTION = np.radians(30.0)
 """... if their directions differ by less."""
 
-_PART_OF_TURN = np.radians(50.0)
+_PART_OF_TURN = np.radians(60.0)
 """What turns further is another edge, such as the far side of a hot blob."""
+
+_CORRELATED = 16.0 / (3.0 * np.pi)
+"""Radii of a row of circles that make one independent one: the integral of the area that two share."""
+
+_FADED = 0.05
+"""Part of a temperature jump that is uncertain because fronts fade within the circles on their hot side."""
 
 _STRONG = 0.75
 """A part of an edge counts where its jump is this large beside the largest: fronts fade at their ends."""
@@ -49,6 +64,8 @@ class Jumps:
     temperature, temperature_error
         ln of the temperature ratio of the same sides, over that of the smooth cluster: positive at shocks,
         negative at cold fronts.
+    reach
+        Mean radius of the two circles, weighted by their part in the variance of `temperature` [pixels].
     """
 
     angle: NDArray
@@ -56,6 +73,7 @@ class Jumps:
     density_error: NDArray
     temperature: NDArray
     temperature_error: NDArray
+    reach: NDArray
 
 
 @dataclass(frozen=True)
@@ -105,31 +123,6 @@ def mach_of_density(ratio: NDArray | float) -> NDArray[np.float64]:
         return np.where(r < 4.0, np.sqrt(3.0 * np.maximum(r, 1.0) / np.maximum(4.0 - r, 0.0)), np.inf)
 
 
-def azimuthal_median(image: NDArray, distance: NDArray, width: float) -> NDArray[np.float64]:
-    """Median of an image at every pixel's distance from the centre, linear between rings.
-
-    Parameters
-    ----------
-    image : (ny, nx)
-        NaN where nothing is known.
-    distance : (ny, nx)
-        From the centre [pixels].
-    width : float
-        Of the innermost ring [pixels]; they grow outwards as the square root of their number.
-    """
-    seen = np.isfinite(image)
-    edges = [0.0]
-    while edges[-1] <= distance.max():
-        edges.append(edges[-1] + width * np.sqrt(len(edges)))
-    ring = np.digitize(distance[seen], edges)
-    radii, medians = [], []
-    for number in np.unique(ring):
-        inside = ring == number
-        radii.append(distance[seen][inside].mean())
-        medians.append(np.median(image[seen][inside]))
-    return np.interp(distance, radii, medians)
-
-
 def find_jumps(
     kT: Measured, brightness: Measured, smooth_kT: NDArray, smooth: NDArray, radius: NDArray
 ) -> Jumps:
@@ -159,7 +152,7 @@ def find_jumps(
             ]
         ).astype(np.float64)
     images[:, ~np.isfinite(images).all(axis=0)] = np.nan
-    found = np.full((5, *radius.shape), np.nan)
+    found = np.full((6, *radius.shape), np.nan)
     angles = np.pi * np.arange(N_ANGLES) / N_ANGLES
     _compare(images, radius.astype(np.float64), np.sin(angles), np.cos(angles), angles, LEVER, found)
     return Jumps(*found)
@@ -168,16 +161,20 @@ def find_jumps(
 def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
     """Edges along which the temperature jumps with the density, the most significant first.
 
-    Of every edge only the crest counts, where the density jump is largest along its direction. As many
-    pairs of circles are independent as fit along the edge.
+    Of every edge only the crest counts, where the density jump is largest along its direction. What is
+    shorter than a circle is wide is no edge. The error of the mean jump is that of as many circles as fit along
+    the edge, on either side.
     """
     with np.errstate(invalid="ignore"):
-        edge = jumps.density > DENSITY_SIGMA * jumps.density_error
+        edge = jumps.density > np.maximum(DENSITY_SIGMA * jumps.density_error, np.log(DENSITY_JUMP))
         crest = edge & _is_crest(jumps, radius)
     row, col = np.nonzero(crest)
     if not len(row):
         return []
-    pairs = cKDTree(np.stack([row, col], axis=1)).query_pairs(_NEIGHBOURS, output_type="ndarray")
+    tree, own = cKDTree(np.stack([row, col], axis=1)), np.maximum(radius[row, col], _NEIGHBOURS)
+    pairs = tree.query_pairs(_FURTHEST, output_type="ndarray")
+    apart = np.hypot(*(row[pairs[:, 0]] - row[pairs[:, 1]], col[pairs[:, 0]] - col[pairs[:, 1]]))
+    pairs = pairs[apart <= np.minimum(own[pairs[:, 0]], own[pairs[:, 1]])]
     turned = np.angle(np.exp(1j * (jumps.angle[row, col][pairs[:, 0]] - jumps.angle[row, col][pairs[:, 1]])))
     pairs = pairs[np.abs(turned) < _SAME_DIRECTION]
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(row), len(row)))
@@ -186,8 +183,13 @@ def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
     for i in range(n_groups):
         r, c = row[group == i], col[group == i]
         for part in _by_direction(jumps.angle[r, c]):
-            fronts.append(_front(jumps, radius, r[part], c[part]))
-    hot = [front for front in fronts if front.significance > TEMPERATURE_SIGMA]
+            fronts.append(_front(jumps, r[part], c[part]))
+    reach = [float(np.median(radius[tuple(front.pixels.T)])) for front in fronts]
+    hot = [
+        front
+        for front, own in zip(fronts, reach, strict=True)
+        if front.significance > TEMPERATURE_SIGMA and front.length > 2.0 * own
+    ]
     return sorted(hot, key=lambda front: -front.significance)
 
 
@@ -204,19 +206,19 @@ def _by_direction(angle: NDArray) -> list[NDArray[np.int64]]:
     return parts
 
 
-def _front(jumps: Jumps, radius: NDArray, row: NDArray, col: NDArray) -> Front:
+def _front(jumps: Jumps, row: NDArray, col: NDArray) -> Front:
     strong = jumps.density[row, col] > _STRONG * np.percentile(jumps.density[row, col], 95)
     at = row, col = row[strong], col[strong]
     angle = float(np.angle(np.mean(np.exp(1j * jumps.angle[at]))))
     across = col * -np.sin(angle) + row * np.cos(angle)
-    reach = float(np.median(radius[at]))
     length = float(np.ptp(across)) + 1.0
-    weight = jumps.temperature_error[at] ** -2
-    jump = float(np.average(jumps.temperature[at], weights=weight))
-    independent = max(length / (2.0 * reach), 1.0)
-    error = float(np.average(jumps.temperature_error[at], weights=weight)) / np.sqrt(independent)
-    density = float(np.average(jumps.density[at], weights=jumps.density_error[at] ** -2))
-    low, middle, high = (float(mach_of_temperature(np.exp(jump + s * error))) for s in (-1, 0, 1))
+    # no weights: errors grow with kT, so they would prefer what fluctuates down on the hot side
+    jump = float(np.mean(jumps.temperature[at]))
+    shared = np.minimum(_CORRELATED * jumps.reach[at] / length, 1.0)
+    error = float(np.sqrt(np.mean(jumps.temperature_error[at] ** 2 * shared)))
+    density = float(np.mean(jumps.density[at]))
+    total = np.hypot(error, _FADED * jump)
+    low, middle, high = (float(mach_of_temperature(np.exp(jump + s * total))) for s in (-1, 0, 1))
     return Front(
         row=float(row.mean()),
         col=float(col.mean()),
@@ -247,6 +249,22 @@ def _is_crest(jumps: Jumps, radius: NDArray) -> NDArray[np.bool_]:
 
 
 @njit(cache=True)
+def _lever(radius, y, x, sine, cosine, lever):  # type: ignore[no-untyped-def]
+    """Distance from a pixel at which a point's own circle keeps clear of it; 0 where there is none."""
+    ny, nx = radius.shape
+    distance = lever * radius[y, x]
+    for _ in range(_STEPS):
+        row, col = y + int(np.rint(distance * sine)), x + int(np.rint(distance * cosine))
+        if row < 0 or row >= ny or col < 0 or col >= nx or radius[row, col] <= 0.0:
+            return 0.0
+        own = lever * radius[row, col]
+        if abs(own - distance) <= 0.5:
+            return own
+        distance = own
+    return max(distance, own)
+
+
+@njit(cache=True)
 def _compare(images, radius, sines, cosines, angles, lever, found):  # type: ignore[no-untyped-def]
     ny, nx = radius.shape
     for y in range(ny):
@@ -255,13 +273,15 @@ def _compare(images, radius, sines, cosines, angles, lever, found):  # type: ign
                 continue
             best = 0.0
             for k in range(sines.size):
-                dy = int(np.rint(lever * radius[y, x] * sines[k]))
-                dx = int(np.rint(lever * radius[y, x] * cosines[k]))
-                if min(y + dy, y - dy) < 0 or max(y + dy, y - dy) >= ny:
+                there = _lever(radius, y, x, sines[k], cosines[k], lever)
+                back = _lever(radius, y, x, -sines[k], -cosines[k], lever)
+                if there == 0.0 or back == 0.0:
                     continue
-                if min(x + dx, x - dx) < 0 or max(x + dx, x - dx) >= nx:
+                ya, xa = y + int(np.rint(there * sines[k])), x + int(np.rint(there * cosines[k]))
+                yb, xb = y - int(np.rint(back * sines[k])), x - int(np.rint(back * cosines[k]))
+                if min(ya, yb) < 0 or max(ya, yb) >= ny or min(xa, xb) < 0 or max(xa, xb) >= nx:
                     continue
-                a, b = images[:, y + dy, x + dx], images[:, y - dy, x - dx]
+                a, b = images[:, ya, xa], images[:, yb, xb]
                 density, error = a[2] - b[2], np.sqrt(a[3] + b[3])
                 # false for NaN: what is not known on either side tells nothing
                 if abs(density) > best * error:
@@ -271,3 +291,4 @@ def _compare(images, radius, sines, cosines, angles, lever, found):  # type: ign
                     found[1, y, x], found[2, y, x] = abs(density), error
                     found[3, y, x] = sign * (a[0] - b[0])
                     found[4, y, x] = np.sqrt(a[1] + b[1])
+                    found[5, y, x] = (a[1] * radius[ya, xa] + b[1] * radius[yb, xb]) / (a[1] + b[1])

@@ -11,9 +11,17 @@ from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.maps.beta_model import fit_beta_model
 from pyxt_hpc.maps.brightness import smooth_brightness
-from pyxt_hpc.maps.correlation import kT_norm_correlation
+from pyxt_hpc.maps.correlation import JointErrors, joint_errors
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.maps.gas import Particles, cooling_slope, cooling_time, electron_density, power_law
+from pyxt_hpc.maps.gas import (
+    Particles,
+    Uncertain,
+    cooling_by_metals,
+    cooling_slope,
+    cooling_time,
+    electron_density,
+    propagate,
+)
 from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.maps.quantities import NORM_UNIT, Quantity, map_measured
@@ -26,15 +34,29 @@ def kpc_per_arcsec(config: ClusterConfig) -> float:
     return float(distance * np.radians(1.0 / 3600.0))
 
 
+ABUNDANCE_ERROR = 0.1
+"""How far the abundance of gas may be from the one that was frozen for all regions [solar]: the scatter and the
+decline that clusters have outside their cores (e.g. Mernier et al. 2017, A&A 603, A80)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Thermodynamics:
     """What kT and norm of the regions say about the gas.
 
-    Every property is of the regions, (n,); errors are those of kT and norm with their correlation, not of
-    the depth.
+    Every property is of the regions, (n,). Errors are those of kT and norm with their correlation; those of
+    density, pressure, entropy and cooling time hold the abundance too: its own where it was fitted, otherwise
+    `abundance_error`. They are not those of the depth.
+
+    Parameters
+    ----------
+    regions
+        Of the cluster.
+    abundance_error
+        Of a frozen abundance [solar]; 0 for purely statistical errors.
     """
 
     regions: FittedRegions
+    abundance_error: float = ABUNDANCE_ERROR
 
     @cached_property
     def _norm(self) -> Measured:
@@ -45,8 +67,8 @@ class Thermodynamics:
         return self.regions.parameter("kT")
 
     @cached_property
-    def _correlation(self) -> np.ndarray:
-        return kT_norm_correlation(self.regions)
+    def _joint(self) -> JointErrors:
+        return joint_errors(self.regions)
 
     @cached_property
     def _depth(self) -> tuple[np.ndarray, str]:
@@ -63,20 +85,55 @@ class Thermodynamics:
         depth = model.depth(regions.radius.shape)[regions.rows["row"], regions.rows["col"]] * scale
         return depth, f"depth of a beta-model, beta {model.beta:.3f}, core {model.core * scale:.0f} kpc"
 
-    @cached_property
-    def _abundance(self) -> float:
-        return self.regions.bundle.abundance
-
-    def _derived(self, value: np.ndarray, kT_power: np.ndarray | float, norm_power: float) -> Measured:
-        return power_law(value, self._kT, self._norm, kT_power, norm_power, self._correlation)
+    @property
+    def _abundance_is_free(self) -> bool:
+        return self.regions.settings["abundance_bounds"] is not None
 
     @property
+    def _abundance(self) -> np.ndarray:
+        """Of every region: fitted, or the frozen one."""
+        return self.regions.rows["abundance"]
+
+    @property
+    def _table(self) -> str:
+        return self.regions.bundle.abundance_table
+
+    def _derived(
+        self,
+        value: np.ndarray,
+        kT_power: np.ndarray | float,
+        norm_power: float,
+        metals_slope: np.ndarray | float = 0.0,
+    ) -> Measured:
+        """Errors of something that goes as powers of kT and norm and, by its formula, with the abundance."""
+        joint = self._joint
+        if self._abundance_is_free:
+            own = self.regions.parameter("abundance")
+            metals = Uncertain(metals_slope, own.minus, own.plus)
+        else:
+            # value over truth, where the truth has more metals than the fit and the formula took
+            slope = kT_power * joint.kT_shift + norm_power * joint.norm_shift - metals_slope
+            metals = Uncertain(slope, self.abundance_error, self.abundance_error)
+        on = Uncertain.power(kT_power, self._kT), Uncertain.power(norm_power, self._norm), metals
+        return propagate(
+            value,
+            on,
+            {(0, 1): joint.kT_norm, (0, 2): joint.kT_abundance, (1, 2): joint.norm_abundance},
+        )
+
+    def _pseudo(self, value: np.ndarray, norm_power: float) -> Measured:
+        on = Uncertain.power(1.0, self._kT), Uncertain.power(norm_power, self._norm)
+        return propagate(value, on, {(0, 1): self._joint.kT_norm})
+
+    @cached_property
     def density(self) -> Measured:
         """n_e [cm^-3]."""
-        bundle = self.regions.bundle
-        particles = Particles.of(self._abundance, bundle.abundance_table)
-        value = electron_density(self._norm.value, self._depth[0], bundle.redshift, particles)
-        return self._derived(value, 0.0, 0.5)
+        particles = Particles.of(self._abundance, self._table)
+        redshift = self.regions.bundle.redshift
+        # more metals bring electrons, too: 0.3% per solar, which no error needs
+        return self._derived(
+            electron_density(self._norm.value, self._depth[0], redshift, particles), 0.0, 0.5
+        )
 
     @property
     def pressure(self) -> Measured:
@@ -92,21 +149,28 @@ class Thermodynamics:
     @property
     def cooling_time(self) -> Measured:
         """3/2 (n_e + n_i) kT/(n_e n_H Lambda) [Gyr]."""
-        kT, table = self._kT.value, self.regions.bundle.abundance_table
+        gas = self._kT.value, self._abundance, self._table
         with np.errstate(divide="ignore"):
-            value = cooling_time(kT, self.density.value, self._abundance, table)
-        return self._derived(value, 1.0 - cooling_slope(kT, self._abundance, table), -0.5)
+            value = cooling_time(self._kT.value, self.density.value, self._abundance, self._table)
+        return self._derived(value, 1.0 - cooling_slope(*gas), -0.5, -cooling_by_metals(*gas))
 
     @property
     def pseudo_pressure(self) -> Measured:
         """kT (norm/area)^(1/2)."""
-        return self._derived(self._kT.value * np.sqrt(self._norm.value), 1.0, 0.5)
+        return self._pseudo(self._kT.value * np.sqrt(self._norm.value), 0.5)
 
     @property
     def pseudo_entropy(self) -> Measured:
         """kT (norm/area)^(-1/3)."""
         with np.errstate(divide="ignore"):
-            return self._derived(self._kT.value * self._norm.value ** (-1.0 / 3.0), 1.0, -1.0 / 3.0)
+            return self._pseudo(self._kT.value * self._norm.value ** (-1.0 / 3.0), -1.0 / 3.0)
+
+    @property
+    def abundance(self) -> str:
+        """The metals that were taken for the gas, in words."""
+        if self._abundance_is_free:
+            return "abundance as fitted"
+        return f"abundance {self.regions.bundle.abundance:g} +- {self.abundance_error:g}"
 
     @property
     def depth(self) -> str:
@@ -125,7 +189,9 @@ def map_pressure(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
     )
     yield from map_measured(gas.regions, pseudo, gas.pseudo_pressure, mode)
     yield from map_density(gas, mode)
-    pressure = Quantity("pressure", "Electron pressure", "keV cm-3", f"n_e kT; {gas.depth}", logarithmic=True)
+    pressure = Quantity(
+        "pressure", "Electron pressure", "keV cm-3", f"n_e kT; {gas.depth}; {gas.abundance}", logarithmic=True
+    )
     yield from map_measured(gas.regions, pressure, gas.pressure, mode)
 
 
@@ -135,7 +201,8 @@ def map_density(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
         "density",
         "Electron density",
         "cm-3",
-        f"n_e from norm = 1e-14/(4 pi (D_A (1+z))^2) int n_e n_H dV over circle x depth; {gas.depth}",
+        f"n_e from norm = 1e-14/(4 pi (D_A (1+z))^2) int n_e n_H dV over circle x depth; {gas.depth}; "
+        f"{gas.abundance}",
         logarithmic=True,
     )
     yield from map_measured(gas.regions, density, gas.density, mode)
@@ -150,13 +217,14 @@ def map_entropy(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
         "kT (norm/area)^(-1/3)",
         logarithmic=True,
     )
-    entropy = Quantity("entropy", "Entropy", "keV cm2", f"kT n_e^(-2/3); {gas.depth}", logarithmic=True)
-    plasma = f"APEC at abundance {gas.regions.bundle.abundance:g}"
+    entropy = Quantity(
+        "entropy", "Entropy", "keV cm2", f"kT n_e^(-2/3); {gas.depth}; {gas.abundance}", logarithmic=True
+    )
     time = Quantity(
         "cooling_time",
         "Cooling time",
         "Gyr",
-        f"3/2 (n_e + n_i) kT/(n_e n_H Lambda), {plasma}; {gas.depth}",
+        f"3/2 (n_e + n_i) kT/(n_e n_H Lambda), APEC; {gas.depth}; {gas.abundance}",
         logarithmic=True,
     )
     yield from map_measured(gas.regions, pseudo, gas.pseudo_entropy, mode)

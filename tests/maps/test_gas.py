@@ -5,11 +5,13 @@ import pytest
 
 from pyxt_hpc.maps.gas import (
     Particles,
+    Uncertain,
+    cooling_by_metals,
     cooling_function,
     cooling_slope,
     cooling_time,
     electron_density,
-    power_law,
+    propagate,
 )
 from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.simulate.cluster import demo_truth
@@ -67,17 +69,37 @@ def test_errors_are_the_scatter_of_drawn_fits(correlation, powers) -> None:
     a, b = powers
     scatter = np.std(a * draws[:, 0] + b * draws[:, 1])
     kT, norm = (Measured(v, s * v, s * v) for v, s in ((np.array([5.0]), s_T), (np.array([2.0]), s_n)))
-    made = power_law(np.array([3.0]), kT, norm, a, b, correlation)
+    made = propagate(
+        np.array([3.0]), [Uncertain.power(a, kT), Uncertain.power(b, norm)], {(0, 1): correlation}
+    )
     assert made.minus == made.plus == pytest.approx(3.0 * scatter, rel=0.02)
 
 
 def test_sides_and_open_intervals() -> None:
     kT = Measured(np.array([5.0, 5.0]), np.array([0.5, 0.5]), np.array([1.0, np.nan]))
     norm = Measured(np.ones(2), np.full(2, 0.01), np.full(2, 0.03))
-    pressure = power_law(np.full(2, 10.0), kT, norm, 1.0, 0.5, 0.0)
+    of_norm = Uncertain.power(0.5, norm)
+    pressure = propagate(np.full(2, 10.0), [Uncertain.power(1.0, kT), of_norm], {})
     assert pressure.plus[0] == pytest.approx(10 * np.hypot(0.2, 0.015))
     assert pressure.minus[0] == pytest.approx(10 * np.hypot(0.1, 0.005))
     assert np.isnan(pressure.plus[1])
     assert np.isfinite(pressure.minus[1])
     # entropy rises where the norm falls; density does not care for kT
-    assert power_law(np.ones(2), kT, norm, 0.0, -1.0, 0.0).plus == pytest.approx(0.01)
+    entropy = propagate(np.ones(2), [Uncertain.power(0.0, kT), Uncertain.power(-1.0, norm)], {(0, 1): 0.5})
+    assert entropy.plus == pytest.approx(0.01)
+
+
+def test_metals_are_a_slope_and_not_a_power() -> None:
+    time = propagate(np.array([8.0]), [Uncertain(-0.3, 0.1, 0.2)], {})
+    assert time.plus == pytest.approx(8 * 0.03)
+    assert time.minus == pytest.approx(8 * 0.06)
+
+
+def test_each_region_has_its_own_metals() -> None:
+    """Abundances as numbers and as arrays agree; slopes are those of the functions."""
+    kT, abundance = np.array([1.0, 3.0, 7.0]), np.array([0.2, 0.5, 1.0])
+    one_by_one = [cooling_function(kT[i : i + 1], abundance[i])[0] for i in range(3)]
+    assert cooling_function(kT, abundance) == pytest.approx(one_by_one)
+    more = np.log(cooling_function(kT, abundance + 0.01) / cooling_function(kT, abundance - 0.01)) / 0.02
+    assert cooling_by_metals(kT, abundance) == pytest.approx(more, rel=1e-3)
+    assert Particles.of(abundance).electrons[1] == pytest.approx(Particles.of(0.5).electrons)

@@ -5,11 +5,12 @@ import pytest
 from regions import Regions
 
 from pyxt_hpc.maps.beta_model import BetaModel
+from pyxt_hpc.maps.ellipse import azimuthal_median
 from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.maps.shock_search import shock_table
 from pyxt_hpc.maps.shocks import (
     Front,
-    azimuthal_median,
+    Jumps,
     find_fronts,
     find_jumps,
     mach_of_density,
@@ -53,7 +54,7 @@ def observed(mach: float, seed: int) -> tuple[Measured, Measured, np.ndarray]:
 
 def search(mach: float, seed: int) -> list:
     kT, brightness, radius = observed(mach, seed)
-    smooth_kT, smooth = (azimuthal_median(m.value, MODEL.radius(SHAPE), 4.0) for m in (kT, brightness))
+    smooth_kT, smooth = (azimuthal_median(m.value, MODEL.radius(SHAPE)) for m in (kT, brightness))
     return find_fronts(find_jumps(kT, brightness, smooth_kT, smooth, radius), radius)
 
 
@@ -98,6 +99,40 @@ def test_holes_and_edges_tell_nothing() -> None:
     assert np.isnan(jumps.angle[70:80, 60:70]).all()
     assert np.isnan(jumps.angle[0, 0])  # all opposite points are outside
     assert np.isfinite(jumps.angle[75, 57])  # beside the hole other directions remain
+
+
+def test_circles_on_both_sides_keep_clear_of_the_edge() -> None:
+    """Circles of 4 pixels on the bright side, 12 on the faint one: what lies within 12 of the edge is mixed."""
+    x = np.indices(SHAPE, float)[1] - 80.0
+    radius = np.where(x < 0, 4.0, 12.0)
+    bright = x < 0
+    mixed = ~bright & (x < 12.0)
+    values = np.where(bright, 12.0, np.where(mixed, 9.0, 6.0))
+    kT, brightness = (Measured(v, 0.05 * v, 0.05 * v) for v in (values, np.where(bright, 4.0, 1.0)))
+    jumps = find_jumps(kT, brightness, np.ones(SHAPE), np.ones(SHAPE), radius)
+    assert jumps.temperature[80, 80] == pytest.approx(np.log(2.0))
+    assert abs(jumps.angle[80, 80]) == pytest.approx(np.pi, abs=0.7)
+    # both circles have the same error: the mean of their radii
+    assert jumps.reach[80, 80] == pytest.approx(8.0)
+
+
+def test_specks_and_gentle_slopes_are_no_edges() -> None:
+    nothing = np.full(SHAPE, np.nan)
+
+    def made(density: float, long: int) -> Jumps:
+        fields = [nothing.copy() for _ in range(6)]
+        at = (np.arange(70, 70 + long), np.full(long, 80))
+        for field, value in zip(fields, (0.0, np.log(density), 0.01, 0.5, 0.05, 5.0), strict=True):
+            field[at] = value
+        return Jumps(*fields)
+
+    radius = np.full(SHAPE, 5.0)
+    assert len(find_fronts(made(1.3, 30), radius)) == 1
+    assert not find_fronts(made(1.1, 30), radius)
+    assert not find_fronts(made(1.3, 8), radius)
+    # six circles fit along 30 pixels: 16/(3 pi) radii make an independent one
+    front = find_fronts(made(1.3, 30), radius)[0]
+    assert front.significance == pytest.approx(0.5 / (0.05 * np.sqrt(16 / (3 * np.pi) * 5.0 / 30)))
 
 
 def test_table_and_regions_of_a_front(fitted, tmp_path) -> None:

@@ -1,0 +1,109 @@
+"""The ellipses along which a cluster's brightness is most even, and medians along them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+_MOST_PIXELS = 5_000
+"""Taken for the fit, evenly over the image."""
+
+_RING = 3.0
+"""Width of the innermost ring [pixels]."""
+
+_FLATTEST = 0.3
+
+
+@dataclass(frozen=True)
+class Ellipse:
+    """Similar ellipses around one centre.
+
+    Parameters
+    ----------
+    row, col
+        Centre [pixels, from 0].
+    axis_ratio
+        Of the shorter to the longer axis.
+    angle
+        Of the longer axis, from the columns to the rows [rad].
+    """
+
+    row: float
+    col: float
+    axis_ratio: float
+    angle: float
+
+    def distance(self, row: NDArray, col: NDArray) -> NDArray[np.float64]:
+        """Radius of the circle that has the area of the ellipse through each point [pixels]."""
+        y, x = row - self.row, col - self.col
+        along = x * np.cos(self.angle) + y * np.sin(self.angle)
+        across = y * np.cos(self.angle) - x * np.sin(self.angle)
+        return np.hypot(along * np.sqrt(self.axis_ratio), across / np.sqrt(self.axis_ratio))
+
+    def image(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+        """`distance` of every pixel, (ny, nx)."""
+        return self.distance(*np.indices(shape, float))
+
+
+def azimuthal_median(image: NDArray, distance: NDArray) -> NDArray[np.float64]:
+    """Median of an image, or of some of its pixels, at their distance; linear between rings.
+
+    Parameters
+    ----------
+    image
+        NaN where nothing is known.
+    distance
+        Of the same shape [pixels]; rings grow outwards as the square root of their number.
+    """
+    seen = np.isfinite(image)
+    values, at = image[seen], distance[seen]
+    edges = [0.0]
+    while edges[-1] <= distance.max():
+        edges.append(edges[-1] + _RING * np.sqrt(len(edges)))
+    ring = np.digitize(at, edges)
+    order = np.argsort(ring, kind="stable")
+    first = np.flatnonzero(np.diff(ring[order], prepend=-1))
+    parts = np.split(order, first[1:])
+    radii = [at[part].mean() for part in parts]
+    return np.interp(distance, radii, [np.median(values[part]) for part in parts])
+
+
+def most_even_ellipse(brightness: NDArray, row: float, col: float) -> Ellipse:
+    """Fit centre, axis ratio and angle: the least mean absolute deviation of ln brightness from its median.
+
+    Absolute deviations, and medians, care little for edges and blobs that fill less than half of an ellipse.
+
+    Parameters
+    ----------
+    brightness : (ny, nx)
+        NaN where nothing is known.
+    row, col
+        Where the search begins, such as the centre of a beta-model [pixels].
+    """
+    y, x = np.nonzero(brightness > 0)
+    step = max(len(y) // _MOST_PIXELS, 1)
+    # not every step-th pixel in a row: rows would be hit in a pattern
+    chosen = np.random.default_rng(0).permutation(len(y))[: len(y) // step]
+    y, x = y[chosen], x[chosen]
+    logarithm = np.log(brightness[y, x])
+
+    def deviation(p: NDArray) -> float:
+        elongation = np.hypot(p[2], p[3])
+        if elongation >= -np.log(_FLATTEST):
+            return np.inf
+        distance = _ellipse(p).distance(y, x)
+        return float(np.mean(np.abs(logarithm - azimuthal_median(logarithm, distance))))
+
+    best = np.array([row, col, 0.0, 0.0])
+    steps = np.array([3.0, 3.0, 0.2, 0.2])
+    simplex = np.vstack([best, best + np.diag(steps)])
+    options = {"initial_simplex": simplex, "maxiter": 150, "xatol": 0.02, "fatol": 1e-4}
+    return _ellipse(minimize(deviation, best, method="Nelder-Mead", options=options).x)
+
+
+def _ellipse(p: NDArray) -> Ellipse:
+    """Of row, col, and elongation -ln(axis ratio) as a vector in twice the angle, which has no seam."""
+    return Ellipse(
+        float(p[0]), float(p[1]), float(np.exp(-np.hypot(p[2], p[3]))), float(0.5 * np.arctan2(p[3], p[2]))
+    )

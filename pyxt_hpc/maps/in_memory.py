@@ -1,0 +1,63 @@
+"""Scale map and fits of a bundle without files: for simulations."""
+
+from pathlib import Path
+
+import numpy as np
+
+from pyxt_hpc.binning.circles import scale_map
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.spectra.fit import UNUSABLE
+from pyxt_hpc.stages.fitting import select_regions
+from pyxt_hpc.stages.region_fits import RegionFits
+
+_CHUNK = 2000
+"""Regions whose spectra are in memory at a time."""
+
+
+def fit_in_memory(
+    bundle: Bundle, signal_to_noise: float = 40.0, resolution: int = 2, **keys: object
+) -> FittedRegions:
+    """What `create-bins` and `fit-spectra` do, on one core.
+
+    Parameters
+    ----------
+    bundle
+        The cluster.
+    signal_to_noise
+        Of the circles.
+    resolution
+        1, 2 or 3.
+    keys
+        Of the configuration, besides what the bundle says.
+    """
+    config = ClusterConfig(
+        path=Path("simulated.ini"),
+        name=bundle.name,
+        observation_ids=tuple(o.obsid for o in bundle.observations),
+        redshift=bundle.redshift,
+        nH=bundle.nH,
+        abundance=bundle.abundance,
+        data_directory=Path(),
+        signal_to_noise=signal_to_noise,
+        **keys,  # type: ignore[arg-type]
+    )
+    images = bundle.counts, bundle.background, bundle.background_variance, bundle.mask
+    radius = scale_map(*images, signal_to_noise).radius
+    regions = select_regions(radius, resolution)
+    fits = RegionFits.of(bundle, config, regions)
+    parts = [fits.fit(np.arange(i, min(i + _CHUNK, len(regions)))) for i in range(0, len(regions), _CHUNK)]
+    rows = np.concatenate(parts)
+    good = (rows["flags"] & UNUSABLE) == 0
+    return FittedRegions(
+        config=config,
+        bundle=bundle,
+        radius=radius,
+        rows=rows[good],
+        resolution=resolution,
+        settings={"abundance_bounds": fits.options.abundance_bounds, "nH_bounds": fits.options.nH_bounds},
+        total=len(rows),
+        bad=int(np.sum(~good)),
+        history=("simulated",),
+    )

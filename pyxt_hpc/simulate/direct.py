@@ -1,0 +1,135 @@
+"""A bundle straight from the truth: a cluster's photons on the truth's own pixels, without event files."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
+from pyxt_hpc.chandra.response import Arf, Rmf
+from pyxt_hpc.simulate import geometry
+from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC, ClusterTruth
+from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf, particle_background
+from pyxt_hpc.simulate.photons import gas_components, sky_background_rate
+
+BAND_KEV = (0.7, 8.0)
+
+_Component = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def observe_directly(
+    truth: ClusterTruth,
+    rng: np.random.Generator,
+    *,
+    exposure_s: float = 1e5,
+    background_ratio: float = 5.0,
+    mask: NDArray[np.bool_] | None = None,
+) -> Bundle:
+    """Draw one observation of a cluster, everywhere on the optical axis and without a point spread.
+
+    What simulated event files, preprocessing and cropping end in, in a second: for statistics over many
+    fields. Particles, sky and responses are those of the synthetic ACIS-I.
+
+    Parameters
+    ----------
+    truth
+        Its pixels are those of the bundle. Point sources are left out.
+    rng
+        Of the photons.
+    exposure_s
+        Of the observation.
+    background_ratio
+        Exposure of the blank-sky events in units of the observation's.
+    mask : (ny, nx)
+        Live pixels; None: all.
+    """
+    shape = truth.kT.shape
+    arf, rmf = _responses()
+    live = np.ones(shape, bool) if mask is None else mask
+    blank = [(np.full(shape, exposure_s), _background_rate(truth) * _in_band(rmf))]
+    gas = [(exposure_s * amount, rate) for amount, rate in _gas(truth)]
+    indptr, channel = _draw([*gas, *blank], live, rng)
+    more = [(background_ratio * amount, rate) for amount, rate in blank]
+    blank_indptr, blank_channel = _draw(more, live, rng)
+    counts, background = (np.diff(first).reshape(shape) for first in (indptr, blank_indptr))
+    observation = BundleObservation(
+        obsid="1",
+        exposure_s=exposure_s,
+        background_scale=1.0 / background_ratio,
+        mask=live.astype(np.uint8),
+        vignetting_keV=np.ones(1),
+        vignetting=np.ones((1, *shape), np.float32),
+        event_indptr=indptr,
+        event_channel=channel,
+        background_indptr=blank_indptr,
+        background_channel=blank_channel,
+        arf=arf,
+        rmf=rmf,
+    )
+    return Bundle(
+        name="simulated",
+        redshift=truth.redshift,
+        nH=truth.nH,
+        abundance=0.3,
+        absorption=truth.absorption,
+        abundance_table=truth.abundance_table,
+        energy_min_keV=BAND_KEV[0],
+        energy_max_keV=BAND_KEV[1],
+        wcs_header=truth.wcs.to_header_string(),
+        pixel_scale_arcsec=PIXEL_ARCSEC,
+        counts=counts.astype(np.int32),
+        background=(background / background_ratio).astype(np.float32),
+        background_variance=(background / background_ratio**2).astype(np.float32),
+        mask=live.astype(np.uint8),
+        observations=(observation,),
+        fingerprint="simulated",
+    )
+
+
+def scaled_to(truth: ClusterTruth, counts: float, exposure_s: float = 1e5) -> ClusterTruth:
+    """The truth with as much gas as gives so many counts in `BAND_KEV`."""
+    now = exposure_s * sum(float(amount.sum() * rate.sum()) for amount, rate in _gas(truth))
+    return replace(truth, norm=truth.norm * (counts / now))
+
+
+@lru_cache(maxsize=1)
+def _responses() -> tuple[Arf, Rmf]:
+    return on_axis_arf(), gaussian_rmf()
+
+
+def _in_band(rmf: Rmf) -> NDArray[np.bool_]:
+    return (rmf.channel_lo_keV >= BAND_KEV[0]) & (rmf.channel_hi_keV <= BAND_KEV[1])
+
+
+def _gas(truth: ClusterTruth) -> Iterator[_Component]:
+    """Components of the gas, with their spectra in channels [count s^-1]."""
+    arf, rmf = _responses()
+    for amount, rate in gas_components(truth, arf):
+        if amount.any():
+            yield amount, (rate @ rmf.to_sparse()) * _in_band(rmf)
+
+
+def _background_rate(truth: ClusterTruth) -> NDArray[np.float64]:
+    """Spectrum of particles and sky of one pixel, in channels [count s^-1]."""
+    arf, rmf = _responses()
+    edges, rate = particle_background()
+    channel = np.searchsorted(rmf.channel_hi_keV, 0.5 * (edges[1:] + edges[:-1]))
+    chip = (geometry.CHIP_PIXELS * geometry.PIXEL_ARCSEC / 60.0) ** 2
+    particles = np.bincount(channel, rate, rmf.n_channels + 1)[: rmf.n_channels] / chip
+    sky = sky_background_rate(truth, arf) @ rmf.to_sparse()
+    return (particles + sky) * (PIXEL_ARCSEC / 60.0) ** 2
+
+
+def _draw(
+    components: list[_Component], live: NDArray[np.bool_], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
+    """Poisson events of all components, sorted by pixel."""
+    pixels, channels = [], []
+    at = np.flatnonzero(live)
+    for amount, rate in components:
+        number = rng.poisson(amount.ravel()[at] * rate.sum())
+        pixels.append(np.repeat(at, number))
+        channels.append(rng.choice(len(rate), int(number.sum()), p=rate / rate.sum()).astype(np.int16))
+    return sort_by_pixel(np.concatenate(pixels), np.concatenate(channels), live.size)
