@@ -680,7 +680,9 @@ def _run(arguments: argparse.Namespace) -> None:
         elif stage == "fit-spectra":
             _fit_what_is_missing(arguments, config)
         else:
-            settings = {key: getattr(config, key) for key in MAP_SETTINGS} | {"fits": _fits_fingerprint(layout)}
+            settings = {key: getattr(config, key) for key in MAP_SETTINGS} | {
+                "fits": _fits_fingerprint(layout)
+            }
             inputs = (layout.bundle, layout.scale_map)
             step = Step(stage, layout.step_record(stage), inputs, settings, (layout.map("temperature"),))
             arguments.all, arguments.average, arguments.paint, arguments.command = True, False, "block", "run"

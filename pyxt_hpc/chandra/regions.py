@@ -1,7 +1,7 @@
 """Region files as sets of points on the sky."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import astropy.units as u
@@ -22,10 +22,12 @@ from regions import (
 )
 
 from pyxt_hpc.chandra.regionfile import RegionFile, Shape, read_regions
-from pyxt_hpc.chandra.tangent import Points, tangent_plane, world_to_pixel
+from pyxt_hpc.chandra.tangent import Points, pixel_to_pixel, tangent_plane, world_to_pixel
 from pyxt_hpc.errors import RegionSyntaxError
 
-__all__ = ["RegionFile", "contains", "extent", "read_regions"]
+__all__ = ["RegionFile", "contains", "contains_pixels", "extent", "read_regions"]
+
+_CELLS = 512  # a side, of the grid that tells where shapes are at all
 
 
 def contains(
@@ -47,16 +49,48 @@ def contains(
         A shape is in a system that is not in ``frames``.
     """
     ra, dec = np.broadcast_arrays(np.asarray(ra, float), np.asarray(dec, float))
-    inside = np.zeros(ra.shape, dtype=bool)
-    if region.is_empty or ra.size == 0:
+    return _contains(region, ra.shape, lambda plane: world_to_pixel(plane, ra, dec), frames)
+
+
+def contains_pixels(
+    region: RegionFile,
+    wcs: WCS,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    frames: Mapping[str, WCS],
+) -> NDArray[np.bool_]:
+    """As `contains`, for pixels (1-based) of a tangent plane, such as the events of an observation."""
+    return _contains(region, x.shape, lambda plane: pixel_to_pixel(wcs, plane, x, y), frames)
+
+
+def _contains(
+    region: RegionFile,
+    shape_of_points: tuple[int, ...],
+    on_plane: Callable[[WCS], Points],
+    frames: Mapping[str, WCS],
+) -> NDArray[np.bool_]:
+    inside = np.zeros(shape_of_points, dtype=bool)
+    if region.is_empty or inside.size == 0:
         return inside
     planes: dict[str, tuple[WCS, Points]] = {}
-
-    def in_shape(shape: Shape) -> NDArray[np.bool_]:
+    for shape in region.shapes:
         if shape.system not in planes:
             # celestial shapes are drawn on a plane of their own, that touches the sky where they are
             wcs = tangent_plane(*_centre(region)) if shape.system == "icrs" else _frame(region, shape, frames)
-            planes[shape.system] = wcs, world_to_pixel(wcs, ra, dec)
+            planes[shape.system] = wcs, on_plane(wcs)
+    simple = not region.cuts and all(len(term) == 1 and not term[0].negated for term in region.terms)
+    if simple and len(planes) == 1:
+        wcs, (x, y) = next(iter(planes.values()))
+        drawn = [term[0] for term in region.terms]
+        near = _near(drawn, wcs, x, y)
+        x, y = x[near], y[near]
+        within = np.zeros(x.shape, dtype=bool)
+        for shape in drawn:
+            within |= _in_shape(shape, wcs, x, y)
+        inside[near] = within
+        return inside
+
+    def in_shape(shape: Shape) -> NDArray[np.bool_]:
         wcs, (x, y) = planes[shape.system]
         return _in_shape(shape, wcs, x, y) ^ shape.negated
 
@@ -67,6 +101,31 @@ def contains(
     for shape in region.cuts:
         inside &= ~in_shape(shape)
     return inside
+
+
+def _near(shapes: list[Shape], wcs: WCS, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Points in the cells of a coarse grid that the boxes around the shapes touch.
+
+    Many small shapes and many points: each point is looked at once here, and few of them again.
+    """
+    if any(shape.kind == "field" for shape in shapes):
+        return np.ones(x.shape, dtype=bool)
+    boxes = np.array([_corners(_pixel_region(shape, wcs)) for shape in shapes])  # (n, 2, 4)
+    low, high = boxes.min(axis=2), boxes.max(axis=2)
+    start, size = low.min(axis=0), np.maximum((high.max(axis=0) - low.min(axis=0)) / _CELLS, 1e-6)
+    touched = np.zeros((_CELLS, _CELLS), dtype=bool)
+    first = ((low - start) / size).astype(int).clip(0, _CELLS - 1)
+    last = ((high - start) / size).astype(int).clip(0, _CELLS - 1)
+    for (i, j), (k, n) in zip(first, last, strict=True):
+        touched[i : k + 1, j : n + 1] = True
+    near = (x >= start[0]) & (x <= start[0] + _CELLS * size[0])
+    near &= (y >= start[1]) & (y <= start[1] + _CELLS * size[1])
+    cell = [
+        np.minimum(((v[near] - s) / step).astype(np.int64), _CELLS - 1)
+        for v, s, step in zip((x, y), start, size, strict=True)
+    ]
+    near[near] = touched[cell[0], cell[1]]
+    return near
 
 
 def extent(region: RegionFile, frames: Mapping[str, WCS]) -> Points:

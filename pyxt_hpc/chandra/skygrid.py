@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.chandra.regionfile import RegionFile
 from pyxt_hpc.chandra.regions import extent
-from pyxt_hpc.chandra.tangent import Points, tangent_plane, world_to_pixel
+from pyxt_hpc.chandra.tangent import Points, pixel_to_pixel, tangent_plane, world_to_pixel
 from pyxt_hpc.errors import EmptySelection
 
 PIXEL_SCALE_ARCSEC = 4 * 0.492  # sky pixels binned by 4
@@ -70,7 +70,17 @@ class SkyGrid:
 
     def pixel_index(self, ra: ArrayLike, dec: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row and column (0-based) of positions [deg]; both -1 outside the grid."""
-        x, y = world_to_pixel(self.wcs, ra, dec)
+        return self._index(*world_to_pixel(self.wcs, ra, dec))
+
+    def index_of(
+        self, wcs: WCS, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """As `pixel_index`, for pixels (1-based) of another tangent plane."""
+        return self._index(*pixel_to_pixel(wcs, self.wcs, x, y))
+
+    def _index(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         ny, nx = self.shape
         with np.errstate(invalid="ignore"):
             inside = (x >= 0.5) & (x < nx + 0.5) & (y >= 0.5) & (y < ny + 0.5)

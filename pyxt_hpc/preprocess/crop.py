@@ -16,7 +16,7 @@ from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs
 from pyxt_hpc.chandra.exposure import live_fraction
 from pyxt_hpc.chandra.geometry import read_geometry
 from pyxt_hpc.chandra.regionfile import RegionFile
-from pyxt_hpc.chandra.regions import contains, read_regions
+from pyxt_hpc.chandra.regions import contains, contains_pixels, read_regions
 from pyxt_hpc.chandra.response import Rmf, read_arf, read_rmf
 from pyxt_hpc.chandra.skygrid import SkyGrid
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin, vignetting
@@ -204,8 +204,7 @@ def _scaled_background(
         return background, ParticleScale(share, 0.0, {0: share})
     # on whole chips, not only in the crop: the particle background is the same everywhere on a chip
     high = background.select(in_particle_band(background))
-    ra, dec = high.wcs.wcs_pix2world(high.x, high.y, 1)
-    high = high.select(~contains(selection.sources, ra, dec, selection.frames))
+    high = high.select(~contains_pixels(selection.sources, high.wcs, high.x, high.y, selection.frames))
     scale = particle_scale(events.select(in_particle_band(events)), high)
     return thinned(background, scale, rng), scale
 
@@ -224,8 +223,7 @@ def _on_grid(
     in_band = np.zeros(len(events), dtype=bool)
     in_band[known] = channels_in_band(rmf, *selection.band_keV)[channel[known]]
     needed = np.flatnonzero(in_band)
-    ra, dec = events.wcs.wcs_pix2world(events.x[needed], events.y[needed], 1)
-    row, col = selection.grid.pixel_index(ra, dec)
+    row, col = selection.grid.index_of(events.wcs, events.x[needed], events.y[needed])
     live = row >= 0
     live[live] = mask[row[live], col[live]]
     pixel = row * mask.shape[1] + col

@@ -19,7 +19,7 @@ from pyxt_hpc.chandra.exposure import live_fraction
 from pyxt_hpc.chandra.geometry import read_geometry
 from pyxt_hpc.chandra.lightcurve import check_quiet, find_quiet, light_curve
 from pyxt_hpc.chandra.regionfile import RegionFile, read_regions
-from pyxt_hpc.chandra.regions import contains
+from pyxt_hpc.chandra.regions import contains, contains_pixels
 from pyxt_hpc.chandra.timefiles import read_gti, write_gti, write_light_curve
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
@@ -136,13 +136,13 @@ def _clean_observation(
     fingerprint: str,
 ) -> Facts:
     events = read_events(layout.filtered_events(obsid))
-    ra, dec = events.wcs.wcs_pix2world(events.x, events.y, 1)
-    in_source = contains(regions.sources, ra, dec, regions.frames)
+    position = events.wcs, events.x, events.y
+    in_source = contains_pixels(regions.sources, *position, regions.frames)
     if in_source.all():
         raise EmptySelection(f"{regions.sources.path}: no event of {events.path} is outside; draw it again")
     in_core = np.zeros(len(events), dtype=bool)
     if regions.exclude is not None:
-        in_core = contains(regions.exclude, ra, dec, regions.frames)
+        in_core = contains_pixels(regions.exclude, *position, regions.frames)
         if not (~in_source & ~in_core).any():
             raise EmptySelection(
                 f"{regions.exclude.path}: no event of {events.path} is outside; draw it around the peak only"
@@ -255,10 +255,9 @@ def _write_local_background(clean: EventList, obsid: str, layout: Layout, region
     ra, dec = grid.centres()
     inside = contains(regions.background, ra, dec, regions.frames)
     inside &= ~contains(regions.sources, ra, dec, regions.frames)
-    ra, dec = clean.wcs.wcs_pix2world(clean.x, clean.y, 1)
     made = spread(
         clean,
-        contains(regions.background, ra, dec, regions.frames),
+        contains_pixels(regions.background, clean.wcs, clean.x, clean.y, regions.frames),
         inside,
         live,
         grid,
