@@ -4,7 +4,7 @@
 
 Fields at image level: a beta-model cluster (cool core, ellipticity, shock edge, knots, brightness and place
 vary), point sources with a logN-logS, particle background, two pointings with rolls and chip gaps, Gaussian
-point spread. A source is "above 5 sigma" if its counts within R90 exceed 5 sqrt(all counts within R90), all as
+point spread. A source is "above 5 sigma" if its counts within R90 exceed 5 sqrt(all counts within R90), as
 expected. It counts as found if its place is within a circle to leave out.
 """
 
