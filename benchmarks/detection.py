@@ -3,8 +3,9 @@
     python benchmarks/detection.py [--fields 48] [--side 1024]
 
 Fields at image level: a beta-model cluster (cool core, ellipticity, shock edge, knots, brightness and place
-vary), point sources with a logN-logS, particle background, two pointings with rolls and chip gaps, Gaussian point
-spread. A source is "above 5 sigma" if its counts within R90 exceed 5 sqrt(all counts within R90), all as expected.
+vary), point sources with a logN-logS, particle background, two pointings with rolls and chip gaps, Gaussian
+point spread. A source is "above 5 sigma" if its counts within R90 exceed 5 sqrt(all counts within R90), as
+expected. It counts as found if its place is within a circle to leave out.
 """
 
 import argparse
@@ -30,7 +31,7 @@ class Field:
     counts: np.ndarray
     exposure: np.ndarray
     r90: np.ndarray
-    background: np.ndarray
+    background: np.ndarray  # expected, without the cluster
     row: np.ndarray
     col: np.ndarray
     signal: np.ndarray  # expected counts of the sources
@@ -130,7 +131,9 @@ def simulate(seed: int, side: int = 1024, brightness: tuple[float, float] = (3.5
     r90 = merged_r90_arcsec((e, theta) for e, _, theta in shown) / PIXEL
     local = diffuse[at][seen] * np.pi * r90[at][seen] ** 2
     strength = 0.9 * signal / np.sqrt(0.9 * signal + local)
-    return Field(counts, exposure, r90, diffuse, row, col, signal, strength, tuple(centre))
+    return Field(
+        counts, exposure, r90, particles + exposure * 1e-6, row, col, signal, strength, tuple(centre)
+    )
 
 
 def judge(field: Field, found) -> tuple[np.ndarray, list, bool]:

@@ -131,8 +131,8 @@ def emission_peak(counts: FloatArray, exposure: FloatArray) -> tuple[int, int]:
 def _threshold(sigma: FloatArray, false_per_field: float) -> float:
     """Height u [standard deviations] that ``false_per_field`` maxima of a filtered field exceed.
 
-    There are sqrt(|L|) u exp(-u^2/2)/(2 pi)^(3/2) of them per pixel (Adler 1981, The Geometry of Random Fields,
-    ch. 6), with sqrt(|L|) = 1/(2 sigma^2) for white noise filtered with a Gaussian.
+    There are sqrt(|L|) u exp(-u^2/2)/(2 pi)^(3/2) of them per pixel (Adler 1981, The Geometry of Random
+    Fields, ch. 6), with sqrt(|L|) = 1/(2 sigma^2) for white noise filtered with a Gaussian.
     """
     density = np.sum(1.0 / (2.0 * (sigma**2 + 1.0 / 12.0))) / (2.0 * np.pi) ** 1.5
     if density * np.exp(-0.5) <= false_per_field:

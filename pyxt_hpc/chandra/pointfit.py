@@ -2,9 +2,9 @@
 
 Model of the counts in a round window, with exposure e relative to that under the source:
 mu = e (exp(Q + A step) + S P) + known sources, with Q a quadratic polynomial of the position, step a straight
-edge such as a shock front, and P a Gaussian integrated over pixels. The exponential follows the gradient and the
-curvature of a cluster and is never negative; a weak prior keeps it flat where there are no counts. Maximum of
-the Poisson likelihood by Fisher scoring.
+edge such as a shock front, and P a Gaussian integrated over pixels. The exponential follows the gradient and
+the curvature of a cluster and is never negative; a weak prior keeps it flat where there are no counts. The
+Poisson likelihood is maximised by Fisher scoring.
 """
 
 from math import cos, erf, exp, log, pi, sin, sqrt

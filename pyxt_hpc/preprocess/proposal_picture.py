@@ -1,5 +1,6 @@
 """A picture of the proposed regions on the image that they were found in."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -80,9 +81,7 @@ def _brightness(images: FieldImages) -> NDArray[np.float64]:
     return np.divide(counts, exposure * area, out=np.full(counts.shape, np.nan), where=seen)
 
 
-def _outline(
-    axes: Axes, images: FieldImages, kind: str, shapes: list[Ellipse] | list[Box] | tuple[Circle, ...]
-) -> None:
+def _outline(axes: Axes, images: FieldImages, kind: str, shapes: Sequence[Circle | Ellipse | Box]) -> None:
     colour, style = _STYLES[kind]
     for number, shape in enumerate(shapes):
         x, y = _curve(shape, images.wcs)
