@@ -44,8 +44,8 @@ _PART_OF_TURN = np.radians(60.0)
 _CORRELATED = 16.0 / (3.0 * np.pi)
 """Radii of a row of circles that make one independent one: the integral of the area that two share."""
 
-_FADED = 0.05
-"""Part of a temperature jump that is uncertain because fronts fade within the circles on their hot side."""
+_FADED = 0.08
+"""By this part a jump may be higher than measured: fronts fade within the circles on their hot side."""
 
 _STRONG = 0.75
 """A part of an edge counts where its jump is this large beside the largest: fronts fade at their ends."""
@@ -162,8 +162,8 @@ def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
     """Edges along which the temperature jumps with the density, the most significant first.
 
     Of every edge only the crest counts, where the density jump is largest along its direction. What is
-    shorter than a circle is wide is no edge. The error of the mean jump is that of as many circles as fit along
-    the edge, on either side.
+    shorter than a circle is wide is no edge. The error of the mean jump is that of as many circles as fit
+    along the edge, on either side.
     """
     with np.errstate(invalid="ignore"):
         edge = jumps.density > np.maximum(DENSITY_SIGMA * jumps.density_error, np.log(DENSITY_JUMP))
@@ -217,8 +217,8 @@ def _front(jumps: Jumps, row: NDArray, col: NDArray) -> Front:
     shared = np.minimum(_CORRELATED * jumps.reach[at] / length, 1.0)
     error = float(np.sqrt(np.mean(jumps.temperature_error[at] ** 2 * shared)))
     density = float(np.mean(jumps.density[at]))
-    total = np.hypot(error, _FADED * jump)
-    low, middle, high = (float(mach_of_temperature(np.exp(jump + s * total))) for s in (-1, 0, 1))
+    ends = jump + np.array([-error, 0.0, np.hypot(error, _FADED * jump)])
+    low, middle, high = (float(mach) for mach in mach_of_temperature(np.exp(ends)))
     return Front(
         row=float(row.mean()),
         col=float(col.mean()),
