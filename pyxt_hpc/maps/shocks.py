@@ -15,7 +15,10 @@ N_ANGLES = 32
 """Directions tested, from 0 to 180 degrees."""
 
 LEVER = 1.25
-"""Distance of the opposite points from the pixel in radii of its circle: their circles do not overlap."""
+"""Distance of the opposite points from the pixel in radii of their own circles: they do not reach it."""
+
+_STEPS = 8
+"""Steps at most in which that distance is found."""
 
 DENSITY_SIGMA = 4.0
 """A pixel is on an edge if the brightness jumps by more than this over the smooth cluster."""
@@ -25,9 +28,6 @@ DENSITY_JUMP = 1.15
 
 TEMPERATURE_SIGMA = 3.5
 """An edge is a candidate if its mean temperature jump is as significant as this."""
-
-_STEPS = 8
-"""Steps in which that distance is found."""
 
 _NEIGHBOURS = 4.0
 """Pixels of a crest that are no further apart [pixels], or than a circle's radius, are of one edge ..."""
@@ -128,9 +128,10 @@ def find_jumps(
 ) -> Jumps:
     """Compare opposite points on both sides of every pixel.
 
-    They lie `LEVER` radii of the pixel's circle away, in `N_ANGLES` directions; where either is outside or
-    without a value, the direction tells nothing. The direction is chosen by the brightness, which is far
-    better known than kT: the temperature jump has no bias of selection.
+    They lie `LEVER` times the radius of their own circle away, in `N_ANGLES` directions: circles on the
+    faint side of a front are larger, and one that reached over the edge would hold light from behind it.
+    Where either point is outside or without a value, the direction tells nothing. The direction is chosen by
+    the brightness, which is far better known than kT: the temperature jump has no bias of selection.
 
     Parameters
     ----------
