@@ -29,6 +29,18 @@ from pyxt_hpc.simulate.fronts import (
 )
 
 MACH = (1.5, 2.0, 3.0)
+COLUMNS = (
+    "Mach",
+    "found",
+    "most significant of all",
+    "median Mach",
+    "median of density",
+    "deviation, mean",
+    "rms",
+    "within 1 sigma",
+    "2 sigma",
+    "other candidates a field",
+)
 
 
 def candidates(truth: FrontTruth, signal_to_noise: float, rng: np.random.Generator) -> list[Front]:
@@ -54,9 +66,7 @@ def describe(front: Front) -> str:
 
 def print_shocks(arguments: argparse.Namespace) -> None:
     """Table of fields with a shock."""
-    print("| Mach | found | most significant of all | median Mach | median of density | deviation, mean | rms "
-          "| within 1 sigma | 2 sigma | other candidates a field |")  # fmt: skip
-    print("| --- " * 10 + "|")
+    print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
     for mach in MACH:
         fronts, first, others = [], 0, 0
         for i in range(arguments.fields):

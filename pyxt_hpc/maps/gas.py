@@ -155,8 +155,8 @@ def propagate(
 ) -> Measured:
     """Errors of a result, in first order of its logarithm.
 
-    The relative variance is sum_ij rho_ij d_i d_j, d_i being what parameter i moves it by with its error on the
-    sides that move the result the same way.
+    The relative variance is sum_ij rho_ij d_i d_j, d_i being what parameter i moves it by with its error
+    on the sides that move the result the same way.
 
     Parameters
     ----------

@@ -38,8 +38,8 @@ class ShockSearch:
 def search_shocks(regions: FittedRegions) -> ShockSearch:
     """Look for fronts across which brightness and temperature jump the same way.
 
-    The cluster without edges is the azimuthal median of brightness and kT around the centre of its best
-    beta-model: a front of more than half a circle is part of it and not found.
+    The cluster without edges is the median of brightness and kT along the ellipses on which its brightness is
+    most even: a front around more than half of them is part of it and not found.
 
     Raises
     ------
@@ -63,13 +63,13 @@ def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[Map
     x, error = jumps.temperature, jumps.temperature_error
     low, mach, high = (mach_of_temperature(np.exp(x + s * error)) for s in (-1, 0, 1))
     position_angle = (np.degrees(jumps.angle) - 90.0) % 360.0
-    how = f"opposite circles {LEVER:g} radii away, best of {N_ANGLES} directions by brightness"
+    how = f"opposite circles {LEVER:g} of their radii away, best of {N_ANGLES} directions by brightness"
     parts = (
         ("mach", "Mach number", "", mach, f"from the jump of kT to the bright side; 1: no rise; {how}"),
         ("mach_error", "Mach number error", "", 0.5 * (high - low), "half the 68% interval"),
         ("temperature_jump_significance", "Temperature jump", "", x / error, "ln(kT bright/kT faint)/error"),
         ("shock_angle", "Direction of the jump", "deg", position_angle, "to the bright side, north to east"),
-        ("density_jump", "Density jump", "", np.exp(jumps.density), "over the azimuthal median; ratio"),
+        ("density_jump", "Density jump", "", np.exp(jumps.density), "over the median along ellipses; ratio"),
     )
     for name, title, unit, values, comment in parts:
         product = MapProduct(

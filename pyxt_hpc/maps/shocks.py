@@ -15,7 +15,10 @@ N_ANGLES = 32
 """Directions tested, from 0 to 180 degrees."""
 
 LEVER = 1.25
-"""Distance of the opposite points from the pixel in radii of its circle: their circles do not overlap."""
+"""Distance of the opposite points from the pixel in radii of their own circles: they do not reach it."""
+
+_STEPS = 8
+"""Steps at most in which that distance is found."""
 
 DENSITY_SIGMA = 4.0
 """A pixel is on an edge if the brightness jumps by more than this over the smooth cluster."""
@@ -25,9 +28,6 @@ DENSITY_JUMP = 1.15
 
 TEMPERATURE_SIGMA = 3.5
 """An edge is a candidate if its mean temperature jump is as significant as this."""
-
-_STEPS = 8
-"""Steps in which that distance is found."""
 
 _NEIGHBOURS = 4.0
 """Pixels of a crest that are no further apart [pixels], or than a circle's radius, are of one edge ..."""
@@ -44,8 +44,8 @@ _PART_OF_TURN = np.radians(60.0)
 _CORRELATED = 16.0 / (3.0 * np.pi)
 """Radii of a row of circles that make one independent one: the integral of the area that two share."""
 
-_FADED = 0.05
-"""Part of a temperature jump that is uncertain because fronts fade within the circles on their hot side."""
+_FADED = 0.08
+"""By this part a jump may be higher than measured: fronts fade within the circles on their hot side."""
 
 _STRONG = 0.75
 """A part of an edge counts where its jump is this large beside the largest: fronts fade at their ends."""
@@ -128,9 +128,10 @@ def find_jumps(
 ) -> Jumps:
     """Compare opposite points on both sides of every pixel.
 
-    They lie `LEVER` radii of the pixel's circle away, in `N_ANGLES` directions; where either is outside or
-    without a value, the direction tells nothing. The direction is chosen by the brightness, which is far
-    better known than kT: the temperature jump has no bias of selection.
+    They lie `LEVER` times the radius of their own circle away, in `N_ANGLES` directions: circles on the
+    faint side of a front are larger, and one that reached over the edge would hold light from behind it.
+    Where either point is outside or without a value, the direction tells nothing. The direction is chosen by
+    the brightness, which is far better known than kT: the temperature jump has no bias of selection.
 
     Parameters
     ----------
@@ -162,8 +163,8 @@ def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
     """Edges along which the temperature jumps with the density, the most significant first.
 
     Of every edge only the crest counts, where the density jump is largest along its direction. What is
-    shorter than a circle is wide is no edge. The error of the mean jump is that of as many circles as fit along
-    the edge, on either side.
+    shorter than a circle is wide is no edge. The error of the mean jump is that of as many circles as fit
+    along the edge, on either side.
     """
     with np.errstate(invalid="ignore"):
         edge = jumps.density > np.maximum(DENSITY_SIGMA * jumps.density_error, np.log(DENSITY_JUMP))
@@ -217,8 +218,8 @@ def _front(jumps: Jumps, row: NDArray, col: NDArray) -> Front:
     shared = np.minimum(_CORRELATED * jumps.reach[at] / length, 1.0)
     error = float(np.sqrt(np.mean(jumps.temperature_error[at] ** 2 * shared)))
     density = float(np.mean(jumps.density[at]))
-    total = np.hypot(error, _FADED * jump)
-    low, middle, high = (float(mach_of_temperature(np.exp(jump + s * total))) for s in (-1, 0, 1))
+    ends = jump + np.array([-error, 0.0, np.hypot(error, _FADED * jump)])
+    low, middle, high = (float(mach) for mach in mach_of_temperature(np.exp(ends)))
     return Front(
         row=float(row.mean()),
         col=float(col.mean()),

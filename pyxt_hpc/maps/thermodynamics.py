@@ -35,8 +35,7 @@ def kpc_per_arcsec(config: ClusterConfig) -> float:
 
 
 ABUNDANCE_ERROR = 0.1
-"""How far the abundance of gas may be from the one that was frozen for all regions [solar]: the scatter and the
-decline that clusters have outside their cores (e.g. Mernier et al. 2017, A&A 603, A80)."""
+"""How far the abundance of gas may be from the one that was frozen for all regions [solar]: an assumption."""
 
 
 @dataclass(frozen=True, eq=False)

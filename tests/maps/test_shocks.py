@@ -102,7 +102,7 @@ def test_holes_and_edges_tell_nothing() -> None:
 
 
 def test_circles_on_both_sides_keep_clear_of_the_edge() -> None:
-    """Circles of 4 pixels on the bright side, 12 on the faint one: what lies within 12 of the edge is mixed."""
+    """Circles of 4 pixels on the bright side, 12 on the faint one: within 12 of the edge they are mixed."""
     x = np.indices(SHAPE, float)[1] - 80.0
     radius = np.where(x < 0, 4.0, 12.0)
     bright = x < 0
