@@ -6,7 +6,7 @@ A cluster of 4 million counts (beta model, core 6% of the image) in two observat
 chips and sources cut out; circles of S/N 40, and a results store of made-up fits with a twentieth of the
 regions bad. Timed is the command `pyxt-hpc make-maps --all` in a process of its own: wall time, and time of
 the processors, which says more on a busy machine. Memory is the largest sum of the proportional set sizes
-(PSS) of that process and its children, asked 20 times a second. With --parts the same work is done once more
+(PSS) of that process and its children, asked 5 times a second. With --parts the same work is done once more
 in one process, one part after the other.
 """
 
@@ -162,7 +162,7 @@ def run(command: list[str]) -> tuple[float, float, float, str]:
         while process.poll() is None:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a child has just ended
                 peak = max(peak, memory(process.pid))
-            time.sleep(0.05)
+            time.sleep(0.2)
         seconds = time.perf_counter() - start
         said.seek(0)
         output = said.read()

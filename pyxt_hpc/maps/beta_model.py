@@ -101,7 +101,10 @@ def fit_beta_model(bundle: Bundle, smooth: Measured, *, elliptical: bool = False
     exposure = exposure_map(bundle.observations) * (bundle.pixel_scale_arcsec / 60.0) ** 2
     live = (bundle.mask > 0) & (exposure > 0)
     start_row, start_col = map(int, np.unravel_index(np.nanargmax(smooth.value), shape))
-    images = [np.where(live, image, 0.0) for image in (bundle.counts, bundle.background, exposure)]
+    images = [
+        np.where(live, image, 0).astype(np.float32) for image in (bundle.counts, bundle.background, exposure)
+    ]
+    del exposure
     counts, background, weight, y, x = _cells(images, live, start_row, start_col)
     total = counts.sum() - background.sum()
     if total < 100:
@@ -167,7 +170,8 @@ def _cells(images: list[NDArray], live: NDArray, row: int, col: int) -> tuple[ND
         The sums, then the mean row and column of each square's live pixels; squares without any are left out.
     """
     rows, cols = np.ogrid[: live.shape[0], : live.shape[1]]
-    layers = [*images, live.astype(float), rows * live, cols * live]
+    number = live.astype(np.float32)
+    layers = [*images, number, *(number * index.astype(np.float32) for index in (rows, cols))]
     parts = []
     side, complete = 1, False
     while not complete:
@@ -184,8 +188,8 @@ def _cells(images: list[NDArray], live: NDArray, row: int, col: int) -> tuple[ND
         complete = all(w.start == 0 and w.stop == n for w, n in zip(window, live.shape, strict=True))
         side *= 2
     found = np.concatenate(parts, axis=1)
-    number, y, x = found[len(images) :]
-    return *found[: len(images)], y / number, x / number
+    n, y, x = found[len(images) :]
+    return *found[: len(images)], y / n, x / n
 
 
 def _joined(image: NDArray, factor: int) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.store import ROW_DTYPE, open_to_read
 
 # Measured with benchmarks/bench_maps.py
-_BYTES_PER_PIXEL = 160
+_BYTES_PER_PIXEL = 200
 _BYTES_PER_REGION = 2 * ROW_DTYPE.itemsize + 400
 _BYTES_OF_PROGRAMS = 600 << 20
 

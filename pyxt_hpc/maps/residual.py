@@ -123,11 +123,14 @@ def map_residuals(image: ClusterImage) -> Iterator[MapProduct]:
     else:
         ellipses = replace(ellipses, stretch=model.stretch)
         text = f"beta-model, beta {model.beta:.3f}, core {model.core:.1f} pixels, {_described(model)}"
-        found = residual(image, model.brightness(shape))
-        yield from _products(image, found, "beta", "beta-model", f"{text}; Gaussian of sigma {width}")
-    found = residual(image, azimuthal_average(image, ellipses.radius(shape)))
+        smooth_model = model.brightness(shape).astype(np.float32)
+        yield from _products(
+            image, residual(image, smooth_model), "beta", "beta-model", f"{text}; Gaussian of sigma {width}"
+        )
+        del smooth_model
+    average = azimuthal_average(image, ellipses.radius(shape).astype(np.float32))
     text = f"average over ellipses, {_described(ellipses)}; Gaussian of sigma {width}"
-    yield from _products(image, found, "azimuthal", "azimuthal average", text)
+    yield from _products(image, residual(image, average), "azimuthal", "azimuthal average", text)
 
 
 def _described(model: BetaModel) -> str:

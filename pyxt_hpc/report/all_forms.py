@@ -19,7 +19,7 @@ from pyxt_hpc.report.pictures import Picture, Scene, draw_picture
 _MOST_WORKERS = 8
 """More would wait for the process that makes the maps."""
 
-_WAITING = 3
+_WAITING = 2
 """Maps a worker that are made and not yet drawn: little enough for memory."""
 
 

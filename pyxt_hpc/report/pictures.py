@@ -183,6 +183,7 @@ def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
     _scale_bar(axes, 3600.0 * abs(wcs.wcs.cdelt[1]), scene.kpc_per_arcsec)
     with replacing(path) as temporary:
         figure.savefig(temporary, pil_kwargs={"compress_level": 3})
+    figure.clear()  # its circles of references would keep many pictures in memory
 
 
 def _draw_contours(axes: Axes, image: NDArray, step: int) -> None:

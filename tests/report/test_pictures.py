@@ -8,7 +8,7 @@ import pytest
 from astropy.wcs import WCS
 
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.report.pictures import Scene, draw_map
+from pyxt_hpc.report.pictures import Picture, Scene, draw_map
 
 
 @pytest.mark.parametrize("logarithmic", [False, True])
@@ -32,3 +32,23 @@ def test_picture_is_drawn_for_any_values(tmp_path: Path, logarithmic: bool, valu
     pixels = matplotlib.image.imread(path)[..., :3]
     coloured = np.ptp(pixels, axis=2) > 0.1
     assert coloured.mean() > (0.2 if values == "gradient" else 0.01)
+
+
+def test_large_maps_are_drawn_from_means_of_what_is_there(tmp_path: Path) -> None:
+    values = np.full((1300, 1400), np.nan, np.float32)
+    values[50:1250, 100:1300] = np.add.outer(np.arange(1200), np.zeros(1200))
+    values[50:52, 100] = np.nan  # a half and a quarter of two squares
+    values[50:53, 102:104] = np.nan
+    picture = Picture.of(MapProduct(tmp_path / "a", "T", "keV", values))
+    assert picture.values.shape == (600, 600)
+    assert picture.extent == (99.5, 1299.5, 49.5, 1249.5)
+    assert picture.values[10, 7] == 20.5
+    assert picture.values[0, 0] == 0.5
+    assert np.isnan(picture.values[0, 1])
+    assert picture.values[1, 1] == 3.0  # the half that is left
+
+
+def test_flags_are_not_averaged(tmp_path: Path) -> None:
+    flags = np.random.default_rng(1).choice([0.0, 131072.0], (1300, 1300))
+    picture = Picture.of(MapProduct(tmp_path / "a", "Flags", "", flags, integer=True))
+    assert set(np.unique(picture.values)) == {0.0, 131072.0}
