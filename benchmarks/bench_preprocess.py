@@ -2,7 +2,7 @@
 
     python benchmarks/bench_preprocess.py [--observations 20] [--events 2000000] [--directory DIR]
 
-One observation is simulated, a cluster of a million counts under background, and stands for all of them (links
+One observation is simulated, a cluster of a million counts under background, and stands for all (links
 to its gzipped event file and to its blank-sky file): reading, arithmetic and writing are what they would be.
 """
 

@@ -55,7 +55,7 @@ PREPROCESSING = {
     "crop-data": ("crop", "crop_data", 4),
 }
 STAGES = (*PREPROCESSING, "create-bins", "fit-spectra", "make-maps")
-MAP_SETTINGS = ("hubble_constant", "matter_density", "depth_model", "depth_kpc")
+MAP_SETTINGS = ("hubble_constant", "matter_density", "abundance_error", "depth_model", "depth_kpc")
 # what is said of each observation
 OBSERVATION_COLUMNS: dict[str, dict[str, Callable[[dict], str]]] = {
     "process-data": {

@@ -224,6 +224,12 @@ class ClusterConfig:
         "maps", _number(40.0, 100.0, "km/s/Mpc"), "H_0 in km/s/Mpc of a flat universe", default=70.0
     )
     matter_density: float = _key("maps", _number(0.01, 1.0, ""), "Omega_m; the rest is Lambda", default=0.3)
+    abundance_error: float = _key(
+        "maps",
+        _number(0.0, 2.0, "solar"),
+        "of a frozen abundance, for the errors of density and what follows; 0: statistical only",
+        default=0.1,
+    )
     depth_model: str = _key(
         "maps",
         _choice("constant", "beta"),

@@ -66,12 +66,12 @@ def make_residual_maps(image: ClusterImage) -> Iterator[MapProduct]:
 
 def make_pressure_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
     """Write, then yield, pseudo-pressure, density and pressure; as `make_temperature_maps`."""
-    yield from _written(regions, map_pressure(Thermodynamics(regions), mode))
+    yield from _written(regions, map_pressure(_gas(regions), mode))
 
 
 def make_entropy_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
     """Write, then yield, pseudo-entropy, entropy and cooling time; as `make_temperature_maps`."""
-    yield from _written(regions, map_entropy(Thermodynamics(regions), mode))
+    yield from _written(regions, map_entropy(_gas(regions), mode))
 
 
 def make_all_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
@@ -80,9 +80,13 @@ def make_all_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapPr
     yield from make_brightness_maps(regions)
     yield from make_gradient_maps(regions)
     yield from make_residual_maps(regions)
-    gas = Thermodynamics(regions)
+    gas = _gas(regions)
     yield from _written(regions, map_pressure(gas, mode))
     yield from _written(regions, map_entropy(gas, mode))
+
+
+def _gas(regions: FittedRegions) -> Thermodynamics:
+    return Thermodynamics(regions, regions.config.abundance_error)
 
 
 def _written(image: ClusterImage, products: Iterable[MapProduct]) -> Iterator[MapProduct]:
