@@ -181,17 +181,20 @@ def run(folder: Path, seed: int, arcmin: float, exposure: float, resolution: int
 
 def line(seed: int, s: Seed) -> str:
     """Row of the first table."""
-    observed = " | ".join(
-        f"{100 * (t.scale / t.truth - 1):+.2f}% ({t.pull:+.1f})" for t in s.times
-    )  # of each observation
-    removed = " ".join(f"{100 * t.flare_removed:.1f}%" for t in s.times if np.isfinite(t.flare_removed))
-    lost = " ".join(f"{100 * t.quiet_lost:.1f}%" for t in s.times)
-    return (
-        f"| {seed} | {len(s.chain)} | {np.median(s.chain_deviation):+.3f} | {np.median(s.ideal_deviation):+.3f} | "
-        f"{s.difference.mean():+.3f} | {s.chain_inside.mean():.3f} | {s.ideal_inside.mean():.3f} | {observed} | "
-        f"{removed} | {lost} | {s.found}/{s.true}, {s.false} | {s.crop_arcmin[0]:.1f} x {s.crop_arcmin[1]:.1f} | "
-        f"{s.seconds:.0f} s |"
-    )
+    cells = [
+        str(seed),
+        str(len(s.chain)),
+        *(f"{np.median(deviation):+.3f}" for deviation in (s.chain_deviation, s.ideal_deviation)),
+        f"{s.difference.mean():+.3f}",
+        *(f"{inside.mean():.3f}" for inside in (s.chain_inside, s.ideal_inside)),
+        *(f"{100 * (t.scale / t.truth - 1):+.2f}% ({t.pull:+.1f})" for t in s.times),
+        " ".join(f"{100 * t.flare_removed:.1f}%" for t in s.times if np.isfinite(t.flare_removed)),
+        " ".join(f"{100 * t.quiet_lost:.1f}%" for t in s.times),
+        f"{s.found}/{s.true}, {s.false}",
+        "{:.1f} x {:.1f}".format(*s.crop_arcmin),
+        f"{s.seconds:.0f} s",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def mean(values: list[float]) -> str:
@@ -241,8 +244,9 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=2)
     options = parser.parse_args()
     print(
-        "| seed | circles | bias: chain | truth-made | difference | coverage: chain | truth-made | scale - truth "
-        "(sigma): first | second | flare removed | quiet lost | sources found, false | crop [arcmin] | time |\n"
+        "| seed | circles | bias: chain | truth-made | difference | coverage: chain | truth-made "
+        "| scale - truth (sigma): first | second | flare removed | quiet lost | sources found, false "
+        "| crop [arcmin] | time |\n"
         f"|{' --- |' * 14}"
     )
     seeds = []

@@ -67,15 +67,15 @@ def ideal_bundle(directory: Path, plans: Sequence[ObservationPlan], like: Bundle
         _observation(plan, layout, grid, clear, band, other)
         for plan, other in zip(plans, like.observations, strict=True)
     )
-    images = [
-        (o.background_scale, counts_of(o.background_indptr, grid.shape).astype(float)) for o in observations
-    ]
+    counts = np.array([counts_of(o.event_indptr, grid.shape) for o in observations])
+    blank = np.array([counts_of(o.background_indptr, grid.shape) for o in observations])
+    scale = np.array([o.background_scale for o in observations])
     return stamped(
         replace(
             like,
-            counts=sum(counts_of(o.event_indptr, grid.shape) for o in observations),
-            background=sum(scale * image for scale, image in images).astype(np.float32),
-            background_variance=sum(scale**2 * image for scale, image in images).astype(np.float32),
+            counts=counts.sum(axis=0, dtype=np.int32),
+            background=np.tensordot(scale, blank, 1).astype(np.float32),
+            background_variance=np.tensordot(scale**2, blank, 1).astype(np.float32),
             mask=np.max([o.mask for o in observations], axis=0),
             observations=observations,
             fingerprint="",
