@@ -59,7 +59,10 @@ MAP_SETTINGS = ("hubble_constant", "matter_density", "abundance_error", "depth_m
 # what is said of each observation
 OBSERVATION_COLUMNS: dict[str, dict[str, Callable[[dict], str]]] = {
     "process-data": {
+        "date": lambda f: f["date"] or "-",
+        "array": lambda f: f"ACIS-{f['array']}",
         "CCDs": lambda f: "".join(map(str, f["chips"])),
+        "left out": lambda f: "".join(map(str, f["chips_left_out"])) or "-",
         "mode": lambda f: f["datamode"],
         "exposure [ks]": lambda f: f"{f['exposure_s'] / 1e3:.1f}",
         "events": lambda f: str(f["events"]),
