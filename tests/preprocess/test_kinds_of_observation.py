@@ -9,7 +9,9 @@ import pytest
 from astropy.io import fits
 
 from pyxt_hpc.bundle import Bundle, read_bundle
-from pyxt_hpc.chandra.events import EventList, read_events, write_events
+from pyxt_hpc.chandra.events import read_events, write_events
+from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.preprocess.background import joined
 from pyxt_hpc.preprocess.process import process_data
 
 RA, DEC = 150.0, 30.0
@@ -68,6 +70,27 @@ def test_acis_s_with_chips_of_their_own(spectroscopic: Any, stages: Callable) ->
     assert left == pytest.approx(right, rel=0.05)
 
 
+def test_each_kind_of_chip_has_a_background_of_its_own(spectroscopic: Any, stages: Callable) -> None:
+    layout = spectroscopic.layout
+    layout.supplied_background("1").unlink()
+    # chip 7 in the west has three times the counts of chip 6
+    raw = read_events(spectroscopic.events("1"))
+    few = (raw.ccd_id == 7) | (np.arange(len(raw)) % 3 == 0)
+    raw.header["DETNAM"] = "ACIS-2367"  # without the chip that saw nothing
+    write_events(spectroscopic.events("1"), raw.select(few))
+    layout.background_reg.write_text('fk5\nbox(149.92,30,100",200")\n')
+    with pytest.raises(EmptySelection, match=r"background\.reg: no event on CCD 6 of .*on one of the others"):
+        stages(spectroscopic)
+    layout.background_reg.write_text('fk5\nbox(149.92,30,100",200")\nbox(150.08,30,100",200")\n')
+    stages(spectroscopic)
+    clean, made = (read_events(path("1")) for path in (layout.clean_events, layout.local_background))
+    for chip in (6, 7):
+        own = made.select(made.ccd_id == chip)
+        assert len(own) == pytest.approx(4 * np.sum(clean.ccd_id == chip), rel=0.05)
+        # the gap is in the middle
+        assert np.mean((own.x < 4096.5) == (chip == 6)) > 0.999
+
+
 def test_both_arrays_in_one_cluster(field: Any, stages: Callable, observe: Callable) -> None:
     observe(field.layout, "22", (RA + 0.02, DEC + 0.01), 8, ccds=(6, 7), detnam="ACIS-235678")
     process, *_, crop = stages(field)
@@ -83,15 +106,10 @@ def test_subarray_with_a_blank_sky_file_of_whole_chips(single: Any, stages: Call
     path = single.layout.supplied_background("1")
     blank = read_events(path)
     beyond = replace(blank, y=blank.y + 512, chipy=(blank.chipy + 512).astype(np.int16))
-    write_events(path, joined(blank, beyond))
+    write_events(path, joined([blank, beyond]))
     facts = stages(single)[-1].observations["1"]
     assert facts["background_scale"] == pytest.approx(plain["background_scale"])
     assert facts["background_counts"] == plain["background_counts"]
-
-
-def joined(*lists: EventList) -> EventList:
-    names = ("x", "y", "energy_eV", "pi", "ccd_id", "grade", "chipx", "chipy")
-    return replace(lists[0], **{name: np.concatenate([getattr(e, name) for e in lists]) for name in names})
 
 
 def test_subarray_in_the_middle_of_the_chips(single: Any, stages: Callable) -> None:
