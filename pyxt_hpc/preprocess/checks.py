@@ -7,11 +7,13 @@ import numpy as np
 
 from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.response import Rmf
+from pyxt_hpc.chandra.vignetting import off_axis_arcmin
 from pyxt_hpc.errors import DamagedFile, EmptySelection, ResponseMismatch
 
 log = logging.getLogger(__name__)
 
 _FETCH = "fetch the observation again"
+_FARTHEST_ARCMIN = 60.0
 _MODES = ("FAINT", "VFAINT", "GRADED")
 
 
@@ -23,7 +25,7 @@ def check_observation(events: EventList) -> None:
     EmptySelection
         It holds no event.
     DamagedFile
-        Level 1, continuous clocking, no times, or no pointing or exposure in the header.
+        Level 1, continuous clocking, no times, or no (or a wrong) pointing or exposure in the header.
     """
     path, header = events.path, events.header
     if len(events) == 0:
@@ -52,6 +54,13 @@ def check_observation(events: EventList) -> None:
         value = header.get(keyword)
         if not isinstance(value, int | float) or not np.isfinite(value):
             raise DamagedFile(f"{path}: {keyword} is {value!r}, expected a number; {_FETCH}")
+    nominal = events.wcs.wcs.crval
+    distance = float(off_axis_arcmin(*nominal, float(header["RA_PNT"]), float(header["DEC_PNT"])))
+    if not distance < _FARTHEST_ARCMIN:
+        raise DamagedFile(
+            f"{path}: RA_PNT, DEC_PNT are {header['RA_PNT']:.3f}, {header['DEC_PNT']:.3f}, over a degree from "
+            f"its sky coordinates' {nominal[0]:.3f}, {nominal[1]:.3f}; {_FETCH}"
+        )
     if header["EXPOSURE"] <= 0:
         raise DamagedFile(f"{path}: EXPOSURE is {header['EXPOSURE']:g} s, expected a positive time; {_FETCH}")
 

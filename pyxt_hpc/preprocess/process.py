@@ -186,7 +186,7 @@ def _gti_of_chips(events: EventList, chips: tuple[int, ...]) -> dict[int, NDArra
     if without:
         raise DamagedFile(
             f"{events.path}: no good time intervals for CCD {_listed(without)} "
-            f"(found for {_listed(events.gti) or 'none'}); {_FETCH}"
+            f"(found for {_listed(c for c, g in events.gti.items() if len(g)) or 'none'}); {_FETCH}"
         )
     gti = {chip: events.gti[chip] for chip in chips}
     together = gti_arithmetic.union(list(gti.values()))
