@@ -56,6 +56,31 @@ def check_observation(events: EventList) -> None:
         raise DamagedFile(f"{path}: EXPOSURE is {header['EXPOSURE']:g} s, expected a positive time; {_FETCH}")
 
 
+def check_background(background: EventList, events: EventList) -> None:
+    """Whether a blank-sky file can stand for the background of an observation.
+
+    Energies that were made with another gain only get a warning: lines of the background, and the band that
+    it is scaled in, are then a little off.
+
+    Raises
+    ------
+    EmptySelection
+        It holds no event.
+    """
+    if len(background) == 0:
+        raise EmptySelection(
+            f"{background.path}: the event list is empty; make the blank-sky file again, or take it away and "
+            "draw background.reg"
+        )
+    gains = [Path(str(e.header.get("GAINFILE", "")).strip()).name for e in (background, events)]
+    if all(gains) and gains[0] != gains[1]:
+        log.warning(
+            "%s: energies made with GAINFILE %s, those of %s with %s: bring both to one calibration with "
+            "acis_process_events (CIAO's blanksky does)",
+            background.path, gains[0], events.path, gains[1],
+        )  # fmt: skip
+
+
 def check_channels(events: EventList, rmf: Rmf, rmf_path: Path) -> None:
     """Whether PI channels mean in the RMF what they mean in the event list.
 
