@@ -24,8 +24,11 @@ WORK, STOP, RESULT, FAREWELL = 1, 2, 3, 4
 PER_WORKER = 2
 """Calls that a worker holds at most: one that it computes, one that waits."""
 
-SLEEP_SECONDS = (1e-5, 1e-3)
+SLEEP_SECONDS = (1e-5, 2e-4)
 """Shortest and longest pause between looks for messages: blocking calls of MPI would occupy a core."""
+
+SLEEP_GROWTH = 1.25
+"""Every pause is so many times the last: what comes is seen after little more than it took to come."""
 
 _HEAD = struct.Struct("<qq")
 
@@ -68,7 +71,7 @@ class Pauses:
         """Pause, for at most so long [s]."""
         if most > 0:
             time.sleep(min(self._seconds, most))
-        self._seconds = min(2 * self._seconds, SLEEP_SECONDS[1])
+        self._seconds = min(SLEEP_GROWTH * self._seconds, SLEEP_SECONDS[1])
 
 
 class RankExecutor(Executor):
