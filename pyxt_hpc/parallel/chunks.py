@@ -8,7 +8,7 @@ CHUNK_SECONDS = 1.0
 SMALLEST_SHARE = 0.05
 """Towards the end chunks shrink to this part of `CHUNK_SECONDS`..."""
 
-SMALLEST_OF_EVEN_SHARE = 0.02
+SMALLEST_OF_EVEN_SHARE = 0.05
 """...or, in short jobs, to this part of an even share: whatever a worker does last, others wait for it."""
 
 MASTER_SHARE = 0.25

@@ -49,7 +49,7 @@ class Ledger(Protocol):
         """Items are about to be handed out."""
 
     def finished(self, items: np.ndarray, result: Any, attempt: int) -> None:
-        """A chunk was computed, at the given attempt (from 1)."""
+        """A chunk was computed, at the given attempt (from 1); may be kept until `alive`."""
 
     def failed(self, item: int, words: str, attempt: int, *, died: bool) -> None:
         """An item's task raised, or killed its process, when it was alone in a chunk; it is given up."""
@@ -61,7 +61,7 @@ class Ledger(Protocol):
         """Items that were handed out did not come back, by no fault of theirs."""
 
     def alive(self) -> None:
-        """Called every few seconds."""
+        """Called whenever results came, and every few seconds: what was kept is to be stored."""
 
 
 class Bell(Protocol):
@@ -243,20 +243,17 @@ def run_chunks(
         )
 
 
-@dataclass
 class _Cost:
-    """Mean of the master's time per chunk [s]."""
+    """The master's time per chunk [s]."""
 
-    seconds: float = 0.0
-    chunks: int = 0
+    def __init__(self) -> None:
+        self.typical = 0.0
 
     def add(self, seconds: float, chunks: int) -> None:
-        self.seconds += seconds
-        self.chunks += chunks
-
-    @property
-    def mean(self) -> float:
-        return self.seconds / self.chunks if self.chunks else 0.0
+        """Learn; what is slow once, like the first write, is soon forgotten."""
+        latest = seconds / chunks
+        known = self.typical
+        self.typical = min(latest, 0.5 * (latest + known)) if known else latest
 
 
 class _Loop:
@@ -275,11 +272,11 @@ class _Loop:
         self._limits = limits
         self._allowed = np.inf if limits.items is None else limits.items
         self._flying: dict[Future[tuple[float, Any]], _Chunk] = {}
-        self._landed: deque[tuple[_Chunk, Future[tuple[float, Any]]]] = deque()
+        self._landed: list[tuple[_Chunk, Future[tuple[float, Any]]]] = []
         self._halting = 0
         self._leaving = np.zeros(0, np.int64)
         self._breaks = 0
-        # The master's own time per chunk decides how short chunks may be.
+        # Decides how short chunks may be.
         self._out, self._back = _Cost(), _Cost()
 
     def run(self, received: Sequence[int]) -> str:
@@ -315,11 +312,12 @@ class _Loop:
     def _store(self) -> int:
         """Pass results on; how many chunks there were."""
         start, n = time.perf_counter(), len(self._landed)
-        while self._landed:
-            self._take(*self._landed[0])
-            self._landed.popleft()
+        for chunk, future in self._landed:
+            self._take(chunk, future)
         self._ledger.alive()
-        self._back.add(time.perf_counter() - start, n)
+        self._landed.clear()
+        if n:
+            self._back.add(time.perf_counter() - start, n)
         return n
 
     def _stop_reason(self, received: Sequence[int]) -> str:
@@ -345,27 +343,32 @@ class _Loop:
         # So that what is in flight, and the chunk that waits behind it, are back in time.
         most_seconds = self._seconds_left() / (2 * IN_FLIGHT)
         start = time.perf_counter()
-        for _ in range(BURST):
+        chunks: list[_Chunk] = []
+        more = True
+        while more and len(chunks) < BURST:
             n_left = int(min(len(self.work), self._allowed))
             # Near the end nobody holds a second chunk, which another could begin at once; nor while some
             # load their kernels.
             plenty = n_left > n_workers * self.work.sizes.latest and not self._halting
             depth = IN_FLIGHT if plenty and n_workers > 1 else 1
-            if n_left <= 0 or len(self._flying) >= depth * n_workers:
-                return False
-            chunk = self.work.next(n_left, self._out.mean + self._back.mean, most_seconds)
-            self._allowed -= len(chunk.items)
-            self._leaving = chunk.items
-            self._ledger.started(chunk.items)
-            future = self._pool.submit(
-                self._task, chunk.items, sandboxed=chunk.sandboxed, halting=chunk.halting
-            )
-            self._flying[future] = chunk
-            self._halting += chunk.halting
-            self._leaving = chunk.items[:0]
-            self._out.add(time.perf_counter() - start, 1)
-            start = time.perf_counter()
-        return True
+            more = n_left > 0 and len(self._flying) + len(chunks) < depth * n_workers
+            if more:
+                chunk = self.work.next(n_left, self._out.typical + self._back.typical, most_seconds)
+                self._allowed -= len(chunk.items)
+                self._halting += chunk.halting
+                chunks.append(chunk)
+        if chunks:
+            # Neighbours for the most part, which the ledger marks at once.
+            self._leaving = np.concatenate([chunk.items for chunk in chunks])
+            self._ledger.started(self._leaving)
+            for chunk in chunks:
+                future = self._pool.submit(
+                    self._task, chunk.items, sandboxed=chunk.sandboxed, halting=chunk.halting
+                )
+                self._flying[future] = chunk
+            self._leaving = self._leaving[:0]
+            self._out.add(time.perf_counter() - start, len(chunks))
+        return more
 
     def _take(self, chunk: _Chunk, future: "Future[tuple[float, Any]]") -> None:
         """Pass a result on, or see to a failure."""

@@ -134,7 +134,7 @@ def _warm_up(task: Task) -> None:
 def _compact(chunk: np.ndarray) -> np.ndarray | range:
     """Neighbours, which most chunks are, make a short message."""
     first, last = int(chunk[0]), int(chunk[-1])
-    if last - first == len(chunk) - 1 and (np.diff(chunk) == 1).all():
+    if last - first == len(chunk) - 1 and (chunk[1:] - chunk[:-1] == 1).all():
         return range(first, last + 1)
     return chunk
 
