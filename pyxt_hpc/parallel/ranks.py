@@ -30,6 +30,9 @@ SLEEP_SECONDS = (1e-5, 2e-4)
 SLEEP_GROWTH = 1.25
 """Every pause is so many times the last: what comes is seen after little more than it took to come."""
 
+LOOKS = 3
+"""Before nothing is there: a look of MPICH's may see one message only after the look before fetched it."""
+
 _HEAD = struct.Struct("<qq")
 
 
@@ -114,7 +117,7 @@ class RankExecutor(Executor):
         pauses = Pauses()
         done: list[Future[Any]] = []
         while True:
-            while (message := self._comm.Improbe(tag=RESULT, status=self._status)) is not None:
+            while (message := self._look()) is not None:
                 done.append(self._receive(message))
                 self._send()
                 # Not for ever: the caller has results to store.
@@ -124,6 +127,12 @@ class RankExecutor(Executor):
             if done or left <= 0:
                 return done
             pauses.sleep(left)
+
+    def _look(self) -> "MPI.Message | None":
+        for _ in range(LOOKS):
+            if (message := self._comm.Improbe(tag=RESULT, status=self._status)) is not None:
+                return message
+        return None
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Send the workers home; results that were not waited for are dropped."""
@@ -187,7 +196,7 @@ def serve(comm: "MPI.Intracomm") -> None:
     status = MPI.Status()
     while True:
         pauses = Pauses()
-        while not comm.Iprobe(0, MPI.ANY_TAG, status):
+        while not any(comm.Iprobe(0, MPI.ANY_TAG, status) for _ in range(LOOKS)):
             pauses.sleep()
         if comm.Iprobe(0, STOP):
             break
