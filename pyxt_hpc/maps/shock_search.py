@@ -11,7 +11,6 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.files import replacing
 from pyxt_hpc.maps.beta_model import fit_beta_model
-from pyxt_hpc.maps.brightness import smooth_brightness
 from pyxt_hpc.maps.ellipse import azimuthal_median, most_even_ellipse
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.paint import paint_measured
@@ -48,7 +47,7 @@ def search_shocks(regions: FittedRegions) -> ShockSearch:
     """
     measured = regions.parameter("kT")
     kT = paint_measured("block", regions.rows, measured, regions.radius, regions.step, relative=True)
-    brightness = smooth_brightness(regions.bundle, regions.radius)
+    brightness = regions.brightness
     model = fit_beta_model(regions.bundle, brightness)
     distance = most_even_ellipse(brightness.value, model.row, model.col).image(regions.radius.shape)
     smooth = azimuthal_median(brightness.value, distance)
@@ -80,7 +79,7 @@ def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[Map
             comment,
             diverging=name == "temperature_jump_significance",
         )
-        write_product(product, regions.bundle, regions.config, regions.history)
+        write_product(product, regions.bundle, regions.config, regions.history, regions.fingerprint)
         yield product
 
 

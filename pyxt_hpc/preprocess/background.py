@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from pyxt_hpc.errors import EmptySelection
 log = logging.getLogger(__name__)
 
 PARTICLE_BAND_EV = (9500.0, 12000.0)  # no X-rays come through the mirrors there: the particle background
+BACK_ILLUMINATED = (5, 7)  # CCDs, of ACIS-S
 LOCAL_OVERSAMPLING = 4  # events that `spread` makes for each that it expects
 _DIFFERENT = 0.01  # probability below which chips are believed to need scales of their own
 
@@ -160,3 +161,13 @@ def spread(
     x, y = events.wcs.wcs_world2pix(ra, dec, 1)
     drawn = events.select(rng.choice(np.flatnonzero(inside), number))
     return replace(drawn, x=x, y=y, time=None, gti={})
+
+
+def joined(parts: Sequence[EventList]) -> EventList:
+    """Events of several lists with the same columns; header, WCS and good times are those of the first."""
+    columns = {
+        f.name: np.concatenate([getattr(part, f.name) for part in parts])
+        for f in fields(EventList)
+        if isinstance(getattr(parts[0], f.name), np.ndarray)
+    }
+    return replace(parts[0], **columns)

@@ -145,7 +145,11 @@ def _expected_background(
         return np.zeros(grid.shape)
     background = read_events(path)
     scale = particle_scale(particles(events, bright, frames), particles(background, bright, frames))
-    return np.where(seen, scale.scale * binned(background, grid), 0.0)
+    expected = np.zeros(grid.shape)
+    for chip in np.unique(background.ccd_id):
+        own = scale.of_chip.get(int(chip), scale.scale)
+        expected += own * binned(background.select(background.ccd_id == chip), grid)
+    return np.where(seen, expected, 0.0)
 
 
 def write_merged(field: Field, layout: Layout, fingerprint: str) -> None:
