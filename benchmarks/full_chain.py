@@ -9,6 +9,7 @@ sources, chip edges, pointing and background scales. Biases are in units of the 
 """
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from pyxt_hpc.bundle import Bundle, read_bundle
+from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import read_events
 from pyxt_hpc.chandra.regions import read_regions
@@ -31,7 +32,6 @@ from pyxt_hpc.config import config_template
 from pyxt_hpc.demo import NAME, _filled_in
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.in_memory import fit_in_memory
-from pyxt_hpc.preprocess.background import in_particle_band
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
 from pyxt_hpc.simulate.ideal import ideal_bundle, true_scale, without_flare
 from pyxt_hpc.simulate.observe import BLANK_SKY_EXPOSURE, demo_plans, simulate_cluster
@@ -54,7 +54,7 @@ class Times:
     scale: float
     error: float
     truth: float
-    kept_share_error: float
+    exposure: float  # over that of the times that were kept
 
     @property
     def pull(self) -> float:
@@ -95,7 +95,7 @@ def simulate(folder: Path, seed: int, arcmin: float, exposure: float) -> tuple[C
     return truth, plans
 
 
-def times_of(plan: ObservationPlan, layout: Layout, bundle: Bundle) -> Times:
+def times_of(plan: ObservationPlan, layout: Layout) -> Times:
     """What became of flare and quiet time, and the scale against that of the times that were kept."""
     clean = read_events(layout.clean_events(plan.obsid))
     kept = gti_arithmetic.union(list(clean.gti.values()))
@@ -110,17 +110,14 @@ def times_of(plan: ObservationPlan, layout: Layout, bundle: Bundle) -> Times:
     whole = gti_arithmetic.total(gti_arithmetic.union(list(plan.gti().values())))
     flare = whole - in_good_time(FLARE_TIME)
     flare_kept = gti_arithmetic.total(kept) - kept_of(FLARE_TIME)
-    observation = next(o for o in bundle.observations if o.obsid == plan.obsid)
-    background = read_events(layout.background_events(plan.obsid))
-    blank, data = (int(in_particle_band(e).sum()) for e in (background, clean))
+    facts = json.loads(layout.step_record("crop-data").read_text())["facts"]["observations"][plan.obsid]
     return Times(
         flare_removed=1.0 - flare_kept / flare if flare else np.nan,
         quiet_lost=1.0 - kept_of(QUIET_TIME) / in_good_time(QUIET_TIME),
-        scale=observation.background_scale,
-        error=observation.background_scale * np.sqrt(1 / data + 1 / blank),
+        scale=facts["background_scale"],
+        error=facts["background_scale_error"],
         truth=true_scale(plan, kept),
-        kept_share_error=observation.exposure_s / (BLANK_SKY_EXPOSURE * plan.live_s) / true_scale(plan, kept)
-        - 1.0,
+        exposure=facts["exposure_s"] / (BLANK_SKY_EXPOSURE * plan.live_s) / true_scale(plan, kept),
     )
 
 
@@ -170,7 +167,7 @@ def run(folder: Path, seed: int, arcmin: float, exposure: float, resolution: int
         difference=(rows["kT"] - others["kT"]) / width,
         ring=np.searchsorted(RINGS, distance, side="right") - 1,
         apart=apart(rows, np.random.default_rng(seed)),
-        times=tuple(times_of(plan, layout, bundle) for plan in plans),
+        times=tuple(times_of(plan, layout) for plan in plans),
         found=int(near.any(axis=1).sum()),
         false=int((~near.any(axis=0)).sum()),
         true=len(true),
@@ -267,8 +264,7 @@ def main() -> None:
         f"background scale: {mean(per_cent)} % (largest {np.abs(per_cent).max():.2f}); in its stated errors "
         f"{mean(pulls)}, scatter {np.std(pulls):.2f}"
     )
-    shares = [100 * t.kept_share_error for t in times]
-    print(f"exposure - truth: {mean(shares)} %")
+    print(f"exposure / truth: {mean([t.exposure for t in times])}")
     removed = [t.flare_removed for t in times if np.isfinite(t.flare_removed)]
     print(f"flare time removed: {np.mean(removed):.4f}, least {np.min(removed):.4f}")
     print(f"quiet time lost: {np.mean([t.quiet_lost for t in times]):.4f}, ", end="")

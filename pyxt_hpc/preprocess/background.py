@@ -18,7 +18,7 @@ from pyxt_hpc.errors import EmptySelection
 
 log = logging.getLogger(__name__)
 
-PARTICLE_BAND_EV = (9500.0, 12000.0)  # no X-rays come through the mirrors there: the particle background
+PARTICLE_BAND_EV = (9500.0, 12000.0)  # hardly an X-ray comes through the mirrors there: particles
 BACK_ILLUMINATED = (5, 7)  # CCDs, of ACIS-S
 LOCAL_OVERSAMPLING = 4  # events that `spread` makes for each that it expects
 _DIFFERENT = 0.01  # probability below which chips are believed to need scales of their own
