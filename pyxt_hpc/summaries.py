@@ -15,7 +15,10 @@ if TYPE_CHECKING:  # to be quick to import
 # what is said of each observation
 OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
     "process-data": {
+        "date": lambda f: f["date"] or "-",
+        "array": lambda f: f"ACIS-{f['array']}",
         "CCDs": lambda f: "".join(map(str, f["chips"])),
+        "left out": lambda f: "".join(map(str, f["chips_left_out"])) or "-",
         "mode": lambda f: f["datamode"],
         "exposure [ks]": lambda f: f"{f['exposure_s'] / 1e3:.1f}",
         "events": lambda f: str(f["events"]),

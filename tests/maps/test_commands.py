@@ -214,5 +214,5 @@ def test_fingerprint_of_the_configuration_is_of_what_decides_the_maps(fitted) ->
 def test_missing_bundle_is_named(stored, read) -> None:
     regions = stored()
     regions.layout.bundle.unlink()
-    with pytest.raises(PyxtError, match=r"A_bundle\.h5 is missing: run `pyxt-hpc process-data"):
+    with pytest.raises(PyxtError, match=r"A_bundle\.h5 is missing: `pyxt-hpc run .* --through crop-data"):
         read(regions.config)
