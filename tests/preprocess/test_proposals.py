@@ -1,0 +1,144 @@
+"""The stage between 1 and 2: region files where nobody has drawn any, and again when the images change."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from pyxt_hpc.chandra.regionfile import read_regions
+from pyxt_hpc.config import ClusterConfig, read_config
+from pyxt_hpc.errors import EmptySelection, MissingInput
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.process import process_data
+from pyxt_hpc.preprocess.proposals import propose_region_files
+
+Cluster = tuple[ClusterConfig, Layout]
+
+
+@pytest.fixture(scope="module")
+def processed(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a cluster after stage 1 without any region file."""
+    folder = tmp_path_factory.mktemp("processed") / "work"
+    shutil.copytree(small_cluster, folder)
+    config = read_config(folder / "demo.ini")
+    layout = Layout.of(config)
+    for drawn in (layout.sources_reg, layout.crop_reg):
+        drawn.unlink()
+    process_data(config, layout)
+    return folder
+
+
+@pytest.fixture
+def cluster(processed: Path, tmp_path: Path) -> Cluster:
+    shutil.copytree(processed, tmp_path / "work")
+    config = read_config(tmp_path / "work" / "demo.ini")
+    return config, Layout.of(config)
+
+
+def files(config: ClusterConfig, layout: Layout) -> list[Path]:
+    circles = [layout.response_region(obsid) for obsid in config.observation_ids]
+    return [layout.sources_reg, layout.exclude_reg, layout.crop_reg, *circles]
+
+
+def times(paths: list[Path]) -> list[int]:
+    return [path.stat().st_mtime_ns for path in paths]
+
+
+def double_counts(layout: Layout) -> None:
+    """Another merged image, as if an observation had come."""
+    for path in (layout.merged_counts, layout.merged_background, layout.merged_exposure):
+        with fits.open(path, memmap=False) as hdus:
+            hdus[0].data = np.asarray(2 * hdus[0].data, hdus[0].data.dtype)
+            hdus[0].data[:, : hdus[0].data.shape[1] // 5] = 0
+            hdus.writeto(path, overwrite=True)
+
+
+def test_files_picture_and_words(cluster: Cluster) -> None:
+    config, layout = cluster
+    outcome = propose_region_files(config, layout)
+    assert outcome.made
+    assert all(read_regions(path).shapes for path in files(*cluster))
+    said = outcome.facts["files"]
+    assert said[:-1] == [f"{path}: written" for path in files(*cluster)]
+    assert said[-1].startswith(f"{layout.proposal_picture}: ")
+    assert layout.proposal_picture.stat().st_size > 50_000
+
+    before = times([*files(*cluster), layout.proposal_picture])
+    again = propose_region_files(config, layout)
+    assert not again.made
+    assert again.facts["files"] == [f"{path}: proposed before, kept" for path in files(*cluster)]
+    assert times([*files(*cluster), layout.proposal_picture]) == before
+
+
+def test_a_persons_file_wins_whatever_is_missing_or_asked_for(cluster: Cluster) -> None:
+    config, layout = cluster
+    drawn = 'fk5\nbox(150,20,100",100")\n'
+    layout.crop_reg.parent.mkdir(exist_ok=True)
+    layout.crop_reg.write_text(drawn)
+    said = propose_region_files(config, layout).facts["files"]
+    assert f"{layout.crop_reg}: yours, kept" in said
+    proposed = layout.sources_reg.read_bytes()
+    layout.sources_reg.write_bytes(proposed + b'circle(10:00:00,+20:00:00,3")\n')  # one more by hand
+    layout.exclude_reg.unlink()
+    for again in (False, True):
+        said = propose_region_files(config, layout, again=again).facts["files"]
+        assert f"{layout.sources_reg}: yours, kept" in said
+        assert layout.crop_reg.read_text() == drawn
+        assert layout.sources_reg.read_bytes() != proposed
+    assert layout.exclude_reg.exists()
+
+
+def test_killed_before_the_picture(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, layout = cluster
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pyxt_hpc.preprocess.proposals.draw_proposal", killed)
+        with pytest.raises(KeyboardInterrupt):
+            propose_region_files(config, layout)
+    before = times(files(*cluster))
+    assert propose_region_files(config, layout).made
+    assert layout.proposal_picture.exists()
+    assert times(files(*cluster)) == before  # the same regions: nothing that follows is outdated
+
+
+def test_proposed_again_when_the_images_change(cluster: Cluster) -> None:
+    config, layout = cluster
+    propose_region_files(config, layout)
+    layout.exclude_reg.write_text('fk5\ncircle(150,20,30")\n')
+    crop = layout.crop_reg.read_text()
+    double_counts(layout)
+    outcome = propose_region_files(config, layout)
+    assert outcome.made
+    assert f"{layout.exclude_reg}: yours, kept" in outcome.facts["files"]
+    assert layout.exclude_reg.read_text().startswith("fk5")
+    assert layout.crop_reg.read_text() != crop
+
+
+def test_all_drawn_by_hand_asks_nothing_of_the_image(cluster: Cluster) -> None:
+    config, layout = cluster
+    expected = fits.getdata(layout.merged_background)
+    with fits.open(layout.merged_counts, memmap=False) as hdus:
+        hdus[0].data[:] = np.random.default_rng(1).poisson(expected)
+        hdus.writeto(layout.merged_counts, overwrite=True)
+    with pytest.raises(EmptySelection, match="no extended emission found"):
+        propose_region_files(config, layout)
+    for path in files(*cluster)[:3]:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('fk5\ncircle(150,20,30")\n')
+    outcome = propose_region_files(config, layout)
+    assert [line.rpartition(": ")[2] for line in outcome.facts["files"]] == ["yours, kept"] * 3 + [
+        "written"
+    ] * 2
+    assert not propose_region_files(config, layout).made
+
+
+def test_before_stage_1(small_cluster: Path) -> None:
+    config = read_config(small_cluster / "demo.ini")
+    with pytest.raises(MissingInput, match=r"_broad_thresh\.img \(pyxt-hpc process-data\)"):
+        propose_region_files(config, Layout.of(config))
