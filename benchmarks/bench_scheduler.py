@@ -72,8 +72,8 @@ def waiting(pool: Pool) -> list[float]:
             start = time.thread_time()
             found = wait(0.0)
             if not found:
-                idle[0] += time.thread_time() - start
                 time.sleep(2e-5)
+                idle[0] += time.thread_time() - start
         return found
 
     pool.wait = timed  # type: ignore[method-assign]

@@ -32,6 +32,7 @@ from pyxt_hpc.demo import find_mpiexec
 from pyxt_hpc.parallel.chunks import CHUNK_SECONDS, ChunkSize
 from pyxt_hpc.parallel.driver import BURST, IN_FLIGHT
 from pyxt_hpc.parallel.groups import RANKS_PER_GROUP
+from pyxt_hpc.parallel.ranks import SLEEP_GROWTH, SLEEP_SECONDS
 
 TOY = Path(__file__).resolve().parents[1] / "tests" / "parallel" / "toy_job.py"
 RANKS = (16, 64, 256, 1024, 4096, 16384)
@@ -49,20 +50,46 @@ JOIN_REGION_S = 0.5e-6
 """Per region, divided among the masters: measured with 10^6 regions in 32 parts."""
 
 
+TIMER_S = 55e-6
+"""What a short sleep takes longer than it should, on Linux."""
+
+_PAUSES = [SLEEP_SECONDS[0]]
+while _PAUSES[-1] < SLEEP_SECONDS[1]:
+    _PAUSES.append(min(SLEEP_GROWTH * _PAUSES[-1], SLEEP_SECONDS[1]))
+_LOOKS = np.cumsum(np.array(_PAUSES) + TIMER_S)
+
+
 @dataclass(frozen=True)
 class Costs:
-    """Of the master [s]: to hand out a chunk, to receive and store it, per region of it; of a message."""
+    """Of the master [s]: to hand out a chunk, to receive one, to store it, per region of it; of others.
 
-    hand_out: float = 60e-6
-    receive: float = 90e-6
+    A worker takes ``call`` for a chunk beside the fits; a message takes ``latency``.
+    """
+
+    hand_out: float = 30e-6
+    receive: float = 30e-6
+    store: float = 60e-6
     region: float = 0.15e-6
+    call: float = 0.4e-3
     latency: float = 20e-6
 
 
+def _seen(since: float, event: float) -> float:
+    """When somebody who looks for messages, with growing pauses, sees one."""
+    waited = event - since
+    if waited <= 0:
+        return since
+    at = int(np.searchsorted(_LOOKS, waited))
+    if at < len(_LOOKS):
+        return since + float(_LOOKS[at])
+    period = SLEEP_SECONDS[1] + TIMER_S
+    return since + float(_LOOKS[-1] + period * np.ceil((waited - _LOOKS[-1]) / period))
+
+
 def simulate(
-    n_workers: int, n_regions: int, fit: float, costs: Costs, *, scatter: float = 0.1, warm_up: float = 0.0
+    n_workers: int, n_regions: int, fit: float, costs: Costs, *, scatter: float = 0.1, loaded: bool = True, seed: int = 1
 ) -> tuple[float, int]:
-    """Seconds from the first chunk handed out to the last row stored, and the number of chunks.
+    """Seconds to the last row stored, and the number of chunks.
 
     Parameters
     ----------
@@ -71,51 +98,71 @@ def simulate(
     fit
         Mean time of a fit [s].
     costs
-        Of the master.
+        Of master and workers.
     scatter
         Standard deviation of the mean fit time of chunks, relative: neighbours are alike.
-    warm_up
-        What the first chunk of a worker takes longer, compiled kernels being loaded [s].
+    loaded
+        Time begins when the first chunks of all workers, which load kernels, have come back; else when the
+        first chunk is handed out, and nothing is to be loaded.
     """
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     sizes = ChunkSize(n_workers, n_regions)
     now, busy, n_chunks, left = 0.0, 0.0, 0, n_regions
     # Workers by the number of chunks they hold, as in RankExecutor.
     free = [deque(range(n_workers)), deque[int]()]
     load = [0] * n_workers
     ready = np.zeros(n_workers)  # when the worker will have computed what it holds
-    cold = np.ones(n_workers, bool)
-    arriving: list[tuple[float, int, int, int, float]] = []
+    arriving: list[tuple[float, int, int, int, float, bool]] = []
+    landed: list[int] = []
     ticket = itertools.count()
-    flying = 0
-    while left or flying:
+    flying = halting = 0
+    if loaded:
+        landed += [sizes.next(left)] * n_workers
+        sizes.measured(sizes.first, sizes.first * (fit + costs.call / max(sizes.first - 1, 1)))
+        left -= sum(landed)
+        n_chunks = n_workers
+        busy = n_workers * costs.receive
+    while left or flying or landed:
+        more = False
         for _ in range(BURST):
-            depth = IN_FLIGHT if left > n_workers * sizes.latest and n_workers > 1 else 1
+            plenty = left > n_workers * sizes.latest and not halting
+            depth = IN_FLIGHT if plenty and n_workers > 1 else 1
             if not left or flying >= depth * n_workers:
                 break
+            first = not sizes.known
             size = min(sizes.next(left, costs.hand_out + (busy / n_chunks if n_chunks else 0.0)), left)
             left -= size
             flying += 1
             now += costs.hand_out
             worker = _idlest(free, load)
-            seconds = size * fit * max(1.0 + scatter * rng.standard_normal(), 0.3)
-            seconds += warm_up if cold[worker] else 0.0
-            cold[worker] = False
-            ready[worker] = max(ready[worker], now + costs.latency) + seconds
-            arrival = ready[worker] + costs.latency
-            heapq.heappush(arriving, (arrival, next(ticket), worker, size, seconds))
-        depth = IN_FLIGHT if left > n_workers * sizes.latest and n_workers > 1 else 1
-        if not (left and flying < depth * n_workers) and arriving and arriving[0][0] > now:
-            now = arriving[0][0]
-        for _ in range(BURST):
-            if not arriving or arriving[0][0] > now:
-                break
-            _, _, worker, size, seconds = heapq.heappop(arriving)
-            cost = costs.receive + size * costs.region
+            seconds = size * fit * max(1.0 + scatter * rng.standard_normal(), 0.3) + costs.call
+            begin = _seen(ready[worker], now + costs.latency)
+            ready[worker] = begin + seconds
+            first = first and size > 1
+            if first:
+                ready[worker] += costs.call
+                halting += 1
+                seconds += costs.call / (size - 1)
+            heapq.heappush(
+                arriving, (ready[worker] + costs.latency, next(ticket), worker, size, seconds, first)
+            )
+        else:
+            more = True
+        for size in landed:
+            cost = costs.store + size * costs.region
             now += cost
             busy += cost
+        landed.clear()
+        if not more and arriving:
+            now = _seen(now, arriving[0][0])
+        while arriving and arriving[0][0] <= now and len(landed) < 64:
+            _, _, worker, size, seconds, first = heapq.heappop(arriving)
+            now += costs.receive
+            busy += costs.receive
             n_chunks += 1
             flying -= 1
+            halting -= first
+            landed.append(size)
             load[worker] -= 1
             free[load[worker]].append(worker)
             sizes.measured(size, seconds)

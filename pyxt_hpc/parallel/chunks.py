@@ -6,7 +6,10 @@ CHUNK_SECONDS = 1.0
 """Long against the cost of handing a chunk out, short against what a kill may cost."""
 
 SMALLEST_SHARE = 0.05
-"""Towards the end chunks shrink to this part of `CHUNK_SECONDS`."""
+"""Towards the end chunks shrink to this part of `CHUNK_SECONDS`..."""
+
+SMALLEST_OF_EVEN_SHARE = 0.05
+"""...or, in short jobs, to this part of an even share: whatever a worker does last, others wait for it."""
 
 MASTER_SHARE = 0.25
 """Chunks are so long that handing them out takes at most this part of the master's time..."""
@@ -18,7 +21,16 @@ DIVISOR = 2
 """A chunk is at most this part of an even share of what is left."""
 
 GROWTH = 4
-"""A chunk has at most this many times the items of the largest so far: first timings mislead."""
+"""A chunk has at most this many times the items of the largest that came back: first timings mislead."""
+
+FIRST_ITEMS = 2
+"""Of a worker's first chunk, where there are many: one loads kernels, the other shows the speed."""
+
+MANY_ITEMS = 32
+"""Per worker: fewer go one by one at first."""
+
+FIRST_SECONDS = 0.1
+"""Chunks are no longer than this as long as only first chunks came back: their speed may be far off."""
 
 
 class ChunkSize:
@@ -36,6 +48,8 @@ class ChunkSize:
     def __init__(self, n_workers: int, n_items: int) -> None:
         self._n_workers = n_workers
         self._even_share = n_items / n_workers
+        self.first = FIRST_ITEMS if self._even_share >= MANY_ITEMS else 1
+        """Size of chunks as long as the speed is unknown."""
         self._largest = 1
         self.latest = 1
         """Size of the latest chunk."""
@@ -47,6 +61,12 @@ class ChunkSize:
         # The fastest is nearest to the truth at first, when kernels are still being compiled.
         known = self._seconds_per_item
         self._seconds_per_item = latest if known is None else min(latest, 0.5 * (latest + known))
+        self._largest = max(self._largest, n_items)
+
+    @property
+    def known(self) -> bool:
+        """Whether any chunk is completed."""
+        return self._seconds_per_item is not None
 
     @property
     def seconds_per_item(self) -> float:
@@ -65,15 +85,17 @@ class ChunkSize:
         most_seconds
             What the chunk may take.
         """
-        if self._seconds_per_item is None:
-            return 1
-        per_item = max(self._seconds_per_item, 1e-9)
+        self.latest = self.first if self._seconds_per_item is None else self._size(
+            n_left, max(self._seconds_per_item, 1e-9), master_seconds, most_seconds
+        )
+        return self.latest
+
+    def _size(self, n_left: int, per_item: float, master_seconds: float, most_seconds: float) -> int:
         round_seconds = self._n_workers * master_seconds
         wanted = min(max(CHUNK_SECONDS, round_seconds / MASTER_SHARE), most_seconds) / per_item
-        smallest_seconds = max(SMALLEST_SHARE * CHUNK_SECONDS, round_seconds / LAST_MASTER_SHARE)
+        smallest_seconds = min(SMALLEST_SHARE * CHUNK_SECONDS, SMALLEST_OF_EVEN_SHARE * self._even_share * per_item)
+        smallest_seconds = max(smallest_seconds, round_seconds / LAST_MASTER_SHARE)
         smallest = min(smallest_seconds / per_item, self._even_share)
         share = max(-(-n_left // (DIVISOR * self._n_workers)), smallest)
-        size = int(max(1, min(wanted, GROWTH * self._largest, share)))
-        self._largest = max(self._largest, size)
-        self.latest = size
-        return size
+        tried = max(GROWTH * self._largest, FIRST_SECONDS / per_item)
+        return int(max(1, min(wanted, tried, share)))

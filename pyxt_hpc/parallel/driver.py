@@ -49,7 +49,7 @@ class Ledger(Protocol):
         """Items are about to be handed out."""
 
     def finished(self, items: np.ndarray, result: Any, attempt: int) -> None:
-        """A chunk was computed, at the given attempt (from 1)."""
+        """A chunk was computed, at the given attempt (from 1); may be kept until `alive`."""
 
     def failed(self, item: int, words: str, attempt: int, *, died: bool) -> None:
         """An item's task raised, or killed its process, when it was alone in a chunk; it is given up."""
@@ -61,7 +61,7 @@ class Ledger(Protocol):
         """Items that were handed out did not come back, by no fault of theirs."""
 
     def alive(self) -> None:
-        """Called every few seconds."""
+        """Called whenever results came, and every few seconds: what was kept is to be stored."""
 
 
 class Bell(Protocol):
@@ -121,6 +121,8 @@ class _Chunk:
     items: np.ndarray
     attempt: int = 1
     sandboxed: bool = False
+    halting: bool = False
+    """Whether it shows the speed, its first item being computed apart."""
 
 
 class _Work:
@@ -144,7 +146,8 @@ class _Work:
         n_new = len(self._items) - self._at
         if n_new:
             size = min(self.sizes.next(n_new, master_seconds, most_seconds), most)
-            chunk = _Chunk(self._items[self._at : self._at + size])
+            new = self._items[self._at : self._at + size]
+            chunk = _Chunk(new, halting=not self.sizes.known and len(new) > 1)
             self._at += len(chunk.items)
             return chunk
         retries = self._alone or self._suspects
@@ -240,20 +243,17 @@ def run_chunks(
         )
 
 
-@dataclass
 class _Cost:
-    """Mean of the master's time per chunk [s]."""
+    """The master's time per chunk [s]."""
 
-    seconds: float = 0.0
-    chunks: int = 0
+    def __init__(self) -> None:
+        self.typical = 0.0
 
     def add(self, seconds: float, chunks: int) -> None:
-        self.seconds += seconds
-        self.chunks += chunks
-
-    @property
-    def mean(self) -> float:
-        return self.seconds / self.chunks if self.chunks else 0.0
+        """Learn; what is slow once, like the first write, is soon forgotten."""
+        latest = seconds / chunks
+        known = self.typical
+        self.typical = min(latest, 0.5 * (latest + known)) if known else latest
 
 
 class _Loop:
@@ -272,9 +272,11 @@ class _Loop:
         self._limits = limits
         self._allowed = np.inf if limits.items is None else limits.items
         self._flying: dict[Future[tuple[float, Any]], _Chunk] = {}
+        self._landed: list[tuple[_Chunk, Future[tuple[float, Any]]]] = []
+        self._halting = 0
         self._leaving = np.zeros(0, np.int64)
         self._breaks = 0
-        # The master's own time per chunk decides how short chunks may be.
+        # Decides how short chunks may be.
         self._out, self._back = _Cost(), _Cost()
 
     def run(self, received: Sequence[int]) -> str:
@@ -283,23 +285,40 @@ class _Loop:
             while True:
                 reason = self._stop_reason(received)
                 more = not reason and self._hand_out()
+                # After workers were given more: they compute while results are stored.
+                stored = self._store()
                 if not self._flying:
+                    if stored:
+                        continue
                     return reason
                 patience = 0.0 if more else min(WAIT_SECONDS, max(self._seconds_left(), LAST_SECONDS))
-                done = self._pool.wait(patience)
-                start = time.perf_counter()
-                for future in done:
-                    self._take(self._flying[future], future)
-                    del self._flying[future]
-                self._ledger.alive()
-                if done:
-                    self._back.add(time.perf_counter() - start, len(done))
+                self._land(self._pool.wait(patience))
         except BaseException:
             with contextlib.suppress(PyxtError):
                 self._ledger.returned(self._leaving)
-                for chunk in self._flying.values():
+                for chunk in (*self._flying.values(), *(chunk for chunk, _ in self._landed)):
                     self._ledger.returned(chunk.items)
             raise
+
+    def _land(self, done: "Sequence[Future[tuple[float, Any]]]") -> None:
+        """Results came; at once only their times are of interest."""
+        for future in done:
+            chunk = self._flying.pop(future)
+            self._landed.append((chunk, future))
+            self._halting -= chunk.halting
+            if not chunk.sandboxed and future.exception() is None:
+                self.work.sizes.measured(len(chunk.items), future.result()[0])
+
+    def _store(self) -> int:
+        """Pass results on; how many chunks there were."""
+        start, n = time.perf_counter(), len(self._landed)
+        for chunk, future in self._landed:
+            self._take(chunk, future)
+        self._ledger.alive()
+        self._landed.clear()
+        if n:
+            self._back.add(time.perf_counter() - start, n)
+        return n
 
     def _stop_reason(self, received: Sequence[int]) -> str:
         if received:
@@ -324,26 +343,37 @@ class _Loop:
         # So that what is in flight, and the chunk that waits behind it, are back in time.
         most_seconds = self._seconds_left() / (2 * IN_FLIGHT)
         start = time.perf_counter()
-        for _ in range(BURST):
+        chunks: list[_Chunk] = []
+        more = True
+        while more and len(chunks) < BURST:
             n_left = int(min(len(self.work), self._allowed))
-            # Near the end nobody holds a second chunk, which another could begin at once.
-            depth = IN_FLIGHT if n_left > n_workers * self.work.sizes.latest and n_workers > 1 else 1
-            if n_left <= 0 or len(self._flying) >= depth * n_workers:
-                return False
-            chunk = self.work.next(n_left, self._out.mean + self._back.mean, most_seconds)
-            self._allowed -= len(chunk.items)
-            self._leaving = chunk.items
-            self._ledger.started(chunk.items)
-            self._flying[self._pool.submit(self._task, chunk.items, sandboxed=chunk.sandboxed)] = chunk
-            self._leaving = chunk.items[:0]
-            self._out.add(time.perf_counter() - start, 1)
-            start = time.perf_counter()
-        return True
+            # Near the end nobody holds a second chunk, which another could begin at once; nor while some
+            # load their kernels.
+            plenty = n_left > n_workers * self.work.sizes.latest and not self._halting
+            depth = IN_FLIGHT if plenty and n_workers > 1 else 1
+            more = n_left > 0 and len(self._flying) + len(chunks) < depth * n_workers
+            if more:
+                chunk = self.work.next(n_left, self._out.typical + self._back.typical, most_seconds)
+                self._allowed -= len(chunk.items)
+                self._halting += chunk.halting
+                chunks.append(chunk)
+        if chunks:
+            # Neighbours for the most part, which the ledger marks at once.
+            self._leaving = np.concatenate([chunk.items for chunk in chunks])
+            self._ledger.started(self._leaving)
+            for chunk in chunks:
+                future = self._pool.submit(
+                    self._task, chunk.items, sandboxed=chunk.sandboxed, halting=chunk.halting
+                )
+                self._flying[future] = chunk
+            self._leaving = self._leaving[:0]
+            self._out.add(time.perf_counter() - start, len(chunks))
+        return more
 
     def _take(self, chunk: _Chunk, future: "Future[tuple[float, Any]]") -> None:
         """Pass a result on, or see to a failure."""
         try:
-            seconds, result = future.result()
+            _, result = future.result()
         except TaskError as error:
             self._failed(chunk, str(error), died=False)
         except SandboxDied as error:
@@ -352,9 +382,11 @@ class _Loop:
             self._broken(chunk, error)
         else:
             self._breaks = 0
-            if not chunk.sandboxed:
-                self.work.sizes.measured(len(chunk.items), seconds)
-            self._ledger.finished(chunk.items, result, chunk.attempt)
+            if chunk.halting:
+                self._ledger.finished(chunk.items[:1], result[0], chunk.attempt)
+                self._ledger.finished(chunk.items[1:], result[1], chunk.attempt)
+            else:
+                self._ledger.finished(chunk.items, result, chunk.attempt)
             self._count(len(chunk.items))
 
     def _count(self, n: int) -> None:

@@ -60,7 +60,7 @@ class Pool:
         self._flying: set[Future[Any]] = set()
 
     def submit(
-        self, task: Task, chunk: np.ndarray, *, sandboxed: bool = False
+        self, task: Task, chunk: np.ndarray, *, sandboxed: bool = False, halting: bool = False
     ) -> "Future[tuple[float, Any]]":
         """Hand out one chunk.
 
@@ -72,14 +72,17 @@ class Pool:
             (n,) integers.
         sandboxed
             Compute it in a child of the worker, which may die.
+        halting
+            Compute the first item by itself, and take the time of the others.
 
         Returns
         -------
         Future
-            Of (seconds taken, what the task returned). It raises `TaskError` if the task raised,
+            Of (seconds taken, what the task returned); of one that halts, (seconds that all would have taken
+            at the speed of the others, results of the first and of the others). It raises `TaskError` if the task raised,
             `SandboxDied` if the child died, `BrokenExecutor` if a worker died.
         """
-        future = self._executor.submit(_timed, task, _compact(chunk), sandboxed)
+        future = self._executor.submit(_halting if halting else _timed, task, _compact(chunk), sandboxed)
         if not isinstance(self._executor, RankExecutor):
             self._flying.add(future)
         return future
@@ -112,6 +115,15 @@ def _timed(task: Task, chunk: np.ndarray | range, sandboxed: bool) -> tuple[floa
     return time.perf_counter() - start, result
 
 
+def _halting(
+    task: Task, chunk: np.ndarray | range, sandboxed: bool
+) -> tuple[float, tuple[Any, Any]]:
+    """As `_timed`, without the time of loading kernels."""
+    _, first = _timed(task, chunk[:1], sandboxed)
+    seconds, others = _timed(task, chunk[1:], sandboxed)
+    return seconds * len(chunk) / (len(chunk) - 1), (first, others)
+
+
 @functools.cache
 def _warm_up(task: Task) -> None:
     """Have kernels compiled or loaded in this process: else every sandbox would do it again."""
@@ -122,7 +134,7 @@ def _warm_up(task: Task) -> None:
 def _compact(chunk: np.ndarray) -> np.ndarray | range:
     """Neighbours, which most chunks are, make a short message."""
     first, last = int(chunk[0]), int(chunk[-1])
-    if last - first == len(chunk) - 1 and (np.diff(chunk) == 1).all():
+    if last - first == len(chunk) - 1 and (chunk[1:] - chunk[:-1] == 1).all():
         return range(first, last + 1)
     return chunk
 

@@ -24,8 +24,14 @@ WORK, STOP, RESULT, FAREWELL = 1, 2, 3, 4
 PER_WORKER = 2
 """Calls that a worker holds at most: one that it computes, one that waits."""
 
-SLEEP_SECONDS = (1e-5, 1e-3)
+SLEEP_SECONDS = (1e-5, 2e-4)
 """Shortest and longest pause between looks for messages: blocking calls of MPI would occupy a core."""
+
+SLEEP_GROWTH = 1.25
+"""Every pause is so many times the last: what comes is seen after little more than it took to come."""
+
+LOOKS = 3
+"""Before nothing is there: a look of MPICH's may see one message only after the look before fetched it."""
 
 _HEAD = struct.Struct("<qq")
 
@@ -68,7 +74,7 @@ class Pauses:
         """Pause, for at most so long [s]."""
         if most > 0:
             time.sleep(min(self._seconds, most))
-        self._seconds = min(2 * self._seconds, SLEEP_SECONDS[1])
+        self._seconds = min(SLEEP_GROWTH * self._seconds, SLEEP_SECONDS[1])
 
 
 class RankExecutor(Executor):
@@ -111,7 +117,7 @@ class RankExecutor(Executor):
         pauses = Pauses()
         done: list[Future[Any]] = []
         while True:
-            while (message := self._comm.Improbe(tag=RESULT, status=self._status)) is not None:
+            while (message := self._look()) is not None:
                 done.append(self._receive(message))
                 self._send()
                 # Not for ever: the caller has results to store.
@@ -121,6 +127,12 @@ class RankExecutor(Executor):
             if done or left <= 0:
                 return done
             pauses.sleep(left)
+
+    def _look(self) -> "MPI.Message | None":
+        for _ in range(LOOKS):
+            if (message := self._comm.Improbe(tag=RESULT, status=self._status)) is not None:
+                return message
+        return None
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Send the workers home; results that were not waited for are dropped."""
@@ -184,7 +196,7 @@ def serve(comm: "MPI.Intracomm") -> None:
     status = MPI.Status()
     while True:
         pauses = Pauses()
-        while not comm.Iprobe(0, MPI.ANY_TAG, status):
+        while not any(comm.Iprobe(0, MPI.ANY_TAG, status) for _ in range(LOOKS)):
             pauses.sleep()
         if comm.Iprobe(0, STOP):
             break

@@ -84,10 +84,11 @@ def particle_scale(high: EventList, background_high: EventList) -> ParticleScale
 
 def thinned(background: EventList, scale: ParticleScale, rng: np.random.Generator) -> EventList:
     """The background with events left out at random so that one scale, the largest, holds for all chips."""
-    kept = np.zeros(10)
+    # a chip with no particle count to measure has the scale of all
+    kept = np.full(10, scale.scale / scale.largest)
     for chip, own in scale.of_chip.items():
         kept[chip] = own / scale.largest
-    if kept[list(scale.of_chip)].min() == 1.0:
+    if kept.min() == 1.0:
         return background
     return background.select(rng.random(len(background)) < kept[background.ccd_id])
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pyxt_hpc.spectra.fit import UNUSABLE, FitFlag
-from pyxt_hpc.store import ROW_DTYPE, ResultsStore, Status, blank_rows
+from pyxt_hpc.store import ROW_DTYPE, ResultsStore, Status, blank_rows, checksums
 
 
 class StoreLedger:
@@ -19,19 +19,21 @@ class StoreLedger:
 
     def __init__(self, store: ResultsStore, regions: np.ndarray) -> None:
         self._store, self._regions = store, regions
+        self._kept: list[tuple[np.ndarray, np.ndarray]] = []
+        # Compiled or loaded now, not when all workers wait for the master.
+        checksums(blank_rows(regions[:0]), np.zeros(0, np.uint8), np.zeros(0, np.int64), 0)
 
     def started(self, items: np.ndarray) -> None:
         """Mark regions as in flight."""
         self._store.start(items)
 
     def finished(self, items: np.ndarray, result: np.ndarray, attempt: int) -> None:
-        """Store rows: (n x itemsize,) bytes of ROW_DTYPE."""
+        """Keep rows, (n x itemsize,) bytes of ROW_DTYPE, until `alive`: to store many takes hardly longer."""
         rows = result.view(ROW_DTYPE)
         if attempt > 1:
             rows = rows.copy()
             rows["attempts"] = attempt
-        bad = (rows["flags"] & int(UNUSABLE)) != 0
-        self._store.write(items, rows, np.where(bad, Status.BAD, Status.DONE).astype(np.uint8))
+        self._kept.append((items, rows))
 
     def failed(self, item: int, words: str, attempt: int, *, died: bool) -> None:
         """Store a region without a fit, and why."""
@@ -50,8 +52,20 @@ class StoreLedger:
         self._store.give_back(items)
 
     def alive(self) -> None:
-        """Show others that this process lives, and flush in time."""
-        self._store.heartbeat()
+        """Store what is kept, show others that this process lives, and flush in time."""
+        if not self._kept:
+            self._store.heartbeat()
+            return
+        if len(self._kept) == 1:
+            items, rows = self._kept[0]
+        else:
+            # In the order of the store: chunks that are neighbours are written at once.
+            self._kept.sort(key=lambda kept: kept[0][0])
+            items = np.concatenate([items for items, _ in self._kept])
+            rows = np.concatenate([rows.view(np.uint8) for _, rows in self._kept]).view(ROW_DTYPE)
+        bad = (rows["flags"] & int(UNUSABLE)) != 0
+        self._store.write(items, rows, np.where(bad, Status.BAD, Status.DONE).astype(np.uint8))
+        self._kept.clear()
 
 
 def split_suspects(store: ResultsStore) -> tuple[np.ndarray, np.ndarray]:

@@ -24,10 +24,14 @@ class FakePool:
         self.raising, self.deadly, self.fragile = raising, deadly, fragile
         self.log: list[tuple[list[int], bool]] = []
         self._flying: list[tuple[Future[Any], np.ndarray, bool]] = []
+        self._halting: dict[Future[Any], bool] = {}
         self.waited_with: list[int] = []
 
-    def submit(self, task: Any, chunk: np.ndarray, *, sandboxed: bool = False) -> "Future[Any]":
+    def submit(
+        self, task: Any, chunk: np.ndarray, *, sandboxed: bool = False, halting: bool = False
+    ) -> "Future[Any]":
         future: Future[Any] = Future()
+        self._halting[future] = halting
         self.log.append((chunk.tolist(), sandboxed))
         self._flying.append((future, chunk, sandboxed))
         return future
@@ -50,7 +54,8 @@ class FakePool:
         elif self.raising & set(chunk.tolist()):
             future.set_exception(TaskError("words"))
         else:
-            future.set_result((1e-3 * len(chunk), 2 * chunk))
+            both = (2 * chunk[:1], 2 * chunk[1:])
+            future.set_result((1e-3 * len(chunk), both if self._halting[future] else 2 * chunk))
         return [future]
 
 
@@ -126,7 +131,7 @@ def test_broken_pool_is_survived() -> None:
 def test_pool_that_breaks_all_the_time_is_given_up() -> None:
     pool = FakePool(set(), set(range(10_000)), fragile=True)
     pool.submit_ = pool.submit  # type: ignore[attr-defined]
-    pool.submit = lambda task, chunk, sandboxed=False: pool.submit_(task, chunk)  # type: ignore
+    pool.submit = lambda task, chunk, **_: pool.submit_(task, chunk)  # type: ignore
     with pytest.raises(WorkerFailed, match="one after the other"):
         run(pool, np.arange(10_000))
 
