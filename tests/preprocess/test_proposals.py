@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from pyxt_hpc.errors import EmptySelection, MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.process import process_data
 from pyxt_hpc.preprocess.proposals import propose_region_files
+from pyxt_hpc.steps import StageOutcome
 
 Cluster = tuple[ClusterConfig, Layout]
 
@@ -31,10 +31,23 @@ def processed(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
+@pytest.fixture(scope="module")
+def proposed(processed: Path) -> tuple[Path, StageOutcome]:
+    """The same with all that was proposed, and what was said of it."""
+    folder = processed.with_name("proposed") / "work"
+    shutil.copytree(processed, folder)
+    config = read_config(folder / "demo.ini")
+    return folder, propose_region_files(config, Layout.of(config))
+
+
 @pytest.fixture
-def cluster(processed: Path, tmp_path: Path) -> Cluster:
-    shutil.copytree(processed, tmp_path / "work")
-    config = read_config(tmp_path / "work" / "demo.ini")
+def cluster(proposed: tuple[Path, StageOutcome], tmp_path: Path) -> Cluster:
+    return copy(proposed[0], tmp_path / "work")
+
+
+def copy(folder: Path, to: Path) -> Cluster:
+    shutil.copytree(folder, to)
+    config = read_config(to / "demo.ini")
     return config, Layout.of(config)
 
 
@@ -56,51 +69,44 @@ def double_counts(layout: Layout) -> None:
             hdus.writeto(path, overwrite=True)
 
 
-def test_files_picture_and_words(cluster: Cluster) -> None:
-    config, layout = cluster
-    outcome = propose_region_files(config, layout)
+def test_files_picture_and_words(proposed: tuple[Path, StageOutcome]) -> None:
+    folder, outcome = proposed
+    config = read_config(folder / "demo.ini")
+    layout = Layout.of(config)
     assert outcome.made
-    assert all(read_regions(path).shapes for path in files(*cluster))
+    assert all(read_regions(path).shapes for path in files(config, layout))
     said = outcome.facts["files"]
-    assert said[:-1] == [f"{path}: written" for path in files(*cluster)]
+    assert said[:-1] == [f"{path}: written" for path in files(config, layout)]
     assert said[-1].startswith(f"{layout.proposal_picture}: ")
     assert layout.proposal_picture.stat().st_size > 50_000
 
-    before = times([*files(*cluster), layout.proposal_picture])
+    before = times([*files(config, layout), layout.proposal_picture])
     again = propose_region_files(config, layout)
     assert not again.made
-    assert again.facts["files"] == [f"{path}: proposed before, kept" for path in files(*cluster)]
-    assert times([*files(*cluster), layout.proposal_picture]) == before
+    assert again.facts["files"] == [f"{path}: proposed before, kept" for path in files(config, layout)]
+    assert times([*files(config, layout), layout.proposal_picture]) == before
 
 
 def test_a_persons_file_wins_whatever_is_missing_or_asked_for(cluster: Cluster) -> None:
     config, layout = cluster
     drawn = 'fk5\nbox(150,20,100",100")\n'
-    layout.crop_reg.parent.mkdir(exist_ok=True)
     layout.crop_reg.write_text(drawn)
-    said = propose_region_files(config, layout).facts["files"]
-    assert f"{layout.crop_reg}: yours, kept" in said
-    proposed = layout.sources_reg.read_bytes()
-    layout.sources_reg.write_bytes(proposed + b'circle(10:00:00,+20:00:00,3")\n')  # one more by hand
+    more = layout.sources_reg.read_text() + 'circle(10:00:00,+20:00:00,3")\n'  # one more by hand
+    layout.sources_reg.write_text(more)
     layout.exclude_reg.unlink()
     for again in (False, True):
         said = propose_region_files(config, layout, again=again).facts["files"]
         assert f"{layout.sources_reg}: yours, kept" in said
+        assert f"{layout.crop_reg}: yours, kept" in said
         assert layout.crop_reg.read_text() == drawn
-        assert layout.sources_reg.read_bytes() != proposed
+        assert layout.sources_reg.read_text() == more
     assert layout.exclude_reg.exists()
 
 
-def test_killed_before_the_picture(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_before_the_picture(cluster: Cluster) -> None:
     config, layout = cluster
-
-    def killed(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr("pyxt_hpc.preprocess.proposals.draw_proposal", killed)
-        with pytest.raises(KeyboardInterrupt):
-            propose_region_files(config, layout)
+    layout.proposal_picture.unlink()
+    layout.step_record("propose-regions").unlink()
     before = times(files(*cluster))
     assert propose_region_files(config, layout).made
     assert layout.proposal_picture.exists()
@@ -109,7 +115,6 @@ def test_killed_before_the_picture(cluster: Cluster, monkeypatch: pytest.MonkeyP
 
 def test_proposed_again_when_the_images_change(cluster: Cluster) -> None:
     config, layout = cluster
-    propose_region_files(config, layout)
     layout.exclude_reg.write_text('fk5\ncircle(150,20,30")\n')
     crop = layout.crop_reg.read_text()
     double_counts(layout)
@@ -120,8 +125,8 @@ def test_proposed_again_when_the_images_change(cluster: Cluster) -> None:
     assert layout.crop_reg.read_text() != crop
 
 
-def test_all_drawn_by_hand_asks_nothing_of_the_image(cluster: Cluster) -> None:
-    config, layout = cluster
+def test_all_drawn_by_hand_asks_nothing_of_the_image(processed: Path, tmp_path: Path) -> None:
+    config, layout = cluster = copy(processed, tmp_path / "work")
     expected = fits.getdata(layout.merged_background)
     with fits.open(layout.merged_counts, memmap=False) as hdus:
         hdus[0].data[:] = np.random.default_rng(1).poisson(expected)
