@@ -87,7 +87,14 @@ def _seen(since: float, event: float) -> float:
 
 
 def simulate(
-    n_workers: int, n_regions: int, fit: float, costs: Costs, *, scatter: float = 0.1, loaded: bool = True, seed: int = 1
+    n_workers: int,
+    n_regions: int,
+    fit: float,
+    costs: Costs,
+    *,
+    scatter: float = 0.1,
+    loaded: bool = True,
+    seed: int = 1,
 ) -> tuple[float, int]:
     """Seconds to the last row stored, and the number of chunks.
 

@@ -85,15 +85,19 @@ class ChunkSize:
         most_seconds
             What the chunk may take.
         """
-        self.latest = self.first if self._seconds_per_item is None else self._size(
-            n_left, max(self._seconds_per_item, 1e-9), master_seconds, most_seconds
+        self.latest = (
+            self.first
+            if self._seconds_per_item is None
+            else self._size(n_left, max(self._seconds_per_item, 1e-9), master_seconds, most_seconds)
         )
         return self.latest
 
     def _size(self, n_left: int, per_item: float, master_seconds: float, most_seconds: float) -> int:
         round_seconds = self._n_workers * master_seconds
         wanted = min(max(CHUNK_SECONDS, round_seconds / MASTER_SHARE), most_seconds) / per_item
-        smallest_seconds = min(SMALLEST_SHARE * CHUNK_SECONDS, SMALLEST_OF_EVEN_SHARE * self._even_share * per_item)
+        smallest_seconds = min(
+            SMALLEST_SHARE * CHUNK_SECONDS, SMALLEST_OF_EVEN_SHARE * self._even_share * per_item
+        )
         smallest_seconds = max(smallest_seconds, round_seconds / LAST_MASTER_SHARE)
         smallest = min(smallest_seconds / per_item, self._even_share)
         share = max(-(-n_left // (DIVISOR * self._n_workers)), smallest)

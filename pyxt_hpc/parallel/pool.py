@@ -115,9 +115,7 @@ def _timed(task: Task, chunk: np.ndarray | range, sandboxed: bool) -> tuple[floa
     return time.perf_counter() - start, result
 
 
-def _halting(
-    task: Task, chunk: np.ndarray | range, sandboxed: bool
-) -> tuple[float, tuple[Any, Any]]:
+def _halting(task: Task, chunk: np.ndarray | range, sandboxed: bool) -> tuple[float, tuple[Any, Any]]:
     """As `_timed`, without the time of loading kernels."""
     _, first = _timed(task, chunk[:1], sandboxed)
     seconds, others = _timed(task, chunk[1:], sandboxed)
