@@ -140,7 +140,7 @@ def test_pool_that_breaks_all_the_time_is_given_up() -> None:
 def test_every_worker_has_work_before_the_master_waits() -> None:
     pool = FakePool(set(), set())
     pool.n_workers = 500
-    run(pool, np.arange(100_000))
+    run(pool, np.arange(1_000_000))
     # First chunks show the speed; as long as some are not back, nobody gets a second.
     assert pool.waited_with[:500] == [500] * 500
     assert pool.waited_with[500] == 1000
