@@ -2,57 +2,105 @@
 
     python benchmarks/bench_preprocess.py [--observations 20] [--events 2000000] [--directory DIR]
 
-One observation is simulated, a cluster of a million counts under background, and stands for all (links
-to its gzipped event file and to its blank-sky file): reading, arithmetic and writing are what they would be.
+Every observation is simulated by itself: a pointing and roll of its own, independent events, every third
+with a flare; event files are gzipped as in the archive. Kernels are compiled before, on a small cluster, and
+the time of that is told apart.
 """
 
 import argparse
 import gzip
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from pyxt_hpc.config import config_template
 from pyxt_hpc.demo import NAME, SEED, _filled_in
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.cluster import demo_truth
 from pyxt_hpc.simulate.observe import demo_plans, simulate_cluster
+from pyxt_hpc.simulate.plan import ObservationPlan
 
 STAGES = ("process-data", "propose-regions", "remove-sources", "generate-responses", "crop-data")
-EVENTS_PER_SECOND = 10.4  # of the demo's first observation
+EVENTS_PER_SECOND = 9.9  # of the demo's first observation
+POINTINGS_DEG = 0.02  # rms about the cluster
+
+
+def make_plans(observations: int, events: int) -> list[ObservationPlan]:
+    """Pointings about the cluster with all rolls."""
+    rng = np.random.default_rng(SEED)
+    first = demo_plans()[0]
+    return [
+        replace(
+            first,
+            obsid=str(int(first.obsid) + n),
+            ra_pnt=first.ra_pnt + POINTINGS_DEG * rng.standard_normal(),
+            dec_pnt=first.dec_pnt + POINTINGS_DEG * rng.standard_normal(),
+            roll_deg=360.0 * rng.random(),
+            exposure_s=events / EVENTS_PER_SECOND,
+            flare=n % 3 == 2,
+            start_s=first.start_s + 5e6 * n,
+        )
+        for n in range(observations)
+    ]
 
 
 def prepare(folder: Path, observations: int, events: int) -> Path:
     """Write the observations and the configuration."""
-    truth = demo_truth()
-    plan = replace(demo_plans()[0], exposure_s=events / EVENTS_PER_SECOND)
-    simulate_cluster(folder / NAME, truth, [plan], seed=SEED)
+    folder.mkdir(parents=True, exist_ok=True)
+    truth, plans = demo_truth(), make_plans(observations, events)
     layout = Layout(folder / NAME, NAME)
-    first = layout.observation(plan.obsid)
-    raw = next(first.glob("primary/*evt2.fits"))
-    with raw.open("rb") as plain, gzip.open(f"{raw}.gz", "wb", compresslevel=1) as packed:
-        shutil.copyfileobj(plain, packed, 1 << 22)
-    raw.unlink()
-    obsids = [plan.obsid]
-    for n in range(1, observations):
-        obsid = str(int(plan.obsid) + n)
-        obsids.append(obsid)
-        for path in [p for p in first.rglob("*") if p.is_file()]:
-            name = str(path.relative_to(first)).replace(plan.obsid, obsid)
-            target = layout.observation(obsid) / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.hardlink_to(path)
+    for n, plan in enumerate(plans):
+        # a file at a time, so that the disk never holds all of them unpacked
+        simulate_cluster(folder / NAME, truth, [plan], seed=SEED + n, nominal_blank_sky=True)
+        raw = next(layout.observation(plan.obsid).glob("primary/*evt2.fits"))
+        with raw.open("rb") as plain, gzip.open(f"{raw}.gz", "wb", compresslevel=1) as packed:
+            shutil.copyfileobj(plain, packed, 1 << 22)
+        raw.unlink()
     for drawn in (layout.sources_reg, layout.crop_reg):
         drawn.unlink()
     config = folder / f"{NAME}.ini"
-    plans = [replace(plan, obsid=obsid) for obsid in obsids]
     config.write_text(_filled_in(config_template(NAME), truth, plans), encoding="utf-8")
     return config
+
+
+def prepare_apart(folder: Path, observations: int, events: int) -> Path:
+    """`prepare` in a process of its own: the peak memory of a command counts that of who starts it."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(prepare, (folder, observations, events))
+
+
+def run(stage: str, config: Path, environment: Mapping[str, str]) -> tuple[float, float, float]:
+    """Seconds, seconds of a processor, peak memory [MiB] of one command."""
+    start = time.perf_counter()
+    command = [sys.executable, "-P", "-m", "pyxt_hpc", stage, "-c", str(config), "--force"]
+    log = config.with_name(f"{stage}.log")
+    with (
+        log.open("w", encoding="utf-8") as said,
+        subprocess.Popen(command, stdout=said, stderr=said, env=environment) as child,
+    ):
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with exit code {child.returncode}: see {log}")
+    seconds = time.perf_counter() - start
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def compile_kernels(environment: Mapping[str, str]) -> float:
+    """Seconds of a processor that the first run on a machine takes longer than the second."""
+    with tempfile.TemporaryDirectory(prefix="bench-preprocess-") as folder:
+        config = prepare_apart(Path(folder), 1, 200_000)
+        cold, warm = (sum(run(stage, config, environment)[1] for stage in STAGES) for _ in range(2))
+        return cold - warm
 
 
 def main() -> None:
@@ -63,27 +111,25 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, help="kept, and used again; default: a temporary one")
     arguments = parser.parse_args()
     folder = arguments.directory or Path(tempfile.mkdtemp(prefix="bench-preprocess-"))
-    config = folder / f"{NAME}.ini"
-    if not config.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        prepare(folder, arguments.observations, arguments.events)
-    total = 0.0
-    for stage in STAGES:
-        start = time.perf_counter()
-        command = [sys.executable, "-P", "-m", "pyxt_hpc", stage, "-c", str(config), "--force"]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            raise SystemExit(f"{' '.join(command)} ended with exit code {child.returncode}")
-        seconds = time.perf_counter() - start
-        total += seconds
-        processor = usage.ru_utime + usage.ru_stime
-        print(
-            f"{stage:20s} {seconds:7.1f} s ({processor:6.1f} s of a processor), "
-            f"{usage.ru_maxrss / 1024:6.0f} MiB"
-        )
-    print(f"{'all':20s} {total:7.1f} s")
+    with tempfile.TemporaryDirectory(prefix="bench-preprocess-numba-") as cache:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
+        print(f"kernels are compiled in {compile_kernels(environment):.1f} s of a processor, once")
+        config = folder / f"{NAME}.ini"
+        if not config.exists():
+            start = time.perf_counter()
+            prepare_apart(folder, arguments.observations, arguments.events)
+            print(f"simulated in {time.perf_counter() - start:.0f} s", flush=True)
+        results = []
+        for stage in STAGES:
+            results.append(run(stage, config, environment))
+            print(
+                "{:20s} {:7.1f} s ({:6.1f} s of a processor), {:6.0f} MiB".format(stage, *results[-1]),
+                flush=True,
+            )
+    seconds, processor, peak = np.array(results).T
+    print(
+        f"{'all':20s} {seconds.sum():7.1f} s ({processor.sum():6.1f} s of a processor), {peak.max():6.0f} MiB"
+    )
     if arguments.directory is None:
         shutil.rmtree(folder)
 

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pyxt_hpc.errors import StoreInUse
+from pyxt_hpc.machine import is_running, start_of, this_machine
 from pyxt_hpc.tablefile import system_errors
 
 log = logging.getLogger(__name__)
@@ -66,8 +67,8 @@ def this_process(environment: Mapping[str, str] = os.environ) -> Owner:
     return Owner(
         host=socket.gethostname(),
         pid=os.getpid(),
-        started=_start_of(os.getpid()),
-        machine=_machine(),
+        started=start_of(os.getpid()),
+        machine=this_machine(),
         job=next((environment[name] for name in JOB_VARIABLES if environment.get(name)), ""),
         restart=environment.get(RESTART_VARIABLE, "0"),
     )
@@ -251,31 +252,9 @@ def _is_stale(found: _Found, me: Owner, now: float) -> bool:
 
 
 def _is_alive(owner: Owner) -> bool:
-    try:
-        os.kill(owner.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    started = _start_of(owner.pid)
-    # A process that ended while its parent does not look has a name still.
-    return started != "ended" and (not started or not owner.started or started == owner.started)
-
-
-def _start_of(pid: int) -> str:
-    try:
-        fields_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "ended" if fields_[0] in "ZX" else fields_[19]
-
-
-def _machine() -> str:
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()
+    # a process that ended while its parent does not look has a name still
+    started = start_of(owner.pid)
+    return is_running(owner.pid) and (not started or not owner.started or started == owner.started)
 
 
 def _release(path: Path, text: str, pid: int) -> None:

@@ -272,25 +272,52 @@ def test_damaged_product_is_refused_with_its_remedy(
     assert remedy in message
 
 
-# Images are larger than the first; only the bundle is larger than the second.
-@pytest.mark.parametrize("size", [20_000, 1_000_000])
-def test_full_disk_leaves_no_half_bundle(processed: Path, tmp_path: Path, size: int) -> None:
+# What each stage makes, the largest file that it may write, and a product that is larger.
+FULL_DISKS = [
+    ("process-data", "acisI*.fits", 20_000),
+    ("process-data", "*_broad_*", 400_000),
+    ("propose-regions", "*_proposed_regions.png", 20_000),
+    ("remove-sources", "acisI_clean.fits", 200_000),
+    ("remove-sources", "acisI_lcurve.png", 20_000),
+    ("generate-responses", "acisI.rmf", 20_000),
+    ("crop-data", "*comb_*.fits", 20_000),
+    ("crop-data", "*_bundle.h5", 1_000_000),
+]
+
+
+@pytest.mark.parametrize(("stage", "product", "size"), FULL_DISKS)
+def test_full_disk_leaves_nothing_half_made(
+    processed: Path, tmp_path: Path, stage: str, product: str, size: int
+) -> None:
     config = copy(processed, tmp_path / "work")
-    for path in config.parent.rglob("*.h5"):
+    products = list(config.parent.rglob(product))
+    assert max(path.stat().st_size for path in products) > size
+    for path in products:
         path.unlink()
+    if stage == "propose-regions":
+        layout = Layout.of(read_config(config))
+        layout.exclude_reg.unlink()
+    before = digests(config.parent)
     limited = (
         "import resource, signal, sys; from pyxt_hpc.cli import main; "
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2); sys.exit(main(sys.argv[1:]))"
     )
-    line = [sys.executable, "-P", "-c", limited, str(size), "crop-data", "-c", str(config)]
+    line = [sys.executable, "-P", "-c", limited, str(size), stage, "-c", str(config)]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2, done.stderr
-    assert done.stderr.count("pyxt-hpc: error: ") == 1
-    assert "free disk space" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not list(config.parent.rglob("*.h5"))
+    said = [text for text in done.stderr.splitlines() if not text.startswith(("INFO", "WARNING"))]
+    assert len(said) == 1, done.stderr
+    assert said[0].startswith("pyxt-hpc: error: ")
+    assert "free disk space" in said[0]
     assert not list(config.parent.rglob(".tmp-*"))
+    # what could be written is whole, what could not is not there: nothing is as large as the limit
+    after = digests(config.parent)
+    new = [path for path in after if path not in before]
+    assert all(path.stat().st_size <= size for path in new)
+    assert not any(path.stat().st_size == size for path in new)
+    # with room it goes on as if nothing had been
+    assert main([stage, "-c", str(config)]) == 0
 
 
 @pytest.mark.parametrize("name", ["create-bins", "fit-spectra"])

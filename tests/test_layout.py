@@ -14,7 +14,14 @@ EXPECTED = {
     "results": "A/acb/A_results.h5",
     "fits_csv": "A/acb/A_best_spectral_fits.csv",
 }
-ARGUMENTS = {"part_results": (3, 16), "fits_csv": ("best",)}
+ARGUMENTS = {
+    "part_results": (3, 16),
+    "fits_csv": ("best",),
+    "good_times": ("123", "hiE"),
+    "light_curve": ("123", "hiE"),
+    "response": ("123", "arf"),
+    "step_record": ("crop-data",),
+}
 
 
 def paths() -> dict[str, Path]:

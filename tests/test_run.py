@@ -10,9 +10,10 @@ from astropy.io import fits
 
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.chandra.regions import contains, read_regions
-from pyxt_hpc.cli import STAGES, main
+from pyxt_hpc.cli import main
 from pyxt_hpc.config import read_config
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.pipeline import STAGES
 from pyxt_hpc.store import Status, read_results
 from pyxt_hpc.truth import compare_with_truth
 

@@ -265,7 +265,10 @@ def _check_instrument(header: fits.Header, path: Path) -> None:
     for keyword, expected in (("TELESCOP", "CHANDRA"), ("INSTRUME", "ACIS")):
         found = str(header.get(keyword, "nothing")).strip().upper()
         if found != expected:
-            raise DamagedFile(f"{path}: {keyword} is {found}, expected {expected}: not an ACIS event file")
+            raise DamagedFile(
+                f"{path}: {keyword} is {found}, expected {expected}: not an ACIS event file, "
+                "which is all that can be used here"
+            )
 
 
 def _status(table: fits.BinTableHDU, names: Mapping[str, int]) -> NDArray[np.uint32] | None:

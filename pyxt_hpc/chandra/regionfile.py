@@ -80,6 +80,8 @@ def read_regions(path: Path) -> RegionFile:
         raise MissingInput(f"{path}: region file not found; draw it in DS9 and save it in fk5 coordinates")
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except PermissionError as error:
+        raise RegionSyntaxError(f"{path}: cannot be read; change its permissions") from error
     except (UnicodeDecodeError, OSError) as error:
         raise RegionSyntaxError(
             f"{path}: not a text file ({type(error).__name__}); save the regions in DS9 or CIAO text format"

@@ -118,7 +118,7 @@ def _near(shapes: list[Shape], wcs: WCS, x: NDArray[np.float64], y: NDArray[np.f
     last = ((high - start) / size).astype(int).clip(0, _CELLS - 1)
     for (i, j), (k, n) in zip(first, last, strict=True):
         touched[i : k + 1, j : n + 1] = True
-    near = (x >= start[0]) & (x <= start[0] + _CELLS * size[0])
+    near = np.asarray((x >= start[0]) & (x <= start[0] + _CELLS * size[0]))  # of numbers it is no array
     near &= (y >= start[1]) & (y <= start[1] + _CELLS * size[1])
     cell = [
         np.minimum(((v[near] - s) / step).astype(np.int64), _CELLS - 1)

@@ -67,7 +67,9 @@ def project_background(
     assert events.chipx is not None
     assert events.chipy is not None
     chip = np.stack([events.chipx, events.chipy]) + rng.random((2, len(events))) - 0.5
-    sky = geometry.dither_at(gti_arithmetic.at_elapsed(gti, total * rng.random(len(events)))).T
+    # drawn in order and shuffled then: looking up ordered times is several times faster
+    share = (np.arange(len(events)) + rng.random(len(events))) / max(len(events), 1)
+    sky = geometry.dither_at(gti_arithmetic.at_elapsed(gti, total * share))[rng.permutation(len(events))].T
     for ccd, matrix in zip(geometry.chips, geometry.to_sky, strict=True):
         members = np.flatnonzero(events.ccd_id == ccd)
         sky[:, members] += matrix[:, :1] + matrix[:, 1:] @ chip[:, members]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyxt_hpc.binning.circles import scale_map
 from pyxt_hpc.bundle import Bundle
@@ -17,7 +18,11 @@ _CHUNK = 2000
 
 
 def fit_in_memory(
-    bundle: Bundle, signal_to_noise: float = 40.0, resolution: int = 2, **keys: object
+    bundle: Bundle,
+    signal_to_noise: float = 40.0,
+    resolution: int = 2,
+    radius: NDArray[np.float32] | None = None,
+    **keys: object,
 ) -> FittedRegions:
     """What `create-bins` and `fit-spectra` do, on one core.
 
@@ -29,6 +34,8 @@ def fit_in_memory(
         Of the circles.
     resolution
         1, 2 or 3.
+    radius : (ny, nx)
+        Scale map to use [pixels]; None: the bundle's own.
     keys
         Of the configuration, besides what the bundle says.
     """
@@ -43,8 +50,9 @@ def fit_in_memory(
         signal_to_noise=signal_to_noise,
         **keys,  # type: ignore[arg-type]
     )
-    images = bundle.counts, bundle.background, bundle.background_variance, bundle.mask
-    radius = scale_map(*images, signal_to_noise).radius
+    if radius is None:
+        images = bundle.counts, bundle.background, bundle.background_variance, bundle.mask
+        radius = scale_map(*images, signal_to_noise).radius
     regions = select_regions(radius, resolution)
     fits = RegionFits.of(bundle, config, regions)
     parts = [fits.fit(np.arange(i, min(i + _CHUNK, len(regions)))) for i in range(0, len(regions), _CHUNK)]

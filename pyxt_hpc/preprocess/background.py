@@ -1,7 +1,8 @@
 """The background of an observation: how a blank-sky file is scaled, or one made from the observation."""
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from pyxt_hpc.errors import EmptySelection
 log = logging.getLogger(__name__)
 
 PARTICLE_BAND_EV = (9500.0, 12000.0)  # no X-rays come through the mirrors there: the particle background
+BACK_ILLUMINATED = (5, 7)  # CCDs, of ACIS-S
 LOCAL_OVERSAMPLING = 4  # events that `spread` makes for each that it expects
 _DIFFERENT = 0.01  # probability below which chips are believed to need scales of their own
 
@@ -81,10 +83,11 @@ def particle_scale(high: EventList, background_high: EventList) -> ParticleScale
 
 def thinned(background: EventList, scale: ParticleScale, rng: np.random.Generator) -> EventList:
     """The background with events left out at random so that one scale, the largest, holds for all chips."""
-    kept = np.zeros(10)
+    # a chip with no particle count to measure has the scale of all
+    kept = np.full(10, scale.scale / scale.largest)
     for chip, own in scale.of_chip.items():
         kept[chip] = own / scale.largest
-    if kept[list(scale.of_chip)].min() == 1.0:
+    if kept.min() == 1.0:
         return background
     return background.select(rng.random(len(background)) < kept[background.ccd_id])
 
@@ -139,3 +142,13 @@ def spread(
     x, y = events.wcs.wcs_world2pix(ra, dec, 1)
     drawn = events.select(rng.choice(np.flatnonzero(inside), number))
     return replace(drawn, x=x, y=y, time=None, gti={})
+
+
+def joined(parts: Sequence[EventList]) -> EventList:
+    """Events of several lists with the same columns; header, WCS and good times are those of the first."""
+    columns = {
+        f.name: np.concatenate([getattr(part, f.name) for part in parts])
+        for f in fields(EventList)
+        if isinstance(getattr(parts[0], f.name), np.ndarray)
+    }
+    return replace(parts[0], **columns)

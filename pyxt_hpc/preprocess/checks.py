@@ -7,11 +7,13 @@ import numpy as np
 
 from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.response import Rmf
+from pyxt_hpc.chandra.vignetting import off_axis_arcmin
 from pyxt_hpc.errors import DamagedFile, EmptySelection, ResponseMismatch
 
 log = logging.getLogger(__name__)
 
 _FETCH = "fetch the observation again"
+_FARTHEST_ARCMIN = 60.0
 _MODES = ("FAINT", "VFAINT", "GRADED")
 
 
@@ -23,7 +25,7 @@ def check_observation(events: EventList) -> None:
     EmptySelection
         It holds no event.
     DamagedFile
-        Level 1, continuous clocking, no times, or no pointing or exposure in the header.
+        Level 1, continuous clocking, no times, or no (or a wrong) pointing or exposure in the header.
     """
     path, header = events.path, events.header
     if len(events) == 0:
@@ -52,8 +54,40 @@ def check_observation(events: EventList) -> None:
         value = header.get(keyword)
         if not isinstance(value, int | float) or not np.isfinite(value):
             raise DamagedFile(f"{path}: {keyword} is {value!r}, expected a number; {_FETCH}")
+    nominal = events.wcs.wcs.crval
+    distance = float(off_axis_arcmin(*nominal, float(header["RA_PNT"]), float(header["DEC_PNT"])))
+    if not distance < _FARTHEST_ARCMIN:
+        raise DamagedFile(
+            f"{path}: RA_PNT, DEC_PNT are {header['RA_PNT']:.3f}, {header['DEC_PNT']:.3f}, over a degree from "
+            f"its sky coordinates' {nominal[0]:.3f}, {nominal[1]:.3f}; {_FETCH}"
+        )
     if header["EXPOSURE"] <= 0:
         raise DamagedFile(f"{path}: EXPOSURE is {header['EXPOSURE']:g} s, expected a positive time; {_FETCH}")
+
+
+def check_background(background: EventList, events: EventList) -> None:
+    """Whether a blank-sky file can stand for the background of an observation.
+
+    Energies that were made with another gain only get a warning: lines of the background, and the band that
+    it is scaled in, are then a little off.
+
+    Raises
+    ------
+    EmptySelection
+        It holds no event.
+    """
+    if len(background) == 0:
+        raise EmptySelection(
+            f"{background.path}: the event list is empty; make the blank-sky file again, or take it away and "
+            "draw background.reg"
+        )
+    gains = [Path(str(e.header.get("GAINFILE", "")).strip()).name for e in (background, events)]
+    if all(gains) and gains[0] != gains[1]:
+        log.warning(
+            "%s: energies made with GAINFILE %s, those of %s with %s: bring both to one calibration with "
+            "acis_process_events (CIAO's blanksky does)",
+            background.path, gains[0], events.path, gains[1],
+        )  # fmt: skip
 
 
 def check_channels(events: EventList, rmf: Rmf, rmf_path: Path) -> None:

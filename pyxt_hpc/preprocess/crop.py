@@ -46,11 +46,15 @@ _FARTHEST_ARCMIN = 60.0
 
 @dataclass(frozen=True, eq=False)
 class _Selection:
-    """What is selected of every observation; ``live`` (ny, nx): in the crop and not in a source."""
+    """What is selected of every observation; ``live`` (ny, nx): in the crop and not in a source.
+
+    ``core``: the cluster's peak, which is not taken for particles; None if nobody has drawn it.
+    """
 
     grid: SkyGrid
     live: NDArray[np.bool_]
     sources: RegionFile
+    core: RegionFile | None
     frames: Mapping[str, WCS]
     band_keV: tuple[float, float]
 
@@ -80,7 +84,7 @@ def crop_data(config: ClusterConfig, layout: Layout, *, again: bool = False) -> 
         name=STAGE,
         record=layout.step_record(STAGE),
         inputs=(
-            layout.crop_reg, layout.sources_reg, *responses, *backgrounds,
+            layout.crop_reg, layout.sources_reg, layout.exclude_reg, *responses, *backgrounds,
             *(path(o) for o in config.observation_ids for path in (layout.clean_events, layout.geometry)),
         ),
         settings={
@@ -108,6 +112,7 @@ def _crop(config: ClusterConfig, layout: Layout) -> Facts:
         grid=grid,
         live=_live_pixels(grid, crop, sources, frames),
         sources=sources,
+        core=read_regions(layout.exclude_reg) if layout.exclude_reg.is_file() else None,
         frames=frames,
         band_keV=(config.energy_min_keV, config.energy_max_keV),
     )
@@ -203,10 +208,17 @@ def _scaled_background(
         share = 1.0 / LOCAL_OVERSAMPLING
         return background, ParticleScale(share, 0.0, {0: share})
     # on whole chips, not only in the crop: the particle background is the same everywhere on a chip
-    high = background.select(in_particle_band(background))
-    high = high.select(~contains_pixels(selection.sources, high.wcs, high.x, high.y, selection.frames))
-    scale = particle_scale(events.select(in_particle_band(events)), high)
+    scale = particle_scale(_particles(events, selection), _particles(background, selection))
     return thinned(background, scale, rng), scale
+
+
+def _particles(events: EventList, selection: _Selection) -> EventList:
+    """Events of 9.5-12 keV outside the sources and the cluster's peak, which shines through even there."""
+    high = events.select(in_particle_band(events))
+    for region in (selection.sources, selection.core):
+        if region is not None:
+            high = high.select(~contains_pixels(region, high.wcs, high.x, high.y, selection.frames))
+    return high
 
 
 def channels_in_band(rmf: Rmf, energy_min_keV: float, energy_max_keV: float) -> NDArray[np.bool_]:

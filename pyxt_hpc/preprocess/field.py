@@ -124,7 +124,10 @@ def _expected_background(
     scale = particle_scale(
         events.select(in_particle_band(events)), background.select(in_particle_band(background))
     )
-    return np.where(seen, scale.scale * binned(background, grid), 0.0)
+    expected = np.zeros(grid.shape)
+    for chip, own in scale.of_chip.items():
+        expected += own * binned(background.select(background.ccd_id == chip), grid)
+    return np.where(seen, expected, 0.0)
 
 
 def write_merged(field: Field, layout: Layout, fingerprint: str) -> None:

@@ -1,5 +1,6 @@
 """The files that preprocessing starts from: found by pattern, all that is missing named at once."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,11 @@ from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.layout import Layout
 
+log = logging.getLogger(__name__)
+
 # the first folder with a match wins: what chandra_repro made is newer than the archive's own
 _EVENTS = ("repro/*_repro_evt2.fits*", "primary/*_evt2.fits*", "*_evt2.fits*")
+_LEVEL_1 = ("repro/*evt1.fits*", "primary/*evt1.fits*", "secondary/*evt1.fits*", "*evt1.fits*")
 _FOV = ("repro/*fov1.fits*", "primary/*fov1.fits*", "*fov1.fits*")
 _ASPECT = ("repro/*asol1.fits*", "primary/*asol1.fits*", "*asol1.fits*")
 _ARCHIVE = "download_chandra_obsid provides it"
@@ -46,7 +50,7 @@ def find_observations(layout: Layout, obsids: Iterable[str]) -> tuple[Observatio
             continue
         events = _only(folder, _EVENTS)
         if events is None:
-            missing.append(f"{folder}/{_EVENTS[1]} ({_ARCHIVE})")
+            missing.append(f"{folder}/{_EVENTS[1]} ({_without_events(folder)})")
         background = layout.supplied_background(obsid)
         if not background.is_file() and not layout.background_reg.is_file():
             missing.append(
@@ -112,8 +116,16 @@ def _only(folder: Path, patterns: tuple[str, ...]) -> Path | None:
     found = _matches(folder, patterns)
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise ConfigError(f"{found[0].parent}: several files match {patterns[1][8:]}: {names}; keep one")
+        raise ConfigError(
+            f"{found[0].parent}: several files match {patterns[1][8:]}: {names}; keep one: of versions the "
+            "newest, of interleaved exposures (e1, e2) the one with the larger EXPOSURE"
+        )
     return found[0] if found else None
+
+
+def _without_events(folder: Path) -> str:
+    level_1 = _matches(folder, _LEVEL_1)
+    return f"{level_1[0].name} is of level 1: chandra_repro makes level 2 of it" if level_1 else _ARCHIVE
 
 
 def _matches(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
@@ -127,4 +139,7 @@ def _without_copies(paths: Iterable[Path]) -> list[Path]:
     """Sorted, hidden files out; of ``a.fits`` and ``a.fits.gz`` only the first."""
     found = sorted(path for path in paths if path.name.endswith((".fits", ".fits.gz")))
     found = [path for path in found if not path.name.startswith(".") and path.is_file()]
-    return [path for path in found if path.suffix != ".gz" or path.with_suffix("") not in found]
+    copies = [path for path in found if path.suffix == ".gz" and path.with_suffix("") in found]
+    for path in copies:
+        log.warning("%s: not used, %s is beside it", path, path.with_suffix("").name)
+    return [path for path in found if path not in copies]

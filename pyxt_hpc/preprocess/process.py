@@ -25,10 +25,16 @@ from pyxt_hpc.chandra.reproject import project_background, reproject
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.checks import check_observation
+from pyxt_hpc.preprocess.checks import check_background, check_observation
 from pyxt_hpc.preprocess.field import merge_field, write_merged
 from pyxt_hpc.preprocess.inputs import ObservationFiles, find_observations
-from pyxt_hpc.preprocess.selection import chips_in_use, good_events, is_very_faint_cleaned
+from pyxt_hpc.preprocess.selection import (
+    array_of,
+    chips_in_use,
+    chips_that_were_on,
+    good_events,
+    is_very_faint_cleaned,
+)
 from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 
 log = logging.getLogger(__name__)
@@ -101,6 +107,7 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     background = None
     if files.background:
         background = read_events(files.background)
+        check_background(background, events)
         screened = is_very_faint_cleaned(events.header)
         background = background.select(good_events(background, chips, screen_status=screened))
         chips = _chips_with_background(chips, background, files)
@@ -126,7 +133,10 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     _write(layout.filtered_events(files.obsid), reproject(events, frame), fingerprint)
     header = events.header
     return {
+        "array": array_of(chips),
         "chips": list(chips),
+        "chips_left_out": [chip for chip in chips_that_were_on(header) if chip not in chips],
+        "date": str(header.get("DATE-OBS", ""))[:10],
         "datamode": str(header.get("DATAMODE", "")),
         "exposure_s": float(header["EXPOSURE"]),
         "events_read": n_read,
@@ -176,7 +186,7 @@ def _gti_of_chips(events: EventList, chips: tuple[int, ...]) -> dict[int, NDArra
     if without:
         raise DamagedFile(
             f"{events.path}: no good time intervals for CCD {_listed(without)} "
-            f"(found for {_listed(events.gti) or 'none'}); {_FETCH}"
+            f"(found for {_listed(c for c, g in events.gti.items() if len(g)) or 'none'}); {_FETCH}"
         )
     gti = {chip: events.gti[chip] for chip in chips}
     together = gti_arithmetic.union(list(gti.values()))
@@ -215,6 +225,10 @@ def _on_sky(
     obsid: str,
 ) -> EventList:
     """Blank-sky events where the observation would have seen them."""
+    if background.chipy is not None:
+        # of a subarray the rest of the chip would count in the background's scale
+        first, last = geometry.rows
+        background = background.select((background.chipy >= first) & (background.chipy <= last))
     if np.allclose(background.wcs.wcs.crval, events.wcs.wcs.crval, rtol=0, atol=_SAME_POINTING_DEG):
         return background  # CIAO's blanksky has put it there
     # a fixed seed: two runs agree

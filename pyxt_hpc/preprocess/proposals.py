@@ -18,22 +18,27 @@ from pyxt_hpc.preprocess.propose import (
     exclude_text,
     is_untouched,
     propose_regions,
+    response_circles,
     response_text,
     sources_text,
     write_proposals,
 )
-from pyxt_hpc.steps import StageOutcome
+from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
+
+STAGE = "propose-regions"
 
 
 def propose_region_files(config: ClusterConfig, layout: Layout, *, again: bool = False) -> StageOutcome:
     """Write the region files that are missing, and a picture of all that is proposed.
+
+    When the merged images change, those that were proposed before and not changed since are proposed again.
 
     Parameters
     ----------
     config, layout
         The cluster, after stage 1.
     again
-        Also replace those that were proposed before and not changed since.
+        Propose again even if nothing has changed.
 
     Returns
     -------
@@ -47,25 +52,44 @@ def propose_region_files(config: ClusterConfig, layout: Layout, *, again: bool =
     EmptySelection
         No extended emission is found.
     """
-    files = [layout.sources_reg, layout.exclude_reg, layout.crop_reg]
-    files += [layout.response_region(obsid) for obsid in config.observation_ids]
-    need(*((path, f"pyxt-hpc {BEFORE}") for path in _images(layout)))
-    if not again and all(path.is_file() for path in files):
-        return StageOutcome(False, {}, {"files": [f"{path}: {_whose(path)}" for path in files]})
-    images = read_field_images(layout)
+    drawn = [layout.sources_reg, layout.exclude_reg, layout.crop_reg]
+    circles = [layout.response_region(obsid) for obsid in config.observation_ids]
+    geometries = [layout.geometry(obsid) for obsid in config.observation_ids]
+    need(*((path, f"pyxt-hpc {BEFORE}") for path in (*_images(layout), *geometries)))
+    # with nothing to find there is nothing to fail in
+    by_hand = all(path.is_file() and not is_untouched(path) for path in drawn)
+    step = Step(
+        name=STAGE,
+        record=layout.step_record(STAGE),
+        inputs=tuple(geometries) if by_hand else (*_images(layout), *geometries),
+        settings={"by hand": by_hand},
+        outputs=() if by_hand else (layout.proposal_picture,),
+    )
+    incomplete = any(not path.is_file() for path in (*drawn, *circles))
+    outcome = carry_out(step, lambda: _propose(config, layout, by_hand), again=again or incomplete)
+    made = outcome.reason is not None
+    written = outcome.facts["written"] if made else ()
+    said = [f"{path}: {'written' if str(path) in written else _whose(path)}" for path in (*drawn, *circles)]
+    if made and not by_hand:
+        said.append(f"{layout.proposal_picture}: {outcome.facts['sources']} point sources found; look at it")
+    return StageOutcome(made, {}, {"files": said})
+
+
+def _propose(config: ClusterConfig, layout: Layout, by_hand: bool) -> Facts:
     outlines = {o: chip_outlines(read_geometry(layout.geometry(o))) for o in config.observation_ids}
+    texts = {layout.response_region(o): response_text(response_circles(outlines[o])) for o in outlines}
+    if by_hand:
+        return {"written": [str(path) for path in write_proposals(texts, again=True).written]}
+    images = read_field_images(layout)
     proposal = propose_regions(images, outlines)
-    texts = {
+    texts |= {
         layout.sources_reg: sources_text(proposal),
         layout.exclude_reg: exclude_text(proposal),
         layout.crop_reg: crop_text(proposal),
-        **{layout.response_region(obsid): response_text(proposal, obsid) for obsid in outlines},
     }
-    outcome = write_proposals(texts, again=again)
+    written = write_proposals(texts, again=True).written
     draw_proposal(proposal, images, layout.proposal_picture)
-    said = [f"{path}: {'written' if path in outcome.written else f'{_whose(path)}, kept'}" for path in files]
-    said.append(f"{layout.proposal_picture}: {len(proposal.sources)} point sources found; look at it")
-    return StageOutcome(bool(outcome.written), {}, {"files": said})
+    return {"written": [str(path) for path in written], "sources": len(proposal.sources)}
 
 
 def read_field_images(layout: Layout) -> FieldImages:
@@ -91,4 +115,4 @@ def _images(layout: Layout) -> tuple[Path, ...]:
 
 
 def _whose(path: Path) -> str:
-    return "proposed" if is_untouched(path) else "yours"
+    return "proposed before, kept" if is_untouched(path) else "yours, kept"

@@ -6,7 +6,7 @@ proposed again.
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -208,9 +208,9 @@ def exclude_text(proposal: Proposal) -> str:
     return _text(_DS9, "fk5", f"ellipse({_position(e.ra, e.dec)},{axes})")
 
 
-def response_text(proposal: Proposal, obsid: str) -> str:
+def response_text(circles: Sequence[Circle]) -> str:
     """Text of ``acisI_region_0.reg`` of an observation."""
-    return _text(_DS9, "fk5", *(_circle_line(circle) for circle in proposal.responses[obsid]))
+    return _text(_DS9, "fk5", *(_circle_line(circle) for circle in circles))
 
 
 def crop_text(proposal: Proposal) -> str:
@@ -231,7 +231,7 @@ def write_proposals(texts: Mapping[Path, str], *, again: bool = False) -> Outcom
     """
     written, kept = [], []
     for path, text in texts.items():
-        if path.exists() and not (again and is_untouched(path)):
+        if path.exists() and not (again and is_untouched(path) and path.read_text(encoding="ascii") != text):
             kept.append(path)
             continue
         with replacing(path) as temporary:

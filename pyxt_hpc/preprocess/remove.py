@@ -24,7 +24,7 @@ from pyxt_hpc.chandra.timefiles import read_gti, write_gti, write_light_curve
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.background import spread
+from pyxt_hpc.preprocess.background import BACK_ILLUMINATED, joined, spread
 from pyxt_hpc.preprocess.field import Field, field_grid, merge_field, write_field_image
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.pictures import CleanedCurve, draw_light_curves
@@ -251,20 +251,30 @@ def _write_local_background(clean: EventList, obsid: str, layout: Layout, region
     assert regions.background is not None  # stage 1 has asked for it
     geometry = read_geometry(layout.geometry(obsid))
     grid = field_grid(clean.wcs, [geometry])
-    live = live_fraction(geometry, grid, gti_arithmetic.union(list(clean.gti.values())))
+    gti = gti_arithmetic.union(list(clean.gti.values()))
     ra, dec = grid.centres()
-    inside = contains(regions.background, ra, dec, regions.frames)
-    inside &= ~contains(regions.sources, ra, dec, regions.frames)
-    made = spread(
-        clean,
-        contains_pixels(regions.background, clean.wcs, clean.x, clean.y, regions.frames),
-        inside,
-        live,
-        grid,
-        regions.background.path,
-        np.random.default_rng(int(obsid)),
-    )
-    write_events(layout.local_background(obsid), made)
+    region = contains(regions.background, ra, dec, regions.frames)
+    region &= ~contains(regions.sources, ra, dec, regions.frames)
+    inside = contains_pixels(regions.background, clean.wcs, clean.x, clean.y, regions.frames)
+    rng = np.random.default_rng(int(obsid))
+    made = []
+    # the particle background of the two kinds of chips has neither the same level nor the same spectrum
+    is_back = np.isin(geometry.chips, BACK_ILLUMINATED)
+    for kind in (part for part in (~is_back, is_back) if part.any()):
+        part = replace(
+            geometry, chips=tuple(np.array(geometry.chips)[kind].tolist()), to_sky=geometry.to_sky[kind]
+        )
+        on = np.isin(clean.ccd_id, part.chips)
+        if not inside[on].any():
+            listed = ", ".join(map(str, part.chips))
+            raise EmptySelection(
+                f"{regions.background.path}: no event on CCD {listed} of {clean.path} is inside; draw "
+                "it on every field that has no blank-sky file, and there on a back-illuminated chip (5, 7) "
+                "and on one of the others, if both are in use"
+            )
+        live = live_fraction(part, grid, gti)
+        made.append(spread(clean.select(on), inside[on], region, live, grid, regions.background.path, rng))
+    write_events(layout.local_background(obsid), joined(made))
 
 
 def _brightness(

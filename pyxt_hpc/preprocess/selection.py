@@ -10,35 +10,52 @@ from pyxt_hpc.errors import DamagedFile
 GOOD_GRADES = (0, 2, 3, 4, 6)  # ASCA grades that are mostly X-rays
 _IMAGING = frozenset(range(4))
 _SPECTROSCOPIC = frozenset(range(4, 10))
+_SIM_Z_BETWEEN_MM = -211.8  # the science instrument module is at -233.6 for ACIS-I, at -190.1 for ACIS-S
 
 
-def chips_of_array(detnam: str) -> tuple[int, ...]:
-    """Chips to use of those in DETNAM ("ACIS-01236"): those of ACIS-I or of ACIS-S, whichever has more.
-
-    Returns
-    -------
-    tuple of int
-        Sorted, empty if DETNAM names no chip.
-    """
-    chips = {int(digit) for digit in detnam.rpartition("-")[2] if digit.isdigit()}
-    imaging, spectroscopic = chips & _IMAGING, chips & _SPECTROSCOPIC
-    return tuple(sorted(imaging if len(imaging) > len(spectroscopic) else spectroscopic))
+def chips_that_were_on(header: fits.Header) -> tuple[int, ...]:
+    """All chips of DETNAM ("ACIS-01236"), sorted; none if it names none."""
+    detnam = str(header.get("DETNAM", ""))
+    return tuple(sorted({int(digit) for digit in detnam.rpartition("-")[2] if digit.isdigit()}))
 
 
 def chips_in_use(header: fits.Header, name: str) -> tuple[int, ...]:
-    """As `chips_of_array`, for the header of EVENTS; raises DamagedFile without a usable DETNAM."""
-    chips = chips_of_array(str(header.get("DETNAM", "")))
+    """Chips of the array that saw the target: ACIS-I or ACIS-S, by SIM_Z, else whichever had more chips on.
+
+    Parameters
+    ----------
+    header
+        Of EVENTS.
+    name
+        For messages.
+
+    Raises
+    ------
+    DamagedFile
+        DETNAM names no chip.
+    """
+    chips = set(chips_that_were_on(header))
+    imaging, spectroscopic = chips & _IMAGING, chips & _SPECTROSCOPIC
     if not chips:
         raise DamagedFile(
             f"{name}: DETNAM is {header.get('DETNAM', 'absent')!r}, expected chips as in ACIS-0123; "
             "fetch the observation again"
         )
-    return chips
+    sim_z = header.get("SIM_Z")
+    if imaging and spectroscopic and isinstance(sim_z, float):
+        return tuple(sorted(imaging if sim_z < _SIM_Z_BETWEEN_MM else spectroscopic))
+    return tuple(sorted(imaging if len(imaging) > len(spectroscopic) else spectroscopic))
+
+
+def array_of(chips: tuple[int, ...]) -> str:
+    """``I`` or ``S``, the array of these chips."""
+    return "I" if set(chips) <= _IMAGING else "S"
 
 
 def is_very_faint_cleaned(header: fits.Header) -> bool:
     """Whether the events were screened with the VFAINT mode's outer pixels (check_vf_pha=yes)."""
-    return str(header.get("DATAMODE", "")).strip() == "VFAINT" and bool(header.get("CHKVFPHA", False))
+    screened = str(header.get("CHKVFPHA", "no")).strip().lower() in ("true", "t", "yes")
+    return screened and str(header.get("DATAMODE", "")).strip() == "VFAINT"
 
 
 def good_events(events: EventList, chips: tuple[int, ...], *, screen_status: bool) -> NDArray[np.bool_]:

@@ -156,6 +156,15 @@ def field_geometry(plan: ObservationPlan) -> FieldGeometry:
     )
 
 
+def flare_interval(plan: ObservationPlan, level: float) -> tuple[float, float] | None:
+    """First and last time [s] when the flare exceeds ``level`` quiet particle rates; None without a flare."""
+    if not plan.flare:
+        return None
+    early = float(np.arcsin(np.sqrt(level / _FLARE_PEAK))) / np.pi
+    start = _flare_start(plan)
+    return start + early * _FLARE_S, start + (1.0 - early) * _FLARE_S
+
+
 def source_radii_arcsec(truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> FloatArray:
     """Radius of a circle that holds 99% of each point source in all observations (n_source,)."""
     radii = np.zeros(len(truth.sources))
@@ -228,14 +237,17 @@ def _particles(ccd: int, live_s: float, plan: ObservationPlan, rng: np.random.Ge
 
 def _flare(plan: ObservationPlan, rng: np.random.Generator) -> DetectedEvents:
     """Excess with the spectrum of the particle background, rising and falling as sin^2 over 100 minutes."""
-    start = plan.start_s + _FLARE_MIDDLE * plan.span_s - 0.5 * _FLARE_S
     # the mean of sin^2 is 1/2
     parts = [_particles(ccd, 0.5 * _FLARE_PEAK * _FLARE_S, plan, rng) for ccd in geometry.CCDS]
     events = DetectedEvents.join(parts)
     phase = np.linspace(0.0, 1.0, 2001)
     reached = phase - np.sin(2.0 * np.pi * phase) / (2.0 * np.pi)
-    time = start + _FLARE_S * np.interp(rng.random(len(events)), reached, phase)
+    time = _flare_start(plan) + _FLARE_S * np.interp(rng.random(len(events)), reached, phase)
     return _in_good_time(replace(events, time=plan.frame_middle(time)), plan)
+
+
+def _flare_start(plan: ObservationPlan) -> float:
+    return plan.start_s + _FLARE_MIDDLE * plan.span_s - 0.5 * _FLARE_S
 
 
 def _times(n: int, plan: ObservationPlan, rng: np.random.Generator) -> FloatArray:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.spectra import fit_free, fit_temperature
+from pyxt_hpc.spectra import descent, fit_free, fit_temperature
 from pyxt_hpc.spectra.compiled import kernel
 from pyxt_hpc.spectra.fit_free import fit_with_more_free
 from pyxt_hpc.spectra.fit_temperature import FAILED, NO_COUNTS, fit_kT_and_norm
@@ -205,9 +205,9 @@ def fit_regions(
         nH = options.nH_bounds or (float(model.nH[0]), float(model.nH[0]))
         first = min(max(options.abundance, abundance[0]), abundance[1])
         scratch = (
-            np.empty((fit_free.N_ROWS, n_wide)),
+            np.empty((descent.N_ROWS, n_wide)),
             np.empty((len(kT), fit_free.N_COLUMNS)),
-            np.empty((fit_free.N_SMALL, 4)),
+            np.empty((descent.N_SMALL, 4)),
         )
         limits = np.array([*abundance, first, *nH])
         _fit_free_batch(kind, spectra, (hhe, metals, kT, columns), limits, z, scratch, numbers, integers)

@@ -19,15 +19,12 @@ from functools import lru_cache
 from math import lgamma
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import poisson
 
 from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.spectra.compiled import kernel
 from pyxt_hpc.spectra.statistics import STATISTICS, chi2gehrels, cstat, wstat
-
-# Sums in the order written, division by zero without Python's test for it.
-_STRICT = {"fastmath": False, "error_model": "numpy"}
 
 _FUNCTIONS = {"wstat": wstat, "cstat": cstat, "chi2gehrels": chi2gehrels}
 
@@ -144,7 +141,7 @@ def expected_statistic(
     (n_reg, 2) float64
         NaN where an expectation is not a number.
     """
-    return _sums(*_checked(model, background, weight, tables))[:, :2]
+    return _sums_of(model, background, weight, tables)[:, :2]
 
 
 def goodness(
@@ -173,7 +170,7 @@ def goodness(
         About normally distributed with mean 0 and scatter 1 if the model is right (for chi2gehrels only
         with many counts: its fits are biased); NaN where `statistic` is or too few bins are used.
     """
-    sums = _sums(*_checked(model, background, weight, tables))
+    sums = _sums_of(model, background, weight, tables)
     p, n = np.asarray(n_free, np.float64), sums[:, 2]
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = sums[:, 1] * (n - p) / n
@@ -193,16 +190,19 @@ def _index(statistic: str) -> int:
     return STATISTICS.index(statistic)
 
 
-def _checked(
+def _sums_of(
     model: ArrayLike, background: ArrayLike, weight: ArrayLike, tables: Moments
-) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray]:
+) -> NDArray[np.float64]:
+    """E, V and number of the bins used, of each region: (n_reg, 3)."""
     m, b, w = (np.ascontiguousarray(a, np.float64) for a in (model, background, weight))
     n_bin = len(tables.table_of_bin)
     if m.ndim != 2 or m.shape[1] != n_bin or not m.shape == b.shape == w.shape:
         raise ConfigError(
             f"goodness of fit: found shapes {m.shape}, {b.shape}, {w.shape}, expected (n_reg, {n_bin})"
         )
-    return m, b, w, tables.tables, tables.table_of_bin
+    sums = np.empty((len(m), 3))
+    _fill_sums(m, b, w, tables.tables, tables.table_of_bin, sums)
+    return sums
 
 
 @lru_cache(maxsize=128)
@@ -211,12 +211,12 @@ def _table(kind: int, ratio: float) -> NDArray[np.float64]:
     s = np.arange(_N_NODES - 1) / np.arange(_N_NODES - 1, 0, -1)
     counts = np.append(s * s, _INFINITE)
     table = np.empty((_N_NODES, _N_NODES, 2))
-    _fill_table(kind, ratio, counts, table)
+    _fill_table(kind, ratio, counts, np.empty((4, _MOST_TERMS)), table)
     table.setflags(write=False)
     return table
 
 
-@njit(cache=True, **_STRICT)
+@kernel
 def _statistic_of_bin(kind, S, B, m, r):  # type: ignore[no-untyped-def]
     """Statistic (index in STATISTICS) of one bin; wstat as derived in `spectra.statistics`."""
     if kind == 0:
@@ -236,7 +236,7 @@ def _statistic_of_bin(kind, S, B, m, r):  # type: ignore[no-untyped-def]
     return (S - B / r - m) ** 2 / (sigma_S * sigma_S + sigma_B * sigma_B)
 
 
-@njit(cache=True, **_STRICT)
+@kernel
 def _poisson(mean, counts, probability):  # type: ignore[no-untyped-def]
     """Fill in the counts of a sum and their weights; returns how many."""
     if mean <= 0.0:
@@ -260,10 +260,9 @@ def _poisson(mean, counts, probability):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(cache=True, **_STRICT)
-def _fill_table(kind, ratio, counts, table):  # type: ignore[no-untyped-def]
-    S, P_S = np.empty(_MOST_TERMS), np.empty(_MOST_TERMS)
-    B, P_B = np.empty(_MOST_TERMS), np.empty(_MOST_TERMS)
+@kernel
+def _fill_table(kind, ratio, counts, scratch, table):  # type: ignore[no-untyped-def]
+    S, P_S, B, P_B = scratch[0], scratch[1], scratch[2], scratch[3]
     for j in range(counts.size):
         if kind == 1:
             n_B, B[0], P_B[0] = 1, counts[j], 1.0
@@ -282,11 +281,9 @@ def _fill_table(kind, ratio, counts, table):  # type: ignore[no-untyped-def]
             table[i, j, 1] = second - first * first
 
 
-@njit(cache=True, **_STRICT)
-def _sums(model, background, weight, tables, table_of_bin):  # type: ignore[no-untyped-def]
-    """E, V and number of the bins used, of each region: (n_reg, 3)."""
+@kernel
+def _fill_sums(model, background, weight, tables, table_of_bin, out):  # type: ignore[no-untyped-def]
     last = tables.shape[1] - 1
-    out = np.zeros((model.shape[0], 3))
     for region in range(model.shape[0]):
         E, V, n = 0.0, 0.0, 0
         for i in range(model.shape[1]):
@@ -311,4 +308,3 @@ def _sums(model, background, weight, tables, table_of_bin):  # type: ignore[no-u
             n += 1
         out[region, 0], out[region, 2] = E, n
         out[region, 1] = V if E == E else np.nan
-    return out

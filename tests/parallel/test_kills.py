@@ -33,7 +33,7 @@ def test_nothing_is_lost_or_fitted_twice_by_groups(small_cluster: Path, tmp_path
     folder = tmp_path / "cluster"
     shutil.copytree(small_cluster, folder)
     config = folder / "demo.ini"
-    assert main(["process-data", "-c", str(config)]) == 0
+    assert main(["run", "--through", "crop-data", "-c", str(config)]) == 0
     assert main(["create-bins", "-c", str(config), "--num-cpus", "1"]) == 0
     shapes = (Shape(4, 2), Shape(6, 3), Shape(3))
     tally = campaign("mpich", 1, tmp_path, config=config, shapes=shapes, resolution=2)

@@ -1,4 +1,4 @@
-"""Two tiny ACIS-I observations of one field, written as level-2 files, with everything in them known."""
+"""Tiny observations of one field, written as level-2 files, with everything in them known."""
 
 import shutil
 from collections.abc import Callable
@@ -69,15 +69,17 @@ def rmf_of_pi(n_channel: int = 1024, first_channel: int = 1, shift_eV: float = 0
     )
 
 
-def uniform_events(rng: np.random.Generator, n: int, band: tuple[float, float]) -> dict[str, np.ndarray]:
-    """Events spread evenly over both chips (0 on the left) and a band [eV]."""
+def uniform_events(
+    rng: np.random.Generator, n: int, band: tuple[float, float], ccds: tuple[int, int]
+) -> dict[str, np.ndarray]:
+    """Events spread evenly over both chips (the first on the left) and a band [eV]."""
     x = rng.uniform(-WIDTH, WIDTH, n)
     energy = rng.uniform(*band, n).astype(np.float32)
     return {
         "x": x,
         "y": rng.uniform(-HEIGHT / 2, HEIGHT / 2, n),
         "energy_eV": energy,
-        "ccd_id": (x > 0).astype(np.int8),
+        "ccd_id": np.where(x > 0, ccds[1], ccds[0]).astype(np.int8),
         "grade": rng.choice([0, 2, 3, 4, 6], n).astype(np.int16),
     }
 
@@ -86,40 +88,50 @@ def joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
 
 
-def write_observation(layout: Layout, obsid: str, pointing: tuple[float, float], seed: int) -> None:
+def write_observation(
+    layout: Layout,
+    obsid: str,
+    pointing: tuple[float, float],
+    seed: int,
+    ccds: tuple[int, int] = (0, 1),
+    detnam: str = "ACIS-016",
+) -> None:
+    """Write all files of an observation; the last chip of DETNAM saw nothing."""
+    other = int(detnam[-1])
     rng = np.random.default_rng(seed)
     wcs = tangent_plane(*pointing)
     wcs.wcs.crpix = [4096.5, 4096.5]
     wcs.wcs.set()
     header = fits.Header()
-    header["TELESCOP"], header["INSTRUME"], header["DETNAM"] = "CHANDRA", "ACIS", "ACIS-016"
+    header["TELESCOP"], header["INSTRUME"], header["DETNAM"] = "CHANDRA", "ACIS", detnam
     header["DATAMODE"], header["EXPOSURE"], header["OBS_ID"] = "FAINT", 0.98 * LENGTH_S, obsid
     header["RA_PNT"], header["DEC_PNT"] = pointing
     header["FIRSTROW"], header["NROWS"] = 1, HEIGHT
+    header["DATE-OBS"] = "2013-11-05T04:26:40"
     header["TSTART"], header["TSTOP"] = START, START + LENGTH_S
 
-    particles = uniform_events(rng, PARTICLES, (300, 12_000))
-    flare = uniform_events(rng, PARTICLES, (300, 12_000))
-    spurious = uniform_events(rng, 3000, (300, 12_000))
+    particles = uniform_events(rng, PARTICLES, (300, 12_000), ccds)
+    flare = uniform_events(rng, PARTICLES, (300, 12_000), ccds)
+    spurious = uniform_events(rng, 3000, (300, 12_000), ccds)
     spurious["grade"][:] = 7
-    sky = uniform_events(rng, SKY, (700, 5000))
+    sky = uniform_events(rng, SKY, (700, 5000), ccds)
     quiet_time = rng.uniform(0, LENGTH_S, PARTICLES + 3000 + SKY)
     flare_time = rng.uniform(*FLARE_S, PARTICLES)
     times = np.concatenate([quiet_time[:PARTICLES], flare_time, quiet_time[PARTICLES:]])
     source = joined([particles, flare, spurious, sky])
-    gti = {ccd: np.array([[START, START + LENGTH_S]]) for ccd in (0, 1, 6)}
+    gti = {ccd: np.array([[START, START + LENGTH_S]]) for ccd in (*ccds, other)}
     primary = layout.observation(obsid) / "primary"
     events = event_list(wcs, header, source, times + START, gti)
     write_events(primary / f"acisf{int(obsid):05d}N003_evt2.fits", events.select(np.argsort(times)))
 
-    blank = uniform_events(rng, int(PARTICLES * BACKGROUND_FACTOR), (300, 12_000))
+    blank = uniform_events(rng, int(PARTICLES * BACKGROUND_FACTOR), (300, 12_000), ccds)
     background = event_list(wcs, header, blank, None, {})
     write_events(layout.supplied_background(obsid), background)
 
     half = HEIGHT / 2
     corners = {
         ccd: np.array([(low, -half), (high, -half), (high, half), (low, half)])
-        for ccd, low, high in ((0, -WIDTH, 0), (1, 0, WIDTH), (6, WIDTH, 2 * WIDTH))
+        for ccd, low, high in ((ccds[0], -WIDTH, 0), (ccds[1], 0, WIDTH), (other, WIDTH, 2 * WIDTH))
     }
     outlines = {c: [np.column_stack(wcs.all_pix2world(*(p + 4096.5).T, 1))] for c, p in corners.items()}
     write_fov(primary / f"acisf{int(obsid):05d}_000N003_fov1.fits", outlines, wcs, header)
@@ -200,3 +212,9 @@ def field(copy_field: Callable[[Path], Field], tmp_path: Path) -> Field:
 def single(field: Field) -> Field:
     """A private copy in which only the first observation is configured."""
     return replace(field, config=replace(field.config, observation_ids=("1",)))
+
+
+@pytest.fixture(scope="session")
+def observe() -> Callable[..., None]:
+    """`write_observation`."""
+    return write_observation

@@ -65,6 +65,10 @@ def test_scales_of_their_own_for_chips_that_differ() -> None:
     left = thinned(blank, scale, rng)
     assert np.sum(left.ccd_id == 0) == 20_000
     assert np.sum(left.ccd_id == 3) == pytest.approx(20_000, abs=400)
+    # a chip whose counts are all in the cluster's peak has the scale of all
+    beside = on_chips({0: 20_000, 5: 20_000}, rng)
+    kept = np.sum(thinned(beside, scale, rng).ccd_id == 5)
+    assert kept == pytest.approx(20_000 * scale.scale / 0.25, abs=400)
     # nothing is thrown away where one scale holds
     same = particle_scale(high, on_chips(dict.fromkeys(range(4), 20_000), rng))
     assert thinned(blank, same, rng) is blank

@@ -1,7 +1,10 @@
 """Files that cannot be what they should: each is named, with what to do, and no product is half-made."""
 
+import errno
 import gzip
-import os
+import io
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +24,10 @@ from pyxt_hpc.errors import (
     RegionSyntaxError,
     ResponseMismatch,
 )
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.process import process_data
+from pyxt_hpc.preprocess.remove import remove_sources
+from pyxt_hpc.preprocess.responses import generate_responses
 
 Damage = Callable[[Any], Any]
 PathOf = Callable[[Any], Path]
@@ -208,6 +215,14 @@ CASES: dict[str, tuple[Damage, type[PyxtError], str]] = {
     "evt2 is a folder": (another_folder(events), MissingInput, "evt2"),
     "evt2 is an image": (lambda f: fits.PrimaryHDU(np.ones((4, 4))).writeto(events(f), overwrite=True),
                          DamagedFile, "no EVENTS table"),
+    "only evt1": (lambda f: events(f).rename(events(f).with_name("acisf00001_000N003_evt1.fits")),
+                  MissingInput, r"acisf00001_000N003_evt1\.fits is of level 1: chandra_repro"),
+    "interleaved": (lambda f: [events(f).with_name(f"acisf00001_e{n}_evt2.fits").hardlink_to(events(f))
+                               for n in (1, 2)], ConfigError, "of interleaved exposures .* EXPOSURE"),
+    "times are no numbers": (column(events, "time", lambda d: np.nan), EmptySelection, "in good time"),
+    "GTI without START": (edited(events, lambda h: h["GTI0"].columns.change_name("START", "BEGIN")),
+                          DamagedFile, "GTI0 has no columns START, STOP"),
+    "rows elsewhere": (keyword("FIRSTROW", 700), DamagedFile, "FIRSTROW, NROWS are 700, 512"),
     "two event files": (lambda f: events(f).with_name("acisf00001N004_evt2.fits").write_bytes(
         events(f).read_bytes()), ConfigError, "keep one"),
     "wrong telescope": (keyword("TELESCOP", "XMM"), DamagedFile, "TELESCOP is XMM"),
@@ -219,7 +234,7 @@ CASES: dict[str, tuple[Damage, type[PyxtError], str]] = {
     "exposure 0": (keyword("EXPOSURE", 0.0), DamagedFile, "EXPOSURE is 0"),
     "exposure is a word": (keyword("EXPOSURE", "long"), DamagedFile, "EXPOSURE is 'long'"),
     "no pointing": (keyword("RA_PNT", None), DamagedFile, "RA_PNT"),
-    "pointing elsewhere": (keyword("DEC_PNT", -30.0), DamagedFile, "RA_PNT, DEC_PNT"),
+    "pointing elsewhere": (keyword("DEC_PNT", -30.0), DamagedFile, r"evt2.*RA_PNT, DEC_PNT are 150\.000, -30\.000"),
     "no chips": (keyword("DETNAM", "ACIS"), DamagedFile, "DETNAM"),
     "chips that saw nothing": (keyword("DETNAM", "ACIS-23"), EmptySelection, "on the chips 2, 3"),
     "TSTOP before TSTART": (keyword("TSTOP", 1e8), DamagedFile, "TSTOP is 100000000, not after TSTART"),
@@ -247,8 +262,19 @@ CASES: dict[str, tuple[Damage, type[PyxtError], str]] = {
     "aspect without columns": (lambda f: aspect(f, time=[1.0, 2.0]), DamagedFile, "asol1.*ra, dec"),
     # background
     "no background": (gone(blank), MissingInput, r"1_background\.fits .*or draw .*background\.reg"),
+    "background is a text": (text(blank), DamagedFile, r"1_background\.fits: .*not FITS"),
+    "background of another telescope": (keyword("TELESCOP", "XMM", blank), DamagedFile, "1_background.*XMM"),
+    "background without events": (rows(blank, lambda d: d["x"] < -1), EmptySelection,
+                                  r"1_background\.fits: the event list is empty"),
+    "background without energy": (without_column(blank, "energy"), DamagedFile,
+                                  r"1_background\.fits: EVENTS has no column energy"),
+    "background without pi and ccd_id": (
+        lambda f: (without_column(blank, "pi")(f), without_column(blank, "ccd_id")(f)), DamagedFile,
+        r"1_background\.fits: EVENTS has no column pi, ccd_id"),
+    "background without a sky": (edited(blank, lambda h: [h["EVENTS"].header.remove(k) for k in list(
+        h["EVENTS"].header) if k.startswith("TCRVL")]), DamagedFile, r"1_background.*no sky WCS"),
     "background cut short": (cut(blank), DamagedFile, "1_background"),
-    "background of other chips": (rows(blank, lambda d: d["ccd_id"] > 4), EmptySelection,
+    "background of other chips": (column(blank, "ccd_id", lambda d: 7), EmptySelection,
                                   "no event of good grade on the chips 0, 1"),
     "no particle background": (rows(blank, lambda d: d["energy"] < 9400), EmptySelection,
                                "back.fits: no 9.5-12 keV count"),
@@ -263,6 +289,8 @@ CASES: dict[str, tuple[Damage, type[PyxtError], str]] = {
     "no arf": (gone(arf), MissingInput, r"1\.arf .*specextract"),
     "arf is empty": (text(arf, ""), DamagedFile, r"1\.arf"),
     "arf for rmf": (lambda f: arf(f).write_bytes(rmf(f).read_bytes()), DamagedFile, r"1\.arf"),
+    "rmf for arf": (lambda f: rmf(f).write_bytes(arf(f).read_bytes()), DamagedFile, r"1\.rmf"),
+    "rmf is a folder": (another_folder(rmf), MissingInput, r"1\.rmf .*mkacisrmf"),
     "rmf cut short": (cut(rmf), DamagedFile, r"1\.rmf"),
     "channels shifted by one": (lambda f: response(f, first_channel_number=0), ResponseMismatch,
                                 r"1\.rmf: its EBOUNDS are off by"),
@@ -273,6 +301,15 @@ CASES: dict[str, tuple[Damage, type[PyxtError], str]] = {
     "no sources.reg": (lambda f: f.layout.sources_reg.unlink(), MissingInput, "sources.reg .*propose"),
     "wrong syntax": (sources("fk5\ncircle(150,30)"), RegionSyntaxError, r"sources\.reg, line 2"),
     "unknown shape": (sources("fk5\nstar(150,30,3)"), RegionSyntaxError, r"sources\.reg, line 2"),
+    "source of a negative radius": (sources('fk5\ncircle(150,30,-3")'), RegionSyntaxError,
+                                    r"sources\.reg, line 2"),
+    "source of no radius": (sources('fk5\ncircle(150,30,nan")'), RegionSyntaxError, r"sources\.reg, line 2"),
+    "sources.reg is a folder": (another_folder(lambda f: f.layout.sources_reg), MissingInput, "sources.reg"),
+    "sources.reg in another alphabet": (lambda f: f.layout.sources_reg.write_bytes(b"\xff\xfe\x00c"),
+                                        RegionSyntaxError, r"sources\.reg"),
+    "crop of an unknown shape": (crop("fk5\nheart(150,30,3)"), RegionSyntaxError,
+                                 r"master_crop.*line 2.*heart"),
+    "crop that only cuts out": (crop('fk5\n-circle(150,30,30")'), PyxtError, "master_crop"),
     "sources in galactic": (sources("galactic\ncircle(1,2,3)"), RegionSyntaxError, "fk5"),
     "sources everywhere": (sources("fk5\ncircle(150,30,3d)"), EmptySelection, "sources.reg: no event"),
     "exclude with a wrong line": (exclude("circle(1,2,"), RegionSyntaxError, r"exclude\.reg, line 1"),
@@ -293,23 +330,70 @@ def test_there_are_sixty_of_them() -> None:
     assert len(CASES) >= 60
 
 
+@pytest.fixture(scope="module")
+def before_crop(copy_field: Callable, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """One observation after stages 1 to 3: a case has only what it damages done again."""
+    field = copy_field(tmp_path_factory.mktemp("before_crop"))
+    one = replace(field, config=replace(field.config, observation_ids=("1",)))
+    for stage in (process_data, remove_sources, generate_responses):
+        stage(one.config, one.layout)
+    return one
+
+
+@pytest.fixture
+def made(before_crop: Any, tmp_path: Path) -> Any:
+    """A private copy of it."""
+    shutil.copytree(before_crop.layout.cluster_dir, tmp_path / "A1")
+    config = replace(before_crop.config, path=tmp_path / "A1.ini", data_directory=tmp_path)
+    return replace(before_crop, config=config, layout=Layout.of(config))
+
+
+REMEDY = "save|comes with|line [0-9]|is all that|fetch|make|made|draw|take|give|keep|choose|chandra_repro|download|correct|check|change|expected"
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_named_and_nothing_half_made(single: Any, stages: Callable, case: str) -> None:
+def test_named_and_nothing_half_made(made: Any, stages: Callable, case: str) -> None:
     damage, error, message = CASES[case]
-    damage(single)
+    damage(made)
     with pytest.raises(error, match=message) as caught:
-        stages(single)
+        stages(made)
     assert "\n" not in str(caught.value)
-    assert not single.layout.bundle.exists()
-    assert not single.layout.combined_counts.exists()
-    assert not list(single.layout.cluster_dir.rglob(".tmp*"))
+    assert re.search(REMEDY, str(caught.value))
+    assert not made.layout.bundle.exists()
+    assert not made.layout.combined_counts.exists()
+    assert not list(made.layout.cluster_dir.rglob(".tmp*"))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_file_that_may_not_be_read(single: Any, stages: Callable) -> None:
-    events(single).chmod(0)
-    with pytest.raises(DamagedFile, match="change its permissions"):
-        stages(single)
+FILES: dict[str, PathOf] = {
+    "events": events,
+    "field of view": fov,
+    "blank sky": blank,
+    "ARF": arf,
+    "RMF": rmf,
+    "sources": lambda f: f.layout.sources_reg,
+    "exclude": lambda f: f.layout.exclude_reg,
+    "crop": lambda f: f.layout.crop_reg,
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_file_that_may_not_be_read(
+    made: Any, stages: Callable, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = FILES[name](made)
+    path.write_bytes(path.read_bytes() + b" ")  # changed, so that it is read
+    path.chmod(0)
+    real = io.open
+
+    def refuse(file: Any, *arguments: Any, **keywords: Any) -> Any:
+        if file == path:  # for the tests of a root user, who may read everything
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+        return real(file, *arguments, **keywords)
+
+    monkeypatch.setattr(io, "open", refuse)  # pathlib's
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(PyxtError, match=rf"{re.escape(str(path))}: .*change its permissions"):
+        stages(made)
 
 
 def test_observation_of_another_part_of_the_sky(field: Any, stages: Callable) -> None:

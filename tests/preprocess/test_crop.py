@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pyxt_hpc.bundle import Bundle, read_bundle
-from pyxt_hpc.chandra.events import read_events
+from pyxt_hpc.chandra.events import EventList, read_events, write_events
 from pyxt_hpc.chandra.response import Rmf
 from pyxt_hpc.chandra.vignetting import vignetting
 from pyxt_hpc.errors import EmptySelection
@@ -41,6 +41,34 @@ def test_background_scale(processed: Processed) -> None:
         assert bundled.exposure_s == facts["exposure_s"]
         assert bundled.background_scale == facts["background_scale"]
         assert facts["counts"] == len(bundled.event_channel)
+
+
+def test_a_core_that_shines_at_10_kev_is_not_taken_for_particles(single: Any, stages: Callable) -> None:
+    def scale() -> float:
+        return float(stages(single)[-1].observations["1"]["background_scale"])
+
+    layout = single.layout
+    quiet = scale()
+    path = next(layout.observation("1").glob("primary/*evt2.fits"))
+    events = read_events(path)
+    x, y = events.wcs.wcs_world2pix(RA, DEC, 1)
+    core = np.flatnonzero(np.hypot(events.x - x, events.y - y) < 50 / 0.492)
+    hot = events.select(core)
+    columns = {"energy_eV": np.full(len(core), 10_000, np.float32)}
+    columns["pi"] = np.full(len(core), 685, np.int16)
+    write_events(path, joined_events(events, replace(hot, **columns)))
+    assert scale() == pytest.approx(quiet, rel=1e-9)
+    layout.exclude_reg.unlink()
+    assert scale() > 1.02 * quiet
+
+
+def joined_events(first: EventList, second: EventList) -> EventList:
+    columns = {
+        f.name: np.concatenate([value, getattr(second, f.name)])
+        for f in fields(first)
+        if isinstance(value := getattr(first, f.name), np.ndarray)
+    }
+    return replace(first, **columns)
 
 
 def test_net_counts_are_those_of_the_sky(processed: Processed) -> None:

@@ -210,8 +210,8 @@ def test_files_are_read_back(tmp_path: Path, proposal: Proposal) -> None:
     texts = {
         tmp_path / "sources.reg": sources_text(proposal),
         tmp_path / "exclude.reg": exclude_text(proposal),
-        tmp_path / "1" / "acisI_region_0.reg": response_text(proposal, "1"),
-        tmp_path / "2" / "acisI_region_0.reg": response_text(proposal, "2"),
+        tmp_path / "1" / "acisI_region_0.reg": response_text(proposal.responses["1"]),
+        tmp_path / "2" / "acisI_region_0.reg": response_text(proposal.responses["2"]),
         tmp_path / "combined" / "crop.reg": crop_text(proposal),
     }
     outcome = write_proposals(texts)

@@ -6,7 +6,13 @@ from astropy.io import fits
 
 from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.preprocess.selection import chips_in_use, chips_of_array, good_events, is_very_faint_cleaned
+from pyxt_hpc.preprocess.selection import (
+    array_of,
+    chips_in_use,
+    chips_that_were_on,
+    good_events,
+    is_very_faint_cleaned,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,14 +26,29 @@ from pyxt_hpc.preprocess.selection import chips_in_use, chips_of_array, good_eve
         ("ACIS", ()),
     ],
 )
-def test_chips_of_array(detnam: str, chips: tuple[int, ...]) -> None:
-    assert chips_of_array(detnam) == chips
+def test_chips_of_the_array_with_more(detnam: str, chips: tuple[int, ...]) -> None:
     header = fits.Header({"DETNAM": detnam})
     if chips:
         assert chips_in_use(header, "a.fits") == chips
     else:
         with pytest.raises(DamagedFile, match=r"a\.fits: DETNAM"):
             chips_in_use(header, "a.fits")
+
+
+@pytest.mark.parametrize(
+    ("detnam", "sim_z", "chips"),
+    [
+        ("ACIS-2367", -233.6, (2, 3)),
+        ("ACIS-2367", -190.1, (6, 7)),
+        ("ACIS-36789", -233.6, (3,)),  # a target on ACIS-I with more of the other array on
+        ("ACIS-7", -233.6, (7,)),
+    ],
+)
+def test_chips_of_the_array_at_the_focus(detnam: str, sim_z: float, chips: tuple[int, ...]) -> None:
+    header = fits.Header({"DETNAM": detnam, "SIM_Z": sim_z})
+    assert chips_in_use(header, "a.fits") == chips
+    assert array_of(chips) == ("I" if max(chips) < 4 else "S")
+    assert chips_that_were_on(header) == tuple(int(digit) for digit in detnam[5:])
 
 
 def test_grades_chips_and_status() -> None:
@@ -60,5 +81,7 @@ def test_status_of_the_background_follows_the_observation() -> None:
         ("VFAINT", False, False),
         ("FAINT", True, False),
         ("FAINT", False, False),
+        ("VFAINT", "yes", True),
+        ("VFAINT", "no", False),
     ):
         assert is_very_faint_cleaned(fits.Header({"DATAMODE": mode, "CHKVFPHA": screened})) is expected

@@ -1,0 +1,104 @@
+"""A command: its name and help, its options, and what it does."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyxt_hpc.errors import LaunchError
+from pyxt_hpc.parallel.world import detect_world
+
+EXIT_CODES = """\
+exit codes:
+  0   done
+  1   a defect of pyxt-hpc; the traceback is worth a bug report
+  2   the input, the configuration or the way of launching must be changed, or a full disk be
+      cleared; one line says how
+  75  interrupted, out of time, or another process writes the same results; everything finished
+      is stored: run again with --continue
+"""
+
+Commands = argparse._SubParsersAction  # what add_subparsers returns
+Option = Callable[[argparse.ArgumentParser], object]
+Run = Callable[[argparse.Namespace], None]
+
+
+def refuse_ranks(command: str) -> None:
+    """Raise LaunchError under mpirun, where every rank would do the same."""
+    if detect_world().size > 1:
+        raise LaunchError(f"{command} is serial: run it without mpirun, e.g. on the login node")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command; to call it is to run it.
+
+    Parameters
+    ----------
+    name
+        In full, such as ``results export``.
+    summary, description
+        Its line in the list of commands, and the beginning of its own help.
+    options
+        Each adds one or several to the command's parser.
+    serial
+        Whether it refuses to run under mpirun.
+    run
+        Does it.
+    """
+
+    name: str
+    summary: str
+    description: str
+    options: tuple[Option, ...]
+    serial: bool
+    run: Run
+
+    def add_to(self, commands: Commands) -> None:
+        """Take its place in the tree."""
+        parser = _add_parser(commands, self.name, self.summary, self.description)
+        for add_to in self.options:
+            add_to(parser)
+        parser.set_defaults(run=self)
+
+    def __call__(self, arguments: argparse.Namespace) -> None:
+        if self.serial:
+            refuse_ranks(self.name)
+        self.run(arguments)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Commands that share their first word."""
+
+    name: str
+    summary: str
+    description: str
+    commands: tuple[Command, ...]
+
+    def add_to(self, commands: Commands) -> None:
+        """Take its place in the tree."""
+        parser = _add_parser(commands, self.name, self.summary, self.description)
+        own = parser.add_subparsers(metavar="COMMAND", required=True)
+        for command in self.commands:
+            command.add_to(own)
+
+
+def command(
+    name: str, summary: str, description: str, *options: Option, serial: bool = True
+) -> Callable[[Run], Command]:
+    """Make a `Command` of the function that does it."""
+
+    def make(run: Run) -> Command:
+        return Command(name, summary, description, options, serial, run)
+
+    return make
+
+
+def _add_parser(commands: Commands, name: str, summary: str, description: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name.rpartition(" ")[2],
+        help=summary,
+        description=description,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )

@@ -1,0 +1,46 @@
+"""The command that shows the whole job on a simulated cluster."""
+
+import argparse
+from pathlib import Path
+
+from pyxt_hpc.cli.command import command
+from pyxt_hpc.cli.options import option
+from pyxt_hpc.cli.screen import say
+
+
+@command(
+    "demo",
+    "the whole job on a simulated cluster, in minutes",
+    "Simulate a cluster observed twice with ACIS-I, run every command on it, and compare the\n"
+    "temperature map with the truth.",
+    option("--directory", type=Path, default=Path("pyxt-demo"), help="where to work (default: ./pyxt-demo)"),
+    option(
+        "--ranks",
+        type=int,
+        metavar="N",
+        help="MPI ranks for stages 5 and 6, one of them the master; 0: processes instead "
+        "(default: cores + 1 where MPI is installed)",
+    ),
+)
+def demo(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.demo import run_demo
+
+    summary = run_demo(arguments.directory, arguments.ranks, say)
+    total = sum(summary.seconds.values())
+    comparison = summary.comparison
+    lines = {
+        "regions fitted (bad)": f"{summary.regions} ({summary.bad})",
+        **{f"seconds, {stage}": f"{seconds:.1f}" for stage, seconds in summary.seconds.items()},
+        "seconds, all": f"{total:.1f}",
+        "counts per region (median)": f"{summary.median_counts:.0f}",
+        "(kT - truth)/sigma: median": f"{comparison.median:+.3f}",
+        "(kT - truth)/sigma: scatter": f"{comparison.scatter:.3f}",
+        "truth inside the 68% interval": f"{comparison.coverage:.1%}",
+        "pictures": str(summary.pictures),
+    }
+    say("")
+    width = max(map(len, lines))
+    say(*(f"{name:<{width}}  {value}" for name, value in lines.items()))
+
+
+COMMANDS = (demo,)

@@ -1,0 +1,221 @@
+"""The commands of stages 5 and 6: regions and their fits."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyxt_hpc.cli.command import command, refuse_ranks
+from pyxt_hpc.cli.options import config_option, cpus_option, option, resolution_option, yes_option
+from pyxt_hpc.cli.screen import confirm, say
+from pyxt_hpc.config import read_config, record_last_step
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.groups import MANY_RANKS, MOST_GROUPS, RANKS_PER_GROUP, SMALLEST_GROUP, default_groups
+from pyxt_hpc.parallel.world import World, detect_world
+from pyxt_hpc.pipeline import count_workers, make_bins
+from pyxt_hpc.summaries import fit_lines, fitting_lines
+
+
+@command(
+    "create-bins",
+    "stage 5: the smallest circle of the wanted S/N around every pixel",
+    "Make the scale map. Also under mpirun: mpirun -n 4 pyxt-hpc create-bins -c CONFIG",
+    config_option,
+    cpus_option,
+    resolution_option(None, "tell how many regions it will fit (default: tell it for all three)"),
+    serial=False,
+)
+def create_bins(arguments: argparse.Namespace) -> None:
+    world = detect_world()
+    config = world.from_master(lambda: read_config(arguments.config))
+    make_bins(config, world, arguments.num_cpus, arguments.resolution, say)
+
+
+@command(
+    "fit-spectra",
+    "stage 6: fit an absorbed APEC model in every region",
+    "Fit temperature and norm with 68% intervals. Finished regions are stored as they come:\n"
+    "after a crash, a kill or the end of a job, --continue does the rest.\n"
+    "Also under mpirun: mpirun -n 4 pyxt-hpc fit-spectra -c CONFIG\n"
+    "Thousands of ranks form groups, each with a master and a part store that is merged at the end.\n"
+    "Also as a job array without MPI: task I of N runs it with --slice I/N, then merge-results.",
+    config_option,
+    cpus_option,
+    resolution_option(2, "default 2"),
+    option("--continue", dest="resume", action="store_true", help="fit only what the results store lacks"),
+    option(
+        "--time-limit",
+        metavar="TIME",
+        help="stop in time to end within TIME, in seconds or HH:MM:SS, with exit code 75 if regions are left",
+    ),
+    option(
+        "--max-regions",
+        type=int,
+        metavar="N",
+        help="fit at most N regions, with exit code 75 if some are left",
+    ),
+    option(
+        "--slice", metavar="I/N", help="fit part I of N (from 1) into a store of its own, for merge-results"
+    ),
+    option(
+        "--groups",
+        type=int,
+        metavar="G",
+        help="under mpirun: groups of ranks, of which each has a master (default: 1 below "
+        f"{MANY_RANKS} ranks, else one per {RANKS_PER_GROUP})",
+    ),
+    option(
+        "--regions",
+        metavar="LIST",
+        help="only these, e.g. 1,2,5-9: numbers of the region index map; a spot check that is printed and "
+        "leaves the store as it is",
+    ),
+    option(
+        "--engine",
+        choices=("fast", "sherpa"),
+        default="fast",
+        help="sherpa: Sherpa itself, for spot checks with --regions",
+    ),
+    yes_option("replace finished fits"),
+    serial=False,
+)
+def fit_spectra(arguments: argparse.Namespace) -> None:
+    if arguments.regions is not None:
+        _check_regions(arguments)
+        return
+    if arguments.engine != "fast":
+        raise ConfigError(
+            "--engine sherpa takes about a second a region and keeps no store: say which with --regions, "
+            "or use compare-engines"
+        )
+    from pyxt_hpc.stages import fitting
+
+    world = detect_world()
+    part, time_limit, max_regions = world.from_master(lambda: _part_and_limits(arguments))
+    n_groups = world.from_master(lambda: _groups(arguments, world))
+    config = world.from_master(lambda: read_config(arguments.config))
+    n_workers = count_workers(arguments.num_cpus, config, world)
+    layout = Layout.of(config)
+    replaced = [layout.part_results(*part)] if part else [layout.results, *layout.all_part_results()]
+    if not arguments.resume:
+        world.on_master(lambda: _agree_to_replace(replaced, arguments.yes))
+    if n_groups > 1:
+        from pyxt_hpc.stages.group_fitting import fit_in_groups
+
+        summary = fit_in_groups(
+            config,
+            world,
+            n_groups,
+            resolution=arguments.resolution,
+            resume=arguments.resume,
+            time_limit=time_limit,
+            max_regions=max_regions,
+        )
+    else:
+        summary = fitting.fit_spectra(
+            config,
+            world,
+            n_workers,
+            resolution=arguments.resolution,
+            resume=arguments.resume,
+            part=part,
+            time_limit=time_limit,
+            max_regions=max_regions,
+        )
+    if summary is None:
+        return
+    if part is None:
+        record_last_step(config, 6)  # tasks of a job array would write the file all at once
+    say(*fitting_lines(summary))
+
+
+@command(
+    "merge-results",
+    "join what the tasks of a job array fitted",
+    "Add the finished regions of every part that fit-spectra --slice I/N wrote to the results store.\n"
+    "Parts that are missing are listed; `fit-spectra --continue` fits what they lack.",
+    config_option,
+)
+def merge_results(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages import merge
+
+    config = read_config(arguments.config)
+    summary = merge.merge_results(config)
+    for part in summary.parts:
+        writer = f", {part.writer} is writing it" if part.writer else ""
+        say(f"{part.path.name}: {part.finished} of {part.regions} regions finished{writer}")
+    for path in summary.missing:
+        say(f"{path.name}: missing")
+    say(f"{summary.results}: {summary.finished} of {summary.regions} regions finished, {summary.added} new")
+    if summary.finished == summary.regions:
+        record_last_step(config, 6)
+    else:
+        say(
+            f"{summary.regions - summary.finished} left: run the parts with --continue and merge again, or: "
+            f"pyxt-hpc fit-spectra -c {config.path} --resolution {summary.resolution} --continue"
+        )
+
+
+COMMANDS = (create_bins, fit_spectra, merge_results)
+
+
+def _check_regions(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.spot_check import check_regions, region_numbers
+
+    refuse_ranks("fit-spectra --regions")
+    numbers = region_numbers(arguments.regions)
+    config = read_config(arguments.config)
+    if arguments.engine == "sherpa":
+        from pyxt_hpc.spectra.sherpa_engine import which_model
+
+        say(f"Sherpa's model: {which_model()}")
+    say(*fit_lines([str(number) for number in numbers], check_regions(config, numbers, arguments.engine)))
+
+
+def _part_and_limits(
+    arguments: argparse.Namespace,
+) -> tuple[tuple[int, int] | None, float | None, int | None]:
+    from pyxt_hpc.parallel.limits import parse_time_limit
+
+    part = None if arguments.slice is None else _slice(arguments.slice)
+    time_limit = None if arguments.time_limit is None else parse_time_limit(arguments.time_limit)
+    if arguments.max_regions is not None and arguments.max_regions < 1:
+        raise ConfigError(f"--max-regions is {arguments.max_regions}, expected 1 or more")
+    return part, time_limit, arguments.max_regions
+
+
+def _slice(text: str) -> tuple[int, int]:
+    part, _, n_parts = text.partition("/")
+    if part.isdecimal() and n_parts.isdecimal() and 1 <= int(part) <= int(n_parts) <= 9999:
+        return int(part), int(n_parts)
+    raise ConfigError(f"--slice {text}: expected I/N with 1 <= I <= N <= 9999, e.g. 3/16")
+
+
+def _groups(arguments: argparse.Namespace, world: World) -> int:
+    if arguments.groups is None:
+        return default_groups(world.size) if arguments.slice is None else 1
+    most = min(max(world.size // SMALLEST_GROUP, 1), MOST_GROUPS)
+    if not 1 <= arguments.groups <= most:
+        raise ConfigError(
+            f"--groups {arguments.groups}: {world.size} MPI ranks form 1 to {most} groups, as each needs "
+            "a master and a worker"
+        )
+    if arguments.groups > 1 and arguments.slice is not None:
+        raise ConfigError("--groups and --slice exclude each other: both divide the regions")
+    return int(arguments.groups)
+
+
+def _agree_to_replace(stores: Sequence[Path], yes: bool) -> None:
+    """Ask before finished fits are thrown away."""
+    from pyxt_hpc.store import is_final, open_to_read
+
+    if yes:
+        return
+    finished = 0
+    for path in stores:
+        if path.exists():
+            with open_to_read(path) as file:
+                finished += int(is_final(file.read("status")).sum())
+    if finished:
+        results = stores[0] if len(stores) == 1 else f"{stores[0]} with its parts"
+        confirm(f"{results} holds {finished} fitted regions. Fit them anew (--continue keeps them)?", yes)

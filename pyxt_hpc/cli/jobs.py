@@ -1,0 +1,178 @@
+"""The commands that take the fits to a supercomputer and back."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyxt_hpc.cli.command import command
+from pyxt_hpc.cli.options import config_option, job_options, option, resolution_option
+from pyxt_hpc.cli.screen import say
+from pyxt_hpc.config import read_config
+from pyxt_hpc.layout import Layout
+
+if TYPE_CHECKING:
+    from pyxt_hpc.jobs.render import Job
+
+
+@command(
+    "make-job",
+    "write a job script for SLURM or PBS",
+    "Write a script that runs stages 5 and 6, stops in time, runs again until all is done, and keeps a\n"
+    "log per attempt. What is not given here comes from [hpc] of the configuration, then from the\n"
+    "profile of the site, by name or file.",
+    config_option,
+    job_options,
+)
+def make_job(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs import submit as scripts
+
+    job = _job(arguments)
+    scripts.write_script(job)
+    say(
+        f"{job.script}: submit it with {scripts.COMMANDS[job.settings.scheduler][0]}; "
+        f"logs go to {job.log_dir}"
+    )
+
+
+@command(
+    "submit",
+    "write a job script and submit it",
+    "As make-job; then sbatch or qsub. The job's id is printed and kept in <name>/logs/jobs.tsv.",
+    config_option,
+    job_options,
+)
+def submit(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs import submit as scripts
+
+    job = _job(arguments)
+    record = Layout.of(read_config(arguments.config)).jobs_record
+    say(f"job {scripts.submit(job, record)}: logs go to {job.log_dir}")
+    if job.n_tasks:
+        say(f"when all tasks have ended: pyxt-hpc merge-results -c {arguments.config}")
+
+
+@command(
+    "estimate",
+    "time and memory that the fits need on a supercomputer",
+    "Fit a sample of the regions on this machine and reckon from it, step by step.",
+    config_option,
+    resolution_option(2, "default 2"),
+    option("--site", metavar="NAME", help="profile of a centre: its nodes and ranks"),
+    option("--nodes", metavar="N", help="nodes (default: of [hpc] or the site)"),
+    option("--ranks-per-node", metavar="R", help="MPI ranks on each"),
+    option("--sample", type=int, default=300, metavar="N", help="regions to fit (300)"),
+)
+def estimate(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs.sites import settings_for
+    from pyxt_hpc.stages.estimate import MEMORY_MARGIN, START_SECONDS, TIME_MARGIN, estimate_fits
+
+    config = read_config(arguments.config)
+    configured = dict(config.hpc)
+    site = arguments.site or (None if {"site", "scheduler"} & configured.keys() else "slurm")
+    given = {"nodes": arguments.nodes, "ranks_per_node": arguments.ranks_per_node}
+    asked = settings_for(str(config.path), configured, given, site)
+    found = estimate_fits(
+        config,
+        resolution=arguments.resolution,
+        nodes=asked.nodes,
+        ranks_per_node=asked.ranks_per_node,
+        sample=arguments.sample,
+    )
+    megabytes = [f"{n / 2**20:.0f}" for n in (found.shared_bytes, found.master_bytes, found.rank_bytes)]
+    seconds, workers = found.seconds_per_region, found.workers
+    say(f"{found.regions} regions at resolution {found.resolution}")
+    say(f"{1e3 * seconds:.3g} ms a region on one core of this machine, measured on {found.sampled} of them")
+    say(f"{found.nodes} nodes x {found.ranks_per_node} ranks: {workers} fit")
+    say(f"time: {found.regions} x {seconds:.3g} s / {workers} = {found.fit_seconds:.0f} s;")
+    say(f"  x {TIME_MARGIN:g} for slower cores, + {START_SECONDS:.0f} s to start, in whole 5 minutes")
+    say(
+        f"memory of a node: {megabytes[0]} MB shared + {megabytes[1]} MB bundle (master) "
+        f"+ {found.ranks_per_node} ranks x {megabytes[2]} MB, x {MEMORY_MARGIN:g}"
+    )
+    hours, minutes = divmod(found.time_seconds // 60, 60)
+    say(f"so ask for: --time {hours:02d}:{minutes:02d}:00 --memory {found.memory_gigabytes}G")
+
+
+@command(
+    "pack",
+    "one file to copy to another machine",
+    "Write configuration, bundle and scale map into one file: all that create-bins and fit-spectra need.",
+    config_option,
+    option("--output", type=Path, metavar="F", help="default: ./<name>_packed.tar"),
+)
+def pack(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages import travel
+
+    config = read_config(arguments.config)
+    output = arguments.output or Path(f"{config.name}_packed.tar")
+    for name in travel.pack(config, output):
+        say(f"  {name}")
+    megabytes = output.stat().st_size / 1e6
+    say(f"{output}: {megabytes:.1f} MB; on the other machine: pyxt-hpc unpack {output.name}")
+
+
+@command(
+    "unpack",
+    "put what pack wrote below a folder",
+    "Unpack, check, and write the job script if [hpc] of the configuration or --site says for what.",
+    option("archive", metavar="FILE", type=Path, help="from pack"),
+    option("--directory", type=Path, default=Path("."), help="default: the working directory"),
+    job_options,
+)
+def unpack(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages import travel
+
+    config = travel.unpack(arguments.archive, arguments.directory)
+    say(f"{config.path}: unpacked, the bundle is whole")
+    if arguments.site or arguments.scheduler or {"site", "scheduler"} & dict(config.hpc).keys():
+        arguments.config = config.path
+        make_job(arguments)
+    else:
+        say(f"job script: pyxt-hpc make-job -c {config.path} --site NAME")
+
+
+@command(
+    "pull-results",
+    "merge results from another machine",
+    "Take scale map and results from a copy of the folder acb/ of another machine; results that are\n"
+    "here already get what they lack.",
+    config_option,
+    option("folder", metavar="FOLDER", type=Path, help="copy of the other machine's acb/"),
+)
+def pull_results(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages import travel
+
+    pulled = travel.pull_results(read_config(arguments.config), arguments.folder)
+    for path in pulled.copied:
+        say(f"{path}: copied")
+    say(f"{pulled.added} regions added to results that were here")
+
+
+COMMANDS = (make_job, submit, estimate, pack, unpack, pull_results)
+
+
+def _job(arguments: argparse.Namespace) -> "Job":
+    from dataclasses import fields
+
+    from pyxt_hpc.batch import BatchSettings
+    from pyxt_hpc.jobs.render import Job
+    from pyxt_hpc.jobs.sites import settings_for
+
+    config = read_config(arguments.config)
+    layout = Layout.of(config)
+    given = {f.name: getattr(arguments, f.name, None) for f in fields(BatchSettings)}
+    given["modules"] = ",".join(arguments.modules) if arguments.modules else None
+    given["venv"] = arguments.venv and os.path.abspath(os.path.expanduser(arguments.venv))
+    given["directives"] = "\n".join(arguments.directives) if arguments.directives else None
+    stages = arguments.stages or ("6" if arguments.array else "5,6")
+    return Job(
+        name=config.name,
+        config=config.path.resolve(),
+        script=(arguments.output or layout.job_script).resolve(),
+        log_dir=layout.logs.resolve(),
+        settings=settings_for(str(config.path), dict(config.hpc), given, arguments.site),
+        stages=tuple(map(int, stages.split(","))),
+        resolution=arguments.resolution,
+        n_tasks=arguments.array,
+    )

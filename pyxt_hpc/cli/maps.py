@@ -1,0 +1,153 @@
+"""The commands of stage 7: maps, and what is found in them."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from pyxt_hpc.cli.command import command
+from pyxt_hpc.cli.options import config_option, map_options, option, resolution_option
+from pyxt_hpc.cli.screen import say
+from pyxt_hpc.config import read_config
+from pyxt_hpc.pipeline import make_maps
+from pyxt_hpc.summaries import map_line
+
+if TYPE_CHECKING:
+    from pyxt_hpc.maps.fitted import FittedRegions
+    from pyxt_hpc.maps.image import ClusterImage
+    from pyxt_hpc.maps.product import MapProduct
+
+
+@command(
+    "make-temperature-map",
+    "stage 7: maps of the temperature as FITS files and pictures",
+    "Paint the fitted regions: temperature and norm with their errors, counts and radii, in\n"
+    "main_output/. Where there is no fit the maps are blank (NaN), never 0.",
+    map_options,
+)
+def temperature(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.commands import make_temperature_maps
+
+    _paint(arguments, make_temperature_maps)
+
+
+@command(
+    "make-pressure-map",
+    "stage 7: maps of density and pressure",
+    "Pseudo-pressure kT (norm/area)^(1/2), electron density and pressure n_e kT with their errors.\n"
+    "Densities need the depth of the gas along the line of sight: depth_model and depth_kpc in [maps].",
+    map_options,
+)
+def pressure(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.commands import make_pressure_maps
+
+    _paint(arguments, make_pressure_maps)
+
+
+@command(
+    "make-entropy-map",
+    "stage 7: maps of entropy and cooling time",
+    "Pseudo-entropy kT (norm/area)^(-1/3), entropy kT n_e^(-2/3) and cooling time with their errors.\n"
+    "Densities need the depth of the gas along the line of sight: depth_model and depth_kpc in [maps].",
+    map_options,
+)
+def entropy(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.commands import make_entropy_maps
+
+    _paint(arguments, make_entropy_maps)
+
+
+@command(
+    "make-maps",
+    "stage 7: maps of everything that was fitted, with errors",
+    "Every fitted parameter with lower and upper errors, and what describes the fits: statistic,\n"
+    "goodness, counts, S/N, radius, number of observations, exposure, flags.",
+    map_options,
+    option(
+        "--all",
+        action="store_true",
+        help="also surface brightness with its gradients and residuals, density, pressure, entropy and "
+        "cooling time",
+    ),
+)
+def everything(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.commands import make_all_maps, make_fit_maps
+
+    _paint(arguments, make_all_maps if arguments.all else make_fit_maps)
+
+
+@command(
+    "make-gradient-map",
+    "edges in the surface brightness: its gradient on several scales",
+    "Gaussian gradient magnitude of the exposure-corrected, background-subtracted surface brightness,\n"
+    "also over the brightness, and its significance. Needs no fits, only process-data.",
+    config_option,
+)
+def gradient(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.commands import make_gradient_maps
+
+    _derive(arguments, make_gradient_maps)
+
+
+@command(
+    "make-residual-map",
+    "surface brightness less a smooth cluster",
+    "Residual of the surface brightness from the best elliptical beta-model and from the average over\n"
+    "its ellipses: ratio, error, and in sigma. Needs no fits, only process-data.",
+    config_option,
+)
+def residual(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.commands import make_residual_maps
+
+    _derive(arguments, make_residual_maps)
+
+
+@command(
+    "find-shocks",
+    "stage 7: shock fronts from jumps of temperature and density",
+    "Compare the circles on both sides of every pixel, in all directions. Where brightness and\n"
+    "temperature jump the same way: maps of Mach number and direction, a table of candidate fronts,\n"
+    "DS9 regions and a histogram.",
+    config_option,
+    resolution_option(None, "default: the one that was fitted"),
+)
+def shocks(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.maps.fitted import read_fitted_regions
+    from pyxt_hpc.maps.shock_search import make_shock_maps, search_shocks, write_shock_table
+    from pyxt_hpc.report.all_forms import draw_products
+    from pyxt_hpc.report.shocks import draw_histogram, write_fronts
+
+    regions = read_fitted_regions(read_config(arguments.config), arguments.resolution)
+    layout, search = regions.layout, search_shocks(regions)
+    for product, _ in draw_products(regions, make_shock_maps(regions, search)):
+        say(f"{product.path}  and .png: {product.title}")
+    write_shock_table(regions, search.fronts, layout.shock_table)
+    write_fronts(regions, search.fronts, layout.shock_regions)
+    draw_histogram(search, layout.shock_histogram)
+    say(f"{layout.shock_table}, {layout.shock_regions.name}, {layout.shock_histogram.name}")
+    say(f"{len(search.fronts)} candidate fronts")
+    for front in search.fronts:
+        mach = f"M {front.mach:.2f} ({front.mach_lo:.2f} to {front.mach_hi:.2f})"
+        length = front.length * regions.bundle.pixel_scale_arcsec
+        say(
+            f"  {mach}, {front.density_mach:.2f} from the density, {length:.0f} arcsec long, "
+            f"{front.significance:.1f} sigma"
+        )
+
+
+COMMANDS = (temperature, pressure, entropy, everything, gradient, residual, shocks)
+
+
+def _paint(
+    arguments: argparse.Namespace, make: "Callable[[FittedRegions, str], Iterator[MapProduct]]"
+) -> None:
+    mode = "average" if arguments.average else arguments.paint
+    make_maps(read_config(arguments.config), arguments.resolution, make, mode, say)
+
+
+def _derive(arguments: argparse.Namespace, make: "Callable[[ClusterImage], Iterator[MapProduct]]") -> None:
+    from pyxt_hpc.maps.image import read_cluster_image
+    from pyxt_hpc.report.all_forms import draw_products
+
+    image = read_cluster_image(read_config(arguments.config))
+    for product, others in draw_products(image, make(image)):
+        say(map_line(product, others))

@@ -1,0 +1,103 @@
+"""Options that several commands take."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pyxt_hpc.cli.command import Option
+from pyxt_hpc.config import RESOLUTION_STEP
+
+
+def option(*names: str, **how: Any) -> Option:
+    """An option or argument as `argparse.ArgumentParser.add_argument` takes it."""
+    return lambda parser: parser.add_argument(*names, **how)
+
+
+config_option = option(
+    "-c",
+    "--config-file",
+    dest="config",
+    metavar="CONFIG",
+    type=Path,
+    required=True,
+    help="the cluster's INI file, from init-cluster",
+)
+
+cpus_option = option(
+    "--num-cpus",
+    type=int,
+    metavar="N",
+    help="processes on this machine (default: num_cpus of the configuration, 0 = all cores); "
+    "leave it out under mpirun",
+)
+
+
+def resolution_option(default: int | None, what: str) -> Option:
+    """Which pixels have a region, and `what` it means or defaults to."""
+    return option(
+        "--resolution",
+        type=int,
+        choices=sorted(RESOLUTION_STEP),
+        default=default,
+        help=f"1: every 5th pixel, 2: every 3rd, 3: every pixel; {what}",
+    )
+
+
+def yes_option(what: str) -> Option:
+    """Agree to `what` beforehand."""
+    return option("-y", "--yes", action="store_true", help=f"{what} without asking")
+
+
+def map_options(parser: argparse.ArgumentParser) -> None:
+    """How fitted regions are painted."""
+    config_option(parser)
+    resolution_option(None, "default: the one that was fitted")(parser)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--paint",
+        choices=("block", "interpolate"),
+        default="block",
+        help="block: every pixel the value of its block's region; interpolate: between regions, "
+        "weighted by the area that circles share (default block)",
+    )
+    how.add_argument(
+        "--average",
+        action="store_true",
+        help="every pixel the error-weighted mean of all circles that hold it",
+    )
+
+
+def job_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the batch system, named as the keys of ``[hpc]``, and what the job is to do."""
+    add = parser.add_argument
+    add("--site", metavar="NAME", help="profile of a centre: a shipped one or your own file")
+    add("--scheduler", choices=("slurm", "pbs"), help="batch system, if no site says it")
+    add("--nodes", metavar="N", help="nodes (1)")
+    add("--ranks-per-node", metavar="R", help="MPI ranks on each; one of all is the master")
+    add("--time", metavar="HH:MM:SS", help="limit of one attempt")
+    add("--partition", "--queue", metavar="NAME", help="SLURM's partition, PBS's queue")
+    add("--account", metavar="NAME", help="who pays")
+    add("--memory", metavar="M", help="per node, e.g. 64G")
+    add("--module", dest="modules", action="append", metavar="NAME", help="load it; repeatable")
+    add("--venv", metavar="PATH", help="virtual environment (default: the one in use)")
+    add("--launcher", metavar="COMMAND", help="e.g. 'srun --mpi=pmi2' or mpirun")
+    add("--mail", metavar="ADDRESS", help="tell it the end")
+    add("--warning", metavar="SECONDS", help="stop so long before the limit (120)")
+    add("--max-requeues", metavar="N", help="run again at most so often (20)")
+    add(
+        "--directive",
+        dest="directives",
+        action="append",
+        metavar="OPTION",
+        help="one more option of the batch system, as --directive=--qos=debug; repeatable",
+    )
+    add("--stages", choices=("5", "6", "5,6"), help="default 5,6; of a job array 6")
+    add("--resolution", type=int, choices=sorted(RESOLUTION_STEP), default=2, help="of the fits; default 2")
+    add(
+        "--array",
+        type=int,
+        default=0,
+        metavar="N",
+        help="job array of N tasks without MPI; merge-results after it",
+    )
+    add("--output", type=Path, metavar="F", help="script (default: <name>/<name>_job.sh)")

@@ -1,0 +1,114 @@
+"""The commands that look at the results store: how far it is, whether it is whole, what it holds."""
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyxt_hpc.cli.command import Group, command
+from pyxt_hpc.cli.options import config_option, option
+from pyxt_hpc.cli.screen import duration, say
+from pyxt_hpc.config import read_config
+from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.layout import Layout
+
+if TYPE_CHECKING:
+    from pyxt_hpc.stages.status import StoreStatus
+    from pyxt_hpc.store import Status
+
+WATCH_SECONDS = 2.0
+MOST_REASONS = 20
+
+
+@command(
+    "status",
+    "how far the fits are, also while they run",
+    "Regions by status, rate, time left, the last checkpoint and why regions have no fit.",
+    config_option,
+    option("--watch", action="store_true", help="again every 2 seconds, while a run writes"),
+    serial=False,
+)
+def status(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.status import read_statuses
+
+    layout = Layout.of(read_config(arguments.config))
+    while True:
+        statuses = read_statuses(layout)
+        if arguments.watch and sys.stdout.isatty():
+            say("\x1b[H\x1b[J" + time.strftime("%H:%M:%S"))
+        for store in statuses:
+            _say_status(store)
+        if not arguments.watch or not any(store.writer for store in statuses):
+            return
+        time.sleep(WATCH_SECONDS)
+
+
+@command(
+    "results export",
+    "as CSV files like ClusterPyXT's, or an ECSV table",
+    "csv: <name>_best_, _worst_ and _all_spectral_fits.csv. Best has the done regions with a closed\n"
+    "interval of kT, worst the other finished ones, all both; errors are offsets, the lower negative.\n"
+    "ecsv: one table of every column with units and meanings.",
+    config_option,
+    option("--format", choices=("csv", "ecsv"), default="csv", help="default csv"),
+    option("--output", type=Path, metavar="DIR", help="default: the cluster's folder acb/"),
+)
+def export(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.export import export_fits
+
+    for path in export_fits(read_config(arguments.config), arguments.format, arguments.output):
+        say(str(path))
+
+
+@command(
+    "results verify",
+    "recompute the checksum of every row",
+    "Check every row of the results store and of the part stores; exit code 2 if any is damaged.",
+    config_option,
+    serial=False,
+)
+def verify(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages import status
+
+    problems = []
+    for check in status.verify(Layout.of(read_config(arguments.config))):
+        verdict = check.problem or "every finished row matches its checksum"
+        say(f"{check.path}: {verdict} ({_counts(check.counts)})")
+        if check.problem:
+            problems.append(f"{check.path}: {check.problem}")
+    if problems:
+        raise DamagedFile(
+            f"{'; '.join(problems)}: `pyxt-hpc fit-spectra --continue` fits these regions again"
+        )
+
+
+results = Group(
+    "results", "export or verify the fits", "Export or verify what is in the results store.", (export, verify)
+)
+
+COMMANDS = (status, results)
+
+
+def _say_status(status: "StoreStatus") -> None:
+    share = status.finished / status.total
+    say(f"{status.path}: {status.finished} of {status.total} regions finished ({share:.1%})")
+    say(f"  {_counts(status.counts)}")
+    say(f"  being written by {status.writer}" if status.writer else "  no process is writing it")
+    if status.rate is not None:
+        left = "" if status.seconds_left is None else f", {duration(status.seconds_left)} left"
+        say(f"  {status.rate:.{0 if status.rate >= 10 else 2}f} regions/s{left}")
+    if status.checkpoint is not None:
+        ago = duration(max(time.time() - status.checkpoint, 0.0))
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.checkpoint))
+        say(f"  last checkpoint {when}, {ago} ago")
+    for reason in status.reasons[:MOST_REASONS]:
+        regions = ", ".join(map(str, reason.regions)) + (" ..." * (reason.n_regions > len(reason.regions)))
+        say(f"  {reason.n_regions} {reason.status.name.lower()} ({reason.text}): regions {regions}")
+    if len(status.reasons) > MOST_REASONS:
+        say(f"  {len(status.reasons) - MOST_REASONS} more reasons: all are in `results export --format ecsv`")
+
+
+def _counts(counts: "Mapping[Status, int]") -> str:
+    return ", ".join(f"{n} {status.name.lower().replace('_', ' ')}" for status, n in counts.items() if n)

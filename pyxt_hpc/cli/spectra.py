@@ -1,0 +1,173 @@
+"""The commands that look at single spectra, and at the engines that fit them."""
+
+import argparse
+from pathlib import Path
+
+from pyxt_hpc.cli.command import command
+from pyxt_hpc.cli.options import config_option, option, resolution_option
+from pyxt_hpc.cli.screen import say
+from pyxt_hpc.config import read_config
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.summaries import fit_lines, table
+
+
+@command(
+    "fit-region",
+    "fit one region and draw its spectrum",
+    "Fit one region as fit-spectra does and draw spectrum, model, background and residuals in\n"
+    "main_output/. Region numbers are the values of acb/<name>_scale_map_region_index.fits.",
+    config_option,
+    option("region", metavar="REGION", help="its number"),
+)
+def fit_region(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.report.spectra import draw_spectrum
+    from pyxt_hpc.stages.spot_check import look_at_region, region_numbers
+
+    numbers = region_numbers(arguments.region)
+    if len(numbers) != 1:
+        raise ConfigError(f"fit-region draws one region, found {arguments.region}: see fit-spectra --regions")
+    number = int(numbers[0])
+    config = read_config(arguments.config)
+    look = look_at_region(config, number)
+    say(*fit_lines([str(number)], look.row[None]))
+    path = Layout.of(config).region_picture(number)
+    draw_spectrum(path, look.fit, f"Region {number} of {config.name}")
+    say(f"{path}")
+
+
+@command(
+    "fit-spectrum",
+    "fit OGIP spectra (.pi files) with the same engine",
+    "Fit one absorbed APEC model to a spectrum, or to several jointly, and draw it beside the first.\n"
+    "BACKFILE, RESPFILE, ANCRFILE, GROUPING and QUALITY of the files are honoured.",
+    option("spectra", metavar="SRC.pi", nargs="+", type=Path, help="spectra with source"),
+    option("--redshift", type=float, metavar="Z", required=True, help="of the source"),
+    option(
+        "--nH", type=float, metavar="NH", required=True, help="absorbing column in 1e22 cm^-2, e.g. 0.0348"
+    ),
+    option("--abundance", type=float, default=0.3, metavar="A", help="in solar units (default 0.3)"),
+    option("--kT", nargs=2, type=float, metavar=("MIN", "MAX"), help="search kT from ... to [keV]"),
+    option("--free-abundance", action="store_true", help="fit the abundance, between 0 and 5"),
+    option("--free-nH", action="store_true", help="fit nH, between 0 and 1"),
+    option(
+        "--energy",
+        nargs=2,
+        type=float,
+        metavar=("MIN", "MAX"),
+        default=(0.7, 8.0),
+        help="band in keV (default 0.7 8)",
+    ),
+    option(
+        "--statistic",
+        choices=("wstat", "cstat", "chi2gehrels"),
+        help="default wstat, cstat for spectra without background",
+    ),
+    option("--absorption", choices=("phabs", "tbabs"), default="phabs"),
+    option("--abundance-table", default="angr", help="XSPEC's name (default angr)"),
+    option(
+        "--grouping",
+        choices=("file", "resolution", "none"),
+        help="bins of the file, by the resolution and the background's counts, or channels "
+        "(default: the file's, where it has them)",
+    ),
+    *(
+        option(f"--{name}", metavar="FILE", help=f"instead of {what}; 'none': do without")
+        for name, what in (("background", "BACKFILE"), ("arf", "ANCRFILE"), ("rmf", "RESPFILE"))
+    ),
+    option("--engine", choices=("fast", "sherpa"), default="fast"),
+    option("--output", type=Path, metavar="PNG", help="the picture (default: beside the spectrum)"),
+)
+def fit_spectrum(arguments: argparse.Namespace) -> None:
+    import numpy as np
+
+    from pyxt_hpc.chandra.pha import read_pha
+    from pyxt_hpc.report.spectra import draw_spectrum
+    from pyxt_hpc.spectra.fit import FitOptions
+    from pyxt_hpc.spectra.ogip import load_spectrum
+    from pyxt_hpc.spectra.single import default_statistic, fit_spectra, merge_bins
+
+    low, high = arguments.energy
+    spectra = [
+        load_spectrum(
+            path,
+            energy_min=low,
+            energy_max=high,
+            background=arguments.background,
+            arf=arguments.arf,
+            rmf=arguments.rmf,
+            grouping=arguments.grouping,
+        )
+        for path in arguments.spectra
+    ]
+    options = FitOptions(
+        statistic=arguments.statistic or default_statistic(spectra),
+        abundance=arguments.abundance,
+        abundance_bounds=(0.0, 5.0) if arguments.free_abundance else None,
+        nH_bounds=(0.0, 1.0) if arguments.free_nH else None,
+        kT_bounds=tuple(arguments.kT) if arguments.kT else None,
+    )
+    model = {
+        "redshift": arguments.redshift,
+        "nH": arguments.nH,
+        "absorption": arguments.absorption,
+        "abundance_table": arguments.abundance_table,
+    }
+    by_resolution = arguments.grouping == "resolution" or (
+        arguments.grouping is None and all(read_pha(path).grouping is None for path in arguments.spectra)
+    )
+    if by_resolution and options.statistic == "wstat":
+        spectra = merge_bins(spectra, **model, options=options)
+    names = " + ".join(path.name for path in arguments.spectra)
+    if arguments.engine == "sherpa":
+        from pyxt_hpc.spectra.sherpa_engine import fit_with_sherpa, which_model
+
+        say(f"Sherpa's model: {which_model()}")
+        say(*fit_lines([names], np.atleast_1d(fit_with_sherpa(spectra, **model, options=options))))
+        return
+    fit = fit_spectra(spectra, **model, options=options)
+    say(
+        f"{options.statistic}, {sum(s.n_bin for s in spectra)} bins in {low:g}-{high:g} keV, "
+        f"goodness {fit.goodness:+.2f}"
+    )
+    say(*fit_lines([names], np.atleast_1d(fit.row)))
+    path = arguments.output or arguments.spectra[0].with_suffix(".png")
+    draw_spectrum(path, fit, names)
+    say(f"{path}")
+
+
+@command(
+    "compare-engines",
+    "fit a sample of regions with Sherpa too, and draw the differences",
+    "Fit a random sample of regions with the fast engine and with Sherpa and draw the differences in\n"
+    "units of sigma. Takes about a second a region.",
+    config_option,
+    resolution_option(2, "default 2"),
+    option("--sample", type=int, default=40, metavar="N", help="regions (default 40)"),
+)
+def compare_engines(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.report.comparison import draw_comparison
+    from pyxt_hpc.stages import comparison as engines
+
+    config = read_config(arguments.config)
+    if arguments.sample < 1:
+        raise ConfigError(f"--sample is {arguments.sample}, expected 1 or more")
+    comparison = engines.compare_engines(config, resolution=arguments.resolution, sample=arguments.sample)
+    picture = Layout.of(config).engine_comparison
+    draw_comparison(picture, comparison)
+    engines.write_comparison(picture.with_suffix(".ecsv"), comparison)
+    say(f"Sherpa's model: {comparison.model}")
+    say(
+        f"{comparison.usable.sum()} of {len(comparison.regions)} regions fitted by both, "
+        f"{comparison.same_minimum.sum()} in the same minimum, {comparison.noticeable.sum()} worth a look"
+    )
+    rows = [(what, f"{median:.2g}", f"{worst:.2g}") for what, median, worst in comparison.summary()]
+    say(*table(("", "median", "worst"), rows))
+    say(
+        f"seconds a region: fast {comparison.fast_seconds:.2g}, Sherpa {comparison.sherpa_seconds:.2g}: "
+        f"{comparison.sherpa_seconds / comparison.fast_seconds:.0f} times as long"
+    )
+    say(f"{picture}  and .ecsv")
+
+
+COMMANDS = (fit_region, fit_spectrum, compare_engines)

@@ -1,0 +1,39 @@
+"""Which machine this is, and which of its processes live: for what dead processes have left behind."""
+
+import os
+import socket
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def this_machine() -> str:
+    """Identity of the machine's boot and of this process's name space of pids."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
+
+
+def start_of(pid: int) -> str:
+    """When a process of this machine began, in clock ticks; "ended" for one that only its parent still knows.
+
+    Nothing where /proc does not tell.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "ended" if fields[0] in "ZX" else fields[19]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of this machine has that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return start_of(pid) != "ended"

@@ -1,0 +1,146 @@
+"""What the stages found, in lines for a person."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # to be quick to import
+    import numpy as np
+
+    from pyxt_hpc.maps.product import MapProduct
+    from pyxt_hpc.stages.binning import BinningSummary
+    from pyxt_hpc.stages.fitting import FittingSummary
+    from pyxt_hpc.steps import Facts, StageOutcome
+
+# what is said of each observation
+OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
+    "process-data": {
+        "date": lambda f: f["date"] or "-",
+        "array": lambda f: f"ACIS-{f['array']}",
+        "CCDs": lambda f: "".join(map(str, f["chips"])),
+        "left out": lambda f: "".join(map(str, f["chips_left_out"])) or "-",
+        "mode": lambda f: f["datamode"],
+        "exposure [ks]": lambda f: f"{f['exposure_s'] / 1e3:.1f}",
+        "events": lambda f: str(f["events"]),
+        "of": lambda f: str(f["events_read"]),
+        "background events": lambda f: str(f["background_events"]) if f["background_events"] else "a region",
+        "aspect from": lambda f: f["aspect"],
+    },
+    "propose-regions": {},
+    "remove-sources": {
+        "exposure [ks]": lambda f: f"{f['exposure_s'] / 1e3:.1f}",
+        "lost to flares": lambda f: f"{f['flare_fraction']:.1%}",
+        "9-12 keV [count/s]": lambda f: f"{f['quiet_rate']:.4f} +- {f['quiet_sigma']:.4f}",
+        "all energies [count/s]": lambda f: f"{f['full_rate']:.3f}",
+        "events in sources": lambda f: str(f["in_sources"]),
+        "left": lambda f: str(f["events"]),
+    },
+    "generate-responses": {
+        "area at 1.5 keV [cm^2]": lambda f: f"{f['area_cm2']:.1f}",
+        "channels": lambda f: str(f["channels"]),
+        "energies": lambda f: str(f["energies"]),
+    },
+    "crop-data": {
+        "exposure [ks]": lambda f: f"{f['exposure_s'] / 1e3:.1f}",
+        "counts": lambda f: str(f["counts"]),
+        "background scale": lambda f: f"{f['background_scale']:.4f} +- {f['background_scale_error']:.4f}",
+        "live pixels": lambda f: str(f["live_pixels"]),
+    },
+}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Columns as wide as their longest text, flush right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        yield "  ".join(f"{text:>{width}}" for text, width in zip(row, widths, strict=True))
+
+
+def preprocessing_lines(stage: str, outcome: "StageOutcome") -> Iterator[str]:
+    """A table of the observations, and what was written or why not."""
+    columns = OBSERVATION_COLUMNS[stage]
+    if columns:
+        yield from table(
+            ("ObsID", *columns),
+            [
+                (obsid, *(show(facts) for show in columns.values()))
+                for obsid, facts in outcome.observations.items()
+            ],
+        )
+    yield from outcome.facts.get("files", ())
+    if not outcome.made:
+        yield f"{stage}: up to date (--force does it again)"
+
+
+def binning_lines(
+    summary: "BinningSummary", signal_to_noise: float, resolution: int | None = None
+) -> Iterator[str]:
+    """How far circles reach, and how many regions there are at one resolution, or at each."""
+    yield (
+        f"{summary.circles} of {summary.live_pixels} live pixels reach S/N {signal_to_noise:g}; "
+        f"median radius {summary.median_radius:.1f} pixels; {summary.seconds:.1f} s"
+    )
+    for n, regions in summary.regions.items():
+        if resolution in (None, n):
+            yield f"resolution {n}: {regions} regions to fit"
+
+
+def fitting_lines(summary: "FittingSummary") -> Iterator[str]:
+    """How many regions were fitted, now and before."""
+    if summary.resumed:
+        yield f"{summary.resumed} regions were there already"
+    yield (
+        f"{summary.done} of {summary.regions} regions fitted, {summary.bad} bad, "
+        f"{summary.quarantined} in quarantine; "
+        f"{summary.median_counts:.0f} counts a region (median); {summary.seconds:.1f} s"
+    )
+
+
+def fit_lines(names: Sequence[str], rows: "np.ndarray") -> Iterator[str]:
+    """A line a fit: values with the sides of their 68% intervals.
+
+    Parameters
+    ----------
+    names
+        Of the fits.
+    rows
+        (n,) results, as `spectra.fit.FIT_DTYPE` or with more columns.
+    """
+    import numpy as np
+
+    from pyxt_hpc.spectra.fit import FitFlag
+
+    free = [
+        name
+        for name in ("kT", "norm", "abundance", "nH")
+        if name in ("kT", "norm") or np.isfinite([rows[f"{name}_lo"], rows[f"{name}_hi"]]).any()
+    ]
+    units = {"kT": " [keV]", "nH": " [1e22]"}
+
+    def value(row: "np.void", name: str) -> str:
+        sides = (row[f"{name}_lo"] - row[name], row[f"{name}_hi"] - row[name])
+        return f"{row[name]:.4g} " + " ".join(f"{s:+.2g}" if np.isfinite(s) else "open" for s in sides)
+
+    score = "goodness" in (rows.dtype.names or ())
+    return table(
+        ("region", *(f"{name}{units.get(name, '')}" for name in free), "statistic", "dof",
+         *(["goodness"] if score else []), "flags"),
+        [
+            (
+                name,
+                *(value(row, parameter) for parameter in free),
+                f"{row['statistic']:.2f}",
+                str(row["dof"]),
+                *([f"{row['goodness']:+.2f}" if np.isfinite(row["goodness"]) else "-"] if score else []),
+                ", ".join(flag.name or "" for flag in FitFlag(int(row["flags"]))) or "-",
+            )
+            for name, row in zip(names, rows, strict=True)
+        ],
+    )  # fmt: skip
+
+
+def map_line(product: "MapProduct", others: Sequence[Path]) -> str:
+    """A map, and what was written beside it."""
+    forms = ", ".join(path.suffix for path in others)
+    title = product.title.lower() if product.title[1:2].islower() else product.title
+    return f"{product.path}  and {forms}: {title}{product.unit and f' [{product.unit}]'}"

@@ -1,0 +1,195 @@
+"""What real archives hold besides a plain ACIS-I observation: used rightly, or left out aloud."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from pyxt_hpc.bundle import Bundle, read_bundle
+from pyxt_hpc.chandra.events import read_events, write_events
+from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.preprocess.background import joined
+from pyxt_hpc.preprocess.process import process_data
+
+RA, DEC = 150.0, 30.0
+SKY, PIXELS = 80_000, 2048 * 512 / 16  # events of 0.7-5 keV, image pixels of both chips
+
+
+def edit_events(field: Any, obsid: str, edit: Callable[[fits.HDUList], None]) -> None:
+    field.rewrite(field.events(obsid), edit)
+
+
+def net_counts(bundle: Bundle, number: int, columns: slice) -> tuple[float, float]:
+    """Counts above background of an observation in columns of the grid, over those of the sky; its error."""
+    o = bundle.observations[number]
+    counts, blank = (
+        np.diff(indptr).reshape(o.mask.shape)[:, columns].sum()
+        for indptr in (o.event_indptr, o.background_indptr)
+    )
+    area = o.vignetting[np.searchsorted(o.vignetting_keV, 1.49), :, columns][o.mask[:, columns] > 0].size
+    expected = SKY * o.exposure_s / 39_200 * area / PIXELS
+    error = np.hypot(np.sqrt(counts), o.background_scale * np.sqrt(blank))
+    return (counts - o.background_scale * blank) / expected, error / expected
+
+
+@pytest.fixture
+def spectroscopic(single: Any, observe: Callable) -> Any:
+    """ACIS-S: chip 6 on the left, the back-illuminated chip 7 on the right, chips 2 and 3 unused."""
+    observe(single.layout, "1", (RA, DEC), 7, ccds=(6, 7), detnam="ACIS-23678")
+    blank = read_events(single.layout.supplied_background("1"))
+    # the blank-sky file of chip 6 has half the exposure of chip 7's
+    kept = (blank.ccd_id == 7) | (np.arange(len(blank)) % 2 == 0)
+    write_events(single.layout.supplied_background("1"), blank.select(kept))
+    return single
+
+
+def test_acis_s_with_chips_of_their_own(spectroscopic: Any, stages: Callable) -> None:
+    process, *_, crop = stages(spectroscopic)
+    facts = process.observations["1"]
+    assert facts["array"] == "S"
+    assert facts["chips"] == [6, 7]
+    assert facts["chips_left_out"] == [2, 3, 8]
+    assert facts["date"] == "2013-11-05"
+    bundle = read_bundle(spectroscopic.layout.bundle)
+    for half in (slice(0, 95), slice(105, 200)):
+        ratio, error = net_counts(bundle, 0, half)
+        assert ratio == pytest.approx(1.0, abs=3.5 * error)
+        assert error < 0.05
+    # and so in the merged image, chip by chip
+    layout = spectroscopic.layout
+    counts, background = (
+        fits.getdata(p).astype(float) for p in (layout.merged_counts, layout.merged_background)
+    )
+    middle = counts.shape[1] // 2
+    left, right = (
+        (counts - background)[:, side].sum() for side in (slice(None, middle), slice(middle, None))
+    )
+    assert left == pytest.approx(right, rel=0.05)
+
+
+def test_each_kind_of_chip_has_a_background_of_its_own(spectroscopic: Any, stages: Callable) -> None:
+    layout = spectroscopic.layout
+    layout.supplied_background("1").unlink()
+    # chip 7 in the west has three times the counts of chip 6
+    raw = read_events(spectroscopic.events("1"))
+    few = (raw.ccd_id == 7) | (np.arange(len(raw)) % 3 == 0)
+    raw.header["DETNAM"] = "ACIS-2367"  # without the chip that saw nothing
+    write_events(spectroscopic.events("1"), raw.select(few))
+    layout.background_reg.write_text('fk5\nbox(149.92,30,100",200")\n')
+    with pytest.raises(EmptySelection, match=r"background\.reg: no event on CCD 6 of .*on one of the others"):
+        stages(spectroscopic)
+    layout.background_reg.write_text('fk5\nbox(149.92,30,100",200")\nbox(150.08,30,100",200")\n')
+    stages(spectroscopic)
+    clean, made = (read_events(path("1")) for path in (layout.clean_events, layout.local_background))
+    for chip in (6, 7):
+        own = made.select(made.ccd_id == chip)
+        assert len(own) == pytest.approx(4 * np.sum(clean.ccd_id == chip), rel=0.05)
+        # the gap is in the middle
+        assert np.mean((own.x < 4096.5) == (chip == 6)) > 0.999
+
+
+def test_both_arrays_in_one_cluster(field: Any, stages: Callable, observe: Callable) -> None:
+    observe(field.layout, "22", (RA + 0.02, DEC + 0.01), 8, ccds=(6, 7), detnam="ACIS-235678")
+    process, *_, crop = stages(field)
+    assert [facts["array"] for facts in process.observations.values()] == ["I", "S"]
+    bundle = read_bundle(field.layout.bundle)
+    for number in (0, 1):
+        ratio, error = net_counts(bundle, number, slice(None))
+        assert ratio == pytest.approx(1.0, abs=3.5 * error + 0.05)  # vignetting apart
+
+
+def test_subarray_with_a_blank_sky_file_of_whole_chips(single: Any, stages: Callable) -> None:
+    plain = stages(single)[-1].observations["1"]
+    path = single.layout.supplied_background("1")
+    blank = read_events(path)
+    beyond = replace(blank, y=blank.y + 512, chipy=(blank.chipy + 512).astype(np.int16))
+    write_events(path, joined([blank, beyond]))
+    facts = stages(single)[-1].observations["1"]
+    assert facts["background_scale"] == pytest.approx(plain["background_scale"])
+    assert facts["background_counts"] == plain["background_counts"]
+
+
+def test_subarray_in_the_middle_of_the_chips(single: Any, stages: Callable) -> None:
+    before = stages(single)[-1]
+
+    def shift(hdus: fits.HDUList) -> None:
+        hdus["EVENTS"].data["chipy"] += 257
+        hdus["EVENTS"].header["FIRSTROW"] = 258
+
+    edit_events(single, "1", shift)
+    single.rewrite(single.layout.supplied_background("1"), shift)
+    after = stages(single)[-1]
+    assert after.facts["live_pixels"] == pytest.approx(before.facts["live_pixels"], rel=0.005)
+    assert after.facts["counts"] == pytest.approx(before.facts["counts"], rel=0.005)
+
+
+def test_names_of_columns_in_capitals(single: Any) -> None:
+    reference = process_data(single.config, single.layout).observations["1"]
+
+    def shout(hdus: fits.HDUList) -> None:
+        header = hdus["EVENTS"].header
+        for n in range(1, header["TFIELDS"] + 1):
+            header[f"TTYPE{n}"] = header[f"TTYPE{n}"].upper()
+
+    edit_events(single, "1", shout)
+    single.rewrite(single.layout.supplied_background("1"), shout)
+    assert process_data(single.config, single.layout).observations["1"] == reference
+
+
+def test_background_is_screened_as_the_observation_was(single: Any) -> None:
+    path = single.layout.supplied_background("1")
+    blank = read_events(path)
+    flagged = np.arange(len(blank)) % 3 == 0
+    write_events(path, replace(blank, status=np.where(flagged, 1 << 23, 0).astype(np.uint32)))
+    faint = process_data(single.config, single.layout).observations["1"]
+    assert faint["background_events"] == len(blank)
+
+    def screened(hdus: fits.HDUList) -> None:
+        hdus["EVENTS"].header["DATAMODE"], hdus["EVENTS"].header["CHKVFPHA"] = "VFAINT", True
+
+    edit_events(single, "1", screened)
+    cleaned = process_data(single.config, single.layout).observations["1"]
+    assert cleaned["datamode"] == "VFAINT"
+    assert cleaned["background_events"] == int((~flagged).sum())
+
+
+def test_good_times_that_differ_between_chips(single: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def shorten(hdus: fits.HDUList) -> None:
+        hdus["GTI1"].data["STOP"] -= 4000.0
+
+    raw = read_events(single.events("1"))
+    edit_events(single, "1", shorten)
+    facts = process_data(single.config, single.layout).observations["1"]
+    late = (raw.ccd_id == 1) & (raw.time > 5e8 + 36_000.0)
+    assert facts["events"] == int(((raw.grade != 7) & ~late).sum())
+    assert "good time of its CCDs differs, 36.0 to 40.0 ks" in caplog.text
+
+
+def test_one_pointing_in_two_observations(field: Any, stages: Callable, observe: Callable) -> None:
+    observe(field.layout, "22", (RA, DEC), 9)
+    crop = stages(field)[-1]
+    bundle = read_bundle(field.layout.bundle)
+    first, second = bundle.observations
+    # the dither, and so the edges, are measured
+    assert np.mean(first.mask != second.mask) < 0.005
+    rates = [facts["counts"] / facts["exposure_s"] for facts in crop.observations.values()]
+    assert rates[0] == pytest.approx(rates[1], rel=0.03)
+    assert bundle.counts.sum() == sum(facts["counts"] for facts in crop.observations.values())
+
+
+def test_gain_of_another_calibration(single: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def with_gain(name: str) -> Callable[[fits.HDUList], None]:
+        return lambda hdus: hdus["EVENTS"].header.set("GAINFILE", name)
+
+    new, old = "acisD2000-01-29gain_ctiN0008.fits", "acisD2000-01-29gain_ctiN0006.fits"
+    edit_events(single, "1", with_gain(new))
+    single.rewrite(single.layout.supplied_background("1"), with_gain(f" {new} "))
+    process_data(single.config, single.layout)
+    assert "GAINFILE" not in caplog.text
+    single.rewrite(single.layout.supplied_background("1"), with_gain(old))
+    process_data(single.config, single.layout)
+    assert f"1_background.fits: energies made with GAINFILE {old}, those of " in caplog.text
+    assert new in caplog.text

@@ -1,0 +1,37 @@
+"""What stages found, in words."""
+
+import numpy as np
+
+from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag
+from pyxt_hpc.steps import StageOutcome
+from pyxt_hpc.summaries import fit_lines, preprocessing_lines, table
+
+
+def test_columns_are_as_wide_as_their_longest_text() -> None:
+    assert list(table(("a", "long"), [("123", "x")])) == ["  a  long", "123     x"]
+
+
+def test_fits_show_what_was_free_and_which_sides_are_open() -> None:
+    rows = np.zeros(2, FIT_DTYPE)
+    rows["kT"], rows["kT_lo"], rows["kT_hi"] = 5.0, 4.5, [5.25, np.nan]
+    rows["norm"], rows["norm_lo"], rows["norm_hi"] = 1e-3, 9e-4, 1.2e-3
+    for frozen in ("abundance", "nH"):
+        rows[f"{frozen}_lo"] = rows[f"{frozen}_hi"] = np.nan
+    rows["flags"][1] = FitFlag.KT_HI_OPEN
+    head, first, second = fit_lines(["1", "2"], rows)
+    assert head.split() == ["region", "kT", "[keV]", "norm", "statistic", "dof", "flags"]
+    assert first.split()[:4] == ["1", "5", "-0.5", "+0.25"]
+    assert first.endswith("-")
+    assert second.split()[:4] == ["2", "5", "-0.5", "open"]
+    assert second.endswith("KT_HI_OPEN")
+    rows["abundance"], rows["abundance_lo"] = 0.3, 0.1
+    assert "abundance" in next(fit_lines(["1", "2"], rows))
+
+
+def test_a_stage_that_did_nothing_says_so() -> None:
+    facts = {"area_cm2": 612.34, "channels": 1024, "energies": 1070}
+    outcome = StageOutcome(made=False, observations={"4001": facts}, facts={"files": ["a.reg: kept"]})
+    *_, row, files, last = preprocessing_lines("generate-responses", outcome)
+    assert row.split() == ["4001", "612.3", "1024", "1070"]
+    assert files == "a.reg: kept"
+    assert last == "generate-responses: up to date (--force does it again)"
