@@ -1,16 +1,19 @@
 """The background of an observation: how a blank-sky file is scaled, or one made from the observation."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.wcs import WCS
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from pyxt_hpc.chandra.events import EventList
+from pyxt_hpc.chandra.regionfile import RegionFile
+from pyxt_hpc.chandra.regions import contains_pixels
 from pyxt_hpc.chandra.skygrid import SkyGrid
 from pyxt_hpc.errors import EmptySelection
 
@@ -43,6 +46,22 @@ class ParticleScale:
 def in_particle_band(events: EventList) -> NDArray[np.bool_]:
     """Events (n,) of 9.5-12 keV."""
     return (events.energy_eV >= PARTICLE_BAND_EV[0]) & (events.energy_eV < PARTICLE_BAND_EV[1])
+
+
+def particles(events: EventList, regions: Sequence[RegionFile], frames: Mapping[str, WCS]) -> EventList:
+    """Events of 9.5-12 keV outside regions: sources, and a cluster's peak, which shines through even there.
+
+    Parameters
+    ----------
+    events
+        Of an observation or a background.
+    regions, frames
+        As for `contains_pixels`.
+    """
+    high = events.select(in_particle_band(events))
+    for region in regions:
+        high = high.select(~contains_pixels(region, high.wcs, high.x, high.y, frames))
+    return high
 
 
 def particle_scale(high: EventList, background_high: EventList) -> ParticleScale:

@@ -16,7 +16,7 @@ from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs
 from pyxt_hpc.chandra.exposure import live_fraction
 from pyxt_hpc.chandra.geometry import read_geometry
 from pyxt_hpc.chandra.regionfile import RegionFile
-from pyxt_hpc.chandra.regions import contains, contains_pixels, read_regions
+from pyxt_hpc.chandra.regions import contains, read_regions
 from pyxt_hpc.chandra.response import Rmf, read_arf, read_rmf
 from pyxt_hpc.chandra.skygrid import SkyGrid
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin, vignetting
@@ -26,8 +26,8 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import (
     LOCAL_OVERSAMPLING,
     ParticleScale,
-    in_particle_band,
     particle_scale,
+    particles,
     thinned,
 )
 from pyxt_hpc.preprocess.images import combined_images, counts_of, write_images
@@ -48,13 +48,12 @@ _FARTHEST_ARCMIN = 60.0
 class _Selection:
     """What is selected of every observation; ``live`` (ny, nx): in the crop and not in a source.
 
-    ``core``: the cluster's peak, which is not taken for particles; None if nobody has drawn it.
+    ``bright``: sources, and the cluster's peak if somebody has drawn it; the rest is taken for particles.
     """
 
     grid: SkyGrid
     live: NDArray[np.bool_]
-    sources: RegionFile
-    core: RegionFile | None
+    bright: tuple[RegionFile, ...]
     frames: Mapping[str, WCS]
     band_keV: tuple[float, float]
 
@@ -111,8 +110,7 @@ def _crop(config: ClusterConfig, layout: Layout) -> Facts:
     selection = _Selection(
         grid=grid,
         live=_live_pixels(grid, crop, sources, frames),
-        sources=sources,
-        core=read_regions(layout.exclude_reg) if layout.exclude_reg.is_file() else None,
+        bright=(sources, *(read_regions(p) for p in (layout.exclude_reg,) if p.is_file())),
         frames=frames,
         band_keV=(config.energy_min_keV, config.energy_max_keV),
     )
@@ -208,17 +206,9 @@ def _scaled_background(
         share = 1.0 / LOCAL_OVERSAMPLING
         return background, ParticleScale(share, 0.0, {0: share})
     # on whole chips, not only in the crop: the particle background is the same everywhere on a chip
-    scale = particle_scale(_particles(events, selection), _particles(background, selection))
+    high, blank = (particles(e, selection.bright, selection.frames) for e in (events, background))
+    scale = particle_scale(high, blank)
     return thinned(background, scale, rng), scale
-
-
-def _particles(events: EventList, selection: _Selection) -> EventList:
-    """Events of 9.5-12 keV outside the sources and the cluster's peak, which shines through even there."""
-    high = events.select(in_particle_band(events))
-    for region in (selection.sources, selection.core):
-        if region is not None:
-            high = high.select(~contains_pixels(region, high.wcs, high.x, high.y, selection.frames))
-    return high
 
 
 def channels_in_band(rmf: Rmf, energy_min_keV: float, energy_max_keV: float) -> NDArray[np.bool_]:

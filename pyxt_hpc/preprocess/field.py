@@ -1,6 +1,6 @@
 """Images of the whole field that all observations saw, merged: for drawing regions, and for the eye."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,12 @@ from pyxt_hpc.chandra.exposure import exposure_map
 from pyxt_hpc.chandra.fitsfile import write_fits
 from pyxt_hpc.chandra.geometry import FieldGeometry, chip_outlines, read_geometry
 from pyxt_hpc.chandra.psf import psf_r90_arcsec
+from pyxt_hpc.chandra.regionfile import RegionFile
 from pyxt_hpc.chandra.skygrid import SkyGrid
 from pyxt_hpc.chandra.tangent import world_to_pixel
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.background import in_particle_band, particle_scale
+from pyxt_hpc.preprocess.background import particle_scale, particles
 from pyxt_hpc.provenance import software
 
 BAND_EV = (500.0, 7000.0)  # "broad" of CIAO's merge_obs
@@ -68,8 +69,24 @@ def field_grid(frame: WCS, geometries: Sequence[FieldGeometry]) -> SkyGrid:
     return SkyGrid(wcs, shape)
 
 
-def merge_field(obsids: Sequence[str], layout: Layout, events_of: Callable[[str], Path]) -> Field:
-    """Merge the images of all observations, events taken from the files that ``events_of`` names."""
+def merge_field(
+    obsids: Sequence[str],
+    layout: Layout,
+    events_of: Callable[[str], Path],
+    bright: Sequence[RegionFile] = (),
+    frames: Mapping[str, WCS] | None = None,
+) -> Field:
+    """Merge the images of all observations.
+
+    Parameters
+    ----------
+    obsids, layout
+        The observations.
+    events_of
+        Names the file of their events.
+    bright, frames
+        Regions that are left out where the background is scaled: those that were cut out of the events.
+    """
     geometries = [read_geometry(layout.geometry(obsid)) for obsid in obsids]
     grid: SkyGrid | None = None
     for obsid, geometry in zip(obsids, geometries, strict=True):
@@ -83,7 +100,7 @@ def merge_field(obsids: Sequence[str], layout: Layout, events_of: Callable[[str]
         seen, theta = observation_exposure(events, geometry, grid)
         exposure += seen
         psf += seen * psf_r90_arcsec(theta) / grid.pixel_scale_arcsec
-        background += _expected_background(obsid, layout, events, grid, seen > 0)
+        background += _expected_background(obsid, layout, events, grid, seen > 0, bright, frames or {})
     assert grid is not None
     np.divide(psf, exposure, out=psf, where=exposure > 0)
     return Field(grid, frame, counts, exposure, background, psf)
@@ -115,17 +132,22 @@ def binned(events: EventList, grid: SkyGrid) -> NDArray[np.int32]:
 
 
 def _expected_background(
-    obsid: str, layout: Layout, events: EventList, grid: SkyGrid, seen: NDArray[np.bool_]
+    obsid: str,
+    layout: Layout,
+    events: EventList,
+    grid: SkyGrid,
+    seen: NDArray[np.bool_],
+    bright: Sequence[RegionFile],
+    frames: Mapping[str, WCS],
 ) -> NDArray[np.float64]:
     path = layout.background_events(obsid)
     if not path.is_file():
         return np.zeros(grid.shape)
     background = read_events(path)
-    scale = particle_scale(
-        events.select(in_particle_band(events)), background.select(in_particle_band(background))
-    )
+    scale = particle_scale(particles(events, bright, frames), particles(background, bright, frames))
     expected = np.zeros(grid.shape)
-    for chip, own in scale.of_chip.items():
+    for chip in np.unique(background.ccd_id):
+        own = scale.of_chip.get(int(chip), scale.scale)
         expected += own * binned(background.select(background.ccd_id == chip), grid)
     return np.where(seen, expected, 0.0)
 

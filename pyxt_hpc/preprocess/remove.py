@@ -290,7 +290,8 @@ def _brightness(
     )
 
     def make() -> Facts:
-        field = merge_field(obsids, layout, layout.clean_events)
+        bright = [region for region in (regions.sources, regions.exclude) if region is not None]
+        field = merge_field(obsids, layout, layout.clean_events, bright, regions.frames)
         values = field.brightness
         ra, dec = field.grid.centres()
         values[contains(regions.sources, ra, dec, regions.frames)] = np.nan

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,11 +8,12 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pyxt_hpc.bundle import Bundle, read_bundle
-from pyxt_hpc.chandra.events import EventList, read_events, write_events
+from pyxt_hpc.chandra.events import read_events, write_events
 from pyxt_hpc.chandra.response import Rmf
 from pyxt_hpc.chandra.vignetting import vignetting
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.background import joined
 from pyxt_hpc.preprocess.crop import channels_in_band, crop_data
 from pyxt_hpc.steps import StageOutcome
 
@@ -56,19 +57,10 @@ def test_a_core_that_shines_at_10_kev_is_not_taken_for_particles(single: Any, st
     hot = events.select(core)
     columns = {"energy_eV": np.full(len(core), 10_000, np.float32)}
     columns["pi"] = np.full(len(core), 685, np.int16)
-    write_events(path, joined_events(events, replace(hot, **columns)))
+    write_events(path, joined([events, replace(hot, **columns)]))
     assert scale() == pytest.approx(quiet, rel=1e-9)
     layout.exclude_reg.unlink()
     assert scale() > 1.02 * quiet
-
-
-def joined_events(first: EventList, second: EventList) -> EventList:
-    columns = {
-        f.name: np.concatenate([value, getattr(second, f.name)])
-        for f in fields(first)
-        if isinstance(value := getattr(first, f.name), np.ndarray)
-    }
-    return replace(first, **columns)
 
 
 def test_net_counts_are_those_of_the_sky(processed: Processed) -> None:

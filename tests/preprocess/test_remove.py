@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.wcs import WCS
 
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.chandra.events import read_events
@@ -99,6 +100,21 @@ def test_good_times_of_a_person(single: Any) -> None:
     good = read_gti(single.layout.good_times("1", "fullE"))
     assert good[0, 0] >= own[0, 0]
     assert good[-1, 1] <= own[-1, 1]
+
+
+def test_background_of_the_picture_is_scaled_outside_the_sources(single: Any) -> None:
+    process_data(single.config, single.layout)
+    means = []
+    for radius in (120, 5):
+        single.layout.sources_reg.write_text(f'fk5\ncircle({RA},{DEC},{radius}")\n')
+        remove_sources(single.config, single.layout)
+        with fits.open(single.layout.source_free_brightness) as hdus:
+            values, wcs = hdus[0].data, WCS(hdus[0].header)
+        row, col = np.indices(values.shape)
+        x, y = wcs.wcs_world2pix(RA, DEC, 0)
+        means.append(np.nanmean(values[np.hypot(row - y, col - x) > 140 / 1.968]))
+    # a fifth of the field: taken from one and not from the other, the background would be so much too faint
+    assert means[0] == pytest.approx(means[1], rel=0.02)
 
 
 def test_background_from_a_region_of_the_field(single: Any, stages: Callable) -> None:
