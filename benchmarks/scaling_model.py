@@ -3,16 +3,19 @@
     python benchmarks/scaling_model.py [--validate] [--fit-us 100 400 1500]
 
 The model runs the package's own `ChunkSize` and rules of dispatch against workers in simulated time. The
-master is one server: it hands out a chunk, receives and stores a chunk, one after the other, at the
-costs that bench_scheduler.py measures. Workers hold two chunks; a message takes a latency. Fit times
-scatter from chunk to chunk.
+master is one server: it receives results, hands out chunks, then stores what it received, at the costs that
+bench_scheduler.py measures (those of single chunks, though several are stored for less). Workers hold two
+chunks; a message takes a latency, and is seen at the next look for messages. Fit times scatter from chunk
+to chunk. Beside the fits a worker takes some time for every chunk.
 
 With groups (`fit-spectra --groups G`) every group is such a master with its workers, and all masters join the
 parts in the end. There efficiency counts all ranks, masters too.
 
 Efficiency is the time that ideal workers need (regions x fit time / workers) over the time from the first
-chunk handed out to the last row stored; "with start-up" adds what start-up takes, which is not the
-scheduler's. --validate compares the model with real runs of 1 to 7 workers here, with tasks that sleep.
+sized chunk to the last row stored. The first chunks, two regions for every worker, load its kernels and show
+the speed: they belong to start-up, and their regions are not counted. "With start-up" adds what start-up
+takes, which is not the scheduler's. --validate compares the model with real runs of 1 to 7 workers here, with
+tasks that sleep.
 """
 
 import argparse
@@ -23,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -67,10 +70,10 @@ class Costs:
     """
 
     hand_out: float = 30e-6
-    receive: float = 30e-6
-    store: float = 60e-6
-    region: float = 0.15e-6
-    call: float = 0.4e-3
+    receive: float = 20e-6
+    store: float = 50e-6
+    region: float = 0.2e-6
+    call: float = 0.5e-3
     latency: float = 20e-6
 
 
@@ -87,7 +90,14 @@ def _seen(since: float, event: float) -> float:
 
 
 def simulate(
-    n_workers: int, n_regions: int, fit: float, costs: Costs, *, scatter: float = 0.1, loaded: bool = True, seed: int = 1
+    n_workers: int,
+    n_regions: int,
+    fit: float,
+    costs: Costs,
+    *,
+    scatter: float = 0.1,
+    loaded: bool = True,
+    seed: int = 1,
 ) -> tuple[float, int]:
     """Seconds to the last row stored, and the number of chunks.
 
@@ -181,10 +191,12 @@ def _idlest(free: "list[deque[int]]", load: list[int]) -> int:
     raise AssertionError("nobody is free")
 
 
-def efficiency(n_ranks: int, n_regions: int, fit: float, costs: Costs) -> tuple[float, float, int]:
-    """Efficiency, seconds and chunks."""
-    seconds, chunks = simulate(n_ranks - 1, n_regions, fit, costs)
-    return n_regions * fit / (n_ranks - 1) / seconds, seconds, chunks
+def efficiency(n_workers: int, n_regions: int, fit: float, costs: Costs) -> tuple[float, float]:
+    """Efficiency of the workers, and seconds: means of some runs."""
+    repeats = 4 if n_regions * fit / n_workers < 1.0 else 1
+    seconds = float(np.mean([simulate(n_workers, n_regions, fit, costs, seed=s)[0] for s in range(repeats)]))
+    left = n_regions - n_workers * ChunkSize(n_workers, n_regions).first
+    return left * fit / n_workers / seconds, seconds
 
 
 def validate(costs: Costs) -> None:
@@ -204,7 +216,7 @@ def validate(costs: Costs) -> None:
         match = re.search(r"computed in ([\d.]+) s", done.stdout)
         assert match
         real = float(match[1])
-        model, _ = simulate(n_workers, n_regions, fit, costs, scatter=0.0)
+        model, _ = simulate(n_workers, n_regions, fit, replace(costs, call=0.0), scatter=0.0, loaded=False)
         head = f"{n_workers:7d}  {n_regions:7d}  {1e3 * fit:8.1f}"
         print(f"{head}  {real:8.3f}  {model:9.3f}  {real / model:5.2f}")
 
@@ -216,10 +228,11 @@ def grouped(
 
     Groups are taken to be alike: with every Gth region they have the same mix.
     """
-    seconds, _ = simulate(n_ranks // n_groups - 1, n_regions // n_groups, fit, costs)
+    n_workers = n_ranks // n_groups - 1
+    value, seconds = efficiency(n_workers, n_regions // n_groups, fit, costs)
+    value *= n_workers / (n_workers + 1)
     joined = seconds + (JOIN_S + n_regions * JOIN_REGION_S / n_groups if n_groups > 1 else 0.0)
-    ideal = n_regions * fit / n_ranks
-    return ideal / seconds, ideal / joined, joined
+    return value, value * seconds / joined, joined
 
 
 def shortest_fit(n_ranks: int, n_regions: int, costs: Costs, n_groups: int = 1) -> float:
@@ -240,10 +253,12 @@ def main() -> None:
     parser.add_argument(
         "--fit-us", type=float, nargs="+", default=[100.0, 1500.0, 45e3, 1.4e6], help="times of a fit"
     )
-    parser.add_argument("--chunk-us", type=float, default=150.0, help="master's cost of a chunk")
-    parser.add_argument("--region-us", type=float, default=0.15, help="master's cost of a region")
+    parser.add_argument("--chunk-us", type=float, default=100.0, help="master's cost of a chunk")
+    parser.add_argument("--region-us", type=float, default=0.2, help="master's cost of a region")
+    parser.add_argument("--call-us", type=float, default=500.0, help="worker's cost of a chunk, fits apart")
     options = parser.parse_args()
-    costs = Costs(0.4e-6 * options.chunk_us, 0.6e-6 * options.chunk_us, 1e-6 * options.region_us)
+    chunk = 1e-6 * options.chunk_us
+    costs = Costs(0.3 * chunk, 0.2 * chunk, 0.5 * chunk, 1e-6 * options.region_us, 1e-6 * options.call_us)
     if options.validate:
         validate(costs)
     for fit_us in options.fit_us:
@@ -257,19 +272,23 @@ def main() -> None:
                 ):  # events that Python can simulate in a minute
                     cells.append("-")
                     continue
-                value, seconds, _ = efficiency(n_ranks, n_regions, 1e-6 * fit_us, costs)
-                ideal = n_regions * 1e-6 * fit_us / (n_ranks - 1)
-                cells.append(f"{value:10.1%} ({ideal / (seconds + STARTUP_S):6.1%}) {seconds:9.2f} s")
+                value, seconds = efficiency(n_ranks - 1, n_regions, 1e-6 * fit_us, costs)
+                started = value * seconds / (seconds + STARTUP_S)
+                cells.append(f"{value:10.1%} ({started:6.1%}) {seconds:9.2f} s")
             print(f"{n_ranks:7d} " + "".join(f"{cell:>36s}" for cell in cells))
-    print("\ngroups, 4096 ranks: efficiency of the fits (with joining the parts), seconds with joining")
-    for n_regions in REGIONS[1:]:
-        print(f"{n_regions:,d} regions, fit [us] " + "".join(f"{n:>24d}" for n in GROUPS))
-        for fit in (50e-6, 100e-6, 500e-6, 1.5e-3):
-            cells = []
-            for n_groups in GROUPS:
-                value, whole, seconds = grouped(4096, n_regions, fit, costs, n_groups)
-                cells.append(f"{value:.1%} ({whole:.1%}) {seconds:.2f} s")
-            print(f"{1e6 * fit:10.0f}  " + "".join(f"{cell:>24s}" for cell in cells), flush=True)
+    for call in dict.fromkeys((costs.call, 0.0)):
+        print(
+            "\ngroups, 4096 ranks: efficiency of the fits (with joining the parts), seconds with joining; "
+            f"{1e6 * call:g} us a call"
+        )
+        for n_regions in REGIONS[1:]:
+            print(f"{n_regions:,d} regions, fit [us] " + "".join(f"{n:>24d}" for n in GROUPS))
+            for fit in (50e-6, 100e-6, 500e-6, 1.5e-3, 5e-3):
+                cells = []
+                for n_groups in GROUPS:
+                    found = grouped(4096, n_regions, fit, replace(costs, call=call), n_groups)
+                    cells.append("{:.1%} ({:.1%}) {:.2f} s".format(*found))
+                print(f"{1e6 * fit:10.0f}  " + "".join(f"{cell:>24s}" for cell in cells), flush=True)
     print("\nshortest fit with an efficiency of 90% on 1,000,000 regions, start-up and joining apart [ms]")
     print(f"  ranks  one master  groups of {RANKS_PER_GROUP} ranks")
     for n_ranks in RANKS[2:-1]:

@@ -1,5 +1,6 @@
 """Bad input at the command line: one line that says what to do, exit code 2, nothing half-written."""
 
+import gzip
 import hashlib
 import shutil
 import subprocess
@@ -275,10 +276,8 @@ def test_damaged_product_is_refused_with_its_remedy(
 # What each stage makes, the largest file that it may write, and a product that is larger.
 FULL_DISKS = [
     ("process-data", "acisI*.fits", 20_000),
-    ("process-data", "*_broad_*", 400_000),
     ("propose-regions", "*_proposed_regions.png", 20_000),
     ("remove-sources", "acisI_clean.fits", 200_000),
-    ("remove-sources", "acisI_lcurve.png", 20_000),
     ("generate-responses", "acisI.rmf", 20_000),
     ("crop-data", "*comb_*.fits", 20_000),
     ("crop-data", "*_bundle.h5", 1_000_000),
@@ -316,8 +315,53 @@ def test_full_disk_leaves_nothing_half_made(
     new = [path for path in after if path not in before]
     assert all(path.stat().st_size <= size for path in new)
     assert not any(path.stat().st_size == size for path in new)
-    # with room it goes on as if nothing had been
-    assert main([stage, "-c", str(config)]) == 0
+
+
+def only_level_1(layout: Layout) -> None:
+    path = INPUTS["events"](layout)
+    path.rename(path.with_name("acisf04001_000N003_evt1.fits"))
+
+
+def gzip_cut_short(layout: Layout) -> None:
+    path = INPUTS["blank sky"](layout)
+    content = gzip.compress(path.read_bytes(), 1)
+    path.unlink()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def unknown_shape(layout: Layout) -> None:
+    layout.sources_reg.unlink()
+    layout.sources_reg.write_text("fk5\nstar(150,20,3)\n")
+
+
+def no_events(layout: Layout) -> None:
+    def edit(hdus: fits.HDUList) -> None:
+        hdus["EVENTS"].data = hdus["EVENTS"].data[:0]
+
+    edited(INPUTS["blank sky"](layout), edit)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (only_level_1, "acisf04001_000N003_evt1.fits is of level 1: chandra_repro makes level 2"),
+        (gzip_cut_short, "4002_background.fits: event file is damaged"),
+        (unknown_shape, "sources.reg, line 2: shape star is unknown"),
+        (no_events, "4002_background.fits: the event list is empty"),
+    ],
+)
+def test_run_as_a_user_sees_it(processed: Path, tmp_path: Path, damage: Callable, said: str) -> None:
+    config = copy(processed, tmp_path / "work")
+    damage(Layout.of(read_config(config)))
+    line = [sys.executable, "-P", "-m", "pyxt_hpc", "run", "-c", str(config), "--through", "crop-data"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    lines = [text for text in done.stderr.splitlines() if not text.startswith(("INFO", "WARNING"))]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("pyxt-hpc: error: ")
+    assert said in lines[0]
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not list(config.parent.rglob(".tmp-*"))
 
 
 @pytest.mark.parametrize("name", ["create-bins", "fit-spectra"])

@@ -6,6 +6,7 @@ DSVALn, DSREFn of EVENTS; the components after the first have their number in fr
 Column names may be upper or lower case; blank-sky files have no times.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -276,7 +277,7 @@ def _status(table: fits.BinTableHDU, names: Mapping[str, int]) -> NDArray[np.uin
         return None
     # the raw bytes: astropy would unpack 32 booleans for every event
     raw = np.ascontiguousarray(table.data.view(np.ndarray)[table.columns.names[names["status"] - 1]])
-    raw = raw.reshape(len(raw), -1).view(np.uint8)
+    raw = raw.reshape(len(raw), math.prod(raw.shape[1:])).view(np.uint8)
     status = np.zeros(len(raw), dtype=np.uint32)
     for byte in raw.T:
         status = (status << np.uint32(8)) | byte

@@ -86,6 +86,7 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.spectra.fit import FitOptions
     from pyxt_hpc.spectra.ogip import load_spectrum
     from pyxt_hpc.spectra.single import default_statistic, fit_spectra, merge_bins
+    from pyxt_hpc.spectra.templates import SourceModel
 
     low, high = arguments.energy
     spectra = [
@@ -107,25 +108,20 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
         nH_bounds=(0.0, 1.0) if arguments.free_nH else None,
         kT_bounds=tuple(arguments.kT) if arguments.kT else None,
     )
-    model = {
-        "redshift": arguments.redshift,
-        "nH": arguments.nH,
-        "absorption": arguments.absorption,
-        "abundance_table": arguments.abundance_table,
-    }
+    model = SourceModel(arguments.redshift, arguments.nH, arguments.absorption, arguments.abundance_table)
     by_resolution = arguments.grouping == "resolution" or (
         arguments.grouping is None and all(read_pha(path).grouping is None for path in arguments.spectra)
     )
     if by_resolution and options.statistic == "wstat":
-        spectra = merge_bins(spectra, **model, options=options)
+        spectra = merge_bins(spectra, model, options)
     names = " + ".join(path.name for path in arguments.spectra)
     if arguments.engine == "sherpa":
         from pyxt_hpc.spectra.sherpa_engine import fit_with_sherpa, which_model
 
         say(f"Sherpa's model: {which_model()}")
-        say(*fit_lines([names], np.atleast_1d(fit_with_sherpa(spectra, **model, options=options))))
+        say(*fit_lines([names], np.atleast_1d(fit_with_sherpa(spectra, model, options))))
         return
-    fit = fit_spectra(spectra, **model, options=options)
+    fit = fit_spectra(spectra, model, options)
     say(
         f"{options.statistic}, {sum(s.n_bin for s in spectra)} bins in {low:g}-{high:g} keV, "
         f"goodness {fit.goodness:+.2f}"

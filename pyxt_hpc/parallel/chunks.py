@@ -14,8 +14,8 @@ SMALLEST_OF_EVEN_SHARE = 0.05
 MASTER_SHARE = 0.25
 """Chunks are so long that handing them out takes at most this part of the master's time..."""
 
-LAST_MASTER_SHARE = 0.8
-"""...and this part towards the end."""
+LAST_MASTER_SHARE = 1.2
+"""...and towards the end this many times of it: more than it can do, but for one round only."""
 
 DIVISOR = 2
 """A chunk is at most this part of an even share of what is left."""
@@ -37,7 +37,7 @@ class ChunkSize:
     """Sizes from measured times.
 
     The target is `CHUNK_SECONDS` by the measured speed; towards the end chunks shrink so that all
-    workers finish together, but not so far that the master cannot keep up with them.
+    workers finish together, but not so far that the master is left behind.
 
     Parameters
     ----------
@@ -85,17 +85,18 @@ class ChunkSize:
         most_seconds
             What the chunk may take.
         """
-        self.latest = self.first if self._seconds_per_item is None else self._size(
-            n_left, max(self._seconds_per_item, 1e-9), master_seconds, most_seconds
-        )
+        if self._seconds_per_item is None:
+            self.latest = self.first
+        else:
+            per_item = max(self._seconds_per_item, 1e-9)
+            self.latest = self._size(n_left, per_item, master_seconds, most_seconds)
         return self.latest
 
     def _size(self, n_left: int, per_item: float, master_seconds: float, most_seconds: float) -> int:
         round_seconds = self._n_workers * master_seconds
         wanted = min(max(CHUNK_SECONDS, round_seconds / MASTER_SHARE), most_seconds) / per_item
-        smallest_seconds = min(SMALLEST_SHARE * CHUNK_SECONDS, SMALLEST_OF_EVEN_SHARE * self._even_share * per_item)
-        smallest_seconds = max(smallest_seconds, round_seconds / LAST_MASTER_SHARE)
-        smallest = min(smallest_seconds / per_item, self._even_share)
+        smallest = min(SMALLEST_SHARE * CHUNK_SECONDS / per_item, SMALLEST_OF_EVEN_SHARE * self._even_share)
+        smallest = min(max(smallest, round_seconds / LAST_MASTER_SHARE / per_item), self._even_share)
         share = max(-(-n_left // (DIVISOR * self._n_workers)), smallest)
         tried = max(GROWTH * self._largest, FIRST_SECONDS / per_item)
         return int(max(1, min(wanted, tried, share)))

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RANKS_PER_GROUP = 64
-"""What one master feeds well (benchmarks/scaling_model.py)."""
+RANKS_PER_GROUP = 32
+"""The best for fits of 0.1 ms and nearly that for 5 ms (benchmarks/scaling_model.py)."""
 
 MANY_RANKS = 1024
 """Where groups begin to gain more than joining their parts costs, if nobody says how many there are."""

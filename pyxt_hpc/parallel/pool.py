@@ -79,8 +79,8 @@ class Pool:
         -------
         Future
             Of (seconds taken, what the task returned); of one that halts, (seconds that all would have taken
-            at the speed of the others, results of the first and of the others). It raises `TaskError` if the task raised,
-            `SandboxDied` if the child died, `BrokenExecutor` if a worker died.
+            at the speed of the others, results of the first and of the others). It raises `TaskError` if the
+            task raised, `SandboxDied` if the child died, `BrokenExecutor` if a worker died.
         """
         future = self._executor.submit(_halting if halting else _timed, task, _compact(chunk), sandboxed)
         if not isinstance(self._executor, RankExecutor):
@@ -115,9 +115,7 @@ def _timed(task: Task, chunk: np.ndarray | range, sandboxed: bool) -> tuple[floa
     return time.perf_counter() - start, result
 
 
-def _halting(
-    task: Task, chunk: np.ndarray | range, sandboxed: bool
-) -> tuple[float, tuple[Any, Any]]:
+def _halting(task: Task, chunk: np.ndarray | range, sandboxed: bool) -> tuple[float, tuple[Any, Any]]:
     """As `_timed`, without the time of loading kernels."""
     _, first = _timed(task, chunk[:1], sandboxed)
     seconds, others = _timed(task, chunk[1:], sandboxed)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.wcs import WCS
@@ -165,7 +166,7 @@ def spread(
 
 def joined(parts: Sequence[EventList]) -> EventList:
     """Events of several lists with the same columns; header, WCS and good times are those of the first."""
-    columns = {
+    columns: dict[str, Any] = {
         f.name: np.concatenate([getattr(part, f.name) for part in parts])
         for f in fields(EventList)
         if isinstance(getattr(parts[0], f.name), np.ndarray)

@@ -54,12 +54,12 @@ def check_observation(events: EventList) -> None:
         value = header.get(keyword)
         if not isinstance(value, int | float) or not np.isfinite(value):
             raise DamagedFile(f"{path}: {keyword} is {value!r}, expected a number; {_FETCH}")
-    nominal = events.wcs.wcs.crval
-    distance = float(off_axis_arcmin(*nominal, float(header["RA_PNT"]), float(header["DEC_PNT"])))
+    nominal = [float(degrees) for degrees in events.wcs.wcs.crval]
+    distance = float(off_axis_arcmin(nominal[0], nominal[1], header["RA_PNT"], header["DEC_PNT"]))
     if not distance < _FARTHEST_ARCMIN:
         raise DamagedFile(
-            f"{path}: RA_PNT, DEC_PNT are {header['RA_PNT']:.3f}, {header['DEC_PNT']:.3f}, over a degree from "
-            f"its sky coordinates' {nominal[0]:.3f}, {nominal[1]:.3f}; {_FETCH}"
+            f"{path}: RA_PNT, DEC_PNT are {header['RA_PNT']:.3f}, {header['DEC_PNT']:.3f}, over a degree "
+            f"from its sky coordinates' {nominal[0]:.3f}, {nominal[1]:.3f}; {_FETCH}"
         )
     if header["EXPOSURE"] <= 0:
         raise DamagedFile(f"{path}: EXPOSURE is {header['EXPOSURE']:g} s, expected a positive time; {_FETCH}")

@@ -25,6 +25,7 @@ from pyxt_hpc.spectra.absorption import transmission
 from pyxt_hpc.spectra.fit import FIT_DTYPE, PARAMETERS, FitFlag, FitOptions
 from pyxt_hpc.spectra.plasma import load_plasma
 from pyxt_hpc.spectra.spectrum import Spectrum
+from pyxt_hpc.spectra.templates import SourceModel
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,7 @@ def which_model() -> str:
 
 def fit_with_sherpa(
     spectra: Sequence[Spectrum],
-    *,
-    redshift: float,
-    nH: float,
-    absorption: str,
-    abundance_table: str,
+    model: SourceModel,
     options: FitOptions,
 ) -> NDArray:
     """Fit one absorbed plasma model to the spectra of one region.
@@ -71,13 +68,8 @@ def fit_with_sherpa(
     ----------
     spectra
         Of the observations that take part.
-    redshift
-    nH
-        Column density [1e22 cm^-2], fixed or, where `options` has bounds for it, the first guess.
-    absorption
-        ``phabs`` or ``tbabs``.
-    abundance_table
-        XSPEC's name of the abundances of plasma and absorber.
+    model
+        Its nH is fixed or, where `options` has bounds for it, the first guess.
     options
         Statistic, bounds and free parameters.
 
@@ -97,24 +89,24 @@ def fit_with_sherpa(
     for name in ("statistic", *(f"{name}{end}" for name in PARAMETERS for end in ("", "_lo", "_hi"))):
         row[name] = np.nan
     with _silence():
-        model = _source_model(redshift, nH, absorption, abundance_table, options)
-        row["dof"] = max(sum(spectrum.n_bin for spectrum in spectra) - len(model.free), 0)
+        sherpa = _photon_model(model, options)
+        row["dof"] = max(sum(spectrum.n_bin for spectrum in spectra) - len(sherpa.free), 0)
         if not any(spectrum.binned(spectrum.counts).any() for spectrum in spectra):
             row["flags"] = FitFlag.NO_COUNTS
             return row
-        fit = _fit(spectra, model.photons, options.statistic)
-        _minimise(fit, model, spectra)
+        fit = _fit(spectra, sherpa.photons, options.statistic)
+        _minimise(fit, sherpa, spectra)
         lo, hi = _intervals(fit)
         statistic = fit.calc_stat()
-    if not np.isfinite(statistic) or model.parameters["norm"].val < _NO_NORM:
+    if not np.isfinite(statistic) or sherpa.parameters["norm"].val < _NO_NORM:
         row["flags"] = FitFlag.NO_COUNTS if np.isfinite(statistic) else FitFlag.FAILED
         return row
     row["statistic"] = statistic
     flags = FitFlag(0)
-    for name, parameter in model.parameters.items():
+    for name, parameter in sherpa.parameters.items():
         row[name] = parameter.val
-        if name in model.free:
-            i = model.free.index(name)
+        if name in sherpa.free:
+            i = sherpa.free.index(name)
             row[f"{name}_lo"], row[f"{name}_hi"] = lo[i], hi[i]
             flags |= _flags(name, parameter, lo[i], hi[i])
     row["flags"] = flags
@@ -124,11 +116,7 @@ def fit_with_sherpa(
 def sherpa_statistic(
     spectra: Sequence[Spectrum],
     values: NDArray,
-    *,
-    redshift: float,
-    nH: float,
-    absorption: str,
-    abundance_table: str,
+    model: SourceModel,
     options: FitOptions,
 ) -> float:
     """Sherpa's statistic at parameters found elsewhere, for the same model as `fit_with_sherpa`.
@@ -137,7 +125,7 @@ def sherpa_statistic(
     ----------
     values
         () FIT_DTYPE, of which the free parameters are taken.
-    spectra, redshift, nH, absorption, abundance_table, options
+    spectra, model, options
         As for `fit_with_sherpa`.
 
     Returns
@@ -152,14 +140,14 @@ def sherpa_statistic(
     """
     _sherpa()
     with _silence():
-        model = _source_model(redshift, nH, absorption, abundance_table, options)
-        if len(spectra) == 0 or not all(np.isfinite(values[name]) for name in model.free):
+        sherpa = _photon_model(model, options)
+        if len(spectra) == 0 or not all(np.isfinite(values[name]) for name in sherpa.free):
             return float("nan")
-        for name in model.free:
-            parameter = model.parameters[name]
+        for name in sherpa.free:
+            parameter = sherpa.parameters[name]
             # Sherpa refuses what is beyond a bound by rounding
             parameter.val = float(np.clip(values[name], parameter.min, parameter.max))
-        return float(_fit(spectra, model.photons, options.statistic).calc_stat())
+        return float(_fit(spectra, sherpa.photons, options.statistic).calc_stat())
 
 
 @lru_cache
@@ -232,24 +220,22 @@ def _silence() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _source_model(
-    redshift: float, nH: float, absorption: str, abundance_table: str, options: FitOptions
-) -> SimpleNamespace:
+def _photon_model(model: SourceModel, options: FitOptions) -> SimpleNamespace:
     """Model in photons, its parameters by this package's names, and the names of the free ones in order."""
     xspec, _ = _xspec()
     if xspec is not None:
         xspec.set_xschatter(0)
-        xspec.set_xsabund(abundance_table)
+        xspec.set_xsabund(model.abundance_table)
         xspec.set_xsxsect("bcmc")
-        absorber = {"phabs": xspec.XSphabs, "tbabs": xspec.XSTBabs}[absorption]("absorber")
+        absorber = {"phabs": xspec.XSphabs, "tbabs": xspec.XSTBabs}[model.absorption]("absorber")
         plasma = xspec.XSapec("plasma")
     else:
-        absorber, plasma = _table_models(absorption, abundance_table)
+        absorber, plasma = _table_models(model.absorption, model.abundance_table)
     kT_bounds = options.kT_bounds or (load_plasma().kT[0], load_plasma().kT[-1])
-    plasma.Redshift.val = redshift
+    plasma.Redshift.val = model.redshift
     _set(plasma.kT, float(np.clip(FIRST_KT[1], *kT_bounds)), kT_bounds)
     _set(plasma.Abundanc, options.abundance, options.abundance_bounds)
-    _set(absorber.nH, nH, options.nH_bounds)
+    _set(absorber.nH, model.nH, options.nH_bounds)
     parameters = {"kT": plasma.kT, "norm": plasma.norm, "abundance": plasma.Abundanc, "nH": absorber.nH}
     photons = absorber * plasma
     free = [name for p in photons.pars for name, q in parameters.items() if p is q and not p.frozen]

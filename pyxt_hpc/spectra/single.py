@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.response import fold
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.spectra.absorption import transmission
-from pyxt_hpc.spectra.abundances import DEFAULT_TABLE
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.goodness import goodness, moments, statistic_per_bin
 from pyxt_hpc.spectra.grouping import choose_level, merge_levels
 from pyxt_hpc.spectra.plasma import apec
 from pyxt_hpc.spectra.spectrum import Spectrum
-from pyxt_hpc.spectra.templates import Templates, column_grid, fold_templates
+from pyxt_hpc.spectra.templates import SourceModel, Templates, column_grid
 
 # Counts of background over which its spectrum is smoothed.
 _SMOOTH_COUNTS = 50.0
@@ -73,12 +72,9 @@ class SingleFit:
 
 def fit_spectra(
     spectra: Sequence[Spectrum],
-    *,
-    redshift: float,
-    nH: float,
-    absorption: str = "phabs",
-    abundance_table: str = DEFAULT_TABLE,
+    model: SourceModel,
     options: FitOptions,
+    *,
     background_shapes: Sequence[NDArray] | None = None,
 ) -> SingleFit:
     """Fit one absorbed plasma model to the spectra of one region, with the fast engine.
@@ -89,11 +85,8 @@ def fit_spectra(
     ----------
     spectra : sequence of Spectrum
         Of the observations that take part.
-    redshift : float
-    nH : float
-        Column density [1e22 cm^-2]; of no account where `options` has bounds for it.
-    absorption, abundance_table : str
-        As for `templates.fold_templates`.
+    model : SourceModel
+        Its nH is of no account where `options` has bounds for it.
     options : FitOptions
         Statistic, bounds and free parameters.
     background_shapes : sequence of (n_channels,), optional
@@ -107,17 +100,8 @@ def fit_spectra(
     """
     if not spectra:
         raise ConfigError("nothing to fit: found no spectra, expected one or more; choose another region")
-    columns = np.array([nH]) if options.nH_bounds is None else column_grid(options.nH_bounds)
-    templates = [
-        [
-            fold_templates(
-                s.arf, s.rmf, redshift=redshift, nH=column, absorption=absorption,
-                abundance_table=abundance_table,
-            )
-            for column in columns
-        ]
-        for s in spectra
-    ]  # fmt: skip
+    columns = np.array([model.nH]) if options.nH_bounds is None else column_grid(options.nH_bounds)
+    templates = [[replace(model, nH=column).fold(s.arf, s.rmf) for column in columns] for s in spectra]
     shapes = background_shapes if background_shapes is not None else [None] * len(spectra)
     counts = [s.binned(s.counts) for s in spectra]
     smooth = [expected_background(s, shape) for s, shape in zip(spectra, shapes, strict=True)]
@@ -134,11 +118,11 @@ def fit_spectra(
         _grid(spectra, templates, columns),
         options,
     )[0]
-    model = [_source_model(s, row, redshift, absorption, abundance_table) for s in spectra]
+    expected = [_source_counts(s, row, model) for s in spectra]
     z = goodness(
         [row["statistic"]],
         options.n_free,
-        np.concatenate(model)[None],
+        np.concatenate(expected)[None],
         np.concatenate(smooth)[None],
         weight[None],
         moments(options.statistic, ratio),
@@ -149,7 +133,7 @@ def fit_spectra(
         options=options,
         observations=tuple(
             FittedSpectrum(s, S, B, b, m, statistic_per_bin(options.statistic, S, B, m, s.ratio))
-            for s, S, B, b, m in zip(spectra, counts, background, smooth, model, strict=True)
+            for s, S, B, b, m in zip(spectra, counts, background, smooth, expected, strict=True)
         ),
     )
 
@@ -161,12 +145,9 @@ def default_statistic(spectra: Sequence[Spectrum]) -> str:
 
 def merge_bins(
     spectra: Sequence[Spectrum],
-    *,
-    redshift: float,
-    nH: float,
-    absorption: str = "phabs",
-    abundance_table: str = DEFAULT_TABLE,
+    model: SourceModel,
     options: FitOptions,
+    *,
     background_shapes: Sequence[NDArray] | None = None,
 ) -> list[Spectrum]:
     """The spectra of one region in bins as wide as wstat needs (see `grouping.choose_level`).
@@ -177,10 +158,7 @@ def merge_bins(
     level = int(choose_level([s.binned(s.background).sum() for s in spectra]))
     merged = []
     for spectrum, shape in zip(spectra, shapes, strict=True):
-        templates = fold_templates(
-            spectrum.arf, spectrum.rmf, redshift=redshift, nH=nH, absorption=absorption,
-            abundance_table=abundance_table,
-        )  # fmt: skip
+        templates = model.fold(spectrum.arf, spectrum.rmf)
         metals = spectrum.binned(templates.metals)
         rates = spectrum.binned(templates.hhe) + options.abundance * metals
         expected = expected_background(spectrum, shape)
@@ -205,15 +183,14 @@ def _grid(
     return ModelGrid(templates[0][0].kT, columns, side_by_side("hhe"), side_by_side("metals"))
 
 
-def _source_model(
-    spectrum: Spectrum, row: NDArray, redshift: float, absorption: str, abundance_table: str
-) -> NDArray[np.float64]:
+def _source_counts(spectrum: Spectrum, row: NDArray, model: SourceModel) -> NDArray[np.float64]:
     """Counts that the best model expects in each bin; none where nothing could be fitted."""
     if not np.isfinite(row["kT"]):
         return np.zeros(spectrum.n_bin)
     edges = np.append(spectrum.rmf.energy_lo, spectrum.rmf.energy_hi[-1])
-    photons = apec(edges, float(row["kT"]), float(row["abundance"]), redshift, abundance_table)
-    through = transmission(edges, float(row["nH"]), absorption, abundance_table=abundance_table)
+    kT, abundance, nH = (float(row[name]) for name in ("kT", "abundance", "nH"))
+    photons = apec(edges, kT, abundance, model.redshift, model.abundance_table)
+    through = transmission(edges, nH, model.absorption, abundance_table=model.abundance_table)
     rate = spectrum.binned(fold(photons * through, spectrum.arf, spectrum.rmf))
     return float(row["norm"]) * spectrum.exposure_s * rate
 

@@ -16,6 +16,38 @@ from pyxt_hpc.spectra.abundances import DEFAULT_TABLE
 from pyxt_hpc.spectra.plasma import load_plasma
 
 
+@dataclass(frozen=True)
+class SourceModel:
+    """What is known of an absorbed plasma before it is fitted.
+
+    Attributes
+    ----------
+    redshift : float
+    nH : float
+        Column density [1e22 cm^-2]; of no account, or a first guess, where a fit frees it.
+    absorption : str
+        Model of `absorption.transmission`: ``phabs`` or ``tbabs``.
+    abundance_table : str
+        XSPEC's name of the abundances of plasma and absorber.
+    """
+
+    redshift: float
+    nH: float
+    absorption: str = "phabs"
+    abundance_table: str = DEFAULT_TABLE
+
+    def fold(self, arf: Arf, rmf: Rmf) -> "Templates":
+        """`fold_templates` of this model."""
+        return fold_templates(
+            arf,
+            rmf,
+            redshift=self.redshift,
+            nH=self.nH,
+            absorption=self.absorption,
+            abundance_table=self.abundance_table,
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Templates:
     """Count rates at norm 1 [count s^-1 per channel].

@@ -4,7 +4,6 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -17,7 +16,7 @@ from pyxt_hpc.parallel.progress import Progress
 from pyxt_hpc.spectra.fit import FIT_DTYPE, UNUSABLE
 from pyxt_hpc.spectra.sherpa_engine import fit_with_sherpa, sherpa_statistic, which_model
 from pyxt_hpc.stages.fitting import select_regions
-from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
+from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map, source_model
 from pyxt_hpc.stages.region_fits import RegionFits
 from pyxt_hpc.stages.region_spectra import spectra_as_fitted
 
@@ -156,7 +155,7 @@ def compare_engines(config: ClusterConfig, *, resolution: int, sample: int) -> E
     sherpa = _fit_with_sherpa(bundle, config, fits)
     sherpa_seconds = (time.perf_counter() - start) / max(len(regions), 1)
     judged = [
-        sherpa_statistic(spectra, values, **_model(bundle), options=fits.options)
+        sherpa_statistic(spectra, values, source_model(bundle), fits.options)
         for spectra, values in zip(spectra_as_fitted(bundle, config, fits), fast, strict=True)
     ]
     bounds = {"abundance": fits.options.abundance_bounds, "nH": fits.options.nH_bounds}
@@ -213,14 +212,9 @@ def _fit_with_sherpa(bundle: Bundle, config: ClusterConfig, fits: RegionFits) ->
     rows = np.zeros(len(fits.regions), FIT_DTYPE)
     with Progress("Sherpa", "region", len(rows)) as progress:
         for i, spectra in enumerate(spectra_as_fitted(bundle, config, fits)):
-            rows[i] = fit_with_sherpa(spectra, **_model(bundle), options=fits.options)
+            rows[i] = fit_with_sherpa(spectra, source_model(bundle), fits.options)
             progress.add(1)
     return rows
-
-
-def _model(bundle: Bundle) -> dict[str, Any]:
-    """What the bundle says about the model."""
-    return {name: getattr(bundle, name) for name in ("redshift", "nH", "absorption", "abundance_table")}
 
 
 def write_comparison(path: Path, comparison: EngineComparison) -> None:

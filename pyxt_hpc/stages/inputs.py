@@ -7,6 +7,7 @@ from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ForeignProduct, MissingInput
 from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.spectra.templates import SourceModel
 
 IN_BOTH = (
     "name",
@@ -72,3 +73,8 @@ def read_scale_map(config: ClusterConfig, bundle: Bundle) -> np.ndarray:
         shape=bundle.mask.shape,
         settings=scale_map_settings(config),
     )
+
+
+def source_model(bundle: Bundle) -> SourceModel:
+    """What the bundle says about the model of the source."""
+    return SourceModel(bundle.redshift, bundle.nH, bundle.absorption, bundle.abundance_table)

@@ -1,6 +1,6 @@
 """The joint model of all observations: what a fit of any region needs, as plain arrays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.spectra.extract import disc_area, disc_sums, extract_regions
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid
 from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, merge_levels, resolution_bins
-from pyxt_hpc.spectra.templates import column_grid, fold_templates
+from pyxt_hpc.spectra.templates import column_grid
+from pyxt_hpc.stages.inputs import source_model
 
 BINNINGS = ("auto", "resolution", "channels")
 """Spectral bins: as wide as the background's counts ask for; half the detector's resolution; channels."""
@@ -145,7 +146,7 @@ def joint_model(bundle: Bundle, minimum_fraction: float, options: FitOptions, bi
     DamagedFile
         If a response is not finite, or an exposure or background scale not positive.
     """
-    kT = np.empty(0)
+    kT, source = np.empty(0), source_model(bundle)
     columns = np.array([bundle.nH]) if options.nH_bounds is None else column_grid(options.nH_bounds)
     hhe: list[np.ndarray] = []
     metals: list[np.ndarray] = []
@@ -161,15 +162,7 @@ def joint_model(bundle: Bundle, minimum_fraction: float, options: FitOptions, bi
                 )
         edges = base_bins(bundle, observation.rmf, binning)
         folded = [
-            fold_templates(
-                observation.arf,
-                observation.rmf,
-                redshift=bundle.redshift,
-                nH=float(column),
-                absorption=bundle.absorption,
-                abundance_table=bundle.abundance_table,
-            )
-            for column in columns
+            replace(source, nH=float(column)).fold(observation.arf, observation.rmf) for column in columns
         ]
         kT = folded[0].kT
         for component, rates in ((hhe, [f.hhe for f in folded]), (metals, [f.metals for f in folded])):

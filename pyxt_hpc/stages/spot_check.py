@@ -13,7 +13,7 @@ from pyxt_hpc.spectra.extract import disc_area
 from pyxt_hpc.spectra.single import SingleFit, fit_spectra
 from pyxt_hpc.stages.comparison import fit_regions_with_sherpa
 from pyxt_hpc.stages.fitting import select_regions
-from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
+from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map, source_model
 from pyxt_hpc.stages.region_fits import RegionFits
 from pyxt_hpc.stages.region_spectra import spectra_as_fitted
 from pyxt_hpc.store import REGION_COLUMNS, ROW_DTYPE
@@ -124,13 +124,5 @@ def look_at_region(config: ClusterConfig, number: int) -> RegionLook:
         np.bincount(by_name[s.name].background_channel, minlength=s.rmf.n_channels).astype(float)
         for s in spectra
     ]
-    fit = fit_spectra(
-        spectra,
-        redshift=bundle.redshift,
-        nH=bundle.nH,
-        absorption=bundle.absorption,
-        abundance_table=bundle.abundance_table,
-        options=fits.options,
-        background_shapes=shapes,
-    )
+    fit = fit_spectra(spectra, source_model(bundle), fits.options, background_shapes=shapes)
     return RegionLook(row, fit)

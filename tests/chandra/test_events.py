@@ -76,6 +76,14 @@ def test_selection_keeps_columns_together() -> None:
     assert len(chosen) == (events.ccd_id == 2).sum()
 
 
+def test_empty_list(tmp_path: Path) -> None:
+    events = small_list()
+    write_events(tmp_path / "a.fits", events.select(np.zeros(len(events), bool)))
+    back = read_events(tmp_path / "a.fits")
+    assert len(back) == 0
+    assert back.status is not None
+
+
 def test_gzip_is_known_by_its_first_bytes(tmp_path: Path) -> None:
     write_events(tmp_path / "a.fits", small_list())
     content = (tmp_path / "a.fits").read_bytes()

@@ -1,9 +1,14 @@
 """Chunks grow to the wanted time, shrink towards the end, and never drown the master."""
 
+import heapq
+
+import numpy as np
 import pytest
 
 from pyxt_hpc.parallel.chunks import (
     CHUNK_SECONDS,
+    FIRST_ITEMS,
+    FIRST_SECONDS,
     LAST_MASTER_SHARE,
     MASTER_SHARE,
     SMALLEST_SHARE,
@@ -27,11 +32,61 @@ def handed_out(
 def test_chunks_last_about_as_long_as_wanted() -> None:
     sizes = handed_out(100_000, 4, 1e-3)
     assert max(sizes) == pytest.approx(CHUNK_SECONDS / 1e-3, rel=0.01)
-    assert sizes[0] == 1
+    assert sizes[0] == FIRST_ITEMS
 
 
 def test_compilation_in_the_first_chunk_does_not_mislead() -> None:
-    assert handed_out(100_000, 4, 1e-3, first=20.0)[1:8] == handed_out(100_000, 4, 1e-3)[:7]
+    misled = handed_out(100_000, 4, 1e-3, first=20.0)
+    assert misled[:2] == [FIRST_ITEMS, 1]
+    assert misled[2:8] == handed_out(100_000, 4, 1e-3)[1:7]
+
+
+def finished(n_workers: int, n_items: int, per_item: float, said: float) -> tuple[np.ndarray, list[int]]:
+    """When workers end that take the next chunk at once, and all sizes; first chunks said another speed."""
+    sizes, out = ChunkSize(n_workers, n_items), []
+    left = n_items - n_workers * sizes.next(n_items)
+    assert sizes.latest == FIRST_ITEMS
+    for _ in range(n_workers):
+        sizes.measured(FIRST_ITEMS, FIRST_ITEMS * said)
+    ends = np.zeros(n_workers)
+    busy = [(0.0, worker, 0) for worker in range(n_workers)]
+    while busy:
+        now, worker, done = heapq.heappop(busy)
+        ends[worker] = now
+        if done:
+            sizes.measured(done, done * per_item)
+        if left:
+            out.append(min(sizes.next(left), left))
+            left -= out[-1]
+            heapq.heappush(busy, (now + out[-1] * per_item, worker, out[-1]))
+    return ends, out
+
+
+@pytest.mark.parametrize("wrong", [0.1, 1.0, 10.0])
+@pytest.mark.parametrize("n_items", [7_500, 1_000_000])
+def test_all_workers_end_together_even_if_the_first_speed_is_wrong(n_items: int, wrong: float) -> None:
+    n_workers, per_item = 31, 1e-4
+    ends, _ = finished(n_workers, n_items, per_item, wrong * per_item)
+    ideal = n_items * per_item / n_workers
+    assert ends.max() < 1.04 * ideal
+    assert ends.min() > 0.9 * ideal
+
+
+def test_first_speed_decides_the_first_chunk_of_a_short_job() -> None:
+    # The even share is 24 ms.
+    _, sizes = finished(31, 7_500, 1e-4, 1e-4)
+    assert sizes[0] == pytest.approx(7_500 / 31 / 2, abs=2)
+    assert len(sizes) < 8 * 31
+
+
+def test_first_speed_is_not_trusted_with_long_chunks() -> None:
+    _, sizes = finished(31, 10_000_000, 1e-3, 1e-4)
+    assert sizes[0] * 1e-4 <= FIRST_SECONDS
+    assert max(sizes) * 1e-3 <= 2 * CHUNK_SECONDS
+
+
+def test_few_items_go_one_by_one_at_first() -> None:
+    assert ChunkSize(4, 100).next(100) == 1
 
 
 def test_no_worker_gets_a_long_chunk_at_the_end() -> None:

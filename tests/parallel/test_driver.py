@@ -9,6 +9,7 @@ import pytest
 
 from pyxt_hpc.errors import DiskFull, Interrupted, WorkerFailed
 from pyxt_hpc.parallel import driver
+from pyxt_hpc.parallel.chunks import FIRST_ITEMS
 from pyxt_hpc.parallel.driver import SUSPECTS_PER_CHUNK, Collector, run_chunks
 from pyxt_hpc.parallel.limits import Limits
 from pyxt_hpc.parallel.pool import TaskError
@@ -139,8 +140,28 @@ def test_pool_that_breaks_all_the_time_is_given_up() -> None:
 def test_every_worker_has_work_before_the_master_waits() -> None:
     pool = FakePool(set(), set())
     pool.n_workers = 500
-    run(pool, np.arange(100_000))
-    assert pool.waited_with[0] == 1000
+    run(pool, np.arange(1_000_000))
+    # First chunks show the speed; as long as some are not back, nobody gets a second.
+    assert pool.waited_with[:500] == [500] * 500
+    assert pool.waited_with[500] == 1000
+    assert {len(items) for items, _ in pool.log[:500]} == {FIRST_ITEMS}
+
+
+def test_results_of_a_chunk_that_shows_the_speed_are_those_of_its_items() -> None:
+    ledger = run(FakePool(set(), set()), np.arange(64))
+    assert ledger.results == {i: 2 * i for i in range(64)}
+
+
+def test_workers_have_more_to_do_before_results_are_stored() -> None:
+    pool, flying = FakePool(set(), set()), []
+
+    class Storing(Ledger):
+        def finished(self, items: np.ndarray, result: Any, attempt: int) -> None:
+            super().finished(items, result, attempt)
+            flying.append(len(pool._flying))
+
+    run_chunks(pool, None, np.arange(1000), Storing(), label="toy", unit="item")  # type: ignore[arg-type]
+    assert min(flying[:8]) >= pool.n_workers
 
 
 def test_collector_ends_the_run_at_the_first_failure() -> None:

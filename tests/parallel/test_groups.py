@@ -24,7 +24,7 @@ def test_groups_are_neighbours_of_nearly_equal_size(n_ranks: int, n_groups: int)
 
 def test_few_ranks_have_one_master() -> None:
     assert [default_groups(n) for n in (1, 2, 512)] == [1, 1, 1]
-    assert default_groups(4096) == 64
+    assert default_groups(4096) == 128
 
 
 BELL = """

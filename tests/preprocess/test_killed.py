@@ -18,8 +18,8 @@ from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.config import read_config
 from pyxt_hpc.layout import Layout
 
-TIMES = 6  # a few, for every push; by hand: 150
-EARLIEST_S, LATEST_S = 0.0, 4.0
+TIMES = 4  # a few, for every push; by hand: 150
+EARLIEST_S, LATEST_S = 0.5, 5.0
 FITS = {".fits", ".img", ".expmap", ".psfmap", ".lc", ".gti", ".arf", ".rmf"}
 
 

@@ -23,10 +23,10 @@ from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, resolution_bins
 from pyxt_hpc.spectra.sherpa_engine import fit_with_sherpa, sherpa_statistic, which_model
 from pyxt_hpc.spectra.spectrum import Spectrum
 from pyxt_hpc.spectra.statistics import wstat
-from pyxt_hpc.spectra.templates import fold_templates
+from pyxt_hpc.spectra.templates import SourceModel, fold_templates
 
 REDSHIFT, NH, ABUNDANCE = 0.07, 0.05, 0.3
-MODEL = {"redshift": REDSHIFT, "nH": NH, "absorption": "phabs", "abundance_table": "angr"}
+MODEL = SourceModel(REDSHIFT, NH)
 
 
 def options(statistic: str = "wstat", **changes: Any) -> FitOptions:
@@ -92,7 +92,7 @@ def test_real_spectrum(shared: Path, reference: dict[str, Any], statistic: str) 
     spectrum = spectrum_9774(shared)
     if statistic == "cstat":  # whose reference ignores the background
         spectrum = replace(spectrum, background=np.zeros(len(spectrum.counts)))
-    row = fit_with_sherpa([spectrum], **MODEL | {"redshift": 1.063, "nH": 0.0568}, options=options(statistic))
+    row = fit_with_sherpa([spectrum], SourceModel(1.063, 0.0568), options(statistic))
     assert_agrees(row, reference[f"9774_{statistic}"])
     assert row["flags"] == 0
 
@@ -110,10 +110,10 @@ def test_fake_spectra(shared: Path, reference: dict[str, Any], index: int) -> No
             ratio=float(file.attrs["background_exposure_ratio"]),
         )
     for statistic in ("wstat", "chi2gehrels"):
-        row = fit_with_sherpa([spectrum], **MODEL, options=options(statistic))
+        row = fit_with_sherpa([spectrum], MODEL, options(statistic))
         assert_agrees(row, reference["fake"][index][statistic])
     if index in (0, 10):
-        row = fit_with_sherpa([spectrum], **MODEL, options=options(abundance_bounds=(0.0, 5.0)))
+        row = fit_with_sherpa([spectrum], MODEL, options(abundance_bounds=(0.0, 5.0)))
         assert_agrees(row, reference["fake"][index]["wstat_free_abundance"])
 
 
@@ -193,7 +193,7 @@ def profile(value: Callable[[float, float], float], kT: float, norm: float) -> f
 def test_two_observations_in_bins(statistic: str) -> None:
     spectra = simulated(4.0)
     value = by_hand(spectra, statistic)
-    row = fit_with_sherpa(spectra, **MODEL, options=options(statistic))
+    row = fit_with_sherpa(spectra, MODEL, options(statistic))
     assert row["dof"] == sum(s.n_bin for s in spectra) - 2
     # The same number at the same place: bins, responses, exposures and backgrounds are what they should be.
     assert row["statistic"] == pytest.approx(value(row["kT"], row["norm"]), rel=1e-6)
@@ -201,7 +201,7 @@ def test_two_observations_in_bins(statistic: str) -> None:
     assert np.isnan([row[f"{name}_{end}"] for name in ("abundance", "nH") for end in ("lo", "hi")]).all()
     elsewhere = row.copy()
     elsewhere["kT"], elsewhere["norm"] = 3.0, 3e-4
-    judged = sherpa_statistic(spectra, elsewhere, **MODEL, options=options(statistic))
+    judged = sherpa_statistic(spectra, elsewhere, MODEL, options(statistic))
     assert judged == pytest.approx(value(3.0, 3e-4), rel=1e-6)
     # It is the minimum, and the interval ends where the profile is 1 higher (conf's tolerance).
     assert row["kT_lo"] < row["kT"] < row["kT_hi"]
@@ -216,22 +216,22 @@ def test_two_observations_in_bins(statistic: str) -> None:
 @pytest.mark.usefixtures("sherpa")
 def test_bins_do_not_leak_from_one_fit_to_the_next() -> None:
     spectra = simulated(4.0)
-    first = fit_with_sherpa(spectra, **MODEL, options=options()).tobytes()
-    alone = fit_with_sherpa(spectra[:1], **MODEL, options=options())
+    first = fit_with_sherpa(spectra, MODEL, options()).tobytes()
+    alone = fit_with_sherpa(spectra[:1], MODEL, options())
     assert alone["dof"] == spectra[0].n_bin - 2
-    assert fit_with_sherpa(spectra, **MODEL, options=options()).tobytes() == first
+    assert fit_with_sherpa(spectra, MODEL, options()).tobytes() == first
 
 
 @pytest.mark.usefixtures("sherpa")
 def test_better_minimum_that_conf_meets_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     spectra = simulated(4.0)
-    expected = fit_with_sherpa(spectra, **MODEL, options=options())
+    expected = fit_with_sherpa(spectra, MODEL, options())
 
     def stop_early(fit: Any, *_: Any) -> None:
         fit.model.thawedpars = [1.5 * expected["kT"], expected["norm"]]
 
     monkeypatch.setattr(sherpa_engine, "_minimise", stop_early)
-    row = fit_with_sherpa(spectra, **MODEL, options=options())
+    row = fit_with_sherpa(spectra, MODEL, options())
     assert row["statistic"] == pytest.approx(expected["statistic"], abs=1e-3)
     for name in ("kT", "norm"):
         tolerance = 0.02 * (expected[f"{name}_hi"] - expected[name])
@@ -242,16 +242,16 @@ def test_better_minimum_that_conf_meets_is_taken(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.usefixtures("sherpa")
 def test_column_density_is_found() -> None:
     spectra = simulated(4.0, nH=0.3)
-    frozen = fit_with_sherpa(spectra, **MODEL | {"nH": 0.3}, options=options())
+    frozen = fit_with_sherpa(spectra, replace(MODEL, nH=0.3), options())
     # the first guess is far off
-    free = fit_with_sherpa(spectra, **MODEL, options=options(nH_bounds=(0.0, 2.0)))
+    free = fit_with_sherpa(spectra, MODEL, options(nH_bounds=(0.0, 2.0)))
     assert free["dof"] == frozen["dof"] - 1
     assert frozen["statistic"] - 9.0 < free["statistic"] < frozen["statistic"] + 1e-3
 
 
 @pytest.mark.usefixtures("sherpa")
 def test_bounds_hold_and_are_flagged() -> None:
-    row = fit_with_sherpa(simulated(6.0), **MODEL, options=options(kT_bounds=(1.0, 2.0)))
+    row = fit_with_sherpa(simulated(6.0), MODEL, options(kT_bounds=(1.0, 2.0)))
     assert row["kT"] == pytest.approx(2.0)
     assert row["flags"] & FitFlag.AT_BOUND_HIGH
     assert row["flags"] & FitFlag.KT_HI_OPEN
@@ -261,7 +261,7 @@ def test_bounds_hold_and_are_flagged() -> None:
 @pytest.mark.usefixtures("sherpa")
 def test_abundance_at_its_bound_is_flagged() -> None:
     bounds = {"abundance_bounds": (1.0, 2.0), "nH_bounds": (0.0, 1.0)}
-    row = fit_with_sherpa(simulated(3.0)[:1], **MODEL, options=options(**bounds))
+    row = fit_with_sherpa(simulated(3.0)[:1], MODEL, options(**bounds))
     assert row["abundance"] == pytest.approx(1.0, abs=1e-5)
     assert np.isnan(row["abundance_lo"])
     assert row["flags"] & FitFlag.ABUNDANCE_AT_BOUND
@@ -272,9 +272,9 @@ def test_abundance_at_its_bound_is_flagged() -> None:
 @pytest.mark.usefixtures("sherpa")
 def test_bound_within_the_interval_leaves_it_open() -> None:
     spectra = simulated(4.0)[:1]
-    whole = fit_with_sherpa(spectra, **MODEL, options=options())
+    whole = fit_with_sherpa(spectra, MODEL, options())
     bound = 0.5 * (whole["kT"] + whole["kT_hi"])
-    row = fit_with_sherpa(spectra, **MODEL, options=options(kT_bounds=(1.0, bound)))
+    row = fit_with_sherpa(spectra, MODEL, options(kT_bounds=(1.0, bound)))
     assert np.isnan(row["kT_hi"])
     assert row["flags"] == FitFlag.KT_HI_OPEN
     assert row["kT"] == pytest.approx(whole["kT"], rel=1e-4)
@@ -286,16 +286,16 @@ def test_nothing_to_fit_is_flagged() -> None:
     empty = [replace(s, counts=np.zeros(len(s.counts))) for s in simulated(4.0)]
     below_background = [replace(s, background=s.ratio * s.counts + 90.0) for s in simulated(4.0)]
     for spectra in (empty, below_background, []):
-        row = fit_with_sherpa(spectra, **MODEL, options=options())
+        row = fit_with_sherpa(spectra, MODEL, options())
         assert row["flags"] == FitFlag.NO_COUNTS
         assert all(np.isnan(row[name]) for name in ("kT", "kT_lo", "kT_hi", "norm", "statistic"))
-        assert np.isnan(sherpa_statistic(spectra, row, **MODEL, options=options()))
+        assert np.isnan(sherpa_statistic(spectra, row, MODEL, options()))
 
 
 @pytest.mark.usefixtures("sherpa")
 def test_sherpa_is_silent(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     # a bound inside the interval makes conf complain
-    fit_with_sherpa(simulated(6.0), **MODEL, options=options(kT_bounds=(1.0, 2.0)))
+    fit_with_sherpa(simulated(6.0), MODEL, options(kT_bounds=(1.0, 2.0)))
     assert capfd.readouterr() == ("", "")
     assert not [record for record in caplog.records if record.name.startswith("sherpa")]
 
@@ -308,7 +308,7 @@ def test_without_sherpa_the_message_says_how_to_install_it(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "sherpa.astro.data", None)
     sherpa_engine._sherpa.cache_clear()
     with pytest.raises(MissingInput, match=r"pip install 'pyxt_hpc\[sherpa\]'"):
-        fit_with_sherpa(simulated(4.0), **MODEL, options=options())
+        fit_with_sherpa(simulated(4.0), MODEL, options())
     with pytest.raises(MissingInput, match="Sherpa"):
         which_model()
 
@@ -370,10 +370,10 @@ def install_xspec(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float],
 
 def test_xspec_is_used_where_sherpa_has_it(install_xspec: Callable[[float], Library]) -> None:
     spectra = simulated(4.0)[:1]
-    own = fit_with_sherpa(spectra, **MODEL, options=options())
+    own = fit_with_sherpa(spectra, MODEL, options())
     library = install_xspec(2.0)
     assert which_model().startswith("XSPEC 12.14.0k")
-    row = fit_with_sherpa(spectra, **MODEL | {"abundance_table": "wilm"}, options=options())
+    row = fit_with_sherpa(spectra, replace(MODEL, abundance_table="wilm"), options())
     assert library.settings["xsabund"] == "wilm"
     assert library.settings["xsxsect"] == "bcmc"
     # twice as bright, hence half the norm, and else our own model
@@ -385,7 +385,7 @@ def test_xspec_without_photons_is_not_used(install_xspec: Callable[[float], Libr
     install_xspec(0.0)
     assert "this package's" in which_model()
     assert "no photons" in which_model()
-    assert fit_with_sherpa(simulated(4.0)[:1], **MODEL, options=options())["flags"] == 0
+    assert fit_with_sherpa(simulated(4.0)[:1], MODEL, options())["flags"] == 0
 
 
 @pytest.mark.usefixtures("sherpa")

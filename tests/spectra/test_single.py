@@ -16,10 +16,10 @@ from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
 from pyxt_hpc.spectra.ogip import load_spectrum
 from pyxt_hpc.spectra.single import SingleFit, default_statistic, fit_spectra, merge_bins
 from pyxt_hpc.spectra.spectrum import Spectrum
-from pyxt_hpc.spectra.templates import fold_templates
+from pyxt_hpc.spectra.templates import SourceModel, fold_templates
 
 REDSHIFT, NH, EXPOSURE = 0.1, 0.05, 1e5
-FIXED = {"redshift": REDSHIFT, "nH": NH}
+MODEL = SourceModel(REDSHIFT, NH)
 
 
 def spectrum(name: str = "1", area: float = 500.0) -> Spectrum:
@@ -67,7 +67,7 @@ def test_perfect_spectra_of_two_observations() -> None:
         simulated(first, 3000.0, seed=None),
         simulated(second, 3000.0 * 0.3, seed=None),
     ]
-    fit = fit_spectra(spectra, **FIXED, options=FitOptions())
+    fit = fit_spectra(spectra, MODEL, FitOptions())
     assert fit.row["kT"] == pytest.approx(4.0, rel=1e-5)
     assert fit.row["statistic"] == pytest.approx(0.0, abs=1e-6)
     assert [one.spectrum.name for one in fit.observations] == ["1", "2"]
@@ -94,7 +94,7 @@ def test_model_of_the_picture_is_that_of_the_fit(options: FitOptions) -> None:
     """Also that the columns of nH are dense enough: the picture's model is not interpolated between them."""
     spectra = [simulated(spectrum(str(i)), 4000.0, nH=0.37, seed=i) for i in range(2)]
     nH = 0.37 if options.nH_bounds is None else 9.9
-    fit = fit_spectra(spectra, redshift=REDSHIFT, nH=nH, options=options)
+    fit = fit_spectra(spectra, SourceModel(REDSHIFT, nH), options)
     assert fit.row["flags"] == 0
     assert explained(fit) == pytest.approx(
         fit.row["statistic"], abs=1e-6 if options.nH_bounds is None else 0.02
@@ -105,13 +105,13 @@ def test_model_of_the_picture_is_that_of_the_fit(options: FitOptions) -> None:
 def test_background_of_a_larger_area_gives_the_shape() -> None:
     one = simulated(spectrum(), 1000.0)
     shape = np.linspace(3000.0, 1000.0, 300)
-    fit = fit_spectra([one], **FIXED, options=FitOptions(), background_shapes=[shape])
+    fit = fit_spectra([one], MODEL, FitOptions(), background_shapes=[shape])
     given = fit.observations[0]
     assert given.background_model.sum() == pytest.approx(given.background.sum())
     assert given.background_model == pytest.approx(
         one.binned(shape) * given.background.sum() / one.binned(shape).sum()
     )
-    alone = fit_spectra([one], **FIXED, options=FitOptions())
+    alone = fit_spectra([one], MODEL, FitOptions())
     assert alone.row.tobytes() == fit.row.tobytes()
     # of itself: smooth, and of the same size
     own = alone.observations[0]
@@ -123,12 +123,12 @@ def test_background_of_a_larger_area_gives_the_shape() -> None:
 
 
 def test_nothing_to_fit() -> None:
-    fit = fit_spectra([spectrum()], **FIXED, options=FitOptions())
+    fit = fit_spectra([spectrum()], MODEL, FitOptions())
     assert fit.row["flags"] == FitFlag.NO_COUNTS
     assert np.isnan(fit.goodness)
     assert not fit.observations[0].model.any()
     with pytest.raises(ConfigError, match="no spectra"):
-        fit_spectra([], **FIXED, options=FitOptions())
+        fit_spectra([], MODEL, FitOptions())
 
 
 def test_statistic_that_applies() -> None:
@@ -142,16 +142,16 @@ def test_merged_bins_hold_the_same_counts() -> None:
     n_bin = []
     for factor in (0.0, 1.0, 100.0):
         given = [replace(one, background=factor * one.background), one]
-        both = merge_bins(given, **FIXED, options=FitOptions())
+        both = merge_bins(given, MODEL, FitOptions())
         for fine, merged in zip(given, both, strict=True):
             assert merged.binned(merged.counts).sum() == fine.binned(fine.counts).sum()
             assert ((merged.bin_of_channel >= 0) == (fine.bin_of_channel >= 0)).all()
             # bins are merged, not cut
             assert set(merged.energy_edges[:, 0]) <= set(fine.energy_edges[:, 0])
-        n_bin.append(merge_bins(given[:1], **FIXED, options=FitOptions())[0].n_bin)
+        n_bin.append(merge_bins(given[:1], MODEL, FitOptions())[0].n_bin)
     # the more background, the finer
     assert n_bin[0] < n_bin[1] < n_bin[2] < one.n_bin
-    more = merge_bins([one], **FIXED, options=FitOptions(abundance_bounds=(0.0, 2.0)))[0]
+    more = merge_bins([one], MODEL, FitOptions(abundance_bounds=(0.0, 2.0)))[0]
     assert more.n_bin > n_bin[1]
 
 
@@ -217,7 +217,7 @@ def test_3c186_as_sherpa_with_xspec(shared: Path, key: str) -> None:
     options = FitOptions(
         statistic=key.split("_")[0], abundance_bounds=(0.0, 5.0) if key.endswith("abundance") else None
     )
-    fit = fit_spectra([one], redshift=1.063, nH=0.0568, options=options)
+    fit = fit_spectra([one], SourceModel(1.063, 0.0568), options)
     _agrees(fit, reference)
     # a quasar in a cluster is no isothermal plasma
     assert fit.goodness > 1.5
@@ -229,7 +229,7 @@ def test_fake_spectra_as_sherpa_with_xspec(shared: Path, key: str) -> None:
     one = load_spectrum(shared / "chandra" / "9774.pi", energy_min=0.7, energy_max=8.0, grouping="none")
     z = []
     with h5py.File(shared / "reference" / "fake_spectra.h5") as file:
-        fixed = {name: float(file.attrs[name]) for name in ("redshift", "nH")}
+        model = SourceModel(float(file.attrs["redshift"]), float(file.attrs["nH"]))
         options = FitOptions(
             statistic=key.split("_")[0],
             abundance=float(file.attrs["abundance"]),
@@ -243,7 +243,7 @@ def test_fake_spectra_as_sherpa_with_xspec(shared: Path, key: str) -> None:
                 exposure_s=float(file.attrs["exposure"]),
                 ratio=float(file.attrs["background_exposure_ratio"]),
             )
-            fit = fit_spectra([fake], **fixed, options=options)
+            fit = fit_spectra([fake], model, options)
             _agrees(fit, expected[key])
             z.append(fit.goodness)
     # twelve right models

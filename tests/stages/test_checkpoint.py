@@ -64,7 +64,26 @@ def test_number_of_the_attempt_is_stored_with_a_row_that_is_the_workers(path: Pa
         received = sent.view(np.uint8)
         received.flags.writeable = False
         ledger.finished(np.array([3]), received, 2)
+        ledger.alive()
     assert read_results(path).rows["attempts"][3] == 2
+
+
+def test_chunks_that_came_together_are_stored_as_what_they_are(path: Path) -> None:
+    with open_store(path) as store:
+        ledger = StoreLedger(store, regions_of(store))
+        for items, attempt in (([9, 10, 12], 1), ([2, 3], 2), ([4, 5], 1)):
+            rows = blank_rows(regions_of(store)[items])
+            rows["kT"], rows["attempts"] = items, 1
+            ledger.finished(np.array(items), rows.view(np.uint8), attempt)
+        assert (store.status() == Status.PENDING).all()
+        ledger.alive()
+        ledger.alive()
+    found = read_results(path)
+    stored = [2, 3, 4, 5, 9, 10, 12]
+    assert np.flatnonzero(found.status == Status.DONE).tolist() == stored
+    assert found.rows["kT"][stored].tolist() == stored
+    assert found.rows["region"][stored].tolist() == [1 + i for i in stored]
+    assert found.rows["attempts"][stored].tolist() == [2, 2, 1, 1, 1, 1, 1]
 
 
 def test_regions_in_flight_at_a_crash_are_suspects(path: Path) -> None:

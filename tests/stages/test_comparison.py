@@ -1,5 +1,6 @@
 """Both engines find the same in the same regions, and where they do not, the comparison says so."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,16 +53,11 @@ def observation(obsid: str, n_source: int, seed: int) -> BundleObservation:
 
 
 @pytest.fixture
-def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ClusterConfig:
+def config(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bundle_of: Callable[..., Bundle]
+) -> ClusterConfig:
     """A configuration whose bundle and scale map are in memory."""
-    images = np.zeros(SHAPE, np.float32)
-    bundle = Bundle(
-        name="A", redshift=0.1, nH=0.05, abundance=0.3, absorption="phabs", abundance_table="angr",
-        energy_min_keV=0.7, energy_max_keV=8.0, wcs_header="", pixel_scale_arcsec=1.968,
-        counts=images.astype(np.int32), background=images, background_variance=images,
-        mask=np.ones(SHAPE, np.uint8),
-        observations=(observation("1", 30000, 1), observation("2", 12000, 2)),
-    )  # fmt: skip
+    bundle = bundle_of(observation("1", 30000, 1), observation("2", 12000, 2))
     radius = np.full(SHAPE, 6.0)
     monkeypatch.setattr(module, "read_cluster_bundle", lambda config: bundle)
     monkeypatch.setattr(module, "read_scale_map", lambda config, bundle: radius)

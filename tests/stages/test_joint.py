@@ -1,5 +1,7 @@
 """Spectra and effective exposures of regions, against what they must be by construction."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -36,21 +38,13 @@ def observation(obsid: str, mask: np.ndarray, per_pixel: int, area: np.ndarray) 
 
 
 @pytest.fixture(scope="module")
-def model() -> JointModel:
+def model(bundle_of: Callable[..., Bundle]) -> JointModel:
     """The first observation is live everywhere, the second in the right half, where its area is smaller."""
     everywhere, right = np.ones(SHAPE, bool), np.zeros(SHAPE, bool)
     right[:, 25:] = True
-    images = np.zeros(SHAPE, np.float32)
-    bundle = Bundle(
-        name="A", redshift=0.1, nH=0.05, abundance=0.3, absorption="phabs", abundance_table="angr",
-        energy_min_keV=0.7, energy_max_keV=8.0, wcs_header="", pixel_scale_arcsec=1.968,
-        counts=images.astype(np.int32), background=images, background_variance=images,
-        mask=everywhere.astype(np.uint8),
-        observations=(
-            observation("1", everywhere, 3, np.ones(3)),
-            observation("2", right, 5, np.array([0.9, 0.8, 0.6])),
-        ),
-    )  # fmt: skip
+    bundle = bundle_of(
+        observation("1", everywhere, 3, np.ones(3)), observation("2", right, 5, np.array([0.9, 0.8, 0.6]))
+    )
     return JointModel.from_arrays(joint_model(bundle, 0.09, FitOptions(), "auto").to_arrays())
 
 

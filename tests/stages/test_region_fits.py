@@ -1,5 +1,6 @@
 """What a worker makes of regions: against fits by hand of the same spectra, whatever the chunks."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,15 +53,8 @@ def observation(obsid: str, seed: int, exposure_s: float) -> BundleObservation:
 
 
 @pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    images = np.zeros(SHAPE, np.float32)
-    return Bundle(
-        name="A", redshift=0.1, nH=0.05, abundance=0.3, absorption="phabs", abundance_table="angr",
-        energy_min_keV=0.7, energy_max_keV=8.0, wcs_header="", pixel_scale_arcsec=1.968,
-        counts=images.astype(np.int32), background=images, background_variance=images,
-        mask=np.ones(SHAPE, np.uint8),
-        observations=(observation("1", 1, 2e4), observation("2", 2, 5e3)),
-    )  # fmt: skip
+def bundle(bundle_of: Callable[..., Bundle]) -> Bundle:
+    return bundle_of(observation("1", 1, 2e4), observation("2", 2, 5e3))
 
 
 CONFIG = ClusterConfig(

@@ -1,5 +1,6 @@
 """A region's spectra are those of the joint model, channel by channel and with a response of their own."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -50,16 +51,9 @@ def observation(obsid: str, axis: tuple[int, int], first_live_column: int, seed:
 
 
 @pytest.fixture(scope="module")
-def bundle() -> Bundle:
+def bundle(bundle_of: Callable[..., Bundle]) -> Bundle:
     """Two observations with axes far apart; the second is live in the right half only."""
-    images = np.zeros(SHAPE, np.float32)
-    return Bundle(
-        name="A", redshift=0.1, nH=0.05, abundance=0.3, absorption="phabs", abundance_table="angr",
-        energy_min_keV=0.7, energy_max_keV=8.0, wcs_header="", pixel_scale_arcsec=1.968,
-        counts=images.astype(np.int32), background=images, background_variance=images,
-        mask=np.ones(SHAPE, np.uint8),
-        observations=(observation("1", (10, 10), 0, 1), observation("2", (50, 60), 40, 2)),
-    )  # fmt: skip
+    return bundle_of(observation("1", (10, 10), 0, 1), observation("2", (50, 60), 40, 2))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,89 @@
+"""Stage 3: what is supplied is checked and put where the fits take it from, once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pyxt_hpc.chandra.response import Arf, read_arf, read_rmf, write_arf, write_rmf
+from pyxt_hpc.errors import MissingInput, ResponseMismatch
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.process import process_data
+from pyxt_hpc.preprocess.remove import remove_sources
+from pyxt_hpc.preprocess.responses import generate_responses
+
+
+@pytest.fixture(scope="module")
+def cleaned(copy_field: Callable, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    field = copy_field(tmp_path_factory.mktemp("cleaned"))
+    process_data(field.config, field.layout)
+    remove_sources(field.config, field.layout)
+    return field
+
+
+def test_files_facts_and_only_what_changed(cleaned: Any) -> None:
+    config, layout = cleaned.config, cleaned.layout
+    outcome = generate_responses(config, layout)
+    assert outcome.made
+    assert list(outcome.observations) == ["1", "22"]
+    for obsid, facts in outcome.observations.items():
+        assert layout.response(obsid, "arf").read_bytes() == layout.supplied_arf(obsid).read_bytes()
+        assert layout.response(obsid, "rmf").read_bytes() == layout.supplied_rmf(obsid).read_bytes()
+        assert facts["area_cm2"] == pytest.approx(300.0)
+        assert (facts["channels"], facts["energies"]) == (1024, 107)
+        assert facts["arf"] == str(layout.supplied_arf(obsid))
+    assert not generate_responses(config, layout).made
+
+    other = layout.response("1", "arf").stat().st_mtime_ns
+    area = read_arf(layout.supplied_arf("22"))
+    write_arf(layout.supplied_arf("22"), Arf(area.energy_lo, area.energy_hi, 2 * area.area))
+    outcome = generate_responses(config, layout)
+    assert outcome.made
+    assert outcome.observations["22"]["area_cm2"] == pytest.approx(600.0)
+    assert read_arf(layout.response("22", "arf")).area[0] == pytest.approx(600.0)
+    assert layout.response("1", "arf").stat().st_mtime_ns == other
+
+
+def test_a_bad_response_leaves_the_former_one_and_is_asked_for_again(cleaned: Any) -> None:
+    config, layout = cleaned.config, cleaned.layout
+    generate_responses(config, layout)
+    former, good = layout.response("1", "rmf").read_bytes(), read_rmf(layout.supplied_rmf("1"))
+    write_rmf(layout.supplied_rmf("1"), replace(good, first_channel_number=0))
+    for _ in range(2):  # a refusal is not taken for done
+        with pytest.raises(ResponseMismatch, match=r"1\.rmf: its EBOUNDS are off by -15 eV"):
+            generate_responses(config, layout)
+    assert layout.response("1", "rmf").read_bytes() == former
+    write_rmf(layout.supplied_rmf("1"), good)
+    assert generate_responses(config, layout).made
+
+
+def test_one_file_for_all_by_the_configuration(cleaned: Any) -> None:
+    layout: Layout = cleaned.layout
+    folder = layout.cluster_dir / "responses"
+    folder.mkdir()
+    rmf = read_rmf(layout.supplied_rmf("1"))
+    write_rmf(folder / "all.rmf", rmf)
+    for obsid, area in (("1", 100.0), ("22", 200.0)):
+        write_arf(folder / f"acis_{obsid}.arf", Arf(rmf.energy_lo, rmf.energy_hi, np.full(107, area)))
+    config = replace(cleaned.config, arf_files="responses/acis_{obsid}.arf", rmf_files="responses/all.rmf")
+    facts = generate_responses(config, layout).observations
+    assert [facts[obsid]["area_cm2"] for obsid in ("1", "22")] == pytest.approx([100.0, 200.0])
+    assert facts["1"]["rmf"] == facts["22"]["rmf"] == str(folder / "all.rmf")
+    with pytest.raises(MissingInput, match=r"2 missing: .*absent/1\.arf .*absent/22\.arf"):
+        generate_responses(replace(config, arf_files="absent/{obsid}.arf"), layout)
+
+
+def test_a_band_that_grows_is_checked_again(cleaned: Any) -> None:
+    generate_responses(cleaned.config, cleaned.layout)
+    wider = replace(cleaned.config, energy_max_keV=12.0)
+    with pytest.raises(
+        ResponseMismatch, match=r"1\.arf: energies 0\.30-11\.00 keV, but the band is 0\.7-12 keV"
+    ):
+        generate_responses(wider, cleaned.layout)
+
+
+def test_before_stage_2(single: Any) -> None:
+    with pytest.raises(MissingInput, match=r"acisI_clean\.fits \(pyxt-hpc remove-sources\)"):
+        generate_responses(single.config, single.layout)
