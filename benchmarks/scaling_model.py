@@ -73,7 +73,7 @@ class Costs:
     receive: float = 20e-6
     store: float = 50e-6
     region: float = 0.2e-6
-    call: float = 0.5e-3
+    call: float = 0.7e-3
     latency: float = 20e-6
 
 
@@ -255,7 +255,7 @@ def main() -> None:
     )
     parser.add_argument("--chunk-us", type=float, default=100.0, help="master's cost of a chunk")
     parser.add_argument("--region-us", type=float, default=0.2, help="master's cost of a region")
-    parser.add_argument("--call-us", type=float, default=500.0, help="worker's cost of a chunk, fits apart")
+    parser.add_argument("--call-us", type=float, default=700.0, help="worker's cost of a chunk, fits apart")
     options = parser.parse_args()
     chunk = 1e-6 * options.chunk_us
     costs = Costs(0.3 * chunk, 0.2 * chunk, 0.5 * chunk, 1e-6 * options.region_us, 1e-6 * options.call_us)

@@ -272,7 +272,9 @@ class _Loop:
         self._limits = limits
         self._allowed = np.inf if limits.items is None else limits.items
         self._flying: dict[Future[tuple[float, Any]], _Chunk] = {}
-        self._landed: list[tuple[_Chunk, Future[tuple[float, Any]]]] = []
+        self._landed: deque[tuple[_Chunk, Future[tuple[float, Any]]]] = deque()
+        # Passed on, and perhaps not yet stored.
+        self._kept: list[_Chunk] = []
         self._halting = 0
         self._leaving = np.zeros(0, np.int64)
         self._breaks = 0
@@ -295,8 +297,12 @@ class _Loop:
                 self._land(self._pool.wait(patience))
         except BaseException:
             with contextlib.suppress(PyxtError):
+                self._ledger.alive()
+                self._kept.clear()
+            with contextlib.suppress(PyxtError):
                 self._ledger.returned(self._leaving)
-                for chunk in (*self._flying.values(), *(chunk for chunk, _ in self._landed)):
+                landed = (chunk for chunk, _ in self._landed)
+                for chunk in (*self._flying.values(), *landed, *self._kept):
                     self._ledger.returned(chunk.items)
             raise
 
@@ -312,10 +318,13 @@ class _Loop:
     def _store(self) -> int:
         """Pass results on; how many chunks there were."""
         start, n = time.perf_counter(), len(self._landed)
-        for chunk, future in self._landed:
+        while self._landed:
+            chunk, future = self._landed[0]
             self._take(chunk, future)
+            self._landed.popleft()
+            self._kept.append(chunk)
         self._ledger.alive()
-        self._landed.clear()
+        self._kept.clear()
         if n:
             self._back.add(time.perf_counter() - start, n)
         return n

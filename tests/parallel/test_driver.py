@@ -199,6 +199,39 @@ def test_what_is_in_flight_is_given_back_when_storing_fails(monkeypatch: pytest.
     assert not ledger.flying
 
 
+@pytest.mark.parametrize("stored", [True, False])
+def test_what_the_ledger_keeps_is_stored_or_given_back_at_an_early_end(stored: bool) -> None:
+    pool = FakePool({150}, set())
+    wait = pool.wait
+    pool.wait = lambda timeout: [future for _ in pool._flying[:] for future in wait(timeout)]  # type: ignore
+
+    class Keeping(Ledger):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kept: set[int] = set()
+
+        def finished(self, items: np.ndarray, result: Any, attempt: int) -> None:
+            if not stored and self.results:
+                raise DiskFull("no space")
+            self.kept |= set(items.tolist())
+            self.results.update(zip(items.tolist(), result.tolist(), strict=True))
+
+        def failed(self, *_: Any, **__: Any) -> None:
+            raise KeyboardInterrupt
+
+        def alive(self) -> None:
+            if not stored and self.kept:
+                raise DiskFull("no space")
+            self.flying -= self.kept
+            self.kept = set()
+
+    ledger = Keeping()
+    with pytest.raises((DiskFull, KeyboardInterrupt)):
+        run_chunks(pool, None, np.arange(400), ledger, label="toy", unit="item")  # type: ignore[arg-type]
+    assert not ledger.flying
+    assert bool(ledger.kept) != stored
+
+
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting."""
