@@ -6,6 +6,8 @@ lies outside the image counts as empty. Which pixels a disc holds is `pyxt_hpc.d
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
@@ -94,7 +96,12 @@ def disc_sums(row: ArrayLike, col: ArrayLike, radius: ArrayLike, images: NDArray
 
 def _width_table(radius: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Half-widths of the discs that occur, -1 in rows outside, and each region's line of that table."""
-    values, index = np.unique(np.atleast_1d(np.asarray(radius, np.float64)), return_inverse=True)
+    return _table_of(np.atleast_1d(np.asarray(radius, np.float64)).tobytes())
+
+
+@lru_cache(maxsize=2)  # a fit asks for the table of the same regions several times for each observation
+def _table_of(radii: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    values, index = np.unique(np.frombuffer(radii, np.float64), return_inverse=True)
     lines = [half_widths(float(value)) for value in values]
     table = np.full((len(lines), max((len(line) for line in lines), default=1)), -1, np.int64)
     for i, line in enumerate(lines):
