@@ -132,6 +132,7 @@ def write_results(path: Path, bundle: Bundle, radius: np.ndarray, resolution: in
     for name, value in values.items():
         rows[name] = value * (1 + 0.08 * rng.standard_normal(len(row)))
         rows[f"{name}_lo"], rows[f"{name}_hi"] = rows[name] * 0.93, rows[name] * 1.09
+    rows["abundance"], rows["nH"] = bundle.abundance, bundle.nH
     rows["counts"], rows["background_counts"], rows["observations"] = 2000, 300, 3
     rows["exposure"], rows["dof"], rows["bins"], rows["statistic"] = 2e5, 100, 102, 100.0
     rows["goodness"] = rng.standard_normal(len(row))

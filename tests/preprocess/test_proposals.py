@@ -65,7 +65,7 @@ def double_counts(layout: Layout) -> None:
     for path in (layout.merged_counts, layout.merged_background, layout.merged_exposure):
         with fits.open(path, memmap=False) as hdus:
             hdus[0].data = np.asarray(2 * hdus[0].data, hdus[0].data.dtype)
-            hdus[0].data[:, : hdus[0].data.shape[1] // 5] = 0
+            hdus[0].data[:, : hdus[0].data.shape[1] // 3] = 0
             hdus.writeto(path, overwrite=True)
 
 
