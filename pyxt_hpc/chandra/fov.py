@@ -4,7 +4,6 @@ A FOV file has a table ``FOV`` with a polygon for every chip, in sky pixels with
 corners, SHAPE, COMPONENT, CCD_ID. Rows are padded by repeating a corner or with NaN.
 """
 
-from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from regions import PixCoord, PolygonPixelRegion
 
 from pyxt_hpc.chandra.events import column_numbers, set_sky_wcs, sky_wcs
 from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
-from pyxt_hpc.chandra.skygrid import SkyGrid, wholly_inside
 from pyxt_hpc.chandra.tangent import tangent_plane, world_to_pixel
 from pyxt_hpc.errors import DamagedFile
 
@@ -87,20 +85,6 @@ def write_fov(path: Path, polygons: Polygons, wcs: WCS, header: fits.Header) -> 
     table.header["MTYPE1"], table.header["MFORM1"] = "POS", "X,Y"
     set_sky_wcs(table.header, wcs, 1, 2)
     write_fits(path, fits.HDUList([fits.PrimaryHDU(), table]))
-
-
-def chip_mask(polygons: Polygons, ccds: Collection[int], grid: SkyGrid) -> NDArray[np.bool_]:
-    """Pixels (ny, nx) of the grid that lie wholly, centre and corners, on one of the chips ``ccds``."""
-    mask = np.zeros(grid.shape, dtype=bool)
-    ny, nx = grid.shape
-    y, x = np.mgrid[: ny + 1, : nx + 1] + 0.5
-    corners = PixCoord(x, y)
-    centres = PixCoord(x[:-1, :-1] + 0.5, y[:-1, :-1] + 0.5)
-    for ccd in ccds:
-        for outline in polygons.get(ccd, []):
-            chip = PolygonPixelRegion(PixCoord(*world_to_pixel(grid.wcs, *outline.T)))
-            mask |= wholly_inside(chip.contains(centres), chip.contains(corners))
-    return mask
 
 
 def check_outlines(outlines: Polygons, fov_polygons: Polygons, fov_path: Path) -> None:

@@ -113,8 +113,3 @@ def _check_on_sky(region: RegionFile, *degrees: float) -> None:
         raise EmptySelection(
             f"{region.path}: the crop reaches over half of the sky; draw it around the cluster"
         )
-
-
-def wholly_inside(centres: NDArray[np.bool_], corners: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels whose centre (ny, nx) and four corners (ny + 1, nx + 1) are all inside something: (ny, nx)."""
-    return centres & corners[:-1, :-1] & corners[1:, :-1] & corners[:-1, 1:] & corners[1:, 1:]

@@ -34,9 +34,7 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
     """
     path = Layout.of(config).bundle
     if not path.exists():
-        raise MissingInput(
-            f"{path} is missing: `pyxt-hpc run -c {config.path} --through crop-data` makes it"
-        )
+        raise MissingInput(f"{path} is missing: `pyxt-hpc run -c {config.path} --through crop-data` makes it")
     bundle = read_bundle(path)
     differing = [
         f"{key} is {getattr(bundle, key)} there, {getattr(config, key)} in {config.path}"

@@ -5,9 +5,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from pyxt_hpc.chandra.fov import check_outlines, chip_mask, read_fov, write_fov
-from pyxt_hpc.chandra.regionfile import parse_regions
-from pyxt_hpc.chandra.skygrid import SkyGrid
+from pyxt_hpc.chandra.fov import check_outlines, read_fov, write_fov
 from pyxt_hpc.chandra.tangent import tangent_plane
 from pyxt_hpc.errors import DamagedFile, MissingInput
 
@@ -49,35 +47,6 @@ def test_corners_padded_by_repeating(tmp_path: Path) -> None:
             values[0, 4] = values[0, 0]
         hdus.writeto(tmp_path / "b.fits")
     assert len(read_fov(tmp_path / "b.fits")[0][0]) == 4
-
-
-def test_live_pixels_lie_wholly_on_one_chip() -> None:
-    # pixels of 4 sky pixels whose edges fall on 4000, 4004, ...: the chips' own edges in y are inside a pixel
-    ra, dec = frame().all_pix2world(4100.0, 4080.0, 1)
-    grid = SkyGrid.around(parse_regions(f'icrs\nbox({ra},{dec},{60 * 1.968}",{20 * 1.968}")', Path("c")), {})
-    assert grid.shape == (20, 60)
-    live = chip_mask(two_chips(), (0, 1), grid)
-    # y from 4040 to 4120: rows 0-2 reach below 4050 (4048 + 4), rows from 17 (4108) above 4110
-    expected = np.zeros((20, 60), bool)
-    expected[3:17, 5:55] = True
-    edge = np.abs(grid.centres()[0] - ra) * np.cos(np.radians(dec)) * 3600 / 1.968 < 0.6
-    np.testing.assert_array_equal((live | edge)[:, 6:50], (expected | edge)[:, 6:50])
-    assert not live[:3].any()
-    assert not live[17:].any()
-    assert not live[:, :5].any()
-    assert not live[:, 55:].any()
-    assert not live[16, 53:].any()  # the corner cut off
-    only_left = chip_mask(two_chips(), (0,), grid)
-    assert not only_left[:, 30:].any()
-    np.testing.assert_array_equal(only_left[:, 6:29], live[:, 6:29])
-    assert not chip_mask(two_chips(), (7,), grid).any()
-
-
-def test_a_pixel_across_two_chips_is_dead() -> None:
-    ra, dec = frame().all_pix2world(4102.0, 4080.0, 1)  # the shared edge runs through the middle of a pixel
-    grid = SkyGrid.around(parse_regions(f'icrs\nbox({ra},{dec},{20 * 1.968}",{4 * 1.968}")', Path("c")), {})
-    live = chip_mask(two_chips(), (0, 1), grid)
-    np.testing.assert_array_equal(live, np.tile(np.arange(20) != 9, (4, 1)))
 
 
 def test_damaged_files(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.chandra.regionfile import parse_regions
 from pyxt_hpc.chandra.regions import contains
-from pyxt_hpc.chandra.skygrid import SkyGrid, wholly_inside
+from pyxt_hpc.chandra.skygrid import SkyGrid
 from pyxt_hpc.chandra.tangent import tangent_plane
 from pyxt_hpc.errors import EmptySelection, RegionSyntaxError
 
@@ -84,11 +84,3 @@ def test_unusable_crops() -> None:
         grid_of("icrs\nbox(10,-45,9,9)")
     with pytest.raises(RegionSyntaxError, match="fk5"):
         grid_of("box(10,10,9,9)")
-
-
-def test_wholly_inside_needs_centre_and_corners() -> None:
-    corners = np.ones((3, 4), dtype=bool)
-    corners[0, 0] = False
-    centres = np.ones((2, 3), dtype=bool)
-    centres[1, 2] = False
-    np.testing.assert_array_equal(wholly_inside(centres, corners), [[0, 1, 1], [1, 1, 0]])
