@@ -52,6 +52,24 @@ def half_widths_within(reach_sq: int) -> NDArray[np.int32]:
     return np.array([isqrt(reach_sq - dy * dy) for dy in range(isqrt(reach_sq) + 1)], dtype=np.int32)
 
 
+def half_width_table(radii: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Half-widths of the discs that occur among radii, and which of them each radius has.
+
+    Returns
+    -------
+    table : (n_disc, longest) int64
+        A line a disc as `half_widths` has it, -1 in rows outside.
+    line : as radii
+        Line of each radius.
+    """
+    values, line = np.unique(radii, return_inverse=True)
+    widths = [half_widths(float(value)) for value in values]
+    table = np.full((len(widths), max(map(len, widths), default=1)), -1, np.int64)
+    for i, width in enumerate(widths):
+        table[i, : len(width)] = width
+    return table, line.reshape(np.shape(radii)).astype(np.int64)
+
+
 def disc_area(radius: float) -> int:
     """Number of pixels of a whole disc of `radius` pixels."""
     rows = 2 * half_widths(radius).astype(np.int64) + 1

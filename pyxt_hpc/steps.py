@@ -56,7 +56,7 @@ class Step:
         record = self._read()
         if record is None:
             return "not done yet"
-        gone = [path for path in self.outputs if _identity(path) == _ABSENT]
+        gone = [path for path in self.outputs if not path.is_file()]
         if gone:
             return f"{gone[0].name} is missing"
         changed = [

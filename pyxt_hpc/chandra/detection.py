@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.optimize import brentq
 
+from pyxt_hpc.blocks import block_sums
 from pyxt_hpc.chandra.pointfit import fit_point
 from pyxt_hpc.chandra.psf import R90_PER_SIGMA
 
@@ -231,7 +232,7 @@ class _Search:
             for on in (np.flatnonzero(belongs.any(axis=1)), np.flatnonzero(belongs.any(axis=0)))
         )
         counts, exposure, known, member = (
-            _joined(image[box], factor) for image in (self.counts, self.exposure, self.known, belongs)
+            block_sums(image[box], factor) for image in (self.counts, self.exposure, self.known, belongs)
         )
         spread = np.sqrt(scale**2 + _PIXEL_VARIANCE) / factor
         smooth = _smooth_model(counts - known, exposure, _WIDE * spread)
@@ -273,11 +274,3 @@ def _excess(observed: FloatArray, expected: FloatArray) -> FloatArray:
     above = observed > expected
     n, b = np.where(above, observed, 1.0), np.where(above, expected, 1.0)
     return np.where(above, np.maximum(2.0 * (n * np.log(n / b) - (n - b)), 0.0), 0.0)
-
-
-def _joined(image: NDArray, factor: int) -> FloatArray:
-    """Sums of squares of factor x factor pixels; incomplete ones at the far edges are smaller."""
-    if factor == 1:
-        return image.astype(np.float64)
-    rows = np.add.reduceat(image, np.arange(0, image.shape[0], factor), axis=0, dtype=np.float64)
-    return np.add.reduceat(rows, np.arange(0, image.shape[1], factor), axis=1)

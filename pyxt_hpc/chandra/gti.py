@@ -3,7 +3,7 @@
 A set of intervals is an (n, 2) float64 array of start and stop [s], half open, [start, stop).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +38,17 @@ def contains(gti: FloatArray, times: ArrayLike) -> NDArray[np.bool_]:
         return np.zeros(times.shape, dtype=bool)
     interval = np.searchsorted(gti[:, 0], times, side="right") - 1
     return (interval >= 0) & (times < gti[np.maximum(interval, 0), 1])
+
+
+def contains_by_chip(
+    gti: Mapping[int, FloatArray], ccd_id: NDArray[np.integer], times: FloatArray
+) -> NDArray[np.bool_]:
+    """Whether each event (n,) lies in the good time of its own CCD; on CCDs without intervals none does."""
+    inside = np.zeros(len(times), dtype=bool)
+    for ccd, intervals in gti.items():
+        on_chip = np.flatnonzero(ccd_id == ccd)
+        inside[on_chip] = contains(intervals, times[on_chip])
+    return inside
 
 
 def intersection(first: ArrayLike, *others: ArrayLike) -> FloatArray:

@@ -22,7 +22,7 @@ from regions import (
 )
 
 from pyxt_hpc.chandra.regionfile import RegionFile, Shape, read_regions
-from pyxt_hpc.chandra.tangent import Points, pixel_to_pixel, tangent_plane, world_to_pixel
+from pyxt_hpc.chandra.tangent import Points, mean_direction, pixel_to_pixel, tangent_plane, world_to_pixel
 from pyxt_hpc.errors import RegionSyntaxError
 
 __all__ = ["RegionFile", "contains", "contains_pixels", "extent", "read_regions"]
@@ -166,10 +166,8 @@ def _frame(region: RegionFile, shape: Shape, frames: Mapping[str, WCS]) -> WCS:
 
 def _centre(region: RegionFile) -> tuple[float, float]:
     """A position near all celestial shapes: the direction of the mean of their points."""
-    points = np.radians([p for shape in region.shapes if shape.system == "icrs" for p in shape.points])
-    ra, dec = points.T
-    x, y, z = (np.cos(dec) * np.cos(ra)).sum(), (np.cos(dec) * np.sin(ra)).sum(), np.sin(dec).sum()
-    return math.degrees(math.atan2(y, x)) % 360.0, math.degrees(math.atan2(z, math.hypot(x, y)))
+    points = np.array([p for shape in region.shapes if shape.system == "icrs" for p in shape.points])
+    return mean_direction(*points.T)
 
 
 def _in_shape(shape: Shape, wcs: WCS, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,5 +1,7 @@
 """Tangent planes: pixels of a gnomonic projection that touches the sky at one point."""
 
+import math
+
 import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +20,13 @@ def tangent_plane(ra: float, dec: float, pixel_arcsec: float = 0.492) -> WCS:
     wcs.wcs.radesys = "ICRS"
     wcs.wcs.set()
     return wcs
+
+
+def mean_direction(ra: ArrayLike, dec: ArrayLike) -> tuple[float, float]:
+    """RA, Dec [deg] of the mean of the unit vectors to positions (n,) [deg]."""
+    ra, dec = np.radians(ra), np.radians(dec)
+    x, y, z = (np.cos(dec) * np.cos(ra)).sum(), (np.cos(dec) * np.sin(ra)).sum(), np.sin(dec).sum()
+    return math.degrees(math.atan2(y, x)) % 360.0, math.degrees(math.atan2(z, math.hypot(x, y)))
 
 
 def world_to_pixel(wcs: WCS, ra: ArrayLike, dec: ArrayLike) -> Points:

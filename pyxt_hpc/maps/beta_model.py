@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import gammaln, xlogy
 
+from pyxt_hpc.blocks import block_sums
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.maps.paint import Measured
-from pyxt_hpc.preprocess.images import exposure_map
+from pyxt_hpc.preprocess.images import live_exposure
 
 _FINE = 48
 """Half a side of the square about the peak in which single pixels are fitted; beyond twice as far squares of
@@ -98,8 +99,8 @@ def fit_beta_model(bundle: Bundle, smooth: Measured, *, elliptical: bool = False
         If the image does not determine a model: too few counts, or nothing that falls outwards.
     """
     shape = bundle.mask.shape
-    exposure = exposure_map(bundle.observations) * (bundle.pixel_scale_arcsec / 60.0) ** 2
-    live = (bundle.mask > 0) & (exposure > 0)
+    exposure = live_exposure(bundle)
+    live = exposure > 0
     start_row, start_col = map(int, np.unravel_index(np.nanargmax(smooth.value), shape))
     images = [
         np.where(live, image, 0).astype(np.float32) for image in (bundle.counts, bundle.background, exposure)
@@ -181,7 +182,7 @@ def _cells(images: list[NDArray], live: NDArray, row: int, col: int) -> tuple[ND
             slice(max((at - reach) // grid * grid, 0), min(-(-(at + reach) // grid) * grid, n))
             for at, n in zip((row, col), live.shape, strict=True)
         )
-        sums = [_joined(layer[window], side) for layer in layers]
+        sums = [block_sums(layer[window], side) for layer in layers]
         parts.append(np.stack([image[sums[len(images)] > 0] for image in sums]))
         for layer in layers:
             layer[window] = 0
@@ -190,9 +191,3 @@ def _cells(images: list[NDArray], live: NDArray, row: int, col: int) -> tuple[ND
     found = np.concatenate(parts, axis=1)
     n, y, x = found[len(images) :]
     return *found[: len(images)], y / n, x / n
-
-
-def _joined(image: NDArray, factor: int) -> NDArray[np.float64]:
-    """Sums of squares of factor x factor pixels; incomplete ones at the far edges are smaller."""
-    rows = np.add.reduceat(image, np.arange(0, image.shape[0], factor), axis=0, dtype=np.float64)
-    return np.add.reduceat(rows, np.arange(0, image.shape[1], factor), axis=1)

@@ -5,9 +5,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle
-from pyxt_hpc.discs import half_widths
+from pyxt_hpc.discs import half_width_table
 from pyxt_hpc.maps.paint import Measured
-from pyxt_hpc.preprocess.images import exposure_map
+from pyxt_hpc.preprocess.images import live_exposure
 
 
 def smooth_brightness(bundle: Bundle, radius: NDArray) -> Measured:
@@ -28,10 +28,9 @@ def smooth_brightness(bundle: Bundle, radius: NDArray) -> Measured:
     Measured
         (ny, nx) float32 [count s^-1 arcmin^-2]; NaN where there is no circle.
     """
-    exposure = exposure_map(bundle.observations) * (bundle.pixel_scale_arcsec / 60.0) ** 2
-    live = (bundle.mask > 0) & (exposure > 0)
+    exposure = live_exposure(bundle)
     images = np.stack([bundle.counts, bundle.background, bundle.background_variance, exposure], axis=-1)
-    images[~live] = 0.0
+    images[exposure == 0] = 0.0
     counts, background, variance, total = circle_sums(images, radius)
     seen = total > 0
     value, error = (np.full(radius.shape, np.nan, np.float32) for _ in range(2))
@@ -62,13 +61,9 @@ def circle_sums(images: NDArray, radius: NDArray) -> NDArray[np.float64]:
     ny, nx = radius.shape
     prefix = np.zeros((ny, nx + 1, 4))
     np.cumsum(images, axis=1, dtype=np.float64, out=prefix[:, 1:])
-    values, line = np.unique(radius, return_inverse=True)
-    widths = [half_widths(float(value)) for value in values]
-    table = np.full((len(widths), max(map(len, widths))), -1, np.int64)
-    for i, width in enumerate(widths):
-        table[i, : len(width)] = width
+    table, line = half_width_table(radius)
     sums = np.zeros((4, ny, nx))
-    _sum(prefix, line.reshape(radius.shape).astype(np.int64), radius > 0, table, sums)
+    _sum(prefix, line, radius > 0, table, sums)
     return sums
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
+from pyxt_hpc.blocks import block_sums
 from pyxt_hpc.maps.convolve import gaussian
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct
@@ -67,7 +68,7 @@ def gradient(signal: NDArray, variance: NDArray, exposure: NDArray, sigma: float
     live = exposure > 0
     images = [signal, variance, exposure, live]
     if factor > 1:
-        images = [_joined(image, factor) for image in images]
+        images = [block_sums(image, factor) for image in images]
         images[-1] /= factor**2
         # squares widen the Gaussian by their own variance
         sigma = float(np.sqrt((sigma / factor) ** 2 - 1.0 / 12.0))
@@ -135,13 +136,6 @@ def _solved(v: dict, m: dict, q: dict) -> NDArray[np.float64]:
             for a, b, c in (along, upright)
         ]
     return np.stack([down, right, errors[0], height, errors[1]])
-
-
-def _joined(image: NDArray, factor: int) -> NDArray[np.float64]:
-    """Sums of squares of factor x factor pixels; what is missing at the far edges counts as dead."""
-    padded = np.pad(image, [(0, -n % factor) for n in image.shape])
-    ny, nx = padded.shape
-    return padded.reshape(ny // factor, factor, nx // factor, factor).sum(axis=(1, 3), dtype=float)
 
 
 def _spread(images: NDArray, factor: int, shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.convolve import gaussian_sums
 from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.paint import Measured
-from pyxt_hpc.preprocess.images import exposure_map
+from pyxt_hpc.preprocess.images import live_exposure
 from pyxt_hpc.stages.inputs import read_cluster_bundle
 
 _SMOOTHING = 4.0
@@ -43,8 +43,7 @@ class ClusterImage:
     @cached_property
     def exposure(self) -> NDArray[np.float32]:
         """Exposure x pixel area, (ny, nx) [s arcmin^2]; 0 where dead."""
-        exposure = exposure_map(self.bundle.observations) * (self.bundle.pixel_scale_arcsec / 60.0) ** 2
-        return np.where(self.bundle.mask > 0, exposure, 0.0).astype(np.float32)
+        return live_exposure(self.bundle).astype(np.float32)
 
     @cached_property
     def signal(self) -> NDArray[np.float32]:

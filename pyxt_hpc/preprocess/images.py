@@ -30,10 +30,16 @@ def exposure_map(observations: tuple[BundleObservation, ...]) -> NDArray[np.floa
     )
 
 
+def live_exposure(bundle: Bundle) -> NDArray[np.float64]:
+    """Exposure x pixel area (ny, nx) [s arcmin^2] of all observations, 0 where dead."""
+    exposure = exposure_map(bundle.observations) * (bundle.pixel_scale_arcsec / 60.0) ** 2
+    return np.where(bundle.mask > 0, exposure, 0.0)
+
+
 def surface_brightness(bundle: Bundle) -> NDArray[np.float32]:
     """(counts - background) / (exposure x pixel area) (ny, nx) [count s^-1 arcmin^-2], NaN on dead pixels."""
-    exposure = exposure_map(bundle.observations) * (bundle.pixel_scale_arcsec / 60.0) ** 2
-    live = (bundle.mask > 0) & (exposure > 0)
+    exposure = live_exposure(bundle)
+    live = exposure > 0
     result = np.full(bundle.mask.shape, np.nan, dtype=np.float32)
     result[live] = (bundle.counts - bundle.background)[live] / exposure[live]
     return result

@@ -22,6 +22,7 @@ from pyxt_hpc.chandra.geometry import (
     write_geometry,
 )
 from pyxt_hpc.chandra.reproject import project_background, reproject
+from pyxt_hpc.chandra.vignetting import off_axis_arcmin
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.layout import Layout
@@ -157,8 +158,7 @@ def _write(path: Path, events: EventList, fingerprint: str) -> None:
 
 def _check_pointing(events: EventList, frame: WCS) -> None:
     here, there = events.wcs.wcs.crval, frame.wcs.crval
-    cosine = np.cos(np.radians(there[1]))
-    apart = np.hypot(((here[0] - there[0] + 180) % 360 - 180) * cosine, here[1] - there[1])
+    apart = float(off_axis_arcmin(here[0], here[1], there[0], there[1])) / 60.0
     if not apart < _FARTHEST_DEG:
         raise DamagedFile(
             f"{events.path}: it is of the sky at RA {here[0]:.3f}, Dec {here[1]:.3f}, {apart:.1f} degrees "
@@ -210,11 +210,7 @@ def _gti_of_chips(events: EventList, chips: tuple[int, ...]) -> dict[int, NDArra
 def in_time(events: EventList, gti: Mapping[int, NDArray[np.float64]]) -> NDArray[np.bool_]:
     """Events (n,) in the good time of their own CCD."""
     assert events.time is not None
-    inside = np.zeros(len(events), dtype=bool)
-    for chip, intervals in gti.items():
-        on_chip = np.flatnonzero(events.ccd_id == chip)
-        inside[on_chip] = gti_arithmetic.contains(intervals, events.time[on_chip])
-    return inside
+    return gti_arithmetic.contains_by_chip(gti, events.ccd_id, events.time)
 
 
 def _on_sky(

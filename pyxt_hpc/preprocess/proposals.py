@@ -77,12 +77,13 @@ def propose_region_files(config: ClusterConfig, layout: Layout, *, again: bool =
 
 def _propose(config: ClusterConfig, layout: Layout, by_hand: bool) -> Facts:
     outlines = {o: chip_outlines(read_geometry(layout.geometry(o))) for o in config.observation_ids}
-    texts = {layout.response_region(o): response_text(response_circles(outlines[o])) for o in outlines}
     if by_hand:
+        texts = {layout.response_region(o): response_text(response_circles(outlines[o])) for o in outlines}
         return {"written": [str(path) for path in write_proposals(texts, again=True).written]}
     images = read_field_images(layout)
     proposal = propose_regions(images, outlines)
-    texts |= {
+    texts = {
+        **{layout.response_region(o): response_text(circles) for o, circles in proposal.responses.items()},
         layout.sources_reg: sources_text(proposal),
         layout.exclude_reg: exclude_text(proposal),
         layout.crop_reg: crop_text(proposal),

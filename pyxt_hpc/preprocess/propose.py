@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 
 from pyxt_hpc.chandra.detection import PointSource, detect_sources, emission_peak
 from pyxt_hpc.chandra.fov import Polygons
-from pyxt_hpc.chandra.tangent import tangent_plane, world_to_pixel
+from pyxt_hpc.chandra.tangent import mean_direction, tangent_plane, world_to_pixel
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files import replacing
 
@@ -168,7 +168,8 @@ def response_circles(chips: Polygons) -> tuple[Circle, ...]:
     chips
         Outlines, RA and Dec [deg], of the chips in use; convex.
     """
-    plane = tangent_plane(*_middle(np.concatenate([p for pieces in chips.values() for p in pieces])), 1.0)
+    positions = np.concatenate([p for pieces in chips.values() for p in pieces])
+    plane = tangent_plane(*mean_direction(*positions.T), 1.0)
     polygons = {
         ccd: [np.column_stack(world_to_pixel(plane, *piece.T)) for piece in pieces]
         for ccd, pieces in chips.items()
@@ -276,13 +277,6 @@ def _on_sky(images: FieldImages, source: PointSource) -> Circle:
     ra, dec = images.wcs.wcs_pix2world(source.col, source.row, 0)
     text = f"{source.counts:.0f} counts, {source.significance:.1f} sigma"
     return Circle(float(ra), float(dec), source.radius * images.pixel_scale_arcsec, text)
-
-
-def _middle(positions: FloatArray) -> tuple[float, float]:
-    """RA, Dec of the mean direction of positions (n, 2), all [deg]."""
-    mean = SkyCoord(*positions.T, unit="deg").cartesian.mean()
-    middle = SkyCoord(mean, frame="icrs").spherical
-    return float(middle.lon.deg), float(middle.lat.deg)
 
 
 def _distance(polygon: FloatArray, point: NDArray) -> float:

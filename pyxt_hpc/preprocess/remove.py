@@ -113,7 +113,7 @@ def region_frames(frame: WCS, layout: Layout, obsids: tuple[str, ...]) -> Mappin
 def _step(obsid: str, layout: Layout) -> Step:
     outputs = [
         layout.clean_events(obsid), layout.light_curve_plot(obsid),
-        *(path(obsid, band) for band in ("hiE", "fullE") for path in (layout.light_curve, layout.good_times)),
+        *(path(obsid, name) for name, _ in _PASSES for path in (layout.light_curve, layout.good_times)),
     ]  # fmt: skip
     if not layout.background_events(obsid).is_file():
         outputs.append(layout.local_background(obsid))
@@ -147,13 +147,13 @@ def _clean_observation(
             raise EmptySelection(
                 f"{regions.exclude.path}: no event of {events.path} is outside; draw it around the peak only"
             )
-    gti = _times_to_clean(events, layout.supplied_gti(obsid))
-    passes = _clean(events, gti, (~in_source, ~in_source & ~in_core), obsid, layout)
-    for (name, _), done in zip(_PASSES, passes, strict=True):
-        gti = {chip: gti_arithmetic.intersection(gti[chip], done.cleaning.gti) for chip in gti}
+    start = _times_to_clean(events, layout.supplied_gti(obsid))
+    passes, times = _clean(events, start, (~in_source, ~in_source & ~in_core), obsid, layout)
+    for (name, _), done, gti in zip(_PASSES, passes, times, strict=True):
         good = gti_arithmetic.union(list(gti.values()))
         write_gti(layout.good_times(obsid, name), good, events.header)
         write_light_curve(layout.light_curve(obsid, name), done.curve, events.header)
+    gti = times[-1]
     share = _total(gti) / _total(events.gti)
     if share < _SUSPICIOUS_SHARE:
         log.warning("ObsID %s: only %.0f%% of the time is quiet", obsid, 100 * share)
@@ -188,17 +188,21 @@ def _clean(
     outside: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     obsid: str,
     layout: Layout,
-) -> list[CleanedCurve]:
+) -> tuple[list[CleanedCurve], list[dict[int, NDArray[np.float64]]]]:
     """Both passes: particles ``outside`` the sources, then all energies outside sources and cluster peak.
+
+    With the good times of each chip that are left after each.
 
     The picture is drawn in any case: after a failure it shows why.
     """
     passes: list[CleanedCurve] = []
+    times: list[dict[int, NDArray[np.float64]]] = []
     try:
         for (_, band), chosen in zip(_PASSES, outside, strict=True):
             passes.append(_one_pass(events, chosen, band, gti, passes))
             check_quiet(passes[-1].cleaning)
             gti = {c: gti_arithmetic.intersection(gti[c], passes[-1].cleaning.gti) for c in gti}
+            times.append(gti)
     except EmptySelection as error:
         raise EmptySelection(
             f"{events.path}: {error}; take ObsID {obsid} out of observation_ids, or choose its good times "
@@ -207,7 +211,7 @@ def _clean(
     finally:
         if passes:
             draw_light_curves(passes, f"ObsID {obsid}", layout.light_curve_plot(obsid))
-    return passes
+    return passes, times
 
 
 def _times_to_clean(events: EventList, own: Path) -> dict[int, NDArray[np.float64]]:
@@ -284,10 +288,14 @@ def _brightness(
     step = Step(
         name=f"{STAGE}: surface brightness",
         record=layout.step_record(STAGE),
-        inputs=tuple(layout.clean_events(o) for o in obsids),
+        inputs=(
+            layout.sources_reg, layout.exclude_reg,
+            *(path(o) for o in obsids
+              for path in (layout.clean_events, layout.background_events, layout.geometry)),
+        ),
         settings={},
         outputs=tuple(outputs),
-    )
+    )  # fmt: skip
 
     def make() -> Facts:
         bright = [region for region in (regions.sources, regions.exclude) if region is not None]

@@ -1,6 +1,6 @@
 """The bundle of simulated observations by what only the simulator knows, to hold preprocessing against."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,7 +107,9 @@ def _observation(
     ra, dec = grid.centres()
     theta = off_axis_arcmin(ra[mask], dec[mask], plan.ra_pnt, plan.dec_pnt)
     area[:, mask] = vignetting(like.vignetting_keV, theta) * live[mask]
-    indptr, channel = _sorted(events.select(_in_time(events, gti)), grid, mask, band_keV, like)
+    assert events.time is not None
+    quiet = events.select(gti_arithmetic.contains_by_chip(gti, events.ccd_id, events.time))
+    indptr, channel = _sorted(quiet, grid, mask, band_keV, like)
     background_indptr, background_channel = _sorted(background, grid, mask, band_keV, like)
     whole_s = gti_arithmetic.total(gti_arithmetic.union(list(plan.gti().values())))
     return replace(
@@ -121,14 +123,6 @@ def _observation(
         background_indptr=background_indptr,
         background_channel=background_channel,
     )
-
-
-def _in_time(events: EventList, gti: Mapping[int, FloatArray]) -> NDArray[np.bool_]:
-    assert events.time is not None
-    good = np.zeros(len(events), dtype=bool)
-    for ccd, intervals in gti.items():
-        good |= (events.ccd_id == ccd) & gti_arithmetic.contains(intervals, events.time)
-    return good
 
 
 def _sorted(

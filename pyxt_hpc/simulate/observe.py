@@ -257,7 +257,4 @@ def _times(n: int, plan: ObservationPlan, rng: np.random.Generator) -> FloatArra
 
 
 def _in_good_time(events: DetectedEvents, plan: ObservationPlan) -> DetectedEvents:
-    good = np.zeros(len(events), dtype=bool)
-    for ccd, gti in plan.gti().items():
-        good |= (events.ccd_id == ccd) & gti_arithmetic.contains(gti, events.time)
-    return events.select(good)
+    return events.select(gti_arithmetic.contains_by_chip(plan.gti(), events.ccd_id, events.time))

@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.discs import disc_area as _area_of_one
-from pyxt_hpc.discs import half_widths
+from pyxt_hpc.discs import half_width_table
 
 
 def disc_area(radius: ArrayLike) -> NDArray[np.int64]:
@@ -101,12 +101,7 @@ def _width_table(radius: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 @lru_cache(maxsize=2)  # a fit asks for the table of the same regions several times for each observation
 def _table_of(radii: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    values, index = np.unique(np.frombuffer(radii, np.float64), return_inverse=True)
-    lines = [half_widths(float(value)) for value in values]
-    table = np.full((len(lines), max((len(line) for line in lines), default=1)), -1, np.int64)
-    for i, line in enumerate(lines):
-        table[i, : len(line)] = line
-    return table, index
+    return half_width_table(np.frombuffer(radii, np.float64))
 
 
 @njit(cache=True)
