@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pyxt_hpc.errors import StoreInUse
+from pyxt_hpc.files import system_errors
 from pyxt_hpc.machine import is_running, start_of, this_machine
-from pyxt_hpc.tablefile import system_errors
 
 log = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ import numpy as np
 
 from pyxt_hpc.checksum import row_checksums
 from pyxt_hpc.errors import EmptySelection, ForeignProduct, MissingInput
-from pyxt_hpc.files import replacing
+from pyxt_hpc.files import check_regular, replacing
 from pyxt_hpc.lock import WriterLock
-from pyxt_hpc.tablefile import TableFile, create_tables, system_errors
+from pyxt_hpc.tablefile import TableFile, create_tables
 
 log = logging.getLogger(__name__)
 
@@ -284,7 +284,7 @@ class ResultsStore:
         with _locked(path) as lock:
             for garbage in path.parent.glob(f".tmp-*-{path.name}"):
                 garbage.unlink(missing_ok=True)
-            with replacing(path) as temporary, system_errors(path):
+            with replacing(path) as temporary:
                 create_tables(
                     temporary,
                     {name: (dtype, sizes[name]) for name, (dtype, _) in TABLES.items()},
@@ -300,7 +300,6 @@ class ResultsStore:
                     for start in range(0, n, BLOCK):
                         file.write("rows", start, blank_rows(regions[start : start + BLOCK]))
                     file.sync()
-            _sync_folder(path.parent)
             file = _open(path, writable=True)
             return cls(file, lock, np.zeros(n, np.uint8), np.zeros(n, np.uint8))
 
@@ -320,7 +319,7 @@ class ResultsStore:
         DamagedFile
             If it cannot be read.
         """
-        if not path.exists():
+        if not check_regular(path):
             raise MissingInput(f"{path} is missing: `pyxt-hpc fit-spectra -c CONFIG` makes it")
         with _locked(path) as lock:
             file = _open(path, writable=True)
@@ -518,7 +517,7 @@ def read_results(path: Path) -> Results:
 
 def open_to_read(path: Path) -> TableFile:
     """Open a store to read parts of it; raises as `read_results`."""
-    if not path.exists():
+    if not check_regular(path):
         raise MissingInput(f"{path} is missing: `pyxt-hpc fit-spectra -c CONFIG` makes it")
     return _open(path, writable=False)
 
@@ -658,13 +657,3 @@ def _difference(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any])
         f"{path}: holds fits of other data or settings ({'; '.join(differing) or 'other regions'}): set "
         "these back, or start anew without --continue"
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a renamed file survive a crash of the machine, where the file system knows how."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
