@@ -12,10 +12,10 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.response import Arf, Rmf
+from pyxt_hpc.compiled import compiled
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
 from pyxt_hpc.files import replacing
 from pyxt_hpc.provenance import fingerprint, software
@@ -116,7 +116,7 @@ class Bundle:
     fingerprint: str = ""
 
 
-@njit(cache=True)
+@compiled
 def sort_by_pixel(
     pixel: NDArray[np.int64], channel: NDArray[np.int16], n_pixel: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
