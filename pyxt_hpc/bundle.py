@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.response import Arf, Rmf
 from pyxt_hpc.compiled import compiled
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
-from pyxt_hpc.files import replacing
+from pyxt_hpc.files import check_regular, replacing
+from pyxt_hpc.hdf5 import open_hdf5
 from pyxt_hpc.provenance import fingerprint, software
 
 SCHEMA = "pyxt_hpc bundle"
@@ -246,11 +247,11 @@ def read_bundle(path: Path) -> Bundle:
         HDF5 of another kind, or a bundle of another version.
     """
     path = Path(path)
-    if not path.is_file():
+    if not check_regular(path):
         raise MissingInput(f"{path}: there is no bundle; `pyxt-hpc crop-data -c CONFIG` makes it")
     again = "make it again with `pyxt-hpc crop-data -c CONFIG --force`, or copy it again"
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             schema, version = (_restored(file.attrs.get(key)) for key in ("schema", "schema_version"))
             if schema != SCHEMA or version != SCHEMA_VERSION:
                 raise ForeignProduct(

@@ -13,11 +13,11 @@ from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 
-import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.errors import ConfigError, DamagedFile
+from pyxt_hpc.hdf5 import open_hdf5
 from pyxt_hpc.spectra.abundances import DEFAULT_TABLE, abundances
 
 TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "absorption.h5"))
@@ -95,7 +95,7 @@ def load_cross_sections() -> Mapping[str, CrossSections]:
         The installed table cannot be read.
     """
     try:
-        with h5py.File(TABLE_PATH, "r") as file:
+        with open_hdf5(TABLE_PATH) as file:
             tables = {
                 name: CrossSections(
                     np.log(file[name]["energy"][()]), file[name]["log_sigma_e3"][()].astype(np.float64)
