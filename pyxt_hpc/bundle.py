@@ -20,6 +20,7 @@ from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
 from pyxt_hpc.files import check_regular, replacing
 from pyxt_hpc.hdf5 import open_hdf5
 from pyxt_hpc.provenance import fingerprint, software
+from pyxt_hpc.quoting import quoted, shown
 
 SCHEMA = "pyxt_hpc bundle"
 SCHEMA_VERSION = 1
@@ -255,8 +256,8 @@ def read_bundle(path: Path) -> Bundle:
             schema, version = (_restored(file.attrs.get(key)) for key in ("schema", "schema_version"))
             if schema != SCHEMA or version != SCHEMA_VERSION:
                 raise ForeignProduct(
-                    f"{path}: schema is {schema!r} version {version}, expected {SCHEMA!r} version "
-                    f"{SCHEMA_VERSION}; {again}"
+                    f"{path}: schema is {quoted(schema)} version {shown(version)}, expected {SCHEMA!r} "
+                    f"version {SCHEMA_VERSION}; {again}"
                 )
             meta, arrays = _read(file)
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
