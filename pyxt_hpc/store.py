@@ -561,12 +561,6 @@ def verified_blocks(
         yield start, *_verified(file, start, status[start:stop])
 
 
-def verified_rows(file: TableFile, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-    """Some rows and their status, pending where one is torn."""
-    rows, status, _ = _verified(file, start, file.read("status", start, stop))
-    return rows, status
-
-
 def _verified(file: TableFile, start: int, status: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of such status, their status, which are torn (and pending)."""
     stop = start + len(status)
@@ -576,18 +570,6 @@ def _verified(file: TableFile, start: int, status: np.ndarray) -> tuple[np.ndarr
     torn |= status > max(Status)
     status[torn] = Status.PENDING
     return rows, status, torn
-
-
-def open_to_fill(path: Path) -> TableFile:
-    """Open a store for `fill`, by leave of the process that holds its lock."""
-    return _open(path, writable=True)
-
-
-def fill(file: TableFile, start: int, rows: np.ndarray, status: np.ndarray) -> None:
-    """Store neighbouring rows with their status, while other processes do so elsewhere in the file."""
-    crc = checksums(rows, status, np.arange(start, start + len(rows)), _seed(file))
-    for name, values in (("rows", rows), ("crc", crc), ("status", status)):
-        file.write(name, start, values)
 
 
 def verified_status(file: TableFile) -> tuple[np.ndarray, np.ndarray]:

@@ -182,9 +182,11 @@ def test_full_disk_is_a_full_disk_whatever_library_meets_it(
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))
     try:
-        with pytest.raises(DiskFull, match=r"a\.png: cannot be written.*free disk space"):
-            with replacing(path) as temporary:
-                write(temporary)
+        with (
+            pytest.raises(DiskFull, match=r"a\.png: cannot be written.*free disk space"),
+            replacing(path) as temporary,
+        ):
+            write(temporary)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
@@ -197,9 +199,11 @@ def test_full_disk_that_only_syncing_tells(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DiskFull, match=r"a\.txt: cannot be written.*quota"):
-        with replacing(tmp_path / "a.txt") as temporary:
-            temporary.write_text("new")
+    with (
+        pytest.raises(DiskFull, match=r"a\.txt: cannot be written.*quota"),
+        replacing(tmp_path / "a.txt") as temporary,
+    ):
+        temporary.write_text("new")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -215,6 +219,8 @@ def test_file_and_folder_are_synced_around_the_renaming(
 
 
 def test_the_file_that_could_not_be_read_is_blamed_not_the_product(tmp_path: Path) -> None:
-    with pytest.raises(DamagedFile, match="^" + re.escape(str(tmp_path / "input"))):
-        with replacing(tmp_path / "a.txt") as temporary:
-            temporary.write_text((tmp_path / "input").read_text())
+    with (
+        pytest.raises(DamagedFile, match="^" + re.escape(str(tmp_path / "input"))),
+        replacing(tmp_path / "a.txt") as temporary,
+    ):
+        temporary.write_text((tmp_path / "input").read_text())

@@ -74,29 +74,8 @@ class World:
             return function()
         return self.comm.bcast(self.on_master(function), root=0)
 
-    def all_do(self, function: Callable[[], object]) -> None:
-        """Call `function` on all ranks, which wait for each other; if it fails on some, on none it returns.
-
-        Raises
-        ------
-        PyxtError
-            On the master, the first that was raised on any.
-        SystemExit
-            On the other ranks, silently.
-        """
-        error: PyxtError | None = None
-        try:
-            function()
-        except PyxtError as raised:
-            error = raised
-        errors = [error] if self.comm is None else self.comm.allgather(error)
-        for first in filter(None, errors):
-            if self.is_master:
-                raise first
-            sys.exit(first.exit_code)
-
     def abort(self, exit_code: int) -> None:
-        """End all ranks of the job at once, also those of other groups."""
+        """End all ranks of the job at once."""
         if self.comm is not None:
             from mpi4py import MPI
 
