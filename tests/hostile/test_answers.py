@@ -1,0 +1,311 @@
+"""The table of what people and systems do to the command line, and what it answers.
+
+Every row: the situation, the command, its exit code, words of its one line, and that nothing on the disk has
+changed but what the situation itself did. No row may wait, show a traceback, or say more than a line.
+"""
+
+import os
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pyxt_hpc.cli import main
+
+Prepare = Callable[[Path], object]
+
+LONG = "9" * 5000
+LETTERS = "x" * 100_000
+SECONDS = 10.0
+"""For any row; most take some milliseconds. Who waits for a pipe waits for ever: the alarm rings."""
+
+
+def nothing(folder: Path) -> None:
+    """Leave everything as it is."""
+
+
+def edit(old: str, new: str) -> Prepare:
+    """Change the configuration."""
+
+    def prepare(folder: Path) -> None:
+        path = folder / "demo.ini"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    return prepare
+
+
+def set_key(key: str, value: str) -> Prepare:
+    """Give a key of the configuration another value."""
+
+    def prepare(folder: Path) -> None:
+        path = folder / "demo.ini"
+        lines = path.read_text().splitlines()
+        at = next(i for i, line in enumerate(lines) if line.startswith(f"{key} "))
+        lines[at] = f"{key} = {value}"
+        path.write_text("\n".join(lines) + "\n")
+
+    return prepare
+
+
+def content(name: str, data: bytes) -> Prepare:
+    """A file with this content."""
+
+    def prepare(folder: Path) -> None:
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+    return prepare
+
+
+def sized(name: str, size: int) -> Prepare:
+    """A file with holes only."""
+
+    def prepare(folder: Path) -> None:
+        (folder / name).unlink(missing_ok=True)
+        with (folder / name).open("wb") as file:
+            file.truncate(size)
+
+    return prepare
+
+
+def away(path: Path) -> None:
+    """Remove a file or an empty folder."""
+    if path.is_dir():
+        path.rename(path.with_name(path.name + ".aside"))
+    else:
+        path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def fifo(name: str) -> Prepare:
+    """A pipe in its place: who opens it waits for ever."""
+    return lambda folder: (away(folder / name), os.mkfifo(folder / name))
+
+
+def directory(name: str) -> Prepare:
+    """A folder in its place."""
+    return lambda folder: (away(folder / name), (folder / name).mkdir())
+
+
+def link(name: str, target: str) -> Prepare:
+    """A link in its place."""
+    return lambda folder: (away(folder / name), (folder / name).symlink_to(target))
+
+
+def file(name: str) -> Prepare:
+    """A small file in its place."""
+    return lambda folder: (away(folder / name), (folder / name).write_text("not what you think\n"))
+
+
+def unix_socket(name: str) -> Prepare:
+    """A socket in its place."""
+
+    def prepare(folder: Path) -> None:
+        away(folder / name)
+        here = Path.cwd()
+        os.chdir((folder / name).parent)  # names of sockets are short
+        socket.socket(socket.AF_UNIX).bind((folder / name).name)
+        os.chdir(here)
+
+    return prepare
+
+
+def both(*parts: Prepare) -> Prepare:
+    """Several in turn."""
+    return lambda folder: [part(folder) for part in parts]
+
+
+BUNDLE, RESULTS = "demo/acb/demo_bundle.h5", "demo/acb/demo_results.h5"
+SCALE_MAP, INDEX_MAP = "demo/acb/demo_pype_scale_map.fits", "demo/acb/demo_scale_map_region_index.fits"
+C = "-c demo.ini"
+PLASMA = "fit-spectrum a.pi --redshift 0.1 --nH 0.05"
+
+# situation, how it comes about, command, words of the line
+CONFIGURATIONS = [
+    ("absent", nothing, "status -c none.ini", "no such file", "init-cluster"),
+    ("no name", nothing, "status -c ''", "is a folder"),
+    ("the folder itself", nothing, "status -c .", "is a folder"),
+    ("a folder", directory("a.ini"), "status -c a.ini", "is a folder"),
+    ("a pipe", fifo("a.ini"), "status -c a.ini", "is a pipe"),
+    ("a socket", unix_socket("a.ini"), "status -c a.ini", "is a socket"),
+    ("a device", nothing, "status -c /dev/zero", "is a device"),
+    ("loop of links", both(link("a.ini", "b.ini"), link("b.ini", "a.ini")), "status -c a.ini", "loop of links"),
+    ("link to nothing", link("a.ini", "gone.ini"), "status -c a.ini", "gone.ini", "not there"),
+    ("below a file", nothing, "status -c demo.ini/a.ini", "not a folder"),
+    ("name of 300 letters", nothing, f"status -c {'a' * 300}.ini", "name too long"),
+    ("200 MB", sized("a.ini", 200_000_000), "status -c a.ini", "200 MB", "at most 1 MB"),
+    ("NUL bytes", content("a.ini", b"[cluster_info]\nname = a\0b\n"), "status -c a.ini", "NUL"),
+    ("not UTF-8", content("a.ini", b"[cluster_info]\nname = \xff\xfe\n"), "status -c a.ini", "UTF-8"),
+    ("a picture", content("a.ini", b"\x89PNG\r\n\x1a\n" + bytes(range(256))), "run -c a.ini", "not a text file"),
+    ("no section", content("a.ini", b"name = 1\n"), "status -c a.ini", "no section headers"),
+    ("line of 100 kB", content("a.ini", LETTERS.encode()), "status -c a.ini", "cannot be read as an INI file"),
+    ("value of 100 kB", set_key("redshift", LETTERS), f"status {C}", "redshift", "(100000 letters)"),
+    ("key of 100 kB", edit("redshift ", f"{LETTERS} = 1\nredshift "), f"status {C}", "unknown", "(100000 letters)"),
+    ("section of 100 kB", edit("[cluster_info]", f"[{LETTERS}]\n[cluster_info]"), f"status {C}", "is unknown"),
+    ("60,000 unknown keys", edit("redshift ", "".join(f"k{i}=1\n" for i in range(60_000)) + "redshift "),
+     f"status {C}", "k0 is unknown"),
+    ("20,000 unknown sections", content("a.ini", "".join(f"[s{i}]\n" for i in range(20_000)).encode()),
+     "status -c a.ini", "[s0] is unknown"),
+    ("home of nobody", set_key("data_directory", "~nosuchuser/data"), f"status {C}", "~nosuchuser", "in full"),
+    ("data in a loop", both(link("d", "d"), set_key("data_directory", "d")), f"process-data {C}", "data_directory|loop|Symlink|levels"),
+    ("data in a file", both(file("d"), set_key("data_directory", "d")), f"fit-spectra {C}", "not a folder"),
+    ("data in a path of 5000 letters", set_key("data_directory", "d/" * 2500), f"fit-spectra {C}", "too long"),
+    ("name of 300 letters inside", set_key("name", "a" * 300), f"status {C}", "at most 100 letters"),
+    ("name that climbs", set_key("name", "../../etc"), f"status {C}", "'../../etc'"),
+    ("5000 digits", set_key("num_cpus", LONG), f"status {C}", "num_cpus", "(5000 letters)"),
+    ("not a number", set_key("redshift", "nan"), f"status {C}", "redshift is nan"),
+    ("infinite", set_key("signal_to_noise_threshold", "1e999"), f"status {C}", "signal_to_noise_threshold"),
+    ("ObsID of 5000 digits", set_key("observation_ids", LONG), f"status {C}", "observation_ids", "(5000 letters)"),
+]  # fmt: skip
+
+LINES = [
+    ("nothing", nothing, "", "required: COMMAND"),
+    ("unknown command", nothing, "fit-spektra", "invalid choice"),
+    ("command of 100 kB", nothing, LETTERS, "(100002 letters)"),
+    ("unknown option of 100 kB", nothing, f"status {C} --{LETTERS}", "unrecognized"),
+    ("NUL", nothing, "status -c 'a\0b'", "NUL"),
+    ("slice of 5000 digits", nothing, f"fit-spectra {C} --slice 1/{LONG}", "--slice", "9999"),
+    ("slice 0", nothing, f"fit-spectra {C} --slice 0/3", "--slice 0/3"),
+    ("slice beyond", nothing, f"fit-spectra {C} --slice 4/3", "--slice 4/3"),
+    ("slice in Arabic digits", nothing, f"fit-spectra {C} --slice ٣/٢", "--slice"),
+    ("hours of 5000 digits", nothing, f"fit-spectra {C} --time-limit {LONG}:00:00", "time limit"),
+    ("seconds of 5000 digits", nothing, f"fit-spectra {C} --time-limit {LONG}", "time limit"),
+    ("no time", nothing, f"fit-spectra {C} --time-limit 0", "time limit", "above 0"),
+    ("negative time", nothing, f"fit-spectra {C} --time-limit=-5", "time limit"),
+    ("10^20 processes", nothing, f"fit-spectra {C} --num-cpus 99999999999999999999", "--num-cpus", "4096"),
+    ("10^20 processes for bins", nothing, f"create-bins {C} --num-cpus 99999999999999999999", "--num-cpus"),
+    ("processes of 5000 digits", nothing, f"fit-spectra {C} --num-cpus {LONG}", "--num-cpus", "letters"),
+    ("negative processes", nothing, f"fit-spectra {C} --num-cpus=-1", "--num-cpus"),
+    ("no regions", nothing, f"fit-spectra {C} --max-regions 0", "--max-regions"),
+    ("regions of 5000 digits", nothing, f"fit-spectra {C} --max-regions {LONG}", "--max-regions"),
+    ("resolution 4", nothing, f"fit-spectra {C} --resolution 4", "--resolution"),
+    ("list of 5000 digits", nothing, f"fit-spectra {C} --regions {LONG}", "regions are"),
+    ("list of 10^9", nothing, f"fit-spectra {C} --regions 1-999999999", "regions are"),
+    ("region that is not there", nothing, f"fit-spectra {C} --regions 99999999", "region 99999999"),
+    ("region of 5000 digits", nothing, f"fit-region {C} {LONG}", "regions are", "(5000 letters)"),
+    ("region in words", nothing, f"fit-region {C} first", "'first'"),
+    ("sample of 10^14", nothing, f"estimate {C} --sample 99999999999999", "--sample"),
+    ("no sample", nothing, f"estimate {C} --sample 0", "--sample"),
+    ("no sample to compare", nothing, f"compare-engines {C} --sample 0", "--sample"),
+    ("sample of 5000 digits", nothing, f"compare-engines {C} --sample {LONG}", "--sample"),
+    ("nodes of 5000 digits", nothing, f"make-job {C} --site slurm --nodes {LONG}", "nodes"),
+    ("array of 10^20", nothing, f"make-job {C} --site slurm --array 99999999999999999999", "array"),
+    ("negative array", nothing, f"make-job {C} --site slurm --array=-2", "array"),
+    ("time of 5000 digits", nothing, f"make-job {C} --site slurm --time {LONG}:00:00", "time", "(5006 letters)"),
+    ("site of nobody", nothing, f"make-job {C} --site '~nosuchuser/x'", "~nosuchuser"),
+    ("site of 100 kB", nothing, f"estimate {C} --site {LETTERS}", "name too long"),
+    ("site is a pipe", fifo("s"), f"make-job {C} --site ./s", "is a pipe"),
+    ("site is a folder", nothing, f"make-job {C} --site .", "is a folder"),
+    ("site is unknown", nothing, f"make-job {C} --site nowhere", "none of those shipped"),
+    ("script is a folder", nothing, f"make-job {C} --site slurm --output .", "folder"),
+    ("script below a file", nothing, f"make-job {C} --site slurm --output demo.ini/job.sh", "cannot be written|not a folder"),
+    ("pack into .", nothing, f"pack {C} --output .", "folder"),
+    ("pack into a folder", nothing, f"pack {C} --output demo", "is a folder"),
+    ("pack into a pipe", fifo("p"), f"pack {C} --output p", "is a pipe"),
+    ("pack into a device", nothing, f"pack {C} --output /dev/null", "is a device"),
+    ("pack below a file", nothing, f"pack {C} --output demo.ini/p.tar", "cannot be written|not a folder"),
+    ("unpack a folder", nothing, "unpack . --directory new", "is a folder"),
+    ("unpack a pipe", fifo("p"), "unpack p --directory new", "is a pipe"),
+    ("unpack a device", nothing, "unpack /dev/zero --directory new", "is a device"),
+    ("unpack nothing", nothing, "unpack none.tar --directory new", "none.tar"),
+    ("unpack a text", nothing, "unpack demo.ini --directory new", "demo.ini"),
+    ("unpack into a file", nothing, "unpack none.tar --directory demo.ini", "none.tar|demo.ini"),
+    ("spectrum is a folder", nothing, "fit-spectrum . --redshift 0.1 --nH 0.05", "is a folder"),
+    ("spectrum is a pipe", fifo("a.pi"), PLASMA, "is a pipe"),
+    ("spectrum is a text", file("a.pi"), PLASMA, "a.pi", "damaged or not FITS"),
+    ("spectrum is absent", nothing, PLASMA, "a.pi", "not found"),
+    ("redshift is nan", nothing, "fit-spectrum a.pi --redshift nan --nH 0.05", "redshift"),
+    ("nH is infinite", nothing, "fit-spectrum a.pi --redshift 0.1 --nH inf", "nH"),
+    ("band upside down", nothing, f"{PLASMA} --energy 8 0.7", "energy"),
+    ("band is nan", nothing, f"{PLASMA} --energy nan 7", "energy"),
+    ("name of 300 letters", nothing, f"init-cluster {'a' * 300}", "at most 100 letters"),
+    ("name with blanks", nothing, "init-cluster 'Abell 1795'", "Abell 1795"),
+    ("name that climbs", nothing, "init-cluster ../A", "'../A'"),
+    ("cluster is a file", file("A"), "init-cluster A", "A"),
+    ("cluster is there", nothing, "init-cluster demo", "--yes"),
+    ("export into a file", nothing, f"results export {C} --output demo.ini", "demo.ini"),
+    ("pull from nothing", nothing, f"pull-results {C} gone", "gone"),
+    ("pull from a file", nothing, f"pull-results {C} demo.ini", "demo.ini"),
+    ("demo in a file", nothing, "demo --directory demo.ini", "demo.ini"),
+    ("demo of 10^20 ranks", nothing, "demo --directory new --ranks 99999999999999999999", "--ranks"),
+    ("demo of -5 ranks", nothing, "demo --directory new --ranks=-5", "--ranks"),
+    ("stages upside down", nothing, f"run {C} --from make-maps --through process-data", "comes after"),
+    ("replace without asking", nothing, f"fit-spectra {C} --resolution 1", "--yes"),
+]  # fmt: skip
+
+READERS = {
+    BUNDLE: ["create-bins", "fit-spectra --continue", "fit-region 1", "estimate", "pack", "make-temperature-map"],
+    RESULTS: ["status", "results verify", "results export", "merge-results", "fit-spectra --continue",
+              "fit-spectra --yes", "make-temperature-map"],
+    SCALE_MAP: ["fit-spectra --continue", "fit-region 1", "estimate"],
+    "demo/sources.reg": ["remove-sources --force"],
+    "demo/combined/master_crop-ciaowcs.reg": ["crop-data --force"],
+    "demo/4001/4001.arf": ["generate-responses --force"],
+    "demo/4001/4001_background.fits": ["process-data --force"],
+}  # fmt: skip
+OBSTACLES: dict[str, Callable[[str], Prepare]] = {
+    "a pipe": fifo,
+    "a folder": directory,
+    "a loop of links": lambda name: link(name, Path(name).name),
+}
+PRODUCTS = [
+    (f"{Path(name).name} is {what}", obstacle(name), f"{line.partition(' ')[0]} {C} {line.partition(' ')[2]}", what)
+    for name, lines in READERS.items()
+    for line in lines
+    for what, obstacle in OBSTACLES.items()
+]
+
+ROWS = [*CONFIGURATIONS, *LINES, *PRODUCTS]
+
+
+def state(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of change of every file, but for the records of steps: one that failed has none."""
+    return {
+        str(path.relative_to(folder)): (path.lstat().st_size, path.lstat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.parent.name != "steps" and not (path.is_dir() and not path.is_symlink())
+    }
+
+
+@pytest.fixture
+def ring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for ever."""
+    import signal
+
+    def late(number: int, frame: object) -> None:
+        raise AssertionError(f"took more than {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("ring")
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}: {row[2][:40]}")
+def test_one_line_that_says_what_to_do(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], row: tuple
+) -> None:
+    _, prepare, line, *words = row
+    prepare(work)
+    monkeypatch.chdir(work)
+    before = state(work)
+    capsys.readouterr()
+    code = main(shlex.split(line))
+    out, err = capsys.readouterr()
+    said = [text for text in err.splitlines() if not text.startswith("INFO")]
+    assert code == 2, err
+    assert len(said) == 1, err
+    assert said[0].startswith("pyxt-hpc: error: "), err
+    assert len(said[0]) < 1500
+    for word in words:
+        assert any(one in said[0] for one in word.split("|")), said[0]
+    assert state(work) == before
