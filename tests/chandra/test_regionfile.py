@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from pyxt_hpc.chandra.regionfile import parse_regions, read_regions
-from pyxt_hpc.errors import MissingInput, RegionSyntaxError
+from pyxt_hpc.chandra.regionfile import parse_regions
+from pyxt_hpc.chandra.regions import read_regions
+from pyxt_hpc.errors import DamagedFile, MissingInput, RegionSyntaxError
 
 PATH = Path("drawn.reg")
 
@@ -68,8 +69,8 @@ def test_files_that_are_not_text(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="fk5"):
         read_regions(tmp_path / "none.reg")
     (tmp_path / "a.reg").write_bytes(bytes(range(256)))
-    with pytest.raises(RegionSyntaxError, match="not a text file"):
+    with pytest.raises(RegionSyntaxError, match="neither text nor FITS"):
         read_regions(tmp_path / "a.reg")
     (tmp_path / "b.reg").write_text("SIMPLE  =                    T")
-    with pytest.raises(RegionSyntaxError, match="FITS region file"):
+    with pytest.raises(DamagedFile, match=r"b\.reg: region file is damaged"):
         read_regions(tmp_path / "b.reg")
