@@ -261,8 +261,8 @@ def check_area_once(arf_name: str, rmf: Rmf, rmf_name: str) -> None:
     if holds_area(rmf):
         raise ResponseMismatch(
             f"{arf_name} is an effective area, but {rmf_name} holds one already: its rows add up to "
-            f"{rmf.to_sparse().sum(axis=1).max():.4g}, expected 1; make an RMF without area (CIAO's mkacisrmf), "
-            "or do without the ARF"
+            f"{rmf.to_sparse().sum(axis=1).max():.4g}, expected 1; make an RMF without area (CIAO's "
+            "mkacisrmf), or do without the ARF"
         )
 
 

@@ -18,10 +18,10 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    arguments = make_parser().parse_args(argv)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     try:
+        arguments = make_parser().parse_args(argv)
         arguments.run(arguments)
     except PyxtError as error:
         print(f"pyxt-hpc: error: {error}", file=sys.stderr)

@@ -1,17 +1,26 @@
 """The tree of commands, put together from the modules that have them."""
 
 import argparse
+from typing import NoReturn
 
 from pyxt_hpc import __version__
 from pyxt_hpc.cli import cluster, demo, fitting, jobs, maps, preprocessing, results, run, spectra
 from pyxt_hpc.cli.command import EXIT_CODES
+from pyxt_hpc.errors import ConfigError
 
 MODULES = (cluster, preprocessing, run, fitting, results, spectra, jobs, maps, demo)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all others are."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (`{self.prog} --help` says more)")
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Parser of all commands; what it parses has the command in ``run``."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pyxt-hpc",
         description="Temperature maps of galaxy clusters from Chandra ACIS observations.",
         epilog="A cluster is done by init-cluster and run, or stage by stage: process-data,\n"
