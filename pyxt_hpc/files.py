@@ -90,6 +90,8 @@ def replacing(path: Path) -> Iterator[Path]:
         The system does not let it be written: no permission, a file in place of a folder; or `path` is
         there and is not a regular file.
     """
+    if not path.name:
+        raise DamagedFile(f"{path}: is a folder, expected the name of a file: give another path")
     temporary = path.with_name(f".tmp-{_machine_mark()}-{os.getpid()}-{path.name}")
     with _blamed_on(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)

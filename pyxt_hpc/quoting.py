@@ -1,6 +1,7 @@
 """What a user gave, as messages repeat it: never more than a line's worth."""
 
 MOST_LETTERS = 100
+LONGEST_WORD = 500  # longer than most paths
 MOST_OF_MESSAGE = 4000
 
 
@@ -17,6 +18,7 @@ def quoted(value: object) -> str:
 
 
 def one_line(text: str) -> str:
-    """A whole message: without line breaks, and cut where a library has quoted what we have not."""
-    line = " ".join(text.split())
+    """A whole message: without line breaks, and cut where somebody has quoted without `shown`."""
+    words = text.split()
+    line = " ".join(shown(word) if len(word) > LONGEST_WORD else word for word in words)
     return line if len(line) <= MOST_OF_MESSAGE else f"{line[:MOST_OF_MESSAGE]}..."

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.fitsfile import open_fits
 from pyxt_hpc.chandra.hduclass import find_tables, hduclass
 from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.files import check_regular
 
 log = logging.getLogger(__name__)
 
@@ -152,8 +153,8 @@ def read_pha(path: Path, *, background: bool = False) -> Pha:
 
 def with_gz(path: Path) -> Path:
     """The path, or with ``.gz`` added if only that file exists."""
-    packed = path.with_name(path.name + ".gz")
-    return packed if packed.is_file() and not path.is_file() else path
+    packed = path.parent / f"{path.name}.gz"
+    return packed if check_regular(packed) and not check_regular(path) else path
 
 
 def _damaged(path: Path, found: str) -> DamagedFile:

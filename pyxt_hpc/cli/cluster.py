@@ -7,7 +7,7 @@ from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import option, yes_option
 from pyxt_hpc.cli.screen import confirm, say
 from pyxt_hpc.config import config_template
-from pyxt_hpc.files import replacing
+from pyxt_hpc.files import check_regular, replacing
 from pyxt_hpc.layout import Layout
 
 
@@ -22,13 +22,13 @@ from pyxt_hpc.layout import Layout
 def init_cluster(arguments: argparse.Namespace) -> None:
     path = Path(f"{arguments.name}_cluster_config.ini")
     text = config_template(arguments.name)
-    if path.exists():
+    if check_regular(path):
         confirm(f"{path} exists. Replace it?", arguments.yes)
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
     layout = Layout(Path(arguments.name), arguments.name)
     for folder in (layout.combined, layout.acb, layout.main_output):
         folder.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     say(f"{path}: fill in what is empty, put the observations in {layout.cluster_dir}/<obsid>/,")
     say(f"then: pyxt-hpc run -c {path}")
 

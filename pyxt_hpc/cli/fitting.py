@@ -1,6 +1,7 @@
 """The commands of stages 5 and 6: regions and their fits."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from pyxt_hpc.cli.options import (
 from pyxt_hpc.cli.screen import confirm, say
 from pyxt_hpc.config import read_config, record_last_step
 from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import detect_world
 from pyxt_hpc.pipeline import count_workers, make_bins
+from pyxt_hpc.quoting import shown
 from pyxt_hpc.summaries import fit_lines, fitting_lines
 
 
@@ -168,9 +171,9 @@ def _part_and_limits(
 
 def _slice(text: str) -> tuple[int, int]:
     part, _, n_parts = text.partition("/")
-    if part.isdecimal() and n_parts.isdecimal() and 1 <= int(part) <= int(n_parts) <= 9999:
+    if re.fullmatch("[0-9]{1,4}/[0-9]{1,4}", text) and 1 <= int(part) <= int(n_parts):
         return int(part), int(n_parts)
-    raise ConfigError(f"--slice {text}: expected I/N with 1 <= I <= N <= 9999, e.g. 3/16")
+    raise ConfigError(f"--slice {shown(text)}: expected I/N with 1 <= I <= N <= 9999, e.g. 3/16")
 
 
 def _agree_to_replace(stores: Sequence[Path], yes: bool) -> None:
@@ -181,7 +184,7 @@ def _agree_to_replace(stores: Sequence[Path], yes: bool) -> None:
         return
     finished = 0
     for path in stores:
-        if path.exists():
+        if check_regular(path):
             with open_to_read(path) as file:
                 finished += int(is_final(file.read("status")).sum())
     if finished:

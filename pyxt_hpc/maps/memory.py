@@ -6,6 +6,7 @@ import h5py
 
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ConfigError, DamagedFile
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.hdf5 import open_hdf5
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.store import ROW_DTYPE, open_to_read
@@ -77,7 +78,7 @@ def needed_memory(layout: Layout) -> tuple[int, tuple[int, ...]]:
     except (OSError, KeyError, RuntimeError, DamagedFile):
         return 0, ()
     regions = 0
-    if layout.results.exists():
+    if check_regular(layout.results):
         with open_to_read(layout.results) as results:
             regions = results.length("rows")
     pixels = shape[0] * shape[1]

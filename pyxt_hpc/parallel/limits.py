@@ -37,7 +37,7 @@ def parse_time_limit(text: str) -> float:
     ConfigError
         If it is neither, or nothing.
     """
-    match = re.fullmatch(r"(?:(\d+):([0-5]?\d):)?(\d+(?:\.\d*)?)", text.strip())
+    match = re.fullmatch(r"(?:([0-9]{1,6}):([0-5]?[0-9]):)?([0-9]{1,9}(?:\.[0-9]{0,9})?)", text.strip())
     if match:
         hours, minutes, seconds = match.groups(default="0")
         total = 3600 * int(hours) + 60 * int(minutes) + float(seconds)

@@ -22,6 +22,7 @@ from pyxt_hpc.chandra.skygrid import SkyGrid
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin, vignetting
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import (
     LOCAL_OVERSAMPLING,
@@ -99,7 +100,7 @@ def crop_data(config: ClusterConfig, layout: Layout, *, again: bool = False) -> 
 
 def _background_file(layout: Layout, obsid: str) -> Path:
     path = layout.background_events(obsid)
-    return path if path.is_file() else layout.local_background(obsid)
+    return path if check_regular(path) else layout.local_background(obsid)
 
 
 def _crop(config: ClusterConfig, layout: Layout) -> Facts:
@@ -110,7 +111,7 @@ def _crop(config: ClusterConfig, layout: Layout) -> Facts:
     selection = _Selection(
         grid=grid,
         live=_live_pixels(grid, crop, sources, frames),
-        bright=(sources, *(board.read(p) for p in (layout.exclude_reg,) if p.is_file())),
+        bright=(sources, *(board.read(p) for p in (layout.exclude_reg,) if check_regular(p))),
         frames=frames,
         band_keV=(config.energy_min_keV, config.energy_max_keV),
     )

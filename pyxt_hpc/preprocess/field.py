@@ -19,6 +19,7 @@ from pyxt_hpc.chandra.regionfile import RegionFile
 from pyxt_hpc.chandra.skygrid import SkyGrid
 from pyxt_hpc.chandra.tangent import world_to_pixel
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import particle_scale, particles
 from pyxt_hpc.provenance import software
@@ -141,7 +142,7 @@ def _expected_background(
     frames: Mapping[str, WCS],
 ) -> NDArray[np.float64]:
     path = layout.background_events(obsid)
-    if not path.is_file():
+    if not check_regular(path):
         return np.zeros(grid.shape)
     background = read_events(path)
     scale = particle_scale(particles(events, bright, frames), particles(background, bright, frames))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ConfigError, MissingInput
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.layout import Layout
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def find_observations(layout: Layout, obsids: Iterable[str]) -> tuple[Observatio
         if events is None:
             missing.append(f"{folder}/{_EVENTS[1]} ({_without_events(folder)})")
         background = layout.supplied_background(obsid)
-        if not background.is_file() and not layout.background_reg.is_file():
+        if not check_regular(background) and not check_regular(layout.background_reg):
             missing.append(
                 f"{background} (blank-sky events, from CIAO's blanksky script or CALDB; or draw "
                 f"{layout.background_reg} on a part of the sky without cluster)"
@@ -64,7 +65,7 @@ def find_observations(layout: Layout, obsids: Iterable[str]) -> tuple[Observatio
                     events,
                     _only(folder, _FOV),
                     tuple(_matches(folder, _ASPECT)),
-                    background if background.is_file() else None,
+                    background if check_regular(background) else None,
                 )
             )
     _stop_if_missing(missing)
@@ -85,7 +86,7 @@ def find_responses(config: ClusterConfig, layout: Layout) -> dict[str, tuple[Pat
         paths = []
         for kind, pattern in (("ARF", config.arf_files), ("RMF", config.rmf_files)):
             path = layout.cluster_dir / pattern.replace("{obsid}", obsid)
-            if not path.is_file():
+            if not check_regular(path):
                 tool = "mkwarf" if kind == "ARF" else "mkacisrmf"
                 missing.append(
                     f"{path} (the {kind} of ObsID {obsid}: CIAO's specextract or {tool} makes it; "
@@ -99,7 +100,7 @@ def find_responses(config: ClusterConfig, layout: Layout) -> dict[str, tuple[Pat
 
 def need(*files: tuple[Path, str]) -> None:
     """Check that files are there, each given with who provides it; MissingInput names all that are not."""
-    _stop_if_missing([f"{path} ({provider})" for path, provider in files if not path.is_file()])
+    _stop_if_missing([f"{path} ({provider})" for path, provider in files if not check_regular(path)])
 
 
 def need_regions(*paths: Path) -> None:
@@ -138,7 +139,7 @@ def _matches(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
 def _without_copies(paths: Iterable[Path]) -> list[Path]:
     """Sorted, hidden files out; of ``a.fits`` and ``a.fits.gz`` only the first."""
     found = sorted(path for path in paths if path.name.endswith((".fits", ".fits.gz")))
-    found = [path for path in found if not path.name.startswith(".") and path.is_file()]
+    found = [path for path in found if not path.name.startswith(".") and check_regular(path)]
     copies = [path for path in found if path.suffix == ".gz" and path.with_suffix("") in found]
     for path in copies:
         log.warning("%s: not used, %s is beside it", path, path.with_suffix("").name)

@@ -8,6 +8,7 @@ from pyxt_hpc.chandra.fitsfile import open_fits
 from pyxt_hpc.chandra.geometry import chip_outlines, read_geometry
 from pyxt_hpc.chandra.skygrid import PIXEL_SCALE_ARCSEC
 from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.inputs import need
 from pyxt_hpc.preprocess.process import STAGE as BEFORE
@@ -57,7 +58,7 @@ def propose_region_files(config: ClusterConfig, layout: Layout, *, again: bool =
     geometries = [layout.geometry(obsid) for obsid in config.observation_ids]
     need(*((path, f"pyxt-hpc {BEFORE}") for path in (*_images(layout), *geometries)))
     # with nothing to find there is nothing to fail in
-    by_hand = all(path.is_file() and not is_untouched(path) for path in drawn)
+    by_hand = all(check_regular(path) and not is_untouched(path) for path in drawn)
     step = Step(
         name=STAGE,
         record=layout.step_record(STAGE),
@@ -65,7 +66,7 @@ def propose_region_files(config: ClusterConfig, layout: Layout, *, again: bool =
         settings={"by hand": by_hand},
         outputs=() if by_hand else (layout.proposal_picture,),
     )
-    incomplete = any(not path.is_file() for path in (*drawn, *circles))
+    incomplete = any(not check_regular(path) for path in (*drawn, *circles))
     outcome = carry_out(step, lambda: _propose(config, layout, by_hand), again=again or incomplete)
     made = outcome.reason is not None
     written = outcome.facts["written"] if made else ()

@@ -23,6 +23,7 @@ from pyxt_hpc.chandra.regions import contains, contains_pixels
 from pyxt_hpc.chandra.timefiles import read_gti, write_gti, write_light_curve
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import BACK_ILLUMINATED, joined, spread
 from pyxt_hpc.preprocess.drawn import DrawingBoard
@@ -98,7 +99,8 @@ def remove_sources(
 def _read_regions(layout: Layout, obsids: tuple[str, ...]) -> FieldRegions:
     board = DrawingBoard.of(layout, obsids)
     exclude, background = (
-        board.read(path) if path.is_file() else None for path in (layout.exclude_reg, layout.background_reg)
+        board.read(path) if check_regular(path) else None
+        for path in (layout.exclude_reg, layout.background_reg)
     )
     return FieldRegions(board.read(layout.sources_reg), exclude, background, board.frames)
 
@@ -108,7 +110,7 @@ def _step(obsid: str, layout: Layout) -> Step:
         layout.clean_events(obsid), layout.light_curve_plot(obsid),
         *(path(obsid, name) for name, _ in _PASSES for path in (layout.light_curve, layout.good_times)),
     ]  # fmt: skip
-    if not layout.background_events(obsid).is_file():
+    if not check_regular(layout.background_events(obsid)):
         outputs.append(layout.local_background(obsid))
     return Step(
         name=f"{STAGE} of ObsID {obsid}",
@@ -156,7 +158,7 @@ def _clean_observation(
     if len(clean) == 0:
         raise EmptySelection(f"{events.path}: no event is left without sources and flares")
     write_events(layout.clean_events(obsid), clean)
-    if not layout.background_events(obsid).is_file():
+    if not check_regular(layout.background_events(obsid)):
         _write_local_background(clean, obsid, layout, regions)
     first, second = (done.cleaning for done in passes)
     return {
@@ -209,7 +211,7 @@ def _clean(
 
 def _times_to_clean(events: EventList, own: Path) -> dict[int, NDArray[np.float64]]:
     """Good time of each chip, within that of a person's own file if there is one."""
-    if not own.is_file():
+    if not check_regular(own):
         return dict(events.gti)
     chosen = read_gti(own)
     gti = {chip: gti_arithmetic.intersection(intervals, chosen) for chip, intervals in events.gti.items()}

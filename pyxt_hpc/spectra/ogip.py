@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.pha import Pha, read_pha, with_gz
 from pyxt_hpc.chandra.response import Arf, Rmf, check_area_once, check_match, holds_area, read_arf, read_rmf
 from pyxt_hpc.errors import ConfigError, EmptySelection, MissingInput, ResponseMismatch
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, resolution_bins
 from pyxt_hpc.spectra.spectrum import Spectrum
 
@@ -134,7 +135,7 @@ def _background(pha: Pha, given: Path | str | None) -> Pha | None:
     if path is None:
         log.warning("%s: no background spectrum; cstat is the statistic that applies", pha.path)
         return None
-    if given is None and not path.is_file():
+    if given is None and not check_regular(path):
         raise MissingInput(
             f"{path}: background spectrum not found, BACKFILE of {pha.path} names it; "
             f"bring it there, give another, or give {NO_FILE!r} to fit without"

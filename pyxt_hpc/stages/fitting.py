@@ -14,6 +14,7 @@ from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.limits import Limits
@@ -136,7 +137,7 @@ def context_of_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]],
 def open_whole(layout: Layout, whole: Whole, resume: bool) -> ResultsStore:
     """Store of all regions with what its parts have, or a new one that replaces it and them."""
     identity: dict[str, Any] = {"fingerprint": whole.fingerprint, "settings": whole.settings}
-    if resume and layout.results.exists():
+    if resume and check_regular(layout.results):
         store = ResultsStore.open_for_resume(layout.results, **identity)
     else:
         if not resume:
@@ -170,11 +171,11 @@ def open_part(
         "fingerprint": identity,
         "settings": {**settings, SLICE: f"{part[0]}/{part[1]}"},
     }
-    if resume and path.exists():
+    if resume and check_regular(path):
         store = ResultsStore.open_for_resume(path, **own)
     else:
         store = ResultsStore.create(path, regions=regions, **own)
-    if resume and layout.results.exists():
+    if resume and check_regular(layout.results):
         try:
             take_over(store, regions["region"], layout.results)
         except BaseException:

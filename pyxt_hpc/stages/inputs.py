@@ -5,6 +5,7 @@ import numpy as np
 from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ForeignProduct, MissingInput
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.spectra.templates import SourceModel
@@ -33,7 +34,7 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
         If the configuration has been changed since; the message names what differs.
     """
     path = Layout.of(config).bundle
-    if not path.exists():
+    if not check_regular(path):
         raise MissingInput(f"{path} is missing: `pyxt-hpc run -c {config.path} --through crop-data` makes it")
     bundle = read_bundle(path)
     differing = [

@@ -7,6 +7,7 @@ from typing import Any
 
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ForeignProduct, MissingInput
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.stages.fitting import select_regions
@@ -72,7 +73,7 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
         raise ForeignProduct(
             f"{paths[0]}: its regions are not those of {layout.scale_map}: run `pyxt-hpc fit-spectra` again"
         )
-    if layout.results.exists():
+    if check_regular(layout.results):
         store = ResultsStore.open_for_resume(layout.results, fingerprint=identity, settings=settings)
     else:
         store = ResultsStore.create(layout.results, regions=regions, fingerprint=identity, settings=settings)
@@ -114,7 +115,7 @@ def _common(
 ) -> tuple[dict[str, Any], str]:
     """Settings without the slice and fingerprint that all have."""
     found = dict(identities)
-    if results.exists():
+    if check_regular(results):
         with open_to_read(results) as file:
             found[results] = (file.description["settings"], file.description["fingerprint"])
     (first, (settings, identity)), *others = found.items()
@@ -135,4 +136,4 @@ def _common(
 def _missing(layout: Layout, slices: list[str]) -> list[Path]:
     sizes = sorted({int(text.partition("/")[2]) for text in slices})
     wanted = [layout.part_results(part, size) for size in sizes for part in range(1, size + 1)]
-    return [path for path in wanted if not path.exists()]
+    return [path for path in wanted if not check_regular(path)]

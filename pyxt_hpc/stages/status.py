@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pyxt_hpc.errors import MissingInput
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.lock import Owner, current_owner
 from pyxt_hpc.spectra.fit import FitFlag
@@ -164,7 +165,7 @@ def verify(layout: Layout) -> Iterator[Verification]:
 
 
 def _stores(layout: Layout) -> list[Path]:
-    paths = [path for path in (layout.results, *layout.all_part_results()) if path.exists()]
+    paths = [path for path in (layout.results, *layout.all_part_results()) if check_regular(path)]
     if not paths:
         raise MissingInput(f"{layout.results} is missing: `pyxt-hpc fit-spectra -c CONFIG` makes it")
     return paths
