@@ -41,8 +41,8 @@ _REMEDY = {
     errno.EACCES: "you may not do that: see to the permissions of the file and its folders",
     errno.EPERM: "you may not do that: see to the permissions of the file and its folders",
     errno.EROFS: "its file system is read-only: work in another folder",
-    errno.EMFILE: "too many open files: raise the limit (`ulimit -n 1024`)",
-    errno.ENFILE: "the machine has too many open files: end other programs",
+    errno.EMFILE: "raise the limit of open files (`ulimit -n 1024`)",
+    errno.ENFILE: "this is the whole machine: end other programs",
     errno.ENAMETOOLONG: "give a shorter name",
     errno.ELOOP: "links go round in a circle: mend them",
     errno.ENOTDIR: "something in the path is not a folder: correct it",
@@ -88,6 +88,8 @@ def answer_to(error: BaseException) -> Answer:
 
 def _of_system(error: OSError) -> Answer:
     number = error_number(error)
+    if number is None and (answer := _of_loader(error)):
+        return answer
     reason = (number and os.strerror(number)) or error.strerror or str(error)
     files = [
         os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))
@@ -105,19 +107,31 @@ def _of_system(error: OSError) -> Answer:
     return Answer(one_line(f"{what}{reason}: {remedy}"), EXIT_TRY_AGAIN if number in _BUSY else EXIT_INPUT)
 
 
-def _of_library(error: ImportError) -> Answer:
+def _of_loader(error: BaseException) -> Answer | None:
+    for words, remedy in _LOADER:
+        if any(words in text for text in _texts(error)):
+            return Answer(f"a library cannot be loaded ({words}): {remedy}", EXIT_INPUT)
+    return None
+
+
+def _texts(error: BaseException) -> list[str]:
+    """Of an error and of those that led to it."""
     seen: BaseException | None = error
     texts = []
     while seen is not None:
         texts.append(str(seen))
         seen = seen.__cause__ or seen.__context__
-    for words, remedy in _LOADER:
-        if any(words in text for text in texts):
-            return Answer(f"a library cannot be loaded ({words}): {remedy}", EXIT_INPUT)
+    return texts
+
+
+def _of_library(error: ImportError) -> Answer:
+    if answer := _of_loader(error):
+        return answer
     if (error.name or "").partition(".")[0] == "pyxt_hpc":
         return Answer("", EXIT_DEFECT)
+    reason = shown(one_line(_texts(error)[-1]), 300)
     return Answer(
-        f"a library cannot be loaded ({shown(one_line(texts[-1]), 300)}): install pyxt_hpc again, with "
-        "what it needs, in an environment of its own",
+        f"a library cannot be loaded ({reason}): install pyxt_hpc again, with what it needs, in an "
+        "environment of its own",
         EXIT_INPUT,
     )

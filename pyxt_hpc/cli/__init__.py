@@ -9,6 +9,7 @@ Everything heavy is imported by the command that needs it: ``--help`` and ``init
 
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -29,18 +30,21 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     guard_streams()
-    is_master = launched(os.environ).rank == 0
+    launch = launched(os.environ)
+    # A launcher that does not say how many it started leaves the first rank in the belief that it is alone.
+    speaks = launch.rank == 0 or (launch.size is None and launch.rank == 1)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
-    if not is_master:
+    if launch.rank:
         logging.getLogger("pyxt_hpc.compiled").setLevel(logging.ERROR)  # what it warns of is the same on all
     try:
         words = list(sys.argv[1:] if argv is None else argv)
         _refuse_nul(words)
+        _mend_environment()
         arguments = make_parser().parse_args(words)
         arguments.run(arguments)
     except (Exception, KeyboardInterrupt) as error:
-        return _end(error, is_master)
+        return _end(error, speaks)
     return EXIT_DONE
 
 
@@ -51,12 +55,20 @@ def _refuse_nul(words: Sequence[str]) -> None:
             raise ConfigError(f"{quoted(word)} has a NUL character: correct it")
 
 
-def _end(error: BaseException, is_master: bool) -> int:
+def _mend_environment() -> None:
+    """Libraries that are loaded later end with errors of their own at variables they do not like."""
+    os.environ["MPLBACKEND"] = "agg"  # pictures are files
+    threads = os.environ.get("NUMBA_NUM_THREADS", "1")
+    if not re.fullmatch("[0-9]{1,6}", threads) or not int(threads):
+        raise ConfigError(f"NUMBA_NUM_THREADS is {quoted(threads)}, expected a number above 0: unset it")
+
+
+def _end(error: BaseException, speaks: bool) -> int:
     """Say what an exception means, once of all ranks, and see that all of them end."""
     answer = answer_to(error)
     # These are raised by all ranks alike; others on a rank that is not the master are its own.
-    said_by_master = isinstance(error, (ConfigError, LaunchError, KeyboardInterrupt))
-    if is_master or not said_by_master:
+    of_all = isinstance(error, (ConfigError, LaunchError, KeyboardInterrupt))
+    if speaks or not of_all:
         if answer.exit_code == EXIT_DEFECT:
             traceback.print_exception(error)
             print(
@@ -66,7 +78,7 @@ def _end(error: BaseException, is_master: bool) -> int:
         else:
             print(f"pyxt-hpc: {_label(error)}{answer.line}", file=sys.stderr)
             log.debug("where it came from:", exc_info=error)
-    if not isinstance(error, PyxtError) or not (is_master or said_by_master):
+    if not isinstance(error, PyxtError) or not (speaks or of_all):
         end_ranks(error, answer.exit_code)
     return answer.exit_code
 

@@ -89,8 +89,6 @@ def fit_spectra(arguments: argparse.Namespace) -> None:
             "--engine sherpa takes about a second a region and keeps no store: say which with --regions, "
             "or use compare-engines"
         )
-    from pyxt_hpc.stages import fitting
-
     world = detect_world()
     part, time_limit, max_regions = world.from_master(lambda: _part_and_limits(arguments))
     config = world.from_master(lambda: read_config(arguments.config))
@@ -99,6 +97,8 @@ def fit_spectra(arguments: argparse.Namespace) -> None:
     replaced = [layout.part_results(*part)] if part else [layout.results, *layout.all_part_results()]
     if not arguments.resume:
         world.on_master(lambda: _agree_to_replace(replaced, arguments.yes))
+    from pyxt_hpc.stages import fitting
+
     summary = fitting.fit_spectra(
         config,
         world,

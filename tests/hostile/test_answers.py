@@ -5,15 +5,25 @@ changed but what the situation itself did. No row may wait, show a traceback, or
 """
 # ruff: noqa: E501 (rows of a table)
 
+import importlib
 import os
 import shlex
+import shutil
+import signal
 import socket
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pyxt_hpc.cli import main
+from pyxt_hpc.store import read_results
+
+ROOT = Path(__file__).resolve().parents[2]
 
 Prepare = Callable[[Path], object]
 
@@ -276,9 +286,8 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 @pytest.fixture
-def ring(monkeypatch: pytest.MonkeyPatch) -> None:
+def ring() -> Iterator[None]:
     """Nobody waits for ever."""
-    import signal
 
     def late(number: int, frame: object) -> None:
         raise AssertionError(f"took more than {SECONDS} s")
@@ -302,7 +311,7 @@ def test_one_line_that_says_what_to_do(
     capsys.readouterr()
     code = main(shlex.split(line))
     out, err = capsys.readouterr()
-    said = [text for text in err.splitlines() if not text.startswith("INFO")]
+    said = without_remarks(err)
     assert code == 2, err
     assert len(said) == 1, err
     assert said[0].startswith("pyxt-hpc: error: "), err
@@ -310,3 +319,155 @@ def test_one_line_that_says_what_to_do(
     for word in words:
         assert any(one in said[0] for one in word.split("|")), said[0]
     assert state(work) == before
+
+
+def without_remarks(err: str) -> list[str]:
+    """Lines on standard error but for what the log says."""
+    return [text for text in err.splitlines() if not text.startswith(("INFO", "WARNING"))]
+
+
+# Permissions: what cannot be read or written, command, words. Nothing belongs to who runs it.
+PERMISSIONS = [
+    ("configuration", "demo.ini", 0o000, f"status {C}", "demo.ini", "Permission denied"),
+    ("folder of products", "demo/acb", 0o000, f"status {C}", "demo_results.h5", "Permission denied"),
+    ("folder of products", "demo/acb", 0o000, f"fit-spectra {C} --continue", "Permission denied"),
+    ("folder of products", "demo/acb", 0o000, f"create-bins {C}", "Permission denied"),
+    ("folder of the cluster", "demo", 0o000, f"process-data {C}", "Permission denied"),
+    ("folder of the cluster", "demo", 0o000, f"run {C}", "Permission denied"),
+    ("bundle", BUNDLE, 0o000, f"fit-region {C} 1", "demo_bundle.h5", "Permission denied"),
+    ("bundle", BUNDLE, 0o000, f"create-bins {C}", "demo_bundle.h5", "Permission denied"),
+    ("results", RESULTS, 0o000, f"status {C}", "demo_results.h5", "Permission denied"),
+    ("results", RESULTS, 0o000, f"results verify {C}", "demo_results.h5", "Permission denied"),
+    ("results", RESULTS, 0o444, f"fit-spectra {C} --resolution 1 --continue", "Permission denied"),
+    ("events", "demo/4001/primary", 0o000, f"process-data {C} --force", "4001"),
+    ("ARF", "demo/4001/4001.arf", 0o000, f"generate-responses {C} --force", "Permission denied"),
+    ("regions", "demo/sources.reg", 0o000, f"remove-sources {C} --force", "sources.reg", "Permission denied"),
+    ("export", "demo/acb", 0o555, f"results export {C}", "demo_all|demo_best", "Permission denied"),
+    ("maps", "demo/main_output", 0o555, f"make-temperature-map {C}", "main_output", "Permission denied"),
+    ("script", "demo", 0o555, f"make-job {C} --site slurm", "job.sh", "Permission denied"),
+    ("packed file", ".", 0o555, f"pack {C}", "demo_packed.tar", "Permission denied"),
+    ("archive", "demo.ini", 0o000, "unpack demo.ini --directory new", "demo.ini", "Permission denied"),
+    ("folder to pull", "demo/acb", 0o000, f"pull-results {C} demo/acb", "Permission denied"),
+    ("new cluster", ".", 0o555, "init-cluster A", "A", "Permission denied"),
+    ("demo", ".", 0o555, "demo --directory new", "new", "Permission denied"),
+]  # fmt: skip
+
+
+LATE = ("jobs.render", "maps.commands", "report.all_forms", "stages.export", "stages.travel", "demo")
+
+
+@pytest.fixture
+def others(tiny_cluster: Path) -> Iterator[Path]:
+    """A copy that belongs to somebody else: root's, looked at by nobody, or one's own and write-protected."""
+    base = Path(tempfile.mkdtemp())
+    base.chmod(0o755)
+    folder = base / "work"
+    shutil.copytree(tiny_cluster, folder)
+    folder.chmod(0o755)
+    was_root = os.geteuid() == 0
+    try:
+        yield folder
+    finally:
+        if was_root:
+            os.seteuid(0)
+        for path in (folder, *folder.rglob("*")):
+            if path.is_dir():
+                path.chmod(0o755)
+        shutil.rmtree(base)
+
+
+@pytest.mark.usefixtures("ring")
+@pytest.mark.parametrize("row", PERMISSIONS, ids=lambda row: f"{row[0]}: {row[3][:40]}")
+def test_what_one_may_not_do_is_named(
+    others: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], row: tuple
+) -> None:
+    _, name, mode, line, *words = row
+    monkeypatch.chdir(others)
+    before = state(others)
+    for module in LATE:  # nobody may not read Python's own modules, where they are root's
+        importlib.import_module(f"pyxt_hpc.{module}")
+    (others / name).chmod(mode)
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+    code = main(shlex.split(line))
+    if os.getuid() == 0:
+        os.seteuid(0)
+    (others / name).chmod(0o755)
+    said = without_remarks(capsys.readouterr().err)
+    assert (code, len(said)) == (2, 1), said
+    for word in words:
+        assert any(one in said[0] for one in word.split("|")), said[0]
+    assert state(others) == before
+
+
+FIT = f"fit-spectra {C} --resolution 1"
+SERIAL = "OMP_NUM_THREADS=1 $PYXT"
+MPI = "OMP_NUM_THREADS=1 mpiexec -n 3 $PYXT"
+SHM = "unshare -m bash -c 'mount -t tmpfs -o {} tmpfs /dev/shm && " + MPI + " " + FIT + " --yes'"
+
+# situation, shell line, exit code, words on standard error (none: not a line)
+PROCESSES = [
+    ("standard error closed", f"{SERIAL} {FIT} --yes 2>&-", 0),
+    ("standard error full", f"{SERIAL} {FIT} --yes 2>/dev/full", 0),
+    ("standard output full", f"{SERIAL} {FIT} --yes >/dev/full", 0, "standard output cannot be written"),
+    ("standard output not for writing", f"{SERIAL} {FIT} --yes 1</dev/null", 0, "Bad file descriptor"),
+    ("all closed", f"{SERIAL} {FIT} --yes <&- >&- 2>&-", 0),
+    ("standard input closed", f"{SERIAL} {FIT} <&-", 2, "--yes"),
+    ("standard input empty", f"{SERIAL} {FIT} </dev/null", 2, "--yes"),
+    ("help to a full disk", "$PYXT --help >/dev/full", 0, "standard output cannot be written"),
+    ("help to nobody", "set -o pipefail; $PYXT --help | true", 0),
+    ("status to nobody", f"set -o pipefail; $PYXT status {C} | true", 0),
+    ("error to a full disk", "$PYXT status -c none.ini 2>/dev/full", 2),
+    ("no letters but ASCII", "mkdir Größe★; cp demo.ini Größe★/; PYTHONIOENCODING=ascii $PYXT make-job -c Größe★/demo.ini "
+     "--site slurm", 0),
+    ("locale C", "mkdir Größe★; LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 $PYXT status -c Größe★/none.ini", 2, "none.ini"),
+    ("a name that is no text", "$PYXT status -c $'\\xff\\xfe.ini'", 2, "no such file"),
+    ("few files", f"ulimit -n 6; {SERIAL} {FIT} --continue", 2, "ulimit -n"),
+    ("little memory", f"ulimit -v 600000; {SERIAL} {FIT} --yes", 2, "memory"),
+    ("no memory for libraries", f"ulimit -v 200000; {SERIAL} {FIT} --yes", 2, "memory"),
+    ("no threads", f"NUMBA_NUM_THREADS=0 {SERIAL} {FIT} --yes", 2, "NUMBA_NUM_THREADS"),
+    ("nowhere to write", f"HOME=/nowhere TMPDIR=/nowhere {SERIAL} {FIT} --yes", 0),
+    ("pictures on no screen", f"MPLBACKEND=bogus {SERIAL} fit-region {C} 1", 0),
+    ("ranks that are not there", f"PYXT_HPC_RANKS=4 {SERIAL} {FIT} --yes", 2, "asks for 4 ranks", "finds 1"),
+    ("ranks asked for in words", f"PYXT_HPC_RANKS=many {SERIAL} {FIT} --yes", 2, "PYXT_HPC_RANKS is 'many'"),
+    ("one rank asked for", f"PYXT_HPC_RANKS=1 {SERIAL} {FIT} --continue", 0),
+    ("ranks asked for, a serial command", f"PYXT_HPC_RANKS=4 $PYXT merge-results {C}", 2, "no part to merge"),
+    ("flux with another MPI", f"FLUX_JOB_SIZE=3 {SERIAL} {FIT} --yes", 2, "flux started 3 processes"),
+    ("PALS with another MPI", f"PALS_RANKID=1 {SERIAL} {FIT} --yes", 2, "mpiexec of PALS"),
+    ("one of many with another MPI", f"FLUX_JOB_SIZE=3 FLUX_TASK_RANK=2 {SERIAL} {FIT} --yes", 2),
+    ("a serial command on many ranks", f"FLUX_JOB_SIZE=3 FLUX_TASK_RANK=0 $PYXT pack {C}", 2, "pack is serial"),
+    ("a serial command, another rank", f"FLUX_JOB_SIZE=3 FLUX_TASK_RANK=1 $PYXT pack {C}", 2),
+    ("wrong option on three ranks", f"{MPI} {FIT} --slice x", 2, "--slice x"),
+    ("unknown option on three ranks", f"{MPI} {FIT} --sluce x", 2, "--sluce"),
+    ("no configuration on three ranks", f"{MPI} fit-spectra -c none.ini", 2, "none.ini"),
+    ("more ranks asked for", f"PYXT_HPC_RANKS=5 {MPI} {FIT} --yes", 2, "asks for 5 ranks"),
+    ("as many as asked for", f"PYXT_HPC_RANKS=3 {MPI} {FIT} --yes", 0),
+    ("shared memory of 8 MB", SHM.format("size=8m"), 2, "/dev/shm", "--shm-size"),
+    ("shared memory not for writing", SHM.format("ro"), 2, "/dev/shm", "cannot be written"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", PROCESSES, ids=lambda row: row[0])
+def test_streams_limits_and_launches(work: Path, row: tuple) -> None:
+    _, line, code, *words = row
+    mpiexec = Path(sys.executable).with_name("mpiexec")
+    if "mpiexec -n" in line and not mpiexec.exists():
+        pytest.skip(f"no {mpiexec}: pip install 'pyxt_hpc[mpi]' brings it")
+    if line.startswith("unshare") and os.geteuid():
+        pytest.skip("mounts need root")
+    before = read_results(work / RESULTS)
+    done = subprocess.run(
+        ["bash", "-c", line.replace("mpiexec -n", f"{mpiexec} -n").replace("$PYXT", f"{sys.executable} -P -m pyxt_hpc")],
+        cwd=work, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    said = without_remarks(done.stderr)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert len([text for text in said if text.startswith("pyxt-hpc: ")]) == bool(words), said
+    for word in words:
+        assert word in done.stderr
+    assert not list(work.rglob(".tmp-*"))
+    assert not list(work.rglob("*.lock"))
+    after = read_results(work / RESULTS)
+    np.testing.assert_array_equal(after.status, before.status)
+    np.testing.assert_allclose(after.rows["kT"], before.rows["kT"], rtol=1e-6)
