@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import socket
 import time
 import zlib
@@ -22,7 +23,14 @@ from typing import Any
 import numpy as np
 
 from pyxt_hpc.checksum import row_checksums
-from pyxt_hpc.errors import EmptySelection, ForeignProduct, MissingInput
+from pyxt_hpc.errors import (
+    DamagedFile,
+    EmptySelection,
+    ForeignProduct,
+    MissingInput,
+    PyxtError,
+    StoreInUse,
+)
 from pyxt_hpc.files import check_regular, replacing
 from pyxt_hpc.lock import WriterLock
 from pyxt_hpc.tablefile import TableFile, create_tables
@@ -299,7 +307,9 @@ class ResultsStore:
                 with _open(temporary, writable=True) as file:
                     for start in range(0, n, BLOCK):
                         file.write("rows", start, blank_rows(regions[start : start + BLOCK]))
+                        lock.touch()
                     file.sync()
+                lock.check(now=True)
             file = _open(path, writable=True)
             return cls(file, lock, np.zeros(n, np.uint8), np.zeros(n, np.uint8))
 
@@ -322,6 +332,8 @@ class ResultsStore:
         if not check_regular(path):
             raise MissingInput(f"{path} is missing: `pyxt-hpc fit-spectra -c CONFIG` makes it")
         with _locked(path) as lock:
+            if lock.contested:
+                _leave_to_sleeper(path)
             file = _open(path, writable=True)
             found = file.description
             wanted = json.loads(json.dumps(dict(settings)))
@@ -335,6 +347,7 @@ class ResultsStore:
             in_flight = np.flatnonzero(status == Status.IN_FLIGHT)
             crashes[in_flight] += crashes[in_flight] < 255
             status[in_flight] = Status.PENDING
+            lock.check(now=True)
             # Crashes first: a kill between the two must not forget them.
             file.write("crashes", 0, crashes)
             file.write("status", 0, status)
@@ -384,7 +397,7 @@ class ResultsStore:
     def _set_status(self, indices: np.ndarray, status: Status) -> None:
         values = np.full(len(indices), status, np.uint8)
         for at, part in _runs(indices):
-            self._file.write("status", at, values[part])
+            self._put("status", at, values[part])
         self._status[indices] = status
 
     def write(
@@ -421,7 +434,7 @@ class ResultsStore:
         parts = list(_runs(indices))
         for name, values in (("rows", rows), ("crc", crc), ("status", status)):
             for at, part in parts:
-                self._file.write(name, at, values[part])
+                self._put(name, at, values[part])
         before, after = is_final(self._status[indices]), is_final(status)
         self._finished += int(np.count_nonzero(after)) - int(np.count_nonzero(before))
         self._status[indices] = status
@@ -429,6 +442,34 @@ class ResultsStore:
             self._has_first = True
             self._run["first"], self._run["finished_at_first"] = time.time(), self._finished
         self.heartbeat()
+
+    def _put(self, table: str, at: int, values: np.ndarray) -> None:
+        """Write neighbouring rows of a table: all that this process writes, it writes here."""
+        self._assert_own()
+        try:
+            self._file.write(table, at, values)
+        except PyxtError:
+            # Where the file was taken away, what the system says about it explains nothing.
+            self._assert_own(now=True)
+            self._assert_there()
+            raise
+
+    def _assert_own(self, *, now: bool = False) -> None:
+        try:
+            self._lock.check(now=now)
+        except StoreInUse:
+            if not self.path.exists():  # the folder is gone, say
+                self._assert_there()
+            raise
+
+    def _assert_there(self) -> None:
+        if not self._file.is_at_its_path():
+            if self.path.exists():  # perhaps by one who took it over
+                self._lock.check(now=True)
+            raise DamagedFile(
+                f"{self.path}: was removed, or another file put in its place, while it was being written: what "
+                "was finished in this run is lost; keep the file, and run again with --continue"
+            )
 
     def _add_messages(self, messages: Mapping[int, str]) -> None:
         room = self._file.length("messages") - self._n_messages
@@ -443,7 +484,7 @@ class ResultsStore:
             message["text"] = " ".join(text.split()).encode(errors="replace")[
                 : _MESSAGE_DTYPE["text"].itemsize
             ]
-            self._file.write("messages", self._n_messages, _with_crc(message, self.seed))
+            self._put("messages", self._n_messages, _with_crc(message, self.seed))
             self._n_messages += 1
 
     def heartbeat(self) -> None:
@@ -459,11 +500,21 @@ class ResultsStore:
             self.flush()
 
     def flush(self) -> None:
-        """Force everything to the disk."""
+        """Force everything to the disk.
+
+        Raises
+        ------
+        StoreInUse
+            If another process took the store away.
+        DamagedFile
+            If somebody removed it, or put another file in its place.
+        """
         start = time.monotonic()
         self._run["flushed"], self._run["finished"] = time.time(), self._finished
-        self._file.write("run", 0, _with_crc(self._run, self.seed))
+        self._assert_own(now=True)
+        self._put("run", 0, _with_crc(self._run, self.seed))
         self._file.sync()
+        self._assert_there()
         now = time.monotonic()
         self._next_flush = now + max(FLUSH_SECONDS, (now - start) / FLUSH_SHARE)
 
@@ -620,6 +671,12 @@ def _locked(path: Path) -> Iterator[WriterLock]:
     except BaseException:
         lock.release()
         raise
+
+
+def _leave_to_sleeper(path: Path) -> None:
+    """Put a copy in the file's place: an owner that only slept has the old one open, and nobody reads that."""
+    with replacing(path) as temporary:
+        shutil.copyfile(path, temporary)
 
 
 def _open(path: Path, *, writable: bool) -> TableFile:
