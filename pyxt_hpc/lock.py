@@ -5,8 +5,8 @@ On the owner's machine its process tells whether the lock is still meant; elsewh
 touches it every few seconds, and whoever finds it silent for `SILENCE_SECONDS` takes it over. An owner that
 was only asleep (SIGSTOP, a suspended job) notices that before its next write, as it asks every time: nothing
 is written more than `CHECK_SECONDS` after the lock was last seen to be its own. Between the last look and the
-write nobody can look; so who takes over from an owner of whose death nothing is known, `contested`, goes on with a
-copy of the file, and what a sleeper still writes reaches nobody.
+write nobody can look; so who takes over from an owner of whose death nothing is known, `contested`, goes on
+with a copy of the file, and what a sleeper still writes reaches nobody.
 """
 
 import contextlib
@@ -233,14 +233,14 @@ class WriterLock:
                     log.debug("%s: cannot be looked at now: %s", self.path, error)
                     return
                 raise StoreInUse(
-                    f"{self._target}: its lock {self.path.name} cannot be looked at ({error.strerror}): stopped, "
-                    "what was finished is stored"
+                    f"{self._target}: its lock {self.path.name} cannot be looked at ({error.strerror}): "
+                    "stopped, what was finished is stored"
                 ) from None
             if found is None or found.text != self._text:
                 by = f"by {found.owner}" if found and found.owner else "away"
                 raise StoreInUse(
-                    f"{self._target}: its lock {self.path.name} was taken {by}: stopped, what was finished is "
-                    "stored"
+                    f"{self._target}: its lock {self.path.name} was taken {by}: stopped, what was finished "
+                    "is stored"
                 )
             # As of before the look: if that took long, as when the process was stopped, look again.
             self._confirmed, now = before, False
@@ -299,8 +299,8 @@ def _read(path: Path) -> _Found | None:
             raise _no_lock(path, "a link" if error.errno == errno.ELOOP else "a socket or device") from None
         if error.errno == errno.EACCES:
             raise DamagedFile(
-                f"{path}: cannot be read ({error.strerror}), so nobody knows who is writing {path.stem}: ask its "
-                "owner, or remove it if no run is writing"
+                f"{path}: cannot be read ({error.strerror}), so nobody knows who is writing {path.stem}: ask "
+                "its owner, or remove it if no run is writing"
             ) from None
         raise
     try:
@@ -342,7 +342,8 @@ _BEGINNING = '{"owner": {'
 
 def _no_lock(path: Path, kind: str) -> DamagedFile:
     return DamagedFile(
-        f"{path}: is {kind}, not a lock of pyxt-hpc: move it away, or remove it if no run is writing {path.stem}"
+        f"{path}: is {kind}, not a lock of pyxt-hpc: move it away, or remove it if no run is writing "
+        f"{path.stem}"
     )
 
 

@@ -467,8 +467,8 @@ class ResultsStore:
             if self.path.exists():  # perhaps by one who took it over
                 self._lock.check(now=True)
             raise DamagedFile(
-                f"{self.path}: was removed, or another file put in its place, while it was being written: what "
-                "was finished in this run is lost; keep the file, and run again with --continue"
+                f"{self.path}: was removed, or another file put in its place, while it was being written: "
+                "what was finished in this run is lost; keep the file, and run again with --continue"
             )
 
     def _add_messages(self, messages: Mapping[int, str]) -> None:
@@ -674,7 +674,7 @@ def _locked(path: Path) -> Iterator[WriterLock]:
 
 
 def _leave_to_sleeper(path: Path) -> None:
-    """Put a copy in the file's place: an owner that only slept has the old one open, and nobody reads that."""
+    """Put a copy in the file's place: an owner that only slept has the old one open, which nobody reads."""
     with replacing(path) as temporary:
         shutil.copyfile(path, temporary)
 

@@ -154,11 +154,15 @@ def owner_text(**changes: object) -> str:
 
 
 ODD_TEXTS = {
-    "not JSON": "my notes", "a list": "[]", "a number": "7", "no owner": "{}", "owner is a text": '{"owner": "x"}',
+    "not JSON": "my notes", "a list": "[]", "a number": "7", "no owner": "{}",
+    "owner is a text": '{"owner": "x"}',
     "nested deeply": '{"owner": {"host": ' + 2000 * '[' , "a list nested deeply": 4000 * "[",
-    "pid is a text": owner_text(pid="12"), "pid is a float": owner_text(pid=1.5), "pid is null": owner_text(pid=None),
-    "pid is true": owner_text(pid=True), "pid is huge": owner_text(pid=2**70), "pid is negative": owner_text(pid=-1),
-    "pid is 0": owner_text(pid=0), "host is a number": owner_text(host=7), "machine is a list": owner_text(machine=[]),
+    "pid is a text": owner_text(pid="12"), "pid is a float": owner_text(pid=1.5),
+    "pid is null": owner_text(pid=None),
+    "pid is true": owner_text(pid=True), "pid is huge": owner_text(pid=2**70),
+    "pid is negative": owner_text(pid=-1),
+    "pid is 0": owner_text(pid=0), "host is a number": owner_text(host=7),
+    "machine is a list": owner_text(machine=[]),
     "job is null": owner_text(job=None),
 }  # fmt: skip
 
@@ -200,9 +204,7 @@ def test_what_is_no_lock_is_named_and_left_alone(
     ODD_THINGS[thing](lock)
     before = os.lstat(lock).st_ino, os.lstat(lock).st_mtime, sorted(os.listdir())
     for look in (WriterLock, current_owner):
-        with pytest.raises(
-            DamagedFile, match=r"A_results\.h5\.lock: is .*not a lock of pyxt-hpc: move it away"
-        ):
+        with pytest.raises(DamagedFile, match=r"A_results\.h5\.lock: is .*not a lock .* move it away"):
             look(Path(path.name))
     assert (os.lstat(lock).st_ino, os.lstat(lock).st_mtime, sorted(os.listdir())) == before
 
@@ -224,9 +226,7 @@ def test_unreadable_lock_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(os, "open", refuse)
     for look in (WriterLock, current_owner):
-        with pytest.raises(
-            DamagedFile, match=r"\.lock: cannot be read \(Permission denied\).*remove it if no run"
-        ):
+        with pytest.raises(DamagedFile, match=r"cannot be read \(Permission denied\).*remove it if"):
             look(path)
     assert lock.exists()
 
