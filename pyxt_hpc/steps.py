@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyxt_hpc.errors import PyxtError
-from pyxt_hpc.files import replacing
+from pyxt_hpc.errors import DamagedFile, PyxtError
+from pyxt_hpc.files import replacing, was_made
 from pyxt_hpc.provenance import fingerprint, software
 
 _SMALL = 2**20  # bytes
@@ -139,6 +139,10 @@ def carry_out(step: Step, make: Callable[[], Facts], *, again: bool = False) -> 
     step.record.unlink(missing_ok=True)
     facts = make()
     absent = [path for path in step.outputs if not path.is_file()]
+    if absent and was_made(absent[0]):
+        raise DamagedFile(
+            f"{absent[0]}: was removed by something else while {step.name} was at work: run it again"
+        )
     if absent:
         raise PyxtError(f"{step.name}: {absent[0]} was not made: please report this defect")
     record["outputs"] = {step._short(path): path.stat().st_size for path in step.outputs}

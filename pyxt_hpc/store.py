@@ -31,7 +31,7 @@ from pyxt_hpc.errors import (
     PyxtError,
     StoreInUse,
 )
-from pyxt_hpc.files import check_regular, replacing
+from pyxt_hpc.files import check_regular, note_product, replacing
 from pyxt_hpc.lock import WriterLock
 from pyxt_hpc.tablefile import TableFile, create_tables
 
@@ -518,11 +518,37 @@ class ResultsStore:
         now = time.monotonic()
         self._next_flush = now + max(FLUSH_SECONDS, (now - start) / FLUSH_SHARE)
 
+    def verified(self) -> np.ndarray:
+        """Status of every region, after everything was written, read back and compared with its checksum.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n,) of `Status`.
+
+        Raises
+        ------
+        DamagedFile
+            If anything is not as it was written.
+        """
+        self.flush()
+        status, torn = verified_status(self._file)
+        wrong = np.union1d(torn, np.flatnonzero(status != self._status))
+        if len(wrong):
+            numbers = ", ".join(map(str, self.column("region")[wrong[:10]]))
+            raise DamagedFile(
+                f"{self.path}: {len(wrong)} rows are not as they were written (regions {numbers}"
+                f"{' ...' if len(wrong) > 10 else ''}): something else writes this file, or the disk is "
+                "failing; run again with --continue"
+            )
+        return status
+
     def close(self) -> None:
         """Write everything to disk, release the file and let others write."""
         try:
             if not self._file.closed:
                 self.flush()
+                note_product(self.path)
         finally:
             self._file.close()
             self._lock.release()

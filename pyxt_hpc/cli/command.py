@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyxt_hpc.errors import LaunchError
+from pyxt_hpc.files import products_stay
 from pyxt_hpc.parallel.world import detect_world
 
 EXIT_CODES = """\
@@ -63,7 +64,8 @@ class Command:
     def __call__(self, arguments: argparse.Namespace) -> None:
         if self.serial:
             refuse_ranks(self.name)
-        self.run(arguments)
+        with products_stay():
+            self.run(arguments)
 
 
 @dataclass(frozen=True)
