@@ -20,6 +20,7 @@ from scipy.sparse import csr_array
 
 from pyxt_hpc.errors import ConfigError, DamagedFile
 from pyxt_hpc.files import replacing
+from pyxt_hpc.hdf5 import open_hdf5
 from pyxt_hpc.spectra.abundances import DEFAULT_TABLE, abundances
 
 N_ELEMENTS = 30
@@ -140,7 +141,7 @@ def read_plasma(path: Path) -> PlasmaTable:
         The table cannot be read.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return PlasmaTable(
                 kT=file["kT"][()],
                 bin_edges=file["bin_edges"][()],
