@@ -3,9 +3,10 @@
     python -m pyxt_hpc.chandra.make_vignetting_table [RAY_TRACE] [-o OUT]
 
 Each energy has a smooth curve of the angle of its own, a penalised spline (Eilers & Marx 1996, Statistical
-Science 11, 89) that is even in the angle, so that it is flat on the axis. The rays counted on the axis have an
-error too, which all ratios of an energy share: the curve is 1 on the axis, and the ratios may all be off by
-a factor that this error allows. One stiffness for all energies, where generalised cross-validation is least.
+Science 11, 89) that is even in the angle, so that it is flat on the axis. The rays counted on the axis have
+an error too, which all ratios of an energy share: the curve is 1 on the axis, and the ratios may all be off
+by a factor that this error allows. All energies have one stiffness, where generalised cross-validation is
+least.
 """
 
 import argparse
@@ -136,9 +137,9 @@ def make_table(ray_trace: Path, out: Path) -> None:
     log.info("chi^2 %.1f, %.1f degrees of freedom", chi2, dof)
     lines = [
         "# Effective area of the mirrors relative to the optical axis (mean over azimuth).",
-        f"# Smooth curves through {ray_trace.name}, made by `python -m pyxt_hpc.chandra.make_vignetting_table`.",
-        f"# First row: off-axis angle [arcmin] (beyond {angle[-1]:g}' continued, not traced); then one row per",
-        "# energy: energy [keV], relative area at each angle. Accuracy and source: SOURCES.md.",
+        f"# Smooth curves through {ray_trace.name}, by `python -m pyxt_hpc.chandra.make_vignetting_table`.",
+        f"# First row: off-axis angle [arcmin] (beyond {angle[-1]:g}' continued, not traced); then one row",
+        "# per energy: energy [keV], relative area at each angle. Accuracy and source: SOURCES.md.",
         "0.00 " + "".join(f"{a:8.1f}" for a in ANGLES_arcmin),
         *(f"{e:.2f} " + "".join(f"{v:8.4f}" for v in curve) for e, curve in zip(energy, curves, strict=True)),
     ]

@@ -38,8 +38,9 @@ def _surface() -> RectBivariateSpline:
 def vignetting(energy_keV: ArrayLike, theta_arcmin: ArrayLike) -> NDArray[np.float64]:
     """Effective area relative to the optical axis, for every energy at every angle.
 
-    Smooth in both, and flat on the axis. Traced from 0.7 to 8.6 keV, beyond which the value there holds, and to
-    20 arcmin; from there to 25 arcmin the logarithm goes on with its slope, and farther out the last value holds.
+    Smooth in both, and flat on the axis. Traced from 0.7 to 8.6 keV, beyond which the value there holds, and
+    to 20 arcmin; from there to 25 arcmin the logarithm goes on with its slope, and farther out the last
+    value holds.
 
     Parameters
     ----------
