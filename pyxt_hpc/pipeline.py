@@ -1,8 +1,8 @@
 """All stages in order, from event files to maps, each done only if something it depends on has changed.
 
 A stage says what it found. The configuration is the user's file, which no command writes: what is done is
-known from the records of the steps, the bundle and the store. Heavy rooms are imported by the stage that needs
-them: the command line takes the names of the stages from here, and must start quickly.
+known from the records of the steps, the bundle and the store. Heavy rooms are imported by the stage that
+needs them: the command line takes the names of the stages from here, and must start quickly.
 """
 
 import importlib
