@@ -147,7 +147,7 @@ def _live_pixels(
 
 def _crop_observation(obsid: str, layout: Layout, selection: _Selection) -> tuple[BundleObservation, Facts]:
     arf, rmf = read_arf(layout.response(obsid, "arf")), read_rmf(layout.response(obsid, "rmf"))
-    events = read_events(layout.clean_events(obsid))
+    events = read_events(layout.clean_events(obsid), ours=True)
     geometry = read_geometry(layout.geometry(obsid))
     gti = gti_arithmetic.union(list(events.gti.values()))
     live = live_fraction(geometry, selection.grid, gti)
@@ -202,7 +202,7 @@ def _scaled_background(
 ) -> tuple[EventList, ParticleScale]:
     """Background events that one scale holds for, and that scale."""
     path = _background_file(layout, obsid)
-    background = read_events(path)
+    background = read_events(path, ours=True)
     if path == layout.local_background(obsid):
         share = 1.0 / LOCAL_OVERSAMPLING
         return background, ParticleScale(share, 0.0, {0: share})

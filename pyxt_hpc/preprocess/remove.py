@@ -135,7 +135,7 @@ def _clean_observation(
     regions: FieldRegions,
     fingerprint: str,
 ) -> Facts:
-    events = read_events(layout.filtered_events(obsid))
+    events = read_events(layout.filtered_events(obsid), ours=True)
     position = events.wcs, events.x, events.y
     in_source = contains_pixels(regions.sources, *position, regions.frames)
     if in_source.all():
