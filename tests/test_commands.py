@@ -222,11 +222,12 @@ def test_every_unit_is_one_of_fits(mapped: Layout) -> None:
     # norm 1 is 1e-14/(4 pi (D_A (1 + z))^2) int n_e n_H dV = 1, hence 1e14 cm^-5
     for text in (columns["norm"], images[mapped.map("norm").name]):
         assert Unit(text, format="fits").to("cm-5") == pytest.approx(1e14)
+    kT, per_area = (fits.getdata(mapped.map(name)) for name in ("temperature", "norm_per_area"))
+    norm_unit = Unit(images[mapped.map("norm_per_area").name], format="fits")
     for name, power in (("pseudo_pressure", 1 / 2), ("pseudo_entropy", -1 / 3)):
-        value = np.nanmedian(fits.getdata(mapped.map(name))) * Unit(images[mapped.map(name).name])
-        kT, per_area = (np.nanmedian(fits.getdata(mapped.map(n))) for n in ("temperature", "norm_per_area"))
-        expected = kT * Unit("keV") * (per_area * Unit(columns["norm"]) / Unit("arcmin2")) ** power
-        assert (value / expected).to_value("") == pytest.approx(1.0, rel=0.1)  # of medians
+        unit = Unit(images[mapped.map(name).name], format="fits")
+        expected = (kT * Unit("keV") * (per_area * norm_unit) ** power).to_value(unit)
+        np.testing.assert_allclose(fits.getdata(mapped.map(name)), expected, rtol=1e-4)
 
 
 def test_every_map_is_made_and_gas_agrees_with_the_truth(mapped: Layout, cluster: Path) -> None:
