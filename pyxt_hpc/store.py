@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import socket
 import time
 import zlib
@@ -22,8 +23,15 @@ from typing import Any
 import numpy as np
 
 from pyxt_hpc.checksum import row_checksums
-from pyxt_hpc.errors import EmptySelection, ForeignProduct, MissingInput
-from pyxt_hpc.files import check_regular, replacing
+from pyxt_hpc.errors import (
+    DamagedFile,
+    EmptySelection,
+    ForeignProduct,
+    MissingInput,
+    PyxtError,
+    StoreInUse,
+)
+from pyxt_hpc.files import check_regular, note_product, replacing
 from pyxt_hpc.lock import WriterLock
 from pyxt_hpc.tablefile import TableFile, create_tables
 
@@ -42,7 +50,10 @@ MOST_MESSAGES = 1000
 BLOCK = 1 << 14
 """Rows that are read and checked at a time."""
 
-# name: (dtype, unit, meaning)
+NORM_UNIT = "10**14 cm-5"
+"""Of XSPEC's apec norm, 1e-14/(4 pi (D_A (1 + z))^2) int n_e n_H dV: norm 1 is 1e14 cm^-5."""
+
+# name: (dtype, FITS unit string, meaning)
 COLUMNS: dict[str, tuple[str, str, str]] = {
     "region": ("i4", "", "number of the region, from 1 in row-major order of the scale map"),
     "row": ("i4", "pixel", "centre, from 0"),
@@ -56,15 +67,15 @@ COLUMNS: dict[str, tuple[str, str, str]] = {
     "kT": ("f8", "keV", "temperature"),
     "kT_lo": ("f8", "keV", "lower end of the 68% interval, NaN if open"),
     "kT_hi": ("f8", "keV", "upper end of the 68% interval, NaN if open"),
-    "norm": ("f8", "1e-14 cm-5", "XSPEC's apec normalisation of the whole circle"),
-    "norm_lo": ("f8", "1e-14 cm-5", "lower end of the 68% interval, NaN if open"),
-    "norm_hi": ("f8", "1e-14 cm-5", "upper end of the 68% interval, NaN if open"),
-    "abundance": ("f8", "solar", "metals, of the abundance table in the settings"),
-    "abundance_lo": ("f8", "solar", "lower end of the 68% interval, NaN if open or frozen"),
-    "abundance_hi": ("f8", "solar", "upper end of the 68% interval, NaN if open or frozen"),
-    "nH": ("f8", "1e22 cm-2", "absorbing column"),
-    "nH_lo": ("f8", "1e22 cm-2", "lower end of the 68% interval, NaN if open or frozen"),
-    "nH_hi": ("f8", "1e22 cm-2", "upper end of the 68% interval, NaN if open or frozen"),
+    "norm": ("f8", NORM_UNIT, "XSPEC's apec normalisation of the whole circle"),
+    "norm_lo": ("f8", NORM_UNIT, "lower end of the 68% interval, NaN if open"),
+    "norm_hi": ("f8", NORM_UNIT, "upper end of the 68% interval, NaN if open"),
+    "abundance": ("f8", "", "[solar] metals, of the abundance table in the settings"),
+    "abundance_lo": ("f8", "", "[solar] lower end of the 68% interval, NaN if open or frozen"),
+    "abundance_hi": ("f8", "", "[solar] upper end of the 68% interval, NaN if open or frozen"),
+    "nH": ("f8", "10**22 cm-2", "absorbing column"),
+    "nH_lo": ("f8", "10**22 cm-2", "lower end of the 68% interval, NaN if open or frozen"),
+    "nH_hi": ("f8", "10**22 cm-2", "upper end of the 68% interval, NaN if open or frozen"),
     "statistic": ("f8", "", "at the best fit"),
     "dof": ("i4", "", "bins less free parameters"),
     "bins": ("i4", "", "spectral bins of all observations that take part"),
@@ -299,7 +310,9 @@ class ResultsStore:
                 with _open(temporary, writable=True) as file:
                     for start in range(0, n, BLOCK):
                         file.write("rows", start, blank_rows(regions[start : start + BLOCK]))
+                        lock.touch()
                     file.sync()
+                lock.check(now=True)
             file = _open(path, writable=True)
             return cls(file, lock, np.zeros(n, np.uint8), np.zeros(n, np.uint8))
 
@@ -322,6 +335,8 @@ class ResultsStore:
         if not check_regular(path):
             raise MissingInput(f"{path} is missing: `pyxt-hpc fit-spectra -c CONFIG` makes it")
         with _locked(path) as lock:
+            if lock.contested:
+                _leave_to_sleeper(path)
             file = _open(path, writable=True)
             found = file.description
             wanted = json.loads(json.dumps(dict(settings)))
@@ -335,6 +350,7 @@ class ResultsStore:
             in_flight = np.flatnonzero(status == Status.IN_FLIGHT)
             crashes[in_flight] += crashes[in_flight] < 255
             status[in_flight] = Status.PENDING
+            lock.check(now=True)
             # Crashes first: a kill between the two must not forget them.
             file.write("crashes", 0, crashes)
             file.write("status", 0, status)
@@ -384,7 +400,7 @@ class ResultsStore:
     def _set_status(self, indices: np.ndarray, status: Status) -> None:
         values = np.full(len(indices), status, np.uint8)
         for at, part in _runs(indices):
-            self._file.write("status", at, values[part])
+            self._put("status", at, values[part])
         self._status[indices] = status
 
     def write(
@@ -421,7 +437,7 @@ class ResultsStore:
         parts = list(_runs(indices))
         for name, values in (("rows", rows), ("crc", crc), ("status", status)):
             for at, part in parts:
-                self._file.write(name, at, values[part])
+                self._put(name, at, values[part])
         before, after = is_final(self._status[indices]), is_final(status)
         self._finished += int(np.count_nonzero(after)) - int(np.count_nonzero(before))
         self._status[indices] = status
@@ -429,6 +445,34 @@ class ResultsStore:
             self._has_first = True
             self._run["first"], self._run["finished_at_first"] = time.time(), self._finished
         self.heartbeat()
+
+    def _put(self, table: str, at: int, values: np.ndarray) -> None:
+        """Write neighbouring rows of a table: all that this process writes, it writes here."""
+        self._assert_own()
+        try:
+            self._file.write(table, at, values)
+        except PyxtError:
+            # Where the file was taken away, what the system says about it explains nothing.
+            self._assert_own(now=True)
+            self._assert_there()
+            raise
+
+    def _assert_own(self, *, now: bool = False) -> None:
+        try:
+            self._lock.check(now=now)
+        except StoreInUse:
+            if not self.path.exists():  # the folder is gone, say
+                self._assert_there()
+            raise
+
+    def _assert_there(self) -> None:
+        if not self._file.is_at_its_path():
+            if self.path.exists():  # perhaps by one who took it over
+                self._lock.check(now=True)
+            raise DamagedFile(
+                f"{self.path}: was removed, or another file put in its place, while it was being written: "
+                "what was finished in this run is lost; keep the file, and run again with --continue"
+            )
 
     def _add_messages(self, messages: Mapping[int, str]) -> None:
         room = self._file.length("messages") - self._n_messages
@@ -443,7 +487,7 @@ class ResultsStore:
             message["text"] = " ".join(text.split()).encode(errors="replace")[
                 : _MESSAGE_DTYPE["text"].itemsize
             ]
-            self._file.write("messages", self._n_messages, _with_crc(message, self.seed))
+            self._put("messages", self._n_messages, _with_crc(message, self.seed))
             self._n_messages += 1
 
     def heartbeat(self) -> None:
@@ -459,19 +503,55 @@ class ResultsStore:
             self.flush()
 
     def flush(self) -> None:
-        """Force everything to the disk."""
+        """Force everything to the disk.
+
+        Raises
+        ------
+        StoreInUse
+            If another process took the store away.
+        DamagedFile
+            If somebody removed it, or put another file in its place.
+        """
         start = time.monotonic()
         self._run["flushed"], self._run["finished"] = time.time(), self._finished
-        self._file.write("run", 0, _with_crc(self._run, self.seed))
+        self._assert_own(now=True)
+        self._put("run", 0, _with_crc(self._run, self.seed))
         self._file.sync()
+        self._assert_there()
         now = time.monotonic()
         self._next_flush = now + max(FLUSH_SECONDS, (now - start) / FLUSH_SHARE)
+
+    def verified(self) -> np.ndarray:
+        """Status of every region, after everything was written, read back and compared with its checksum.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n,) of `Status`.
+
+        Raises
+        ------
+        DamagedFile
+            If anything is not as it was written.
+        """
+        self.flush()
+        status, torn = verified_status(self._file)
+        wrong = np.union1d(torn, np.flatnonzero(status != self._status))
+        if len(wrong):
+            numbers = ", ".join(map(str, self.column("region")[wrong[:10]]))
+            raise DamagedFile(
+                f"{self.path}: {len(wrong)} rows are not as they were written (regions {numbers}"
+                f"{' ...' if len(wrong) > 10 else ''}): something else writes this file, or the disk is "
+                "failing; run again with --continue"
+            )
+        return status
 
     def close(self) -> None:
         """Write everything to disk, release the file and let others write."""
         try:
             if not self._file.closed:
                 self.flush()
+                note_product(self.path)
         finally:
             self._file.close()
             self._lock.release()
@@ -620,6 +700,12 @@ def _locked(path: Path) -> Iterator[WriterLock]:
     except BaseException:
         lock.release()
         raise
+
+
+def _leave_to_sleeper(path: Path) -> None:
+    """Put a copy in the file's place: an owner that only slept has the old one open, which nobody reads."""
+    with replacing(path) as temporary:
+        shutil.copyfile(path, temporary)
 
 
 def _open(path: Path, *, writable: bool) -> TableFile:

@@ -281,6 +281,14 @@ class TableFile:
         with system_errors(self.path):
             os.fdatasync(self._file)
 
+    def is_at_its_path(self) -> bool:
+        """Whether the path still leads to the file that is open."""
+        with system_errors(self.path):
+            try:
+                return os.path.samestat(os.stat(self.path), os.fstat(self._file))
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+
     @property
     def closed(self) -> bool:
         """Has it been released?"""

@@ -31,6 +31,13 @@ _LOG_STEP = 2.5e-4
 _FLOOR = 1e-45
 
 
+def scales(abundance_table: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Factors (30,) of AtomDB's emissivities of what the abundance leaves alone, and of what it scales."""
+    scale = abundances(abundance_table) / abundances("angr")
+    is_metal = np.isin(np.arange(1, N_ELEMENTS + 1), _METALS)
+    return np.where(is_metal, 0.0, scale), np.where(is_metal, scale, 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class PlasmaTable:
     """Emissivities [photon cm^3 s^-1] at the abundances of Anders & Grevesse (1989).
@@ -86,14 +93,12 @@ class PlasmaTable:
             raise ConfigError(
                 "energy edges of a spectrum must ascend; check ENERG_LO and ENERG_HI of the ARF"
             )
-        scale = abundances(abundance_table) / abundances("angr")
-        is_metal = np.isin(np.arange(1, N_ELEMENTS + 1), _METALS)
         edges = observed * (1.0 + redshift)
         # time dilation leaves one factor of 1+z; the other is in the definition of norm
         factor = 1e14 / (1.0 + redshift)
         hhe, metals = (
             factor * (self._binned(edges, part) + self._lines(edges, part))
-            for part in (np.where(is_metal, 0.0, scale), np.where(is_metal, scale, 0.0))
+            for part in scales(abundance_table)
         )
         return hhe, metals
 
