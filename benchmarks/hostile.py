@@ -12,6 +12,7 @@ Situation I of seed S is always the same but for the times of the machine: --onl
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import random
@@ -22,7 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +35,6 @@ from pyxt_hpc.demo import write_demo_input
 from pyxt_hpc.errors import PyxtError
 from pyxt_hpc.store import Results, Status, read_results
 
-ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = (sys.executable, "-P", "-m", "pyxt_hpc")
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 FIT = ("fit-spectra", "-c", "demo.ini", "--resolution", "1")
@@ -59,6 +60,80 @@ COMMANDS = (
 )
 
 
+class Running:
+    """A command in a session of its own: forked from here, where everything is loaded, or a program.
+
+    Parameters
+    ----------
+    words
+        The command without the program, or a whole line where it begins with a path.
+    folder
+        Where it runs.
+    streams
+        Redirections of a shell: then it is a program of its own, as Python finds closed streams at its start.
+    most_bytes
+        Limit of the sizes of files.
+    """
+
+    def __init__(self, words: Sequence[str], folder: Path, streams: str, most_bytes: int | None) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed when it is read)
+        self.code: int | None = None
+        self.pid = os.fork()
+        if self.pid:
+            return
+        code = 70
+        try:
+            os.setsid()
+            os.chdir(folder)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            for number in (1, 2):
+                os.dup2(self._said.fileno(), number)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if most_bytes is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+            if streams:
+                os.execvp("bash", ["bash", "-c", f'exec "$@" {streams}', "bash", *PROGRAM, *words])
+            if words[0].startswith("/"):
+                os.execv(words[0], list(words))
+            code = run_command(words)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(code)
+
+    def send(self, number: int, *, group: bool = True) -> None:
+        """A signal to all its processes or to the first."""
+        with contextlib.suppress(ProcessLookupError):
+            (os.killpg if group else os.kill)(self.pid, number)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it ends within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while self.code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.code = os.waitstatus_to_exitcode(status)
+            elif time.monotonic() > deadline:
+                return False
+            else:
+                time.sleep(0.005)
+        return True
+
+    def said(self) -> str:
+        """Everything it has printed, when it has ended."""
+        self._said.seek(0)
+        text = self._said.read().decode(errors="replace")
+        self._said.close()
+        return text
+
+
 @dataclass
 class Situation:
     """A copy of the cluster, what was done to it, and what was wrong.
@@ -75,57 +150,46 @@ class Situation:
     random: random.Random
     story: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    running: list[subprocess.Popen[str]] = field(default_factory=list)
+    running: list[Running] = field(default_factory=list)
     keeps: bool = True
     """Whether rows that are stored must stay."""
 
-    def start(self, *words: str, streams: str = "", most_bytes: int | None = None) -> "subprocess.Popen[str]":
-        """Start a command in a group of its own, perhaps with redirected streams and a limit of file sizes."""
+    def start(self, *words: str, streams: str = "", most_bytes: int | None = None) -> Running:
+        """Start a command."""
+        limit = "" if most_bytes is None else f"(files of at most {most_bytes} bytes)"
+        self.story.append(f"{' '.join(words[-8:])} {streams}{limit}")
+        self.running.append(Running(words, self.folder, streams, most_bytes))
+        return self.running[-1]
 
-        def limit() -> None:
-            if most_bytes is not None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-
-        line = ["bash", "-c", f'exec "$@" {streams}', "bash", *words] if streams else list(words)
-        self.story.append(f"{' '.join(words[-6:])} {streams}")
-        process = subprocess.Popen(
-            line, cwd=self.folder, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True, preexec_fn=limit,
-        )  # fmt: skip
-        self.running.append(process)
-        return process
-
-    def finish(self, process: "subprocess.Popen[str]", *, killed: bool = False) -> int:
+    def finish(self, process: Running, *, killed: bool = False) -> int:
         """Wait for a command and check its answer; `killed` ones may have any exit code."""
-        try:
-            out, err = process.communicate(timeout=PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            out, err = process.communicate()
+        if not process.wait(PATIENCE_S):
+            process.send(signal.SIGKILL)
+            process.wait(PATIENCE_S)
             self.problems.append(f"no end within {PATIENCE_S:.0f} s")
         self.running.remove(process)
-        code = process.returncode
-        self.story.append(f"  exit code {code} {err.strip().splitlines()[-1:]}")
-        if "Traceback" in out + err:
-            self.problems.append(f"traceback: {err[-1500:]}")
-        if code not in DOCUMENTED and not killed:
-            self.problems.append(f"exit code {code}: {err[-500:]}")
-        return code
+        said = process.said()
+        self.story.append(f"  exit code {process.code} {said.strip().splitlines()[-1:]}")
+        if "Traceback" in said:
+            self.problems.append(f"traceback: {said[-1500:]}")
+        if process.code not in DOCUMENTED and not killed:
+            self.problems.append(f"exit code {process.code}: {said[-500:]}")
+        assert process.code is not None
+        return process.code
 
-    def run(self, *words: str, **how: object) -> int:
+    def run(self, *words: str, streams: str = "", most_bytes: int | None = None) -> int:
         """Start and finish."""
-        return self.finish(self.start(*PROGRAM, *words, **how))  # type: ignore[arg-type]
+        return self.finish(self.start(*words, streams=streams, most_bytes=most_bytes))
 
-    def fit(self, *more: str, mpi: bool = False) -> "subprocess.Popen[str]":
+    def fit(self, *more: str, mpi: bool = False, most_bytes: int | None = None) -> Running:
         """Start the fits, by one of the ways to do them."""
         if mpi:
             return self.start(str(MPIEXEC), "-n", "3", *PROGRAM, *FIT, *more)
-        return self.start(*PROGRAM, *FIT, *more, "--num-cpus", self.random.choice("12"))
+        return self.start(*FIT, *more, "--num-cpus", self.random.choice("12"), most_bytes=most_bytes)
 
     def sleep(self) -> None:
         """Some part of the time that a run takes."""
-        time.sleep(self.random.uniform(0.0, self.random.choice((0.5, 2.0, 4.0))))
+        time.sleep(self.random.uniform(0.0, self.random.choice((0.1, 0.3, 1.0))))
 
     def stored(self) -> Results | None:
         """The results as they are now; None if there are none that can be read."""
@@ -143,10 +207,7 @@ def kills(s: Situation) -> None:
         s.sleep()
         number = s.random.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1))
         s.story.append(f"  {number.name}")
-        if s.random.random() < 0.5:
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
+        process.send(number, group=s.random.random() < 0.5)
         s.finish(process, killed=True)
 
 
@@ -154,7 +215,7 @@ def sleepers(s: Situation) -> None:
     """The owner of the results sleeps, as on a frozen node; another takes over; the owner wakes up."""
     first = s.fit("--continue")
     s.sleep()
-    os.killpg(first.pid, signal.SIGSTOP)
+    first.send(signal.SIGSTOP)
     lock = s.folder / f"{RESULTS}.lock"
     if s.random.random() < 0.7 and lock.exists():
         text = json.loads(lock.read_text())
@@ -164,7 +225,7 @@ def sleepers(s: Situation) -> None:
         s.story.append("  the lock is old")
     second = s.fit("--continue")
     s.sleep()
-    os.killpg(first.pid, signal.SIGCONT)
+    first.send(signal.SIGCONT)
     s.finish(first)
     s.finish(second)
 
@@ -211,7 +272,7 @@ def full_disks(s: Situation) -> None:
         shutil.rmtree(aside)
         return
     s.run(*s.random.choice(COMMANDS), most_bytes=room)
-    s.finish(s.start(*PROGRAM, *FIT, "--continue", most_bytes=room))
+    s.finish(s.fit("--continue", most_bytes=room))
 
 
 def damages(s: Situation) -> None:
@@ -237,11 +298,10 @@ def damages(s: Situation) -> None:
             data[at : at + 4096] = bytes(len(data[at : at + 4096]))
         elif how == "grown":
             data += s.random.randbytes(s.random.randint(1, 5000))
-        data = {
-            "cut": data[: s.random.randrange(len(data))],
-            "empty": b"",
-            "text": b"<html>404</html>\n" * 99,
-        }.get(how, data)
+        elif how == "cut":
+            del data[s.random.randrange(len(data)) :]
+        elif how in ("empty", "text"):
+            data = bytearray(b"<html>404</html>\n" * 99 * (how == "text"))
         path.write_bytes(data)
     s.keeps = name != RESULTS
     for _ in range(2):
@@ -266,7 +326,7 @@ def slices(s: Situation) -> None:
     s.sleep()
     unlucky = s.random.choice((None, *tasks))
     if unlucky is not None:
-        os.killpg(unlucky.pid, signal.SIGKILL)
+        unlucky.send(signal.SIGKILL)
     s.run("merge-results", "-c", "demo.ini")
     for task in tasks:
         s.finish(task, killed=task is unlucky)
@@ -346,8 +406,9 @@ def one(number: int, seed: int, pristine: Path, reference: Results, base: Path) 
         resume(s, pristine, reference)
     finally:
         for process in s.running:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            process.send(signal.SIGCONT)
+            process.send(signal.SIGKILL)
+            process.wait(PATIENCE_S)
     if not s.problems:
         shutil.rmtree(folder)
     return kind.__name__, s
@@ -355,6 +416,7 @@ def one(number: int, seed: int, pristine: Path, reference: Results, base: Path) 
 
 def main(options: argparse.Namespace) -> int:
     """Run the campaign; the exit code is 1 if anything was wrong."""
+    os.environ |= {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "OMP_NUM_THREADS": "1"}
     base = options.folder or Path(tempfile.mkdtemp(prefix="hostile-"))
     base.mkdir(parents=True, exist_ok=True)
     pristine = base / "pristine"
@@ -368,7 +430,9 @@ def main(options: argparse.Namespace) -> int:
     wrong: collections.Counter[str] = collections.Counter()
     numbers = range(options.situations) if options.only is None else (options.only,)
     for number in numbers:
+        start = time.monotonic()
         kind, s = one(number, options.seed, pristine, reference, base)
+        print(f"{number:5} {kind:<12} {time.monotonic() - start:6.1f} s", flush=True)
         count[kind] += 1
         if s.problems or options.only is not None:
             wrong[kind] += bool(s.problems)
