@@ -298,8 +298,8 @@ def warn_of_column(nH: float, where: str) -> None:
     """A line in the log if an absorbing column is so dense that its unit may be mistaken."""
     if nH > _DENSE:
         log.warning(
-            "%s is %g, in 1e22 cm^-2: so dense a column is only found near the Galactic plane; for %ge20 cm^-2 "
-            "write %g",
+            "%s is %g, in 1e22 cm^-2: so dense a column is only found near the Galactic plane; "
+            "for %ge20 cm^-2 write %g",
             where,
             nH,
             nH,
