@@ -20,6 +20,7 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 
 from pyxt_hpc.errors import RegionSyntaxError
+from pyxt_hpc.quoting import shown
 
 _SYSTEMS = {"physical": "physical", "image": "image", "fk5": "fk5", "j2000": "fk5", "icrs": "icrs"}
 _FOREIGN_SYSTEMS = {"fk4", "b1950", "galactic", "ecliptic", "detector", "amplifier", "linear", "wcs"}
@@ -105,7 +106,9 @@ def parse_regions(text: str, path: Path) -> RegionFile:
                 else:
                     _parse_statement(statement, system, number, terms, cuts)
             except ShapeError as error:
-                raise RegionSyntaxError(f"{path}, line {number}: {error} (found: {statement[:80]})") from None
+                raise RegionSyntaxError(
+                    f"{path}, line {number}: {shown(error, 300)} (found: {shown(statement)})"
+                ) from None
     return RegionFile(path, tuple(terms), tuple(cuts), drawn_on)
 
 

@@ -26,7 +26,9 @@ from regions import (
 from pyxt_hpc.chandra.regionfile import RegionFile, Shape, parse_regions
 from pyxt_hpc.chandra.regiontable import is_fits, read_region_table
 from pyxt_hpc.chandra.tangent import Points, mean_direction, pixel_to_pixel, tangent_plane, world_to_pixel
-from pyxt_hpc.errors import MissingInput, RegionSyntaxError
+from pyxt_hpc.errors import RegionSyntaxError
+from pyxt_hpc.files import check_regular
+from pyxt_hpc.textfiles import read_text
 
 __all__ = ["RegionFile", "contains", "contains_pixels", "extent", "off_the_field", "read_regions"]
 
@@ -43,24 +45,15 @@ def read_regions(path: Path) -> RegionFile:
     MissingInput
         No such file.
     DamagedFile
-        A FITS file that is damaged.
+        It is neither text nor FITS, or cannot be read.
     RegionSyntaxError
         Names the file, the line and what is wrong there.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MissingInput(f"{path}: region file not found; draw it in DS9 and save it in fk5 coordinates")
-    try:
-        if is_fits(path):
-            return read_region_table(path)
-        text = path.read_text(encoding="utf-8-sig")
-    except PermissionError as error:
-        raise RegionSyntaxError(f"{path}: cannot be read; change its permissions") from error
-    except (UnicodeDecodeError, OSError) as error:
-        raise RegionSyntaxError(
-            f"{path}: neither text nor FITS ({type(error).__name__}); save the regions in DS9 or CIAO format"
-        ) from None
-    return parse_regions(text, path)
+    advice = "draw the regions in DS9 and save them in fk5 coordinates"
+    if check_regular(path) and is_fits(path):
+        return read_region_table(path)
+    return parse_regions(read_text(path, advice), path)
 
 
 def contains(

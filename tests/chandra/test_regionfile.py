@@ -69,7 +69,7 @@ def test_files_that_are_not_text(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="fk5"):
         read_regions(tmp_path / "none.reg")
     (tmp_path / "a.reg").write_bytes(bytes(range(256)))
-    with pytest.raises(RegionSyntaxError, match="neither text nor FITS"):
+    with pytest.raises(DamagedFile, match="not a text file"):
         read_regions(tmp_path / "a.reg")
     (tmp_path / "b.reg").write_text("SIMPLE  =                    T")
     with pytest.raises(DamagedFile, match=r"b\.reg: region file is damaged"):
