@@ -38,7 +38,7 @@ class DrawingBoard:
         """Of the observations of a cluster, after stage 1. Raises MissingInput, DamagedFile."""
         frame = read_sky_wcs(layout.filtered_events(obsids[0]))
         hint = "make it again: pyxt-hpc process-data --force"
-        with open_fits(layout.merged_exposure, "merged exposure map", hint) as hdus:
+        with open_fits(layout.merged_exposure, "merged exposure map", hint, ours=True) as hdus:
             wcs, seen = WCS(hdus[0].header), hdus[0].data > 0
         images = (layout.merged_brightness, layout.merged_counts, layout.merged_exposure,
                   layout.merged_background, layout.merged_psf, layout.source_free_brightness,
