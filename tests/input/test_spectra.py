@@ -63,7 +63,7 @@ def hdu(
 
 
 def save(path: Path, *extensions: fits.BinTableHDU) -> None:
-    fits.HDUList([fits.PrimaryHDU(), *extensions]).writeto(path, overwrite=True)
+    fits.HDUList([fits.PrimaryHDU(), *extensions]).writeto(path, overwrite=True, checksum=True)
 
 
 NAMES = {"BACKFILE": "b.pi", "ANCRFILE": "a.arf", "RESPFILE": "a.rmf"}
@@ -147,7 +147,7 @@ def response(name: str, **header: Any) -> Callable[[Path, np.ndarray], None]:
                     one.header.pop(key, None)
                     if value is not None:
                         one.header[key] = value
-            hdus.writeto(at / "a.rmf", overwrite=True)
+            hdus.writeto(at / "a.rmf", overwrite=True, checksum=True)
 
     return edit
 
@@ -155,7 +155,7 @@ def response(name: str, **header: Any) -> Callable[[Path, np.ndarray], None]:
 def twice(name: str) -> Callable[[Path, np.ndarray], None]:
     def edit(at: Path, _: np.ndarray) -> None:
         with fits.open(at / name, memmap=False) as hdus, fits.open(at / name, memmap=False) as again:
-            fits.HDUList([*hdus, again[1]]).writeto(at / name, overwrite=True)
+            fits.HDUList([*hdus, again[1]]).writeto(at / name, overwrite=True, checksum=True)
 
     return edit
 
@@ -170,7 +170,7 @@ def unit(name: str, columns: dict[str, tuple[str, float]]) -> Callable[[Path, np
                     if column in one.columns.names:
                         one.data[column] *= factor
                         one.columns[column].unit = written
-            hdus.writeto(at / name, overwrite=True)
+            hdus.writeto(at / name, overwrite=True, checksum=True)
 
     return edit
 
