@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from pyxt_hpc.errors import LaunchError
-from pyxt_hpc.files import replacing
+from pyxt_hpc.files import refuse_to_replace, replacing
 from pyxt_hpc.jobs.render import Job, render
 
 COMMANDS = {"slurm": ["sbatch", "--parsable"], "pbs": ["qsub"]}
@@ -23,9 +23,12 @@ def write_script(job: Job) -> None:
 
     Raises
     ------
+    ConfigError
+        If a file that is no script has its name.
     DamagedFile
         If it cannot be written.
     """
+    refuse_to_replace(job.script, (b"#!",), "a script")
     with replacing(job.script) as temporary:
         temporary.write_text(render(job), encoding="utf-8")
         temporary.chmod(0o755)
