@@ -114,6 +114,11 @@ def sky_wcs(header: fits.Header, path: Path | str = "event list") -> WCS:
         raise DamagedFile(
             f"{path}: columns x, y have no sky WCS ({error}); expected TCTYPn, TCRPXn, ...; {_HINT}"
         ) from error
+    frame = str(header.get("RADESYS", header.get("RADECSYS", "ICRS"))).strip().upper()
+    if frame not in ("ICRS", "FK5"):  # which differ by less than a tenth of a pixel
+        raise DamagedFile(f"{path}: its positions are in the system {frame}, expected ICRS; {_HINT}")
+    if list(wcs.wcs.ctype) == ["XLON-TAN", "XLAT-TAN"]:  # as older tools of the Chandra X-ray Center write it
+        wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     if list(wcs.wcs.ctype) != ["RA---TAN", "DEC--TAN"]:
         raise DamagedFile(
             f"{path}: columns x, y have the WCS {list(wcs.wcs.ctype)}; expected RA---TAN, DEC--TAN; {_HINT}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import config_option, job_options, option, resolution_option
+from pyxt_hpc.cli.options import config_option, job_options, option, resolution_option, whole_number
 from pyxt_hpc.cli.screen import say
 from pyxt_hpc.config import read_config
 from pyxt_hpc.layout import Layout
@@ -62,7 +62,7 @@ def submit(arguments: argparse.Namespace) -> None:
     option("--site", metavar="NAME", help="profile of a centre: its nodes and ranks"),
     option("--nodes", metavar="N", help="nodes (default: of [hpc] or the site)"),
     option("--ranks-per-node", metavar="R", help="MPI ranks on each"),
-    option("--sample", type=int, default=300, metavar="N", help="regions to fit (300)"),
+    option("--sample", type=whole_number(1, 10**6), default=300, metavar="N", help="regions to fit (300)"),
 )
 def estimate(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.sites import settings_for
