@@ -184,6 +184,7 @@ def run_chunks(
     limits: Limits | None = None,
     bell: Bell | None = None,
     shown: bool = True,
+    when_stopped: str = "what is finished is stored",
 ) -> None:
     """Compute `task` on all items, in chunks of neighbours.
 
@@ -213,6 +214,8 @@ def run_chunks(
         Where there are other masters: rung at a signal.
     shown
         Tell people how far it is.
+    when_stopped
+        What becomes of finished items, for the message of an early end.
 
     Raises
     ------
@@ -239,7 +242,7 @@ def run_chunks(
         reason = loop.run(received)
     if n_left := len(loop.work):
         raise Interrupted(
-            f"{label}: stopped by {reason} with {n_left} of {total} {unit}s left; what is finished is stored"
+            f"{label}: stopped by {reason} with {n_left} of {total} {unit}s left; {when_stopped}"
         )
 
 

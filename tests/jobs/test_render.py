@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pyxt_hpc.batch import BatchSettings
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.jobs.render import Job, render
+from pyxt_hpc.jobs.job import Job
+from pyxt_hpc.jobs.render import render
 from pyxt_hpc.jobs.sites import read_site, settings_for, site_names
 
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
@@ -41,7 +41,7 @@ def make(site: str, texts: dict[str, str], folder: str = "/data", **what: object
     """A job as the command line would make it."""
     settings = settings_for("A.ini", texts, {}, site)
     root = Path(folder)
-    return Job("A1795", root / "A.ini", root / "job.sh", root / "logs", settings, **what)  # type: ignore[arg-type]
+    return Job("A1795", root / "A.ini", root / "job.sh", root / "logs" / "jobs.tsv", settings, **what)  # type: ignore[arg-type]
 
 
 def grid() -> Iterator[Job]:
@@ -199,7 +199,7 @@ def test_what_is_nasty_reaches_the_program_and_nothing_else(tmp_path: Path) -> N
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_one_line(texts: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        BatchSettings.of({"scheduler": "slurm", **texts}, "A.ini")
+        settings_for("A.ini", {"scheduler": "slurm", **texts}, {}, None)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
