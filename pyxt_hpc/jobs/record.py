@@ -14,6 +14,7 @@ from enum import Enum
 from pathlib import Path
 
 from pyxt_hpc.errors import DamagedFile, LaunchError
+from pyxt_hpc.files import check_regular
 
 log = logging.getLogger(__name__)
 
@@ -120,11 +121,12 @@ def prepare(path: Path) -> None:
     ------
     LaunchError
         If it cannot.
+    DamagedFile
+        If something else than a file is in its place.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_file():
-            raise LaunchError(f"{path} is no file: move it away")
+        check_regular(path)
         with path.open("a", encoding="utf-8"):
             pass
     except OSError as error:
@@ -152,10 +154,8 @@ def read_jobs(path: Path) -> list[JobHistory]:
     DamagedFile
         If it is no file or cannot be read. Lines that cannot be understood are passed over with a warning.
     """
-    if not path.exists():
+    if not check_regular(path):
         return []
-    if not path.is_file():
-        raise DamagedFile(f"{path} is no file: move it away")
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:

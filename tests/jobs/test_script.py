@@ -209,7 +209,7 @@ def test_make_job_from_the_command_line(
         (["--account", "a\nb"], "account is"),
         (["--scheduler", "pbs", "--site", "lumi"], "site lumi has slurm"),
         (["--array", "3", "--stages", "5,6"], "stage 6 alone"),
-        (["--site", "nowhere"], "neither one of"),
+        (["--site", "nowhere"], "none of those shipped"),
     ):
         assert main([*line, *options]) == 2
         assert said in capsys.readouterr().err
