@@ -198,13 +198,15 @@ def _histories(events: Iterable[_Event]) -> list[JobHistory]:
             if event.task == EVERY_TASK:
                 job.cancelled = job.cancelled or event.when
                 job.cancel_done |= event.detail == CANCEL_DONE
-        elif event.kind == "submitted" and event.attempt == 1:
+            continue
+        if event.kind == "submitted" and event.attempt == 1:
             job.submitted, job.script = event.when, event.detail
-        else:
-            _add(job, event)
+        _add(job, event)
     for job in jobs.values():
-        if not job.tasks and not job.is_array:
-            job.tasks[NO_TASK] = [Attempt(1, job.job, submitted=job.submitted)]
+        if job.is_array:  # what was submitted is no task
+            job.tasks.pop(NO_TASK, None)
+        elif not job.tasks.get(NO_TASK):
+            job.tasks[NO_TASK] = [Attempt(1, job.job)]
         for attempts in job.tasks.values():
             attempts.sort(key=lambda attempt: attempt.number)
     return list(jobs.values())
@@ -224,6 +226,7 @@ def _add(job: JobHistory, event: _Event) -> None:
         attempt.submitted, attempt.id = event.when, event.id
     elif event.kind == "started":
         attempt.started, attempt.id, attempt.host = event.when, event.id, event.detail
+        attempt.ended, attempt.code, attempt.words = "", None, ""
     else:
         code, _, words = event.detail.partition(" ")
         attempt.ended, attempt.words = event.when, words
