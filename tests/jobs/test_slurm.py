@@ -181,7 +181,13 @@ def test_every_attempt_is_known_and_a_killed_rank_is_no_end(
 ) -> None:
     assert main(["submit", "-c", str(stand_in), "--stages", "6"]) == 0
     job = capsys.readouterr().out.split()[1].rstrip(":")
+    # What waits for its success begins after the last attempt.
+    after = ["sbatch", "--parsable", f"--dependency=afterok:{job}", "--output=/dev/null"]
+    count = f"wc -l <{stand_in.parent / 'runs'} >{stand_in.parent / 'at_success'}"
+    done = subprocess.run([*after, f"--wrap={count}"], capture_output=True, text=True, check=True)
     wait("the end of the job", lambda: ended(job), 180)
+    wait("the end of the job after it", lambda: ended(done.stdout.strip()), 60)
+    assert (stand_in.parent / "at_success").read_text() == "3\n"
     state = job_state(job)
     assert (state["JobState"], state["Restarts"]) == ("COMPLETED", "2")
     (known,) = read_jobs(Layout.of(read_config(stand_in)).jobs_record)
