@@ -1,8 +1,9 @@
 """The table of jobs, ``jobs.tsv``: what became of every attempt, a line per event.
 
 Columns: time, batch system, job, task, attempt, id, event, detail. ``job`` is the id that the job was first
-given; ``task`` is its number in an array, ``-`` without array, ``*`` for all; ``id`` is that of the attempt.
-Lines are appended by `pyxt-hpc submit`, by `pyxt-hpc cancel` and by the job scripts, never changed.
+given; ``task`` is its number in an array, ``-`` without array, ``1-16`` where an array of 16 is submitted,
+``*`` for all of them; ``id`` is that of the attempt. Lines are appended by `pyxt-hpc submit`, by `pyxt-hpc cancel`
+and by the job scripts, never changed.
 """
 
 import logging
@@ -81,6 +82,8 @@ class JobHistory:
         When `pyxt-hpc cancel` was told to end it, or empty.
     cancel_done
         Whether the batch system has agreed to that.
+    n_tasks
+        Of an array, 0 if that is not known.
     tasks
         Attempts in order, by the task's number; without array there is one, ``-``.
     """
@@ -91,6 +94,7 @@ class JobHistory:
     script: str = ""
     cancelled: str = ""
     cancel_done: bool = False
+    n_tasks: int = 0
     tasks: dict[str, list[Attempt]] = field(default_factory=dict)
 
     @property
@@ -104,14 +108,16 @@ class JobHistory:
     @property
     def is_array(self) -> bool:
         """Whether it has tasks, as far as is known."""
-        return "[" in self.job or any(task != NO_TASK for task in self.tasks)
+        return self.n_tasks > 0 or "[" in self.job or any(task != NO_TASK for task in self.tasks)
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more comes; of an array nobody knows how many tasks are to come."""
+        """Whether nothing more comes; of an array that was submitted by hand nobody knows."""
         if self.cancel_done:
             return True
-        return not self.is_array and self.tasks[NO_TASK][-1].state == State.ENDED
+        expected = self.n_tasks if self.is_array else 1
+        ended = [bool(attempts) and attempts[-1].state == State.ENDED for attempts in self.tasks.values()]
+        return len(ended) >= expected > 0 and all(ended)
 
 
 def prepare(path: Path) -> None:
@@ -201,6 +207,9 @@ def _histories(events: Iterable[_Event]) -> list[JobHistory]:
             continue
         if event.kind == "submitted" and event.attempt == 1:
             job.submitted, job.script = event.when, event.detail
+            if many := re.fullmatch(r"1-([0-9]{1,4})", event.task):
+                job.n_tasks = int(many[1])
+                continue
         _add(job, event)
     for job in jobs.values():
         if job.is_array:  # what was submitted is no task

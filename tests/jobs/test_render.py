@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from pyxt_hpc.batch import SCHEDULERS
 from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.jobs.job import Job
 from pyxt_hpc.jobs.render import render
-from pyxt_hpc.jobs.sites import read_site, settings_for, site_names
+from pyxt_hpc.jobs.sites import FOLDER, read_site, settings_for, site_names
+from pyxt_hpc.jobs.systems import SYSTEMS
 
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 NASTY = """a 'b" $(touch hit) `touch hit` ; touch hit # @BODY@ \\ é"""
@@ -213,6 +215,12 @@ def test_jobs_that_make_no_sense_are_refused() -> None:
         make("slurm", PLAIN, "/a\nb")
     with pytest.raises(ConfigError, match="memory = 0"):
         make("pbs", {"memory": "0"})
+
+
+def test_every_batch_system_that_can_be_asked_for_is_there() -> None:
+    assert set(SYSTEMS) == set(SCHEDULERS)
+    for system in SYSTEMS.values():
+        assert (FOLDER / f"{system.name}.sh").is_file()
 
 
 def test_sites_are_complete_small_and_documented(tmp_path: Path) -> None:
