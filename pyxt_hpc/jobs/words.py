@@ -20,8 +20,10 @@ def job_lines(jobs: Sequence[JobHistory]) -> Iterator[str]:
         if job.is_array:
             yield from _array_lines(job)
         else:
-            for attempt in job.tasks[NO_TASK]:
-                yield f"  {_attempt(attempt, job)}"
+            attempts = job.tasks[NO_TASK]
+            begun = max((one.number for one in attempts if one.started), default=0)
+            for attempt in attempts:
+                yield f"  {_attempt(attempt, job, was_followed=attempt.number < begun)}"
 
 
 def _array_lines(job: JobHistory) -> Iterator[str]:
@@ -42,12 +44,13 @@ def _array_lines(job: JobHistory) -> Iterator[str]:
         yield f"  and {len(failed) - MAX_TASKS} more tasks"
 
 
-def _attempt(attempt: Attempt, job: JobHistory) -> str:
+def _attempt(attempt: Attempt, job: JobHistory, *, was_followed: bool = False) -> str:
     what = f"attempt {attempt.number}" + (f" (job {attempt.id})" if attempt.id != job.job else "")
     if attempt.state == State.WAITING:
         return f"{what}: taken out of the queue" if job.cancelled else f"{what}: waiting"
     if attempt.state == State.RUNNING:
-        return f"{what}: since {_time(attempt.started)} on {attempt.host}; running, or killed"
+        how = "killed" if was_followed else "running, or killed"
+        return f"{what}: since {_time(attempt.started)} on {attempt.host}; {how}"
     code = "" if attempt.code is None else f", exit code {attempt.code}"
     words = f": {attempt.words}" if attempt.words else ""
     return f"{what}: {_time(attempt.started)} to {_time(attempt.ended)}{code}{words}"

@@ -140,6 +140,8 @@ def test_a_drain_beyond_the_limit_is_followed_by_the_next_attempt(tmp_path: Path
     assert case.runs == 2
     assert not case.pbs.waiting()
     assert re.search(r"attempt 2 \(job 13.host\): .* exit code 0: done", case.status)
+    first = "exit code 75: not finished" if drain < 1000 * KILL_DELAY else "; killed"
+    assert re.search(rf"attempt 1: .*{first}$", case.status, re.MULTILINE)
 
 
 def test_a_task_of_an_array_runs_again_alone(tmp_path: Path) -> None:
