@@ -104,7 +104,8 @@ def fitted(tmp_path: Path) -> Callable[..., FittedRegions]:
                 rows[name] * (1 - error),
                 rows[name] * (1 + error),
             )
-        rows["counts"], rows["observations"], rows["dof"], rows["exposure"] = 2000, 1, 100, 1e5
+        rows["counts"], rows["dof"], rows["exposure"], rows["live_fraction"] = 2000, 100, 1e5, 1.0
+        rows["observations"][:, 0] = 1
         bundle = made_up_bundle(np.ones(kT.shape) if counts is None else counts, background)
         config = ClusterConfig(
             path=tmp_path / "A.ini",

@@ -10,7 +10,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from pyxt_hpc.files import replacing
-from pyxt_hpc.maps.beta_model import fit_beta_model
+from pyxt_hpc.brightness.beta_model import fit_beta_model
 from pyxt_hpc.maps.ellipse import azimuthal_median, most_even_ellipse
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.paint import paint_measured
@@ -48,7 +48,7 @@ def search_shocks(regions: FittedRegions) -> ShockSearch:
     measured = regions.parameter("kT")
     kT = paint_measured("block", regions.rows, measured, regions.radius, regions.step, relative=True)
     brightness = regions.brightness
-    model = fit_beta_model(regions.bundle, brightness)
+    model = fit_beta_model(regions.bundle, brightness.value)
     distance = most_even_ellipse(brightness.value, model.row, model.col).image(regions.radius.shape)
     smooth = azimuthal_median(brightness.value, distance)
     smooth_kT = azimuthal_median(kT.value, distance)

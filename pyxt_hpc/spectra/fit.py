@@ -32,7 +32,7 @@ ends of its 68% interval (NaN where open, and where the parameter is frozen)."""
 class FitFlag(IntFlag):
     """What is special about a fit; 0 is a minimum with closed intervals.
 
-    The last three are set by the stage that knows the region, not by the engine.
+    The last four are set by the stage that knows the region, not by the engine.
     """
 
     AT_BOUND_LOW = fit_temperature.AT_BOUND_LOW
@@ -71,6 +71,9 @@ class FitFlag(IntFlag):
     """More than half of the counts are background."""
     POOR_FIT = 1 << 17
     """The statistic is more than 5 standard deviations above what the model lets expect."""
+    PARTLY_LIVE = 1 << 18
+    """The observations that take part saw less than a third of the circle's brightness (`live_fraction` of the
+    results store): the norm of the whole circle is an extrapolation; kT is that of the part."""
 
 
 UNUSABLE = FitFlag.FAILED | FitFlag.NO_COUNTS

@@ -11,6 +11,7 @@ import numpy as np
 
 from pyxt_hpc.binning.circles import region_index
 from pyxt_hpc.binning.lattice import lattice
+from pyxt_hpc.brightness.estimate import SkyBrightness, sky_brightness
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
@@ -76,7 +77,7 @@ def _fit_chunk(context: RegionFits, indices: np.ndarray) -> np.ndarray:
     return context.fit(indices).view(np.uint8)
 
 
-def _settings(config: ClusterConfig, bundle: Bundle, resolution: int) -> dict[str, Any]:
+def _settings(config: ClusterConfig, bundle: Bundle, sky: SkyBrightness, resolution: int) -> dict[str, Any]:
     """Everything that decides the numbers; resuming with another value is refused."""
     return {
         "bundle": bundle.fingerprint,
@@ -88,6 +89,7 @@ def _settings(config: ClusterConfig, bundle: Bundle, resolution: int) -> dict[st
         "absorption": bundle.absorption,
         "abundance_table": bundle.abundance_table,
         "binning": config.binning,
+        "parts_of_circles_weighted_by": sky.origin,
         **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(fit_options(config)).items()},
         "software": software(),
     }
@@ -117,10 +119,12 @@ class Whole:
         """Read and check everything, so that whatever is wrong is known before the first fit."""
         bundle = read_cluster_bundle(config)
         regions = select_regions(read_scale_map(config, bundle), resolution)
-        settings = _settings(config, bundle, resolution)
+        sky = sky_brightness(bundle)
+        settings = _settings(config, bundle, sky, resolution)
         # Parts of one whole have the same fingerprint, by which they find together.
         identity = fingerprint({**settings, "regions": regions})
-        return cls(regions, settings, identity, Payload(*RegionFits.of(bundle, config, regions).to_shared()))
+        fits = RegionFits.of(bundle, config, regions, sky)
+        return cls(regions, settings, identity, Payload(*fits.to_shared()))
 
 
 def context_of_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], RegionFits]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from pyxt_hpc.brightness.estimate import MARGIN, SkyBrightness
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FitOptions
@@ -45,7 +46,8 @@ def model(bundle_of: Callable[..., Bundle]) -> JointModel:
     bundle = bundle_of(
         observation("1", everywhere, 3, np.ones(3)), observation("2", right, 5, np.array([0.9, 0.8, 0.6]))
     )
-    return JointModel.from_arrays(joint_model(bundle, 0.09, FitOptions(), "auto").to_arrays())
+    even = SkyBrightness.even(bundle).image
+    return JointModel.from_arrays(joint_model(bundle, even, 0.09, FitOptions(), "auto").to_arrays())
 
 
 def extract(model: JointModel, row: int, col: int, radius: float) -> dict[str, np.ndarray]:
@@ -58,7 +60,7 @@ def test_whole_circle_has_all_events_and_the_whole_exposure(model: JointModel) -
     spectra = extract(model, 20, 10, 2.0)
     first = slice(model.first_bin[0], model.first_bin[1])
     second = slice(model.first_bin[1], model.first_bin[2])
-    assert spectra["observations"] == 1
+    assert spectra["takes_part"].tolist() == [True, False]
     assert spectra["source"][first].sum() == 13 * 3
     np.testing.assert_allclose(spectra["weight"][first], 2e4)
     np.testing.assert_allclose(spectra["ratio"][first], 5.0)
@@ -69,7 +71,7 @@ def test_whole_circle_has_all_events_and_the_whole_exposure(model: JointModel) -
 def test_half_live_circle_has_half_the_exposure_and_the_area_of_each_energy(model: JointModel) -> None:
     spectra = extract(model, 20, 25, 2.0)
     second = slice(model.first_bin[1], model.first_bin[2])
-    assert spectra["observations"] == 3
+    assert spectra["takes_part"].all()
     live = (5 + 3 + 1) / 13  # columns 25, 26 and 27 of the disc
     edges = resolution_bins(gaussian_rmf(), 0.7, 8.0)
     rmf = gaussian_rmf()
@@ -86,8 +88,8 @@ def test_circle_cut_by_the_edge_of_the_image_is_not_fully_exposed(model: JointMo
 
 def test_observation_below_the_threshold_stays_out(model: JointModel) -> None:
     # One of 29 pixels of the circle is live in the second observation: 3.4%, below 9%.
-    assert extract(model, 20, 22, 3.0)["observations"] == 1
-    assert extract(model, 20, 23, 3.0)["observations"] == 3
+    assert not extract(model, 20, 22, 3.0)["takes_part"][1]
+    assert extract(model, 20, 23, 3.0)["takes_part"][1]
 
 
 def test_templates_are_the_folded_model_summed_over_bins(model: JointModel) -> None:
@@ -111,10 +113,10 @@ def test_wide_bins_begin_where_observations_begin(model: JointModel) -> None:
         assert (np.diff(edges) > 0).all()
 
 
-def test_effective_time_is_known_of_observations_that_stay_out_too(model: JointModel) -> None:
+def test_live_share_is_known_of_observations_that_stay_out_too(model: JointModel) -> None:
     # One of 29 pixels is live in the second observation.
     found = extract(model, 20, 22, 3.0)
-    np.testing.assert_allclose(found["live_exposure"], [2e4, 2e4 / 29])
+    np.testing.assert_allclose(found["live_share"], [1, 1 / 29])
 
 
 def test_chunks_do_not_change_a_bit(model: JointModel) -> None:
