@@ -1,4 +1,4 @@
-"""The brightness of a cluster everywhere, also where nothing was live: the weight of the parts of a circle."""
+"""The brightness of a cluster also where nothing was live: the weights of the parts of a circle."""
 
 import logging
 from dataclasses import dataclass
@@ -66,8 +66,8 @@ def sky_brightness(bundle: Bundle) -> SkyBrightness:
 
     It begins with the best elliptical beta-model (without one: with the mean). From wide to narrow Gaussians
     the counts above the background are compared with those expected so far, and what deviates significantly
-    is taken over: d (1 - (2 e/d)^2) of a relative deviation d with error e < d/2, in the manner of James & Stein
-    (1961). So holes, gaps and places beyond the field get the brightness of a smooth cluster times what
+    is taken over: d (1 - (2 e/d)^2) of a relative deviation d with error e < d/2, in the manner of James &
+    Stein (1961). So holes, gaps and places beyond the field get the brightness of a smooth cluster times what
     is seen around them, and the noise of a circle's own counts hardly enters. A log line says what was found.
 
     Parameters

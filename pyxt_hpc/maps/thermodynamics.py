@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 from astropy.cosmology import FlatLambdaCDM
 
+from pyxt_hpc.brightness.beta_model import fit_beta_model
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.brightness.beta_model import fit_beta_model
 from pyxt_hpc.maps.correlation import JointErrors, joint_errors
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.gas import (

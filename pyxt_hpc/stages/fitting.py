@@ -34,6 +34,7 @@ from pyxt_hpc.stages.parts import (
     take_over,
 )
 from pyxt_hpc.stages.region_fits import RegionFits, fit_options
+from pyxt_hpc.stages.remarks import Remarks
 from pyxt_hpc.store import REGION_DTYPE, ResultsStore, Status, is_final
 
 
@@ -47,6 +48,7 @@ class FittingSummary:
     bad: int
     quarantined: int
     median_counts: float
+    remarks: Remarks
     seconds: float
 
 
@@ -221,7 +223,7 @@ def run_fits(
 
 
 def summarize(
-    path: Path, status: np.ndarray, counts: np.ndarray, resumed: int, seconds: float
+    path: Path, status: np.ndarray, counts: np.ndarray, flags: np.ndarray, resumed: int, seconds: float
 ) -> FittingSummary:
     """How the regions of a store ended.
 
@@ -240,6 +242,7 @@ def summarize(
         bad=int((status == Status.BAD).sum()),
         quarantined=int((status == Status.QUARANTINED).sum()),
         median_counts=float(np.median(counts[done])),
+        remarks=Remarks.of(flags[done]),
         seconds=seconds,
     )
 
@@ -321,7 +324,7 @@ def fit_spectra(
         with job.store as store:
             resumed = int(is_final(store.status()).sum())
             run_fits(pool, store, job.regions, limits)
-            status, counts = store.status(), store.column("counts")
+            status, counts, flags = store.status(), store.column("counts"), store.column("flags")
         if part is None:
             remove_parts(layout, but_in_use=True)
-    return summarize(job.store.path, status, counts, resumed, time.perf_counter() - start)
+    return summarize(job.store.path, status, counts, flags, resumed, time.perf_counter() - start)

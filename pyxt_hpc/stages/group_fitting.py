@@ -188,11 +188,11 @@ def _join(layout: Layout, plan: _Plan, masters: World, start: float) -> FittingS
         return None
     with open_to_read(whole) as file:
         status = file.read("status")
-        counts = read_column(file, "counts")
+        counts, flags = read_column(file, "counts"), read_column(file, "flags")
     if not (status == Status.DONE).all():
         with ResultsStore.open_for_resume(
             whole, fingerprint=plan.fingerprint, settings=plan.settings
         ) as store:
             add_messages(store, paths)
     remove_parts(layout, but_in_use=True)
-    return summarize(whole, status, counts, plan.resumed, time.perf_counter() - start)
+    return summarize(whole, status, counts, flags, plan.resumed, time.perf_counter() - start)

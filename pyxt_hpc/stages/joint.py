@@ -46,7 +46,7 @@ class JointModel:
     minimum_fraction
         (1,) an observation takes part where at least this share of the circle's brightness is live in it.
     brightness
-        (ny + 2 m, nx + 2 m) relative brightness of the cluster, in a margin of m pixels around the images, too.
+        (ny + 2 m, nx + 2 m) relative brightness of the cluster, in m pixels around the images, too.
     observations
         Per observation the arrays of `_observation_arrays`.
     """
@@ -159,8 +159,8 @@ def joint_model(
     """
     if len(bundle.observations) > MOST_OBSERVATIONS:
         raise ConfigError(
-            f"{bundle.name}: there are {len(bundle.observations)} observations; at most {MOST_OBSERVATIONS} can "
-            "be fitted together: leave the shortest out of observation_ids"
+            f"{bundle.name}: there are {len(bundle.observations)} observations; at most {MOST_OBSERVATIONS} "
+            "can be fitted together: leave the shortest out of observation_ids"
         )
     kT, source = np.empty(0), source_model(bundle)
     columns = np.array([bundle.nH]) if options.nH_bounds is None else column_grid(options.nH_bounds)
@@ -297,8 +297,8 @@ class Circles:
             or np.any(self.col >= nx - reach)
         ):
             raise ConfigError(
-                f"a circle reaches more than {self._margin} pixels beyond the images, where the brightness of "
-                "the cluster is not known: make the scale map again with `pyxt-hpc create-bins`"
+                f"a circle reaches more than {self._margin} pixels beyond the images, where the cluster's "
+                "brightness is not known: make the scale map again with `pyxt-hpc create-bins`"
             )
 
     @property

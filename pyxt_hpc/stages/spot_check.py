@@ -116,8 +116,8 @@ def look_at_region(config: ClusterConfig, number: int) -> RegionLook:
     (spectra,) = spectra_as_fitted(bundle, config, fits)
     if not spectra:
         raise ConfigError(
-            f"region {number}: no observation has {config.minimum_exposure_fraction:.0%} of its circle's brightness live; "
-            f"choose another region, or lower minimum_exposure_fraction in {config.path}"
+            f"region {number}: no observation has {config.minimum_exposure_fraction:.0%} of its circle's "
+            f"brightness live; choose another region, or lower minimum_exposure_fraction in {config.path}"
         )
     shapes = [
         np.bincount(bundle.observations[i].background_channel, minlength=s.rmf.n_channels).astype(float)
