@@ -214,7 +214,7 @@ def test_disagreeing_shapes_are_not_written(tmp_path: Path) -> None:
 
 
 def two_fields() -> Bundle:
-    """Observations of 100 and 10 s on 2 x 2 pixels of a quarter of a square arcminute each, one of them dead."""
+    """100 and 10 s on 2 x 2 pixels of a quarter of a square arcminute each, one of them dead."""
     fields = []
     for exposure_s, mask, area in (
         (100.0, [[1, 1], [0, 0]], [1.0, 0.5]),
