@@ -11,7 +11,7 @@ from scipy.ndimage import map_coordinates
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.chandra.fitsfile import open_fits
-from pyxt_hpc.spectra.extract import disc_sums
+from pyxt_hpc.spectra.extract import disc_area, disc_sums
 from pyxt_hpc.spectra.fit import FitFlag
 
 RINGS_ARCMIN = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0, 20.0)
@@ -165,25 +165,23 @@ def compare_with_truth(rows: np.ndarray, bundle: Bundle, truth_directory: Path) 
     truth = spectroscopic_like_temperature(kT, norm, rows["row"], rows["col"], rows["radius"])
     above = truth > rows["kT"]
     sigma = np.where(above, rows["kT_hi"] - rows["kT"], rows["kT"] - rows["kT_lo"])
-    margin = int(np.ceil(rows["radius"].max()))
-    whole = read_truth(truth_directory / "norm.fits", bundle, margin)
-    circles = rows["row"] + margin, rows["col"] + margin, rows["radius"]
-    centre = np.array(np.unravel_index(np.nanargmax(whole), whole.shape))
+    whole = read_truth(truth_directory / "norm.fits", bundle)
+    row, col = np.unravel_index(np.nanargmax(whole), whole.shape)
+    distance = np.hypot(rows["row"] - row, rows["col"] - col) * bundle.pixel_scale_arcsec / 60.0
     return TruthComparison(
         deviation=(rows["kT"] - truth) / sigma,
         # An open side reaches to the bound of kT: it holds any truth beyond.
         inside=np.where(np.isfinite(sigma), np.abs(truth - rows["kT"]) <= sigma, True),
-        norm_ratio=rows["norm"] / disc_sums(*circles, whole[None])[:, 0],
+        norm_ratio=rows["norm"] / _sums_of_whole_circles(rows, truth_directory / "norm.fits", bundle),
         goodness=rows["goodness"],
         poor=(rows["flags"] & int(FitFlag.POOR_FIT)) != 0,
-        distance_arcmin=np.hypot(circles[0] - centre[0], circles[1] - centre[1])
-        * (bundle.pixel_scale_arcsec / 60.0),
+        distance_arcmin=distance,
     )
 
 
 @dataclass(frozen=True)
 class GasComparison:
-    """Fitted over true density, and pressure, of circles: (n_region,) each."""
+    """Fitted over true density, and pressure, of circles: (n_region,), NaN if they leave the truth's maps."""
 
     density: np.ndarray
     pressure: np.ndarray
@@ -194,7 +192,7 @@ def compare_gas_with_truth(
 ) -> GasComparison:
     """Compare densities [cm^-3] of fitted regions with the truth of each circle.
 
-    The true density of a circle is the root of its mean square, to which the emission belongs, and its
+    The true density of a circle is the root of its mean square, to which the norm belongs, and its
     pressure that times the temperature that a fit would find.
 
     Parameters
@@ -208,14 +206,16 @@ def compare_gas_with_truth(
     truth_directory
         Holds ``kT.fits``, ``norm.fits`` and ``density.fits``.
     """
-    circles = rows["row"], rows["col"], rows["radius"]
-    exposure = bundle.exposure.astype(float)
-    kT = read_truth(truth_directory / "kT.fits", bundle)
-    norm = read_truth(truth_directory / "norm.fits", bundle) * exposure
-    squared = read_truth(truth_directory / "density.fits", bundle) ** 2 * exposure
-    known = np.isfinite(squared)
-    sums = disc_sums(*circles, np.where(known, np.stack([squared, exposure]), 0.0))
-    true_density = np.sqrt(sums[:, 0] / sums[:, 1])
-    true_kT = spectroscopic_like_temperature(kT, norm, *circles)
+    kT, squared = read_truth(truth_directory / "kT.fits", bundle), truth_directory / "density.fits"
+    norm = read_truth(truth_directory / "norm.fits", bundle) * bundle.exposure
+    true_density = np.sqrt(_sums_of_whole_circles(rows, squared, bundle, 2) / disc_area(rows["radius"]))
+    true_kT = spectroscopic_like_temperature(kT, norm, rows["row"], rows["col"], rows["radius"])
     ratio = density / true_density
     return GasComparison(ratio, ratio * rows["kT"] / true_kT)
+
+
+def _sums_of_whole_circles(rows: np.ndarray, path: Path, bundle: Bundle, power: int = 1) -> np.ndarray:
+    """Sum of a power of a truth map over each circle, beyond the images too; NaN beyond the truth map."""
+    margin = int(np.ceil(rows["radius"].max()))
+    image = read_truth(path, bundle, margin) ** power
+    return disc_sums(rows["row"] + margin, rows["col"] + margin, rows["radius"], image[None])[:, 0]

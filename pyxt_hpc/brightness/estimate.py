@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.binning.circles import RADIUS_MAX
+from pyxt_hpc.blocks import block_sums
 from pyxt_hpc.brightness.beta_model import BetaModel, fit_beta_model
 from pyxt_hpc.brightness.convolve import gaussian_sums
 from pyxt_hpc.bundle import Bundle
@@ -99,15 +100,49 @@ def sky_brightness(bundle: Bundle) -> SkyBrightness:
     known = background + np.where(live, np.pad(bundle.background_variance, pad), 0).astype(np.float32)
     for sigma in _SCALES:
         expected = exposure * estimate
-        excess = gaussian_sums(counts - background - expected, sigma)
-        variance = gaussian_sums(np.maximum(expected + known, 0.0), sigma, squared=True)
-        total = gaussian_sums(expected, sigma) + np.float32(_PRIOR_COUNTS)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = 1.0 - _SIGNIFICANCE**2 * variance / excess**2
-        factor = 1.0 + np.where(share > 0, share * excess / total, 0.0)
-        estimate *= np.clip(factor, 1.0 / _STRONGEST, _STRONGEST)
+        estimate *= _correction(counts - background - expected, expected + known, expected, sigma)
     inner = estimate[MARGIN:-MARGIN, MARGIN:-MARGIN]
     return SkyBrightness((estimate / inner.mean(dtype=float)).astype(np.float32), origin)
+
+
+def _correction(
+    difference: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    expected: NDArray[np.float32],
+    sigma: float,
+) -> NDArray[np.float32]:
+    """Factor by which images deviate significantly from what is expected, on one scale.
+
+    Parameters
+    ----------
+    difference, variance, expected
+        (ny, nx) counts less those expected; the variance of that; the cluster's counts that are expected.
+    sigma
+        Standard deviation of the Gaussian [pixels]. Wide ones see blocks of a sixth of it: that is as good,
+        and the time does not grow with their width.
+    """
+    side = max(int(sigma / _SCALES[-1]), 1)
+    excess, noise, total = (
+        gaussian_sums(block_sums(image, side), sigma / side, squared=squared)
+        for image, squared in ((difference, False), (np.maximum(variance, 0.0), True), (expected, False))
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = 1.0 - _SIGNIFICANCE**2 * noise / excess**2
+    factor = 1.0 + np.where(share > 0, share * excess / (total + _PRIOR_COUNTS), 0.0)
+    for axis, n in enumerate(difference.shape):
+        factor = _between_blocks(factor, side, n, axis)
+    return np.clip(factor, 1.0 / _STRONGEST, _STRONGEST).astype(np.float32)
+
+
+def _between_blocks(image: NDArray, side: int, n: int, axis: int) -> NDArray:
+    """Values at n pixels along an axis, linear between the middles of blocks, constant beyond the last."""
+    if side == 1:
+        return image
+    place = np.clip((np.arange(n) + 0.5) / side - 0.5, 0.0, image.shape[axis] - 1.0)
+    below = place.astype(np.int64)
+    above = np.minimum(below + 1, image.shape[axis] - 1)
+    share = (place - below).reshape([-1 if i == axis else 1 for i in range(image.ndim)])
+    return (1.0 - share) * np.take(image, below, axis) + share * np.take(image, above, axis)
 
 
 def _beta_model(bundle: Bundle) -> BetaModel | None:
