@@ -118,7 +118,7 @@ def read_truth(path: Path, bundle: Bundle, margin: int = 0) -> np.ndarray:
     numpy.ndarray
         (ny + 2 margin, nx + 2 margin); NaN beyond the truth map.
     """
-    with open_fits(path, "truth map", "only simulated clusters have one") as hdus:
+    with open_fits(path, "truth map", "only simulated clusters have one", ours=True) as hdus:
         values, truth_wcs = np.asarray(hdus[0].data, float), WCS(hdus[0].header)
     row, col = np.indices([n + 2 * margin for n in bundle.mask.shape]) - margin
     x, y = truth_wcs.world_to_pixel(bundle.wcs.pixel_to_world(col, row))

@@ -34,6 +34,7 @@ from pyxt_hpc.preprocess.images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.remove import region_frames
 from pyxt_hpc.preprocess.responses import STAGE as BEFORE
+from pyxt_hpc.seeds import stage_rng
 from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
 
 log = logging.getLogger(__name__)
@@ -147,7 +148,7 @@ def _live_pixels(
 
 def _crop_observation(obsid: str, layout: Layout, selection: _Selection) -> tuple[BundleObservation, Facts]:
     arf, rmf = read_arf(layout.response(obsid, "arf")), read_rmf(layout.response(obsid, "rmf"))
-    events = read_events(layout.clean_events(obsid))
+    events = read_events(layout.clean_events(obsid), ours=True)
     geometry = read_geometry(layout.geometry(obsid))
     gti = gti_arithmetic.union(list(events.gti.values()))
     live = live_fraction(geometry, selection.grid, gti)
@@ -158,10 +159,7 @@ def _crop_observation(obsid: str, layout: Layout, selection: _Selection) -> tupl
             f"{', '.join(map(str, geometry.chips))} outside the sources; draw the crop around its field or "
             "take it out of observation_ids"
         )
-    # a seed of its own, so that two runs agree
-    background, scale = _scaled_background(
-        obsid, layout, events, selection, np.random.default_rng(int(obsid))
-    )
+    background, scale = _scaled_background(obsid, layout, events, selection, stage_rng(STAGE, obsid))
     pixel, channel = _on_grid(events, mask, selection, rmf)
     background_pixel, background_channel = _on_grid(background, mask, selection, rmf)
     if len(pixel) == 0:
@@ -202,7 +200,7 @@ def _scaled_background(
 ) -> tuple[EventList, ParticleScale]:
     """Background events that one scale holds for, and that scale."""
     path = _background_file(layout, obsid)
-    background = read_events(path)
+    background = read_events(path, ours=True)
     if path == layout.local_background(obsid):
         share = 1.0 / LOCAL_OVERSAMPLING
         return background, ParticleScale(share, 0.0, {0: share})

@@ -90,7 +90,7 @@ def merge_field(
     geometries = [read_geometry(layout.geometry(obsid)) for obsid in obsids]
     grid: SkyGrid | None = None
     for obsid, geometry in zip(obsids, geometries, strict=True):
-        events = read_events(events_of(obsid))
+        events = read_events(events_of(obsid), ours=True)
         if grid is None:
             frame = events.wcs
             grid = field_grid(frame, geometries)
@@ -143,7 +143,7 @@ def _expected_background(
     path = layout.background_events(obsid)
     if not path.is_file():
         return np.zeros(grid.shape)
-    background = read_events(path)
+    background = read_events(path, ours=True)
     scale = particle_scale(particles(events, bright, frames), particles(background, bright, frames))
     expected = np.zeros(grid.shape)
     for chip in np.unique(background.ccd_id):

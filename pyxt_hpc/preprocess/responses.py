@@ -62,7 +62,7 @@ def _check_responses(obsid: str, paths: tuple[Path, Path], config: ClusterConfig
     arf_path, rmf_path = paths
     arf, rmf = read_arf(arf_path), read_rmf(rmf_path)
     check_match(arf, rmf, str(arf_path), str(rmf_path))
-    events = read_events(layout.clean_events(obsid))
+    events = read_events(layout.clean_events(obsid), ours=True)
     check_channels(events, rmf, rmf_path)
     band = config.energy_min_keV, config.energy_max_keV
     if arf.energy_lo[0] > band[0] or arf.energy_hi[-1] < band[1]:
