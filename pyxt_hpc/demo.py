@@ -22,6 +22,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.progress import BAR_VARIABLE
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
 from pyxt_hpc.simulate.observe import ObservationPlan, demo_plans, simulate_cluster
+from pyxt_hpc.stages.remarks import Remarks
 from pyxt_hpc.store import Status, read_results
 from pyxt_hpc.truth import TruthComparison, compare_with_truth
 
@@ -37,6 +38,7 @@ class DemoSummary:
     regions: int
     bad: int
     median_counts: float
+    remarks: Remarks
     comparison: TruthComparison
     pictures: Path
 
@@ -110,6 +112,7 @@ def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> 
         regions=len(results.rows),
         bad=int(np.sum(results.status == Status.BAD)),
         median_counts=float(np.median(done["counts"])),
+        remarks=Remarks.of(done["flags"]),
         comparison=compare_with_truth(done, read_bundle(layout.bundle), layout.cluster_dir / "truth"),
         pictures=layout.main_output,
     )

@@ -248,9 +248,12 @@ def test_every_map_is_made_and_gas_agrees_with_the_truth(mapped: Layout, cluster
     np.testing.assert_allclose(painted, density, rtol=1e-6)
     gas = compare_gas_with_truth(rows, density, regions.bundle, layout.cluster_dir / "truth")
     # every circle has S/N 40 at least: norms are good to 2%, densities to 1%; kT to 10%
-    assert np.mean(abs(gas.density - 1) < 0.05) > 0.98
-    assert abs(np.median(gas.density) - 1) < 0.02
-    assert abs(np.median(gas.pressure) - 1) < 0.05
+    # the front is the crop's edge here: nobody can know how faint the sky is beyond
+    known = np.isfinite(gas.density) & (rows["live_fraction"] > 0.8)
+    assert known.mean() > 0.7
+    assert np.mean(abs(gas.density[known] - 1) < 0.05) > 0.98
+    assert abs(np.median(gas.density[known]) - 1) < 0.02
+    assert abs(np.median(gas.pressure[known]) - 1) < 0.05
 
 
 @pytest.mark.parametrize(

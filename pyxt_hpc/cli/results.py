@@ -13,6 +13,7 @@ from pyxt_hpc.cli.screen import duration, say
 from pyxt_hpc.config import read_config
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.summaries import remark_lines
 
 if TYPE_CHECKING:
     from pyxt_hpc.stages.status import StoreStatus
@@ -25,8 +26,8 @@ MOST_REASONS = 20
 @command(
     "status",
     "how far jobs and fits are, also while they run",
-    "Submitted jobs with all their attempts; regions by status, rate, time left, the last checkpoint\n"
-    "and why regions have no fit.",
+    "Submitted jobs with all their attempts; regions by status, rate, time left, the last checkpoint,\n"
+    "flags of the fits, and why regions have no fit.",
     config_option,
     option("--watch", action="store_true", help="again every 2 seconds, while a run writes"),
     serial=False,
@@ -111,6 +112,8 @@ def _say_status(status: "StoreStatus") -> None:
         ago = duration(max(time.time() - status.checkpoint, 0.0))
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.checkpoint))
         say(f"  last checkpoint {when}, {ago} ago")
+    for line in remark_lines(status.remarks):
+        say(f"  {line}")
     for reason in status.reasons[:MOST_REASONS]:
         regions = ", ".join(map(str, reason.regions)) + (" ..." * (reason.n_regions > len(reason.regions)))
         say(f"  {reason.n_regions} {reason.status.name.lower()} ({reason.text}): regions {regions}")

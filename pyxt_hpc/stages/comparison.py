@@ -157,7 +157,7 @@ def compare_engines(config: ClusterConfig, *, resolution: int, sample: int) -> E
     sherpa = _fit_with_sherpa(bundle, config, fits)
     sherpa_seconds = (time.perf_counter() - start) / max(len(regions), 1)
     judged = [
-        sherpa_statistic(spectra, values, source_model(bundle), fits.options)
+        sherpa_statistic(list(spectra.values()), values, source_model(bundle), fits.options)
         for spectra, values in zip(spectra_as_fitted(bundle, config, fits), fast, strict=True)
     ]
     bounds = {"abundance": fits.options.abundance_bounds, "nH": fits.options.nH_bounds}
@@ -214,7 +214,7 @@ def _fit_with_sherpa(bundle: Bundle, config: ClusterConfig, fits: RegionFits) ->
     rows = np.zeros(len(fits.regions), FIT_DTYPE)
     with Progress("Sherpa", "region", len(rows)) as progress:
         for i, spectra in enumerate(spectra_as_fitted(bundle, config, fits)):
-            rows[i] = fit_with_sherpa(spectra, source_model(bundle), fits.options)
+            rows[i] = fit_with_sherpa(list(spectra.values()), source_model(bundle), fits.options)
             progress.add(1)
     return rows
 
