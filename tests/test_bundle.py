@@ -211,3 +211,45 @@ def test_disagreeing_shapes_are_not_written(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message):
             write_bundle(tmp_path / "b.h5", bad)
     assert list(tmp_path.iterdir()) == []
+
+
+def two_fields() -> Bundle:
+    """100 and 10 s on 2 x 2 pixels of a quarter of a square arcminute each, one of them dead."""
+    fields = []
+    for exposure_s, mask, area in (
+        (100.0, [[1, 1], [0, 0]], [1.0, 0.5]),
+        (10.0, [[1, 0], [1, 0]], [1.0, 1.0]),
+    ):
+        live = np.array(mask, np.uint8)
+        fields.append(
+            replace(
+                small_observation("1", 0, 1), exposure_s=exposure_s, mask=live,
+                vignetting_keV=np.array([1.0, 5.0]),
+                vignetting=np.array(area, np.float32)[:, None, None] * live,
+            )
+        )  # fmt: skip
+    return replace(
+        small_bundle(), observations=tuple(fields), pixel_scale_arcsec=30.0, energy_min_keV=2.0,
+        energy_max_keV=4.5, mask=np.array([[1, 1], [1, 0]], np.uint8),
+        counts=np.array([[85, 75], [3, 0]], np.int32),
+        background=np.array([[0.0, 0.0], [4.0, 0.0]], np.float32),
+    )  # fmt: skip
+
+
+def test_exposure_is_that_of_the_middle_of_the_band() -> None:
+    bundle = two_fields()
+    assert bundle.exposure_energy_keV == 3.0
+    # the first field's area is 1 at 1 keV, 0.5 at 5 keV
+    np.testing.assert_allclose(bundle.exposure, [[85, 75], [10, 0]])
+    np.testing.assert_allclose(bundle.brightness, [[4.0, 4.0], [-0.4, np.nan]])
+    for low, high in ((0.7, 8.0), (0.5, 7.0), (2.0, 7.0), (0.5, 1.2)):
+        energy = replace(bundle, energy_min_keV=low, energy_max_keV=high).exposure_energy_keV
+        assert low < energy < high
+
+
+@pytest.mark.parametrize(("energy", "area"), [(0.5, 1.0), (1.0, 1.0), (2.0, 0.875), (5.0, 0.5), (9.0, 0.5)])
+def test_area_is_linear_between_known_energies(energy: float, area: float) -> None:
+    first = two_fields().observations[0]
+    np.testing.assert_allclose(first.relative_area(energy), [[area, area], [0, 0]])
+    one = replace(first, vignetting_keV=np.ones(1), vignetting=first.vignetting[:1])
+    np.testing.assert_allclose(one.relative_area(energy), first.mask)

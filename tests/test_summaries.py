@@ -3,8 +3,9 @@
 import numpy as np
 
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag
+from pyxt_hpc.stages.binning import BinningSummary
 from pyxt_hpc.steps import StageOutcome
-from pyxt_hpc.summaries import fit_lines, preprocessing_lines, table
+from pyxt_hpc.summaries import binning_lines, fit_lines, preprocessing_lines, table
 
 
 def test_columns_are_as_wide_as_their_longest_text() -> None:
@@ -35,3 +36,11 @@ def test_a_stage_that_did_nothing_says_so() -> None:
     assert row.split() == ["4001", "612.3", "1024", "1070"]
     assert files == "a.reg: kept"
     assert last == "generate-responses: up to date (--force does it again)"
+
+
+def test_pixels_without_a_circle_are_counted_and_many_of_them_are_a_warning() -> None:
+    for circles, share, warned in ((900, "10.0%", False), (400, "60.0%", True)):
+        summary = BinningSummary(1000, circles, {2: circles // 9}, 12.0, 0.1)
+        lines = list(binning_lines(summary, 40.0, 2))
+        assert any(line.startswith(f"{share} of the live pixels have no circle") for line in lines)
+        assert any(line.startswith("warning: ") for line in lines) == warned

@@ -161,7 +161,7 @@ def read_events(path: Path, *, ours: bool = False) -> EventList:
         Chandra ACIS.
     """
     path = Path(path)
-    hint = "make it again: `pyxt-hpc run` with --force of its stage" if ours else _HINT
+    hint = "make it again: process-data or remove-sources with --force" if ours else _HINT
     with open_fits(path, "event file", hint, ours=ours) as hdus:
         table = _events_table(hdus, path)
         header = table.header.copy()

@@ -125,9 +125,13 @@ def read_pha(path: Path, *, background: bool = False) -> Pha:
             raise _damaged(path, "GROUPING has other values than -1, 0 and 1")
         _refuse_corrections(path, header, column("SYS_ERR", np.float64))
         poisson = bool(header.get("POISSERR", True))
-        words = [str(header.get(key, "")).strip().upper() for key in ("CHANTYPE", "INSTRUME")]
+        channel_type, instrument = (
+            str(header.get(key, "")).strip().upper() for key in ("CHANTYPE", "INSTRUME")
+        )
         detchans = int(header.get("DETCHANS", n))
-        files = [_companion(path, header.get(key)) for key in ("BACKFILE", "ANCRFILE", "RESPFILE")]
+        background_file, arf_file, rmf_file = (
+            _companion(path, header.get(key)) for key in ("BACKFILE", "ANCRFILE", "RESPFILE")
+        )
     if counts is None and rate is not None:
         counts = rate * exposure
     if channel is None or counts is None:
@@ -146,9 +150,22 @@ def read_pha(path: Path, *, background: bool = False) -> Pha:
         )
     counts = _whole(path, counts, poisson)
     return Pha(
-        path, extension, counts, int(channel[0]), exposure, backscal, areascal, grouping, quality,
-        *files, *words, stated,
-    )  # fmt: skip
+        path=path,
+        extension=extension,
+        counts=counts,
+        first_channel_number=int(channel[0]),
+        exposure_s=exposure,
+        backscal=backscal,
+        areascal=areascal,
+        grouping=grouping,
+        quality=quality,
+        background_file=background_file,
+        arf_file=arf_file,
+        rmf_file=rmf_file,
+        channel_type=channel_type,
+        instrument=instrument,
+        stated=stated,
+    )
 
 
 def with_gz(path: Path) -> Path:

@@ -269,7 +269,7 @@ def _frame(region: RegionFile, shape: Shape, frames: Mapping[str, WCS]) -> WCS:
         assert region.wcs is not None
         return region.wcs
     if shape.system == "image":
-        if region.drawn_on in frames:
+        if region.drawn_on is not None and region.drawn_on in frames:
             return frames[region.drawn_on]
         known = [name for name in frames if name != "physical"]
         said = f"it says {region.drawn_on}" if region.drawn_on else "the file does not say which"

@@ -32,12 +32,13 @@ from pyxt_hpc.summaries import fit_lines, fitting_lines
     config_option,
     cpus_option,
     resolution_option(None, "tell how many regions it will fit (default: tell it for all three)"),
+    option("--continue", dest="resume", action="store_true", help="only if it is outdated or missing"),
     serial=False,
 )
 def create_bins(arguments: argparse.Namespace) -> None:
     world = detect_world()
     config = world.from_master(lambda: read_config(arguments.config))
-    make_bins(config, world, arguments.num_cpus, arguments.resolution, say)
+    make_bins(config, world, arguments.num_cpus, arguments.resolution, say, again=not arguments.resume)
 
 
 @command(

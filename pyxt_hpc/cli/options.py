@@ -104,6 +104,7 @@ def job_options(parser: argparse.ArgumentParser) -> None:
     add("--module", dest="modules", action="append", metavar="NAME", help="load it; repeatable")
     add("--venv", metavar="PATH", help="virtual environment (default: the one in use)")
     add("--launcher", metavar="COMMAND", help="e.g. 'srun --mpi=pmi2' or mpirun")
+    add("--requeue", choices=("auto", "qrerun"), help="qrerun: where PBS lets users do it, the id stays")
     add("--mail", metavar="ADDRESS", help="tell it the end")
     add("--warning", metavar="SECONDS", help="stop so long before the limit (120)")
     add("--max-requeues", metavar="N", help="run again at most so often (20)")

@@ -38,7 +38,7 @@ class DrawingBoard:
         """Of the observations of a cluster, after stage 1. Raises MissingInput, DamagedFile."""
         frame = read_sky_wcs(layout.filtered_events(obsids[0]))
         hint = "make it again: pyxt-hpc process-data --force"
-        with open_fits(layout.merged_exposure, "merged exposure map", hint) as hdus:
+        with open_fits(layout.merged_exposure, "merged exposure map", hint, ours=True) as hdus:
             wcs, seen = WCS(hdus[0].header), hdus[0].data > 0
         images = (layout.merged_brightness, layout.merged_counts, layout.merged_exposure,
                   layout.merged_background, layout.merged_psf, layout.source_free_brightness,
@@ -56,10 +56,17 @@ class DrawingBoard:
             A shape touches no pixel that was seen, or none of those that are cut out does.
         """
         region = read_regions(path)
-        if any(shape.system == "physical" and shape.points for shape in region.shapes):
+        if _in_pixels(region):
             log.info(
                 "%s: physical coordinates are sky pixels of ObsID %s, as the merged image has them",
                 path,
+                self.first,
+            )
+        if region.drawn_on and region.drawn_on not in self.frames and _in_pixels(region):
+            log.warning(
+                "%s: says it was drawn on %s; if that has other sky pixels than ObsID %s, save it in fk5",
+                path,
+                region.drawn_on,
                 self.first,
             )
         off = off_the_field(region, self.frames, self.wcs, self.seen)
@@ -70,6 +77,10 @@ class DrawingBoard:
         if off:
             log.warning("%s: cut out nothing, for %s", _lines(region, off), _ADVICE)
         return region
+
+
+def _in_pixels(region: RegionFile) -> bool:
+    return any(shape.system == "physical" and shape.points for shape in region.shapes)
 
 
 _ADVICE = (
