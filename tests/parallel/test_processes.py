@@ -1,5 +1,6 @@
 """What happens in a sandbox stays there, but for the answer."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyxt_hpc.parallel.processes import SandboxDied, in_sandbox
+from pyxt_hpc.parallel.processes import ForkedExecutor, SandboxDied, in_sandbox
 
 
 def test_answer_comes_back() -> None:
@@ -59,3 +60,14 @@ def test_sandbox_ends_with_its_parent(tmp_path: Path) -> None:
     while Path(f"/proc/{note.read_text()}").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not Path(f"/proc/{note.read_text()}").exists()
+
+
+def test_only_own_children_are_killed() -> None:
+    other = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    other.start()
+    executor = ForkedExecutor(2)
+    assert executor.submit(os.getpid).result() != os.getpid()
+    executor.kill()
+    assert other.is_alive()
+    other.kill()
+    other.join()

@@ -1,0 +1,25 @@
+"""Shared memory is asked for before it is used."""
+
+from pathlib import Path
+
+import pytest
+
+from pyxt_hpc.errors import LaunchError
+from pyxt_hpc.parallel import shared
+
+
+def test_more_than_there_is() -> None:
+    if not shared.SHARED_MEMORY.is_dir():
+        pytest.skip(f"no {shared.SHARED_MEMORY} on this system")
+    assert shared.lacking_shared_memory(1000) == ""
+    assert "--shm-size" in shared.lacking_shared_memory(1e18)
+
+
+def test_asked_before_mpich_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shared, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(shared, "MPICH_BYTES_PER_RANK", 1e16)
+    shared.refuse_small_shared_memory("Open MPI v4", {})
+    with pytest.raises(LaunchError, match=r"MPI needs 1020000000000\.0 MB"):
+        shared.refuse_small_shared_memory("MPICH Version: 5", {"MPI_LOCALNRANKS": "100"})
+    monkeypatch.setattr(shared, "SHARED_MEMORY", tmp_path / "none")
+    shared.refuse_small_shared_memory("MPICH Version: 5", {})

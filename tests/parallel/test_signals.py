@@ -1,0 +1,31 @@
+"""Signals are collected where Python allows it, and elsewhere nothing breaks."""
+
+import os
+import signal
+import threading
+
+from pyxt_hpc.parallel.signals import leave_signals_to_master, stop_signals
+
+
+def test_collected_in_the_main_thread() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_signals() as received:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert received == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_another_thread_has_none() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+
+    def work() -> None:
+        leave_signals_to_master()
+        with stop_signals() as received:
+            seen.append(received)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [[]]
+    assert signal.getsignal(signal.SIGTERM) == before
