@@ -17,7 +17,7 @@ from pyxt_hpc.files import replacing
 from pyxt_hpc.provenance import fingerprint, software
 
 _SMALL = 2**20  # bytes
-_FORMAT = 2
+_FORMAT = 3
 
 Facts = dict[str, Any]
 
