@@ -38,7 +38,9 @@ OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
     "generate-responses": {
         "CCDs": lambda f: "".join(map(str, f["chips"])),
         "ARF made": lambda f: (
-            "near the axis" if f["off_axis_arcmin"] is None else f"{f['off_axis_arcmin']:.1f}' off axis"
+            "near the axis"
+            if f["off_axis_arcmin"] is None
+            else f"{f['off_axis_arcmin']:.1f}' off axis ({f['place']})"
         ),
         "area at 1.5 keV [cm^2]": lambda f: f"{f['area_cm2']:.1f}",
         "channels": lambda f: str(f["channels"]),

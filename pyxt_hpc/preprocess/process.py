@@ -117,12 +117,12 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
         background = background.select(np.isin(background.ccd_id, chips))
 
     n_read = len(events)
-    share = live_share(events.header, events.gti, str(events.path))
     events = events.select(good_events(events, chips, screen_status=True))
     gti = _gti_of_chips(events, chips)
     events = events.select(in_time(events, gti))
     if len(events) == 0:
         raise EmptySelection(f"{files.events}: no event of good grade in good time; {_FETCH}")
+    share = live_share(events.header, gti, str(files.events))
     events = replace(events, gti=gti, header=with_live_times(events.header, gti, share))
 
     geometry = measure_geometry(events, chips)
