@@ -20,7 +20,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from pyxt_hpc.errors import DamagedFile, MissingInput
-from pyxt_hpc.files import replacing
+from pyxt_hpc.files import check_regular, error_number, in_words, replacing
 
 _DAMAGE = (
     OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError, zlib.error,
@@ -50,7 +50,7 @@ def open_fits(path: Path, what: str, hint: str) -> Iterator[fits.HDUList]:
         the ``with`` block, so read the data there.
     """
     path = Path(path)
-    if not path.is_file():
+    if not check_regular(path):
         raise MissingInput(f"{path}: {what} not found; {hint}")
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -68,6 +68,8 @@ def open_fits(path: Path, what: str, hint: str) -> Iterator[fits.HDUList]:
             f"{path}: {what} cannot be read ({error.strerror}); change its permissions"
         ) from error
     except _DAMAGE as error:
+        if isinstance(error, OSError) and error_number(error):  # the system's, not astropy's
+            raise in_words(path, error, "read") from error
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise DamagedFile(f"{path}: {what} is damaged or not FITS ({reason}); {hint}") from error
 

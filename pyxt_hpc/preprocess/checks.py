@@ -9,6 +9,7 @@ from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.response import Rmf
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin
 from pyxt_hpc.errors import DamagedFile, EmptySelection, ResponseMismatch
+from pyxt_hpc.quoting import quoted
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def check_observation(events: EventList) -> None:
     for keyword in ("EXPOSURE", "RA_PNT", "DEC_PNT"):
         value = header.get(keyword)
         if not isinstance(value, int | float) or not np.isfinite(value):
-            raise DamagedFile(f"{path}: {keyword} is {value!r}, expected a number; {_FETCH}")
+            raise DamagedFile(f"{path}: {keyword} is {quoted(value)}, expected a number; {_FETCH}")
     nominal = [float(degrees) for degrees in events.wcs.wcs.crval]
     distance = float(off_axis_arcmin(nominal[0], nominal[1], header["RA_PNT"], header["DEC_PNT"]))
     if not distance < _FARTHEST_ARCMIN:

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.quoting import quoted
 
 GOOD_GRADES = (0, 2, 3, 4, 6)  # ASCA grades that are mostly X-rays
 _IMAGING = frozenset(range(4))
@@ -38,7 +39,7 @@ def chips_in_use(header: fits.Header, name: str) -> tuple[int, ...]:
     imaging, spectroscopic = chips & _IMAGING, chips & _SPECTROSCOPIC
     if not chips:
         raise DamagedFile(
-            f"{name}: DETNAM is {header.get('DETNAM', 'absent')!r}, expected chips as in ACIS-0123; "
+            f"{name}: DETNAM is {quoted(header.get('DETNAM', 'absent'))}, expected chips as in ACIS-0123; "
             "fetch the observation again"
         )
     sim_z = header.get("SIM_Z")
