@@ -39,6 +39,6 @@ def test_a_stage_that_did_nothing_says_so() -> None:
     said = {"files": ["a.reg: kept"], "left_out": {"4001-FI": "CCD 6: no response"}}
     outcome = StageOutcome(made=False, observations={"4001-BI": facts}, facts=said)
     *_, row, files, left_out, last = preprocessing_lines("generate-responses", outcome)
-    assert row.split() == "4001-BI 57 3.0' off axis (by its header) 612.3 1024 1070".split()
+    assert " ".join(row.split()) == "4001-BI 57 3.0' off axis (by its header) 612.3 1024 1070"
     assert (files, left_out) == ("a.reg: kept", "left out: CCD 6: no response")
     assert last == "generate-responses: up to date (--force does it again)"
