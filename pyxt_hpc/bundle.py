@@ -5,6 +5,7 @@ The layout of the file is `ROOT_ATTRIBUTES`, `OBSERVATION_ATTRIBUTES`, `ROOT_DAT
 Observation i is the group ``observation_<i>``, counted from 0.
 """
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -267,9 +268,11 @@ def write_bundle(path: Path, bundle: Bundle) -> Bundle:
     return replace(bundle, fingerprint=meta["fingerprint"])
 
 
-def _file_image(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    # made in memory: HDF5 ends the process when the disk is full as it closes a file
-    with h5py.File("bundle", "w", libver=_FORMAT, driver="core", backing_store=False) as file:
+def _file_image(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> memoryview:
+    # Made in memory: HDF5 ends the process when the disk is full as it closes a file. Not by HDF5's own core
+    # driver, whose images have a wrong checksum before HDF5 2.0.
+    image = io.BytesIO()
+    with h5py.File(image, "w", libver=_FORMAT) as file:
         file.attrs["schema"] = _stored(SCHEMA)
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs["software"] = _stored(software())
@@ -286,8 +289,7 @@ def _file_image(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
             packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
             dataset = file.create_dataset(name, data=array, **(packing if array.ndim > 1 else {}))
             dataset.attrs["meaning"] = _stored(_layout(name)[2])
-        file.flush()
-        return file.id.get_file_image()
+    return image.getbuffer()
 
 
 def read_bundle(path: Path) -> Bundle:

@@ -83,9 +83,9 @@ def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> 
 
     _run(["pyxt-hpc", "init-cluster", NAME, "--yes"], say, directory)
     config_path = directory / f"{NAME}_cluster_config.ini"
-    config_path.write_text(
-        _filled_in(config_path.read_text(encoding="utf-8"), truth, plans), encoding="utf-8"
-    )
+    filled_in = _filled_in(config_path.read_text(encoding="utf-8"), truth, plans)
+    with replacing(config_path) as temporary:
+        temporary.write_text(filled_in, encoding="utf-8")
     say("(filling in the configuration)")
 
     commands = {

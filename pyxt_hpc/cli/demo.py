@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import option
+from pyxt_hpc.cli.options import option, whole_number
 from pyxt_hpc.cli.screen import say
 
 
@@ -16,7 +16,7 @@ from pyxt_hpc.cli.screen import say
     option("--directory", type=Path, default=Path("pyxt-demo"), help="where to work (default: ./pyxt-demo)"),
     option(
         "--ranks",
-        type=int,
+        type=whole_number(0, 4096),
         metavar="N",
         help="MPI ranks for stages 5 and 6, one of them the master; 0: processes instead "
         "(default: cores + 1 where MPI is installed)",

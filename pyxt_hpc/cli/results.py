@@ -25,20 +25,28 @@ MOST_REASONS = 20
 
 @command(
     "status",
-    "how far the fits are, also while they run",
-    "Regions by status, rate, time left, the last checkpoint, flags of the fits, why regions have no fit.",
+    "how far jobs and fits are, also while they run",
+    "Submitted jobs with all their attempts; regions by status, rate, time left, the last checkpoint,\n"
+    "flags of the fits, and why regions have no fit.",
     config_option,
     option("--watch", action="store_true", help="again every 2 seconds, while a run writes"),
     serial=False,
 )
 def status(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages.status import read_statuses
+    from pyxt_hpc.jobs.record import read_jobs
+    from pyxt_hpc.jobs.words import job_lines
+    from pyxt_hpc.stages.status import has_stores, read_statuses
 
     layout = Layout.of(read_config(arguments.config))
     while True:
-        statuses = read_statuses(layout)
+        jobs = read_jobs(layout.jobs_record)
+        # A job that waits has no results yet: nothing is wrong.
+        statuses = read_statuses(layout) if has_stores(layout) or not jobs else []
         if arguments.watch and sys.stdout.isatty():
             say("\x1b[H\x1b[J" + time.strftime("%H:%M:%S"))
+        say(*job_lines(jobs))
+        if not statuses:
+            say(f"{layout.results}: no fits yet")
         for store in statuses:
             _say_status(store)
         if not arguments.watch or not any(store.writer for store in statuses):

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pyxt_hpc.chandra.events import read_events
-from pyxt_hpc.chandra.response import check_match, read_arf, read_rmf
+from pyxt_hpc.chandra.response import check_area_once, check_match, read_arf, read_rmf
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ResponseMismatch
 from pyxt_hpc.files import replacing
@@ -62,6 +62,7 @@ def _check_responses(obsid: str, paths: tuple[Path, Path], config: ClusterConfig
     arf_path, rmf_path = paths
     arf, rmf = read_arf(arf_path), read_rmf(rmf_path)
     check_match(arf, rmf, str(arf_path), str(rmf_path))
+    check_area_once(str(arf_path), rmf, str(rmf_path))
     events = read_events(layout.clean_events(obsid), ours=True)
     check_channels(events, rmf, rmf_path)
     band = config.energy_min_keV, config.energy_max_keV

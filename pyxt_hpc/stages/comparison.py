@@ -226,8 +226,9 @@ def write_comparison(path: Path, comparison: EngineComparison) -> None:
         table[column].unit = unit
     for name in FIT_DTYPE.names or ():
         for engine, rows in (("fast", comparison.fast), ("sherpa", comparison.sherpa)):
-            unit = Unit(COLUMNS[name][1], format="fits") if COLUMNS[name][1] else None
-            table[f"{name}_{engine}"] = Column(rows[name], unit=unit, description=COLUMNS[name][2])
+            _, text, meaning = COLUMNS[name]
+            fits_unit = Unit(text, format="fits") if text else None
+            table[f"{name}_{engine}"] = Column(rows[name], unit=fits_unit, description=meaning)
     for name in comparison.free:
         table[f"{name}_deviation"] = comparison.deviation(name)
     table["statistic_difference"] = comparison.statistic_difference

@@ -170,6 +170,11 @@ def verify(layout: Layout) -> Iterator[Verification]:
         yield Verification(path, counts, problem)
 
 
+def has_stores(layout: Layout) -> bool:
+    """Whether there is a store or a part of one."""
+    return layout.results.exists() or bool(layout.all_part_results())
+
+
 def _stores(layout: Layout) -> list[Path]:
     paths = [path for path in (layout.results, *layout.all_part_results()) if path.exists()]
     if not paths:
