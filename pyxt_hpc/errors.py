@@ -39,6 +39,10 @@ class DamagedFile(PyxtError):
     """A file is there but cannot be what it should be (truncated, foreign, not FITS or HDF5)."""
 
 
+class SelectionMismatch(PyxtError):
+    """Events, background and header were not selected in the same way, and no common part would be exact."""
+
+
 class ResponseMismatch(PyxtError):
     """ARF, RMF and spectra do not share an energy or a channel grid."""
 

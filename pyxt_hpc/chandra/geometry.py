@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.events import EventList, column_numbers, set_sky_wcs, sky_wcs
 from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
 from pyxt_hpc.chandra.fov import Polygons
+from pyxt_hpc.chandra.keywords import number
 from pyxt_hpc.chandra.tangent import world_to_pixel
 from pyxt_hpc.errors import DamagedFile
 
@@ -311,11 +312,11 @@ def _finer(time: FloatArray) -> FloatArray:
 def _rows(header: fits.Header, chipy: FloatArray, path: Path) -> tuple[int, int]:
     if "FIRSTROW" not in header or "NROWS" not in header:
         log.warning("%s: no FIRSTROW, NROWS: taken as 1, %d, the full frame", path, CHIP_PIXELS)
-    try:
-        first = int(header.get("FIRSTROW", 1))
-        last = first + int(header.get("NROWS", CHIP_PIXELS)) - 1
-    except (TypeError, ValueError, OverflowError):
-        first = last = 0
+    said = {"FIRSTROW": 1.0, "NROWS": float(CHIP_PIXELS)}
+    for keyword in said.keys() & header.keys():
+        said[keyword] = number(header, keyword) or 0.0
+    first = int(said["FIRSTROW"])
+    last = first + int(said["NROWS"]) - 1
     inside = first - _ROW_SLACK <= chipy.min() and chipy.max() <= last + _ROW_SLACK
     if not (0 <= first < last <= CHIP_PIXELS and inside):
         raise DamagedFile(

@@ -30,6 +30,7 @@ from pyxt_hpc.preprocess.background import (
     particles,
     thinned,
 )
+from pyxt_hpc.preprocess.consistency import check_band
 from pyxt_hpc.preprocess.images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.remove import region_frames
@@ -147,6 +148,7 @@ def _live_pixels(
 def _crop_observation(obsid: str, layout: Layout, selection: _Selection) -> tuple[BundleObservation, Facts]:
     arf, rmf = read_arf(layout.response(obsid, "arf")), read_rmf(layout.response(obsid, "rmf"))
     events = read_events(layout.clean_events(obsid))
+    check_band(events.header, events.path, selection.band_keV)
     geometry = read_geometry(layout.geometry(obsid))
     gti = gti_arithmetic.union(list(events.gti.values()))
     live = live_fraction(geometry, selection.grid, gti)

@@ -17,6 +17,7 @@ from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs, write_events
 from pyxt_hpc.chandra.exposure import live_fraction
 from pyxt_hpc.chandra.geometry import read_geometry
+from pyxt_hpc.chandra.keywords import number
 from pyxt_hpc.chandra.lightcurve import check_quiet, find_quiet, light_curve
 from pyxt_hpc.chandra.regionfile import RegionFile, read_regions
 from pyxt_hpc.chandra.regions import contains, contains_pixels
@@ -245,8 +246,10 @@ def _shortened(events: EventList, share: float, fingerprint: str) -> fits.Header
     """The header of the events with the exposures times a share."""
     header = events.header.copy()
     for key in header:
-        if key.startswith(("EXPOSUR", "LIVTIME", "LIVETIME", "ONTIME")) and isinstance(header[key], float):
-            header[key] *= share
+        if key.startswith(("EXPOSUR", "LIVTIME", "LIVETIME", "ONTIME")):
+            value = number(header, key)
+            if value is not None:
+                header[key] = value * share
     header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
     return header
 

@@ -1,0 +1,427 @@
+"""Whether events, blank sky and header were selected in the same way.
+
+Each may have been cut before it came here: in energy, in the sky, in time, by chip, grade or status; with
+CIAO, which writes it into the data subspace, or without, when only the events tell. What has a common part that
+is exact is cut to it (energies, chips); what has none is refused (sky, time, grades). What was found is said in
+sentences, which stage 1 keeps with its facts.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from pyxt_hpc.chandra import gti as gti_arithmetic
+from pyxt_hpc.chandra.events import EventList
+from pyxt_hpc.chandra.geometry import CHIP_PIXELS
+from pyxt_hpc.chandra.keywords import exposure_s, number, of_chips, text
+from pyxt_hpc.chandra.subspace import Subspace, energies_eV
+from pyxt_hpc.errors import SelectionMismatch
+from pyxt_hpc.preprocess.background import BACK_ILLUMINATED, PARTICLE_BAND_EV, in_particle_band
+from pyxt_hpc.preprocess.coverage import (
+    counts_in_blocks,
+    empty_share_of_chip,
+    empty_share_of_time,
+    energy_ranges,
+    quiet_rate,
+)
+from pyxt_hpc.preprocess.selection import GOOD_GRADES
+
+log = logging.getLogger(__name__)
+
+GtiByChip = Mapping[int, NDArray[np.float64]]
+
+_EXACT = 0.01  # differences of exposures, shares of time: what the maps are good to
+_EMPTY_CHIP = 0.03  # of a chip, which is more than point sources leave out
+_LEAST_PARTICLES = 100  # events of the particle band: the scale is good to 10%
+_LEAST_PARTICLE_BAND_EV = 250.0
+_EDGE_EV = 50.0  # by which the analysis band may reach over the events' energies
+_FORBIDDEN = 20.0  # expected events of a grade where there are none
+_OFF = 1.5  # factor of rates that deserves a warning
+_UNCUT = "give the file as chandra_repro or the archive left it (sources.reg and the crop select the sky)"
+_UPSETS = "make the file again with dmcopy, which keeps times and header together, or fetch it again"
+
+# axes of the subspace whose restriction leaves a part of the field empty, and their full range
+_PLACES = {
+    **dict.fromkeys(("chipx", "chipy"), (1.0, 1024.0)),
+    **dict.fromkeys(("tdetx", "tdety"), (1.0, 8192.0)),
+    **dict.fromkeys(("detx", "dety", "x", "y"), (0.5, 8192.5)),
+    "node_id": (0.0, 3.0),
+}
+_PLACE_SLACK = {"node_id": 0.0}
+_SLACK_PIXELS = 16.0
+# expno: lost frames, which the good times leave out too; phas, pha...: whatever an event can have
+_HARMLESS = {
+    "time", "ccd_id", "energy", "pi", "grade", "status", "expno", "phas", "pha", "pha_ro", "fltgrade",
+    "corn_pha",
+}  # fmt: skip
+
+# Particle events of ACIS with good grades, count/s a chip. 0.3-10 keV, quiet: 0.31 (I3), 0.81 (S3) with ACIS
+# stowed (Biller & Plucinsky 2001, Two Years of Science with Chandra); 0.3 and 1 with the sky (Markevitch,
+# cxc.harvard.edu/contrib/maxim/bg). VFAINT screening and the solar cycle bring it down to a third of that.
+_ACIS_FAINTEST = {"front": (0.1, 0.3), "back": (0.1, 1.0)}
+_SKY_BAND_EV = (500.0, 7000.0)
+_HARD_BAND_EV = (2000.0, 7000.0)  # where the sky's foreground is least
+
+
+@dataclass(frozen=True, eq=False)
+class Agreed:
+    """Events and blank sky (None without) that were cut to what both hold, and what there is to say."""
+
+    events: EventList
+    background: EventList | None
+    energies_eV: tuple[float, float]
+    findings: tuple[str, ...]
+
+
+def agree(events: EventList, background: EventList | None, chips: tuple[int, ...], gti: GtiByChip) -> Agreed:
+    """Compare the selections of events and blank sky, both of good grade and status on the chips in use.
+
+    Parameters
+    ----------
+    events
+        In good time.
+    background
+        Blank-sky events; their sky positions are not used.
+    chips
+        In use.
+    gti
+        Good times of each of them.
+
+    Raises
+    ------
+    SelectionMismatch
+        A part of the sky, of the time or of the grades is missing, or too little of 9.5-12 keV is in both.
+    """
+    findings: list[str] = []
+    check_exposure(events, gti)
+    findings += _check_times(events, gti)
+    for file in (events, background):
+        if file is not None:
+            findings += _check_places(file, chips, events.header)
+            _check_grades(file, chips)
+            findings += _other_axes(file, chips)
+    if background is not None:
+        _compare_grades(events, background)
+    events, background, energies, said = _common_energies(events, background, chips)
+    findings += said
+    findings += _rates(events, background, chips, gti, whole=not said)
+    for finding in findings:
+        log.warning("%s", finding)
+    return Agreed(events, background, energies, tuple(findings))
+
+
+def check_exposure(events: EventList, gti: GtiByChip) -> None:
+    """Whether EXPOSURE and EXPOSURn are the good times less the dead time (DTCOR).
+
+    Raises
+    ------
+    SelectionMismatch
+        One is longer by more than a per cent, or shorter where DTCOR says how long it must be.
+    """
+    header, path = events.header, events.path
+    dtcor = number(header, "DTCOR")
+    known = dtcor is not None and 0.0 < dtcor <= 1.0
+    share = dtcor if known and dtcor is not None else 1.0
+    live = {chip: share * gti_arithmetic.total(intervals) for chip, intervals in gti.items()}
+    named = {"EXPOSURE": (exposure_s(header), min(live.values()), max(live.values()))}
+    named |= {
+        f"EXPOSUR{chip}": (value, live[chip], live[chip])
+        for chip, value in of_chips(header, "EXPOSUR").items()
+        if chip in live
+    }
+    # of interleaved exposures every other frame has another length
+    exact = known and text(header, "CYCLE", "P") == "P"
+    for keyword, (value, shortest, longest) in named.items():
+        if value is None:
+            continue
+        long, short = value > (1 + _EXACT) * longest, exact and value < (1 - _EXACT) * shortest
+        if long or short:
+            good = (longest if long else shortest) / share
+            cause = (
+                "the events were cut in time without the header, or the header was summed (dmmerge)"
+                if long
+                else "the good times are not those of the header"
+            )
+            dead = f" (x DTCOR {share:.4f} = {good * share:.0f} s)" if known else ""
+            raise SelectionMismatch(
+                f"{path}: {keyword} is {value:.0f} s, but its good times are {good:.0f} s{dead}: {cause}; "
+                f"{_UPSETS}"
+            )
+
+
+def _check_times(events: EventList, gti: GtiByChip) -> Iterator[str]:
+    """Whether every chip has events in all of its good time."""
+    assert events.time is not None
+    for chip, intervals in gti.items():
+        share = empty_share_of_time(events.time[events.ccd_id == chip], intervals)
+        if share is not None and share > _EXACT:
+            raise SelectionMismatch(
+                f"{events.path}: {share:.0%} of the good time of CCD {chip} has no event at all: the events "
+                f"were cut in time and the good times (GTI) were not; {_UPSETS}"
+            )
+        if share:
+            yield f"{events.path.name}: {share:.1%} of the good time of CCD {chip} has no event"
+
+
+def _check_places(file: EventList, chips: tuple[int, ...], observation: fits.Header) -> Iterator[str]:
+    """Whether the chips' whole area is in a file."""
+    rows = rows_of(observation)
+    subspace = Subspace.of(file.header).of_chips(chips)
+    cut = [f"{axis} = {_short(t)}" for axis in subspace.axes for t in _place_cuts(subspace, axis, rows)]
+    shares: dict[int, float | None] = {}
+    if file.chipx is not None and file.chipy is not None:
+        for chip in chips:
+            on = file.ccd_id == chip
+            shares[chip] = empty_share_of_chip(file.chipx[on], file.chipy[on], rows)
+    empty = {chip: share for chip, share in shares.items() if share is not None and share > _EMPTY_CHIP}
+    if empty:
+        listed = ", ".join(f"{share:.0%} of CCD {chip}" for chip, share in empty.items())
+        why = f" (it was selected in {'; '.join(cut)})" if cut else ""
+        raise SelectionMismatch(
+            f"{file.path}: {listed} has no event at all{why}: exposure would be counted where the file was "
+            f"cut; {_UNCUT}"
+        )
+    if not cut:
+        return
+    told = shares and all(share is not None for share in shares.values())
+    if file.time is not None and not told:
+        raise SelectionMismatch(
+            f"{file.path}: it was selected in {'; '.join(cut)}, so exposure would be counted where there "
+            f"can be no event; {_UNCUT}"
+        )
+    yield (
+        f"{file.path.name}: it was selected in {'; '.join(cut)}: what was cut out and is not in sources.reg "
+        "counts as empty sky"
+    )
+
+
+def _place_cuts(subspace: Subspace, axis: str, rows: tuple[int, int]) -> Iterator[str]:
+    if axis in _PLACES:
+        full = tuple(map(float, rows)) if axis == "chipy" else _PLACES[axis]
+        slack = _PLACE_SLACK.get(axis, _SLACK_PIXELS)
+        ranges = subspace.ranges(axis)
+        whole = ranges is None or (
+            len(ranges) == 1 and ranges[0, 0] <= full[0] + slack and ranges[0, 1] >= full[1] - slack
+        )
+        if not whole:
+            yield ", ".join(subspace.texts(axis))
+    elif "(" in axis:  # sky(x,y), chip(chipx,chipy), ...
+        yield from (t for t in subspace.texts(axis) if t.replace(" ", "").lower() not in ("", "field()"))
+
+
+def _check_grades(file: EventList, chips: tuple[int, ...]) -> None:
+    ranges = Subspace.of(file.header).of_chips(chips).ranges("grade")
+    if ranges is None:
+        return
+    without = [g for g in GOOD_GRADES if not ((ranges[:, 0] <= g) & (g <= ranges[:, 1])).any()]
+    if without:
+        raise SelectionMismatch(
+            f"{file.path}: grades {_listed(without)} were left out (data subspace), but ARF and blank sky "
+            f"are for grades {_listed(GOOD_GRADES)}; make the file again with "
+            f"grade={_listed(GOOD_GRADES, ',')}"
+        )
+
+
+def _compare_grades(events: EventList, background: EventList) -> None:
+    if events.grade is None or background.grade is None or not len(events) or not len(background):
+        return
+    for one, other in ((events, background), (background, events)):
+        assert one.grade is not None
+        assert other.grade is not None
+        of_one, of_other = (np.array([np.sum(f.grade == g) for g in GOOD_GRADES]) for f in (one, other))
+        without = (of_one == 0) & (of_other * (len(one) / len(other)) > _FORBIDDEN)
+        if without.any():
+            raise SelectionMismatch(
+                f"{one.path}: no event has grade {_listed(np.array(GOOD_GRADES)[without])}, which "
+                f"{of_other[without].sum() / len(other):.0%} of {other.path.name} have; select both with "
+                f"grade={_listed(GOOD_GRADES, ',')}"
+            )
+
+
+def _other_axes(file: EventList, chips: tuple[int, ...]) -> Iterator[str]:
+    subspace = Subspace.of(file.header).of_chips(chips)
+    for axis in subspace.axes:
+        if axis not in _HARMLESS and axis not in _PLACES and "(" not in axis:
+            selected = _short(", ".join(subspace.texts(axis)))
+            yield f"{file.path.name}: it was selected in {axis} = {selected}, which is compared with nothing"
+
+
+def selected_energies(file: EventList, chips: tuple[int, ...]) -> NDArray[np.float64]:
+    """Energies (m, 2) [eV] that a file holds, by its data subspace and by its events."""
+    found = _bounded(energy_ranges(file.energy_eV))
+    said = energies_eV(Subspace.of(file.header).of_chips(chips))
+    return found if said is None else gti_arithmetic.intersection(found, _bounded(said))
+
+
+def _common_energies(
+    events: EventList, background: EventList | None, chips: tuple[int, ...]
+) -> tuple[EventList, EventList | None, tuple[float, float], list[str]]:
+    """Both files cut to the energies that both hold, if any is cut within 0.3-12 keV."""
+    files = [file for file in (events, background) if file is not None]
+    held = [selected_energies(file, chips) for file in files]
+    common = gti_arithmetic.intersection(*held)
+    whole = len(common) == 1 and common[0, 0] <= _WHOLE_EV[0] and common[0, 1] >= _WHOLE_EV[1]
+    if whole:
+        return events, background, _WIDEST_EV, []
+    said = [
+        f"{file.path.name}: it holds only energies of {_keV(ranges)}"
+        for file, ranges in zip(files, held, strict=True)
+        if not (len(ranges) == 1 and ranges[0, 0] <= _WHOLE_EV[0] and ranges[0, 1] >= _WHOLE_EV[1])
+    ]
+    cut = [file.select(gti_arithmetic.contains(common, file.energy_eV)) for file in files]
+    if background is None:
+        return cut[0], None, _ends(common), said
+    band = gti_arithmetic.intersection(common, [PARTICLE_BAND_EV])
+    left = [int(np.sum(in_particle_band(file))) for file in cut]
+    if gti_arithmetic.total(band) < _LEAST_PARTICLE_BAND_EV or min(left) < _LEAST_PARTICLES:
+        raise SelectionMismatch(
+            f"{'; '.join(said).replace(events.path.name, str(events.path))}: of 9.5-12 keV, where the "
+            f"background is scaled, {_keV(band)} with {left[0]} and {left[1]} events is in both files; make "
+            "it again without a filter in energy"
+        )
+    said[-1] += f": the background is scaled by the {_keV(band)} that both hold"
+    return cut[0], cut[1], _ends(common), said
+
+
+_WHOLE_EV = (
+    400.0,
+    12_000.0 - 2 * 50.0,
+)  # what is not seen to be cut: thresholds and few events blur the ends
+_WIDEST_EV = (0.0, 1e6)
+
+
+def _bounded(ranges: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.clip(ranges, *_WIDEST_EV)
+
+
+def _ends(ranges: NDArray[np.float64]) -> tuple[float, float]:
+    return float(ranges[0, 0]), float(ranges[-1, 1])
+
+
+def check_band(header: fits.Header, path: object, band_keV: tuple[float, float]) -> None:
+    """Whether events that stage 1 has written reach over the band of the fits.
+
+    Raises
+    ------
+    SelectionMismatch
+        They were cut within it.
+    """
+    low, high = (number(header, keyword) for keyword in ENERGY_KEYWORDS)
+    if low is None or high is None:
+        return
+    if low > 1e3 * band_keV[0] + _EDGE_EV or high < 1e3 * band_keV[1] - _EDGE_EV:
+        raise SelectionMismatch(
+            f"{path}: it and its background hold {low / 1e3:.2f}-{high / 1e3:.2f} keV, the band is "
+            f"{band_keV[0]:g}-{band_keV[1]:g} keV; change energy_min, energy_max, or give files without a "
+            "filter in energy"
+        )
+
+
+ENERGY_KEYWORDS = ("ENERGYLO", "ENERGYHI")  # [eV], in what stage 1 writes
+
+
+def _rates(
+    events: EventList,
+    background: EventList | None,
+    chips: tuple[int, ...],
+    gti: GtiByChip,
+    *,
+    whole: bool,
+) -> Iterator[str]:
+    """Rates that ACIS does not have: against the blank sky's, and of the faintest part of the field."""
+    assert events.time is not None
+    live = exposure_s(events.header) or 0.0
+    together = gti_arithmetic.union(list(gti.values()))
+    name = events.path.name
+    if background is not None:
+        high = in_particle_band(events)
+        blank = int(np.sum(in_particle_band(background)))
+        blank_live = exposure_s(background.header)
+        if blank and blank_live and high.sum():
+            share = gti_arithmetic.total(together) / live
+            rate, expected = share * quiet_rate(events.time[high], together), blank / blank_live
+            noise = 3.0 * np.sqrt(1.0 / min(high.sum(), 100) + 1.0 / blank)
+            if abs(np.log(rate / expected)) > np.log(_OFF) + noise:
+                yield (
+                    f"{name}: {rate / len(chips):.3f} count/s a CCD of 9.5-12 keV, its blank sky has "
+                    f"{expected / len(chips):.3f}: a factor of {rate / expected:.2f}, though this rate "
+                    "changes slowly: look at EXPOSURE, the filters and the epoch of both"
+                )
+    if events.chipx is None or events.chipy is None or not whole:
+        return
+    rows = rows_of(events.header)
+    of_frame = (rows[1] - rows[0] + 1) / CHIP_PIXELS
+    for kind, members in (
+        ("front", set(chips) - set(BACK_ILLUMINATED)),
+        ("back", set(chips) & set(BACK_ILLUMINATED)),
+    ):
+        if not members or live <= 0:
+            continue
+        blocks = np.concatenate([_blocks(events, _SKY_BAND_EV, chip, rows) for chip in sorted(members)])
+        if np.median(blocks) < 25:
+            continue
+        per_chip = float(np.quantile(blocks, 0.1)) * len(blocks) / len(members) / live / of_frame
+        low, high_rate = _ACIS_FAINTEST[kind]
+        if not low / _OFF < per_chip < high_rate * _OFF:
+            yield (
+                f"{name}: its faintest tenth has {per_chip:.3f} count/s a {kind}-illuminated CCD of 0.5-7 "
+                f"keV, ACIS has {low:g} to {high_rate:g} without a source: look at EXPOSURE and the "
+                "filters, and for flares"
+            )
+    if background is None or background.chipx is None or background.chipy is None:
+        return
+    n, blank = int(np.sum(in_particle_band(events))), int(np.sum(in_particle_band(background)))
+    if min(n, blank) < _LEAST_PARTICLES:
+        return
+    pairs = [
+        tuple(_blocks(file, _HARD_BAND_EV, chip, rows) for file in (events, background)) for chip in chips
+    ]
+    data, model = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    model = model * (n / blank)
+    if np.median(model) < 25:
+        return
+    ratio = float(np.quantile(data[model > 0] / model[model > 0], 0.1))
+    if not 1 / _OFF < ratio < _OFF:
+        yield (
+            f"{name}: even the faintest tenth of the field has {ratio:.2f} times the blank sky's 2-7 keV "
+            "counts, scaled by 9.5-12 keV: events and blank sky were selected differently, or a bright "
+            "source is everywhere"
+        )
+
+
+def _blocks(
+    file: EventList, band_eV: tuple[float, float], chip: int, rows: tuple[int, int]
+) -> NDArray[np.float64]:
+    assert file.chipx is not None
+    assert file.chipy is not None
+    on = (file.ccd_id == chip) & (file.energy_eV >= band_eV[0]) & (file.energy_eV < band_eV[1])
+    return counts_in_blocks(file.chipx[on], file.chipy[on], rows)
+
+
+def rows_of(header: fits.Header) -> tuple[int, int]:
+    """First and last row of the chips that were read, from 1."""
+    first, n = number(header, "FIRSTROW"), number(header, "NROWS")
+    if first is None or n is None or not 1 <= first + n - 1 <= CHIP_PIXELS:
+        return 1, CHIP_PIXELS
+    return max(1, int(first)), int(first + n - 1)
+
+
+def _keV(ranges: NDArray[np.float64]) -> str:
+    if not len(ranges):
+        return "nothing"
+    return " and ".join(
+        f"{low / 1e3:.2f}-{high / 1e3:.2f} keV" if high < _WIDEST_EV[1] else f"more than {low / 1e3:.2f} keV"
+        for low, high in ranges
+    )
+
+
+def _listed(values: object, separator: str = ", ") -> str:
+    return separator.join(str(value) for value in values)  # type: ignore[attr-defined]
+
+
+def _short(selection: str) -> str:
+    return selection if len(selection) <= 60 else f"{selection[:57]}..."
