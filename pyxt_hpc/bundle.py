@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.response import Arf, Rmf
-from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
+from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput, is_own_defect
 from pyxt_hpc.files import replacing
 from pyxt_hpc.provenance import fingerprint, software
 
@@ -259,6 +259,8 @@ def read_bundle(path: Path) -> Bundle:
                 )
             meta, arrays = _read(file)
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        if is_own_defect(error):
+            raise
         reason = " ".join(str(error).split())
         raise DamagedFile(f"{path}: damaged or not HDF5 ({reason}); {again}") from None
     if problem := _disagreement(meta, arrays):

@@ -19,11 +19,11 @@ from typing import BinaryIO
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from pyxt_hpc.errors import DamagedFile, MissingInput
+from pyxt_hpc.errors import DamagedFile, MissingInput, PyxtError, is_own_defect
 from pyxt_hpc.files import replacing
 
 _DAMAGE = (
-    OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError, zlib.error,
+    OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, zlib.error,
     fits.VerifyError,
 )  # fmt: skip
 _MOST = 999  # axes or columns, by the FITS standard
@@ -67,7 +67,15 @@ def open_fits(path: Path, what: str, hint: str) -> Iterator[fits.HDUList]:
         raise DamagedFile(
             f"{path}: {what} cannot be read ({error.strerror}); change its permissions"
         ) from error
+    except MemoryError as error:
+        size = path.stat().st_size / 2**20
+        raise PyxtError(
+            f"{path}: not enough memory to read this {what} of {size:.0f} MiB; run on a machine (or ask for "
+            "a job) with more"
+        ) from error
     except _DAMAGE as error:
+        if is_own_defect(error):
+            raise
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise DamagedFile(f"{path}: {what} is damaged or not FITS ({reason}); {hint}") from error
 
@@ -95,7 +103,9 @@ def _uncompressed(path: Path) -> BinaryIO:
 
 
 def _refuse_counts(stream: BinaryIO) -> None:
-    """Check the numbers of axes and columns before astropy makes lists as long as a damaged number says."""
+    """Check numbers of axes, columns and rows before astropy makes lists as long as a damaged number says."""
+    length = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
     while True:
         try:
             header = fits.Header.fromfile(stream)
@@ -107,6 +117,8 @@ def _refuse_counts(stream: BinaryIO) -> None:
         axes = [int(header[f"NAXIS{n}"]) for n in range(1, int(header["NAXIS"]) + 1)]
         values = int(header.get("PCOUNT", 0)) + (math.prod(axes) if axes else 0)
         size = abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * values
+        if stream.tell() + size > length:
+            raise OSError(f"truncated: {size} bytes of data announced, {length - stream.tell()} are there")
         stream.seek(-(-size // 2880) * 2880, os.SEEK_CUR)
 
 

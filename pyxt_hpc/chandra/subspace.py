@@ -32,7 +32,7 @@ class Component:
     def ranges(self, axis: str) -> NDArray[np.float64] | None:
         """Ranges (m, 2) of an axis, both ends within; None if it has none (a region, a table, nothing)."""
         text = self.selection.get(axis)
-        return None if text is None else _ranges(text)
+        return None if text is None else parse_ranges(text)
 
     def ccds(self) -> frozenset[int]:
         """CCDs that it selects; all, if it does not say."""
@@ -127,7 +127,8 @@ def _component(header: fits.Header, axes: dict[int, str], number: int) -> Compon
     return Component(selection, block)
 
 
-def _ranges(text: str) -> NDArray[np.float64] | None:
+def parse_ranges(text: str) -> NDArray[np.float64] | None:
+    """Ranges (m, 2) of a text such as ``0:0,2:4,7:``, both ends within; None if it is anything else."""
     found = []
     for part in text.split(","):
         match = _RANGE.fullmatch(part)

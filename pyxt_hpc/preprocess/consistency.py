@@ -1,14 +1,15 @@
 """Whether events, blank sky and header were selected in the same way.
 
 Each may have been cut before it came here: in energy, in the sky, in time, by chip, grade or status; with
-CIAO, which writes it into the data subspace, or without, when only the events tell. What has a common part that
-is exact is cut to it (energies, chips); what has none is refused (sky, time, grades). What was found is said in
-sentences, which stage 1 keeps with its facts.
+CIAO, which writes it into the data subspace, or without, when only the events tell. What has a common part
+that is exact is cut to it (energies, chips); what has none is refused (sky, time, grades). What was found is
+said in sentences, which stage 1 keeps with its facts.
 """
 
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
@@ -18,7 +19,7 @@ from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.geometry import CHIP_PIXELS
 from pyxt_hpc.chandra.keywords import exposure_s, number, of_chips, text
-from pyxt_hpc.chandra.subspace import Subspace, energies_eV
+from pyxt_hpc.chandra.subspace import Subspace, energies_eV, parse_ranges
 from pyxt_hpc.errors import SelectionMismatch
 from pyxt_hpc.preprocess.background import BACK_ILLUMINATED, PARTICLE_BAND_EV, in_particle_band
 from pyxt_hpc.preprocess.coverage import (
@@ -38,9 +39,12 @@ _EXACT = 0.01  # differences of exposures, shares of time: what the maps are goo
 _EMPTY_CHIP = 0.03  # of a chip, which is more than point sources leave out
 _LEAST_PARTICLES = 100  # events of the particle band: the scale is good to 10%
 _LEAST_PARTICLE_BAND_EV = 250.0
+_WHOLE_EV = (400.0, 11_900.0)  # held by a file that is not cut: thresholds and few events blur the ends
+_WIDEST_EV = (0.0, 1e6)
 _EDGE_EV = 50.0  # by which the analysis band may reach over the events' energies
 _FORBIDDEN = 20.0  # expected events of a grade where there are none
 _OFF = 1.5  # factor of rates that deserves a warning
+_ENERGIES = "ENERGIES"  # keyword of what stage 1 writes
 _UNCUT = "give the file as chandra_repro or the archive left it (sources.reg and the crop select the sky)"
 _UPSETS = "make the file again with dmcopy, which keeps times and header together, or fetch it again"
 
@@ -69,11 +73,14 @@ _HARD_BAND_EV = (2000.0, 7000.0)  # where the sky's foreground is least
 
 @dataclass(frozen=True, eq=False)
 class Agreed:
-    """Events and blank sky (None without) that were cut to what both hold, and what there is to say."""
+    """Events and blank sky (None without) that were cut to what both hold, and what there is to say.
+
+    ``energies_eV`` (m, 2) that both hold; all, if neither is cut.
+    """
 
     events: EventList
     background: EventList | None
-    energies_eV: tuple[float, float]
+    energies_eV: NDArray[np.float64]
     findings: tuple[str, ...]
 
 
@@ -259,69 +266,65 @@ def selected_energies(file: EventList, chips: tuple[int, ...]) -> NDArray[np.flo
 
 def _common_energies(
     events: EventList, background: EventList | None, chips: tuple[int, ...]
-) -> tuple[EventList, EventList | None, tuple[float, float], list[str]]:
+) -> tuple[EventList, EventList | None, NDArray[np.float64], list[str]]:
     """Both files cut to the energies that both hold, if any is cut within 0.3-12 keV."""
     files = [file for file in (events, background) if file is not None]
     held = [selected_energies(file, chips) for file in files]
     common = gti_arithmetic.intersection(*held)
-    whole = len(common) == 1 and common[0, 0] <= _WHOLE_EV[0] and common[0, 1] >= _WHOLE_EV[1]
-    if whole:
-        return events, background, _WIDEST_EV, []
+    if _is_whole(common):
+        return events, background, np.array([_WIDEST_EV]), []
     said = [
         f"{file.path.name}: it holds only energies of {_keV(ranges)}"
         for file, ranges in zip(files, held, strict=True)
-        if not (len(ranges) == 1 and ranges[0, 0] <= _WHOLE_EV[0] and ranges[0, 1] >= _WHOLE_EV[1])
+        if not _is_whole(ranges)
     ]
     cut = [file.select(gti_arithmetic.contains(common, file.energy_eV)) for file in files]
-    if background is None:
-        return cut[0], None, _ends(common), said
     band = gti_arithmetic.intersection(common, [PARTICLE_BAND_EV])
     left = [int(np.sum(in_particle_band(file))) for file in cut]
     if gti_arithmetic.total(band) < _LEAST_PARTICLE_BAND_EV or min(left) < _LEAST_PARTICLES:
         raise SelectionMismatch(
-            f"{'; '.join(said).replace(events.path.name, str(events.path))}: of 9.5-12 keV, where the "
-            f"background is scaled, {_keV(band)} with {left[0]} and {left[1]} events is in both files; make "
-            "it again without a filter in energy"
+            f"{files[-1].path}: {'; '.join(said)}: of 9.5-12 keV, where flares are looked for and the "
+            f"background is scaled, {_keV(band)} with {min(left)} events is left; make it again without a "
+            "filter in energy"
         )
+    if background is None:
+        return cut[0], None, common, said
     said[-1] += f": the background is scaled by the {_keV(band)} that both hold"
-    return cut[0], cut[1], _ends(common), said
-
-
-_WHOLE_EV = (
-    400.0,
-    12_000.0 - 2 * 50.0,
-)  # what is not seen to be cut: thresholds and few events blur the ends
-_WIDEST_EV = (0.0, 1e6)
+    return cut[0], cut[1], common, said
 
 
 def _bounded(ranges: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip(ranges, *_WIDEST_EV)
 
 
-def _ends(ranges: NDArray[np.float64]) -> tuple[float, float]:
-    return float(ranges[0, 0]), float(ranges[-1, 1])
+def _is_whole(ranges: NDArray[np.float64]) -> bool:
+    return len(ranges) == 1 and bool(ranges[0, 0] <= _WHOLE_EV[0] and ranges[0, 1] >= _WHOLE_EV[1])
 
 
-def check_band(header: fits.Header, path: object, band_keV: tuple[float, float]) -> None:
-    """Whether events that stage 1 has written reach over the band of the fits.
+def write_energies(header: fits.Header, energies: NDArray[np.float64]) -> None:
+    """Write the energies (m, 2) [eV] that events and background were cut to into a header."""
+    text = ",".join(f"{low:.0f}:{high:.0f}" for low, high in energies)
+    header[_ENERGIES] = (text, "[eV] that events and background hold")
+
+
+def check_band(header: fits.Header, path: Path, band_keV: tuple[float, float]) -> None:
+    """Whether events that stage 1 has written have all energies of the band of the fits.
 
     Raises
     ------
     SelectionMismatch
         They were cut within it.
     """
-    low, high = (number(header, keyword) for keyword in ENERGY_KEYWORDS)
-    if low is None or high is None:
+    held = parse_ranges(str(header.get(_ENERGIES, "")))
+    if held is None:
         return
-    if low > 1e3 * band_keV[0] + _EDGE_EV or high < 1e3 * band_keV[1] - _EDGE_EV:
+    band = 1e3 * np.array([band_keV])
+    if gti_arithmetic.total(gti_arithmetic.intersection(held, band)) < gti_arithmetic.total(band) - _EDGE_EV:
         raise SelectionMismatch(
-            f"{path}: it and its background hold {low / 1e3:.2f}-{high / 1e3:.2f} keV, the band is "
+            f"{path}: it and its background hold only {_keV(held)}, but the band is "
             f"{band_keV[0]:g}-{band_keV[1]:g} keV; change energy_min, energy_max, or give files without a "
             "filter in energy"
         )
-
-
-ENERGY_KEYWORDS = ("ENERGYLO", "ENERGYHI")  # [eV], in what stage 1 writes
 
 
 def _rates(

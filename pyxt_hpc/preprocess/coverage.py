@@ -1,5 +1,5 @@
-"""What the events themselves say about their selection: where in energy, chip and time there are none, though
-their number elsewhere forbids it by Poisson statistics.
+"""What the events themselves say about their selection: where in energy, chip and time there are none,
+though their number elsewhere forbids it by Poisson statistics.
 
 A file that was cut without CIAO (in Python, say) has the header of the whole file; only its events tell.
 """
@@ -106,9 +106,9 @@ def quiet_rate(time: NDArray[np.float64], gti: NDArray[np.float64]) -> float:
 def counts_in_blocks(
     chipx: NDArray[np.integer], chipy: NDArray[np.integer], rows: tuple[int, int], side: int = 4
 ) -> NDArray[np.float64]:
-    """Events in square blocks of a chip's rows (first and last, from 1), ``side`` of them along a row: flat."""
+    """Events in the blocks of a chip's rows (first and last, from 1), ``side`` of them along a row: flat."""
     first, last = rows
     along_y = max(1, round(side * (last - first + 1) / CHIP_PIXELS))
-    edges = np.linspace(0.5, CHIP_PIXELS + 0.5, side + 1), np.linspace(first - 0.5, last + 0.5, along_y + 1)
+    edges = [np.linspace(0.5, CHIP_PIXELS + 0.5, side + 1), np.linspace(first - 0.5, last + 0.5, along_y + 1)]
     counts: NDArray[np.float64] = np.histogram2d(chipx, chipy, bins=edges)[0].ravel()
     return counts

@@ -28,7 +28,7 @@ from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.checks import check_background, check_observation, check_span
-from pyxt_hpc.preprocess.consistency import ENERGY_KEYWORDS, Agreed, agree
+from pyxt_hpc.preprocess.consistency import Agreed, agree, write_energies
 from pyxt_hpc.preprocess.field import merge_field, write_merged
 from pyxt_hpc.preprocess.inputs import ObservationFiles, find_observations
 from pyxt_hpc.preprocess.selection import (
@@ -143,15 +143,14 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
         "events": len(events),
         "background_events": 0 if background is None else len(background),
         "aspect": "file" if files.aspect else "events",
-        "energies_eV": list(agreed.energies_eV),
+        "energies_eV": agreed.energies_eV.tolist(),
         "findings": [*findings, *agreed.findings],
     }
 
 
 def _write(path: Path, events: EventList, agreed: Agreed, fingerprint: str) -> None:
     header = events.header.copy()
-    for keyword, energy in zip(ENERGY_KEYWORDS, agreed.energies_eV, strict=True):
-        header[keyword] = (energy, "[eV] events were selected to, with their background")
+    write_energies(header, agreed.energies_eV)
     header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
     # grades and status have been applied, chip coordinates are in the geometry
     write_events(
