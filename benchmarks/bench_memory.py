@@ -3,7 +3,7 @@
     python benchmarks/bench_memory.py [--observations N]
 
 20 observations of 2 million events each in a crop of 1000 x 1000 pixels (33 arcmin), background files of as
-many events, five energies of vignetting. Counted are the arrays that the ranks of a node share; each rank
+many events, six energies of vignetting. Counted are the arrays that the ranks of a node share; each rank
 adds its own few megabytes. Regions have a radius of 12 pixels.
 """
 
@@ -33,8 +33,8 @@ def observation(number: int) -> BundleObservation:
     source, background = events(), events()
     return BundleObservation(
         obsid=str(number), exposure_s=5e4, background_scale=0.3, mask=np.ones(SHAPE, np.uint8),
-        vignetting_keV=np.array([0.7, 1.5, 3.0, 5.0, 8.0]),
-        vignetting=np.ones((5, *SHAPE), np.float32),
+        vignetting_keV=np.array([0.7, 1.49, 3.8, 5.0, 6.6, 8.0]),
+        vignetting=np.ones((6, *SHAPE), np.float32),
         event_indptr=source[0], event_channel=source[1],
         background_indptr=background[0], background_channel=background[1],
         arf=on_axis_arf(), rmf=gaussian_rmf(),

@@ -8,9 +8,6 @@ bench_scheduler.py measures (those of single chunks, though several are stored f
 chunks; a message takes a latency, and is seen at the next look for messages. Fit times scatter from chunk
 to chunk. Beside the fits a worker takes some time for every chunk.
 
-With groups (`fit-spectra --groups G`) every group is such a master with its workers, and all masters join the
-parts in the end. There efficiency counts all ranks, masters too.
-
 Efficiency is the time that ideal workers need (regions x fit time / workers) over the time from the first
 sized chunk to the last row stored. The first chunks, two regions for every worker, load its kernels and show
 the speed: they belong to start-up, and their regions are not counted. "With start-up" adds what start-up
@@ -34,7 +31,6 @@ import numpy as np
 from pyxt_hpc.demo import find_mpiexec
 from pyxt_hpc.parallel.chunks import CHUNK_SECONDS, ChunkSize
 from pyxt_hpc.parallel.driver import BURST, IN_FLIGHT
-from pyxt_hpc.parallel.groups import RANKS_PER_GROUP
 from pyxt_hpc.parallel.ranks import SLEEP_GROWTH, SLEEP_SECONDS
 
 TOY = Path(__file__).resolve().parents[1] / "tests" / "parallel" / "toy_job.py"
@@ -42,15 +38,6 @@ RANKS = (16, 64, 256, 1024, 4096, 16384)
 REGIONS = (100_000, 1_000_000, 10_000_000)
 STARTUP_S = 10.0
 """Imports, MPI_Init, templates, broadcast: 3 s for 3 ranks here; for thousands this is an assumption."""
-
-GROUPS = (1, 4, 8, 16, 32, 64, 128, 256, 512)
-"""Numbers of groups to choose from (`fit-spectra --groups G`)."""
-
-JOIN_S = 0.1
-"""To join the parts: opening them and a barrier; an assumption for thousands of ranks."""
-
-JOIN_REGION_S = 0.5e-6
-"""Per region, divided among the masters: measured with 10^6 regions in 32 parts."""
 
 
 TIMER_S = 55e-6
@@ -221,32 +208,6 @@ def validate(costs: Costs) -> None:
         print(f"{head}  {real:8.3f}  {model:9.3f}  {real / model:5.2f}")
 
 
-def grouped(
-    n_ranks: int, n_regions: int, fit: float, costs: Costs, n_groups: int
-) -> tuple[float, float, float]:
-    """Efficiency of the fits, and with joining the parts, of as many workers as ranks; seconds with joining.
-
-    Groups are taken to be alike: with every Gth region they have the same mix.
-    """
-    n_workers = n_ranks // n_groups - 1
-    value, seconds = efficiency(n_workers, n_regions // n_groups, fit, costs)
-    value *= n_workers / (n_workers + 1)
-    joined = seconds + (JOIN_S + n_regions * JOIN_REGION_S / n_groups if n_groups > 1 else 0.0)
-    return value, value * seconds / joined, joined
-
-
-def shortest_fit(n_ranks: int, n_regions: int, costs: Costs, n_groups: int = 1) -> float:
-    """Shortest fit [s] that reaches an efficiency of 90%, start-up and joining apart."""
-    short, long = 1e-5, 10.0
-    while long / short > 1.1:
-        fit = float(np.sqrt(short * long))
-        if grouped(n_ranks, n_regions, fit, costs, n_groups)[0] < 0.9:
-            short = fit
-        else:
-            long = fit
-    return long
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="A model of the scheduler on thousands of ranks.")
     parser.add_argument("--validate", action="store_true", help="compare with real runs first")
@@ -276,25 +237,6 @@ def main() -> None:
                 started = value * seconds / (seconds + STARTUP_S)
                 cells.append(f"{value:10.1%} ({started:6.1%}) {seconds:9.2f} s")
             print(f"{n_ranks:7d} " + "".join(f"{cell:>36s}" for cell in cells))
-    for call in dict.fromkeys((costs.call, 0.0)):
-        print(
-            "\ngroups, 4096 ranks: efficiency of the fits (with joining the parts), seconds with joining; "
-            f"{1e6 * call:g} us a call"
-        )
-        for n_regions in REGIONS[1:]:
-            print(f"{n_regions:,d} regions, fit [us] " + "".join(f"{n:>24d}" for n in GROUPS))
-            for fit in (50e-6, 100e-6, 500e-6, 1.5e-3, 5e-3):
-                cells = []
-                for n_groups in GROUPS:
-                    found = grouped(4096, n_regions, fit, replace(costs, call=call), n_groups)
-                    cells.append("{:.1%} ({:.1%}) {:.2f} s".format(*found))
-                print(f"{1e6 * fit:10.0f}  " + "".join(f"{cell:>24s}" for cell in cells), flush=True)
-    print("\nshortest fit with an efficiency of 90% on 1,000,000 regions, start-up and joining apart [ms]")
-    print(f"  ranks  one master  groups of {RANKS_PER_GROUP} ranks")
-    for n_ranks in RANKS[2:-1]:
-        one = 1e3 * shortest_fit(n_ranks, 1_000_000, costs)
-        many = 1e3 * shortest_fit(n_ranks, 1_000_000, costs, max(n_ranks // RANKS_PER_GROUP, 1))
-        print(f"{n_ranks:7d}  {one:10.2f}  {many:10.2f}")
 
 
 if __name__ == "__main__":

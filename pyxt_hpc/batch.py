@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.quoting import quoted, shown
 
 SECTION = "hpc"
 SCHEDULERS = ("slurm", "pbs")
@@ -25,32 +26,32 @@ _DIRECTIVE = re.compile(r"-[A-Za-z0-9_.:@+/=,\[\]*()&|% -]*")
 def _text(text: str) -> str:
     """Anything of one line: it is quoted for the shell."""
     if not text.isprintable():
-        raise ValueError(f"is {text!r}, expected one line without control characters")
+        raise ValueError(f"is {quoted(text)}, expected one line without control characters")
     return text
 
 
 def _word(text: str) -> str:
     if not _WORD.fullmatch(text):
-        raise ValueError(f"is {text!r}, expected letters, digits and any of _ . : @ + / - (no blanks)")
+        raise ValueError(f"is {quoted(text)}, expected letters, digits and any of _ . : @ + / - (no blanks)")
     return text
 
 
 def _mail(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.+-]+@[A-Za-z0-9.-]+", text):
-        raise ValueError(f"is {text!r}, expected an address such as you@example.org")
+        raise ValueError(f"is {quoted(text)}, expected an address such as you@example.org")
     return text
 
 
 def _scheduler(text: str) -> str:
     if text not in SCHEDULERS:
-        raise ValueError(f"is {text!r}, expected one of {', '.join(SCHEDULERS)}")
+        raise ValueError(f"is {quoted(text)}, expected one of {', '.join(SCHEDULERS)}")
     return text
 
 
 def _count(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
-            raise ValueError(f"is {text!r}, expected a whole number from {low} to {high}")
+            raise ValueError(f"is {quoted(text)}, expected a whole number from {low} to {high}")
         return int(text)
 
     return parse
@@ -64,13 +65,13 @@ def _time(text: str) -> int:
         else 0
     )
     if not seconds:
-        raise ValueError(f"is {text!r}, expected HH:MM:SS above 0, e.g. 04:00:00")
+        raise ValueError(f"is {quoted(text)}, expected HH:MM:SS above 0, e.g. 04:00:00")
     return seconds
 
 
 def _memory(text: str) -> str:
     if not re.fullmatch(r"0|[1-9][0-9]{0,6}[MG]", text):
-        raise ValueError(f"is {text!r}, expected M or G bytes a node, e.g. 64G, or 0 for all (SLURM)")
+        raise ValueError(f"is {quoted(text)}, expected M or G bytes a node, e.g. 64G, or 0 for all (SLURM)")
     return text
 
 
@@ -82,9 +83,9 @@ def _launcher(text: str) -> tuple[str, ...]:
     try:
         words = tuple(shlex.split(_text(text)))
     except ValueError as error:
-        raise ValueError(f"is {text!r}: {error}") from None
+        raise ValueError(f"is {quoted(text)}: {error}") from None
     if not words or words[0].rpartition("/")[2] not in LAUNCHERS:
-        raise ValueError(f"is {text!r}, expected one of {', '.join(LAUNCHERS)} with its options")
+        raise ValueError(f"is {quoted(text)}, expected one of {', '.join(LAUNCHERS)} with its options")
     return words
 
 
@@ -95,19 +96,21 @@ def _lines(text: str) -> list[str]:
 def _directives(text: str) -> tuple[str, ...]:
     for line in _lines(text):
         if not _DIRECTIVE.fullmatch(line):
-            raise ValueError(f"holds {line!r}, expected an option such as --qos=regular or -l place=scatter")
+            raise ValueError(
+                f"holds {quoted(line)}, expected an option such as --qos=regular or -l place=scatter"
+            )
     return tuple(_lines(text))
 
 
 def _account_directive(text: str) -> str:
     if not re.fullmatch(r"-[A-Za-z_= -]+", text):
-        raise ValueError(f"is {text!r}, expected what comes before the account, e.g. -W group_list=")
+        raise ValueError(f"is {quoted(text)}, expected what comes before the account, e.g. -W group_list=")
     return text
 
 
 def _chunk(text: str) -> str:
     if not re.fullmatch(r"[a-z_]+=[A-Za-z0-9_.-]+(:[a-z_]+=[A-Za-z0-9_.-]+)*", text):
-        raise ValueError(f"is {text!r}, expected resources of a node as in -l select, e.g. model=bro")
+        raise ValueError(f"is {quoted(text)}, expected resources of a node as in -l select, e.g. model=bro")
     return text
 
 
@@ -116,7 +119,7 @@ def _environment(text: str) -> tuple[tuple[str, str], ...]:
     for line in _lines(text):
         name, equals, value = line.partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name.strip()):
-            raise ValueError(f"holds {line!r}, expected lines NAME=VALUE")
+            raise ValueError(f"holds {quoted(line)}, expected lines NAME=VALUE")
         found.append((name.strip(), _text(value.strip())))
     return tuple(found)
 
@@ -191,7 +194,7 @@ def problems_of(texts: Mapping[str, str]) -> list[str]:
         if name not in _PARSE:
             close = difflib.get_close_matches(name, _PARSE, n=1)
             known = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(_PARSE))}"
-            problems.append(f"[{SECTION}] {name} is unknown ({known})")
+            problems.append(f"[{SECTION}] {shown(name)} is unknown ({known})")
         elif text:
             try:
                 _PARSE[name](text)

@@ -12,13 +12,15 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.response import Arf, Rmf
+from pyxt_hpc.compiled import compiled
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput, is_own_defect
-from pyxt_hpc.files import replacing
+from pyxt_hpc.files import check_regular, replacing
+from pyxt_hpc.hdf5 import open_hdf5
 from pyxt_hpc.provenance import fingerprint, software
+from pyxt_hpc.quoting import quoted, shown
 
 SCHEMA = "pyxt_hpc bundle"
 SCHEMA_VERSION = 1
@@ -116,7 +118,7 @@ class Bundle:
     fingerprint: str = ""
 
 
-@njit(cache=True)
+@compiled
 def sort_by_pixel(
     pixel: NDArray[np.int64], channel: NDArray[np.int16], n_pixel: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
@@ -246,16 +248,16 @@ def read_bundle(path: Path) -> Bundle:
         HDF5 of another kind, or a bundle of another version.
     """
     path = Path(path)
-    if not path.is_file():
+    if not check_regular(path):
         raise MissingInput(f"{path}: there is no bundle; `pyxt-hpc crop-data -c CONFIG` makes it")
     again = "make it again with `pyxt-hpc crop-data -c CONFIG --force`, or copy it again"
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             schema, version = (_restored(file.attrs.get(key)) for key in ("schema", "schema_version"))
             if schema != SCHEMA or version != SCHEMA_VERSION:
                 raise ForeignProduct(
-                    f"{path}: schema is {schema!r} version {version}, expected {SCHEMA!r} version "
-                    f"{SCHEMA_VERSION}; {again}"
+                    f"{path}: schema is {quoted(schema)} version {shown(version)}, expected {SCHEMA!r} "
+                    f"version {SCHEMA_VERSION}; {again}"
                 )
             meta, arrays = _read(file)
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:

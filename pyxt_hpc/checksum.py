@@ -1,8 +1,9 @@
 """CRC-32 of the rows of a table, at the speed of memory: zlib called row by row costs ten times more."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from pyxt_hpc.compiled import compiled
 
 _POLYNOMIAL = 0xEDB88320
 
@@ -23,7 +24,7 @@ def _tables() -> NDArray[np.uint32]:
 _TABLE = _tables()
 
 
-@njit(cache=True)
+@compiled
 def row_checksums(
     data: NDArray[np.uint8], status: NDArray[np.uint8], index: NDArray[np.int64], seed: int
 ) -> NDArray[np.uint32]:

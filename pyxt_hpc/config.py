@@ -15,13 +15,19 @@ from typing import Any
 
 from pyxt_hpc.batch import SECTION as HPC_SECTION
 from pyxt_hpc.batch import problems_of
-from pyxt_hpc.errors import ConfigError, MissingInput
+from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files import replacing
+from pyxt_hpc.quoting import one_line, quoted, shown
+from pyxt_hpc.textfiles import read_text, resolved, user_path
 
 RESOLUTION_STEP = {1: 5, 2: 3, 3: 1}
 """Resolution: the centres of fitted regions are this many pixels apart in both directions."""
 
+_MOST_BYTES, _MOST_PROBLEMS = 1 << 20, 20
+"""Of a configuration, and named in one message."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+_LONGEST_NAME = 100
 
 
 def _number(low: float, high: float, unit: str, hint: str = "") -> Callable[[str], float]:
@@ -29,9 +35,9 @@ def _number(low: float, high: float, unit: str, hint: str = "") -> Callable[[str
         try:
             value = float(text)
         except ValueError:
-            raise ValueError(f"is {text!r}, expected a number{unit and f' in {unit}'}{hint}") from None
+            raise ValueError(f"is {quoted(text)}, expected a number{unit and f' in {unit}'}{hint}") from None
         if not low <= value <= high:
-            raise ValueError(f"is {text}, expected {low:g} to {high:g}{unit and f' {unit}'}{hint}")
+            raise ValueError(f"is {shown(text)}, expected {low:g} to {high:g}{unit and f' {unit}'}{hint}")
         return value
 
     return parse
@@ -42,16 +48,16 @@ def _column_density(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise ValueError(f"is {text!r}, expected a number in {unit}, e.g. 0.0348") from None
+        raise ValueError(f"is {quoted(text)}, expected a number in {unit}, e.g. 0.0348") from None
     if value > 1e15:
-        raise ValueError(f"is in {unit}; found {text}: did you mean {value / 1e22:.4g}?")
+        raise ValueError(f"is in {unit}; found {shown(text)}: did you mean {value / 1e22:.4g}?")
     return _number(0.0, 10.0, unit)(text)
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not re.fullmatch(r"[+-]?\d+", text) or not low <= int(text) <= high:
-            raise ValueError(f"is {text!r}, expected a whole number from {low} to {high}")
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not low <= int(text) <= high:
+            raise ValueError(f"is {quoted(text)}, expected a whole number from {low} to {high}")
         return int(text)
 
     return parse
@@ -60,13 +66,17 @@ def _integer(low: int, high: int) -> Callable[[str], int]:
 def _boolean(text: str) -> bool:
     states = configparser.ConfigParser.BOOLEAN_STATES
     if text.lower() not in states:
-        raise ValueError(f"is {text!r}, expected true or false")
+        raise ValueError(f"is {quoted(text)}, expected true or false")
     return states[text.lower()]
 
 
 def _cluster_name(text: str) -> str:
     if not _NAME.fullmatch(text):
-        raise ValueError(f"is {text!r}, expected letters, digits and any of _ . + - (no blanks), e.g. A1795")
+        raise ValueError(
+            f"is {quoted(text)}, expected letters, digits and any of _ . + - (no blanks), e.g. A1795"
+        )
+    if len(text) > _LONGEST_NAME:
+        raise ValueError(f"is {quoted(text)}, expected at most {_LONGEST_NAME} letters: it begins file names")
     return text
 
 
@@ -74,17 +84,19 @@ def _obsids(text: str) -> tuple[str, ...]:
     found = [part for part in re.split(r"[,\s]+", text) if part]
     wrong = [part for part in found if not re.fullmatch(r"\d{1,5}", part)]
     if wrong:
-        raise ValueError(f"holds {', '.join(wrong)}, expected numbers of up to 5 digits, e.g. 4940, 4941")
+        raise ValueError(
+            f"holds {shown(', '.join(wrong))}, expected numbers of up to 5 digits, e.g. 4940, 4941"
+        )
     obsids = tuple(part.lstrip("0") or "0" for part in found)
     if len(set(obsids)) < len(obsids):
-        raise ValueError(f"names an observation twice: {text}")
+        raise ValueError(f"names an observation twice: {shown(text)}")
     return obsids
 
 
 def _choice(*options: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in options:
-            raise ValueError(f"is {text!r}, expected one of {', '.join(options)}")
+            raise ValueError(f"is {quoted(text)}, expected one of {', '.join(options)}")
         return text
 
     return parse
@@ -283,20 +295,18 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
     ------
     MissingInput
         If there is no such file.
+    DamagedFile
+        If it is not a text file that can be read.
     ConfigError
         If it is not an INI file or any key is unknown, missing or out of range; all are named together.
     """
     path = Path(path)
     parser = configparser.ConfigParser(inline_comment_prefixes=("#", ";"), interpolation=None)
+    text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", most_bytes=_MOST_BYTES)
     try:
-        with path.open(encoding="utf-8") as stream:
-            parser.read_file(stream)
-    except FileNotFoundError:
-        raise MissingInput(
-            f"{path}: there is no such configuration file; `pyxt-hpc init-cluster NAME` writes one"
-        ) from None
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        reason = " ".join(str(error).split())
+        parser.read_string(text, str(path))
+    except configparser.Error as error:
+        reason = shown(one_line(str(error)), 300)
         raise ConfigError(f"{path}: cannot be read as an INI file: {reason}") from None
 
     schema = _schema()
@@ -312,28 +322,31 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
         elif f.default is MISSING:
             problems.append(f"[{section}] {key} is missing ({f.metadata['comment']})")
     if problems:
-        raise ConfigError(f"{path}: {'; '.join(problems)}")
+        raise ConfigError(f"{path}: {'; '.join(problems[:_MOST_PROBLEMS])}")
     if parser.has_section(HPC_SECTION):
         values["hpc"] = tuple(parser.items(HPC_SECTION))
-    directory = values.get("data_directory", Path("."))
-    values["data_directory"] = (path.resolve().parent / directory.expanduser()).resolve()
+    directory = user_path(str(values.get("data_directory", ".")))
+    values["data_directory"] = resolved(resolved(path).parent / directory)
     return ClusterConfig(path=path, **values)
 
 
 def _unknown_keys(parser: configparser.ConfigParser, schema: Mapping[tuple[str, str], Field]) -> list[str]:
-    problems = []
+    problems: list[str] = []
     sections = {section for section, _ in schema}
     for section in parser.sections():
+        if len(problems) > _MOST_PROBLEMS:
+            break  # to look for what was meant takes time
         if section == HPC_SECTION:
             problems += problems_of({k: text for k, text in parser.items(section) if k != "site"})
         elif section not in sections:
-            problems.append(f"section [{section}] is unknown{_suggestion(section, {*sections, HPC_SECTION})}")
+            problems.append(
+                f"section [{shown(section)}] is unknown{_suggestion(section, {*sections, HPC_SECTION})}"
+            )
         else:
             known = {key for s, key in schema if s == section}
             problems += [
-                f"[{section}] {key} is unknown{_suggestion(key, known)}"
-                for key in parser.options(section)
-                if key not in known
+                f"[{section}] {shown(key)} is unknown{_suggestion(key, known)}"
+                for key in [key for key in parser.options(section) if key not in known][:_MOST_PROBLEMS]
             ]
     return problems
 

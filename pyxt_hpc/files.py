@@ -1,24 +1,76 @@
 """Products appear whole or not at all: written under a temporary name, then renamed.
 
 A process that is killed leaves its temporary file. Whoever writes the same product next removes it, once its
-process is known to have ended; on another machine nobody knows that, so there its age decides.
+process is known to have ended; on another machine nobody knows that, so there its age decides. What the
+system refuses becomes one line that names the file and says what to do.
 """
 
+import errno
 import hashlib
 import logging
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.errors import DamagedFile, DiskFull, PyxtError
 from pyxt_hpc.machine import is_running, this_machine
 
 log = logging.getLogger(__name__)
 
 _ABANDONED_S = 86400.0  # since its last change: no file takes so long to be written
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors by which the system says that there is no more room for a file."""
+
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EROFS)
+# HDF5 puts the number of the error into its text only.
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # numpy's whole text
+_ERRNO_IN_TEXT = re.compile(r"\[Errno (\d+)\]|errno = (\d+)")
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe (FIFO)",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def check_regular(path: Path) -> bool:
+    """Whether there is a regular file, or a link to one, so that opening it for reading cannot hang.
+
+    Returns
+    -------
+    bool
+        False if nothing of that name is there.
+
+    Raises
+    ------
+    DamagedFile
+        If something else is there: a folder, a pipe, a socket, a device, a link to nothing, a loop of
+        links; or the system does not tell what it is.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if not path.is_symlink():
+            return False
+        raise DamagedFile(
+            f"{path}: is a link to {os.readlink(path)}, which is not there: mend or remove the link"
+        ) from None
+    except NotADirectoryError:
+        raise DamagedFile(f"{path}: is below something that is not a folder: correct the path") from None
+    except OSError as error:
+        reason = "a loop of links" if error.errno == errno.ELOOP else error.strerror
+        raise DamagedFile(f"{path}: cannot be looked at ({reason}): correct the path or its folder") from None
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
+        raise DamagedFile(f"{path}: is {kind}, expected a regular file: move it away or give another path")
+    return True
 
 
 @contextmanager
@@ -26,28 +78,119 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on leaving without an error it takes the place of `path`.
 
     The suffix stays at the end because astropy and matplotlib choose the format by it. Missing folders
-    are made. After an error the temporary file is gone and `path` is as it was. Temporary files that killed
-    processes have left of this `path` are removed.
+    are made. File and folder are forced to the disk, so a product that has its name is whole also after a
+    crash of the machine. After an error the temporary file is gone and `path` is as it was. Temporary
+    files that killed processes have left of this `path` are removed.
 
     Raises
     ------
+    DiskFull
+        There is no room for it.
     DamagedFile
-        The system does not let it be written: no space, no permission, a file in place of a folder.
+        The system does not let it be written: no permission, a file in place of a folder; or `path` is
+        there and is not a regular file.
     """
     temporary = path.with_name(f".tmp-{_machine_mark()}-{os.getpid()}-{path.name}")
-    try:
+    with _blamed_on(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():  # a link to nothing may be replaced
+            check_regular(path)
         _remove_abandoned(path)
         try:
             yield temporary
+            sync_file(temporary)
             os.replace(temporary, path)
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        sync_folder(path.parent)
+
+
+@contextmanager
+def system_errors(path: Path) -> Iterator[None]:
+    """Turn what the system refuses about an open file into one line that says what to do."""
+    try:
+        yield
     except OSError as error:
-        raise DamagedFile(
-            f"{path}: cannot be written ({error.strerror or ' '.join(str(error).split())}); free disk space, "
-            f"and see that {path.parent} is a folder you may write to"
-        ) from error
+        raise in_words(path, error) from None
+
+
+def in_words(path: Path, error: OSError, doing: str = "read or written") -> PyxtError:
+    """The error that says what the system refused, and what to do about it.
+
+    Returns
+    -------
+    PyxtError
+        `DiskFull` if there is no room, also where a library hides that behind an error of its own; else
+        `DamagedFile`.
+    """
+    number = error_number(error)
+    reason = (number and os.strerror(number)) or error.strerror or " ".join(str(error).split())
+    if number in FULL:
+        return DiskFull(
+            f"{path}: cannot be written ({reason}): free disk space, or raise the quota or the limit of file "
+            "sizes (`ulimit -f`), then go on; what was finished before is stored"
+        )
+    return DamagedFile(
+        f"{path}: cannot be {doing} ({reason}): see that {path.parent} is a folder you may write to, "
+        "and that its file system is in order"
+    )
+
+
+def error_number(error: BaseException) -> int | None:
+    """The system's number of an error, or of the one that a library was handling when it raised it."""
+    seen: BaseException | None = error
+    first = None
+    while seen is not None:
+        if isinstance(seen, OSError):
+            number = seen.errno
+            if number is None and (match := _ERRNO_IN_TEXT.search(str(seen))):
+                number = int(match[1] or match[2])
+            if number is None and _SHORT_WRITE.search(str(seen)):
+                number = errno.ENOSPC
+            if number in FULL:
+                return number
+            first = number if first is None else first
+        seen = seen.__cause__ or seen.__context__
+    return first
+
+
+def sync_file(path: Path) -> None:
+    """Force a file's content to the disk, where file systems that write late say that they are full."""
+    _sync(path, os.O_RDWR)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new names in a folder survive a crash of the machine, where the file system knows how."""
+    with suppress(PermissionError):
+        _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, mode: int) -> None:
+    handle = os.open(path, mode | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+        log.debug("%s: this file system does not sync it: %s", path, error)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _blamed_on(path: Path, temporary: Path) -> Iterator[None]:
+    """Name the product for errors of its own file, and any other file that an error names for itself."""
+    try:
+        yield
+    except OSError as error:
+        named = error.filename
+        if isinstance(named, bytes):
+            named = os.fsdecode(named)
+        other = isinstance(named, str) and Path(named) not in (temporary, path, path.parent)
+        if other:
+            raise in_words(Path(named), error) from error
+        raise in_words(path, error, "written") from error
 
 
 def _machine_mark() -> str:

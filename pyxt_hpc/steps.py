@@ -7,13 +7,14 @@ file, say) by its content, so that saving it again unchanged starts nothing.
 
 import hashlib
 import json
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.errors import PyxtError
-from pyxt_hpc.files import replacing
+from pyxt_hpc.files import check_regular, replacing
 from pyxt_hpc.provenance import fingerprint, software
 
 _SMALL = 2**20  # bytes
@@ -91,11 +92,13 @@ class Step:
         return {self._short(path): _identity(path) for path in self.inputs}
 
     def _read(self) -> dict[str, Any] | None:
+        if not check_regular(self.record):
+            return None
         try:
             record = json.loads(self.record.read_text(encoding="utf-8"))
             complete = {"format", "settings", "inputs", "outputs", "facts"} <= record.keys()
             return record if complete and record["format"] == _FORMAT else None
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             return None  # absent or damaged: the step is done again
 
 
@@ -173,6 +176,8 @@ _ABSENT = "absent"
 def _identity(path: Path) -> str:
     try:
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return "not a file"  # to open a pipe would be to wait for a writer
         if status.st_size < _SMALL:
             return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:

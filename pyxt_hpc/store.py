@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import socket
 import time
 import zlib
@@ -22,10 +23,17 @@ from typing import Any
 import numpy as np
 
 from pyxt_hpc.checksum import row_checksums
-from pyxt_hpc.errors import EmptySelection, ForeignProduct, MissingInput
-from pyxt_hpc.files import replacing
+from pyxt_hpc.errors import (
+    DamagedFile,
+    EmptySelection,
+    ForeignProduct,
+    MissingInput,
+    PyxtError,
+    StoreInUse,
+)
+from pyxt_hpc.files import check_regular, replacing
 from pyxt_hpc.lock import WriterLock
-from pyxt_hpc.tablefile import TableFile, create_tables, system_errors
+from pyxt_hpc.tablefile import TableFile, create_tables
 
 log = logging.getLogger(__name__)
 
@@ -284,7 +292,7 @@ class ResultsStore:
         with _locked(path) as lock:
             for garbage in path.parent.glob(f".tmp-*-{path.name}"):
                 garbage.unlink(missing_ok=True)
-            with replacing(path) as temporary, system_errors(path):
+            with replacing(path) as temporary:
                 create_tables(
                     temporary,
                     {name: (dtype, sizes[name]) for name, (dtype, _) in TABLES.items()},
@@ -299,8 +307,9 @@ class ResultsStore:
                 with _open(temporary, writable=True) as file:
                     for start in range(0, n, BLOCK):
                         file.write("rows", start, blank_rows(regions[start : start + BLOCK]))
+                        lock.touch()
                     file.sync()
-            _sync_folder(path.parent)
+                lock.check(now=True)
             file = _open(path, writable=True)
             return cls(file, lock, np.zeros(n, np.uint8), np.zeros(n, np.uint8))
 
@@ -320,9 +329,11 @@ class ResultsStore:
         DamagedFile
             If it cannot be read.
         """
-        if not path.exists():
+        if not check_regular(path):
             raise MissingInput(f"{path} is missing: `pyxt-hpc fit-spectra -c CONFIG` makes it")
         with _locked(path) as lock:
+            if lock.contested:
+                _leave_to_sleeper(path)
             file = _open(path, writable=True)
             found = file.description
             wanted = json.loads(json.dumps(dict(settings)))
@@ -336,6 +347,7 @@ class ResultsStore:
             in_flight = np.flatnonzero(status == Status.IN_FLIGHT)
             crashes[in_flight] += crashes[in_flight] < 255
             status[in_flight] = Status.PENDING
+            lock.check(now=True)
             # Crashes first: a kill between the two must not forget them.
             file.write("crashes", 0, crashes)
             file.write("status", 0, status)
@@ -385,7 +397,7 @@ class ResultsStore:
     def _set_status(self, indices: np.ndarray, status: Status) -> None:
         values = np.full(len(indices), status, np.uint8)
         for at, part in _runs(indices):
-            self._file.write("status", at, values[part])
+            self._put("status", at, values[part])
         self._status[indices] = status
 
     def write(
@@ -422,7 +434,7 @@ class ResultsStore:
         parts = list(_runs(indices))
         for name, values in (("rows", rows), ("crc", crc), ("status", status)):
             for at, part in parts:
-                self._file.write(name, at, values[part])
+                self._put(name, at, values[part])
         before, after = is_final(self._status[indices]), is_final(status)
         self._finished += int(np.count_nonzero(after)) - int(np.count_nonzero(before))
         self._status[indices] = status
@@ -430,6 +442,34 @@ class ResultsStore:
             self._has_first = True
             self._run["first"], self._run["finished_at_first"] = time.time(), self._finished
         self.heartbeat()
+
+    def _put(self, table: str, at: int, values: np.ndarray) -> None:
+        """Write neighbouring rows of a table: all that this process writes, it writes here."""
+        self._assert_own()
+        try:
+            self._file.write(table, at, values)
+        except PyxtError:
+            # Where the file was taken away, what the system says about it explains nothing.
+            self._assert_own(now=True)
+            self._assert_there()
+            raise
+
+    def _assert_own(self, *, now: bool = False) -> None:
+        try:
+            self._lock.check(now=now)
+        except StoreInUse:
+            if not self.path.exists():  # the folder is gone, say
+                self._assert_there()
+            raise
+
+    def _assert_there(self) -> None:
+        if not self._file.is_at_its_path():
+            if self.path.exists():  # perhaps by one who took it over
+                self._lock.check(now=True)
+            raise DamagedFile(
+                f"{self.path}: was removed, or another file put in its place, while it was being written: "
+                "what was finished in this run is lost; keep the file, and run again with --continue"
+            )
 
     def _add_messages(self, messages: Mapping[int, str]) -> None:
         room = self._file.length("messages") - self._n_messages
@@ -444,7 +484,7 @@ class ResultsStore:
             message["text"] = " ".join(text.split()).encode(errors="replace")[
                 : _MESSAGE_DTYPE["text"].itemsize
             ]
-            self._file.write("messages", self._n_messages, _with_crc(message, self.seed))
+            self._put("messages", self._n_messages, _with_crc(message, self.seed))
             self._n_messages += 1
 
     def heartbeat(self) -> None:
@@ -460,11 +500,21 @@ class ResultsStore:
             self.flush()
 
     def flush(self) -> None:
-        """Force everything to the disk."""
+        """Force everything to the disk.
+
+        Raises
+        ------
+        StoreInUse
+            If another process took the store away.
+        DamagedFile
+            If somebody removed it, or put another file in its place.
+        """
         start = time.monotonic()
         self._run["flushed"], self._run["finished"] = time.time(), self._finished
-        self._file.write("run", 0, _with_crc(self._run, self.seed))
+        self._assert_own(now=True)
+        self._put("run", 0, _with_crc(self._run, self.seed))
         self._file.sync()
+        self._assert_there()
         now = time.monotonic()
         self._next_flush = now + max(FLUSH_SECONDS, (now - start) / FLUSH_SHARE)
 
@@ -518,7 +568,7 @@ def read_results(path: Path) -> Results:
 
 def open_to_read(path: Path) -> TableFile:
     """Open a store to read parts of it; raises as `read_results`."""
-    if not path.exists():
+    if not check_regular(path):
         raise MissingInput(f"{path} is missing: `pyxt-hpc fit-spectra -c CONFIG` makes it")
     return _open(path, writable=False)
 
@@ -562,12 +612,6 @@ def verified_blocks(
         yield start, *_verified(file, start, status[start:stop])
 
 
-def verified_rows(file: TableFile, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-    """Some rows and their status, pending where one is torn."""
-    rows, status, _ = _verified(file, start, file.read("status", start, stop))
-    return rows, status
-
-
 def _verified(file: TableFile, start: int, status: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of such status, their status, which are torn (and pending)."""
     stop = start + len(status)
@@ -577,18 +621,6 @@ def _verified(file: TableFile, start: int, status: np.ndarray) -> tuple[np.ndarr
     torn |= status > max(Status)
     status[torn] = Status.PENDING
     return rows, status, torn
-
-
-def open_to_fill(path: Path) -> TableFile:
-    """Open a store for `fill`, by leave of the process that holds its lock."""
-    return _open(path, writable=True)
-
-
-def fill(file: TableFile, start: int, rows: np.ndarray, status: np.ndarray) -> None:
-    """Store neighbouring rows with their status, while other processes do so elsewhere in the file."""
-    crc = checksums(rows, status, np.arange(start, start + len(rows)), _seed(file))
-    for name, values in (("rows", rows), ("crc", crc), ("status", status)):
-        file.write(name, start, values)
 
 
 def verified_status(file: TableFile) -> tuple[np.ndarray, np.ndarray]:
@@ -641,6 +673,12 @@ def _locked(path: Path) -> Iterator[WriterLock]:
         raise
 
 
+def _leave_to_sleeper(path: Path) -> None:
+    """Put a copy in the file's place: an owner that only slept has the old one open, which nobody reads."""
+    with replacing(path) as temporary:
+        shutil.copyfile(path, temporary)
+
+
 def _open(path: Path, *, writable: bool) -> TableFile:
     tables = {name: dtype for name, (dtype, _) in TABLES.items()}
     return TableFile(
@@ -658,13 +696,3 @@ def _difference(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any])
         f"{path}: holds fits of other data or settings ({'; '.join(differing) or 'other regions'}): set "
         "these back, or start anew without --continue"
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a renamed file survive a crash of the machine, where the file system knows how."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -7,25 +7,23 @@ what was written, and a kill at any instant leaves whole tables. Every byte is o
 disk that fills up later does not stop a run.
 """
 
-import errno
 import io
 import json
 import logging
 import os
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from pyxt_hpc.errors import DamagedFile, DiskFull, ForeignProduct, PyxtError
+from pyxt_hpc.errors import DamagedFile, ForeignProduct
+from pyxt_hpc.files import FULL, check_regular, in_words, system_errors
 
 log = logging.getLogger(__name__)
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAX_HEAD = 1 << 22
 _ZEROS = 1 << 20
@@ -172,6 +170,7 @@ class TableFile:
     ) -> None:
         self.path = path
         self._remedy = remedy
+        check_regular(path)
         with system_errors(path):
             self._file = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
         try:
@@ -275,12 +274,20 @@ class TableFile:
                 written = os.pwrite(self._file, data, at)
                 data, at = data[written:], at + written
         except OSError as error:
-            raise _in_words(self.path, error) from None
+            raise in_words(self.path, error, "written") from None
 
     def sync(self) -> None:
         """Force everything to the disk."""
         with system_errors(self.path):
             os.fdatasync(self._file)
+
+    def is_at_its_path(self) -> bool:
+        """Whether the path still leads to the file that is open."""
+        with system_errors(self.path):
+            try:
+                return os.path.samestat(os.stat(self.path), os.fstat(self._file))
+            except (FileNotFoundError, NotADirectoryError):
+                return False
 
     @property
     def closed(self) -> bool:
@@ -298,22 +305,3 @@ class TableFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-@contextmanager
-def system_errors(path: Path) -> Iterator[None]:
-    """Turn what the system refuses into one line that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise _in_words(path, error) from None
-
-
-def _in_words(path: Path, error: OSError) -> PyxtError:
-    reason = error.strerror or " ".join(str(error).split())
-    if error.errno in FULL:
-        return DiskFull(
-            f"{path}: cannot be written ({reason}): free disk space or raise the quota, then go on; what was "
-            "finished before is stored"
-        )
-    return DamagedFile(f"{path}: cannot be read or written ({reason}): see to the file system")

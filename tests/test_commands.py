@@ -19,7 +19,6 @@ from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.cli import main
 from pyxt_hpc.config import read_config
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.lock import current_owner
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.maps.thermodynamics import Thermodynamics
 from pyxt_hpc.store import ResultsStore, Status, open_to_read, read_results
@@ -325,13 +324,6 @@ def test_job_array_equals_one_run(
     assert f"{len(found)} regions were there already" in capsys.readouterr().out
 
 
-def in_groups(config: Path, n_ranks: int, n_groups: int, *options: str) -> list[str]:
-    """Command line of a fit by ranks in groups."""
-    if not MPIEXEC.exists():
-        pytest.skip(f"no {MPIEXEC}: pip install 'pyxt_hpc[mpi]' brings it")
-    return [str(MPIEXEC), "-n", str(n_ranks), *command(config, "--groups", str(n_groups), *options)]
-
-
 def finished_seconds(layout: Layout) -> dict[int, float]:
     """Time of the fit, which no second fit would repeat, of every finished region in store and parts."""
     found: dict[int, float] = {}
@@ -341,96 +333,6 @@ def finished_seconds(layout: Layout) -> dict[int, float]:
             rows = results.rows[results.status == Status.DONE]
             found |= dict(zip(rows["region"].tolist(), rows["seconds"].tolist(), strict=True))
     return found
-
-
-def begin_groups(line: list[str], layout: Layout, n_groups: int, n_more: int) -> "subprocess.Popen[str]":
-    """Start a run in groups and wait until so many regions are new, some in every group."""
-    before = len(finished_seconds(layout))
-    process = subprocess.Popen(line, start_new_session=True, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    parts = [layout.part_results(number, n_groups) for number in range(1, n_groups + 1)]
-    while process.poll() is None and time.monotonic() < deadline:
-        if len(finished_seconds(layout)) >= before + n_more and all(
-            path.exists() and (read_results(path).status == Status.DONE).any() for path in parts
-        ):
-            break
-        time.sleep(0.01)
-    return process
-
-
-def test_groups_of_ranks_killed_and_continued_by_others_equal_one_run(
-    cluster: Path, uninterrupted: np.ndarray, no_store: Layout
-) -> None:
-    process = begin_groups(in_groups(cluster, 4, 2, "--continue"), no_store, 2, 2000)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    _wait_until_gone(process.pid)
-    killed = finished_seconds(no_store)
-    assert 2000 <= len(killed) < len(uninterrupted)
-    # One process, then another number of groups: what parts and whole have is taken over.
-    line = ["fit-spectra", "-c", str(cluster), "--resolution", "3", "--num-cpus", "1", "--continue"]
-    assert main([*line, "--max-regions", "100"]) == 75
-    before = finished_seconds(no_store)
-    assert len(before) == len(killed) + 100
-    assert before.items() >= killed.items(), "finished regions were lost or fitted again"
-    subprocess.run(in_groups(cluster, 6, 3, "--continue"), check=True, timeout=300)
-    assert_same(values(no_store.results), uninterrupted)
-    assert finished_seconds(no_store).items() >= before.items(), "finished regions were fitted again"
-    assert not no_store.all_part_results()
-
-
-def test_signal_to_any_master_ends_all_groups(
-    cluster: Path, uninterrupted: np.ndarray, no_store: Layout
-) -> None:
-    process = begin_groups(in_groups(cluster, 4, 2), no_store, 2, 500)
-    owner = current_owner(no_store.part_results(2, 2))
-    assert owner
-    os.kill(owner.pid, signal.SIGUSR1)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 75, said
-    assert "2 of 2 groups ended early" in said
-    assert "SIGUSR1" in said
-    for path in no_store.all_part_results():
-        assert not (read_results(path).status == Status.IN_FLIGHT).any(), "not drained"
-
-
-# A master of the second group alone cannot begin: by a fault of the user's, and by one of ours.
-FAILING = """
-import sys
-from pyxt_hpc.cli import main
-from pyxt_hpc.errors import DiskFull
-from pyxt_hpc.stages import group_fitting
-whole = group_fitting.{function}
-def fail(*values, **options):
-    if options.get("shown") is False or any(value == (2, 2) for value in values if type(value) is tuple):
-        raise {error}
-    return whole(*values, **options)
-group_fitting.{function} = fail
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-@pytest.mark.parametrize(
-    ("function", "error", "code"),
-    [
-        ("open_part", "DiskFull('no room for the second')", 2),
-        ("run_fits", "DiskFull('no room for the second')", 2),
-    ],
-)
-def test_group_that_fails_ends_the_job_with_its_words(
-    cluster: Path, uninterrupted: np.ndarray, no_store: Layout, function: str, error: str, code: int
-) -> None:
-    line = in_groups(cluster, 4, 2)
-    at = line.index("-m")
-    line[at : at + 2] = ["-c", FAILING.format(function=function, error=error)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == code, done.stderr
-    assert "no room for the second" in done.stderr
-    if code == 2:
-        assert done.stderr.count("pyxt-hpc: error: ") == 1
-        first = read_results(no_store.part_results(1, 2)).status
-        assert (first == Status.PENDING).any(), "the other group went on to its end"
-        assert not (first == Status.IN_FLIGHT).any()
 
 
 def test_slice_takes_over_what_the_whole_has(
@@ -499,7 +401,6 @@ def identity(path: Path) -> dict[str, Any]:
         (["--slice", "3"], "expected I/N"),
         (["--time-limit", "soon"], "expected seconds or HH:MM:SS"),
         (["--max-regions", "0"], "expected 1 or more"),
-        (["--groups", "2"], "1 MPI ranks form 1 to 1 groups"),
         (["--slice", "9999/9999", "--resolution", "1"], "no region"),
     ],
 )

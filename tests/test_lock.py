@@ -1,18 +1,23 @@
 """One writer, whoever dies how: a second one is refused, a dead one is not waited for."""
 
+import errno
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from pyxt_hpc import lock as lock_module
 from pyxt_hpc.errors import DamagedFile, DiskFull, StoreInUse
 from pyxt_hpc.lock import (
+    CHECK_SECONDS,
     SILENCE_SECONDS,
     Owner,
     WriterLock,
@@ -132,7 +137,7 @@ def test_job_that_starts_again_elsewhere_does_not_wait_for_itself(
     WriterLock(path).release()
 
 
-@pytest.mark.parametrize("text", ["", "not JSON", "{}", '{"owner": {"host": "x"}}'])
+@pytest.mark.parametrize("text", ["", "\0" * 300, '{"owner": {"ho', '{"owner": {"host": "x"}}'])
 def test_lock_that_cannot_be_read_is_believed_for_a_while(path: Path, text: str) -> None:
     lock = left_by(elsewhere(), path)
     lock.write_text(text)
@@ -141,6 +146,169 @@ def test_lock_that_cannot_be_read_is_believed_for_a_while(path: Path, text: str)
     then = time.time() - SILENCE_SECONDS - 5
     os.utime(lock, (then, then))
     WriterLock(path).release()
+
+
+def owner_text(**changes: object) -> str:
+    """Text of a lock of another machine in which something is odd."""
+    return json.dumps({"owner": asdict(elsewhere()) | changes, "token": "other"})
+
+
+ODD_TEXTS = {
+    "not JSON": "my notes", "a list": "[]", "a number": "7", "no owner": "{}",
+    "owner is a text": '{"owner": "x"}',
+    "nested deeply": '{"owner": {"host": ' + 2000 * '[' , "a list nested deeply": 4000 * "[",
+    "pid is a text": owner_text(pid="12"), "pid is a float": owner_text(pid=1.5),
+    "pid is null": owner_text(pid=None),
+    "pid is true": owner_text(pid=True), "pid is huge": owner_text(pid=2**70),
+    "pid is negative": owner_text(pid=-1),
+    "pid is 0": owner_text(pid=0), "host is a number": owner_text(host=7),
+    "machine is a list": owner_text(machine=[]),
+    "job is null": owner_text(job=None),
+}  # fmt: skip
+
+
+def write(text: str) -> Callable[[Path], None]:
+    """Make a file of something else, long untouched."""
+
+    def make(path: Path) -> None:
+        path.write_text(text)
+        os.utime(path, (1, 1))
+
+    return make
+
+
+def socket_file(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
+ODD_THINGS: dict[str, Callable[[Path], object]] = {
+    "a pipe": os.mkfifo,
+    "a folder": Path.mkdir,
+    "a socket": socket_file,
+    "a link to nothing": lambda path: path.symlink_to("nowhere"),
+    "a loop of links": lambda path: path.symlink_to(path.name),
+    "a link to a device": lambda path: path.symlink_to("/dev/zero"),
+    "a link to a lock": lambda path: path.symlink_to(left_by(elsewhere(), path.with_name("other"))),
+    **{name: write(text) for name, text in ODD_TEXTS.items() if name != "nested deeply"},
+}
+
+
+@pytest.mark.parametrize("thing", ODD_THINGS)
+def test_what_is_no_lock_is_named_and_left_alone(
+    path: Path, thing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir()
+    monkeypatch.chdir(path.parent)  # names of sockets are short
+    lock = Path(lock_path(path).name)
+    ODD_THINGS[thing](lock)
+    before = os.lstat(lock).st_ino, os.lstat(lock).st_mtime, sorted(os.listdir())
+    for look in (WriterLock, current_owner):
+        with pytest.raises(DamagedFile, match=r"A_results\.h5\.lock: is .*not a lock .* move it away"):
+            look(Path(path.name))
+    assert (os.lstat(lock).st_ino, os.lstat(lock).st_mtime, sorted(os.listdir())) == before
+
+
+def test_lock_that_was_cut_short_may_look_like_anything(path: Path) -> None:
+    left_by(elsewhere(), path).write_text(ODD_TEXTS["nested deeply"])
+    with pytest.raises(StoreInUse, match="does not say who it is"):
+        WriterLock(path)
+
+
+def test_unreadable_lock_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = left_by(elsewhere(), path)
+    opened = os.open
+
+    def refuse(name: Path, *arguments: int, **options: int) -> int:
+        if name == lock and not arguments[0] & os.O_CREAT:
+            raise PermissionError(errno.EACCES, "Permission denied", str(lock))
+        return opened(name, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    for look in (WriterLock, current_owner):
+        with pytest.raises(DamagedFile, match=r"cannot be read \(Permission denied\).*remove it if"):
+            look(path)
+    assert lock.exists()
+
+
+def test_lock_is_looked_at_before_a_write_once_a_second(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(lock_module, "_clock", lambda: now[0])
+    lock = WriterLock(path)
+    left_by(elsewhere(), path)
+    now[0] += 0.5 * CHECK_SECONDS
+    lock.check()
+    now[0] += CHECK_SECONDS  # so long it was stopped, say
+    with pytest.raises(StoreInUse, match="taken by process 4242 on node7"):
+        lock.check()
+    lock.release()
+    assert current_owner(path) == elsewhere()
+
+
+def test_lock_that_cannot_be_looked_at_is_good_until_others_may_take_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(lock_module, "_clock", lambda: now[0])
+    lock = WriterLock(path)
+
+    def fail(path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lock_module, "_read", fail)
+        now[0] = SILENCE_SECONDS / 3
+        lock.check()
+        now[0] = SILENCE_SECONDS
+        with pytest.raises(StoreInUse, match="cannot be looked at"):
+            lock.check()
+    lock.release()
+
+
+def test_a_look_that_takes_long_is_repeated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(lock_module, "_clock", lambda: now[0])
+    lock = WriterLock(path)
+    looked = lock_module._read
+
+    def stopped_while_reading(name: Path) -> object:
+        found = looked(name)
+        if now[0] < 100.0:
+            now[0] = 300.0
+            left_by(elsewhere(), path)
+        return found
+
+    monkeypatch.setattr(lock_module, "_read", stopped_while_reading)
+    now[0] = 5.0
+    with pytest.raises(StoreInUse, match="taken by process 4242"):
+        lock.check()
+
+
+def test_release_leaves_the_lock_of_who_took_it_over_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = WriterLock(path)
+    rename = os.rename
+
+    def taken_just_now(source: Path, target: Path) -> None:
+        left_by(elsewhere(), path)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", taken_just_now)
+    lock.release()
+    assert current_owner(path) == elsewhere()
+    assert list(path.parent.iterdir()) == [lock_path(path)]
+
+
+def test_taken_from_one_whose_death_is_not_known(path: Path) -> None:
+    left_by(elsewhere(), path, silent_for=SILENCE_SECONDS + 5)
+    lock = WriterLock(path)
+    assert lock.contested
+    lock.release()
+    left_by(replace(this_process(), started="1"), path)
+    lock = WriterLock(path)
+    assert not lock.contested
+    lock.release()
 
 
 def test_owner_that_was_taken_for_dead_stops(path: Path) -> None:

@@ -3,11 +3,13 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +17,7 @@ import h5py
 import numpy as np
 import pytest
 
+from pyxt_hpc import lock as lock_module
 from pyxt_hpc.errors import DamagedFile, DiskFull, EmptySelection, ForeignProduct, MissingInput
 from pyxt_hpc.store import (
     REGION_DTYPE,
@@ -429,3 +432,92 @@ def test_damage_is_an_error_or_pending_rows(path: Path) -> None:
             np.testing.assert_array_equal(is_final(store.status()), ready)
     assert refused > 50
     assert accepted > 50
+
+
+ACTIONS: dict[str, Callable[[ResultsStore], None]] = {
+    "start": lambda store: store.start(np.arange(100, 110)),
+    "give back": lambda store: store.give_back(np.arange(10)),
+    "write": lambda store: store.write(np.arange(10), blank_rows(regions(10)), done(np.arange(10))),
+    "close": lambda store: store.close(),
+}
+
+
+def fall_asleep(path: Path, action: str, nth: int) -> None:
+    """As if on another machine: stop before an action, or at its nth write between the look and the write."""
+    lock_module.this_machine = lambda: "another machine"
+    lock_module.CHECK_SECONDS = 0.05
+    really, calls = os.pwrite, [0]
+
+    def pwrite(file: int, data: memoryview, at: int) -> int:
+        calls[0] += 1
+        if calls[0] == nth:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return really(file, data, at)
+
+    with resume(path) as store:
+        store.start(np.arange(10))
+        os.pwrite = pwrite
+        if not nth:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        ACTIONS[action](store)
+
+
+@pytest.mark.parametrize(
+    ("action", "nth"),
+    [("start", 0), ("give back", 0), ("write", 0), ("close", 0), ("give back", 1), ("write", 1), ("write", 3),
+     ("close", 1)],
+)  # fmt: skip
+def test_owner_that_slept_while_another_finished_writes_nothing_more(
+    path: Path, action: str, nth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock_module, "SILENCE_SECONDS", 0.3)
+    everything = np.arange(N)
+    create(path).close()
+    script = f"from test_store import *; fall_asleep(Path({str(path)!r}), {action!r}, {nth})"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=Path(__file__).parent, stderr=subprocess.PIPE, text=True
+    ) as sleeper:
+        assert os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED | os.WEXITED).si_code == os.CLD_STOPPED
+        time.sleep(0.4)
+        with resume(path) as store:
+            np.testing.assert_array_equal(store.crashes()[:10], 1)
+            store.write(everything, fitted(everything), done(everything))
+        finished = path.read_bytes()
+        sleeper.send_signal(signal.SIGCONT)
+        _, said = sleeper.communicate(timeout=60)
+    assert "StoreInUse" in said.splitlines()[-1], said
+    assert "stopped, what was finished is stored" in said.splitlines()[-1]
+    assert path.read_bytes() == finished
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "replaced"])
+def test_store_that_is_removed_while_it_is_written_is_no_success(path: Path, what: str) -> None:
+    some = np.arange(10)
+    store = create(path)
+    store.write(some, fitted(some), done(some))
+    if what == "folder":
+        shutil.rmtree(path.parent)
+    elif what == "file":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes())
+        shutil.copy(path, path.with_name("copy"))
+        path.with_name("copy").replace(path)
+    with pytest.raises(DamagedFile, match=r"A_results\.h5: was removed, or another file put in its place"):
+        store.flush()
+    with pytest.raises(DamagedFile, match="--continue"):
+        store.close()
+
+
+def test_looking_at_the_lock_before_every_write_costs_little(path: Path) -> None:
+    with create(path) as store:
+        calls = []
+        really = lock_module._read
+        try:
+            lock_module._read = lambda name: calls.append(1) or really(name)
+            for i in range(2000):
+                store.start(np.array([i % N]))
+        finally:
+            lock_module._read = really
+        assert len(calls) < 20

@@ -22,9 +22,10 @@ from functools import lru_cache
 from math import isqrt
 
 import numpy as np
-from numba import float64, njit, uint64
+from numba import float64, uint64
 from numpy.typing import NDArray
 
+from pyxt_hpc.compiled import compiled
 from pyxt_hpc.discs import half_widths_within
 from pyxt_hpc.errors import ConfigError, DamagedFile
 
@@ -184,7 +185,7 @@ def _exactly_summable(image: NDArray) -> NDArray[np.float32]:
     return (np.round(single.astype(np.float64) / quantum) * quantum).astype(np.float32)
 
 
-@njit(cache=True)
+@compiled
 def _disc(prefix, at, row_length, half_width, total):  # type: ignore[no-untyped-def]
     """Set `total` (STRIP,) to the sums over the discs around a strip that begins at flat index `at`."""
     # Unsigned indices: for signed ones numba tests whether they count from the end, and nothing vectorises.
@@ -205,7 +206,7 @@ def _disc(prefix, at, row_length, half_width, total):  # type: ignore[no-untyped
             )
 
 
-@njit(cache=True)
+@compiled
 def _add_ring(image, at, ring, total):  # type: ignore[no-untyped-def]
     """Add the pixels of `ring` (n_quad, 4), as flat offsets, to the sums of the strip at `at`."""
     for q in range(ring.shape[0]):
@@ -218,20 +219,20 @@ def _add_ring(image, at, ring, total):  # type: ignore[no-untyped-def]
             )
 
 
-@njit(cache=True)
+@compiled
 def _limit(background, variance, target):  # type: ignore[no-untyped-def]
     """Counts below which no disc with at least this background and variance reaches the target."""
     root = np.sqrt(0.25 * target * target + background + variance)
     return (background + target * (0.5 * target + root)) * (1.0 - ROUNDING)
 
 
-@njit(cache=True)
+@compiled
 def _index(radius, value):  # type: ignore[no-untyped-def]
     """Index of the largest grid radius up to `value`; the first if all are larger."""
     return max(0, np.searchsorted(radius, value, side="right") - 1)
 
 
-@njit(cache=True)
+@compiled
 def _promising_jump(near, active, target, radius, j):  # type: ignore[no-untyped-def]
     """Index of a radius that the bound may well exclude, for counts that grow with the disc's area."""
     growth = np.inf
@@ -241,7 +242,7 @@ def _promising_jump(near, active, target, radius, j):  # type: ignore[no-untyped
     return _index(radius, radius[j] * (0.05 + 0.95 * np.sqrt(growth)))
 
 
-@njit(cache=True)
+@compiled
 def _jump(prefix, at, row_length, half_width, active, target, j, k, near, far):  # type: ignore[no-untyped-def]
     """Exclude all radii from j + 1 to k, or to a lower index, at once; return that index, j if it fails.
 
@@ -261,7 +262,7 @@ def _jump(prefix, at, row_length, half_width, active, target, j, k, near, far): 
     return j
 
 
-@njit(cache=True)
+@compiled
 def _rows(  # type: ignore[no-untyped-def]
     mask, images, prefix, row_length, pad, row_lo, target, radius, half_width, ring_start, ring, best, ratio
 ):

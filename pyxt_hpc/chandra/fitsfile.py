@@ -19,8 +19,8 @@ from typing import BinaryIO
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from pyxt_hpc.errors import DamagedFile, MissingInput, PyxtError, is_own_defect
-from pyxt_hpc.files import replacing
+from pyxt_hpc.errors import DamagedFile, MissingInput, is_own_defect
+from pyxt_hpc.files import check_regular, error_number, in_words, replacing
 
 _DAMAGE = (
     OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, zlib.error,
@@ -50,7 +50,7 @@ def open_fits(path: Path, what: str, hint: str) -> Iterator[fits.HDUList]:
         the ``with`` block, so read the data there.
     """
     path = Path(path)
-    if not path.is_file():
+    if not check_regular(path):
         raise MissingInput(f"{path}: {what} not found; {hint}")
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -67,15 +67,11 @@ def open_fits(path: Path, what: str, hint: str) -> Iterator[fits.HDUList]:
         raise DamagedFile(
             f"{path}: {what} cannot be read ({error.strerror}); change its permissions"
         ) from error
-    except MemoryError as error:
-        size = path.stat().st_size / 2**20
-        raise PyxtError(
-            f"{path}: not enough memory to read this {what} of {size:.0f} MiB; run on a machine (or ask for "
-            "a job) with more"
-        ) from error
     except _DAMAGE as error:
         if is_own_defect(error):
             raise
+        if isinstance(error, OSError) and error_number(error):  # the system's, not astropy's
+            raise in_words(path, error, "read") from error
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise DamagedFile(f"{path}: {what} is damaged or not FITS ({reason}); {hint}") from error
 

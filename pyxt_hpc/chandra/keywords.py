@@ -11,6 +11,7 @@ from pathlib import Path
 from astropy.io import fits
 
 from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.quoting import quoted
 
 _CHIPS = range(10)
 _TRUE, _FALSE = ("T", "TRUE", "YES", "Y", "1"), ("F", "FALSE", "NO", "N", "0")
@@ -33,7 +34,7 @@ def needed_number(header: fits.Header, keyword: str, path: Path | str, remedy: s
     """`number`; if there is none, DamagedFile names file and keyword, what was found, and ``remedy``."""
     found = number(header, keyword)
     if found is None:
-        raise DamagedFile(f"{path}: {keyword} is {header.get(keyword)!r}, expected a number; {remedy}")
+        raise DamagedFile(f"{path}: {keyword} is {quoted(header.get(keyword))}, expected a number; {remedy}")
     return found
 
 

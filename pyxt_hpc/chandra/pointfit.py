@@ -10,8 +10,9 @@ Poisson likelihood is maximised by Fisher scoring.
 from math import cos, erf, exp, log, pi, sin, sqrt
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from pyxt_hpc.compiled import compiled
 
 WIDTHS = np.array([1.0, 1.3, 1.7, 2.2, 2.9, 3.8])
 """Widths of the source that are tried, in units of the point spread."""
@@ -31,7 +32,7 @@ _N_OFFSETS = 4  # to either side
 _EDGE_REACH = 2.5  # an edge is looked for as far as this from the source, in units of the point spread
 
 
-@njit(cache=True)
+@compiled
 def _profile(n: int, centre: float, sigma: float, share: NDArray, slope: NDArray) -> None:
     """Share of a Gaussian in each of n pixels, and its derivative by the centre."""
     norm = 1.0 / (sqrt(2.0 * pi) * sigma)
@@ -41,13 +42,13 @@ def _profile(n: int, centre: float, sigma: float, share: NDArray, slope: NDArray
         slope[i] = norm * (exp(-0.5 * low * low) - exp(-0.5 * high * high))
 
 
-@njit(cache=True)
+@compiled
 def _background(p: NDArray, y: float, x: float, step: float) -> float:
     log_b = p[0] + p[1] * y + p[2] * x + p[3] * y * y + p[4] * x * y + p[5] * x * x + p[_STEP] * step
     return exp(min(log_b, 50.0))
 
 
-@njit(cache=True)
+@compiled
 def _evaluate(
     images: NDArray, steps: NDArray, half: int, p: NDArray, sigma: float, free: NDArray,
     shares: NDArray, gradient: NDArray, fisher: NDArray,
@@ -93,7 +94,7 @@ def _evaluate(
     return total
 
 
-@njit(cache=True)
+@compiled
 def _maximise(
     images: NDArray, steps: NDArray, half: int, p: NDArray, sigma: float, free: NDArray, reach: float
 ) -> float:  # fmt: skip
@@ -130,7 +131,7 @@ def _maximise(
     return best
 
 
-@njit(cache=True)
+@compiled
 def _cut(
     counts: NDArray, exposure: NDArray, known: NDArray, row0: int, col0: int, half: int, spread: float
 ) -> NDArray:  # fmt: skip
@@ -164,7 +165,7 @@ def _cut(
     return images
 
 
-@njit(cache=True)
+@compiled
 def _edge(images: NDArray, half: int, p: NDArray, sigma: float, spread: float, enough: float) -> float:
     """Largest log-likelihood of an edge in place of the source; the search ends at ``enough``."""
     n = 2 * half + 1
@@ -188,7 +189,7 @@ def _edge(images: NDArray, half: int, p: NDArray, sigma: float, spread: float, e
     return best
 
 
-@njit(cache=True)
+@compiled
 def fit_point(
     counts: NDArray,
     exposure: NDArray,

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from astropy.coordinates import SkyCoord
 
-from pyxt_hpc.errors import MissingInput, RegionSyntaxError
+from pyxt_hpc.errors import RegionSyntaxError
+from pyxt_hpc.quoting import shown
+from pyxt_hpc.textfiles import read_text
 
 _SYSTEMS = {"physical": "physical", "image": "image", "fk5": "fk5", "j2000": "fk5", "icrs": "icrs"}
 _FOREIGN_SYSTEMS = {"fk4", "b1950", "galactic", "ecliptic", "detector", "amplifier", "linear", "wcs"}
@@ -72,21 +74,13 @@ def read_regions(path: Path) -> RegionFile:
     ------
     MissingInput
         No such file.
+    DamagedFile
+        It is not a text file that can be read.
     RegionSyntaxError
         Names the file, the line and what is wrong there.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MissingInput(f"{path}: region file not found; draw it in DS9 and save it in fk5 coordinates")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except PermissionError as error:
-        raise RegionSyntaxError(f"{path}: cannot be read; change its permissions") from error
-    except (UnicodeDecodeError, OSError) as error:
-        raise RegionSyntaxError(
-            f"{path}: not a text file ({type(error).__name__}); save the regions in DS9 or CIAO text format"
-        ) from None
-    return parse_regions(text, path)
+    return parse_regions(read_text(path, "draw the regions in DS9 and save them in fk5 coordinates"), path)
 
 
 def parse_regions(text: str, path: Path) -> RegionFile:
@@ -110,7 +104,9 @@ def parse_regions(text: str, path: Path) -> RegionFile:
                 else:
                     _parse_statement(statement, system, number, terms, cuts)
             except _Wrong as error:
-                raise RegionSyntaxError(f"{path}, line {number}: {error} (found: {statement[:80]})") from None
+                raise RegionSyntaxError(
+                    f"{path}, line {number}: {shown(error, 300)} (found: {shown(statement)})"
+                ) from None
     return RegionFile(path, tuple(terms), tuple(cuts))
 
 

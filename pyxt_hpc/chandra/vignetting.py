@@ -1,28 +1,46 @@
 """Vignetting: how the effective area falls away from the optical axis, by energy.
 
-The table (``data/acis_i_vignetting.txt``, source in ``data/SOURCES.md``) is an azimuthal average; it serves
-the simulator and the builtin preprocessing backend, which therefore agree.
+The table (``data/vignetting.txt``, made by `make_vignetting_table`, source in ``data/SOURCES.md``) is a mean
+over azimuth; it serves the simulator and the builtin preprocessing backend, which therefore agree.
 """
 
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import RegularGridInterpolator
+from scipy.interpolate import PchipInterpolator, RectBivariateSpline
+
+TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "vignetting.txt"))
+RAY_TRACE_PATH = TABLE_PATH.with_name("vignetting_ray_trace.txt")
+_ENERGY_STEP_keV = 0.1
 
 
 @lru_cache
-def _table() -> RegularGridInterpolator:
-    lines = (files("pyxt_hpc") / "data" / "acis_i_vignetting.txt").read_text(encoding="utf-8").splitlines()
-    table = np.loadtxt(lines)
-    return RegularGridInterpolator((table[1:, 0], table[0, 1:]), table[1:, 1:])
+def _table() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Energies (n_energy,) [keV], angles (n_angle,) [arcmin], relative areas (n_energy, n_angle)."""
+    table = np.loadtxt(TABLE_PATH)
+    return table[1:, 0], table[0, 1:], table[1:, 1:]
+
+
+@lru_cache
+def _surface() -> RectBivariateSpline:
+    energy, angle, area = _table()
+    # between the energies of the ray trace the area must not swing beyond them, as a plain spline would
+    fine = np.linspace(energy[0], energy[-1], 1 + round((energy[-1] - energy[0]) / _ENERGY_STEP_keV))
+    area = PchipInterpolator(energy, area)(fine)
+    # mirrored: flat on the axis
+    both = np.concatenate([-angle[:0:-1], angle])
+    return RectBivariateSpline(fine, both, np.concatenate([area[:, :0:-1], area], axis=1))
 
 
 def vignetting(energy_keV: ArrayLike, theta_arcmin: ArrayLike) -> NDArray[np.float64]:
     """Effective area relative to the optical axis, for every energy at every angle.
 
-    Bilinear in the table; beyond its energies (1.49-8.6 keV) and angles (25') the last value holds.
+    Smooth in both, and flat on the axis. Traced from 0.7 to 8.6 keV, beyond which the value there holds, and
+    to 20 arcmin; from there to 25 arcmin the logarithm goes on with its slope, and farther out the last
+    value holds.
 
     Parameters
     ----------
@@ -42,13 +60,9 @@ def vignetting(energy_keV: ArrayLike, theta_arcmin: ArrayLike) -> NDArray[np.flo
 
 def vignetting_pairs(energy_keV: ArrayLike, theta_arcmin: ArrayLike) -> NDArray[np.float64]:
     """As `vignetting`, for energies and angles taken together (broadcast against each other)."""
-    table = _table()
-    energies, angles = table.grid
+    energies, angles, _ = _table()
     energy, theta = np.broadcast_arrays(energy_keV, theta_arcmin)
-    inside = np.stack(
-        [np.clip(energy, energies[0], energies[-1]), np.clip(theta, angles[0], angles[-1])], axis=-1
-    )
-    return table(inside)
+    return _surface().ev(np.clip(energy, energies[0], energies[-1]), np.clip(theta, angles[0], angles[-1]))
 
 
 def off_axis_arcmin(ra: ArrayLike, dec: ArrayLike, ra_pnt: float, dec_pnt: float) -> NDArray[np.float64]:

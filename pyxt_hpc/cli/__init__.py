@@ -1,32 +1,75 @@
 """The command line: parse, call one library function, print, exit with a documented code.
 
 A module of this package holds the commands of one purpose, each below the options it takes, and lists
-them in ``COMMANDS``; `parser` puts these lists together.
+them in ``COMMANDS``; `parser` puts these lists together. Whatever goes wrong comes to `main`, the one place
+that turns it into a line and an exit code.
 
 Everything heavy is imported by the command that needs it: ``--help`` and ``init-cluster`` stay quick.
 """
 
 import logging
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 
+from pyxt_hpc.answers import answer_to
 from pyxt_hpc.cli.parser import make_parser
-from pyxt_hpc.errors import EXIT_DONE, EXIT_TRY_AGAIN, PyxtError
+from pyxt_hpc.cli.streams import guard_streams
+from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, ConfigError, LaunchError, PyxtError
+from pyxt_hpc.parallel.launch import launched
+from pyxt_hpc.parallel.world import end_ranks
+from pyxt_hpc.quoting import quoted
 
 __all__ = ["main"]
+
+log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    arguments = make_parser().parse_args(argv)
+    guard_streams()
+    is_master = launched(os.environ).rank == 0
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    if not is_master:
+        logging.getLogger("pyxt_hpc.compiled").setLevel(logging.ERROR)  # what it warns of is the same on all
     try:
+        words = list(sys.argv[1:] if argv is None else argv)
+        _refuse_nul(words)
+        arguments = make_parser().parse_args(words)
         arguments.run(arguments)
-    except PyxtError as error:
-        print(f"pyxt-hpc: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("pyxt-hpc: interrupted: what is finished is stored", file=sys.stderr)
-        return EXIT_TRY_AGAIN
+    except (Exception, KeyboardInterrupt) as error:
+        return _end(error, is_master)
     return EXIT_DONE
+
+
+def _refuse_nul(words: Sequence[str]) -> None:
+    """No system hands it over, but who calls `main` may."""
+    for word in words:
+        if "\0" in word:
+            raise ConfigError(f"{quoted(word)} has a NUL character: correct it")
+
+
+def _end(error: BaseException, is_master: bool) -> int:
+    """Say what an exception means, once of all ranks, and see that all of them end."""
+    answer = answer_to(error)
+    # These are raised by all ranks alike; others on a rank that is not the master are its own.
+    said_by_master = isinstance(error, (ConfigError, LaunchError, KeyboardInterrupt))
+    if is_master or not said_by_master:
+        if answer.exit_code == EXIT_DEFECT:
+            traceback.print_exception(error)
+            print(
+                "pyxt-hpc: this is a defect of pyxt_hpc: please report the lines above and the command",
+                file=sys.stderr,
+            )
+        else:
+            print(f"pyxt-hpc: {_label(error)}{answer.line}", file=sys.stderr)
+            log.debug("where it came from:", exc_info=error)
+    if not isinstance(error, PyxtError) or not (is_master or said_by_master):
+        end_ranks(error, answer.exit_code)
+    return answer.exit_code
+
+
+def _label(error: BaseException) -> str:
+    return "" if isinstance(error, KeyboardInterrupt) else "error: "

@@ -1,11 +1,12 @@
 """A command: its name and help, its options, and what it does."""
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyxt_hpc.errors import LaunchError
-from pyxt_hpc.parallel.world import detect_world
+from pyxt_hpc.parallel.launch import launched
 
 EXIT_CODES = """\
 exit codes:
@@ -24,7 +25,7 @@ Run = Callable[[argparse.Namespace], None]
 
 def refuse_ranks(command: str) -> None:
     """Raise LaunchError under mpirun, where every rank would do the same."""
-    if detect_world().size > 1:
+    if launched(os.environ).is_parallel:
         raise LaunchError(f"{command} is serial: run it without mpirun, e.g. on the login node")
 
 

@@ -10,8 +10,7 @@ from pyxt_hpc.cli.screen import confirm, say
 from pyxt_hpc.config import read_config, record_last_step
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.parallel.groups import MANY_RANKS, MOST_GROUPS, RANKS_PER_GROUP, SMALLEST_GROUP, default_groups
-from pyxt_hpc.parallel.world import World, detect_world
+from pyxt_hpc.parallel.world import detect_world
 from pyxt_hpc.pipeline import count_workers, make_bins
 from pyxt_hpc.summaries import fit_lines, fitting_lines
 
@@ -37,7 +36,6 @@ def create_bins(arguments: argparse.Namespace) -> None:
     "Fit temperature and norm with 68% intervals. Finished regions are stored as they come:\n"
     "after a crash, a kill or the end of a job, --continue does the rest.\n"
     "Also under mpirun: mpirun -n 4 pyxt-hpc fit-spectra -c CONFIG\n"
-    "Thousands of ranks form groups, each with a master and a part store that is merged at the end.\n"
     "Also as a job array without MPI: task I of N runs it with --slice I/N, then merge-results.",
     config_option,
     cpus_option,
@@ -56,13 +54,6 @@ def create_bins(arguments: argparse.Namespace) -> None:
     ),
     option(
         "--slice", metavar="I/N", help="fit part I of N (from 1) into a store of its own, for merge-results"
-    ),
-    option(
-        "--groups",
-        type=int,
-        metavar="G",
-        help="under mpirun: groups of ranks, of which each has a master (default: 1 below "
-        f"{MANY_RANKS} ranks, else one per {RANKS_PER_GROUP})",
     ),
     option(
         "--regions",
@@ -92,36 +83,22 @@ def fit_spectra(arguments: argparse.Namespace) -> None:
 
     world = detect_world()
     part, time_limit, max_regions = world.from_master(lambda: _part_and_limits(arguments))
-    n_groups = world.from_master(lambda: _groups(arguments, world))
     config = world.from_master(lambda: read_config(arguments.config))
     n_workers = count_workers(arguments.num_cpus, config, world)
     layout = Layout.of(config)
     replaced = [layout.part_results(*part)] if part else [layout.results, *layout.all_part_results()]
     if not arguments.resume:
         world.on_master(lambda: _agree_to_replace(replaced, arguments.yes))
-    if n_groups > 1:
-        from pyxt_hpc.stages.group_fitting import fit_in_groups
-
-        summary = fit_in_groups(
-            config,
-            world,
-            n_groups,
-            resolution=arguments.resolution,
-            resume=arguments.resume,
-            time_limit=time_limit,
-            max_regions=max_regions,
-        )
-    else:
-        summary = fitting.fit_spectra(
-            config,
-            world,
-            n_workers,
-            resolution=arguments.resolution,
-            resume=arguments.resume,
-            part=part,
-            time_limit=time_limit,
-            max_regions=max_regions,
-        )
+    summary = fitting.fit_spectra(
+        config,
+        world,
+        n_workers,
+        resolution=arguments.resolution,
+        resume=arguments.resume,
+        part=part,
+        time_limit=time_limit,
+        max_regions=max_regions,
+    )
     if summary is None:
         return
     if part is None:
@@ -189,20 +166,6 @@ def _slice(text: str) -> tuple[int, int]:
     if part.isdecimal() and n_parts.isdecimal() and 1 <= int(part) <= int(n_parts) <= 9999:
         return int(part), int(n_parts)
     raise ConfigError(f"--slice {text}: expected I/N with 1 <= I <= N <= 9999, e.g. 3/16")
-
-
-def _groups(arguments: argparse.Namespace, world: World) -> int:
-    if arguments.groups is None:
-        return default_groups(world.size) if arguments.slice is None else 1
-    most = min(max(world.size // SMALLEST_GROUP, 1), MOST_GROUPS)
-    if not 1 <= arguments.groups <= most:
-        raise ConfigError(
-            f"--groups {arguments.groups}: {world.size} MPI ranks form 1 to {most} groups, as each needs "
-            "a master and a worker"
-        )
-    if arguments.groups > 1 and arguments.slice is not None:
-        raise ConfigError("--groups and --slice exclude each other: both divide the regions")
-    return int(arguments.groups)
 
 
 def _agree_to_replace(stores: Sequence[Path], yes: bool) -> None:

@@ -10,6 +10,7 @@ from pyxt_hpc.cli.options import config_option, job_options, option, resolution_
 from pyxt_hpc.cli.screen import say
 from pyxt_hpc.config import read_config
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.textfiles import resolved
 
 if TYPE_CHECKING:
     from pyxt_hpc.jobs.render import Job
@@ -168,9 +169,9 @@ def _job(arguments: argparse.Namespace) -> "Job":
     stages = arguments.stages or ("6" if arguments.array else "5,6")
     return Job(
         name=config.name,
-        config=config.path.resolve(),
-        script=(arguments.output or layout.job_script).resolve(),
-        log_dir=layout.logs.resolve(),
+        config=resolved(config.path),
+        script=resolved(arguments.output or layout.job_script),
+        log_dir=resolved(layout.logs),
         settings=settings_for(str(config.path), dict(config.hpc), given, arguments.site),
         stages=tuple(map(int, stages.split(","))),
         resolution=arguments.resolution,

@@ -1,17 +1,35 @@
 """The tree of commands, put together from the modules that have them."""
 
 import argparse
+from typing import NoReturn
 
 from pyxt_hpc import __version__
 from pyxt_hpc.cli import cluster, demo, fitting, jobs, maps, preprocessing, results, run, spectra
 from pyxt_hpc.cli.command import EXIT_CODES
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.quoting import shown
 
 MODULES = (cluster, preprocessing, run, fitting, results, spectra, jobs, maps, demo)
 
 
+class Parser(argparse.ArgumentParser):
+    """Says in one line, of which every part is short, what is wrong, and leaves the exit to `main`."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line.
+
+        Raises
+        ------
+        ConfigError
+            Always.
+        """
+        words = " ".join(shown(word) for word in message.split(" "))
+        raise ConfigError(f"{words}: see {self.prog} --help")
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Parser of all commands; what it parses has the command in ``run``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pyxt-hpc",
         description="Temperature maps of galaxy clusters from Chandra ACIS observations.",
         epilog="A cluster is done by init-cluster and run, or stage by stage: process-data,\n"

@@ -1,27 +1,28 @@
 """What is said to, and asked of, the person at the screen."""
 
-import os
 import sys
 
 from pyxt_hpc.errors import ConfigError
 
 
 def say(*lines: str) -> None:
-    """Print lines at once, also when a reader such as `head` has left."""
+    """Print lines at once."""
     for line in lines:
-        try:
-            print(line, flush=True)
-        except BrokenPipeError:  # the reader has seen enough; the work goes on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(line, flush=True)
 
 
 def confirm(question: str, yes: bool) -> None:
     """Raise ConfigError unless `yes` or an answer agrees."""
     if yes:
         return
-    if not sys.stdin.isatty():
-        raise ConfigError(f"{question} There is nobody to ask: add --yes to agree")
-    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+    nobody = ConfigError(f"{question} There is nobody to ask: add --yes to agree")
+    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
+        raise nobody
+    try:
+        answer = input(f"{question} [y/N] ")
+    except (EOFError, OSError, UnicodeDecodeError):
+        raise nobody from None
+    if answer.strip().lower() not in {"y", "yes"}:
         raise ConfigError("not agreed: nothing was changed")
 
 

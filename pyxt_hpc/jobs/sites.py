@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pyxt_hpc.batch import SECTION, BatchSettings, problems_of
 from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.quoting import one_line, quoted, shown
+from pyxt_hpc.textfiles import read_text, user_path
 
 FOLDER = Path(__file__).parents[1] / "data" / "jobscripts"
 ABOUT = ("description", "documentation")
@@ -30,18 +32,16 @@ def read_site(site: str) -> dict[str, str]:
     ConfigError
         If there is none, or a key is unknown or impossible.
     """
-    path = FOLDER / f"{site}.ini" if site in site_names() else Path(site).expanduser()
+    path = FOLDER / f"{site}.ini" if site in site_names() else user_path(site)
     parser = configparser.ConfigParser(inline_comment_prefixes=("#", ";"), interpolation=None)
+    text = read_text(path, f"site {quoted(site)} is none of those shipped either: {', '.join(site_names())}")
     try:
-        with path.open(encoding="utf-8") as stream:
-            parser.read_file(stream)
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        raise ConfigError(
-            f"site {site!r}: neither one of {', '.join(site_names())} nor a file that can be read "
-            f"({' '.join(str(error).split())})"
-        ) from None
+        parser.read_string(text, str(path))
+    except configparser.Error as error:
+        reason = shown(one_line(str(error)), 300)
+        raise ConfigError(f"{path}: cannot be read as a profile: {reason}") from None
     if parser.sections() != [SECTION]:
-        raise ConfigError(f"{path}: expected one section [{SECTION}], found {parser.sections()}")
+        raise ConfigError(f"{path}: expected one section [{SECTION}], found {quoted(parser.sections())}")
     texts = {key: value for key, value in parser.items(SECTION) if key not in ABOUT}
     if problems := problems_of(texts):
         raise ConfigError(f"{path}: {'; '.join(problems)}")

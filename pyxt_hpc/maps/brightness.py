@@ -1,10 +1,10 @@
 """Surface brightness smoothed with the scale map's circles."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.compiled import compiled
 from pyxt_hpc.discs import half_width_table
 from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.preprocess.images import live_exposure
@@ -67,7 +67,7 @@ def circle_sums(images: NDArray, radius: NDArray) -> NDArray[np.float64]:
     return sums
 
 
-@njit(cache=True)
+@compiled
 def _sum(prefix, line, valid, table, sums):  # type: ignore[no-untyped-def]
     ny, nx = valid.shape
     for y in range(ny):

@@ -17,6 +17,7 @@ from pyxt_hpc.maps.brightness import smooth_brightness
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.quoting import quoted
 from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.store import Results, Status, is_final, read_results
@@ -153,7 +154,7 @@ def _without_fits(config: ClusterConfig, results: Results, finished: int) -> str
     for word, n in zip(*np.unique(results.rows["flags"], return_counts=True), strict=True):
         flags.update({str(flag.name): int(n) for flag in FitFlag(int(word))})
     reasons = [f"{name} in {n}" for name, n in flags.most_common(2)]
-    reasons += [f"e.g. {text!r}" for text in list(results.messages.values())[:1]]
+    reasons += [f"e.g. {quoted(text)}" for text in list(results.messages.values())[:1]]
     return (
         f"{path}: all {total} regions are bad ({'; '.join(reasons) or 'no reason is stored'}): nothing can "
         f"be mapped; look at one with `pyxt-hpc fit-region -c {config.path} {results.rows['region'][0]}`, "

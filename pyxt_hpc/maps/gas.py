@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from astropy import units
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.spectra.abundances import DEFAULT_TABLE, abundances
-from pyxt_hpc.spectra.plasma import load_plasma
+from pyxt_hpc.spectra.cooling import cooling_table
 
 _N_TRACE = 2
 """Elements from this index on (atomic number 3) scale with the abundance."""
@@ -66,22 +65,11 @@ def electron_density(
     return np.sqrt(particles.electrons * measure / (depth_kpc * _CM_PER_KPC))
 
 
-@lru_cache(maxsize=8)
-def _cooling_table(table: str) -> tuple[NDArray[np.float64], ...]:
-    """Temperatures, and what H and He and metals at abundance 1 emit per n_e n_H."""
-    edges = np.geomspace(0.01, 200.0, 2001)
-    plasma = load_plasma()
-    energy = np.sqrt(edges[1:] * edges[:-1]) * _ERG_PER_KEV
-    # flux at norm 1, times 4 pi D^2, per emission measure: 4 pi D^2 x 1e14
-    light, metals = (1e-14 * part @ energy for part in plasma.components(edges, 0.0, table))
-    return plasma.kT, light, metals
-
-
 def cooling_function(
     kT: NDArray, abundance: NDArray | float, table: str = DEFAULT_TABLE
 ) -> NDArray[np.float64]:
-    """Emission per n_e n_H of gas of temperature `kT` [keV] from 0.01 to 200 keV [erg cm^3 s^-1] (APEC)."""
-    nodes, light, metals = _cooling_table(table)
+    """Emission per n_e n_H of gas of temperature `kT` [keV] at all energies [erg cm^3 s^-1] (APEC)."""
+    nodes, light, metals = cooling_table(table)
     return np.interp(kT, nodes, light) + abundance * np.interp(kT, nodes, metals)
 
 
@@ -117,7 +105,7 @@ def cooling_by_metals(
     kT: NDArray, abundance: NDArray | float, table: str = DEFAULT_TABLE
 ) -> NDArray[np.float64]:
     """d ln Lambda / d abundance at `kT` [keV]."""
-    nodes, _, metals = _cooling_table(table)
+    nodes, _, metals = cooling_table(table)
     return np.interp(kT, nodes, metals) / cooling_function(kT, abundance, table)
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import h5py
 
 from pyxt_hpc.config import ClusterConfig
-from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.errors import ConfigError, DamagedFile
+from pyxt_hpc.hdf5 import open_hdf5
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.store import ROW_DTYPE, open_to_read
 
@@ -70,10 +71,10 @@ def needed_memory(layout: Layout) -> tuple[int, tuple[int, ...]]:
             sizes.append(item.nbytes)
 
     try:
-        with h5py.File(layout.bundle, "r") as file:
+        with open_hdf5(layout.bundle) as file:
             file.visititems(add)
             shape = file["mask"].shape
-    except (OSError, KeyError, RuntimeError):
+    except (OSError, KeyError, RuntimeError, DamagedFile):
         return 0, ()
     regions = 0
     if layout.results.exists():

@@ -3,11 +3,12 @@
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 from scipy.integrate import quad
 
+from pyxt_hpc.compiled import compiled
 
-@njit(cache=True)
+
+@compiled
 def shared_area(distance: float, radius: float, other: float) -> float:
     """Area that two circles share, in the square of the unit of its arguments."""
     small, large = min(radius, other), max(radius, other)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pyxt_hpc.binning.lattice import block_number
+from pyxt_hpc.compiled import compiled
 from pyxt_hpc.maps.overlap import mean_correlation, shared_area
 
 MODES = ("block", "interpolate", "average")
@@ -187,7 +187,7 @@ def _by_block(
     return of_block
 
 
-@njit(cache=True)
+@compiled
 def _mark_ends(row, col, radius, columns, steps):  # type: ignore[no-untyped-def]
     ny, width, n_column = steps.shape
     for i in range(row.size):
@@ -203,7 +203,7 @@ def _mark_ends(row, col, radius, columns, steps):  # type: ignore[no-untyped-def
                 steps[y, right, k] -= columns[i, k]
 
 
-@njit(cache=True)
+@compiled
 def _interpolate(of_block, row, col, reach, columns, radius, step, images):  # type: ignore[no-untyped-def]
     ny, nx = radius.shape
     sums = np.zeros(3)

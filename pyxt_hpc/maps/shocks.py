@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from pyxt_hpc.compiled import compiled
 from pyxt_hpc.maps.paint import Measured
 
 N_ANGLES = 32
@@ -249,7 +249,7 @@ def _is_crest(jumps: Jumps, radius: NDArray) -> NDArray[np.bool_]:
     return crest
 
 
-@njit(cache=True)
+@compiled
 def _lever(radius, y, x, sine, cosine, lever):  # type: ignore[no-untyped-def]
     """Distance from a pixel at which a point's own circle keeps clear of it; 0 where there is none."""
     ny, nx = radius.shape
@@ -265,7 +265,7 @@ def _lever(radius, y, x, sine, cosine, lever):  # type: ignore[no-untyped-def]
     return max(distance, own)
 
 
-@njit(cache=True)
+@compiled
 def _compare(images, radius, sines, cosines, angles, lever, found):  # type: ignore[no-untyped-def]
     ny, nx = radius.shape
     for y in range(ny):

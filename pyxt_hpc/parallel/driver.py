@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -62,16 +61,6 @@ class Ledger(Protocol):
 
     def alive(self) -> None:
         """Called whenever results came, and every few seconds: what was kept is to be stored."""
-
-
-class Bell(Protocol):
-    """Who tells other masters of the same job to stop, and hears it from them."""
-
-    def ring(self, reason: str) -> None:
-        """Tell them."""
-
-    def heard(self) -> str:
-        """Why one of them stopped, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -182,8 +171,6 @@ def run_chunks(
     suspects: np.ndarray | None = None,
     initial: int = 0,
     limits: Limits | None = None,
-    bell: Bell | None = None,
-    shown: bool = True,
 ) -> None:
     """Compute `task` on all items, in chunks of neighbours.
 
@@ -209,16 +196,12 @@ def run_chunks(
         Items that an earlier run completed, for the progress bar.
     limits
         When to stop early.
-    bell
-        Where there are other masters: rung at a signal.
-    shown
-        Tell people how far it is.
 
     Raises
     ------
     Interrupted
-        If there is work left after SIGINT, SIGTERM, SIGUSR1 or SIGUSR2, the bell, or at a limit: chunks in
-        flight were completed and passed on.
+        If there is work left after SIGINT, SIGTERM, SIGUSR1 or SIGUSR2, or at a limit: chunks in flight
+        were completed and passed on.
     KeyboardInterrupt
         At a second SIGINT: at once, without what was in flight.
     WorkerFailed
@@ -228,14 +211,10 @@ def run_chunks(
         suspects = np.zeros(0, np.int64)
     total = initial + len(items) + len(suspects)
     in_sandboxes = f", {len(suspects)} of them in sandboxes after a crash" if len(suspects) else ""
-    if shown:
-        log.info("%s: %d of %d %ss to do%s", label, total - initial, total, unit, in_sandboxes)
+    log.info("%s: %d of %d %ss to do%s", label, total - initial, total, unit, in_sandboxes)
     work = _Work(items, suspects, pool.n_workers)
-    with (
-        Progress(label, unit, total, initial) if shown else nullcontext() as progress,
-        stop_signals() as received,
-    ):
-        loop = _Loop(pool, task, ledger, progress, work, limits or Limits(), bell)
+    with Progress(label, unit, total, initial) as progress, stop_signals() as received:
+        loop = _Loop(pool, task, ledger, progress, work, limits or Limits())
         reason = loop.run(received)
     if n_left := len(loop.work):
         raise Interrupted(
@@ -262,12 +241,11 @@ class _Loop:
         pool: Pool,
         task: Task,
         ledger: Ledger,
-        progress: Progress | None,
+        progress: Progress,
         work: _Work,
         limits: Limits,
-        bell: Bell | None,
     ) -> None:
-        self.work, self._bell = work, bell
+        self.work = work
         self._pool, self._task, self._ledger, self._progress = pool, task, ledger, progress
         self._limits = limits
         self._allowed = np.inf if limits.items is None else limits.items
@@ -331,12 +309,7 @@ class _Loop:
 
     def _stop_reason(self, received: Sequence[int]) -> str:
         if received:
-            reason = signal.Signals(received[0]).name
-            if self._bell:
-                self._bell.ring(reason)
-            return reason
-        if self._bell and (reason := self._bell.heard()):
-            return reason
+            return signal.Signals(received[0]).name
         if self._seconds_left() < max(LAST_SECONDS, 2 * IN_FLIGHT * self.work.sizes.seconds_per_item):
             return "the time limit"
         if self._allowed <= 0:
@@ -396,16 +369,12 @@ class _Loop:
                 self._ledger.finished(chunk.items[1:], result[1], chunk.attempt)
             else:
                 self._ledger.finished(chunk.items, result, chunk.attempt)
-            self._count(len(chunk.items))
-
-    def _count(self, n: int) -> None:
-        if self._progress:
-            self._progress.add(n)
+            self._progress.add(len(chunk.items))
 
     def _failed(self, chunk: _Chunk, words: str, *, died: bool) -> None:
         if len(chunk.items) == 1:
             self._ledger.failed(int(chunk.items[0]), words, chunk.attempt, died=died)
-            self._count(1)
+            self._progress.add(1)
             return
         if died:
             self._ledger.suspected(chunk.items)

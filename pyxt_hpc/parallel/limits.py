@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 
 from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.quoting import quoted
 
 
 @dataclass(frozen=True)
@@ -42,4 +43,4 @@ def parse_time_limit(text: str) -> float:
         total = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
         if total > 0:
             return total
-    raise ConfigError(f"time limit {text!r}: expected seconds or HH:MM:SS, above 0")
+    raise ConfigError(f"time limit {quoted(text)}: expected seconds or HH:MM:SS, above 0")

@@ -20,7 +20,7 @@ from pyxt_hpc.parallel.processes import ForkedExecutor, SandboxDied, in_sandbox
 from pyxt_hpc.parallel.ranks import RankExecutor, serve
 from pyxt_hpc.parallel.shared import share_arrays
 from pyxt_hpc.parallel.signals import leave_signals_to_master
-from pyxt_hpc.parallel.world import World
+from pyxt_hpc.parallel.world import World, all_know
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -208,6 +208,9 @@ def open_pool(
         ranks = RankExecutor(world.comm)
         try:
             yield Pool(ranks, world.size - 1)
+        except Exception as error:
+            all_know(error)  # as soon as they are sent home
+            raise
         except KeyboardInterrupt:
             # Workers would be waited for until their chunks are done.
             log.error("interrupted again: stopped at once; what is finished is stored")

@@ -1,7 +1,8 @@
 """Processes of this machine that hold what their master held when they were forked."""
 
 import ctypes
-import multiprocessing
+import multiprocessing.context
+import multiprocessing.process
 import os
 import pickle
 import signal
@@ -15,6 +16,19 @@ from pyxt_hpc.parallel.signals import leave_signals_to_master
 
 class SandboxDied(Exception):
     """The process that was to protect this one from a call is dead."""
+
+
+class _Forks(multiprocessing.context.ForkContext):
+    """Makes processes and remembers them: the caller may have others that are none of our business."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.children: list[multiprocessing.process.BaseProcess] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> multiprocessing.process.BaseProcess:  # type: ignore[override]
+        child = multiprocessing.context.ForkProcess(*args, **kwargs)
+        self.children.append(child)
+        return child
 
 
 class ForkedExecutor(Executor):
@@ -46,7 +60,7 @@ class ForkedExecutor(Executor):
 
         An executor with a dead worker ends the others by SIGTERM, which they leave to the master.
         """
-        for child in multiprocessing.active_children():
+        for child in self._context.children:
             child.kill()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
@@ -55,10 +69,11 @@ class ForkedExecutor(Executor):
         self._executor.shutdown(wait=wait, cancel_futures=cancel_futures)
 
     def _start(self) -> ProcessPoolExecutor:
+        self._context = _Forks()
         return ProcessPoolExecutor(
             self._n_workers,
             # Forked children inherit the context: nothing is copied or pickled.
-            multiprocessing.get_context("fork"),
+            self._context,
             initializer=_begin_child,
             initargs=(os.getpid(),),
         )

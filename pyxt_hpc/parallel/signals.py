@@ -1,6 +1,7 @@
 """Signals that end a run early without loss: the master drains, everybody else looks away."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,7 +12,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect signals that ask for an early end.
+    """Collect signals that ask for an early end; outside the main thread there are none to collect.
 
     Raises
     ------
@@ -25,6 +26,9 @@ def stop_signals() -> Iterator[list[int]]:
         if received.count(signal.SIGINT) > 1:
             raise KeyboardInterrupt
 
+    if not _in_main_thread():
+        yield received
+        return
     before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
     try:
         yield received
@@ -35,5 +39,11 @@ def stop_signals() -> Iterator[list[int]]:
 
 def leave_signals_to_master() -> None:
     """Launchers and terminals signal every process; only the master may stop the work."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    if _in_main_thread():
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _in_main_thread() -> bool:
+    """Only there does Python let handlers be set."""
+    return threading.current_thread() is threading.main_thread()

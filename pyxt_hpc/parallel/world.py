@@ -1,19 +1,24 @@
 """The ranks this process runs with, or the news that the launch was not what it seems."""
 
+import logging
 import os
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, EXIT_TRY_AGAIN, LaunchError, PyxtError
+from pyxt_hpc.answers import answer_to
+from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, EXIT_TRY_AGAIN, LaunchError
+from pyxt_hpc.parallel.launch import RANKS_VARIABLE, Launch, launched, ranks_asked_for
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -21,14 +26,6 @@ WATCH_SECONDS = 2.0
 
 FORWARDING_SECONDS = 0.5
 """The launcher passes on what a rank has said, unless the job has ended by then."""
-
-# What each launcher tells the processes it starts: how many they are. SLURM_NTASKS is set in a batch
-# script too, where one process runs, so it counts only within a step.
-LAUNCHERS = {
-    "mpiexec of Open MPI": "OMPI_COMM_WORLD_SIZE",
-    "mpiexec of MPICH": "PMI_SIZE",
-    "srun": "SLURM_STEP_NUM_TASKS",
-}
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,8 @@ class World:
         try:
             value = function()
         except BaseException as error:
-            self.comm.bcast(error.exit_code if isinstance(error, PyxtError) else EXIT_DEFECT, root=0)
+            self.comm.bcast(answer_to(error).exit_code, root=0)
+            all_know(error)
             raise
         self.comm.bcast(EXIT_DONE, root=0)
         return value
@@ -74,70 +72,84 @@ class World:
             return function()
         return self.comm.bcast(self.on_master(function), root=0)
 
-    def all_do(self, function: Callable[[], object]) -> None:
-        """Call `function` on all ranks, which wait for each other; if it fails on some, on none it returns.
-
-        Raises
-        ------
-        PyxtError
-            On the master, the first that was raised on any.
-        SystemExit
-            On the other ranks, silently.
-        """
-        error: PyxtError | None = None
-        try:
-            function()
-        except PyxtError as raised:
-            error = raised
-        errors = [error] if self.comm is None else self.comm.allgather(error)
-        for first in filter(None, errors):
-            if self.is_master:
-                raise first
-            sys.exit(first.exit_code)
-
     def abort(self, exit_code: int) -> None:
-        """End all ranks of the job at once, also those of other groups."""
+        """End all ranks of the job at once, when what was printed has been passed on."""
         if self.comm is not None:
-            from mpi4py import MPI
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            time.sleep(FORWARDING_SECONDS)
+            self.comm.Abort(exit_code)
 
-            MPI.COMM_WORLD.Abort(exit_code)
+
+ALONE = World(0, 1, None)
 
 
-def launched_size(environment: Mapping[str, str]) -> tuple[int, str]:
-    """Number of processes that the launcher says it started, and the launcher's name.
+def all_know(error: BaseException) -> None:
+    """Note that the other ranks end by themselves because of this error."""
+    error._pyxt_all_know = True  # type: ignore[attr-defined]
 
-    Parameters
-    ----------
-    environment
-        Of this process.
 
-    Returns
-    -------
-    size, launcher
-        (1, "") when no launcher speaks of more than one process.
-    """
-    for launcher, variable in LAUNCHERS.items():
-        value = environment.get(variable, "")
-        # The first that speaks decides: under SLURM, mpiexec is itself started by srun.
-        if value.isdigit():
-            return int(value), launcher
-    return 1, ""
+def end_ranks(error: BaseException, exit_code: int) -> None:
+    """End the other ranks, which would wait for ever, unless they know of the error."""
+    if _started is not None and not getattr(error, "_pyxt_all_know", False):
+        _started.abort(exit_code)
+
+
+_started: World | None = None
+"""MPI is started once in a process."""
 
 
 def detect_world() -> World:
-    """Find the ranks of this run; MPI is started only where a launcher started several processes.
+    """Find the ranks of this run; MPI is started only where there are several, or may be.
 
     Raises
     ------
     LaunchError
-        If the launcher started several processes and mpi4py is missing or finds each of them alone:
-        every one would do the whole job.
+        If there are not as many ranks as the launcher started or a job script asked for, or mpi4py is
+        missing: every process would do the whole job.
     """
-    expected, launcher = launched_size(os.environ)
-    if expected == 1:
-        return World(0, 1, None)
+    global _started
+    if _started is not None:
+        return _started
+    launch, asked = launched(os.environ), ranks_asked_for(os.environ)
+    if launch.size == 1 and asked in (None, 1):
+        return ALONE
+    said = []
+    if asked is not None:
+        said.append(f"{RANKS_VARIABLE} asks for {asked} ranks")
+    if launch.launcher:
+        n = "this process" if launch.size is None else f"{launch.size} processes"
+        said.append(f"{launch.launcher} started {n} on {socket.gethostname()}")
+    where = ", ".join(said)
+    if launch.launcher and launch.size is not None and asked not in (None, launch.size):
+        raise LaunchError(f"{where}: launch as many as were asked for, or unset {RANKS_VARIABLE}")
     _end_with_launcher()
-    where = f"{launcher} started {expected} processes on {socket.gethostname()}"
+    comm = _start_mpi(where, launch)
+    expected = asked or launch.size
+    if expected in (None, comm.size):
+        if comm.size > 1:
+            _end_all_ranks_on_defect(comm)
+            _started = World(comm.rank, comm.size, comm)
+        else:
+            log.warning("%s, does not say how many others, and MPI finds none: it does all the work", where)
+            _started = ALONE
+        return _started
+    raise LaunchError(
+        f"{where}, but MPI finds {comm.size}: launch with the launcher of the MPI that mpi4py loads "
+        f"({_library()}), or leave the launcher out, unset {RANKS_VARIABLE} and use --num-cpus"
+    )
+
+
+def _start_mpi(where: str, launch: Launch) -> "MPI.Intracomm":
+    """All ranks.
+
+    Raises
+    ------
+    LaunchError
+        If mpi4py cannot be loaded, is of another MPI than the launcher, or lacks shared memory.
+    """
+    from pyxt_hpc.parallel import shared  # with numpy, which most commands do without
+
     try:
         import mpi4py
 
@@ -150,19 +162,24 @@ def detect_world() -> World:
             f"{where}, but MPI cannot be loaded ({' '.join(str(error).split())}): "
             "pip install 'pyxt_hpc[mpi]', or leave the launcher out and use --num-cpus"
         ) from None
-    library = MPI.Get_library_version().split("\n")[0].strip("\x00 ")
     foreign = LaunchError(
-        f"{where}, but each is alone in the MPI that mpi4py loads ({library}): launch with the mpiexec of "
+        f"{where}, but each is alone in the MPI that mpi4py loads ({_library()}): launch with the mpiexec of "
         "that MPI, or with srun and its plugin (--mpi=pmi2 for MPICH, --mpi=pmix for Open MPI)"
     )
-    if "Open MPI" in launcher and "Open MPI" not in library:
+    if "Open MPI" in launch.launcher and "Open MPI" not in _library():
         raise foreign
-    MPI.Init_thread(MPI.THREAD_FUNNELED)
-    comm = MPI.COMM_WORLD
-    if comm.size == 1:
+    if not MPI.Is_initialized():
+        shared.refuse_small_shared_memory(_library(), os.environ)
+        MPI.Init_thread(MPI.THREAD_FUNNELED)
+    if MPI.COMM_WORLD.size == 1 and launch.is_parallel:
         raise foreign
-    _end_all_ranks_on_defect(comm)
-    return World(comm.rank, comm.size, comm)
+    return MPI.COMM_WORLD
+
+
+def _library() -> str:
+    from mpi4py import MPI
+
+    return MPI.Get_library_version().split("\n")[0].strip("\x00 ")
 
 
 def _end_with_launcher() -> None:

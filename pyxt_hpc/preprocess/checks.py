@@ -14,6 +14,7 @@ from pyxt_hpc.chandra.subspace import Subspace
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin
 from pyxt_hpc.errors import DamagedFile, EmptySelection, ResponseMismatch
 from pyxt_hpc.preprocess.selection import GOOD_GRADES
+from pyxt_hpc.quoting import quoted, shown
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,9 @@ def check_observation(events: EventList, obsid: str) -> None:
         log.warning("%s: GRATING is %s: its ARF must be of the zeroth order", path, grating)
     exposure = exposure_s(header)
     if exposure is None:
-        raise DamagedFile(f"{path}: EXPOSURE is {header.get('EXPOSURE')!r}, expected a number; {_HEADER}")
+        raise DamagedFile(
+            f"{path}: EXPOSURE is {quoted(header.get('EXPOSURE'))}, expected a number; {_HEADER}"
+        )
     if exposure <= 0:
         raise DamagedFile(f"{path}: EXPOSURE is {exposure:g} s, expected a positive time; {_HEADER}")
     ra, dec = (needed_number(header, keyword, path, _HEADER) for keyword in ("RA_PNT", "DEC_PNT"))
@@ -97,8 +100,8 @@ def _check_obsid(events: EventList, obsid: str) -> None:
             "own folder, or correct observation_ids"
         )
     raise DamagedFile(
-        f"{events.path}: OBS_ID is {said}, expected {obsid}: a file merged of several observations has no "
-        f"one pointing, exposure and roll; {_SPLIT}"
+        f"{events.path}: OBS_ID is {shown(said)}, expected {obsid}: a file merged of several observations has "
+        f"no one pointing, exposure and roll; {_SPLIT}"
     )
 
 
@@ -137,8 +140,8 @@ def _check_level(events: EventList) -> None:
         bad |= events.status != 0
     if bad.any():
         raise DamagedFile(
-            f"{path}: a level-1 event file (CONTENT is {content}, and {bad.sum()} of its {len(bad)} events "
-            "have bad grades or status), expected level 2; run chandra_repro"
+            f"{path}: a level-1 event file (CONTENT is {shown(content)}, and {bad.sum()} of its {len(bad)} "
+            "events have bad grades or status), expected level 2; run chandra_repro"
         )
 
 

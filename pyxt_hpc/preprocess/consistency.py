@@ -30,6 +30,7 @@ from pyxt_hpc.preprocess.coverage import (
     quiet_rate,
 )
 from pyxt_hpc.preprocess.selection import GOOD_GRADES
+from pyxt_hpc.quoting import shown
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +179,7 @@ def _check_places(file: EventList, chips: tuple[int, ...], observation: fits.Hea
     """Whether the chips' whole area is in a file."""
     rows = rows_of(observation)
     subspace = Subspace.of(file.header).of_chips(chips)
-    cut = [f"{axis} = {_short(t)}" for axis in subspace.axes for t in _place_cuts(subspace, axis, rows)]
+    cut = [f"{axis} = {shown(t)}" for axis in subspace.axes for t in _place_cuts(subspace, axis, rows)]
     shares: dict[int, float | None] = {}
     if file.chipx is not None and file.chipy is not None:
         for chip in chips:
@@ -253,7 +254,7 @@ def _other_axes(file: EventList, chips: tuple[int, ...]) -> Iterator[str]:
     subspace = Subspace.of(file.header).of_chips(chips)
     for axis in subspace.axes:
         if axis not in _HARMLESS and axis not in _PLACES and "(" not in axis:
-            selected = _short(", ".join(subspace.texts(axis)))
+            selected = shown(", ".join(subspace.texts(axis)))
             yield f"{file.path.name}: it was selected in {axis} = {selected}, which is compared with nothing"
 
 
@@ -424,7 +425,3 @@ def _keV(ranges: NDArray[np.float64]) -> str:
 
 def _listed(values: object, separator: str = ", ") -> str:
     return separator.join(str(value) for value in values)  # type: ignore[attr-defined]
-
-
-def _short(selection: str) -> str:
-    return selection if len(selection) <= 60 else f"{selection[:57]}..."

@@ -10,6 +10,9 @@ from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.images import write_image
 from pyxt_hpc.layout import Layout
 
+EXPOSURE_KEV = 1.49
+"""Energy of exposure maps."""
+
 
 def counts_of(indptr: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int32]:
     """Image (ny, nx) of the number of events in each pixel."""
@@ -19,15 +22,19 @@ def counts_of(indptr: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.i
 def exposure_map(observations: tuple[BundleObservation, ...]) -> NDArray[np.float64]:
     """Exposure (ny, nx) [s] of all observations, vignetted, as if on the optical axis of each.
 
-    The vignetting is the one of the lowest energy but one (1.49 keV), where most counts are.
+    The vignetting is that at 1.49 keV, near which most counts are, or at the end of the band that is nearest.
     """
     return sum(
-        (
-            o.exposure_s * o.mask * o.vignetting[min(1, len(o.vignetting) - 1)].astype(float)
-            for o in observations
-        ),
+        (o.exposure_s * o.mask * _area_at(o, EXPOSURE_KEV) for o in observations),
         start=np.zeros(observations[0].mask.shape),
     )
+
+
+def _area_at(observation: BundleObservation, energy_keV: float) -> NDArray[np.float64]:
+    """Relative area (ny, nx) at an energy, linear between those of the bundle and not beyond them."""
+    nodes = observation.vignetting_keV
+    weights = [np.interp(energy_keV, nodes, one) for one in np.eye(len(nodes))]
+    return np.tensordot(weights, observation.vignetting, axes=1)
 
 
 def live_exposure(bundle: Bundle) -> NDArray[np.float64]:

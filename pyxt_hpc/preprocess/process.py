@@ -106,7 +106,8 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     events = replace(events, header=with_exposure(events.header))
     _check_pointing(events, frame)
     chips = chips_in_use(events.header, str(files.events))
-    background, findings = None, ()
+    background: EventList | None = None
+    findings: tuple[str, ...] = ()
     if files.background:
         background = read_events(files.background)
         findings = check_background(background, events)

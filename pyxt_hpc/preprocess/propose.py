@@ -21,7 +21,7 @@ from pyxt_hpc.chandra.detection import PointSource, detect_sources, emission_pea
 from pyxt_hpc.chandra.fov import Polygons
 from pyxt_hpc.chandra.tangent import mean_direction, tangent_plane, world_to_pixel
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.files import replacing
+from pyxt_hpc.files import check_regular, replacing
 
 log = logging.getLogger(__name__)
 
@@ -232,7 +232,8 @@ def write_proposals(texts: Mapping[Path, str], *, again: bool = False) -> Outcom
     """
     written, kept = [], []
     for path, text in texts.items():
-        if path.exists() and not (again and is_untouched(path) and path.read_text(encoding="ascii") != text):
+        there = check_regular(path)
+        if there and not (again and is_untouched(path) and path.read_text(encoding="ascii") != text):
             kept.append(path)
             continue
         with replacing(path) as temporary:

@@ -8,6 +8,7 @@ from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.keywords import is_screened, number
 from pyxt_hpc.chandra.subspace import Subspace
 from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.quoting import quoted
 
 GOOD_GRADES = (0, 2, 3, 4, 6)  # ASCA grades that are mostly X-rays
 _IMAGING = frozenset(range(4))
@@ -42,7 +43,7 @@ def chips_in_use(header: fits.Header, name: str) -> tuple[int, ...]:
     imaging, spectroscopic = chips & _IMAGING, chips & _SPECTROSCOPIC
     if not chips:
         raise DamagedFile(
-            f"{name}: DETNAM is {header.get('DETNAM', 'absent')!r}, expected chips as in ACIS-0123; "
+            f"{name}: DETNAM is {quoted(header.get('DETNAM', 'absent'))}, expected chips as in ACIS-0123; "
             "take it from the archive's evt2 file (dmhedit)"
         )
     sim_z = number(header, "SIM_Z")

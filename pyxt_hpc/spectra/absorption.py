@@ -13,11 +13,12 @@ from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 
-import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.errors import ConfigError, DamagedFile
+from pyxt_hpc.hdf5 import open_hdf5
+from pyxt_hpc.quoting import quoted
 from pyxt_hpc.spectra.abundances import DEFAULT_TABLE, abundances
 
 TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "absorption.h5"))
@@ -95,7 +96,7 @@ def load_cross_sections() -> Mapping[str, CrossSections]:
         The installed table cannot be read.
     """
     try:
-        with h5py.File(TABLE_PATH, "r") as file:
+        with open_hdf5(TABLE_PATH) as file:
             tables = {
                 name: CrossSections(
                     np.log(file[name]["energy"][()]), file[name]["log_sigma_e3"][()].astype(np.float64)
@@ -141,7 +142,7 @@ def transmission(
         Unknown model, cross-sections or abundance table.
     """
     if model not in MODELS:
-        raise ConfigError(f"absorption model {model!r} is unknown; choose one of {', '.join(MODELS)}")
+        raise ConfigError(f"absorption model {quoted(model)} is unknown; choose one of {', '.join(MODELS)}")
     if cross_sections not in ("bcmc", "vern"):
         raise ConfigError(f"cross-sections {cross_sections!r} are unknown; choose one of bcmc, vern")
     edges = np.asarray(energy_edges, dtype=np.float64)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.quoting import quoted
 
 DEFAULT_TABLE = "angr"
 
@@ -27,5 +28,5 @@ def abundances(table: str) -> NDArray[np.float64]:
     """Abundances (30,) of a table; ConfigError lists the names if there is no such table."""
     tables = load_abundances()
     if table not in tables:
-        raise ConfigError(f"abundance table {table!r} is unknown; choose one of {', '.join(tables)}")
+        raise ConfigError(f"abundance table {quoted(table)} is unknown; choose one of {', '.join(tables)}")
     return tables[table]

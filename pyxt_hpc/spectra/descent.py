@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyxt_hpc.spectra.compiled import kernel
+from pyxt_hpc.compiled import kernel
 from pyxt_hpc.spectra.fit_temperature import scale, statistic_there, weighted
 from pyxt_hpc.spectra.statistics import cross_curvature, slope, terms
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from pyxt_hpc.compiled import compiled
 from pyxt_hpc.discs import disc_area as _area_of_one
 from pyxt_hpc.discs import half_width_table
 
@@ -104,7 +104,7 @@ def _table_of(radii: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return half_width_table(np.frombuffer(radii, np.float64))
 
 
-@njit(cache=True)
+@compiled
 def _count(row, col, widths, index, indptr, bin_of_event, ny, nx, counts):  # type: ignore[no-untyped-def]
     for region in range(row.size):
         half, mine = widths[index[region]], counts[region]
@@ -117,7 +117,7 @@ def _count(row, col, widths, index, indptr, bin_of_event, ny, nx, counts):  # ty
                 mine[bin_of_event[event]] += 1  # -1 is the last column
 
 
-@njit(cache=True)
+@compiled
 def _row_sum(values):  # type: ignore[no-untyped-def]
     """Four sums at once, which keeps the order fixed where fastmath would leave it to the compiler."""
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
@@ -132,7 +132,7 @@ def _row_sum(values):  # type: ignore[no-untyped-def]
     return (a + b) + (c + d)
 
 
-@njit(cache=True)
+@compiled
 def _add_up(row, col, widths, index, images, sums):  # type: ignore[no-untyped-def]
     n_image, ny, nx = images.shape
     for region in range(row.size):

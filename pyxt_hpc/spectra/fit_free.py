@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyxt_hpc.spectra.compiled import kernel
+from pyxt_hpc.compiled import kernel
 from pyxt_hpc.spectra.descent import (
     BEST_P,
     HELD,

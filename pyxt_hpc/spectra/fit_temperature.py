@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyxt_hpc.spectra.compiled import kernel
+from pyxt_hpc.compiled import kernel
 from pyxt_hpc.spectra.statistics import (
     CHI2GEHRELS,
     cross_curvature,

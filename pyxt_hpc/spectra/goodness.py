@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import poisson
 
+from pyxt_hpc.compiled import kernel
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.spectra.compiled import kernel
 from pyxt_hpc.spectra.statistics import STATISTICS, chi2gehrels, cstat, wstat
 
 _FUNCTIONS = {"wstat": wstat, "cstat": cstat, "chi2gehrels": chi2gehrels}

@@ -31,7 +31,8 @@ FINER_keV = ((2.0, 4.0, 0.008), (4.0, 10.0, 0.015), (6.2, 8.4, 0.003))
 STRONG_FRACTION = 1e-4
 LOCAL_keV = 0.05
 NEGLIGIBLE_FRACTION = 1e-5
-_DOWNLOAD = "download AtomDB's line and continuum files again from www.atomdb.org"
+CONTINUA = (("N_Cont", "E_Cont", "Continuum"), ("N_Pseudo", "E_Pseudo", "Pseudo"))
+ATOMDB_DOWNLOAD = "download AtomDB's line and continuum files again from www.atomdb.org"
 
 
 def bin_integrals(
@@ -72,10 +73,7 @@ def read_continua(hdus: fits.HDUList, nodes: NDArray[np.int64], edges: NDArray) 
     out = np.zeros((N_ELEMENTS, len(nodes), len(edges) - 1))
     for k, node in enumerate(nodes):
         for row in hdus[2 + node].data:
-            for count, energy, density in (
-                ("N_Cont", "E_Cont", "Continuum"),
-                ("N_Pseudo", "E_Pseudo", "Pseudo"),
-            ):
+            for count, energy, density in CONTINUA:
                 n = row[count]
                 if n > 1:
                     x, y = (np.asarray(row[name][:n], dtype=np.float64) for name in (energy, density))
@@ -172,13 +170,15 @@ def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:
     MissingInput, DamagedFile
     """
     edges = bin_edges()
-    with open_fits(line_path, "AtomDB line file", _DOWNLOAD) as hdus:
+    with open_fits(line_path, "AtomDB line file", ATOMDB_DOWNLOAD) as hdus:
         kT = np.asarray(hdus[1].data["kT"], dtype=np.float64)
         nodes = np.flatnonzero((kT > KT_RANGE_keV[0]) & (kT < KT_RANGE_keV[1]))
         energy, element, lines = read_lines(hdus, nodes)
-    with open_fits(continuum_path, "AtomDB continuum file", _DOWNLOAD) as hdus:
+    with open_fits(continuum_path, "AtomDB continuum file", ATOMDB_DOWNLOAD) as hdus:
         if not np.array_equal(kT, np.asarray(hdus[1].data["kT"], dtype=np.float64)):
-            raise DamagedFile(f"{line_path} and {continuum_path} have different temperatures; {_DOWNLOAD}")
+            raise DamagedFile(
+                f"{line_path} and {continuum_path} have different temperatures; {ATOMDB_DOWNLOAD}"
+            )
         continua = read_continua(hdus, nodes, edges)
 
     strong = merge_weak_lines(energy, element, lines, continua, edges)

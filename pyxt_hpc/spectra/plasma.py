@@ -20,6 +20,7 @@ from scipy.sparse import csr_array
 
 from pyxt_hpc.errors import ConfigError, DamagedFile
 from pyxt_hpc.files import replacing
+from pyxt_hpc.hdf5 import open_hdf5
 from pyxt_hpc.spectra.abundances import DEFAULT_TABLE, abundances
 
 N_ELEMENTS = 30
@@ -28,6 +29,13 @@ _METALS = np.array([6, 7, 8, 10, 12, 13, 14, 16, 18, 20, 26, 28])
 # emissivities are stored as whole steps of their logarithm above a floor, 0 where they are 0
 _LOG_STEP = 2.5e-4
 _FLOOR = 1e-45
+
+
+def scales(abundance_table: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Factors (30,) of AtomDB's emissivities of what the abundance leaves alone, and of what it scales."""
+    scale = abundances(abundance_table) / abundances("angr")
+    is_metal = np.isin(np.arange(1, N_ELEMENTS + 1), _METALS)
+    return np.where(is_metal, 0.0, scale), np.where(is_metal, scale, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +93,12 @@ class PlasmaTable:
             raise ConfigError(
                 "energy edges of a spectrum must ascend; check ENERG_LO and ENERG_HI of the ARF"
             )
-        scale = abundances(abundance_table) / abundances("angr")
-        is_metal = np.isin(np.arange(1, N_ELEMENTS + 1), _METALS)
         edges = observed * (1.0 + redshift)
         # time dilation leaves one factor of 1+z; the other is in the definition of norm
         factor = 1e14 / (1.0 + redshift)
         hhe, metals = (
             factor * (self._binned(edges, part) + self._lines(edges, part))
-            for part in (np.where(is_metal, 0.0, scale), np.where(is_metal, scale, 0.0))
+            for part in scales(abundance_table)
         )
         return hhe, metals
 
@@ -140,7 +146,7 @@ def read_plasma(path: Path) -> PlasmaTable:
         The table cannot be read.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return PlasmaTable(
                 kT=file["kT"][()],
                 bin_edges=file["bin_edges"][()],

@@ -37,7 +37,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.spectra.compiled import kernel
+from pyxt_hpc.compiled import kernel
 
 STATISTICS = ("wstat", "cstat", "chi2gehrels")
 """By name; the kernels know them by their place here."""

@@ -15,7 +15,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.parallel.driver import Bell, run_chunks
+from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.limits import Limits
 from pyxt_hpc.parallel.pool import Payload, Pool, open_pool
 from pyxt_hpc.parallel.world import World
@@ -188,10 +188,6 @@ def run_fits(
     store: ResultsStore,
     regions: np.ndarray,
     limits: Limits,
-    *,
-    label: str = "fits",
-    bell: Bell | None = None,
-    shown: bool = True,
 ) -> None:
     """Fit what a store lacks; see `run_chunks`.
 
@@ -206,13 +202,11 @@ def run_fits(
         _fit_chunk,
         pending,
         StoreLedger(store, regions),
-        label=label,
+        label="fits",
         unit="region",
         suspects=suspects,
         initial=len(store) - len(pending) - len(suspects),
         limits=limits,
-        bell=bell,
-        shown=shown,
     )
 
 

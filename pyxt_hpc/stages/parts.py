@@ -14,16 +14,12 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.lock import Owner, WriterLock, current_owner
 from pyxt_hpc.store import (
     BLOCK,
-    ROW_DTYPE,
     ResultsStore,
     Status,
-    fill,
     is_final,
-    open_to_fill,
     open_to_read,
     read_messages,
     verified_blocks,
-    verified_rows,
 )
 
 SLICE = "slice"
@@ -187,61 +183,6 @@ def absorb_parts(store: ResultsStore, numbers: np.ndarray, layout: Layout) -> No
                 f"{path} and {store.path} do not belong together: move away what is not wanted"
             )
     add_parts(store, numbers, paths)
-
-
-def interleave(whole: Path, paths: Sequence[Path], share: Part) -> None:
-    """Write some rows of the whole's store from all its parts, which hold whatever it has.
-
-    Several processes do this side by side, each its share, while one of them holds the lock of the whole.
-
-    Parameters
-    ----------
-    whole
-        The store.
-    paths
-        All N parts in their order.
-    share
-        (I, N): the Ith of N shares of neighbouring rows.
-
-    Raises
-    ------
-    DamagedFile
-        If a row of a part is not finished, or does not match its checksum; then the whole keeps its own.
-    """
-    n_parts = len(paths)
-    with ExitStack() as stack:
-        files = [stack.enter_context(open_to_read(path)) for path in paths]
-        target = stack.enter_context(open_to_fill(whole))
-        n = target.length("rows")
-        n_rounds = -(-n // n_parts)
-        first, last = (n_rounds * at // share[1] for at in (share[0] - 1, share[0]))
-        size = max(BLOCK // n_parts, SMALLEST_BLOCK)
-        for start in range(first, last, size):
-            stop = min(start + size, last)
-            rows = np.empty((stop - start, n_parts), ROW_DTYPE)
-            status = np.empty(rows.shape, np.uint8)
-            for column, file in enumerate(files):
-                length = min(stop, file.length("rows")) - start
-                rows[:length, column], status[:length, column] = verified_rows(file, start, start + length)
-                if not is_final(status[:length, column]).all():
-                    raise DamagedFile(
-                        f"{file.path}: rows that were finished do not match their checksum: run again with "
-                        "--continue"
-                    )
-            count = min(stop * n_parts, n) - start * n_parts
-            fill(target, start * n_parts, rows.reshape(-1)[:count], status.reshape(-1)[:count])
-        target.sync()
-
-
-def add_messages(whole: ResultsStore, paths: Sequence[Path]) -> None:
-    """After `interleave`: write the words of all parts on regions without a fit."""
-    for column, path in enumerate(paths):
-        with open_to_read(path) as file:
-            words = {column + len(paths) * at: text for at, text in read_messages(file).items()}
-        indices = np.array(sorted(words), np.int64)
-        if len(indices):
-            rows, status = whole.rows()[indices], whole.status()[indices]
-            whole.write(indices, rows, status, words)
 
 
 def remove_parts(layout: Layout, *, but_in_use: bool = False) -> None:

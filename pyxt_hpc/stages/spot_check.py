@@ -9,6 +9,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.quoting import quoted
 from pyxt_hpc.spectra.extract import disc_area
 from pyxt_hpc.spectra.single import SingleFit, fit_spectra
 from pyxt_hpc.stages.comparison import fit_regions_with_sherpa
@@ -36,7 +37,7 @@ def region_numbers(text: str) -> np.ndarray:
         found = re.fullmatch(r"\s*(\d{1,9})(?:\s*-\s*(\d{1,9}))?\s*", part)
         first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
         if first > last or last - first >= 100_000:
-            raise ConfigError(f"regions are {text!r}, expected numbers and ranges, e.g. 1,2,5-9")
+            raise ConfigError(f"regions are {quoted(text)}, expected numbers and ranges, e.g. 1,2,5-9")
         numbers.update(range(first, last + 1))
     return np.array(sorted(numbers))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.chandra.regionfile import parse_regions, read_regions
-from pyxt_hpc.errors import MissingInput, RegionSyntaxError
+from pyxt_hpc.errors import DamagedFile, MissingInput, RegionSyntaxError
 
 PATH = Path("drawn.reg")
 
@@ -68,7 +68,7 @@ def test_files_that_are_not_text(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="fk5"):
         read_regions(tmp_path / "none.reg")
     (tmp_path / "a.reg").write_bytes(bytes(range(256)))
-    with pytest.raises(RegionSyntaxError, match="not a text file"):
+    with pytest.raises(DamagedFile, match="not a text file"):
         read_regions(tmp_path / "a.reg")
     (tmp_path / "b.reg").write_text("SIMPLE  =                    T")
     with pytest.raises(RegionSyntaxError, match="FITS region file"):

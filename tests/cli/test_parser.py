@@ -46,9 +46,7 @@ def test_commands_are_made_without_heavy_imports() -> None:
 def test_serial_commands_refuse_ranks(
     line: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pyxt_hpc.cli import command
-    from pyxt_hpc.parallel.world import World
 
-    monkeypatch.setattr(command, "detect_world", lambda: World(0, 3, None))
+    monkeypatch.setenv("PMI_SIZE", "3")
     assert main([*line, "-c", "absent.ini"]) == 2
     assert "is serial: run it without mpirun" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.batch import BatchSettings
-from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.jobs.render import Job, render
 from pyxt_hpc.jobs.sites import read_site, settings_for, site_names
 
@@ -225,7 +225,7 @@ def test_sites_are_complete_small_and_documented(tmp_path: Path) -> None:
     own.write_text("[hpc]\npartiton = batch\n")
     with pytest.raises(ConfigError, match="did you mean partition"):
         read_site(str(own))
-    with pytest.raises(ConfigError, match="neither one of lumi"):
+    with pytest.raises(MissingInput, match="none of those shipped either: lumi"):
         read_site("lumo")
 
 

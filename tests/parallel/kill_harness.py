@@ -1,13 +1,11 @@
 """Kill runs at random instants and see that nothing finished is lost, fitted again or wrong.
 
     python tests/parallel/kill_harness.py --launch {processes,mpich,openmpi} --kills 400
-        [--config A.ini [--groups]]
+        [--config A.ini]
 
 Runs a toy job or, with --config (a cluster up to create-bins), `fit-spectra`, again and again from where
-it was; master, worker, launcher or the whole job get SIGKILL. With --groups every run has another number
-of ranks and of groups, at times none, and the masters of groups are killed as well. When everything is
-fitted the store is compared with an uninterrupted one, and a new one is begun. Prints one line per store
-and the sums.
+it was; master, worker, launcher or the whole job get SIGKILL. When everything is fitted the store is
+compared with an uninterrupted one, and a new one is begun. Prints one line per store and the sums.
 """
 
 import argparse
@@ -21,7 +19,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +27,6 @@ import numpy as np
 from pyxt_hpc.config import read_config
 from pyxt_hpc.errors import EXIT_DONE, MissingInput
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.parallel.groups import group_of
 from pyxt_hpc.store import Results, Status, is_final, read_results
 
 log = logging.getLogger(__name__)
@@ -58,31 +54,17 @@ AT_WORK = 0.8
 HANG_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class Shape:
-    """How many ranks a run under MPI has, and into how many groups they are divided."""
-
-    ranks: int = 3
-    groups: int = 1
-
-    def masters(self) -> set[int]:
-        """Ranks that lead a group, but for the first of all."""
-        of = [group_of(rank, self.ranks, self.groups) for rank in range(self.ranks)]
-        return {rank for rank in range(1, self.ranks) if of[rank] != of[rank - 1]}
+RANKS = "3"
+"""Of a run under MPI."""
 
 
-IN_GROUPS = tuple(Shape(ranks, groups) for ranks in (5, 6, 7) for groups in (2, 3) if ranks >= 2 * groups)
-WITHOUT_GROUPS = Shape(5)
-"""What one in six runs of a campaign with groups has."""
-
-
-def launcher(launch: str, ranks: int) -> list[str]:
+def launcher(launch: str) -> list[str]:
     """Words before the Python command."""
     if launch == "processes":
         return []
     if launch == "mpich":
-        return [str(Path(sys.executable).with_name("mpiexec")), "-n", str(ranks)]
-    return [shutil.which("mpiexec.openmpi") or "mpiexec.openmpi", "--oversubscribe", "-n", str(ranks)]
+        return [str(Path(sys.executable).with_name("mpiexec")), "-n", RANKS]
+    return [shutil.which("mpiexec.openmpi") or "mpiexec.openmpi", "--oversubscribe", "-n", RANKS]
 
 
 class Job:
@@ -90,7 +72,6 @@ class Job:
 
     def __init__(self, launch: str, config: Path | None, folder: Path, resolution: int = 3) -> None:
         n_workers = "2" if launch == "processes" else "1"
-        self._layout = None if config is None else Layout.of(read_config(config))
         if config is None:
             self.store = folder / "toy.h5"
             command = [str(HERE / "toy_job.py"), "fine", n_workers, str(self.store), "--regions", "2000"]
@@ -100,8 +81,6 @@ class Job:
             command += ["--resolution", str(resolution)]
             command += ["--continue", *(["--num-cpus", "2"] if launch == "processes" else [])]
         self._launch, self._command = launch, command
-        self.shape = Shape()
-        """Of the next run."""
         self.environment = os.environ | (OPEN_MPI_ENVIRONMENT if launch == "openmpi" else {})
         self._log = folder / "log.txt"
         self._runs = 0
@@ -111,9 +90,7 @@ class Job:
     def start(self) -> subprocess.Popen[bytes]:
         """Begin a run, in a session of its own."""
         self._runs += 1
-        line = [*launcher(self._launch, self.shape.ranks), sys.executable, *self._command]
-        if self.shape.groups > 1:
-            line += ["--groups", str(self.shape.groups)]
+        line = [*launcher(self._launch), sys.executable, *self._command]
         with self._log.open("wb") as log:
             return subprocess.Popen(
                 line, env=self.environment | {"TOY_RUN": str(self._runs)},
@@ -136,24 +113,17 @@ class Job:
         except MissingInput:
             return None
 
-    def parts(self) -> list[Path]:
-        """Part stores that groups left."""
-        return self._layout.all_part_results() if self._layout else []
-
     def known(self) -> "Known":
-        """What the store and its parts have."""
+        """What the store has."""
         known = Known()
         if whole := self.results():
             known.add(self.store, whole)
-        for path in self.parts():
-            known.add(path, read_results(path))
         return known
 
     def clear(self) -> None:
-        """Away with the store and its parts."""
-        for store in (self.store, *self.parts()):
-            for path in (store, store.with_name(f"{store.name}.lock")):
-                path.unlink(missing_ok=True)
+        """Away with the store."""
+        for path in (self.store, self.store.with_name(f"{self.store.name}.lock")):
+            path.unlink(missing_ok=True)
 
 
 @dataclass
@@ -185,9 +155,8 @@ class Known:
         return len(self.finished) > 0 and self.finished.keys() == self.regions
 
 
-def family(root: int, shape: Shape | None = None) -> dict[int, str]:
-    """Living descendants of a process and itself: pid to "launcher", "master", "group master" or "worker"."""
-    group_masters = shape.masters() if shape else set()
+def family(root: int) -> dict[int, str]:
+    """Living descendants of a process and itself: pid to "launcher", "master" or "worker"."""
     parents, lines = {}, {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -209,8 +178,7 @@ def family(root: int, shape: Shape | None = None) -> dict[int, str]:
                 environment = (Path(f"/proc/{pid}/environ")).read_bytes().split(b"\0")
                 ranks = [v for v in environment if v.startswith((b"PMI_RANK=", b"OMPI_COMM_WORLD_RANK="))]
                 if ranks and not ranks[0].endswith(b"=0"):
-                    leads = int(ranks[0].partition(b"=")[2]) in group_masters
-                    role = "group master" if leads else "worker"
+                    role = "worker"
         roles[pid] = role
     return roles
 
@@ -225,7 +193,6 @@ class Tally:
     survived: int = 0
     stores: int = 0
     suspects: int = 0
-    in_parts: int = 0
     longest_end: float = 0.0
 
     def line(self) -> str:
@@ -234,8 +201,7 @@ class Tally:
         return (
             f"{self.runs} runs, {sum(self.kills.values())} kills ({kills}), {self.survived} runs survived "
             f"theirs, {self.too_late} ended before it, {self.stores} stores completed and equal, "
-            f"{self.suspects} regions computed in sandboxes, {self.in_parts} times parts were left, "
-            f"longest end {self.longest_end:.1f} s"
+            f"{self.suspects} regions computed in sandboxes, longest end {self.longest_end:.1f} s"
         )
 
 
@@ -248,11 +214,11 @@ def kill_at_random(job: Job, launch: str, seconds: float, rng: np.random.Generat
         time.sleep(rng.uniform(0.0, job.work_seconds))
     else:
         time.sleep(rng.uniform(0.0, seconds))
-    victim = str(rng.choice([*VICTIMS[launch], *(["group master"] if job.shape.groups > 1 else [])]))
+    victim = str(rng.choice(VICTIMS[launch]))
     # While a job starts there may be no such process yet.
-    roles = family(process.pid, job.shape) if process.poll() is None else {}
+    roles = family(process.pid) if process.poll() is None else {}
     chosen = [pid for pid, role in roles.items() if victim in (role, "job")]
-    if victim in ("worker", "group master"):
+    if victim == "worker":
         chosen = chosen and [int(rng.choice(chosen))]
     for pid in rng.permutation(chosen).tolist():
         with contextlib.suppress(ProcessLookupError):
@@ -336,13 +302,10 @@ def campaign(
     folder: Path,
     *,
     config: Path | None = None,
-    shapes: Sequence[Shape] = (Shape(),),
     resolution: int = 3,
     seed: int = 1,
 ) -> Tally:
     """Kill until there were so many; every store that gets complete is compared.
-
-    Every run has one of the shapes, at random.
 
     Raises
     ------
@@ -351,9 +314,6 @@ def campaign(
     """
     rng = np.random.default_rng(seed)
     job, tally = Job(launch, config, folder, resolution), Tally()
-
-    def reshape() -> None:
-        job.shape = shapes[int(rng.integers(len(shapes)))]
 
     if config:
         job.clear()
@@ -367,20 +327,16 @@ def campaign(
         job.clear()
         before = Known()
         for _ in range(int(rng.integers(1, 7))):
-            reshape()
             kill_at_random(job, launch, seconds, rng, tally)
             after = job.known()
             assert_kept(before, after)
             before = after
-            tally.in_parts += bool(job.parts())
             if before.complete:
                 break
         tally.suspects += len(before.in_flight)
-        reshape()
         results = complete(job, tally)
         assert_kept(before, job.known())
         assert_equal(results, expected)
-        assert not job.parts(), "parts are left over"
         tally.stores += 1
         sweep_shared_memory()
         log.info("%s: %s", launch, tally.line())
@@ -393,7 +349,6 @@ if __name__ == "__main__":
     parser.add_argument("--launch", choices=VICTIMS, required=True)
     parser.add_argument("--kills", type=int, default=400)
     parser.add_argument("--config", type=Path, help="a real cluster instead of the toy job")
-    parser.add_argument("--groups", action="store_true", help="runs of 5 to 7 ranks in 2 or 3 groups or none")
     parser.add_argument("--resolution", type=int, default=3, help="of the real cluster")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -404,7 +359,6 @@ if __name__ == "__main__":
             options.kills,
             Path(made),
             config=options.config,
-            shapes=(*IN_GROUPS, WITHOUT_GROUPS) if options.groups else (Shape(),),
             resolution=options.resolution,
             seed=options.seed,
         )

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kill_harness import Known, Shape, assert_kept, campaign
+from kill_harness import Known, assert_kept, campaign
 
-from pyxt_hpc.cli import main
 from pyxt_hpc.store import REGION_DTYPE, ResultsStore, Status, blank_rows, read_results
 
 
@@ -25,19 +24,6 @@ def test_nothing_is_lost_or_fitted_twice(launch: str, kills: int, tmp_path: Path
     require(launch)
     tally = campaign(launch, kills, tmp_path)
     assert sum(tally.kills.values()) >= kills
-    assert tally.stores
-
-
-def test_nothing_is_lost_or_fitted_twice_by_groups(small_cluster: Path, tmp_path: Path) -> None:
-    require("mpich")
-    folder = tmp_path / "cluster"
-    shutil.copytree(small_cluster, folder)
-    config = folder / "demo.ini"
-    assert main(["run", "--through", "crop-data", "-c", str(config)]) == 0
-    assert main(["create-bins", "-c", str(config), "--num-cpus", "1"]) == 0
-    shapes = (Shape(4, 2), Shape(6, 3), Shape(3))
-    tally = campaign("mpich", 1, tmp_path, config=config, shapes=shapes, resolution=2)
-    assert tally.kills
     assert tally.stores
 
 
@@ -65,8 +51,3 @@ def test_harness_sees_what_is_lost_or_fitted_again(tmp_path: Path) -> None:
         before.add(tmp_path / "d.h5", read_results(tmp_path / "d.h5"))
     assert not before.complete
     assert known(tmp_path / "e.h5", 2.0, [0, 1, 2, 3, 4]).complete
-
-
-def test_group_masters_are_the_first_ranks_of_their_groups() -> None:
-    assert Shape(7, 3).masters() == {3, 5}
-    assert Shape(5).masters() == set()

@@ -38,5 +38,5 @@ def test_failure_of_a_drawing_is_raised(fitted) -> None:
     regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
     path = regions.layout.map("a")
     regions.layout.picture(path).mkdir(parents=True)
-    with pytest.raises(DamagedFile, match=r"A_a_map\.png: cannot be written"):
+    with pytest.raises(DamagedFile, match=r"A_a_map\.png: is a folder"):
         list(draw_products(regions, [MapProduct(path, "A", "", np.ones(SHAPE))]))

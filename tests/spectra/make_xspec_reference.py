@@ -34,6 +34,9 @@ ABSORBERS = (
     (1.0, "tbabs", "bcmc", "wilm"),
     (0.3, "tbabs", "bcmc", "angr"),
 )
+COOLING_EDGES_keV = np.geomspace(0.0015, 200.0, 100_001)
+COOLING_KT_keV = (0.3, 0.7, 1.0, 1.7, 2.6, 4.0, 6.0, 9.0, 14.0, 20.0)
+COOLING = ((0.0, "angr"), (0.3, "angr"), (1.0, "angr"), (0.5, "aspl"))  # abundance, table
 library = importlib.import_module("xspectrampoline").lib_XSFunctions
 
 
@@ -43,11 +46,11 @@ def choose(function: str, name: str) -> None:
     assert error.value == 0, name
 
 
-def model(name: str, parameters: list[float]) -> np.ndarray:
+def model(name: str, parameters: list[float], edges: np.ndarray = EDGES_keV) -> np.ndarray:
     pointer = ctypes.POINTER(ctypes.c_double)
-    values, errors = np.zeros(len(EDGES_keV) - 1), np.zeros(len(EDGES_keV) - 1)
+    values, errors = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
     getattr(library, f"C_{name}")(
-        EDGES_keV.ctypes.data_as(pointer),
+        edges.ctypes.data_as(pointer),
         ctypes.c_int(len(values)),
         np.array(parameters).ctypes.data_as(pointer),
         ctypes.c_int(1),
@@ -64,7 +67,7 @@ def rounded(values: np.ndarray) -> list[float]:
 
 def main(apec_root: str) -> None:
     library.FPMSTR(b"APECROOT", apec_root.encode())
-    plasmas, absorbers = [], []
+    plasmas, absorbers, cooling = [], [], []
     for kT, abundance, redshift, table in PLASMAS:
         choose("FPSOLR", table)
         bands = model("apec", [kT, abundance, redshift]).reshape(-1, 10).sum(axis=1)
@@ -82,11 +85,22 @@ def main(apec_root: str) -> None:
                 "transmission": rounded(transmission),
             }
         )
+    middle = np.sqrt(COOLING_EDGES_keV[1:] * COOLING_EDGES_keV[:-1])
+    for abundance, table in COOLING:
+        choose("FPSOLR", table)
+        # photons at norm 1, times 1e-14: per emission measure
+        power = [
+            1e-14 * 1.602176634e-9 * float(middle @ model("apec", [kT, abundance, 0.0], COOLING_EDGES_keV))
+            for kT in COOLING_KT_keV
+        ]
+        cooling.append({"parameters": [abundance, table], "erg_cm3_per_s": rounded(np.array(power))})
     numbers = {
         "made_by": "make_xspec_reference.py, XSPEC 12 library 6.35.1, AtomDB 3.0.9",
         "edges_keV": "0.5 to 8.0 in 750 bins",
         "plasmas": plasmas,
         "absorbers": absorbers,
+        "cooling_kT_keV": COOLING_KT_keV,
+        "cooling_1.5eV_200keV": cooling,
     }
     Path(__file__).with_name("xspec_reference.json").write_text(json.dumps(numbers) + "\n")
 

@@ -1,13 +1,10 @@
 """Making the plasma table: no photon is lost on the way from AtomDB's layout to ours."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from astropy.io import fits
 
 from pyxt_hpc.errors import DamagedFile, MissingInput
-from pyxt_hpc.spectra.make_plasma_table import HC_KEV_ANGSTROM, bin_edges, bin_integrals, make_table
+from pyxt_hpc.spectra.make_plasma_table import bin_edges, bin_integrals, make_table
 from pyxt_hpc.spectra.plasma import read_plasma
 
 
@@ -28,45 +25,7 @@ def test_bin_integrals_keep_a_faint_tail():
     np.testing.assert_allclose(bin_integrals(energy, density, edges), expected, rtol=2e-4)
 
 
-def small_atomdb(folder: Path, kT: tuple[float, ...] = (1.0, 2.0)) -> tuple[Path, Path]:
-    """AtomDB's layout: a strong Fe line, a weak O line, flat continua of H and Fe."""
-    parameters = fits.BinTableHDU.from_columns(
-        [fits.Column("kT", "E", array=np.array(kT))], name="PARAMETERS"
-    )
-    lines, continua = [], []
-    for t in kT:
-        lines.append(
-            fits.BinTableHDU.from_columns(
-                [
-                    fits.Column("Lambda", "E", array=HC_KEV_ANGSTROM / np.array([6.7, 0.654, 60.0])),
-                    fits.Column("Epsilon", "E", array=np.array([3e-17 * t, 1e-24, 1.0])),
-                    fits.Column("Element", "J", array=[26, 8, 26]),
-                ]
-            )
-        )
-        flat = np.array([[0.1, 50.0, 0.0], [0.1, 50.0, 0.0]])
-        continua.append(
-            fits.BinTableHDU.from_columns(
-                [
-                    fits.Column("Z", "J", array=[1, 26]),
-                    fits.Column("N_Cont", "J", array=[2, 2]),
-                    fits.Column("E_Cont", "3E", array=flat),
-                    fits.Column(
-                        "Continuum", "3E", array=np.array([[1e-17, 1e-17, 9.0], [1e-18, 1e-18, 9.0]])
-                    ),
-                    fits.Column("N_Pseudo", "J", array=[0, 2]),
-                    fits.Column("E_Pseudo", "3E", array=flat),
-                    fits.Column("Pseudo", "3E", array=np.array([[9.0, 9.0, 9.0], [1e-18, 1e-18, 9.0]])),
-                ]
-            )
-        )
-    paths = folder / "apec_line.fits", folder / "apec_coco.fits"
-    for path, tables in zip(paths, (lines, continua), strict=True):
-        fits.HDUList([fits.PrimaryHDU(), parameters, *tables]).writeto(path)
-    return paths
-
-
-def test_making_a_table(tmp_path):
+def test_making_a_table(tmp_path, small_atomdb):
     make_table(*small_atomdb(tmp_path), tmp_path / "table.h5")
     table = read_plasma(tmp_path / "table.h5")
     np.testing.assert_allclose(table.kT, [1.0, 2.0])
@@ -79,7 +38,7 @@ def test_making_a_table(tmp_path):
     np.testing.assert_allclose(metals, 1e14 * (2e-18 * width + line), rtol=2e-4)
 
 
-def test_weak_lines_join_the_bins(tmp_path):
+def test_weak_lines_join_the_bins(tmp_path, small_atomdb):
     make_table(*small_atomdb(tmp_path), tmp_path / "table.h5")
     table = read_plasma(tmp_path / "table.h5")
     oxygen = table.bin_emissivity[7]
@@ -95,7 +54,7 @@ def test_bins_are_fine_where_iron_shines():
     assert width[(edges[:-1] > 6.2) & (edges[:-1] < 8.4)].max() < 0.0031
 
 
-def test_missing_or_mixed_atomdb_files_are_refused(tmp_path):
+def test_missing_or_mixed_atomdb_files_are_refused(tmp_path, small_atomdb):
     (tmp_path / "other").mkdir()
     line, coco = small_atomdb(tmp_path)
     _, other = small_atomdb(tmp_path / "other", kT=(1.0, 3.0))

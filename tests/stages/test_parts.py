@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyxt_hpc.errors import DamagedFile, ForeignProduct, StoreInUse
+from pyxt_hpc.errors import ForeignProduct, StoreInUse
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.stages.parts import (
     SLICE,
     absorb_parts,
-    add_messages,
-    interleave,
     remove_parts,
     slice_of,
     take_over,
@@ -72,28 +70,6 @@ def assert_finished_rows_are_right(path: Path, n_finished: int) -> None:
     assert found.messages == {
         int(i): f"region {found.rows['region'][i]}" for i in np.flatnonzero(found.status == Status.BAD)
     }
-
-
-@pytest.mark.parametrize("n_parts", [1, 2, 7, 300])
-def test_interleaved_by_several_writers(layout: Layout, n_parts: int) -> None:
-    whole_store(layout).close()
-    paths = [make_part(layout, number, n_parts) for number in range(1, n_parts + 1)]
-    for number in (3, 1, 2):
-        interleave(layout.results, paths, (number, 3))
-    with whole_store(layout) as store:
-        add_messages(store, paths)
-    assert_finished_rows_are_right(layout.results, N)
-
-
-def test_damaged_part_costs_the_whole_nothing(layout: Layout) -> None:
-    make(layout.results, regions(), {}, np.arange(N), 5.0)
-    paths = [make_part(layout, number, 2) for number in (1, 2)]
-    content = bytearray(paths[1].read_bytes())
-    content[content.index(read_results(paths[1]).rows[7:8].tobytes()) + 60] ^= 1
-    paths[1].write_bytes(content)
-    with pytest.raises(DamagedFile, match="part-0002-of-0002"):
-        interleave(layout.results, paths, (1, 1))
-    assert_finished_rows_are_right(layout.results, N)
 
 
 def test_whole_takes_in_parts_of_any_number_and_parts_take_over_from_it(layout: Layout) -> None:

@@ -1,0 +1,93 @@
+"""Standard streams that may be closed, full or gone: what is said there never decides what is done.
+
+A stream that is closed is a trap twice: Python has None in its place, and the next file that is opened gets
+its number, so that whatever a library prints would go into that file.
+"""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable
+from typing import IO, Any
+
+Tell = Callable[[OSError], None]
+
+
+def guard_streams() -> None:
+    """Make the streams of this process safe to use; a standard input that is closed has nothing to say."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free, which is this one; closed streams below were opened before.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = _guarded(sys.stdout, 1, _tell_of_output)
+    sys.stderr = _guarded(sys.stderr, 2, lambda error: None)
+
+
+def _guarded(stream: IO[str] | None, number: int, tell: Tell) -> IO[str]:
+    if stream is not None:
+        try:
+            if stream.fileno() != number:
+                return stream  # somebody's own, who will see to it
+        except (OSError, ValueError, AttributeError):
+            return stream
+        if isinstance(getattr(stream, "buffer", None), _Lenient):
+            return stream
+        with contextlib.suppress(OSError):
+            stream.flush()
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    # Names of files that are no text, and a terminal that lacks a letter, are shown in escapes.
+    lenient: Any = _Lenient(number, tell)
+    return io.TextIOWrapper(lenient, encoding=encoding, errors="backslashreplace", line_buffering=True)
+
+
+class _Lenient(io.BufferedIOBase):
+    """Writes at once; after the first failure everything is dropped.
+
+    Parameters
+    ----------
+    number
+        Of the file, which stays open.
+    tell
+        Called once with what went wrong, unless it is only that the reader has left.
+    """
+
+    def __init__(self, number: int, tell: Tell) -> None:
+        self._number, self._tell = number, tell
+        self._lost = False
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._number
+
+    def isatty(self) -> bool:
+        return os.isatty(self._number)
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        left = memoryview(data)
+        try:
+            while left and not self._lost:
+                left = left[os.write(self._number, left) :]
+        except BlockingIOError:
+            # A stream that does not wait: what it cannot take now it shall take when it can.
+            os.set_blocking(self._number, True)
+            return len(data) - len(left) + self.write(bytes(left))
+        except OSError as error:
+            self._lost = True
+            if not isinstance(error, BrokenPipeError):
+                self._tell(error)
+        return len(data)
+
+
+def _tell_of_output(error: OSError) -> None:
+    print(
+        f"pyxt-hpc: standard output cannot be written ({error.strerror}): what comes is not shown; the work "
+        "goes on",
+        file=sys.stderr,
+    )

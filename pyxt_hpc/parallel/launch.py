@@ -1,0 +1,88 @@
+"""What launchers and job scripts tell a process: how many there are, and which one it is."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyxt_hpc.errors import LaunchError
+from pyxt_hpc.quoting import quoted
+
+RANKS_VARIABLE = "PYXT_HPC_RANKS"
+"""Set by job scripts: how many ranks were asked for. Not every launcher says how many it started."""
+
+# What launchers tell the processes they start: how many there are, and which one this is. The first that
+# speaks decides: under SLURM, mpiexec and flux are themselves started by srun. SLURM_NTASKS is set in a batch
+# script too, where one process runs, so only a step's counts.
+LAUNCHERS = (
+    ("mpiexec of Open MPI", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+    ("mpiexec of MPICH", "PMI_SIZE", "PMI_RANK"),
+    ("mpiexec of MVAPICH", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),
+    ("jsrun", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_RANK"),
+    ("flux", "FLUX_JOB_SIZE", "FLUX_TASK_RANK"),
+    ("srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
+)
+LAUNCHERS_WITHOUT_SIZE = (
+    ("mpiexec of PALS", "PALS_RANKID"),
+    ("aprun", "ALPS_APP_PE"),
+    ("mpiexec_mpt", "MPT_MPI_RANK"),
+    ("a launcher with PMIx", "PMIX_RANK"),
+)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What the launcher told this process.
+
+    Parameters
+    ----------
+    launcher
+        Its name; nothing if there is none.
+    size
+        How many processes it started; None if it does not say.
+    rank
+        Which of them this is.
+    """
+
+    launcher: str
+    size: int | None
+    rank: int
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether this is surely one of several processes."""
+        return self.rank > 0 or (self.size or 1) > 1
+
+
+def launched(environment: Mapping[str, str]) -> Launch:
+    """What the environment of a process says about its launch."""
+    for launcher, size, rank in LAUNCHERS:
+        if (n := _number(environment, size)) is not None:
+            return Launch(launcher, n, _number(environment, rank) or 0)
+    for launcher, rank in LAUNCHERS_WITHOUT_SIZE:
+        if (n := _number(environment, rank)) is not None:
+            return Launch(launcher, None, n)
+    return Launch("", 1, 0)
+
+
+def _number(environment: Mapping[str, str], variable: str) -> int | None:
+    value = environment.get(variable, "")
+    return int(value) if re.fullmatch("[0-9]{1,9}", value) else None
+
+
+def ranks_asked_for(environment: Mapping[str, str]) -> int | None:
+    """Number of ranks that a job script asked for; None if there is no such script.
+
+    Raises
+    ------
+    LaunchError
+        If it is not a number.
+    """
+    if not environment.get(RANKS_VARIABLE):
+        return None
+    n = _number(environment, RANKS_VARIABLE)
+    if not n:
+        raise LaunchError(
+            f"{RANKS_VARIABLE} is {quoted(environment[RANKS_VARIABLE])}, expected the number of ranks: "
+            "correct it, or unset it"
+        )
+    return n

@@ -1,0 +1,22 @@
+"""What a user gave, as messages repeat it: never more than a line's worth."""
+
+MOST_LETTERS = 100
+MOST_OF_MESSAGE = 4000
+
+
+def shown(value: object, most: int = MOST_LETTERS) -> str:
+    """Text of a value in a message, without control characters and cut to so many letters."""
+    text = str(value)
+    printable = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:most])
+    return f"{printable}... ({len(text)} letters)" if len(text) > most else printable
+
+
+def quoted(value: object) -> str:
+    """As `shown`, a text in quotation marks."""
+    return f"'{shown(value)}'" if isinstance(value, str) else shown(repr(value))
+
+
+def one_line(text: str) -> str:
+    """A whole message: without line breaks, and cut where a library has quoted what we have not."""
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_OF_MESSAGE else f"{line[:MOST_OF_MESSAGE]}..."

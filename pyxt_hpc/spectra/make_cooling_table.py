@@ -1,0 +1,112 @@
+"""Make the table of radiated power of the package from AtomDB's FITS files.
+
+    python -m pyxt_hpc.spectra.make_cooling_table apec_v3.0.9_line.fits apec_v3.0.9_coco.fits [-o OUT]
+
+All of AtomDB is integrated, continua from 1.5 eV to 100 keV and every line: the table of spectra, which has
+0.1-40 keV, would lose up to an eighth of the power.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from astropy import units
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from pyxt_hpc.chandra.fitsfile import open_fits
+from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.files import replacing
+from pyxt_hpc.spectra.cooling import TABLE_PATH
+from pyxt_hpc.spectra.make_plasma_table import ATOMDB_DOWNLOAD, CONTINUA, HC_KEV_ANGSTROM, KT_RANGE_keV
+from pyxt_hpc.spectra.plasma import N_ELEMENTS
+
+_ERG_PER_KEV = float(units.keV.to(units.erg))
+
+
+def continuum_power(energy: NDArray[np.float64], density: NDArray[np.float64], kT: float) -> float:
+    """Power of a continuum that is linear between its nodes.
+
+    Beyond the last node, which at 45 keV leaves out a tenth, it falls as bremsstrahlung does, exp(-E/kT)/E.
+
+    Parameters
+    ----------
+    energy, density : (n_node,)
+        Nodes, ascending [keV], and photons there [photon cm^3 s^-1 keV^-1].
+    kT : float
+        [keV].
+
+    Returns
+    -------
+    float
+        [keV cm^3 s^-1].
+    """
+    x, y = energy, density
+    between = np.diff(x) * (x[:-1] * (2 * y[:-1] + y[1:]) + x[1:] * (y[:-1] + 2 * y[1:])) / 6
+    return float(between.sum() + x[-1] * y[-1] * kT)
+
+
+def power_of_continua(hdu: fits.BinTableHDU, kT: float) -> NDArray[np.float64]:
+    """Power of continuum and pseudo-continuum of each element at one temperature, (30,) [keV cm^3 s^-1]."""
+    power = np.zeros(N_ELEMENTS)
+    for row in hdu.data:
+        for count, energy, density in CONTINUA:
+            n = row[count]
+            if n > 1:
+                x, y = (np.asarray(row[name][:n], dtype=np.float64) for name in (energy, density))
+                power[row["Z"] - 1] += continuum_power(x, y, kT)
+    return power
+
+
+def power_of_lines(hdu: fits.BinTableHDU) -> NDArray[np.float64]:
+    """Power of the lines of each element at one temperature, (30,) [keV cm^3 s^-1]."""
+    energy = HC_KEV_ANGSTROM / np.asarray(hdu.data["Lambda"], dtype=np.float64)
+    power = energy * np.asarray(hdu.data["Epsilon"], dtype=np.float64)
+    return np.bincount(hdu.data["Element"] - 1, weights=power, minlength=N_ELEMENTS)
+
+
+def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:
+    """Write the table of AtomDB's line and continuum file.
+
+    Raises
+    ------
+    MissingInput, DamagedFile
+    """
+    with (
+        open_fits(line_path, "AtomDB line file", ATOMDB_DOWNLOAD) as lines,
+        open_fits(continuum_path, "AtomDB continuum file", ATOMDB_DOWNLOAD) as continua,
+    ):
+        kT = np.asarray(lines[1].data["kT"], dtype=np.float64)
+        if not np.array_equal(kT, np.asarray(continua[1].data["kT"], dtype=np.float64)):
+            raise DamagedFile(
+                f"{line_path} and {continuum_path} have different temperatures; {ATOMDB_DOWNLOAD}"
+            )
+        nodes = np.flatnonzero((kT > KT_RANGE_keV[0]) & (kT < KT_RANGE_keV[1]))
+        power = np.array(
+            [power_of_lines(lines[2 + i]) + power_of_continua(continua[2 + i], kT[i]) for i in nodes]
+        )
+    text = [
+        f"# Power per n_e n_H that each element radiates [erg cm^3 s^-1], from {line_path.name} and",
+        f"# {continuum_path.name} by `python -m pyxt_hpc.spectra.make_cooling_table`; abundances of Anders",
+        "# & Grevesse (1989). Accuracy and source: SOURCES.md. Columns: kT [keV], atomic numbers 1 to 30.",
+        *(
+            f"{temperature:.7g} " + " ".join(f"{value:.5g}" for value in values)
+            for temperature, values in zip(kT[nodes], power * _ERG_PER_KEV, strict=True)
+        ),
+    ]
+    with replacing(out) as temporary:
+        temporary.write_text("\n".join(text) + "\n", encoding="ascii")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description="Make the table of radiated power from AtomDB's files.")
+    parser.add_argument("line", type=Path, help="apec_v*_line.fits")
+    parser.add_argument("continuum", type=Path, help="apec_v*_coco.fits")
+    parser.add_argument("-o", "--out", type=Path, default=TABLE_PATH, help="table to write (%(default)s)")
+    options = parser.parse_args(arguments)
+    make_table(options.line, options.continuum, options.out)
+
+
+if __name__ == "__main__":
+    main()
