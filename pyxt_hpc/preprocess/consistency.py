@@ -415,12 +415,13 @@ def rows_of(header: fits.Header) -> tuple[int, int]:
 
 
 def _keV(ranges: NDArray[np.float64]) -> str:
-    if not len(ranges):
-        return "nothing"
-    return " and ".join(
-        f"{low / 1e3:.2f}-{high / 1e3:.2f} keV" if high < _WIDEST_EV[1] else f"more than {low / 1e3:.2f} keV"
-        for low, high in ranges
-    )
+    return " and ".join(_one_range(low / 1e3, high / 1e3) for low, high in ranges) or "nothing"
+
+
+def _one_range(low: float, high: float) -> str:
+    if high >= _WIDEST_EV[1] / 1e3:
+        return f"more than {low:.2f} keV"
+    return f"{low:.2f}-{high:.2f} keV" if low > 0 else f"less than {high:.2f} keV"
 
 
 def _listed(values: object, separator: str = ", ") -> str:

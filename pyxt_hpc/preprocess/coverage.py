@@ -14,6 +14,7 @@ BAND_EV = (300.0, 12_000.0)  # where every ACIS file has events: particles, if n
 _ENERGY_STEP_EV = 100.0
 _NEIGHBOURS = 5  # steps on either side that tell what to expect
 _FORBIDDEN = 20.0  # expected events where there are none: a chance of 2e-9
+_SIGMAS = 4.0  # that the steps beside may have been too many by chance
 _QUIET = 40.0  # events of a block that is not bright: room for vignetting and slow changes
 _BLOCKS = (16, 8, 4, 2)  # a side of a chip, finest first
 _MOST_BINS = 1000  # of time
@@ -32,7 +33,7 @@ def energy_ranges(energy_eV: NDArray[np.floating]) -> NDArray[np.float64]:
     cuts = [(0.0, 0.0)]
     for first, end in _runs(counts == 0):
         beside = [
-            side.mean()
+            max(side.sum() - _SIGMAS * np.sqrt(side.sum()), 0.0) / len(side)
             for side in (counts[max(first - _NEIGHBOURS, 0) : first], counts[end : end + _NEIGHBOURS])
             if len(side)
         ]

@@ -368,7 +368,7 @@ CASES: dict[str, Case] = {
     "as it should be": right([], scale, SCALE, 0.01, never=QUIET),
     # energies: the common part of the band of the scale
     "events cut at 10 keV": right(
-        [energies(300, 10_000)], scale, SCALE, 0.02, "0.00-10.00 keV", "9.50-10.00 keV"
+        [energies(300, 10_000)], scale, SCALE, 0.02, "less than 10.00 keV", "9.50-10.00 keV"
     ),
     "blank sky cut at 10 keV": right([energies(300, 10_000, sky)], scale, SCALE, 0.02, "9.50-10.00 keV"),
     "cut at 10 and at 11 keV": right(
@@ -389,7 +389,7 @@ CASES: dict[str, Case] = {
     "events cut at 9.6 keV": refused([energies(300, 9600)], "9.50-9.60 keV", "without a filter in energy"),
     "events without 6-7 keV": refused(
         [only(lambda d: (d["energy"] < 6000) | (d["energy"] > 7000))],
-        "0.00-6.00 keV and more than 7.00 keV",
+        "less than 6.00 keV and more than 7.00 keV",
         "band is 0.7-8 keV",
         commands=TO_CROP,
     ),
