@@ -69,6 +69,7 @@ def preprocessing_lines(stage: str, outcome: "StageOutcome") -> Iterator[str]:
         )
     for obsid, facts in outcome.observations.items():
         yield from (f"ObsID {obsid}: {finding}" for finding in facts.get("findings", ()))
+    yield from outcome.facts.get("findings", ())
     yield from outcome.facts.get("files", ())
     if not outcome.made:
         yield f"{stage}: up to date (--force does it again)"

@@ -302,7 +302,32 @@ def configured(old: str, new: str) -> Edit:
 
 def no_blank_sky(layout: Layout) -> None:
     sky(layout).unlink()
-    layout.background_reg.write_text(f'fk5\ncircle({RA},{DEC},100")\n')
+    layout.background_reg.write_text(f'fk5\nbox({RA},{DEC},800",60")\n')
+
+
+def cluster(n: int, core: float = 40.0) -> Edit:
+    """Move n events of 0.7-2 keV to a beta-model of beta = 2/3: S = (1 + (r/core)^2)^-1.5."""
+
+    def edit(hdus: fits.HDUList) -> None:
+        data = hdus["EVENTS"].data
+        rng = np.random.default_rng(11)
+        chosen = np.flatnonzero((data["energy"] > 700) & (data["energy"] < 2000))[:n]
+        # within 240 pixels: the integral of S is 1 - (1 + (r/core)^2)^-1/2
+        most = 1 - (1 + (240 / core) ** 2) ** -0.5
+        r = core * np.sqrt((1 - most * rng.random(n)) ** -2 - 1)
+        angle = rng.uniform(0, 2 * np.pi, n)
+        x, y = r * np.cos(angle), r * np.sin(angle)
+        for name, value in (
+            ("x", x + 4096.5), ("y", y + 4096.5), ("ccd_id", np.where(x < 0, *CHIPS)),
+            ("chipx", np.floor(x) % 1024 + 1), ("chipy", np.floor(y + ROWS / 2) + 1),
+        ):  # fmt: skip
+            data[name][chosen] = value
+
+    return rewrite(evt, edit)
+
+
+def region(text: str) -> Edit:
+    return lambda layout: layout.background_reg.write_text(f"fk5\n{text}\n")
 
 
 # What is measured
@@ -325,6 +350,12 @@ def scale(layout: Layout) -> float:
 def held(layout: Layout) -> list[float]:
     """Ends of the energies [eV] that events and background were cut to."""
     return list(np.ravel(facts(layout)["energies_eV"]))
+
+
+def share(layout: Layout) -> float:
+    """Of the background's counts that are said to be the cluster's."""
+    said = json.loads(layout.step_record("remove-sources").read_text())["facts"]["findings"]
+    return float(said[0].partition("%")[0].rpartition(" ")[2]) / 100
 
 
 def exposure(layout: Layout) -> float:
@@ -358,6 +389,7 @@ def right(
     return Case(edits, 0, words, (value, expected, within), **more)
 
 
+TO_REMOVE = ("process-data", "remove-sources")
 TO_CROP = ("process-data", "remove-sources", "generate-responses", "crop-data")
 N = PARTICLES + SKY
 QUIET = ("factor", "faintest", "holds only", "selected in")  # words of warnings that must not be said
@@ -676,6 +708,31 @@ CASES: dict[str, Case] = {
         SCALE,
         0.01,
         "faintest tenth",
+    ),
+    "background.reg on the cluster": right(
+        [cluster(10_000), no_blank_sky, region(f'circle({RA},{DEC},40")')],
+        share,
+        0.957,
+        0.015,
+        "% of its 0.5-7 keV counts are the cluster's",
+        "farther out",
+        commands=TO_REMOVE,
+    ),
+    "background.reg beside the cluster": right(
+        [cluster(10_000), no_blank_sky, region(f'annulus({RA},{DEC},60",90")')],
+        share,
+        0.58,
+        0.04,
+        "are the cluster's",
+        commands=TO_REMOVE,
+    ),
+    "background.reg far from the cluster": right(
+        [cluster(10_000), no_blank_sky, region(f'box({RA + 0.1},{DEC},100",200")')],
+        fact("background_events"),
+        0,
+        0,
+        never=("are the cluster's",),
+        commands=TO_REMOVE,
     ),
 }
 

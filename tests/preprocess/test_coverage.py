@@ -32,15 +32,15 @@ def test_cut_energies(low: float, high: float) -> None:
     energy = energy[(energy >= low) & (energy < high)]
     ranges = energy_ranges(energy)
     assert len(ranges) == 1
-    assert ranges[0, 0] == pytest.approx(low if low > 300 else 0, abs=2)
-    assert ranges[0, 1] == pytest.approx(high, abs=2) or (high == 12_000 and np.isinf(ranges[0, 1]))
+    assert ranges[0, 0] == pytest.approx(low if low > 300 else 0, abs=5)
+    assert ranges[0, 1] == pytest.approx(high, abs=5) or (high == 12_000 and np.isinf(ranges[0, 1]))
     assert ((energy >= ranges[0, 0]) & (energy < ranges[0, 1])).all()
 
 
 def test_hole_in_the_middle() -> None:
     energy = RNG.uniform(300, 12_000, 30_000)
     ranges = energy_ranges(energy[(energy < 6000) | (energy > 7000)])
-    np.testing.assert_allclose(ranges, [[0, 6000], [7000, np.inf]], atol=2)
+    np.testing.assert_allclose(ranges, [[0, 6000], [7000, np.inf]], atol=5)
 
 
 def chip(n: int) -> tuple[np.ndarray, np.ndarray]:
