@@ -156,7 +156,8 @@ def read_events(path: Path) -> EventList:
         absent = [name for name in _REQUIRED if name not in names]
         if absent:
             raise DamagedFile(
-                f"{path}: EVENTS has no column {', '.join(absent)}; expected a level-2 event file; {_HINT}"
+                f"{path}: EVENTS has no column {', '.join(absent)}; give the file with all columns (dmcopy "
+                "without [cols ...])"
             )
         data = table.data
 
@@ -320,7 +321,10 @@ def _read_gti(hdus: fits.HDUList, header: fits.Header, path: Path) -> dict[int, 
 def _gti_array(hdu: fits.BinTableHDU, path: Path) -> NDArray[np.float64]:
     names = column_numbers(hdu.header)
     if "start" not in names or "stop" not in names:
-        raise DamagedFile(f"{path}: block {_block_name(hdu)} has no columns START, STOP; {_HINT}")
+        raise DamagedFile(
+            f"{path}: block {_block_name(hdu)} has no columns START, STOP; make the file again with dmcopy, "
+            "or fetch it again from the archive"
+        )
     start, stop = (hdu.data.field(names[name] - 1).astype(np.float64) for name in ("start", "stop"))
     return gti_arithmetic.normalise(np.column_stack([start, stop]))
 

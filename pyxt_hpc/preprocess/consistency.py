@@ -17,18 +17,12 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList
-from pyxt_hpc.chandra.geometry import CHIP_PIXELS
 from pyxt_hpc.chandra.keywords import exposure_s, number, of_chips, text
 from pyxt_hpc.chandra.subspace import Subspace, energies_eV, parse_ranges
 from pyxt_hpc.errors import SelectionMismatch
-from pyxt_hpc.preprocess.background import BACK_ILLUMINATED, PARTICLE_BAND_EV, in_particle_band
-from pyxt_hpc.preprocess.coverage import (
-    counts_in_blocks,
-    empty_share_of_chip,
-    empty_share_of_time,
-    energy_ranges,
-    quiet_rate,
-)
+from pyxt_hpc.preprocess.background import PARTICLE_BAND_EV, in_particle_band
+from pyxt_hpc.preprocess.coverage import empty_share_of_chip, empty_share_of_time, energy_ranges
+from pyxt_hpc.preprocess.rates import rows_of, unusual_rates
 from pyxt_hpc.preprocess.selection import GOOD_GRADES
 from pyxt_hpc.quoting import shown
 
@@ -44,7 +38,6 @@ _WHOLE_EV = (400.0, 11_900.0)  # held by a file that is not cut: thresholds and 
 _WIDEST_EV = (0.0, 1e6)
 _EDGE_EV = 50.0  # by which the analysis band may reach over the events' energies
 _FORBIDDEN = 20.0  # expected events of a grade where there are none
-_OFF = 1.5  # factor of rates that deserves a warning
 _ENERGIES = "ENERGIES"  # keyword of what stage 1 writes
 _UNCUT = "give the file as chandra_repro or the archive left it (sources.reg and the crop select the sky)"
 _UPSETS = "make the file again with dmcopy, which keeps times and header together, or fetch it again"
@@ -63,13 +56,6 @@ _HARMLESS = {
     "time", "ccd_id", "energy", "pi", "grade", "status", "expno", "phas", "pha", "pha_ro", "fltgrade",
     "corn_pha",
 }  # fmt: skip
-
-# Particle events of ACIS with good grades, count/s a chip. 0.3-10 keV, quiet: 0.31 (I3), 0.81 (S3) with ACIS
-# stowed (Biller & Plucinsky 2001, Two Years of Science with Chandra); 0.3 and 1 with the sky (Markevitch,
-# cxc.harvard.edu/contrib/maxim/bg). VFAINT screening and the solar cycle bring it down to a third of that.
-_ACIS_FAINTEST = {"front": (0.1, 0.3), "back": (0.1, 1.0)}
-_SKY_BAND_EV = (500.0, 7000.0)
-_HARD_BAND_EV = (2000.0, 7000.0)  # where the sky's foreground is least
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +102,7 @@ def agree(events: EventList, background: EventList | None, chips: tuple[int, ...
         _compare_grades(events, background)
     events, background, energies, said = _common_energies(events, background, chips)
     findings += said
-    findings += _rates(events, background, chips, gti, whole=not said)
+    findings += unusual_rates(events, background, chips, gti)
     for finding in findings:
         log.warning("%s", finding)
     return Agreed(events, background, energies, tuple(findings))
@@ -326,92 +312,6 @@ def check_band(header: fits.Header, path: Path, band_keV: tuple[float, float]) -
             f"{band_keV[0]:g}-{band_keV[1]:g} keV; change energy_min, energy_max, or give files without a "
             "filter in energy"
         )
-
-
-def _rates(
-    events: EventList,
-    background: EventList | None,
-    chips: tuple[int, ...],
-    gti: GtiByChip,
-    *,
-    whole: bool,
-) -> Iterator[str]:
-    """Rates that ACIS does not have: against the blank sky's, and of the faintest part of the field."""
-    assert events.time is not None
-    live = exposure_s(events.header) or 0.0
-    together = gti_arithmetic.union(list(gti.values()))
-    name = events.path.name
-    if background is not None:
-        high = in_particle_band(events)
-        blank = int(np.sum(in_particle_band(background)))
-        blank_live = exposure_s(background.header)
-        if blank and blank_live and high.sum():
-            share = gti_arithmetic.total(together) / live
-            rate, expected = share * quiet_rate(events.time[high], together), blank / blank_live
-            noise = 3.0 * np.sqrt(1.0 / min(high.sum(), 100) + 1.0 / blank)
-            if abs(np.log(rate / expected)) > np.log(_OFF) + noise:
-                yield (
-                    f"{name}: {rate / len(chips):.3f} count/s a CCD of 9.5-12 keV, its blank sky has "
-                    f"{expected / len(chips):.3f}: a factor of {rate / expected:.2f}, though this rate "
-                    "changes slowly: look at EXPOSURE, the filters and the epoch of both"
-                )
-    if events.chipx is None or events.chipy is None or not whole:
-        return
-    rows = rows_of(events.header)
-    of_frame = (rows[1] - rows[0] + 1) / CHIP_PIXELS
-    for kind, members in (
-        ("front", set(chips) - set(BACK_ILLUMINATED)),
-        ("back", set(chips) & set(BACK_ILLUMINATED)),
-    ):
-        if not members or live <= 0:
-            continue
-        blocks = np.concatenate([_blocks(events, _SKY_BAND_EV, chip, rows) for chip in sorted(members)])
-        if np.median(blocks) < 25:
-            continue
-        per_chip = float(np.quantile(blocks, 0.1)) * len(blocks) / len(members) / live / of_frame
-        low, high_rate = _ACIS_FAINTEST[kind]
-        if not low / _OFF < per_chip < high_rate * _OFF:
-            yield (
-                f"{name}: its faintest tenth has {per_chip:.3f} count/s a {kind}-illuminated CCD of 0.5-7 "
-                f"keV, ACIS has {low:g} to {high_rate:g} without a source: look at EXPOSURE and the "
-                "filters, and for flares"
-            )
-    if background is None or background.chipx is None or background.chipy is None:
-        return
-    n, blank = int(np.sum(in_particle_band(events))), int(np.sum(in_particle_band(background)))
-    if min(n, blank) < _LEAST_PARTICLES:
-        return
-    pairs = [
-        tuple(_blocks(file, _HARD_BAND_EV, chip, rows) for file in (events, background)) for chip in chips
-    ]
-    data, model = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    model = model * (n / blank)
-    if np.median(model) < 25:
-        return
-    ratio = float(np.quantile(data[model > 0] / model[model > 0], 0.1))
-    if not 1 / _OFF < ratio < _OFF:
-        yield (
-            f"{name}: even the faintest tenth of the field has {ratio:.2f} times the blank sky's 2-7 keV "
-            "counts, scaled by 9.5-12 keV: events and blank sky were selected differently, or a bright "
-            "source is everywhere"
-        )
-
-
-def _blocks(
-    file: EventList, band_eV: tuple[float, float], chip: int, rows: tuple[int, int]
-) -> NDArray[np.float64]:
-    assert file.chipx is not None
-    assert file.chipy is not None
-    on = (file.ccd_id == chip) & (file.energy_eV >= band_eV[0]) & (file.energy_eV < band_eV[1])
-    return counts_in_blocks(file.chipx[on], file.chipy[on], rows)
-
-
-def rows_of(header: fits.Header) -> tuple[int, int]:
-    """First and last row of the chips that were read, from 1."""
-    first, n = number(header, "FIRSTROW"), number(header, "NROWS")
-    if first is None or n is None or not 1 <= first + n - 1 <= CHIP_PIXELS:
-        return 1, CHIP_PIXELS
-    return max(1, int(first)), int(first + n - 1)
 
 
 def _keV(ranges: NDArray[np.float64]) -> str:

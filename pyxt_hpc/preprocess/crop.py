@@ -248,7 +248,8 @@ def _relative_area(
     theta = off_axis_arcmin(ra[mask], dec[mask], float(header["RA_PNT"]), float(header["DEC_PNT"]))
     if theta.min() > _FARTHEST_ARCMIN:
         raise DamagedFile(
-            f"{events.path}: RA_PNT, DEC_PNT are over a degree from the crop; fetch the observation again"
+            f"{events.path}: RA_PNT, DEC_PNT are over a degree from the crop; draw the crop on this field, "
+            "or take the observation out of observation_ids"
         )
     area = np.zeros((len(energy), *mask.shape), dtype=np.float32)
     area[:, mask] = vignetting(energy, theta) * live[mask]
