@@ -164,10 +164,12 @@ def _check_times(events: EventList, gti: GtiByChip) -> Iterator[str]:
 def _check_places(file: EventList, chips: tuple[int, ...], observation: fits.Header) -> Iterator[str]:
     """Whether the chips' whole area is in a file."""
     rows = rows_of(observation)
+    if rows is None:
+        return
     subspace = Subspace.of(file.header).of_chips(chips)
     cut = [f"{axis} = {shown(t)}" for axis in subspace.axes for t in _place_cuts(subspace, axis, rows)]
     shares: dict[int, float | None] = {}
-    if file.chipx is not None and file.chipy is not None:
+    if file.chipx is not None and file.chipy is not None and _in_rows(file.chipy, rows):
         for chip in chips:
             on = file.ccd_id == chip
             shares[chip] = empty_share_of_chip(file.chipx[on], file.chipy[on], rows)
@@ -190,6 +192,13 @@ def _check_places(file: EventList, chips: tuple[int, ...], observation: fits.Hea
     yield (
         f"{file.path.name}: it was selected in {'; '.join(cut)}: what was cut out and is not in sources.reg "
         "counts as empty sky"
+    )
+
+
+def _in_rows(chipy: NDArray[np.integer], rows: tuple[int, int]) -> bool:
+    """Whether FIRSTROW and NROWS can be right: that they are is checked where the chips are measured."""
+    return (
+        len(chipy) > 0 and rows[0] - _SLACK_PIXELS <= chipy.min() and chipy.max() <= rows[1] + _SLACK_PIXELS
     )
 
 
@@ -261,7 +270,7 @@ def _common_energies(
     if _is_whole(common):
         return events, background, np.array([_WIDEST_EV]), []
     said = [
-        f"{file.path.name}: it holds only energies of {_keV(ranges)}"
+        f"{file.path}: it holds only energies of {_keV(ranges)}"
         for file, ranges in zip(files, held, strict=True)
         if not _is_whole(ranges)
     ]
@@ -270,9 +279,8 @@ def _common_energies(
     left = [int(np.sum(in_particle_band(file))) for file in cut]
     if gti_arithmetic.total(band) < _LEAST_PARTICLE_BAND_EV or min(left) < _LEAST_PARTICLES:
         raise SelectionMismatch(
-            f"{files[-1].path}: {'; '.join(said)}: of 9.5-12 keV, where flares are looked for and the "
-            f"background is scaled, {_keV(band)} with {min(left)} events is left; make it again without a "
-            "filter in energy"
+            f"{'; '.join(said)}: of 9.5-12 keV, where flares are looked for and the background is scaled, "
+            f"{_keV(band)} with {min(left)} events is left; make it again without a filter in energy"
         )
     if background is None:
         return cut[0], None, common, said

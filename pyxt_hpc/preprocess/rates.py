@@ -37,9 +37,9 @@ def unusual_rates(
     """
     if background is not None:
         yield from _particles(events, background, chips, gti)
-    if events.chipx is None or events.chipy is None:
-        return
     rows = rows_of(events.header)
+    if events.chipx is None or events.chipy is None or rows is None:
+        return
     yield from _faintest(events, chips, rows)
     if background is not None and background.chipx is not None and background.chipy is not None:
         yield from _hard(events, background, chips, rows)
@@ -123,9 +123,13 @@ def _blocks(
     return counts_in_blocks(file.chipx[on], file.chipy[on], rows)
 
 
-def rows_of(header: fits.Header) -> tuple[int, int]:
-    """First and last row of the chips that were read, from 1."""
+def rows_of(header: fits.Header) -> tuple[int, int] | None:
+    """First and last row of the chips that were read, from 1; all, if the header does not say.
+
+    None if that cannot be: it is refused where the chips are measured.
+    """
     first, n = number(header, "FIRSTROW"), number(header, "NROWS")
-    if first is None or n is None or not 1 <= first + n - 1 <= CHIP_PIXELS:
+    if first is None or n is None:
         return 1, CHIP_PIXELS
-    return max(1, int(first)), int(first + n - 1)
+    rows = max(1, int(first)), min(int(first + n - 1), CHIP_PIXELS)
+    return rows if rows[0] < rows[1] else None

@@ -555,6 +555,11 @@ CASES: dict[str, Case] = {
     "SIM_Z is an integer": right([cards(DETNAM="ACIS-2367", SIM_Z=-234)], fact("chips"), [2, 3], 0),
     "SIM_Z is a text": right([cards(DETNAM="ACIS-23678", SIM_Z="-233.6")], fact("chips"), [2, 3], 0),
     "NROWS is a text": right([cards(FIRSTROW="1", NROWS="512")], scale, SCALE, 0.01),
+    "FIRSTROW is beyond the chip": refused(
+        [cards(FIRSTROW=2000)], "FIRSTROW, NROWS are 2000, 512", "dmhedit"
+    ),
+    "NROWS is nothing": refused([cards(NROWS=0)], "FIRSTROW, NROWS are 1, 0"),
+    "NROWS is too small": refused([cards(NROWS=100)], "FIRSTROW, NROWS are 1, 100", "chipy 1 to 512"),
     "RA_PNT is a text": right([cards(RA_PNT="150.0")], scale, SCALE, 0.01),
     "RA_PNT in hours": refused([cards(RA_PNT="10:00:00")], "RA_PNT is '10:00:00'", "expected a number"),
     # VFAINT screening
