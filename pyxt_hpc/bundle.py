@@ -2,7 +2,8 @@
 
 The layout of the file is `ROOT_ATTRIBUTES`, `OBSERVATION_ATTRIBUTES`, `ROOT_DATASETS` and
 `OBSERVATION_DATASETS` below; writing, reading, the checks and the checksum all come from them.
-Observation i is the group ``observation_<i>``, counted from 0.
+Observation i is the group ``observation_<i>``, counted from 0; it is a dataset, the chips of one kind of an
+ObsID: where front- and back-illuminated chips are in use, an ObsID has two of them.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from pyxt_hpc.provenance import fingerprint, software
 from pyxt_hpc.quoting import quoted, shown
 
 SCHEMA = "pyxt_hpc bundle"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # since this version HDF5 guards its metadata by checksums, so that damage is an error and not a crash
 _FORMAT = ("v110", "v110")
 
@@ -39,10 +40,12 @@ ROOT_ATTRIBUTES: dict[str, tuple[type, str]] = {
     "energy_max_keV": (float, "upper edge"),
     "wcs_header": (str, "FITS header of the images' WCS, cards of 80 characters"),
     "pixel_scale_arcsec": (float, "side of a pixel"),
+    "left_out": (str, "chips in use that are not in the bundle, and why"),
 }
 OBSERVATION_ATTRIBUTES: dict[str, tuple[type, str]] = {
     "obsid": (str, ""),
-    "exposure_s": (float, "live time, flares out [s]"),
+    "dataset": (str, "name: the ObsID, with -FI or -BI where the observation has chips of both kinds"),
+    "exposure_s": (float, "live time of the chip with most of it, flares out [s]"),
     "background_scale": (float, "expected counts in the observation per count of the background file"),
     "first_channel_number": (int, "number of the PI channel with index 0"),
 }
@@ -56,7 +59,7 @@ ROOT_DATASETS: dict[str, tuple[str, str, str]] = {
 OBSERVATION_DATASETS: dict[str, tuple[str, str, str]] = {
     "mask": ("u1", "yx", "1 where live: on a chip, not in a source, in the crop"),
     "vignetting_keV": ("f8", "v", "keV, where the next is known"),
-    "vignetting": ("f4", "vyx", "effective area relative to the ARF"),
+    "vignetting": ("f4", "vyx", "effective area x live time, relative to those of arf_area, exposure_s"),
     "event_indptr": ("i8", "p", "first event of every pixel, row-major"),
     "event_channel": ("i2", "e", "0-based index of the PI channel"),
     "background_indptr": ("i8", "p", "as event_indptr, of the background file"),
@@ -91,6 +94,12 @@ class BundleObservation:
     background_channel: NDArray[np.int16]
     arf: Arf
     rmf: Rmf
+    dataset: str = ""
+    """Left empty, the ObsID."""
+
+    def __post_init__(self) -> None:
+        if not self.dataset:
+            object.__setattr__(self, "dataset", self.obsid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +124,7 @@ class Bundle:
     background_variance: NDArray[np.float32]
     mask: NDArray[np.uint8]
     observations: tuple[BundleObservation, ...]
+    left_out: str = ""
     fingerprint: str = ""
 
 

@@ -18,7 +18,7 @@ from pyxt_hpc.files import check_regular, replacing
 from pyxt_hpc.provenance import fingerprint, software
 
 _SMALL = 2**20  # bytes
-_FORMAT = 2
+_FORMAT = 3
 
 Facts = dict[str, Any]
 

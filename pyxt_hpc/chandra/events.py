@@ -195,6 +195,13 @@ def read_sky_wcs(path: Path) -> WCS:
         return sky_wcs(_events_table(hdus, path).header, path)
 
 
+def read_header(path: Path) -> fits.Header:
+    """Header of an event file's EVENTS, without reading its events. Raises as `read_events`."""
+    path = Path(path)
+    with open_fits(path, "event file", _HINT) as hdus:
+        return _events_table(hdus, path).header.copy()
+
+
 def write_events(path: Path, events: EventList) -> None:
     """Write a level-2 event file with the columns and keywords of real ones.
 

@@ -77,6 +77,11 @@ class FieldGeometry:
     time: FloatArray
     dither: FloatArray
 
+    def of_chips(self, chips: Sequence[int]) -> "FieldGeometry":
+        """The same with only some of the chips, in the order in which they are here."""
+        kept = np.isin(self.chips, chips)
+        return replace(self, chips=tuple(np.array(self.chips)[kept].tolist()), to_sky=self.to_sky[kept])
+
     def dither_at(self, time: FloatArray) -> FloatArray:
         """Shift (n, 2) at other times [s], by linear interpolation."""
         return np.column_stack([np.interp(time, self.time, shift) for shift in self.dither.T])

@@ -69,20 +69,6 @@ def of_chips(header: fits.Header, stem: str) -> dict[int, float]:
     return {chip: value for chip, value in found.items() if value is not None}
 
 
-def with_exposure(header: fits.Header) -> fits.Header:
-    """A copy of a header whose EXPOSURE, and times of each chip, are numbers."""
-    result = header.copy()
-    whole = exposure_s(header)
-    if whole is not None:
-        result["EXPOSURE"] = whole
-    for keyword in (*(f"{s}{chip}" for s in ("EXPOSUR", "LIVTIME", "ONTIME") for chip in _CHIPS),
-                    "LIVETIME", "ONTIME", "DTCOR", "TSTART", "TSTOP"):  # fmt: skip
-        value = number(header, keyword)
-        if value is not None:
-            result[keyword] = value
-    return result
-
-
 def is_screened(header: fits.Header) -> bool | None:
     """Whether events were screened with the outer pixels of VFAINT mode (``check_vf_pha=yes``).
 

@@ -12,6 +12,8 @@ from pyxt_hpc.layout import Layout
 
 EXPOSURE_KEV = 1.49
 """Energy of exposure maps."""
+_PHOTON_INDEX = 1.5
+"""Of the spectrum that areas of datasets are compared for: about that of a hot plasma."""
 
 
 def counts_of(indptr: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int32]:
@@ -20,14 +22,26 @@ def counts_of(indptr: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.i
 
 
 def exposure_map(observations: tuple[BundleObservation, ...]) -> NDArray[np.float64]:
-    """Exposure (ny, nx) [s] of all observations, vignetted, as if on the optical axis of each.
+    """Exposure (ny, nx) [s] of all datasets, vignetted, as if on the optical axis of the most sensitive one.
 
     The vignetting is that at 1.49 keV, near which most counts are, or at the end of the band that is nearest.
+    A second of a dataset counts as its mean area over the band is to the largest one's: back-illuminated
+    chips see a third more than front-illuminated ones, which would be an edge in the surface brightness.
     """
+    area = [mean_area(o) if len(observations) > 1 else 1.0 for o in observations]
     return sum(
-        (o.exposure_s * o.mask * _area_at(o, EXPOSURE_KEV) for o in observations),
+        (a / max(area) * o.exposure_s * o.mask * _area_at(o, EXPOSURE_KEV)
+         for a, o in zip(area, observations, strict=True)),
         start=np.zeros(observations[0].mask.shape),
-    )
+    )  # fmt: skip
+
+
+def mean_area(observation: BundleObservation) -> float:
+    """Mean effective area [cm^2] of the ARF over the band, for photons of E^-1.5."""
+    arf, nodes = observation.arf, observation.vignetting_keV
+    low, high = np.maximum(arf.energy_lo, nodes[0]), np.minimum(arf.energy_hi, nodes[-1])
+    photons = np.maximum(high - low, 0.0) * (0.5 * (arf.energy_lo + arf.energy_hi)) ** -_PHOTON_INDEX
+    return float((photons * arf.area).sum() / photons.sum())
 
 
 def _area_at(observation: BundleObservation, energy_keV: float) -> NDArray[np.float64]:
@@ -52,11 +66,11 @@ def surface_brightness(bundle: Bundle) -> NDArray[np.float32]:
     return result
 
 
-def combined_images(layout: Layout, obsids: Sequence[str]) -> tuple[Path, ...]:
+def combined_images(layout: Layout, datasets: Sequence[str]) -> tuple[Path, ...]:
     """Every file that `write_images` makes."""
     of_observation = (layout.counts_image, layout.background_image, layout.mask_image)
     return (
-        *(path(obsid) for obsid in obsids for path in of_observation),
+        *(path(name) for name in datasets for path in of_observation),
         layout.combined_mask, layout.combined_counts, layout.combined_background, layout.combined_signal,
         layout.surface_brightness,
     )  # fmt: skip
@@ -69,9 +83,9 @@ def write_images(bundle: Bundle, layout: Layout) -> None:
     for o in bundle.observations:
         counts, background = (counts_of(p, shape) for p in (o.event_indptr, o.background_indptr))
         images += [
-            (layout.counts_image(o.obsid), counts, "count", f"counts of ObsID {o.obsid}"),
-            (layout.background_image(o.obsid), background, "count", "blank-sky counts, not scaled"),
-            (layout.mask_image(o.obsid), o.mask, "", "1: live, sources out"),
+            (layout.counts_image(o.dataset), counts, "count", f"counts of {o.dataset}"),
+            (layout.background_image(o.dataset), background, "count", "blank-sky counts, not scaled"),
+            (layout.mask_image(o.dataset), o.mask, "", "1: live, sources out"),
         ]
     signal = (bundle.counts - bundle.background).astype(np.float32)
     images += [
@@ -95,5 +109,5 @@ def write_images(bundle: Bundle, layout: Layout) -> None:
             unit=unit,
             comment=comment,
             bundle_fingerprint=bundle.fingerprint,
-            history=[band],
+            history=[band, *([f"left out: {bundle.left_out}"] if bundle.left_out else [])],
         )

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.layout import Layout
 
@@ -69,32 +68,6 @@ def find_observations(layout: Layout, obsids: Iterable[str]) -> tuple[Observatio
             )
     _stop_if_missing(missing)
     return tuple(found)
-
-
-def find_responses(config: ClusterConfig, layout: Layout) -> dict[str, tuple[Path, Path]]:
-    """ARF and RMF of every observation, from ``arf_files`` and ``rmf_files`` of the configuration.
-
-    Raises
-    ------
-    MissingInput
-        Names every file that is missing.
-    """
-    missing: list[str] = []
-    found = {}
-    for obsid in config.observation_ids:
-        paths = []
-        for kind, pattern in (("ARF", config.arf_files), ("RMF", config.rmf_files)):
-            path = layout.cluster_dir / pattern.replace("{obsid}", obsid)
-            if not path.is_file():
-                tool = "mkwarf" if kind == "ARF" else "mkacisrmf"
-                missing.append(
-                    f"{path} (the {kind} of ObsID {obsid}: CIAO's specextract or {tool} makes it; "
-                    f"{kind.lower()}_files in the configuration says where it is)"
-                )
-            paths.append(path)
-        found[obsid] = (paths[0], paths[1])
-    _stop_if_missing(missing)
-    return found
 
 
 def need(*files: tuple[Path, str]) -> None:

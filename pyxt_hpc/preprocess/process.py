@@ -21,7 +21,8 @@ from pyxt_hpc.chandra.geometry import (
     with_aspect,
     write_geometry,
 )
-from pyxt_hpc.chandra.keywords import with_exposure
+from pyxt_hpc.chandra.kinds import KINDS, datasets_of
+from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
 from pyxt_hpc.chandra.reproject import project_background, reproject
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin
 from pyxt_hpc.config import ClusterConfig
@@ -43,7 +44,7 @@ from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 log = logging.getLogger(__name__)
 
 STAGE = "process-data"
-_UNEQUAL_TIMES = 0.02  # difference of the chips' good times worth a warning
+_UNEQUAL_TIMES = 0.02  # difference of the chips' good times worth a line
 _SAME_POINTING_DEG = 1e-3  # of tangent points
 _FARTHEST_DEG = 1.0  # of the tangent points of one cluster's observations
 
@@ -103,7 +104,6 @@ def _step(files: ObservationFiles, layout: Layout, frame: WCS) -> Step:
 def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fingerprint: str) -> Facts:
     events = read_events(files.events)
     check_observation(events, files.obsid)
-    events = replace(events, header=with_exposure(events.header))
     _check_pointing(events, frame)
     chips = chips_in_use(events.header, str(files.events))
     background: EventList | None = None
@@ -120,7 +120,9 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     events = _in_good_time(events.select(good_events(events, chips, screen_status=True)), chips)
     gti = events.gti
     agreed = agree(events, background, chips, gti)
-    events, background = agreed.events, agreed.background
+    share = live_share(events.header, gti, str(files.events))
+    events = replace(agreed.events, header=with_live_times(events.header, gti, share))
+    background = agreed.background
 
     geometry = measure_geometry(events, chips)
     if files.aspect:
@@ -140,6 +142,8 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
         "date": str(header.get("DATE-OBS", ""))[:10],
         "datamode": str(header.get("DATAMODE", "")),
         "exposure_s": float(header["EXPOSURE"]),
+        "exposure_of_chip_s": {str(c): s for c, s in live_times(header, gti, str(files.events)).items()},
+        "kinds": {d.name: KINDS[d.kind] for d in datasets_of(files.obsid, chips)},
         "events_read": n_read,
         "events": len(events),
         "background_events": 0 if background is None else len(background),
@@ -217,11 +221,10 @@ def _gti_of_chips(events: EventList, chips: tuple[int, ...]) -> dict[int, NDArra
     check_span(events.path, gti_arithmetic.union(list(gti.values())))
     times = [gti_arithmetic.total(intervals) for intervals in gti.values()]
     if min(times) < (1 - _UNEQUAL_TIMES) * max(times):
-        log.warning(
-            "%s: good time of its CCDs differs, %.1f to %.1f ks; one exposure is used for all",
+        log.info(
+            "%s: good time differs from CCD to CCD: %s ks; each has its own exposure",
             events.path,
-            min(times) / 1000,
-            max(times) / 1000,
+            ", ".join(f"{chip}: {time / 1000:.1f}" for chip, time in zip(gti, times, strict=True)),
         )
     return gti
 
@@ -248,7 +251,7 @@ def _on_sky(
         return background  # CIAO's blanksky has put it there
     # a fixed seed: two runs agree
     rng = np.random.default_rng(int(obsid))
-    return project_background(background, geometry, events.wcs, gti_arithmetic.union(list(gti.values())), rng)
+    return project_background(background, geometry, events.wcs, gti, rng)
 
 
 def _merge(obsids: Sequence[str], layout: Layout, *, again: bool) -> Outcome:

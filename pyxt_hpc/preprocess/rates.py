@@ -13,7 +13,8 @@ from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.geometry import CHIP_PIXELS
 from pyxt_hpc.chandra.keywords import exposure_s, number
-from pyxt_hpc.preprocess.background import BACK_ILLUMINATED, in_particle_band
+from pyxt_hpc.chandra.kinds import BACK_ILLUMINATED
+from pyxt_hpc.preprocess.background import in_particle_band
 from pyxt_hpc.preprocess.coverage import counts_in_blocks, quiet_rate
 
 _OFF = 1.5  # factor that deserves a sentence

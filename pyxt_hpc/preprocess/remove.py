@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from astropy.convolution import Gaussian2DKernel, convolve_fft, interpolate_replace_nans
-from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -17,15 +16,16 @@ from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs, write_events
 from pyxt_hpc.chandra.exposure import live_fraction
 from pyxt_hpc.chandra.geometry import read_geometry
-from pyxt_hpc.chandra.keywords import number
+from pyxt_hpc.chandra.kinds import datasets_of
 from pyxt_hpc.chandra.lightcurve import check_quiet, find_quiet, light_curve
+from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
 from pyxt_hpc.chandra.regionfile import RegionFile, read_regions
 from pyxt_hpc.chandra.regions import contains, contains_pixels
 from pyxt_hpc.chandra.timefiles import read_gti, write_gti, write_light_curve
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.background import BACK_ILLUMINATED, joined, spread
+from pyxt_hpc.preprocess.background import joined, spread
 from pyxt_hpc.preprocess.cluster_share import cluster_share
 from pyxt_hpc.preprocess.field import Field, field_grid, merge_field, write_field_image
 from pyxt_hpc.preprocess.inputs import need, need_regions
@@ -162,7 +162,9 @@ def _clean_observation(
         log.warning("ObsID %s: only %.0f%% of the time is quiet", obsid, 100 * share)
 
     kept = ~in_source & in_time(events, gti)
-    clean = replace(events.select(kept), gti=gti, header=_shortened(events, share, fingerprint))
+    header = with_live_times(events.header, gti, live_share(events.header, events.gti, str(events.path)))
+    header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
+    clean = replace(events.select(kept), gti=gti, header=header)
     if len(clean) == 0:
         raise EmptySelection(f"{events.path}: no event is left without sources and flares")
     write_events(layout.clean_events(obsid), clean)
@@ -171,6 +173,9 @@ def _clean_observation(
     first, second = (done.cleaning for done in passes)
     return {
         "exposure_s": float(clean.header["EXPOSURE"]),
+        "exposure_of_chip_s": {
+            str(chip): seconds for chip, seconds in live_times(header, gti, str(events.path)).items()
+        },
         "flare_fraction": 1.0 - share,
         "lost_in_first": 1.0 - first.share_kept,
         "quiet_rate": first.mean,
@@ -244,23 +249,10 @@ def _one_pass(
     return CleanedCurve(name, curve, find_quiet(curve, before[0].cleaning if before else None))
 
 
-def _shortened(events: EventList, share: float, fingerprint: str) -> fits.Header:
-    """The header of the events with the exposures times a share."""
-    header = events.header.copy()
-    for key in header:
-        if key.startswith(("EXPOSUR", "LIVTIME", "LIVETIME", "ONTIME")):
-            value = number(header, key)
-            if value is not None:
-                header[key] = value * share
-    header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
-    return header
-
-
 def _write_local_background(clean: EventList, obsid: str, layout: Layout, regions: FieldRegions) -> None:
     assert regions.background is not None  # stage 1 has asked for it
     geometry = read_geometry(layout.geometry(obsid))
     grid = field_grid(clean.wcs, [geometry])
-    gti = gti_arithmetic.union(list(clean.gti.values()))
     ra, dec = grid.centres()
     region = contains(regions.background, ra, dec, regions.frames)
     region &= ~contains(regions.sources, ra, dec, regions.frames)
@@ -268,20 +260,16 @@ def _write_local_background(clean: EventList, obsid: str, layout: Layout, region
     rng = np.random.default_rng(int(obsid))
     made = []
     # the particle background of the two kinds of chips has neither the same level nor the same spectrum
-    is_back = np.isin(geometry.chips, BACK_ILLUMINATED)
-    for kind in (part for part in (~is_back, is_back) if part.any()):
-        part = replace(
-            geometry, chips=tuple(np.array(geometry.chips)[kind].tolist()), to_sky=geometry.to_sky[kind]
-        )
-        on = np.isin(clean.ccd_id, part.chips)
+    for dataset in datasets_of(obsid, geometry.chips):
+        on = np.isin(clean.ccd_id, dataset.chips)
         if not inside[on].any():
-            listed = ", ".join(map(str, part.chips))
+            listed = ", ".join(map(str, dataset.chips))
             raise EmptySelection(
                 f"{regions.background.path}: no event on CCD {listed} of {clean.path} is inside; draw "
                 "it on every field that has no blank-sky file, and there on a back-illuminated chip (5, 7) "
                 "and on one of the others, if both are in use"
             )
-        live = live_fraction(part, grid, gti)
+        live = live_fraction(geometry.of_chips(dataset.chips), grid, clean.gti)
         made.append(spread(clean.select(on), inside[on], region, live, grid, regions.background.path, rng))
     write_events(layout.local_background(obsid), joined(made))
 

@@ -69,12 +69,12 @@ def spectra_as_fitted(bundle: Bundle, config: ClusterConfig, fits: RegionFits) -
         found = region_spectra(bundle, row, col, radius, config.minimum_exposure_fraction)
         by_name, own = {spectrum.name: spectrum for spectrum in found}, []
         for i, observation in enumerate(bundle.observations):
-            if observation.obsid not in by_name:
+            if observation.dataset not in by_name:
                 continue
             first, last = model.first_bin[i], model.first_bin[i + 1]
             edges = levels[level][(levels[level] >= first) & (levels[level] <= last)] - first
             lookup = bin_lookup(finest[i][edges], observation.rmf.n_channels)
-            spectrum = replace(by_name[observation.obsid], bin_of_channel=lookup)
+            spectrum = replace(by_name[observation.dataset], bin_of_channel=lookup)
             if fits.options.statistic == "cstat":
                 spectrum = _with_smooth_background(spectrum, observation)
             own.append(spectrum)
@@ -111,7 +111,7 @@ def _spectrum(
     )
     relative = np.interp(0.5 * (arf.energy_lo + arf.energy_hi), observation.vignetting_keV, area)
     return Spectrum(
-        name=observation.obsid,
+        name=observation.dataset,
         counts=counts.astype(np.float64),
         background=background.astype(np.float64),
         exposure_s=observation.exposure_s,

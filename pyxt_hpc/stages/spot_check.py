@@ -120,7 +120,7 @@ def look_at_region(config: ClusterConfig, number: int) -> RegionLook:
             f"region {number}: no observation has {config.minimum_exposure_fraction:.0%} of its circle live; "
             f"choose another region, or lower minimum_exposure_fraction in {config.path}"
         )
-    by_name = {observation.obsid: observation for observation in bundle.observations}
+    by_name = {observation.dataset: observation for observation in bundle.observations}
     shapes = [
         np.bincount(by_name[s.name].background_channel, minlength=s.rmf.n_channels).astype(float)
         for s in spectra

@@ -1,12 +1,11 @@
 """Numbers and words of a header, however they were written."""
 
-import math
 from typing import Any
 
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.chandra.keywords import exposure_s, is_screened, needed_number, number, truth, with_exposure
+from pyxt_hpc.chandra.keywords import exposure_s, is_screened, needed_number, number, truth
 from pyxt_hpc.errors import DamagedFile
 
 
@@ -61,13 +60,6 @@ def test_truth(value: Any, expected: bool | None) -> None:
 )
 def test_exposure(cards: dict[str, Any], expected: float | None) -> None:
     assert exposure_s(header(**cards)) == expected
-
-
-def test_times_become_numbers() -> None:
-    made = with_exposure(header(EXPOSURE="70000", ONTIME3=71000, LIVTIME3="7e4", OBS_ID="77"))
-    assert all(type(made[keyword]) is float for keyword in ("EXPOSURE", "ONTIME3", "LIVTIME3"))
-    assert made["OBS_ID"] == "77"
-    assert math.isclose(made["EXPOSURE"] + made["LIVTIME3"], 140_000)
 
 
 CIAO = ["TOOL  :acis_process_events  2013-05-06T10:11:12                     ASC00003"]

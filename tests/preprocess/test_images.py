@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from pyxt_hpc.chandra.response import Arf
 from pyxt_hpc.preprocess.images import counts_of, exposure_map, surface_brightness
 
 
@@ -14,6 +15,7 @@ def observation(exposure_s: float, mask: list[list[int]], area: float) -> Simple
         mask=np.array(mask, np.uint8),
         vignetting_keV=np.array([0.7, 1.49, 8.0]),
         vignetting=vignetting,
+        arf=Arf(np.array([0.3, 0.7, 2.0]), np.array([0.7, 2.0, 8.0]), np.array([1e3, 400.0, 200.0])),
     )
 
 
@@ -28,6 +30,13 @@ def test_exposure_and_surface_brightness() -> None:
         background=np.array([[10.0, 0.0], [4.0, 0.0]], np.float32),
     )
     np.testing.assert_allclose(surface_brightness(bundle), [[4.0, 4.0], [-0.4, np.nan]], rtol=1e-6)
+
+
+def test_seconds_of_different_responses_count_by_their_area() -> None:
+    front, back = observation(10.0, [[1, 0]], 1.0), observation(10.0, [[0, 1]], 1.0)
+    back.arf = Arf(back.arf.energy_lo, back.arf.energy_hi, np.array([5e3, 500.0, 250.0]))
+    np.testing.assert_allclose(exposure_map((front, back)), [[8.0, 10.0]])
+    np.testing.assert_allclose(exposure_map((front,)), [[10.0, 0.0]])
 
 
 def test_the_exposure_map_is_at_one_energy_whatever_the_band() -> None:
