@@ -16,7 +16,7 @@ from typing import Any
 from pyxt_hpc.batch import SECTION as HPC_SECTION
 from pyxt_hpc.batch import problems_of
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files import replacing
+from pyxt_hpc.iniedit import new_parser
 from pyxt_hpc.quoting import one_line, quoted, shown
 from pyxt_hpc.textfiles import read_text, resolved, user_path
 
@@ -155,7 +155,7 @@ class ClusterConfig:
         default=Path("."),
     )
     last_step_completed: int = _key(
-        "processing", _integer(0, 7), "kept up to date by pyxt-hpc: 0 none ... 7 maps", default=0
+        "processing", _integer(0, 7), "of ClusterPyXT; read, but neither used nor written", default=0
     )
     parallel_processing: bool = _key(
         "processing", _boolean, "false: one process unless --num-cpus or mpirun says otherwise", default=True
@@ -301,7 +301,7 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
         If it is not an INI file or any key is unknown, missing or out of range; all are named together.
     """
     path = Path(path)
-    parser = configparser.ConfigParser(inline_comment_prefixes=("#", ";"), interpolation=None)
+    parser = new_parser()
     text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", most_bytes=_MOST_BYTES)
     try:
         parser.read_string(text, str(path))
@@ -371,6 +371,8 @@ def config_template(name: str) -> str:
     lines = [f"# pyxt_hpc configuration of {name}: fill in what is empty"]
     section = ""
     for (in_section, key), f in _schema().items():
+        if key == "last_step_completed":
+            continue  # what is done is known from the records of the steps: nobody has to keep count
         if in_section != section:
             section = in_section
             lines += ["", f"[{section}]"]
@@ -389,21 +391,3 @@ def _as_text(value: Any) -> str:
         if isinstance(value, float)
         else str(value)
     )
-
-
-def record_last_step(config: ClusterConfig, step: int) -> None:
-    """Set ``last_step_completed`` in the user's file, leaving every other character as it is."""
-    text = config.path.read_text(encoding="utf-8")
-    line = re.compile(r"^(\s*last_step_completed\s*[=:]\s*)\d*", re.MULTILINE)
-    if line.search(text):
-        text = line.sub(rf"\g<1>{step}", text, count=1)
-    elif re.search(r"^\[processing\]", text, re.MULTILINE):
-        text = re.sub(
-            r"^\[processing\].*$", rf"\g<0>\nlast_step_completed = {step}", text, count=1, flags=re.M
-        )
-    else:
-        text = f"{text.rstrip()}\n\n[processing]\nlast_step_completed = {step}\n"
-    target = config.path.resolve()
-    with replacing(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.chmod(target.stat().st_mode)

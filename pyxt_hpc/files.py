@@ -100,10 +100,44 @@ def replacing(path: Path) -> Iterator[Path]:
             yield temporary
             sync_file(temporary)
             os.replace(temporary, path)
+            note_product(path)
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
         sync_folder(path.parent)
+
+
+def note_product(path: Path) -> None:
+    """Remember what this process made, for `products_stay`; `replacing` does it by itself."""
+    _made.add(path.absolute())
+
+
+def was_made(path: Path) -> bool:
+    """Whether this process made a product of that name, within `products_stay`."""
+    return path.absolute() in _made
+
+
+@contextmanager
+def products_stay() -> Iterator[None]:
+    """What a command makes is there when it ends: success is not said of products that somebody removed.
+
+    Raises
+    ------
+    DamagedFile
+        On leaving without another error, if a product that was made meanwhile is gone.
+    """
+    _made.clear()
+    yield
+    gone = sorted(path for path in _made if not path.exists())
+    if gone:
+        others = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        raise DamagedFile(
+            f"{gone[0]}{others}: made by this command, and removed by something else before it ended: find "
+            "out what did it, and run the command again"
+        )
+
+
+_made: set[Path] = set()
 
 
 @contextmanager

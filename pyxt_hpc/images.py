@@ -1,14 +1,14 @@
 """FITS images on the bundle's grid, with sky coordinates, unit and history."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
-from pyxt_hpc.chandra.fitsfile import open_fits
-from pyxt_hpc.errors import ForeignProduct
-from pyxt_hpc.files import replacing
+from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
+from pyxt_hpc.errors import DamagedFile, ForeignProduct
 from pyxt_hpc.provenance import software
 
 
@@ -47,13 +47,13 @@ def write_image(
     header = fits.Header.fromstring(wcs_header)
     header["BUNIT"] = (unit, "unit of the pixel values")
     header["BUNDLEID"] = (bundle_fingerprint[:16], "fingerprint of the analysis bundle")
-    header["CREATOR"] = software()
     header.update(settings or {})
     header.add_comment(comment)
     for line in history:
         header.add_history(line)
-    with replacing(path) as temporary:
-        fits.PrimaryHDU(values, header).writeto(temporary)
+    header["CREATOR"] = software()
+    header["PIXELSUM"] = (_digest(values), "SHA-256 of the pixel values, its first half")
+    write_fits(path, fits.HDUList([fits.PrimaryHDU(values, header)]))
 
 
 def read_image(
@@ -87,16 +87,25 @@ def read_image(
     MissingInput, DamagedFile, ForeignProduct
         If it is absent, not a FITS image, or made from another bundle or with other settings.
     """
-    with open_fits(path, "image", f"run `{made_by}`") as hdus:
-        values, header = hdus[0].data, hdus[0].header
-    if header.get("BUNDLEID") != bundle_fingerprint[:16] or values is None or values.shape != shape:
+    with open_fits(path, "image", f"run `{made_by}`", ours=True) as hdus:
+        values = hdus[0].data
+        header = {key: hdus[0].header.get(key) for key in ("BUNDLEID", "PIXELSUM", *(settings or {}))}
+    if values is not None and header["PIXELSUM"] != _digest(values):
+        raise DamagedFile(f"{path}: its pixels are not those that were written: run `{made_by}` again")
+    if header["BUNDLEID"] != bundle_fingerprint[:16] or values is None or values.shape != shape:
         raise ForeignProduct(
-            f"{path}: made from bundle {header.get('BUNDLEID', 'unknown')}, "
+            f"{path}: made from bundle {header['BUNDLEID'] or 'unknown'}, "
             f"but the bundle now is {bundle_fingerprint[:16]}: run `{made_by}` again"
         )
     for key, value in (settings or {}).items():
-        if header.get(key) != value:
+        if header[key] != value:
             raise ForeignProduct(
-                f"{path}: made with {key} = {header.get(key)}, but it is {value:g} now: run `{made_by}` again"
+                f"{path}: made with {key} = {header[key]}, but it is {value:g} now: run `{made_by}` again"
             )
     return values.astype(values.dtype.newbyteorder("="))
+
+
+def _digest(values: np.ndarray) -> str:
+    """Of the numbers in any byte order: programs that edit pixels renew CHECKSUM, but not this."""
+    native = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    return hashlib.sha256(native.tobytes()).hexdigest()[:32]

@@ -1,7 +1,8 @@
 """All stages in order, from event files to maps, each done only if something it depends on has changed.
 
-A stage says what it found and notes its number in the configuration. Heavy rooms are imported by the stage
-that needs them: the command line takes the names of the stages from here, and must start quickly.
+A stage says what it found. The configuration is the user's file, which no command writes: what is done is
+known from the records of the steps, the bundle and the store. Heavy rooms are imported by the stage that
+needs them: the command line takes the names of the stages from here, and must start quickly.
 """
 
 import importlib
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyxt_hpc.config import ClusterConfig, read_config, record_last_step
+from pyxt_hpc.config import ClusterConfig, read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, LaunchError
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import World, detect_world
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-# stage: module in preprocess, its function, number of the step
+# stage: module in preprocess, its function
 PREPROCESSING = {
-    "process-data": ("process", "process_data", 1),
-    "propose-regions": ("proposals", "propose_region_files", None),
-    "remove-sources": ("remove", "remove_sources", 2),
-    "generate-responses": ("responses", "generate_responses", 3),
-    "crop-data": ("crop", "crop_data", 4),
+    "process-data": ("process", "process_data"),
+    "propose-regions": ("proposals", "propose_region_files"),
+    "remove-sources": ("remove", "remove_sources"),
+    "generate-responses": ("responses", "generate_responses"),
+    "crop-data": ("crop", "crop_data"),
 }
 STAGES = (*PREPROCESSING, "create-bins", "fit-spectra", "make-maps")
 MAP_SETTINGS = ("hubble_constant", "matter_density", "abundance_error", "depth_model", "depth_kpc")
@@ -75,9 +76,9 @@ def run_stages(
     if begin > end:
         raise ConfigError(f"--from {first} comes after --through {last}")
     world = detect_world()
+    config = read_config(path)
     for stage in STAGES[begin : end + 1]:
         say(f"== {stage}")
-        config = read_config(path)  # anew: last_step_completed may have changed
         if stage in PREPROCESSING:
             preprocess(config, stage, say)
         elif stage == "create-bins":
@@ -90,13 +91,11 @@ def run_stages(
 
 def preprocess(config: ClusterConfig, stage: str, say: Say, *, again: bool = False, **options: bool) -> None:
     """Do one of the serial stages, `PREPROCESSING`; with `again` also if it is up to date."""
-    module, function, number = PREPROCESSING[stage]
+    module, function = PREPROCESSING[stage]
     do = getattr(importlib.import_module(f"pyxt_hpc.preprocess.{module}"), function)
     outcome = do(config, Layout.of(config), again=again, **options)
     for line in preprocessing_lines(stage, outcome):
         say(line)
-    if number:
-        record_last_step(config, number if outcome.made else max(number, config.last_step_completed))
 
 
 def make_bins(
@@ -108,7 +107,6 @@ def make_bins(
     summary = create_bins(config, world, count_workers(num_cpus, config, world))
     if summary is None:
         return
-    record_last_step(config, 5)
     for line in binning_lines(summary, config.signal_to_noise, resolution):
         say(line)
 
@@ -128,7 +126,6 @@ def make_maps(
     say(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
     for product, others in draw_products(regions, make(regions, mode)):
         say(map_line(product, others))
-    record_last_step(config, 7)
 
 
 def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> int:
@@ -172,7 +169,7 @@ def _update_bins(
         settings={"signal_to_noise": config.signal_to_noise},
         outputs=(layout.scale_map, layout.signal_to_noise_map, layout.region_index_map),
     )
-    _if_outdated(config, step, 5, lambda: make_bins(config, world, num_cpus, resolution, say), say)
+    _if_outdated(step, lambda: make_bins(config, world, num_cpus, resolution, say), say)
 
 
 def _fit_what_is_missing(
@@ -190,7 +187,6 @@ def _fit_what_is_missing(
         summary = fit_spectra(config, world, n_workers, resolution=resolution, resume=False)
     if summary is None:
         return
-    record_last_step(config, 6)
     for line in fitting_lines(summary):
         say(line)
 
@@ -208,12 +204,10 @@ def _update_maps(config: ClusterConfig, resolution: int, say: Say) -> None:
         settings=settings | {"fits": _fits_fingerprint(layout)},
         outputs=(layout.map("temperature"),),
     )
-    _if_outdated(config, step, 7, lambda: make_maps(config, resolution, make_all_maps, "block", say), say)
+    _if_outdated(step, lambda: make_maps(config, resolution, make_all_maps, "block", say), say)
 
 
-def _if_outdated(
-    config: ClusterConfig, step: "Step", number: int, make: Callable[[], None], say: Say
-) -> None:
+def _if_outdated(step: "Step", make: Callable[[], None], say: Say) -> None:
     from pyxt_hpc.steps import carry_out
 
     def do() -> dict:
@@ -222,7 +216,6 @@ def _if_outdated(
 
     if carry_out(step, do).reason is None:
         say(f"{step.name}: up to date")
-        record_last_step(config, max(number, config.last_step_completed))
 
 
 def _fits_fingerprint(layout: Layout) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyxt_hpc.errors import PyxtError
-from pyxt_hpc.files import check_regular, replacing
+from pyxt_hpc.errors import DamagedFile, PyxtError
+from pyxt_hpc.files import check_regular, replacing, was_made
 from pyxt_hpc.provenance import fingerprint, software
 
 _SMALL = 2**20  # bytes
@@ -97,7 +97,8 @@ class Step:
         try:
             record = json.loads(self.record.read_text(encoding="utf-8"))
             complete = {"format", "settings", "inputs", "outputs", "facts"} <= record.keys()
-            return record if complete and record["format"] == _FORMAT else None
+            whole = complete and record.pop("digest", None) == fingerprint(record)
+            return record if whole and record["format"] == _FORMAT else None
         except (OSError, ValueError, AttributeError, RecursionError):
             return None  # absent or damaged: the step is done again
 
@@ -142,10 +143,15 @@ def carry_out(step: Step, make: Callable[[], Facts], *, again: bool = False) -> 
     step.record.unlink(missing_ok=True)
     facts = make()
     absent = [path for path in step.outputs if not path.is_file()]
+    if absent and was_made(absent[0]):
+        raise DamagedFile(
+            f"{absent[0]}: was removed by something else while {step.name} was at work: run it again"
+        )
     if absent:
         raise PyxtError(f"{step.name}: {absent[0]} was not made: please report this defect")
     record["outputs"] = {step._short(path): path.stat().st_size for path in step.outputs}
     record["facts"] = facts
+    record["digest"] = fingerprint(json.loads(json.dumps(record)))
     with replacing(step.record) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return Outcome(facts, reason)

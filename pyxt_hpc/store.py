@@ -31,7 +31,7 @@ from pyxt_hpc.errors import (
     PyxtError,
     StoreInUse,
 )
-from pyxt_hpc.files import check_regular, replacing
+from pyxt_hpc.files import check_regular, note_product, replacing
 from pyxt_hpc.lock import WriterLock
 from pyxt_hpc.tablefile import TableFile, create_tables
 
@@ -50,7 +50,10 @@ MOST_MESSAGES = 1000
 BLOCK = 1 << 14
 """Rows that are read and checked at a time."""
 
-# name: (dtype, unit, meaning)
+NORM_UNIT = "10**14 cm-5"
+"""Of XSPEC's apec norm, 1e-14/(4 pi (D_A (1 + z))^2) int n_e n_H dV: norm 1 is 1e14 cm^-5."""
+
+# name: (dtype, FITS unit string, meaning)
 COLUMNS: dict[str, tuple[str, str, str]] = {
     "region": ("i4", "", "number of the region, from 1 in row-major order of the scale map"),
     "row": ("i4", "pixel", "centre, from 0"),
@@ -64,15 +67,15 @@ COLUMNS: dict[str, tuple[str, str, str]] = {
     "kT": ("f8", "keV", "temperature"),
     "kT_lo": ("f8", "keV", "lower end of the 68% interval, NaN if open"),
     "kT_hi": ("f8", "keV", "upper end of the 68% interval, NaN if open"),
-    "norm": ("f8", "1e-14 cm-5", "XSPEC's apec normalisation of the whole circle"),
-    "norm_lo": ("f8", "1e-14 cm-5", "lower end of the 68% interval, NaN if open"),
-    "norm_hi": ("f8", "1e-14 cm-5", "upper end of the 68% interval, NaN if open"),
-    "abundance": ("f8", "solar", "metals, of the abundance table in the settings"),
-    "abundance_lo": ("f8", "solar", "lower end of the 68% interval, NaN if open or frozen"),
-    "abundance_hi": ("f8", "solar", "upper end of the 68% interval, NaN if open or frozen"),
-    "nH": ("f8", "1e22 cm-2", "absorbing column"),
-    "nH_lo": ("f8", "1e22 cm-2", "lower end of the 68% interval, NaN if open or frozen"),
-    "nH_hi": ("f8", "1e22 cm-2", "upper end of the 68% interval, NaN if open or frozen"),
+    "norm": ("f8", NORM_UNIT, "XSPEC's apec normalisation of the whole circle"),
+    "norm_lo": ("f8", NORM_UNIT, "lower end of the 68% interval, NaN if open"),
+    "norm_hi": ("f8", NORM_UNIT, "upper end of the 68% interval, NaN if open"),
+    "abundance": ("f8", "", "[solar] metals, of the abundance table in the settings"),
+    "abundance_lo": ("f8", "", "[solar] lower end of the 68% interval, NaN if open or frozen"),
+    "abundance_hi": ("f8", "", "[solar] upper end of the 68% interval, NaN if open or frozen"),
+    "nH": ("f8", "10**22 cm-2", "absorbing column"),
+    "nH_lo": ("f8", "10**22 cm-2", "lower end of the 68% interval, NaN if open or frozen"),
+    "nH_hi": ("f8", "10**22 cm-2", "upper end of the 68% interval, NaN if open or frozen"),
     "statistic": ("f8", "", "at the best fit"),
     "dof": ("i4", "", "bins less free parameters"),
     "bins": ("i4", "", "spectral bins of all observations that take part"),
@@ -518,11 +521,37 @@ class ResultsStore:
         now = time.monotonic()
         self._next_flush = now + max(FLUSH_SECONDS, (now - start) / FLUSH_SHARE)
 
+    def verified(self) -> np.ndarray:
+        """Status of every region, after everything was written, read back and compared with its checksum.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n,) of `Status`.
+
+        Raises
+        ------
+        DamagedFile
+            If anything is not as it was written.
+        """
+        self.flush()
+        status, torn = verified_status(self._file)
+        wrong = np.union1d(torn, np.flatnonzero(status != self._status))
+        if len(wrong):
+            numbers = ", ".join(map(str, self.column("region")[wrong[:10]]))
+            raise DamagedFile(
+                f"{self.path}: {len(wrong)} rows are not as they were written (regions {numbers}"
+                f"{' ...' if len(wrong) > 10 else ''}): something else writes this file, or the disk is "
+                "failing; run again with --continue"
+            )
+        return status
+
     def close(self) -> None:
         """Write everything to disk, release the file and let others write."""
         try:
             if not self._file.closed:
                 self.flush()
+                note_product(self.path)
         finally:
             self._file.close()
             self._lock.release()

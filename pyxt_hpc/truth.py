@@ -61,7 +61,7 @@ def read_truth(path: Path, bundle: Bundle) -> np.ndarray:
     numpy.ndarray
         (ny, nx); the nearest edge value outside the truth map.
     """
-    with open_fits(path, "truth map", "only simulated clusters have one") as hdus:
+    with open_fits(path, "truth map", "only simulated clusters have one", ours=True) as hdus:
         values, truth_wcs = np.asarray(hdus[0].data, float), WCS(hdus[0].header)
     grid = WCS(fits.Header.fromstring(bundle.wcs_header))
     row, col = np.indices(bundle.mask.shape)

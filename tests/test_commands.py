@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
+from astropy.units import Unit
 from astropy.wcs import WCS
 
 from pyxt_hpc.bundle import read_bundle
@@ -21,7 +23,7 @@ from pyxt_hpc.config import read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.maps.thermodynamics import Thermodynamics
-from pyxt_hpc.store import ResultsStore, Status, open_to_read, read_results
+from pyxt_hpc.store import COLUMNS, ResultsStore, Status, open_to_read, read_results
 from pyxt_hpc.truth import compare_gas_with_truth, compare_with_truth
 
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
@@ -183,15 +185,58 @@ def test_maps_hold_the_fits_and_agree_with_the_truth(cluster: Path, uninterrupte
     assert 0.5 < comparison.coverage < 0.85
 
 
-def test_every_map_is_made_and_gas_agrees_with_the_truth(cluster: Path, uninterrupted: np.ndarray) -> None:
-    layout = Layout.of(read_config(cluster))
-    assert main(["make-maps", "--all", "-c", str(cluster)]) == 0
+@pytest.fixture(scope="module")
+def mapped(cluster: Path) -> Layout:
+    """Every map, the candidates of shocks and the tables."""
+    config = ["-c", str(cluster)]
+    assert main(["fit-spectra", *config, "--resolution", "2", "--num-cpus", "2", "--yes"]) == 0
+    assert main(["make-maps", "--all", *config]) == 0
+    assert main(["find-shocks", *config]) == 0
+    assert main(["results", "export", *config, "--format", "ecsv"]) == 0
+    return Layout.of(read_config(cluster))
+
+
+def test_every_unit_is_one_of_fits(mapped: Layout) -> None:
+    """Of every image and table of every stage, and of every column of the store."""
+    images, columns = {}, {name: unit for name, (_, unit, _) in COLUMNS.items()}
+    for path in mapped.cluster_dir.rglob("*"):
+        if path.suffix in (".fits", ".img", ".expmap", ".psfmap", ".lc", ".gti", ".arf", ".rmf"):
+            with fits.open(path) as hdus:
+                for key, value in (card for hdu in hdus for card in hdu.header.items()):
+                    if key == "BUNIT":
+                        images[path.name] = value
+                    elif key.startswith(("TUNIT", "CUNIT")):
+                        columns[f"{path.name} {key}"] = value
+        elif path.suffix == ".ecsv":
+            table = Table.read(path, format="ascii.ecsv")
+            columns |= {f"{path.name} {c.name}": c.unit.to_string("fits") for c in table.itercols() if c.unit}
+    wrong = {}
+    for name, text in (images | columns).items():
+        try:
+            Unit(text, format="fits")
+        except ValueError:
+            wrong[name] = text
+    assert wrong == {}
+    assert len(images) > 60
+    assert len(columns) > 100
+    # norm 1 is 1e-14/(4 pi (D_A (1 + z))^2) int n_e n_H dV = 1, hence 1e14 cm^-5
+    for text in (columns["norm"], images[mapped.map("norm").name]):
+        assert Unit(text, format="fits").to("cm-5") == pytest.approx(1e14)
+    kT, per_area = (fits.getdata(mapped.map(name)) for name in ("temperature", "norm_per_area"))
+    norm_unit = Unit(images[mapped.map("norm_per_area").name], format="fits")
+    for name, power in (("pseudo_pressure", 1 / 2), ("pseudo_entropy", -1 / 3)):
+        unit = Unit(images[mapped.map(name).name], format="fits")
+        expected = (kT * Unit("keV") * (per_area * norm_unit) ** power).to_value(unit)
+        np.testing.assert_allclose(fits.getdata(mapped.map(name)), expected, rtol=1e-4)
+
+
+def test_every_map_is_made_and_gas_agrees_with_the_truth(mapped: Layout, cluster: Path) -> None:
+    layout = mapped
     names = ("goodness", "flags", "surface_brightness", "pressure", "entropy_error")
     for name in names:
         path = layout.map(name)
         assert np.isfinite(fits.getdata(path)).any()
         assert path.with_suffix(".png").stat().st_size > 10_000
-    assert main(["find-shocks", "-c", str(cluster)]) == 0
     assert layout.shock_table.exists()
     assert layout.shock_histogram.stat().st_size > 5_000
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pyxt_hpc.config import config_template, read_config, record_last_step
+from pyxt_hpc.config import config_template, read_config
 from pyxt_hpc.errors import ConfigError, DamagedFile, MissingInput
 
 FILLED = {
@@ -39,7 +39,7 @@ def test_template_names_every_key_of_the_ancestor() -> None:
     template = config_template("X")
     for key in (
         "[cluster_info]", "name", "observation_ids", "redshift", "hydrogen_column_density", "abundance",
-        "signal_to_noise_threshold", "[processing]", "last_step_completed", "parallel_processing", "num_cpus",
+        "signal_to_noise_threshold", "[processing]", "parallel_processing", "num_cpus",
     ):  # fmt: skip
         assert f"\n{key}" in template
 
@@ -96,20 +96,24 @@ def test_what_is_no_ini_file_is_refused(tmp_path: Path, content: bytes) -> None:
         read_config(path)
 
 
-def test_last_step_changes_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "last_step_completed = 3",
+        "Last_Step_Completed = +3",
+        "last_step_completed =  # c",
+        "last_step_completed = -0",
+    ],
+)
+def test_the_ancestors_count_of_steps_is_read_and_left_alone(tmp_path: Path, line: str) -> None:
     path = write(tmp_path)
-    before = path.read_text()
-    record_last_step(read_config(path), 5)
-    assert path.read_text() == before.replace("last_step_completed = 0", "last_step_completed = 5")
-    assert read_config(path).last_step_completed == 5
+    text = path.read_text().replace("[processing]", f"[processing]\n{line}")
+    path.write_text(text)
+    assert read_config(path).last_step_completed in (0, 3)
+    assert "last_step_completed" not in config_template("A")
 
 
-@pytest.mark.parametrize("processing", ["[processing]\n", ""])
-def test_last_step_is_added_where_it_was_left_out(tmp_path: Path, processing: str) -> None:
-    path = tmp_path / "A.ini"
-    path.write_text(
-        "[cluster_info]\nname=A\nobservation_ids=1\nredshift=0.1\nhydrogen_column_density=0.1\nabundance=0.3\n"
-        + processing
-    )
-    record_last_step(read_config(path), 4)
-    assert read_config(path).last_step_completed == 4
+def test_byte_order_mark_and_line_ends_of_windows(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_text().replace("\n", "\r\n").encode())
+    assert read_config(path).name == "A1795"

@@ -27,7 +27,9 @@ def config(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     layout = Layout.of(read_config(path))
     layout.sources_reg.unlink()
     layout.crop_reg.unlink()
+    before = path.read_bytes()
     assert main(["run", "-c", str(path), "--resolution", "1"]) == 0
+    assert path.read_bytes() == before, "the user's file was written"
     return path
 
 
@@ -44,13 +46,8 @@ def did(capsys: pytest.CaptureFixture[str], config: Path, *options: str) -> dict
     return {stage: not up_to_date for stage, up_to_date in nothing.items()}
 
 
-def last_step(config: Path) -> int:
-    return read_config(config).last_step_completed
-
-
 def test_hands_free(config: Path) -> None:
     layout = Layout.of(read_config(config))
-    assert last_step(config) == 7
     results = read_results(layout.results)
     assert set(results.status) == {Status.DONE}
     with fits.open(layout.map("temperature")) as hdus:
@@ -76,7 +73,6 @@ def test_every_bright_source_is_out_and_the_core_is_in(config: Path) -> None:
 
 def test_second_run_does_nothing(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert did(capsys, config) == dict.fromkeys(STAGES, False)
-    assert last_step(config) == 7
 
 
 def test_from_and_through(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,12 +94,10 @@ def test_a_drawn_region_wins_and_only_what_follows_is_done(
     assert did(capsys, moved, "--through", "create-bins") == {
         stage: stage in ("crop-data", "create-bins") for stage in STAGES[:6]
     }
-    assert last_step(moved) == 5
     # fits of the former crop are not thrown away without a word
     assert main(["run", "-c", str(moved), "--resolution", "1"]) == 2
     assert "--yes" in capsys.readouterr().err
     assert did(capsys, moved, "--yes")["fit-spectra"]
-    assert last_step(moved) == 7
     # proposals are made again only where nobody has touched them
     sources = layout.sources_reg.read_text()
     layout.exclude_reg.write_text("")

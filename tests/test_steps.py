@@ -123,3 +123,13 @@ def test_outcome_of_a_stage(tmp_path: Path) -> None:
     assert StageOutcome.of({"1": first}, second).made
     assert not StageOutcome.of({"1": second}, second).made
     assert StageOutcome.of({"1": first}).observations == {"1": {"letters": 1}}
+
+
+def test_a_record_that_does_not_match_its_digest_counts_for_nothing(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    work.do()
+    text = work.step.record.read_text()
+    assert '"letters": 1' in text
+    work.step.record.write_text(text.replace('"letters": 1', '"letters": 2'))
+    assert work.step.facts() == {}
+    assert work.do() == "not done yet"

@@ -139,16 +139,25 @@ def column_numbers(header: fits.Header) -> dict[str, int]:
     return {str(header[key]).strip().lower(): int(key[5:]) for key in header if re.match(r"TTYPE\d+$", key)}
 
 
-def read_events(path: Path) -> EventList:
+def read_events(path: Path, *, ours: bool = False) -> EventList:
     """Read the events, the sky WCS and the good time intervals of a level-2 or blank-sky event file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    ours
+        Whether a stage of this package wrote it, so that its checksum must be right.
 
     Raises
     ------
     MissingInput, DamagedFile
-        Absent; not FITS, truncated, without an EVENTS table, without a required column, not Chandra ACIS.
+        Absent; damaged; not FITS, truncated, without an EVENTS table, without a required column, not
+        Chandra ACIS.
     """
     path = Path(path)
-    with open_fits(path, "event file", _HINT) as hdus:
+    hint = "make it again: `pyxt-hpc run` with --force of its stage" if ours else _HINT
+    with open_fits(path, "event file", hint, ours=ours) as hdus:
         table = _events_table(hdus, path)
         header = table.header.copy()
         _check_instrument(header, path)

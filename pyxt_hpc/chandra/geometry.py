@@ -224,7 +224,7 @@ def read_geometry(path: Path) -> FieldGeometry:
     """Read what `write_geometry` wrote. Raises MissingInput, DamagedFile."""
     path = Path(path)
     hint = "make it again: pyxt-hpc process-data"
-    with open_fits(path, "geometry file", hint) as hdus:
+    with open_fits(path, "geometry file", hint, ours=True) as hdus:
         chips, dither = hdus["CHIPS"], hdus["DITHER"]
         first = int(chips.header["FIRSTROW"])
         return FieldGeometry(

@@ -97,7 +97,7 @@ def write_light_curve(path: Path, curve: LightCurve, events_header: fits.Header)
     )
     low, high = curve.edges[:-1], curve.edges[1:]
     columns = [
-        ("TIME_BIN", "1J", "channel", np.arange(1, len(low) + 1)),
+        ("TIME_BIN", "1J", "chan", np.arange(1, len(low) + 1)),
         ("TIME_MIN", "1D", "s", low),
         ("TIME", "1D", "s", 0.5 * (low + high)),
         ("TIME_MAX", "1D", "s", high),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyxt_hpc.errors import LaunchError
+from pyxt_hpc.files import products_stay
 from pyxt_hpc.parallel.launch import launched
 
 EXIT_CODES = """\
@@ -64,7 +65,8 @@ class Command:
     def __call__(self, arguments: argparse.Namespace) -> None:
         if self.serial:
             refuse_ranks(self.name)
-        self.run(arguments)
+        with products_stay():
+            self.run(arguments)
 
 
 @dataclass(frozen=True)

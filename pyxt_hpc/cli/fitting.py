@@ -7,7 +7,7 @@ from pathlib import Path
 from pyxt_hpc.cli.command import command, refuse_ranks
 from pyxt_hpc.cli.options import config_option, cpus_option, option, resolution_option, yes_option
 from pyxt_hpc.cli.screen import confirm, say
-from pyxt_hpc.config import read_config, record_last_step
+from pyxt_hpc.config import read_config
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import detect_world
@@ -101,8 +101,6 @@ def fit_spectra(arguments: argparse.Namespace) -> None:
     )
     if summary is None:
         return
-    if part is None:
-        record_last_step(config, 6)  # tasks of a job array would write the file all at once
     say(*fitting_lines(summary))
 
 
@@ -124,9 +122,7 @@ def merge_results(arguments: argparse.Namespace) -> None:
     for path in summary.missing:
         say(f"{path.name}: missing")
     say(f"{summary.results}: {summary.finished} of {summary.regions} regions finished, {summary.added} new")
-    if summary.finished == summary.regions:
-        record_last_step(config, 6)
-    else:
+    if summary.finished < summary.regions:
         say(
             f"{summary.regions - summary.finished} left: run the parts with --continue and merge again, or: "
             f"pyxt-hpc fit-spectra -c {config.path} --resolution {summary.resolution} --continue"

@@ -50,7 +50,7 @@ def electron_density(
     Parameters
     ----------
     norm_per_area
-        [1e-14 cm^-5 arcmin^-2].
+        [1e14 cm^-5 arcmin^-2].
     depth_kpc
         Of the column along the line of sight.
     redshift, particles

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.binning.circles import scale_map
+from pyxt_hpc.binning.circles import scale_map_rows
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.spectra.fit import UNUSABLE
+from pyxt_hpc.stages.binning import circle_sums
 from pyxt_hpc.stages.fitting import select_regions
 from pyxt_hpc.stages.region_fits import RegionFits
 
@@ -51,8 +52,7 @@ def fit_in_memory(
         **keys,  # type: ignore[arg-type]
     )
     if radius is None:
-        images = bundle.counts, bundle.background, bundle.background_variance, bundle.mask
-        radius = scale_map(*images, signal_to_noise).radius
+        radius, _ = scale_map_rows(circle_sums(bundle), 0, bundle.mask.shape[0], signal_to_noise)
     regions = select_regions(radius, resolution)
     fits = RegionFits.of(bundle, config, regions)
     parts = [fits.fit(np.arange(i, min(i + _CHUNK, len(regions)))) for i in range(0, len(regions), _CHUNK)]

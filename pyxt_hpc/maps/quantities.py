@@ -10,8 +10,8 @@ from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.paint import Measured, paint_blocks, paint_measured
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.stages.inputs import scale_map_settings
+from pyxt_hpc.store import NORM_UNIT
 
-NORM_UNIT = "1e-14 cm-5"
 SUFFIX = {"block": "", "interpolate": "_interpolated", "average": "_average"}
 """Of the names of maps, by how they are painted."""
 
@@ -66,7 +66,9 @@ NORM_PER_AREA = Quantity(
     logarithmic=True,
 )
 ABUNDANCE = Quantity("abundance", "Abundance", "", "metals of the APEC model [solar]", relative=False)
-COLUMN = Quantity("column_density", "Column density", "1e22 cm-2", "absorbing column, fitted", relative=False)
+COLUMN = Quantity(
+    "column_density", "Column density", "10**22 cm-2", "absorbing column, fitted", relative=False
+)
 
 BRIGHTNESS = Quantity(
     "surface_brightness",

@@ -23,7 +23,7 @@ from pyxt_hpc.maps.gas import (
 )
 from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.maps.quantities import NORM_UNIT, Quantity, map_measured
+from pyxt_hpc.maps.quantities import Quantity, map_measured
 
 
 def kpc_per_arcsec(config: ClusterConfig) -> float:
@@ -154,14 +154,15 @@ class Thermodynamics:
 
     @property
     def pseudo_pressure(self) -> Measured:
-        """kT (norm/area)^(1/2)."""
+        """kT (norm/area)^(1/2) [1e7 keV cm^(-5/2) arcmin^-1]."""
         return self._pseudo(self._kT.value * np.sqrt(self._norm.value), 0.5)
 
     @property
     def pseudo_entropy(self) -> Measured:
-        """kT (norm/area)^(-1/3)."""
+        """kT (norm/area)^(-1/3) [1e-5 keV cm^(5/3) arcmin^(2/3)]."""
+        norm = self._norm.value / 10.0  # [1e15 cm^-5], since FITS allows whole powers of ten only in a unit
         with np.errstate(divide="ignore"):
-            return self._pseudo(self._kT.value * self._norm.value ** (-1.0 / 3.0), -1.0 / 3.0)
+            return self._pseudo(self._kT.value * norm ** (-1.0 / 3.0), -1.0 / 3.0)
 
     @property
     def abundance(self) -> str:
@@ -181,7 +182,7 @@ def map_pressure(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
     pseudo = Quantity(
         "pseudo_pressure",
         "Pseudo-pressure",
-        f"keV ({NORM_UNIT} arcmin-2)**(1/2)",
+        "10**7 keV cm**(-5/2) arcmin-1",
         "kT (norm/area)^(1/2)",
         logarithmic=True,
     )
@@ -211,7 +212,7 @@ def map_entropy(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
     pseudo = Quantity(
         "pseudo_entropy",
         "Pseudo-entropy",
-        f"keV ({NORM_UNIT} arcmin-2)**(-1/3)",
+        "10**-5 keV cm**(5/3) arcmin**(2/3)",
         "kT (norm/area)^(-1/3)",
         logarithmic=True,
     )

@@ -38,6 +38,7 @@ from pyxt_hpc.preprocess.remove import STAGE as CLEANING
 from pyxt_hpc.preprocess.remove import region_frames
 from pyxt_hpc.preprocess.response_files import find_datasets
 from pyxt_hpc.preprocess.responses import STAGE as BEFORE
+from pyxt_hpc.seeds import stage_rng
 from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tu
     obsid = dataset.obsid
     arf_path, rmf_path = _response_files(layout, dataset)
     arf, rmf = read_arf(arf_path), read_rmf(rmf_path)
-    whole = read_events(layout.clean_events(obsid))
+    whole = read_events(layout.clean_events(obsid), ours=True)
     check_band(whole.header, whole.path, selection.band_keV)
     events = whole.select(np.isin(whole.ccd_id, dataset.chips))
     live_s = live_times(whole.header, {c: whole.gti[c] for c in dataset.chips}, str(whole.path))
@@ -199,10 +200,8 @@ def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tu
             f"ObsID {obsid}: no pixel of the crop is on its chips {', '.join(map(str, dataset.chips))} "
             "outside the sources; draw the crop around its field or take it out of observation_ids"
         )
-    # a seed of its own, so that two runs agree
-    background, scale = _scaled_background(
-        dataset, layout, events, live_s, selection, np.random.default_rng(int(obsid))
-    )
+    rng = stage_rng(STAGE, dataset.name)
+    background, scale = _scaled_background(dataset, layout, events, live_s, selection, rng)
     pixel, channel = _on_grid(events, mask, selection, rmf)
     background_pixel, background_channel = _on_grid(background, mask, selection, rmf)
     if len(pixel) == 0:
@@ -250,7 +249,7 @@ def _scaled_background(
 ) -> tuple[EventList, ParticleScale]:
     """Background events of a dataset that one scale holds for, and that scale."""
     path = _background_file(layout, dataset.obsid)
-    background = read_events(path)
+    background = read_events(path, ours=True)
     background = background.select(np.isin(background.ccd_id, dataset.chips))
     if path == layout.local_background(dataset.obsid):
         share = 1.0 / LOCAL_OVERSAMPLING

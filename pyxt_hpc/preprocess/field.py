@@ -91,7 +91,7 @@ def merge_field(
     geometries = [read_geometry(layout.geometry(obsid)) for obsid in obsids]
     grid: SkyGrid | None = None
     for obsid, geometry in zip(obsids, geometries, strict=True):
-        events = read_events(events_of(obsid))
+        events = read_events(events_of(obsid), ours=True)
         if grid is None:
             frame = events.wcs
             grid = field_grid(frame, geometries)
@@ -144,7 +144,7 @@ def _expected_background(
     path = layout.background_events(obsid)
     if not path.is_file():
         return np.zeros(grid.shape)
-    background = read_events(path)
+    background = read_events(path, ours=True)
     live_s = live_times(events.header, events.gti, str(events.path))
     expected = np.zeros(grid.shape)
     for dataset in datasets_of(obsid, live_s):

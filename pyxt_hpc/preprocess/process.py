@@ -39,6 +39,7 @@ from pyxt_hpc.preprocess.selection import (
     good_events,
     is_very_faint_cleaned,
 )
+from pyxt_hpc.seeds import stage_rng
 from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 
 log = logging.getLogger(__name__)
@@ -249,9 +250,7 @@ def _on_sky(
         background = background.select((background.chipy >= first) & (background.chipy <= last))
     if np.allclose(background.wcs.wcs.crval, events.wcs.wcs.crval, rtol=0, atol=_SAME_POINTING_DEG):
         return background  # CIAO's blanksky has put it there
-    # a fixed seed: two runs agree
-    rng = np.random.default_rng(int(obsid))
-    return project_background(background, geometry, events.wcs, gti, rng)
+    return project_background(background, geometry, events.wcs, gti, stage_rng(STAGE, obsid))
 
 
 def _merge(obsids: Sequence[str], layout: Layout, *, again: bool) -> Outcome:

@@ -109,7 +109,7 @@ def read_field_images(layout: Layout) -> FieldImages:
     """The merged images of stage 1."""
     values = []
     for path in _images(layout):
-        with open_fits(path, "merged image", f"make it again: pyxt-hpc {BEFORE} --force") as hdus:
+        with open_fits(path, "merged image", f"make it again: pyxt-hpc {BEFORE} --force", ours=True) as hdus:
             values.append(hdus[0].data.astype(hdus[0].data.dtype.newbyteorder("=")))
             wcs = WCS(hdus[0].header)
     counts, exposure, background, psf = values

@@ -32,6 +32,7 @@ from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.pictures import CleanedCurve, draw_light_curves
 from pyxt_hpc.preprocess.process import STAGE as BEFORE
 from pyxt_hpc.preprocess.process import in_time
+from pyxt_hpc.seeds import stage_rng
 from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ def _clean_observation(
     regions: FieldRegions,
     fingerprint: str,
 ) -> Facts:
-    events = read_events(layout.filtered_events(obsid))
+    events = read_events(layout.filtered_events(obsid), ours=True)
     position = events.wcs, events.x, events.y
     in_source = contains_pixels(regions.sources, *position, regions.frames)
     if in_source.all():
@@ -257,7 +258,7 @@ def _write_local_background(clean: EventList, obsid: str, layout: Layout, region
     region = contains(regions.background, ra, dec, regions.frames)
     region &= ~contains(regions.sources, ra, dec, regions.frames)
     inside = contains_pixels(regions.background, clean.wcs, clean.x, clean.y, regions.frames)
-    rng = np.random.default_rng(int(obsid))
+    rng = stage_rng(STAGE, obsid)
     made = []
     # the particle background of the two kinds of chips has neither the same level nor the same spectrum
     for dataset in datasets_of(obsid, geometry.chips):

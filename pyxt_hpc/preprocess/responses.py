@@ -100,7 +100,7 @@ def _check_responses(
     dataset = response.dataset
     arf, rmf = read_arf(response.arf), read_rmf(response.rmf)
     check_match(arf, rmf, str(response.arf), str(response.rmf))
-    whole = read_events(layout.clean_events(dataset.obsid))
+    whole = read_events(layout.clean_events(dataset.obsid), ours=True)
     check_channels(whole.select(np.isin(whole.ccd_id, dataset.chips)), rmf, response.rmf)
     band = config.energy_min_keV, config.energy_max_keV
     if arf.energy_lo[0] > band[0] or arf.energy_hi[-1] < band[1]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.files import note_product
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct
@@ -50,6 +51,8 @@ def draw_products(
         product, paths, futures = waiting.popleft()
         for future in futures:
             future.result()
+        for path in paths:  # by other processes, for this one
+            note_product(path)
         return product, paths
 
     executor = ForkedExecutor(n_workers)

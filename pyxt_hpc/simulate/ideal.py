@@ -19,6 +19,8 @@ from pyxt_hpc.chandra.skygrid import SkyGrid
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin, vignetting
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.images import counts_of
+from pyxt_hpc.preprocess.process import STAGE
+from pyxt_hpc.seeds import stage_rng
 from pyxt_hpc.simulate.observe import BLANK_SKY_EXPOSURE, field_geometry, flare_interval
 from pyxt_hpc.simulate.plan import ObservationPlan
 
@@ -100,7 +102,7 @@ def _observation(
     background = read_events(layout.supplied_background(plan.obsid))
     if not np.allclose(background.wcs.wcs.crval, events.wcs.wcs.crval, rtol=0, atol=_NOMINAL_DEG):
         # the draws of stage 1, so that its own randomness is in both bundles
-        rng = np.random.default_rng(int(plan.obsid))
+        rng = stage_rng(STAGE, plan.obsid)
         background = project_background(background, geometry, events.wcs, plan.gti(), rng)
     area = np.zeros((len(like.vignetting_keV), *grid.shape), dtype=np.float32)
     ra, dec = grid.centres()

@@ -47,11 +47,18 @@ def _rows(context: tuple[CircleSums, float], rows: np.ndarray) -> tuple[np.ndarr
     return scale_map_rows(images, int(rows[0]), int(rows[-1]) + 1, target)
 
 
+def circle_sums(bundle: Bundle) -> CircleSums:
+    """Sums for the circles of a cluster.
+
+    S/N = (C - B)/sqrt(C + B): the background's variance is taken to be B itself, as ClusterPyXT does, and not
+    the smaller one that the bundle has of a long blank-sky file.
+    """
+    return prepare(bundle.counts, bundle.background, bundle.background, bundle.mask)
+
+
 def _prepare(config: ClusterConfig) -> tuple[Bundle, Payload]:
     bundle = read_cluster_bundle(config)
-    # S/N = (C - B)/sqrt(C + B): the background's variance is taken to be B itself.
-    images = prepare(bundle.counts, bundle.background, bundle.background, bundle.mask)
-    return bundle, Payload(config.signal_to_noise, vars(images))
+    return bundle, Payload(config.signal_to_noise, vars(circle_sums(bundle)))
 
 
 def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningSummary | None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Column, Table
+from astropy.units import Unit
 from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle
@@ -19,6 +20,7 @@ from pyxt_hpc.stages.fitting import select_regions
 from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map, source_model
 from pyxt_hpc.stages.region_fits import RegionFits
 from pyxt_hpc.stages.region_spectra import spectra_as_fitted
+from pyxt_hpc.store import COLUMNS
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +225,9 @@ def write_comparison(path: Path, comparison: EngineComparison) -> None:
     for column, unit in (("row", "pixel"), ("col", "pixel"), ("radius", "pixel")):
         table[column].unit = unit
     for name in FIT_DTYPE.names or ():
-        table[f"{name}_fast"], table[f"{name}_sherpa"] = comparison.fast[name], comparison.sherpa[name]
+        for engine, rows in (("fast", comparison.fast), ("sherpa", comparison.sherpa)):
+            unit = Unit(COLUMNS[name][1], format="fits") if COLUMNS[name][1] else None
+            table[f"{name}_{engine}"] = Column(rows[name], unit=unit, description=COLUMNS[name][2])
     for name in comparison.free:
         table[f"{name}_deviation"] = comparison.deviation(name)
     table["statistic_difference"] = comparison.statistic_difference

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.table import Column, Table
-from astropy.units import Unit, UnrecognizedUnit
+from astropy.units import Unit
 
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ForeignProduct
@@ -127,11 +127,8 @@ def fits_table(results: Results, obsids: list[str]) -> Table:
         }
     )
     for name, (_, unit, meaning) in COLUMNS.items():
-        known = not isinstance(Unit(unit, parse_strict="silent"), UnrecognizedUnit)
         table[name] = Column(
-            rows[name],
-            unit=(unit or None) if known else None,
-            description=meaning if known else f"{meaning} [{unit}]",
+            rows[name], unit=Unit(unit, format="fits") if unit else None, description=meaning
         )
     words = {status.value: status.name.lower() for status in Status}
     texts = {

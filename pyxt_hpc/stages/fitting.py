@@ -28,7 +28,9 @@ from pyxt_hpc.stages.parts import (
     WHOLE,
     Part,
     absorb_parts,
-    remove_parts,
+    discard_parts,
+    refuse_parts_in_use,
+    remove_absorbed_parts,
     slice_of,
     take_over,
 )
@@ -140,14 +142,16 @@ def open_whole(layout: Layout, whole: Whole, resume: bool) -> ResultsStore:
         store = ResultsStore.open_for_resume(layout.results, **identity)
     else:
         if not resume:
-            remove_parts(layout)
+            refuse_parts_in_use(layout)
         store = ResultsStore.create(layout.results, regions=whole.regions, **identity)
-    if resume:
-        try:
+    try:
+        if resume:
             absorb_parts(store, whole.regions["region"], layout)
-        except BaseException:
-            store.close()
-            raise
+        else:
+            discard_parts(layout)
+    except BaseException:
+        store.close()
+        raise
     return store
 
 
@@ -311,7 +315,7 @@ def fit_spectra(
         with job.store as store:
             resumed = int(is_final(store.status()).sum())
             run_fits(pool, store, job.regions, limits)
-            status, counts = store.status(), store.column("counts")
-        if part is None:
-            remove_parts(layout, but_in_use=True)
+            status, counts = store.verified(), store.column("counts")
+            if part is None:
+                remove_absorbed_parts(store, job.regions["region"], layout)
     return summarize(job.store.path, status, counts, resumed, time.perf_counter() - start)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from pyxt_hpc.binning.circles import RADIUS_MAX, RADIUS_MIN, RADIUS_STEP
 from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.config import ClusterConfig
-from pyxt_hpc.errors import ForeignProduct, MissingInput
+from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
 from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.spectra.templates import SourceModel
@@ -65,12 +66,32 @@ def read_scale_map(config: ClusterConfig, bundle: Bundle) -> np.ndarray:
     MissingInput, DamagedFile, ForeignProduct
         If it is absent, unreadable, made from another bundle or for another S/N.
     """
-    return read_image(
-        Layout.of(config).scale_map,
-        made_by=f"pyxt-hpc create-bins -c {config.path}",
+    path, made_by = Layout.of(config).scale_map, f"pyxt-hpc create-bins -c {config.path}"
+    radius = read_image(
+        path,
+        made_by=made_by,
         bundle_fingerprint=bundle.fingerprint,
         shape=bundle.mask.shape,
         settings=scale_map_settings(config),
+    )
+    if wrong := _wrong_radii(radius, bundle.mask):
+        raise DamagedFile(f"{path}: {wrong}: run `{made_by}` again")
+    return radius
+
+
+def _wrong_radii(radius: np.ndarray, mask: np.ndarray) -> str:
+    """What is wrong with a scale map whatever it was made from, or nothing."""
+    if radius.dtype != np.float32:
+        return f"its pixels are {radius.dtype}, expected float32"
+    steps = (radius - RADIUS_MIN) / RADIUS_STEP
+    allowed = (radius >= RADIUS_MIN) & (radius <= RADIUS_MAX) & (steps == np.round(steps))
+    wrong = ~(allowed & (mask > 0)) & (radius != 0)  # NaN is nothing of this
+    if not wrong.any():
+        return ""
+    row, col = (int(index[0]) for index in np.nonzero(wrong))
+    return (
+        f"{np.count_nonzero(wrong)} radii are not 0 or {RADIUS_MIN:g} to {RADIUS_MAX:g} pixels in steps of "
+        f"{RADIUS_STEP:g} on a live pixel, the first {radius[row, col]:g} at row {row}, column {col}"
     )
 
 

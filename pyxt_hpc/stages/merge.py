@@ -79,7 +79,7 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
     with store:
         before = int(is_final(store.status()).sum())
         parts = add_parts(store, regions["region"], paths)
-        after = int(is_final(store.status()).sum())
+        after = int(is_final(store.verified()).sum())
     return MergeSummary(
         results=layout.results,
         resolution=int(settings["resolution"]),
@@ -106,7 +106,7 @@ def merge_store(results: Path, other: Path) -> int:
     with ResultsStore.open_for_resume(results, fingerprint=identity, settings=settings) as store:
         before = int(is_final(store.status()).sum())
         add_parts(store, store.column("region"), [other])
-        return int(is_final(store.status()).sum()) - before
+        return int(is_final(store.verified()).sum()) - before
 
 
 def _common(

@@ -1,7 +1,8 @@
 """Part stores, which hold every Nth region of a whole: what moves between them and the whole's store."""
 
+import logging
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pyxt_hpc.errors import DamagedFile, ForeignProduct, StoreInUse
+from pyxt_hpc.errors import DamagedFile, ForeignProduct, PyxtError, StoreInUse
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.lock import Owner, WriterLock, current_owner
 from pyxt_hpc.store import (
@@ -21,6 +22,8 @@ from pyxt_hpc.store import (
     read_messages,
     verified_blocks,
 )
+
+log = logging.getLogger(__name__)
 
 SLICE = "slice"
 """Setting of a part store, ``I/N``; all else is as in the whole."""
@@ -175,9 +178,8 @@ def absorb_parts(store: ResultsStore, numbers: np.ndarray, layout: Layout) -> No
         If one cannot be read.
     """
     paths = layout.all_part_results()
+    refuse_parts_in_use(layout)
     for path in paths:
-        if writer := current_owner(path):
-            raise StoreInUse(f"{path}: {writer} is writing it: wait for it or end it")
         if identity_of(path) != (store.settings, store.fingerprint):
             raise ForeignProduct(
                 f"{path} and {store.path} do not belong together: move away what is not wanted"
@@ -185,13 +187,15 @@ def absorb_parts(store: ResultsStore, numbers: np.ndarray, layout: Layout) -> No
     add_parts(store, numbers, paths)
 
 
-def remove_parts(layout: Layout, *, but_in_use: bool = False) -> None:
-    """Delete all part stores.
+def refuse_parts_in_use(layout: Layout) -> None:
+    """Raise StoreInUse if somebody is writing a part."""
+    for path in layout.all_part_results():
+        if writer := current_owner(path):
+            raise StoreInUse(f"{path}: {writer} is writing it: wait for it or end it")
 
-    Parameters
-    ----------
-    but_in_use
-        Leave those that somebody is writing.
+
+def discard_parts(layout: Layout) -> None:
+    """Delete all part stores, as a run that begins anew does while it holds the lock of the whole.
 
     Raises
     ------
@@ -199,14 +203,65 @@ def remove_parts(layout: Layout, *, but_in_use: bool = False) -> None:
         If somebody is writing one.
     """
     for path in layout.all_part_results():
-        if but_in_use and current_owner(path):
-            continue
         lock = WriterLock(path)
         try:
-            with suppress(FileNotFoundError):
-                path.unlink()
+            path.unlink(missing_ok=True)
         finally:
             lock.release()
+
+
+def remove_absorbed_parts(store: ResultsStore, numbers: np.ndarray, layout: Layout) -> None:
+    """Delete the part stores of which the whole has every finished region; others stay, and are named.
+
+    Parameters
+    ----------
+    store
+        Of the whole, open for writing; every row of it is read back first.
+    numbers
+        (n,) its regions' numbers, ascending.
+    layout
+        Where the parts are.
+
+    Raises
+    ------
+    DamagedFile
+        If a row of the whole is not as it was written; then nothing is deleted.
+    """
+    paths = layout.all_part_results()
+    if not paths:
+        return
+    status = store.verified()
+    for path in paths:
+        try:
+            lock = WriterLock(path)
+            try:
+                if _holds_all_of(store, numbers, status, path):
+                    path.unlink()
+                else:
+                    log.warning("%s: stays: it has regions or settings that %s has not", path, store.path)
+            finally:
+                lock.release()
+        except PyxtError as error:
+            log.warning("part stays: %s", error)
+
+
+def _holds_all_of(store: ResultsStore, numbers: np.ndarray, status: np.ndarray, part: Path) -> bool:
+    """Whether the whole, of such a status, has every finished region of a part, and none worse."""
+    if identity_of(part) != (store.settings, store.fingerprint):
+        return False
+    if not np.array_equal(store.column("region"), numbers):
+        return False
+    with open_to_read(part) as file:
+        for _, rows, found, _ in verified_blocks(file):
+            final = is_final(found)
+            indices = _positions(numbers, rows["region"][final])
+            if (indices < 0).any():
+                return False
+            there = status[indices]
+            worse = (there != Status.DONE) & (found[final] == Status.DONE)
+            if (~is_final(there) | worse).any():
+                return False
+    return True
 
 
 def _batched(items: Sequence[int]) -> list[Sequence[int]]:

@@ -1,21 +1,47 @@
-"""A cluster carried to another machine in one file, and its results brought back."""
+"""A cluster carried to another machine in one file, and its results brought back.
 
+The file is a tar archive whose first member is the configuration; the others have the names that `Layout`
+gives them, and every member carries its SHA-256 in its header. Nothing else is ever unpacked: no other names,
+no links, no folders.
+"""
+
+import contextlib
+import hashlib
 import io
+import lzma
 import re
 import shutil
 import tarfile
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pyxt_hpc.config import ClusterConfig, read_config
-from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct, MissingInput
-from pyxt_hpc.files import replacing
+from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct, MissingInput, PyxtError
+from pyxt_hpc.files import check_regular, replacing, system_errors
+from pyxt_hpc.images import read_image
+from pyxt_hpc.iniedit import set_value
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.lock import WriterLock
+from pyxt_hpc.quoting import shown
 from pyxt_hpc.stages.inputs import read_cluster_bundle
 from pyxt_hpc.stages.merge import merge_store
 from pyxt_hpc.store import open_to_read
+from pyxt_hpc.textfiles import resolved
+
+_DIGEST = "PYXT_HPC.sha256"
+"""Keyword of a member's extended header."""
+
+_CONFIG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*\.ini")
+_MOST_CONFIG_BYTES = 1 << 20
+_BLOCK = 1 << 20
+_DAMAGE = (
+    tarfile.TarError, EOFError, OSError, ValueError, OverflowError, RecursionError, zlib.error,
+    lzma.LZMAError,
+)  # fmt: skip
 
 
 def pack(config: ClusterConfig, output: Path) -> list[str]:
@@ -32,23 +58,55 @@ def pack(config: ClusterConfig, output: Path) -> list[str]:
     ------
     MissingInput, DamagedFile, ForeignProduct
         If the bundle is absent, unreadable or does not belong to the configuration.
+    ConfigError
+        If `output` is there and is not a file that `pack` wrote.
     """
     read_cluster_bundle(config)
     layout = Layout.of(config)
-    with replacing(output) as temporary, tarfile.open(temporary, "w") as archive:
-        text = _with_data_here(config.path.read_text(encoding="utf-8")).encode()
-        portable = tarfile.TarInfo(config.path.name)
-        portable.size, portable.mtime = len(text), int(time.time())
-        archive.addfile(portable, io.BytesIO(text))
-        for path in (layout.bundle, *_scale_maps(layout)):
-            if path.exists():
-                archive.add(path, str(path.relative_to(config.data_directory)))
-        names = archive.getnames()
+    sources = [path for path in (layout.bundle, *_scale_maps(layout)) if check_regular(path)]
+    _refuse_to_replace(output)
+    try:
+        text = set_value(config.path.read_bytes().decode(), "cluster_info", "data_directory", ".").encode()
+    except ConfigError as error:
+        raise ConfigError(f"{config.path}: {error}") from None
+    portable = config.path.name if _CONFIG_NAME.fullmatch(config.path.name) else f"{config.name}.ini"
+    names = [portable, *(str(path.relative_to(config.data_directory)) for path in sources)]
+    with replacing(output) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
+        _add(archive, portable, io.BytesIO(text), len(text))
+        for path, name in zip(sources, names[1:], strict=True):
+            with path.open("rb") as file:  # of a link, the file that it leads to
+                _add(archive, name, file, path.stat().st_size)
     return names
 
 
+def _add(archive: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mtime = size, int(time.time())
+    member.pax_headers = {_DIGEST: hashlib.file_digest(file, "sha256").hexdigest()}  # type: ignore[arg-type]
+    file.seek(0)
+    archive.addfile(member, file)
+
+
+def _refuse_to_replace(output: Path) -> None:
+    """Whoever gives the name of something else by mistake keeps it."""
+    if not check_regular(output):
+        return
+    try:
+        with tarfile.open(output) as archive:
+            member = archive.next()
+            if member is not None and _DIGEST in member.pax_headers:
+                return
+    except _DAMAGE:
+        pass
+    raise ConfigError(f"{output}: is there, and is not a file that pack wrote: give another --output")
+
+
 def unpack(archive: Path, directory: Path) -> ClusterConfig:
-    """Put what `pack` wrote below a folder; nothing that is there is replaced.
+    """Put what `pack` wrote below a folder; nothing else that is there is replaced.
+
+    Every file is written under a temporary name and compared with its checksum; when all are whole and the
+    configuration can be read, they get their names, the configuration last. Other files of the same content
+    that are there already, as after a kill, are no obstacle.
 
     Returns
     -------
@@ -60,26 +118,112 @@ def unpack(archive: Path, directory: Path) -> ClusterConfig:
     MissingInput, DamagedFile
         If there is no such file, or it is not one that `pack` wrote.
     ConfigError
-        If a file is there already.
+        If another file is there already.
+    DiskFull
+        If there is no room; then nothing is left behind.
     """
-    if not archive.exists():
+    if not check_regular(archive):
         raise MissingInput(f"{archive} is missing: `pyxt-hpc pack -c CONFIG` makes it")
-    try:
-        with tarfile.open(archive) as tar:
-            members = tar.getmembers()
-            configs = [m.name for m in members if "/" not in m.name and m.isfile()]
-            if len(configs) != 1 or not any(m.name.endswith("_bundle.h5") for m in members):
-                raise DamagedFile(f"{archive}: expected one configuration and a bundle: it is not from pack")
-            there = [directory / m.name for m in members if (directory / m.name).exists()]
-            if there:
-                raise ConfigError(f"{there[0]} is there already: give another --directory, or move it away")
-            directory.mkdir(parents=True, exist_ok=True)
-            tar.extractall(directory, members, filter="data")
-    except (tarfile.TarError, EOFError) as error:
-        raise DamagedFile(f"{archive}: cannot be unpacked ({error}): copy it again") from None
-    config = read_config(directory / configs[0])
-    read_cluster_bundle(config)  # whole, by its checksum
+    if directory.exists() and not directory.is_dir():
+        raise ConfigError(f"--directory {directory} is no folder: give another")
+    with contextlib.closing(_members(archive)) as members, contextlib.ExitStack() as stack:
+        first = next(members, None)
+        if first is None or not _CONFIG_NAME.fullmatch(first.name) or first.size > _MOST_CONFIG_BYTES:
+            raise _foreign(archive, "its first member is not a configuration")
+        if check_regular(directory / first.name):
+            raise _is_there(directory / first.name)
+        # Entered first, so it gets its name last: where the configuration is, everything is.
+        written = _write(stack, archive, directory / first.name, first)
+        expected = _names_by(archive, written, directory)
+        found = set()
+        for member in members:
+            if member.name not in expected or member.name in found:
+                raise _foreign(archive, f"{shown(member.name)} is not one of its names, or is there twice")
+            found.add(member.name)
+            _write(stack, archive, directory / member.name, member)
+        if not any(name.endswith("_bundle.h5") for name in found):
+            raise _foreign(archive, "it holds no bundle")
+    config = read_config(directory / first.name)
+    read_cluster_bundle(config)  # whole, by its own checksum
     return config
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A file in an archive, its content in blocks."""
+
+    name: str
+    size: int
+    digest: str
+    blocks: Iterator[bytes]
+
+
+def _members(archive: Path) -> Generator[_Member, None, None]:
+    with _reading(archive), tarfile.open(archive) as tar:
+        for member in tar:
+            if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+                raise _foreign(archive, f"{shown(member.name)} is not a regular file")
+            digest = member.pax_headers.get(_DIGEST, "")
+            if not re.fullmatch("[0-9a-f]{64}", digest):
+                raise _foreign(archive, f"{shown(member.name)} has no checksum")
+            yield _Member(member.name, member.size, digest, _blocks(archive, tar, member))
+
+
+def _blocks(archive: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+    with _reading(archive):
+        content = tar.extractfile(member)
+        while content is not None and (block := content.read(_BLOCK)):
+            yield block
+
+
+@contextlib.contextmanager
+def _reading(archive: Path) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGE as error:
+        reason = shown(" ".join(str(error).split()) or type(error).__name__)
+        raise DamagedFile(
+            f"{archive}: cannot be unpacked ({reason}): it is not from pack, or copy it again"
+        ) from None
+
+
+def _foreign(archive: Path, found: str) -> DamagedFile:
+    return DamagedFile(f"{archive}: is not from pack of this version ({found}): pack again and copy it again")
+
+
+def _write(stack: contextlib.ExitStack, archive: Path, target: Path, member: _Member) -> Path:
+    """Write a member under a temporary name, which it loses when the stack is left; where it is now."""
+    if check_regular(target):
+        with system_errors(target), target.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == member.digest:
+                return target
+        raise _is_there(target)
+    temporary = stack.enter_context(replacing(target))
+    digest = hashlib.sha256()
+    with temporary.open("wb") as file:
+        for block in member.blocks:
+            digest.update(block)
+            file.write(block)
+    if digest.hexdigest() != member.digest:
+        raise DamagedFile(f"{archive}: {member.name} in it does not match its checksum: copy it again")
+    return temporary
+
+
+def _is_there(path: Path) -> ConfigError:
+    return ConfigError(f"{path} is there already: give another --directory, or move it away")
+
+
+def _names_by(archive: Path, config_path: Path, directory: Path) -> set[str]:
+    """The names that `pack` may have written beside such a configuration."""
+    try:
+        config = read_config(config_path)
+    except PyxtError as error:
+        reason = str(error).replace(f"{config_path}: ", "")
+        raise DamagedFile(f"{archive}: the configuration in it cannot be read: {reason}") from None
+    if config.data_directory != resolved(directory):
+        raise _foreign(archive, "its configuration has its data elsewhere")
+    layout = Layout(Path(config.name), config.name)
+    return {str(path) for path in (layout.bundle, *_scale_maps(layout))}
 
 
 @dataclass(frozen=True)
@@ -122,7 +266,7 @@ def pull_results(config: ClusterConfig, folder: Path) -> Pulled:
     bundle = read_cluster_bundle(config)
     here = Layout.of(config)
     results = [folder / here.results.name, *sorted(folder.glob(f"{here.results.stem}_part-*-of-*.h5"))]
-    results = [path for path in results if path.exists()]
+    results = [path for path in results if check_regular(path)]
     if not results:
         raise MissingInput(
             f"{folder}: no {here.results.name} and no part of it: give a copy of the folder acb/"
@@ -132,24 +276,31 @@ def pull_results(config: ClusterConfig, folder: Path) -> Pulled:
             if file.description["settings"].get("bundle") != bundle.fingerprint:
                 raise ForeignProduct(f"{path}: was fitted from another bundle than {here.bundle}")
     copied, added = [], 0
-    for path in (*results, *(folder / path.name for path in _scale_maps(here))):
+    for path in (folder / path.name for path in _scale_maps(here)):
         target = here.acb / path.name
-        if path.exists() and not target.exists():
-            with replacing(target) as temporary:
-                shutil.copyfile(path, temporary)
+        if check_regular(path) and not check_regular(target):
+            made_by = f"pyxt-hpc create-bins -c {config.path}"
+            read_image(path, made_by=made_by, bundle_fingerprint=bundle.fingerprint, shape=bundle.mask.shape)
+            _copy(path, target)
             copied.append(target)
-        elif path in results:
+    for path in results:
+        target = here.acb / path.name
+        if check_regular(target):
             added += merge_store(target, path)
+            continue
+        lock = WriterLock(target)
+        try:
+            _copy(path, target)
+        finally:
+            lock.release()
+        copied.append(target)
     return Pulled(tuple(copied), added)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def _scale_maps(layout: Layout) -> Iterator[Path]:
     yield from (layout.scale_map, layout.signal_to_noise_map, layout.region_index_map)
-
-
-def _with_data_here(text: str) -> str:
-    """The configuration with its data in its own folder."""
-    line = re.compile(r"^data_directory\s*[=:][^#;\n]*", re.MULTILINE)
-    if line.search(text):
-        return line.sub("data_directory = .  ", text, count=1)
-    return re.sub(r"^\[cluster_info\].*$", r"\g<0>\ndata_directory = .", text, count=1, flags=re.MULTILINE)

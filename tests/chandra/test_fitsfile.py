@@ -1,3 +1,4 @@
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,70 @@ def test_every_way_of_cutting_is_noticed(tmp_path: Path) -> None:
         path.write_bytes(content[:length])
         with pytest.raises(DamagedFile, match=r"a\.fits: image is damaged or not FITS .* draw it again"):
             read(path)
+
+
+def read_ours(path: Path) -> np.ndarray:
+    with open_fits(path, "image", "draw it again", ours=True) as hdus:
+        return np.array(hdus[0].data)
+
+
+def two_units() -> fits.HDUList:
+    table = fits.BinTableHDU.from_columns([fits.Column("A", "1J", array=np.arange(77))], name="T")
+    return fits.HDUList([fits.PrimaryHDU(np.arange(700, dtype=np.float32)), table])
+
+
+def test_checksums_are_those_of_the_convention(tmp_path: Path) -> None:
+    write_fits(tmp_path / "a.fits", two_units())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # astropy's own reckoning
+        with fits.open(tmp_path / "a.fits", checksum=True) as hdus:
+            assert all({"CHECKSUM", "DATASUM"} <= set(hdu.header) for hdu in hdus)
+    np.testing.assert_array_equal(read_ours(tmp_path / "a.fits"), np.arange(700))
+
+
+def test_no_flipped_bit_of_a_product_is_believed(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    write_fits(path, two_units())
+    content = path.read_bytes()
+    rng = np.random.default_rng(1)
+    for at in rng.integers(0, len(content), 300).tolist():
+        damaged = bytearray(content)
+        damaged[at] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        with pytest.raises(DamagedFile, match=r"a\.fits: image .*; draw it again"):
+            read_ours(path)
+
+
+def test_a_product_that_another_program_wrote_again_is_refused(tmp_path: Path) -> None:
+    image().writeto(tmp_path / "a.fits")
+    np.testing.assert_array_equal(read(tmp_path / "a.fits"), np.arange(5000.0))
+    with pytest.raises(DamagedFile, match="has no checksum: it is of an earlier version"):
+        read_ours(tmp_path / "a.fits")
+
+
+def test_a_foreign_file_with_a_stale_checksum_is_read_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.fits"
+    write_fits(path, image())
+    for keyword in (b"CHECKSUM= ", b"XXXXXXXX= "):  # without it DATASUM is left
+        content = bytearray(path.read_bytes().replace(b"CHECKSUM= ", keyword))
+        content[5763] += 1  # in the data
+        path.write_bytes(content)
+        caplog.clear()
+        assert read(path).shape == (5000,)
+        assert "does not match its CHECKSUM" in caplog.text
+
+
+@pytest.mark.parametrize("card", [b"NAXIS1  =                 50x0", b"BITPIX  =                  \xff64"])
+def test_a_damaged_card_is_one_line(tmp_path: Path, card: bytes) -> None:
+    path = tmp_path / "a.fits"
+    write_fits(path, image())
+    content = path.read_bytes()
+    at = content.index(card[:9])
+    path.write_bytes(content[:at] + card + content[at + len(card) :])
+    with pytest.raises(DamagedFile, match=r"a\.fits: image is damaged or not FITS"):
+        read(path)
 
 
 def test_missing(tmp_path: Path) -> None:

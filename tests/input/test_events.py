@@ -129,7 +129,7 @@ def rewrite(path: Callable[[Layout], Path], edit: Callable[[fits.HDUList], None]
     def change(layout: Layout) -> None:
         with fits.open(path(layout), memmap=False) as hdus:
             edit(hdus)
-            hdus.writeto(path(layout), overwrite=True)
+            hdus.writeto(path(layout), overwrite=True, checksum=True)
 
     return change
 
@@ -268,7 +268,7 @@ def beside(name: str, new: str, edit: Callable[[fits.HDUList], None] | None = No
         with fits.open(path, memmap=False) as hdus:
             if edit is not None:
                 edit(hdus)
-            hdus.writeto(to)
+            hdus.writeto(to, checksum=True)
 
     return change
 

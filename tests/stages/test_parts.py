@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyxt_hpc.errors import ForeignProduct, StoreInUse
+from pyxt_hpc.errors import DamagedFile, ForeignProduct, StoreInUse
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.stages.parts import (
     SLICE,
     absorb_parts,
-    remove_parts,
+    discard_parts,
+    remove_absorbed_parts,
     slice_of,
     take_over,
 )
@@ -101,10 +102,55 @@ def test_nothing_is_taken_from_strangers_or_under_the_hands_of_a_writer(layout: 
         with whole_store(layout) as store, pytest.raises(StoreInUse, match="part-0001-of-0002"):
             absorb_parts(store, regions()["region"], layout)
         with pytest.raises(StoreInUse):
-            remove_parts(layout)
-        remove_parts(layout, but_in_use=True)
+            discard_parts(layout)
+        with whole_store(layout) as store:
+            remove_absorbed_parts(store, regions()["region"], layout)
         assert path.exists()
     with whole_store(layout) as store, pytest.raises(ForeignProduct, match="do not belong together"):
         absorb_parts(store, regions()["region"], layout)
-    remove_parts(layout)
+    discard_parts(layout)
     assert [found.name for found in layout.acb.iterdir()] == ["A_results.h5"]
+
+
+def what_stays(layout: Layout) -> list[str]:
+    """Parts that are left after the whole has said what it has of them."""
+    with whole_store(layout) as store:
+        remove_absorbed_parts(store, regions()["region"], layout)
+    return [path.name for path in layout.all_part_results()]
+
+
+def test_only_parts_of_which_the_whole_has_everything_go(
+    layout: Layout, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(layout.results, regions(), {}, np.arange(1000), 5.0)
+    make_part(layout, 1, 3, 0.4)  # all of it is there
+    make_part(layout, 2, 3, 1.0)  # has more than the whole
+    part = make_part(layout, 3, 3, 0.4)
+    foreign = make(layout.part_results(4, 9), regions()[:5], {SLICE: "4/9", "nH": "1"}, np.arange(2), 1.0)
+    damaged = make_part(layout, 5, 9, 0.1)
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert what_stays(layout) == [layout.part_results(2, 3).name, foreign.name, damaged.name]
+    assert not part.exists()
+    assert caplog.text.count("stays: ") == 3
+
+
+def test_a_part_with_a_fit_of_a_region_that_is_bad_in_the_whole_stays(layout: Layout) -> None:
+    with whole_store(layout) as store:
+        rows = blank_rows(regions())
+        store.write(np.arange(N), rows, np.full(N, Status.BAD, np.uint8))
+    make_part(layout, 1, 2)
+    assert len(what_stays(layout)) == 1
+
+
+def test_no_part_goes_when_a_row_of_the_whole_is_not_as_it_was_written(layout: Layout) -> None:
+    make_part(layout, 1, 2)
+    with whole_store(layout) as store:
+        absorb_parts(store, regions()["region"], layout)
+        content = layout.results.read_bytes()
+        at = content.index(store.rows()[4:5].tobytes())
+        with layout.results.open("r+b") as file:  # a status byte alone says nothing of a row
+            file.seek(at + 60)
+            file.write(bytes([content[at + 60] ^ 1]))
+        with pytest.raises(DamagedFile, match="1 rows are not as they were written"):
+            remove_absorbed_parts(store, regions()["region"], layout)
+    assert len(layout.all_part_results()) == 1
