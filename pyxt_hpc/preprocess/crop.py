@@ -31,7 +31,7 @@ from pyxt_hpc.preprocess.background import (
     particles,
     thinned,
 )
-from pyxt_hpc.preprocess.consistency import check_band
+from pyxt_hpc.preprocess.energies import check_band
 from pyxt_hpc.preprocess.images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.remove import STAGE as CLEANING

@@ -29,7 +29,8 @@ from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.checks import check_background, check_observation, check_span
-from pyxt_hpc.preprocess.consistency import Agreed, agree, write_energies
+from pyxt_hpc.preprocess.consistency import Agreed, agree
+from pyxt_hpc.preprocess.energies import write_energies
 from pyxt_hpc.preprocess.field import merge_field, write_merged
 from pyxt_hpc.preprocess.inputs import ObservationFiles, find_observations
 from pyxt_hpc.preprocess.selection import (
