@@ -27,9 +27,10 @@ def energy_ranges(energy_eV: NDArray[np.floating]) -> NDArray[np.float64]:
 
     A run of 100 eV steps without any event is a cut if the steps beside it let expect 20 or more.
     """
-    energy = np.sort(energy_eV[(energy_eV >= BAND_EV[0]) & (energy_eV < BAND_EV[1])].astype(np.float64))
+    energy = energy_eV[(energy_eV >= BAND_EV[0]) & (energy_eV < BAND_EV[1])].astype(np.float64)
     edges = np.arange(BAND_EV[0], BAND_EV[1] + 1.0, _ENERGY_STEP_EV)
-    counts = np.histogram(energy, edges)[0]
+    step = ((energy - BAND_EV[0]) / _ENERGY_STEP_EV).astype(np.int64)
+    counts = np.bincount(step, minlength=len(edges) - 1)
     cuts = [(0.0, 0.0)]
     for first, end in _runs(counts == 0):
         beside = [
@@ -39,8 +40,8 @@ def energy_ranges(energy_eV: NDArray[np.floating]) -> NDArray[np.float64]:
         ]
         if beside and (end - first) * min(beside) >= _FORBIDDEN:
             below, above = energy[energy < edges[first]], energy[energy >= edges[end]]
-            low = np.nextafter(np.float32(below[-1]), np.float32(np.inf)) if len(below) else 0.0
-            cuts.append((float(low), float(above[0]) if len(above) else np.inf))
+            low = np.nextafter(np.float32(below.max()), np.float32(np.inf)) if len(below) else 0.0
+            cuts.append((float(low), float(above.min()) if len(above) else np.inf))
     stops = [start for start, _ in cuts[1:]] + [np.inf]
     ranges = np.array([(stop, start) for (_, stop), start in zip(cuts, stops, strict=True)])
     return ranges[ranges[:, 1] > ranges[:, 0]]
@@ -110,6 +111,7 @@ def counts_in_blocks(
     """Events in the blocks of a chip's rows (first and last, from 1), ``side`` of them along a row: flat."""
     first, last = rows
     along_y = max(1, round(side * (last - first + 1) / CHIP_PIXELS))
-    edges = [np.linspace(0.5, CHIP_PIXELS + 0.5, side + 1), np.linspace(first - 0.5, last + 0.5, along_y + 1)]
-    counts: NDArray[np.float64] = np.histogram2d(chipx, chipy, bins=edges)[0].ravel()
-    return counts
+    x, y = chipx.astype(np.int64) - 1, chipy.astype(np.int64) - first
+    inside = (x >= 0) & (x < CHIP_PIXELS) & (y >= 0) & (y <= last - first)
+    block = (x * side // CHIP_PIXELS) * along_y + y * along_y // (last - first + 1)
+    return np.bincount(block[inside], minlength=side * along_y).astype(np.float64)
