@@ -62,7 +62,7 @@ def _particles(
     rate = quiet_rate(events.time[high], together) * gti_arithmetic.total(together) / live
     expected = blank / blank_live
     noise = 3.0 * np.sqrt(1.0 / min(high.sum(), 100) + 1.0 / blank)
-    if abs(np.log(rate / expected)) > np.log(_OFF) + noise:
+    if abs(np.log(max(rate, 1e-9) / expected)) > np.log(_OFF) + noise:
         yield (
             f"{events.path.name}: {rate / len(chips):.3f} count/s a CCD of 9.5-12 keV, its blank sky has "
             f"{expected / len(chips):.3f}: a factor of {rate / expected:.2f}, though this rate changes "
