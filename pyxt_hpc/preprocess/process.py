@@ -21,7 +21,7 @@ from pyxt_hpc.chandra.geometry import (
     with_aspect,
     write_geometry,
 )
-from pyxt_hpc.chandra.kinds import KINDS, datasets_of
+from pyxt_hpc.chandra.kinds import datasets_of
 from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
 from pyxt_hpc.chandra.reproject import project_background, reproject
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin
@@ -137,6 +137,12 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     write_geometry(layout.geometry(files.obsid), geometry)
     _write(layout.filtered_events(files.obsid), reproject(events, frame), agreed, fingerprint)
     header = events.header
+    datasets = datasets_of(files.obsid, chips)
+    if len(datasets) > 1:
+        log.info(
+            "%s: datasets of their own, %s, with a response for each",
+            "; ".join(map(str, datasets)), " and ".join(dataset.name for dataset in datasets),
+        )  # fmt: skip
     return {
         "array": array_of(chips),
         "chips": list(chips),
@@ -145,7 +151,7 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
         "datamode": str(header.get("DATAMODE", "")),
         "exposure_s": float(header["EXPOSURE"]),
         "exposure_of_chip_s": {str(c): s for c, s in live_times(header, gti, str(files.events)).items()},
-        "kinds": {d.name: KINDS[d.kind] for d in datasets_of(files.obsid, chips)},
+        "datasets": [dataset.name for dataset in datasets],
         "events_read": n_read,
         "events": len(events),
         "background_events": 0 if background is None else len(background),

@@ -53,6 +53,7 @@ def test_acis_s_with_chips_of_their_own(spectroscopic: Any, stages: Callable) ->
     assert facts["array"] == "S"
     assert facts["chips"] == [6, 7]
     assert facts["chips_left_out"] == [2, 3, 8]
+    assert facts["datasets"] == ["1-FI", "1-BI"]
     assert facts["date"] == "2013-11-05"
     bundle = read_bundle(spectroscopic.layout.bundle)
     assert [(o.dataset, o.obsid) for o in bundle.observations] == [("1-FI", "1"), ("1-BI", "1")]

@@ -66,7 +66,7 @@ def double_counts(layout: Layout) -> None:
         with fits.open(path, memmap=False) as hdus:
             hdus[0].data = np.asarray(2 * hdus[0].data, hdus[0].data.dtype)
             hdus[0].data[:, : hdus[0].data.shape[1] // 3] = 0
-            hdus.writeto(path, overwrite=True)
+            hdus.writeto(path, overwrite=True, checksum=True)
 
 
 def test_files_picture_and_words(proposed: tuple[Path, StageOutcome]) -> None:
@@ -130,7 +130,7 @@ def test_all_drawn_by_hand_asks_nothing_of_the_image(processed: Path, tmp_path: 
     expected = fits.getdata(layout.merged_background)
     with fits.open(layout.merged_counts, memmap=False) as hdus:
         hdus[0].data[:] = np.random.default_rng(1).poisson(expected)
-        hdus.writeto(layout.merged_counts, overwrite=True)
+        hdus.writeto(layout.merged_counts, overwrite=True, checksum=True)
     with pytest.raises(EmptySelection, match="no extended emission found"):
         propose_region_files(config, layout)
     for path in files(*cluster)[:3]:
