@@ -133,7 +133,7 @@ def write_results(path: Path, bundle: Bundle, radius: np.ndarray, resolution: in
         rows[name] = value * (1 + 0.08 * rng.standard_normal(len(row)))
         rows[f"{name}_lo"], rows[f"{name}_hi"] = rows[name] * 0.93, rows[name] * 1.09
     rows["abundance"], rows["nH"] = bundle.abundance, bundle.nH
-    rows["counts"], rows["background_counts"], rows["observations"] = 2000, 300, 3
+    rows["counts"], rows["background_counts"], rows["observations"][:, 0] = 2000, 300, 3
     rows["exposure"], rows["dof"], rows["bins"], rows["statistic"] = 2e5, 100, 102, 100.0
     rows["goodness"] = rng.standard_normal(len(row))
     status = np.where(rng.random(len(row)) < 0.05, Status.BAD, Status.DONE).astype(np.uint8)

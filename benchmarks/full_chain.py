@@ -19,8 +19,6 @@ from pathlib import Path
 
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.io import fits
-from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import read_bundle
@@ -36,10 +34,9 @@ from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
 from pyxt_hpc.simulate.ideal import ideal_bundle, true_scale, without_flare
 from pyxt_hpc.simulate.observe import BLANK_SKY_EXPOSURE, demo_plans, simulate_cluster
 from pyxt_hpc.simulate.plan import ObservationPlan
-from pyxt_hpc.truth import compare_with_truth
+from pyxt_hpc.truth import RINGS_ARCMIN, TruthComparison, compare_with_truth
 
 FLARE_TIME, QUIET_TIME = 0.2, 0.02  # flare's rate in quiet ones, as in flares.py
-RINGS = (0.0, 1.5, 3.0, 4.5, 6.0, 20.0)  # arcmin
 _FOUND_ARCSEC = 5.0
 
 Array = NDArray[np.float64]
@@ -68,10 +65,8 @@ class Seed:
 
     chain: NDArray  # (n,) rows of the store
     ideal: NDArray  # the same circles
-    chain_deviation: Array
-    ideal_deviation: Array
-    chain_inside: NDArray[np.bool_]
-    ideal_inside: NDArray[np.bool_]
+    chain_truth: TruthComparison
+    ideal_truth: TruthComparison
     difference: Array  # (chain - ideal) in errors
     ring: NDArray[np.int64]
     apart: NDArray[np.bool_]  # circles that share no photons
@@ -148,24 +143,20 @@ def run(folder: Path, seed: int, arcmin: float, exposure: float, resolution: int
     rows, others = fitted.rows[mine], again.rows[theirs]
     closed = np.isfinite([r[f"kT_{side}"] for r in (rows, others) for side in ("lo", "hi")]).all(axis=0)
     rows, others = rows[closed], others[closed]
-    compared = [
+    chain_truth, ideal_truth = (
         compare_with_truth(r, b, folder / NAME / "truth") for r, b in ((rows, bundle), (others, ideal))
-    ]
+    )
     width = 0.5 * (others["kT_hi"] - others["kT_lo"])
-    centre = WCS(fits.Header.fromstring(bundle.wcs_header)).wcs_world2pix(truth.ra, truth.dec, 0)
-    distance = np.hypot(rows["col"] - centre[0], rows["row"] - centre[1]) * bundle.pixel_scale_arcsec / 60.0
     proposed = SkyCoord([s.points[0] for s in read_regions(layout.sources_reg).shapes], unit="deg")
     true = SkyCoord([(s.ra, s.dec) for s in truth.sources], unit="deg")
     near = true[:, np.newaxis].separation(proposed[np.newaxis]).arcsec < _FOUND_ARCSEC
     return Seed(
         chain=rows,
         ideal=others,
-        chain_deviation=compared[0].deviation,
-        ideal_deviation=compared[1].deviation,
-        chain_inside=compared[0].inside,
-        ideal_inside=compared[1].inside,
+        chain_truth=chain_truth,
+        ideal_truth=ideal_truth,
         difference=(rows["kT"] - others["kT"]) / width,
-        ring=np.searchsorted(RINGS, distance, side="right") - 1,
+        ring=np.searchsorted(RINGS_ARCMIN, chain_truth.distance_arcmin, side="right") - 1,
         apart=apart(rows, np.random.default_rng(seed)),
         times=tuple(times_of(plan, layout) for plan in plans),
         found=int(near.any(axis=1).sum()),
@@ -181,9 +172,9 @@ def line(seed: int, s: Seed) -> str:
     cells = [
         str(seed),
         str(len(s.chain)),
-        *(f"{np.median(deviation):+.3f}" for deviation in (s.chain_deviation, s.ideal_deviation)),
+        *(f"{compared.median:+.3f}" for compared in (s.chain_truth, s.ideal_truth)),
         f"{s.difference.mean():+.3f}",
-        *(f"{inside.mean():.3f}" for inside in (s.chain_inside, s.ideal_inside)),
+        *(f"{compared.coverage:.3f}" for compared in (s.chain_truth, s.ideal_truth)),
         *(f"{100 * (t.scale / t.truth - 1):+.2f}% ({t.pull:+.1f})" for t in s.times),
         " ".join(f"{100 * t.flare_removed:.1f}%" for t in s.times if np.isfinite(t.flare_removed)),
         " ".join(f"{100 * t.quiet_lost:.1f}%" for t in s.times),
@@ -201,34 +192,50 @@ def mean(values: list[float]) -> str:
 
 
 def rings(seeds: list[Seed]) -> str:
-    """Second table: over seeds, in rings about the centre and in all."""
-    lines = [
+    """Second and third table: over seeds, in rings about the centre and in all."""
+    kT = [
         "| arcmin | circles | apart | chain: median | mean of those apart | truth-made: median | "
         "mean of those apart | difference: mean | rms of circles | coverage: chain | truth-made |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for k in range(len(RINGS)):
-        total = k == len(RINGS) - 1
-        name = "all" if total else f"{RINGS[k]:g}-{RINGS[k + 1]:g}"
+    rest = [
+        "| arcmin | norm/truth: chain | truth-made | goodness: chain | truth-made | its scatter: chain "
+        "| truth-made | poor fits: chain | truth-made |",
+        f"|{' --- |' * 9}",
+    ]
+    for k in range(len(RINGS_ARCMIN)):
+        total = k == len(RINGS_ARCMIN) - 1
+        name = "all" if total else f"{RINGS_ARCMIN[k]:g}-{RINGS_ARCMIN[k + 1]:g}"
         inside = [np.ones(len(s.ring), bool) if total else s.ring == k for s in seeds]
         present = [(s, i) for s, i in zip(seeds, inside, strict=True) if (i & s.apart).any()]
         if not present:
             continue
+        chain, ideal = [s.chain_truth.of(i) for s, i in present], [s.ideal_truth.of(i) for s, i in present]
+        apart_chain = [s.chain_truth.of(i & s.apart) for s, i in present]
+        apart_ideal = [s.ideal_truth.of(i & s.apart) for s, i in present]
         cells = [
             name,
             str(sum(int(i.sum()) for _, i in present)),
             str(sum(int((i & s.apart).sum()) for s, i in present)),
-            mean([np.median(s.chain_deviation[i]) for s, i in present]),
-            mean([np.mean(s.chain_deviation[i & s.apart]) for s, i in present]),
-            mean([np.median(s.ideal_deviation[i]) for s, i in present]),
-            mean([np.mean(s.ideal_deviation[i & s.apart]) for s, i in present]),
+            mean([c.median for c in chain]),
+            mean([np.nanmean(c.deviation) for c in apart_chain]),
+            mean([c.median for c in ideal]),
+            mean([np.nanmean(c.deviation) for c in apart_ideal]),
             mean([np.mean(s.difference[i]) for s, i in present]),
             f"{np.sqrt(np.mean(np.concatenate([s.difference[i] for s, i in present]) ** 2)):.3f}",
-            f"{np.mean([s.chain_inside[i].mean() for s, i in present]):.3f}",
-            f"{np.mean([s.ideal_inside[i].mean() for s, i in present]):.3f}",
+            f"{np.mean([c.coverage for c in chain]):.3f}",
+            f"{np.mean([c.coverage for c in ideal]):.3f}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        kT.append(f"| {' | '.join(cells)} |")
+        cells = [
+            name,
+            *(mean([np.nanmean(c.norm_ratio) for c in found]) for found in (chain, ideal)),
+            *(mean([np.nanmean(c.goodness) for c in found]) for found in (chain, ideal)),
+            *(f"{np.mean([np.nanstd(c.goodness) for c in found]):.2f}" for found in (chain, ideal)),
+            *(f"{np.mean([c.poor.mean() for c in found]):.2%}" for found in (chain, ideal)),
+        ]
+        rest.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*kT, "", *rest])
 
 
 def main() -> None:

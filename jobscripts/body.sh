@@ -1,15 +1,71 @@
-say() { echo "$(date '+%F %T') ${HOSTNAME%%.*}, job $job, attempt $attempt: $*"; }
+say() { echo "$(date '+%F %T') ${HOSTNAME%%.*}, job $name, attempt $attempt: $*"; }
+
+# What happens is noted for `pyxt-hpc status` and `pyxt-hpc cancel`: event, detail, and attempt and id if
+# they are not this one's. A line lost here costs no work.
+note() {
+    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$(date '+%FT%T')" @SYSTEM@ "$job" "$task" \
+        "${3:-$attempt}" "${4:-$id}" "$1" "$2" >>@RECORD@ || say "cannot write "@RECORD@
+}
+# By `pyxt-hpc cancel`, for all tasks, or by a task that could not take back its next attempt.
+called_off() {
+    awk -F '\t' -v job="$job" -v task="$task" '
+        $3 == job && $7 == "cancelled" && ($4 == "*" || $4 == task) { found = 1 }
+        END { exit !found }' @RECORD@ 2>/dev/null
+}
 
 # A trap runs only while the shell waits, so programs run in the background, and a wait that a signal
-# ends is begun again. The warning (USR1) makes the program stop and exit with 75. So does TERM, which ends
-# the job from outside: then nothing is to be run again.
-signals=0 warned=0 cancelled=0 code=0 child=''
+# ends is begun again.
+signals=0 warned=0 cancelled=0 code=0 child='' next_id='' ended='' clock=''
 pass_on() {
     signals=$((signals + 1))
     if [ -n "$child" ]; then kill -USR1 "$child" 2>/dev/null || true; fi
 }
-trap 'warned=1; pass_on' USR1
-trap 'cancelled=1; pass_on' TERM INT
+# The warning makes the program stop and exit with 75. What the next attempt needs is done now: there may be
+# no time left for it afterwards.
+warn() {
+    warned=1
+    pass_on
+    say "warned: the work is told to stop"
+    if [ "$attempt" -le "$max_requeues" ] && ! called_off; then queue_ahead || true; fi
+}
+# TERM is the time limit, or somebody ends the job: then nothing is to be run again, warned or not.
+terminate() {
+    pass_on
+    if time_is_up; then
+        warned=1
+        say "the time limit is reached: the work is told to stop"
+    else
+        cancelled=1
+        say "ended from outside: the work is told to stop"
+        withdraw_next
+    fi
+}
+trap warn USR1
+trap terminate TERM INT
+leave() {
+    [ -n "$ended" ] || note ended "$1"
+    [ -z "$clock" ] || kill "$clock" 2>/dev/null || true
+}
+trap 'leave $?' EXIT
+
+finish() { # CODE WORDS
+    withdraw_next
+    say "$2"
+    note ended "$1 $2"
+    ended=1
+    exit "$1"
+}
+withdraw_next() {
+    [ -n "$next_id" ] || return 0
+    if withdraw "$next_id"; then
+        say "job $next_id, the next attempt, is taken back"
+        note withdrawn '' $((attempt + 1)) "$next_id"
+    else
+        say "job $next_id, the next attempt, cannot be taken back"
+        if [ "$cancelled" -eq 1 ]; then note cancelled 'from outside'; fi
+    fi
+    next_id=''
+}
 
 run() {
     local before=$signals seen=-1
@@ -27,33 +83,42 @@ run() {
 }
 
 stop_unless_done() {
+    local why
     [ "$code" -ne 0 ] || return 0
-    if [ "$cancelled" -eq 1 ] && [ "$warned" -eq 0 ]; then
-        say "ended from outside; what is finished is stored"
-        exit 143
+    if [ "$cancelled" -eq 1 ]; then finish 143 "ended from outside; what is finished is stored"; fi
+    case $code in
+    75) why="not finished" ;;
+    # Numbers of signals, by themselves or above 128, as launchers have it: out of memory, a node that
+    # fails. What was finished is stored.
+    6 | 7 | 9 | 11 | 15 | 134 | 135 | 137 | 139 | 143) why="a process was killed (exit code $code)" ;;
+    *)
+        # A warning that comes before the program is ready for it kills it: no error either.
+        if [ "$warned" -eq 0 ] || [ "$code" -le 2 ]; then finish "$code" "exit code $code: not run again"; fi
+        why="not finished (exit code $code)"
+        ;;
+    esac
+    if called_off; then finish 143 "cancelled by pyxt-hpc cancel; what is finished is stored"; fi
+    if [ "$attempt" -gt "$max_requeues" ]; then
+        finish 75 "$why, but run $max_requeues times again already: submit it once more to go on"
     fi
-    # A warning that comes before the program is ready for it kills it: no error either.
-    if [ "$code" -ne 75 ] && { [ "$warned" -eq 0 ] || [ "$code" -le 2 ]; }; then
-        say "exit code $code: not run again"
-        exit "$code"
-    fi
-    if [ "$attempt" -gt @MAX_REQUEUES@ ]; then
-        say "not finished, but run @MAX_REQUEUES@ times again already: submit it once more to go on"
-        exit 75
-    fi
-    say "not finished: run again"
-    run_again || { say "cancelled, or cannot be run again: submit it once more to go on"; exit 75; }
-    exit 0
+    say "$why: run again"
+    note ended "$code $why"
+    ended=1
+    run_again || finish 75 "cancelled, or cannot be run again: submit it once more to go on"
+    # Not 0: what waits for the success of this job must not begin yet.
+    exit 75
 }
 
 mkdir -p @LOG_DIR@
-log=@LOG_STEM@-$job-attempt-$attempt.log
-echo "attempt $attempt of job $job writes $log"
+log=@LOG_STEM@-$name-attempt-$attempt.log
+echo "attempt $attempt of job $name writes $log"
 exec >>"$log" 2>&1
-watch_the_clock
+note started "${HOSTNAME%%.*}"
+if called_off; then finish 143 "cancelled by pyxt-hpc cancel: nothing to do"; fi
+get_ready
 cd @WORK_DIR@
 
 @ENVIRONMENT@
 
 @COMMANDS@
-say "done"
+finish 0 "done"

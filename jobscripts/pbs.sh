@@ -1,25 +1,79 @@
 #!/bin/bash
 # @MADE_BY@
 @DIRECTIVES@
-# shellcheck disable=SC2016 # what the user gave is meant literally
+# shellcheck disable=SC2016,SC2317,SC2329 # what the user gave is meant literally; traps call functions, too
 set -euo pipefail
 
-job=${PBS_JOBID%%.*}
-job=${job//[!A-Za-z0-9]/_}
-attempt=${PYXT_ATTEMPT:-1}
-task=${PYXT_TASK:-${PBS_ARRAY_INDEX:-1}}
+id=$PBS_JOBID
+# Each attempt but a rerun has an id of its own, and is told the first one's.
+job=${PYXT_JOB:-${id/\[*\]/[]}}
+task=${PYXT_TASK:-${PBS_ARRAY_INDEX:--}}
+name=${job%%[!0-9]*}
+[ "$task" = - ] || name=${name}_$task
+# PBS reruns a job under the same id, and does not tell it so.
+earlier=$(awk -F '\t' -v id="$id" '
+    $6 == id && $7 == "started" { n++ }
+    END { print n + 0 }' @RECORD@ 2>/dev/null) || earlier=0
+attempt=$((${PYXT_ATTEMPT:-1} + earlier))
+limit=@TIME@
+warn_at=@WARN_AT@
+slack=@SLACK@ # so shortly before the limit, a TERM is the limit
+max_requeues=@MAX_REQUEUES@
+requeue=@REQUEUE@
+began=$(date +%s)
+pbs_bin=''
 
-# PBS warns nobody before the end: the script tells itself.
-watch_the_clock() {
-    (sleep @WARN_AT@ && kill -USR1 $$) &
-    local clock=$!
-    # shellcheck disable=SC2064 # the clock of now
-    trap "kill $clock 2>/dev/null || true" EXIT
+# PBS warns nobody before the end: the script tells itself. Time counts from the start of the job, which may
+# be long before that of this script. PBS's programs are often not on a job's PATH.
+get_ready() {
+    local folders stime wait
+    folders=$PATH:${PBS_EXEC:+$PBS_EXEC/bin:}${PBS_O_PATH:+$PBS_O_PATH:}/opt/pbs/bin
+    pbs_bin=$(PATH=$folders type -P qsub) || true
+    pbs_bin=${pbs_bin%/*}
+    if [ -n "$pbs_bin" ]; then
+        stime=$(timeout 60 "$pbs_bin/qstat" -f "$id" 2>/dev/null | sed -n 's/^ *stime = //p') || stime=''
+        stime=$(date -d "${stime:-now}" +%s 2>/dev/null) || stime=$began
+        # Clocks differ: what cannot be is not believed.
+        if [ "$stime" -le "$began" ] && [ $((began - stime)) -lt "$limit" ]; then began=$stime; fi
+    elif [ "$max_requeues" -gt 0 ]; then
+        say "there is no qsub on this node (looked for on PATH, on PBS_O_PATH and in PBS_EXEC): this job" \
+            "cannot run itself again; if it ends with code 75, submit it once more"
+    fi
+    wait=$((began + warn_at - $(date +%s)))
+    (sleep $((wait > 0 ? wait : 0)) && kill -USR1 $$) &
+    clock=$!
 }
-# One more job of the same script; of an array only this task, hence without the directive.
+time_is_up() { [ $(($(date +%s) - began)) -ge $((limit - slack)) ]; }
+# One more job of the same script, of an array only this task, hence without the directive. PBS removes the
+# job's TMPDIR at the limit, and qsub writes there.
+submit_next() {
+    local text variables
+    [ -n "$pbs_bin" ] || return 1
+    text=$(grep -v '^#PBS -J' @SCRIPT@) || { say "cannot read "@SCRIPT@; return 1; }
+    variables="PYXT_JOB=$job,PYXT_ATTEMPT=$((attempt + 1))"
+    [ "$task" = - ] || variables+=",PYXT_TASK=$task"
+    next_id=$(cd @LOG_DIR@ && printf '%s\n' "$text" |
+        TMPDIR=/tmp timeout 60 "$pbs_bin/qsub" "$@" -v "$variables") || { next_id=''; say "qsub fails"; return 1; }
+    next_id=${next_id##*$'\n'}
+    say "attempt $((attempt + 1)) is in the queue as job $next_id"
+    note submitted '' $((attempt + 1)) "$next_id"
+}
+# Nothing can depend on a single task of an array: that is submitted at the end.
+queue_ahead() {
+    [ "$requeue" != qrerun ] && [[ $id != *"["* ]] || return 0
+    submit_next -W "depend=afterany:$id"
+}
+withdraw() { timeout 60 "$pbs_bin/qdel" "$1"; }
 run_again() {
-    cd @LOG_DIR@
-    grep -v '^#PBS -J' @SCRIPT@ | qsub -v "PYXT_ATTEMPT=$((attempt + 1)),PYXT_TASK=$task"
+    [ -z "$next_id" ] || return 0
+    if [ "$requeue" = qrerun ]; then
+        [ -n "$pbs_bin" ] || return 1
+        note submitted '' $((attempt + 1))
+        if timeout 60 "$pbs_bin/qrerun" "$id"; then sleep 60; return 0; fi # PBS ends this script
+        note withdrawn '' $((attempt + 1))
+        say "qrerun fails: a job of its own is submitted"
+    fi
+    submit_next
 }
 
 @BODY@

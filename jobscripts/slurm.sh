@@ -1,21 +1,43 @@
 #!/bin/bash
 # @MADE_BY@
 @DIRECTIVES@
-# shellcheck disable=SC2016 # what the user gave is meant literally
+# shellcheck disable=SC2016,SC2317,SC2329 # what the user gave is meant literally; traps call functions, too
 set -euo pipefail
 
 # A task of an array is requeued by its two numbers: its own job id can be that of the whole array.
-job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID:-}}
-job=${job:-$SLURM_JOB_ID}
+job=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}
+task=${SLURM_ARRAY_TASK_ID:--}
+id=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$task}
+id=${id:-$job}
+name=$id
 attempt=$((${SLURM_RESTART_COUNT:-0} + 1))
+max_requeues=@MAX_REQUEUES@
+scontrol=''
 
-watch_the_clock() { :; } # --signal above does
+# SLURM itself warns, by --signal above.
+get_ready() {
+    # With its path: modules may change PATH.
+    scontrol=$(command -v scontrol || true)
+    if [ -z "$scontrol" ] && [ "$max_requeues" -gt 0 ]; then
+        say "there is no scontrol on PATH: this job cannot run itself again; if it ends with code 75," \
+            "submit it once more"
+    fi
+}
+state() { timeout 60 "$scontrol" show job "$id"; }
+time_is_up() { [[ $(state) == *Reason=TimeLimit* ]]; }
+# The job keeps its id, and nothing comes before its own end.
+queue_ahead() { :; }
+withdraw() { :; }
 # scancel signals the steps, so their exit code may be 75: SLURM would requeue even a cancelled job.
 run_again() {
-    local state
-    state=$(scontrol show job "$job")
-    [[ $state == *JobState=RUNNING* || $state == *Reason=TimeLimit* ]] || return 1
-    scontrol requeue "$job"
+    local now
+    now=$(state) || return 1
+    [[ $now == *JobState=RUNNING* || $now == *Reason=TimeLimit* ]] || return 1
+    # Before it is done: SLURM ends this script at once.
+    note submitted '' $((attempt + 1))
+    timeout 60 "$scontrol" requeue "$id" && return 0
+    note withdrawn '' $((attempt + 1))
+    return 1
 }
 
 @BODY@

@@ -12,10 +12,8 @@ from pyxt_hpc.quoting import quoted, shown
 
 SECTION = "hpc"
 SCHEDULERS = ("slurm", "pbs")
+REQUEUES = ("auto", "qrerun")
 LAUNCHERS = ("srun", "mpirun", "mpiexec", "mpiexec.hydra", "mpiexec.openmpi", "orterun", "aprun")
-
-SLURM_EARLY = 30
-"""SLURM looks at the clock so rarely [s], and warns early rather than late."""
 
 # Directives are comments to the shell, and every batch system has its own idea of quotes in them: what
 # goes there is made of characters that mean nothing to any of them.
@@ -45,6 +43,12 @@ def _mail(text: str) -> str:
 def _scheduler(text: str) -> str:
     if text not in SCHEDULERS:
         raise ValueError(f"is {quoted(text)}, expected one of {', '.join(SCHEDULERS)}")
+    return text
+
+
+def _requeue(text: str) -> str:
+    if text not in REQUEUES:
+        raise ValueError(f"is {text!r}, expected one of {', '.join(REQUEUES)}")
     return text
 
 
@@ -149,6 +153,9 @@ class BatchSettings:
     launcher: tuple[str, ...] = _key(_launcher, "srun or mpirun, with options", ("mpirun",))
     warning: int = _key(_count(10, 86_400), "seconds before the limit when the work is to stop", 120)
     max_requeues: int = _key(_count(0, 1000), "how often a job that is not finished runs again", 20)
+    requeue: str = _key(
+        _requeue, "qrerun where the centre lets users do it (PBS): a job that runs again keeps its id", "auto"
+    )
     mail: str = _key(_mail, "address told about the end of the job", "")
 
     @classmethod
@@ -165,18 +172,7 @@ class BatchSettings:
             problems.append("no batch system: give --scheduler slurm or pbs, or --site NAME")
         if problems:
             raise ConfigError(f"{where}: {'; '.join(problems)}")
-        settings = cls(**{name: _PARSE[name](text) for name, text in texts.items() if text})
-        if settings.warning + SLURM_EARLY > settings.time:
-            raise ConfigError(
-                f"{where}: time = {texts.get('time') or '01:00:00'} leaves no time before the warning, which "
-                f"comes {settings.warning} s before the end, with SLURM up to {SLURM_EARLY} s earlier: "
-                "change time or warning"
-            )
-        if settings.scheduler == "pbs" and settings.memory == "0":
-            raise ConfigError(
-                f"{where}: memory = 0 (all of the node) is SLURM's; give PBS an amount, e.g. 64G"
-            )
-        return settings
+        return cls(**{name: _PARSE[name](text) for name, text in texts.items() if text})
 
     @property
     def ranks(self) -> int:

@@ -6,6 +6,7 @@ line; ``data_directory`` and the sections ``[spectral]`` and ``[hpc]`` are ours 
 
 import configparser
 import difflib
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -20,9 +21,12 @@ from pyxt_hpc.iniedit import new_parser
 from pyxt_hpc.quoting import one_line, quoted, shown
 from pyxt_hpc.textfiles import read_text, resolved, user_path
 
+log = logging.getLogger(__name__)
+
 RESOLUTION_STEP = {1: 5, 2: 3, 3: 1}
 """Resolution: the centres of fitted regions are this many pixels apart in both directions."""
 
+_DENSE = 1.0  # 1e22 cm^-2
 _MOST_BYTES, _MOST_PROBLEMS = 1 << 20, 20
 """Of a configuration, and named in one message."""
 
@@ -54,7 +58,9 @@ def _column_density(text: str) -> float:
     return _number(0.0, 10.0, unit)(text)
 
 
-def _integer(low: int, high: int) -> Callable[[str], int]:
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """Parser of whole numbers in a range; it raises ValueError."""
+
     def parse(text: str) -> int:
         if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not low <= int(text) <= high:
             raise ValueError(f"is {quoted(text)}, expected a whole number from {low} to {high}")
@@ -155,12 +161,12 @@ class ClusterConfig:
         default=Path("."),
     )
     last_step_completed: int = _key(
-        "processing", _integer(0, 7), "of ClusterPyXT; read, but neither used nor written", default=0
+        "processing", integer(0, 7), "of ClusterPyXT; read, but neither used nor written", default=0
     )
     parallel_processing: bool = _key(
         "processing", _boolean, "false: one process unless --num-cpus or mpirun says otherwise", default=True
     )
-    num_cpus: int = _key("processing", _integer(0, 4096), "0 = all cores of this machine", default=0)
+    num_cpus: int = _key("processing", integer(0, 4096), "0 = all cores of this machine", default=0)
     arf_files: str = _key(
         "processing",
         str,
@@ -288,6 +294,31 @@ def _schema() -> dict[tuple[str, str], Field]:
     }
 
 
+def parse_value(name: str, text: str) -> Any:
+    """What a text means for an attribute of `ClusterConfig`, by the rules of its key.
+
+    Raises
+    ------
+    ValueError
+        Says what it is and what is expected.
+    """
+    (field_of_key,) = (f for f in fields(ClusterConfig) if f.name == name)
+    return field_of_key.metadata["parse"](text)
+
+
+def warn_of_column(nH: float, where: str) -> None:
+    """A line in the log if an absorbing column is so dense that its unit may be mistaken."""
+    if nH > _DENSE:
+        log.warning(
+            "%s is %g, in 1e22 cm^-2: so dense a column is only found near the Galactic plane; "
+            "for %ge20 cm^-2 write %g",
+            where,
+            nH,
+            nH,
+            nH / 100,
+        )
+
+
 def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
     """Read and check a cluster's INI file.
 
@@ -327,6 +358,7 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
         values["hpc"] = tuple(parser.items(HPC_SECTION))
     directory = user_path(str(values.get("data_directory", ".")))
     values["data_directory"] = resolved(resolved(path).parent / directory)
+    warn_of_column(values["nH"], f"{path}: [cluster_info] hydrogen_column_density")
     return ClusterConfig(path=path, **values)
 
 

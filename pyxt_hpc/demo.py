@@ -22,6 +22,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.progress import BAR_VARIABLE
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
 from pyxt_hpc.simulate.observe import ObservationPlan, demo_plans, simulate_cluster
+from pyxt_hpc.stages.remarks import Remarks
 from pyxt_hpc.store import Status, read_results
 from pyxt_hpc.truth import TruthComparison, compare_with_truth
 
@@ -37,6 +38,7 @@ class DemoSummary:
     regions: int
     bad: int
     median_counts: float
+    remarks: Remarks
     comparison: TruthComparison
     pictures: Path
 
@@ -81,9 +83,9 @@ def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> 
 
     _run(["pyxt-hpc", "init-cluster", NAME, "--yes"], say, directory)
     config_path = directory / f"{NAME}_cluster_config.ini"
-    config_path.write_text(
-        _filled_in(config_path.read_text(encoding="utf-8"), truth, plans), encoding="utf-8"
-    )
+    filled_in = _filled_in(config_path.read_text(encoding="utf-8"), truth, plans)
+    with replacing(config_path) as temporary:
+        temporary.write_text(filled_in, encoding="utf-8")
     say("(filling in the configuration)")
 
     commands = {
@@ -110,6 +112,7 @@ def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> 
         regions=len(results.rows),
         bad=int(np.sum(results.status == Status.BAD)),
         median_counts=float(np.median(done["counts"])),
+        remarks=Remarks.of(done["flags"]),
         comparison=compare_with_truth(done, read_bundle(layout.bundle), layout.cluster_dir / "truth"),
         pictures=layout.main_output,
     )

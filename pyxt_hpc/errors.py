@@ -80,6 +80,12 @@ class LaunchError(PyxtError):
     """The parallel launch is not what it seems, such as N ranks that each find a world of one."""
 
 
+class BatchSystemBusy(LaunchError):
+    """The batch system takes no commands at the moment; nothing was submitted or cancelled."""
+
+    exit_code = EXIT_TRY_AGAIN
+
+
 class WorkerFailed(PyxtError):
     """A worker raised or died; the message holds the regions concerned and the worker's own words."""
 

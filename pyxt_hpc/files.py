@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pyxt_hpc.errors import DamagedFile, DiskFull, PyxtError
+from pyxt_hpc.errors import ConfigError, DamagedFile, DiskFull, PyxtError
 from pyxt_hpc.machine import is_running, this_machine
 
 log = logging.getLogger(__name__)
@@ -71,6 +71,31 @@ def check_regular(path: Path) -> bool:
         kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
         raise DamagedFile(f"{path}: is {kind}, expected a regular file: move it away or give another path")
     return True
+
+
+def refuse_to_replace(path: Path, beginnings: tuple[bytes, ...], kind: str) -> None:
+    """Keep a file whose name somebody gave by mistake for that of a product.
+
+    Parameters
+    ----------
+    path
+        To be written.
+    beginnings
+        First bytes that files of this kind can have.
+    kind
+        Of the product, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If there is a file of another kind.
+    """
+    if not check_regular(path) or not path.stat().st_size:
+        return
+    with system_errors(path), path.open("rb") as file:
+        if file.read(max(map(len, beginnings))).startswith(beginnings):
+            return
+    raise ConfigError(f"{path}: is there, and is not {kind}: give another --output, or move it away")
 
 
 @contextmanager

@@ -292,7 +292,7 @@ class Layout:
 
     @property
     def jobs_record(self) -> Path:
-        """A line per submitted job: time, batch system, job id, script."""
+        """A line per event of a job: submitted, started, ended, cancelled."""
         return self.logs / "jobs.tsv"
 
     # Stage 7

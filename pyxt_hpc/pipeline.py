@@ -82,7 +82,7 @@ def run_stages(
         if stage in PREPROCESSING:
             preprocess(config, stage, say)
         elif stage == "create-bins":
-            _update_bins(config, world, num_cpus, resolution, say)
+            make_bins(config, world, num_cpus, resolution, say, again=False)
         elif stage == "fit-spectra":
             _fit_what_is_missing(config, world, num_cpus, resolution, replace, say)
         else:
@@ -99,16 +99,45 @@ def preprocess(config: ClusterConfig, stage: str, say: Say, *, again: bool = Fal
 
 
 def make_bins(
-    config: ClusterConfig, world: World, num_cpus: int | None, resolution: int | None, say: Say
+    config: ClusterConfig,
+    world: World,
+    num_cpus: int | None,
+    resolution: int | None,
+    say: Say,
+    *,
+    again: bool = True,
 ) -> None:
-    """Do stage 5, and tell the number of regions at one resolution, or at each."""
-    from pyxt_hpc.stages.binning import create_bins
+    """Do stage 5, and tell the number of regions at one resolution, or at each.
 
-    summary = create_bins(config, world, count_workers(num_cpus, config, world))
-    if summary is None:
-        return
-    for line in binning_lines(summary, config.signal_to_noise, resolution):
-        say(line)
+    Without `again` it is done only if it is outdated or missing.
+    """
+    from pyxt_hpc.stages.binning import create_bins
+    from pyxt_hpc.steps import Step, carry_out
+
+    layout = Layout.of(config)
+    step = Step(
+        name="create-bins",
+        record=layout.step_record("create-bins"),
+        inputs=(layout.bundle,),
+        settings={"signal_to_noise": config.signal_to_noise},
+        outputs=(layout.scale_map, layout.signal_to_noise_map, layout.region_index_map),
+    )
+    n_workers = count_workers(num_cpus, config, world)
+
+    def make() -> dict:
+        summary = create_bins(config, world, n_workers)
+        if summary is not None:
+            for line in binning_lines(summary, config.signal_to_noise, resolution):
+                say(line)
+        return {}
+
+    if world.from_master(lambda: not again and step.outdated() is None):
+        if world.is_master:
+            say(f"{step.name}: up to date")
+    elif world.is_master:
+        carry_out(step, make, again=True)
+    else:
+        make()
 
 
 def make_maps(
@@ -154,22 +183,6 @@ def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> 
     if num_cpus < 0:
         raise LaunchError(f"--num-cpus is {num_cpus}, expected 0 (all cores) or more")
     return num_cpus or len(os.sched_getaffinity(0))
-
-
-def _update_bins(
-    config: ClusterConfig, world: World, num_cpus: int | None, resolution: int, say: Say
-) -> None:
-    from pyxt_hpc.steps import Step
-
-    layout = Layout.of(config)
-    step = Step(
-        name="create-bins",
-        record=layout.step_record("create-bins"),
-        inputs=(layout.bundle,),
-        settings={"signal_to_noise": config.signal_to_noise},
-        outputs=(layout.scale_map, layout.signal_to_noise_map, layout.region_index_map),
-    )
-    _if_outdated(step, lambda: make_bins(config, world, num_cpus, resolution, say), say)
 
 
 def _fit_what_is_missing(

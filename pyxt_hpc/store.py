@@ -38,7 +38,7 @@ from pyxt_hpc.tablefile import TableFile, create_tables
 log = logging.getLogger(__name__)
 
 SCHEMA = "pyxt_hpc results"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 FLUSH_SECONDS = 2.0
 """A crash of the machine (not of the program) can cost this much work, or `FLUSH_SHARE` of the time."""
 
@@ -47,6 +47,9 @@ FLUSH_SHARE = 0.05
 
 REMEDY = "move it away and start anew: `pyxt-hpc fit-spectra` without --continue"
 MOST_MESSAGES = 1000
+MOST_OBSERVATIONS = 256
+"""Of a cluster: a row has a bit for each."""
+
 BLOCK = 1 << 14
 """Rows that are read and checked at a time."""
 
@@ -62,8 +65,18 @@ COLUMNS: dict[str, tuple[str, str, str]] = {
     "area": ("i4", "pixel", "pixels of the whole circle"),
     "counts": ("i4", "count", "in the circle and band, observations that take part"),
     "background_counts": ("f8", "count", "expected of the background among counts"),
-    "observations": ("u8", "", "bit i: observation i of the bundle takes part"),
-    "exposure": ("f8", "s", "live time x live fraction of the circle, observations that take part"),
+    "observations": (
+        f"({MOST_OBSERVATIONS // 8},)u1",
+        "",
+        "bit i mod 8 of byte i div 8: observation i of the bundle takes part",
+    ),
+    "exposure": ("f8", "s", "sum of live time x live share of the circle, observations that take part"),
+    "live_fraction": (
+        "f8",
+        "",
+        "exposure over live time of the observations that take part: share of the circle's brightness that "
+        "they saw",
+    ),
     "kT": ("f8", "keV", "temperature"),
     "kT_lo": ("f8", "keV", "lower end of the 68% interval, NaN if open"),
     "kT_hi": ("f8", "keV", "upper end of the 68% interval, NaN if open"),
@@ -185,6 +198,19 @@ class Results:
     fingerprint: str
     messages: dict[int, str] = field(default_factory=dict)
     torn: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+def packed_observations(takes_part: np.ndarray) -> np.ndarray:
+    """Bits of the column ``observations`` (n, MOST_OBSERVATIONS / 8) of flags (n, n_obs)."""
+    bits = np.zeros((len(takes_part), MOST_OBSERVATIONS // 8), np.uint8)
+    packed = np.packbits(takes_part, axis=1, bitorder="little")
+    bits[:, : packed.shape[1]] = packed
+    return bits
+
+
+def unpacked_observations(bits: np.ndarray, n_observations: int) -> np.ndarray:
+    """Whether each observation takes part (n, n_obs), from the column ``observations``."""
+    return np.unpackbits(bits, axis=1, count=n_observations, bitorder="little").astype(bool)
 
 
 def blank_rows(regions: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # to be quick to import
     from pyxt_hpc.maps.product import MapProduct
     from pyxt_hpc.stages.binning import BinningSummary
     from pyxt_hpc.stages.fitting import FittingSummary
+    from pyxt_hpc.stages.remarks import Remarks
     from pyxt_hpc.steps import Facts, StageOutcome
 
 # what is said of each observation
@@ -54,6 +55,9 @@ OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
     },
 }
 
+MOST_WITHOUT_CIRCLE = 0.5
+"""Share of live pixels without a circle above which most of the map will be empty."""
+
 
 def exposures(facts: "Facts") -> str:
     """The live time of the chips [ks]; from the least to the most if they differ by more than a per cent."""
@@ -92,10 +96,17 @@ def binning_lines(
     summary: "BinningSummary", signal_to_noise: float, resolution: int | None = None
 ) -> Iterator[str]:
     """How far circles reach, and how many regions there are at one resolution, or at each."""
+    share = 1.0 - summary.circles / max(summary.live_pixels, 1)
     yield (
         f"{summary.circles} of {summary.live_pixels} live pixels reach S/N {signal_to_noise:g}; "
         f"median radius {summary.median_radius:.1f} pixels; {summary.seconds:.1f} s"
     )
+    yield f"{share:.1%} of the live pixels have no circle: nothing will be fitted there"
+    if share > MOST_WITHOUT_CIRCLE:
+        yield (
+            f"warning: more than {MOST_WITHOUT_CIRCLE:.0%} of the live pixels have no circle: lower "
+            "signal_to_noise_threshold, or draw a smaller crop"
+        )
     for n, regions in summary.regions.items():
         if resolution in (None, n):
             yield f"resolution {n}: {regions} regions to fit"
@@ -110,6 +121,19 @@ def fitting_lines(summary: "FittingSummary") -> Iterator[str]:
         f"{summary.quarantined} in quarantine; "
         f"{summary.median_counts:.0f} counts a region (median); {summary.seconds:.1f} s"
     )
+    yield from remark_lines(summary.remarks)
+
+
+def remark_lines(remarks: "Remarks") -> Iterator[str]:
+    """A line for each flag that fits have, and for each reason to worry."""
+    from pyxt_hpc.spectra.fit import IN_WORDS
+
+    if remarks.fits and not remarks.flagged:
+        yield f"none of {remarks.fits} fits has a flag"
+    for flag, n in remarks.flagged.items():
+        yield f"{flag.name}: {n} of {remarks.fits} fits ({n / remarks.fits:.1%}): {IN_WORDS[flag]}"
+    for sentence in remarks.alarms():
+        yield f"warning: {sentence}"
 
 
 def fit_lines(names: Sequence[str], rows: "np.ndarray") -> Iterator[str]:

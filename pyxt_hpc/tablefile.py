@@ -180,7 +180,7 @@ class TableFile:
             self._tables: dict[str, tuple[int, int, np.dtype]] = {}
             for name, dtype in tables.items():
                 start, n, found = seal["tables"].get(name, (0, 0, "V1"))
-                stored = np.dtype(found if isinstance(found, str) else [tuple(column) for column in found])
+                stored = np.dtype(found if isinstance(found, str) else _columns(found))
                 if stored != dtype:
                     raise ForeignProduct(
                         f"{path}: its columns are not those of this version of pyxt_hpc: {remedy}"
@@ -305,3 +305,8 @@ class TableFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _columns(described: list[list[Any]]) -> list[tuple]:
+    """What numpy makes a dtype from, as JSON gives it back: shapes have become lists."""
+    return [(name, kind, *map(tuple, shape)) for name, kind, *shape in described]

@@ -1,43 +1,59 @@
 """How well fitted regions agree with the known truth of a simulated cluster."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 from astropy.wcs import WCS
 from scipy.ndimage import map_coordinates
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.chandra.fitsfile import open_fits
-from pyxt_hpc.preprocess.images import exposure_map
-from pyxt_hpc.spectra.extract import disc_sums
+from pyxt_hpc.spectra.extract import disc_area, disc_sums
+from pyxt_hpc.spectra.fit import FitFlag
+
+RINGS_ARCMIN = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0, 20.0)
+"""Edges of the rings about the centre in which fits are compared with the truth."""
 
 
 @dataclass(frozen=True)
 class TruthComparison:
-    """Fitted temperatures against the truth averaged over each circle.
+    """Fits against the truth of each circle, all (n_region,).
 
     Parameters
     ----------
     deviation
-        (n_region,) (kT - truth)/sigma, sigma being the half of the 68% interval on the truth's side.
+        (kT - truth)/sigma, sigma being the side of the 68% interval towards the truth; NaN where it is open.
     inside
-        (n_region,) whether the 68% interval holds the truth.
+        Whether the 68% interval of kT holds the truth.
+    norm_ratio
+        Norm over that of the whole circle; NaN where the circle reaches beyond the maps of the truth.
+    goodness
+        Of the fits.
+    poor
+        Whether they have `FitFlag.POOR_FIT`.
+    distance_arcmin
+        From the brightest place of the truth.
     """
 
     deviation: np.ndarray
     inside: np.ndarray
+    norm_ratio: np.ndarray
+    goodness: np.ndarray
+    poor: np.ndarray
+    distance_arcmin: np.ndarray
 
     @property
     def median(self) -> float:
-        """Bias in units of the error."""
-        return float(np.median(self.deviation))
+        """Bias of kT in units of the error."""
+        return float(np.nanmedian(self.deviation))
 
     @property
     def scatter(self) -> float:
-        """Standard deviation from the 16th to 84th percentile; 1 where errors are right."""
-        low, high = np.percentile(self.deviation, [15.865, 84.135])
+        """Standard deviation of kT from the 16th to 84th percentile; 1 where errors are right."""
+        low, high = np.nanpercentile(self.deviation, [15.865, 84.135])
         return float(0.5 * (high - low))
 
     @property
@@ -45,8 +61,47 @@ class TruthComparison:
         """Fraction of the regions whose 68% interval holds the truth."""
         return float(np.mean(self.inside))
 
+    def of(self, chosen: np.ndarray) -> "TruthComparison":
+        """Of some regions."""
+        return TruthComparison(**{name: values[chosen] for name, values in vars(self).items()})
 
-def read_truth(path: Path, bundle: Bundle) -> np.ndarray:
+
+def ring_table(comparison: TruthComparison) -> tuple[Sequence[str], list[Sequence[str]]]:
+    """Head and rows of a table of the agreement in rings about the centre."""
+    head = (
+        "arcmin",
+        "regions",
+        "norm/truth",
+        "goodness",
+        "+-",
+        "poor fits",
+        "(kT-truth)/sigma",
+        "kT covered",
+    )
+    rows: list[Sequence[str]] = []
+    for low, high in pairwise(RINGS_ARCMIN):
+        ring = comparison.of((comparison.distance_arcmin >= low) & (comparison.distance_arcmin < high))
+        if not len(ring.inside):
+            continue
+        known = ring.norm_ratio[np.isfinite(ring.norm_ratio)]
+        judged = ring.goodness[np.isfinite(ring.goodness)]
+        sided = np.isfinite(ring.deviation).any()
+        rows.append(
+            (
+                f"{low:g}-{high:g}",
+                str(len(ring.inside)),
+                f"{known.mean():.3f}" if len(known) else "-",
+                f"{judged.mean():+.2f}" if len(judged) else "-",
+                f"{judged.std():.2f}" if len(judged) else "-",
+                f"{ring.poor.mean():.1%}",
+                f"{ring.median:+.2f}" if sided else "-",
+                f"{ring.coverage:.1%}",
+            )
+        )
+    return head, rows
+
+
+def read_truth(path: Path, bundle: Bundle, margin: int = 0) -> np.ndarray:
     """Sample a truth map at the pixel centres of the bundle (bilinear).
 
     Parameters
@@ -55,18 +110,19 @@ def read_truth(path: Path, bundle: Bundle) -> np.ndarray:
         FITS image with sky coordinates, as the simulator writes it.
     bundle
         Its grid is sampled.
+    margin
+        And so many pixels around it.
 
     Returns
     -------
     numpy.ndarray
-        (ny, nx); the nearest edge value outside the truth map.
+        (ny + 2 margin, nx + 2 margin); NaN beyond the truth map.
     """
     with open_fits(path, "truth map", "only simulated clusters have one", ours=True) as hdus:
         values, truth_wcs = np.asarray(hdus[0].data, float), WCS(hdus[0].header)
-    grid = WCS(fits.Header.fromstring(bundle.wcs_header))
-    row, col = np.indices(bundle.mask.shape)
-    x, y = truth_wcs.world_to_pixel(grid.pixel_to_world(col, row))
-    return map_coordinates(values, [y, x], order=1, mode="nearest")
+    row, col = np.indices([n + 2 * margin for n in bundle.mask.shape]) - margin
+    x, y = truth_wcs.world_to_pixel(bundle.wcs.pixel_to_world(col, row))
+    return map_coordinates(values, [y, x], order=1, mode="constant", cval=np.nan)
 
 
 def spectroscopic_like_temperature(
@@ -81,12 +137,12 @@ def spectroscopic_like_temperature(
     kT
         (ny, nx) temperature [keV].
     norm
-        (ny, nx) emission measure seen by the detector, in any unit.
+        (ny, nx) emission measure seen by the detector, in any unit; gas without it does not count.
     row, col, radius
         (n_region,) circles [pixels].
     """
     weight = norm * kT**-0.75
-    images = np.stack([weight * kT, weight])
+    images = np.nan_to_num(np.stack([weight * kT, weight]))
     sums = disc_sums(row, col, radius, images)
     return sums[:, 0] / sums[:, 1]
 
@@ -105,19 +161,27 @@ def compare_with_truth(rows: np.ndarray, bundle: Bundle, truth_directory: Path) 
         Holds ``kT.fits`` and ``norm.fits``.
     """
     kT = read_truth(truth_directory / "kT.fits", bundle)
-    norm = read_truth(truth_directory / "norm.fits", bundle) * exposure_map(bundle.observations)
+    norm = read_truth(truth_directory / "norm.fits", bundle) * bundle.exposure
     truth = spectroscopic_like_temperature(kT, norm, rows["row"], rows["col"], rows["radius"])
     above = truth > rows["kT"]
     sigma = np.where(above, rows["kT_hi"] - rows["kT"], rows["kT"] - rows["kT_lo"])
-    # An open side reaches to the bound of kT: it holds any truth beyond.
-    inside = np.where(np.isfinite(sigma), np.abs(truth - rows["kT"]) <= sigma, True)
-    deviation = ((rows["kT"] - truth) / sigma)[np.isfinite(sigma)]
-    return TruthComparison(deviation, inside)
+    whole = read_truth(truth_directory / "norm.fits", bundle)
+    row, col = np.unravel_index(np.nanargmax(whole), whole.shape)
+    distance = np.hypot(rows["row"] - row, rows["col"] - col) * bundle.pixel_scale_arcsec / 60.0
+    return TruthComparison(
+        deviation=(rows["kT"] - truth) / sigma,
+        # An open side reaches to the bound of kT: it holds any truth beyond.
+        inside=np.where(np.isfinite(sigma), np.abs(truth - rows["kT"]) <= sigma, True),
+        norm_ratio=rows["norm"] / _sums_of_whole_circles(rows, truth_directory / "norm.fits", bundle),
+        goodness=rows["goodness"],
+        poor=(rows["flags"] & int(FitFlag.POOR_FIT)) != 0,
+        distance_arcmin=distance,
+    )
 
 
 @dataclass(frozen=True)
 class GasComparison:
-    """Fitted over true density, and pressure, of circles: (n_region,) each."""
+    """Fitted over true density, and pressure, of circles: (n_region,), NaN if they leave the truth's maps."""
 
     density: np.ndarray
     pressure: np.ndarray
@@ -128,7 +192,7 @@ def compare_gas_with_truth(
 ) -> GasComparison:
     """Compare densities [cm^-3] of fitted regions with the truth of each circle.
 
-    The true density of a circle is the root of its mean square, to which the emission belongs, and its
+    The true density of a circle is the root of its mean square, to which the norm belongs, and its
     pressure that times the temperature that a fit would find.
 
     Parameters
@@ -142,13 +206,16 @@ def compare_gas_with_truth(
     truth_directory
         Holds ``kT.fits``, ``norm.fits`` and ``density.fits``.
     """
-    circles = rows["row"], rows["col"], rows["radius"]
-    exposure = exposure_map(bundle.observations)
-    kT = read_truth(truth_directory / "kT.fits", bundle)
-    norm = read_truth(truth_directory / "norm.fits", bundle) * exposure
-    squared = read_truth(truth_directory / "density.fits", bundle) ** 2 * exposure
-    sums = disc_sums(*circles, np.stack([squared, exposure]))
-    true_density = np.sqrt(sums[:, 0] / sums[:, 1])
-    true_kT = spectroscopic_like_temperature(kT, norm, *circles)
+    kT, squared = read_truth(truth_directory / "kT.fits", bundle), truth_directory / "density.fits"
+    norm = read_truth(truth_directory / "norm.fits", bundle) * bundle.exposure
+    true_density = np.sqrt(_sums_of_whole_circles(rows, squared, bundle, 2) / disc_area(rows["radius"]))
+    true_kT = spectroscopic_like_temperature(kT, norm, rows["row"], rows["col"], rows["radius"])
     ratio = density / true_density
     return GasComparison(ratio, ratio * rows["kT"] / true_kT)
+
+
+def _sums_of_whole_circles(rows: np.ndarray, path: Path, bundle: Bundle, power: int = 1) -> np.ndarray:
+    """Sum of a power of a truth map over each circle, beyond the images too; NaN beyond the truth map."""
+    margin = int(np.ceil(rows["radius"].max()))
+    image = read_truth(path, bundle, margin) ** power
+    return disc_sums(rows["row"] + margin, rows["col"] + margin, rows["radius"], image[None])[:, 0]

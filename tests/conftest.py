@@ -38,7 +38,13 @@ def small_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
 PIXEL_ARCSEC = 1.968
 
 
-def made_up_bundle(counts: np.ndarray, background: float, exposure_s: float = 1e5) -> Bundle:
+@pytest.fixture(scope="session")
+def made_up_bundle() -> Callable[..., Bundle]:
+    """Make a bundle of one observation, everywhere live and equally sensitive."""
+    return _made_up_bundle
+
+
+def _made_up_bundle(counts: np.ndarray, background: float, exposure_s: float = 1e5) -> Bundle:
     """One observation, everywhere live and equally sensitive."""
     shape = counts.shape
     wcs = WCS(naxis=2)
@@ -104,8 +110,9 @@ def fitted(tmp_path: Path) -> Callable[..., FittedRegions]:
                 rows[name] * (1 - error),
                 rows[name] * (1 + error),
             )
-        rows["counts"], rows["observations"], rows["dof"], rows["exposure"] = 2000, 1, 100, 1e5
-        bundle = made_up_bundle(np.ones(kT.shape) if counts is None else counts, background)
+        rows["counts"], rows["dof"], rows["exposure"], rows["live_fraction"] = 2000, 100, 1e5, 1.0
+        rows["observations"][:, 0] = 1
+        bundle = _made_up_bundle(np.ones(kT.shape) if counts is None else counts, background)
         config = ClusterConfig(
             path=tmp_path / "A.ini",
             name="A",

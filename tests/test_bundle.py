@@ -103,6 +103,28 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "acb").iterdir()] == ["b.h5"]
 
 
+def test_seconds_of_datasets_count_by_their_area() -> None:
+    """A flat brightness is flat where chips of different sensitivity meet."""
+    bundle = small_bundle()
+    energy = np.array([0.3, 0.7, 2.0, 8.0])
+    halves = np.zeros((2, NY, NX), np.uint8)
+    halves[0, :, :5], halves[1, :, 5:] = 1, 1
+    front, back = (
+        replace(
+            o, mask=mask, vignetting=np.full((2, NY, NX), 0.5, np.float32),
+            arf=Arf(energy[:-1], energy[1:], np.array(area)),
+        )
+        for o, mask, area in zip(
+            bundle.observations, halves, ([9e9, 400.0, 200.0], [0.0, 500.0, 250.0]), strict=True
+        )
+    )  # fmt: skip
+    both = replace(bundle, observations=(front, back))
+    np.testing.assert_allclose(both.exposure[:, :5], 0.8 * 0.5 * 9876.5, rtol=1e-6)
+    np.testing.assert_allclose(both.exposure[:, 5:], 0.5 * 9876.5, rtol=1e-6)
+    alone = replace(bundle, observations=(front,))
+    np.testing.assert_allclose(alone.exposure[:, :5], 0.5 * 9876.5, rtol=1e-6)
+
+
 def test_datasets_of_one_observation(tmp_path: Path) -> None:
     """Two kinds of chips: two datasets of one ObsID, which the configuration names once."""
     bundle = small_bundle()
@@ -239,3 +261,45 @@ def test_disagreeing_shapes_are_not_written(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message):
             write_bundle(tmp_path / "b.h5", bad)
     assert list(tmp_path.iterdir()) == []
+
+
+def two_fields() -> Bundle:
+    """100 and 10 s on 2 x 2 pixels of a quarter of a square arcminute each, one of them dead."""
+    fields = []
+    for exposure_s, mask, area in (
+        (100.0, [[1, 1], [0, 0]], [1.0, 0.5]),
+        (10.0, [[1, 0], [1, 0]], [1.0, 1.0]),
+    ):
+        live = np.array(mask, np.uint8)
+        fields.append(
+            replace(
+                small_observation("1", 0, 1), exposure_s=exposure_s, mask=live,
+                vignetting_keV=np.array([1.0, 5.0]),
+                vignetting=np.array(area, np.float32)[:, None, None] * live,
+            )
+        )  # fmt: skip
+    return replace(
+        small_bundle(), observations=tuple(fields), pixel_scale_arcsec=30.0, energy_min_keV=2.0,
+        energy_max_keV=4.5, mask=np.array([[1, 1], [1, 0]], np.uint8),
+        counts=np.array([[85, 75], [3, 0]], np.int32),
+        background=np.array([[0.0, 0.0], [4.0, 0.0]], np.float32),
+    )  # fmt: skip
+
+
+def test_exposure_is_that_of_the_middle_of_the_band() -> None:
+    bundle = two_fields()
+    assert bundle.exposure_energy_keV == 3.0
+    # the first field's area is 1 at 1 keV, 0.5 at 5 keV
+    np.testing.assert_allclose(bundle.exposure, [[85, 75], [10, 0]])
+    np.testing.assert_allclose(bundle.brightness, [[4.0, 4.0], [-0.4, np.nan]])
+    for low, high in ((0.7, 8.0), (0.5, 7.0), (2.0, 7.0), (0.5, 1.2)):
+        energy = replace(bundle, energy_min_keV=low, energy_max_keV=high).exposure_energy_keV
+        assert low < energy < high
+
+
+@pytest.mark.parametrize(("energy", "area"), [(0.5, 1.0), (1.0, 1.0), (2.0, 0.875), (5.0, 0.5), (9.0, 0.5)])
+def test_area_is_linear_between_known_energies(energy: float, area: float) -> None:
+    first = two_fields().observations[0]
+    np.testing.assert_allclose(first.relative_area(energy), [[area, area], [0, 0]])
+    one = replace(first, vignetting_keV=np.ones(1), vignetting=first.vignetting[:1])
+    np.testing.assert_allclose(one.relative_area(energy), first.mask)

@@ -1,6 +1,7 @@
 """The commands of a whole cluster: results do not depend on how they were run, nor on being killed."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -247,9 +248,12 @@ def test_every_map_is_made_and_gas_agrees_with_the_truth(mapped: Layout, cluster
     np.testing.assert_allclose(painted, density, rtol=1e-6)
     gas = compare_gas_with_truth(rows, density, regions.bundle, layout.cluster_dir / "truth")
     # every circle has S/N 40 at least: norms are good to 2%, densities to 1%; kT to 10%
-    assert np.mean(abs(gas.density - 1) < 0.05) > 0.98
-    assert abs(np.median(gas.density) - 1) < 0.02
-    assert abs(np.median(gas.pressure) - 1) < 0.05
+    # the front is the crop's edge here: nobody can know how faint the sky is beyond
+    known = np.isfinite(gas.density) & (rows["live_fraction"] > 0.8)
+    assert known.mean() > 0.7
+    assert np.mean(abs(gas.density[known] - 1) < 0.05) > 0.98
+    assert abs(np.median(gas.density[known]) - 1) < 0.02
+    assert abs(np.median(gas.pressure[known]) - 1) < 0.05
 
 
 @pytest.mark.parametrize(
@@ -293,6 +297,61 @@ def test_store_of_another_bundle_is_refused(
     assert "abundance" in capsys.readouterr().err
     assert main(["make-temperature-map", "-c", str(config)]) == 2
     assert "fit-spectra" in capsys.readouterr().err
+
+
+def test_attempts_of_a_job_make_the_scale_map_once(
+    cluster: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(cluster.parent, tmp_path / "work")
+    config = tmp_path / "work" / cluster.name
+    layout = Layout.of(read_config(config))
+    line = ["create-bins", "--continue", "-c", str(config)]
+
+    def makes_it() -> bool:
+        before = layout.scale_map.stat().st_mtime_ns
+        capsys.readouterr()
+        assert main([*line, "--num-cpus", "1"]) == 0
+        made = layout.scale_map.stat().st_mtime_ns != before
+        assert ("up to date" in capsys.readouterr().out) != made
+        return made
+
+    assert not makes_it()
+    layout.region_index_map.unlink()
+    assert makes_it()
+    config.write_text(re.sub(r"(?m)^(signal_to_noise\w*) = \d+", r"\1 = 55", config.read_text()))
+    assert makes_it()
+    assert not makes_it()
+    if MPIEXEC.exists():
+        ranks = [str(MPIEXEC), "-n", "2", sys.executable, "-P", "-m", "pyxt_hpc", *line]
+        done = subprocess.run(ranks, capture_output=True, text=True, check=True)
+        assert done.stdout.count("up to date") == 1
+
+
+def test_a_stopped_scale_map_does_not_say_that_it_is_stored(
+    cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pyxt_hpc.stages import binning
+
+    shutil.copytree(cluster.parent, tmp_path / "work")
+    config = tmp_path / "work" / cluster.name
+    layout = Layout.of(read_config(config))
+    before = layout.scale_map.read_bytes()
+    do = binning.scale_map_rows
+
+    def warned(*arguments: object) -> object:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return do(*arguments)
+
+    monkeypatch.setattr(binning, "scale_map_rows", warned)
+    assert main(["create-bins", "-c", str(config), "--num-cpus", "1"]) == 75
+    said = capsys.readouterr().err
+    assert "stopped by SIGUSR1" in said
+    assert "nothing of it is stored" in said
+    assert "what is finished is stored" not in said
+    assert layout.scale_map.read_bytes() == before
+    monkeypatch.undo()
+    assert main(["create-bins", "--continue", "-c", str(config), "--num-cpus", "1"]) == 0
+    assert "up to date" not in capsys.readouterr().out  # it had been asked for
 
 
 def test_steps_out_of_order_say_which_comes_first(

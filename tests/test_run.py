@@ -59,6 +59,12 @@ def test_hands_free(config: Path) -> None:
     # circles overlap: worth some 50 independent ones
     assert abs(comparison.median) < 0.4
     assert 0.5 < comparison.coverage < 0.85
+    # also where circles reach over the edges of fields and images
+    norm, far = comparison.norm_ratio, comparison.distance_arcmin > np.median(comparison.distance_arcmin)
+    for half in (far, ~far):
+        assert abs(np.nanmean(norm[half]) - 1) < 0.04
+        assert abs(np.mean(comparison.goodness[half])) < 1.0
+    assert not comparison.poor.any()
 
 
 def test_every_bright_source_is_out_and_the_core_is_in(config: Path) -> None:

@@ -20,13 +20,16 @@ import pytest
 from pyxt_hpc import lock as lock_module
 from pyxt_hpc.errors import DamagedFile, DiskFull, EmptySelection, ForeignProduct, MissingInput
 from pyxt_hpc.store import (
+    MOST_OBSERVATIONS,
     REGION_DTYPE,
     ROW_DTYPE,
     ResultsStore,
     Status,
     blank_rows,
     is_final,
+    packed_observations,
     read_results,
+    unpacked_observations,
 )
 
 N = 500
@@ -521,3 +524,14 @@ def test_looking_at_the_lock_before_every_write_costs_little(path: Path) -> None
         finally:
             lock_module._read = really
         assert len(calls) < 20
+
+
+def test_observations_are_packed_and_unpacked() -> None:
+    rng = np.random.default_rng(9)
+    for n in (1, 8, 65, MOST_OBSERVATIONS):
+        takes_part = rng.random((20, n)) < 0.5
+        bits = packed_observations(takes_part)
+        assert bits.dtype == ROW_DTYPE["observations"].base
+        assert bits.shape[1:] == ROW_DTYPE["observations"].shape
+        np.testing.assert_array_equal(unpacked_observations(bits, n), takes_part)
+        assert bits.sum() == np.packbits(takes_part, axis=1, bitorder="little").sum()

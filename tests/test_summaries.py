@@ -3,8 +3,9 @@
 import numpy as np
 
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag
+from pyxt_hpc.stages.binning import BinningSummary
 from pyxt_hpc.steps import StageOutcome
-from pyxt_hpc.summaries import exposures, fit_lines, preprocessing_lines, table
+from pyxt_hpc.summaries import binning_lines, exposures, fit_lines, preprocessing_lines, table
 
 
 def test_columns_are_as_wide_as_their_longest_text() -> None:
@@ -42,3 +43,11 @@ def test_a_stage_that_did_nothing_says_so() -> None:
     assert " ".join(row.split()) == "4001-BI 57 3.0' off axis (by its header) 612.3 1024 1070"
     assert (files, left_out) == ("a.reg: kept", "left out: CCD 6: no response")
     assert last == "generate-responses: up to date (--force does it again)"
+
+
+def test_pixels_without_a_circle_are_counted_and_many_of_them_are_a_warning() -> None:
+    for circles, share, warned in ((900, "10.0%", False), (400, "60.0%", True)):
+        summary = BinningSummary(1000, circles, {2: circles // 9}, 12.0, 0.1)
+        lines = list(binning_lines(summary, 40.0, 2))
+        assert any(line.startswith(f"{share} of the live pixels have no circle") for line in lines)
+        assert any(line.startswith("warning: ") for line in lines) == warned

@@ -114,6 +114,11 @@ def sky_wcs(header: fits.Header, path: Path | str = "event list") -> WCS:
         raise DamagedFile(
             f"{path}: columns x, y have no sky WCS ({error}); expected TCTYPn, TCRPXn, ...; {_HINT}"
         ) from error
+    frame = str(header.get("RADESYS", header.get("RADECSYS", "ICRS"))).strip().upper()
+    if frame not in ("ICRS", "FK5"):  # which differ by less than a tenth of a pixel
+        raise DamagedFile(f"{path}: its positions are in the system {frame}, expected ICRS; {_HINT}")
+    if list(wcs.wcs.ctype) == ["XLON-TAN", "XLAT-TAN"]:  # as older tools of the Chandra X-ray Center write it
+        wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     if list(wcs.wcs.ctype) != ["RA---TAN", "DEC--TAN"]:
         raise DamagedFile(
             f"{path}: columns x, y have the WCS {list(wcs.wcs.ctype)}; expected RA---TAN, DEC--TAN; {_HINT}"
@@ -156,7 +161,7 @@ def read_events(path: Path, *, ours: bool = False) -> EventList:
         Chandra ACIS.
     """
     path = Path(path)
-    hint = "make it again: `pyxt-hpc run` with --force of its stage" if ours else _HINT
+    hint = "make it again: process-data or remove-sources with --force" if ours else _HINT
     with open_fits(path, "event file", hint, ours=ours) as hdus:
         table = _events_table(hdus, path)
         header = table.header.copy()

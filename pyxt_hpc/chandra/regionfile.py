@@ -1,32 +1,36 @@
-"""The syntax of DS9 and CIAO region files.
+"""The syntax of DS9, CIAO and JS9 region files in text form.
 
 Syntax: one or more shapes a line, separated by ``;`` in DS9 format; a line ``physical``, ``image``, ``fk5``
 or ``icrs`` sets the system of what follows. Without one, bare numbers are physical (sky) pixels, and
-positions like ``1:2:3.4`` or ``30d`` celestial, as in CIAO. New line, ``+``: union; ``*``: intersection with
-the shape before; ``-`` after a shape cuts from that shape, at the start of a line from everything in the
-file. Angles are in degrees counter-clockwise from +x (from west, in celestial systems).
+positions like ``1:2:3.4`` or ``30d`` celestial, as in CIAO. New line, ``+``, ``||``: union; ``*``:
+intersection with the shape before; ``-`` after a shape cuts from that shape, at the start of a line from
+everything in the file. Angles are in degrees counter-clockwise from +x (from west, in celestial systems).
+What follows ``#``, and JS9's ``{...}``, is remarks; of them only DS9's ``# Filename: NAME`` is read, for
+``image`` coordinates belong to that image.
 """
 
 import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from astropy.coordinates import SkyCoord
+from astropy.wcs import WCS
 
 from pyxt_hpc.errors import RegionSyntaxError
 from pyxt_hpc.quoting import shown
-from pyxt_hpc.textfiles import read_text
 
 _SYSTEMS = {"physical": "physical", "image": "image", "fk5": "fk5", "j2000": "fk5", "icrs": "icrs"}
 _FOREIGN_SYSTEMS = {"fk4", "b1950", "galactic", "ecliptic", "detector", "amplifier", "linear", "wcs"}
 _NO_AREA = {"point", "line", "vector", "text", "ruler", "compass", "projection", "segment"}
 _SHAPE = re.compile(r"\s*(?P<op>[-+*!&|\s]*)(?P<name>[A-Za-z]+)\s*\((?P<arguments>[^()]*)\)\s*")
+_DRAWN_ON = re.compile(r"#\s*Filename:\s*(?P<name>[^\[]+)", re.IGNORECASE)
 _BARE_SHAPE = re.compile(r"(?P<op>[-+]?)(?P<name>[A-Za-z]+)\s+(?P<arguments>[^()]+)$")
 _NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(.*)")
-_SEXAGESIMAL = re.compile(r"([-+]?)(\d+)[:h](\d+)[:m](\d+(?:\.\d*)?)s?$")
-_SEXAGESIMAL_DEGREES = re.compile(r"([-+]?)(\d+)d(\d+)m(\d+(?:\.\d*)?)s$")
+_SEXAGESIMAL = re.compile(r"([-+]?)(\d+)(:|h|d)(\d+)(?::|m|')(\d+(?:\.\d*)?)(?:s|\")?$")
+_LITERAL_POSITION = re.compile(r"[-+]?\d+(:|h\d|d\d)|[-+]?[\d.]+d(eg)?$")
 _ARCSEC = {'"': 1.0, "arcsec": 1.0, "'": 60.0, "arcmin": 60.0, "d": 3600.0, "deg": 3600.0}
 
 
@@ -34,8 +38,12 @@ _ARCSEC = {'"': 1.0, "arcsec": 1.0, "'": 60.0, "arcmin": 60.0, "d": 3600.0, "deg
 class Shape:
     """One shape of a region file.
 
-    ``points`` (n, 2) are positions in ``system``: degrees (ICRS) for ``icrs``, pixels otherwise. ``sizes``
-    are in arcsec where ``in_arcsec``, else in pixels of the system. ``angles`` in degrees.
+    ``points`` (n, 2) are positions in ``system``: degrees (ICRS) for ``icrs``, pixels otherwise: of the sky
+    for ``physical``, of the image that `RegionFile.drawn_on` names for ``image``, of `RegionFile.wcs` for
+    ``table``. ``sizes`` are in arcsec where ``in_arcsec``, else in pixels of the system; those of a ring are
+    the inner ones, then the outer ones. ``angles`` in degrees: the rotation of a box or an ellipse; first and
+    last direction of a sector, which count from the rotated axis where there is one. ``line`` of the file (or
+    row of its table).
     """
 
     kind: str
@@ -50,11 +58,17 @@ class Shape:
 
 @dataclass(frozen=True)
 class RegionFile:
-    """Union of ``terms``, each the intersection of its shapes, less every shape of ``cuts``."""
+    """Union of ``terms``, each the intersection of its shapes, less every shape of ``cuts``.
+
+    ``drawn_on`` is the file name of the image that the regions were drawn on, where the file says it; ``wcs``
+    the sky frame that a FITS table of regions has of its own.
+    """
 
     path: Path
     terms: tuple[tuple[Shape, ...], ...]
     cuts: tuple[Shape, ...]
+    drawn_on: str | None = None
+    wcs: WCS | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -66,32 +80,20 @@ class RegionFile:
         """Every shape, in no particular order."""
         return tuple(shape for term in self.terms for shape in term) + self.cuts
 
-
-def read_regions(path: Path) -> RegionFile:
-    """Read a region file; an empty one is valid and holds no point.
-
-    Raises
-    ------
-    MissingInput
-        No such file.
-    DamagedFile
-        It is not a text file that can be read.
-    RegionSyntaxError
-        Names the file, the line and what is wrong there.
-    """
-    path = Path(path)
-    return parse_regions(read_text(path, "draw the regions in DS9 and save them in fk5 coordinates"), path)
+    def place(self, shape: Shape) -> str:
+        """Where a shape is written, for messages."""
+        return f"{self.path}, {'row' if shape.system == 'table' else 'line'} {shape.line}"
 
 
 def parse_regions(text: str, path: Path) -> RegionFile:
     """Parse the text of a region file; ``path`` is for messages. Raises RegionSyntaxError."""
     terms: list[tuple[Shape, ...]] = []
     cuts: list[Shape] = []
-    system = "physical"
-    if text.startswith("SIMPLE  ="):
-        raise RegionSyntaxError(f"{path}: a FITS region file; save the regions in DS9 or CIAO text format")
+    system, drawn_on = "physical", None
     for number, line in enumerate(text.splitlines(), start=1):
-        for statement in line.partition("#")[0].split(";"):
+        if drawn := _DRAWN_ON.match(line):
+            drawn_on = Path(drawn["name"].strip()).name
+        for statement in _without_remarks(line).split(";"):
             statement = statement.strip()
             word = statement.lower()
             try:
@@ -100,51 +102,68 @@ def parse_regions(text: str, path: Path) -> RegionFile:
                 if word in _SYSTEMS:
                     system = _SYSTEMS[word]
                 elif word in _FOREIGN_SYSTEMS:
-                    raise _Wrong(f"coordinate system {word} is not supported; save the regions in fk5")
+                    raise ShapeError(f"coordinate system {word} is not supported; save the regions in fk5")
                 else:
                     _parse_statement(statement, system, number, terms, cuts)
-            except _Wrong as error:
+            except ShapeError as error:
                 raise RegionSyntaxError(
                     f"{path}, line {number}: {shown(error, 300)} (found: {shown(statement)})"
                 ) from None
-    return RegionFile(path, tuple(terms), tuple(cuts))
+    return RegionFile(path, tuple(terms), tuple(cuts), drawn_on)
 
 
-class _Wrong(Exception):
-    """What is wrong in a statement; the caller adds file and line."""
+class ShapeError(Exception):
+    """What is wrong in a shape; the caller adds file and line."""
+
+
+def _without_remarks(line: str) -> str:
+    """A line without its comment and without JS9's properties in braces, which can hold ``#`` and ``;``."""
+    kept, depth = [], 0
+    for letter in line:
+        if letter == "#" and depth == 0:
+            break
+        depth += letter == "{"
+        if depth == 0:
+            kept.append(letter)
+        depth -= letter == "}" and depth > 0
+    return "".join(kept) if depth == 0 else line  # braces that do not close hide nothing
 
 
 def _parse_statement(
     statement: str, system: str, line: int, terms: list[tuple[Shape, ...]], cuts: list[Shape]
 ) -> None:
     position = 0
+    statement = statement.rstrip("| ")  # DS9's composites: joined with what the next line has
     while position < len(statement):
         match = _SHAPE.match(statement, position)
         if match is None and position == 0:
             match = _BARE_SHAPE.match(statement)
         if match is None:
-            raise _Wrong("expected a shape like circle(x,y,r)")
-        shape = _parse_shape(match["name"].lower(), match["arguments"], system, line)
+            raise ShapeError("expected a shape like circle(x,y,r)")
+        arguments = [part for part in re.split(r"[,\s]+", match["arguments"].strip()) if part]
+        shape = parse_shape(match["name"].lower(), arguments, system, line)
         operator = "".join(match["op"].split())
-        if operator in ("", "+", "|"):
+        begins = position == 0 or operator.startswith("|")
+        operator = operator.lstrip("|")
+        if operator in ("", "+"):
             terms.append((shape,))
-        elif operator in ("-", "!") and position == 0:
+        elif operator in ("-", "!") and begins:
             cuts.append(shape)
         elif operator in ("*", "&", "-", "*!", "*-", "&!", "&-"):
             if not terms:
-                raise _Wrong(f"nothing stands before {operator}")
+                raise ShapeError(f"nothing stands before {operator}")
             terms[-1] += (replace(shape, negated=operator not in ("*", "&")),)
         else:
-            raise _Wrong(f"operator {operator} is unknown; expected + - or *")
+            raise ShapeError(f"operator {operator} is unknown; expected + - or *")
         position = match.end()
 
 
-def _parse_shape(name: str, text: str, system: str, line: int) -> Shape:
+def parse_shape(name: str, arguments: list[str], system: str, line: int) -> Shape:
+    """The shape that a name in lower case and its arguments mean. Raises ShapeError."""
     if name in _NO_AREA:
-        raise _Wrong(f"a {name} has no area; draw a circle, ellipse, box or polygon")
+        raise ShapeError(f"a {name} has no area; draw a circle, ellipse, box or polygon")
     if name not in _BUILDERS:
-        raise _Wrong(f"shape {name} is unknown; expected one of {', '.join(sorted(_BUILDERS))}")
-    arguments = [part for part in re.split(r"[,\s]+", text.strip()) if part]
+        raise ShapeError(f"shape {name} is unknown; expected one of {', '.join(sorted(_BUILDERS))}")
     return _BUILDERS[name](_Arguments(name, arguments, system, line))
 
 
@@ -154,16 +173,15 @@ class _Arguments:
     def __init__(self, name: str, arguments: list[str], system: str, line: int) -> None:
         self.name, self.left, self.line = name, arguments, line
         celestial = system in ("fk5", "icrs")
-        literal = [a for a in arguments if re.match(r"[-+]?\d+(:|h\d|d\d)|[-+]?[\d.]+d(eg)?$", a)]
-        self.literal_position = bool(literal) and literal[0] == arguments[0]
-        self.system = system if celestial else "icrs" if self.literal_position or len(literal) > 1 else system
+        literal = any(_LITERAL_POSITION.match(argument) for argument in arguments[:2])
+        self.system = system if celestial or not literal else "icrs"
         self.bare_size_is_degrees = celestial
         self.sizes_in_arcsec: set[bool] = set()
 
     def count(self, *expected: int) -> int:
         if len(self.left) not in expected:
             wanted = " or ".join(str(n) for n in expected)
-            raise _Wrong(f"{self.name} has {len(self.left)} arguments, expected {wanted}")
+            raise ShapeError(f"{self.name} has {len(self.left)} arguments, expected {wanted}")
         return len(self.left)
 
     def position(self) -> tuple[float, float]:
@@ -171,8 +189,10 @@ class _Arguments:
         if self.system not in ("fk5", "icrs"):
             return self._plain(x), self._plain(y)
         ra, dec = _celestial(x, hours=True), _celestial(y, hours=False)
+        if not -180 <= ra <= 360:
+            raise ShapeError(f"right ascension {x} is outside 0 to 24 hours, or 0 to 360 degrees")
         if not -90 <= dec <= 90:
-            raise _Wrong(f"declination {y} is outside -90 to 90 degrees")
+            raise ShapeError(f"declination {y} is outside -90 to 90 degrees")
         if self.system == "fk5":
             icrs = SkyCoord(ra, dec, unit="deg", frame="fk5").icrs
             return float(icrs.ra.deg), float(icrs.dec.deg)
@@ -184,13 +204,13 @@ class _Arguments:
         if unit == "" and self.bare_size_is_degrees:
             unit = "d"
         elif unit == "" and self.system == "icrs":
-            raise _Wrong(f'size {text} needs a unit after a celestial position, such as {text}"')
-        elif unit in ("p", "i") and self.system in ("fk5", "icrs"):
-            raise _Wrong(f"size {text} in pixels after a celestial position; save sizes in arcsec")
+            raise ShapeError(f'size {text} needs a unit after a celestial position, such as {text}"')
+        elif unit in ("p", "i"):
+            self._check_pixels(text, unit)
         if unit not in ("", "p", "i") and unit not in _ARCSEC:
-            raise _Wrong(f"size {text} has an unknown unit; expected \" ' or d")
+            raise ShapeError(f"size {text} has an unknown unit; expected \" ' or d")
         if value < 0 or (value == 0 and not may_be_zero):
-            raise _Wrong(f"size {text} is not positive")
+            raise ShapeError(f"size {text} is not positive")
         self.sizes_in_arcsec.add(unit in _ARCSEC)
         return value * _ARCSEC.get(unit, 1.0)
 
@@ -199,7 +219,7 @@ class _Arguments:
             return 0.0
         value, unit = _number(self.left.pop(0))
         if unit not in ("", "d", "deg"):
-            raise _Wrong(f"angle has the unit {unit}, expected degrees")
+            raise ShapeError(f"angle has the unit {unit}, expected degrees")
         return value
 
     def shape(
@@ -210,7 +230,7 @@ class _Arguments:
         angles: list[float] | None = None,
     ) -> Shape:
         if len(self.sizes_in_arcsec) > 1:
-            raise _Wrong(f"{self.name} mixes pixels and angular sizes")
+            raise ShapeError(f"{self.name} mixes pixels and angular sizes")
         system = "icrs" if self.system == "fk5" else self.system
         return Shape(
             kind,
@@ -225,32 +245,41 @@ class _Arguments:
     def _plain(self, text: str) -> float:
         value, unit = _number(text)
         if unit not in ("", "p", "i"):
-            raise _Wrong(f"position {text} is not a number of pixels")
+            raise ShapeError(f"position {text} is not a number of pixels")
+        self._check_pixels(text, unit)
         return value
+
+    def _check_pixels(self, text: str, unit: str) -> None:
+        """Refuse pixels of another kind (p: physical, i: image) than those of the shape's own system."""
+        if self.system in ("fk5", "icrs"):
+            raise ShapeError(f"size {text} in pixels after a celestial position; save sizes in arcsec")
+        if unit and not self.system.startswith(unit):
+            raise ShapeError(f"{text} is not in pixels of the system {self.system}; save the regions in fk5")
 
 
 def _number(text: str) -> tuple[float, str]:
     match = _NUMBER.fullmatch(text)
     if match is None or not math.isfinite(float(match[1])):
-        raise _Wrong(f"{text} is not a number")
+        raise ShapeError(f"{text} is not a number")
     return float(match[1]), match[2]
 
 
 def _celestial(text: str, *, hours: bool) -> float:
-    """Degrees of a coordinate: degrees as a number, or sexagesimal (hours in right ascension)."""
-    factor = 15.0 if hours else 1.0
+    """Degrees of a coordinate: degrees as a number, or sexagesimal (right ascension in hours, unless d)."""
     match = _SEXAGESIMAL.fullmatch(text)
-    if match is None:
-        match, factor = _SEXAGESIMAL_DEGREES.fullmatch(text), 1.0
     if match:
-        whole, minutes, seconds = float(match[2]), float(match[3]), float(match[4])
-        if minutes >= 60 or seconds >= 60:
-            raise _Wrong(f"{text} has 60 or more minutes or seconds")
-        value = factor * (whole + minutes / 60 + seconds / 3600)
-        return -value if match[1] == "-" else value
+        sign, unit = match[1], match[3]
+        if unit == "h" and not hours:
+            raise ShapeError(f"declination {text} is in hours, expected degrees")
+        whole, minutes, seconds = float(match[2]), float(match[4]), float(match[5])
+        # programs that round the seconds after they have split the number write 60.0
+        if minutes >= 60 or seconds > 60:
+            raise ShapeError(f"{text} has 60 or more minutes or seconds")
+        value = (15.0 if hours and unit != "d" else 1.0) * (whole + minutes / 60 + seconds / 3600)
+        return -value if sign == "-" else value
     value, unit = _number(text)
     if unit not in ("", "d", "deg"):
-        raise _Wrong(f"{text} is not a celestial coordinate")
+        raise ShapeError(f"{text} is not a celestial coordinate")
     return value
 
 
@@ -264,36 +293,58 @@ def _annulus(a: _Arguments) -> Shape:
         a.count(4)
     point = a.position()
     radii = [a.size(may_be_zero=True) for _ in range(len(a.left))]
-    return a.shape("annulus", [point], _ascending(a.name, radii[0], radii[-1]))
+    return a.shape("annulus", [point], _ascending(a.name, radii))
 
 
 def _pie(a: _Arguments) -> Shape:
     a.count(6)
     point = a.position()
     radii = [a.size(may_be_zero=True), a.size()]
-    return a.shape("pie", [point], _ascending(a.name, *radii), [a.angle(), a.angle()])
+    return a.shape("pie", [point], _ascending(a.name, radii), [a.angle(), a.angle()])
 
 
 def _panda(a: _Arguments) -> Shape:
     a.count(8)
     point, angles = a.position(), [a.angle(), a.angle()]
-    a.left.pop(0)
+    a.left.pop(0)  # in how many sectors and rings it is divided does not change it
     radii = [a.size(may_be_zero=True), a.size()]
-    return a.shape("pie", [point], _ascending(a.name, *radii), angles)
+    return a.shape("pie", [point], _ascending(a.name, radii), angles)
 
 
 def _two_axes(kind: str) -> Callable[[_Arguments], Shape]:
     def build(a: _Arguments) -> Shape:
-        # DS9 writes an elliptical or box-shaped annulus as two pairs of sizes
-        n = a.count(4, 5, 7)
+        # DS9 writes several elliptical or box-shaped rings as so many pairs of sizes; they are one region
+        if len(a.left) < 4:
+            a.count(4)
+        n_pair = (len(a.left) - 2) // 2
+        if n_pair > 1 and len(a.left) % 2 == 0:
+            raise ShapeError(f"{a.name} has {len(a.left)} arguments, expected pairs of sizes and an angle")
         point = a.position()
-        sizes = [a.size() for _ in range(4 if n == 7 else 2)]
-        if n == 7:
-            _ascending(a.name, sizes[0], sizes[2])
-            _ascending(a.name, sizes[1], sizes[3])
-        return a.shape(kind, [point], sizes, [a.angle()])
+        return a.shape(kind, [point], _pairs(a, n_pair), [a.angle()])
 
     return build
+
+
+def _two_axes_panda(kind: str) -> Callable[[_Arguments], Shape]:
+    def build(a: _Arguments) -> Shape:
+        a.count(11)
+        point, sector = a.position(), [a.angle(), a.angle()]
+        a.left.pop(0)
+        sizes = _pairs(a, 2)
+        a.left.pop(0)
+        return a.shape(kind, [point], sizes, [a.angle(), *sector])
+
+    return build
+
+
+def _pairs(a: _Arguments, n: int) -> list[float]:
+    """Sizes of the only pair, or of the innermost and the outermost of n; a hole may have none."""
+    sizes = [a.size(may_be_zero=n > 1 and i < 2) for i in range(2 * n)]
+    if n == 1:
+        return sizes
+    for axis in (0, 1):
+        _ascending(a.name, sizes[axis::2])
+    return sizes[:2] + sizes[-2:] if sizes[0] and sizes[1] else sizes[-2:]
 
 
 def _rectangle(a: _Arguments) -> Shape:
@@ -304,7 +355,7 @@ def _rectangle(a: _Arguments) -> Shape:
 
 def _polygon(a: _Arguments) -> Shape:
     if len(a.left) < 6 or len(a.left) % 2:
-        raise _Wrong(f"polygon has {len(a.left)} arguments, expected three or more pairs")
+        raise ShapeError(f"polygon has {len(a.left)} arguments, expected three or more pairs")
     return a.shape("polygon", [a.position() for _ in range(len(a.left) // 2)])
 
 
@@ -313,17 +364,21 @@ def _field(a: _Arguments) -> Shape:
     return a.shape("field", [])
 
 
-def _ascending(name: str, inner: float, outer: float) -> list[float]:
-    if not inner < outer:
-        raise _Wrong(f"{name} has the inner size {inner:g}, not below the outer {outer:g}")
-    return [inner, outer]
+def _ascending(name: str, sizes: list[float]) -> list[float]:
+    """The first and the last of sizes that must grow."""
+    for inner, outer in pairwise(sizes):
+        if not inner < outer:
+            raise ShapeError(f"{name} has the inner size {inner:g}, not below the outer {outer:g}")
+    return [sizes[0], sizes[-1]]
 
 
 _BUILDERS: dict[str, Callable[[_Arguments], Shape]] = {
     "annulus": _annulus,
     "box": _two_axes("box"),
+    "bpanda": _two_axes_panda("box"),
     "circle": _circle,
     "ellipse": _two_axes("ellipse"),
+    "epanda": _two_axes_panda("ellipse"),
     "field": _field,
     "panda": _panda,
     "pie": _pie,

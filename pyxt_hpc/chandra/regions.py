@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import astropy.units as u
@@ -21,13 +23,37 @@ from regions import (
     RectanglePixelRegion,
 )
 
-from pyxt_hpc.chandra.regionfile import RegionFile, Shape, read_regions
+from pyxt_hpc.chandra.regionfile import RegionFile, Shape, parse_regions
+from pyxt_hpc.chandra.regiontable import is_fits, read_region_table
 from pyxt_hpc.chandra.tangent import Points, mean_direction, pixel_to_pixel, tangent_plane, world_to_pixel
 from pyxt_hpc.errors import RegionSyntaxError
+from pyxt_hpc.files import check_regular
+from pyxt_hpc.textfiles import read_text
 
-__all__ = ["RegionFile", "contains", "contains_pixels", "extent", "read_regions"]
+__all__ = ["RegionFile", "contains", "contains_pixels", "extent", "off_the_field", "read_regions"]
 
 _CELLS = 512  # a side, of the grid that tells where shapes are at all
+_ONE_PLANE_DEG = 1.0  # celestial shapes so near to each other are drawn on one plane, true to 2e-4
+_SAMPLES = 48  # a side, of the points that tell whether a shape touches the field
+
+
+def read_regions(path: Path) -> RegionFile:
+    """Read a region file, text or FITS; an empty one is valid and holds no point.
+
+    Raises
+    ------
+    MissingInput
+        No such file.
+    DamagedFile
+        It is neither text nor FITS, or cannot be read.
+    RegionSyntaxError
+        Names the file, the line and what is wrong there.
+    """
+    path = Path(path)
+    advice = "draw the regions in DS9 and save them in fk5 coordinates"
+    if check_regular(path) and is_fits(path):
+        return read_region_table(path)
+    return parse_regions(read_text(path, advice), path)
 
 
 def contains(
@@ -40,8 +66,9 @@ def contains(
     region : RegionFile
     ra, dec : arrays of one shape [deg]
     frames : mapping
-        WCS (1-based pixels) that ``physical`` and ``image`` coordinates are in; leave out what is not unique,
-        such as ``physical`` when several observations have their own sky frames.
+        WCS (1-based pixels) that ``physical`` coordinates are in and, by their file names, those of images
+        that ``image`` coordinates can belong to. Leave out what is not unique, such as ``physical`` when
+        several observations have their own sky frames.
 
     Raises
     ------
@@ -72,15 +99,12 @@ def _contains(
     inside = np.zeros(shape_of_points, dtype=bool)
     if region.is_empty or inside.size == 0:
         return inside
-    planes: dict[str, tuple[WCS, Points]] = {}
-    for shape in region.shapes:
-        if shape.system not in planes:
-            # celestial shapes are drawn on a plane of their own, that touches the sky where they are
-            wcs = tangent_plane(*_centre(region)) if shape.system == "icrs" else _frame(region, shape, frames)
-            planes[shape.system] = wcs, on_plane(wcs)
+    planes = _planes(region, frames)
+    points = {key: on_plane(wcs) for key, wcs in planes.items()}
     simple = not region.cuts and all(len(term) == 1 and not term[0].negated for term in region.terms)
-    if simple and len(planes) == 1:
-        wcs, (x, y) = next(iter(planes.values()))
+    if simple and len(planes) == 1 and all(shape.kind != "field" for shape in region.shapes):
+        key, wcs = next(iter(planes.items()))
+        x, y = points[key]
         drawn = [term[0] for term in region.terms]
         near = _near(drawn, wcs, x, y)
         x, y = x[near], y[near]
@@ -91,8 +115,10 @@ def _contains(
         return inside
 
     def in_shape(shape: Shape) -> NDArray[np.bool_]:
-        wcs, (x, y) = planes[shape.system]
-        return _in_shape(shape, wcs, x, y) ^ shape.negated
+        if shape.kind == "field":  # everywhere, in any system
+            return np.full(shape_of_points, not shape.negated)
+        key = _plane_key(region, shape, planes)
+        return _in_shape(shape, planes[key], *points[key]) ^ shape.negated
 
     for term in region.terms:
         inside |= np.logical_and.reduce([in_shape(shape) for shape in term])
@@ -103,13 +129,93 @@ def _contains(
     return inside
 
 
+_PlaneKey = str | tuple[float, float]
+
+
+def _planes(region: RegionFile, frames: Mapping[str, WCS]) -> dict[_PlaneKey, WCS]:
+    """The planes that shapes are drawn on.
+
+    Every system of pixels has its own; that of celestial shapes touches the sky where they are, so that no
+    shape depends on another that is far away.
+    """
+    planes: dict[_PlaneKey, WCS] = {}
+    celestial = [s for s in region.shapes if s.system == "icrs" and s.points]
+    if celestial:
+        centre = mean_direction(*np.array([p for shape in celestial for p in shape.points]).T)
+        if all(_separation(centre, point) < _ONE_PLANE_DEG for shape in celestial for point in shape.points):
+            planes[centre] = tangent_plane(*centre)
+    for shape in region.shapes:
+        if shape.kind == "field":
+            continue
+        if shape.system != "icrs":
+            planes[shape.system] = _frame(region, shape, frames)
+        elif not any(
+            isinstance(key, tuple) and _separation(key, shape.points[0]) < _ONE_PLANE_DEG for key in planes
+        ):
+            own = mean_direction(*np.array(shape.points).T)
+            planes[own] = tangent_plane(*own)
+    return planes
+
+
+def _plane_key(region: RegionFile, shape: Shape, planes: Mapping[_PlaneKey, WCS]) -> _PlaneKey:
+    if shape.system != "icrs":
+        return shape.system
+    touching = [key for key in planes if isinstance(key, tuple)]
+    return min(touching, key=lambda key: _separation(key, shape.points[0]))
+
+
+def _separation(a: tuple[float, float], b: tuple[float, float]) -> float:
+    """Angle between two positions [deg]."""
+    (ra, dec), (other_ra, other_dec) = np.radians(a), np.radians(b)
+    haversine = np.sin((dec - other_dec) / 2) ** 2
+    haversine += np.cos(dec) * np.cos(other_dec) * np.sin((ra - other_ra) / 2) ** 2
+    return math.degrees(2 * math.asin(min(1.0, math.sqrt(haversine))))
+
+
+def off_the_field(
+    region: RegionFile, frames: Mapping[str, WCS], wcs: WCS, seen: NDArray[np.bool_]
+) -> list[Shape]:
+    """Shapes that touch no seen pixel, cuts and negated ones too.
+
+    Parameters
+    ----------
+    region, frames
+        As for `contains`.
+    wcs, seen
+        A tangent plane (1-based pixels) and which of its pixels (ny, nx) were seen.
+    """
+    row, col = np.nonzero(seen)
+    x, y = col + 1.0, row + 1.0
+    off = []
+    for shape in region.shapes:
+        if shape.kind == "field":
+            continue
+        (plane,) = _planes(replace(region, terms=((shape,),), cuts=()), frames).values()
+        # a small shape can lie between the centres of pixels, a large one between its own points
+        if _touches(shape, plane, wcs, seen):
+            continue
+        if not _in_shape(shape, plane, *pixel_to_pixel(wcs, plane, x, y)).any():
+            off.append(shape)
+    return off
+
+
+def _touches(shape: Shape, plane: WCS, wcs: WCS, seen: NDArray[np.bool_]) -> bool:
+    """Whether one of many points of a shape is on a seen pixel."""
+    corner_x, corner_y = _corners(_pixel_region(shape, plane))
+    part = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
+    x, y = np.meshgrid(*(v.min() + np.ptp(v) * part for v in (corner_x, corner_y)))
+    inside = _in_shape(shape, plane, x, y)
+    col, row = (np.floor(v + 0.5) - 1 for v in pixel_to_pixel(plane, wcs, x[inside], y[inside]))
+    with np.errstate(invalid="ignore"):
+        on = (row >= 0) & (row < seen.shape[0]) & (col >= 0) & (col < seen.shape[1])
+    return bool(seen[row[on].astype(int), col[on].astype(int)].any())
+
+
 def _near(shapes: list[Shape], wcs: WCS, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Points in the cells of a coarse grid that the boxes around the shapes touch.
 
     Many small shapes and many points: each point is looked at once here, and few of them again.
     """
-    if any(shape.kind == "field" for shape in shapes):
-        return np.ones(x.shape, dtype=bool)
     boxes = np.array([_corners(_pixel_region(shape, wcs)) for shape in shapes])  # (n, 2, 4)
     low, high = boxes.min(axis=2), boxes.max(axis=2)
     start, size = low.min(axis=0), np.maximum((high.max(axis=0) - low.min(axis=0)) / _CELLS, 1e-6)
@@ -136,6 +242,7 @@ def extent(region: RegionFile, frames: Mapping[str, WCS]) -> Points:
     RegionSyntaxError
         The region has no bounds (empty, ``field()``, only cuts), or a system that is not in ``frames``.
     """
+    planes = _planes(region, frames)
     ra: list[NDArray[np.float64]] = []
     dec: list[NDArray[np.float64]] = []
     for term in region.terms:
@@ -143,7 +250,7 @@ def extent(region: RegionFile, frames: Mapping[str, WCS]) -> Points:
         if not bounded:
             break
         shape = bounded[0]
-        wcs = tangent_plane(*_centre(region)) if shape.system == "icrs" else _frame(region, shape, frames)
+        wcs = planes[_plane_key(region, shape, planes)]
         x, y = _corners(_pixel_region(shape, wcs))
         corner_ra, corner_dec = wcs.all_pix2world(x, y, 1)
         ra.append(corner_ra)
@@ -154,33 +261,39 @@ def extent(region: RegionFile, frames: Mapping[str, WCS]) -> Points:
 
 
 def _frame(region: RegionFile, shape: Shape, frames: Mapping[str, WCS]) -> WCS:
-    if shape.kind == "field":
-        return tangent_plane(0.0, 0.0)  # any plane will do
+    """The plane of a shape in pixels. Raises RegionSyntaxError where it is not known."""
+    if shape.system == "table":
+        assert region.wcs is not None
+        return region.wcs
+    if shape.system == "image":
+        if region.drawn_on is not None and region.drawn_on in frames:
+            return frames[region.drawn_on]
+        known = [name for name in frames if name != "physical"]
+        said = f"it says {region.drawn_on}" if region.drawn_on else "the file does not say which"
+        advice = f", or, if it is {known[0]}, add the line '# Filename: {known[0]}'" if known else ""
+        raise RegionSyntaxError(
+            f"{region.place(shape)}: image coordinates belong to one image and {said}; save the regions in "
+            f"fk5 or physical coordinates{advice}"
+        )
     if shape.system not in frames:
         raise RegionSyntaxError(
-            f"{region.path}, line {shape.line}: {shape.system} coordinates belong to one image or "
-            "observation and it is not clear to which; save the regions in fk5 coordinates"
+            f"{region.place(shape)}: {shape.system} coordinates belong to one image or observation and it is "
+            "not clear to which; save the regions in fk5 coordinates"
         )
     return frames[shape.system]
 
 
-def _centre(region: RegionFile) -> tuple[float, float]:
-    """A position near all celestial shapes: the direction of the mean of their points."""
-    points = np.array([p for shape in region.shapes if shape.system == "icrs" for p in shape.points])
-    return mean_direction(*points.T)
-
-
 def _in_shape(shape: Shape, wcs: WCS, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
     inside = np.ones(x.shape, dtype=bool)
-    if shape.kind == "field":
-        return inside
     pixel_region = _pixel_region(shape, wcs)
     corner_x, corner_y = _corners(pixel_region)
     inside &= (x >= corner_x.min()) & (x <= corner_x.max()) & (y >= corner_y.min()) & (y <= corner_y.max())
     near_x, near_y = x[inside], y[inside]
     within = pixel_region.contains(PixCoord(near_x, near_y))
-    if shape.kind == "pie":
-        start, stop = (angle + _north(shape, wcs) for angle in shape.angles)
+    if len(shape.angles) > 1:  # a sector
+        *turned, start, stop = shape.angles
+        turn = _north(shape, wcs) + sum(turned)
+        start, stop = start + turn, stop + turn
         centre = pixel_region.center
         direction = np.degrees(np.arctan2(near_y - centre.y, near_x - centre.x))
         width = (stop - start) % 360.0 or 360.0
@@ -190,7 +303,7 @@ def _in_shape(shape: Shape, wcs: WCS, x: NDArray[np.float64], y: NDArray[np.floa
 
 
 def _pixel_region(shape: Shape, wcs: WCS) -> PixelRegion:
-    """The shape on the plane of a WCS; a pie is its whole ring."""
+    """The shape on the plane of a WCS; a sector is its whole ring."""
     points = np.array(shape.points)
     x, y = world_to_pixel(wcs, *points.T) if shape.system == "icrs" else points.T
     if shape.kind == "polygon":

@@ -16,10 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
+from pyxt_hpc.chandra.hduclass import column_in, find_tables
 from pyxt_hpc.errors import DamagedFile, ResponseMismatch
 
 _MAKE_AGAIN = "make it again (CIAO's specextract)"
-_MATRIX_EXTENSIONS = ("MATRIX", "SPECRESP MATRIX")
+_NAMES = {
+    "SPECRESP": ("SPECRESP", "AXAF_ARF"),
+    "RSP_MATRIX": ("MATRIX", "SPECRESP MATRIX", "RSP_MATRIX", "AXAF_RMF"),
+    "EBOUNDS": ("EBOUNDS",),
+}  # of extensions, by their HDUCLAS2
+# Sums over channels of a redistribution matrix without effective area do not exceed 1 by more.
+_PROBABILITY = 1.5
 # float32 energies of two files may differ by rounding: a hundredth of a bin is far above that
 _GRID_TOLERANCE = 0.01
 
@@ -59,6 +66,8 @@ class Rmf:
         Nominal energies of the channels (EBOUNDS).
     first_channel_number : int
         Number that spectra and event lists give to channel 0.
+    channel_type : str
+        CHANTYPE: PI, PHA, or empty where the file does not say it.
     """
 
     energy_lo: NDArray[np.float64]
@@ -70,6 +79,7 @@ class Rmf:
     channel_lo_keV: NDArray[np.float64]
     channel_hi_keV: NDArray[np.float64]
     first_channel_number: int
+    channel_type: str = "PI"
 
     @property
     def n_channels(self) -> int:
@@ -101,9 +111,9 @@ def read_arf(path: Path) -> Arf:
         Not FITS, truncated, a column is missing, or the numbers make no sense.
     """
     with open_fits(path, "ARF", _MAKE_AGAIN) as hdus:
-        table = _extension(path, "ARF", hdus, ("SPECRESP",), ("ENERG_LO", "ENERG_HI", "SPECRESP"))
+        table = _extension(path, "ARF", hdus, "SPECRESP", ("ENERG_LO", "ENERG_HI", "SPECRESP"))
         energy_lo, energy_hi = _energy_bins(path, "ARF", table)
-        area = np.asarray(table.data["SPECRESP"], dtype=np.float64)
+        area = column_in(table, "SPECRESP", "cm**2")
     if not np.all(np.isfinite(area)) or np.any(area < 0):
         raise _damaged(path, "ARF", "SPECRESP has negative or non-finite areas")
     return Arf(energy_lo, energy_hi, area)
@@ -124,8 +134,8 @@ def read_rmf(path: Path) -> Rmf:
     """
     columns = ("ENERG_LO", "ENERG_HI", "N_GRP", "F_CHAN", "N_CHAN", "MATRIX")
     with open_fits(path, "RMF", _MAKE_AGAIN) as hdus:
-        table = _extension(path, "RMF", hdus, _MATRIX_EXTENSIONS, columns)
-        bounds = _extension(path, "RMF", hdus, ("EBOUNDS",), ("CHANNEL", "E_MIN", "E_MAX"))
+        table = _extension(path, "RMF", hdus, "RSP_MATRIX", columns)
+        bounds = _extension(path, "RMF", hdus, "EBOUNDS", ("CHANNEL", "E_MIN", "E_MAX"))
         energy_lo, energy_hi = _energy_bins(path, "RMF", table)
         first_number = _tlmin(table, "F_CHAN", default=_tlmin(bounds, "CHANNEL", default=1))
         groups_in_row = np.asarray(table.data["N_GRP"], dtype=np.int64)
@@ -137,8 +147,8 @@ def read_rmf(path: Path) -> Rmf:
             raise _damaged(path, "RMF", "F_CHAN or N_CHAN are shorter than N_GRP says")
         elements = np.bincount(row, weights=length, minlength=len(energy_lo)).astype(np.int64)
         matrix = _flatten(table.data["MATRIX"], elements).astype(np.float64)
-        channel_lo = np.asarray(bounds.data["E_MIN"], dtype=np.float64)
-        channel_hi = np.asarray(bounds.data["E_MAX"], dtype=np.float64)
+        channel_lo, channel_hi = (column_in(bounds, name, "keV") for name in ("E_MIN", "E_MAX"))
+        channel_type = str(table.header.get("CHANTYPE", bounds.header.get("CHANTYPE", ""))).strip().upper()
 
     used = length > 0
     row, length, first = row[used], length[used], first[used]
@@ -164,6 +174,7 @@ def read_rmf(path: Path) -> Rmf:
         channel_lo_keV=channel_lo,
         channel_hi_keV=channel_hi,
         first_channel_number=first_number,
+        channel_type=channel_type,
     )
 
 
@@ -199,7 +210,12 @@ def write_rmf(path: Path, rmf: Rmf, *, header: Mapping[str, str | int | float] |
         name="MATRIX",
     )
     common: dict[str, str | int | float]
-    common = {"HDUCLAS1": "RESPONSE", "HDUVERS": "1.3.0", "CHANTYPE": "PI", "DETCHANS": rmf.n_channels}
+    common = {
+        "HDUCLAS1": "RESPONSE",
+        "HDUVERS": "1.3.0",
+        "CHANTYPE": rmf.channel_type,
+        "DETCHANS": rmf.n_channels,
+    }
     numbered: dict[str, str | int | float] = {"TLMIN4": rmf.first_channel_number, "TLMAX4": last_number}
     sizes: dict[str, str | int | float] = {"NUMGRP": int(rmf.n_group.sum()), "NUMELT": len(rmf.matrix)}
     kind: dict[str, str | int | float] = {"HDUCLAS2": "RSP_MATRIX", "HDUCLAS3": "REDIST"}
@@ -235,6 +251,21 @@ def check_match(arf: Arf, rmf: Rmf, arf_name: str, rmf_name: str) -> None:
         )
 
 
+def holds_area(rmf: Rmf) -> bool:
+    """Whether a matrix has the effective area in it: its rows do not add up to 1, but to cm^2."""
+    return float(rmf.to_sparse().sum(axis=1).max()) > _PROBABILITY
+
+
+def check_area_once(arf_name: str, rmf: Rmf, rmf_name: str) -> None:
+    """Raise ResponseMismatch, naming both files, if an ARF comes with an RMF that holds the area already."""
+    if holds_area(rmf):
+        raise ResponseMismatch(
+            f"{arf_name} is an effective area, but {rmf_name} holds one already: its rows add up to "
+            f"{rmf.to_sparse().sum(axis=1).max():.4g}, expected 1; make an RMF without area (CIAO's "
+            "mkacisrmf), or do without the ARF"
+        )
+
+
 def fold(flux: ArrayLike, arf: Arf, rmf: Rmf) -> NDArray[np.float64]:
     """Predicted count rate of every channel (Davis 2001, ApJ 548, 1010, eq. 13).
 
@@ -260,25 +291,32 @@ def _damaged(path: Path, what: str, found: str) -> DamagedFile:
 
 
 def _extension(
-    path: Path, what: str, hdus: fits.HDUList, names: tuple[str, ...], columns: tuple[str, ...]
+    path: Path, what: str, hdus: fits.HDUList, kind: str, columns: tuple[str, ...]
 ) -> fits.BinTableHDU:
-    for hdu in hdus:
-        if hdu.name in names and isinstance(hdu, fits.BinTableHDU):
-            missing = [column for column in columns if column not in {c.upper() for c in hdu.columns.names}]
-            if missing:
-                raise _damaged(path, what, f"extension {hdu.name} has no column {', '.join(missing)}")
-            if len(hdu.data) == 0:
-                raise _damaged(path, what, f"extension {hdu.name} has no rows")
-            return hdu
-    found = ", ".join(hdu.name for hdu in hdus[1:]) or "none"
-    raise _damaged(path, what, f"no table {' or '.join(names)}; extensions found: {found}")
+    tables = find_tables(hdus, "RESPONSE", kind, names=_NAMES[kind])
+    if not tables:
+        found = ", ".join(hdu.name for hdu in hdus[1:]) or "none"
+        raise DamagedFile(
+            f"{path}: not an {what}: no table with HDUCLAS2 {kind} or the name {' or '.join(_NAMES[kind])}; "
+            f"extensions found: {found}; name the {what}, or {_MAKE_AGAIN}"
+        )
+    if len(tables) > 1:
+        raise DamagedFile(
+            f"{path}: {len(tables)} tables {kind}, expected one; split the file into one {what} each"
+        )
+    (hdu,) = tables
+    missing = [column for column in columns if column not in {c.upper() for c in hdu.columns.names}]
+    if missing:
+        raise _damaged(path, what, f"extension {hdu.name} has no column {', '.join(missing)}")
+    if len(hdu.data) == 0:
+        raise _damaged(path, what, f"extension {hdu.name} has no rows")
+    return hdu
 
 
 def _energy_bins(
     path: Path, what: str, table: fits.BinTableHDU
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    lo = np.asarray(table.data["ENERG_LO"], dtype=np.float64)
-    hi = np.asarray(table.data["ENERG_HI"], dtype=np.float64)
+    lo, hi = (column_in(table, name, "keV") for name in ("ENERG_LO", "ENERG_HI"))
     contiguous = np.all(abs(hi[:-1] - lo[1:]) <= _GRID_TOLERANCE * (hi - lo)[:-1])
     if not (np.all(np.isfinite(lo)) and np.all(hi > lo) and lo[0] >= 0 and contiguous):
         raise _damaged(path, what, "ENERG_LO and ENERG_HI are not adjoining, increasing bins")

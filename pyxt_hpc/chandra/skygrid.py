@@ -98,9 +98,39 @@ class SkyGrid:
         """RA, Dec [deg] of the pixels' corners, each (ny + 1, nx + 1)."""
         return self._positions(-0.5, self.shape[0] + 1, self.shape[1] + 1)
 
-    def header(self) -> fits.Header:
-        """WCS keywords for an image on this grid."""
-        return self.wcs.to_header()
+    def header(self, frame: WCS) -> fits.Header:
+        """Cards for an image on this grid: celestial coordinates, and physical ones for DS9 and CIAO.
+
+        Physical coordinates are the sky pixels of ``frame``, so that regions can be saved in them. Between
+        two tangent planes they are linear at the middle of the grid only; 10 arcmin from it, on a plane that
+        touches the sky as far away, they are 0.03 sky pixel off.
+        """
+        header = self.wcs.to_header()
+        ny, nx = self.shape
+        middle = np.array([(nx + 1) / 2, (ny + 1) / 2])
+
+        def sky(x: float, y: float) -> NDArray[np.float64]:
+            return np.array(pixel_to_pixel(self.wcs, frame, x, y))
+
+        at = sky(*middle)
+        along = [(sky(*(middle + step)) - sky(*(middle - step))) / 2 for step in np.eye(2)]
+        to_sky = np.column_stack(along)
+        # grids of one frame are turned by nothing but rounding
+        to_sky[np.abs(to_sky) < 1e-9 * np.abs(to_sky).max()] = 0.0
+        to_grid = np.linalg.inv(to_sky)
+        shift = middle - to_grid @ at
+        for i in (0, 1):
+            axis = i + 1
+            header[f"CTYPE{axis}P"] = "xy"[i]
+            header[f"CRPIX{axis}P"], header[f"CRVAL{axis}P"] = middle[i], at[i]
+            header[f"CDELT{axis}P"] = to_sky[i, i]
+            header[f"LTV{axis}"] = shift[i]
+            for k in (0, 1):
+                if k == i or to_sky[i, k] != 0.0:
+                    header[f"LTM{axis}_{k + 1}"] = to_grid[i, k]
+                    header[f"PC{axis}_{k + 1}P"] = to_sky[i, k] / to_sky[i, i]
+        header["WCSNAMEP"], header["WCSTY1P"], header["WCSTY2P"] = "PHYSICAL", "PHYSICAL", "PHYSICAL"
+        return header
 
     def _positions(self, offset: float, n_row: int, n_col: int) -> Points:
         y, x = np.mgrid[:n_row, :n_col] + 1.0 + offset

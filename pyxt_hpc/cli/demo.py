@@ -4,19 +4,19 @@ import argparse
 from pathlib import Path
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import option
+from pyxt_hpc.cli.options import option, whole_number
 from pyxt_hpc.cli.screen import say
 
 
 @command(
     "demo",
     "the whole job on a simulated cluster, in minutes",
-    "Simulate a cluster observed twice with ACIS-I, run every command on it, and compare the\n"
-    "temperature map with the truth.",
+    "Simulate a cluster observed twice with ACIS-I, run every command on it, and compare\n"
+    "temperature, norm and goodness with the truth, also by distance from the centre.",
     option("--directory", type=Path, default=Path("pyxt-demo"), help="where to work (default: ./pyxt-demo)"),
     option(
         "--ranks",
-        type=int,
+        type=whole_number(0, 4096),
         metavar="N",
         help="MPI ranks for stages 5 and 6, one of them the master; 0: processes instead "
         "(default: cores + 1 where MPI is installed)",
@@ -24,6 +24,8 @@ from pyxt_hpc.cli.screen import say
 )
 def demo(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.demo import run_demo
+    from pyxt_hpc.summaries import remark_lines, table
+    from pyxt_hpc.truth import ring_table
 
     summary = run_demo(arguments.directory, arguments.ranks, say)
     total = sum(summary.seconds.values())
@@ -41,6 +43,8 @@ def demo(arguments: argparse.Namespace) -> None:
     say("")
     width = max(map(len, lines))
     say(*(f"{name:<{width}}  {value}" for name, value in lines.items()))
+    say("", *table(*ring_table(comparison)))
+    say("", *remark_lines(summary.remarks))
 
 
 COMMANDS = (demo,)

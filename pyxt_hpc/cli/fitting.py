@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyxt_hpc.cli.command import command, refuse_ranks
-from pyxt_hpc.cli.options import config_option, cpus_option, option, resolution_option, yes_option
+from pyxt_hpc.cli.options import (
+    config_option,
+    cpus_option,
+    option,
+    resolution_option,
+    whole_number,
+    yes_option,
+)
 from pyxt_hpc.cli.screen import confirm, say
 from pyxt_hpc.config import read_config
 from pyxt_hpc.errors import ConfigError
@@ -22,12 +29,13 @@ from pyxt_hpc.summaries import fit_lines, fitting_lines
     config_option,
     cpus_option,
     resolution_option(None, "tell how many regions it will fit (default: tell it for all three)"),
+    option("--continue", dest="resume", action="store_true", help="only if it is outdated or missing"),
     serial=False,
 )
 def create_bins(arguments: argparse.Namespace) -> None:
     world = detect_world()
     config = world.from_master(lambda: read_config(arguments.config))
-    make_bins(config, world, arguments.num_cpus, arguments.resolution, say)
+    make_bins(config, world, arguments.num_cpus, arguments.resolution, say, again=not arguments.resume)
 
 
 @command(
@@ -48,7 +56,7 @@ def create_bins(arguments: argparse.Namespace) -> None:
     ),
     option(
         "--max-regions",
-        type=int,
+        type=whole_number(1, 2**31),
         metavar="N",
         help="fit at most N regions, with exit code 75 if some are left",
     ),
@@ -152,8 +160,6 @@ def _part_and_limits(
 
     part = None if arguments.slice is None else _slice(arguments.slice)
     time_limit = None if arguments.time_limit is None else parse_time_limit(arguments.time_limit)
-    if arguments.max_regions is not None and arguments.max_regions < 1:
-        raise ConfigError(f"--max-regions is {arguments.max_regions}, expected 1 or more")
     return part, time_limit, arguments.max_regions
 
 

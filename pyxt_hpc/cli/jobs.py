@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import config_option, job_options, option, resolution_option
+from pyxt_hpc.cli.options import config_option, job_options, option, resolution_option, whole_number
 from pyxt_hpc.cli.screen import say
 from pyxt_hpc.config import read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.textfiles import resolved
 
 if TYPE_CHECKING:
-    from pyxt_hpc.jobs.render import Job
+    from pyxt_hpc.jobs.job import Job
 
 
 @command(
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     job_options,
 )
 def make_job(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.jobs import submit as scripts
+    from pyxt_hpc.jobs.submit import write_script
+    from pyxt_hpc.jobs.systems import SYSTEMS
 
     job = _job(arguments)
-    scripts.write_script(job)
-    say(
-        f"{job.script}: submit it with {scripts.COMMANDS[job.settings.scheduler][0]}; "
-        f"logs go to {job.log_dir}"
-    )
+    write_script(job)
+    command = SYSTEMS[job.settings.scheduler].submit_command[0]
+    say(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")
 
 
 @command(
     "submit",
     "write a job script and submit it",
-    "As make-job; then sbatch or qsub. The job's id is printed and kept in <name>/logs/jobs.tsv.",
+    "As make-job; then sbatch or qsub. The job's id is printed and kept in <name>/logs/jobs.tsv, where\n"
+    "the job notes its attempts, too; `status` tells them, `cancel` ends them.",
     config_option,
     job_options,
 )
@@ -47,10 +47,33 @@ def submit(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs import submit as scripts
 
     job = _job(arguments)
-    record = Layout.of(read_config(arguments.config)).jobs_record
-    say(f"job {scripts.submit(job, record)}: logs go to {job.log_dir}")
+    say(f"job {scripts.submit(job)}: logs go to {job.log_dir}")
     if job.n_tasks:
         say(f"when all tasks have ended: pyxt-hpc merge-results -c {arguments.config}")
+
+
+@command(
+    "cancel",
+    "end submitted jobs, with every attempt that would follow",
+    "scancel or qdel of what waits or runs, under whatever id it is now; nothing comes after it. What is\n"
+    "finished stays stored.",
+    config_option,
+    option(
+        "jobs",
+        metavar="JOB",
+        nargs="*",
+        help="ids (default: all jobs of this cluster that have not ended)",
+    ),
+)
+def cancel(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs.cancel import cancel as cancel_jobs
+
+    done = cancel_jobs(Layout.of(read_config(arguments.config)).jobs_record, arguments.jobs)
+    for job in done:
+        ended = f"{', '.join(job.ended)} ended" if job.ended else "had ended already"
+        say(f"job {job.job}: {ended}; nothing comes after it")
+    if not done:
+        say("every job of this cluster has ended already")
 
 
 @command(
@@ -62,7 +85,7 @@ def submit(arguments: argparse.Namespace) -> None:
     option("--site", metavar="NAME", help="profile of a centre: its nodes and ranks"),
     option("--nodes", metavar="N", help="nodes (default: of [hpc] or the site)"),
     option("--ranks-per-node", metavar="R", help="MPI ranks on each"),
-    option("--sample", type=int, default=300, metavar="N", help="regions to fit (300)"),
+    option("--sample", type=whole_number(1, 10**6), default=300, metavar="N", help="regions to fit (300)"),
 )
 def estimate(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.sites import settings_for
@@ -150,14 +173,14 @@ def pull_results(arguments: argparse.Namespace) -> None:
     say(f"{pulled.added} regions added to results that were here")
 
 
-COMMANDS = (make_job, submit, estimate, pack, unpack, pull_results)
+COMMANDS = (make_job, submit, cancel, estimate, pack, unpack, pull_results)
 
 
 def _job(arguments: argparse.Namespace) -> "Job":
     from dataclasses import fields
 
     from pyxt_hpc.batch import BatchSettings
-    from pyxt_hpc.jobs.render import Job
+    from pyxt_hpc.jobs.job import Job
     from pyxt_hpc.jobs.sites import settings_for
 
     config = read_config(arguments.config)
@@ -171,7 +194,7 @@ def _job(arguments: argparse.Namespace) -> "Job":
         name=config.name,
         config=resolved(config.path),
         script=resolved(arguments.output or layout.job_script),
-        log_dir=resolved(layout.logs),
+        record=resolved(layout.jobs_record),
         settings=settings_for(str(config.path), dict(config.hpc), given, arguments.site),
         stages=tuple(map(int, stages.split(","))),
         resolution=arguments.resolution,

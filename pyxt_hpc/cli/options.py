@@ -1,16 +1,39 @@
 """Options that several commands take."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.cli.command import Option
-from pyxt_hpc.config import RESOLUTION_STEP
+from pyxt_hpc.config import RESOLUTION_STEP, integer, parse_value
 
 
 def option(*names: str, **how: Any) -> Option:
     """An option or argument as `argparse.ArgumentParser.add_argument` takes it."""
     return lambda parser: parser.add_argument(*names, **how)
+
+
+def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser that raises ValueError, as argparse takes its message."""
+
+    def parse_argument(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse_argument
+
+
+def as_key(name: str) -> Callable[[str], Any]:
+    """Type of an option that means the same as an attribute of the configuration, and has its range."""
+    return _argument(lambda text: parse_value(name, text))
+
+
+def whole_number(low: int, high: int) -> Callable[[str], Any]:
+    """Type of an option that is a whole number in a range."""
+    return _argument(integer(low, high))
 
 
 config_option = option(
@@ -25,7 +48,7 @@ config_option = option(
 
 cpus_option = option(
     "--num-cpus",
-    type=int,
+    type=as_key("num_cpus"),
     metavar="N",
     help="processes on this machine (default: num_cpus of the configuration, 0 = all cores); "
     "leave it out under mpirun",
@@ -81,6 +104,7 @@ def job_options(parser: argparse.ArgumentParser) -> None:
     add("--module", dest="modules", action="append", metavar="NAME", help="load it; repeatable")
     add("--venv", metavar="PATH", help="virtual environment (default: the one in use)")
     add("--launcher", metavar="COMMAND", help="e.g. 'srun --mpi=pmi2' or mpirun")
+    add("--requeue", choices=("auto", "qrerun"), help="qrerun: where PBS lets users do it, the id stays")
     add("--mail", metavar="ADDRESS", help="tell it the end")
     add("--warning", metavar="SECONDS", help="stop so long before the limit (120)")
     add("--max-requeues", metavar="N", help="run again at most so often (20)")
@@ -95,7 +119,7 @@ def job_options(parser: argparse.ArgumentParser) -> None:
     add("--resolution", type=int, choices=sorted(RESOLUTION_STEP), default=2, help="of the fits; default 2")
     add(
         "--array",
-        type=int,
+        type=whole_number(0, 9999),
         default=0,
         metavar="N",
         help="job array of N tasks without MPI; merge-results after it",

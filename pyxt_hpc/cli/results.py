@@ -13,6 +13,7 @@ from pyxt_hpc.cli.screen import duration, say
 from pyxt_hpc.config import read_config
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.summaries import remark_lines
 
 if TYPE_CHECKING:
     from pyxt_hpc.stages.status import StoreStatus
@@ -24,20 +25,28 @@ MOST_REASONS = 20
 
 @command(
     "status",
-    "how far the fits are, also while they run",
-    "Regions by status, rate, time left, the last checkpoint and why regions have no fit.",
+    "how far jobs and fits are, also while they run",
+    "Submitted jobs with all their attempts; regions by status, rate, time left, the last checkpoint,\n"
+    "flags of the fits, and why regions have no fit.",
     config_option,
     option("--watch", action="store_true", help="again every 2 seconds, while a run writes"),
     serial=False,
 )
 def status(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages.status import read_statuses
+    from pyxt_hpc.jobs.record import read_jobs
+    from pyxt_hpc.jobs.words import job_lines
+    from pyxt_hpc.stages.status import has_stores, read_statuses
 
     layout = Layout.of(read_config(arguments.config))
     while True:
-        statuses = read_statuses(layout)
+        jobs = read_jobs(layout.jobs_record)
+        # A job that waits has no results yet: nothing is wrong.
+        statuses = read_statuses(layout) if has_stores(layout) or not jobs else []
         if arguments.watch and sys.stdout.isatty():
             say("\x1b[H\x1b[J" + time.strftime("%H:%M:%S"))
+        say(*job_lines(jobs))
+        if not statuses:
+            say(f"{layout.results}: no fits yet")
         for store in statuses:
             _say_status(store)
         if not arguments.watch or not any(store.writer for store in statuses):
@@ -103,6 +112,8 @@ def _say_status(status: "StoreStatus") -> None:
         ago = duration(max(time.time() - status.checkpoint, 0.0))
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.checkpoint))
         say(f"  last checkpoint {when}, {ago} ago")
+    for line in remark_lines(status.remarks):
+        say(f"  {line}")
     for reason in status.reasons[:MOST_REASONS]:
         regions = ", ".join(map(str, reason.regions)) + (" ..." * (reason.n_regions > len(reason.regions)))
         say(f"  {reason.n_regions} {reason.status.name.lower()} ({reason.text}): regions {regions}")

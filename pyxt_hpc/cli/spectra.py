@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import config_option, option, resolution_option
+from pyxt_hpc.cli.options import as_key, config_option, option, resolution_option, whole_number
 from pyxt_hpc.cli.screen import say
-from pyxt_hpc.config import read_config
+from pyxt_hpc.config import read_config, warn_of_column
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.summaries import fit_lines, table
@@ -42,18 +42,30 @@ def fit_region(arguments: argparse.Namespace) -> None:
     "Fit one absorbed APEC model to a spectrum, or to several jointly, and draw it beside the first.\n"
     "BACKFILE, RESPFILE, ANCRFILE, GROUPING and QUALITY of the files are honoured.",
     option("spectra", metavar="SRC.pi", nargs="+", type=Path, help="spectra with source"),
-    option("--redshift", type=float, metavar="Z", required=True, help="of the source"),
+    option("--redshift", type=as_key("redshift"), metavar="Z", required=True, help="of the source"),
     option(
-        "--nH", type=float, metavar="NH", required=True, help="absorbing column in 1e22 cm^-2, e.g. 0.0348"
+        "--nH",
+        type=as_key("nH"),
+        metavar="NH",
+        required=True,
+        help="absorbing column in 1e22 cm^-2, e.g. 0.0348",
     ),
-    option("--abundance", type=float, default=0.3, metavar="A", help="in solar units (default 0.3)"),
-    option("--kT", nargs=2, type=float, metavar=("MIN", "MAX"), help="search kT from ... to [keV]"),
+    option(
+        "--abundance", type=as_key("abundance"), default=0.3, metavar="A", help="in solar units (default 0.3)"
+    ),
+    option(
+        "--kT",
+        nargs=2,
+        type=as_key("temperature_min_keV"),
+        metavar=("MIN", "MAX"),
+        help="search kT from ... to [keV]",
+    ),
     option("--free-abundance", action="store_true", help="fit the abundance, between 0 and 5"),
     option("--free-nH", action="store_true", help="fit nH, between 0 and 1"),
     option(
         "--energy",
         nargs=2,
-        type=float,
+        type=as_key("energy_min_keV"),
         metavar=("MIN", "MAX"),
         default=(0.7, 8.0),
         help="band in keV (default 0.7 8)",
@@ -64,7 +76,12 @@ def fit_region(arguments: argparse.Namespace) -> None:
         help="default wstat, cstat for spectra without background",
     ),
     option("--absorption", choices=("phabs", "tbabs"), default="phabs"),
-    option("--abundance-table", default="angr", help="XSPEC's name (default angr)"),
+    option(
+        "--abundance-table",
+        type=as_key("abundance_table"),
+        default="angr",
+        help="XSPEC's name (default angr)",
+    ),
     option(
         "--grouping",
         choices=("file", "resolution", "none"),
@@ -88,6 +105,12 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.spectra.single import default_statistic, fit_spectra, merge_bins
     from pyxt_hpc.spectra.templates import SourceModel
 
+    for name, pair in (("energy", arguments.energy), ("kT", arguments.kT)):
+        if pair and not pair[0] < pair[1]:
+            raise ConfigError(
+                f"--{name} is from {pair[0]:g} to {pair[1]:g} keV, expected the lower one first"
+            )
+    warn_of_column(arguments.nH, "--nH")
     low, high = arguments.energy
     spectra = [
         load_spectrum(
@@ -139,15 +162,13 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
     "units of sigma. Takes about a second a region.",
     config_option,
     resolution_option(2, "default 2"),
-    option("--sample", type=int, default=40, metavar="N", help="regions (default 40)"),
+    option("--sample", type=whole_number(1, 1_000_000), default=40, metavar="N", help="regions (default 40)"),
 )
 def compare_engines(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.report.comparison import draw_comparison
     from pyxt_hpc.stages import comparison as engines
 
     config = read_config(arguments.config)
-    if arguments.sample < 1:
-        raise ConfigError(f"--sample is {arguments.sample}, expected 1 or more")
     comparison = engines.compare_engines(config, resolution=arguments.resolution, sample=arguments.sample)
     picture = Layout.of(config).engine_comparison
     draw_comparison(picture, comparison)

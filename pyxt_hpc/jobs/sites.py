@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pyxt_hpc.batch import SECTION, BatchSettings, problems_of
 from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.jobs.systems import SYSTEMS
 from pyxt_hpc.quoting import one_line, quoted, shown
 from pyxt_hpc.textfiles import read_text, user_path
 
@@ -81,4 +82,7 @@ def settings_for(
             texts[key] = "\n".join(lines)
     if not texts.get("venv"):
         texts["venv"] = "" if sys.prefix == sys.base_prefix else sys.prefix
-    return BatchSettings.of(texts, where)
+    settings = BatchSettings.of(texts, where)
+    if problems := SYSTEMS[settings.scheduler].problems(settings):
+        raise ConfigError(f"{where}: {'; '.join(problems)}")
+    return settings

@@ -1,21 +1,15 @@
 """Job scripts written, handed to the batch system, and remembered."""
 
-import os
-import re
-import shlex
-import subprocess
-import time
+import logging
 from pathlib import Path
 
-from pyxt_hpc.errors import LaunchError
-from pyxt_hpc.files import replacing
-from pyxt_hpc.jobs.render import Job, render
+from pyxt_hpc.files import refuse_to_replace, replacing
+from pyxt_hpc.jobs.job import Job
+from pyxt_hpc.jobs.record import NO_TASK, note, prepare
+from pyxt_hpc.jobs.render import render, resubmitted
+from pyxt_hpc.jobs.systems import SYSTEMS
 
-COMMANDS = {"slurm": ["sbatch", "--parsable"], "pbs": ["qsub"]}
-SECONDS = 120.0
-
-# From within a job or under mpirun: the new job must not believe that it is part of that.
-_FOREIGN = re.compile(r"SLURM_(?!CONF$)|PBS_(JOB|O_|ENV|ARRAY)|PMIX?_|OMPI_COMM_|HYDI?_|PYXT_(ATTEMPT|TASK)$")
+log = logging.getLogger(__name__)
 
 
 def write_script(job: Job) -> None:
@@ -23,23 +17,20 @@ def write_script(job: Job) -> None:
 
     Raises
     ------
+    ConfigError
+        If a file that is no script has its name.
     DamagedFile
         If it cannot be written.
     """
-    with replacing(job.script) as temporary:
-        temporary.write_text(render(job), encoding="utf-8")
-        temporary.chmod(0o755)
+    refuse_to_replace(job.script, (b"#!",), "a script")
+    text = render(job)
+    if SYSTEMS[job.settings.scheduler].resubmits_script:
+        _write(resubmitted(job), text)
+    _write(job.script, text)
 
 
-def submit(job: Job, record: Path) -> str:
-    """Write the script, submit it and append a line to the record.
-
-    Parameters
-    ----------
-    job
-        The batch system's own output goes to its folder of logs.
-    record
-        File with a line per job: time, batch system, job id, script.
+def submit(job: Job) -> str:
+    """Write the script, submit it and append a line to the table of jobs.
 
     Returns
     -------
@@ -49,36 +40,28 @@ def submit(job: Job, record: Path) -> str:
     Raises
     ------
     LaunchError
-        If the batch system is not there or refuses.
+        If the table cannot be written, or the batch system is not there or refuses.
+    BatchSystemBusy
+        If the batch system takes no jobs now.
+    DamagedFile
+        If the script cannot be written.
     """
+    # Before there is a job that nobody would know of.
+    prepare(job.record)
     write_script(job)
-    job.log_dir.mkdir(parents=True, exist_ok=True)
-    command = [*COMMANDS[job.settings.scheduler], str(job.script)]
-    environment = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
+    system = SYSTEMS[job.settings.scheduler]
+    job_id = system.submit(job.script, job.log_dir)
     try:
-        done = subprocess.run(
-            command,
-            cwd=job.log_dir,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
+        task = f"1-{job.n_tasks}" if job.n_tasks else NO_TASK
+        note(job.record, system.name, job_id, "submitted", str(job.script), task=task)
+    except OSError as error:  # the job notes itself when it starts
+        log.warning(
+            "%s: job %s is submitted, but cannot be noted here (%s)", job.record, job_id, error.strerror
         )
-    except FileNotFoundError:
-        raise LaunchError(
-            f"there is no {command[0]} on this machine: {job.script} is written, submit it on a login node"
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise LaunchError(
-            f"`{shlex.join(command)}` has not answered for {SECONDS:.0f} s: look in the queue for the job"
-        ) from None
-    said = " ".join(f"{done.stdout} {done.stderr}".split())
-    job_id = done.stdout.strip().partition(";")[0]
-    if done.returncode or not re.fullmatch(r"[0-9]\S*", job_id):
-        raise LaunchError(f"`{shlex.join(command)}` ended with exit code {done.returncode} and said: {said}")
-    record.parent.mkdir(parents=True, exist_ok=True)
-    with record.open("a", encoding="utf-8") as stream:
-        when = time.strftime("%Y-%m-%dT%H:%M:%S")
-        stream.write(f"{when}\t{job.settings.scheduler}\t{job_id}\t{job.script}\n")
     return job_id
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(0o755)

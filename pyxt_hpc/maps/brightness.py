@@ -7,7 +7,6 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.compiled import compiled
 from pyxt_hpc.discs import half_width_table
 from pyxt_hpc.maps.paint import Measured
-from pyxt_hpc.preprocess.images import live_exposure
 
 
 def smooth_brightness(bundle: Bundle, radius: NDArray) -> Measured:
@@ -28,7 +27,7 @@ def smooth_brightness(bundle: Bundle, radius: NDArray) -> Measured:
     Measured
         (ny, nx) float32 [count s^-1 arcmin^-2]; NaN where there is no circle.
     """
-    exposure = live_exposure(bundle)
+    exposure = bundle.exposure * bundle.pixel_area_arcmin2
     images = np.stack([bundle.counts, bundle.background, bundle.background_variance, exposure], axis=-1)
     images[exposure == 0] = 0.0
     counts, background, variance, total = circle_sums(images, radius)

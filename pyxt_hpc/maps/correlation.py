@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxt_hpc.brightness.estimate import SkyBrightness
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.stages.joint import JointModel, joint_model
@@ -51,7 +52,8 @@ def joint_errors(regions: FittedRegions) -> JointErrors:
         abundance=bundle.abundance,
         nH_bounds=(0.8 * bundle.nH, 1.25 * bundle.nH + 0.01) if nH_free else None,
     )
-    model = joint_model(bundle, regions.config.minimum_exposure_fraction, options, binning="resolution")
+    even = SkyBrightness.even(bundle).image  # no circle is cut out here
+    model = joint_model(bundle, even, regions.config.minimum_exposure_fraction, options, "resolution")
     used = np.flatnonzero((model.kT > 0.2) & (model.kT < 30.0))
     free = settings["abundance_bounds"] is not None
     table = np.array(

@@ -6,13 +6,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxt_hpc.brightness.convolve import gaussian_sums
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.convolve import gaussian_sums
 from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.paint import Measured
-from pyxt_hpc.preprocess.images import live_exposure
 from pyxt_hpc.stages.inputs import read_cluster_bundle
 
 _SMOOTHING = 4.0
@@ -43,7 +42,7 @@ class ClusterImage:
     @cached_property
     def exposure(self) -> NDArray[np.float32]:
         """Exposure x pixel area, (ny, nx) [s arcmin^2]; 0 where dead."""
-        return live_exposure(self.bundle).astype(np.float32)
+        return self.bundle.exposure * np.float32(self.bundle.pixel_area_arcmin2)
 
     @cached_property
     def signal(self) -> NDArray[np.float32]:

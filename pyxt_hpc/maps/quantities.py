@@ -91,11 +91,6 @@ class _Diagnostic:
     integer: bool = False
 
 
-def _bits_set(words: np.ndarray) -> np.ndarray:
-    octets = np.ascontiguousarray(words)[:, None].view(np.uint8)
-    return np.unpackbits(octets, axis=1).sum(axis=1)
-
-
 def _per_dof(rows: np.ndarray) -> np.ndarray:
     return np.where(rows["dof"] > 0, rows["statistic"] / np.maximum(rows["dof"], 1), np.nan)
 
@@ -126,15 +121,22 @@ _DIAGNOSTICS = (
         "Observations in the fit",
         "",
         "number of observations that take part",
-        lambda r: _bits_set(r["observations"]),
+        lambda r: np.unpackbits(r["observations"], axis=1).sum(axis=1),
         integer=True,
     ),
     _Diagnostic(
         "exposure",
         "Exposure of the circle",
         "s",
-        "sum of live time x live fraction of the circle over observations that take part",
+        "sum of live time x live share of the circle's brightness over observations that take part",
         lambda r: r["exposure"],
+    ),
+    _Diagnostic(
+        "live_fraction",
+        "Live fraction of the circle",
+        "",
+        "share of the circle's brightness that the observations taking part saw, mean by their live time",
+        lambda r: r["live_fraction"],
     ),
     _Diagnostic(
         "flags",

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxt_hpc.brightness.beta_model import BetaModel, fit_beta_model
+from pyxt_hpc.brightness.convolve import gaussian_sums
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.maps.beta_model import BetaModel, fit_beta_model
-from pyxt_hpc.maps.convolve import gaussian_sums
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct
 
@@ -117,7 +117,7 @@ def map_residuals(image: ClusterImage) -> Iterator[MapProduct]:
     row, col = (float(at) for at in np.unravel_index(np.nanargmax(smooth.value), shape))
     ellipses = BetaModel(row, col, 1.0, 1.0, 1.0)
     try:
-        model = fit_beta_model(image.bundle, smooth, elliptical=True)
+        model = fit_beta_model(image.bundle, smooth.value, elliptical=True)
     except EmptySelection as error:
         log.warning("%s; there are only residuals from the average over circles about the peak", error)
     else:

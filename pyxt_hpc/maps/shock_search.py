@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 from astropy.table import Table
-from astropy.wcs import WCS
 
+from pyxt_hpc.brightness.beta_model import fit_beta_model
 from pyxt_hpc.files import replacing
-from pyxt_hpc.maps.beta_model import fit_beta_model
 from pyxt_hpc.maps.ellipse import azimuthal_median, most_even_ellipse
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.paint import paint_measured
@@ -48,7 +46,7 @@ def search_shocks(regions: FittedRegions) -> ShockSearch:
     measured = regions.parameter("kT")
     kT = paint_measured("block", regions.rows, measured, regions.radius, regions.step, relative=True)
     brightness = regions.brightness
-    model = fit_beta_model(regions.bundle, brightness)
+    model = fit_beta_model(regions.bundle, brightness.value)
     distance = most_even_ellipse(brightness.value, model.row, model.col).image(regions.radius.shape)
     smooth = azimuthal_median(brightness.value, distance)
     smooth_kT = azimuthal_median(kT.value, distance)
@@ -85,7 +83,7 @@ def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[Map
 
 def shock_table(regions: FittedRegions, fronts: Sequence[Front]) -> Table:
     """Candidates with position, length, direction and Mach numbers; without any it has no row."""
-    wcs = WCS(fits.Header.fromstring(regions.bundle.wcs_header))
+    wcs = regions.bundle.wcs
     ra, dec = wcs.wcs_pix2world([f.col for f in fronts], [f.row for f in fronts], 0) if fronts else ([], [])
     scale = regions.bundle.pixel_scale_arcsec
     columns = {

@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 from astropy.cosmology import FlatLambdaCDM
 
+from pyxt_hpc.brightness.beta_model import fit_beta_model
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.maps.beta_model import fit_beta_model
 from pyxt_hpc.maps.correlation import JointErrors, joint_errors
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.gas import (
@@ -79,7 +79,7 @@ class Thermodynamics:
             raise ConfigError(
                 f"{config.path}: [maps] depth_model = beta needs a distance, but redshift is 0: use constant"
             )
-        model = fit_beta_model(regions.bundle, regions.brightness)
+        model = fit_beta_model(regions.bundle, regions.brightness.value)
         depth = model.depth(regions.radius.shape)[regions.rows["row"], regions.rows["col"]] * scale
         return depth, f"depth of a beta-model, beta {model.beta:.3f}, core {model.core * scale:.0f} kpc"
 

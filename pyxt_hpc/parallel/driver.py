@@ -171,6 +171,7 @@ def run_chunks(
     suspects: np.ndarray | None = None,
     initial: int = 0,
     limits: Limits | None = None,
+    when_stopped: str = "what is finished is stored",
 ) -> None:
     """Compute `task` on all items, in chunks of neighbours.
 
@@ -196,6 +197,8 @@ def run_chunks(
         Items that an earlier run completed, for the progress bar.
     limits
         When to stop early.
+    when_stopped
+        What becomes of finished items, for the message of an early end.
 
     Raises
     ------
@@ -218,7 +221,7 @@ def run_chunks(
         reason = loop.run(received)
     if n_left := len(loop.work):
         raise Interrupted(
-            f"{label}: stopped by {reason} with {n_left} of {total} {unit}s left; what is finished is stored"
+            f"{label}: stopped by {reason} with {n_left} of {total} {unit}s left; {when_stopped}"
         )
 
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped, write_bundle
-from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs
+from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.exposure import live_fraction
 from pyxt_hpc.chandra.geometry import read_geometry
 from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.chandra.livetime import live_times
 from pyxt_hpc.chandra.regionfile import RegionFile
-from pyxt_hpc.chandra.regions import contains, read_regions
+from pyxt_hpc.chandra.regions import contains
 from pyxt_hpc.chandra.response import Rmf, read_arf, read_rmf
 from pyxt_hpc.chandra.skygrid import SkyGrid
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin, vignetting
@@ -31,11 +31,11 @@ from pyxt_hpc.preprocess.background import (
     particles,
     thinned,
 )
+from pyxt_hpc.preprocess.drawn import DrawingBoard
 from pyxt_hpc.preprocess.energies import check_band
 from pyxt_hpc.preprocess.images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.remove import STAGE as CLEANING
-from pyxt_hpc.preprocess.remove import region_frames
 from pyxt_hpc.preprocess.response_files import find_datasets
 from pyxt_hpc.preprocess.responses import STAGE as BEFORE
 from pyxt_hpc.seeds import stage_rng
@@ -128,14 +128,14 @@ def _has_response(layout: Layout, dataset: Dataset) -> bool:
 
 
 def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) -> Facts:
-    sources, crop = read_regions(layout.sources_reg), read_regions(layout.crop_reg)
-    frame = read_sky_wcs(layout.clean_events(config.observation_ids[0]))
-    frames = region_frames(frame, layout, config.observation_ids)
+    board = DrawingBoard.of(layout, config.observation_ids)
+    frames = board.frames
+    sources, crop = board.read(layout.sources_reg), board.read(layout.crop_reg)
     grid = SkyGrid.around(crop, frames)
     selection = _Selection(
         grid=grid,
         live=_live_pixels(grid, crop, sources, frames),
-        bright=(sources, *(read_regions(p) for p in (layout.exclude_reg,) if p.is_file())),
+        bright=(sources, *(board.read(p) for p in (layout.exclude_reg,) if p.is_file())),
         frames=frames,
         band_keV=(config.energy_min_keV, config.energy_max_keV),
     )
@@ -157,7 +157,7 @@ def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) ->
             raise EmptySelection("; ".join(left_out[d.name] for d in datasets if d.obsid == obsid))
     for why in left_out.values():
         log.warning("left out: %s", why)
-    bundle = stamped(_assemble(config, grid, bundled, "; ".join(left_out.values())))
+    bundle = stamped(_assemble(config, grid, frames["physical"], bundled, "; ".join(left_out.values())))
     write_images(bundle, layout)
     write_bundle(layout.bundle, bundle)
     return {
@@ -303,7 +303,11 @@ def _relative_area(
 
 
 def _assemble(
-    config: ClusterConfig, grid: SkyGrid, observations: list[BundleObservation], left_out: str
+    config: ClusterConfig,
+    grid: SkyGrid,
+    frame: WCS,
+    observations: list[BundleObservation],
+    left_out: str,
 ) -> Bundle:
     counts = np.zeros(grid.shape, dtype=np.int32)
     mask = np.zeros(grid.shape, dtype=np.uint8)
@@ -323,7 +327,7 @@ def _assemble(
         abundance_table=config.abundance_table,
         energy_min_keV=config.energy_min_keV,
         energy_max_keV=config.energy_max_keV,
-        wcs_header=grid.header().tostring(endcard=False, padding=False),
+        wcs_header=grid.header(frame).tostring(endcard=False, padding=False),
         pixel_scale_arcsec=grid.pixel_scale_arcsec,
         counts=counts,
         background=background.astype(np.float32),

@@ -175,7 +175,7 @@ def write_field_image(
     path: Path, values: NDArray, field: Field, unit: str, comment: str, fingerprint: str
 ) -> None:
     """Write an image of the field with celestial and physical (sky pixel) coordinates."""
-    header = _header(field.grid, field.frame)
+    header = field.grid.header(field.frame)
     header["BUNIT"] = unit
     header["CREATOR"] = software()
     header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
@@ -184,16 +184,3 @@ def write_field_image(
     if values.dtype == np.float64:
         values = values.astype(np.float32)
     write_fits(path, fits.HDUList([fits.PrimaryHDU(values, header)]))
-
-
-def _header(grid: SkyGrid, frame: WCS) -> fits.Header:
-    """Cards of the grid's sky coordinates, and of the physical ones (sky pixels), for DS9 and CIAO."""
-    header = grid.header()
-    for axis in (1, 2):
-        # sky position of the left edge of the first pixel
-        edge = frame.wcs.crpix[axis - 1] - SKY_PIXELS * (grid.wcs.wcs.crpix[axis - 1] - 0.5)
-        header[f"CTYPE{axis}P"] = "xy"[axis - 1]
-        header[f"CRPIX{axis}P"], header[f"CRVAL{axis}P"], header[f"CDELT{axis}P"] = 0.5, edge, SKY_PIXELS
-        header[f"LTV{axis}"], header[f"LTM{axis}_{axis}"] = 0.5 - edge / SKY_PIXELS, 1 / SKY_PIXELS
-    header["WCSNAMEP"], header["WCSTY1P"], header["WCSTY2P"] = "PHYSICAL", "PHYSICAL", "PHYSICAL"
-    return header

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pyxt_hpc.chandra import gti as gti_arithmetic
-from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs, write_events
+from pyxt_hpc.chandra.events import EventList, read_events, write_events
 from pyxt_hpc.chandra.exposure import live_fraction
 from pyxt_hpc.chandra.geometry import read_geometry
 from pyxt_hpc.chandra.kinds import datasets_of
 from pyxt_hpc.chandra.lightcurve import check_quiet, find_quiet, light_curve
 from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
-from pyxt_hpc.chandra.regionfile import RegionFile, read_regions
+from pyxt_hpc.chandra.regionfile import RegionFile
 from pyxt_hpc.chandra.regions import contains, contains_pixels
 from pyxt_hpc.chandra.timefiles import read_gti, write_gti, write_light_curve
 from pyxt_hpc.config import ClusterConfig
@@ -27,6 +27,7 @@ from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import joined, spread
 from pyxt_hpc.preprocess.cluster_share import cluster_share
+from pyxt_hpc.preprocess.drawn import DrawingBoard
 from pyxt_hpc.preprocess.field import Field, field_grid, merge_field, write_field_image
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.pictures import CleanedCurve, draw_light_curves
@@ -99,19 +100,11 @@ def remove_sources(
 
 
 def _read_regions(layout: Layout, obsids: tuple[str, ...]) -> FieldRegions:
+    board = DrawingBoard.of(layout, obsids)
     exclude, background = (
-        read_regions(path) if path.is_file() else None for path in (layout.exclude_reg, layout.background_reg)
+        board.read(path) if path.is_file() else None for path in (layout.exclude_reg, layout.background_reg)
     )
-    frame = read_sky_wcs(layout.filtered_events(obsids[0]))
-    return FieldRegions(
-        read_regions(layout.sources_reg), exclude, background, region_frames(frame, layout, obsids)
-    )
-
-
-def region_frames(frame: WCS, layout: Layout, obsids: tuple[str, ...]) -> Mapping[str, WCS]:
-    """What ``physical`` and ``image`` coordinates of a region file mean: those of the merged image."""
-    geometries = [read_geometry(layout.geometry(obsid)) for obsid in obsids]
-    return {"physical": frame, "image": field_grid(frame, geometries).wcs}
+    return FieldRegions(board.read(layout.sources_reg), exclude, background, board.frames)
 
 
 def _step(obsid: str, layout: Layout) -> Step:

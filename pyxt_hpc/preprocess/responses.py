@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pyxt_hpc.chandra.events import read_events, read_sky_wcs
+from pyxt_hpc.chandra.events import read_events
 from pyxt_hpc.chandra.geometry import read_geometry
-from pyxt_hpc.chandra.response import Arf, check_match, read_arf, read_rmf, write_arf
+from pyxt_hpc.chandra.response import Arf, check_area_once, check_match, read_arf, read_rmf, write_arf
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ResponseMismatch
 from pyxt_hpc.files import replacing
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.checks import check_channels
+from pyxt_hpc.preprocess.drawn import DrawingBoard
 from pyxt_hpc.preprocess.inputs import need
 from pyxt_hpc.preprocess.remove import STAGE as BEFORE
-from pyxt_hpc.preprocess.remove import region_frames
 from pyxt_hpc.preprocess.response_files import SuppliedResponse, find_datasets, find_responses
 from pyxt_hpc.preprocess.response_place import Place, find_place
 from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
@@ -54,7 +54,7 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, again: bool = F
     need(
         *((path(o), f"pyxt-hpc {BEFORE}") for o in obsids for path in (layout.clean_events, layout.geometry))
     )
-    frames = region_frames(read_sky_wcs(layout.filtered_events(obsids[0])), layout, obsids)
+    frames = DrawingBoard.of(layout, obsids).frames
     found, left_out = find_responses(config, layout, find_datasets(layout, obsids), frames)
     for name, why in left_out.items():
         log.warning("left out: %s", why)
@@ -100,6 +100,7 @@ def _check_responses(
     dataset = response.dataset
     arf, rmf = read_arf(response.arf), read_rmf(response.rmf)
     check_match(arf, rmf, str(response.arf), str(response.rmf))
+    check_area_once(str(response.arf), rmf, str(response.rmf))
     whole = read_events(layout.clean_events(dataset.obsid), ours=True)
     check_channels(whole.select(np.isin(whole.ccd_id, dataset.chips)), rmf, response.rmf)
     band = config.energy_min_keV, config.energy_max_keV

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from astropy.io import fits
-from astropy.wcs import WCS
 from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
@@ -67,7 +65,7 @@ class Boxes:
             chosen = position[lattice(position >= 0, joined)]
         side = joined * step
         y, x = (block_number(axis[chosen], joined) * side for axis in (y, x))
-        ra, dec = WCS(fits.Header.fromstring(bundle.wcs_header)).wcs_pix2world(x, y, 0)
+        ra, dec = bundle.wcs.wcs_pix2world(x, y, 0)
         width = f'{side * bundle.pixel_scale_arcsec:.3f}"'
         radius = rows["radius"][chosen] * bundle.pixel_scale_arcsec
         numbers = rows["region"][chosen].tolist()

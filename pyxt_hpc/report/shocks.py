@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
-from astropy.wcs import WCS
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -44,7 +42,7 @@ def write_fronts(regions: FittedRegions, fronts: Sequence[Front], path: Path) ->
 
 
 def _lines(regions: FittedRegions, fronts: Sequence[Front]) -> Iterator[str]:
-    wcs = WCS(fits.Header.fromstring(regions.bundle.wcs_header))
+    wcs = regions.bundle.wcs
     for front in fronts:
         half = 0.5 * front.length * np.array([-1.0, 1.0])
         x, y = front.col - half * np.sin(front.angle), front.row + half * np.cos(front.angle)

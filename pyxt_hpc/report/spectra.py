@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from pyxt_hpc.files import replacing
+from pyxt_hpc.files import refuse_to_replace, replacing
 from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.spectra.goodness import statistic_per_bin
 from pyxt_hpc.spectra.single import FittedSpectrum, SingleFit
@@ -48,6 +48,7 @@ def draw_spectrum(path: Path, fit: SingleFit, name: str) -> None:
     name : str
         Of the region or spectrum, for the title.
     """
+    refuse_to_replace(path, (b"\x89PNG", b"%PDF", b"<?xml", b"%!PS", b"RIFF", b"\xff\xd8"), "a picture")
     drawn = [_as_drawn(observation) for observation in fit.observations]
     if len(drawn) > len(COLOURS):
         drawn = [_added(drawn)]

@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
-from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped
@@ -58,7 +56,7 @@ def ideal_bundle(directory: Path, plans: Sequence[ObservationPlan], like: Bundle
     like
         Its grid, band, responses and model are taken.
     """
-    grid = SkyGrid(WCS(fits.Header.fromstring(like.wcs_header)), like.mask.shape)
+    grid = SkyGrid(like.wcs, like.mask.shape)
     sources = read_regions(directory / "truth" / "sources.reg")
     clear = ~contains(sources, *grid.centres(), {})
     hit = contains(sources, *grid.corners(), {})

@@ -32,7 +32,7 @@ ends of its 68% interval (NaN where open, and where the parameter is frozen)."""
 class FitFlag(IntFlag):
     """What is special about a fit; 0 is a minimum with closed intervals.
 
-    The last three are set by the stage that knows the region, not by the engine.
+    The last four are set by the stage that knows the region, not by the engine.
     """
 
     AT_BOUND_LOW = fit_temperature.AT_BOUND_LOW
@@ -71,7 +71,33 @@ class FitFlag(IntFlag):
     """More than half of the counts are background."""
     POOR_FIT = 1 << 17
     """The statistic is more than 5 standard deviations above what the model lets expect."""
+    PARTLY_LIVE = 1 << 18
+    """The observations that take part saw less than a third of the circle's brightness (`live_fraction` of
+    the results store): the norm of the whole circle is an extrapolation; kT is that of the part."""
 
+
+IN_WORDS: dict[FitFlag, str] = {
+    FitFlag.AT_BOUND_LOW: "kT is the lowest that was allowed",
+    FitFlag.AT_BOUND_HIGH: "kT is the highest that was allowed",
+    FitFlag.KT_LO_OPEN: "kT has no lower end of its interval",
+    FitFlag.KT_HI_OPEN: "kT has no upper end of its interval",
+    FitFlag.NORM_LO_OPEN: "norm has no lower end of its interval",
+    FitFlag.NORM_HI_OPEN: "norm has no upper end of its interval",
+    FitFlag.NO_COUNTS: "no counts above the background",
+    FitFlag.FAILED: "the fit failed",
+    FitFlag.TWO_MINIMA: "another kT fits nearly as well",
+    FitFlag.ABUNDANCE_AT_BOUND: "the abundance is at a bound",
+    FitFlag.ABUNDANCE_LO_OPEN: "the abundance has no lower end of its interval",
+    FitFlag.ABUNDANCE_HI_OPEN: "the abundance has no upper end of its interval",
+    FitFlag.NH_AT_BOUND: "nH is at a bound",
+    FitFlag.NH_LO_OPEN: "nH has no lower end of its interval",
+    FitFlag.NH_HI_OPEN: "nH has no upper end of its interval",
+    FitFlag.FEW_COUNTS: "fewer than 300 counts above the background",
+    FitFlag.BACKGROUND_DOMINATED: "more than half of the counts are background",
+    FitFlag.POOR_FIT: "the statistic is more than 5 sigma above what the model lets expect",
+    FitFlag.PARTLY_LIVE: "less than a third of the circle's brightness was seen: norm is extrapolated",
+}
+"""Every flag in a few words for a person."""
 
 UNUSABLE = FitFlag.FAILED | FitFlag.NO_COUNTS
 """A region with one of these flags has no fit."""

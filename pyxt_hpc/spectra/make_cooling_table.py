@@ -62,7 +62,9 @@ def power_of_lines(hdu: fits.BinTableHDU) -> NDArray[np.float64]:
     """Power of the lines of each element at one temperature, (30,) [keV cm^3 s^-1]."""
     energy = HC_KEV_ANGSTROM / np.asarray(hdu.data["Lambda"], dtype=np.float64)
     power = energy * np.asarray(hdu.data["Epsilon"], dtype=np.float64)
-    return np.bincount(hdu.data["Element"] - 1, weights=power, minlength=N_ELEMENTS)
+    of_element = np.zeros(N_ELEMENTS)
+    np.add.at(of_element, hdu.data["Element"] - 1, power)
+    return of_element
 
 
 def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.pha import Pha, read_pha, with_gz
-from pyxt_hpc.chandra.response import Arf, Rmf, check_match, read_arf, read_rmf
+from pyxt_hpc.chandra.response import Arf, Rmf, check_area_once, check_match, holds_area, read_arf, read_rmf
 from pyxt_hpc.errors import ConfigError, EmptySelection, MissingInput, ResponseMismatch
 from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, resolution_bins
 from pyxt_hpc.spectra.spectrum import Spectrum
@@ -18,8 +18,7 @@ GROUPINGS = ("file", "resolution", "none")
 NO_FILE = "none"
 """Instead of a path: do without, whatever the spectrum's header says."""
 
-# Sums over channels of a redistribution matrix without effective area do not exceed 1 by more.
-_PROBABILITY = 1.5
+_NO_RESOLUTION = "whose channels hardly tell energies apart: no temperature can be fitted; use ACIS"
 
 
 def load_spectrum(
@@ -64,6 +63,8 @@ def load_spectrum(
         No bin of good channels lies in the band.
     """
     pha = read_pha(Path(path))
+    if pha.instrument.startswith("HRC"):
+        raise ResponseMismatch(f"{pha.path}: is of the HRC, {_NO_RESOLUTION}")
     redistribution = _rmf(pha, rmf)
     area = _arf(pha, arf, redistribution)
     sky = _background(pha, background)
@@ -72,6 +73,8 @@ def load_spectrum(
             f"{pha.path} has {len(pha.counts)} channels, its RMF {redistribution.n_channels}; "
             "use the RMF made for this spectrum"
         )
+    _check_channels(pha, redistribution, sky)
+    _check_resolution(pha, redistribution, energy_min, energy_max)
     good = pha.quality == 0
     counts, ratio = np.zeros(len(pha.counts)), 1.0
     if sky is not None:
@@ -80,6 +83,7 @@ def load_spectrum(
                 f"{sky.path} has {len(sky.counts)} channels, {pha.path} {len(pha.counts)}; "
                 "use a background of the same channels"
             )
+        _check_scales(pha, sky)
         good &= sky.quality == 0
         counts, ratio = sky.counts, sky.area_time / pha.area_time
     return Spectrum(
@@ -110,12 +114,13 @@ def _rmf(pha: Pha, given: Path | str | None) -> Rmf:
 
 def _arf(pha: Pha, given: Path | str | None, rmf: Rmf) -> Arf:
     path = _chosen(given, pha.arf_file)
+    largest = float(rmf.to_sparse().sum(axis=1).max())
     if path is not None:
         arf = read_arf(with_gz(path))
         check_match(arf, rmf, str(path), f"the RMF of {pha.path}")
+        check_area_once(str(path), rmf, f"the RMF of {pha.path}")
         return arf
-    largest = float(rmf.to_sparse().sum(axis=1).max())
-    if largest < _PROBABILITY:
+    if not holds_area(rmf):
         raise MissingInput(
             f"{pha.path}: ANCRFILE names no effective area, and the RMF holds none "
             f"(its rows add up to at most {largest:.3g}, expected cm^2); give the ARF"
@@ -134,7 +139,68 @@ def _background(pha: Pha, given: Path | str | None) -> Pha | None:
             f"{path}: background spectrum not found, BACKFILE of {pha.path} names it; "
             f"bring it there, give another, or give {NO_FILE!r} to fit without"
         )
-    return read_pha(path)
+    sky = read_pha(path, background=True)
+    if sky.path.resolve() == pha.path.resolve() and sky.extension == pha.extension:
+        raise ResponseMismatch(
+            f"{path}: named as its own background, but has no second spectrum with HDUCLAS2 BKG; give the "
+            f"background's file, or {NO_FILE!r} to fit without"
+        )
+    return sky
+
+
+def _check_channels(pha: Pha, rmf: Rmf, sky: Pha | None) -> None:
+    """Make sure that spectrum, RMF and background mean the same channels."""
+    others = [(f"the RMF of {pha.path}", rmf.channel_type, rmf.first_channel_number)]
+    if sky is not None:
+        others.append((str(sky.path), sky.channel_type, sky.first_channel_number))
+    for name, kind, first in others:
+        if pha.channel_type and kind and kind != pha.channel_type:
+            raise ResponseMismatch(
+                f"{pha.path}: its channels are {pha.channel_type}, those of {name} {kind}, which are other "
+                f"energies; extract the spectrum in {kind} channels, or use files of one kind"
+            )
+        if first != pha.first_channel_number:
+            log.warning(
+                "%s: channels are counted from %d, in %s from %d; they are taken in their order",
+                pha.path,
+                pha.first_channel_number,
+                name,
+                first,
+            )
+    if not pha.channel_type:
+        log.info("%s: does not say its CHANTYPE, which is taken to be that of the RMF", pha.path)
+
+
+def _check_scales(pha: Pha, sky: Pha) -> None:
+    """Make sure that both say how large their areas are, or neither."""
+    for key, harmless in (("BACKSCAL", None), ("AREASCAL", 1.0)):
+        stated = [one for one in (pha, sky) if key in one.stated]
+        if len(stated) == 1 and getattr(stated[0], key.lower()) != harmless:
+            (other,) = {pha, sky} - set(stated)
+            raise ResponseMismatch(
+                f"{other.path}: has no {key}, but {stated[0].path} has {getattr(stated[0], key.lower()):g}: "
+                f"the scale of the background is unknown; write {key} into its header (specextract and "
+                f"dmextract do), or give {NO_FILE!r} as the background"
+            )
+    if not (pha.stated | sky.stated) & {"BACKSCAL"}:
+        log.warning("%s, %s: no BACKSCAL; their areas are taken for equal", pha.path, sky.path)
+
+
+def _check_resolution(pha: Pha, rmf: Rmf, energy_min: float, energy_max: float) -> None:
+    """Refuse a detector whose channels do not tell the energies of the band apart."""
+    middle = 0.5 * (rmf.energy_lo + rmf.energy_hi)
+    in_band = np.flatnonzero((middle > energy_min) & (middle < energy_max))
+    if len(in_band) < 2:
+        return
+    rows = rmf.to_sparse()[[in_band[0], in_band[-1]]].toarray()
+    total = rows.sum(axis=1, keepdims=True)
+    if not (total > 0).all():
+        return
+    channel = np.arange(rmf.n_channels)
+    mean = (rows @ channel) / total[:, 0]
+    width = np.sqrt(((channel - mean[:, None]) ** 2 * rows).sum(axis=1) / total[:, 0])
+    if abs(mean[1] - mean[0]) < width.max():
+        raise ResponseMismatch(f"{pha.path}: has an RMF {_NO_RESOLUTION}")
 
 
 def _bins(
@@ -152,7 +218,9 @@ def _bins(
     elif pha.grouping is None:
         raise ConfigError(f"{pha.path}: has no GROUPING; group by 'resolution' or 'none'")
     else:
-        bins = (np.cumsum(pha.grouping >= 0) - 1).astype(np.int16)
+        begins = pha.grouping >= 0
+        begins[0] = True  # with nothing before it to go on from
+        bins = (np.cumsum(begins) - 1).astype(np.int16)
         outside = (rmf.channel_lo_keV < energy_min) | (rmf.channel_hi_keV > energy_max)
         bins[np.isin(bins, bins[outside & good])] = -1
     bins[~good] = -1

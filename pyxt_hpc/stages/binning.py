@@ -82,6 +82,8 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
     ------
     EmptySelection
         If no circle up to the largest radius reaches the S/N.
+    Interrupted
+        At a signal; unlike fits, rows of the scale map are made too quickly to be worth storing one by one.
     """
     start = time.perf_counter()
     layout = Layout.of(config)
@@ -97,7 +99,15 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
         def collect(rows: np.ndarray, result: tuple[np.ndarray, np.ndarray]) -> None:
             radius[rows], signal_to_noise[rows] = result
 
-        run_chunks(pool, _rows, np.arange(n_rows), Collector(collect, "row"), label="scale map", unit="row")
+        run_chunks(
+            pool,
+            _rows,
+            np.arange(n_rows),
+            Collector(collect, "row"),
+            label="scale map",
+            unit="row",
+            when_stopped="nothing of it is stored: the next run makes it from the beginning",
+        )
 
     index = region_index(radius)
     n_circles = int(index.max())

@@ -157,7 +157,7 @@ def compare_engines(config: ClusterConfig, *, resolution: int, sample: int) -> E
     sherpa = _fit_with_sherpa(bundle, config, fits)
     sherpa_seconds = (time.perf_counter() - start) / max(len(regions), 1)
     judged = [
-        sherpa_statistic(spectra, values, source_model(bundle), fits.options)
+        sherpa_statistic(list(spectra.values()), values, source_model(bundle), fits.options)
         for spectra, values in zip(spectra_as_fitted(bundle, config, fits), fast, strict=True)
     ]
     bounds = {"abundance": fits.options.abundance_bounds, "nH": fits.options.nH_bounds}
@@ -214,7 +214,7 @@ def _fit_with_sherpa(bundle: Bundle, config: ClusterConfig, fits: RegionFits) ->
     rows = np.zeros(len(fits.regions), FIT_DTYPE)
     with Progress("Sherpa", "region", len(rows)) as progress:
         for i, spectra in enumerate(spectra_as_fitted(bundle, config, fits)):
-            rows[i] = fit_with_sherpa(spectra, source_model(bundle), fits.options)
+            rows[i] = fit_with_sherpa(list(spectra.values()), source_model(bundle), fits.options)
             progress.add(1)
     return rows
 
@@ -226,8 +226,9 @@ def write_comparison(path: Path, comparison: EngineComparison) -> None:
         table[column].unit = unit
     for name in FIT_DTYPE.names or ():
         for engine, rows in (("fast", comparison.fast), ("sherpa", comparison.sherpa)):
-            unit = Unit(COLUMNS[name][1], format="fits") if COLUMNS[name][1] else None
-            table[f"{name}_{engine}"] = Column(rows[name], unit=unit, description=COLUMNS[name][2])
+            _, text, meaning = COLUMNS[name]
+            fits_unit = Unit(text, format="fits") if text else None
+            table[f"{name}_{engine}"] = Column(rows[name], unit=fits_unit, description=meaning)
     for name in comparison.free:
         table[f"{name}_deviation"] = comparison.deviation(name)
     table["statistic_difference"] = comparison.statistic_difference

@@ -1,6 +1,7 @@
 """The fits as tables for other programs: ClusterPyXT's three CSV files, or an ECSV table of every column."""
 
 import csv
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import software
 from pyxt_hpc.spectra.fit import DOUBTFUL
 from pyxt_hpc.stages.inputs import read_cluster_bundle
-from pyxt_hpc.store import BLOCK, COLUMNS, Results, Status, is_final, read_results
+from pyxt_hpc.store import BLOCK, COLUMNS, Results, Status, is_final, read_results, unpacked_observations
 
 CSV_COLUMNS = (
     "region",
@@ -108,10 +109,10 @@ def _csv_rows(rows: np.ndarray, obsids: list[str]) -> "zip[tuple[object, ...]]":
 
 def _obsid_texts(used: np.ndarray, obsids: list[str]) -> list[str]:
     """Observations of every region, comma-joined, from their bits."""
-    names: dict[int, str] = {}
-    for bits in np.unique(used).tolist():
-        names[bits] = ",".join(obsid for i, obsid in enumerate(obsids) if bits >> i & 1)
-    return [names[bits] for bits in used.tolist()]
+    sets, index = np.unique(used, axis=0, return_inverse=True)
+    taking_part = unpacked_observations(sets, len(obsids)).tolist()
+    names = [",".join(itertools.compress(obsids, flags)) for flags in taking_part]
+    return [names[i] for i in index.ravel().tolist()]
 
 
 def fits_table(results: Results, obsids: list[str]) -> Table:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pyxt_hpc.binning.circles import region_index
 from pyxt_hpc.binning.lattice import lattice
+from pyxt_hpc.brightness.estimate import SkyBrightness, sky_brightness
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
@@ -35,6 +36,7 @@ from pyxt_hpc.stages.parts import (
     take_over,
 )
 from pyxt_hpc.stages.region_fits import RegionFits, fit_options
+from pyxt_hpc.stages.remarks import Remarks
 from pyxt_hpc.store import REGION_DTYPE, ResultsStore, Status, is_final
 
 
@@ -48,6 +50,7 @@ class FittingSummary:
     bad: int
     quarantined: int
     median_counts: float
+    remarks: Remarks
     seconds: float
 
 
@@ -78,7 +81,7 @@ def _fit_chunk(context: RegionFits, indices: np.ndarray) -> np.ndarray:
     return context.fit(indices).view(np.uint8)
 
 
-def _settings(config: ClusterConfig, bundle: Bundle, resolution: int) -> dict[str, Any]:
+def _settings(config: ClusterConfig, bundle: Bundle, sky: SkyBrightness, resolution: int) -> dict[str, Any]:
     """Everything that decides the numbers; resuming with another value is refused."""
     return {
         "bundle": bundle.fingerprint,
@@ -90,6 +93,7 @@ def _settings(config: ClusterConfig, bundle: Bundle, resolution: int) -> dict[st
         "absorption": bundle.absorption,
         "abundance_table": bundle.abundance_table,
         "binning": config.binning,
+        "parts_of_circles_weighted_by": sky.origin,
         **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(fit_options(config)).items()},
         "software": software(),
     }
@@ -119,10 +123,12 @@ class Whole:
         """Read and check everything, so that whatever is wrong is known before the first fit."""
         bundle = read_cluster_bundle(config)
         regions = select_regions(read_scale_map(config, bundle), resolution)
-        settings = _settings(config, bundle, resolution)
+        sky = sky_brightness(bundle)
+        settings = _settings(config, bundle, sky, resolution)
         # Parts of one whole have the same fingerprint, by which they find together.
         identity = fingerprint({**settings, "regions": regions})
-        return cls(regions, settings, identity, Payload(*RegionFits.of(bundle, config, regions).to_shared()))
+        fits = RegionFits.of(bundle, config, regions, sky)
+        return cls(regions, settings, identity, Payload(*fits.to_shared()))
 
 
 def context_of_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], RegionFits]:
@@ -215,7 +221,7 @@ def run_fits(
 
 
 def summarize(
-    path: Path, status: np.ndarray, counts: np.ndarray, resumed: int, seconds: float
+    path: Path, status: np.ndarray, counts: np.ndarray, flags: np.ndarray, resumed: int, seconds: float
 ) -> FittingSummary:
     """How the regions of a store ended.
 
@@ -234,6 +240,7 @@ def summarize(
         bad=int((status == Status.BAD).sum()),
         quarantined=int((status == Status.QUARANTINED).sum()),
         median_counts=float(np.median(counts[done])),
+        remarks=Remarks.of(flags[done]),
         seconds=seconds,
     )
 
@@ -315,7 +322,7 @@ def fit_spectra(
         with job.store as store:
             resumed = int(is_final(store.status()).sum())
             run_fits(pool, store, job.regions, limits)
-            status, counts = store.verified(), store.column("counts")
+            status, counts, flags = store.verified(), store.column("counts"), store.column("flags")
             if part is None:
                 remove_absorbed_parts(store, job.regions["region"], layout)
-    return summarize(job.store.path, status, counts, resumed, time.perf_counter() - start)
+    return summarize(job.store.path, status, counts, flags, resumed, time.perf_counter() - start)

@@ -1,23 +1,25 @@
 """The joint model of all observations: what a fit of any region needs, as plain arrays."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.response import Rmf
-from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.spectra.extract import disc_area, disc_sums, extract_regions
+from pyxt_hpc.errors import ConfigError, DamagedFile
+from pyxt_hpc.spectra.extract import disc_sums, extract_regions, weighted_disc_sums
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid
 from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, merge_levels, resolution_bins
 from pyxt_hpc.spectra.templates import column_grid
 from pyxt_hpc.stages.inputs import source_model
+from pyxt_hpc.store import MOST_OBSERVATIONS
 
 BINNINGS = ("auto", "resolution", "channels")
 """Spectral bins: as wide as the background's counts ask for; half the detector's resolution; channels."""
 
 _WHOLE = 65535
-"""Live images are whole numbers up to this: a fourth of the memory, and sums exact in any order."""
+"""Live images are whole numbers up to this: a fourth of the memory."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class JointModel:
         (n_obs,) exposure [s]; background counts in the blank-sky file per background count expected
         in the observation.
     minimum_fraction
-        (1,) an observation takes part where at least this fraction of the circle is live.
+        (1,) an observation takes part where at least this share of the circle's brightness is live in it.
+    brightness
+        (ny + 2 m, nx + 2 m) relative brightness of the cluster, in m pixels around the images, too.
     observations
         Per observation the arrays of `_observation_arrays`.
     """
@@ -58,6 +62,7 @@ class JointModel:
     exposure_s: np.ndarray
     ratio: np.ndarray
     minimum_fraction: np.ndarray
+    brightness: np.ndarray
     observations: tuple[dict[str, np.ndarray], ...]
 
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -80,7 +85,7 @@ class JointModel:
     @property
     def shape(self) -> tuple[int, int]:
         """(ny, nx) of the images."""
-        return self.observations[0]["live"].shape[1:]
+        return self.observations[0]["live"].shape[:2]
 
     @property
     def grid(self) -> ModelGrid:
@@ -101,23 +106,23 @@ class RegionSpectra:
     source, background
         (n_region, n_bin) counts.
     weight
-        (n_region, n_bin) effective exposure: live time x live fraction of the circle x area relative
-        to the ARF [s]; 0 where the observation does not take part.
+        (n_region, n_bin) effective exposure [s]: live time x area relative to the ARF, the mean over the
+        whole circle weighted by its brightness, nothing being live where the observation does not see;
+        0 where it does not take part.
     ratio
         (n_region, n_bin) background exposure per source exposure.
-    observations
-        (n_region,) bit i: observation i takes part.
-    live_exposure
-        (n_region, n_obs) live time x live fraction of the circle [s], whether it takes part or not: what
-        ClusterPyXT calls the effective time.
+    takes_part
+        (n_region, n_obs) whether an observation takes part.
+    live_share
+        (n_region, n_obs) share of the circle's brightness that is live, whether it takes part or not.
     """
 
     source: np.ndarray
     background: np.ndarray
     weight: np.ndarray
     ratio: np.ndarray
-    observations: np.ndarray
-    live_exposure: np.ndarray
+    takes_part: np.ndarray
+    live_share: np.ndarray
 
 
 def base_bins(bundle: Bundle, rmf: Rmf, binning: str) -> np.ndarray:
@@ -127,15 +132,19 @@ def base_bins(bundle: Bundle, rmf: Rmf, binning: str) -> np.ndarray:
     return resolution_bins(rmf, bundle.energy_min_keV, bundle.energy_max_keV)
 
 
-def joint_model(bundle: Bundle, minimum_fraction: float, options: FitOptions, binning: str) -> JointModel:
+def joint_model(
+    bundle: Bundle, brightness: np.ndarray, minimum_fraction: float, options: FitOptions, binning: str
+) -> JointModel:
     """Fold the plasma model through every observation's response.
 
     Parameters
     ----------
     bundle
         The cluster.
+    brightness
+        (ny + 2 m, nx + 2 m) relative brightness in and around its images: `SkyBrightness.image`.
     minimum_fraction
-        An observation takes part in a region where at least this fraction of the circle is live.
+        An observation takes part in a region where at least this share of the circle's brightness is live.
     options
         Of the fits: whether nH is free, and in what bounds.
     binning
@@ -145,7 +154,14 @@ def joint_model(bundle: Bundle, minimum_fraction: float, options: FitOptions, bi
     ------
     DamagedFile
         If a response is not finite, or an exposure or background scale not positive.
+    ConfigError
+        If there are more observations than a results store can name.
     """
+    if len(bundle.observations) > MOST_OBSERVATIONS:
+        raise ConfigError(
+            f"{bundle.name}: there are {len(bundle.observations)} observations; at most {MOST_OBSERVATIONS} "
+            "can be fitted together: leave the shortest out of observation_ids"
+        )
     kT, source = np.empty(0), source_model(bundle)
     columns = np.array([bundle.nH]) if options.nH_bounds is None else column_grid(options.nH_bounds)
     hhe: list[np.ndarray] = []
@@ -197,6 +213,7 @@ def joint_model(bundle: Bundle, minimum_fraction: float, options: FitOptions, bi
         exposure_s=np.array([o.exposure_s for o in bundle.observations]),
         ratio=np.array([1.0 / o.background_scale for o in bundle.observations]),
         minimum_fraction=np.array([minimum_fraction]),
+        brightness=brightness,
         observations=tuple(arrays),
     )
 
@@ -231,19 +248,87 @@ def _observation_arrays(observation: BundleObservation, edges: np.ndarray) -> di
     offset = np.int32 if few else np.int64
     centre = 0.5 * (rmf.channel_lo_keV[edges[:-1]] + rmf.channel_hi_keV[edges[1:] - 1])
     nodes = observation.vignetting_keV
-    # live images: the mask, then the area at each energy
-    live = np.concatenate([observation.mask[None], observation.mask * observation.vignetting])
-    largest = max(float(live.max()), 1.0)
+    largest = max(float(observation.vignetting.max()), 1.0)
+    live = np.empty((*observation.mask.shape, 1 + len(nodes)), np.uint16)
+    for i, image in enumerate([observation.mask, *(observation.mask * observation.vignetting)]):
+        live[..., i] = np.rint(image * np.float32(_WHOLE / largest))
     return {
         "indptr": observation.event_indptr.astype(offset),
         "bin": lookup[observation.event_channel],
         "background_indptr": observation.background_indptr.astype(offset),
         "background_bin": lookup[observation.background_channel],
-        "live": np.rint(live * (_WHOLE / largest)).astype(np.uint16),
+        # (ny, nx, 1 + n_energy): the mask, then the area at each energy
+        "live": live,
         "live_unit": np.array([largest / _WHOLE]),
         # (n_energy, n_bin): linear interpolation of the area between the energies it is known at
         "interpolation": np.array([np.interp(centre, nodes, unit) for unit in np.eye(len(nodes))]),
     }
+
+
+@dataclass(frozen=True)
+class Circles:
+    """Circles, and what of their brightness an observation sees.
+
+    Parameters
+    ----------
+    row, col, radius
+        (n,) centres and radii [pixels]; centres are inside the images.
+    model
+        Of the cluster.
+
+    Raises
+    ------
+    ConfigError
+        If a circle reaches where the brightness is not known.
+    """
+
+    row: np.ndarray
+    col: np.ndarray
+    radius: np.ndarray
+    model: JointModel
+
+    def __post_init__(self) -> None:
+        ny, nx = self.model.shape
+        reach = np.floor(self.radius) - self._margin
+        if (
+            np.any(self.row < reach)
+            or np.any(self.col < reach)
+            or np.any(self.row >= ny - reach)
+            or np.any(self.col >= nx - reach)
+        ):
+            raise ConfigError(
+                f"a circle reaches more than {self._margin} pixels beyond the images, where the cluster's "
+                "brightness is not known: make the scale map again with `pyxt-hpc create-bins`"
+            )
+
+    @property
+    def _margin(self) -> int:
+        return (self.model.brightness.shape[0] - self.model.shape[0]) // 2
+
+    @cached_property
+    def brightness(self) -> np.ndarray:
+        """(n,) sum over the whole circle."""
+        m = self._margin
+        return disc_sums(self.row + m, self.col + m, self.radius, self.model.brightness[None])[:, 0]
+
+    def seen_by(self, observation: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What an observation sees of each circle.
+
+        Returns
+        -------
+        share : (n,)
+            Of the circle's brightness: sum(S live)/sum(S), the denominator over the whole circle.
+        area : (n, n_energy)
+            Relative to the ARF at the energies where it is known: sum(S live vignetting)/sum(S).
+        takes_part : (n,) bool
+            Whether the share is large enough.
+        """
+        arrays = self.model.observations[observation]
+        sums = weighted_disc_sums(self.row, self.col, self.radius, self.model.brightness, arrays["live"])
+        seen = sums * (arrays["live_unit"] / self.brightness[:, None])
+        # rounded: a fraction given in decimals is not missed by an error of the last bit
+        takes_part = np.round(seen[:, 0], 9) >= self.model.minimum_fraction[0]
+        return seen[:, 0], seen[:, 1:], takes_part & (seen[:, 0] > 0)
 
 
 def extract_spectra(model: JointModel, row: np.ndarray, col: np.ndarray, radius: np.ndarray) -> RegionSpectra:
@@ -256,33 +341,27 @@ def extract_spectra(model: JointModel, row: np.ndarray, col: np.ndarray, radius:
     row, col, radius
         (n_region,) centres and radii [pixels].
     """
-    n_region, n_bin = len(row), model.hhe.shape[2]
+    n_region, n_bin, n_obs = len(row), model.hhe.shape[2], len(model.exposure_s)
     source = np.zeros((n_region, n_bin), np.int32)
     background = np.zeros((n_region, n_bin), np.int32)
     weight = np.zeros((n_region, n_bin))
     ratio = np.zeros((n_region, n_bin))
-    used = np.zeros(n_region, np.uint64)
-    live_exposure = np.zeros((n_region, len(model.exposure_s)))
-    area = disc_area(radius)
+    taking_part = np.zeros((n_region, n_obs), bool)
+    live_share = np.zeros((n_region, n_obs))
+    circles = Circles(row, col, radius, model)
     for i, arrays in enumerate(model.observations):
         bins = slice(model.first_bin[i], model.first_bin[i + 1])
         n = bins.stop - bins.start
-        sums = disc_sums(row, col, radius, arrays["live"]) * arrays["live_unit"]
-        # rounded: a fraction given in decimals is not missed by an error of the last bit
-        takes_part = np.round(sums[:, 0] / area, 9) >= model.minimum_fraction[0]
-        takes_part &= sums[:, 0] > 0
-        live_exposure[:, i] = model.exposure_s[i] * sums[:, 0] / area
-        mean_area = sums[:, 1:] / area[:, None]
+        live_share[:, i], area, taking_part[:, i] = circles.seen_by(i)
         shape = model.shape
         source[:, bins] = extract_regions(row, col, radius, arrays["indptr"], arrays["bin"], n, shape)
         background[:, bins] = extract_regions(
             row, col, radius, arrays["background_indptr"], arrays["background_bin"], n, shape
         )
         # Term by term: a matrix product rounds differently in chunks of other sizes, and results must not.
-        for node, share in zip(mean_area.T, arrays["interpolation"], strict=True):
+        for node, share in zip(area.T, arrays["interpolation"], strict=True):
             weight[:, bins] += model.exposure_s[i] * node[:, None] * share
         ratio[:, bins] = model.ratio[i]
         for array in (source, background, weight):
-            array[~takes_part, bins] = 0
-        used |= takes_part.astype(np.uint64) << np.uint64(i)
-    return RegionSpectra(source, background, weight, ratio, used, live_exposure)
+            array[~taking_part[:, i], bins] = 0
+    return RegionSpectra(source, background, weight, ratio, taking_part, live_share)

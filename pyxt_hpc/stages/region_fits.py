@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pyxt_hpc.brightness.estimate import SkyBrightness, sky_brightness
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.spectra.extract import disc_area
@@ -13,7 +14,7 @@ from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, FitOptions, expected_rates,
 from pyxt_hpc.spectra.goodness import Moments, goodness, moments
 from pyxt_hpc.spectra.grouping import choose_level
 from pyxt_hpc.stages.joint import JointModel, RegionSpectra, extract_spectra, joint_model
-from pyxt_hpc.store import REGION_COLUMNS, ROW_DTYPE
+from pyxt_hpc.store import REGION_COLUMNS, ROW_DTYPE, packed_observations
 
 FEW_COUNTS = 300
 """Net counts below which intervals are mostly open, and biased where they come from many observations."""
@@ -21,6 +22,8 @@ BACKGROUND_SHARE = 0.5
 """Part of the counts above which the background dominates."""
 POOR_FIT_SIGMA = 5.0
 """Goodness above which the model is wrong: chance does that to one region in three million."""
+PARTLY_LIVE_SHARE = 1.0 / 3.0
+"""Share of a circle's brightness that must have been seen for its norm to be a measurement."""
 
 
 def fit_options(config: ClusterConfig) -> FitOptions:
@@ -56,10 +59,23 @@ class RegionFits:
     moments: Moments
 
     @classmethod
-    def of(cls, bundle: Bundle, config: ClusterConfig, regions: np.ndarray) -> "RegionFits":
-        """Fold the model and tabulate the statistic: the work that is done once."""
+    def of(
+        cls, bundle: Bundle, config: ClusterConfig, regions: np.ndarray, sky: SkyBrightness | None = None
+    ) -> "RegionFits":
+        """Fold the model and tabulate the statistic: the work that is done once.
+
+        Parameters
+        ----------
+        bundle, config
+            The cluster.
+        regions
+            (n,) of REGION_DTYPE.
+        sky
+            Its brightness; None: estimated from the bundle.
+        """
         options = fit_options(config)
-        model = joint_model(bundle, config.minimum_exposure_fraction, options, config.binning)
+        brightness = (sky or sky_brightness(bundle)).image
+        model = joint_model(bundle, brightness, config.minimum_exposure_fraction, options, config.binning)
         ratio = np.repeat(model.ratio, np.diff(model.first_bin))
         return cls(model, regions, options, moments(options.statistic, ratio))
 
@@ -104,10 +120,10 @@ class RegionFits:
         rows["area"] = disc_area(regions["radius"])
         rows["counts"] = counts
         rows["background_counts"] = background
-        rows["observations"] = spectra.observations
-        bits = np.arange(len(self.model.ratio), dtype=np.uint64)
-        takes_part = (spectra.observations[:, None] >> bits) & np.uint64(1)
-        rows["exposure"] = (spectra.live_exposure * takes_part).sum(axis=1)
+        rows["observations"] = packed_observations(spectra.takes_part)
+        live_time = (self.model.exposure_s * spectra.takes_part).sum(axis=1)
+        rows["exposure"] = (self.model.exposure_s * spectra.live_share * spectra.takes_part).sum(axis=1)
+        rows["live_fraction"] = rows["exposure"] / np.where(live_time > 0, live_time, 1.0)
         fits, score, level = self._fit(spectra)
         for name in FIT_DTYPE.names or ():
             rows[name] = fits[name]
@@ -116,6 +132,7 @@ class RegionFits:
         flags[counts - background < FEW_COUNTS] |= int(FitFlag.FEW_COUNTS)
         flags[background > BACKGROUND_SHARE * counts] |= int(FitFlag.BACKGROUND_DOMINATED)
         flags[score > POOR_FIT_SIGMA] |= int(FitFlag.POOR_FIT)
+        flags[rows["live_fraction"] < PARTLY_LIVE_SHARE] |= int(FitFlag.PARTLY_LIVE)
         rows["flags"] = flags
         rows["attempts"] = 1
         rows["seconds"] = (time.perf_counter() - start) / max(len(indices), 1)

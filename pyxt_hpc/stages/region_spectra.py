@@ -9,17 +9,17 @@ import numpy as np
 from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.response import Arf, Rmf
 from pyxt_hpc.config import ClusterConfig
-from pyxt_hpc.spectra.extract import disc_area, disc_sums, extract_regions
+from pyxt_hpc.spectra.extract import extract_regions
 from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
 from pyxt_hpc.spectra.spectrum import Spectrum
-from pyxt_hpc.stages.joint import base_bins, extract_spectra
+from pyxt_hpc.stages.joint import Circles, JointModel, base_bins, extract_spectra
 from pyxt_hpc.stages.region_fits import RegionFits
 
 
 def region_spectra(
-    bundle: Bundle, row: int, col: int, radius: float, minimum_fraction: float
-) -> list[Spectrum]:
-    """Spectra of the observations that take part in a region, in the bundle's order.
+    bundle: Bundle, model: JointModel, row: int, col: int, radius: float
+) -> dict[int, Spectrum]:
+    """Spectra of the observations that take part in a region, by their place in the bundle, in its order.
 
     What `joint.extract_spectra` gives in bins for many regions. One thing is finer here: the area of each
     photon energy counts before the photons are redistributed to channels, not that of the channel's energy
@@ -29,21 +29,23 @@ def region_spectra(
     ----------
     bundle
         The cluster.
+    model
+        Made of it: which observations take part, and their area, are its choice.
     row, col, radius
         Centre and radius [pixels] of the circle.
-    minimum_fraction
-        An observation takes part where at least this fraction of the circle is live.
     """
-    spectra = []
-    for observation in bundle.observations:
-        live_fraction, area = _effective_area(observation, row, col, radius)
-        # rounded as in `joint.extract_spectra`, whose choice it must be
-        if live_fraction > 0 and round(live_fraction, 9) >= minimum_fraction:
-            spectra.append(_spectrum(bundle, observation, row, col, radius, area))
+    circle = Circles(np.array([row]), np.array([col]), np.array([radius]), model)
+    spectra = {}
+    for i, observation in enumerate(bundle.observations):
+        _, area, takes_part = circle.seen_by(i)
+        if takes_part[0]:
+            spectra[i] = _spectrum(bundle, observation, row, col, radius, area[0])
     return spectra
 
 
-def spectra_as_fitted(bundle: Bundle, config: ClusterConfig, fits: RegionFits) -> Iterator[list[Spectrum]]:
+def spectra_as_fitted(
+    bundle: Bundle, config: ClusterConfig, fits: RegionFits
+) -> Iterator[dict[int, Spectrum]]:
     """Each region's spectra in the bins, and for cstat with the background, of the map's fits.
 
     Parameters
@@ -51,13 +53,13 @@ def spectra_as_fitted(bundle: Bundle, config: ClusterConfig, fits: RegionFits) -
     bundle
         The cluster.
     config
-        Bins and threshold of the exposure.
+        Bins.
     fits
         Of the regions.
 
     Yields
     ------
-    list of Spectrum
+    dict of Spectrum
         As `region_spectra`, for one region after the other.
     """
     model, regions = fits.model, fits.regions
@@ -66,18 +68,16 @@ def spectra_as_fitted(bundle: Bundle, config: ClusterConfig, fits: RegionFits) -
     finest = [base_bins(bundle, observation.rmf, config.binning) for observation in bundle.observations]
     for region, level in zip(regions, chosen, strict=True):
         row, col, radius = int(region["row"]), int(region["col"]), float(region["radius"])
-        found = region_spectra(bundle, row, col, radius, config.minimum_exposure_fraction)
-        by_name, own = {spectrum.name: spectrum for spectrum in found}, []
-        for i, observation in enumerate(bundle.observations):
-            if observation.dataset not in by_name:
-                continue
+        own = {}
+        for i, spectrum in region_spectra(bundle, model, row, col, radius).items():
+            observation = bundle.observations[i]
             first, last = model.first_bin[i], model.first_bin[i + 1]
             edges = levels[level][(levels[level] >= first) & (levels[level] <= last)] - first
             lookup = bin_lookup(finest[i][edges], observation.rmf.n_channels)
-            spectrum = replace(by_name[observation.dataset], bin_of_channel=lookup)
+            spectrum = replace(spectrum, bin_of_channel=lookup)
             if fits.options.statistic == "cstat":
                 spectrum = _with_smooth_background(spectrum, observation)
-            own.append(spectrum)
+            own[i] = spectrum
         yield own
 
 
@@ -86,16 +86,6 @@ def _with_smooth_background(spectrum: Spectrum, observation: BundleObservation) 
     whole = np.bincount(observation.background_channel, minlength=observation.rmf.n_channels).astype(float)
     share = spectrum.binned(spectrum.background).sum() / max(spectrum.binned(whole).sum(), 1.0)
     return replace(spectrum, background=share * whole)
-
-
-def _effective_area(
-    observation: BundleObservation, row: int, col: int, radius: float
-) -> tuple[float, np.ndarray]:
-    """Live fraction of a circle; area relative to the ARF at `vignetting_keV`, mean over the circle."""
-    images = np.concatenate([observation.mask[None], observation.mask * observation.vignetting])
-    sums = disc_sums([row], [col], [radius], images)[0]
-    mean = sums / disc_area([radius])
-    return float(mean[0]), mean[1:]
 
 
 def _spectrum(

@@ -117,13 +117,12 @@ def look_at_region(config: ClusterConfig, number: int) -> RegionLook:
     (spectra,) = spectra_as_fitted(bundle, config, fits)
     if not spectra:
         raise ConfigError(
-            f"region {number}: no observation has {config.minimum_exposure_fraction:.0%} of its circle live; "
-            f"choose another region, or lower minimum_exposure_fraction in {config.path}"
+            f"region {number}: no observation has {config.minimum_exposure_fraction:.0%} of its circle's "
+            f"brightness live; choose another region, or lower minimum_exposure_fraction in {config.path}"
         )
-    by_name = {observation.dataset: observation for observation in bundle.observations}
     shapes = [
-        np.bincount(by_name[s.name].background_channel, minlength=s.rmf.n_channels).astype(float)
-        for s in spectra
+        np.bincount(bundle.observations[i].background_channel, minlength=s.rmf.n_channels).astype(float)
+        for i, s in spectra.items()
     ]
-    fit = fit_spectra(spectra, source_model(bundle), fits.options, background_shapes=shapes)
+    fit = fit_spectra(list(spectra.values()), source_model(bundle), fits.options, background_shapes=shapes)
     return RegionLook(row, fit)

@@ -11,6 +11,7 @@ from pyxt_hpc.errors import MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.lock import Owner, current_owner
 from pyxt_hpc.spectra.fit import FitFlag
+from pyxt_hpc.stages.remarks import Remarks
 from pyxt_hpc.store import (
     BLOCK,
     ROW_DTYPE,
@@ -69,6 +70,8 @@ class StoreStatus:
         When everything was last forced to the disk [s since 1970], if it is known.
     reasons
         Of bad and quarantined regions, the most frequent first.
+    remarks
+        Flags of the regions that are done.
     """
 
     path: Path
@@ -78,6 +81,7 @@ class StoreStatus:
     seconds_left: float | None
     checkpoint: float | None
     reasons: tuple[Reason, ...]
+    remarks: Remarks
 
     @property
     def total(self) -> int:
@@ -111,13 +115,16 @@ def read_status(path: Path) -> StoreStatus:
         status[status > max(Status)] = Status.PENDING
         run = read_run(file)
         reasons = _reasons(file, status)
+        done = np.flatnonzero(status == Status.DONE)
+        remarks = Remarks.of(_column_at(file, "flags", done))
     counts = {kind: int(np.count_nonzero(status == kind)) for kind in Status}
     rate = seconds_left = None
     if writer and run and run.flushed > run.first > 0 and run.finished > run.finished_at_first:
         rate = (run.finished - run.finished_at_first) / (run.flushed - run.first)
         left = int(np.count_nonzero(~is_final(status)))
         seconds_left = max(left / rate - (time.time() - run.flushed), 0.0)
-    return StoreStatus(path, counts, writer, rate, seconds_left, run.flushed if run else None, reasons)
+    checkpoint = run.flushed if run else None
+    return StoreStatus(path, counts, writer, rate, seconds_left, checkpoint, reasons, remarks)
 
 
 @dataclass(frozen=True)
@@ -163,6 +170,11 @@ def verify(layout: Layout) -> Iterator[Verification]:
         yield Verification(path, counts, problem)
 
 
+def has_stores(layout: Layout) -> bool:
+    """Whether there is a store or a part of one."""
+    return layout.results.exists() or bool(layout.all_part_results())
+
+
 def _stores(layout: Layout) -> list[Path]:
     paths = [path for path in (layout.results, *layout.all_part_results()) if path.exists()]
     if not paths:
@@ -187,12 +199,26 @@ def _reasons(file: TableFile, status: np.ndarray) -> tuple[Reason, ...]:
 def _rows_at(file: TableFile, indices: np.ndarray) -> "zip[tuple[int, np.void]]":
     """Positions and rows, read in blocks: far fewer reads than rows."""
     rows = np.zeros(len(indices), ROW_DTYPE)
-    for block in np.unique(indices // BLOCK).tolist():
-        here = indices // BLOCK == block
-        start = block * BLOCK
-        stop = min(start + BLOCK, file.length("rows"))
-        rows[here] = file.read("rows", start, stop)[indices[here] - start]
+    for here, block, at in _blocks_with(file, indices):
+        rows[here] = block[at]
     return zip(indices.tolist(), rows, strict=True)
+
+
+def _column_at(file: TableFile, name: str, indices: np.ndarray) -> np.ndarray:
+    """A column of some rows."""
+    values = np.zeros(len(indices), ROW_DTYPE[name])
+    for here, block, at in _blocks_with(file, indices):
+        values[here] = block[name][at]
+    return values
+
+
+def _blocks_with(file: TableFile, indices: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Every block of rows that has some of ``indices``: which of these, the rows, where in the rows."""
+    for number in np.unique(indices // BLOCK).tolist():
+        here = indices // BLOCK == number
+        start = number * BLOCK
+        rows = file.read("rows", start, min(start + BLOCK, file.length("rows")))
+        yield here, rows, indices[here] - start
 
 
 def _in_words(flags: int) -> str:

@@ -6,8 +6,8 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from regions import PixCoord, Regions
 
-from pyxt_hpc.chandra.regionfile import parse_regions, read_regions
-from pyxt_hpc.chandra.regions import contains, extent
+from pyxt_hpc.chandra.regionfile import parse_regions
+from pyxt_hpc.chandra.regions import contains, extent, read_regions
 from pyxt_hpc.chandra.tangent import tangent_plane
 from pyxt_hpc.errors import RegionSyntaxError
 
@@ -192,9 +192,13 @@ def test_pixels_of_unknown_frames_are_refused() -> None:
 
 def test_image_coordinates_with_their_image() -> None:
     image = tangent_plane(150.0, 30.0, 1.968)
-    region = parse_regions("image\ncircle(11,1,5)", PATH)
+    region = parse_regions("# Filename: /data/merged.img[1]\nimage\ncircle(11,1,5)", PATH)
     ra, dec = image.all_pix2world([11.0, 15.9, 16.1], [1.0, 1.0, 1.0], 1)
-    np.testing.assert_array_equal(contains(region, ra, dec, {"image": image}), [True, True, False])
+    np.testing.assert_array_equal(contains(region, ra, dec, {"merged.img": image}), [True, True, False])
+    with pytest.raises(
+        RegionSyntaxError, match=r"line 3: image .* it says merged\.img; .* '# Filename: other"
+    ):
+        contains(region, ra, dec, {"physical": image, "other.img": image})
 
 
 def test_extent_encloses_the_region_tightly() -> None:

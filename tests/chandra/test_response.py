@@ -146,6 +146,9 @@ def test_written_response_is_read_again(tmp_path, first_number):
         (small_rmf(first_number), read_rmf(tmp_path / "a.rmf")),
     ):
         for field in fields(written):
+            if field.name == "channel_type":
+                assert read.channel_type == written.channel_type == "PI"
+                continue
             np.testing.assert_allclose(getattr(read, field.name), getattr(written, field.name), rtol=1e-7)
     np.testing.assert_array_equal(read_rmf(tmp_path / "a.rmf").to_sparse().toarray(), DENSE)
     assert fits.getval(tmp_path / "a.rmf", "TELESCOP", "MATRIX") == "CHANDRA"

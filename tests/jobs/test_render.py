@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pyxt_hpc.batch import BatchSettings
+from pyxt_hpc.batch import SCHEDULERS
 from pyxt_hpc.errors import ConfigError, MissingInput
-from pyxt_hpc.jobs.render import Job, render
-from pyxt_hpc.jobs.sites import read_site, settings_for, site_names
+from pyxt_hpc.jobs.job import Job
+from pyxt_hpc.jobs.render import render
+from pyxt_hpc.jobs.sites import FOLDER, read_site, settings_for, site_names
+from pyxt_hpc.jobs.systems import SYSTEMS
 
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 NASTY = """a 'b" $(touch hit) `touch hit` ; touch hit # @BODY@ \\ é"""
@@ -41,7 +43,7 @@ def make(site: str, texts: dict[str, str], folder: str = "/data", **what: object
     """A job as the command line would make it."""
     settings = settings_for("A.ini", texts, {}, site)
     root = Path(folder)
-    return Job("A1795", root / "A.ini", root / "job.sh", root / "logs", settings, **what)  # type: ignore[arg-type]
+    return Job("A1795", root / "A.ini", root / "job.sh", root / "logs" / "jobs.tsv", settings, **what)  # type: ignore[arg-type]
 
 
 def grid() -> Iterator[Job]:
@@ -199,7 +201,7 @@ def test_what_is_nasty_reaches_the_program_and_nothing_else(tmp_path: Path) -> N
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_one_line(texts: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        BatchSettings.of({"scheduler": "slurm", **texts}, "A.ini")
+        settings_for("A.ini", {"scheduler": "slurm", **texts}, {}, None)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -213,6 +215,12 @@ def test_jobs_that_make_no_sense_are_refused() -> None:
         make("slurm", PLAIN, "/a\nb")
     with pytest.raises(ConfigError, match="memory = 0"):
         make("pbs", {"memory": "0"})
+
+
+def test_every_batch_system_that_can_be_asked_for_is_there() -> None:
+    assert set(SYSTEMS) == set(SCHEDULERS)
+    for system in SYSTEMS.values():
+        assert (FOLDER / f"{system.name}.sh").is_file()
 
 
 def test_sites_are_complete_small_and_documented(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.cli import main
-from pyxt_hpc.jobs.render import Job, render
+from pyxt_hpc.jobs.job import Job
+from pyxt_hpc.jobs.render import render
 from pyxt_hpc.jobs.sites import settings_for
 
 # Says its process number when it is ready; stops with 75 at the signal that `fit-spectra` stops at.
@@ -23,7 +24,6 @@ exit 1
 # Not yet ready for the signal.
 DIES = WORKS.replace("trap 'echo stopped; exit 75' USR1\n", "")
 TOOLS = {
-    "qsub": '#!/bin/bash\nprintf "%s " "$@" >"$FAKE/again"\ncat >"$FAKE/resubmitted"\n',
     "scontrol": '#!/bin/bash\nif [ "$1" = show ]; then echo "JobState=${FAKE_STATE:-RUNNING}"; '
     'else echo "$@" >"$FAKE/again"; fi\n',
 }
@@ -42,16 +42,15 @@ class Case:
         given = {"venv": str(self.tools.parent), "ranks_per_node": "1", "max_requeues": "3",
                  "environment": f"OUT={folder / 'pid'}", **texts}  # fmt: skip
         settings = settings_for("A.ini", given, {}, scheduler)
-        array = scheduler == "pbs"
-        self.job = Job("A1", folder / "A.ini", folder / "job.sh", folder / "logs", settings,
-                       stages=(6,), n_tasks=5 if array else 0)  # fmt: skip
+        self.job = Job("A1", folder / "A.ini", folder / "job.sh", folder / "logs" / "jobs.tsv", settings,
+                       stages=(6,))  # fmt: skip
         self.job.script.write_text(render(self.job))
 
     def start(self, **environment: str) -> "subprocess.Popen[bytes]":
         """Run the script as the batch system would."""
         environment = {
-            "PATH": "/usr/bin:/bin", "FAKE": str(self.folder), "PBS_JOBID": "12[4].host",
-            "SLURM_JOB_ID": "12", **environment,
+            "PATH": f"{self.tools}:/usr/bin:/bin", "FAKE": str(self.folder), "SLURM_JOB_ID": "12",
+            **environment,
         }  # fmt: skip
         return subprocess.Popen(
             ["bash", str(self.job.script)], env=environment, stdout=subprocess.DEVNULL, start_new_session=True
@@ -92,13 +91,20 @@ def exits(code: int) -> str:
 
 
 def test_slurm_runs_again_only_what_is_not_finished(tmp_path: Path) -> None:
-    for code, asked in ((0, ""), (1, ""), (2, ""), (9, ""), (75, "requeue 12")):
+    for code, asked in (
+        (0, ""),
+        (1, ""),
+        (2, ""),
+        (9, "requeue 12"),
+        (137, "requeue 12"),
+        (75, "requeue 12"),
+    ):
         case = Case(tmp_path / str(code), "slurm", exits(code))
-        assert run(case) == (0 if code == 75 else code)
+        assert run(case) == (75 if asked else code)
         assert case.again == asked
         assert ("done" in case.log) == (code == 0)
     case = Case(tmp_path / "array", "slurm", exits(75))
-    assert run(case, SLURM_ARRAY_JOB_ID="12", SLURM_ARRAY_TASK_ID="3") == 0
+    assert run(case, SLURM_ARRAY_JOB_ID="12", SLURM_ARRAY_TASK_ID="3") == 75
     assert case.again == "requeue 12_3"  # 12 alone would be every task
     assert (tmp_path / "array/logs/pyxt-A1-12_3-attempt-1.log").exists()
 
@@ -106,7 +112,7 @@ def test_slurm_runs_again_only_what_is_not_finished(tmp_path: Path) -> None:
 def test_no_more_often_than_allowed(tmp_path: Path) -> None:
     for restarts, asked in (("2", "requeue 12"), ("3", "")):
         case = Case(tmp_path / restarts, "slurm", exits(75))
-        assert run(case, SLURM_RESTART_COUNT=restarts) == (0 if asked else 75)
+        assert run(case, SLURM_RESTART_COUNT=restarts) == 75
         assert case.again == asked
         assert (case.folder / f"logs/pyxt-A1-12-attempt-{int(restarts) + 1}.log").exists()
     assert "submit it once more" in case.log
@@ -115,7 +121,7 @@ def test_no_more_often_than_allowed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("program", [WORKS, DIES], ids=["ready", "not yet ready"])
 def test_warned_it_stops_and_runs_again(tmp_path: Path, program: str) -> None:
     case = Case(tmp_path / "case", "slurm", program)
-    assert run(case, signal.SIGUSR1) == 0
+    assert run(case, signal.SIGUSR1) == 75
     assert case.again == "requeue 12"
     assert ("stopped" in case.log) == (program == WORKS)
 
@@ -130,29 +136,17 @@ def test_ended_from_outside_it_stops_for_good(tmp_path: Path) -> None:
     assert run(case, FAKE_STATE="COMPLETING Reason=None") == 75
     assert not case.again
     # Too slow for the time after the warning.
-    assert run(case, FAKE_STATE="COMPLETING Reason=TimeLimit") == 0
+    assert run(case, FAKE_STATE="COMPLETING Reason=TimeLimit") == 75
+    assert case.again == "requeue 12"
+    case = Case(tmp_path / "limit", "slurm", WORKS)
+    assert run(case, signal.SIGTERM, FAKE_STATE="COMPLETING Reason=TimeLimit") == 75
     assert case.again == "requeue 12"
 
 
-def test_pbs_warns_itself_and_submits_the_one_task(tmp_path: Path) -> None:
-    case = Case(tmp_path / "case", "pbs", WORKS, time="00:00:40", warning="10")
-    script = case.job.script.read_text()
-    assert "sleep 30 " in script
-    case.job.script.write_text(script.replace("sleep 30 ", "sleep 3 "))
-    start = time.monotonic()
-    assert run(case, PBS_ARRAY_INDEX="4", PYXT_ATTEMPT="2") == 0
-    assert time.monotonic() - start > 2.5
-    assert case.again == "-v PYXT_ATTEMPT=3,PYXT_TASK=4"
-    assert "--slice 4/5" in case.log
-    submitted = (case.folder / "resubmitted").read_text()
-    assert submitted == case.job.script.read_text().replace("#PBS -J 1-5\n", "")
-    assert (case.folder / "logs/pyxt-A1-12_4_-attempt-2.log").exists()
-
-
-def test_pbs_stops_without_waiting_for_its_clock(tmp_path: Path) -> None:
+def test_the_clock_of_pbs_does_not_outlive_its_script(tmp_path: Path) -> None:
     case = Case(tmp_path / "case", "pbs", exits(2))
     start = time.monotonic()
-    assert run(case) == 2
+    assert run(case, PBS_JOBID="12.host") == 2
     assert time.monotonic() - start < 10
     assert not case.again
 
@@ -187,7 +181,9 @@ def test_submit_remembers_the_job(
     script = folder / "A1_job.sh"
     assert (tmp_path / "said").read_text() == f"--parsable {script}\n{folder / 'logs'}\n"
     assert (tmp_path / "conf").read_text() == "kept\n"
-    assert (folder / "logs/jobs.tsv").read_text().split("\t")[1:] == ["slurm", "4711", f"{script}\n"]
+    assert (folder / "logs/jobs.tsv").read_text().split("\t")[1:] == [
+        "slurm", "4711", "-", "1", "4711", "submitted", f"{script}\n",
+    ]  # fmt: skip
     assert "#SBATCH --time=00:30:00\n" in script.read_text()
     fake.write_text("#!/bin/bash\necho 'sbatch: error: Invalid account' >&2; exit 1\n")
     assert main(["submit", "-c", str(config)]) == 2
@@ -213,7 +209,7 @@ def test_make_job_from_the_command_line(
         (["--account", "a\nb"], "account is"),
         (["--scheduler", "pbs", "--site", "lumi"], "site lumi has slurm"),
         (["--array", "3", "--stages", "5,6"], "stage 6 alone"),
-        (["--site", "nowhere"], "neither one of"),
+        (["--site", "nowhere"], "none of those shipped"),
     ):
         assert main([*line, *options]) == 2
         assert said in capsys.readouterr().err

@@ -13,6 +13,7 @@ import pytest
 from pyxt_hpc.cli import main
 from pyxt_hpc.config import read_config
 from pyxt_hpc.demo import write_demo_input
+from pyxt_hpc.jobs.record import read_jobs
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.store import Status, read_results
 
@@ -116,7 +117,7 @@ def test_a_job_too_long_for_its_limit_finishes_by_itself(
     assert state["JobState"] == "COMPLETED", said
     assert int(state["Restarts"]) >= 1, said
     assert len(logs) == int(state["Restarts"]) + 1
-    assert said.count("not finished: run again") == len(logs) - 1
+    assert len(re.findall(r"not finished.*: run again", said)) == len(logs) - 1
     np.testing.assert_array_equal(values(layout.results), uninterrupted)
     assert job_state(cancelled)["JobState"] == "CANCELLED"
     assert int(job_state(cancelled)["Restarts"]) == 0
@@ -142,3 +143,78 @@ def test_one_task_of_an_array_fails_and_is_done_again(
     assert found.shape[1] > 300
     every = {region: number for number, region in enumerate(uninterrupted[0].tolist())}
     np.testing.assert_array_equal(found, uninterrupted[:, [every[region] for region in found[0].tolist()]])
+
+
+# Killed at the first attempt, warned at the second, done at the third; endless where there is such a file.
+PROGRAM = """\
+#!/bin/bash
+echo run >>"$OUT/runs"
+trap 'exit 75' USR1
+if [ -e "$OUT/endless" ]; then sleep 120 & wait; fi
+case $(wc -l <"$OUT/runs") in
+1) kill -KILL $$ ;;
+2) kill -USR1 $$; sleep 1 ;;
+esac
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, slurm: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration whose jobs run a small program in place of pyxt-hpc."""
+    for name, value in slurm.items():
+        monkeypatch.setenv(name, value)
+    tools = tmp_path / "venv" / "bin"
+    tools.mkdir(parents=True)
+    (tools / "pyxt-hpc").write_text(PROGRAM)
+    (tools / "pyxt-hpc").chmod(0o755)
+    config = tmp_path / "A1.ini"
+    config.write_text(
+        "[cluster_info]\nname = A1\nobservation_ids = 1\nredshift = 0.1\nhydrogen_column_density = 0.01\n"
+        f"abundance = 0.3\n[hpc]\nscheduler = slurm\nranks_per_node = 1\nvenv = {tools.parent}\n"
+        f"environment =\n    OUT={tmp_path}\n"
+    )
+    return config
+
+
+def test_every_attempt_is_known_and_a_killed_rank_is_no_end(
+    stand_in: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["submit", "-c", str(stand_in), "--stages", "6"]) == 0
+    job = capsys.readouterr().out.split()[1].rstrip(":")
+    # What waits for its success begins after the last attempt.
+    after = ["sbatch", "--parsable", f"--dependency=afterok:{job}", "--output=/dev/null"]
+    count = f"wc -l <{stand_in.parent / 'runs'} >{stand_in.parent / 'at_success'}"
+    done = subprocess.run([*after, f"--wrap={count}"], capture_output=True, text=True, check=True)
+    wait("the end of the job", lambda: ended(job), 180)
+    wait("the end of the job after it", lambda: ended(done.stdout.strip()), 60)
+    assert (stand_in.parent / "at_success").read_text() == "3\n"
+    state = job_state(job)
+    assert (state["JobState"], state["Restarts"]) == ("COMPLETED", "2")
+    (known,) = read_jobs(Layout.of(read_config(stand_in)).jobs_record)
+    assert [(one.number, one.id, one.code) for one in known.tasks["-"]] == [
+        (1, job, 137),
+        (2, job, 75),
+        (3, job, 0),
+    ]
+    assert known.has_ended
+    assert main(["status", "-c", str(stand_in)]) == 0
+    assert "attempt 1: " in (said := capsys.readouterr().out)
+    assert "exit code 137: a process was killed" in said
+    assert main(["cancel", "-c", str(stand_in)]) == 0
+    assert "every job of this cluster has ended" in capsys.readouterr().out
+
+
+def test_cancelled_it_does_not_come_back(stand_in: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (stand_in.parent / "endless").touch()
+    assert main(["submit", "-c", str(stand_in), "--stages", "6"]) == 0
+    job = capsys.readouterr().out.split()[1].rstrip(":")
+    wait("the start of the program", (stand_in.parent / "runs").exists, 60)
+    assert main(["cancel", "-c", str(stand_in)]) == 0
+    assert f"job {job}: {job} ended; nothing comes after it" in capsys.readouterr().out
+    wait("the end of the job", lambda: ended(job), 60)
+    assert job_state(job)["JobState"] == "CANCELLED"
+    assert main(["status", "-c", str(stand_in)]) == 0
+    assert ", cancelled 2" in capsys.readouterr().out
+    assert main(["cancel", "-c", str(stand_in), job]) == 0
+    assert "had ended already" in capsys.readouterr().out
+    assert (stand_in.parent / "runs").read_text() == "run\n"

@@ -50,13 +50,14 @@ def test_free_parameters_are_mapped(fitted) -> None:
 
 def test_diagnostics_are_those_of_the_rows(fitted) -> None:
     regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
-    regions.rows["observations"] = 0b1011
-    regions.rows["goodness"] = np.nan
+    regions.rows["observations"][:, :2] = [0b1011, 0b1]
+    regions.rows["goodness"], regions.rows["live_fraction"] = np.nan, 0.75
     regions.rows["statistic"] = 120.0
     made = {p.path.name: p.values[0, 0] for p in map_diagnostics(regions)}
-    assert made["A_observations_map.fits"] == 3
+    assert made["A_observations_map.fits"] == 4
     assert made["A_statistic_map.fits"] == pytest.approx(1.2)
     assert made["A_exposure_map.fits"] == 1e5
+    assert made["A_live_fraction_map.fits"] == 0.75
     assert "A_goodness_map.fits" not in made
 
 

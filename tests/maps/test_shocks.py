@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from regions import Regions
 
-from pyxt_hpc.maps.beta_model import BetaModel
+from pyxt_hpc.brightness.beta_model import BetaModel
 from pyxt_hpc.maps.ellipse import azimuthal_median
 from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.maps.shock_search import shock_table

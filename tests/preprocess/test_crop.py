@@ -202,7 +202,7 @@ def test_empty_sources_and_crops_in_every_system(single: Any, stages: Callable) 
         assert facts["live_pixels"] == 50 * 100
     with fits.open(single.layout.merged_counts) as hdus:
         x, y = WCS(hdus[0].header).all_world2pix(RA, DEC, 1)
-    single.layout.crop_reg.write_text(f"image\nbox({x},{y},100,50)\n")
+    single.layout.crop_reg.write_text(f"# Filename: A1_broad_flux.img\nimage\nbox({x},{y},100,50)\n")
     assert stages(single)[-1].facts["shape"] == [50, 100]
 
 
@@ -216,7 +216,7 @@ def test_physical_coordinates_are_those_of_the_merged_image(field: Any, stages: 
 
 
 def test_crop_that_an_observation_misses(field: Any, stages: Callable) -> None:
-    field.layout.crop_reg.write_text('fk5\nbox(150.35,30,60",60")\n')
+    field.layout.crop_reg.write_text('fk5\nbox(150.175,30.01,40",60")\n')
     with pytest.raises(EmptySelection, match="ObsID 1: no pixel of the crop is on its chips 0, 1"):
         stages(field)
     assert not field.layout.bundle.exists()

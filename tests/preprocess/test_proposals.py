@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.chandra.regionfile import read_regions
+from pyxt_hpc.chandra.regions import read_regions
 from pyxt_hpc.config import ClusterConfig, read_config
 from pyxt_hpc.errors import EmptySelection, MissingInput
 from pyxt_hpc.layout import Layout

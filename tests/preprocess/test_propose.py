@@ -10,8 +10,8 @@ from regions import PixCoord, PolygonPixelRegion
 
 from pyxt_hpc.chandra.fov import Polygons
 from pyxt_hpc.chandra.psf import psf_r90_arcsec
-from pyxt_hpc.chandra.regionfile import parse_regions, read_regions
-from pyxt_hpc.chandra.regions import contains
+from pyxt_hpc.chandra.regionfile import parse_regions
+from pyxt_hpc.chandra.regions import contains, read_regions
 from pyxt_hpc.chandra.skygrid import SkyGrid
 from pyxt_hpc.chandra.tangent import tangent_plane
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin

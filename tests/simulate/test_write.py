@@ -9,8 +9,7 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.chandra.events import read_events
 from pyxt_hpc.chandra.fov import read_fov
-from pyxt_hpc.chandra.regionfile import read_regions
-from pyxt_hpc.chandra.regions import contains, extent
+from pyxt_hpc.chandra.regions import contains, extent, read_regions
 from pyxt_hpc.chandra.response import check_match, read_arf, read_rmf
 from pyxt_hpc.chandra.tangent import world_to_pixel
 from pyxt_hpc.simulate import instrument

@@ -160,6 +160,30 @@ def test_perfect_spectrum_gives_the_truth(model: Model) -> None:
         assert found["statistic"] == pytest.approx(0.0, abs=1e-8)
 
 
+def test_upper_error_of_norm_grows_where_the_model_has_a_knee(model: Model) -> None:
+    """Between 12.9 and 13.7 keV the photons per norm fall by 1.9% in AtomDB, so norm goes far up from there.
+
+    The ends on either side are those of a dense grid in kT and norm: the model grows them, not the search.
+    """
+    upper = {}
+    for kT in (10.0, 11.6):
+        rate = EXPOSURE * model.at(kT)
+        norm = 1500.0 / rate.sum()
+        m, b = norm * rate, np.ones_like(rate)
+        one = fit_kT(m + b, 20 * b, np.full_like(m, EXPOSURE), np.full_like(m, 20.0), model.rate, model.kT)[0]
+        fine = np.linspace(6.0, 30.0, 2401)
+
+        def best(times: float, of: tuple = (m + b, 20 * b, norm * EXPOSURE * model.at(fine))) -> float:
+            return wstat(of[0], of[1], times * of[2], 20.0).sum(axis=1).min()
+
+        for end, beyond in (("norm_lo", 0.999), ("norm_hi", 1.001)):
+            times = one[end] / norm
+            assert best(times) == pytest.approx(one["statistic"] + 1.0, abs=3e-3)
+            assert all(best(times * beyond**n) > one["statistic"] + 1.0 for n in range(1, 40))
+        upper[kT] = one["norm_hi"] / norm - 1.0
+    assert upper[11.6] > 1.4 * upper[10.0]
+
+
 def test_a_region_depends_on_itself_alone(model: Model) -> None:
     kT = np.random.default_rng(3).uniform(1.0, 9.0, 20)
     *spectra, _ = model.simulate(kT, 500, seed=3)

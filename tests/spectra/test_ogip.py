@@ -1,6 +1,7 @@
 """Loaded spectra: files of the header or as given, bins as Sherpa's, errors in one line."""
 
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +78,9 @@ def test_header_names_the_other_files(folder: Path) -> None:
 def test_files_that_are_given_win(folder: Path) -> None:
     arf, _ = response(area=80.0)
     write_arf(folder / "other.arf.gz", arf)
+    shutil.copy(folder / "a.pi", folder / "other.pi")
     spectrum = load_spectrum(
-        folder / "a.pi", **BAND, arf=str(folder / "other.arf"), background=folder / "a.pi"
+        folder / "a.pi", **BAND, arf=str(folder / "other.arf"), background=folder / "other.pi"
     )
     assert spectrum.arf.area == pytest.approx(np.full(N, 40.0))
     assert spectrum.background.tolist() == COUNTS.tolist()

@@ -56,6 +56,15 @@ def test_bands_of_xspec_through_a_response(shared):
         np.testing.assert_allclose(ours[..., band].sum(-1), theirs[..., band].sum(-1), rtol=tolerance)
 
 
+def test_photons_fall_between_13_and_14_keV_as_in_xspec():
+    """AtomDB's own step: XSPEC 12 (library 6.35.1) with AtomDB 3.0.9 gives these photons in 0.7-8 keV."""
+    xspec = {11.49: 0.996459, 12.89: 0.990769, 13.66: 0.972268, 14.47: 0.968897, 16.23: 0.960743}
+    edges = np.linspace(0.7, 8.0, 731)
+    reference = apec(edges, 10.24, 0.3, 0.1, "angr").sum()
+    for kT, photons in xspec.items():
+        assert apec(edges, kT, 0.3, 0.1, "angr").sum() / reference == pytest.approx(photons, abs=2e-4)
+
+
 def test_linear_in_abundance_and_between_temperatures():
     table = load_plasma()
     hhe, metals = table.components(EDGES, 0.1)

@@ -13,7 +13,7 @@ from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.stages import export
-from pyxt_hpc.store import COLUMNS, REGION_DTYPE, ResultsStore, Status, blank_rows
+from pyxt_hpc.store import COLUMNS, REGION_DTYPE, ResultsStore, Status, blank_rows, packed_observations
 
 HEAD = "region,T,T_err_+,T_err_-,Norm,Norm_err_+,Norm_err_-,reduced_x2,obs_id"
 
@@ -42,7 +42,7 @@ def stored(config: ClusterConfig) -> np.ndarray:
     rows["kT"][:3], rows["kT_lo"][:3], rows["kT_hi"][:3] = 4.0, [3.5, np.nan, 3.0], [5.0, 4.5, np.nan]
     rows["norm"][:3], rows["norm_lo"][:3], rows["norm_hi"][:3] = 1e-3, 0.75e-3, 1.5e-3
     rows["statistic"][:3], rows["dof"][:3] = 110.0, 100
-    rows["observations"] = [3, 1, 2, 0, 0, 0]
+    rows["observations"][:3] = packed_observations(np.array([[True, True], [True, False], [False, True]]))
     rows["flags"][1:4] = FitFlag.KT_LO_OPEN, FitFlag.KT_HI_OPEN, FitFlag.NO_COUNTS
     status = np.array([Status.DONE] * 3 + [Status.BAD, Status.QUARANTINED], np.uint8)
     path = Layout.of(config).results

@@ -149,4 +149,18 @@ def test_only_rows_that_are_asked_for_are_read(layout: Layout, monkeypatch: pyte
 
     monkeypatch.setattr(store_module.TableFile, "read_into", spy)
     read_status(layout.results)
-    assert sum(n for table, n in seen if table == "rows") <= store_module.BLOCK
+    # the block in the middle has nothing that is finished
+    last = N - 2 * store_module.BLOCK
+    assert sum(n for table, n in seen if table == "rows") <= store_module.BLOCK + 2 * last
+
+
+def test_flags_of_the_fits_are_counted(layout: Layout) -> None:
+    with create(layout.results) as store:
+        write(store, 0, 90)
+        write(store, 90, 98, flags=FitFlag.POOR_FIT | FitFlag.FEW_COUNTS)
+        write(store, 30_000, 30_002, flags=FitFlag.FEW_COUNTS)
+        write(store, 100, 200, Status.BAD, FitFlag.NO_COUNTS)
+    remarks = read_status(layout.results).remarks
+    assert remarks.fits == 100
+    assert remarks.flagged == {FitFlag.FEW_COUNTS: 10, FitFlag.POOR_FIT: 8}
+    assert remarks.doubtful == 8

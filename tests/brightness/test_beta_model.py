@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
+from pyxt_hpc.brightness.beta_model import BetaModel, fit_beta_model
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.maps.beta_model import BetaModel, fit_beta_model
 from pyxt_hpc.maps.brightness import smooth_brightness
 
 TRUTH = BetaModel(row=93.0, col=110.0, core=14.0, beta=0.65, peak=0.05)
@@ -18,7 +18,7 @@ def test_parameters_are_found(fitted) -> None:
     counts = rng.poisson(expected + 0.2)
     regions = fitted(np.ones(SHAPE), np.ones(SHAPE), counts=counts, background=0.2)
     regions.bundle.mask[90:100, 120:130] = 0
-    found = fit_beta_model(regions.bundle, smooth_brightness(regions.bundle, regions.radius))
+    found = fit_beta_model(regions.bundle, smooth_brightness(regions.bundle, regions.radius).value)
     assert (found.row, found.col) == pytest.approx((TRUTH.row, TRUTH.col), abs=0.7)
     assert found.beta == pytest.approx(TRUTH.beta, abs=0.03)
     assert found.core == pytest.approx(TRUTH.core, rel=0.08)
@@ -29,7 +29,7 @@ def test_no_cluster_is_an_error(fitted) -> None:
     counts = np.random.default_rng(7).poisson(0.2, SHAPE)
     regions = fitted(np.ones(SHAPE), np.ones(SHAPE), counts=counts, background=0.2)
     with pytest.raises(EmptySelection, match="beta-model"):
-        fit_beta_model(regions.bundle, smooth_brightness(regions.bundle, regions.radius))
+        fit_beta_model(regions.bundle, smooth_brightness(regions.bundle, regions.radius).value)
 
 
 def test_depth_gives_the_density_at_the_middle_of_the_column() -> None:

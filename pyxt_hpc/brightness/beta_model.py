@@ -11,8 +11,6 @@ from scipy.special import gammaln, xlogy
 from pyxt_hpc.blocks import block_sums
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.maps.paint import Measured
-from pyxt_hpc.preprocess.images import live_exposure
 
 _FINE = 48
 """Half a side of the square about the peak in which single pixels are fitted; beyond twice as far squares of
@@ -81,15 +79,15 @@ class BetaModel:
         return factor * np.hypot(self.radius(shape), self.core)
 
 
-def fit_beta_model(bundle: Bundle, smooth: Measured, *, elliptical: bool = False) -> BetaModel:
+def fit_beta_model(bundle: Bundle, smooth: NDArray, *, elliptical: bool = False) -> BetaModel:
     """Fit centre, core, slope and peak to the counts by their Poisson likelihood (Cash 1979).
 
     Parameters
     ----------
     bundle
         The cluster.
-    smooth
-        Its smoothed brightness, in which the fit finds its start.
+    smooth : (ny, nx)
+        Its smoothed brightness, at whose peak the search begins; NaN where nothing is known.
     elliptical
         Fit axis ratio and direction too.
 
@@ -99,9 +97,9 @@ def fit_beta_model(bundle: Bundle, smooth: Measured, *, elliptical: bool = False
         If the image does not determine a model: too few counts, or nothing that falls outwards.
     """
     shape = bundle.mask.shape
-    exposure = live_exposure(bundle)
+    exposure = bundle.exposure * bundle.pixel_area_arcmin2
     live = exposure > 0
-    start_row, start_col = map(int, np.unravel_index(np.nanargmax(smooth.value), shape))
+    start_row, start_col = map(int, np.unravel_index(np.nanargmax(smooth), shape))
     images = [
         np.where(live, image, 0).astype(np.float32) for image in (bundle.counts, bundle.background, exposure)
     ]

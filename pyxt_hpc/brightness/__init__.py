@@ -1,0 +1,1 @@
+"""How bright a cluster is at every place of the sky."""

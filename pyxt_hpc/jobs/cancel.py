@@ -1,0 +1,91 @@
+"""Jobs ended for good: the attempt that waits or runs, and whatever would come after it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyxt_hpc.errors import ConfigError, LaunchError, MissingInput, PyxtError
+from pyxt_hpc.jobs.record import CANCEL_DONE, EVERY_TASK, JobHistory, note, prepare, read_jobs
+from pyxt_hpc.jobs.systems import SYSTEMS
+
+MAX_ROUNDS = 5
+"""An attempt may be submitting the next one at this moment; each later one has looked at the table."""
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """What became of a job.
+
+    Parameters
+    ----------
+    job
+        Its id.
+    ended
+        Ids that were waiting or running.
+    gone
+        Ids that had ended already.
+    """
+
+    job: str
+    ended: tuple[str, ...]
+    gone: tuple[str, ...]
+
+
+def cancel(path: Path, wanted: Sequence[str] = ()) -> list[Cancelled]:
+    """End jobs of a cluster.
+
+    Parameters
+    ----------
+    path
+        The table of jobs.
+    wanted
+        Ids of jobs, of the first attempt or any later one; none: all that may be waiting or running.
+
+    Raises
+    ------
+    MissingInput
+        If no job is known at all.
+    ConfigError
+        If one that is wanted is not known.
+    LaunchError
+        If the table cannot be written, and then nothing is cancelled; or the batch system is not there or
+        refuses.
+    BatchSystemBusy
+        If it cannot be reached now.
+    """
+    jobs = read_jobs(path)
+    if not jobs:
+        raise MissingInput(f"{path}: no job is known; what `pyxt-hpc submit` has submitted would be there")
+    chosen = [_job_with(jobs, id_, path) for id_ in wanted] or [job for job in jobs if not job.has_ended]
+    return [_cancel(path, job) for job in chosen]
+
+
+def _job_with(jobs: Sequence[JobHistory], id_: str, path: Path) -> JobHistory:
+    for job in reversed(jobs):
+        if id_ == job.job or any(id_ == one.id for attempts in job.tasks.values() for one in attempts):
+            return job
+    known = ", ".join(job.job for job in jobs[-5:])
+    raise ConfigError(f"job {id_} is not in {path}; the last ones there are {known}")
+
+
+def _cancel(path: Path, job: JobHistory) -> Cancelled:
+    system = SYSTEMS.get(job.system)
+    if system is None:
+        raise LaunchError(f"{path}: job {job.job} is of {job.system!r}, expected one of {', '.join(SYSTEMS)}")
+    prepare(path)
+    # First, so that no attempt submits or begins another one from now on.
+    note(path, job.system, job.job, "cancelled", "asked for", task=EVERY_TASK)
+    found: dict[str, bool] = {}
+    for _ in range(MAX_ROUNDS):
+        new = [id_ for id_ in job.live if id_ not in found]
+        if not new:
+            break
+        for id_ in new:
+            try:
+                found[id_] = system.cancel(id_)
+            except PyxtError as error:
+                raise type(error)(f"{error} (no further attempt follows the present one)") from None
+        job = next(one for one in read_jobs(path) if (one.system, one.job) == (job.system, job.job))
+    note(path, job.system, job.job, "cancelled", CANCEL_DONE, task=EVERY_TASK)
+    ended = tuple(id_ for id_, was_there in found.items() if was_there)
+    return Cancelled(job.job, ended, tuple(id_ for id_ in found if id_ not in ended))

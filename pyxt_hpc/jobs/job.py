@@ -1,0 +1,70 @@
+"""What a job is to do, and where."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyxt_hpc.batch import BatchSettings
+from pyxt_hpc.errors import ConfigError
+
+MAX_TASKS = 9999
+
+
+@dataclass(frozen=True)
+class Job:
+    """Stages of one cluster, and what they ask of the batch system.
+
+    Parameters
+    ----------
+    name
+        Of the cluster.
+    config, script, record
+        Absolute paths of the configuration, of the script, and of the table of jobs in the folder for logs.
+    settings
+        Asked of the batch system.
+    stages
+        5 (bins), 6 (fits) or both.
+    resolution
+        Of the fits.
+    n_tasks
+        Tasks of a job array, each of which fits its slice without MPI; 0: one job over MPI ranks.
+
+    Raises
+    ------
+    ConfigError
+        If the parts do not go together.
+    """
+
+    name: str
+    config: Path
+    script: Path
+    record: Path
+    settings: BatchSettings
+    stages: tuple[int, ...] = (5, 6)
+    resolution: int = 2
+    n_tasks: int = 0
+
+    def __post_init__(self) -> None:
+        for path in (self.config, self.script, self.record):
+            if not str(path).isprintable():
+                raise ConfigError(f"{str(path)!r}: the path has control characters, which no script can hold")
+        if self.stages not in ((5,), (6,), (5, 6)):
+            raise ConfigError(f"stages {self.stages}: expected 5, 6 or both")
+        if self.n_tasks and self.stages != (6,):
+            raise ConfigError("a job array does stage 6 alone: run create-bins before, and use --stages 6")
+        if self.n_tasks and not 2 <= self.n_tasks <= MAX_TASKS:
+            raise ConfigError(f"--array {self.n_tasks}: expected 2 to {MAX_TASKS} tasks")
+
+    @property
+    def title(self) -> str:
+        """Name that the queue shows."""
+        return f"pyxt-{self.name}"
+
+    @property
+    def log_dir(self) -> Path:
+        """Folder of the logs."""
+        return self.record.parent
+
+    @property
+    def ranks(self) -> int:
+        """MPI ranks of a run; tasks of an array have one process each, which starts others itself."""
+        return 1 if self.n_tasks else self.settings.ranks

@@ -1,0 +1,242 @@
+"""The table of jobs, ``jobs.tsv``: what became of every attempt, a line per event.
+
+Columns: time, batch system, job, task, attempt, id, event, detail. ``job`` is the id that the job was first
+given; ``task`` is its number in an array, ``-`` without array, ``1-16`` where an array of 16 is submitted,
+``*`` for all of them; ``id`` is that of the attempt. Lines are appended by `pyxt-hpc submit`, by `pyxt-hpc
+cancel` and by the job scripts, never changed.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from pyxt_hpc.errors import DamagedFile, LaunchError
+from pyxt_hpc.files import check_regular
+
+log = logging.getLogger(__name__)
+
+EVENTS = ("submitted", "started", "ended", "withdrawn", "cancelled")
+CANCEL_DONE = "done"
+EVERY_TASK = "*"
+NO_TASK = "-"
+
+
+class State(Enum):
+    """Of an attempt."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass
+class Attempt:
+    """One run of a job or of a task of a job array.
+
+    Parameters
+    ----------
+    number
+        From 1.
+    id
+        In the batch system.
+    submitted, started, ended
+        Times, empty if it has not come to that.
+    host
+        Where it started.
+    code, words
+        Exit code and reason of its end.
+    """
+
+    number: int
+    id: str
+    submitted: str = ""
+    started: str = ""
+    ended: str = ""
+    host: str = ""
+    code: int | None = None
+    words: str = ""
+
+    @property
+    def state(self) -> State:
+        """How far it is; one that was killed is running for all that is known."""
+        return State.ENDED if self.ended else State.RUNNING if self.started else State.WAITING
+
+
+@dataclass
+class JobHistory:
+    """A job with every attempt of every task.
+
+    Parameters
+    ----------
+    job
+        The id that it was first given.
+    system
+        Name of its batch system.
+    submitted, script
+        When, and what; empty if it was submitted by hand.
+    cancelled
+        When `pyxt-hpc cancel` was told to end it, or empty.
+    cancel_done
+        Whether the batch system has agreed to that.
+    n_tasks
+        Of an array, 0 if that is not known.
+    tasks
+        Attempts in order, by the task's number; without array there is one, ``-``.
+    """
+
+    job: str
+    system: str
+    submitted: str = ""
+    script: str = ""
+    cancelled: str = ""
+    cancel_done: bool = False
+    n_tasks: int = 0
+    tasks: dict[str, list[Attempt]] = field(default_factory=dict)
+
+    @property
+    def live(self) -> list[str]:
+        """Ids that may be waiting or running; that of an array stands for tasks that are not known yet."""
+        attempts = [attempt for task in self.tasks.values() for attempt in task]
+        ids = [self.job] if self.is_array else []
+        ids += [attempt.id for attempt in attempts if attempt.state != State.ENDED]
+        return list(dict.fromkeys(ids))
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it has tasks, as far as is known."""
+        return self.n_tasks > 0 or "[" in self.job or any(task != NO_TASK for task in self.tasks)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more comes; of an array that was submitted by hand nobody knows."""
+        if self.cancel_done:
+            return True
+        expected = self.n_tasks if self.is_array else 1
+        ended = [bool(attempts) and attempts[-1].state == State.ENDED for attempts in self.tasks.values()]
+        return len(ended) >= expected > 0 and all(ended)
+
+
+def prepare(path: Path) -> None:
+    """See that the table can be written, before there is something to write.
+
+    Raises
+    ------
+    LaunchError
+        If it cannot.
+    DamagedFile
+        If something else than a file is in its place.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        check_regular(path)
+        with path.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise LaunchError(
+            f"{path}: cannot be written ({error.strerror}): {path.parent}, where logs go, must be a folder "
+            "you may write to"
+        ) from None
+
+
+def note(
+    path: Path, system: str, job: str, event: str, detail: str = "", *, task: str = NO_TASK, attempt: int = 1
+) -> None:
+    """Append a line; raises OSError."""
+    when = time.strftime("%Y-%m-%dT%H:%M:%S")
+    line = "\t".join((when, system, job, task, str(attempt), job, event, detail))
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(f"{line}\n")
+
+
+def read_jobs(path: Path) -> list[JobHistory]:
+    """What is known of a cluster's jobs, in the order of their submission; nothing without a table.
+
+    Raises
+    ------
+    DamagedFile
+        If it is no file or cannot be read. Lines that cannot be understood are passed over with a warning.
+    """
+    if not check_regular(path):
+        return []
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise DamagedFile(f"{path}: cannot be read ({error.strerror})") from None
+    lines = text.splitlines()
+    events = list(_events(lines))
+    if bad := len([line for line in lines if line.strip()]) - len(events):
+        log.warning("%s: %d lines are not understood and passed over", path, bad)
+    return _histories(events)
+
+
+@dataclass(frozen=True)
+class _Event:
+    when: str
+    system: str
+    job: str
+    task: str
+    attempt: int
+    id: str
+    kind: str
+    detail: str
+
+
+def _events(lines: Iterable[str]) -> Iterator[_Event]:
+    for line in lines:
+        cells = line.split("\t")
+        if len(cells) == 4:  # as versions before 0.2 wrote it: time, batch system, id, script
+            cells = [*cells[:3], NO_TASK, "1", cells[2], "submitted", cells[3]]
+        if len(cells) != 8 or cells[6] not in EVENTS or not re.fullmatch(r"[0-9]{1,6}", cells[4]):
+            continue
+        when, system, job, task, attempt, id_, kind, detail = cells
+        yield _Event(when, system, job, task, int(attempt), id_, kind, detail)
+
+
+def _histories(events: Iterable[_Event]) -> list[JobHistory]:
+    jobs: dict[tuple[str, str], JobHistory] = {}
+    for event in events:
+        job = jobs.setdefault((event.system, event.job), JobHistory(event.job, event.system))
+        if event.kind == "cancelled":
+            if event.task == EVERY_TASK:
+                job.cancelled = job.cancelled or event.when
+                job.cancel_done |= event.detail == CANCEL_DONE
+            continue
+        if event.kind == "submitted" and event.attempt == 1:
+            job.submitted, job.script = event.when, event.detail
+            if many := re.fullmatch(r"1-([0-9]{1,4})", event.task):
+                job.n_tasks = int(many[1])
+                continue
+        _add(job, event)
+    for job in jobs.values():
+        if job.is_array:  # what was submitted is no task
+            job.tasks.pop(NO_TASK, None)
+        elif not job.tasks.get(NO_TASK):
+            job.tasks[NO_TASK] = [Attempt(1, job.job)]
+        for attempts in job.tasks.values():
+            attempts.sort(key=lambda attempt: attempt.number)
+    return list(jobs.values())
+
+
+def _add(job: JobHistory, event: _Event) -> None:
+    attempts = job.tasks.setdefault(event.task, [])
+    attempt = next((one for one in attempts if one.number == event.attempt), None)
+    if event.kind == "withdrawn":
+        if attempt is not None:
+            attempts.remove(attempt)
+        return
+    if attempt is None:
+        attempt = Attempt(event.attempt, event.id)
+        attempts.append(attempt)
+    if event.kind == "submitted":
+        attempt.submitted, attempt.id = event.when, event.id
+    elif event.kind == "started":
+        attempt.started, attempt.id, attempt.host = event.when, event.id, event.detail
+        attempt.ended, attempt.code, attempt.words = "", None, ""
+    else:
+        code, _, words = event.detail.partition(" ")
+        attempt.ended, attempt.words = event.when, words
+        attempt.code = int(code) if code.isdecimal() else None

@@ -1,0 +1,164 @@
+"""A batch system: what it wants in a script, and how jobs are handed to it and taken back."""
+
+import os
+import re
+import shlex
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from pyxt_hpc.batch import BatchSettings
+from pyxt_hpc.errors import BatchSystemBusy, LaunchError
+from pyxt_hpc.jobs.job import Job
+
+SECONDS = 120.0
+"""A batch system that has not answered for so long will not."""
+
+MAX_WORDS = 300
+"""Characters of a program's words that a message quotes."""
+
+# From within a job or under mpirun: the new job must not believe that it is part of that.
+_FOREIGN = re.compile(
+    r"SLURM_(?!CONF$)|PBS_(JOB|O_|ENV|ARRAY)|PMIX?_|OMPI_COMM_|HYDI?_|PYXT_(ATTEMPT|TASK|JOB|HPC_RANKS)$"
+)
+
+
+class BatchSystem(ABC):
+    """One kind of batch system.
+
+    The template ``<name>.sh`` beside the profiles of sites is its half of the script.
+    """
+
+    name: ClassVar[str]
+    """As ``scheduler`` of ``[hpc]`` has it."""
+    prefix: ClassVar[str]
+    """Of the lines of a script that are for the batch system."""
+    submit_command: ClassVar[tuple[str, ...]]
+    cancel_command: ClassVar[tuple[str, ...]]
+    busy: ClassVar[str]
+    """Regular expression of its words when it takes no jobs now, and certainly has not taken this one."""
+    gone: ClassVar[str]
+    """Regular expression of its words about a job that has ended before it could be cancelled."""
+    resubmits_script: ClassVar[bool] = False
+    """Whether the next attempt is another job of the script's file, which must then stay as it is."""
+
+    @abstractmethod
+    def options(self, job: Job) -> Sequence[str | int]:
+        """Options of the script, without `prefix`; empty ones are passed over."""
+
+    @abstractmethod
+    def problems(self, settings: BatchSettings) -> list[str]:
+        """Why it could not do what is asked for."""
+
+    def submit(self, script: Path, folder: Path) -> str:
+        """Hand in a script; its own output goes to a folder.
+
+        Returns
+        -------
+        str
+            Id of the job.
+
+        Raises
+        ------
+        LaunchError
+            If the batch system is not there, refuses, or does not answer.
+        BatchSystemBusy
+            If it takes no jobs now.
+        """
+        command = [*self.submit_command, str(script)]
+        done = ask(command, folder, f"{script} is written, submit it on a login node")
+        lines = done.stdout.split("\n")
+        job_id = next((line.strip() for line in reversed(lines) if line.strip()), "").partition(";")[0]
+        if done.returncode == 0 and re.fullmatch(r"[0-9][A-Za-z0-9_.\[\]-]*", job_id):
+            return job_id
+        said = _words(done)
+        self._refuse_if_busy(command, done.returncode, said)
+        raise _refused(command, done.returncode, said)
+
+    def cancel(self, job_id: str) -> bool:
+        """End a job that waits or runs; whether there was one.
+
+        Raises
+        ------
+        LaunchError
+            If the batch system is not there, refuses, or does not answer.
+        BatchSystemBusy
+            If it cannot be reached now.
+        """
+        command = [*self.cancel_command, job_id]
+        done = ask(command, None, f"do it on a login node, and run `{shlex.join(command)}` there")
+        said = _words(done)
+        if re.search(self.gone, said, re.IGNORECASE):
+            return False
+        self._refuse_if_busy(command, done.returncode, said)
+        if done.returncode:
+            raise _refused(command, done.returncode, said)
+        return True
+
+    def _refuse_if_busy(self, command: Sequence[str], code: int, said: str) -> None:
+        if code and re.search(self.busy, said, re.IGNORECASE):
+            raise BatchSystemBusy(f"`{shlex.join(command)}` has no effect now, try again later: {said}")
+
+
+def clock(seconds: int) -> str:
+    """Such as ``04:00:00``."""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}"
+
+
+def ask(command: Sequence[str], folder: Path | None, otherwise: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program of a batch system, as from a login node.
+
+    Parameters
+    ----------
+    command
+        The program and its arguments.
+    folder
+        Where it runs.
+    otherwise
+        What to do if the program is not here, for the message.
+
+    Raises
+    ------
+    LaunchError
+        If it cannot be run or does not answer; an exit code is left to the caller.
+    """
+    environment = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
+    try:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=SECONDS,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise LaunchError(f"there is no {command[0]} on this machine: {otherwise}") from None
+    except OSError as error:
+        raise LaunchError(f"{command[0]} cannot be run ({error.strerror}): {otherwise}") from None
+    except subprocess.TimeoutExpired:
+        raise LaunchError(
+            f"`{shlex.join(command)}` has not answered for {SECONDS:.0f} s: look in the queue for the job"
+        ) from None
+
+
+def _refused(command: Sequence[str], code: int, said: str) -> LaunchError:
+    # Without an error, or with one about time, the batch system may have obeyed.
+    unsure = not code or re.search("timed? ?out", said, re.IGNORECASE)
+    look = "; look in the queue for the job" if unsure else ""
+    return LaunchError(
+        f"`{shlex.join(command)}` ended with exit code {code} and said: {said or 'nothing'}{look}"
+    )
+
+
+def _words(done: "subprocess.CompletedProcess[str]") -> str:
+    said = " ".join(f"{done.stdout} {done.stderr}".split())
+    said = "".join(letter if letter.isprintable() else "?" for letter in said)
+    return said if len(said) <= MAX_WORDS else f"{said[:MAX_WORDS]} ..."

@@ -1,0 +1,457 @@
+"""The table of what can befall files: locks, products, configurations, archives, disks; nothing is lost.
+
+Every row: the situation, the command, its exit code, words of its line, and what may be different on the disk
+afterwards; everything else is there to the last bit. The situations that need another process come after it.
+"""
+# ruff: noqa: E501 (rows of a table)
+
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from pyxt_hpc import lock as lock_module
+from pyxt_hpc.cli import main
+from pyxt_hpc.config import read_config
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.lock import this_process
+from pyxt_hpc.store import ResultsStore, Status, read_results
+
+Prepare = Callable[[Path], object]
+
+STORE = "demo/acb/demo_results.h5"
+LOCK = f"{STORE}.lock"
+BUNDLE = "demo/acb/demo_bundle.h5"
+RADII = "demo/acb/demo_pype_scale_map.fits"
+EVENTS = "demo/4001/analysis/acisI.fits"
+CHIPS = "demo/4001/analysis/acisI_geometry.fits"
+STATUS = "status -c demo.ini"
+FIT = "fit-spectra -c demo.ini --resolution 1 --num-cpus 1 --continue"
+MAPS = "make-temperature-map -c demo.ini"
+PROCESS = "process-data -c demo.ini"
+
+
+def file(name: str, data: bytes | str = "my notes\n") -> Prepare:
+    """A file of this content, long untouched."""
+
+    def prepare(folder: Path) -> None:
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
+        os.utime(folder / name, (1, 1))
+
+    return prepare
+
+
+def away(folder: Path, name: str) -> Path:
+    path = folder / name
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    return path
+
+
+def pipe(name: str) -> Prepare:
+    return lambda folder: os.mkfifo(away(folder, name))
+
+
+def folder_at(name: str) -> Prepare:
+    return lambda folder: away(folder, name).mkdir()
+
+
+def link(name: str, target: str) -> Prepare:
+    return lambda folder: away(folder, name).symlink_to(target)
+
+
+def socket_at(name: str) -> Prepare:
+    def prepare(folder: Path) -> None:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(os.path.relpath(away(folder, name)))  # names of sockets are short
+
+    return prepare
+
+
+def lock_of(**changes: object) -> Prepare:
+    """A lock in which something is odd."""
+    owner = asdict(replace(this_process(), machine="another machine", host="node7")) | changes
+    return file(LOCK, json.dumps({"owner": owner, "token": "x"}))
+
+
+def flip(name: str, at: int | bytes) -> Prepare:
+    """One bit of a product, at a place or in certain bytes."""
+
+    def prepare(folder: Path) -> None:
+        content = bytearray((folder / name).read_bytes())
+        content[at if isinstance(at, int) else content.index(at)] ^= 1
+        file(name, bytes(content))(folder)
+
+    return prepare
+
+
+def cut(name: str, share: float) -> Prepare:
+    def prepare(folder: Path) -> None:
+        content = (folder / name).read_bytes()
+        file(name, content[: int(share * len(content))])(folder)
+
+    return prepare
+
+
+def pixel(change: Callable[[float], float]) -> Prepare:
+    """A pixel of the scale map, by a program that leaves the checksum as it was."""
+
+    def prepare(folder: Path) -> None:
+        content = (folder / RADII).read_bytes()
+        with fits.open(folder / RADII) as hdus:
+            values = np.array(hdus[0].data)
+        start = content.index(values.tobytes())
+        at = int(np.flatnonzero(values)[30])
+        values.ravel()[at] = change(float(values.ravel()[at]))
+        file(RADII, content[:start] + values.tobytes() + content[start + values.nbytes :])(folder)
+
+    return prepare
+
+
+def saved_again(name: str) -> Prepare:
+    """By a program that knows nothing of checksums."""
+
+    def prepare(folder: Path) -> None:
+        with fits.open(folder / name) as hdus:
+            units = fits.HDUList([type(hdu)(hdu.data, hdu.header) for hdu in hdus])
+            for unit in units:
+                unit.header.remove("CHECKSUM")
+                unit.header.remove("DATASUM")
+            away(folder, name)
+            units.writeto(folder / name)
+
+    return prepare
+
+
+def configured(old: str, new: str) -> Prepare:
+    def prepare(folder: Path) -> None:
+        text = (folder / "demo.ini").read_text()
+        assert old in text
+        (folder / "demo.ini").write_bytes(text.replace(old, new).encode())
+
+    return prepare
+
+
+def steps(line: str) -> Prepare:
+    return configured("[processing]\n", f"[processing]\n{line}\n")
+
+
+def nothing(folder: Path) -> None:
+    """Leave everything as it is."""
+
+
+NO_LOCK = "not a lock of pyxt-hpc: move it away"
+NESTED = '{"owner": ' * 2000
+AGAIN = "create-bins -c"
+
+# situation: (what happens, command, exit code, words, what may differ afterwards)
+ROWS: dict[str, tuple[Prepare, str, int, str, tuple[str, ...]]] = {
+    "lock: pipe, status": (pipe(LOCK), STATUS, 2, f"is a pipe or device, {NO_LOCK}", ()),
+    "lock: pipe, fit": (pipe(LOCK), FIT, 2, f"is a pipe or device, {NO_LOCK}", ()),
+    "lock: folder, status": (folder_at(LOCK), STATUS, 2, f"is a folder, {NO_LOCK}", ()),
+    "lock: folder, fit": (folder_at(LOCK), FIT, 2, f"is a folder, {NO_LOCK}", ()),
+    "lock: socket, status": (socket_at(LOCK), STATUS, 2, NO_LOCK, ()),
+    "lock: socket, fit": (socket_at(LOCK), FIT, 2, NO_LOCK, ()),
+    "lock: link to nothing, status": (link(LOCK, "nowhere"), STATUS, 2, f"is a link, {NO_LOCK}", ()),
+    "lock: link to nothing, fit": (link(LOCK, "nowhere"), FIT, 2, f"is a link, {NO_LOCK}", ()),
+    "lock: loop of links, status": (link(LOCK, "demo_results.h5.lock"), STATUS, 2, f"is a link, {NO_LOCK}", ()),
+    "lock: loop of links, fit": (link(LOCK, "demo_results.h5.lock"), FIT, 2, f"is a link, {NO_LOCK}", ()),
+    "lock: link to a device, fit": (link(LOCK, "/dev/zero"), FIT, 2, f"is a link, {NO_LOCK}", ()),
+    "lock: link to the store, maps": (link(LOCK, "demo_results.h5"), MAPS, 2, f"is a link, {NO_LOCK}", ()),
+    "lock: notes": (file(LOCK), FIT, 2, NO_LOCK, ()),
+    "lock: list": (file(LOCK, "[]"), STATUS, 2, NO_LOCK, ()),
+    "lock: noise": (file(LOCK, os.urandom(5000)), FIT, 2, NO_LOCK, ()),
+    "lock: nested deeply, status": (file(LOCK, NESTED), STATUS, 0, "no process is writing it", ()),
+    "lock: pid is a text": (lock_of(pid="12"), STATUS, 2, NO_LOCK, ()),
+    "lock: pid is a text, fit": (lock_of(pid="12"), FIT, 2, NO_LOCK, ()),
+    "lock: pid is a float": (lock_of(pid=1.5), FIT, 2, NO_LOCK, ()),
+    "lock: pid is null": (lock_of(pid=None), FIT, 2, NO_LOCK, ()),
+    "lock: pid is 2^70": (lock_of(pid=2**70), FIT, 2, NO_LOCK, ()),
+    "lock: pid is 2^70, here": (lock_of(pid=2**70, machine=this_process().machine), FIT, 2, NO_LOCK, ()),
+    "lock: host is a list": (lock_of(host=[]), STATUS, 2, NO_LOCK, ()),
+    "lock: old, of another machine": (lock_of(pid=7), STATUS, 0, "no process is writing it", ()),
+    "lock: cut short, old": (file(LOCK, '{"owner": {"ho'), FIT, 0, "regions were there already", (LOCK, STORE)),
+    "radius NaN": (pixel(lambda r: np.nan), FIT, 2, AGAIN, ()),
+    "radius -5": (pixel(lambda r: -5), FIT, 2, AGAIN, ()),
+    "radius twice": (pixel(lambda r: 2 * r), FIT, 2, AGAIN, ()),
+    "radius 1e30": (pixel(lambda r: 1e30), FIT, 2, AGAIN, ()),
+    "radius gone": (pixel(lambda r: 0), FIT, 2, AGAIN, ()),
+    "radius NaN, maps": (pixel(lambda r: np.nan), MAPS, 2, AGAIN, ()),
+    "scale map: bit of its S/N": (flip(RADII, b"SNTARGET="), FIT, 2, AGAIN, ()),
+    "scale map: bit of its checksum": (flip(RADII, b"CHECKSUM="), FIT, 2, AGAIN, ()),
+    "scale map: saved again": (saved_again(RADII), FIT, 2, "has no checksum", ()),
+    "scale map: cut": (cut(RADII, 0.7), FIT, 2, AGAIN, ()),
+    "scale map: empty": (file(RADII, ""), FIT, 2, AGAIN, ()),
+    "scale map: notes": (file(RADII), FIT, 2, AGAIN, ()),
+    "scale map: pipe": (pipe(RADII), FIT, 2, "is a pipe", ()),
+    "events of stage 1: a bit": (flip(EVENTS, 20_000), "remove-sources -c demo.ini --force", 2, "does not match its checksum", ("demo/steps/remove-sources-4001.json",)),
+    "chips: a bit": (flip(CHIPS, 6000), "crop-data -c demo.ini --force", 2, "make it again: pyxt-hpc process-data", ("demo/steps/crop-data.json",)),
+    "chips: saved again": (saved_again(CHIPS), "crop-data -c demo.ini --force", 2, "has no checksum", ("demo/steps/crop-data.json",)),
+    "bundle: a bit": (flip(BUNDLE, 100_000), FIT, 2, "demo_bundle.h5", ()),
+    "store: a bit of its head": (flip(STORE, 3000), FIT, 2, "is damaged", ()),
+    "store: cut": (cut(STORE, 0.9), STATUS, 2, "bytes instead of", ()),
+    "store: a pipe": (pipe(STORE), STATUS, 2, "is a pipe", ()),
+    "store: a folder, fit": (folder_at(STORE), FIT, 2, "is a folder", ()),
+    "steps +3": (steps("last_step_completed = +3"), PROCESS, 0, "", ()),
+    "steps -0": (steps("last_step_completed = -0"), PROCESS, 0, "", ()),
+    "steps empty": (steps("last_step_completed ="), PROCESS, 0, "", ()),
+    "steps empty with a comment": (steps("last_step_completed =   # kept"), PROCESS, 0, "", ()),
+    "steps in odd letters": (steps("Last_Step_Completed = 3"), FIT, 0, "", (STORE,)),
+    "steps in several lines": (steps("last_step_completed =\n    5"), FIT, 0, "", (STORE,)),
+    "line ends of Windows": (configured("\n", "\r\n"), FIT, 0, "", (STORE,)),
+    "byte order mark": (configured("# pyxt_hpc conf", "\ufeff# pyxt_hpc conf"), FIT, 0, "", (STORE,)),
+    "pack onto its bundle": (nothing, f"pack -c demo.ini --output {BUNDLE}", 2, "give another --output", ()),
+    "pack onto its configuration": (nothing, "pack -c demo.ini --output demo.ini", 2, "give another --output", ()),
+    "pack onto the store": (nothing, f"pack -c demo.ini --output {STORE}", 2, "give another --output", ()),
+    "pack onto a folder": (nothing, "pack -c demo.ini --output demo", 2, "is a folder", ()),
+    "pack onto a device": (nothing, "pack -c demo.ini --output /dev/null", 2, "is a device", ()),
+    "pack onto a link to a device": (link("out", "/dev/full"), "pack -c demo.ini --output out", 2, "is a device", ()),
+    "pack into a pipe": (pipe("out"), "pack -c demo.ini --output out", 2, "is a pipe", ()),
+    "pack below a file": (file("a"), "pack -c demo.ini --output a/b.tar", 2, "", ()),
+    "pack with a link to nothing for a bundle": (link(BUNDLE, "nowhere"), "pack -c demo.ini --output p.tar", 2, "demo_bundle.h5", ()),
+    "unpack notes": (file("p.tar"), "unpack p.tar --directory a", 2, "cannot be unpacked", ()),
+    "unpack a folder": (nothing, "unpack demo --directory a", 2, "is a folder", ()),
+    "unpack a pipe": (pipe("p.tar"), "unpack p.tar --directory a", 2, "is a pipe", ()),
+    "unpack the bundle": (nothing, f"unpack {BUNDLE} --directory a", 2, "cannot be unpacked", ()),
+    "make a job in place of the configuration": (nothing, "make-job -c demo.ini --site slurm --output demo.ini", 2, "is not a script", ()),
+    "pull from a pipe": (lambda folder: ((folder / "from").mkdir(), os.mkfifo(folder / "from" / "demo_results.h5")), "pull-results -c demo.ini from", 2, "is a pipe", ()),
+    "pull from a file": (file("from"), "pull-results -c demo.ini from", 2, "", ()),
+    "part that is no part": (lambda folder: shutil.copy(folder / STORE, folder / "demo/acb/demo_results_part-0001-of-0002.h5"), "merge-results -c demo.ini", 2, "is not a part", ()),
+    "part that is a folder": (folder_at("demo/acb/demo_results_part-0001-of-0002.h5"), "merge-results -c demo.ini", 2, "is a folder", ()),
+    "part that is notes": (file("demo/acb/demo_results_part-0001-of-0002.h5"), FIT, 2, "part-0001-of-0002.h5", (STORE,)),
+    "export below a file": (file("a"), "results export -c demo.ini --output a", 2, "", ()),
+    "maps below a file": (file("demo/main_output"), MAPS, 2, "", ()),
+}  # fmt: skip
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Kind and content of everything below a folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = f"link to {os.readlink(path)}"
+        elif path.is_file():
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        elif not path.is_dir():
+            found[name] = f"{path.lstat().st_mode:o}"
+    return found
+
+
+@contextmanager
+def alarm(seconds: int) -> Iterator[None]:
+    """Nobody waits for ever."""
+
+    def ring(*_: object) -> None:
+        raise AssertionError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_nothing_is_lost(
+    work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, row: str
+) -> None:
+    prepare, command, code, words, may_differ = ROWS[row]
+    monkeypatch.chdir(work)
+    if "main_output" in row or row.startswith("maps"):
+        shutil.rmtree("demo/main_output")
+    prepare(work)
+    before = digests(work)
+    with alarm(60):
+        assert main(shlex.split(command)) == code, capsys.readouterr()
+    said = capsys.readouterr()
+    assert words in said.out + said.err
+    if code:
+        assert [line for line in said.err.splitlines() if "error" in line] == [said.err.splitlines()[-1]]
+        assert "Traceback" not in said.err
+    after = digests(work)
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert changed <= set(may_differ), changed
+
+
+def limited(line: str, size: int) -> "subprocess.CompletedProcess[str]":
+    """A command that may write no file larger than this."""
+    script = (
+        "import resource, signal, sys; from pyxt_hpc.cli import main; "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2); sys.exit(main(sys.argv[1:]))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script, str(size), *shlex.split(line)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "size", "words"),
+    [
+        ("create-bins -c demo.ini --num-cpus 1", 4000, "signal_to_noise_map.fits: cannot be written"),
+        ("fit-spectra -c demo.ini --resolution 1 --num-cpus 1 --yes", 4000, "demo_results.h5: cannot be written"),
+        (MAPS, 4000, "demo_temperature_map.fits: cannot be written"),
+        ("crop-data -c demo.ini --force", 100_000, "cannot be written"),
+        ("pack -c demo.ini --output p.tar", 40_000, "p.tar: cannot be written"),
+        ("results export -c demo.ini --output .", 100, "spectral_fits.csv: cannot be written"),
+        ("results export -c demo.ini --output . --format ecsv", 1000, ".ecsv: cannot be written"),
+        ("make-job -c demo.ini --site slurm", 1000, "demo_job.sh: cannot be written"),
+        ("init-cluster other", 100, "other_cluster_config.ini: cannot be written"),
+    ],
+)  # fmt: skip
+def test_full_disk_blames_the_file_that_had_no_room(
+    work: Path, monkeypatch: pytest.MonkeyPatch, line: str, size: int, words: str
+) -> None:
+    monkeypatch.chdir(work)
+    before = digests(work)
+    done = limited(line, size)
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert words in last
+    assert "free disk space" in last
+    after = digests(work)
+    lost = [name for name in before if name not in after and "/steps/" not in name]
+    assert not lost
+    assert not [name for name in after if ".tmp-" in name]
+    assert after[STORE] == before[STORE]
+    assert after["demo.ini"] == before["demo.ini"]
+
+
+@pytest.mark.parametrize("what", [STORE, "demo/acb", "demo"])
+def test_store_that_is_removed_while_it_is_written(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    monkeypatch.chdir(work)
+    write, calls = ResultsStore.write, []
+
+    def remove_then_write(store: ResultsStore, *arguments: object) -> None:
+        write(store, *arguments)
+        if not calls:
+            calls.append(away(work, what))
+
+    monkeypatch.setattr(ResultsStore, "write", remove_then_write)
+    assert main([*shlex.split(FIT.replace("--continue", "--yes"))]) == 2
+    assert "was removed" in capsys.readouterr().err.splitlines()[-1]
+    assert not (work / STORE).exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "gone"),
+    [
+        ("create-bins -c demo.ini --num-cpus 1", "demo/acb/demo_signal_to_noise_map.fits"),
+        (MAPS, "demo/main_output/demo_temperature_map.fits"),
+        ("results export -c demo.ini --output out", "out/demo_best_spectral_fits.csv"),
+    ],
+)
+def test_products_that_are_removed_while_the_command_runs(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, gone: str
+) -> None:
+    monkeypatch.chdir(work)
+    really = os.replace
+
+    def somebody_tidies_up(source: Path, target: Path) -> None:
+        really(source, target)
+        if Path(target).absolute() == work / gone:
+            (work / gone).unlink()
+
+    monkeypatch.setattr(os, "replace", somebody_tidies_up)
+    assert main(shlex.split(command)) == 2
+    assert f"{Path(gone).name}" in (said := capsys.readouterr().err.splitlines()[-1])
+    assert "removed by something else" in said
+
+
+SLEEPER = """
+import sys, time
+from pyxt_hpc import lock
+from pyxt_hpc.cli import main
+from pyxt_hpc.store import ResultsStore
+lock.this_machine = lambda: "another machine"
+write = ResultsStore.write
+def slowly(store, *arguments):
+    write(store, *arguments)
+    print("wrote", flush=True)
+    time.sleep(0.2)
+ResultsStore.write = slowly
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_owner_that_was_suspended_and_woken(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(work)
+    monkeypatch.setattr(lock_module, "SILENCE_SECONDS", 1.5)
+    line = shlex.split(FIT.replace("--resolution 1", "--resolution 3"))
+    (work / STORE).unlink()
+    with subprocess.Popen(
+        [sys.executable, "-c", SLEEPER, *line], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as sleeper:
+        assert sleeper.stdout is not None
+        for said in sleeper.stdout:
+            if said == "wrote\n":
+                break
+        sleeper.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED)
+        time.sleep(1.6)
+        status = read_results(work / STORE).status
+        assert (status == Status.DONE).any()
+        assert (status != Status.DONE).any(), "it was done before it was stopped"
+        assert main(line) == 0
+        finished = digests(work)
+        sleeper.send_signal(signal.SIGCONT)
+        _, errors = sleeper.communicate(timeout=60)
+    assert sleeper.returncode == 75, errors
+    assert "stopped, what was finished is stored" in errors.splitlines()[-1]
+    assert digests(work) == finished
+    assert set(read_results(work / STORE).status) <= {Status.DONE, Status.BAD}
+
+
+def test_damaged_record_of_a_step_has_it_done_again(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(work)
+    record = work / "demo/steps/generate-responses-4001.json"
+    text = record.read_text()
+    for damaged in (text.replace('"format"', '"formal"'), text[: len(text) // 2], "", "[" * 5000, text + "x"):
+        record.unlink()
+        record.write_text(damaged)
+        assert main(["generate-responses", "-c", "demo.ini"]) == 0
+        assert json.loads(record.read_text())["format"]
+        assert "up to date" not in capsys.readouterr().out
+
+
+def test_parts_that_groups_of_ranks_left_are_taken_in_as_slices_are(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(work)
+    whole = read_results(work / STORE)
+    fit = "fit-spectra -c demo.ini --resolution 1 --num-cpus 1"
+    (work / STORE).unlink()
+    for part in (1, 2):
+        assert main(shlex.split(f"{fit} --slice {part}/2")) == 0
+    assert main(shlex.split(f"{fit} --continue")) == 0
+    assert f"{len(whole.rows)} regions were there already" in capsys.readouterr().out
+    assert not Layout.of(read_config("demo.ini")).all_part_results()
+    found = read_results(work / STORE)
+    np.testing.assert_array_equal(found.rows["kT"], whole.rows["kT"])
