@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.response import Arf, Rmf
 from pyxt_hpc.compiled import compiled
-from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
+from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput, is_own_defect
 from pyxt_hpc.files import check_regular, replacing
 from pyxt_hpc.hdf5 import open_hdf5
 from pyxt_hpc.provenance import fingerprint, software
@@ -344,6 +344,8 @@ def read_bundle(path: Path) -> Bundle:
                 )
             meta, arrays = _read(file)
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        if is_own_defect(error):
+            raise
         reason = " ".join(str(error).split())
         raise DamagedFile(f"{path}: damaged or not HDF5 ({reason}); {again}") from None
     if problem := _disagreement(meta, arrays):

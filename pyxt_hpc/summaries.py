@@ -83,6 +83,9 @@ def preprocessing_lines(stage: str, outcome: "StageOutcome") -> Iterator[str]:
                 for obsid, facts in outcome.observations.items()
             ],
         )
+    for obsid, facts in outcome.observations.items():
+        yield from (f"ObsID {obsid}: {finding}" for finding in facts.get("findings", ()))
+    yield from outcome.facts.get("findings", ())
     yield from outcome.facts.get("files", ())
     yield from (f"left out: {why}" for why in outcome.facts.get("left_out", {}).values())
     if not outcome.made:

@@ -12,6 +12,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra import gti as gti_arithmetic
+from pyxt_hpc.chandra.keywords import exposure_s, number
 from pyxt_hpc.errors import DamagedFile
 
 _ROUNDING = 1e-3
@@ -36,11 +37,10 @@ def live_share(header: fits.Header, gti: Mapping[int, NDArray], name: str) -> fl
         None of these gives a share between 0 and 1.
     """
     longest = max((gti_arithmetic.total(intervals) for intervals in gti.values()), default=0.0)
-    candidates = (
-        _number(header, "DTCOR"),
-        _number(header, "LIVETIME") / (_number(header, "ONTIME") or math.nan),
-        _number(header, "EXPOSURE") / (longest or math.nan),
+    dtcor, livetime, ontime = (
+        number(header, keyword) or math.nan for keyword in ("DTCOR", "LIVETIME", "ONTIME")
     )
+    candidates = (dtcor, livetime / ontime, (exposure_s(header) or math.nan) / (longest or math.nan))
     for share in candidates:
         if 0 < share <= 1 + _ROUNDING:
             return min(share, 1.0)
@@ -73,10 +73,3 @@ def with_live_times(header: fits.Header, gti: Mapping[int, NDArray], share: floa
         for key, factor in zip(_OF_CHIP, (1.0, share, share), strict=True):
             header[f"{key}{ccd}"] = (factor * ontime, "[s] from the good times")
     return header
-
-
-def _number(header: fits.Header, key: str) -> float:
-    try:
-        return float(header.get(key, math.nan))
-    except (TypeError, ValueError):
-        return math.nan

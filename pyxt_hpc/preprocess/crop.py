@@ -32,6 +32,7 @@ from pyxt_hpc.preprocess.background import (
     thinned,
 )
 from pyxt_hpc.preprocess.drawn import DrawingBoard
+from pyxt_hpc.preprocess.energies import check_band
 from pyxt_hpc.preprocess.images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.remove import STAGE as CLEANING
@@ -188,6 +189,7 @@ def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tu
     arf_path, rmf_path = _response_files(layout, dataset)
     arf, rmf = read_arf(arf_path), read_rmf(rmf_path)
     whole = read_events(layout.clean_events(obsid), ours=True)
+    check_band(whole.header, whole.path, selection.band_keV)
     events = whole.select(np.isin(whole.ccd_id, dataset.chips))
     live_s = live_times(whole.header, {c: whole.gti[c] for c in dataset.chips}, str(whole.path))
     geometry = read_geometry(layout.geometry(obsid)).of_chips(dataset.chips)
@@ -292,7 +294,8 @@ def _relative_area(
     theta = off_axis_arcmin(ra[mask], dec[mask], float(header["RA_PNT"]), float(header["DEC_PNT"]))
     if theta.min() > _FARTHEST_ARCMIN:
         raise DamagedFile(
-            f"{events.path}: RA_PNT, DEC_PNT are over a degree from the crop; fetch the observation again"
+            f"{events.path}: RA_PNT, DEC_PNT are over a degree from the crop; draw the crop on this field, "
+            "or take the observation out of observation_ids"
         )
     area = np.zeros((len(energy), *mask.shape), dtype=np.float32)
     area[:, mask] = vignetting(energy, theta) * live[mask]

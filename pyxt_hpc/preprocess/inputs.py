@@ -10,7 +10,7 @@ from pyxt_hpc.layout import Layout
 
 log = logging.getLogger(__name__)
 
-# the first folder with a match wins: what chandra_repro made is newer than the archive's own
+# the first folder with a match wins, and in it what chandra_repro made, *_repro_*: newer than the archive's
 _EVENTS = ("repro/*_repro_evt2.fits*", "primary/*_evt2.fits*", "*_evt2.fits*")
 _LEVEL_1 = ("repro/*evt1.fits*", "primary/*evt1.fits*", "secondary/*evt1.fits*", "*evt1.fits*")
 _FOV = ("repro/*fov1.fits*", "primary/*fov1.fits*", "*fov1.fits*")
@@ -104,7 +104,8 @@ def _without_events(folder: Path) -> str:
 def _matches(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
     for pattern in patterns:
         if found := _without_copies(folder.glob(pattern)):
-            return found
+            made = [path for path in found if "_repro_" in path.name]
+            return made or found
     return []
 
 

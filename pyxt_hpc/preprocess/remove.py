@@ -1,7 +1,7 @@
 """Stage 2: point sources out, flares out, and the surface brightness of what is left."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import joined, spread
+from pyxt_hpc.preprocess.cluster_share import cluster_share
 from pyxt_hpc.preprocess.drawn import DrawingBoard
 from pyxt_hpc.preprocess.field import Field, field_grid, merge_field, write_field_image
 from pyxt_hpc.preprocess.inputs import need, need_regions
@@ -42,6 +43,7 @@ STAGE = "remove-sources"
 # the mirrors; the second has more counts.
 _PASSES = (("hiE", (9000.0, 12000.0)), ("fullE", (300.0, 12000.0)))
 _SUSPICIOUS_SHARE = 0.5  # of the time that is left
+_MUCH_CLUSTER = 0.05  # of a background's counts, worth a warning
 _FILL_PIXELS = 4.0  # sigma of the Gaussian that fills holes; widened until all are full
 
 
@@ -274,7 +276,7 @@ def _brightness(
         name=f"{STAGE}: surface brightness",
         record=layout.step_record(STAGE),
         inputs=(
-            layout.sources_reg, layout.exclude_reg,
+            layout.sources_reg, layout.exclude_reg, layout.background_reg,
             *(path(o) for o in obsids
               for path in (layout.clean_events, layout.background_events, layout.geometry)),
         ),
@@ -298,9 +300,30 @@ def _brightness(
                 layout.filled_brightness, _filled(values, field), field, "count s-1 arcmin-2", note,
                 step.fingerprint,
             )  # fmt: skip
-        return {}
+        return {"findings": list(_cluster_in_background(field, obsids, layout, regions))}
 
     return carry_out(step, make, again=again)
+
+
+def _cluster_in_background(
+    field: Field, obsids: tuple[str, ...], layout: Layout, regions: FieldRegions
+) -> Iterator[str]:
+    """What to say of a region for the background that holds much of the cluster."""
+    without = [obsid for obsid in obsids if not layout.background_events(obsid).is_file()]
+    if regions.background is None or not without:
+        return
+    ra, dec = field.grid.centres()
+    exposure = np.where(contains(regions.sources, ra, dec, regions.frames), 0.0, field.exposure)
+    region = contains(regions.background, ra, dec, regions.frames)
+    share = cluster_share(field.counts, exposure, region)
+    if share is not None and share > _MUCH_CLUSTER:
+        finding = (
+            f"{regions.background.path}: {share:.0%} of its 0.5-7 keV counts are the cluster's, by a "
+            f"beta-model of the field: the background of ObsID {', '.join(without)} is too high by as much; "
+            "draw it farther out, or give blank-sky files"
+        )
+        log.warning("%s", finding)
+        yield finding
 
 
 def _filled(values: NDArray[np.float64], field: Field) -> NDArray[np.float64]:

@@ -40,6 +40,28 @@ def test_archive_layout_and_what_chandra_repro_made(layout: Layout, caplog: pyte
     assert found.fov.name == "acisf00001_repro_fov1.fits"
 
 
+def test_what_chandra_repro_leaves_beside_the_copies_of_the_archive(layout: Layout) -> None:
+    make(layout, "323/323_background.fits", "323/primary/acisf00323N003_evt2.fits.gz")
+    for kind in ("fov1", "bpix1", "msk1"):
+        make(layout, f"323/repro/acisf00323_000N003_{kind}.fits", f"323/repro/acisf00323_repro_{kind}.fits")
+    make(layout, "323/repro/acisf00323_repro_evt2.fits", "323/repro/pcadf063874624N004_asol1.fits")
+    make(layout, "323/repro/pcadf00323_repro_asol1.fits")
+    (found,) = find_observations(layout, ["323"])
+    assert found.fov is not None
+    names = [found.events.name, found.fov.name, *(path.name for path in found.aspect)]
+    assert names == [
+        "acisf00323_repro_evt2.fits",
+        "acisf00323_repro_fov1.fits",
+        "pcadf00323_repro_asol1.fits",
+    ]
+
+
+def test_what_chandra_repro_made_in_one_folder_with_the_archive_s(layout: Layout) -> None:
+    make(layout, "1/1_background.fits", "1/acisf00001N003_evt2.fits", "1/acisf00001_repro_evt2.fits")
+    (found,) = find_observations(layout, ["1"])
+    assert found.events.name == "acisf00001_repro_evt2.fits"
+
+
 def test_what_may_be_absent(layout: Layout) -> None:
     make(layout, "1/primary/acisf00001N003_evt2.fits", "background.reg")
     (found,) = find_observations(layout, ["1"])
