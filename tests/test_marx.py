@@ -249,7 +249,7 @@ def check_temperatures(run: Run, at_least: int) -> None:
 
 
 def test_norms_are_the_truth(acis_i: Run) -> None:
-    check_norms(acis_i, farthest=100.0)
+    check_norms(acis_i, farthest=200.0)
 
 
 def check_norms(run: Run, farthest: float) -> None:
@@ -260,8 +260,8 @@ def check_norms(run: Run, farthest: float) -> None:
     distance = run.distance(fitted)
     arcmin = run.bundle.pixel_scale_arcsec / 60.0
     low, high = FRAME_TRANSFER - TOLERANCE, FRAME_TRANSFER + EFFICIENCY + TOLERANCE
-    for ring in np.unique(np.round(distance / 4.0)):
-        of_ring = np.round(distance / 4.0) == ring
+    for ring in np.unique(fitted["radius"]):
+        of_ring = fitted["radius"] == ring
         mean, sigma = weighted(ratio[of_ring], error[of_ring])
         log.info(f"{distance[of_ring].mean() * arcmin:.1f}': norm/truth {mean:.3f} +- {sigma:.3f}")
         assert low - 3.0 * sigma < mean < high + 3.0 * sigma
@@ -272,6 +272,7 @@ def check_norms(run: Run, farthest: float) -> None:
     )
     assert sigma < 0.008
     assert low - sigma < mean < high + sigma
+    assert chi2.sf(np.sum(((ratio - mean) / error) ** 2), len(ratio) - 1) > UNLIKELY
 
 
 def test_maps_show_the_temperature(acis_i: Run) -> None:
