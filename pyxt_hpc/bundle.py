@@ -2,7 +2,8 @@
 
 The layout of the file is `ROOT_ATTRIBUTES`, `OBSERVATION_ATTRIBUTES`, `ROOT_DATASETS` and
 `OBSERVATION_DATASETS` below; writing, reading, the checks and the checksum all come from them.
-Observation i is the group ``observation_<i>``, counted from 0.
+Observation i is the group ``observation_<i>``, counted from 0; it is a dataset, the chips of one kind of an
+ObsID: where front- and back-illuminated chips are in use, an ObsID has two of them.
 """
 
 import io
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.response import Arf, Rmf
 from pyxt_hpc.compiled import compiled
-from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
+from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput, is_own_defect
 from pyxt_hpc.files import check_regular, replacing
 from pyxt_hpc.hdf5 import open_hdf5
 from pyxt_hpc.provenance import fingerprint, software
@@ -28,7 +29,7 @@ if TYPE_CHECKING:  # ranks that fit need no coordinates, and start sooner
     from astropy.wcs import WCS
 
 SCHEMA = "pyxt_hpc bundle"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # since this version HDF5 guards its metadata by checksums, so that damage is an error and not a crash
 _FORMAT = ("v110", "v110")
 
@@ -44,10 +45,12 @@ ROOT_ATTRIBUTES: dict[str, tuple[type, str]] = {
     "energy_max_keV": (float, "upper edge"),
     "wcs_header": (str, "FITS header of the images' WCS, cards of 80 characters"),
     "pixel_scale_arcsec": (float, "side of a pixel"),
+    "left_out": (str, "chips in use that are not in the bundle, and why"),
 }
 OBSERVATION_ATTRIBUTES: dict[str, tuple[type, str]] = {
     "obsid": (str, ""),
-    "exposure_s": (float, "live time, flares out [s]"),
+    "dataset": (str, "name: the ObsID, with -FI or -BI where the observation has chips of both kinds"),
+    "exposure_s": (float, "live time of the chip with most of it, flares out [s]"),
     "background_scale": (float, "expected counts in the observation per count of the background file"),
     "first_channel_number": (int, "number of the PI channel with index 0"),
 }
@@ -61,7 +64,7 @@ ROOT_DATASETS: dict[str, tuple[str, str, str]] = {
 OBSERVATION_DATASETS: dict[str, tuple[str, str, str]] = {
     "mask": ("u1", "yx", "1 where live: on a chip, not in a source, in the crop"),
     "vignetting_keV": ("f8", "v", "keV, where the next is known"),
-    "vignetting": ("f4", "vyx", "effective area relative to the ARF"),
+    "vignetting": ("f4", "vyx", "effective area x live time, relative to those of arf_area, exposure_s"),
     "event_indptr": ("i8", "p", "first event of every pixel, row-major"),
     "event_channel": ("i2", "e", "0-based index of the PI channel"),
     "background_indptr": ("i8", "p", "as event_indptr, of the background file"),
@@ -96,6 +99,22 @@ class BundleObservation:
     background_channel: NDArray[np.int16]
     arf: Arf
     rmf: Rmf
+    dataset: str = ""
+    """Left empty, the ObsID."""
+
+    def __post_init__(self) -> None:
+        if not self.dataset:
+            object.__setattr__(self, "dataset", self.obsid)
+
+    def mean_area(self, energy_min_keV: float, energy_max_keV: float) -> float:
+        """Mean effective area [cm^2] of the ARF over a band, for photons of E^-1.5, as of hot gas."""
+        low, high = (
+            np.maximum(self.arf.energy_lo, energy_min_keV),
+            np.minimum(self.arf.energy_hi, energy_max_keV),
+        )
+        middle = 0.5 * (self.arf.energy_lo + self.arf.energy_hi)
+        photons = np.maximum(high - low, 0.0) * middle**-1.5
+        return float((photons * self.arf.area).sum() / photons.sum())
 
     def relative_area(self, energy_keV: float) -> NDArray[np.float64]:
         """Effective area relative to the ARF at an energy [keV], (ny, nx); 0 where dead.
@@ -132,6 +151,7 @@ class Bundle:
     background_variance: NDArray[np.float32]
     mask: NDArray[np.uint8]
     observations: tuple[BundleObservation, ...]
+    left_out: str = ""
     fingerprint: str = ""
 
     @property
@@ -158,10 +178,16 @@ class Bundle:
 
     @cached_property
     def exposure(self) -> NDArray[np.float32]:
-        """Exposure (ny, nx) [s] of all observations, vignetted at `exposure_energy_keV`; 0 where dead."""
+        """Exposure (ny, nx) [s] of all datasets, vignetted at `exposure_energy_keV`; 0 where dead.
+
+        A second counts as the mean area of its dataset over the band is to the largest dataset's:
+        back-illuminated chips see a third more than front-illuminated ones, which would be an edge in the
+        brightness.
+        """
         total = np.zeros(self.mask.shape)
-        for o in self.observations:
-            total += o.exposure_s * o.relative_area(self.exposure_energy_keV)
+        areas = [o.mean_area(self.energy_min_keV, self.energy_max_keV) for o in self.observations]
+        for o, area in zip(self.observations, areas, strict=True):
+            total += area / max(areas) * o.exposure_s * o.relative_area(self.exposure_energy_keV)
         return np.where(self.mask > 0, total, 0.0).astype(np.float32)
 
     @cached_property
@@ -318,6 +344,8 @@ def read_bundle(path: Path) -> Bundle:
                 )
             meta, arrays = _read(file)
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        if is_own_defect(error):
+            raise
         reason = " ".join(str(error).split())
         raise DamagedFile(f"{path}: damaged or not HDF5 ({reason}); {again}") from None
     if problem := _disagreement(meta, arrays):

@@ -15,10 +15,27 @@ exit code    meaning
 ===========  ==================================================================
 """
 
+from pathlib import Path
+
 EXIT_DONE = 0
 EXIT_DEFECT = 1
 EXIT_INPUT = 2
 EXIT_TRY_AGAIN = 75
+
+_PACKAGE = Path(__file__).parent
+
+
+def is_own_defect(error: BaseException) -> bool:
+    """Whether a look-up failed in a line of this package, and not in a library that reads a file.
+
+    Readers turn whatever a library raises over a file into DamagedFile; this must stay what it is.
+    """
+    if not isinstance(error, KeyError | IndexError):
+        return False
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and Path(last.tb_frame.f_code.co_filename).is_relative_to(_PACKAGE)
 
 
 class PyxtError(Exception):
@@ -37,6 +54,10 @@ class MissingInput(PyxtError):
 
 class DamagedFile(PyxtError):
     """A file is there but cannot be what it should be (truncated, foreign, not FITS or HDF5)."""
+
+
+class SelectionMismatch(PyxtError):
+    """Events, background and header were not selected in the same way, and no common part would be exact."""
 
 
 class ResponseMismatch(PyxtError):

@@ -71,9 +71,10 @@ class Layout:
         """Sky without cluster, for observations without a blank-sky file."""
         return self.cluster_dir / "background.reg"
 
-    def response_region(self, obsid: str) -> Path:
-        """Small circle with a piece of every CCD, where CIAO's responses are to be made."""
-        return self.analysis(obsid) / "acisI_region_0.reg"
+    def response_region(self, dataset: str) -> Path:
+        """Small circle near the aimpoint, where CIAO's responses of a dataset are to be made."""
+        obsid, part = _parts(dataset)
+        return self.analysis(obsid) / f"acisI_region_0{part}.reg"
 
     @property
     def crop_reg(self) -> Path:
@@ -83,6 +84,18 @@ class Layout:
     def supplied_arf(self, obsid: str) -> Path:
         """Effective area on the optical axis."""
         return self.observation(obsid) / f"{obsid}.arf"
+
+    def patterned(self, pattern: str, obsid: str, dataset: str) -> Path:
+        """A supplied response: ``{obsid}`` of the pattern is the ObsID in folders, the dataset in the name.
+
+        A name without it gets the kind of chip before its suffix: ``src.arf`` becomes ``src-FI.arf``.
+        """
+        folder, slash, name = pattern.rpartition("/")
+        if "{obsid}" not in name:
+            stem, dot, suffix = name.partition(".")
+            name = f"{stem}{_parts(dataset)[1]}{dot}{suffix}"
+        name = name.replace("{obsid}", dataset)
+        return self.cluster_dir / f"{folder.replace('{obsid}', obsid)}{slash}{name}"
 
     def supplied_rmf(self, obsid: str) -> Path:
         """Redistribution matrix."""
@@ -171,22 +184,23 @@ class Layout:
         return self.main_output / f"{self.name}_xray_surface_brightness_filled.fits"
 
     # Stage 3
-    def response(self, obsid: str, suffix: str) -> Path:
+    def response(self, dataset: str, suffix: str) -> Path:
         """Checked ``arf`` or ``rmf`` that the fits use."""
-        return self.analysis(obsid) / "globalresponse" / f"acisI.{suffix}"
+        obsid, part = _parts(dataset)
+        return self.analysis(obsid) / "globalresponse" / f"acisI{part}.{suffix}"
 
     # Stage 4
-    def counts_image(self, obsid: str) -> Path:
-        """Counts of one observation, band and crop applied."""
-        return self.combined / f"acisI_comb_img-{obsid}.fits"
+    def counts_image(self, dataset: str) -> Path:
+        """Counts of one dataset, band and crop applied."""
+        return self.combined / f"acisI_comb_img-{dataset}.fits"
 
-    def background_image(self, obsid: str) -> Path:
-        """Blank-sky counts of one observation, unscaled."""
-        return self.combined / f"backI_comb_img-{obsid}.fits"
+    def background_image(self, dataset: str) -> Path:
+        """Blank-sky counts of one dataset, unscaled."""
+        return self.combined / f"backI_comb_img-{dataset}.fits"
 
-    def mask_image(self, obsid: str) -> Path:
-        """Live pixels of one observation with the sources out."""
-        return self.combined / f"acisI_comb_mask_nosrc-{obsid}.fits"
+    def mask_image(self, dataset: str) -> Path:
+        """Live pixels of one dataset with the sources out."""
+        return self.combined / f"acisI_comb_mask_nosrc-{dataset}.fits"
 
     @property
     def combined_mask(self) -> Path:
@@ -308,3 +322,9 @@ class Layout:
     def shock_histogram(self) -> Path:
         """Picture of the Mach numbers."""
         return self.main_output / f"{self.name}_mach_histogram.png"
+
+
+def _parts(dataset: str) -> tuple[str, str]:
+    """ObsID, and ``-FI`` or ``-BI`` or nothing, of a dataset's name."""
+    obsid, dash, kind = dataset.partition("-")
+    return obsid, dash + kind

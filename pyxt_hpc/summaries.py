@@ -21,7 +21,7 @@ OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
         "CCDs": lambda f: "".join(map(str, f["chips"])),
         "left out": lambda f: "".join(map(str, f["chips_left_out"])) or "-",
         "mode": lambda f: f["datamode"],
-        "exposure [ks]": lambda f: f"{f['exposure_s'] / 1e3:.1f}",
+        "exposure [ks]": lambda f: exposures(f),
         "events": lambda f: str(f["events"]),
         "of": lambda f: str(f["events_read"]),
         "background events": lambda f: str(f["background_events"]) if f["background_events"] else "a region",
@@ -29,7 +29,7 @@ OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
     },
     "propose-regions": {},
     "remove-sources": {
-        "exposure [ks]": lambda f: f"{f['exposure_s'] / 1e3:.1f}",
+        "exposure [ks]": lambda f: exposures(f),
         "lost to flares": lambda f: f"{f['flare_fraction']:.1%}",
         "9-12 keV [count/s]": lambda f: f"{f['quiet_rate']:.4f} +- {f['quiet_sigma']:.4f}",
         "all energies [count/s]": lambda f: f"{f['full_rate']:.3f}",
@@ -37,12 +37,18 @@ OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
         "left": lambda f: str(f["events"]),
     },
     "generate-responses": {
+        "CCDs": lambda f: "".join(map(str, f["chips"])),
+        "ARF made": lambda f: (
+            "near the axis"
+            if f["off_axis_arcmin"] is None
+            else f"{f['off_axis_arcmin']:.1f}' off axis ({f['place']})"
+        ),
         "area at 1.5 keV [cm^2]": lambda f: f"{f['area_cm2']:.1f}",
         "channels": lambda f: str(f["channels"]),
         "energies": lambda f: str(f["energies"]),
     },
     "crop-data": {
-        "exposure [ks]": lambda f: f"{f['exposure_s'] / 1e3:.1f}",
+        "exposure [ks]": lambda f: exposures(f),
         "counts": lambda f: str(f["counts"]),
         "background scale": lambda f: f"{f['background_scale']:.4f} +- {f['background_scale_error']:.4f}",
         "live pixels": lambda f: str(f["live_pixels"]),
@@ -51,6 +57,12 @@ OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
 
 MOST_WITHOUT_CIRCLE = 0.5
 """Share of live pixels without a circle above which most of the map will be empty."""
+
+
+def exposures(facts: "Facts") -> str:
+    """The live time of the chips [ks]; from the least to the most if they differ by more than a per cent."""
+    least, most = (f(facts["exposure_of_chip_s"].values()) / 1e3 for f in (min, max))
+    return f"{most:.1f}" if least > 0.99 * most else f"{least:.1f} to {most:.1f}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -71,7 +83,11 @@ def preprocessing_lines(stage: str, outcome: "StageOutcome") -> Iterator[str]:
                 for obsid, facts in outcome.observations.items()
             ],
         )
+    for obsid, facts in outcome.observations.items():
+        yield from (f"ObsID {obsid}: {finding}" for finding in facts.get("findings", ()))
+    yield from outcome.facts.get("findings", ())
     yield from outcome.facts.get("files", ())
+    yield from (f"left out: {why}" for why in outcome.facts.get("left_out", {}).values())
     if not outcome.made:
         yield f"{stage}: up to date (--force does it again)"
 

@@ -16,7 +16,10 @@ from pyxt_hpc.bundle import (
     write_bundle,
 )
 from pyxt_hpc.chandra.response import Arf, Rmf
+from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.stages.inputs import read_cluster_bundle
 
 NY, NX, N_CHANNEL = 12, 9, 40
 
@@ -98,6 +101,53 @@ def test_round_trip(tmp_path: Path) -> None:
     assert_same(replace(back, fingerprint=""), bundle)
     assert len(back.fingerprint) == 64
     assert [p.name for p in (tmp_path / "acb").iterdir()] == ["b.h5"]
+
+
+def test_seconds_of_datasets_count_by_their_area() -> None:
+    """A flat brightness is flat where chips of different sensitivity meet."""
+    bundle = small_bundle()
+    energy = np.array([0.3, 0.7, 2.0, 8.0])
+    halves = np.zeros((2, NY, NX), np.uint8)
+    halves[0, :, :5], halves[1, :, 5:] = 1, 1
+    front, back = (
+        replace(
+            o, mask=mask, vignetting=np.full((2, NY, NX), 0.5, np.float32),
+            arf=Arf(energy[:-1], energy[1:], np.array(area)),
+        )
+        for o, mask, area in zip(
+            bundle.observations, halves, ([9e9, 400.0, 200.0], [0.0, 500.0, 250.0]), strict=True
+        )
+    )  # fmt: skip
+    both = replace(bundle, observations=(front, back))
+    np.testing.assert_allclose(both.exposure[:, :5], 0.8 * 0.5 * 9876.5, rtol=1e-6)
+    np.testing.assert_allclose(both.exposure[:, 5:], 0.5 * 9876.5, rtol=1e-6)
+    alone = replace(bundle, observations=(front,))
+    np.testing.assert_allclose(alone.exposure[:, :5], 0.5 * 9876.5, rtol=1e-6)
+
+
+def test_datasets_of_one_observation(tmp_path: Path) -> None:
+    """Two kinds of chips: two datasets of one ObsID, which the configuration names once."""
+    bundle = small_bundle()
+    assert [o.dataset for o in bundle.observations] == ["1", "20"]
+    front, back = (
+        replace(o, obsid="9003", dataset=f"9003-{kind}")
+        for o, kind in zip(bundle.observations, ("FI", "BI"), strict=True)
+    )
+    config = ClusterConfig(
+        path=tmp_path / "A.ini", name="A", observation_ids=("9003",), redshift=0.1, nH=0.03, abundance=0.3,
+        data_directory=tmp_path,
+    )  # fmt: skip
+    path = Layout.of(config).bundle
+    path.parent.mkdir(parents=True)
+    for observations, left_out in (((front, back), ""), ((back,), "CCD 6: no response")):
+        write_bundle(path, replace(bundle, name="A", observations=observations, left_out=left_out))
+        found = read_cluster_bundle(config)
+        assert [(o.obsid, o.dataset) for o in found.observations] == [
+            ("9003", o.dataset) for o in observations
+        ]
+        assert found.left_out == left_out
+    with pytest.raises(ForeignProduct, match="its observations are 9003, not 9003, 1"):
+        read_cluster_bundle(replace(config, observation_ids=("9003", "1")))
 
 
 def test_fingerprint_depends_on_every_value(tmp_path: Path) -> None:

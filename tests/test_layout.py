@@ -20,6 +20,7 @@ ARGUMENTS = {
     "good_times": ("123", "hiE"),
     "light_curve": ("123", "hiE"),
     "response": ("123", "arf"),
+    "patterned": ("{obsid}/pattern_{obsid}.arf", "123", "123-FI"),
     "step_record": ("crop-data",),
 }
 
@@ -53,6 +54,22 @@ def test_names_of_the_ancestor_are_kept() -> None:
     found = paths()
     for name, path in EXPECTED.items():
         assert found[name] == Path("data") / path
+
+
+def test_files_of_a_dataset_have_its_kind_in_the_name() -> None:
+    layout = Layout(Path("A"), "A")
+    folder = Path("A/123/analysis")
+    assert layout.response("123", "arf") == folder / "globalresponse/acisI.arf"
+    assert layout.response("123-BI", "arf") == folder / "globalresponse/acisI-BI.arf"
+    assert layout.response_region("123-FI") == folder / "acisI_region_0-FI.reg"
+    for pattern, plain, part in (
+        ("{obsid}/{obsid}.arf", "123/123.arf", "123/123-FI.arf"),
+        ("spectra/{obsid}_src.arf.gz", "spectra/123_src.arf.gz", "spectra/123-FI_src.arf.gz"),
+        ("{obsid}/src.arf.gz", "123/src.arf.gz", "123/src-FI.arf.gz"),
+        ("all.rmf", "all.rmf", "all-FI.rmf"),
+    ):
+        assert layout.patterned(pattern, "123", "123") == Path("A") / plain
+        assert layout.patterned(pattern, "123", "123-FI") == Path("A") / part
 
 
 def test_picture_lies_beside_its_map() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag
 from pyxt_hpc.stages.binning import BinningSummary
 from pyxt_hpc.steps import StageOutcome
-from pyxt_hpc.summaries import binning_lines, fit_lines, preprocessing_lines, table
+from pyxt_hpc.summaries import binning_lines, exposures, fit_lines, preprocessing_lines, table
 
 
 def test_columns_are_as_wide_as_their_longest_text() -> None:
@@ -29,12 +29,19 @@ def test_fits_show_what_was_free_and_which_sides_are_open() -> None:
     assert "abundance" in next(fit_lines(["1", "2"], rows))
 
 
+def test_exposure_of_chips_that_differ() -> None:
+    for times, text in (({"0": 1e4, "1": 9.95e3}, "10.0"), ({"0": 1e4, "1": 3e3, "2": 0.0}, "0.0 to 10.0")):
+        assert exposures({"exposure_of_chip_s": times}) == text
+
+
 def test_a_stage_that_did_nothing_says_so() -> None:
-    facts = {"area_cm2": 612.34, "channels": 1024, "energies": 1070}
-    outcome = StageOutcome(made=False, observations={"4001": facts}, facts={"files": ["a.reg: kept"]})
-    *_, row, files, last = preprocessing_lines("generate-responses", outcome)
-    assert row.split() == ["4001", "612.3", "1024", "1070"]
-    assert files == "a.reg: kept"
+    facts = {"chips": [5, 7], "off_axis_arcmin": 2.96, "place": "by its header"}
+    facts |= {"area_cm2": 612.34, "channels": 1024, "energies": 1070}
+    said = {"files": ["a.reg: kept"], "left_out": {"4001-FI": "CCD 6: no response"}}
+    outcome = StageOutcome(made=False, observations={"4001-BI": facts}, facts=said)
+    *_, row, files, left_out, last = preprocessing_lines("generate-responses", outcome)
+    assert " ".join(row.split()) == "4001-BI 57 3.0' off axis (by its header) 612.3 1024 1070"
+    assert (files, left_out) == ("a.reg: kept", "left out: CCD 6: no response")
     assert last == "generate-responses: up to date (--force does it again)"
 
 

@@ -1,8 +1,7 @@
 """Level-2 event lists: the columns and header that pyxt_hpc uses, read from FITS or written to it.
 
 Layout (ASC FITS File Designers' Guide): table ``EVENTS`` with the sky WCS in the keywords of columns x, y
-(TCTYPn, TCRPXn, TCRVLn, TCDLTn), one GTI table per CCD, tied to its CCD by the data subspace (DSTYPn,
-DSVALn, DSREFn of EVENTS; the components after the first have their number in front: 2DSVALn).
+(TCTYPn, TCRPXn, TCRVLn, TCDLTn), one GTI table per CCD, tied to its CCD by the data subspace of EVENTS.
 Column names may be upper or lower case; blank-sky files have no times.
 """
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
+from pyxt_hpc.chandra.subspace import LAST_CCD, Subspace
 from pyxt_hpc.errors import DamagedFile
 
 _HINT = "fetch it again from the archive (download_chandra_obsid) or make it again"
@@ -46,7 +46,7 @@ _COLUMNS: dict[str, tuple[str, str | None, float | None, float | None]] = {
     "grade": ("1I", None, 0, 7),
     "status": ("32X", None, None, None),
 }
-_LAST_CCD = 9
+_STATUS_BITS = 32
 _REQUIRED = ("x", "y", "energy", "pi", "ccd_id")
 _STRUCTURAL = re.compile(
     r"^(XTENSION|SIMPLE|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|EXTNAME|HDUNAME|EXTVER|CHECKSUM|DATASUM|EXTEND|END"
@@ -170,7 +170,8 @@ def read_events(path: Path, *, ours: bool = False) -> EventList:
         absent = [name for name in _REQUIRED if name not in names]
         if absent:
             raise DamagedFile(
-                f"{path}: EVENTS has no column {', '.join(absent)}; expected a level-2 event file; {_HINT}"
+                f"{path}: EVENTS has no column {', '.join(absent)}; give the file with all columns (dmcopy "
+                "without [cols ...])"
             )
         data = table.data
 
@@ -194,7 +195,7 @@ def read_events(path: Path, *, ours: bool = False) -> EventList:
             ccd_id=column("ccd_id", np.int8),
             time=column("time", np.float64),
             grade=column("grade", np.int16),
-            status=_status(table, names),
+            status=_status(table, names, path),
             chipx=column("chipx", np.int16),
             chipy=column("chipy", np.int16),
             gti=_read_gti(hdus, header, path),
@@ -206,6 +207,13 @@ def read_sky_wcs(path: Path) -> WCS:
     path = Path(path)
     with open_fits(path, "event file", _HINT) as hdus:
         return sky_wcs(_events_table(hdus, path).header, path)
+
+
+def read_header(path: Path) -> fits.Header:
+    """Header of an event file's EVENTS, without reading its events. Raises as `read_events`."""
+    path = Path(path)
+    with open_fits(path, "event file", _HINT) as hdus:
+        return _events_table(hdus, path).header.copy()
 
 
 def write_events(path: Path, events: EventList) -> None:
@@ -286,12 +294,24 @@ def _check_instrument(header: fits.Header, path: Path) -> None:
             )
 
 
-def _status(table: fits.BinTableHDU, names: Mapping[str, int]) -> NDArray[np.uint32] | None:
+def _status(table: fits.BinTableHDU, names: Mapping[str, int], path: Path) -> NDArray[np.uint32] | None:
+    """Status bits of each event: 32 bits as CIAO writes them, logicals as other software does, a number."""
     if "status" not in names:
         return None
+    column = table.columns[names["status"] - 1]
+    raw = np.ascontiguousarray(table.data.view(np.ndarray)[column.name])
+    if re.fullmatch(r"1?[IJK]", column.format):
+        return raw.astype(np.int64).astype(np.uint32)
     # the raw bytes: astropy would unpack 32 booleans for every event
-    raw = np.ascontiguousarray(table.data.view(np.ndarray)[table.columns.names[names["status"] - 1]])
     raw = raw.reshape(len(raw), math.prod(raw.shape[1:])).view(np.uint8)
+    if re.fullmatch(r"\d*L", column.format) and raw.shape[1] <= _STATUS_BITS:
+        missing = np.zeros((len(raw), _STATUS_BITS - raw.shape[1]), dtype=bool)
+        raw = np.packbits(np.concatenate([missing, raw == ord("T")], axis=1), axis=1)
+    elif not re.fullmatch(r"\d*[XB]", column.format) or raw.shape[1] > _STATUS_BITS // 8:
+        raise DamagedFile(
+            f"{path}: column status has the format {column.format}, expected 32X (bits); make the file again "
+            "with CIAO"
+        )
     status = np.zeros(len(raw), dtype=np.uint32)
     for byte in raw.T:
         status = (status << np.uint32(8)) | byte
@@ -307,42 +327,25 @@ def _read_gti(hdus: fits.HDUList, header: fits.Header, path: Path) -> dict[int, 
     for hdu in hdus[1:]:
         if isinstance(hdu, fits.BinTableHDU) and re.fullmatch(r"(STD)?GTI\d*", _block_name(hdu)):
             tables.setdefault(_block_name(hdu), hdu)
-    by_ccd = {ccd: block for ccd, block in _subspace_gti(header).items() if block in tables}
+    by_ccd = {ccd: block for ccd, block in Subspace.of(header).gti_blocks().items() if block in tables}
     for block, hdu in tables.items():
         number = re.search(r"\d+$", block)
         if "CCD_ID" in hdu.header:
             by_ccd.setdefault(int(hdu.header["CCD_ID"]), block)
-        elif number and int(number.group()) <= _LAST_CCD:
+        elif number and int(number.group()) <= LAST_CCD:
             by_ccd.setdefault(int(number.group()), block)
     if not by_ccd and len(tables) == 1:
-        by_ccd = dict.fromkeys(range(_LAST_CCD + 1), next(iter(tables)))
+        by_ccd = dict.fromkeys(range(LAST_CCD + 1), next(iter(tables)))
     return {ccd: _gti_array(tables[block], path) for ccd, block in sorted(by_ccd.items())}
-
-
-def _subspace_gti(header: fits.Header) -> dict[int, str]:
-    """Name of the GTI block of each CCD, from the data subspace of EVENTS."""
-    axes = {str(header[key]).strip().lower(): key[5:] for key in header if re.fullmatch(r"DSTYP\d+", key)}
-    if "ccd_id" not in axes or "time" not in axes:
-        return {}
-    components = {m.group(1) for key in header if (m := re.match(r"(\d*)DS(?:VAL|REF)\d+$", key))}
-    result: dict[int, str] = {}
-    for prefix in components:
-        # a component leaves out what is the same as in the first
-        ccds = header.get(f"{prefix}DSVAL{axes['ccd_id']}", header.get(f"DSVAL{axes['ccd_id']}"))
-        block = header.get(f"{prefix}DSREF{axes['time']}", header.get(f"DSREF{axes['time']}"))
-        if ccds is None or block is None:
-            continue
-        for part in str(ccds).split(","):
-            bounds = [int(n) for n in re.findall(r"\d+", part)]
-            for ccd in range(bounds[0], min(bounds[-1], _LAST_CCD) + 1) if bounds else ():
-                result[ccd] = str(block).split(":")[-1].strip().upper()
-    return result
 
 
 def _gti_array(hdu: fits.BinTableHDU, path: Path) -> NDArray[np.float64]:
     names = column_numbers(hdu.header)
     if "start" not in names or "stop" not in names:
-        raise DamagedFile(f"{path}: block {_block_name(hdu)} has no columns START, STOP; {_HINT}")
+        raise DamagedFile(
+            f"{path}: block {_block_name(hdu)} has no columns START, STOP; make the file again with dmcopy, "
+            "or fetch it again from the archive"
+        )
     start, stop = (hdu.data.field(names[name] - 1).astype(np.float64) for name in ("start", "stop"))
     return gti_arithmetic.normalise(np.column_stack([start, stop]))
 

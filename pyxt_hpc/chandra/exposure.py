@@ -1,4 +1,10 @@
-"""Which share of an observation each pixel of a grid was on a chip, and the exposure that it got."""
+"""Which share of an observation each pixel of a grid was on a chip, and the exposure that it got.
+
+Each chip has good times of its own. "The observation" is that of the chip with most of them: a chip with half
+of that time has half of the share.
+"""
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +22,11 @@ _PLASTIC = 1.32471795724474602596
 
 
 def live_fraction(
-    geometry: FieldGeometry, grid: SkyGrid, gti: FloatArray | None = None
+    geometry: FieldGeometry, grid: SkyGrid, gti: Mapping[int, FloatArray] | None = None
 ) -> NDArray[np.float32]:
-    """Share of the time during which a pixel was on a chip, as mean over the pixel's area.
+    """Share of the time during which a pixel was on a chip that was on, as mean over the pixel's area.
+
+    The time is that of the chip with most good time.
 
     A chip is a rectangle in its own pixels, and stays a quadrilateral on the grid. The smearing, by dither
     and the area of a pixel together, is a distribution of shifts in chip pixels; its cumulative
@@ -28,8 +36,9 @@ def live_fraction(
     ----------
     geometry : FieldGeometry
     grid : SkyGrid
-    gti : (m, 2), optional
-        Only the dither of these times [s], sorted and disjoint; else of all good time.
+    gti : mapping, optional
+        Good times (m, 2) [s] of each chip of the geometry, sorted and disjoint; without it, every chip was on
+        whenever the geometry knows the dither.
 
     Returns
     -------
@@ -39,9 +48,13 @@ def live_fraction(
     share = np.zeros(grid.shape, dtype=np.float32)
     samples = np.arange(_SAMPLES)
     within = np.stack([samples / _PLASTIC, samples / _PLASTIC**2]) % 1.0 - 0.5
-    dither = _spread_dither(geometry, gti)
+    on_s = {chip: 1.0 if gti is None else gti_arithmetic.total(gti[chip]) for chip in geometry.chips}
+    longest = max(on_s.values())
     sky_to_grid = homography(geometry.wcs, grid.wcs)
-    for matrix in geometry.to_sky:
+    for chip, matrix in zip(geometry.chips, geometry.to_sky, strict=True):
+        if on_s[chip] == 0:
+            continue
+        dither = _spread_dither(geometry, None if gti is None else gti[chip])
         chip_to_sky = np.eye(3)
         chip_to_sky[:2] = matrix[:, [1, 2, 0]]
         chip_to_grid = sky_to_grid @ chip_to_sky
@@ -64,7 +77,8 @@ def live_fraction(
             continue
         y, x = np.mgrid[first_row:end_row, first_col:end_col] + 1.0
         chip_x, chip_y = apply_homography(grid_to_chip, x, y)
-        share[first_row:end_row, first_col:end_col] += _share_inside(chip_x, chip_y, low, high, offsets)
+        inside = _share_inside(chip_x, chip_y, low, high, offsets)
+        share[first_row:end_row, first_col:end_col] += inside * (on_s[chip] / longest)
     return np.clip(share, 0.0, 1.0)
 
 
@@ -75,14 +89,14 @@ def exposure_map(
     energy_keV: float,
     ra_pnt: float,
     dec_pnt: float,
-    gti: FloatArray | None = None,
+    gti: Mapping[int, FloatArray] | None = None,
 ) -> NDArray[np.float32]:
     """Vignetted exposure [s] of one observation at one energy, (ny, nx).
 
     Parameters
     ----------
     exposure_s
-        Live time.
+        Live time of the chip with most good time.
     energy_keV
         Of the vignetting.
     ra_pnt, dec_pnt

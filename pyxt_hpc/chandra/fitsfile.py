@@ -10,6 +10,7 @@ import gzip
 import io
 import logging
 import math
+import os
 import shutil
 import warnings
 import zlib
@@ -23,13 +24,13 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from pyxt_hpc.errors import DamagedFile, MissingInput
+from pyxt_hpc.errors import DamagedFile, MissingInput, is_own_defect
 from pyxt_hpc.files import check_regular, error_number, in_words, replacing
 
 log = logging.getLogger(__name__)
 
 _DAMAGE = (
-    OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError, zlib.error,
+    OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, zlib.error,
     fits.VerifyError,
 )  # fmt: skip
 _MOST = 999  # axes or columns, by the FITS standard
@@ -79,6 +80,8 @@ def open_fits(path: Path, what: str, hint: str, *, ours: bool = False) -> Iterat
             f"{path}: {what} cannot be read ({error.strerror}); change its permissions"
         ) from error
     except _DAMAGE as error:
+        if is_own_defect(error):
+            raise
         if isinstance(error, OSError) and error_number(error):  # the system's, not astropy's
             raise in_words(path, error, "read") from error
         reason = str(error).strip().split("\n")[0] or type(error).__name__
@@ -116,8 +119,10 @@ class _Checked:
 
 
 def _checked(stream: BinaryIO) -> _Checked:
-    """Sum up every unit; also, before astropy makes lists as long as they say, check the numbers of axes."""
+    """Sum up every unit; also check sizes, before astropy allocates whatever a damaged number says."""
     without = wrong = 0
+    length = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
     while True:
         start = stream.tell()
         try:
@@ -130,6 +135,8 @@ def _checked(stream: BinaryIO) -> _Checked:
         axes = [int(header[f"NAXIS{n}"]) for n in range(1, int(header["NAXIS"]) + 1)]
         values = int(header.get("PCOUNT", 0)) + (math.prod(axes) if axes else 0)
         size = abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * values
+        if stream.tell() + size > length:
+            raise OSError(f"truncated: {size} bytes of data announced, {length - stream.tell()} are there")
         data, end = stream.tell(), stream.tell() + -(-size // 2880) * 2880
         if str(header.get("CHECKSUM", "")).strip():
             # The sum of all words is chosen to be all ones; a file of nothing but zeros cannot have it.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.events import EventList, column_numbers, set_sky_wcs, sky_wcs
 from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
 from pyxt_hpc.chandra.fov import Polygons
+from pyxt_hpc.chandra.keywords import number
 from pyxt_hpc.chandra.tangent import world_to_pixel
 from pyxt_hpc.errors import DamagedFile
 
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 FloatArray = NDArray[np.float64]
 
 CHIP_PIXELS = 1024
-_FETCH = "fetch the observation again"
+_ALL_COLUMNS = "give the file with all columns (dmcopy without [cols ...])"
 _ENOUGH = 200_000  # events for a geometry far better than a pixel
 _FEWEST = 30  # on a chip
 _FEWEST_IN_BIN = 4
@@ -76,6 +77,11 @@ class FieldGeometry:
     time: FloatArray
     dither: FloatArray
 
+    def of_chips(self, chips: Sequence[int]) -> "FieldGeometry":
+        """The same with only some of the chips, in the order in which they are here."""
+        kept = np.isin(self.chips, chips)
+        return replace(self, chips=tuple(np.array(self.chips)[kept].tolist()), to_sky=self.to_sky[kept])
+
     def dither_at(self, time: FloatArray) -> FloatArray:
         """Shift (n, 2) at other times [s], by linear interpolation."""
         return np.column_stack([np.interp(time, self.time, shift) for shift in self.dither.T])
@@ -96,9 +102,7 @@ def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
     path, chips = events.path, tuple(sorted(chips))
     columns = {"chipx": events.chipx, "chipy": events.chipy, "time": events.time}
     if absent := [name for name, values in columns.items() if values is None]:
-        raise DamagedFile(
-            f"{path}: EVENTS has no column {', '.join(absent)}, expected a level-2 event file; {_FETCH}"
-        )
+        raise DamagedFile(f"{path}: EVENTS has no column {', '.join(absent)}; {_ALL_COLUMNS}")
     assert events.chipx is not None
     assert events.chipy is not None
     assert events.time is not None
@@ -286,7 +290,8 @@ def _bin_length(time: FloatArray, path: Path) -> float:
     """Length [s] with the least error of the dither at the count rate of these events."""
     if np.ptp(time) > _LONGEST_S:
         raise DamagedFile(
-            f"{path}: its events span {np.ptp(time):.3g} s, expected less than {_LONGEST_S:g}; {_FETCH}"
+            f"{path}: its events span {np.ptp(time):.3g} s, expected less than {_LONGEST_S:g}: it was "
+            "merged of several observations; give each its own file"
         )
     step = 10.0 * _SHORTEST_BIN_S  # steps without any event are gaps, not time at a low rate
     observed = step * len(np.unique((time / step).astype(np.int64)))
@@ -311,16 +316,17 @@ def _finer(time: FloatArray) -> FloatArray:
 def _rows(header: fits.Header, chipy: FloatArray, path: Path) -> tuple[int, int]:
     if "FIRSTROW" not in header or "NROWS" not in header:
         log.warning("%s: no FIRSTROW, NROWS: taken as 1, %d, the full frame", path, CHIP_PIXELS)
-    try:
-        first = int(header.get("FIRSTROW", 1))
-        last = first + int(header.get("NROWS", CHIP_PIXELS)) - 1
-    except (TypeError, ValueError, OverflowError):
-        first = last = 0
+    said = {"FIRSTROW": 1.0, "NROWS": float(CHIP_PIXELS)}
+    for keyword in said.keys() & header.keys():
+        said[keyword] = number(header, keyword) or 0.0
+    first = int(said["FIRSTROW"])
+    last = first + int(said["NROWS"]) - 1
     inside = first - _ROW_SLACK <= chipy.min() and chipy.max() <= last + _ROW_SLACK
     if not (0 <= first < last <= CHIP_PIXELS and inside):
         raise DamagedFile(
             f"{path}: FIRSTROW, NROWS are {header.get('FIRSTROW')}, {header.get('NROWS')}, while events have "
-            f"chipy {chipy.min():.0f} to {chipy.max():.0f}; {_FETCH}"
+            f"chipy {chipy.min():.0f} to {chipy.max():.0f}: copy both keywords from the archive's evt2 file "
+            "(dmhedit)"
         )
     return max(1, first), last
 
@@ -333,7 +339,8 @@ def _check_spread(chip: FloatArray, name: str) -> None:
         )
     if np.linalg.eigvalsh(np.cov(chip.T))[0] < _SMALLEST_SPREAD**2:
         raise DamagedFile(
-            f"{name}: chipx, chipy of its events lie on a point or a line, expected all over it; {_FETCH}"
+            f"{name}: chipx, chipy of its events lie on a point or a line, expected all over it: the columns "
+            "were overwritten, or a filter left this; give the file as chandra_repro or the archive left it"
         )
 
 
@@ -361,7 +368,9 @@ def _check_solution(
             raise DamagedFile(
                 f"{path}: CCD {ccd}: x, y do not follow from chipx, chipy (scale {scales[0]:.3f}, scatter "
                 f"{scatter:.2f} pixels, {100 * outliers:.0f}% outliers; expected 1, below "
-                f"{_LARGEST_SCATTER:g}, below {100 * _LARGEST_OUTLIERS:.0f}%); {_FETCH}"
+                f"{_LARGEST_SCATTER:g}, below {100 * _LARGEST_OUTLIERS:.0f}%): it was merged of several "
+                "observations, or other software changed its positions; give the file as chandra_repro or "
+                "the archive left it"
             )
 
 

@@ -1,5 +1,6 @@
 """Events in another tangent plane: those of an observation, and those of blank-sky files on its sky."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +26,7 @@ def project_background(
     background: EventList,
     geometry: FieldGeometry,
     wcs: WCS,
-    gti: FloatArray,
+    gti: Mapping[int, FloatArray],
     rng: np.random.Generator,
 ) -> EventList:
     """Blank-sky events on the sky of an observation, from their own chip coordinates.
@@ -41,15 +42,15 @@ def project_background(
         Of the observation.
     wcs : WCS
         Tangent plane of the result.
-    gti : (m, 2)
-        Good times of the observation [s], sorted and disjoint.
+    gti : mapping
+        Good times (m, 2) [s] of each chip of the geometry, sorted and disjoint.
 
     Raises
     ------
     DamagedFile
         No columns chipx, chipy.
     EmptySelection
-        No good time.
+        A chip without good time.
     """
     if background.chipx is None or background.chipy is None:
         raise DamagedFile(
@@ -57,9 +58,8 @@ def project_background(
             "take the file from CALDB's blank-sky data set, or reproject it to the observation with CIAO's "
             "blanksky"
         )
-    total = gti_arithmetic.total(gti)
-    if total <= 0:
-        raise EmptySelection(f"{background.path}: the observation that it is for has no good time")
+    if not all(gti_arithmetic.total(gti[ccd]) > 0 for ccd in geometry.chips):
+        raise EmptySelection(f"{background.path}: a chip of the observation that it is for has no good time")
     first, last = geometry.rows
     on = np.isin(background.ccd_id, geometry.chips)
     on &= (background.chipy >= first) & (background.chipy <= last)
@@ -67,12 +67,14 @@ def project_background(
     assert events.chipx is not None
     assert events.chipy is not None
     chip = np.stack([events.chipx, events.chipy]) + rng.random((2, len(events))) - 0.5
-    # drawn in order and shuffled then: looking up ordered times is several times faster
-    share = (np.arange(len(events)) + rng.random(len(events))) / max(len(events), 1)
-    sky = geometry.dither_at(gti_arithmetic.at_elapsed(gti, total * share))[rng.permutation(len(events))].T
+    sky = np.zeros((2, len(events)))
     for ccd, matrix in zip(geometry.chips, geometry.to_sky, strict=True):
         members = np.flatnonzero(events.ccd_id == ccd)
-        sky[:, members] += matrix[:, :1] + matrix[:, 1:] @ chip[:, members]
+        n = len(members)
+        # drawn in order and shuffled then: looking up ordered times is several times faster
+        elapsed = gti_arithmetic.total(gti[ccd]) * (np.arange(n) + rng.random(n)) / max(n, 1)
+        dither = geometry.dither_at(gti_arithmetic.at_elapsed(gti[ccd], elapsed))[rng.permutation(n)].T
+        sky[:, members] = dither + matrix[:, :1] + matrix[:, 1:] @ chip[:, members]
     return _placed(events, wcs, *pixel_to_pixel(geometry.wcs, wcs, *sky))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import column_numbers
 from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
+from pyxt_hpc.chandra.keywords import number
 from pyxt_hpc.chandra.lightcurve import LightCurve
 from pyxt_hpc.errors import DamagedFile
 
@@ -157,7 +158,7 @@ def _table(
         if keyword in events_header:
             header[keyword] = (events_header[keyword], events_header.comments[keyword])
     header["MJDREF"] = (_reference(events_header) or MJDREF, "[d] MJD zero point for times")
-    header["TIMEZERO"] = (float(events_header.get("TIMEZERO", 0.0)), "[s] clock correction")
+    header["TIMEZERO"] = (number(events_header, "TIMEZERO") or 0.0, "[s] clock correction")
     return table
 
 
@@ -177,11 +178,10 @@ def _gti_table(hdus: fits.HDUList, path: Path) -> fits.BinTableHDU:
 
 
 def _reference(header: fits.Header) -> float | None:
-    if "MJDREF" in header:
-        return float(header["MJDREF"])
-    if "MJDREFI" in header:
-        return float(header["MJDREFI"]) + float(header.get("MJDREFF", 0.0))
-    return None
+    whole, days = number(header, "MJDREF"), number(header, "MJDREFI")
+    if whole is not None or days is None:
+        return whole
+    return days + (number(header, "MJDREFF") or 0.0)
 
 
 def _refuse_other_clock(header: fits.Header, path: Path) -> None:
@@ -195,5 +195,5 @@ def _refuse_other_clock(header: fits.Header, path: Path) -> None:
 
 
 def _live_share(header: fits.Header) -> float:
-    share = float(header.get("DTCOR", 1.0))
-    return share if 0.0 < share <= 1.0 else 1.0
+    share = number(header, "DTCOR")
+    return share if share is not None and 0.0 < share <= 1.0 else 1.0

@@ -20,7 +20,6 @@ from pyxt_hpc.errors import EmptySelection
 log = logging.getLogger(__name__)
 
 PARTICLE_BAND_EV = (9500.0, 12000.0)  # hardly an X-ray comes through the mirrors there: particles
-BACK_ILLUMINATED = (5, 7)  # CCDs, of ACIS-S
 LOCAL_OVERSAMPLING = 4  # events that `spread` makes for each that it expects
 _DIFFERENT = 0.01  # probability below which chips are believed to need scales of their own
 
@@ -29,8 +28,8 @@ _DIFFERENT = 0.01  # probability below which chips are believed to need scales o
 class ParticleScale:
     """Background counts of the observation per count of the background file.
 
-    ``scale`` of the whole file and its statistical ``error`` (1 sigma); ``of_chip`` of each CCD, all equal to
-    ``scale`` where their counts allow it.
+    ``scale`` of the CCD with most live time and its statistical ``error`` (1 sigma); ``of_chip`` of each CCD,
+    as their live times where their counts allow it.
     """
 
     scale: float
@@ -64,16 +63,21 @@ def particles(events: EventList, regions: Sequence[RegionFile], frames: Mapping[
     return high
 
 
-def particle_scale(high: EventList, background_high: EventList) -> ParticleScale:
+def particle_scale(
+    high: EventList, background_high: EventList, live_s: Mapping[int, float] | None = None
+) -> ParticleScale:
     """Scale a background by its 9.5-12 keV counts.
 
-    CALDB's files of the chips can differ in exposure, so each CCD gets its own scale if the counts say
-    that they differ (chi^2 test of the ratios, at 1%).
+    The scales of the CCDs are as their live times in the observation. CALDB's files of the chips can differ
+    in exposure, so each CCD gets its own scale if the counts say that this is not so (chi^2 test of the
+    ratios, at 1%).
 
     Parameters
     ----------
     high, background_high
-        The 9.5-12 keV events of both on the same chips and the same part of the sky.
+        The 9.5-12 keV events of both on the same chips, all of one kind, and the same part of the sky.
+    live_s
+        Live time of each CCD in the observation; without it, all are the same.
 
     Raises
     ------
@@ -86,16 +90,21 @@ def particle_scale(high: EventList, background_high: EventList) -> ParticleScale
                 f"{events.path}: no 9.5-12 keV count outside the sources: the background cannot be scaled; "
                 "check that the file covers the field and that its energies go to 12 keV"
             )
-    chips = np.unique(background_high.ccd_id)
+    chips = np.unique(background_high.ccd_id) if live_s is None else np.array(sorted(live_s))
     data = np.array([np.sum(high.ccd_id == chip) for chip in chips], dtype=float)
     blank = np.array([np.sum(background_high.ccd_id == chip) for chip in chips], dtype=float)
-    scale = data.sum() / blank.sum()
-    error = scale * float(np.sqrt(1 / data.sum() + 1 / blank.sum())) if data.sum() else 0.0
-    of_chip = np.full(len(chips), scale)
-    # data - scale x blank has the variance scale (1 + scale) b, b estimated from both
-    deviation = (data - scale * blank) ** 2 / (scale * (data + blank))
-    if len(chips) > 1 and data.min() > 0 and chi2.sf(deviation.sum(), len(chips) - 1) < _DIFFERENT:
-        of_chip = data / blank
+    live = np.array([1.0 if live_s is None else live_s[int(chip)] for chip in chips])
+    live = live / live.max()
+    expected = live * blank
+    scale = data.sum() / expected.sum()
+    error = scale * float(np.sqrt(1 / max(data.sum(), 1.0) + (live**2 * blank).sum() / expected.sum() ** 2))
+    of_chip = scale * live
+    # data - own scale x blank has the variance own (1 + own) b, b estimated from both; a chip that was never
+    # on has no say
+    on = (live > 0) & (blank > 0)
+    deviation = (data - of_chip * blank)[on] ** 2 / (of_chip * (data + blank))[on]
+    if on.sum() > 1 and data[on].min() > 0 and chi2.sf(deviation.sum(), on.sum() - 1) < _DIFFERENT:
+        of_chip[on] = (data / blank)[on]
         listed = ", ".join(f"CCD {c}: {s:.4f}" for c, s in zip(chips, of_chip, strict=True))
         log.info("%s: the chips need scales of their own: %s", background_high.path, listed)
     return ParticleScale(float(scale), error, {int(c): float(s) for c, s in zip(chips, of_chip, strict=True)})

@@ -1,7 +1,7 @@
 """Stage 4: the crop, the analysis band, the masks, and all of it in the bundle."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped, write_bundle
-from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.exposure import live_fraction
 from pyxt_hpc.chandra.geometry import read_geometry
+from pyxt_hpc.chandra.kinds import Dataset
+from pyxt_hpc.chandra.livetime import live_times
 from pyxt_hpc.chandra.regionfile import RegionFile
 from pyxt_hpc.chandra.regions import contains
 from pyxt_hpc.chandra.response import Rmf, read_arf, read_rmf
@@ -31,8 +32,11 @@ from pyxt_hpc.preprocess.background import (
     thinned,
 )
 from pyxt_hpc.preprocess.drawn import DrawingBoard
+from pyxt_hpc.preprocess.energies import check_band
 from pyxt_hpc.preprocess.images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.inputs import need, need_regions
+from pyxt_hpc.preprocess.remove import STAGE as CLEANING
+from pyxt_hpc.preprocess.response_files import find_datasets
 from pyxt_hpc.preprocess.responses import STAGE as BEFORE
 from pyxt_hpc.seeds import stage_rng
 from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
@@ -63,12 +67,14 @@ class _Selection:
 def crop_data(config: ClusterConfig, layout: Layout, *, again: bool = False) -> StageOutcome:
     """Put all observations on the one grid of the crop and write the bundle and its images.
 
-    The bundle appears last: as long as it is absent or old, the stage is not done.
+    An observation with front- and back-illuminated chips becomes a dataset of each kind that has a response
+    and a chip in the crop. The bundle appears last: as long as it is absent or old, the stage is not done.
 
     Returns
     -------
     StageOutcome
-        With the facts of `_crop_observation` of each ObsID; ``shape``, ``live_pixels``, ``counts`` of all.
+        With the facts of `_crop_dataset` of each dataset; ``shape``, ``live_pixels``, ``counts`` of all, and
+        ``left_out``: the datasets that are not in the bundle, and why.
 
     Raises
     ------
@@ -78,8 +84,16 @@ def crop_data(config: ClusterConfig, layout: Layout, *, again: bool = False) -> 
         An observation does not overlap the crop, or nothing of the crop is outside the sources.
     """
     need_regions(layout.crop_reg, layout.sources_reg)
-    responses = [layout.response(o, suffix) for o in config.observation_ids for suffix in ("arf", "rmf")]
-    need(*((path, f"pyxt-hpc {BEFORE}") for path in responses))
+    need(
+        *((path(o), f"pyxt-hpc {CLEANING}")
+          for o in config.observation_ids for path in (layout.geometry, layout.clean_events))
+    )  # fmt: skip
+    datasets = find_datasets(layout, config.observation_ids)
+    responses = [path for dataset in datasets for path in _response_files(layout, dataset)]
+    # of an observation with chips of both kinds, one may be without a response
+    enough = {dataset.obsid for dataset in datasets if _has_response(layout, dataset)}
+    lacking = [dataset for dataset in datasets if dataset.obsid not in enough]
+    need(*((path, f"pyxt-hpc {BEFORE}") for d in lacking for path in _response_files(layout, d)))
     backgrounds = [_background_file(layout, obsid) for obsid in config.observation_ids]
     step = Step(
         name=STAGE,
@@ -93,9 +107,10 @@ def crop_data(config: ClusterConfig, layout: Layout, *, again: bool = False) -> 
             for key in ("name", "redshift", "nH", "abundance", "absorption", "abundance_table",
                         "energy_min_keV", "energy_max_keV")
         },
-        outputs=(layout.bundle, *combined_images(layout, config.observation_ids)),
+        # of an observation with chips of both kinds, one of them may be off the crop
+        outputs=(layout.bundle, *combined_images(layout, [d.name for d in datasets if not d.is_part])),
     )  # fmt: skip
-    outcome = carry_out(step, lambda: _crop(config, layout), again=again)
+    outcome = carry_out(step, lambda: _crop(config, layout, datasets), again=again)
     return StageOutcome(outcome.reason is not None, outcome.facts["observations"], outcome.facts)
 
 
@@ -104,7 +119,15 @@ def _background_file(layout: Layout, obsid: str) -> Path:
     return path if path.is_file() else layout.local_background(obsid)
 
 
-def _crop(config: ClusterConfig, layout: Layout) -> Facts:
+def _response_files(layout: Layout, dataset: Dataset) -> tuple[Path, Path]:
+    return layout.response(dataset.name, "arf"), layout.response(dataset.name, "rmf")
+
+
+def _has_response(layout: Layout, dataset: Dataset) -> bool:
+    return all(path.is_file() for path in _response_files(layout, dataset))
+
+
+def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) -> Facts:
     board = DrawingBoard.of(layout, config.observation_ids)
     frames = board.frames
     sources, crop = board.read(layout.sources_reg), board.read(layout.crop_reg)
@@ -117,11 +140,24 @@ def _crop(config: ClusterConfig, layout: Layout) -> Facts:
         band_keV=(config.energy_min_keV, config.energy_max_keV),
     )
     log.info("grid of %d x %d pixels, %d in the crop", *grid.shape, selection.live.sum())
-    bundled, facts = [], {}
-    for obsid in tqdm(config.observation_ids, desc=STAGE, unit="obs", disable=None):
-        observation, facts[obsid] = _crop_observation(obsid, layout, selection)
-        bundled.append(observation)
-    bundle = stamped(_assemble(config, grid, frames["physical"], bundled))
+    bundled, facts, left_out = [], {}, {}
+    for dataset in tqdm(datasets, desc=STAGE, unit="dataset", disable=None):
+        if not _has_response(layout, dataset):
+            left_out[dataset.name] = f"{dataset}: no response"
+            continue
+        try:
+            observation, facts[dataset.name] = _crop_dataset(dataset, layout, selection)
+            bundled.append(observation)
+        except EmptySelection as error:
+            if not dataset.is_part:
+                raise
+            left_out[dataset.name] = str(error)
+    for obsid in config.observation_ids:
+        if not any(observation.obsid == obsid for observation in bundled):
+            raise EmptySelection("; ".join(left_out[d.name] for d in datasets if d.obsid == obsid))
+    for why in left_out.values():
+        log.warning("left out: %s", why)
+    bundle = stamped(_assemble(config, grid, frames["physical"], bundled, "; ".join(left_out.values())))
     write_images(bundle, layout)
     write_bundle(layout.bundle, bundle)
     return {
@@ -129,6 +165,7 @@ def _crop(config: ClusterConfig, layout: Layout) -> Facts:
         "live_pixels": int(bundle.mask.sum()),
         "counts": int(bundle.counts.sum()),
         "observations": facts,
+        "left_out": left_out,
     }
 
 
@@ -146,34 +183,40 @@ def _live_pixels(
     return live
 
 
-def _crop_observation(obsid: str, layout: Layout, selection: _Selection) -> tuple[BundleObservation, Facts]:
-    arf, rmf = read_arf(layout.response(obsid, "arf")), read_rmf(layout.response(obsid, "rmf"))
-    events = read_events(layout.clean_events(obsid), ours=True)
-    geometry = read_geometry(layout.geometry(obsid))
-    gti = gti_arithmetic.union(list(events.gti.values()))
-    live = live_fraction(geometry, selection.grid, gti)
+def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tuple[BundleObservation, Facts]:
+    """A dataset on the grid, and what is told of it; EmptySelection if nothing of it is there."""
+    obsid = dataset.obsid
+    arf_path, rmf_path = _response_files(layout, dataset)
+    arf, rmf = read_arf(arf_path), read_rmf(rmf_path)
+    whole = read_events(layout.clean_events(obsid), ours=True)
+    check_band(whole.header, whole.path, selection.band_keV)
+    events = whole.select(np.isin(whole.ccd_id, dataset.chips))
+    live_s = live_times(whole.header, {c: whole.gti[c] for c in dataset.chips}, str(whole.path))
+    geometry = read_geometry(layout.geometry(obsid)).of_chips(dataset.chips)
+    live = live_fraction(geometry, selection.grid, events.gti)
     mask = selection.live & (live >= _LEAST_LIVE)
     if not mask.any():
         raise EmptySelection(
-            f"ObsID {obsid}: no pixel of the crop is on its chips "
-            f"{', '.join(map(str, geometry.chips))} outside the sources; draw the crop around its field or "
-            "take it out of observation_ids"
+            f"ObsID {obsid}: no pixel of the crop is on its chips {', '.join(map(str, dataset.chips))} "
+            "outside the sources; draw the crop around its field or take it out of observation_ids"
         )
-    background, scale = _scaled_background(obsid, layout, events, selection, stage_rng(STAGE, obsid))
+    rng = stage_rng(STAGE, dataset.name)
+    background, scale = _scaled_background(dataset, layout, events, live_s, selection, rng)
     pixel, channel = _on_grid(events, mask, selection, rmf)
     background_pixel, background_channel = _on_grid(background, mask, selection, rmf)
     if len(pixel) == 0:
         low, high = selection.band_keV
         raise EmptySelection(
-            f"{events.path}: no event of {low:g}-{high:g} keV in the crop outside the sources; check the "
-            "crop and the energy band"
+            f"{events.path}: no event of {low:g}-{high:g} keV of {dataset} in the crop outside the sources; "
+            "check the crop and the energy band"
         )
     nodes, area = _relative_area(events, selection, mask, live)
     indptr, ordered = sort_by_pixel(pixel, channel, mask.size)
     background_indptr, background_ordered = sort_by_pixel(background_pixel, background_channel, mask.size)
     bundled = BundleObservation(
         obsid=obsid,
-        exposure_s=float(events.header["EXPOSURE"]),
+        dataset=dataset.name,
+        exposure_s=max(live_s.values()),
         background_scale=scale.largest,
         mask=mask.astype(np.uint8),
         vignetting_keV=nodes,
@@ -187,6 +230,7 @@ def _crop_observation(obsid: str, layout: Layout, selection: _Selection) -> tupl
     )
     return bundled, {
         "exposure_s": bundled.exposure_s,
+        "exposure_of_chip_s": {str(chip): seconds for chip, seconds in live_s.items()},
         "counts": len(ordered),
         "background_counts": len(background_ordered),
         "background_scale": scale.scale,
@@ -196,17 +240,23 @@ def _crop_observation(obsid: str, layout: Layout, selection: _Selection) -> tupl
 
 
 def _scaled_background(
-    obsid: str, layout: Layout, events: EventList, selection: _Selection, rng: np.random.Generator
+    dataset: Dataset,
+    layout: Layout,
+    events: EventList,
+    live_s: Mapping[int, float],
+    selection: _Selection,
+    rng: np.random.Generator,
 ) -> tuple[EventList, ParticleScale]:
-    """Background events that one scale holds for, and that scale."""
-    path = _background_file(layout, obsid)
+    """Background events of a dataset that one scale holds for, and that scale."""
+    path = _background_file(layout, dataset.obsid)
     background = read_events(path, ours=True)
-    if path == layout.local_background(obsid):
+    background = background.select(np.isin(background.ccd_id, dataset.chips))
+    if path == layout.local_background(dataset.obsid):
         share = 1.0 / LOCAL_OVERSAMPLING
         return background, ParticleScale(share, 0.0, {0: share})
     # on whole chips, not only in the crop: the particle background is the same everywhere on a chip
     high, blank = (particles(e, selection.bright, selection.frames) for e in (events, background))
-    scale = particle_scale(high, blank)
+    scale = particle_scale(high, blank, live_s)
     return thinned(background, scale, rng), scale
 
 
@@ -236,7 +286,7 @@ def _relative_area(
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Energies (n,) [keV] and effective area relative to the optical axis (n, ny, nx), 0 on dead pixels.
 
-    It is the vignetting times the share of the exposure that the dither left the pixel on a chip.
+    It is the vignetting times the share of the dataset's exposure that the pixel was on a chip that was on.
     """
     energy = np.unique(np.clip([*selection.band_keV, *_VIGNETTING_KEV], *selection.band_keV))
     ra, dec = selection.grid.centres()
@@ -244,7 +294,8 @@ def _relative_area(
     theta = off_axis_arcmin(ra[mask], dec[mask], float(header["RA_PNT"]), float(header["DEC_PNT"]))
     if theta.min() > _FARTHEST_ARCMIN:
         raise DamagedFile(
-            f"{events.path}: RA_PNT, DEC_PNT are over a degree from the crop; fetch the observation again"
+            f"{events.path}: RA_PNT, DEC_PNT are over a degree from the crop; draw the crop on this field, "
+            "or take the observation out of observation_ids"
         )
     area = np.zeros((len(energy), *mask.shape), dtype=np.float32)
     area[:, mask] = vignetting(energy, theta) * live[mask]
@@ -252,7 +303,11 @@ def _relative_area(
 
 
 def _assemble(
-    config: ClusterConfig, grid: SkyGrid, frame: WCS, observations: list[BundleObservation]
+    config: ClusterConfig,
+    grid: SkyGrid,
+    frame: WCS,
+    observations: list[BundleObservation],
+    left_out: str,
 ) -> Bundle:
     counts = np.zeros(grid.shape, dtype=np.int32)
     mask = np.zeros(grid.shape, dtype=np.uint8)
@@ -279,4 +334,5 @@ def _assemble(
         background_variance=variance.astype(np.float32),
         mask=mask,
         observations=tuple(observations),
+        left_out=left_out,
     )

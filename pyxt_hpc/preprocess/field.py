@@ -9,11 +9,12 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.exposure import exposure_map
 from pyxt_hpc.chandra.fitsfile import write_fits
 from pyxt_hpc.chandra.geometry import FieldGeometry, chip_outlines, read_geometry
+from pyxt_hpc.chandra.kinds import datasets_of
+from pyxt_hpc.chandra.livetime import live_times
 from pyxt_hpc.chandra.psf import psf_r90_arcsec
 from pyxt_hpc.chandra.regionfile import RegionFile
 from pyxt_hpc.chandra.skygrid import SkyGrid
@@ -111,8 +112,8 @@ def observation_exposure(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Exposure map (ny, nx) [s] of one observation at 2.3 keV, and angles from its axis (ny, nx) [arcmin]."""
     pointing = float(events.header["RA_PNT"]), float(events.header["DEC_PNT"])
-    gti = gti_arithmetic.union(list(events.gti.values()))
-    seen = exposure_map(geometry, grid, float(events.header["EXPOSURE"]), BAND_KEV, *pointing, gti)
+    live_s = max(live_times(events.header, events.gti, str(events.path)).values())
+    seen = exposure_map(geometry, grid, live_s, BAND_KEV, *pointing, events.gti)
     return seen, off_axis_arcmin(*grid.centres(), *pointing)
 
 
@@ -144,11 +145,16 @@ def _expected_background(
     if not path.is_file():
         return np.zeros(grid.shape)
     background = read_events(path, ours=True)
-    scale = particle_scale(particles(events, bright, frames), particles(background, bright, frames))
+    live_s = live_times(events.header, events.gti, str(events.path))
     expected = np.zeros(grid.shape)
-    for chip in np.unique(background.ccd_id):
-        own = scale.of_chip.get(int(chip), scale.scale)
-        expected += own * binned(background.select(background.ccd_id == chip), grid)
+    for dataset in datasets_of(obsid, live_s):
+        high, blank = (
+            particles(e.select(np.isin(e.ccd_id, dataset.chips)), bright, frames)
+            for e in (events, background)
+        )
+        scale = particle_scale(high, blank, {chip: live_s[chip] for chip in dataset.chips})
+        for chip, own in scale.of_chip.items():
+            expected += own * binned(background.select(background.ccd_id == chip), grid)
     return np.where(seen, expected, 0.0)
 
 

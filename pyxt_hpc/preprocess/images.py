@@ -16,11 +16,11 @@ def counts_of(indptr: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.i
     return np.diff(indptr).reshape(shape).astype(np.int32)
 
 
-def combined_images(layout: Layout, obsids: Sequence[str]) -> tuple[Path, ...]:
+def combined_images(layout: Layout, datasets: Sequence[str]) -> tuple[Path, ...]:
     """Every file that `write_images` makes."""
     of_observation = (layout.counts_image, layout.background_image, layout.mask_image)
     return (
-        *(path(obsid) for obsid in obsids for path in of_observation),
+        *(path(name) for name in datasets for path in of_observation),
         layout.combined_mask, layout.combined_counts, layout.combined_background, layout.combined_signal,
         layout.surface_brightness,
     )  # fmt: skip
@@ -33,9 +33,9 @@ def write_images(bundle: Bundle, layout: Layout) -> None:
     for o in bundle.observations:
         counts, background = (counts_of(p, shape) for p in (o.event_indptr, o.background_indptr))
         images += [
-            (layout.counts_image(o.obsid), counts, "count", f"counts of ObsID {o.obsid}"),
-            (layout.background_image(o.obsid), background, "count", "blank-sky counts, not scaled"),
-            (layout.mask_image(o.obsid), o.mask, "", "1: live, sources out"),
+            (layout.counts_image(o.dataset), counts, "count", f"counts of {o.dataset}"),
+            (layout.background_image(o.dataset), background, "count", "blank-sky counts, not scaled"),
+            (layout.mask_image(o.dataset), o.mask, "", "1: live, sources out"),
         ]
     signal = (bundle.counts - bundle.background).astype(np.float32)
     images += [
@@ -60,5 +60,5 @@ def write_images(bundle: Bundle, layout: Layout) -> None:
             unit=unit,
             comment=comment,
             bundle_fingerprint=bundle.fingerprint,
-            history=[band],
+            history=[band, *([f"left out: {bundle.left_out}"] if bundle.left_out else [])],
         )

@@ -5,13 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.layout import Layout
 
 log = logging.getLogger(__name__)
 
-# the first folder with a match wins: what chandra_repro made is newer than the archive's own
+# the first folder with a match wins, and in it what chandra_repro made, *_repro_*: newer than the archive's
 _EVENTS = ("repro/*_repro_evt2.fits*", "primary/*_evt2.fits*", "*_evt2.fits*")
 _LEVEL_1 = ("repro/*evt1.fits*", "primary/*evt1.fits*", "secondary/*evt1.fits*", "*evt1.fits*")
 _FOV = ("repro/*fov1.fits*", "primary/*fov1.fits*", "*fov1.fits*")
@@ -71,32 +70,6 @@ def find_observations(layout: Layout, obsids: Iterable[str]) -> tuple[Observatio
     return tuple(found)
 
 
-def find_responses(config: ClusterConfig, layout: Layout) -> dict[str, tuple[Path, Path]]:
-    """ARF and RMF of every observation, from ``arf_files`` and ``rmf_files`` of the configuration.
-
-    Raises
-    ------
-    MissingInput
-        Names every file that is missing.
-    """
-    missing: list[str] = []
-    found = {}
-    for obsid in config.observation_ids:
-        paths = []
-        for kind, pattern in (("ARF", config.arf_files), ("RMF", config.rmf_files)):
-            path = layout.cluster_dir / pattern.replace("{obsid}", obsid)
-            if not path.is_file():
-                tool = "mkwarf" if kind == "ARF" else "mkacisrmf"
-                missing.append(
-                    f"{path} (the {kind} of ObsID {obsid}: CIAO's specextract or {tool} makes it; "
-                    f"{kind.lower()}_files in the configuration says where it is)"
-                )
-            paths.append(path)
-        found[obsid] = (paths[0], paths[1])
-    _stop_if_missing(missing)
-    return found
-
-
 def need(*files: tuple[Path, str]) -> None:
     """Check that files are there, each given with who provides it; MissingInput names all that are not."""
     _stop_if_missing([f"{path} ({provider})" for path, provider in files if not path.is_file()])
@@ -131,7 +104,8 @@ def _without_events(folder: Path) -> str:
 def _matches(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
     for pattern in patterns:
         if found := _without_copies(folder.glob(pattern)):
-            return found
+            made = [path for path in found if "_repro_" in path.name]
+            return made or found
     return []
 
 

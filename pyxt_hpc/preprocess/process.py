@@ -21,12 +21,16 @@ from pyxt_hpc.chandra.geometry import (
     with_aspect,
     write_geometry,
 )
+from pyxt_hpc.chandra.kinds import datasets_of
+from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
 from pyxt_hpc.chandra.reproject import project_background, reproject
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.checks import check_background, check_observation
+from pyxt_hpc.preprocess.checks import check_background, check_observation, check_span
+from pyxt_hpc.preprocess.consistency import Agreed, agree
+from pyxt_hpc.preprocess.energies import write_energies
 from pyxt_hpc.preprocess.field import merge_field, write_merged
 from pyxt_hpc.preprocess.inputs import ObservationFiles, find_observations
 from pyxt_hpc.preprocess.selection import (
@@ -42,9 +46,7 @@ from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 log = logging.getLogger(__name__)
 
 STAGE = "process-data"
-_FETCH = "fetch the observation again"
-_LONGEST_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
-_UNEQUAL_TIMES = 0.02  # difference of the chips' good times worth a warning
+_UNEQUAL_TIMES = 0.02  # difference of the chips' good times worth a line
 _SAME_POINTING_DEG = 1e-3  # of tangent points
 _FARTHEST_DEG = 1.0  # of the tangent points of one cluster's observations
 
@@ -103,25 +105,26 @@ def _step(files: ObservationFiles, layout: Layout, frame: WCS) -> Step:
 
 def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fingerprint: str) -> Facts:
     events = read_events(files.events)
-    check_observation(events)
+    check_observation(events, files.obsid)
     _check_pointing(events, frame)
     chips = chips_in_use(events.header, str(files.events))
-    background = None
+    background: EventList | None = None
+    findings: tuple[str, ...] = ()
     if files.background:
         background = read_events(files.background)
-        check_background(background, events)
+        findings = check_background(background, events)
         screened = is_very_faint_cleaned(events.header)
         background = background.select(good_events(background, chips, screen_status=screened))
         chips = _chips_with_background(chips, background, files)
         background = background.select(np.isin(background.ccd_id, chips))
 
     n_read = len(events)
-    events = events.select(good_events(events, chips, screen_status=True))
-    gti = _gti_of_chips(events, chips)
-    events = events.select(in_time(events, gti))
-    if len(events) == 0:
-        raise EmptySelection(f"{files.events}: no event of good grade in good time; {_FETCH}")
-    events = replace(events, gti=gti)
+    events = _in_good_time(events.select(good_events(events, chips, screen_status=True)), chips)
+    gti = events.gti
+    agreed = agree(events, background, chips, gti)
+    share = live_share(events.header, gti, str(files.events))
+    events = replace(agreed.events, header=with_live_times(events.header, gti, share))
+    background = agreed.background
 
     geometry = measure_geometry(events, chips)
     if files.aspect:
@@ -130,10 +133,16 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
         check_outlines(chip_outlines(geometry), read_fov(files.fov), files.fov)
     if background is not None:
         background = _on_sky(background, events, geometry, gti, files.obsid)
-        _write(layout.background_events(files.obsid), reproject(background, frame), fingerprint)
+        _write(layout.background_events(files.obsid), reproject(background, frame), agreed, fingerprint)
     write_geometry(layout.geometry(files.obsid), geometry)
-    _write(layout.filtered_events(files.obsid), reproject(events, frame), fingerprint)
+    _write(layout.filtered_events(files.obsid), reproject(events, frame), agreed, fingerprint)
     header = events.header
+    datasets = datasets_of(files.obsid, chips)
+    if len(datasets) > 1:
+        log.info(
+            "%s: datasets of their own, %s, with a response for each",
+            "; ".join(map(str, datasets)), " and ".join(dataset.name for dataset in datasets),
+        )  # fmt: skip
     return {
         "array": array_of(chips),
         "chips": list(chips),
@@ -141,15 +150,20 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
         "date": str(header.get("DATE-OBS", ""))[:10],
         "datamode": str(header.get("DATAMODE", "")),
         "exposure_s": float(header["EXPOSURE"]),
+        "exposure_of_chip_s": {str(c): s for c, s in live_times(header, gti, str(files.events)).items()},
+        "datasets": [dataset.name for dataset in datasets],
         "events_read": n_read,
         "events": len(events),
         "background_events": 0 if background is None else len(background),
         "aspect": "file" if files.aspect else "events",
+        "energies_eV": agreed.energies_eV.tolist(),
+        "findings": [*findings, *agreed.findings],
     }
 
 
-def _write(path: Path, events: EventList, fingerprint: str) -> None:
+def _write(path: Path, events: EventList, agreed: Agreed, fingerprint: str) -> None:
     header = events.header.copy()
+    write_energies(header, agreed.energies_eV)
     header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
     # grades and status have been applied, chip coordinates are in the geometry
     write_events(
@@ -182,28 +196,43 @@ def _chips_with_background(
     return covered
 
 
+def _in_good_time(events: EventList, chips: tuple[int, ...]) -> EventList:
+    """Events of good grade in the good times of their chips, which are all that the result has."""
+    if len(events) == 0:
+        raise EmptySelection(
+            f"{events.path}: no event of good grade and status on CCD {_listed(chips)}; give the file as "
+            "chandra_repro or the archive left it"
+        )
+    gti = _gti_of_chips(events, chips)
+    inside = events.select(in_time(events, gti))
+    if len(inside) == 0:
+        assert events.time is not None
+        good = gti_arithmetic.union(list(gti.values()))
+        raise EmptySelection(
+            f"{events.path}: no event of good grade in good time: good times are from {good[0, 0]:.0f} to "
+            f"{good[-1, 1]:.0f} s, the events' from {np.min(events.time):.0f} to {np.max(events.time):.0f} "
+            "s; give events with their own GTI tables"
+        )
+    return replace(inside, gti=gti)
+
+
 def _gti_of_chips(events: EventList, chips: tuple[int, ...]) -> dict[int, NDArray[np.float64]]:
     without = [chip for chip in chips if len(events.gti.get(chip, ())) == 0]
     if without:
         raise DamagedFile(
             f"{events.path}: no good time intervals for CCD {_listed(without)} "
-            f"(found for {_listed(c for c, g in events.gti.items() if len(g)) or 'none'}); {_FETCH}"
+            f"(found for {_listed(c for c, g in events.gti.items() if len(g)) or 'none'}): the file was "
+            "copied without its GTI tables, or these chips lost all their time; copy it with dmcopy "
+            "option=all"
         )
     gti = {chip: events.gti[chip] for chip in chips}
-    together = gti_arithmetic.union(list(gti.values()))
-    span = together[-1, 1] - together[0, 0]
-    if span > _LONGEST_S:
-        raise DamagedFile(
-            f"{events.path}: good time intervals span {span:.3g} s, expected less than {_LONGEST_S:g}; "
-            f"{_FETCH}"
-        )
+    check_span(events.path, gti_arithmetic.union(list(gti.values())))
     times = [gti_arithmetic.total(intervals) for intervals in gti.values()]
     if min(times) < (1 - _UNEQUAL_TIMES) * max(times):
-        log.warning(
-            "%s: good time of its CCDs differs, %.1f to %.1f ks; one exposure is used for all",
+        log.info(
+            "%s: good time differs from CCD to CCD: %s ks; each has its own exposure",
             events.path,
-            min(times) / 1000,
-            max(times) / 1000,
+            ", ".join(f"{chip}: {time / 1000:.1f}" for chip, time in zip(gti, times, strict=True)),
         )
     return gti
 
@@ -228,8 +257,7 @@ def _on_sky(
         background = background.select((background.chipy >= first) & (background.chipy <= last))
     if np.allclose(background.wcs.wcs.crval, events.wcs.wcs.crval, rtol=0, atol=_SAME_POINTING_DEG):
         return background  # CIAO's blanksky has put it there
-    rng = stage_rng(STAGE, obsid)
-    return project_background(background, geometry, events.wcs, gti_arithmetic.union(list(gti.values())), rng)
+    return project_background(background, geometry, events.wcs, gti, stage_rng(STAGE, obsid))
 
 
 def _merge(obsids: Sequence[str], layout: Layout, *, again: bool) -> Outcome:

@@ -1,11 +1,14 @@
 """Between stages 1 and 2: the region files that a person would draw, proposed where there are none."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from astropy.wcs import WCS
 
+from pyxt_hpc.chandra.events import read_header
 from pyxt_hpc.chandra.fitsfile import open_fits
 from pyxt_hpc.chandra.geometry import chip_outlines, read_geometry
+from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.chandra.skygrid import PIXEL_SCALE_ARCSEC
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.layout import Layout
@@ -13,16 +16,18 @@ from pyxt_hpc.preprocess.inputs import need
 from pyxt_hpc.preprocess.process import STAGE as BEFORE
 from pyxt_hpc.preprocess.proposal_picture import draw_proposal
 from pyxt_hpc.preprocess.propose import (
+    Chips,
     FieldImages,
     crop_text,
     exclude_text,
     is_untouched,
     propose_regions,
-    response_circles,
+    response_circle,
     response_text,
     sources_text,
     write_proposals,
 )
+from pyxt_hpc.preprocess.response_files import find_datasets
 from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
 
 STAGE = "propose-regions"
@@ -53,9 +58,10 @@ def propose_region_files(config: ClusterConfig, layout: Layout, *, again: bool =
         No extended emission is found.
     """
     drawn = [layout.sources_reg, layout.exclude_reg, layout.crop_reg]
-    circles = [layout.response_region(obsid) for obsid in config.observation_ids]
     geometries = [layout.geometry(obsid) for obsid in config.observation_ids]
     need(*((path, f"pyxt-hpc {BEFORE}") for path in (*_images(layout), *geometries)))
+    datasets = find_datasets(layout, config.observation_ids)
+    circles = [layout.response_region(dataset.name) for dataset in datasets]
     # with nothing to find there is nothing to fail in
     by_hand = all(path.is_file() and not is_untouched(path) for path in drawn)
     step = Step(
@@ -66,7 +72,7 @@ def propose_region_files(config: ClusterConfig, layout: Layout, *, again: bool =
         outputs=() if by_hand else (layout.proposal_picture,),
     )
     incomplete = any(not path.is_file() for path in (*drawn, *circles))
-    outcome = carry_out(step, lambda: _propose(config, layout, by_hand), again=again or incomplete)
+    outcome = carry_out(step, lambda: _propose(layout, datasets, by_hand), again=again or incomplete)
     made = outcome.reason is not None
     written = outcome.facts["written"] if made else ()
     said = [f"{path}: {'written' if str(path) in written else _whose(path)}" for path in (*drawn, *circles)]
@@ -75,13 +81,13 @@ def propose_region_files(config: ClusterConfig, layout: Layout, *, again: bool =
     return StageOutcome(made, {}, {"files": said})
 
 
-def _propose(config: ClusterConfig, layout: Layout, by_hand: bool) -> Facts:
-    outlines = {o: chip_outlines(read_geometry(layout.geometry(o))) for o in config.observation_ids}
+def _propose(layout: Layout, datasets: Sequence[Dataset], by_hand: bool) -> Facts:
+    chips = {dataset.name: _chips(layout, dataset) for dataset in datasets}
     if by_hand:
-        texts = {layout.response_region(o): response_text(response_circles(outlines[o])) for o in outlines}
+        texts = {layout.response_region(o): response_text([response_circle(chips[o])]) for o in chips}
         return {"written": [str(path) for path in write_proposals(texts, again=True).written]}
     images = read_field_images(layout)
-    proposal = propose_regions(images, outlines)
+    proposal = propose_regions(images, chips)
     texts = {
         **{layout.response_region(o): response_text(circles) for o, circles in proposal.responses.items()},
         layout.sources_reg: sources_text(proposal),
@@ -91,6 +97,12 @@ def _propose(config: ClusterConfig, layout: Layout, by_hand: bool) -> Facts:
     written = write_proposals(texts, again=True).written
     draw_proposal(proposal, images, layout.proposal_picture)
     return {"written": [str(path) for path in written], "sources": len(proposal.sources)}
+
+
+def _chips(layout: Layout, dataset: Dataset) -> Chips:
+    geometry = read_geometry(layout.geometry(dataset.obsid)).of_chips(dataset.chips)
+    header = read_header(layout.filtered_events(dataset.obsid))
+    return Chips(chip_outlines(geometry), (float(header["RA_PNT"]), float(header["DEC_PNT"])))
 
 
 def read_field_images(layout: Layout) -> FieldImages:

@@ -45,6 +45,8 @@ _FLATTEST = 0.4
 _PIECE_ARCSEC = 30.0  # depth of the piece of every chip
 _LARGEST_CIRCLE_ARCSEC = 120.0
 _CHIP_CIRCLE_ARCSEC = 40.0
+_EDGE_ARCSEC = 20.0  # of a chip, which the dither takes off and on
+_LATTICE = 101  # points a side on a chip
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,7 @@ class Proposal:
     core
         Ellipse about the peak that holds most of the emission.
     responses
-        For each ObsID the circles whose events the responses are made for.
+        For each dataset the circles whose events the responses are made for.
     crop
         Box around the emission.
     """
@@ -134,15 +136,23 @@ class Outcome:
     kept: tuple[Path, ...]
 
 
-def propose_regions(images: FieldImages, outlines: Mapping[str, Polygons]) -> Proposal:
+@dataclass(frozen=True)
+class Chips:
+    """Outlines, RA and Dec [deg], of the chips of a dataset, and the optical axis."""
+
+    outlines: Polygons
+    axis: tuple[float, float]
+
+
+def propose_regions(images: FieldImages, datasets: Mapping[str, Chips]) -> Proposal:
     """Propose all regions from the merged image.
 
     Parameters
     ----------
     images
         Merged images.
-    outlines
-        For each ObsID the outlines of the chips in use.
+    datasets
+        For each dataset by name its chips.
 
     Raises
     ------
@@ -155,24 +165,24 @@ def propose_regions(images: FieldImages, outlines: Mapping[str, Polygons]) -> Pr
     return Proposal(
         sources=tuple(_on_sky(images, source) for source in found),
         core=emission.core(images),
-        responses={obsid: response_circles(chips) for obsid, chips in outlines.items()},
+        responses={name: (response_circle(chips),) for name, chips in datasets.items()},
         crop=emission.box(images),
     )
 
 
-def response_circles(chips: Polygons) -> tuple[Circle, ...]:
-    """Smallest circle that holds a real piece of every chip; where it would be large, a circle on each chip.
+def response_circle(chips: Chips) -> Circle:
+    """Smallest circle that holds a real piece of every chip; where it would be large, one near the axis.
 
     Parameters
     ----------
     chips
-        Outlines, RA and Dec [deg], of the chips in use; convex.
+        All of one kind; the outlines are convex.
     """
-    positions = np.concatenate([p for pieces in chips.values() for p in pieces])
+    positions = np.concatenate([p for pieces in chips.outlines.values() for p in pieces])
     plane = tangent_plane(*mean_direction(*positions.T), 1.0)
     polygons = {
         ccd: [np.column_stack(world_to_pixel(plane, *piece.T)) for piece in pieces]
-        for ccd, pieces in chips.items()
+        for ccd, pieces in chips.outlines.items()
     }
 
     def farthest(point: NDArray) -> float:
@@ -190,11 +200,26 @@ def response_circles(chips: Polygons) -> tuple[Circle, ...]:
     )
     radius = float(found.fun) + _PIECE_ARCSEC
     if len(polygons) > 1 and radius <= _LARGEST_CIRCLE_ARCSEC:
-        return (_circle(plane, found.x, radius, ""),)
-    return tuple(
-        _circle(plane, pieces[0].mean(axis=0), _CHIP_CIRCLE_ARCSEC, f"CCD {ccd}")
-        for ccd, pieces in sorted(polygons.items())
-    )
+        return _circle(plane, found.x, radius, "")
+    axis = np.stack(world_to_pixel(plane, *chips.axis))
+    candidates = {ccd: _near_axis(pieces[0], axis) for ccd, pieces in polygons.items()}
+    ccd = min(candidates, key=lambda ccd: float(np.hypot(*(candidates[ccd][0] - axis))))
+    return _circle(plane, *candidates[ccd], f"CCD {ccd}")
+
+
+def _near_axis(chip: FloatArray, axis: FloatArray) -> tuple[FloatArray, float]:
+    """Centre and radius [arcsec] of a circle within a quadrangle (4, 2), as near the axis as can be."""
+    along, across = np.mgrid[0 : 1 : _LATTICE * 1j, 0 : 1 : _LATTICE * 1j].reshape(2, -1, 1)
+    low, high = ((1 - along) * chip[i] + along * chip[j] for i, j in ((0, 1), (3, 2)))
+    points = (1 - across) * low + across * high
+    side = np.roll(chip, -1, axis=0) - chip
+    away = points[:, None] - chip
+    # distance of each point from each side's line: the least is that from the edge
+    edge = (np.abs(side[:, 0] * away[..., 1] - side[:, 1] * away[..., 0]) / np.hypot(*side.T)).min(axis=1)
+    # of a subarray there is less
+    radius = min(_CHIP_CIRCLE_ARCSEC, 0.7 * float(edge.max()))
+    within = points[edge >= min(radius + _EDGE_ARCSEC, 0.9 * float(edge.max()))]
+    return within[np.argmin(np.hypot(*(within - axis).T))], radius
 
 
 def sources_text(proposal: Proposal) -> str:
@@ -210,7 +235,7 @@ def exclude_text(proposal: Proposal) -> str:
 
 
 def response_text(circles: Sequence[Circle]) -> str:
-    """Text of ``acisI_region_0.reg`` of an observation."""
+    """Text of ``acisI_region_0.reg`` of a dataset."""
     return _text(_DS9, "fk5", *(_circle_line(circle) for circle in circles))
 
 

@@ -1,14 +1,13 @@
 """Stage 2: point sources out, flares out, and the surface brightness of what is left."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from astropy.convolution import Gaussian2DKernel, convolve_fft, interpolate_replace_nans
-from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -17,14 +16,17 @@ from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList, read_events, write_events
 from pyxt_hpc.chandra.exposure import live_fraction
 from pyxt_hpc.chandra.geometry import read_geometry
+from pyxt_hpc.chandra.kinds import datasets_of
 from pyxt_hpc.chandra.lightcurve import check_quiet, find_quiet, light_curve
+from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
 from pyxt_hpc.chandra.regionfile import RegionFile
 from pyxt_hpc.chandra.regions import contains, contains_pixels
 from pyxt_hpc.chandra.timefiles import read_gti, write_gti, write_light_curve
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.background import BACK_ILLUMINATED, joined, spread
+from pyxt_hpc.preprocess.background import joined, spread
+from pyxt_hpc.preprocess.cluster_share import cluster_share
 from pyxt_hpc.preprocess.drawn import DrawingBoard
 from pyxt_hpc.preprocess.field import Field, field_grid, merge_field, write_field_image
 from pyxt_hpc.preprocess.inputs import need, need_regions
@@ -41,6 +43,7 @@ STAGE = "remove-sources"
 # the mirrors; the second has more counts.
 _PASSES = (("hiE", (9000.0, 12000.0)), ("fullE", (300.0, 12000.0)))
 _SUSPICIOUS_SHARE = 0.5  # of the time that is left
+_MUCH_CLUSTER = 0.05  # of a background's counts, worth a warning
 _FILL_PIXELS = 4.0  # sigma of the Gaussian that fills holes; widened until all are full
 
 
@@ -153,7 +156,9 @@ def _clean_observation(
         log.warning("ObsID %s: only %.0f%% of the time is quiet", obsid, 100 * share)
 
     kept = ~in_source & in_time(events, gti)
-    clean = replace(events.select(kept), gti=gti, header=_shortened(events, share, fingerprint))
+    header = with_live_times(events.header, gti, live_share(events.header, events.gti, str(events.path)))
+    header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
+    clean = replace(events.select(kept), gti=gti, header=header)
     if len(clean) == 0:
         raise EmptySelection(f"{events.path}: no event is left without sources and flares")
     write_events(layout.clean_events(obsid), clean)
@@ -162,6 +167,9 @@ def _clean_observation(
     first, second = (done.cleaning for done in passes)
     return {
         "exposure_s": float(clean.header["EXPOSURE"]),
+        "exposure_of_chip_s": {
+            str(chip): seconds for chip, seconds in live_times(header, gti, str(events.path)).items()
+        },
         "flare_fraction": 1.0 - share,
         "lost_in_first": 1.0 - first.share_kept,
         "quiet_rate": first.mean,
@@ -235,21 +243,10 @@ def _one_pass(
     return CleanedCurve(name, curve, find_quiet(curve, before[0].cleaning if before else None))
 
 
-def _shortened(events: EventList, share: float, fingerprint: str) -> fits.Header:
-    """The header of the events with the exposures times a share."""
-    header = events.header.copy()
-    for key in header:
-        if key.startswith(("EXPOSUR", "LIVTIME", "LIVETIME", "ONTIME")) and isinstance(header[key], float):
-            header[key] *= share
-    header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
-    return header
-
-
 def _write_local_background(clean: EventList, obsid: str, layout: Layout, regions: FieldRegions) -> None:
     assert regions.background is not None  # stage 1 has asked for it
     geometry = read_geometry(layout.geometry(obsid))
     grid = field_grid(clean.wcs, [geometry])
-    gti = gti_arithmetic.union(list(clean.gti.values()))
     ra, dec = grid.centres()
     region = contains(regions.background, ra, dec, regions.frames)
     region &= ~contains(regions.sources, ra, dec, regions.frames)
@@ -257,20 +254,16 @@ def _write_local_background(clean: EventList, obsid: str, layout: Layout, region
     rng = stage_rng(STAGE, obsid)
     made = []
     # the particle background of the two kinds of chips has neither the same level nor the same spectrum
-    is_back = np.isin(geometry.chips, BACK_ILLUMINATED)
-    for kind in (part for part in (~is_back, is_back) if part.any()):
-        part = replace(
-            geometry, chips=tuple(np.array(geometry.chips)[kind].tolist()), to_sky=geometry.to_sky[kind]
-        )
-        on = np.isin(clean.ccd_id, part.chips)
+    for dataset in datasets_of(obsid, geometry.chips):
+        on = np.isin(clean.ccd_id, dataset.chips)
         if not inside[on].any():
-            listed = ", ".join(map(str, part.chips))
+            listed = ", ".join(map(str, dataset.chips))
             raise EmptySelection(
                 f"{regions.background.path}: no event on CCD {listed} of {clean.path} is inside; draw "
                 "it on every field that has no blank-sky file, and there on a back-illuminated chip (5, 7) "
                 "and on one of the others, if both are in use"
             )
-        live = live_fraction(part, grid, gti)
+        live = live_fraction(geometry.of_chips(dataset.chips), grid, clean.gti)
         made.append(spread(clean.select(on), inside[on], region, live, grid, regions.background.path, rng))
     write_events(layout.local_background(obsid), joined(made))
 
@@ -283,7 +276,7 @@ def _brightness(
         name=f"{STAGE}: surface brightness",
         record=layout.step_record(STAGE),
         inputs=(
-            layout.sources_reg, layout.exclude_reg,
+            layout.sources_reg, layout.exclude_reg, layout.background_reg,
             *(path(o) for o in obsids
               for path in (layout.clean_events, layout.background_events, layout.geometry)),
         ),
@@ -307,9 +300,30 @@ def _brightness(
                 layout.filled_brightness, _filled(values, field), field, "count s-1 arcmin-2", note,
                 step.fingerprint,
             )  # fmt: skip
-        return {}
+        return {"findings": list(_cluster_in_background(field, obsids, layout, regions))}
 
     return carry_out(step, make, again=again)
+
+
+def _cluster_in_background(
+    field: Field, obsids: tuple[str, ...], layout: Layout, regions: FieldRegions
+) -> Iterator[str]:
+    """What to say of a region for the background that holds much of the cluster."""
+    without = [obsid for obsid in obsids if not layout.background_events(obsid).is_file()]
+    if regions.background is None or not without:
+        return
+    ra, dec = field.grid.centres()
+    exposure = np.where(contains(regions.sources, ra, dec, regions.frames), 0.0, field.exposure)
+    region = contains(regions.background, ra, dec, regions.frames)
+    share = cluster_share(field.counts, exposure, region)
+    if share is not None and share > _MUCH_CLUSTER:
+        finding = (
+            f"{regions.background.path}: {share:.0%} of its 0.5-7 keV counts are the cluster's, by a "
+            f"beta-model of the field: the background of ObsID {', '.join(without)} is too high by as much; "
+            "draw it farther out, or give blank-sky files"
+        )
+        log.warning("%s", finding)
+        yield finding
 
 
 def _filled(values: NDArray[np.float64], field: Field) -> NDArray[np.float64]:

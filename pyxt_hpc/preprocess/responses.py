@@ -1,5 +1,6 @@
-"""Stage 3: the responses of every observation, supplied by a person or CIAO, checked against its events."""
+"""Stage 3: the responses of every dataset, supplied by a person or CIAO, checked against its events."""
 
+import logging
 import shutil
 from functools import partial
 from pathlib import Path
@@ -8,77 +9,133 @@ import numpy as np
 from tqdm import tqdm
 
 from pyxt_hpc.chandra.events import read_events
-from pyxt_hpc.chandra.response import check_area_once, check_match, read_arf, read_rmf
+from pyxt_hpc.chandra.geometry import read_geometry
+from pyxt_hpc.chandra.response import Arf, check_area_once, check_match, read_arf, read_rmf, write_arf
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ResponseMismatch
 from pyxt_hpc.files import replacing
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.checks import check_channels
-from pyxt_hpc.preprocess.inputs import find_responses, need
+from pyxt_hpc.preprocess.drawn import DrawingBoard
+from pyxt_hpc.preprocess.inputs import need
 from pyxt_hpc.preprocess.remove import STAGE as BEFORE
+from pyxt_hpc.preprocess.response_files import SuppliedResponse, find_datasets, find_responses
+from pyxt_hpc.preprocess.response_place import Place, find_place
 from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
+
+log = logging.getLogger(__name__)
 
 STAGE = "generate-responses"
 _PROBE_KEV = 1.5  # where the area is told
 
 
 def generate_responses(config: ClusterConfig, layout: Layout, *, again: bool = False) -> StageOutcome:
-    """Check ARF and RMF of every observation and put them where the bundle takes them from.
+    """Check ARF and RMF of every dataset and put them where the bundle takes them from.
 
     The area of a region away from the axis is not in these files: stage 4 has the vignetting and the live
-    share of every pixel, from which every region gets the area of its own place.
+    share of every pixel, from which every region gets the area of its own place. For that, the vignetting at
+    the place where an ARF was made is taken out of it here, where its header or the response region tell.
 
     Returns
     -------
     StageOutcome
-        With the facts of `_check_responses` of each ObsID.
+        With the facts of `_check_responses` of each dataset, and ``left_out``: the datasets without a
+        response of their own, and what they lack.
 
     Raises
     ------
     MissingInput
         Files are missing; all are named.
     ResponseMismatch
-        ARF, RMF and the events do not share energies or channels, or the band is not covered.
+        ARF, RMF and the events do not share energies or channels, or the band is not covered, or a response
+        is of the other kind of chips.
     """
-    found = find_responses(config, layout)
-    need(*((layout.clean_events(o), f"pyxt-hpc {BEFORE}") for o in config.observation_ids))
+    obsids = config.observation_ids
+    need(
+        *((path(o), f"pyxt-hpc {BEFORE}") for o in obsids for path in (layout.clean_events, layout.geometry))
+    )
+    frames = DrawingBoard.of(layout, obsids).frames
+    found, left_out = find_responses(config, layout, find_datasets(layout, obsids), frames)
+    for name, why in left_out.items():
+        log.warning("left out: %s", why)
+        for suffix in ("arf", "rmf"):  # of an earlier run
+            layout.response(name, suffix).unlink(missing_ok=True)
     outcomes = {}
-    for obsid, (arf, rmf) in tqdm(found.items(), desc=STAGE, unit="obs", disable=None):
-        outputs = (layout.response(obsid, "arf"), layout.response(obsid, "rmf"))
+    for response in tqdm(found, desc=STAGE, unit="dataset", disable=None):
+        dataset = response.dataset
+        geometry = layout.geometry(dataset.obsid)
+        place = find_place(response.arf, response.region, read_geometry(geometry), frames)
         step = Step(
-            name=f"{STAGE} of ObsID {obsid}",
-            record=layout.step_record(STAGE, obsid),
-            inputs=(arf, rmf, layout.clean_events(obsid)),
+            name=f"{STAGE} of {dataset.name}",
+            record=layout.step_record(STAGE, dataset.name),
+            inputs=(
+                response.arf,
+                response.rmf,
+                layout.clean_events(dataset.obsid),
+                geometry,
+                response.region,
+            ),
             settings={"energy_min": config.energy_min_keV, "energy_max": config.energy_max_keV},
-            outputs=outputs,
+            outputs=(layout.response(dataset.name, "arf"), layout.response(dataset.name, "rmf")),
         )
-        outcomes[obsid] = carry_out(
-            step, partial(_check_responses, obsid, (arf, rmf), config, layout), again=again
+        outcomes[dataset.name] = carry_out(
+            step,
+            partial(_check_responses, response, place and place.on(dataset.chips), config, layout),
+            again=again,
         )
-    return StageOutcome.of(outcomes)
+    assumed = [name for name, o in outcomes.items() if o.facts["off_axis_arcmin"] is None and o.reason]
+    if assumed:
+        log.info(
+            "ARF of %s: taken as made near the optical axis: neither its header nor a response region older "
+            "than it says where",
+            ", ".join(assumed),
+        )
+    whole = StageOutcome.of(outcomes)
+    return StageOutcome(whole.made, whole.observations, {"left_out": left_out})
 
 
-def _check_responses(obsid: str, paths: tuple[Path, Path], config: ClusterConfig, layout: Layout) -> Facts:
-    arf_path, rmf_path = paths
-    arf, rmf = read_arf(arf_path), read_rmf(rmf_path)
-    check_match(arf, rmf, str(arf_path), str(rmf_path))
-    check_area_once(str(arf_path), rmf, str(rmf_path))
-    events = read_events(layout.clean_events(obsid), ours=True)
-    check_channels(events, rmf, rmf_path)
+def _check_responses(
+    response: SuppliedResponse, place: Place | None, config: ClusterConfig, layout: Layout
+) -> Facts:
+    dataset = response.dataset
+    arf, rmf = read_arf(response.arf), read_rmf(response.rmf)
+    check_match(arf, rmf, str(response.arf), str(response.rmf))
+    check_area_once(str(response.arf), rmf, str(response.rmf))
+    whole = read_events(layout.clean_events(dataset.obsid), ours=True)
+    check_channels(whole.select(np.isin(whole.ccd_id, dataset.chips)), rmf, response.rmf)
     band = config.energy_min_keV, config.energy_max_keV
     if arf.energy_lo[0] > band[0] or arf.energy_hi[-1] < band[1]:
         raise ResponseMismatch(
-            f"{arf_path}: energies {arf.energy_lo[0]:.2f}-{arf.energy_hi[-1]:.2f} keV, but the band is "
+            f"{response.arf}: energies {arf.energy_lo[0]:.2f}-{arf.energy_hi[-1]:.2f} keV, but the band is "
             f"{band[0]:g}-{band[1]:g} keV; make it for 0.3-11 keV, or change energy_min and energy_max"
         )
-    for path, suffix in ((arf_path, "arf"), (rmf_path, "rmf")):
-        with replacing(layout.response(obsid, suffix)) as temporary:
-            shutil.copyfile(path, temporary)
+    axis = float(whole.header["RA_PNT"]), float(whole.header["DEC_PNT"])
     middle = 0.5 * (arf.energy_lo + arf.energy_hi)
+    angle: float | None = None
+    if place is None:
+        _copy(response.arf, layout.response(dataset.name, "arf"))
+    else:
+        angle = place.off_axis_arcmin(axis)
+        arf = Arf(arf.energy_lo, arf.energy_hi, arf.area / place.vignetting(middle, axis))
+        header: dict[str, str | int | float] = {
+            "ARFFILE": response.arf.name,
+            "OFFAXIS": angle,
+            "ARFPLACE": f"by {place.told_by}; vignetting there taken out",
+        }
+        write_arf(layout.response(dataset.name, "arf"), arf, header=header)
+    _copy(response.rmf, layout.response(dataset.name, "rmf"))
     return {
-        "arf": str(arf_path),
-        "rmf": str(rmf_path),
+        "chips": list(dataset.chips),
+        "arf": str(response.arf),
+        "rmf": str(response.rmf),
         "area_cm2": float(np.interp(_PROBE_KEV, middle, arf.area)),
+        "off_axis_arcmin": angle,
+        "place": "near the axis, as nothing tells" if place is None else f"by {place.told_by}",
         "channels": rmf.n_channels,
         "energies": len(arf.area),
     }
+
+
+def _copy(path: Path, to: Path) -> None:
+    with replacing(to) as temporary:
+        shutil.copyfile(path, temporary)

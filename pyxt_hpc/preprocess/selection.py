@@ -5,6 +5,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.events import EventList
+from pyxt_hpc.chandra.keywords import is_screened, number
+from pyxt_hpc.chandra.subspace import Subspace
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.quoting import quoted
 
@@ -23,6 +25,8 @@ def chips_that_were_on(header: fits.Header) -> tuple[int, ...]:
 def chips_in_use(header: fits.Header, name: str) -> tuple[int, ...]:
     """Chips of the array that saw the target: ACIS-I or ACIS-S, by SIM_Z, else whichever had more chips on.
 
+    Of these, the chips that the file was selected to (``ccd_id`` of its data subspace).
+
     Parameters
     ----------
     header
@@ -33,19 +37,27 @@ def chips_in_use(header: fits.Header, name: str) -> tuple[int, ...]:
     Raises
     ------
     DamagedFile
-        DETNAM names no chip.
+        DETNAM names no chip, or the file was selected to others.
     """
     chips = set(chips_that_were_on(header))
     imaging, spectroscopic = chips & _IMAGING, chips & _SPECTROSCOPIC
     if not chips:
         raise DamagedFile(
             f"{name}: DETNAM is {quoted(header.get('DETNAM', 'absent'))}, expected chips as in ACIS-0123; "
-            "fetch the observation again"
+            "take it from the archive's evt2 file (dmhedit)"
         )
-    sim_z = header.get("SIM_Z")
-    if imaging and spectroscopic and isinstance(sim_z, float):
-        return tuple(sorted(imaging if sim_z < _SIM_Z_BETWEEN_MM else spectroscopic))
-    return tuple(sorted(imaging if len(imaging) > len(spectroscopic) else spectroscopic))
+    sim_z = number(header, "SIM_Z")
+    if imaging and spectroscopic and sim_z is not None:
+        used = imaging if sim_z < _SIM_Z_BETWEEN_MM else spectroscopic
+    else:
+        used = imaging if len(imaging) > len(spectroscopic) else spectroscopic
+    selected = Subspace.of(header).ccds()
+    if selected is not None and not used & selected:
+        raise DamagedFile(
+            f"{name}: it was selected to CCD {', '.join(map(str, sorted(selected)))} (data subspace), while "
+            f"the target was on {', '.join(map(str, sorted(used)))}; give the file with these chips"
+        )
+    return tuple(sorted(used if selected is None else used & selected))
 
 
 def array_of(chips: tuple[int, ...]) -> str:
@@ -54,9 +66,8 @@ def array_of(chips: tuple[int, ...]) -> str:
 
 
 def is_very_faint_cleaned(header: fits.Header) -> bool:
-    """Whether the events were screened with the VFAINT mode's outer pixels (check_vf_pha=yes)."""
-    screened = str(header.get("CHKVFPHA", "no")).strip().lower() in ("true", "t", "yes")
-    return screened and str(header.get("DATAMODE", "")).strip() == "VFAINT"
+    """Whether the events were screened with the VFAINT mode's outer pixels; not, if nothing tells."""
+    return bool(is_screened(header))
 
 
 def good_events(events: EventList, chips: tuple[int, ...], *, screen_status: bool) -> NDArray[np.bool_]:

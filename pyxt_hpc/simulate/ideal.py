@@ -95,14 +95,13 @@ def _observation(
     geometry = field_geometry(plan)
     gti = without_flare(plan)
     times = gti_arithmetic.union(list(gti.values()))
-    live = live_fraction(geometry, grid, times)
+    live = live_fraction(geometry, grid, gti)
     mask = clear & (live >= _LEAST_LIVE)
     background = read_events(layout.supplied_background(plan.obsid))
     if not np.allclose(background.wcs.wcs.crval, events.wcs.wcs.crval, rtol=0, atol=_NOMINAL_DEG):
         # the draws of stage 1, so that its own randomness is in both bundles
         rng = stage_rng(STAGE, plan.obsid)
-        whole = gti_arithmetic.union(list(plan.gti().values()))
-        background = project_background(background, geometry, events.wcs, whole, rng)
+        background = project_background(background, geometry, events.wcs, plan.gti(), rng)
     area = np.zeros((len(like.vignetting_keV), *grid.shape), dtype=np.float32)
     ra, dec = grid.centres()
     theta = off_axis_arcmin(ra[mask], dec[mask], plan.ra_pnt, plan.dec_pnt)

@@ -58,7 +58,7 @@ def export_fits(config: ClusterConfig, form: str, output: Path | None = None) ->
     """
     layout = Layout.of(config)
     bundle = read_cluster_bundle(config)
-    obsids = [observation.obsid for observation in bundle.observations]
+    obsids = [observation.dataset for observation in bundle.observations]
     results = read_results(layout.results)
     _check_bundle(results, bundle.fingerprint, layout.results)
     folder = output or layout.acb
@@ -133,7 +133,10 @@ def fits_table(results: Results, obsids: list[str]) -> Table:
         )
     words = {status.value: status.name.lower() for status in Status}
     texts = {
-        "obs_id": (_obsid_texts(rows["observations"], obsids), "observations that take part"),
+        "obs_id": (
+            _obsid_texts(rows["observations"], obsids),
+            "observations (of both kinds of chips: datasets) that take part",
+        ),
         "status": (
             [words[value] for value in results.status[finished].tolist()],
             "what became of the region",

@@ -42,7 +42,8 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
         for key in IN_BOTH
         if getattr(bundle, key) != getattr(config, key)
     ]
-    obsids = tuple(o.obsid for o in bundle.observations)
+    # of an observation with chips of both kinds there are two datasets
+    obsids = tuple(dict.fromkeys(o.obsid for o in bundle.observations))
     if obsids != config.observation_ids:
         differing.append(f"its observations are {', '.join(obsids)}, not {', '.join(config.observation_ids)}")
     if differing:

@@ -172,7 +172,7 @@ def joint_model(
             # written so that NaN fails
             if not 0 < getattr(observation, name) < np.inf:
                 raise DamagedFile(
-                    f"observation {observation.obsid}: its {name} in the bundle is "
+                    f"observation {observation.dataset}: its {name} in the bundle is "
                     f"{getattr(observation, name)}, expected more than 0; make the bundle again with "
                     "`pyxt-hpc crop-data --force`"
                 )
@@ -185,8 +185,8 @@ def joint_model(
             component.append(np.add.reduceat(np.stack(rates)[..., : edges[-1]], edges[:-1], axis=-1))
         if not (np.all(np.isfinite(hhe[-1])) and np.all(np.isfinite(metals[-1]))):
             raise DamagedFile(
-                f"observation {observation.obsid}: its ARF or RMF has values that are not finite; make them "
-                "again, then the bundle with `pyxt-hpc run --through crop-data`"
+                f"observation {observation.dataset}: its ARF or RMF has values that are not finite; make "
+                "them again, then the bundle with `pyxt-hpc run --through crop-data`"
             )
         channels = np.bincount(observation.background_channel, minlength=observation.rmf.n_channels)
         shapes.append(np.add.reduceat(channels[: edges[-1]].astype(float), edges[:-1]))

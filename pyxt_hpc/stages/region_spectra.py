@@ -101,7 +101,7 @@ def _spectrum(
     )
     relative = np.interp(0.5 * (arf.energy_lo + arf.energy_hi), observation.vignetting_keV, area)
     return Spectrum(
-        name=observation.obsid,
+        name=observation.dataset,
         counts=counts.astype(np.float64),
         background=background.astype(np.float64),
         exposure_s=observation.exposure_s,

@@ -60,7 +60,7 @@ def test_share_is_that_of_random_times_and_places(plan: ObservationPlan, offset_
     small = grid.wcs.deepcopy()
     small.wcs.crpix = grid.wcs.wcs.crpix - [col - 20, row - 20]
     times = plan.gti()[3] if gti is None else plan.start_s + np.array([gti])
-    found = live_fraction(observe.field_geometry(plan), grid, times)
+    found = live_fraction(observe.field_geometry(plan), grid, dict.fromkeys(CHIPS, times))
     n = 4000
     expected = brute_force(plan, SkyGrid(small, (40, 40)), times, n, seed=2)
     found = found[window]
@@ -110,6 +110,30 @@ def test_area_of_six_chips(n_time: int) -> None:
 def test_rows_of_a_subarray_only() -> None:
     geometry = replace(acis_s(), rows=(449, 576))
     assert live_fraction(geometry, grid_at(150.0, 20.0, 1600)).sum() == pytest.approx(6 * 64 * 128, rel=1e-3)
+
+
+def test_each_chip_has_its_own_time() -> None:
+    grid, geometry = grid_at(150.0, 20.0, 1600), acis_s(8000)
+    whole = np.array([[0.0, 1e5]])
+    gti = dict.fromkeys(geometry.chips, whole) | {
+        5: np.array([[0.0, 2e4], [5e4, 8e4]]), 9: np.empty((0, 2))
+    }  # fmt: skip
+    alone = {c: live_fraction(geometry.of_chips([c]), grid, gti) for c in geometry.chips if c != 9}
+    share = live_fraction(geometry, grid, gti)
+    # the gaps are narrower than the dither: a pixel can be on two chips in turn
+    expected = sum(image * (0.5 if chip == 5 else 1.0) for chip, image in alone.items())
+    np.testing.assert_allclose(share, expected, atol=1e-5)
+    assert share.sum(dtype=float) == pytest.approx(4.5 * 1024**2 / 16, rel=2e-4)
+    # the dither of its own half of the time
+    other = live_fraction(geometry.of_chips([5]), grid)
+    short = live_fraction(geometry.of_chips([5]), grid, {5: np.array([[0.0, 200.0]])})
+    assert np.abs(short - other).max() > 0.3
+    inside = (alone[5] > 0.999) & (other > 0.999)
+    own, all_on = (
+        exposure_map(geometry, grid, 1e4, 2.3, 150.0, 20.0, times)[inside]
+        for times in (gti, dict.fromkeys(geometry.chips, whole))
+    )
+    np.testing.assert_allclose(own / all_on, 0.5, rtol=1e-3)
 
 
 def test_elsewhere_nothing_is_live() -> None:

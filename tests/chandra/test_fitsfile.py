@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from pyxt_hpc import errors
 from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
 from pyxt_hpc.errors import DamagedFile, MissingInput, PyxtError
 
@@ -121,3 +122,28 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         write_fits(tmp_path / "a.fits", broken)
     assert (tmp_path / "a.fits").read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_our_own_defect_is_no_damage(tmp_path: Path) -> None:
+    write_fits(tmp_path / "a.fits", image())
+    ours = compile("{}['made up']", str(Path(errors.__file__).with_name("made_up.py")), "eval")
+    with pytest.raises(KeyError, match="made up"), open_fits(tmp_path / "a.fits", "image", ""):
+        eval(ours)
+    with pytest.raises(DamagedFile, match="NOTHERE"), open_fits(tmp_path / "a.fits", "image", "") as hdus:
+        hdus["NOTHERE"]
+
+
+def test_lack_of_memory_is_no_damage(tmp_path: Path) -> None:
+    write_fits(tmp_path / "a.fits", image())
+    with pytest.raises(MemoryError), open_fits(tmp_path / "a.fits", "image", ""):
+        raise MemoryError
+
+
+def test_more_rows_than_the_file_has_are_refused_before_they_are_allocated(tmp_path: Path) -> None:
+    write_fits(tmp_path / "a.fits", image())
+    content = (tmp_path / "a.fits").read_bytes()
+    said = b"NAXIS1  =                 5000"
+    assert said in content
+    (tmp_path / "a.fits").write_bytes(content.replace(said, b"NAXIS1  =        4000000000000"))
+    with pytest.raises(DamagedFile, match="truncated: 32000000000000 bytes of data announced"):
+        read(tmp_path / "a.fits")

@@ -119,7 +119,7 @@ def test_rows_of_a_subarray(dithered: EventList, plan: ObservationPlan) -> None:
 
 
 def test_events_without_a_geometry(dithered: EventList) -> None:
-    with pytest.raises(DamagedFile, match="no column chipx, expected a level-2"):
+    with pytest.raises(DamagedFile, match="no column chipx; give the file with all columns"):
         measure_geometry(replace(dithered, chipx=None), CHIPS)
     with pytest.raises(DamagedFile, match="no column time"):
         measure_geometry(replace(dithered, time=None), CHIPS)

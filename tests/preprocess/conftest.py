@@ -12,6 +12,7 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.chandra.events import EventList, write_events
 from pyxt_hpc.chandra.fov import write_fov
+from pyxt_hpc.chandra.kinds import datasets_of
 from pyxt_hpc.chandra.response import Arf, Rmf, write_arf, write_rmf
 from pyxt_hpc.chandra.tangent import tangent_plane
 from pyxt_hpc.config import ClusterConfig
@@ -28,6 +29,7 @@ FLARE_S = (10_000.0, 16_000.0)
 START = 5e8
 WIDTH, HEIGHT = 1024, 512  # sky pixels of a chip, of which the first 512 rows are read
 PARTICLES, SKY = 60_000, 80_000  # events of 0.3-12 and 0.7-5 keV in the quiet time of an observation
+AREA_CM2 = {"FI": 300.0, "BI": 450.0}
 BACKGROUND_FACTOR = 4.0  # blank-sky events per event of particle background
 
 
@@ -136,8 +138,13 @@ def write_observation(
     outlines = {c: [np.column_stack(wcs.all_pix2world(*(p + 4096.5).T, 1))] for c, p in corners.items()}
     write_fov(primary / f"acisf{int(obsid):05d}_000N003_fov1.fits", outlines, wcs, header)
     rmf = rmf_of_pi()
-    write_rmf(layout.supplied_rmf(obsid), rmf)
-    write_arf(layout.supplied_arf(obsid), Arf(rmf.energy_lo, rmf.energy_hi, np.full(107, 300.0)))
+    for dataset in datasets_of(obsid, ccds):
+        rmf_path, arf_path = (
+            layout.patterned(f"{{obsid}}/{{obsid}}.{suffix}", obsid, dataset.name)
+            for suffix in ("rmf", "arf")
+        )
+        write_rmf(rmf_path, rmf)
+        write_arf(arf_path, Arf(rmf.energy_lo, rmf.energy_hi, np.full(107, AREA_CM2[dataset.kind])))
 
 
 def event_list(

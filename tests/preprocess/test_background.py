@@ -74,6 +74,24 @@ def test_scales_of_their_own_for_chips_that_differ() -> None:
     assert thinned(blank, same, rng) is blank
 
 
+def test_scales_go_with_the_live_times() -> None:
+    """Few counts do not tell that a chip was on for half of the time: its good times do."""
+    rng = np.random.default_rng(7)
+    live_s = {0: 5e3, 1: 1e4, 2: 1e4, 3: 0.0}
+    pulls, separate = [], 0
+    for _ in range(400):
+        high = on_chips({0: int(rng.poisson(15)), 1: int(rng.poisson(30)), 2: int(rng.poisson(30))}, rng)
+        blank = on_chips({c: int(rng.poisson(300)) for c in range(4)}, rng)
+        scale = particle_scale(high, blank, live_s)
+        separate += scale.of_chip[0] != pytest.approx(0.5 * scale.of_chip[1])
+        assert scale.of_chip[3] == 0.0
+        pulls.append((scale.scale - 0.1) / scale.error)
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.12)
+    assert abs(np.mean(pulls)) < 0.25
+    assert separate <= 14
+    assert not (thinned(blank, scale, rng).ccd_id == 3).any()
+
+
 @pytest.mark.parametrize("empty", ["high", "blank"])
 def test_no_particle_is_an_error(empty: str) -> None:
     rng = np.random.default_rng(4)

@@ -23,6 +23,7 @@ from pyxt_hpc.errors import (
     PyxtError,
     RegionSyntaxError,
     ResponseMismatch,
+    SelectionMismatch,
 )
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.process import process_data
@@ -237,7 +238,7 @@ CASES: dict[str, tuple[Damage, type[PyxtError], str]] = {
     "pointing elsewhere": (keyword("DEC_PNT", -30.0), DamagedFile,
                            r"evt2.*RA_PNT, DEC_PNT are 150\.000, -30\.000"),
     "no chips": (keyword("DETNAM", "ACIS"), DamagedFile, "DETNAM"),
-    "chips that saw nothing": (keyword("DETNAM", "ACIS-23"), EmptySelection, "on the chips 2, 3"),
+    "chips that saw nothing": (keyword("DETNAM", "ACIS-23"), DamagedFile, "the target was on 2, 3"),
     "TSTOP before TSTART": (keyword("TSTOP", 1e8), DamagedFile, "TSTOP is 100000000, not after TSTART"),
     "no GTI": (edited(events, without_gti), DamagedFile, "no good time intervals for CCD 0, 1"),
     "GTI that ends before it starts": (gti(6e8, 5e8), DamagedFile, "no good time intervals"),
@@ -245,7 +246,8 @@ CASES: dict[str, tuple[Damage, type[PyxtError], str]] = {
     "GTI of another time": (gti(1.0, 1000.0), EmptySelection, "no event of good grade in good time"),
     "no event": (rows(events, lambda d: d["x"] < -1), EmptySelection, "empty"),
     "no good grade": (column(events, "grade", lambda d: 7), EmptySelection, "no event of good grade"),
-    "no particle event": (rows(events, lambda d: d["energy"] < 8900), EmptySelection, "no 9.5-12 keV"),
+    "no particle event": (rows(events, lambda d: d["energy"] < 8900), SelectionMismatch,
+                          r"evt2\.fits: it holds only .*of 9\.5-12 keV"),
     "a chip without events": (rows(events, lambda d: d["ccd_id"] == 0), DamagedFile, "CCD 1 has 0 events"),
     "no column energy": (without_column(events, "energy"), DamagedFile, "no column energy"),
     "no column pi": (without_column(events, "pi"), DamagedFile, "no column pi"),
@@ -277,8 +279,8 @@ CASES: dict[str, tuple[Damage, type[PyxtError], str]] = {
     "background cut short": (cut(blank), DamagedFile, "1_background"),
     "background of other chips": (column(blank, "ccd_id", lambda d: 7), EmptySelection,
                                   "no event of good grade on the chips 0, 1"),
-    "no particle background": (rows(blank, lambda d: d["energy"] < 9400), EmptySelection,
-                               "back.fits: no 9.5-12 keV count"),
+    "no particle background": (rows(blank, lambda d: d["energy"] < 9400), SelectionMismatch,
+                               r"1_background\.fits: it holds only .*of 9\.5-12 keV"),
     "background without chip coordinates of another pointing": (
         lambda f: (without_column(blank, "chipx")(f), keyword("TCRVL3", 10.0, blank)(f)),
         DamagedFile, "chipx"),
@@ -350,7 +352,7 @@ def made(before_crop: Any, tmp_path: Path) -> Any:
 
 
 REMEDY = "save|comes with|line [0-9]|is all that|fetch|"
-REMEDY += "make|made|draw|take|give|keep|choose|chandra_repro|download|correct|check|change|expected"
+REMEDY += "make|made|draw|take|give|keep|choose|chandra_repro|download|correct|check|change|copy|expected"
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,12 +1,10 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.inputs import find_observations, find_responses, need_regions
+from pyxt_hpc.preprocess.inputs import find_observations, need_regions
 
 
 def make(layout: Layout, *names: str) -> None:
@@ -40,6 +38,28 @@ def test_archive_layout_and_what_chandra_repro_made(layout: Layout, caplog: pyte
     assert found.events.name == "acisf00001_repro_evt2.fits"
     assert found.fov is not None
     assert found.fov.name == "acisf00001_repro_fov1.fits"
+
+
+def test_what_chandra_repro_leaves_beside_the_copies_of_the_archive(layout: Layout) -> None:
+    make(layout, "323/323_background.fits", "323/primary/acisf00323N003_evt2.fits.gz")
+    for kind in ("fov1", "bpix1", "msk1"):
+        make(layout, f"323/repro/acisf00323_000N003_{kind}.fits", f"323/repro/acisf00323_repro_{kind}.fits")
+    make(layout, "323/repro/acisf00323_repro_evt2.fits", "323/repro/pcadf063874624N004_asol1.fits")
+    make(layout, "323/repro/pcadf00323_repro_asol1.fits")
+    (found,) = find_observations(layout, ["323"])
+    assert found.fov is not None
+    names = [found.events.name, found.fov.name, *(path.name for path in found.aspect)]
+    assert names == [
+        "acisf00323_repro_evt2.fits",
+        "acisf00323_repro_fov1.fits",
+        "pcadf00323_repro_asol1.fits",
+    ]
+
+
+def test_what_chandra_repro_made_in_one_folder_with_the_archive_s(layout: Layout) -> None:
+    make(layout, "1/1_background.fits", "1/acisf00001N003_evt2.fits", "1/acisf00001_repro_evt2.fits")
+    (found,) = find_observations(layout, ["1"])
+    assert found.events.name == "acisf00001_repro_evt2.fits"
 
 
 def test_what_may_be_absent(layout: Layout) -> None:
@@ -89,18 +109,6 @@ def test_interleaved_exposures(layout: Layout) -> None:
     make(layout, "1/primary/acisf00001_e1_000N003_evt2.fits", "1/primary/acisf00001_e2_000N003_evt2.fits")
     with pytest.raises(ConfigError, match=r"_e1_.*_e2_.*the one with the larger EXPOSURE"):
         find_observations(layout, ["1"])
-
-
-def test_responses_by_pattern(layout: Layout) -> None:
-    config = ClusterConfig(
-        path=Path("a.ini"), name="A1", observation_ids=("1", "22"), redshift=0.1, nH=0.03, abundance=0.3
-    )
-    make(layout, "1/1.arf", "22/22.rmf", "responses/1.pi.arf", "responses/22.pi.arf", "all.rmf")
-    with pytest.raises(MissingInput, match=r"2 missing: .*1/1\.rmf \(the RMF of ObsID 1: .*22/22\.arf"):
-        find_responses(config, layout)
-    elsewhere = replace(config, arf_files="responses/{obsid}.pi.arf", rmf_files="all.rmf")
-    found = find_responses(elsewhere, layout)
-    assert found["22"] == (layout.cluster_dir / "responses/22.pi.arf", layout.cluster_dir / "all.rmf")
 
 
 def test_missing_regions_say_who_draws_them(layout: Layout) -> None:

@@ -10,6 +10,7 @@ from astropy.io import fits
 
 from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.chandra.events import read_events, write_events
+from pyxt_hpc.chandra.gti import contains_by_chip
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.preprocess.background import joined
 from pyxt_hpc.preprocess.process import process_data
@@ -52,12 +53,21 @@ def test_acis_s_with_chips_of_their_own(spectroscopic: Any, stages: Callable) ->
     assert facts["array"] == "S"
     assert facts["chips"] == [6, 7]
     assert facts["chips_left_out"] == [2, 3, 8]
+    assert facts["datasets"] == ["1-FI", "1-BI"]
     assert facts["date"] == "2013-11-05"
     bundle = read_bundle(spectroscopic.layout.bundle)
-    for half in (slice(0, 95), slice(105, 200)):
-        ratio, error = net_counts(bundle, 0, half)
+    assert [(o.dataset, o.obsid) for o in bundle.observations] == [("1-FI", "1"), ("1-BI", "1")]
+    assert list(crop.observations) == ["1-FI", "1-BI"]
+    assert bundle.left_out == ""
+    for number, half, other in ((0, slice(0, 95), slice(105, 200)), (1, slice(105, 200), slice(0, 95))):
+        ratio, error = net_counts(bundle, number, half)
         assert ratio == pytest.approx(1.0, abs=3.5 * error)
-        assert error < 0.05
+        assert error < 0.07
+        assert not bundle.observations[number].mask[:, other].any()
+    # the blank sky of chip 6 has half the exposure
+    front, back = (facts["background_scale"] for facts in crop.observations.values())
+    assert front == pytest.approx(2 * back, rel=0.1)
+    assert [o.arf.area[0] for o in bundle.observations] == [300.0, 450.0]
     # and so in the merged image, chip by chip
     layout = spectroscopic.layout
     counts, background = (
@@ -96,7 +106,8 @@ def test_both_arrays_in_one_cluster(field: Any, stages: Callable, observe: Calla
     process, *_, crop = stages(field)
     assert [facts["array"] for facts in process.observations.values()] == ["I", "S"]
     bundle = read_bundle(field.layout.bundle)
-    for number in (0, 1):
+    assert [o.dataset for o in bundle.observations] == ["1", "22-FI", "22-BI"]
+    for number in (0, 1, 2):
         ratio, error = net_counts(bundle, number, slice(None))
         assert ratio == pytest.approx(1.0, abs=3.5 * error + 0.05)  # vignetting apart
 
@@ -156,16 +167,50 @@ def test_background_is_screened_as_the_observation_was(single: Any) -> None:
     assert cleaned["background_events"] == int((~flagged).sum())
 
 
-def test_good_times_that_differ_between_chips(single: Any, caplog: pytest.LogCaptureFixture) -> None:
-    def shorten(hdus: fits.HDUList) -> None:
-        hdus["GTI1"].data["STOP"] -= 4000.0
-
+def test_a_chip_with_half_the_good_time_has_half_the_exposure(single: Any, stages: Callable) -> None:
+    before = stages(single)
+    images = {"whole": fits.getdata(single.layout.merged_exposure)}
+    bundles = {"whole": read_bundle(single.layout.bundle)}
     raw = read_events(single.events("1"))
-    edit_events(single, "1", shorten)
-    facts = process_data(single.config, single.layout).observations["1"]
-    late = (raw.ccd_id == 1) & (raw.time > 5e8 + 36_000.0)
-    assert facts["events"] == int(((raw.grade != 7) & ~late).sum())
-    assert "good time of its CCDs differs, 36.0 to 40.0 ks" in caplog.text
+    gti = raw.gti | {0: np.array([[5e8, 5e8 + 20_000.0]])}
+    inside = contains_by_chip(gti, raw.ccd_id, raw.time)
+    # an integer, and of the other chip; DTCOR tells the live share
+    raw.header["EXPOSURE"], raw.header["DTCOR"] = 39_200, 0.98
+    write_events(single.events("1"), replace(raw.select(inside), gti=gti))
+    process, remove, _, crop = stages(single)
+    images["half"] = fits.getdata(single.layout.merged_exposure)
+    bundles["half"] = read_bundle(single.layout.bundle)
+
+    assert process.observations["1"]["exposure_of_chip_s"] == pytest.approx({"0": 19_600, "1": 39_200})
+    assert process.observations["1"]["exposure_s"] == pytest.approx(39_200)
+    # before the flare of 6 ks is cut out of the first half, and afterwards
+    left, right = (np.s_[:, side] for side in (slice(60, 240), slice(300, 480)))
+    for side, expected in ((left, 0.5), (right, 1.0)):
+        seen = images["whole"][side] > 0
+        ratio = images["half"][side][seen] / images["whole"][side][seen]
+        assert np.median(ratio) == pytest.approx(expected, rel=0.01)
+    lost = before[1].observations["1"]["exposure_s"] - 39_200  # the same bins are cut
+    cleaned = remove.observations["1"]["exposure_of_chip_s"]
+    assert cleaned["1"] == pytest.approx(39_200 + lost, rel=0.01)
+    assert cleaned["0"] == pytest.approx(19_600 + lost, rel=0.02)
+    clean = read_events(single.layout.clean_events("1"))
+    assert clean.header["EXPOSURE"] == clean.header["EXPOSUR1"] == pytest.approx(cleaned["1"])
+    assert clean.header["EXPOSUR0"] == pytest.approx(cleaned["0"])
+
+    whole, half = (bundles[name].observations[0] for name in ("whole", "half"))
+    share = cleaned["0"] / cleaned["1"]
+    assert share == pytest.approx(0.41, abs=0.02)
+    assert crop.observations["1"]["exposure_s"] == half.exposure_s == pytest.approx(cleaned["1"])
+    columns = {"left": slice(0, 95), "right": slice(105, 200)}
+    for side, expected in (("left", share), ("right", 1.0)):
+        both = (whole.mask & half.mask)[:, columns[side]] > 0
+        assert both.mean() > 0.8
+        relative = half.vignetting[1][:, columns[side]][both] / whole.vignetting[1][:, columns[side]][both]
+        assert np.median(relative) == pytest.approx(expected, rel=1e-3)
+        # counts per exposure and area, as a fit's norm: unbiased
+        ratio, error = net_counts(bundles["half"], 0, columns[side])
+        assert ratio / expected == pytest.approx(1.0, abs=3.5 * error / expected)
+        assert error / expected < 0.06
 
 
 def test_one_pointing_in_two_observations(field: Any, stages: Callable, observe: Callable) -> None:

@@ -14,15 +14,17 @@ from pyxt_hpc.chandra.regionfile import parse_regions
 from pyxt_hpc.chandra.regions import contains, read_regions
 from pyxt_hpc.chandra.skygrid import SkyGrid
 from pyxt_hpc.chandra.tangent import tangent_plane
+from pyxt_hpc.chandra.vignetting import off_axis_arcmin
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.preprocess.propose import (
+    Chips,
     Circle,
     FieldImages,
     Proposal,
     crop_text,
     exclude_text,
     propose_regions,
-    response_circles,
+    response_circle,
     response_text,
     sources_text,
     write_proposals,
@@ -89,7 +91,9 @@ def field() -> FieldImages:
 
 @pytest.fixture(scope="module")
 def proposal(field: FieldImages) -> Proposal:
-    return propose_regions(field, {"1": acis_i(20.0), "2": row_of_chips(3)})
+    return propose_regions(
+        field, {"1": Chips(acis_i(20.0), (150.0, 20.0)), "2": Chips(row_of_chips(3), (150.0, -40.0))}
+    )
 
 
 def inside(text: str, wcs: WCS) -> np.ndarray:
@@ -176,24 +180,49 @@ def test_without_exposure_nothing_is_proposed(field: FieldImages) -> None:
 @pytest.mark.parametrize("roll", [0.0, 25.0, 160.0])
 def test_response_circle_holds_a_piece_of_every_chip(roll: float, ra: float, dec: float) -> None:
     chips = acis_i(roll, ra, dec)
-    (circle,) = response_circles(chips)
+    circle = response_circle(Chips(chips, (ra, dec)))
     assert circle.radius < 45.0
     assert (chip_areas(chips, circle) > 300.0).all()  # arcsec^2
 
 
-def test_chips_in_a_row_have_a_circle_each():
+def on_row(x: float, y: float) -> tuple[float, float]:
+    """RA, Dec of a place [arcsec] from the first chip's corner, along `row_of_chips` and across it."""
+    cosine, sine = np.cos(0.4), np.sin(0.4)
+    turned = np.array([x, y]) @ np.array([[cosine, sine], [-sine, cosine]])
+    ra, dec = tangent_plane(150.0, -40.0, 1.0).wcs_pix2world(*(turned + 1.0), 1)
+    return float(ra), float(dec)
+
+
+@pytest.mark.parametrize(
+    ("axis", "expected", "ccd"),
+    [
+        ((700.0, 250.0), (700.0, 250.0), 5),  # on a chip: there
+        ((540.0, 250.0), (570.0, 250.0), 5),  # at its edge: as near as the whole circle allows
+        ((-90.0, 30.0), (60.0, 60.0), 4),  # on none: on the nearest chip
+    ],
+)
+def test_chips_in_a_row_have_one_circle_near_the_axis(
+    axis: tuple[float, float], expected: tuple[float, float], ccd: int
+) -> None:
     chips = row_of_chips(3)
-    circles = response_circles(chips)
-    areas = np.array([chip_areas(chips, circle) for circle in circles])
-    assert areas == pytest.approx(np.pi * 40.0**2 * np.eye(3), rel=0.02, abs=1.0)
-    assert [circle.text for circle in circles] == ["CCD 4", "CCD 5", "CCD 6"]
+    circle = response_circle(Chips(chips, on_row(*axis)))
+    assert chip_areas(chips, circle) == pytest.approx(np.pi * 40.0**2 * np.eye(3)[ccd - 4], rel=0.02, abs=1.0)
+    assert circle.text == f"CCD {ccd}"
+    assert 60.0 * off_axis_arcmin(circle.ra, circle.dec, *on_row(*expected)) < 6.0
 
 
-def test_neighbours_share_a_circle_and_a_lonely_chip_has_its_own():
-    (shared,) = response_circles(row_of_chips(2))
-    assert shared.radius < 45.0
-    (alone,) = response_circles(row_of_chips(1))
+def test_neighbours_share_a_circle_and_a_lonely_chip_has_its_own() -> None:
+    axis = on_row(250.0, 250.0)
+    assert response_circle(Chips(row_of_chips(2), axis)).radius < 45.0
+    alone = response_circle(Chips(row_of_chips(1), axis))
     assert chip_areas(row_of_chips(1), alone) == pytest.approx([np.pi * 40.0**2], rel=0.02)
+
+
+def test_a_subarray_has_a_smaller_circle() -> None:
+    corners = [on_row(x, y) for x, y in ((0, 0), (500, 0), (500, 60), (0, 60))]
+    circle = response_circle(Chips({7: [np.array(corners)]}, on_row(250.0, 250.0)))
+    assert 15.0 < circle.radius < 30.0
+    assert 60.0 * off_axis_arcmin(circle.ra, circle.dec, *on_row(250.0, 30.0)) < 6.0
 
 
 def chip_areas(chips: Polygons, circle: Circle) -> np.ndarray:
@@ -218,7 +247,7 @@ def test_files_are_read_back(tmp_path: Path, proposal: Proposal) -> None:
     assert outcome.written == tuple(texts)
     shapes = [read_regions(path).shapes for path in texts]
     assert [[s.kind for s in found] for found in shapes] == [
-        ["circle"] * 2, ["ellipse"], ["circle"], ["circle"] * 3, ["box"]
+        ["circle"] * 2, ["ellipse"], ["circle"], ["circle"], ["box"]
     ]  # fmt: skip
     for shape, source in zip(shapes[0], proposal.sources, strict=True):
         assert shape.points[0] == pytest.approx(

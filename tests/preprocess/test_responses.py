@@ -46,6 +46,17 @@ def test_files_facts_and_only_what_changed(cleaned: Any) -> None:
     assert layout.response("1", "arf").stat().st_mtime_ns == other
 
 
+def test_the_area_is_not_taken_twice(cleaned: Any) -> None:
+    config, layout = cleaned.config, cleaned.layout
+    good = read_rmf(layout.supplied_rmf("1"))
+    write_rmf(layout.supplied_rmf("1"), replace(good, matrix=300.0 * good.matrix))
+    with pytest.raises(
+        ResponseMismatch, match=r"1\.arf is an effective area, but \S*1\.rmf holds one already"
+    ):
+        generate_responses(config, layout)
+    write_rmf(layout.supplied_rmf("1"), good)
+
+
 def test_a_bad_response_leaves_the_former_one_and_is_asked_for_again(cleaned: Any) -> None:
     config, layout = cleaned.config, cleaned.layout
     generate_responses(config, layout)

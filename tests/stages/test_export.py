@@ -22,7 +22,7 @@ HEAD = "region,T,T_err_+,T_err_-,Norm,Norm_err_+,Norm_err_-,reduced_x2,obs_id"
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterConfig:
     """A cluster of two observations, whose bundle is thought of."""
     bundle = SimpleNamespace(
-        fingerprint="b" * 64, observations=[SimpleNamespace(obsid="4940"), SimpleNamespace(obsid="17")]
+        fingerprint="b" * 64, observations=[SimpleNamespace(dataset="4940"), SimpleNamespace(dataset="17")]
     )
     monkeypatch.setattr(export, "read_cluster_bundle", lambda config: bundle)
     path = tmp_path / "A.ini"

@@ -1,0 +1,112 @@
+"""How much of a region that a background is made from is cluster, by a beta-model of the radial profile."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.optimize import minimize
+from scipy.special import xlogy
+
+_SMOOTH = 4.0  # pixels, to find the peak
+_LEAST_EXPOSED = 0.3  # of the largest exposure, where the peak is looked for
+_RINGS = 60
+_BETA = (0.4, 1.5)  # clusters have 0.5 to 0.9
+_FEWEST = 400  # counts that a profile needs
+
+
+@dataclass(frozen=True)
+class Profile:
+    """S(r) = S_0 (1 + (r/r_c)^2)^(1/2 - 3 beta) + B about (row, col); counts per second and pixel."""
+
+    row: float
+    col: float
+    peak: float
+    core: float
+    beta: float
+    flat: float
+
+    def cluster(self, radius: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The cluster's part at radii [pixels]."""
+        return self.peak * _shape(radius, self.core, self.beta)
+
+
+def cluster_share(
+    counts: NDArray[np.integer], exposure: NDArray[np.floating], region: NDArray[np.bool_]
+) -> float | None:
+    """Share of the counts in a region that the cluster gives.
+
+    The background may be of any level, but is taken to be as even over the field as the exposure.
+
+    Parameters
+    ----------
+    counts, exposure : (ny, nx)
+        Of the field, with the exposure [s] 0 where sources were cut out.
+    region : (ny, nx) bool
+
+    Returns
+    -------
+    float or None
+        0 to 1; None if there are too few counts for a profile, or no exposure in the region.
+    """
+    region = region & (exposure > 0)
+    if counts[exposure > 0].sum() < _FEWEST or not region.any():
+        return None
+    profile = fit_profile(counts, exposure)
+    row, col = np.nonzero(region)
+    weight = exposure[region].astype(np.float64)
+    cluster = float(weight @ profile.cluster(np.hypot(row - profile.row, col - profile.col)))
+    return cluster / (cluster + profile.flat * float(weight.sum()))
+
+
+def fit_profile(counts: NDArray[np.integer], exposure: NDArray[np.floating]) -> Profile:
+    """Fit peak, core, slope and a flat background to the counts in rings, by their Poisson likelihood."""
+    row, col = _peak(counts, exposure)
+    live = exposure > 0
+    y, x = np.nonzero(live)
+    radius = np.hypot(y - row, x - col)
+    # rings grow outwards, so that each has about as many of a cluster's counts
+    ring = np.minimum((np.sqrt(radius / (radius.max() + 1.0)) * _RINGS).astype(np.int64), _RINGS - 1)
+    weight = exposure[live].astype(np.float64)
+    seen = np.bincount(ring, weight, _RINGS)
+    number = np.bincount(ring, counts[live], _RINGS)[seen > 0]
+    middle = (np.bincount(ring, weight * radius, _RINGS)[seen > 0]) / seen[seen > 0]
+    seen = seen[seen > 0]
+    rate = number / seen
+    outer = max(float(np.median(rate[-len(rate) // 4 :])), 1e-3 / seen.sum())
+
+    def expected(p: NDArray[np.float64]) -> NDArray[np.float64]:
+        model: NDArray[np.float64] = seen * (np.exp(p[0]) * _shape(middle, np.exp(p[1]), p[2]) + np.exp(p[3]))
+        return model
+
+    def cash(p: NDArray[np.float64]) -> float:
+        if not (_BETA[0] < p[2] < _BETA[1] and 0.0 < p[1] < np.log(radius.max())):
+            return np.inf
+        model = expected(p)
+        return float(2.0 * np.sum(model - xlogy(number, np.maximum(model, 1e-300))))
+
+    best, value = np.zeros(4), np.inf
+    for share in (0.02, 0.1):  # of the field: two starts, for a core and for a wide cluster
+        start = np.array(
+            [np.log(max(rate[0], outer)), np.log(2.0 + share * radius.max()), 0.65, np.log(0.7 * outer)]
+        )
+        for _ in range(2):  # a simplex that has collapsed starts anew
+            found = minimize(cash, start, method="Nelder-Mead", options={"maxiter": 2000, "fatol": 1e-3})
+            start = found.x
+        if found.fun < value:
+            best, value = found.x, found.fun
+    return Profile(
+        row, col, *(float(v) for v in (np.exp(best[0]), np.exp(best[1]), best[2], np.exp(best[3])))
+    )
+
+
+def _shape(radius: NDArray[np.float64], core: float, beta: float) -> NDArray[np.float64]:
+    profile: NDArray[np.float64] = (1.0 + (radius / core) ** 2) ** (0.5 - 3.0 * beta)
+    return profile
+
+
+def _peak(counts: NDArray[np.integer], exposure: NDArray[np.floating]) -> tuple[float, float]:
+    smooth, seen = (gaussian_filter(image.astype(np.float64), _SMOOTH) for image in (counts, exposure))
+    rate = np.where(seen > _LEAST_EXPOSED * seen.max(), smooth / np.maximum(seen, 1e-300), 0.0)
+    row, col = np.unravel_index(int(np.argmax(rate)), rate.shape)
+    return float(row), float(col)
