@@ -156,8 +156,6 @@ def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) ->
     for obsid in config.observation_ids:
         if not any(observation.obsid == obsid for observation in bundled):
             raise EmptySelection("; ".join(left_out[d.name] for d in datasets if d.obsid == obsid))
-    for why in left_out.values():
-        log.warning("left out: %s", why)
     bundle = stamped(_assemble(config, grid, frames["physical"], bundled, "; ".join(left_out.values())))
     write_images(bundle, layout)
     write_bundle(layout.bundle, bundle)

@@ -21,7 +21,7 @@ from pyxt_hpc.chandra.geometry import (
     with_aspect,
     write_geometry,
 )
-from pyxt_hpc.chandra.kinds import datasets_of
+from pyxt_hpc.chandra.kinds import KINDS, datasets_of
 from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
 from pyxt_hpc.chandra.reproject import project_background, reproject
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin
@@ -140,8 +140,8 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     datasets = datasets_of(files.obsid, chips)
     if len(datasets) > 1:
         log.info(
-            "%s: datasets of their own, %s, with a response for each",
-            "; ".join(map(str, datasets)), " and ".join(dataset.name for dataset in datasets),
+            "ObsID %s has chips of both kinds and is two datasets, each with a response of its own: %s",
+            files.obsid, "; ".join(f"{d.name} is {KINDS[d.kind]} CCD {_listed(d.chips)}" for d in datasets),
         )  # fmt: skip
     return {
         "array": array_of(chips),
@@ -155,7 +155,7 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
         "events_read": n_read,
         "events": len(events),
         "background_events": 0 if background is None else len(background),
-        "aspect": "file" if files.aspect else "events",
+        "aspect": "asol file" if files.aspect else "events",
         "energies_eV": agreed.energies_eV.tolist(),
         "findings": [*findings, *agreed.findings],
     }

@@ -319,13 +319,11 @@ def _cluster_in_background(
     region = contains(regions.background, ra, dec, regions.frames)
     share = cluster_share(field.counts, exposure, region)
     if share is not None and share > _MUCH_CLUSTER:
-        finding = (
+        yield (
             f"{regions.background.path}: {share:.0%} of its 0.5-7 keV counts are the cluster's, by a "
             f"beta-model of the field: the background of ObsID {', '.join(without)} is too high by as much; "
             "draw it farther out, or give blank-sky files"
         )
-        log.warning("%s", finding)
-        yield finding
 
 
 def _filled(values: NDArray[np.float64], field: Field) -> NDArray[np.float64]:
