@@ -197,8 +197,7 @@ def map_lines(products: Iterable[tuple["MapProduct", Sequence[Path]]]) -> Iterat
         if line:
             yield _with(errors, line)
         forms = ", ".join(path.suffix for path in others)
-        title = product.title.lower() if product.title[1:2].islower() else product.title
-        line = f"{product.path}, {forms}: {title}{product.unit and f' [{product.unit}]'}"
+        line = f"{product.path}, {forms}: {product.title}{product.unit and f' [{product.unit}]'}"
         errors = []
     if line:
         yield _with(errors, line)

@@ -63,6 +63,6 @@ def test_maps_of_errors_are_on_the_line_of_their_map() -> None:
     }  # fmt: skip
     products = [MapProduct(Path(f"{name}.fits"), title, "keV", np.zeros(1)) for name, title in names.items()]
     assert list(map_lines((product, [Path("a.png"), Path("a.reg")]) for product in products)) == [
-        "a_kT_map.fits, .png, .reg: temperature [keV]; also error_plus, fractional_error, error",
+        "a_kT_map.fits, .png, .reg: Temperature [keV]; also error_plus, fractional_error, error",
         "a_counts_map.fits, .png, .reg: S/N [keV]",
     ]

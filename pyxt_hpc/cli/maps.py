@@ -124,7 +124,7 @@ def shocks(arguments: argparse.Namespace) -> None:
     write_fronts(regions, search.fronts, layout.shock_regions)
     draw_histogram(search, layout.shock_histogram)
     say(f"{layout.shock_table}, {layout.shock_regions.name}, {layout.shock_histogram.name}")
-    say(f"{len(search.fronts)} candidate fronts")
+    say(f"candidate fronts: {len(search.fronts)}")
     for front in search.fronts:
         mach = f"M {front.mach:.2f} ({front.mach_lo:.2f} to {front.mach_hi:.2f})"
         length = front.length * regions.bundle.pixel_scale_arcsec
