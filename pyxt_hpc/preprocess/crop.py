@@ -186,7 +186,7 @@ def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tu
     """A dataset on the grid, and what is told of it; EmptySelection if nothing of it is there."""
     obsid = dataset.obsid
     arf_path, rmf_path = _response_files(layout, dataset)
-    arf, rmf = read_arf(arf_path), read_rmf(rmf_path)
+    arf, rmf = read_arf(arf_path, ours=True), read_rmf(rmf_path, ours=True)
     whole = read_events(layout.clean_events(obsid), ours=True)
     check_band(whole.header, whole.path, selection.band_keV)
     events = whole.select(np.isin(whole.ccd_id, dataset.chips))

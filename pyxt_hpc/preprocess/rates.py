@@ -19,6 +19,7 @@ from pyxt_hpc.preprocess.coverage import counts_in_blocks, quiet_rate
 
 _OFF = 1.5  # factor that deserves a sentence
 _USUAL = {"front": (0.1, 0.3), "back": (0.1, 1.0)}  # count/s a chip without a source, 0.5-7 keV
+_CHIP_ARCSEC = 0.492 * CHIP_PIXELS
 _SKY_BAND_EV = (500.0, 7000.0)
 _HARD_BAND_EV = (2000.0, 7000.0)  # where the sky's foreground is least
 _FAINTEST = 0.1  # share of the field in which there is hardly any cluster
@@ -44,6 +45,11 @@ def unusual_rates(
     yield from _faintest(events, chips, rows)
     if background is not None and background.chipx is not None and background.chipy is not None:
         yield from _hard(events, background, chips, rows)
+
+
+def least_background(pixel_arcsec: float) -> float:
+    """The lowest 0.5-7 keV rate of sky and particles that ACIS has [count s^-1 per square pixel]."""
+    return min(low for low, _ in _USUAL.values()) * (pixel_arcsec / _CHIP_ARCSEC) ** 2
 
 
 def _particles(
