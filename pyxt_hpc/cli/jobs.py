@@ -108,8 +108,9 @@ def estimate(arguments: argparse.Namespace) -> None:
     seconds, workers = found.seconds_per_region, found.workers
     say(f"{found.regions} regions at resolution {found.resolution}")
     say(f"{1e3 * seconds:.3g} ms a region on one core of this machine, measured on {found.sampled} of them")
-    say(f"{found.nodes} nodes x {found.ranks_per_node} ranks: {workers} fit")
-    say(f"time: {found.regions} x {seconds:.3g} s / {workers} = {found.fit_seconds:.0f} s;")
+    nodes = f"{found.nodes} node{'s' * (found.nodes > 1)}"
+    say(f"{nodes} x {found.ranks_per_node} ranks: {workers} fit, one hands out the work")
+    say(f"time: {found.regions} x {seconds:.3g} s / {workers} = {found.fit_seconds:.1f} s;")
     say(f"  x {TIME_MARGIN:g} for slower cores, + {START_SECONDS:.0f} s to start, in whole 5 minutes")
     say(
         f"memory of a node: {megabytes[0]} MB shared + {megabytes[1]} MB bundle (master) "

@@ -120,7 +120,7 @@ def test_without_any_response_all_is_named_and_one_kind_is_enough(mixed: Any) ->
     for name in ("1-FI", "1-BI"):
         for path in pair(mixed, name):
             path.unlink()
-    with pytest.raises(MissingInput, match=r"4 missing: .*1-FI\.arf .*1-BI\.rmf .*kind of chips is enough"):
+    with pytest.raises(MissingInput, match=r"4 missing: .*1-FI\.arf .*1-BI\.rmf .*kind of chips are enough"):
         generate_responses(mixed.config, mixed.layout)
 
 
