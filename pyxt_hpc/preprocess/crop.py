@@ -125,7 +125,7 @@ def _response_files(layout: Layout, dataset: Dataset) -> tuple[Path, Path]:
 
 
 def _has_response(layout: Layout, dataset: Dataset) -> bool:
-    return all(path.is_file() for path in _response_files(layout, dataset))
+    return all(check_regular(path) for path in _response_files(layout, dataset))
 
 
 def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) -> Facts:

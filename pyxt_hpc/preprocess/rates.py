@@ -72,7 +72,7 @@ def _particles(
         yield (
             f"{events.path.name}: {rate / len(chips):.3f} count/s a CCD of 9.5-12 keV, its blank sky has "
             f"{expected / len(chips):.3f}: a factor of {rate / expected:.2f}, though this rate changes "
-            "slowly: look at EXPOSURE, the filters and the epoch of both"
+            "slowly: look at EXPOSURE, the filters and the epoch of both, and for a flare that never ends"
         )
 
 
@@ -93,8 +93,8 @@ def _faintest(events: EventList, chips: tuple[int, ...], rows: tuple[int, int]) 
         if not low / _OFF < rate < high * _OFF:
             yield (
                 f"{events.path.name}: its faintest tenth has {rate:.3f} count/s a {kind}-illuminated CCD of "
-                f"0.5-7 keV, ACIS has {low:g} to {high:g} without a source: look at EXPOSURE and the "
-                "filters, and for flares"
+                f"0.5-7 keV, ACIS has {low:g} to {high:g} without a source: if the cluster does "
+                "not fill the field, look at EXPOSURE and the filters, and for flares"
             )
 
 

@@ -312,7 +312,7 @@ def _cluster_in_background(
     field: Field, obsids: tuple[str, ...], layout: Layout, regions: FieldRegions
 ) -> Iterator[str]:
     """What to say of a region for the background that holds much of the cluster."""
-    without = [obsid for obsid in obsids if not layout.background_events(obsid).is_file()]
+    without = [obsid for obsid in obsids if not check_regular(layout.background_events(obsid))]
     if regions.background is None or not without:
         return
     ra, dec = field.grid.centres()
