@@ -53,7 +53,7 @@ def _column_density(text: str) -> float:
         value = float(text)
     except ValueError:
         raise ValueError(f"is {quoted(text)}, expected a number in {unit}, e.g. 0.0348") from None
-    if value > 1e15:
+    if 1e15 < value < float("inf"):
         raise ValueError(f"is in {unit}; found {shown(text)}: did you mean {value / 1e22:.4g}?")
     return _number(0.0, 10.0, unit)(text)
 

@@ -113,6 +113,30 @@ DOUBTFUL = (
 )
 """A region with one of these flags is not among the best fits: look before you trust its kT."""
 
+FEW_COUNTS = 300
+"""Net counts below which intervals are mostly open, and biased where they come from many observations."""
+BACKGROUND_SHARE = 0.5
+"""Part of the counts above which the background dominates."""
+POOR_FIT_SIGMA = 5.0
+"""Goodness above which the model is wrong: chance does that to one region in three million."""
+
+
+def quality_flags(counts: NDArray, background: NDArray, score: NDArray) -> NDArray[np.int32]:
+    """FEW_COUNTS, BACKGROUND_DOMINATED and POOR_FIT of regions.
+
+    Parameters
+    ----------
+    counts, background : (n,)
+        In the source and expected in it from the background, of the whole band.
+    score : (n,)
+        Goodness [sigma].
+    """
+    flags = np.zeros(len(counts), np.int32)
+    flags[counts - background < FEW_COUNTS] |= int(FitFlag.FEW_COUNTS)
+    flags[background > BACKGROUND_SHARE * counts] |= int(FitFlag.BACKGROUND_DOMINATED)
+    flags[score > POOR_FIT_SIGMA] |= int(FitFlag.POOR_FIT)
+    return flags
+
 
 @dataclass(frozen=True, eq=False)
 class ModelGrid:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.response import fold
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.spectra.absorption import transmission
-from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions
+from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions, quality_flags
 from pyxt_hpc.spectra.goodness import goodness, moments, statistic_per_bin
 from pyxt_hpc.spectra.grouping import choose_level, merge_levels
 from pyxt_hpc.spectra.plasma import apec
@@ -57,7 +57,7 @@ class SingleFit:
     Attributes
     ----------
     row : () FIT_DTYPE
-        What `fit.fit_regions` gives.
+        What `fit.fit_regions` gives, with `fit.quality_flags`.
     goodness : float
         Standard deviations of the statistic above its expectation (`goodness.goodness`).
     options : FitOptions
@@ -127,6 +127,9 @@ def fit_spectra(
         weight[None],
         moments(options.statistic, ratio),
     )
+    total = np.concatenate(counts).sum(keepdims=True)
+    from_background = (np.concatenate(smooth) / ratio).sum(keepdims=True)
+    row["flags"] |= quality_flags(total, from_background, z)[0]
     return SingleFit(
         row=row,
         goodness=float(z[0]),

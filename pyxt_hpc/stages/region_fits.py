@@ -10,18 +10,12 @@ from pyxt_hpc.brightness.estimate import SkyBrightness, sky_brightness
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.spectra.extract import disc_area
-from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, FitOptions, expected_rates, fit_regions
+from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, FitOptions, expected_rates, fit_regions, quality_flags
 from pyxt_hpc.spectra.goodness import Moments, goodness, moments
 from pyxt_hpc.spectra.grouping import choose_level
 from pyxt_hpc.stages.joint import JointModel, RegionSpectra, extract_spectra, joint_model
 from pyxt_hpc.store import REGION_COLUMNS, ROW_DTYPE, packed_observations
 
-FEW_COUNTS = 300
-"""Net counts below which intervals are mostly open, and biased where they come from many observations."""
-BACKGROUND_SHARE = 0.5
-"""Part of the counts above which the background dominates."""
-POOR_FIT_SIGMA = 5.0
-"""Goodness above which the model is wrong: chance does that to one region in three million."""
 PARTLY_LIVE_SHARE = 1.0 / 3.0
 """Share of a circle's brightness that must have been seen for its norm to be a measurement."""
 
@@ -127,10 +121,7 @@ class RegionFits:
         for name in FIT_DTYPE.names or ():
             rows[name] = fits[name]
         rows["goodness"], rows["bins"] = score, level
-        flags = rows["flags"]
-        flags[counts - background < FEW_COUNTS] |= int(FitFlag.FEW_COUNTS)
-        flags[background > BACKGROUND_SHARE * counts] |= int(FitFlag.BACKGROUND_DOMINATED)
-        flags[score > POOR_FIT_SIGMA] |= int(FitFlag.POOR_FIT)
+        flags = rows["flags"] | quality_flags(counts, background, score)
         flags[rows["live_fraction"] < PARTLY_LIVE_SHARE] |= int(FitFlag.PARTLY_LIVE)
         rows["flags"] = flags
         rows["attempts"] = 1

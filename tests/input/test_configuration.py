@@ -17,6 +17,7 @@ LINES: list[tuple[str, list[str], str]] = [
     ("--nH", ["11"], "argument --nH: is 11, expected 0 to 10 1e22 cm^-2"),
     ("--nH", ["-0.05"], "argument --nH: is -0.05, expected 0 to 10"),
     ("--nH", ["nan"], "argument --nH: is nan, expected 0 to 10"),
+    ("--nH", ["inf"], "argument --nH: is inf, expected 0 to 10"),
     ("--nH", ["thin"], "argument --nH: is 'thin', expected a number in 1e22 cm^-2, e.g. 0.0348"),
     ("--redshift", ["-2"], "argument --redshift: is -2, expected 0 to 3"),
     ("--redshift", ["50"], "argument --redshift: is 50, expected 0 to 3"),

@@ -122,9 +122,19 @@ def test_background_of_a_larger_area_gives_the_shape() -> None:
     assert abs(alone.goodness - fit.goodness) < 0.3
 
 
+def test_what_is_wrong_with_a_fit_is_among_its_flags() -> None:
+    good = simulated(spectrum(), 4000.0)
+    line = replace(good, counts=good.counts + 2000.0 * (np.arange(300) == 100))  # of 3 keV, not of a plasma
+    faint, covered = simulated(spectrum(), 200.0), simulated(spectrum(), 4000.0, share=0.7)
+    flags = [FitFlag(int(fit_spectra([s], MODEL, FitOptions()).row["flags"])) for s in (line, faint, covered)]
+    assert FitFlag.POOR_FIT in flags[0]
+    assert FitFlag.FEW_COUNTS in flags[1]
+    assert FitFlag.BACKGROUND_DOMINATED in flags[2]
+
+
 def test_nothing_to_fit() -> None:
     fit = fit_spectra([spectrum()], MODEL, FitOptions())
-    assert fit.row["flags"] == FitFlag.NO_COUNTS
+    assert fit.row["flags"] == FitFlag.NO_COUNTS | FitFlag.FEW_COUNTS
     assert np.isnan(fit.goodness)
     assert not fit.observations[0].model.any()
     with pytest.raises(ConfigError, match="no spectra"):
