@@ -23,7 +23,7 @@ from pyxt_hpc.chandra.geometry import (
 )
 from pyxt_hpc.chandra.kinds import datasets_of
 from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
-from pyxt_hpc.chandra.reproject import project_background, reproject
+from pyxt_hpc.chandra.reproject import misplaced_by, project_background, reproject
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 STAGE = "process-data"
 _UNEQUAL_TIMES = 0.02  # difference of the chips' good times worth a line
 _SAME_POINTING_DEG = 1e-3  # of tangent points
+_MISPLACED_PIXELS = 20.0  # 10 arcsec: more than a mean of the dither, or the SIM, is ever off
+_SKY_PIXEL_ARCSEC = 0.492
 _FARTHEST_DEG = 1.0  # of the tangent points of one cluster's observations
 
 
@@ -132,7 +134,8 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     if files.fov:
         check_outlines(chip_outlines(geometry), read_fov(files.fov), files.fov)
     if background is not None:
-        background = _on_sky(background, events, geometry, gti, files.obsid)
+        background, misplaced = _on_sky(background, events, geometry, gti, files.obsid)
+        findings += misplaced
         _write(layout.background_events(files.obsid), reproject(background, frame), agreed, fingerprint)
     write_geometry(layout.geometry(files.obsid), geometry)
     _write(layout.filtered_events(files.obsid), reproject(events, frame), agreed, fingerprint)
@@ -249,15 +252,26 @@ def _on_sky(
     geometry: FieldGeometry,
     gti: Mapping[int, NDArray[np.float64]],
     obsid: str,
-) -> EventList:
-    """Blank-sky events where the observation would have seen them."""
+) -> tuple[EventList, tuple[str, ...]]:
+    """Blank-sky events where the observation would have seen them, and what is to be said of it."""
     if background.chipy is not None:
         # of a subarray the rest of the chip would count in the background's scale
         first, last = geometry.rows
         background = background.select((background.chipy >= first) & (background.chipy <= last))
-    if np.allclose(background.wcs.wcs.crval, events.wcs.wcs.crval, rtol=0, atol=_SAME_POINTING_DEG):
-        return background  # CIAO's blanksky has put it there
-    return project_background(background, geometry, events.wcs, gti, stage_rng(STAGE, obsid))
+    findings: tuple[str, ...] = ()
+    apart = float(off_axis_arcmin(*background.wcs.wcs.crval, *events.wcs.wcs.crval)) / 60.0
+    if apart < _SAME_POINTING_DEG:  # CIAO's blanksky has put it there
+        away = misplaced_by(background, geometry)
+        if away is None or away < _MISPLACED_PIXELS:
+            return background, ()
+        findings = (
+            f"{background.path}: its sky positions are up to {away * _SKY_PIXEL_ARCSEC:.0f} arcsec from "
+            f"where the chips of ObsID {obsid} were: it was reprojected to another observation or roll; its "
+            "events are put on the sky by their chip coordinates instead",
+        )
+        log.warning("%s", *findings)
+    placed = project_background(background, geometry, events.wcs, gti, stage_rng(STAGE, obsid))
+    return placed, findings
 
 
 def _merge(obsids: Sequence[str], layout: Layout, *, again: bool) -> Outcome:
