@@ -1,7 +1,7 @@
 """Stage 1: every observation filtered and put in one sky frame with its background, and merged images."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,13 @@ from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs, write_
 from pyxt_hpc.chandra.fov import check_outlines, read_fov
 from pyxt_hpc.chandra.geometry import (
     FieldGeometry,
+    aimpoint_off_arcmin,
     chip_outlines,
     measure_geometry,
     with_aspect,
     write_geometry,
 )
+from pyxt_hpc.chandra.keywords import number
 from pyxt_hpc.chandra.kinds import datasets_of
 from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
 from pyxt_hpc.chandra.reproject import misplaced_by, project_background, reproject
@@ -50,6 +52,9 @@ _UNEQUAL_TIMES = 0.02  # difference of the chips' good times worth a line
 _SAME_POINTING_DEG = 1e-3  # of tangent points
 _MISPLACED_PIXELS = 20.0  # 10 arcsec: more than a mean of the dither, or the SIM, is ever off
 _SKY_PIXEL_ARCSEC = 0.492
+_SIM_Z_MM = (-233.587, -190.143)  # of the SIM with ACIS-I and ACIS-S at their aimpoints
+_ARCMIN_PER_MM = 0.342  # on the sky, of a shift of the SIM
+_AIMPOINT_ARCMIN = 3.0  # 5% in the vignetting at most
 _FARTHEST_DEG = 1.0  # of the tangent points of one cluster's observations
 
 
@@ -129,8 +134,11 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     background = agreed.background
 
     geometry = measure_geometry(events, chips)
+    axis = float(events.header["RA_PNT"]), float(events.header["DEC_PNT"])
     if files.aspect:
-        geometry = with_aspect(geometry, files.aspect)
+        geometry = with_aspect(geometry, files.aspect, axis)
+    else:
+        findings += tuple(_doubtful_axis(events, geometry, axis))
     if files.fov:
         check_outlines(chip_outlines(geometry), read_fov(files.fov), files.fov)
     if background is not None:
@@ -162,6 +170,22 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
         "energies_eV": agreed.energies_eV.tolist(),
         "findings": [*findings, *agreed.findings],
     }
+
+
+def _doubtful_axis(events: EventList, geometry: FieldGeometry, axis: tuple[float, float]) -> Iterator[str]:
+    """Say it if the header's optical axis, which decides the vignetting, is not at the chips' aimpoint."""
+    away = aimpoint_off_arcmin(geometry, axis)
+    position = number(events.header, "SIM_Z")
+    shift = 0.0 if position is None else min(abs(position - usual) for usual in _SIM_Z_MM)
+    if away is None or away < _AIMPOINT_ARCMIN + _ARCMIN_PER_MM * shift:
+        return
+    finding = (
+        f"{events.path}: RA_PNT, DEC_PNT are {away:.1f} arcmin from the aimpoint on its chips: if the header "
+        "was changed, the vignetting is that of another place; compare them with the archive's evt2 file, or "
+        "give the aspect solution (pcadf*_asol1.fits), which tells"
+    )
+    log.warning("%s", finding)
+    yield finding
 
 
 def _write(path: Path, events: EventList, agreed: Agreed, fingerprint: str) -> None:
