@@ -134,6 +134,11 @@ class Running:
         return text
 
 
+def _while_python_started(said: str) -> bool:
+    """Whether a traceback is that of a signal before the first line of the package: Python's own."""
+    return "KeyboardInterrupt" in said and "/pyxt_hpc/" not in said
+
+
 @dataclass
 class Situation:
     """A copy of the cluster, what was done to it, and what was wrong.
@@ -170,7 +175,7 @@ class Situation:
         self.running.remove(process)
         said = process.said()
         self.story.append(f"  exit code {process.code} {said.strip().splitlines()[-1:]}")
-        if "Traceback" in said:
+        if "Traceback" in said and not (killed and _while_python_started(said)):
             self.problems.append(f"traceback: {said[-1500:]}")
         if process.code not in DOCUMENTED and not killed:
             self.problems.append(f"exit code {process.code}: {said[-500:]}")

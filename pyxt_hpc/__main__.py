@@ -1,7 +1,18 @@
-"""``python -m pyxt_hpc`` is the command ``pyxt-hpc``."""
+"""``python -m pyxt_hpc`` is the command ``pyxt-hpc``: both begin here."""
 
 import sys
 
-from pyxt_hpc.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run one command and return its exit code, also if it is interrupted while it is being loaded."""
+    try:
+        from pyxt_hpc import cli
+
+        return cli.main()
+    except KeyboardInterrupt:
+        print("pyxt-hpc: interrupted before it began: nothing has changed", file=sys.stderr)
+        return 75  # errors.EXIT_TRY_AGAIN, which may not be loaded yet
+
+
+if __name__ == "__main__":
+    sys.exit(main())

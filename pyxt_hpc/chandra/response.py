@@ -20,6 +20,7 @@ from pyxt_hpc.chandra.hduclass import column_in, find_tables
 from pyxt_hpc.errors import DamagedFile, ResponseMismatch
 
 _MAKE_AGAIN = "make it again (CIAO's specextract)"
+_CHECK_AGAIN = "make it again: generate-responses with --force"
 _NAMES = {
     "SPECRESP": ("SPECRESP", "AXAF_ARF"),
     "RSP_MATRIX": ("MATRIX", "SPECRESP MATRIX", "RSP_MATRIX", "AXAF_RMF"),
@@ -100,17 +101,17 @@ class Rmf:
         return self._sparse
 
 
-def read_arf(path: Path) -> Arf:
-    """Read an OGIP effective area file.
+def read_arf(path: Path, *, ours: bool = False) -> Arf:
+    """Read an OGIP effective area file; `ours` if generate-responses made it, so that it has a checksum.
 
     Raises
     ------
     MissingInput
         No such file.
     DamagedFile
-        Not FITS, truncated, a column is missing, or the numbers make no sense.
+        Not FITS, truncated, a column is missing, or the numbers make no sense; ours and changed since.
     """
-    with open_fits(path, "ARF", _MAKE_AGAIN) as hdus:
+    with open_fits(path, "ARF", _CHECK_AGAIN if ours else _MAKE_AGAIN, ours=ours) as hdus:
         table = _extension(path, "ARF", hdus, "SPECRESP", ("ENERG_LO", "ENERG_HI", "SPECRESP"))
         energy_lo, energy_hi = _energy_bins(path, "ARF", table)
         area = column_in(table, "SPECRESP", "cm**2")
@@ -119,21 +120,22 @@ def read_arf(path: Path) -> Arf:
     return Arf(energy_lo, energy_hi, area)
 
 
-def read_rmf(path: Path) -> Rmf:
+def read_rmf(path: Path, *, ours: bool = False) -> Rmf:
     """Read an OGIP redistribution file, with scalar, fixed or variable-length group columns.
 
-    The number of the first channel is TLMIN of F_CHAN, else TLMIN of EBOUNDS' CHANNEL, else 1 (the OGIP
-    default; the order Sherpa takes them in).
+    `ours` if generate-responses made it, so that it has a checksum. The number of the first channel is TLMIN
+    of F_CHAN, else TLMIN of EBOUNDS' CHANNEL, else 1 (the OGIP default; the order Sherpa takes them in).
 
     Raises
     ------
     MissingInput
         No such file.
     DamagedFile
-        Not FITS, truncated, a column is missing, or groups that leave the channels of EBOUNDS.
+        Not FITS, truncated, a column is missing, or groups that leave the channels of EBOUNDS; ours and
+        changed since.
     """
     columns = ("ENERG_LO", "ENERG_HI", "N_GRP", "F_CHAN", "N_CHAN", "MATRIX")
-    with open_fits(path, "RMF", _MAKE_AGAIN) as hdus:
+    with open_fits(path, "RMF", _CHECK_AGAIN if ours else _MAKE_AGAIN, ours=ours) as hdus:
         table = _extension(path, "RMF", hdus, "RSP_MATRIX", columns)
         bounds = _extension(path, "RMF", hdus, "EBOUNDS", ("CHANNEL", "E_MIN", "E_MAX"))
         energy_lo, energy_hi = _energy_bins(path, "RMF", table)

@@ -13,6 +13,7 @@ _LEAST_EXPOSED = 0.3  # of the largest exposure, where the peak is looked for
 _RINGS = 60
 _BETA = (0.4, 1.5)  # clusters have 0.5 to 0.9
 _FEWEST = 400  # counts that a profile needs
+_INWARDS = 0.5  # of the distance of a region, from where on the profile about it is fitted
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,25 @@ class Profile:
 
 
 def cluster_share(
-    counts: NDArray[np.integer], exposure: NDArray[np.floating], region: NDArray[np.bool_]
+    counts: NDArray[np.integer],
+    exposure: NDArray[np.floating],
+    region: NDArray[np.bool_],
+    *,
+    least: float = 0.0,
 ) -> float | None:
     """Share of the counts in a region that the cluster gives.
 
-    The background may be of any level, but is taken to be as even over the field as the exposure.
+    The background may be of any level from `least` on, but is taken to be as even over the field as the
+    exposure.
 
     Parameters
     ----------
     counts, exposure : (ny, nx)
         Of the field, with the exposure [s] 0 where sources were cut out.
     region : (ny, nx) bool
+    least
+        Background that is there in any case [count s^-1 per pixel]: a profile that falls to the edge of the
+        field does not tell.
 
     Returns
     -------
@@ -52,15 +61,28 @@ def cluster_share(
     region = region & (exposure > 0)
     if counts[exposure > 0].sum() < _FEWEST or not region.any():
         return None
-    profile = fit_profile(counts, exposure)
-    row, col = np.nonzero(region)
+    row, col = _peak(counts, exposure)
+    y, x = np.nonzero(region)
+    radius = np.hypot(y - row, x - col)
+    # cores, edges and subclusters farther in are no beta-model, and their many counts would decide the fit
+    profile = fit_profile(counts, exposure, beyond=_INWARDS * float(radius.min()), least=least)
     weight = exposure[region].astype(np.float64)
-    cluster = float(weight @ profile.cluster(np.hypot(row - profile.row, col - profile.col)))
+    cluster = float(weight @ profile.cluster(radius))
     return cluster / (cluster + profile.flat * float(weight.sum()))
 
 
-def fit_profile(counts: NDArray[np.integer], exposure: NDArray[np.floating]) -> Profile:
-    """Fit peak, core, slope and a flat background to the counts in rings, by their Poisson likelihood."""
+def fit_profile(
+    counts: NDArray[np.integer],
+    exposure: NDArray[np.floating],
+    *,
+    beyond: float = 0.0,
+    least: float = 0.0,
+) -> Profile:
+    """Fit peak, core, slope and a flat background to the counts in rings, by their Poisson likelihood.
+
+    Only rings of which the mean radius is larger than `beyond` [pixels] count; the background is not below
+    `least`.
+    """
     row, col = _peak(counts, exposure)
     live = exposure > 0
     y, x = np.nonzero(live)
@@ -69,14 +91,16 @@ def fit_profile(counts: NDArray[np.integer], exposure: NDArray[np.floating]) -> 
     ring = np.minimum((np.sqrt(radius / (radius.max() + 1.0)) * _RINGS).astype(np.int64), _RINGS - 1)
     weight = exposure[live].astype(np.float64)
     seen = np.bincount(ring, weight, _RINGS)
-    number = np.bincount(ring, counts[live], _RINGS)[seen > 0]
-    middle = (np.bincount(ring, weight * radius, _RINGS)[seen > 0]) / seen[seen > 0]
-    seen = seen[seen > 0]
+    middle = np.bincount(ring, weight * radius, _RINGS) / np.maximum(seen, 1e-300)
+    used = (seen > 0) & (middle >= beyond)
+    middle, seen, number = middle[used], seen[used], np.bincount(ring, counts[live], _RINGS)[used]
     rate = number / seen
     outer = max(float(np.median(rate[-len(rate) // 4 :])), 1e-3 / seen.sum())
 
     def expected(p: NDArray[np.float64]) -> NDArray[np.float64]:
-        model: NDArray[np.float64] = seen * (np.exp(p[0]) * _shape(middle, np.exp(p[1]), p[2]) + np.exp(p[3]))
+        model: NDArray[np.float64] = seen * (
+            np.exp(p[0]) * _shape(middle, np.exp(p[1]), p[2]) + np.exp(p[3]) + least
+        )
         return model
 
     def cash(p: NDArray[np.float64]) -> float:
@@ -88,7 +112,12 @@ def fit_profile(counts: NDArray[np.integer], exposure: NDArray[np.floating]) -> 
     best, value = np.zeros(4), np.inf
     for share in (0.02, 0.1):  # of the field: two starts, for a core and for a wide cluster
         start = np.array(
-            [np.log(max(rate[0], outer)), np.log(2.0 + share * radius.max()), 0.65, np.log(0.7 * outer)]
+            [
+                np.log(max(rate[0], outer)),
+                np.log(2.0 + share * radius.max()),
+                0.65,
+                np.log(max(0.7 * outer - least, 0.1 * outer)),
+            ]
         )
         for _ in range(2):  # a simplex that has collapsed starts anew
             found = minimize(cash, start, method="Nelder-Mead", options={"maxiter": 2000, "fatol": 1e-3})
@@ -96,7 +125,7 @@ def fit_profile(counts: NDArray[np.integer], exposure: NDArray[np.floating]) -> 
         if found.fun < value:
             best, value = found.x, found.fun
     return Profile(
-        row, col, *(float(v) for v in (np.exp(best[0]), np.exp(best[1]), best[2], np.exp(best[3])))
+        row, col, *(float(v) for v in (np.exp(best[0]), np.exp(best[1]), best[2], np.exp(best[3]) + least))
     )
 
 

@@ -126,7 +126,7 @@ def _response_files(layout: Layout, dataset: Dataset) -> tuple[Path, Path]:
 
 
 def _has_response(layout: Layout, dataset: Dataset) -> bool:
-    return all(path.is_file() for path in _response_files(layout, dataset))
+    return all(check_regular(path) for path in _response_files(layout, dataset))
 
 
 def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) -> Facts:
@@ -189,7 +189,7 @@ def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tu
     """A dataset on the grid, and what is told of it; EmptySelection if nothing of it is there."""
     obsid = dataset.obsid
     arf_path, rmf_path = _response_files(layout, dataset)
-    arf, rmf = read_arf(arf_path), read_rmf(rmf_path)
+    arf, rmf = read_arf(arf_path, ours=True), read_rmf(rmf_path, ours=True)
     whole = read_events(layout.clean_events(obsid), ours=True)
     check_band(whole.header, whole.path, selection.band_keV)
     events = whole.select(np.isin(whole.ccd_id, dataset.chips))

@@ -19,6 +19,7 @@ from pyxt_hpc.preprocess.coverage import counts_in_blocks, quiet_rate
 
 _OFF = 1.5  # factor that deserves a sentence
 _USUAL = {"front": (0.1, 0.3), "back": (0.1, 1.0)}  # count/s a chip without a source, 0.5-7 keV
+_CHIP_ARCSEC = 0.492 * CHIP_PIXELS
 _SKY_BAND_EV = (500.0, 7000.0)
 _HARD_BAND_EV = (2000.0, 7000.0)  # where the sky's foreground is least
 _FAINTEST = 0.1  # share of the field in which there is hardly any cluster
@@ -46,6 +47,11 @@ def unusual_rates(
         yield from _hard(events, background, chips, rows)
 
 
+def least_background(pixel_arcsec: float) -> float:
+    """The lowest 0.5-7 keV rate of sky and particles that ACIS has [count s^-1 per square pixel]."""
+    return min(low for low, _ in _USUAL.values()) * (pixel_arcsec / _CHIP_ARCSEC) ** 2
+
+
 def _particles(
     events: EventList,
     background: EventList,
@@ -66,7 +72,7 @@ def _particles(
         yield (
             f"{events.path.name}: {rate / len(chips):.3f} count/s a CCD of 9.5-12 keV, its blank sky has "
             f"{expected / len(chips):.3f}: a factor of {rate / expected:.2f}, though this rate changes "
-            "slowly: look at EXPOSURE, the filters and the epoch of both"
+            "slowly: look at EXPOSURE, the filters and the epoch of both, and for a flare that never ends"
         )
 
 
@@ -87,8 +93,8 @@ def _faintest(events: EventList, chips: tuple[int, ...], rows: tuple[int, int]) 
         if not low / _OFF < rate < high * _OFF:
             yield (
                 f"{events.path.name}: its faintest tenth has {rate:.3f} count/s a {kind}-illuminated CCD of "
-                f"0.5-7 keV, ACIS has {low:g} to {high:g} without a source: look at EXPOSURE and the "
-                "filters, and for flares"
+                f"0.5-7 keV, ACIS has {low:g} to {high:g} without a source: if the cluster does "
+                "not fill the field, look at EXPOSURE and the filters, and for flares"
             )
 
 

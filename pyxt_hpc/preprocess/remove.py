@@ -34,6 +34,7 @@ from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.pictures import CleanedCurve, draw_light_curves
 from pyxt_hpc.preprocess.process import STAGE as BEFORE
 from pyxt_hpc.preprocess.process import in_time
+from pyxt_hpc.preprocess.rates import least_background
 from pyxt_hpc.seeds import stage_rng
 from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 
@@ -330,16 +331,17 @@ def _cluster_in_background(
     field: Field, obsids: tuple[str, ...], layout: Layout, regions: FieldRegions
 ) -> Iterator[str]:
     """What to say of a region for the background that holds much of the cluster."""
-    without = [obsid for obsid in obsids if not layout.background_events(obsid).is_file()]
+    without = [obsid for obsid in obsids if not check_regular(layout.background_events(obsid))]
     if regions.background is None or not without:
         return
     ra, dec = field.grid.centres()
     exposure = np.where(contains(regions.sources, ra, dec, regions.frames), 0.0, field.exposure)
     region = contains(regions.background, ra, dec, regions.frames)
-    share = cluster_share(field.counts, exposure, region)
+    least = least_background(field.grid.pixel_scale_arcsec)
+    share = cluster_share(field.counts, exposure, region, least=least)
     if share is not None and share > _MUCH_CLUSTER:
         finding = (
-            f"{regions.background.path}: {share:.0%} of its 0.5-7 keV counts are the cluster's, by a "
+            f"{regions.background.path}: about {share:.0%} of its 0.5-7 keV counts are the cluster's, by a "
             f"beta-model of the field: the background of ObsID {', '.join(without)} is too high by as much; "
             "draw it farther out, or give blank-sky files"
         )

@@ -20,6 +20,7 @@ from pyxt_hpc.chandra.response_header import chips_named, response_headers
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import MissingInput, ResponseMismatch
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.response_place import chip_at, find_place
 
@@ -71,7 +72,7 @@ def find_responses(
         supplied = {d.name: _named_for(config, layout, d) for d in own}
         if len(own) > 1:
             supplied |= _shared(config, layout, own, supplied, frames)
-        incomplete = [d for d in own if not all(path.is_file() for path in supplied[d.name].values())]
+        incomplete = [d for d in own if not all(check_regular(path) for path in supplied[d.name].values())]
         for dataset in own:
             files = supplied[dataset.name]
             if dataset not in incomplete:
@@ -80,14 +81,14 @@ def find_responses(
                     obsid if files == _plain(config, layout, obsid) else dataset.name
                 )
                 found.append(SuppliedResponse(dataset, files["ARF"], files["RMF"], region))
-            elif len(incomplete) < len(own) and not any(path.is_file() for path in files.values()):
+            elif len(incomplete) < len(own) and not any(check_regular(path) for path in files.values()):
                 names = " and ".join(path.name for path in files.values())
                 left_out[dataset.name] = (
                     f"{dataset}: no response of their own ({names} in {files['ARF'].parent})"
                 )
             else:
                 missing += [
-                    _wanted(dataset, what, path) for what, path in files.items() if not path.is_file()
+                    _wanted(dataset, what, path) for what, path in files.items() if not check_regular(path)
                 ]
     if missing:
         raise MissingInput(f"{len(missing)} missing: {'; '.join(missing)}")
@@ -118,8 +119,8 @@ def _shared(
     """The pair that is named for the whole observation, for the kind that it was made on."""
     obsid = datasets[0].obsid
     plain = _plain(config, layout, obsid)
-    open_to_it = [d for d in datasets if not any(path.is_file() for path in supplied[d.name].values())]
-    if not open_to_it or not all(path.is_file() for path in plain.values()):
+    open_to_it = [d for d in datasets if not any(check_regular(path) for path in supplied[d.name].values())]
+    if not open_to_it or not all(check_regular(path) for path in plain.values()):
         return {}
     kind, why = _kind_of_pair(plain, layout, obsid, frames)
     for dataset in open_to_it:

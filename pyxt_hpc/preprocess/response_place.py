@@ -13,6 +13,7 @@ from pyxt_hpc.chandra.regions import contains, read_regions
 from pyxt_hpc.chandra.response_header import position_named, response_headers
 from pyxt_hpc.chandra.tangent import world_to_pixel
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin, vignetting
+from pyxt_hpc.files import check_regular
 
 FloatArray = NDArray[np.float64]
 
@@ -67,7 +68,7 @@ def find_place(arf: Path, region: Path, geometry: FieldGeometry, frames: Mapping
     if position is not None:
         ra, dec = (np.array([degrees]) for degrees in position)
         return Place(ra, dec, chip_at(geometry, ra, dec), "its header")
-    if not region.is_file() or region.stat().st_mtime > arf.stat().st_mtime:
+    if not check_regular(region) or region.stat().st_mtime > arf.stat().st_mtime:
         return None
     ra, dec, chip = _points(geometry)
     inside = contains(read_regions(region), ra, dec, frames)

@@ -1,19 +1,17 @@
 """Stage 3: the responses of every dataset, supplied by a person or CIAO, checked against its events."""
 
 import logging
-import shutil
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from pyxt_hpc.chandra.events import read_events
+from pyxt_hpc.chandra.fitsfile import copy_fits
 from pyxt_hpc.chandra.geometry import read_geometry
 from pyxt_hpc.chandra.response import Arf, check_area_once, check_match, read_arf, read_rmf, write_arf
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ResponseMismatch
-from pyxt_hpc.files import replacing
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.checks import check_channels
 from pyxt_hpc.preprocess.drawn import DrawingBoard
@@ -26,6 +24,7 @@ from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
 log = logging.getLogger(__name__)
 
 STAGE = "generate-responses"
+_SUPPLY = "supply it again (CIAO's specextract)"
 _PROBE_KEV = 1.5  # where the area is told
 
 
@@ -113,7 +112,7 @@ def _check_responses(
     middle = 0.5 * (arf.energy_lo + arf.energy_hi)
     angle: float | None = None
     if place is None:
-        _copy(response.arf, layout.response(dataset.name, "arf"))
+        copy_fits(response.arf, layout.response(dataset.name, "arf"), "ARF", _SUPPLY)
     else:
         angle = place.off_axis_arcmin(axis)
         arf = Arf(arf.energy_lo, arf.energy_hi, arf.area / place.vignetting(middle, axis))
@@ -123,7 +122,7 @@ def _check_responses(
             "ARFPLACE": f"by {place.told_by}; vignetting there taken out",
         }
         write_arf(layout.response(dataset.name, "arf"), arf, header=header)
-    _copy(response.rmf, layout.response(dataset.name, "rmf"))
+    copy_fits(response.rmf, layout.response(dataset.name, "rmf"), "RMF", _SUPPLY)
     return {
         "chips": list(dataset.chips),
         "arf": str(response.arf),
@@ -134,8 +133,3 @@ def _check_responses(
         "channels": rmf.n_channels,
         "energies": len(arf.area),
     }
-
-
-def _copy(path: Path, to: Path) -> None:
-    with replacing(to) as temporary:
-        shutil.copyfile(path, temporary)

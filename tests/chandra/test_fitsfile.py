@@ -1,3 +1,4 @@
+import gzip
 import warnings
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 from astropy.io import fits
 
 from pyxt_hpc import errors
-from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
+from pyxt_hpc.chandra.fitsfile import copy_fits, open_fits, write_fits
 from pyxt_hpc.errors import DamagedFile, MissingInput, PyxtError
 
 
@@ -74,6 +75,22 @@ def test_a_product_that_another_program_wrote_again_is_refused(tmp_path: Path) -
     np.testing.assert_array_equal(read(tmp_path / "a.fits"), np.arange(5000.0))
     with pytest.raises(DamagedFile, match="has no checksum: it is of an earlier version"):
         read_ours(tmp_path / "a.fits")
+
+
+def test_a_copy_has_the_same_bytes_of_data_and_a_checksum(tmp_path: Path) -> None:
+    ragged = np.array([np.arange(n, dtype=np.int16) for n in range(1, 9)], dtype=object)
+    table = fits.BinTableHDU.from_columns([fits.Column("A", "PI()", array=ragged)], name="T")
+    theirs, ours = tmp_path / "theirs.fits.gz", tmp_path / "ours.fits"
+    table.header["OLD"] = "card"
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "a.fits")
+    content = (tmp_path / "a.fits").read_bytes()
+    broken = content.replace(b"'card    '", b"YES, more ")  # no value of the standard, as old files have
+    assert broken != content
+    theirs.write_bytes(gzip.compress(broken))
+    copy_fits(theirs, ours, "RMF", "make it again")
+    with open_fits(ours, "RMF", "make it again", ours=True) as hdus:
+        assert [cells.tolist() for cells in hdus["T"].data["A"]] == [list(range(n)) for n in range(1, 9)]
+    assert content[-2880:] == ours.read_bytes()[-2880:]
 
 
 def test_a_foreign_file_with_a_stale_checksum_is_read_with_a_warning(

@@ -335,7 +335,7 @@ PERMISSIONS = [
     ("folder of the cluster", "demo", 0o000, f"process-data {C}", "Permission denied"),
     ("folder of the cluster", "demo", 0o000, f"run {C}", "Permission denied"),
     ("bundle", BUNDLE, 0o000, f"fit-region {C} 1", "demo_bundle.h5", "Permission denied"),
-    ("bundle", BUNDLE, 0o000, f"create-bins {C}", "demo_bundle.h5", "Permission denied"),
+    ("bundle", BUNDLE, 0o000, f"create-bins {C}", "Permission denied"),
     ("results", RESULTS, 0o000, f"status {C}", "demo_results.h5", "Permission denied"),
     ("results", RESULTS, 0o000, f"results verify {C}", "demo_results.h5", "Permission denied"),
     ("results", RESULTS, 0o444, f"fit-spectra {C} --resolution 1 --continue", "Permission denied"),

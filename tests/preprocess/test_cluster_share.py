@@ -35,6 +35,29 @@ def test_known_share(core: float, beta: float, low: float, high: float) -> None:
     assert cluster_share(counts, exposure, region) == pytest.approx(true, abs=0.03)
 
 
+def test_a_bright_core_and_an_edge_do_not_hide_the_background() -> None:
+    y, x = np.indices((600, 600))
+    radius = np.hypot(y - 300, x - 300)
+    inside = (1 + (radius / 6) ** 2) ** (0.5 - 3 * 0.5)
+    outside = 0.6 * (1 + (radius / 150) ** 2) ** (0.5 - 3 * 1.2) / (1 + (90 / 150) ** 2) ** (0.5 - 3 * 1.2)
+    cluster = 5e-3 * np.where(radius < 90, inside, outside * (1 + (90 / 6) ** 2) ** (0.5 - 3 * 0.5))
+    counts = np.random.default_rng(5).poisson(7e4 * (cluster + 3e-6))
+    region = radius > 200
+    true = cluster[region].mean() / (cluster[region].mean() + 3e-6)
+    assert cluster_share(counts, np.full(counts.shape, 7e4), region) == pytest.approx(true, abs=0.1)
+
+
+def test_the_background_is_not_taken_below_what_is_there_in_any_case() -> None:
+    y, x = np.indices((600, 600))
+    radius = np.hypot(y - 300, x - 300)
+    cluster = np.where(radius < 300, 5e-3 * (1 + (radius / 10) ** 2) ** (0.5 - 3 * 0.55), 0.0)  # cut off
+    counts = np.random.default_rng(5).poisson(7e4 * (cluster + 3e-6))
+    exposure, region = np.full(counts.shape, 7e4), radius > 280
+    assert cluster_share(counts, exposure, region) > 0.9
+    most = 1 - 2e-6 / (cluster[region].mean() + 3e-6)
+    assert cluster_share(counts, exposure, region, least=2e-6) < most + 0.05
+
+
 def test_profile() -> None:
     counts, exposure, _ = field(5e-3, 15.0, 0.7, 5e-5)
     profile = fit_profile(counts, exposure)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.chandra.response import Arf, read_arf, read_rmf, write_arf, write_rmf
-from pyxt_hpc.errors import MissingInput, ResponseMismatch
+from pyxt_hpc.errors import DamagedFile, MissingInput, ResponseMismatch
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.crop import crop_data
 from pyxt_hpc.preprocess.process import process_data
 from pyxt_hpc.preprocess.remove import remove_sources
 from pyxt_hpc.preprocess.responses import generate_responses
@@ -29,8 +30,10 @@ def test_files_facts_and_only_what_changed(cleaned: Any) -> None:
     assert outcome.made
     assert list(outcome.observations) == ["1", "22"]
     for obsid, facts in outcome.observations.items():
-        assert layout.response(obsid, "arf").read_bytes() == layout.supplied_arf(obsid).read_bytes()
-        assert layout.response(obsid, "rmf").read_bytes() == layout.supplied_rmf(obsid).read_bytes()
+        ours, supplied = read_arf(layout.response(obsid, "arf"), ours=True), layout.supplied_arf(obsid)
+        np.testing.assert_array_equal(ours.area, read_arf(supplied).area)
+        ours, supplied = read_rmf(layout.response(obsid, "rmf"), ours=True), layout.supplied_rmf(obsid)
+        np.testing.assert_array_equal(ours.matrix, read_rmf(supplied).matrix)
         assert facts["area_cm2"] == pytest.approx(300.0)
         assert (facts["channels"], facts["energies"]) == (1024, 107)
         assert facts["arf"] == str(layout.supplied_arf(obsid))
@@ -44,6 +47,21 @@ def test_files_facts_and_only_what_changed(cleaned: Any) -> None:
     assert outcome.observations["22"]["area_cm2"] == pytest.approx(600.0)
     assert read_arf(layout.response("22", "arf")).area[0] == pytest.approx(600.0)
     assert layout.response("1", "arf").stat().st_mtime_ns == other
+
+
+@pytest.mark.parametrize("suffix", ["arf", "rmf"])
+def test_a_changed_byte_of_a_checked_response_is_not_believed(cleaned: Any, suffix: str) -> None:
+    config, layout = cleaned.config, cleaned.layout
+    generate_responses(config, layout)
+    path = layout.response("22", suffix)
+    good = path.read_bytes()
+    damaged = bytearray(good)
+    damaged[-2880] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(DamagedFile, match=rf"acisI\.{suffix}: .*checksum.*generate-responses with --force"):
+        crop_data(config, layout)
+    assert generate_responses(config, layout, again=True).made
+    crop_data(config, layout)
 
 
 def test_the_area_is_not_taken_twice(cleaned: Any) -> None:
