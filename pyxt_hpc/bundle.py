@@ -24,6 +24,7 @@ from pyxt_hpc.files import check_regular, replacing
 from pyxt_hpc.hdf5 import open_hdf5
 from pyxt_hpc.provenance import fingerprint, software
 from pyxt_hpc.quoting import quoted, shown
+from pyxt_hpc.spectra.absorption import transmission
 
 if TYPE_CHECKING:  # ranks that fit need no coordinates, and start sooner
     from astropy.wcs import WCS
@@ -106,14 +107,22 @@ class BundleObservation:
         if not self.dataset:
             object.__setattr__(self, "dataset", self.obsid)
 
-    def mean_area(self, energy_min_keV: float, energy_max_keV: float) -> float:
-        """Mean effective area [cm^2] of the ARF over a band, for photons of E^-1.5, as of hot gas."""
+    def mean_area(
+        self, energy_min_keV: float, energy_max_keV: float, nH: float = 0.0, absorption: str = "phabs"
+    ) -> float:
+        """Mean effective area [cm^2] of the ARF over a band, for absorbed photons of E^-1.5, as of hot gas.
+
+        Of gas with 2 to 12 keV the ratio of two kinds of chips, or of a clean and a contaminated one, is so
+        right to 10%, in most cases to 3%. Without the absorption (nH [1e22 cm^-2]) it is 5% off at
+        nH = 0.3 and 13% at nH = 1.
+        """
         low, high = (
             np.maximum(self.arf.energy_lo, energy_min_keV),
             np.minimum(self.arf.energy_hi, energy_max_keV),
         )
         middle = 0.5 * (self.arf.energy_lo + self.arf.energy_hi)
-        photons = np.maximum(high - low, 0.0) * middle**-1.5
+        edges = np.append(self.arf.energy_lo, self.arf.energy_hi[-1])
+        photons = np.maximum(high - low, 0.0) * middle**-1.5 * transmission(edges, nH, absorption)
         return float((photons * self.arf.area).sum() / photons.sum())
 
     def relative_area(self, energy_keV: float) -> NDArray[np.float64]:
@@ -185,7 +194,8 @@ class Bundle:
         brightness.
         """
         total = np.zeros(self.mask.shape)
-        areas = [o.mean_area(self.energy_min_keV, self.energy_max_keV) for o in self.observations]
+        seen = self.energy_min_keV, self.energy_max_keV, self.nH, self.absorption
+        areas = [o.mean_area(*seen) for o in self.observations]
         for o, area in zip(self.observations, areas, strict=True):
             total += area / max(areas) * o.exposure_s * o.relative_area(self.exposure_energy_keV)
         return np.where(self.mask > 0, total, 0.0).astype(np.float32)

@@ -192,7 +192,7 @@ class ClusterConfig:
     minimum_exposure_fraction: float = _key(
         "spectral",
         _number(0.0, 1.0, ""),
-        "an observation enters a fit when this fraction of the circle is live",
+        "an observation enters a fit when it saw this share of the circle's brightness",
         default=0.09,
     )
     statistic: str = _key(

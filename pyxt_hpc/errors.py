@@ -11,7 +11,7 @@ exit code    meaning
 2            the input, the configuration or the way of launching must be changed, or disk
              space be freed; nothing helps until somebody did it
 75           interrupted, out of time, or another process is writing the same results;
-             what was finished is stored: run again with --continue
+             what was finished is stored: run the same again (stages 5, 6 with --continue)
 ===========  ==================================================================
 """
 

@@ -1,4 +1,4 @@
-"""HDF5 files opened for reading, also on file systems that know no locks."""
+"""HDF5 files opened for reading, also on file systems without locks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -34,7 +34,7 @@ SILENCE_SECONDS = 180.0
 
 TOUCH_SECONDS = 5.0
 CHECK_SECONDS = 1.0
-"""So long the answer to who has the lock is good for writing: a small part of `SILENCE_SECONDS`."""
+"""How long [s] the answer to who has the lock is good for writing: a small part of `SILENCE_SECONDS`."""
 
 SETTLE_SECONDS = 0.05
 _MOST_BYTES = 4096
@@ -123,7 +123,7 @@ class WriterLock:
     def __init__(self, path: Path) -> None:
         self.path = lock_path(path)
         self.contested = False
-        """Whether it was taken from an owner of whom nobody knows that it has ended."""
+        """Whether it was taken from an owner that may still live."""
         self._target = path
         self._contended = False
         self._text = json.dumps({"owner": asdict(this_process()), "token": secrets.token_hex(8)})

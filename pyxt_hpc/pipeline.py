@@ -15,7 +15,7 @@ from pyxt_hpc.config import ClusterConfig, read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, LaunchError
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import World, detect_world
-from pyxt_hpc.summaries import binning_lines, fitting_lines, map_line, preprocessing_lines
+from pyxt_hpc.summaries import binning_lines, fitting_lines, map_lines, preprocessing_lines
 
 if TYPE_CHECKING:
     from pyxt_hpc.maps.fitted import FittedRegions
@@ -153,8 +153,8 @@ def make_maps(
 
     regions = read_fitted_regions(config, resolution)
     say(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
-    for product, others in draw_products(regions, make(regions, mode)):
-        say(map_line(product, others))
+    for line in map_lines(draw_products(regions, make(regions, mode))):
+        say(line)
 
 
 def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> int:

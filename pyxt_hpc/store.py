@@ -70,12 +70,11 @@ COLUMNS: dict[str, tuple[str, str, str]] = {
         "",
         "bit i mod 8 of byte i div 8: observation i of the bundle takes part",
     ),
-    "exposure": ("f8", "s", "sum of live time x live share of the circle, observations that take part"),
+    "exposure": ("f8", "s", "sum over observations of live time x share of the circle's brightness seen"),
     "live_fraction": (
         "f8",
         "",
-        "exposure over live time of the observations that take part: share of the circle's brightness that "
-        "they saw",
+        "share of the circle's brightness that the observations taking part saw, mean by their live time",
     ),
     "kT": ("f8", "keV", "temperature"),
     "kT_lo": ("f8", "keV", "lower end of the 68% interval, NaN if open"),

@@ -1,6 +1,7 @@
 """What the stages found, in lines for a person."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,10 +51,16 @@ OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
     "crop-data": {
         "exposure [ks]": lambda f: exposures(f),
         "counts": lambda f: str(f["counts"]),
-        "background scale": lambda f: f"{f['background_scale']:.4f} +- {f['background_scale_error']:.4f}",
+        "background scale": lambda f: (
+            f"{f['background_scale']:.4f} +- {f['background_scale_error']:.4f}"
+            if f["background_scale_error"]
+            else "of a region"
+        ),
         "live pixels": lambda f: str(f["live_pixels"]),
     },
 }
+
+_ERROR_MAP = re.compile("_((?:error_plus|error_minus|error|fractional_error))_(?:[a-z]+_)?map[.]fits$")
 
 MOST_WITHOUT_CIRCLE = 0.5
 """Share of live pixels without a circle above which most of the map will be empty."""
@@ -84,10 +91,10 @@ def preprocessing_lines(stage: str, outcome: "StageOutcome") -> Iterator[str]:
             ],
         )
     for obsid, facts in outcome.observations.items():
-        yield from (f"ObsID {obsid}: {finding}" for finding in facts.get("findings", ()))
-    yield from outcome.facts.get("findings", ())
+        yield from (f"warning: ObsID {obsid}: {finding}" for finding in facts.get("findings", ()))
+    yield from (f"warning: {finding}" for finding in outcome.facts.get("findings", ()))
     yield from outcome.facts.get("files", ())
-    yield from (f"left out: {why}" for why in outcome.facts.get("left_out", {}).values())
+    yield from (f"warning: left out: {why}" for why in outcome.facts.get("left_out", {}).values())
     if not outcome.made:
         yield f"{stage}: up to date (--force does it again)"
 
@@ -179,8 +186,22 @@ def fit_lines(names: Sequence[str], rows: "np.ndarray") -> Iterator[str]:
     )  # fmt: skip
 
 
-def map_line(product: "MapProduct", others: Sequence[Path]) -> str:
-    """A map, and what was written beside it."""
-    forms = ", ".join(path.suffix for path in others)
-    title = product.title.lower() if product.title[1:2].islower() else product.title
-    return f"{product.path}  and {forms}: {title}{product.unit and f' [{product.unit}]'}"
+def map_lines(products: Iterable[tuple["MapProduct", Sequence[Path]]]) -> Iterator[str]:
+    """A line for each map and what was written beside it, with the error maps that follow it."""
+    line = ""
+    errors: list[str] = []
+    for product, others in products:
+        if found := _ERROR_MAP.search(product.path.name):
+            errors.append(found[1])
+            continue
+        if line:
+            yield _with(errors, line)
+        forms = ", ".join(path.suffix for path in others)
+        line = f"{product.path}, {forms}: {product.title}{product.unit and f' [{product.unit}]'}"
+        errors = []
+    if line:
+        yield _with(errors, line)
+
+
+def _with(errors: Sequence[str], line: str) -> str:
+    return f"{line}; also {', '.join(errors)}" if errors else line

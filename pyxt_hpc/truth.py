@@ -73,10 +73,10 @@ def ring_table(comparison: TruthComparison) -> tuple[Sequence[str], list[Sequenc
         "regions",
         "norm/truth",
         "goodness",
-        "+-",
+        "its scatter",
         "poor fits",
         "(kT-truth)/sigma",
-        "kT covered",
+        "truth in 68%",
     )
     rows: list[Sequence[str]] = []
     for low, high in pairwise(RINGS_ARCMIN):

@@ -19,6 +19,8 @@ from pyxt_hpc.chandra.response import Arf, Rmf
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.spectra.absorption import transmission
+from pyxt_hpc.spectra.plasma import load_plasma
 from pyxt_hpc.stages.inputs import read_cluster_bundle
 
 NY, NX, N_CHANNEL = 12, 9, 40
@@ -106,6 +108,7 @@ def test_round_trip(tmp_path: Path) -> None:
 def test_seconds_of_datasets_count_by_their_area() -> None:
     """A flat brightness is flat where chips of different sensitivity meet."""
     bundle = small_bundle()
+    bundle = replace(bundle, nH=0.0)
     energy = np.array([0.3, 0.7, 2.0, 8.0])
     halves = np.zeros((2, NY, NX), np.uint8)
     halves[0, :, :5], halves[1, :, 5:] = 1, 1
@@ -123,6 +126,27 @@ def test_seconds_of_datasets_count_by_their_area() -> None:
     np.testing.assert_allclose(both.exposure[:, 5:], 0.5 * 9876.5, rtol=1e-6)
     alone = replace(bundle, observations=(front,))
     np.testing.assert_allclose(alone.exposure[:, :5], 0.5 * 9876.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("nH", [0.01, 0.3, 1.0])
+@pytest.mark.parametrize("band", [(0.7, 8.0), (0.5, 2.0), (2.0, 7.0)])
+def test_areas_are_compared_for_photons_that_arrive(nH: float, band: tuple[float, float]) -> None:
+    """A contaminated filter takes soft photons, of which absorption leaves few."""
+    edges = np.linspace(0.3, 11.0, 1071)
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    through = np.exp(-2.0 * (middle / 0.67) ** -2.9)
+    clean, dirty = (
+        replace(small_bundle().observations[0], arf=Arf(edges[:-1], edges[1:], 500.0 * share))
+        for share in (np.ones_like(middle), through)
+    )
+    hhe, metals = load_plasma().components(edges, 0.1, "angr")
+    inside = (middle > band[0]) & (middle < band[1])
+    for kT, error in ((3.0, 0.11), (6.0, 0.04), (10.0, 0.04)):
+        node = np.argmin(np.abs(load_plasma().kT - kT))
+        photons = ((hhe[node] + 0.3 * metals[node]) * transmission(edges, nH))[inside]
+        true = (photons @ through[inside]) / photons.sum()
+        ratio = dirty.mean_area(*band, nH, "phabs") / clean.mean_area(*band, nH, "phabs")
+        assert ratio == pytest.approx(true, rel=error)
 
 
 def test_datasets_of_one_observation(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """What stages found, in words."""
 
+from pathlib import Path
+
 import numpy as np
 
+from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag
 from pyxt_hpc.stages.binning import BinningSummary
 from pyxt_hpc.steps import StageOutcome
-from pyxt_hpc.summaries import binning_lines, exposures, fit_lines, preprocessing_lines, table
+from pyxt_hpc.summaries import binning_lines, exposures, fit_lines, map_lines, preprocessing_lines, table
 
 
 def test_columns_are_as_wide_as_their_longest_text() -> None:
@@ -41,7 +44,7 @@ def test_a_stage_that_did_nothing_says_so() -> None:
     outcome = StageOutcome(made=False, observations={"4001-BI": facts}, facts=said)
     *_, row, files, left_out, last = preprocessing_lines("generate-responses", outcome)
     assert " ".join(row.split()) == "4001-BI 57 3.0' off axis (by its header) 612.3 1024 1070"
-    assert (files, left_out) == ("a.reg: kept", "left out: CCD 6: no response")
+    assert (files, left_out) == ("a.reg: kept", "warning: left out: CCD 6: no response")
     assert last == "generate-responses: up to date (--force does it again)"
 
 
@@ -51,3 +54,15 @@ def test_pixels_without_a_circle_are_counted_and_many_of_them_are_a_warning() ->
         lines = list(binning_lines(summary, 40.0, 2))
         assert any(line.startswith(f"{share} of the live pixels have no circle") for line in lines)
         assert any(line.startswith("warning: ") for line in lines) == warned
+
+
+def test_maps_of_errors_are_on_the_line_of_their_map() -> None:
+    names = {
+        "a_kT_map": "Temperature", "a_kT_error_plus_map": "", "a_kT_fractional_error_map": "",
+        "a_b_error_interpolated_map": "", "a_counts_map": "S/N",
+    }  # fmt: skip
+    products = [MapProduct(Path(f"{name}.fits"), title, "keV", np.zeros(1)) for name, title in names.items()]
+    assert list(map_lines((product, [Path("a.png"), Path("a.reg")]) for product in products)) == [
+        "a_kT_map.fits, .png, .reg: Temperature [keV]; also error_plus, fractional_error, error",
+        "a_counts_map.fits, .png, .reg: S/N [keV]",
+    ]

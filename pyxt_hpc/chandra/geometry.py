@@ -21,6 +21,7 @@ from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
 from pyxt_hpc.chandra.fov import Polygons
 from pyxt_hpc.chandra.keywords import number
 from pyxt_hpc.chandra.tangent import world_to_pixel
+from pyxt_hpc.chandra.vignetting import off_axis_arcmin
 from pyxt_hpc.errors import DamagedFile
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ _SHORTEST_BIN_S, _LONGEST_BIN_S = 10.0, 60.0
 _CURVATURE = 16.3 * (2 * np.pi / 707.0) ** 2 / 8 / np.sqrt(2)  # pixels s^-2, rms
 _ASPECT_STEP_S = 4.0
 _ASPECT_GAP_S = 60.0
+_AXIS_TOLERANCE_ARCMIN = 1.0  # 2% in the vignetting at most
+_AIMPOINTS = {3: (950.0, 985.0), 7: (215.0, 515.0)}  # chipx, chipy on I3 and S3
 _ASPECT_TOLERANCE = 3.0  # pixels rms between aspect solution and events: the SIM's own drift is about 1
 
 
@@ -134,7 +137,7 @@ def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
     to_sky[:, :, 0] += dither.mean(axis=0)
     error = np.hypot(_SCATTER / np.sqrt(number[good].mean()), _CURVATURE * length**2)
     log.info(
-        "%s: dither in bins of %.0f s, rms %.2f pixels in x and %.2f in y, known to %.2f",
+        "%s: dither in bins of %.0f s, rms %.2f pixels in x and %.2f in y, measured to %.2f pixels",
         path, length, *dither.std(axis=0), error,
     )  # fmt: skip
     return FieldGeometry(
@@ -142,8 +145,19 @@ def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
     )
 
 
-def with_aspect(geometry: FieldGeometry, aspect_paths: Sequence[Path]) -> FieldGeometry:
+def with_aspect(
+    geometry: FieldGeometry, aspect_paths: Sequence[Path], axis: tuple[float, float] | None = None
+) -> FieldGeometry:
     """The geometry with the dither of aspect solutions (``pcadf*_asol1.fits``); unchanged without any.
+
+    Parameters
+    ----------
+    geometry
+        As measured from the events.
+    aspect_paths
+        Of this observation.
+    axis
+        RA_PNT, DEC_PNT [deg] of the events' header, to be compared with the mean pointing.
 
     Raises
     ------
@@ -179,9 +193,37 @@ def with_aspect(geometry: FieldGeometry, aspect_paths: Sequence[Path]) -> FieldG
             f"{names}: the pointing moves differently from the events, by {difference:.1f} sky pixels rms, "
             f"expected less than {_ASPECT_TOLERANCE:g}; take the files away (the events have the dither too)"
         )
+    if axis is not None:
+        _check_axis(axis, np.average(at(geometry.time), axis=0), geometry, names)
     fine = _finer(geometry.time)
     dither = at(fine)
     return replace(geometry, time=fine, dither=dither - dither.mean(axis=0))
+
+
+def _check_axis(axis: tuple[float, float], mean: FloatArray, geometry: FieldGeometry, names: str) -> None:
+    """Whether the header's optical axis [deg] is where the telescope pointed (sky pixels) on average."""
+    ra, dec = (float(degrees) for degrees in geometry.wcs.wcs_pix2world(*mean, 1))
+    away = float(off_axis_arcmin(ra, dec, *axis))
+    if not away < _AXIS_TOLERANCE_ARCMIN:
+        raise DamagedFile(
+            f"{names}: pointed at RA {ra:.4f}, Dec {dec:.4f} on average, but RA_PNT, DEC_PNT of the events "
+            f"are {axis[0]:.4f}, {axis[1]:.4f}, {away:.1f} arcmin away, and the vignetting would be that of "
+            "another place; copy RA_PNT and DEC_PNT from the archive's evt2 file (dmhedit)"
+        )
+
+
+def aimpoint_off_arcmin(geometry: FieldGeometry, axis: tuple[float, float]) -> float | None:
+    """How far [arcmin] the place where Chandra's aimpoint is on the chips is from an axis RA, Dec [deg].
+
+    It is on I3 or, without I3, on S3, within half an arcmin all the years (Proposers' Observatory Guide,
+    ch. 6), if the instrument module (SIM) is not shifted. None without these chips.
+    """
+    for ccd, place in _AIMPOINTS.items():
+        if ccd in geometry.chips:
+            matrix = geometry.to_sky[geometry.chips.index(ccd)]
+            ra, dec = geometry.wcs.wcs_pix2world(*(matrix @ np.array([1.0, *place])), 1)
+            return float(off_axis_arcmin(ra, dec, *axis))
+    return None
 
 
 def chip_outlines(geometry: FieldGeometry) -> Polygons:

@@ -195,7 +195,7 @@ def _refuse_corrections(path: Path, header: fits.Header, systematic: NDArray | N
 
 
 def _whole(path: Path, counts: NDArray, poisson: bool) -> NDArray:
-    """Counts, rid of rounding where they are whole numbers."""
+    """Counts without rounding errors where they are whole numbers."""
     nearest = np.rint(counts)
     broken = abs(counts - nearest) > _WHOLE * np.maximum(counts, 1.0)
     if not broken.any():

@@ -8,9 +8,11 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList
-from pyxt_hpc.chandra.geometry import FieldGeometry, FloatArray
+from pyxt_hpc.chandra.geometry import CHIP_PIXELS, FieldGeometry, FloatArray
 from pyxt_hpc.chandra.tangent import pixel_to_pixel
 from pyxt_hpc.errors import DamagedFile, EmptySelection
+
+_FEWEST_EVENTS = 200  # of a chip: its corners are known to 2 sky pixels
 
 
 def reproject(events: EventList, wcs: WCS) -> EventList:
@@ -76,6 +78,41 @@ def project_background(
         dither = geometry.dither_at(gti_arithmetic.at_elapsed(gti[ccd], elapsed))[rng.permutation(n)].T
         sky[:, members] = dither + matrix[:, :1] + matrix[:, 1:] @ chip[:, members]
     return _placed(events, wcs, *pixel_to_pixel(geometry.wcs, wcs, *sky))
+
+
+def misplaced_by(background: EventList, geometry: FieldGeometry) -> float | None:
+    """How far blank-sky events are from where an observation sees their chip pixels, at the worst corner.
+
+    Of a file that was put on the sky of another observation, or with another roll. Each event has a dither
+    of its own: what counts is a linear map from each chip to the sky, fitted to all of the chip's events.
+
+    Parameters
+    ----------
+    background : EventList
+    geometry : FieldGeometry
+        Of the observation.
+
+    Returns
+    -------
+    float or None
+        [sky pixels]; infinite if a position is on the other half of the sky. None if nothing tells: no
+        columns chipx, chipy, or too few events.
+    """
+    if background.chipx is None or background.chipy is None:
+        return None
+    sky = np.stack(pixel_to_pixel(background.wcs, geometry.wcs, background.x, background.y))
+    corners = np.array([(1.0, x, y) for x in (1, CHIP_PIXELS) for y in geometry.rows]).T
+    farthest = None
+    for ccd, matrix in zip(geometry.chips, geometry.to_sky, strict=True):
+        on = background.ccd_id == ccd
+        if np.count_nonzero(on) < _FEWEST_EVENTS:
+            continue
+        chip = np.stack([np.ones(np.count_nonzero(on)), background.chipx[on], background.chipy[on]])
+        if not np.isfinite(sky[:, on]).all():
+            return float("inf")
+        away = np.linalg.lstsq(chip.T, (sky[:, on] - matrix @ chip).T, rcond=None)[0].T @ corners
+        farthest = max(farthest or 0.0, float(np.hypot(*away).max()))
+    return farthest
 
 
 def _placed(events: EventList, wcs: WCS, x: FloatArray, y: FloatArray) -> EventList:

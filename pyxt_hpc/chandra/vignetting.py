@@ -1,7 +1,7 @@
 """Vignetting: how the effective area falls away from the optical axis, by energy.
 
 The table (``data/vignetting.txt``, made by `make_vignetting_table`, source in ``data/SOURCES.md``) is a mean
-over azimuth; it serves the simulator and the builtin preprocessing backend, which therefore agree.
+over azimuth; the simulator and stages 1 to 4 use it, so they agree.
 """
 
 from functools import lru_cache

@@ -49,14 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse_nul(words: Sequence[str]) -> None:
-    """No system hands it over, but who calls `main` may."""
+    """Refuse a NUL character, which no system passes on but a caller of `main` may."""
     for word in words:
         if "\0" in word:
             raise ConfigError(f"{quoted(word)} has a NUL character: correct it")
 
 
 def _mend_environment() -> None:
-    """Libraries that are loaded later end with errors of their own at variables they do not like."""
+    """Set or check variables that would make libraries loaded later end with errors of their own."""
     os.environ["MPLBACKEND"] = "agg"  # pictures are files
     threads = os.environ.get("NUMBA_NUM_THREADS", "1")
     if not re.fullmatch("[0-9]{1,6}", threads) or not int(threads):

@@ -16,7 +16,12 @@ exit codes:
   2   the input, the configuration or the way of launching must be changed, or a full disk be
       cleared; one line says how
   75  interrupted, out of time, or another process writes the same results; everything finished
-      is stored: run again with --continue
+      is stored: run the same again (create-bins and fit-spectra with --continue)
+"""
+
+_EXIT_CODES_IN_SHORT = """\
+exit codes: 0 done; 1 a defect of pyxt-hpc; 2 change what the message names; 75 run again
+(see pyxt-hpc --help)
 """
 
 Commands = argparse._SubParsersAction  # what add_subparsers returns
@@ -102,6 +107,6 @@ def _add_parser(commands: Commands, name: str, summary: str, description: str) -
         name.rpartition(" ")[2],
         help=summary,
         description=description,
-        epilog=EXIT_CODES,
+        epilog=_EXIT_CODES_IN_SHORT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -11,8 +11,8 @@ from pyxt_hpc.cli.screen import say
 @command(
     "demo",
     "the whole job on a simulated cluster, in minutes",
-    "Simulate a cluster observed twice with ACIS-I, run every command on it, and compare\n"
-    "temperature, norm and goodness with the truth, also by distance from the centre.",
+    "Simulate a cluster observed twice with ACIS-I, run every stage on it, and compare temperature,\n"
+    "norm and goodness with the truth, also by distance from the centre.",
     option("--directory", type=Path, default=Path("pyxt-demo"), help="where to work (default: ./pyxt-demo)"),
     option(
         "--ranks",

@@ -38,8 +38,9 @@ def make_job(arguments: argparse.Namespace) -> None:
 @command(
     "submit",
     "write a job script and submit it",
-    "As make-job; then sbatch or qsub. The job's id is printed and kept in <name>/logs/jobs.tsv, where\n"
-    "the job notes its attempts, too; `status` tells them, `cancel` ends them.",
+    "Write the script as make-job does, then submit it with sbatch or qsub. The job's id is printed and\n"
+    "kept in <name>/logs/jobs.tsv, where the job notes its attempts, too; `status` tells them, `cancel`\n"
+    "ends them.",
     config_option,
     job_options,
 )
@@ -55,7 +56,7 @@ def submit(arguments: argparse.Namespace) -> None:
 @command(
     "cancel",
     "end submitted jobs, with every attempt that would follow",
-    "scancel or qdel of what waits or runs, under whatever id it is now; nothing comes after it. What is\n"
+    "Run scancel or qdel on what waits or runs, whatever its id is now. Nothing comes after it, and what is\n"
     "finished stays stored.",
     config_option,
     option(
@@ -79,7 +80,7 @@ def cancel(arguments: argparse.Namespace) -> None:
 @command(
     "estimate",
     "time and memory that the fits need on a supercomputer",
-    "Fit a sample of the regions on this machine and reckon from it, step by step.",
+    "Fit a sample of the regions on this machine and calculate from it, step by step.",
     config_option,
     resolution_option(2, "default 2"),
     option("--site", metavar="NAME", help="profile of a centre: its nodes and ranks"),
@@ -107,8 +108,9 @@ def estimate(arguments: argparse.Namespace) -> None:
     seconds, workers = found.seconds_per_region, found.workers
     say(f"{found.regions} regions at resolution {found.resolution}")
     say(f"{1e3 * seconds:.3g} ms a region on one core of this machine, measured on {found.sampled} of them")
-    say(f"{found.nodes} nodes x {found.ranks_per_node} ranks: {workers} fit")
-    say(f"time: {found.regions} x {seconds:.3g} s / {workers} = {found.fit_seconds:.0f} s;")
+    nodes = f"{found.nodes} node{'s' * (found.nodes > 1)}"
+    say(f"{nodes} x {found.ranks_per_node} ranks: {workers} fit, one hands out the work")
+    say(f"time: {found.regions} x {seconds:.3g} s / {workers} = {found.fit_seconds:.1f} s;")
     say(f"  x {TIME_MARGIN:g} for slower cores, + {START_SECONDS:.0f} s to start, in whole 5 minutes")
     say(
         f"memory of a node: {megabytes[0]} MB shared + {megabytes[1]} MB bundle (master) "

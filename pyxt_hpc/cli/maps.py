@@ -9,7 +9,7 @@ from pyxt_hpc.cli.options import config_option, map_options, option, resolution_
 from pyxt_hpc.cli.screen import say
 from pyxt_hpc.config import read_config
 from pyxt_hpc.pipeline import make_maps
-from pyxt_hpc.summaries import map_line
+from pyxt_hpc.summaries import map_lines
 
 if TYPE_CHECKING:
     from pyxt_hpc.maps.fitted import FittedRegions
@@ -60,7 +60,7 @@ def entropy(arguments: argparse.Namespace) -> None:
     "make-maps",
     "stage 7: maps of everything that was fitted, with errors",
     "Every fitted parameter with lower and upper errors, and what describes the fits: statistic,\n"
-    "goodness, counts, S/N, radius, number of observations, exposure, flags.",
+    "goodness, counts, S/N, radius, number of datasets, exposure, live fraction, flags.",
     map_options,
     option(
         "--all",
@@ -79,7 +79,7 @@ def everything(arguments: argparse.Namespace) -> None:
     "make-gradient-map",
     "edges in the surface brightness: its gradient on several scales",
     "Gaussian gradient magnitude of the exposure-corrected, background-subtracted surface brightness,\n"
-    "also over the brightness, and its significance. Needs no fits, only process-data.",
+    "also over the brightness, and its significance. Needs no fits, only the bundle of crop-data.",
     config_option,
 )
 def gradient(arguments: argparse.Namespace) -> None:
@@ -92,7 +92,7 @@ def gradient(arguments: argparse.Namespace) -> None:
     "make-residual-map",
     "surface brightness less a smooth cluster",
     "Residual of the surface brightness from the best elliptical beta-model and from the average over\n"
-    "its ellipses: ratio, error, and in sigma. Needs no fits, only process-data.",
+    "its ellipses: ratio, error, and in sigma. Needs no fits, only the bundle of crop-data.",
     config_option,
 )
 def residual(arguments: argparse.Namespace) -> None:
@@ -118,13 +118,13 @@ def shocks(arguments: argparse.Namespace) -> None:
 
     regions = read_fitted_regions(read_config(arguments.config), arguments.resolution)
     layout, search = regions.layout, search_shocks(regions)
-    for product, _ in draw_products(regions, make_shock_maps(regions, search)):
-        say(f"{product.path}  and .png: {product.title}")
+    for line in map_lines(draw_products(regions, make_shock_maps(regions, search))):
+        say(line)
     write_shock_table(regions, search.fronts, layout.shock_table)
     write_fronts(regions, search.fronts, layout.shock_regions)
     draw_histogram(search, layout.shock_histogram)
     say(f"{layout.shock_table}, {layout.shock_regions.name}, {layout.shock_histogram.name}")
-    say(f"{len(search.fronts)} candidate fronts")
+    say(f"candidate fronts: {len(search.fronts)}")
     for front in search.fronts:
         mach = f"M {front.mach:.2f} ({front.mach_lo:.2f} to {front.mach_hi:.2f})"
         length = front.length * regions.bundle.pixel_scale_arcsec
@@ -149,5 +149,5 @@ def _derive(arguments: argparse.Namespace, make: "Callable[[ClusterImage], Itera
     from pyxt_hpc.report.all_forms import draw_products
 
     image = read_cluster_image(read_config(arguments.config))
-    for product, others in draw_products(image, make(image)):
-        say(map_line(product, others))
+    for line in map_lines(draw_products(image, make(image))):
+        say(line)

@@ -93,21 +93,25 @@ def map_options(parser: argparse.ArgumentParser) -> None:
 def job_options(parser: argparse.ArgumentParser) -> None:
     """Options of the batch system, named as the keys of ``[hpc]``, and what the job is to do."""
     add = parser.add_argument
-    add("--site", metavar="NAME", help="profile of a centre: a shipped one or your own file")
+    add("--site", metavar="NAME", help="profile of a centre: its name, or your own file")
     add("--scheduler", choices=("slurm", "pbs"), help="batch system, if no site says it")
     add("--nodes", metavar="N", help="nodes (1)")
-    add("--ranks-per-node", metavar="R", help="MPI ranks on each; one of all is the master")
+    add("--ranks-per-node", metavar="R", help="MPI ranks on each node; one rank of the job is the master")
     add("--time", metavar="HH:MM:SS", help="limit of one attempt")
     add("--partition", "--queue", metavar="NAME", help="SLURM's partition, PBS's queue")
-    add("--account", metavar="NAME", help="who pays")
+    add("--account", metavar="NAME", help="the account that is charged")
     add("--memory", metavar="M", help="per node, e.g. 64G")
-    add("--module", dest="modules", action="append", metavar="NAME", help="load it; repeatable")
+    add("--module", dest="modules", action="append", metavar="NAME", help="a module to load; repeatable")
     add("--venv", metavar="PATH", help="virtual environment (default: the one in use)")
     add("--launcher", metavar="COMMAND", help="e.g. 'srun --mpi=pmi2' or mpirun")
-    add("--requeue", choices=("auto", "qrerun"), help="qrerun: where PBS lets users do it, the id stays")
-    add("--mail", metavar="ADDRESS", help="tell it the end")
-    add("--warning", metavar="SECONDS", help="stop so long before the limit (120)")
-    add("--max-requeues", metavar="N", help="run again at most so often (20)")
+    add(
+        "--requeue",
+        choices=("auto", "qrerun"),
+        help="qrerun: keep the job's id under PBS, where users may run qrerun",
+    )
+    add("--mail", metavar="ADDRESS", help="address that gets a mail at the end")
+    add("--warning", metavar="SECONDS", help="stop this long before the limit (120)")
+    add("--max-requeues", metavar="N", help="run again at most N times (20)")
     add(
         "--directive",
         dest="directives",
@@ -115,7 +119,9 @@ def job_options(parser: argparse.ArgumentParser) -> None:
         metavar="OPTION",
         help="one more option of the batch system, as --directive=--qos=debug; repeatable",
     )
-    add("--stages", choices=("5", "6", "5,6"), help="default 5,6; of a job array 6")
+    add(
+        "--stages", choices=("5", "6", "5,6"), metavar="S", help="5, 6 or 5,6 (default 5,6; of a job array 6)"
+    )
     add("--resolution", type=int, choices=sorted(RESOLUTION_STEP), default=2, help="of the fits; default 2")
     add(
         "--array",

@@ -13,7 +13,7 @@ MODULES = (cluster, preprocessing, run, fitting, results, spectra, jobs, maps, d
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one line, of which every part is short, what is wrong, and leaves the exit to `main`."""
+    """Says what is wrong in one line of short parts, and leaves the exit to `main`."""
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line.

@@ -60,7 +60,8 @@ def remove_sources(arguments: argparse.Namespace) -> None:
     "generate-responses",
     "stage 3: check ARF and RMF of every observation",
     "ARF and RMF are supplied: arf_files and rmf_files of the configuration say where they are (default\n"
-    "<obsid>/<obsid>.arf and .rmf). Their channels and energies are checked against the events.",
+    "<obsid>/<obsid>.arf and .rmf, or with chips of both kinds <obsid>-FI.arf, <obsid>-BI.arf and so on).\n"
+    "Their channels and energies are checked against the events.",
 )
 def generate_responses(arguments: argparse.Namespace) -> None:
     preprocess(read_config(arguments.config), "generate-responses", say, again=arguments.force)

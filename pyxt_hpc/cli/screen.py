@@ -27,9 +27,9 @@ def confirm(question: str, yes: bool) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Such as ``1:02:03``, ``2:03`` or ``3 s``."""
+    """Such as ``1 h 02 min``, ``2 min 03 s`` or ``3 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}" if minutes else f"{rest} s"
-    )
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -39,7 +39,7 @@ def fit_region(arguments: argparse.Namespace) -> None:
 @command(
     "fit-spectrum",
     "fit OGIP spectra (.pi files) with the same engine",
-    "Fit one absorbed APEC model to a spectrum, or to several jointly, and draw it beside the first.\n"
+    "Fit one absorbed APEC model to a spectrum, or to several jointly, and draw the fit.\n"
     "BACKFILE, RESPFILE, ANCRFILE, GROUPING and QUALITY of the files are honoured.",
     option("spectra", metavar="SRC.pi", nargs="+", type=Path, help="spectra with source"),
     option("--redshift", type=as_key("redshift"), metavar="Z", required=True, help="of the source"),
@@ -58,7 +58,7 @@ def fit_region(arguments: argparse.Namespace) -> None:
         nargs=2,
         type=as_key("temperature_min_keV"),
         metavar=("MIN", "MAX"),
-        help="search kT from ... to [keV]",
+        help="where kT is searched, in keV (default 0.1 40)",
     ),
     option("--free-abundance", action="store_true", help="fit the abundance, between 0 and 5"),
     option("--free-nH", action="store_true", help="fit nH, between 0 and 1"),
@@ -75,9 +75,10 @@ def fit_region(arguments: argparse.Namespace) -> None:
         choices=("wstat", "cstat", "chi2gehrels"),
         help="default wstat, cstat for spectra without background",
     ),
-    option("--absorption", choices=("phabs", "tbabs"), default="phabs"),
+    option("--absorption", choices=("phabs", "tbabs"), default="phabs", help="default phabs"),
     option(
         "--abundance-table",
+        metavar="NAME",
         type=as_key("abundance_table"),
         default="angr",
         help="XSPEC's name (default angr)",
@@ -85,15 +86,17 @@ def fit_region(arguments: argparse.Namespace) -> None:
     option(
         "--grouping",
         choices=("file", "resolution", "none"),
-        help="bins of the file, by the resolution and the background's counts, or channels "
+        help="bins: of the file, by the energy resolution and the background's counts, or channels "
         "(default: the file's, where it has them)",
     ),
     *(
         option(f"--{name}", metavar="FILE", help=f"instead of {what}; 'none': do without")
         for name, what in (("background", "BACKFILE"), ("arf", "ANCRFILE"), ("rmf", "RESPFILE"))
     ),
-    option("--engine", choices=("fast", "sherpa"), default="fast"),
-    option("--output", type=Path, metavar="PNG", help="the picture (default: beside the spectrum)"),
+    option(
+        "--engine", choices=("fast", "sherpa"), default="fast", help="default fast; sherpa: Sherpa itself"
+    ),
+    option("--output", type=Path, metavar="PNG", help="the picture (default: beside the first spectrum)"),
 )
 def fit_spectrum(arguments: argparse.Namespace) -> None:
     import numpy as np

@@ -15,7 +15,7 @@ Tell = Callable[[OSError], None]
 
 
 def guard_streams() -> None:
-    """Make the streams of this process safe to use; a standard input that is closed has nothing to say."""
+    """Make the streams of this process safe to use; a closed standard input counts as empty."""
     for number in range(3):
         try:
             os.fstat(number)

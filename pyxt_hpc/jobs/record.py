@@ -62,7 +62,7 @@ class Attempt:
 
     @property
     def state(self) -> State:
-        """How far it is; one that was killed is running for all that is known."""
+        """How far it is; an attempt that was killed looks like one that runs."""
         return State.ENDED if self.ended else State.RUNNING if self.started else State.WAITING
 
 

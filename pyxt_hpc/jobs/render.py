@@ -15,7 +15,7 @@ from pyxt_hpc.jobs.systems import SYSTEMS
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 SLACK_SECONDS = 15
-"""PBS ends jobs so exactly: what ends one earlier is not the time limit [s]."""
+"""PBS ends jobs within this time [s] of the limit: an earlier end has another reason."""
 
 
 def render(job: Job) -> str:

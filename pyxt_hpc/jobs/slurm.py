@@ -7,7 +7,7 @@ from pyxt_hpc.jobs.job import Job
 from pyxt_hpc.jobs.system import BatchSystem, clock
 
 EARLY_SECONDS = 30
-"""SLURM looks at the clock so rarely [s], and warns early rather than late."""
+"""SLURM looks at the clock only this often [s], and warns early rather than late."""
 
 
 class Slurm(BatchSystem):

@@ -14,10 +14,10 @@ from pyxt_hpc.errors import BatchSystemBusy, LaunchError
 from pyxt_hpc.jobs.job import Job
 
 SECONDS = 120.0
-"""A batch system that has not answered for so long will not."""
+"""Longest wait [s] for an answer of a batch system."""
 
 MAX_WORDS = 300
-"""Characters of a program's words that a message quotes."""
+"""Most characters of a program's output that a message quotes."""
 
 # From within a job or under mpirun: the new job must not believe that it is part of that.
 _FOREIGN = re.compile(

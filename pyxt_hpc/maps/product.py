@@ -1,6 +1,6 @@
 """One finished map: its numbers, how people call them, and its FITS file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ class MapProduct:
         The file has integers, `BLANK` for NaN.
     of_regions
         (n,) the regions' own values where the map is painted from regions and has a DS9 file of them.
+    words
+        What the integers mean, for the picture's legend.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class MapProduct:
     diverging: bool = False
     integer: bool = False
     of_regions: np.ndarray | None = None
+    words: Mapping[int, str] | None = None
 
 
 _NOT_OF_THE_NUMBERS = (

@@ -9,6 +9,7 @@ from pyxt_hpc.images import read_image
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.paint import Measured, paint_blocks, paint_measured
 from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.stages.inputs import scale_map_settings
 from pyxt_hpc.store import NORM_UNIT
 
@@ -118,9 +119,9 @@ _DIAGNOSTICS = (
     ),
     _Diagnostic(
         "observations",
-        "Observations in the fit",
+        "Datasets in the fit",
         "",
-        "number of observations that take part",
+        "number of observations that take part; one with front- and back-illuminated chips counts twice",
         lambda r: np.unpackbits(r["observations"], axis=1).sum(axis=1),
         integer=True,
     ),
@@ -128,7 +129,7 @@ _DIAGNOSTICS = (
         "exposure",
         "Exposure of the circle",
         "s",
-        "sum of live time x live share of the circle's brightness over observations that take part",
+        "sum over observations of live time x share of the circle's brightness that they saw",
         lambda r: r["exposure"],
     ),
     _Diagnostic(
@@ -230,6 +231,14 @@ def error_maps(
         )
 
 
+def _in_words(flags: np.ndarray) -> dict[int, str]:
+    """The combinations of flags that there are."""
+    return {
+        value: (FitFlag(value).name or "").replace("|", ", ") if value else "none"
+        for value in np.unique(flags).tolist()
+    }
+
+
 def map_diagnostics(regions: FittedRegions) -> Iterator[MapProduct]:
     """Maps of what describes the fits; always of the region that a pixel's block belongs to."""
     rows, valid = regions.rows, regions.radius > 0
@@ -245,6 +254,7 @@ def map_diagnostics(regions: FittedRegions) -> Iterator[MapProduct]:
             painted,
             diagnostic.comment,
             integer=diagnostic.integer,
+            words=_in_words(values) if diagnostic.name == "flags" else None,
         )
 
 

@@ -64,7 +64,13 @@ def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[Map
     parts = (
         ("mach", "Mach number", "", mach, f"from the jump of kT to the bright side; 1: no rise; {how}"),
         ("mach_error", "Mach number error", "", 0.5 * (high - low), "half the 68% interval"),
-        ("temperature_jump_significance", "Temperature jump", "", x / error, "ln(kT bright/kT faint)/error"),
+        (
+            "temperature_jump_significance",
+            "Temperature jump in sigma",
+            "",
+            x / error,
+            "ln(kT bright/kT faint)/error",
+        ),
         ("shock_angle", "Direction of the jump", "deg", position_angle, "to the bright side, north to east"),
         ("density_jump", "Density jump", "", np.exp(jumps.density), "over the median along ellipses; ratio"),
     )

@@ -21,10 +21,10 @@ ALIGNMENT = 64
 """Arrays begin on cache lines."""
 
 SHARED_MEMORY = Path("/dev/shm")
-"""Where MPI libraries keep the memory that ranks share; who writes to it when it is full dies of SIGBUS."""
+"""Where MPI libraries keep the memory that ranks share; writing to it when it is full ends in SIGBUS."""
 
 MPICH_BYTES_PER_RANK = 5.4e6
-"""What MPICH 4 and its UCX take of it at their start, measured; and twice that in passing."""
+"""What MPICH 4 with UCX takes of it at the start, measured; for a moment it is twice that."""
 
 _windows: list[Any] = []
 """Keeps the memory of the views alive."""

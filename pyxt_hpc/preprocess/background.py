@@ -42,6 +42,11 @@ class ParticleScale:
         return max(self.of_chip.values())
 
 
+def local_counts_keyword(kind: str) -> str:
+    """Of the header of a background made by `spread`: from how many events, on a kind of chips."""
+    return f"BKGCTS{kind}"
+
+
 def in_particle_band(events: EventList) -> NDArray[np.bool_]:
     """Events (n,) of 9.5-12 keV."""
     return (events.energy_eV >= PARTICLE_BAND_EV[0]) & (events.energy_eV < PARTICLE_BAND_EV[1])

@@ -161,10 +161,7 @@ def check_background(background: EventList, events: EventList) -> tuple[str, ...
             f"{background.path}: the event list is empty; make the blank-sky file again, or take it away and "
             "draw background.reg"
         )
-    found = [*_gain(background, events), *_screening(background, events)]
-    for finding in found:
-        log.warning("%s", finding)
-    return tuple(found)
+    return (*_gain(background, events), *_screening(background, events))
 
 
 def _gain(background: EventList, events: EventList) -> Iterator[str]:

@@ -96,8 +96,6 @@ def agree(events: EventList, background: EventList | None, chips: tuple[int, ...
     events, background, energies, said = common_energies(events, background, chips)
     findings += said
     findings += unusual_rates(events, background, chips, gti)
-    for finding in findings:
-        log.warning("%s", finding)
     return Agreed(events, background, energies, tuple(findings))
 
 

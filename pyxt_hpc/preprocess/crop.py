@@ -28,6 +28,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import (
     LOCAL_OVERSAMPLING,
     ParticleScale,
+    local_counts_keyword,
     particle_scale,
     particles,
     thinned,
@@ -156,8 +157,6 @@ def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) ->
     for obsid in config.observation_ids:
         if not any(observation.obsid == obsid for observation in bundled):
             raise EmptySelection("; ".join(left_out[d.name] for d in datasets if d.obsid == obsid))
-    for why in left_out.values():
-        log.warning("left out: %s", why)
     bundle = stamped(_assemble(config, grid, frames["physical"], bundled, "; ".join(left_out.values())))
     write_images(bundle, layout)
     write_bundle(layout.bundle, bundle)
@@ -254,7 +253,9 @@ def _scaled_background(
     background = background.select(np.isin(background.ccd_id, dataset.chips))
     if path == layout.local_background(dataset.obsid):
         share = 1.0 / LOCAL_OVERSAMPLING
-        return background, ParticleScale(share, 0.0, {0: share})
+        made_from = int(background.header.get(local_counts_keyword(dataset.kind), 0))
+        error = share / np.sqrt(made_from) if made_from else np.nan
+        return background, ParticleScale(share, float(error), {0: share})
     # on whole chips, not only in the crop: the particle background is the same everywhere on a chip
     high, blank = (particles(e, selection.bright, selection.frames) for e in (events, background))
     scale = particle_scale(high, blank, live_s)

@@ -96,4 +96,6 @@ def _lines(region: RegionFile, shapes: Sequence[Shape]) -> str:
     first, n = shapes[0], len(region.shapes)
     x, y = first.points[0]
     place = region.place(first).removesuffix(str(first.line))
-    return f"{place}{listed} ({len(shapes)} of {n} shapes, {first.kind} at {x:.6g}, {y:.6g} {first.system})"
+    # ICRS is a few milliarcsec from the fk5 that was drawn in
+    at = f"{x:.4f}, {y:.4f}" if first.system == "icrs" else f"{x:.6g}, {y:.6g}"
+    return f"{place}{listed} ({len(shapes)} of {n} shapes, {first.kind} at {at} {first.system})"

@@ -76,7 +76,7 @@ def _draw(axes: Axes, one: CleanedCurve, origin: float) -> None:
     if peak > _TALLEST * cleaning.mean:
         axes.set_yscale("log")
     axes.set_title(
-        f"quiet {cleaning.mean:.3g} +- {cleaning.sigma:.2g} count/s a bin, {cleaning.share_kept:.1%} kept",
+        f"quiet: {cleaning.mean:.3g} count/s, +- {cleaning.sigma:.2g} a bin; {cleaning.share_kept:.1%} kept",
         loc="left",
         fontsize="small",
     )

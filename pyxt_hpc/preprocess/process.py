@@ -1,7 +1,7 @@
 """Stage 1: every observation filtered and put in one sky frame with its background, and merged images."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,16 @@ from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs, write_
 from pyxt_hpc.chandra.fov import check_outlines, read_fov
 from pyxt_hpc.chandra.geometry import (
     FieldGeometry,
+    aimpoint_off_arcmin,
     chip_outlines,
     measure_geometry,
     with_aspect,
     write_geometry,
 )
-from pyxt_hpc.chandra.kinds import datasets_of
+from pyxt_hpc.chandra.keywords import number
+from pyxt_hpc.chandra.kinds import KINDS, datasets_of
 from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
-from pyxt_hpc.chandra.reproject import project_background, reproject
+from pyxt_hpc.chandra.reproject import misplaced_by, project_background, reproject
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
@@ -48,6 +50,11 @@ log = logging.getLogger(__name__)
 STAGE = "process-data"
 _UNEQUAL_TIMES = 0.02  # difference of the chips' good times worth a line
 _SAME_POINTING_DEG = 1e-3  # of tangent points
+_MISPLACED_PIXELS = 20.0  # 10 arcsec: more than a mean of the dither, or the SIM, is ever off
+_SKY_PIXEL_ARCSEC = 0.492
+_SIM_Z_MM = (-233.587, -190.143)  # of the SIM with ACIS-I and ACIS-S at their aimpoints
+_ARCMIN_PER_MM = 0.342  # on the sky, of a shift of the SIM
+_AIMPOINT_ARCMIN = 3.0  # 5% in the vignetting at most
 _FARTHEST_DEG = 1.0  # of the tangent points of one cluster's observations
 
 
@@ -127,12 +134,16 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     background = agreed.background
 
     geometry = measure_geometry(events, chips)
+    axis = float(events.header["RA_PNT"]), float(events.header["DEC_PNT"])
     if files.aspect:
-        geometry = with_aspect(geometry, files.aspect)
+        geometry = with_aspect(geometry, files.aspect, axis)
+    else:
+        findings += tuple(_doubtful_axis(events, geometry, axis))
     if files.fov:
         check_outlines(chip_outlines(geometry), read_fov(files.fov), files.fov)
     if background is not None:
-        background = _on_sky(background, events, geometry, gti, files.obsid)
+        background, misplaced = _on_sky(background, events, geometry, gti, files.obsid)
+        findings += misplaced
         _write(layout.background_events(files.obsid), reproject(background, frame), agreed, fingerprint)
     write_geometry(layout.geometry(files.obsid), geometry)
     _write(layout.filtered_events(files.obsid), reproject(events, frame), agreed, fingerprint)
@@ -140,8 +151,8 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     datasets = datasets_of(files.obsid, chips)
     if len(datasets) > 1:
         log.info(
-            "%s: datasets of their own, %s, with a response for each",
-            "; ".join(map(str, datasets)), " and ".join(dataset.name for dataset in datasets),
+            "ObsID %s has chips of both kinds and is two datasets, each with a response of its own: %s",
+            files.obsid, "; ".join(f"{d.name} is {KINDS[d.kind]} CCD {_listed(d.chips)}" for d in datasets),
         )  # fmt: skip
     return {
         "array": array_of(chips),
@@ -155,10 +166,26 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
         "events_read": n_read,
         "events": len(events),
         "background_events": 0 if background is None else len(background),
-        "aspect": "file" if files.aspect else "events",
+        "aspect": "asol file" if files.aspect else "events",
         "energies_eV": agreed.energies_eV.tolist(),
         "findings": [*findings, *agreed.findings],
     }
+
+
+def _doubtful_axis(events: EventList, geometry: FieldGeometry, axis: tuple[float, float]) -> Iterator[str]:
+    """Say it if the header's optical axis, which decides the vignetting, is not at the chips' aimpoint."""
+    away = aimpoint_off_arcmin(geometry, axis)
+    position = number(events.header, "SIM_Z")
+    shift = 0.0 if position is None else min(abs(position - usual) for usual in _SIM_Z_MM)
+    if away is None or away < _AIMPOINT_ARCMIN + _ARCMIN_PER_MM * shift:
+        return
+    finding = (
+        f"{events.path}: RA_PNT, DEC_PNT are {away:.1f} arcmin from the aimpoint on its chips: if the header "
+        "was changed, the vignetting is that of another place; compare them with the archive's evt2 file, or "
+        "give the aspect solution (pcadf*_asol1.fits), which tells"
+    )
+    log.warning("%s", finding)
+    yield finding
 
 
 def _write(path: Path, events: EventList, agreed: Agreed, fingerprint: str) -> None:
@@ -249,15 +276,26 @@ def _on_sky(
     geometry: FieldGeometry,
     gti: Mapping[int, NDArray[np.float64]],
     obsid: str,
-) -> EventList:
-    """Blank-sky events where the observation would have seen them."""
+) -> tuple[EventList, tuple[str, ...]]:
+    """Blank-sky events where the observation would have seen them, and what is to be said of it."""
     if background.chipy is not None:
         # of a subarray the rest of the chip would count in the background's scale
         first, last = geometry.rows
         background = background.select((background.chipy >= first) & (background.chipy <= last))
-    if np.allclose(background.wcs.wcs.crval, events.wcs.wcs.crval, rtol=0, atol=_SAME_POINTING_DEG):
-        return background  # CIAO's blanksky has put it there
-    return project_background(background, geometry, events.wcs, gti, stage_rng(STAGE, obsid))
+    findings: tuple[str, ...] = ()
+    apart = float(off_axis_arcmin(*background.wcs.wcs.crval, *events.wcs.wcs.crval)) / 60.0
+    if apart < _SAME_POINTING_DEG:  # CIAO's blanksky has put it there
+        away = misplaced_by(background, geometry)
+        if away is None or away < _MISPLACED_PIXELS:
+            return background, ()
+        findings = (
+            f"{background.path}: its sky positions are up to {away * _SKY_PIXEL_ARCSEC:.0f} arcsec from "
+            f"where the chips of ObsID {obsid} were: it was reprojected to another observation or roll; its "
+            "events are put on the sky by their chip coordinates instead",
+        )
+        log.warning("%s", *findings)
+    placed = project_background(background, geometry, events.wcs, gti, stage_rng(STAGE, obsid))
+    return placed, findings
 
 
 def _merge(obsids: Sequence[str], layout: Layout, *, again: bool) -> Outcome:

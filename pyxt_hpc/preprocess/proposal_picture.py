@@ -107,5 +107,5 @@ def _curve(shape: Circle | Ellipse | Box, wcs: WCS) -> tuple[NDArray, NDArray]:
 
 def _name(axes: Axes, images: FieldImages, circle: Circle, obsid: str) -> None:
     x, y = _curve(circle, images.wcs)
-    text = axes.text(x.max(), y.mean(), f" {obsid}", color=_STYLES["responses"][0], va="center", fontsize=8)
+    text = axes.text(x.max(), y.mean(), f" {obsid}", color="white", va="center", fontsize=8)
     text.set_path_effects([withStroke(linewidth=2.0, foreground="black")])

@@ -26,7 +26,7 @@ from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.background import joined, spread
+from pyxt_hpc.preprocess.background import joined, local_counts_keyword, spread
 from pyxt_hpc.preprocess.cluster_share import cluster_share
 from pyxt_hpc.preprocess.drawn import DrawingBoard
 from pyxt_hpc.preprocess.field import Field, field_grid, merge_field, write_field_image
@@ -46,6 +46,8 @@ STAGE = "remove-sources"
 _PASSES = (("hiE", (9000.0, 12000.0)), ("fullE", (300.0, 12000.0)))
 _SUSPICIOUS_SHARE = 0.5  # of the time that is left
 _MUCH_CLUSTER = 0.05  # of a background's counts, worth a warning
+_SEEN_EV = (500.0, 7000.0)  # most of what is fitted
+_ENOUGH_EVENTS = 1000  # of a part of the field that a background is made from: 3%
 _FILL_PIXELS = 4.0  # sigma of the Gaussian that fills holes; widened until all are full
 
 
@@ -165,8 +167,9 @@ def _clean_observation(
     if len(clean) == 0:
         raise EmptySelection(f"{events.path}: no event is left without sources and flares")
     write_events(layout.clean_events(obsid), clean)
+    findings: list[str] = []
     if not check_regular(layout.background_events(obsid)):
-        _write_local_background(clean, obsid, layout, regions)
+        findings += _write_local_background(clean, obsid, layout, regions)
     first, second = (done.cleaning for done in passes)
     return {
         "exposure_s": float(clean.header["EXPOSURE"]),
@@ -180,6 +183,7 @@ def _clean_observation(
         "full_rate": second.mean,
         "in_sources": int(in_source.sum()),
         "events": len(clean),
+        "findings": findings,
     }
 
 
@@ -246,7 +250,10 @@ def _one_pass(
     return CleanedCurve(name, curve, find_quiet(curve, before[0].cleaning if before else None))
 
 
-def _write_local_background(clean: EventList, obsid: str, layout: Layout, regions: FieldRegions) -> None:
+def _write_local_background(
+    clean: EventList, obsid: str, layout: Layout, regions: FieldRegions
+) -> Iterator[str]:
+    """Make the background of the whole field from a part of it; what there is to say of it."""
     assert regions.background is not None  # stage 1 has asked for it
     geometry = read_geometry(layout.geometry(obsid))
     grid = field_grid(clean.wcs, [geometry])
@@ -256,6 +263,8 @@ def _write_local_background(clean: EventList, obsid: str, layout: Layout, region
     inside = contains_pixels(regions.background, clean.wcs, clean.x, clean.y, regions.frames)
     rng = stage_rng(STAGE, obsid)
     made = []
+    header = clean.header.copy()
+    band = (clean.energy_eV >= _SEEN_EV[0]) & (clean.energy_eV < _SEEN_EV[1])
     # the particle background of the two kinds of chips has neither the same level nor the same spectrum
     for dataset in datasets_of(obsid, geometry.chips):
         on = np.isin(clean.ccd_id, dataset.chips)
@@ -266,9 +275,19 @@ def _write_local_background(clean: EventList, obsid: str, layout: Layout, region
                 "it on every field that has no blank-sky file, and there on a back-illuminated chip (5, 7) "
                 "and on one of the others, if both are in use"
             )
+        number = int(np.sum(inside & on & band))
+        header[local_counts_keyword(dataset.kind)] = (number, "0.5-7 keV events it was made from")
+        if number < _ENOUGH_EVENTS:
+            finding = (
+                f"{regions.background.path}: only {number} events of 0.5-7 keV of {dataset} are inside: "
+                f"level and spectrum of the background are known to {100 / max(number, 1) ** 0.5:.0f}%, an "
+                "error that all circles share and that is in no error of kT or norm; draw it larger"
+            )
+            log.warning("%s", finding)
+            yield finding
         live = live_fraction(geometry.of_chips(dataset.chips), grid, clean.gti)
         made.append(spread(clean.select(on), inside[on], region, live, grid, regions.background.path, rng))
-    write_events(layout.local_background(obsid), joined(made))
+    write_events(layout.local_background(obsid), replace(joined(made), header=header))
 
 
 def _brightness(
@@ -321,13 +340,11 @@ def _cluster_in_background(
     least = least_background(field.grid.pixel_scale_arcsec)
     share = cluster_share(field.counts, exposure, region, least=least)
     if share is not None and share > _MUCH_CLUSTER:
-        finding = (
+        yield (
             f"{regions.background.path}: about {share:.0%} of its 0.5-7 keV counts are the cluster's, by a "
             f"beta-model of the field: the background of ObsID {', '.join(without)} is too high by as much; "
             "draw it farther out, or give blank-sky files"
         )
-        log.warning("%s", finding)
-        yield finding
 
 
 def _filled(values: NDArray[np.float64], field: Field) -> NDArray[np.float64]:

@@ -84,14 +84,16 @@ def find_responses(
             elif len(incomplete) < len(own) and not any(check_regular(path) for path in files.values()):
                 names = " and ".join(path.name for path in files.values())
                 left_out[dataset.name] = (
-                    f"{dataset}: no response of their own ({names} in {files['ARF'].parent})"
+                    f"{dataset}: no response of its own ({names} in {files['ARF'].parent})"
                 )
             else:
                 missing += [
                     _wanted(dataset, what, path) for what, path in files.items() if not check_regular(path)
                 ]
     if missing:
-        raise MissingInput(f"{len(missing)} missing: {'; '.join(missing)}")
+        without = {d.obsid for d in datasets if d.is_part} - {d.dataset.obsid for d in found}
+        enough = "; responses for one kind of chips are enough, the other kind is left out" if without else ""
+        raise MissingInput(f"{len(missing)} missing: {'; '.join(missing)}{enough}")
     return tuple(found), left_out
 
 
@@ -127,7 +129,10 @@ def _shared(
         if dataset.kind == kind:
             log.warning("%s: taken for %s: %s", plain["ARF"], dataset, why)
             return {dataset.name: plain}
-    log.warning("%s: not used: of %s chips (%s), which have their own", plain["ARF"], KINDS[kind], why)
+    log.warning(
+        "%s: not used: it is of %s chips (%s), which have a response of their own",
+        plain["ARF"], KINDS[kind], why,
+    )  # fmt: skip
     return {}
 
 
@@ -186,8 +191,7 @@ def nearest_chip(geometry: FieldGeometry, position: tuple[float, float]) -> int:
 
 def _wanted(dataset: Dataset, what: str, path: Path) -> str:
     tool = "mkwarf" if what == "ARF" else "mkacisrmf"
-    of = f"ObsID {dataset.obsid}" if not dataset.is_part else f"{dataset}; one kind of chips is enough"
     return (
-        f"{path} (the {what} of {of}: CIAO's specextract or {tool} makes it; "
-        f"{what.lower()}_files in the configuration says where it is)"
+        f"{path} (the {what} of {dataset if dataset.is_part else f'ObsID {dataset.obsid}'}: CIAO's "
+        f"specextract or {tool} makes it; {what.lower()}_files in the configuration says where it is)"
     )

@@ -55,8 +55,7 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, again: bool = F
     )
     frames = DrawingBoard.of(layout, obsids).frames
     found, left_out = find_responses(config, layout, find_datasets(layout, obsids), frames)
-    for name, why in left_out.items():
-        log.warning("left out: %s", why)
+    for name in left_out:
         for suffix in ("arf", "rmf"):  # of an earlier run
             layout.response(name, suffix).unlink(missing_ok=True)
     outcomes = {}

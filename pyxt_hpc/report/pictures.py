@@ -1,5 +1,7 @@
 """A PNG picture beside every FITS map."""
 
+import math
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from pyxt_hpc.files import replacing
@@ -29,6 +33,12 @@ _CONTOUR_CELLS = 400
 """A side of the image that contours are drawn from: finer ones cost more than everything else."""
 
 _N_CONTOURS = 6
+
+_MOST_LEVELS = 12
+"""Integers that have a colour each."""
+
+_FEWEST_TICKS = 4
+_SMALLEST_PLAIN, _LARGEST_PLAIN = 1e-3, 1e5
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +86,8 @@ class Picture:
         From value to colour.
     title, label
         Above the map and at the colour bar.
+    levels, words
+        The values of a map of few integers, each of which has a colour, and what they mean if that is told.
     """
 
     values: NDArray
@@ -85,6 +97,8 @@ class Picture:
     scale: Normalize
     title: str
     label: str
+    levels: tuple[int, ...] = ()
+    words: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, product: MapProduct) -> "Picture":
@@ -104,6 +118,9 @@ class Picture:
         step = max(int(extent) // _PICTURE_CELLS, 1)
         values = _thinned(product.values[bottom:top, left:right], step, product.integer)
         name, scale = colour_scale(product)
+        levels = tuple(np.unique(values[np.isfinite(values)]).astype(int).tolist()) if product.integer else ()
+        if len(levels) > _MOST_LEVELS:
+            levels = ()
         return cls(
             values=values,
             extent=(
@@ -116,8 +133,19 @@ class Picture:
             colours=name,
             scale=scale,
             title=product.title,
-            label=f"{product.title}{product.unit and f' [{product.unit}]'}",
+            label=f"{product.title}{product.unit and f' [{_typeset(product.unit)}]'}",
+            levels=levels,
+            words=tuple(product.words[level] for level in levels) if product.words else (),
         )
+
+
+def _typeset(unit: str) -> str:
+    """A FITS unit with its exponents raised."""
+    return re.sub(
+        r"\*\*\(([-/0-9]+)\)|\*\*(-?[0-9]+)|(?<=[a-z])(-?[0-9]+)",
+        lambda found: f"$^{{{found[1] or found[2] or found[3]}}}$",
+        unit,
+    )
 
 
 def _thinned(values: NDArray, step: int, integer: bool) -> NDArray[np.float32]:
@@ -162,11 +190,20 @@ def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
     FigureCanvasAgg(figure)
     # a layout found by matplotlib would cost a second drawing
     axes: Any = figure.add_axes((0.125, 0.09, 0.68, 0.85), projection=wcs)
+    values, colours, scale, n = (
+        picture.values,
+        mpl.colormaps[picture.colours],
+        picture.scale,
+        len(picture.levels),
+    )
+    if n:
+        values = np.where(np.isfinite(values), np.searchsorted(picture.levels, values), np.nan)
+        colours, scale = colours.resampled(n), Normalize(-0.5, n - 0.5)
     image = axes.imshow(
-        np.ma.masked_invalid(picture.values),
+        np.ma.masked_invalid(values),
         origin="lower",
-        cmap=mpl.colormaps[picture.colours].with_extremes(bad="0.85"),
-        norm=picture.scale,
+        cmap=colours.with_extremes(bad="0.85"),
+        norm=scale,
         interpolation="nearest",
         extent=picture.extent,
     )
@@ -176,6 +213,22 @@ def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
     axes.coords[0].set_ticklabel(exclude_overlapping=True)
     bar = axes.inset_axes((1.03, 0.0, 0.045, 1.0), axes_class=Axes)
     figure.colorbar(image, cax=bar, label=picture.label)
+    if n:
+        bar.set_yticks(range(n), [str(level) for level in picture.levels])
+        bar.minorticks_off()
+    elif isinstance(scale, LogNorm):
+        ticks = _log_ticks(float(scale.vmin or 0), float(scale.vmax or 0))
+        bar.set_yticks(ticks, [_number(tick) for tick in ticks])
+        bar.yaxis.set_minor_formatter(NullFormatter())
+    if picture.words:
+        axes.legend(
+            handles=[
+                Patch(facecolor=colours(i), edgecolor="0.25", label=f"{level}: {words}")
+                for i, (level, words) in enumerate(zip(picture.levels, picture.words, strict=True))
+            ],
+            loc="upper left",
+            fontsize="x-small",
+        )
     if scene.contours is not None:
         _draw_contours(axes, scene.contours, scene.contour_step)
     axes.set_xlim(*picture.view[:2])
@@ -184,6 +237,25 @@ def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
     with replacing(path) as temporary:
         figure.savefig(temporary, pil_kwargs={"compress_level": 3})
     figure.clear()  # its circles of references would keep many pictures in memory
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers, at least four between two ends if some can be found."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+        ticks = [digit * 10.0**power for power in powers for digit in digits]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= _FEWEST_TICKS:
+            return ticks
+    return [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+
+
+def _number(value: float) -> str:
+    """In the shortest way that is read at once."""
+    if _SMALLEST_PLAIN <= value < _LARGEST_PLAIN:
+        return f"{value:.6g}"
+    digits, power = f"{value:.3e}".split("e")
+    return rf"{float(digits):g}$\times$10$^{{{int(power)}}}$"
 
 
 def _draw_contours(axes: Axes, image: NDArray, step: int) -> None:

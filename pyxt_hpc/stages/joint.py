@@ -40,6 +40,9 @@ class JointModel:
     level_first, level_edges
         (n_level + 1,), (...): level l fits in bins with the edges ``level_edges[level_first[l] :
         level_first[l + 1]]`` (see `grouping.merge_levels`).
+    pointing
+        (n_obs,) place of the first dataset of the same ObsID: front- and back-illuminated chips of one
+        observation look at the sky together.
     exposure_s, ratio
         (n_obs,) exposure [s]; background counts in the blank-sky file per background count expected
         in the observation.
@@ -59,6 +62,7 @@ class JointModel:
     background_shape: np.ndarray
     level_first: np.ndarray
     level_edges: np.ndarray
+    pointing: np.ndarray
     exposure_s: np.ndarray
     ratio: np.ndarray
     minimum_fraction: np.ndarray
@@ -201,6 +205,7 @@ def joint_model(
         np.concatenate([[0]] + [part[1:] + first for part, first in zip(level, bins[:-1], strict=True)])
         for level in zip(*levels, strict=True)
     ]
+    obsids = [o.obsid for o in bundle.observations]
     return JointModel(
         kT=kT,
         nH=columns,
@@ -210,6 +215,7 @@ def joint_model(
         background_shape=np.concatenate(shapes),
         level_first=np.cumsum([0] + [len(edges) for edges in level_edges]),
         level_edges=np.concatenate(level_edges),
+        pointing=np.array([obsids.index(obsid) for obsid in obsids]),
         exposure_s=np.array([o.exposure_s for o in bundle.observations]),
         ratio=np.array([1.0 / o.background_scale for o in bundle.observations]),
         minimum_fraction=np.array([minimum_fraction]),

@@ -115,8 +115,7 @@ class RegionFits:
         rows["counts"] = counts
         rows["background_counts"] = background
         rows["observations"] = packed_observations(spectra.takes_part)
-        live_time = (self.model.exposure_s * spectra.takes_part).sum(axis=1)
-        rows["exposure"] = (self.model.exposure_s * spectra.live_share * spectra.takes_part).sum(axis=1)
+        rows["exposure"], live_time = _seen(self.model, spectra)
         rows["live_fraction"] = rows["exposure"] / np.where(live_time > 0, live_time, 1.0)
         fits, score, level = self._fit(spectra)
         for name in FIT_DTYPE.names or ():
@@ -168,3 +167,19 @@ class RegionFits:
             fits[at] = found
             n_bins[at] = np.count_nonzero(weight[:, starts], axis=1)
         return fits, score, n_bins
+
+
+def _seen(model: JointModel, spectra: RegionSpectra) -> tuple[np.ndarray, np.ndarray]:
+    """Live time x live share, and live time, summed over the observations that take part: (n_region,) each.
+
+    The datasets of one ObsID share its time and add their parts of the circle; the pixels at the border that
+    dither brings onto chips of both kinds count once.
+    """
+    share = spectra.live_share * spectra.takes_part
+    seen, live_time = np.zeros(len(share)), np.zeros(len(share))
+    for first in np.unique(model.pointing):
+        own = model.pointing == first
+        total = (model.exposure_s * share)[:, own].sum(axis=1)
+        seen += total / np.maximum(share[:, own].sum(axis=1), 1.0)
+        live_time += (model.exposure_s * spectra.takes_part)[:, own].max(axis=1)
+    return seen, live_time

@@ -8,7 +8,7 @@ import numpy as np
 from pyxt_hpc.spectra.fit import DOUBTFUL, FitFlag
 
 POOR_ALARM = 0.01
-"""Share of poor fits above which something is wrong: chance makes one fit in three million poor."""
+"""Share of poor fits above which something is wrong: chance makes one fit in some 30,000 poor."""
 
 DOUBTFUL_ALARM = 0.2
 """Share of fits with a flag of `fit.DOUBTFUL` above which something is wrong: with 300 counts a region some
@@ -49,7 +49,7 @@ class Remarks:
         poor = self.share(FitFlag.POOR_FIT)
         if poor > POOR_ALARM:
             yield (
-                f"{poor:.1%} of the fits are poor, where chance makes one in three million poor and more "
+                f"{poor:.1%} of the fits are poor, where chance makes one in some 30,000 poor and more "
                 f"than {POOR_ALARM:.0%} is alarming: the model, the background or the exposure is wrong; "
                 "look at the maps of goodness and live fraction"
             )

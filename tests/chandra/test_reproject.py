@@ -8,7 +8,7 @@ import pytest
 
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.geometry import measure_geometry
-from pyxt_hpc.chandra.reproject import project_background, reproject
+from pyxt_hpc.chandra.reproject import misplaced_by, project_background, reproject
 from pyxt_hpc.chandra.tangent import tangent_plane, world_to_pixel
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.simulate import instrument, observe, write
@@ -70,6 +70,27 @@ def test_blank_sky_of_caldb_lands_where_the_simulator_puts_it(
     still = replace(geometry, dither=0 * geometry.dither)
     sharp = project_background(nominal, still, dithered.wcs, gti, np.random.default_rng(1))
     assert chi2_sigma(sharp, expected) > 8
+
+
+def test_blank_sky_of_another_roll_is_told(
+    dithered: EventList, nominal: EventList, plan: ObservationPlan, tmp_path: Path
+) -> None:
+    geometry = measure_geometry(dithered, CHIPS)
+    placed = blank_sky(tmp_path / "own", plan, 9, nominal=False)
+    own = misplaced_by(placed, geometry)
+    assert own is not None
+    assert own < 3
+    for turn, expected in (
+        (2.0, 50.0),
+        (180.0, 2000.0),
+    ):  # chips reach to 1500 pixels from the axis, and more
+        turned = replace(plan, roll_deg=plan.roll_deg + turn)
+        away = misplaced_by(blank_sky(tmp_path / str(turn), turned, 9, nominal=False), geometry)
+        assert away is not None
+        assert expected < away < 2 * expected + 100
+    assert misplaced_by(nominal, geometry) == np.inf  # CALDB's, at RA = Dec = 0
+    assert misplaced_by(replace(placed, chipx=None, chipy=None), geometry) is None
+    assert misplaced_by(placed.select(np.arange(100)), geometry) is None
 
 
 def test_every_background_event_is_in_its_chip_pixel(

@@ -123,3 +123,54 @@ def test_blank_sky_of_a_nominal_pointing(single: Any, tmp_path: Path) -> None:
     first = made.x
     process_data(single.config, single.layout, again=True)
     np.testing.assert_array_equal(read_events(single.layout.background_events("1")).x, first)
+
+
+def test_blank_sky_on_the_sky_of_another_roll(single: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The same tangent point, turned by 180 degrees: used as it lies, half of the field had no background."""
+    path = single.layout.supplied_background("1")
+
+    def turn(hdus: fits.HDUList) -> None:
+        for axis in ("x", "y"):
+            hdus["EVENTS"].data[axis] = 2 * 4096.5 - hdus["EVENTS"].data[axis]
+        # a chip only, as it would be on: the second is where there is no sky of the first
+        hdus["EVENTS"].data = hdus["EVENTS"].data[hdus["EVENTS"].data["ccd_id"] == 1]
+
+    before = process_data(single.config, single.layout).observations["1"]["findings"]
+    assert not any("another observation or roll" in finding for finding in before)
+    single.rewrite(path, turn)
+    raw = read_events(path)
+    assert raw.x.max() < 4097 + 20
+    findings = process_data(single.config, single.layout).observations["1"]["findings"]
+    assert any("another observation or roll" in finding for finding in findings)
+    assert "by their chip coordinates" in caplog.text
+    made = read_events(single.layout.background_events("1"))
+    assert made.x.min() > 4096 - 20
+    # every event is in its chip pixel of the observation, which is not dithered
+    np.testing.assert_allclose(made.x, raw.chipx + 4096.5, atol=2)
+
+
+def test_pointing_in_the_header_that_the_chips_contradict(
+    copy_field: Callable, tmp_path: Path, observe: Callable
+) -> None:
+    """There is no aspect solution; S3, where the aimpoint is, is on the right."""
+    field = copy_field(tmp_path)
+    single = replace(field, config=replace(field.config, observation_ids=("7",)))
+    observe(single.layout, "7", (RA, DEC), 3, ccds=(6, 7), detnam="ACIS-678")
+    # chip 7 begins at the sky frame's middle, 256 rows down: its pixel (215, 515) is here
+    away = np.hypot(215, 515 - 256) * 0.492 / 60
+
+    def findings(**keywords: float) -> list[str]:
+        def edit(hdus: fits.HDUList) -> None:
+            hdus["EVENTS"].header.update(keywords)
+
+        single.rewrite(single.events("7"), edit)
+        said = process_data(single.config, single.layout).observations["7"]["findings"]
+        return [finding for finding in said if "from the aimpoint" in finding]
+
+    assert findings() == []
+    shifted = DEC - 6 / 60
+    (finding,) = findings(DEC_PNT=shifted)
+    told = float(finding.split(" arcmin from")[0].split()[-1])
+    assert 6 - away < told < 6 + away
+    # the SIM was moved along the chips, and the header says so
+    assert findings(DEC_PNT=shifted, SIM_Z=-190.143 + 20.0) == []

@@ -128,10 +128,34 @@ def test_background_from_a_region_of_the_field(single: Any, stages: Callable) ->
     error = np.sqrt(bundle.counts[live].sum()) + 0.02 * bundle.counts[live].sum()
     assert abs(net) < error
     assert facts["background_scale"] == 0.25
+    # known as well as the events of the region tell
+    made_from = read_events(single.layout.local_background("1")).header["BKGCTSFI"]
+    assert facts["background_scale_error"] == pytest.approx(0.25 * made_from**-0.5)
     # photons of the background region are worth what they are, in counts and in their energies
     o = bundle.observations[0]
     share = np.mean(o.background_channel > 400) / np.mean(o.event_channel > 400)
     assert share == pytest.approx(1.0, abs=0.05)
+
+
+def test_background_region_with_few_events(single: Any) -> None:
+    single.layout.supplied_background("1").unlink()
+    for side, few in ((200, False), (10, True)):
+        single.layout.background_reg.write_text(f'fk5\nbox(150.1,30,{side}",{side}")\n')
+        process_data(single.config, single.layout)
+        facts = remove_sources(single.config, single.layout).observations["1"]
+        events = read_events(single.layout.clean_events("1"))
+        x, y = events.wcs.wcs_world2pix(150.1, 30, 1)
+        half = 0.5 * side / 0.492
+        inside = (np.abs(events.x - x) < half) & (np.abs(events.y - y) < half)
+        inside &= (events.energy_eV >= 500) & (events.energy_eV < 7000)
+        header = read_events(single.layout.local_background("1")).header
+        number = header["BKGCTSFI"]
+        assert number == pytest.approx(inside.sum(), rel=0.01, abs=2)  # the box is one on the sky
+        said = [finding for finding in facts["findings"] if "an error that all circles share" in finding]
+        assert len(said) == few
+        if few:
+            assert f"only {number} events" in said[0]
+            assert f"known to {100 / number**0.5:.0f}%" in said[0]
 
 
 def test_hardly_any_quiet_time(single: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from astropy.wcs import WCS
 
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.report.pictures import Picture, Scene, draw_map
+from pyxt_hpc.report.pictures import Picture, Scene, _log_ticks, _number, _typeset, draw_map
 
 
 @pytest.mark.parametrize("logarithmic", [False, True])
@@ -52,3 +52,28 @@ def test_flags_are_not_averaged(tmp_path: Path) -> None:
     flags = np.random.default_rng(1).choice([0.0, 131072.0], (1300, 1300))
     picture = Picture.of(MapProduct(tmp_path / "a", "Flags", "", flags, integer=True))
     assert set(np.unique(picture.values)) == {0.0, 131072.0}
+
+
+def test_few_integers_have_a_colour_each_and_a_meaning(tmp_path: Path) -> None:
+    flags = np.full((40, 40), np.nan)
+    flags[:20], flags[20:30] = 0, 1 << 16
+    words = {0: "none", 1 << 16: "BACKGROUND_DOMINATED"}
+    product = MapProduct(tmp_path / "a", "Flags", "", flags, integer=True, words=words)
+    picture = Picture.of(product)
+    assert picture.levels == (0, 1 << 16)
+    assert picture.words == tuple(words.values())
+    draw_map(product, Scene(WCS(naxis=2).to_header_string()), tmp_path / "a.png")
+    many = Picture.of(
+        MapProduct(tmp_path / "a", "Flags", "", np.arange(1600.0).reshape(40, 40), integer=True)
+    )
+    assert many.levels == ()
+
+
+def test_units_and_numbers_are_typeset() -> None:
+    assert _typeset("10**-5 keV cm**(5/3) arcmin-2") == "10$^{-5}$ keV cm$^{5/3}$ arcmin$^{-2}$"
+    assert _typeset("keV cm2") == "keV cm$^{2}$"
+    assert [_number(value) for value in (0.0025, 60.0, 2e-5)] == ["0.0025", "60", "2$\\times$10$^{-5}$"]
+    for low, high in ((2.1e-3, 3.9e-3), (6.0, 61.0), (1e-6, 1.0), (50.0, 51.0)):
+        ticks = _log_ticks(low, high)
+        assert len(ticks) >= 3
+        assert low <= min(ticks) < max(ticks) <= high

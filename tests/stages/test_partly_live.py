@@ -122,6 +122,26 @@ def test_circles_of_which_little_was_seen_are_flagged(bundle: Bundle) -> None:
     assert flagged.tolist() == [False] * 9 + [True]
 
 
+def test_chips_of_two_kinds_see_a_circle_together(bundle: Bundle) -> None:
+    """The datasets of one observation add up, and a column that both saw counts once."""
+    whole, other = bundle.observations
+    left, right = whole.mask.copy(), whole.mask.copy()
+    left[:, 61:], right[:, :60] = 0, 0
+    parts = tuple(
+        replace(whole, dataset=f"1-{kind}", mask=mask, vignetting=whole.vignetting * mask)
+        for kind, mask in (("FI", left), ("BI", right))
+    )
+    sky = sky_brightness(bundle)
+    one, two = (
+        RegionFits.of(replace(bundle, observations=(*first, other)), CONFIG, regions(), sky).fit(np.arange(9))
+        for first in ((whole,), parts)
+    )
+    for name, tolerance in (("live_fraction", 0.03), ("exposure", 0.03)):
+        np.testing.assert_allclose(two[name], one[name], rtol=tolerance)
+        assert (two[name] < 1.001 * one[name]).all()
+    assert two["observations"][0, 0] == 0b111
+
+
 def test_more_than_64_observations_all_take_part(bundle: Bundle) -> None:
     """The bits of a row were 64 once, and what came after was lost without a word."""
     many = replace(bundle, observations=bundle.observations[:1] * 69 + bundle.observations[1:])

@@ -1,0 +1,12 @@
+"""What is said on the screen."""
+
+import pytest
+
+from pyxt_hpc.cli.screen import duration
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(2.6, "3 s"), (59.7, "1 min 00 s"), (1059.0, "17 min 39 s"), (7320.0, "2 h 02 min")]
+)
+def test_durations_have_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
