@@ -61,7 +61,8 @@ class ForkedExecutor(Executor):
         An executor with a dead worker ends the others by SIGTERM, which they leave to the master.
         """
         for child in self._context.children:
-            child.kill()
+            if child.pid is not None:  # else it could not be forked
+                child.kill()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -1,5 +1,6 @@
 """What happens in a sandbox stays there, but for the answer."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -71,3 +72,20 @@ def test_only_own_children_are_killed() -> None:
     assert other.is_alive()
     other.kill()
     other.join()
+
+
+def test_a_fork_that_the_system_refuses_is_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, forked = os.fork, []
+
+    def refuse() -> int:
+        if forked:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        forked.append(fork())
+        return forked[0]
+
+    executor = ForkedExecutor(2)
+    monkeypatch.setattr(os, "fork", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        executor.submit(os.getpid)
+    executor.kill()
+    assert len(forked) == 1
