@@ -143,7 +143,7 @@ def test_rmf_of_other_channels_is_refused(
         ("", "crop"),
         ("# a comment\nbox(10:00:00.0,+20:00:00\n", "line 2"),
         ("fk5\nbox(150,20,1e300,1e300)\n", "half of the sky"),
-        ("fk5\npolygon(150,20,330,-20,100,10)\n", "half of the sky"),
+        ("fk5\npolygon(150,20,330,-20,100,10)\n", "line 2"),
         ("galactic\nbox(4096,4096,300,300)\n", "fk5"),
         ('trapezium(10:00:00.0,+20:00:00,8")\n', "trapezium"),
     ],
