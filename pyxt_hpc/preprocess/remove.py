@@ -156,7 +156,7 @@ def _clean_observation(
         write_gti(layout.good_times(obsid, name), good, events.header)
         write_light_curve(layout.light_curve(obsid, name), done.curve, events.header)
     gti = times[-1]
-    share = _total(gti) / _total(events.gti)
+    share = _total(gti) / _total(start)  # of the times that a person chose, if one did
     if share < _SUSPICIOUS_SHARE:
         log.warning("ObsID %s: only %.0f%% of the time is quiet", obsid, 100 * share)
 
