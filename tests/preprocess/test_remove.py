@@ -96,8 +96,9 @@ def test_good_times_of_a_person(single: Any) -> None:
     write_gti(single.layout.supplied_gti("1"), own, fits.getheader(single.events("1"), 1))
     process_data(single.config, single.layout)
     facts = remove_sources(single.config, single.layout).observations["1"]
-    assert 1 - facts["flare_fraction"] == pytest.approx(27_000 / LENGTH_S, rel=0.03)
+    assert facts["flare_fraction"] < 0.03  # what was left out by hand is no flare
     good = read_gti(single.layout.good_times("1", "fullE"))
+    assert np.ptp(good, axis=1).sum() == pytest.approx(27_000, rel=0.03)
     assert good[0, 0] >= own[0, 0]
     assert good[-1, 1] <= own[-1, 1]
 
