@@ -23,11 +23,12 @@ NOT_COMPARED = ("seconds", "attempts")
 
 
 def values(path: Path) -> np.ndarray:
-    """Rows of a complete store as bytes, without what may differ between two runs."""
+    """Rows of a complete store as numbers, without what may differ between two runs."""
     results = read_results(path)
     assert np.isin(results.status, FINISHED).all()
     names = [name for name in results.rows.dtype.names or () if name not in NOT_COMPARED]
-    return np.array([results.rows[name] for name in names], dtype=np.float64)
+    columns = [np.asarray(results.rows[name], np.float64) for name in names]
+    return np.vstack([column.reshape(len(column), -1).T for column in columns])
 
 
 def n_finished(path: Path) -> int:
