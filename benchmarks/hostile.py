@@ -136,7 +136,7 @@ class Running:
 
 def _while_python_started(said: str) -> bool:
     """Whether a traceback is that of a signal before the first line of the package: Python's own."""
-    return "KeyboardInterrupt" in said and "/pyxt_hpc/" not in said
+    return "/pyxt_hpc/" not in said
 
 
 @dataclass
