@@ -21,7 +21,7 @@ _PARAMETER = re.compile(r"PARM\s*:\s*sourcepixel([xy])\s*=\s*([-+.\deE]+)")
 
 def response_headers(path: Path) -> list[fits.Header]:
     """Headers of all tables of an ARF or RMF. Raises MissingInput, DamagedFile."""
-    with open_fits(path, "response", _HINT) as hdus:
+    with open_fits(path, "response", _HINT, first=False) as hdus:
         return [hdu.header.copy() for hdu in hdus[1:]]
 
 

@@ -102,7 +102,7 @@ def _propose(layout: Layout, datasets: Sequence[Dataset], by_hand: bool) -> Fact
 
 def _chips(layout: Layout, dataset: Dataset) -> Chips:
     geometry = read_geometry(layout.geometry(dataset.obsid)).of_chips(dataset.chips)
-    header = read_header(layout.filtered_events(dataset.obsid))
+    header = read_header(layout.filtered_events(dataset.obsid), ours=True)
     return Chips(chip_outlines(geometry), (float(header["RA_PNT"]), float(header["DEC_PNT"])))
 
 

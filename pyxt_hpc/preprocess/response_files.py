@@ -148,7 +148,7 @@ def _kind_of_pair(
         chips = set(place.chip[place.chip >= 0].tolist())
         if kind := kind_of_all(chips):
             return kind, f"made on CCD {', '.join(map(str, sorted(chips)))}, as {place.told_by} says"
-    header = read_header(layout.filtered_events(obsid))
+    header = read_header(layout.filtered_events(obsid), ours=True)
     chip = nearest_chip(geometry, (float(header["RA_PNT"]), float(header["DEC_PNT"])))
     return kind_of(chip), (
         f"the aimpoint is on CCD {chip}, and neither the headers nor a response region older than the ARF "
