@@ -26,7 +26,7 @@ from pyxt_hpc.chandra.keywords import number
 from pyxt_hpc.chandra.kinds import KINDS, datasets_of
 from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
 from pyxt_hpc.chandra.reproject import misplaced_by, project_background, reproject
-from pyxt_hpc.chandra.vignetting import off_axis_arcmin
+from pyxt_hpc.chandra.tangent import SKY_PIXEL_ARCSEC, separation
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.layout import Layout
@@ -51,7 +51,6 @@ STAGE = "process-data"
 _UNEQUAL_TIMES = 0.02  # difference of the chips' good times worth a line
 _SAME_POINTING_DEG = 1e-3  # of tangent points
 _MISPLACED_PIXELS = 20.0  # 10 arcsec: more than a mean of the dither, or the SIM, is ever off
-_SKY_PIXEL_ARCSEC = 0.492
 _SIM_Z_MM = (-233.587, -190.143)  # of the SIM with ACIS-I and ACIS-S at their aimpoints
 _ARCMIN_PER_MM = 0.342  # on the sky, of a shift of the SIM
 _AIMPOINT_ARCMIN = 3.0  # 5% in the vignetting at most
@@ -200,7 +199,7 @@ def _write(path: Path, events: EventList, agreed: Agreed, fingerprint: str) -> N
 
 def _check_pointing(events: EventList, frame: WCS) -> None:
     here, there = events.wcs.wcs.crval, frame.wcs.crval
-    apart = float(off_axis_arcmin(here[0], here[1], there[0], there[1])) / 60.0
+    apart = separation(*here, *there)
     if not apart < _FARTHEST_DEG:
         raise DamagedFile(
             f"{events.path}: it is of the sky at RA {here[0]:.3f}, Dec {here[1]:.3f}, {apart:.1f} degrees "
@@ -283,13 +282,14 @@ def _on_sky(
         first, last = geometry.rows
         background = background.select((background.chipy >= first) & (background.chipy <= last))
     findings: tuple[str, ...] = ()
-    apart = float(off_axis_arcmin(*background.wcs.wcs.crval, *events.wcs.wcs.crval)) / 60.0
-    if apart < _SAME_POINTING_DEG:  # CIAO's blanksky has put it there
+    if (
+        separation(*background.wcs.wcs.crval, *events.wcs.wcs.crval) < _SAME_POINTING_DEG
+    ):  # CIAO's blanksky has put it there
         away = misplaced_by(background, geometry)
         if away is None or away < _MISPLACED_PIXELS:
             return background, ()
         findings = (
-            f"{background.path}: its sky positions are up to {away * _SKY_PIXEL_ARCSEC:.0f} arcsec from "
+            f"{background.path}: its sky positions are up to {away * SKY_PIXEL_ARCSEC:.0f} arcsec from "
             f"where the chips of ObsID {obsid} were: it was reprojected to another observation or roll; its "
             "events are put on the sky by their chip coordinates instead",
         )

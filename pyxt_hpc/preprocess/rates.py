@@ -13,12 +13,13 @@ from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.geometry import CHIP_PIXELS, rows_of
 from pyxt_hpc.chandra.keywords import exposure_s
 from pyxt_hpc.chandra.kinds import BACK_ILLUMINATED
+from pyxt_hpc.chandra.tangent import SKY_PIXEL_ARCSEC
 from pyxt_hpc.preprocess.background import in_particle_band
 from pyxt_hpc.preprocess.coverage import counts_in_blocks, quiet_rate
 
 _OFF = 1.5  # factor that deserves a sentence
 _USUAL = {"front": (0.1, 0.3), "back": (0.1, 1.0)}  # count/s a chip without a source, 0.5-7 keV
-_CHIP_ARCSEC = 0.492 * CHIP_PIXELS
+_CHIP_ARCSEC = SKY_PIXEL_ARCSEC * CHIP_PIXELS
 _SKY_BAND_EV = (500.0, 7000.0)
 _HARD_BAND_EV = (2000.0, 7000.0)  # where the sky's foreground is least
 _FAINTEST = 0.1  # share of the field in which there is hardly any cluster
