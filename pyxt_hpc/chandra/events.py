@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
+from pyxt_hpc.chandra.keywords import text
 from pyxt_hpc.chandra.subspace import LAST_CCD, Subspace
 from pyxt_hpc.errors import DamagedFile
 
@@ -115,7 +116,7 @@ def sky_wcs(header: fits.Header, path: Path | str = "event list") -> WCS:
         raise DamagedFile(
             f"{path}: columns x, y have no sky WCS ({error}); expected TCTYPn, TCRPXn, ...; {_HINT}"
         ) from error
-    frame = str(header.get("RADESYS", header.get("RADECSYS", "ICRS"))).strip().upper()
+    frame = text(header, "RADESYS", text(header, "RADECSYS", "ICRS"))
     if frame not in ("ICRS", "FK5"):  # which differ by less than a tenth of a pixel
         raise DamagedFile(f"{path}: its positions are in the system {frame}, expected ICRS; {_HINT}")
     if list(wcs.wcs.ctype) == ["XLON-TAN", "XLAT-TAN"]:  # as older tools of the Chandra X-ray Center write it
@@ -284,7 +285,7 @@ def _block_name(hdu: Any) -> str:
 
 def _check_instrument(header: fits.Header, path: Path) -> None:
     for keyword, expected in (("TELESCOP", "CHANDRA"), ("INSTRUME", "ACIS")):
-        found = str(header.get(keyword, "nothing")).strip().upper()
+        found = text(header, keyword, "nothing")
         if found != expected:
             raise DamagedFile(
                 f"{path}: {keyword} is {found}, expected {expected}: not an ACIS event file, "

@@ -34,7 +34,7 @@ from pyxt_hpc.chandra.tangent import (
     world_to_pixel,
 )
 from pyxt_hpc.errors import RegionSyntaxError
-from pyxt_hpc.files import check_regular, system_errors
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.textfiles import read_text
 
 __all__ = ["RegionFile", "contains", "contains_pixels", "extent", "off_the_field", "read_regions"]
@@ -57,11 +57,8 @@ def read_regions(path: Path) -> RegionFile:
         Names the file, the line and what is wrong there.
     """
     path = Path(path)
-    if check_regular(path):
-        with system_errors(path):
-            fits = is_fits(path)
-        if fits:
-            return read_region_table(path)
+    if check_regular(path) and is_fits(path):
+        return read_region_table(path)
     text = read_text(path, "draw the regions in DS9 and save them in fk5 coordinates")
     return parse_regions(text, path)
 

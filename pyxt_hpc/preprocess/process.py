@@ -282,9 +282,8 @@ def _on_sky(
         first, last = geometry.rows
         background = background.select((background.chipy >= first) & (background.chipy <= last))
     findings: tuple[str, ...] = ()
-    if (
-        separation(*background.wcs.wcs.crval, *events.wcs.wcs.crval) < _SAME_POINTING_DEG
-    ):  # CIAO's blanksky has put it there
+    apart = separation(*background.wcs.wcs.crval, *events.wcs.wcs.crval)
+    if apart < _SAME_POINTING_DEG:  # CIAO's blanksky has put it there
         away = misplaced_by(background, geometry)
         if away is None or away < _MISPLACED_PIXELS:
             return background, ()

@@ -26,8 +26,6 @@ from pyxt_hpc.preprocess.response_place import chip_at, find_place
 
 log = logging.getLogger(__name__)
 
-Pair = tuple[Path, Path]
-
 
 @dataclass(frozen=True)
 class SuppliedResponse:
@@ -69,7 +67,7 @@ def find_responses(
     left_out: dict[str, str] = {}
     for obsid in dict.fromkeys(dataset.obsid for dataset in datasets):
         own = [dataset for dataset in datasets if dataset.obsid == obsid]
-        supplied = {d.name: _named_for(config, layout, d) for d in own}
+        supplied = {d.name: _pair(config, layout, obsid, d.name) for d in own}
         if len(own) > 1:
             supplied |= _shared(config, layout, own, supplied, frames)
         incomplete = [d for d in own if not all(check_regular(path) for path in supplied[d.name].values())]
@@ -78,7 +76,7 @@ def find_responses(
             if dataset not in incomplete:
                 _check_kind(dataset, files)
                 region = layout.response_region(
-                    obsid if files == _plain(config, layout, obsid) else dataset.name
+                    obsid if files == _pair(config, layout, obsid, obsid) else dataset.name
                 )
                 found.append(SuppliedResponse(dataset, files["ARF"], files["RMF"], region))
             elif len(incomplete) < len(own) and not any(check_regular(path) for path in files.values()):
@@ -97,16 +95,10 @@ def find_responses(
     return tuple(found), left_out
 
 
-def _named_for(config: ClusterConfig, layout: Layout, dataset: Dataset) -> dict[str, Path]:
+def _pair(config: ClusterConfig, layout: Layout, obsid: str, name: str) -> dict[str, Path]:
+    """ARF and RMF of an observation that the configuration names for a dataset, or for the whole."""
     return {
-        what: layout.patterned(pattern, dataset.obsid, dataset.name)
-        for what, pattern in (("ARF", config.arf_files), ("RMF", config.rmf_files))
-    }
-
-
-def _plain(config: ClusterConfig, layout: Layout, obsid: str) -> dict[str, Path]:
-    return {
-        what: layout.patterned(pattern, obsid, obsid)
+        what: layout.patterned(pattern, obsid, name)
         for what, pattern in (("ARF", config.arf_files), ("RMF", config.rmf_files))
     }
 
@@ -120,7 +112,7 @@ def _shared(
 ) -> dict[str, dict[str, Path]]:
     """The pair that is named for the whole observation, for the kind that it was made on."""
     obsid = datasets[0].obsid
-    plain = _plain(config, layout, obsid)
+    plain = _pair(config, layout, obsid, obsid)
     open_to_it = [d for d in datasets if not any(check_regular(path) for path in supplied[d.name].values())]
     if not open_to_it or not all(check_regular(path) for path in plain.values()):
         return {}
