@@ -178,13 +178,11 @@ def _doubtful_axis(events: EventList, geometry: FieldGeometry, axis: tuple[float
     shift = 0.0 if position is None else min(abs(position - usual) for usual in _SIM_Z_MM)
     if away is None or away < _AIMPOINT_ARCMIN + _ARCMIN_PER_MM * shift:
         return
-    finding = (
+    yield (
         f"{events.path}: RA_PNT, DEC_PNT are {away:.1f} arcmin from the aimpoint on its chips: if the header "
         "was changed, the vignetting is that of another place; compare them with the archive's evt2 file, or "
         "give the aspect solution (pcadf*_asol1.fits), which tells"
     )
-    log.warning("%s", finding)
-    yield finding
 
 
 def _write(path: Path, events: EventList, agreed: Agreed, fingerprint: str) -> None:

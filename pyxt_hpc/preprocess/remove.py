@@ -278,13 +278,11 @@ def _write_local_background(
         number = int(np.sum(inside & on & band))
         header[local_counts_keyword(dataset.kind)] = (number, "0.5-7 keV events it was made from")
         if number < _ENOUGH_EVENTS:
-            finding = (
+            yield (
                 f"{regions.background.path}: only {number} events of 0.5-7 keV of {dataset} are inside: "
                 f"level and spectrum of the background are known to {100 / max(number, 1) ** 0.5:.0f}%, an "
                 "error that all circles share and that is in no error of kT or norm; draw it larger"
             )
-            log.warning("%s", finding)
-            yield finding
         live = live_fraction(geometry.of_chips(dataset.chips), grid, clean.gti)
         made.append(spread(clean.select(on), inside[on], region, live, grid, regions.background.path, rng))
     write_events(layout.local_background(obsid), replace(joined(made), header=header))
