@@ -38,6 +38,11 @@ def needed_number(header: fits.Header, keyword: str, path: Path | str, remedy: s
     return found
 
 
+def optical_axis(header: fits.Header) -> tuple[float, float]:
+    """RA_PNT, DEC_PNT [deg] of events that stage 1 has checked."""
+    return float(header["RA_PNT"]), float(header["DEC_PNT"])
+
+
 def truth(header: fits.Header, keyword: str) -> bool | None:
     """A keyword's truth value, written as one or in words (yes, no, T, F); None if it is neither."""
     return _truth(header.get(keyword))

@@ -14,6 +14,7 @@ from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped, w
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.exposure import live_fraction
 from pyxt_hpc.chandra.geometry import read_geometry
+from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.chandra.livetime import live_times
 from pyxt_hpc.chandra.regionfile import RegionFile
@@ -292,8 +293,7 @@ def _relative_area(
     """
     energy = np.unique(np.clip([*selection.band_keV, *_VIGNETTING_KEV], *selection.band_keV))
     ra, dec = selection.grid.centres()
-    header = events.header
-    theta = off_axis_arcmin(ra[mask], dec[mask], float(header["RA_PNT"]), float(header["DEC_PNT"]))
+    theta = off_axis_arcmin(ra[mask], dec[mask], *optical_axis(events.header))
     if theta.min() > _FARTHEST_ARCMIN:
         raise DamagedFile(
             f"{events.path}: RA_PNT, DEC_PNT are over a degree from the crop; draw the crop on this field, "

@@ -22,7 +22,7 @@ from pyxt_hpc.chandra.geometry import (
     with_aspect,
     write_geometry,
 )
-from pyxt_hpc.chandra.keywords import number
+from pyxt_hpc.chandra.keywords import number, optical_axis
 from pyxt_hpc.chandra.kinds import KINDS, datasets_of
 from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
 from pyxt_hpc.chandra.reproject import misplaced_by, project_background, reproject
@@ -133,7 +133,7 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     background = agreed.background
 
     geometry = measure_geometry(events, chips)
-    axis = float(events.header["RA_PNT"]), float(events.header["DEC_PNT"])
+    axis = optical_axis(events.header)
     if files.aspect:
         geometry = with_aspect(geometry, files.aspect, axis)
     else:

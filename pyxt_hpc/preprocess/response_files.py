@@ -15,6 +15,7 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.chandra.events import read_header
 from pyxt_hpc.chandra.geometry import FieldGeometry, chip_outlines, read_geometry
+from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import KINDS, Dataset, datasets_of, kind_of, kind_of_all
 from pyxt_hpc.chandra.response_header import chips_named, response_headers
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin
@@ -140,8 +141,8 @@ def _kind_of_pair(
         chips = set(place.chip[place.chip >= 0].tolist())
         if kind := kind_of_all(chips):
             return kind, f"made on CCD {', '.join(map(str, sorted(chips)))}, as {place.told_by} says"
-    header = read_header(layout.filtered_events(obsid), ours=True)
-    chip = nearest_chip(geometry, (float(header["RA_PNT"]), float(header["DEC_PNT"])))
+    axis = optical_axis(read_header(layout.filtered_events(obsid), ours=True))
+    chip = nearest_chip(geometry, axis)
     return kind_of(chip), (
         f"the aimpoint is on CCD {chip}, and neither the headers nor a response region older than the ARF "
         "tell on which chips it was made"
