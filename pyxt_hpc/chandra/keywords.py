@@ -68,6 +68,12 @@ def exposure_s(header: fits.Header) -> float | None:
     return max(of_chips(header, "EXPOSUR").values(), default=None)
 
 
+def live_time_share(header: fits.Header) -> float | None:
+    """DTCOR, the share of the good time that is live; None if it is absent or no such share."""
+    share = number(header, "DTCOR")
+    return share if share is not None and 0.0 < share <= 1.0 else None
+
+
 def of_chips(header: fits.Header, stem: str) -> dict[int, float]:
     """The numbers of a keyword that each CCD has for itself: EXPOSURn, LIVTIMEn, ONTIMEn."""
     found = {chip: number(header, f"{stem}{chip}") for chip in _CHIPS}

@@ -41,6 +41,7 @@ from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.remove import STAGE as CLEANING
 from pyxt_hpc.preprocess.response_files import find_datasets
 from pyxt_hpc.preprocess.responses import STAGE as BEFORE
+from pyxt_hpc.quoting import listed
 from pyxt_hpc.seeds import stage_rng
 from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
 
@@ -198,7 +199,7 @@ def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tu
     mask = selection.live & (live >= _LEAST_LIVE)
     if not mask.any():
         raise EmptySelection(
-            f"ObsID {obsid}: no pixel of the crop is on its chips {', '.join(map(str, dataset.chips))} "
+            f"ObsID {obsid}: no pixel of the crop is on its chips {listed(dataset.chips)} "
             "outside the sources; draw the crop around its field or take it out of observation_ids"
         )
     rng = stage_rng(STAGE, dataset.name)

@@ -42,6 +42,7 @@ from pyxt_hpc.preprocess.selection import (
     good_events,
     is_very_faint_cleaned,
 )
+from pyxt_hpc.quoting import listed
 from pyxt_hpc.seeds import stage_rng
 from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 
@@ -151,7 +152,7 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     if len(datasets) > 1:
         log.info(
             "ObsID %s has chips of both kinds and is two datasets, each with a response of its own: %s",
-            files.obsid, "; ".join(f"{d.name} is {KINDS[d.kind]} CCD {_listed(d.chips)}" for d in datasets),
+            files.obsid, "; ".join(f"{d.name} is {KINDS[d.kind]} CCD {listed(d.chips)}" for d in datasets),
         )  # fmt: skip
     return {
         "array": array_of(chips),
@@ -211,12 +212,12 @@ def _chips_with_background(
     covered = tuple(chip for chip in chips if np.any(background.ccd_id == chip))
     if not covered:
         raise EmptySelection(
-            f"{files.background}: no event of good grade on the chips {_listed(chips)} of "
+            f"{files.background}: no event of good grade on the chips {listed(chips)} of "
             f"{files.events.name}; make the blank-sky file for this observation"
         )
     if covered != chips:
         lost = [chip for chip in chips if chip not in covered]
-        log.warning("ObsID %s: no background for CCD %s: left out", files.obsid, _listed(lost))
+        log.warning("ObsID %s: no background for CCD %s: left out", files.obsid, listed(lost))
     return covered
 
 
@@ -224,7 +225,7 @@ def _in_good_time(events: EventList, chips: tuple[int, ...]) -> EventList:
     """Events of good grade in the good times of their chips, which are all that the result has."""
     if len(events) == 0:
         raise EmptySelection(
-            f"{events.path}: no event of good grade and status on CCD {_listed(chips)}; give the file as "
+            f"{events.path}: no event of good grade and status on CCD {listed(chips)}; give the file as "
             "chandra_repro or the archive left it"
         )
     gti = _gti_of_chips(events, chips)
@@ -244,8 +245,8 @@ def _gti_of_chips(events: EventList, chips: tuple[int, ...]) -> dict[int, NDArra
     without = [chip for chip in chips if len(events.gti.get(chip, ())) == 0]
     if without:
         raise DamagedFile(
-            f"{events.path}: no good time intervals for CCD {_listed(without)} "
-            f"(found for {_listed(c for c, g in events.gti.items() if len(g)) or 'none'}): the file was "
+            f"{events.path}: no good time intervals for CCD {listed(without)} "
+            f"(found for {listed(c for c, g in events.gti.items() if len(g)) or 'none'}): the file was "
             "copied without its GTI tables, or these chips lost all their time; copy it with dmcopy "
             "option=all"
         )
@@ -310,7 +311,3 @@ def _merge(obsids: Sequence[str], layout: Layout, *, again: bool) -> Outcome:
         return {"shape": list(field.counts.shape), "counts": int(field.counts.sum())}
 
     return carry_out(step, make, again=again)
-
-
-def _listed(chips: object) -> str:
-    return ", ".join(str(chip) for chip in chips)  # type: ignore[attr-defined]

@@ -24,6 +24,7 @@ from pyxt_hpc.errors import MissingInput, ResponseMismatch
 from pyxt_hpc.files import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.response_place import chip_at, find_place
+from pyxt_hpc.quoting import listed
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ def _kind_of_pair(
     if place is not None:
         chips = set(place.chip[place.chip >= 0].tolist())
         if kind := kind_of_all(chips):
-            return kind, f"made on CCD {', '.join(map(str, sorted(chips)))}, as {place.told_by} says"
+            return kind, f"made on CCD {listed(sorted(chips))}, as {place.told_by} says"
     axis = optical_axis(read_header(layout.filtered_events(obsid), ours=True))
     chip = nearest_chip(geometry, axis)
     return kind_of(chip), (
@@ -155,7 +156,7 @@ def _kinds_in_headers(pair: Mapping[str, Path]) -> tuple[str, str] | None:
     for what, path in pair.items():
         chips = chips_named(response_headers(path))
         if kind := kind_of_all(chips):
-            named[what] = kind, f"the header of {path.name} names CCD {', '.join(map(str, sorted(chips)))}"
+            named[what] = kind, f"the header of {path.name} names CCD {listed(sorted(chips))}"
     if len({kind for kind, _ in named.values()}) > 1:
         raise ResponseMismatch(
             f"{pair['ARF']}: {' and '.join(why for _, why in named.values())}: ARF and RMF are of different "
