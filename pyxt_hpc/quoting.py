@@ -1,5 +1,7 @@
 """What a user gave, as messages repeat it: never more than a line's worth."""
 
+from collections.abc import Iterable
+
 MOST_LETTERS = 100
 LONGEST_WORD = 500  # longer than most paths
 MOST_OF_MESSAGE = 4000
@@ -15,6 +17,11 @@ def shown(value: object, most: int = MOST_LETTERS) -> str:
 def quoted(value: object) -> str:
     """As `shown`, a text in quotation marks."""
     return f"'{shown(value)}'" if isinstance(value, str) else shown(repr(value))
+
+
+def listed(values: Iterable[object], separator: str = ", ") -> str:
+    """Numbers of chips, grades and the like, one after the other."""
+    return separator.join(map(str, values))
 
 
 def one_line(text: str) -> str:

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
+from pyxt_hpc.chandra.keywords import text
 from pyxt_hpc.chandra.subspace import LAST_CCD, Subspace
 from pyxt_hpc.errors import DamagedFile
 
 _HINT = "fetch it again from the archive (download_chandra_obsid) or make it again"
+_OUR_HINT = "make it again: process-data or remove-sources with --force"
 
 # name: (FITS format, unit, legal minimum, legal maximum) in the order of real level-2 files
 _COLUMNS: dict[str, tuple[str, str | None, float | None, float | None]] = {
@@ -114,7 +116,7 @@ def sky_wcs(header: fits.Header, path: Path | str = "event list") -> WCS:
         raise DamagedFile(
             f"{path}: columns x, y have no sky WCS ({error}); expected TCTYPn, TCRPXn, ...; {_HINT}"
         ) from error
-    frame = str(header.get("RADESYS", header.get("RADECSYS", "ICRS"))).strip().upper()
+    frame = text(header, "RADESYS", text(header, "RADECSYS", "ICRS"))
     if frame not in ("ICRS", "FK5"):  # which differ by less than a tenth of a pixel
         raise DamagedFile(f"{path}: its positions are in the system {frame}, expected ICRS; {_HINT}")
     if list(wcs.wcs.ctype) == ["XLON-TAN", "XLAT-TAN"]:  # as older tools of the Chandra X-ray Center write it
@@ -161,8 +163,7 @@ def read_events(path: Path, *, ours: bool = False) -> EventList:
         Chandra ACIS.
     """
     path = Path(path)
-    hint = "make it again: process-data or remove-sources with --force" if ours else _HINT
-    with open_fits(path, "event file", hint, ours=ours) as hdus:
+    with open_fits(path, "event file", _OUR_HINT if ours else _HINT, ours=ours) as hdus:
         table = _events_table(hdus, path)
         header = table.header.copy()
         _check_instrument(header, path)
@@ -202,17 +203,15 @@ def read_events(path: Path, *, ours: bool = False) -> EventList:
         )
 
 
-def read_sky_wcs(path: Path) -> WCS:
-    """WCS of an event file's sky columns, without reading its events. Raises as `read_events`."""
-    path = Path(path)
-    with open_fits(path, "event file", _HINT) as hdus:
-        return sky_wcs(_events_table(hdus, path).header, path)
+def read_sky_wcs(path: Path, *, ours: bool = False) -> WCS:
+    """WCS of an event file's sky columns, without reading its events; as `read_events`."""
+    return sky_wcs(read_header(path, ours=ours), path)
 
 
-def read_header(path: Path) -> fits.Header:
-    """Header of an event file's EVENTS, without reading its events. Raises as `read_events`."""
+def read_header(path: Path, *, ours: bool = False) -> fits.Header:
+    """Header of an event file's EVENTS, without reading its events; as `read_events`."""
     path = Path(path)
-    with open_fits(path, "event file", _HINT) as hdus:
+    with open_fits(path, "event file", _OUR_HINT if ours else _HINT, ours=ours, first=False) as hdus:
         return _events_table(hdus, path).header.copy()
 
 
@@ -286,7 +285,7 @@ def _block_name(hdu: Any) -> str:
 
 def _check_instrument(header: fits.Header, path: Path) -> None:
     for keyword, expected in (("TELESCOP", "CHANDRA"), ("INSTRUME", "ACIS")):
-        found = str(header.get(keyword, "nothing")).strip().upper()
+        found = text(header, keyword, "nothing")
         if found != expected:
             raise DamagedFile(
                 f"{path}: {keyword} is {found}, expected {expected}: not an ACIS event file, "

@@ -39,7 +39,9 @@ _BLOCK = 1 << 22
 
 
 @contextmanager
-def open_fits(path: Path, what: str, hint: str, *, ours: bool = False) -> Iterator[fits.HDUList]:
+def open_fits(
+    path: Path, what: str, hint: str, *, ours: bool = False, first: bool = True
+) -> Iterator[fits.HDUList]:
     """Open a FITS file (also ``.gz``) for reading.
 
     Parameters
@@ -52,6 +54,9 @@ def open_fits(path: Path, what: str, hint: str, *, ours: bool = False) -> Iterat
     ours : bool, optional
         True for a product of this package, which must have a checksum; False for a file that others may have
         made or edited.
+    first : bool, optional
+        False where a file of others is read for its headers only, or again: its checksum is left to whoever
+        reads its data first, so that a wrong one is said once.
 
     Raises
     ------
@@ -68,7 +73,7 @@ def open_fits(path: Path, what: str, hint: str, *, ours: bool = False) -> Iterat
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", AstropyWarning)
             with _uncompressed(path) as stream:
-                _judge(_checked(stream), path, what, hint, ours)
+                _judge(_checked(stream, sums=ours or first), path, what, hint, ours)
                 stream.seek(0)
                 # without memmap and with every header read now: damage must not show late, as a bus error
                 with fits.open(stream, mode="readonly", memmap=False, lazy_load_hdus=False) as hdus:
@@ -118,8 +123,8 @@ class _Checked:
     wrong: int
 
 
-def _checked(stream: BinaryIO) -> _Checked:
-    """Sum up every unit; also check sizes, before astropy allocates whatever a damaged number says."""
+def _checked(stream: BinaryIO, *, sums: bool) -> _Checked:
+    """Check sizes, before astropy allocates whatever a damaged number says; also sum up every unit."""
     without = wrong = 0
     length = stream.seek(0, os.SEEK_END)
     stream.seek(0)
@@ -138,10 +143,10 @@ def _checked(stream: BinaryIO) -> _Checked:
         if stream.tell() + size > length:
             raise OSError(f"truncated: {size} bytes of data announced, {length - stream.tell()} are there")
         data, end = stream.tell(), stream.tell() + -(-size // 2880) * 2880
-        if str(header.get("CHECKSUM", "")).strip():
+        if sums and str(header.get("CHECKSUM", "")).strip():
             # The sum of all words is chosen to be all ones; a file of nothing but zeros cannot have it.
             wrong += _sum(stream, start, end) != _ONES
-        else:
+        elif sums:
             without += 1
             datasum = str(header.get("DATASUM", "")).strip()
             wrong += bool(datasum) and datasum != str(_sum(stream, data, end))
@@ -187,7 +192,7 @@ def write_fits(path: Path, hdus: fits.HDUList) -> None:
 
 
 def copy_fits(path: Path, to: Path, what: str, hint: str) -> None:
-    """Make a product of a file of others: the same units, with checksums."""
-    with open_fits(path, what, hint) as hdus, replacing(to) as temporary:
+    """Make a product of a file of others that was read before: the same units, with checksums."""
+    with open_fits(path, what, hint, first=False) as hdus, replacing(to) as temporary:
         # data that nobody touched are copied byte by byte; cards that break the standard stay as they are
         hdus.writeto(temporary, overwrite=True, checksum=True, output_verify="silentfix+ignore")

@@ -355,22 +355,30 @@ def _finer(time: FloatArray) -> FloatArray:
     return np.sort((time[:, None] + within).ravel())
 
 
-def _rows(header: fits.Header, chipy: FloatArray, path: Path) -> tuple[int, int]:
-    if "FIRSTROW" not in header or "NROWS" not in header:
-        log.warning("%s: no FIRSTROW, NROWS: taken as 1, %d, the full frame", path, CHIP_PIXELS)
+def rows_of(header: fits.Header) -> tuple[int, int] | None:
+    """First and last row of the chips that were read, from 1, by FIRSTROW and NROWS; None if that cannot be.
+
+    All rows, if the header does not say.
+    """
     said = {"FIRSTROW": 1.0, "NROWS": float(CHIP_PIXELS)}
     for keyword in said.keys() & header.keys():
         said[keyword] = number(header, keyword) or 0.0
     first = int(said["FIRSTROW"])
     last = first + int(said["NROWS"]) - 1
-    inside = first - _ROW_SLACK <= chipy.min() and chipy.max() <= last + _ROW_SLACK
-    if not (0 <= first < last <= CHIP_PIXELS and inside):
+    return (max(1, first), last) if 0 <= first < last <= CHIP_PIXELS else None
+
+
+def _rows(header: fits.Header, chipy: FloatArray, path: Path) -> tuple[int, int]:
+    if "FIRSTROW" not in header or "NROWS" not in header:
+        log.warning("%s: no FIRSTROW, NROWS: taken as 1, %d, the full frame", path, CHIP_PIXELS)
+    rows = rows_of(header)
+    if rows is None or chipy.min() < rows[0] - _ROW_SLACK or chipy.max() > rows[1] + _ROW_SLACK:
         raise DamagedFile(
             f"{path}: FIRSTROW, NROWS are {header.get('FIRSTROW')}, {header.get('NROWS')}, while events have "
             f"chipy {chipy.min():.0f} to {chipy.max():.0f}: copy both keywords from the archive's evt2 file "
             "(dmhedit)"
         )
-    return max(1, first), last
+    return rows
 
 
 def _check_spread(chip: FloatArray, name: str) -> None:

@@ -11,6 +11,8 @@ from astropy import units as u
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from pyxt_hpc.chandra.keywords import text
+
 
 def find_tables(hdus: fits.HDUList, *classes: str, names: Collection[str] = ()) -> list[fits.BinTableHDU]:
     """Tables of a class, in the order of the file; where there is none, those of one of the names.
@@ -33,7 +35,7 @@ def find_tables(hdus: fits.HDUList, *classes: str, names: Collection[str] = ()) 
 
 def hduclass(hdu: fits.BinTableHDU, n: int) -> str:
     """HDUCLASn in upper case, empty where there is none."""
-    return str(hdu.header.get(f"HDUCLAS{n}", "")).strip().upper()
+    return text(hdu.header, f"HDUCLAS{n}")
 
 
 def column_in(table: fits.BinTableHDU, name: str, unit: str) -> NDArray[np.float64]:

@@ -38,6 +38,11 @@ def needed_number(header: fits.Header, keyword: str, path: Path | str, remedy: s
     return found
 
 
+def optical_axis(header: fits.Header) -> tuple[float, float]:
+    """RA_PNT, DEC_PNT [deg] of events that stage 1 has checked."""
+    return float(header["RA_PNT"]), float(header["DEC_PNT"])
+
+
 def truth(header: fits.Header, keyword: str) -> bool | None:
     """A keyword's truth value, written as one or in words (yes, no, T, F); None if it is neither."""
     return _truth(header.get(keyword))
@@ -61,6 +66,12 @@ def exposure_s(header: fits.Header) -> float | None:
     if "EXPOSURE" in header:
         return None  # it is there and is no number: to be refused, not replaced
     return max(of_chips(header, "EXPOSUR").values(), default=None)
+
+
+def live_time_share(header: fits.Header) -> float | None:
+    """DTCOR, the share of the good time that is live; None if it is absent or no such share."""
+    share = number(header, "DTCOR")
+    return share if share is not None and 0.0 < share <= 1.0 else None
 
 
 def of_chips(header: fits.Header, stem: str) -> dict[int, float]:

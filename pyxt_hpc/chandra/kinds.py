@@ -7,6 +7,8 @@ dataset of their own: everything after the cleaning of the events treats a datas
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pyxt_hpc.quoting import listed
+
 BACK_ILLUMINATED = (5, 7)  # CCDs, of ACIS-S
 KINDS = {"FI": "front-illuminated", "BI": "back-illuminated"}
 
@@ -37,8 +39,7 @@ class Dataset:
         return self.name != self.obsid
 
     def __str__(self) -> str:
-        listed = ", ".join(map(str, self.chips))
-        return f"ObsID {self.obsid}, {KINDS[self.kind]} CCD {listed}"
+        return f"ObsID {self.obsid}, {KINDS[self.kind]} CCD {listed(self.chips)}"
 
 
 def kind_of(chip: int) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.fitsfile import open_fits
 from pyxt_hpc.chandra.hduclass import find_tables, hduclass
+from pyxt_hpc.chandra.keywords import text, truth
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.files import check_regular
 
@@ -124,10 +125,8 @@ def read_pha(path: Path, *, background: bool = False) -> Pha:
         if grouping is not None and not np.isin(grouping, (-1, 0, 1)).all():
             raise _damaged(path, "GROUPING has other values than -1, 0 and 1")
         _refuse_corrections(path, header, column("SYS_ERR", np.float64))
-        poisson = bool(header.get("POISSERR", True))
-        channel_type, instrument = (
-            str(header.get(key, "")).strip().upper() for key in ("CHANTYPE", "INSTRUME")
-        )
+        poisson = truth(header, "POISSERR") is not False
+        channel_type, instrument = text(header, "CHANTYPE"), text(header, "INSTRUME")
         detchans = int(header.get("DETCHANS", n))
         background_file, arf_file, rmf_file = (
             _companion(path, header.get(key)) for key in ("BACKFILE", "ANCRFILE", "RESPFILE")

@@ -25,9 +25,16 @@ from regions import (
 
 from pyxt_hpc.chandra.regionfile import RegionFile, Shape, parse_regions
 from pyxt_hpc.chandra.regiontable import is_fits, read_region_table
-from pyxt_hpc.chandra.tangent import Points, mean_direction, pixel_to_pixel, tangent_plane, world_to_pixel
+from pyxt_hpc.chandra.tangent import (
+    Points,
+    mean_direction,
+    pixel_to_pixel,
+    separation,
+    tangent_plane,
+    world_to_pixel,
+)
 from pyxt_hpc.errors import RegionSyntaxError
-from pyxt_hpc.files import check_regular, system_errors
+from pyxt_hpc.files import check_regular
 from pyxt_hpc.textfiles import read_text
 
 __all__ = ["RegionFile", "contains", "contains_pixels", "extent", "off_the_field", "read_regions"]
@@ -50,11 +57,8 @@ def read_regions(path: Path) -> RegionFile:
         Names the file, the line and what is wrong there.
     """
     path = Path(path)
-    if check_regular(path):
-        with system_errors(path):
-            fits = is_fits(path)
-        if fits:
-            return read_region_table(path)
+    if check_regular(path) and is_fits(path):
+        return read_region_table(path)
     text = read_text(path, "draw the regions in DS9 and save them in fk5 coordinates")
     return parse_regions(text, path)
 
@@ -145,7 +149,7 @@ def _planes(region: RegionFile, frames: Mapping[str, WCS]) -> dict[_PlaneKey, WC
     celestial = [s for s in region.shapes if s.system == "icrs" and s.points]
     if celestial:
         centre = mean_direction(*np.array([p for shape in celestial for p in shape.points]).T)
-        if all(_separation(centre, point) < _ONE_PLANE_DEG for shape in celestial for point in shape.points):
+        if all(separation(*point, *centre) < _ONE_PLANE_DEG for shape in celestial for point in shape.points):
             planes[centre] = tangent_plane(*centre)
     for shape in region.shapes:
         if shape.kind == "field":
@@ -153,7 +157,7 @@ def _planes(region: RegionFile, frames: Mapping[str, WCS]) -> dict[_PlaneKey, WC
         if shape.system != "icrs":
             planes[shape.system] = _frame(region, shape, frames)
         elif not any(
-            isinstance(key, tuple) and _separation(key, shape.points[0]) < _ONE_PLANE_DEG for key in planes
+            isinstance(key, tuple) and separation(*shape.points[0], *key) < _ONE_PLANE_DEG for key in planes
         ):
             own = mean_direction(*np.array(shape.points).T)
             planes[own] = tangent_plane(*own)
@@ -164,15 +168,7 @@ def _plane_key(region: RegionFile, shape: Shape, planes: Mapping[_PlaneKey, WCS]
     if shape.system != "icrs":
         return shape.system
     touching = [key for key in planes if isinstance(key, tuple)]
-    return min(touching, key=lambda key: _separation(key, shape.points[0]))
-
-
-def _separation(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Angle between two positions [deg]."""
-    (ra, dec), (other_ra, other_dec) = np.radians(a), np.radians(b)
-    haversine = np.sin((dec - other_dec) / 2) ** 2
-    haversine += np.cos(dec) * np.cos(other_dec) * np.sin((ra - other_ra) / 2) ** 2
-    return math.degrees(2 * math.asin(min(1.0, math.sqrt(haversine))))
+    return min(touching, key=lambda key: separation(*shape.points[0], *key))
 
 
 def off_the_field(

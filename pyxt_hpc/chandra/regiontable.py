@@ -14,6 +14,7 @@ from astropy.io import fits
 
 from pyxt_hpc.chandra.events import column_numbers, sky_wcs
 from pyxt_hpc.chandra.fitsfile import open_fits
+from pyxt_hpc.chandra.hduclass import hduclass
 from pyxt_hpc.chandra.regionfile import RegionFile, Shape, ShapeError, parse_shape
 from pyxt_hpc.errors import RegionSyntaxError
 
@@ -58,7 +59,7 @@ def read_region_table(path: Path) -> RegionFile:
     with open_fits(path, "region file", "save the regions again, as text in fk5 coordinates") as hdus:
         tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU) and _has_regions(hdu)]
         # by its class first, by its name second
-        tables.sort(key=lambda hdu: (hdu.header.get("HDUCLAS1") != "REGION", hdu.name != "REGION"))
+        tables.sort(key=lambda hdu: (hduclass(hdu, 1) != "REGION", hdu.name != "REGION"))
         if not tables:
             found = ", ".join(hdu.name for hdu in hdus[1:]) or "none"
             raise RegionSyntaxError(

@@ -17,6 +17,7 @@ from scipy.sparse import csr_array
 
 from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
 from pyxt_hpc.chandra.hduclass import column_in, find_tables
+from pyxt_hpc.chandra.keywords import text
 from pyxt_hpc.errors import DamagedFile, ResponseMismatch
 
 _MAKE_AGAIN = "make it again (CIAO's specextract)"
@@ -150,7 +151,7 @@ def read_rmf(path: Path, *, ours: bool = False) -> Rmf:
         elements = np.bincount(row, weights=length, minlength=len(energy_lo)).astype(np.int64)
         matrix = _flatten(table.data["MATRIX"], elements).astype(np.float64)
         channel_lo, channel_hi = (column_in(bounds, name, "keV") for name in ("E_MIN", "E_MAX"))
-        channel_type = str(table.header.get("CHANTYPE", bounds.header.get("CHANTYPE", ""))).strip().upper()
+        channel_type = text(table.header, "CHANTYPE", text(bounds.header, "CHANTYPE"))
 
     used = length > 0
     row, length, first = row[used], length[used], first[used]

@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.chandra.regionfile import RegionFile
 from pyxt_hpc.chandra.regions import extent
-from pyxt_hpc.chandra.tangent import Points, pixel_to_pixel, tangent_plane, world_to_pixel
+from pyxt_hpc.chandra.tangent import SKY_PIXEL_ARCSEC, Points, pixel_to_pixel, tangent_plane, world_to_pixel
 from pyxt_hpc.errors import EmptySelection
 
-PIXEL_SCALE_ARCSEC = 4 * 0.492  # sky pixels binned by 4
+PIXEL_SCALE_ARCSEC = 4 * SKY_PIXEL_ARCSEC  # sky pixels binned by 4
 _LARGEST = 6700  # pixels a side, as in ClusterPyXT: a larger crop is a slip of the pen
 
 

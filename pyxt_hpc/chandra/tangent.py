@@ -8,8 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 
+SKY_PIXEL_ARCSEC = 0.492
 
-def tangent_plane(ra: float, dec: float, pixel_arcsec: float = 0.492) -> WCS:
+
+def tangent_plane(ra: float, dec: float, pixel_arcsec: float = SKY_PIXEL_ARCSEC) -> WCS:
     """TAN WCS with its pixel (1, 1) at a position [deg], north up and east left."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
@@ -27,6 +29,15 @@ def mean_direction(ra: ArrayLike, dec: ArrayLike) -> tuple[float, float]:
     ra, dec = np.radians(ra), np.radians(dec)
     x, y, z = (np.cos(dec) * np.cos(ra)).sum(), (np.cos(dec) * np.sin(ra)).sum(), np.sin(dec).sum()
     return math.degrees(math.atan2(y, x)) % 360.0, math.degrees(math.atan2(z, math.hypot(x, y)))
+
+
+def separation(ra: ArrayLike, dec: ArrayLike, ra_0: float, dec_0: float) -> NDArray[np.float64]:
+    """Angles between positions (...) and one position, all [deg]."""
+    ra, dec = np.radians(ra), np.radians(dec)
+    ra_0, dec_0 = np.radians([ra_0, dec_0])
+    # haversine: exact for the small angles of a field of view
+    half = np.sin((dec - dec_0) / 2) ** 2 + np.cos(dec) * np.cos(dec_0) * np.sin((ra - ra_0) / 2) ** 2
+    return np.degrees(2 * np.arcsin(np.sqrt(np.minimum(half, 1.0))))
 
 
 def world_to_pixel(wcs: WCS, ra: ArrayLike, dec: ArrayLike) -> Points:

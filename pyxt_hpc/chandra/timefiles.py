@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import column_numbers
 from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
-from pyxt_hpc.chandra.keywords import number
+from pyxt_hpc.chandra.keywords import live_time_share, number
 from pyxt_hpc.chandra.lightcurve import LightCurve
 from pyxt_hpc.errors import DamagedFile
 
@@ -195,5 +195,4 @@ def _refuse_other_clock(header: fits.Header, path: Path) -> None:
 
 
 def _live_share(header: fits.Header) -> float:
-    share = number(header, "DTCOR")
-    return share if share is not None and 0.0 < share <= 1.0 else 1.0
+    return live_time_share(header) or 1.0

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator, RectBivariateSpline
 
+from pyxt_hpc.chandra.tangent import separation
+
 TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "vignetting.txt"))
 RAY_TRACE_PATH = TABLE_PATH.with_name("vignetting_ray_trace.txt")
 _ENERGY_STEP_keV = 0.1
@@ -67,8 +69,4 @@ def vignetting_pairs(energy_keV: ArrayLike, theta_arcmin: ArrayLike) -> NDArray[
 
 def off_axis_arcmin(ra: ArrayLike, dec: ArrayLike, ra_pnt: float, dec_pnt: float) -> NDArray[np.float64]:
     """Angles [arcmin] of positions (...) [deg] from the optical axis, RA_PNT and DEC_PNT [deg]."""
-    ra, dec = np.radians(ra), np.radians(dec)
-    ra_0, dec_0 = np.radians([ra_pnt, dec_pnt])
-    # haversine: exact for the small angles of a field of view
-    half = np.sin((dec - dec_0) / 2) ** 2 + np.cos(dec) * np.cos(dec_0) * np.sin((ra - ra_0) / 2) ** 2
-    return np.degrees(2 * np.arcsin(np.sqrt(half))) * 60
+    return 60.0 * separation(ra, dec, ra_pnt, dec_pnt)

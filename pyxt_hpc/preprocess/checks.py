@@ -124,13 +124,14 @@ def check_span(path: Path, gti: NDArray[np.float64]) -> None:
 def _check_level(events: EventList) -> None:
     """Level 2 means good grades and clean status: chandra_repro wrote CONTENT = EVT1 until August 2021."""
     header, path = events.header, events.path
-    grades = Subspace.of(header).ranges("grade")
+    subspace = Subspace.of(header)
+    grades = subspace.ranges("grade")
     if events.grade is None and grades is None:
         raise DamagedFile(
             f"{path}: EVENTS has no column grade, and its data subspace does not tell the grades; give the "
             "file with all columns (dmcopy without [cols ...])"
         )
-    if events.status is None and "status" not in Subspace.of(header).axes:
+    if events.status is None and "status" not in subspace.axes:
         log.warning("%s: no column status: all its events are taken as clean", path)
     content = text(header, "CONTENT", "EVT2")
     if grades is not None or content.endswith("EVT2") or events.grade is None:

@@ -65,7 +65,8 @@ def cluster_share(
     y, x = np.nonzero(region)
     radius = np.hypot(y - row, x - col)
     # cores, edges and subclusters farther in are no beta-model, and their many counts would decide the fit
-    profile = fit_profile(counts, exposure, beyond=_INWARDS * float(radius.min()), least=least)
+    beyond = _INWARDS * float(radius.min())
+    profile = fit_profile(counts, exposure, (row, col), beyond=beyond, least=least)
     weight = exposure[region].astype(np.float64)
     cluster = float(weight @ profile.cluster(radius))
     return cluster / (cluster + profile.flat * float(weight.sum()))
@@ -74,16 +75,17 @@ def cluster_share(
 def fit_profile(
     counts: NDArray[np.integer],
     exposure: NDArray[np.floating],
+    centre: tuple[float, float] | None = None,
     *,
     beyond: float = 0.0,
     least: float = 0.0,
 ) -> Profile:
     """Fit peak, core, slope and a flat background to the counts in rings, by their Poisson likelihood.
 
-    Only rings of which the mean radius is larger than `beyond` [pixels] count; the background is not below
-    `least`.
+    The rings are about `centre` (row, col), else about the peak. Only those of which the mean radius is
+    larger than `beyond` [pixels] count; the background is not below `least`.
     """
-    row, col = _peak(counts, exposure)
+    row, col = centre or _peak(counts, exposure)
     live = exposure > 0
     y, x = np.nonzero(live)
     radius = np.hypot(y - row, x - col)

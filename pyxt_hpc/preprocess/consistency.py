@@ -6,26 +6,23 @@ that is exact is cut to it (energies, chips); what has none is refused (sky, tim
 said in sentences, which stage 1 keeps with its facts.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList
-from pyxt_hpc.chandra.keywords import exposure_s, number, of_chips, text
+from pyxt_hpc.chandra.geometry import rows_of
+from pyxt_hpc.chandra.keywords import exposure_s, live_time_share, of_chips, text
 from pyxt_hpc.chandra.subspace import Subspace
 from pyxt_hpc.errors import SelectionMismatch
 from pyxt_hpc.preprocess.coverage import empty_share_of_chip, empty_share_of_time
 from pyxt_hpc.preprocess.energies import common_energies
-from pyxt_hpc.preprocess.rates import rows_of, unusual_rates
+from pyxt_hpc.preprocess.rates import unusual_rates
 from pyxt_hpc.preprocess.selection import GOOD_GRADES
-from pyxt_hpc.quoting import shown
-
-log = logging.getLogger(__name__)
+from pyxt_hpc.quoting import listed, shown
 
 GtiByChip = Mapping[int, NDArray[np.float64]]
 
@@ -88,9 +85,10 @@ def agree(events: EventList, background: EventList | None, chips: tuple[int, ...
     findings += _check_times(events, gti)
     for file in (events, background):
         if file is not None:
-            findings += _check_places(file, chips, events.header)
-            _check_grades(file, chips)
-            findings += _other_axes(file, chips)
+            subspace = Subspace.of(file.header).of_chips(chips)
+            findings += _check_places(file, subspace, chips, rows_of(events.header))
+            _check_grades(file, subspace)
+            findings += _other_axes(file, subspace)
     if background is not None:
         _compare_grades(events, background)
     events, background, energies, said = common_energies(events, background, chips)
@@ -108,9 +106,8 @@ def check_exposure(events: EventList, gti: GtiByChip) -> None:
         One is longer by more than a per cent, or shorter where DTCOR says how long it must be.
     """
     header, path = events.header, events.path
-    dtcor = number(header, "DTCOR")
-    known = dtcor is not None and 0.0 < dtcor <= 1.0
-    share = dtcor if known and dtcor is not None else 1.0
+    dtcor = live_time_share(header)
+    share = dtcor or 1.0
     live = {chip: share * gti_arithmetic.total(intervals) for chip, intervals in gti.items()}
     named = {"EXPOSURE": (exposure_s(header), min(live.values()), max(live.values()))}
     named |= {
@@ -119,7 +116,7 @@ def check_exposure(events: EventList, gti: GtiByChip) -> None:
         if chip in live
     }
     # of interleaved exposures every other frame has another length
-    exact = known and text(header, "CYCLE", "P") == "P"
+    exact = dtcor is not None and text(header, "CYCLE", "P") == "P"
     for keyword, (value, shortest, longest) in named.items():
         if value is None:
             continue
@@ -131,7 +128,7 @@ def check_exposure(events: EventList, gti: GtiByChip) -> None:
                 if long
                 else "the good times are not those of the header"
             )
-            dead = f" (x DTCOR {share:.4f} = {good * share:.0f} s)" if known else ""
+            dead = f" (x DTCOR {share:.4f} = {good * share:.0f} s)" if dtcor is not None else ""
             raise SelectionMismatch(
                 f"{path}: {keyword} is {value:.0f} s, but its good times are {good:.0f} s{dead}: {cause}; "
                 f"{_UPSETS}"
@@ -152,12 +149,12 @@ def _check_times(events: EventList, gti: GtiByChip) -> Iterator[str]:
             yield f"{events.path.name}: {share:.1%} of the good time of CCD {chip} has no event"
 
 
-def _check_places(file: EventList, chips: tuple[int, ...], observation: fits.Header) -> Iterator[str]:
-    """Whether the chips' whole area is in a file."""
-    rows = rows_of(observation)
+def _check_places(
+    file: EventList, subspace: Subspace, chips: tuple[int, ...], rows: tuple[int, int] | None
+) -> Iterator[str]:
+    """Whether the chips' whole area is in a file; impossible rows are refused where chips are measured."""
     if rows is None:
         return
-    subspace = Subspace.of(file.header).of_chips(chips)
     cut = [f"{axis} = {shown(t)}" for axis in subspace.axes for t in _place_cuts(subspace, axis, rows)]
     shares: dict[int, float | None] = {}
     if file.chipx is not None and file.chipy is not None and _in_rows(file.chipy, rows):
@@ -207,16 +204,16 @@ def _place_cuts(subspace: Subspace, axis: str, rows: tuple[int, int]) -> Iterato
         yield from (t for t in subspace.texts(axis) if t.replace(" ", "").lower() not in ("", "field()"))
 
 
-def _check_grades(file: EventList, chips: tuple[int, ...]) -> None:
-    ranges = Subspace.of(file.header).of_chips(chips).ranges("grade")
+def _check_grades(file: EventList, subspace: Subspace) -> None:
+    ranges = subspace.ranges("grade")
     if ranges is None:
         return
     without = [g for g in GOOD_GRADES if not ((ranges[:, 0] <= g) & (g <= ranges[:, 1])).any()]
     if without:
         raise SelectionMismatch(
-            f"{file.path}: grades {_listed(without)} were left out (data subspace), but ARF and blank sky "
-            f"are for grades {_listed(GOOD_GRADES)}; make the file again with "
-            f"grade={_listed(GOOD_GRADES, ',')}"
+            f"{file.path}: grades {listed(without)} were left out (data subspace), but ARF and blank sky "
+            f"are for grades {listed(GOOD_GRADES)}; make the file again with "
+            f"grade={listed(GOOD_GRADES, ',')}"
         )
 
 
@@ -230,19 +227,14 @@ def _compare_grades(events: EventList, background: EventList) -> None:
         without = (of_one == 0) & (of_other * (len(one) / len(other)) > _FORBIDDEN)
         if without.any():
             raise SelectionMismatch(
-                f"{one.path}: no event has grade {_listed(np.array(GOOD_GRADES)[without])}, which "
+                f"{one.path}: no event has grade {listed(np.array(GOOD_GRADES)[without])}, which "
                 f"{of_other[without].sum() / len(other):.0%} of {other.path.name} have; select both with "
-                f"grade={_listed(GOOD_GRADES, ',')}"
+                f"grade={listed(GOOD_GRADES, ',')}"
             )
 
 
-def _other_axes(file: EventList, chips: tuple[int, ...]) -> Iterator[str]:
-    subspace = Subspace.of(file.header).of_chips(chips)
+def _other_axes(file: EventList, subspace: Subspace) -> Iterator[str]:
     for axis in subspace.axes:
         if axis not in _HARMLESS and axis not in _PLACES and "(" not in axis:
             selected = shown(", ".join(subspace.texts(axis)))
             yield f"{file.path.name}: it was selected in {axis} = {selected}, which is compared with nothing"
-
-
-def _listed(values: object, separator: str = ", ") -> str:
-    return separator.join(str(value) for value in values)  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped, w
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.exposure import live_fraction
 from pyxt_hpc.chandra.geometry import read_geometry
+from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.chandra.livetime import live_times
 from pyxt_hpc.chandra.regionfile import RegionFile
@@ -40,6 +41,7 @@ from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.remove import STAGE as CLEANING
 from pyxt_hpc.preprocess.response_files import find_datasets
 from pyxt_hpc.preprocess.responses import STAGE as BEFORE
+from pyxt_hpc.quoting import listed
 from pyxt_hpc.seeds import stage_rng
 from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
 
@@ -197,7 +199,7 @@ def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tu
     mask = selection.live & (live >= _LEAST_LIVE)
     if not mask.any():
         raise EmptySelection(
-            f"ObsID {obsid}: no pixel of the crop is on its chips {', '.join(map(str, dataset.chips))} "
+            f"ObsID {obsid}: no pixel of the crop is on its chips {listed(dataset.chips)} "
             "outside the sources; draw the crop around its field or take it out of observation_ids"
         )
     rng = stage_rng(STAGE, dataset.name)
@@ -292,8 +294,7 @@ def _relative_area(
     """
     energy = np.unique(np.clip([*selection.band_keV, *_VIGNETTING_KEV], *selection.band_keV))
     ra, dec = selection.grid.centres()
-    header = events.header
-    theta = off_axis_arcmin(ra[mask], dec[mask], float(header["RA_PNT"]), float(header["DEC_PNT"]))
+    theta = off_axis_arcmin(ra[mask], dec[mask], *optical_axis(events.header))
     if theta.min() > _FARTHEST_ARCMIN:
         raise DamagedFile(
             f"{events.path}: RA_PNT, DEC_PNT are over a degree from the crop; draw the crop on this field, "

@@ -36,7 +36,7 @@ class DrawingBoard:
     @classmethod
     def of(cls, layout: Layout, obsids: Sequence[str]) -> "DrawingBoard":
         """Of the observations of a cluster, after stage 1. Raises MissingInput, DamagedFile."""
-        frame = read_sky_wcs(layout.filtered_events(obsids[0]))
+        frame = read_sky_wcs(layout.filtered_events(obsids[0]), ours=True)
         hint = "make it again: pyxt-hpc process-data --force"
         with open_fits(layout.merged_exposure, "merged exposure map", hint, ours=True) as hdus:
             wcs, seen = WCS(hdus[0].header), hdus[0].data > 0

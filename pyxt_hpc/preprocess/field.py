@@ -13,6 +13,7 @@ from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.exposure import exposure_map
 from pyxt_hpc.chandra.fitsfile import write_fits
 from pyxt_hpc.chandra.geometry import FieldGeometry, chip_outlines, read_geometry
+from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import datasets_of
 from pyxt_hpc.chandra.livetime import live_times
 from pyxt_hpc.chandra.psf import psf_r90_arcsec
@@ -112,7 +113,7 @@ def observation_exposure(
     events: EventList, geometry: FieldGeometry, grid: SkyGrid
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Exposure map (ny, nx) [s] of one observation at 2.3 keV, and angles from its axis (ny, nx) [arcmin]."""
-    pointing = float(events.header["RA_PNT"]), float(events.header["DEC_PNT"])
+    pointing = optical_axis(events.header)
     live_s = max(live_times(events.header, events.gti, str(events.path)).values())
     seen = exposure_map(geometry, grid, live_s, BAND_KEV, *pointing, events.gti)
     return seen, off_axis_arcmin(*grid.centres(), *pointing)

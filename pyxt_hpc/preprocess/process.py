@@ -22,11 +22,11 @@ from pyxt_hpc.chandra.geometry import (
     with_aspect,
     write_geometry,
 )
-from pyxt_hpc.chandra.keywords import number
+from pyxt_hpc.chandra.keywords import number, optical_axis
 from pyxt_hpc.chandra.kinds import KINDS, datasets_of
 from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
 from pyxt_hpc.chandra.reproject import misplaced_by, project_background, reproject
-from pyxt_hpc.chandra.vignetting import off_axis_arcmin
+from pyxt_hpc.chandra.tangent import SKY_PIXEL_ARCSEC, separation
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.layout import Layout
@@ -42,6 +42,7 @@ from pyxt_hpc.preprocess.selection import (
     good_events,
     is_very_faint_cleaned,
 )
+from pyxt_hpc.quoting import listed
 from pyxt_hpc.seeds import stage_rng
 from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 
@@ -51,7 +52,6 @@ STAGE = "process-data"
 _UNEQUAL_TIMES = 0.02  # difference of the chips' good times worth a line
 _SAME_POINTING_DEG = 1e-3  # of tangent points
 _MISPLACED_PIXELS = 20.0  # 10 arcsec: more than a mean of the dither, or the SIM, is ever off
-_SKY_PIXEL_ARCSEC = 0.492
 _SIM_Z_MM = (-233.587, -190.143)  # of the SIM with ACIS-I and ACIS-S at their aimpoints
 _ARCMIN_PER_MM = 0.342  # on the sky, of a shift of the SIM
 _AIMPOINT_ARCMIN = 3.0  # 5% in the vignetting at most
@@ -134,7 +134,7 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     background = agreed.background
 
     geometry = measure_geometry(events, chips)
-    axis = float(events.header["RA_PNT"]), float(events.header["DEC_PNT"])
+    axis = optical_axis(events.header)
     if files.aspect:
         geometry = with_aspect(geometry, files.aspect, axis)
     else:
@@ -152,7 +152,7 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     if len(datasets) > 1:
         log.info(
             "ObsID %s has chips of both kinds and is two datasets, each with a response of its own: %s",
-            files.obsid, "; ".join(f"{d.name} is {KINDS[d.kind]} CCD {_listed(d.chips)}" for d in datasets),
+            files.obsid, "; ".join(f"{d.name} is {KINDS[d.kind]} CCD {listed(d.chips)}" for d in datasets),
         )  # fmt: skip
     return {
         "array": array_of(chips),
@@ -179,13 +179,11 @@ def _doubtful_axis(events: EventList, geometry: FieldGeometry, axis: tuple[float
     shift = 0.0 if position is None else min(abs(position - usual) for usual in _SIM_Z_MM)
     if away is None or away < _AIMPOINT_ARCMIN + _ARCMIN_PER_MM * shift:
         return
-    finding = (
+    yield (
         f"{events.path}: RA_PNT, DEC_PNT are {away:.1f} arcmin from the aimpoint on its chips: if the header "
         "was changed, the vignetting is that of another place; compare them with the archive's evt2 file, or "
         "give the aspect solution (pcadf*_asol1.fits), which tells"
     )
-    log.warning("%s", finding)
-    yield finding
 
 
 def _write(path: Path, events: EventList, agreed: Agreed, fingerprint: str) -> None:
@@ -200,7 +198,7 @@ def _write(path: Path, events: EventList, agreed: Agreed, fingerprint: str) -> N
 
 def _check_pointing(events: EventList, frame: WCS) -> None:
     here, there = events.wcs.wcs.crval, frame.wcs.crval
-    apart = float(off_axis_arcmin(here[0], here[1], there[0], there[1])) / 60.0
+    apart = separation(*here, *there)
     if not apart < _FARTHEST_DEG:
         raise DamagedFile(
             f"{events.path}: it is of the sky at RA {here[0]:.3f}, Dec {here[1]:.3f}, {apart:.1f} degrees "
@@ -214,12 +212,12 @@ def _chips_with_background(
     covered = tuple(chip for chip in chips if np.any(background.ccd_id == chip))
     if not covered:
         raise EmptySelection(
-            f"{files.background}: no event of good grade on the chips {_listed(chips)} of "
+            f"{files.background}: no event of good grade on the chips {listed(chips)} of "
             f"{files.events.name}; make the blank-sky file for this observation"
         )
     if covered != chips:
         lost = [chip for chip in chips if chip not in covered]
-        log.warning("ObsID %s: no background for CCD %s: left out", files.obsid, _listed(lost))
+        log.warning("ObsID %s: no background for CCD %s: left out", files.obsid, listed(lost))
     return covered
 
 
@@ -227,7 +225,7 @@ def _in_good_time(events: EventList, chips: tuple[int, ...]) -> EventList:
     """Events of good grade in the good times of their chips, which are all that the result has."""
     if len(events) == 0:
         raise EmptySelection(
-            f"{events.path}: no event of good grade and status on CCD {_listed(chips)}; give the file as "
+            f"{events.path}: no event of good grade and status on CCD {listed(chips)}; give the file as "
             "chandra_repro or the archive left it"
         )
     gti = _gti_of_chips(events, chips)
@@ -247,8 +245,8 @@ def _gti_of_chips(events: EventList, chips: tuple[int, ...]) -> dict[int, NDArra
     without = [chip for chip in chips if len(events.gti.get(chip, ())) == 0]
     if without:
         raise DamagedFile(
-            f"{events.path}: no good time intervals for CCD {_listed(without)} "
-            f"(found for {_listed(c for c, g in events.gti.items() if len(g)) or 'none'}): the file was "
+            f"{events.path}: no good time intervals for CCD {listed(without)} "
+            f"(found for {listed(c for c, g in events.gti.items() if len(g)) or 'none'}): the file was "
             "copied without its GTI tables, or these chips lost all their time; copy it with dmcopy "
             "option=all"
         )
@@ -283,13 +281,13 @@ def _on_sky(
         first, last = geometry.rows
         background = background.select((background.chipy >= first) & (background.chipy <= last))
     findings: tuple[str, ...] = ()
-    apart = float(off_axis_arcmin(*background.wcs.wcs.crval, *events.wcs.wcs.crval)) / 60.0
+    apart = separation(*background.wcs.wcs.crval, *events.wcs.wcs.crval)
     if apart < _SAME_POINTING_DEG:  # CIAO's blanksky has put it there
         away = misplaced_by(background, geometry)
         if away is None or away < _MISPLACED_PIXELS:
             return background, ()
         findings = (
-            f"{background.path}: its sky positions are up to {away * _SKY_PIXEL_ARCSEC:.0f} arcsec from "
+            f"{background.path}: its sky positions are up to {away * SKY_PIXEL_ARCSEC:.0f} arcsec from "
             f"where the chips of ObsID {obsid} were: it was reprojected to another observation or roll; its "
             "events are put on the sky by their chip coordinates instead",
         )
@@ -313,7 +311,3 @@ def _merge(obsids: Sequence[str], layout: Layout, *, again: bool) -> Outcome:
         return {"shape": list(field.counts.shape), "counts": int(field.counts.sum())}
 
     return carry_out(step, make, again=again)
-
-
-def _listed(chips: object) -> str:
-    return ", ".join(str(chip) for chip in chips)  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from astropy.wcs import WCS
 from pyxt_hpc.chandra.events import read_header
 from pyxt_hpc.chandra.fitsfile import open_fits
 from pyxt_hpc.chandra.geometry import chip_outlines, read_geometry
+from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.chandra.skygrid import PIXEL_SCALE_ARCSEC
 from pyxt_hpc.config import ClusterConfig
@@ -102,8 +103,8 @@ def _propose(layout: Layout, datasets: Sequence[Dataset], by_hand: bool) -> Fact
 
 def _chips(layout: Layout, dataset: Dataset) -> Chips:
     geometry = read_geometry(layout.geometry(dataset.obsid)).of_chips(dataset.chips)
-    header = read_header(layout.filtered_events(dataset.obsid))
-    return Chips(chip_outlines(geometry), (float(header["RA_PNT"]), float(header["DEC_PNT"])))
+    header = read_header(layout.filtered_events(dataset.obsid), ours=True)
+    return Chips(chip_outlines(geometry), optical_axis(header))
 
 
 def read_field_images(layout: Layout) -> FieldImages:

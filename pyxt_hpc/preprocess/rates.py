@@ -6,20 +6,20 @@ Sources of the numbers: data/SOURCES.md.
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList
-from pyxt_hpc.chandra.geometry import CHIP_PIXELS
-from pyxt_hpc.chandra.keywords import exposure_s, number
+from pyxt_hpc.chandra.geometry import CHIP_PIXELS, rows_of
+from pyxt_hpc.chandra.keywords import exposure_s
 from pyxt_hpc.chandra.kinds import BACK_ILLUMINATED
+from pyxt_hpc.chandra.tangent import SKY_PIXEL_ARCSEC
 from pyxt_hpc.preprocess.background import in_particle_band
 from pyxt_hpc.preprocess.coverage import counts_in_blocks, quiet_rate
 
 _OFF = 1.5  # factor that deserves a sentence
 _USUAL = {"front": (0.1, 0.3), "back": (0.1, 1.0)}  # count/s a chip without a source, 0.5-7 keV
-_CHIP_ARCSEC = 0.492 * CHIP_PIXELS
+_CHIP_ARCSEC = SKY_PIXEL_ARCSEC * CHIP_PIXELS
 _SKY_BAND_EV = (500.0, 7000.0)
 _HARD_BAND_EV = (2000.0, 7000.0)  # where the sky's foreground is least
 _FAINTEST = 0.1  # share of the field in which there is hardly any cluster
@@ -128,15 +128,3 @@ def _blocks(
     assert file.chipy is not None
     on = (file.ccd_id == chip) & (file.energy_eV >= band_eV[0]) & (file.energy_eV < band_eV[1])
     return counts_in_blocks(file.chipx[on], file.chipy[on], rows)
-
-
-def rows_of(header: fits.Header) -> tuple[int, int] | None:
-    """First and last row of the chips that were read, from 1; all, if the header does not say.
-
-    None if that cannot be: it is refused where the chips are measured.
-    """
-    first, n = number(header, "FIRSTROW"), number(header, "NROWS")
-    if first is None or n is None:
-        return 1, CHIP_PIXELS
-    rows = max(1, int(first)), min(int(first + n - 1), CHIP_PIXELS)
-    return rows if rows[0] < rows[1] else None

@@ -35,6 +35,7 @@ from pyxt_hpc.preprocess.pictures import CleanedCurve, draw_light_curves
 from pyxt_hpc.preprocess.process import STAGE as BEFORE
 from pyxt_hpc.preprocess.process import in_time
 from pyxt_hpc.preprocess.rates import least_background
+from pyxt_hpc.quoting import listed
 from pyxt_hpc.seeds import stage_rng
 from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 
@@ -269,22 +270,19 @@ def _write_local_background(
     for dataset in datasets_of(obsid, geometry.chips):
         on = np.isin(clean.ccd_id, dataset.chips)
         if not inside[on].any():
-            listed = ", ".join(map(str, dataset.chips))
             raise EmptySelection(
-                f"{regions.background.path}: no event on CCD {listed} of {clean.path} is inside; draw "
-                "it on every field that has no blank-sky file, and there on a back-illuminated chip (5, 7) "
-                "and on one of the others, if both are in use"
+                f"{regions.background.path}: no event on CCD {listed(dataset.chips)} of {clean.path} is "
+                "inside; draw it on every field that has no blank-sky file, and there on a back-illuminated "
+                "chip (5, 7) and on one of the others, if both are in use"
             )
         number = int(np.sum(inside & on & band))
         header[local_counts_keyword(dataset.kind)] = (number, "0.5-7 keV events it was made from")
         if number < _ENOUGH_EVENTS:
-            finding = (
+            yield (
                 f"{regions.background.path}: only {number} events of 0.5-7 keV of {dataset} are inside: "
                 f"level and spectrum of the background are known to {100 / max(number, 1) ** 0.5:.0f}%, an "
                 "error that all circles share and that is in no error of kT or norm; draw it larger"
             )
-            log.warning("%s", finding)
-            yield finding
         live = live_fraction(geometry.of_chips(dataset.chips), grid, clean.gti)
         made.append(spread(clean.select(on), inside[on], region, live, grid, regions.background.path, rng))
     write_events(layout.local_background(obsid), replace(joined(made), header=header))

@@ -15,6 +15,7 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.chandra.events import read_header
 from pyxt_hpc.chandra.geometry import FieldGeometry, chip_outlines, read_geometry
+from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import KINDS, Dataset, datasets_of, kind_of, kind_of_all
 from pyxt_hpc.chandra.response_header import chips_named, response_headers
 from pyxt_hpc.chandra.vignetting import off_axis_arcmin
@@ -23,10 +24,9 @@ from pyxt_hpc.errors import MissingInput, ResponseMismatch
 from pyxt_hpc.files import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.response_place import chip_at, find_place
+from pyxt_hpc.quoting import listed
 
 log = logging.getLogger(__name__)
-
-Pair = tuple[Path, Path]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def find_responses(
     left_out: dict[str, str] = {}
     for obsid in dict.fromkeys(dataset.obsid for dataset in datasets):
         own = [dataset for dataset in datasets if dataset.obsid == obsid]
-        supplied = {d.name: _named_for(config, layout, d) for d in own}
+        supplied = {d.name: _pair(config, layout, obsid, d.name) for d in own}
         if len(own) > 1:
             supplied |= _shared(config, layout, own, supplied, frames)
         incomplete = [d for d in own if not all(check_regular(path) for path in supplied[d.name].values())]
@@ -78,7 +78,7 @@ def find_responses(
             if dataset not in incomplete:
                 _check_kind(dataset, files)
                 region = layout.response_region(
-                    obsid if files == _plain(config, layout, obsid) else dataset.name
+                    obsid if files == _pair(config, layout, obsid, obsid) else dataset.name
                 )
                 found.append(SuppliedResponse(dataset, files["ARF"], files["RMF"], region))
             elif len(incomplete) < len(own) and not any(check_regular(path) for path in files.values()):
@@ -97,16 +97,10 @@ def find_responses(
     return tuple(found), left_out
 
 
-def _named_for(config: ClusterConfig, layout: Layout, dataset: Dataset) -> dict[str, Path]:
+def _pair(config: ClusterConfig, layout: Layout, obsid: str, name: str) -> dict[str, Path]:
+    """ARF and RMF of an observation that the configuration names for a dataset, or for the whole."""
     return {
-        what: layout.patterned(pattern, dataset.obsid, dataset.name)
-        for what, pattern in (("ARF", config.arf_files), ("RMF", config.rmf_files))
-    }
-
-
-def _plain(config: ClusterConfig, layout: Layout, obsid: str) -> dict[str, Path]:
-    return {
-        what: layout.patterned(pattern, obsid, obsid)
+        what: layout.patterned(pattern, obsid, name)
         for what, pattern in (("ARF", config.arf_files), ("RMF", config.rmf_files))
     }
 
@@ -120,7 +114,7 @@ def _shared(
 ) -> dict[str, dict[str, Path]]:
     """The pair that is named for the whole observation, for the kind that it was made on."""
     obsid = datasets[0].obsid
-    plain = _plain(config, layout, obsid)
+    plain = _pair(config, layout, obsid, obsid)
     open_to_it = [d for d in datasets if not any(check_regular(path) for path in supplied[d.name].values())]
     if not open_to_it or not all(check_regular(path) for path in plain.values()):
         return {}
@@ -147,9 +141,9 @@ def _kind_of_pair(
     if place is not None:
         chips = set(place.chip[place.chip >= 0].tolist())
         if kind := kind_of_all(chips):
-            return kind, f"made on CCD {', '.join(map(str, sorted(chips)))}, as {place.told_by} says"
-    header = read_header(layout.filtered_events(obsid))
-    chip = nearest_chip(geometry, (float(header["RA_PNT"]), float(header["DEC_PNT"])))
+            return kind, f"made on CCD {listed(sorted(chips))}, as {place.told_by} says"
+    axis = optical_axis(read_header(layout.filtered_events(obsid), ours=True))
+    chip = nearest_chip(geometry, axis)
     return kind_of(chip), (
         f"the aimpoint is on CCD {chip}, and neither the headers nor a response region older than the ARF "
         "tell on which chips it was made"
@@ -162,7 +156,7 @@ def _kinds_in_headers(pair: Mapping[str, Path]) -> tuple[str, str] | None:
     for what, path in pair.items():
         chips = chips_named(response_headers(path))
         if kind := kind_of_all(chips):
-            named[what] = kind, f"the header of {path.name} names CCD {', '.join(map(str, sorted(chips)))}"
+            named[what] = kind, f"the header of {path.name} names CCD {listed(sorted(chips))}"
     if len({kind for kind, _ in named.values()}) > 1:
         raise ResponseMismatch(
             f"{pair['ARF']}: {' and '.join(why for _, why in named.values())}: ARF and RMF are of different "

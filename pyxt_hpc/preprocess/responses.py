@@ -1,14 +1,17 @@
 """Stage 3: the responses of every dataset, supplied by a person or CIAO, checked against its events."""
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
+from astropy.wcs import WCS
 from tqdm import tqdm
 
 from pyxt_hpc.chandra.events import read_events
 from pyxt_hpc.chandra.fitsfile import copy_fits
 from pyxt_hpc.chandra.geometry import read_geometry
+from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.response import Arf, check_area_once, check_match, read_arf, read_rmf, write_arf
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.errors import ResponseMismatch
@@ -18,7 +21,7 @@ from pyxt_hpc.preprocess.drawn import DrawingBoard
 from pyxt_hpc.preprocess.inputs import need
 from pyxt_hpc.preprocess.remove import STAGE as BEFORE
 from pyxt_hpc.preprocess.response_files import SuppliedResponse, find_datasets, find_responses
-from pyxt_hpc.preprocess.response_place import Place, find_place
+from pyxt_hpc.preprocess.response_place import find_place
 from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
 
 log = logging.getLogger(__name__)
@@ -61,8 +64,6 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, again: bool = F
     outcomes = {}
     for response in tqdm(found, desc=STAGE, unit="dataset", disable=None):
         dataset = response.dataset
-        geometry = layout.geometry(dataset.obsid)
-        place = find_place(response.arf, response.region, read_geometry(geometry), frames)
         step = Step(
             name=f"{STAGE} of {dataset.name}",
             record=layout.step_record(STAGE, dataset.name),
@@ -70,16 +71,14 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, again: bool = F
                 response.arf,
                 response.rmf,
                 layout.clean_events(dataset.obsid),
-                geometry,
+                layout.geometry(dataset.obsid),
                 response.region,
             ),
             settings={"energy_min": config.energy_min_keV, "energy_max": config.energy_max_keV},
             outputs=(layout.response(dataset.name, "arf"), layout.response(dataset.name, "rmf")),
         )
         outcomes[dataset.name] = carry_out(
-            step,
-            partial(_check_responses, response, place and place.on(dataset.chips), config, layout),
-            again=again,
+            step, partial(_check_responses, response, frames, config, layout), again=again
         )
     assumed = [name for name, o in outcomes.items() if o.facts["off_axis_arcmin"] is None and o.reason]
     if assumed:
@@ -93,9 +92,12 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, again: bool = F
 
 
 def _check_responses(
-    response: SuppliedResponse, place: Place | None, config: ClusterConfig, layout: Layout
+    response: SuppliedResponse, frames: Mapping[str, WCS], config: ClusterConfig, layout: Layout
 ) -> Facts:
     dataset = response.dataset
+    geometry = read_geometry(layout.geometry(dataset.obsid))
+    place = find_place(response.arf, response.region, geometry, frames)
+    place = place and place.on(dataset.chips)
     arf, rmf = read_arf(response.arf), read_rmf(response.rmf)
     check_match(arf, rmf, str(response.arf), str(response.rmf))
     check_area_once(str(response.arf), rmf, str(response.rmf))
@@ -107,7 +109,7 @@ def _check_responses(
             f"{response.arf}: energies {arf.energy_lo[0]:.2f}-{arf.energy_hi[-1]:.2f} keV, but the band is "
             f"{band[0]:g}-{band[1]:g} keV; make it for 0.3-11 keV, or change energy_min and energy_max"
         )
-    axis = float(whole.header["RA_PNT"]), float(whole.header["DEC_PNT"])
+    axis = optical_axis(whole.header)
     middle = 0.5 * (arf.energy_lo + arf.energy_hi)
     angle: float | None = None
     if place is None:

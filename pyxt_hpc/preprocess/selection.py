@@ -8,7 +8,7 @@ from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.keywords import is_screened, number
 from pyxt_hpc.chandra.subspace import Subspace
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.quoting import quoted
+from pyxt_hpc.quoting import listed, quoted
 
 GOOD_GRADES = (0, 2, 3, 4, 6)  # ASCA grades that are mostly X-rays
 _IMAGING = frozenset(range(4))
@@ -54,8 +54,8 @@ def chips_in_use(header: fits.Header, name: str) -> tuple[int, ...]:
     selected = Subspace.of(header).ccds()
     if selected is not None and not used & selected:
         raise DamagedFile(
-            f"{name}: it was selected to CCD {', '.join(map(str, sorted(selected)))} (data subspace), while "
-            f"the target was on {', '.join(map(str, sorted(used)))}; give the file with these chips"
+            f"{name}: it was selected to CCD {listed(sorted(selected))} (data subspace), while "
+            f"the target was on {listed(sorted(used))}; give the file with these chips"
         )
     return tuple(sorted(used if selected is None else used & selected))
 

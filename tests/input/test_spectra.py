@@ -109,7 +109,7 @@ def source_columns(**columns: Any) -> Callable[[Path, np.ndarray], None]:
     return lambda at, counts: save(at / "a.pi", hdu(counts, NAMES, columns))
 
 
-def as_rates(factor: float, poisson: bool) -> Callable[[Path, np.ndarray], None]:
+def as_rates(factor: float, poisson: bool | str) -> Callable[[Path, np.ndarray], None]:
     def edit(at: Path, counts: np.ndarray) -> None:
         rate = (factor * counts / EXPOSURE).astype(np.float32).astype(float)
         save(at / "a.pi", hdu(counts, NAMES | {"POISSERR": poisson}, {"COUNTS": None, "RATE": rate}))
@@ -282,6 +282,7 @@ REFUSED: dict[str, tuple[Callable[[Path, np.ndarray], None], str]] = {
     "SYS_ERR": (source(SYS_ERR=0.03), "SYS_ERR asks for systematic errors of 3%"),
     "SYS_ERR as a column": (source_columns(SYS_ERR=np.full(N, 0.05)), "systematic errors of 5%"),
     "weighted rates": (as_rates(0.7, False), "POISSERR is F and the counts are no whole numbers"),
+    "weighted rates, F as a text": (as_rates(0.7, "F"), "POISSERR is F and the counts are no whole numbers"),
     "GROUPING of another kind": (source_columns(GROUPING=np.full(N, 3)), "other values than -1, 0 and 1"),
     "HRC": (source(INSTRUME="HRC"), "of the HRC, whose channels hardly tell energies apart"),
     "no resolution": (flat_rmf, "RMF whose channels hardly tell energies apart"),

@@ -64,6 +64,22 @@ def test_a_changed_byte_of_a_checked_response_is_not_believed(cleaned: Any, suff
     crop_data(config, layout)
 
 
+def test_a_wrong_checksum_of_a_supplied_file_is_said_once(
+    single: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    config, layout = single.config, single.layout
+    supplied = [single.events("1"), layout.supplied_background("1")]
+    supplied += [layout.supplied_arf("1"), layout.supplied_rmf("1")]
+    for path in supplied:
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1  # after the last number
+        path.write_bytes(content)
+    for stage in (process_data, remove_sources, generate_responses):
+        stage(config, layout)
+    said = [record.args[0] for record in caplog.records if "match its CHECKSUM" in record.msg]
+    assert sorted(said) == sorted(supplied)
+
+
 def test_the_area_is_not_taken_twice(cleaned: Any) -> None:
     config, layout = cleaned.config, cleaned.layout
     good = read_rmf(layout.supplied_rmf("1"))
