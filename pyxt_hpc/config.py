@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.batch import SECTION as HPC_SECTION
-from pyxt_hpc.batch import problems_of
+from pyxt_hpc.batch import choice, problems_of
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.iniedit import new_parser
 from pyxt_hpc.quoting import one_line, quoted, shown
@@ -99,15 +99,6 @@ def _obsids(text: str) -> tuple[str, ...]:
     return obsids
 
 
-def _choice(*options: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in options:
-            raise ValueError(f"is {quoted(text)}, expected one of {', '.join(options)}")
-        return text
-
-    return parse
-
-
 def _key(
     section: str,
     parse: Callable[[str], Any],
@@ -181,11 +172,11 @@ class ClusterConfig:
         "spectral", _number(0.3, 12.0, "keV"), "upper edge of the band in keV", key="energy_max", default=8.0
     )
     absorption: str = _key(
-        "spectral", _choice("phabs", "tbabs"), "absorption model: phabs or tbabs", default="phabs"
+        "spectral", choice("phabs", "tbabs"), "absorption model: phabs or tbabs", default="phabs"
     )
     abundance_table: str = _key(
         "spectral",
-        _choice("angr", "aspl", "feld", "aneb", "grsa", "wilm", "lodd"),
+        choice("angr", "aspl", "feld", "aneb", "grsa", "wilm", "lodd"),
         "XSPEC's name of the abundance table; angr = Anders & Grevesse 1989",
         default="angr",
     )
@@ -197,13 +188,13 @@ class ClusterConfig:
     )
     statistic: str = _key(
         "spectral",
-        _choice("wstat", "cstat", "chi2gehrels"),
+        choice("wstat", "cstat", "chi2gehrels"),
         "wstat; cstat: background taken as known; chi2gehrels: subtracted, biased, for comparison",
         default="wstat",
     )
     binning: str = _key(
         "spectral",
-        _choice("auto", "resolution", "channels"),
+        choice("auto", "resolution", "channels"),
         "bins as wide as the background's counts ask for; of half the resolution; channels",
         default="auto",
     )
@@ -250,7 +241,7 @@ class ClusterConfig:
     )
     depth_model: str = _key(
         "maps",
-        _choice("constant", "beta"),
+        choice("constant", "beta"),
         "depth of the gas along the line of sight: constant, or of the best beta-model",
         default="constant",
     )
