@@ -17,8 +17,8 @@ from typing import Any
 from pyxt_hpc.batch import SECTION as HPC_SECTION
 from pyxt_hpc.batch import choice, problems_of
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.iniedit import new_parser
-from pyxt_hpc.quoting import one_line, quoted, shown
+from pyxt_hpc.iniedit import parsed
+from pyxt_hpc.quoting import quoted, shown
 from pyxt_hpc.textfiles import read_text, resolved, user_path
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,11 @@ log = logging.getLogger(__name__)
 RESOLUTION_STEP = {1: 5, 2: 3, 3: 1}
 """Resolution: the centres of fitted regions are this many pixels apart in both directions."""
 
-_MOST_BYTES, _MOST_PROBLEMS = 1 << 20, 20
-"""Of a configuration, and named in one message."""
+MOST_BYTES = 1 << 20
+"""Of a configuration."""
+
+_MOST_PROBLEMS = 20
+"""Named in one message."""
 
 _DENSE = 1.0  # 1e22 cm^-2
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -323,14 +326,8 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
         If it is not an INI file or any key is unknown, missing or out of range; all are named together.
     """
     path = Path(path)
-    parser = new_parser()
-    text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", most_bytes=_MOST_BYTES)
-    try:
-        parser.read_string(text, str(path))
-    except configparser.Error as error:
-        reason = shown(one_line(str(error)), 300)
-        raise ConfigError(f"{path}: cannot be read as an INI file: {reason}") from None
-
+    text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", most_bytes=MOST_BYTES)
+    parser = parsed(text, path, "an INI file")
     schema = _schema()
     problems = _unknown_keys(parser, schema)
     values: dict[str, Any] = {}
