@@ -26,6 +26,7 @@ from pathlib import Path
 from pyxt_hpc.errors import DamagedFile, StoreInUse
 from pyxt_hpc.files import system_errors
 from pyxt_hpc.machine import is_running, start_of, this_machine
+from pyxt_hpc.quoting import shown
 
 log = logging.getLogger(__name__)
 
@@ -331,7 +332,7 @@ def _owner_in(path: Path, text: str) -> Owner | None:
         return None  # of another version: its age must tell
     texts = (owner.host, owner.started, owner.machine, owner.job, owner.restart)
     if type(owner.pid) is not int or not 0 < owner.pid <= _LARGEST_PID:
-        raise _no_lock(path, f"a file with process {str(owner.pid)[:100]}")
+        raise _no_lock(path, f"a file with process {shown(owner.pid)}")
     if not all(isinstance(text, str) for text in texts):
         raise _no_lock(path, "a file of something else")
     return owner

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pyxt_hpc.answers import answer_to
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, EXIT_TRY_AGAIN, LaunchError
 from pyxt_hpc.parallel.launch import RANKS_VARIABLE, Launch, launched, ranks_asked_for
+from pyxt_hpc.quoting import one_line
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -159,7 +160,7 @@ def _start_mpi(where: str, launch: Launch) -> "MPI.Intracomm":
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise LaunchError(
-            f"{where}, but MPI cannot be loaded ({' '.join(str(error).split())}): "
+            f"{where}, but MPI cannot be loaded ({one_line(str(error))}): "
             "pip install 'pyxt_hpc[mpi]', or leave the launcher out and use --num-cpus"
         ) from None
     foreign = LaunchError(
