@@ -154,7 +154,7 @@ class WriterLock:
                 if found.owner is None or found.owner.machine != this_process().machine:
                     self.contested = True
                 log.warning("%s: %s has ended without removing its lock: taking over", self.path, found.owner)
-                self._remove(found, own)
+                _take_away(self.path, found.text)
             for garbage in self.path.parent.glob(f".tmp-*-{self.path.name}"):
                 with contextlib.suppress(FileNotFoundError):
                     if status.st_mtime - garbage.stat().st_mtime > SILENCE_SECONDS:
@@ -193,22 +193,6 @@ class WriterLock:
             file.write(self._text)
             return True
         return False
-
-    def _remove(self, stale: "_Found", own: Path) -> None:
-        """Take a stale lock away, unless somebody else just did and put its own in the place."""
-        aside = own.with_name(f"{own.name}-stale")
-        found = _read(self.path)
-        if found is None or found.text != stale.text:
-            return
-        try:
-            os.rename(self.path, aside)
-        except FileNotFoundError:
-            return
-        moved = _read(aside)
-        if moved is not None and moved.text != stale.text:
-            with contextlib.suppress(FileExistsError):
-                os.link(aside, self.path)
-        aside.unlink(missing_ok=True)
 
     def check(self, *, now: bool = False) -> None:
         """Make sure that this process may still write; to be called before every write.
@@ -368,15 +352,24 @@ def _release(path: Path, text: str, pid: int) -> None:
     if os.getpid() != pid:
         return
     with contextlib.suppress(OSError, DamagedFile):
-        found = _read(path)
-        if found is None or found.text != text:
-            return
-        # Aside first: since the look somebody may have taken it over.
-        aside = path.with_name(f".tmp-{pid}-{secrets.token_hex(4)}-{path.name}")
+        _take_away(path, text)
+
+
+def _take_away(path: Path, text: str) -> None:
+    """Remove a lock of such content, unless somebody else just did and put its own in the place."""
+    found = _read(path)
+    if found is None or found.text != text:
+        return
+    # Aside first: since the look somebody may have taken it over.
+    aside = path.with_name(f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    try:
         os.rename(path, aside)
-        try:
-            moved = _read(aside)
-            if moved is not None and moved.text != text:
+    except FileNotFoundError:
+        return
+    try:
+        moved = _read(aside)
+        if moved is not None and moved.text != text:
+            with contextlib.suppress(FileExistsError):
                 os.link(aside, path)
-        finally:
-            aside.unlink()
+    finally:
+        aside.unlink(missing_ok=True)

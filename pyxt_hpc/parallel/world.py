@@ -129,8 +129,8 @@ def detect_world() -> World:
     expected = asked or launch.size
     if expected in (None, comm.size):
         if comm.size > 1:
-            _end_all_ranks_on_defect(comm)
             _started = World(comm.rank, comm.size, comm)
+            _end_all_ranks_on_defect(_started)
         else:
             log.warning("%s, does not say how many others, and MPI finds none: it does all the work", where)
             _started = ALONE
@@ -197,14 +197,12 @@ def _end_with_launcher() -> None:
     threading.Thread(target=watch, name="launcher watch", daemon=True).start()
 
 
-def _end_all_ranks_on_defect(comm: "MPI.Intracomm") -> None:
+def _end_all_ranks_on_defect(world: World) -> None:
     """After the traceback of an uncaught exception end the job: the other ranks would wait for ever."""
     show = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         show(kind, error, trace)
-        sys.stderr.flush()
-        time.sleep(FORWARDING_SECONDS)
-        comm.Abort(EXIT_DEFECT)
+        world.abort(EXIT_DEFECT)
 
     sys.excepthook = hook
