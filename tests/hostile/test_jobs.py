@@ -117,6 +117,7 @@ ROWS = [
     ("by hand", events("7 - 1 7 started north"), STATUS, 0, "job 7 (slurm); on north; running, or killed", NO, ["started"]),
     ("no job, only rubbish", file(RECORD, b"\xff\0\n\t\t\t\t\t\t\t\n\n7 7 7\n"), STATUS, 2, "is missing", NO, ["", "", ""]),
     ("rubbish after a job", both(events(WAITING), append(RECORD, "2026\tsl")), STATUS, 0, "attempt 1: waiting", NO, ["submitted", ""]),
+    ("exit code of 5000 digits", events(WAITING, f"7 - 1 7 ended {'9' * 5000} done"), STATUS, 0, "attempt 1: ; done", NO, ["submitted", "ended"]),
     ("a table to wait for", fifo(RECORD), STATUS, 2, "jobs.tsv; is a pipe", NO, None),
     ("nothing to cancel", nothing, CANCEL, 2, "no job is known", NO, None),
     ("all have ended", events(WAITING, DONE), CANCEL, 0, "every job of this cluster has ended", NO, ["submitted", "ended"]),
