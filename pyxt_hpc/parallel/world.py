@@ -1,5 +1,6 @@
 """The ranks this process runs with, or the news that the launch was not what it seems."""
 
+import contextlib
 import logging
 import os
 import socket
@@ -77,7 +78,8 @@ class World:
         """End all ranks of the job at once, when what was printed has been passed on."""
         if self.comm is not None:
             for stream in (sys.stdout, sys.stderr):
-                stream.flush()
+                with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, full or gone
+                    stream.flush()
             time.sleep(FORWARDING_SECONDS)
             self.comm.Abort(exit_code)
 
