@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_INPUT, EXIT_TRY_AGAIN, PyxtError
-from pyxt_hpc.files import FULL, error_number
+from pyxt_hpc.files import FULL, error_number, no_room, reason_of
 from pyxt_hpc.quoting import one_line, shown
 
 
@@ -82,7 +82,9 @@ def answer_to(error: BaseException) -> Answer:
     if isinstance(error, RecursionError):
         return Answer("an input is nested more deeply than any that makes sense: correct it", EXIT_INPUT)
     if type(error).__module__.partition(".")[0] == "mpi4py":
-        return Answer(f"MPI failed ({shown(error, 300)}): see to the launch, the nodes and their network", 2)
+        return Answer(
+            f"MPI failed ({shown(error, 300)}): see to the launch, the nodes and their network", EXIT_INPUT
+        )
     return Answer("", EXIT_DEFECT)
 
 
@@ -90,21 +92,18 @@ def _of_system(error: OSError) -> Answer:
     number = error_number(error)
     if number is None and (answer := _of_loader(error)):
         return answer
-    reason = (number and os.strerror(number)) or error.strerror or str(error)
     files = [
         os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))
     ]
     what = f"{shown(' -> '.join(files), 300)}: " if files else ""
     if number in FULL:
-        return Answer(
-            f"{what}cannot be written ({reason}): free disk space, or raise the quota or the limit of file "
-            "sizes (`ulimit -f`), then go on; what was finished before is stored",
-            EXIT_INPUT,
-        )
+        return Answer(what + no_room(error), EXIT_INPUT)
     if number == errno.ENOMEM:
         return Answer(what + _MEMORY, EXIT_INPUT)
     remedy = _REMEDY.get(number or 0, "see to the system, then run again; what was finished is stored")
-    return Answer(one_line(f"{what}{reason}: {remedy}"), EXIT_TRY_AGAIN if number in _BUSY else EXIT_INPUT)
+    return Answer(
+        one_line(f"{what}{reason_of(error)}: {remedy}"), EXIT_TRY_AGAIN if number in _BUSY else EXIT_INPUT
+    )
 
 
 def _of_loader(error: BaseException) -> Answer | None:

@@ -40,16 +40,15 @@ def _mail(text: str) -> str:
     return text
 
 
-def _scheduler(text: str) -> str:
-    if text not in SCHEDULERS:
-        raise ValueError(f"is {quoted(text)}, expected one of {', '.join(SCHEDULERS)}")
-    return text
+def choice(*options: str) -> Callable[[str], str]:
+    """Parser of one of some words; it raises ValueError."""
 
+    def parse(text: str) -> str:
+        if text not in options:
+            raise ValueError(f"is {quoted(text)}, expected one of {', '.join(options)}")
+        return text
 
-def _requeue(text: str) -> str:
-    if text not in REQUEUES:
-        raise ValueError(f"is {text!r}, expected one of {', '.join(REQUEUES)}")
-    return text
+    return parse
 
 
 def _count(low: int, high: int) -> Callable[[str], int]:
@@ -137,7 +136,7 @@ def _key(parse: Callable[[str], Any], comment: str, default: Any = MISSING) -> A
 class BatchSettings:
     """A request to a batch system; attributes are named as the keys, times are in seconds."""
 
-    scheduler: str = _key(_scheduler, "slurm or pbs")
+    scheduler: str = _key(choice(*SCHEDULERS), "slurm or pbs")
     nodes: int = _key(_count(1, 100_000), "nodes of a job", 1)
     ranks_per_node: int = _key(_count(1, 4096), "MPI ranks on each, or processes of a task of an array", 1)
     time: int = _key(_time, "HH:MM:SS, of one attempt", 3600)
@@ -154,7 +153,9 @@ class BatchSettings:
     warning: int = _key(_count(10, 86_400), "seconds before the limit when the work is to stop", 120)
     max_requeues: int = _key(_count(0, 1000), "how often a job that is not finished runs again", 20)
     requeue: str = _key(
-        _requeue, "qrerun where the centre lets users do it (PBS): a job that runs again keeps its id", "auto"
+        choice(*REQUEUES),
+        "qrerun where the centre lets users do it (PBS): a job that runs again keeps its id",
+        "auto",
     )
     mail: str = _key(_mail, "address told about the end of the job", "")
 

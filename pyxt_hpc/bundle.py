@@ -23,7 +23,7 @@ from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput, is_own_de
 from pyxt_hpc.files import check_regular, replacing
 from pyxt_hpc.hdf5 import open_hdf5
 from pyxt_hpc.provenance import fingerprint, software
-from pyxt_hpc.quoting import quoted, shown
+from pyxt_hpc.quoting import one_line, quoted, shown
 from pyxt_hpc.spectra.absorption import transmission
 
 if TYPE_CHECKING:  # ranks that fit need no coordinates, and start sooner
@@ -356,8 +356,7 @@ def read_bundle(path: Path) -> Bundle:
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         if is_own_defect(error):
             raise
-        reason = " ".join(str(error).split())
-        raise DamagedFile(f"{path}: damaged or not HDF5 ({reason}); {again}") from None
+        raise DamagedFile(f"{path}: damaged or not HDF5 ({one_line(str(error))}); {again}") from None
     if problem := _disagreement(meta, arrays):
         raise DamagedFile(f"{path}: {problem}; {again}")
     if _checksum(meta, arrays) != meta["fingerprint"]:

@@ -11,6 +11,8 @@ from typing import Any
 from numba import njit
 from numba.core.caching import FunctionCache
 
+from pyxt_hpc.quoting import one_line, shown
+
 log = logging.getLogger(__name__)
 
 Function = Callable[..., Any]
@@ -70,6 +72,6 @@ def _say_once(error: Exception) -> None:
         log.warning(
             "compiled kernels cannot be kept on disk or loaded from there (%s): every process compiles them "
             "again, which takes about half a minute; set NUMBA_CACHE_DIR to a folder that you may write to",
-            " ".join(str(error).split())[:200] or type(error).__name__,
+            shown(one_line(str(error)), 200) or type(error).__name__,
         )
     _said = True

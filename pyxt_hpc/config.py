@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.batch import SECTION as HPC_SECTION
-from pyxt_hpc.batch import problems_of
+from pyxt_hpc.batch import choice, problems_of
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.iniedit import new_parser
-from pyxt_hpc.quoting import one_line, quoted, shown
+from pyxt_hpc.iniedit import parsed
+from pyxt_hpc.quoting import quoted, shown
 from pyxt_hpc.textfiles import read_text, resolved, user_path
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,11 @@ log = logging.getLogger(__name__)
 RESOLUTION_STEP = {1: 5, 2: 3, 3: 1}
 """Resolution: the centres of fitted regions are this many pixels apart in both directions."""
 
-_MOST_BYTES, _MOST_PROBLEMS = 1 << 20, 20
-"""Of a configuration, and named in one message."""
+MOST_BYTES = 1 << 20
+"""Of a configuration."""
+
+_MOST_PROBLEMS = 20
+"""Named in one message."""
 
 _DENSE = 1.0  # 1e22 cm^-2
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -97,15 +100,6 @@ def _obsids(text: str) -> tuple[str, ...]:
     if len(set(obsids)) < len(obsids):
         raise ValueError(f"names an observation twice: {shown(text)}")
     return obsids
-
-
-def _choice(*options: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in options:
-            raise ValueError(f"is {quoted(text)}, expected one of {', '.join(options)}")
-        return text
-
-    return parse
 
 
 def _key(
@@ -181,11 +175,11 @@ class ClusterConfig:
         "spectral", _number(0.3, 12.0, "keV"), "upper edge of the band in keV", key="energy_max", default=8.0
     )
     absorption: str = _key(
-        "spectral", _choice("phabs", "tbabs"), "absorption model: phabs or tbabs", default="phabs"
+        "spectral", choice("phabs", "tbabs"), "absorption model: phabs or tbabs", default="phabs"
     )
     abundance_table: str = _key(
         "spectral",
-        _choice("angr", "aspl", "feld", "aneb", "grsa", "wilm", "lodd"),
+        choice("angr", "aspl", "feld", "aneb", "grsa", "wilm", "lodd"),
         "XSPEC's name of the abundance table; angr = Anders & Grevesse 1989",
         default="angr",
     )
@@ -197,13 +191,13 @@ class ClusterConfig:
     )
     statistic: str = _key(
         "spectral",
-        _choice("wstat", "cstat", "chi2gehrels"),
+        choice("wstat", "cstat", "chi2gehrels"),
         "wstat; cstat: background taken as known; chi2gehrels: subtracted, biased, for comparison",
         default="wstat",
     )
     binning: str = _key(
         "spectral",
-        _choice("auto", "resolution", "channels"),
+        choice("auto", "resolution", "channels"),
         "bins as wide as the background's counts ask for; of half the resolution; channels",
         default="auto",
     )
@@ -250,7 +244,7 @@ class ClusterConfig:
     )
     depth_model: str = _key(
         "maps",
-        _choice("constant", "beta"),
+        choice("constant", "beta"),
         "depth of the gas along the line of sight: constant, or of the best beta-model",
         default="constant",
     )
@@ -332,14 +326,8 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
         If it is not an INI file or any key is unknown, missing or out of range; all are named together.
     """
     path = Path(path)
-    parser = new_parser()
-    text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", most_bytes=_MOST_BYTES)
-    try:
-        parser.read_string(text, str(path))
-    except configparser.Error as error:
-        reason = shown(one_line(str(error)), 300)
-        raise ConfigError(f"{path}: cannot be read as an INI file: {reason}") from None
-
+    text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", most_bytes=MOST_BYTES)
+    parser = parsed(text, path, "an INI file")
     schema = _schema()
     problems = _unknown_keys(parser, schema)
     values: dict[str, Any] = {}

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pyxt_hpc.errors import ConfigError, DamagedFile, DiskFull, PyxtError
 from pyxt_hpc.machine import is_running, this_machine
+from pyxt_hpc.quoting import one_line
 
 log = logging.getLogger(__name__)
 
@@ -185,17 +186,26 @@ def in_words(path: Path, error: OSError, doing: str = "read or written") -> Pyxt
         `DiskFull` if there is no room, also where a library hides that behind an error of its own; else
         `DamagedFile`.
     """
-    number = error_number(error)
-    reason = (number and os.strerror(number)) or error.strerror or " ".join(str(error).split())
-    if number in FULL:
-        return DiskFull(
-            f"{path}: cannot be written ({reason}): free disk space, or raise the quota or the limit of file "
-            "sizes (`ulimit -f`), then go on; what was finished before is stored"
-        )
+    if error_number(error) in FULL:
+        return DiskFull(f"{path}: {no_room(error)}")
     return DamagedFile(
-        f"{path}: cannot be {doing} ({reason}): see that {path.parent} is a folder you may write to, "
-        "and that its file system is in order"
+        f"{path}: cannot be {doing} ({reason_of(error)}): see that {path.parent} is a folder you may write "
+        "to, and that its file system is in order"
     )
+
+
+def no_room(error: OSError) -> str:
+    """What went wrong and what to do where the error is one of `FULL`."""
+    return (
+        f"cannot be written ({reason_of(error)}): free disk space, or raise the quota or the limit of file "
+        "sizes (`ulimit -f`), then go on; what was finished before is stored"
+    )
+
+
+def reason_of(error: OSError) -> str:
+    """The system's words for an error, also where a library hides them behind its own."""
+    number = error_number(error)
+    return (number and os.strerror(number)) or error.strerror or one_line(str(error))
 
 
 def error_number(error: BaseException) -> int | None:

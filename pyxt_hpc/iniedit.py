@@ -1,4 +1,4 @@
-"""One value of an INI file set to another, every other character as it was.
+"""INI files as people write them: read, and one value set to another, every other character as it was.
 
 The rules for lines, comments and values that go over several lines are those of `configparser`, by which
 both texts are read at the end: if anything but that value differs, nothing is changed.
@@ -7,8 +7,10 @@ both texts are read at the end: if anything but that value differs, nothing is c
 import configparser
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.quoting import one_line, shown
 
 _COMMENT = ("#", ";")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
@@ -18,6 +20,30 @@ _OPTION = re.compile(r"\s*(?P<key>[^=:]*?)\s*(?P<mark>[=:][ \t]*)(?P<value>.*)",
 def new_parser() -> configparser.ConfigParser:
     """How our INI files are read: comments after values, no interpolation."""
     return configparser.ConfigParser(inline_comment_prefixes=_COMMENT, interpolation=None)
+
+
+def parsed(text: str, path: Path, kind: str) -> configparser.ConfigParser:
+    """The content of an INI file.
+
+    Parameters
+    ----------
+    text
+        The whole file.
+    path, kind
+        Which file, and what it should be, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If it is not an INI file.
+    """
+    parser = new_parser()
+    try:
+        parser.read_string(text, str(path))
+    except configparser.Error as error:
+        reason = shown(one_line(str(error)), 300)
+        raise ConfigError(f"{path}: cannot be read as {kind}: {reason}") from None
+    return parser
 
 
 def set_value(text: str, section: str, key: str, value: str) -> str:

@@ -26,6 +26,7 @@ from pathlib import Path
 from pyxt_hpc.errors import DamagedFile, StoreInUse
 from pyxt_hpc.files import system_errors
 from pyxt_hpc.machine import is_running, start_of, this_machine
+from pyxt_hpc.quoting import shown
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +154,7 @@ class WriterLock:
                 if found.owner is None or found.owner.machine != this_process().machine:
                     self.contested = True
                 log.warning("%s: %s has ended without removing its lock: taking over", self.path, found.owner)
-                self._remove(found, own)
+                _take_away(self.path, found.text)
             for garbage in self.path.parent.glob(f".tmp-*-{self.path.name}"):
                 with contextlib.suppress(FileNotFoundError):
                     if status.st_mtime - garbage.stat().st_mtime > SILENCE_SECONDS:
@@ -192,22 +193,6 @@ class WriterLock:
             file.write(self._text)
             return True
         return False
-
-    def _remove(self, stale: "_Found", own: Path) -> None:
-        """Take a stale lock away, unless somebody else just did and put its own in the place."""
-        aside = own.with_name(f"{own.name}-stale")
-        found = _read(self.path)
-        if found is None or found.text != stale.text:
-            return
-        try:
-            os.rename(self.path, aside)
-        except FileNotFoundError:
-            return
-        moved = _read(aside)
-        if moved is not None and moved.text != stale.text:
-            with contextlib.suppress(FileExistsError):
-                os.link(aside, self.path)
-        aside.unlink(missing_ok=True)
 
     def check(self, *, now: bool = False) -> None:
         """Make sure that this process may still write; to be called before every write.
@@ -331,7 +316,7 @@ def _owner_in(path: Path, text: str) -> Owner | None:
         return None  # of another version: its age must tell
     texts = (owner.host, owner.started, owner.machine, owner.job, owner.restart)
     if type(owner.pid) is not int or not 0 < owner.pid <= _LARGEST_PID:
-        raise _no_lock(path, f"a file with process {str(owner.pid)[:100]}")
+        raise _no_lock(path, f"a file with process {shown(owner.pid)}")
     if not all(isinstance(text, str) for text in texts):
         raise _no_lock(path, "a file of something else")
     return owner
@@ -367,15 +352,24 @@ def _release(path: Path, text: str, pid: int) -> None:
     if os.getpid() != pid:
         return
     with contextlib.suppress(OSError, DamagedFile):
-        found = _read(path)
-        if found is None or found.text != text:
-            return
-        # Aside first: since the look somebody may have taken it over.
-        aside = path.with_name(f".tmp-{pid}-{secrets.token_hex(4)}-{path.name}")
+        _take_away(path, text)
+
+
+def _take_away(path: Path, text: str) -> None:
+    """Remove a lock of such content, unless somebody else just did and put its own in the place."""
+    found = _read(path)
+    if found is None or found.text != text:
+        return
+    # Aside first: since the look somebody may have taken it over.
+    aside = path.with_name(f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    try:
         os.rename(path, aside)
-        try:
-            moved = _read(aside)
-            if moved is not None and moved.text != text:
+    except FileNotFoundError:
+        return
+    try:
+        moved = _read(aside)
+        if moved is not None and moved.text != text:
+            with contextlib.suppress(FileExistsError):
                 os.link(aside, path)
-        finally:
-            aside.unlink()
+    finally:
+        aside.unlink(missing_ok=True)

@@ -20,7 +20,6 @@ from pyxt_hpc.summaries import binning_lines, fitting_lines, map_lines, preproce
 if TYPE_CHECKING:
     from pyxt_hpc.maps.fitted import FittedRegions
     from pyxt_hpc.maps.product import MapProduct
-    from pyxt_hpc.steps import Step
 
 Say = Callable[[str], None]
 
@@ -206,7 +205,7 @@ def _fit_what_is_missing(
 
 def _update_maps(config: ClusterConfig, resolution: int, say: Say) -> None:
     from pyxt_hpc.maps.commands import make_all_maps
-    from pyxt_hpc.steps import Step
+    from pyxt_hpc.steps import Step, carry_out
 
     layout = Layout.of(config)
     settings = {key: getattr(config, key) for key in MAP_SETTINGS}
@@ -217,17 +216,12 @@ def _update_maps(config: ClusterConfig, resolution: int, say: Say) -> None:
         settings=settings | {"fits": _fits_fingerprint(layout)},
         outputs=(layout.map("temperature"),),
     )
-    _if_outdated(step, lambda: make_maps(config, resolution, make_all_maps, "block", say), say)
 
-
-def _if_outdated(step: "Step", make: Callable[[], None], say: Say) -> None:
-    from pyxt_hpc.steps import carry_out
-
-    def do() -> dict:
-        make()
+    def make() -> dict:
+        make_maps(config, resolution, make_all_maps, "block", say)
         return {}
 
-    if carry_out(step, do).reason is None:
+    if carry_out(step, make).reason is None:
         say(f"{step.name}: up to date")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from pyxt_hpc.errors import ConfigError, LaunchError, MissingInput, PyxtError
 from pyxt_hpc.jobs.record import CANCEL_DONE, EVERY_TASK, JobHistory, note, prepare, read_jobs
 from pyxt_hpc.jobs.systems import SYSTEMS
+from pyxt_hpc.quoting import quoted
 
 MAX_ROUNDS = 5
 """An attempt may be submitting the next one at this moment; each later one has looked at the table."""
@@ -71,7 +72,9 @@ def _job_with(jobs: Sequence[JobHistory], id_: str, path: Path) -> JobHistory:
 def _cancel(path: Path, job: JobHistory) -> Cancelled:
     system = SYSTEMS.get(job.system)
     if system is None:
-        raise LaunchError(f"{path}: job {job.job} is of {job.system!r}, expected one of {', '.join(SYSTEMS)}")
+        raise LaunchError(
+            f"{path}: job {job.job} is of {quoted(job.system)}, expected one of {', '.join(SYSTEMS)}"
+        )
     prepare(path)
     # First, so that no attempt submits or begins another one from now on.
     note(path, job.system, job.job, "cancelled", "asked for", task=EVERY_TASK)

@@ -239,4 +239,4 @@ def _add(job: JobHistory, event: _Event) -> None:
     else:
         code, _, words = event.detail.partition(" ")
         attempt.ended, attempt.words = event.when, words
-        attempt.code = int(code) if code.isdecimal() else None
+        attempt.code = int(code) if re.fullmatch("[0-9]{1,9}", code) else None

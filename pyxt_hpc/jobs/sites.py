@@ -1,14 +1,14 @@
 """Profiles of computing centres: small INI files, shipped or a user's own."""
 
-import configparser
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from pyxt_hpc.batch import SECTION, BatchSettings, problems_of
 from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.iniedit import parsed
 from pyxt_hpc.jobs.systems import SYSTEMS
-from pyxt_hpc.quoting import one_line, quoted, shown
+from pyxt_hpc.quoting import quoted
 from pyxt_hpc.textfiles import read_text, user_path
 
 FOLDER = Path(__file__).parents[1] / "data" / "jobscripts"
@@ -34,13 +34,8 @@ def read_site(site: str) -> dict[str, str]:
         If there is none, or a key is unknown or impossible.
     """
     path = FOLDER / f"{site}.ini" if site in site_names() else user_path(site)
-    parser = configparser.ConfigParser(inline_comment_prefixes=("#", ";"), interpolation=None)
     text = read_text(path, f"site {quoted(site)} is none of those shipped either: {', '.join(site_names())}")
-    try:
-        parser.read_string(text, str(path))
-    except configparser.Error as error:
-        reason = shown(one_line(str(error)), 300)
-        raise ConfigError(f"{path}: cannot be read as a profile: {reason}") from None
+    parser = parsed(text, path, "a profile")
     if parser.sections() != [SECTION]:
         raise ConfigError(f"{path}: expected one section [{SECTION}], found {quoted(parser.sections())}")
     texts = {key: value for key, value in parser.items(SECTION) if key not in ABOUT}

@@ -73,9 +73,7 @@ class BatchSystem(ABC):
         job_id = next((line.strip() for line in reversed(lines) if line.strip()), "").partition(";")[0]
         if done.returncode == 0 and re.fullmatch(r"[0-9][A-Za-z0-9_.\[\]-]*", job_id):
             return job_id
-        said = _words(done)
-        self._refuse_if_busy(command, done.returncode, said)
-        raise _refused(command, done.returncode, said)
+        raise self._refusal(command, done.returncode, _words(done))
 
     def cancel(self, job_id: str) -> bool:
         """End a job that waits or runs; whether there was one.
@@ -92,14 +90,19 @@ class BatchSystem(ABC):
         said = _words(done)
         if re.search(self.gone, said, re.IGNORECASE):
             return False
-        self._refuse_if_busy(command, done.returncode, said)
         if done.returncode:
-            raise _refused(command, done.returncode, said)
+            raise self._refusal(command, done.returncode, said)
         return True
 
-    def _refuse_if_busy(self, command: Sequence[str], code: int, said: str) -> None:
+    def _refusal(self, command: Sequence[str], code: int, said: str) -> LaunchError:
         if code and re.search(self.busy, said, re.IGNORECASE):
-            raise BatchSystemBusy(f"`{shlex.join(command)}` has no effect now, try again later: {said}")
+            return BatchSystemBusy(f"`{shlex.join(command)}` has no effect now, try again later: {said}")
+        # Without an error, or with one about time, the batch system may have obeyed.
+        unsure = not code or re.search("timed? ?out", said, re.IGNORECASE)
+        look = "; look in the queue for the job" if unsure else ""
+        return LaunchError(
+            f"`{shlex.join(command)}` ended with exit code {code} and said: {said or 'nothing'}{look}"
+        )
 
 
 def clock(seconds: int) -> str:
@@ -147,15 +150,6 @@ def ask(command: Sequence[str], folder: Path | None, otherwise: str) -> "subproc
         raise LaunchError(
             f"`{shlex.join(command)}` has not answered for {SECONDS:.0f} s: look in the queue for the job"
         ) from None
-
-
-def _refused(command: Sequence[str], code: int, said: str) -> LaunchError:
-    # Without an error, or with one about time, the batch system may have obeyed.
-    unsure = not code or re.search("timed? ?out", said, re.IGNORECASE)
-    look = "; look in the queue for the job" if unsure else ""
-    return LaunchError(
-        f"`{shlex.join(command)}` ended with exit code {code} and said: {said or 'nothing'}{look}"
-    )
 
 
 def _words(done: "subprocess.CompletedProcess[str]") -> str:

@@ -19,6 +19,7 @@ from pyxt_hpc.parallel.pool import Pool, Task, TaskError
 from pyxt_hpc.parallel.processes import SandboxDied
 from pyxt_hpc.parallel.progress import Progress
 from pyxt_hpc.parallel.signals import stop_signals
+from pyxt_hpc.quoting import one_line
 
 log = logging.getLogger(__name__)
 
@@ -390,7 +391,7 @@ class _Loop:
         self._breaks += 1
         if self._breaks > MOST_BREAKS * IN_FLIGHT * self._pool.n_workers:
             raise WorkerFailed(
-                f"workers die at once, one after the other (out of memory?): {' '.join(str(error).split())}"
+                f"workers die at once, one after the other (out of memory?): {one_line(str(error))}"
             ) from error
         self._ledger.suspected(chunk.items)
         self._allowed += len(chunk.items)

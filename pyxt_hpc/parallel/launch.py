@@ -56,15 +56,16 @@ class Launch:
 def launched(environment: Mapping[str, str]) -> Launch:
     """What the environment of a process says about its launch."""
     for launcher, size, rank in LAUNCHERS:
-        if (n := _number(environment, size)) is not None:
-            return Launch(launcher, n, _number(environment, rank) or 0)
+        if (n := number_in(environment, size)) is not None:
+            return Launch(launcher, n, number_in(environment, rank) or 0)
     for launcher, rank in LAUNCHERS_WITHOUT_SIZE:
-        if (n := _number(environment, rank)) is not None:
+        if (n := number_in(environment, rank)) is not None:
             return Launch(launcher, None, n)
     return Launch("", 1, 0)
 
 
-def _number(environment: Mapping[str, str], variable: str) -> int | None:
+def number_in(environment: Mapping[str, str], variable: str) -> int | None:
+    """What a variable says; None if it is not a number."""
     value = environment.get(variable, "")
     return int(value) if re.fullmatch("[0-9]{1,9}", value) else None
 
@@ -79,7 +80,7 @@ def ranks_asked_for(environment: Mapping[str, str]) -> int | None:
     """
     if not environment.get(RANKS_VARIABLE):
         return None
-    n = _number(environment, RANKS_VARIABLE)
+    n = number_in(environment, RANKS_VARIABLE)
     if not n:
         raise LaunchError(
             f"{RANKS_VARIABLE} is {quoted(environment[RANKS_VARIABLE])}, expected the number of ranks: "

@@ -36,11 +36,10 @@ _context: Any = None
 
 @dataclass(frozen=True)
 class Payload:
-    """What every worker needs: small picklable values and arrays to be shared, or that are shared already."""
+    """What every worker needs: small picklable values, and arrays to be shared."""
 
     meta: Any
     arrays: dict[str, np.ndarray]
-    shared: bool = False
 
 
 class Pool:
@@ -164,12 +163,6 @@ def _prepare_all(comm: "MPI.Intracomm", prepare: Prepare, meta: Any, arrays: dic
     raise WorkerFailed(f"{len(failures)} of {comm.size} ranks could not start: {failures[0]}")
 
 
-def share_payload(comm: "MPI.Intracomm", payload: Payload | None) -> Payload:
-    """Give every rank what the first one has, arrays once per node. Collective."""
-    meta = comm.bcast(payload.meta if payload else None, root=0)
-    return Payload(meta, share_arrays(comm, payload.arrays if payload else None), shared=True)
-
-
 @contextmanager
 def open_pool(
     world: World, n_workers: int, prepare: Prepare, payload: Payload | None
@@ -185,7 +178,7 @@ def open_pool(
     prepare
         Function (meta, arrays) -> context, called once in every process.
     payload
-        On the master; None on other ranks. One that is shared already: on all.
+        On the master; None on other ranks.
 
     Raises
     ------
@@ -198,9 +191,9 @@ def open_pool(
     if world.comm is not None:
         if not world.is_master:
             leave_signals_to_master()
-        if payload is None or not payload.shared:
-            payload = share_payload(world.comm, payload)
-        _context = _prepare_all(world.comm, prepare, payload.meta, payload.arrays)
+        meta = world.comm.bcast(payload.meta if payload else None, root=0)
+        arrays = share_arrays(world.comm, payload.arrays if payload else None)
+        _context = _prepare_all(world.comm, prepare, meta, arrays)
         if not world.is_master:
             serve(world.comm)
             yield None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyxt_hpc.errors import EXIT_INPUT, LaunchError
+from pyxt_hpc.parallel.launch import number_in
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -56,8 +57,7 @@ def refuse_small_shared_memory(library: str, environment: Mapping[str, str]) -> 
         If there is not enough shared memory for the ranks of this node.
     """
     if library.startswith("MPICH"):
-        ranks = environment.get("MPI_LOCALNRANKS", "")
-        n_ranks = int(ranks) if ranks.isdecimal() else 1
+        n_ranks = number_in(environment, "MPI_LOCALNRANKS") or 1
         if problem := lacking_shared_memory((n_ranks + 2) * MPICH_BYTES_PER_RANK):
             raise LaunchError(problem)
 

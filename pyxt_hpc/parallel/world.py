@@ -1,5 +1,6 @@
 """The ranks this process runs with, or the news that the launch was not what it seems."""
 
+import contextlib
 import logging
 import os
 import socket
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pyxt_hpc.answers import answer_to
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, EXIT_TRY_AGAIN, LaunchError
 from pyxt_hpc.parallel.launch import RANKS_VARIABLE, Launch, launched, ranks_asked_for
+from pyxt_hpc.quoting import one_line
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -76,7 +78,8 @@ class World:
         """End all ranks of the job at once, when what was printed has been passed on."""
         if self.comm is not None:
             for stream in (sys.stdout, sys.stderr):
-                stream.flush()
+                with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, full or gone
+                    stream.flush()
             time.sleep(FORWARDING_SECONDS)
             self.comm.Abort(exit_code)
 
@@ -128,8 +131,8 @@ def detect_world() -> World:
     expected = asked or launch.size
     if expected in (None, comm.size):
         if comm.size > 1:
-            _end_all_ranks_on_defect(comm)
             _started = World(comm.rank, comm.size, comm)
+            _end_all_ranks_on_defect(_started)
         else:
             log.warning("%s, does not say how many others, and MPI finds none: it does all the work", where)
             _started = ALONE
@@ -159,7 +162,7 @@ def _start_mpi(where: str, launch: Launch) -> "MPI.Intracomm":
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise LaunchError(
-            f"{where}, but MPI cannot be loaded ({' '.join(str(error).split())}): "
+            f"{where}, but MPI cannot be loaded ({one_line(str(error))}): "
             "pip install 'pyxt_hpc[mpi]', or leave the launcher out and use --num-cpus"
         ) from None
     foreign = LaunchError(
@@ -196,14 +199,12 @@ def _end_with_launcher() -> None:
     threading.Thread(target=watch, name="launcher watch", daemon=True).start()
 
 
-def _end_all_ranks_on_defect(comm: "MPI.Intracomm") -> None:
+def _end_all_ranks_on_defect(world: World) -> None:
     """After the traceback of an uncaught exception end the job: the other ranks would wait for ever."""
     show = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         show(kind, error, trace)
-        sys.stderr.flush()
-        time.sleep(FORWARDING_SECONDS)
-        comm.Abort(EXIT_DEFECT)
+        world.abort(EXIT_DEFECT)
 
     sys.excepthook = hook

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pyxt_hpc.config import ClusterConfig, read_config
+from pyxt_hpc.config import MOST_BYTES, ClusterConfig, read_config
 from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct, MissingInput, PyxtError
 from pyxt_hpc.files import check_regular, replacing, system_errors
 from pyxt_hpc.images import read_image
 from pyxt_hpc.iniedit import set_value
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.lock import WriterLock
-from pyxt_hpc.quoting import shown
+from pyxt_hpc.quoting import one_line, shown
 from pyxt_hpc.stages.inputs import read_cluster_bundle
 from pyxt_hpc.stages.merge import merge_store
 from pyxt_hpc.store import open_to_read
@@ -36,7 +36,6 @@ _DIGEST = "PYXT_HPC.sha256"
 """Keyword of a member's extended header."""
 
 _CONFIG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*\.ini")
-_MOST_CONFIG_BYTES = 1 << 20
 _BLOCK = 1 << 20
 _DAMAGE = (
     tarfile.TarError, EOFError, OSError, ValueError, OverflowError, RecursionError, zlib.error,
@@ -128,7 +127,7 @@ def unpack(archive: Path, directory: Path) -> ClusterConfig:
         raise ConfigError(f"--directory {directory} is no folder: give another")
     with contextlib.closing(_members(archive)) as members, contextlib.ExitStack() as stack:
         first = next(members, None)
-        if first is None or not _CONFIG_NAME.fullmatch(first.name) or first.size > _MOST_CONFIG_BYTES:
+        if first is None or not _CONFIG_NAME.fullmatch(first.name) or first.size > MOST_BYTES:
             raise _foreign(archive, "its first member is not a configuration")
         if check_regular(directory / first.name):
             raise _is_there(directory / first.name)
@@ -181,7 +180,7 @@ def _reading(archive: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        reason = shown(" ".join(str(error).split()) or type(error).__name__)
+        reason = shown(one_line(str(error)) or type(error).__name__)
         raise DamagedFile(
             f"{archive}: cannot be unpacked ({reason}): it is not from pack, or copy it again"
         ) from None

@@ -46,7 +46,6 @@ def test_commands_are_made_without_heavy_imports() -> None:
 def test_serial_commands_refuse_ranks(
     line: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-
     monkeypatch.setenv("PMI_SIZE", "3")
     assert main([*line, "-c", "absent.ini"]) == 2
     assert "is serial: run it without mpirun" in capsys.readouterr().err

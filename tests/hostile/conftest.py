@@ -1,11 +1,14 @@
 """The cluster that hostile situations are tried on: fitted, and so small that a command takes a second."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from pyxt_hpc.cli import main
+
+sys.path.insert(0, str(Path(__file__).parent))  # the tables share `situations`
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,34 +18,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from situations import Prepare, both, directory, edit, fifo, file, link, nothing, unix_socket
 
 from pyxt_hpc.cli import main
 from pyxt_hpc.store import read_results
 
 ROOT = Path(__file__).resolve().parents[2]
 
-Prepare = Callable[[Path], object]
-
 LONG = "9" * 5000
 LETTERS = "x" * 100_000
 SECONDS = 10.0
 """For any row; most take some milliseconds. Who waits for a pipe waits for ever: the alarm rings."""
-
-
-def nothing(folder: Path) -> None:
-    """Leave everything as it is."""
-
-
-def edit(old: str, new: str) -> Prepare:
-    """Change the configuration."""
-
-    def prepare(folder: Path) -> None:
-        path = folder / "demo.ini"
-        text = path.read_text()
-        assert old in text
-        path.write_text(text.replace(old, new))
-
-    return prepare
 
 
 def set_key(key: str, value: str) -> Prepare:
@@ -62,17 +44,6 @@ def set_key(key: str, value: str) -> Prepare:
     return prepare
 
 
-def content(name: str, data: bytes) -> Prepare:
-    """A file with this content."""
-
-    def prepare(folder: Path) -> None:
-        (folder / name).unlink(missing_ok=True)
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-
-    return prepare
-
-
 def sized(name: str, size: int) -> Prepare:
     """A file with holes only."""
 
@@ -82,54 +53,6 @@ def sized(name: str, size: int) -> Prepare:
             file.truncate(size)
 
     return prepare
-
-
-def away(path: Path) -> None:
-    """Remove a file or an empty folder."""
-    if path.is_dir():
-        path.rename(path.with_name(path.name + ".aside"))
-    else:
-        path.unlink(missing_ok=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-
-def fifo(name: str) -> Prepare:
-    """A pipe in its place: who opens it waits for ever."""
-    return lambda folder: (away(folder / name), os.mkfifo(folder / name))
-
-
-def directory(name: str) -> Prepare:
-    """A folder in its place."""
-    return lambda folder: (away(folder / name), (folder / name).mkdir())
-
-
-def link(name: str, target: str) -> Prepare:
-    """A link in its place."""
-    return lambda folder: (away(folder / name), (folder / name).symlink_to(target))
-
-
-def file(name: str) -> Prepare:
-    """A small file in its place."""
-    return lambda folder: (away(folder / name), (folder / name).write_text("not what you think\n"))
-
-
-def unix_socket(name: str) -> Prepare:
-    """A socket in its place."""
-
-    def prepare(folder: Path) -> None:
-        away(folder / name)
-        here = Path.cwd()
-        os.chdir((folder / name).parent)  # names of sockets are short
-        with socket.socket(socket.AF_UNIX) as made:
-            made.bind((folder / name).name)
-        os.chdir(here)
-
-    return prepare
-
-
-def both(*parts: Prepare) -> Prepare:
-    """Several in turn."""
-    return lambda folder: [part(folder) for part in parts]
 
 
 BUNDLE, RESULTS = "demo/acb/demo_bundle.h5", "demo/acb/demo_results.h5"
@@ -151,17 +74,17 @@ CONFIGURATIONS = [
     ("below a file", nothing, "status -c demo.ini/a.ini", "not a folder"),
     ("name of 300 letters", nothing, f"status -c {'a' * 300}.ini", "name too long"),
     ("200 MB", sized("a.ini", 200_000_000), "status -c a.ini", "200 MB", "at most 1 MB"),
-    ("NUL bytes", content("a.ini", b"[cluster_info]\nname = a\0b\n"), "status -c a.ini", "NUL"),
-    ("not UTF-8", content("a.ini", b"[cluster_info]\nname = \xff\xfe\n"), "status -c a.ini", "UTF-8"),
-    ("a picture", content("a.ini", b"\x89PNG\r\n\x1a\n" + bytes(range(256))), "run -c a.ini", "not a text file"),
-    ("no section", content("a.ini", b"name = 1\n"), "status -c a.ini", "no section headers"),
-    ("line of 100 kB", content("a.ini", LETTERS.encode()), "status -c a.ini", "cannot be read as an INI file"),
+    ("NUL bytes", file("a.ini", b"[cluster_info]\nname = a\0b\n"), "status -c a.ini", "NUL"),
+    ("not UTF-8", file("a.ini", b"[cluster_info]\nname = \xff\xfe\n"), "status -c a.ini", "UTF-8"),
+    ("a picture", file("a.ini", b"\x89PNG\r\n\x1a\n" + bytes(range(256))), "run -c a.ini", "not a text file"),
+    ("no section", file("a.ini", b"name = 1\n"), "status -c a.ini", "no section headers"),
+    ("line of 100 kB", file("a.ini", LETTERS.encode()), "status -c a.ini", "cannot be read as an INI file"),
     ("value of 100 kB", set_key("redshift", LETTERS), f"status {C}", "redshift", "(100000 letters)"),
     ("key of 100 kB", edit("redshift ", f"{LETTERS} = 1\nredshift "), f"status {C}", "unknown", "(100000 letters)"),
     ("section of 100 kB", edit("[cluster_info]", f"[{LETTERS}]\n[cluster_info]"), f"status {C}", "is unknown"),
     ("60,000 unknown keys", edit("redshift ", "".join(f"k{i}=1\n" for i in range(60_000)) + "redshift "),
      f"status {C}", "k0 is unknown"),
-    ("20,000 unknown sections", content("a.ini", "".join(f"[s{i}]\n" for i in range(20_000)).encode()),
+    ("20,000 unknown sections", file("a.ini", "".join(f"[s{i}]\n" for i in range(20_000)).encode()),
      "status -c a.ini", "[s0] is unknown"),
     ("home of nobody", set_key("data_directory", "~nosuchuser/data"), f"status {C}", "~nosuchuser", "in full"),
     ("data in a loop", both(link("d", "d"), set_key("data_directory", "d")), f"process-data {C}", "data_directory|loop|Symlink|levels"),
@@ -305,8 +228,8 @@ def test_one_line_that_says_what_to_do(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], row: tuple
 ) -> None:
     _, prepare, line, *words = row
-    prepare(work)
     monkeypatch.chdir(work)
+    prepare(work)
     before = state(work)
     capsys.readouterr()
     code = main(shlex.split(line))

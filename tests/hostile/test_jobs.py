@@ -5,17 +5,14 @@ disk afterwards: the script, and the events in the table of jobs. No row shows a
 """
 # ruff: noqa: E501 (rows of a table)
 
-import os
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from situations import Prepare, both, directory, fifo, file, link, nothing
 
 from pyxt_hpc.cli import main
 from pyxt_hpc.jobs import system
-
-Prepare = Callable[[Path], object]
 
 CONFIGURATION = """\
 [cluster_info]
@@ -46,16 +43,6 @@ def answer(name: str, out: str = "", error: str = "", code: int = 0) -> Prepare:
     return tool(name, f"printf {shlex.quote(out)}\nprintf {shlex.quote(error)} >&2\nexit {code}")
 
 
-def write(name: str, data: bytes) -> Prepare:
-    """A file with this content."""
-
-    def prepare(folder: Path) -> None:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-
-    return prepare
-
-
 def append(name: str, text: str) -> Prepare:
     """More in a file."""
 
@@ -66,34 +53,10 @@ def append(name: str, text: str) -> Prepare:
     return prepare
 
 
-def place(name: str, make: Callable[[Path], object]) -> Prepare:
-    """Something else in the place of a file or folder."""
-
-    def prepare(folder: Path) -> None:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        make(folder / name)
-
-    return prepare
-
-
-def link(target: str) -> Callable[[Path], object]:
-    """A link to somewhere."""
-    return lambda path: path.symlink_to(target)
-
-
-def both(*parts: Prepare) -> Prepare:
-    """Several in turn."""
-    return lambda folder: [part(folder) for part in parts]
-
-
 def events(*rows: str, system: str = "slurm") -> Prepare:
     """A table of jobs: each row has job, task, attempt, id, event and detail."""
     lines = ["\t".join(["2026-01-02T03:04:05", system, *row.split(" ", 5)]) for row in rows]
-    return write(RECORD, "".join(f"{line}\n" for line in lines).encode())
-
-
-def nothing(folder: Path) -> None:
-    """Leave everything as it is."""
+    return file(RECORD, "".join(f"{line}\n" for line in lines).encode())
 
 
 NO, YES = False, True
@@ -110,8 +73,8 @@ ROWS = [
     ("words before the id", answer("sbatch", "mind the quota\\n7\\n"), SUBMIT, 0, "job 7:", YES, ["submitted"]),
     ("no sbatch", nothing, SUBMIT, 2, "no sbatch on this machine; submit it on a login node", YES, []),
     ("sbatch may not be run", tool("sbatch", "exit 0", 0o644), SUBMIT, 2, "sbatch cannot be run; denied", YES, []),
-    ("sbatch is a folder", place("bin/sbatch", Path.mkdir), SUBMIT, 2, "sbatch cannot be run", YES, []),
-    ("sbatch is no program", both(write("bin/sbatch", b"\0\1\2"), lambda folder: (folder / "bin/sbatch").chmod(0o755)), SUBMIT, 2, "sbatch cannot be run; format", YES, []),
+    ("sbatch is a folder", directory("bin/sbatch"), SUBMIT, 2, "sbatch cannot be run", YES, []),
+    ("sbatch is no program", both(file("bin/sbatch", b"\0\1\2"), lambda folder: (folder / "bin/sbatch").chmod(0o755)), SUBMIT, 2, "sbatch cannot be run; format", YES, []),
     ("it says nothing", answer("sbatch"), SUBMIT, 2, "said: nothing; look in the queue", YES, []),
     ("not UTF-8", answer("sbatch", "\\xff\\xfe7"), SUBMIT, 2, "look in the queue", YES, []),
     ("not an id", answer("sbatch", "Submitted batch job 7"), SUBMIT, 2, "said: Submitted batch job 7; look in the queue", YES, []),
@@ -126,17 +89,17 @@ ROWS = [
     ("no answer", tool("sbatch", "read -r -t 20 <> <(:)"), SUBMIT, 2, "has not answered; look in the queue", YES, []),
     ("PBS is down", answer("qsub", "", "qsub: cannot connect to server north (errno=111)", 1), "submit -c A.ini --scheduler pbs", 75, "try again later", YES, []),
     ("PBS and its id", answer("qsub", "12[].north\\n"), "submit -c A.ini --scheduler pbs --array 3", 0, "job 12[].north:; merge-results", YES, ["submitted"]),
-    ("logs is a file", both(GOOD, write("A/logs", b"")), SUBMIT, 2, "logs", NO, None),
-    ("logs is a link to nothing", both(GOOD, place("A/logs", link("gone"))), SUBMIT, 0, "gone", YES, ["submitted"]),
-    ("logs cannot be written", both(GOOD, place("A/logs", link("/proc"))), SUBMIT, 2, "must be a folder you may write to", NO, None),
-    ("table is a folder", both(GOOD, place(RECORD, Path.mkdir)), SUBMIT, 2, "jobs.tsv; is a folder", NO, None),
-    ("table is a pipe", both(GOOD, place(RECORD, os.mkfifo)), SUBMIT, 2, "jobs.tsv; is a pipe", NO, None),
-    ("table is a full device", both(GOOD, place(RECORD, link("/dev/full"))), SUBMIT, 2, "is a device", NO, None),
-    ("script is a folder", both(GOOD, place("A/A_job.sh", Path.mkdir)), SUBMIT, 2, "A_job.sh; is a folder", NO, []),
-    ("cluster is a file", both(GOOD, write("A", b"")), SUBMIT, 2, "cannot be written", NO, None),
-    ("script below a file", write("file", b""), f"{MAKE} --site slurm --output file/a.sh", 2, "a.sh; not a folder", NO, None),
+    ("logs is a file", both(GOOD, file("A/logs", b"")), SUBMIT, 2, "logs", NO, None),
+    ("logs is a link to nothing", both(GOOD, link("A/logs", "gone")), SUBMIT, 0, "gone", YES, ["submitted"]),
+    ("logs cannot be written", both(GOOD, link("A/logs", "/proc")), SUBMIT, 2, "must be a folder you may write to", NO, None),
+    ("table is a folder", both(GOOD, directory(RECORD)), SUBMIT, 2, "jobs.tsv; is a folder", NO, None),
+    ("table is a pipe", both(GOOD, fifo(RECORD)), SUBMIT, 2, "jobs.tsv; is a pipe", NO, None),
+    ("table is a full device", both(GOOD, link(RECORD, "/dev/full")), SUBMIT, 2, "is a device", NO, None),
+    ("script is a folder", both(GOOD, directory("A/A_job.sh")), SUBMIT, 2, "A_job.sh; is a folder", NO, []),
+    ("cluster is a file", both(GOOD, file("A", b"")), SUBMIT, 2, "cannot be written", NO, None),
+    ("script below a file", file("file", b""), f"{MAKE} --site slurm --output file/a.sh", 2, "a.sh; not a folder", NO, None),
     ("script for a device", nothing, f"{MAKE} --site slurm --output /dev/null/a.sh", 2, "not a folder", NO, None),
-    ("site is a folder", place("mine", Path.mkdir), f"{MAKE} --site mine", 2, "mine; folder", NO, None),
+    ("site is a folder", directory("mine"), f"{MAKE} --site mine", 2, "mine; folder", NO, None),
     ("no batch system", nothing, MAKE, 2, "give --scheduler slurm or pbs", NO, None),
     ("all memory of PBS", nothing, f"{MAKE} --scheduler pbs --memory 0", 2, "memory = 0; give PBS an amount", NO, None),
     ("qrerun of SLURM", nothing, f"{MAKE} --scheduler slurm --requeue qrerun", 2, "requeue = qrerun is PBS's", NO, None),
@@ -146,15 +109,16 @@ ROWS = [
     ("array with bins", nothing, f"{MAKE} --scheduler pbs --array 4 --stages 5,6", 2, "stage 6 alone", NO, None),
     ("nothing to tell", nothing, STATUS, 2, "is missing; fit-spectra", NO, None),
     ("a job that waits", events(WAITING), STATUS, 0, "job 7 (slurm), submitted 2026-01-02 03:04:05; attempt 1: waiting; no fits yet", NO, ["submitted"]),
-    ("a job of version 0.1", write(RECORD, b"2026-01-02T03:04:05\tslurm\t7\t/a/script\n"), STATUS, 0, "attempt 1: waiting", NO, [""]),
+    ("a job of version 0.1", file(RECORD, b"2026-01-02T03:04:05\tslurm\t7\t/a/script\n"), STATUS, 0, "attempt 1: waiting", NO, [""]),
     ("an array that is done", events("7 1-2 1 7 submitted a", "7 1 1 7_1 ended 0 done", "7 2 1 7_2 ended 0 done"), CANCEL, 0, "every job of this cluster has ended", NO, ["submitted", "ended", "ended"]),
     ("an array half done", both(events("7 1-3 1 7 submitted a", "7 1 1 7_1 ended 0 done", "7 2 1 7_2 ended 2 no"), answer("scancel")), STATUS, 0, "tasks: 1 done, 1 ended, 1 not yet started; task 2, attempt 1 (job 7_2)", NO, ["submitted", "ended", "ended"]),
     ("the rest of an array", both(events("7 1-3 1 7 submitted a", "7 1 1 7_1 ended 0 done"), answer("scancel")), CANCEL, 0, "job 7: 7 ended", NO, ["submitted", "ended", "cancelled", "cancelled"]),
     ("an attempt taken back", events("7 - 2 9 withdrawn "), STATUS, 0, "attempt 1: waiting", NO, ["withdrawn"]),
     ("by hand", events("7 - 1 7 started north"), STATUS, 0, "job 7 (slurm); on north; running, or killed", NO, ["started"]),
-    ("no job, only rubbish", write(RECORD, b"\xff\0\n\t\t\t\t\t\t\t\n\n7 7 7\n"), STATUS, 2, "is missing", NO, ["", "", ""]),
+    ("no job, only rubbish", file(RECORD, b"\xff\0\n\t\t\t\t\t\t\t\n\n7 7 7\n"), STATUS, 2, "is missing", NO, ["", "", ""]),
     ("rubbish after a job", both(events(WAITING), append(RECORD, "2026\tsl")), STATUS, 0, "attempt 1: waiting", NO, ["submitted", ""]),
-    ("a table to wait for", place(RECORD, os.mkfifo), STATUS, 2, "jobs.tsv; is a pipe", NO, None),
+    ("exit code of 5000 digits", events(WAITING, f"7 - 1 7 ended {'9' * 5000} done"), STATUS, 0, "attempt 1: ; done", NO, ["submitted", "ended"]),
+    ("a table to wait for", fifo(RECORD), STATUS, 2, "jobs.tsv; is a pipe", NO, None),
     ("nothing to cancel", nothing, CANCEL, 2, "no job is known", NO, None),
     ("all have ended", events(WAITING, DONE), CANCEL, 0, "every job of this cluster has ended", NO, ["submitted", "ended"]),
     ("another's job", events(WAITING), f"{CANCEL} 8", 2, "job 8 is not in; the last ones there are 7", NO, ["submitted"]),
@@ -166,7 +130,7 @@ ROWS = [
     ("no cancelling now", both(events(WAITING), answer("scancel", "", "scancel: error: slurm_kill_job2: Unable to contact slurm controller", 1)), CANCEL, 75, "try again later", NO, ["submitted", "cancelled"]),
     ("PBS: it was gone", both(events("7.n - 1 7.n submitted a", system="pbs"), answer("qdel", "", "qdel: Job has finished 7.n", 35)), CANCEL, 0, "had ended already", NO, ["submitted", "cancelled", "cancelled"]),
     ("another batch system", events(WAITING, system="lsf"), CANCEL, 2, "'lsf', expected one of slurm, pbs", NO, ["submitted"]),
-    ("a table not to be written", place("A/logs", link("/proc/self")), CANCEL, 2, "no job is known", NO, None),
+    ("a table not to be written", link("A/logs", "/proc/self"), CANCEL, 2, "no job is known", NO, None),
 ]  # fmt: skip
 
 

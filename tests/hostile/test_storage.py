@@ -11,7 +11,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from situations import Prepare, away, directory, edit, fifo, file, link, nothing, unix_socket
 
 from pyxt_hpc import lock as lock_module
 from pyxt_hpc.cli import main
@@ -30,8 +30,6 @@ from pyxt_hpc.config import read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.lock import this_process
 from pyxt_hpc.store import ResultsStore, Status, read_results
-
-Prepare = Callable[[Path], object]
 
 STORE = "demo/acb/demo_results.h5"
 LOCK = f"{STORE}.lock"
@@ -43,46 +41,6 @@ STATUS = "status -c demo.ini"
 FIT = "fit-spectra -c demo.ini --resolution 1 --num-cpus 1 --continue"
 MAPS = "make-temperature-map -c demo.ini"
 PROCESS = "process-data -c demo.ini"
-
-
-def file(name: str, data: bytes | str = "my notes\n") -> Prepare:
-    """A file of this content, long untouched."""
-
-    def prepare(folder: Path) -> None:
-        (folder / name).unlink(missing_ok=True)
-        (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
-        os.utime(folder / name, (1, 1))
-
-    return prepare
-
-
-def away(folder: Path, name: str) -> Path:
-    path = folder / name
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-    return path
-
-
-def pipe(name: str) -> Prepare:
-    return lambda folder: os.mkfifo(away(folder, name))
-
-
-def folder_at(name: str) -> Prepare:
-    return lambda folder: away(folder, name).mkdir()
-
-
-def link(name: str, target: str) -> Prepare:
-    return lambda folder: away(folder, name).symlink_to(target)
-
-
-def socket_at(name: str) -> Prepare:
-    def prepare(folder: Path) -> None:
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(os.path.relpath(away(folder, name)))  # names of sockets are short
-
-    return prepare
 
 
 def lock_of(**changes: object) -> Prepare:
@@ -140,21 +98,8 @@ def saved_again(name: str) -> Prepare:
     return prepare
 
 
-def configured(old: str, new: str) -> Prepare:
-    def prepare(folder: Path) -> None:
-        text = (folder / "demo.ini").read_text()
-        assert old in text
-        (folder / "demo.ini").write_bytes(text.replace(old, new).encode())
-
-    return prepare
-
-
 def steps(line: str) -> Prepare:
-    return configured("[processing]\n", f"[processing]\n{line}\n")
-
-
-def nothing(folder: Path) -> None:
-    """Leave everything as it is."""
+    return edit("[processing]\n", f"[processing]\n{line}\n")
 
 
 NO_LOCK = "not a lock of pyxt-hpc: move it away"
@@ -163,12 +108,12 @@ AGAIN = "create-bins -c"
 
 # situation: (what happens, command, exit code, words, what may differ afterwards)
 ROWS: dict[str, tuple[Prepare, str, int, str, tuple[str, ...]]] = {
-    "lock: pipe, status": (pipe(LOCK), STATUS, 2, f"is a pipe or device, {NO_LOCK}", ()),
-    "lock: pipe, fit": (pipe(LOCK), FIT, 2, f"is a pipe or device, {NO_LOCK}", ()),
-    "lock: folder, status": (folder_at(LOCK), STATUS, 2, f"is a folder, {NO_LOCK}", ()),
-    "lock: folder, fit": (folder_at(LOCK), FIT, 2, f"is a folder, {NO_LOCK}", ()),
-    "lock: socket, status": (socket_at(LOCK), STATUS, 2, NO_LOCK, ()),
-    "lock: socket, fit": (socket_at(LOCK), FIT, 2, NO_LOCK, ()),
+    "lock: pipe, status": (fifo(LOCK), STATUS, 2, f"is a pipe or device, {NO_LOCK}", ()),
+    "lock: pipe, fit": (fifo(LOCK), FIT, 2, f"is a pipe or device, {NO_LOCK}", ()),
+    "lock: folder, status": (directory(LOCK), STATUS, 2, f"is a folder, {NO_LOCK}", ()),
+    "lock: folder, fit": (directory(LOCK), FIT, 2, f"is a folder, {NO_LOCK}", ()),
+    "lock: socket, status": (unix_socket(LOCK), STATUS, 2, NO_LOCK, ()),
+    "lock: socket, fit": (unix_socket(LOCK), FIT, 2, NO_LOCK, ()),
     "lock: link to nothing, status": (link(LOCK, "nowhere"), STATUS, 2, f"is a link, {NO_LOCK}", ()),
     "lock: link to nothing, fit": (link(LOCK, "nowhere"), FIT, 2, f"is a link, {NO_LOCK}", ()),
     "lock: loop of links, status": (link(LOCK, "demo_results.h5.lock"), STATUS, 2, f"is a link, {NO_LOCK}", ()),
@@ -200,41 +145,41 @@ ROWS: dict[str, tuple[Prepare, str, int, str, tuple[str, ...]]] = {
     "scale map: cut": (cut(RADII, 0.7), FIT, 2, AGAIN, ()),
     "scale map: empty": (file(RADII, ""), FIT, 2, AGAIN, ()),
     "scale map: notes": (file(RADII), FIT, 2, AGAIN, ()),
-    "scale map: pipe": (pipe(RADII), FIT, 2, "is a pipe", ()),
+    "scale map: pipe": (fifo(RADII), FIT, 2, "is a pipe", ()),
     "events of stage 1: a bit": (flip(EVENTS, 20_000), "remove-sources -c demo.ini --force", 2, "does not match its checksum", ("demo/steps/remove-sources-4001.json",)),
     "chips: a bit": (flip(CHIPS, 6000), "crop-data -c demo.ini --force", 2, "make it again: pyxt-hpc process-data", ("demo/steps/crop-data.json",)),
     "chips: saved again": (saved_again(CHIPS), "crop-data -c demo.ini --force", 2, "has no checksum", ("demo/steps/crop-data.json",)),
     "bundle: a bit": (flip(BUNDLE, 100_000), FIT, 2, "demo_bundle.h5", ()),
     "store: a bit of its head": (flip(STORE, 3000), FIT, 2, "is damaged", ()),
     "store: cut": (cut(STORE, 0.9), STATUS, 2, "bytes instead of", ()),
-    "store: a pipe": (pipe(STORE), STATUS, 2, "is a pipe", ()),
-    "store: a folder, fit": (folder_at(STORE), FIT, 2, "is a folder", ()),
+    "store: a pipe": (fifo(STORE), STATUS, 2, "is a pipe", ()),
+    "store: a folder, fit": (directory(STORE), FIT, 2, "is a folder", ()),
     "steps +3": (steps("last_step_completed = +3"), PROCESS, 0, "", ()),
     "steps -0": (steps("last_step_completed = -0"), PROCESS, 0, "", ()),
     "steps empty": (steps("last_step_completed ="), PROCESS, 0, "", ()),
     "steps empty with a comment": (steps("last_step_completed =   # kept"), PROCESS, 0, "", ()),
     "steps in odd letters": (steps("Last_Step_Completed = 3"), FIT, 0, "", (STORE,)),
     "steps in several lines": (steps("last_step_completed =\n    5"), FIT, 0, "", (STORE,)),
-    "line ends of Windows": (configured("\n", "\r\n"), FIT, 0, "", (STORE,)),
-    "byte order mark": (configured("# pyxt_hpc conf", "\ufeff# pyxt_hpc conf"), FIT, 0, "", (STORE,)),
+    "line ends of Windows": (edit("\n", "\r\n"), FIT, 0, "", (STORE,)),
+    "byte order mark": (edit("# pyxt_hpc conf", "\ufeff# pyxt_hpc conf"), FIT, 0, "", (STORE,)),
     "pack onto its bundle": (nothing, f"pack -c demo.ini --output {BUNDLE}", 2, "give another --output", ()),
     "pack onto its configuration": (nothing, "pack -c demo.ini --output demo.ini", 2, "give another --output", ()),
     "pack onto the store": (nothing, f"pack -c demo.ini --output {STORE}", 2, "give another --output", ()),
     "pack onto a folder": (nothing, "pack -c demo.ini --output demo", 2, "is a folder", ()),
     "pack onto a device": (nothing, "pack -c demo.ini --output /dev/null", 2, "is a device", ()),
     "pack onto a link to a device": (link("out", "/dev/full"), "pack -c demo.ini --output out", 2, "is a device", ()),
-    "pack into a pipe": (pipe("out"), "pack -c demo.ini --output out", 2, "is a pipe", ()),
+    "pack into a pipe": (fifo("out"), "pack -c demo.ini --output out", 2, "is a pipe", ()),
     "pack below a file": (file("a"), "pack -c demo.ini --output a/b.tar", 2, "", ()),
     "pack with a link to nothing for a bundle": (link(BUNDLE, "nowhere"), "pack -c demo.ini --output p.tar", 2, "demo_bundle.h5", ()),
     "unpack notes": (file("p.tar"), "unpack p.tar --directory a", 2, "cannot be unpacked", ()),
     "unpack a folder": (nothing, "unpack demo --directory a", 2, "is a folder", ()),
-    "unpack a pipe": (pipe("p.tar"), "unpack p.tar --directory a", 2, "is a pipe", ()),
+    "unpack a pipe": (fifo("p.tar"), "unpack p.tar --directory a", 2, "is a pipe", ()),
     "unpack the bundle": (nothing, f"unpack {BUNDLE} --directory a", 2, "cannot be unpacked", ()),
     "make a job in place of the configuration": (nothing, "make-job -c demo.ini --site slurm --output demo.ini", 2, "is not a script", ()),
     "pull from a pipe": (lambda folder: ((folder / "from").mkdir(), os.mkfifo(folder / "from" / "demo_results.h5")), "pull-results -c demo.ini from", 2, "is a pipe", ()),
     "pull from a file": (file("from"), "pull-results -c demo.ini from", 2, "", ()),
     "part that is no part": (lambda folder: shutil.copy(folder / STORE, folder / "demo/acb/demo_results_part-0001-of-0002.h5"), "merge-results -c demo.ini", 2, "is not a part", ()),
-    "part that is a folder": (folder_at("demo/acb/demo_results_part-0001-of-0002.h5"), "merge-results -c demo.ini", 2, "is a folder", ()),
+    "part that is a folder": (directory("demo/acb/demo_results_part-0001-of-0002.h5"), "merge-results -c demo.ini", 2, "is a folder", ()),
     "part that is notes": (file("demo/acb/demo_results_part-0001-of-0002.h5"), FIT, 2, "part-0001-of-0002.h5", (STORE,)),
     "export below a file": (file("a"), "results export -c demo.ini --output a", 2, "", ()),
     "maps below a file": (file("demo/main_output"), MAPS, 2, "", ()),

@@ -21,5 +21,7 @@ def test_asked_before_mpich_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     shared.refuse_small_shared_memory("Open MPI v4", {})
     with pytest.raises(LaunchError, match=r"MPI needs 1020000000000\.0 MB"):
         shared.refuse_small_shared_memory("MPICH Version: 5", {"MPI_LOCALNRANKS": "100"})
+    with pytest.raises(LaunchError, match=r"MPI needs 30000000000\.0 MB"):
+        shared.refuse_small_shared_memory("MPICH Version: 5", {"MPI_LOCALNRANKS": "9" * 5000})
     monkeypatch.setattr(shared, "SHARED_MEMORY", tmp_path / "none")
     shared.refuse_small_shared_memory("MPICH Version: 5", {})
