@@ -141,8 +141,8 @@ class BundleObservation:
 class Bundle:
     """A cluster's images and observations on one grid; fields as in `ROOT_DATASETS` and `ROOT_ATTRIBUTES`.
 
-    ``fingerprint`` is the SHA-256 of everything else; it is empty until the bundle has been written. What is
-    derived from the fields is computed once: no array of a bundle may be changed.
+    ``fingerprint`` is the SHA-256 of everything else; it is empty until the bundle has been written. The
+    exposure is computed once: no array of a bundle may be changed.
     """
 
     name: str
@@ -162,6 +162,11 @@ class Bundle:
     observations: tuple[BundleObservation, ...]
     left_out: str = ""
     fingerprint: str = ""
+
+    @property
+    def obsids(self) -> tuple[str, ...]:
+        """Each once: an observation with chips of both kinds has two datasets."""
+        return tuple(dict.fromkeys(observation.obsid for observation in self.observations))
 
     @property
     def wcs(self) -> "WCS":
@@ -200,7 +205,7 @@ class Bundle:
             total += area / max(areas) * o.exposure_s * o.relative_area(self.exposure_energy_keV)
         return np.where(self.mask > 0, total, 0.0).astype(np.float32)
 
-    @cached_property
+    @property
     def brightness(self) -> NDArray[np.float32]:
         """(counts - background)/(exposure x pixel area) (ny, nx) [count s^-1 arcmin^-2], NaN where dead."""
         result = np.full(self.mask.shape, np.nan, dtype=np.float32)

@@ -160,19 +160,21 @@ def compare_with_truth(rows: np.ndarray, bundle: Bundle, truth_directory: Path) 
     truth_directory
         Holds ``kT.fits`` and ``norm.fits``.
     """
-    kT = read_truth(truth_directory / "kT.fits", bundle)
-    norm = read_truth(truth_directory / "norm.fits", bundle) * bundle.exposure
-    truth = spectroscopic_like_temperature(kT, norm, rows["row"], rows["col"], rows["radius"])
+    kT, margin = read_truth(truth_directory / "kT.fits", bundle), _reach(rows)
+    with_margin = read_truth(truth_directory / "norm.fits", bundle, margin)
+    norm = with_margin[margin : margin + kT.shape[0], margin : margin + kT.shape[1]]
+    truth = spectroscopic_like_temperature(
+        kT, norm * bundle.exposure, rows["row"], rows["col"], rows["radius"]
+    )
     above = truth > rows["kT"]
     sigma = np.where(above, rows["kT_hi"] - rows["kT"], rows["kT"] - rows["kT_lo"])
-    whole = read_truth(truth_directory / "norm.fits", bundle)
-    row, col = np.unravel_index(np.nanargmax(whole), whole.shape)
+    row, col = np.unravel_index(np.nanargmax(norm), norm.shape)
     distance = np.hypot(rows["row"] - row, rows["col"] - col) * bundle.pixel_scale_arcsec / 60.0
     return TruthComparison(
         deviation=(rows["kT"] - truth) / sigma,
         # An open side reaches to the bound of kT: it holds any truth beyond.
         inside=np.where(np.isfinite(sigma), np.abs(truth - rows["kT"]) <= sigma, True),
-        norm_ratio=rows["norm"] / _sums_of_whole_circles(rows, truth_directory / "norm.fits", bundle),
+        norm_ratio=rows["norm"] / _sums_of_whole_circles(rows, with_margin, margin),
         goodness=rows["goodness"],
         poor=(rows["flags"] & int(FitFlag.POOR_FIT)) != 0,
         distance_arcmin=distance,
@@ -206,16 +208,20 @@ def compare_gas_with_truth(
     truth_directory
         Holds ``kT.fits``, ``norm.fits`` and ``density.fits``.
     """
-    kT, squared = read_truth(truth_directory / "kT.fits", bundle), truth_directory / "density.fits"
+    kT, margin = read_truth(truth_directory / "kT.fits", bundle), _reach(rows)
     norm = read_truth(truth_directory / "norm.fits", bundle) * bundle.exposure
-    true_density = np.sqrt(_sums_of_whole_circles(rows, squared, bundle, 2) / disc_area(rows["radius"]))
+    squared = read_truth(truth_directory / "density.fits", bundle, margin) ** 2
+    true_density = np.sqrt(_sums_of_whole_circles(rows, squared, margin) / disc_area(rows["radius"]))
     true_kT = spectroscopic_like_temperature(kT, norm, rows["row"], rows["col"], rows["radius"])
     ratio = density / true_density
     return GasComparison(ratio, ratio * rows["kT"] / true_kT)
 
 
-def _sums_of_whole_circles(rows: np.ndarray, path: Path, bundle: Bundle, power: int = 1) -> np.ndarray:
-    """Sum of a power of a truth map over each circle, beyond the images too; NaN beyond the truth map."""
-    margin = int(np.ceil(rows["radius"].max()))
-    image = read_truth(path, bundle, margin) ** power
+def _reach(rows: np.ndarray) -> int:
+    """Pixels that circles reach beyond the images at most."""
+    return int(np.ceil(rows["radius"].max()))
+
+
+def _sums_of_whole_circles(rows: np.ndarray, image: np.ndarray, margin: int) -> np.ndarray:
+    """Sum of an image that is known in a margin, too, over each circle; NaN where it is not known."""
     return disc_sums(rows["row"] + margin, rows["col"] + margin, rows["radius"], image[None])[:, 0]

@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 from scipy.special import gammaln, xlogy
 
 from pyxt_hpc.blocks import block_sums
+from pyxt_hpc.brightness.convolve import gaussian_sums
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import EmptySelection
 
@@ -18,6 +19,9 @@ _FINE = 48
 
 _FLATTEST = 0.8
 """Largest e that is searched: an axis ratio of 1:3."""
+
+_PEAK_SMOOTHING = 8.0
+"""Standard deviation of the Gaussian under which the peak is looked for [pixels]."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,16 @@ class BetaModel:
         return factor * np.hypot(self.radius(shape), self.core)
 
 
+def image_for_peak(bundle: Bundle) -> NDArray[np.float32]:
+    """Brightness under a wide Gaussian, (ny, nx) [count s^-1 per pixel], NaN where dead."""
+    live = bundle.exposure > 0
+    signal = np.where(live, bundle.counts - bundle.background, 0).astype(np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        smooth = gaussian_sums(signal, _PEAK_SMOOTHING) / gaussian_sums(bundle.exposure, _PEAK_SMOOTHING)
+    smooth[~live] = np.nan
+    return smooth
+
+
 def fit_beta_model(bundle: Bundle, smooth: NDArray, *, elliptical: bool = False) -> BetaModel:
     """Fit centre, core, slope and peak to the counts by their Poisson likelihood (Cash 1979).
 
@@ -87,7 +101,7 @@ def fit_beta_model(bundle: Bundle, smooth: NDArray, *, elliptical: bool = False)
     bundle
         The cluster.
     smooth : (ny, nx)
-        Its smoothed brightness, at whose peak the search begins; NaN where nothing is known.
+        Its smoothed brightness in any unit, at whose peak the search begins; NaN where nothing is known.
     elliptical
         Fit axis ratio and direction too.
 

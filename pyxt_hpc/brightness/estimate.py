@@ -1,14 +1,14 @@
 """The brightness of a cluster also where nothing was live: the weights of the parts of a circle."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.binning.circles import RADIUS_MAX
 from pyxt_hpc.blocks import block_sums
-from pyxt_hpc.brightness.beta_model import BetaModel, fit_beta_model
+from pyxt_hpc.brightness.beta_model import BetaModel, fit_beta_model, image_for_peak
 from pyxt_hpc.brightness.convolve import gaussian_sums
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import EmptySelection
@@ -34,9 +34,6 @@ _PRIOR_COUNTS = 10.0
 
 _STRONGEST = 10.0
 """A scale changes the brightness by no more than this factor."""
-
-_PEAK_SMOOTHING = 8.0
-"""Standard deviation of the Gaussian under which the peak is looked for [pixels]."""
 
 _FEWEST_COUNTS = 100.0
 
@@ -147,13 +144,8 @@ def _between_blocks(image: NDArray, side: int, n: int, axis: int) -> NDArray:
 
 def _beta_model(bundle: Bundle) -> BetaModel | None:
     """The best beta-model in the coordinates of the padded images, or None where none fits."""
-    exposure = gaussian_sums(bundle.exposure, _PEAK_SMOOTHING)
-    live = bundle.exposure > 0
-    signal = np.where(live, bundle.counts - bundle.background, 0).astype(np.float32)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        smooth = np.where(live, gaussian_sums(signal, _PEAK_SMOOTHING) / exposure, np.nan)
     try:
-        found = fit_beta_model(bundle, smooth, elliptical=True)
+        found = fit_beta_model(bundle, image_for_peak(bundle), elliptical=True)
     except EmptySelection as error:
         log.warning("%s; circles that are partly live are weighted by the smoothed image alone", error)
         return None
@@ -161,6 +153,4 @@ def _beta_model(bundle: Bundle) -> BetaModel | None:
         "brightness: beta-model, beta %.3f, core %.1f pixels, axis ratio %.2f, times the smoothed image",
         found.beta, found.core, found.axis_ratio,
     )  # fmt: skip
-    return BetaModel(
-        found.row + MARGIN, found.col + MARGIN, found.core, found.beta, found.peak, found.stretch
-    )
+    return replace(found, row=found.row + MARGIN, col=found.col + MARGIN)

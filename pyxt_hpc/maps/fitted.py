@@ -9,7 +9,6 @@ import numpy as np
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
-from pyxt_hpc.discs import disc_area
 from pyxt_hpc.errors import EmptySelection, ForeignProduct
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.lock import current_owner
@@ -18,6 +17,7 @@ from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.quoting import quoted
+from pyxt_hpc.spectra.extract import disc_area
 from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.store import Results, Status, is_final, read_results
@@ -71,9 +71,7 @@ class FittedRegions(ClusterImage):
     @property
     def area_arcmin2(self) -> np.ndarray:
         """(n,) area of each region's whole circle, to which its norm refers [arcmin^2]."""
-        radii, index = np.unique(self.rows["radius"], return_inverse=True)
-        pixels = np.array([disc_area(float(radius)) for radius in radii], float)
-        return pixels[index] * (self.bundle.pixel_scale_arcsec / 60.0) ** 2
+        return disc_area(self.rows["radius"]) * self.bundle.pixel_area_arcmin2
 
     def parameter(self, name: str, scale: np.ndarray | float = 1.0) -> Measured:
         """A fitted parameter of all regions times `scale`."""

@@ -43,7 +43,7 @@ def fit_in_memory(
     config = ClusterConfig(
         path=Path("simulated.ini"),
         name=bundle.name,
-        observation_ids=tuple(dict.fromkeys(o.obsid for o in bundle.observations)),
+        observation_ids=bundle.obsids,
         redshift=bundle.redshift,
         nH=bundle.nH,
         abundance=bundle.abundance,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.brightness.beta_model import BetaModel, fit_beta_model
+from pyxt_hpc.brightness.beta_model import BetaModel, fit_beta_model, image_for_peak
 from pyxt_hpc.brightness.convolve import gaussian_sums
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.maps.image import ClusterImage
@@ -17,9 +17,6 @@ log = logging.getLogger(__name__)
 
 SMOOTHING = 4.0
 """Standard deviation of the Gaussian with which residuals are smoothed [pixels]."""
-
-_PEAK_SMOOTHING = 8.0
-"""The same for finding the peak."""
 
 _ANNULUS = 0.05
 """Width of an annulus over its radius; at least a pixel."""
@@ -113,11 +110,11 @@ def map_residuals(image: ClusterImage) -> Iterator[MapProduct]:
     """
     shape = image.bundle.mask.shape
     width = f'{SMOOTHING:g} pixels ({SMOOTHING * image.bundle.pixel_scale_arcsec:.1f}")'
-    smooth = image.smoothed(_PEAK_SMOOTHING)
-    row, col = (float(at) for at in np.unravel_index(np.nanargmax(smooth.value), shape))
+    smooth = image_for_peak(image.bundle)
+    row, col = (float(at) for at in np.unravel_index(np.nanargmax(smooth), shape))
     ellipses = BetaModel(row, col, 1.0, 1.0, 1.0)
     try:
-        model = fit_beta_model(image.bundle, smooth.value, elliptical=True)
+        model = fit_beta_model(image.bundle, smooth, elliptical=True)
     except EmptySelection as error:
         log.warning("%s; there are only residuals from the average over circles about the peak", error)
     else:

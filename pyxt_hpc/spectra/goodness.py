@@ -20,7 +20,6 @@ from math import lgamma
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import poisson
 
 from pyxt_hpc.compiled import kernel
 from pyxt_hpc.errors import ConfigError
@@ -180,6 +179,8 @@ def goodness(
 
 def _likely(mean: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Counts that may occur, and their probabilities."""
+    from scipy.stats import poisson  # slow to import, and ranks that fit find the table made
+
     counts = np.arange(poisson.isf(1e-15, mean) + 2) if mean > 0 else np.zeros(1)
     return counts, poisson.pmf(counts, mean)
 

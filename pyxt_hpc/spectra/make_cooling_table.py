@@ -6,7 +6,6 @@ All of AtomDB is integrated, continua from 1.5 eV to 100 keV and every line: the
 0.1-40 keV, would lose up to an eighth of the power.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,9 @@ from astropy import units
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra.fitsfile import open_fits
-from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.files import replacing
 from pyxt_hpc.spectra.cooling import TABLE_PATH
-from pyxt_hpc.spectra.make_plasma_table import ATOMDB_DOWNLOAD, CONTINUA, HC_KEV_ANGSTROM, KT_RANGE_keV
+from pyxt_hpc.spectra.make_plasma_table import CONTINUA, HC_KEV_ANGSTROM, atomdb_arguments, read_atomdb
 from pyxt_hpc.spectra.plasma import N_ELEMENTS
 
 _ERG_PER_KEV = float(units.keV.to(units.erg))
@@ -74,26 +71,19 @@ def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:
     ------
     MissingInput, DamagedFile
     """
-    with (
-        open_fits(line_path, "AtomDB line file", ATOMDB_DOWNLOAD) as lines,
-        open_fits(continuum_path, "AtomDB continuum file", ATOMDB_DOWNLOAD) as continua,
-    ):
-        kT = np.asarray(lines[1].data["kT"], dtype=np.float64)
-        if not np.array_equal(kT, np.asarray(continua[1].data["kT"], dtype=np.float64)):
-            raise DamagedFile(
-                f"{line_path} and {continuum_path} have different temperatures; {ATOMDB_DOWNLOAD}"
-            )
-        nodes = np.flatnonzero((kT > KT_RANGE_keV[0]) & (kT < KT_RANGE_keV[1]))
-        power = np.array(
-            [power_of_lines(lines[2 + i]) + power_of_continua(continua[2 + i], kT[i]) for i in nodes]
-        )
+    kT, lines, continua = read_atomdb(
+        line_path,
+        continuum_path,
+        lambda hdus, nodes: np.array([power_of_lines(hdus[2 + i]) for i in nodes]),
+        lambda hdus, nodes: np.array([power_of_continua(hdus[2 + i], hdus[1].data["kT"][i]) for i in nodes]),
+    )
     text = [
         f"# Power per n_e n_H that each element radiates [erg cm^3 s^-1], from {line_path.name} and",
         f"# {continuum_path.name} by `python -m pyxt_hpc.spectra.make_cooling_table`; abundances of Anders",
         "# & Grevesse (1989). Accuracy and source: SOURCES.md. Columns: kT [keV], atomic numbers 1 to 30.",
         *(
             f"{temperature:.7g} " + " ".join(f"{value:.5g}" for value in values)
-            for temperature, values in zip(kT[nodes], power * _ERG_PER_KEV, strict=True)
+            for temperature, values in zip(kT, (lines + continua) * _ERG_PER_KEV, strict=True)
         ),
     ]
     with replacing(out) as temporary:
@@ -102,11 +92,8 @@ def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line of this module."""
-    parser = argparse.ArgumentParser(description="Make the table of radiated power from AtomDB's files.")
-    parser.add_argument("line", type=Path, help="apec_v*_line.fits")
-    parser.add_argument("continuum", type=Path, help="apec_v*_coco.fits")
-    parser.add_argument("-o", "--out", type=Path, default=TABLE_PATH, help="table to write (%(default)s)")
-    options = parser.parse_args(arguments)
+    description = "Make the table of radiated power from AtomDB's files."
+    options = atomdb_arguments(description, TABLE_PATH, arguments)
     make_table(options.line, options.continuum, options.out)
 
 

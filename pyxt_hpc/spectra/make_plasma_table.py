@@ -9,7 +9,9 @@ ApJ 756, 128.
 
 import argparse
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from astropy.io import fits
@@ -20,6 +22,9 @@ from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.spectra.plasma import N_ELEMENTS, TABLE_PATH, PlasmaTable, write_plasma
 
 log = logging.getLogger(__name__)
+
+Lines = TypeVar("Lines")
+Continua = TypeVar("Continua")
 
 HC_KEV_ANGSTROM = 12.398418573  # XSPEC's value, so that lines fall into XSPEC's bins
 KT_RANGE_keV = (0.08, 46.0)
@@ -32,7 +37,53 @@ STRONG_FRACTION = 1e-4
 LOCAL_keV = 0.05
 NEGLIGIBLE_FRACTION = 1e-5
 CONTINUA = (("N_Cont", "E_Cont", "Continuum"), ("N_Pseudo", "E_Pseudo", "Pseudo"))
-ATOMDB_DOWNLOAD = "download AtomDB's line and continuum files again from www.atomdb.org"
+_DOWNLOAD = "download AtomDB's line and continuum files again from www.atomdb.org"
+
+
+def read_atomdb(
+    line_path: Path,
+    continuum_path: Path,
+    lines_of: Callable[[fits.HDUList, NDArray[np.int64]], Lines],
+    continua_of: Callable[[fits.HDUList, NDArray[np.int64]], Continua],
+) -> tuple[NDArray[np.float64], Lines, Continua]:
+    """Read AtomDB's line file, then its continuum file.
+
+    Parameters
+    ----------
+    line_path, continuum_path
+        The files.
+    lines_of, continua_of
+        What is wanted of an open file and of the numbers i of the temperatures in `KT_RANGE_keV`, each of
+        which has the table 2 + i.
+
+    Returns
+    -------
+    kT : (n_kT,)
+        Those temperatures [keV].
+    lines, continua
+        What the functions gave.
+
+    Raises
+    ------
+    MissingInput, DamagedFile
+    """
+    with open_fits(line_path, "AtomDB line file", _DOWNLOAD) as hdus:
+        kT = np.asarray(hdus[1].data["kT"], dtype=np.float64)
+        nodes = np.flatnonzero((kT > KT_RANGE_keV[0]) & (kT < KT_RANGE_keV[1]))
+        lines = lines_of(hdus, nodes)
+    with open_fits(continuum_path, "AtomDB continuum file", _DOWNLOAD) as hdus:
+        if not np.array_equal(kT, np.asarray(hdus[1].data["kT"], dtype=np.float64)):
+            raise DamagedFile(f"{line_path} and {continuum_path} have different temperatures; {_DOWNLOAD}")
+        return kT[nodes], lines, continua_of(hdus, nodes)
+
+
+def atomdb_arguments(description: str, out: Path, arguments: list[str] | None) -> argparse.Namespace:
+    """Command line of a module that makes a table of AtomDB's files: ``line``, ``continuum`` and ``out``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("line", type=Path, help="apec_v*_line.fits")
+    parser.add_argument("continuum", type=Path, help="apec_v*_coco.fits")
+    parser.add_argument("-o", "--out", type=Path, default=out, help="table to write (%(default)s)")
+    return parser.parse_args(arguments)
 
 
 def bin_integrals(
@@ -170,21 +221,13 @@ def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:
     MissingInput, DamagedFile
     """
     edges = bin_edges()
-    with open_fits(line_path, "AtomDB line file", ATOMDB_DOWNLOAD) as hdus:
-        kT = np.asarray(hdus[1].data["kT"], dtype=np.float64)
-        nodes = np.flatnonzero((kT > KT_RANGE_keV[0]) & (kT < KT_RANGE_keV[1]))
-        energy, element, lines = read_lines(hdus, nodes)
-    with open_fits(continuum_path, "AtomDB continuum file", ATOMDB_DOWNLOAD) as hdus:
-        if not np.array_equal(kT, np.asarray(hdus[1].data["kT"], dtype=np.float64)):
-            raise DamagedFile(
-                f"{line_path} and {continuum_path} have different temperatures; {ATOMDB_DOWNLOAD}"
-            )
-        continua = read_continua(hdus, nodes, edges)
-
+    kT, (energy, element, lines), continua = read_atomdb(
+        line_path, continuum_path, read_lines, lambda hdus, nodes: read_continua(hdus, nodes, edges)
+    )
     strong = merge_weak_lines(energy, element, lines, continua, edges)
     log.info("%d of %d lines kept apart", strong.sum(), len(strong))
     table = PlasmaTable(
-        kT=kT[nodes],
+        kT=kT,
         bin_edges=edges,
         bin_emissivity=continua.astype(np.float32),
         line_energy=energy[strong],
@@ -196,11 +239,8 @@ def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line of this module."""
-    parser = argparse.ArgumentParser(description="Make the compact plasma table from AtomDB's files.")
-    parser.add_argument("line", type=Path, help="apec_v*_line.fits")
-    parser.add_argument("continuum", type=Path, help="apec_v*_coco.fits")
-    parser.add_argument("-o", "--out", type=Path, default=TABLE_PATH, help="table to write (%(default)s)")
-    options = parser.parse_args(arguments)
+    description = "Make the compact plasma table from AtomDB's files."
+    options = atomdb_arguments(description, TABLE_PATH, arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     make_table(options.line, options.continuum, options.out)
 

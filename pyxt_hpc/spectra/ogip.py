@@ -115,12 +115,12 @@ def _rmf(pha: Pha, given: Path | str | None) -> Rmf:
 
 def _arf(pha: Pha, given: Path | str | None, rmf: Rmf) -> Arf:
     path = _chosen(given, pha.arf_file)
-    largest = float(rmf.to_sparse().sum(axis=1).max())
     if path is not None:
         arf = read_arf(with_gz(path))
         check_match(arf, rmf, str(path), f"the RMF of {pha.path}")
         check_area_once(str(path), rmf, f"the RMF of {pha.path}")
         return arf
+    largest = float(rmf.to_sparse().sum(axis=1).max())
     if not holds_area(rmf):
         raise MissingInput(
             f"{pha.path}: ANCRFILE names no effective area, and the RMF holds none "

@@ -15,7 +15,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import PchipInterpolator
 from scipy.sparse import csr_array
 
 from pyxt_hpc.errors import ConfigError, DamagedFile
@@ -103,6 +102,8 @@ class PlasmaTable:
         return hhe, metals
 
     def _binned(self, edges: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+        from scipy.interpolate import PchipInterpolator  # slow to import, and ranks that fit fold nothing
+
         emissivity = np.einsum("e,ekb->kb", scale, self.bin_emissivity, dtype=np.float64)
         # summed from the high end, where the spectrum is faintest, so that no tail drowns in rounding
         above = np.zeros((len(self.kT), len(self.bin_edges)))

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Column, Table
-from astropy.units import Unit
+from astropy.table import Table
 from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle
@@ -16,11 +15,11 @@ from pyxt_hpc.files import replacing
 from pyxt_hpc.parallel.progress import Progress
 from pyxt_hpc.spectra.fit import FIT_DTYPE, UNUSABLE
 from pyxt_hpc.spectra.sherpa_engine import fit_with_sherpa, sherpa_statistic, which_model
+from pyxt_hpc.stages.export import labelled
 from pyxt_hpc.stages.fitting import select_regions
 from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map, source_model
 from pyxt_hpc.stages.region_fits import RegionFits
 from pyxt_hpc.stages.region_spectra import spectra_as_fitted
-from pyxt_hpc.store import COLUMNS
 
 log = logging.getLogger(__name__)
 
@@ -226,9 +225,7 @@ def write_comparison(path: Path, comparison: EngineComparison) -> None:
         table[column].unit = unit
     for name in FIT_DTYPE.names or ():
         for engine, rows in (("fast", comparison.fast), ("sherpa", comparison.sherpa)):
-            _, text, meaning = COLUMNS[name]
-            fits_unit = Unit(text, format="fits") if text else None
-            table[f"{name}_{engine}"] = Column(rows[name], unit=fits_unit, description=meaning)
+            table[f"{name}_{engine}"] = labelled(name, rows[name])
     for name in comparison.free:
         table[f"{name}_deviation"] = comparison.deviation(name)
     table["statistic_difference"] = comparison.statistic_difference

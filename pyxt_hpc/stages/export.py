@@ -115,6 +115,12 @@ def _obsid_texts(used: np.ndarray, obsids: list[str]) -> list[str]:
     return [names[i] for i in index.ravel().tolist()]
 
 
+def labelled(name: str, values: np.ndarray) -> Column:
+    """Values of a column of the store with its unit and meaning."""
+    _, unit, meaning = COLUMNS[name]
+    return Column(values, unit=Unit(unit, format="fits") if unit else None, description=meaning)
+
+
 def fits_table(results: Results, obsids: list[str]) -> Table:
     """All columns of the finished regions with units and meanings, their status and observations in words."""
     finished = np.flatnonzero(is_final(results.status))
@@ -127,10 +133,8 @@ def fits_table(results: Results, obsids: list[str]) -> Table:
             "regions not yet finished": int(len(results.rows) - len(finished)),
         }
     )
-    for name, (_, unit, meaning) in COLUMNS.items():
-        table[name] = Column(
-            rows[name], unit=Unit(unit, format="fits") if unit else None, description=meaning
-        )
+    for name in COLUMNS:
+        table[name] = labelled(name, rows[name])
     words = {status.value: status.name.lower() for status in Status}
     texts = {
         "obs_id": (

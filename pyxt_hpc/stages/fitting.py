@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyxt_hpc.binning.circles import region_index
 from pyxt_hpc.binning.lattice import lattice
-from pyxt_hpc.brightness.estimate import SkyBrightness, sky_brightness
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
@@ -39,6 +38,9 @@ from pyxt_hpc.stages.parts import (
 from pyxt_hpc.stages.region_fits import RegionFits, fit_options
 from pyxt_hpc.stages.remarks import Remarks
 from pyxt_hpc.store import REGION_DTYPE, ResultsStore, Status, is_final
+
+if TYPE_CHECKING:  # as in `region_fits`
+    from pyxt_hpc.brightness.estimate import SkyBrightness
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def _fit_chunk(context: RegionFits, indices: np.ndarray) -> np.ndarray:
     return context.fit(indices).view(np.uint8)
 
 
-def _settings(config: ClusterConfig, bundle: Bundle, sky: SkyBrightness, resolution: int) -> dict[str, Any]:
+def _settings(config: ClusterConfig, bundle: Bundle, sky: "SkyBrightness", resolution: int) -> dict[str, Any]:
     """Everything that decides the numbers; resuming with another value is refused."""
     return {
         "bundle": bundle.fingerprint,
@@ -122,6 +124,8 @@ class Whole:
     @classmethod
     def read(cls, config: ClusterConfig, resolution: int) -> "Whole":
         """Read and check everything, so that whatever is wrong is known before the first fit."""
+        from pyxt_hpc.brightness.estimate import sky_brightness
+
         bundle = read_cluster_bundle(config)
         regions = select_regions(read_scale_map(config, bundle), resolution)
         sky = sky_brightness(bundle)

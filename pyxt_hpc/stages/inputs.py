@@ -43,10 +43,9 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
         for key in IN_BOTH
         if getattr(bundle, key) != getattr(config, key)
     ]
-    # of an observation with chips of both kinds there are two datasets
-    obsids = tuple(dict.fromkeys(o.obsid for o in bundle.observations))
-    if obsids != config.observation_ids:
-        differing.append(f"its observations are {', '.join(obsids)}, not {', '.join(config.observation_ids)}")
+    if bundle.obsids != config.observation_ids:
+        ours, theirs = (", ".join(obsids) for obsids in (bundle.obsids, config.observation_ids))
+        differing.append(f"its observations are {ours}, not {theirs}")
     if differing:
         raise ForeignProduct(
             f"{path}: {'; '.join(differing)}: run `pyxt-hpc crop-data -c {config.path}` again"

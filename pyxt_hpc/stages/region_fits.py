@@ -3,10 +3,10 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyxt_hpc.brightness.estimate import SkyBrightness, sky_brightness
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config import ClusterConfig
 from pyxt_hpc.spectra.extract import disc_area
@@ -15,6 +15,9 @@ from pyxt_hpc.spectra.goodness import Moments, goodness, moments
 from pyxt_hpc.spectra.grouping import choose_level
 from pyxt_hpc.stages.joint import JointModel, RegionSpectra, extract_spectra, joint_model
 from pyxt_hpc.store import REGION_COLUMNS, ROW_DTYPE, packed_observations
+
+if TYPE_CHECKING:  # ranks that fit need no estimate, and start sooner
+    from pyxt_hpc.brightness.estimate import SkyBrightness
 
 PARTLY_LIVE_SHARE = 1.0 / 3.0
 """Share of a circle's brightness that must have been seen for its norm to be a measurement."""
@@ -54,7 +57,7 @@ class RegionFits:
 
     @classmethod
     def of(
-        cls, bundle: Bundle, config: ClusterConfig, regions: np.ndarray, sky: SkyBrightness | None = None
+        cls, bundle: Bundle, config: ClusterConfig, regions: np.ndarray, sky: "SkyBrightness | None" = None
     ) -> "RegionFits":
         """Fold the model and tabulate the statistic: the work that is done once.
 
@@ -67,6 +70,8 @@ class RegionFits:
         sky
             Its brightness; None: estimated from the bundle.
         """
+        from pyxt_hpc.brightness.estimate import sky_brightness
+
         options = fit_options(config)
         brightness = (sky or sky_brightness(bundle)).image
         model = joint_model(bundle, brightness, config.minimum_exposure_fraction, options, config.binning)

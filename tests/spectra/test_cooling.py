@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from astropy import units
 
-from pyxt_hpc.errors import DamagedFile, MissingInput
 from pyxt_hpc.spectra.cooling import cooling_table
 from pyxt_hpc.spectra.make_cooling_table import continuum_power, make_table
 from pyxt_hpc.spectra.plasma import load_plasma
@@ -54,14 +53,3 @@ def test_every_line_and_both_continua_count(tmp_path, small_atomdb):
         assert power[7] == pytest.approx(1e-24 * 0.654 * ERG_PER_KEV, rel=1e-4)
         iron = 2e-18 * (flat + beyond) + 3e-17 * kT * 6.7 + 60.0
         assert power[25] == pytest.approx(iron * ERG_PER_KEV, rel=1e-4)
-
-
-def test_missing_or_mixed_atomdb_files_are_refused(tmp_path, small_atomdb):
-    (tmp_path / "other").mkdir()
-    line, coco = small_atomdb(tmp_path)
-    _, other = small_atomdb(tmp_path / "other", kT=(1.0, 3.0))
-    with pytest.raises(DamagedFile, match="different temperatures"):
-        make_table(line, other, tmp_path / "table.txt")
-    with pytest.raises(MissingInput):
-        make_table(tmp_path / "no.fits", coco, tmp_path / "table.txt")
-    assert not (tmp_path / "table.txt").exists()

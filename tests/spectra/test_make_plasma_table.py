@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.errors import DamagedFile, MissingInput
+from pyxt_hpc.spectra import make_cooling_table
 from pyxt_hpc.spectra.make_plasma_table import bin_edges, bin_integrals, make_table
 from pyxt_hpc.spectra.plasma import read_plasma
 
@@ -54,12 +55,13 @@ def test_bins_are_fine_where_iron_shines():
     assert width[(edges[:-1] > 6.2) & (edges[:-1] < 8.4)].max() < 0.0031
 
 
-def test_missing_or_mixed_atomdb_files_are_refused(tmp_path, small_atomdb):
+@pytest.mark.parametrize("make", [make_table, make_cooling_table.make_table])
+def test_missing_or_mixed_atomdb_files_are_refused(tmp_path, small_atomdb, make):
     (tmp_path / "other").mkdir()
     line, coco = small_atomdb(tmp_path)
     _, other = small_atomdb(tmp_path / "other", kT=(1.0, 3.0))
     with pytest.raises(DamagedFile, match="different temperatures"):
-        make_table(line, other, tmp_path / "table.h5")
+        make(line, other, tmp_path / "table.h5")
     with pytest.raises(MissingInput):
-        make_table(tmp_path / "no.fits", coco, tmp_path / "table.h5")
+        make(tmp_path / "no.fits", coco, tmp_path / "table.h5")
     assert not (tmp_path / "table.h5").exists()

@@ -1,5 +1,8 @@
 """Which regions are fitted."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -22,3 +25,11 @@ def test_regions_are_numbered_as_in_the_index_map(resolution: int) -> None:
     assert len(blocks) == len(regions)
     filled = np.argwhere(radius > 0)
     assert blocks == {tuple(b) for b in (filled + step // 2) // step}
+
+
+def test_ranks_that_fit_load_nothing_that_only_the_master_needs() -> None:
+    """Each would read hundreds of files more from a file system that all ranks share."""
+    code = "import sys; import pyxt_hpc.stages.fitting; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    masters = {"scipy.stats", "scipy.optimize", "scipy.interpolate", "scipy.ndimage", "astropy.wcs"}
+    assert not masters & set(done.stdout.split())
