@@ -5,19 +5,18 @@ changed but what the situation itself did. No row may wait, show a traceback, or
 """
 # ruff: noqa: E501 (rows of a table)
 
-import importlib
 import os
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ordinary import ordinary_user
 from situations import Prepare, both, directory, edit, fifo, file, link, nothing, unix_socket
 
 from pyxt_hpc.cli import main
@@ -276,27 +275,15 @@ PERMISSIONS = [
 ]  # fmt: skip
 
 
-LATE = ("jobs.render", "maps.commands", "report.all_forms", "stages.export", "stages.travel", "demo")
-
-
 @pytest.fixture
-def others(tiny_cluster: Path) -> Iterator[Path]:
-    """A copy that belongs to somebody else: root's, looked at by nobody, or one's own and write-protected."""
-    base = Path(tempfile.mkdtemp())
-    base.chmod(0o755)
-    folder = base / "work"
+def others(tiny_cluster: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy whose permissions may be changed."""
+    folder = tmp_path / "work"
     shutil.copytree(tiny_cluster, folder)
-    folder.chmod(0o755)
-    was_root = os.geteuid() == 0
-    try:
-        yield folder
-    finally:
-        if was_root:
-            os.seteuid(0)
-        for path in (folder, *folder.rglob("*")):
-            if path.is_dir():
-                path.chmod(0o755)
-        shutil.rmtree(base)
+    yield folder
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755)
 
 
 @pytest.mark.usefixtures("ring")
@@ -307,14 +294,9 @@ def test_what_one_may_not_do_is_named(
     _, name, mode, line, *words = row
     monkeypatch.chdir(others)
     before = state(others)
-    for module in LATE:  # nobody may not read Python's own modules, where they are root's
-        importlib.import_module(f"pyxt_hpc.{module}")
     (others / name).chmod(mode)
-    if os.geteuid() == 0:
-        os.seteuid(65534)
-    code = main(shlex.split(line))
-    if os.getuid() == 0:
-        os.seteuid(0)
+    with ordinary_user():
+        code = main(shlex.split(line))
     (others / name).chmod(0o755)
     said = without_remarks(capsys.readouterr().err)
     assert (code, len(said)) == (2, 1), said

@@ -121,7 +121,7 @@ def test_interrupted_from_the_keyboard(small_cluster: Path, tmp_path: Path, stag
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 75
+    assert process.returncode == 75, err
     said = [line for line in err.splitlines() if not line.startswith(("INFO", "WARNING"))]
     assert said == ["pyxt-hpc: interrupted: what is finished is stored"]
     assert not list(tmp_path.rglob(".tmp-*"))
