@@ -1,5 +1,6 @@
 """Fixtures that several rooms of tests share."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from pyxt_hpc.chandra.response import Arf, Rmf
 from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.store import ROW_DTYPE
+
+# a shell starts what runs in the background deaf to Ctrl-C, and so would be all programs that tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
