@@ -29,13 +29,13 @@ from typing import Any
 import numba
 import numpy as np
 
-from pyxt_hpc.chandra.response import Arf, Rmf, write_arf, write_rmf
-from pyxt_hpc.spectra.absorption import transmission
-from pyxt_hpc.spectra.extract import extract_regions
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf, write_arf, write_rmf
+from pyxt_hpc.fit.extract import extract_regions
 from pyxt_hpc.spectra.fit import FitFlag, FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.grouping import channel_bins, choose_level, merge_levels, resolution_bins
-from pyxt_hpc.spectra.plasma import load_plasma
-from pyxt_hpc.spectra.statistics import WSTAT, slopes_and_curvatures, terms, total
+from pyxt_hpc.spectra.kernels.statistics import WSTAT, slopes_and_curvatures, terms, total
+from pyxt_hpc.spectra.models.absorption import transmission
+from pyxt_hpc.spectra.models.plasma import load_plasma
 from pyxt_hpc.spectra.templates import fold_templates
 
 SEED = 20240501

@@ -29,12 +29,12 @@ from bench_scale_map import processor
 from pyxt_hpc.binning.circles import prepare, scale_map_rows
 from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, write_bundle
-from pyxt_hpc.config import RESOLUTION_STEP, read_config
+from pyxt_hpc.config.cluster import RESOLUTION_STEP, read_config
+from pyxt_hpc.fit.inputs import scale_map_settings
 from pyxt_hpc.images import write_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
-from pyxt_hpc.stages.inputs import scale_map_settings
-from pyxt_hpc.store import REGION_DTYPE, ResultsStore, Status, blank_rows
+from pyxt_hpc.store.results import REGION_DTYPE, ResultsStore, Status, blank_rows
 
 TARGET, COUNTS, BACKGROUND, SCALE = 40.0, 4e6, 0.05, 0.2
 EXPOSURE_S, N_OBSERVATIONS, PIXEL_ARCSEC, SEED = 1e5, 2, 1.968, 20261121
@@ -188,7 +188,7 @@ def parts(config_path: Path) -> None:
     """Time every part alone, in seconds of the processor."""
     from pyxt_hpc.maps import commands, product
     from pyxt_hpc.maps.fitted import read_fitted_regions
-    from pyxt_hpc.report import ds9, pictures
+    from pyxt_hpc.plots import ds9, pictures
 
     clock = time.process_time
     seconds: Counter[str] = Counter()

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
-from pyxt_hpc.stages.region_fits import RegionFits
-from pyxt_hpc.store import REGION_DTYPE
+from pyxt_hpc.store.results import REGION_DTYPE
 
 SHAPE, EVENTS, REGIONS = (1000, 1000), 2_000_000, 2000
 

@@ -22,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pyxt_hpc.config import config_template
-from pyxt_hpc.demo import NAME, SEED, _filled_in
+from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.cluster import demo_truth
+from pyxt_hpc.simulate.demo import NAME, SEED, _filled_in
 from pyxt_hpc.simulate.observe import demo_plans, simulate_cluster
 from pyxt_hpc.simulate.plan import ObservationPlan
 

@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from pyxt_hpc.demo import find_mpiexec
 from pyxt_hpc.parallel import driver
 from pyxt_hpc.parallel.pool import Payload, Pool, open_pool
 from pyxt_hpc.parallel.world import detect_world
+from pyxt_hpc.simulate.demo import find_mpiexec
 from pyxt_hpc.stages.checkpoint import StoreLedger
-from pyxt_hpc.store import REGION_DTYPE, ROW_DTYPE, ResultsStore, Status, blank_rows, read_results
+from pyxt_hpc.store.results import REGION_DTYPE, ROW_DTYPE, ResultsStore, Status, blank_rows, read_results
 
 SIZES = (1, 10, 100, 1000, 10000)
 SEED = 20240501

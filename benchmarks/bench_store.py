@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pyxt_hpc.store import (
+from pyxt_hpc.store.results import (
     REGION_DTYPE,
     ROW_DTYPE,
     ResultsStore,

@@ -22,19 +22,19 @@ from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import read_bundle
-from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import read_events
-from pyxt_hpc.chandra.regions import read_regions
+from pyxt_hpc.chandra.regions.sky import read_regions
+from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.cli import main as pyxt_hpc
-from pyxt_hpc.config import config_template
-from pyxt_hpc.demo import NAME, _filled_in
+from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.in_memory import fit_in_memory
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
+from pyxt_hpc.simulate.demo import NAME, _filled_in
 from pyxt_hpc.simulate.ideal import ideal_bundle, true_scale, without_flare
 from pyxt_hpc.simulate.observe import BLANK_SKY_EXPOSURE, demo_plans, simulate_cluster
 from pyxt_hpc.simulate.plan import ObservationPlan
-from pyxt_hpc.truth import RINGS_ARCMIN, TruthComparison, compare_with_truth
+from pyxt_hpc.simulate.truth import RINGS_ARCMIN, TruthComparison, compare_with_truth
 
 FLARE_TIME, QUIET_TIME = 0.2, 0.02  # flare's rate in quiet ones, as in flares.py
 _FOUND_ARCSEC = 5.0

@@ -31,9 +31,9 @@ from pathlib import Path
 import numpy as np
 
 from pyxt_hpc.cli import main as run_command
-from pyxt_hpc.demo import write_demo_input
 from pyxt_hpc.errors import PyxtError
-from pyxt_hpc.store import Results, Status, read_results
+from pyxt_hpc.simulate.demo import write_demo_input
+from pyxt_hpc.store.results import Results, Status, read_results
 
 PROGRAM = (sys.executable, "-P", "-m", "pyxt_hpc")
 MPIEXEC = Path(sys.executable).with_name("mpiexec")

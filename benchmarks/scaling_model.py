@@ -28,10 +28,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pyxt_hpc.demo import find_mpiexec
 from pyxt_hpc.parallel.chunks import CHUNK_SECONDS, ChunkSize
 from pyxt_hpc.parallel.driver import BURST, IN_FLIGHT
 from pyxt_hpc.parallel.ranks import SLEEP_GROWTH, SLEEP_SECONDS
+from pyxt_hpc.simulate.demo import find_mpiexec
 
 TOY = Path(__file__).resolve().parents[1] / "tests" / "parallel" / "toy_job.py"
 RANKS = (16, 64, 256, 1024, 4096, 16384)

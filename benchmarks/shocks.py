@@ -17,8 +17,8 @@ import time
 import numpy as np
 
 from pyxt_hpc.maps.in_memory import fit_in_memory
-from pyxt_hpc.maps.shock_search import search_shocks
-from pyxt_hpc.maps.shocks import Front
+from pyxt_hpc.maps.shocks.fronts import Front
+from pyxt_hpc.maps.shocks.search import search_shocks
 from pyxt_hpc.simulate.direct import observe_directly
 from pyxt_hpc.simulate.fronts import (
     SHOCK_FREE,

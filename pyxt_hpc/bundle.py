@@ -17,14 +17,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra.response import Arf, Rmf
-from pyxt_hpc.compiled import compiled
+from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput, is_own_defect
-from pyxt_hpc.files import check_regular, replacing
-from pyxt_hpc.hdf5 import open_hdf5
+from pyxt_hpc.files.hdf5 import open_hdf5
+from pyxt_hpc.files.quoting import one_line, quoted, shown
+from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.provenance import fingerprint, software
-from pyxt_hpc.quoting import one_line, quoted, shown
-from pyxt_hpc.spectra.absorption import transmission
+from pyxt_hpc.spectra.models.absorption import transmission
 
 if TYPE_CHECKING:  # ranks that fit need no coordinates, and start sooner
     from astropy.wcs import WCS

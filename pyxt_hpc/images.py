@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
 from pyxt_hpc.errors import DamagedFile, ForeignProduct
+from pyxt_hpc.files.fits import open_fits, write_fits
 from pyxt_hpc.provenance import software
 
 

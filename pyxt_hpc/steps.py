@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.errors import DamagedFile, PyxtError
-from pyxt_hpc.files import check_regular, replacing, was_made
+from pyxt_hpc.files.writing import check_regular, replacing, was_made
 from pyxt_hpc.provenance import fingerprint, software
 
 _SMALL = 2**20  # bytes

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.wcs import WCS
 
 from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle, BundleObservation
-from pyxt_hpc.chandra.response import Arf, Rmf
-from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf
+from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
+from pyxt_hpc.data.make_plasma_table import HC_KEV_ANGSTROM
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.store import ROW_DTYPE
+from pyxt_hpc.store.results import ROW_DTYPE
 
 # a shell starts what runs in the background deaf to Ctrl-C, and so would be all programs that tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -32,7 +34,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def small_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with ``demo.ini`` and the middle of the demo's cluster, briefly observed."""
-    from pyxt_hpc.demo import write_demo_input
+    from pyxt_hpc.simulate.demo import write_demo_input
 
     folder = tmp_path_factory.mktemp("small_cluster")
     write_demo_input(folder, exposure_fraction=0.3, field_arcmin=6.0)
@@ -139,3 +141,75 @@ def fitted(tmp_path: Path) -> Callable[..., FittedRegions]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def bundle_of() -> Callable[..., Bundle]:
+    """Make a bundle of observations, with blank images: extraction and fits look at events only."""
+
+    def make(*observations: BundleObservation) -> Bundle:
+        shape = observations[0].mask.shape
+        blank = np.zeros(shape, np.float32)
+        return Bundle(
+            name="A",
+            redshift=0.1,
+            nH=0.05,
+            abundance=0.3,
+            absorption="phabs",
+            abundance_table="angr",
+            energy_min_keV=0.7,
+            energy_max_keV=8.0,
+            wcs_header="",
+            pixel_scale_arcsec=1.968,
+            counts=blank.astype(np.int32),
+            background=blank,
+            background_variance=blank,
+            mask=np.ones(shape, np.uint8),
+            observations=observations,
+        )
+
+    return make
+
+
+@pytest.fixture
+def small_atomdb() -> Callable[..., tuple[Path, Path]]:
+    """Writes files of AtomDB's layout into a folder, of some temperatures."""
+    return _small_atomdb
+
+
+def _small_atomdb(folder: Path, kT: tuple[float, ...] = (1.0, 2.0)) -> tuple[Path, Path]:
+    """AtomDB's layout: a strong Fe line, a weak O line, flat continua of H and Fe."""
+    parameters = fits.BinTableHDU.from_columns(
+        [fits.Column("kT", "E", array=np.array(kT))], name="PARAMETERS"
+    )
+    lines, continua = [], []
+    for t in kT:
+        lines.append(
+            fits.BinTableHDU.from_columns(
+                [
+                    fits.Column("Lambda", "E", array=HC_KEV_ANGSTROM / np.array([6.7, 0.654, 60.0])),
+                    fits.Column("Epsilon", "E", array=np.array([3e-17 * t, 1e-24, 1.0])),
+                    fits.Column("Element", "J", array=[26, 8, 26]),
+                ]
+            )
+        )
+        flat = np.array([[0.1, 50.0, 0.0], [0.1, 50.0, 0.0]])
+        continua.append(
+            fits.BinTableHDU.from_columns(
+                [
+                    fits.Column("Z", "J", array=[1, 26]),
+                    fits.Column("N_Cont", "J", array=[2, 2]),
+                    fits.Column("E_Cont", "3E", array=flat),
+                    fits.Column(
+                        "Continuum", "3E", array=np.array([[1e-17, 1e-17, 9.0], [1e-18, 1e-18, 9.0]])
+                    ),
+                    fits.Column("N_Pseudo", "J", array=[0, 2]),
+                    fits.Column("E_Pseudo", "3E", array=flat),
+                    fits.Column("Pseudo", "3E", array=np.array([[9.0, 9.0, 9.0], [1e-18, 1e-18, 9.0]])),
+                ]
+            )
+        )
+    paths = folder / "apec_line.fits", folder / "apec_coco.fits"
+    for path, tables in zip(paths, (lines, continua), strict=True):
+        fits.HDUList([fits.PrimaryHDU(), parameters, *tables]).writeto(path)
+    return paths

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.chandra.response import read_rmf, write_rmf
+from pyxt_hpc.chandra.ogip.response import read_rmf, write_rmf
 from pyxt_hpc.cli import main
-from pyxt_hpc.config import read_config
+from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
 
 MPIEXEC = Path(sys.executable).with_name("mpiexec")

@@ -15,13 +15,13 @@ from pyxt_hpc.bundle import (
     to_arrays,
     write_bundle,
 )
-from pyxt_hpc.chandra.response import Arf, Rmf
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
+from pyxt_hpc.fit.inputs import read_cluster_bundle
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.spectra.absorption import transmission
-from pyxt_hpc.spectra.plasma import load_plasma
-from pyxt_hpc.stages.inputs import read_cluster_bundle
+from pyxt_hpc.spectra.models.absorption import transmission
+from pyxt_hpc.spectra.models.plasma import load_plasma
 
 NY, NX, N_CHANNEL = 12, 9, 40
 

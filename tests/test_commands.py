@@ -20,12 +20,12 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.cli import main
-from pyxt_hpc.config import read_config
+from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
-from pyxt_hpc.maps.thermodynamics import Thermodynamics
-from pyxt_hpc.store import COLUMNS, ResultsStore, Status, open_to_read, read_results
-from pyxt_hpc.truth import compare_gas_with_truth, compare_with_truth
+from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics
+from pyxt_hpc.simulate.truth import compare_gas_with_truth, compare_with_truth
+from pyxt_hpc.store.results import COLUMNS, ResultsStore, Status, open_to_read, read_results
 
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 NOT_COMPARED = ("seconds", "attempts")

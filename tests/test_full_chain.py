@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.bundle import Bundle, read_bundle
-from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import read_events
+from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.cli import main
-from pyxt_hpc.config import config_template
-from pyxt_hpc.demo import NAME, _filled_in
+from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.in_memory import fit_in_memory
 from pyxt_hpc.simulate.cluster import demo_truth
+from pyxt_hpc.simulate.demo import NAME, _filled_in
 from pyxt_hpc.simulate.ideal import ideal_bundle, true_scale, without_flare
 from pyxt_hpc.simulate.observe import demo_plans, simulate_cluster
 from pyxt_hpc.simulate.plan import ObservationPlan

@@ -9,13 +9,13 @@ import pytest
 from astropy.io import fits
 
 from pyxt_hpc.bundle import read_bundle
-from pyxt_hpc.chandra.regions import contains, read_regions
+from pyxt_hpc.chandra.regions.sky import contains, read_regions
 from pyxt_hpc.cli import main
-from pyxt_hpc.config import read_config
+from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.pipeline import STAGES
-from pyxt_hpc.store import Status, read_results
-from pyxt_hpc.truth import compare_with_truth
+from pyxt_hpc.pipeline.run import STAGES
+from pyxt_hpc.simulate.truth import compare_with_truth
+from pyxt_hpc.store.results import Status, read_results
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,8 @@ import numpy as np
 from numba import float64, uint64
 from numpy.typing import NDArray
 
-from pyxt_hpc.compiled import compiled
-from pyxt_hpc.discs import half_widths_within
+from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.binning.discs import half_widths_within
 from pyxt_hpc.errors import ConfigError, DamagedFile
 
 RADIUS_MIN = 1.0

@@ -17,11 +17,11 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra import gti as gti_arithmetic
-from pyxt_hpc.chandra.fitsfile import open_fits, write_fits
 from pyxt_hpc.chandra.keywords import text
 from pyxt_hpc.chandra.subspace import LAST_CCD, Subspace
+from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.files.fits import open_fits, write_fits
 
 _HINT = "fetch it again from the archive (download_chandra_obsid) or make it again"
 _OUR_HINT = "make it again: process-data or remove-sources with --force"

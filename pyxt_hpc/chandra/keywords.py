@@ -11,7 +11,7 @@ from pathlib import Path
 from astropy.io import fits
 
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.quoting import quoted
+from pyxt_hpc.files.quoting import quoted
 
 _CHIPS = range(10)
 _TRUE, _FALSE = ("T", "TRUE", "YES", "Y", "1"), ("F", "FALSE", "NO", "N", "0")

@@ -7,7 +7,7 @@ dataset of their own: everything after the cleaning of the events treats a datas
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pyxt_hpc.quoting import listed
+from pyxt_hpc.files.quoting import listed
 
 BACK_ILLUMINATED = (5, 7)  # CCDs, of ACIS-S
 KINDS = {"FI": "front-illuminated", "BI": "back-illuminated"}

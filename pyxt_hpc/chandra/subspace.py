@@ -15,7 +15,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra import gti as gti_arithmetic
+from pyxt_hpc.chandra.times import gti as gti_arithmetic
 
 LAST_CCD = 9
 _HIGHEST_EV = 1e6

@@ -14,13 +14,13 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from pyxt_hpc.answers import answer_to
 from pyxt_hpc.cli.parser import make_parser
 from pyxt_hpc.cli.streams import guard_streams
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, ConfigError, LaunchError, PyxtError
+from pyxt_hpc.exit_codes import answer_to
+from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.parallel.launch import launched
 from pyxt_hpc.parallel.world import end_ranks
-from pyxt_hpc.quoting import quoted
 
 __all__ = ["main"]
 
@@ -36,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     if launch.rank:
-        logging.getLogger("pyxt_hpc.compiled").setLevel(logging.ERROR)  # what it warns of is the same on all
+        logging.getLogger("pyxt_hpc.arrays.compiled").setLevel(
+            logging.ERROR
+        )  # what it warns of is the same on all
     try:
         words = list(sys.argv[1:] if argv is None else argv)
         _refuse_nul(words)

@@ -6,8 +6,8 @@ from pathlib import Path
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import option, yes_option
 from pyxt_hpc.cli.screen import confirm, say
-from pyxt_hpc.config import config_template
-from pyxt_hpc.files import check_regular, replacing
+from pyxt_hpc.config.cluster import config_template
+from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.layout import Layout
 
 

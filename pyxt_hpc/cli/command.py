@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyxt_hpc.errors import LaunchError
-from pyxt_hpc.files import products_stay
+from pyxt_hpc.files.writing import products_stay
 from pyxt_hpc.parallel.launch import launched
 
 EXIT_CODES = """\

@@ -23,9 +23,9 @@ from pyxt_hpc.cli.screen import say
     ),
 )
 def demo(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.demo import run_demo
-    from pyxt_hpc.summaries import remark_lines, table
-    from pyxt_hpc.truth import ring_table
+    from pyxt_hpc.pipeline.summaries import remark_lines, table
+    from pyxt_hpc.simulate.demo import run_demo
+    from pyxt_hpc.simulate.truth import ring_table
 
     summary = run_demo(arguments.directory, arguments.ranks, say)
     total = sum(summary.seconds.values())

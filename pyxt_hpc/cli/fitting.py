@@ -15,14 +15,14 @@ from pyxt_hpc.cli.options import (
     yes_option,
 )
 from pyxt_hpc.cli.screen import confirm, say
-from pyxt_hpc.config import read_config
+from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files import check_regular
+from pyxt_hpc.files.quoting import shown
+from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import detect_world
-from pyxt_hpc.pipeline import count_workers, make_bins
-from pyxt_hpc.quoting import shown
-from pyxt_hpc.summaries import fit_lines, fitting_lines
+from pyxt_hpc.pipeline.run import count_workers, make_bins
+from pyxt_hpc.pipeline.summaries import fit_lines, fitting_lines
 
 
 @command(
@@ -144,13 +144,13 @@ COMMANDS = (create_bins, fit_spectra, merge_results)
 
 
 def _check_regions(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages.spot_check import check_regions, region_numbers
+    from pyxt_hpc.reference.spot_check import check_regions, region_numbers
 
     refuse_ranks("fit-spectra --regions")
     numbers = region_numbers(arguments.regions)
     config = read_config(arguments.config)
     if arguments.engine == "sherpa":
-        from pyxt_hpc.spectra.sherpa_engine import which_model
+        from pyxt_hpc.reference.sherpa_engine import which_model
 
         say(f"Sherpa's model: {which_model()}")
     say(*fit_lines([str(number) for number in numbers], check_regions(config, numbers, arguments.engine)))
@@ -175,7 +175,7 @@ def _slice(text: str) -> tuple[int, int]:
 
 def _agree_to_replace(stores: Sequence[Path], yes: bool) -> None:
     """Ask before finished fits are thrown away."""
-    from pyxt_hpc.store import is_final, open_to_read
+    from pyxt_hpc.store.results import is_final, open_to_read
 
     if yes:
         return

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import config_option, job_options, option, resolution_option, whole_number
 from pyxt_hpc.cli.screen import say
-from pyxt_hpc.config import read_config
+from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.files.text import resolved
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.textfiles import resolved
 
 if TYPE_CHECKING:
     from pyxt_hpc.jobs.job import Job
@@ -128,7 +128,7 @@ def estimate(arguments: argparse.Namespace) -> None:
     option("--output", type=Path, metavar="F", help="default: ./<name>_packed.tar"),
 )
 def pack(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages import travel
+    from pyxt_hpc.stages import transfer as travel
 
     config = read_config(arguments.config)
     output = arguments.output or Path(f"{config.name}_packed.tar")
@@ -147,7 +147,7 @@ def pack(arguments: argparse.Namespace) -> None:
     job_options,
 )
 def unpack(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages import travel
+    from pyxt_hpc.stages import transfer as travel
 
     config = travel.unpack(arguments.archive, arguments.directory)
     say(f"{config.path}: unpacked, the bundle is whole")
@@ -167,7 +167,7 @@ def unpack(arguments: argparse.Namespace) -> None:
     option("folder", metavar="FOLDER", type=Path, help="copy of the other machine's acb/"),
 )
 def pull_results(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages import travel
+    from pyxt_hpc.stages import transfer as travel
 
     pulled = travel.pull_results(read_config(arguments.config), arguments.folder)
     for path in pulled.copied:
@@ -181,7 +181,7 @@ COMMANDS = (make_job, submit, cancel, estimate, pack, unpack, pull_results)
 def _job(arguments: argparse.Namespace) -> "Job":
     from dataclasses import fields
 
-    from pyxt_hpc.batch import BatchSettings
+    from pyxt_hpc.config.hpc import BatchSettings
     from pyxt_hpc.jobs.job import Job
     from pyxt_hpc.jobs.sites import settings_for
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import config_option, map_options, option, resolution_option
 from pyxt_hpc.cli.screen import say
-from pyxt_hpc.config import read_config
-from pyxt_hpc.pipeline import make_maps
-from pyxt_hpc.summaries import map_lines
+from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.pipeline.run import make_maps
+from pyxt_hpc.pipeline.summaries import map_lines
 
 if TYPE_CHECKING:
     from pyxt_hpc.maps.fitted import FittedRegions
@@ -112,9 +112,9 @@ def residual(arguments: argparse.Namespace) -> None:
 )
 def shocks(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.maps.fitted import read_fitted_regions
-    from pyxt_hpc.maps.shock_search import make_shock_maps, search_shocks, write_shock_table
-    from pyxt_hpc.report.all_forms import draw_products
-    from pyxt_hpc.report.shocks import draw_histogram, write_fronts
+    from pyxt_hpc.maps.shocks.search import make_shock_maps, search_shocks, write_shock_table
+    from pyxt_hpc.plots.shocks import draw_histogram, write_fronts
+    from pyxt_hpc.plots.write_products import draw_products
 
     regions = read_fitted_regions(read_config(arguments.config), arguments.resolution)
     layout, search = regions.layout, search_shocks(regions)
@@ -146,7 +146,7 @@ def _paint(
 
 def _derive(arguments: argparse.Namespace, make: "Callable[[ClusterImage], Iterator[MapProduct]]") -> None:
     from pyxt_hpc.maps.image import read_cluster_image
-    from pyxt_hpc.report.all_forms import draw_products
+    from pyxt_hpc.plots.write_products import draw_products
 
     image = read_cluster_image(read_config(arguments.config))
     for line in map_lines(draw_products(image, make(image))):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.cli.command import Option
-from pyxt_hpc.config import RESOLUTION_STEP, integer, parse_value
+from pyxt_hpc.config.cluster import RESOLUTION_STEP, integer, parse_value
 
 
 def option(*names: str, **how: Any) -> Option:

@@ -7,7 +7,7 @@ from pyxt_hpc import __version__
 from pyxt_hpc.cli import cluster, demo, fitting, jobs, maps, preprocessing, results, run, spectra
 from pyxt_hpc.cli.command import EXIT_CODES
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.quoting import shown
+from pyxt_hpc.files.quoting import shown
 
 MODULES = (cluster, preprocessing, run, fitting, results, spectra, jobs, maps, demo)
 

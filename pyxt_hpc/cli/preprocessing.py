@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pyxt_hpc.cli.command import Command, Option, Run, command
 from pyxt_hpc.cli.options import config_option, option
 from pyxt_hpc.cli.screen import say
-from pyxt_hpc.config import read_config
-from pyxt_hpc.pipeline import preprocess
+from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.pipeline.run import preprocess
 
 
 def _stage(name: str, summary: str, description: str, *options: Option) -> Callable[[Run], Command]:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from pyxt_hpc.cli.command import Group, command
 from pyxt_hpc.cli.options import config_option, option
 from pyxt_hpc.cli.screen import duration, say
-from pyxt_hpc.config import read_config
+from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.summaries import remark_lines
+from pyxt_hpc.pipeline.summaries import remark_lines
 
 if TYPE_CHECKING:
     from pyxt_hpc.stages.status import StoreStatus
-    from pyxt_hpc.store import Status
+    from pyxt_hpc.store.results import Status
 
 WATCH_SECONDS = 2.0
 MOST_REASONS = 20

@@ -5,7 +5,7 @@ import argparse
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import config_option, cpus_option, option, resolution_option, yes_option
 from pyxt_hpc.cli.screen import say
-from pyxt_hpc.pipeline import STAGES, run_stages
+from pyxt_hpc.pipeline.run import STAGES, run_stages
 
 
 @command(

@@ -6,10 +6,10 @@ from pathlib import Path
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import as_key, config_option, option, resolution_option, whole_number
 from pyxt_hpc.cli.screen import say
-from pyxt_hpc.config import read_config, warn_of_column
+from pyxt_hpc.config.cluster import read_config, warn_of_column
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.summaries import fit_lines, table
+from pyxt_hpc.pipeline.summaries import fit_lines, table
 
 
 @command(
@@ -21,8 +21,8 @@ from pyxt_hpc.summaries import fit_lines, table
     option("region", metavar="REGION", help="its number"),
 )
 def fit_region(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.report.spectra import draw_spectrum
-    from pyxt_hpc.stages.spot_check import look_at_region, region_numbers
+    from pyxt_hpc.plots.spectra import draw_spectrum
+    from pyxt_hpc.reference.spot_check import look_at_region, region_numbers
 
     numbers = region_numbers(arguments.region)
     if len(numbers) != 1:
@@ -101,8 +101,8 @@ def fit_region(arguments: argparse.Namespace) -> None:
 def fit_spectrum(arguments: argparse.Namespace) -> None:
     import numpy as np
 
-    from pyxt_hpc.chandra.pha import read_pha
-    from pyxt_hpc.report.spectra import draw_spectrum
+    from pyxt_hpc.chandra.ogip.pha import read_pha
+    from pyxt_hpc.plots.spectra import draw_spectrum
     from pyxt_hpc.spectra.fit import FitOptions
     from pyxt_hpc.spectra.ogip import load_spectrum
     from pyxt_hpc.spectra.single import default_statistic, fit_spectra, merge_bins
@@ -142,7 +142,7 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
         spectra = merge_bins(spectra, model, options)
     names = " + ".join(path.name for path in arguments.spectra)
     if arguments.engine == "sherpa":
-        from pyxt_hpc.spectra.sherpa_engine import fit_with_sherpa, which_model
+        from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, which_model
 
         say(f"Sherpa's model: {which_model()}")
         say(*fit_lines([names], np.atleast_1d(fit_with_sherpa(spectra, model, options))))
@@ -168,8 +168,8 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
     option("--sample", type=whole_number(1, 1_000_000), default=40, metavar="N", help="regions (default 40)"),
 )
 def compare_engines(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.report.comparison import draw_comparison
-    from pyxt_hpc.stages import comparison as engines
+    from pyxt_hpc.plots.comparison import draw_comparison
+    from pyxt_hpc.reference import comparison as engines
 
     config = read_config(arguments.config)
     comparison = engines.compare_engines(config, resolution=arguments.resolution, sample=arguments.sample)

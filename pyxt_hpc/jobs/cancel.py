@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyxt_hpc.errors import ConfigError, LaunchError, MissingInput, PyxtError
+from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.jobs.record import CANCEL_DONE, EVERY_TASK, JobHistory, note, prepare, read_jobs
 from pyxt_hpc.jobs.systems import SYSTEMS
-from pyxt_hpc.quoting import quoted
 
 MAX_ROUNDS = 5
 """An attempt may be submitting the next one at this moment; each later one has looked at the table."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyxt_hpc.batch import BatchSettings
+from pyxt_hpc.config.hpc import BatchSettings
 from pyxt_hpc.errors import ConfigError
 
 MAX_TASKS = 9999

@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 
 from pyxt_hpc.errors import DamagedFile, LaunchError
-from pyxt_hpc.files import check_regular
+from pyxt_hpc.files.writing import check_regular
 
 log = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pyxt_hpc.batch import SECTION, BatchSettings, problems_of
+from pyxt_hpc.config.hpc import SECTION, BatchSettings, problems_of
+from pyxt_hpc.config.ini import parsed
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.iniedit import parsed
+from pyxt_hpc.files.quoting import quoted
+from pyxt_hpc.files.text import read_text, user_path
 from pyxt_hpc.jobs.systems import SYSTEMS
-from pyxt_hpc.quoting import quoted
-from pyxt_hpc.textfiles import read_text, user_path
 
 FOLDER = Path(__file__).parents[1] / "data" / "jobscripts"
 ABOUT = ("description", "documentation")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pyxt_hpc.batch import BatchSettings
+from pyxt_hpc.config.hpc import BatchSettings
 from pyxt_hpc.jobs.job import Job
 from pyxt_hpc.jobs.system import BatchSystem, clock
 

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from pyxt_hpc.files import refuse_to_replace, replacing
+from pyxt_hpc.files.writing import refuse_to_replace, replacing
 from pyxt_hpc.jobs.job import Job
 from pyxt_hpc.jobs.record import NO_TASK, note, prepare
 from pyxt_hpc.jobs.render import render, resubmitted

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from pyxt_hpc.batch import BatchSettings
+from pyxt_hpc.config.hpc import BatchSettings
 from pyxt_hpc.errors import BatchSystemBusy, LaunchError
 from pyxt_hpc.jobs.job import Job
 

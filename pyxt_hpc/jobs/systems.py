@@ -5,4 +5,4 @@ from pyxt_hpc.jobs.slurm import Slurm
 from pyxt_hpc.jobs.system import BatchSystem
 
 SYSTEMS: dict[str, BatchSystem] = {system.name: system for system in (Slurm(), Pbs())}
-"""By name: the values that ``scheduler`` of ``[hpc]`` may have (`pyxt_hpc.batch.SCHEDULERS`)."""
+"""By name: the values that ``scheduler`` of ``[hpc]`` may have (`pyxt_hpc.config.hpc.SCHEDULERS`)."""

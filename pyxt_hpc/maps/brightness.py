@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.binning.discs import half_width_table
 from pyxt_hpc.bundle import Bundle
-from pyxt_hpc.compiled import compiled
-from pyxt_hpc.discs import half_width_table
 from pyxt_hpc.maps.paint import Measured
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics, map_entropy, map_pressure
 from pyxt_hpc.maps.gradient import map_gradients
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct, write_product
@@ -17,7 +18,6 @@ from pyxt_hpc.maps.quantities import (
     map_parameters,
 )
 from pyxt_hpc.maps.residual import map_residuals
-from pyxt_hpc.maps.thermodynamics import Thermodynamics, map_entropy, map_pressure
 
 
 def make_temperature_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:

@@ -8,19 +8,19 @@ from functools import cached_property
 import numpy as np
 
 from pyxt_hpc.bundle import Bundle
-from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
+from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection, ForeignProduct
+from pyxt_hpc.files.quoting import quoted
+from pyxt_hpc.fit.extract import disc_area
+from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.lock import current_owner
 from pyxt_hpc.maps.brightness import smooth_brightness
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.paint import Measured
-from pyxt_hpc.quoting import quoted
-from pyxt_hpc.spectra.extract import disc_area
 from pyxt_hpc.spectra.fit import FitFlag
-from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
-from pyxt_hpc.store import Results, Status, is_final, read_results
+from pyxt_hpc.store.lock import current_owner
+from pyxt_hpc.store.results import Results, Status, is_final, read_results
 
 log = logging.getLogger(__name__)
 

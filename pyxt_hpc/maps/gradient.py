@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
-from pyxt_hpc.blocks import block_sums
-from pyxt_hpc.brightness.convolve import gaussian
+from pyxt_hpc.arrays.blocks import block_sums
+from pyxt_hpc.arrays.convolve import gaussian
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct
 

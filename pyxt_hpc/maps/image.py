@@ -6,13 +6,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.brightness.convolve import gaussian_sums
+from pyxt_hpc.arrays.convolve import gaussian_sums
 from pyxt_hpc.bundle import Bundle
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.fit.inputs import read_cluster_bundle
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.paint import Measured
-from pyxt_hpc.stages.inputs import read_cluster_bundle
 
 _SMOOTHING = 4.0
 """Standard deviation of the Gaussian, where there are no circles yet [pixels]."""

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import h5py
 
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError, DamagedFile
-from pyxt_hpc.files import check_regular
-from pyxt_hpc.hdf5 import open_hdf5
+from pyxt_hpc.files.hdf5 import open_hdf5
+from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store import ROW_DTYPE, open_to_read
+from pyxt_hpc.store.results import ROW_DTYPE, open_to_read
 
 # Measured with benchmarks/bench_maps.py
 _BYTES_PER_PIXEL = 200

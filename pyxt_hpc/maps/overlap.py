@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.integrate import quad
 
-from pyxt_hpc.compiled import compiled
+from pyxt_hpc.arrays.compiled import compiled
 
 
 @compiled

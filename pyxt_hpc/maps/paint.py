@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxt_hpc.arrays.compiled import compiled
 from pyxt_hpc.binning.lattice import block_number
-from pyxt_hpc.compiled import compiled
 from pyxt_hpc.maps.overlap import mean_correlation, shared_area
 
 MODES = ("block", "interpolate", "average")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyxt_hpc.bundle import Bundle
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.images import write_image
 from pyxt_hpc.provenance import fingerprint

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.brightness.beta_model import BetaModel, fit_beta_model, image_for_peak
-from pyxt_hpc.brightness.convolve import gaussian_sums
+from pyxt_hpc.arrays.convolve import gaussian_sums
 from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.fit.beta_model import BetaModel, fit_beta_model, image_for_peak
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct
 

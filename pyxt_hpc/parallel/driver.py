@@ -13,13 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from pyxt_hpc.errors import Interrupted, PyxtError, WorkerFailed
+from pyxt_hpc.files.quoting import one_line
 from pyxt_hpc.parallel.chunks import ChunkSize
 from pyxt_hpc.parallel.limits import Limits
 from pyxt_hpc.parallel.pool import Pool, Task, TaskError
 from pyxt_hpc.parallel.processes import SandboxDied
 from pyxt_hpc.parallel.progress import Progress
 from pyxt_hpc.parallel.signals import stop_signals
-from pyxt_hpc.quoting import one_line
 
 log = logging.getLogger(__name__)
 

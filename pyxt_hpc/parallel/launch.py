@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyxt_hpc.errors import LaunchError
-from pyxt_hpc.quoting import quoted
+from pyxt_hpc.files.quoting import quoted
 
 RANKS_VARIABLE = "PYXT_HPC_RANKS"
 """Set by job scripts: how many ranks were asked for. Not every launcher says how many it started."""

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.quoting import quoted
+from pyxt_hpc.files.quoting import quoted
 
 
 @dataclass(frozen=True)

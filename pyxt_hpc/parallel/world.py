@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from pyxt_hpc.answers import answer_to
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, EXIT_TRY_AGAIN, LaunchError
+from pyxt_hpc.exit_codes import answer_to
+from pyxt_hpc.files.quoting import one_line
 from pyxt_hpc.parallel.launch import RANKS_VARIABLE, Launch, launched, ranks_asked_for
-from pyxt_hpc.quoting import one_line
 
 if TYPE_CHECKING:
     from mpi4py import MPI

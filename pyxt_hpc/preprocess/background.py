@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from pyxt_hpc.chandra.events import EventList
-from pyxt_hpc.chandra.regionfile import RegionFile
-from pyxt_hpc.chandra.regions import contains_pixels
-from pyxt_hpc.chandra.skygrid import SkyGrid
+from pyxt_hpc.chandra.regions.sky import contains_pixels
+from pyxt_hpc.chandra.regions.text import RegionFile
+from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.errors import EmptySelection
 
 log = logging.getLogger(__name__)

@@ -12,19 +12,20 @@ from tqdm import tqdm
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped, write_bundle
 from pyxt_hpc.chandra.events import EventList, read_events
-from pyxt_hpc.chandra.exposure import live_fraction
-from pyxt_hpc.chandra.geometry import read_geometry
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import Dataset
-from pyxt_hpc.chandra.livetime import live_times
-from pyxt_hpc.chandra.regionfile import RegionFile
-from pyxt_hpc.chandra.regions import contains
-from pyxt_hpc.chandra.response import Rmf, read_arf, read_rmf
-from pyxt_hpc.chandra.skygrid import SkyGrid
-from pyxt_hpc.chandra.vignetting import off_axis_arcmin, vignetting
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.chandra.ogip.response import Rmf, read_arf, read_rmf
+from pyxt_hpc.chandra.regions.sky import contains
+from pyxt_hpc.chandra.regions.text import RegionFile
+from pyxt_hpc.chandra.sky.exposure import live_fraction
+from pyxt_hpc.chandra.sky.geometry import read_geometry
+from pyxt_hpc.chandra.sky.skygrid import SkyGrid
+from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
+from pyxt_hpc.chandra.times.livetime import live_times
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
-from pyxt_hpc.files import check_regular
+from pyxt_hpc.files.quoting import listed
+from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import (
     LOCAL_OVERSAMPLING,
@@ -34,15 +35,14 @@ from pyxt_hpc.preprocess.background import (
     particles,
     thinned,
 )
+from pyxt_hpc.preprocess.checks.energies import check_band
 from pyxt_hpc.preprocess.drawn import DrawingBoard
-from pyxt_hpc.preprocess.energies import check_band
 from pyxt_hpc.preprocess.images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.remove import STAGE as CLEANING
 from pyxt_hpc.preprocess.response_files import find_datasets
 from pyxt_hpc.preprocess.responses import STAGE as BEFORE
-from pyxt_hpc.quoting import listed
-from pyxt_hpc.seeds import stage_rng
+from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
 
 log = logging.getLogger(__name__)

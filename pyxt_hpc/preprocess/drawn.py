@@ -10,10 +10,10 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.events import read_sky_wcs
-from pyxt_hpc.chandra.fitsfile import open_fits
-from pyxt_hpc.chandra.regionfile import RegionFile, Shape
-from pyxt_hpc.chandra.regions import off_the_field, read_regions
+from pyxt_hpc.chandra.regions.sky import off_the_field, read_regions
+from pyxt_hpc.chandra.regions.text import RegionFile, Shape
 from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.layout import Layout
 
 log = logging.getLogger(__name__)

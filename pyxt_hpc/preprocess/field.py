@@ -10,18 +10,18 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.events import EventList, read_events
-from pyxt_hpc.chandra.exposure import exposure_map
-from pyxt_hpc.chandra.fitsfile import write_fits
-from pyxt_hpc.chandra.geometry import FieldGeometry, chip_outlines, read_geometry
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import datasets_of
-from pyxt_hpc.chandra.livetime import live_times
-from pyxt_hpc.chandra.psf import psf_r90_arcsec
-from pyxt_hpc.chandra.regionfile import RegionFile
-from pyxt_hpc.chandra.skygrid import SkyGrid
-from pyxt_hpc.chandra.tangent import world_to_pixel
-from pyxt_hpc.chandra.vignetting import off_axis_arcmin
-from pyxt_hpc.files import check_regular
+from pyxt_hpc.chandra.regions.text import RegionFile
+from pyxt_hpc.chandra.sky.exposure import exposure_map
+from pyxt_hpc.chandra.sky.geometry import FieldGeometry, chip_outlines, read_geometry
+from pyxt_hpc.chandra.sky.psf import psf_r90_arcsec
+from pyxt_hpc.chandra.sky.skygrid import SkyGrid
+from pyxt_hpc.chandra.sky.tangent import world_to_pixel
+from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin
+from pyxt_hpc.chandra.times.livetime import live_times
+from pyxt_hpc.files.fits import write_fits
+from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import particle_scale, particles
 from pyxt_hpc.provenance import software

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyxt_hpc.errors import ConfigError, MissingInput
-from pyxt_hpc.files import check_regular
+from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 
 log = logging.getLogger(__name__)

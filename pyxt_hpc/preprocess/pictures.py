@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pyxt_hpc.chandra.lightcurve import FlareCleaning, LightCurve
-from pyxt_hpc.files import replacing
+from pyxt_hpc.chandra.times.lightcurve import FlareCleaning, LightCurve
+from pyxt_hpc.files.writing import replacing
 
 _KEPT, _CUT, _QUIET = "tab:blue", "tab:red", "black"
 _TALLEST = 5.0  # quiet rates: beyond, the axis is logarithmic

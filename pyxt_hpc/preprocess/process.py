@@ -11,10 +11,11 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs, write_events
-from pyxt_hpc.chandra.fov import check_outlines, read_fov
-from pyxt_hpc.chandra.geometry import (
+from pyxt_hpc.chandra.keywords import number, optical_axis
+from pyxt_hpc.chandra.kinds import KINDS, datasets_of
+from pyxt_hpc.chandra.sky.fov import check_outlines, read_fov
+from pyxt_hpc.chandra.sky.geometry import (
     FieldGeometry,
     aimpoint_off_arcmin,
     chip_outlines,
@@ -22,28 +23,27 @@ from pyxt_hpc.chandra.geometry import (
     with_aspect,
     write_geometry,
 )
-from pyxt_hpc.chandra.keywords import number, optical_axis
-from pyxt_hpc.chandra.kinds import KINDS, datasets_of
-from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
-from pyxt_hpc.chandra.reproject import misplaced_by, project_background, reproject
-from pyxt_hpc.chandra.tangent import SKY_PIXEL_ARCSEC, separation
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.chandra.sky.reproject import misplaced_by, project_background, reproject
+from pyxt_hpc.chandra.sky.tangent import SKY_PIXEL_ARCSEC, separation
+from pyxt_hpc.chandra.times import gti as gti_arithmetic
+from pyxt_hpc.chandra.times.livetime import live_share, live_times, with_live_times
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
+from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.checks import check_background, check_observation, check_span
-from pyxt_hpc.preprocess.consistency import Agreed, agree
-from pyxt_hpc.preprocess.energies import write_energies
-from pyxt_hpc.preprocess.field import merge_field, write_merged
-from pyxt_hpc.preprocess.inputs import ObservationFiles, find_observations
-from pyxt_hpc.preprocess.selection import (
+from pyxt_hpc.preprocess.checks.consistency import Agreed, agree
+from pyxt_hpc.preprocess.checks.energies import write_energies
+from pyxt_hpc.preprocess.checks.observation import check_background, check_observation, check_span
+from pyxt_hpc.preprocess.checks.selection import (
     array_of,
     chips_in_use,
     chips_that_were_on,
     good_events,
     is_very_faint_cleaned,
 )
-from pyxt_hpc.quoting import listed
-from pyxt_hpc.seeds import stage_rng
+from pyxt_hpc.preprocess.field import merge_field, write_merged
+from pyxt_hpc.preprocess.inputs import ObservationFiles, find_observations
+from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 
 log = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from pyxt_hpc.chandra.tangent import tangent_plane
-from pyxt_hpc.files import replacing
-from pyxt_hpc.preprocess.propose import Box, Circle, Ellipse, FieldImages, Proposal
+from pyxt_hpc.chandra.sky.tangent import tangent_plane
+from pyxt_hpc.detect.propose import Box, Circle, Ellipse, FieldImages, Proposal
+from pyxt_hpc.files.writing import replacing
 
 _SMOOTHING = 1.5  # pixels
 # Okabe & Ito 2008: told apart by the colour-blind; line styles say the same once more

@@ -6,18 +6,12 @@ from pathlib import Path
 from astropy.wcs import WCS
 
 from pyxt_hpc.chandra.events import read_header
-from pyxt_hpc.chandra.fitsfile import open_fits
-from pyxt_hpc.chandra.geometry import chip_outlines, read_geometry
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import Dataset
-from pyxt_hpc.chandra.skygrid import PIXEL_SCALE_ARCSEC
-from pyxt_hpc.config import ClusterConfig
-from pyxt_hpc.files import check_regular
-from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.inputs import need
-from pyxt_hpc.preprocess.process import STAGE as BEFORE
-from pyxt_hpc.preprocess.proposal_picture import draw_proposal
-from pyxt_hpc.preprocess.propose import (
+from pyxt_hpc.chandra.sky.geometry import chip_outlines, read_geometry
+from pyxt_hpc.chandra.sky.skygrid import PIXEL_SCALE_ARCSEC
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.detect.propose import (
     Chips,
     FieldImages,
     crop_text,
@@ -29,6 +23,12 @@ from pyxt_hpc.preprocess.propose import (
     sources_text,
     write_proposals,
 )
+from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.inputs import need
+from pyxt_hpc.preprocess.process import STAGE as BEFORE
+from pyxt_hpc.preprocess.proposal_picture import draw_proposal
 from pyxt_hpc.preprocess.response_files import find_datasets
 from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
 

@@ -12,31 +12,31 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList, read_events, write_events
-from pyxt_hpc.chandra.exposure import live_fraction
-from pyxt_hpc.chandra.geometry import read_geometry
 from pyxt_hpc.chandra.kinds import datasets_of
-from pyxt_hpc.chandra.lightcurve import check_quiet, find_quiet, light_curve
-from pyxt_hpc.chandra.livetime import live_share, live_times, with_live_times
-from pyxt_hpc.chandra.regionfile import RegionFile
-from pyxt_hpc.chandra.regions import contains, contains_pixels
-from pyxt_hpc.chandra.timefiles import read_gti, write_gti, write_light_curve
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.chandra.regions.sky import contains, contains_pixels
+from pyxt_hpc.chandra.regions.text import RegionFile
+from pyxt_hpc.chandra.sky.exposure import live_fraction
+from pyxt_hpc.chandra.sky.geometry import read_geometry
+from pyxt_hpc.chandra.times import gti as gti_arithmetic
+from pyxt_hpc.chandra.times.gti_io import read_gti, write_gti, write_light_curve
+from pyxt_hpc.chandra.times.lightcurve import check_quiet, find_quiet, light_curve
+from pyxt_hpc.chandra.times.livetime import live_share, live_times, with_live_times
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.detect.cluster_share import cluster_share
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.files import check_regular
+from pyxt_hpc.files.quoting import listed
+from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import joined, local_counts_keyword, spread
-from pyxt_hpc.preprocess.cluster_share import cluster_share
+from pyxt_hpc.preprocess.checks.rates import least_background
 from pyxt_hpc.preprocess.drawn import DrawingBoard
 from pyxt_hpc.preprocess.field import Field, field_grid, merge_field, write_field_image
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.pictures import CleanedCurve, draw_light_curves
 from pyxt_hpc.preprocess.process import STAGE as BEFORE
 from pyxt_hpc.preprocess.process import in_time
-from pyxt_hpc.preprocess.rates import least_background
-from pyxt_hpc.quoting import listed
-from pyxt_hpc.seeds import stage_rng
+from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 
 log = logging.getLogger(__name__)

@@ -14,17 +14,17 @@ import numpy as np
 from astropy.wcs import WCS
 
 from pyxt_hpc.chandra.events import read_header
-from pyxt_hpc.chandra.geometry import FieldGeometry, chip_outlines, read_geometry
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import KINDS, Dataset, datasets_of, kind_of, kind_of_all
-from pyxt_hpc.chandra.response_header import chips_named, response_headers
-from pyxt_hpc.chandra.vignetting import off_axis_arcmin
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.chandra.ogip.response_header import chips_named, response_headers
+from pyxt_hpc.chandra.sky.geometry import FieldGeometry, chip_outlines, read_geometry
+from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import MissingInput, ResponseMismatch
-from pyxt_hpc.files import check_regular
+from pyxt_hpc.files.quoting import listed
+from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.response_place import chip_at, find_place
-from pyxt_hpc.quoting import listed
 
 log = logging.getLogger(__name__)
 

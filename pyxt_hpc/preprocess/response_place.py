@@ -8,12 +8,12 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra.geometry import CHIP_PIXELS, FieldGeometry
-from pyxt_hpc.chandra.regions import contains, read_regions
-from pyxt_hpc.chandra.response_header import position_named, response_headers
-from pyxt_hpc.chandra.tangent import world_to_pixel
-from pyxt_hpc.chandra.vignetting import off_axis_arcmin, vignetting
-from pyxt_hpc.files import check_regular
+from pyxt_hpc.chandra.ogip.response_header import position_named, response_headers
+from pyxt_hpc.chandra.regions.sky import contains, read_regions
+from pyxt_hpc.chandra.sky.geometry import CHIP_PIXELS, FieldGeometry
+from pyxt_hpc.chandra.sky.tangent import world_to_pixel
+from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
+from pyxt_hpc.files.writing import check_regular
 
 FloatArray = NDArray[np.float64]
 

@@ -9,14 +9,14 @@ from astropy.wcs import WCS
 from tqdm import tqdm
 
 from pyxt_hpc.chandra.events import read_events
-from pyxt_hpc.chandra.fitsfile import copy_fits
-from pyxt_hpc.chandra.geometry import read_geometry
 from pyxt_hpc.chandra.keywords import optical_axis
-from pyxt_hpc.chandra.response import Arf, check_area_once, check_match, read_arf, read_rmf, write_arf
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.chandra.ogip.response import Arf, check_area_once, check_match, read_arf, read_rmf, write_arf
+from pyxt_hpc.chandra.sky.geometry import read_geometry
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ResponseMismatch
+from pyxt_hpc.files.fits import copy_fits
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.checks import check_channels
+from pyxt_hpc.preprocess.checks.observation import check_channels
 from pyxt_hpc.preprocess.drawn import DrawingBoard
 from pyxt_hpc.preprocess.inputs import need
 from pyxt_hpc.preprocess.remove import STAGE as BEFORE

@@ -10,8 +10,8 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra.tangent import tangent_plane
-from pyxt_hpc.spectra.abundances import abundances
+from pyxt_hpc.chandra.sky.tangent import tangent_plane
+from pyxt_hpc.spectra.models.abundances import abundances
 
 PIXEL_ARCSEC = 1.968
 _CM_PER_KPC = 3.0856775814913674e21

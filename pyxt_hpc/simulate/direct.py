@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
-from pyxt_hpc.chandra.response import Arf, Rmf
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.simulate import geometry
 from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC, ClusterTruth
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf, particle_background

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra.tangent import tangent_plane
+from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC, ClusterTruth
 from pyxt_hpc.simulate.direct import scaled_to
 

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra.tangent import tangent_plane
+from pyxt_hpc.chandra.sky.tangent import tangent_plane
 
 FloatArray = NDArray[np.float64]
 

@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped
-from pyxt_hpc.chandra import gti as gti_arithmetic
 from pyxt_hpc.chandra.events import EventList, read_events
-from pyxt_hpc.chandra.exposure import live_fraction
-from pyxt_hpc.chandra.regions import contains, read_regions
-from pyxt_hpc.chandra.reproject import project_background
-from pyxt_hpc.chandra.skygrid import SkyGrid
-from pyxt_hpc.chandra.vignetting import off_axis_arcmin, vignetting
+from pyxt_hpc.chandra.regions.sky import contains, read_regions
+from pyxt_hpc.chandra.sky.exposure import live_fraction
+from pyxt_hpc.chandra.sky.reproject import project_background
+from pyxt_hpc.chandra.sky.skygrid import SkyGrid
+from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
+from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.images import counts_of
 from pyxt_hpc.preprocess.process import STAGE, in_time
-from pyxt_hpc.seeds import stage_rng
+from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.simulate.observe import BLANK_SKY_EXPOSURE, field_geometry, flare_interval
 from pyxt_hpc.simulate.plan import ObservationPlan
 

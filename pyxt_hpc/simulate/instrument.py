@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from pyxt_hpc.chandra.psf import psf_r90_arcsec as psf_r90_arcsec
-from pyxt_hpc.chandra.response import Arf, Rmf
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf
+from pyxt_hpc.chandra.sky.psf import psf_r90_arcsec as psf_r90_arcsec
 
 CHANNEL_KEV = 0.0146
 N_CHANNELS = 1024

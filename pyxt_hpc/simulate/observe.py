@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra import gti as gti_arithmetic
-from pyxt_hpc.chandra.exposure import live_fraction
-from pyxt_hpc.chandra.geometry import FieldGeometry
-from pyxt_hpc.chandra.response import Arf
-from pyxt_hpc.chandra.skygrid import SkyGrid
-from pyxt_hpc.chandra.tangent import world_to_pixel
-from pyxt_hpc.chandra.vignetting import vignetting, vignetting_pairs
+from pyxt_hpc.chandra.ogip.response import Arf
+from pyxt_hpc.chandra.sky.exposure import live_fraction
+from pyxt_hpc.chandra.sky.geometry import FieldGeometry
+from pyxt_hpc.chandra.sky.skygrid import SkyGrid
+from pyxt_hpc.chandra.sky.tangent import world_to_pixel
+from pyxt_hpc.chandra.sky.vignetting import vignetting, vignetting_pairs
+from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.simulate import geometry, instrument, photons, write
 from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC, ClusterTruth
 from pyxt_hpc.simulate.detected import DetectedEvents

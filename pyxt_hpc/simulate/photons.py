@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra.response import Arf
-from pyxt_hpc.chandra.tangent import world_to_pixel
+from pyxt_hpc.chandra.ogip.response import Arf
+from pyxt_hpc.chandra.sky.tangent import world_to_pixel
 from pyxt_hpc.simulate.cluster import ClusterTruth
 from pyxt_hpc.simulate.geometry import sky_frame
-from pyxt_hpc.spectra.absorption import transmission
-from pyxt_hpc.spectra.plasma import apec, load_plasma
+from pyxt_hpc.spectra.models.absorption import transmission
+from pyxt_hpc.spectra.models.plasma import apec, load_plasma
 
 FloatArray = NDArray[np.float64]
 

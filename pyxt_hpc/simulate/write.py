@@ -12,10 +12,10 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.events import EventList, write_events
-from pyxt_hpc.chandra.fitsfile import write_fits
-from pyxt_hpc.chandra.fov import write_fov
-from pyxt_hpc.chandra.response import Arf, Rmf, write_arf, write_rmf
-from pyxt_hpc.files import replacing
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf, write_arf, write_rmf
+from pyxt_hpc.chandra.sky.fov import write_fov
+from pyxt_hpc.files.fits import write_fits
+from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate import geometry
 from pyxt_hpc.simulate.cluster import ClusterTruth

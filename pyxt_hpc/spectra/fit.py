@@ -12,12 +12,12 @@ from enum import IntFlag
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.compiled import kernel
+from pyxt_hpc.arrays.compiled import kernel
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.spectra import descent, fit_free, fit_temperature
-from pyxt_hpc.spectra.fit_free import fit_with_more_free
-from pyxt_hpc.spectra.fit_temperature import FAILED, NO_COUNTS, fit_kT_and_norm
-from pyxt_hpc.spectra.statistics import STATISTICS, prepared
+from pyxt_hpc.spectra.kernels import descent, fit_free, fit_temperature
+from pyxt_hpc.spectra.kernels.fit_free import fit_with_more_free
+from pyxt_hpc.spectra.kernels.fit_temperature import FAILED, NO_COUNTS, fit_kT_and_norm
+from pyxt_hpc.spectra.kernels.statistics import STATISTICS, prepared
 
 PARAMETERS = ("kT", "norm", "abundance", "nH")
 """Of the model; each has a value and two ends in FIT_DTYPE."""

@@ -21,9 +21,9 @@ from math import lgamma
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.compiled import kernel
+from pyxt_hpc.arrays.compiled import kernel
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.spectra.statistics import STATISTICS, chi2gehrels, cstat, wstat
+from pyxt_hpc.spectra.kernels.statistics import STATISTICS, chi2gehrels, cstat, wstat
 
 _FUNCTIONS = {"wstat": wstat, "cstat": cstat, "chi2gehrels": chi2gehrels}
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.chandra.response import Rmf
+from pyxt_hpc.chandra.ogip.response import Rmf
 from pyxt_hpc.errors import ConfigError, ResponseMismatch
 
 LEVEL_BINS = (48, 32, 24, 16, 12)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra.response import fold
+from pyxt_hpc.chandra.ogip.response import fold
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.spectra.absorption import transmission
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions, quality_flags
 from pyxt_hpc.spectra.goodness import goodness, moments, statistic_per_bin
 from pyxt_hpc.spectra.grouping import choose_level, merge_levels
-from pyxt_hpc.spectra.plasma import apec
+from pyxt_hpc.spectra.models.absorption import transmission
+from pyxt_hpc.spectra.models.plasma import apec
 from pyxt_hpc.spectra.spectrum import Spectrum
 from pyxt_hpc.spectra.templates import SourceModel, Templates, column_grid
 

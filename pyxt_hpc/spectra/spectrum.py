@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.chandra.response import Arf, Rmf, check_match
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf, check_match
 from pyxt_hpc.errors import DamagedFile, ResponseMismatch
 
 

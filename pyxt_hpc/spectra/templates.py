@@ -10,10 +10,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra.response import Arf, Rmf, fold
-from pyxt_hpc.spectra.absorption import transmission
-from pyxt_hpc.spectra.abundances import DEFAULT_TABLE
-from pyxt_hpc.spectra.plasma import load_plasma
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf, fold
+from pyxt_hpc.spectra.models.absorption import transmission
+from pyxt_hpc.spectra.models.abundances import DEFAULT_TABLE
+from pyxt_hpc.spectra.models.plasma import load_plasma
 
 
 @dataclass(frozen=True)

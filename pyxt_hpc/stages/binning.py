@@ -17,14 +17,14 @@ from pyxt_hpc.binning.circles import (
 )
 from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle
-from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
+from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.fit.inputs import read_cluster_bundle, scale_map_settings
 from pyxt_hpc.images import write_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.driver import Collector, run_chunks
 from pyxt_hpc.parallel.pool import Payload, open_pool
 from pyxt_hpc.parallel.world import World
-from pyxt_hpc.stages.inputs import read_cluster_bundle, scale_map_settings
 
 
 @dataclass(frozen=True)

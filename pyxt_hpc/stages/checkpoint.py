@@ -3,7 +3,7 @@
 import numpy as np
 
 from pyxt_hpc.spectra.fit import UNUSABLE, FitFlag
-from pyxt_hpc.store import ROW_DTYPE, ResultsStore, Status, blank_rows, checksums
+from pyxt_hpc.store.results import ROW_DTYPE, ResultsStore, Status, blank_rows, checksums
 
 
 class StoreLedger:

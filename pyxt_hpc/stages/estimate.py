@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError, EmptySelection
+from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
+from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.stages.fitting import select_regions
-from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
-from pyxt_hpc.stages.region_fits import RegionFits
 
 TIME_MARGIN = 1.5
 MEMORY_MARGIN = 1.5

@@ -8,14 +8,22 @@ import numpy as np
 from astropy.table import Column, Table
 from astropy.units import Unit
 
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ForeignProduct
-from pyxt_hpc.files import replacing
+from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.fit.inputs import read_cluster_bundle
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import software
 from pyxt_hpc.spectra.fit import DOUBTFUL
-from pyxt_hpc.stages.inputs import read_cluster_bundle
-from pyxt_hpc.store import BLOCK, COLUMNS, Results, Status, is_final, read_results, unpacked_observations
+from pyxt_hpc.store.results import (
+    BLOCK,
+    COLUMNS,
+    Results,
+    Status,
+    is_final,
+    read_results,
+    unpacked_observations,
+)
 
 CSV_COLUMNS = (
     "region",

@@ -12,9 +12,12 @@ import numpy as np
 from pyxt_hpc.binning.circles import region_index
 from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle
-from pyxt_hpc.config import RESOLUTION_STEP, ClusterConfig
+from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.files import check_regular
+from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
+from pyxt_hpc.fit.regions import RegionFits, fit_options
+from pyxt_hpc.fit.remarks import Remarks
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.limits import Limits
@@ -23,8 +26,7 @@ from pyxt_hpc.parallel.world import World
 from pyxt_hpc.provenance import fingerprint, software
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
-from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
-from pyxt_hpc.stages.parts import (
+from pyxt_hpc.store.parts import (
     SLICE,
     WHOLE,
     Part,
@@ -35,12 +37,10 @@ from pyxt_hpc.stages.parts import (
     slice_of,
     take_over,
 )
-from pyxt_hpc.stages.region_fits import RegionFits, fit_options
-from pyxt_hpc.stages.remarks import Remarks
-from pyxt_hpc.store import REGION_DTYPE, ResultsStore, Status, is_final
+from pyxt_hpc.store.results import REGION_DTYPE, ResultsStore, Status, is_final
 
 if TYPE_CHECKING:  # as in `region_fits`
-    from pyxt_hpc.brightness.estimate import SkyBrightness
+    from pyxt_hpc.fit.brightness import SkyBrightness
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Whole:
     @classmethod
     def read(cls, config: ClusterConfig, resolution: int) -> "Whole":
         """Read and check everything, so that whatever is wrong is known before the first fit."""
-        from pyxt_hpc.brightness.estimate import sky_brightness
+        from pyxt_hpc.fit.brightness import sky_brightness
 
         bundle = read_cluster_bundle(config)
         regions = select_regions(read_scale_map(config, bundle), resolution)

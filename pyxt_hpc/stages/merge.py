@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ForeignProduct, MissingInput
-from pyxt_hpc.files import check_regular
+from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.stages.fitting import select_regions
-from pyxt_hpc.stages.inputs import read_cluster_bundle, read_scale_map
-from pyxt_hpc.stages.parts import PartState, add_parts, identity_of, slice_text
-from pyxt_hpc.store import ResultsStore, is_final, open_to_read
+from pyxt_hpc.store.parts import PartState, add_parts, identity_of, slice_text
+from pyxt_hpc.store.results import ResultsStore, is_final, open_to_read
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from pyxt_hpc.errors import MissingInput
-from pyxt_hpc.files import check_regular
+from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.fit.remarks import Remarks
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.lock import Owner, current_owner
 from pyxt_hpc.spectra.fit import FitFlag
-from pyxt_hpc.stages.remarks import Remarks
-from pyxt_hpc.store import (
+from pyxt_hpc.store.lock import Owner, current_owner
+from pyxt_hpc.store.results import (
     BLOCK,
     ROW_DTYPE,
     Status,
@@ -109,7 +109,7 @@ def read_statuses(layout: Layout) -> list[StoreStatus]:
 
 
 def read_status(path: Path) -> StoreStatus:
-    """Status of one store; raises as `pyxt_hpc.store.read_results`."""
+    """Status of one store; raises as `pyxt_hpc.store.results.read_results`."""
     writer = current_owner(path)
     with open_to_read(path) as file:
         status = file.read("status")

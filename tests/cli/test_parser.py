@@ -30,7 +30,7 @@ def test_help_tells_usage_and_exit_codes(name: str, capsys: pytest.CaptureFixtur
 
 
 def test_every_stage_of_run_is_a_command() -> None:
-    from pyxt_hpc.pipeline import STAGES
+    from pyxt_hpc.pipeline.run import STAGES
 
     assert set(STAGES) < set(in_full())
     assert len(set(in_full())) == len(in_full())

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # the tables share `situations`
 @pytest.fixture(scope="session")
 def tiny_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with ``demo.ini``: 2 arcmin of the demo's cluster, fitted at the coarsest resolution."""
-    from pyxt_hpc.demo import write_demo_input
+    from pyxt_hpc.simulate.demo import write_demo_input
 
     folder = tmp_path_factory.mktemp("tiny_cluster")
     write_demo_input(folder, exposure_fraction=0.1, field_arcmin=2.0)

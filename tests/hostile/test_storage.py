@@ -24,12 +24,12 @@ import pytest
 from astropy.io import fits
 from situations import Prepare, away, directory, edit, fifo, file, link, nothing, unix_socket
 
-from pyxt_hpc import lock as lock_module
 from pyxt_hpc.cli import main
-from pyxt_hpc.config import read_config
+from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.lock import this_process
-from pyxt_hpc.store import ResultsStore, Status, read_results
+from pyxt_hpc.store import lock as lock_module
+from pyxt_hpc.store.lock import this_process
+from pyxt_hpc.store.results import ResultsStore, Status, read_results
 
 STORE = "demo/acb/demo_results.h5"
 LOCK = f"{STORE}.lock"
@@ -330,7 +330,7 @@ SLEEPER = """
 import sys, time
 from pyxt_hpc import lock
 from pyxt_hpc.cli import main
-from pyxt_hpc.store import ResultsStore
+from pyxt_hpc.store.results import ResultsStore
 lock.this_machine = lambda: "another machine"
 write = ResultsStore.write
 def slowly(store, *arguments):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.cli import main
-from pyxt_hpc.config import config_template, read_config
+from pyxt_hpc.config.cluster import config_template, read_config
 
 SPECTRUM = ["fit-spectrum", "absent.pi"]
 USUAL = {"--redshift": ["0.1"], "--nH": ["0.05"]}

@@ -18,9 +18,9 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.chandra.events import EventList, read_events, write_events
-from pyxt_hpc.chandra.fov import write_fov
-from pyxt_hpc.chandra.response import Arf, Rmf, write_arf, write_rmf
-from pyxt_hpc.chandra.tangent import tangent_plane
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf, write_arf, write_rmf
+from pyxt_hpc.chandra.sky.fov import write_fov
+from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.cli import main
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import particle_scale, particles

@@ -12,11 +12,11 @@ from astropy.wcs import WCS
 from regions import PixCoord, Regions
 
 from pyxt_hpc.chandra.events import read_events
-from pyxt_hpc.chandra.regionfile import RegionFile, parse_regions
-from pyxt_hpc.chandra.regions import contains_pixels, extent, read_regions
-from pyxt_hpc.chandra.tangent import tangent_plane
+from pyxt_hpc.chandra.regions.sky import contains_pixels, extent, read_regions
+from pyxt_hpc.chandra.regions.text import RegionFile, parse_regions
+from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.cli import main
-from pyxt_hpc.config import read_config
+from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import RegionSyntaxError
 from pyxt_hpc.layout import Layout
 

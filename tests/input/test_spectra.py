@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.chandra.response import Arf, Rmf, fold, read_arf, read_rmf, write_arf, write_rmf
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf, fold, read_arf, read_rmf, write_arf, write_rmf
 from pyxt_hpc.cli import main
-from pyxt_hpc.spectra.absorption import transmission
+from pyxt_hpc.spectra.models.absorption import transmission
+from pyxt_hpc.spectra.models.plasma import apec
 from pyxt_hpc.spectra.ogip import load_spectrum
-from pyxt_hpc.spectra.plasma import apec
 
 N = 400
 EXPOSURE, KT, NORM, NH, REDSHIFT = 1e5, 5.0, 2e-3, 0.05, 0.1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyxt_hpc.batch import SCHEDULERS
+from pyxt_hpc.config.hpc import SCHEDULERS
 from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.jobs.job import Job
 from pyxt_hpc.jobs.render import render

@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.cli import main
-from pyxt_hpc.config import read_config
+from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.stages import travel
+from pyxt_hpc.stages import transfer as travel
 from pyxt_hpc.stages.estimate import Estimate
-from pyxt_hpc.store import Status, read_results
+from pyxt_hpc.store.results import Status, read_results
 
 Entry = tuple[tarfile.TarInfo, bytes]
 

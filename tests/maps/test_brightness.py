@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
+from pyxt_hpc.fit.extract import disc_sums
 from pyxt_hpc.maps.brightness import circle_sums, smooth_brightness
-from pyxt_hpc.spectra.extract import disc_sums
 
 
 def test_sums_are_those_of_each_disc() -> None:

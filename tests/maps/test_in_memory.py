@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.in_memory import fit_in_memory
 from pyxt_hpc.parallel.world import World

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.binning.lattice import lattice
+from pyxt_hpc.fit.extract import disc_area, disc_sums
 from pyxt_hpc.maps.paint import Measured, average_circles, paint_blocks, paint_measured
-from pyxt_hpc.spectra.extract import disc_area, disc_sums
 
 STEPS = (1, 3, 5)
 

@@ -24,10 +24,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pyxt_hpc.config import read_config
+from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import EXIT_DONE, MissingInput
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store import Results, Status, is_final, read_results
+from pyxt_hpc.store.results import Results, Status, is_final, read_results
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from kill_harness import Known, assert_kept, campaign
 
-from pyxt_hpc.store import REGION_DTYPE, ResultsStore, Status, blank_rows, read_results
+from pyxt_hpc.store.results import REGION_DTYPE, ResultsStore, Status, blank_rows, read_results
 
 
 def require(launch: str) -> None:

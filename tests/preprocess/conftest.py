@@ -11,11 +11,11 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pyxt_hpc.chandra.events import EventList, write_events
-from pyxt_hpc.chandra.fov import write_fov
 from pyxt_hpc.chandra.kinds import datasets_of
-from pyxt_hpc.chandra.response import Arf, Rmf, write_arf, write_rmf
-from pyxt_hpc.chandra.tangent import tangent_plane
-from pyxt_hpc.config import ClusterConfig
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf, write_arf, write_rmf
+from pyxt_hpc.chandra.sky.fov import write_fov
+from pyxt_hpc.chandra.sky.tangent import tangent_plane
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.crop import crop_data
 from pyxt_hpc.preprocess.process import process_data

@@ -5,8 +5,8 @@ import pytest
 from astropy.io import fits
 
 from pyxt_hpc.chandra.events import EventList
-from pyxt_hpc.chandra.skygrid import SkyGrid
-from pyxt_hpc.chandra.tangent import tangent_plane
+from pyxt_hpc.chandra.sky.skygrid import SkyGrid
+from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.preprocess.background import (
     LOCAL_OVERSAMPLING,

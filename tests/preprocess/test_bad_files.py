@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.chandra.response import Arf, read_arf, read_rmf, write_arf, write_rmf
+from pyxt_hpc.chandra.ogip.response import Arf, read_arf, read_rmf, write_arf, write_rmf
 from pyxt_hpc.errors import (
     ConfigError,
     DamagedFile,

@@ -9,8 +9,8 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.chandra.events import read_events, write_events
-from pyxt_hpc.chandra.response import Rmf
-from pyxt_hpc.chandra.vignetting import vignetting
+from pyxt_hpc.chandra.ogip.response import Rmf
+from pyxt_hpc.chandra.sky.vignetting import vignetting
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import joined

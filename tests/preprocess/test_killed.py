@@ -15,7 +15,7 @@ from astropy.io import fits
 from PIL import Image
 
 from pyxt_hpc.bundle import read_bundle
-from pyxt_hpc.config import read_config
+from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
 
 TIMES = 4  # a few, for every push; by hand: 150

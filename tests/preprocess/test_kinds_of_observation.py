@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.chandra.events import read_events, write_events
-from pyxt_hpc.chandra.gti import contains_by_chip
+from pyxt_hpc.chandra.times.gti import contains_by_chip
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.preprocess.background import joined
 from pyxt_hpc.preprocess.process import process_data

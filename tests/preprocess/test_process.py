@@ -9,8 +9,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pyxt_hpc.chandra.events import read_events, write_events
-from pyxt_hpc.chandra.geometry import read_geometry
-from pyxt_hpc.chandra.tangent import tangent_plane
+from pyxt_hpc.chandra.sky.geometry import read_geometry
+from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.preprocess.process import process_data
 
 RA, DEC = 150.0, 30.0

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.chandra.regions import read_regions
-from pyxt_hpc.config import ClusterConfig, read_config
+from pyxt_hpc.chandra.regions.sky import read_regions
+from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.errors import EmptySelection, MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.process import process_data

@@ -8,8 +8,8 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.chandra.events import read_events
-from pyxt_hpc.chandra.regions import contains, read_regions
-from pyxt_hpc.chandra.timefiles import read_gti, read_light_curve, write_gti
+from pyxt_hpc.chandra.regions.sky import contains, read_regions
+from pyxt_hpc.chandra.times.gti_io import read_gti, read_light_curve, write_gti
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.preprocess.process import process_data
 from pyxt_hpc.preprocess.remove import remove_sources

@@ -13,14 +13,14 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.chandra.events import read_events
-from pyxt_hpc.chandra.response import read_arf
-from pyxt_hpc.chandra.skygrid import SkyGrid
-from pyxt_hpc.chandra.vignetting import off_axis_arcmin, vignetting
+from pyxt_hpc.chandra.ogip.response import read_arf
+from pyxt_hpc.chandra.sky.skygrid import SkyGrid
+from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
+from pyxt_hpc.detect.propose import MARK
 from pyxt_hpc.errors import MissingInput, ResponseMismatch
 from pyxt_hpc.preprocess.crop import crop_data
 from pyxt_hpc.preprocess.process import process_data
 from pyxt_hpc.preprocess.proposals import propose_region_files
-from pyxt_hpc.preprocess.propose import MARK
 from pyxt_hpc.preprocess.remove import remove_sources
 from pyxt_hpc.preprocess.responses import generate_responses
 

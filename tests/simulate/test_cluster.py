@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pyxt_hpc.chandra.tangent import world_to_pixel
+from pyxt_hpc.chandra.sky.tangent import world_to_pixel
 from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC, demo_truth
 
 

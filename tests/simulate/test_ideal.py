@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pyxt_hpc.chandra import gti as gti_arithmetic
+from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.simulate.cluster import demo_truth
 from pyxt_hpc.simulate.ideal import true_scale, without_flare
 from pyxt_hpc.simulate.instrument import on_axis_arf

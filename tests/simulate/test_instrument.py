@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyxt_hpc.chandra.response import check_match
+from pyxt_hpc.chandra.ogip.response import check_match
 from pyxt_hpc.simulate import instrument
 from pyxt_hpc.simulate.detected import DetectedEvents
 

@@ -5,16 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pyxt_hpc.chandra.lightcurve import BIN_S
-from pyxt_hpc.chandra.response import fold
-from pyxt_hpc.chandra.tangent import world_to_pixel
-from pyxt_hpc.chandra.vignetting import vignetting
+from pyxt_hpc.chandra.ogip.response import fold
+from pyxt_hpc.chandra.sky.tangent import world_to_pixel
+from pyxt_hpc.chandra.sky.vignetting import vignetting
+from pyxt_hpc.chandra.times.lightcurve import BIN_S
 from pyxt_hpc.simulate import geometry, instrument, observe
 from pyxt_hpc.simulate.cluster import PointSource, demo_truth
 from pyxt_hpc.simulate.instrument import ENERGY_EDGES
 from pyxt_hpc.simulate.plan import ObservationPlan
-from pyxt_hpc.spectra.absorption import transmission
-from pyxt_hpc.spectra.plasma import apec
+from pyxt_hpc.spectra.models.absorption import transmission
+from pyxt_hpc.spectra.models.plasma import apec
 
 PLAN = ObservationPlan("77", 150.02, 20.01, 40.0, 4000.0, False)
 

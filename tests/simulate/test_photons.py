@@ -8,8 +8,8 @@ import pytest
 from pyxt_hpc.simulate import photons
 from pyxt_hpc.simulate.cluster import demo_truth
 from pyxt_hpc.simulate.instrument import ENERGY_EDGES, on_axis_arf
-from pyxt_hpc.spectra.absorption import transmission
-from pyxt_hpc.spectra.plasma import apec
+from pyxt_hpc.spectra.models.absorption import transmission
+from pyxt_hpc.spectra.models.plasma import apec
 
 
 def test_components_add_up_to_apec():

@@ -8,10 +8,10 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pyxt_hpc.chandra.events import read_events
-from pyxt_hpc.chandra.fov import read_fov
-from pyxt_hpc.chandra.regions import contains, extent, read_regions
-from pyxt_hpc.chandra.response import check_match, read_arf, read_rmf
-from pyxt_hpc.chandra.tangent import world_to_pixel
+from pyxt_hpc.chandra.ogip.response import check_match, read_arf, read_rmf
+from pyxt_hpc.chandra.regions.sky import contains, extent, read_regions
+from pyxt_hpc.chandra.sky.fov import read_fov
+from pyxt_hpc.chandra.sky.tangent import world_to_pixel
 from pyxt_hpc.simulate import instrument
 from pyxt_hpc.simulate.cluster import PointSource, demo_truth
 from pyxt_hpc.simulate.observe import BLANK_SKY_EXPOSURE, ObservationPlan, simulate_cluster

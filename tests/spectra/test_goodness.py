@@ -11,7 +11,7 @@ from pyxt_hpc.spectra.goodness import (
     moments,
     statistic_per_bin,
 )
-from pyxt_hpc.spectra.statistics import STATISTICS, wstat
+from pyxt_hpc.spectra.kernels.statistics import STATISTICS, wstat
 
 N_BIN = 104
 X = np.linspace(-1.0, 1.0, N_BIN)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyxt_hpc.chandra.response import Rmf, read_rmf
+from pyxt_hpc.chandra.ogip.response import Rmf, read_rmf
 from pyxt_hpc.errors import ConfigError, ResponseMismatch
 from pyxt_hpc.spectra import grouping
 from pyxt_hpc.spectra.grouping import (

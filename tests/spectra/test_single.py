@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pyxt_hpc.chandra.response import Arf, Rmf
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.spectra.fit import FitFlag, FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.goodness import goodness, moments

@@ -4,10 +4,10 @@ import h5py
 import numpy as np
 import pytest
 
-from pyxt_hpc.chandra.response import Arf, Rmf, fold, read_arf, read_rmf
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf, fold, read_arf, read_rmf
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.spectra.absorption import transmission
-from pyxt_hpc.spectra.plasma import apec
+from pyxt_hpc.spectra.models.absorption import transmission
+from pyxt_hpc.spectra.models.plasma import apec
 from pyxt_hpc.spectra.templates import Templates, fold_templates
 
 

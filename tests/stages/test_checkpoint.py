@@ -7,7 +7,7 @@ import pytest
 
 from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
-from pyxt_hpc.store import REGION_DTYPE, ResultsStore, Status, blank_rows, read_results
+from pyxt_hpc.store.results import REGION_DTYPE, ResultsStore, Status, blank_rows, read_results
 
 N = 20
 

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from pyxt_hpc.config import RESOLUTION_STEP
+from pyxt_hpc.config.cluster import RESOLUTION_STEP
 from pyxt_hpc.stages.fitting import select_regions
 
 

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pyxt_hpc.config import ClusterConfig, read_config
+from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput, StoreInUse
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.stages import merge
 from pyxt_hpc.stages.fitting import select_regions
-from pyxt_hpc.store import ROW_DTYPE, ResultsStore, Status, blank_rows, is_final, read_results
+from pyxt_hpc.store.results import ROW_DTYPE, ResultsStore, Status, blank_rows, is_final, read_results
 
 SETTINGS = {"bundle": "b", "resolution": 2, "nH": 0.05}
 

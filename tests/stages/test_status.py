@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyxt_hpc import store as store_module
 from pyxt_hpc.errors import DamagedFile, MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.stages.status import read_status, read_statuses, verify
-from pyxt_hpc.store import REGION_DTYPE, ROW_DTYPE, ResultsStore, Status, blank_rows
+from pyxt_hpc.store import results as store_module
+from pyxt_hpc.store.results import REGION_DTYPE, ROW_DTYPE, ResultsStore, Status, blank_rows
 
 N = 40_000
 

@@ -1,1 +1,0 @@
-"""How bright a cluster is at every place of the sky."""

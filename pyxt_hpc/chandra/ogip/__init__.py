@@ -1,0 +1,1 @@
+"""Spectra and responses in files of the OGIP standards."""

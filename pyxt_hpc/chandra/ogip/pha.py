@@ -1,0 +1,251 @@
+"""A spectrum file: counts per channel, how they were collected, which files belong to it.
+
+Layout: OGIP memos 92-007 and 92-007a (Arnaud, George & Tennant), type I: one spectrum, one row a channel.
+What a file asks for and no fit here can do (corrections, systematic errors, errors that are not Poisson's) is
+refused.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from pyxt_hpc.chandra.keywords import text, truth
+from pyxt_hpc.chandra.ogip.hduclass import find_tables, hduclass
+from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.writing import check_regular
+
+log = logging.getLogger(__name__)
+
+_MAKE_AGAIN = "make it again (CIAO specextract or dmextract)"
+_NONE = ("", "none", "null")
+_BACKGROUND = ("BKG", "BACKGROUND")  # HDUCLAS2
+# a rate of 4 bytes times the exposure is a whole number but for rounding
+_WHOLE = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Pha:
+    """One spectrum.
+
+    Attributes
+    ----------
+    path : Path
+    extension : int
+        Number of its extension in the file.
+    counts : (n_channels,) float64
+        Counts, also where the file has rates.
+    first_channel_number : int
+        Number that the file gives to the channel of row 0.
+    exposure_s : float
+        Live time [s].
+    backscal, areascal : float
+        Size of the area that counts come from, in units that source and background share; fraction of
+        the effective area that was used. 1 where the file does not say it.
+    stated : frozenset of str
+        Which of BACKSCAL and AREASCAL the file has.
+    grouping : (n_channels,) int16 or None
+        1 where a bin begins, -1 where it goes on, 0 for a channel on its own; None: no bins are given.
+    quality : (n_channels,) int16
+        0 for good channels.
+    background_file, arf_file, rmf_file : Path or None
+        Files named by BACKFILE, ANCRFILE and RESPFILE; whether they exist is not checked.
+    channel_type, instrument : str
+        CHANTYPE and INSTRUME in upper case, empty where the file does not say them.
+    """
+
+    path: Path
+    extension: int
+    counts: NDArray[np.float64]
+    first_channel_number: int
+    exposure_s: float
+    backscal: float
+    areascal: float
+    grouping: NDArray[np.int16] | None
+    quality: NDArray[np.int16]
+    background_file: Path | None
+    arf_file: Path | None
+    rmf_file: Path | None
+    channel_type: str
+    instrument: str
+    stated: frozenset[str]
+
+    @property
+    def area_time(self) -> float:
+        """Exposure x area, the measure in which background is scaled to source."""
+        return self.exposure_s * self.backscal * self.areascal
+
+
+def read_pha(path: Path, *, background: bool = False) -> Pha:
+    """Read a type I spectrum, plain or ``.gz``.
+
+    Parameters
+    ----------
+    path
+        A file can hold a spectrum and its background in two extensions, with HDUCLAS2 TOTAL and BKG.
+    background
+        Take the background of a file that has both.
+
+    Raises
+    ------
+    MissingInput
+        No such file.
+    DamagedFile
+        Not FITS, truncated, not a spectrum of type I with raw counts, channels that are not consecutive,
+        numbers that make no sense, or something asked for that no fit here can do.
+    """
+    path = with_gz(Path(path))
+    with open_fits(path, "spectrum", _MAKE_AGAIN) as hdus:
+        table = _spectrum_table(path, hdus, background)
+        header, n, extension = table.header, len(table.data), list(hdus).index(table)
+        names = [name.upper() for name in table.columns.names]
+
+        def column(name: str, dtype: type) -> NDArray | None:
+            return np.asarray(table.data[name], dtype) if name in names else None
+
+        def one_number(name: str, default: float | None) -> float:
+            return _one_number(path, name, column(name, np.float64), header.get(name, default))
+
+        stated = frozenset(n for n in ("BACKSCAL", "AREASCAL") if n in names or n in header)
+        exposure = one_number("EXPOSURE", None)
+        backscal, areascal = one_number("BACKSCAL", 1.0), one_number("AREASCAL", 1.0)
+        channel, counts = column("CHANNEL", np.int64), column("COUNTS", np.float64)
+        rate = column("RATE", np.float64)
+        grouping, quality = column("GROUPING", np.int16), column("QUALITY", np.int16)
+        if grouping is None and header.get("GROUPING", 0) != 0:
+            grouping = np.full(n, header["GROUPING"], np.int16)
+        if grouping is not None and not grouping.any():
+            grouping = None
+        if quality is None:
+            quality = np.full(n, header.get("QUALITY", 0), np.int16)
+        if grouping is not None and not np.isin(grouping, (-1, 0, 1)).all():
+            raise _damaged(path, "GROUPING has other values than -1, 0 and 1")
+        _refuse_corrections(path, header, column("SYS_ERR", np.float64))
+        poisson = truth(header, "POISSERR") is not False
+        channel_type, instrument = text(header, "CHANTYPE"), text(header, "INSTRUME")
+        detchans = int(header.get("DETCHANS", n))
+        background_file, arf_file, rmf_file = (
+            _companion(path, header.get(key)) for key in ("BACKFILE", "ANCRFILE", "RESPFILE")
+        )
+    if counts is None and rate is not None:
+        counts = rate * exposure
+    if channel is None or counts is None:
+        raise _damaged(path, f"SPECTRUM has columns {', '.join(names)}, expected CHANNEL and COUNTS or RATE")
+    if counts.ndim > 1:
+        raise _damaged(path, "several spectra in one table, type II; split it: CIAO dmtype2split")
+    if detchans != n or np.any(np.diff(channel) != 1):
+        raise _damaged(
+            path,
+            f"{n} rows for channels {channel[0]} to {channel[-1]}, expected one row for each of {detchans}",
+        )
+    if not np.all((counts >= 0) & (counts < np.inf)):
+        bad = int(np.flatnonzero(~((counts >= 0) & (counts < np.inf)))[0])
+        raise _damaged(
+            path, f"{counts[bad]} counts in channel {channel[bad]}; expected raw counts, nothing subtracted"
+        )
+    counts = _whole(path, counts, poisson)
+    return Pha(
+        path=path,
+        extension=extension,
+        counts=counts,
+        first_channel_number=int(channel[0]),
+        exposure_s=exposure,
+        backscal=backscal,
+        areascal=areascal,
+        grouping=grouping,
+        quality=quality,
+        background_file=background_file,
+        arf_file=arf_file,
+        rmf_file=rmf_file,
+        channel_type=channel_type,
+        instrument=instrument,
+        stated=stated,
+    )
+
+
+def with_gz(path: Path) -> Path:
+    """The path, or with ``.gz`` added if only that file exists."""
+    packed = path.parent / f"{path.name}.gz"
+    return packed if check_regular(packed) and not check_regular(path) else path
+
+
+def _damaged(path: Path, found: str) -> DamagedFile:
+    return DamagedFile(f"{path}: not a spectrum that can be fitted ({found}); {_MAKE_AGAIN}")
+
+
+def _refuse_corrections(path: Path, header: fits.Header, systematic: NDArray | None) -> None:
+    """Refuse what the spectrum asks for and Poisson statistics cannot have."""
+    correction, scale = str(header.get("CORRFILE", "")).strip(), float(header.get("CORRSCAL", 1.0))
+    if correction.lower() not in _NONE and scale != 0.0:
+        raise DamagedFile(
+            f"{path}: CORRFILE asks to subtract {scale:g} x {correction}, which no fit here does; set "
+            "CORRSCAL to 0 to fit without, or add the correction to the background spectrum"
+        )
+    errors = np.atleast_1d(header.get("SYS_ERR", 0.0) if systematic is None else systematic)
+    if np.any(errors != 0):
+        raise DamagedFile(
+            f"{path}: SYS_ERR asks for systematic errors of {100 * np.nanmax(errors):.3g}%, which no "
+            "statistic here has; set SYS_ERR to 0 to fit without"
+        )
+
+
+def _whole(path: Path, counts: NDArray, poisson: bool) -> NDArray:
+    """Counts without rounding errors where they are whole numbers."""
+    nearest = np.rint(counts)
+    broken = abs(counts - nearest) > _WHOLE * np.maximum(counts, 1.0)
+    if not broken.any():
+        if not poisson:
+            log.info("%s: POISSERR is F, but the counts are whole numbers: their errors are Poisson's", path)
+        return nearest
+    example = counts[np.flatnonzero(broken)[0]]
+    if not poisson:
+        raise DamagedFile(
+            f"{path}: POISSERR is F and the counts are no whole numbers (e.g. {example:.4g}): they are "
+            "weighted or corrected, and Poisson statistics do not hold; give the raw counts"
+        )
+    log.warning("%s: counts that are no whole numbers, e.g. %.4g, are taken for Poisson's", path, example)
+    return counts
+
+
+def _spectrum_table(path: Path, hdus: fits.HDUList, background: bool) -> fits.BinTableHDU:
+    tables = find_tables(hdus, "SPECTRUM", names=("SPECTRUM",))
+    if not tables:
+        found = ", ".join(hdu.name for hdu in hdus[1:]) or "none"
+        raise _damaged(path, f"no table SPECTRUM; extensions found: {found}")
+    of_background = [hdu for hdu in tables if hduclass(hdu, 2) in _BACKGROUND]
+    of_source = [hdu for hdu in tables if hduclass(hdu, 2) not in _BACKGROUND]
+    if background and len(tables) > 1 and not of_background:
+        raise _damaged(path, f"{len(tables)} spectra and none has HDUCLAS2 BKG, the background")
+    chosen = (of_background or of_source) if background else (of_source or of_background)
+    if len(chosen) > 1:
+        raise _damaged(path, f"{len(chosen)} spectra of one kind, expected one; split the file")
+    hdu = chosen[0]
+    if not background and not of_source:
+        log.warning("%s: is a background spectrum (HDUCLAS2 is BKG), taken for one with source", path)
+    if len(hdu.data) == 0:
+        raise _damaged(path, f"extension {hdu.name} has no rows")
+    if hduclass(hdu, 2) == "NET":
+        raise _damaged(path, "its background is subtracted already, HDUCLAS2 is NET")
+    return hdu
+
+
+def _one_number(path: Path, name: str, column: NDArray | None, keyword: float | None) -> float:
+    """Value of a quantity that is a keyword or a column of equal numbers."""
+    if column is not None and np.ptp(column) > 1e-6 * abs(column).max():
+        raise _damaged(path, f"{name} changes from {column.min():.6g} to {column.max():.6g} with the channel")
+    value = keyword if column is None else np.nan if np.isnan(column).any() else column[0]
+    if value is None:
+        raise _damaged(path, f"no keyword {name}")
+    if not 0 < float(value) < np.inf:
+        raise _damaged(path, f"{name} is {value}, expected more than 0")
+    return float(value)
+
+
+def _companion(path: Path, name: str | None) -> Path | None:
+    """File that a keyword names, relative to the spectrum's folder."""
+    name = (name or "").strip()
+    return None if name.lower() in _NONE else with_gz(path.parent / name)

@@ -1,0 +1,54 @@
+"""What the headers of CIAO's responses say of where they were made.
+
+mkarf names the position of the source among its parameters in HISTORY, in sky pixels about RA_NOM, DEC_NOM,
+and the chip in DETNAM; mkrmf names the chip in the data subspace. Weighted responses (mkwarf, mkacisrmf with
+a WMAP) name neither: their DETNAM has all chips that were on.
+"""
+
+from pathlib import Path
+
+from astropy.io import fits
+
+from pyxt_hpc.chandra.keywords import tool_parameter
+from pyxt_hpc.chandra.sky.tangent import tangent_plane
+from pyxt_hpc.chandra.subspace import Subspace
+from pyxt_hpc.files.fits import open_fits
+
+_HINT = "make it again (CIAO's specextract)"
+_MIDDLE = 4096.5  # of the sky pixels, where the tangent point is
+_SIDE = 8192.5
+
+
+def response_headers(path: Path) -> list[fits.Header]:
+    """Headers of all tables of an ARF or RMF. Raises MissingInput, DamagedFile."""
+    with open_fits(path, "response", _HINT, first=False) as hdus:
+        return [hdu.header.copy() for hdu in hdus[1:]]
+
+
+def chips_named(headers: list[fits.Header]) -> frozenset[int]:
+    """CCDs that a response is said to be for, in its data subspace or else DETNAM; none if nothing tells."""
+    for header in headers:
+        if (chips := Subspace.of(header).ccds()) is not None:
+            return chips
+    for header in headers:
+        detector, dash, digits = str(header.get("DETNAM", "")).strip().partition("-")
+        if detector == "ACIS" and dash and digits.isdigit():
+            return frozenset(int(digit) for digit in digits)
+    return frozenset()
+
+
+def position_named(headers: list[fits.Header]) -> tuple[float, float] | None:
+    """RA, Dec [deg] of the source that mkarf made an ARF for; None if the header does not tell."""
+    for header in headers:
+        try:
+            plane = tangent_plane(float(header["RA_NOM"]), float(header["DEC_NOM"]))
+            x, y = (float(tool_parameter(header, f"sourcepixel{axis}") or "nan") for axis in "xy")
+        except (KeyError, TypeError, ValueError):
+            continue
+        if not all(0.5 <= value <= _SIDE for value in (x, y)):
+            continue
+        plane.wcs.crpix = [_MIDDLE, _MIDDLE]
+        plane.wcs.set()
+        ra, dec = plane.wcs_pix2world(x, y, 1)
+        return float(ra), float(dec)
+    return None

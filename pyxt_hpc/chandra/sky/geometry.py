@@ -1,0 +1,444 @@
+"""Where the chips of an observation are on the sky, and how the dither moves them.
+
+Level-2 events carry their chip pixel beside their sky position, so the geometry is in the events: for each
+CCD an affine map from chip to sky pixels at the mean pointing, and for all CCDs together the dither, the
+shift of that map with time (Lissajous, for ACIS 8 arcsec at 1000 and 707 s). Over a chip the true
+map is affine to 0.02 pixel (tilt of the chips, 10 m focal length).
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+
+from pyxt_hpc.chandra.events import EventList, column_numbers, set_sky_wcs, sky_wcs
+from pyxt_hpc.chandra.keywords import number
+from pyxt_hpc.chandra.sky.fov import Polygons
+from pyxt_hpc.chandra.sky.tangent import world_to_pixel
+from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin
+from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.files.fits import open_fits, write_fits
+
+log = logging.getLogger(__name__)
+
+FloatArray = NDArray[np.float64]
+
+CHIP_PIXELS = 1024
+_ALL_COLUMNS = "give the file with all columns (dmcopy without [cols ...])"
+_ENOUGH = 200_000  # events for a geometry far better than a pixel
+_FEWEST = 30  # on a chip
+_FEWEST_IN_BIN = 4
+_LONGEST_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
+_SMALLEST_SPREAD = 10.0  # chip pixels rms in any direction, to know the chip's scale and orientation
+_SCALE_TOLERANCE = 0.03
+_ROW_SLACK = 1  # FIRSTROW counts from 0 or from 1
+_LARGEST_SCATTER = 1.0  # pixels rms: half a pixel of randomisation on either side gives 0.4
+_LARGEST_OUTLIERS = 0.05
+_ITERATIONS = 50
+_CONVERGED = 1e-3  # pixels
+# For the length of the time bins: variance of a mean in the bin against what averaging and linear
+# interpolation cut off the peaks of the dither, amplitude (2 pi / period)^2 length^2 / 8.
+_SCATTER = 0.41  # pixels
+_SHORTEST_BIN_S, _LONGEST_BIN_S = 10.0, 60.0
+_CURVATURE = 16.3 * (2 * np.pi / 707.0) ** 2 / 8 / np.sqrt(2)  # pixels s^-2, rms
+_ASPECT_STEP_S = 4.0
+_ASPECT_GAP_S = 60.0
+_AXIS_TOLERANCE_ARCMIN = 1.0  # 2% in the vignetting at most
+_AIMPOINTS = {3: (950.0, 985.0), 7: (215.0, 515.0)}  # chipx, chipy on I3 and S3
+_ASPECT_TOLERANCE = 3.0  # pixels rms between aspect solution and events: the SIM's own drift is about 1
+
+
+@dataclass(frozen=True, eq=False)
+class FieldGeometry:
+    """Chips on the sky of one observation.
+
+    Attributes
+    ----------
+    wcs : WCS
+        Of the sky pixels, 1-based.
+    chips : tuple of int
+        CCDs, n_chip of them.
+    to_sky : (n_chip, 2, 3) float64
+        x = to_sky[k, 0] @ (1, chipx, chipy) and y = to_sky[k, 1] @ (1, chipx, chipy) at the mean pointing.
+    rows : tuple of int
+        First and last chipy in use.
+    time : (n,) float64
+        Ascending, all in the good time, each standing for an equal part of it [s].
+    dither : (n, 2) float64
+        Shift of the sky position x, y from its mean at these times [sky pixels].
+    """
+
+    wcs: WCS
+    chips: tuple[int, ...]
+    to_sky: FloatArray
+    rows: tuple[int, int]
+    time: FloatArray
+    dither: FloatArray
+
+    def of_chips(self, chips: Sequence[int]) -> "FieldGeometry":
+        """The same with only some of the chips, in the order in which they are here."""
+        kept = np.isin(self.chips, chips)
+        return replace(self, chips=tuple(np.array(self.chips)[kept].tolist()), to_sky=self.to_sky[kept])
+
+    def dither_at(self, time: FloatArray) -> FloatArray:
+        """Shift (n, 2) at other times [s], by linear interpolation."""
+        return np.column_stack([np.interp(time, self.time, shift) for shift in self.dither.T])
+
+
+def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
+    """Least squares of the sky positions on the chip positions, in turns with the dither in time bins.
+
+    The bins are 10 to 60 s, by the count rate; the accuracy of the dither, about 0.05 pixel at 5 events a
+    second and 0.3 at the least that is taken, goes to the log.
+
+    Raises
+    ------
+    DamagedFile
+        No columns chipx, chipy, time; too few events for that, or those of a chip all in one place; sky
+        positions that do not follow from chip positions; rows outside FIRSTROW, NROWS; impossible times.
+    """
+    path, chips = events.path, tuple(sorted(chips))
+    columns = {"chipx": events.chipx, "chipy": events.chipy, "time": events.time}
+    if absent := [name for name, values in columns.items() if values is None]:
+        raise DamagedFile(f"{path}: EVENTS has no column {', '.join(absent)}; {_ALL_COLUMNS}")
+    assert events.chipx is not None
+    assert events.chipy is not None
+    assert events.time is not None
+    use = np.flatnonzero(
+        np.isin(events.ccd_id, chips)
+        & np.isfinite(events.x)
+        & np.isfinite(events.y)
+        & np.isfinite(events.time)
+    )
+    use = use[:: max(1, -(-len(use) // _ENOUGH))]
+    chip = np.column_stack([events.chipx[use], events.chipy[use]]).astype(np.float64)
+    sky = np.column_stack([events.x[use], events.y[use]])
+    members = [np.flatnonzero(events.ccd_id[use] == ccd) for ccd in chips]
+    for ccd, on in zip(chips, members, strict=True):
+        _check_spread(chip[on], f"{path}: CCD {ccd}")
+    rows = _rows(events.header, chip[:, 1], path)
+
+    time = events.time[use]
+    length = _bin_length(time, path)
+    start = time.min()
+    bins = ((time - start) / length).astype(np.int64)
+    to_sky, shift, kept = _solve(chip, sky, members, bins)
+    _check_solution(to_sky, chip, sky, members, shift[bins], kept, chips, path)
+
+    number = np.bincount(bins[kept], minlength=len(shift))
+    good = number >= max(1.0, 0.25 * np.median(number[number > 0]))
+    elapsed = np.bincount(bins[kept], (time - start)[kept], len(shift))
+    dither = shift[good]
+    to_sky[:, :, 0] += dither.mean(axis=0)
+    error = np.hypot(_SCATTER / np.sqrt(number[good].mean()), _CURVATURE * length**2)
+    log.info(
+        "%s: dither in bins of %.0f s, rms %.2f pixels in x and %.2f in y, measured to %.2f pixels",
+        path, length, *dither.std(axis=0), error,
+    )  # fmt: skip
+    return FieldGeometry(
+        events.wcs, chips, to_sky, rows, start + elapsed[good] / number[good], dither - dither.mean(axis=0)
+    )
+
+
+def with_aspect(
+    geometry: FieldGeometry, aspect_paths: Sequence[Path], axis: tuple[float, float] | None = None
+) -> FieldGeometry:
+    """The geometry with the dither of aspect solutions (``pcadf*_asol1.fits``); unchanged without any.
+
+    Parameters
+    ----------
+    geometry
+        As measured from the events.
+    aspect_paths
+        Of this observation.
+    axis
+        RA_PNT, DEC_PNT [deg] of the events' header, to be compared with the mean pointing.
+
+    Raises
+    ------
+    MissingInput, DamagedFile
+        Absent; not an aspect solution; of another time; not the pointing that the events show.
+    """
+    if not aspect_paths:
+        return geometry
+    parts = [_read_aspect(Path(path)) for path in aspect_paths]
+    names = ", ".join(str(path) for path in aspect_paths)
+    time, ra, dec = np.concatenate(parts, axis=1)
+    order = np.argsort(time, kind="stable")
+    time, ra, dec = time[order], ra[order], dec[order]
+    away = np.clip(np.searchsorted(time, geometry.time), 1, len(time) - 1)
+    distance = np.minimum(np.abs(time[away] - geometry.time), np.abs(time[away - 1] - geometry.time))
+    missed = float(np.mean(distance > _ASPECT_GAP_S))
+    if missed > 0.01:
+        raise DamagedFile(
+            f"{names}: covers {time[0]:.0f} to {time[-1]:.0f} s, without {100 * missed:.0f}% of the good "
+            f"time of the events ({geometry.time[0]:.0f} to {geometry.time[-1]:.0f} s); give all aspect "
+            "solutions of this observation, or none"
+        )
+    position = np.column_stack(world_to_pixel(geometry.wcs, ra, dec))
+
+    def at(times: FloatArray) -> FloatArray:
+        return np.column_stack([np.interp(times, time, p) for p in position.T])
+
+    seen = at(geometry.time)
+    seen -= seen.mean(axis=0)
+    difference = float(np.sqrt(np.mean((seen - geometry.dither) ** 2)))
+    if not difference < _ASPECT_TOLERANCE:  # NaN: on the other half of the sky
+        raise DamagedFile(
+            f"{names}: the pointing moves differently from the events, by {difference:.1f} sky pixels rms, "
+            f"expected less than {_ASPECT_TOLERANCE:g}; take the files away (the events have the dither too)"
+        )
+    if axis is not None:
+        _check_axis(axis, np.average(at(geometry.time), axis=0), geometry, names)
+    fine = _finer(geometry.time)
+    dither = at(fine)
+    return replace(geometry, time=fine, dither=dither - dither.mean(axis=0))
+
+
+def _check_axis(axis: tuple[float, float], mean: FloatArray, geometry: FieldGeometry, names: str) -> None:
+    """Whether the header's optical axis [deg] is where the telescope pointed (sky pixels) on average."""
+    ra, dec = (float(degrees) for degrees in geometry.wcs.wcs_pix2world(*mean, 1))
+    away = float(off_axis_arcmin(ra, dec, *axis))
+    if not away < _AXIS_TOLERANCE_ARCMIN:
+        raise DamagedFile(
+            f"{names}: pointed at RA {ra:.4f}, Dec {dec:.4f} on average, but RA_PNT, DEC_PNT of the events "
+            f"are {axis[0]:.4f}, {axis[1]:.4f}, {away:.1f} arcmin away, and the vignetting would be that of "
+            "another place; copy RA_PNT and DEC_PNT from the archive's evt2 file (dmhedit)"
+        )
+
+
+def aimpoint_off_arcmin(geometry: FieldGeometry, axis: tuple[float, float]) -> float | None:
+    """How far [arcmin] the place where Chandra's aimpoint is on the chips is from an axis RA, Dec [deg].
+
+    It is on I3 or, without I3, on S3, within half an arcmin all the years (Proposers' Observatory Guide,
+    ch. 6), if the instrument module (SIM) is not shifted. None without these chips.
+    """
+    for ccd, place in _AIMPOINTS.items():
+        if ccd in geometry.chips:
+            matrix = geometry.to_sky[geometry.chips.index(ccd)]
+            ra, dec = geometry.wcs.wcs_pix2world(*(matrix @ np.array([1.0, *place])), 1)
+            return float(off_axis_arcmin(ra, dec, *axis))
+    return None
+
+
+def chip_outlines(geometry: FieldGeometry) -> Polygons:
+    """Outline of each chip's rows in use at the mean pointing: one polygon (4, 2) RA, Dec [deg] a CCD."""
+    low, high = 0.5, CHIP_PIXELS + 0.5
+    first, last = geometry.rows[0] - 0.5, geometry.rows[1] + 0.5
+    corners = np.array([[1, low, first], [1, high, first], [1, high, last], [1, low, last]])
+    outlines: Polygons = {}
+    for ccd, matrix in zip(geometry.chips, geometry.to_sky, strict=True):
+        outlines[ccd] = [np.column_stack(geometry.wcs.wcs_pix2world(*(matrix @ corners.T), 1))]
+    return outlines
+
+
+def write_geometry(path: Path, geometry: FieldGeometry) -> None:
+    """Write the geometry as a FITS file: tables CHIPS, one row a CCD, and DITHER, one row a time."""
+    chips = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("X", "3D", unit="pixel", array=geometry.to_sky[:, 0]),
+            fits.Column("Y", "3D", unit="pixel", array=geometry.to_sky[:, 1]),
+            fits.Column("CCD_ID", "1I", array=geometry.chips),
+        ],
+        name="CHIPS",
+    )
+    chips.header["COMMENT"] = "X, Y: coefficients of 1, chipx, chipy"
+    set_sky_wcs(chips.header, geometry.wcs, 1, 2)
+    chips.header["FIRSTROW"] = geometry.rows[0]
+    chips.header["NROWS"] = geometry.rows[1] - geometry.rows[0] + 1
+    dither = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("TIME", "1D", unit="s", array=geometry.time),
+            fits.Column("DX", "1D", unit="pixel", array=geometry.dither[:, 0]),
+            fits.Column("DY", "1D", unit="pixel", array=geometry.dither[:, 1]),
+        ],
+        name="DITHER",
+    )
+    write_fits(Path(path), fits.HDUList([fits.PrimaryHDU(), chips, dither]))
+
+
+def read_geometry(path: Path) -> FieldGeometry:
+    """Read what `write_geometry` wrote. Raises MissingInput, DamagedFile."""
+    path = Path(path)
+    hint = "make it again: pyxt-hpc process-data"
+    with open_fits(path, "geometry file", hint, ours=True) as hdus:
+        chips, dither = hdus["CHIPS"], hdus["DITHER"]
+        first = int(chips.header["FIRSTROW"])
+        return FieldGeometry(
+            wcs=sky_wcs(chips.header, path),
+            chips=tuple(int(ccd) for ccd in chips.data["CCD_ID"]),
+            to_sky=np.stack([chips.data["X"], chips.data["Y"]], axis=1).astype(np.float64),
+            rows=(first, first + int(chips.header["NROWS"]) - 1),
+            time=dither.data["TIME"].astype(np.float64),
+            dither=np.column_stack([dither.data["DX"], dither.data["DY"]]).astype(np.float64),
+        )
+
+
+def _solve(
+    chip: FloatArray, sky: FloatArray, members: list[NDArray[np.int64]], bins: NDArray[np.int64]
+) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Affine maps (n_chip, 2, 3), shift (n_bin, 2), and which events (n,) agree with them."""
+    # centred and scaled: the normal equations of raw pixels lose half of the digits
+    middle = (CHIP_PIXELS + 1) / 2
+    design = np.column_stack([np.ones(len(chip)), (chip - middle) / middle])
+    kept = np.ones(len(chip), dtype=bool)
+    shift = np.zeros((int(bins.max()) + 1, 2))
+    maps = np.zeros((len(members), 3, 2))
+    residual = np.empty_like(sky)
+    for iteration in range(_ITERATIONS):
+        for k, on in enumerate(members):
+            good = on[kept[on]]
+            target = sky[good] - shift[bins[good]]
+            maps[k] = np.linalg.lstsq(design[good].T @ design[good], design[good].T @ target, rcond=None)[0]
+            residual[on] = sky[on] - design[on] @ maps[k]
+        # one wild position would carry the mean of its bin away before it is known as wild
+        average = _medians if iteration < 2 else _means
+        new = average(residual, bins, kept, len(shift))
+        new -= new[bins[kept]].mean(axis=0)
+        distance = np.hypot(*(residual - new[bins]).T)
+        kept = distance < max(2.0, 6.0 * float(np.median(distance)))
+        change, shift = float(np.abs(new - shift).max()), new
+        if iteration > 2 and change < _CONVERGED:
+            break
+    to_sky = np.empty((len(members), 2, 3))
+    to_sky[:, :, 1:] = maps[:, 1:].transpose(0, 2, 1) / middle
+    to_sky[:, :, 0] = maps[:, 0] - middle * to_sky[:, :, 1:].sum(axis=2)
+    return to_sky, shift, kept
+
+
+def _means(values: FloatArray, bins: NDArray[np.int64], kept: NDArray[np.bool_], n_bin: int) -> FloatArray:
+    """Mean (n_bin, 2) of the kept values in each bin, 0 in empty ones."""
+    number = np.maximum(np.bincount(bins[kept], minlength=n_bin), 1)
+    return np.column_stack([np.bincount(bins[kept], v[kept], n_bin) / number for v in values.T])
+
+
+def _medians(values: FloatArray, bins: NDArray[np.int64], kept: NDArray[np.bool_], n_bin: int) -> FloatArray:
+    """As `_means`, the (lower) median."""
+    number = np.bincount(bins[kept], minlength=n_bin)
+    filled = number > 0
+    middle = (np.cumsum(number) - number + (number - 1) // 2)[filled]
+    result = np.zeros((n_bin, 2))
+    for axis, v in enumerate(values.T):
+        result[filled, axis] = v[kept][np.lexsort((v[kept], bins[kept]))[middle]]
+    return result
+
+
+def _bin_length(time: FloatArray, path: Path) -> float:
+    """Length [s] with the least error of the dither at the count rate of these events."""
+    if np.ptp(time) > _LONGEST_S:
+        raise DamagedFile(
+            f"{path}: its events span {np.ptp(time):.3g} s, expected less than {_LONGEST_S:g}: it was "
+            "merged of several observations; give each its own file"
+        )
+    step = 10.0 * _SHORTEST_BIN_S  # steps without any event are gaps, not time at a low rate
+    observed = step * len(np.unique((time / step).astype(np.int64)))
+    rate = len(time) / observed
+    if rate * _LONGEST_BIN_S < _FEWEST_IN_BIN:
+        raise DamagedFile(
+            f"{path}: {len(time)} events in {observed:.0f} s, expected at least {_FEWEST_IN_BIN} in "
+            f"{_LONGEST_BIN_S:.0f} s to see the dither; take the observation out of observation_ids"
+        )
+    best = (_SCATTER**2 / (4 * rate * _CURVATURE**2)) ** 0.2
+    return float(np.clip(best, _SHORTEST_BIN_S, _LONGEST_BIN_S))
+
+
+def _finer(time: FloatArray) -> FloatArray:
+    """Times evenly spread over the bins whose middles are given."""
+    width = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
+    n = max(1, int(np.ceil(width / _ASPECT_STEP_S)))
+    within = ((np.arange(n) + 0.5) / n - 0.5) * width
+    return np.sort((time[:, None] + within).ravel())
+
+
+def rows_of(header: fits.Header) -> tuple[int, int] | None:
+    """First and last row of the chips that were read, from 1, by FIRSTROW and NROWS; None if that cannot be.
+
+    All rows, if the header does not say.
+    """
+    said = {"FIRSTROW": 1.0, "NROWS": float(CHIP_PIXELS)}
+    for keyword in said.keys() & header.keys():
+        said[keyword] = number(header, keyword) or 0.0
+    first = int(said["FIRSTROW"])
+    last = first + int(said["NROWS"]) - 1
+    return (max(1, first), last) if 0 <= first < last <= CHIP_PIXELS else None
+
+
+def _rows(header: fits.Header, chipy: FloatArray, path: Path) -> tuple[int, int]:
+    if "FIRSTROW" not in header or "NROWS" not in header:
+        log.warning("%s: no FIRSTROW, NROWS: taken as 1, %d, the full frame", path, CHIP_PIXELS)
+    rows = rows_of(header)
+    if rows is None or chipy.min() < rows[0] - _ROW_SLACK or chipy.max() > rows[1] + _ROW_SLACK:
+        raise DamagedFile(
+            f"{path}: FIRSTROW, NROWS are {header.get('FIRSTROW')}, {header.get('NROWS')}, while events have "
+            f"chipy {chipy.min():.0f} to {chipy.max():.0f}: copy both keywords from the archive's evt2 file "
+            "(dmhedit)"
+        )
+    return rows
+
+
+def _check_spread(chip: FloatArray, name: str) -> None:
+    if len(chip) < _FEWEST:
+        raise DamagedFile(
+            f"{name} has {len(chip)} events, expected at least {_FEWEST} to see where it is on the sky; "
+            "take the observation out of observation_ids"
+        )
+    if np.linalg.eigvalsh(np.cov(chip.T))[0] < _SMALLEST_SPREAD**2:
+        raise DamagedFile(
+            f"{name}: chipx, chipy of its events lie on a point or a line, expected all over it: the columns "
+            "were overwritten, or a filter left this; give the file as chandra_repro or the archive left it"
+        )
+
+
+def _check_solution(
+    to_sky: FloatArray,
+    chip: FloatArray,
+    sky: FloatArray,
+    members: list[NDArray[np.int64]],
+    shift: FloatArray,
+    kept: NDArray[np.bool_],
+    chips: tuple[int, ...],
+    path: Path,
+) -> None:
+    for ccd, on, matrix in zip(chips, members, to_sky, strict=True):
+        good = on[kept[on]]
+        scales = np.linalg.svd(matrix[:, 1:], compute_uv=False)
+        residual = sky[good] - shift[good] - matrix[:, 0] - chip[good] @ matrix[:, 1:].T
+        scatter = float(np.sqrt(np.mean(residual**2))) if len(good) else np.inf
+        outliers = 1.0 - len(good) / len(on)
+        if (
+            np.abs(scales - 1.0).max() > _SCALE_TOLERANCE
+            or scatter > _LARGEST_SCATTER
+            or outliers > _LARGEST_OUTLIERS
+        ):
+            raise DamagedFile(
+                f"{path}: CCD {ccd}: x, y do not follow from chipx, chipy (scale {scales[0]:.3f}, scatter "
+                f"{scatter:.2f} pixels, {100 * outliers:.0f}% outliers; expected 1, below "
+                f"{_LARGEST_SCATTER:g}, below {100 * _LARGEST_OUTLIERS:.0f}%): it was merged of several "
+                "observations, or other software changed its positions; give the file as chandra_repro or "
+                "the archive left it"
+            )
+
+
+def _read_aspect(path: Path) -> FloatArray:
+    """Time [s], RA, Dec [deg] as (3, n), finite ones only."""
+    hint = "take the file away or fetch it again"
+    with open_fits(path, "aspect solution", hint) as hdus:
+        for hdu in hdus[1:]:
+            names = column_numbers(hdu.header)
+            if isinstance(hdu, fits.BinTableHDU) and {"time", "ra", "dec"} <= names.keys():
+                break
+        else:
+            raise DamagedFile(f"{path}: no table ASPSOL with columns time, ra, dec, roll; {hint}")
+        values = np.array(
+            [hdu.data.field(names[name] - 1) for name in ("time", "ra", "dec")], dtype=np.float64
+        )
+    if values.ndim == 2:
+        values = values[:, np.isfinite(values).all(axis=0)]
+    if values.ndim != 2 or values.shape[1] < 2:
+        raise DamagedFile(f"{path}: table ASPSOL has hardly a pointing in it; {hint}")
+    return values

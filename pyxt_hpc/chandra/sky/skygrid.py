@@ -1,0 +1,151 @@
+"""The one output grid that every image, mask and event of a cluster lies on.
+
+It is made once from the crop region, so that two observations can never differ by a pixel; events
+come to it through their own WCS, and counts are never resampled.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from numpy.typing import ArrayLike, NDArray
+
+from pyxt_hpc.chandra.regions.sky import extent
+from pyxt_hpc.chandra.regions.text import RegionFile
+from pyxt_hpc.chandra.sky.tangent import (
+    SKY_PIXEL_ARCSEC,
+    Points,
+    pixel_to_pixel,
+    tangent_plane,
+    world_to_pixel,
+)
+from pyxt_hpc.errors import EmptySelection
+
+PIXEL_SCALE_ARCSEC = 4 * SKY_PIXEL_ARCSEC  # sky pixels binned by 4
+_LARGEST = 6700  # pixels a side, as in ClusterPyXT: a larger crop is a slip of the pen
+
+
+@dataclass(frozen=True, eq=False)
+class SkyGrid:
+    """Square pixels in tangent projection: ``wcs`` (1-based pixels), ``shape`` (ny, nx)."""
+
+    wcs: WCS
+    shape: tuple[int, int]
+    pixel_scale_arcsec: float = PIXEL_SCALE_ARCSEC
+
+    @classmethod
+    def around(cls, region: RegionFile, frames: Mapping[str, WCS]) -> "SkyGrid":
+        """Smallest grid, centred on the region's bounding box, that holds it.
+
+        Parameters
+        ----------
+        region : RegionFile
+        frames : mapping
+            As for `regions.contains`.
+
+        Raises
+        ------
+        RegionSyntaxError
+            The region has no bounds, or is in a system not in ``frames``.
+        EmptySelection
+            It is smaller than a pixel or larger than any Chandra field.
+        """
+        ra, dec = extent(region, frames)
+        _check_on_sky(region, *ra, *dec)
+        centre = (float(ra[0]), float(dec[0]))
+        for _ in range(2):  # the middle of a box depends a little on the tangent point
+            plane = tangent_plane(*centre, PIXEL_SCALE_ARCSEC)
+            x, y = world_to_pixel(plane, ra, dec)
+            middle = plane.all_pix2world((x.min() + x.max()) / 2, (y.min() + y.max()) / 2, 1)
+            centre = (float(middle[0]), float(middle[1]))
+            _check_on_sky(region, *centre)
+        # a whole number of pixels must not grow by one through rounding
+        shape = tuple(math.ceil(np.ptp(v) - 1e-3) for v in (y, x))
+        if not all(1 <= n <= _LARGEST for n in shape):
+            raise EmptySelection(
+                f"{region.path}: the crop is {shape[1]} x {shape[0]} pixels of "
+                f"{PIXEL_SCALE_ARCSEC:g} arcsec, expected 1 to {_LARGEST} a side; draw it around the cluster"
+            )
+        wcs = tangent_plane(*centre, PIXEL_SCALE_ARCSEC)
+        wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
+        wcs.wcs.set()
+        return cls(wcs, (shape[0], shape[1]))
+
+    def pixel_index(self, ra: ArrayLike, dec: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row and column (0-based) of positions [deg]; both -1 outside the grid."""
+        return self._index(*world_to_pixel(self.wcs, ra, dec))
+
+    def index_of(
+        self, wcs: WCS, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """As `pixel_index`, for pixels (1-based) of another tangent plane."""
+        return self._index(*pixel_to_pixel(wcs, self.wcs, x, y))
+
+    def _index(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        ny, nx = self.shape
+        with np.errstate(invalid="ignore"):
+            inside = (x >= 0.5) & (x < nx + 0.5) & (y >= 0.5) & (y < ny + 0.5)
+        row = np.full(x.shape, -1, dtype=np.int64)
+        col = np.full(x.shape, -1, dtype=np.int64)
+        row[inside] = np.floor(y[inside] - 0.5).astype(np.int64)
+        col[inside] = np.floor(x[inside] - 0.5).astype(np.int64)
+        return row, col
+
+    def centres(self) -> Points:
+        """RA, Dec [deg] of the pixels' centres, each (ny, nx)."""
+        return self._positions(0.0, *self.shape)
+
+    def corners(self) -> Points:
+        """RA, Dec [deg] of the pixels' corners, each (ny + 1, nx + 1)."""
+        return self._positions(-0.5, self.shape[0] + 1, self.shape[1] + 1)
+
+    def header(self, frame: WCS) -> fits.Header:
+        """Cards for an image on this grid: celestial coordinates, and physical ones for DS9 and CIAO.
+
+        Physical coordinates are the sky pixels of ``frame``, so that regions can be saved in them. Between
+        two tangent planes they are linear at the middle of the grid only; 10 arcmin from it, on a plane that
+        touches the sky as far away, they are 0.03 sky pixel off.
+        """
+        header = self.wcs.to_header()
+        ny, nx = self.shape
+        middle = np.array([(nx + 1) / 2, (ny + 1) / 2])
+
+        def sky(x: float, y: float) -> NDArray[np.float64]:
+            return np.array(pixel_to_pixel(self.wcs, frame, x, y))
+
+        at = sky(*middle)
+        along = [(sky(*(middle + step)) - sky(*(middle - step))) / 2 for step in np.eye(2)]
+        to_sky = np.column_stack(along)
+        # grids of one frame are turned by nothing but rounding
+        to_sky[np.abs(to_sky) < 1e-9 * np.abs(to_sky).max()] = 0.0
+        to_grid = np.linalg.inv(to_sky)
+        shift = middle - to_grid @ at
+        for i in (0, 1):
+            axis = i + 1
+            header[f"CTYPE{axis}P"] = "xy"[i]
+            header[f"CRPIX{axis}P"], header[f"CRVAL{axis}P"] = middle[i], at[i]
+            header[f"CDELT{axis}P"] = to_sky[i, i]
+            header[f"LTV{axis}"] = shift[i]
+            for k in (0, 1):
+                if k == i or to_sky[i, k] != 0.0:
+                    header[f"LTM{axis}_{k + 1}"] = to_grid[i, k]
+                    header[f"PC{axis}_{k + 1}P"] = to_sky[i, k] / to_sky[i, i]
+        header["WCSNAMEP"], header["WCSTY1P"], header["WCSTY2P"] = "PHYSICAL", "PHYSICAL", "PHYSICAL"
+        return header
+
+    def _positions(self, offset: float, n_row: int, n_col: int) -> Points:
+        y, x = np.mgrid[:n_row, :n_col] + 1.0 + offset
+        ra, dec = self.wcs.wcs_pix2world(x.ravel(), y.ravel(), 1)
+        return ra.reshape(x.shape), dec.reshape(x.shape)
+
+
+def _check_on_sky(region: RegionFile, *degrees: float) -> None:
+    if not np.isfinite(degrees).all():
+        raise EmptySelection(
+            f"{region.path}: the crop reaches over half of the sky; draw it around the cluster"
+        )

@@ -1,0 +1,1 @@
+"""Good times and light curves."""

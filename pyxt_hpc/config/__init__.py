@@ -1,0 +1,1 @@
+"""What users write: one INI file for a cluster, and profiles of computing centres."""

@@ -1,0 +1,1 @@
+"""Point sources, flares and regions to propose: events in, regions and times out."""

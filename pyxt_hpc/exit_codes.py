@@ -1,0 +1,136 @@
+"""What an exception means to the person at the screen: one line and an exit code.
+
+Ours say it themselves. What the system refuses (files, memory, limits, libraries that are not there) is the
+system's, whoever meets it; only the rest is a defect of pyxt_hpc.
+"""
+
+import errno
+import os
+from dataclasses import dataclass
+
+from pyxt_hpc.errors import EXIT_DEFECT, EXIT_INPUT, EXIT_TRY_AGAIN, PyxtError
+from pyxt_hpc.files.quoting import one_line, shown
+from pyxt_hpc.files.writing import FULL, error_number, no_room, reason_of
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said and how the process ends.
+
+    Parameters
+    ----------
+    line
+        One line; nothing for a defect, of which the traceback tells.
+    exit_code
+        As documented in `errors`.
+    """
+
+    line: str
+    exit_code: int
+
+
+_MEMORY = (
+    "not enough memory: end other programs, raise the limit (`ulimit -v`, the job's memory), or use fewer "
+)
+_MEMORY += "processes a node; what was finished is stored"
+
+_BUSY = {errno.EAGAIN, errno.EBUSY, errno.ETXTBSY, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.ENOLCK}
+"""What may be otherwise in a minute."""
+
+_REMEDY = {
+    errno.EACCES: "you may not do that: see to the permissions of the file and its folders",
+    errno.EPERM: "you may not do that: see to the permissions of the file and its folders",
+    errno.EROFS: "its file system is read-only: work in another folder",
+    errno.EMFILE: "raise the limit of open files (`ulimit -n 1024`)",
+    errno.ENFILE: "this is the whole machine: end other programs",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ELOOP: "links go round in a circle: mend them",
+    errno.ENOTDIR: "something in the path is not a folder: correct it",
+    errno.EISDIR: "it is a folder, expected a file",
+    errno.ENOENT: "it is not there: see to the path",
+    errno.EIO: "the disk or its connection is in trouble: ask who runs the machine",
+    errno.EAGAIN: "the system has no more processes or the like to give: try again, or raise `ulimit -u`",
+}
+
+# The loader of shared libraries has no other way of saying it.
+_LOADER = (
+    ("Too many open files", _REMEDY[errno.EMFILE]),
+    ("failed to map segment", _MEMORY),
+    ("Cannot allocate memory", _MEMORY),
+    ("cannot allocate memory", _MEMORY),
+)
+
+
+def answer_to(error: BaseException) -> Answer:
+    """Line and exit code of an exception that ends a command."""
+    if isinstance(error, PyxtError):
+        return Answer(one_line(str(error)), error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        return Answer("interrupted: what is finished is stored", EXIT_TRY_AGAIN)
+    if isinstance(error, MemoryError):
+        return Answer(_MEMORY, EXIT_INPUT)
+    if isinstance(error, OSError):
+        return _of_system(error)
+    if isinstance(error, ImportError):
+        return _of_library(error)
+    if isinstance(error, UnicodeError):
+        return Answer(
+            f"a text or a name of a file has characters that cannot be used here ({shown(error, 300)}): set "
+            "a locale of UTF-8, such as LC_ALL=C.UTF-8, or rename the file",
+            EXIT_INPUT,
+        )
+    if isinstance(error, RecursionError):
+        return Answer("an input is nested more deeply than any that makes sense: correct it", EXIT_INPUT)
+    if type(error).__module__.partition(".")[0] == "mpi4py":
+        return Answer(
+            f"MPI failed ({shown(error, 300)}): see to the launch, the nodes and their network", EXIT_INPUT
+        )
+    return Answer("", EXIT_DEFECT)
+
+
+def _of_system(error: OSError) -> Answer:
+    number = error_number(error)
+    if number is None and (answer := _of_loader(error)):
+        return answer
+    files = [
+        os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))
+    ]
+    what = f"{shown(' -> '.join(files), 300)}: " if files else ""
+    if number in FULL:
+        return Answer(what + no_room(error), EXIT_INPUT)
+    if number == errno.ENOMEM:
+        return Answer(what + _MEMORY, EXIT_INPUT)
+    remedy = _REMEDY.get(number or 0, "see to the system, then run again; what was finished is stored")
+    return Answer(
+        one_line(f"{what}{reason_of(error)}: {remedy}"), EXIT_TRY_AGAIN if number in _BUSY else EXIT_INPUT
+    )
+
+
+def _of_loader(error: BaseException) -> Answer | None:
+    for words, remedy in _LOADER:
+        if any(words in text for text in _texts(error)):
+            return Answer(f"a library cannot be loaded ({words}): {remedy}", EXIT_INPUT)
+    return None
+
+
+def _texts(error: BaseException) -> list[str]:
+    """Of an error and of those that led to it."""
+    seen: BaseException | None = error
+    texts = []
+    while seen is not None:
+        texts.append(str(seen))
+        seen = seen.__cause__ or seen.__context__
+    return texts
+
+
+def _of_library(error: ImportError) -> Answer:
+    if answer := _of_loader(error):
+        return answer
+    if (error.name or "").partition(".")[0] == "pyxt_hpc":
+        return Answer("", EXIT_DEFECT)
+    reason = shown(one_line(_texts(error)[-1]), 300)
+    return Answer(
+        f"a library cannot be loaded ({reason}): install pyxt_hpc again, with what it needs, in an "
+        "environment of its own",
+        EXIT_INPUT,
+    )

@@ -1,0 +1,198 @@
+"""Opening and replacing FITS files so that every failure is one of pyxt_hpc's errors.
+
+astropy reads a truncated file with a warning and zeros, or fails with whatever exception the
+damaged byte leads to; both become DamagedFile here. What we write carries CHECKSUM and DATASUM (the
+convention of Seaman et al. 2012), and stages read each other's products only if they are right. A file of
+others whose checksum is wrong is read with a warning: programs that edit a header often leave the old one.
+"""
+
+import gzip
+import io
+import logging
+import math
+import os
+import shutil
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+
+from pyxt_hpc.errors import DamagedFile, MissingInput, is_own_defect
+from pyxt_hpc.files.writing import check_regular, error_number, in_words, replacing
+
+log = logging.getLogger(__name__)
+
+_DAMAGE = (
+    OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, zlib.error,
+    fits.VerifyError,
+)  # fmt: skip
+_MOST = 999  # axes or columns, by the FITS standard
+_ONES = 0xFFFFFFFF
+_BLOCK = 1 << 22
+
+
+@contextmanager
+def open_fits(
+    path: Path, what: str, hint: str, *, ours: bool = False, first: bool = True
+) -> Iterator[fits.HDUList]:
+    """Open a FITS file (also ``.gz``) for reading.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What the file is, for messages ("event file").
+    hint : str
+        What to do when it is missing or damaged ("download ObsID 1838 again").
+    ours : bool, optional
+        True for a product of this package, which must have a checksum; False for a file that others may have
+        made or edited.
+    first : bool, optional
+        False where a file of others is read for its headers only, or again: its checksum is left to whoever
+        reads its data first, so that a wrong one is said once.
+
+    Raises
+    ------
+    MissingInput
+        No such file.
+    DamagedFile
+        The file is not FITS, is truncated, cannot be read, or is ours and does not match its checksum; also
+        for any reading error raised inside the ``with`` block, so read the data there.
+    """
+    path = Path(path)
+    if not check_regular(path):
+        raise MissingInput(f"{path}: {what} not found; {hint}")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", AstropyWarning)
+            with _uncompressed(path) as stream:
+                _judge(_checked(stream, sums=ours or first), path, what, hint, ours)
+                stream.seek(0)
+                # without memmap and with every header read now: damage must not show late, as a bus error
+                with fits.open(stream, mode="readonly", memmap=False, lazy_load_hdus=False) as hdus:
+                    _refuse_damage(caught)
+                    yield hdus
+                    _refuse_damage(caught)
+    except PermissionError as error:
+        raise DamagedFile(
+            f"{path}: {what} cannot be read ({error.strerror}); change its permissions"
+        ) from error
+    except _DAMAGE as error:
+        if is_own_defect(error):
+            raise
+        if isinstance(error, OSError) and error_number(error):  # the system's, not astropy's
+            raise in_words(path, error, "read") from error
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise DamagedFile(f"{path}: {what} is damaged or not FITS ({reason}); {hint}") from error
+
+
+def _refuse_damage(caught: list[warnings.WarningMessage]) -> None:
+    # raising from the warnings filter instead would leave astropy's file open
+    for warning in caught:
+        text = str(warning.message)
+        if "truncated" in text or "Error validating header" in text:
+            raise OSError(text)
+
+
+def _uncompressed(path: Path) -> BinaryIO:
+    """The file, or what is in it if it is gzipped: unpacked once, for astropy would do so at every seek."""
+    stream = path.open("rb")
+    if stream.read(2) != b"\x1f\x8b":
+        stream.seek(0)
+        return stream
+    stream.close()
+    content = io.BytesIO()
+    with gzip.open(path) as packed:
+        shutil.copyfileobj(packed, content, 1 << 20)
+    content.seek(0)
+    return content
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """How many units of a file have no checksum, and how many a wrong one."""
+
+    without: int
+    wrong: int
+
+
+def _checked(stream: BinaryIO, *, sums: bool) -> _Checked:
+    """Check sizes, before astropy allocates whatever a damaged number says; also sum up every unit."""
+    without = wrong = 0
+    length = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    while True:
+        start = stream.tell()
+        try:
+            header = fits.Header.fromfile(stream)
+        except (EOFError, OSError):
+            return _Checked(without, wrong)  # the end, or for astropy to judge
+        for keyword in ("NAXIS", "TFIELDS"):
+            if not 0 <= int(header.get(keyword, 0)) <= _MOST:
+                raise OSError(f"{keyword} is {header[keyword]}, expected 0 to {_MOST}")
+        axes = [int(header[f"NAXIS{n}"]) for n in range(1, int(header["NAXIS"]) + 1)]
+        values = int(header.get("PCOUNT", 0)) + (math.prod(axes) if axes else 0)
+        size = abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * values
+        if stream.tell() + size > length:
+            raise OSError(f"truncated: {size} bytes of data announced, {length - stream.tell()} are there")
+        data, end = stream.tell(), stream.tell() + -(-size // 2880) * 2880
+        if sums and str(header.get("CHECKSUM", "")).strip():
+            # The sum of all words is chosen to be all ones; a file of nothing but zeros cannot have it.
+            wrong += _sum(stream, start, end) != _ONES
+        elif sums:
+            without += 1
+            datasum = str(header.get("DATASUM", "")).strip()
+            wrong += bool(datasum) and datasum != str(_sum(stream, data, end))
+        stream.seek(end)
+
+
+def _sum(stream: BinaryIO, start: int, end: int) -> int:
+    """Ones' complement sum of the 32-bit words of some bytes."""
+    stream.seek(start)
+    total = 0
+    while start < end and (block := stream.read(min(_BLOCK, end - start))):
+        start += len(block)
+        words = np.frombuffer(block.ljust(-(-len(block) // 4) * 4, b"\0"), ">u4")
+        total += int(words.sum(dtype=np.uint64))
+    while total > _ONES:
+        total = (total & _ONES) + (total >> 32)
+    return total
+
+
+def _judge(found: _Checked, path: Path, what: str, hint: str, ours: bool) -> None:
+    if found.wrong and ours:
+        raise DamagedFile(
+            f"{path}: {what} does not match its checksum: it is damaged, or was changed by another program; "
+            f"{hint}"
+        )
+    if found.without and ours:
+        raise DamagedFile(
+            f"{path}: {what} has no checksum: it is of an earlier version, or was changed by another "
+            f"program; {hint}"
+        )
+    if found.wrong:
+        log.warning(
+            "%s: %s does not match its CHECKSUM: it is taken as it is, for programs that edit a header (fv, "
+            "DS9) may leave the old one behind; if nobody edited it, it is damaged: %s", path, what, hint,
+        )  # fmt: skip
+
+
+def write_fits(path: Path, hdus: fits.HDUList) -> None:
+    """Write with checksums to a temporary name beside the path, then rename; folders are made if absent."""
+    with replacing(Path(path)) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore", fits.verify.VerifyWarning)
+        hdus.writeto(temporary, overwrite=True, checksum=True)
+
+
+def copy_fits(path: Path, to: Path, what: str, hint: str) -> None:
+    """Make a product of a file of others that was read before: the same units, with checksums."""
+    with open_fits(path, what, hint, first=False) as hdus, replacing(to) as temporary:
+        # data that nobody touched are copied byte by byte; cards that break the standard stay as they are
+        hdus.writeto(temporary, overwrite=True, checksum=True, output_verify="silentfix+ignore")

@@ -1,0 +1,33 @@
+"""HDF5 files opened for reading, also on file systems without locks."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+
+from pyxt_hpc.files.writing import check_regular, error_number, in_words
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open a file that appeared by a rename and is never changed, so that nobody needs to lock it.
+
+    File systems of compute nodes may refuse locks, which HDF5 asks for by itself.
+
+    Raises
+    ------
+    DamagedFile
+        It is no regular file, or the system refuses to read it: naming the file and the reason.
+    OSError, RuntimeError
+        It is not HDF5, or damaged, also where that shows within the ``with`` block: for the caller to word.
+    """
+    check_regular(path)
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            yield file
+    except OSError as error:
+        # HDF5 reports damage by the same class, but without a number of the system's.
+        if error_number(error):
+            raise in_words(path, error, "read") from None
+        raise

@@ -1,0 +1,285 @@
+"""Products appear whole or not at all: written under a temporary name, then renamed.
+
+A process that is killed leaves its temporary file. Whoever writes the same product next removes it, once its
+process is known to have ended; on another machine nobody knows that, so there its age decides. What the
+system refuses becomes one line that names the file and says what to do.
+"""
+
+import errno
+import hashlib
+import logging
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pyxt_hpc.errors import ConfigError, DamagedFile, DiskFull, PyxtError
+from pyxt_hpc.files.process_identity import is_running, this_machine
+from pyxt_hpc.files.quoting import one_line
+
+log = logging.getLogger(__name__)
+
+_ABANDONED_S = 86400.0  # since its last change: no file takes so long to be written
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors by which the system says that there is no more room for a file."""
+
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EROFS)
+# HDF5 puts the number of the error into its text only.
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # numpy's whole text
+_ERRNO_IN_TEXT = re.compile(r"\[Errno (\d+)\]|errno = (\d+)")
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe (FIFO)",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def check_regular(path: Path) -> bool:
+    """Whether there is a regular file, or a link to one, so that opening it for reading cannot hang.
+
+    Returns
+    -------
+    bool
+        False if nothing of that name is there.
+
+    Raises
+    ------
+    DamagedFile
+        If something else is there: a folder, a pipe, a socket, a device, a link to nothing, a loop of
+        links; or the system does not tell what it is.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if not path.is_symlink():
+            return False
+        raise DamagedFile(
+            f"{path}: is a link to {os.readlink(path)}, which is not there: mend or remove the link"
+        ) from None
+    except NotADirectoryError:
+        raise DamagedFile(f"{path}: is below something that is not a folder: correct the path") from None
+    except OSError as error:
+        reason = "a loop of links" if error.errno == errno.ELOOP else error.strerror
+        raise DamagedFile(f"{path}: cannot be looked at ({reason}): correct the path or its folder") from None
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
+        raise DamagedFile(f"{path}: is {kind}, expected a regular file: move it away or give another path")
+    return True
+
+
+def refuse_to_replace(path: Path, beginnings: tuple[bytes, ...], kind: str) -> None:
+    """Keep a file whose name somebody gave by mistake for that of a product.
+
+    Parameters
+    ----------
+    path
+        To be written.
+    beginnings
+        First bytes that files of this kind can have.
+    kind
+        Of the product, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If there is a file of another kind.
+    """
+    if not check_regular(path) or not path.stat().st_size:
+        return
+    with system_errors(path), path.open("rb") as file:
+        if file.read(max(map(len, beginnings))).startswith(beginnings):
+            return
+    raise ConfigError(f"{path}: is there, and is not {kind}: give another --output, or move it away")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on leaving without an error it takes the place of `path`.
+
+    The suffix stays at the end because astropy and matplotlib choose the format by it. Missing folders
+    are made. File and folder are forced to the disk, so a product that has its name is whole also after a
+    crash of the machine. After an error the temporary file is gone and `path` is as it was. Temporary
+    files that killed processes have left of this `path` are removed.
+
+    Raises
+    ------
+    DiskFull
+        There is no room for it.
+    DamagedFile
+        The system does not let it be written: no permission, a file in place of a folder; or `path` is
+        there and is not a regular file.
+    """
+    if not path.name:
+        raise DamagedFile(f"{path}: is a folder, expected the name of a file: give another path")
+    temporary = path.with_name(f".tmp-{_machine_mark()}-{os.getpid()}-{path.name}")
+    with _blamed_on(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():  # a link to nothing may be replaced
+            check_regular(path)
+        _remove_abandoned(path)
+        try:
+            yield temporary
+            sync_file(temporary)
+            os.replace(temporary, path)
+            note_product(path)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        sync_folder(path.parent)
+
+
+def note_product(path: Path) -> None:
+    """Remember what this process made, for `products_stay`; `replacing` does it by itself."""
+    _made.add(path.absolute())
+
+
+def was_made(path: Path) -> bool:
+    """Whether this process made a product of that name, within `products_stay`."""
+    return path.absolute() in _made
+
+
+@contextmanager
+def products_stay() -> Iterator[None]:
+    """What a command makes is there when it ends: success is not said of products that somebody removed.
+
+    Raises
+    ------
+    DamagedFile
+        On leaving without another error, if a product that was made meanwhile is gone.
+    """
+    _made.clear()
+    yield
+    gone = sorted(path for path in _made if not path.exists())
+    if gone:
+        others = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        raise DamagedFile(
+            f"{gone[0]}{others}: made by this command, and removed by something else before it ended: find "
+            "out what did it, and run the command again"
+        )
+
+
+_made: set[Path] = set()
+
+
+@contextmanager
+def system_errors(path: Path) -> Iterator[None]:
+    """Turn what the system refuses about an open file into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise in_words(path, error) from None
+
+
+def in_words(path: Path, error: OSError, doing: str = "read or written") -> PyxtError:
+    """The error that says what the system refused, and what to do about it.
+
+    Returns
+    -------
+    PyxtError
+        `DiskFull` if there is no room, also where a library hides that behind an error of its own; else
+        `DamagedFile`.
+    """
+    if error_number(error) in FULL:
+        return DiskFull(f"{path}: {no_room(error)}")
+    return DamagedFile(
+        f"{path}: cannot be {doing} ({reason_of(error)}): see that {path.parent} is a folder you may write "
+        "to, and that its file system is in order"
+    )
+
+
+def no_room(error: OSError) -> str:
+    """What went wrong and what to do where the error is one of `FULL`."""
+    return (
+        f"cannot be written ({reason_of(error)}): free disk space, or raise the quota or the limit of file "
+        "sizes (`ulimit -f`), then go on; what was finished before is stored"
+    )
+
+
+def reason_of(error: OSError) -> str:
+    """The system's words for an error, also where a library hides them behind its own."""
+    number = error_number(error)
+    return (number and os.strerror(number)) or error.strerror or one_line(str(error))
+
+
+def error_number(error: BaseException) -> int | None:
+    """The system's number of an error, or of the one that a library was handling when it raised it."""
+    seen: BaseException | None = error
+    first = None
+    while seen is not None:
+        if isinstance(seen, OSError):
+            number = seen.errno
+            if number is None and (match := _ERRNO_IN_TEXT.search(str(seen))):
+                number = int(match[1] or match[2])
+            if number is None and _SHORT_WRITE.search(str(seen)):
+                number = errno.ENOSPC
+            if number in FULL:
+                return number
+            first = number if first is None else first
+        seen = seen.__cause__ or seen.__context__
+    return first
+
+
+def sync_file(path: Path) -> None:
+    """Force a file's content to the disk, where file systems that write late say that they are full."""
+    _sync(path, os.O_RDWR)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new names in a folder survive a crash of the machine, where the file system knows how."""
+    with suppress(PermissionError):
+        _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, mode: int) -> None:
+    handle = os.open(path, mode | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+        log.debug("%s: this file system does not sync it: %s", path, error)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _blamed_on(path: Path, temporary: Path) -> Iterator[None]:
+    """Name the product for errors of its own file, and any other file that an error names for itself."""
+    try:
+        yield
+    except OSError as error:
+        named = error.filename
+        if isinstance(named, bytes):
+            named = os.fsdecode(named)
+        other = isinstance(named, str) and Path(named) not in (temporary, path, path.parent)
+        if other:
+            raise in_words(Path(named), error) from error
+        raise in_words(path, error, "written") from error
+
+
+def _machine_mark() -> str:
+    return hashlib.sha256(this_machine().encode()).hexdigest()[:8]
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove temporary files of a product whose processes have ended."""
+    of_product = re.compile(rf"\.tmp-([0-9a-f]{{8}})-(\d+)-{re.escape(path.name)}")
+    for entry in path.parent.iterdir():
+        if not (match := of_product.fullmatch(entry.name)):
+            continue
+        # another process may do the same at this moment
+        with suppress(FileNotFoundError):
+            if match[1] == _machine_mark():
+                abandoned = not is_running(int(match[2]))
+            else:
+                abandoned = time.time() - entry.stat().st_mtime > _ABANDONED_S
+            if abandoned:
+                entry.unlink()
+                log.debug("%s: removed, its process has ended", entry)

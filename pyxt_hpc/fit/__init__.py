@@ -1,0 +1,1 @@
+"""Observations of a cluster as spectra cut out of circles, fitted, flagged and judged."""

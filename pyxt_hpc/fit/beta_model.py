@@ -1,0 +1,205 @@
+"""The best beta-model of a cluster's surface brightness."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import gammaln, xlogy
+
+from pyxt_hpc.arrays.blocks import block_sums
+from pyxt_hpc.arrays.convolve import gaussian_sums
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.errors import EmptySelection
+
+_FINE = 48
+"""Half a side of the square about the peak in which single pixels are fitted; beyond twice as far squares of
+2 x 2 pixels, and so on."""
+
+_FLATTEST = 0.8
+"""Largest e that is searched: an axis ratio of 1:3."""
+
+_PEAK_SMOOTHING = 8.0
+"""Standard deviation of the Gaussian under which the peak is looked for [pixels]."""
+
+
+@dataclass(frozen=True)
+class BetaModel:
+    """S(r) = S_0 (1 + (r/r_c)^2)^(1/2 - 3 beta) (Cavaliere & Fusco-Femiano 1976, A&A 49, 137).
+
+    Parameters
+    ----------
+    row, col
+        Centre [pixels, from 0].
+    core
+        r_c [pixels].
+    beta
+        Slope.
+    peak
+        S_0 [count s^-1 arcmin^-2].
+    stretch
+        e cos(2 theta), e sin(2 theta): the long axis lies at theta from the axis of columns towards that of
+        rows, the axis ratio is sqrt((1 - e)/(1 + e)). (0, 0) is round.
+    """
+
+    row: float
+    col: float
+    core: float
+    beta: float
+    peak: float
+    stretch: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def axis_ratio(self) -> float:
+        """Short over long axis."""
+        e = float(np.hypot(*self.stretch))
+        return float(np.sqrt((1.0 - e) / (1.0 + e)))
+
+    @property
+    def angle_deg(self) -> float:
+        """theta of the long axis, 0 to 180 [deg]."""
+        return float(np.degrees(0.5 * np.arctan2(self.stretch[1], self.stretch[0]))) % 180.0
+
+    def radius(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+        """Distance of every pixel from the centre, (ny, nx) [pixels].
+
+        Of an elliptical model the geometric mean of the axes of the ellipse through the pixel.
+        """
+        y, x = np.ogrid[: shape[0], : shape[1]]
+        return np.sqrt(_radius_sq(y - self.row, x - self.col, self.stretch))
+
+    def brightness(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+        """S of every pixel, (ny, nx) [count s^-1 arcmin^-2]."""
+        return self.peak * (1.0 + (self.radius(shape) / self.core) ** 2) ** (0.5 - 3.0 * self.beta)
+
+    def depth(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+        """Length of a column whose emission the density at its middle would give, (ny, nx) [pixels].
+
+        The density n = n_0 (1 + r^2/r_c^2)^(-3 beta/2) of a sphere has int n^2 dl = n(R)^2 L with
+        L = sqrt(pi) Gamma(3 beta - 1/2)/Gamma(3 beta) sqrt(r_c^2 + R^2) at projected radius R.
+        """
+        factor = np.sqrt(np.pi) * np.exp(gammaln(3.0 * self.beta - 0.5) - gammaln(3.0 * self.beta))
+        return factor * np.hypot(self.radius(shape), self.core)
+
+
+def image_for_peak(bundle: Bundle) -> NDArray[np.float32]:
+    """Brightness under a wide Gaussian, (ny, nx) [count s^-1 per pixel], NaN where dead."""
+    live = bundle.exposure > 0
+    signal = np.where(live, bundle.counts - bundle.background, 0).astype(np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        smooth = gaussian_sums(signal, _PEAK_SMOOTHING) / gaussian_sums(bundle.exposure, _PEAK_SMOOTHING)
+    smooth[~live] = np.nan
+    return smooth
+
+
+def fit_beta_model(bundle: Bundle, smooth: NDArray, *, elliptical: bool = False) -> BetaModel:
+    """Fit centre, core, slope and peak to the counts by their Poisson likelihood (Cash 1979).
+
+    Parameters
+    ----------
+    bundle
+        The cluster.
+    smooth : (ny, nx)
+        Its smoothed brightness in any unit, at whose peak the search begins; NaN where nothing is known.
+    elliptical
+        Fit axis ratio and direction too.
+
+    Raises
+    ------
+    EmptySelection
+        If the image does not determine a model: too few counts, or nothing that falls outwards.
+    """
+    shape = bundle.mask.shape
+    exposure = bundle.exposure * bundle.pixel_area_arcmin2
+    live = exposure > 0
+    start_row, start_col = map(int, np.unravel_index(np.nanargmax(smooth), shape))
+    images = [
+        np.where(live, image, 0).astype(np.float32) for image in (bundle.counts, bundle.background, exposure)
+    ]
+    del exposure
+    counts, background, weight, y, x = _cells(images, live, start_row, start_col)
+    total = counts.sum() - background.sum()
+    if total < 100:
+        raise EmptySelection(
+            f"{bundle.name}: {total:.0f} counts above the background: too few for a beta-model"
+        )
+
+    def model(p: NDArray) -> tuple[NDArray, float]:
+        radius_sq = _radius_sq(y - p[0], x - p[1], p[5:])
+        profile: NDArray = (1.0 + radius_sq / np.exp(2 * p[2])) ** (0.5 - 3.0 * p[3])
+        # the peak that gives the observed number of counts: exact at the maximum up to the background
+        return profile, total / (weight @ profile)
+
+    def cash(p: NDArray) -> float:
+        if not (0.35 < p[3] < 3.0 and 0.0 < p[2] < np.log(3.0 * max(shape))):
+            return np.inf
+        if len(p) > 5 and np.hypot(p[5], p[6]) > _FLATTEST:
+            return np.inf
+        profile, scale = model(p)
+        expected = weight * profile * scale * np.exp(p[4]) + background
+        return float(2.0 * np.sum(expected - xlogy(counts, np.maximum(expected, 1e-300))))
+
+    best = np.array([start_row, start_col, np.log(0.05 * max(shape)), 0.65, 0.0])
+    steps = np.array([3.0, 3.0, 0.4, 0.1, 0.05])
+    for extra in range(1 + elliptical):
+        if extra:  # from the best round model
+            best, steps = np.append(best, [0.0, 0.0]), np.append(0.3 * steps, [0.1, 0.1])
+        for _ in range(3):  # a simplex that has collapsed starts anew
+            simplex = np.vstack([best, best + np.diag(steps)])
+            found = minimize(
+                cash,
+                best,
+                method="Nelder-Mead",
+                options={"initial_simplex": simplex, "maxiter": 1500, "xatol": 1e-3, "fatol": 1e-2},
+            )
+            best = found.x
+    if not np.isfinite(found.fun) or not 0.36 < best[3] < 2.9:
+        raise EmptySelection(
+            f"{bundle.name}: no beta-model fits (beta {best[3]:.2f}, core {np.exp(best[2]):.1f} pixels): the "
+            "emission does not fall outwards; use a constant depth"
+        )
+    scale = model(best)[1] * np.exp(best[4])
+    stretch = (float(best[5]), float(best[6])) if elliptical else (0.0, 0.0)
+    return BetaModel(
+        float(best[0]), float(best[1]), float(np.exp(best[2])), float(best[3]), float(scale), stretch
+    )
+
+
+def _radius_sq(y: NDArray, x: NDArray, stretch: Sequence[float] | NDArray) -> NDArray:
+    if not len(stretch):
+        return y**2 + x**2
+    e_cos, e_sin = stretch
+    form = (1.0 - e_cos) * x**2 + (1.0 + e_cos) * y**2 - 2.0 * e_sin * (x * y)
+    return form / np.sqrt(1.0 - e_cos**2 - e_sin**2)
+
+
+def _cells(images: list[NDArray], live: NDArray, row: int, col: int) -> tuple[NDArray, ...]:
+    """Sums of images over squares that grow with the distance from a pixel, and their middles.
+
+    Returns
+    -------
+    tuple of (n,) arrays
+        The sums, then the mean row and column of each square's live pixels; squares without any are left out.
+    """
+    rows, cols = np.ogrid[: live.shape[0], : live.shape[1]]
+    number = live.astype(np.float32)
+    layers = [*images, number, *(number * index.astype(np.float32) for index in (rows, cols))]
+    parts = []
+    side, complete = 1, False
+    while not complete:
+        # on the grid of the next larger squares, so that none of them is cut
+        grid, reach = 2 * side, _FINE * side
+        window = tuple(
+            slice(max((at - reach) // grid * grid, 0), min(-(-(at + reach) // grid) * grid, n))
+            for at, n in zip((row, col), live.shape, strict=True)
+        )
+        sums = [block_sums(layer[window], side) for layer in layers]
+        parts.append(np.stack([image[sums[len(images)] > 0] for image in sums]))
+        for layer in layers:
+            layer[window] = 0
+        complete = all(w.start == 0 and w.stop == n for w, n in zip(window, live.shape, strict=True))
+        side *= 2
+    found = np.concatenate(parts, axis=1)
+    n, y, x = found[len(images) :]
+    return *found[: len(images)], y / n, x / n

@@ -1,0 +1,100 @@
+"""What stages 5 to 7 begin with: bundle and scale map that belong to the configuration."""
+
+import numpy as np
+
+from pyxt_hpc.binning.circles import RADIUS_MAX, RADIUS_MIN, RADIUS_STEP
+from pyxt_hpc.bundle import Bundle, read_bundle
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
+from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.images import read_image
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.spectra.templates import SourceModel
+
+IN_BOTH = (
+    "name",
+    "redshift",
+    "nH",
+    "abundance",
+    "absorption",
+    "abundance_table",
+    "energy_min_keV",
+    "energy_max_keV",
+)
+"""Values of the configuration that the bundle carries to machines of its own."""
+
+
+def read_cluster_bundle(config: ClusterConfig) -> Bundle:
+    """Read the bundle and compare it with the configuration.
+
+    Raises
+    ------
+    MissingInput, DamagedFile
+        If it is absent or unreadable.
+    ForeignProduct
+        If the configuration has been changed since; the message names what differs.
+    """
+    path = Layout.of(config).bundle
+    if not check_regular(path):
+        raise MissingInput(f"{path} is missing: `pyxt-hpc run -c {config.path} --through crop-data` makes it")
+    bundle = read_bundle(path)
+    differing = [
+        f"{key} is {getattr(bundle, key)} there, {getattr(config, key)} in {config.path}"
+        for key in IN_BOTH
+        if getattr(bundle, key) != getattr(config, key)
+    ]
+    if bundle.obsids != config.observation_ids:
+        ours, theirs = (", ".join(obsids) for obsids in (bundle.obsids, config.observation_ids))
+        differing.append(f"its observations are {ours}, not {theirs}")
+    if differing:
+        raise ForeignProduct(
+            f"{path}: {'; '.join(differing)}: run `pyxt-hpc crop-data -c {config.path}` again"
+        )
+    return bundle
+
+
+def scale_map_settings(config: ClusterConfig) -> dict[str, float]:
+    """What decides the scale map besides the bundle, as keywords of its header."""
+    return {"SNTARGET": config.signal_to_noise}
+
+
+def read_scale_map(config: ClusterConfig, bundle: Bundle) -> np.ndarray:
+    """Read the scale map of this bundle and S/N: (ny, nx) radii [pixels], 0 where there is no region.
+
+    Raises
+    ------
+    MissingInput, DamagedFile, ForeignProduct
+        If it is absent, unreadable, made from another bundle or for another S/N.
+    """
+    path, made_by = Layout.of(config).scale_map, f"pyxt-hpc create-bins -c {config.path}"
+    radius = read_image(
+        path,
+        made_by=made_by,
+        bundle_fingerprint=bundle.fingerprint,
+        shape=bundle.mask.shape,
+        settings=scale_map_settings(config),
+    )
+    if wrong := _wrong_radii(radius, bundle.mask):
+        raise DamagedFile(f"{path}: {wrong}: run `{made_by}` again")
+    return radius
+
+
+def _wrong_radii(radius: np.ndarray, mask: np.ndarray) -> str:
+    """What is wrong with a scale map whatever it was made from, or nothing."""
+    if radius.dtype != np.float32:
+        return f"its pixels are {radius.dtype}, expected float32"
+    steps = (radius - RADIUS_MIN) / RADIUS_STEP
+    allowed = (radius >= RADIUS_MIN) & (radius <= RADIUS_MAX) & (steps == np.round(steps))
+    wrong = ~(allowed & (mask > 0)) & (radius != 0)  # NaN is nothing of this
+    if not wrong.any():
+        return ""
+    row, col = (int(index[0]) for index in np.nonzero(wrong))
+    return (
+        f"{np.count_nonzero(wrong)} radii are not 0 or {RADIUS_MIN:g} to {RADIUS_MAX:g} pixels in steps of "
+        f"{RADIUS_STEP:g} on a live pixel, the first {radius[row, col]:g} at row {row}, column {col}"
+    )
+
+
+def source_model(bundle: Bundle) -> SourceModel:
+    """What the bundle says about the model of the source."""
+    return SourceModel(bundle.redshift, bundle.nH, bundle.absorption, bundle.abundance_table)

@@ -1,0 +1,190 @@
+"""What a worker does in stage 6: spectra of some regions cut out and fitted, flagged and judged."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.fit.extract import disc_area
+from pyxt_hpc.fit.observations import JointModel, RegionSpectra, extract_spectra, joint_model
+from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, FitOptions, expected_rates, fit_regions, quality_flags
+from pyxt_hpc.spectra.goodness import Moments, goodness, moments
+from pyxt_hpc.spectra.grouping import choose_level
+from pyxt_hpc.store.results import REGION_COLUMNS, ROW_DTYPE, packed_observations
+
+if TYPE_CHECKING:  # ranks that fit need no estimate, and start sooner
+    from pyxt_hpc.fit.brightness import SkyBrightness
+
+PARTLY_LIVE_SHARE = 1.0 / 3.0
+"""Share of a circle's brightness that must have been seen for its norm to be a measurement."""
+
+
+def fit_options(config: ClusterConfig) -> FitOptions:
+    """The part of the configuration that the engines need."""
+    return FitOptions(
+        statistic=config.statistic,
+        abundance=config.abundance,
+        abundance_bounds=(config.abundance_min, config.abundance_max) if config.free_abundance else None,
+        nH_bounds=(config.nH_min, config.nH_max) if config.free_nH else None,
+        kT_bounds=(config.temperature_min_keV, config.temperature_max_keV),
+    )
+
+
+@dataclass(frozen=True)
+class RegionFits:
+    """All that a worker needs, made from what ranks share.
+
+    Parameters
+    ----------
+    model
+        Of all observations.
+    regions
+        (n,) of REGION_DTYPE.
+    options
+        Of the fits.
+    moments
+        Of the statistic in the finest bins.
+    """
+
+    model: JointModel
+    regions: np.ndarray
+    options: FitOptions
+    moments: Moments
+
+    @classmethod
+    def of(
+        cls, bundle: Bundle, config: ClusterConfig, regions: np.ndarray, sky: "SkyBrightness | None" = None
+    ) -> "RegionFits":
+        """Fold the model and tabulate the statistic: the work that is done once.
+
+        Parameters
+        ----------
+        bundle, config
+            The cluster.
+        regions
+            (n,) of REGION_DTYPE.
+        sky
+            Its brightness; None: estimated from the bundle.
+        """
+        from pyxt_hpc.fit.brightness import sky_brightness
+
+        options = fit_options(config)
+        brightness = (sky or sky_brightness(bundle)).image
+        model = joint_model(bundle, brightness, config.minimum_exposure_fraction, options, config.binning)
+        ratio = np.repeat(model.ratio, np.diff(model.first_bin))
+        return cls(model, regions, options, moments(options.statistic, ratio))
+
+    def to_shared(self) -> tuple[FitOptions, dict[str, np.ndarray]]:
+        """Something small to be pickled, and arrays to be shared."""
+        return self.options, {
+            **self.model.to_arrays(),
+            "moments/tables": self.moments.tables,
+            "moments/of_bin": self.moments.table_of_bin,
+            "regions": self.regions,
+        }
+
+    @classmethod
+    def from_shared(cls, options: FitOptions, arrays: Mapping[str, np.ndarray]) -> "RegionFits":
+        """Inverse of `to_shared`, without copying."""
+        own = {"regions", "moments/tables", "moments/of_bin"}
+        model = JointModel.from_arrays({name: a for name, a in arrays.items() if name not in own})
+        judging = Moments(arrays["moments/tables"], arrays["moments/of_bin"])
+        return cls(model, arrays["regions"], options, judging)
+
+    def fit(self, indices: np.ndarray) -> np.ndarray:
+        """Fit some regions.
+
+        Parameters
+        ----------
+        indices
+            (n,) into `regions`.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n,) of ROW_DTYPE; a region's row depends on that region alone.
+        """
+        start = time.perf_counter()
+        regions = self.regions[indices]
+        rows = np.zeros(len(indices), ROW_DTYPE)
+        for name in REGION_COLUMNS:
+            rows[name] = regions[name]
+        spectra = extract_spectra(self.model, regions["row"], regions["col"], regions["radius"])
+        counts = spectra.source.sum(axis=1)
+        background = np.where(spectra.weight > 0, spectra.background / spectra.ratio, 0.0).sum(axis=1)
+        rows["area"] = disc_area(regions["radius"])
+        rows["counts"] = counts
+        rows["background_counts"] = background
+        rows["observations"] = packed_observations(spectra.takes_part)
+        rows["exposure"], live_time = _seen(self.model, spectra)
+        rows["live_fraction"] = rows["exposure"] / np.where(live_time > 0, live_time, 1.0)
+        fits, score, level = self._fit(spectra)
+        for name in FIT_DTYPE.names or ():
+            rows[name] = fits[name]
+        rows["goodness"], rows["bins"] = score, level
+        flags = rows["flags"] | quality_flags(counts, background, score)
+        flags[rows["live_fraction"] < PARTLY_LIVE_SHARE] |= int(FitFlag.PARTLY_LIVE)
+        rows["flags"] = flags
+        rows["attempts"] = 1
+        rows["seconds"] = (time.perf_counter() - start) / max(len(indices), 1)
+        return rows
+
+    def levels_of(self, spectra: RegionSpectra) -> np.ndarray:
+        """Level of the bins that each region needs: (n,) into `JointModel.levels`."""
+        if len(self.model.level_first) == 2:
+            return np.zeros(len(spectra.source), np.int64)
+        return choose_level(np.add.reduceat(spectra.background, self.model.first_bin[:-1], axis=1))
+
+    def _fit(self, spectra: RegionSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Fits, goodness and numbers of bins, each region in bins as wide as it needs."""
+        model, n_region = self.model, len(spectra.source)
+        per_observation = np.add.reduceat(spectra.background, model.first_bin[:-1], axis=1)
+        levels, chosen = model.levels(), self.levels_of(spectra)
+        # expected background: the observation's own spectrum, as much of it as the region has
+        whole = np.add.reduceat(model.background_shape, model.first_bin[:-1])
+        share = per_observation / np.maximum(whole, 1.0)
+        smooth = model.background_shape * np.repeat(share, np.diff(model.first_bin), axis=1)
+        background = smooth if self.options.statistic == "cstat" else spectra.background
+        fits = np.zeros(n_region, FIT_DTYPE)
+        score, n_bins = np.full(n_region, np.nan), np.zeros(n_region, int)
+        for number, edges in enumerate(levels):
+            at = np.flatnonzero(chosen == number)
+            if not len(at):
+                continue
+            weight, ratio = spectra.weight[at], spectra.ratio[at]
+            found = fit_regions(
+                spectra.source[at], background[at], weight, ratio, model.grid, self.options, edges
+            )
+            starts = edges[:-1]
+            counts = found["norm"][:, None] * weight * expected_rates(model.grid, found)
+            score[at] = goodness(
+                found["statistic"],
+                self.options.n_free,
+                np.add.reduceat(counts, starts, axis=1),
+                np.add.reduceat(smooth[at], starts, axis=1),
+                weight[:, starts],
+                Moments(self.moments.tables, self.moments.table_of_bin[starts]),
+            )
+            fits[at] = found
+            n_bins[at] = np.count_nonzero(weight[:, starts], axis=1)
+        return fits, score, n_bins
+
+
+def _seen(model: JointModel, spectra: RegionSpectra) -> tuple[np.ndarray, np.ndarray]:
+    """Live time x live share, and live time, summed over the observations that take part: (n_region,) each.
+
+    The datasets of one ObsID share its time and add their parts of the circle; the pixels at the border that
+    dither brings onto chips of both kinds count once.
+    """
+    share = spectra.live_share * spectra.takes_part
+    seen, live_time = np.zeros(len(share)), np.zeros(len(share))
+    for first in np.unique(model.pointing):
+        own = model.pointing == first
+        total = (model.exposure_s * share)[:, own].sum(axis=1)
+        seen += total / np.maximum(share[:, own].sum(axis=1), 1.0)
+        live_time += (model.exposure_s * spectra.takes_part)[:, own].max(axis=1)
+    return seen, live_time

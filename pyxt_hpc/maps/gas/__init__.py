@@ -1,0 +1,1 @@
+"""Density, pressure, entropy and cooling time from fits."""

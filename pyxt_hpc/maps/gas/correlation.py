@@ -1,0 +1,107 @@
+"""How the errors of kT, norm and abundance go together in fits of a cluster."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.fit.brightness import SkyBrightness
+from pyxt_hpc.fit.observations import JointModel, joint_model
+from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.spectra.fit import FitOptions
+
+_FRACTIONS = np.linspace(0.0, 0.95, 20)
+"""Of background among the counts, for which it is computed."""
+
+_NODES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class JointErrors:
+    """What the intervals of single parameters do not tell; every field is (n,), one value a region.
+
+    Parameters
+    ----------
+    kT_norm, kT_abundance, norm_abundance
+        Correlations of the errors of ln kT, ln norm and abundance; those with the abundance are 0 where it
+        was frozen.
+    kT_shift, norm_shift
+        By how much ln kT and ln norm are too high where the true abundance is higher than the frozen one
+        [per solar]; 0 where it was free.
+    """
+
+    kT_norm: NDArray[np.float64]
+    kT_abundance: NDArray[np.float64]
+    norm_abundance: NDArray[np.float64]
+    kT_shift: NDArray[np.float64]
+    norm_shift: NDArray[np.float64]
+
+
+def joint_errors(regions: FittedRegions) -> JointErrors:
+    """Correlations and shifts of every region.
+
+    The results store has no covariance. It follows from the Fisher information of the spectra that a region
+    of this kT and this share of background has in the cluster's own responses (whole exposure of all
+    observations; how that is split changes the shape of the spectrum little). Abundance and nH count
+    as unknown where they were fitted.
+    """
+    rows, settings = regions.rows, regions.settings
+    bundle = regions.bundle
+    nH_free = settings["nH_bounds"] is not None
+    options = FitOptions(
+        abundance=bundle.abundance,
+        nH_bounds=(0.8 * bundle.nH, 1.25 * bundle.nH + 0.01) if nH_free else None,
+    )
+    even = SkyBrightness.even(bundle).image  # no circle is cut out here
+    model = joint_model(bundle, even, regions.config.minimum_exposure_fraction, options, "resolution")
+    used = np.flatnonzero((model.kT > 0.2) & (model.kT < 30.0))
+    free = settings["abundance_bounds"] is not None
+    table = np.array(
+        [
+            [_joint_errors(model, k, fraction, options.abundance, free) for fraction in _FRACTIONS]
+            for k in used.tolist()
+        ]
+    )
+    fraction = np.clip(rows["background_counts"] / np.maximum(rows["counts"], 1), 0.0, _FRACTIONS[-1])
+    at = np.interp(np.log(rows["kT"]), np.log(model.kT[used]), np.arange(len(used)))
+    left = np.clip(at.astype(int), 0, len(used) - 2)
+    column = np.clip((fraction / _FRACTIONS[1]).astype(int), 0, len(_FRACTIONS) - 2)
+    u, v = (at - left)[:, None], (fraction / _FRACTIONS[1] - column)[:, None]
+    lower = (1 - v) * table[left, column] + v * table[left, column + 1]
+    upper = (1 - v) * table[left + 1, column] + v * table[left + 1, column + 1]
+    return JointErrors(*((1 - u) * lower + u * upper).T)
+
+
+def _joint_errors(
+    model: JointModel, k: int, fraction: float, abundance: float, abundance_free: bool
+) -> tuple[float, float, float, float, float]:
+    """Fields of `JointErrors` of spectra at one temperature of the model and share of background."""
+    exposure = np.repeat(model.exposure_s, np.diff(model.first_bin))
+    ratio = np.repeat(model.ratio, np.diff(model.first_bin))
+    middle = len(model.nH) // 2
+    rates = (model.hhe + abundance * model.metals) * exposure
+    source = rates[middle, k]
+    background = model.background_shape / ratio
+    background = background * (fraction / (1.0 - fraction) * source.sum() / max(background.sum(), 1e-300))
+    # over several of the plasma table's temperatures, between which its spectra have small steps
+    below, above = k - _NODES, k + _NODES
+    slopes = [
+        (rates[middle, above] - rates[middle, below]) / np.log(model.kT[above] / model.kT[below]),
+        source,
+    ]
+    metals = model.metals[middle, k] * exposure
+    if abundance_free:
+        slopes.append(metals)
+    if len(model.nH) > 1:
+        slopes.append(rates[-1, k] - rates[0, k])
+    # wstat: the background is known only as well as the blank-sky counts are many
+    sigma = np.sqrt(np.maximum(source + background * (1.0 + 1.0 / ratio), 1e-300))
+    scaled = np.array(slopes) / sigma
+    covariance = np.linalg.inv(scaled @ scaled.T)
+    error = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(error, error)
+    if abundance_free:
+        return correlation[0, 1], correlation[0, 2], correlation[1, 2], 0.0, 0.0
+    # what the fit makes of the light of more metals than it allows for
+    shift = covariance @ (scaled @ (metals / sigma))
+    return correlation[0, 1], 0.0, 0.0, shift[0], shift[1]

@@ -1,0 +1,231 @@
+"""Density, pressure, entropy and cooling time of every region, from its kT and norm."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from astropy.cosmology import FlatLambdaCDM
+
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.fit.beta_model import fit_beta_model
+from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.gas.correlation import JointErrors, joint_errors
+from pyxt_hpc.maps.gas.particles import (
+    Particles,
+    Uncertain,
+    cooling_by_metals,
+    cooling_slope,
+    cooling_time,
+    electron_density,
+    propagate,
+)
+from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.maps.quantities import Quantity, map_measured
+
+
+def kpc_per_arcsec(config: ClusterConfig) -> float:
+    """Scale at the cluster's redshift in the configured cosmology; 0 at redshift 0."""
+    cosmology = FlatLambdaCDM(H0=config.hubble_constant, Om0=config.matter_density)
+    distance = cosmology.angular_diameter_distance(config.redshift).to_value("kpc")
+    return float(distance * np.radians(1.0 / 3600.0))
+
+
+ABUNDANCE_ERROR = 0.1
+"""How far the abundance of gas may be from the one that was frozen for all regions [solar]: an assumption."""
+
+
+@dataclass(frozen=True, eq=False)
+class Thermodynamics:
+    """What kT and norm of the regions say about the gas.
+
+    Every property is of the regions, (n,). Errors are those of kT and norm with their correlation; those of
+    density, pressure, entropy and cooling time hold the abundance too: its own where it was fitted, otherwise
+    `abundance_error`. They are not those of the depth.
+
+    Parameters
+    ----------
+    regions
+        Of the cluster.
+    abundance_error
+        Of a frozen abundance [solar]; 0 for purely statistical errors.
+    """
+
+    regions: FittedRegions
+    abundance_error: float = ABUNDANCE_ERROR
+
+    @cached_property
+    def _norm(self) -> Measured:
+        return self.regions.parameter("norm", 1.0 / self.regions.area_arcmin2)
+
+    @cached_property
+    def _kT(self) -> Measured:
+        return self.regions.parameter("kT")
+
+    @cached_property
+    def _joint(self) -> JointErrors:
+        return joint_errors(self.regions)
+
+    @cached_property
+    def _depth(self) -> tuple[np.ndarray, str]:
+        """Depth at every region's centre [kpc], and how it was found."""
+        regions, config = self.regions, self.regions.config
+        if config.depth_model == "constant":
+            return np.full(len(regions.rows), config.depth_kpc), f"depth {config.depth_kpc:g} kpc everywhere"
+        scale = kpc_per_arcsec(config) * regions.bundle.pixel_scale_arcsec
+        if not scale:
+            raise ConfigError(
+                f"{config.path}: [maps] depth_model = beta needs a distance, but redshift is 0: use constant"
+            )
+        model = fit_beta_model(regions.bundle, regions.brightness.value)
+        depth = model.depth(regions.radius.shape)[regions.rows["row"], regions.rows["col"]] * scale
+        return depth, f"depth of a beta-model, beta {model.beta:.3f}, core {model.core * scale:.0f} kpc"
+
+    @property
+    def _abundance_is_free(self) -> bool:
+        return self.regions.settings["abundance_bounds"] is not None
+
+    @property
+    def _abundance(self) -> np.ndarray:
+        """Of every region: fitted, or the frozen one."""
+        return self.regions.rows["abundance"]
+
+    @property
+    def _table(self) -> str:
+        return self.regions.bundle.abundance_table
+
+    def _derived(
+        self,
+        value: np.ndarray,
+        kT_power: np.ndarray | float,
+        norm_power: float,
+        metals_slope: np.ndarray | float = 0.0,
+    ) -> Measured:
+        """Errors of something that goes as powers of kT and norm and, by its formula, with the abundance."""
+        joint = self._joint
+        if self._abundance_is_free:
+            own = self.regions.parameter("abundance")
+            metals = Uncertain(metals_slope, own.minus, own.plus)
+        else:
+            # value over truth, where the truth has more metals than the fit and the formula took
+            slope = kT_power * joint.kT_shift + norm_power * joint.norm_shift - metals_slope
+            metals = Uncertain(slope, self.abundance_error, self.abundance_error)
+        on = Uncertain.power(kT_power, self._kT), Uncertain.power(norm_power, self._norm), metals
+        return propagate(
+            value,
+            on,
+            {(0, 1): joint.kT_norm, (0, 2): joint.kT_abundance, (1, 2): joint.norm_abundance},
+        )
+
+    def _pseudo(self, value: np.ndarray, norm_power: float) -> Measured:
+        on = Uncertain.power(1.0, self._kT), Uncertain.power(norm_power, self._norm)
+        return propagate(value, on, {(0, 1): self._joint.kT_norm})
+
+    @cached_property
+    def density(self) -> Measured:
+        """n_e [cm^-3]."""
+        particles = Particles.of(self._abundance, self._table)
+        redshift = self.regions.bundle.redshift
+        # more metals bring electrons, too: 0.3% per solar, which no error needs
+        return self._derived(
+            electron_density(self._norm.value, self._depth[0], redshift, particles), 0.0, 0.5
+        )
+
+    @property
+    def pressure(self) -> Measured:
+        """n_e kT [keV cm^-3]."""
+        return self._derived(self.density.value * self._kT.value, 1.0, 0.5)
+
+    @property
+    def entropy(self) -> Measured:
+        """kT n_e^(-2/3) [keV cm^2]."""
+        with np.errstate(divide="ignore"):  # where the norm is 0 there is no gas and no entropy
+            return self._derived(self._kT.value * self.density.value ** (-2.0 / 3.0), 1.0, -1.0 / 3.0)
+
+    @property
+    def cooling_time(self) -> Measured:
+        """3/2 (n_e + n_i) kT/(n_e n_H Lambda) [Gyr]."""
+        gas = self._kT.value, self._abundance, self._table
+        with np.errstate(divide="ignore"):
+            value = cooling_time(self._kT.value, self.density.value, self._abundance, self._table)
+        return self._derived(value, 1.0 - cooling_slope(*gas), -0.5, -cooling_by_metals(*gas))
+
+    @property
+    def pseudo_pressure(self) -> Measured:
+        """kT (norm/area)^(1/2) [1e7 keV cm^(-5/2) arcmin^-1]."""
+        return self._pseudo(self._kT.value * np.sqrt(self._norm.value), 0.5)
+
+    @property
+    def pseudo_entropy(self) -> Measured:
+        """kT (norm/area)^(-1/3) [1e-5 keV cm^(5/3) arcmin^(2/3)]."""
+        norm = self._norm.value / 10.0  # [1e15 cm^-5], since FITS allows whole powers of ten only in a unit
+        with np.errstate(divide="ignore"):
+            return self._pseudo(self._kT.value * norm ** (-1.0 / 3.0), -1.0 / 3.0)
+
+    @property
+    def abundance(self) -> str:
+        """The metals that were taken for the gas, in words."""
+        if self._abundance_is_free:
+            return "abundance as fitted"
+        return f"abundance {self.regions.bundle.abundance:g} +- {self.abundance_error:g}"
+
+    @property
+    def depth(self) -> str:
+        """The line of sight, in words."""
+        return self._depth[1]
+
+
+def map_pressure(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
+    """Maps of pseudo-pressure, density and pressure with their errors."""
+    pseudo = Quantity(
+        "pseudo_pressure",
+        "Pseudo-pressure",
+        "10**7 keV cm**(-5/2) arcmin-1",
+        "kT (norm/area)^(1/2)",
+        logarithmic=True,
+    )
+    yield from map_measured(gas.regions, pseudo, gas.pseudo_pressure, mode)
+    yield from map_density(gas, mode)
+    pressure = Quantity(
+        "pressure", "Electron pressure", "keV cm-3", f"n_e kT; {gas.depth}; {gas.abundance}", logarithmic=True
+    )
+    yield from map_measured(gas.regions, pressure, gas.pressure, mode)
+
+
+def map_density(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
+    """Maps of the electron density with its errors."""
+    density = Quantity(
+        "density",
+        "Electron density",
+        "cm-3",
+        f"n_e from norm = 1e-14/(4 pi (D_A (1+z))^2) int n_e n_H dV over circle x depth; {gas.depth}; "
+        f"{gas.abundance}",
+        logarithmic=True,
+    )
+    yield from map_measured(gas.regions, density, gas.density, mode)
+
+
+def map_entropy(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
+    """Maps of pseudo-entropy, entropy and cooling time with their errors."""
+    pseudo = Quantity(
+        "pseudo_entropy",
+        "Pseudo-entropy",
+        "10**-5 keV cm**(5/3) arcmin**(2/3)",
+        "kT (norm/area)^(-1/3)",
+        logarithmic=True,
+    )
+    entropy = Quantity(
+        "entropy", "Entropy", "keV cm2", f"kT n_e^(-2/3); {gas.depth}; {gas.abundance}", logarithmic=True
+    )
+    time = Quantity(
+        "cooling_time",
+        "Cooling time",
+        "Gyr",
+        f"3/2 (n_e + n_i) kT/(n_e n_H Lambda), APEC; {gas.depth}; {gas.abundance}",
+        logarithmic=True,
+    )
+    yield from map_measured(gas.regions, pseudo, gas.pseudo_entropy, mode)
+    yield from map_measured(gas.regions, entropy, gas.entropy, mode)
+    yield from map_measured(gas.regions, time, gas.cooling_time, mode)

@@ -1,0 +1,1 @@
+"""Shock fronts: the search and its maps."""

@@ -1,0 +1,123 @@
+"""The search for shocks in a cluster: maps of the jumps, and the table of candidates."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.fit.beta_model import fit_beta_model
+from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.paint import paint_measured
+from pyxt_hpc.maps.product import MapProduct, write_product
+from pyxt_hpc.maps.shocks.ellipse import azimuthal_median, most_even_ellipse
+from pyxt_hpc.maps.shocks.fronts import (
+    LEVER,
+    N_ANGLES,
+    Front,
+    Jumps,
+    find_fronts,
+    find_jumps,
+    mach_of_temperature,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ShockSearch:
+    """What was found: jumps at every pixel, and the candidates, the most significant first."""
+
+    jumps: Jumps
+    fronts: Sequence[Front]
+
+
+def search_shocks(regions: FittedRegions) -> ShockSearch:
+    """Look for fronts across which brightness and temperature jump the same way.
+
+    The cluster without edges is the median of brightness and kT along the ellipses on which its brightness is
+    most even: a front around more than half of them is part of it and not found.
+
+    Raises
+    ------
+    EmptySelection
+        If there is too little emission for a centre.
+    """
+    measured = regions.parameter("kT")
+    kT = paint_measured("block", regions.rows, measured, regions.radius, regions.step, relative=True)
+    brightness = regions.brightness
+    model = fit_beta_model(regions.bundle, brightness.value)
+    distance = most_even_ellipse(brightness.value, model.row, model.col).image(regions.radius.shape)
+    smooth = azimuthal_median(brightness.value, distance)
+    smooth_kT = azimuthal_median(kT.value, distance)
+    jumps = find_jumps(kT, brightness, smooth_kT, smooth, regions.radius)
+    return ShockSearch(jumps, find_fronts(jumps, regions.radius))
+
+
+def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[MapProduct]:
+    """Write, then yield, the maps of Mach number, its error, significance, direction and density jump."""
+    jumps = search.jumps
+    x, error = jumps.temperature, jumps.temperature_error
+    low, mach, high = (mach_of_temperature(np.exp(x + s * error)) for s in (-1, 0, 1))
+    position_angle = (np.degrees(jumps.angle) - 90.0) % 360.0
+    how = f"opposite circles {LEVER:g} of their radii away, best of {N_ANGLES} directions by brightness"
+    parts = (
+        ("mach", "Mach number", "", mach, f"from the jump of kT to the bright side; 1: no rise; {how}"),
+        ("mach_error", "Mach number error", "", 0.5 * (high - low), "half the 68% interval"),
+        (
+            "temperature_jump_significance",
+            "Temperature jump in sigma",
+            "",
+            x / error,
+            "ln(kT bright/kT faint)/error",
+        ),
+        ("shock_angle", "Direction of the jump", "deg", position_angle, "to the bright side, north to east"),
+        ("density_jump", "Density jump", "", np.exp(jumps.density), "over the median along ellipses; ratio"),
+    )
+    for name, title, unit, values, comment in parts:
+        product = MapProduct(
+            regions.layout.map(name),
+            title,
+            unit,
+            values.astype(np.float32),
+            comment,
+            diverging=name == "temperature_jump_significance",
+        )
+        write_product(product, regions.bundle, regions.config, regions.history, regions.fingerprint)
+        yield product
+
+
+def shock_table(regions: FittedRegions, fronts: Sequence[Front]) -> Table:
+    """Candidates with position, length, direction and Mach numbers; without any it has no row."""
+    wcs = regions.bundle.wcs
+    ra, dec = wcs.wcs_pix2world([f.col for f in fronts], [f.row for f in fronts], 0) if fronts else ([], [])
+    scale = regions.bundle.pixel_scale_arcsec
+    columns = {
+        "ra": (ra, "deg", "middle of the front"),
+        "dec": (dec, "deg", "middle of the front"),
+        "length": ([f.length * scale for f in fronts], "arcsec", "across the direction of the jump"),
+        "position_angle": (
+            [(np.degrees(f.angle) - 90.0) % 360.0 for f in fronts],
+            "deg",
+            "towards the bright side, north through east",
+        ),
+        "mach": ([f.mach for f in fronts], "", "from the temperature jump, gamma = 5/3"),
+        "mach_lo": ([f.mach_lo for f in fronts], "", "lower end of the 68% interval"),
+        "mach_hi": ([f.mach_hi for f in fronts], "", "upper end of the 68% interval"),
+        "density_mach": ([f.density_mach for f in fronts], "", "from the density jump"),
+        "significance": (
+            [f.significance for f in fronts],
+            "",
+            "of the temperature jump, in sigma",
+        ),
+    }
+    table = Table({name: np.array(values, float) for name, (values, _, _) in columns.items()})
+    for name, (_, unit, meaning) in columns.items():
+        table[name].unit, table[name].description = unit or None, meaning
+    return table
+
+
+def write_shock_table(regions: FittedRegions, fronts: Sequence[Front], path: Path) -> None:
+    """Write `shock_table` as ECSV."""
+    with replacing(path) as temporary:
+        shock_table(regions, fronts).write(temporary, format="ascii.ecsv", overwrite=True)

@@ -1,0 +1,234 @@
+"""All stages in order, from event files to maps, each done only if something it depends on has changed.
+
+A stage says what it found. The configuration is the user's file, which no command writes: what is done is
+known from the records of the steps, the bundle and the store. Heavy rooms are imported by the stage that
+needs them: the command line takes the names of the stages from here, and must start quickly.
+"""
+
+import importlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyxt_hpc.config.cluster import ClusterConfig, read_config
+from pyxt_hpc.errors import ConfigError, ForeignProduct, LaunchError
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.world import World, detect_world
+from pyxt_hpc.pipeline.summaries import binning_lines, fitting_lines, map_lines, preprocessing_lines
+
+if TYPE_CHECKING:
+    from pyxt_hpc.maps.fitted import FittedRegions
+    from pyxt_hpc.maps.product import MapProduct
+
+Say = Callable[[str], None]
+
+# stage: module in preprocess, its function
+PREPROCESSING = {
+    "process-data": ("process", "process_data"),
+    "propose-regions": ("proposals", "propose_region_files"),
+    "remove-sources": ("remove", "remove_sources"),
+    "generate-responses": ("responses", "generate_responses"),
+    "crop-data": ("crop", "crop_data"),
+}
+STAGES = (*PREPROCESSING, "create-bins", "fit-spectra", "make-maps")
+MAP_SETTINGS = ("hubble_constant", "matter_density", "abundance_error", "depth_model", "depth_kpc")
+
+
+def run_stages(
+    path: Path,
+    say: Say,
+    *,
+    first: str = STAGES[0],
+    last: str = STAGES[-1],
+    num_cpus: int | None = None,
+    resolution: int = 2,
+    replace: bool = False,
+) -> None:
+    """Do stages one after the other in this process.
+
+    Parameters
+    ----------
+    path
+        The cluster's configuration.
+    say
+        Takes every line for the screen.
+    first, last
+        Of `STAGES`.
+    num_cpus
+        As `count_workers` takes it.
+    resolution
+        Of the fits: 1, 2 or 3.
+    replace
+        Whether fits of other data or settings may be replaced; finished fits that still hold never are.
+
+    Raises
+    ------
+    ConfigError
+        If the first stage comes after the last.
+    ForeignProduct
+        If there are fits of other data or settings, and they may not be replaced.
+    PyxtError
+        What a stage raises; the stages before it are done.
+    """
+    begin, end = STAGES.index(first), STAGES.index(last)
+    if begin > end:
+        raise ConfigError(f"--from {first} comes after --through {last}")
+    world = detect_world()
+    config = read_config(path)
+    for stage in STAGES[begin : end + 1]:
+        say(f"== {stage}")
+        if stage in PREPROCESSING:
+            preprocess(config, stage, say)
+        elif stage == "create-bins":
+            make_bins(config, world, num_cpus, resolution, say, again=False)
+        elif stage == "fit-spectra":
+            _fit_what_is_missing(config, world, num_cpus, resolution, replace, say)
+        else:
+            _update_maps(config, resolution, say)
+
+
+def preprocess(config: ClusterConfig, stage: str, say: Say, *, again: bool = False, **options: bool) -> None:
+    """Do one of the serial stages, `PREPROCESSING`; with `again` also if it is up to date."""
+    module, function = PREPROCESSING[stage]
+    do = getattr(importlib.import_module(f"pyxt_hpc.preprocess.{module}"), function)
+    outcome = do(config, Layout.of(config), again=again, **options)
+    for line in preprocessing_lines(stage, outcome):
+        say(line)
+
+
+def make_bins(
+    config: ClusterConfig,
+    world: World,
+    num_cpus: int | None,
+    resolution: int | None,
+    say: Say,
+    *,
+    again: bool = True,
+) -> None:
+    """Do stage 5, and tell the number of regions at one resolution, or at each.
+
+    Without `again` it is done only if it is outdated or missing.
+    """
+    from pyxt_hpc.stages.binning import create_bins
+    from pyxt_hpc.steps import Step, carry_out
+
+    layout = Layout.of(config)
+    step = Step(
+        name="create-bins",
+        record=layout.step_record("create-bins"),
+        inputs=(layout.bundle,),
+        settings={"signal_to_noise": config.signal_to_noise},
+        outputs=(layout.scale_map, layout.signal_to_noise_map, layout.region_index_map),
+    )
+    n_workers = count_workers(num_cpus, config, world)
+
+    def make() -> dict:
+        summary = create_bins(config, world, n_workers)
+        if summary is not None:
+            for line in binning_lines(summary, config.signal_to_noise, resolution):
+                say(line)
+        return {}
+
+    if world.from_master(lambda: not again and step.outdated() is None):
+        if world.is_master:
+            say(f"{step.name}: up to date")
+    elif world.is_master:
+        carry_out(step, make, again=True)
+    else:
+        make()
+
+
+def make_maps(
+    config: ClusterConfig,
+    resolution: int | None,
+    make: "Callable[[FittedRegions, str], Iterator[MapProduct]]",
+    mode: str,
+    say: Say,
+) -> None:
+    """Do stage 7: paint the fitted regions by a function of `maps.commands`, in one of `paint.MODES`."""
+    from pyxt_hpc.maps.fitted import read_fitted_regions
+    from pyxt_hpc.plots.write_products import draw_products
+
+    regions = read_fitted_regions(config, resolution)
+    say(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
+    for line in map_lines(draw_products(regions, make(regions, mode))):
+        say(line)
+
+
+def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> int:
+    """How many processes or ranks compute.
+
+    Parameters
+    ----------
+    num_cpus
+        Processes asked for, 0 for as many as there are cores; None for what the configuration says.
+    config
+        The cluster.
+    world
+        MPI ranks, or one process.
+
+    Raises
+    ------
+    LaunchError
+        If processes are asked for under several ranks, or fewer than none.
+    """
+    if world.size > 1:
+        if num_cpus is not None:
+            raise LaunchError(f"--num-cpus {num_cpus} under {world.size} MPI ranks: use one or the other")
+        return world.size - 1
+    if num_cpus is None:
+        num_cpus = config.num_cpus if config.parallel_processing else 1
+    if num_cpus < 0:
+        raise LaunchError(f"--num-cpus is {num_cpus}, expected 0 (all cores) or more")
+    return num_cpus or len(os.sched_getaffinity(0))
+
+
+def _fit_what_is_missing(
+    config: ClusterConfig, world: World, num_cpus: int | None, resolution: int, replace: bool, say: Say
+) -> None:
+    """Fit what the store lacks; a store of other data or settings is replaced only if that is agreed."""
+    from pyxt_hpc.stages.fitting import fit_spectra
+
+    n_workers = count_workers(num_cpus, config, world)
+    try:
+        summary = fit_spectra(config, world, n_workers, resolution=resolution, resume=True)
+    except ForeignProduct as error:
+        if not replace:
+            raise ForeignProduct(f"{error}; `run --yes` fits anew") from None
+        summary = fit_spectra(config, world, n_workers, resolution=resolution, resume=False)
+    if summary is None:
+        return
+    for line in fitting_lines(summary):
+        say(line)
+
+
+def _update_maps(config: ClusterConfig, resolution: int, say: Say) -> None:
+    from pyxt_hpc.maps.commands import make_all_maps
+    from pyxt_hpc.steps import Step, carry_out
+
+    layout = Layout.of(config)
+    settings = {key: getattr(config, key) for key in MAP_SETTINGS}
+    step = Step(
+        name="make-maps",
+        record=layout.step_record("make-maps"),
+        inputs=(layout.bundle, layout.scale_map),
+        settings=settings | {"fits": _fits_fingerprint(layout)},
+        outputs=(layout.map("temperature"),),
+    )
+
+    def make() -> dict:
+        make_maps(config, resolution, make_all_maps, "block", say)
+        return {}
+
+    if carry_out(step, make).reason is None:
+        say(f"{step.name}: up to date")
+
+
+def _fits_fingerprint(layout: Layout) -> str:
+    """Of what is in the results store: the file itself changes whenever it is opened to go on."""
+    from pyxt_hpc.provenance import fingerprint
+    from pyxt_hpc.store.results import read_results
+
+    results = read_results(layout.results)
+    return fingerprint({"rows": results.rows, "status": results.status})

@@ -1,0 +1,207 @@
+"""What the stages found, in lines for a person."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # to be quick to import
+    import numpy as np
+
+    from pyxt_hpc.fit.remarks import Remarks
+    from pyxt_hpc.maps.product import MapProduct
+    from pyxt_hpc.stages.binning import BinningSummary
+    from pyxt_hpc.stages.fitting import FittingSummary
+    from pyxt_hpc.steps import Facts, StageOutcome
+
+# what is said of each observation
+OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
+    "process-data": {
+        "date": lambda f: f["date"] or "-",
+        "array": lambda f: f"ACIS-{f['array']}",
+        "CCDs": lambda f: "".join(map(str, f["chips"])),
+        "left out": lambda f: "".join(map(str, f["chips_left_out"])) or "-",
+        "mode": lambda f: f["datamode"],
+        "exposure [ks]": lambda f: exposures(f),
+        "events": lambda f: str(f["events"]),
+        "of": lambda f: str(f["events_read"]),
+        "background events": lambda f: str(f["background_events"]) if f["background_events"] else "a region",
+        "aspect from": lambda f: f["aspect"],
+    },
+    "propose-regions": {},
+    "remove-sources": {
+        "exposure [ks]": lambda f: exposures(f),
+        "lost to flares": lambda f: f"{f['flare_fraction']:.1%}",
+        "9-12 keV [count/s]": lambda f: f"{f['quiet_rate']:.4f} +- {f['quiet_sigma']:.4f}",
+        "all energies [count/s]": lambda f: f"{f['full_rate']:.3f}",
+        "events in sources": lambda f: str(f["in_sources"]),
+        "left": lambda f: str(f["events"]),
+    },
+    "generate-responses": {
+        "CCDs": lambda f: "".join(map(str, f["chips"])),
+        "ARF made": lambda f: (
+            "near the axis"
+            if f["off_axis_arcmin"] is None
+            else f"{f['off_axis_arcmin']:.1f}' off axis ({f['place']})"
+        ),
+        "area at 1.5 keV [cm^2]": lambda f: f"{f['area_cm2']:.1f}",
+        "channels": lambda f: str(f["channels"]),
+        "energies": lambda f: str(f["energies"]),
+    },
+    "crop-data": {
+        "exposure [ks]": lambda f: exposures(f),
+        "counts": lambda f: str(f["counts"]),
+        "background scale": lambda f: (
+            f"{f['background_scale']:.4f} +- {f['background_scale_error']:.4f}"
+            if f["background_scale_error"]
+            else "of a region"
+        ),
+        "live pixels": lambda f: str(f["live_pixels"]),
+    },
+}
+
+_ERROR_MAP = re.compile("_((?:error_plus|error_minus|error|fractional_error))_(?:[a-z]+_)?map[.]fits$")
+
+MOST_WITHOUT_CIRCLE = 0.5
+"""Share of live pixels without a circle above which most of the map will be empty."""
+
+
+def exposures(facts: "Facts") -> str:
+    """The live time of the chips [ks]; from the least to the most if they differ by more than a per cent."""
+    least, most = (f(facts["exposure_of_chip_s"].values()) / 1e3 for f in (min, max))
+    return f"{most:.1f}" if least > 0.99 * most else f"{least:.1f} to {most:.1f}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Columns as wide as their longest text, flush right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        yield "  ".join(f"{text:>{width}}" for text, width in zip(row, widths, strict=True))
+
+
+def preprocessing_lines(stage: str, outcome: "StageOutcome") -> Iterator[str]:
+    """A table of the observations, and what was written or why not."""
+    columns = OBSERVATION_COLUMNS[stage]
+    if columns:
+        yield from table(
+            ("ObsID", *columns),
+            [
+                (obsid, *(show(facts) for show in columns.values()))
+                for obsid, facts in outcome.observations.items()
+            ],
+        )
+    for obsid, facts in outcome.observations.items():
+        yield from (f"warning: ObsID {obsid}: {finding}" for finding in facts.get("findings", ()))
+    yield from (f"warning: {finding}" for finding in outcome.facts.get("findings", ()))
+    yield from outcome.facts.get("files", ())
+    yield from (f"warning: left out: {why}" for why in outcome.facts.get("left_out", {}).values())
+    if not outcome.made:
+        yield f"{stage}: up to date (--force does it again)"
+
+
+def binning_lines(
+    summary: "BinningSummary", signal_to_noise: float, resolution: int | None = None
+) -> Iterator[str]:
+    """How far circles reach, and how many regions there are at one resolution, or at each."""
+    share = 1.0 - summary.circles / max(summary.live_pixels, 1)
+    yield (
+        f"{summary.circles} of {summary.live_pixels} live pixels reach S/N {signal_to_noise:g}; "
+        f"median radius {summary.median_radius:.1f} pixels; {summary.seconds:.1f} s"
+    )
+    yield f"{share:.1%} of the live pixels have no circle: nothing will be fitted there"
+    if share > MOST_WITHOUT_CIRCLE:
+        yield (
+            f"warning: more than {MOST_WITHOUT_CIRCLE:.0%} of the live pixels have no circle: lower "
+            "signal_to_noise_threshold, or draw a smaller crop"
+        )
+    for n, regions in summary.regions.items():
+        if resolution in (None, n):
+            yield f"resolution {n}: {regions} regions to fit"
+
+
+def fitting_lines(summary: "FittingSummary") -> Iterator[str]:
+    """How many regions were fitted, now and before."""
+    if summary.resumed:
+        yield f"{summary.resumed} regions were there already"
+    yield (
+        f"{summary.done} of {summary.regions} regions fitted, {summary.bad} bad, "
+        f"{summary.quarantined} in quarantine; "
+        f"{summary.median_counts:.0f} counts a region (median); {summary.seconds:.1f} s"
+    )
+    yield from remark_lines(summary.remarks)
+
+
+def remark_lines(remarks: "Remarks") -> Iterator[str]:
+    """A line for each flag that fits have, and for each reason to worry."""
+    from pyxt_hpc.spectra.fit import IN_WORDS
+
+    if remarks.fits and not remarks.flagged:
+        yield f"none of {remarks.fits} fits has a flag"
+    for flag, n in remarks.flagged.items():
+        yield f"{flag.name}: {n} of {remarks.fits} fits ({n / remarks.fits:.1%}): {IN_WORDS[flag]}"
+    for sentence in remarks.alarms():
+        yield f"warning: {sentence}"
+
+
+def fit_lines(names: Sequence[str], rows: "np.ndarray") -> Iterator[str]:
+    """A line a fit: values with the sides of their 68% intervals.
+
+    Parameters
+    ----------
+    names
+        Of the fits.
+    rows
+        (n,) results, as `spectra.fit.FIT_DTYPE` or with more columns.
+    """
+    import numpy as np
+
+    from pyxt_hpc.spectra.fit import FitFlag
+
+    free = [
+        name
+        for name in ("kT", "norm", "abundance", "nH")
+        if name in ("kT", "norm") or np.isfinite([rows[f"{name}_lo"], rows[f"{name}_hi"]]).any()
+    ]
+    units = {"kT": " [keV]", "nH": " [1e22]"}
+
+    def value(row: "np.void", name: str) -> str:
+        sides = (row[f"{name}_lo"] - row[name], row[f"{name}_hi"] - row[name])
+        return f"{row[name]:.4g} " + " ".join(f"{s:+.2g}" if np.isfinite(s) else "open" for s in sides)
+
+    score = "goodness" in (rows.dtype.names or ())
+    return table(
+        ("region", *(f"{name}{units.get(name, '')}" for name in free), "statistic", "dof",
+         *(["goodness"] if score else []), "flags"),
+        [
+            (
+                name,
+                *(value(row, parameter) for parameter in free),
+                f"{row['statistic']:.2f}",
+                str(row["dof"]),
+                *([f"{row['goodness']:+.2f}" if np.isfinite(row["goodness"]) else "-"] if score else []),
+                ", ".join(flag.name or "" for flag in FitFlag(int(row["flags"]))) or "-",
+            )
+            for name, row in zip(names, rows, strict=True)
+        ],
+    )  # fmt: skip
+
+
+def map_lines(products: Iterable[tuple["MapProduct", Sequence[Path]]]) -> Iterator[str]:
+    """A line for each map and what was written beside it, with the error maps that follow it."""
+    line = ""
+    errors: list[str] = []
+    for product, others in products:
+        if found := _ERROR_MAP.search(product.path.name):
+            errors.append(found[1])
+            continue
+        if line:
+            yield _with(errors, line)
+        forms = ", ".join(path.suffix for path in others)
+        line = f"{product.path}, {forms}: {product.title}{product.unit and f' [{product.unit}]'}"
+        errors = []
+    if line:
+        yield _with(errors, line)
+
+
+def _with(errors: Sequence[str], line: str) -> str:
+    return f"{line}; also {', '.join(errors)}" if errors else line

@@ -1,0 +1,1 @@
+"""Figures, tables and DS9 files of finished maps."""

@@ -1,0 +1,54 @@
+"""Candidate shocks for people: a histogram of Mach numbers and DS9 regions of the fronts."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.shocks.fronts import DENSITY_SIGMA, Front, mach_of_temperature
+from pyxt_hpc.maps.shocks.search import ShockSearch
+from pyxt_hpc.plots.ds9 import write_regions
+
+
+def draw_histogram(search: ShockSearch, path: Path) -> None:
+    """Draw the Mach numbers of all pixels on edges, and of the crests of the candidates."""
+    jumps = search.jumps
+    with np.errstate(invalid="ignore"):
+        edge = (jumps.density > DENSITY_SIGMA * jumps.density_error) & (jumps.temperature > 0)
+    mach = mach_of_temperature(np.exp(jumps.temperature))
+    crests = [mach[tuple(front.pixels.T)] for front in search.fronts]
+    bins = np.linspace(1.0, max(2.0, float(mach[edge].max(initial=2.0))), 51).tolist()
+    figure = Figure(figsize=(6.0, 4.2), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.hist(mach[edge], bins, color="0.75", label="pixels where brightness and kT jump the same way")
+    if crests:
+        axes.hist(np.concatenate(crests), bins, color="#d55e00", label="crests of candidate fronts")
+    axes.set_xlabel("Mach number from the temperature jump")
+    axes.set_ylabel("pixels")
+    axes.set_yscale("log")
+    axes.legend()
+    with replacing(path) as temporary:
+        figure.savefig(temporary)
+
+
+def write_fronts(regions: FittedRegions, fronts: Sequence[Front], path: Path) -> None:
+    """Write every candidate as a DS9 line across its direction, and the pixels of its crest as points."""
+    write_regions(path, _lines(regions, fronts))
+
+
+def _lines(regions: FittedRegions, fronts: Sequence[Front]) -> Iterator[str]:
+    wcs = regions.bundle.wcs
+    for front in fronts:
+        half = 0.5 * front.length * np.array([-1.0, 1.0])
+        x, y = front.col - half * np.sin(front.angle), front.row + half * np.cos(front.angle)
+        (ra1, ra2), (dec1, dec2) = wcs.wcs_pix2world(x, y, 0)
+        text = f"M {front.mach:.2f} ({front.mach_lo:.2f}-{front.mach_hi:.2f}), {front.significance:.1f} sigma"
+        ends = f"{ra1:.6f},{dec1:.6f},{ra2:.6f},{dec2:.6f}"
+        yield f"line({ends}) # line=0 0 color=#d55e00 width=2 text={{{text}}}"
+        for ra, dec in zip(*wcs.wcs_pix2world(front.pixels[:, 1], front.pixels[:, 0], 0), strict=True):
+            yield f"point({ra:.6f},{dec:.6f}) # point=x 5 color=#56b4e9"

@@ -1,0 +1,1 @@
+"""Headers, events and files held against each other before they are believed."""

@@ -1,0 +1,117 @@
+"""What the events themselves say about their selection: where in energy, chip and time there are none,
+though their number elsewhere forbids it by Poisson statistics.
+
+A file that was cut without CIAO (in Python, say) has the header of the whole file; only its events tell.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.chandra.sky.geometry import CHIP_PIXELS
+from pyxt_hpc.chandra.times import gti as gti_arithmetic
+
+BAND_EV = (300.0, 12_000.0)  # where every ACIS file has events: particles, if nothing else
+_ENERGY_STEP_EV = 100.0
+_NEIGHBOURS = 5  # steps on either side that tell what to expect
+_FORBIDDEN = 20.0  # expected events where there are none: a chance of 2e-9
+_SIGMAS = 4.0  # that the steps beside may have been too many by chance
+_QUIET = 40.0  # events of a block that is not bright: room for vignetting and slow changes
+_BLOCKS = (16, 8, 4, 2)  # a side of a chip, finest first
+_MOST_BINS = 1000  # of time
+_FEWEST_BINS = 8
+_FAINT_QUANTILE = 0.2
+
+
+def energy_ranges(energy_eV: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Ranges of energy (m, 2) [eV], half open, that a file was left with; all of 0 to infinity if not cut.
+
+    A run of 100 eV steps without any event is a cut if the steps beside it let expect 20 or more.
+    """
+    energy = energy_eV[(energy_eV >= BAND_EV[0]) & (energy_eV < BAND_EV[1])].astype(np.float64)
+    edges = np.arange(BAND_EV[0], BAND_EV[1] + 1.0, _ENERGY_STEP_EV)
+    step = ((energy - BAND_EV[0]) / _ENERGY_STEP_EV).astype(np.int64)
+    counts = np.bincount(step, minlength=len(edges) - 1)
+    cuts = [(0.0, 0.0)]
+    for first, end in _runs(counts == 0):
+        beside = [
+            max(side.sum() - _SIGMAS * np.sqrt(side.sum()), 0.0) / len(side)
+            for side in (counts[max(first - _NEIGHBOURS, 0) : first], counts[end : end + _NEIGHBOURS])
+            if len(side)
+        ]
+        if beside and (end - first) * min(beside) >= _FORBIDDEN:
+            below, above = energy[energy < edges[first]], energy[energy >= edges[end]]
+            low = np.nextafter(np.float32(below.max()), np.float32(np.inf)) if len(below) else 0.0
+            cuts.append((float(low), float(above.min()) if len(above) else np.inf))
+    stops = [start for start, _ in cuts[1:]] + [np.inf]
+    ranges = np.array([(stop, start) for (_, stop), start in zip(cuts, stops, strict=True)])
+    return ranges[ranges[:, 1] > ranges[:, 0]]
+
+
+def _runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """First and one after the last index (m, 2) of every run of true values."""
+    steps = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]])))
+    return steps.reshape(-1, 2)
+
+
+def empty_share_of_chip(
+    chipx: NDArray[np.integer], chipy: NDArray[np.integer], rows: tuple[int, int]
+) -> float | None:
+    """Share of a chip's rows (first and last, from 1) that has no event where there must be some.
+
+    None if there are too few events to tell even of quarters of the chip.
+    """
+    for side in _BLOCKS:
+        counts = counts_in_blocks(chipx, chipy, rows, side)
+        filled = counts[counts > 0]
+        if len(filled) and np.median(filled) >= _QUIET:
+            return float(np.mean(counts == 0))
+    return None
+
+
+def empty_share_of_time(time: NDArray[np.float64], gti: NDArray[np.float64]) -> float | None:
+    """Share of good time (m, 2) [s] without any event, though there must be some; None: too few to tell.
+
+    Of the events of one chip, or of chips with the same good time.
+    """
+    good = time[gti_arithmetic.contains(gti, time)]
+    bins = min(len(good) // int(2 * _QUIET), _MOST_BINS)
+    while bins >= _FEWEST_BINS:
+        counts, _ = counts_in_good_time(good, gti, bins)
+        filled = counts[counts > 0]
+        # bright bins are flares: the faint ones say what to expect
+        if np.quantile(filled, _FAINT_QUANTILE) >= _QUIET:
+            return float(np.mean(counts == 0))
+        bins //= 2
+    return None
+
+
+def counts_in_good_time(
+    time: NDArray[np.float64], gti: NDArray[np.float64], bins: int
+) -> tuple[NDArray[np.int64], float]:
+    """Events in bins of equal good time, and how long [s] each is."""
+    total = gti_arithmetic.total(gti)
+    edges = gti_arithmetic.at_elapsed(gti, np.linspace(0.0, total, bins + 1))
+    edges[-1] = gti[-1, 1]
+    return np.histogram(time, edges)[0].astype(np.int64), total / bins
+
+
+def quiet_rate(time: NDArray[np.float64], gti: NDArray[np.float64]) -> float:
+    """Events per second of good time in the median bin of some 100 events, which a flare hardly moves."""
+    inside = time[gti_arithmetic.contains(gti, time)]
+    bins = max(1, min(len(inside) // 100, _MOST_BINS))
+    if bins < _FEWEST_BINS:
+        return len(inside) / gti_arithmetic.total(gti)
+    counts, length = counts_in_good_time(inside, gti, bins)
+    return float(np.median(counts)) / length
+
+
+def counts_in_blocks(
+    chipx: NDArray[np.integer], chipy: NDArray[np.integer], rows: tuple[int, int], side: int = 4
+) -> NDArray[np.float64]:
+    """Events in the blocks of a chip's rows (first and last, from 1), ``side`` of them along a row: flat."""
+    first, last = rows
+    along_y = max(1, round(side * (last - first + 1) / CHIP_PIXELS))
+    x, y = chipx.astype(np.int64) - 1, chipy.astype(np.int64) - first
+    inside = (x >= 0) & (x < CHIP_PIXELS) & (y >= 0) & (y <= last - first)
+    block = (x * side // CHIP_PIXELS) * along_y + y * along_y // (last - first + 1)
+    return np.bincount(block[inside], minlength=side * along_y).astype(np.float64)

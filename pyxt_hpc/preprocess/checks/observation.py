@@ -1,0 +1,229 @@
+"""Checks of an observation against itself and against its response, before anything is computed from it."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.chandra.events import EventList
+from pyxt_hpc.chandra.keywords import exposure_s, is_screened, needed_number, number, text
+from pyxt_hpc.chandra.ogip.response import Rmf
+from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin
+from pyxt_hpc.chandra.subspace import Subspace
+from pyxt_hpc.errors import DamagedFile, EmptySelection, ResponseMismatch
+from pyxt_hpc.files.quoting import quoted, shown
+from pyxt_hpc.preprocess.checks.selection import GOOD_GRADES
+
+log = logging.getLogger(__name__)
+
+_HEADER = "copy it from the archive's evt2 file (dmhedit)"
+_SPLIT = (
+    "give each ObsID its own evt2 file in its own folder, and each part (OBI) of an observation made by "
+    "CIAO's splitobs as an ObsID of its own"
+)
+_FARTHEST_ARCMIN = 60.0
+_LONGEST_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
+_MODES = ("FAINT", "VFAINT", "GRADED")
+_VFAINT_BIT = np.uint32(1 << 23)  # set in events that check_vf_pha=yes doubts
+
+
+def check_observation(events: EventList, obsid: str) -> None:
+    """Whether an event list is a usable level-2 imaging observation, beyond what reading it has checked.
+
+    Parameters
+    ----------
+    events
+        As read.
+    obsid
+        Of the folder that it lies in.
+
+    Raises
+    ------
+    EmptySelection
+        It holds no event.
+    DamagedFile
+        Of another or of several observations, level 1, continuous clocking, no times or grades, or no (or a
+        wrong) pointing or exposure in the header.
+    """
+    path, header = events.path, events.header
+    if len(events) == 0:
+        raise EmptySelection(
+            f"{path}: the event list is empty: a filter left nothing, or writing it was interrupted; make "
+            "it again"
+        )
+    _check_obsid(events, obsid)
+    _check_level(events)
+    if text(header, "READMODE", "TIMED") == "CONTINUOUS":
+        raise DamagedFile(f"{path}: READMODE is CONTINUOUS: it has no image; take it out of observation_ids")
+    mode = text(header, "DATAMODE", "FAINT")
+    if mode not in _MODES:
+        raise DamagedFile(
+            f"{path}: DATAMODE is {mode}, expected {', '.join(_MODES)}; take it out of observation_ids"
+        )
+    if events.time is None:
+        raise DamagedFile(
+            f"{path}: EVENTS has no column time; give the file with all columns (dmcopy without [cols ...])"
+        )
+    start, stop = number(header, "TSTART"), number(header, "TSTOP")
+    if start is not None and stop is not None and not start < stop:
+        raise DamagedFile(f"{path}: TSTOP is {stop:.0f}, not after TSTART, {start:.0f}; {_HEADER}")
+    grating = text(header, "GRATING", "NONE")
+    if grating != "NONE":
+        log.warning("%s: GRATING is %s: its ARF must be of the zeroth order", path, grating)
+    exposure = exposure_s(header)
+    if exposure is None:
+        raise DamagedFile(
+            f"{path}: EXPOSURE is {quoted(header.get('EXPOSURE'))}, expected a number; {_HEADER}"
+        )
+    if exposure <= 0:
+        raise DamagedFile(f"{path}: EXPOSURE is {exposure:g} s, expected a positive time; {_HEADER}")
+    ra, dec = (needed_number(header, keyword, path, _HEADER) for keyword in ("RA_PNT", "DEC_PNT"))
+    nominal = [float(degrees) for degrees in events.wcs.wcs.crval]
+    distance = float(off_axis_arcmin(nominal[0], nominal[1], ra, dec))
+    if not distance < _FARTHEST_ARCMIN:
+        raise DamagedFile(
+            f"{path}: RA_PNT, DEC_PNT are {ra:.3f}, {dec:.3f}, over a degree "
+            f"from its sky coordinates' {nominal[0]:.3f}, {nominal[1]:.3f}: it was reprojected to another "
+            f"field, or the header was changed; {_HEADER}"
+        )
+
+
+def _check_obsid(events: EventList, obsid: str) -> None:
+    said = text(events.header, "OBS_ID")
+    if said in ("", obsid) or (said.isdigit() and obsid.isdigit() and int(said) == int(obsid)):
+        return
+    if said.isdigit():
+        raise DamagedFile(
+            f"{events.path}: OBS_ID is {said}, but it lies in the folder of ObsID {obsid}; put it into its "
+            "own folder, or correct observation_ids"
+        )
+    raise DamagedFile(
+        f"{events.path}: OBS_ID is {shown(said)}, expected {obsid}: a file merged of several observations "
+        f"has no one pointing, exposure and roll; {_SPLIT}"
+    )
+
+
+def check_span(path: Path, gti: NDArray[np.float64]) -> None:
+    """Whether good times (m, 2) [s] can be of one observation.
+
+    Raises
+    ------
+    DamagedFile
+        They span more than an orbit of Chandra.
+    """
+    span = gti[-1, 1] - gti[0, 0]
+    if span > _LONGEST_S:
+        raise DamagedFile(
+            f"{path}: good time intervals span {span:.3g} s, expected less than {_LONGEST_S:g}: a file of "
+            f"several observations (merge_obs, dmmerge) or of one with several parts (OBI); {_SPLIT}"
+        )
+
+
+def _check_level(events: EventList) -> None:
+    """Level 2 means good grades and clean status: chandra_repro wrote CONTENT = EVT1 until August 2021."""
+    header, path = events.header, events.path
+    subspace = Subspace.of(header)
+    grades = subspace.ranges("grade")
+    if events.grade is None and grades is None:
+        raise DamagedFile(
+            f"{path}: EVENTS has no column grade, and its data subspace does not tell the grades; give the "
+            "file with all columns (dmcopy without [cols ...])"
+        )
+    if events.status is None and "status" not in subspace.axes:
+        log.warning("%s: no column status: all its events are taken as clean", path)
+    content = text(header, "CONTENT", "EVT2")
+    if grades is not None or content.endswith("EVT2") or events.grade is None:
+        return
+    bad = ~np.isin(events.grade, GOOD_GRADES)
+    if events.status is not None:
+        bad |= events.status != 0
+    if bad.any():
+        raise DamagedFile(
+            f"{path}: a level-1 event file (CONTENT is {shown(content)}, and {bad.sum()} of its {len(bad)} "
+            "events have bad grades or status), expected level 2; run chandra_repro"
+        )
+
+
+def check_background(background: EventList, events: EventList) -> tuple[str, ...]:
+    """Whether a blank-sky file can stand for the background of an observation, and what is doubtful about it.
+
+    Energies that were made with another gain, and screening that nothing tells of, are only said: lines of
+    the background, and the band that it is scaled in, are then a little off.
+
+    Raises
+    ------
+    EmptySelection
+        It holds no event.
+    """
+    if len(background) == 0:
+        raise EmptySelection(
+            f"{background.path}: the event list is empty; make the blank-sky file again, or take it away and "
+            "draw background.reg"
+        )
+    return (*_gain(background, events), *_screening(background, events))
+
+
+def _gain(background: EventList, events: EventList) -> Iterator[str]:
+    gains = [Path(str(e.header.get("GAINFILE", "")).strip()).name for e in (background, events)]
+    if all(gains) and gains[0] != gains[1]:
+        yield (
+            f"{background.path}: energies made with GAINFILE {gains[0]}, those of {events.path.name} with "
+            f"{gains[1]}: bring both to one calibration with acis_process_events (CIAO's blanksky does)"
+        )
+
+
+def _screening(background: EventList, events: EventList) -> Iterator[str]:
+    """Whether VFAINT screening (status bit 23) is the same in both."""
+    screened = is_screened(events.header)
+    name, blank = events.path, background.path
+    if screened is None:
+        yield (
+            f"{name}: DATAMODE is VFAINT, and neither CHKVFPHA nor HISTORY tells whether check_vf_pha=yes "
+            "was used: taken as not; if it was, set CHKVFPHA = T (dmhedit)"
+        )
+    cleaned = background.status is not None and not (background.status & _VFAINT_BIT).any()
+    if screened and background.status is None and "status" not in Subspace.of(background.header).axes:
+        yield (
+            f"{blank}: no column status, so its VFAINT events cannot be screened as those of {name.name} "
+            "were: make it again with CIAO's blanksky, or select it with [status=0]"
+        )
+    elif not screened and cleaned and text(background.header, "DATAMODE") == "VFAINT":
+        yield (
+            f"{blank}: its VFAINT events were screened (status=0), those of {name.name} were not: the "
+            "background is too low below 1 keV; process the observation with check_vf_pha=yes, or take the "
+            "unscreened blank sky"
+        )
+
+
+def check_channels(events: EventList, rmf: Rmf, rmf_path: Path) -> None:
+    """Whether PI channels mean in the RMF what they mean in the event list.
+
+    Raises
+    ------
+    ResponseMismatch
+        PI leaves the RMF's channels, or EBOUNDS is off from the events' energies by a channel or more.
+    EmptySelection
+        There is no event to compare.
+    """
+    plain = (events.energy_eV > 500) & (events.energy_eV < 10000)
+    if not plain.any():
+        raise EmptySelection(
+            f"{events.path}: no event of 0.5-10 keV; give its event file without a filter in energy"
+        )
+    channel = events.pi[plain].astype(np.int64) - rmf.first_channel_number
+    if channel.min() < 0 or channel.max() >= rmf.n_channels:
+        raise ResponseMismatch(
+            f"{rmf_path}: channels {rmf.first_channel_number} to "
+            f"{rmf.first_channel_number + rmf.n_channels - 1}, but {events.path} has PI "
+            f"{events.pi[plain].min()} to {events.pi[plain].max()}; make the RMF for PI channels"
+        )
+    middle = 500.0 * (rmf.channel_lo_keV + rmf.channel_hi_keV)  # [eV]
+    width = 1000.0 * float(np.median(rmf.channel_hi_keV - rmf.channel_lo_keV))
+    offset = float(np.median(events.energy_eV[plain] - middle[channel]))
+    if abs(offset) > 0.75 * width:
+        raise ResponseMismatch(
+            f"{rmf_path}: its EBOUNDS are off by {offset:.0f} eV ({offset / width:+.1f} channels) from the "
+            f"energies of {events.path}; make the RMF for PI channels of this observation"
+        )

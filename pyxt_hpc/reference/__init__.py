@@ -1,0 +1,1 @@
+"""Sherpa as a second engine, and the comparison with it."""

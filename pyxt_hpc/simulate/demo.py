@@ -1,0 +1,196 @@
+"""The whole job on a simulated cluster, by the commands that a user would type."""
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pyxt_hpc.bundle import read_bundle
+from pyxt_hpc.config.cluster import config_template, read_config
+from pyxt_hpc.errors import EXIT_TRY_AGAIN, Interrupted, LaunchError, PyxtError
+from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.fit.remarks import Remarks
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.progress import BAR_VARIABLE
+from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
+from pyxt_hpc.simulate.observe import ObservationPlan, demo_plans, simulate_cluster
+from pyxt_hpc.simulate.truth import TruthComparison, compare_with_truth
+from pyxt_hpc.store.results import Status, read_results
+
+NAME = "demo"
+SEED = 1
+
+
+@dataclass(frozen=True)
+class DemoSummary:
+    """What the demo's closing table shows."""
+
+    seconds: dict[str, float]
+    regions: int
+    bad: int
+    median_counts: float
+    remarks: Remarks
+    comparison: TruthComparison
+    pictures: Path
+
+
+def find_mpiexec() -> str | None:
+    """The MPI launcher that belongs to this Python's mpi4py: beside it, or the first on PATH."""
+    if importlib.util.find_spec("mpi4py") is None:
+        return None
+    beside = Path(sys.executable).with_name("mpiexec")
+    return str(beside) if beside.exists() else shutil.which("mpiexec")
+
+
+def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> DemoSummary:
+    """Simulate a cluster and map its temperature.
+
+    Parameters
+    ----------
+    directory
+        Made if absent; what an earlier demo left there is replaced.
+    ranks
+        MPI ranks for stages 5 and 6; 0 uses processes; None takes MPI where it is installed.
+    say
+        Takes every line for the screen.
+
+    Raises
+    ------
+    LaunchError
+        If ranks are asked for and there is no MPI.
+    PyxtError
+        If a command fails.
+    """
+    launcher = _launcher(ranks, say)
+    directory.mkdir(parents=True, exist_ok=True)
+    seconds = {}
+    say(f"simulating a cluster observed twice with ACIS-I in {directory / NAME}")
+    start = time.perf_counter()
+    truth, plans = demo_truth(), demo_plans()
+    simulate_cluster(directory / NAME, truth, plans, seed=SEED)
+    for drawn in (Layout(directory / NAME, NAME).sources_reg, Layout(directory / NAME, NAME).crop_reg):
+        drawn.unlink()  # to be proposed
+    seconds["simulation"] = time.perf_counter() - start
+
+    _run(["pyxt-hpc", "init-cluster", NAME, "--yes"], say, directory)
+    config_path = directory / f"{NAME}_cluster_config.ini"
+    filled_in = _filled_in(config_path.read_text(encoding="utf-8"), truth, plans)
+    with replacing(config_path) as temporary:
+        temporary.write_text(filled_in, encoding="utf-8")
+    say("(filling in the configuration)")
+
+    commands = {
+        "process-data": [],
+        "propose-regions": [],
+        "remove-sources": [],
+        "generate-responses": [],
+        "crop-data": [],
+        "create-bins": launcher,
+        "fit-spectra": launcher,
+        "make-temperature-map": [],
+    }
+    extra = {"fit-spectra": ["--resolution", "2", "--yes"]}
+    for name, prefix in commands.items():
+        start = time.perf_counter()
+        _run([*prefix, "pyxt-hpc", name, "-c", config_path.name, *extra.get(name, [])], say, directory)
+        seconds[name] = time.perf_counter() - start
+
+    layout = Layout.of(read_config(config_path))
+    results = read_results(layout.results)
+    done = results.rows[results.status == Status.DONE]
+    return DemoSummary(
+        seconds=seconds,
+        regions=len(results.rows),
+        bad=int(np.sum(results.status == Status.BAD)),
+        median_counts=float(np.median(done["counts"])),
+        remarks=Remarks.of(done["flags"]),
+        comparison=compare_with_truth(done, read_bundle(layout.bundle), layout.cluster_dir / "truth"),
+        pictures=layout.main_output,
+    )
+
+
+def write_demo_input(directory: Path, exposure_fraction: float = 1.0, field_arcmin: float = 14.0) -> Path:
+    """Simulate the observations and write the configuration: where a user is before `process-data`.
+
+    Parameters
+    ----------
+    directory
+        Gets the cluster's folder and the configuration.
+    exposure_fraction
+        Exposure in units of the full one, which collects a million counts of the cluster.
+    field_arcmin
+        Side of the box around the emission.
+
+    Returns
+    -------
+    Path
+        The configuration.
+    """
+    truth = demo_truth(field_arcmin=field_arcmin)
+    plans = [replace(plan, exposure_s=exposure_fraction * plan.exposure_s) for plan in demo_plans()]
+    simulate_cluster(directory / NAME, truth, plans, seed=SEED)
+    path = directory / f"{NAME}.ini"
+    with replacing(path) as temporary:
+        temporary.write_text(_filled_in(config_template(NAME), truth, plans), encoding="utf-8")
+    return path
+
+
+def _launcher(ranks: int | None, say: Callable[[str], None]) -> list[str]:
+    if ranks is not None and ranks < 0:
+        raise LaunchError(f"--ranks is {ranks}, expected 0 (processes) or more")
+    if ranks == 0:
+        return []
+    mpiexec = find_mpiexec()
+    if mpiexec is None:
+        if ranks is None:
+            say("no MPI here (pip install 'pyxt_hpc[mpi]' brings one): using processes of this machine")
+            return []
+        raise LaunchError(f"--ranks {ranks}: no mpi4py with mpiexec here: pip install 'pyxt_hpc[mpi]'")
+    # One rank is the master and hardly computes, so one more than there are cores.
+    return [mpiexec, "-n", str(ranks or len(os.sched_getaffinity(0)) + 1)]
+
+
+def _run(command: list[str], say: Callable[[str], None], directory: Path) -> None:
+    shown = shlex.join([Path(command[0]).name, *command[1:]])
+    say(f"$ {shown}")
+    at = command.index("pyxt-hpc")
+    # The very package that runs now, not what lies in the working directory (-P).
+    real = [*command[:at], sys.executable, "-P", "-m", "pyxt_hpc", *command[at + 1 :]]
+    environment = dict(os.environ)
+    if sys.stderr.isatty():
+        environment[BAR_VARIABLE] = "1"
+    interrupted = False
+    with subprocess.Popen(real, cwd=directory, env=environment) as child:
+        while True:
+            try:
+                code = child.wait()
+                break
+            except KeyboardInterrupt:  # the child got it too, and ends by itself without losing anything
+                interrupted = True
+    if interrupted or code == EXIT_TRY_AGAIN:
+        raise Interrupted(f"`{shown}` was interrupted: run the demo again")
+    if code:
+        raise PyxtError(f"`{shown}` ended with exit code {code}: its message is above")
+
+
+def _filled_in(text: str, truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> str:
+    """The template of `init-cluster` with the values of the simulated cluster, as a user fills it in."""
+    values = {
+        "observation_ids": ", ".join(plan.obsid for plan in plans),
+        "redshift": f"{truth.redshift:g}",
+        "hydrogen_column_density": f"{truth.nH:g}",
+        "abundance": "0.3",
+        "signal_to_noise_threshold": "40",
+    }
+    for key, value in values.items():
+        text = re.sub(rf"^{key} =[^#]*", f"{f'{key} = {value}':<36}  ", text, flags=re.MULTILINE)
+    return text

@@ -1,0 +1,227 @@
+"""How well fitted regions agree with the known truth of a simulated cluster."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from astropy.wcs import WCS
+from scipy.ndimage import map_coordinates
+
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.fit.extract import disc_area, disc_sums
+from pyxt_hpc.spectra.fit import FitFlag
+
+RINGS_ARCMIN = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0, 20.0)
+"""Edges of the rings about the centre in which fits are compared with the truth."""
+
+
+@dataclass(frozen=True)
+class TruthComparison:
+    """Fits against the truth of each circle, all (n_region,).
+
+    Parameters
+    ----------
+    deviation
+        (kT - truth)/sigma, sigma being the side of the 68% interval towards the truth; NaN where it is open.
+    inside
+        Whether the 68% interval of kT holds the truth.
+    norm_ratio
+        Norm over that of the whole circle; NaN where the circle reaches beyond the maps of the truth.
+    goodness
+        Of the fits.
+    poor
+        Whether they have `FitFlag.POOR_FIT`.
+    distance_arcmin
+        From the brightest place of the truth.
+    """
+
+    deviation: np.ndarray
+    inside: np.ndarray
+    norm_ratio: np.ndarray
+    goodness: np.ndarray
+    poor: np.ndarray
+    distance_arcmin: np.ndarray
+
+    @property
+    def median(self) -> float:
+        """Bias of kT in units of the error."""
+        return float(np.nanmedian(self.deviation))
+
+    @property
+    def scatter(self) -> float:
+        """Standard deviation of kT from the 16th to 84th percentile; 1 where errors are right."""
+        low, high = np.nanpercentile(self.deviation, [15.865, 84.135])
+        return float(0.5 * (high - low))
+
+    @property
+    def coverage(self) -> float:
+        """Fraction of the regions whose 68% interval holds the truth."""
+        return float(np.mean(self.inside))
+
+    def of(self, chosen: np.ndarray) -> "TruthComparison":
+        """Of some regions."""
+        return TruthComparison(**{name: values[chosen] for name, values in vars(self).items()})
+
+
+def ring_table(comparison: TruthComparison) -> tuple[Sequence[str], list[Sequence[str]]]:
+    """Head and rows of a table of the agreement in rings about the centre."""
+    head = (
+        "arcmin",
+        "regions",
+        "norm/truth",
+        "goodness",
+        "its scatter",
+        "poor fits",
+        "(kT-truth)/sigma",
+        "truth in 68%",
+    )
+    rows: list[Sequence[str]] = []
+    for low, high in pairwise(RINGS_ARCMIN):
+        ring = comparison.of((comparison.distance_arcmin >= low) & (comparison.distance_arcmin < high))
+        if not len(ring.inside):
+            continue
+        known = ring.norm_ratio[np.isfinite(ring.norm_ratio)]
+        judged = ring.goodness[np.isfinite(ring.goodness)]
+        sided = np.isfinite(ring.deviation).any()
+        rows.append(
+            (
+                f"{low:g}-{high:g}",
+                str(len(ring.inside)),
+                f"{known.mean():.3f}" if len(known) else "-",
+                f"{judged.mean():+.2f}" if len(judged) else "-",
+                f"{judged.std():.2f}" if len(judged) else "-",
+                f"{ring.poor.mean():.1%}",
+                f"{ring.median:+.2f}" if sided else "-",
+                f"{ring.coverage:.1%}",
+            )
+        )
+    return head, rows
+
+
+def read_truth(path: Path, bundle: Bundle, margin: int = 0) -> np.ndarray:
+    """Sample a truth map at the pixel centres of the bundle (bilinear).
+
+    Parameters
+    ----------
+    path
+        FITS image with sky coordinates, as the simulator writes it.
+    bundle
+        Its grid is sampled.
+    margin
+        And so many pixels around it.
+
+    Returns
+    -------
+    numpy.ndarray
+        (ny + 2 margin, nx + 2 margin); NaN beyond the truth map.
+    """
+    with open_fits(path, "truth map", "only simulated clusters have one", ours=True) as hdus:
+        values, truth_wcs = np.asarray(hdus[0].data, float), WCS(hdus[0].header)
+    row, col = np.indices([n + 2 * margin for n in bundle.mask.shape]) - margin
+    x, y = truth_wcs.world_to_pixel(bundle.wcs.pixel_to_world(col, row))
+    return map_coordinates(values, [y, x], order=1, mode="constant", cval=np.nan)
+
+
+def spectroscopic_like_temperature(
+    kT: np.ndarray, norm: np.ndarray, row: np.ndarray, col: np.ndarray, radius: np.ndarray
+) -> np.ndarray:
+    """Temperature that one fit to the gas of a whole circle would find.
+
+    Weights of Mazzotta et al. 2004, MNRAS 354, 10, eq. 14: n^2 T^(-3/4).
+
+    Parameters
+    ----------
+    kT
+        (ny, nx) temperature [keV].
+    norm
+        (ny, nx) emission measure seen by the detector, in any unit; gas without it does not count.
+    row, col, radius
+        (n_region,) circles [pixels].
+    """
+    weight = norm * kT**-0.75
+    images = np.nan_to_num(np.stack([weight * kT, weight]))
+    sums = disc_sums(row, col, radius, images)
+    return sums[:, 0] / sums[:, 1]
+
+
+def compare_with_truth(rows: np.ndarray, bundle: Bundle, truth_directory: Path) -> TruthComparison:
+    """Compare fitted regions with the truth averaged over each circle.
+
+    Parameters
+    ----------
+    rows
+        Fitted regions of the results store. Where the interval is open on the truth's side there is no
+        sigma: the region counts for the coverage only.
+    bundle
+        The cluster they were fitted from.
+    truth_directory
+        Holds ``kT.fits`` and ``norm.fits``.
+    """
+    kT, margin = read_truth(truth_directory / "kT.fits", bundle), _reach(rows)
+    with_margin = read_truth(truth_directory / "norm.fits", bundle, margin)
+    norm = with_margin[margin : margin + kT.shape[0], margin : margin + kT.shape[1]]
+    truth = spectroscopic_like_temperature(
+        kT, norm * bundle.exposure, rows["row"], rows["col"], rows["radius"]
+    )
+    above = truth > rows["kT"]
+    sigma = np.where(above, rows["kT_hi"] - rows["kT"], rows["kT"] - rows["kT_lo"])
+    row, col = np.unravel_index(np.nanargmax(norm), norm.shape)
+    distance = np.hypot(rows["row"] - row, rows["col"] - col) * bundle.pixel_scale_arcsec / 60.0
+    return TruthComparison(
+        deviation=(rows["kT"] - truth) / sigma,
+        # An open side reaches to the bound of kT: it holds any truth beyond.
+        inside=np.where(np.isfinite(sigma), np.abs(truth - rows["kT"]) <= sigma, True),
+        norm_ratio=rows["norm"] / _sums_of_whole_circles(rows, with_margin, margin),
+        goodness=rows["goodness"],
+        poor=(rows["flags"] & int(FitFlag.POOR_FIT)) != 0,
+        distance_arcmin=distance,
+    )
+
+
+@dataclass(frozen=True)
+class GasComparison:
+    """Fitted over true density, and pressure, of circles: (n_region,), NaN if they leave the truth's maps."""
+
+    density: np.ndarray
+    pressure: np.ndarray
+
+
+def compare_gas_with_truth(
+    rows: np.ndarray, density: np.ndarray, bundle: Bundle, truth_directory: Path
+) -> GasComparison:
+    """Compare densities [cm^-3] of fitted regions with the truth of each circle.
+
+    The true density of a circle is the root of its mean square, to which the norm belongs, and its
+    pressure that times the temperature that a fit would find.
+
+    Parameters
+    ----------
+    rows
+        Fitted regions of the results store.
+    density
+        (n_region,) n_e of the regions, for the depth of the truth.
+    bundle
+        The cluster they were fitted from.
+    truth_directory
+        Holds ``kT.fits``, ``norm.fits`` and ``density.fits``.
+    """
+    kT, margin = read_truth(truth_directory / "kT.fits", bundle), _reach(rows)
+    norm = read_truth(truth_directory / "norm.fits", bundle) * bundle.exposure
+    squared = read_truth(truth_directory / "density.fits", bundle, margin) ** 2
+    true_density = np.sqrt(_sums_of_whole_circles(rows, squared, margin) / disc_area(rows["radius"]))
+    true_kT = spectroscopic_like_temperature(kT, norm, rows["row"], rows["col"], rows["radius"])
+    ratio = density / true_density
+    return GasComparison(ratio, ratio * rows["kT"] / true_kT)
+
+
+def _reach(rows: np.ndarray) -> int:
+    """Pixels that circles reach beyond the images at most."""
+    return int(np.ceil(rows["radius"].max()))
+
+
+def _sums_of_whole_circles(rows: np.ndarray, image: np.ndarray, margin: int) -> np.ndarray:
+    """Sum of an image that is known in a margin, too, over each circle; NaN where it is not known."""
+    return disc_sums(rows["row"] + margin, rows["col"] + margin, rows["radius"], image[None])[:, 0]

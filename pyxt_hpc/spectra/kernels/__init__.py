@@ -1,0 +1,1 @@
+"""Compiled loops: statistics and their minima."""

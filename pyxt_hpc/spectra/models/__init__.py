@@ -1,0 +1,1 @@
+"""Models of plasma and absorption, from tables."""

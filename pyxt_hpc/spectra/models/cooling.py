@@ -1,0 +1,30 @@
+"""Power that hot plasma radiates, from a table in the package that `make_cooling_table` made of AtomDB."""
+
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.spectra.models.abundances import DEFAULT_TABLE
+from pyxt_hpc.spectra.models.plasma import scales
+
+TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "cooling_3.0.9.txt"))
+
+
+@lru_cache(maxsize=8)
+def cooling_table(abundance_table: str = DEFAULT_TABLE) -> tuple[NDArray[np.float64], ...]:
+    """Power at AtomDB's temperatures, over all energies that AtomDB has.
+
+    Returns
+    -------
+    kT : (n_kT,) float64
+        [keV].
+    hhe, metals : (n_kT,) float64
+        Per n_e n_H [erg cm^3 s^-1] of what the abundance leaves alone and of what it scales; the power is
+        ``hhe + abundance * metals``.
+    """
+    table = np.loadtxt(TABLE_PATH)
+    hhe, metals = (table[:, 1:] @ scale for scale in scales(abundance_table))
+    return table[:, 0], hhe, metals

@@ -1,0 +1,1 @@
+"""The results store: what is fitted, row by row, through any kill."""

@@ -1,0 +1,190 @@
+"""Spectra and effective exposures of regions, against what they must be by construction."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.fit.brightness import MARGIN, SkyBrightness
+from pyxt_hpc.fit.observations import JointModel, extract_spectra, joint_model
+from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
+from pyxt_hpc.spectra.fit import FitOptions
+from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
+from pyxt_hpc.spectra.templates import fold_templates
+from pyxt_hpc.store.results import MOST_OBSERVATIONS
+
+SHAPE = (40, 50)
+AREA_KEV = np.array([0.7, 4.0, 8.0])
+
+
+def observation(obsid: str, mask: np.ndarray, per_pixel: int, area: np.ndarray) -> BundleObservation:
+    """Every live pixel has the same events; the area is constant over the field."""
+    live = np.flatnonzero(mask)
+    channel = np.tile(np.arange(100, 100 + per_pixel, dtype=np.int16), len(live))
+    indptr, ordered = sort_by_pixel(np.repeat(live, per_pixel), channel, mask.size)
+    return BundleObservation(
+        obsid=obsid,
+        exposure_s=2e4,
+        background_scale=0.2,
+        mask=mask.astype(np.uint8),
+        vignetting_keV=AREA_KEV,
+        vignetting=(area[:, None, None] * mask).astype(np.float32),
+        event_indptr=indptr,
+        event_channel=ordered,
+        background_indptr=indptr,
+        background_channel=ordered,
+        arf=on_axis_arf(),
+        rmf=gaussian_rmf(),
+    )
+
+
+def steep(shape: tuple[int, int]) -> np.ndarray:
+    """A brightness that falls by half every 3 columns, in the margin too."""
+    col = np.arange(shape[1] + 2 * MARGIN) - MARGIN
+    return np.tile(2.0 ** (-col / 3.0), (shape[0] + 2 * MARGIN, 1)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def two(bundle_of: Callable[..., Bundle]) -> Bundle:
+    """The first observation is live everywhere, the second in the right half, where its area is smaller."""
+    everywhere, right = np.ones(SHAPE, bool), np.zeros(SHAPE, bool)
+    right[:, 25:] = True
+    return bundle_of(
+        observation("1", everywhere, 3, np.ones(3)), observation("2", right, 5, np.array([0.9, 0.8, 0.6]))
+    )
+
+
+@pytest.fixture(scope="module")
+def model(two: Bundle) -> JointModel:
+    """Parts of circles weigh the same."""
+    even = SkyBrightness.even(two).image
+    return JointModel.from_arrays(joint_model(two, even, 0.09, FitOptions(), "auto").to_arrays())
+
+
+@pytest.fixture(scope="module")
+def steep_model(two: Bundle) -> JointModel:
+    """They weigh as they are bright."""
+    return JointModel.from_arrays(
+        joint_model(two, steep(SHAPE), 0.09, FitOptions(), "resolution").to_arrays()
+    )
+
+
+def extract(model: JointModel, row: int, col: int, radius: float) -> dict[str, np.ndarray]:
+    """One region."""
+    spectra = extract_spectra(model, np.array([row]), np.array([col]), np.array([radius]))
+    return {name: value[0] for name, value in vars(spectra).items()}
+
+
+def test_whole_circle_has_all_events_and_the_whole_exposure(model: JointModel) -> None:
+    spectra = extract(model, 20, 10, 2.0)
+    first = slice(model.first_bin[0], model.first_bin[1])
+    second = slice(model.first_bin[1], model.first_bin[2])
+    assert spectra["takes_part"].tolist() == [True, False]
+    assert spectra["source"][first].sum() == 13 * 3
+    np.testing.assert_allclose(spectra["weight"][first], 2e4)
+    np.testing.assert_allclose(spectra["ratio"][first], 5.0)
+    assert not spectra["source"][second].any()
+    assert not spectra["weight"][second].any()
+
+
+def test_half_live_circle_has_half_the_exposure_and_the_area_of_each_energy(model: JointModel) -> None:
+    spectra = extract(model, 20, 25, 2.0)
+    second = slice(model.first_bin[1], model.first_bin[2])
+    assert spectra["takes_part"].all()
+    live = (5 + 3 + 1) / 13  # columns 25, 26 and 27 of the disc
+    edges = resolution_bins(gaussian_rmf(), 0.7, 8.0)
+    rmf = gaussian_rmf()
+    centre = 0.5 * (rmf.channel_lo_keV[edges[:-1]] + rmf.channel_hi_keV[edges[1:] - 1])
+    area = np.interp(centre, AREA_KEV, [0.9, 0.8, 0.6])
+    np.testing.assert_allclose(spectra["weight"][second], 2e4 * live * area, rtol=2e-5)
+    assert spectra["source"][second].sum() == 9 * 5
+
+
+def test_circle_cut_by_the_edge_of_the_image_is_not_fully_exposed(model: JointModel) -> None:
+    spectra = extract(model, 0, 10, 2.0)
+    np.testing.assert_allclose(spectra["weight"][: model.first_bin[1]], 2e4 * 9 / 13)
+
+
+def test_observation_below_the_threshold_stays_out(model: JointModel) -> None:
+    # One of 29 pixels of the circle is live in the second observation: 3.4%, below 9%.
+    assert not extract(model, 20, 22, 3.0)["takes_part"][1]
+    assert extract(model, 20, 23, 3.0)["takes_part"][1]
+
+
+def test_templates_are_the_folded_model_summed_over_bins(model: JointModel) -> None:
+    arf, rmf = on_axis_arf(), gaussian_rmf()
+    folded = fold_templates(arf, rmf, redshift=0.1, nH=0.05)
+    lookup = bin_lookup(resolution_bins(rmf, 0.7, 8.0), rmf.n_channels)
+    band = lookup >= 0
+    for rates, ours in ((folded.hhe, model.hhe), (folded.metals, model.metals)):
+        expected = np.array([np.bincount(lookup[band], weights=r[band]) for r in rates])
+        np.testing.assert_allclose(ours[0, :, : model.first_bin[1]], expected, rtol=1e-12)
+
+
+def test_wide_bins_begin_where_observations_begin(model: JointModel) -> None:
+    levels = model.levels()
+    sizes = [len(edges) - 1 for edges in levels]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] < model.first_bin[-1]
+    for edges in levels:
+        assert edges[0] == 0
+        assert set(model.first_bin) <= set(edges)
+        assert (np.diff(edges) > 0).all()
+
+
+def test_live_share_is_known_of_observations_that_stay_out_too(model: JointModel) -> None:
+    # One of 29 pixels is live in the second observation.
+    found = extract(model, 20, 22, 3.0)
+    np.testing.assert_allclose(found["live_share"], [1, 1 / 29])
+
+
+@pytest.mark.parametrize(
+    ("row", "col", "radius"), [(20, 25, 2.0), (12, 28, 9.5), (39, 49, 7.0), (20, 1, 8.0)]
+)
+def test_parts_of_a_circle_weigh_as_they_are_bright(
+    steep_model: JointModel, row: int, col: int, radius: float
+) -> None:
+    """Pixel by pixel; the whole circle is what lies beyond the edges of the images, too."""
+    y, x = np.indices((SHAPE[0] + 2 * MARGIN, SHAPE[1] + 2 * MARGIN)) - MARGIN
+    weight = steep(SHAPE).astype(float) * ((y - row) ** 2 + (x - col) ** 2 <= radius**2)
+    on_image = (y >= 0) & (y < SHAPE[0]) & (x >= 0) & (x < SHAPE[1])
+    first, second = (float((weight * live).sum() / weight.sum()) for live in (on_image, on_image & (x >= 25)))
+    found = extract(steep_model, row, col, radius)
+    np.testing.assert_allclose(found["live_share"], [first, second], rtol=1e-6)
+    bins = [slice(*steep_model.first_bin[i : i + 2]) for i in range(2)]
+    np.testing.assert_allclose(found["weight"][bins[0]], 2e4 * first, rtol=2e-5)
+    assert found["takes_part"].tolist() == [True, second >= 0.09]
+    if second >= 0.09:
+        # at 0.7 keV, the lowest energy of the bins but for half a bin
+        np.testing.assert_allclose(found["weight"][bins[1]][0], 2e4 * 0.9 * second, rtol=0.01)
+
+
+def test_circle_beyond_the_known_brightness_is_refused(model: JointModel) -> None:
+    extract(model, 0, 0, float(MARGIN))
+    for row, col in ((0, 20), (20, 0), (39, 20), (20, 49)):
+        with pytest.raises(ConfigError, match="create-bins"):
+            extract(model, row, col, MARGIN + 1.0)
+
+
+def test_more_observations_than_a_row_can_name_are_refused(two: Bundle) -> None:
+    many = replace(two, observations=two.observations[:1] * (MOST_OBSERVATIONS + 1))
+    with pytest.raises(ConfigError, match="257 observations; at most 256"):
+        joint_model(many, SkyBrightness.even(many).image, 0.09, FitOptions(), "auto")
+
+
+@pytest.mark.parametrize("name", ["model", "steep_model"])
+def test_chunks_do_not_change_a_bit(name: str, request: pytest.FixtureRequest) -> None:
+    model = request.getfixturevalue(name)
+    rng = np.random.default_rng(5)
+    row, col = rng.integers(0, 40, 60), rng.integers(0, 50, 60)
+    radius = rng.integers(8, 80, 60) / 8
+    whole = vars(extract_spectra(model, row, col, radius))
+    for size in (1, 7):
+        for at in range(0, 60, size):
+            part = slice(at, at + size)
+            spectra = vars(extract_spectra(model, row[part], col[part], radius[part]))
+            for name, value in spectra.items():
+                np.testing.assert_array_equal(value, whole[name][part])

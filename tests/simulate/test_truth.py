@@ -1,0 +1,62 @@
+"""The truth that a fit of a circle is held against."""
+
+import numpy as np
+
+from pyxt_hpc.simulate.truth import TruthComparison, ring_table, spectroscopic_like_temperature
+
+
+def circles(kT: np.ndarray, norm: np.ndarray) -> float:
+    """Temperature of one circle in the middle."""
+    one = np.array([10])
+    return float(spectroscopic_like_temperature(kT, norm, one, one, np.array([6.0]))[0])
+
+
+def comparison_of(deviation: np.ndarray, inside: np.ndarray, **changes: np.ndarray) -> TruthComparison:
+    """Everything else is as it should be, in the innermost ring."""
+    n = len(deviation)
+    others = {
+        "norm_ratio": np.ones(n), "goodness": np.zeros(n), "poor": np.zeros(n, bool),
+        "distance_arcmin": np.zeros(n),
+    }  # fmt: skip
+    return TruthComparison(deviation, inside, **(others | changes))
+
+
+def test_one_temperature_stays_what_it_is() -> None:
+    norm = np.random.default_rng(1).random((21, 21))
+    np.testing.assert_allclose(circles(np.full((21, 21), 5.0), norm), 5.0)
+
+
+def test_mixture_leans_to_the_cool_gas() -> None:
+    kT = np.where(np.arange(21) < 10, 4.0, 8.0) * np.ones((21, 1))
+    norm = np.ones((21, 21))
+    norm[:, 10] = 0.0
+    # Mazzotta et al. 2004: (4 * 4^-0.75 + 8 * 8^-0.75) / (4^-0.75 + 8^-0.75)
+    np.testing.assert_allclose(circles(kT, norm), 5.4916, rtol=1e-4)
+
+
+def test_summary_of_normal_deviates() -> None:
+    deviation = np.random.default_rng(2).normal(0.2, 1.1, 100_000)
+    comparison = comparison_of(deviation, np.abs(deviation) < 1)
+    np.testing.assert_allclose([comparison.median, comparison.scatter], [0.2, 1.1], atol=0.01)
+    np.testing.assert_allclose(comparison.coverage, 0.628, atol=0.01)
+
+
+def test_rings_show_where_a_fault_is() -> None:
+    rng = np.random.default_rng(3)
+    far = np.arange(1000) >= 600
+    head, rows = ring_table(
+        comparison_of(
+            rng.normal(size=1000),
+            np.arange(1000) % 3 > 0,
+            norm_ratio=np.where(far, 1.3, 1.0) + np.where(np.arange(1000) == 999, np.nan, 0.0),
+            goodness=np.where(far, 3.0, 0.0) + rng.normal(size=1000),
+            poor=far & (np.arange(1000) % 4 == 0),
+            distance_arcmin=np.where(far, 7.0, 1.0),
+        )
+    )
+    assert head[:3] == ("arcmin", "regions", "norm/truth")
+    near, outer = rows
+    assert near[:3] == ("0-1.5", "600", "1.000")
+    assert outer[:3] == ("6-8", "400", "1.300")
+    assert float(outer[3]) > 2.8
+    assert (near[5], outer[5]) == ("0.0%", "25.0%")
