@@ -11,11 +11,34 @@ import pyxt_hpc
 PACKAGE = Path(pyxt_hpc.__file__).parent
 
 # From top to bottom. A room may import rooms below it, and itself.
-ROOMS = (
-    ["__main__", "cli", "simulate", "data", "pipeline", "plots", "reference", "maps", "stages", "preprocess"]
-    + ["fit", "detect", "jobs", "store", "bundle", "spectra", "binning", "chandra", "parallel"]
-    + ["steps", "images", "layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"]
-)
+ROOMS = [
+    *(
+        "__main__",
+        "cli",
+        "simulate",
+        "data",
+        "pipeline",
+        "plots",
+        "reference",
+        "maps",
+        "stages",
+        "preprocess",
+    ),
+    *(
+        "fit",
+        "detect",
+        "jobs",
+        "store",
+        "bundle",
+        "spectra",
+        "binning",
+        "chandra",
+        "parallel",
+        "steps",
+        "images",
+    ),
+    *("layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"),
+]
 
 
 def room_of(module: str) -> str:
