@@ -17,7 +17,7 @@ from pyxt_hpc.pipeline.summaries import remark_lines
 
 if TYPE_CHECKING:
     from pyxt_hpc.stages.status import StoreStatus
-    from pyxt_hpc.store.results import Status
+    from pyxt_hpc.store.rows import Status
 
 WATCH_SECONDS = 2.0
 MOST_REASONS = 20

@@ -13,7 +13,7 @@ from pyxt_hpc.fit.inputs import source_model
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid
 from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, merge_levels, resolution_bins
 from pyxt_hpc.spectra.templates import column_grid
-from pyxt_hpc.store.results import MOST_OBSERVATIONS
+from pyxt_hpc.store.rows import MAX_OBSERVATIONS
 
 BINNINGS = ("auto", "resolution", "channels")
 """Spectral bins: as wide as the background's counts ask for; half the detector's resolution; channels."""
@@ -161,9 +161,9 @@ def joint_model(
     ConfigError
         If there are more observations than a results store can name.
     """
-    if len(bundle.observations) > MOST_OBSERVATIONS:
+    if len(bundle.observations) > MAX_OBSERVATIONS:
         raise ConfigError(
-            f"{bundle.name}: there are {len(bundle.observations)} observations; at most {MOST_OBSERVATIONS} "
+            f"{bundle.name}: there are {len(bundle.observations)} observations; at most {MAX_OBSERVATIONS} "
             "can be fitted together: leave the shortest out of observation_ids"
         )
     kT, source = np.empty(0), source_model(bundle)

@@ -14,7 +14,7 @@ from pyxt_hpc.fit.observations import JointModel, RegionSpectra, extract_spectra
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, FitOptions, expected_rates, fit_regions, quality_flags
 from pyxt_hpc.spectra.goodness import Moments, goodness, moments
 from pyxt_hpc.spectra.grouping import choose_level
-from pyxt_hpc.store.results import REGION_COLUMNS, ROW_DTYPE, packed_observations
+from pyxt_hpc.store.rows import REGION_COLUMNS, ROW_DTYPE, packed_observations
 
 if TYPE_CHECKING:  # ranks that fit need no estimate, and start sooner
     from pyxt_hpc.fit.brightness import SkyBrightness

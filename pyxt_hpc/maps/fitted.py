@@ -20,7 +20,8 @@ from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.store.lock import current_owner
-from pyxt_hpc.store.results import Results, Status, is_final, read_results
+from pyxt_hpc.store.reader import Results, read_results
+from pyxt_hpc.store.rows import Status, is_final
 
 log = logging.getLogger(__name__)
 

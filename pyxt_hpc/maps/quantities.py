@@ -11,7 +11,7 @@ from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.paint import Measured, paint_blocks, paint_measured
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.spectra.fit import FitFlag
-from pyxt_hpc.store.results import NORM_UNIT
+from pyxt_hpc.store.rows import NORM_UNIT
 
 SUFFIX = {"block": "", "interpolate": "_interpolated", "average": "_average"}
 """Of the names of maps, by how they are painted."""

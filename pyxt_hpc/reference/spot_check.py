@@ -17,7 +17,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.reference.comparison import fit_regions_with_sherpa
 from pyxt_hpc.spectra.single import SingleFit, fit_spectra
 from pyxt_hpc.stages.fitting import select_regions
-from pyxt_hpc.store.results import REGION_COLUMNS, ROW_DTYPE
+from pyxt_hpc.store.rows import REGION_COLUMNS, ROW_DTYPE
 
 ENGINES = ("fast", "sherpa")
 EVERY_PIXEL = 3

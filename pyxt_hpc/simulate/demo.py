@@ -24,7 +24,8 @@ from pyxt_hpc.parallel.progress import BAR_VARIABLE
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
 from pyxt_hpc.simulate.observe import ObservationPlan, demo_plans, simulate_cluster
 from pyxt_hpc.simulate.truth import TruthComparison, compare_with_truth
-from pyxt_hpc.store.results import Status, read_results
+from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.rows import Status
 
 NAME = "demo"
 SEED = 1

@@ -15,15 +15,8 @@ from pyxt_hpc.fit.inputs import read_cluster_bundle
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import software
 from pyxt_hpc.spectra.fit import DOUBTFUL
-from pyxt_hpc.store.results import (
-    BLOCK,
-    COLUMNS,
-    Results,
-    Status,
-    is_final,
-    read_results,
-    unpacked_observations,
-)
+from pyxt_hpc.store.reader import BLOCK, Results, read_results
+from pyxt_hpc.store.rows import COLUMNS, Status, is_final, unpacked_observations
 
 CSV_COLUMNS = (
     "region",

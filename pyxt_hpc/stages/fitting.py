@@ -37,7 +37,8 @@ from pyxt_hpc.store.parts import (
     slice_of,
     take_over,
 )
-from pyxt_hpc.store.results import REGION_DTYPE, ResultsStore, Status, is_final
+from pyxt_hpc.store.rows import REGION_DTYPE, Status, is_final
+from pyxt_hpc.store.writer import ResultsStore
 
 if TYPE_CHECKING:  # as in `region_fits`
     from pyxt_hpc.fit.brightness import SkyBrightness

@@ -13,17 +13,9 @@ from pyxt_hpc.fit.remarks import Remarks
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.store.lock import Owner, current_owner
-from pyxt_hpc.store.results import (
-    BLOCK,
-    ROW_DTYPE,
-    Status,
-    TableFile,
-    is_final,
-    open_to_read,
-    read_messages,
-    read_run,
-    verified_status,
-)
+from pyxt_hpc.store.reader import BLOCK, open_to_read, read_messages, read_run, verified_status
+from pyxt_hpc.store.rows import ROW_DTYPE, Status, is_final
+from pyxt_hpc.store.tablefile import TableFile
 
 MOST_REGIONS = 10
 """Regions that are named for each reason."""
@@ -109,7 +101,7 @@ def read_statuses(layout: Layout) -> list[StoreStatus]:
 
 
 def read_status(path: Path) -> StoreStatus:
-    """Status of one store; raises as `pyxt_hpc.store.results.read_results`."""
+    """Status of one store; raises as `pyxt_hpc.store.reader.read_results`."""
     writer = current_owner(path)
     with open_to_read(path) as file:
         status = file.read("status")

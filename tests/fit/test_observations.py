@@ -14,7 +14,7 @@ from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
 from pyxt_hpc.spectra.templates import fold_templates
-from pyxt_hpc.store.results import MOST_OBSERVATIONS
+from pyxt_hpc.store.rows import MAX_OBSERVATIONS
 
 SHAPE = (40, 50)
 AREA_KEV = np.array([0.7, 4.0, 8.0])
@@ -170,7 +170,7 @@ def test_circle_beyond_the_known_brightness_is_refused(model: JointModel) -> Non
 
 
 def test_more_observations_than_a_row_can_name_are_refused(two: Bundle) -> None:
-    many = replace(two, observations=two.observations[:1] * (MOST_OBSERVATIONS + 1))
+    many = replace(two, observations=two.observations[:1] * (MAX_OBSERVATIONS + 1))
     with pytest.raises(ConfigError, match="257 observations; at most 256"):
         joint_model(many, SkyBrightness.even(many).image, 0.09, FitOptions(), "auto")
 

@@ -16,7 +16,7 @@ from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, fit_regions
 from pyxt_hpc.spectra.grouping import choose_level
 from pyxt_hpc.spectra.templates import fold_templates
-from pyxt_hpc.store.results import REGION_DTYPE
+from pyxt_hpc.store.rows import REGION_DTYPE
 
 SHAPE = (24, 60)
 

@@ -19,7 +19,8 @@ from pyxt_hpc.maps.product import MapProduct, config_fingerprint, write_product
 from pyxt_hpc.maps.quantities import map_diagnostics, map_parameters
 from pyxt_hpc.provenance import software
 from pyxt_hpc.spectra.fit import FitFlag
-from pyxt_hpc.store.results import ResultsStore, Status
+from pyxt_hpc.store.rows import Status
+from pyxt_hpc.store.writer import ResultsStore
 
 SHAPE = (31, 40)
 

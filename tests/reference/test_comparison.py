@@ -20,7 +20,7 @@ from pyxt_hpc.reference.comparison import (
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag
 from pyxt_hpc.spectra.templates import fold_templates
-from pyxt_hpc.store.results import REGION_DTYPE
+from pyxt_hpc.store.rows import REGION_DTYPE
 
 SHAPE = (30, 40)
 

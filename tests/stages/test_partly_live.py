@@ -15,7 +15,7 @@ from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.spectra.templates import fold_templates
-from pyxt_hpc.store.results import REGION_DTYPE, unpacked_observations
+from pyxt_hpc.store.rows import REGION_DTYPE, unpacked_observations
 
 SHAPE = (110, 130)
 MODEL = BetaModel(row=MARGIN + 55.0, col=MARGIN + 35.0, core=9.0, beta=0.66, peak=1.0)
