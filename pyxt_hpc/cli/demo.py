@@ -23,7 +23,7 @@ from pyxt_hpc.cli.screen import say
     ),
 )
 def demo(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.pipeline.summaries import remark_lines, table
+    from pyxt_hpc.pipeline.summaries import flag_lines, table
     from pyxt_hpc.simulate.demo import run_demo
     from pyxt_hpc.simulate.truth import ring_table
 
@@ -44,7 +44,7 @@ def demo(arguments: argparse.Namespace) -> None:
     width = max(map(len, lines))
     say(*(f"{name:<{width}}  {value}" for name, value in lines.items()))
     say("", *table(*ring_table(comparison)))
-    say("", *remark_lines(summary.remarks))
+    say("", *flag_lines(summary.flags))
 
 
 COMMANDS = (demo,)

@@ -13,7 +13,7 @@ from pyxt_hpc.cli.screen import duration, say
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.pipeline.summaries import remark_lines
+from pyxt_hpc.pipeline.summaries import flag_lines
 
 if TYPE_CHECKING:
     from pyxt_hpc.stages.status import StoreStatus
@@ -112,7 +112,7 @@ def _say_status(status: "StoreStatus") -> None:
         ago = duration(max(time.time() - status.checkpoint, 0.0))
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.checkpoint))
         say(f"  last checkpoint {when}, {ago} ago")
-    for line in remark_lines(status.remarks):
+    for line in flag_lines(status.flags):
         say(f"  {line}")
     for reason in status.reasons[:MOST_REASONS]:
         regions = ", ".join(map(str, reason.regions)) + (" ..." * (reason.n_regions > len(reason.regions)))

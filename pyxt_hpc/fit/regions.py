@@ -10,17 +10,15 @@ import numpy as np
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.extract import disc_area
+from pyxt_hpc.fit.flags import quality_flags
 from pyxt_hpc.fit.observations import JointModel, RegionSpectra, extract_spectra, joint_model
-from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, FitOptions, expected_rates, fit_regions, quality_flags
+from pyxt_hpc.spectra.fit import FIT_DTYPE, FitOptions, expected_rates, fit_regions
 from pyxt_hpc.spectra.goodness import Moments, goodness, moments
 from pyxt_hpc.spectra.grouping import choose_level
 from pyxt_hpc.store.rows import REGION_COLUMNS, ROW_DTYPE, packed_observations
 
 if TYPE_CHECKING:  # ranks that fit need no estimate, and start sooner
     from pyxt_hpc.fit.brightness import SkyBrightness
-
-PARTLY_LIVE_SHARE = 1.0 / 3.0
-"""Share of a circle's brightness that must have been seen for its norm to be a measurement."""
 
 
 def fit_options(config: ClusterConfig) -> FitOptions:
@@ -126,9 +124,7 @@ class RegionFits:
         for name in FIT_DTYPE.names or ():
             rows[name] = fits[name]
         rows["goodness"], rows["bins"] = score, level
-        flags = rows["flags"] | quality_flags(counts, background, score)
-        flags[rows["live_fraction"] < PARTLY_LIVE_SHARE] |= int(FitFlag.PARTLY_LIVE)
-        rows["flags"] = flags
+        rows["flags"] |= quality_flags(counts, background, score, rows["live_fraction"])
         rows["attempts"] = 1
         rows["seconds"] = (time.perf_counter() - start) / max(len(indices), 1)
         return rows

@@ -12,13 +12,13 @@ from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection, ForeignProduct
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.fit.extract import disc_area
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.brightness import smooth_brightness
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.paint import Measured
-from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.store.lock import current_owner
 from pyxt_hpc.store.reader import Results, read_results
 from pyxt_hpc.store.rows import Status, is_final

@@ -13,9 +13,9 @@ from pyxt_hpc.fit.extract import disc_area
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map, source_model
 from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits
+from pyxt_hpc.fit.single import SingleFit, fit_spectra
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.reference.comparison import fit_regions_with_sherpa
-from pyxt_hpc.spectra.single import SingleFit, fit_spectra
 from pyxt_hpc.stages.fitting import select_regions
 from pyxt_hpc.store.rows import REGION_COLUMNS, ROW_DTYPE
 

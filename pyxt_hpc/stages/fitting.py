@@ -15,9 +15,9 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.fit.flags import FlagCounts
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.fit.regions import RegionFits, fit_options
-from pyxt_hpc.fit.remarks import Remarks
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.limits import Limits
@@ -54,7 +54,7 @@ class FittingSummary:
     bad: int
     quarantined: int
     median_counts: float
-    remarks: Remarks
+    flags: FlagCounts
     seconds: float
 
 
@@ -246,7 +246,7 @@ def summarize(
         bad=int((status == Status.BAD).sum()),
         quarantined=int((status == Status.QUARANTINED).sum()),
         median_counts=float(np.median(counts[done])),
-        remarks=Remarks.of(flags[done]),
+        flags=FlagCounts.of(flags[done]),
         seconds=seconds,
     )
 

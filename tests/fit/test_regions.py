@@ -10,10 +10,11 @@ import pytest
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.observations import extract_spectra
 from pyxt_hpc.fit.regions import RegionFits, fit_options
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
-from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, fit_regions
+from pyxt_hpc.spectra.fit import FIT_DTYPE, fit_regions
 from pyxt_hpc.spectra.grouping import choose_level
 from pyxt_hpc.spectra.templates import fold_templates
 from pyxt_hpc.store.rows import REGION_DTYPE

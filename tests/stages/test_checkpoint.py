@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyxt_hpc.spectra.fit import FitFlag
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
 from pyxt_hpc.store.reader import read_results
 from pyxt_hpc.store.rows import REGION_DTYPE, Status, blank_rows

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.errors import DamagedFile, MissingInput
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.stages.status import read_status, read_statuses, verify
 from pyxt_hpc.store.reader import BLOCK
 from pyxt_hpc.store.rows import REGION_DTYPE, ROW_DTYPE, Status, blank_rows
@@ -162,7 +162,7 @@ def test_flags_of_the_fits_are_counted(layout: Layout) -> None:
         write(store, 90, 98, flags=FitFlag.POOR_FIT | FitFlag.FEW_COUNTS)
         write(store, 30_000, 30_002, flags=FitFlag.FEW_COUNTS)
         write(store, 100, 200, Status.BAD, FitFlag.NO_COUNTS)
-    remarks = read_status(layout.results).remarks
-    assert remarks.fits == 100
-    assert remarks.flagged == {FitFlag.FEW_COUNTS: 10, FitFlag.POOR_FIT: 8}
-    assert remarks.doubtful == 8
+    flags = read_status(layout.results).flags
+    assert flags.fits == 100
+    assert flags.flagged == {FitFlag.FEW_COUNTS: 10, FitFlag.POOR_FIT: 8}
+    assert flags.doubtful == 8

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.ogip.response import fold
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions, quality_flags
+from pyxt_hpc.fit.flags import quality_flags
+from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.goodness import goodness, moments, statistic_per_bin
 from pyxt_hpc.spectra.grouping import choose_level, merge_levels
 from pyxt_hpc.spectra.models.absorption import transmission
@@ -57,7 +58,7 @@ class SingleFit:
     Attributes
     ----------
     row : () FIT_DTYPE
-        What `fit.fit_regions` gives, with `fit.quality_flags`.
+        What `fit.fit_regions` gives, with `flags.quality_flags`.
     goodness : float
         Standard deviations of the statistic above its expectation (`goodness.goodness`).
     options : FitOptions
