@@ -11,7 +11,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection, ForeignProduct
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.fit.extract import disc_area
+from pyxt_hpc.fit.extract import disc_areas
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.layout import Layout
@@ -72,7 +72,7 @@ class FittedRegions(ClusterImage):
     @property
     def area_arcmin2(self) -> np.ndarray:
         """(n,) area of each region's whole circle, to which its norm refers [arcmin^2]."""
-        return disc_area(self.rows["radius"]) * self.bundle.pixel_area_arcmin2
+        return disc_areas(self.rows["radius"]) * self.bundle.pixel_area_arcmin2
 
     def parameter(self, name: str, scale: np.ndarray | float = 1.0) -> Measured:
         """A fitted parameter of all regions times `scale`."""

@@ -9,7 +9,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.fit.extract import disc_area
+from pyxt_hpc.fit.extract import disc_areas
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map, source_model
 from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits
@@ -89,7 +89,7 @@ def check_regions(config: ClusterConfig, numbers: np.ndarray, engine: str) -> np
         rows[name] = fits[name]
     for name in REGION_COLUMNS:
         rows[name] = regions[name]
-    rows["area"] = disc_area(regions["radius"])
+    rows["area"] = disc_areas(regions["radius"])
     return rows
 
 

@@ -33,7 +33,8 @@ _TABLE = _tables()
 def checksums(rows: np.ndarray, status: np.ndarray, indices: np.ndarray, seed: int) -> np.ndarray:
     """CRC-32 of rows of a structured dtype: arguments and result as `row_checksums`."""
     data = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
-    return row_checksums(data, status, np.asarray(indices, np.int64), seed)
+    sums: np.ndarray = row_checksums(data, status, np.asarray(indices, np.int64), seed)
+    return sums
 
 
 def with_crc(row: np.ndarray, seed: int) -> np.ndarray:

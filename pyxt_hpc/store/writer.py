@@ -57,6 +57,8 @@ class ResultsStore:
 
     def __init__(self, file: TableFile, lock: WriterLock, status: np.ndarray, crashes: np.ndarray) -> None:
         self.path = file.path
+        self.settings: dict[str, Any] = file.description["settings"]
+        self.fingerprint: str = file.description["fingerprint"]
         self._file, self._lock = file, lock
         self._status, self._crashes = status, crashes
         self.seed = seed_of(file)
@@ -173,16 +175,6 @@ class ResultsStore:
 
     def __len__(self) -> int:
         return len(self._status)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What decided the numbers."""
-        return self._file.description["settings"]
-
-    @property
-    def fingerprint(self) -> str:
-        """Of everything that decided the numbers."""
-        return self._file.description["fingerprint"]
 
     def status(self) -> np.ndarray:
         """(n,) of `Status`."""
