@@ -119,7 +119,7 @@ def replacing(path: Path) -> Iterator[Path]:
     if not path.name:
         raise DamagedFile(f"{path}: is a folder, expected the name of a file: give another path")
     temporary = path.with_name(f".tmp-{_machine_mark()}-{os.getpid()}-{path.name}")
-    with _blamed_on(path, temporary):
+    with _naming_file(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():  # a link to nothing may be replaced
             check_regular(path)
@@ -174,10 +174,10 @@ def system_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise in_words(path, error) from None
+        raise as_pyxt_error(path, error) from None
 
 
-def in_words(path: Path, error: OSError, doing: str = "read or written") -> PyxtError:
+def as_pyxt_error(path: Path, error: OSError, doing: str = "read or written") -> PyxtError:
     """The error that says what the system refused, and what to do about it.
 
     Returns
@@ -250,7 +250,7 @@ def _sync(path: Path, mode: int) -> None:
 
 
 @contextmanager
-def _blamed_on(path: Path, temporary: Path) -> Iterator[None]:
+def _naming_file(path: Path, temporary: Path) -> Iterator[None]:
     """Name the product for errors of its own file, and any other file that an error names for itself."""
     try:
         yield
@@ -260,8 +260,8 @@ def _blamed_on(path: Path, temporary: Path) -> Iterator[None]:
             named = os.fsdecode(named)
         other = isinstance(named, str) and Path(named) not in (temporary, path, path.parent)
         if other:
-            raise in_words(Path(named), error) from error
-        raise in_words(path, error, "written") from error
+            raise as_pyxt_error(Path(named), error) from error
+        raise as_pyxt_error(path, error, "written") from error
 
 
 def _machine_mark() -> str:

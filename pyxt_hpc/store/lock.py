@@ -38,8 +38,8 @@ CHECK_SECONDS = 1.0
 """How long [s] the answer to who has the lock is good for writing: a small part of `SILENCE_SECONDS`."""
 
 SETTLE_SECONDS = 0.05
-_MOST_BYTES = 4096
-_LARGEST_PID = 2**22  # of Linux
+_MAX_BYTES = 4096
+_MAX_PID = 2**22  # of Linux
 
 JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 RESTART_VARIABLE = "SLURM_RESTART_COUNT"
@@ -292,7 +292,7 @@ def _read(path: Path) -> _Found | None:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise _no_lock(path, "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or device")
-        text = os.read(handle, _MOST_BYTES).decode(errors="replace")
+        text = os.read(handle, _MAX_BYTES).decode(errors="replace")
     finally:
         os.close(handle)
     return _Found(_owner_in(path, text), text, status.st_mtime)
@@ -315,7 +315,7 @@ def _owner_in(path: Path, text: str) -> Owner | None:
     except TypeError:
         return None  # of another version: its age must tell
     texts = (owner.host, owner.started, owner.machine, owner.job, owner.restart)
-    if type(owner.pid) is not int or not 0 < owner.pid <= _LARGEST_PID:
+    if type(owner.pid) is not int or not 0 < owner.pid <= _MAX_PID:
         raise _no_lock(path, f"a file with process {shown(owner.pid)}")
     if not all(isinstance(text, str) for text in texts):
         raise _no_lock(path, "a file of something else")

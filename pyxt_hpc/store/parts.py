@@ -27,10 +27,10 @@ Part = tuple[int, int]
 
 WHOLE: Part = (1, 1)
 
-AT_ONCE = 256
+MAX_OPEN_PARTS = 256
 """Parts that are read side by side, as their rows lie side by side in the whole."""
 
-SMALLEST_BLOCK = 64
+MIN_BLOCK = 64
 """Rows of a part that are read at once if there are many parts."""
 
 
@@ -112,7 +112,7 @@ def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -
             files = [stack.enter_context(open_to_read(paths[i])) for i in batch]
             messages = [read_messages(file) for file in files]
             # A block of each at a time: together they are few runs of neighbours, and few writes.
-            block_size = max(BLOCK // len(files), SMALLEST_BLOCK)
+            block_size = max(BLOCK // len(files), MIN_BLOCK)
             for blocks in zip_longest(*(verified_blocks(file, block_size) for file in files)):
                 found = []
                 for i, words, block in zip(batch, messages, blocks, strict=True):
@@ -259,7 +259,7 @@ def _holds_all_of(store: ResultsStore, numbers: np.ndarray, status: np.ndarray, 
 
 
 def _batched(items: Sequence[int]) -> list[Sequence[int]]:
-    return [items[at : at + AT_ONCE] for at in range(0, len(items), AT_ONCE)]
+    return [items[at : at + MAX_OPEN_PARTS] for at in range(0, len(items), MAX_OPEN_PARTS)]
 
 
 def _positions(numbers: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 
 from pyxt_hpc.errors import DamagedFile, ForeignProduct
-from pyxt_hpc.files.writing import FULL, check_regular, in_words, system_errors
+from pyxt_hpc.files.writing import FULL, as_pyxt_error, check_regular, system_errors
 
 log = logging.getLogger(__name__)
 
@@ -275,7 +275,7 @@ class TableFile:
                 written = os.pwrite(self._file, data, at)
                 data, at = data[written:], at + written
         except OSError as error:
-            raise in_words(self.path, error, "written") from None
+            raise as_pyxt_error(self.path, error, "written") from None
 
     def sync(self) -> None:
         """Force everything to the disk."""
