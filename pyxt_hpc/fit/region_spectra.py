@@ -83,7 +83,7 @@ def spectra_as_fitted(
 
 def _with_smooth_background(spectrum: Spectrum, observation: BundleObservation) -> Spectrum:
     """The background that cstat takes for known: the whole file's spectrum, scaled to the region's counts."""
-    whole = np.bincount(observation.background_channel, minlength=observation.rmf.n_channels).astype(float)
+    whole = observation.background_spectrum
     share = background_share(spectrum.binned(spectrum.background).sum(), spectrum.binned(whole).sum())
     return replace(spectrum, background=share * whole)
 
