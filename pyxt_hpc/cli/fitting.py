@@ -38,7 +38,7 @@ from pyxt_hpc.pipeline.summaries import fit_lines, fitting_lines
 def create_bins(arguments: argparse.Namespace) -> None:
     world = detect_world()
     config = world.from_master(lambda: read_config(arguments.config))
-    make_bins(config, world, arguments.num_cpus, arguments.resolution, say, again=not arguments.resume)
+    make_bins(config, world, arguments.num_cpus, arguments.resolution, say, force=not arguments.resume)
 
 
 @command(

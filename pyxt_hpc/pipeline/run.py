@@ -81,18 +81,18 @@ def run_stages(
         if stage in PREPROCESSING:
             preprocess(config, stage, say)
         elif stage == "create-bins":
-            make_bins(config, world, num_cpus, resolution, say, again=False)
+            make_bins(config, world, num_cpus, resolution, say, force=False)
         elif stage == "fit-spectra":
             _fit_what_is_missing(config, world, num_cpus, resolution, replace, say)
         else:
             _update_maps(config, resolution, say)
 
 
-def preprocess(config: ClusterConfig, stage: str, say: Say, *, again: bool = False, **options: bool) -> None:
-    """Do one of the serial stages, `PREPROCESSING`; with `again` also if it is up to date."""
+def preprocess(config: ClusterConfig, stage: str, say: Say, *, force: bool = False, **options: bool) -> None:
+    """Do one of the serial stages, `PREPROCESSING`; with `force` also if it is up to date."""
     module, function = PREPROCESSING[stage]
     do = getattr(importlib.import_module(f"pyxt_hpc.preprocess.{module}"), function)
-    outcome = do(config, Layout.of(config), again=again, **options)
+    outcome = do(config, Layout.of(config), force=force, **options)
     for line in preprocessing_lines(stage, outcome):
         say(line)
 
@@ -104,14 +104,14 @@ def make_bins(
     resolution: int | None,
     say: Say,
     *,
-    again: bool = True,
+    force: bool = True,
 ) -> None:
     """Do stage 5, and tell the number of regions at one resolution, or at each.
 
-    Without `again` it is done only if it is outdated or missing.
+    Without `force` it is done only if it is outdated or missing.
     """
     from pyxt_hpc.stages.binning import create_bins
-    from pyxt_hpc.steps import Step, carry_out
+    from pyxt_hpc.steps import Step, run_if_outdated
 
     layout = Layout.of(config)
     step = Step(
@@ -130,11 +130,11 @@ def make_bins(
                 say(line)
         return {}
 
-    if world.from_master(lambda: not again and step.outdated() is None):
+    if world.from_master(lambda: not force and step.outdated() is None):
         if world.is_master:
             say(f"{step.name}: up to date")
     elif world.is_master:
-        carry_out(step, make, again=True)
+        run_if_outdated(step, make, force=True)
     else:
         make()
 
@@ -205,7 +205,7 @@ def _fit_what_is_missing(
 
 def _update_maps(config: ClusterConfig, resolution: int, say: Say) -> None:
     from pyxt_hpc.maps.commands import make_all_maps
-    from pyxt_hpc.steps import Step, carry_out
+    from pyxt_hpc.steps import Step, run_if_outdated
 
     layout = Layout.of(config)
     settings = {key: getattr(config, key) for key in MAP_SETTINGS}
@@ -221,7 +221,7 @@ def _update_maps(config: ClusterConfig, resolution: int, say: Say) -> None:
         make_maps(config, resolution, make_all_maps, "block", say)
         return {}
 
-    if carry_out(step, make).reason is None:
+    if run_if_outdated(step, make).reason is None:
         say(f"{step.name}: up to date")
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # to be quick to import
     from pyxt_hpc.maps.product import MapProduct
     from pyxt_hpc.stages.binning import BinningSummary
     from pyxt_hpc.stages.fitting import FittingSummary
-    from pyxt_hpc.steps import Facts, StageOutcome
+    from pyxt_hpc.steps import Facts, StageResult
 
 # what is said of each observation
 OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
@@ -79,7 +79,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(f"{text:>{width}}" for text, width in zip(row, widths, strict=True))
 
 
-def preprocessing_lines(stage: str, outcome: "StageOutcome") -> Iterator[str]:
+def preprocessing_lines(stage: str, outcome: "StageResult") -> Iterator[str]:
     """A table of the observations, and what was written or why not."""
     columns = OBSERVATION_COLUMNS[stage]
     if columns:
