@@ -62,7 +62,7 @@ OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
 
 _ERROR_MAP = re.compile("_((?:error_plus|error_minus|error|fractional_error))_(?:[a-z]+_)?map[.]fits$")
 
-MOST_WITHOUT_CIRCLE = 0.5
+MAX_WITHOUT_CIRCLE = 0.5
 """Share of live pixels without a circle above which most of the map will be empty."""
 
 
@@ -109,9 +109,9 @@ def binning_lines(
         f"median radius {summary.median_radius:.1f} pixels; {summary.seconds:.1f} s"
     )
     yield f"{share:.1%} of the live pixels have no circle: nothing will be fitted there"
-    if share > MOST_WITHOUT_CIRCLE:
+    if share > MAX_WITHOUT_CIRCLE:
         yield (
-            f"warning: more than {MOST_WITHOUT_CIRCLE:.0%} of the live pixels have no circle: lower "
+            f"warning: more than {MAX_WITHOUT_CIRCLE:.0%} of the live pixels have no circle: lower "
             "signal_to_noise_threshold, or draw a smaller crop"
         )
     for n, regions in summary.regions.items():
