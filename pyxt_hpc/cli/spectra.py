@@ -142,7 +142,8 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
         spectra = merge_bins(spectra, model, options)
     names = " + ".join(path.name for path in arguments.spectra)
     if arguments.engine == "sherpa":
-        from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, which_model
+        from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa
+        from pyxt_hpc.reference.sherpa_models import which_model
 
         echo(f"Sherpa's model: {which_model()}")
         echo(*fit_lines([names], np.atleast_1d(fit_with_sherpa(spectra, model, options))))
