@@ -25,7 +25,8 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from pyxt_hpc.errors import DamagedFile, MissingInput, is_own_defect
-from pyxt_hpc.files.writing import as_pyxt_error, check_regular, error_number, replacing
+from pyxt_hpc.files.system_errors import as_pyxt_error, error_number
+from pyxt_hpc.files.writing import check_regular, replacing
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import h5py
 
-from pyxt_hpc.files.writing import as_pyxt_error, check_regular, error_number
+from pyxt_hpc.files.system_errors import as_pyxt_error, error_number
+from pyxt_hpc.files.writing import check_regular
 
 
 @contextmanager

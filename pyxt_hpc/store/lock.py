@@ -26,7 +26,7 @@ from pathlib import Path
 from pyxt_hpc.errors import DamagedFile, StoreInUse
 from pyxt_hpc.files.process_identity import is_running, start_of, this_machine
 from pyxt_hpc.files.quoting import shown
-from pyxt_hpc.files.writing import system_errors
+from pyxt_hpc.files.system_errors import system_errors
 
 log = logging.getLogger(__name__)
 

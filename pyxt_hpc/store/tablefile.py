@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 
 from pyxt_hpc.errors import DamagedFile, ForeignProduct
-from pyxt_hpc.files.writing import FULL, as_pyxt_error, system_errors
+from pyxt_hpc.files.system_errors import FULL, as_pyxt_error, system_errors
 
 log = logging.getLogger(__name__)
 
