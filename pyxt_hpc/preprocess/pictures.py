@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pyxt_hpc.chandra.times.lightcurve import FlareCleaning, LightCurve
+from pyxt_hpc.chandra.times.lightcurve import LightCurve
+from pyxt_hpc.detect.flares import FlareCleaning
 from pyxt_hpc.files.writing import replacing
 
 _KEPT, _CUT, _QUIET = "tab:blue", "tab:red", "black"

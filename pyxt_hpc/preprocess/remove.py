@@ -20,10 +20,11 @@ from pyxt_hpc.chandra.sky.exposure import live_fraction
 from pyxt_hpc.chandra.sky.geometry import read_geometry
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.chandra.times.gti_io import read_gti, write_gti, write_light_curve
-from pyxt_hpc.chandra.times.lightcurve import check_quiet, find_quiet, light_curve
+from pyxt_hpc.chandra.times.lightcurve import light_curve
 from pyxt_hpc.chandra.times.livetime import live_share, live_times, with_live_times
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.detect.cluster_share import cluster_share
+from pyxt_hpc.detect.flares import check_quiet, find_quiet
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from pyxt_hpc.chandra.times.lightcurve import BIN_S, LightCurve, find_quiet
+from pyxt_hpc.chandra.times.lightcurve import BIN_S, LightCurve
+from pyxt_hpc.detect.flares import find_quiet
 from pyxt_hpc.preprocess.pictures import CleanedCurve, draw_light_curves, title_of
 
 
