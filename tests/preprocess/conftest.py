@@ -17,10 +17,10 @@ from pyxt_hpc.chandra.sky.fov import write_fov
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.crop import crop_data
-from pyxt_hpc.preprocess.process import process_data
-from pyxt_hpc.preprocess.remove import remove_sources
-from pyxt_hpc.preprocess.responses import generate_responses
+from pyxt_hpc.preprocess.crop_data import crop_data
+from pyxt_hpc.preprocess.generate_responses import generate_responses
+from pyxt_hpc.preprocess.process_data import process_data
+from pyxt_hpc.preprocess.remove_sources import remove_sources
 from pyxt_hpc.steps import StageOutcome
 
 RA, DEC = 150.0, 30.0

@@ -26,9 +26,9 @@ from pyxt_hpc.errors import (
     SelectionMismatch,
 )
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.process import process_data
-from pyxt_hpc.preprocess.remove import remove_sources
-from pyxt_hpc.preprocess.responses import generate_responses
+from pyxt_hpc.preprocess.generate_responses import generate_responses
+from pyxt_hpc.preprocess.process_data import process_data
+from pyxt_hpc.preprocess.remove_sources import remove_sources
 
 Damage = Callable[[Any], Any]
 PathOf = Callable[[Any], Path]

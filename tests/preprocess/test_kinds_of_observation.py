@@ -13,7 +13,7 @@ from pyxt_hpc.chandra.events import read_events, write_events
 from pyxt_hpc.chandra.times.gti import contains_by_chip
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.preprocess.background import joined
-from pyxt_hpc.preprocess.process import process_data
+from pyxt_hpc.preprocess.process_data import process_data
 
 RA, DEC = 150.0, 30.0
 SKY, PIXELS = 80_000, 2048 * 512 / 16  # events of 0.7-5 keV, image pixels of both chips

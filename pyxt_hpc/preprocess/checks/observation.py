@@ -14,7 +14,7 @@ from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin
 from pyxt_hpc.chandra.subspace import Subspace
 from pyxt_hpc.errors import DamagedFile, EmptySelection, ResponseMismatch
 from pyxt_hpc.files.quoting import quoted, shown
-from pyxt_hpc.preprocess.checks.selection import GOOD_GRADES
+from pyxt_hpc.preprocess.checks.good_events import GOOD_GRADES
 
 log = logging.getLogger(__name__)
 

@@ -31,12 +31,12 @@ from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import joined, local_counts_keyword, spread
 from pyxt_hpc.preprocess.checks.rates import least_background
-from pyxt_hpc.preprocess.drawn import DrawingBoard
-from pyxt_hpc.preprocess.field import Field, field_grid, merge_field, write_field_image
+from pyxt_hpc.preprocess.drawn_regions import DrawingBoard
 from pyxt_hpc.preprocess.inputs import need, need_regions
-from pyxt_hpc.preprocess.pictures import CleanedCurve, draw_light_curves
-from pyxt_hpc.preprocess.process import STAGE as BEFORE
-from pyxt_hpc.preprocess.process import in_time
+from pyxt_hpc.preprocess.light_curve_plot import CleanedCurve, draw_light_curves
+from pyxt_hpc.preprocess.merged_images import Field, field_grid, merge_field, write_field_image
+from pyxt_hpc.preprocess.process_data import STAGE as BEFORE
+from pyxt_hpc.preprocess.process_data import in_time
 from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 

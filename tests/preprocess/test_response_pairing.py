@@ -16,13 +16,13 @@ from pyxt_hpc.chandra.events import read_events
 from pyxt_hpc.chandra.ogip.response import read_arf
 from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
-from pyxt_hpc.detect.propose import MARK
+from pyxt_hpc.detect.region_proposals import MARK
 from pyxt_hpc.errors import MissingInput, ResponseMismatch
-from pyxt_hpc.preprocess.crop import crop_data
-from pyxt_hpc.preprocess.process import process_data
-from pyxt_hpc.preprocess.proposals import propose_region_files
-from pyxt_hpc.preprocess.remove import remove_sources
-from pyxt_hpc.preprocess.responses import generate_responses
+from pyxt_hpc.preprocess.crop_data import crop_data
+from pyxt_hpc.preprocess.generate_responses import generate_responses
+from pyxt_hpc.preprocess.process_data import process_data
+from pyxt_hpc.preprocess.propose_regions import propose_region_files
+from pyxt_hpc.preprocess.remove_sources import remove_sources
 
 RA, DEC = 150.0, 30.0
 WEST, EAST = RA - 0.06, RA + 0.06  # on chip 7, on chip 6

@@ -1,9 +1,9 @@
 """Detection of point sources in images that also hold a cluster.
 
 Candidates are maxima of the image filtered with the local point spread, above a smooth model of everything
-wider. Each is then fitted on emission with gradient and curvature (`pointfit`), and kept if the fit needs it
-and it is no wider than the point spread. Counts and exposure are filtered alike, so that gaps and edges
-of the field are no features.
+wider. Each is then fitted on emission with gradient and curvature (`point_source_fit`), and kept if the fit
+needs it and it is no wider than the point spread. Counts and exposure are filtered alike, so that gaps and
+edges of the field are no features.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 
 from pyxt_hpc.arrays.blocks import block_sums
 from pyxt_hpc.chandra.sky.psf import R90_PER_SIGMA
-from pyxt_hpc.detect.pointfit import fit_point
+from pyxt_hpc.detect.point_source_fit import fit_point
 
 FloatArray = NDArray[np.float64]
 

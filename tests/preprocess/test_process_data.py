@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 from pyxt_hpc.chandra.events import read_events, write_events
 from pyxt_hpc.chandra.sky.geometry import read_geometry
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
-from pyxt_hpc.preprocess.process import process_data
+from pyxt_hpc.preprocess.process_data import process_data
 
 RA, DEC = 150.0, 30.0
 
@@ -83,7 +83,7 @@ def test_merged_images(processed: Any) -> None:
 def test_killed_between_observations_goes_on_with_the_next(
     field: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pyxt_hpc.preprocess import process
+    from pyxt_hpc.preprocess import process_data as process
 
     done: list[str] = []
     real = process._process_observation

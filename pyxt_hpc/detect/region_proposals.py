@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 
 from pyxt_hpc.chandra.sky.fov import Polygons
 from pyxt_hpc.chandra.sky.tangent import mean_direction, tangent_plane, world_to_pixel
-from pyxt_hpc.detect.sources import PointSource, detect_sources, emission_peak
+from pyxt_hpc.detect.point_sources import PointSource, detect_sources, emission_peak
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files.writing import check_regular, replacing
 

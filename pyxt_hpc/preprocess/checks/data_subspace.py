@@ -21,8 +21,8 @@ from pyxt_hpc.errors import SelectionMismatch
 from pyxt_hpc.files.quoting import listed, shown
 from pyxt_hpc.preprocess.checks.coverage import empty_share_of_chip, empty_share_of_time
 from pyxt_hpc.preprocess.checks.energies import common_energies
+from pyxt_hpc.preprocess.checks.good_events import GOOD_GRADES
 from pyxt_hpc.preprocess.checks.rates import unusual_rates
-from pyxt_hpc.preprocess.checks.selection import GOOD_GRADES
 
 GtiByChip = Mapping[int, NDArray[np.float64]]
 

@@ -11,8 +11,8 @@ from pyxt_hpc.chandra.regions.sky import read_regions
 from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.errors import EmptySelection, MissingInput
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.process import process_data
-from pyxt_hpc.preprocess.proposals import propose_region_files
+from pyxt_hpc.preprocess.process_data import process_data
+from pyxt_hpc.preprocess.propose_regions import propose_region_files
 from pyxt_hpc.steps import StageOutcome
 
 Cluster = tuple[ClusterConfig, Layout]

@@ -8,7 +8,7 @@ from astropy.io import fits
 from scipy.ndimage import gaussian_filter
 
 from pyxt_hpc.chandra.sky.psf import R90_PER_SIGMA, psf_r90_arcsec
-from pyxt_hpc.detect.sources import PointSource, detect_sources, emission_peak
+from pyxt_hpc.detect.point_sources import PointSource, detect_sources, emission_peak
 
 SIDE = 320
 PIXEL_ARCSEC = 1.968

@@ -10,10 +10,10 @@ import pytest
 from pyxt_hpc.chandra.ogip.response import Arf, read_arf, read_rmf, write_arf, write_rmf
 from pyxt_hpc.errors import DamagedFile, MissingInput, ResponseMismatch
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.crop import crop_data
-from pyxt_hpc.preprocess.process import process_data
-from pyxt_hpc.preprocess.remove import remove_sources
-from pyxt_hpc.preprocess.responses import generate_responses
+from pyxt_hpc.preprocess.crop_data import crop_data
+from pyxt_hpc.preprocess.generate_responses import generate_responses
+from pyxt_hpc.preprocess.process_data import process_data
+from pyxt_hpc.preprocess.remove_sources import remove_sources
 
 
 @pytest.fixture(scope="module")

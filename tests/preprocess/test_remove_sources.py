@@ -11,8 +11,8 @@ from pyxt_hpc.chandra.events import read_events
 from pyxt_hpc.chandra.regions.sky import contains, read_regions
 from pyxt_hpc.chandra.times.gti_io import read_gti, read_light_curve, write_gti
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.preprocess.process import process_data
-from pyxt_hpc.preprocess.remove import remove_sources
+from pyxt_hpc.preprocess.process_data import process_data
+from pyxt_hpc.preprocess.remove_sources import remove_sources
 
 RA, DEC = 150.0, 30.0
 START, LENGTH_S, FLARE_S = 5e8, 40_000.0, (10_000.0, 16_000.0)

@@ -9,7 +9,7 @@ import pytest
 from pyxt_hpc.chandra.events import read_events
 from pyxt_hpc.cli import main
 from pyxt_hpc.errors import DamagedFile, SelectionMismatch
-from pyxt_hpc.preprocess.checks.consistency import check_exposure
+from pyxt_hpc.preprocess.checks.data_subspace import check_exposure
 
 FILES = Path(__file__).parents[2] / "chandra" / "files"
 

@@ -31,18 +31,18 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.checks.consistency import Agreed, agree
+from pyxt_hpc.preprocess.checks.data_subspace import Agreed, agree
 from pyxt_hpc.preprocess.checks.energies import write_energies
-from pyxt_hpc.preprocess.checks.observation import check_background, check_observation, check_span
-from pyxt_hpc.preprocess.checks.selection import (
+from pyxt_hpc.preprocess.checks.good_events import (
     array_of,
     chips_in_use,
     chips_that_were_on,
     good_events,
     is_very_faint_cleaned,
 )
-from pyxt_hpc.preprocess.field import merge_field, write_merged
+from pyxt_hpc.preprocess.checks.observation import check_background, check_observation, check_span
 from pyxt_hpc.preprocess.inputs import ObservationFiles, find_observations
+from pyxt_hpc.preprocess.merged_images import merge_field, write_merged
 from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 

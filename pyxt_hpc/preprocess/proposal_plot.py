@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
-from pyxt_hpc.detect.propose import Box, Circle, Ellipse, FieldImages, Proposal
+from pyxt_hpc.detect.region_proposals import Box, Circle, Ellipse, FieldImages, Proposal
 from pyxt_hpc.files.writing import replacing
 
 _SMOOTHING = 1.5  # pixels

@@ -35,13 +35,13 @@ from pyxt_hpc.preprocess.background import (
     particles,
     thinned,
 )
+from pyxt_hpc.preprocess.bundle_images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.checks.energies import check_band
-from pyxt_hpc.preprocess.drawn import DrawingBoard
-from pyxt_hpc.preprocess.images import combined_images, counts_of, write_images
+from pyxt_hpc.preprocess.drawn_regions import DrawingBoard
+from pyxt_hpc.preprocess.generate_responses import STAGE as BEFORE
 from pyxt_hpc.preprocess.inputs import need, need_regions
-from pyxt_hpc.preprocess.remove import STAGE as CLEANING
-from pyxt_hpc.preprocess.response_files import find_datasets
-from pyxt_hpc.preprocess.responses import STAGE as BEFORE
+from pyxt_hpc.preprocess.remove_sources import STAGE as CLEANING
+from pyxt_hpc.preprocess.response_pairing import find_datasets
 from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
 

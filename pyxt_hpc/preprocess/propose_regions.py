@@ -11,7 +11,7 @@ from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.chandra.sky.geometry import chip_outlines, read_geometry
 from pyxt_hpc.chandra.sky.skygrid import PIXEL_SCALE_ARCSEC
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.detect.propose import (
+from pyxt_hpc.detect.region_proposals import (
     Chips,
     FieldImages,
     crop_text,
@@ -27,9 +27,9 @@ from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.inputs import need
-from pyxt_hpc.preprocess.process import STAGE as BEFORE
-from pyxt_hpc.preprocess.proposal_picture import draw_proposal
-from pyxt_hpc.preprocess.response_files import find_datasets
+from pyxt_hpc.preprocess.process_data import STAGE as BEFORE
+from pyxt_hpc.preprocess.proposal_plot import draw_proposal
+from pyxt_hpc.preprocess.response_pairing import find_datasets
 from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
 
 STAGE = "propose-regions"

@@ -15,7 +15,7 @@ from pyxt_hpc.chandra.sky.psf import psf_r90_arcsec
 from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin
-from pyxt_hpc.detect.propose import (
+from pyxt_hpc.detect.region_proposals import (
     Chips,
     Circle,
     FieldImages,

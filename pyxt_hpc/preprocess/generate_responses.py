@@ -16,12 +16,12 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ResponseMismatch
 from pyxt_hpc.files.fits import copy_fits
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.arf_position import find_place
 from pyxt_hpc.preprocess.checks.observation import check_channels
-from pyxt_hpc.preprocess.drawn import DrawingBoard
+from pyxt_hpc.preprocess.drawn_regions import DrawingBoard
 from pyxt_hpc.preprocess.inputs import need
-from pyxt_hpc.preprocess.remove import STAGE as BEFORE
-from pyxt_hpc.preprocess.response_files import SuppliedResponse, find_datasets, find_responses
-from pyxt_hpc.preprocess.response_place import find_place
+from pyxt_hpc.preprocess.remove_sources import STAGE as BEFORE
+from pyxt_hpc.preprocess.response_pairing import SuppliedResponse, find_datasets, find_responses
 from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
 
 log = logging.getLogger(__name__)

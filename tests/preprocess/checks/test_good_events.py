@@ -6,7 +6,7 @@ from astropy.io import fits
 
 from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.preprocess.checks.selection import (
+from pyxt_hpc.preprocess.checks.good_events import (
     array_of,
     chips_in_use,
     chips_that_were_on,

@@ -24,7 +24,7 @@ from pyxt_hpc.errors import MissingInput, ResponseMismatch
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.response_place import chip_at, find_place
+from pyxt_hpc.preprocess.arf_position import chip_at, find_place
 
 log = logging.getLogger(__name__)
 

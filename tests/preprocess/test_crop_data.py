@@ -14,7 +14,7 @@ from pyxt_hpc.chandra.sky.vignetting import vignetting
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import joined
-from pyxt_hpc.preprocess.crop import channels_in_band, crop_data
+from pyxt_hpc.preprocess.crop_data import channels_in_band, crop_data
 from pyxt_hpc.steps import StageOutcome
 
 RA, DEC = 150.0, 30.0
