@@ -35,7 +35,7 @@ _PEAK_MARGIN = 2.0  # pixels
 
 
 @dataclass(frozen=True)
-class PointSource:
+class DetectedSource:
     """A detected source.
 
     Parameters
@@ -62,7 +62,7 @@ class PointSource:
 
 def detect_sources(
     counts: ArrayLike, exposure: ArrayLike, psf_r90_pixels: ArrayLike, *, false_per_field: float = 0.3
-) -> tuple[PointSource, ...]:
+) -> tuple[DetectedSource, ...]:
     """Find the point sources of an image.
 
     Parameters
@@ -79,7 +79,7 @@ def detect_sources(
 
     Returns
     -------
-    tuple of PointSource
+    tuple of DetectedSource
         The most significant one first. None of them is the peak of the extended emission.
     """
     exposure = np.ascontiguousarray(np.where(np.asarray(exposure) > 0, exposure, 0.0), dtype=np.float64)
@@ -141,7 +141,7 @@ def _threshold(sigma: FloatArray, false_per_field: float) -> float:
     return float(brentq(lambda u: np.log(density * u / false_per_field) - 0.5 * u * u, 1.0, 20.0))
 
 
-def _is_peak(source: PointSource, peak: tuple[int, int]) -> bool:
+def _is_peak(source: DetectedSource, peak: tuple[int, int]) -> bool:
     """Whether it sits on the emission's peak without outshining it: then it is the peak."""
     near = np.hypot(source.row - peak[0], source.col - peak[1]) <= source.radius + _PEAK_MARGIN
     return bool(near and 0.9 * source.counts < source.background)
@@ -153,7 +153,7 @@ class _Search:
     def __init__(self, counts: FloatArray, exposure: FloatArray, sigma: FloatArray, threshold: float) -> None:
         self.counts, self.exposure, self.sigma, self.threshold = counts, exposure, sigma, threshold
         self.known = np.zeros(counts.shape)
-        self.sources: list[PointSource] = []
+        self.sources: list[DetectedSource] = []
 
     def add_sources(self) -> None:
         """Fit all candidates, the clearest first."""
@@ -177,7 +177,7 @@ class _Search:
     def _is_taken(self, row: float, col: float) -> bool:
         return any(np.hypot(s.row - row, s.col - col) <= s.radius for s in self.sources)
 
-    def _fit(self, row: float, col: float) -> PointSource | None:
+    def _fit(self, row: float, col: float) -> DetectedSource | None:
         sigma = self.sigma[self._pixel(row, col)]
         spread = np.hypot(sigma, np.sqrt(1.0 / 12.0))
         r90 = R90_PER_SIGMA * spread
@@ -193,13 +193,13 @@ class _Search:
             return None
         # the wings of bright sources must not outlast the circle
         radius = _RADIUS_R90 * r90 * max(counts / 100.0, 1.0) ** 0.2 + 0.5
-        return PointSource(row, col, counts, background, float(1.0 / noise), float(radius))
+        return DetectedSource(row, col, counts, background, float(1.0 / noise), float(radius))
 
     def _pixel(self, row: float, col: float) -> tuple[int, int]:
         ny, nx = self.counts.shape
         return min(max(round(row), 0), ny - 1), min(max(round(col), 0), nx - 1)
 
-    def _paint(self, source: PointSource, sign: float) -> None:
+    def _paint(self, source: DetectedSource, sign: float) -> None:
         """Add the counts expected of a source to `known`, or take them away."""
         pixel = self._pixel(source.row, source.col)
         spread = np.hypot(self.sigma[pixel], np.sqrt(1.0 / 12.0))

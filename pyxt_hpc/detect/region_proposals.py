@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 
 from pyxt_hpc.chandra.sky.fov import Polygons
 from pyxt_hpc.chandra.sky.tangent import mean_direction, tangent_plane, world_to_pixel
-from pyxt_hpc.detect.point_sources import PointSource, detect_sources, emission_peak
+from pyxt_hpc.detect.point_sources import DetectedSource, detect_sources, emission_peak
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files.writing import check_regular, replacing
 
@@ -299,7 +299,7 @@ def _circle(plane: WCS, point: NDArray, radius: float, text: str) -> Circle:
     return Circle(float(ra), float(dec), radius, text)
 
 
-def _on_sky(images: FieldImages, source: PointSource) -> Circle:
+def _on_sky(images: FieldImages, source: DetectedSource) -> Circle:
     ra, dec = images.wcs.wcs_pix2world(source.col, source.row, 0)
     text = f"{source.counts:.0f} counts, {source.significance:.1f} sigma"
     return Circle(float(ra), float(dec), source.radius * images.pixel_scale_arcsec, text)
@@ -325,7 +325,7 @@ class _Emission:
     seen: BoolArray
 
     @classmethod
-    def of(cls, images: FieldImages, sources: tuple[PointSource, ...]) -> "_Emission":
+    def of(cls, images: FieldImages, sources: tuple[DetectedSource, ...]) -> "_Emission":
         seen = images.exposure > 0
         if not seen.any():
             raise EmptySelection("the merged exposure map is 0 everywhere: no chip in use saw the sky")
@@ -388,7 +388,7 @@ class _Emission:
         return Ellipse(float(ra), float(dec), major * scale, ratio * major * scale, turned)
 
 
-def _covered(shape: tuple[int, ...], sources: tuple[PointSource, ...]) -> BoolArray:
+def _covered(shape: tuple[int, ...], sources: tuple[DetectedSource, ...]) -> BoolArray:
     """Pixels whose centres are within a source's circle."""
     mask = np.zeros(shape, dtype=bool)
     for s in sources:

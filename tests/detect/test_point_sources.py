@@ -8,7 +8,7 @@ from astropy.io import fits
 from scipy.ndimage import gaussian_filter
 
 from pyxt_hpc.chandra.sky.psf import R90_PER_SIGMA, psf_r90_arcsec
-from pyxt_hpc.detect.point_sources import PointSource, detect_sources, emission_peak
+from pyxt_hpc.detect.point_sources import DetectedSource, detect_sources, emission_peak
 
 SIDE = 320
 PIXEL_ARCSEC = 1.968
@@ -41,7 +41,7 @@ def cluster(
     return counts * shape / shape.sum()
 
 
-def nearest(sources: tuple[PointSource, ...], row: float, col: float) -> PointSource:
+def nearest(sources: tuple[DetectedSource, ...], row: float, col: float) -> DetectedSource:
     return min(sources, key=lambda s: np.hypot(s.row - row, s.col - col))
 
 
