@@ -7,7 +7,7 @@ Column names may be upper or lower case; blank-sky files have no times.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,19 @@ class EventList:
             if isinstance(value := getattr(self, f.name), np.ndarray)
         }
         return replace(self, **chosen, extra={name: column[mask] for name, column in self.extra.items()})
+
+    def on_chips(self, chips: Sequence[int]) -> "EventList":
+        """The events on these CCDs."""
+        return self.select(np.isin(self.ccd_id, chips))
+
+    def in_band(self, band_eV: tuple[float, float]) -> NDArray[np.bool_]:
+        """Which events (n,) have an energy [eV] in a band, half open."""
+        return (self.energy_eV >= band_eV[0]) & (self.energy_eV < band_eV[1])
+
+    def in_good_time(self, gti: Mapping[int, NDArray[np.float64]]) -> NDArray[np.bool_]:
+        """Which events (n,) are in the good time of their own CCD; on CCDs without intervals none is."""
+        assert self.time is not None
+        return gti_arithmetic.in_gti_by_chip(gti, self.ccd_id, self.time)
 
 
 def sky_wcs(header: fits.Header, path: Path | str = "event list") -> WCS:

@@ -1,17 +1,10 @@
-"""Region files as a person would draw them on the merged image.
+"""Regions to propose: those that a person would draw on the merged image."""
 
-A file that a person has drawn is never overwritten; one that was proposed and not touched since can be
-proposed again.
-"""
-
-import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 from scipy.ndimage import binary_opening, gaussian_filter, label
@@ -21,16 +14,11 @@ from pyxt_hpc.chandra.sky.fov import Polygons
 from pyxt_hpc.chandra.sky.tangent import mean_direction, tangent_plane, world_to_pixel
 from pyxt_hpc.detect.point_sources import DetectedSource, detect_sources, emission_peak
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.files.writing import check_regular, replacing
 
 log = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-
-MARK = "# proposed by pyxt_hpc"
-_DS9 = "# Region file format: DS9 version 4.1"
-_CIAO = "# Region file format: CIAO version 1.0"
 
 _SMOOTHINGS = (8.0, 16.0)  # pixels, in which emission is looked for
 _SIGNIFICANT, _CERTAIN = 3.0, 6.0  # standard deviations: of emission's edge, of its peak
@@ -76,7 +64,7 @@ class FieldImages:
 
 
 @dataclass(frozen=True)
-class Circle:
+class SkyCircle:
     """A circle on the sky [deg, arcsec]; ``text`` is a comment."""
 
     ra: float
@@ -86,7 +74,7 @@ class Circle:
 
 
 @dataclass(frozen=True)
-class Ellipse:
+class SkyEllipse:
     """An ellipse on the sky: centre [deg], semi-axes [arcsec], angle of the first, west to north [deg]."""
 
     ra: float
@@ -97,7 +85,7 @@ class Ellipse:
 
 
 @dataclass(frozen=True)
-class Box:
+class SkyBox:
     """A box on the sky with its sides along right ascension and declination [deg, arcsec]."""
 
     ra: float
@@ -122,18 +110,10 @@ class Proposal:
         Box around the emission.
     """
 
-    sources: tuple[Circle, ...]
-    core: Ellipse
-    responses: Mapping[str, tuple[Circle, ...]]
-    crop: Box
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Files that were written, and files of a person that were left alone."""
-
-    written: tuple[Path, ...]
-    kept: tuple[Path, ...]
+    sources: tuple[SkyCircle, ...]
+    core: SkyEllipse
+    responses: Mapping[str, tuple[SkyCircle, ...]]
+    crop: SkyBox
 
 
 @dataclass(frozen=True)
@@ -170,7 +150,7 @@ def propose_regions(images: FieldImages, datasets: Mapping[str, Chips]) -> Propo
     )
 
 
-def response_circle(chips: Chips) -> Circle:
+def response_circle(chips: Chips) -> SkyCircle:
     """Smallest circle that holds a real piece of every chip; where it would be large, one near the axis.
 
     Parameters
@@ -222,87 +202,15 @@ def _near_axis(chip: FloatArray, axis: FloatArray) -> tuple[FloatArray, float]:
     return within[np.argmin(np.hypot(*(within - axis).T))], radius
 
 
-def sources_text(proposal: Proposal) -> str:
-    """Text of ``sources.reg``."""
-    return _text(_DS9, "fk5", *(_circle_line(source) for source in proposal.sources))
-
-
-def exclude_text(proposal: Proposal) -> str:
-    """Text of ``exclude.reg``."""
-    e = proposal.core
-    axes = f'{e.semi_major:.2f}",{e.semi_minor:.2f}",{e.angle:.2f}'
-    return _text(_DS9, "fk5", f"ellipse({_position(e.ra, e.dec)},{axes})")
-
-
-def response_text(circles: Sequence[Circle]) -> str:
-    """Text of ``acisI_region_0.reg`` of a dataset."""
-    return _text(_DS9, "fk5", *(_circle_line(circle) for circle in circles))
-
-
-def crop_text(proposal: Proposal) -> str:
-    """Text of ``master_crop-ciaowcs.reg``."""
-    box = proposal.crop
-    return _text(_CIAO, f'box({_position(box.ra, box.dec)},{box.width:.3f}",{box.height:.3f}")')
-
-
-def write_proposals(texts: Mapping[Path, str], *, again: bool = False) -> Outcome:
-    """Write region files, but never over a file that a person has drawn or changed.
-
-    Parameters
-    ----------
-    texts
-        Text of every file, as the functions here make it.
-    again
-        Replace files that were proposed before and not changed since.
-    """
-    written, kept = [], []
-    for path, text in texts.items():
-        there = check_regular(path)
-        if there and not (again and is_untouched(path) and path.read_text(encoding="ascii") != text):
-            kept.append(path)
-            continue
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="ascii")
-        written.append(path)
-    return Outcome(tuple(written), tuple(kept))
-
-
-def is_untouched(path: Path) -> bool:
-    """Whether a region file was proposed here and nobody has changed it since."""
-    try:
-        lines = path.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return False
-    return len(lines) > 1 and lines[1] == _mark(lines[0], lines[2:])
-
-
-def _text(form: str, *lines: str) -> str:
-    return "\n".join([form, _mark(form, lines), *lines, ""])
-
-
-def _mark(form: str, lines: tuple[str, ...] | list[str]) -> str:
-    digest = hashlib.sha256("\n".join([form, *lines]).encode()).hexdigest()
-    return f"{MARK}, checksum {digest[:12]}"
-
-
-def _position(ra: float, dec: float) -> str:
-    return SkyCoord(ra, dec, unit="deg").to_string("hmsdms", sep=":", precision=3).replace(" ", ",")
-
-
-def _circle_line(circle: Circle) -> str:
-    comment = f" # text={{{circle.text}}}" if circle.text else ""
-    return f'circle({_position(circle.ra, circle.dec)},{circle.radius:.3f}"){comment}'
-
-
-def _circle(plane: WCS, point: NDArray, radius: float, text: str) -> Circle:
+def _circle(plane: WCS, point: NDArray, radius: float, text: str) -> SkyCircle:
     ra, dec = plane.wcs_pix2world(*point, 1)
-    return Circle(float(ra), float(dec), radius, text)
+    return SkyCircle(float(ra), float(dec), radius, text)
 
 
-def _on_sky(images: FieldImages, source: DetectedSource) -> Circle:
+def _on_sky(images: FieldImages, source: DetectedSource) -> SkyCircle:
     ra, dec = images.wcs.wcs_pix2world(source.col, source.row, 0)
     text = f"{source.counts:.0f} counts, {source.significance:.1f} sigma"
-    return Circle(float(ra), float(dec), source.radius * images.pixel_scale_arcsec, text)
+    return SkyCircle(float(ra), float(dec), source.radius * images.pixel_scale_arcsec, text)
 
 
 def _distance(polygon: FloatArray, point: NDArray) -> float:
@@ -352,7 +260,7 @@ class _Emission:
             )
         return cls(peak, parts == parts[peak], net, seen)
 
-    def box(self, images: FieldImages) -> Box:
+    def box(self, images: FieldImages) -> SkyBox:
         """Box around the emission, with a margin, within the seen field."""
         edges = []
         for axis in (0, 1):
@@ -364,9 +272,9 @@ class _Emission:
         x, y = np.array([left, right, right, left]), np.array([bottom, bottom, top, top])
         ra, dec = (float(v) for v in images.wcs.wcs_pix2world(x.mean(), y.mean(), 0))
         east, north = world_to_pixel(tangent_plane(ra, dec, 1.0), *images.wcs.wcs_pix2world(x, y, 0))
-        return Box(ra, dec, float(np.ptp(east)), float(np.ptp(north)))
+        return SkyBox(ra, dec, float(np.ptp(east)), float(np.ptp(north)))
 
-    def core(self, images: FieldImages) -> Ellipse:
+    def core(self, images: FieldImages) -> SkyEllipse:
         """Ellipse about the peak, with the emission's shape, that holds `_CORE_SHARE` of it."""
         row, col = np.nonzero(self.extent)
         y, x, net = row - self.peak[0], col - self.peak[1], self.net[row, col]
@@ -385,7 +293,7 @@ class _Emission:
         dx, dy = (v - 1.0 for v in world_to_pixel(tangent_plane(ra, dec, 1.0), end_ra, end_dec))
         scale = images.pixel_scale_arcsec
         turned = float(np.degrees(np.arctan2(dy, dx))) % 180.0
-        return Ellipse(float(ra), float(dec), major * scale, ratio * major * scale, turned)
+        return SkyEllipse(float(ra), float(dec), major * scale, ratio * major * scale, turned)
 
 
 def _covered(shape: tuple[int, ...], sources: tuple[DetectedSource, ...]) -> BoolArray:

@@ -47,11 +47,6 @@ def local_counts_keyword(kind: str) -> str:
     return f"BKGCTS{kind}"
 
 
-def in_particle_band(events: EventList) -> NDArray[np.bool_]:
-    """Events (n,) of 9.5-12 keV."""
-    return (events.energy_eV >= PARTICLE_BAND_EV[0]) & (events.energy_eV < PARTICLE_BAND_EV[1])
-
-
 def particles(events: EventList, regions: Sequence[RegionFile], frames: Mapping[str, WCS]) -> EventList:
     """Events of 9.5-12 keV outside regions: sources, and a cluster's peak, which shines through even there.
 
@@ -62,7 +57,7 @@ def particles(events: EventList, regions: Sequence[RegionFile], frames: Mapping[
     regions, frames
         As for `contains_pixels`.
     """
-    high = events.select(in_particle_band(events))
+    high = events.select(events.in_band(PARTICLE_BAND_EV))
     for region in regions:
         high = high.select(~contains_pixels(region, high.wcs, high.x, high.y, frames))
     return high

@@ -192,7 +192,7 @@ def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tu
     arf, rmf = read_arf(arf_path, ours=True), read_rmf(rmf_path, ours=True)
     whole = read_events(layout.clean_events(obsid), ours=True)
     check_band(whole.header, whole.path, selection.band_keV)
-    events = whole.select(np.isin(whole.ccd_id, dataset.chips))
+    events = whole.on_chips(dataset.chips)
     live_s = live_times(whole.header, {c: whole.gti[c] for c in dataset.chips}, str(whole.path))
     geometry = read_geometry(layout.geometry(obsid)).of_chips(dataset.chips)
     live = live_fraction(geometry, selection.grid, events.gti)
@@ -251,8 +251,7 @@ def _scaled_background(
 ) -> tuple[EventList, ParticleScale]:
     """Background events of a dataset that one scale holds for, and that scale."""
     path = _background_file(layout, dataset.obsid)
-    background = read_events(path, ours=True)
-    background = background.select(np.isin(background.ccd_id, dataset.chips))
+    background = read_events(path, ours=True).on_chips(dataset.chips)
     if path == layout.local_background(dataset.obsid):
         share = 1.0 / LOCAL_OVERSAMPLING
         made_from = int(background.header.get(local_counts_keyword(dataset.kind), 0))

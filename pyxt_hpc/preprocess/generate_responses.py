@@ -102,7 +102,7 @@ def _check_responses(
     check_match(arf, rmf, str(response.arf), str(response.rmf))
     check_area_once(str(response.arf), rmf, str(response.rmf))
     whole = read_events(layout.clean_events(dataset.obsid), ours=True)
-    check_channels(whole.select(np.isin(whole.ccd_id, dataset.chips)), rmf, response.rmf)
+    check_channels(whole.on_chips(dataset.chips), rmf, response.rmf)
     band = config.energy_min_keV, config.energy_max_keV
     if arf.energy_lo[0] > band[0] or arf.energy_hi[-1] < band[1]:
         raise ResponseMismatch(

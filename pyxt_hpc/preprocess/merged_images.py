@@ -121,7 +121,7 @@ def observation_exposure(
 
 def binned(events: EventList, grid: SkyGrid) -> NDArray[np.int32]:
     """Image (ny, nx) of the events in the broad band."""
-    chosen = (events.energy_eV >= BAND_EV[0]) & (events.energy_eV < BAND_EV[1])
+    chosen = events.in_band(BAND_EV)
     # the grid has the events' own frame
     offset = grid.wcs.wcs.crpix - (events.wcs.wcs.crpix - 0.5) / SKY_PIXELS - 0.5
     col, row = (
@@ -150,13 +150,10 @@ def _expected_background(
     live_s = live_times(events.header, events.gti, str(events.path))
     expected = np.zeros(grid.shape)
     for dataset in datasets_of(obsid, live_s):
-        high, blank = (
-            particles(e.select(np.isin(e.ccd_id, dataset.chips)), bright, frames)
-            for e in (events, background)
-        )
+        high, blank = (particles(e.on_chips(dataset.chips), bright, frames) for e in (events, background))
         scale = particle_scale(high, blank, {chip: live_s[chip] for chip in dataset.chips})
         for chip, own in scale.of_chip.items():
-            expected += own * binned(background.select(background.ccd_id == chip), grid)
+            expected += own * binned(background.on_chips([chip]), grid)
     return np.where(seen, expected, 0.0)
 
 

@@ -123,7 +123,7 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
         screened = is_very_faint_cleaned(events.header)
         background = background.select(good_events(background, chips, screen_status=screened))
         chips = _chips_with_background(chips, background, files)
-        background = background.select(np.isin(background.ccd_id, chips))
+        background = background.on_chips(chips)
 
     n_read = len(events)
     events = _in_good_time(events.select(good_events(events, chips, screen_status=True)), chips)
@@ -229,7 +229,7 @@ def _in_good_time(events: EventList, chips: tuple[int, ...]) -> EventList:
             "chandra_repro or the archive left it"
         )
     gti = _gti_of_chips(events, chips)
-    inside = events.select(in_time(events, gti))
+    inside = events.select(events.in_good_time(gti))
     if len(inside) == 0:
         assert events.time is not None
         good = gti_arithmetic.union(list(gti.values()))
@@ -260,12 +260,6 @@ def _gti_of_chips(events: EventList, chips: tuple[int, ...]) -> dict[int, NDArra
             ", ".join(f"{chip}: {time / 1000:.1f}" for chip, time in zip(gti, times, strict=True)),
         )
     return gti
-
-
-def in_time(events: EventList, gti: Mapping[int, NDArray[np.float64]]) -> NDArray[np.bool_]:
-    """Events (n,) in the good time of their own CCD."""
-    assert events.time is not None
-    return gti_arithmetic.contains_by_chip(gti, events.ccd_id, events.time)
 
 
 def _on_sky(

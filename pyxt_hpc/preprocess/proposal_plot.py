@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
-from pyxt_hpc.detect.region_proposals import Box, Circle, Ellipse, FieldImages, Proposal
+from pyxt_hpc.detect.region_proposals import FieldImages, Proposal, SkyBox, SkyCircle, SkyEllipse
 from pyxt_hpc.files.writing import replacing
 
 _SMOOTHING = 1.5  # pixels
@@ -81,7 +81,9 @@ def _brightness(images: FieldImages) -> NDArray[np.float64]:
     return np.divide(counts, exposure * area, out=np.full(counts.shape, np.nan), where=seen)
 
 
-def _outline(axes: Axes, images: FieldImages, kind: str, shapes: Sequence[Circle | Ellipse | Box]) -> None:
+def _outline(
+    axes: Axes, images: FieldImages, kind: str, shapes: Sequence[SkyCircle | SkyEllipse | SkyBox]
+) -> None:
     colour, style = _STYLES[kind]
     for number, shape in enumerate(shapes):
         x, y = _curve(shape, images.wcs)
@@ -89,12 +91,12 @@ def _outline(axes: Axes, images: FieldImages, kind: str, shapes: Sequence[Circle
         axes.plot(x, y, color=colour, linestyle=style, linewidth=1.2, label=label)
 
 
-def _curve(shape: Circle | Ellipse | Box, wcs: WCS) -> tuple[NDArray, NDArray]:
+def _curve(shape: SkyCircle | SkyEllipse | SkyBox, wcs: WCS) -> tuple[NDArray, NDArray]:
     """Outline of a shape in pixels from 0."""
     angle = np.linspace(0.0, 2.0 * np.pi, 73)
-    if isinstance(shape, Circle):
+    if isinstance(shape, SkyCircle):
         west, north = shape.radius * np.cos(angle), shape.radius * np.sin(angle)
-    elif isinstance(shape, Ellipse):
+    elif isinstance(shape, SkyEllipse):
         along, across = shape.semi_major * np.cos(angle), shape.semi_minor * np.sin(angle)
         cosine, sine = np.cos(np.radians(shape.angle)), np.sin(np.radians(shape.angle))
         west, north = cosine * along - sine * across, sine * along + cosine * across
@@ -105,7 +107,7 @@ def _curve(shape: Circle | Ellipse | Box, wcs: WCS) -> tuple[NDArray, NDArray]:
     return wcs.wcs_world2pix(ra, dec, 0)
 
 
-def _name(axes: Axes, images: FieldImages, circle: Circle, obsid: str) -> None:
+def _name(axes: Axes, images: FieldImages, circle: SkyCircle, obsid: str) -> None:
     x, y = _curve(circle, images.wcs)
     text = axes.text(x.max(), y.mean(), f" {obsid}", color="white", va="center", fontsize=8)
     text.set_path_effects([withStroke(linewidth=2.0, foreground="black")])

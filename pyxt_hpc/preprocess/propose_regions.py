@@ -11,18 +11,15 @@ from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.chandra.sky.geometry import chip_outlines, read_geometry
 from pyxt_hpc.chandra.sky.skygrid import PIXEL_SCALE_ARCSEC
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.detect.region_proposals import (
-    Chips,
-    FieldImages,
+from pyxt_hpc.detect.proposal_files import (
     crop_text,
     exclude_text,
     is_untouched,
-    propose_regions,
-    response_circle,
     response_text,
     sources_text,
     write_proposals,
 )
+from pyxt_hpc.detect.region_proposals import Chips, FieldImages, propose_regions, response_circle
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout

@@ -36,7 +36,6 @@ from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.light_curve_plot import CleanedCurve, draw_light_curves
 from pyxt_hpc.preprocess.merged_images import Field, field_grid, merge_field, write_field_image
 from pyxt_hpc.preprocess.process_data import STAGE as BEFORE
-from pyxt_hpc.preprocess.process_data import in_time
 from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 
@@ -162,7 +161,7 @@ def _clean_observation(
     if share < _SUSPICIOUS_SHARE:
         log.warning("ObsID %s: only %.0f%% of the time is quiet", obsid, 100 * share)
 
-    kept = ~in_source & in_time(events, gti)
+    kept = ~in_source & events.in_good_time(gti)
     header = with_live_times(events.header, gti, live_share(events.header, events.gti, str(events.path)))
     header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
     clean = replace(events.select(kept), gti=gti, header=header)
@@ -244,8 +243,8 @@ def _one_pass(
     before: list[CleanedCurve],
 ) -> CleanedCurve:
     assert events.time is not None
-    chosen = chosen & (events.energy_eV >= band[0]) & (events.energy_eV < band[1])
-    chosen[chosen] = in_time(events.select(chosen), gti)
+    chosen = chosen & events.in_band(band)
+    chosen[chosen] = events.select(chosen).in_good_time(gti)
     edges = before[0].curve.edges if before else None
     curve = light_curve(events.time[chosen], list(gti.values()), edges=edges)
     name = f"{band[0] / 1e3:g}-{band[1] / 1e3:g} keV"
@@ -266,7 +265,7 @@ def _write_local_background(
     rng = stage_rng(STAGE, obsid)
     made = []
     header = clean.header.copy()
-    band = (clean.energy_eV >= _SEEN_EV[0]) & (clean.energy_eV < _SEEN_EV[1])
+    band = clean.in_band(_SEEN_EV)
     # the particle background of the two kinds of chips has neither the same level nor the same spectrum
     for dataset in datasets_of(obsid, geometry.chips):
         on = np.isin(clean.ccd_id, dataset.chips)

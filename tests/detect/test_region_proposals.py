@@ -15,18 +15,20 @@ from pyxt_hpc.chandra.sky.psf import psf_r90_arcsec
 from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin
-from pyxt_hpc.detect.region_proposals import (
-    Chips,
-    Circle,
-    FieldImages,
-    Proposal,
+from pyxt_hpc.detect.proposal_files import (
     crop_text,
     exclude_text,
-    propose_regions,
-    response_circle,
     response_text,
     sources_text,
     write_proposals,
+)
+from pyxt_hpc.detect.region_proposals import (
+    Chips,
+    FieldImages,
+    Proposal,
+    SkyCircle,
+    propose_regions,
+    response_circle,
 )
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.simulate import geometry
@@ -225,7 +227,7 @@ def test_a_subarray_has_a_smaller_circle() -> None:
     assert 60.0 * off_axis_arcmin(circle.ra, circle.dec, *on_row(250.0, 30.0)) < 6.0
 
 
-def chip_areas(chips: Polygons, circle: Circle) -> np.ndarray:
+def chip_areas(chips: Polygons, circle: SkyCircle) -> np.ndarray:
     """Area of the circle on each chip [arcsec^2]."""
     plane = tangent_plane(circle.ra, circle.dec, 1.0)
     y, x = np.mgrid[-60:61, -60:61] + 1.0

@@ -10,7 +10,7 @@ from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.preprocess.background import (
     LOCAL_OVERSAMPLING,
-    in_particle_band,
+    PARTICLE_BAND_EV,
     particle_scale,
     spread,
     thinned,
@@ -36,7 +36,7 @@ def on_chips(counts: dict[int, int], rng: np.random.Generator) -> EventList:
 def test_band() -> None:
     events = on_chips({0: 1000}, np.random.default_rng(1))
     np.testing.assert_array_equal(
-        in_particle_band(events), (events.energy_eV >= 9500) & (events.energy_eV < 12_000)
+        events.in_band(PARTICLE_BAND_EV), (events.energy_eV >= 9500) & (events.energy_eV < 12_000)
     )
 
 

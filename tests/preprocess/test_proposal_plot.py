@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
-from pyxt_hpc.detect.region_proposals import Box, Circle, Ellipse, FieldImages, Proposal
+from pyxt_hpc.detect.region_proposals import FieldImages, Proposal, SkyBox, SkyCircle, SkyEllipse
 from pyxt_hpc.preprocess.proposal_plot import draw_proposal
 
 BLUE, YELLOW, GREEN, RED = "#56b4e9", "#f0e442", "#009e73", "#d55e00"
@@ -24,10 +24,10 @@ def draw(path: Path, *, n_sources: int, flat: bool = False) -> np.ndarray:
     counts = np.random.default_rng(0).poisson(rate) * (exposure > 0)
     images = FieldImages(counts, exposure, np.ones(y.shape), wcs, 2.0)
     proposal = Proposal(
-        sources=tuple(Circle(150.0 + 0.01 * k, 20.02, 12.0) for k in range(n_sources)),
-        core=Ellipse(150.0, 20.0, 40.0, 20.0, 30.0),
-        responses={"4001": (Circle(149.98, 19.98, 30.0),)},
-        crop=Box(150.0, 20.0, 250.0, 200.0),
+        sources=tuple(SkyCircle(150.0 + 0.01 * k, 20.02, 12.0) for k in range(n_sources)),
+        core=SkyEllipse(150.0, 20.0, 40.0, 20.0, 30.0),
+        responses={"4001": (SkyCircle(149.98, 19.98, 30.0),)},
+        crop=SkyBox(150.0, 20.0, 250.0, 200.0),
     )
     draw_proposal(proposal, images, path)
     return matplotlib.image.imread(path)[..., :3]

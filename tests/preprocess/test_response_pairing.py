@@ -16,7 +16,7 @@ from pyxt_hpc.chandra.events import read_events
 from pyxt_hpc.chandra.ogip.response import read_arf
 from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
-from pyxt_hpc.detect.region_proposals import MARK
+from pyxt_hpc.detect.proposal_files import MARK
 from pyxt_hpc.errors import MissingInput, ResponseMismatch
 from pyxt_hpc.preprocess.crop_data import crop_data
 from pyxt_hpc.preprocess.generate_responses import generate_responses

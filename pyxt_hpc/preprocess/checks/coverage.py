@@ -73,7 +73,7 @@ def empty_share_of_time(time: NDArray[np.float64], gti: NDArray[np.float64]) -> 
 
     Of the events of one chip, or of chips with the same good time.
     """
-    good = time[gti_arithmetic.contains(gti, time)]
+    good = time[gti_arithmetic.in_gti(gti, time)]
     bins = min(len(good) // int(2 * _QUIET), _MOST_BINS)
     while bins >= _FEWEST_BINS:
         counts, _ = counts_in_good_time(good, gti, bins)
@@ -97,7 +97,7 @@ def counts_in_good_time(
 
 def quiet_rate(time: NDArray[np.float64], gti: NDArray[np.float64]) -> float:
     """Events per second of good time in the median bin of some 100 events, which a flare hardly moves."""
-    inside = time[gti_arithmetic.contains(gti, time)]
+    inside = time[gti_arithmetic.in_gti(gti, time)]
     bins = max(1, min(len(inside) // 100, _MOST_BINS))
     if bins < _FEWEST_BINS:
         return len(inside) / gti_arithmetic.total(gti)

@@ -10,7 +10,7 @@ from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.subspace import Subspace, energies_eV, parse_ranges
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.errors import SelectionMismatch
-from pyxt_hpc.preprocess.background import PARTICLE_BAND_EV, in_particle_band
+from pyxt_hpc.preprocess.background import PARTICLE_BAND_EV
 from pyxt_hpc.preprocess.checks.coverage import energy_ranges
 
 _LEAST_PARTICLES = 100  # events of the particle band: the scale is good to 10%
@@ -60,9 +60,9 @@ def common_energies(
         for file, ranges in zip(files, held, strict=True)
         if not _is_whole(ranges)
     ]
-    cut = [file.select(gti_arithmetic.contains(common, file.energy_eV)) for file in files]
+    cut = [file.select(gti_arithmetic.in_gti(common, file.energy_eV)) for file in files]
     band = gti_arithmetic.intersection(common, [PARTICLE_BAND_EV])
-    left = [int(np.sum(in_particle_band(file))) for file in cut]
+    left = [int(np.sum(file.in_band(PARTICLE_BAND_EV))) for file in cut]
     if gti_arithmetic.total(band) < _LEAST_PARTICLE_BAND_EV or min(left) < _LEAST_PARTICLES:
         raise SelectionMismatch(
             f"{'; '.join(said)}: of 9.5-12 keV, where flares are looked for and the background is scaled, "

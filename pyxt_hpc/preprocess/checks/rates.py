@@ -14,7 +14,7 @@ from pyxt_hpc.chandra.kinds import BACK_ILLUMINATED
 from pyxt_hpc.chandra.sky.geometry import CHIP_PIXELS, rows_of
 from pyxt_hpc.chandra.sky.tangent import SKY_PIXEL_ARCSEC
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
-from pyxt_hpc.preprocess.background import in_particle_band
+from pyxt_hpc.preprocess.background import PARTICLE_BAND_EV
 from pyxt_hpc.preprocess.checks.coverage import counts_in_blocks, quiet_rate
 
 _OFF = 1.5  # factor that deserves a sentence
@@ -60,7 +60,7 @@ def _particles(
 ) -> Iterator[str]:
     """9.5-12 keV outside flares, which changes slowly, in events and blank sky."""
     assert events.time is not None
-    high, blank = in_particle_band(events), int(np.sum(in_particle_band(background)))
+    high, blank = events.in_band(PARTICLE_BAND_EV), int(np.sum(background.in_band(PARTICLE_BAND_EV)))
     live, blank_live = exposure_s(events.header), exposure_s(background.header)
     if not (live and blank_live and blank and high.any()):
         return
@@ -102,7 +102,7 @@ def _hard(
     events: EventList, background: EventList, chips: tuple[int, ...], rows: tuple[int, int]
 ) -> Iterator[str]:
     """2-7 keV where the field is faintest, against the blank sky scaled by 9.5-12 keV."""
-    n, blank = (int(np.sum(in_particle_band(file))) for file in (events, background))
+    n, blank = (int(np.sum(file.in_band(PARTICLE_BAND_EV))) for file in (events, background))
     if min(n, blank) < _FEWEST_PARTICLES:
         return
     data, model = (
@@ -126,5 +126,5 @@ def _blocks(
 ) -> NDArray[np.float64]:
     assert file.chipx is not None
     assert file.chipy is not None
-    on = (file.ccd_id == chip) & (file.energy_eV >= band_eV[0]) & (file.energy_eV < band_eV[1])
+    on = (file.ccd_id == chip) & file.in_band(band_eV)
     return counts_in_blocks(file.chipx[on], file.chipy[on], rows)
