@@ -124,7 +124,7 @@ class Chips:
     axis: tuple[float, float]
 
 
-def propose_regions(images: FieldImages, datasets: Mapping[str, Chips]) -> Proposal:
+def propose(images: FieldImages, datasets: Mapping[str, Chips]) -> Proposal:
     """Propose all regions from the merged image.
 
     Parameters

@@ -23,14 +23,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-# stage: module in preprocess, its function
-PREPROCESSING = {
-    "process-data": ("process", "process_data"),
-    "propose-regions": ("proposals", "propose_region_files"),
-    "remove-sources": ("remove", "remove_sources"),
-    "generate-responses": ("responses", "generate_responses"),
-    "crop-data": ("crop", "crop_data"),
-}
+# each is a module in preprocess, and a function in it
+PREPROCESSING = ("process-data", "propose-regions", "remove-sources", "generate-responses", "crop-data")
 STAGES = (*PREPROCESSING, "create-bins", "fit-spectra", "make-maps")
 MAP_SETTINGS = ("hubble_constant", "matter_density", "abundance_error", "depth_model", "depth_kpc")
 
@@ -90,8 +84,8 @@ def run_stages(
 
 def preprocess(config: ClusterConfig, stage: str, say: Say, *, again: bool = False, **options: bool) -> None:
     """Do one of the serial stages, `PREPROCESSING`; with `again` also if it is up to date."""
-    module, function = PREPROCESSING[stage]
-    do = getattr(importlib.import_module(f"pyxt_hpc.preprocess.{module}"), function)
+    name = stage.replace("-", "_")
+    do = getattr(importlib.import_module(f"pyxt_hpc.preprocess.{name}"), name)
     outcome = do(config, Layout.of(config), again=again, **options)
     for line in preprocessing_lines(stage, outcome):
         say(line)

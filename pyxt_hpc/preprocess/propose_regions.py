@@ -19,7 +19,7 @@ from pyxt_hpc.detect.proposal_files import (
     sources_text,
     write_proposals,
 )
-from pyxt_hpc.detect.region_proposals import Chips, FieldImages, propose_regions, response_circle
+from pyxt_hpc.detect.region_proposals import Chips, FieldImages, propose, response_circle
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
@@ -32,7 +32,7 @@ from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
 STAGE = "propose-regions"
 
 
-def propose_region_files(config: ClusterConfig, layout: Layout, *, again: bool = False) -> StageOutcome:
+def propose_regions(config: ClusterConfig, layout: Layout, *, again: bool = False) -> StageOutcome:
     """Write the region files that are missing, and a picture of all that is proposed.
 
     When the merged images change, those that were proposed before and not changed since are proposed again.
@@ -86,7 +86,7 @@ def _propose(layout: Layout, datasets: Sequence[Dataset], by_hand: bool) -> Fact
         texts = {layout.response_region(o): response_text([response_circle(chips[o])]) for o in chips}
         return {"written": [str(path) for path in write_proposals(texts, again=True).written]}
     images = read_field_images(layout)
-    proposal = propose_regions(images, chips)
+    proposal = propose(images, chips)
     texts = {
         **{layout.response_region(o): response_text(circles) for o, circles in proposal.responses.items()},
         layout.sources_reg: sources_text(proposal),

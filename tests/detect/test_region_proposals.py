@@ -27,7 +27,7 @@ from pyxt_hpc.detect.region_proposals import (
     FieldImages,
     Proposal,
     SkyCircle,
-    propose_regions,
+    propose,
     response_circle,
 )
 from pyxt_hpc.errors import EmptySelection
@@ -93,7 +93,7 @@ def field() -> FieldImages:
 
 @pytest.fixture(scope="module")
 def proposal(field: FieldImages) -> Proposal:
-    return propose_regions(
+    return propose(
         field, {"1": Chips(acis_i(20.0), (150.0, 20.0)), "2": Chips(row_of_chips(3), (150.0, -40.0))}
     )
 
@@ -142,7 +142,7 @@ def test_core_has_the_shape_of_the_cluster_and_most_of_its_counts(
 @pytest.mark.parametrize("background", [True, False])
 def test_crop_holds_the_visible_emission_within_the_field(background: bool) -> None:
     field = images(background=background)
-    proposal = propose_regions(field, {})
+    proposal = propose(field, {})
     text = crop_text(proposal)
     assert text.startswith("# Region file format: CIAO")
     mask = inside(text, field.wcs)
@@ -162,7 +162,7 @@ def test_crop_holds_the_visible_emission_within_the_field(background: bool) -> N
 
 def test_faint_emission_has_a_box_too():
     field = images(4e3, seed=3)
-    mask = inside(crop_text(propose_regions(field, {})), field.wcs)
+    mask = inside(crop_text(propose(field, {})), field.wcs)
     assert mask[int(CENTRE[0]), int(CENTRE[1])]
     assert 0.02 < mask.mean() < 0.5
 
@@ -170,12 +170,12 @@ def test_faint_emission_has_a_box_too():
 @pytest.mark.parametrize("background", [True, False])
 def test_without_extended_emission_nothing_is_proposed(background: bool) -> None:
     with pytest.raises(EmptySelection, match=r"no extended emission.*draw the crop box"):
-        propose_regions(images(0.0, background=background, seed=4), {})
+        propose(images(0.0, background=background, seed=4), {})
 
 
 def test_without_exposure_nothing_is_proposed(field: FieldImages) -> None:
     with pytest.raises(EmptySelection, match="exposure map is 0"):
-        propose_regions(replace(field, exposure=np.zeros((SIDE, SIDE))), {})
+        propose(replace(field, exposure=np.zeros((SIDE, SIDE))), {})
 
 
 @pytest.mark.parametrize(("ra", "dec"), [(150.0, 20.0), (0.01, -1.0), (359.99, -80.0)])

@@ -12,7 +12,7 @@ from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.errors import EmptySelection, MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.process_data import process_data
-from pyxt_hpc.preprocess.propose_regions import propose_region_files
+from pyxt_hpc.preprocess.propose_regions import propose_regions
 from pyxt_hpc.steps import StageOutcome
 
 Cluster = tuple[ClusterConfig, Layout]
@@ -37,7 +37,7 @@ def proposed(processed: Path) -> tuple[Path, StageOutcome]:
     folder = processed.with_name("proposed") / "work"
     shutil.copytree(processed, folder)
     config = read_config(folder / "demo.ini")
-    return folder, propose_region_files(config, Layout.of(config))
+    return folder, propose_regions(config, Layout.of(config))
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_files_picture_and_words(proposed: tuple[Path, StageOutcome]) -> None:
     assert layout.proposal_picture.stat().st_size > 50_000
 
     before = times([*files(config, layout), layout.proposal_picture])
-    again = propose_region_files(config, layout)
+    again = propose_regions(config, layout)
     assert not again.made
     assert again.facts["files"] == [f"{path}: proposed before, kept" for path in files(config, layout)]
     assert times([*files(config, layout), layout.proposal_picture]) == before
@@ -95,7 +95,7 @@ def test_a_persons_file_wins_whatever_is_missing_or_asked_for(cluster: Cluster) 
     layout.sources_reg.write_text(more)
     layout.exclude_reg.unlink()
     for again in (False, True):
-        said = propose_region_files(config, layout, again=again).facts["files"]
+        said = propose_regions(config, layout, again=again).facts["files"]
         assert f"{layout.sources_reg}: yours, kept" in said
         assert f"{layout.crop_reg}: yours, kept" in said
         assert layout.crop_reg.read_text() == drawn
@@ -108,7 +108,7 @@ def test_killed_before_the_picture(cluster: Cluster) -> None:
     layout.proposal_picture.unlink()
     layout.step_record("propose-regions").unlink()
     before = times(files(*cluster))
-    assert propose_region_files(config, layout).made
+    assert propose_regions(config, layout).made
     assert layout.proposal_picture.exists()
     assert times(files(*cluster)) == before  # the same regions: nothing that follows is outdated
 
@@ -118,7 +118,7 @@ def test_proposed_again_when_the_images_change(cluster: Cluster) -> None:
     layout.exclude_reg.write_text('fk5\ncircle(150,20,30")\n')
     crop = layout.crop_reg.read_text()
     double_counts(layout)
-    outcome = propose_region_files(config, layout)
+    outcome = propose_regions(config, layout)
     assert outcome.made
     assert f"{layout.exclude_reg}: yours, kept" in outcome.facts["files"]
     assert layout.exclude_reg.read_text().startswith("fk5")
@@ -132,18 +132,18 @@ def test_all_drawn_by_hand_asks_nothing_of_the_image(processed: Path, tmp_path: 
         hdus[0].data[:] = np.random.default_rng(1).poisson(expected)
         hdus.writeto(layout.merged_counts, overwrite=True, checksum=True)
     with pytest.raises(EmptySelection, match="no extended emission found"):
-        propose_region_files(config, layout)
+        propose_regions(config, layout)
     for path in files(*cluster)[:3]:
         path.parent.mkdir(exist_ok=True)
         path.write_text('fk5\ncircle(150,20,30")\n')
-    outcome = propose_region_files(config, layout)
+    outcome = propose_regions(config, layout)
     assert [line.rpartition(": ")[2] for line in outcome.facts["files"]] == ["yours, kept"] * 3 + [
         "written"
     ] * 2
-    assert not propose_region_files(config, layout).made
+    assert not propose_regions(config, layout).made
 
 
 def test_before_stage_1(small_cluster: Path) -> None:
     config = read_config(small_cluster / "demo.ini")
     with pytest.raises(MissingInput, match=r"_broad_thresh\.img \(pyxt-hpc process-data\)"):
-        propose_region_files(config, Layout.of(config))
+        propose_regions(config, Layout.of(config))

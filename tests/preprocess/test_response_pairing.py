@@ -21,7 +21,7 @@ from pyxt_hpc.errors import MissingInput, ResponseMismatch
 from pyxt_hpc.preprocess.crop_data import crop_data
 from pyxt_hpc.preprocess.generate_responses import generate_responses
 from pyxt_hpc.preprocess.process_data import process_data
-from pyxt_hpc.preprocess.propose_regions import propose_region_files
+from pyxt_hpc.preprocess.propose_regions import propose_regions
 from pyxt_hpc.preprocess.remove_sources import remove_sources
 
 RA, DEC = 150.0, 30.0
@@ -202,7 +202,7 @@ def test_a_response_of_the_other_kind_is_refused(mixed: Any) -> None:
 
 def test_regions_are_proposed_on_each_kind(mixed: Any) -> None:
     layout = mixed.layout
-    outcome = propose_region_files(mixed.config, layout, again=True)
+    outcome = propose_regions(mixed.config, layout, again=True)
     files = [layout.response_region(name) for name in ("1-FI", "1-BI")]
     assert f"{files[0]}: written" in outcome.facts["files"]
     assert not layout.response_region("1").exists()
