@@ -30,13 +30,13 @@ from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.chandra.times.lightcurve import LightCurve
 from pyxt_hpc.errors import EmptySelection
 
-_LEAST_GOOD = 0.1  # of the bins, as in deflare
-_EXCESS_SIGMA = 1.5  # of a bin: the weakest flare that is looked for
-_CHANCE = 3.0  # nats that a flare must gain above the logarithm of the number of bins
-_DOUBT = 1.0  # nats that a pause of a flare must lose
+_MIN_GOOD = 0.1  # of the bins, as in deflare
+_MIN_EXCESS_SIGMA = 1.5  # of a bin: the weakest flare that is looked for
+_MIN_GAIN = 3.0  # nats that a flare must gain above the logarithm of the number of bins
+_PAUSE_LOSS = 1.0  # nats that a pause of a flare must lose
 _QUIET_QUANTILE = 0.2  # of the smoothed curve, so that flares may last for most of the observation
 _SMOOTH_COUNTS = 400.0
-_MOST_ROUNDS = 20
+_MAX_ITERATIONS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def check_quiet(cleaning: FlareCleaning) -> None:
     EmptySelection
         Fewer than a tenth of the bins are quiet, as in deflare.
     """
-    if cleaning.bins_kept < _LEAST_GOOD:
+    if cleaning.bins_kept < _MIN_GOOD:
         raise EmptySelection(
             f"only {cleaning.bins_kept:.1%} of the bins of the light curve are quiet, "
             f"{cleaning.share_kept:.1%} of its time (mean {cleaning.mean:.3g}, sigma of a bin "
@@ -113,9 +113,9 @@ def find_quiet(
     mean = _first_mean(curve.counts[live], curve.live_s[live])
     tail = norm.sf(nsigma)
     seen: list[NDArray[np.bool_]] = []
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MAX_ITERATIONS):
         expected = mean * curve.live_s
-        excess = max(scale - 1.0, _EXCESS_SIGMA / float(np.sqrt(np.median(expected[live]))))
+        excess = max(scale - 1.0, _MIN_EXCESS_SIGMA / float(np.sqrt(np.median(expected[live]))))
         high = live & (curve.counts > np.maximum(expected * scale, poisson.isf(tail, expected)))
         low = live & (curve.counts < np.minimum(expected / scale, poisson.ppf(tail, expected)))
         gain = curve.counts * np.log1p(excess) - excess * expected
@@ -151,9 +151,9 @@ def _flares(
     gain: NDArray[np.float64], certain: NDArray[np.bool_], live: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Bins of flares (n_bin,): the certain ones, all runs that chance does not explain, and their wings."""
-    threshold = float(np.log(live.sum())) + _CHANCE
+    threshold = float(np.log(live.sum())) + _MIN_GAIN
     gain = np.where(certain, np.maximum(gain, 2.0 * threshold), gain)
-    strict, loose = _best_runs(gain, threshold), _best_runs(gain, _DOUBT)
+    strict, loose = _best_runs(gain, threshold), _best_runs(gain, _PAUSE_LOSS)
     # of the loose runs those in which there is a strict one
     edges = np.flatnonzero(np.diff(np.concatenate([[False], loose, [False]]).astype(int))).reshape(-1, 2)
     flare = np.zeros(len(gain), dtype=bool)

@@ -25,11 +25,11 @@ _SMOOTH_AND_COUNTS = np.array([0, 1, 2, 3, 4, 5, _COUNTS])
 _SMOOTH_AND_SOURCE = np.array([0, 1, 2, 3, 4, 5, _COUNTS, _ROW, _COL])
 _EDGE = np.array([0, 1, 2, 3, 4, 5, _STEP])
 _PRIOR = 1.0  # standard deviation of the change of log(background) from the middle of the window to its rim
-_LEAST_EXPOSURE = 0.1  # pixels below this share of the window's best exposure are left out: maps err at edges
+_MIN_EXPOSURE = 0.1  # pixels below this share of the window's best exposure are left out: maps err at edges
 _SHARP = 0.4  # pixels: width of an edge that the point spread has not blurred
 _N_ANGLES = 12
 _N_OFFSETS = 4  # to either side
-_EDGE_REACH = 2.5  # an edge is looked for as far as this from the source, in units of the point spread
+_MAX_EDGE_SHIFT = 2.5  # an edge is looked for as far as this from the source, in units of the point spread
 
 
 @compiled
@@ -152,7 +152,7 @@ def _cut(
         for j in range(n):
             weight = exp(-0.5 * ((i - half) ** 2 + (j - half) ** 2) / spread)
             area += weight
-            if images[1, i, j] <= _LEAST_EXPOSURE * highest:
+            if images[1, i, j] <= _MIN_EXPOSURE * highest:
                 images[1, i, j] = 0.0
                 continue
             seen += weight * images[1, i, j]
@@ -176,7 +176,7 @@ def _edge(images: NDArray, half: int, p: NDArray, sigma: float, spread: float, e
         for angle in range(_N_ANGLES):
             along_y, along_x = sin(pi * angle / _N_ANGLES), cos(pi * angle / _N_ANGLES)
             for offset in range(-_N_OFFSETS, _N_OFFSETS + 1):
-                shift = _EDGE_REACH * scale * offset / _N_OFFSETS
+                shift = _MAX_EDGE_SHIFT * scale * offset / _N_OFFSETS
                 for i in range(n):
                     for j in range(n):
                         distance = (i - p[_ROW]) * along_y + (j - p[_COL]) * along_x - shift

@@ -20,13 +20,13 @@ from pyxt_hpc.detect.point_source_fit import fit_point
 
 FloatArray = NDArray[np.float64]
 
-_LEAST_SIGMA = 0.3  # pixels: aspect and the pixel itself blur the sharpest image
+_MIN_SIGMA = 0.3  # pixels: aspect and the pixel itself blur the sharpest image
 _SCALE_STEP, _SCALE_REACH = 1.5, 1.3
 _PIXEL_VARIANCE = 0.4  # of the filter: a source that is shared by four pixels must not be lost
 _WIDE = 3.0  # the smooth model's filter, in units of the source's
 _CANDIDATE_SIGMA = 3.2
 _WINDOW_R90 = 3.0
-_SMALLEST_WINDOW, _LARGEST_WINDOW = 6, 30  # pixels
+_MIN_WINDOW, _MAX_WINDOW = 6, 30  # pixels
 _EXTENDED_WIDTH, _EXTENDED_GAIN = 1.6, 6.0
 _SMOOTHNESS = 0.02  # share of the emission in a point spread that clusters' own structure may make up
 _RADIUS_R90 = float(np.sqrt(2.0))  # holds 99% of a Gaussian
@@ -84,7 +84,7 @@ def detect_sources(
     """
     exposure = np.ascontiguousarray(np.where(np.asarray(exposure) > 0, exposure, 0.0), dtype=np.float64)
     counts = np.ascontiguousarray(np.where(exposure > 0, counts, 0), dtype=np.float64)
-    sigma = np.maximum(np.asarray(psf_r90_pixels, dtype=np.float64) / R90_PER_SIGMA, _LEAST_SIGMA)
+    sigma = np.maximum(np.asarray(psf_r90_pixels, dtype=np.float64) / R90_PER_SIGMA, _MIN_SIGMA)
     if not exposure.any():
         return ()
     search = _Search(counts, exposure, sigma, _threshold(sigma[exposure > 0], false_per_field))
@@ -181,7 +181,7 @@ class _Search:
         sigma = self.sigma[self._pixel(row, col)]
         spread = np.hypot(sigma, np.sqrt(1.0 / 12.0))
         r90 = R90_PER_SIGMA * spread
-        half = int(np.clip(np.ceil(_WINDOW_R90 * r90), _SMALLEST_WINDOW, _LARGEST_WINDOW))
+        half = int(np.clip(np.ceil(_WINDOW_R90 * r90), _MIN_WINDOW, _MAX_WINDOW))
         result = np.empty(8)
         fit_point(self.counts, self.exposure, self.known, row, col, sigma, half, self.threshold**2, result)
         statistic, row, col, counts, background, width, gain, edge = result.tolist()

@@ -21,19 +21,19 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 _SMOOTHINGS = (8.0, 16.0)  # pixels, in which emission is looked for
-_SIGNIFICANT, _CERTAIN = 3.0, 6.0  # standard deviations: of emission's edge, of its peak
+_EDGE_SIGMA, _PEAK_SIGMA = 3.0, 6.0  # standard deviations: of emission's edge, of its peak
 _CONTRAST = 1.0  # to the background: where it is fainter, its temperature is the background's
 _PEAK_SHARE = 0.25  # contrast that is enough in clusters that are faint, in units of their peak's
 _SHELLS = 10
-_NARROWEST = 8  # pixels: half the width of bridges that do not join emission
-_MARGIN, _LEAST_MARGIN = 0.1, 10  # of the box, pixels
+_MIN_HALF_WIDTH = 8  # pixels: half the width of bridges that do not join emission
+_MARGIN, _MIN_MARGIN = 0.1, 10  # of the box, pixels
 _CORE_SHARE = 0.8
-_LARGEST_CORE = 0.5  # of the seen field: the light curve needs the rest
-_FLATTEST = 0.4
+_MAX_CORE = 0.5  # of the seen field: the light curve needs the rest
+_MIN_AXIS_RATIO = 0.4
 _PIECE_ARCSEC = 30.0  # depth of the piece of every chip
-_LARGEST_CIRCLE_ARCSEC = 120.0
+_MAX_CIRCLE_ARCSEC = 120.0
 _CHIP_CIRCLE_ARCSEC = 40.0
-_EDGE_ARCSEC = 20.0  # of a chip, which the dither takes off and on
+_CHIP_EDGE_ARCSEC = 20.0  # of a chip, which the dither takes off and on
 _LATTICE = 101  # points a side on a chip
 
 
@@ -179,7 +179,7 @@ def response_circle(chips: Chips) -> SkyCircle:
         },
     )
     radius = float(found.fun) + _PIECE_ARCSEC
-    if len(polygons) > 1 and radius <= _LARGEST_CIRCLE_ARCSEC:
+    if len(polygons) > 1 and radius <= _MAX_CIRCLE_ARCSEC:
         return _circle(plane, found.x, radius, "")
     axis = np.stack(world_to_pixel(plane, *chips.axis))
     candidates = {ccd: _near_axis(pieces[0], axis) for ccd, pieces in polygons.items()}
@@ -198,7 +198,7 @@ def _near_axis(chip: FloatArray, axis: FloatArray) -> tuple[FloatArray, float]:
     edge = (np.abs(side[:, 0] * away[..., 1] - side[:, 1] * away[..., 0]) / np.hypot(*side.T)).min(axis=1)
     # of a subarray there is less
     radius = min(_CHIP_CIRCLE_ARCSEC, 0.7 * float(edge.max()))
-    within = points[edge >= min(radius + _EDGE_ARCSEC, 0.9 * float(edge.max()))]
+    within = points[edge >= min(radius + _CHIP_EDGE_ARCSEC, 0.9 * float(edge.max()))]
     return within[np.argmin(np.hypot(*(within - axis).T))], radius
 
 
@@ -250,13 +250,19 @@ class _Emission:
             height = excess / error
             highest = max(highest, float(height[peak]))
             enough = min(_CONTRAST, _PEAK_SHARE * float(excess[peak] / max(level[peak], 1e-300)))
-            significant |= (height > _SIGNIFICANT) & (excess > enough * level)
-        disc = np.hypot(*np.mgrid[-_NARROWEST : _NARROWEST + 1, -_NARROWEST : _NARROWEST + 1]) <= _NARROWEST
+            significant |= (height > _EDGE_SIGMA) & (excess > enough * level)
+        disc = (
+            np.hypot(
+                *np.mgrid[-_MIN_HALF_WIDTH : _MIN_HALF_WIDTH + 1, -_MIN_HALF_WIDTH : _MIN_HALF_WIDTH + 1]
+            )
+            <= _MIN_HALF_WIDTH
+        )
         parts, _ = label(binary_opening(significant, disc))
-        if highest < _CERTAIN or not parts[peak]:
+        if highest < _PEAK_SIGMA or not parts[peak]:
             raise EmptySelection(
                 f"no extended emission found: its peak has {max(highest, 0.0):.1f} sigma, expected "
-                f"{_CERTAIN:g}; draw the crop box and exclude.reg in DS9, or check the observations' position"
+                f"{_PEAK_SIGMA:g}; draw the crop box and exclude.reg in DS9, or check the observations' "
+                "position"
             )
         return cls(peak, parts == parts[peak], net, seen)
 
@@ -266,7 +272,7 @@ class _Emission:
         for axis in (0, 1):
             on = np.flatnonzero(self.extent.any(axis=1 - axis))
             field = np.flatnonzero(self.seen.any(axis=1 - axis))
-            margin = max(_LEAST_MARGIN, int(_MARGIN * (on[-1] - on[0])))
+            margin = max(_MIN_MARGIN, int(_MARGIN * (on[-1] - on[0])))
             edges.append((max(on[0] - margin, field[0]) - 0.5, min(on[-1] + margin, field[-1]) + 0.5))
         (bottom, top), (left, right) = edges
         x, y = np.array([left, right, right, left]), np.array([bottom, bottom, top, top])
@@ -285,7 +291,7 @@ class _Emission:
         order = np.argsort(distance)
         inside = np.cumsum(net[order])
         major = float(distance[order][np.argmax(inside >= _CORE_SHARE * inside[-1])])
-        largest = np.sqrt(_LARGEST_CORE * self.seen.sum() / (np.pi * ratio))
+        largest = np.sqrt(_MAX_CORE * self.seen.sum() / (np.pi * ratio))
         major = min(max(major, 2.0), float(largest))
         centre = np.array([self.peak[1], self.peak[0]], dtype=float)
         end = centre + major * np.array([np.cos(angle), np.sin(angle)])
@@ -341,4 +347,4 @@ def _shape(y: NDArray, x: NDArray, weight: FloatArray) -> tuple[float, float]:
     moments = np.array([[(weight * x * x).sum(), (weight * x * y).sum()], [0.0, (weight * y * y).sum()]])
     values, vectors = np.linalg.eigh(moments, UPLO="U")
     ratio = np.sqrt(max(values[0], 0.0) / values[1]) if values[1] > 0 else 1.0
-    return float(np.clip(ratio, _FLATTEST, 1.0)), float(np.arctan2(vectors[1, 1], vectors[0, 1]))
+    return float(np.clip(ratio, _MIN_AXIS_RATIO, 1.0)), float(np.arctan2(vectors[1, 1], vectors[0, 1]))

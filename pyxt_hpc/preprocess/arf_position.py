@@ -21,7 +21,7 @@ _STEP = 4  # chip pixels between the points that stand for a region
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class ArfPosition:
     """Points (n,) RA, Dec [deg] that a response was made for, and their CCDs (n,), -1 off the chips.
 
     ``told_by``: who says so.
@@ -32,12 +32,12 @@ class Place:
     chip: NDArray[np.int64]
     told_by: str
 
-    def on(self, chips: tuple[int, ...]) -> "Place | None":
+    def on(self, chips: tuple[int, ...]) -> "ArfPosition | None":
         """The points on some of the chips; None if there is none."""
         inside = np.isin(self.chip, chips)
         if not inside.any():
             return None
-        return Place(self.ra[inside], self.dec[inside], self.chip[inside], self.told_by)
+        return ArfPosition(self.ra[inside], self.dec[inside], self.chip[inside], self.told_by)
 
     def off_axis_arcmin(self, axis: tuple[float, float]) -> float:
         """Mean angle from the optical axis, RA, Dec [deg]."""
@@ -48,7 +48,9 @@ class Place:
         return vignetting(energy_keV, off_axis_arcmin(self.ra, self.dec, *axis)).mean(axis=1)
 
 
-def find_place(arf: Path, region: Path, geometry: FieldGeometry, frames: Mapping[str, WCS]) -> Place | None:
+def find_arf_position(
+    arf: Path, region: Path, geometry: FieldGeometry, frames: Mapping[str, WCS]
+) -> ArfPosition | None:
     """Where an ARF was made: by its own header, else in the response region; None if nothing tells.
 
     A region file that is newer than the ARF tells nothing: the ARF cannot have been made in it.
@@ -67,12 +69,12 @@ def find_place(arf: Path, region: Path, geometry: FieldGeometry, frames: Mapping
     position = position_named(response_headers(arf))
     if position is not None:
         ra, dec = (np.array([degrees]) for degrees in position)
-        return Place(ra, dec, chip_at(geometry, ra, dec), "its header")
+        return ArfPosition(ra, dec, chip_at(geometry, ra, dec), "its header")
     if not check_regular(region) or region.stat().st_mtime > arf.stat().st_mtime:
         return None
     ra, dec, chip = _points(geometry)
     inside = contains(read_regions(region), ra, dec, frames)
-    return Place(ra[inside], dec[inside], chip[inside], region.name) if inside.any() else None
+    return ArfPosition(ra[inside], dec[inside], chip[inside], region.name) if inside.any() else None
 
 
 def chip_at(geometry: FieldGeometry, ra: FloatArray, dec: FloatArray) -> NDArray[np.int64]:

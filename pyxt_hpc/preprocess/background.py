@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 PARTICLE_BAND_EV = (9500.0, 12000.0)  # hardly an X-ray comes through the mirrors there: particles
 LOCAL_OVERSAMPLING = 4  # events that `spread` makes for each that it expects
-_DIFFERENT = 0.01  # probability below which chips are believed to need scales of their own
+_MIN_PROBABILITY = 0.01  # probability below which chips are believed to need scales of their own
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def particle_scale(
     # on has no say
     on = (live > 0) & (blank > 0)
     deviation = (data - of_chip * blank)[on] ** 2 / (of_chip * (data + blank))[on]
-    if on.sum() > 1 and data[on].min() > 0 and chi2.sf(deviation.sum(), on.sum() - 1) < _DIFFERENT:
+    if on.sum() > 1 and data[on].min() > 0 and chi2.sf(deviation.sum(), on.sum() - 1) < _MIN_PROBABILITY:
         of_chip[on] = (data / blank)[on]
         listed = ", ".join(f"CCD {c}: {s:.4f}" for c, s in zip(chips, of_chip, strict=True))
         log.info("%s: the chips need scales of their own: %s", background_high.path, listed)

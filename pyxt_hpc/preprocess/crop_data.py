@@ -37,7 +37,7 @@ from pyxt_hpc.preprocess.background import (
 )
 from pyxt_hpc.preprocess.bundle_images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.checks.energies import check_band
-from pyxt_hpc.preprocess.drawn_regions import DrawingBoard
+from pyxt_hpc.preprocess.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.generate_responses import STAGE as BEFORE
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.remove_sources import STAGE as CLEANING
@@ -50,8 +50,8 @@ log = logging.getLogger(__name__)
 STAGE = "crop-data"
 # with the ends of the band; linear in between: to 14 arcmin within 0.8% below 5 keV, within 2.2% above
 _VIGNETTING_KEV = (1.49, 3.8, 5.0, 6.6)
-_LEAST_LIVE = 0.1  # share of the exposure below which a pixel at an edge is left out
-_FARTHEST_ARCMIN = 60.0
+_MIN_LIVE = 0.1  # share of the exposure below which a pixel at an edge is left out
+_MAX_OFF_AXIS_ARCMIN = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,7 @@ def _has_response(layout: Layout, dataset: Dataset) -> bool:
 
 
 def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) -> Facts:
-    board = DrawingBoard.of(layout, config.observation_ids)
+    board = RegionReader.of(layout, config.observation_ids)
     frames = board.frames
     sources, crop = board.read(layout.sources_reg), board.read(layout.crop_reg)
     grid = SkyGrid.around(crop, frames)
@@ -196,7 +196,7 @@ def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tu
     live_s = live_times(whole.header, {c: whole.gti[c] for c in dataset.chips}, str(whole.path))
     geometry = read_geometry(layout.geometry(obsid)).of_chips(dataset.chips)
     live = live_fraction(geometry, selection.grid, events.gti)
-    mask = selection.live & (live >= _LEAST_LIVE)
+    mask = selection.live & (live >= _MIN_LIVE)
     if not mask.any():
         raise EmptySelection(
             f"ObsID {obsid}: no pixel of the crop is on its chips {listed(dataset.chips)} "
@@ -294,7 +294,7 @@ def _relative_area(
     energy = np.unique(np.clip([*selection.band_keV, *_VIGNETTING_KEV], *selection.band_keV))
     ra, dec = selection.grid.centres()
     theta = off_axis_arcmin(ra[mask], dec[mask], *optical_axis(events.header))
-    if theta.min() > _FARTHEST_ARCMIN:
+    if theta.min() > _MAX_OFF_AXIS_ARCMIN:
         raise DamagedFile(
             f"{events.path}: RA_PNT, DEC_PNT are over a degree from the crop; draw the crop on this field, "
             "or take the observation out of observation_ids"

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class DrawingBoard:
+class RegionReader:
     """What region files are drawn on: the merged field.
 
     ``frames``: what ``physical`` and ``image`` coordinates mean, as `regions.contains` takes it: sky pixels
@@ -34,7 +34,7 @@ class DrawingBoard:
     seen: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, layout: Layout, obsids: Sequence[str]) -> "DrawingBoard":
+    def of(cls, layout: Layout, obsids: Sequence[str]) -> "RegionReader":
         """Of the observations of a cluster, after stage 1. Raises MissingInput, DamagedFile."""
         frame = read_sky_wcs(layout.filtered_events(obsids[0]), ours=True)
         hint = "make it again: pyxt-hpc process-data --force"

@@ -16,9 +16,9 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ResponseMismatch
 from pyxt_hpc.files.fits import copy_fits
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.arf_position import find_place
+from pyxt_hpc.preprocess.arf_position import find_arf_position
 from pyxt_hpc.preprocess.checks.observation import check_channels
-from pyxt_hpc.preprocess.drawn_regions import DrawingBoard
+from pyxt_hpc.preprocess.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.inputs import need
 from pyxt_hpc.preprocess.remove_sources import STAGE as BEFORE
 from pyxt_hpc.preprocess.response_pairing import SuppliedResponse, find_datasets, find_responses
@@ -56,7 +56,7 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, again: bool = F
     need(
         *((path(o), f"pyxt-hpc {BEFORE}") for o in obsids for path in (layout.clean_events, layout.geometry))
     )
-    frames = DrawingBoard.of(layout, obsids).frames
+    frames = RegionReader.of(layout, obsids).frames
     found, left_out = find_responses(config, layout, find_datasets(layout, obsids), frames)
     for name in left_out:
         for suffix in ("arf", "rmf"):  # of an earlier run
@@ -96,7 +96,7 @@ def _check_responses(
 ) -> Facts:
     dataset = response.dataset
     geometry = read_geometry(layout.geometry(dataset.obsid))
-    place = find_place(response.arf, response.region, geometry, frames)
+    place = find_arf_position(response.arf, response.region, geometry, frames)
     place = place and place.on(dataset.chips)
     arf, rmf = read_arf(response.arf), read_rmf(response.rmf)
     check_match(arf, rmf, str(response.arf), str(response.rmf))

@@ -14,7 +14,7 @@ from pyxt_hpc.detect.flares import FlareCleaning
 from pyxt_hpc.files.writing import replacing
 
 _KEPT, _CUT, _QUIET = "tab:blue", "tab:red", "black"
-_TALLEST = 5.0  # quiet rates: beyond, the axis is logarithmic
+_MAX_LINEAR = 5.0  # quiet rates: beyond, the axis is logarithmic
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def _draw(axes: Axes, one: CleanedCurve, origin: float) -> None:
         axes.axvspan(*span, color=_KEPT, alpha=0.1, lw=0, label="good time" if n == 0 else None)
     axes.axhline(cleaning.mean, color=_QUIET, lw=0.8, label="quiet mean")
     peak = float(np.nanmax(rate))
-    if peak > _TALLEST * cleaning.mean:
+    if peak > _MAX_LINEAR * cleaning.mean:
         axes.set_yscale("log")
     axes.set_title(
         f"quiet: {cleaning.mean:.3g} count/s, +- {cleaning.sigma:.2g} a bin; {cleaning.share_kept:.1%} kept",

@@ -31,7 +31,7 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.checks.data_subspace import Agreed, agree
+from pyxt_hpc.preprocess.checks.data_subspace import CommonSelection, compare_selections
 from pyxt_hpc.preprocess.checks.energies import write_energies
 from pyxt_hpc.preprocess.checks.good_events import (
     array_of,
@@ -49,13 +49,13 @@ from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
 log = logging.getLogger(__name__)
 
 STAGE = "process-data"
-_UNEQUAL_TIMES = 0.02  # difference of the chips' good times worth a line
+_MAX_TIME_DIFFERENCE = 0.02  # difference of the chips' good times worth a line
 _SAME_POINTING_DEG = 1e-3  # of tangent points
-_MISPLACED_PIXELS = 20.0  # 10 arcsec: more than a mean of the dither, or the SIM, is ever off
+_MAX_MISPLACED_PIXELS = 20.0  # 10 arcsec: more than a mean of the dither, or the SIM, is ever off
 _SIM_Z_MM = (-233.587, -190.143)  # of the SIM with ACIS-I and ACIS-S at their aimpoints
 _ARCMIN_PER_MM = 0.342  # on the sky, of a shift of the SIM
-_AIMPOINT_ARCMIN = 3.0  # 5% in the vignetting at most
-_FARTHEST_DEG = 1.0  # of the tangent points of one cluster's observations
+_MAX_AIMPOINT_ARCMIN = 3.0  # 5% in the vignetting at most
+_MAX_SEPARATION_DEG = 1.0  # of the tangent points of one cluster's observations
 
 
 def process_data(config: ClusterConfig, layout: Layout, *, again: bool = False) -> StageOutcome:
@@ -128,7 +128,7 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     n_read = len(events)
     events = _in_good_time(events.select(good_events(events, chips, screen_status=True)), chips)
     gti = events.gti
-    agreed = agree(events, background, chips, gti)
+    agreed = compare_selections(events, background, chips, gti)
     share = live_share(events.header, gti, str(files.events))
     events = replace(agreed.events, header=with_live_times(events.header, gti, share))
     background = agreed.background
@@ -177,7 +177,7 @@ def _doubtful_axis(events: EventList, geometry: FieldGeometry, axis: tuple[float
     away = aimpoint_off_arcmin(geometry, axis)
     position = number(events.header, "SIM_Z")
     shift = 0.0 if position is None else min(abs(position - usual) for usual in _SIM_Z_MM)
-    if away is None or away < _AIMPOINT_ARCMIN + _ARCMIN_PER_MM * shift:
+    if away is None or away < _MAX_AIMPOINT_ARCMIN + _ARCMIN_PER_MM * shift:
         return
     yield (
         f"{events.path}: RA_PNT, DEC_PNT are {away:.1f} arcmin from the aimpoint on its chips: if the header "
@@ -186,7 +186,7 @@ def _doubtful_axis(events: EventList, geometry: FieldGeometry, axis: tuple[float
     )
 
 
-def _write(path: Path, events: EventList, agreed: Agreed, fingerprint: str) -> None:
+def _write(path: Path, events: EventList, agreed: CommonSelection, fingerprint: str) -> None:
     header = events.header.copy()
     write_energies(header, agreed.energies_eV)
     header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
@@ -199,7 +199,7 @@ def _write(path: Path, events: EventList, agreed: Agreed, fingerprint: str) -> N
 def _check_pointing(events: EventList, frame: WCS) -> None:
     here, there = events.wcs.wcs.crval, frame.wcs.crval
     apart = separation(*here, *there)
-    if not apart < _FARTHEST_DEG:
+    if not apart < _MAX_SEPARATION_DEG:
         raise DamagedFile(
             f"{events.path}: it is of the sky at RA {here[0]:.3f}, Dec {here[1]:.3f}, {apart:.1f} degrees "
             "from the first observation's; take it out of observation_ids"
@@ -253,7 +253,7 @@ def _gti_of_chips(events: EventList, chips: tuple[int, ...]) -> dict[int, NDArra
     gti = {chip: events.gti[chip] for chip in chips}
     check_span(events.path, gti_arithmetic.union(list(gti.values())))
     times = [gti_arithmetic.total(intervals) for intervals in gti.values()]
-    if min(times) < (1 - _UNEQUAL_TIMES) * max(times):
+    if min(times) < (1 - _MAX_TIME_DIFFERENCE) * max(times):
         log.info(
             "%s: good time differs from CCD to CCD: %s ks; each has its own exposure",
             events.path,
@@ -278,7 +278,7 @@ def _on_sky(
     apart = separation(*background.wcs.wcs.crval, *events.wcs.wcs.crval)
     if apart < _SAME_POINTING_DEG:  # CIAO's blanksky has put it there
         away = misplaced_by(background, geometry)
-        if away is None or away < _MISPLACED_PIXELS:
+        if away is None or away < _MAX_MISPLACED_PIXELS:
             return background, ()
         findings = (
             f"{background.path}: its sky positions are up to {away * SKY_PIXEL_ARCSEC:.0f} arcsec from "

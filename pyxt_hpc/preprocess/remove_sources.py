@@ -30,8 +30,8 @@ from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import joined, local_counts_keyword, spread
-from pyxt_hpc.preprocess.checks.rates import least_background
-from pyxt_hpc.preprocess.drawn_regions import DrawingBoard
+from pyxt_hpc.preprocess.checks.rates import min_background_rate
+from pyxt_hpc.preprocess.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.light_curve_plot import CleanedCurve, draw_light_curves
 from pyxt_hpc.preprocess.merged_images import Field, field_grid, merge_field, write_field_image
@@ -45,10 +45,10 @@ STAGE = "remove-sources"
 # passes of flare cleaning: name in file names, energies [eV]. In the first band hardly an X-ray comes through
 # the mirrors; the second has more counts.
 _PASSES = (("hiE", (9000.0, 12000.0)), ("fullE", (300.0, 12000.0)))
-_SUSPICIOUS_SHARE = 0.5  # of the time that is left
-_MUCH_CLUSTER = 0.05  # of a background's counts, worth a warning
-_SEEN_EV = (500.0, 7000.0)  # most of what is fitted
-_ENOUGH_EVENTS = 1000  # of a part of the field that a background is made from: 3%
+_MIN_QUIET_SHARE = 0.5  # of the time that is left
+_MAX_CLUSTER_SHARE = 0.05  # of a background's counts, worth a warning
+_FIT_BAND_EV = (500.0, 7000.0)  # most of what is fitted
+_MIN_EVENTS = 1000  # of a part of the field that a background is made from: 3%
 _FILL_PIXELS = 4.0  # sigma of the Gaussian that fills holes; widened until all are full
 
 
@@ -105,7 +105,7 @@ def remove_sources(
 
 
 def _read_regions(layout: Layout, obsids: tuple[str, ...]) -> FieldRegions:
-    board = DrawingBoard.of(layout, obsids)
+    board = RegionReader.of(layout, obsids)
     exclude, background = (
         board.read(path) if check_regular(path) else None
         for path in (layout.exclude_reg, layout.background_reg)
@@ -158,7 +158,7 @@ def _clean_observation(
         write_light_curve(layout.light_curve(obsid, name), done.curve, events.header)
     gti = times[-1]
     share = _total(gti) / _total(start)  # of the times that a person chose, if one did
-    if share < _SUSPICIOUS_SHARE:
+    if share < _MIN_QUIET_SHARE:
         log.warning("ObsID %s: only %.0f%% of the time is quiet", obsid, 100 * share)
 
     kept = ~in_source & events.in_good_time(gti)
@@ -265,7 +265,7 @@ def _write_local_background(
     rng = stage_rng(STAGE, obsid)
     made = []
     header = clean.header.copy()
-    band = clean.in_band(_SEEN_EV)
+    band = clean.in_band(_FIT_BAND_EV)
     # the particle background of the two kinds of chips has neither the same level nor the same spectrum
     for dataset in datasets_of(obsid, geometry.chips):
         on = np.isin(clean.ccd_id, dataset.chips)
@@ -277,7 +277,7 @@ def _write_local_background(
             )
         number = int(np.sum(inside & on & band))
         header[local_counts_keyword(dataset.kind)] = (number, "0.5-7 keV events it was made from")
-        if number < _ENOUGH_EVENTS:
+        if number < _MIN_EVENTS:
             yield (
                 f"{regions.background.path}: only {number} events of 0.5-7 keV of {dataset} are inside: "
                 f"level and spectrum of the background are known to {100 / max(number, 1) ** 0.5:.0f}%, an "
@@ -335,9 +335,9 @@ def _cluster_in_background(
     ra, dec = field.grid.centres()
     exposure = np.where(contains(regions.sources, ra, dec, regions.frames), 0.0, field.exposure)
     region = contains(regions.background, ra, dec, regions.frames)
-    least = least_background(field.grid.pixel_scale_arcsec)
+    least = min_background_rate(field.grid.pixel_scale_arcsec)
     share = cluster_share(field.counts, exposure, region, least=least)
-    if share is not None and share > _MUCH_CLUSTER:
+    if share is not None and share > _MAX_CLUSTER_SHARE:
         yield (
             f"{regions.background.path}: about {share:.0%} of its 0.5-7 keV counts are the cluster's, by a "
             f"beta-model of the field: the background of ObsID {', '.join(without)} is too high by as much; "

@@ -24,7 +24,7 @@ from pyxt_hpc.errors import MissingInput, ResponseMismatch
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.arf_position import chip_at, find_place
+from pyxt_hpc.preprocess.arf_position import chip_at, find_arf_position
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def _kind_of_pair(
     if named := _kinds_in_headers(pair):
         return named
     geometry = read_geometry(layout.geometry(obsid))
-    place = find_place(pair["ARF"], layout.response_region(obsid), geometry, frames)
+    place = find_arf_position(pair["ARF"], layout.response_region(obsid), geometry, frames)
     if place is not None:
         chips = set(place.chip[place.chip >= 0].tolist())
         if kind := kind_of_all(chips):

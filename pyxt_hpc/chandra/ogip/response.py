@@ -28,7 +28,7 @@ _NAMES = {
     "EBOUNDS": ("EBOUNDS",),
 }  # of extensions, by their HDUCLAS2
 # Sums over channels of a redistribution matrix without effective area do not exceed 1 by more.
-_PROBABILITY = 1.5
+_MAX_ROW_SUM = 1.5
 # float32 energies of two files may differ by rounding: a hundredth of a bin is far above that
 _GRID_TOLERANCE = 0.01
 
@@ -256,7 +256,7 @@ def check_match(arf: Arf, rmf: Rmf, arf_name: str, rmf_name: str) -> None:
 
 def holds_area(rmf: Rmf) -> bool:
     """Whether a matrix has the effective area in it: its rows do not add up to 1, but to cm^2."""
-    return float(rmf.to_sparse().sum(axis=1).max()) > _PROBABILITY
+    return float(rmf.to_sparse().sum(axis=1).max()) > _MAX_ROW_SUM
 
 
 def check_area_once(arf_name: str, rmf: Rmf, rmf_name: str) -> None:

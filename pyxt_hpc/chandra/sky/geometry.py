@@ -30,21 +30,21 @@ FloatArray = NDArray[np.float64]
 
 CHIP_PIXELS = 1024
 _ALL_COLUMNS = "give the file with all columns (dmcopy without [cols ...])"
-_ENOUGH = 200_000  # events for a geometry far better than a pixel
-_FEWEST = 30  # on a chip
-_FEWEST_IN_BIN = 4
-_LONGEST_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
-_SMALLEST_SPREAD = 10.0  # chip pixels rms in any direction, to know the chip's scale and orientation
+_MAX_EVENTS = 200_000  # events for a geometry far better than a pixel
+_MIN_EVENTS = 30  # on a chip
+_MIN_EVENTS_IN_BIN = 4
+_MAX_SPAN_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
+_MIN_SPREAD = 10.0  # chip pixels rms in any direction, to know the chip's scale and orientation
 _SCALE_TOLERANCE = 0.03
 _ROW_SLACK = 1  # FIRSTROW counts from 0 or from 1
-_LARGEST_SCATTER = 1.0  # pixels rms: half a pixel of randomisation on either side gives 0.4
-_LARGEST_OUTLIERS = 0.05
+_MAX_SCATTER = 1.0  # pixels rms: half a pixel of randomisation on either side gives 0.4
+_MAX_OUTLIERS = 0.05
 _ITERATIONS = 50
 _CONVERGED = 1e-3  # pixels
 # For the length of the time bins: variance of a mean in the bin against what averaging and linear
 # interpolation cut off the peaks of the dither, amplitude (2 pi / period)^2 length^2 / 8.
 _SCATTER = 0.41  # pixels
-_SHORTEST_BIN_S, _LONGEST_BIN_S = 10.0, 60.0
+_MIN_BIN_S, _MAX_BIN_S = 10.0, 60.0
 _CURVATURE = 16.3 * (2 * np.pi / 707.0) ** 2 / 8 / np.sqrt(2)  # pixels s^-2, rms
 _ASPECT_STEP_S = 4.0
 _ASPECT_GAP_S = 60.0
@@ -115,7 +115,7 @@ def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
         & np.isfinite(events.y)
         & np.isfinite(events.time)
     )
-    use = use[:: max(1, -(-len(use) // _ENOUGH))]
+    use = use[:: max(1, -(-len(use) // _MAX_EVENTS))]
     chip = np.column_stack([events.chipx[use], events.chipy[use]]).astype(np.float64)
     sky = np.column_stack([events.x[use], events.y[use]])
     members = [np.flatnonzero(events.ccd_id[use] == ccd) for ccd in chips]
@@ -330,21 +330,21 @@ def _medians(values: FloatArray, bins: NDArray[np.int64], kept: NDArray[np.bool_
 
 def _bin_length(time: FloatArray, path: Path) -> float:
     """Length [s] with the least error of the dither at the count rate of these events."""
-    if np.ptp(time) > _LONGEST_S:
+    if np.ptp(time) > _MAX_SPAN_S:
         raise DamagedFile(
-            f"{path}: its events span {np.ptp(time):.3g} s, expected less than {_LONGEST_S:g}: it was "
+            f"{path}: its events span {np.ptp(time):.3g} s, expected less than {_MAX_SPAN_S:g}: it was "
             "merged of several observations; give each its own file"
         )
-    step = 10.0 * _SHORTEST_BIN_S  # steps without any event are gaps, not time at a low rate
+    step = 10.0 * _MIN_BIN_S  # steps without any event are gaps, not time at a low rate
     observed = step * len(np.unique((time / step).astype(np.int64)))
     rate = len(time) / observed
-    if rate * _LONGEST_BIN_S < _FEWEST_IN_BIN:
+    if rate * _MAX_BIN_S < _MIN_EVENTS_IN_BIN:
         raise DamagedFile(
-            f"{path}: {len(time)} events in {observed:.0f} s, expected at least {_FEWEST_IN_BIN} in "
-            f"{_LONGEST_BIN_S:.0f} s to see the dither; take the observation out of observation_ids"
+            f"{path}: {len(time)} events in {observed:.0f} s, expected at least {_MIN_EVENTS_IN_BIN} in "
+            f"{_MAX_BIN_S:.0f} s to see the dither; take the observation out of observation_ids"
         )
     best = (_SCATTER**2 / (4 * rate * _CURVATURE**2)) ** 0.2
-    return float(np.clip(best, _SHORTEST_BIN_S, _LONGEST_BIN_S))
+    return float(np.clip(best, _MIN_BIN_S, _MAX_BIN_S))
 
 
 def _finer(time: FloatArray) -> FloatArray:
@@ -382,12 +382,12 @@ def _rows(header: fits.Header, chipy: FloatArray, path: Path) -> tuple[int, int]
 
 
 def _check_spread(chip: FloatArray, name: str) -> None:
-    if len(chip) < _FEWEST:
+    if len(chip) < _MIN_EVENTS:
         raise DamagedFile(
-            f"{name} has {len(chip)} events, expected at least {_FEWEST} to see where it is on the sky; "
+            f"{name} has {len(chip)} events, expected at least {_MIN_EVENTS} to see where it is on the sky; "
             "take the observation out of observation_ids"
         )
-    if np.linalg.eigvalsh(np.cov(chip.T))[0] < _SMALLEST_SPREAD**2:
+    if np.linalg.eigvalsh(np.cov(chip.T))[0] < _MIN_SPREAD**2:
         raise DamagedFile(
             f"{name}: chipx, chipy of its events lie on a point or a line, expected all over it: the columns "
             "were overwritten, or a filter left this; give the file as chandra_repro or the archive left it"
@@ -412,13 +412,13 @@ def _check_solution(
         outliers = 1.0 - len(good) / len(on)
         if (
             np.abs(scales - 1.0).max() > _SCALE_TOLERANCE
-            or scatter > _LARGEST_SCATTER
-            or outliers > _LARGEST_OUTLIERS
+            or scatter > _MAX_SCATTER
+            or outliers > _MAX_OUTLIERS
         ):
             raise DamagedFile(
                 f"{path}: CCD {ccd}: x, y do not follow from chipx, chipy (scale {scales[0]:.3f}, scatter "
                 f"{scatter:.2f} pixels, {100 * outliers:.0f}% outliers; expected 1, below "
-                f"{_LARGEST_SCATTER:g}, below {100 * _LARGEST_OUTLIERS:.0f}%): it was merged of several "
+                f"{_MAX_SCATTER:g}, below {100 * _MAX_OUTLIERS:.0f}%): it was merged of several "
                 "observations, or other software changed its positions; give the file as chandra_repro or "
                 "the archive left it"
             )

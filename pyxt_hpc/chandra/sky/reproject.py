@@ -12,7 +12,7 @@ from pyxt_hpc.chandra.sky.tangent import pixel_to_pixel
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 
-_FEWEST_EVENTS = 200  # of a chip: its corners are known to 2 sky pixels
+_MIN_EVENTS = 200  # of a chip: its corners are known to 2 sky pixels
 
 
 def reproject(events: EventList, wcs: WCS) -> EventList:
@@ -105,7 +105,7 @@ def misplaced_by(background: EventList, geometry: FieldGeometry) -> float | None
     farthest = None
     for ccd, matrix in zip(geometry.chips, geometry.to_sky, strict=True):
         on = background.ccd_id == ccd
-        if np.count_nonzero(on) < _FEWEST_EVENTS:
+        if np.count_nonzero(on) < _MIN_EVENTS:
             continue
         chip = np.stack([np.ones(np.count_nonzero(on)), background.chipx[on], background.chipy[on]])
         if not np.isfinite(sky[:, on]).all():

@@ -26,30 +26,30 @@ from pyxt_hpc.preprocess.checks.rates import unusual_rates
 
 GtiByChip = Mapping[int, NDArray[np.float64]]
 
-_EXACT = 0.01  # differences of exposures, shares of time: what the maps are good to
-_EMPTY_CHIP = 0.03  # of a chip, which is more than point sources leave out
-_FORBIDDEN = 20.0  # expected events of a grade where there are none
+_TOLERANCE = 0.01  # differences of exposures, shares of time: what the maps are good to
+_MAX_EMPTY_CHIP = 0.03  # of a chip, which is more than point sources leave out
+_MIN_EXPECTED = 20.0  # expected events of a grade where there are none
 _UNCUT = "give the file as chandra_repro or the archive left it (sources.reg and the crop select the sky)"
 _UPSETS = "make the file again with dmcopy, which keeps times and header together, or fetch it again"
 
 # axes of the subspace whose restriction leaves a part of the field empty, and their full range
-_PLACES = {
+_POSITION_AXES = {
     **dict.fromkeys(("chipx", "chipy"), (1.0, 1024.0)),
     **dict.fromkeys(("tdetx", "tdety"), (1.0, 8192.0)),
     **dict.fromkeys(("detx", "dety", "x", "y"), (0.5, 8192.5)),
     "node_id": (0.0, 3.0),
 }
-_PLACE_SLACK = {"node_id": 0.0}
+_AXIS_SLACK = {"node_id": 0.0}
 _SLACK_PIXELS = 16.0
 # expno: lost frames, which the good times leave out too; phas, pha...: whatever an event can have
-_HARMLESS = {
+_OTHER_KNOWN_AXES = {
     "time", "ccd_id", "energy", "pi", "grade", "status", "expno", "phas", "pha", "pha_ro", "fltgrade",
     "corn_pha",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class Agreed:
+class CommonSelection:
     """Events and blank sky (None without) that were cut to what both hold, and what there is to say.
 
     ``energies_eV`` (m, 2) that both hold; all, if neither is cut.
@@ -61,7 +61,9 @@ class Agreed:
     findings: tuple[str, ...]
 
 
-def agree(events: EventList, background: EventList | None, chips: tuple[int, ...], gti: GtiByChip) -> Agreed:
+def compare_selections(
+    events: EventList, background: EventList | None, chips: tuple[int, ...], gti: GtiByChip
+) -> CommonSelection:
     """Compare the selections of events and blank sky, both of good grade and status on the chips in use.
 
     Parameters
@@ -94,7 +96,7 @@ def agree(events: EventList, background: EventList | None, chips: tuple[int, ...
     events, background, energies, said = common_energies(events, background, chips)
     findings += said
     findings += unusual_rates(events, background, chips, gti)
-    return Agreed(events, background, energies, tuple(findings))
+    return CommonSelection(events, background, energies, tuple(findings))
 
 
 def check_exposure(events: EventList, gti: GtiByChip) -> None:
@@ -120,7 +122,7 @@ def check_exposure(events: EventList, gti: GtiByChip) -> None:
     for keyword, (value, shortest, longest) in named.items():
         if value is None:
             continue
-        long, short = value > (1 + _EXACT) * longest, exact and value < (1 - _EXACT) * shortest
+        long, short = value > (1 + _TOLERANCE) * longest, exact and value < (1 - _TOLERANCE) * shortest
         if long or short:
             good = (longest if long else shortest) / share
             cause = (
@@ -140,7 +142,7 @@ def _check_times(events: EventList, gti: GtiByChip) -> Iterator[str]:
     assert events.time is not None
     for chip, intervals in gti.items():
         share = empty_share_of_time(events.time[events.ccd_id == chip], intervals)
-        if share is not None and share > _EXACT:
+        if share is not None and share > _TOLERANCE:
             raise SelectionMismatch(
                 f"{events.path}: {share:.0%} of the good time of CCD {chip} has no event at all: the events "
                 f"were cut in time and the good times (GTI) were not; {_UPSETS}"
@@ -161,7 +163,7 @@ def _check_places(
         for chip in chips:
             on = file.ccd_id == chip
             shares[chip] = empty_share_of_chip(file.chipx[on], file.chipy[on], rows)
-    empty = {chip: share for chip, share in shares.items() if share is not None and share > _EMPTY_CHIP}
+    empty = {chip: share for chip, share in shares.items() if share is not None and share > _MAX_EMPTY_CHIP}
     if empty:
         listed = ", ".join(f"{share:.0%} of CCD {chip}" for chip, share in empty.items())
         why = f" (it was selected in {'; '.join(cut)})" if cut else ""
@@ -191,9 +193,9 @@ def _in_rows(chipy: NDArray[np.integer], rows: tuple[int, int]) -> bool:
 
 
 def _place_cuts(subspace: Subspace, axis: str, rows: tuple[int, int]) -> Iterator[str]:
-    if axis in _PLACES:
-        full = tuple(map(float, rows)) if axis == "chipy" else _PLACES[axis]
-        slack = _PLACE_SLACK.get(axis, _SLACK_PIXELS)
+    if axis in _POSITION_AXES:
+        full = tuple(map(float, rows)) if axis == "chipy" else _POSITION_AXES[axis]
+        slack = _AXIS_SLACK.get(axis, _SLACK_PIXELS)
         ranges = subspace.ranges(axis)
         whole = ranges is None or (
             len(ranges) == 1 and ranges[0, 0] <= full[0] + slack and ranges[0, 1] >= full[1] - slack
@@ -224,7 +226,7 @@ def _compare_grades(events: EventList, background: EventList) -> None:
         assert one.grade is not None
         assert other.grade is not None
         of_one, of_other = (np.array([np.sum(f.grade == g) for g in GOOD_GRADES]) for f in (one, other))
-        without = (of_one == 0) & (of_other * (len(one) / len(other)) > _FORBIDDEN)
+        without = (of_one == 0) & (of_other * (len(one) / len(other)) > _MIN_EXPECTED)
         if without.any():
             raise SelectionMismatch(
                 f"{one.path}: no event has grade {listed(np.array(GOOD_GRADES)[without])}, which "
@@ -235,6 +237,6 @@ def _compare_grades(events: EventList, background: EventList) -> None:
 
 def _other_axes(file: EventList, subspace: Subspace) -> Iterator[str]:
     for axis in subspace.axes:
-        if axis not in _HARMLESS and axis not in _PLACES and "(" not in axis:
+        if axis not in _OTHER_KNOWN_AXES and axis not in _POSITION_AXES and "(" not in axis:
             selected = shown(", ".join(subspace.texts(axis)))
             yield f"{file.path.name}: it was selected in {axis} = {selected}, which is compared with nothing"

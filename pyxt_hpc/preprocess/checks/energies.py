@@ -13,11 +13,11 @@ from pyxt_hpc.errors import SelectionMismatch
 from pyxt_hpc.preprocess.background import PARTICLE_BAND_EV
 from pyxt_hpc.preprocess.checks.coverage import energy_ranges
 
-_LEAST_PARTICLES = 100  # events of the particle band: the scale is good to 10%
-_LEAST_PARTICLE_BAND_EV = 250.0
+_MIN_PARTICLES = 100  # events of the particle band: the scale is good to 10%
+_MIN_PARTICLE_BAND_EV = 250.0
 _WHOLE_EV = (400.0, 11_900.0)  # held by a file that is not cut: thresholds and few events blur the ends
-_WIDEST_EV = (0.0, 1e6)
-_EDGE_EV = 50.0  # by which the analysis band may reach over the events' energies
+_ALL_EV = (0.0, 1e6)
+_TOLERANCE_EV = 50.0  # by which the analysis band may reach over the events' energies
 _KEYWORD = "ENERGIES"  # of what stage 1 writes
 
 
@@ -54,7 +54,7 @@ def common_energies(
     held = [selected_energies(file, chips) for file in files]
     common = gti_arithmetic.intersection(*held)
     if _is_whole(common):
-        return events, background, np.array([_WIDEST_EV]), []
+        return events, background, np.array([_ALL_EV]), []
     said = [
         f"{file.path}: it holds only energies of {_keV(ranges)}"
         for file, ranges in zip(files, held, strict=True)
@@ -63,7 +63,7 @@ def common_energies(
     cut = [file.select(gti_arithmetic.in_gti(common, file.energy_eV)) for file in files]
     band = gti_arithmetic.intersection(common, [PARTICLE_BAND_EV])
     left = [int(np.sum(file.in_band(PARTICLE_BAND_EV))) for file in cut]
-    if gti_arithmetic.total(band) < _LEAST_PARTICLE_BAND_EV or min(left) < _LEAST_PARTICLES:
+    if gti_arithmetic.total(band) < _MIN_PARTICLE_BAND_EV or min(left) < _MIN_PARTICLES:
         raise SelectionMismatch(
             f"{'; '.join(said)}: of 9.5-12 keV, where flares are looked for and the background is scaled, "
             f"{_keV(band)} with {min(left)} events is left; make it again without a filter in energy"
@@ -75,7 +75,7 @@ def common_energies(
 
 
 def _bounded(ranges: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.clip(ranges, *_WIDEST_EV)
+    return np.clip(ranges, *_ALL_EV)
 
 
 def _is_whole(ranges: NDArray[np.float64]) -> bool:
@@ -100,7 +100,10 @@ def check_band(header: fits.Header, path: Path, band_keV: tuple[float, float]) -
     if held is None:
         return
     band = 1e3 * np.array([band_keV])
-    if gti_arithmetic.total(gti_arithmetic.intersection(held, band)) < gti_arithmetic.total(band) - _EDGE_EV:
+    if (
+        gti_arithmetic.total(gti_arithmetic.intersection(held, band))
+        < gti_arithmetic.total(band) - _TOLERANCE_EV
+    ):
         raise SelectionMismatch(
             f"{path}: it and its background hold only {_keV(held)}, but the band is "
             f"{band_keV[0]:g}-{band_keV[1]:g} keV; change energy_min, energy_max, or give files without a "
@@ -113,6 +116,6 @@ def _keV(ranges: NDArray[np.float64]) -> str:
 
 
 def _one_range(low: float, high: float) -> str:
-    if high >= _WIDEST_EV[1] / 1e3:
+    if high >= _ALL_EV[1] / 1e3:
         return f"more than {low:.2f} keV"
     return f"{low:.2f}-{high:.2f} keV" if low > 0 else f"less than {high:.2f} keV"

@@ -23,8 +23,8 @@ _SPLIT = (
     "give each ObsID its own evt2 file in its own folder, and each part (OBI) of an observation made by "
     "CIAO's splitobs as an ObsID of its own"
 )
-_FARTHEST_ARCMIN = 60.0
-_LONGEST_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
+_MAX_OFF_AXIS_ARCMIN = 60.0
+_MAX_SPAN_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
 _MODES = ("FAINT", "VFAINT", "GRADED")
 _VFAINT_BIT = np.uint32(1 << 23)  # set in events that check_vf_pha=yes doubts
 
@@ -82,7 +82,7 @@ def check_observation(events: EventList, obsid: str) -> None:
     ra, dec = (needed_number(header, keyword, path, _HEADER) for keyword in ("RA_PNT", "DEC_PNT"))
     nominal = [float(degrees) for degrees in events.wcs.wcs.crval]
     distance = float(off_axis_arcmin(nominal[0], nominal[1], ra, dec))
-    if not distance < _FARTHEST_ARCMIN:
+    if not distance < _MAX_OFF_AXIS_ARCMIN:
         raise DamagedFile(
             f"{path}: RA_PNT, DEC_PNT are {ra:.3f}, {dec:.3f}, over a degree "
             f"from its sky coordinates' {nominal[0]:.3f}, {nominal[1]:.3f}: it was reprojected to another "
@@ -114,9 +114,9 @@ def check_span(path: Path, gti: NDArray[np.float64]) -> None:
         They span more than an orbit of Chandra.
     """
     span = gti[-1, 1] - gti[0, 0]
-    if span > _LONGEST_S:
+    if span > _MAX_SPAN_S:
         raise DamagedFile(
-            f"{path}: good time intervals span {span:.3g} s, expected less than {_LONGEST_S:g}: a file of "
+            f"{path}: good time intervals span {span:.3g} s, expected less than {_MAX_SPAN_S:g}: a file of "
             f"several observations (merge_obs, dmmerge) or of one with several parts (OBI); {_SPLIT}"
         )
 
