@@ -132,14 +132,14 @@ def _has_response(layout: Layout, dataset: Dataset) -> bool:
 
 
 def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) -> Facts:
-    board = RegionReader.of(layout, config.observation_ids)
-    frames = board.frames
-    sources, crop = board.read(layout.sources_reg), board.read(layout.crop_reg)
+    reader = RegionReader.of(layout, config.observation_ids)
+    frames = reader.frames
+    sources, crop = reader.read(layout.sources_reg), reader.read(layout.crop_reg)
     grid = SkyGrid.around(crop, frames)
     selection = _Selection(
         grid=grid,
         live=_live_pixels(grid, crop, sources, frames),
-        bright=(sources, *(board.read(p) for p in (layout.exclude_reg,) if check_regular(p))),
+        bright=(sources, *(reader.read(p) for p in (layout.exclude_reg,) if check_regular(p))),
         frames=frames,
         band_keV=(config.energy_min_keV, config.energy_max_keV),
     )

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class RegionReader:
-    """What region files are drawn on: the merged field.
+    """Reads region files that were drawn on the merged field.
 
     ``frames``: what ``physical`` and ``image`` coordinates mean, as `regions.contains` takes it: sky pixels
     of the ``first`` observation, into whose frame all come, and pixels of the merged images by their names.

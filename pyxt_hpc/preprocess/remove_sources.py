@@ -105,12 +105,12 @@ def remove_sources(
 
 
 def _read_regions(layout: Layout, obsids: tuple[str, ...]) -> FieldRegions:
-    board = RegionReader.of(layout, obsids)
+    reader = RegionReader.of(layout, obsids)
     exclude, background = (
-        board.read(path) if check_regular(path) else None
+        reader.read(path) if check_regular(path) else None
         for path in (layout.exclude_reg, layout.background_reg)
     )
-    return FieldRegions(board.read(layout.sources_reg), exclude, background, board.frames)
+    return FieldRegions(reader.read(layout.sources_reg), exclude, background, reader.frames)
 
 
 def _step(obsid: str, layout: Layout) -> Step:
