@@ -112,10 +112,7 @@ class EventList:
 def sky_wcs(header: fits.Header, path: Path | str = "event list") -> WCS:
     """WCS of the columns x, y of a table: sky pixels (1-based, as in the file) to RA, Dec [deg].
 
-    Raises
-    ------
-    DamagedFile
-        No columns x, y or no celestial WCS on them; ``path`` is named.
+    Raises DamagedFile, which names ``path``, if there are no such columns or no celestial WCS on them.
     """
     columns = column_numbers(header)
     try:
@@ -162,18 +159,9 @@ def column_numbers(header: fits.Header) -> dict[str, int]:
 def read_events(path: Path, *, ours: bool = False) -> EventList:
     """Read the events, the sky WCS and the good time intervals of a level-2 or blank-sky event file.
 
-    Parameters
-    ----------
-    path
-        The file.
-    ours
-        Whether a stage of this package wrote it, so that its checksum must be right.
-
-    Raises
-    ------
-    MissingInput, DamagedFile
-        Absent; damaged; not FITS, truncated, without an EVENTS table, without a required column, not
-        Chandra ACIS.
+    ``ours``: a stage of this package wrote it, so that its checksum must be right. Raises MissingInput, or
+    DamagedFile if it is damaged, not FITS, without an EVENTS table or a required column, or not of Chandra's
+    ACIS.
     """
     path = Path(path)
     with open_fits(path, "event file", _OUR_HINT if ours else _HINT, ours=ours) as hdus:

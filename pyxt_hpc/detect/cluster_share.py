@@ -39,24 +39,12 @@ def cluster_share(
     *,
     least: float = 0.0,
 ) -> float | None:
-    """Share of the counts in a region that the cluster gives.
+    """Share (0 to 1) of the counts in a region (ny, nx) that the cluster gives.
 
-    The background may be of any level from `least` on, but is taken to be as even over the field as the
-    exposure.
-
-    Parameters
-    ----------
-    counts, exposure : (ny, nx)
-        Of the field, with the exposure [s] 0 where sources were cut out.
-    region : (ny, nx) bool
-    least
-        Background that is there in any case [count s^-1 per pixel]: a profile that falls to the edge of the
-        field does not tell.
-
-    Returns
-    -------
-    float or None
-        0 to 1; None if there are too few counts for a profile, or no exposure in the region.
+    The background may be of any level from ``least`` [count s^-1 per pixel] on, which is there in any case: a
+    profile that falls to the edge of the field does not tell. It is taken to be as even over the field as the
+    exposure (ny, nx) [s], which is 0 where sources were cut out. None if there are too few counts for a
+    profile, or no exposure in the region.
     """
     region = region & (exposure > 0)
     if counts[exposure > 0].sum() < _MIN_COUNTS or not region.any():

@@ -69,13 +69,7 @@ def clean_flares(
 
 
 def check_quiet(cleaning: FlareCleaning) -> None:
-    """Refuse a light curve of which hardly anything is left.
-
-    Raises
-    ------
-    EmptySelection
-        Fewer than a tenth of the bins are quiet, as in deflare.
-    """
+    """Raise EmptySelection if fewer than a tenth of the bins of a light curve are quiet, as in deflare."""
     if cleaning.bins_kept < _MIN_GOOD:
         raise EmptySelection(
             f"only {cleaning.bins_kept:.1%} of the bins of the light curve are quiet, "
@@ -89,22 +83,12 @@ def find_quiet(
 ) -> FlareCleaning:
     """Find the quiet bins of a light curve, however few.
 
-    Parameters
-    ----------
-    curve : LightCurve
-    first : FlareCleaning
-        Of the same bins in another band, where the live time of ``curve`` has its good bins only: the wings
-        of its flares are followed further.
-    nsigma : float
-        Poisson range that quiet bins keep to.
-    scale : float
-        A bin is quiet while its rate is between mean/scale and mean*scale, whatever its Poisson range, unless
-        its neighbours are bright too.
+    They keep to the Poisson range of ``nsigma``, or to rates between mean/scale and mean*scale, whatever
+    their Poisson range, unless their neighbours are bright too. ``first`` is of the same bins in another
+    band, where the live time of ``curve`` has its good bins only: the wings of its flares are followed
+    further.
 
-    Raises
-    ------
-    EmptySelection
-        There is no live time or no count.
+    Raises EmptySelection if there is no live time or no count.
     """
     live = curve.live_s > 0
     if not live.any() or curve.counts[live].sum() == 0:

@@ -36,20 +36,11 @@ _PEAK_MARGIN = 2.0  # pixels
 
 @dataclass(frozen=True)
 class DetectedSource:
-    """A detected source.
+    """A detected source: position [pixels, from 0], all of its counts in the image.
 
-    Parameters
-    ----------
-    row, col
-        Position [pixels, from 0].
-    counts
-        All of its counts in the image.
-    background
-        Counts of everything else within the radius that holds 90% of the source.
-    significance
-        In standard deviations of a Gaussian.
-    radius
-        Of the circle to leave out [pixels]: 99% of the point spread, more for bright sources.
+    ``background``: counts of everything else within the radius that holds 90% of the source; ``significance``
+    in standard deviations of a Gaussian; ``radius`` [pixels] of the circle to leave out: 99% of the point
+    spread, more for bright sources.
     """
 
     row: float
@@ -63,24 +54,11 @@ class DetectedSource:
 def detect_sources(
     counts: ArrayLike, exposure: ArrayLike, psf_r90_pixels: ArrayLike, *, false_per_field: float = 0.3
 ) -> tuple[DetectedSource, ...]:
-    """Find the point sources of an image.
+    """Find the point sources of an image, the most significant one first; none is the peak of the emission.
 
-    Parameters
-    ----------
-    counts : (ny, nx)
-        Counts.
-    exposure : (ny, nx)
-        Exposure [s], vignetted; 0 where nothing was seen.
-    psf_r90_pixels : (ny, nx)
-        Radius with 90% of the counts of a point source [pixels].
-    false_per_field
-        How many maxima of noise exceed the threshold in an image like this one. About half of them are then
-        left out as too wide.
-
-    Returns
-    -------
-    tuple of DetectedSource
-        The most significant one first. None of them is the peak of the extended emission.
+    Parameters are images (ny, nx): counts; exposure [s], vignetted, 0 where nothing was seen; radius with 90%
+    of the counts of a point source [pixels]. ``false_per_field`` maxima of noise exceed the threshold in an
+    image like this one; about half of them are then left out as too wide.
     """
     exposure = np.ascontiguousarray(np.where(np.asarray(exposure) > 0, exposure, 0.0), dtype=np.float64)
     counts = np.ascontiguousarray(np.where(exposure > 0, counts, 0), dtype=np.float64)
@@ -98,16 +76,10 @@ def detect_sources(
 
 
 def emission_peak(counts: FloatArray, exposure: FloatArray) -> tuple[int, int]:
-    """Row and column of the peak of extended emission.
+    """Row and column of the peak of extended emission, in counts (ny, nx) without those of point sources.
 
     A small feature does not catch it: the search is coarse first, then finer around what was found.
-
-    Parameters
-    ----------
-    counts : (ny, nx)
-        Counts without those of point sources.
-    exposure : (ny, nx)
-        [s]
+    ``exposure`` (ny, nx) [s].
     """
     row, col, reach = 0, 0, max(counts.shape)
     for smoothing in _PEAK_SMOOTHING:

@@ -52,12 +52,7 @@ def crop_text(proposal: Proposal) -> str:
 def write_proposals(texts: Mapping[Path, str], *, again: bool = False) -> ProposalFiles:
     """Write region files, but never over a file that a person has drawn or changed.
 
-    Parameters
-    ----------
-    texts
-        Text of every file, as the functions here make it.
-    again
-        Replace files that were proposed before and not changed since.
+    ``again``: replace files that were proposed before and not changed since.
     """
     written, kept = [], []
     for path, text in texts.items():

@@ -39,20 +39,11 @@ _LATTICE = 101  # points a side on a chip
 
 @dataclass(frozen=True, eq=False)
 class FieldImages:
-    """Merged images of all observations, on one grid.
+    """Merged images (ny, nx) of all observations on one grid, ``wcs`` (1-based pixels).
 
-    Parameters
-    ----------
-    counts : (ny, nx)
-    exposure : (ny, nx)
-        [s], vignetted; 0 where nothing was seen.
-    psf_r90_pixels : (ny, nx)
-        As `pyxt_hpc.chandra.sky.psf.merged_r90_arcsec` has it, in pixels.
-    wcs : WCS
-        1-based pixels.
-    pixel_scale_arcsec : float
-    background : (ny, nx) or None
-        Expected background counts. Without it the background is taken to be vignetted like the exposure.
+    Counts; exposure [s], vignetted, 0 where nothing was seen; ``psf_r90_pixels`` as of `merged_r90_arcsec`,
+    in pixels; expected background counts: without them the background is taken to be vignetted like the
+    exposure.
     """
 
     counts: NDArray
@@ -98,16 +89,9 @@ class SkyBox:
 class Proposal:
     """What a person would draw.
 
-    Parameters
-    ----------
-    sources
-        Point sources to leave out, with counts and significance as text.
-    core
-        Ellipse about the peak that holds most of the emission.
-    responses
-        For each dataset the circles whose events the responses are made for.
-    crop
-        Box around the emission.
+    ``sources``: point sources to leave out, with counts and significance as text; ``core``: ellipse about the
+    peak that holds most of the emission; ``responses``: for each dataset the circles whose events the
+    responses are made for; ``crop``: box around the emission.
     """
 
     sources: tuple[SkyCircle, ...]
@@ -125,19 +109,9 @@ class Chips:
 
 
 def propose(images: FieldImages, datasets: Mapping[str, Chips]) -> Proposal:
-    """Propose all regions from the merged image.
+    """Propose all regions from the merged images, and the chips of each dataset by its name.
 
-    Parameters
-    ----------
-    images
-        Merged images.
-    datasets
-        For each dataset by name its chips.
-
-    Raises
-    ------
-    EmptySelection
-        If nothing was seen, or no extended emission is found.
+    Raises EmptySelection if nothing was seen, or no extended emission is found.
     """
     found = detect_sources(images.counts, images.exposure, images.psf_r90_pixels)
     log.info("%d point sources found", len(found))
@@ -153,10 +127,7 @@ def propose(images: FieldImages, datasets: Mapping[str, Chips]) -> Proposal:
 def response_circle(chips: Chips) -> SkyCircle:
     """Smallest circle that holds a real piece of every chip; where it would be large, one near the axis.
 
-    Parameters
-    ----------
-    chips
-        All of one kind; the outlines are convex.
+    The chips are all of one kind, with convex outlines.
     """
     positions = np.concatenate([p for pieces in chips.outlines.values() for p in pieces])
     plane = tangent_plane(*mean_direction(*positions.T), 1.0)

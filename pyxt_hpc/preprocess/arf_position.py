@@ -53,18 +53,8 @@ def find_arf_position(
 ) -> ArfPosition | None:
     """Where an ARF was made: by its own header, else in the response region; None if nothing tells.
 
-    A region file that is newer than the ARF tells nothing: the ARF cannot have been made in it.
-
-    Parameters
-    ----------
-    arf
-        As supplied.
-    region
-        Where the region file of these responses would be.
-    geometry
-        Chips of the observation.
-    frames
-        As for `contains`.
+    A region file that is newer than the ARF tells nothing: the ARF cannot have been made in it. ``region`` is
+    where the region file of these responses would be; ``frames`` as for `contains`.
     """
     position = position_named(response_headers(arf))
     if position is not None:

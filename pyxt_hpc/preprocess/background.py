@@ -50,12 +50,7 @@ def local_counts_keyword(kind: str) -> str:
 def particles(events: EventList, regions: Sequence[RegionFile], frames: Mapping[str, WCS]) -> EventList:
     """Events of 9.5-12 keV outside regions: sources, and a cluster's peak, which shines through even there.
 
-    Parameters
-    ----------
-    events
-        Of an observation or a background.
-    regions, frames
-        As for `contains_pixels`.
+    ``regions``, ``frames`` as for `contains_pixels`.
     """
     high = events.select(events.in_band(PARTICLE_BAND_EV))
     for region in regions:
@@ -72,17 +67,9 @@ def particle_scale(
     in exposure, so each CCD gets its own scale if the counts say that this is not so (chi^2 test of the
     ratios, at 1%).
 
-    Parameters
-    ----------
-    high, background_high
-        The 9.5-12 keV events of both on the same chips, all of one kind, and the same part of the sky.
-    live_s
-        Live time of each CCD in the observation; without it, all are the same.
-
-    Raises
-    ------
-    EmptySelection
-        There is no event in one of them.
+    ``high``, ``background_high``: the 9.5-12 keV events of both on the same chips, all of one kind, and the
+    same part of the sky. ``live_s``: live time of each CCD in the observation; without it, all are the same.
+    Raises EmptySelection if there is no event in one of them.
     """
     for events in (high, background_high):
         if len(events) == 0:
@@ -137,24 +124,10 @@ def spread(
     hardly any event comes twice, so its counts are Poisson as the statistic takes them. What it leaves out:
     the sky part of the background is not vignetted as it should be, and detector lines do not vary.
 
-    Parameters
-    ----------
-    events : EventList
-        Clean events; ``inside`` (n,) bool, those in the region and outside the sources.
-    region : (ny, nx) bool
-        Pixels of the region, without sources.
-    live : (ny, nx)
-        Share of the exposure that each pixel saw.
-    grid : SkyGrid
-        Of both.
-    path : Path
-        The region file, for messages.
-    rng : numpy.random.Generator
-
-    Raises
-    ------
-    EmptySelection
-        No live pixel or no event is in the region.
+    ``events`` are clean, those ``inside`` (n,) in the region and outside the sources; ``region`` (ny, nx) its
+    pixels without sources, ``live`` (ny, nx) the share of the exposure that each pixel saw, on ``grid``;
+    ``path`` of the region file is for messages. Raises EmptySelection if no live pixel or no event is in the
+    region.
     """
     seen = float(live[region].sum())
     if seen <= 0 or not inside.any():

@@ -74,18 +74,10 @@ def crop_data(config: ClusterConfig, layout: Layout, *, again: bool = False) -> 
     An observation with front- and back-illuminated chips becomes a dataset of each kind that has a response
     and a chip in the crop. The bundle appears last: as long as it is absent or old, the stage is not done.
 
-    Returns
-    -------
-    StageOutcome
-        With the facts of `_crop_dataset` of each dataset; ``shape``, ``live_pixels``, ``counts`` of all, and
-        ``left_out``: the datasets that are not in the bundle, and why.
-
-    Raises
-    ------
-    MissingInput
-        The crop, sources.reg or what the stages before make is missing.
-    EmptySelection
-        An observation does not overlap the crop, or nothing of the crop is outside the sources.
+    Returns the facts of `_crop_dataset` of each dataset; ``shape``, ``live_pixels``, ``counts`` of all, and
+    ``left_out``: the datasets that are not in the bundle, and why. Raises MissingInput if the crop,
+    sources.reg or what the stages before make is missing; EmptySelection if an observation does not overlap
+    the crop, or nothing of the crop is outside the sources.
     """
     need_regions(layout.crop_reg, layout.sources_reg)
     need(

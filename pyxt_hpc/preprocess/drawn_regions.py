@@ -48,12 +48,8 @@ class RegionReader:
     def read(self, path: Path) -> RegionFile:
         """Read a region file and check that its shapes are on the field.
 
-        Raises
-        ------
-        MissingInput, DamagedFile, RegionSyntaxError
-            As `read_regions`; coordinates of an unknown image.
-        EmptySelection
-            A shape touches no pixel that was seen, or none of those that are cut out does.
+        Raises as `read_regions`; RegionSyntaxError for coordinates of an unknown image; EmptySelection if a
+        shape touches no pixel that was seen, or none of those that are cut out does.
         """
         region = read_regions(path)
         if _in_pixels(region):

@@ -38,19 +38,10 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, again: bool = F
     share of every pixel, from which every region gets the area of its own place. For that, the vignetting at
     the place where an ARF was made is taken out of it here, where its header or the response region tell.
 
-    Returns
-    -------
-    StageOutcome
-        With the facts of `_check_responses` of each dataset, and ``left_out``: the datasets without a
-        response of their own, and what they lack.
-
-    Raises
-    ------
-    MissingInput
-        Files are missing; all are named.
-    ResponseMismatch
-        ARF, RMF and the events do not share energies or channels, or the band is not covered, or a response
-        is of the other kind of chips.
+    Returns the facts of `_check_responses` of each dataset, and ``left_out``: the datasets without a response
+    of their own, and what they lack. Raises MissingInput, which names all files that are missing;
+    ResponseMismatch if ARF, RMF and the events do not share energies or channels, the band is not covered, or
+    a response is of the other kind of chips.
     """
     obsids = config.observation_ids
     need(

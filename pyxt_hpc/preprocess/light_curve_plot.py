@@ -29,13 +29,7 @@ class CleanedCurve:
 def draw_light_curves(passes: Sequence[CleanedCurve], title: str, path: Path) -> None:
     """Draw the rate of each pass against time, the quiet mean, the bins kept and cut, and the intervals kept.
 
-    Parameters
-    ----------
-    passes : first and, unless that failed, second pass
-    title : str
-        The title gets the share of the time that all passes together kept.
-    path : Path
-        PNG or whatever matplotlib writes.
+    The title gets the share of the time that all passes together kept.
     """
     figure = Figure(figsize=(9, 0.8 + 2.7 * len(passes)), layout="constrained")
     FigureCanvasAgg(figure)

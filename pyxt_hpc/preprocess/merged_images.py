@@ -79,16 +79,10 @@ def merge_field(
     bright: Sequence[RegionFile] = (),
     frames: Mapping[str, WCS] | None = None,
 ) -> Field:
-    """Merge the images of all observations.
+    """Merge the images of all observations; ``events_of`` names the file of the events of each.
 
-    Parameters
-    ----------
-    obsids, layout
-        The observations.
-    events_of
-        Names the file of their events.
-    bright, frames
-        Regions that are left out where the background is scaled: those that were cut out of the events.
+    ``bright``, ``frames``: regions that are left out where the background is scaled, those that were cut out
+    of the events.
     """
     geometries = [read_geometry(layout.geometry(obsid)) for obsid in obsids]
     grid: SkyGrid | None = None

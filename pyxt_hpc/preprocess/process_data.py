@@ -61,24 +61,9 @@ _MAX_SEPARATION_DEG = 1.0  # of the tangent points of one cluster's observations
 def process_data(config: ClusterConfig, layout: Layout, *, again: bool = False) -> StageOutcome:
     """Filter and reproject every observation and its background, then merge them.
 
-    Parameters
-    ----------
-    config, layout
-        The cluster.
-    again
-        Do also what is up to date.
-
-    Returns
-    -------
-    StageOutcome
-        With the facts of `_process_observation` of each ObsID, and ``shape`` and ``counts`` of the images.
-
-    Raises
-    ------
-    MissingInput
-        Files are missing; all of them are named, with who provides them.
-    PyxtError
-        Any other: a damaged file, an observation of another part of the sky or of other chips.
+    Returns the facts of `_process_observation` of each ObsID, and ``shape`` and ``counts`` of the images.
+    Raises MissingInput, which names all files that are missing with who provides them; any other PyxtError
+    for a damaged file, an observation of another part of the sky or of other chips.
     """
     files = find_observations(layout, config.observation_ids)
     frame = read_sky_wcs(files[0].events)

@@ -30,15 +30,7 @@ _STYLES: dict[str, tuple[str, Literal["-", "--", "-."]]] = {
 
 
 def draw_proposal(proposal: Proposal, images: FieldImages, path: Path) -> None:
-    """Draw the exposure-corrected, smoothed image with all regions.
-
-    Parameters
-    ----------
-    proposal, images
-        The regions, and what they were found in.
-    path
-        PNG file, written under a temporary name and renamed.
-    """
+    """Draw the exposure-corrected, smoothed image with all regions into a PNG file."""
     brightness = _brightness(images)
     figure = Figure(figsize=(8.2, 7.6), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)

@@ -37,24 +37,8 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, again: bool = Fals
 
     When the merged images change, those that were proposed before and not changed since are proposed again.
 
-    Parameters
-    ----------
-    config, layout
-        The cluster, after stage 1.
-    again
-        Propose again even if nothing has changed.
-
-    Returns
-    -------
-    StageOutcome
-        With ``files``: a line for each.
-
-    Raises
-    ------
-    MissingInput
-        The merged images of stage 1 are missing.
-    EmptySelection
-        No extended emission is found.
+    Returns ``files``: a line for each. Raises MissingInput if the merged images of stage 1 are missing;
+    EmptySelection if no extended emission is found.
     """
     drawn = [layout.sources_reg, layout.exclude_reg, layout.crop_reg]
     geometries = [layout.geometry(obsid) for obsid in config.observation_ids]

@@ -67,26 +67,11 @@ def remove_sources(
 ) -> StageOutcome:
     """Exclude ``sources.reg``, cut flares out, and make the surface brightness without either.
 
-    Parameters
-    ----------
-    config, layout
-        The cluster, after stage 1.
-    fill
-        Also an image with the holes filled, for the eye only.
-    again
-        Do also what is up to date.
+    ``fill``: also an image with the holes filled, for the eye only.
 
-    Returns
-    -------
-    StageOutcome
-        With the facts of `_clean_observation` of each ObsID.
-
-    Raises
-    ------
-    MissingInput
-        sources.reg or what stage 1 makes is missing.
-    EmptySelection
-        An observation has hardly any time without flares, or no event outside the sources.
+    Returns the facts of `_clean_observation` of each ObsID. Raises MissingInput if sources.reg or what stage
+    1 makes is missing; EmptySelection if an observation has hardly any time without flares, or no event
+    outside the sources.
     """
     need_regions(layout.sources_reg)
     need(*((layout.filtered_events(o), f"pyxt-hpc {BEFORE}") for o in config.observation_ids))

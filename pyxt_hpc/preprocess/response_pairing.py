@@ -49,20 +49,10 @@ def find_responses(
 ) -> tuple[tuple[SuppliedResponse, ...], dict[str, str]]:
     """Find the responses of all datasets by ``arf_files`` and ``rmf_files`` of the configuration.
 
-    Returns
-    -------
-    found : tuple of SuppliedResponse
-        In the order of the datasets.
-    left_out : dict
-        For each dataset without a response of its own, by name: what is missing. The other dataset of its
-        observation has one.
-
-    Raises
-    ------
-    MissingInput
-        An observation has no response at all, or one file of a pair; all that is missing is named.
-    ResponseMismatch
-        A header says that a response was made on the other kind of chips.
+    Returns them in the order of the datasets; and for each dataset without a response of its own, by name,
+    what is missing: the other dataset of its observation has one. Raises MissingInput, which names all that
+    is missing, if an observation has no response at all, or one file of a pair; ResponseMismatch if a header
+    says that a response was made on the other kind of chips.
     """
     found: list[SuppliedResponse] = []
     missing: list[str] = []

@@ -83,20 +83,11 @@ class Pha:
 def read_pha(path: Path, *, background: bool = False) -> Pha:
     """Read a type I spectrum, plain or ``.gz``.
 
-    Parameters
-    ----------
-    path
-        A file can hold a spectrum and its background in two extensions, with HDUCLAS2 TOTAL and BKG.
-    background
-        Take the background of a file that has both.
+    ``background``: of a file with two spectra, HDUCLAS2 TOTAL and BKG, take the background.
 
-    Raises
-    ------
-    MissingInput
-        No such file.
-    DamagedFile
-        Not FITS, truncated, not a spectrum of type I with raw counts, channels that are not consecutive,
-        numbers that make no sense, or something asked for that no fit here can do.
+    Raises MissingInput, or DamagedFile if it is not FITS, truncated, not a spectrum of type I with raw
+    counts, if channels are not consecutive or numbers make no sense, or if it asks for something that no fit
+    here can do.
     """
     path = with_gz(Path(path))
     with open_fits(path, "spectrum", _MAKE_AGAIN) as hdus:

@@ -105,12 +105,8 @@ class Rmf:
 def read_arf(path: Path, *, ours: bool = False) -> Arf:
     """Read an OGIP effective area file; `ours` if generate-responses made it, so that it has a checksum.
 
-    Raises
-    ------
-    MissingInput
-        No such file.
-    DamagedFile
-        Not FITS, truncated, a column is missing, or the numbers make no sense; ours and changed since.
+    Raises MissingInput, or DamagedFile if it is not FITS, truncated, without a column, with numbers that make
+    no sense, or ours and changed since.
     """
     with open_fits(path, "ARF", _CHECK_AGAIN if ours else _MAKE_AGAIN, ours=ours) as hdus:
         table = _extension(path, "ARF", hdus, "SPECRESP", ("ENERG_LO", "ENERG_HI", "SPECRESP"))
@@ -127,13 +123,8 @@ def read_rmf(path: Path, *, ours: bool = False) -> Rmf:
     `ours` if generate-responses made it, so that it has a checksum. The number of the first channel is TLMIN
     of F_CHAN, else TLMIN of EBOUNDS' CHANNEL, else 1 (the OGIP default; the order Sherpa takes them in).
 
-    Raises
-    ------
-    MissingInput
-        No such file.
-    DamagedFile
-        Not FITS, truncated, a column is missing, or groups that leave the channels of EBOUNDS; ours and
-        changed since.
+    Raises MissingInput, or DamagedFile if it is not FITS, truncated, without a column, with groups that leave
+    the channels of EBOUNDS, or ours and changed since.
     """
     columns = ("ENERG_LO", "ENERG_HI", "N_GRP", "F_CHAN", "N_CHAN", "MATRIX")
     with open_fits(path, "RMF", _CHECK_AGAIN if ours else _MAKE_AGAIN, ours=ours) as hdus:
@@ -270,19 +261,10 @@ def check_area_once(arf_name: str, rmf: Rmf, rmf_name: str) -> None:
 
 
 def fold(flux: ArrayLike, arf: Arf, rmf: Rmf) -> NDArray[np.float64]:
-    """Predicted count rate of every channel (Davis 2001, ApJ 548, 1010, eq. 13).
+    """Predicted rate [count s^-1] of every channel (..., n_channels) (Davis 2001, ApJ 548, 1010, eq. 13).
 
-    Parameters
-    ----------
-    flux : (..., n_energy)
-        Photons in each energy bin [photon cm^-2 s^-1].
-    arf, rmf : Arf, Rmf
-        On the same energy grid (see `check_match`).
-
-    Returns
-    -------
-    (..., n_channels) float64
-        [count s^-1].
+    ``flux`` (..., n_energy): photons in each energy bin [photon cm^-2 s^-1]. ARF and RMF are on the same
+    energy grid (see `check_match`).
     """
     rate = np.asarray(flux, dtype=np.float64) * arf.area
     flat = rate.reshape(-1, rate.shape[-1])

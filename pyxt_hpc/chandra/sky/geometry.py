@@ -96,11 +96,9 @@ def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
     The bins are 10 to 60 s, by the count rate; the accuracy of the dither, about 0.05 pixel at 5 events a
     second and 0.3 at the least that is taken, goes to the log.
 
-    Raises
-    ------
-    DamagedFile
-        No columns chipx, chipy, time; too few events for that, or those of a chip all in one place; sky
-        positions that do not follow from chip positions; rows outside FIRSTROW, NROWS; impossible times.
+    Raises DamagedFile if there are no columns chipx, chipy, time; too few events for that, or those of a chip
+    all in one place; sky positions that do not follow from chip positions; rows outside FIRSTROW, NROWS;
+    impossible times.
     """
     path, chips = events.path, tuple(sorted(chips))
     columns = {"chipx": events.chipx, "chipy": events.chipy, "time": events.time}
@@ -150,19 +148,9 @@ def with_aspect(
 ) -> FieldGeometry:
     """The geometry with the dither of aspect solutions (``pcadf*_asol1.fits``); unchanged without any.
 
-    Parameters
-    ----------
-    geometry
-        As measured from the events.
-    aspect_paths
-        Of this observation.
-    axis
-        RA_PNT, DEC_PNT [deg] of the events' header, to be compared with the mean pointing.
-
-    Raises
-    ------
-    MissingInput, DamagedFile
-        Absent; not an aspect solution; of another time; not the pointing that the events show.
+    ``axis``: RA_PNT, DEC_PNT [deg] of the events' header, to be compared with the mean pointing. Raises
+    MissingInput, or DamagedFile if a file is not an aspect solution, of another time, or not of the pointing
+    that the events show.
     """
     if not aspect_paths:
         return geometry

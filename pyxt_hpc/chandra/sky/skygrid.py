@@ -38,20 +38,10 @@ class SkyGrid:
 
     @classmethod
     def around(cls, region: RegionFile, frames: Mapping[str, WCS]) -> "SkyGrid":
-        """Smallest grid, centred on the region's bounding box, that holds it.
+        """Smallest grid, centred on the region's bounding box, that holds it; ``frames`` as for `contains`.
 
-        Parameters
-        ----------
-        region : RegionFile
-        frames : mapping
-            As for `regions.contains`.
-
-        Raises
-        ------
-        RegionSyntaxError
-            The region has no bounds, or is in a system not in ``frames``.
-        EmptySelection
-            It is smaller than a pixel or larger than any Chandra field.
+        Raises RegionSyntaxError if the region has no bounds or is in a system not in ``frames``;
+        EmptySelection if it is smaller than a pixel or larger than any Chandra field.
         """
         ra, dec = extent(region, frames)
         _check_on_sky(region, *ra, *dec)

@@ -73,17 +73,7 @@ def union(sets: Sequence[ArrayLike]) -> FloatArray:
 
 
 def live_time(gti: FloatArray, edges: ArrayLike) -> FloatArray:
-    """Good time [s] in each bin of time.
-
-    Parameters
-    ----------
-    gti : (n, 2) sorted disjoint intervals [s]
-    edges : (n_bin + 1,) ascending [s]
-
-    Returns
-    -------
-    (n_bin,) float64
-    """
+    """Good time [s] in each bin (n_bin,) between ascending edges (n_bin + 1,) [s]."""
     edges = np.asarray(edges, dtype=np.float64)
     if len(gti) == 0:
         return np.zeros(len(edges) - 1)

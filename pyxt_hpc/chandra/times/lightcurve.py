@@ -32,15 +32,10 @@ def light_curve(
     bin_s: float = BIN_S,
     edges: NDArray[np.float64] | None = None,
 ) -> LightCurve:
-    """Bin events in time, with the live time averaged over chips.
+    """Bin the times of events (n,) [s], with the live time averaged over chips.
 
-    Parameters
-    ----------
-    times : (n,) [s]
-    gtis : good time intervals (m, 2) [s] of each chip, at least one interval in all
-    bin_s : float
-    edges : (n_bin + 1,) [s]
-        Of another light curve, whose bins to take; else they begin with the first interval.
+    ``gtis`` (m, 2) [s] of each chip have at least one interval in all. ``edges`` (n_bin + 1,) [s] are those
+    of another light curve, whose bins to take; without them the bins begin with the first interval.
     """
     if edges is None:
         together = gti_arithmetic.union(gtis)

@@ -66,21 +66,9 @@ def compare_selections(
 ) -> CommonSelection:
     """Compare the selections of events and blank sky, both of good grade and status on the chips in use.
 
-    Parameters
-    ----------
-    events
-        In good time.
-    background
-        Blank-sky events; their sky positions are not used.
-    chips
-        In use.
-    gti
-        Good times of each of them.
-
-    Raises
-    ------
-    SelectionMismatch
-        A part of the sky, of the time or of the grades is missing, or too little of 9.5-12 keV is in both.
+    The events are in the good times ``gti`` of each chip; sky positions of the blank sky are not used. Raises
+    SelectionMismatch if a part of the sky, of the time or of the grades is missing, or too little of 9.5-12
+    keV is in both.
     """
     findings: list[str] = []
     check_exposure(events, gti)
@@ -102,10 +90,8 @@ def compare_selections(
 def check_exposure(events: EventList, gti: GtiByChip) -> None:
     """Whether EXPOSURE and EXPOSURn are the good times less the dead time (DTCOR).
 
-    Raises
-    ------
-    SelectionMismatch
-        One is longer by more than a per cent, or shorter where DTCOR says how long it must be.
+    Raises SelectionMismatch if one is longer by more than a per cent, or shorter where DTCOR says how long it
+    must be.
     """
     header, path = events.header, events.path
     dtcor = live_time_share(header)

@@ -33,22 +33,8 @@ def common_energies(
 ) -> tuple[EventList, EventList | None, NDArray[np.float64], list[str]]:
     """Both files cut to the energies that both hold, if any is cut within 0.3-12 keV.
 
-    Parameters
-    ----------
-    events, background
-        The events, and the blank sky's (None without).
-    chips
-        In use.
-
-    Returns
-    -------
-    events, background, energies, said
-        Cut; energies (m, 2) [eV] that both hold, all if neither was cut; what there is to say.
-
-    Raises
-    ------
-    SelectionMismatch
-        Too little is left of 9.5-12 keV.
+    Returns events and background (None without), cut; energies (m, 2) [eV] that both hold, all if neither was
+    cut; what there is to say. Raises SelectionMismatch if too little is left of 9.5-12 keV.
     """
     files = [file for file in (events, background) if file is not None]
     held = [selected_energies(file, chips) for file in files]
@@ -89,13 +75,7 @@ def write_energies(header: fits.Header, energies: NDArray[np.float64]) -> None:
 
 
 def check_band(header: fits.Header, path: Path, band_keV: tuple[float, float]) -> None:
-    """Whether events that stage 1 has written have all energies of the band of the fits.
-
-    Raises
-    ------
-    SelectionMismatch
-        They were cut within it.
-    """
+    """Raise SelectionMismatch if events that stage 1 has written were cut within the band of the fits."""
     held = parse_ranges(str(header.get(_KEYWORD, "")))
     if held is None:
         return

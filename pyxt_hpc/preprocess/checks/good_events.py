@@ -25,19 +25,8 @@ def chips_that_were_on(header: fits.Header) -> tuple[int, ...]:
 def chips_in_use(header: fits.Header, name: str) -> tuple[int, ...]:
     """Chips of the array that saw the target: ACIS-I or ACIS-S, by SIM_Z, else whichever had more chips on.
 
-    Of these, the chips that the file was selected to (``ccd_id`` of its data subspace).
-
-    Parameters
-    ----------
-    header
-        Of EVENTS.
-    name
-        For messages.
-
-    Raises
-    ------
-    DamagedFile
-        DETNAM names no chip, or the file was selected to others.
+    Of these, the chips that the file was selected to (``ccd_id`` of its data subspace). ``name`` is for
+    messages. Raises DamagedFile if DETNAM names no chip, or the file was selected to others.
     """
     chips = set(chips_that_were_on(header))
     imaging, spectroscopic = chips & _IMAGING, chips & _SPECTROSCOPIC

@@ -30,22 +30,11 @@ _VFAINT_BIT = np.uint32(1 << 23)  # set in events that check_vf_pha=yes doubts
 
 
 def check_observation(events: EventList, obsid: str) -> None:
-    """Whether an event list is a usable level-2 imaging observation, beyond what reading it has checked.
+    """Whether events, as read, are a usable level-2 imaging observation, beyond what reading has checked.
 
-    Parameters
-    ----------
-    events
-        As read.
-    obsid
-        Of the folder that it lies in.
-
-    Raises
-    ------
-    EmptySelection
-        It holds no event.
-    DamagedFile
-        Of another or of several observations, level 1, continuous clocking, no times or grades, or no (or a
-        wrong) pointing or exposure in the header.
+    ``obsid`` is that of the folder that it lies in. Raises EmptySelection if it holds no event; DamagedFile
+    if it is of another or of several observations, level 1, continuous clocking, without times or grades, or
+    has no (or a wrong) pointing or exposure in the header.
     """
     path, header = events.path, events.header
     if len(events) == 0:
@@ -106,13 +95,7 @@ def _check_obsid(events: EventList, obsid: str) -> None:
 
 
 def check_span(path: Path, gti: NDArray[np.float64]) -> None:
-    """Whether good times (m, 2) [s] can be of one observation.
-
-    Raises
-    ------
-    DamagedFile
-        They span more than an orbit of Chandra.
-    """
+    """Raise DamagedFile if good times (m, 2) [s] span more than an orbit of Chandra."""
     span = gti[-1, 1] - gti[0, 0]
     if span > _MAX_SPAN_S:
         raise DamagedFile(
@@ -150,12 +133,8 @@ def check_background(background: EventList, events: EventList) -> tuple[str, ...
     """Whether a blank-sky file can stand for the background of an observation, and what is doubtful about it.
 
     Energies that were made with another gain, and screening that nothing tells of, are only said: lines of
-    the background, and the band that it is scaled in, are then a little off.
-
-    Raises
-    ------
-    EmptySelection
-        It holds no event.
+    the background, and the band that it is scaled in, are then a little off. Raises EmptySelection if it
+    holds no event.
     """
     if len(background) == 0:
         raise EmptySelection(
@@ -200,12 +179,8 @@ def _screening(background: EventList, events: EventList) -> Iterator[str]:
 def check_channels(events: EventList, rmf: Rmf, rmf_path: Path) -> None:
     """Whether PI channels mean in the RMF what they mean in the event list.
 
-    Raises
-    ------
-    ResponseMismatch
-        PI leaves the RMF's channels, or EBOUNDS is off from the events' energies by a channel or more.
-    EmptySelection
-        There is no event to compare.
+    Raises ResponseMismatch if PI leaves the RMF's channels, or EBOUNDS is off from the events' energies by a
+    channel or more; EmptySelection if there is no event to compare.
     """
     plain = (events.energy_eV > 500) & (events.energy_eV < 10000)
     if not plain.any():
