@@ -126,7 +126,9 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
         findings += tuple(_doubtful_axis(events, geometry, axis))
     if files.fov:
         check_outlines(chip_outlines(geometry), read_fov(files.fov), files.fov)
-    if background is not None:
+    if background is None:
+        layout.background_events(files.obsid).unlink(missing_ok=True)  # of an earlier run with a blank sky
+    else:
         background, misplaced = _on_sky(background, events, geometry, gti, files.obsid)
         findings += misplaced
         _write(layout.background_events(files.obsid), reproject(background, frame), agreed, fingerprint)

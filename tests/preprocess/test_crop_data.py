@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,9 @@ Processed = tuple[StageOutcome, Layout, Bundle]
 
 
 @pytest.fixture(scope="module")
-def processed(copy_field: Callable, stages: Callable, tmp_path_factory: pytest.TempPathFactory) -> Processed:
-    field = copy_field(tmp_path_factory.mktemp("processed"))
-    outcome = stages(field)[-1]
-    return outcome, field.layout, read_bundle(field.layout.bundle)
+def processed(after_stage_4: Any) -> Processed:
+    field, outcomes = after_stage_4
+    return outcomes[-1], field.layout, read_bundle(field.layout.bundle)
 
 
 def test_background_scale(processed: Processed) -> None:
@@ -44,11 +44,11 @@ def test_background_scale(processed: Processed) -> None:
         assert facts["counts"] == len(bundled.event_channel)
 
 
-def test_a_core_that_shines_at_10_kev_is_not_taken_for_particles(single: Any, stages: Callable) -> None:
+def test_a_core_that_shines_at_10_kev_is_not_taken_for_particles(single_done: Any, stages: Callable) -> None:
     def scale() -> float:
-        return float(stages(single)[-1].observations["1"]["background_scale"])
+        return float(stages(single_done)[-1].observations["1"]["background_scale"])
 
-    layout = single.layout
+    layout = single_done.layout
     quiet = scale()
     path = next(layout.observation("1").glob("primary/*evt2.fits"))
     events = read_events(path)
@@ -175,47 +175,50 @@ def test_images_lie_on_the_grid(processed: Processed) -> None:
     assert not list(layout.cluster_dir.rglob(".tmp*"))
 
 
-def test_same_input_same_bundle(single: Any, stages: Callable) -> None:
-    stages(single)
-    first = read_bundle(single.layout.bundle).fingerprint
-    assert not any(outcome.made for outcome in stages(single))
-    crop_data(single.config, single.layout, again=True)
-    assert read_bundle(single.layout.bundle).fingerprint == first
+def test_same_input_same_bundle(single_done: Any, stages: Callable) -> None:
+    stages(single_done)
+    first = read_bundle(single_done.layout.bundle).fingerprint
+    assert not any(outcome.made for outcome in stages(single_done))
+    crop_data(single_done.config, single_done.layout, again=True)
+    assert read_bundle(single_done.layout.bundle).fingerprint == first
 
 
-def test_only_what_changed_is_done_again(field: Any, stages: Callable) -> None:
-    stages(field)
-    field.layout.crop_reg.write_text('fk5\nbox(150,30,200",100")\n')
-    assert [outcome.made for outcome in stages(field)] == [False, False, False, True]
-    field.layout.sources_reg.write_text("fk5\n")
-    assert [outcome.made for outcome in stages(field)] == [False, True, True, True]
-    hotter = replace(field, config=replace(field.config, redshift=0.2))
+def test_only_what_changed_is_done_again(done: Any, stages: Callable) -> None:
+    stages(done)
+    done.layout.crop_reg.write_text('fk5\nbox(150,30,200",100")\n')
+    assert [outcome.made for outcome in stages(done)] == [False, False, False, True]
+    done.layout.sources_reg.write_text("fk5\n")
+    assert [outcome.made for outcome in stages(done)] == [False, True, True, True]
+    hotter = replace(done, config=replace(done.config, redshift=0.2))
     assert [outcome.made for outcome in stages(hotter)] == [False, False, False, True]
 
 
-def test_empty_sources_and_crops_in_every_system(single: Any, stages: Callable) -> None:
-    single.layout.sources_reg.write_text("")
+def test_empty_sources_and_crops_in_every_system(single_done: Any, stages: Callable) -> None:
+    single_done.layout.sources_reg.write_text("")
     for text in ("box(4098.5,4096.5,400,200)", 'fk5\nbox(150,30,196.8",98.4")'):
-        single.layout.crop_reg.write_text(text + "\n")
-        facts = stages(single)[-1].facts
+        single_done.layout.crop_reg.write_text(text + "\n")
+        facts = stages(single_done)[-1].facts
         assert facts["shape"] == [50, 100]
         assert facts["live_pixels"] == 50 * 100
-    with fits.open(single.layout.merged_counts) as hdus:
+    with fits.open(single_done.layout.merged_counts) as hdus:
         x, y = WCS(hdus[0].header).all_world2pix(RA, DEC, 1)
-    single.layout.crop_reg.write_text(f"# Filename: A1_broad_flux.img\nimage\nbox({x},{y},100,50)\n")
-    assert stages(single)[-1].facts["shape"] == [50, 100]
+    single_done.layout.crop_reg.write_text(f"# Filename: A1_broad_flux.img\nimage\nbox({x},{y},100,50)\n")
+    assert stages(single_done)[-1].facts["shape"] == [50, 100]
 
 
-def test_physical_coordinates_are_those_of_the_merged_image(field: Any, stages: Callable) -> None:
-    field.layout.crop_reg.write_text("# CIAO\nbox(4096.5,4096.5,400,200)\n")
-    stages(field)
-    bundle = read_bundle(field.layout.bundle)
+def test_physical_coordinates_are_those_of_the_merged_image(done: Any, stages: Callable) -> None:
+    done.layout.crop_reg.write_text("# CIAO\nbox(4096.5,4096.5,400,200)\n")
+    stages(done)
+    bundle = read_bundle(done.layout.bundle)
     ra, dec = WCS(fits.Header.fromstring(bundle.wcs_header)).all_pix2world(50.5, 25.5, 1)
     assert float(ra) == pytest.approx(RA, abs=1e-6)  # the first observation's pointing
     assert float(dec) == pytest.approx(DEC, abs=1e-6)
 
 
-def test_crop_that_an_observation_misses(field: Any, stages: Callable) -> None:
+def test_crop_that_an_observation_misses(
+    copy_after_stage_2: Callable, tmp_path: Path, stages: Callable
+) -> None:
+    field = copy_after_stage_2(tmp_path)
     field.layout.crop_reg.write_text('fk5\nbox(150.175,30.01,40",60")\n')
     with pytest.raises(EmptySelection, match="ObsID 1: no pixel of the crop is on its chips 0, 1"):
         stages(field)

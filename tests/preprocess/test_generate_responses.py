@@ -17,11 +17,8 @@ from pyxt_hpc.preprocess.remove_sources import remove_sources
 
 
 @pytest.fixture(scope="module")
-def cleaned(copy_field: Callable, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    field = copy_field(tmp_path_factory.mktemp("cleaned"))
-    process_data(field.config, field.layout)
-    remove_sources(field.config, field.layout)
-    return field
+def cleaned(copy_after_stage_2: Callable, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return copy_after_stage_2(tmp_path_factory.mktemp("cleaned"))
 
 
 def test_files_facts_and_only_what_changed(cleaned: Any) -> None:

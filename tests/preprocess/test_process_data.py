@@ -17,9 +17,8 @@ RA, DEC = 150.0, 30.0
 
 
 @pytest.fixture(scope="module")
-def processed(copy_field: Callable, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    field = copy_field(tmp_path_factory.mktemp("processed"))
-    outcome = process_data(field.config, field.layout)
+def processed(after_stage_2: Any) -> Any:
+    field, (outcome, _) = after_stage_2
     assert outcome.made
     return field, outcome
 
@@ -125,9 +124,9 @@ def test_blank_sky_of_a_nominal_pointing(single: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_events(single.layout.background_events("1")).x, first)
 
 
-def test_blank_sky_on_the_sky_of_another_roll(single: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_blank_sky_on_the_sky_of_another_roll(single_done: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The same tangent point, turned by 180 degrees: used as it lies, half of the field had no background."""
-    path = single.layout.supplied_background("1")
+    path = single_done.layout.supplied_background("1")
 
     def turn(hdus: fits.HDUList) -> None:
         for axis in ("x", "y"):
@@ -135,15 +134,15 @@ def test_blank_sky_on_the_sky_of_another_roll(single: Any, caplog: pytest.LogCap
         # a chip only, as it would be on: the second is where there is no sky of the first
         hdus["EVENTS"].data = hdus["EVENTS"].data[hdus["EVENTS"].data["ccd_id"] == 1]
 
-    before = process_data(single.config, single.layout).observations["1"]["findings"]
+    before = process_data(single_done.config, single_done.layout).observations["1"]["findings"]
     assert not any("another observation or roll" in finding for finding in before)
-    single.rewrite(path, turn)
+    single_done.rewrite(path, turn)
     raw = read_events(path)
     assert raw.x.max() < 4097 + 20
-    findings = process_data(single.config, single.layout).observations["1"]["findings"]
+    findings = process_data(single_done.config, single_done.layout).observations["1"]["findings"]
     assert any("another observation or roll" in finding for finding in findings)
     assert "by their chip coordinates" in caplog.text
-    made = read_events(single.layout.background_events("1"))
+    made = read_events(single_done.layout.background_events("1"))
     assert made.x.min() > 4096 - 20
     # every event is in its chip pixel of the observation, which is not dithered
     np.testing.assert_allclose(made.x, raw.chipx + 4096.5, atol=2)

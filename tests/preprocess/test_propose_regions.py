@@ -11,33 +11,10 @@ from pyxt_hpc.chandra.regions.sky import read_regions
 from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.errors import EmptySelection, MissingInput
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.process_data import process_data
 from pyxt_hpc.preprocess.propose_regions import propose_regions
 from pyxt_hpc.steps import StageOutcome
 
 Cluster = tuple[ClusterConfig, Layout]
-
-
-@pytest.fixture(scope="module")
-def processed(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a cluster after stage 1 without any region file."""
-    folder = tmp_path_factory.mktemp("processed") / "work"
-    shutil.copytree(small_cluster, folder)
-    config = read_config(folder / "demo.ini")
-    layout = Layout.of(config)
-    for drawn in (layout.sources_reg, layout.crop_reg):
-        drawn.unlink()
-    process_data(config, layout)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def proposed(processed: Path) -> tuple[Path, StageOutcome]:
-    """The same with all that was proposed, and what was said of it."""
-    folder = processed.with_name("proposed") / "work"
-    shutil.copytree(processed, folder)
-    config = read_config(folder / "demo.ini")
-    return folder, propose_regions(config, Layout.of(config))
 
 
 @pytest.fixture
@@ -125,8 +102,10 @@ def test_proposed_again_when_the_images_change(cluster: Cluster) -> None:
     assert layout.crop_reg.read_text() != crop
 
 
-def test_all_drawn_by_hand_asks_nothing_of_the_image(processed: Path, tmp_path: Path) -> None:
-    config, layout = cluster = copy(processed, tmp_path / "work")
+def test_all_drawn_by_hand_asks_nothing_of_the_image(small_cluster_processed: Path, tmp_path: Path) -> None:
+    config, layout = cluster = copy(small_cluster_processed, tmp_path / "work")
+    for drawn in (layout.sources_reg, layout.crop_reg):
+        drawn.unlink()
     expected = fits.getdata(layout.merged_background)
     with fits.open(layout.merged_counts, memmap=False) as hdus:
         hdus[0].data[:] = np.random.default_rng(1).poisson(expected)

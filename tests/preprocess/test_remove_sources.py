@@ -19,10 +19,9 @@ START, LENGTH_S, FLARE_S = 5e8, 40_000.0, (10_000.0, 16_000.0)
 
 
 @pytest.fixture(scope="module")
-def removed(copy_field: Callable, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    field = copy_field(tmp_path_factory.mktemp("removed"))
-    process_data(field.config, field.layout)
-    return field, remove_sources(field.config, field.layout, fill=True)
+def removed(after_stage_2: Any) -> Any:
+    field, (_, outcome) = after_stage_2
+    return field, outcome
 
 
 def test_flare_goes_and_quiet_time_stays(removed: Any) -> None:
@@ -91,25 +90,25 @@ def test_surface_brightness_without_sources_and_filled(removed: Any) -> None:
         assert word in str(header["COMMENT"])
 
 
-def test_good_times_of_a_person(single: Any) -> None:
+def test_good_times_of_a_person(single_done: Any) -> None:
     own = np.array([[START + 1000.0, START + 9000.0], [START + 20_000.0, START + 39_000.0]])
-    write_gti(single.layout.supplied_gti("1"), own, fits.getheader(single.events("1"), 1))
-    process_data(single.config, single.layout)
-    facts = remove_sources(single.config, single.layout).observations["1"]
+    write_gti(single_done.layout.supplied_gti("1"), own, fits.getheader(single_done.events("1"), 1))
+    process_data(single_done.config, single_done.layout)
+    facts = remove_sources(single_done.config, single_done.layout).observations["1"]
     assert facts["flare_fraction"] < 0.03  # what was left out by hand is no flare
-    good = read_gti(single.layout.good_times("1", "fullE"))
+    good = read_gti(single_done.layout.good_times("1", "fullE"))
     assert np.ptp(good, axis=1).sum() == pytest.approx(27_000, rel=0.03)
     assert good[0, 0] >= own[0, 0]
     assert good[-1, 1] <= own[-1, 1]
 
 
-def test_background_of_the_picture_is_scaled_outside_the_sources(single: Any) -> None:
-    process_data(single.config, single.layout)
+def test_background_of_the_picture_is_scaled_outside_the_sources(single_done: Any) -> None:
+    process_data(single_done.config, single_done.layout)
     means = []
     for radius in (120, 5):
-        single.layout.sources_reg.write_text(f'fk5\ncircle({RA},{DEC},{radius}")\n')
-        remove_sources(single.config, single.layout)
-        with fits.open(single.layout.source_free_brightness) as hdus:
+        single_done.layout.sources_reg.write_text(f'fk5\ncircle({RA},{DEC},{radius}")\n')
+        remove_sources(single_done.config, single_done.layout)
+        with fits.open(single_done.layout.source_free_brightness) as hdus:
             values, wcs = hdus[0].data, WCS(hdus[0].header)
         row, col = np.indices(values.shape)
         x, y = wcs.wcs_world2pix(RA, DEC, 0)
@@ -118,19 +117,19 @@ def test_background_of_the_picture_is_scaled_outside_the_sources(single: Any) ->
     assert means[0] == pytest.approx(means[1], rel=0.02)
 
 
-def test_background_from_a_region_of_the_field(single: Any, stages: Callable) -> None:
-    single.layout.supplied_background("1").unlink()
+def test_background_from_a_region_of_the_field(single_done: Any, stages: Callable) -> None:
+    single_done.layout.supplied_background("1").unlink()
     # everything there is particles or sky that is as bright everywhere: nothing must be left
-    single.layout.background_reg.write_text('fk5\nbox(150.1,30,200",200")\n')
-    facts = stages(single)[-1].observations["1"]
-    bundle = read_bundle(single.layout.bundle)
+    single_done.layout.background_reg.write_text('fk5\nbox(150.1,30,200",200")\n')
+    facts = stages(single_done)[-1].observations["1"]
+    bundle = read_bundle(single_done.layout.bundle)
     live = bundle.mask > 0
     net = bundle.counts[live].sum() - bundle.background[live].sum()
     error = np.sqrt(bundle.counts[live].sum()) + 0.02 * bundle.counts[live].sum()
     assert abs(net) < error
     assert facts["background_scale"] == 0.25
     # known as well as the events of the region tell
-    made_from = read_events(single.layout.local_background("1")).header["BKGCTSFI"]
+    made_from = read_events(single_done.layout.local_background("1")).header["BKGCTSFI"]
     assert facts["background_scale_error"] == pytest.approx(0.25 * made_from**-0.5)
     # photons of the background region are worth what they are, in counts and in their energies
     o = bundle.observations[0]
