@@ -55,20 +55,20 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, again: bool = Fals
         outputs=() if by_hand else (layout.proposal_picture,),
     )
     incomplete = any(not check_regular(path) for path in (*drawn, *circles))
-    outcome = carry_out(step, lambda: _propose(layout, datasets, by_hand), again=again or incomplete)
+    outcome = run_if_outdated(step, lambda: _propose(layout, datasets, by_hand), force=force or incomplete)
     made = outcome.reason is not None
     written = outcome.facts["written"] if made else ()
     said = [f"{path}: {'written' if str(path) in written else _whose(path)}" for path in (*drawn, *circles)]
     if made and not by_hand:
         said.append(f"{layout.proposal_picture}: {outcome.facts['sources']} point sources found; look at it")
-    return StageOutcome(made, {}, {"files": said})
+    return StageResult(made, {}, {"files": said})
 
 
 def _propose(layout: Layout, datasets: Sequence[Dataset], by_hand: bool) -> Facts:
     chips = {dataset.name: _chips(layout, dataset) for dataset in datasets}
     if by_hand:
         texts = {layout.response_region(o): response_text([response_circle(chips[o])]) for o in chips}
-        return {"written": [str(path) for path in write_proposals(texts, again=True).written]}
+        return {"written": [str(path) for path in write_proposals(texts, force=True).written]}
     images = read_field_images(layout)
     proposal = propose(images, chips)
     texts = {
@@ -77,7 +77,7 @@ def _propose(layout: Layout, datasets: Sequence[Dataset], by_hand: bool) -> Fact
         layout.exclude_reg: exclude_text(proposal),
         layout.crop_reg: crop_text(proposal),
     }
-    written = write_proposals(texts, again=True).written
+    written = write_proposals(texts, force=True).written
     draw_proposal(proposal, images, layout.proposal_picture)
     return {"written": [str(path) for path in written], "sources": len(proposal.sources)}
 

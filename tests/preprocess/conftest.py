@@ -184,7 +184,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stages() -> Callable[[Field], tuple[StageOutcome, ...]]:
+def stages() -> Callable[[Field], tuple[StageResult, ...]]:
     """Does stages 1 to 4."""
     order = (process_data, remove_sources, generate_responses, crop_data)
     return lambda field: tuple(do(field.config, field.layout) for do in order)

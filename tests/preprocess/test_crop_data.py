@@ -22,7 +22,7 @@ RA, DEC = 150.0, 30.0
 PARTICLES, SKY = 60_000, 80_000
 PIXELS = 2048 * 512 / 16  # of both chips
 
-Processed = tuple[StageOutcome, Layout, Bundle]
+Processed = tuple[StageResult, Layout, Bundle]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ Cluster = tuple[ClusterConfig, Layout]
 
 
 @pytest.fixture
-def cluster(proposed: tuple[Path, StageOutcome], tmp_path: Path) -> Cluster:
+def cluster(proposed: tuple[Path, StageResult], tmp_path: Path) -> Cluster:
     return copy(proposed[0], tmp_path / "work")
 
 
@@ -46,7 +46,7 @@ def double_counts(layout: Layout) -> None:
             hdus.writeto(path, overwrite=True, checksum=True)
 
 
-def test_files_picture_and_words(proposed: tuple[Path, StageOutcome]) -> None:
+def test_files_picture_and_words(proposed: tuple[Path, StageResult]) -> None:
     folder, outcome = proposed
     config = read_config(folder / "demo.ini")
     layout = Layout.of(config)
