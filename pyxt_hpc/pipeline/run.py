@@ -82,11 +82,13 @@ def run_stages(
             _update_maps(config, resolution, echo)
 
 
-def preprocess(config: ClusterConfig, stage: str, say: Say, *, again: bool = False, **options: bool) -> None:
-    """Do one of the serial stages, `PREPROCESSING`; with `again` also if it is up to date."""
+def preprocess(
+    config: ClusterConfig, stage: str, echo: Echo, *, force: bool = False, **options: bool
+) -> None:
+    """Do one of the serial stages, `PREPROCESSING`; with `force` also if it is up to date."""
     name = stage.replace("-", "_")
     do = getattr(importlib.import_module(f"pyxt_hpc.preprocess.{name}"), name)
-    outcome = do(config, Layout.of(config), again=again, **options)
+    outcome = do(config, Layout.of(config), force=force, **options)
     for line in preprocessing_lines(stage, outcome):
         echo(line)
 

@@ -22,7 +22,7 @@ from pyxt_hpc.preprocess.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.inputs import need
 from pyxt_hpc.preprocess.remove_sources import STAGE as BEFORE
 from pyxt_hpc.preprocess.response_pairing import SuppliedResponse, find_datasets, find_responses
-from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
+from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
 log = logging.getLogger(__name__)
 

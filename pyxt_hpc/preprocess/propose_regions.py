@@ -27,12 +27,12 @@ from pyxt_hpc.preprocess.inputs import need
 from pyxt_hpc.preprocess.process_data import STAGE as BEFORE
 from pyxt_hpc.preprocess.proposal_plot import draw_proposal
 from pyxt_hpc.preprocess.response_pairing import find_datasets
-from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
+from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
 STAGE = "propose-regions"
 
 
-def propose_regions(config: ClusterConfig, layout: Layout, *, again: bool = False) -> StageOutcome:
+def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = False) -> StageResult:
     """Write the region files that are missing, and a picture of all that is proposed.
 
     When the merged images change, those that were proposed before and not changed since are proposed again.

@@ -22,7 +22,7 @@ from pyxt_hpc.preprocess.generate_responses import generate_responses
 from pyxt_hpc.preprocess.process_data import process_data
 from pyxt_hpc.preprocess.propose_regions import propose_regions
 from pyxt_hpc.preprocess.remove_sources import remove_sources
-from pyxt_hpc.steps import StageOutcome
+from pyxt_hpc.steps import StageResult
 
 RA, DEC = 150.0, 30.0
 LENGTH_S = 40_000.0
@@ -226,7 +226,7 @@ def single(field: Field) -> Field:
 # Fields that stages were done on. Those of the session are for all tests and not to be changed; tests that
 # change something have copies, in which only what they change is done again.
 
-Done = tuple[Field, tuple[StageOutcome, ...]]
+Done = tuple[Field, tuple[StageResult, ...]]
 
 
 @pytest.fixture(scope="session")
@@ -291,7 +291,7 @@ def copy_after_stage_2(after_stage_2: Done) -> Callable[[Path], Field]:
 @pytest.fixture(scope="session")
 def proposed(
     small_cluster_processed: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, StageOutcome]:
+) -> tuple[Path, StageResult]:
     """Folder of the small cluster after stage 1 with all regions proposed, and what was said of them."""
     folder = tmp_path_factory.mktemp("proposed") / "work"
     shutil.copytree(small_cluster_processed, folder)

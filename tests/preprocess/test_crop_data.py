@@ -16,7 +16,7 @@ from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import joined
 from pyxt_hpc.preprocess.crop_data import channels_in_band, crop_data
-from pyxt_hpc.steps import StageOutcome
+from pyxt_hpc.steps import StageResult
 
 RA, DEC = 150.0, 30.0
 PARTICLES, SKY = 60_000, 80_000
@@ -179,7 +179,7 @@ def test_same_input_same_bundle(single_done: Any, stages: Callable) -> None:
     stages(single_done)
     first = read_bundle(single_done.layout.bundle).fingerprint
     assert not any(outcome.made for outcome in stages(single_done))
-    crop_data(single_done.config, single_done.layout, again=True)
+    crop_data(single_done.config, single_done.layout, force=True)
     assert read_bundle(single_done.layout.bundle).fingerprint == first
 
 

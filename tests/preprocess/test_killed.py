@@ -17,7 +17,7 @@ from PIL import Image
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.steps import StageOutcome
+from pyxt_hpc.steps import StageResult
 
 TIMES = 4  # a few, for every push; by hand: 150
 EARLIEST_S, LATEST_S = 0.5, 5.0
@@ -40,7 +40,7 @@ def make_copy(small_cluster: Path, folder: Path) -> tuple[Path, Layout]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(proposed: tuple[Path, StageOutcome], tmp_path_factory: pytest.TempPathFactory) -> Layout:
+def undisturbed(proposed: tuple[Path, StageResult], tmp_path_factory: pytest.TempPathFactory) -> Layout:
     folder = tmp_path_factory.mktemp("undisturbed") / "work"
     shutil.copytree(proposed[0], folder)
     config = folder / "demo.ini"

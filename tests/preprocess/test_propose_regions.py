@@ -12,7 +12,7 @@ from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.errors import EmptySelection, MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.propose_regions import propose_regions
-from pyxt_hpc.steps import StageOutcome
+from pyxt_hpc.steps import StageResult
 
 Cluster = tuple[ClusterConfig, Layout]
 
@@ -71,8 +71,8 @@ def test_a_persons_file_wins_whatever_is_missing_or_asked_for(cluster: Cluster) 
     more = layout.sources_reg.read_text() + 'circle(10:00:00,+20:00:00,3")\n'  # one more by hand
     layout.sources_reg.write_text(more)
     layout.exclude_reg.unlink()
-    for again in (False, True):
-        said = propose_regions(config, layout, again=again).facts["files"]
+    for force in (False, True):
+        said = propose_regions(config, layout, force=force).facts["files"]
         assert f"{layout.sources_reg}: yours, kept" in said
         assert f"{layout.crop_reg}: yours, kept" in said
         assert layout.crop_reg.read_text() == drawn
