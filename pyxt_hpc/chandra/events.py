@@ -48,6 +48,11 @@ _COLUMNS: dict[str, tuple[str, str | None, float | None, float | None]] = {
     "grade": ("1I", None, 0, 7),
     "status": ("32X", None, None, None),
 }
+_READ_AS: dict[str, type] = {
+    "time": np.float64, "ccd_id": np.int8, "chipx": np.int16, "chipy": np.int16, "x": np.float64,
+    "y": np.float64, "energy": np.float32, "pi": np.int16, "grade": np.int16,
+}  # fmt: skip
+_FIELDS = {"energy": "energy_eV"}  # of an EventList, where they are not called as the column
 _STATUS_BITS = 32
 _REQUIRED = ("x", "y", "energy", "pi", "ccd_id")
 _STRUCTURAL = re.compile(
@@ -185,22 +190,13 @@ def read_events(path: Path, *, ours: bool = False) -> EventList:
                 raise ValueError(f"column {name} has not one number a row")
             return values
 
-        wcs = sky_wcs(header, path)
         return EventList(
             path=path,
             header=header,
-            wcs=wcs,
-            x=column("x", np.float64),
-            y=column("y", np.float64),
-            energy_eV=column("energy", np.float32),
-            pi=column("pi", np.int16),
-            ccd_id=column("ccd_id", np.int8),
-            time=column("time", np.float64),
-            grade=column("grade", np.int16),
+            wcs=sky_wcs(header, path),
             status=_status(table, names, path),
-            chipx=column("chipx", np.int16),
-            chipy=column("chipy", np.int16),
             gti=_read_gti(hdus, header, path),
+            **{_FIELDS.get(name, name): column(name, dtype) for name, dtype in _READ_AS.items()},
         )
 
 
@@ -223,18 +219,7 @@ def write_events(path: Path, events: EventList) -> None:
     of real files; the header's own keywords are kept, while the WCS, the data subspace and the GTI tables
     are made from ``events.wcs`` and ``events.gti``. A path that ends in ``.gz`` is compressed.
     """
-    values: dict[str, Any] = {
-        "time": events.time,
-        "ccd_id": events.ccd_id,
-        "chipx": events.chipx,
-        "chipy": events.chipy,
-        "x": events.x,
-        "y": events.y,
-        "energy": events.energy_eV,
-        "pi": events.pi,
-        "grade": events.grade,
-        "status": events.status,
-    }
+    values = {name: getattr(events, _FIELDS.get(name, name)) for name in (*_READ_AS, "status")}
     unknown = set(events.extra) - (set(_COLUMNS) - set(values))
     if unknown:
         raise ValueError(f"not columns of a level-2 event file: {', '.join(sorted(unknown))}")

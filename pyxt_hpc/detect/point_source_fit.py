@@ -203,23 +203,14 @@ def fit_point(
 ) -> None:
     """Fit one source in the window of ``half`` pixels about it.
 
-    Parameters
-    ----------
-    counts, exposure, known : (ny, nx)
-        Counts, exposure [s], counts expected of other point sources.
-    row, col : float
-        Where the source is about; it may move by sigma, and by a pixel at least.
-    sigma : float
-        Of the point spread [pixels].
-    half : int
-        Radius of the window [pixels].
-    threshold : float
-        Below this test statistic other widths and an edge are not tried.
-    result : (8,) float64
-        Filled with: test statistic 2 ln(L/L0) of the source on smooth emission; its row, column and counts;
-        background and known counts within R90; the width with the highest likelihood, in units of ``sigma``;
-        by how much 2 ln L of this width, and of an edge instead of the source, exceed that of the source.
-        All 0 where too little of the source is seen.
+    ``counts``, ``exposure`` [s], ``known`` (ny, nx): the latter are counts expected of other point sources.
+    The source is about at ``row``, ``col``; it may move by ``sigma``, that of the point spread [pixels], and
+    by a pixel at least. Below the test statistic ``threshold`` other widths and an edge are not tried.
+
+    ``result`` (8,) is filled with: test statistic 2 ln(L/L0) of the source on smooth emission; its row,
+    column and counts; background and known counts within R90; the width with the highest likelihood, in units
+    of ``sigma``; by how much 2 ln L of this width, and of an edge instead of the source, exceed that of the
+    source. All are 0 where too little of the source is seen.
     """
     result[:] = 0.0
     row0, col0 = round(row), round(col)

@@ -20,7 +20,7 @@ from pyxt_hpc.errors import EmptySelection
 log = logging.getLogger(__name__)
 
 PARTICLE_BAND_EV = (9500.0, 12000.0)  # hardly an X-ray comes through the mirrors there: particles
-LOCAL_OVERSAMPLING = 4  # events that `spread` makes for each that it expects
+LOCAL_OVERSAMPLING = 4  # events that `spread_over_field` makes for each that it expects
 _MIN_PROBABILITY = 0.01  # probability below which chips are believed to need scales of their own
 
 
@@ -43,7 +43,7 @@ class ParticleScale:
 
 
 def local_counts_keyword(kind: str) -> str:
-    """Of the header of a background made by `spread`: from how many events, on a kind of chips."""
+    """Of the header of a background made by `spread_over_field`: from how many events, on a kind of chips."""
     return f"BKGCTS{kind}"
 
 
@@ -108,7 +108,7 @@ def thinned(background: EventList, scale: ParticleScale, rng: np.random.Generato
     return background.select(rng.random(len(background)) < kept[background.ccd_id])
 
 
-def spread(
+def spread_over_field(
     events: EventList,
     inside: NDArray[np.bool_],
     region: NDArray[np.bool_],
@@ -146,7 +146,7 @@ def spread(
     return replace(drawn, x=x, y=y, time=None, gti={})
 
 
-def joined(parts: Sequence[EventList]) -> EventList:
+def concatenate(parts: Sequence[EventList]) -> EventList:
     """Events of several lists with the same columns; header, WCS and good times are those of the first."""
     columns: dict[str, Any] = {
         f.name: np.concatenate([getattr(part, f.name) for part in parts])

@@ -33,7 +33,7 @@ _MARGIN = 10  # image pixels around the chips, for the dither
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
+class MergedField:
     """Merged images (ny, nx): counts, exposure [s] with vignetting, expected background counts.
 
     ``frame`` is the WCS of the sky pixels, of which an image pixel holds 4 x 4. ``psf_r90`` [pixel] holds
@@ -78,7 +78,7 @@ def merge_field(
     events_of: Callable[[str], Path],
     bright: Sequence[RegionFile] = (),
     frames: Mapping[str, WCS] | None = None,
-) -> Field:
+) -> MergedField:
     """Merge the images of all observations; ``events_of`` names the file of the events of each.
 
     ``bright``, ``frames``: regions that are left out where the background is scaled, those that were cut out
@@ -100,7 +100,7 @@ def merge_field(
         background += _expected_background(obsid, layout, events, grid, seen > 0, bright, frames or {})
     assert grid is not None
     np.divide(psf, exposure, out=psf, where=exposure > 0)
-    return Field(grid, frame, counts, exposure, background, psf)
+    return MergedField(grid, frame, counts, exposure, background, psf)
 
 
 def observation_exposure(
@@ -151,7 +151,7 @@ def _expected_background(
     return np.where(seen, expected, 0.0)
 
 
-def write_merged(field: Field, layout: Layout, fingerprint: str) -> None:
+def write_merged(field: MergedField, layout: Layout, fingerprint: str) -> None:
     """Write counts, exposure, background, surface brightness and PSF radius of the merged field."""
     for path, values, unit, comment in (
         (layout.merged_counts, field.counts, "count", "counts of all observations"),
@@ -165,7 +165,7 @@ def write_merged(field: Field, layout: Layout, fingerprint: str) -> None:
 
 
 def write_field_image(
-    path: Path, values: NDArray, field: Field, unit: str, comment: str, fingerprint: str
+    path: Path, values: NDArray, field: MergedField, unit: str, comment: str, fingerprint: str
 ) -> None:
     """Write an image of the field with celestial and physical (sky pixel) coordinates."""
     header = field.grid.header(field.frame)

@@ -14,13 +14,13 @@ from tqdm import tqdm
 from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs, write_events
 from pyxt_hpc.chandra.keywords import number, optical_axis
 from pyxt_hpc.chandra.kinds import KINDS, datasets_of
+from pyxt_hpc.chandra.sky.aspect import with_aspect
 from pyxt_hpc.chandra.sky.fov import check_outlines, read_fov
 from pyxt_hpc.chandra.sky.geometry import (
     FieldGeometry,
     aimpoint_off_arcmin,
     chip_outlines,
     measure_geometry,
-    with_aspect,
     write_geometry,
 )
 from pyxt_hpc.chandra.sky.reproject import misplaced_by, project_background, reproject

@@ -29,12 +29,12 @@ from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.background import joined, local_counts_keyword, spread
+from pyxt_hpc.preprocess.background import concatenate, local_counts_keyword, spread_over_field
 from pyxt_hpc.preprocess.checks.rates import min_background_rate
 from pyxt_hpc.preprocess.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.light_curve_plot import CleanedCurve, draw_light_curves
-from pyxt_hpc.preprocess.merged_images import Field, field_grid, merge_field, write_field_image
+from pyxt_hpc.preprocess.merged_images import MergedField, field_grid, merge_field, write_field_image
 from pyxt_hpc.preprocess.process_data import STAGE as BEFORE
 from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.steps import Facts, StageResult, Step, StepResult, run_if_outdated
@@ -269,8 +269,10 @@ def _write_local_background(
                 "error that all circles share and that is in no error of kT or norm; draw it larger"
             )
         live = live_fraction(geometry.of_chips(dataset.chips), grid, clean.gti)
-        made.append(spread(clean.select(on), inside[on], region, live, grid, regions.background.path, rng))
-    write_events(layout.local_background(obsid), replace(joined(made), header=header))
+        made.append(
+            spread_over_field(clean.select(on), inside[on], region, live, grid, regions.background.path, rng)
+        )
+    write_events(layout.local_background(obsid), replace(concatenate(made), header=header))
 
 
 def _brightness(
@@ -311,7 +313,7 @@ def _brightness(
 
 
 def _cluster_in_background(
-    field: Field, obsids: tuple[str, ...], layout: Layout, regions: FieldRegions
+    field: MergedField, obsids: tuple[str, ...], layout: Layout, regions: FieldRegions
 ) -> Iterator[str]:
     """What to say of a region for the background that holds much of the cluster."""
     without = [obsid for obsid in obsids if not check_regular(layout.background_events(obsid))]
@@ -330,7 +332,7 @@ def _cluster_in_background(
         )
 
 
-def _filled(values: NDArray[np.float64], field: Field) -> NDArray[np.float64]:
+def _filled(values: NDArray[np.float64], field: MergedField) -> NDArray[np.float64]:
     """Holes filled by a Gaussian mean of what is around them, where chips were."""
     filled = values.copy()
     sigma = _FILL_PIXELS

@@ -12,7 +12,7 @@ from pyxt_hpc.preprocess.background import (
     LOCAL_OVERSAMPLING,
     PARTICLE_BAND_EV,
     particle_scale,
-    spread,
+    spread_over_field,
     thinned,
 )
 
@@ -113,7 +113,7 @@ def test_background_from_a_part_of_the_field() -> None:
     region = np.zeros(grid.shape, bool)
     region[:, 30:45] = True  # a third of it is dead
     inside = events.x < 0
-    made = spread(events, inside, region, live, grid, Path("background.reg"), rng)
+    made = spread_over_field(events, inside, region, live, grid, Path("background.reg"), rng)
     density = inside.sum() / (51 * 10)
     assert len(made) == pytest.approx(LOCAL_OVERSAMPLING * density * live.sum(), rel=0.02)
     assert made.time is None
@@ -138,4 +138,4 @@ def test_background_region_without_events() -> None:
         (np.ones((10, 10), bool), events.x > 1e9),
     ):
         with pytest.raises(EmptySelection, match=r"background\.reg: no event of some\.fits"):
-            spread(events, inside, region, np.ones((10, 10)), grid, Path("background.reg"), rng)
+            spread_over_field(events, inside, region, np.ones((10, 10)), grid, Path("background.reg"), rng)

@@ -14,7 +14,7 @@ from pyxt_hpc.chandra.ogip.response import Rmf
 from pyxt_hpc.chandra.sky.vignetting import vignetting
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.background import joined
+from pyxt_hpc.preprocess.background import concatenate
 from pyxt_hpc.preprocess.crop_data import channels_in_band, crop_data
 from pyxt_hpc.steps import StageResult
 
@@ -57,7 +57,7 @@ def test_a_core_that_shines_at_10_kev_is_not_taken_for_particles(single_done: An
     hot = events.select(core)
     columns = {"energy_eV": np.full(len(core), 10_000, np.float32)}
     columns["pi"] = np.full(len(core), 685, np.int16)
-    write_events(path, joined([events, replace(hot, **columns)]))
+    write_events(path, concatenate([events, replace(hot, **columns)]))
     assert scale() == pytest.approx(quiet, rel=1e-9)
     layout.exclude_reg.unlink()
     assert scale() > 1.02 * quiet

@@ -11,7 +11,7 @@ from astropy.io import fits
 from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.chandra.events import read_events, write_events
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.preprocess.background import joined
+from pyxt_hpc.preprocess.background import concatenate
 from pyxt_hpc.preprocess.process_data import process_data
 
 RA, DEC = 150.0, 30.0
@@ -116,7 +116,7 @@ def test_subarray_with_a_blank_sky_file_of_whole_chips(single_done: Any, stages:
     path = single_done.layout.supplied_background("1")
     blank = read_events(path)
     beyond = replace(blank, y=blank.y + 512, chipy=(blank.chipy + 512).astype(np.int16))
-    write_events(path, joined([blank, beyond]))
+    write_events(path, concatenate([blank, beyond]))
     facts = stages(single_done)[-1].observations["1"]
     assert facts["background_scale"] == pytest.approx(plain["background_scale"])
     assert facts["background_counts"] == plain["background_counts"]

@@ -30,32 +30,19 @@ _WHOLE = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class Pha:
-    """One spectrum.
+    """One spectrum, of the table number ``extension`` of a file.
 
-    Attributes
-    ----------
-    path : Path
-    extension : int
-        Number of its extension in the file.
-    counts : (n_channels,) float64
-        Counts, also where the file has rates.
-    first_channel_number : int
-        Number that the file gives to the channel of row 0.
-    exposure_s : float
-        Live time [s].
-    backscal, areascal : float
-        Size of the area that counts come from, in units that source and background share; fraction of
-        the effective area that was used. 1 where the file does not say it.
-    stated : frozenset of str
-        Which of BACKSCAL and AREASCAL the file has.
-    grouping : (n_channels,) int16 or None
-        1 where a bin begins, -1 where it goes on, 0 for a channel on its own; None: no bins are given.
-    quality : (n_channels,) int16
-        0 for good channels.
-    background_file, arf_file, rmf_file : Path or None
-        Files named by BACKFILE, ANCRFILE and RESPFILE; whether they exist is not checked.
-    channel_type, instrument : str
-        CHANTYPE and INSTRUME in upper case, empty where the file does not say them.
+    ``counts`` (n_channels,), also where the file has rates; ``first_channel_number`` is what the file calls
+    the channel of row 0. ``exposure_s`` [s] is the live time; ``backscal`` the size of the area that counts
+    come from, in units that source and background share, and ``areascal`` the fraction of the effective area
+    that was used: 1 where the file does not say it, ``stated`` tells which of both it has.
+
+    ``grouping`` (n_channels,): 1 where a bin begins, -1 where it goes on, 0 for a channel on its own; None if
+    no bins are given. ``quality`` (n_channels,) is 0 for good channels.
+
+    ``background_file``, ``arf_file``, ``rmf_file`` are named by BACKFILE, ANCRFILE and RESPFILE; whether they
+    exist is not checked. ``channel_type``, ``instrument``: CHANTYPE and INSTRUME in upper case, empty where
+    the file does not say them.
     """
 
     path: Path

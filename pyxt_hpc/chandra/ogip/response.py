@@ -20,6 +20,8 @@ from pyxt_hpc.chandra.ogip.hduclass import column_in, find_tables
 from pyxt_hpc.errors import DamagedFile, ResponseMismatch
 from pyxt_hpc.files.fits import open_fits, write_fits
 
+Keywords = Mapping[str, str | int | float]
+
 _MAKE_AGAIN = "make it again (CIAO's specextract)"
 _CHECK_AGAIN = "make it again: generate-responses with --force"
 _NAMES = {
@@ -35,15 +37,7 @@ _GRID_TOLERANCE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Arf:
-    """Effective area.
-
-    Attributes
-    ----------
-    energy_lo, energy_hi : (n_energy,) float64
-        Bin edges [keV].
-    area : (n_energy,) float64
-        Effective area [cm^2].
-    """
+    """Effective area (n_energy,) [cm^2] in energy bins [keV]."""
 
     energy_lo: NDArray[np.float64]
     energy_hi: NDArray[np.float64]
@@ -54,22 +48,14 @@ class Arf:
 class Rmf:
     """Redistribution matrix in compressed rows, as OGIP stores it.
 
-    Attributes
-    ----------
-    energy_lo, energy_hi : (n_energy,) float64
-        Edges of the photon energy bins [keV].
-    n_group : (n_energy,) int32
-        Number of channel groups of each energy bin.
-    first_channel, n_channel : (n_groups,) int32
-        0-based first channel and length of each group.
-    matrix : (sum n_channel,) float64
-        Probabilities, group after group.
-    channel_lo_keV, channel_hi_keV : (n_channels,) float64
-        Nominal energies of the channels (EBOUNDS).
-    first_channel_number : int
-        Number that spectra and event lists give to channel 0.
-    channel_type : str
-        CHANTYPE: PI, PHA, or empty where the file does not say it.
+    ``energy_lo``, ``energy_hi`` (n_energy,) are the edges of the photon energy bins [keV], ``n_group``
+    (n_energy,) the number of channel groups of each; ``first_channel`` (from 0) and ``n_channel`` (n_groups,)
+    are first channel and length of each group; ``matrix`` (sum n_channel,) has the probabilities, group after
+    group.
+
+    ``channel_lo_keV``, ``channel_hi_keV`` (n_channels,) are nominal energies of the channels (EBOUNDS),
+    ``first_channel_number`` is what spectra and event lists call channel 0, ``channel_type`` is CHANTYPE: PI,
+    PHA, or empty where the file does not say it.
     """
 
     energy_lo: NDArray[np.float64]
@@ -172,7 +158,7 @@ def read_rmf(path: Path, *, ours: bool = False) -> Rmf:
     )
 
 
-def write_arf(path: Path, arf: Arf, *, header: Mapping[str, str | int | float] | None = None) -> None:
+def write_arf(path: Path, arf: Arf, *, header: Keywords | None = None) -> None:
     """Write an ARF in OGIP layout (4-byte reals); `header` adds keywords to SPECRESP."""
     table = fits.BinTableHDU.from_columns(
         [
@@ -186,7 +172,7 @@ def write_arf(path: Path, arf: Arf, *, header: Mapping[str, str | int | float] |
     write_fits(path, fits.HDUList([fits.PrimaryHDU(), table]))
 
 
-def write_rmf(path: Path, rmf: Rmf, *, header: Mapping[str, str | int | float] | None = None) -> None:
+def write_rmf(path: Path, rmf: Rmf, *, header: Keywords | None = None) -> None:
     """Write an RMF in OGIP layout (4-byte reals, variable-length groups); `header` adds keywords."""
     group_edges = np.cumsum(rmf.n_group)[:-1]
     element_edges = np.concatenate([[0], np.cumsum(rmf.n_channel)])[group_edges]
@@ -203,17 +189,14 @@ def write_rmf(path: Path, rmf: Rmf, *, header: Mapping[str, str | int | float] |
         ],
         name="MATRIX",
     )
-    common: dict[str, str | int | float]
-    common = {
-        "HDUCLAS1": "RESPONSE",
-        "HDUVERS": "1.3.0",
-        "CHANTYPE": rmf.channel_type,
-        "DETCHANS": rmf.n_channels,
-    }
-    numbered: dict[str, str | int | float] = {"TLMIN4": rmf.first_channel_number, "TLMAX4": last_number}
-    sizes: dict[str, str | int | float] = {"NUMGRP": int(rmf.n_group.sum()), "NUMELT": len(rmf.matrix)}
-    kind: dict[str, str | int | float] = {"HDUCLAS2": "RSP_MATRIX", "HDUCLAS3": "REDIST"}
-    _set_keywords(matrix, common | kind | numbered | sizes, header)
+    common: Keywords = {
+        "HDUCLAS1": "RESPONSE", "HDUVERS": "1.3.0", "CHANTYPE": rmf.channel_type, "DETCHANS": rmf.n_channels,
+    }  # fmt: skip
+    of_matrix: Keywords = {
+        "HDUCLAS2": "RSP_MATRIX", "HDUCLAS3": "REDIST", "TLMIN4": rmf.first_channel_number,
+        "TLMAX4": last_number, "NUMGRP": int(rmf.n_group.sum()), "NUMELT": len(rmf.matrix),
+    }  # fmt: skip
+    _set_keywords(matrix, {**common, **of_matrix}, header)
     bounds = fits.BinTableHDU.from_columns(
         [
             fits.Column("CHANNEL", "J", array=np.arange(rmf.first_channel_number, last_number + 1)),
@@ -222,8 +205,8 @@ def write_rmf(path: Path, rmf: Rmf, *, header: Mapping[str, str | int | float] |
         ],
         name="EBOUNDS",
     )
-    numbered = {"TLMIN1": rmf.first_channel_number, "TLMAX1": last_number}
-    _set_keywords(bounds, common | {"HDUCLAS2": "EBOUNDS"} | numbered, header)
+    of_bounds: Keywords = {"HDUCLAS2": "EBOUNDS", "TLMIN1": rmf.first_channel_number, "TLMAX1": last_number}
+    _set_keywords(bounds, {**common, **of_bounds}, header)
     write_fits(path, fits.HDUList([fits.PrimaryHDU(), matrix, bounds]))
 
 
@@ -330,11 +313,7 @@ def _ragged(values: NDArray, edges: NDArray, dtype: type) -> NDArray:
     return column
 
 
-def _set_keywords(
-    table: fits.BinTableHDU,
-    fixed: Mapping[str, str | int | float],
-    extra: Mapping[str, str | int | float] | None,
-) -> None:
+def _set_keywords(table: fits.BinTableHDU, fixed: Keywords, extra: Keywords | None) -> None:
     table.header["HDUCLASS"] = "OGIP"
     table.header.update(fixed)
     table.header.update(extra or {})
