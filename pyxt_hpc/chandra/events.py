@@ -114,6 +114,16 @@ class EventList:
         return gti_arithmetic.in_gti_by_chip(gti, self.ccd_id, self.time)
 
 
+def concatenate(parts: Sequence[EventList]) -> EventList:
+    """Events of several lists with the same columns; header, WCS and good times are those of the first."""
+    columns: dict[str, Any] = {
+        f.name: np.concatenate([getattr(part, f.name) for part in parts])
+        for f in fields(EventList)
+        if isinstance(getattr(parts[0], f.name), np.ndarray)
+    }
+    return replace(parts[0], **columns)
+
+
 def sky_wcs(header: fits.Header, path: Path | str = "event list") -> WCS:
     """WCS of the columns x, y of a table: sky pixels (1-based, as in the file) to RA, Dec [deg].
 

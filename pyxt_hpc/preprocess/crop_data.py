@@ -27,19 +27,13 @@ from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.background import (
-    LOCAL_OVERSAMPLING,
-    ParticleScale,
-    local_counts_keyword,
-    particle_scale,
-    particles,
-    thinned,
-)
+from pyxt_hpc.preprocess.blank_sky import ParticleScale, particle_scale, particles, thinned
 from pyxt_hpc.preprocess.bundle_images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.checks.energies import check_band
 from pyxt_hpc.preprocess.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.generate_responses import STAGE as BEFORE
 from pyxt_hpc.preprocess.inputs import need, need_regions
+from pyxt_hpc.preprocess.local_background import LOCAL_OVERSAMPLING, local_counts_keyword
 from pyxt_hpc.preprocess.remove_sources import STAGE as CLEANING
 from pyxt_hpc.preprocess.response_pairing import find_datasets
 from pyxt_hpc.preprocess.seeds import stage_rng

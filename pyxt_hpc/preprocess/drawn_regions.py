@@ -20,6 +20,16 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
+class FieldRegions:
+    """The regions of stage 2 (None: not drawn) and what their coordinate systems mean."""
+
+    sources: RegionFile
+    exclude: RegionFile | None
+    background: RegionFile | None
+    frames: Mapping[str, WCS]
+
+
+@dataclass(frozen=True, eq=False)
 class RegionReader:
     """Reads region files that were drawn on the merged field.
 

@@ -2,22 +2,17 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from astropy.convolution import Gaussian2DKernel, convolve_fft, interpolate_replace_nans
-from astropy.wcs import WCS
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pyxt_hpc.chandra.events import EventList, read_events, write_events
-from pyxt_hpc.chandra.kinds import datasets_of
 from pyxt_hpc.chandra.regions.sky import contains, contains_pixels
-from pyxt_hpc.chandra.regions.text import RegionFile
-from pyxt_hpc.chandra.sky.exposure import live_fraction
-from pyxt_hpc.chandra.sky.geometry import read_geometry
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.chandra.times.gti_io import read_gti, write_gti, write_light_curve
 from pyxt_hpc.chandra.times.lightcurve import light_curve
@@ -26,15 +21,14 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.detect.cluster_share import cluster_share
 from pyxt_hpc.detect.flares import check_quiet, find_quiet
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.background import concatenate, local_counts_keyword, spread_over_field
 from pyxt_hpc.preprocess.checks.rates import min_background_rate
-from pyxt_hpc.preprocess.drawn_regions import RegionReader
+from pyxt_hpc.preprocess.drawn_regions import FieldRegions, RegionReader
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.light_curve_plot import CleanedCurve, draw_light_curves
-from pyxt_hpc.preprocess.merged_images import MergedField, field_grid, merge_field, write_field_image
+from pyxt_hpc.preprocess.local_background import write_local_background
+from pyxt_hpc.preprocess.merged_images import MergedField, merge_field, write_field_image
 from pyxt_hpc.preprocess.process_data import STAGE as BEFORE
 from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.steps import Facts, StageResult, Step, StepResult, run_if_outdated
@@ -47,19 +41,7 @@ STAGE = "remove-sources"
 _PASSES = (("hiE", (9000.0, 12000.0)), ("fullE", (300.0, 12000.0)))
 _MIN_QUIET_SHARE = 0.5  # of the time that is left
 _MAX_CLUSTER_SHARE = 0.05  # of a background's counts, worth a warning
-_FIT_BAND_EV = (500.0, 7000.0)  # most of what is fitted
-_MIN_EVENTS = 1000  # of a part of the field that a background is made from: 3%
 _FILL_PIXELS = 4.0  # sigma of the Gaussian that fills holes; widened until all are full
-
-
-@dataclass(frozen=True, eq=False)
-class FieldRegions:
-    """The regions of stage 2 (None: not drawn) and what their coordinate systems mean."""
-
-    sources: RegionFile
-    exclude: RegionFile | None
-    background: RegionFile | None
-    frames: Mapping[str, WCS]
 
 
 def remove_sources(
@@ -155,7 +137,7 @@ def _clean_observation(
     write_events(layout.clean_events(obsid), clean)
     findings: list[str] = []
     if not check_regular(layout.background_events(obsid)):
-        findings += _write_local_background(clean, obsid, layout, regions)
+        findings += write_local_background(clean, obsid, layout, regions, stage_rng(STAGE, obsid))
     first, second = (done.cleaning for done in passes)
     return {
         "exposure_s": float(clean.header["EXPOSURE"]),
@@ -234,45 +216,6 @@ def _one_pass(
     curve = light_curve(events.time[chosen], list(gti.values()), edges=edges)
     name = f"{band[0] / 1e3:g}-{band[1] / 1e3:g} keV"
     return CleanedCurve(name, curve, find_quiet(curve, before[0].cleaning if before else None))
-
-
-def _write_local_background(
-    clean: EventList, obsid: str, layout: Layout, regions: FieldRegions
-) -> Iterator[str]:
-    """Make the background of the whole field from a part of it; what there is to say of it."""
-    assert regions.background is not None  # stage 1 has asked for it
-    geometry = read_geometry(layout.geometry(obsid))
-    grid = field_grid(clean.wcs, [geometry])
-    ra, dec = grid.centres()
-    region = contains(regions.background, ra, dec, regions.frames)
-    region &= ~contains(regions.sources, ra, dec, regions.frames)
-    inside = contains_pixels(regions.background, clean.wcs, clean.x, clean.y, regions.frames)
-    rng = stage_rng(STAGE, obsid)
-    made = []
-    header = clean.header.copy()
-    band = clean.in_band(_FIT_BAND_EV)
-    # the particle background of the two kinds of chips has neither the same level nor the same spectrum
-    for dataset in datasets_of(obsid, geometry.chips):
-        on = np.isin(clean.ccd_id, dataset.chips)
-        if not inside[on].any():
-            raise EmptySelection(
-                f"{regions.background.path}: no event on CCD {listed(dataset.chips)} of {clean.path} is "
-                "inside; draw it on every field that has no blank-sky file, and there on a back-illuminated "
-                "chip (5, 7) and on one of the others, if both are in use"
-            )
-        number = int(np.sum(inside & on & band))
-        header[local_counts_keyword(dataset.kind)] = (number, "0.5-7 keV events it was made from")
-        if number < _MIN_EVENTS:
-            yield (
-                f"{regions.background.path}: only {number} events of 0.5-7 keV of {dataset} are inside: "
-                f"level and spectrum of the background are known to {100 / max(number, 1) ** 0.5:.0f}%, an "
-                "error that all circles share and that is in no error of kT or norm; draw it larger"
-            )
-        live = live_fraction(geometry.of_chips(dataset.chips), grid, clean.gti)
-        made.append(
-            spread_over_field(clean.select(on), inside[on], region, live, grid, regions.background.path, rng)
-        )
-    write_events(layout.local_background(obsid), replace(concatenate(made), header=header))
 
 
 def _brightness(

@@ -9,12 +9,11 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pyxt_hpc.bundle import Bundle, read_bundle
-from pyxt_hpc.chandra.events import read_events, write_events
+from pyxt_hpc.chandra.events import concatenate, read_events, write_events
 from pyxt_hpc.chandra.ogip.response import Rmf
 from pyxt_hpc.chandra.sky.vignetting import vignetting
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.background import concatenate
 from pyxt_hpc.preprocess.crop_data import channels_in_band, crop_data
 from pyxt_hpc.steps import StageResult
 

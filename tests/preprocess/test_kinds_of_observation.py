@@ -9,9 +9,8 @@ import pytest
 from astropy.io import fits
 
 from pyxt_hpc.bundle import Bundle, read_bundle
-from pyxt_hpc.chandra.events import read_events, write_events
+from pyxt_hpc.chandra.events import concatenate, read_events, write_events
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.preprocess.background import concatenate
 from pyxt_hpc.preprocess.process_data import process_data
 
 RA, DEC = 150.0, 30.0

@@ -1,26 +1,21 @@
-"""The background of an observation: how a blank-sky file is scaled, or one made from the observation."""
+"""How blank-sky events are scaled to the background of an observation, by their particles."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from astropy.wcs import WCS
-from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.regions.sky import contains_pixels
 from pyxt_hpc.chandra.regions.text import RegionFile
-from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.errors import EmptySelection
 
 log = logging.getLogger(__name__)
 
 PARTICLE_BAND_EV = (9500.0, 12000.0)  # hardly an X-ray comes through the mirrors there: particles
-LOCAL_OVERSAMPLING = 4  # events that `spread_over_field` makes for each that it expects
 _MIN_PROBABILITY = 0.01  # probability below which chips are believed to need scales of their own
 
 
@@ -40,11 +35,6 @@ class ParticleScale:
     def largest(self) -> float:
         """What a file thinned by `thinned` is scaled with."""
         return max(self.of_chip.values())
-
-
-def local_counts_keyword(kind: str) -> str:
-    """Of the header of a background made by `spread_over_field`: from how many events, on a kind of chips."""
-    return f"BKGCTS{kind}"
 
 
 def particles(events: EventList, regions: Sequence[RegionFile], frames: Mapping[str, WCS]) -> EventList:
@@ -106,51 +96,3 @@ def thinned(background: EventList, scale: ParticleScale, rng: np.random.Generato
     if kept.min() == 1.0:
         return background
     return background.select(rng.random(len(background)) < kept[background.ccd_id])
-
-
-def spread_over_field(
-    events: EventList,
-    inside: NDArray[np.bool_],
-    region: NDArray[np.bool_],
-    live: NDArray[np.floating],
-    grid: SkyGrid,
-    path: Path,
-    rng: np.random.Generator,
-) -> EventList:
-    """A background for the whole field from the events in a part of it.
-
-    Events of the region are drawn again and again and put evenly where the chips were: as many as the
-    region's density asks for, times `LOCAL_OVERSAMPLING`. In a circle smaller than the region by that factor
-    hardly any event comes twice, so its counts are Poisson as the statistic takes them. What it leaves out:
-    the sky part of the background is not vignetted as it should be, and detector lines do not vary.
-
-    ``events`` are clean, those ``inside`` (n,) in the region and outside the sources; ``region`` (ny, nx) its
-    pixels without sources, ``live`` (ny, nx) the share of the exposure that each pixel saw, on ``grid``;
-    ``path`` of the region file is for messages. Raises EmptySelection if no live pixel or no event is in the
-    region.
-    """
-    seen = float(live[region].sum())
-    if seen <= 0 or not inside.any():
-        raise EmptySelection(
-            f"{path}: no event of {events.path} is inside; draw it on a part of every field that has no "
-            "blank-sky file"
-        )
-    weight = np.cumsum(live.ravel(), dtype=float)
-    number = rng.poisson(LOCAL_OVERSAMPLING * inside.sum() * weight[-1] / seen)
-    pixel = np.searchsorted(weight, weight[-1] * rng.random(number), side="right")
-    row, col = np.divmod(np.minimum(pixel, live.size - 1), live.shape[1])
-    offset = rng.random((2, number)) - 0.5
-    ra, dec = grid.wcs.wcs_pix2world(col + 1 + offset[0], row + 1 + offset[1], 1)
-    x, y = events.wcs.wcs_world2pix(ra, dec, 1)
-    drawn = events.select(rng.choice(np.flatnonzero(inside), number))
-    return replace(drawn, x=x, y=y, time=None, gti={})
-
-
-def concatenate(parts: Sequence[EventList]) -> EventList:
-    """Events of several lists with the same columns; header, WCS and good times are those of the first."""
-    columns: dict[str, Any] = {
-        f.name: np.concatenate([getattr(part, f.name) for part in parts])
-        for f in fields(EventList)
-        if isinstance(getattr(parts[0], f.name), np.ndarray)
-    }
-    return replace(parts[0], **columns)
