@@ -65,7 +65,9 @@ def spectra_as_fitted(
     model, regions = fits.model, fits.regions
     extracted = extract_spectra(model, regions["row"], regions["col"], regions["radius"])
     levels, chosen = model.levels(), fits.levels_of(extracted)
-    finest = [base_bins(bundle, observation.rmf, config.binning) for observation in bundle.observations]
+    finest = [
+        base_bins(bundle, observation.rmf, config.spectral_grouping) for observation in bundle.observations
+    ]
     for region, level in zip(regions, chosen, strict=True):
         row, col, radius = int(region["row"]), int(region["col"]), float(region["radius"])
         own = {}

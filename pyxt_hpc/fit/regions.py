@@ -74,7 +74,9 @@ class RegionFits:
 
         options = fit_options(config)
         brightness = (sky or sky_brightness(bundle)).image
-        model = joint_model(bundle, brightness, config.minimum_exposure_fraction, options, config.binning)
+        model = joint_model(
+            bundle, brightness, config.minimum_exposure_fraction, options, config.spectral_grouping
+        )
         ratio = np.repeat(model.ratio, np.diff(model.first_bin))
         return cls(model, regions, options, moments(options.statistic, ratio))
 
