@@ -23,7 +23,7 @@ from pyxt_hpc.cli.screen import echo
     ),
 )
 def demo(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.pipeline.summaries import remark_lines, table
+    from pyxt_hpc.pipeline.summaries import flag_lines, table
     from pyxt_hpc.simulate.demo import run_demo
     from pyxt_hpc.simulate.truth import ring_table
 
@@ -44,7 +44,7 @@ def demo(arguments: argparse.Namespace) -> None:
     width = max(map(len, lines))
     echo(*(f"{name:<{width}}  {value}" for name, value in lines.items()))
     echo("", *table(*ring_table(comparison)))
-    echo("", *remark_lines(summary.remarks))
+    echo("", *flag_lines(summary.flags))
 
 
 COMMANDS = (demo,)

@@ -175,7 +175,8 @@ def _slice(text: str) -> tuple[int, int]:
 
 def _agree_to_replace(stores: Sequence[Path], yes: bool) -> None:
     """Ask before finished fits are thrown away."""
-    from pyxt_hpc.store.results import is_final, open_to_read
+    from pyxt_hpc.store.reader import open_to_read
+    from pyxt_hpc.store.rows import is_final
 
     if yes:
         return

@@ -13,11 +13,11 @@ from pyxt_hpc.cli.screen import duration, echo
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.pipeline.summaries import remark_lines
+from pyxt_hpc.pipeline.summaries import flag_lines
 
 if TYPE_CHECKING:
     from pyxt_hpc.stages.status import StoreStatus
-    from pyxt_hpc.store.results import Status
+    from pyxt_hpc.store.rows import Status
 
 WATCH_SECONDS = 2.0
 MAX_REASONS = 20
@@ -112,7 +112,7 @@ def _echo_status(status: "StoreStatus") -> None:
         ago = duration(max(time.time() - status.checkpoint, 0.0))
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.checkpoint))
         echo(f"  last checkpoint {when}, {ago} ago")
-    for line in remark_lines(status.remarks):
+    for line in flag_lines(status.flags):
         echo(f"  {line}")
     for reason in status.reasons[:MAX_REASONS]:
         regions = ", ".join(map(str, reason.regions)) + (" ..." * (reason.n_regions > len(reason.regions)))

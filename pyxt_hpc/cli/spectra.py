@@ -102,10 +102,10 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from pyxt_hpc.chandra.ogip.pha import read_pha
+    from pyxt_hpc.fit.single import default_statistic, fit_spectra, merge_bins
     from pyxt_hpc.plots.spectra import draw_spectrum
     from pyxt_hpc.spectra.fit import FitOptions
     from pyxt_hpc.spectra.ogip import load_spectrum
-    from pyxt_hpc.spectra.single import default_statistic, fit_spectra, merge_bins
     from pyxt_hpc.spectra.templates import SourceModel
 
     for name, pair in (("energy", arguments.energy), ("kT", arguments.kT)):

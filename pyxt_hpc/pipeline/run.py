@@ -230,7 +230,7 @@ def _update_maps(config: ClusterConfig, resolution: int, echo: Echo) -> None:
 def _fits_fingerprint(layout: Layout) -> str:
     """Of what is in the results store: the file itself changes whenever it is opened to go on."""
     from pyxt_hpc.provenance import fingerprint
-    from pyxt_hpc.store.results import read_results
+    from pyxt_hpc.store.reader import read_results
 
     results = read_results(layout.results)
     return fingerprint({"rows": results.rows, "status": results.status})

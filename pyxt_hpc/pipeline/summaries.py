@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # to be quick to import
     import numpy as np
 
-    from pyxt_hpc.fit.remarks import Remarks
+    from pyxt_hpc.fit.flags import FlagCounts
     from pyxt_hpc.maps.product import MapProduct
     from pyxt_hpc.stages.binning import BinningSummary
     from pyxt_hpc.stages.fitting import FittingSummary
@@ -128,18 +128,18 @@ def fitting_lines(summary: "FittingSummary") -> Iterator[str]:
         f"{summary.quarantined} in quarantine; "
         f"{summary.median_counts:.0f} counts a region (median); {summary.seconds:.1f} s"
     )
-    yield from remark_lines(summary.remarks)
+    yield from flag_lines(summary.flags)
 
 
-def remark_lines(remarks: "Remarks") -> Iterator[str]:
+def flag_lines(flags: "FlagCounts") -> Iterator[str]:
     """A line for each flag that fits have, and for each reason to worry."""
-    from pyxt_hpc.spectra.fit import IN_WORDS
+    from pyxt_hpc.fit.flags import MEANINGS
 
-    if remarks.fits and not remarks.flagged:
-        yield f"none of {remarks.fits} fits has a flag"
-    for flag, n in remarks.flagged.items():
-        yield f"{flag.name}: {n} of {remarks.fits} fits ({n / remarks.fits:.1%}): {IN_WORDS[flag]}"
-    for sentence in remarks.alarms():
+    if flags.fits and not flags.flagged:
+        yield f"none of {flags.fits} fits has a flag"
+    for flag, n in flags.flagged.items():
+        yield f"{flag.name}: {n} of {flags.fits} fits ({n / flags.fits:.1%}): {MEANINGS[flag]}"
+    for sentence in flags.alarms():
         yield f"warning: {sentence}"
 
 
@@ -155,7 +155,7 @@ def fit_lines(names: Sequence[str], rows: "np.ndarray") -> Iterator[str]:
     """
     import numpy as np
 
-    from pyxt_hpc.spectra.fit import FitFlag
+    from pyxt_hpc.fit.flags import FitFlag
 
     free = [
         name

@@ -30,7 +30,7 @@ from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.stages.merge import merge_store
 from pyxt_hpc.store.lock import WriterLock
-from pyxt_hpc.store.results import open_to_read
+from pyxt_hpc.store.reader import open_to_read
 
 _DIGEST = "PYXT_HPC.sha256"
 """Keyword of a member's extended header."""

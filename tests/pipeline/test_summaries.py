@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.pipeline.summaries import (
     binning_lines,
@@ -13,7 +14,7 @@ from pyxt_hpc.pipeline.summaries import (
     preprocessing_lines,
     table,
 )
-from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag
+from pyxt_hpc.spectra.fit import FIT_DTYPE
 from pyxt_hpc.stages.binning import BinningSummary
 from pyxt_hpc.steps import StageResult
 
