@@ -15,7 +15,7 @@ from typing import Any
 from pyxt_hpc.config import hpc, parsers
 from pyxt_hpc.config.ini import parsed
 from pyxt_hpc.config.parsers import ColumnDensity, Integer, Number, boolean, choice
-from pyxt_hpc.config.schema import MAX_PROBLEMS, Key, ini_lines, key, read_sections, sections_of
+from pyxt_hpc.config.schema import MAX_PROBLEMS, Key, ini_lines, key, read_sections, read_texts, sections_of
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.text import read_text, resolved, user_path
 
@@ -157,6 +157,8 @@ class ClusterConfig:
 
 SECTIONS: dict[str, dict[str, Key]] = sections_of(ClusterConfig)
 """Keys of a configuration, without those of ``[hpc]``."""
+KEYS = {name: one for keys in SECTIONS.values() for name, one in keys.items()}
+"""The same, whose names differ from section to section."""
 
 
 def parse_value(attribute: str, text: str) -> Any:
@@ -167,8 +169,22 @@ def parse_value(attribute: str, text: str) -> Any:
     ValueError
         Says what it is and what is expected.
     """
-    (found,) = (one for keys in SECTIONS.values() for one in keys.values() if one.attribute == attribute)
+    (found,) = (one for one in KEYS.values() if one.attribute == attribute)
     return found.parse(text)
+
+
+def parse_keys(values: Mapping[str, object]) -> dict[str, Any]:
+    """Attributes of `ClusterConfig` from values by the names of their keys.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value is out of range; all are named together.
+    """
+    attributes, problems = read_texts({name: str(value) for name, value in values.items()}, KEYS)
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return attributes
 
 
 def warn_of_column(nH: float, where: str) -> None:

@@ -70,7 +70,7 @@ class BatchSettings:
         ConfigError
             If one is unknown, impossible or missing; all are named together, with `where`.
         """
-        values, problems = read_texts(texts, KEYS)
+        values, problems = read_texts(texts, KEYS, f"[{SECTION}] ")
         if not texts.get("scheduler"):
             problems.append("no batch system: give --scheduler slurm or pbs, or --site NAME")
         if problems:

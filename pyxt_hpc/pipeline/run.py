@@ -45,22 +45,9 @@ def run_stages(
     resolution: int = 2,
     replace: bool = False,
 ) -> None:
-    """Do stages one after the other in this process.
+    """Do stages, `first` to `last` of `STAGES`, one after the other in this process.
 
-    Parameters
-    ----------
-    path
-        The cluster's configuration.
-    echo
-        Takes every line for the screen.
-    first, last
-        Of `STAGES`.
-    num_cpus
-        As `count_workers` takes it.
-    resolution
-        Of the fits: 1, 2 or 3.
-    replace
-        Whether fits of other data or settings may be replaced; finished fits that still hold never are.
+    With `replace`, fits of other data or settings are replaced; finished fits that still hold never are.
 
     Raises
     ------
@@ -94,8 +81,7 @@ def preprocess(
     """Do one of the serial stages, `PREPROCESSING`; with `force` also if it is up to date."""
     module, function = PREPROCESSING[stage]
     do = getattr(importlib.import_module(f"pyxt_hpc.preprocess.{module}"), function)
-    outcome = do(config, Layout.of(config), force=force, **options)
-    for line in preprocessing_lines(stage, outcome):
+    for line in preprocessing_lines(stage, do(config, Layout.of(config), force=force, **options)):
         echo(line)
 
 
@@ -161,14 +147,7 @@ def make_maps(
 def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> int:
     """How many processes or ranks compute.
 
-    Parameters
-    ----------
-    num_cpus
-        Processes asked for, 0 for as many as there are cores; None for what the configuration says.
-    config
-        The cluster.
-    world
-        MPI ranks, or one process.
+    `num_cpus` processes are asked for: 0 for as many as there are cores, None for what the configuration has.
 
     Raises
     ------
@@ -199,10 +178,9 @@ def _fit_what_is_missing(
         if not replace:
             raise ForeignProduct(f"{error}; `run --yes` fits anew") from None
         summary = fit_spectra(config, world, n_workers, resolution=resolution, resume=False)
-    if summary is None:
-        return
-    for line in fitting_lines(summary):
-        echo(line)
+    if summary is not None:
+        for line in fitting_lines(summary):
+            echo(line)
 
 
 def _update_maps(config: ClusterConfig, resolution: int, echo: Echo) -> None:
