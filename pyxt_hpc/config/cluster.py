@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.config import hpc, parsers
-from pyxt_hpc.config.ini import parsed
+from pyxt_hpc.config.ini import parse_ini
 from pyxt_hpc.config.parsers import ColumnDensity, Integer, Number, boolean, choice
 from pyxt_hpc.config.schema import MAX_PROBLEMS, Key, ini_lines, key, read_sections, read_texts, sections_of
 from pyxt_hpc.errors import ConfigError
@@ -215,7 +215,7 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
     path = Path(path)
     text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", most_bytes=MAX_BYTES)
     contents = read_sections(
-        parsed(text, path, "an INI file"), path, {**SECTIONS, hpc.SECTION: hpc.CONFIG_KEYS}
+        parse_ini(text, path, "an INI file"), path, {**SECTIONS, hpc.SECTION: hpc.CONFIG_KEYS}
     )
     values = {
         attribute: value

@@ -22,7 +22,7 @@ def new_parser() -> configparser.ConfigParser:
     return configparser.ConfigParser(inline_comment_prefixes=_COMMENT, interpolation=None)
 
 
-def parsed(text: str, path: Path, kind: str) -> configparser.ConfigParser:
+def parse_ini(text: str, path: Path, kind: str) -> configparser.ConfigParser:
     """The content of an INI file.
 
     Parameters
@@ -94,7 +94,7 @@ def set_value(text: str, section: str, key: str, value: str) -> str:
 
 def _read(text: str) -> dict[str, dict[str, str]]:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    parser = parsed(text, Path("configuration"), "an INI file")
+    parser = parse_ini(text, Path("configuration"), "an INI file")
     found = {name: dict(parser[name]) for name in parser.sections()}
     return found | {parser.default_section: dict(parser.defaults())}
 

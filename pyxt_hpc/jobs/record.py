@@ -26,7 +26,7 @@ NO_TASK = "-"
 
 
 class State(Enum):
-    """Of an attempt."""
+    """How far an attempt is."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -37,18 +37,7 @@ class State(Enum):
 class Attempt:
     """One run of a job or of a task of a job array.
 
-    Parameters
-    ----------
-    number
-        From 1.
-    id
-        In the batch system.
-    submitted, started, ended
-        Times, empty if it has not come to that.
-    host
-        Where it started.
-    code, message
-        Exit code and reason of its end.
+    Times are empty if it has not come to that; code and message are the exit code and the reason of its end.
     """
 
     number: int
@@ -120,7 +109,7 @@ class JobHistory:
         return len(ended) >= expected > 0 and all(ended)
 
 
-def prepare(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """See that the table can be written, before there is something to write.
 
     Raises
@@ -142,7 +131,7 @@ def prepare(path: Path) -> None:
         ) from None
 
 
-def note(
+def append_event(
     path: Path, system: str, job: str, event: str, detail: str = "", *, task: str = NO_TASK, attempt: int = 1
 ) -> None:
     """Append a line; raises OSError."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pyxt_hpc.config.hpc import KEYS, PROFILE_KEYS, SECTION, BatchSettings
-from pyxt_hpc.config.ini import parsed
+from pyxt_hpc.config.ini import parse_ini
 from pyxt_hpc.config.schema import read_sections
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
@@ -35,7 +35,7 @@ def read_site(site: str) -> dict[str, str]:
     """
     path = FOLDER / f"{site}.ini" if site in site_names() else user_path(site)
     text = read_text(path, f"site {quoted(site)} is none of those shipped either: {', '.join(site_names())}")
-    parser = parsed(text, path, "a profile")
+    parser = parse_ini(text, path, "a profile")
     if parser.sections() != [SECTION]:
         raise ConfigError(f"{path}: expected one section [{SECTION}], found {quoted(parser.sections())}")
     contents = read_sections(parser, path, {SECTION: PROFILE_KEYS})
