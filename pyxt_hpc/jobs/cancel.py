@@ -23,14 +23,7 @@ class Cancelled:
 
 
 def cancel(path: Path, wanted: Sequence[str] = ()) -> list[Cancelled]:
-    """End jobs of a cluster.
-
-    Parameters
-    ----------
-    path
-        The table of jobs.
-    wanted
-        Ids of jobs, of the first attempt or any later one; none: all that may be waiting or running.
+    """End jobs of a table: those of the ids, of any attempt, or without ids all that may wait or run.
 
     Raises
     ------

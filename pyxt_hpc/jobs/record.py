@@ -57,20 +57,14 @@ class Attempt:
 
 @dataclass
 class JobHistory:
-    """A job with every attempt of every task.
+    """A job, by the id that it was first given, with every attempt of every task.
 
     Parameters
     ----------
-    job
-        The id that it was first given.
-    system
-        Name of its batch system.
     submitted, script
         When, and what; empty if it was submitted by hand.
-    cancelled
-        When `pyxt-hpc cancel` was told to end it, or empty.
-    cancel_done
-        Whether the batch system has agreed to that.
+    cancelled, cancel_done
+        When `pyxt-hpc cancel` was told to end it, or empty; whether the batch system has agreed to that.
     n_tasks
         Of an array, 0 if that is not known.
     tasks

@@ -21,12 +21,7 @@ def site_names() -> list[str]:
 
 
 def read_site(site: str) -> dict[str, str]:
-    """Texts of the keys of a profile.
-
-    Parameters
-    ----------
-    site
-        Name of a shipped profile, or the path of a file.
+    """Texts of the keys of a profile: of a shipped one by its name, or of a file by its path.
 
     Raises
     ------
@@ -54,9 +49,9 @@ def settings_for(
     where
         Named in errors.
     configured, given
-        Texts of keys of the configuration's ``[hpc]``, ``site`` among them, and of the command line.
+        Texts of keys of the configuration's ``[hpc]``, and of the command line.
     site
-        Asked for by the command line.
+        Asked for by the command line; without it, that of the configuration.
 
     Raises
     ------

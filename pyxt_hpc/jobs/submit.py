@@ -30,12 +30,7 @@ def write_script(job: Job) -> None:
 
 
 def submit(job: Job) -> str:
-    """Write the script, submit it and append a line to the table of jobs.
-
-    Returns
-    -------
-    str
-        Id of the job.
+    """Write the script, submit it, append a line to the table of jobs, and return the job's id.
 
     Raises
     ------

@@ -54,12 +54,7 @@ class BatchSystem(ABC):
         """Why it could not do what is asked for."""
 
     def submit(self, script: Path, folder: Path) -> str:
-        """Hand in a script; its own output goes to a folder.
-
-        Returns
-        -------
-        str
-            Id of the job.
+        """Hand in a script, whose own output goes to a folder, and return the job's id.
 
         Raises
         ------
@@ -114,16 +109,9 @@ def as_hours(seconds: int) -> str:
 
 
 def run_program(command: Sequence[str], folder: Path | None, otherwise: str) -> CompletedProcess[str]:
-    """Run a program of a batch system, as from a login node.
+    """Run a program of a batch system in a folder, as from a login node.
 
-    Parameters
-    ----------
-    command
-        The program and its arguments.
-    folder
-        Where it runs.
-    otherwise
-        What to do if the program is not here, for the message.
+    `otherwise` tells the user what to do if the program is not here.
 
     Raises
     ------
