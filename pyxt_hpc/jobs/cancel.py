@@ -60,7 +60,7 @@ def _cancel(path: Path, job: JobHistory) -> Cancelled:
         )
     check_writable(path)
     # First, so that no attempt submits or begins another one from now on.
-    append_event(path, job.system, job.job, "cancelled", "asked for", task=EVERY_TASK)
+    append_event(path, job.system, job.job, "cancelled", "asked for", EVERY_TASK)
     found: dict[str, bool] = {}
     for _ in range(MAX_ROUNDS):
         new = [id_ for id_ in job.live if id_ not in found]
@@ -72,6 +72,6 @@ def _cancel(path: Path, job: JobHistory) -> Cancelled:
             except PyxtError as error:
                 raise type(error)(f"{error} (no further attempt follows the present one)") from None
         job = next(one for one in read_jobs(path) if (one.system, one.job) == (job.system, job.job))
-    append_event(path, job.system, job.job, "cancelled", CANCEL_DONE, task=EVERY_TASK)
+    append_event(path, job.system, job.job, "cancelled", CANCEL_DONE, EVERY_TASK)
     ended = tuple(id_ for id_, was_there in found.items() if was_there)
     return Cancelled(job.job, ended, tuple(id_ for id_ in found if id_ not in ended))

@@ -125,12 +125,10 @@ def check_writable(path: Path) -> None:
         ) from None
 
 
-def append_event(
-    path: Path, system: str, job: str, event: str, detail: str = "", *, task: str = NO_TASK, attempt: int = 1
-) -> None:
-    """Append a line; raises OSError."""
+def append_event(path: Path, system: str, job: str, event: str, detail: str, task: str) -> None:
+    """Append a line about the first attempt; raises OSError."""
     when = time.strftime("%Y-%m-%dT%H:%M:%S")
-    line = "\t".join((when, system, job, task, str(attempt), job, event, detail))
+    line = "\t".join((when, system, job, task, "1", job, event, detail))
     with path.open("a", encoding="utf-8") as stream:
         stream.write(f"{line}\n")
 

@@ -48,7 +48,7 @@ def submit(job: Job) -> str:
     job_id = system.submit(job.script, job.log_dir)
     try:
         task = f"1-{job.n_tasks}" if job.n_tasks else NO_TASK
-        append_event(job.record, system.name, job_id, "submitted", str(job.script), task=task)
+        append_event(job.record, system.name, job_id, "submitted", str(job.script), task)
     except OSError as error:  # the job notes itself when it starts
         log.warning(
             "%s: job %s is submitted, but cannot be noted here (%s)", job.record, job_id, error.strerror

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyxt_hpc.config.cluster import ClusterConfig, read_config
+from pyxt_hpc.config.cluster import SECTIONS, ClusterConfig, read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, LaunchError
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import World, detect_world
@@ -32,7 +32,6 @@ PREPROCESSING = {
     "crop-data": ("crop", "crop_data"),
 }
 STAGES = (*PREPROCESSING, "create-bins", "fit-spectra", "make-maps")
-MAP_SETTINGS = ("hubble_constant", "matter_density", "abundance_error", "depth_model", "depth_kpc")
 
 
 def run_stages(
@@ -185,15 +184,20 @@ def _fit_what_is_missing(
 
 def _update_maps(config: ClusterConfig, resolution: int, echo: Echo) -> None:
     from pyxt_hpc.maps.commands import make_all_maps
+    from pyxt_hpc.provenance import fingerprint
     from pyxt_hpc.steps import Step, run_if_outdated
+    from pyxt_hpc.store.reader import read_results
 
     layout = Layout.of(config)
-    settings = {key: getattr(config, key) for key in MAP_SETTINGS}
+    settings = {one.attribute: getattr(config, one.attribute) for one in SECTIONS["maps"].values()}
+    # The file itself changes whenever it is opened to go on.
+    results = read_results(layout.results)
+    settings["fits"] = fingerprint({"rows": results.rows, "status": results.status})
     step = Step(
         name="make-maps",
         record=layout.step_record("make-maps"),
         inputs=(layout.bundle, layout.scale_map),
-        settings=settings | {"fits": _fits_fingerprint(layout)},
+        settings=settings,
         outputs=(layout.map("temperature"),),
     )
 
@@ -203,12 +207,3 @@ def _update_maps(config: ClusterConfig, resolution: int, echo: Echo) -> None:
 
     if run_if_outdated(step, make).reason is None:
         echo(f"{step.name}: up to date")
-
-
-def _fits_fingerprint(layout: Layout) -> str:
-    """Of what is in the results store: the file itself changes whenever it is opened to go on."""
-    from pyxt_hpc.provenance import fingerprint
-    from pyxt_hpc.store.reader import read_results
-
-    results = read_results(layout.results)
-    return fingerprint({"rows": results.rows, "status": results.status})
