@@ -36,9 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     if launch.rank:
-        logging.getLogger("pyxt_hpc.arrays.compiled").setLevel(
-            logging.ERROR
-        )  # what it warns of is the same on all
+        # What it warns of is the same on all.
+        logging.getLogger("pyxt_hpc.arrays.compiled").setLevel(logging.ERROR)
     try:
         argv = list(sys.argv[1:] if argv is None else argv)
         _refuse_nul(argv)
@@ -78,12 +77,9 @@ def _end(error: BaseException, prints: bool) -> int:
                 file=sys.stderr,
             )
         else:
-            print(f"pyxt-hpc: {_label(error)}{answer.line}", file=sys.stderr)
+            label = "" if isinstance(error, KeyboardInterrupt) else "error: "
+            print(f"pyxt-hpc: {label}{answer.line}", file=sys.stderr)
             log.debug("where it came from:", exc_info=error)
     if not isinstance(error, PyxtError) or not (prints or of_all):
         end_ranks(error, answer.exit_code)
     return answer.exit_code
-
-
-def _label(error: BaseException) -> str:
-    return "" if isinstance(error, KeyboardInterrupt) else "error: "
