@@ -11,19 +11,12 @@ from astropy.units import Unit
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ForeignProduct
 from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.fit.flags import DOUBTFUL
 from pyxt_hpc.fit.inputs import read_cluster_bundle
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import software
-from pyxt_hpc.spectra.fit import DOUBTFUL
-from pyxt_hpc.store.results import (
-    BLOCK,
-    COLUMNS,
-    Results,
-    Status,
-    is_final,
-    read_results,
-    unpacked_observations,
-)
+from pyxt_hpc.store.reader import BLOCK, Results, read_results
+from pyxt_hpc.store.rows import COLUMNS, Status, is_final, unpacked_observations
 
 CSV_COLUMNS = (
     "region",
@@ -46,7 +39,7 @@ def export_fits(config: ClusterConfig, form: str, output: Path | None = None) ->
     config
         The cluster.
     form
-        ``csv``: ``best`` has what is done without a flag of `fit.DOUBTFUL`, ``worst`` the other finished
+        ``csv``: ``best`` has what is done without a flag of `flags.DOUBTFUL`, ``worst`` the other finished
         regions, ``all`` both. Errors are offsets from the best fit, that below it is negative; a field is
         empty where there is no number. ``ecsv``: one table with units and meanings.
     output
