@@ -128,11 +128,11 @@ def estimate(arguments: argparse.Namespace) -> None:
     option("--output", type=Path, metavar="F", help="default: ./<name>_packed.tar"),
 )
 def pack(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages import transfer as travel
+    from pyxt_hpc.stages import transfer
 
     config = read_config(arguments.config)
     output = arguments.output or Path(f"{config.name}_packed.tar")
-    for name in travel.pack(config, output):
+    for name in transfer.pack_cluster(config, output):
         echo(f"  {name}")
     megabytes = output.stat().st_size / 1e6
     echo(f"{output}: {megabytes:.1f} MB; on the other machine: pyxt-hpc unpack {output.name}")
@@ -147,9 +147,9 @@ def pack(arguments: argparse.Namespace) -> None:
     job_options,
 )
 def unpack(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages import transfer as travel
+    from pyxt_hpc.stages import transfer
 
-    config = travel.unpack(arguments.archive, arguments.directory)
+    config = transfer.unpack_cluster(arguments.archive, arguments.directory)
     echo(f"{config.path}: unpacked, the bundle is whole")
     if arguments.site or arguments.scheduler or {"site", "scheduler"} & dict(config.hpc).keys():
         arguments.config = config.path
@@ -167,9 +167,9 @@ def unpack(arguments: argparse.Namespace) -> None:
     option("folder", metavar="FOLDER", type=Path, help="copy of the other machine's acb/"),
 )
 def pull_results(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages import transfer as travel
+    from pyxt_hpc.stages import transfer
 
-    pulled = travel.pull_results(read_config(arguments.config), arguments.folder)
+    pulled = transfer.pull_results(read_config(arguments.config), arguments.folder)
     for path in pulled.copied:
         echo(f"{path}: copied")
     echo(f"{pulled.added} regions added to results that were here")

@@ -70,7 +70,7 @@ def number_in(environment: Mapping[str, str], variable: str) -> int | None:
     return int(value) if re.fullmatch("[0-9]{1,9}", value) else None
 
 
-def ranks_asked_for(environment: Mapping[str, str]) -> int | None:
+def requested_ranks(environment: Mapping[str, str]) -> int | None:
     """Number of ranks that a job script asked for; None if there is no such script.
 
     Raises

@@ -1,8 +1,8 @@
 """Stage 6: an absorbed APEC model fitted in every region, checkpointed as results come."""
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,7 +138,7 @@ class FitInputs:
         return cls(regions, settings, identity, Payload(*fits.to_shared()))
 
 
-def context_of_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], RegionFits]:
+def prepare_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], RegionFits]:
     """How a worker for a part makes its context of what all share."""
 
     def prepare(options: FitOptions, arrays: dict[str, np.ndarray]) -> RegionFits:
@@ -148,64 +148,48 @@ def context_of_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]],
     return prepare
 
 
-def open_whole(layout: Layout, inputs: FitInputs, resume: bool) -> ResultsStore:
+def open_store(layout: Layout, inputs: FitInputs, resume: bool) -> ResultsStore:
     """Store of all regions with what its parts have, or a new one that replaces it and them."""
-    identity: dict[str, Any] = {"fingerprint": inputs.fingerprint, "settings": inputs.settings}
-    if resume and check_regular(layout.results):
-        store = ResultsStore.open_for_resume(layout.results, **identity)
-    else:
-        if not resume:
-            refuse_parts_in_use(layout)
-        store = ResultsStore.create(layout.results, regions=inputs.regions, **identity)
-    try:
+    if not resume:
+        refuse_parts_in_use(layout)
+    store = _resumed_or_new(layout.results, inputs, resume)
+    with _closed_after_error(store):
         if resume:
             absorb_parts(store, inputs.regions["region"], layout)
         else:
             discard_parts(layout)
+    return store
+
+
+def open_part_store(layout: Layout, part: Part, inputs: FitInputs, resume: bool) -> ResultsStore:
+    """Store of a part with what the store of all regions has of it, or a new one that replaces it."""
+    settings = {**inputs.settings, SLICE: f"{part[0]}/{part[1]}"}
+    own = replace(inputs, regions=inputs.regions[slice_of(part)], settings=settings)
+    store = _resumed_or_new(layout.part_results(*part), own, resume)
+    if resume and check_regular(layout.results):
+        with _closed_after_error(store):
+            take_over(store, own.regions["region"], layout.results)
+    return store
+
+
+def _resumed_or_new(path: Path, inputs: FitInputs, resume: bool) -> ResultsStore:
+    if resume and check_regular(path):
+        return ResultsStore.open_for_resume(path, fingerprint=inputs.fingerprint, settings=inputs.settings)
+    return ResultsStore.create(
+        path, regions=inputs.regions, fingerprint=inputs.fingerprint, settings=inputs.settings
+    )
+
+
+@contextmanager
+def _closed_after_error(store: ResultsStore) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
         store.close()
         raise
-    return store
 
 
-def open_part(
-    layout: Layout, part: Part, regions: np.ndarray, settings: Mapping[str, Any], identity: str, resume: bool
-) -> ResultsStore:
-    """Store of a part with what the whole's store has of it, or a new one that replaces it.
-
-    Parameters
-    ----------
-    part, regions
-        Which part, and its own regions.
-    settings, identity
-        Of the whole.
-    resume
-        Keep what is finished.
-    """
-    path = layout.part_results(*part)
-    own: dict[str, Any] = {
-        "fingerprint": identity,
-        "settings": {**settings, SLICE: f"{part[0]}/{part[1]}"},
-    }
-    if resume and check_regular(path):
-        store = ResultsStore.open_for_resume(path, **own)
-    else:
-        store = ResultsStore.create(path, regions=regions, **own)
-    if resume and check_regular(layout.results):
-        try:
-            take_over(store, regions["region"], layout.results)
-        except BaseException:
-            store.close()
-            raise
-    return store
-
-
-def run_fits(
-    pool: Pool,
-    store: ResultsStore,
-    regions: np.ndarray,
-    limits: Limits,
-) -> None:
+def run_fits(pool: Pool, store: ResultsStore, regions: np.ndarray, limits: Limits) -> None:
     """Fit what a store lacks; see `run_chunks`.
 
     Parameters
@@ -262,10 +246,9 @@ class _Job:
 def _begin(config: ClusterConfig, layout: Layout, resolution: int, resume: bool, part: Part | None) -> _Job:
     inputs = FitInputs.read(config, resolution)
     if part is None:
-        return _Job(open_whole(layout, inputs, resume), inputs.regions, inputs.payload)
-    regions = inputs.regions[slice_of(part)]
-    store = open_part(layout, part, regions, inputs.settings, inputs.fingerprint, resume)
-    return _Job(store, regions, inputs.payload)
+        return _Job(open_store(layout, inputs, resume), inputs.regions, inputs.payload)
+    store = open_part_store(layout, part, inputs, resume)
+    return _Job(store, inputs.regions[slice_of(part)], inputs.payload)
 
 
 def fit_spectra(
@@ -321,7 +304,7 @@ def fit_spectra(
     payload = job.payload if job else None
     with (
         job.store if job else nullcontext(),
-        choose_pool(n_workers, world).open(context_of_part(part or WHOLE), payload) as pool,
+        choose_pool(n_workers, world).open(prepare_part(part or WHOLE), payload) as pool,
     ):
         if pool is None or job is None:
             return None

@@ -16,7 +16,7 @@ from pyxt_hpc.store.reader import BLOCK, open_to_read, read_messages, read_run, 
 from pyxt_hpc.store.rows import ROW_DTYPE, Status, is_final
 from pyxt_hpc.store.tablefile import TableFile
 
-MOST_REGIONS = 10
+MAX_NAMED_REGIONS = 10
 """Regions that are named for each reason."""
 
 
@@ -151,7 +151,7 @@ def verify(layout: Layout) -> Iterator[Verification]:
     for path in _stores(layout):
         with open_to_read(path) as file:
             status, torn = verified_status(file)
-            first = [int(row["region"]) for _, row in _rows_at(file, torn[:MOST_REGIONS])]
+            first = [int(row["region"]) for _, row in _rows_at(file, torn[:MAX_NAMED_REGIONS])]
         problem = ""
         if len(torn):
             more = " ..." if len(torn) > len(first) else ""
@@ -179,10 +179,10 @@ def _reasons(file: TableFile, status: np.ndarray) -> tuple[Reason, ...]:
     found: dict[tuple[Status, str], list[int]] = {}
     without_fit = np.flatnonzero((status == Status.BAD) | (status == Status.QUARANTINED))
     for index, row in _rows_at(file, without_fit):
-        text = messages.get(index) or _in_words(int(row["flags"]))
+        text = messages.get(index) or _flag_names(int(row["flags"]))
         found.setdefault((Status(status[index]), text), []).append(int(row["region"]))
     reasons = [
-        Reason(kind, text, len(regions), tuple(regions[:MOST_REGIONS]))
+        Reason(kind, text, len(regions), tuple(regions[:MAX_NAMED_REGIONS]))
         for (kind, text), regions in found.items()
     ]
     return tuple(sorted(reasons, key=lambda reason: (reason.status, -reason.n_regions)))
@@ -213,5 +213,5 @@ def _blocks_with(file: TableFile, indices: np.ndarray) -> Iterator[tuple[np.ndar
         yield here, rows, indices[here] - start
 
 
-def _in_words(flags: int) -> str:
+def _flag_names(flags: int) -> str:
     return (FitFlag(flags).name or f"flags {flags}").lower().replace("|", ", ").replace("_", " ")

@@ -43,7 +43,7 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-def pack(config: ClusterConfig, output: Path) -> list[str]:
+def pack_cluster(config: ClusterConfig, output: Path) -> list[str]:
     """Write one file with the configuration, the bundle and, if there is one, the scale map.
 
     Paths in it are relative, and the configuration says so: it can be unpacked anywhere.
@@ -58,7 +58,7 @@ def pack(config: ClusterConfig, output: Path) -> list[str]:
     MissingInput, DamagedFile, ForeignProduct
         If the bundle is absent, unreadable or does not belong to the configuration.
     ConfigError
-        If `output` is there and is not a file that `pack` wrote.
+        If `output` is there and is not a file that `pack_cluster` wrote.
     """
     read_cluster_bundle(config)
     layout = Layout.of(config)
@@ -100,8 +100,8 @@ def _refuse_to_replace(output: Path) -> None:
     raise ConfigError(f"{output}: is there, and is not a file that pack wrote: give another --output")
 
 
-def unpack(archive: Path, directory: Path) -> ClusterConfig:
-    """Put what `pack` wrote below a folder; nothing else that is there is replaced.
+def unpack_cluster(archive: Path, directory: Path) -> ClusterConfig:
+    """Put what `pack_cluster` wrote below a folder; nothing else that is there is replaced.
 
     Every file is written under a temporary name and compared with its checksum; when all are whole and the
     configuration can be read, they get their names, the configuration last. Other files of the same content
@@ -115,7 +115,7 @@ def unpack(archive: Path, directory: Path) -> ClusterConfig:
     Raises
     ------
     MissingInput, DamagedFile
-        If there is no such file, or it is not one that `pack` wrote.
+        If there is no such file, or it is not one that `pack_cluster` wrote.
     ConfigError
         If another file is there already.
     DiskFull
@@ -213,7 +213,7 @@ def _is_there(path: Path) -> ConfigError:
 
 
 def _names_by(archive: Path, config_path: Path, directory: Path) -> set[str]:
-    """The names that `pack` may have written beside such a configuration."""
+    """The names that `pack_cluster` may have written beside such a configuration."""
     try:
         config = read_config(config_path)
     except PyxtError as error:

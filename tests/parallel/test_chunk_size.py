@@ -9,9 +9,9 @@ from pyxt_hpc.parallel.chunk_size import (
     CHUNK_SECONDS,
     FIRST_ITEMS,
     FIRST_SECONDS,
-    LAST_MASTER_SHARE,
-    MASTER_SHARE,
-    SMALLEST_SHARE,
+    MAX_LAST_MASTER_SHARE,
+    MAX_MASTER_SHARE,
+    MIN_SHARE,
     ChunkSize,
 )
 
@@ -91,7 +91,7 @@ def test_few_items_go_one_by_one_at_first() -> None:
 
 def test_no_worker_gets_a_long_chunk_at_the_end() -> None:
     sizes = handed_out(100_000, 16, 1e-3)
-    assert sizes[-1] <= 1.01 * SMALLEST_SHARE * CHUNK_SECONDS / 1e-3
+    assert sizes[-1] <= 1.01 * MIN_SHARE * CHUNK_SECONDS / 1e-3
     assert sum(sizes) == 100_000
 
 
@@ -103,8 +103,8 @@ def test_many_workers_get_chunks_that_the_master_can_follow() -> None:
     n_workers, master = 4000, 1e-4
     sizes = handed_out(40_000_000, n_workers, 1e-3, master_seconds=master)
     # One round of all workers costs the master 0.4 s.
-    assert max(sizes) == pytest.approx(n_workers * master / MASTER_SHARE / 1e-3, rel=0.01)
-    assert min(sizes[20:-1]) == pytest.approx(n_workers * master / LAST_MASTER_SHARE / 1e-3, rel=0.01)
+    assert max(sizes) == pytest.approx(n_workers * master / MAX_MASTER_SHARE / 1e-3, rel=0.01)
+    assert min(sizes[20:-1]) == pytest.approx(n_workers * master / MAX_LAST_MASTER_SHARE / 1e-3, rel=0.01)
 
 
 def test_slow_master_leaves_nobody_without_work() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from pyxt_hpc.errors import LaunchError
-from pyxt_hpc.parallel.launch import launched, ranks_asked_for
+from pyxt_hpc.parallel.launch import launched, requested_ranks
 
 
 @pytest.mark.parametrize(
@@ -37,10 +37,10 @@ def test_what_a_launcher_says(environment: Mapping[str, str], size: int | None, 
 
 
 def test_what_a_job_script_asked_for() -> None:
-    assert ranks_asked_for({}) is None
-    assert ranks_asked_for({"PYXT_HPC_RANKS": ""}) is None
-    assert ranks_asked_for({"PYXT_HPC_RANKS": "48"}) == 48
+    assert requested_ranks({}) is None
+    assert requested_ranks({"PYXT_HPC_RANKS": ""}) is None
+    assert requested_ranks({"PYXT_HPC_RANKS": "48"}) == 48
     for text in ("0", "-3", "many", "9" * 5000):
         with pytest.raises(LaunchError, match="PYXT_HPC_RANKS") as refused:
-            ranks_asked_for({"PYXT_HPC_RANKS": text})
+            requested_ranks({"PYXT_HPC_RANKS": text})
         assert len(str(refused.value)) < 300
