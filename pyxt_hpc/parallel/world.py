@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, EXIT_TRY_AGAIN, LaunchError
 from pyxt_hpc.exit_codes import answer_to
 from pyxt_hpc.files.quoting import one_line
-from pyxt_hpc.parallel.launch import RANKS_VARIABLE, Launch, launched, requested_ranks
+from pyxt_hpc.parallel.launch import RANKS_VARIABLE, Launch, read_launch, requested_ranks
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -115,7 +115,7 @@ def detect_world() -> World:
     global _started
     if _started is not None:
         return _started
-    launch, asked = launched(os.environ), requested_ranks(os.environ)
+    launch, asked = read_launch(os.environ), requested_ranks(os.environ)
     if launch.size == 1 and asked in (None, 1):
         return ALONE
     said = []

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from pyxt_hpc.errors import LaunchError
-from pyxt_hpc.parallel.launch import launched, requested_ranks
+from pyxt_hpc.parallel.launch import read_launch, requested_ranks
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,14 @@ from pyxt_hpc.parallel.launch import launched, requested_ranks
         ({"ALPS_APP_PE": "3"}, None, 3),
         ({"MPT_MPI_RANK": "3"}, None, 3),
         ({"PMIX_RANK": "3"}, None, 3),
+        ({"NEW_MPI_WORLD_RANK": "3"}, None, 3),  # as nobody has named it yet
+        ({"NEWRUN_RANKID": "0", "NEWRUN_LOCAL_RANKID": "2"}, None, 0),
+        ({"NEW_MPI_LOCAL_RANK": "3", "NODE_RANK": "1", "DRANK": "3", "A_RANK": "first"}, 1, 0),
         ({"PMIX_RANK": "3", "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3"}, 4, 3),
     ],
 )
 def test_what_a_launcher_says(environment: Mapping[str, str], size: int | None, rank: int) -> None:
-    launch = launched(environment)
+    launch = read_launch(environment)
     assert (launch.size, launch.rank) == (size, rank)
     assert launch.is_parallel == (rank > 0 or (size or 1) > 1)
 
