@@ -4,6 +4,8 @@ import heapq
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pyxt_hpc.parallel.chunk_size import (
     CHUNK_SECONDS,
@@ -122,3 +124,30 @@ def test_chunks_fit_into_the_time_that_is_left() -> None:
     assert free == 1000
     assert sizes.next(50_000, 0.0, 0.25) == 250
     assert sizes.next(50_000, 0.0, 1e-9) == 1
+
+
+@given(
+    n_items=st.integers(1, 10**7),
+    n_workers=st.integers(1, 20_000),
+    done=st.lists(st.tuples(st.integers(1, 10**5), st.floats(0.0, 1e4)), max_size=8),
+    left=st.integers(1, 10**7),
+    master_seconds=st.floats(0.0, 10.0),
+    max_seconds=st.floats(0.0, 1e6),
+)
+def test_any_chunk_has_an_item_and_is_no_longer_than_it_may_take(
+    n_items: int,
+    n_workers: int,
+    done: list[tuple[int, float]],
+    left: int,
+    master_seconds: float,
+    max_seconds: float,
+) -> None:
+    sizes = ChunkSize(n_workers, n_items)
+    assert sizes.next(left) == sizes.first <= max(1, n_items // n_workers)
+    for n, seconds in done:
+        sizes.measured(n, seconds)
+    size = sizes.next(left, master_seconds, max_seconds)
+    assert size == sizes.latest >= 1
+    if done:
+        assert size == 1 or size * sizes.seconds_per_item <= max_seconds * (1 + 1e-9)
+        assert size <= sizes.next(left, master_seconds)
