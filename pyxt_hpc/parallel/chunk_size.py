@@ -53,25 +53,19 @@ class ChunkSize:
         self._largest = 1
         self.latest = 1
         """Size of the latest chunk."""
-        self._seconds_per_item: float | None = None
+        self.seconds_per_item = 0.0
+        """As far as it is known; 0 before the first chunk is completed."""
+        self.known = False
+        """Whether any chunk is completed."""
 
     def measured(self, n_items: int, seconds: float) -> None:
         """Learn from a completed chunk."""
         latest = seconds / n_items
         # The fastest is nearest to the truth at first, when kernels are still being compiled.
-        known = self._seconds_per_item
-        self._seconds_per_item = latest if known is None else min(latest, 0.5 * (latest + known))
+        mean = 0.5 * (latest + self.seconds_per_item)
+        self.seconds_per_item = min(latest, mean) if self.known else latest
+        self.known = True
         self._largest = max(self._largest, n_items)
-
-    @property
-    def known(self) -> bool:
-        """Whether any chunk is completed."""
-        return self._seconds_per_item is not None
-
-    @property
-    def seconds_per_item(self) -> float:
-        """As far as it is known; 0 before the first chunk is completed."""
-        return self._seconds_per_item or 0.0
 
     def next(self, n_left: int, master_seconds: float = 0.0, max_seconds: float = np.inf) -> int:
         """Size of the next chunk.
@@ -85,14 +79,11 @@ class ChunkSize:
         max_seconds
             What the chunk may take.
         """
-        if self._seconds_per_item is None:
-            self.latest = self.first
-        else:
-            per_item = max(self._seconds_per_item, 1e-9)
-            self.latest = self._size(n_left, per_item, master_seconds, max_seconds)
+        self.latest = self._size(n_left, master_seconds, max_seconds) if self.known else self.first
         return self.latest
 
-    def _size(self, n_left: int, per_item: float, master_seconds: float, max_seconds: float) -> int:
+    def _size(self, n_left: int, master_seconds: float, max_seconds: float) -> int:
+        per_item = max(self.seconds_per_item, 1e-9)
         round_seconds = self._n_workers * master_seconds
         wanted = min(max(CHUNK_SECONDS, round_seconds / MAX_MASTER_SHARE), max_seconds) / per_item
         smallest = min(MIN_SHARE * CHUNK_SECONDS / per_item, MIN_EVEN_SHARE * self._even_share)

@@ -275,8 +275,8 @@ def pull_results(config: ClusterConfig, folder: Path) -> Pulled:
             if file.description["settings"].get("bundle") != bundle.fingerprint:
                 raise ForeignProduct(f"{path}: was fitted from another bundle than {here.bundle}")
     copied, added = [], 0
-    for path in (folder / path.name for path in _scale_maps(here)):
-        target = here.acb / path.name
+    for target in _scale_maps(here):
+        path = folder / target.name
         if check_regular(path) and not check_regular(target):
             made_by = f"pyxt-hpc create-bins -c {config.path}"
             read_image(path, made_by=made_by, bundle_fingerprint=bundle.fingerprint, shape=bundle.mask.shape)
@@ -287,11 +287,9 @@ def pull_results(config: ClusterConfig, folder: Path) -> Pulled:
         if check_regular(target):
             added += merge_store(target, path)
             continue
-        lock = WriterLock(target)
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(WriterLock(target).release)
             _copy(path, target)
-        finally:
-            lock.release()
         copied.append(target)
     return Pulled(tuple(copied), added)
 
@@ -301,5 +299,5 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, temporary)
 
 
-def _scale_maps(layout: Layout) -> Iterator[Path]:
-    yield from (layout.scale_map, layout.signal_to_noise_map, layout.region_index_map)
+def _scale_maps(layout: Layout) -> tuple[Path, ...]:
+    return layout.scale_map, layout.signal_to_noise_map, layout.region_index_map
