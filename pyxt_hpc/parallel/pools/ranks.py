@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WORK, STOP, RESULT, FAREWELL = 1, 2, 3, 4
+WORK, STOP, RESULT, STOPPED = 1, 2, 3, 4
 """Tags of messages."""
 
 SLEEP_SECONDS = (1e-5, 2e-4)
@@ -101,7 +101,7 @@ class RankPool:
         try:
             yield self
         except Exception as error:
-            mark_known_to_all(error)  # as soon as they are sent home
+            mark_known_to_all(error)  # for they are ended below
             raise
         except KeyboardInterrupt:
             # Workers would be waited for until their chunks are done.
@@ -166,7 +166,7 @@ class RankPool:
             message = self._comm.Improbe(status=self._status)
             if message is None:
                 pauses.sleep()
-            elif self._status.tag == FAREWELL:
+            elif self._status.tag == STOPPED:
                 message.Recv([bytearray(0), self._mpi.BYTE])
                 n_running -= 1
             else:
@@ -211,4 +211,4 @@ def serve(comm: "MPI.Intracomm", worker: Worker) -> None:
     comm.Recv([bytearray(0), MPI.BYTE], 0, STOP)
     while comm.Iprobe(0, WORK, status):
         comm.Recv([bytearray(status.Get_count(MPI.BYTE)), MPI.BYTE], 0, WORK)
-    comm.Send([b"", MPI.BYTE], 0, FAREWELL)
+    comm.Send([b"", MPI.BYTE], 0, STOPPED)
