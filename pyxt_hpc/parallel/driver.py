@@ -53,14 +53,8 @@ def run_chunks(
 
     Parameters
     ----------
-    pool
-        Open.
-    task
-        Module-level function (context, items) -> result.
     items
         (n,) integers; a chunk is a slice of them.
-    ledger
-        Keeps the results.
     label, unit
         For the progress bar: what is done, and one item.
     suspects

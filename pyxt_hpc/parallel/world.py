@@ -118,13 +118,13 @@ def detect_world() -> World:
     launch, asked = read_launch(os.environ), requested_ranks(os.environ)
     if launch.size == 1 and asked in (None, 1):
         return ALONE
-    said = []
+    found = []
     if asked is not None:
-        said.append(f"{RANKS_VARIABLE} asks for {asked} ranks")
+        found.append(f"{RANKS_VARIABLE} asks for {asked} ranks")
     if launch.launcher:
         n = "this process" if launch.size is None else f"{launch.size} processes"
-        said.append(f"{launch.launcher} started {n} on {socket.gethostname()}")
-    where = ", ".join(said)
+        found.append(f"{launch.launcher} started {n} on {socket.gethostname()}")
+    where = ", ".join(found)
     if launch.launcher and launch.size is not None and asked not in (None, launch.size):
         raise LaunchError(f"{where}: launch as many as were asked for, or unset {RANKS_VARIABLE}")
     _end_with_launcher()

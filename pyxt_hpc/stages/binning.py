@@ -64,21 +64,7 @@ def _inputs(config: ClusterConfig) -> tuple[Bundle, Payload]:
 
 
 def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningSummary | None:
-    """Make the scale map, the S/N map and the index of regions.
-
-    Parameters
-    ----------
-    config
-        The cluster.
-    world
-        MPI ranks, or one process.
-    n_workers
-        Processes to use where there is only one rank.
-
-    Returns
-    -------
-    BinningSummary or None
-        None on ranks that served as workers.
+    """Make the scale map, the S/N map and the index of regions; None on ranks that were workers.
 
     Raises
     ------

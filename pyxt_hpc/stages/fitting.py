@@ -190,13 +190,7 @@ def _closed_after_error(store: ResultsStore) -> Iterator[None]:
 
 
 def run_fits(pool: Pool, store: ResultsStore, regions: np.ndarray, limits: Limits) -> None:
-    """Fit what a store lacks; see `run_chunks`.
-
-    Parameters
-    ----------
-    regions
-        (n,) of the store.
-    """
+    """Fit what a store of these regions lacks; see `run_chunks`."""
     pending, suspects = split_suspects(store)
     run_chunks(
         pool,
@@ -262,14 +256,10 @@ def fit_spectra(
     time_limit: float | None = None,
     max_regions: int | None = None,
 ) -> FittingSummary | None:
-    """Fit every region that is not yet in the results store.
+    """Fit every region that is not yet in the results store; None on ranks that were workers.
 
     Parameters
     ----------
-    config
-        The cluster.
-    world
-        MPI ranks, or one process.
     n_workers
         Processes to use where there is only one rank.
     resolution
@@ -282,11 +272,6 @@ def fit_spectra(
         Stop in time to be done after so long [s].
     max_regions
         Stop after so many regions.
-
-    Returns
-    -------
-    FittingSummary or None
-        None on ranks that served as workers.
 
     Raises
     ------

@@ -44,14 +44,9 @@ _DAMAGE = (
 
 
 def pack_cluster(config: ClusterConfig, output: Path) -> list[str]:
-    """Write one file with the configuration, the bundle and, if there is one, the scale map.
+    """Write one file with the configuration, the bundle and, if there is one, the scale map; their names.
 
     Paths in it are relative, and the configuration says so: it can be unpacked anywhere.
-
-    Returns
-    -------
-    list of str
-        Names of the files in it.
 
     Raises
     ------
@@ -101,16 +96,11 @@ def _refuse_to_replace(output: Path) -> None:
 
 
 def unpack_cluster(archive: Path, directory: Path) -> ClusterConfig:
-    """Put what `pack_cluster` wrote below a folder; nothing else that is there is replaced.
+    """Put what `pack_cluster` wrote below a folder, and read its configuration there; nothing is replaced.
 
     Every file is written under a temporary name and compared with its checksum; when all are whole and the
     configuration can be read, they get their names, the configuration last. Other files of the same content
     that are there already, as after a kill, are no obstacle.
-
-    Returns
-    -------
-    ClusterConfig
-        Of the cluster in its new place.
 
     Raises
     ------
@@ -226,28 +216,18 @@ def _names_by(archive: Path, config_path: Path, directory: Path) -> set[str]:
 
 
 @dataclass(frozen=True)
-class Pulled:
-    """What came back from another machine.
-
-    Parameters
-    ----------
-    copied
-        Files that were not here.
-    added
-        Regions new in results stores that were.
-    """
+class PulledResults:
+    """What came back from another machine: files that were not here, and regions new in stores that were."""
 
     copied: tuple[Path, ...]
     added: int
 
 
-def pull_results(config: ClusterConfig, folder: Path) -> Pulled:
+def pull_results(config: ClusterConfig, folder: Path) -> PulledResults:
     """Bring back what another machine made: scale map, results store and parts.
 
     Parameters
     ----------
-    config
-        The cluster here.
     folder
         A copy of the cluster's folder ``acb/`` of the other machine.
 
@@ -291,7 +271,7 @@ def pull_results(config: ClusterConfig, folder: Path) -> Pulled:
             stack.callback(WriterLock(target).release)
             _copy(path, target)
         copied.append(target)
-    return Pulled(tuple(copied), added)
+    return PulledResults(tuple(copied), added)
 
 
 def _copy(source: Path, target: Path) -> None:
