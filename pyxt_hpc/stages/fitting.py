@@ -137,6 +137,11 @@ class FitInputs:
         fits = RegionFits.of(bundle, config, regions, sky)
         return cls(regions, settings, identity, Payload(*fits.to_shared()))
 
+    def of_part(self, part: Part) -> "FitInputs":
+        """Of a part's own regions; the workers still share those of all."""
+        settings = {**self.settings, SLICE: f"{part[0]}/{part[1]}"}
+        return replace(self, regions=self.regions[slice_of(part)], settings=settings)
+
 
 def prepare_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], RegionFits]:
     """How a worker for a part makes its context of what all share."""
@@ -148,7 +153,7 @@ def prepare_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], Re
     return prepare
 
 
-def open_store(layout: Layout, inputs: FitInputs, resume: bool) -> ResultsStore:
+def open_results(layout: Layout, inputs: FitInputs, resume: bool) -> ResultsStore:
     """Store of all regions with what its parts have, or a new one that replaces it and them."""
     if not resume:
         refuse_parts_in_use(layout)
@@ -161,14 +166,12 @@ def open_store(layout: Layout, inputs: FitInputs, resume: bool) -> ResultsStore:
     return store
 
 
-def open_part_store(layout: Layout, part: Part, inputs: FitInputs, resume: bool) -> ResultsStore:
+def open_part_results(layout: Layout, part: Part, inputs: FitInputs, resume: bool) -> ResultsStore:
     """Store of a part with what the store of all regions has of it, or a new one that replaces it."""
-    settings = {**inputs.settings, SLICE: f"{part[0]}/{part[1]}"}
-    own = replace(inputs, regions=inputs.regions[slice_of(part)], settings=settings)
-    store = _resumed_or_new(layout.part_results(*part), own, resume)
+    store = _resumed_or_new(layout.part_results(*part), inputs, resume)
     if resume and check_regular(layout.results):
         with _closed_after_error(store):
-            take_over(store, own.regions["region"], layout.results)
+            take_over(store, inputs.regions["region"], layout.results)
     return store
 
 
@@ -230,19 +233,14 @@ def summarize(
     )
 
 
-@dataclass(frozen=True)
-class _Job:
-    store: ResultsStore
-    regions: np.ndarray
-    payload: Payload
-
-
-def _begin(config: ClusterConfig, layout: Layout, resolution: int, resume: bool, part: Part | None) -> _Job:
+def _begin(
+    config: ClusterConfig, layout: Layout, resolution: int, resume: bool, part: Part | None
+) -> tuple[ResultsStore, FitInputs]:
     inputs = FitInputs.read(config, resolution)
     if part is None:
-        return _Job(open_store(layout, inputs, resume), inputs.regions, inputs.payload)
-    store = open_part_store(layout, part, inputs, resume)
-    return _Job(store, inputs.regions[slice_of(part)], inputs.payload)
+        return open_results(layout, inputs, resume), inputs
+    inputs = inputs.of_part(part)
+    return open_part_results(layout, part, inputs, resume), inputs
 
 
 def fit_spectra(
@@ -285,19 +283,20 @@ def fit_spectra(
     start = time.perf_counter()
     limits = Limits.of(time_limit, max_regions)
     layout = Layout.of(config)
-    job = world.on_master(lambda: _begin(config, layout, resolution, resume, part))
-    payload = job.payload if job else None
+    begun = world.on_master(lambda: _begin(config, layout, resolution, resume, part))
+    payload = begun[1].payload if begun else None
     with (
-        job.store if job else nullcontext(),
+        begun[0] if begun else nullcontext(),
         choose_pool(n_workers, world).open(prepare_part(part or WHOLE), payload) as pool,
     ):
-        if pool is None or job is None:
+        if pool is None or begun is None:
             return None
+        store, inputs = begun
         # Closed before the pool, which may end all ranks at once, and whatever happens to the pool.
-        with job.store as store:
+        with store:
             resumed = int(is_final(store.status()).sum())
-            run_fits(pool, store, job.regions, limits)
+            run_fits(pool, store, inputs.regions, limits)
             status, counts, flags = store.verified(), store.column("counts"), store.column("flags")
             if part is None:
-                remove_absorbed_parts(store, job.regions["region"], layout)
-    return summarize(job.store.path, status, counts, flags, resumed, time.perf_counter() - start)
+                remove_absorbed_parts(store, inputs.regions["region"], layout)
+    return summarize(store.path, status, counts, flags, resumed, time.perf_counter() - start)
