@@ -149,7 +149,7 @@ def _check_regions(arguments: argparse.Namespace) -> None:
     numbers = region_numbers(arguments.regions)
     config = read_config(arguments.config)
     if arguments.engine == "sherpa":
-        from pyxt_hpc.reference.sherpa_engine import which_model
+        from pyxt_hpc.reference.sherpa_models import which_model
 
         echo(f"Sherpa's model: {which_model()}")
     echo(*fit_lines([str(number) for number in numbers], check_regions(config, numbers, arguments.engine)))

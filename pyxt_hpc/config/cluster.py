@@ -213,7 +213,7 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
         If it is not an INI file or any key is unknown, missing or out of range; all are named together.
     """
     path = Path(path)
-    text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", most_bytes=MAX_BYTES)
+    text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", max_bytes=MAX_BYTES)
     contents = read_sections(
         parse_ini(text, path, "an INI file"), path, {**SECTIONS, hpc.SECTION: hpc.CONFIG_KEYS}
     )

@@ -12,7 +12,7 @@ from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.stages.fitting import select_regions
-from pyxt_hpc.store.parts import PartState, add_parts, identity_of, slice_text
+from pyxt_hpc.store.parts import PartState, add_parts, identity_of
 from pyxt_hpc.store.reader import open_to_read
 from pyxt_hpc.store.rows import is_final
 from pyxt_hpc.store.writer import ResultsStore
@@ -68,7 +68,8 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
             "makes part I of N"
         )
     identities = {path: identity_of(path) for path in paths}
-    settings, identity = _common(identities, layout.results)
+    shared = {path: (own.settings, own.fingerprint) for path, own in identities.items()}
+    settings, identity = _common(shared, layout.results)
     bundle = read_cluster_bundle(config)
     regions = select_regions(read_scale_map(config, bundle), int(settings["resolution"]))
     if fingerprint({**settings, "regions": regions}) != identity:
@@ -87,7 +88,7 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
         results=layout.results,
         resolution=int(settings["resolution"]),
         parts=parts,
-        missing=tuple(_missing(layout, [slice_text(path) for path in paths])),
+        missing=tuple(_missing(layout, [own.slice for own in identities.values()])),
         regions=len(regions),
         finished=after,
         added=after - before,

@@ -23,8 +23,9 @@ from pyxt_hpc.config.cluster import MAX_BYTES, ClusterConfig, read_config
 from pyxt_hpc.config.ini import set_value
 from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct, MissingInput, PyxtError
 from pyxt_hpc.files.quoting import one_line, shown
+from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.text import resolved
-from pyxt_hpc.files.writing import check_regular, replacing, system_errors
+from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.fit.inputs import read_cluster_bundle
 from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
