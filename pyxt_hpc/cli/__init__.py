@@ -19,7 +19,7 @@ from pyxt_hpc.cli.streams import guard_streams
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, ConfigError, LaunchError, PyxtError
 from pyxt_hpc.exit_codes import answer_to
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.parallel.launch import launched
+from pyxt_hpc.parallel.launch import read_launch
 from pyxt_hpc.parallel.world import end_ranks
 
 __all__ = ["main"]
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     guard_streams()
-    launch = launched(os.environ)
+    launch = read_launch(os.environ)
     # A launcher that does not say how many it started leaves the first rank in the belief that it is alone.
     prints = launch.rank == 0 or (launch.size is None and launch.rank == 1)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)

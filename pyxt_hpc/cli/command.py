@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pyxt_hpc.errors import LaunchError
 from pyxt_hpc.files.writing import products_stay
-from pyxt_hpc.parallel.launch import launched
+from pyxt_hpc.parallel.launch import read_launch
 
 EXIT_CODES = """\
 exit codes:
@@ -31,7 +31,7 @@ Run = Callable[[argparse.Namespace], None]
 
 def refuse_ranks(command: str) -> None:
     """Raise LaunchError under mpirun, where every rank would do the same."""
-    if launched(os.environ).is_parallel:
+    if read_launch(os.environ).is_parallel:
         raise LaunchError(f"{command} is serial: run it without mpirun, e.g. on the login node")
 
 

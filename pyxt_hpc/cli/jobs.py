@@ -128,11 +128,11 @@ def estimate_command(arguments: argparse.Namespace) -> None:
     option("--output", type=Path, metavar="F", help="default: ./<name>_packed.tar"),
 )
 def pack_command(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages.transfer import pack
+    from pyxt_hpc.stages.transfer import pack_cluster
 
     config = read_config(arguments.config)
     output = arguments.output or Path(f"{config.name}_packed.tar")
-    for name in pack(config, output):
+    for name in pack_cluster(config, output):
         echo(f"  {name}")
     megabytes = output.stat().st_size / 1e6
     echo(f"{output}: {megabytes:.1f} MB; on the other machine: pyxt-hpc unpack {output.name}")
@@ -147,9 +147,9 @@ def pack_command(arguments: argparse.Namespace) -> None:
     job_options,
 )
 def unpack_command(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages.transfer import unpack
+    from pyxt_hpc.stages.transfer import unpack_cluster
 
-    config = unpack(arguments.archive, arguments.directory)
+    config = unpack_cluster(arguments.archive, arguments.directory)
     echo(f"{config.path}: unpacked, the bundle is whole")
     if arguments.site or arguments.scheduler or {"site", "scheduler"} & dict(config.hpc).keys():
         arguments.config = config.path

@@ -105,12 +105,16 @@ def merge_store(results: Path, other: Path) -> int:
     DamagedFile, StoreInUse
         As `merge_results`.
     """
-    with open_to_read(other) as file:
-        settings, identity = file.description["settings"], file.description["fingerprint"]
+    settings, identity = _description(other)
     with ResultsStore.open_for_resume(results, fingerprint=identity, settings=settings) as store:
         before = int(is_final(store.status()).sum())
         add_parts(store, store.column("region"), [other])
         return int(is_final(store.verified()).sum()) - before
+
+
+def _description(path: Path) -> tuple[dict[str, Any], str]:
+    with open_to_read(path) as file:
+        return file.description["settings"], file.description["fingerprint"]
 
 
 def _common(
@@ -119,8 +123,7 @@ def _common(
     """Settings without the slice and fingerprint that all have."""
     found = dict(identities)
     if check_regular(results):
-        with open_to_read(results) as file:
-            found[results] = (file.description["settings"], file.description["fingerprint"])
+        found[results] = _description(results)
     (first, (settings, identity)), *others = found.items()
     for path, (other, other_identity) in others:
         if (other, other_identity) != (settings, identity):
