@@ -21,7 +21,7 @@ import pytest
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.stages import transfer as travel
+from pyxt_hpc.stages import transfer
 from pyxt_hpc.stages.estimate import Estimate
 from pyxt_hpc.store.reader import read_results
 from pyxt_hpc.store.rows import Status
@@ -131,7 +131,7 @@ def another(name: str, like: tarfile.TarInfo, content: bytes = b"x", **changes: 
     """A member with a checksum that is right, as an attacker would make it."""
     member = copy.copy(like)
     member.name = name
-    member.pax_headers = {travel._DIGEST: hashlib.sha256(content).hexdigest()}
+    member.pax_headers = {transfer._DIGEST: hashlib.sha256(content).hexdigest()}
     for key, value in changes.items():
         setattr(member, key, value)
     return member, content

@@ -1,6 +1,6 @@
 """Kill runs at random instants and see that nothing finished is lost, fitted again or wrong.
 
-    python tests/parallel/kill_harness.py --launch {processes,mpich,openmpi} --kills 400
+    python benchmarks/kill_harness.py --launch {processes,mpich,openmpi} --kills 400
         [--config A.ini]
 
 Runs a toy job or, with --config (a cluster up to create-bins), `fit-spectra`, again and again from where
@@ -32,7 +32,7 @@ from pyxt_hpc.store.rows import Status, is_final
 
 log = logging.getLogger(__name__)
 
-HERE = Path(__file__).parent
+TOY_JOB = Path(__file__).parents[1] / "tests" / "parallel" / "toy_job.py"
 VICTIMS = {
     "processes": ("master", "worker", "job"),
     "mpich": ("master", "worker", "launcher", "job"),
@@ -75,7 +75,7 @@ class Job:
         n_workers = "2" if launch == "processes" else "1"
         if config is None:
             self.store = folder / "toy.h5"
-            command = [str(HERE / "toy_job.py"), "fine", n_workers, str(self.store), "--regions", "2000"]
+            command = [str(TOY_JOB), "fine", n_workers, str(self.store), "--regions", "2000"]
         else:
             self.store = Layout.of(read_config(config)).results
             command = ["-P", "-m", "pyxt_hpc", "fit-spectra", "-c", str(config)]
