@@ -14,10 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.arrays.compiled import kernel
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.spectra.kernels import descent, fit_free, fit_temperature
+from pyxt_hpc.spectra.kernels import descent, fit_free, fit_temperature, search
+from pyxt_hpc.spectra.kernels.bins import FitBins, load
 from pyxt_hpc.spectra.kernels.fit_free import fit_with_more_free
-from pyxt_hpc.spectra.kernels.fit_temperature import FAILED, NO_COUNTS, fit_kT_and_norm
-from pyxt_hpc.spectra.kernels.statistics import STATISTICS, prepared
+from pyxt_hpc.spectra.kernels.fit_temperature import fit_kT_and_norm
+from pyxt_hpc.spectra.kernels.search import FAILED, N_NUMBERS, NO_COUNTS
+from pyxt_hpc.spectra.kernels.statistics import STATISTICS
 
 PARAMETERS = ("kT", "norm", "abundance", "nH")
 """Of the model; each has a value and two ends in FIT_DTYPE."""
@@ -35,35 +37,35 @@ class FitFlag(IntFlag):
     The last four are set by the stage that knows the region, not by the engine.
     """
 
-    AT_BOUND_LOW = fit_temperature.AT_BOUND_LOW
+    AT_BOUND_LOW = search.AT_BOUND_LOW
     """Best kT is the lowest allowed."""
-    AT_BOUND_HIGH = fit_temperature.AT_BOUND_HIGH
+    AT_BOUND_HIGH = search.AT_BOUND_HIGH
     """Best kT is the highest allowed."""
-    KT_LO_OPEN = fit_temperature.KT_LO_OPEN
+    KT_LO_OPEN = search.KT_LO_OPEN
     """The statistic does not rise by 1 down to the lowest kT: kT_lo is NaN."""
-    KT_HI_OPEN = fit_temperature.KT_HI_OPEN
+    KT_HI_OPEN = search.KT_HI_OPEN
     """The statistic does not rise by 1 up to the highest kT: kT_hi is NaN."""
-    NORM_LO_OPEN = fit_temperature.NORM_LO_OPEN
+    NORM_LO_OPEN = search.NORM_LO_OPEN
     """The statistic does not rise by 1 down to norm 0: norm_lo is NaN."""
-    NORM_HI_OPEN = fit_temperature.NORM_HI_OPEN
+    NORM_HI_OPEN = search.NORM_HI_OPEN
     """Norm 0 is within the interval, hence every kT; or no end was found: norm_hi is NaN."""
-    NO_COUNTS = fit_temperature.NO_COUNTS
+    NO_COUNTS = search.NO_COUNTS
     """No source counts, or not more than the background at any kT: there is nothing to fit."""
-    FAILED = fit_temperature.FAILED
+    FAILED = search.FAILED
     """Counts, weights or ratios are negative or not finite, or the fit did not converge."""
-    TWO_MINIMA = fit_temperature.TWO_MINIMA
+    TWO_MINIMA = search.TWO_MINIMA
     """Another kT, outside the interval, fits nearly as well: its minimum is higher by less than 2.7."""
-    ABUNDANCE_AT_BOUND = fit_free.ABUNDANCE_AT_BOUND
+    ABUNDANCE_AT_BOUND = search.ABUNDANCE_AT_BOUND
     """Best abundance is the lowest or highest allowed."""
-    ABUNDANCE_LO_OPEN = fit_free.ABUNDANCE_LO_OPEN
+    ABUNDANCE_LO_OPEN = search.ABUNDANCE_LO_OPEN
     """The statistic does not rise by 1 down to the lowest abundance: abundance_lo is NaN."""
-    ABUNDANCE_HI_OPEN = fit_free.ABUNDANCE_HI_OPEN
+    ABUNDANCE_HI_OPEN = search.ABUNDANCE_HI_OPEN
     """The statistic does not rise by 1 up to the highest abundance: abundance_hi is NaN."""
-    NH_AT_BOUND = fit_free.NH_AT_BOUND
+    NH_AT_BOUND = search.NH_AT_BOUND
     """Best nH is the lowest or highest allowed."""
-    NH_LO_OPEN = fit_free.NH_LO_OPEN
+    NH_LO_OPEN = search.NH_LO_OPEN
     """The statistic does not rise by 1 down to the lowest nH: nH_lo is NaN."""
-    NH_HI_OPEN = fit_free.NH_HI_OPEN
+    NH_HI_OPEN = search.NH_HI_OPEN
     """The statistic does not rise by 1 up to the highest nH: nH_hi is NaN."""
     FEW_COUNTS = 1 << 15
     """Fewer than 300 net counts: intervals are often open; with many observations kT may be biased."""
@@ -242,26 +244,27 @@ def fit_regions(
             f"wide bins: found edges {edges[0]} ... {edges[-1]}, expected 0 ... {shape[1]} ascending"
         )
     n_wide = len(edges) - 1
-    z = (*np.zeros((3, n_wide)), np.zeros(shape[1]), *np.zeros((4, n_wide)), edges)
-    kind = STATISTICS.index(options.statistic)
-    numbers = np.full((shape[0], len(_NUMBERS)), np.nan)
+    spectrum = FitBins.empty(STATISTICS.index(options.statistic), edges)
+    numbers = np.full((shape[0], N_NUMBERS), np.nan)
     integers = np.zeros((shape[0], 2), np.int32)
     if options.n_free == 2:
         rates = np.ascontiguousarray(hhe[0] + options.abundance * metals[0])
-        nodes = np.empty((len(kT), fit_temperature.N_COLUMNS))
-        scratch = np.empty((len(kT), n_wide)), nodes, np.empty(7)
-        _fit_batch(kind, spectra, rates, kT, z, scratch, numbers, integers)
+        scratch = np.empty((len(kT), n_wide)), np.empty((len(kT), fit_temperature.N_COLUMNS))
+        _fit_batch(spectra, spectrum, rates, kT, *scratch, numbers, integers)
     else:
         abundance = options.abundance_bounds or (options.abundance, options.abundance)
         nH = options.nH_bounds or (float(model.nH[0]), float(model.nH[0]))
         first = min(max(options.abundance, abundance[0]), abundance[1])
-        scratch = (
-            np.empty((descent.N_ROWS, n_wide)),
-            np.empty((len(kT), fit_free.N_COLUMNS)),
-            np.empty((descent.N_SMALL, 4)),
+        free = descent.FreeModel(
+            hhe,
+            metals,
+            nH=columns,
+            limits=np.array([*abundance, first, *nH]),
+            rates=np.empty((descent.N_RATES, n_wide)),
+            vectors=np.empty((descent.N_VECTORS, 4)),
         )
-        limits = np.array([*abundance, first, *nH])
-        _fit_free_batch(kind, spectra, (hhe, metals, kT, columns), limits, z, scratch, numbers, integers)
+        nodes = np.empty((len(kT), fit_free.N_COLUMNS))
+        _fit_free_batch(spectra, spectrum, free, kT, nodes, numbers, integers)
     out = np.zeros(shape[0], FIT_DTYPE)
     for i, name in enumerate(_NUMBERS):
         out[name] = numbers[:, i]
@@ -369,77 +372,26 @@ def _checked(
 
 
 @kernel
-def _fit_batch(kind, spectra, templates, kT, z, scratch, numbers, integers):  # type: ignore[no-untyped-def]
+def _fit_batch(spectra, bins, templates, kT, rates, nodes, numbers, integers):  # type: ignore[no-untyped-def]
     """Fit kT and norm of regions one after the other with the same scratch arrays."""
     source, background, weight, ratio = spectra
-    rates, nodes, found = scratch
     for region in range(source.shape[0]):
-        flags, n_used, counts = _load(
-            kind, source[region], background[region], weight[region], ratio[region], z
-        )
-        integers[region, 0] = n_used
+        flags, n_used, counts = load(bins, source[region], background[region], weight[region], ratio[region])
         if flags == 0:
-            found[:] = np.nan
-            flags = fit_kT_and_norm(kind, z, counts, templates, rates, nodes, kT, found)
-        if not flags & (FAILED | NO_COUNTS):
-            for i in range(6):
-                numbers[region, i] = found[i]
-            numbers[region, 12] = found[6]
-        integers[region, 1] = flags
-
-
-@kernel
-def _fit_free_batch(kind, spectra, model, limits, z, scratch, numbers, integers):  # type: ignore[no-untyped-def]
-    """Fit more parameters of regions one after the other with the same scratch arrays."""
-    source, background, weight, ratio = spectra
-    hhe, metals, kT, nH = model
-    work, nodes, small = scratch
-    for region in range(source.shape[0]):
-        flags, n_used, counts = _load(
-            kind, source[region], background[region], weight[region], ratio[region], z
-        )
-        integers[region, 0] = n_used
-        if flags == 0:
-            flags = fit_with_more_free(
-                kind, z, counts, hhe, metals, kT, nH, limits, work, nodes, small, numbers[region]
-            )
+            flags = fit_kT_and_norm(bins, counts, templates, rates, nodes, kT, numbers[region])
         if flags & (FAILED | NO_COUNTS):
             numbers[region, :] = np.nan
-        integers[region, 1] = flags
+        integers[region, 0], integers[region, 1] = n_used, flags
 
 
 @kernel
-def _load(kind, source, background, weight, ratio, z):  # type: ignore[no-untyped-def]
-    """Copy one region into the scratch arrays: flags, bins in the fit, source counts.
-
-    Bins out of the fit become bins without counts and without model: they add nothing.
-    """
-    edges = z[8]
-    n_used, total = 0, 0.0
-    for i in range(edges.size - 1):
-        S, B, r = 0.0, 0.0, 1.0
-        used = False
-        for j in range(edges[i], edges[i + 1]):
-            w = weight[j]
-            z[3][j] = w
-            if w == 0.0:
-                continue
-            used = True
-            # written so that NaN fails
-            if not (
-                0.0 <= source[j] < np.inf
-                and 0.0 <= background[j] < np.inf
-                and 0.0 < w < np.inf
-                and 0.0 < ratio[j] < np.inf
-            ):
-                return FAILED, 0, 0.0
-            S += source[j]
-            B += background[j]
-            r = ratio[j]
-        if used:
-            n_used += 1
-            total += S
-            z[0][i], z[1][i], z[2][i] = prepared(kind, S, B, r)
-        else:
-            z[0][i], z[1][i], z[2][i] = 0.0, 0.0, 1.0
-    return (0 if total > 0.0 else NO_COUNTS), n_used, total
+def _fit_free_batch(spectra, bins, model, kT, nodes, numbers, integers):  # type: ignore[no-untyped-def]
+    """Fit more parameters of regions one after the other with the same scratch arrays."""
+    source, background, weight, ratio = spectra
+    for region in range(source.shape[0]):
+        flags, n_used, counts = load(bins, source[region], background[region], weight[region], ratio[region])
+        if flags == 0:
+            flags = fit_with_more_free(bins, counts, model, kT, nodes, numbers[region])
+        if flags & (FAILED | NO_COUNTS):
+            numbers[region, :] = np.nan
+        integers[region, 0], integers[region, 1] = n_used, flags
