@@ -24,7 +24,7 @@ _WAITING = 2
 """Maps a worker that are made and not yet drawn: little enough for memory."""
 
 
-def draw_products(
+def write_products(
     image: ClusterImage, products: Iterable[MapProduct]
 ) -> Iterator[tuple[MapProduct, list[Path]]]:
     """Draw maps as they come, in processes beside the one that makes them.
