@@ -6,7 +6,7 @@ from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics, map_entropy, map_pressure
 from pyxt_hpc.maps.gradient import map_gradients
 from pyxt_hpc.maps.image import ClusterImage
-from pyxt_hpc.maps.product import MapProduct, write_product
+from pyxt_hpc.maps.product import MapProduct, write_map
 from pyxt_hpc.maps.quantities import (
     BRIGHTNESS,
     NORM,
@@ -92,5 +92,5 @@ def _gas(regions: FittedRegions) -> Thermodynamics:
 def _written(image: ClusterImage, products: Iterable[MapProduct]) -> Iterator[MapProduct]:
     results = image.fingerprint if isinstance(image, FittedRegions) else ""
     for product in products:
-        write_product(product, image.bundle, image.config, image.history, results)
+        write_map(product, image.bundle, image.config, image.history, results)
         yield product

@@ -69,7 +69,7 @@ def config_fingerprint(config: ClusterConfig) -> str:
     )
 
 
-def write_product(
+def write_map(
     product: MapProduct,
     bundle: Bundle,
     config: ClusterConfig,

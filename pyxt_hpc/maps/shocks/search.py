@@ -11,7 +11,7 @@ from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.fit.beta_model import fit_beta_model
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.paint import paint_measured
-from pyxt_hpc.maps.product import MapProduct, write_product
+from pyxt_hpc.maps.product import MapProduct, write_map
 from pyxt_hpc.maps.shocks.ellipse import azimuthal_median, most_even_ellipse
 from pyxt_hpc.maps.shocks.fronts import (
     LEVER,
@@ -83,7 +83,7 @@ def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[Map
             comment,
             diverging=name == "temperature_jump_significance",
         )
-        write_product(product, regions.bundle, regions.config, regions.history, regions.fingerprint)
+        write_map(product, regions.bundle, regions.config, regions.history, regions.fingerprint)
         yield product
 
 
