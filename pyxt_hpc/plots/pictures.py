@@ -23,7 +23,7 @@ from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.colours import colour_scale
 
-SMALLEST_VIEW = 30
+MIN_VIEW = 30
 """Pixels: a smaller field has no room for coordinates."""
 
 _PICTURE_CELLS = 600
@@ -34,11 +34,11 @@ _CONTOUR_CELLS = 400
 
 _N_CONTOURS = 6
 
-_MOST_LEVELS = 12
+_MAX_LEVELS = 12
 """Integers that have a colour each."""
 
-_FEWEST_TICKS = 4
-_SMALLEST_PLAIN, _LARGEST_PLAIN = 1e-3, 1e5
+_MIN_TICKS = 4
+_MIN_PLAIN, _MAX_PLAIN = 1e-3, 1e5
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +114,12 @@ class Picture:
             (rows[0], rows[-1] + 1, cols[0], cols[-1] + 1) if len(rows) else (0, ny, 0, nx)
         )
         extent = max(top - bottom, right - left)
-        margin = max(0.03 * extent, 0.5 * (SMALLEST_VIEW - extent))
+        margin = max(0.03 * extent, 0.5 * (MIN_VIEW - extent))
         step = max(int(extent) // _PICTURE_CELLS, 1)
         values = _thinned(product.values[bottom:top, left:right], step, product.integer)
         name, scale = colour_scale(product)
         levels = tuple(np.unique(values[np.isfinite(values)]).astype(int).tolist()) if product.integer else ()
-        if len(levels) > _MOST_LEVELS:
+        if len(levels) > _MAX_LEVELS:
             levels = ()
         return cls(
             values=values,
@@ -245,14 +245,14 @@ def _log_ticks(low: float, high: float) -> list[float]:
     for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
         ticks = [digit * 10.0**power for power in powers for digit in digits]
         ticks = [tick for tick in ticks if low <= tick <= high]
-        if len(ticks) >= _FEWEST_TICKS:
+        if len(ticks) >= _MIN_TICKS:
             return ticks
     return [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
 
 
 def _number(value: float) -> str:
     """In the shortest way that is read at once."""
-    if _SMALLEST_PLAIN <= value < _LARGEST_PLAIN:
+    if _MIN_PLAIN <= value < _MAX_PLAIN:
         return f"{value:.6g}"
     digits, power = f"{value:.3e}".split("e")
     return rf"{float(digits):g}$\times$10$^{{{int(power)}}}$"

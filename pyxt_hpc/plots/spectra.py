@@ -22,7 +22,7 @@ from pyxt_hpc.spectra.single import FittedSpectrum, SingleFit
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # Counts of a point in the picture of one and of several observations (3 and 5 sigma); a point is no wider
 # than that part of all bins. The fit has its own bins.
-_COUNTS_OF_POINT, _COUNTS_OF_SEVERAL, _WIDEST_POINT = 9, 25, 1 / 12
+_COUNTS_OF_POINT, _COUNTS_OF_SEVERAL, _MAX_POINT = 9, 25, 1 / 12
 _TICKS_KEV = (0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7, 10)
 # Decades below the brightest point that are shown at most.
 _DECADES = 4.0
@@ -159,7 +159,7 @@ def _points(drawn: _Drawn, statistic: str, least: int) -> _Points:
 
 def _starts(drawn: _Drawn, least: int) -> Iterator[int]:
     """First bin of each point; none reaches over a gap."""
-    widest = max(int(_WIDEST_POINT * len(drawn.counts)), 1)
+    widest = max(int(_MAX_POINT * len(drawn.counts)), 1)
     after_gap = np.append(True, _gaps(drawn.energy))
     first, total = 0, 0.0
     for i, value in enumerate(drawn.counts):

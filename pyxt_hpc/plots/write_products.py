@@ -17,7 +17,7 @@ from pyxt_hpc.parallel.processes import ForkedExecutor
 from pyxt_hpc.plots.ds9 import Boxes, write_boxes
 from pyxt_hpc.plots.pictures import Picture, Scene, draw_picture
 
-_MOST_WORKERS = 8
+_MAX_WORKERS = 8
 """More would wait for the process that makes the maps."""
 
 _WAITING = 2
@@ -75,4 +75,4 @@ def write_products(
 def _workers(config: ClusterConfig) -> int:
     if not config.parallel_processing:
         return 1
-    return min(config.num_cpus or len(os.sched_getaffinity(0)), _MOST_WORKERS)
+    return min(config.num_cpus or len(os.sched_getaffinity(0)), _MAX_WORKERS)
