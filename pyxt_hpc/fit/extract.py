@@ -12,14 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.arrays.compiled import compiled
-from pyxt_hpc.binning.discs import disc_area as _area_of_one
 from pyxt_hpc.binning.discs import half_width_table
-
-
-def disc_area(radius: ArrayLike) -> NDArray[np.int64]:
-    """Number of pixels of whole discs, (n_reg,) int64, of `radius` (n_reg,) [pixels]."""
-    values, index = np.unique(radius, return_inverse=True)
-    return np.array([_area_of_one(value) for value in values], np.int64)[index]
 
 
 def extract_regions(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pyxt_hpc.binning.discs import disc_area
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.fit.extract import disc_area
 from pyxt_hpc.fit.observations import JointModel, RegionSpectra, extract_spectra, joint_model
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, FitOptions, expected_rates, fit_regions, quality_flags
 from pyxt_hpc.spectra.goodness import Moments, goodness, moments

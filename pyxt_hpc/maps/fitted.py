@@ -7,11 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
+from pyxt_hpc.binning.discs import disc_area
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection, ForeignProduct
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.fit.extract import disc_area
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.brightness import smooth_brightness

@@ -18,7 +18,7 @@ SCALES = (1, 2, 4, 8, 16)
 _BAND = 64
 """Rows that are computed at a time: their sums stay in the cache."""
 
-_MAX_SIGMA = 4.0
+_MIN_JOINED_SIGMA = 4.0
 """A Gaussian wider than twice this many pixels is applied to joined pixels."""
 
 _MAX_DEAD = 0.8
@@ -62,7 +62,7 @@ def gradient(signal: NDArray, variance: NDArray, exposure: NDArray, sigma: float
         Of the Gaussian [pixels].
     """
     factor = 1
-    while sigma / (2 * factor) >= _MAX_SIGMA:
+    while sigma / (2 * factor) >= _MIN_JOINED_SIGMA:
         factor *= 2
     shape = signal.shape
     live = exposure > 0

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pyxt_hpc.binning.discs import disc_area
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.fit.extract import disc_area
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map, source_model
 from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits

@@ -9,9 +9,10 @@ import numpy as np
 from astropy.wcs import WCS
 from scipy.ndimage import map_coordinates
 
+from pyxt_hpc.binning.discs import disc_area
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.files.fits import open_fits
-from pyxt_hpc.fit.extract import disc_area, disc_sums
+from pyxt_hpc.fit.extract import disc_sums
 from pyxt_hpc.spectra.fit import FitFlag
 
 RINGS_ARCMIN = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0, 20.0)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from pyxt_hpc.binning.discs import disc_area
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.fit.extract import disc_area, disc_sums, extract_regions
+from pyxt_hpc.fit.extract import disc_sums, extract_regions
 
 SHAPE = (37, 53)
 N_BIN = 6

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from pyxt_hpc.binning.discs import disc_area
 from pyxt_hpc.binning.lattice import lattice
-from pyxt_hpc.fit.extract import disc_area, disc_sums
+from pyxt_hpc.fit.extract import disc_sums
 from pyxt_hpc.maps.paint import Measured, average_circles, paint_blocks, paint_measured
 
 STEPS = (1, 3, 5)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pyxt_hpc.binning.discs import disc_area
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.fit.extract import disc_area, disc_sums
+from pyxt_hpc.fit.extract import disc_sums
 from pyxt_hpc.maps.gas.particles import cooling_time
 from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics, kpc_per_arcsec
 from pyxt_hpc.maps.in_memory import fit_in_memory

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from regions import Regions
 
+from pyxt_hpc.binning.discs import disc_area
 from pyxt_hpc.fit.beta_model import BetaModel
-from pyxt_hpc.fit.extract import disc_area, disc_sums
+from pyxt_hpc.fit.extract import disc_sums
 from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.maps.shocks.ellipse import azimuthal_median
 from pyxt_hpc.maps.shocks.fronts import (
