@@ -84,7 +84,11 @@ def hold(held, j, limits):  # type: ignore[no-untyped-def]
 def set_first_norm(bins, counts, model, segment, p):  # type: ignore[no-untyped-def]
     """Norm that gives half of the counts."""
     rates = model.rates
-    _load_model(bins, model, segment, p)
+    _load_segment(bins, model, segment, p[P_NH])
+    _mix(
+        rates[_H0], rates[_H1], rates[_M0], rates[_M1], p[P_T], p[P_Z],
+        rates[U], rates[_UT], rates[UZ], rates[_UH],
+    )  # fmt: skip
     rate = _sum(rates[U])
     p[P_NORM] = 0.5 * counts / rate if rate > 0.0 else 1.0
 
@@ -177,7 +181,11 @@ def descend(bins, counts, model, last, k, p, held, fall):  # type: ignore[no-unt
 def evaluate(bins, model, k, p):  # type: ignore[no-untyped-def]
     """Go to a place: fills the scratch of the bins, the rates and the slopes by p."""
     rates, slopes = model.rates, model.vectors[SLOPE]
-    _load_model(bins, model, k, p)
+    _load_segment(bins, model, k, p[P_NH])
+    _mix(
+        rates[_H0], rates[_H1], rates[_M0], rates[_M1], p[P_T], p[P_Z],
+        rates[U], rates[_UT], rates[UZ], rates[_UH],
+    )  # fmt: skip
     evaluate_at(bins, rates[U], p[P_NORM])
     slopes[P_NORM] = slope(bins.x, rates[U])
     slopes[P_T] = p[P_NORM] * slope(bins.x, rates[_UT])
@@ -233,25 +241,6 @@ def _load_segment(bins, model, k, nH_value):  # type: ignore[no-untyped-def]
             _add(value, bins, metals[first + a, k + j], rates[_M0 + j])
             _add(derivative, bins, hhe[first + a, k + j], rates[_H0N + j])
             _add(derivative, bins, metals[first + a, k + j], rates[_M0N + j])
-
-
-@kernel
-def _load_model(bins, model, k, p):  # type: ignore[no-untyped-def]
-    """Put the model at a place, norm 1, and its derivatives by t and Z into the rates."""
-    _load_segment(bins, model, k, p[P_NH])
-    rates = model.rates
-    _mix(
-        rates[_H0],
-        rates[_H1],
-        rates[_M0],
-        rates[_M1],
-        p[P_T],
-        p[P_Z],
-        rates[U],
-        rates[_UT],
-        rates[UZ],
-        rates[_UH],
-    )
 
 
 @kernel
