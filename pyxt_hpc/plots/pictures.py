@@ -11,7 +11,6 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -86,8 +85,8 @@ class Picture:
         From value to colour.
     title, label
         Above the map and at the colour bar.
-    levels, words
-        The values of a map of few integers, each of which has a colour, and what they mean if that is told.
+    levels, meanings
+        The values of a map of few integers, each of which has a colour, and what they mean if that is known.
     """
 
     values: NDArray
@@ -98,7 +97,7 @@ class Picture:
     title: str
     label: str
     levels: tuple[int, ...] = ()
-    words: tuple[str, ...] = ()
+    meanings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, product: MapProduct) -> "Picture":
@@ -135,7 +134,7 @@ class Picture:
             title=product.title,
             label=f"{product.title}{product.unit and f' [{_typeset(product.unit)}]'}",
             levels=levels,
-            words=tuple(product.words[level] for level in levels) if product.words else (),
+            meanings=tuple(product.meanings[level] for level in levels) if product.meanings else (),
         )
 
 
@@ -187,7 +186,6 @@ def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
     """Draw what `draw_map` draws from what another process has prepared."""
     wcs = WCS(fits.Header.fromstring(scene.wcs_header))
     figure = Figure(figsize=(7.2, 6.0), dpi=130)
-    FigureCanvasAgg(figure)
     # a layout found by matplotlib would cost a second drawing
     axes: Any = figure.add_axes((0.125, 0.09, 0.68, 0.85), projection=wcs)
     values, colours, scale, n = (
@@ -220,11 +218,11 @@ def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
         ticks = _log_ticks(float(scale.vmin or 0), float(scale.vmax or 0))
         bar.set_yticks(ticks, [_number(tick) for tick in ticks])
         bar.yaxis.set_minor_formatter(NullFormatter())
-    if picture.words:
+    if picture.meanings:
         axes.legend(
             handles=[
-                Patch(facecolor=colours(i), edgecolor="0.25", label=f"{level}: {words}")
-                for i, (level, words) in enumerate(zip(picture.levels, picture.words, strict=True))
+                Patch(facecolor=colours(i), edgecolor="0.25", label=f"{level}: {meaning}")
+                for i, (level, meaning) in enumerate(zip(picture.levels, picture.meanings, strict=True))
             ],
             loc="upper left",
             fontsize="x-small",

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
@@ -53,7 +52,6 @@ def draw_spectrum(path: Path, fit: SingleFit, name: str) -> None:
     if len(drawn) > len(COLOURS):
         drawn = [_added(drawn)]
     figure = Figure(figsize=(7.6, 6.0), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     least = _COUNTS_OF_POINT if len(drawn) == 1 else _COUNTS_OF_SEVERAL
     points = [_points(one, fit.options.statistic, least) for one in drawn]

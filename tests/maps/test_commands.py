@@ -68,7 +68,7 @@ def test_missing_is_blank_in_every_file(fitted) -> None:
     regions = replace(regions, rows=regions.rows[~inside])
     products = [*map_parameters(regions, "block"), *map_diagnostics(regions)]
     for product in products:
-        write_map(product, regions.bundle, regions.config, regions.history)
+        write_map(product, regions)
         with fits.open(product.path) as hdus:
             data, header = hdus[0].data, hdus[0].header
         assert np.isnan(data[:9, :9]).all()
@@ -85,7 +85,7 @@ def test_blank_map_is_an_error_and_no_file(fitted) -> None:
     regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
     path = regions.layout.map("empty")
     with pytest.raises(EmptySelection, match="no pixel has a value"):
-        write_map(MapProduct(path, "Empty", "", np.full(SHAPE, np.nan)), regions.bundle, regions.config)
+        write_map(MapProduct(path, "Empty", "", np.full(SHAPE, np.nan)), regions)
     assert not path.exists()
     regions.rows["kT"] = np.nan
     with pytest.raises(EmptySelection):

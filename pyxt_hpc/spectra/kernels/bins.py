@@ -43,7 +43,8 @@ class FitBins(NamedTuple):
     @classmethod
     def empty(cls, kind: int, edges: NDArray[np.int64]) -> FitBins:
         """Room for a spectrum."""
-        return cls(kind, *np.zeros((7, len(edges) - 1)), np.zeros(edges[-1]), edges)
+        first, second, third, expected, x, h, scratch = np.zeros((7, len(edges) - 1))
+        return cls(kind, first, second, third, expected, x, h, scratch, np.zeros(edges[-1]), edges)
 
 
 @kernel
@@ -83,13 +84,13 @@ def load(bins, source, background, weight, ratio):  # type: ignore[no-untyped-de
 
 
 @kernel
-def weighted(bins, template, rate):  # type: ignore[no-untyped-def]
+def weighted(weight, edges, template, rate):  # type: ignore[no-untyped-def]
     """Sums of weight x template (n_fine,) over each bin into `rate`; their total."""
     total_rate = 0.0
     for i in range(rate.size):
         value = 0.0
-        for j in range(bins.edges[i], bins.edges[i + 1]):
-            value += bins.weight[j] * template[j]
+        for j in range(edges[i], edges[i + 1]):
+            value += weight[j] * template[j]
         rate[i] = value
         total_rate += value
     return total_rate

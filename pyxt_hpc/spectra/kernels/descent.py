@@ -186,7 +186,7 @@ def evaluate(bins, model, k, p):  # type: ignore[no-untyped-def]
         rates[_H0], rates[_H1], rates[_M0], rates[_M1], p[P_T], p[P_Z],
         rates[U], rates[_UT], rates[UZ], rates[_UH],
     )  # fmt: skip
-    # not by evaluate_at: one more call with all arrays would cost a sixth of the time of a fit
+    # not by evaluate_at: one more call that hands on all arrays makes a fit slower
     norm, rate = p[P_NORM], rates[U]
     for i in range(rate.size):
         bins.expected[i] = norm * rate[i]
@@ -209,11 +209,11 @@ def without_source(bins):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _add(share, bins, template, out):  # type: ignore[no-untyped-def]
+def _add(share, weight, edges, template, out):  # type: ignore[no-untyped-def]
     for i in range(out.size):
         value = 0.0
-        for j in range(bins.edges[i], bins.edges[i + 1]):
-            value += bins.weight[j] * template[j]
+        for j in range(edges[i], edges[i + 1]):
+            value += weight[j] * template[j]
         out[i] += share * value
 
 
@@ -224,10 +224,11 @@ def _load_segment(bins, model, k, nH_value):  # type: ignore[no-untyped-def]
     if loaded[0] == k and loaded[1] == nH_value:
         return
     loaded[0], loaded[1] = k, nH_value
+    weight, edges = bins.weight, bins.edges
     if nH.size == 1:
         for j in range(2):
-            weighted(bins, hhe[0, k + j], rates[_H0 + j])
-            weighted(bins, metals[0, k + j], rates[_M0 + j])
+            weighted(weight, edges, hhe[0, k + j], rates[_H0 + j])
+            weighted(weight, edges, metals[0, k + j], rates[_M0 + j])
         return
     for row in range(_H0, _M1N + 1):
         rates[row, :] = 0.0
@@ -241,10 +242,10 @@ def _load_segment(bins, model, k, nH_value):  # type: ignore[no-untyped-def]
                 derivative = (derivative * (nH_value - nH[first + b]) + value) / width
                 value *= (nH_value - nH[first + b]) / width
         for j in range(2):
-            _add(value, bins, hhe[first + a, k + j], rates[_H0 + j])
-            _add(value, bins, metals[first + a, k + j], rates[_M0 + j])
-            _add(derivative, bins, hhe[first + a, k + j], rates[_H0N + j])
-            _add(derivative, bins, metals[first + a, k + j], rates[_M0N + j])
+            _add(value, weight, edges, hhe[first + a, k + j], rates[_H0 + j])
+            _add(value, weight, edges, metals[first + a, k + j], rates[_M0 + j])
+            _add(derivative, weight, edges, hhe[first + a, k + j], rates[_H0N + j])
+            _add(derivative, weight, edges, metals[first + a, k + j], rates[_M0N + j])
 
 
 @kernel

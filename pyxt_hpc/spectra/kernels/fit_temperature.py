@@ -77,7 +77,7 @@ _UNSEEN, _LOADED, _SCANNED, _PROFILED, _EXACT = 0.0, 1.0, 2.0, 3.0, 4.0
 def _need_rates(bins, k, templates, rates, nodes):  # type: ignore[no-untyped-def]
     """Make sure that the rates of node k are there."""
     if nodes[k, _STATE] == _UNSEEN:
-        nodes[k, _RATE] = weighted(bins, templates[k], rates[k])
+        nodes[k, _RATE] = weighted(bins.weight, bins.edges, templates[k], rates[k])
         nodes[k, _STATE] = _LOADED
 
 
