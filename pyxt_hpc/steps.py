@@ -63,7 +63,7 @@ class Step:
         changed = [
             str(path)
             for path in self.outputs
-            if path.stat().st_size != record["outputs"].get(self._short(path))
+            if path.stat().st_size != record["outputs"].get(self._relative(path))
         ]
         if changed:
             return f"{changed[0]} was changed by something else"
@@ -75,11 +75,10 @@ class Step:
         return None
 
     def facts(self) -> Facts:
-        """What `carry_out` recorded."""
-        record = self._read()
-        return {} if record is None else record["facts"]
+        """What `run_if_outdated` recorded."""
+        return (self._read() or {}).get("facts", {})
 
-    def _short(self, path: Path) -> str:
+    def _relative(self, path: Path) -> str:
         """A file's name as the record has it: a cluster's folder may be moved."""
         root = self.record.parent.parent
         return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
@@ -89,7 +88,7 @@ class Step:
         return dict(json.loads(json.dumps(dict(self.settings))))
 
     def _inputs(self) -> dict[str, str]:
-        return {self._short(path): _identity(path) for path in self.inputs}
+        return {self._relative(path): _file_state(path) for path in self.inputs}
 
     def _read(self) -> dict[str, Any] | None:
         if not check_regular(self.record):
@@ -104,33 +103,26 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepResult:
     """What became of a step: its facts; and why it was done, None if it was up to date."""
 
     facts: Facts
     reason: str | None
 
 
-def carry_out(step: Step, make: Callable[[], Facts], *, again: bool = False) -> Outcome:
-    """Do a step unless it is up to date.
+def run_if_outdated(step: Step, make: Callable[[], Facts], *, force: bool = False) -> StepResult:
+    """Do a step unless it is up to date; with `force` in any case.
 
-    Parameters
-    ----------
-    step
-        What is to be done.
-    make
-        Does it, and returns the facts to keep in the record (JSON can hold them).
-    again
-        Do it even if it is up to date.
+    `make` does it, and returns the facts to keep in the record (JSON can hold them).
 
     Raises
     ------
     PyxtError
         What ``make`` raises; the record is gone then, so the step will be done again.
     """
-    reason = step.outdated() or ("asked for" if again else None)
+    reason = step.outdated() or ("asked for" if force else None)
     if reason is None:
-        return Outcome(step.facts(), None)
+        return StepResult(step.facts(), None)
     record = {
         "format": _FORMAT,
         "step": step.name,
@@ -149,16 +141,16 @@ def carry_out(step: Step, make: Callable[[], Facts], *, again: bool = False) -> 
         )
     if absent:
         raise PyxtError(f"{step.name}: {absent[0]} was not made: please report this defect")
-    record["outputs"] = {step._short(path): path.stat().st_size for path in step.outputs}
+    record["outputs"] = {step._relative(path): path.stat().st_size for path in step.outputs}
     record["facts"] = facts
     record["digest"] = fingerprint(json.loads(json.dumps(record)))
     with replacing(step.record) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return Outcome(facts, reason)
+    return StepResult(facts, reason)
 
 
 @dataclass(frozen=True)
-class StageOutcome:
+class StageResult:
     """What became of a stage's steps: whether any was done, facts of each observation and of the whole."""
 
     made: bool
@@ -166,7 +158,7 @@ class StageOutcome:
     facts: Facts
 
     @classmethod
-    def of(cls, observations: Mapping[str, Outcome], whole: Outcome | None = None) -> "StageOutcome":
+    def of(cls, observations: Mapping[str, StepResult], whole: StepResult | None = None) -> "StageResult":
         """Of the steps of each ObsID, and of the one that joins them."""
         steps = [*observations.values(), *([whole] if whole else [])]
         return cls(
@@ -179,7 +171,7 @@ class StageOutcome:
 _ABSENT = "absent"
 
 
-def _identity(path: Path) -> str:
+def _file_state(path: Path) -> str:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -10,7 +10,7 @@ from functools import lru_cache
 from math import isqrt
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from pyxt_hpc.errors import ConfigError
 
@@ -70,8 +70,7 @@ def half_width_table(radii: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int6
     return table, line.reshape(np.shape(radii)).astype(np.int64)
 
 
-def disc_area(radius: ArrayLike) -> NDArray[np.int64]:
-    """Number of pixels of whole discs of `radius` pixels, of the same shape."""
-    values, index = np.unique(radius, return_inverse=True)
-    rows = [2 * half_widths(float(value)).astype(np.int64) + 1 for value in values]
-    return np.array([2 * row.sum() - row[0] for row in rows], np.int64)[index].reshape(np.shape(radius))
+def disc_area(radius: float) -> int:
+    """Number of pixels of a whole disc of `radius` pixels."""
+    rows = 2 * half_widths(radius).astype(np.int64) + 1
+    return int(2 * rows.sum() - rows[0])

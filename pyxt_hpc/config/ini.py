@@ -22,15 +22,8 @@ def new_parser() -> configparser.ConfigParser:
     return configparser.ConfigParser(inline_comment_prefixes=_COMMENT, interpolation=None)
 
 
-def parsed(text: str, path: Path, kind: str) -> configparser.ConfigParser:
-    """The content of an INI file.
-
-    Parameters
-    ----------
-    text
-        The whole file.
-    path, kind
-        Which file, and what it should be, for the message.
+def parse_ini(text: str, path: Path, kind: str) -> configparser.ConfigParser:
+    """The content of an INI file; which file it is, and of what kind, is for the message.
 
     Raises
     ------
@@ -47,26 +40,15 @@ def parsed(text: str, path: Path, kind: str) -> configparser.ConfigParser:
 
 
 def set_value(text: str, section: str, key: str, value: str) -> str:
-    """Set a value; the key, or its section, is added if it is not there.
+    """Text of an INI file with a value set; the key, or its section, is added if it is not there.
 
-    Parameters
-    ----------
-    text
-        Of an INI file, with its ends of lines and, if it has one, its byte order mark.
-    section, key
-        Where; the key in lower case, as `configparser` gives it.
-    value
-        One line without comment signs.
-
-    Returns
-    -------
-    str
-        The new text. Comments of the lines of the former value stay.
+    Ends of lines, a byte order mark and comments of the former value stay. The key is in lower case, as
+    `configparser` gives it; the value is one line without comment signs.
 
     Raises
     ------
     ConfigError
-        If that cannot be done without changing anything else.
+        If that cannot be done without changing anything else, or the text is no INI file.
     """
     lines = [match[0] for match in _LINE.finditer(text) if match[0]]
     own = [number for number, *place in _places(lines) if place == [section, key]]
@@ -93,8 +75,8 @@ def set_value(text: str, section: str, key: str, value: str) -> str:
 
 
 def _read(text: str) -> dict[str, dict[str, str]]:
-    parser = new_parser()
-    parser.read_string(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    parser = parse_ini(text, Path("configuration"), "an INI file")
     found = {name: dict(parser[name]) for name in parser.sections()}
     return found | {parser.default_section: dict(parser.defaults())}
 

@@ -32,10 +32,10 @@ _SIGNIFICANCE = 2.0
 _PRIOR_COUNTS = 10.0
 """Counts under a Gaussian that speak for no deviation: far from live pixels none is seen."""
 
-_STRONGEST = 10.0
+_MAX_FACTOR = 10.0
 """A scale changes the brightness by no more than this factor."""
 
-_FEWEST_COUNTS = 100.0
+_MIN_COUNTS = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def sky_brightness(bundle: Bundle) -> SkyBrightness:
     counts = np.where(live, np.pad(bundle.counts, pad), 0).astype(np.float32)
     background = np.where(live, np.pad(bundle.background, pad), 0).astype(np.float32)
     net = float(counts.sum(dtype=float) - background.sum(dtype=float))
-    if net < _FEWEST_COUNTS:
+    if net < _MIN_COUNTS:
         log.warning(
             "%s: %.0f counts above the background do not show where the cluster is bright: all parts of a "
             "circle have the same weight",
@@ -128,10 +128,10 @@ def _correction(
     factor = 1.0 + np.where(share > 0, share * excess / (total + _PRIOR_COUNTS), 0.0)
     for axis, n in enumerate(difference.shape):
         factor = _between_blocks(factor, side, n, axis)
-    return np.clip(factor, 1.0 / _STRONGEST, _STRONGEST).astype(np.float32)
+    return np.clip(factor, 1.0 / _MAX_FACTOR, _MAX_FACTOR).astype(np.float32)
 
 
-def _between_blocks(image: NDArray, side: int, n: int, axis: int) -> NDArray:
+def _between_blocks(image: np.ndarray, side: int, n: int, axis: int) -> np.ndarray:
     """Values at n pixels along an axis, linear between the middles of blocks, constant beyond the last."""
     if side == 1:
         return image
@@ -139,7 +139,8 @@ def _between_blocks(image: NDArray, side: int, n: int, axis: int) -> NDArray:
     below = place.astype(np.int64)
     above = np.minimum(below + 1, image.shape[axis] - 1)
     share = (place - below).reshape([-1 if i == axis else 1 for i in range(image.ndim)])
-    return (1.0 - share) * np.take(image, below, axis) + share * np.take(image, above, axis)
+    between: np.ndarray = (1.0 - share) * np.take(image, below, axis) + share * np.take(image, above, axis)
+    return between
 
 
 def _beta_model(bundle: Bundle) -> BetaModel | None:

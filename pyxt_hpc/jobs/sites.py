@@ -4,15 +4,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pyxt_hpc.config.hpc import SECTION, BatchSettings, problems_of
-from pyxt_hpc.config.ini import parsed
+from pyxt_hpc.config.hpc import KEYS, PROFILE_KEYS, SECTION, BatchSettings
+from pyxt_hpc.config.ini import parse_ini
+from pyxt_hpc.config.schema import read_sections
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.files.text import read_text, user_path
 from pyxt_hpc.jobs.systems import SYSTEMS
 
 FOLDER = Path(__file__).parents[1] / "data" / "jobscripts"
-ABOUT = ("description", "documentation")
 
 
 def site_names() -> list[str]:
@@ -21,12 +21,7 @@ def site_names() -> list[str]:
 
 
 def read_site(site: str) -> dict[str, str]:
-    """Texts of the keys of a profile.
-
-    Parameters
-    ----------
-    site
-        Name of a shipped profile, or the path of a file.
+    """Texts of the keys of a profile: of a shipped one by its name, or of a file by its path.
 
     Raises
     ------
@@ -35,13 +30,13 @@ def read_site(site: str) -> dict[str, str]:
     """
     path = FOLDER / f"{site}.ini" if site in site_names() else user_path(site)
     text = read_text(path, f"site {quoted(site)} is none of those shipped either: {', '.join(site_names())}")
-    parser = parsed(text, path, "a profile")
+    parser = parse_ini(text, path, "a profile")
     if parser.sections() != [SECTION]:
         raise ConfigError(f"{path}: expected one section [{SECTION}], found {quoted(parser.sections())}")
-    texts = {key: value for key, value in parser.items(SECTION) if key not in ABOUT}
-    if problems := problems_of(texts):
-        raise ConfigError(f"{path}: {'; '.join(problems)}")
-    return texts
+    contents = read_sections(parser, path, {SECTION: PROFILE_KEYS})
+    if contents.problems:
+        raise ConfigError(f"{path}: {'; '.join(contents.problems)}")
+    return {name: text for name, text in contents.texts[SECTION].items() if name in KEYS}
 
 
 def settings_for(
@@ -54,9 +49,9 @@ def settings_for(
     where
         Named in errors.
     configured, given
-        Texts of keys of the configuration's ``[hpc]``, ``site`` among them, and of the command line.
+        Texts of keys of the configuration's ``[hpc]``, and of the command line.
     site
-        Asked for by the command line.
+        Asked for by the command line; without it, that of the configuration.
 
     Raises
     ------

@@ -7,16 +7,17 @@ import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import ClassVar
 
 from pyxt_hpc.config.hpc import BatchSettings
 from pyxt_hpc.errors import BatchSystemBusy, LaunchError
 from pyxt_hpc.jobs.job import Job
 
-SECONDS = 120.0
+TIMEOUT_SECONDS = 120.0
 """Longest wait [s] for an answer of a batch system."""
 
-MAX_WORDS = 300
+MAX_OUTPUT = 300
 """Most characters of a program's output that a message quotes."""
 
 # From within a job or under mpirun: the new job must not believe that it is part of that.
@@ -38,9 +39,9 @@ class BatchSystem(ABC):
     submit_command: ClassVar[tuple[str, ...]]
     cancel_command: ClassVar[tuple[str, ...]]
     busy: ClassVar[str]
-    """Regular expression of its words when it takes no jobs now, and certainly has not taken this one."""
+    """Regular expression of its output when it takes no jobs now, and certainly has not taken this one."""
     gone: ClassVar[str]
-    """Regular expression of its words about a job that has ended before it could be cancelled."""
+    """Regular expression of its output about a job that has ended before it could be cancelled."""
     resubmits_script: ClassVar[bool] = False
     """Whether the next attempt is another job of the script's file, which must then stay as it is."""
 
@@ -53,12 +54,7 @@ class BatchSystem(ABC):
         """Why it could not do what is asked for."""
 
     def submit(self, script: Path, folder: Path) -> str:
-        """Hand in a script; its own output goes to a folder.
-
-        Returns
-        -------
-        str
-            Id of the job.
+        """Hand in a script, whose own output goes to a folder, and return the job's id.
 
         Raises
         ------
@@ -68,12 +64,12 @@ class BatchSystem(ABC):
             If it takes no jobs now.
         """
         command = [*self.submit_command, str(script)]
-        done = ask(command, folder, f"{script} is written, submit it on a login node")
+        done = run_program(command, folder, f"{script} is written, submit it on a login node")
         lines = done.stdout.split("\n")
         job_id = next((line.strip() for line in reversed(lines) if line.strip()), "").partition(";")[0]
         if done.returncode == 0 and re.fullmatch(r"[0-9][A-Za-z0-9_.\[\]-]*", job_id):
             return job_id
-        raise self._refusal(command, done.returncode, _words(done))
+        raise self._refusal(command, done.returncode, _output(done))
 
     def cancel(self, job_id: str) -> bool:
         """End a job that waits or runs; whether there was one.
@@ -86,43 +82,36 @@ class BatchSystem(ABC):
             If it cannot be reached now.
         """
         command = [*self.cancel_command, job_id]
-        done = ask(command, None, f"do it on a login node, and run `{shlex.join(command)}` there")
-        said = _words(done)
-        if re.search(self.gone, said, re.IGNORECASE):
+        done = run_program(command, None, f"do it on a login node, and run `{shlex.join(command)}` there")
+        output = _output(done)
+        if re.search(self.gone, output, re.IGNORECASE):
             return False
         if done.returncode:
-            raise self._refusal(command, done.returncode, said)
+            raise self._refusal(command, done.returncode, output)
         return True
 
-    def _refusal(self, command: Sequence[str], code: int, said: str) -> LaunchError:
-        if code and re.search(self.busy, said, re.IGNORECASE):
-            return BatchSystemBusy(f"`{shlex.join(command)}` has no effect now, try again later: {said}")
+    def _refusal(self, command: Sequence[str], code: int, output: str) -> LaunchError:
+        if code and re.search(self.busy, output, re.IGNORECASE):
+            return BatchSystemBusy(f"`{shlex.join(command)}` has no effect now, try again later: {output}")
         # Without an error, or with one about time, the batch system may have obeyed.
-        unsure = not code or re.search("timed? ?out", said, re.IGNORECASE)
+        unsure = not code or re.search("timed? ?out", output, re.IGNORECASE)
         look = "; look in the queue for the job" if unsure else ""
         return LaunchError(
-            f"`{shlex.join(command)}` ended with exit code {code} and said: {said or 'nothing'}{look}"
+            f"`{shlex.join(command)}` ended with exit code {code} and said: {output or 'nothing'}{look}"
         )
 
 
-def clock(seconds: int) -> str:
+def as_hours(seconds: int) -> str:
     """Such as ``04:00:00``."""
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02d}:{minutes:02d}:{seconds:02d}"
 
 
-def ask(command: Sequence[str], folder: Path | None, otherwise: str) -> "subprocess.CompletedProcess[str]":
-    """Run a program of a batch system, as from a login node.
+def run_program(command: Sequence[str], folder: Path | None, otherwise: str) -> CompletedProcess[str]:
+    """Run a program of a batch system in a folder, as from a login node.
 
-    Parameters
-    ----------
-    command
-        The program and its arguments.
-    folder
-        Where it runs.
-    otherwise
-        What to do if the program is not here, for the message.
+    `otherwise` tells the user what to do if the program is not here.
 
     Raises
     ------
@@ -139,7 +128,7 @@ def ask(command: Sequence[str], folder: Path | None, otherwise: str) -> "subproc
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            timeout=SECONDS,
+            timeout=TIMEOUT_SECONDS,
             check=False,
         )
     except FileNotFoundError:
@@ -148,11 +137,12 @@ def ask(command: Sequence[str], folder: Path | None, otherwise: str) -> "subproc
         raise LaunchError(f"{command[0]} cannot be run ({error.strerror}): {otherwise}") from None
     except subprocess.TimeoutExpired:
         raise LaunchError(
-            f"`{shlex.join(command)}` has not answered for {SECONDS:.0f} s: look in the queue for the job"
+            f"`{shlex.join(command)}` has not answered for {TIMEOUT_SECONDS:.0f} s: "
+            "look in the queue for the job"
         ) from None
 
 
-def _words(done: "subprocess.CompletedProcess[str]") -> str:
-    said = " ".join(f"{done.stdout} {done.stderr}".split())
-    said = "".join(letter if letter.isprintable() else "?" for letter in said)
-    return said if len(said) <= MAX_WORDS else f"{said[:MAX_WORDS]} ..."
+def _output(done: CompletedProcess[str]) -> str:
+    output = " ".join(f"{done.stdout} {done.stderr}".split())
+    output = "".join(letter if letter.isprintable() else "?" for letter in output)
+    return output if len(output) <= MAX_OUTPUT else f"{output[:MAX_OUTPUT]} ..."

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from pyxt_hpc.binning.circles import scale_map_rows
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.fit.flags import UNUSABLE
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.spectra.fit import UNUSABLE
 from pyxt_hpc.stages.binning import circle_sums
 from pyxt_hpc.stages.fitting import select_regions
 

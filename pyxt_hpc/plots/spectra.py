@@ -13,9 +13,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 from numpy.typing import NDArray
 
 from pyxt_hpc.files.writing import refuse_to_replace, replacing
-from pyxt_hpc.spectra.fit import FitFlag
+from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.fit.single import FittedSpectrum, SingleFit
 from pyxt_hpc.spectra.goodness import statistic_per_bin
-from pyxt_hpc.spectra.single import FittedSpectrum, SingleFit
 
 # Okabe & Ito (2008): told apart with any colour vision. More observations than these are added up.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyxt_hpc.binning.discs import disc_area
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
+from pyxt_hpc.fit.extract import disc_areas
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map, source_model
 from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits
+from pyxt_hpc.fit.single import SingleFit, fit_single
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.reference.comparison import fit_regions_with_sherpa
-from pyxt_hpc.spectra.single import SingleFit, fit_spectra
 from pyxt_hpc.stages.fitting import select_regions
-from pyxt_hpc.store.results import REGION_COLUMNS, ROW_DTYPE
+from pyxt_hpc.store.rows import REGION_COLUMNS, ROW_DTYPE
 
 ENGINES = ("fast", "sherpa")
 EVERY_PIXEL = 3
@@ -80,16 +80,17 @@ def check_regions(config: ClusterConfig, numbers: np.ndarray, engine: str) -> np
     """
     bundle = read_cluster_bundle(config)
     regions = _regions(config, bundle, numbers)
+    fits = RegionFits.of(bundle, config, regions)
     if engine == "fast":
-        return RegionFits.of(bundle, config, regions).fit(np.arange(len(regions)))
+        return fits.fit(np.arange(len(regions)))
     rows = np.zeros(len(regions), ROW_DTYPE)
     rows["goodness"] = np.nan
-    fits = fit_regions_with_sherpa(bundle, config, regions)
-    for name in fits.dtype.names or ():
-        rows[name] = fits[name]
+    found = fit_regions_with_sherpa(bundle, config, fits)
+    for name in found.dtype.names or ():
+        rows[name] = found[name]
     for name in REGION_COLUMNS:
         rows[name] = regions[name]
-    rows["area"] = disc_area(regions["radius"])
+    rows["area"] = disc_areas(regions["radius"])
     return rows
 
 
@@ -120,9 +121,6 @@ def look_at_region(config: ClusterConfig, number: int) -> RegionLook:
             f"region {number}: no observation has {config.minimum_exposure_fraction:.0%} of its circle's "
             f"brightness live; choose another region, or lower minimum_exposure_fraction in {config.path}"
         )
-    shapes = [
-        np.bincount(bundle.observations[i].background_channel, minlength=s.rmf.n_channels).astype(float)
-        for i, s in spectra.items()
-    ]
-    fit = fit_spectra(list(spectra.values()), source_model(bundle), fits.options, background_shapes=shapes)
+    shapes = [bundle.observations[i].background_spectrum for i in spectra]
+    fit = fit_single(list(spectra.values()), source_model(bundle), fits.options, background_shapes=shapes)
     return RegionLook(row, fit)

@@ -11,19 +11,12 @@ from astropy.units import Unit
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ForeignProduct
 from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.fit.flags import DOUBTFUL
 from pyxt_hpc.fit.inputs import read_cluster_bundle
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import software
-from pyxt_hpc.spectra.fit import DOUBTFUL
-from pyxt_hpc.store.results import (
-    BLOCK,
-    COLUMNS,
-    Results,
-    Status,
-    is_final,
-    read_results,
-    unpacked_observations,
-)
+from pyxt_hpc.store.reader import BLOCK, Results, read_results
+from pyxt_hpc.store.rows import COLUMNS, Status, is_final, unpacked_observations
 
 CSV_COLUMNS = (
     "region",
@@ -39,23 +32,16 @@ CSV_COLUMNS = (
 
 
 def export_fits(config: ClusterConfig, form: str, output: Path | None = None) -> list[Path]:
-    """Write the regions that are finished.
+    """Write the regions that are finished; the files written.
 
     Parameters
     ----------
-    config
-        The cluster.
     form
-        ``csv``: ``best`` has what is done without a flag of `fit.DOUBTFUL`, ``worst`` the other finished
+        ``csv``: ``best`` has what is done without a flag of `flags.DOUBTFUL`, ``worst`` the other finished
         regions, ``all`` both. Errors are offsets from the best fit, that below it is negative; a field is
         empty where there is no number. ``ecsv``: one table with units and meanings.
     output
         Folder; None is the cluster's ``acb``.
-
-    Returns
-    -------
-    list of Path
-        The files written.
 
     Raises
     ------
@@ -102,13 +88,10 @@ def _check_bundle(results: Results, fingerprint: str, path: Path) -> None:
 def _csv_rows(rows: np.ndarray, obsids: list[str]) -> "zip[tuple[object, ...]]":
     with np.errstate(divide="ignore", invalid="ignore"):
         reduced = rows["statistic"] / rows["dof"]
+    kT, norm = rows["kT"], rows["norm"]
     numbers = (
-        rows["kT"],
-        rows["kT_hi"] - rows["kT"],
-        rows["kT_lo"] - rows["kT"],
-        rows["norm"],
-        rows["norm_hi"] - rows["norm"],
-        rows["norm_lo"] - rows["norm"],
+        *(kT, rows["kT_hi"] - kT, rows["kT_lo"] - kT),
+        *(norm, rows["norm_hi"] - norm, rows["norm_lo"] - norm),
         reduced,
     )
     texts = ([value if np.isfinite(value) else "" for value in column.tolist()] for column in numbers)
@@ -143,14 +126,14 @@ def fits_table(results: Results, obsids: list[str]) -> Table:
     )
     for name in COLUMNS:
         table[name] = labelled(name, rows[name])
-    words = {status.value: status.name.lower() for status in Status}
+    names = {status.value: status.name.lower() for status in Status}
     texts = {
         "obs_id": (
             _obsid_texts(rows["observations"], obsids),
             "observations (of both kinds of chips: datasets) that take part",
         ),
         "status": (
-            [words[value] for value in results.status[finished].tolist()],
+            [names[value] for value in results.status[finished].tolist()],
             "what became of the region",
         ),
         "message": (

@@ -1,8 +1,8 @@
 """Stage 6: an absorbed APEC model fitted in every region, checkpointed as results come."""
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,14 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.fit.flags import FlagCounts
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.fit.regions import RegionFits, fit_options
-from pyxt_hpc.fit.remarks import Remarks
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.limits import Limits
-from pyxt_hpc.parallel.pool import Payload, Pool, open_pool
+from pyxt_hpc.parallel.pools.choose import choose_pool
+from pyxt_hpc.parallel.pools.pool import Payload, Pool
 from pyxt_hpc.parallel.world import World
 from pyxt_hpc.provenance import fingerprint, software
 from pyxt_hpc.spectra.fit import FitOptions
@@ -37,7 +38,8 @@ from pyxt_hpc.store.parts import (
     slice_of,
     take_over,
 )
-from pyxt_hpc.store.results import REGION_DTYPE, ResultsStore, Status, is_final
+from pyxt_hpc.store.rows import REGION_DTYPE, Status, is_final
+from pyxt_hpc.store.writer import ResultsStore
 
 if TYPE_CHECKING:  # as in `region_fits`
     from pyxt_hpc.fit.brightness import SkyBrightness
@@ -53,7 +55,7 @@ class FittingSummary:
     bad: int
     quarantined: int
     median_counts: float
-    remarks: Remarks
+    flags: FlagCounts
     seconds: float
 
 
@@ -95,7 +97,7 @@ def _settings(config: ClusterConfig, bundle: Bundle, sky: "SkyBrightness", resol
         "redshift": bundle.redshift,
         "absorption": bundle.absorption,
         "abundance_table": bundle.abundance_table,
-        "binning": config.binning,
+        "binning": config.spectral_grouping,  # as stores have it since before the key was renamed
         "parts_of_circles_weighted_by": sky.origin,
         **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(fit_options(config)).items()},
         "software": software(),
@@ -103,7 +105,7 @@ def _settings(config: ClusterConfig, bundle: Bundle, sky: "SkyBrightness", resol
 
 
 @dataclass(frozen=True)
-class Whole:
+class FitInputs:
     """All regions of a cluster, and everything that decides their numbers.
 
     Parameters
@@ -122,7 +124,7 @@ class Whole:
     payload: Payload
 
     @classmethod
-    def read(cls, config: ClusterConfig, resolution: int) -> "Whole":
+    def read(cls, config: ClusterConfig, resolution: int) -> "FitInputs":
         """Read and check everything, so that whatever is wrong is known before the first fit."""
         from pyxt_hpc.fit.brightness import sky_brightness
 
@@ -135,8 +137,13 @@ class Whole:
         fits = RegionFits.of(bundle, config, regions, sky)
         return cls(regions, settings, identity, Payload(*fits.to_shared()))
 
+    def of_part(self, part: Part) -> "FitInputs":
+        """Of a part's own regions; the workers still share those of all."""
+        settings = {**self.settings, SLICE: f"{part[0]}/{part[1]}"}
+        return replace(self, regions=self.regions[slice_of(part)], settings=settings)
 
-def context_of_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], RegionFits]:
+
+def prepare_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], RegionFits]:
     """How a worker for a part makes its context of what all share."""
 
     def prepare(options: FitOptions, arrays: dict[str, np.ndarray]) -> RegionFits:
@@ -146,71 +153,47 @@ def context_of_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]],
     return prepare
 
 
-def open_whole(layout: Layout, whole: Whole, resume: bool) -> ResultsStore:
+def open_results(layout: Layout, inputs: FitInputs, resume: bool) -> ResultsStore:
     """Store of all regions with what its parts have, or a new one that replaces it and them."""
-    identity: dict[str, Any] = {"fingerprint": whole.fingerprint, "settings": whole.settings}
-    if resume and check_regular(layout.results):
-        store = ResultsStore.open_for_resume(layout.results, **identity)
-    else:
-        if not resume:
-            refuse_parts_in_use(layout)
-        store = ResultsStore.create(layout.results, regions=whole.regions, **identity)
-    try:
+    if not resume:
+        refuse_parts_in_use(layout)
+    store = _resumed_or_new(layout.results, inputs, resume)
+    with _closed_after_error(store):
         if resume:
-            absorb_parts(store, whole.regions["region"], layout)
+            absorb_parts(store, inputs.regions["region"], layout)
         else:
             discard_parts(layout)
+    return store
+
+
+def open_part_results(layout: Layout, part: Part, inputs: FitInputs, resume: bool) -> ResultsStore:
+    """Store of a part with what the store of all regions has of it, or a new one that replaces it."""
+    store = _resumed_or_new(layout.part_results(*part), inputs, resume)
+    if resume and check_regular(layout.results):
+        with _closed_after_error(store):
+            take_over(store, inputs.regions["region"], layout.results)
+    return store
+
+
+def _resumed_or_new(path: Path, inputs: FitInputs, resume: bool) -> ResultsStore:
+    if resume and check_regular(path):
+        return ResultsStore.open_for_resume(path, fingerprint=inputs.fingerprint, settings=inputs.settings)
+    return ResultsStore.create(
+        path, regions=inputs.regions, fingerprint=inputs.fingerprint, settings=inputs.settings
+    )
+
+
+@contextmanager
+def _closed_after_error(store: ResultsStore) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
         store.close()
         raise
-    return store
 
 
-def open_part(
-    layout: Layout, part: Part, regions: np.ndarray, settings: Mapping[str, Any], identity: str, resume: bool
-) -> ResultsStore:
-    """Store of a part with what the whole's store has of it, or a new one that replaces it.
-
-    Parameters
-    ----------
-    part, regions
-        Which part, and its own regions.
-    settings, identity
-        Of the whole.
-    resume
-        Keep what is finished.
-    """
-    path = layout.part_results(*part)
-    own: dict[str, Any] = {
-        "fingerprint": identity,
-        "settings": {**settings, SLICE: f"{part[0]}/{part[1]}"},
-    }
-    if resume and check_regular(path):
-        store = ResultsStore.open_for_resume(path, **own)
-    else:
-        store = ResultsStore.create(path, regions=regions, **own)
-    if resume and check_regular(layout.results):
-        try:
-            take_over(store, regions["region"], layout.results)
-        except BaseException:
-            store.close()
-            raise
-    return store
-
-
-def run_fits(
-    pool: Pool,
-    store: ResultsStore,
-    regions: np.ndarray,
-    limits: Limits,
-) -> None:
-    """Fit what a store lacks; see `run_chunks`.
-
-    Parameters
-    ----------
-    regions
-        (n,) of the store.
-    """
+def run_fits(pool: Pool, store: ResultsStore, regions: np.ndarray, limits: Limits) -> None:
+    """Fit what a store of these regions lacks; see `run_chunks`."""
     pending, suspects = split_suspects(store)
     run_chunks(
         pool,
@@ -245,25 +228,19 @@ def summarize(
         bad=int((status == Status.BAD).sum()),
         quarantined=int((status == Status.QUARANTINED).sum()),
         median_counts=float(np.median(counts[done])),
-        remarks=Remarks.of(flags[done]),
+        flags=FlagCounts.of(flags[done]),
         seconds=seconds,
     )
 
 
-@dataclass(frozen=True)
-class _Job:
-    store: ResultsStore
-    regions: np.ndarray
-    payload: Payload
-
-
-def _begin(config: ClusterConfig, layout: Layout, resolution: int, resume: bool, part: Part | None) -> _Job:
-    whole = Whole.read(config, resolution)
+def _begin(
+    config: ClusterConfig, layout: Layout, resolution: int, resume: bool, part: Part | None
+) -> tuple[ResultsStore, FitInputs]:
+    inputs = FitInputs.read(config, resolution)
     if part is None:
-        return _Job(open_whole(layout, whole, resume), whole.regions, whole.payload)
-    regions = whole.regions[slice_of(part)]
-    store = open_part(layout, part, regions, whole.settings, whole.fingerprint, resume)
-    return _Job(store, regions, whole.payload)
+        return open_results(layout, inputs, resume), inputs
+    inputs = inputs.of_part(part)
+    return open_part_results(layout, part, inputs, resume), inputs
 
 
 def fit_spectra(
@@ -277,14 +254,10 @@ def fit_spectra(
     time_limit: float | None = None,
     max_regions: int | None = None,
 ) -> FittingSummary | None:
-    """Fit every region that is not yet in the results store.
+    """Fit every region that is not yet in the results store; None on ranks that were workers.
 
     Parameters
     ----------
-    config
-        The cluster.
-    world
-        MPI ranks, or one process.
     n_workers
         Processes to use where there is only one rank.
     resolution
@@ -298,11 +271,6 @@ def fit_spectra(
     max_regions
         Stop after so many regions.
 
-    Returns
-    -------
-    FittingSummary or None
-        None on ranks that served as workers.
-
     Raises
     ------
     MissingInput, DamagedFile
@@ -315,19 +283,20 @@ def fit_spectra(
     start = time.perf_counter()
     limits = Limits.of(time_limit, max_regions)
     layout = Layout.of(config)
-    job = world.on_master(lambda: _begin(config, layout, resolution, resume, part))
-    payload = job.payload if job else None
+    begun = world.on_master(lambda: _begin(config, layout, resolution, resume, part))
+    payload = begun[1].payload if begun else None
     with (
-        job.store if job else nullcontext(),
-        open_pool(world, n_workers, context_of_part(part or WHOLE), payload) as pool,
+        begun[0] if begun else nullcontext(),
+        choose_pool(n_workers, world).open(prepare_part(part or WHOLE), payload) as pool,
     ):
-        if pool is None or job is None:
+        if pool is None or begun is None:
             return None
+        store, inputs = begun
         # Closed before the pool, which may end all ranks at once, and whatever happens to the pool.
-        with job.store as store:
+        with store:
             resumed = int(is_final(store.status()).sum())
-            run_fits(pool, store, job.regions, limits)
+            run_fits(pool, store, inputs.regions, limits)
             status, counts, flags = store.verified(), store.column("counts"), store.column("flags")
             if part is None:
-                remove_absorbed_parts(store, job.regions["region"], layout)
-    return summarize(job.store.path, status, counts, flags, resumed, time.perf_counter() - start)
+                remove_absorbed_parts(store, inputs.regions["region"], layout)
+    return summarize(store.path, status, counts, flags, resumed, time.perf_counter() - start)

@@ -103,8 +103,8 @@ ROWS = [
     ("no batch system", nothing, MAKE, 2, "give --scheduler slurm or pbs", NO, None),
     ("all memory of PBS", nothing, f"{MAKE} --scheduler pbs --memory 0", 2, "memory = 0; give PBS an amount", NO, None),
     ("qrerun of SLURM", nothing, f"{MAKE} --scheduler slurm --requeue qrerun", 2, "requeue = qrerun is PBS's", NO, None),
-    ("no time for SLURM", nothing, f"{MAKE} --scheduler slurm --time 00:00:45 --warning 30", 2, "up to 30 s earlier", NO, None),
-    ("no time for PBS", nothing, f"{MAKE} --scheduler pbs --time 00:00:30 --warning 30", 2, "no time before the warning", NO, None),
+    ("no time for SLURM", nothing, f"{MAKE} --scheduler slurm --time 00:00:45 --stop-margin 30", 2, "up to 30 s earlier", NO, None),
+    ("no time for PBS", nothing, f"{MAKE} --scheduler pbs --time 00:00:30 --stop-margin 30", 2, "no time before the warning", NO, None),
     ("array of one", nothing, f"{MAKE} --scheduler pbs --array 1", 2, "expected 2 to 9999 tasks", NO, None),
     ("array with bins", nothing, f"{MAKE} --scheduler pbs --array 4 --stages 5,6", 2, "stage 6 alone", NO, None),
     ("nothing to tell", nothing, STATUS, 2, "is missing; fit-spectra", NO, None),
@@ -147,7 +147,7 @@ def test_row(
     prepare(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(system, "SECONDS", 2.0)
+    monkeypatch.setattr(system, "TIMEOUT_SECONDS", 2.0)
     assert main(shlex.split(command)) == code
     said = capsys.readouterr()
     text = said.out + said.err

@@ -10,6 +10,8 @@ from astropy.table import Table
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.reference import comparison as module
 from pyxt_hpc.reference.comparison import (
     EngineComparison,
@@ -18,9 +20,9 @@ from pyxt_hpc.reference.comparison import (
     write_comparison,
 )
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
-from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag
+from pyxt_hpc.spectra.fit import FIT_DTYPE
 from pyxt_hpc.spectra.templates import fold_templates
-from pyxt_hpc.store.results import REGION_DTYPE
+from pyxt_hpc.store.rows import REGION_DTYPE
 
 SHAPE = (30, 40)
 
@@ -95,7 +97,7 @@ def test_engines_agree_where_their_models_are_the_same(config: ClusterConfig, st
 
 @pytest.mark.usefixtures("sherpa")
 def test_free_abundance_in_other_bins(config: ClusterConfig) -> None:
-    config = replace(config, free_abundance=True, binning="resolution")
+    config = replace(config, free_abundance=True, spectral_grouping="resolution")
     found = compare_engines(config, resolution=1, sample=2)
     assert found.free == ("kT", "norm", "abundance")
     np.testing.assert_array_equal(found.fast["dof"], found.sherpa["dof"])
@@ -103,7 +105,7 @@ def test_free_abundance_in_other_bins(config: ClusterConfig) -> None:
     assert np.abs(found.deviation("abundance")).max() < 0.02
     # The same regions every time, and the same fits as for a list of regions.
     bundle = module.read_cluster_bundle(config)
-    again = fit_regions_with_sherpa(bundle, config, found.regions[1:])
+    again = fit_regions_with_sherpa(bundle, config, RegionFits.of(bundle, config, found.regions[1:]))
     assert again.tobytes() == found.sherpa[1:].tobytes()
 
 

@@ -11,11 +11,11 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.beta_model import BetaModel
 from pyxt_hpc.fit.brightness import BETA_TIMES_IMAGE, MARGIN, SkyBrightness, sky_brightness
 from pyxt_hpc.fit.extract import disc_sums
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
-from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.spectra.templates import fold_templates
-from pyxt_hpc.store.results import REGION_DTYPE, unpacked_observations
+from pyxt_hpc.store.rows import REGION_DTYPE, unpacked_observations
 
 SHAPE = (110, 130)
 MODEL = BetaModel(row=MARGIN + 55.0, col=MARGIN + 35.0, core=9.0, beta=0.66, peak=1.0)
@@ -145,7 +145,7 @@ def test_chips_of_two_kinds_see_a_circle_together(bundle: Bundle) -> None:
 def test_more_than_64_observations_all_take_part(bundle: Bundle) -> None:
     """The bits of a row were 64 once, and what came after was lost without a word."""
     many = replace(bundle, observations=bundle.observations[:1] * 69 + bundle.observations[1:])
-    config = replace(CONFIG, binning="resolution")
+    config = replace(CONFIG, spectral_grouping="resolution")
     (row,) = RegionFits.of(many, config, regions(), sky_brightness(bundle)).fit(np.array([0]))
     assert unpacked_observations(row["observations"][None], 70)[0].all()
     assert not unpacked_observations(row["observations"][None], 256)[0, 70:].any()

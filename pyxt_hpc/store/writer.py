@@ -1,0 +1,415 @@
+"""Writing a results store: one row per region in a file that a kill at any instant leaves whole.
+
+Every table is made at full size, so nothing but numbers changes after creation. A row is written first,
+then its checksum, then its status; a row that does not match its checksum is pending.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from pyxt_hpc.errors import DamagedFile, EmptySelection, ForeignProduct, PyxtError, StoreInUse
+from pyxt_hpc.files.writing import note_product, replacing
+from pyxt_hpc.store.checksum import checksums, with_crc
+from pyxt_hpc.store.lock import WriterLock
+from pyxt_hpc.store.reader import BLOCK, open_store, read_column, require_store, seed_of, verified_status
+from pyxt_hpc.store.rows import (
+    COLUMNS,
+    MESSAGE_DTYPE,
+    ROW_DTYPE,
+    RUN_DTYPE,
+    SCHEMA,
+    SCHEMA_VERSION,
+    TABLES,
+    Status,
+    blank_rows,
+    is_final,
+)
+from pyxt_hpc.store.tablefile import TableFile, create_tables
+
+log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 2.0
+"""A crash of the machine (not of the program) can cost this much work, or `FLUSH_SHARE` of the time."""
+
+FLUSH_SHARE = 0.05
+"""Where forcing data to the disk is slow it is done less often: it takes at most this part of the time."""
+
+MAX_MESSAGES = 1000
+
+
+class ResultsStore:
+    """The one writer of a results store; made by `create` or `open_for_resume`.
+
+    A context manager: leaving it writes everything to disk, closes the file and lets others write.
+    In memory it keeps two bytes per region.
+    """
+
+    def __init__(self, file: TableFile, lock: WriterLock, status: np.ndarray, crashes: np.ndarray) -> None:
+        self.path = file.path
+        self.settings: dict[str, Any] = file.description["settings"]
+        self.fingerprint: str = file.description["fingerprint"]
+        self._file, self._lock = file, lock
+        self._status, self._crashes = status, crashes
+        self.seed = seed_of(file)
+        self._n_messages = int(np.count_nonzero(file.read("messages")["crc"]))
+        self._finished = int(is_final(status).sum())
+        self._run = np.zeros(1, RUN_DTYPE)
+        self._run["started"], self._run["pid"], self._run["host"] = (
+            time.time(),
+            os.getpid(),
+            socket.gethostname(),
+        )
+        self._has_first = False
+        self._next_flush = 0.0
+        self.flush()
+
+    @classmethod
+    def create(
+        cls, path: Path, *, regions: np.ndarray, fingerprint: str, settings: Mapping[str, Any]
+    ) -> "ResultsStore":
+        """Make a store in which every region is pending, replacing any other of that name.
+
+        Parameters
+        ----------
+        path
+            The file.
+        regions
+            (n,) of REGION_DTYPE, or of any dtype with these columns.
+        fingerprint
+            Of everything that decides the numbers; resuming needs the same.
+        settings
+            The same in words, to say what differs; whatever JSON can hold.
+
+        Raises
+        ------
+        EmptySelection
+            If there is no region.
+        StoreInUse
+            If another process is writing a store of that name.
+        DiskFull, DamagedFile
+            If it cannot be written; then `path` is as it was.
+        """
+        n = len(regions)
+        if not n:
+            raise EmptySelection(f"{path}: not made: there is no region to fit")
+        sizes = {**dict.fromkeys(TABLES, n), "messages": min(n, MAX_MESSAGES), "run": 1}
+        columns = {
+            f"column {name}": f"{meaning}{unit and f' [{unit}]'}"
+            for name, (_, unit, meaning) in COLUMNS.items()
+        }
+        tables = {f"table {name}": meaning for name, (_, meaning) in TABLES.items()}
+        identity = {"fingerprint": fingerprint, "settings": dict(settings)}
+        with _locked(path) as lock:
+            for garbage in path.parent.glob(f".tmp-*-{path.name}"):
+                garbage.unlink(missing_ok=True)
+            with replacing(path) as temporary:
+                create_tables(
+                    temporary,
+                    {name: (dtype, sizes[name]) for name, (dtype, _) in TABLES.items()},
+                    schema=SCHEMA,
+                    version=SCHEMA_VERSION,
+                    description=identity,
+                    notes={"schema": SCHEMA, "schema_version": SCHEMA_VERSION, "fingerprint": fingerprint}
+                    | {"settings": json.dumps(identity["settings"])}
+                    | columns
+                    | tables,
+                )
+                with open_store(temporary, writable=True) as file:
+                    for start in range(0, n, BLOCK):
+                        file.write("rows", start, blank_rows(regions[start : start + BLOCK]))
+                        lock.touch()
+                    file.sync()
+                lock.check(now=True)
+            file = open_store(path, writable=True)
+            return cls(file, lock, np.zeros(n, np.uint8), np.zeros(n, np.uint8))
+
+    @classmethod
+    def open_for_resume(cls, path: Path, *, fingerprint: str, settings: Mapping[str, Any]) -> "ResultsStore":
+        """Open a store to go on with it.
+
+        Rows that do not match their checksum become pending again, as do regions that were in flight:
+        each of these has one crash more.
+
+        Raises
+        ------
+        StoreInUse
+            If another process is writing it.
+        ForeignProduct
+            If it was made with other settings, data or regions; the message names what differs.
+        DamagedFile
+            If it cannot be read.
+        """
+        require_store(path)
+        with _locked(path) as lock:
+            if lock.contested:
+                _leave_to_sleeper(path)
+            file = open_store(path, writable=True)
+            found = file.description
+            wanted = json.loads(json.dumps(dict(settings)))
+            if (found["fingerprint"], found["settings"]) != (fingerprint, wanted):
+                file.close()
+                raise ForeignProduct(_difference(path, found["settings"], wanted))
+            status, torn = verified_status(file)
+            if len(torn):
+                log.warning("%s: %d rows do not match their checksum and are fitted again", path, len(torn))
+            crashes = file.read("crashes")
+            in_flight = np.flatnonzero(status == Status.IN_FLIGHT)
+            crashes[in_flight] += crashes[in_flight] < 255
+            status[in_flight] = Status.PENDING
+            lock.check(now=True)
+            # Crashes first: a kill between the two must not forget them.
+            file.write("crashes", 0, crashes)
+            file.write("status", 0, status)
+            return cls(file, lock, status, crashes)
+
+    def __len__(self) -> int:
+        return len(self._status)
+
+    def status(self) -> np.ndarray:
+        """(n,) of `Status`."""
+        return self._status.copy()
+
+    def crashes(self) -> np.ndarray:
+        """(n,) times that a run ended while the region was in flight."""
+        return self._crashes.copy()
+
+    def rows(self) -> np.ndarray:
+        """(n,) of ROW_DTYPE; `column` takes less memory."""
+        return self._file.read("rows")
+
+    def column(self, name: str) -> np.ndarray:
+        """(n,) one column of the rows."""
+        return read_column(self._file, name)
+
+    def pending(self) -> np.ndarray:
+        """Positions of the regions that are still to be handed out, ascending."""
+        return np.flatnonzero(self._status == Status.PENDING)
+
+    def start(self, indices: np.ndarray) -> None:
+        """Regions are about to be handed out: from here on the end of the run counts as a crash of theirs."""
+        self._set_status(indices, Status.IN_FLIGHT)
+
+    def give_back(self, indices: np.ndarray) -> None:
+        """Regions that were handed out and did not come back, by no fault of theirs."""
+        self._set_status(indices, Status.PENDING)
+
+    def _set_status(self, indices: np.ndarray, status: Status) -> None:
+        values = np.full(len(indices), status, np.uint8)
+        for at, part in _runs(indices):
+            self._put("status", at, values[part])
+        self._status[indices] = status
+
+    def write(
+        self,
+        indices: np.ndarray,
+        rows: np.ndarray,
+        status: np.ndarray,
+        messages: Mapping[int, str] | None = None,
+    ) -> None:
+        """Store finished regions.
+
+        Parameters
+        ----------
+        indices
+            (n,) positions in the store.
+        rows
+            (n,) of ROW_DTYPE.
+        status
+            (n,) of `Status`.
+        messages
+            Why a region is bad or in quarantine, by its position.
+
+        Raises
+        ------
+        DiskFull, DamagedFile
+            If the system does not let it be written; regions that were not stored are as they were.
+        StoreInUse
+            If another process took the store away.
+        """
+        rows, status = np.ascontiguousarray(rows, ROW_DTYPE), np.ascontiguousarray(status, np.uint8)
+        crc = checksums(rows, status, indices, self.seed)
+        if messages:
+            self._add_messages(messages)
+        parts = list(_runs(indices))
+        for name, values in (("rows", rows), ("crc", crc), ("status", status)):
+            for at, part in parts:
+                self._put(name, at, values[part])
+        before, after = is_final(self._status[indices]), is_final(status)
+        self._finished += int(np.count_nonzero(after)) - int(np.count_nonzero(before))
+        self._status[indices] = status
+        if not self._has_first:
+            self._has_first = True
+            self._run["first"], self._run["finished_at_first"] = time.time(), self._finished
+        self.heartbeat()
+
+    def _put(self, table: str, at: int, values: np.ndarray) -> None:
+        """Write neighbouring rows of a table: all that this process writes, it writes here."""
+        self._assert_own()
+        try:
+            self._file.write(table, at, values)
+        except PyxtError:
+            # Where the file was taken away, what the system says about it explains nothing.
+            self._assert_own(now=True)
+            self._assert_there()
+            raise
+
+    def _assert_own(self, *, now: bool = False) -> None:
+        try:
+            self._lock.check(now=now)
+        except StoreInUse:
+            if not self.path.exists():  # the folder is gone, say
+                self._assert_there()
+            raise
+
+    def _assert_there(self) -> None:
+        if not self._file.is_at_its_path():
+            if self.path.exists():  # perhaps by one who took it over
+                self._lock.check(now=True)
+            raise DamagedFile(
+                f"{self.path}: was removed, or another file put in its place, while it was being written: "
+                "what was finished in this run is lost; keep the file, and run again with --continue"
+            )
+
+    def _add_messages(self, messages: Mapping[int, str]) -> None:
+        room = self._file.length("messages") - self._n_messages
+        if room < len(messages):
+            log.warning(
+                "%s: has room for %d messages; lost: %s", self.path, self._file.length("messages"),
+                "; ".join(list(messages.values())[room:]),
+            )  # fmt: skip
+        for index, text in list(messages.items())[:room]:
+            message = np.zeros(1, MESSAGE_DTYPE)
+            message["region"] = index
+            message["text"] = " ".join(text.split()).encode(errors="replace")[
+                : MESSAGE_DTYPE["text"].itemsize
+            ]
+            self._put("messages", self._n_messages, with_crc(message, self.seed))
+            self._n_messages += 1
+
+    def heartbeat(self) -> None:
+        """Flush if it is time to, and show others that this process lives; to be called all the time.
+
+        Raises
+        ------
+        StoreInUse
+            If another process took the store away.
+        """
+        self._lock.touch()
+        if time.monotonic() >= self._next_flush:
+            self.flush()
+
+    def flush(self) -> None:
+        """Force everything to the disk.
+
+        Raises
+        ------
+        StoreInUse
+            If another process took the store away.
+        DamagedFile
+            If somebody removed it, or put another file in its place.
+        """
+        start = time.monotonic()
+        self._run["flushed"], self._run["finished"] = time.time(), self._finished
+        self._assert_own(now=True)
+        self._put("run", 0, with_crc(self._run, self.seed))
+        self._file.sync()
+        self._assert_there()
+        now = time.monotonic()
+        self._next_flush = now + max(FLUSH_SECONDS, (now - start) / FLUSH_SHARE)
+
+    def verified(self) -> np.ndarray:
+        """Status of every region, after everything was written, read back and compared with its checksum.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n,) of `Status`.
+
+        Raises
+        ------
+        DamagedFile
+            If anything is not as it was written.
+        """
+        self.flush()
+        status, torn = verified_status(self._file)
+        wrong = np.union1d(torn, np.flatnonzero(status != self._status))
+        if len(wrong):
+            numbers = ", ".join(map(str, self.column("region")[wrong[:10]]))
+            raise DamagedFile(
+                f"{self.path}: {len(wrong)} rows are not as they were written (regions {numbers}"
+                f"{' ...' if len(wrong) > 10 else ''}): something else writes this file, or the disk is "
+                "failing; run again with --continue"
+            )
+        return status
+
+    def close(self) -> None:
+        """Write everything to disk, release the file and let others write."""
+        try:
+            if not self._file.closed:
+                self.flush()
+                note_product(self.path)
+        finally:
+            self._file.close()
+            self._lock.release()
+
+    def __enter__(self) -> "ResultsStore":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _runs(indices: np.ndarray) -> Iterator[tuple[int, slice]]:
+    """First position and part of every run of consecutive numbers: one write each."""
+    n = len(indices)
+    # Nearly every chunk is one run, and this is most of what the master does for it.
+    stops = np.flatnonzero(indices[1:] - indices[:-1] != 1).tolist() if n > 1 else []
+    start = 0
+    for stop in [*(last + 1 for last in stops), n] if n else []:
+        yield int(indices[start]), slice(start, stop)
+        start = stop
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[WriterLock]:
+    """The writer's lock, released again if the store does not come to be."""
+    lock = WriterLock(path)
+    try:
+        yield lock
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _leave_to_sleeper(path: Path) -> None:
+    """Put a copy in the file's place: an owner that only slept has the old one open, which nobody reads."""
+    with replacing(path) as temporary:
+        shutil.copyfile(path, temporary)
+
+
+def _difference(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    differing = [
+        f"{name} was {found.get(name)}, now {wanted.get(name)}"
+        for name in sorted({*found, *wanted})
+        if found.get(name) != wanted.get(name)
+    ]
+    return (
+        f"{path}: holds fits of other data or settings ({'; '.join(differing) or 'other regions'}): set "
+        "these back, or start anew without --continue"
+    )
