@@ -1,6 +1,6 @@
 """The maps of everything that a fit of a region gives."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -96,58 +96,61 @@ def _per_dof(rows: np.ndarray) -> np.ndarray:
     return np.where(rows["dof"] > 0, rows["statistic"] / np.maximum(rows["dof"], 1), np.nan)
 
 
-_DIAGNOSTICS = (
-    _Diagnostic(
-        "counts", "Counts of the circle", "count", "counts in the circle and band", lambda r: r["counts"]
-    ),
-    _Diagnostic(
-        "background_fraction",
-        "Background fraction",
-        "",
-        "expected background among the counts of the circle, divided by these",
-        lambda r: r["background_counts"] / np.where(r["counts"] > 0, r["counts"], np.nan),
-    ),
-    _Diagnostic(
-        "statistic", "Statistic per degree of freedom", "", "statistic/(bins - free parameters)", _per_dof
-    ),
-    _Diagnostic(
-        "goodness",
-        "Goodness of fit",
-        "",
-        "statistic less its expectation, in standard deviations (Kaastra 2017, A&A 605, A51)",
-        lambda r: r["goodness"],
-    ),
-    _Diagnostic(
-        "observations",
-        "Datasets in the fit",
-        "",
-        "number of observations that take part; one with front- and back-illuminated chips counts twice",
-        lambda r: np.unpackbits(r["observations"], axis=1).sum(axis=1),
-        integer=True,
-    ),
-    _Diagnostic(
-        "exposure",
-        "Exposure of the circle",
-        "s",
-        "sum over observations of live time x share of the circle's brightness that they saw",
-        lambda r: r["exposure"],
-    ),
-    _Diagnostic(
-        "live_fraction",
-        "Live fraction of the circle",
-        "",
-        "share of the circle's brightness that the observations taking part saw, mean by their live time",
-        lambda r: r["live_fraction"],
-    ),
-    _Diagnostic(
-        "flags",
-        "Flags of the fit",
-        "",
-        "bits of pyxt_hpc.fit.flags.FitFlag: 0 is a fit without remark",
-        lambda r: r["flags"],
-        integer=True,
-    ),
-)
+DIAGNOSTICS = {
+    d.name: d
+    for d in (
+        _Diagnostic(
+            "counts", "Counts of the circle", "count", "counts in the circle and band", lambda r: r["counts"]
+        ),
+        _Diagnostic(
+            "background_fraction",
+            "Background fraction",
+            "",
+            "expected background among the counts of the circle, divided by these",
+            lambda r: r["background_counts"] / np.where(r["counts"] > 0, r["counts"], np.nan),
+        ),
+        _Diagnostic(
+            "statistic", "Statistic per degree of freedom", "", "statistic/(bins - free parameters)", _per_dof
+        ),
+        _Diagnostic(
+            "goodness",
+            "Goodness of fit",
+            "",
+            "statistic less its expectation, in standard deviations (Kaastra 2017, A&A 605, A51)",
+            lambda r: r["goodness"],
+        ),
+        _Diagnostic(
+            "observations",
+            "Datasets in the fit",
+            "",
+            "number of observations that take part; one with front- and back-illuminated chips counts twice",
+            lambda r: np.unpackbits(r["observations"], axis=1).sum(axis=1),
+            integer=True,
+        ),
+        _Diagnostic(
+            "exposure",
+            "Exposure of the circle",
+            "s",
+            "sum over observations of live time x share of the circle's brightness that they saw",
+            lambda r: r["exposure"],
+        ),
+        _Diagnostic(
+            "live_fraction",
+            "Live fraction of the circle",
+            "",
+            "share of the circle's brightness that the observations taking part saw, mean by their live time",
+            lambda r: r["live_fraction"],
+        ),
+        _Diagnostic(
+            "flags",
+            "Flags of the fit",
+            "",
+            "bits of pyxt_hpc.fit.flags.FitFlag: 0 is a fit without remark",
+            lambda r: r["flags"],
+            integer=True,
+        ),
+    )
+}
 
 
 def parameters(regions: FittedRegions) -> list[tuple[Quantity, Measured]]:
@@ -231,7 +234,7 @@ def error_maps(
         )
 
 
-def _in_words(flags: np.ndarray) -> dict[int, str]:
+def _meanings(flags: np.ndarray) -> dict[int, str]:
     """The combinations of flags that there are."""
     return {
         value: (FitFlag(value).name or "").replace("|", ", ") if value else "none"
@@ -239,10 +242,12 @@ def _in_words(flags: np.ndarray) -> dict[int, str]:
     }
 
 
-def map_diagnostics(regions: FittedRegions) -> Iterator[MapProduct]:
+def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS) -> Iterator[MapProduct]:
     """Maps of what describes the fits; always of the region that a pixel's block belongs to."""
     rows, valid = regions.rows, regions.radius > 0
-    for diagnostic in _DIAGNOSTICS:
+    for diagnostic in DIAGNOSTICS.values():
+        if diagnostic.name not in names:
+            continue
         values = diagnostic.of(rows)
         if not np.isfinite(values).any():
             continue  # such as the goodness where statistics have no expectation
@@ -254,7 +259,7 @@ def map_diagnostics(regions: FittedRegions) -> Iterator[MapProduct]:
             painted,
             diagnostic.comment,
             integer=diagnostic.integer,
-            words=_in_words(values) if diagnostic.name == "flags" else None,
+            meanings=_meanings(values) if diagnostic.name == "flags" else None,
         )
 
 
