@@ -300,6 +300,30 @@ def parse_value(name: str, text: str) -> Any:
     return field_of_key.metadata["parse"](text)
 
 
+def parse_keys(values: Mapping[str, object]) -> dict[str, Any]:
+    """Attributes of `ClusterConfig` from values by the names of their keys in the INI file.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value is out of range; all are named together.
+    """
+    schema = {key: f for (_, key), f in _schema().items()}
+    parsed_values: dict[str, Any] = {}
+    problems = []
+    for key, value in values.items():
+        if key not in schema:
+            problems.append(f"{shown(key)} is unknown{_suggestion(key, set(schema))}")
+            continue
+        try:
+            parsed_values[schema[key].name] = schema[key].metadata["parse"](str(value))
+        except ValueError as error:
+            problems.append(f"{key} {error}")
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return parsed_values
+
+
 def warn_of_column(nH: float, where: str) -> None:
     """A line in the log if an absorbing column is so dense that its unit may be mistaken."""
     if nH > _DENSE:

@@ -3,15 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics, map_entropy, map_pressure
+from pyxt_hpc.maps.gas.thermodynamics import ENTROPY_MAPS, PRESSURE_MAPS, Thermodynamics, map_gas
 from pyxt_hpc.maps.gradient import map_gradients
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct, write_product
 from pyxt_hpc.maps.quantities import (
-    BRIGHTNESS,
     NORM,
     TEMPERATURE,
-    error_maps,
+    map_brightness,
     map_circles,
     map_diagnostics,
     map_measured,
@@ -37,7 +36,7 @@ def make_temperature_maps(regions: FittedRegions, mode: str = "block") -> Iterat
     """
     yield from _written(regions, map_measured(regions, TEMPERATURE, regions.parameter("kT"), mode))
     yield from _written(regions, map_measured(regions, NORM, regions.parameter("norm"), mode))
-    yield from _written(regions, (p for p in map_diagnostics(regions) if p.title == "Counts of the circle"))
+    yield from _written(regions, map_diagnostics(regions, ["counts"]))
     yield from _written(regions, map_circles(regions))
 
 
@@ -50,8 +49,7 @@ def make_fit_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapPr
 
 def make_brightness_maps(regions: FittedRegions) -> Iterator[MapProduct]:
     """Write, then yield, the maps of the smoothed surface brightness; as `make_temperature_maps`."""
-    how = "(counts - background)/(exposure x area), mean of each pixel's own circle"
-    yield from _written(regions, error_maps(regions, BRIGHTNESS, regions.brightness, how))
+    yield from _written(regions, map_brightness(regions))
 
 
 def make_gradient_maps(image: ClusterImage) -> Iterator[MapProduct]:
@@ -66,12 +64,12 @@ def make_residual_maps(image: ClusterImage) -> Iterator[MapProduct]:
 
 def make_pressure_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
     """Write, then yield, pseudo-pressure, density and pressure; as `make_temperature_maps`."""
-    yield from _written(regions, map_pressure(_gas(regions), mode))
+    yield from _written(regions, map_gas(_gas(regions), PRESSURE_MAPS, mode))
 
 
 def make_entropy_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
     """Write, then yield, pseudo-entropy, entropy and cooling time; as `make_temperature_maps`."""
-    yield from _written(regions, map_entropy(_gas(regions), mode))
+    yield from _written(regions, map_gas(_gas(regions), ENTROPY_MAPS, mode))
 
 
 def make_all_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
@@ -81,8 +79,7 @@ def make_all_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapPr
     yield from make_gradient_maps(regions)
     yield from make_residual_maps(regions)
     gas = _gas(regions)
-    yield from _written(regions, map_pressure(gas, mode))
-    yield from _written(regions, map_entropy(gas, mode))
+    yield from _written(regions, map_gas(gas, PRESSURE_MAPS + ENTROPY_MAPS, mode))
 
 
 def _gas(regions: FittedRegions) -> Thermodynamics:

@@ -75,6 +75,7 @@ def write_product(
     config: ClusterConfig,
     history: Sequence[str] = (),
     results: str = "",
+    errors: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write the FITS file of a map.
 
@@ -89,6 +90,8 @@ def write_product(
         Further lines of the header.
     results
         Fingerprint of the results store.
+    errors
+        (ny, nx) each: written as extensions of these names.
 
     Raises
     ------
@@ -117,4 +120,5 @@ def write_product(
         bundle_fingerprint=bundle.fingerprint,
         settings=cards,
         history=[f"configuration {config.path.name}", *history],
+        errors=errors,
     )

@@ -1,16 +1,14 @@
 """The maps of everything that a fit of a region gives."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pyxt_hpc.fit.inputs import scale_map_settings
-from pyxt_hpc.images import read_image
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.paint import Measured, paint_blocks, paint_measured
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.spectra.fit import FitFlag
+from pyxt_hpc.spectra.fit import flag_names
 from pyxt_hpc.store.results import NORM_UNIT
 
 SUFFIX = {"block": "", "interpolate": "_interpolated", "average": "_average"}
@@ -96,7 +94,7 @@ def _per_dof(rows: np.ndarray) -> np.ndarray:
     return np.where(rows["dof"] > 0, rows["statistic"] / np.maximum(rows["dof"], 1), np.nan)
 
 
-_DIAGNOSTICS = (
+_ALL_DIAGNOSTICS = (
     _Diagnostic(
         "counts", "Counts of the circle", "count", "counts in the circle and band", lambda r: r["counts"]
     ),
@@ -148,6 +146,8 @@ _DIAGNOSTICS = (
         integer=True,
     ),
 )
+DIAGNOSTICS = {diagnostic.name: diagnostic for diagnostic in _ALL_DIAGNOSTICS}
+"""By the names of their maps."""
 
 
 def parameters(regions: FittedRegions) -> list[tuple[Quantity, Measured]]:
@@ -231,18 +231,12 @@ def error_maps(
         )
 
 
-def _in_words(flags: np.ndarray) -> dict[int, str]:
-    """The combinations of flags that there are."""
-    return {
-        value: (FitFlag(value).name or "").replace("|", ", ") if value else "none"
-        for value in np.unique(flags).tolist()
-    }
-
-
-def map_diagnostics(regions: FittedRegions) -> Iterator[MapProduct]:
+def map_diagnostics(
+    regions: FittedRegions, names: Sequence[str] = tuple(DIAGNOSTICS)
+) -> Iterator[MapProduct]:
     """Maps of what describes the fits; always of the region that a pixel's block belongs to."""
     rows, valid = regions.rows, regions.radius > 0
-    for diagnostic in _DIAGNOSTICS:
+    for diagnostic in map(DIAGNOSTICS.__getitem__, names):
         values = diagnostic.of(rows)
         if not np.isfinite(values).any():
             continue  # such as the goodness where statistics have no expectation
@@ -254,8 +248,16 @@ def map_diagnostics(regions: FittedRegions) -> Iterator[MapProduct]:
             painted,
             diagnostic.comment,
             integer=diagnostic.integer,
-            words=_in_words(values) if diagnostic.name == "flags" else None,
+            words={value: flag_names(value) or "none" for value in np.unique(values).tolist()}
+            if diagnostic.name == "flags"
+            else None,
         )
+
+
+def map_brightness(regions: FittedRegions) -> Iterator[MapProduct]:
+    """Maps of the surface brightness smoothed with the circles, and of its error."""
+    how = "(counts - background)/(exposure x area), mean of each pixel's own circle"
+    yield from error_maps(regions, BRIGHTNESS, regions.brightness, how)
 
 
 def map_circles(regions: FittedRegions) -> Iterator[MapProduct]:
@@ -268,17 +270,10 @@ def map_circles(regions: FittedRegions) -> Iterator[MapProduct]:
         np.where(valid, regions.radius, np.nan).astype(np.float32),
         "radius of the smallest circle with the S/N target",
     )
-    signal_to_noise = read_image(
-        regions.layout.signal_to_noise_map,
-        made_by=f"pyxt-hpc create-bins -c {regions.config.path}",
-        bundle_fingerprint=regions.bundle.fingerprint,
-        shape=regions.radius.shape,
-        settings=scale_map_settings(regions.config),
-    )
     yield MapProduct(
         regions.layout.map("signal_to_noise"),
         "S/N of the circle",
         "",
-        np.where(valid, signal_to_noise, np.nan).astype(np.float32),
+        np.where(valid, regions.signal_to_noise, np.nan).astype(np.float32),
         "(counts - background)/sqrt(counts + background) in the pixel's circle",
     )

@@ -99,6 +99,12 @@ IN_WORDS: dict[FitFlag, str] = {
 }
 """Every flag in a few words for a person."""
 
+
+def flag_names(flags: int) -> str:
+    """Names of the flags that are set, such as ``KT_HI_OPEN, FEW_COUNTS``; nothing where there are none."""
+    return (FitFlag(flags).name or "").replace("|", ", ") if flags else ""
+
+
 UNUSABLE = FitFlag.FAILED | FitFlag.NO_COUNTS
 """A region with one of these flags has no fit."""
 

@@ -1,6 +1,6 @@
 """Density, pressure, entropy and cooling time of every region, from its kT and norm."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -177,55 +177,29 @@ class Thermodynamics:
         return self._depth[1]
 
 
-def map_pressure(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
-    """Maps of pseudo-pressure, density and pressure with their errors."""
-    pseudo = Quantity(
-        "pseudo_pressure",
-        "Pseudo-pressure",
-        "10**7 keV cm**(-5/2) arcmin-1",
-        "kT (norm/area)^(1/2)",
-        logarithmic=True,
-    )
-    yield from map_measured(gas.regions, pseudo, gas.pseudo_pressure, mode)
-    yield from map_density(gas, mode)
-    pressure = Quantity(
-        "pressure", "Electron pressure", "keV cm-3", f"n_e kT; {gas.depth}; {gas.abundance}", logarithmic=True
-    )
-    yield from map_measured(gas.regions, pressure, gas.pressure, mode)
+PRESSURE_MAPS = ("pseudo_pressure", "density", "pressure")
+ENTROPY_MAPS = ("pseudo_entropy", "entropy", "cooling_time")
+"""Names of maps, which are also the properties of `Thermodynamics`."""
 
-
-def map_density(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
-    """Maps of the electron density with its errors."""
-    density = Quantity(
-        "density",
+_GAS = {
+    "pseudo_pressure": ("Pseudo-pressure", "10**7 keV cm**(-5/2) arcmin-1", "kT (norm/area)^(1/2)"),
+    "density": (
         "Electron density",
         "cm-3",
-        f"n_e from norm = 1e-14/(4 pi (D_A (1+z))^2) int n_e n_H dV over circle x depth; {gas.depth}; "
-        f"{gas.abundance}",
-        logarithmic=True,
-    )
-    yield from map_measured(gas.regions, density, gas.density, mode)
+        "n_e from norm = 1e-14/(4 pi (D_A (1+z))^2) int n_e n_H dV over circle x depth",
+    ),
+    "pressure": ("Electron pressure", "keV cm-3", "n_e kT"),
+    "pseudo_entropy": ("Pseudo-entropy", "10**-5 keV cm**(5/3) arcmin**(2/3)", "kT (norm/area)^(-1/3)"),
+    "entropy": ("Entropy", "keV cm2", "kT n_e^(-2/3)"),
+    "cooling_time": ("Cooling time", "Gyr", "3/2 (n_e + n_i) kT/(n_e n_H Lambda), APEC"),
+}
 
 
-def map_entropy(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
-    """Maps of pseudo-entropy, entropy and cooling time with their errors."""
-    pseudo = Quantity(
-        "pseudo_entropy",
-        "Pseudo-entropy",
-        "10**-5 keV cm**(5/3) arcmin**(2/3)",
-        "kT (norm/area)^(-1/3)",
-        logarithmic=True,
-    )
-    entropy = Quantity(
-        "entropy", "Entropy", "keV cm2", f"kT n_e^(-2/3); {gas.depth}; {gas.abundance}", logarithmic=True
-    )
-    time = Quantity(
-        "cooling_time",
-        "Cooling time",
-        "Gyr",
-        f"3/2 (n_e + n_i) kT/(n_e n_H Lambda), APEC; {gas.depth}; {gas.abundance}",
-        logarithmic=True,
-    )
-    yield from map_measured(gas.regions, pseudo, gas.pseudo_entropy, mode)
-    yield from map_measured(gas.regions, entropy, gas.entropy, mode)
-    yield from map_measured(gas.regions, time, gas.cooling_time, mode)
+def map_gas(gas: Thermodynamics, names: Sequence[str], mode: str) -> Iterator[MapProduct]:
+    """Maps of what is named in `PRESSURE_MAPS` or `ENTROPY_MAPS` with their errors."""
+    for name in names:
+        title, unit, comment = _GAS[name]
+        if not name.startswith("pseudo"):
+            comment = f"{comment}; {gas.depth}; {gas.abundance}"
+        quantity = Quantity(name, title, unit, comment, logarithmic=True)
+        yield from map_measured(gas.regions, quantity, getattr(gas, name), mode)
