@@ -1,6 +1,7 @@
 """A cluster as an object: configuration, bundle, results and maps."""
 
 import os
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.cluster.fitting import Workers, fit_configured
 from pyxt_hpc.cluster.region import RegionFit
 from pyxt_hpc.cluster.results import FitResults
-from pyxt_hpc.cluster.sky_map import SkyMap, map_of, regions_of
+from pyxt_hpc.cluster.sky_map import SkyMap, map_in_memory, map_of
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig, read_config
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.writing import check_regular
@@ -27,10 +28,10 @@ from pyxt_hpc.fit.inputs import (
 )
 from pyxt_hpc.fit.one_region import fit_one_region, regions_numbered
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
+from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.stages.binning import circles_of
 from pyxt_hpc.stages.fitting import select_regions
-from pyxt_hpc.store.results import Results, open_to_read
+from pyxt_hpc.store.results import open_to_read
 from pyxt_hpc.store.results import read_results as read_store
 
 
@@ -113,13 +114,10 @@ class Cluster:
         MissingInput, DamagedFile, ForeignProduct
             If there are none, they cannot be read, or they were fitted from another bundle.
         """
-        return FitResults(self._stored(), self.bundle)
-
-    def _stored(self) -> Results:
         bundle = self.bundle
         stored = read_store(self._results_path)
         check_bundle(stored, bundle, self._results_path, self.config)
-        return stored
+        return FitResults(stored, bundle, self._radius)
 
     def regions(self, resolution: int = 2) -> np.ndarray:
         """The regions that ``fit-spectra --resolution`` fits.
@@ -140,10 +138,10 @@ class Cluster:
 
     def map(self, name: str = "temperature", paint: str = "block", **settings: object) -> SkyMap:
         """A map of the fits, as ``pyxt-hpc make-maps`` makes it; arguments and errors as `make_map`."""
-        return map_of(self._fitted_regions(with_settings(self.config, settings)), name, paint)
+        return self._map(with_settings(self.config, settings), name, paint)
 
-    def _fitted_regions(self, config: ClusterConfig) -> FittedRegions:
-        return read_fitted_regions(config)
+    def _map(self, config: ClusterConfig, name: str, paint: str) -> SkyMap:
+        return map_of(read_fitted_regions(config), name, paint)
 
     def fit_region(self, number: int, **settings: object) -> RegionFit:
         """Fit one region and keep everything that is known about it.
@@ -166,7 +164,9 @@ class Cluster:
 
     def fit_spectra(self, regions: ArrayLike, pool: Workers | None = None, **settings: object) -> FitResults:
         """Fit regions with the settings of this cluster, and write nothing; arguments as `fit_spectra`."""
-        return fit_configured(self.bundle, with_settings(self.config, settings), regions, pool, self._sky)
+        config = with_settings(self.config, settings)
+        fitted = fit_configured(self.bundle, config, regions, pool, self._sky)
+        return replace(fitted, radius=self._radius)
 
     @cached_property
     def _sky(self) -> SkyBrightness:
@@ -202,8 +202,8 @@ class _OpenedBundle(Cluster):
     def _radius(self) -> np.ndarray:
         return circles_of(self.bundle, self.config)[0]
 
-    def _fitted_regions(self, config: ClusterConfig) -> FittedRegions:
-        return regions_of(config, self.bundle, self.results, self._results_path)
+    def _map(self, config: ClusterConfig, name: str, paint: str) -> SkyMap:
+        return map_in_memory(config, self.results, name, paint)
 
 
 def open_bundle(path: str | os.PathLike[str], **settings: object) -> Cluster:

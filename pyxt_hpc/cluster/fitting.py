@@ -72,7 +72,9 @@ def fit_spectra(
     >>> cluster = px.open_bundle("A1795_bundle.h5")  # doctest: +SKIP
     >>> rows = px.fit_spectra(cluster.bundle, cluster.regions(1), pool=px.choose_pool(4))  # doctest: +SKIP
     """
-    return fit_configured(bundle, with_settings(config_of(bundle), settings), regions, pool)
+    fitted = fit_configured(bundle, with_settings(config_of(bundle), settings), regions, pool)
+    fitted.settings["signal_to_noise"] = None  # nobody knows how these circles were chosen
+    return fitted
 
 
 def fit_configured(

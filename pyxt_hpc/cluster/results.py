@@ -36,10 +36,13 @@ class FitResults:
         Rows, status and settings without units, as the results store has them.
     bundle : Bundle or None
         What was fitted; None where only a results store was read.
+    radius : numpy.ndarray or None
+        Scale map (ny, nx) [pixels] from which the regions were chosen; None where that is not known.
     """
 
     stored: Results
     bundle: Bundle | None = None
+    radius: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.stored.rows)

@@ -10,13 +10,13 @@ import numpy as np
 from astropy.units import Quantity, Unit
 from astropy.wcs import WCS
 
-from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.cluster.results import FitResults
-from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.inputs import config_of, with_settings
-from pyxt_hpc.maps.catalogue import map_named
+from pyxt_hpc.maps.catalogue import CIRCLES, map_named
 from pyxt_hpc.maps.fitted import FittedRegions, fitted_regions
+from pyxt_hpc.maps.paint import paint_blocks
 from pyxt_hpc.maps.product import MapProduct, write_product
 from pyxt_hpc.stages.binning import circles_of
 
@@ -145,6 +145,9 @@ def make_map(
 ) -> SkyMap:
     """Paint fits on the sky.
 
+    Where the scale map is not known, as of `fit_spectra`, the circle of a block's region stands for those of
+    all its pixels.
+
     Parameters
     ----------
     results
@@ -166,15 +169,25 @@ def make_map(
     """
     if results.bundle is None:
         raise ConfigError("results without a bundle have no place on the sky: take them from a Cluster")
-    config = with_settings(config_of(results.bundle, results.settings), settings)
-    return map_of(regions_of(config, results.bundle, results, Path("results")), name, paint)
+    return map_in_memory(
+        with_settings(config_of(results.bundle, results.settings), settings), results, name, paint
+    )
 
 
-def regions_of(config: ClusterConfig, bundle: Bundle, results: FitResults, path: Path) -> FittedRegions:
-    """Fits with all that maps of them need; the circles are computed from the bundle.
-
-    `path` is that of the results, for messages.
-    """
-    circles, signal_to_noise = circles_of(bundle, config)
-    regions = fitted_regions(config, bundle, circles, results.stored, path)
-    return replace(regions, circles_signal_to_noise=signal_to_noise)
+def map_in_memory(config: ClusterConfig, results: FitResults, name: str, paint: str) -> SkyMap:
+    """As `make_map`, with all settings of a configuration; nothing is read."""
+    bundle, stored = results.bundle, results.stored
+    assert bundle is not None
+    radius, signal_to_noise = results.radius, None
+    if radius is None:
+        if name in CIRCLES:
+            raise ConfigError(f"results without a scale map have no map {name}: take it from a Cluster")
+        step = RESOLUTION_STEP[stored.settings["resolution"]]
+        rows = stored.rows
+        radius = paint_blocks(rows["row"], rows["col"], rows["radius"], bundle.mask > 0, step)
+        radius = np.nan_to_num(radius)
+        radius[rows["row"], rows["col"]] = rows["radius"]
+    elif name == "signal_to_noise":
+        signal_to_noise = circles_of(bundle, config)[1]
+    regions = fitted_regions(config, bundle, radius, stored, Path("results"))
+    return map_of(replace(regions, circles_signal_to_noise=signal_to_noise), name, paint)

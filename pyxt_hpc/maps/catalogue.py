@@ -28,14 +28,14 @@ from pyxt_hpc.maps.residual import map_residuals
 
 _FITTED = tuple(q.name for q in (TEMPERATURE, NORM, NORM_PER_AREA, ABUNDANCE, COLUMN))
 _GAS = PRESSURE_MAPS + ENTROPY_MAPS
-_CIRCLES = ("scale", "signal_to_noise")
+CIRCLES = ("scale", "signal_to_noise")
 _GRADIENTS = tuple(
     f"{kind}_{sigma}pix" for kind in ("gradient", "log_gradient", "gradient_significance") for sigma in SCALES
 )
 _RESIDUALS = tuple(
     f"residual_{smooth}{what}" for smooth in ("beta", "azimuthal") for what in ("", "_significance")
 )
-MAPS = (*_FITTED, *_GAS, BRIGHTNESS.name, *DIAGNOSTICS, *_CIRCLES, *_GRADIENTS, *_RESIDUALS)
+MAPS = (*_FITTED, *_GAS, BRIGHTNESS.name, *DIAGNOSTICS, *CIRCLES, *_GRADIENTS, *_RESIDUALS)
 """Names of all maps."""
 
 
