@@ -31,7 +31,8 @@ import numpy as np
 
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf, write_arf, write_rmf
 from pyxt_hpc.fit.extract import extract_regions
-from pyxt_hpc.spectra.fit import FitFlag, FitOptions, ModelGrid, fit_regions
+from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.grouping import channel_bins, choose_level, merge_levels, resolution_bins
 from pyxt_hpc.spectra.kernels.statistics import WSTAT, slopes_and_curvatures, terms, total
 from pyxt_hpc.spectra.models.absorption import transmission

@@ -34,7 +34,8 @@ from pyxt_hpc.fit.inputs import scale_map_settings
 from pyxt_hpc.images import write_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
-from pyxt_hpc.store.results import REGION_DTYPE, ResultsStore, Status, blank_rows
+from pyxt_hpc.store.rows import REGION_DTYPE, Status, blank_rows
+from pyxt_hpc.store.writer import ResultsStore
 
 TARGET, COUNTS, BACKGROUND, SCALE = 40.0, 4e6, 0.05, 0.2
 EXPOSURE_S, N_OBSERVATIONS, PIXEL_ARCSEC, SEED = 1e5, 2, 1.968, 20261121

@@ -17,7 +17,7 @@ from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
-from pyxt_hpc.store.results import REGION_DTYPE
+from pyxt_hpc.store.rows import REGION_DTYPE
 
 SHAPE, EVENTS, REGIONS = (1000, 1000), 2_000_000, 2000
 

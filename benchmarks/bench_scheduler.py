@@ -28,7 +28,9 @@ from pyxt_hpc.parallel.pool import Payload, Pool, open_pool
 from pyxt_hpc.parallel.world import detect_world
 from pyxt_hpc.simulate.demo import find_mpiexec
 from pyxt_hpc.stages.checkpoint import StoreLedger
-from pyxt_hpc.store.results import REGION_DTYPE, ROW_DTYPE, ResultsStore, Status, blank_rows, read_results
+from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.rows import REGION_DTYPE, ROW_DTYPE, Status, blank_rows
+from pyxt_hpc.store.writer import ResultsStore
 
 SIZES = (1, 10, 100, 1000, 10000)
 SEED = 20240501

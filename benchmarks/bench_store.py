@@ -13,17 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pyxt_hpc.store.results import (
-    REGION_DTYPE,
-    ROW_DTYPE,
-    ResultsStore,
-    Status,
-    blank_rows,
-    is_final,
-    open_to_read,
-    read_results,
-    verified_status,
-)
+from pyxt_hpc.store.reader import open_to_read, read_results, verified_status
+from pyxt_hpc.store.rows import REGION_DTYPE, ROW_DTYPE, Status, blank_rows, is_final
+from pyxt_hpc.store.writer import ResultsStore
 
 IDENTITY = {"fingerprint": "benchmark", "settings": {}}
 

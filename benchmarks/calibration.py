@@ -30,9 +30,10 @@ from itertools import pairwise
 import numba
 import numpy as np
 
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.simulate import geometry, instrument, photons
 from pyxt_hpc.simulate.cluster import demo_truth
-from pyxt_hpc.spectra.fit import FitFlag, FitOptions, ModelGrid, fit_regions
+from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.grouping import LEVEL_BINS, channel_bins, choose_level, merge_levels, resolution_bins
 from pyxt_hpc.spectra.templates import fold_templates
 

@@ -33,7 +33,8 @@ import numpy as np
 from pyxt_hpc.cli import main as run_command
 from pyxt_hpc.errors import PyxtError
 from pyxt_hpc.simulate.demo import write_demo_input
-from pyxt_hpc.store.results import Results, Status, read_results
+from pyxt_hpc.store.reader import Results, read_results
+from pyxt_hpc.store.rows import Status
 
 PROGRAM = (sys.executable, "-P", "-m", "pyxt_hpc")
 MPIEXEC = Path(sys.executable).with_name("mpiexec")

@@ -1,10 +1,10 @@
-say() { echo "$(date '+%F %T') ${HOSTNAME%%.*}, job $name, attempt $attempt: $*"; }
+report() { echo "$(date '+%F %T') ${HOSTNAME%%.*}, job $name, attempt $attempt: $*"; }
 
 # What happens is noted for `pyxt-hpc status` and `pyxt-hpc cancel`: event, detail, and attempt and id if
 # they are not this one's. A line lost here costs no work.
 note() {
     printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$(date '+%FT%T')" @SYSTEM@ "$job" "$task" \
-        "${3:-$attempt}" "${4:-$id}" "$1" "$2" >>@RECORD@ || say "cannot write "@RECORD@
+        "${3:-$attempt}" "${4:-$id}" "$1" "$2" >>@RECORD@ || report "cannot write "@RECORD@
 }
 # By `pyxt-hpc cancel`, for all tasks, or by a task that could not take back its next attempt.
 called_off() {
@@ -25,7 +25,7 @@ pass_on() {
 warn() {
     warned=1
     pass_on
-    say "warned: the work is told to stop"
+    report "warned: the work is told to stop"
     if [ "$attempt" -le "$max_requeues" ] && ! called_off; then queue_ahead || true; fi
 }
 # TERM is the time limit, or somebody ends the job: then nothing is to be run again, warned or not.
@@ -33,10 +33,10 @@ terminate() {
     pass_on
     if time_is_up; then
         warned=1
-        say "the time limit is reached: the work is told to stop"
+        report "the time limit is reached: the work is told to stop"
     else
         cancelled=1
-        say "ended from outside: the work is told to stop"
+        report "ended from outside: the work is told to stop"
         withdraw_next
     fi
 }
@@ -48,9 +48,9 @@ leave() {
 }
 trap 'leave $?' EXIT
 
-finish() { # CODE WORDS
+finish() { # CODE MESSAGE
     withdraw_next
-    say "$2"
+    report "$2"
     note ended "$1 $2"
     ended=1
     exit "$1"
@@ -58,10 +58,10 @@ finish() { # CODE WORDS
 withdraw_next() {
     [ -n "$next_id" ] || return 0
     if withdraw "$next_id"; then
-        say "job $next_id, the next attempt, is taken back"
+        report "job $next_id, the next attempt, is taken back"
         note withdrawn '' $((attempt + 1)) "$next_id"
     else
-        say "job $next_id, the next attempt, cannot be taken back"
+        report "job $next_id, the next attempt, cannot be taken back"
         if [ "$cancelled" -eq 1 ]; then note cancelled 'from outside'; fi
     fi
     next_id=''
@@ -70,7 +70,7 @@ withdraw_next() {
 run() {
     local before=$signals seen=-1
     [ "$before" -eq 0 ] || { code=75; return; }
-    say "$*"
+    report "$*"
     "$@" &
     child=$!
     if [ "$signals" -ne "$before" ]; then kill -USR1 "$child" 2>/dev/null || true; fi
@@ -101,7 +101,7 @@ stop_unless_done() {
     if [ "$attempt" -gt "$max_requeues" ]; then
         finish 75 "$why, but run $max_requeues times again already: submit it once more to go on"
     fi
-    say "$why: run again"
+    report "$why: run again"
     note ended "$code $why"
     ended=1
     run_again || finish 75 "cancelled, or cannot be run again: submit it once more to go on"

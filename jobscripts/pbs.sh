@@ -36,7 +36,7 @@ get_ready() {
         # Clocks differ: what cannot be is not believed.
         if [ "$stime" -le "$began" ] && [ $((began - stime)) -lt "$limit" ]; then began=$stime; fi
     elif [ "$max_requeues" -gt 0 ]; then
-        say "there is no qsub on this node (looked for on PATH, on PBS_O_PATH and in PBS_EXEC): this job" \
+        report "there is no qsub on this node (looked for on PATH, on PBS_O_PATH and in PBS_EXEC): this job" \
             "cannot run itself again; if it ends with code 75, submit it once more"
     fi
     wait=$((began + warn_at - $(date +%s)))
@@ -49,13 +49,13 @@ time_is_up() { [ $(($(date +%s) - began)) -ge $((limit - slack)) ]; }
 submit_next() {
     local text variables
     [ -n "$pbs_bin" ] || return 1
-    text=$(grep -v '^#PBS -J' @SCRIPT@) || { say "cannot read "@SCRIPT@; return 1; }
+    text=$(grep -v '^#PBS -J' @SCRIPT@) || { report "cannot read "@SCRIPT@; return 1; }
     variables="PYXT_JOB=$job,PYXT_ATTEMPT=$((attempt + 1))"
     [ "$task" = - ] || variables+=",PYXT_TASK=$task"
     next_id=$(cd @LOG_DIR@ && printf '%s\n' "$text" |
-        TMPDIR=/tmp timeout 60 "$pbs_bin/qsub" "$@" -v "$variables") || { next_id=''; say "qsub fails"; return 1; }
+        TMPDIR=/tmp timeout 60 "$pbs_bin/qsub" "$@" -v "$variables") || { next_id=''; report "qsub fails"; return 1; }
     next_id=${next_id##*$'\n'}
-    say "attempt $((attempt + 1)) is in the queue as job $next_id"
+    report "attempt $((attempt + 1)) is in the queue as job $next_id"
     note submitted '' $((attempt + 1)) "$next_id"
 }
 # Nothing can depend on a single task of an array: that is submitted at the end.
@@ -71,7 +71,7 @@ run_again() {
         note submitted '' $((attempt + 1))
         if timeout 60 "$pbs_bin/qrerun" "$id"; then sleep 60; return 0; fi # PBS ends this script
         note withdrawn '' $((attempt + 1))
-        say "qrerun fails: a job of its own is submitted"
+        report "qrerun fails: a job of its own is submitted"
     fi
     submit_next
 }

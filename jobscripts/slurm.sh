@@ -19,7 +19,7 @@ get_ready() {
     # With its path: modules may change PATH.
     scontrol=$(command -v scontrol || true)
     if [ -z "$scontrol" ] && [ "$max_requeues" -gt 0 ]; then
-        say "there is no scontrol on PATH: this job cannot run itself again; if it ends with code 75," \
+        report "there is no scontrol on PATH: this job cannot run itself again; if it ends with code 75," \
             "submit it once more"
     fi
 }

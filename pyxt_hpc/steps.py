@@ -75,7 +75,7 @@ class Step:
         return None
 
     def facts(self) -> Facts:
-        """What `carry_out` recorded."""
+        """What `run_if_outdated` recorded."""
         record = self._read()
         return {} if record is None else record["facts"]
 
@@ -104,14 +104,14 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepResult:
     """What became of a step: its facts; and why it was done, None if it was up to date."""
 
     facts: Facts
     reason: str | None
 
 
-def carry_out(step: Step, make: Callable[[], Facts], *, again: bool = False) -> Outcome:
+def run_if_outdated(step: Step, make: Callable[[], Facts], *, force: bool = False) -> StepResult:
     """Do a step unless it is up to date.
 
     Parameters
@@ -120,7 +120,7 @@ def carry_out(step: Step, make: Callable[[], Facts], *, again: bool = False) -> 
         What is to be done.
     make
         Does it, and returns the facts to keep in the record (JSON can hold them).
-    again
+    force
         Do it even if it is up to date.
 
     Raises
@@ -128,9 +128,9 @@ def carry_out(step: Step, make: Callable[[], Facts], *, again: bool = False) -> 
     PyxtError
         What ``make`` raises; the record is gone then, so the step will be done again.
     """
-    reason = step.outdated() or ("asked for" if again else None)
+    reason = step.outdated() or ("asked for" if force else None)
     if reason is None:
-        return Outcome(step.facts(), None)
+        return StepResult(step.facts(), None)
     record = {
         "format": _FORMAT,
         "step": step.name,
@@ -154,11 +154,11 @@ def carry_out(step: Step, make: Callable[[], Facts], *, again: bool = False) -> 
     record["digest"] = fingerprint(json.loads(json.dumps(record)))
     with replacing(step.record) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return Outcome(facts, reason)
+    return StepResult(facts, reason)
 
 
 @dataclass(frozen=True)
-class StageOutcome:
+class StageResult:
     """What became of a stage's steps: whether any was done, facts of each observation and of the whole."""
 
     made: bool
@@ -166,7 +166,7 @@ class StageOutcome:
     facts: Facts
 
     @classmethod
-    def of(cls, observations: Mapping[str, Outcome], whole: Outcome | None = None) -> "StageOutcome":
+    def of(cls, observations: Mapping[str, StepResult], whole: StepResult | None = None) -> "StageResult":
         """Of the steps of each ObsID, and of the one that joins them."""
         steps = [*observations.values(), *([whole] if whole else [])]
         return cls(

@@ -15,7 +15,7 @@ from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.data.make_plasma_table import HC_KEV_ANGSTROM
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.store.results import ROW_DTYPE
+from pyxt_hpc.store.rows import ROW_DTYPE
 
 # a shell starts what runs in the background deaf to Ctrl-C, and so would be all programs that tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)

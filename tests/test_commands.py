@@ -25,7 +25,9 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics
 from pyxt_hpc.simulate.truth import compare_gas_with_truth, compare_with_truth
-from pyxt_hpc.store.results import COLUMNS, ResultsStore, Status, open_to_read, read_results
+from pyxt_hpc.store.reader import open_to_read, read_results
+from pyxt_hpc.store.rows import COLUMNS, Status
+from pyxt_hpc.store.writer import ResultsStore
 
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 NOT_COMPARED = ("seconds", "attempts")

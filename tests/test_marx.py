@@ -31,7 +31,8 @@ from pyxt_hpc.chandra.sky.geometry import measure_geometry, with_aspect
 from pyxt_hpc.cli import main
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.in_memory import fit_in_memory
-from pyxt_hpc.store.results import Status, read_results
+from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.rows import Status
 
 log = logging.getLogger(__name__)
 

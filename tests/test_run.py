@@ -15,7 +15,8 @@ from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.pipeline.run import STAGES
 from pyxt_hpc.simulate.truth import compare_with_truth
-from pyxt_hpc.store.results import Status, read_results
+from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.rows import Status
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.errors import EmptySelection, PyxtError
-from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
+from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
 
 class Work:
@@ -29,8 +29,8 @@ class Work:
         self.product.write_text(self.source.read_text())
         return {"letters": len(self.source.read_text())}
 
-    def do(self, again: bool = False) -> str | None:
-        outcome = carry_out(self.step, self.make, again=again)
+    def do(self, force: bool = False) -> str | None:
+        outcome = run_if_outdated(self.step, self.make, force=force)
         assert outcome.facts == {"letters": len(self.source.read_text())}
         return outcome.reason
 
@@ -40,7 +40,7 @@ def test_done_once(tmp_path: Path) -> None:
     assert work.do() == "not done yet"
     assert work.do() is None
     assert work.times == 1
-    assert work.do(again=True) == "asked for"
+    assert work.do(force=True) == "asked for"
     assert work.times == 2
 
 
@@ -88,7 +88,7 @@ def test_what_fails_is_done_again(tmp_path: Path) -> None:
         raise EmptySelection("nothing left")
 
     with pytest.raises(EmptySelection):
-        carry_out(work.step, fail, again=True)
+        run_if_outdated(work.step, fail, force=True)
     assert work.do() == "not done yet"
 
 
@@ -100,7 +100,7 @@ def test_an_input_that_changes_while_the_step_runs_makes_it_outdated(tmp_path: P
         work.source.write_text("changed meanwhile")
         return facts
 
-    carry_out(work.step, make)
+    run_if_outdated(work.step, make)
     assert work.do() == "in changed"
 
 
@@ -114,15 +114,15 @@ def test_a_damaged_record_counts_for_nothing(tmp_path: Path) -> None:
 
 def test_a_missing_product_is_a_defect(tmp_path: Path) -> None:
     with pytest.raises(PyxtError, match="out was not made"):
-        carry_out(Work(tmp_path).step, dict)
+        run_if_outdated(Work(tmp_path).step, dict)
 
 
 def test_outcome_of_a_stage(tmp_path: Path) -> None:
     work = Work(tmp_path)
-    first, second = carry_out(work.step, work.make), carry_out(work.step, work.make)
-    assert StageOutcome.of({"1": first}, second).made
-    assert not StageOutcome.of({"1": second}, second).made
-    assert StageOutcome.of({"1": first}).observations == {"1": {"letters": 1}}
+    first, second = run_if_outdated(work.step, work.make), run_if_outdated(work.step, work.make)
+    assert StageResult.of({"1": first}, second).made
+    assert not StageResult.of({"1": second}, second).made
+    assert StageResult.of({"1": first}).observations == {"1": {"letters": 1}}
 
 
 def test_a_record_that_does_not_match_its_digest_counts_for_nothing(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     guard_streams()
     launch = launched(os.environ)
     # A launcher that does not say how many it started leaves the first rank in the belief that it is alone.
-    speaks = launch.rank == 0 or (launch.size is None and launch.rank == 1)
+    prints = launch.rank == 0 or (launch.size is None and launch.rank == 1)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     if launch.rank:
@@ -40,19 +40,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             logging.ERROR
         )  # what it warns of is the same on all
     try:
-        words = list(sys.argv[1:] if argv is None else argv)
-        _refuse_nul(words)
+        argv = list(sys.argv[1:] if argv is None else argv)
+        _refuse_nul(argv)
         _mend_environment()
-        arguments = make_parser().parse_args(words)
+        arguments = make_parser().parse_args(argv)
         arguments.run(arguments)
     except (Exception, KeyboardInterrupt) as error:
-        return _end(error, speaks)
+        return _end(error, prints)
     return EXIT_DONE
 
 
-def _refuse_nul(words: Sequence[str]) -> None:
+def _refuse_nul(argv: Sequence[str]) -> None:
     """Refuse a NUL character, which no system passes on but a caller of `main` may."""
-    for word in words:
+    for word in argv:
         if "\0" in word:
             raise ConfigError(f"{quoted(word)} has a NUL character: correct it")
 
@@ -65,12 +65,12 @@ def _mend_environment() -> None:
         raise ConfigError(f"NUMBA_NUM_THREADS is {quoted(threads)}, expected a number above 0: unset it")
 
 
-def _end(error: BaseException, speaks: bool) -> int:
+def _end(error: BaseException, prints: bool) -> int:
     """Say what an exception means, once of all ranks, and see that all of them end."""
     answer = answer_to(error)
     # These are raised by all ranks alike; others on a rank that is not the master are its own.
     of_all = isinstance(error, (ConfigError, LaunchError, KeyboardInterrupt))
-    if speaks or not of_all:
+    if prints or not of_all:
         if answer.exit_code == EXIT_DEFECT:
             traceback.print_exception(error)
             print(
@@ -80,7 +80,7 @@ def _end(error: BaseException, speaks: bool) -> int:
         else:
             print(f"pyxt-hpc: {_label(error)}{answer.line}", file=sys.stderr)
             log.debug("where it came from:", exc_info=error)
-    if not isinstance(error, PyxtError) or not (speaks or of_all):
+    if not isinstance(error, PyxtError) or not (prints or of_all):
         end_ranks(error, answer.exit_code)
     return answer.exit_code
 

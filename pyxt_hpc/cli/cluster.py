@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import option, yes_option
-from pyxt_hpc.cli.screen import confirm, say
+from pyxt_hpc.cli.screen import confirm, echo
 from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.layout import Layout
@@ -29,8 +29,8 @@ def init_cluster(arguments: argparse.Namespace) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    say(f"{path}: fill in what is empty, put the observations in {layout.cluster_dir}/<obsid>/,")
-    say(f"then: pyxt-hpc run -c {path}")
+    echo(f"{path}: fill in what is empty, put the observations in {layout.cluster_dir}/<obsid>/,")
+    echo(f"then: pyxt-hpc run -c {path}")
 
 
 COMMANDS = (init_cluster,)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import option, whole_number
-from pyxt_hpc.cli.screen import say
+from pyxt_hpc.cli.screen import echo
 
 
 @command(
@@ -23,11 +23,11 @@ from pyxt_hpc.cli.screen import say
     ),
 )
 def demo(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.pipeline.summaries import remark_lines, table
+    from pyxt_hpc.pipeline.summaries import flag_lines, table
     from pyxt_hpc.simulate.demo import run_demo
     from pyxt_hpc.simulate.truth import ring_table
 
-    summary = run_demo(arguments.directory, arguments.ranks, say)
+    summary = run_demo(arguments.directory, arguments.ranks, echo)
     total = sum(summary.seconds.values())
     comparison = summary.comparison
     lines = {
@@ -40,11 +40,11 @@ def demo(arguments: argparse.Namespace) -> None:
         "truth inside the 68% interval": f"{comparison.coverage:.1%}",
         "pictures": str(summary.pictures),
     }
-    say("")
+    echo("")
     width = max(map(len, lines))
-    say(*(f"{name:<{width}}  {value}" for name, value in lines.items()))
-    say("", *table(*ring_table(comparison)))
-    say("", *remark_lines(summary.remarks))
+    echo(*(f"{name:<{width}}  {value}" for name, value in lines.items()))
+    echo("", *table(*ring_table(comparison)))
+    echo("", *flag_lines(summary.flags))
 
 
 COMMANDS = (demo,)

@@ -14,7 +14,7 @@ from pyxt_hpc.cli.options import (
     whole_number,
     yes_option,
 )
-from pyxt_hpc.cli.screen import confirm, say
+from pyxt_hpc.cli.screen import confirm, echo
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import shown
@@ -38,7 +38,7 @@ from pyxt_hpc.pipeline.summaries import fit_lines, fitting_lines
 def create_bins(arguments: argparse.Namespace) -> None:
     world = detect_world()
     config = world.from_master(lambda: read_config(arguments.config))
-    make_bins(config, world, arguments.num_cpus, arguments.resolution, say, again=not arguments.resume)
+    make_bins(config, world, arguments.num_cpus, arguments.resolution, echo, force=not arguments.resume)
 
 
 @command(
@@ -112,7 +112,7 @@ def fit_spectra(arguments: argparse.Namespace) -> None:
     )
     if summary is None:
         return
-    say(*fitting_lines(summary))
+    echo(*fitting_lines(summary))
 
 
 @command(
@@ -129,12 +129,12 @@ def merge_results(arguments: argparse.Namespace) -> None:
     summary = merge.merge_results(config)
     for part in summary.parts:
         writer = f", {part.writer} is writing it" if part.writer else ""
-        say(f"{part.path.name}: {part.finished} of {part.regions} regions finished{writer}")
+        echo(f"{part.path.name}: {part.finished} of {part.regions} regions finished{writer}")
     for path in summary.missing:
-        say(f"{path.name}: missing")
-    say(f"{summary.results}: {summary.finished} of {summary.regions} regions finished, {summary.added} new")
+        echo(f"{path.name}: missing")
+    echo(f"{summary.results}: {summary.finished} of {summary.regions} regions finished, {summary.added} new")
     if summary.finished < summary.regions:
-        say(
+        echo(
             f"{summary.regions - summary.finished} left: run the parts with --continue and merge again, or: "
             f"pyxt-hpc fit-spectra -c {config.path} --resolution {summary.resolution} --continue"
         )
@@ -152,8 +152,8 @@ def _check_regions(arguments: argparse.Namespace) -> None:
     if arguments.engine == "sherpa":
         from pyxt_hpc.reference.sherpa_engine import which_model
 
-        say(f"Sherpa's model: {which_model()}")
-    say(*fit_lines([str(number) for number in numbers], check_regions(config, numbers, arguments.engine)))
+        echo(f"Sherpa's model: {which_model()}")
+    echo(*fit_lines([str(number) for number in numbers], check_regions(config, numbers, arguments.engine)))
 
 
 def _part_and_limits(
@@ -175,7 +175,8 @@ def _slice(text: str) -> tuple[int, int]:
 
 def _agree_to_replace(stores: Sequence[Path], yes: bool) -> None:
     """Ask before finished fits are thrown away."""
-    from pyxt_hpc.store.results import is_final, open_to_read
+    from pyxt_hpc.store.reader import open_to_read
+    from pyxt_hpc.store.rows import is_final
 
     if yes:
         return

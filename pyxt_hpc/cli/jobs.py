@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import config_option, job_options, option, resolution_option, whole_number
-from pyxt_hpc.cli.screen import say
+from pyxt_hpc.cli.screen import echo
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.files.text import resolved
 from pyxt_hpc.layout import Layout
@@ -32,7 +32,7 @@ def make_job(arguments: argparse.Namespace) -> None:
     job = _job(arguments)
     write_script(job)
     command = SYSTEMS[job.settings.scheduler].submit_command[0]
-    say(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")
+    echo(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")
 
 
 @command(
@@ -48,9 +48,9 @@ def submit(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs import submit as scripts
 
     job = _job(arguments)
-    say(f"job {scripts.submit(job)}: logs go to {job.log_dir}")
+    echo(f"job {scripts.submit(job)}: logs go to {job.log_dir}")
     if job.n_tasks:
-        say(f"when all tasks have ended: pyxt-hpc merge-results -c {arguments.config}")
+        echo(f"when all tasks have ended: pyxt-hpc merge-results -c {arguments.config}")
 
 
 @command(
@@ -72,9 +72,9 @@ def cancel(arguments: argparse.Namespace) -> None:
     done = cancel_jobs(Layout.of(read_config(arguments.config)).jobs_record, arguments.jobs)
     for job in done:
         ended = f"{', '.join(job.ended)} ended" if job.ended else "had ended already"
-        say(f"job {job.job}: {ended}; nothing comes after it")
+        echo(f"job {job.job}: {ended}; nothing comes after it")
     if not done:
-        say("every job of this cluster has ended already")
+        echo("every job of this cluster has ended already")
 
 
 @command(
@@ -106,18 +106,18 @@ def estimate(arguments: argparse.Namespace) -> None:
     )
     megabytes = [f"{n / 2**20:.0f}" for n in (found.shared_bytes, found.master_bytes, found.rank_bytes)]
     seconds, workers = found.seconds_per_region, found.workers
-    say(f"{found.regions} regions at resolution {found.resolution}")
-    say(f"{1e3 * seconds:.3g} ms a region on one core of this machine, measured on {found.sampled} of them")
+    echo(f"{found.regions} regions at resolution {found.resolution}")
+    echo(f"{1e3 * seconds:.3g} ms a region on one core of this machine, measured on {found.sampled} of them")
     nodes = f"{found.nodes} node{'s' * (found.nodes > 1)}"
-    say(f"{nodes} x {found.ranks_per_node} ranks: {workers} fit, one hands out the work")
-    say(f"time: {found.regions} x {seconds:.3g} s / {workers} = {found.fit_seconds:.1f} s;")
-    say(f"  x {TIME_MARGIN:g} for slower cores, + {START_SECONDS:.0f} s to start, in whole 5 minutes")
-    say(
+    echo(f"{nodes} x {found.ranks_per_node} ranks: {workers} fit, one hands out the work")
+    echo(f"time: {found.regions} x {seconds:.3g} s / {workers} = {found.fit_seconds:.1f} s;")
+    echo(f"  x {TIME_MARGIN:g} for slower cores, + {START_SECONDS:.0f} s to start, in whole 5 minutes")
+    echo(
         f"memory of a node: {megabytes[0]} MB shared + {megabytes[1]} MB bundle (master) "
         f"+ {found.ranks_per_node} ranks x {megabytes[2]} MB, x {MEMORY_MARGIN:g}"
     )
     hours, minutes = divmod(found.time_seconds // 60, 60)
-    say(f"so ask for: --time {hours:02d}:{minutes:02d}:00 --memory {found.memory_gigabytes}G")
+    echo(f"so ask for: --time {hours:02d}:{minutes:02d}:00 --memory {found.memory_gigabytes}G")
 
 
 @command(
@@ -133,9 +133,9 @@ def pack(arguments: argparse.Namespace) -> None:
     config = read_config(arguments.config)
     output = arguments.output or Path(f"{config.name}_packed.tar")
     for name in travel.pack(config, output):
-        say(f"  {name}")
+        echo(f"  {name}")
     megabytes = output.stat().st_size / 1e6
-    say(f"{output}: {megabytes:.1f} MB; on the other machine: pyxt-hpc unpack {output.name}")
+    echo(f"{output}: {megabytes:.1f} MB; on the other machine: pyxt-hpc unpack {output.name}")
 
 
 @command(
@@ -150,12 +150,12 @@ def unpack(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages import transfer as travel
 
     config = travel.unpack(arguments.archive, arguments.directory)
-    say(f"{config.path}: unpacked, the bundle is whole")
+    echo(f"{config.path}: unpacked, the bundle is whole")
     if arguments.site or arguments.scheduler or {"site", "scheduler"} & dict(config.hpc).keys():
         arguments.config = config.path
         make_job(arguments)
     else:
-        say(f"job script: pyxt-hpc make-job -c {config.path} --site NAME")
+        echo(f"job script: pyxt-hpc make-job -c {config.path} --site NAME")
 
 
 @command(
@@ -171,8 +171,8 @@ def pull_results(arguments: argparse.Namespace) -> None:
 
     pulled = travel.pull_results(read_config(arguments.config), arguments.folder)
     for path in pulled.copied:
-        say(f"{path}: copied")
-    say(f"{pulled.added} regions added to results that were here")
+        echo(f"{path}: copied")
+    echo(f"{pulled.added} regions added to results that were here")
 
 
 COMMANDS = (make_job, submit, cancel, estimate, pack, unpack, pull_results)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import config_option, map_options, option, resolution_option
-from pyxt_hpc.cli.screen import say
+from pyxt_hpc.cli.screen import echo
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.pipeline.run import make_maps
 from pyxt_hpc.pipeline.summaries import map_lines
@@ -119,16 +119,16 @@ def shocks(arguments: argparse.Namespace) -> None:
     regions = read_fitted_regions(read_config(arguments.config), arguments.resolution)
     layout, search = regions.layout, search_shocks(regions)
     for line in map_lines(draw_products(regions, make_shock_maps(regions, search))):
-        say(line)
+        echo(line)
     write_shock_table(regions, search.fronts, layout.shock_table)
     write_fronts(regions, search.fronts, layout.shock_regions)
     draw_histogram(search, layout.shock_histogram)
-    say(f"{layout.shock_table}, {layout.shock_regions.name}, {layout.shock_histogram.name}")
-    say(f"candidate fronts: {len(search.fronts)}")
+    echo(f"{layout.shock_table}, {layout.shock_regions.name}, {layout.shock_histogram.name}")
+    echo(f"candidate fronts: {len(search.fronts)}")
     for front in search.fronts:
         mach = f"M {front.mach:.2f} ({front.mach_lo:.2f} to {front.mach_hi:.2f})"
         length = front.length * regions.bundle.pixel_scale_arcsec
-        say(
+        echo(
             f"  {mach}, {front.density_mach:.2f} from the density, {length:.0f} arcsec long, "
             f"{front.significance:.1f} sigma"
         )
@@ -141,7 +141,7 @@ def _paint(
     arguments: argparse.Namespace, make: "Callable[[FittedRegions, str], Iterator[MapProduct]]"
 ) -> None:
     mode = "average" if arguments.average else arguments.paint
-    make_maps(read_config(arguments.config), arguments.resolution, make, mode, say)
+    make_maps(read_config(arguments.config), arguments.resolution, make, mode, echo)
 
 
 def _derive(arguments: argparse.Namespace, make: "Callable[[ClusterImage], Iterator[MapProduct]]") -> None:
@@ -150,4 +150,4 @@ def _derive(arguments: argparse.Namespace, make: "Callable[[ClusterImage], Itera
 
     image = read_cluster_image(read_config(arguments.config))
     for line in map_lines(draw_products(image, make(image))):
-        say(line)
+        echo(line)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from pyxt_hpc.cli.command import Command, Option, Run, command
 from pyxt_hpc.cli.options import config_option, option
-from pyxt_hpc.cli.screen import say
+from pyxt_hpc.cli.screen import echo
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.pipeline.run import preprocess
 
@@ -30,7 +30,7 @@ def _stage(name: str, summary: str, description: str, *options: Option) -> Calla
     "Grades, status and good times are applied; chip outlines and dither are measured.",
 )
 def process_data(arguments: argparse.Namespace) -> None:
-    preprocess(read_config(arguments.config), "process-data", say, again=arguments.force)
+    preprocess(read_config(arguments.config), "process-data", echo, force=arguments.force)
 
 
 @_stage(
@@ -41,7 +41,7 @@ def process_data(arguments: argparse.Namespace) -> None:
     "A file that a person has drawn is never replaced. A picture shows all of them.",
 )
 def propose_regions(arguments: argparse.Namespace) -> None:
-    preprocess(read_config(arguments.config), "propose-regions", say, again=arguments.force)
+    preprocess(read_config(arguments.config), "propose-regions", echo, force=arguments.force)
 
 
 @_stage(
@@ -53,7 +53,7 @@ def propose_regions(arguments: argparse.Namespace) -> None:
 )
 def remove_sources(arguments: argparse.Namespace) -> None:
     config = read_config(arguments.config)
-    preprocess(config, "remove-sources", say, again=arguments.force, fill=arguments.fill)
+    preprocess(config, "remove-sources", echo, force=arguments.force, fill=arguments.fill)
 
 
 @_stage(
@@ -64,7 +64,7 @@ def remove_sources(arguments: argparse.Namespace) -> None:
     "Their channels and energies are checked against the events.",
 )
 def generate_responses(arguments: argparse.Namespace) -> None:
-    preprocess(read_config(arguments.config), "generate-responses", say, again=arguments.force)
+    preprocess(read_config(arguments.config), "generate-responses", echo, force=arguments.force)
 
 
 @_stage(
@@ -74,7 +74,7 @@ def generate_responses(arguments: argparse.Namespace) -> None:
     "9.5-12 keV counts, and write the bundle that all later stages work on.",
 )
 def crop_data(arguments: argparse.Namespace) -> None:
-    preprocess(read_config(arguments.config), "crop-data", say, again=arguments.force)
+    preprocess(read_config(arguments.config), "crop-data", echo, force=arguments.force)
 
 
 COMMANDS = (process_data, propose_regions, remove_sources, generate_responses, crop_data)

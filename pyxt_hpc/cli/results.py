@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import Group, command
 from pyxt_hpc.cli.options import config_option, option
-from pyxt_hpc.cli.screen import duration, say
+from pyxt_hpc.cli.screen import duration, echo
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.pipeline.summaries import remark_lines
+from pyxt_hpc.pipeline.summaries import flag_lines
 
 if TYPE_CHECKING:
     from pyxt_hpc.stages.status import StoreStatus
-    from pyxt_hpc.store.results import Status
+    from pyxt_hpc.store.rows import Status
 
 WATCH_SECONDS = 2.0
-MOST_REASONS = 20
+MAX_REASONS = 20
 
 
 @command(
@@ -33,8 +33,8 @@ MOST_REASONS = 20
     serial=False,
 )
 def status(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs.listing import job_lines
     from pyxt_hpc.jobs.record import read_jobs
-    from pyxt_hpc.jobs.words import job_lines
     from pyxt_hpc.stages.status import has_stores, read_statuses
 
     layout = Layout.of(read_config(arguments.config))
@@ -43,12 +43,12 @@ def status(arguments: argparse.Namespace) -> None:
         # A job that waits has no results yet: nothing is wrong.
         statuses = read_statuses(layout) if has_stores(layout) or not jobs else []
         if arguments.watch and sys.stdout.isatty():
-            say("\x1b[H\x1b[J" + time.strftime("%H:%M:%S"))
-        say(*job_lines(jobs))
+            echo("\x1b[H\x1b[J" + time.strftime("%H:%M:%S"))
+        echo(*job_lines(jobs))
         if not statuses:
-            say(f"{layout.results}: no fits yet")
+            echo(f"{layout.results}: no fits yet")
         for store in statuses:
-            _say_status(store)
+            _echo_status(store)
         if not arguments.watch or not any(store.writer for store in statuses):
             return
         time.sleep(WATCH_SECONDS)
@@ -68,7 +68,7 @@ def export(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages.export import export_fits
 
     for path in export_fits(read_config(arguments.config), arguments.format, arguments.output):
-        say(str(path))
+        echo(str(path))
 
 
 @command(
@@ -84,7 +84,7 @@ def verify(arguments: argparse.Namespace) -> None:
     problems = []
     for check in status.verify(Layout.of(read_config(arguments.config))):
         verdict = check.problem or "every finished row matches its checksum"
-        say(f"{check.path}: {verdict} ({_counts(check.counts)})")
+        echo(f"{check.path}: {verdict} ({_counts(check.counts)})")
         if check.problem:
             problems.append(f"{check.path}: {check.problem}")
     if problems:
@@ -100,25 +100,25 @@ results = Group(
 COMMANDS = (status, results)
 
 
-def _say_status(status: "StoreStatus") -> None:
+def _echo_status(status: "StoreStatus") -> None:
     share = status.finished / status.total
-    say(f"{status.path}: {status.finished} of {status.total} regions finished ({share:.1%})")
-    say(f"  {_counts(status.counts)}")
-    say(f"  being written by {status.writer}" if status.writer else "  no process is writing it")
+    echo(f"{status.path}: {status.finished} of {status.total} regions finished ({share:.1%})")
+    echo(f"  {_counts(status.counts)}")
+    echo(f"  being written by {status.writer}" if status.writer else "  no process is writing it")
     if status.rate is not None:
         left = "" if status.seconds_left is None else f", {duration(status.seconds_left)} left"
-        say(f"  {status.rate:.{0 if status.rate >= 10 else 2}f} regions/s{left}")
+        echo(f"  {status.rate:.{0 if status.rate >= 10 else 2}f} regions/s{left}")
     if status.checkpoint is not None:
         ago = duration(max(time.time() - status.checkpoint, 0.0))
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.checkpoint))
-        say(f"  last checkpoint {when}, {ago} ago")
-    for line in remark_lines(status.remarks):
-        say(f"  {line}")
-    for reason in status.reasons[:MOST_REASONS]:
+        echo(f"  last checkpoint {when}, {ago} ago")
+    for line in flag_lines(status.flags):
+        echo(f"  {line}")
+    for reason in status.reasons[:MAX_REASONS]:
         regions = ", ".join(map(str, reason.regions)) + (" ..." * (reason.n_regions > len(reason.regions)))
-        say(f"  {reason.n_regions} {reason.status.name.lower()} ({reason.text}): regions {regions}")
-    if len(status.reasons) > MOST_REASONS:
-        say(f"  {len(status.reasons) - MOST_REASONS} more reasons: all are in `results export --format ecsv`")
+        echo(f"  {reason.n_regions} {reason.status.name.lower()} ({reason.text}): regions {regions}")
+    if len(status.reasons) > MAX_REASONS:
+        echo(f"  {len(status.reasons) - MAX_REASONS} more reasons: all are in `results export --format ecsv`")
 
 
 def _counts(counts: "Mapping[Status, int]") -> str:

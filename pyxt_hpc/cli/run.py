@@ -4,7 +4,7 @@ import argparse
 
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import config_option, cpus_option, option, resolution_option, yes_option
-from pyxt_hpc.cli.screen import say
+from pyxt_hpc.cli.screen import echo
 from pyxt_hpc.pipeline.run import STAGES, run_stages
 
 
@@ -38,7 +38,7 @@ from pyxt_hpc.pipeline.run import STAGES, run_stages
 def run(arguments: argparse.Namespace) -> None:
     run_stages(
         arguments.config,
-        say,
+        echo,
         first=arguments.first,
         last=arguments.last,
         num_cpus=arguments.num_cpus,

@@ -5,7 +5,7 @@ import sys
 from pyxt_hpc.errors import ConfigError
 
 
-def say(*lines: str) -> None:
+def echo(*lines: str) -> None:
     """Print lines at once."""
     for line in lines:
         print(line, flush=True)

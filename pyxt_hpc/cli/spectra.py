@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import as_key, config_option, option, resolution_option, whole_number
-from pyxt_hpc.cli.screen import say
+from pyxt_hpc.cli.screen import echo
 from pyxt_hpc.config.cluster import read_config, warn_of_column
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.layout import Layout
@@ -29,9 +29,9 @@ def fit_region(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"fit-region draws one region, found {arguments.region}: see fit-spectra --regions")
     cluster = Cluster(arguments.config)
     region = cluster.fit_region(int(numbers[0]))
-    say(*fit_lines([str(region.number)], region.row[None]))
+    echo(*fit_lines([str(region.number)], region.row[None]))
     path = region.write(Layout.of(cluster.config).region_picture(region.number))
-    say(f"{path}")
+    echo(f"{path}")
 
 
 @command(
@@ -100,10 +100,10 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from pyxt_hpc.chandra.ogip.pha import read_pha
+    from pyxt_hpc.fit.single import default_statistic, fit_spectra, merge_bins
     from pyxt_hpc.plots.spectra import draw_spectrum
     from pyxt_hpc.spectra.fit import FitOptions
     from pyxt_hpc.spectra.ogip import load_spectrum
-    from pyxt_hpc.spectra.single import default_statistic, fit_spectra, merge_bins
     from pyxt_hpc.spectra.templates import SourceModel
 
     for name, pair in (("energy", arguments.energy), ("kT", arguments.kT)):
@@ -142,18 +142,18 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
     if arguments.engine == "sherpa":
         from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, which_model
 
-        say(f"Sherpa's model: {which_model()}")
-        say(*fit_lines([names], np.atleast_1d(fit_with_sherpa(spectra, model, options))))
+        echo(f"Sherpa's model: {which_model()}")
+        echo(*fit_lines([names], np.atleast_1d(fit_with_sherpa(spectra, model, options))))
         return
     fit = fit_spectra(spectra, model, options)
-    say(
+    echo(
         f"{options.statistic}, {sum(s.n_bin for s in spectra)} bins in {low:g}-{high:g} keV, "
         f"goodness {fit.goodness:+.2f}"
     )
-    say(*fit_lines([names], np.atleast_1d(fit.row)))
+    echo(*fit_lines([names], np.atleast_1d(fit.row)))
     path = arguments.output or arguments.spectra[0].with_suffix(".png")
     draw_spectrum(path, fit, names)
-    say(f"{path}")
+    echo(f"{path}")
 
 
 @command(
@@ -174,18 +174,18 @@ def compare_engines(arguments: argparse.Namespace) -> None:
     picture = Layout.of(config).engine_comparison
     draw_comparison(picture, comparison)
     engines.write_comparison(picture.with_suffix(".ecsv"), comparison)
-    say(f"Sherpa's model: {comparison.model}")
-    say(
+    echo(f"Sherpa's model: {comparison.model}")
+    echo(
         f"{comparison.usable.sum()} of {len(comparison.regions)} regions fitted by both, "
         f"{comparison.same_minimum.sum()} in the same minimum, {comparison.noticeable.sum()} worth a look"
     )
     rows = [(what, f"{median:.2g}", f"{worst:.2g}") for what, median, worst in comparison.summary()]
-    say(*table(("", "median", "worst"), rows))
-    say(
+    echo(*table(("", "median", "worst"), rows))
+    echo(
         f"seconds a region: fast {comparison.fast_seconds:.2g}, Sherpa {comparison.sherpa_seconds:.2g}: "
         f"{comparison.sherpa_seconds / comparison.fast_seconds:.0f} times as long"
     )
-    say(f"{picture}  and .ecsv")
+    echo(f"{picture}  and .ecsv")
 
 
 COMMANDS = (fit_region, fit_spectrum, compare_engines)

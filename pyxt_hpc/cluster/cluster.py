@@ -31,8 +31,8 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.stages.binning import circles_of
 from pyxt_hpc.stages.fitting import select_regions
-from pyxt_hpc.store.results import open_to_read
-from pyxt_hpc.store.results import read_results as read_store
+from pyxt_hpc.store.reader import open_to_read
+from pyxt_hpc.store.reader import read_results as read_store
 
 
 class Cluster:

@@ -16,7 +16,7 @@ from pyxt_hpc.fit.inputs import config_of, with_settings
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.stages.fitting import fit_settings
 from pyxt_hpc.stages.in_memory import fit_in_processes
-from pyxt_hpc.store.results import REGION_COLUMNS, REGION_DTYPE
+from pyxt_hpc.store.rows import REGION_COLUMNS, REGION_DTYPE
 
 
 @dataclass(frozen=True)

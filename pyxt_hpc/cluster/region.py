@@ -9,8 +9,8 @@ import numpy as np
 from astropy.units import Quantity
 
 from pyxt_hpc.cluster.results import unit_of
+from pyxt_hpc.fit.flags import flag_names
 from pyxt_hpc.fit.one_region import OneRegion
-from pyxt_hpc.spectra.fit import flag_names
 
 if TYPE_CHECKING:
     from astropy.table import QTable

@@ -11,8 +11,9 @@ from astropy.units import Quantity, Unit, dimensionless_unscaled
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.store import results as store
-from pyxt_hpc.store.results import COLUMNS, Results, Status
+from pyxt_hpc.store import reader
+from pyxt_hpc.store.reader import Results
+from pyxt_hpc.store.rows import COLUMNS, Status
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -109,4 +110,4 @@ def read_results(path: str | os.PathLike[str]) -> FitResults:
     MissingInput, DamagedFile, ForeignProduct
         If there is none, it cannot be read or is no results store.
     """
-    return FitResults(store.read_results(Path(path)))
+    return FitResults(reader.read_results(Path(path)))

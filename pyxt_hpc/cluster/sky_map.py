@@ -187,7 +187,7 @@ def map_in_memory(config: ClusterConfig, results: FitResults, name: str, paint: 
         radius = paint_blocks(rows["row"], rows["col"], rows["radius"], bundle.mask > 0, step)
         radius = np.nan_to_num(radius)
         radius[rows["row"], rows["col"]] = rows["radius"]
-    elif name == "signal_to_noise":
+    elif name in CIRCLES:
         signal_to_noise = circles_of(bundle, config)[1]
     regions = fitted_regions(config, bundle, radius, stored, Path("results"))
     return map_of(replace(regions, circles_signal_to_noise=signal_to_noise), name, paint)

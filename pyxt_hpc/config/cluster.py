@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 RESOLUTION_STEP = {1: 5, 2: 3, 3: 1}
 """Resolution: the centres of fitted regions are this many pixels apart in both directions."""
 
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 """Of a configuration."""
 
 _MOST_PROBLEMS = 20
@@ -350,7 +350,7 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
         If it is not an INI file or any key is unknown, missing or out of range; all are named together.
     """
     path = Path(path)
-    text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", most_bytes=MOST_BYTES)
+    text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", most_bytes=MAX_BYTES)
     parser = parsed(text, path, "an INI file")
     schema = _schema()
     problems = _unknown_keys(parser, schema)

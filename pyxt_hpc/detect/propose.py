@@ -245,20 +245,20 @@ def crop_text(proposal: Proposal) -> str:
     return _text(_CIAO, f'box({_position(box.ra, box.dec)},{box.width:.3f}",{box.height:.3f}")')
 
 
-def write_proposals(texts: Mapping[Path, str], *, again: bool = False) -> Outcome:
+def write_proposals(texts: Mapping[Path, str], *, force: bool = False) -> Outcome:
     """Write region files, but never over a file that a person has drawn or changed.
 
     Parameters
     ----------
     texts
         Text of every file, as the functions here make it.
-    again
+    force
         Replace files that were proposed before and not changed since.
     """
     written, kept = [], []
     for path, text in texts.items():
         there = check_regular(path)
-        if there and not (again and is_untouched(path) and path.read_text(encoding="ascii") != text):
+        if there and not (force and is_untouched(path) and path.read_text(encoding="ascii") != text):
             kept.append(path)
             continue
         with replacing(path) as temporary:

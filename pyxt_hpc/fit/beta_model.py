@@ -67,7 +67,8 @@ class BetaModel:
         Of an elliptical model the geometric mean of the axes of the ellipse through the pixel.
         """
         y, x = np.ogrid[: shape[0], : shape[1]]
-        return np.sqrt(_radius_sq(y - self.row, x - self.col, self.stretch))
+        radius: NDArray[np.float64] = np.sqrt(_radius_sq(y - self.row, x - self.col, self.stretch))
+        return radius
 
     def brightness(self, shape: tuple[int, int]) -> NDArray[np.float64]:
         """S of every pixel, (ny, nx) [count s^-1 arcmin^-2]."""
@@ -80,7 +81,8 @@ class BetaModel:
         L = sqrt(pi) Gamma(3 beta - 1/2)/Gamma(3 beta) sqrt(r_c^2 + R^2) at projected radius R.
         """
         factor = np.sqrt(np.pi) * np.exp(gammaln(3.0 * self.beta - 0.5) - gammaln(3.0 * self.beta))
-        return factor * np.hypot(self.radius(shape), self.core)
+        length: NDArray[np.float64] = factor * np.hypot(self.radius(shape), self.core)
+        return length
 
 
 def image_for_peak(bundle: Bundle) -> NDArray[np.float32]:
@@ -93,7 +95,7 @@ def image_for_peak(bundle: Bundle) -> NDArray[np.float32]:
     return smooth
 
 
-def fit_beta_model(bundle: Bundle, smooth: NDArray, *, elliptical: bool = False) -> BetaModel:
+def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = False) -> BetaModel:
     """Fit centre, core, slope and peak to the counts by their Poisson likelihood (Cash 1979).
 
     Parameters
@@ -125,13 +127,13 @@ def fit_beta_model(bundle: Bundle, smooth: NDArray, *, elliptical: bool = False)
             f"{bundle.name}: {total:.0f} counts above the background: too few for a beta-model"
         )
 
-    def model(p: NDArray) -> tuple[NDArray, float]:
+    def model(p: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
         radius_sq = _radius_sq(y - p[0], x - p[1], p[5:])
-        profile: NDArray = (1.0 + radius_sq / np.exp(2 * p[2])) ** (0.5 - 3.0 * p[3])
+        profile: NDArray[np.float64] = (1.0 + radius_sq / np.exp(2 * p[2])) ** (0.5 - 3.0 * p[3])
         # the peak that gives the observed number of counts: exact at the maximum up to the background
         return profile, total / (weight @ profile)
 
-    def cash(p: NDArray) -> float:
+    def cash(p: NDArray[np.float64]) -> float:
         if not (0.35 < p[3] < 3.0 and 0.0 < p[2] < np.log(3.0 * max(shape))):
             return np.inf
         if len(p) > 5 and np.hypot(p[5], p[6]) > _FLATTEST:
@@ -166,15 +168,18 @@ def fit_beta_model(bundle: Bundle, smooth: NDArray, *, elliptical: bool = False)
     )
 
 
-def _radius_sq(y: NDArray, x: NDArray, stretch: Sequence[float] | NDArray) -> NDArray:
+def _radius_sq(y: np.ndarray, x: np.ndarray, stretch: Sequence[float] | np.ndarray) -> np.ndarray:
+    form: np.ndarray
     if not len(stretch):
-        return y**2 + x**2
+        form = y**2 + x**2
+        return form
     e_cos, e_sin = stretch
     form = (1.0 - e_cos) * x**2 + (1.0 + e_cos) * y**2 - 2.0 * e_sin * (x * y)
-    return form / np.sqrt(1.0 - e_cos**2 - e_sin**2)
+    form /= np.sqrt(1.0 - e_cos**2 - e_sin**2)
+    return form
 
 
-def _cells(images: list[NDArray], live: NDArray, row: int, col: int) -> tuple[NDArray, ...]:
+def _cells(images: list[np.ndarray], live: np.ndarray, row: int, col: int) -> tuple[np.ndarray, ...]:
     """Sums of images over squares that grow with the distance from a pixel, and their middles.
 
     Returns

@@ -131,7 +131,7 @@ def _correction(
     return np.clip(factor, 1.0 / _STRONGEST, _STRONGEST).astype(np.float32)
 
 
-def _between_blocks(image: NDArray, side: int, n: int, axis: int) -> NDArray:
+def _between_blocks(image: np.ndarray, side: int, n: int, axis: int) -> np.ndarray:
     """Values at n pixels along an axis, linear between the middles of blocks, constant beyond the last."""
     if side == 1:
         return image
@@ -139,7 +139,8 @@ def _between_blocks(image: NDArray, side: int, n: int, axis: int) -> NDArray:
     below = place.astype(np.int64)
     above = np.minimum(below + 1, image.shape[axis] - 1)
     share = (place - below).reshape([-1 if i == axis else 1 for i in range(image.ndim)])
-    return (1.0 - share) * np.take(image, below, axis) + share * np.take(image, above, axis)
+    between: np.ndarray = (1.0 - share) * np.take(image, below, axis) + share * np.take(image, above, axis)
+    return between
 
 
 def _beta_model(bundle: Bundle) -> BetaModel | None:

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.arrays.compiled import compiled
-from pyxt_hpc.binning.discs import disc_area as _area_of_one
-from pyxt_hpc.binning.discs import half_width_table
+from pyxt_hpc.binning.discs import disc_area, half_width_table
 
 
-def disc_area(radius: ArrayLike) -> NDArray[np.int64]:
+def disc_areas(radius: ArrayLike) -> NDArray[np.int64]:
     """Number of pixels of whole discs, (n_reg,) int64, of `radius` (n_reg,) [pixels]."""
     values, index = np.unique(radius, return_inverse=True)
-    return np.array([_area_of_one(value) for value in values], np.int64)[index]
+    return np.array([disc_area(value) for value in values], np.int64)[index]
 
 
 def extract_regions(
@@ -62,7 +61,7 @@ def extract_regions(
     return np.ascontiguousarray(counts[:, :n_bin])
 
 
-def disc_sums(row: ArrayLike, col: ArrayLike, radius: ArrayLike, images: NDArray) -> NDArray[np.float64]:
+def disc_sums(row: ArrayLike, col: ArrayLike, radius: ArrayLike, images: np.ndarray) -> NDArray[np.float64]:
     """Sums of images over discs.
 
     Parameters
@@ -95,7 +94,7 @@ def disc_sums(row: ArrayLike, col: ArrayLike, radius: ArrayLike, images: NDArray
 
 
 def weighted_disc_sums(
-    row: ArrayLike, col: ArrayLike, radius: ArrayLike, weight: NDArray, images: NDArray
+    row: ArrayLike, col: ArrayLike, radius: ArrayLike, weight: np.ndarray, images: np.ndarray
 ) -> NDArray[np.float64]:
     """Sums of weight x images over discs, one pass for all images.
 

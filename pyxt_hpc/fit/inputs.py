@@ -15,7 +15,7 @@ from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.spectra.templates import SourceModel
-from pyxt_hpc.store.results import Results
+from pyxt_hpc.store.reader import Results
 
 IN_BOTH = (
     "name",

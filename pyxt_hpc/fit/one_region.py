@@ -11,8 +11,8 @@ from pyxt_hpc.fit.brightness import SkyBrightness
 from pyxt_hpc.fit.inputs import source_model
 from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.spectra.single import SingleFit, fit_spectra
-from pyxt_hpc.store.results import REGION_DTYPE
+from pyxt_hpc.fit.single import SingleFit, fit_spectra
+from pyxt_hpc.store.rows import REGION_DTYPE
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,19 +9,20 @@ import numpy as np
 from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.fit.extract import extract_regions
-from pyxt_hpc.fit.observations import Circles, JointModel, base_bins, extract_spectra
+from pyxt_hpc.fit.background import background_share
+from pyxt_hpc.fit.circles import Circles
+from pyxt_hpc.fit.observations import ObservationSet, base_bins
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
 from pyxt_hpc.spectra.spectrum import Spectrum
 
 
 def region_spectra(
-    bundle: Bundle, model: JointModel, row: int, col: int, radius: float
+    bundle: Bundle, observations: ObservationSet, row: int, col: int, radius: float
 ) -> dict[int, Spectrum]:
     """Spectra of the observations that take part in a region, by their place in the bundle, in its order.
 
-    What `joint.extract_spectra` gives in bins for many regions. One thing is finer here: the area of each
+    What `circles.extract_spectra` gives in bins for many regions. One thing is finer here: the area of each
     photon energy counts before the photons are redistributed to channels, not that of the channel's energy
     afterwards.
 
@@ -29,17 +30,17 @@ def region_spectra(
     ----------
     bundle
         The cluster.
-    model
-        Made of it: which observations take part, and their area, are its choice.
+    observations
+        Made of it: they say which observations take part, and with what area.
     row, col, radius
         Centre and radius [pixels] of the circle.
     """
-    circle = Circles(np.array([row]), np.array([col]), np.array([radius]), model)
+    circle = Circles(np.array([row]), np.array([col]), np.array([radius]), observations)
     spectra = {}
     for i, observation in enumerate(bundle.observations):
         _, area, takes_part = circle.seen_by(i)
         if takes_part[0]:
-            spectra[i] = _spectrum(bundle, observation, row, col, radius, area[0])
+            spectra[i] = _spectrum(bundle, observation, circle, area[0])
     return spectra
 
 
@@ -62,16 +63,15 @@ def spectra_as_fitted(
     dict of Spectrum
         As `region_spectra`, for one region after the other.
     """
-    model, regions = fits.model, fits.regions
-    extracted = extract_spectra(model, regions["row"], regions["col"], regions["radius"])
-    levels, chosen = model.levels(), fits.levels_of(extracted)
+    observations = fits.observations
+    levels, chosen = observations.levels(), fits.levels_of(fits.extract(np.arange(len(fits.regions))))
     finest = [base_bins(bundle, observation.rmf, config.binning) for observation in bundle.observations]
-    for region, level in zip(regions, chosen, strict=True):
+    for region, level in zip(fits.regions, chosen, strict=True):
         row, col, radius = int(region["row"]), int(region["col"]), float(region["radius"])
         own = {}
-        for i, spectrum in region_spectra(bundle, model, row, col, radius).items():
+        for i, spectrum in region_spectra(bundle, observations, row, col, radius).items():
             observation = bundle.observations[i]
-            first, last = model.first_bin[i], model.first_bin[i + 1]
+            first, last = observations.first_bin[i], observations.first_bin[i + 1]
             edges = levels[level][(levels[level] >= first) & (levels[level] <= last)] - first
             lookup = bin_lookup(finest[i][edges], observation.rmf.n_channels)
             spectrum = replace(spectrum, bin_of_channel=lookup)
@@ -84,25 +84,20 @@ def spectra_as_fitted(
 def _with_smooth_background(spectrum: Spectrum, observation: BundleObservation) -> Spectrum:
     """The background that cstat takes for known: the whole file's spectrum, scaled to the region's counts."""
     whole = np.bincount(observation.background_channel, minlength=observation.rmf.n_channels).astype(float)
-    share = spectrum.binned(spectrum.background).sum() / max(spectrum.binned(whole).sum(), 1.0)
+    share = background_share(spectrum.binned(spectrum.background).sum(), spectrum.binned(whole).sum())
     return replace(spectrum, background=share * whole)
 
 
-def _spectrum(
-    bundle: Bundle, observation: BundleObservation, row: int, col: int, radius: float, area: np.ndarray
-) -> Spectrum:
+def _spectrum(bundle: Bundle, observation: BundleObservation, circle: Circles, area: np.ndarray) -> Spectrum:
     arf, rmf = observation.arf, observation.rmf
-    counts, background = (
-        extract_regions([row], [col], [radius], indptr, channel, rmf.n_channels, observation.mask.shape)[0]
-        for indptr, channel in (
-            (observation.event_indptr, observation.event_channel),
-            (observation.background_indptr, observation.background_channel),
-        )
-    )
+    events = circle.counts(observation.event_indptr, observation.event_channel, rmf.n_channels)[0]
+    background = circle.counts(observation.background_indptr, observation.background_channel, rmf.n_channels)[
+        0
+    ]
     relative = np.interp(0.5 * (arf.energy_lo + arf.energy_hi), observation.vignetting_keV, area)
     return Spectrum(
         name=observation.dataset,
-        counts=counts.astype(np.float64),
+        counts=events.astype(np.float64),
         background=background.astype(np.float64),
         exposure_s=observation.exposure_s,
         ratio=1.0 / observation.background_scale,

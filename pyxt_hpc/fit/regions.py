@@ -9,18 +9,18 @@ import numpy as np
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.fit.extract import disc_area
-from pyxt_hpc.fit.observations import JointModel, RegionSpectra, extract_spectra, joint_model
-from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, FitOptions, expected_rates, fit_regions, quality_flags
+from pyxt_hpc.fit.background import background_share
+from pyxt_hpc.fit.circles import BinnedSpectra, Circles, extract_spectra
+from pyxt_hpc.fit.extract import disc_areas
+from pyxt_hpc.fit.flags import quality_flags
+from pyxt_hpc.fit.observations import ObservationSet, fold_observations
+from pyxt_hpc.spectra.fit import FIT_DTYPE, FitOptions, expected_rates, fit_regions
 from pyxt_hpc.spectra.goodness import Moments, goodness, moments
 from pyxt_hpc.spectra.grouping import choose_level
-from pyxt_hpc.store.results import REGION_COLUMNS, ROW_DTYPE, packed_observations
+from pyxt_hpc.store.rows import REGION_COLUMNS, ROW_DTYPE, packed_observations
 
 if TYPE_CHECKING:  # ranks that fit need no estimate, and start sooner
     from pyxt_hpc.fit.brightness import SkyBrightness
-
-PARTLY_LIVE_SHARE = 1.0 / 3.0
-"""Share of a circle's brightness that must have been seen for its norm to be a measurement."""
 
 
 def fit_options(config: ClusterConfig) -> FitOptions:
@@ -40,8 +40,8 @@ class RegionFits:
 
     Parameters
     ----------
-    model
-        Of all observations.
+    observations
+        Of the cluster.
     regions
         (n,) of REGION_DTYPE.
     options
@@ -50,7 +50,7 @@ class RegionFits:
         Of the statistic in the finest bins.
     """
 
-    model: JointModel
+    observations: ObservationSet
     regions: np.ndarray
     options: FitOptions
     moments: Moments
@@ -74,14 +74,16 @@ class RegionFits:
 
         options = fit_options(config)
         brightness = (sky or sky_brightness(bundle)).image
-        model = joint_model(bundle, brightness, config.minimum_exposure_fraction, options, config.binning)
-        ratio = np.repeat(model.ratio, np.diff(model.first_bin))
-        return cls(model, regions, options, moments(options.statistic, ratio))
+        observations = fold_observations(
+            bundle, brightness, config.minimum_exposure_fraction, options, config.binning
+        )
+        ratio = np.repeat(observations.ratio, np.diff(observations.first_bin))
+        return cls(observations, regions, options, moments(options.statistic, ratio))
 
     def to_shared(self) -> tuple[FitOptions, dict[str, np.ndarray]]:
         """Something small to be pickled, and arrays to be shared."""
         return self.options, {
-            **self.model.to_arrays(),
+            **self.observations.to_arrays(),
             "moments/tables": self.moments.tables,
             "moments/of_bin": self.moments.table_of_bin,
             "regions": self.regions,
@@ -91,9 +93,9 @@ class RegionFits:
     def from_shared(cls, options: FitOptions, arrays: Mapping[str, np.ndarray]) -> "RegionFits":
         """Inverse of `to_shared`, without copying."""
         own = {"regions", "moments/tables", "moments/of_bin"}
-        model = JointModel.from_arrays({name: a for name, a in arrays.items() if name not in own})
-        judging = Moments(arrays["moments/tables"], arrays["moments/of_bin"])
-        return cls(model, arrays["regions"], options, judging)
+        observations = ObservationSet.from_arrays({name: a for name, a in arrays.items() if name not in own})
+        tabulated = Moments(arrays["moments/tables"], arrays["moments/of_bin"])
+        return cls(observations, arrays["regions"], options, tabulated)
 
     def fit(self, indices: np.ndarray) -> np.ndarray:
         """Fit some regions.
@@ -113,41 +115,44 @@ class RegionFits:
         rows = np.zeros(len(indices), ROW_DTYPE)
         for name in REGION_COLUMNS:
             rows[name] = regions[name]
-        spectra = extract_spectra(self.model, regions["row"], regions["col"], regions["radius"])
+        spectra = self.extract(indices)
         counts = spectra.source.sum(axis=1)
         background = np.where(spectra.weight > 0, spectra.background / spectra.ratio, 0.0).sum(axis=1)
-        rows["area"] = disc_area(regions["radius"])
+        rows["area"] = disc_areas(regions["radius"])
         rows["counts"] = counts
         rows["background_counts"] = background
         rows["observations"] = packed_observations(spectra.takes_part)
-        rows["exposure"], live_time = _seen(self.model, spectra)
+        rows["exposure"], live_time = _seen(self.observations, spectra)
         rows["live_fraction"] = rows["exposure"] / np.where(live_time > 0, live_time, 1.0)
         fits, score, level = self._fit(spectra)
         for name in FIT_DTYPE.names or ():
             rows[name] = fits[name]
         rows["goodness"], rows["bins"] = score, level
-        flags = rows["flags"] | quality_flags(counts, background, score)
-        flags[rows["live_fraction"] < PARTLY_LIVE_SHARE] |= int(FitFlag.PARTLY_LIVE)
-        rows["flags"] = flags
+        rows["flags"] |= quality_flags(counts, background, score, rows["live_fraction"])
         rows["attempts"] = 1
         rows["seconds"] = (time.perf_counter() - start) / max(len(indices), 1)
         return rows
 
-    def levels_of(self, spectra: RegionSpectra) -> np.ndarray:
-        """Level of the bins that each region needs: (n,) into `JointModel.levels`."""
-        if len(self.model.level_first) == 2:
-            return np.zeros(len(spectra.source), np.int64)
-        return choose_level(np.add.reduceat(spectra.background, self.model.first_bin[:-1], axis=1))
+    def extract(self, indices: np.ndarray) -> BinnedSpectra:
+        """Spectra of some regions, the positions of which are given."""
+        row, col, radius = (self.regions[name][indices] for name in ("row", "col", "radius"))
+        return extract_spectra(Circles(row, col, radius, self.observations))
 
-    def _fit(self, spectra: RegionSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def levels_of(self, spectra: BinnedSpectra) -> np.ndarray:
+        """Level of the bins that each region needs: (n,) into `ObservationSet.levels`."""
+        if len(self.observations.level_first) == 2:
+            return np.zeros(len(spectra.source), np.int64)
+        return choose_level(np.add.reduceat(spectra.background, self.observations.first_bin[:-1], axis=1))
+
+    def _fit(self, spectra: BinnedSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Fits, goodness and numbers of bins, each region in bins as wide as it needs."""
-        model, n_region = self.model, len(spectra.source)
-        per_observation = np.add.reduceat(spectra.background, model.first_bin[:-1], axis=1)
-        levels, chosen = model.levels(), self.levels_of(spectra)
+        observations, n_region = self.observations, len(spectra.source)
+        per_observation = np.add.reduceat(spectra.background, observations.first_bin[:-1], axis=1)
+        levels, chosen = observations.levels(), self.levels_of(spectra)
         # expected background: the observation's own spectrum, as much of it as the region has
-        whole = np.add.reduceat(model.background_shape, model.first_bin[:-1])
-        share = per_observation / np.maximum(whole, 1.0)
-        smooth = model.background_shape * np.repeat(share, np.diff(model.first_bin), axis=1)
+        whole = np.add.reduceat(observations.background_shape, observations.first_bin[:-1])
+        share = background_share(per_observation, whole)
+        smooth = observations.background_shape * np.repeat(share, np.diff(observations.first_bin), axis=1)
         background = smooth if self.options.statistic == "cstat" else spectra.background
         fits = np.zeros(n_region, FIT_DTYPE)
         score, n_bins = np.full(n_region, np.nan), np.zeros(n_region, int)
@@ -157,10 +162,10 @@ class RegionFits:
                 continue
             weight, ratio = spectra.weight[at], spectra.ratio[at]
             found = fit_regions(
-                spectra.source[at], background[at], weight, ratio, model.grid, self.options, edges
+                spectra.source[at], background[at], weight, ratio, observations.grid, self.options, edges
             )
             starts = edges[:-1]
-            counts = found["norm"][:, None] * weight * expected_rates(model.grid, found)
+            counts = found["norm"][:, None] * weight * expected_rates(observations.grid, found)
             score[at] = goodness(
                 found["statistic"],
                 self.options.n_free,
@@ -174,7 +179,7 @@ class RegionFits:
         return fits, score, n_bins
 
 
-def _seen(model: JointModel, spectra: RegionSpectra) -> tuple[np.ndarray, np.ndarray]:
+def _seen(observations: ObservationSet, spectra: BinnedSpectra) -> tuple[np.ndarray, np.ndarray]:
     """Live time x live share, and live time, summed over the observations that take part: (n_region,) each.
 
     The datasets of one ObsID share its time and add their parts of the circle; the pixels at the border that
@@ -182,9 +187,9 @@ def _seen(model: JointModel, spectra: RegionSpectra) -> tuple[np.ndarray, np.nda
     """
     share = spectra.live_share * spectra.takes_part
     seen, live_time = np.zeros(len(share)), np.zeros(len(share))
-    for first in np.unique(model.pointing):
-        own = model.pointing == first
-        total = (model.exposure_s * share)[:, own].sum(axis=1)
+    for first in np.unique(observations.pointing):
+        own = observations.pointing == first
+        total = (observations.exposure_s * share)[:, own].sum(axis=1)
         seen += total / np.maximum(share[:, own].sum(axis=1), 1.0)
-        live_time += (model.exposure_s * spectra.takes_part)[:, own].max(axis=1)
+        live_time += (observations.exposure_s * spectra.takes_part)[:, own].max(axis=1)
     return seen, live_time

@@ -7,9 +7,10 @@ import numpy as np
 from astropy.table import Column, Table
 from astropy.units import Unit
 
+from pyxt_hpc.fit.flags import flag_names
 from pyxt_hpc.provenance import software
-from pyxt_hpc.spectra.fit import flag_names
-from pyxt_hpc.store.results import COLUMNS, Results, Status, is_final, unpacked_observations
+from pyxt_hpc.store.reader import Results
+from pyxt_hpc.store.rows import COLUMNS, Status, is_final, unpacked_observations
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

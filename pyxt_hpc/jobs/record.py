@@ -47,7 +47,7 @@ class Attempt:
         Times, empty if it has not come to that.
     host
         Where it started.
-    code, words
+    code, message
         Exit code and reason of its end.
     """
 
@@ -58,7 +58,7 @@ class Attempt:
     ended: str = ""
     host: str = ""
     code: int | None = None
-    words: str = ""
+    message: str = ""
 
     @property
     def state(self) -> State:
@@ -235,8 +235,8 @@ def _add(job: JobHistory, event: _Event) -> None:
         attempt.submitted, attempt.id = event.when, event.id
     elif event.kind == "started":
         attempt.started, attempt.id, attempt.host = event.when, event.id, event.detail
-        attempt.ended, attempt.code, attempt.words = "", None, ""
+        attempt.ended, attempt.code, attempt.message = "", None, ""
     else:
-        code, _, words = event.detail.partition(" ")
-        attempt.ended, attempt.words = event.when, words
+        code, _, message = event.detail.partition(" ")
+        attempt.ended, attempt.message = event.when, message
         attempt.code = int(code) if re.fullmatch("[0-9]{1,9}", code) else None

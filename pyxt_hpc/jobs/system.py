@@ -16,7 +16,7 @@ from pyxt_hpc.jobs.job import Job
 SECONDS = 120.0
 """Longest wait [s] for an answer of a batch system."""
 
-MAX_WORDS = 300
+MAX_OUTPUT = 300
 """Most characters of a program's output that a message quotes."""
 
 # From within a job or under mpirun: the new job must not believe that it is part of that.
@@ -38,9 +38,9 @@ class BatchSystem(ABC):
     submit_command: ClassVar[tuple[str, ...]]
     cancel_command: ClassVar[tuple[str, ...]]
     busy: ClassVar[str]
-    """Regular expression of its words when it takes no jobs now, and certainly has not taken this one."""
+    """Regular expression of its output when it takes no jobs now, and certainly has not taken this one."""
     gone: ClassVar[str]
-    """Regular expression of its words about a job that has ended before it could be cancelled."""
+    """Regular expression of its output about a job that has ended before it could be cancelled."""
     resubmits_script: ClassVar[bool] = False
     """Whether the next attempt is another job of the script's file, which must then stay as it is."""
 
@@ -73,7 +73,7 @@ class BatchSystem(ABC):
         job_id = next((line.strip() for line in reversed(lines) if line.strip()), "").partition(";")[0]
         if done.returncode == 0 and re.fullmatch(r"[0-9][A-Za-z0-9_.\[\]-]*", job_id):
             return job_id
-        raise self._refusal(command, done.returncode, _words(done))
+        raise self._refusal(command, done.returncode, _output(done))
 
     def cancel(self, job_id: str) -> bool:
         """End a job that waits or runs; whether there was one.
@@ -87,21 +87,21 @@ class BatchSystem(ABC):
         """
         command = [*self.cancel_command, job_id]
         done = ask(command, None, f"do it on a login node, and run `{shlex.join(command)}` there")
-        said = _words(done)
-        if re.search(self.gone, said, re.IGNORECASE):
+        output = _output(done)
+        if re.search(self.gone, output, re.IGNORECASE):
             return False
         if done.returncode:
-            raise self._refusal(command, done.returncode, said)
+            raise self._refusal(command, done.returncode, output)
         return True
 
-    def _refusal(self, command: Sequence[str], code: int, said: str) -> LaunchError:
-        if code and re.search(self.busy, said, re.IGNORECASE):
-            return BatchSystemBusy(f"`{shlex.join(command)}` has no effect now, try again later: {said}")
+    def _refusal(self, command: Sequence[str], code: int, output: str) -> LaunchError:
+        if code and re.search(self.busy, output, re.IGNORECASE):
+            return BatchSystemBusy(f"`{shlex.join(command)}` has no effect now, try again later: {output}")
         # Without an error, or with one about time, the batch system may have obeyed.
-        unsure = not code or re.search("timed? ?out", said, re.IGNORECASE)
+        unsure = not code or re.search("timed? ?out", output, re.IGNORECASE)
         look = "; look in the queue for the job" if unsure else ""
         return LaunchError(
-            f"`{shlex.join(command)}` ended with exit code {code} and said: {said or 'nothing'}{look}"
+            f"`{shlex.join(command)}` ended with exit code {code} and said: {output or 'nothing'}{look}"
         )
 
 
@@ -152,7 +152,7 @@ def ask(command: Sequence[str], folder: Path | None, otherwise: str) -> "subproc
         ) from None
 
 
-def _words(done: "subprocess.CompletedProcess[str]") -> str:
-    said = " ".join(f"{done.stdout} {done.stderr}".split())
-    said = "".join(letter if letter.isprintable() else "?" for letter in said)
-    return said if len(said) <= MAX_WORDS else f"{said[:MAX_WORDS]} ..."
+def _output(done: "subprocess.CompletedProcess[str]") -> str:
+    output = " ".join(f"{done.stdout} {done.stderr}".split())
+    output = "".join(letter if letter.isprintable() else "?" for letter in output)
+    return output if len(output) <= MAX_OUTPUT else f"{output[:MAX_OUTPUT]} ..."

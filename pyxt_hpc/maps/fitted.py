@@ -12,7 +12,8 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection, ForeignProduct
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.fit.extract import disc_area
+from pyxt_hpc.fit.extract import disc_areas
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import check_bundle, read_cluster_bundle, read_scale_map, scale_map_settings
 from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
@@ -20,9 +21,9 @@ from pyxt_hpc.maps.brightness import smooth_brightness
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.paint import Measured
-from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.store.lock import current_owner
-from pyxt_hpc.store.results import Results, Status, is_final, read_results
+from pyxt_hpc.store.reader import Results, read_results
+from pyxt_hpc.store.rows import Status, is_final
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class FittedRegions(ClusterImage):
     @property
     def area_arcmin2(self) -> np.ndarray:
         """(n,) area of each region's whole circle, to which its norm refers [arcmin^2]."""
-        return disc_area(self.rows["radius"]) * self.bundle.pixel_area_arcmin2
+        return disc_areas(self.rows["radius"]) * self.bundle.pixel_area_arcmin2
 
     def parameter(self, name: str, scale: np.ndarray | float = 1.0) -> Measured:
         """A fitted parameter of all regions times `scale`."""

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.fit.flags import UNUSABLE
 from pyxt_hpc.fit.inputs import config_of
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.spectra.fit import UNUSABLE
 from pyxt_hpc.stages.binning import circles_of
 from pyxt_hpc.stages.fitting import select_regions
 

@@ -9,7 +9,8 @@ from pyxt_hpc.errors import ConfigError, DamagedFile
 from pyxt_hpc.files.hdf5 import open_hdf5
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.results import ROW_DTYPE, open_to_read
+from pyxt_hpc.store.reader import open_to_read
+from pyxt_hpc.store.rows import ROW_DTYPE
 
 # Measured with benchmarks/bench_maps.py
 _BYTES_PER_PIXEL = 200

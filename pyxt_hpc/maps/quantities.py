@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pyxt_hpc.fit.flags import flag_names
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.paint import Measured, paint_blocks, paint_measured
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.spectra.fit import flag_names
-from pyxt_hpc.store.results import NORM_UNIT
+from pyxt_hpc.store.rows import NORM_UNIT
 
 SUFFIX = {"block": "", "interpolate": "_interpolated", "average": "_average"}
 """Of the names of maps, by how they are painted."""
@@ -141,7 +141,7 @@ _ALL_DIAGNOSTICS = (
         "flags",
         "Flags of the fit",
         "",
-        "bits of pyxt_hpc.spectra.fit.FitFlag: 0 is a fit without remark",
+        "bits of pyxt_hpc.fit.flags.FitFlag: 0 is a fit without remark",
         lambda r: r["flags"],
         integer=True,
     ),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyxt_hpc.maps.fitted import FittedRegions
     from pyxt_hpc.maps.product import MapProduct
 
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
 
 # stage: module in preprocess, its function
 PREPROCESSING = {
@@ -37,7 +37,7 @@ MAP_SETTINGS = ("hubble_constant", "matter_density", "abundance_error", "depth_m
 
 def run_stages(
     path: Path,
-    say: Say,
+    echo: Echo,
     *,
     first: str = STAGES[0],
     last: str = STAGES[-1],
@@ -51,7 +51,7 @@ def run_stages(
     ----------
     path
         The cluster's configuration.
-    say
+    echo
         Takes every line for the screen.
     first, last
         Of `STAGES`.
@@ -77,24 +77,26 @@ def run_stages(
     world = detect_world()
     config = read_config(path)
     for stage in STAGES[begin : end + 1]:
-        say(f"== {stage}")
+        echo(f"== {stage}")
         if stage in PREPROCESSING:
-            preprocess(config, stage, say)
+            preprocess(config, stage, echo)
         elif stage == "create-bins":
-            make_bins(config, world, num_cpus, resolution, say, again=False)
+            make_bins(config, world, num_cpus, resolution, echo, force=False)
         elif stage == "fit-spectra":
-            _fit_what_is_missing(config, world, num_cpus, resolution, replace, say)
+            _fit_what_is_missing(config, world, num_cpus, resolution, replace, echo)
         else:
-            _update_maps(config, resolution, say)
+            _update_maps(config, resolution, echo)
 
 
-def preprocess(config: ClusterConfig, stage: str, say: Say, *, again: bool = False, **options: bool) -> None:
-    """Do one of the serial stages, `PREPROCESSING`; with `again` also if it is up to date."""
+def preprocess(
+    config: ClusterConfig, stage: str, echo: Echo, *, force: bool = False, **options: bool
+) -> None:
+    """Do one of the serial stages, `PREPROCESSING`; with `force` also if it is up to date."""
     module, function = PREPROCESSING[stage]
     do = getattr(importlib.import_module(f"pyxt_hpc.preprocess.{module}"), function)
-    outcome = do(config, Layout.of(config), again=again, **options)
+    outcome = do(config, Layout.of(config), force=force, **options)
     for line in preprocessing_lines(stage, outcome):
-        say(line)
+        echo(line)
 
 
 def make_bins(
@@ -102,16 +104,16 @@ def make_bins(
     world: World,
     num_cpus: int | None,
     resolution: int | None,
-    say: Say,
+    echo: Echo,
     *,
-    again: bool = True,
+    force: bool = True,
 ) -> None:
     """Do stage 5, and tell the number of regions at one resolution, or at each.
 
-    Without `again` it is done only if it is outdated or missing.
+    Without `force` it is done only if it is outdated or missing.
     """
     from pyxt_hpc.stages.binning import create_bins
-    from pyxt_hpc.steps import Step, carry_out
+    from pyxt_hpc.steps import Step, run_if_outdated
 
     layout = Layout.of(config)
     step = Step(
@@ -127,14 +129,14 @@ def make_bins(
         summary = create_bins(config, world, n_workers)
         if summary is not None:
             for line in binning_lines(summary, config.signal_to_noise, resolution):
-                say(line)
+                echo(line)
         return {}
 
-    if world.from_master(lambda: not again and step.outdated() is None):
+    if world.from_master(lambda: not force and step.outdated() is None):
         if world.is_master:
-            say(f"{step.name}: up to date")
+            echo(f"{step.name}: up to date")
     elif world.is_master:
-        carry_out(step, make, again=True)
+        run_if_outdated(step, make, force=True)
     else:
         make()
 
@@ -144,16 +146,16 @@ def make_maps(
     resolution: int | None,
     make: "Callable[[FittedRegions, str], Iterator[MapProduct]]",
     mode: str,
-    say: Say,
+    echo: Echo,
 ) -> None:
     """Do stage 7: paint the fitted regions by a function of `maps.commands`, in one of `paint.MODES`."""
     from pyxt_hpc.maps.fitted import read_fitted_regions
     from pyxt_hpc.plots.write_products import draw_products
 
     regions = read_fitted_regions(config, resolution)
-    say(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
+    echo(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
     for line in map_lines(draw_products(regions, make(regions, mode))):
-        say(line)
+        echo(line)
 
 
 def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> int:
@@ -185,7 +187,7 @@ def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> 
 
 
 def _fit_what_is_missing(
-    config: ClusterConfig, world: World, num_cpus: int | None, resolution: int, replace: bool, say: Say
+    config: ClusterConfig, world: World, num_cpus: int | None, resolution: int, replace: bool, echo: Echo
 ) -> None:
     """Fit what the store lacks; a store of other data or settings is replaced only if that is agreed."""
     from pyxt_hpc.stages.fitting import fit_spectra
@@ -200,12 +202,12 @@ def _fit_what_is_missing(
     if summary is None:
         return
     for line in fitting_lines(summary):
-        say(line)
+        echo(line)
 
 
-def _update_maps(config: ClusterConfig, resolution: int, say: Say) -> None:
+def _update_maps(config: ClusterConfig, resolution: int, echo: Echo) -> None:
     from pyxt_hpc.maps.commands import make_all_maps
-    from pyxt_hpc.steps import Step, carry_out
+    from pyxt_hpc.steps import Step, run_if_outdated
 
     layout = Layout.of(config)
     settings = {key: getattr(config, key) for key in MAP_SETTINGS}
@@ -218,17 +220,17 @@ def _update_maps(config: ClusterConfig, resolution: int, say: Say) -> None:
     )
 
     def make() -> dict:
-        make_maps(config, resolution, make_all_maps, "block", say)
+        make_maps(config, resolution, make_all_maps, "block", echo)
         return {}
 
-    if carry_out(step, make).reason is None:
-        say(f"{step.name}: up to date")
+    if run_if_outdated(step, make).reason is None:
+        echo(f"{step.name}: up to date")
 
 
 def _fits_fingerprint(layout: Layout) -> str:
     """Of what is in the results store: the file itself changes whenever it is opened to go on."""
     from pyxt_hpc.provenance import fingerprint
-    from pyxt_hpc.store.results import read_results
+    from pyxt_hpc.store.reader import read_results
 
     results = read_results(layout.results)
     return fingerprint({"rows": results.rows, "status": results.status})

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # to be quick to import
     import numpy as np
 
-    from pyxt_hpc.fit.remarks import Remarks
+    from pyxt_hpc.fit.flags import FlagCounts
     from pyxt_hpc.maps.product import MapProduct
     from pyxt_hpc.stages.binning import BinningSummary
     from pyxt_hpc.stages.fitting import FittingSummary
-    from pyxt_hpc.steps import Facts, StageOutcome
+    from pyxt_hpc.steps import Facts, StageResult
 
 # what is said of each observation
 OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
@@ -62,7 +62,7 @@ OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
 
 _ERROR_MAP = re.compile("_((?:error_plus|error_minus|error|fractional_error))_(?:[a-z]+_)?map[.]fits$")
 
-MOST_WITHOUT_CIRCLE = 0.5
+MAX_WITHOUT_CIRCLE = 0.5
 """Share of live pixels without a circle above which most of the map will be empty."""
 
 
@@ -79,7 +79,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(f"{text:>{width}}" for text, width in zip(row, widths, strict=True))
 
 
-def preprocessing_lines(stage: str, outcome: "StageOutcome") -> Iterator[str]:
+def preprocessing_lines(stage: str, outcome: "StageResult") -> Iterator[str]:
     """A table of the observations, and what was written or why not."""
     columns = OBSERVATION_COLUMNS[stage]
     if columns:
@@ -109,9 +109,9 @@ def binning_lines(
         f"median radius {summary.median_radius:.1f} pixels; {summary.seconds:.1f} s"
     )
     yield f"{share:.1%} of the live pixels have no circle: nothing will be fitted there"
-    if share > MOST_WITHOUT_CIRCLE:
+    if share > MAX_WITHOUT_CIRCLE:
         yield (
-            f"warning: more than {MOST_WITHOUT_CIRCLE:.0%} of the live pixels have no circle: lower "
+            f"warning: more than {MAX_WITHOUT_CIRCLE:.0%} of the live pixels have no circle: lower "
             "signal_to_noise_threshold, or draw a smaller crop"
         )
     for n, regions in summary.regions.items():
@@ -128,18 +128,18 @@ def fitting_lines(summary: "FittingSummary") -> Iterator[str]:
         f"{summary.quarantined} in quarantine; "
         f"{summary.median_counts:.0f} counts a region (median); {summary.seconds:.1f} s"
     )
-    yield from remark_lines(summary.remarks)
+    yield from flag_lines(summary.flags)
 
 
-def remark_lines(remarks: "Remarks") -> Iterator[str]:
+def flag_lines(flags: "FlagCounts") -> Iterator[str]:
     """A line for each flag that fits have, and for each reason to worry."""
-    from pyxt_hpc.spectra.fit import IN_WORDS
+    from pyxt_hpc.fit.flags import MEANINGS
 
-    if remarks.fits and not remarks.flagged:
-        yield f"none of {remarks.fits} fits has a flag"
-    for flag, n in remarks.flagged.items():
-        yield f"{flag.name}: {n} of {remarks.fits} fits ({n / remarks.fits:.1%}): {IN_WORDS[flag]}"
-    for sentence in remarks.alarms():
+    if flags.fits and not flags.flagged:
+        yield f"none of {flags.fits} fits has a flag"
+    for flag, n in flags.flagged.items():
+        yield f"{flag.name}: {n} of {flags.fits} fits ({n / flags.fits:.1%}): {MEANINGS[flag]}"
+    for sentence in flags.alarms():
         yield f"warning: {sentence}"
 
 
@@ -155,7 +155,7 @@ def fit_lines(names: Sequence[str], rows: "np.ndarray") -> Iterator[str]:
     """
     import numpy as np
 
-    from pyxt_hpc.spectra.fit import FitFlag
+    from pyxt_hpc.fit.flags import FitFlag
 
     free = [
         name

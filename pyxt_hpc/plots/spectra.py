@@ -14,9 +14,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 from numpy.typing import NDArray
 
 from pyxt_hpc.files.writing import refuse_to_replace, replacing
-from pyxt_hpc.spectra.fit import FitFlag
+from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.fit.single import FittedSpectrum, SingleFit
 from pyxt_hpc.spectra.goodness import statistic_per_bin
-from pyxt_hpc.spectra.single import FittedSpectrum, SingleFit
 
 SIZE = (7.6, 6.0)
 """Of the picture [inch]."""

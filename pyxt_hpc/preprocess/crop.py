@@ -43,7 +43,7 @@ from pyxt_hpc.preprocess.remove import STAGE as CLEANING
 from pyxt_hpc.preprocess.response_files import find_datasets
 from pyxt_hpc.preprocess.responses import STAGE as BEFORE
 from pyxt_hpc.preprocess.seeds import stage_rng
-from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
+from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class _Selection:
     band_keV: tuple[float, float]
 
 
-def crop_data(config: ClusterConfig, layout: Layout, *, again: bool = False) -> StageOutcome:
+def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> StageResult:
     """Put all observations on the one grid of the crop and write the bundle and its images.
 
     An observation with front- and back-illuminated chips becomes a dataset of each kind that has a response
@@ -76,7 +76,7 @@ def crop_data(config: ClusterConfig, layout: Layout, *, again: bool = False) -> 
 
     Returns
     -------
-    StageOutcome
+    StageResult
         With the facts of `_crop_dataset` of each dataset; ``shape``, ``live_pixels``, ``counts`` of all, and
         ``left_out``: the datasets that are not in the bundle, and why.
 
@@ -114,8 +114,8 @@ def crop_data(config: ClusterConfig, layout: Layout, *, again: bool = False) -> 
         # of an observation with chips of both kinds, one of them may be off the crop
         outputs=(layout.bundle, *combined_images(layout, [d.name for d in datasets if not d.is_part])),
     )  # fmt: skip
-    outcome = carry_out(step, lambda: _crop(config, layout, datasets), again=again)
-    return StageOutcome(outcome.reason is not None, outcome.facts["observations"], outcome.facts)
+    outcome = run_if_outdated(step, lambda: _crop(config, layout, datasets), force=force)
+    return StageResult(outcome.reason is not None, outcome.facts["observations"], outcome.facts)
 
 
 def _background_file(layout: Layout, obsid: str) -> Path:

@@ -44,7 +44,7 @@ from pyxt_hpc.preprocess.checks.selection import (
 from pyxt_hpc.preprocess.field import merge_field, write_merged
 from pyxt_hpc.preprocess.inputs import ObservationFiles, find_observations
 from pyxt_hpc.preprocess.seeds import stage_rng
-from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
+from pyxt_hpc.steps import Facts, StageResult, Step, StepResult, run_if_outdated
 
 log = logging.getLogger(__name__)
 
@@ -58,19 +58,19 @@ _AIMPOINT_ARCMIN = 3.0  # 5% in the vignetting at most
 _FARTHEST_DEG = 1.0  # of the tangent points of one cluster's observations
 
 
-def process_data(config: ClusterConfig, layout: Layout, *, again: bool = False) -> StageOutcome:
+def process_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> StageResult:
     """Filter and reproject every observation and its background, then merge them.
 
     Parameters
     ----------
     config, layout
         The cluster.
-    again
+    force
         Do also what is up to date.
 
     Returns
     -------
-    StageOutcome
+    StageResult
         With the facts of `_process_observation` of each ObsID, and ``shape`` and ``counts`` of the images.
 
     Raises
@@ -82,16 +82,16 @@ def process_data(config: ClusterConfig, layout: Layout, *, again: bool = False) 
     """
     files = find_observations(layout, config.observation_ids)
     frame = read_sky_wcs(files[0].events)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, StepResult] = {}
     # disable=None: no bar where standard error is not a terminal
     for observation in tqdm(files, desc=STAGE, unit="obs", disable=None):
         step = _step(observation, layout, frame)
-        outcomes[observation.obsid] = carry_out(
+        outcomes[observation.obsid] = run_if_outdated(
             step,
             partial(_process_observation, observation, layout, frame, step.fingerprint),
-            again=again,
+            force=force,
         )
-    return StageOutcome.of(outcomes, _merge(config.observation_ids, layout, again=again))
+    return StageResult.of(outcomes, _merge(config.observation_ids, layout, force=force))
 
 
 def _step(files: ObservationFiles, layout: Layout, frame: WCS) -> Step:
@@ -296,7 +296,7 @@ def _on_sky(
     return placed, findings
 
 
-def _merge(obsids: Sequence[str], layout: Layout, *, again: bool) -> Outcome:
+def _merge(obsids: Sequence[str], layout: Layout, *, force: bool) -> StepResult:
     inputs = [path for o in obsids for path in (layout.filtered_events(o), layout.geometry(o))]
     inputs += [layout.background_events(o) for o in obsids]
     products = (
@@ -310,4 +310,4 @@ def _merge(obsids: Sequence[str], layout: Layout, *, again: bool) -> Outcome:
         write_merged(field, layout, step.fingerprint)
         return {"shape": list(field.counts.shape), "counts": int(field.counts.sum())}
 
-    return carry_out(step, make, again=again)
+    return run_if_outdated(step, make, force=force)

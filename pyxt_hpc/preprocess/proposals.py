@@ -30,12 +30,12 @@ from pyxt_hpc.preprocess.inputs import need
 from pyxt_hpc.preprocess.process import STAGE as BEFORE
 from pyxt_hpc.preprocess.proposal_picture import draw_proposal
 from pyxt_hpc.preprocess.response_files import find_datasets
-from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
+from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
 STAGE = "propose-regions"
 
 
-def propose_region_files(config: ClusterConfig, layout: Layout, *, again: bool = False) -> StageOutcome:
+def propose_region_files(config: ClusterConfig, layout: Layout, *, force: bool = False) -> StageResult:
     """Write the region files that are missing, and a picture of all that is proposed.
 
     When the merged images change, those that were proposed before and not changed since are proposed again.
@@ -44,12 +44,12 @@ def propose_region_files(config: ClusterConfig, layout: Layout, *, again: bool =
     ----------
     config, layout
         The cluster, after stage 1.
-    again
+    force
         Propose again even if nothing has changed.
 
     Returns
     -------
-    StageOutcome
+    StageResult
         With ``files``: a line for each.
 
     Raises
@@ -74,20 +74,20 @@ def propose_region_files(config: ClusterConfig, layout: Layout, *, again: bool =
         outputs=() if by_hand else (layout.proposal_picture,),
     )
     incomplete = any(not check_regular(path) for path in (*drawn, *circles))
-    outcome = carry_out(step, lambda: _propose(layout, datasets, by_hand), again=again or incomplete)
+    outcome = run_if_outdated(step, lambda: _propose(layout, datasets, by_hand), force=force or incomplete)
     made = outcome.reason is not None
     written = outcome.facts["written"] if made else ()
     said = [f"{path}: {'written' if str(path) in written else _whose(path)}" for path in (*drawn, *circles)]
     if made and not by_hand:
         said.append(f"{layout.proposal_picture}: {outcome.facts['sources']} point sources found; look at it")
-    return StageOutcome(made, {}, {"files": said})
+    return StageResult(made, {}, {"files": said})
 
 
 def _propose(layout: Layout, datasets: Sequence[Dataset], by_hand: bool) -> Facts:
     chips = {dataset.name: _chips(layout, dataset) for dataset in datasets}
     if by_hand:
         texts = {layout.response_region(o): response_text([response_circle(chips[o])]) for o in chips}
-        return {"written": [str(path) for path in write_proposals(texts, again=True).written]}
+        return {"written": [str(path) for path in write_proposals(texts, force=True).written]}
     images = read_field_images(layout)
     proposal = propose_regions(images, chips)
     texts = {
@@ -96,7 +96,7 @@ def _propose(layout: Layout, datasets: Sequence[Dataset], by_hand: bool) -> Fact
         layout.exclude_reg: exclude_text(proposal),
         layout.crop_reg: crop_text(proposal),
     }
-    written = write_proposals(texts, again=True).written
+    written = write_proposals(texts, force=True).written
     draw_proposal(proposal, images, layout.proposal_picture)
     return {"written": [str(path) for path in written], "sources": len(proposal.sources)}
 

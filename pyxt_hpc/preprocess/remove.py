@@ -37,7 +37,7 @@ from pyxt_hpc.preprocess.pictures import CleanedCurve, draw_light_curves
 from pyxt_hpc.preprocess.process import STAGE as BEFORE
 from pyxt_hpc.preprocess.process import in_time
 from pyxt_hpc.preprocess.seeds import stage_rng
-from pyxt_hpc.steps import Facts, Outcome, StageOutcome, Step, carry_out
+from pyxt_hpc.steps import Facts, StageResult, Step, StepResult, run_if_outdated
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +63,8 @@ class FieldRegions:
 
 
 def remove_sources(
-    config: ClusterConfig, layout: Layout, *, fill: bool = False, again: bool = False
-) -> StageOutcome:
+    config: ClusterConfig, layout: Layout, *, fill: bool = False, force: bool = False
+) -> StageResult:
     """Exclude ``sources.reg``, cut flares out, and make the surface brightness without either.
 
     Parameters
@@ -73,12 +73,12 @@ def remove_sources(
         The cluster, after stage 1.
     fill
         Also an image with the holes filled, for the eye only.
-    again
+    force
         Do also what is up to date.
 
     Returns
     -------
-    StageOutcome
+    StageResult
         With the facts of `_clean_observation` of each ObsID.
 
     Raises
@@ -92,16 +92,16 @@ def remove_sources(
     need(*((layout.filtered_events(o), f"pyxt-hpc {BEFORE}") for o in config.observation_ids))
     # syntax first: a slip of the pen is told before anything is computed
     regions = _read_regions(layout, config.observation_ids)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, StepResult] = {}
     for obsid in tqdm(config.observation_ids, desc=STAGE, unit="obs", disable=None):
         step = _step(obsid, layout)
-        outcomes[obsid] = carry_out(
+        outcomes[obsid] = run_if_outdated(
             step,
             partial(_clean_observation, obsid, layout, regions, step.fingerprint),
-            again=again,
+            force=force,
         )
-    whole = _brightness(config.observation_ids, layout, regions, fill=fill, again=again)
-    return StageOutcome.of(outcomes, whole)
+    whole = _brightness(config.observation_ids, layout, regions, fill=fill, force=force)
+    return StageResult.of(outcomes, whole)
 
 
 def _read_regions(layout: Layout, obsids: tuple[str, ...]) -> FieldRegions:
@@ -289,8 +289,8 @@ def _write_local_background(
 
 
 def _brightness(
-    obsids: tuple[str, ...], layout: Layout, regions: FieldRegions, *, fill: bool, again: bool
-) -> Outcome:
+    obsids: tuple[str, ...], layout: Layout, regions: FieldRegions, *, fill: bool, force: bool
+) -> StepResult:
     outputs = [layout.source_free_brightness, *([layout.filled_brightness] if fill else [])]
     step = Step(
         name=f"{STAGE}: surface brightness",
@@ -322,7 +322,7 @@ def _brightness(
             )  # fmt: skip
         return {"findings": list(_cluster_in_background(field, obsids, layout, regions))}
 
-    return carry_out(step, make, again=again)
+    return run_if_outdated(step, make, force=force)
 
 
 def _cluster_in_background(

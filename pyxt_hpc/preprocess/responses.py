@@ -22,7 +22,7 @@ from pyxt_hpc.preprocess.inputs import need
 from pyxt_hpc.preprocess.remove import STAGE as BEFORE
 from pyxt_hpc.preprocess.response_files import SuppliedResponse, find_datasets, find_responses
 from pyxt_hpc.preprocess.response_place import find_place
-from pyxt_hpc.steps import Facts, StageOutcome, Step, carry_out
+from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ _SUPPLY = "supply it again (CIAO's specextract)"
 _PROBE_KEV = 1.5  # where the area is told
 
 
-def generate_responses(config: ClusterConfig, layout: Layout, *, again: bool = False) -> StageOutcome:
+def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = False) -> StageResult:
     """Check ARF and RMF of every dataset and put them where the bundle takes them from.
 
     The area of a region away from the axis is not in these files: stage 4 has the vignetting and the live
@@ -40,7 +40,7 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, again: bool = F
 
     Returns
     -------
-    StageOutcome
+    StageResult
         With the facts of `_check_responses` of each dataset, and ``left_out``: the datasets without a
         response of their own, and what they lack.
 
@@ -77,8 +77,8 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, again: bool = F
             settings={"energy_min": config.energy_min_keV, "energy_max": config.energy_max_keV},
             outputs=(layout.response(dataset.name, "arf"), layout.response(dataset.name, "rmf")),
         )
-        outcomes[dataset.name] = carry_out(
-            step, partial(_check_responses, response, frames, config, layout), again=again
+        outcomes[dataset.name] = run_if_outdated(
+            step, partial(_check_responses, response, frames, config, layout), force=force
         )
     assumed = [name for name, o in outcomes.items() if o.facts["off_axis_arcmin"] is None and o.reason]
     if assumed:
@@ -87,8 +87,8 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, again: bool = F
             "than it says where",
             ", ".join(assumed),
         )
-    whole = StageOutcome.of(outcomes)
-    return StageOutcome(whole.made, whole.observations, {"left_out": left_out})
+    whole = StageResult.of(outcomes)
+    return StageResult(whole.made, whole.observations, {"left_out": left_out})
 
 
 def _check_responses(

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.errors import MissingInput
-from pyxt_hpc.spectra.fit import FIT_DTYPE, PARAMETERS, FitFlag, FitOptions
+from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.spectra.fit import FIT_DTYPE, PARAMETERS, FitOptions
 from pyxt_hpc.spectra.models.absorption import transmission
 from pyxt_hpc.spectra.models.plasma import load_plasma
 from pyxt_hpc.spectra.spectrum import Spectrum

@@ -7,13 +7,13 @@ import numpy as np
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.fit.extract import disc_area
+from pyxt_hpc.fit.extract import disc_areas
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.fit.one_region import regions_numbered
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.reference.comparison import fit_regions_with_sherpa
-from pyxt_hpc.store.results import REGION_COLUMNS, ROW_DTYPE
+from pyxt_hpc.store.rows import REGION_COLUMNS, ROW_DTYPE
 
 ENGINES = ("fast", "sherpa")
 
@@ -72,5 +72,5 @@ def check_regions(config: ClusterConfig, numbers: np.ndarray, engine: str) -> np
         rows[name] = fits[name]
     for name in REGION_COLUMNS:
         rows[name] = regions[name]
-    rows["area"] = disc_area(regions["radius"])
+    rows["area"] = disc_areas(regions["radius"])
     return rows

@@ -18,13 +18,14 @@ from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.config.cluster import config_template, read_config
 from pyxt_hpc.errors import EXIT_TRY_AGAIN, Interrupted, LaunchError, PyxtError
 from pyxt_hpc.files.writing import replacing
-from pyxt_hpc.fit.remarks import Remarks
+from pyxt_hpc.fit.flags import FlagCounts
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.progress import BAR_VARIABLE
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
 from pyxt_hpc.simulate.observe import ObservationPlan, demo_plans, simulate_cluster
 from pyxt_hpc.simulate.truth import TruthComparison, compare_with_truth
-from pyxt_hpc.store.results import Status, read_results
+from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.rows import Status
 
 NAME = "demo"
 SEED = 1
@@ -38,7 +39,7 @@ class DemoSummary:
     regions: int
     bad: int
     median_counts: float
-    remarks: Remarks
+    flags: FlagCounts
     comparison: TruthComparison
     pictures: Path
 
@@ -112,7 +113,7 @@ def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> 
         regions=len(results.rows),
         bad=int(np.sum(results.status == Status.BAD)),
         median_counts=float(np.median(done["counts"])),
-        remarks=Remarks.of(done["flags"]),
+        flags=FlagCounts.of(done["flags"]),
         comparison=compare_with_truth(done, read_bundle(layout.bundle), layout.cluster_dir / "truth"),
         pictures=layout.main_output,
     )

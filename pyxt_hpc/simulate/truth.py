@@ -11,8 +11,8 @@ from scipy.ndimage import map_coordinates
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.files.fits import open_fits
-from pyxt_hpc.fit.extract import disc_area, disc_sums
-from pyxt_hpc.spectra.fit import FitFlag
+from pyxt_hpc.fit.extract import disc_areas, disc_sums
+from pyxt_hpc.fit.flags import FitFlag
 
 RINGS_ARCMIN = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0, 20.0)
 """Edges of the rings about the centre in which fits are compared with the truth."""
@@ -211,7 +211,7 @@ def compare_gas_with_truth(
     kT, margin = read_truth(truth_directory / "kT.fits", bundle), _reach(rows)
     norm = read_truth(truth_directory / "norm.fits", bundle) * bundle.exposure
     squared = read_truth(truth_directory / "density.fits", bundle, margin) ** 2
-    true_density = np.sqrt(_sums_of_whole_circles(rows, squared, margin) / disc_area(rows["radius"]))
+    true_density = np.sqrt(_sums_of_whole_circles(rows, squared, margin) / disc_areas(rows["radius"]))
     true_kT = spectroscopic_like_temperature(kT, norm, rows["row"], rows["col"], rows["radius"])
     ratio = density / true_density
     return GasComparison(ratio, ratio * rows["kT"] / true_kT)

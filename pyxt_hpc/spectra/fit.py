@@ -7,7 +7,6 @@ parameters); here is what they have in common: options, model, checks, results.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntFlag
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,122 +26,6 @@ _NUMBERS = (*(f"{name}{end}" for name in PARAMETERS for end in ("", "_lo", "_hi"
 FIT_DTYPE = np.dtype([(name, np.float64) for name in _NUMBERS] + [("dof", np.int32), ("flags", np.int32)])
 """Result of one region: kT [keV], norm [XSPEC's apec norm], abundance [solar], nH [1e22 cm^-2], each with the
 ends of its 68% interval (NaN where open, and where the parameter is frozen)."""
-
-
-class FitFlag(IntFlag):
-    """What is special about a fit; 0 is a minimum with closed intervals.
-
-    The last four are set by the stage that knows the region, not by the engine.
-    """
-
-    AT_BOUND_LOW = fit_temperature.AT_BOUND_LOW
-    """Best kT is the lowest allowed."""
-    AT_BOUND_HIGH = fit_temperature.AT_BOUND_HIGH
-    """Best kT is the highest allowed."""
-    KT_LO_OPEN = fit_temperature.KT_LO_OPEN
-    """The statistic does not rise by 1 down to the lowest kT: kT_lo is NaN."""
-    KT_HI_OPEN = fit_temperature.KT_HI_OPEN
-    """The statistic does not rise by 1 up to the highest kT: kT_hi is NaN."""
-    NORM_LO_OPEN = fit_temperature.NORM_LO_OPEN
-    """The statistic does not rise by 1 down to norm 0: norm_lo is NaN."""
-    NORM_HI_OPEN = fit_temperature.NORM_HI_OPEN
-    """Norm 0 is within the interval, hence every kT; or no end was found: norm_hi is NaN."""
-    NO_COUNTS = fit_temperature.NO_COUNTS
-    """No source counts, or not more than the background at any kT: there is nothing to fit."""
-    FAILED = fit_temperature.FAILED
-    """Counts, weights or ratios are negative or not finite, or the fit did not converge."""
-    TWO_MINIMA = fit_temperature.TWO_MINIMA
-    """Another kT, outside the interval, fits nearly as well: its minimum is higher by less than 2.7."""
-    ABUNDANCE_AT_BOUND = fit_free.ABUNDANCE_AT_BOUND
-    """Best abundance is the lowest or highest allowed."""
-    ABUNDANCE_LO_OPEN = fit_free.ABUNDANCE_LO_OPEN
-    """The statistic does not rise by 1 down to the lowest abundance: abundance_lo is NaN."""
-    ABUNDANCE_HI_OPEN = fit_free.ABUNDANCE_HI_OPEN
-    """The statistic does not rise by 1 up to the highest abundance: abundance_hi is NaN."""
-    NH_AT_BOUND = fit_free.NH_AT_BOUND
-    """Best nH is the lowest or highest allowed."""
-    NH_LO_OPEN = fit_free.NH_LO_OPEN
-    """The statistic does not rise by 1 down to the lowest nH: nH_lo is NaN."""
-    NH_HI_OPEN = fit_free.NH_HI_OPEN
-    """The statistic does not rise by 1 up to the highest nH: nH_hi is NaN."""
-    FEW_COUNTS = 1 << 15
-    """Fewer than 300 net counts: intervals are often open; with many observations kT may be biased."""
-    BACKGROUND_DOMINATED = 1 << 16
-    """More than half of the counts are background."""
-    POOR_FIT = 1 << 17
-    """The statistic is more than 5 standard deviations above what the model lets expect."""
-    PARTLY_LIVE = 1 << 18
-    """The observations that take part saw less than a third of the circle's brightness (`live_fraction` of
-    the results store): the norm of the whole circle is an extrapolation; kT is that of the part."""
-
-
-IN_WORDS: dict[FitFlag, str] = {
-    FitFlag.AT_BOUND_LOW: "kT is the lowest that was allowed",
-    FitFlag.AT_BOUND_HIGH: "kT is the highest that was allowed",
-    FitFlag.KT_LO_OPEN: "kT has no lower end of its interval",
-    FitFlag.KT_HI_OPEN: "kT has no upper end of its interval",
-    FitFlag.NORM_LO_OPEN: "norm has no lower end of its interval",
-    FitFlag.NORM_HI_OPEN: "norm has no upper end of its interval",
-    FitFlag.NO_COUNTS: "no counts above the background",
-    FitFlag.FAILED: "the fit failed",
-    FitFlag.TWO_MINIMA: "another kT fits nearly as well",
-    FitFlag.ABUNDANCE_AT_BOUND: "the abundance is at a bound",
-    FitFlag.ABUNDANCE_LO_OPEN: "the abundance has no lower end of its interval",
-    FitFlag.ABUNDANCE_HI_OPEN: "the abundance has no upper end of its interval",
-    FitFlag.NH_AT_BOUND: "nH is at a bound",
-    FitFlag.NH_LO_OPEN: "nH has no lower end of its interval",
-    FitFlag.NH_HI_OPEN: "nH has no upper end of its interval",
-    FitFlag.FEW_COUNTS: "fewer than 300 counts above the background",
-    FitFlag.BACKGROUND_DOMINATED: "more than half of the counts are background",
-    FitFlag.POOR_FIT: "the statistic is more than 5 sigma above what the model lets expect",
-    FitFlag.PARTLY_LIVE: "less than a third of the circle's brightness was seen: norm is extrapolated",
-}
-"""Every flag in a few words for a person."""
-
-
-def flag_names(flags: int) -> str:
-    """Names of the flags that are set, such as ``KT_HI_OPEN, FEW_COUNTS``; nothing where there are none."""
-    return (FitFlag(flags).name or "").replace("|", ", ") if flags else ""
-
-
-UNUSABLE = FitFlag.FAILED | FitFlag.NO_COUNTS
-"""A region with one of these flags has no fit."""
-
-DOUBTFUL = (
-    UNUSABLE
-    | FitFlag.AT_BOUND_LOW
-    | FitFlag.AT_BOUND_HIGH
-    | FitFlag.KT_LO_OPEN
-    | FitFlag.KT_HI_OPEN
-    | FitFlag.TWO_MINIMA
-    | FitFlag.POOR_FIT
-)
-"""A region with one of these flags is not among the best fits: look before you trust its kT."""
-
-FEW_COUNTS = 300
-"""Net counts below which intervals are mostly open, and biased where they come from many observations."""
-BACKGROUND_SHARE = 0.5
-"""Part of the counts above which the background dominates."""
-POOR_FIT_SIGMA = 5.0
-"""Goodness above which the model is wrong. Chance does that to one region in 30,000 with some 50 bins
-(simulated), to one in 3000 with ten: the statistic's tail is that of chi^2, not of a Gaussian."""
-
-
-def quality_flags(counts: NDArray, background: NDArray, score: NDArray) -> NDArray[np.int32]:
-    """FEW_COUNTS, BACKGROUND_DOMINATED and POOR_FIT of regions.
-
-    Parameters
-    ----------
-    counts, background : (n,)
-        In the source and expected in it from the background, of the whole band.
-    score : (n,)
-        Goodness [sigma].
-    """
-    flags = np.zeros(len(counts), np.int32)
-    flags[counts - background < FEW_COUNTS] |= int(FitFlag.FEW_COUNTS)
-    flags[background > BACKGROUND_SHARE * counts] |= int(FitFlag.BACKGROUND_DOMINATED)
-    flags[score > POOR_FIT_SIGMA] |= int(FitFlag.POOR_FIT)
-    return flags
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +108,7 @@ def fit_regions(
     -------
     (n_reg,) FIT_DTYPE
         A region's row depends on that region alone. A region that cannot be fitted has NaN in every
-        number and says why in `flags` (FitFlag).
+        number and says why in `flags` (bits of the kernels, named by `pyxt_hpc.fit.flags`).
 
     Raises
     ------

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from pyxt_hpc.spectra.fit import UNUSABLE, FitFlag
-from pyxt_hpc.store.results import ROW_DTYPE, ResultsStore, Status, blank_rows, checksums
+from pyxt_hpc.fit.flags import UNUSABLE, FitFlag
+from pyxt_hpc.store.checksum import checksums
+from pyxt_hpc.store.rows import ROW_DTYPE, Status, blank_rows
+from pyxt_hpc.store.writer import ResultsStore
 
 
 class StoreLedger:

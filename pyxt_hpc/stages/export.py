@@ -7,11 +7,12 @@ import numpy as np
 
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.fit.flags import DOUBTFUL
 from pyxt_hpc.fit.inputs import check_bundle, read_cluster_bundle
 from pyxt_hpc.fit.table import dataset_names, fits_table
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.spectra.fit import DOUBTFUL
-from pyxt_hpc.store.results import BLOCK, Status, is_final, read_results
+from pyxt_hpc.store.reader import BLOCK, read_results
+from pyxt_hpc.store.rows import Status, is_final
 
 CSV_COLUMNS = (
     "region",
@@ -34,7 +35,7 @@ def export_fits(config: ClusterConfig, form: str, output: Path | None = None) ->
     config
         The cluster.
     form
-        ``csv``: ``best`` has what is done without a flag of `fit.DOUBTFUL`, ``worst`` the other finished
+        ``csv``: ``best`` has what is done without a flag of `flags.DOUBTFUL`, ``worst`` the other finished
         regions, ``all`` both. Errors are offsets from the best fit, that below it is negative; a field is
         empty where there is no number. ``ecsv``: one table with units and meanings.
     output

@@ -15,9 +15,9 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.fit.flags import FlagCounts
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.fit.regions import RegionFits, fit_options
-from pyxt_hpc.fit.remarks import Remarks
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.limits import Limits
@@ -37,7 +37,8 @@ from pyxt_hpc.store.parts import (
     slice_of,
     take_over,
 )
-from pyxt_hpc.store.results import REGION_DTYPE, ResultsStore, Status, is_final
+from pyxt_hpc.store.rows import REGION_DTYPE, Status, is_final
+from pyxt_hpc.store.writer import ResultsStore
 
 if TYPE_CHECKING:  # as in `region_fits`
     from pyxt_hpc.fit.brightness import SkyBrightness
@@ -53,7 +54,7 @@ class FittingSummary:
     bad: int
     quarantined: int
     median_counts: float
-    remarks: Remarks
+    flags: FlagCounts
     seconds: float
 
 
@@ -106,7 +107,7 @@ def fit_settings(
 
 
 @dataclass(frozen=True)
-class Whole:
+class FitInputs:
     """All regions of a cluster, and everything that decides their numbers.
 
     Parameters
@@ -125,7 +126,7 @@ class Whole:
     payload: Payload
 
     @classmethod
-    def read(cls, config: ClusterConfig, resolution: int) -> "Whole":
+    def read(cls, config: ClusterConfig, resolution: int) -> "FitInputs":
         """Read and check everything, so that whatever is wrong is known before the first fit."""
         from pyxt_hpc.fit.brightness import sky_brightness
 
@@ -149,18 +150,18 @@ def context_of_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]],
     return prepare
 
 
-def open_whole(layout: Layout, whole: Whole, resume: bool) -> ResultsStore:
+def open_whole(layout: Layout, inputs: FitInputs, resume: bool) -> ResultsStore:
     """Store of all regions with what its parts have, or a new one that replaces it and them."""
-    identity: dict[str, Any] = {"fingerprint": whole.fingerprint, "settings": whole.settings}
+    identity: dict[str, Any] = {"fingerprint": inputs.fingerprint, "settings": inputs.settings}
     if resume and check_regular(layout.results):
         store = ResultsStore.open_for_resume(layout.results, **identity)
     else:
         if not resume:
             refuse_parts_in_use(layout)
-        store = ResultsStore.create(layout.results, regions=whole.regions, **identity)
+        store = ResultsStore.create(layout.results, regions=inputs.regions, **identity)
     try:
         if resume:
-            absorb_parts(store, whole.regions["region"], layout)
+            absorb_parts(store, inputs.regions["region"], layout)
         else:
             discard_parts(layout)
     except BaseException:
@@ -248,7 +249,7 @@ def summarize(
         bad=int((status == Status.BAD).sum()),
         quarantined=int((status == Status.QUARANTINED).sum()),
         median_counts=float(np.median(counts[done])),
-        remarks=Remarks.of(flags[done]),
+        flags=FlagCounts.of(flags[done]),
         seconds=seconds,
     )
 
@@ -261,12 +262,12 @@ class _Job:
 
 
 def _begin(config: ClusterConfig, layout: Layout, resolution: int, resume: bool, part: Part | None) -> _Job:
-    whole = Whole.read(config, resolution)
+    inputs = FitInputs.read(config, resolution)
     if part is None:
-        return _Job(open_whole(layout, whole, resume), whole.regions, whole.payload)
-    regions = whole.regions[slice_of(part)]
-    store = open_part(layout, part, regions, whole.settings, whole.fingerprint, resume)
-    return _Job(store, regions, whole.payload)
+        return _Job(open_whole(layout, inputs, resume), inputs.regions, inputs.payload)
+    regions = inputs.regions[slice_of(part)]
+    store = open_part(layout, part, regions, inputs.settings, inputs.fingerprint, resume)
+    return _Job(store, regions, inputs.payload)
 
 
 def fit_spectra(

@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 
+from pyxt_hpc.fit.flags import UNUSABLE
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.parallel.driver import Collector, run_chunks
 from pyxt_hpc.parallel.pool import Payload, open_pool
 from pyxt_hpc.parallel.world import World
 from pyxt_hpc.provenance import fingerprint
-from pyxt_hpc.spectra.fit import UNUSABLE
 from pyxt_hpc.stages.fitting import fit_chunk
-from pyxt_hpc.store.results import ROW_DTYPE, Results, Status
+from pyxt_hpc.store.reader import Results
+from pyxt_hpc.store.rows import ROW_DTYPE, Status
 
 
 def fit_in_processes(fits: RegionFits, settings: Mapping[str, Any], n_workers: int) -> Results:

@@ -13,7 +13,9 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.stages.fitting import select_regions
 from pyxt_hpc.store.parts import PartState, add_parts, identity_of, slice_text
-from pyxt_hpc.store.results import ResultsStore, is_final, open_to_read
+from pyxt_hpc.store.reader import open_to_read
+from pyxt_hpc.store.rows import is_final
+from pyxt_hpc.store.writer import ResultsStore
 
 
 @dataclass(frozen=True)

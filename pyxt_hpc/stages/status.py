@@ -9,21 +9,12 @@ import numpy as np
 
 from pyxt_hpc.errors import MissingInput
 from pyxt_hpc.files.writing import check_regular
-from pyxt_hpc.fit.remarks import Remarks
+from pyxt_hpc.fit.flags import FitFlag, FlagCounts
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.store.lock import Owner, current_owner
-from pyxt_hpc.store.results import (
-    BLOCK,
-    ROW_DTYPE,
-    Status,
-    TableFile,
-    is_final,
-    open_to_read,
-    read_messages,
-    read_run,
-    verified_status,
-)
+from pyxt_hpc.store.reader import BLOCK, open_to_read, read_messages, read_run, verified_status
+from pyxt_hpc.store.rows import ROW_DTYPE, Status, is_final
+from pyxt_hpc.store.tablefile import TableFile
 
 MOST_REGIONS = 10
 """Regions that are named for each reason."""
@@ -71,7 +62,7 @@ class StoreStatus:
         When everything was last forced to the disk [s since 1970], if it is known.
     reasons
         Of bad and quarantined regions, the most frequent first.
-    remarks
+    flags
         Flags of the regions that are done.
     """
 
@@ -82,7 +73,7 @@ class StoreStatus:
     seconds_left: float | None
     checkpoint: float | None
     reasons: tuple[Reason, ...]
-    remarks: Remarks
+    flags: FlagCounts
 
     @property
     def total(self) -> int:
@@ -109,7 +100,7 @@ def read_statuses(layout: Layout) -> list[StoreStatus]:
 
 
 def read_status(path: Path) -> StoreStatus:
-    """Status of one store; raises as `pyxt_hpc.store.results.read_results`."""
+    """Status of one store; raises as `pyxt_hpc.store.reader.read_results`."""
     writer = current_owner(path)
     with open_to_read(path) as file:
         status = file.read("status")
@@ -117,7 +108,7 @@ def read_status(path: Path) -> StoreStatus:
         run = read_run(file)
         reasons = _reasons(file, status)
         done = np.flatnonzero(status == Status.DONE)
-        remarks = Remarks.of(_column_at(file, "flags", done))
+        flags = FlagCounts.of(_column_at(file, "flags", done))
     counts = {kind: int(np.count_nonzero(status == kind)) for kind in Status}
     rate = seconds_left = None
     if writer and run and run.flushed > run.first > 0 and run.finished > run.finished_at_first:
@@ -125,7 +116,7 @@ def read_status(path: Path) -> StoreStatus:
         left = int(np.count_nonzero(~is_final(status)))
         seconds_left = max(left / rate - (time.time() - run.flushed), 0.0)
     checkpoint = run.flushed if run else None
-    return StoreStatus(path, counts, writer, rate, seconds_left, checkpoint, reasons, remarks)
+    return StoreStatus(path, counts, writer, rate, seconds_left, checkpoint, reasons, flags)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pyxt_hpc.config.cluster import MOST_BYTES, ClusterConfig, read_config
+from pyxt_hpc.config.cluster import MAX_BYTES, ClusterConfig, read_config
 from pyxt_hpc.config.ini import set_value
 from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct, MissingInput, PyxtError
 from pyxt_hpc.files.quoting import one_line, shown
@@ -30,7 +30,7 @@ from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.stages.merge import merge_store
 from pyxt_hpc.store.lock import WriterLock
-from pyxt_hpc.store.results import open_to_read
+from pyxt_hpc.store.reader import open_to_read
 
 _DIGEST = "PYXT_HPC.sha256"
 """Keyword of a member's extended header."""
@@ -127,7 +127,7 @@ def unpack(archive: Path, directory: Path) -> ClusterConfig:
         raise ConfigError(f"--directory {directory} is no folder: give another")
     with contextlib.closing(_members(archive)) as members, contextlib.ExitStack() as stack:
         first = next(members, None)
-        if first is None or not _CONFIG_NAME.fullmatch(first.name) or first.size > MOST_BYTES:
+        if first is None or not _CONFIG_NAME.fullmatch(first.name) or first.size > MAX_BYTES:
             raise _foreign(archive, "its first member is not a configuration")
         if check_regular(directory / first.name):
             raise _is_there(directory / first.name)

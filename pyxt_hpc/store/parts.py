@@ -13,15 +13,9 @@ import numpy as np
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, PyxtError, StoreInUse
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.store.lock import Owner, WriterLock, current_owner
-from pyxt_hpc.store.results import (
-    BLOCK,
-    ResultsStore,
-    Status,
-    is_final,
-    open_to_read,
-    read_messages,
-    verified_blocks,
-)
+from pyxt_hpc.store.reader import BLOCK, open_to_read, read_messages, verified_blocks
+from pyxt_hpc.store.rows import Status, is_final
+from pyxt_hpc.store.writer import ResultsStore
 
 log = logging.getLogger(__name__)
 

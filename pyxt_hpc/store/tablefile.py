@@ -204,6 +204,7 @@ class TableFile:
                 f"{self._remedy}"
             )
         try:
+            seal: dict[str, Any]
             seal, _ = json.JSONDecoder().raw_decode(head[9 : head.index(_HDF5_SIGNATURE)].decode())
             expected, first = int(head[:8], 16), seal["first"]
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -307,6 +308,6 @@ class TableFile:
         self.close()
 
 
-def _columns(described: list[list[Any]]) -> list[tuple]:
+def _columns(described: list[list[Any]]) -> list[tuple[Any, ...]]:
     """What numpy makes a dtype from, as JSON gives it back: shapes have become lists."""
     return [(name, kind, *map(tuple, shape)) for name, kind, *shape in described]

@@ -274,7 +274,7 @@ def test_a_person_wins(tmp_path: Path, proposal: Proposal) -> None:
     assert write_proposals(new).kept == (drawn, binary, changed, proposed)
     assert {path: path.read_bytes() for path in before} == before
 
-    outcome = write_proposals(new, again=True)
+    outcome = write_proposals(new, force=True)
     assert (outcome.written, outcome.kept) == ((proposed,), (drawn, binary, changed))
     assert proposed.read_text() == crop_text(proposal)
     assert all(path.read_bytes() == before[path] for path in outcome.kept)

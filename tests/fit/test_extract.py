@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.fit.extract import disc_area, disc_sums, extract_regions
+from pyxt_hpc.fit.extract import disc_areas, disc_sums, extract_regions
 
 SHAPE = (37, 53)
 N_BIN = 6
@@ -62,15 +62,15 @@ def test_area_is_the_sum_of_ones() -> None:
     ones = np.ones((1, 51, 51), np.uint8)
     radius = np.array([25.0, 0.0, 1.0, 25.0, 7.125])
     middle = np.full(5, 25)
-    assert disc_area(radius).tolist() == disc_sums(middle, middle, radius, ones)[:, 0].tolist()
-    assert disc_area(radius)[:3].tolist() == [1961, 1, 5]
+    assert disc_areas(radius).tolist() == disc_sums(middle, middle, radius, ones)[:, 0].tolist()
+    assert disc_areas(radius)[:3].tolist() == [1961, 1, 5]
 
 
 def test_no_region(events: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     indptr, bins, _ = events
     none = np.empty(0, int)
     assert extract_regions(none, none, none, indptr, bins, N_BIN, SHAPE).shape == (0, N_BIN)
-    assert disc_area(none).shape == (0,)
+    assert disc_areas(none).shape == (0,)
 
 
 def test_radius_off_the_grid(events: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:

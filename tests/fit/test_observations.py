@@ -9,12 +9,13 @@ import pytest
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.brightness import MARGIN, SkyBrightness
-from pyxt_hpc.fit.observations import JointModel, extract_spectra, joint_model
+from pyxt_hpc.fit.circles import Circles, extract_spectra
+from pyxt_hpc.fit.observations import ObservationSet, fold_observations
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
 from pyxt_hpc.spectra.templates import fold_templates
-from pyxt_hpc.store.results import MOST_OBSERVATIONS
+from pyxt_hpc.store.rows import MAX_OBSERVATIONS
 
 SHAPE = (40, 50)
 AREA_KEV = np.array([0.7, 4.0, 8.0])
@@ -58,27 +59,27 @@ def two(bundle_of: Callable[..., Bundle]) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def model(two: Bundle) -> JointModel:
+def model(two: Bundle) -> ObservationSet:
     """Parts of circles weigh the same."""
     even = SkyBrightness.even(two).image
-    return JointModel.from_arrays(joint_model(two, even, 0.09, FitOptions(), "auto").to_arrays())
+    return ObservationSet.from_arrays(fold_observations(two, even, 0.09, FitOptions(), "auto").to_arrays())
 
 
 @pytest.fixture(scope="module")
-def steep_model(two: Bundle) -> JointModel:
+def steep_model(two: Bundle) -> ObservationSet:
     """They weigh as they are bright."""
-    return JointModel.from_arrays(
-        joint_model(two, steep(SHAPE), 0.09, FitOptions(), "resolution").to_arrays()
+    return ObservationSet.from_arrays(
+        fold_observations(two, steep(SHAPE), 0.09, FitOptions(), "resolution").to_arrays()
     )
 
 
-def extract(model: JointModel, row: int, col: int, radius: float) -> dict[str, np.ndarray]:
+def extract(model: ObservationSet, row: int, col: int, radius: float) -> dict[str, np.ndarray]:
     """One region."""
-    spectra = extract_spectra(model, np.array([row]), np.array([col]), np.array([radius]))
+    spectra = extract_spectra(Circles(np.array([row]), np.array([col]), np.array([radius]), model))
     return {name: value[0] for name, value in vars(spectra).items()}
 
 
-def test_whole_circle_has_all_events_and_the_whole_exposure(model: JointModel) -> None:
+def test_whole_circle_has_all_events_and_the_whole_exposure(model: ObservationSet) -> None:
     spectra = extract(model, 20, 10, 2.0)
     first = slice(model.first_bin[0], model.first_bin[1])
     second = slice(model.first_bin[1], model.first_bin[2])
@@ -90,7 +91,7 @@ def test_whole_circle_has_all_events_and_the_whole_exposure(model: JointModel) -
     assert not spectra["weight"][second].any()
 
 
-def test_half_live_circle_has_half_the_exposure_and_the_area_of_each_energy(model: JointModel) -> None:
+def test_half_live_circle_has_half_the_exposure_and_the_area_of_each_energy(model: ObservationSet) -> None:
     spectra = extract(model, 20, 25, 2.0)
     second = slice(model.first_bin[1], model.first_bin[2])
     assert spectra["takes_part"].all()
@@ -103,18 +104,18 @@ def test_half_live_circle_has_half_the_exposure_and_the_area_of_each_energy(mode
     assert spectra["source"][second].sum() == 9 * 5
 
 
-def test_circle_cut_by_the_edge_of_the_image_is_not_fully_exposed(model: JointModel) -> None:
+def test_circle_cut_by_the_edge_of_the_image_is_not_fully_exposed(model: ObservationSet) -> None:
     spectra = extract(model, 0, 10, 2.0)
     np.testing.assert_allclose(spectra["weight"][: model.first_bin[1]], 2e4 * 9 / 13)
 
 
-def test_observation_below_the_threshold_stays_out(model: JointModel) -> None:
+def test_observation_below_the_threshold_stays_out(model: ObservationSet) -> None:
     # One of 29 pixels of the circle is live in the second observation: 3.4%, below 9%.
     assert not extract(model, 20, 22, 3.0)["takes_part"][1]
     assert extract(model, 20, 23, 3.0)["takes_part"][1]
 
 
-def test_templates_are_the_folded_model_summed_over_bins(model: JointModel) -> None:
+def test_templates_are_the_folded_model_summed_over_bins(model: ObservationSet) -> None:
     arf, rmf = on_axis_arf(), gaussian_rmf()
     folded = fold_templates(arf, rmf, redshift=0.1, nH=0.05)
     lookup = bin_lookup(resolution_bins(rmf, 0.7, 8.0), rmf.n_channels)
@@ -124,7 +125,7 @@ def test_templates_are_the_folded_model_summed_over_bins(model: JointModel) -> N
         np.testing.assert_allclose(ours[0, :, : model.first_bin[1]], expected, rtol=1e-12)
 
 
-def test_wide_bins_begin_where_observations_begin(model: JointModel) -> None:
+def test_wide_bins_begin_where_observations_begin(model: ObservationSet) -> None:
     levels = model.levels()
     sizes = [len(edges) - 1 for edges in levels]
     assert sizes == sorted(sizes, reverse=True)
@@ -135,7 +136,7 @@ def test_wide_bins_begin_where_observations_begin(model: JointModel) -> None:
         assert (np.diff(edges) > 0).all()
 
 
-def test_live_share_is_known_of_observations_that_stay_out_too(model: JointModel) -> None:
+def test_live_share_is_known_of_observations_that_stay_out_too(model: ObservationSet) -> None:
     # One of 29 pixels is live in the second observation.
     found = extract(model, 20, 22, 3.0)
     np.testing.assert_allclose(found["live_share"], [1, 1 / 29])
@@ -145,7 +146,7 @@ def test_live_share_is_known_of_observations_that_stay_out_too(model: JointModel
     ("row", "col", "radius"), [(20, 25, 2.0), (12, 28, 9.5), (39, 49, 7.0), (20, 1, 8.0)]
 )
 def test_parts_of_a_circle_weigh_as_they_are_bright(
-    steep_model: JointModel, row: int, col: int, radius: float
+    steep_model: ObservationSet, row: int, col: int, radius: float
 ) -> None:
     """Pixel by pixel; the whole circle is what lies beyond the edges of the images, too."""
     y, x = np.indices((SHAPE[0] + 2 * MARGIN, SHAPE[1] + 2 * MARGIN)) - MARGIN
@@ -162,7 +163,7 @@ def test_parts_of_a_circle_weigh_as_they_are_bright(
         np.testing.assert_allclose(found["weight"][bins[1]][0], 2e4 * 0.9 * second, rtol=0.01)
 
 
-def test_circle_beyond_the_known_brightness_is_refused(model: JointModel) -> None:
+def test_circle_beyond_the_known_brightness_is_refused(model: ObservationSet) -> None:
     extract(model, 0, 0, float(MARGIN))
     for row, col in ((0, 20), (20, 0), (39, 20), (20, 49)):
         with pytest.raises(ConfigError, match="create-bins"):
@@ -170,9 +171,9 @@ def test_circle_beyond_the_known_brightness_is_refused(model: JointModel) -> Non
 
 
 def test_more_observations_than_a_row_can_name_are_refused(two: Bundle) -> None:
-    many = replace(two, observations=two.observations[:1] * (MOST_OBSERVATIONS + 1))
+    many = replace(two, observations=two.observations[:1] * (MAX_OBSERVATIONS + 1))
     with pytest.raises(ConfigError, match="257 observations; at most 256"):
-        joint_model(many, SkyBrightness.even(many).image, 0.09, FitOptions(), "auto")
+        fold_observations(many, SkyBrightness.even(many).image, 0.09, FitOptions(), "auto")
 
 
 @pytest.mark.parametrize("name", ["model", "steep_model"])
@@ -181,10 +182,10 @@ def test_chunks_do_not_change_a_bit(name: str, request: pytest.FixtureRequest) -
     rng = np.random.default_rng(5)
     row, col = rng.integers(0, 40, 60), rng.integers(0, 50, 60)
     radius = rng.integers(8, 80, 60) / 8
-    whole = vars(extract_spectra(model, row, col, radius))
+    whole = vars(extract_spectra(Circles(row, col, radius, model)))
     for size in (1, 7):
         for at in range(0, 60, size):
             part = slice(at, at + size)
-            spectra = vars(extract_spectra(model, row[part], col[part], radius[part]))
+            spectra = vars(extract_spectra(Circles(row[part], col[part], radius[part], model)))
             for name, value in spectra.items():
                 np.testing.assert_array_equal(value, whole[name][part])

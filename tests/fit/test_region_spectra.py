@@ -1,4 +1,4 @@
-"""A region's spectra are those of the joint model, channel by channel and with a response of their own."""
+"""A region's spectra are those of the map's fits, channel by channel and with a response of their own."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,8 @@ import pytest
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.chandra.sky.vignetting import vignetting
 from pyxt_hpc.fit.brightness import MARGIN
-from pyxt_hpc.fit.observations import JointModel, extract_spectra, joint_model
+from pyxt_hpc.fit.circles import Circles, extract_spectra
+from pyxt_hpc.fit.observations import ObservationSet, fold_observations
 from pyxt_hpc.fit.region_spectra import region_spectra
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FitOptions
@@ -58,15 +59,15 @@ def bundle(bundle_of: Callable[..., Bundle]) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def model(bundle: Bundle) -> JointModel:
+def model(bundle: Bundle) -> ObservationSet:
     """What the fast engine fits."""
     return model_of(bundle)
 
 
-def model_of(bundle: Bundle, minimum_fraction: float = MINIMUM_FRACTION) -> JointModel:
+def model_of(bundle: Bundle, minimum_fraction: float = MINIMUM_FRACTION) -> ObservationSet:
     """Of a cluster that is brighter to the right, where the second observation is live."""
     brightness = np.tile(np.linspace(1.0, 3.0, SHAPE[1] + 2 * MARGIN), (SHAPE[0] + 2 * MARGIN, 1))
-    return joint_model(bundle, brightness, minimum_fraction, FitOptions(), "resolution")
+    return fold_observations(bundle, brightness, minimum_fraction, FitOptions(), "resolution")
 
 
 # A whole circle of one observation; both; cut by the second chip's edge; by the image's corner.
@@ -74,24 +75,24 @@ REGIONS = [(20, 12, 6.0), (40, 60, 8.5), (30, 39, 5.0), (59, 79, 12.0)]
 
 
 @pytest.mark.parametrize(("row", "col", "radius"), REGIONS)
-def test_counts_in_bins_are_those_of_the_joint_model(
-    bundle: Bundle, model: JointModel, row: int, col: int, radius: float
+def test_counts_in_bins_are_those_of_the_binned_spectra(
+    bundle: Bundle, model: ObservationSet, row: int, col: int, radius: float
 ) -> None:
-    joint = extract_spectra(model, np.array([row]), np.array([col]), np.array([radius]))
+    binned = extract_spectra(Circles(np.array([row]), np.array([col]), np.array([radius]), model))
     spectra = region_spectra(bundle, model, row, col, radius)
-    assert list(spectra) == np.flatnonzero(joint.takes_part[0]).tolist()
+    assert list(spectra) == np.flatnonzero(binned.takes_part[0]).tolist()
     for i, spectrum in spectra.items():
         bins = slice(model.first_bin[i], model.first_bin[i + 1])
-        np.testing.assert_array_equal(spectrum.binned(spectrum.counts), joint.source[0, bins])
-        np.testing.assert_array_equal(spectrum.binned(spectrum.background), joint.background[0, bins])
-        np.testing.assert_array_equal(joint.ratio[0, bins], spectrum.ratio)
+        np.testing.assert_array_equal(spectrum.binned(spectrum.counts), binned.source[0, bins])
+        np.testing.assert_array_equal(spectrum.binned(spectrum.background), binned.background[0, bins])
+        np.testing.assert_array_equal(binned.ratio[0, bins], spectrum.ratio)
         assert spectrum.counts.sum() > 0
         assert spectrum.exposure_s == bundle.observations[i].exposure_s
 
 
 @pytest.mark.parametrize(("row", "col", "radius"), REGIONS)
-def test_folded_model_is_that_of_the_joint_model(
-    bundle: Bundle, model: JointModel, row: int, col: int, radius: float
+def test_folded_model_is_that_of_the_binned_spectra(
+    bundle: Bundle, model: ObservationSet, row: int, col: int, radius: float
 ) -> None:
     """Area before redistribution against area at a bin's own energy: the one approximation of the bins.
 
@@ -99,7 +100,7 @@ def test_folded_model_is_that_of_the_joint_model(
     (Cauchy-Schwarz): 3.7e-4, measured 12 arcmin off the axis, of 3000 counts is 0.02 sigma at most. The
     sum, that is the norm, is off by far less.
     """
-    joint = extract_spectra(model, np.array([row]), np.array([col]), np.array([radius]))
+    binned = extract_spectra(Circles(np.array([row]), np.array([col]), np.array([radius]), model))
     spectra = region_spectra(bundle, model, row, col, radius)
     hot = (model.kT > 1.0) & (model.kT < 15.0)
     for i, observation in enumerate(bundle.observations):
@@ -110,7 +111,7 @@ def test_folded_model_is_that_of_the_joint_model(
         folded = fold_templates(spectrum.arf, spectrum.rmf, redshift=bundle.redshift, nH=bundle.nH)
         exact = spectrum.exposure_s * spectrum.binned(folded.at_abundance(bundle.abundance))[hot]
         rates = (model.hhe[0] + bundle.abundance * model.metals[0])[:, bins]
-        in_bins = (joint.weight[0, bins] * rates)[hot]
+        in_bins = (binned.weight[0, bins] * rates)[hot]
         share = exact / exact.sum(axis=1, keepdims=True)
         error = in_bins / exact - 1.0
         assert np.sqrt((share * error**2).sum(axis=1)).max() < 5e-4

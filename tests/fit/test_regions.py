@@ -10,13 +10,14 @@ import pytest
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.fit.observations import extract_spectra
+from pyxt_hpc.fit.circles import Circles, extract_spectra
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.regions import RegionFits, fit_options
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
-from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, fit_regions
+from pyxt_hpc.spectra.fit import FIT_DTYPE, fit_regions
 from pyxt_hpc.spectra.grouping import choose_level
 from pyxt_hpc.spectra.templates import fold_templates
-from pyxt_hpc.store.results import REGION_DTYPE
+from pyxt_hpc.store.rows import REGION_DTYPE
 
 SHAPE = (24, 60)
 
@@ -79,8 +80,8 @@ def fits(bundle: Bundle) -> RegionFits:
 
 def test_rows_are_the_fits_of_the_extracted_spectra(fits: RegionFits) -> None:
     rows = fits.fit(np.arange(9))
-    model, where = fits.model, regions()
-    spectra = extract_spectra(model, where["row"], where["col"], where["radius"])
+    model, where = fits.observations, regions()
+    spectra = extract_spectra(Circles(where["row"], where["col"], where["radius"], model))
     counts = np.add.reduceat(spectra.background, model.first_bin[:-1], axis=1)
     level = choose_level(counts)
     assert len(set(level.tolist())) >= 3  # bins of several widths are in use

@@ -20,7 +20,7 @@ from ordinary import ordinary_user
 from situations import Prepare, both, directory, edit, fifo, file, link, nothing, unix_socket
 
 from pyxt_hpc.cli import main
-from pyxt_hpc.store.results import read_results
+from pyxt_hpc.store.reader import read_results
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -29,7 +29,9 @@ from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.store import lock as lock_module
 from pyxt_hpc.store.lock import this_process
-from pyxt_hpc.store.results import ResultsStore, Status, read_results
+from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.rows import Status
+from pyxt_hpc.store.writer import ResultsStore
 
 STORE = "demo/acb/demo_results.h5"
 LOCK = f"{STORE}.lock"
@@ -330,7 +332,7 @@ SLEEPER = """
 import sys, time
 from pyxt_hpc import lock
 from pyxt_hpc.cli import main
-from pyxt_hpc.store.results import ResultsStore
+from pyxt_hpc.store.writer import ResultsStore
 lock.this_machine = lambda: "another machine"
 write = ResultsStore.write
 def slowly(store, *arguments):

@@ -15,7 +15,8 @@ from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.jobs.record import read_jobs
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.demo import write_demo_input
-from pyxt_hpc.store.results import Status, read_results
+from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.rows import Status
 
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 FINISHED = (Status.DONE, Status.BAD)

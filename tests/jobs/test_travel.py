@@ -23,7 +23,8 @@ from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.stages import transfer as travel
 from pyxt_hpc.stages.estimate import Estimate
-from pyxt_hpc.store.results import Status, read_results
+from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.rows import Status
 
 Entry = tuple[tarfile.TarInfo, bytes]
 

@@ -9,6 +9,7 @@ from astropy.io import fits
 
 from pyxt_hpc.bundle import write_bundle
 from pyxt_hpc.errors import ConfigError, EmptySelection, ForeignProduct, PyxtError
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import scale_map_settings
 from pyxt_hpc.images import write_image
 from pyxt_hpc.maps import memory
@@ -18,8 +19,8 @@ from pyxt_hpc.maps.image import read_cluster_image
 from pyxt_hpc.maps.product import MapProduct, config_fingerprint, write_product
 from pyxt_hpc.maps.quantities import map_diagnostics, map_parameters
 from pyxt_hpc.provenance import software
-from pyxt_hpc.spectra.fit import FitFlag
-from pyxt_hpc.store.results import ResultsStore, Status
+from pyxt_hpc.store.rows import Status
+from pyxt_hpc.store.writer import ResultsStore
 
 SHAPE = (31, 40)
 

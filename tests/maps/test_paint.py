@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.binning.lattice import lattice
-from pyxt_hpc.fit.extract import disc_area, disc_sums
+from pyxt_hpc.fit.extract import disc_areas, disc_sums
 from pyxt_hpc.maps.paint import Measured, average_circles, paint_blocks, paint_measured
 
 STEPS = (1, 3, 5)
@@ -79,7 +79,7 @@ def test_error_of_averages_is_their_scatter(radius, step):
     shape, n = (70, 70), 300
     regions = circles(shape, radius, step)
     noise = rng.normal(0.0, 0.5, (n, *shape))
-    area = disc_area([radius])[0]
+    area = disc_areas([radius])[0]
     # keeps the discs whole: values of circles that the edge cuts would scatter more
     inner = np.s_[16:54, 16:54]
     values = 5.0 + disc_sums(regions["row"], regions["col"], regions["radius"], noise) / area

@@ -27,7 +27,8 @@ import numpy as np
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import EXIT_DONE, MissingInput
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.results import Results, Status, is_final, read_results
+from pyxt_hpc.store.reader import Results, read_results
+from pyxt_hpc.store.rows import Status, is_final
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from kill_harness import Known, assert_kept, campaign
 
-from pyxt_hpc.store.results import REGION_DTYPE, ResultsStore, Status, blank_rows, read_results
+from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.rows import REGION_DTYPE, Status, blank_rows
+from pyxt_hpc.store.writer import ResultsStore
 
 
 def require(launch: str) -> None:

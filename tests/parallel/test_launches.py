@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from kill_harness import OPEN_MPI_ENVIRONMENT, family
 
-from pyxt_hpc.store.results import Results, Status, read_results
+from pyxt_hpc.store.reader import Results, read_results
+from pyxt_hpc.store.rows import Status
 
 JOB = Path(__file__).with_name("toy_job.py")
 MPICH = Path(sys.executable).with_name("mpiexec")

@@ -22,7 +22,9 @@ from pyxt_hpc.parallel.limits import Limits
 from pyxt_hpc.parallel.pool import Payload, open_pool
 from pyxt_hpc.parallel.world import detect_world
 from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
-from pyxt_hpc.store.results import REGION_DTYPE, ResultsStore, blank_rows, checksums
+from pyxt_hpc.store.checksum import checksums
+from pyxt_hpc.store.rows import REGION_DTYPE, blank_rows
+from pyxt_hpc.store.writer import ResultsStore
 
 GUILTY = 137
 """The region that raises or kills."""

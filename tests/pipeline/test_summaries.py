@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.pipeline.summaries import (
     binning_lines,
@@ -13,9 +14,9 @@ from pyxt_hpc.pipeline.summaries import (
     preprocessing_lines,
     table,
 )
-from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag
+from pyxt_hpc.spectra.fit import FIT_DTYPE
 from pyxt_hpc.stages.binning import BinningSummary
-from pyxt_hpc.steps import StageOutcome
+from pyxt_hpc.steps import StageResult
 
 
 def test_columns_are_as_wide_as_their_longest_text() -> None:
@@ -48,7 +49,7 @@ def test_a_stage_that_did_nothing_says_so() -> None:
     facts = {"chips": [5, 7], "off_axis_arcmin": 2.96, "place": "by its header"}
     facts |= {"area_cm2": 612.34, "channels": 1024, "energies": 1070}
     said = {"files": ["a.reg: kept"], "left_out": {"4001-FI": "CCD 6: no response"}}
-    outcome = StageOutcome(made=False, observations={"4001-BI": facts}, facts=said)
+    outcome = StageResult(made=False, observations={"4001-BI": facts}, facts=said)
     *_, row, files, left_out, last = preprocessing_lines("generate-responses", outcome)
     assert " ".join(row.split()) == "4001-BI 57 3.0' off axis (by its header) 612.3 1024 1070"
     assert (files, left_out) == ("a.reg: kept", "warning: left out: CCD 6: no response")

@@ -10,7 +10,7 @@ import pytest
 from pyxt_hpc.plots.comparison import draw_comparison
 from pyxt_hpc.reference.comparison import EngineComparison
 from pyxt_hpc.spectra.fit import FIT_DTYPE
-from pyxt_hpc.store.results import REGION_DTYPE
+from pyxt_hpc.store.rows import REGION_DTYPE
 
 
 def comparison(spread: float, n: int) -> EngineComparison:

@@ -21,7 +21,7 @@ from pyxt_hpc.preprocess.crop import crop_data
 from pyxt_hpc.preprocess.process import process_data
 from pyxt_hpc.preprocess.remove import remove_sources
 from pyxt_hpc.preprocess.responses import generate_responses
-from pyxt_hpc.steps import StageOutcome
+from pyxt_hpc.steps import StageResult
 
 RA, DEC = 150.0, 30.0
 LENGTH_S = 40_000.0
@@ -183,7 +183,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stages() -> Callable[[Field], tuple[StageOutcome, ...]]:
+def stages() -> Callable[[Field], tuple[StageResult, ...]]:
     """Does stages 1 to 4."""
     order = (process_data, remove_sources, generate_responses, crop_data)
     return lambda field: tuple(do(field.config, field.layout) for do in order)

@@ -15,13 +15,13 @@ from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background import joined
 from pyxt_hpc.preprocess.crop import channels_in_band, crop_data
-from pyxt_hpc.steps import StageOutcome
+from pyxt_hpc.steps import StageResult
 
 RA, DEC = 150.0, 30.0
 PARTICLES, SKY = 60_000, 80_000
 PIXELS = 2048 * 512 / 16  # of both chips
 
-Processed = tuple[StageOutcome, Layout, Bundle]
+Processed = tuple[StageResult, Layout, Bundle]
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_same_input_same_bundle(single: Any, stages: Callable) -> None:
     stages(single)
     first = read_bundle(single.layout.bundle).fingerprint
     assert not any(outcome.made for outcome in stages(single))
-    crop_data(single.config, single.layout, again=True)
+    crop_data(single.config, single.layout, force=True)
     assert read_bundle(single.layout.bundle).fingerprint == first
 
 

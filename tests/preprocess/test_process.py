@@ -121,7 +121,7 @@ def test_blank_sky_of_a_nominal_pointing(single: Any, tmp_path: Path) -> None:
     assert np.abs(made.x - blank.x).max() < 1.5
     assert np.std(made.x - blank.x) == pytest.approx(np.sqrt(2 / 12), rel=0.05)
     first = made.x
-    process_data(single.config, single.layout, again=True)
+    process_data(single.config, single.layout, force=True)
     np.testing.assert_array_equal(read_events(single.layout.background_events("1")).x, first)
 
 

@@ -13,7 +13,7 @@ from pyxt_hpc.errors import EmptySelection, MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.process import process_data
 from pyxt_hpc.preprocess.proposals import propose_region_files
-from pyxt_hpc.steps import StageOutcome
+from pyxt_hpc.steps import StageResult
 
 Cluster = tuple[ClusterConfig, Layout]
 
@@ -32,7 +32,7 @@ def processed(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def proposed(processed: Path) -> tuple[Path, StageOutcome]:
+def proposed(processed: Path) -> tuple[Path, StageResult]:
     """The same with all that was proposed, and what was said of it."""
     folder = processed.with_name("proposed") / "work"
     shutil.copytree(processed, folder)
@@ -41,7 +41,7 @@ def proposed(processed: Path) -> tuple[Path, StageOutcome]:
 
 
 @pytest.fixture
-def cluster(proposed: tuple[Path, StageOutcome], tmp_path: Path) -> Cluster:
+def cluster(proposed: tuple[Path, StageResult], tmp_path: Path) -> Cluster:
     return copy(proposed[0], tmp_path / "work")
 
 
@@ -69,7 +69,7 @@ def double_counts(layout: Layout) -> None:
             hdus.writeto(path, overwrite=True, checksum=True)
 
 
-def test_files_picture_and_words(proposed: tuple[Path, StageOutcome]) -> None:
+def test_files_picture_and_words(proposed: tuple[Path, StageResult]) -> None:
     folder, outcome = proposed
     config = read_config(folder / "demo.ini")
     layout = Layout.of(config)
@@ -94,8 +94,8 @@ def test_a_persons_file_wins_whatever_is_missing_or_asked_for(cluster: Cluster) 
     more = layout.sources_reg.read_text() + 'circle(10:00:00,+20:00:00,3")\n'  # one more by hand
     layout.sources_reg.write_text(more)
     layout.exclude_reg.unlink()
-    for again in (False, True):
-        said = propose_region_files(config, layout, again=again).facts["files"]
+    for force in (False, True):
+        said = propose_region_files(config, layout, force=force).facts["files"]
         assert f"{layout.sources_reg}: yours, kept" in said
         assert f"{layout.crop_reg}: yours, kept" in said
         assert layout.crop_reg.read_text() == drawn

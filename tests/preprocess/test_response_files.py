@@ -202,7 +202,7 @@ def test_a_response_of_the_other_kind_is_refused(mixed: Any) -> None:
 
 def test_regions_are_proposed_on_each_kind(mixed: Any) -> None:
     layout = mixed.layout
-    outcome = propose_region_files(mixed.config, layout, again=True)
+    outcome = propose_region_files(mixed.config, layout, force=True)
     files = [layout.response_region(name) for name in ("1-FI", "1-BI")]
     assert f"{files[0]}: written" in outcome.facts["files"]
     assert not layout.response_region("1").exists()

@@ -60,7 +60,7 @@ def test_a_changed_byte_of_a_checked_response_is_not_believed(cleaned: Any, suff
     path.write_bytes(damaged)
     with pytest.raises(DamagedFile, match=rf"acisI\.{suffix}: .*checksum.*generate-responses with --force"):
         crop_data(config, layout)
-    assert generate_responses(config, layout, again=True).made
+    assert generate_responses(config, layout, force=True).made
     crop_data(config, layout)
 
 

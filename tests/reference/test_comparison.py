@@ -10,6 +10,7 @@ from astropy.table import Table
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.reference import comparison as module
 from pyxt_hpc.reference.comparison import (
     EngineComparison,
@@ -18,9 +19,9 @@ from pyxt_hpc.reference.comparison import (
     write_comparison,
 )
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
-from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag
+from pyxt_hpc.spectra.fit import FIT_DTYPE
 from pyxt_hpc.spectra.templates import fold_templates
-from pyxt_hpc.store.results import REGION_DTYPE
+from pyxt_hpc.store.rows import REGION_DTYPE
 
 SHAPE = (30, 40)
 

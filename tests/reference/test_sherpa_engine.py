@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.ogip.response import Arf, read_arf, read_rmf
 from pyxt_hpc.errors import MissingInput
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.reference import sherpa_engine
 from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, sherpa_statistic, which_model
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
-from pyxt_hpc.spectra.fit import FitFlag, FitOptions
+from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, resolution_bins
 from pyxt_hpc.spectra.kernels.statistics import wstat
 from pyxt_hpc.spectra.spectrum import Spectrum

@@ -12,7 +12,8 @@ from astropy.io import fits
 
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf, read_arf, read_rmf
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.spectra.fit import FIT_DTYPE, FitFlag, FitOptions, ModelGrid, fit_regions
+from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.spectra.fit import FIT_DTYPE, FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.grouping import channel_bins, resolution_bins
 from pyxt_hpc.spectra.kernels.statistics import STATISTICS, chi2gehrels, cstat, wstat
 from pyxt_hpc.spectra.templates import fold_templates

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyxt_hpc.spectra.fit import FitFlag
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
-from pyxt_hpc.store.results import REGION_DTYPE, ResultsStore, Status, blank_rows, read_results
+from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.rows import REGION_DTYPE, Status, blank_rows
+from pyxt_hpc.store.writer import ResultsStore
 
 N = 20
 

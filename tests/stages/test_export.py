@@ -10,17 +10,11 @@ from astropy.table import Table
 
 from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.stages import export
-from pyxt_hpc.store.results import (
-    COLUMNS,
-    REGION_DTYPE,
-    ResultsStore,
-    Status,
-    blank_rows,
-    packed_observations,
-)
+from pyxt_hpc.store.rows import COLUMNS, REGION_DTYPE, Status, blank_rows, packed_observations
+from pyxt_hpc.store.writer import ResultsStore
 
 HEAD = "region,T,T_err_+,T_err_-,Norm,Norm_err_+,Norm_err_-,reduced_x2,obs_id"
 

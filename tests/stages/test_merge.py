@@ -12,7 +12,9 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.stages import merge
 from pyxt_hpc.stages.fitting import select_regions
-from pyxt_hpc.store.results import ROW_DTYPE, ResultsStore, Status, blank_rows, is_final, read_results
+from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.rows import ROW_DTYPE, Status, blank_rows, is_final
+from pyxt_hpc.store.writer import ResultsStore
 
 SETTINGS = {"bundle": "b", "resolution": 2, "nH": 0.05}
 

@@ -11,11 +11,11 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.beta_model import BetaModel
 from pyxt_hpc.fit.brightness import BETA_TIMES_IMAGE, MARGIN, SkyBrightness, sky_brightness
 from pyxt_hpc.fit.extract import disc_sums
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
-from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.spectra.templates import fold_templates
-from pyxt_hpc.store.results import REGION_DTYPE, unpacked_observations
+from pyxt_hpc.store.rows import REGION_DTYPE, unpacked_observations
 
 SHAPE = (110, 130)
 MODEL = BetaModel(row=MARGIN + 55.0, col=MARGIN + 35.0, core=9.0, beta=0.66, peak=1.0)

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.errors import DamagedFile, MissingInput
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.spectra.fit import FitFlag
 from pyxt_hpc.stages.status import read_status, read_statuses, verify
-from pyxt_hpc.store import results as store_module
-from pyxt_hpc.store.results import REGION_DTYPE, ROW_DTYPE, ResultsStore, Status, blank_rows
+from pyxt_hpc.store.reader import BLOCK
+from pyxt_hpc.store.rows import REGION_DTYPE, ROW_DTYPE, Status, blank_rows
+from pyxt_hpc.store.tablefile import TableFile
+from pyxt_hpc.store.writer import ResultsStore
 
 N = 40_000
 
@@ -140,18 +142,18 @@ def test_only_rows_that_are_asked_for_are_read(layout: Layout, monkeypatch: pyte
     with create(layout.results) as store:
         write(store, 0, 100)
         write(store, 39_000, 39_001, Status.BAD)
-    read = store_module.TableFile.read_into
+    read = TableFile.read_into
     seen = []
 
-    def spy(file: store_module.TableFile, table: str, start: int, rows: np.ndarray) -> None:
+    def spy(file: TableFile, table: str, start: int, rows: np.ndarray) -> None:
         seen.append((table, len(rows)))
         read(file, table, start, rows)
 
-    monkeypatch.setattr(store_module.TableFile, "read_into", spy)
+    monkeypatch.setattr(TableFile, "read_into", spy)
     read_status(layout.results)
     # the block in the middle has nothing that is finished
-    last = N - 2 * store_module.BLOCK
-    assert sum(n for table, n in seen if table == "rows") <= store_module.BLOCK + 2 * last
+    last = N - 2 * BLOCK
+    assert sum(n for table, n in seen if table == "rows") <= BLOCK + 2 * last
 
 
 def test_flags_of_the_fits_are_counted(layout: Layout) -> None:
@@ -160,7 +162,7 @@ def test_flags_of_the_fits_are_counted(layout: Layout) -> None:
         write(store, 90, 98, flags=FitFlag.POOR_FIT | FitFlag.FEW_COUNTS)
         write(store, 30_000, 30_002, flags=FitFlag.FEW_COUNTS)
         write(store, 100, 200, Status.BAD, FitFlag.NO_COUNTS)
-    remarks = read_status(layout.results).remarks
-    assert remarks.fits == 100
-    assert remarks.flagged == {FitFlag.FEW_COUNTS: 10, FitFlag.POOR_FIT: 8}
-    assert remarks.doubtful == 8
+    flags = read_status(layout.results).flags
+    assert flags.fits == 100
+    assert flags.flagged == {FitFlag.FEW_COUNTS: 10, FitFlag.POOR_FIT: 8}
+    assert flags.doubtful == 8

@@ -15,7 +15,9 @@ from pyxt_hpc.store.parts import (
     slice_of,
     take_over,
 )
-from pyxt_hpc.store.results import REGION_DTYPE, ResultsStore, Status, blank_rows, is_final, read_results
+from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.rows import REGION_DTYPE, Status, blank_rows, is_final
+from pyxt_hpc.store.writer import ResultsStore
 
 N = 2003
 

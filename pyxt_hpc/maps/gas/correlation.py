@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.fit.brightness import SkyBrightness
-from pyxt_hpc.fit.observations import JointModel, joint_model
+from pyxt_hpc.fit.observations import ObservationSet, fold_observations
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.spectra.fit import FitOptions
 
@@ -53,7 +53,7 @@ def joint_errors(regions: FittedRegions) -> JointErrors:
         nH_bounds=(0.8 * bundle.nH, 1.25 * bundle.nH + 0.01) if nH_free else None,
     )
     even = SkyBrightness.even(bundle).image  # no circle is cut out here
-    model = joint_model(bundle, even, regions.config.minimum_exposure_fraction, options, "resolution")
+    model = fold_observations(bundle, even, regions.config.minimum_exposure_fraction, options, "resolution")
     used = np.flatnonzero((model.kT > 0.2) & (model.kT < 30.0))
     free = settings["abundance_bounds"] is not None
     table = np.array(
@@ -73,7 +73,7 @@ def joint_errors(regions: FittedRegions) -> JointErrors:
 
 
 def _joint_errors(
-    model: JointModel, k: int, fraction: float, abundance: float, abundance_free: bool
+    model: ObservationSet, k: int, fraction: float, abundance: float, abundance_free: bool
 ) -> tuple[float, float, float, float, float]:
     """Fields of `JointErrors` of spectra at one temperature of the model and share of background."""
     exposure = np.repeat(model.exposure_s, np.diff(model.first_bin))

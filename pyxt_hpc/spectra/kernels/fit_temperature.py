@@ -37,7 +37,7 @@ from pyxt_hpc.spectra.kernels.statistics import (
     total,
 )
 
-# What is special about a fit: bits, named to users by `fit.FitFlag`.
+# What is special about a fit: bits, named to users by `fit.flags.FitFlag`.
 AT_BOUND_LOW, AT_BOUND_HIGH, KT_LO_OPEN, KT_HI_OPEN = 1, 2, 4, 8
 NORM_LO_OPEN, NORM_HI_OPEN, NO_COUNTS, FAILED, TWO_MINIMA = 16, 32, 64, 128, 256
 

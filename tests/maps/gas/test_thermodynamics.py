@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.fit.extract import disc_area, disc_sums
+from pyxt_hpc.fit.extract import disc_areas, disc_sums
 from pyxt_hpc.maps.gas.particles import cooling_time
 from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics, kpc_per_arcsec
 from pyxt_hpc.maps.in_memory import fit_in_memory
@@ -47,7 +47,7 @@ class Field:
         squared, norm, metals = disc_sums(*circles, images).T
         self.rows, self.circles = regions.rows, apart(regions.rows, truth.kT.shape)
         # the emission of a circle belongs to the root of its mean square density
-        self.density = np.sqrt(squared / disc_area(circles[2]))
+        self.density = np.sqrt(squared / disc_areas(circles[2]))
         self.kT = spectroscopic_like_temperature(truth.kT, truth.norm, *circles)
         self.abundance = metals / norm
 
@@ -194,7 +194,7 @@ def test_depth_of_a_beta_model_gives_the_density_of_a_sphere(core: float, beta: 
     rows, gas = regions.rows, Thermodynamics(regions, 0.0)
     chosen = apart(rows, truth.kT.shape)
     sums = disc_sums(rows["row"], rows["col"], rows["radius"], middle[None] ** 2)[:, 0]
-    ratio = (gas.density.value / np.sqrt(sums / disc_area(rows["radius"])))[chosen]
+    ratio = (gas.density.value / np.sqrt(sums / disc_areas(rows["radius"])))[chosen]
     distance = np.hypot(rows["row"] - 79.5, rows["col"] - 79.5)[chosen]
     for low, high in ((0.0, core), (core, 2 * core), (2 * core, 80.0)):
         part = (distance >= low) & (distance < high)

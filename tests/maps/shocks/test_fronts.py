@@ -5,7 +5,7 @@ import pytest
 from regions import Regions
 
 from pyxt_hpc.fit.beta_model import BetaModel
-from pyxt_hpc.fit.extract import disc_area, disc_sums
+from pyxt_hpc.fit.extract import disc_areas, disc_sums
 from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.maps.shocks.ellipse import azimuthal_median
 from pyxt_hpc.maps.shocks.fronts import (
@@ -28,7 +28,7 @@ def circle_means(image: np.ndarray) -> np.ndarray:
     n = int(RADIUS)
     row, col = (i.ravel() + n for i in np.indices(SHAPE))
     sums = disc_sums(row, col, np.full(len(row), RADIUS), image[None])
-    return (sums[:, 0] / disc_area([RADIUS])[0]).reshape(SHAPE)
+    return (sums[:, 0] / disc_areas([RADIUS])[0]).reshape(SHAPE)
 
 
 def observed(mach: float, seed: int) -> tuple[Measured, Measured, np.ndarray]:
@@ -46,7 +46,7 @@ def observed(mach: float, seed: int) -> tuple[Measured, Measured, np.ndarray]:
     n, maps = int(RADIUS), []
     for image, relative in ((kT, 0.08), (brightness, 0.025)):
         # new noise beyond the edges, lest it be larger there
-        noise = rng.normal(0.0, relative * np.sqrt(disc_area([RADIUS])[0]), [side + 2 * n for side in SHAPE])
+        noise = rng.normal(0.0, relative * np.sqrt(disc_areas([RADIUS])[0]), [side + 2 * n for side in SHAPE])
         value = circle_means(np.pad(image, n, mode="edge")) * (1.0 + circle_means(noise))
         maps.append(Measured(value, relative * value, relative * value))
     return maps[0], maps[1], np.full(SHAPE, RADIUS)

@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.ogip.response import fold
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions, quality_flags
+from pyxt_hpc.fit.background import expected_background
+from pyxt_hpc.fit.flags import quality_flags
+from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.goodness import goodness, moments, statistic_per_bin
 from pyxt_hpc.spectra.grouping import choose_level, merge_levels
 from pyxt_hpc.spectra.models.absorption import transmission
 from pyxt_hpc.spectra.models.plasma import apec
 from pyxt_hpc.spectra.spectrum import Spectrum
 from pyxt_hpc.spectra.templates import SourceModel, Templates, column_grid
-
-# Counts of background over which its spectrum is smoothed.
-_SMOOTH_COUNTS = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +56,14 @@ class SingleFit:
     Attributes
     ----------
     row : () FIT_DTYPE
-        What `fit.fit_regions` gives, with `fit.quality_flags`.
+        What `fit.fit_regions` gives, with `flags.quality_flags`.
     goodness : float
         Standard deviations of the statistic above its expectation (`goodness.goodness`).
     options : FitOptions
     observations : tuple of FittedSpectrum
     """
 
-    row: NDArray
+    row: np.ndarray
     goodness: float
     options: FitOptions
     observations: tuple[FittedSpectrum, ...]
@@ -75,7 +74,7 @@ def fit_spectra(
     model: SourceModel,
     options: FitOptions,
     *,
-    background_shapes: Sequence[NDArray] | None = None,
+    background_shapes: Sequence[NDArray[np.float64]] | None = None,
 ) -> SingleFit:
     """Fit one absorbed plasma model to the spectra of one region, with the fast engine.
 
@@ -151,7 +150,7 @@ def merge_bins(
     model: SourceModel,
     options: FitOptions,
     *,
-    background_shapes: Sequence[NDArray] | None = None,
+    background_shapes: Sequence[NDArray[np.float64]] | None = None,
 ) -> list[Spectrum]:
     """The spectra of one region in bins as wide as wstat needs (see `grouping.choose_level`).
 
@@ -186,7 +185,7 @@ def _grid(
     return ModelGrid(templates[0][0].kT, columns, side_by_side("hhe"), side_by_side("metals"))
 
 
-def _source_counts(spectrum: Spectrum, row: NDArray, model: SourceModel) -> NDArray[np.float64]:
+def _source_counts(spectrum: Spectrum, row: np.ndarray, model: SourceModel) -> NDArray[np.float64]:
     """Counts that the best model expects in each bin; none where nothing could be fitted."""
     if not np.isfinite(row["kT"]):
         return np.zeros(spectrum.n_bin)
@@ -196,35 +195,3 @@ def _source_counts(spectrum: Spectrum, row: NDArray, model: SourceModel) -> NDAr
     through = transmission(edges, nH, model.absorption, abundance_table=model.abundance_table)
     rate = spectrum.binned(fold(photons * through, spectrum.arf, spectrum.rmf))
     return float(row["norm"]) * spectrum.exposure_s * rate
-
-
-def expected_background(spectrum: Spectrum, shape: NDArray | None = None) -> NDArray[np.float64]:
-    """Smooth expectation of the background spectrum's counts in each bin.
-
-    Parameters
-    ----------
-    spectrum : Spectrum
-    shape : (n_channels,), optional
-        Background counts of a larger area; without, neighbouring bins are averaged.
-
-    Returns
-    -------
-    (n_bin,) float64
-    """
-    counts = spectrum.binned(spectrum.background)
-    if shape is not None and (total := spectrum.binned(shape).sum()) > 0:
-        return spectrum.binned(shape) * (counts.sum() / total)
-    width = np.ptp(spectrum.energy_edges, axis=1)
-    # per keV, the mean over as many neighbours on either side as it takes to have enough counts
-    total, length = (np.concatenate([[0.0], np.cumsum(a)]) for a in (counts, width))
-    n = len(counts)
-    smooth = np.empty(n)
-    for i in range(n):
-        reach = 0
-        while True:
-            first, end = max(i - reach, 0), min(i + reach + 1, n)
-            if total[end] - total[first] >= _SMOOTH_COUNTS or end - first == n:
-                break
-            reach += 1
-        smooth[i] = width[i] * (total[end] - total[first]) / (length[end] - length[first])
-    return smooth

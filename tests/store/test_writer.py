@@ -19,18 +19,18 @@ import pytest
 
 from pyxt_hpc.errors import DamagedFile, DiskFull, EmptySelection, ForeignProduct, MissingInput
 from pyxt_hpc.store import lock as lock_module
-from pyxt_hpc.store.results import (
-    MOST_OBSERVATIONS,
+from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.rows import (
+    MAX_OBSERVATIONS,
     REGION_DTYPE,
     ROW_DTYPE,
-    ResultsStore,
     Status,
     blank_rows,
     is_final,
     packed_observations,
-    read_results,
     unpacked_observations,
 )
+from pyxt_hpc.store.writer import ResultsStore
 
 N = 500
 SETTINGS = {"resolution": 2, "nH": 0.05}
@@ -86,7 +86,7 @@ def test_what_is_written_is_read_back(path: Path) -> None:
         np.testing.assert_array_equal(store.pending(), np.arange(N))
         store.write(some, fitted(some), done(some))
         assert len(store.pending()) == N - len(some)
-        look_on = f"from test_store import *; print(read_results(Path({str(path)!r})).status.sum())"
+        look_on = f"from test_writer import *; print(read_results(Path({str(path)!r})).status.sum())"
         seen = subprocess.check_output([sys.executable, "-c", look_on], cwd=Path(__file__).parent, text=True)
         assert int(seen) == done(some).sum()
     found = read_results(path)
@@ -140,7 +140,7 @@ def test_second_writer_is_refused(path: Path, how: str) -> None:
     some = np.arange(9)
     with create(path) as store:
         other = subprocess.run(
-            [sys.executable, "-c", f"from test_store import *; {how}(Path({str(path)!r}))"],
+            [sys.executable, "-c", f"from test_writer import *; {how}(Path({str(path)!r}))"],
             cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
         )  # fmt: skip
         store.write(some, fitted(some), done(some))
@@ -359,7 +359,7 @@ def test_disk_full_while_writing_stops_cleanly_and_goes_on_later(
 
 def test_disk_too_small_is_told_before_anything_is_there(path: Path) -> None:
     script = (
-        "import resource; from test_store import *; "
+        "import resource; from test_writer import *; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000)); "
         f"create(Path({str(path)!r}))"
     )
@@ -476,7 +476,7 @@ def test_owner_that_slept_while_another_finished_writes_nothing_more(
     monkeypatch.setattr(lock_module, "SILENCE_SECONDS", 0.3)
     everything = np.arange(N)
     create(path).close()
-    script = f"from test_store import *; fall_asleep(Path({str(path)!r}), {action!r}, {nth})"
+    script = f"from test_writer import *; fall_asleep(Path({str(path)!r}), {action!r}, {nth})"
     with subprocess.Popen(
         [sys.executable, "-c", script], cwd=Path(__file__).parent, stderr=subprocess.PIPE, text=True
     ) as sleeper:
@@ -528,7 +528,7 @@ def test_looking_at_the_lock_before_every_write_costs_little(path: Path) -> None
 
 def test_observations_are_packed_and_unpacked() -> None:
     rng = np.random.default_rng(9)
-    for n in (1, 8, 65, MOST_OBSERVATIONS):
+    for n in (1, 8, 65, MAX_OBSERVATIONS):
         takes_part = rng.random((20, n)) < 0.5
         bits = packed_observations(takes_part)
         assert bits.dtype == ROW_DTYPE["observations"].base

@@ -52,8 +52,8 @@ def _attempt(attempt: Attempt, job: JobHistory, *, was_followed: bool = False) -
         how = "killed" if was_followed else "running, or killed"
         return f"{what}: since {_time(attempt.started)} on {attempt.host}; {how}"
     code = "" if attempt.code is None else f", exit code {attempt.code}"
-    words = f": {attempt.words}" if attempt.words else ""
-    return f"{what}: {_time(attempt.started)} to {_time(attempt.ended)}{code}{words}"
+    message = f": {attempt.message}" if attempt.message else ""
+    return f"{what}: {_time(attempt.started)} to {_time(attempt.ended)}{code}{message}"
 
 
 def _time(text: str) -> str:

@@ -1,0 +1,196 @@
+"""Flags of fits: what each means, the thresholds of those that judge a fit, and how many are alarming."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pyxt_hpc.spectra.kernels import fit_free, fit_temperature
+
+FEW_COUNTS = 300
+"""Net counts below which intervals are mostly open, and biased where they come from many observations."""
+
+BACKGROUND_SHARE = 0.5
+"""Part of the counts above which the background dominates."""
+
+POOR_FIT_SIGMA = 5.0
+"""Goodness above which the model is wrong. Chance does that to one region in 30,000 with some 50 bins
+(simulated), to one in 3000 with ten: the statistic's tail is that of chi^2, not of a Gaussian."""
+
+PARTLY_LIVE_SHARE = 1.0 / 3.0
+"""Share of a circle's brightness that must have been seen for its norm to be a measurement."""
+
+POOR_ALARM = 0.01
+"""Share of poor fits above which something is wrong: chance makes one fit in some 30,000 poor."""
+
+DOUBTFUL_ALARM = 0.2
+"""Share of fits with a flag of `DOUBTFUL` above which something is wrong: with 300 counts a region some
+per cent have an open interval."""
+
+
+class FitFlag(IntFlag):
+    """What is special about a fit; 0 is a minimum with closed intervals.
+
+    The last four are set by `quality_flags`, the others by the kernels of the fit.
+    """
+
+    AT_BOUND_LOW = fit_temperature.AT_BOUND_LOW
+    """Best kT is the lowest allowed."""
+    AT_BOUND_HIGH = fit_temperature.AT_BOUND_HIGH
+    """Best kT is the highest allowed."""
+    KT_LO_OPEN = fit_temperature.KT_LO_OPEN
+    """The statistic does not rise by 1 down to the lowest kT: kT_lo is NaN."""
+    KT_HI_OPEN = fit_temperature.KT_HI_OPEN
+    """The statistic does not rise by 1 up to the highest kT: kT_hi is NaN."""
+    NORM_LO_OPEN = fit_temperature.NORM_LO_OPEN
+    """The statistic does not rise by 1 down to norm 0: norm_lo is NaN."""
+    NORM_HI_OPEN = fit_temperature.NORM_HI_OPEN
+    """Norm 0 is within the interval, hence every kT; or no end was found: norm_hi is NaN."""
+    NO_COUNTS = fit_temperature.NO_COUNTS
+    """No source counts, or not more than the background at any kT: there is nothing to fit."""
+    FAILED = fit_temperature.FAILED
+    """Counts, weights or ratios are negative or not finite, or the fit did not converge."""
+    TWO_MINIMA = fit_temperature.TWO_MINIMA
+    """Another kT, outside the interval, fits nearly as well: its minimum is higher by less than 2.7."""
+    ABUNDANCE_AT_BOUND = fit_free.ABUNDANCE_AT_BOUND
+    """Best abundance is the lowest or highest allowed."""
+    ABUNDANCE_LO_OPEN = fit_free.ABUNDANCE_LO_OPEN
+    """The statistic does not rise by 1 down to the lowest abundance: abundance_lo is NaN."""
+    ABUNDANCE_HI_OPEN = fit_free.ABUNDANCE_HI_OPEN
+    """The statistic does not rise by 1 up to the highest abundance: abundance_hi is NaN."""
+    NH_AT_BOUND = fit_free.NH_AT_BOUND
+    """Best nH is the lowest or highest allowed."""
+    NH_LO_OPEN = fit_free.NH_LO_OPEN
+    """The statistic does not rise by 1 down to the lowest nH: nH_lo is NaN."""
+    NH_HI_OPEN = fit_free.NH_HI_OPEN
+    """The statistic does not rise by 1 up to the highest nH: nH_hi is NaN."""
+    FEW_COUNTS = 1 << 15
+    """Fewer than 300 net counts: intervals are often open; with many observations kT may be biased."""
+    BACKGROUND_DOMINATED = 1 << 16
+    """More than half of the counts are background."""
+    POOR_FIT = 1 << 17
+    """The statistic is more than 5 standard deviations above what the model lets expect."""
+    PARTLY_LIVE = 1 << 18
+    """The observations that take part saw less than a third of the circle's brightness (`live_fraction` of
+    the results store): the norm of the whole circle is an extrapolation; kT is that of the part."""
+
+
+MEANINGS: dict[FitFlag, str] = {
+    FitFlag.AT_BOUND_LOW: "kT is the lowest that was allowed",
+    FitFlag.AT_BOUND_HIGH: "kT is the highest that was allowed",
+    FitFlag.KT_LO_OPEN: "kT has no lower end of its interval",
+    FitFlag.KT_HI_OPEN: "kT has no upper end of its interval",
+    FitFlag.NORM_LO_OPEN: "norm has no lower end of its interval",
+    FitFlag.NORM_HI_OPEN: "norm has no upper end of its interval",
+    FitFlag.NO_COUNTS: "no counts above the background",
+    FitFlag.FAILED: "the fit failed",
+    FitFlag.TWO_MINIMA: "another kT fits nearly as well",
+    FitFlag.ABUNDANCE_AT_BOUND: "the abundance is at a bound",
+    FitFlag.ABUNDANCE_LO_OPEN: "the abundance has no lower end of its interval",
+    FitFlag.ABUNDANCE_HI_OPEN: "the abundance has no upper end of its interval",
+    FitFlag.NH_AT_BOUND: "nH is at a bound",
+    FitFlag.NH_LO_OPEN: "nH has no lower end of its interval",
+    FitFlag.NH_HI_OPEN: "nH has no upper end of its interval",
+    FitFlag.FEW_COUNTS: "fewer than 300 counts above the background",
+    FitFlag.BACKGROUND_DOMINATED: "more than half of the counts are background",
+    FitFlag.POOR_FIT: "the statistic is more than 5 sigma above what the model lets expect",
+    FitFlag.PARTLY_LIVE: "less than a third of the circle's brightness was seen: norm is extrapolated",
+}
+"""Of every flag, for a person."""
+
+
+def flag_names(flags: int) -> str:
+    """Names of the flags that are set, such as ``KT_HI_OPEN, FEW_COUNTS``; nothing where there are none."""
+    return (FitFlag(flags).name or "").replace("|", ", ") if flags else ""
+
+
+UNUSABLE = FitFlag.FAILED | FitFlag.NO_COUNTS
+"""A region with one of these flags has no fit."""
+
+DOUBTFUL = (
+    UNUSABLE
+    | FitFlag.AT_BOUND_LOW
+    | FitFlag.AT_BOUND_HIGH
+    | FitFlag.KT_LO_OPEN
+    | FitFlag.KT_HI_OPEN
+    | FitFlag.TWO_MINIMA
+    | FitFlag.POOR_FIT
+)
+"""A region with one of these flags is not among the best fits: look before you trust its kT."""
+
+
+def quality_flags(
+    counts: NDArray[np.float64],
+    background: NDArray[np.float64],
+    goodness: NDArray[np.float64],
+    live_fraction: ArrayLike = 1.0,
+) -> NDArray[np.int32]:
+    """FEW_COUNTS, BACKGROUND_DOMINATED, POOR_FIT and PARTLY_LIVE of regions.
+
+    Parameters
+    ----------
+    counts, background : (n,)
+        In the source and expected in it from the background, of the whole band.
+    goodness : (n,)
+        Of the fits [sigma].
+    live_fraction : (n,) or ()
+        Share of the circle's brightness that was seen.
+    """
+    flags = np.zeros(len(counts), np.int32)
+    for flag, holds in (
+        (FitFlag.FEW_COUNTS, counts - background < FEW_COUNTS),
+        (FitFlag.BACKGROUND_DOMINATED, background > BACKGROUND_SHARE * counts),
+        (FitFlag.POOR_FIT, goodness > POOR_FIT_SIGMA),
+        (FitFlag.PARTLY_LIVE, np.asarray(live_fraction) < PARTLY_LIVE_SHARE),
+    ):
+        flags |= np.where(holds, np.int32(flag), np.int32(0))
+    return flags
+
+
+@dataclass(frozen=True)
+class FlagCounts:
+    """How many fitted regions have which flag.
+
+    Parameters
+    ----------
+    fits
+        Number of fitted regions.
+    flagged
+        How many have each flag, in the order of `FitFlag`; flags that none has are left out.
+    doubtful
+        How many have one of `DOUBTFUL`: those in the ``worst`` CSV file.
+    """
+
+    fits: int
+    flagged: dict[FitFlag, int]
+    doubtful: int
+
+    @classmethod
+    def of(cls, flags: np.ndarray) -> "FlagCounts":
+        """Of the flags of the fitted regions, (n,)."""
+        number = {flag: int(np.count_nonzero(flags & int(flag))) for flag in FitFlag}
+        doubtful = int(np.count_nonzero(flags & int(DOUBTFUL)))
+        return cls(len(flags), {flag: n for flag, n in number.items() if n}, doubtful)
+
+    def share(self, flag: FitFlag) -> float:
+        """Of the fits that have a flag."""
+        return self.flagged.get(flag, 0) / max(self.fits, 1)
+
+    def alarms(self) -> Iterator[str]:
+        """What is wrong with the fits as a whole, each a sentence."""
+        poor = self.share(FitFlag.POOR_FIT)
+        if poor > POOR_ALARM:
+            yield (
+                f"{poor:.1%} of the fits are poor, where chance makes one in some 30,000 poor and more "
+                f"than {POOR_ALARM:.0%} is alarming: the model, the background or the exposure is wrong; "
+                "look at the maps of goodness and live fraction"
+            )
+        share = self.doubtful / max(self.fits, 1)
+        if share > DOUBTFUL_ALARM:
+            yield (
+                f"{share:.1%} of the fits are among the worst, where more than {DOUBTFUL_ALARM:.0%} is "
+                "alarming: if the flags are open intervals, ask for a higher signal_to_noise_threshold; if "
+                "not, check events, background and responses"
+            )

@@ -1,0 +1,187 @@
+"""Reading a results store, also while another process writes it: a row that fails its checksum is pending."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyxt_hpc.errors import MissingInput
+from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.store.checksum import checksums, matching
+from pyxt_hpc.store.rows import (
+    ROW_DTYPE,
+    RUN_DTYPE,
+    SCHEMA,
+    SCHEMA_VERSION,
+    TABLES,
+    Status,
+    is_final,
+)
+from pyxt_hpc.store.tablefile import TableFile
+
+REMEDY = "move it away and start anew: `pyxt-hpc fit-spectra` without --continue"
+
+BLOCK = 1 << 14
+"""Rows that are read and checked at a time."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The latest run of a store: what rate and time left follow from.
+
+    Parameters
+    ----------
+    started, flushed
+        Its start and the last time when everything was forced to the disk [s since 1970].
+    first
+        The first results [s since 1970]: before them kernels may have been compiled; 0 if none came.
+    finished_at_first, finished
+        Regions with a final status at `first` and at `flushed`.
+    host, pid
+        Where it runs or ran.
+    """
+
+    started: float
+    first: float
+    flushed: float
+    finished_at_first: int
+    finished: int
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class Results:
+    """A store as it was at the moment of reading.
+
+    Parameters
+    ----------
+    rows
+        (n,) of ROW_DTYPE; meaningful where `is_final`.
+    status
+        (n,) of `Status`.
+    settings
+        What decided the numbers.
+    fingerprint
+        Of settings and regions.
+    messages
+        Text by position in the store, of bad and quarantined regions whose flags do not say it all.
+    torn
+        Positions of rows that have a final status in the file, but do not match their checksum; here
+        their status is pending.
+    """
+
+    rows: np.ndarray
+    status: np.ndarray
+    settings: dict[str, Any]
+    fingerprint: str
+    messages: dict[int, str] = field(default_factory=dict)
+    torn: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+def read_results(path: Path) -> Results:
+    """Read a store, also while another process writes it; a row that fails its checksum is pending.
+
+    Raises
+    ------
+    MissingInput
+        If there is none.
+    DamagedFile, ForeignProduct
+        If it is truncated or not HDF5; if it is HDF5 of another kind.
+    """
+    with open_to_read(path) as file:
+        rows, status, torn = (
+            np.zeros(file.length("rows"), dtype) for dtype in (ROW_DTYPE, np.uint8, np.bool_)
+        )
+        for start, *values in verified_blocks(file):
+            stop = start + len(values[0])
+            rows[start:stop], status[start:stop], torn[start:stop] = values
+        return Results(
+            rows=rows,
+            status=status,
+            settings=file.description["settings"],
+            fingerprint=file.description["fingerprint"],
+            messages=read_messages(file),
+            torn=np.flatnonzero(torn),
+        )
+
+
+def require_store(path: Path) -> None:
+    """Raise MissingInput if there is no store."""
+    if not check_regular(path):
+        raise MissingInput(f"{path} is missing: `pyxt-hpc fit-spectra -c CONFIG` makes it")
+
+
+def open_to_read(path: Path) -> TableFile:
+    """Open a store to read parts of it; raises as `read_results`."""
+    require_store(path)
+    return open_store(path)
+
+
+def open_store(path: Path, *, writable: bool = False) -> TableFile:
+    """Open the tables of a store that is there."""
+    tables = {name: dtype for name, (dtype, _) in TABLES.items()}
+    return TableFile(
+        path, schema=SCHEMA, version=SCHEMA_VERSION, tables=tables, remedy=REMEDY, writable=writable
+    )
+
+
+def read_column(file: TableFile, name: str) -> np.ndarray:
+    """(n,) one column of the rows."""
+    n = file.length("rows")
+    values = np.empty(n, ROW_DTYPE[name])
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        values[start:stop] = file.read("rows", start, stop)[name]
+    return values
+
+
+def read_messages(file: TableFile) -> dict[int, str]:
+    """Texts by position of the region; a later one replaces an earlier one, damaged ones are left out."""
+    return {
+        index: text.decode(errors="replace")
+        for index, text, _ in (message.item() for message in matching(file.read("messages"), seed_of(file)))
+    }
+
+
+def read_run(file: TableFile) -> Run | None:
+    """The latest run, or None if what is known of it is damaged or just being written."""
+    for run in matching(file.read("run"), seed_of(file)):
+        values: dict[str, Any] = dict(zip(RUN_DTYPE.names or (), run.item(), strict=True))
+        del values["crc"]
+        return Run(**values | {"host": values["host"].decode(errors="replace")})
+    return None
+
+
+def verified_blocks(
+    file: TableFile, block: int = BLOCK
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    """All rows in blocks: position of the first, rows, status, which are torn (and pending)."""
+    # Status first: a row that was completed after this is merely not yet counted.
+    status = file.read("status")
+    for start in range(0, len(status), block):
+        stop = min(start + block, len(status))
+        rows, found = file.read("rows", start, stop), status[start:stop]
+        expected = checksums(rows, found, np.arange(start, stop), seed_of(file))
+        torn = is_final(found) & (expected != file.read("crc", start, stop))
+        torn |= found > max(Status)
+        found[torn] = Status.PENDING
+        yield start, rows, found, torn
+
+
+def verified_status(file: TableFile) -> tuple[np.ndarray, np.ndarray]:
+    """Status of every region, pending where a row is torn, and the positions of these."""
+    status = np.zeros(file.length("rows"), np.uint8)
+    torn_at = []
+    for start, rows, part, torn in verified_blocks(file):
+        status[start : start + len(rows)] = part
+        torn_at.append(start + np.flatnonzero(torn))
+    return status, np.concatenate(torn_at)
+
+
+def seed_of(file: TableFile) -> int:
+    """What the checksums of a store begin with: a row of another store does not match."""
+    return zlib.crc32(file.description["fingerprint"].encode())
