@@ -3,7 +3,7 @@
     python benchmarks/bench_scheduler.py [--quick]
 
 Runs itself under `mpiexec -n 2` (the MPI from PyPI) with a task that takes no time, so that all the time is
-the scheduler's: the real driver, executor, ledger and store, rows of a real store. Costs are the master's
+the scheduler's: the real driver, pool, ledger and store, rows of a real store. Costs are the master's
 CPU time, of which waiting for messages is left out. A line through chunks of several sizes gives the cost
 of a chunk and the cost of a region. With one worker nearly every chunk comes by itself; where many come at
 once they are stored at once, for less. Peer: `mpi4py.futures` with the same messages in the same run.
@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from pyxt_hpc.parallel import driver
-from pyxt_hpc.parallel.pool import Payload, Pool, open_pool
+from pyxt_hpc.parallel import driver, requeue_order
+from pyxt_hpc.parallel.pools.choose import choose_pool
+from pyxt_hpc.parallel.pools.pool import IN_FLIGHT, Payload, Pool
 from pyxt_hpc.parallel.world import detect_world
 from pyxt_hpc.simulate.demo import find_mpiexec
 from pyxt_hpc.stages.checkpoint import StoreLedger
@@ -88,13 +89,12 @@ def measure(folder: Path, n_chunks: int) -> dict[str, list[float]]:
     """Master's CPU seconds per chunk for each size; under MPI."""
     world = detect_world()
     costs: dict[str, list[float]] = {"us_per_chunk": [], "bytes_kept_per_region": []}
-    driver.ChunkSize = FixedSize  # type: ignore[assignment,misc]
+    requeue_order.ChunkSize = FixedSize  # type: ignore[assignment,misc]
     n_most = min(n_chunks * SIZES[-1], 2_000_000)
     regions = np.zeros(n_most, REGION_DTYPE)
     regions["region"] = np.arange(1, n_most + 1)
-    with open_pool(
-        world, 1, prepare, Payload(None, {"regions": regions}) if world.is_master else None
-    ) as pool:
+    payload = Payload(None, {"regions": regions}) if world.is_master else None
+    with choose_pool(1, world).open(prepare, payload) as pool:
         if pool is None:
             return costs
         idle = waiting(pool)
@@ -130,13 +130,13 @@ def measure_futures(n_chunks: int) -> dict[str, list[float]]:
             return costs
         for size in SIZES:
             executor.submit(_rows, 0, size).result()
-            start, flying, n_left = time.process_time(), set(), min(n_chunks, 500)
+            start, in_flight, n_left = time.process_time(), set(), min(n_chunks, 500)
             n = n_left
-            while n_left or flying:
-                while n_left and len(flying) < driver.IN_FLIGHT:
-                    flying.add(executor.submit(_rows, n_left * size, size))
+            while n_left or in_flight:
+                while n_left and len(in_flight) < IN_FLIGHT:
+                    in_flight.add(executor.submit(_rows, n_left * size, size))
                     n_left -= 1
-                done, flying = wait(flying, return_when=FIRST_COMPLETED)
+                done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
                 assert all(len(future.result()) == size * ROW_DTYPE.itemsize for future in done)
             costs["us_per_chunk"].append(1e6 * (time.process_time() - start) / n)
     return costs
@@ -148,20 +148,18 @@ def _rows(first: int, n: int) -> np.ndarray:
 
 def memory_per_region(folder: Path) -> tuple[float, float]:
     """Bytes that Python objects of the master take per region, beyond (items, status): for two numbers."""
-    from pyxt_hpc.parallel.world import World
-
     grown = []
     for n in (1_000, 100_000, 400_000):  # the first loads what is loaded at first use
         regions = np.zeros(n, REGION_DTYPE)
         path = folder / "store.h5"
         with (
             ResultsStore.create(path, regions=regions, fingerprint="x", settings={}) as store,
-            open_pool(World(0, 1, None), 1, prepare, Payload(None, {"regions": regions})) as pool,
+            choose_pool().open(prepare, Payload(None, {"regions": regions})) as pool,
         ):
             assert pool is not None
             items = store.pending()
             FixedSize.size = 1000
-            driver.ChunkSize = FixedSize  # type: ignore[assignment,misc]
+            requeue_order.ChunkSize = FixedSize  # type: ignore[assignment,misc]
             tracemalloc.start()
             driver.run_chunks(pool, task, items, StoreLedger(store, regions), label="x", unit="x")
             grown.append(tracemalloc.get_traced_memory()[1])

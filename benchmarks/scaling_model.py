@@ -28,9 +28,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pyxt_hpc.parallel.chunks import CHUNK_SECONDS, ChunkSize
-from pyxt_hpc.parallel.driver import BURST, IN_FLIGHT
-from pyxt_hpc.parallel.ranks import SLEEP_GROWTH, SLEEP_SECONDS
+from pyxt_hpc.parallel.chunk_size import CHUNK_SECONDS, ChunkSize
+from pyxt_hpc.parallel.driver import BURST
+from pyxt_hpc.parallel.pools.pool import IN_FLIGHT
+from pyxt_hpc.parallel.pools.ranks import SLEEP_GROWTH, SLEEP_SECONDS
 from pyxt_hpc.simulate.demo import find_mpiexec
 
 TOY = Path(__file__).resolve().parents[1] / "tests" / "parallel" / "toy_job.py"
@@ -105,7 +106,7 @@ def simulate(
     rng = np.random.default_rng(seed)
     sizes = ChunkSize(n_workers, n_regions)
     now, busy, n_chunks, left = 0.0, 0.0, 0, n_regions
-    # Workers by the number of chunks they hold, as in RankExecutor.
+    # Workers by the number of chunks they hold, as in RankPool.
     free = [deque(range(n_workers)), deque[int]()]
     load = [0] * n_workers
     ready = np.zeros(n_workers)  # when the worker will have computed what it holds

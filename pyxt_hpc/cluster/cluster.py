@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 from numpy.typing import ArrayLike
 
 from pyxt_hpc.bundle import Bundle, read_bundle
-from pyxt_hpc.cluster.fitting import Workers, fit_configured
+from pyxt_hpc.cluster.fitting import fit_configured
 from pyxt_hpc.cluster.region import RegionFit
 from pyxt_hpc.cluster.results import FitResults
 from pyxt_hpc.cluster.sky_map import SkyMap, map_in_memory, map_of
@@ -29,6 +29,7 @@ from pyxt_hpc.fit.inputs import (
 from pyxt_hpc.fit.one_region import fit_one_region, regions_numbered
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
+from pyxt_hpc.parallel.pools.pool import Pool
 from pyxt_hpc.stages.binning import circles_of
 from pyxt_hpc.stages.fitting import select_regions
 from pyxt_hpc.store.reader import open_to_read
@@ -162,7 +163,7 @@ class Cluster:
         region = regions_numbered(self._radius, np.array([number]), self._index_map)
         return RegionFit(self.name, fit_one_region(self.bundle, config, region, self._sky))
 
-    def fit_spectra(self, regions: ArrayLike, pool: Workers | None = None, **settings: object) -> FitResults:
+    def fit_spectra(self, regions: ArrayLike, pool: Pool | None = None, **settings: object) -> FitResults:
         """Fit regions with the settings of this cluster, and write nothing; arguments as `fit_spectra`."""
         config = with_settings(self.config, settings)
         fitted = fit_configured(self.bundle, config, regions, pool, self._sky)

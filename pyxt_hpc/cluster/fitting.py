@@ -1,7 +1,6 @@
 """Fits of any regions of a bundle, kept in memory."""
 
 import os
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,38 +13,33 @@ from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.brightness import SkyBrightness, sky_brightness
 from pyxt_hpc.fit.inputs import config_of, with_settings
 from pyxt_hpc.fit.regions import RegionFits
+from pyxt_hpc.parallel.pools import choose
+from pyxt_hpc.parallel.pools.pool import Pool
 from pyxt_hpc.stages.fitting import fit_settings
-from pyxt_hpc.stages.in_memory import fit_in_processes
+from pyxt_hpc.stages.in_memory import fit_in_memory
 from pyxt_hpc.store.rows import REGION_COLUMNS, REGION_DTYPE
 
 
-@dataclass(frozen=True)
-class Workers:
-    """How many processes of this machine compute."""
-
-    number: int
-
-
-def choose_pool(number: int = 0) -> Workers:
+def choose_pool(n_workers: int = 0) -> Pool:
     """Who computes: so many processes of this machine, which are started when there is work.
 
     Parameters
     ----------
-    number
-        1 is this process itself, 0 as many as there are cores.
+    n_workers
+        1 is this process itself, 0 as many processes as there are cores.
 
     Raises
     ------
     ConfigError
         If it is negative.
     """
-    if number < 0:
-        raise ConfigError(f"a pool of {number} processes: expected 0 (all cores) or more")
-    return Workers(number or len(os.sched_getaffinity(0)))
+    if n_workers < 0:
+        raise ConfigError(f"a pool of {n_workers} processes: expected 0 (all cores) or more")
+    return choose.choose_pool(n_workers or len(os.sched_getaffinity(0)))
 
 
 def fit_spectra(
-    bundle: Bundle, regions: ArrayLike, pool: Workers | None = None, **settings: object
+    bundle: Bundle, regions: ArrayLike, pool: Pool | None = None, **settings: object
 ) -> FitResults:
     """Fit an absorbed APEC model in every region, as ``pyxt-hpc fit-spectra`` does, and write nothing.
 
@@ -81,7 +75,7 @@ def fit_configured(
     bundle: Bundle,
     config: ClusterConfig,
     regions: ArrayLike,
-    pool: Workers | None = None,
+    pool: Pool | None = None,
     sky: SkyBrightness | None = None,
 ) -> FitResults:
     """As `fit_spectra`, with the settings of a configuration and a brightness that may be known already."""
@@ -89,7 +83,7 @@ def fit_configured(
     sky = sky or sky_brightness(bundle)
     settings = fit_settings(config, bundle, sky, _resolution(chosen))
     fits = RegionFits.of(bundle, config, chosen, sky)
-    return FitResults(fit_in_processes(fits, settings, pool.number if pool else 1), bundle)
+    return FitResults(fit_in_memory(fits, settings, pool or choose.choose_pool(1)), bundle)
 
 
 def _checked(regions: ArrayLike, bundle: Bundle) -> np.ndarray:

@@ -5,29 +5,19 @@ import logging
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, Future
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Sequence
 
 import numpy as np
 
 from pyxt_hpc.errors import Interrupted, PyxtError, WorkerFailed
-from pyxt_hpc.files.quoting import one_line
-from pyxt_hpc.parallel.chunks import ChunkSize
+from pyxt_hpc.parallel.ledger import Ledger
 from pyxt_hpc.parallel.limits import Limits
-from pyxt_hpc.parallel.pool import Pool, Task, TaskError
-from pyxt_hpc.parallel.processes import SandboxDied
+from pyxt_hpc.parallel.pools.pool import IN_FLIGHT, Answer, Chunk, Failure, Pool, Task
 from pyxt_hpc.parallel.progress import Progress
+from pyxt_hpc.parallel.requeue_order import RequeueOrder
 from pyxt_hpc.parallel.signals import stop_signals
 
 log = logging.getLogger(__name__)
-
-IN_FLIGHT = 2
-"""Chunks per worker: one being computed, one waiting so that nobody is idle."""
-
-SUSPECTS_PER_CHUNK = 64
-"""Items that were in flight at a crash: if it happens again, fewer are to be tried one by one."""
 
 BURST = 64
 """Chunks handed out before the master looks at results again."""
@@ -38,127 +28,8 @@ WAIT_SECONDS = 5.0
 LAST_SECONDS = 0.2
 """Nothing is handed out so shortly before the time limit."""
 
-MOST_BREAKS = 5
-"""Deaths of workers without a single chunk completed in between: more are not the fault of items."""
-
-
-class Ledger(Protocol):
-    """Who keeps the results, and wants to know what becomes of every item."""
-
-    def started(self, items: np.ndarray) -> None:
-        """Items are about to be handed out."""
-
-    def finished(self, items: np.ndarray, result: Any, attempt: int) -> None:
-        """A chunk was computed, at the given attempt (from 1); may be kept until `alive`."""
-
-    def failed(self, item: int, words: str, attempt: int, *, died: bool) -> None:
-        """An item's task raised, or killed its process, when it was alone in a chunk; it is given up."""
-
-    def suspected(self, items: np.ndarray) -> None:
-        """A process died while these were in flight; they will be tried again."""
-
-    def returned(self, items: np.ndarray) -> None:
-        """Items that were handed out did not come back, by no fault of theirs."""
-
-    def alive(self) -> None:
-        """Called whenever results came, and every few seconds: what was kept is to be stored."""
-
-
-@dataclass(frozen=True)
-class Collector:
-    """The simplest ledger: passes on results; an item that fails ends the run.
-
-    Parameters
-    ----------
-    collect
-        Called with (items, result).
-    unit
-        One item.
-    """
-
-    collect: Callable[[np.ndarray, Any], None]
-    unit: str
-
-    def started(self, items: np.ndarray) -> None:
-        """Nothing to do."""
-
-    def finished(self, items: np.ndarray, result: Any, attempt: int) -> None:
-        """Pass the result on."""
-        self.collect(items, result)
-
-    def failed(self, item: int, words: str, attempt: int, *, died: bool) -> None:
-        """End the run.
-
-        Raises
-        ------
-        WorkerFailed
-            Always.
-        """
-        raise WorkerFailed(f"{self.unit} {item}: {words}")
-
-    def suspected(self, items: np.ndarray) -> None:
-        """Nothing to do."""
-
-    def returned(self, items: np.ndarray) -> None:
-        """Nothing to do."""
-
-    def alive(self) -> None:
-        """Nothing to do."""
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    items: np.ndarray
-    attempt: int = 1
-    sandboxed: bool = False
-    halting: bool = False
-    """Whether it shows the speed, its first item being computed apart."""
-
-
-class _Work:
-    """What is still to be handed out: new items first, one by one those of failed chunks, then suspects."""
-
-    def __init__(self, items: np.ndarray, suspects: np.ndarray, n_workers: int) -> None:
-        self._items, self._at = items, 0
-        self._suspects = deque(
-            _Chunk(suspects[at : at + SUSPECTS_PER_CHUNK], 2, sandboxed=True)
-            for at in range(0, len(suspects), SUSPECTS_PER_CHUNK)
-        )
-        self._alone: deque[_Chunk] = deque()
-        self._n_retries = len(suspects)
-        self.sizes = ChunkSize(n_workers, max(len(items), 1))
-
-    def __len__(self) -> int:
-        return len(self._items) - self._at + self._n_retries
-
-    def next(self, most: int, master_seconds: float, most_seconds: float) -> _Chunk:
-        """A chunk of at most so many items; there must be some left."""
-        n_new = len(self._items) - self._at
-        if n_new:
-            size = min(self.sizes.next(n_new, master_seconds, most_seconds), most)
-            new = self._items[self._at : self._at + size]
-            chunk = _Chunk(new, halting=not self.sizes.known and len(new) > 1)
-            self._at += len(chunk.items)
-            return chunk
-        retries = self._alone or self._suspects
-        chunk = retries.popleft()
-        if len(chunk.items) > most:
-            retries.appendleft(_Chunk(chunk.items[most:], chunk.attempt, chunk.sandboxed))
-            chunk = _Chunk(chunk.items[:most], chunk.attempt, chunk.sandboxed)
-        self._n_retries -= len(chunk.items)
-        return chunk
-
-    def retry_alone(self, chunk: _Chunk) -> None:
-        """Every item of a failed chunk is tried again by itself."""
-        self._alone += (_Chunk(item, chunk.attempt + 1, chunk.sandboxed) for item in chunk.items[:, None])
-        self._n_retries += len(chunk.items)
-
-    def retry_in_sandbox(self, chunk: _Chunk) -> None:
-        """A worker died while this was in flight; which chunk it was that did it, nobody knows."""
-        for at in range(0, len(chunk.items), SUSPECTS_PER_CHUNK):
-            part = chunk.items[at : at + SUSPECTS_PER_CHUNK]
-            self._suspects.append(_Chunk(part, chunk.attempt + 1, sandboxed=True))
-        self._n_retries += len(chunk.items)
+MAX_CRASHES = 5
+"""Deaths per worker without a single chunk completed in between: more are not the fault of items."""
 
 
 def run_chunks(
@@ -176,16 +47,16 @@ def run_chunks(
 ) -> None:
     """Compute `task` on all items, in chunks of neighbours.
 
-    A chunk whose task raises is tried again item by item. When a worker process dies, what was in flight
-    is tried again in sandboxes, a chunk whose sandbox dies item by item; an item that fails alone is given
-    up. When an MPI rank dies, the launcher ends the job.
+    A chunk whose task raises is tried again item by item. When a worker process dies, what it held is tried
+    again in sandboxes, a chunk whose sandbox dies item by item; an item that fails alone is given up. When
+    an MPI rank dies, the launcher ends the job.
 
     Parameters
     ----------
     pool
-        Open workers.
+        Open.
     task
-        Module-level function (context, chunk) -> result.
+        Module-level function (context, items) -> result.
     items
         (n,) integers; a chunk is a slice of them.
     ledger
@@ -216,11 +87,10 @@ def run_chunks(
     total = initial + len(items) + len(suspects)
     in_sandboxes = f", {len(suspects)} of them in sandboxes after a crash" if len(suspects) else ""
     log.info("%s: %d of %d %ss to do%s", label, total - initial, total, unit, in_sandboxes)
-    work = _Work(items, suspects, pool.n_workers)
+    work = RequeueOrder(items, suspects, pool.n_workers)
     with Progress(label, unit, total, initial) as progress, stop_signals() as received:
-        loop = _Loop(pool, task, ledger, progress, work, limits or Limits())
-        reason = loop.run(received)
-    if n_left := len(loop.work):
+        reason = _Loop(pool, task, ledger, progress, work, limits or Limits()).run(received)
+    if n_left := len(work):
         raise Interrupted(
             f"{label}: stopped by {reason} with {n_left} of {total} {unit}s left; {when_stopped}"
         )
@@ -241,80 +111,72 @@ class _Cost:
 
 class _Loop:
     def __init__(
-        self,
-        pool: Pool,
-        task: Task,
-        ledger: Ledger,
-        progress: Progress,
-        work: _Work,
-        limits: Limits,
+        self, pool: Pool, task: Task, ledger: Ledger, progress: Progress, work: RequeueOrder, limits: Limits
     ) -> None:
-        self.work = work
         self._pool, self._task, self._ledger, self._progress = pool, task, ledger, progress
-        self._limits = limits
+        self._work, self._limits = work, limits
         self._allowed = np.inf if limits.items is None else limits.items
-        self._flying: dict[Future[tuple[float, Any]], _Chunk] = {}
-        self._landed: deque[tuple[_Chunk, Future[tuple[float, Any]]]] = deque()
-        # Passed on, and perhaps not yet stored.
-        self._kept: list[_Chunk] = []
-        self._halting = 0
         self._leaving = np.zeros(0, np.int64)
-        self._breaks = 0
-        # Decides how short chunks may be.
-        self._out, self._back = _Cost(), _Cost()
+        self._in_flight: set[Chunk] = set()
+        self._received: deque[Answer] = deque()
+        # Passed on to the ledger, and perhaps not yet stored.
+        self._unsaved: list[Chunk] = []
+        self._probes = 0
+        self._crashes = 0
+        # Decide how short chunks may be.
+        self._hand_out_cost, self._store_cost = _Cost(), _Cost()
 
     def run(self, received: Sequence[int]) -> str:
-        """Until everything is done or something says stop; the answer says what."""
+        """Until everything is done or something says stop; returns what that was."""
         try:
             while True:
                 reason = self._stop_reason(received)
                 more = not reason and self._hand_out()
                 # After workers were given more: they compute while results are stored.
                 stored = self._store()
-                if not self._flying:
+                if not self._in_flight:
                     if stored:
                         continue
                     return reason
                 patience = 0.0 if more else min(WAIT_SECONDS, max(self._seconds_left(), LAST_SECONDS))
-                self._land(self._pool.wait(patience))
+                self._receive(patience)
         except BaseException:
             with contextlib.suppress(PyxtError):
-                self._ledger.alive()
-                self._kept.clear()
+                self._ledger.flush_if_due()
+                self._unsaved.clear()
             with contextlib.suppress(PyxtError):
-                self._ledger.returned(self._leaving)
-                landed = (chunk for chunk, _ in self._landed)
-                for chunk in (*self._flying.values(), *landed, *self._kept):
-                    self._ledger.returned(chunk.items)
+                self._ledger.requeue(self._leaving)
+                received_chunks = (answer.chunk for answer in self._received)
+                for chunk in (*self._in_flight, *received_chunks, *self._unsaved):
+                    self._ledger.requeue(chunk.items)
             raise
 
-    def _land(self, done: "Sequence[Future[tuple[float, Any]]]") -> None:
-        """Results came; at once only their times are of interest."""
-        for future in done:
-            chunk = self._flying.pop(future)
-            self._landed.append((chunk, future))
-            self._halting -= chunk.halting
-            if not chunk.sandboxed and future.exception() is None:
-                self.work.sizes.measured(len(chunk.items), future.result()[0])
+    def _receive(self, patience: float) -> None:
+        """Take answers; at once only their times are of interest."""
+        for answer in self._pool.wait(patience):
+            chunk = answer.chunk
+            self._in_flight.remove(chunk)
+            self._received.append(answer)
+            self._probes -= chunk.is_probe
+            if not chunk.sandboxed and answer.failure is None:
+                self._work.sizes.measured(len(chunk.items), answer.seconds)
 
     def _store(self) -> int:
-        """Pass results on; how many chunks there were."""
-        start, n = time.perf_counter(), len(self._landed)
-        while self._landed:
-            chunk, future = self._landed[0]
-            self._take(chunk, future)
-            self._landed.popleft()
-            self._kept.append(chunk)
-        self._ledger.alive()
-        self._kept.clear()
+        """Pass answers on; how many there were."""
+        start, n = time.perf_counter(), len(self._received)
+        while self._received:
+            self._pass_on(self._received[0])
+            self._unsaved.append(self._received.popleft().chunk)
+        self._ledger.flush_if_due()
+        self._unsaved.clear()
         if n:
-            self._back.add(time.perf_counter() - start, n)
+            self._store_cost.add(time.perf_counter() - start, n)
         return n
 
     def _stop_reason(self, received: Sequence[int]) -> str:
         if received:
             return signal.Signals(received[0]).name
-        if self._seconds_left() < max(LAST_SECONDS, 2 * IN_FLIGHT * self.work.sizes.seconds_per_item):
+        if self._seconds_left() < max(LAST_SECONDS, 2 * IN_FLIGHT * self._work.sizes.seconds_per_item):
             return "the time limit"
         if self._allowed <= 0:
             return f"the limit of {self._limits.items}"
@@ -325,74 +187,65 @@ class _Loop:
 
     def _hand_out(self) -> bool:
         """Hand out some chunks; whether there are more for workers that have time."""
-        n_workers = self._pool.n_workers
-        # So that what is in flight, and the chunk that waits behind it, are back in time.
-        most_seconds = self._seconds_left() / (2 * IN_FLIGHT)
         start = time.perf_counter()
-        chunks: list[_Chunk] = []
-        more = True
-        while more and len(chunks) < BURST:
-            n_left = int(min(len(self.work), self._allowed))
-            # Near the end nobody holds a second chunk, which another could begin at once; nor while some
-            # load their kernels.
-            plenty = n_left > n_workers * self.work.sizes.latest and not self._halting
-            depth = IN_FLIGHT if plenty and n_workers > 1 else 1
-            more = n_left > 0 and len(self._flying) + len(chunks) < depth * n_workers
-            if more:
-                chunk = self.work.next(n_left, self._out.typical + self._back.typical, most_seconds)
-                self._allowed -= len(chunk.items)
-                self._halting += chunk.halting
-                chunks.append(chunk)
+        chunks, more = self._next_chunks()
         if chunks:
             # Neighbours for the most part, which the ledger marks at once.
             self._leaving = np.concatenate([chunk.items for chunk in chunks])
-            self._ledger.started(self._leaving)
+            self._ledger.mark_started(self._leaving)
             for chunk in chunks:
-                future = self._pool.submit(
-                    self._task, chunk.items, sandboxed=chunk.sandboxed, halting=chunk.halting
-                )
-                self._flying[future] = chunk
+                self._pool.submit(self._task, chunk)
+                self._in_flight.add(chunk)
             self._leaving = self._leaving[:0]
-            self._out.add(time.perf_counter() - start, len(chunks))
+            self._hand_out_cost.add(time.perf_counter() - start, len(chunks))
         return more
 
-    def _take(self, chunk: _Chunk, future: "Future[tuple[float, Any]]") -> None:
+    def _next_chunks(self) -> tuple[list[Chunk], bool]:
+        n_workers = self._pool.n_workers
+        master_seconds = self._hand_out_cost.typical + self._store_cost.typical
+        # So that what is in flight, and the chunk that waits behind it, are back in time.
+        max_seconds = self._seconds_left() / (2 * IN_FLIGHT)
+        chunks: list[Chunk] = []
+        while len(chunks) < BURST:
+            n_left = int(min(len(self._work), self._allowed))
+            # Near the end nobody holds a second chunk, which another could begin at once; nor while some
+            # load their kernels.
+            plenty = n_left > n_workers * self._work.sizes.latest and not self._probes
+            depth = IN_FLIGHT if plenty and n_workers > 1 else 1
+            if n_left <= 0 or len(self._in_flight) + len(chunks) >= depth * n_workers:
+                return chunks, False
+            chunk = self._work.next(n_left, master_seconds, max_seconds)
+            self._allowed -= len(chunk.items)
+            self._probes += chunk.is_probe
+            chunks.append(chunk)
+        return chunks, True
+
+    def _pass_on(self, answer: Answer) -> None:
         """Pass a result on, or see to a failure."""
-        try:
-            _, result = future.result()
-        except TaskError as error:
-            self._failed(chunk, str(error), died=False)
-        except SandboxDied as error:
-            self._failed(chunk, f"the process that computed it died ({error})", died=True)
-        except BrokenExecutor as error:
-            self._broken(chunk, error)
-        else:
-            self._breaks = 0
-            if chunk.halting:
-                self._ledger.finished(chunk.items[:1], result[0], chunk.attempt)
-                self._ledger.finished(chunk.items[1:], result[1], chunk.attempt)
+        chunk, value = answer.chunk, answer.value
+        if answer.failure is None:
+            self._crashes = 0
+            if chunk.is_probe:
+                self._ledger.add_result(chunk.items[:1], value[0], chunk.attempt)
+                self._ledger.add_result(chunk.items[1:], value[1], chunk.attempt)
             else:
-                self._ledger.finished(chunk.items, result, chunk.attempt)
+                self._ledger.add_result(chunk.items, value, chunk.attempt)
             self._progress.add(len(chunk.items))
-
-    def _failed(self, chunk: _Chunk, words: str, *, died: bool) -> None:
-        if len(chunk.items) == 1:
-            self._ledger.failed(int(chunk.items[0]), words, chunk.attempt, died=died)
+        elif answer.failure is Failure.WORKER_DIED:
+            self._crashes += 1
+            if self._crashes > MAX_CRASHES * IN_FLIGHT * self._pool.n_workers:
+                raise WorkerFailed(f"workers die at once, one after the other (out of memory?): {value}")
+            self._ledger.mark_crashed(chunk.items)
+            self._allowed += len(chunk.items)
+            self._work.retry_in_sandbox(chunk)
+        elif len(chunk.items) == 1:
+            died = answer.failure is Failure.SANDBOX_DIED
+            self._ledger.give_up(int(chunk.items[0]), value, chunk.attempt, died=died)
             self._progress.add(1)
-            return
-        if died:
-            self._ledger.suspected(chunk.items)
         else:
-            self._ledger.returned(chunk.items)
-        self._allowed += len(chunk.items)
-        self.work.retry_alone(chunk)
-
-    def _broken(self, chunk: _Chunk, error: BrokenExecutor) -> None:
-        self._breaks += 1
-        if self._breaks > MOST_BREAKS * IN_FLIGHT * self._pool.n_workers:
-            raise WorkerFailed(
-                f"workers die at once, one after the other (out of memory?): {one_line(str(error))}"
-            ) from error
-        self._ledger.suspected(chunk.items)
-        self._allowed += len(chunk.items)
-        self.work.retry_in_sandbox(chunk)
+            if answer.failure is Failure.SANDBOX_DIED:
+                self._ledger.mark_crashed(chunk.items)
+            else:
+                self._ledger.requeue(chunk.items)
+            self._allowed += len(chunk.items)
+            self._work.retry_alone(chunk)

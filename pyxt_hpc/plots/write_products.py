@@ -1,9 +1,11 @@
 """Every map in every form: beside its FITS file a picture and, if painted from regions, a DS9 file."""
 
 import os
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing.context import ForkContext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.gas.thermodynamics import kpc_per_arcsec
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.parallel.processes import ForkedExecutor
+from pyxt_hpc.parallel.pools.sandbox import begin_child
 from pyxt_hpc.plots.ds9 import Boxes, write_boxes
 from pyxt_hpc.plots.pictures import Picture, Scene, draw_picture
 
@@ -55,7 +57,7 @@ def draw_products(
             note_product(path)
         return product, paths
 
-    executor = ForkedExecutor(n_workers)
+    executor = ProcessPoolExecutor(n_workers, ForkContext(), _begin_drawing, (os.getpid(),))
     try:
         for product in products:
             paths = [layout.picture(product.path)]
@@ -75,6 +77,12 @@ def draw_products(
 def scene_of(image: ClusterImage) -> Scene:
     """What all pictures of a cluster have in common."""
     return Scene(image.bundle.wcs_header, image.brightness.value, kpc_per_arcsec(image.config)).thinned()
+
+
+def _begin_drawing(parent: int) -> None:
+    begin_child(parent)
+    # An executor with a dead worker ends the others by it, and waits for them.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _workers(config: ClusterConfig) -> int:

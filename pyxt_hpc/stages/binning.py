@@ -22,8 +22,10 @@ from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.fit.inputs import read_cluster_bundle, scale_map_settings
 from pyxt_hpc.images import write_image
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.parallel.driver import Collector, run_chunks
-from pyxt_hpc.parallel.pool import Payload, open_pool
+from pyxt_hpc.parallel.driver import run_chunks
+from pyxt_hpc.parallel.ledger import Collector
+from pyxt_hpc.parallel.pools.choose import choose_pool
+from pyxt_hpc.parallel.pools.pool import Payload
 from pyxt_hpc.parallel.world import World
 
 
@@ -93,7 +95,7 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
     start = time.perf_counter()
     layout = Layout.of(config)
     prepared = world.on_master(lambda: _prepare(config))
-    with open_pool(world, n_workers, _context, prepared and prepared[1]) as pool:
+    with choose_pool(n_workers, world).open(_context, prepared and prepared[1]) as pool:
         if pool is None or prepared is None:
             return None
         bundle = prepared[0]

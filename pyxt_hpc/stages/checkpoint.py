@@ -21,53 +21,53 @@ class StoreLedger:
 
     def __init__(self, store: ResultsStore, regions: np.ndarray) -> None:
         self._store, self._regions = store, regions
-        self._kept: list[tuple[np.ndarray, np.ndarray]] = []
+        self._unsaved: list[tuple[np.ndarray, np.ndarray]] = []
         # Compiled or loaded now, not when all workers wait for the master.
         checksums(blank_rows(regions[:0]), np.zeros(0, np.uint8), np.zeros(0, np.int64), 0)
 
-    def started(self, items: np.ndarray) -> None:
+    def mark_started(self, items: np.ndarray) -> None:
         """Mark regions as in flight."""
         self._store.start(items)
 
-    def finished(self, items: np.ndarray, result: np.ndarray, attempt: int) -> None:
-        """Keep rows, (n x itemsize,) bytes of ROW_DTYPE, until `alive`: to store many takes hardly longer."""
+    def add_result(self, items: np.ndarray, result: np.ndarray, attempt: int) -> None:
+        """Keep (n x itemsize,) bytes of ROW_DTYPE until `flush_if_due`: storing many takes hardly longer."""
         rows = result.view(ROW_DTYPE)
         if attempt > 1:
             rows = rows.copy()
             rows["attempts"] = attempt
-        self._kept.append((items, rows))
+        self._unsaved.append((items, rows))
 
-    def failed(self, item: int, words: str, attempt: int, *, died: bool) -> None:
+    def give_up(self, item: int, message: str, attempt: int, *, died: bool) -> None:
         """Store a region without a fit, and why."""
         index = np.array([item])
         rows = blank_rows(self._regions[index])
         rows["flags"] = int(FitFlag.FAILED)
         rows["attempts"] = attempt
         status = np.array([Status.QUARANTINED if died else Status.BAD], np.uint8)
-        self._store.write(index, rows, status, {item: words})
+        self._store.write(index, rows, status, {item: message})
 
-    def suspected(self, items: np.ndarray) -> None:
+    def mark_crashed(self, items: np.ndarray) -> None:
         """Regions stay marked as in flight: if this run ends before they are tried again, the next knows."""
 
-    def returned(self, items: np.ndarray) -> None:
+    def requeue(self, items: np.ndarray) -> None:
         """Regions are pending again."""
         self._store.give_back(items)
 
-    def alive(self) -> None:
-        """Store what is kept, show others that this process lives, and flush in time."""
-        if not self._kept:
+    def flush_if_due(self) -> None:
+        """Store what is unsaved, show others that this process lives, and flush in time."""
+        if not self._unsaved:
             self._store.heartbeat()
             return
-        if len(self._kept) == 1:
-            items, rows = self._kept[0]
+        if len(self._unsaved) == 1:
+            items, rows = self._unsaved[0]
         else:
             # In the order of the store: chunks that are neighbours are written at once.
-            self._kept.sort(key=lambda kept: kept[0][0])
-            items = np.concatenate([items for items, _ in self._kept])
-            rows = np.concatenate([rows.view(np.uint8) for _, rows in self._kept]).view(ROW_DTYPE)
+            self._unsaved.sort(key=lambda unsaved: unsaved[0][0])
+            items = np.concatenate([items for items, _ in self._unsaved])
+            rows = np.concatenate([rows.view(np.uint8) for _, rows in self._unsaved]).view(ROW_DTYPE)
         bad = (rows["flags"] & int(UNUSABLE)) != 0
         self._store.write(items, rows, np.where(bad, Status.BAD, Status.DONE).astype(np.uint8))
-        self._kept.clear()
+        self._unsaved.clear()
 
 
 def split_suspects(store: ResultsStore) -> tuple[np.ndarray, np.ndarray]:

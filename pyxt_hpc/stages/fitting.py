@@ -21,7 +21,8 @@ from pyxt_hpc.fit.regions import RegionFits, fit_options
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.limits import Limits
-from pyxt_hpc.parallel.pool import Payload, Pool, open_pool
+from pyxt_hpc.parallel.pools.choose import choose_pool
+from pyxt_hpc.parallel.pools.pool import Payload, Pool
 from pyxt_hpc.parallel.world import World
 from pyxt_hpc.provenance import fingerprint, software
 from pyxt_hpc.spectra.fit import FitOptions
@@ -323,7 +324,7 @@ def fit_spectra(
     payload = job.payload if job else None
     with (
         job.store if job else nullcontext(),
-        open_pool(world, n_workers, context_of_part(part or WHOLE), payload) as pool,
+        choose_pool(n_workers, world).open(context_of_part(part or WHOLE), payload) as pool,
     ):
         if pool is None or job is None:
             return None

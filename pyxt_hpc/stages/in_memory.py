@@ -7,17 +7,17 @@ import numpy as np
 
 from pyxt_hpc.fit.flags import UNUSABLE
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.parallel.driver import Collector, run_chunks
-from pyxt_hpc.parallel.pool import Payload, open_pool
-from pyxt_hpc.parallel.world import World
+from pyxt_hpc.parallel.driver import run_chunks
+from pyxt_hpc.parallel.ledger import Collector
+from pyxt_hpc.parallel.pools.pool import Payload, Pool
 from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.stages.fitting import fit_chunk
 from pyxt_hpc.store.reader import Results
 from pyxt_hpc.store.rows import ROW_DTYPE, Status
 
 
-def fit_in_processes(fits: RegionFits, settings: Mapping[str, Any], n_workers: int) -> Results:
-    """Fit regions in processes of this machine, 1 being this process.
+def fit_in_memory(fits: RegionFits, settings: Mapping[str, Any], pool: Pool) -> Results:
+    """Fit regions, and keep their rows.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ def fit_in_processes(fits: RegionFits, settings: Mapping[str, Any], n_workers: i
         Of the regions.
     settings
         What decides the numbers (`fitting.fit_settings`).
-    n_workers
-        How many processes.
+    pool
+        Who computes; not MPI ranks, which come with the command line.
 
     Raises
     ------
@@ -41,17 +41,17 @@ def fit_in_processes(fits: RegionFits, settings: Mapping[str, Any], n_workers: i
     def collect(indices: np.ndarray, result: np.ndarray) -> None:
         rows[indices] = result.view(ROW_DTYPE)
 
-    with open_pool(World(0, 1, None), n_workers, RegionFits.from_shared, Payload(*fits.to_shared())) as pool:
-        if pool is not None:
-            run_chunks(
-                pool,
-                fit_chunk,
-                np.arange(len(regions)),
-                Collector(collect, "region"),
-                label="fits",
-                unit="region",
-                when_stopped="nothing is kept",
-            )
+    with pool.open(RegionFits.from_shared, Payload(*fits.to_shared())) as workers:
+        assert workers is not None, "MPI ranks"
+        run_chunks(
+            workers,
+            fit_chunk,
+            np.arange(len(regions)),
+            Collector(collect, "region"),
+            label="fits",
+            unit="region",
+            when_stopped="nothing is kept",
+        )
     bad = (rows["flags"] & int(UNUSABLE)) != 0
     return Results(
         rows=rows,

@@ -1,7 +1,6 @@
 """The master's loop in one process: who is handed out when, and what becomes of failures."""
 
 import time
-from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
 import numpy as np
@@ -9,88 +8,81 @@ import pytest
 
 from pyxt_hpc.errors import DiskFull, Interrupted, WorkerFailed
 from pyxt_hpc.parallel import driver
-from pyxt_hpc.parallel.chunks import FIRST_ITEMS
-from pyxt_hpc.parallel.driver import SUSPECTS_PER_CHUNK, Collector, run_chunks
+from pyxt_hpc.parallel.chunk_size import FIRST_ITEMS
+from pyxt_hpc.parallel.driver import run_chunks
+from pyxt_hpc.parallel.ledger import Collector
 from pyxt_hpc.parallel.limits import Limits
-from pyxt_hpc.parallel.pool import TaskError
-from pyxt_hpc.parallel.processes import SandboxDied
+from pyxt_hpc.parallel.pools.pool import Answer, Chunk, Failure
+from pyxt_hpc.parallel.requeue_order import SUSPECTS_PER_CHUNK
 
 
 class FakePool:
     """Fails as it is told to: items that raise, items that kill, whether a whole pool breaks with them."""
 
     n_workers = 2
+    sandboxes_protect = True
 
     def __init__(self, raising: set[int], deadly: set[int], *, fragile: bool = False) -> None:
         self.raising, self.deadly, self.fragile = raising, deadly, fragile
         self.log: list[tuple[list[int], bool]] = []
-        self._flying: list[tuple[Future[Any], np.ndarray, bool]] = []
-        self._halting: dict[Future[Any], bool] = {}
+        self.in_flight: list[Chunk] = []
         self.waited_with: list[int] = []
 
-    def submit(
-        self, task: Any, chunk: np.ndarray, *, sandboxed: bool = False, halting: bool = False
-    ) -> "Future[Any]":
-        future: Future[Any] = Future()
-        self._halting[future] = halting
-        self.log.append((chunk.tolist(), sandboxed))
-        self._flying.append((future, chunk, sandboxed))
-        return future
+    def submit(self, task: Any, chunk: Chunk) -> None:
+        self.log.append((chunk.items.tolist(), chunk.sandboxed))
+        self.in_flight.append(chunk)
 
-    def wait(self, timeout: float) -> "list[Future[Any]]":
+    def wait(self, timeout: float) -> list[Answer]:
         if not timeout:
             return []  # it is to wait only when everybody has work
-        self.waited_with.append(len(self._flying))
-        done = self._flying[:1]
-        if self.fragile and not done[0][2] and self.deadly & set(done[0][1].tolist()):
-            done = self._flying
-            for future, _, _ in done:
-                future.set_exception(BrokenExecutor("a process died"))
-            self._flying = []
-            return [future for future, _, _ in done]
-        future, chunk, sandboxed = self._flying.pop(0)
-        if self.deadly & set(chunk.tolist()):
-            assert sandboxed, "this would have killed the job"
-            future.set_exception(SandboxDied("SIGSEGV"))
-        elif self.raising & set(chunk.tolist()):
-            future.set_exception(TaskError("words"))
-        else:
-            both = (2 * chunk[:1], 2 * chunk[1:])
-            future.set_result((1e-3 * len(chunk), both if self._halting[future] else 2 * chunk))
-        return [future]
+        self.waited_with.append(len(self.in_flight))
+        chunk = self.in_flight[0]
+        items = chunk.items
+        deadly = bool(self.deadly & set(items.tolist()))
+        if self.fragile and deadly and not (chunk.sandboxed and self.sandboxes_protect):
+            broken, self.in_flight = self.in_flight, []
+            return [Answer(chunk, 0.0, "SIGKILL", Failure.WORKER_DIED) for chunk in broken]
+        del self.in_flight[0]
+        if deadly:
+            assert chunk.sandboxed, "this would have killed the job"
+            return [Answer(chunk, 0.0, "SIGSEGV", Failure.SANDBOX_DIED)]
+        if self.raising & set(items.tolist()):
+            return [Answer(chunk, 0.0, "its message", Failure.RAISED)]
+        value = (2 * items[:1], 2 * items[1:]) if chunk.is_probe else 2 * items
+        return [Answer(chunk, 1e-3 * len(items), value, None)]
 
 
 class Ledger:
     """Remembers."""
 
     def __init__(self) -> None:
-        self.flying: set[int] = set()
+        self.in_flight: set[int] = set()
         self.results: dict[int, int] = {}
         self.attempts: dict[int, int] = {}
         self.given_up: dict[int, bool] = {}
-        self.suspicions: list[int] = []
+        self.crashed: list[int] = []
 
-    def started(self, items: np.ndarray) -> None:
-        assert not self.flying & set(items.tolist()) - set(self.suspicions)
-        self.flying |= set(items.tolist())
+    def mark_started(self, items: np.ndarray) -> None:
+        assert not self.in_flight & set(items.tolist()) - set(self.crashed)
+        self.in_flight |= set(items.tolist())
 
-    def finished(self, items: np.ndarray, result: Any, attempt: int) -> None:
+    def add_result(self, items: np.ndarray, result: Any, attempt: int) -> None:
         for item, value in zip(items.tolist(), result.tolist(), strict=True):
             assert item not in self.results
             self.results[item], self.attempts[item] = value, attempt
-        self.flying -= set(items.tolist())
+        self.in_flight -= set(items.tolist())
 
-    def failed(self, item: int, words: str, attempt: int, *, died: bool) -> None:
+    def give_up(self, item: int, message: str, attempt: int, *, died: bool) -> None:
         self.given_up[item], self.attempts[item] = died, attempt
-        self.flying.discard(item)
+        self.in_flight.discard(item)
 
-    def suspected(self, items: np.ndarray) -> None:
-        self.suspicions += items.tolist()
+    def mark_crashed(self, items: np.ndarray) -> None:
+        self.crashed += items.tolist()
 
-    def returned(self, items: np.ndarray) -> None:
-        self.flying -= set(items.tolist())
+    def requeue(self, items: np.ndarray) -> None:
+        self.in_flight -= set(items.tolist())
 
-    def alive(self) -> None:
+    def flush_if_due(self) -> None:
         pass
 
 
@@ -98,7 +90,7 @@ def run(pool: Any, items: np.ndarray, **options: Any) -> Ledger:
     """One run."""
     ledger = Ledger()
     run_chunks(pool, None, items, ledger, label="toy", unit="item", **options)  # type: ignore[arg-type]
-    assert not ledger.flying
+    assert not ledger.in_flight
     return ledger
 
 
@@ -117,7 +109,7 @@ def test_suspects_come_last_and_only_the_deadly_one_is_given_up() -> None:
     assert pool.log[-len(sandboxed) :] == [(items, True) for items in sandboxed]
     assert max(map(len, sandboxed)) == SUSPECTS_PER_CHUNK
     assert sum(len(items) == 1 for items in sandboxed) == SUSPECTS_PER_CHUNK
-    assert set(ledger.suspicions) == set(range(200, 200 + SUSPECTS_PER_CHUNK))
+    assert set(ledger.crashed) == set(range(200, 200 + SUSPECTS_PER_CHUNK))
     assert ledger.attempts[205] == 3
     assert ledger.attempts[499] == 2
     assert ledger.attempts[0] == 1
@@ -131,8 +123,7 @@ def test_broken_pool_is_survived() -> None:
 
 def test_pool_that_breaks_all_the_time_is_given_up() -> None:
     pool = FakePool(set(), set(range(10_000)), fragile=True)
-    pool.submit_ = pool.submit  # type: ignore[attr-defined]
-    pool.submit = lambda task, chunk, **_: pool.submit_(task, chunk)  # type: ignore
+    pool.sandboxes_protect = False
     with pytest.raises(WorkerFailed, match="one after the other"):
         run(pool, np.arange(10_000))
 
@@ -153,19 +144,19 @@ def test_results_of_a_chunk_that_shows_the_speed_are_those_of_its_items() -> Non
 
 
 def test_workers_have_more_to_do_before_results_are_stored() -> None:
-    pool, flying = FakePool(set(), set()), []
+    pool, in_flight = FakePool(set(), set()), []
 
     class Storing(Ledger):
-        def finished(self, items: np.ndarray, result: Any, attempt: int) -> None:
-            super().finished(items, result, attempt)
-            flying.append(len(pool._flying))
+        def add_result(self, items: np.ndarray, result: Any, attempt: int) -> None:
+            super().add_result(items, result, attempt)
+            in_flight.append(len(pool.in_flight))
 
     run_chunks(pool, None, np.arange(1000), Storing(), label="toy", unit="item")  # type: ignore[arg-type]
-    assert min(flying[:8]) >= pool.n_workers
+    assert min(in_flight[:8]) >= pool.n_workers
 
 
 def test_collector_ends_the_run_at_the_first_failure() -> None:
-    with pytest.raises(WorkerFailed, match="row 3: words"):
+    with pytest.raises(WorkerFailed, match="row 3: its message"):
         run_chunks(
             FakePool({3}, set()), None, np.arange(9), Collector(lambda *_: None, "row"), label="x", unit="row"
         )  # type: ignore
@@ -177,7 +168,7 @@ def test_limit_of_items_counts_retries_once() -> None:
     with pytest.raises(Interrupted, match="stopped by the limit of 50 with 150 of 200 items left"):
         run_chunks(pool, None, np.arange(200), ledger, label="x", unit="item", limits=Limits(None, 50))  # type: ignore
     assert len(ledger.results) + len(ledger.given_up) == 50
-    assert not ledger.flying
+    assert not ledger.in_flight
 
 
 def test_passed_deadline_hands_out_nothing() -> None:
@@ -193,42 +184,42 @@ def test_what_is_in_flight_is_given_back_when_storing_fails(monkeypatch: pytest.
     def full(*_: Any) -> None:
         raise DiskFull("no space")
 
-    monkeypatch.setattr(ledger, "finished", full)
+    monkeypatch.setattr(ledger, "add_result", full)
     with pytest.raises(DiskFull):
         run_chunks(FakePool(set(), set()), None, np.arange(99), ledger, label="x", unit="item")  # type: ignore
-    assert not ledger.flying
+    assert not ledger.in_flight
 
 
 @pytest.mark.parametrize("stored", [True, False])
 def test_what_the_ledger_keeps_is_stored_or_given_back_at_an_early_end(stored: bool) -> None:
     pool = FakePool({150}, set())
     wait = pool.wait
-    pool.wait = lambda timeout: [future for _ in pool._flying[:] for future in wait(timeout)]  # type: ignore
+    pool.wait = lambda timeout: [answer for _ in pool.in_flight[:] for answer in wait(timeout)]  # type: ignore
 
     class Keeping(Ledger):
         def __init__(self) -> None:
             super().__init__()
             self.kept: set[int] = set()
 
-        def finished(self, items: np.ndarray, result: Any, attempt: int) -> None:
+        def add_result(self, items: np.ndarray, result: Any, attempt: int) -> None:
             if not stored and self.results:
                 raise DiskFull("no space")
             self.kept |= set(items.tolist())
             self.results.update(zip(items.tolist(), result.tolist(), strict=True))
 
-        def failed(self, *_: Any, **__: Any) -> None:
+        def give_up(self, *_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
-        def alive(self) -> None:
+        def flush_if_due(self) -> None:
             if not stored and self.kept:
                 raise DiskFull("no space")
-            self.flying -= self.kept
+            self.in_flight -= self.kept
             self.kept = set()
 
     ledger = Keeping()
     with pytest.raises((DiskFull, KeyboardInterrupt)):
         run_chunks(pool, None, np.arange(400), ledger, label="toy", unit="item")  # type: ignore[arg-type]
-    assert not ledger.flying
+    assert not ledger.in_flight
     assert bool(ledger.kept) != stored
 
 

@@ -19,7 +19,8 @@ import numpy as np
 from pyxt_hpc.errors import EXIT_TRY_AGAIN, ConfigError, DiskFull, PyxtError
 from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.limits import Limits
-from pyxt_hpc.parallel.pool import Payload, open_pool
+from pyxt_hpc.parallel.pools.choose import choose_pool
+from pyxt_hpc.parallel.pools.pool import Payload
 from pyxt_hpc.parallel.world import detect_world
 from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
 from pyxt_hpc.store.checksum import checksums
@@ -75,11 +76,11 @@ def fit(context: Any, items: np.ndarray) -> np.ndarray:
 class Ledger(StoreLedger):
     """Says what it stores."""
 
-    def finished(self, items: np.ndarray, result: np.ndarray, attempt: int) -> None:
+    def add_result(self, items: np.ndarray, result: np.ndarray, attempt: int) -> None:
         """Store and say it."""
         if sys.argv[1] == "full" and items[0] > 50:
             raise DiskFull("no space left")
-        super().finished(items, result, attempt)
+        super().add_result(items, result, attempt)
         print(f"chunk {items[0]} {len(items)} attempt {attempt}", flush=True)
 
 
@@ -110,7 +111,7 @@ def main(options: argparse.Namespace) -> None:
         raise AttributeError("a defect of the master alone")
     with (
         job[0] if job else nullcontext(),
-        open_pool(world, options.n_workers, prepare, job[2] if job else None) as pool,
+        choose_pool(options.n_workers, world).open(prepare, job[2] if job else None) as pool,
     ):
         if pool is None or job is None:
             return

@@ -40,14 +40,14 @@ def test_fate_of_every_region_is_stored(path: Path) -> None:
     items = np.arange(4)
     with open_store(path) as store:
         ledger = StoreLedger(store, regions_of(store))
-        ledger.started(np.arange(8))
+        ledger.mark_started(np.arange(8))
         rows = blank_rows(regions_of(store)[items])
         rows["kT"], rows["attempts"], rows["flags"] = 5.0, 1, [0, 0, FitFlag.NO_COUNTS, 0]
-        ledger.finished(items, rows.view(np.uint8), 1)
-        ledger.failed(4, "ValueError: no", 2, died=False)
-        ledger.failed(5, "SIGSEGV", 3, died=True)
-        ledger.returned(np.array([6]))
-        ledger.alive()
+        ledger.add_result(items, rows.view(np.uint8), 1)
+        ledger.give_up(4, "ValueError: no", 2, died=False)
+        ledger.give_up(5, "SIGSEGV", 3, died=True)
+        ledger.requeue(np.array([6]))
+        ledger.flush_if_due()
     found = read_results(path)
     done, bad = Status.DONE, Status.BAD
     assert found.status[:8].tolist() == [done, done, bad, done, bad, Status.QUARANTINED, 0, Status.IN_FLIGHT]
@@ -65,8 +65,8 @@ def test_number_of_the_attempt_is_stored_with_a_row_that_is_the_workers(path: Pa
         sent["attempts"] = 1
         received = sent.view(np.uint8)
         received.flags.writeable = False
-        ledger.finished(np.array([3]), received, 2)
-        ledger.alive()
+        ledger.add_result(np.array([3]), received, 2)
+        ledger.flush_if_due()
     assert read_results(path).rows["attempts"][3] == 2
 
 
@@ -76,10 +76,10 @@ def test_chunks_that_came_together_are_stored_as_what_they_are(path: Path) -> No
         for items, attempt in (([9, 10, 12], 1), ([2, 3], 2), ([4, 5], 1)):
             rows = blank_rows(regions_of(store)[items])
             rows["kT"], rows["attempts"] = items, 1
-            ledger.finished(np.array(items), rows.view(np.uint8), attempt)
+            ledger.add_result(np.array(items), rows.view(np.uint8), attempt)
         assert (store.status() == Status.PENDING).all()
-        ledger.alive()
-        ledger.alive()
+        ledger.flush_if_due()
+        ledger.flush_if_due()
     found = read_results(path)
     stored = [2, 3, 4, 5, 9, 10, 12]
     assert np.flatnonzero(found.status == Status.DONE).tolist() == stored
@@ -91,9 +91,9 @@ def test_chunks_that_came_together_are_stored_as_what_they_are(path: Path) -> No
 def test_regions_in_flight_at_a_crash_are_suspects(path: Path) -> None:
     with open_store(path) as store:
         ledger = StoreLedger(store, regions_of(store))
-        ledger.started(np.array([2, 3, 4, 9]))
-        ledger.returned(np.array([3]))
-        ledger.suspected(np.array([2, 4]))
+        ledger.mark_started(np.array([2, 3, 4, 9]))
+        ledger.requeue(np.array([3]))
+        ledger.mark_crashed(np.array([2, 4]))
     with open_store(path) as store:
         pending, suspects = split_suspects(store)
         assert suspects.tolist() == [2, 4, 9]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyxt_hpc.parallel.ranks import pack, unpack
+from pyxt_hpc.parallel.pools.messages import pack, unpack
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import heapq
 import numpy as np
 import pytest
 
-from pyxt_hpc.parallel.chunks import (
+from pyxt_hpc.parallel.chunk_size import (
     CHUNK_SECONDS,
     FIRST_ITEMS,
     FIRST_SECONDS,

@@ -1,0 +1,1 @@
+"""Pools of workers: this process, forked processes, or MPI ranks."""

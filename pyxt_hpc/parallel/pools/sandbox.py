@@ -1,0 +1,76 @@
+"""A call in a forked child, so that its death is survived and noticed."""
+
+import ctypes
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from pyxt_hpc.parallel.signals import leave_signals_to_master
+
+
+class SandboxDied(Exception):
+    """The process that was to protect this one from a call is dead."""
+
+
+def in_sandbox(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function in a forked child of this process.
+
+    Returns
+    -------
+    Any
+        What it returns, which must be picklable.
+
+    Raises
+    ------
+    SandboxDied
+        If the child ended without an answer; the message says by which signal.
+    Exception
+        What the function raised.
+    """
+    parent = os.getpid()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.close(reader)
+            begin_child(parent)
+            try:
+                answer = False, function(*args)
+            except Exception as error:
+                answer = True, error
+            with os.fdopen(writer, "wb") as file:
+                pickle.dump(answer, file, 5)
+            code = 0
+        finally:
+            # Nothing that the parent registered for its own end may run here.
+            os._exit(code)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        data = file.read()
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code:
+        raise SandboxDied(cause_of_death(code))
+    failed, value = pickle.loads(data)
+    if failed:
+        raise value
+    return value
+
+
+def cause_of_death(exit_code: int) -> str:
+    """Name of the signal that ended a process, or its exit code."""
+    return signal.Signals(-exit_code).name if exit_code < 0 else f"exit code {exit_code}"
+
+
+def begin_child(parent: int) -> None:
+    """Begin a forked process, which must end with its parent even if that is killed."""
+    leave_signals_to_master()
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)

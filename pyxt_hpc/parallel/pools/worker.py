@@ -1,0 +1,84 @@
+"""What one worker does with a chunk, in whichever process it is."""
+
+import contextlib
+import os
+import socket
+import time
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pyxt_hpc.parallel.pools.messages import pack, unpack
+from pyxt_hpc.parallel.pools.pool import Failure, Payload, Prepare, Task
+from pyxt_hpc.parallel.pools.sandbox import SandboxDied, in_sandbox
+
+Computed = tuple[float, Any, Failure | None]
+"""Seconds, value and failure of an `Answer`."""
+
+
+class Worker:
+    """Computes chunks.
+
+    Parameters
+    ----------
+    context
+        First argument of every task.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self._warm: set[Task] = set()
+
+    @classmethod
+    def prepared_here(cls, prepare: Prepare, payload: Payload | None) -> "Worker":
+        """Of this process, which has the payload."""
+        assert payload is not None, "only MPI ranks share what the master has"
+        return cls(prepare(payload.meta, {name: _read_only(a) for name, a in payload.arrays.items()}))
+
+    def answer(self, message: Any) -> bytearray:
+        """Packed `Computed` of a message from `pack_call`."""
+        task, items, sandboxed, is_probe = unpack(message)
+        if isinstance(items, range):
+            items = np.arange(items.start, items.stop)
+        computed = self.compute(task, items, sandboxed, is_probe)
+        try:
+            return pack(computed)
+        except Exception as error:  # pickling calls methods of whatever the task returned
+            return pack((0.0, described(error), Failure.RAISED))
+
+    def compute(self, task: Task, items: np.ndarray, sandboxed: bool, is_probe: bool) -> Computed:
+        """Call the task on some items; see `Chunk`."""
+        call: Task = partial(in_sandbox, task) if sandboxed else task
+        try:
+            if sandboxed:
+                self._warm_up(task)
+            first = call(self._context, items[:1]) if is_probe else None
+            start = time.perf_counter()
+            result = call(self._context, items[1:] if is_probe else items)
+            seconds = time.perf_counter() - start
+        except SandboxDied as error:
+            return 0.0, f"the process that computed it died ({error})", Failure.SANDBOX_DIED
+        except Exception as error:
+            return 0.0, described(error), Failure.RAISED
+        if is_probe:
+            return seconds * len(items) / (len(items) - 1), (first, result), None
+        return seconds, result, None
+
+    def _warm_up(self, task: Task) -> None:
+        """Have kernels compiled or loaded in this process: else every sandbox would do it again."""
+        if task not in self._warm:
+            self._warm.add(task)
+            with contextlib.suppress(Exception):
+                task(self._context, np.zeros(0, np.int64))
+
+
+def described(error: Exception) -> str:
+    """An error with the process in which it was raised."""
+    return f"process {os.getpid()} on {socket.gethostname()}: {type(error).__name__}: {error}"
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
