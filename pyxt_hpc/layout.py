@@ -1,10 +1,53 @@
 """Every path of a cluster's folder, which keeps the layout of ClusterPyXT."""
 
 import glob
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, overload
 
 from pyxt_hpc.config.cluster import ClusterConfig
+
+
+class _Entry:
+    """A path below the cluster's folder; ``{name}`` stands for the cluster's name."""
+
+    def __init__(self, pattern: str, meaning: str) -> None:
+        self.pattern = pattern
+        self.__doc__ = meaning
+
+
+class _Path(_Entry):
+    """One path, such as ``layout.bundle``."""
+
+    @overload
+    def __get__(self, layout: None, owner: Any) -> "_Path": ...
+    @overload
+    def __get__(self, layout: "Layout", owner: Any) -> Path: ...
+    def __get__(self, layout: "Layout | None", owner: Any) -> "Path | _Path":
+        return self if layout is None else layout.cluster_dir / self.pattern.format(name=layout.name)
+
+
+class _PathOf(_Entry):
+    """A path of something, such as ``layout.clean_events("4940")``.
+
+    ``{of}`` stands for the argument; ``{obsid}`` and ``{kind}`` for the ObsID of a dataset, and its ``-FI``,
+    its ``-BI``, or nothing.
+    """
+
+    @overload
+    def __get__(self, layout: None, owner: Any) -> "_PathOf": ...
+    @overload
+    def __get__(self, layout: "Layout", owner: Any) -> Callable[[str | int], Path]: ...
+    def __get__(self, layout: "Layout | None", owner: Any) -> "Callable[[str | int], Path] | _PathOf":
+        if layout is None:
+            return self
+
+        def path(of: str | int) -> Path:
+            obsid, kind = _parts(str(of))
+            return layout.cluster_dir / self.pattern.format(name=layout.name, of=of, obsid=obsid, kind=kind)
+
+        return path
 
 
 @dataclass(frozen=True)
@@ -28,64 +71,88 @@ class Layout:
         return cls(config.cluster_directory, config.name)
 
     # Folders
-    @property
-    def combined(self) -> Path:
-        """What all observations have in common: crop region, images, mask."""
-        return self.cluster_dir / "combined"
+    combined = _Path("combined", "what all observations have in common: crop region, images, mask")
+    acb = _Path("acb", "adaptive circular binning: bundle, scale map, results")
+    main_output = _Path("main_output", "maps and pictures")
+    logs = _Path("logs", "what jobs say, a file per job and attempt")
+    observation = _PathOf("{obsid}", "one observation as downloaded")
+    analysis = _PathOf("{obsid}/analysis", "what is made from one observation")
 
-    @property
-    def acb(self) -> Path:
-        """Adaptive circular binning: bundle, scale map, results."""
-        return self.cluster_dir / "acb"
+    # What a person draws or supplies
+    sources_reg = _Path("sources.reg", "point sources to exclude")
+    exclude_reg = _Path("exclude.reg", "the cluster's peak, which the full-band light curve must not see")
+    background_reg = _Path("background.reg", "sky without cluster, where there is no blank-sky file")
+    crop_reg = _Path("combined/master_crop-ciaowcs.reg", "box around the emission")
+    response_region = _PathOf("{obsid}/analysis/acisI_region_0{kind}.reg", "where CIAO makes responses")
+    supplied_arf = _PathOf("{obsid}/{obsid}.arf", "effective area on the optical axis")
+    supplied_rmf = _PathOf("{obsid}/{obsid}.rmf", "redistribution matrix")
+    supplied_background = _PathOf(
+        "{obsid}/{obsid}_background.fits", "blank-sky events, as CALDB has or moved"
+    )
+    supplied_gti = _PathOf("{obsid}/{obsid}_gti.fits", "good times chosen by a person")
 
-    @property
-    def main_output(self) -> Path:
-        """Maps and pictures."""
-        return self.cluster_dir / "main_output"
+    # Stage 1
+    filtered_events = _PathOf("{obsid}/analysis/acisI.fits", "good events in the cluster's sky frame")
+    background_events = _PathOf("{obsid}/analysis/back.fits", "blank-sky events of the same chips, likewise")
+    geometry = _PathOf("{obsid}/analysis/acisI_geometry.fits", "where the chips were, and the dither")
+    merged_counts = _Path("{name}_broad_thresh.img", "counts of all observations, 0.5-7 keV, whole field")
+    merged_exposure = _Path("{name}_broad_thresh.expmap", "exposure map of the same grid")
+    merged_background = _Path("{name}_broad_background.img", "scaled background of the same grid")
+    merged_brightness = _Path("{name}_broad_flux.img", "surface brightness of the same grid")
+    merged_psf = _Path("{name}_broad_thresh.psfmap", "radius of the point spread on the same grid")
+    proposal_picture = _Path("main_output/{name}_proposed_regions.png", "the proposed regions on the image")
 
-    def observation(self, obsid: str) -> Path:
-        """Folder of one observation as downloaded."""
-        return self.cluster_dir / obsid
+    # Stage 2
+    clean_events = _PathOf("{obsid}/analysis/acisI_clean.fits", "events without flares, outside the sources")
+    local_background = _PathOf("{obsid}/analysis/back_local.fits", "background made from the observation")
+    light_curve_plot = _PathOf("{obsid}/analysis/acisI_lcurve.png", "light curves with the good times")
+    source_free_brightness = _Path(
+        "main_output/{name}_xray_surface_brightness_nosrc.fits", "whole field without flares and sources"
+    )
+    filled_brightness = _Path(
+        "main_output/{name}_xray_surface_brightness_filled.fits", "with the holes filled, for the eye only"
+    )
 
-    def analysis(self, obsid: str) -> Path:
-        """What is made from one observation."""
-        return self.observation(obsid) / "analysis"
+    # Stage 4
+    counts_image = _PathOf("combined/acisI_comb_img-{of}.fits", "counts of a dataset, band and crop applied")
+    background_image = _PathOf("combined/backI_comb_img-{of}.fits", "its blank-sky counts, unscaled")
+    mask_image = _PathOf("combined/acisI_comb_mask_nosrc-{of}.fits", "its live pixels, sources out")
+    combined_mask = _Path("combined/acisI_comb_mask.fits", "pixels live in any observation")
+    combined_counts = _Path("combined/{name}_comb_ctsimage.fits", "counts of all observations")
+    combined_background = _Path("combined/{name}_comb_backrescl.fits", "their scaled background")
+    combined_signal = _Path("combined/{name}_comb_signal.fits", "counts less background")
+    surface_brightness = _Path(
+        "main_output/{name}_xray_surface_brightness_nosrc_cropped.fits", "over the exposure, background out"
+    )
+    bundle = _Path("acb/{name}_bundle.h5", "all that stages 5 to 7 need")
+
+    # Stages 5 and 6
+    scale_map = _Path("acb/{name}_pype_scale_map.fits", "radius of every pixel's circle [pixels]")
+    signal_to_noise_map = _Path("acb/{name}_signal_to_noise_map.fits", "S/N of every pixel's circle")
+    region_index_map = _Path("acb/{name}_scale_map_region_index.fits", "number of the region at every pixel")
+    results = _Path("acb/{name}_results.h5", "the fits of all regions")
+    fits_csv = _PathOf(
+        "acb/{name}_{of}_spectral_fits.csv", "best, worst or all fits, as ClusterPyXT has them"
+    )
+    fits_ecsv = _Path("acb/{name}_spectral_fits.ecsv", "table of all columns")
+    region_picture = _PathOf("main_output/{name}_region_{of}_spectrum.png", "spectrum and model of a region")
+    engine_comparison = _Path("main_output/{name}_engines.png", "both engines; the table is the .ecsv beside")
+
+    # Batch systems
+    job_script = _Path("{name}_job.sh", "script for a batch system")
+    jobs_record = _Path("logs/jobs.tsv", "a line per event of a job: submitted, started, ended, cancelled")
+
+    # Stage 7
+    map = _PathOf("main_output/{name}_{of}_map.fits", "a quantity, as temperature or temperature_error_plus")
+    shock_table = _Path("main_output/{name}_shocks.ecsv", "candidate shock fronts")
+    shock_regions = _Path("main_output/{name}_shocks.reg", "the same as a DS9 region file")
+    shock_histogram = _Path("main_output/{name}_mach_histogram.png", "their Mach numbers")
 
     def step_record(self, stage: str, obsid: str = "") -> Path:
         """What a stage was made from, for one observation or for all together."""
         return self.cluster_dir / "steps" / f"{stage}{obsid and f'-{obsid}'}.json"
 
-    # What a person draws or supplies
-    @property
-    def sources_reg(self) -> Path:
-        """Point sources to exclude."""
-        return self.cluster_dir / "sources.reg"
-
-    @property
-    def exclude_reg(self) -> Path:
-        """The cluster's peak, which the full-band light curve must not see."""
-        return self.cluster_dir / "exclude.reg"
-
-    @property
-    def background_reg(self) -> Path:
-        """Sky without cluster, for observations without a blank-sky file."""
-        return self.cluster_dir / "background.reg"
-
-    def response_region(self, dataset: str) -> Path:
-        """Small circle near the aimpoint, where CIAO's responses of a dataset are to be made."""
-        obsid, part = _parts(dataset)
-        return self.analysis(obsid) / f"acisI_region_0{part}.reg"
-
-    @property
-    def crop_reg(self) -> Path:
-        """Box around the emission."""
-        return self.combined / "master_crop-ciaowcs.reg"
-
-    def supplied_arf(self, obsid: str) -> Path:
-        """Effective area on the optical axis."""
-        return self.observation(obsid) / f"{obsid}.arf"
-
-    def patterned(self, pattern: str, obsid: str, dataset: str) -> Path:
+    def supplied_response(self, pattern: str, obsid: str, dataset: str) -> Path:
         """A supplied response: ``{obsid}`` of the pattern is the ObsID in folders, the dataset in the name.
 
         A name without it gets the kind of chip before its suffix: ``src.arf`` becomes ``src-FI.arf``.
@@ -97,70 +164,6 @@ class Layout:
         name = name.replace("{obsid}", dataset)
         return self.cluster_dir / f"{folder.replace('{obsid}', obsid)}{slash}{name}"
 
-    def supplied_rmf(self, obsid: str) -> Path:
-        """Redistribution matrix."""
-        return self.observation(obsid) / f"{obsid}.rmf"
-
-    def supplied_background(self, obsid: str) -> Path:
-        """Blank-sky events, of the observation's sky frame or as CALDB has them."""
-        return self.observation(obsid) / f"{obsid}_background.fits"
-
-    def supplied_gti(self, obsid: str) -> Path:
-        """Good times chosen by a person."""
-        return self.observation(obsid) / f"{obsid}_gti.fits"
-
-    # Stage 1
-    def filtered_events(self, obsid: str) -> Path:
-        """Events of good grade and time in the cluster's sky frame."""
-        return self.analysis(obsid) / "acisI.fits"
-
-    def background_events(self, obsid: str) -> Path:
-        """Blank-sky events of the same chips in the cluster's sky frame."""
-        return self.analysis(obsid) / "back.fits"
-
-    def geometry(self, obsid: str) -> Path:
-        """Where the chips were on the sky, and the dither."""
-        return self.analysis(obsid) / "acisI_geometry.fits"
-
-    @property
-    def merged_counts(self) -> Path:
-        """Counts of all observations, 0.5-7 keV, whole field."""
-        return self.cluster_dir / f"{self.name}_broad_thresh.img"
-
-    @property
-    def merged_exposure(self) -> Path:
-        """Exposure map of the same grid."""
-        return self.cluster_dir / f"{self.name}_broad_thresh.expmap"
-
-    @property
-    def merged_background(self) -> Path:
-        """Scaled background of the same grid."""
-        return self.cluster_dir / f"{self.name}_broad_background.img"
-
-    @property
-    def merged_brightness(self) -> Path:
-        """Surface brightness of the same grid."""
-        return self.cluster_dir / f"{self.name}_broad_flux.img"
-
-    @property
-    def merged_psf(self) -> Path:
-        """Radius of the point spread on the same grid."""
-        return self.cluster_dir / f"{self.name}_broad_thresh.psfmap"
-
-    @property
-    def proposal_picture(self) -> Path:
-        """The proposed regions on the image."""
-        return self.main_output / f"{self.name}_proposed_regions.png"
-
-    # Stage 2
-    def clean_events(self, obsid: str) -> Path:
-        """Events without flares and outside the sources."""
-        return self.analysis(obsid) / "acisI_clean.fits"
-
-    def local_background(self, obsid: str) -> Path:
-        """Background events made from a region of the same observation."""
-        return self.analysis(obsid) / "back_local.fits"
-
     def light_curve(self, obsid: str, band: str) -> Path:
         """Light curve for cleaning: ``hiE`` the first pass, ``fullE`` the second."""
         return self.analysis(obsid) / f"acisI_lcurve_{band}.lc"
@@ -169,89 +172,9 @@ class Layout:
         """Good times of one pass: ``hiE`` the first, ``fullE`` both."""
         return self.analysis(obsid) / f"acisI_gti_{band}.gti"
 
-    def light_curve_plot(self, obsid: str) -> Path:
-        """Picture of the light curves with the good times."""
-        return self.analysis(obsid) / "acisI_lcurve.png"
-
-    @property
-    def source_free_brightness(self) -> Path:
-        """Surface brightness of the whole field without flares and sources."""
-        return self.main_output / f"{self.name}_xray_surface_brightness_nosrc.fits"
-
-    @property
-    def filled_brightness(self) -> Path:
-        """The same with the holes filled, for the eye only."""
-        return self.main_output / f"{self.name}_xray_surface_brightness_filled.fits"
-
-    # Stage 3
     def response(self, dataset: str, suffix: str) -> Path:
         """Checked ``arf`` or ``rmf`` that the fits use."""
-        obsid, part = _parts(dataset)
-        return self.analysis(obsid) / "globalresponse" / f"acisI{part}.{suffix}"
-
-    # Stage 4
-    def counts_image(self, dataset: str) -> Path:
-        """Counts of one dataset, band and crop applied."""
-        return self.combined / f"acisI_comb_img-{dataset}.fits"
-
-    def background_image(self, dataset: str) -> Path:
-        """Blank-sky counts of one dataset, unscaled."""
-        return self.combined / f"backI_comb_img-{dataset}.fits"
-
-    def mask_image(self, dataset: str) -> Path:
-        """Live pixels of one dataset with the sources out."""
-        return self.combined / f"acisI_comb_mask_nosrc-{dataset}.fits"
-
-    @property
-    def combined_mask(self) -> Path:
-        """Pixels live in any observation."""
-        return self.combined / "acisI_comb_mask.fits"
-
-    @property
-    def combined_counts(self) -> Path:
-        """Counts of all observations."""
-        return self.combined / f"{self.name}_comb_ctsimage.fits"
-
-    @property
-    def combined_background(self) -> Path:
-        """Scaled background of all observations."""
-        return self.combined / f"{self.name}_comb_backrescl.fits"
-
-    @property
-    def combined_signal(self) -> Path:
-        """Counts less background."""
-        return self.combined / f"{self.name}_comb_signal.fits"
-
-    @property
-    def surface_brightness(self) -> Path:
-        """Exposure-corrected, background-subtracted image without sources."""
-        return self.main_output / f"{self.name}_xray_surface_brightness_nosrc_cropped.fits"
-
-    @property
-    def bundle(self) -> Path:
-        """All that stages 5 to 7 need."""
-        return self.acb / f"{self.name}_bundle.h5"
-
-    # Stages 5 and 6
-    @property
-    def scale_map(self) -> Path:
-        """Radius of every pixel's circle [pixels]."""
-        return self.acb / f"{self.name}_pype_scale_map.fits"
-
-    @property
-    def signal_to_noise_map(self) -> Path:
-        """S/N reached in every pixel's circle."""
-        return self.acb / f"{self.name}_signal_to_noise_map.fits"
-
-    @property
-    def region_index_map(self) -> Path:
-        """Number of the region centred on every pixel."""
-        return self.acb / f"{self.name}_scale_map_region_index.fits"
-
-    @property
-    def results(self) -> Path:
-        """The fits of all regions."""
-        return self.acb / f"{self.name}_results.h5"
+        return self.analysis(dataset) / "globalresponse" / f"acisI{_parts(dataset)[1]}.{suffix}"
 
     def part_results(self, part: int, n_parts: int) -> Path:
         """The fits of one slice of the regions, 1 <= part <= n_parts."""
@@ -261,45 +184,6 @@ class Layout:
         """Every such file that is there, sorted."""
         return sorted(self.acb.glob(f"{glob.escape(self.name)}_results_part-*-of-*.h5"))
 
-    def fits_csv(self, kind: str) -> Path:
-        """Exported fits: ``best``, ``worst`` or ``all``, as ClusterPyXT has them."""
-        return self.acb / f"{self.name}_{kind}_spectral_fits.csv"
-
-    @property
-    def fits_ecsv(self) -> Path:
-        """Exported table of all columns."""
-        return self.acb / f"{self.name}_spectral_fits.ecsv"
-
-    def region_picture(self, number: int) -> Path:
-        """Spectrum and model of one region."""
-        return self.main_output / f"{self.name}_region_{number}_spectrum.png"
-
-    @property
-    def engine_comparison(self) -> Path:
-        """The two engines side by side: picture; the table has the suffix ``.ecsv``."""
-        return self.main_output / f"{self.name}_engines.png"
-
-    # Batch systems
-    @property
-    def logs(self) -> Path:
-        """What jobs say, a file per job and attempt."""
-        return self.cluster_dir / "logs"
-
-    @property
-    def job_script(self) -> Path:
-        """Script for a batch system."""
-        return self.cluster_dir / f"{self.name}_job.sh"
-
-    @property
-    def jobs_record(self) -> Path:
-        """A line per event of a job: submitted, started, ended, cancelled."""
-        return self.logs / "jobs.tsv"
-
-    # Stage 7
-    def map(self, quantity: str) -> Path:
-        """FITS map of a quantity, such as ``temperature`` or ``temperature_error_plus``."""
-        return self.main_output / f"{self.name}_{quantity}_map.fits"
-
     def picture(self, fits_path: Path) -> Path:
         """PNG picture beside a FITS map."""
         return fits_path.with_suffix(".png")
@@ -307,21 +191,6 @@ class Layout:
     def ds9_regions(self, fits_path: Path) -> Path:
         """DS9 region file beside a FITS map."""
         return fits_path.with_suffix(".reg")
-
-    @property
-    def shock_table(self) -> Path:
-        """Candidate shock fronts, as ECSV."""
-        return self.main_output / f"{self.name}_shocks.ecsv"
-
-    @property
-    def shock_regions(self) -> Path:
-        """The same as a DS9 region file."""
-        return self.main_output / f"{self.name}_shocks.reg"
-
-    @property
-    def shock_histogram(self) -> Path:
-        """Picture of the Mach numbers."""
-        return self.main_output / f"{self.name}_mach_histogram.png"
 
 
 def _parts(dataset: str) -> tuple[str, str]:

@@ -20,7 +20,7 @@ ARGUMENTS = {
     "good_times": ("123", "hiE"),
     "light_curve": ("123", "hiE"),
     "response": ("123", "arf"),
-    "patterned": ("{obsid}/pattern_{obsid}.arf", "123", "123-FI"),
+    "supplied_response": ("{obsid}/pattern_{obsid}.arf", "123", "123-FI"),
     "step_record": ("crop-data",),
 }
 
@@ -29,7 +29,7 @@ def paths() -> dict[str, Path]:
     """Call every public path of the layout."""
     layout = Layout(Path("data/A"), "A")
     found = {}
-    for name, member in inspect.getmembers(Layout):
+    for name, _ in inspect.getmembers(Layout):
         if name.startswith("_") or name in (
             "of",
             "picture",
@@ -40,7 +40,7 @@ def paths() -> dict[str, Path]:
         ):
             continue
         value = getattr(layout, name)
-        found[name] = value if isinstance(member, property) else value(*ARGUMENTS.get(name, ("123",)))
+        found[name] = value if isinstance(value, Path) else value(*ARGUMENTS.get(name, ("123",)))
     return found
 
 
@@ -68,8 +68,8 @@ def test_files_of_a_dataset_have_its_kind_in_the_name() -> None:
         ("{obsid}/src.arf.gz", "123/src.arf.gz", "123/src-FI.arf.gz"),
         ("all.rmf", "all.rmf", "all-FI.rmf"),
     ):
-        assert layout.patterned(pattern, "123", "123") == Path("A") / plain
-        assert layout.patterned(pattern, "123", "123-FI") == Path("A") / part
+        assert layout.supplied_response(pattern, "123", "123") == Path("A") / plain
+        assert layout.supplied_response(pattern, "123", "123-FI") == Path("A") / part
 
 
 def test_picture_lies_beside_its_map() -> None:

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.cli.command import Option
-from pyxt_hpc.config.cluster import RESOLUTION_STEP, integer, parse_value
+from pyxt_hpc.config.cluster import RESOLUTION_STEP, parse_value
+from pyxt_hpc.config.hpc import KEYS as HPC_KEYS
+from pyxt_hpc.config.hpc import REQUEUES, SCHEDULERS
+from pyxt_hpc.config.parsers import Integer
 
 
 def option(*names: str, **how: Any) -> Option:
@@ -33,7 +36,7 @@ def as_key(name: str) -> Callable[[str], Any]:
 
 def whole_number(low: int, high: int) -> Callable[[str], Any]:
     """Type of an option that is a whole number in a range."""
-    return _argument(integer(low, high))
+    return _argument(Integer(low, high))
 
 
 config_option = option(
@@ -90,28 +93,31 @@ def map_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+# option: placeholder of its value; the name is that of a key of [hpc]
+_JOB_KEYS = {
+    ("--nodes",): "N",
+    ("--ranks-per-node",): "R",
+    ("--time",): "HH:MM:SS",
+    ("--partition", "--queue"): "NAME",
+    ("--account",): "NAME",
+    ("--memory",): "M",
+    ("--venv",): "PATH",
+    ("--launcher",): "COMMAND",
+    ("--mail",): "ADDRESS",
+    ("--stop-margin", "--warning"): "SECONDS",
+    ("--max-requeues",): "N",
+}
+
+
 def job_options(parser: argparse.ArgumentParser) -> None:
     """Options of the batch system, named as the keys of ``[hpc]``, and what the job is to do."""
     add = parser.add_argument
     add("--site", metavar="NAME", help="profile of a centre: its name, or your own file")
-    add("--scheduler", choices=("slurm", "pbs"), help="batch system, if no site says it")
-    add("--nodes", metavar="N", help="nodes (1)")
-    add("--ranks-per-node", metavar="R", help="MPI ranks on each node; one rank of the job is the master")
-    add("--time", metavar="HH:MM:SS", help="limit of one attempt")
-    add("--partition", "--queue", metavar="NAME", help="SLURM's partition, PBS's queue")
-    add("--account", metavar="NAME", help="the account that is charged")
-    add("--memory", metavar="M", help="per node, e.g. 64G")
+    add("--scheduler", choices=SCHEDULERS, help="batch system, if no site says it")
+    add("--requeue", choices=REQUEUES, help=HPC_KEYS["requeue"].meaning)
+    for flags, metavar in _JOB_KEYS.items():
+        add(*flags, metavar=metavar, help=HPC_KEYS[flags[0][2:].replace("-", "_")].meaning)
     add("--module", dest="modules", action="append", metavar="NAME", help="a module to load; repeatable")
-    add("--venv", metavar="PATH", help="virtual environment (default: the one in use)")
-    add("--launcher", metavar="COMMAND", help="e.g. 'srun --mpi=pmi2' or mpirun")
-    add(
-        "--requeue",
-        choices=("auto", "qrerun"),
-        help="qrerun: keep the job's id under PBS, where users may run qrerun",
-    )
-    add("--mail", metavar="ADDRESS", help="address that gets a mail at the end")
-    add("--warning", metavar="SECONDS", help="stop this long before the limit (120)")
-    add("--max-requeues", metavar="N", help="run again at most N times (20)")
     add(
         "--directive",
         dest="directives",

@@ -66,7 +66,7 @@ def set_value(text: str, section: str, key: str, value: str) -> str:
     Raises
     ------
     ConfigError
-        If that cannot be done without changing anything else.
+        If that cannot be done without changing anything else, or the text is no INI file.
     """
     lines = [match[0] for match in _LINE.finditer(text) if match[0]]
     own = [number for number, *place in _places(lines) if place == [section, key]]
@@ -93,8 +93,8 @@ def set_value(text: str, section: str, key: str, value: str) -> str:
 
 
 def _read(text: str) -> dict[str, dict[str, str]]:
-    parser = new_parser()
-    parser.read_string(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    parser = parsed(text, Path("configuration"), "an INI file")
     found = {name: dict(parser[name]) for name in parser.sections()}
     return found | {parser.default_section: dict(parser.defaults())}
 

@@ -65,7 +65,9 @@ def spectra_as_fitted(
     """
     observations = fits.observations
     levels, chosen = observations.levels(), fits.levels_of(fits.extract(np.arange(len(fits.regions))))
-    finest = [base_bins(bundle, observation.rmf, config.binning) for observation in bundle.observations]
+    finest = [
+        base_bins(bundle, observation.rmf, config.spectral_grouping) for observation in bundle.observations
+    ]
     for region, level in zip(fits.regions, chosen, strict=True):
         row, col, radius = int(region["row"]), int(region["col"]), float(region["radius"])
         own = {}

@@ -75,7 +75,7 @@ class RegionFits:
         options = fit_options(config)
         brightness = (sky or sky_brightness(bundle)).image
         observations = fold_observations(
-            bundle, brightness, config.minimum_exposure_fraction, options, config.binning
+            bundle, brightness, config.minimum_exposure_fraction, options, config.spectral_grouping
         )
         ratio = np.repeat(observations.ratio, np.diff(observations.first_bin))
         return cls(observations, regions, options, moments(options.statistic, ratio))

@@ -20,19 +20,19 @@ class Pbs(BatchSystem):
 
     def options(self, job: Job) -> Sequence[str | int]:
         s = job.settings
-        chunk = [
+        select = [
             f"select={1 if job.n_tasks else s.nodes}",
             f"ncpus={s.ranks_per_node}",
             f"mpiprocs={1 if job.n_tasks else s.ranks_per_node}",
             s.memory and f"mem={s.memory.lower()}b",
-            s.chunk,
+            s.pbs_select,
         ]
         return [
             f"-N {job.title}",
             "-S /bin/bash",
             "-j oe",
             "-r y",
-            f"-l {':'.join(filter(None, chunk))}",
+            f"-l {':'.join(filter(None, select))}",
             f"-l walltime={clock(s.time)}",
             s.partition and f"-q {s.partition}",
             s.account and f"{s.account_directive or '-A '}{s.account}",
@@ -44,10 +44,10 @@ class Pbs(BatchSystem):
 
     def problems(self, settings: BatchSettings) -> list[str]:
         found = []
-        if settings.warning >= settings.time:
+        if settings.stop_margin >= settings.time:
             found.append(
                 f"time = {clock(settings.time)} leaves no time before the warning, which comes "
-                f"{settings.warning} s before the end: change time or warning"
+                f"{settings.stop_margin} s before the end: change time or stop_margin"
             )
         if settings.memory == "0":
             found.append("memory = 0 (all of the node) is SLURM's; give PBS an amount, e.g. 64G")

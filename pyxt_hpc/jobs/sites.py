@@ -4,15 +4,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pyxt_hpc.config.hpc import SECTION, BatchSettings, problems_of
+from pyxt_hpc.config.hpc import KEYS, PROFILE_KEYS, SECTION, BatchSettings
 from pyxt_hpc.config.ini import parsed
+from pyxt_hpc.config.schema import read_sections
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.files.text import read_text, user_path
 from pyxt_hpc.jobs.systems import SYSTEMS
 
 FOLDER = Path(__file__).parents[1] / "data" / "jobscripts"
-ABOUT = ("description", "documentation")
 
 
 def site_names() -> list[str]:
@@ -38,10 +38,10 @@ def read_site(site: str) -> dict[str, str]:
     parser = parsed(text, path, "a profile")
     if parser.sections() != [SECTION]:
         raise ConfigError(f"{path}: expected one section [{SECTION}], found {quoted(parser.sections())}")
-    texts = {key: value for key, value in parser.items(SECTION) if key not in ABOUT}
-    if problems := problems_of(texts):
-        raise ConfigError(f"{path}: {'; '.join(problems)}")
-    return texts
+    contents = read_sections(parser, path, {SECTION: PROFILE_KEYS})
+    if contents.problems:
+        raise ConfigError(f"{path}: {'; '.join(contents.problems)}")
+    return {name: text for name, text in contents.texts[SECTION].items() if name in KEYS}
 
 
 def settings_for(

@@ -29,7 +29,7 @@ class Slurm(BatchSystem):
             f"--output={job.title}-%{'A_%a' if job.n_tasks else 'j'}.out",
             "--open-mode=append",
             "--requeue",
-            f"--signal=B:USR1@{s.warning}",
+            f"--signal=B:USR1@{s.stop_margin}",
             f"--nodes={1 if job.n_tasks else s.nodes}",
             f"--ntasks-per-node={tasks}",
             f"--cpus-per-task={cpus}",
@@ -45,11 +45,11 @@ class Slurm(BatchSystem):
 
     def problems(self, settings: BatchSettings) -> list[str]:
         found = []
-        if settings.warning + EARLY_SECONDS > settings.time:
+        if settings.stop_margin + EARLY_SECONDS > settings.time:
             found.append(
                 f"time = {clock(settings.time)} leaves no time before the warning, which comes "
-                f"{settings.warning} s before the end, with SLURM up to {EARLY_SECONDS} s earlier: change "
-                "time or warning"
+                f"{settings.stop_margin} s before the end, with SLURM up to {EARLY_SECONDS} s earlier: "
+                "change time or stop_margin"
             )
         if settings.requeue != "auto":
             found.append(f"requeue = {settings.requeue} is PBS's: leave it out, a SLURM job keeps its id")

@@ -100,7 +100,7 @@ def find_responses(
 def _pair(config: ClusterConfig, layout: Layout, obsid: str, name: str) -> dict[str, Path]:
     """ARF and RMF of an observation that the configuration names for a dataset, or for the whole."""
     return {
-        what: layout.patterned(pattern, obsid, name)
+        what: layout.supplied_response(pattern, obsid, name)
         for what, pattern in (("ARF", config.arf_files), ("RMF", config.rmf_files))
     }
 

@@ -100,7 +100,7 @@ def fit_settings(
         "redshift": bundle.redshift,
         "absorption": bundle.absorption,
         "abundance_table": bundle.abundance_table,
-        "binning": config.binning,
+        "binning": config.spectral_grouping,  # as stores have it since before the key was renamed
         "parts_of_circles_weighted_by": sky.origin,
         **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(fit_options(config)).items()},
         "software": software(),

@@ -134,9 +134,9 @@ def test_wrong_model_is_a_poor_fit(bundle: Bundle) -> None:
     [
         {},
         {"statistic": "cstat"},
-        {"statistic": "chi2gehrels", "binning": "channels"},
+        {"statistic": "chi2gehrels", "spectral_grouping": "channels"},
         {"free_abundance": True},
-        {"binning": "resolution"},
+        {"spectral_grouping": "resolution"},
     ],
 )
 def test_chunks_and_sharing_do_not_change_a_bit(bundle: Bundle, changes: dict) -> None:
@@ -156,7 +156,9 @@ def test_chunks_and_sharing_do_not_change_a_bit(bundle: Bundle, changes: dict) -
 def test_binnings(bundle: Bundle) -> None:
     bins = {
         name: int(
-            RegionFits.of(bundle, replace(CONFIG, binning=name), regions()).fit(np.arange(1))["bins"][0]
+            RegionFits.of(bundle, replace(CONFIG, spectral_grouping=name), regions()).fit(np.arange(1))[
+                "bins"
+            ][0]
         )
         for name in ("auto", "resolution", "channels")
     }

@@ -58,7 +58,7 @@ class Case:
         (tools / "pyxt-hpc").chmod(0o755)
         environment = f"OUT={folder}\n{texts.pop('environment', '')}"
         given = {"venv": str(tools.parent), "ranks_per_node": "1", "max_requeues": "3", "time": "00:00:40",
-                 "warning": "10", "environment": environment, **texts}  # fmt: skip
+                 "stop_margin": "10", "environment": environment, **texts}  # fmt: skip
         settings = settings_for("A.ini", given, {}, "pbs")
         self.job = Job("A1", folder / "A.ini", folder / "my job.sh", folder / "logs" / "jobs.tsv", settings,
                        stages=(6,), n_tasks=n_tasks)  # fmt: skip
@@ -297,10 +297,10 @@ def test_a_short_limit_is_refused_by_slurm_only(tmp_path: Path, capsys: pytest.C
         "[cluster_info]\nname = A\nobservation_ids = 1\nredshift = 0.1\nhydrogen_column_density = 0.01\n"
         "abundance = 0.3\n"
     )
-    line = ["make-job", "-c", str(config), "--time", "00:00:45", "--warning", "30", "--scheduler"]
+    line = ["make-job", "-c", str(config), "--time", "00:00:45", "--stop-margin", "30", "--scheduler"]
     assert main([*line, "pbs"]) == 0
     assert "#PBS -l walltime=00:00:45\n" in (tmp_path / "A/A_job.sh").read_text()
     assert main([*line, "slurm"]) == 2
     assert "with SLURM up to 30 s earlier" in capsys.readouterr().err
-    assert main([*line, "pbs", "--warning", "45"]) == 2
+    assert main([*line, "pbs", "--stop-margin", "45"]) == 2
     assert "leaves no time before the warning" in capsys.readouterr().err

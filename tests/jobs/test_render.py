@@ -33,7 +33,7 @@ FULL = {
     "environment": f"A={NASTY}\nB=",
     "mail": "some.body+x@example.org",
     "max_requeues": "0",
-    "warning": "60",
+    "stop_margin": "60",
 }
 WORK = ({}, {"stages": (5,)}, {"stages": (6,), "resolution": 3}, {"stages": (6,), "n_tasks": 17})
 PATHS = ("/data/A1795", f"/data/{NASTY}")
@@ -178,7 +178,7 @@ def test_what_is_nasty_reaches_the_program_and_nothing_else(tmp_path: Path) -> N
         ({"time": "1 hour"}, "time is '1 hour', expected HH:MM:SS"),
         ({"time": "01:60:00"}, "expected HH:MM:SS"),
         ({"time": "00:00:00"}, "above 0"),
-        ({"time": "00:01:00", "warning": "31"}, "no time before the warning"),
+        ({"time": "00:01:00", "stop_margin": "31"}, "no time before the warning"),
         ({"account": "a\n#SBATCH --nodes=9"}, "account is"),
         ({"account": "a b"}, "no blanks"),
         ({"partition": "-x"}, "partition is"),
@@ -194,7 +194,7 @@ def test_what_is_nasty_reaches_the_program_and_nothing_else(tmp_path: Path) -> N
         ({"launcher": "srun '"}, "No closing quotation"),
         ({"directives": "--qos=a\nrm"}, "holds 'rm'"),
         ({"directives": "--qos=$(x)"}, "expected an option"),
-        ({"chunk": "model=bro -q x"}, "model=bro"),
+        ({"pbs_select": "model=bro -q x"}, "model=bro"),
         ({"nodez": "1"}, "did you mean nodes?"),
         ({"account_directive": "rm"}, "group_list"),
     ],

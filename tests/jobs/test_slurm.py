@@ -65,7 +65,9 @@ def cluster(slurm: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     text = config.read_text()
     for key in ("free_abundance", "free_column_density"):
         text = re.sub(rf"^{key} = false", f"{key} = true", text, flags=re.MULTILINE)
-    config.write_text(f"{text}\n[hpc]\nscheduler = slurm\ntime = 00:01:00\nwarning = 30\nlauncher = mpirun\n")
+    config.write_text(
+        f"{text}\n[hpc]\nscheduler = slurm\ntime = 00:01:00\nstop_margin = 30\nlauncher = mpirun\n"
+    )
     assert main(["run", "--through", "crop-data", "-c", str(config)]) == 0
     assert main(["create-bins", "-c", str(config), "--num-cpus", "2"]) == 0
     return config

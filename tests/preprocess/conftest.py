@@ -140,7 +140,7 @@ def write_observation(
     rmf = rmf_of_pi()
     for dataset in datasets_of(obsid, ccds):
         rmf_path, arf_path = (
-            layout.patterned(f"{{obsid}}/{{obsid}}.{suffix}", obsid, dataset.name)
+            layout.supplied_response(f"{{obsid}}/{{obsid}}.{suffix}", obsid, dataset.name)
             for suffix in ("rmf", "arf")
         )
         write_rmf(rmf_path, rmf)

@@ -96,7 +96,7 @@ def test_engines_agree_where_their_models_are_the_same(config: ClusterConfig, st
 
 @pytest.mark.usefixtures("sherpa")
 def test_free_abundance_in_other_bins(config: ClusterConfig) -> None:
-    config = replace(config, free_abundance=True, binning="resolution")
+    config = replace(config, free_abundance=True, spectral_grouping="resolution")
     found = compare_engines(config, resolution=1, sample=2)
     assert found.free == ("kT", "norm", "abundance")
     np.testing.assert_array_equal(found.fast["dof"], found.sherpa["dof"])

@@ -145,7 +145,7 @@ def test_chips_of_two_kinds_see_a_circle_together(bundle: Bundle) -> None:
 def test_more_than_64_observations_all_take_part(bundle: Bundle) -> None:
     """The bits of a row were 64 once, and what came after was lost without a word."""
     many = replace(bundle, observations=bundle.observations[:1] * 69 + bundle.observations[1:])
-    config = replace(CONFIG, binning="resolution")
+    config = replace(CONFIG, spectral_grouping="resolution")
     (row,) = RegionFits.of(many, config, regions(), sky_brightness(bundle)).fit(np.array([0]))
     assert unpacked_observations(row["observations"][None], 70)[0].all()
     assert not unpacked_observations(row["observations"][None], 256)[0, 70:].any()

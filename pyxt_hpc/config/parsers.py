@@ -1,0 +1,179 @@
+"""What the text of a key means: each parser returns the value, or raises ValueError with what is expected."""
+
+import re
+import shlex
+from collections.abc import Callable
+from configparser import ConfigParser
+from dataclasses import dataclass
+
+from pyxt_hpc.files.quoting import quoted, shown
+
+LAUNCHERS = ("srun", "mpirun", "mpiexec", "mpiexec.hydra", "mpiexec.openmpi", "orterun", "aprun")
+MAX_NAME = 100
+"""Letters of a cluster's name, which begins file names."""
+
+# Directives are comments to the shell, and every batch system has its own idea of quotes in them: what
+# goes there is made of characters that mean nothing to any of them.
+_DIRECTIVE = re.compile(r"-[A-Za-z0-9_.:@+/=,\[\]*()&|% -]*")
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number in a range, in a unit."""
+
+    low: float
+    high: float
+    unit: str = ""
+    example: str = ""
+
+    def __call__(self, text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            unit = f" in {self.unit}" if self.unit else ""
+            raise ValueError(f"is {quoted(text)}, expected a number{unit}{self.example}") from None
+        if not self.low <= value <= self.high:
+            raise ValueError(f"is {shown(text)}, expected {self.low:g} to {self.high:g} {self.unit}".rstrip())
+        return value
+
+
+class ColumnDensity(Number):
+    """A hydrogen column in 1e22 cm^-2; one in cm^-2 is refused with the number that was meant."""
+
+    def __call__(self, text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if 1e15 < value < float("inf"):
+            raise ValueError(f"is in {self.unit}; found {shown(text)}: did you mean {value / 1e22:.4g}?")
+        return super().__call__(text)
+
+
+@dataclass(frozen=True)
+class Integer:
+    """A whole number in a range, in a unit."""
+
+    low: int
+    high: int
+    unit: str = ""
+
+    def __call__(self, text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not self.low <= int(text) <= self.high:
+            raise ValueError(f"is {quoted(text)}, expected a whole number from {self.low} to {self.high}")
+        return int(text)
+
+
+def boolean(text: str) -> bool:
+    """True or false, also yes, no, on, off, 1, 0."""
+    if text.lower() not in ConfigParser.BOOLEAN_STATES:
+        raise ValueError(f"is {quoted(text)}, expected true or false")
+    return ConfigParser.BOOLEAN_STATES[text.lower()]
+
+
+def choice(*options: str) -> Callable[[str], str]:
+    """One of some words."""
+
+    def parse(text: str) -> str:
+        if text not in options:
+            raise ValueError(f"is {quoted(text)}, expected one of {', '.join(options)}")
+        return text
+
+    return parse
+
+
+def matching(pattern: str, expected: str) -> Callable[[str], str]:
+    """A text that matches a regular expression, or none."""
+
+    def parse(text: str) -> str:
+        if text and not re.fullmatch(pattern, text):
+            raise ValueError(f"is {quoted(text)}, expected {expected}")
+        return text
+
+    return parse
+
+
+word = matching(r"[A-Za-z0-9][A-Za-z0-9_.:@+/-]*", "letters, digits and any of _ . : @ + / - (no blanks)")
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Several, with commas or blanks between them."""
+    return tuple(word(part) for part in re.split(r"[,\s]+", text) if part)
+
+
+def one_line(text: str) -> str:
+    """Anything of one line: scripts quote it for the shell."""
+    if not text.isprintable():
+        raise ValueError(f"is {quoted(text)}, expected one line without control characters")
+    return text
+
+
+def cluster_name(text: str) -> str:
+    """A folder's name that CIAO's file stacks carry."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", text):
+        raise ValueError(
+            f"is {quoted(text)}, expected letters, digits and any of _ . + - (no blanks), e.g. A1795"
+        )
+    if len(text) > MAX_NAME:
+        raise ValueError(f"is {quoted(text)}, expected at most {MAX_NAME} letters: it begins file names")
+    return text
+
+
+def observation_ids(text: str) -> tuple[str, ...]:
+    """ObsIDs without leading zeros, each once."""
+    found = [part for part in re.split(r"[,\s]+", text) if part]
+    wrong = [part for part in found if not re.fullmatch(r"[0-9]{1,5}", part)]
+    if wrong or not found:
+        odd = shown(", ".join(wrong)) or "no number"
+        raise ValueError(f"holds {odd}, expected numbers of up to 5 digits, e.g. 4940, 4941")
+    obsids = tuple(part.lstrip("0") or "0" for part in found)
+    if len(set(obsids)) < len(obsids):
+        raise ValueError(f"names an observation twice: {shown(text)}")
+    return obsids
+
+
+def hours(text: str) -> int:
+    """Seconds of a time as HH:MM:SS."""
+    match = re.fullmatch(r"([0-9]{1,4}):([0-5][0-9]):([0-5][0-9])", text)
+    hours, minutes, seconds = map(int, match.groups()) if match else (0, 0, 0)
+    total = 3600 * hours + 60 * minutes + seconds
+    if not total:
+        raise ValueError(f"is {quoted(text)}, expected HH:MM:SS above 0, e.g. 04:00:00")
+    return total
+
+
+def launcher(text: str) -> tuple[str, ...]:
+    """A program that starts MPI ranks, with its options."""
+    try:
+        command = tuple(shlex.split(one_line(text)))
+    except ValueError as error:
+        raise ValueError(f"is {quoted(text)}: {error}") from None
+    if not command or command[0].rpartition("/")[2] not in LAUNCHERS:
+        raise ValueError(f"is {quoted(text)}, expected one of {', '.join(LAUNCHERS)} with its options")
+    return command
+
+
+def directives(text: str) -> tuple[str, ...]:
+    """Options of a batch system, one a line."""
+    lines = _lines(text)
+    for line in lines:
+        if not _DIRECTIVE.fullmatch(line):
+            raise ValueError(
+                f"holds {quoted(line)}, expected an option such as --qos=regular or -l place=scatter"
+            )
+    return lines
+
+
+def environment(text: str) -> tuple[tuple[str, str], ...]:
+    """Variables with their values, one a line."""
+    found = []
+    for line in _lines(text):
+        name, equals, value = line.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name.strip()):
+            raise ValueError(f"holds {quoted(line)}, expected lines NAME=VALUE")
+        found.append((name.strip(), one_line(value.strip())))
+    return tuple(found)
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.split("\n") if line.strip())

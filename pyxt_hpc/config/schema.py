@@ -1,0 +1,166 @@
+"""The keys of INI files: one table for reading, checking, new configurations and README.
+
+A dataclass whose fields are made by `key` is the table of the keys of its sections.
+"""
+
+import difflib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from configparser import ConfigParser
+from dataclasses import MISSING, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from pyxt_hpc.files.quoting import shown
+
+log = logging.getLogger(__name__)
+
+MAX_PROBLEMS = 20
+"""Named in one message."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of an INI file.
+
+    Parameters
+    ----------
+    section, name
+        Where it stands.
+    parse
+        Makes the value of a text that is not empty; it raises ValueError with what is expected.
+    default
+        Text that is taken if there is none; None if the key must be given.
+    meaning
+        For a comment or a table: one line.
+    unit
+        Of its number.
+    suggestion
+        Text that a new configuration has although there is no default.
+    former_name
+        The name of the key in earlier versions, which is still read.
+    attribute
+        Name of the value in the dataclass.
+    """
+
+    section: str
+    name: str
+    parse: Callable[[str], Any]
+    default: str | None
+    meaning: str
+    unit: str = ""
+    suggestion: str = ""
+    former_name: str = ""
+    attribute: str = ""
+
+    @property
+    def comment(self) -> str:
+        """Unit and meaning."""
+        return f"[{self.unit}] {self.meaning}" if self.unit else self.meaning
+
+
+Keys = Mapping[str, Key]
+"""Of one section, by name."""
+
+
+def key(
+    section: str,
+    parse: Callable[[str], Any],
+    meaning: str,
+    default: str | None = None,
+    *,
+    name: str = "",
+    suggestion: str = "",
+    former_name: str = "",
+) -> Any:
+    """Field of a dataclass that is a key; without `name`, the key is named as the attribute."""
+    unit = getattr(parse, "unit", "")
+    metadata = {"key": Key(section, name, parse, default, meaning, unit, suggestion, former_name)}
+    return field(default=MISSING if default is None else parse(default), metadata=metadata)
+
+
+def sections_of(table: type) -> dict[str, dict[str, Key]]:
+    """Keys of a dataclass, by section and name."""
+    sections: dict[str, dict[str, Key]] = {}
+    for f in fields(table):
+        if "key" in f.metadata:
+            one = f.metadata["key"]
+            one = replace(one, name=one.name or f.name, attribute=f.name)
+            sections.setdefault(one.section, {})[one.name] = one
+    return sections
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Texts of an INI file by section and key, their values by section and attribute, and what is wrong."""
+
+    texts: dict[str, dict[str, str]]
+    values: dict[str, dict[str, Any]]
+    problems: list[str]
+
+
+def read_sections(parser: ConfigParser, path: Path, sections: Mapping[str, Keys]) -> Contents:
+    """Check every section and key of a file; former names of keys become the present ones, with a note."""
+    contents = Contents({}, {}, [])
+    notes: list[str] = []
+    for section in parser.sections():
+        if len(contents.problems) > MAX_PROBLEMS:
+            break  # to look for what was meant takes time
+        if section not in sections:
+            contents.problems.append(f"section [{shown(section)}] is unknown{_suggestion(section, sections)}")
+            continue
+        texts = {name: text.strip() for name, text in parser.items(section)}
+        for one in sections[section].values():
+            if one.former_name not in texts:
+                continue
+            if one.name in texts:
+                contents.problems.append(
+                    f"[{section}] {one.former_name} is the former name of {one.name}: take one of them out"
+                )
+            texts[one.name] = texts.pop(one.former_name)
+            notes.append(f"[{section}] {one.former_name} is now called {one.name}")
+        contents.texts[section] = texts
+        contents.values[section], problems = read_texts(texts, sections[section])
+        contents.problems.extend(problems)
+    if notes and not contents.problems:
+        log.warning("%s: %s: please rename it; the old name is read for now", path, "; ".join(notes))
+    return contents
+
+
+def read_texts(texts: Mapping[str, str], keys: Keys) -> tuple[dict[str, Any], list[str]]:
+    """Values of a section by attribute, and what is wrong; keys without a text are passed over."""
+    section = next(iter(keys.values())).section
+    unknown = [name for name in texts if name not in keys][:MAX_PROBLEMS]
+    problems = [f"[{section}] {shown(name)} is unknown{_suggestion(name, keys)}" for name in unknown]
+    values = {}
+    for name, one in keys.items():
+        if text := texts.get(name):
+            try:
+                values[one.attribute] = one.parse(text)
+            except ValueError as error:
+                problems.append(f"[{section}] {name} {error}")
+    return values, problems
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(sorted(known))})"
+
+
+def ini_lines(sections: Mapping[str, Keys], texts: Mapping[str, str]) -> Iterator[str]:
+    """Commented keys of a new INI file: with these texts by name, else with their defaults."""
+    for section, keys in sections.items():
+        yield from ("", f"[{section}]")
+        for name, one in keys.items():
+            text = texts.get(name, one.default or one.suggestion)
+            first, *more = text.split("\n")
+            yield f"{f'{name} = {first}'.rstrip():<36}  # {one.comment}"
+            yield from (f"    {line}" for line in more)
+
+
+def table_lines(keys: Keys) -> Iterator[str]:
+    """The keys of a section as a table in Markdown."""
+    yield from ("| key | default | unit | meaning |", "| --- | --- | --- | --- |")
+    for name, one in keys.items():
+        default = f"`{one.default}`" if one.default else "-"
+        yield f"| `{name}` | {default} | {one.unit} | {one.meaning.replace('|', chr(92) + '|')} |"
