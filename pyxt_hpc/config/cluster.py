@@ -15,8 +15,17 @@ from typing import Any
 from pyxt_hpc.config import hpc, parsers
 from pyxt_hpc.config.ini import parsed
 from pyxt_hpc.config.parsers import ColumnDensity, Integer, Number, boolean, choice
-from pyxt_hpc.config.schema import MAX_PROBLEMS, Key, ini_lines, key, read_sections, sections_of
+from pyxt_hpc.config.schema import (
+    MAX_PROBLEMS,
+    Key,
+    ini_lines,
+    key,
+    read_sections,
+    sections_of,
+    suggestion_for,
+)
 from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.files.quoting import shown
 from pyxt_hpc.files.text import read_text, resolved, user_path
 
 log = logging.getLogger(__name__)
@@ -179,20 +188,21 @@ def parse_keys(values: Mapping[str, object]) -> dict[str, Any]:
     ConfigError
         If a key is unknown or a value is out of range; all are named together.
     """
-    schema = {key: f for (_, key), f in _schema().items()}
-    parsed_values: dict[str, Any] = {}
+    keys = {name: one for section in SECTIONS.values() for name, one in section.items()}
+    settings = [name for section in ("spectral", "maps") for name in SECTIONS[section]]
+    found: dict[str, Any] = {}
     problems = []
-    for key, value in values.items():
-        if key not in schema:
-            problems.append(f"{shown(key)} is unknown{_suggestion(key, set(schema))}")
+    for name, value in values.items():
+        if name not in keys:
+            problems.append(f"{shown(name)} is unknown{suggestion_for(name, settings)}")
             continue
         try:
-            parsed_values[schema[key].name] = schema[key].metadata["parse"](str(value))
+            found[keys[name].attribute] = keys[name].parse(str(value))
         except ValueError as error:
-            problems.append(f"{key} {error}")
+            problems.append(f"{name} {error}")
     if problems:
         raise ConfigError("; ".join(problems))
-    return parsed_values
+    return found
 
 
 def warn_of_column(nH: float, where: str) -> None:

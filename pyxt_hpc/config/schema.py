@@ -107,7 +107,9 @@ def read_sections(parser: ConfigParser, path: Path, sections: Mapping[str, Keys]
         if len(contents.problems) > MAX_PROBLEMS:
             break  # to look for what was meant takes time
         if section not in sections:
-            contents.problems.append(f"section [{shown(section)}] is unknown{_suggestion(section, sections)}")
+            contents.problems.append(
+                f"section [{shown(section)}] is unknown{suggestion_for(section, sections)}"
+            )
             continue
         texts = {name: text.strip() for name, text in parser.items(section)}
         for one in sections[section].values():
@@ -131,7 +133,7 @@ def read_texts(texts: Mapping[str, str], keys: Keys) -> tuple[dict[str, Any], li
     """Values of a section by attribute, and what is wrong; keys without a text are passed over."""
     section = next(iter(keys.values())).section
     unknown = [name for name in texts if name not in keys][:MAX_PROBLEMS]
-    problems = [f"[{section}] {shown(name)} is unknown{_suggestion(name, keys)}" for name in unknown]
+    problems = [f"[{section}] {shown(name)} is unknown{suggestion_for(name, keys)}" for name in unknown]
     values = {}
     for name, one in keys.items():
         if text := texts.get(name):
@@ -142,7 +144,8 @@ def read_texts(texts: Mapping[str, str], keys: Keys) -> tuple[dict[str, Any], li
     return values, problems
 
 
-def _suggestion(name: str, known: Iterable[str]) -> str:
+def suggestion_for(name: str, known: Iterable[str]) -> str:
+    """What may have been meant by an unknown name, in brackets."""
     close = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(sorted(known))})"
 

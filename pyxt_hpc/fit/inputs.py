@@ -46,8 +46,9 @@ def config_of(bundle: Bundle, settings: Mapping[str, Any] | None = None) -> Clus
     """
     own: dict[str, Any] = {}
     if settings is not None:
-        same = ("signal_to_noise", "minimum_exposure_fraction", "binning", "statistic")
-        own = {name: settings[name] for name in same if settings[name] is not None}
+        same = {name: name for name in ("signal_to_noise", "minimum_exposure_fraction", "statistic")}
+        same["spectral_grouping"] = "binning"
+        own = {name: settings[key] for name, key in same.items() if settings[key] is not None}
         own["temperature_min_keV"], own["temperature_max_keV"] = settings["kT_bounds"]
         for name in ("abundance", "nH"):
             if (bounds := settings[f"{name}_bounds"]) is not None:
