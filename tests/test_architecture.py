@@ -13,6 +13,7 @@ PACKAGE = Path(pyxt_hpc.__file__).parent
 # From top to bottom. A room may import rooms below it, and itself.
 ROOMS = [
     *(
+        "manual",
         "__main__",
         "cli",
         "simulate",

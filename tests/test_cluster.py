@@ -18,6 +18,7 @@ from astropy.wcs import WCS
 import pyxt_hpc as px
 from pyxt_hpc.bundle import write_bundle
 from pyxt_hpc.cli import main
+from pyxt_hpc.cli.manual import manual_pages
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, MissingInput, PyxtError
 from pyxt_hpc.fit.flags import FitFlag
@@ -266,22 +267,31 @@ def test_results_of_another_bundle_are_refused(config: Path, tmp_path: Path) -> 
         _ = cluster.results
 
 
-def test_readme_snippet(config: Path, tmp_path: Path) -> None:
+def snippet() -> str:
+    """What README shows."""
     text = README.read_text(encoding="utf-8")
-    (snippet,) = re.findall(r"<!-- snippet in Python -->\n```python\n(.*?)```", text, re.DOTALL)
-    assert "4711" in snippet  # a region that this small cluster does not have
-    program = snippet.replace("4711", "711")
-    environment = {**os.environ, "MPLBACKEND": "agg"}
+    (found,) = re.findall(r"<!-- snippet in Python -->\n```python\n(.*?)```", text, re.DOTALL)
+    return found
+
+
+@pytest.mark.parametrize("page", ["README", "notebook"])
+def test_what_readme_and_manual_show(page: str, config: Path, tmp_path: Path) -> None:
+    program = snippet() if page == "README" else manual_pages()["notebook"].read_text(encoding="utf-8")
+    script = tmp_path / "script.py"
+    script.write_text(program.replace("4711", "711"))  # there are fewer regions here
     before = files_in(config.parent)
-    # as a file, since processes of some systems begin by reading it
-    script = tmp_path / "snippet.py"
-    script.write_text(program)
     run = subprocess.run(
-        [sys.executable, str(script)], cwd=config.parent, env=environment, capture_output=True, text=True
+        [sys.executable, str(script)],
+        cwd=config.parent,
+        env={**os.environ, "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 0, run.stderr
-    new = {path.relative_to(config.parent).as_posix() for path, _ in files_in(config.parent) - before}
-    assert new == set(re.findall(r'write\("(.*?)"\)', snippet))
+    new = {path for path, _ in files_in(config.parent) - before}
+    assert {path.name for path in new} == set(re.findall(r'write\("(.*?)"\)', program))
+    for path in new:
+        path.unlink()
 
 
 def test_import_is_quick() -> None:
