@@ -118,7 +118,7 @@ class Cluster:
         bundle = self.bundle
         stored = read_store(self._results_path)
         check_bundle(stored, bundle, self._results_path, self.config)
-        return FitResults(stored, bundle, self._radius)
+        return FitResults(stored, bundle, lambda: self._radius)
 
     def regions(self, resolution: int = 2) -> np.ndarray:
         """The regions that ``fit-spectra --resolution`` fits.
@@ -167,7 +167,7 @@ class Cluster:
         """Fit regions with the settings of this cluster, and write nothing; arguments as `fit_spectra`."""
         config = with_settings(self.config, settings)
         fitted = fit_configured(self.bundle, config, regions, pool, self._sky)
-        return replace(fitted, radius=self._radius)
+        return replace(fitted, scale_map=lambda: self._radius)
 
     @cached_property
     def _sky(self) -> SkyBrightness:

@@ -5,6 +5,7 @@ import os
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pyxt_hpc.binning.circles import RADIUS_MAX, RADIUS_STEP
 from pyxt_hpc.binning.lattice import block_number
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.cluster.results import FitResults
@@ -49,7 +50,7 @@ def fit_spectra(
         The cluster's data, from `read_bundle`.
     regions
         (n,) with the columns region (a number), row, col, radius [pixels]: from ``Cluster.regions``, or a
-        table of your own.
+        table of your own, with radii in steps of 1/8.
     pool
         From `choose_pool`; None: this process.
     **settings
@@ -99,12 +100,14 @@ def _checked(regions: ArrayLike, bundle: Bundle) -> np.ndarray:
         raise ConfigError("there is no region to fit: give one or more")
     ny, nx = bundle.mask.shape
     inside = (given["row"] >= 0) & (given["row"] < ny) & (given["col"] >= 0) & (given["col"] < nx)
-    wrong = np.flatnonzero(~(inside & (given["radius"] > 0)))
+    radius = given["radius"].astype(float)
+    steps = radius / RADIUS_STEP
+    wrong = np.flatnonzero(~(inside & (radius > 0) & (radius <= RADIUS_MAX) & (steps == np.round(steps))))
     if len(wrong):
-        row, col, radius = (given[name][wrong[0]] for name in ("row", "col", "radius"))
+        number, row, col, first = (given[name][wrong[0]] for name in ("region", "row", "col", "radius"))
         raise ConfigError(
-            f"region {given['region'][wrong[0]]}: row {row}, column {col}, radius {radius:g} pixels is no "
-            f"circle with its centre in the image of {ny} x {nx} pixels: correct it"
+            f"region {number} has row {row}, column {col}, radius {first:g} pixels: expected a centre in the "
+            f"image of {ny} x {nx} pixels, and a radius up to {RADIUS_MAX:g} in steps of {RADIUS_STEP:g}"
         )
     chosen = np.zeros(len(given), REGION_DTYPE)
     for name in REGION_COLUMNS:

@@ -1,6 +1,7 @@
 """The fits of a cluster's regions, with units."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,13 +38,13 @@ class FitResults:
         Rows, status and settings without units, as the results store has them.
     bundle : Bundle or None
         What was fitted; None where only a results store was read.
-    radius : numpy.ndarray or None
-        Scale map (ny, nx) [pixels] from which the regions were chosen; None where that is not known.
+    scale_map : callable or None
+        Gives the radii (ny, nx) [pixels] from which the regions were chosen; None where they are not known.
     """
 
     stored: Results
     bundle: Bundle | None = None
-    radius: np.ndarray | None = None
+    scale_map: Callable[[], np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.stored.rows)

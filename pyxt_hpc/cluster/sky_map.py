@@ -55,10 +55,16 @@ class SkyMap:
         return self.values.unit
 
     @property
-    def errors(self) -> Quantity | None:
-        """Half the 68% interval, NaN where it is open; None for maps without errors."""
+    def errors(self) -> Quantity:
+        """Half the 68% interval, NaN where it is open.
+
+        Raises
+        ------
+        ConfigError
+            If the map has no errors, as that of the counts.
+        """
         if self.error_minus is None or self.error_plus is None:
-            return None
+            raise ConfigError(f"the map {self.name} has no errors")
         return 0.5 * (self.error_minus + self.error_plus)
 
     @property
@@ -178,8 +184,8 @@ def map_in_memory(config: ClusterConfig, results: FitResults, name: str, paint: 
     """As `make_map`, with all settings of a configuration; nothing is read."""
     bundle, stored = results.bundle, results.stored
     assert bundle is not None
-    radius, signal_to_noise = results.radius, None
-    if radius is None:
+    signal_to_noise = None
+    if results.scale_map is None:
         if name in CIRCLES:
             raise ConfigError(f"results without a scale map have no map {name}: take it from a Cluster")
         step = RESOLUTION_STEP[stored.settings["resolution"]]
@@ -187,7 +193,9 @@ def map_in_memory(config: ClusterConfig, results: FitResults, name: str, paint: 
         radius = paint_blocks(rows["row"], rows["col"], rows["radius"], bundle.mask > 0, step)
         radius = np.nan_to_num(radius)
         radius[rows["row"], rows["col"]] = rows["radius"]
-    elif name in CIRCLES:
-        signal_to_noise = circles_of(bundle, config)[1]
+    else:
+        radius = results.scale_map()
+        if name in CIRCLES:
+            signal_to_noise = circles_of(bundle, config)[1]
     regions = fitted_regions(config, bundle, radius, stored, Path("results"))
     return map_of(replace(regions, circles_signal_to_noise=signal_to_noise), name, paint)
