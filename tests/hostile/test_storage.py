@@ -330,7 +330,7 @@ def test_products_that_are_removed_while_the_command_runs(
 
 SLEEPER = """
 import sys, time
-from pyxt_hpc import lock
+from pyxt_hpc.store import lock
 from pyxt_hpc.cli import main
 from pyxt_hpc.store.writer import ResultsStore
 lock.this_machine = lambda: "another machine"
