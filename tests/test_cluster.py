@@ -158,6 +158,15 @@ def test_a_map_is_drawn_on_given_axes(cluster: px.Cluster) -> None:
     assert made.plot(Figure().add_subplot()).get_title() == "Electron density"
 
 
+def test_a_side_on_which_all_intervals_are_open_has_no_errors(cluster: px.Cluster) -> None:
+    rows = cluster.fit_spectra(cluster.regions(1))
+    rows.stored.rows["kT_hi"] = np.nan
+    made = px.make_map(rows, "temperature")
+    assert np.isnan(made.error_plus).all()
+    assert np.isnan(made.errors).all()
+    assert np.isfinite(made.error_minus).all()
+
+
 def test_one_region_is_that_of_the_map(cluster: px.Cluster, config: Path, tmp_path: Path) -> None:
     row = cluster.results.stored.rows[3]
     before = files_in(config.parent)

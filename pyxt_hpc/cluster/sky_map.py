@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.units import Quantity, Unit
@@ -18,6 +18,7 @@ from pyxt_hpc.maps.catalogue import CIRCLES, map_named
 from pyxt_hpc.maps.fitted import FittedRegions, fitted_regions
 from pyxt_hpc.maps.paint import paint_blocks
 from pyxt_hpc.maps.product import MapProduct, write_product
+from pyxt_hpc.maps.quantities import SUFFIX
 from pyxt_hpc.stages.binning import circles_of
 
 if TYPE_CHECKING:
@@ -129,17 +130,22 @@ def map_of(regions: FittedRegions, name: str, paint: str) -> SkyMap:
     """A map of regions that are fitted; arguments and errors as `make_map`."""
     product, *others = map_named(regions, name, paint)
     quantity = partial(Quantity, unit=Unit(product.unit, format="fits"), dtype=np.float32)
-    ends: dict[str, Any] = {}
-    for other in others:
-        for end in ("_error_minus", "_error_plus", "_error"):
-            if f"{name}{end}_" in f"{other.path.stem}_" and "fractional" not in other.path.stem:
-                ends.setdefault(end, quantity(other.values))
-    symmetric = ends.get("_error")
+    suffix = "" if product.path == regions.layout.map(name) else SUFFIX[paint]
+    values = {other.path: other.values for other in others}
+    symmetric, minus, plus = (
+        values.get(regions.layout.map(f"{name}_{end}{suffix}"))
+        for end in ("error", "error_minus", "error_plus")
+    )
+    if minus is None and plus is None:
+        minus = plus = symmetric
+    elif minus is None or plus is None:  # every interval is open on that side
+        blank = np.full_like(product.values, np.nan)
+        minus, plus = (blank if end is None else end for end in (minus, plus))
     return SkyMap(
         name=name,
         values=quantity(product.values),
-        error_minus=ends.get("_error_minus", symmetric),
-        error_plus=ends.get("_error_plus", symmetric),
+        error_minus=None if minus is None else quantity(minus),
+        error_plus=None if plus is None else quantity(plus),
         wcs=regions.bundle.wcs,
         _product=product,
         _regions=regions,
