@@ -18,7 +18,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from pyxt_hpc.chandra.sky.psf import R90_PER_SIGMA, merged_r90_arcsec, psf_r90_arcsec
-from pyxt_hpc.detect.sources import detect_sources
+from pyxt_hpc.detect.point_sources import detect_sources
 
 PIXEL = 1.968
 CHIP, GAP = 256, 6  # image pixels

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
-from pyxt_hpc.chandra.times.lightcurve import BIN_S, LightCurve, clean_flares
+from pyxt_hpc.chandra.times.lightcurve import BIN_S, LightCurve
+from pyxt_hpc.detect.flares import clean_flares
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.simulate.instrument import particle_background
 

@@ -2,12 +2,12 @@ report() { echo "$(date '+%F %T') ${HOSTNAME%%.*}, job $name, attempt $attempt: 
 
 # What happens is noted for `pyxt-hpc status` and `pyxt-hpc cancel`: event, detail, and attempt and id if
 # they are not this one's. A line lost here costs no work.
-note() {
+record_event() {
     printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$(date '+%FT%T')" @SYSTEM@ "$job" "$task" \
         "${3:-$attempt}" "${4:-$id}" "$1" "$2" >>@RECORD@ || report "cannot write "@RECORD@
 }
 # By `pyxt-hpc cancel`, for all tasks, or by a task that could not take back its next attempt.
-called_off() {
+is_cancelled() {
     awk -F '\t' -v job="$job" -v task="$task" '
         $3 == job && $7 == "cancelled" && ($4 == "*" || $4 == task) { found = 1 }
         END { exit !found }' @RECORD@ 2>/dev/null
@@ -15,8 +15,8 @@ called_off() {
 
 # A trap runs only while the shell waits, so programs run in the background, and a wait that a signal
 # ends is begun again.
-signals=0 warned=0 cancelled=0 code=0 child='' next_id='' ended='' clock=''
-pass_on() {
+signals=0 warned=0 cancelled=0 code=0 child='' next_id='' ended='' timer=''
+forward_signal() {
     signals=$((signals + 1))
     if [ -n "$child" ]; then kill -USR1 "$child" 2>/dev/null || true; fi
 }
@@ -24,13 +24,13 @@ pass_on() {
 # no time left for it afterwards.
 warn() {
     warned=1
-    pass_on
+    forward_signal
     report "warned: the work is told to stop"
-    if [ "$attempt" -le "$max_requeues" ] && ! called_off; then queue_ahead || true; fi
+    if [ "$attempt" -le "$max_requeues" ] && ! is_cancelled; then queue_ahead || true; fi
 }
 # TERM is the time limit, or somebody ends the job: then nothing is to be run again, warned or not.
 terminate() {
-    pass_on
+    forward_signal
     if time_is_up; then
         warned=1
         report "the time limit is reached: the work is told to stop"
@@ -42,16 +42,16 @@ terminate() {
 }
 trap warn USR1
 trap terminate TERM INT
-leave() {
-    [ -n "$ended" ] || note ended "$1"
-    [ -z "$clock" ] || kill "$clock" 2>/dev/null || true
+on_exit() {
+    [ -n "$ended" ] || record_event ended "$1"
+    [ -z "$timer" ] || kill "$timer" 2>/dev/null || true
 }
-trap 'leave $?' EXIT
+trap 'on_exit $?' EXIT
 
 finish() { # CODE MESSAGE
     withdraw_next
     report "$2"
-    note ended "$1 $2"
+    record_event ended "$1 $2"
     ended=1
     exit "$1"
 }
@@ -59,10 +59,10 @@ withdraw_next() {
     [ -n "$next_id" ] || return 0
     if withdraw "$next_id"; then
         report "job $next_id, the next attempt, is taken back"
-        note withdrawn '' $((attempt + 1)) "$next_id"
+        record_event withdrawn '' $((attempt + 1)) "$next_id"
     else
         report "job $next_id, the next attempt, cannot be taken back"
-        if [ "$cancelled" -eq 1 ]; then note cancelled 'from outside'; fi
+        if [ "$cancelled" -eq 1 ]; then record_event cancelled 'from outside'; fi
     fi
     next_id=''
 }
@@ -97,12 +97,12 @@ stop_unless_done() {
         why="not finished (exit code $code)"
         ;;
     esac
-    if called_off; then finish 143 "cancelled by pyxt-hpc cancel; what is finished is stored"; fi
+    if is_cancelled; then finish 143 "cancelled by pyxt-hpc cancel; what is finished is stored"; fi
     if [ "$attempt" -gt "$max_requeues" ]; then
         finish 75 "$why, but run $max_requeues times again already: submit it once more to go on"
     fi
     report "$why: run again"
-    note ended "$code $why"
+    record_event ended "$code $why"
     ended=1
     run_again || finish 75 "cancelled, or cannot be run again: submit it once more to go on"
     # Not 0: what waits for the success of this job must not begin yet.
@@ -113,9 +113,9 @@ mkdir -p @LOG_DIR@
 log=@LOG_STEM@-$name-attempt-$attempt.log
 echo "attempt $attempt of job $name writes $log"
 exec >>"$log" 2>&1
-note started "${HOSTNAME%%.*}"
-if called_off; then finish 143 "cancelled by pyxt-hpc cancel: nothing to do"; fi
-get_ready
+record_event started "${HOSTNAME%%.*}"
+if is_cancelled; then finish 143 "cancelled by pyxt-hpc cancel: nothing to do"; fi
+prepare
 cd @WORK_DIR@
 
 @ENVIRONMENT@

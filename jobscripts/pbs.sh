@@ -25,7 +25,7 @@ pbs_bin=''
 
 # PBS warns nobody before the end: the script tells itself. Time counts from the start of the job, which may
 # be long before that of this script. PBS's programs are often not on a job's PATH.
-get_ready() {
+prepare() {
     local folders stime wait
     folders=$PATH:${PBS_EXEC:+$PBS_EXEC/bin:}${PBS_O_PATH:+$PBS_O_PATH:}/opt/pbs/bin
     pbs_bin=$(PATH=$folders type -P qsub) || true
@@ -41,7 +41,7 @@ get_ready() {
     fi
     wait=$((began + warn_at - $(date +%s)))
     (sleep $((wait > 0 ? wait : 0)) && kill -USR1 $$) &
-    clock=$!
+    timer=$!
 }
 time_is_up() { [ $(($(date +%s) - began)) -ge $((limit - slack)) ]; }
 # One more job of the same script, of an array only this task, hence without the directive. PBS removes the
@@ -56,7 +56,7 @@ submit_next() {
         TMPDIR=/tmp timeout 60 "$pbs_bin/qsub" "$@" -v "$variables") || { next_id=''; report "qsub fails"; return 1; }
     next_id=${next_id##*$'\n'}
     report "attempt $((attempt + 1)) is in the queue as job $next_id"
-    note submitted '' $((attempt + 1)) "$next_id"
+    record_event submitted '' $((attempt + 1)) "$next_id"
 }
 # Nothing can depend on a single task of an array: that is submitted at the end.
 queue_ahead() {
@@ -68,9 +68,9 @@ run_again() {
     [ -z "$next_id" ] || return 0
     if [ "$requeue" = qrerun ]; then
         [ -n "$pbs_bin" ] || return 1
-        note submitted '' $((attempt + 1))
+        record_event submitted '' $((attempt + 1))
         if timeout 60 "$pbs_bin/qrerun" "$id"; then sleep 60; return 0; fi # PBS ends this script
-        note withdrawn '' $((attempt + 1))
+        record_event withdrawn '' $((attempt + 1))
         report "qrerun fails: a job of its own is submitted"
     fi
     submit_next

@@ -15,7 +15,7 @@ max_requeues=@MAX_REQUEUES@
 scontrol=''
 
 # SLURM itself warns, by --signal above.
-get_ready() {
+prepare() {
     # With its path: modules may change PATH.
     scontrol=$(command -v scontrol || true)
     if [ -z "$scontrol" ] && [ "$max_requeues" -gt 0 ]; then
@@ -34,9 +34,9 @@ run_again() {
     now=$(state) || return 1
     [[ $now == *JobState=RUNNING* || $now == *Reason=TimeLimit* ]] || return 1
     # Before it is done: SLURM ends this script at once.
-    note submitted '' $((attempt + 1))
+    record_event submitted '' $((attempt + 1))
     timeout 60 "$scontrol" requeue "$id" && return 0
-    note withdrawn '' $((attempt + 1))
+    record_event withdrawn '' $((attempt + 1))
     return 1
 }
 

@@ -107,6 +107,11 @@ class BundleObservation:
         if not self.dataset:
             object.__setattr__(self, "dataset", self.obsid)
 
+    @property
+    def background_spectrum(self) -> NDArray[np.float64]:
+        """Counts (n_channels,) of the whole background file."""
+        return np.bincount(self.background_channel, minlength=self.rmf.n_channels).astype(float)
+
     def mean_area(
         self, energy_min_keV: float, energy_max_keV: float, nH: float = 0.0, absorption: str = "phabs"
     ) -> float:

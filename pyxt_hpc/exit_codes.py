@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_INPUT, EXIT_TRY_AGAIN, PyxtError
 from pyxt_hpc.files.quoting import one_line, shown
-from pyxt_hpc.files.writing import FULL, error_number, no_room, reason_of
+from pyxt_hpc.files.system_errors import FULL, error_number, no_room, reason_of
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Answer:
 
 _MEMORY = (
     "not enough memory: end other programs, raise the limit (`ulimit -v`, the job's memory), or use fewer "
+    "processes a node; what was finished is stored"
 )
-_MEMORY += "processes a node; what was finished is stored"
 
 _BUSY = {errno.EAGAIN, errno.EBUSY, errno.ETXTBSY, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.ENOLCK}
 """What may be otherwise in a minute."""
@@ -107,9 +107,9 @@ def _of_system(error: OSError) -> Answer:
 
 
 def _of_loader(error: BaseException) -> Answer | None:
-    for words, remedy in _LOADER:
-        if any(words in text for text in _texts(error)):
-            return Answer(f"a library cannot be loaded ({words}): {remedy}", EXIT_INPUT)
+    for reason, remedy in _LOADER:
+        if any(reason in text for text in _texts(error)):
+            return Answer(f"a library cannot be loaded ({reason}): {remedy}", EXIT_INPUT)
     return None
 
 

@@ -16,18 +16,7 @@ def software() -> str:
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
-    """SHA-256 of named arrays, numbers and texts, independent of their order.
-
-    Parameters
-    ----------
-    parts
-        Values are arrays or whatever JSON can hold.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """SHA-256 in hexadecimal of named arrays or whatever JSON can hold, independent of their order."""
     digest = hashlib.sha256()
     for name in sorted(parts):
         value = parts[name]

@@ -63,7 +63,7 @@ class Step:
         changed = [
             str(path)
             for path in self.outputs
-            if path.stat().st_size != record["outputs"].get(self._short(path))
+            if path.stat().st_size != record["outputs"].get(self._relative(path))
         ]
         if changed:
             return f"{changed[0]} was changed by something else"
@@ -76,10 +76,9 @@ class Step:
 
     def facts(self) -> Facts:
         """What `run_if_outdated` recorded."""
-        record = self._read()
-        return {} if record is None else record["facts"]
+        return (self._read() or {}).get("facts", {})
 
-    def _short(self, path: Path) -> str:
+    def _relative(self, path: Path) -> str:
         """A file's name as the record has it: a cluster's folder may be moved."""
         root = self.record.parent.parent
         return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
@@ -89,7 +88,7 @@ class Step:
         return dict(json.loads(json.dumps(dict(self.settings))))
 
     def _inputs(self) -> dict[str, str]:
-        return {self._short(path): _identity(path) for path in self.inputs}
+        return {self._relative(path): _file_state(path) for path in self.inputs}
 
     def _read(self) -> dict[str, Any] | None:
         if not check_regular(self.record):
@@ -112,16 +111,9 @@ class StepResult:
 
 
 def run_if_outdated(step: Step, make: Callable[[], Facts], *, force: bool = False) -> StepResult:
-    """Do a step unless it is up to date.
+    """Do a step unless it is up to date; with `force` in any case.
 
-    Parameters
-    ----------
-    step
-        What is to be done.
-    make
-        Does it, and returns the facts to keep in the record (JSON can hold them).
-    force
-        Do it even if it is up to date.
+    `make` does it, and returns the facts to keep in the record (JSON can hold them).
 
     Raises
     ------
@@ -149,7 +141,7 @@ def run_if_outdated(step: Step, make: Callable[[], Facts], *, force: bool = Fals
         )
     if absent:
         raise PyxtError(f"{step.name}: {absent[0]} was not made: please report this defect")
-    record["outputs"] = {step._short(path): path.stat().st_size for path in step.outputs}
+    record["outputs"] = {step._relative(path): path.stat().st_size for path in step.outputs}
     record["facts"] = facts
     record["digest"] = fingerprint(json.loads(json.dumps(record)))
     with replacing(step.record) as temporary:
@@ -179,7 +171,7 @@ class StageResult:
 _ABSENT = "absent"
 
 
-def _identity(path: Path) -> str:
+def _file_state(path: Path) -> str:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -1,5 +1,6 @@
 """Fixtures that several rooms of tests share."""
 
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,9 @@ from astropy.wcs import WCS
 from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
-from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
+from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig, read_config
 from pyxt_hpc.data.make_plasma_table import HC_KEV_ANGSTROM
+from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.store.rows import ROW_DTYPE
 
@@ -38,6 +40,18 @@ def small_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("small_cluster")
     write_demo_input(folder, exposure_fraction=0.3, field_arcmin=6.0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_cluster_processed(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of that folder after stage 1, to be copied and gone on with."""
+    from pyxt_hpc.preprocess.process_data import process_data
+
+    folder = tmp_path_factory.mktemp("small_cluster_processed") / "work"
+    shutil.copytree(small_cluster, folder)
+    config = read_config(folder / "demo.ini")
+    process_data(config, Layout.of(config))
     return folder
 
 

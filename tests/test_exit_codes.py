@@ -7,7 +7,7 @@ import pytest
 
 from pyxt_hpc.errors import DiskFull, StoreInUse
 from pyxt_hpc.exit_codes import answer_to
-from pyxt_hpc.files.quoting import MOST_OF_MESSAGE, one_line, quoted, shown
+from pyxt_hpc.files.quoting import MAX_MESSAGE, one_line, quoted, shown
 
 
 def chained(error: BaseException, cause: BaseException) -> BaseException:
@@ -55,5 +55,5 @@ def test_what_is_quoted_is_short() -> None:
     assert shown(Path("a/b")) == "a/b"
     assert shown("a\nb\x1b[2J") == r"a\nb\x1b[2J"
     assert quoted("x" * 5000) == f"'{'x' * 100}... (5000 letters)'"
-    assert len(one_line("word " * 100_000)) <= MOST_OF_MESSAGE + 3
+    assert len(one_line("word " * 100_000)) <= MAX_MESSAGE + 3
     assert len(one_line(f"bad value {'x' * 100_000}: correct it")) < 200

@@ -27,7 +27,8 @@ from scipy.stats import binom, chi2
 from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.chandra.events import read_events
 from pyxt_hpc.chandra.regions.sky import read_regions
-from pyxt_hpc.chandra.sky.geometry import measure_geometry, with_aspect
+from pyxt_hpc.chandra.sky.aspect import with_aspect
+from pyxt_hpc.chandra.sky.geometry import measure_geometry
 from pyxt_hpc.cli import main
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.in_memory import fit_in_memory

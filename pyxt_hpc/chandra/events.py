@@ -7,7 +7,7 @@ Column names may be upper or lower case; blank-sky files have no times.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,11 @@ _COLUMNS: dict[str, tuple[str, str | None, float | None, float | None]] = {
     "grade": ("1I", None, 0, 7),
     "status": ("32X", None, None, None),
 }
+_READ_AS: dict[str, type] = {
+    "time": np.float64, "ccd_id": np.int8, "chipx": np.int16, "chipy": np.int16, "x": np.float64,
+    "y": np.float64, "energy": np.float32, "pi": np.int16, "grade": np.int16,
+}  # fmt: skip
+_FIELDS = {"energy": "energy_eV"}  # of an EventList, where they are not called as the column
 _STATUS_BITS = 32
 _REQUIRED = ("x", "y", "energy", "pi", "ccd_id")
 _STRUCTURAL = re.compile(
@@ -95,14 +100,34 @@ class EventList:
         }
         return replace(self, **chosen, extra={name: column[mask] for name, column in self.extra.items()})
 
+    def on_chips(self, chips: Sequence[int]) -> "EventList":
+        """The events on these CCDs."""
+        return self.select(np.isin(self.ccd_id, chips))
+
+    def in_band(self, band_eV: tuple[float, float]) -> NDArray[np.bool_]:
+        """Which events (n,) have an energy [eV] in a band, half open."""
+        return (self.energy_eV >= band_eV[0]) & (self.energy_eV < band_eV[1])
+
+    def in_good_time(self, gti: Mapping[int, NDArray[np.float64]]) -> NDArray[np.bool_]:
+        """Which events (n,) are in the good time of their own CCD; on CCDs without intervals none is."""
+        assert self.time is not None
+        return gti_arithmetic.in_gti_by_chip(gti, self.ccd_id, self.time)
+
+
+def concatenate(parts: Sequence[EventList]) -> EventList:
+    """Events of several lists with the same columns; header, WCS and good times are those of the first."""
+    columns: dict[str, Any] = {
+        f.name: np.concatenate([getattr(part, f.name) for part in parts])
+        for f in fields(EventList)
+        if isinstance(getattr(parts[0], f.name), np.ndarray)
+    }
+    return replace(parts[0], **columns)
+
 
 def sky_wcs(header: fits.Header, path: Path | str = "event list") -> WCS:
     """WCS of the columns x, y of a table: sky pixels (1-based, as in the file) to RA, Dec [deg].
 
-    Raises
-    ------
-    DamagedFile
-        No columns x, y or no celestial WCS on them; ``path`` is named.
+    Raises DamagedFile, which names ``path``, if there are no such columns or no celestial WCS on them.
     """
     columns = column_numbers(header)
     try:
@@ -149,18 +174,9 @@ def column_numbers(header: fits.Header) -> dict[str, int]:
 def read_events(path: Path, *, ours: bool = False) -> EventList:
     """Read the events, the sky WCS and the good time intervals of a level-2 or blank-sky event file.
 
-    Parameters
-    ----------
-    path
-        The file.
-    ours
-        Whether a stage of this package wrote it, so that its checksum must be right.
-
-    Raises
-    ------
-    MissingInput, DamagedFile
-        Absent; damaged; not FITS, truncated, without an EVENTS table, without a required column, not
-        Chandra ACIS.
+    ``ours``: a stage of this package wrote it, so that its checksum must be right. Raises MissingInput, or
+    DamagedFile if it is damaged, not FITS, without an EVENTS table or a required column, or not of Chandra's
+    ACIS.
     """
     path = Path(path)
     with open_fits(path, "event file", _OUR_HINT if ours else _HINT, ours=ours) as hdus:
@@ -184,22 +200,13 @@ def read_events(path: Path, *, ours: bool = False) -> EventList:
                 raise ValueError(f"column {name} has not one number a row")
             return values
 
-        wcs = sky_wcs(header, path)
         return EventList(
             path=path,
             header=header,
-            wcs=wcs,
-            x=column("x", np.float64),
-            y=column("y", np.float64),
-            energy_eV=column("energy", np.float32),
-            pi=column("pi", np.int16),
-            ccd_id=column("ccd_id", np.int8),
-            time=column("time", np.float64),
-            grade=column("grade", np.int16),
+            wcs=sky_wcs(header, path),
             status=_status(table, names, path),
-            chipx=column("chipx", np.int16),
-            chipy=column("chipy", np.int16),
             gti=_read_gti(hdus, header, path),
+            **{_FIELDS.get(name, name): column(name, dtype) for name, dtype in _READ_AS.items()},
         )
 
 
@@ -222,18 +229,7 @@ def write_events(path: Path, events: EventList) -> None:
     of real files; the header's own keywords are kept, while the WCS, the data subspace and the GTI tables
     are made from ``events.wcs`` and ``events.gti``. A path that ends in ``.gz`` is compressed.
     """
-    values: dict[str, Any] = {
-        "time": events.time,
-        "ccd_id": events.ccd_id,
-        "chipx": events.chipx,
-        "chipy": events.chipy,
-        "x": events.x,
-        "y": events.y,
-        "energy": events.energy_eV,
-        "pi": events.pi,
-        "grade": events.grade,
-        "status": events.status,
-    }
+    values = {name: getattr(events, _FIELDS.get(name, name)) for name in (*_READ_AS, "status")}
     unknown = set(events.extra) - (set(_COLUMNS) - set(values))
     if unknown:
         raise ValueError(f"not columns of a level-2 event file: {', '.join(sorted(unknown))}")

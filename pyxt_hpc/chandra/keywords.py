@@ -84,11 +84,7 @@ def is_screened(header: fits.Header) -> bool | None:
     """Whether events were screened with the outer pixels of VFAINT mode (``check_vf_pha=yes``).
 
     CHKVFPHA tells, which CIAO writes since 4.16; before, the parameters of acis_process_events in HISTORY.
-
-    Returns
-    -------
-    bool or None
-        None for VFAINT events of which nothing tells.
+    None for VFAINT events of which nothing tells.
     """
     if text(header, "DATAMODE") != "VFAINT":
         return False

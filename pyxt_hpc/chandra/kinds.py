@@ -15,17 +15,9 @@ KINDS = {"FI": "front-illuminated", "BI": "back-illuminated"}
 
 @dataclass(frozen=True)
 class Dataset:
-    """The chips of one kind of one observation.
+    """The chips (CCDs, sorted) of one kind, of `KINDS`, of one observation.
 
-    Attributes
-    ----------
-    obsid : str
-    kind : str
-        Of `KINDS`.
-    chips : tuple of int
-        CCDs of this kind, sorted.
-    name : str
-        The ObsID where all chips in use are of one kind, else with the kind, as ``9003-FI``.
+    Its name is the ObsID where all chips in use are of one kind, else with the kind, as ``9003-FI``.
     """
 
     obsid: str

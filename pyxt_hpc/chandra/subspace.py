@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 
 LAST_CCD = 9
-_HIGHEST_EV = 1e6
+_MAX_EV = 1e6
 _RANGE = re.compile(r"\s*([-+.\deE]*)\s*:\s*([-+.\deE]*)\s*")
 
 
@@ -112,7 +112,7 @@ def energies_eV(subspace: Subspace) -> NDArray[np.float64] | None:
     parts = [] if energy is None else [energy]
     if pi is not None:  # pi = floor(energy/14.6) + 1
         parts.append(14.6 * (pi - [1.0, 0.0]))
-    return gti_arithmetic.intersection(*(np.clip(p, 0.0, _HIGHEST_EV) for p in parts)) if parts else None
+    return gti_arithmetic.intersection(*(np.clip(p, 0.0, _MAX_EV) for p in parts)) if parts else None
 
 
 def _component(header: fits.Header, axes: dict[int, str], number: int) -> Component:

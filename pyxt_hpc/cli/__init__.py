@@ -19,7 +19,7 @@ from pyxt_hpc.cli.streams import guard_streams
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, ConfigError, LaunchError, PyxtError
 from pyxt_hpc.exit_codes import answer_to
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.parallel.launch import launched
+from pyxt_hpc.parallel.launch import read_launch
 from pyxt_hpc.parallel.world import end_ranks
 
 __all__ = ["main"]
@@ -30,15 +30,14 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     guard_streams()
-    launch = launched(os.environ)
+    launch = read_launch(os.environ)
     # A launcher that does not say how many it started leaves the first rank in the belief that it is alone.
     prints = launch.rank == 0 or (launch.size is None and launch.rank == 1)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     if launch.rank:
-        logging.getLogger("pyxt_hpc.arrays.compiled").setLevel(
-            logging.ERROR
-        )  # what it warns of is the same on all
+        # What it warns of is the same on all.
+        logging.getLogger("pyxt_hpc.arrays.compiled").setLevel(logging.ERROR)
     try:
         argv = list(sys.argv[1:] if argv is None else argv)
         _refuse_nul(argv)
@@ -78,12 +77,9 @@ def _end(error: BaseException, prints: bool) -> int:
                 file=sys.stderr,
             )
         else:
-            print(f"pyxt-hpc: {_label(error)}{answer.line}", file=sys.stderr)
+            label = "" if isinstance(error, KeyboardInterrupt) else "error: "
+            print(f"pyxt-hpc: {label}{answer.line}", file=sys.stderr)
             log.debug("where it came from:", exc_info=error)
     if not isinstance(error, PyxtError) or not (prints or of_all):
         end_ranks(error, answer.exit_code)
     return answer.exit_code
-
-
-def _label(error: BaseException) -> str:
-    return "" if isinstance(error, KeyboardInterrupt) else "error: "

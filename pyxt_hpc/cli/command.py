@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pyxt_hpc.errors import LaunchError
 from pyxt_hpc.files.writing import products_stay
-from pyxt_hpc.parallel.launch import launched
+from pyxt_hpc.parallel.launch import read_launch
 
 EXIT_CODES = """\
 exit codes:
@@ -31,7 +31,7 @@ Run = Callable[[argparse.Namespace], None]
 
 def refuse_ranks(command: str) -> None:
     """Raise LaunchError under mpirun, where every rank would do the same."""
-    if launched(os.environ).is_parallel:
+    if read_launch(os.environ).is_parallel:
         raise LaunchError(f"{command} is serial: run it without mpirun, e.g. on the login node")
 
 
@@ -39,18 +39,7 @@ def refuse_ranks(command: str) -> None:
 class Command:
     """A command; to call it is to run it.
 
-    Parameters
-    ----------
-    name
-        In full, such as ``results export``.
-    summary, description
-        Its line in the list of commands, and the beginning of its own help.
-    options
-        Each adds one or several to the command's parser.
-    serial
-        Whether it refuses to run under mpirun.
-    run
-        Does it.
+    Its name is in full, such as ``results export``; a serial one refuses to run under mpirun.
     """
 
     name: str
@@ -61,10 +50,10 @@ class Command:
     run: Run
 
     def add_to(self, commands: Commands) -> None:
-        """Take its place in the tree."""
-        parser = _add_parser(commands, self.name, self.summary, self.description)
-        for add_to in self.options:
-            add_to(parser)
+        """Add its parser to the tree of commands."""
+        parser = _add_parser(commands, self)
+        for add_option in self.options:
+            add_option(parser)
         parser.set_defaults(run=self)
 
     def __call__(self, arguments: argparse.Namespace) -> None:
@@ -84,9 +73,8 @@ class Group:
     commands: tuple[Command, ...]
 
     def add_to(self, commands: Commands) -> None:
-        """Take its place in the tree."""
-        parser = _add_parser(commands, self.name, self.summary, self.description)
-        own = parser.add_subparsers(metavar="COMMAND", required=True)
+        """Add its parser, and those of its commands, to the tree of commands."""
+        own = _add_parser(commands, self).add_subparsers(metavar="COMMAND", required=True)
         for command in self.commands:
             command.add_to(own)
 
@@ -95,18 +83,14 @@ def command(
     name: str, summary: str, description: str, *options: Option, serial: bool = True
 ) -> Callable[[Run], Command]:
     """Make a `Command` of the function that does it."""
-
-    def make(run: Run) -> Command:
-        return Command(name, summary, description, options, serial, run)
-
-    return make
+    return lambda run: Command(name, summary, description, options, serial, run)
 
 
-def _add_parser(commands: Commands, name: str, summary: str, description: str) -> argparse.ArgumentParser:
+def _add_parser(commands: Commands, one: Command | Group) -> argparse.ArgumentParser:
     return commands.add_parser(
-        name.rpartition(" ")[2],
-        help=summary,
-        description=description,
+        one.name.rpartition(" ")[2],
+        help=one.summary,
+        description=one.description,
         epilog=_EXIT_CODES_IN_SHORT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

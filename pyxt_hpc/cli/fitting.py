@@ -35,7 +35,7 @@ from pyxt_hpc.pipeline.summaries import fit_lines, fitting_lines
     option("--continue", dest="resume", action="store_true", help="only if it is outdated or missing"),
     serial=False,
 )
-def create_bins(arguments: argparse.Namespace) -> None:
+def create_bins_command(arguments: argparse.Namespace) -> None:
     world = detect_world()
     config = world.from_master(lambda: read_config(arguments.config))
     make_bins(config, world, arguments.num_cpus, arguments.resolution, echo, force=not arguments.resume)
@@ -81,7 +81,7 @@ def create_bins(arguments: argparse.Namespace) -> None:
     yes_option("replace finished fits"),
     serial=False,
 )
-def fit_spectra(arguments: argparse.Namespace) -> None:
+def fit_spectra_command(arguments: argparse.Namespace) -> None:
     if arguments.regions is not None:
         _check_regions(arguments)
         return
@@ -91,16 +91,16 @@ def fit_spectra(arguments: argparse.Namespace) -> None:
             "or use compare-engines"
         )
     world = detect_world()
-    part, time_limit, max_regions = world.from_master(lambda: _part_and_limits(arguments))
+    part, time_limit = world.from_master(lambda: _part_and_limit(arguments))
     config = world.from_master(lambda: read_config(arguments.config))
     n_workers = count_workers(arguments.num_cpus, config, world)
     layout = Layout.of(config)
     replaced = [layout.part_results(*part)] if part else [layout.results, *layout.all_part_results()]
     if not arguments.resume:
         world.on_master(lambda: _agree_to_replace(replaced, arguments.yes))
-    from pyxt_hpc.stages import fitting
+    from pyxt_hpc.stages.fitting import fit_spectra
 
-    summary = fitting.fit_spectra(
+    summary = fit_spectra(
         config,
         world,
         n_workers,
@@ -108,11 +108,10 @@ def fit_spectra(arguments: argparse.Namespace) -> None:
         resume=arguments.resume,
         part=part,
         time_limit=time_limit,
-        max_regions=max_regions,
+        max_regions=arguments.max_regions,
     )
-    if summary is None:
-        return
-    echo(*fitting_lines(summary))
+    if summary is not None:
+        echo(*fitting_lines(summary))
 
 
 @command(
@@ -122,11 +121,11 @@ def fit_spectra(arguments: argparse.Namespace) -> None:
     "Parts that are missing are listed; `fit-spectra --continue` fits what they lack.",
     config_option,
 )
-def merge_results(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages import merge
+def merge_results_command(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.merge import merge_results
 
     config = read_config(arguments.config)
-    summary = merge.merge_results(config)
+    summary = merge_results(config)
     for part in summary.parts:
         writer = f", {part.writer} is writing it" if part.writer else ""
         echo(f"{part.path.name}: {part.finished} of {part.regions} regions finished{writer}")
@@ -140,7 +139,7 @@ def merge_results(arguments: argparse.Namespace) -> None:
         )
 
 
-COMMANDS = (create_bins, fit_spectra, merge_results)
+COMMANDS = (create_bins_command, fit_spectra_command, merge_results_command)
 
 
 def _check_regions(arguments: argparse.Namespace) -> None:
@@ -150,20 +149,18 @@ def _check_regions(arguments: argparse.Namespace) -> None:
     numbers = region_numbers(arguments.regions)
     config = read_config(arguments.config)
     if arguments.engine == "sherpa":
-        from pyxt_hpc.reference.sherpa_engine import which_model
+        from pyxt_hpc.reference.sherpa_models import which_model
 
         echo(f"Sherpa's model: {which_model()}")
     echo(*fit_lines([str(number) for number in numbers], check_regions(config, numbers, arguments.engine)))
 
 
-def _part_and_limits(
-    arguments: argparse.Namespace,
-) -> tuple[tuple[int, int] | None, float | None, int | None]:
+def _part_and_limit(arguments: argparse.Namespace) -> tuple[tuple[int, int] | None, float | None]:
     from pyxt_hpc.parallel.limits import parse_time_limit
 
     part = None if arguments.slice is None else _slice(arguments.slice)
     time_limit = None if arguments.time_limit is None else parse_time_limit(arguments.time_limit)
-    return part, time_limit, arguments.max_regions
+    return part, time_limit
 
 
 def _slice(text: str) -> tuple[int, int]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     config_option,
     job_options,
 )
-def make_job(arguments: argparse.Namespace) -> None:
+def make_job_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.submit import write_script
     from pyxt_hpc.jobs.systems import SYSTEMS
 
@@ -44,11 +44,11 @@ def make_job(arguments: argparse.Namespace) -> None:
     config_option,
     job_options,
 )
-def submit(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.jobs import submit as scripts
+def submit_command(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs.submit import submit
 
     job = _job(arguments)
-    echo(f"job {scripts.submit(job)}: logs go to {job.log_dir}")
+    echo(f"job {submit(job)}: logs go to {job.log_dir}")
     if job.n_tasks:
         echo(f"when all tasks have ended: pyxt-hpc merge-results -c {arguments.config}")
 
@@ -66,10 +66,10 @@ def submit(arguments: argparse.Namespace) -> None:
         help="ids (default: all jobs of this cluster that have not ended)",
     ),
 )
-def cancel(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.jobs.cancel import cancel as cancel_jobs
+def cancel_command(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs.cancel import cancel
 
-    done = cancel_jobs(Layout.of(read_config(arguments.config)).jobs_record, arguments.jobs)
+    done = cancel(Layout.of(read_config(arguments.config)).jobs_record, arguments.jobs)
     for job in done:
         ended = f"{', '.join(job.ended)} ended" if job.ended else "had ended already"
         echo(f"job {job.job}: {ended}; nothing comes after it")
@@ -88,7 +88,7 @@ def cancel(arguments: argparse.Namespace) -> None:
     option("--ranks-per-node", metavar="R", help="MPI ranks on each"),
     option("--sample", type=whole_number(1, 10**6), default=300, metavar="N", help="regions to fit (300)"),
 )
-def estimate(arguments: argparse.Namespace) -> None:
+def estimate_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.sites import settings_for
     from pyxt_hpc.stages.estimate import MEMORY_MARGIN, START_SECONDS, TIME_MARGIN, estimate_fits
 
@@ -127,12 +127,12 @@ def estimate(arguments: argparse.Namespace) -> None:
     config_option,
     option("--output", type=Path, metavar="F", help="default: ./<name>_packed.tar"),
 )
-def pack(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages import transfer as travel
+def pack_command(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.transfer import pack_cluster
 
     config = read_config(arguments.config)
     output = arguments.output or Path(f"{config.name}_packed.tar")
-    for name in travel.pack(config, output):
+    for name in pack_cluster(config, output):
         echo(f"  {name}")
     megabytes = output.stat().st_size / 1e6
     echo(f"{output}: {megabytes:.1f} MB; on the other machine: pyxt-hpc unpack {output.name}")
@@ -146,14 +146,14 @@ def pack(arguments: argparse.Namespace) -> None:
     option("--directory", type=Path, default=Path("."), help="default: the working directory"),
     job_options,
 )
-def unpack(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages import transfer as travel
+def unpack_command(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.transfer import unpack_cluster
 
-    config = travel.unpack(arguments.archive, arguments.directory)
+    config = unpack_cluster(arguments.archive, arguments.directory)
     echo(f"{config.path}: unpacked, the bundle is whole")
     if arguments.site or arguments.scheduler or {"site", "scheduler"} & dict(config.hpc).keys():
         arguments.config = config.path
-        make_job(arguments)
+        make_job_command(arguments)
     else:
         echo(f"job script: pyxt-hpc make-job -c {config.path} --site NAME")
 
@@ -166,28 +166,34 @@ def unpack(arguments: argparse.Namespace) -> None:
     config_option,
     option("folder", metavar="FOLDER", type=Path, help="copy of the other machine's acb/"),
 )
-def pull_results(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages import transfer as travel
+def pull_results_command(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.transfer import pull_results
 
-    pulled = travel.pull_results(read_config(arguments.config), arguments.folder)
+    pulled = pull_results(read_config(arguments.config), arguments.folder)
     for path in pulled.copied:
         echo(f"{path}: copied")
     echo(f"{pulled.added} regions added to results that were here")
 
 
-COMMANDS = (make_job, submit, cancel, estimate, pack, unpack, pull_results)
+COMMANDS = (
+    make_job_command,
+    submit_command,
+    cancel_command,
+    estimate_command,
+    pack_command,
+    unpack_command,
+    pull_results_command,
+)
 
 
 def _job(arguments: argparse.Namespace) -> "Job":
-    from dataclasses import fields
-
-    from pyxt_hpc.config.hpc import BatchSettings
+    from pyxt_hpc.config.hpc import KEYS
     from pyxt_hpc.jobs.job import Job
     from pyxt_hpc.jobs.sites import settings_for
 
     config = read_config(arguments.config)
     layout = Layout.of(config)
-    given = {f.name: getattr(arguments, f.name, None) for f in fields(BatchSettings)}
+    given = {name: getattr(arguments, name, None) for name in KEYS}
     given["modules"] = ",".join(arguments.modules) if arguments.modules else None
     given["venv"] = arguments.venv and os.path.abspath(os.path.expanduser(arguments.venv))
     given["directives"] = "\n".join(arguments.directives) if arguments.directives else None

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from pyxt_hpc.cli.command import command
+from pyxt_hpc.cli.command import Command, command
 from pyxt_hpc.cli.options import config_option, map_options, option, resolution_option
 from pyxt_hpc.cli.screen import echo
 from pyxt_hpc.config.cluster import read_config
@@ -13,47 +13,46 @@ from pyxt_hpc.pipeline.summaries import map_lines
 
 if TYPE_CHECKING:
     from pyxt_hpc.maps.fitted import FittedRegions
-    from pyxt_hpc.maps.image import ClusterImage
     from pyxt_hpc.maps.product import MapProduct
 
 
-@command(
-    "make-temperature-map",
-    "stage 7: maps of the temperature as FITS files and pictures",
-    "Paint the fitted regions: temperature and norm with their errors, counts and radii, in\n"
-    "main_output/. Where there is no fit the maps are blank (NaN), never 0.",
-    map_options,
-)
-def temperature(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.maps.commands import make_temperature_maps
-
-    _paint(arguments, make_temperature_maps)
+_DEPTH = "Densities need the depth of the gas along the line of sight: depth_model and depth_kpc in [maps]."
 
 
-@command(
-    "make-pressure-map",
-    "stage 7: maps of density and pressure",
-    "Pseudo-pressure kT (norm/area)^(1/2), electron density and pressure n_e kT with their errors.\n"
-    "Densities need the depth of the gas along the line of sight: depth_model and depth_kpc in [maps].",
-    map_options,
-)
-def pressure(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.maps.commands import make_pressure_maps
+def _fitted(name: str, summary: str, description: str) -> Command:
+    """Command that paints fitted regions by the function of its name in `maps.commands`."""
 
-    _paint(arguments, make_pressure_maps)
+    @command(name, summary, description, map_options)
+    def run(arguments: argparse.Namespace) -> None:
+        from pyxt_hpc.maps import commands
+
+        _paint(arguments, getattr(commands, f"{name.replace('-', '_')}s"))
+
+    return run
 
 
-@command(
-    "make-entropy-map",
-    "stage 7: maps of entropy and cooling time",
-    "Pseudo-entropy kT (norm/area)^(-1/3), entropy kT n_e^(-2/3) and cooling time with their errors.\n"
-    "Densities need the depth of the gas along the line of sight: depth_model and depth_kpc in [maps].",
-    map_options,
-)
-def entropy(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.maps.commands import make_entropy_maps
+def _of_brightness(name: str, summary: str, description: str) -> Command:
+    """Command that derives maps from the bundle by the function of its name in `maps.commands`."""
 
-    _paint(arguments, make_entropy_maps)
+    @command(name, summary, description + " Needs no fits, only the bundle of crop-data.", config_option)
+    def run(arguments: argparse.Namespace) -> None:
+        from pyxt_hpc.maps import commands
+        from pyxt_hpc.maps.image import read_cluster_image
+        from pyxt_hpc.plots.write_products import draw_products
+
+        image = read_cluster_image(read_config(arguments.config))
+        make = getattr(commands, f"{name.replace('-', '_')}s")
+        for line in map_lines(draw_products(image, make(image))):
+            echo(line)
+
+    return run
+
+
+def _paint(
+    arguments: argparse.Namespace, make: "Callable[[FittedRegions, str], Iterator[MapProduct]]"
+) -> None:
+    mode = "average" if arguments.average else arguments.paint
+    make_maps(read_config(arguments.config), arguments.resolution, make, mode, echo)
 
 
 @command(
@@ -73,32 +72,6 @@ def everything(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.maps.commands import make_all_maps, make_fit_maps
 
     _paint(arguments, make_all_maps if arguments.all else make_fit_maps)
-
-
-@command(
-    "make-gradient-map",
-    "edges in the surface brightness: its gradient on several scales",
-    "Gaussian gradient magnitude of the exposure-corrected, background-subtracted surface brightness,\n"
-    "also over the brightness, and its significance. Needs no fits, only the bundle of crop-data.",
-    config_option,
-)
-def gradient(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.maps.commands import make_gradient_maps
-
-    _derive(arguments, make_gradient_maps)
-
-
-@command(
-    "make-residual-map",
-    "surface brightness less a smooth cluster",
-    "Residual of the surface brightness from the best elliptical beta-model and from the average over\n"
-    "its ellipses: ratio, error, and in sigma. Needs no fits, only the bundle of crop-data.",
-    config_option,
-)
-def residual(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.maps.commands import make_residual_maps
-
-    _derive(arguments, make_residual_maps)
 
 
 @command(
@@ -134,20 +107,37 @@ def shocks(arguments: argparse.Namespace) -> None:
         )
 
 
-COMMANDS = (temperature, pressure, entropy, everything, gradient, residual, shocks)
-
-
-def _paint(
-    arguments: argparse.Namespace, make: "Callable[[FittedRegions, str], Iterator[MapProduct]]"
-) -> None:
-    mode = "average" if arguments.average else arguments.paint
-    make_maps(read_config(arguments.config), arguments.resolution, make, mode, echo)
-
-
-def _derive(arguments: argparse.Namespace, make: "Callable[[ClusterImage], Iterator[MapProduct]]") -> None:
-    from pyxt_hpc.maps.image import read_cluster_image
-    from pyxt_hpc.plots.write_products import draw_products
-
-    image = read_cluster_image(read_config(arguments.config))
-    for line in map_lines(draw_products(image, make(image))):
-        echo(line)
+COMMANDS = (
+    _fitted(
+        "make-temperature-map",
+        "stage 7: maps of the temperature as FITS files and pictures",
+        "Paint the fitted regions: temperature and norm with their errors, counts and radii, in\n"
+        "main_output/. Where there is no fit the maps are blank (NaN), never 0.",
+    ),
+    _fitted(
+        "make-pressure-map",
+        "stage 7: maps of density and pressure",
+        "Pseudo-pressure kT (norm/area)^(1/2), electron density and pressure n_e kT with their errors.\n"
+        + _DEPTH,
+    ),
+    _fitted(
+        "make-entropy-map",
+        "stage 7: maps of entropy and cooling time",
+        "Pseudo-entropy kT (norm/area)^(-1/3), entropy kT n_e^(-2/3) and cooling time with their errors.\n"
+        + _DEPTH,
+    ),
+    everything,
+    _of_brightness(
+        "make-gradient-map",
+        "edges in the surface brightness: its gradient on several scales",
+        "Gaussian gradient magnitude of the exposure-corrected, background-subtracted surface brightness,\n"
+        "also over the brightness, and its significance.",
+    ),
+    _of_brightness(
+        "make-residual-map",
+        "surface brightness less a smooth cluster",
+        "Residual of the surface brightness from the best elliptical beta-model and from the average over\n"
+        "its ellipses: ratio, error, and in sigma.",
+    ),
+    shocks,
+)

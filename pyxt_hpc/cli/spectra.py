@@ -100,7 +100,7 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from pyxt_hpc.chandra.ogip.pha import read_pha
-    from pyxt_hpc.fit.single import default_statistic, fit_spectra, merge_bins
+    from pyxt_hpc.fit.single import default_statistic, fit_single, merge_bins
     from pyxt_hpc.plots.spectra import draw_spectrum
     from pyxt_hpc.spectra.fit import FitOptions
     from pyxt_hpc.spectra.ogip import load_spectrum
@@ -140,12 +140,13 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
         spectra = merge_bins(spectra, model, options)
     names = " + ".join(path.name for path in arguments.spectra)
     if arguments.engine == "sherpa":
-        from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, which_model
+        from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa
+        from pyxt_hpc.reference.sherpa_models import which_model
 
         echo(f"Sherpa's model: {which_model()}")
         echo(*fit_lines([names], np.atleast_1d(fit_with_sherpa(spectra, model, options))))
         return
-    fit = fit_spectra(spectra, model, options)
+    fit = fit_single(spectra, model, options)
     echo(
         f"{options.statistic}, {sum(s.n_bin for s in spectra)} bins in {low:g}-{high:g} keV, "
         f"goodness {fit.goodness:+.2f}"

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import IO, Any
 
-Tell = Callable[[OSError], None]
+OnError = Callable[[OSError], None]
 
 
 def guard_streams() -> None:
@@ -24,11 +24,11 @@ def guard_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stdout = _guarded(sys.stdout, 1, _tell_of_output)
+    sys.stdout = _guarded(sys.stdout, 1, _report_lost_output)
     sys.stderr = _guarded(sys.stderr, 2, lambda error: None)
 
 
-def _guarded(stream: IO[str] | None, number: int, tell: Tell) -> IO[str]:
+def _guarded(stream: IO[str] | None, number: int, on_error: OnError) -> IO[str]:
     if stream is not None:
         try:
             if stream.fileno() != number:
@@ -41,7 +41,7 @@ def _guarded(stream: IO[str] | None, number: int, tell: Tell) -> IO[str]:
             stream.flush()
     encoding = getattr(stream, "encoding", None) or "utf-8"
     # Names of files that are no text, and a terminal that lacks a letter, are shown in escapes.
-    lenient: Any = _Lenient(number, tell)
+    lenient: Any = _Lenient(number, on_error)
     return io.TextIOWrapper(lenient, encoding=encoding, errors="backslashreplace", line_buffering=True)
 
 
@@ -52,12 +52,12 @@ class _Lenient(io.BufferedIOBase):
     ----------
     number
         Of the file, which stays open.
-    tell
+    on_error
         Called once with what went wrong, unless it is only that the reader has left.
     """
 
-    def __init__(self, number: int, tell: Tell) -> None:
-        self._number, self._tell = number, tell
+    def __init__(self, number: int, on_error: OnError) -> None:
+        self._number, self._on_error = number, on_error
         self._lost = False
 
     def writable(self) -> bool:
@@ -81,11 +81,11 @@ class _Lenient(io.BufferedIOBase):
         except OSError as error:
             self._lost = True
             if not isinstance(error, BrokenPipeError):
-                self._tell(error)
+                self._on_error(error)
         return len(data)
 
 
-def _tell_of_output(error: OSError) -> None:
+def _report_lost_output(error: OSError) -> None:
     print(
         f"pyxt-hpc: standard output cannot be written ({error.strerror}): what comes is not shown; the work "
         "goes on",

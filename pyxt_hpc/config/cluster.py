@@ -13,19 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.config import hpc, parsers
-from pyxt_hpc.config.ini import parsed
+from pyxt_hpc.config.ini import parse_ini
 from pyxt_hpc.config.parsers import ColumnDensity, Integer, Number, boolean, choice
-from pyxt_hpc.config.schema import (
-    MAX_PROBLEMS,
-    Key,
-    ini_lines,
-    key,
-    read_sections,
-    sections_of,
-    suggestion_for,
-)
+from pyxt_hpc.config.schema import MAX_PROBLEMS, Key, ini_lines, key, read_sections, read_texts, sections_of
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files.quoting import shown
 from pyxt_hpc.files.text import read_text, resolved, user_path
 
 log = logging.getLogger(__name__)
@@ -166,6 +157,8 @@ class ClusterConfig:
 
 SECTIONS: dict[str, dict[str, Key]] = sections_of(ClusterConfig)
 """Keys of a configuration, without those of ``[hpc]``."""
+KEYS = {name: one for keys in SECTIONS.values() for name, one in keys.items()}
+"""The same, whose names differ from section to section."""
 
 
 def parse_value(attribute: str, text: str) -> Any:
@@ -176,33 +169,22 @@ def parse_value(attribute: str, text: str) -> Any:
     ValueError
         Says what it is and what is expected.
     """
-    (found,) = (one for keys in SECTIONS.values() for one in keys.values() if one.attribute == attribute)
+    (found,) = (one for one in KEYS.values() if one.attribute == attribute)
     return found.parse(text)
 
 
 def parse_keys(values: Mapping[str, object]) -> dict[str, Any]:
-    """Attributes of `ClusterConfig` from values by the names of their keys in the INI file.
+    """Attributes of `ClusterConfig` from values by the names of their keys.
 
     Raises
     ------
     ConfigError
         If a key is unknown or a value is out of range; all are named together.
     """
-    keys = {name: one for section in SECTIONS.values() for name, one in section.items()}
-    settings = [name for section in ("spectral", "maps") for name in SECTIONS[section]]
-    found: dict[str, Any] = {}
-    problems = []
-    for name, value in values.items():
-        if name not in keys:
-            problems.append(f"{shown(name)} is unknown{suggestion_for(name, settings)}")
-            continue
-        try:
-            found[keys[name].attribute] = keys[name].parse(str(value))
-        except ValueError as error:
-            problems.append(f"{name} {error}")
+    attributes, problems = read_texts({name: str(value) for name, value in values.items()}, KEYS)
     if problems:
         raise ConfigError("; ".join(problems))
-    return found
+    return attributes
 
 
 def warn_of_column(nH: float, where: str) -> None:
@@ -231,9 +213,9 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
         If it is not an INI file or any key is unknown, missing or out of range; all are named together.
     """
     path = Path(path)
-    text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", most_bytes=MAX_BYTES)
+    text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", max_bytes=MAX_BYTES)
     contents = read_sections(
-        parsed(text, path, "an INI file"), path, {**SECTIONS, hpc.SECTION: hpc.CONFIG_KEYS}
+        parse_ini(text, path, "an INI file"), path, {**SECTIONS, hpc.SECTION: hpc.CONFIG_KEYS}
     )
     values = {
         attribute: value

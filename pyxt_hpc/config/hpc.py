@@ -41,7 +41,7 @@ class BatchSettings:
     directives: tuple[str, ...] = _key(parsers.directives, "more options of the batch system, one a line", "")
     modules: tuple[str, ...] = _key(parsers.words, "modules to load, comma-separated", "")
     venv: str = _key(
-        parsers.one_line, "virtual environment that has pyxt-hpc; without it, the one in use", ""
+        parsers.printable, "virtual environment that has pyxt-hpc; without it, the one in use", ""
     )
     environment: tuple[tuple[str, str], ...] = _key(
         parsers.environment, "variables of the job, lines NAME=VALUE", ""
@@ -70,7 +70,7 @@ class BatchSettings:
         ConfigError
             If one is unknown, impossible or missing; all are named together, with `where`.
         """
-        values, problems = read_texts(texts, KEYS)
+        values, problems = read_texts(texts, KEYS, f"[{SECTION}] ")
         if not texts.get("scheduler"):
             problems.append("no batch system: give --scheduler slurm or pbs, or --site NAME")
         if problems:

@@ -22,15 +22,8 @@ def new_parser() -> configparser.ConfigParser:
     return configparser.ConfigParser(inline_comment_prefixes=_COMMENT, interpolation=None)
 
 
-def parsed(text: str, path: Path, kind: str) -> configparser.ConfigParser:
-    """The content of an INI file.
-
-    Parameters
-    ----------
-    text
-        The whole file.
-    path, kind
-        Which file, and what it should be, for the message.
+def parse_ini(text: str, path: Path, kind: str) -> configparser.ConfigParser:
+    """The content of an INI file; which file it is, and of what kind, is for the message.
 
     Raises
     ------
@@ -47,21 +40,10 @@ def parsed(text: str, path: Path, kind: str) -> configparser.ConfigParser:
 
 
 def set_value(text: str, section: str, key: str, value: str) -> str:
-    """Set a value; the key, or its section, is added if it is not there.
+    """Text of an INI file with a value set; the key, or its section, is added if it is not there.
 
-    Parameters
-    ----------
-    text
-        Of an INI file, with its ends of lines and, if it has one, its byte order mark.
-    section, key
-        Where; the key in lower case, as `configparser` gives it.
-    value
-        One line without comment signs.
-
-    Returns
-    -------
-    str
-        The new text. Comments of the lines of the former value stay.
+    Ends of lines, a byte order mark and comments of the former value stay. The key is in lower case, as
+    `configparser` gives it; the value is one line without comment signs.
 
     Raises
     ------
@@ -94,7 +76,7 @@ def set_value(text: str, section: str, key: str, value: str) -> str:
 
 def _read(text: str) -> dict[str, dict[str, str]]:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    parser = parsed(text, Path("configuration"), "an INI file")
+    parser = parse_ini(text, Path("configuration"), "an INI file")
     found = {name: dict(parser[name]) for name in parser.sections()}
     return found | {parser.default_section: dict(parser.defaults())}
 

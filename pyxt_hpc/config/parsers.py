@@ -101,7 +101,7 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word(part) for part in re.split(r"[,\s]+", text) if part)
 
 
-def one_line(text: str) -> str:
+def printable(text: str) -> str:
     """Anything of one line: scripts quote it for the shell."""
     if not text.isprintable():
         raise ValueError(f"is {quoted(text)}, expected one line without control characters")
@@ -145,7 +145,7 @@ def hours(text: str) -> int:
 def launcher(text: str) -> tuple[str, ...]:
     """A program that starts MPI ranks, with its options."""
     try:
-        command = tuple(shlex.split(one_line(text)))
+        command = tuple(shlex.split(printable(text)))
     except ValueError as error:
         raise ValueError(f"is {quoted(text)}: {error}") from None
     if not command or command[0].rpartition("/")[2] not in LAUNCHERS:
@@ -171,7 +171,7 @@ def environment(text: str) -> tuple[tuple[str, str], ...]:
         name, equals, value = line.partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name.strip()):
             raise ValueError(f"holds {quoted(line)}, expected lines NAME=VALUE")
-        found.append((name.strip(), one_line(value.strip())))
+        found.append((name.strip(), printable(value.strip())))
     return tuple(found)
 
 

@@ -107,9 +107,7 @@ def read_sections(parser: ConfigParser, path: Path, sections: Mapping[str, Keys]
         if len(contents.problems) > MAX_PROBLEMS:
             break  # to look for what was meant takes time
         if section not in sections:
-            contents.problems.append(
-                f"section [{shown(section)}] is unknown{suggestion_for(section, sections)}"
-            )
+            contents.problems.append(f"section [{shown(section)}] is unknown{_suggestion(section, sections)}")
             continue
         texts = {name: text.strip() for name, text in parser.items(section)}
         for one in sections[section].values():
@@ -122,30 +120,28 @@ def read_sections(parser: ConfigParser, path: Path, sections: Mapping[str, Keys]
             texts[one.name] = texts.pop(one.former_name)
             notes.append(f"[{section}] {one.former_name} is now called {one.name}")
         contents.texts[section] = texts
-        contents.values[section], problems = read_texts(texts, sections[section])
+        contents.values[section], problems = read_texts(texts, sections[section], f"[{section}] ")
         contents.problems.extend(problems)
     if notes and not contents.problems:
         log.warning("%s: %s: please rename it; the old name is read for now", path, "; ".join(notes))
     return contents
 
 
-def read_texts(texts: Mapping[str, str], keys: Keys) -> tuple[dict[str, Any], list[str]]:
-    """Values of a section by attribute, and what is wrong; keys without a text are passed over."""
-    section = next(iter(keys.values())).section
+def read_texts(texts: Mapping[str, str], keys: Keys, where: str = "") -> tuple[dict[str, Any], list[str]]:
+    """Values by attribute, and what is wrong, each with `where`; keys without a text are passed over."""
     unknown = [name for name in texts if name not in keys][:MAX_PROBLEMS]
-    problems = [f"[{section}] {shown(name)} is unknown{suggestion_for(name, keys)}" for name in unknown]
+    problems = [f"{where}{shown(name)} is unknown{_suggestion(name, keys)}" for name in unknown]
     values = {}
     for name, one in keys.items():
         if text := texts.get(name):
             try:
                 values[one.attribute] = one.parse(text)
             except ValueError as error:
-                problems.append(f"[{section}] {name} {error}")
+                problems.append(f"{where}{name} {error}")
     return values, problems
 
 
-def suggestion_for(name: str, known: Iterable[str]) -> str:
-    """What may have been meant by an unknown name, in brackets."""
+def _suggestion(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(sorted(known))})"
 

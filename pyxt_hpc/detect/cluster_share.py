@@ -8,12 +8,12 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
 from scipy.special import xlogy
 
-_SMOOTH = 4.0  # pixels, to find the peak
-_LEAST_EXPOSED = 0.3  # of the largest exposure, where the peak is looked for
+_SMOOTHING = 4.0  # pixels, to find the peak
+_MIN_EXPOSURE = 0.3  # of the largest exposure, where the peak is looked for
 _RINGS = 60
-_BETA = (0.4, 1.5)  # clusters have 0.5 to 0.9
-_FEWEST = 400  # counts that a profile needs
-_INWARDS = 0.5  # of the distance of a region, from where on the profile about it is fitted
+_BETA_RANGE = (0.4, 1.5)  # clusters have 0.5 to 0.9
+_MIN_COUNTS = 400  # counts that a profile needs
+_MIN_RADIUS = 0.5  # of the distance of a region, from where on the profile about it is fitted
 
 
 @dataclass(frozen=True)
@@ -39,33 +39,21 @@ def cluster_share(
     *,
     least: float = 0.0,
 ) -> float | None:
-    """Share of the counts in a region that the cluster gives.
+    """Share (0 to 1) of the counts in a region (ny, nx) that the cluster gives.
 
-    The background may be of any level from `least` on, but is taken to be as even over the field as the
-    exposure.
-
-    Parameters
-    ----------
-    counts, exposure : (ny, nx)
-        Of the field, with the exposure [s] 0 where sources were cut out.
-    region : (ny, nx) bool
-    least
-        Background that is there in any case [count s^-1 per pixel]: a profile that falls to the edge of the
-        field does not tell.
-
-    Returns
-    -------
-    float or None
-        0 to 1; None if there are too few counts for a profile, or no exposure in the region.
+    The background may be of any level from ``least`` [count s^-1 per pixel] on, which is there in any case: a
+    profile that falls to the edge of the field does not tell. It is taken to be as even over the field as the
+    exposure (ny, nx) [s], which is 0 where sources were cut out. None if there are too few counts for a
+    profile, or no exposure in the region.
     """
     region = region & (exposure > 0)
-    if counts[exposure > 0].sum() < _FEWEST or not region.any():
+    if counts[exposure > 0].sum() < _MIN_COUNTS or not region.any():
         return None
     row, col = _peak(counts, exposure)
     y, x = np.nonzero(region)
     radius = np.hypot(y - row, x - col)
     # cores, edges and subclusters farther in are no beta-model, and their many counts would decide the fit
-    beyond = _INWARDS * float(radius.min())
+    beyond = _MIN_RADIUS * float(radius.min())
     profile = fit_profile(counts, exposure, (row, col), beyond=beyond, least=least)
     weight = exposure[region].astype(np.float64)
     cluster = float(weight @ profile.cluster(radius))
@@ -106,7 +94,7 @@ def fit_profile(
         return model
 
     def cash(p: NDArray[np.float64]) -> float:
-        if not (_BETA[0] < p[2] < _BETA[1] and 0.0 < p[1] < np.log(radius.max())):
+        if not (_BETA_RANGE[0] < p[2] < _BETA_RANGE[1] and 0.0 < p[1] < np.log(radius.max())):
             return np.inf
         model = expected(p)
         return float(2.0 * np.sum(model - xlogy(number, np.maximum(model, 1e-300))))
@@ -137,7 +125,7 @@ def _shape(radius: NDArray[np.float64], core: float, beta: float) -> NDArray[np.
 
 
 def _peak(counts: NDArray[np.integer], exposure: NDArray[np.floating]) -> tuple[float, float]:
-    smooth, seen = (gaussian_filter(image.astype(np.float64), _SMOOTH) for image in (counts, exposure))
-    rate = np.where(seen > _LEAST_EXPOSED * seen.max(), smooth / np.maximum(seen, 1e-300), 0.0)
+    smooth, seen = (gaussian_filter(image.astype(np.float64), _SMOOTHING) for image in (counts, exposure))
+    rate = np.where(seen > _MIN_EXPOSURE * seen.max(), smooth / np.maximum(seen, 1e-300), 0.0)
     row, col = np.unravel_index(int(np.argmax(rate)), rate.shape)
     return float(row), float(col)

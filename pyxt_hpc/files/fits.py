@@ -25,7 +25,8 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from pyxt_hpc.errors import DamagedFile, MissingInput, is_own_defect
-from pyxt_hpc.files.writing import check_regular, error_number, in_words, replacing
+from pyxt_hpc.files.system_errors import as_pyxt_error, error_number
+from pyxt_hpc.files.writing import check_regular, replacing
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ _DAMAGE = (
     OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, zlib.error,
     fits.VerifyError,
 )  # fmt: skip
-_MOST = 999  # axes or columns, by the FITS standard
+_MAX_AXES = 999  # axes or columns, by the FITS standard
 _ONES = 0xFFFFFFFF
 _BLOCK = 1 << 22
 
@@ -88,7 +89,7 @@ def open_fits(
         if is_own_defect(error):
             raise
         if isinstance(error, OSError) and error_number(error):  # the system's, not astropy's
-            raise in_words(path, error, "read") from error
+            raise as_pyxt_error(path, error, "read") from error
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise DamagedFile(f"{path}: {what} is damaged or not FITS ({reason}); {hint}") from error
 
@@ -135,8 +136,8 @@ def _checked(stream: BinaryIO, *, sums: bool) -> _Checked:
         except (EOFError, OSError):
             return _Checked(without, wrong)  # the end, or for astropy to judge
         for keyword in ("NAXIS", "TFIELDS"):
-            if not 0 <= int(header.get(keyword, 0)) <= _MOST:
-                raise OSError(f"{keyword} is {header[keyword]}, expected 0 to {_MOST}")
+            if not 0 <= int(header.get(keyword, 0)) <= _MAX_AXES:
+                raise OSError(f"{keyword} is {header[keyword]}, expected 0 to {_MAX_AXES}")
         axes = [int(header[f"NAXIS{n}"]) for n in range(1, int(header["NAXIS"]) + 1)]
         values = int(header.get("PCOUNT", 0)) + (math.prod(axes) if axes else 0)
         size = abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * values

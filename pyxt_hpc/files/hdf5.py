@@ -6,7 +6,8 @@ from pathlib import Path
 
 import h5py
 
-from pyxt_hpc.files.writing import check_regular, error_number, in_words
+from pyxt_hpc.files.system_errors import as_pyxt_error, error_number
+from pyxt_hpc.files.writing import check_regular
 
 
 @contextmanager
@@ -29,5 +30,5 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     except OSError as error:
         # HDF5 reports damage by the same class, but without a number of the system's.
         if error_number(error):
-            raise in_words(path, error, "read") from None
+            raise as_pyxt_error(path, error, "read") from None
         raise

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable
 
-MOST_LETTERS = 100
-LONGEST_WORD = 500  # longer than most paths
-MOST_OF_MESSAGE = 4000
+MAX_LETTERS = 100
+MAX_WORD = 500  # longer than most paths
+MAX_MESSAGE = 4000
 
 
-def shown(value: object, most: int = MOST_LETTERS) -> str:
+def shown(value: object, max_letters: int = MAX_LETTERS) -> str:
     """Text of a value in a message, without control characters and cut to so many letters."""
     text = str(value)
-    printable = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:most])
-    return f"{printable}... ({len(text)} letters)" if len(text) > most else printable
+    printable = "".join(
+        letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:max_letters]
+    )
+    return f"{printable}... ({len(text)} letters)" if len(text) > max_letters else printable
 
 
 def quoted(value: object) -> str:
@@ -27,5 +29,5 @@ def listed(values: Iterable[object], separator: str = ", ") -> str:
 def one_line(text: str) -> str:
     """A whole message: without line breaks, and cut where somebody has quoted without `shown`."""
     words = text.split()
-    line = " ".join(shown(word) if len(word) > LONGEST_WORD else word for word in words)
-    return line if len(line) <= MOST_OF_MESSAGE else f"{line[:MOST_OF_MESSAGE]}..."
+    line = " ".join(shown(word) if len(word) > MAX_WORD else word for word in words)
+    return line if len(line) <= MAX_MESSAGE else f"{line[:MAX_MESSAGE]}..."

@@ -6,11 +6,11 @@ from pyxt_hpc.errors import ConfigError, DamagedFile, MissingInput
 from pyxt_hpc.files.quoting import quoted, shown
 from pyxt_hpc.files.writing import check_regular
 
-MOST_BYTES = 10 << 20
+MAX_BYTES = 10 << 20
 """The largest that are known have some hundred kB: a larger file is not what it is taken for."""
 
 
-def read_text(path: Path, missing: str, *, most_bytes: int = MOST_BYTES) -> str:
+def read_text(path: Path, missing: str, *, max_bytes: int = MAX_BYTES) -> str:
     """Read a whole file of UTF-8 text, with or without a byte order mark.
 
     Parameters
@@ -19,7 +19,7 @@ def read_text(path: Path, missing: str, *, most_bytes: int = MOST_BYTES) -> str:
         The file.
     missing
         What to do if there is none, for the message.
-    most_bytes
+    max_bytes
         It is refused if it is larger.
 
     Raises
@@ -33,9 +33,9 @@ def read_text(path: Path, missing: str, *, most_bytes: int = MOST_BYTES) -> str:
         raise MissingInput(f"{path}: there is no such file; {missing}")
     try:
         size = path.stat().st_size
-        if size > most_bytes:
+        if size > max_bytes:
             raise DamagedFile(
-                f"{path}: has {size / 1e6:.0f} MB, expected a text file of at most {most_bytes / 1e6:.0f} MB"
+                f"{path}: has {size / 1e6:.0f} MB, expected a text file of at most {max_bytes / 1e6:.0f} MB"
             )
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,8 +1,7 @@
 """Products appear whole or not at all: written under a temporary name, then renamed.
 
 A process that is killed leaves its temporary file. Whoever writes the same product next removes it, once its
-process is known to have ended; on another machine nobody knows that, so there its age decides. What the
-system refuses becomes one line that names the file and says what to do.
+process is known to have ended; on another machine nobody knows that, so there its age decides.
 """
 
 import errno
@@ -16,21 +15,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pyxt_hpc.errors import ConfigError, DamagedFile, DiskFull, PyxtError
+from pyxt_hpc.errors import ConfigError, DamagedFile
 from pyxt_hpc.files.process_identity import is_running, this_machine
-from pyxt_hpc.files.quoting import one_line
+from pyxt_hpc.files.system_errors import as_pyxt_error, system_errors
 
 log = logging.getLogger(__name__)
 
 _ABANDONED_S = 86400.0  # since its last change: no file takes so long to be written
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors by which the system says that there is no more room for a file."""
-
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EROFS)
-# HDF5 puts the number of the error into its text only.
-_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # numpy's whole text
-_ERRNO_IN_TEXT = re.compile(r"\[Errno (\d+)\]|errno = (\d+)")
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -119,7 +112,7 @@ def replacing(path: Path) -> Iterator[Path]:
     if not path.name:
         raise DamagedFile(f"{path}: is a folder, expected the name of a file: give another path")
     temporary = path.with_name(f".tmp-{_machine_mark()}-{os.getpid()}-{path.name}")
-    with _blamed_on(path, temporary):
+    with _naming_file(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():  # a link to nothing may be replaced
             check_regular(path)
@@ -168,64 +161,6 @@ def products_stay() -> Iterator[None]:
 _made: set[Path] = set()
 
 
-@contextmanager
-def system_errors(path: Path) -> Iterator[None]:
-    """Turn what the system refuses about an open file into one line that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise in_words(path, error) from None
-
-
-def in_words(path: Path, error: OSError, doing: str = "read or written") -> PyxtError:
-    """The error that says what the system refused, and what to do about it.
-
-    Returns
-    -------
-    PyxtError
-        `DiskFull` if there is no room, also where a library hides that behind an error of its own; else
-        `DamagedFile`.
-    """
-    if error_number(error) in FULL:
-        return DiskFull(f"{path}: {no_room(error)}")
-    return DamagedFile(
-        f"{path}: cannot be {doing} ({reason_of(error)}): see that {path.parent} is a folder you may write "
-        "to, and that its file system is in order"
-    )
-
-
-def no_room(error: OSError) -> str:
-    """What went wrong and what to do where the error is one of `FULL`."""
-    return (
-        f"cannot be written ({reason_of(error)}): free disk space, or raise the quota or the limit of file "
-        "sizes (`ulimit -f`), then go on; what was finished before is stored"
-    )
-
-
-def reason_of(error: OSError) -> str:
-    """The system's words for an error, also where a library hides them behind its own."""
-    number = error_number(error)
-    return (number and os.strerror(number)) or error.strerror or one_line(str(error))
-
-
-def error_number(error: BaseException) -> int | None:
-    """The system's number of an error, or of the one that a library was handling when it raised it."""
-    seen: BaseException | None = error
-    first = None
-    while seen is not None:
-        if isinstance(seen, OSError):
-            number = seen.errno
-            if number is None and (match := _ERRNO_IN_TEXT.search(str(seen))):
-                number = int(match[1] or match[2])
-            if number is None and _SHORT_WRITE.search(str(seen)):
-                number = errno.ENOSPC
-            if number in FULL:
-                return number
-            first = number if first is None else first
-        seen = seen.__cause__ or seen.__context__
-    return first
-
-
 def sync_file(path: Path) -> None:
     """Force a file's content to the disk, where file systems that write late say that they are full."""
     _sync(path, os.O_RDWR)
@@ -250,7 +185,7 @@ def _sync(path: Path, mode: int) -> None:
 
 
 @contextmanager
-def _blamed_on(path: Path, temporary: Path) -> Iterator[None]:
+def _naming_file(path: Path, temporary: Path) -> Iterator[None]:
     """Name the product for errors of its own file, and any other file that an error names for itself."""
     try:
         yield
@@ -260,8 +195,8 @@ def _blamed_on(path: Path, temporary: Path) -> Iterator[None]:
             named = os.fsdecode(named)
         other = isinstance(named, str) and Path(named) not in (temporary, path, path.parent)
         if other:
-            raise in_words(Path(named), error) from error
-        raise in_words(path, error, "written") from error
+            raise as_pyxt_error(Path(named), error) from error
+        raise as_pyxt_error(path, error, "written") from error
 
 
 def _machine_mark() -> str:

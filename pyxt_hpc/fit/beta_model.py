@@ -17,7 +17,7 @@ _FINE = 48
 """Half a side of the square about the peak in which single pixels are fitted; beyond twice as far squares of
 2 x 2 pixels, and so on."""
 
-_FLATTEST = 0.8
+_MAX_ELLIPTICITY = 0.8
 """Largest e that is searched: an axis ratio of 1:3."""
 
 _PEAK_SMOOTHING = 8.0
@@ -136,7 +136,7 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
     def cash(p: NDArray[np.float64]) -> float:
         if not (0.35 < p[3] < 3.0 and 0.0 < p[2] < np.log(3.0 * max(shape))):
             return np.inf
-        if len(p) > 5 and np.hypot(p[5], p[6]) > _FLATTEST:
+        if len(p) > 5 and np.hypot(p[5], p[6]) > _MAX_ELLIPTICITY:
             return np.inf
         profile, scale = model(p)
         expected = weight * profile * scale * np.exp(p[4]) + background

@@ -32,10 +32,10 @@ _SIGNIFICANCE = 2.0
 _PRIOR_COUNTS = 10.0
 """Counts under a Gaussian that speak for no deviation: far from live pixels none is seen."""
 
-_STRONGEST = 10.0
+_MAX_FACTOR = 10.0
 """A scale changes the brightness by no more than this factor."""
 
-_FEWEST_COUNTS = 100.0
+_MIN_COUNTS = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def sky_brightness(bundle: Bundle) -> SkyBrightness:
     counts = np.where(live, np.pad(bundle.counts, pad), 0).astype(np.float32)
     background = np.where(live, np.pad(bundle.background, pad), 0).astype(np.float32)
     net = float(counts.sum(dtype=float) - background.sum(dtype=float))
-    if net < _FEWEST_COUNTS:
+    if net < _MIN_COUNTS:
         log.warning(
             "%s: %.0f counts above the background do not show where the cluster is bright: all parts of a "
             "circle have the same weight",
@@ -128,7 +128,7 @@ def _correction(
     factor = 1.0 + np.where(share > 0, share * excess / (total + _PRIOR_COUNTS), 0.0)
     for axis, n in enumerate(difference.shape):
         factor = _between_blocks(factor, side, n, axis)
-    return np.clip(factor, 1.0 / _STRONGEST, _STRONGEST).astype(np.float32)
+    return np.clip(factor, 1.0 / _MAX_FACTOR, _MAX_FACTOR).astype(np.float32)
 
 
 def _between_blocks(image: np.ndarray, side: int, n: int, axis: int) -> np.ndarray:

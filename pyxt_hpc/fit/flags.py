@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.spectra.kernels import fit_free, fit_temperature
 
-FEW_COUNTS = 300
+MIN_NET_COUNTS = 300
 """Net counts below which intervals are mostly open, and biased where they come from many observations."""
 
 BACKGROUND_SHARE = 0.5
@@ -31,23 +31,20 @@ per cent have an open interval."""
 
 
 class FitFlag(IntFlag):
-    """What is special about a fit; 0 is a minimum with closed intervals.
+    """What is special about a fit, in words in `MEANINGS`; 0 is a minimum with closed intervals.
 
-    The last four are set by `quality_flags`, the others by the kernels of the fit.
+    An end of an interval is open, and NaN, where the statistic does not rise by 1 down to the lowest allowed
+    value (of norm: 0), or up to the highest. The last four are set by `quality_flags`, the others by the
+    kernels of the fit.
     """
 
     AT_BOUND_LOW = fit_temperature.AT_BOUND_LOW
-    """Best kT is the lowest allowed."""
     AT_BOUND_HIGH = fit_temperature.AT_BOUND_HIGH
-    """Best kT is the highest allowed."""
     KT_LO_OPEN = fit_temperature.KT_LO_OPEN
-    """The statistic does not rise by 1 down to the lowest kT: kT_lo is NaN."""
     KT_HI_OPEN = fit_temperature.KT_HI_OPEN
-    """The statistic does not rise by 1 up to the highest kT: kT_hi is NaN."""
     NORM_LO_OPEN = fit_temperature.NORM_LO_OPEN
-    """The statistic does not rise by 1 down to norm 0: norm_lo is NaN."""
     NORM_HI_OPEN = fit_temperature.NORM_HI_OPEN
-    """Norm 0 is within the interval, hence every kT; or no end was found: norm_hi is NaN."""
+    """Norm 0 is within the interval, hence every kT; or no end was found."""
     NO_COUNTS = fit_temperature.NO_COUNTS
     """No source counts, or not more than the background at any kT: there is nothing to fit."""
     FAILED = fit_temperature.FAILED
@@ -55,26 +52,18 @@ class FitFlag(IntFlag):
     TWO_MINIMA = fit_temperature.TWO_MINIMA
     """Another kT, outside the interval, fits nearly as well: its minimum is higher by less than 2.7."""
     ABUNDANCE_AT_BOUND = fit_free.ABUNDANCE_AT_BOUND
-    """Best abundance is the lowest or highest allowed."""
     ABUNDANCE_LO_OPEN = fit_free.ABUNDANCE_LO_OPEN
-    """The statistic does not rise by 1 down to the lowest abundance: abundance_lo is NaN."""
     ABUNDANCE_HI_OPEN = fit_free.ABUNDANCE_HI_OPEN
-    """The statistic does not rise by 1 up to the highest abundance: abundance_hi is NaN."""
     NH_AT_BOUND = fit_free.NH_AT_BOUND
-    """Best nH is the lowest or highest allowed."""
     NH_LO_OPEN = fit_free.NH_LO_OPEN
-    """The statistic does not rise by 1 down to the lowest nH: nH_lo is NaN."""
     NH_HI_OPEN = fit_free.NH_HI_OPEN
-    """The statistic does not rise by 1 up to the highest nH: nH_hi is NaN."""
     FEW_COUNTS = 1 << 15
-    """Fewer than 300 net counts: intervals are often open; with many observations kT may be biased."""
+    """Fewer than `MIN_NET_COUNTS`: intervals are often open; with many observations kT may be biased."""
     BACKGROUND_DOMINATED = 1 << 16
-    """More than half of the counts are background."""
     POOR_FIT = 1 << 17
-    """The statistic is more than 5 standard deviations above what the model lets expect."""
     PARTLY_LIVE = 1 << 18
-    """The observations that take part saw less than a third of the circle's brightness (`live_fraction` of
-    the results store): the norm of the whole circle is an extrapolation; kT is that of the part."""
+    """The observations that take part saw less than `PARTLY_LIVE_SHARE` of the circle's brightness
+    (`live_fraction` of the results store): kT is that of the part."""
 
 
 MEANINGS: dict[FitFlag, str] = {
@@ -140,7 +129,7 @@ def quality_flags(
     """
     flags = np.zeros(len(counts), np.int32)
     for flag, holds in (
-        (FitFlag.FEW_COUNTS, counts - background < FEW_COUNTS),
+        (FitFlag.FEW_COUNTS, counts - background < MIN_NET_COUNTS),
         (FitFlag.BACKGROUND_DOMINATED, background > BACKGROUND_SHARE * counts),
         (FitFlag.POOR_FIT, goodness > POOR_FIT_SIGMA),
         (FitFlag.PARTLY_LIVE, np.asarray(live_fraction) < PARTLY_LIVE_SHARE),
@@ -174,23 +163,20 @@ class FlagCounts:
         doubtful = int(np.count_nonzero(flags & int(DOUBTFUL)))
         return cls(len(flags), {flag: n for flag, n in number.items() if n}, doubtful)
 
-    def share(self, flag: FitFlag) -> float:
-        """Of the fits that have a flag."""
-        return self.flagged.get(flag, 0) / max(self.fits, 1)
-
     def alarms(self) -> Iterator[str]:
         """What is wrong with the fits as a whole, each a sentence."""
-        poor = self.share(FitFlag.POOR_FIT)
+        poor, doubtful = (
+            n / max(self.fits, 1) for n in (self.flagged.get(FitFlag.POOR_FIT, 0), self.doubtful)
+        )
         if poor > POOR_ALARM:
             yield (
                 f"{poor:.1%} of the fits are poor, where chance makes one in some 30,000 poor and more "
                 f"than {POOR_ALARM:.0%} is alarming: the model, the background or the exposure is wrong; "
                 "look at the maps of goodness and live fraction"
             )
-        share = self.doubtful / max(self.fits, 1)
-        if share > DOUBTFUL_ALARM:
+        if doubtful > DOUBTFUL_ALARM:
             yield (
-                f"{share:.1%} of the fits are among the worst, where more than {DOUBTFUL_ALARM:.0%} is "
+                f"{doubtful:.1%} of the fits are among the worst, where more than {DOUBTFUL_ALARM:.0%} is "
                 "alarming: if the flags are open intervals, ask for a higher signal_to_noise_threshold; if "
                 "not, check events, background and responses"
             )

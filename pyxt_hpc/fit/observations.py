@@ -196,8 +196,7 @@ def fold_observations(
     for observation in bundle.observations:
         edges = base_bins(bundle, observation.rmf, binning)
         kT, h_and_he, heavier = _fold(observation, source, columns, edges)
-        channels = np.bincount(observation.background_channel, minlength=observation.rmf.n_channels)
-        shape = np.add.reduceat(channels[: edges[-1]].astype(float), edges[:-1])
+        shape = np.add.reduceat(observation.background_spectrum[: edges[-1]], edges[:-1])
         levels.append(
             _levels(kT, columns, h_and_he, heavier, shape, bundle.nH, options)
             if binning == "auto" and options.statistic == "wstat"

@@ -11,7 +11,7 @@ from pyxt_hpc.fit.brightness import SkyBrightness
 from pyxt_hpc.fit.inputs import source_model
 from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.fit.single import SingleFit, fit_spectra
+from pyxt_hpc.fit.single import SingleFit, fit_single
 from pyxt_hpc.store.rows import REGION_DTYPE
 
 
@@ -92,9 +92,6 @@ def fit_one_region(
             f"region {region['region'][0]}: no observation has {config.minimum_exposure_fraction:.0%} of its "
             "circle's brightness live; choose another region, or lower minimum_exposure_fraction"
         )
-    shapes = [
-        np.bincount(bundle.observations[i].background_channel, minlength=s.rmf.n_channels).astype(float)
-        for i, s in spectra.items()
-    ]
-    fit = fit_spectra(list(spectra.values()), source_model(bundle), fits.options, background_shapes=shapes)
+    shapes = [bundle.observations[i].background_spectrum for i in spectra]
+    fit = fit_single(list(spectra.values()), source_model(bundle), fits.options, background_shapes=shapes)
     return OneRegion(row, fit)

@@ -85,22 +85,25 @@ def spectra_as_fitted(
 
 def _with_smooth_background(spectrum: Spectrum, observation: BundleObservation) -> Spectrum:
     """The background that cstat takes for known: the whole file's spectrum, scaled to the region's counts."""
-    whole = np.bincount(observation.background_channel, minlength=observation.rmf.n_channels).astype(float)
+    whole = observation.background_spectrum
     share = background_share(spectrum.binned(spectrum.background).sum(), spectrum.binned(whole).sum())
     return replace(spectrum, background=share * whole)
 
 
 def _spectrum(bundle: Bundle, observation: BundleObservation, circle: Circles, area: np.ndarray) -> Spectrum:
     arf, rmf = observation.arf, observation.rmf
-    events = circle.counts(observation.event_indptr, observation.event_channel, rmf.n_channels)[0]
-    background = circle.counts(observation.background_indptr, observation.background_channel, rmf.n_channels)[
-        0
-    ]
+    counts, background = (
+        circle.counts(indptr, channel, rmf.n_channels)[0].astype(np.float64)
+        for indptr, channel in (
+            (observation.event_indptr, observation.event_channel),
+            (observation.background_indptr, observation.background_channel),
+        )
+    )
     relative = np.interp(0.5 * (arf.energy_lo + arf.energy_hi), observation.vignetting_keV, area)
     return Spectrum(
         name=observation.dataset,
-        counts=events.astype(np.float64),
-        background=background.astype(np.float64),
+        counts=counts,
+        background=background,
         exposure_s=observation.exposure_s,
         ratio=1.0 / observation.background_scale,
         arf=Arf(arf.energy_lo, arf.energy_hi, arf.area * relative),

@@ -69,7 +69,7 @@ class SingleFit:
     observations: tuple[FittedSpectrum, ...]
 
 
-def fit_spectra(
+def fit_single(
     spectra: Sequence[Spectrum],
     model: SourceModel,
     options: FitOptions,
@@ -154,7 +154,7 @@ def merge_bins(
 ) -> list[Spectrum]:
     """The spectra of one region in bins as wide as wstat needs (see `grouping.choose_level`).
 
-    Parameters are those of `fit_spectra`.
+    Parameters are those of `fit_single`.
     """
     shapes = background_shapes if background_shapes is not None else [None] * len(spectra)
     level = int(choose_level([s.binned(s.background).sum() for s in spectra]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pyxt_hpc.errors import ConfigError, LaunchError, MissingInput, PyxtError
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.jobs.record import CANCEL_DONE, EVERY_TASK, JobHistory, note, prepare, read_jobs
+from pyxt_hpc.jobs.record import CANCEL_DONE, EVERY_TASK, JobHistory, append_event, check_writable, read_jobs
 from pyxt_hpc.jobs.systems import SYSTEMS
 
 MAX_ROUNDS = 5
@@ -15,17 +15,7 @@ MAX_ROUNDS = 5
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What became of a job.
-
-    Parameters
-    ----------
-    job
-        Its id.
-    ended
-        Ids that were waiting or running.
-    gone
-        Ids that had ended already.
-    """
+    """What became of a job: ids that were waiting or running, and ids that had ended already."""
 
     job: str
     ended: tuple[str, ...]
@@ -33,14 +23,7 @@ class Cancelled:
 
 
 def cancel(path: Path, wanted: Sequence[str] = ()) -> list[Cancelled]:
-    """End jobs of a cluster.
-
-    Parameters
-    ----------
-    path
-        The table of jobs.
-    wanted
-        Ids of jobs, of the first attempt or any later one; none: all that may be waiting or running.
+    """End jobs of a table: those of the ids, of any attempt, or without ids all that may wait or run.
 
     Raises
     ------
@@ -75,9 +58,9 @@ def _cancel(path: Path, job: JobHistory) -> Cancelled:
         raise LaunchError(
             f"{path}: job {job.job} is of {quoted(job.system)}, expected one of {', '.join(SYSTEMS)}"
         )
-    prepare(path)
+    check_writable(path)
     # First, so that no attempt submits or begins another one from now on.
-    note(path, job.system, job.job, "cancelled", "asked for", task=EVERY_TASK)
+    append_event(path, job.system, job.job, "cancelled", "asked for", EVERY_TASK)
     found: dict[str, bool] = {}
     for _ in range(MAX_ROUNDS):
         new = [id_ for id_ in job.live if id_ not in found]
@@ -89,6 +72,6 @@ def _cancel(path: Path, job: JobHistory) -> Cancelled:
             except PyxtError as error:
                 raise type(error)(f"{error} (no further attempt follows the present one)") from None
         job = next(one for one in read_jobs(path) if (one.system, one.job) == (job.system, job.job))
-    note(path, job.system, job.job, "cancelled", CANCEL_DONE, task=EVERY_TASK)
+    append_event(path, job.system, job.job, "cancelled", CANCEL_DONE, EVERY_TASK)
     ended = tuple(id_ for id_, was_there in found.items() if was_there)
     return Cancelled(job.job, ended, tuple(id_ for id_ in found if id_ not in ended))

@@ -35,8 +35,8 @@ def _array_lines(job: JobHistory) -> Iterator[str]:
     n_attempts = sum(map(len, job.tasks.values()))
     if job.n_tasks > len(last):
         counts["not yet started"] = job.n_tasks - len(last)
-    said = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "none has started"
-    yield f"  tasks: {said}; {n_attempts} attempts"
+    states = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "none has started"
+    yield f"  tasks: {states}; {n_attempts} attempts"
     failed = [task for task, attempt in last.items() if attempt.code]
     for task in failed[:MAX_TASKS]:
         yield f"  task {task}, {_attempt(last[task], job)}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pyxt_hpc.config.hpc import BatchSettings
 from pyxt_hpc.jobs.job import Job
-from pyxt_hpc.jobs.system import BatchSystem, clock
+from pyxt_hpc.jobs.system import BatchSystem, as_hours
 
 
 class Pbs(BatchSystem):
@@ -33,7 +33,7 @@ class Pbs(BatchSystem):
             "-j oe",
             "-r y",
             f"-l {':'.join(filter(None, select))}",
-            f"-l walltime={clock(s.time)}",
+            f"-l walltime={as_hours(s.time)}",
             s.partition and f"-q {s.partition}",
             s.account and f"{s.account_directive or '-A '}{s.account}",
             s.mail and f"-M {s.mail}",
@@ -46,7 +46,7 @@ class Pbs(BatchSystem):
         found = []
         if settings.stop_margin >= settings.time:
             found.append(
-                f"time = {clock(settings.time)} leaves no time before the warning, which comes "
+                f"time = {as_hours(settings.time)} leaves no time before the warning, which comes "
                 f"{settings.stop_margin} s before the end: change time or stop_margin"
             )
         if settings.memory == "0":

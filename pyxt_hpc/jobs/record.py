@@ -26,7 +26,7 @@ NO_TASK = "-"
 
 
 class State(Enum):
-    """Of an attempt."""
+    """How far an attempt is."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -37,18 +37,7 @@ class State(Enum):
 class Attempt:
     """One run of a job or of a task of a job array.
 
-    Parameters
-    ----------
-    number
-        From 1.
-    id
-        In the batch system.
-    submitted, started, ended
-        Times, empty if it has not come to that.
-    host
-        Where it started.
-    code, message
-        Exit code and reason of its end.
+    Times are empty if it has not come to that; code and message are the exit code and the reason of its end.
     """
 
     number: int
@@ -68,20 +57,14 @@ class Attempt:
 
 @dataclass
 class JobHistory:
-    """A job with every attempt of every task.
+    """A job, by the id that it was first given, with every attempt of every task.
 
     Parameters
     ----------
-    job
-        The id that it was first given.
-    system
-        Name of its batch system.
     submitted, script
         When, and what; empty if it was submitted by hand.
-    cancelled
-        When `pyxt-hpc cancel` was told to end it, or empty.
-    cancel_done
-        Whether the batch system has agreed to that.
+    cancelled, cancel_done
+        When `pyxt-hpc cancel` was told to end it, or empty; whether the batch system has agreed to that.
     n_tasks
         Of an array, 0 if that is not known.
     tasks
@@ -120,7 +103,7 @@ class JobHistory:
         return len(ended) >= expected > 0 and all(ended)
 
 
-def prepare(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """See that the table can be written, before there is something to write.
 
     Raises
@@ -142,12 +125,10 @@ def prepare(path: Path) -> None:
         ) from None
 
 
-def note(
-    path: Path, system: str, job: str, event: str, detail: str = "", *, task: str = NO_TASK, attempt: int = 1
-) -> None:
-    """Append a line; raises OSError."""
+def append_event(path: Path, system: str, job: str, event: str, detail: str, task: str) -> None:
+    """Append a line about the first attempt; raises OSError."""
     when = time.strftime("%Y-%m-%dT%H:%M:%S")
-    line = "\t".join((when, system, job, task, str(attempt), job, event, detail))
+    line = "\t".join((when, system, job, task, "1", job, event, detail))
     with path.open("a", encoding="utf-8") as stream:
         stream.write(f"{line}\n")
 

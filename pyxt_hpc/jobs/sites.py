@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pyxt_hpc.config.hpc import KEYS, PROFILE_KEYS, SECTION, BatchSettings
-from pyxt_hpc.config.ini import parsed
+from pyxt_hpc.config.ini import parse_ini
 from pyxt_hpc.config.schema import read_sections
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
@@ -21,12 +21,7 @@ def site_names() -> list[str]:
 
 
 def read_site(site: str) -> dict[str, str]:
-    """Texts of the keys of a profile.
-
-    Parameters
-    ----------
-    site
-        Name of a shipped profile, or the path of a file.
+    """Texts of the keys of a profile: of a shipped one by its name, or of a file by its path.
 
     Raises
     ------
@@ -35,7 +30,7 @@ def read_site(site: str) -> dict[str, str]:
     """
     path = FOLDER / f"{site}.ini" if site in site_names() else user_path(site)
     text = read_text(path, f"site {quoted(site)} is none of those shipped either: {', '.join(site_names())}")
-    parser = parsed(text, path, "a profile")
+    parser = parse_ini(text, path, "a profile")
     if parser.sections() != [SECTION]:
         raise ConfigError(f"{path}: expected one section [{SECTION}], found {quoted(parser.sections())}")
     contents = read_sections(parser, path, {SECTION: PROFILE_KEYS})
@@ -54,9 +49,9 @@ def settings_for(
     where
         Named in errors.
     configured, given
-        Texts of keys of the configuration's ``[hpc]``, ``site`` among them, and of the command line.
+        Texts of keys of the configuration's ``[hpc]``, and of the command line.
     site
-        Asked for by the command line.
+        Asked for by the command line; without it, that of the configuration.
 
     Raises
     ------

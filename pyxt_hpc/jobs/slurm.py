@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from pyxt_hpc.config.hpc import BatchSettings
 from pyxt_hpc.jobs.job import Job
-from pyxt_hpc.jobs.system import BatchSystem, clock
+from pyxt_hpc.jobs.system import BatchSystem, as_hours
 
 EARLY_SECONDS = 30
-"""SLURM looks at the clock only this often [s], and warns early rather than late."""
+"""SLURM looks at the as_hours only this often [s], and warns early rather than late."""
 
 
 class Slurm(BatchSystem):
@@ -33,7 +33,7 @@ class Slurm(BatchSystem):
             f"--nodes={1 if job.n_tasks else s.nodes}",
             f"--ntasks-per-node={tasks}",
             f"--cpus-per-task={cpus}",
-            f"--time={clock(s.time)}",
+            f"--time={as_hours(s.time)}",
             s.memory and f"--mem={s.memory}",
             s.partition and f"--partition={s.partition}",
             s.account and f"{s.account_directive or '--account='}{s.account}",
@@ -47,7 +47,7 @@ class Slurm(BatchSystem):
         found = []
         if settings.stop_margin + EARLY_SECONDS > settings.time:
             found.append(
-                f"time = {clock(settings.time)} leaves no time before the warning, which comes "
+                f"time = {as_hours(settings.time)} leaves no time before the warning, which comes "
                 f"{settings.stop_margin} s before the end, with SLURM up to {EARLY_SECONDS} s earlier: "
                 "change time or stop_margin"
             )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pyxt_hpc.files.writing import refuse_to_replace, replacing
 from pyxt_hpc.jobs.job import Job
-from pyxt_hpc.jobs.record import NO_TASK, note, prepare
+from pyxt_hpc.jobs.record import NO_TASK, append_event, check_writable
 from pyxt_hpc.jobs.render import render, resubmitted
 from pyxt_hpc.jobs.systems import SYSTEMS
 
@@ -30,12 +30,7 @@ def write_script(job: Job) -> None:
 
 
 def submit(job: Job) -> str:
-    """Write the script, submit it and append a line to the table of jobs.
-
-    Returns
-    -------
-    str
-        Id of the job.
+    """Write the script, submit it, append a line to the table of jobs, and return the job's id.
 
     Raises
     ------
@@ -47,13 +42,13 @@ def submit(job: Job) -> str:
         If the script cannot be written.
     """
     # Before there is a job that nobody would know of.
-    prepare(job.record)
+    check_writable(job.record)
     write_script(job)
     system = SYSTEMS[job.settings.scheduler]
     job_id = system.submit(job.script, job.log_dir)
     try:
         task = f"1-{job.n_tasks}" if job.n_tasks else NO_TASK
-        note(job.record, system.name, job_id, "submitted", str(job.script), task=task)
+        append_event(job.record, system.name, job_id, "submitted", str(job.script), task)
     except OSError as error:  # the job notes itself when it starts
         log.warning(
             "%s: job %s is submitted, but cannot be noted here (%s)", job.record, job_id, error.strerror

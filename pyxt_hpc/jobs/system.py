@@ -7,13 +7,14 @@ import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import ClassVar
 
 from pyxt_hpc.config.hpc import BatchSettings
 from pyxt_hpc.errors import BatchSystemBusy, LaunchError
 from pyxt_hpc.jobs.job import Job
 
-SECONDS = 120.0
+TIMEOUT_SECONDS = 120.0
 """Longest wait [s] for an answer of a batch system."""
 
 MAX_OUTPUT = 300
@@ -53,12 +54,7 @@ class BatchSystem(ABC):
         """Why it could not do what is asked for."""
 
     def submit(self, script: Path, folder: Path) -> str:
-        """Hand in a script; its own output goes to a folder.
-
-        Returns
-        -------
-        str
-            Id of the job.
+        """Hand in a script, whose own output goes to a folder, and return the job's id.
 
         Raises
         ------
@@ -68,7 +64,7 @@ class BatchSystem(ABC):
             If it takes no jobs now.
         """
         command = [*self.submit_command, str(script)]
-        done = ask(command, folder, f"{script} is written, submit it on a login node")
+        done = run_program(command, folder, f"{script} is written, submit it on a login node")
         lines = done.stdout.split("\n")
         job_id = next((line.strip() for line in reversed(lines) if line.strip()), "").partition(";")[0]
         if done.returncode == 0 and re.fullmatch(r"[0-9][A-Za-z0-9_.\[\]-]*", job_id):
@@ -86,7 +82,7 @@ class BatchSystem(ABC):
             If it cannot be reached now.
         """
         command = [*self.cancel_command, job_id]
-        done = ask(command, None, f"do it on a login node, and run `{shlex.join(command)}` there")
+        done = run_program(command, None, f"do it on a login node, and run `{shlex.join(command)}` there")
         output = _output(done)
         if re.search(self.gone, output, re.IGNORECASE):
             return False
@@ -105,24 +101,17 @@ class BatchSystem(ABC):
         )
 
 
-def clock(seconds: int) -> str:
+def as_hours(seconds: int) -> str:
     """Such as ``04:00:00``."""
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02d}:{minutes:02d}:{seconds:02d}"
 
 
-def ask(command: Sequence[str], folder: Path | None, otherwise: str) -> "subprocess.CompletedProcess[str]":
-    """Run a program of a batch system, as from a login node.
+def run_program(command: Sequence[str], folder: Path | None, otherwise: str) -> CompletedProcess[str]:
+    """Run a program of a batch system in a folder, as from a login node.
 
-    Parameters
-    ----------
-    command
-        The program and its arguments.
-    folder
-        Where it runs.
-    otherwise
-        What to do if the program is not here, for the message.
+    `otherwise` tells the user what to do if the program is not here.
 
     Raises
     ------
@@ -139,7 +128,7 @@ def ask(command: Sequence[str], folder: Path | None, otherwise: str) -> "subproc
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            timeout=SECONDS,
+            timeout=TIMEOUT_SECONDS,
             check=False,
         )
     except FileNotFoundError:
@@ -148,11 +137,12 @@ def ask(command: Sequence[str], folder: Path | None, otherwise: str) -> "subproc
         raise LaunchError(f"{command[0]} cannot be run ({error.strerror}): {otherwise}") from None
     except subprocess.TimeoutExpired:
         raise LaunchError(
-            f"`{shlex.join(command)}` has not answered for {SECONDS:.0f} s: look in the queue for the job"
+            f"`{shlex.join(command)}` has not answered for {TIMEOUT_SECONDS:.0f} s: "
+            "look in the queue for the job"
         ) from None
 
 
-def _output(done: "subprocess.CompletedProcess[str]") -> str:
+def _output(done: CompletedProcess[str]) -> str:
     output = " ".join(f"{done.stdout} {done.stderr}".split())
     output = "".join(letter if letter.isprintable() else "?" for letter in output)
     return output if len(output) <= MAX_OUTPUT else f"{output[:MAX_OUTPUT]} ..."

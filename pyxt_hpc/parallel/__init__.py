@@ -1,1 +1,1 @@
-"""Executors, the master's loop and node-shared arrays; nothing of physics."""
+"""Pools of workers, the master's loop and node-shared arrays; nothing of physics."""

@@ -5,16 +5,16 @@ import numpy as np
 CHUNK_SECONDS = 1.0
 """Long against the cost of handing a chunk out, short against what a kill may cost."""
 
-SMALLEST_SHARE = 0.05
+MIN_SHARE = 0.05
 """Towards the end chunks shrink to this part of `CHUNK_SECONDS`..."""
 
-SMALLEST_OF_EVEN_SHARE = 0.05
+MIN_EVEN_SHARE = 0.05
 """...or, in short jobs, to this part of an even share: whatever a worker does last, others wait for it."""
 
-MASTER_SHARE = 0.25
+MAX_MASTER_SHARE = 0.25
 """Chunks are so long that handing them out takes at most this part of the master's time..."""
 
-LAST_MASTER_SHARE = 1.2
+MAX_LAST_MASTER_SHARE = 1.2
 """...and towards the end this many times of it: more than it can do, but for one round only."""
 
 DIVISOR = 2
@@ -53,27 +53,21 @@ class ChunkSize:
         self._largest = 1
         self.latest = 1
         """Size of the latest chunk."""
-        self._seconds_per_item: float | None = None
+        self.seconds_per_item = 0.0
+        """As far as it is known; 0 before the first chunk is completed."""
+        self.known = False
+        """Whether any chunk is completed."""
 
     def measured(self, n_items: int, seconds: float) -> None:
         """Learn from a completed chunk."""
         latest = seconds / n_items
         # The fastest is nearest to the truth at first, when kernels are still being compiled.
-        known = self._seconds_per_item
-        self._seconds_per_item = latest if known is None else min(latest, 0.5 * (latest + known))
+        mean = 0.5 * (latest + self.seconds_per_item)
+        self.seconds_per_item = min(latest, mean) if self.known else latest
+        self.known = True
         self._largest = max(self._largest, n_items)
 
-    @property
-    def known(self) -> bool:
-        """Whether any chunk is completed."""
-        return self._seconds_per_item is not None
-
-    @property
-    def seconds_per_item(self) -> float:
-        """As far as it is known; 0 before the first chunk is completed."""
-        return self._seconds_per_item or 0.0
-
-    def next(self, n_left: int, master_seconds: float = 0.0, most_seconds: float = np.inf) -> int:
+    def next(self, n_left: int, master_seconds: float = 0.0, max_seconds: float = np.inf) -> int:
         """Size of the next chunk.
 
         Parameters
@@ -82,21 +76,18 @@ class ChunkSize:
             Items that are not yet handed out.
         master_seconds
             What the master itself needs per chunk.
-        most_seconds
+        max_seconds
             What the chunk may take.
         """
-        if self._seconds_per_item is None:
-            self.latest = self.first
-        else:
-            per_item = max(self._seconds_per_item, 1e-9)
-            self.latest = self._size(n_left, per_item, master_seconds, most_seconds)
+        self.latest = self._size(n_left, master_seconds, max_seconds) if self.known else self.first
         return self.latest
 
-    def _size(self, n_left: int, per_item: float, master_seconds: float, most_seconds: float) -> int:
+    def _size(self, n_left: int, master_seconds: float, max_seconds: float) -> int:
+        per_item = max(self.seconds_per_item, 1e-9)
         round_seconds = self._n_workers * master_seconds
-        wanted = min(max(CHUNK_SECONDS, round_seconds / MASTER_SHARE), most_seconds) / per_item
-        smallest = min(SMALLEST_SHARE * CHUNK_SECONDS / per_item, SMALLEST_OF_EVEN_SHARE * self._even_share)
-        smallest = min(max(smallest, round_seconds / LAST_MASTER_SHARE / per_item), self._even_share)
+        wanted = min(max(CHUNK_SECONDS, round_seconds / MAX_MASTER_SHARE), max_seconds) / per_item
+        smallest = min(MIN_SHARE * CHUNK_SECONDS / per_item, MIN_EVEN_SHARE * self._even_share)
+        smallest = min(max(smallest, round_seconds / MAX_LAST_MASTER_SHARE / per_item), self._even_share)
         share = max(-(-n_left // (DIVISOR * self._n_workers)), smallest)
         tried = max(GROWTH * self._largest, FIRST_SECONDS / per_item)
         return int(max(1, min(wanted, tried, share)))

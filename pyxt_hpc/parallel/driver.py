@@ -53,14 +53,8 @@ def run_chunks(
 
     Parameters
     ----------
-    pool
-        Open.
-    task
-        Module-level function (context, items) -> result.
     items
         (n,) integers; a chunk is a slice of them.
-    ledger
-        Keeps the results.
     label, unit
         For the progress bar: what is done, and one item.
     suspects
@@ -116,7 +110,7 @@ class _Loop:
         self._pool, self._task, self._ledger, self._progress = pool, task, ledger, progress
         self._work, self._limits = work, limits
         self._allowed = np.inf if limits.items is None else limits.items
-        self._leaving = np.zeros(0, np.int64)
+        self._being_sent = np.zeros(0, np.int64)
         self._in_flight: set[Chunk] = set()
         self._received: deque[Answer] = deque()
         # Passed on to the ledger, and perhaps not yet stored.
@@ -145,7 +139,7 @@ class _Loop:
                 self._ledger.flush_if_due()
                 self._unsaved.clear()
             with contextlib.suppress(PyxtError):
-                self._ledger.requeue(self._leaving)
+                self._ledger.requeue(self._being_sent)
                 received_chunks = (answer.chunk for answer in self._received)
                 for chunk in (*self._in_flight, *received_chunks, *self._unsaved):
                     self._ledger.requeue(chunk.items)
@@ -191,12 +185,12 @@ class _Loop:
         chunks, more = self._next_chunks()
         if chunks:
             # Neighbours for the most part, which the ledger marks at once.
-            self._leaving = np.concatenate([chunk.items for chunk in chunks])
-            self._ledger.mark_started(self._leaving)
+            self._being_sent = np.concatenate([chunk.items for chunk in chunks])
+            self._ledger.mark_started(self._being_sent)
             for chunk in chunks:
                 self._pool.submit(self._task, chunk)
                 self._in_flight.add(chunk)
-            self._leaving = self._leaving[:0]
+            self._being_sent = self._being_sent[:0]
             self._hand_out_cost.add(time.perf_counter() - start, len(chunks))
         return more
 

@@ -27,6 +27,9 @@ LAUNCHERS_WITHOUT_SIZE = (
     ("mpiexec_mpt", "MPT_MPI_RANK"),
     ("a launcher with PMIx", "PMIX_RANK"),
 )
+_RANK_VARIABLE = re.compile("[A-Z][A-Z0-9_]*_RANK(ID)?")
+_NOT_OF_ALL = re.compile("LOCAL|NODE|GROUP|ROLE")
+"""Ranks of another kind than of all processes."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Launch:
         return self.rank > 0 or (self.size or 1) > 1
 
 
-def launched(environment: Mapping[str, str]) -> Launch:
+def read_launch(environment: Mapping[str, str]) -> Launch:
     """What the environment of a process says about its launch."""
     for launcher, size, rank in LAUNCHERS:
         if (n := number_in(environment, size)) is not None:
@@ -61,6 +64,10 @@ def launched(environment: Mapping[str, str]) -> Launch:
     for launcher, rank in LAUNCHERS_WITHOUT_SIZE:
         if (n := number_in(environment, rank)) is not None:
             return Launch(launcher, None, n)
+    for variable in sorted(environment):
+        n = number_in(environment, variable)
+        if n is not None and _RANK_VARIABLE.fullmatch(variable) and not _NOT_OF_ALL.search(variable):
+            return Launch(f"an unknown launcher ({variable} is {n})", None, n)
     return Launch("", 1, 0)
 
 
@@ -70,7 +77,7 @@ def number_in(environment: Mapping[str, str], variable: str) -> int | None:
     return int(value) if re.fullmatch("[0-9]{1,9}", value) else None
 
 
-def ranks_asked_for(environment: Mapping[str, str]) -> int | None:
+def requested_ranks(environment: Mapping[str, str]) -> int | None:
     """Number of ranks that a job script asked for; None if there is no such script.
 
     Raises

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from pyxt_hpc.errors import WorkerFailed
 
 
-class Ledger(Protocol):
-    """What the master's loop tells of items."""
+class Ledger:
+    """What the master's loop tells of items; by default nothing is done."""
 
     def mark_started(self, items: np.ndarray) -> None:
         """Items are about to be handed out."""
@@ -32,7 +32,7 @@ class Ledger(Protocol):
 
 
 @dataclass(frozen=True)
-class Collector:
+class Collector(Ledger):
     """The simplest ledger: passes on results; an item that fails ends the run.
 
     Parameters
@@ -53,15 +53,3 @@ class Collector:
     def give_up(self, item: int, message: str, attempt: int, *, died: bool) -> None:
         """Raise WorkerFailed."""
         raise WorkerFailed(f"{self.unit} {item}: {message}")
-
-    def mark_started(self, items: np.ndarray) -> None:
-        """Nothing to do."""
-
-    def mark_crashed(self, items: np.ndarray) -> None:
-        """Nothing to do."""
-
-    def requeue(self, items: np.ndarray) -> None:
-        """Nothing to do."""
-
-    def flush_if_due(self) -> None:
-        """Nothing to do."""

@@ -31,7 +31,7 @@ _windows: list[Any] = []
 """Keeps the memory of the views alive."""
 
 
-def lacking_shared_memory(n_bytes: float) -> str:
+def shared_memory_problem(n_bytes: float) -> str:
     """What is wrong if so many bytes do not fit; nothing if they do, or if the system has no such place."""
     if not SHARED_MEMORY.is_dir():
         return ""
@@ -58,7 +58,7 @@ def refuse_small_shared_memory(library: str, environment: Mapping[str, str]) -> 
     """
     if library.startswith("MPICH"):
         n_ranks = number_in(environment, "MPI_LOCALNRANKS") or 1
-        if problem := lacking_shared_memory((n_ranks + 2) * MPICH_BYTES_PER_RANK):
+        if problem := shared_memory_problem((n_ranks + 2) * MPICH_BYTES_PER_RANK):
             raise LaunchError(problem)
 
 
@@ -99,7 +99,7 @@ def share_arrays(comm: "MPI.Intracomm", arrays: dict[str, np.ndarray] | None) ->
 
     node = comm.Split_type(MPI.COMM_TYPE_SHARED, key=comm.rank)
     leaders = comm.Split(0 if node.rank == 0 else MPI.UNDEFINED, key=comm.rank)
-    problem = "" if node.rank else lacking_shared_memory(total)
+    problem = "" if node.rank else shared_memory_problem(total)
     if problems := [words for words in comm.allgather(problem) if words]:
         if comm.rank:
             sys.exit(EXIT_INPUT)

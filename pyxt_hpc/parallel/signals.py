@@ -37,7 +37,7 @@ def stop_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def leave_signals_to_master() -> None:
+def ignore_stop_signals() -> None:
     """Launchers and terminals signal every process; only the master may stop the work."""
     if _in_main_thread():
         for number in STOP_SIGNALS:

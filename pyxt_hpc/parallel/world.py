@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, EXIT_TRY_AGAIN, LaunchError
 from pyxt_hpc.exit_codes import answer_to
 from pyxt_hpc.files.quoting import one_line
-from pyxt_hpc.parallel.launch import RANKS_VARIABLE, Launch, launched, ranks_asked_for
+from pyxt_hpc.parallel.launch import RANKS_VARIABLE, Launch, read_launch, requested_ranks
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -63,7 +63,7 @@ class World:
             value = function()
         except BaseException as error:
             self.comm.bcast(answer_to(error).exit_code, root=0)
-            all_know(error)
+            mark_known_to_all(error)
             raise
         self.comm.bcast(EXIT_DONE, root=0)
         return value
@@ -72,7 +72,8 @@ class World:
         """As `on_master`, but every rank gets the value, which must be picklable."""
         if self.comm is None:
             return function()
-        return self.comm.bcast(self.on_master(function), root=0)
+        value: T = self.comm.bcast(self.on_master(function), root=0)
+        return value
 
     def abort(self, exit_code: int) -> None:
         """End all ranks of the job at once, when what was printed has been passed on."""
@@ -87,14 +88,14 @@ class World:
 ALONE = World(0, 1, None)
 
 
-def all_know(error: BaseException) -> None:
+def mark_known_to_all(error: BaseException) -> None:
     """Note that the other ranks end by themselves because of this error."""
-    error._pyxt_all_know = True  # type: ignore[attr-defined]
+    error._pyxt_known_to_all = True  # type: ignore[attr-defined]
 
 
 def end_ranks(error: BaseException, exit_code: int) -> None:
     """End the other ranks, which would wait for ever, unless they know of the error."""
-    if _started is not None and not getattr(error, "_pyxt_all_know", False):
+    if _started is not None and not getattr(error, "_pyxt_known_to_all", False):
         _started.abort(exit_code)
 
 
@@ -114,16 +115,16 @@ def detect_world() -> World:
     global _started
     if _started is not None:
         return _started
-    launch, asked = launched(os.environ), ranks_asked_for(os.environ)
+    launch, asked = read_launch(os.environ), requested_ranks(os.environ)
     if launch.size == 1 and asked in (None, 1):
         return ALONE
-    said = []
+    found = []
     if asked is not None:
-        said.append(f"{RANKS_VARIABLE} asks for {asked} ranks")
+        found.append(f"{RANKS_VARIABLE} asks for {asked} ranks")
     if launch.launcher:
         n = "this process" if launch.size is None else f"{launch.size} processes"
-        said.append(f"{launch.launcher} started {n} on {socket.gethostname()}")
-    where = ", ".join(said)
+        found.append(f"{launch.launcher} started {n} on {socket.gethostname()}")
+    where = ", ".join(found)
     if launch.launcher and launch.size is not None and asked not in (None, launch.size):
         raise LaunchError(f"{where}: launch as many as were asked for, or unset {RANKS_VARIABLE}")
     _end_with_launcher()

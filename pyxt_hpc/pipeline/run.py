@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyxt_hpc.config.cluster import ClusterConfig, read_config
+from pyxt_hpc.config.cluster import SECTIONS, ClusterConfig, read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, LaunchError
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import World, detect_world
@@ -23,16 +23,9 @@ if TYPE_CHECKING:
 
 Echo = Callable[[str], None]
 
-# stage: module in preprocess, its function
-PREPROCESSING = {
-    "process-data": ("process", "process_data"),
-    "propose-regions": ("proposals", "propose_region_files"),
-    "remove-sources": ("remove", "remove_sources"),
-    "generate-responses": ("responses", "generate_responses"),
-    "crop-data": ("crop", "crop_data"),
-}
+# each is a module in preprocess, and a function in it
+PREPROCESSING = ("process-data", "propose-regions", "remove-sources", "generate-responses", "crop-data")
 STAGES = (*PREPROCESSING, "create-bins", "fit-spectra", "make-maps")
-MAP_SETTINGS = ("hubble_constant", "matter_density", "abundance_error", "depth_model", "depth_kpc")
 
 
 def run_stages(
@@ -45,22 +38,9 @@ def run_stages(
     resolution: int = 2,
     replace: bool = False,
 ) -> None:
-    """Do stages one after the other in this process.
+    """Do stages, `first` to `last` of `STAGES`, one after the other in this process.
 
-    Parameters
-    ----------
-    path
-        The cluster's configuration.
-    echo
-        Takes every line for the screen.
-    first, last
-        Of `STAGES`.
-    num_cpus
-        As `count_workers` takes it.
-    resolution
-        Of the fits: 1, 2 or 3.
-    replace
-        Whether fits of other data or settings may be replaced; finished fits that still hold never are.
+    With `replace`, fits of other data or settings are replaced; finished fits that still hold never are.
 
     Raises
     ------
@@ -92,10 +72,9 @@ def preprocess(
     config: ClusterConfig, stage: str, echo: Echo, *, force: bool = False, **options: bool
 ) -> None:
     """Do one of the serial stages, `PREPROCESSING`; with `force` also if it is up to date."""
-    module, function = PREPROCESSING[stage]
-    do = getattr(importlib.import_module(f"pyxt_hpc.preprocess.{module}"), function)
-    outcome = do(config, Layout.of(config), force=force, **options)
-    for line in preprocessing_lines(stage, outcome):
+    name = stage.replace("-", "_")
+    do = getattr(importlib.import_module(f"pyxt_hpc.preprocess.{name}"), name)
+    for line in preprocessing_lines(stage, do(config, Layout.of(config), force=force, **options)):
         echo(line)
 
 
@@ -161,14 +140,7 @@ def make_maps(
 def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> int:
     """How many processes or ranks compute.
 
-    Parameters
-    ----------
-    num_cpus
-        Processes asked for, 0 for as many as there are cores; None for what the configuration says.
-    config
-        The cluster.
-    world
-        MPI ranks, or one process.
+    `num_cpus` processes are asked for: 0 for as many as there are cores, None for what the configuration has.
 
     Raises
     ------
@@ -199,23 +171,27 @@ def _fit_what_is_missing(
         if not replace:
             raise ForeignProduct(f"{error}; `run --yes` fits anew") from None
         summary = fit_spectra(config, world, n_workers, resolution=resolution, resume=False)
-    if summary is None:
-        return
-    for line in fitting_lines(summary):
-        echo(line)
+    if summary is not None:
+        for line in fitting_lines(summary):
+            echo(line)
 
 
 def _update_maps(config: ClusterConfig, resolution: int, echo: Echo) -> None:
     from pyxt_hpc.maps.commands import make_all_maps
+    from pyxt_hpc.provenance import fingerprint
     from pyxt_hpc.steps import Step, run_if_outdated
+    from pyxt_hpc.store.reader import read_results
 
     layout = Layout.of(config)
-    settings = {key: getattr(config, key) for key in MAP_SETTINGS}
+    settings = {one.attribute: getattr(config, one.attribute) for one in SECTIONS["maps"].values()}
+    # The file itself changes whenever it is opened to go on.
+    results = read_results(layout.results)
+    settings["fits"] = fingerprint({"rows": results.rows, "status": results.status})
     step = Step(
         name="make-maps",
         record=layout.step_record("make-maps"),
         inputs=(layout.bundle, layout.scale_map),
-        settings=settings | {"fits": _fits_fingerprint(layout)},
+        settings=settings,
         outputs=(layout.map("temperature"),),
     )
 
@@ -225,12 +201,3 @@ def _update_maps(config: ClusterConfig, resolution: int, echo: Echo) -> None:
 
     if run_if_outdated(step, make).reason is None:
         echo(f"{step.name}: up to date")
-
-
-def _fits_fingerprint(layout: Layout) -> str:
-    """Of what is in the results store: the file itself changes whenever it is opened to go on."""
-    from pyxt_hpc.provenance import fingerprint
-    from pyxt_hpc.store.reader import read_results
-
-    results = read_results(layout.results)
-    return fingerprint({"rows": results.rows, "status": results.status})

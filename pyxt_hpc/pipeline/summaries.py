@@ -195,13 +195,13 @@ def map_lines(products: Iterable[tuple["MapProduct", Sequence[Path]]]) -> Iterat
             errors.append(found[1])
             continue
         if line:
-            yield _with(errors, line)
+            yield _with_error_maps(errors, line)
         forms = ", ".join(path.suffix for path in others)
         line = f"{product.path}, {forms}: {product.title}{product.unit and f' [{product.unit}]'}"
         errors = []
     if line:
-        yield _with(errors, line)
+        yield _with_error_maps(errors, line)
 
 
-def _with(errors: Sequence[str], line: str) -> str:
+def _with_error_maps(errors: Sequence[str], line: str) -> str:
     return f"{line}; also {', '.join(errors)}" if errors else line

@@ -34,12 +34,8 @@ class ObservationFiles:
 def find_observations(layout: Layout, obsids: Iterable[str]) -> tuple[ObservationFiles, ...]:
     """Find the files of every observation.
 
-    Raises
-    ------
-    MissingInput
-        Names every file that is missing, with who provides it.
-    ConfigError
-        A pattern matches several different files.
+    Raises MissingInput, which names every file that is missing with who provides it; ConfigError if a pattern
+    matches several different files.
     """
     missing: list[str] = []
     found = []

@@ -18,7 +18,8 @@ from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.fit.table import labelled
 from pyxt_hpc.parallel.progress import Progress
-from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, sherpa_statistic, which_model
+from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, sherpa_statistic
+from pyxt_hpc.reference.sherpa_models import which_model
 from pyxt_hpc.spectra.fit import FIT_DTYPE
 from pyxt_hpc.stages.fitting import select_regions
 
@@ -154,7 +155,7 @@ def compare_engines(config: ClusterConfig, *, resolution: int, sample: int) -> E
     fits = RegionFits.of(bundle, config, regions)
     fast, fast_seconds = _fit_fast(fits)
     start = time.perf_counter()
-    sherpa = _fit_with_sherpa(bundle, config, fits)
+    sherpa = fit_regions_with_sherpa(bundle, config, fits)
     sherpa_seconds = (time.perf_counter() - start) / max(len(regions), 1)
     judged = [
         sherpa_statistic(list(spectra.values()), values, source_model(bundle), fits.options)
@@ -173,30 +174,6 @@ def compare_engines(config: ClusterConfig, *, resolution: int, sample: int) -> E
     )
 
 
-def fit_regions_with_sherpa(bundle: Bundle, config: ClusterConfig, regions: NDArray) -> NDArray:
-    """Fit regions one after the other with Sherpa, in the bins and with the options of the map.
-
-    Parameters
-    ----------
-    bundle
-        The cluster.
-    config
-        Options and bins.
-    regions
-        (n,) of REGION_DTYPE.
-
-    Returns
-    -------
-    (n,) FIT_DTYPE
-
-    Raises
-    ------
-    MissingInput
-        Sherpa is not installed.
-    """
-    return _fit_with_sherpa(bundle, config, RegionFits.of(bundle, config, regions))
-
-
 def _fit_fast(fits: RegionFits) -> tuple[NDArray, float]:
     """Rows and seconds a region, compilation left out."""
     n_region = len(fits.regions)
@@ -210,7 +187,14 @@ def _fit_fast(fits: RegionFits) -> tuple[NDArray, float]:
     return fast, seconds
 
 
-def _fit_with_sherpa(bundle: Bundle, config: ClusterConfig, fits: RegionFits) -> NDArray:
+def fit_regions_with_sherpa(bundle: Bundle, config: ClusterConfig, fits: RegionFits) -> NDArray:
+    """Fit regions one after the other with Sherpa, in the bins and with the options of the map: FIT_DTYPE.
+
+    Raises
+    ------
+    MissingInput
+        Sherpa is not installed.
+    """
     rows = np.zeros(len(fits.regions), FIT_DTYPE)
     with Progress("Sherpa", "region", len(rows)) as progress:
         for i, spectra in enumerate(spectra_as_fitted(bundle, config, fits)):

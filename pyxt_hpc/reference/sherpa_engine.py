@@ -1,18 +1,14 @@
 """The reference engine: the same spectra and bins, fitted by Sherpa's own statistic, optimiser and `conf`.
 
 Sherpa (Freeman, Doe & Siemiginowska 2001, Proc. SPIE 4477, 76) gets data, responses and models as objects
-made for one fit alone: no files, no session, nothing that leaks from one region to the next. The model is
-XSPEC's where Sherpa comes with a working XSPEC, else this package's plasma and absorption; `which_model`
-says which. XSPEC without its data files returns zeros, so that "working" means photons, not an import.
+made for one fit alone: no files, no session, nothing that leaks from one region to the next.
 """
 
 from __future__ import annotations
 
 import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import lru_cache
+from collections.abc import Sequence
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,42 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
-from pyxt_hpc.errors import MissingInput
 from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.reference.sherpa_models import FIRST_KT, load_sherpa, photon_model, silence
 from pyxt_hpc.spectra.fit import FIT_DTYPE, PARAMETERS, FitOptions
-from pyxt_hpc.spectra.models.absorption import transmission
-from pyxt_hpc.spectra.models.plasma import load_plasma
 from pyxt_hpc.spectra.spectrum import Spectrum
 from pyxt_hpc.spectra.templates import SourceModel
 
 log = logging.getLogger(__name__)
 
-FIRST_KT = (2.0, 5.0, 10.0)
-"""Temperatures [keV] that fits start from; the best result counts."""
-
 # Smallest energy that stands for 0, as in Sherpa's own configuration.
 _ZERO_ENERGY = 1e-10
-# Column [1e22 cm^-2] at which absorption is taken: dense enough for hard photons, thin enough for soft ones.
-_THIN = 0.01
 _BOUND_TOLERANCE = 1e-4
 # Less than a thousandth of a count in the longest exposure: there is nothing above the background.
 _NO_NORM = 1e-12
 _UNUSED_QUALITY = 2
-
-
-def which_model() -> str:
-    """Name the plasma and absorption models that `fit_with_sherpa` uses here, and say why not XSPEC's.
-
-    Raises
-    ------
-    MissingInput
-        Sherpa is not installed.
-    """
-    _sherpa()
-    xspec, reason = _xspec()
-    if xspec is not None:
-        return f"XSPEC {xspec.get_xsversion()}'s apec and absorption, through Sherpa"
-    return f"this package's APEC and absorption tables as Sherpa models ({reason})"
 
 
 def fit_with_sherpa(
@@ -85,12 +59,12 @@ def fit_with_sherpa(
     MissingInput
         Sherpa is not installed; the message says how to install it.
     """
-    _sherpa()
+    load_sherpa()
     row = np.zeros((), FIT_DTYPE)
     for name in ("statistic", *(f"{name}{end}" for name in PARAMETERS for end in ("", "_lo", "_hi"))):
         row[name] = np.nan
-    with _silence():
-        sherpa = _photon_model(model, options)
+    with silence():
+        sherpa = photon_model(model, options)
         row["dof"] = max(sum(spectrum.n_bin for spectrum in spectra) - len(sherpa.free), 0)
         if not any(spectrum.binned(spectrum.counts).any() for spectrum in spectra):
             row["flags"] = FitFlag.NO_COUNTS
@@ -139,9 +113,9 @@ def sherpa_statistic(
     MissingInput
         Sherpa is not installed.
     """
-    _sherpa()
-    with _silence():
-        sherpa = _photon_model(model, options)
+    load_sherpa()
+    with silence():
+        sherpa = photon_model(model, options)
         if len(spectra) == 0 or not all(np.isfinite(values[name]) for name in sherpa.free):
             return float("nan")
         for name in sherpa.free:
@@ -151,154 +125,9 @@ def sherpa_statistic(
         return float(_fit(spectra, sherpa.photons, options.statistic).calc_stat())
 
 
-@lru_cache
-def _sherpa() -> SimpleNamespace:
-    """What is needed of Sherpa, imported at first use."""
-    try:
-        with _silence():
-            from sherpa.astro.data import DataARF, DataPHA, DataRMF
-            from sherpa.astro.instrument import Response1D
-            from sherpa.data import DataSimulFit
-            from sherpa.estmethods import Confidence
-            from sherpa.fit import Fit
-            from sherpa.models.basic import UserModel
-            from sherpa.models.model import SimulFitModel
-            from sherpa.models.parameter import Parameter
-            from sherpa.optmethods import LevMar, NelderMead
-            from sherpa.stats import Chi2Gehrels, CStat, WStat
-            from sherpa.utils.err import SherpaErr
-    except ImportError as error:
-        raise MissingInput(
-            f"the engine `sherpa` needs Sherpa, which cannot be imported here ({error}): "
-            "pip install 'pyxt_hpc[sherpa]'"
-        ) from error
-    return SimpleNamespace(
-        DataARF=DataARF,
-        DataPHA=DataPHA,
-        DataRMF=DataRMF,
-        Response1D=Response1D,
-        DataSimulFit=DataSimulFit,
-        Confidence=Confidence,
-        Fit=Fit,
-        UserModel=UserModel,
-        SimulFitModel=SimulFitModel,
-        Parameter=Parameter,
-        LevMar=LevMar,
-        NelderMead=NelderMead,
-        # of one fit, not of the program: they are flagged
-        failures=(SherpaErr, ArithmeticError, ValueError),
-        statistics={"wstat": WStat, "cstat": CStat, "chi2gehrels": Chi2Gehrels},
-    )
-
-
-@lru_cache
-def _xspec() -> tuple[Any, str]:
-    """Sherpa's XSPEC module if its apec gives photons, else None; and why not."""
-    try:
-        with _silence():
-            from sherpa.astro import xspec
-
-            edges = np.linspace(0.5, 8.0, 16)
-            photons = xspec.XSapec("probe")(edges[:-1], edges[1:])
-    except Exception as error:  # whatever a half-installed XSPEC raises, it is not to be used
-        return None, f"Sherpa has no XSPEC here: {' '.join(str(error).split()) or type(error).__name__}"
-    if not (np.all(np.isfinite(photons)) and photons.sum() > 0):
-        return None, "XSPEC is here but its apec gives no photons; check HEADAS and its spectral data"
-    return xspec, ""
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keep Sherpa's notes and the warnings of its numerics off the screen."""
-    logger = logging.getLogger("sherpa")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def _photon_model(model: SourceModel, options: FitOptions) -> SimpleNamespace:
-    """Model in photons, its parameters by this package's names, and the names of the free ones in order."""
-    xspec, _ = _xspec()
-    if xspec is not None:
-        xspec.set_xschatter(0)
-        xspec.set_xsabund(model.abundance_table)
-        xspec.set_xsxsect("bcmc")
-        absorber = {"phabs": xspec.XSphabs, "tbabs": xspec.XSTBabs}[model.absorption]("absorber")
-        plasma = xspec.XSapec("plasma")
-    else:
-        absorber, plasma = _table_models(model.absorption, model.abundance_table)
-    kT_bounds = options.kT_bounds or (load_plasma().kT[0], load_plasma().kT[-1])
-    plasma.Redshift.val = model.redshift
-    _set(plasma.kT, float(np.clip(FIRST_KT[1], *kT_bounds)), kT_bounds)
-    _set(plasma.Abundanc, options.abundance, options.abundance_bounds)
-    _set(absorber.nH, model.nH, options.nH_bounds)
-    parameters = {"kT": plasma.kT, "norm": plasma.norm, "abundance": plasma.Abundanc, "nH": absorber.nH}
-    photons = absorber * plasma
-    free = [name for p in photons.pars for name, q in parameters.items() if p is q and not p.frozen]
-    return SimpleNamespace(photons=photons, parameters=parameters, free=free)
-
-
-def _set(parameter: Any, value: float, bounds: tuple[float, float] | None) -> None:
-    """Give a parameter its bounds and free it, or freeze it without bounds."""
-    parameter.frozen = bounds is None
-    if bounds is None:
-        parameter.val = value
-    else:
-        parameter.set(val=float(np.clip(value, *bounds)), min=bounds[0], max=bounds[1])
-
-
-def _table_models(absorption: str, abundance_table: str) -> tuple[Any, Any]:
-    """This package's absorber and plasma, with the parameters of XSPEC's."""
-    sherpa = _sherpa()
-    huge = 1e24
-    absorber = sherpa.UserModel("absorber", (sherpa.Parameter("absorber", "nH", 0.0, 0.0, 1e6, 0.0, 1e6),))
-    plasma = sherpa.UserModel(
-        "plasma",
-        (
-            sherpa.Parameter("plasma", "kT", 1.0, 0.008, 64.0, 0.008, 64.0),
-            sherpa.Parameter("plasma", "Abundanc", 1.0, 0.0, 1e3, 0.0, 1e3, frozen=True),
-            sherpa.Parameter("plasma", "Redshift", 0.0, -0.999, 20.0, -0.999, 20.0, frozen=True),
-            sherpa.Parameter("plasma", "norm", 1.0, 0.0, huge, 0.0, huge),
-        ),
-    )
-
-    def absorbed(p: Sequence[float], lo: NDArray, hi: NDArray, *_: Any, **__: Any) -> NDArray:
-        return np.exp(-p[0] * _opacity(np.append(lo, hi[-1]).tobytes(), absorption, abundance_table))
-
-    def emitted(p: Sequence[float], lo: NDArray, hi: NDArray, *_: Any, **__: Any) -> NDArray:
-        kT, hhe, metals = _plasma(np.append(lo, hi[-1]).tobytes(), float(p[2]), abundance_table)
-        k = int(np.clip(np.searchsorted(kT, p[0]) - 1, 0, len(kT) - 2))
-        t = (p[0] - kT[k]) / (kT[k + 1] - kT[k])
-        lower, upper = (hhe[i] + p[1] * metals[i] for i in (k, k + 1))
-        return p[3] * ((1.0 - t) * lower + t * upper)
-
-    absorber.calc, plasma.calc = absorbed, emitted
-    return absorber, plasma
-
-
-# Sherpa asks for the energies that reach the channels in use: a few different grids in a whole cluster.
-@lru_cache(maxsize=64)
-def _opacity(edges: bytes, absorption: str, abundance_table: str) -> NDArray[np.float64]:
-    """Optical depth (n_energy,) at nH = 1, of the bins between float64 edges."""
-    through = transmission(np.frombuffer(edges), _THIN, absorption, abundance_table=abundance_table)
-    return -np.log(through) / _THIN
-
-
-@lru_cache(maxsize=64)
-def _plasma(edges: bytes, redshift: float, abundance_table: str) -> tuple[NDArray, NDArray, NDArray]:
-    """Temperatures (n_kT,) and the two components (n_kT, n_energy) of `PlasmaTable.components`."""
-    table = load_plasma()
-    return (table.kT, *table.components(np.frombuffer(edges), redshift, abundance_table))
-
-
 def _response(arf: Arf, rmf: Rmf) -> tuple[Any, Any]:
     """Sherpa's ARF and RMF; channels are numbered from 1 whatever their files say, as in `_data`."""
-    sherpa = _sherpa()
+    sherpa = load_sherpa()
     zero = {"ethresh": _ZERO_ENERGY}
     return (
         sherpa.DataARF("arf", arf.energy_lo, arf.energy_hi, arf.area, **zero),
@@ -311,7 +140,7 @@ def _response(arf: Arf, rmf: Rmf) -> tuple[Any, Any]:
 
 def _data(spectrum: Spectrum, statistic: str) -> Any:
     """Sherpa's spectrum: bins as grouping, channels that are not fitted as bad quality."""
-    sherpa = _sherpa()
+    sherpa = load_sherpa()
     bins = spectrum.bin_of_channel
     channel = np.arange(1, len(bins) + 1)
     used = bins >= 0
@@ -340,13 +169,13 @@ def _data(spectrum: Spectrum, statistic: str) -> Any:
 
 def _folded(data: Any, spectrum: Spectrum, photons: Any, statistic: str) -> Any:
     """Expected counts per channel: through the response and, for cstat, on top of the known background."""
-    folded = _sherpa().Response1D(data)(photons)
+    folded = load_sherpa().Response1D(data)(photons)
     return folded + spectrum.background / spectrum.ratio if statistic == "cstat" else folded
 
 
 def _fit(spectra: Sequence[Spectrum], photons: Any, statistic: str) -> Any:
     """Sherpa's fit of all spectra at once."""
-    sherpa = _sherpa()
+    sherpa = load_sherpa()
     data = [_data(spectrum, statistic) for spectrum in spectra]
     folded = [_folded(d, s, photons, statistic) for d, s in zip(data, spectra, strict=True)]
     return sherpa.Fit(
@@ -370,16 +199,16 @@ def _minimise(fit: Any, model: SimpleNamespace, spectra: Sequence[Spectrum]) -> 
         # cstat's model is not proportional to norm, but to this accuracy it need not be
         predicted = fit.data.eval_model_to_fit(fit.model.parts).sum()
         parameters["norm"].val = max(net, 1.0) / predicted if predicted > 0 else 1.0
-        with suppress(*_sherpa().failures):
+        with suppress(*load_sherpa().failures):
             result = fit.fit()
             if result.statval < best:
                 best, best_values = result.statval, list(fit.model.thawedpars)
     fit.model.thawedpars = best_values
     # LevMar stops short of bounds and at kinks of the model, NelderMead does not.
-    fit.method = _sherpa().NelderMead()
-    with suppress(*_sherpa().failures):
+    fit.method = load_sherpa().NelderMead()
+    with suppress(*load_sherpa().failures):
         fit.fit()
-    fit.method = _sherpa().LevMar()
+    fit.method = load_sherpa().LevMar()
 
 
 def _intervals(fit: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -395,7 +224,7 @@ def _intervals(fit: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     conf.max_rstat = np.inf
     try:
         result = fit.est_errors()
-    except _sherpa().failures as error:
+    except load_sherpa().failures as error:
         log.debug("conf: %s", error)
         return np.full(n, np.nan), np.full(n, np.nan)
     best = np.array(result.parvals)

@@ -63,13 +63,14 @@ def check_regions(config: ClusterConfig, numbers: np.ndarray, engine: str) -> np
     bundle = read_cluster_bundle(config)
     radius = read_scale_map(config, bundle)
     regions = regions_numbered(radius, numbers, str(Layout.of(config).region_index_map))
+    fits = RegionFits.of(bundle, config, regions)
     if engine == "fast":
-        return RegionFits.of(bundle, config, regions).fit(np.arange(len(regions)))
+        return fits.fit(np.arange(len(regions)))
     rows = np.zeros(len(regions), ROW_DTYPE)
     rows["goodness"] = np.nan
-    fits = fit_regions_with_sherpa(bundle, config, regions)
-    for name in fits.dtype.names or ():
-        rows[name] = fits[name]
+    found = fit_regions_with_sherpa(bundle, config, fits)
+    for name in found.dtype.names or ():
+        rows[name] = found[name]
     for name in REGION_COLUMNS:
         rows[name] = regions[name]
     rows["area"] = disc_areas(regions["radius"])

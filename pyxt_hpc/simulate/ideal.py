@@ -16,8 +16,8 @@ from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.images import counts_of
-from pyxt_hpc.preprocess.process import STAGE, in_time
+from pyxt_hpc.preprocess.bundle_images import counts_of
+from pyxt_hpc.preprocess.process_data import STAGE
 from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.simulate.observe import BLANK_SKY_EXPOSURE, field_geometry, flare_interval
 from pyxt_hpc.simulate.plan import ObservationPlan
@@ -106,7 +106,7 @@ def _observation(
     ra, dec = grid.centres()
     theta = off_axis_arcmin(ra[mask], dec[mask], plan.ra_pnt, plan.dec_pnt)
     area[:, mask] = vignetting(like.vignetting_keV, theta) * live[mask]
-    quiet = events.select(in_time(events, gti))
+    quiet = events.select(events.in_good_time(gti))
     indptr, channel = _sorted(quiet, grid, mask, band_keV, like)
     background_indptr, background_channel = _sorted(background, grid, mask, band_keV, like)
     whole_s = gti_arithmetic.total(gti_arithmetic.union(list(plan.gti().values())))

@@ -257,4 +257,4 @@ def _times(n: int, plan: ObservationPlan, rng: np.random.Generator) -> FloatArra
 
 
 def _in_good_time(events: DetectedEvents, plan: ObservationPlan) -> DetectedEvents:
-    return events.select(gti_arithmetic.contains_by_chip(plan.gti(), events.ccd_id, events.time))
+    return events.select(gti_arithmetic.in_gti_by_chip(plan.gti(), events.ccd_id, events.time))

@@ -1,1 +1,1 @@
-"""Stage drivers: bundle, executor, store."""
+"""Stage drivers: bundle, pool, store."""

@@ -40,11 +40,11 @@ class BinningSummary:
     seconds: float
 
 
-def _context(meta: float, arrays: dict[str, np.ndarray]) -> tuple[CircleSums, float]:
+def _prepare_worker(meta: float, arrays: dict[str, np.ndarray]) -> tuple[CircleSums, float]:
     return CircleSums(**arrays), meta
 
 
-def _rows(context: tuple[CircleSums, float], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scale_map_rows(context: tuple[CircleSums, float], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     images, target = context
     return scale_map_rows(images, int(rows[0]), int(rows[-1]) + 1, target)
 
@@ -63,27 +63,13 @@ def circles_of(bundle: Bundle, config: ClusterConfig) -> tuple[np.ndarray, np.nd
     return scale_map_rows(circle_sums(bundle), 0, bundle.mask.shape[0], config.signal_to_noise)
 
 
-def _prepare(config: ClusterConfig) -> tuple[Bundle, Payload]:
+def _inputs(config: ClusterConfig) -> tuple[Bundle, Payload]:
     bundle = read_cluster_bundle(config)
     return bundle, Payload(config.signal_to_noise, vars(circle_sums(bundle)))
 
 
 def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningSummary | None:
-    """Make the scale map, the S/N map and the index of regions.
-
-    Parameters
-    ----------
-    config
-        The cluster.
-    world
-        MPI ranks, or one process.
-    n_workers
-        Processes to use where there is only one rank.
-
-    Returns
-    -------
-    BinningSummary or None
-        None on ranks that served as workers.
+    """Make the scale map, the S/N map and the index of regions; None on ranks that were workers.
 
     Raises
     ------
@@ -94,13 +80,12 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
     """
     start = time.perf_counter()
     layout = Layout.of(config)
-    prepared = world.on_master(lambda: _prepare(config))
-    with choose_pool(n_workers, world).open(_context, prepared and prepared[1]) as pool:
+    prepared = world.on_master(lambda: _inputs(config))
+    with choose_pool(n_workers, world).open(_prepare_worker, prepared and prepared[1]) as pool:
         if pool is None or prepared is None:
             return None
         bundle = prepared[0]
-        n_rows, n_cols = bundle.mask.shape
-        radius = np.zeros((n_rows, n_cols), np.float32)
+        radius = np.zeros(bundle.mask.shape, np.float32)
         signal_to_noise = np.zeros_like(radius)
 
         def collect(rows: np.ndarray, result: tuple[np.ndarray, np.ndarray]) -> None:
@@ -108,8 +93,8 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
 
         run_chunks(
             pool,
-            _rows,
-            np.arange(n_rows),
+            _scale_map_rows,
+            np.arange(len(radius)),
             Collector(collect, "row"),
             label="scale map",
             unit="row",

@@ -3,12 +3,13 @@
 import numpy as np
 
 from pyxt_hpc.fit.flags import UNUSABLE, FitFlag
+from pyxt_hpc.parallel.ledger import Ledger
 from pyxt_hpc.store.checksum import checksums
 from pyxt_hpc.store.rows import ROW_DTYPE, Status, blank_rows
 from pyxt_hpc.store.writer import ResultsStore
 
 
-class StoreLedger:
+class StoreLedger(Ledger):
     """Passes on results of fits to the store, and the fate of regions without a result.
 
     Parameters

@@ -28,23 +28,16 @@ CSV_COLUMNS = (
 
 
 def export_fits(config: ClusterConfig, form: str, output: Path | None = None) -> list[Path]:
-    """Write the regions that are finished.
+    """Write the regions that are finished; the files written.
 
     Parameters
     ----------
-    config
-        The cluster.
     form
         ``csv``: ``best`` has what is done without a flag of `flags.DOUBTFUL`, ``worst`` the other finished
         regions, ``all`` both. Errors are offsets from the best fit, that below it is negative; a field is
         empty where there is no number. ``ecsv``: one table with units and meanings.
     output
         Folder; None is the cluster's ``acb``.
-
-    Returns
-    -------
-    list of Path
-        The files written.
 
     Raises
     ------
@@ -82,13 +75,10 @@ def export_fits(config: ClusterConfig, form: str, output: Path | None = None) ->
 def _csv_rows(rows: np.ndarray, obsids: list[str]) -> "zip[tuple[object, ...]]":
     with np.errstate(divide="ignore", invalid="ignore"):
         reduced = rows["statistic"] / rows["dof"]
+    kT, norm = rows["kT"], rows["norm"]
     numbers = (
-        rows["kT"],
-        rows["kT_hi"] - rows["kT"],
-        rows["kT_lo"] - rows["kT"],
-        rows["norm"],
-        rows["norm_hi"] - rows["norm"],
-        rows["norm_lo"] - rows["norm"],
+        *(kT, rows["kT_hi"] - kT, rows["kT_lo"] - kT),
+        *(norm, rows["norm_hi"] - norm, rows["norm_lo"] - norm),
         reduced,
     )
     texts = ([value if np.isfinite(value) else "" for value in column.tolist()] for column in numbers)

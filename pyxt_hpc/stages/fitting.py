@@ -1,8 +1,8 @@
 """Stage 6: an absorbed APEC model fitted in every region, checkpointed as results come."""
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,8 +140,13 @@ class FitInputs:
         fits = RegionFits.of(bundle, config, regions, sky)
         return cls(regions, settings, identity, Payload(*fits.to_shared()))
 
+    def of_part(self, part: Part) -> "FitInputs":
+        """Of a part's own regions; the workers still share those of all."""
+        settings = {**self.settings, SLICE: f"{part[0]}/{part[1]}"}
+        return replace(self, regions=self.regions[slice_of(part)], settings=settings)
 
-def context_of_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], RegionFits]:
+
+def prepare_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], RegionFits]:
     """How a worker for a part makes its context of what all share."""
 
     def prepare(options: FitOptions, arrays: dict[str, np.ndarray]) -> RegionFits:
@@ -151,71 +156,47 @@ def context_of_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]],
     return prepare
 
 
-def open_whole(layout: Layout, inputs: FitInputs, resume: bool) -> ResultsStore:
+def open_results(layout: Layout, inputs: FitInputs, resume: bool) -> ResultsStore:
     """Store of all regions with what its parts have, or a new one that replaces it and them."""
-    identity: dict[str, Any] = {"fingerprint": inputs.fingerprint, "settings": inputs.settings}
-    if resume and check_regular(layout.results):
-        store = ResultsStore.open_for_resume(layout.results, **identity)
-    else:
-        if not resume:
-            refuse_parts_in_use(layout)
-        store = ResultsStore.create(layout.results, regions=inputs.regions, **identity)
-    try:
+    if not resume:
+        refuse_parts_in_use(layout)
+    store = _resumed_or_new(layout.results, inputs, resume)
+    with _closed_after_error(store):
         if resume:
             absorb_parts(store, inputs.regions["region"], layout)
         else:
             discard_parts(layout)
+    return store
+
+
+def open_part_results(layout: Layout, part: Part, inputs: FitInputs, resume: bool) -> ResultsStore:
+    """Store of a part with what the store of all regions has of it, or a new one that replaces it."""
+    store = _resumed_or_new(layout.part_results(*part), inputs, resume)
+    if resume and check_regular(layout.results):
+        with _closed_after_error(store):
+            take_over(store, inputs.regions["region"], layout.results)
+    return store
+
+
+def _resumed_or_new(path: Path, inputs: FitInputs, resume: bool) -> ResultsStore:
+    if resume and check_regular(path):
+        return ResultsStore.open_for_resume(path, fingerprint=inputs.fingerprint, settings=inputs.settings)
+    return ResultsStore.create(
+        path, regions=inputs.regions, fingerprint=inputs.fingerprint, settings=inputs.settings
+    )
+
+
+@contextmanager
+def _closed_after_error(store: ResultsStore) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
         store.close()
         raise
-    return store
 
 
-def open_part(
-    layout: Layout, part: Part, regions: np.ndarray, settings: Mapping[str, Any], identity: str, resume: bool
-) -> ResultsStore:
-    """Store of a part with what the whole's store has of it, or a new one that replaces it.
-
-    Parameters
-    ----------
-    part, regions
-        Which part, and its own regions.
-    settings, identity
-        Of the whole.
-    resume
-        Keep what is finished.
-    """
-    path = layout.part_results(*part)
-    own: dict[str, Any] = {
-        "fingerprint": identity,
-        "settings": {**settings, SLICE: f"{part[0]}/{part[1]}"},
-    }
-    if resume and check_regular(path):
-        store = ResultsStore.open_for_resume(path, **own)
-    else:
-        store = ResultsStore.create(path, regions=regions, **own)
-    if resume and check_regular(layout.results):
-        try:
-            take_over(store, regions["region"], layout.results)
-        except BaseException:
-            store.close()
-            raise
-    return store
-
-
-def run_fits(
-    pool: Pool,
-    store: ResultsStore,
-    regions: np.ndarray,
-    limits: Limits,
-) -> None:
-    """Fit what a store lacks; see `run_chunks`.
-
-    Parameters
-    ----------
-    regions
-        (n,) of the store.
-    """
+def run_fits(pool: Pool, store: ResultsStore, regions: np.ndarray, limits: Limits) -> None:
+    """Fit what a store of these regions lacks; see `run_chunks`."""
     pending, suspects = split_suspects(store)
     run_chunks(
         pool,
@@ -255,20 +236,14 @@ def summarize(
     )
 
 
-@dataclass(frozen=True)
-class _Job:
-    store: ResultsStore
-    regions: np.ndarray
-    payload: Payload
-
-
-def _begin(config: ClusterConfig, layout: Layout, resolution: int, resume: bool, part: Part | None) -> _Job:
+def _begin(
+    config: ClusterConfig, layout: Layout, resolution: int, resume: bool, part: Part | None
+) -> tuple[ResultsStore, FitInputs]:
     inputs = FitInputs.read(config, resolution)
     if part is None:
-        return _Job(open_whole(layout, inputs, resume), inputs.regions, inputs.payload)
-    regions = inputs.regions[slice_of(part)]
-    store = open_part(layout, part, regions, inputs.settings, inputs.fingerprint, resume)
-    return _Job(store, regions, inputs.payload)
+        return open_results(layout, inputs, resume), inputs
+    inputs = inputs.of_part(part)
+    return open_part_results(layout, part, inputs, resume), inputs
 
 
 def fit_spectra(
@@ -282,14 +257,10 @@ def fit_spectra(
     time_limit: float | None = None,
     max_regions: int | None = None,
 ) -> FittingSummary | None:
-    """Fit every region that is not yet in the results store.
+    """Fit every region that is not yet in the results store; None on ranks that were workers.
 
     Parameters
     ----------
-    config
-        The cluster.
-    world
-        MPI ranks, or one process.
     n_workers
         Processes to use where there is only one rank.
     resolution
@@ -303,11 +274,6 @@ def fit_spectra(
     max_regions
         Stop after so many regions.
 
-    Returns
-    -------
-    FittingSummary or None
-        None on ranks that served as workers.
-
     Raises
     ------
     MissingInput, DamagedFile
@@ -320,19 +286,20 @@ def fit_spectra(
     start = time.perf_counter()
     limits = Limits.of(time_limit, max_regions)
     layout = Layout.of(config)
-    job = world.on_master(lambda: _begin(config, layout, resolution, resume, part))
-    payload = job.payload if job else None
+    begun = world.on_master(lambda: _begin(config, layout, resolution, resume, part))
+    payload = begun[1].payload if begun else None
     with (
-        job.store if job else nullcontext(),
-        choose_pool(n_workers, world).open(context_of_part(part or WHOLE), payload) as pool,
+        begun[0] if begun else nullcontext(),
+        choose_pool(n_workers, world).open(prepare_part(part or WHOLE), payload) as pool,
     ):
-        if pool is None or job is None:
+        if pool is None or begun is None:
             return None
+        store, inputs = begun
         # Closed before the pool, which may end all ranks at once, and whatever happens to the pool.
-        with job.store as store:
+        with store:
             resumed = int(is_final(store.status()).sum())
-            run_fits(pool, store, job.regions, limits)
+            run_fits(pool, store, inputs.regions, limits)
             status, counts, flags = store.verified(), store.column("counts"), store.column("flags")
             if part is None:
-                remove_absorbed_parts(store, job.regions["region"], layout)
-    return summarize(job.store.path, status, counts, flags, resumed, time.perf_counter() - start)
+                remove_absorbed_parts(store, inputs.regions["region"], layout)
+    return summarize(store.path, status, counts, flags, resumed, time.perf_counter() - start)

@@ -12,7 +12,7 @@ from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.stages.fitting import select_regions
-from pyxt_hpc.store.parts import PartState, add_parts, identity_of, slice_text
+from pyxt_hpc.store.parts import PartState, add_parts, identity_of
 from pyxt_hpc.store.reader import open_to_read
 from pyxt_hpc.store.rows import is_final
 from pyxt_hpc.store.writer import ResultsStore
@@ -68,7 +68,8 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
             "makes part I of N"
         )
     identities = {path: identity_of(path) for path in paths}
-    settings, identity = _common(identities, layout.results)
+    shared = {path: (own.settings, own.fingerprint) for path, own in identities.items()}
+    settings, identity = _common(shared, layout.results)
     bundle = read_cluster_bundle(config)
     regions = select_regions(read_scale_map(config, bundle), int(settings["resolution"]))
     if fingerprint({**settings, "regions": regions}) != identity:
@@ -87,7 +88,7 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
         results=layout.results,
         resolution=int(settings["resolution"]),
         parts=parts,
-        missing=tuple(_missing(layout, [slice_text(path) for path in paths])),
+        missing=tuple(_missing(layout, [own.slice for own in identities.values()])),
         regions=len(regions),
         finished=after,
         added=after - before,
@@ -104,12 +105,16 @@ def merge_store(results: Path, other: Path) -> int:
     DamagedFile, StoreInUse
         As `merge_results`.
     """
-    with open_to_read(other) as file:
-        settings, identity = file.description["settings"], file.description["fingerprint"]
+    settings, identity = _description(other)
     with ResultsStore.open_for_resume(results, fingerprint=identity, settings=settings) as store:
         before = int(is_final(store.status()).sum())
         add_parts(store, store.column("region"), [other])
         return int(is_final(store.verified()).sum()) - before
+
+
+def _description(path: Path) -> tuple[dict[str, Any], str]:
+    with open_to_read(path) as file:
+        return file.description["settings"], file.description["fingerprint"]
 
 
 def _common(
@@ -118,8 +123,7 @@ def _common(
     """Settings without the slice and fingerprint that all have."""
     found = dict(identities)
     if check_regular(results):
-        with open_to_read(results) as file:
-            found[results] = (file.description["settings"], file.description["fingerprint"])
+        found[results] = _description(results)
     (first, (settings, identity)), *others = found.items()
     for path, (other, other_identity) in others:
         if (other, other_identity) != (settings, identity):

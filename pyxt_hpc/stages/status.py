@@ -16,7 +16,7 @@ from pyxt_hpc.store.reader import BLOCK, open_to_read, read_messages, read_run, 
 from pyxt_hpc.store.rows import ROW_DTYPE, Status, is_final
 from pyxt_hpc.store.tablefile import TableFile
 
-MOST_REGIONS = 10
+MAX_NAMED_REGIONS = 10
 """Regions that are named for each reason."""
 
 
@@ -108,7 +108,7 @@ def read_status(path: Path) -> StoreStatus:
         run = read_run(file)
         reasons = _reasons(file, status)
         done = np.flatnonzero(status == Status.DONE)
-        flags = FlagCounts.of(_column_at(file, "flags", done))
+        flags = FlagCounts.of(*_columns_at(file, done, "flags"))
     counts = {kind: int(np.count_nonzero(status == kind)) for kind in Status}
     rate = seconds_left = None
     if writer and run and run.flushed > run.first > 0 and run.finished > run.finished_at_first:
@@ -151,7 +151,7 @@ def verify(layout: Layout) -> Iterator[Verification]:
     for path in _stores(layout):
         with open_to_read(path) as file:
             status, torn = verified_status(file)
-            first = [int(row["region"]) for _, row in _rows_at(file, torn[:MOST_REGIONS])]
+            first = _columns_at(file, torn[:MAX_NAMED_REGIONS], "region")[0].tolist()
         problem = ""
         if len(torn):
             more = " ..." if len(torn) > len(first) else ""
@@ -178,40 +178,28 @@ def _reasons(file: TableFile, status: np.ndarray) -> tuple[Reason, ...]:
     messages = read_messages(file)
     found: dict[tuple[Status, str], list[int]] = {}
     without_fit = np.flatnonzero((status == Status.BAD) | (status == Status.QUARANTINED))
-    for index, row in _rows_at(file, without_fit):
-        text = messages.get(index) or _in_words(int(row["flags"]))
-        found.setdefault((Status(status[index]), text), []).append(int(row["region"]))
+    regions, flags = _columns_at(file, without_fit, "region", "flags")
+    for index, region, flag in zip(without_fit.tolist(), regions.tolist(), flags.tolist(), strict=True):
+        text = messages.get(index) or _flag_names(flag)
+        found.setdefault((Status(status[index]), text), []).append(region)
     reasons = [
-        Reason(kind, text, len(regions), tuple(regions[:MOST_REGIONS]))
-        for (kind, text), regions in found.items()
+        Reason(kind, text, len(numbers), tuple(numbers[:MAX_NAMED_REGIONS]))
+        for (kind, text), numbers in found.items()
     ]
     return tuple(sorted(reasons, key=lambda reason: (reason.status, -reason.n_regions)))
 
 
-def _rows_at(file: TableFile, indices: np.ndarray) -> "zip[tuple[int, np.void]]":
-    """Positions and rows, read in blocks: far fewer reads than rows."""
-    rows = np.zeros(len(indices), ROW_DTYPE)
-    for here, block, at in _blocks_with(file, indices):
-        rows[here] = block[at]
-    return zip(indices.tolist(), rows, strict=True)
-
-
-def _column_at(file: TableFile, name: str, indices: np.ndarray) -> np.ndarray:
-    """A column of some rows."""
-    values = np.zeros(len(indices), ROW_DTYPE[name])
-    for here, block, at in _blocks_with(file, indices):
-        values[here] = block[name][at]
-    return values
-
-
-def _blocks_with(file: TableFile, indices: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Every block of rows that has some of ``indices``: which of these, the rows, where in the rows."""
+def _columns_at(file: TableFile, indices: np.ndarray, *names: str) -> list[np.ndarray]:
+    """Columns of some rows, read in blocks: far fewer reads than rows."""
+    columns = [np.zeros(len(indices), ROW_DTYPE[name]) for name in names]
     for number in np.unique(indices // BLOCK).tolist():
         here = indices // BLOCK == number
         start = number * BLOCK
-        rows = file.read("rows", start, min(start + BLOCK, file.length("rows")))
-        yield here, rows, indices[here] - start
+        block = file.read("rows", start, min(start + BLOCK, file.length("rows")))
+        for name, column in zip(names, columns, strict=True):
+            column[here] = block[name][indices[here] - start]
+    return columns
 
 
-def _in_words(flags: int) -> str:
+def _flag_names(flags: int) -> str:
     return (flag_names(flags) or f"flags {flags}").lower().replace("_", " ")

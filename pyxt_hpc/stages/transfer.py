@@ -23,8 +23,9 @@ from pyxt_hpc.config.cluster import MAX_BYTES, ClusterConfig, read_config
 from pyxt_hpc.config.ini import set_value
 from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct, MissingInput, PyxtError
 from pyxt_hpc.files.quoting import one_line, shown
+from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.text import resolved
-from pyxt_hpc.files.writing import check_regular, replacing, system_errors
+from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.fit.inputs import read_cluster_bundle
 from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
@@ -43,22 +44,17 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-def pack(config: ClusterConfig, output: Path) -> list[str]:
-    """Write one file with the configuration, the bundle and, if there is one, the scale map.
+def pack_cluster(config: ClusterConfig, output: Path) -> list[str]:
+    """Write one file with the configuration, the bundle and, if there is one, the scale map; their names.
 
     Paths in it are relative, and the configuration says so: it can be unpacked anywhere.
-
-    Returns
-    -------
-    list of str
-        Names of the files in it.
 
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct
         If the bundle is absent, unreadable or does not belong to the configuration.
     ConfigError
-        If `output` is there and is not a file that `pack` wrote.
+        If `output` is there and is not a file that `pack_cluster` wrote.
     """
     read_cluster_bundle(config)
     layout = Layout.of(config)
@@ -100,22 +96,17 @@ def _refuse_to_replace(output: Path) -> None:
     raise ConfigError(f"{output}: is there, and is not a file that pack wrote: give another --output")
 
 
-def unpack(archive: Path, directory: Path) -> ClusterConfig:
-    """Put what `pack` wrote below a folder; nothing else that is there is replaced.
+def unpack_cluster(archive: Path, directory: Path) -> ClusterConfig:
+    """Put what `pack_cluster` wrote below a folder, and read its configuration there; nothing is replaced.
 
     Every file is written under a temporary name and compared with its checksum; when all are whole and the
     configuration can be read, they get their names, the configuration last. Other files of the same content
     that are there already, as after a kill, are no obstacle.
 
-    Returns
-    -------
-    ClusterConfig
-        Of the cluster in its new place.
-
     Raises
     ------
     MissingInput, DamagedFile
-        If there is no such file, or it is not one that `pack` wrote.
+        If there is no such file, or it is not one that `pack_cluster` wrote.
     ConfigError
         If another file is there already.
     DiskFull
@@ -213,7 +204,7 @@ def _is_there(path: Path) -> ConfigError:
 
 
 def _names_by(archive: Path, config_path: Path, directory: Path) -> set[str]:
-    """The names that `pack` may have written beside such a configuration."""
+    """The names that `pack_cluster` may have written beside such a configuration."""
     try:
         config = read_config(config_path)
     except PyxtError as error:
@@ -226,28 +217,18 @@ def _names_by(archive: Path, config_path: Path, directory: Path) -> set[str]:
 
 
 @dataclass(frozen=True)
-class Pulled:
-    """What came back from another machine.
-
-    Parameters
-    ----------
-    copied
-        Files that were not here.
-    added
-        Regions new in results stores that were.
-    """
+class PulledResults:
+    """What came back from another machine: files that were not here, and regions new in stores that were."""
 
     copied: tuple[Path, ...]
     added: int
 
 
-def pull_results(config: ClusterConfig, folder: Path) -> Pulled:
+def pull_results(config: ClusterConfig, folder: Path) -> PulledResults:
     """Bring back what another machine made: scale map, results store and parts.
 
     Parameters
     ----------
-    config
-        The cluster here.
     folder
         A copy of the cluster's folder ``acb/`` of the other machine.
 
@@ -275,8 +256,8 @@ def pull_results(config: ClusterConfig, folder: Path) -> Pulled:
             if file.description["settings"].get("bundle") != bundle.fingerprint:
                 raise ForeignProduct(f"{path}: was fitted from another bundle than {here.bundle}")
     copied, added = [], 0
-    for path in (folder / path.name for path in _scale_maps(here)):
-        target = here.acb / path.name
+    for target in _scale_maps(here):
+        path = folder / target.name
         if check_regular(path) and not check_regular(target):
             made_by = f"pyxt-hpc create-bins -c {config.path}"
             read_image(path, made_by=made_by, bundle_fingerprint=bundle.fingerprint, shape=bundle.mask.shape)
@@ -287,13 +268,11 @@ def pull_results(config: ClusterConfig, folder: Path) -> Pulled:
         if check_regular(target):
             added += merge_store(target, path)
             continue
-        lock = WriterLock(target)
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(WriterLock(target).release)
             _copy(path, target)
-        finally:
-            lock.release()
         copied.append(target)
-    return Pulled(tuple(copied), added)
+    return PulledResults(tuple(copied), added)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -301,5 +280,5 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, temporary)
 
 
-def _scale_maps(layout: Layout) -> Iterator[Path]:
-    yield from (layout.scale_map, layout.signal_to_noise_map, layout.region_index_map)
+def _scale_maps(layout: Layout) -> tuple[Path, ...]:
+    return layout.scale_map, layout.signal_to_noise_map, layout.region_index_map

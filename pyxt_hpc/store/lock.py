@@ -26,7 +26,7 @@ from pathlib import Path
 from pyxt_hpc.errors import DamagedFile, StoreInUse
 from pyxt_hpc.files.process_identity import is_running, start_of, this_machine
 from pyxt_hpc.files.quoting import shown
-from pyxt_hpc.files.writing import system_errors
+from pyxt_hpc.files.system_errors import system_errors
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ CHECK_SECONDS = 1.0
 """How long [s] the answer to who has the lock is good for writing: a small part of `SILENCE_SECONDS`."""
 
 SETTLE_SECONDS = 0.05
-_MOST_BYTES = 4096
-_LARGEST_PID = 2**22  # of Linux
+_MAX_BYTES = 4096
+_MAX_PID = 2**22  # of Linux
 
 JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 RESTART_VARIABLE = "SLURM_RESTART_COUNT"
@@ -106,7 +106,7 @@ def current_owner(path: Path) -> Owner | None:
 
 
 class WriterLock:
-    """The right to write a file, from making this object until `release`.
+    """The right to write a file, from making this object until `release`; a context manager that releases it.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class WriterLock:
         self.contested = False
         """Whether it was taken from an owner that may still live."""
         self._target = path
-        self._contended = False
+        self._saw_another = False
         self._text = json.dumps({"owner": asdict(this_process()), "token": secrets.token_hex(8)})
         with system_errors(self.path):
             self._acquire()
@@ -144,17 +144,17 @@ class WriterLock:
                 os.fsync(file.fileno())
                 # The time of the file system's own clock, which is what ages of locks are measured by.
                 status = os.fstat(file.fileno())
-            while not self._appears_as_lock(own) or not self._stays():
+            while not self._link(own) or not self._is_own():
                 found = _read(self.path)
                 if found is None or found.text == self._text:
                     continue
-                self._contended = True
+                self._saw_another = True
                 if not _is_stale(found, this_process(), status.st_mtime):
                     raise StoreInUse(self._refusal(found, status.st_mtime))
                 if found.owner is None or found.owner.machine != this_process().machine:
                     self.contested = True
                 log.warning("%s: %s has ended without removing its lock: taking over", self.path, found.owner)
-                _take_away(self.path, found.text)
+                _remove_if_same(self.path, found.text)
             for garbage in self.path.parent.glob(f".tmp-*-{self.path.name}"):
                 with contextlib.suppress(FileNotFoundError):
                     if status.st_mtime - garbage.stat().st_mtime > SILENCE_SECONDS:
@@ -162,7 +162,7 @@ class WriterLock:
         finally:
             own.unlink(missing_ok=True)
 
-    def _refusal(self, found: "_Found", now: float) -> str:
+    def _refusal(self, found: "_LockFile", now: float) -> str:
         who = "a process that does not say who it is" if found.owner is None else str(found.owner)
         age = max(now - found.touched, 0.0)
         advice = ""
@@ -173,14 +173,14 @@ class WriterLock:
             f"{advice}"
         )
 
-    def _stays(self) -> bool:
+    def _is_own(self) -> bool:
         """Is the lock still this one's after others that saw a dead owner's have had time to meddle?"""
-        if self._contended:
+        if self._saw_another:
             time.sleep(SETTLE_SECONDS)
         found = _read(self.path)
         return found is not None and found.text == self._text
 
-    def _appears_as_lock(self, own: Path) -> bool:
+    def _link(self, own: Path) -> bool:
         try:
             os.link(own, self.path)
             return True
@@ -249,6 +249,12 @@ class WriterLock:
         """Let others write."""
         self._release()
 
+    def __enter__(self) -> "WriterLock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
 
 def _clock() -> float:
     """Seconds that go on while the process is stopped, and while the machine sleeps."""
@@ -256,7 +262,7 @@ def _clock() -> float:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _LockFile:
     """A lock file as it was found: `owner` is None if it is one that is just being made, or was cut short."""
 
     owner: Owner | None
@@ -264,7 +270,7 @@ class _Found:
     touched: float
 
 
-def _read(path: Path) -> _Found | None:
+def _read(path: Path) -> _LockFile | None:
     """What is in the place of a lock; None if nothing is.
 
     Raises
@@ -292,10 +298,10 @@ def _read(path: Path) -> _Found | None:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise _no_lock(path, "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or device")
-        text = os.read(handle, _MOST_BYTES).decode(errors="replace")
+        text = os.read(handle, _MAX_BYTES).decode(errors="replace")
     finally:
         os.close(handle)
-    return _Found(_owner_in(path, text), text, status.st_mtime)
+    return _LockFile(_owner_in(path, text), text, status.st_mtime)
 
 
 def _owner_in(path: Path, text: str) -> Owner | None:
@@ -315,7 +321,7 @@ def _owner_in(path: Path, text: str) -> Owner | None:
     except TypeError:
         return None  # of another version: its age must tell
     texts = (owner.host, owner.started, owner.machine, owner.job, owner.restart)
-    if type(owner.pid) is not int or not 0 < owner.pid <= _LARGEST_PID:
+    if type(owner.pid) is not int or not 0 < owner.pid <= _MAX_PID:
         raise _no_lock(path, f"a file with process {shown(owner.pid)}")
     if not all(isinstance(text, str) for text in texts):
         raise _no_lock(path, "a file of something else")
@@ -332,7 +338,7 @@ def _no_lock(path: Path, kind: str) -> DamagedFile:
     )
 
 
-def _is_stale(found: _Found, me: Owner, now: float) -> bool:
+def _is_stale(found: _LockFile, me: Owner, now: float) -> bool:
     owner = found.owner
     if owner is not None and owner.machine == me.machine:
         return not _is_alive(owner)
@@ -352,10 +358,10 @@ def _release(path: Path, text: str, pid: int) -> None:
     if os.getpid() != pid:
         return
     with contextlib.suppress(OSError, DamagedFile):
-        _take_away(path, text)
+        _remove_if_same(path, text)
 
 
-def _take_away(path: Path, text: str) -> None:
+def _remove_if_same(path: Path, text: str) -> None:
     """Remove a lock of such content, unless somebody else just did and put its own in the place."""
     found = _read(path)
     if found is None or found.text != text:

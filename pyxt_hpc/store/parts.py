@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,10 +27,33 @@ Part = tuple[int, int]
 
 WHOLE: Part = (1, 1)
 
-AT_ONCE = 256
+
+class PartIdentity(NamedTuple):
+    """``I/N`` of a part, and settings without it and fingerprint, which all parts of a whole share."""
+
+    slice: str
+    settings: dict[str, Any]
+    fingerprint: str
+
+    def is_of(self, store: ResultsStore) -> bool:
+        """Whether the part belongs to the store of a whole."""
+        return (self.settings, self.fingerprint) == (store.settings, store.fingerprint)
+
+
+class _Found(NamedTuple):
+    """Finished regions of one store: where they go, and with which message by `origins`, where they were."""
+
+    indices: np.ndarray
+    rows: np.ndarray
+    status: np.ndarray
+    origins: np.ndarray
+    messages: dict[int, str]
+
+
+MAX_OPEN_PARTS = 256
 """Parts that are read side by side, as their rows lie side by side in the whole."""
 
-SMALLEST_BLOCK = 64
+MIN_BLOCK = 64
 """Rows of a part that are read at once if there are many parts."""
 
 
@@ -60,29 +83,19 @@ def slice_of(part: Part) -> slice:
     return slice(number - 1, None, n_parts)
 
 
-def identity_of(path: Path) -> tuple[dict[str, Any], str]:
-    """Settings without the slice and fingerprint of a part store, by which it belongs to its whole.
+def identity_of(path: Path) -> PartIdentity:
+    """By what a part store belongs to its whole.
 
     Raises
     ------
     ForeignProduct
         If it is no part.
     """
-    settings, identity, _ = _described(path)
-    return settings, identity
-
-
-def slice_text(path: Path) -> str:
-    """``I/N`` of a part store; raises as `identity_of`."""
-    return _described(path)[2]
-
-
-def _described(path: Path) -> tuple[dict[str, Any], str, str]:
     with open_to_read(path) as file:
-        settings, identity = dict(file.description["settings"]), file.description["fingerprint"]
+        settings, fingerprint = dict(file.description["settings"]), file.description["fingerprint"]
     if SLICE not in settings:
         raise ForeignProduct(f"{path}: is not a part, but a whole results store: give it its own name back")
-    return settings, identity, str(settings.pop(SLICE))
+    return PartIdentity(slice=str(settings.pop(SLICE)), settings=settings, fingerprint=fingerprint)
 
 
 def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -> tuple[PartState, ...]:
@@ -107,27 +120,30 @@ def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -
     writers = [current_owner(path) for path in paths]
     finished, regions = np.zeros(len(paths), int), np.zeros(len(paths), int)
     there = store.status()
-    for batch in _batched(range(len(paths))):
+    for first in range(0, len(paths), MAX_OPEN_PARTS):
         with ExitStack() as stack:
-            files = [stack.enter_context(open_to_read(paths[i])) for i in batch]
+            files = [
+                stack.enter_context(open_to_read(path)) for path in paths[first : first + MAX_OPEN_PARTS]
+            ]
             messages = [read_messages(file) for file in files]
             # A block of each at a time: together they are few runs of neighbours, and few writes.
-            block_size = max(BLOCK // len(files), SMALLEST_BLOCK)
+            block_size = max(BLOCK // len(files), MIN_BLOCK)
             for blocks in zip_longest(*(verified_blocks(file, block_size) for file in files)):
                 found = []
-                for i, words, block in zip(batch, messages, blocks, strict=True):
+                for i, block in enumerate(blocks):
                     if block is None:
                         continue
                     start, rows, status, _ = block
                     final = np.flatnonzero(is_final(status))
-                    regions[i] += len(rows)
-                    finished[i] += len(final)
+                    regions[first + i] += len(rows)
+                    finished[first + i] += len(final)
                     indices = _positions(numbers, rows["region"][final])
                     if (indices < 0).any():
                         raise DamagedFile(
-                            f"{paths[i]}: holds regions that are none: move it away and fit this part again"
+                            f"{files[i].path}: holds regions that are none: move it away and fit this part "
+                            "again"
                         )
-                    found.append((indices, rows[final], status[final], start + final, words))
+                    found.append(_Found(indices, rows[final], status[final], start + final, messages[i]))
                 _write_better(store, there, found)
     return tuple(
         PartState(path, int(n), int(of), writer)
@@ -151,11 +167,11 @@ def take_over(store: ResultsStore, numbers: np.ndarray, whole: Path) -> None:
     with open_to_read(whole) as file:
         if file.description["fingerprint"] != store.fingerprint or not is_final(file.read("status")).any():
             return
-        words = read_messages(file)
+        messages = read_messages(file)
         for start, rows, status, _ in verified_blocks(file):
             indices = _positions(numbers, rows["region"])
             of_part = np.flatnonzero(is_final(status) & (indices >= 0))
-            found = (indices[of_part], rows[of_part], status[of_part], start + of_part, words)
+            found = _Found(indices[of_part], rows[of_part], status[of_part], start + of_part, messages)
             _write_better(store, there, [found])
 
 
@@ -174,7 +190,7 @@ def absorb_parts(store: ResultsStore, numbers: np.ndarray, layout: Layout) -> No
     paths = layout.all_part_results()
     refuse_parts_in_use(layout)
     for path in paths:
-        if identity_of(path) != (store.settings, store.fingerprint):
+        if not identity_of(path).is_of(store):
             raise ForeignProduct(
                 f"{path} and {store.path} do not belong together: move away what is not wanted"
             )
@@ -197,11 +213,8 @@ def discard_parts(layout: Layout) -> None:
         If somebody is writing one.
     """
     for path in layout.all_part_results():
-        lock = WriterLock(path)
-        try:
+        with WriterLock(path):
             path.unlink(missing_ok=True)
-        finally:
-            lock.release()
 
 
 def remove_absorbed_parts(store: ResultsStore, numbers: np.ndarray, layout: Layout) -> None:
@@ -227,21 +240,18 @@ def remove_absorbed_parts(store: ResultsStore, numbers: np.ndarray, layout: Layo
     status = store.verified()
     for path in paths:
         try:
-            lock = WriterLock(path)
-            try:
+            with WriterLock(path):
                 if _holds_all_of(store, numbers, status, path):
                     path.unlink()
                 else:
                     log.warning("%s: stays: it has regions or settings that %s has not", path, store.path)
-            finally:
-                lock.release()
         except PyxtError as error:
             log.warning("part stays: %s", error)
 
 
 def _holds_all_of(store: ResultsStore, numbers: np.ndarray, status: np.ndarray, part: Path) -> bool:
     """Whether the whole, of such a status, has every finished region of a part, and none worse."""
-    if identity_of(part) != (store.settings, store.fingerprint):
+    if not identity_of(part).is_of(store):
         return False
     if not np.array_equal(store.column("region"), numbers):
         return False
@@ -258,30 +268,23 @@ def _holds_all_of(store: ResultsStore, numbers: np.ndarray, status: np.ndarray, 
     return True
 
 
-def _batched(items: Sequence[int]) -> list[Sequence[int]]:
-    return [items[at : at + AT_ONCE] for at in range(0, len(items), AT_ONCE)]
-
-
 def _positions(numbers: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Where wanted numbers are among ascending ones, -1 for those that are not."""
     at = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
     return np.where(numbers[at] == wanted, at, -1)
 
 
-_Found = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[int, str]]
-"""Positions where they go, rows, status, positions where they were, messages by the latter."""
-
-
 def _write_better(store: ResultsStore, there: np.ndarray, found: Sequence[_Found]) -> None:
     """Write rows where the store has none, or only a bad one; `there` is its status and kept up to date."""
-    if not found:
-        return
-    indices, rows, status = (np.concatenate([f[column] for f in found]) for column in range(3))
-    texts: dict[int, str] = {}
-    for f in found:
-        for position, old in zip(f[0].tolist(), f[3].tolist(), strict=True) if f[4] else ():
-            if old in f[4]:
-                texts.setdefault(position, f[4][old])
+    indices, rows, status = (
+        np.concatenate([getattr(one, name) for one in found]) for name in ("indices", "rows", "status")
+    )
+    messages: dict[int, str] = {}
+    for one in found:
+        if one.messages:
+            for index, origin in zip(one.indices.tolist(), one.origins.tolist(), strict=True):
+                if origin in one.messages:
+                    messages.setdefault(index, one.messages[origin])
     is_better = (status == Status.DONE) & (there[indices] != Status.DONE)
     wanted = np.flatnonzero(~is_final(there[indices]) | is_better)
     # Ascending, a done one before others of the same region.
@@ -289,7 +292,7 @@ def _write_better(store: ResultsStore, there: np.ndarray, found: Sequence[_Found
     wanted = wanted[np.diff(indices[wanted], prepend=-1) > 0]
     if not len(wanted):
         return
-    at = indices[wanted]
-    keeps_words = {int(i): texts[i] for i in at[status[wanted] != Status.DONE].tolist() if i in texts}
-    store.write(at, rows[wanted], status[wanted], keeps_words)
-    there[at] = status[wanted]
+    at, status = indices[wanted], status[wanted]
+    not_done = at[status != Status.DONE].tolist()
+    store.write(at, rows[wanted], status, {i: messages[i] for i in not_done if i in messages})
+    there[at] = status

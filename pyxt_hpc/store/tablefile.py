@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 
 from pyxt_hpc.errors import DamagedFile, ForeignProduct
-from pyxt_hpc.files.writing import FULL, check_regular, in_words, system_errors
+from pyxt_hpc.files.system_errors import FULL, as_pyxt_error, system_errors
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +170,6 @@ class TableFile:
     ) -> None:
         self.path = path
         self._remedy = remedy
-        check_regular(path)
         with system_errors(path):
             self._file = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
         try:
@@ -242,15 +241,9 @@ class TableFile:
 
     def read(self, table: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Rows start to stop, or all of them."""
-        n = (self.length(table) if stop is None else stop) - start
-        rows = np.empty(n, self._tables[table][2])
-        self.read_into(table, start, rows)
-        return rows
-
-    def read_into(self, table: str, start: int, rows: np.ndarray) -> None:
-        """Fill `rows` (contiguous, of the table's dtype) from row `start` on."""
-        at, _, dtype = self._tables[table]
-        at += start * dtype.itemsize
+        first, n, dtype = self._tables[table]
+        at = first + start * dtype.itemsize
+        rows = np.empty((n if stop is None else stop) - start, dtype)
         data = rows.view(np.uint8).data
         with system_errors(self.path):
             while data:
@@ -258,6 +251,7 @@ class TableFile:
                 if not got:
                     raise DamagedFile(f"{self.path}: was cut short while it was read")
                 data, at = data[got:], at + got
+        return rows
 
     def write(self, table: str, start: int, rows: np.ndarray) -> None:
         """Overwrite rows from `start` on.
@@ -275,7 +269,7 @@ class TableFile:
                 written = os.pwrite(self._file, data, at)
                 data, at = data[written:], at + written
         except OSError as error:
-            raise in_words(self.path, error, "written") from None
+            raise as_pyxt_error(self.path, error, "written") from None
 
     def sync(self) -> None:
         """Force everything to the disk."""

@@ -11,8 +11,8 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.binning.circles import RADIUS_MIN, RADIUS_STEP, ScaleMap, scale_map
 from pyxt_hpc.chandra.sky.psf import psf_r90_arcsec
-from pyxt_hpc.detect.sources import PointSource, detect_sources, emission_peak
-from pyxt_hpc.preprocess.checks.selection import chips_in_use
+from pyxt_hpc.detect.point_sources import DetectedSource, detect_sources, emission_peak
+from pyxt_hpc.preprocess.checks.good_events import chips_in_use
 
 PIXEL_ARCSEC = 0.984
 TARGET = 10.0
@@ -25,7 +25,7 @@ class Real:
     counts: np.ndarray
     header: fits.Header
     from_nebula: np.ndarray
-    sources: tuple[PointSource, ...]
+    sources: tuple[DetectedSource, ...]
     mask: np.ndarray
     background: np.ndarray
     circles: ScaleMap

@@ -11,7 +11,7 @@ import pytest
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.fit.single import SingleFit, default_statistic, fit_spectra, merge_bins
+from pyxt_hpc.fit.single import SingleFit, default_statistic, fit_single, merge_bins
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.goodness import goodness, moments
 from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
@@ -68,7 +68,7 @@ def test_perfect_spectra_of_two_observations() -> None:
         simulated(first, 3000.0, seed=None),
         simulated(second, 3000.0 * 0.3, seed=None),
     ]
-    fit = fit_spectra(spectra, MODEL, FitOptions())
+    fit = fit_single(spectra, MODEL, FitOptions())
     assert fit.row["kT"] == pytest.approx(4.0, rel=1e-5)
     assert fit.row["statistic"] == pytest.approx(0.0, abs=1e-6)
     assert [one.spectrum.name for one in fit.observations] == ["1", "2"]
@@ -95,7 +95,7 @@ def test_model_of_the_picture_is_that_of_the_fit(options: FitOptions) -> None:
     """Also that the columns of nH are dense enough: the picture's model is not interpolated between them."""
     spectra = [simulated(spectrum(str(i)), 4000.0, nH=0.37, seed=i) for i in range(2)]
     nH = 0.37 if options.nH_bounds is None else 9.9
-    fit = fit_spectra(spectra, SourceModel(REDSHIFT, nH), options)
+    fit = fit_single(spectra, SourceModel(REDSHIFT, nH), options)
     assert fit.row["flags"] == 0
     assert explained(fit) == pytest.approx(
         fit.row["statistic"], abs=1e-6 if options.nH_bounds is None else 0.02
@@ -106,13 +106,13 @@ def test_model_of_the_picture_is_that_of_the_fit(options: FitOptions) -> None:
 def test_background_of_a_larger_area_gives_the_shape() -> None:
     one = simulated(spectrum(), 1000.0)
     shape = np.linspace(3000.0, 1000.0, 300)
-    fit = fit_spectra([one], MODEL, FitOptions(), background_shapes=[shape])
+    fit = fit_single([one], MODEL, FitOptions(), background_shapes=[shape])
     given = fit.observations[0]
     assert given.background_model.sum() == pytest.approx(given.background.sum())
     assert given.background_model == pytest.approx(
         one.binned(shape) * given.background.sum() / one.binned(shape).sum()
     )
-    alone = fit_spectra([one], MODEL, FitOptions())
+    alone = fit_single([one], MODEL, FitOptions())
     assert alone.row.tobytes() == fit.row.tobytes()
     # of itself: smooth, and of the same size
     own = alone.observations[0]
@@ -127,19 +127,19 @@ def test_what_is_wrong_with_a_fit_is_among_its_flags() -> None:
     good = simulated(spectrum(), 4000.0)
     line = replace(good, counts=good.counts + 2000.0 * (np.arange(300) == 100))  # of 3 keV, not of a plasma
     faint, covered = simulated(spectrum(), 200.0), simulated(spectrum(), 4000.0, share=0.7)
-    flags = [FitFlag(int(fit_spectra([s], MODEL, FitOptions()).row["flags"])) for s in (line, faint, covered)]
+    flags = [FitFlag(int(fit_single([s], MODEL, FitOptions()).row["flags"])) for s in (line, faint, covered)]
     assert FitFlag.POOR_FIT in flags[0]
     assert FitFlag.FEW_COUNTS in flags[1]
     assert FitFlag.BACKGROUND_DOMINATED in flags[2]
 
 
 def test_nothing_to_fit() -> None:
-    fit = fit_spectra([spectrum()], MODEL, FitOptions())
+    fit = fit_single([spectrum()], MODEL, FitOptions())
     assert fit.row["flags"] == FitFlag.NO_COUNTS | FitFlag.FEW_COUNTS
     assert np.isnan(fit.goodness)
     assert not fit.observations[0].model.any()
     with pytest.raises(ConfigError, match="no spectra"):
-        fit_spectra([], MODEL, FitOptions())
+        fit_single([], MODEL, FitOptions())
 
 
 def test_statistic_that_applies() -> None:
@@ -228,7 +228,7 @@ def test_3c186_as_sherpa_with_xspec(shared: Path, key: str) -> None:
     options = FitOptions(
         statistic=key.split("_")[0], abundance_bounds=(0.0, 5.0) if key.endswith("abundance") else None
     )
-    fit = fit_spectra([one], SourceModel(1.063, 0.0568), options)
+    fit = fit_single([one], SourceModel(1.063, 0.0568), options)
     _agrees(fit, reference)
     # a quasar in a cluster is no isothermal plasma
     assert fit.goodness > 1.5
@@ -254,7 +254,7 @@ def test_fake_spectra_as_sherpa_with_xspec(shared: Path, key: str) -> None:
                 exposure_s=float(file.attrs["exposure"]),
                 ratio=float(file.attrs["background_exposure_ratio"]),
             )
-            fit = fit_spectra([fake], model, options)
+            fit = fit_single([fake], model, options)
             _agrees(fit, expected[key])
             z.append(fit.goodness)
     # twelve right models

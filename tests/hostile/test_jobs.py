@@ -147,7 +147,7 @@ def test_row(
     prepare(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(system, "SECONDS", 2.0)
+    monkeypatch.setattr(system, "TIMEOUT_SECONDS", 2.0)
     assert main(shlex.split(command)) == code
     said = capsys.readouterr()
     text = said.out + said.err

@@ -4,14 +4,16 @@ import heapq
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pyxt_hpc.parallel.chunk_size import (
     CHUNK_SECONDS,
     FIRST_ITEMS,
     FIRST_SECONDS,
-    LAST_MASTER_SHARE,
-    MASTER_SHARE,
-    SMALLEST_SHARE,
+    MAX_LAST_MASTER_SHARE,
+    MAX_MASTER_SHARE,
+    MIN_SHARE,
     ChunkSize,
 )
 
@@ -91,7 +93,7 @@ def test_few_items_go_one_by_one_at_first() -> None:
 
 def test_no_worker_gets_a_long_chunk_at_the_end() -> None:
     sizes = handed_out(100_000, 16, 1e-3)
-    assert sizes[-1] <= 1.01 * SMALLEST_SHARE * CHUNK_SECONDS / 1e-3
+    assert sizes[-1] <= 1.01 * MIN_SHARE * CHUNK_SECONDS / 1e-3
     assert sum(sizes) == 100_000
 
 
@@ -103,8 +105,8 @@ def test_many_workers_get_chunks_that_the_master_can_follow() -> None:
     n_workers, master = 4000, 1e-4
     sizes = handed_out(40_000_000, n_workers, 1e-3, master_seconds=master)
     # One round of all workers costs the master 0.4 s.
-    assert max(sizes) == pytest.approx(n_workers * master / MASTER_SHARE / 1e-3, rel=0.01)
-    assert min(sizes[20:-1]) == pytest.approx(n_workers * master / LAST_MASTER_SHARE / 1e-3, rel=0.01)
+    assert max(sizes) == pytest.approx(n_workers * master / MAX_MASTER_SHARE / 1e-3, rel=0.01)
+    assert min(sizes[20:-1]) == pytest.approx(n_workers * master / MAX_LAST_MASTER_SHARE / 1e-3, rel=0.01)
 
 
 def test_slow_master_leaves_nobody_without_work() -> None:
@@ -122,3 +124,30 @@ def test_chunks_fit_into_the_time_that_is_left() -> None:
     assert free == 1000
     assert sizes.next(50_000, 0.0, 0.25) == 250
     assert sizes.next(50_000, 0.0, 1e-9) == 1
+
+
+@given(
+    n_items=st.integers(1, 10**7),
+    n_workers=st.integers(1, 20_000),
+    done=st.lists(st.tuples(st.integers(1, 10**5), st.floats(0.0, 1e4)), max_size=8),
+    left=st.integers(1, 10**7),
+    master_seconds=st.floats(0.0, 10.0),
+    max_seconds=st.floats(0.0, 1e6),
+)
+def test_any_chunk_has_an_item_and_is_no_longer_than_it_may_take(
+    n_items: int,
+    n_workers: int,
+    done: list[tuple[int, float]],
+    left: int,
+    master_seconds: float,
+    max_seconds: float,
+) -> None:
+    sizes = ChunkSize(n_workers, n_items)
+    assert sizes.next(left) == sizes.first <= max(1, n_items // n_workers)
+    for n, seconds in done:
+        sizes.measured(n, seconds)
+    size = sizes.next(left, master_seconds, max_seconds)
+    assert size == sizes.latest >= 1
+    if done:
+        assert size == 1 or size * sizes.seconds_per_item <= max_seconds * (1 + 1e-9)
+        assert size <= sizes.next(left, master_seconds)

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pyxt_hpc.errors import DiskFull, Interrupted, WorkerFailed
 from pyxt_hpc.parallel import driver
@@ -98,6 +100,28 @@ def test_only_the_item_that_raises_is_given_up() -> None:
     ledger = run(FakePool({70, 71, 300}, set()), np.arange(500))
     assert ledger.given_up == {70: False, 71: False, 300: False}
     assert ledger.results == {i: 2 * i for i in range(500) if i not in ledger.given_up}
+
+
+@given(
+    n_new=st.integers(0, 200),
+    n_suspects=st.integers(0, 100),
+    raising=st.sets(st.integers(0, 299)),
+    deadly=st.sets(st.integers(0, 299), max_size=8),
+    n_workers=st.integers(1, 9),
+)
+def test_every_item_ends_once_whatever_fails(
+    n_new: int, n_suspects: int, raising: set[int], deadly: set[int], n_workers: int
+) -> None:
+    pool = FakePool(raising, deadly, fragile=True)
+    pool.n_workers = n_workers
+    items = np.arange(n_new + n_suspects)
+    ledger = run(pool, items[:n_new], suspects=items[n_new:])
+    expected = {item: item in deadly for item in items.tolist() if item in raising | deadly}
+    assert ledger.given_up == expected
+    assert ledger.results == {item: 2 * item for item in items.tolist() if item not in expected}
+    sandboxed = [item for items, sandboxed in pool.log if sandboxed for item in items]
+    if not deadly:
+        assert set(sandboxed) == set(items[n_new:].tolist())
 
 
 def test_suspects_come_last_and_only_the_deadly_one_is_given_up() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from pyxt_hpc.errors import LaunchError
-from pyxt_hpc.parallel.launch import launched, ranks_asked_for
+from pyxt_hpc.parallel.launch import read_launch, requested_ranks
 
 
 @pytest.mark.parametrize(
@@ -27,20 +27,23 @@ from pyxt_hpc.parallel.launch import launched, ranks_asked_for
         ({"ALPS_APP_PE": "3"}, None, 3),
         ({"MPT_MPI_RANK": "3"}, None, 3),
         ({"PMIX_RANK": "3"}, None, 3),
+        ({"NEW_MPI_WORLD_RANK": "3"}, None, 3),  # as nobody has named it yet
+        ({"NEWRUN_RANKID": "0", "NEWRUN_LOCAL_RANKID": "2"}, None, 0),
+        ({"NEW_MPI_LOCAL_RANK": "3", "NODE_RANK": "1", "DRANK": "3", "A_RANK": "first"}, 1, 0),
         ({"PMIX_RANK": "3", "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3"}, 4, 3),
     ],
 )
 def test_what_a_launcher_says(environment: Mapping[str, str], size: int | None, rank: int) -> None:
-    launch = launched(environment)
+    launch = read_launch(environment)
     assert (launch.size, launch.rank) == (size, rank)
     assert launch.is_parallel == (rank > 0 or (size or 1) > 1)
 
 
 def test_what_a_job_script_asked_for() -> None:
-    assert ranks_asked_for({}) is None
-    assert ranks_asked_for({"PYXT_HPC_RANKS": ""}) is None
-    assert ranks_asked_for({"PYXT_HPC_RANKS": "48"}) == 48
+    assert requested_ranks({}) is None
+    assert requested_ranks({"PYXT_HPC_RANKS": ""}) is None
+    assert requested_ranks({"PYXT_HPC_RANKS": "48"}) == 48
     for text in ("0", "-3", "many", "9" * 5000):
         with pytest.raises(LaunchError, match="PYXT_HPC_RANKS") as refused:
-            ranks_asked_for({"PYXT_HPC_RANKS": text})
+            requested_ranks({"PYXT_HPC_RANKS": text})
         assert len(str(refused.value)) < 300

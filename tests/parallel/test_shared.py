@@ -11,8 +11,8 @@ from pyxt_hpc.parallel import shared
 def test_more_than_there_is() -> None:
     if not shared.SHARED_MEMORY.is_dir():
         pytest.skip(f"no {shared.SHARED_MEMORY} on this system")
-    assert shared.lacking_shared_memory(1000) == ""
-    assert "--shm-size" in shared.lacking_shared_memory(1e18)
+    assert shared.shared_memory_problem(1000) == ""
+    assert "--shm-size" in shared.shared_memory_problem(1e18)
 
 
 def test_asked_before_mpich_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

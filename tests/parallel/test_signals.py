@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 
-from pyxt_hpc.parallel.signals import leave_signals_to_master, stop_signals
+from pyxt_hpc.parallel.signals import ignore_stop_signals, stop_signals
 
 
 def test_collected_in_the_main_thread() -> None:
@@ -20,7 +20,7 @@ def test_another_thread_has_none() -> None:
     seen = []
 
     def work() -> None:
-        leave_signals_to_master()
+        ignore_stop_signals()
         with stop_signals() as received:
             seen.append(received)
 

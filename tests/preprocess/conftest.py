@@ -15,12 +15,13 @@ from pyxt_hpc.chandra.kinds import datasets_of
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf, write_arf, write_rmf
 from pyxt_hpc.chandra.sky.fov import write_fov
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
-from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.crop import crop_data
-from pyxt_hpc.preprocess.process import process_data
-from pyxt_hpc.preprocess.remove import remove_sources
-from pyxt_hpc.preprocess.responses import generate_responses
+from pyxt_hpc.preprocess.crop_data import crop_data
+from pyxt_hpc.preprocess.generate_responses import generate_responses
+from pyxt_hpc.preprocess.process_data import process_data
+from pyxt_hpc.preprocess.propose_regions import propose_regions
+from pyxt_hpc.preprocess.remove_sources import remove_sources
 from pyxt_hpc.steps import StageResult
 
 RA, DEC = 150.0, 30.0
@@ -189,24 +190,25 @@ def stages() -> Callable[[Field], tuple[StageResult, ...]]:
     return lambda field: tuple(do(field.config, field.layout) for do in order)
 
 
+def copied(source: Path, folder: Path, observation_ids: tuple[str, ...]) -> Field:
+    """A private copy of a cluster's folder, with all that stages have made in it."""
+    shutil.copytree(source, folder / "A1")
+    config = ClusterConfig(
+        path=folder / "A1.ini",
+        name="A1",
+        observation_ids=observation_ids,
+        redshift=0.1,
+        nH=0.03,
+        abundance=0.3,
+        data_directory=folder,
+    )
+    return Field(config, Layout.of(config))
+
+
 @pytest.fixture(scope="session")
 def copy_field(pristine: Path) -> Callable[[Path], Field]:
     """Makes a private copy of the two observations in a folder."""
-
-    def copy(folder: Path) -> Field:
-        shutil.copytree(pristine / "A1", folder / "A1")
-        config = ClusterConfig(
-            path=folder / "A1.ini",
-            name="A1",
-            observation_ids=("1", "22"),
-            redshift=0.1,
-            nH=0.03,
-            abundance=0.3,
-            data_directory=folder,
-        )
-        return Field(config, Layout.of(config))
-
-    return copy
+    return lambda folder: copied(pristine / "A1", folder, ("1", "22"))
 
 
 @pytest.fixture
@@ -219,6 +221,85 @@ def field(copy_field: Callable[[Path], Field], tmp_path: Path) -> Field:
 def single(field: Field) -> Field:
     """A private copy in which only the first observation is configured."""
     return replace(field, config=replace(field.config, observation_ids=("1",)))
+
+
+# Fields that stages were done on. Those of the session are for all tests and not to be changed; tests that
+# change something have copies, in which only what they change is done again.
+
+Done = tuple[Field, tuple[StageResult, ...]]
+
+
+@pytest.fixture(scope="session")
+def after_stage_2(copy_field: Callable[[Path], Field], tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """The two observations after stages 1 and 2, with holes filled."""
+    field = copy_field(tmp_path_factory.mktemp("after_stage_2"))
+    process = process_data(field.config, field.layout)
+    return field, (process, remove_sources(field.config, field.layout, fill=True))
+
+
+@pytest.fixture(scope="session")
+def after_stage_4(after_stage_2: Done, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """The same after all stages."""
+    before, outcomes = after_stage_2
+    field = copied(before.layout.cluster_dir, tmp_path_factory.mktemp("after_stage_4"), ("1", "22"))
+    later = [stage(field.config, field.layout) for stage in (generate_responses, crop_data)]
+    return field, (*outcomes, *later)
+
+
+@pytest.fixture(scope="session")
+def single_after_stage_3(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Field:
+    """The first observation alone after stages 1 to 3."""
+    field = copied(pristine / "A1", tmp_path_factory.mktemp("single_after_stage_3"), ("1",))
+    for stage in (process_data, remove_sources, generate_responses):
+        stage(field.config, field.layout)
+    return field
+
+
+@pytest.fixture(scope="session")
+def single_after_stage_4(single_after_stage_3: Field, tmp_path_factory: pytest.TempPathFactory) -> Field:
+    """The same after all stages."""
+    folder = tmp_path_factory.mktemp("single_after_stage_4")
+    field = copied(single_after_stage_3.layout.cluster_dir, folder, ("1",))
+    crop_data(field.config, field.layout)
+    return field
+
+
+@pytest.fixture
+def done(after_stage_4: Done, tmp_path: Path) -> Field:
+    """A private copy of the two observations after all stages."""
+    return copied(after_stage_4[0].layout.cluster_dir, tmp_path, ("1", "22"))
+
+
+@pytest.fixture
+def single_done(single_after_stage_4: Field, tmp_path: Path) -> Field:
+    """A private copy of the first observation alone after all stages."""
+    return copied(single_after_stage_4.layout.cluster_dir, tmp_path, ("1",))
+
+
+@pytest.fixture
+def single_before_crop(single_after_stage_3: Field, tmp_path: Path) -> Field:
+    """A private copy of the first observation alone after stages 1 to 3."""
+    return copied(single_after_stage_3.layout.cluster_dir, tmp_path, ("1",))
+
+
+@pytest.fixture(scope="session")
+def copy_after_stage_2(after_stage_2: Done) -> Callable[[Path], Field]:
+    """Makes a private copy of the two observations after stage 2."""
+    return lambda folder: copied(after_stage_2[0].layout.cluster_dir, folder, ("1", "22"))
+
+
+@pytest.fixture(scope="session")
+def proposed(
+    small_cluster_processed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, StageResult]:
+    """Folder of the small cluster after stage 1 with all regions proposed, and what was said of them."""
+    folder = tmp_path_factory.mktemp("proposed") / "work"
+    shutil.copytree(small_cluster_processed, folder)
+    config = read_config(folder / "demo.ini")
+    layout = Layout.of(config)
+    for drawn in (layout.sources_reg, layout.crop_reg):
+        drawn.unlink()
+    return folder, propose_regions(config, layout)
 
 
 @pytest.fixture(scope="session")

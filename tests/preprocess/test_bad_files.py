@@ -4,7 +4,6 @@ import errno
 import gzip
 import io
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +24,6 @@ from pyxt_hpc.errors import (
     ResponseMismatch,
     SelectionMismatch,
 )
-from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.process import process_data
-from pyxt_hpc.preprocess.remove import remove_sources
-from pyxt_hpc.preprocess.responses import generate_responses
 
 Damage = Callable[[Any], Any]
 PathOf = Callable[[Any], Path]
@@ -334,39 +329,21 @@ def test_there_are_sixty_of_them() -> None:
     assert len(CASES) >= 60
 
 
-@pytest.fixture(scope="module")
-def before_crop(copy_field: Callable, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """One observation after stages 1 to 3: a case has only what it damages done again."""
-    field = copy_field(tmp_path_factory.mktemp("before_crop"))
-    one = replace(field, config=replace(field.config, observation_ids=("1",)))
-    for stage in (process_data, remove_sources, generate_responses):
-        stage(one.config, one.layout)
-    return one
-
-
-@pytest.fixture
-def made(before_crop: Any, tmp_path: Path) -> Any:
-    """A private copy of it."""
-    shutil.copytree(before_crop.layout.cluster_dir, tmp_path / "A1")
-    config = replace(before_crop.config, path=tmp_path / "A1.ini", data_directory=tmp_path)
-    return replace(before_crop, config=config, layout=Layout.of(config))
-
-
 REMEDY = "save|comes with|line [0-9]|is all that|fetch|"
 REMEDY += "make|made|draw|take|give|keep|choose|chandra_repro|download|correct|check|change|copy|expected"
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_named_and_nothing_half_made(made: Any, stages: Callable, case: str) -> None:
+def test_named_and_nothing_half_made(single_before_crop: Any, stages: Callable, case: str) -> None:
     damage, error, message = CASES[case]
-    damage(made)
+    damage(single_before_crop)
     with pytest.raises(error, match=message) as caught:
-        stages(made)
+        stages(single_before_crop)
     assert "\n" not in str(caught.value)
     assert re.search(REMEDY, str(caught.value))
-    assert not made.layout.bundle.exists()
-    assert not made.layout.combined_counts.exists()
-    assert not list(made.layout.cluster_dir.rglob(".tmp*"))
+    assert not single_before_crop.layout.bundle.exists()
+    assert not single_before_crop.layout.combined_counts.exists()
+    assert not list(single_before_crop.layout.cluster_dir.rglob(".tmp*"))
 
 
 FILES: dict[str, PathOf] = {
@@ -383,9 +360,9 @@ FILES: dict[str, PathOf] = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_file_that_may_not_be_read(
-    made: Any, stages: Callable, name: str, monkeypatch: pytest.MonkeyPatch
+    single_before_crop: Any, stages: Callable, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = FILES[name](made)
+    path = FILES[name](single_before_crop)
     path.write_bytes(path.read_bytes() + b" ")  # changed, so that it is read
     path.chmod(0)
     real = io.open
@@ -398,7 +375,7 @@ def test_file_that_may_not_be_read(
     monkeypatch.setattr(io, "open", refuse)  # pathlib's
     monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(PyxtError, match=rf"{re.escape(str(path))}: .*change its permissions"):
-        stages(made)
+        stages(single_before_crop)
 
 
 def test_observation_of_another_part_of_the_sky(field: Any, stages: Callable) -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.steps import StageResult
 
 TIMES = 4  # a few, for every push; by hand: 150
 EARLIEST_S, LATEST_S = 0.5, 5.0
@@ -39,8 +40,11 @@ def make_copy(small_cluster: Path, folder: Path) -> tuple[Path, Layout]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    config, layout = make_copy(small_cluster, tmp_path_factory.mktemp("undisturbed") / "work")
+def undisturbed(proposed: tuple[Path, StageResult], tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    folder = tmp_path_factory.mktemp("undisturbed") / "work"
+    shutil.copytree(proposed[0], folder)
+    config = folder / "demo.ini"
+    layout = Layout.of(read_config(config))
     process = start(config)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err

@@ -9,11 +9,9 @@ import pytest
 from astropy.io import fits
 
 from pyxt_hpc.bundle import Bundle, read_bundle
-from pyxt_hpc.chandra.events import read_events, write_events
-from pyxt_hpc.chandra.times.gti import contains_by_chip
+from pyxt_hpc.chandra.events import concatenate, read_events, write_events
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.preprocess.background import joined
-from pyxt_hpc.preprocess.process import process_data
+from pyxt_hpc.preprocess.process_data import process_data
 
 RA, DEC = 150.0, 30.0
 SKY, PIXELS = 80_000, 2048 * 512 / 16  # events of 0.7-5 keV, image pixels of both chips
@@ -101,53 +99,53 @@ def test_each_kind_of_chip_has_a_background_of_its_own(spectroscopic: Any, stage
         assert np.mean((own.x < 4096.5) == (chip == 6)) > 0.999
 
 
-def test_both_arrays_in_one_cluster(field: Any, stages: Callable, observe: Callable) -> None:
-    observe(field.layout, "22", (RA + 0.02, DEC + 0.01), 8, ccds=(6, 7), detnam="ACIS-235678")
-    process, *_, crop = stages(field)
+def test_both_arrays_in_one_cluster(done: Any, stages: Callable, observe: Callable) -> None:
+    observe(done.layout, "22", (RA + 0.02, DEC + 0.01), 8, ccds=(6, 7), detnam="ACIS-235678")
+    process, *_, crop = stages(done)
     assert [facts["array"] for facts in process.observations.values()] == ["I", "S"]
-    bundle = read_bundle(field.layout.bundle)
+    bundle = read_bundle(done.layout.bundle)
     assert [o.dataset for o in bundle.observations] == ["1", "22-FI", "22-BI"]
     for number in (0, 1, 2):
         ratio, error = net_counts(bundle, number, slice(None))
         assert ratio == pytest.approx(1.0, abs=3.5 * error + 0.05)  # vignetting apart
 
 
-def test_subarray_with_a_blank_sky_file_of_whole_chips(single: Any, stages: Callable) -> None:
-    plain = stages(single)[-1].observations["1"]
-    path = single.layout.supplied_background("1")
+def test_subarray_with_a_blank_sky_file_of_whole_chips(single_done: Any, stages: Callable) -> None:
+    plain = stages(single_done)[-1].observations["1"]
+    path = single_done.layout.supplied_background("1")
     blank = read_events(path)
     beyond = replace(blank, y=blank.y + 512, chipy=(blank.chipy + 512).astype(np.int16))
-    write_events(path, joined([blank, beyond]))
-    facts = stages(single)[-1].observations["1"]
+    write_events(path, concatenate([blank, beyond]))
+    facts = stages(single_done)[-1].observations["1"]
     assert facts["background_scale"] == pytest.approx(plain["background_scale"])
     assert facts["background_counts"] == plain["background_counts"]
 
 
-def test_subarray_in_the_middle_of_the_chips(single: Any, stages: Callable) -> None:
-    before = stages(single)[-1]
+def test_subarray_in_the_middle_of_the_chips(single_done: Any, stages: Callable) -> None:
+    before = stages(single_done)[-1]
 
     def shift(hdus: fits.HDUList) -> None:
         hdus["EVENTS"].data["chipy"] += 257
         hdus["EVENTS"].header["FIRSTROW"] = 258
 
-    edit_events(single, "1", shift)
-    single.rewrite(single.layout.supplied_background("1"), shift)
-    after = stages(single)[-1]
+    edit_events(single_done, "1", shift)
+    single_done.rewrite(single_done.layout.supplied_background("1"), shift)
+    after = stages(single_done)[-1]
     assert after.facts["live_pixels"] == pytest.approx(before.facts["live_pixels"], rel=0.005)
     assert after.facts["counts"] == pytest.approx(before.facts["counts"], rel=0.005)
 
 
-def test_names_of_columns_in_capitals(single: Any) -> None:
-    reference = process_data(single.config, single.layout).observations["1"]
+def test_names_of_columns_in_capitals(single_done: Any) -> None:
+    reference = process_data(single_done.config, single_done.layout).observations["1"]
 
     def shout(hdus: fits.HDUList) -> None:
         header = hdus["EVENTS"].header
         for n in range(1, header["TFIELDS"] + 1):
             header[f"TTYPE{n}"] = header[f"TTYPE{n}"].upper()
 
-    edit_events(single, "1", shout)
-    single.rewrite(single.layout.supplied_background("1"), shout)
-    assert process_data(single.config, single.layout).observations["1"] == reference
+    edit_events(single_done, "1", shout)
+    single_done.rewrite(single_done.layout.supplied_background("1"), shout)
+    assert process_data(single_done.config, single_done.layout).observations["1"] == reference
 
 
 def test_background_is_screened_as_the_observation_was(single: Any) -> None:
@@ -167,19 +165,19 @@ def test_background_is_screened_as_the_observation_was(single: Any) -> None:
     assert cleaned["background_events"] == int((~flagged).sum())
 
 
-def test_a_chip_with_half_the_good_time_has_half_the_exposure(single: Any, stages: Callable) -> None:
-    before = stages(single)
-    images = {"whole": fits.getdata(single.layout.merged_exposure)}
-    bundles = {"whole": read_bundle(single.layout.bundle)}
-    raw = read_events(single.events("1"))
+def test_a_chip_with_half_the_good_time_has_half_the_exposure(single_done: Any, stages: Callable) -> None:
+    before = stages(single_done)
+    images = {"whole": fits.getdata(single_done.layout.merged_exposure)}
+    bundles = {"whole": read_bundle(single_done.layout.bundle)}
+    raw = read_events(single_done.events("1"))
     gti = raw.gti | {0: np.array([[5e8, 5e8 + 20_000.0]])}
-    inside = contains_by_chip(gti, raw.ccd_id, raw.time)
+    inside = raw.in_good_time(gti)
     # an integer, and of the other chip; DTCOR tells the live share
     raw.header["EXPOSURE"], raw.header["DTCOR"] = 39_200, 0.98
-    write_events(single.events("1"), replace(raw.select(inside), gti=gti))
-    process, remove, _, crop = stages(single)
-    images["half"] = fits.getdata(single.layout.merged_exposure)
-    bundles["half"] = read_bundle(single.layout.bundle)
+    write_events(single_done.events("1"), replace(raw.select(inside), gti=gti))
+    process, remove, _, crop = stages(single_done)
+    images["half"] = fits.getdata(single_done.layout.merged_exposure)
+    bundles["half"] = read_bundle(single_done.layout.bundle)
 
     assert process.observations["1"]["exposure_of_chip_s"] == pytest.approx({"0": 19_600, "1": 39_200})
     assert process.observations["1"]["exposure_s"] == pytest.approx(39_200)
@@ -193,7 +191,7 @@ def test_a_chip_with_half_the_good_time_has_half_the_exposure(single: Any, stage
     cleaned = remove.observations["1"]["exposure_of_chip_s"]
     assert cleaned["1"] == pytest.approx(39_200 + lost, rel=0.01)
     assert cleaned["0"] == pytest.approx(19_600 + lost, rel=0.02)
-    clean = read_events(single.layout.clean_events("1"))
+    clean = read_events(single_done.layout.clean_events("1"))
     assert clean.header["EXPOSURE"] == clean.header["EXPOSUR1"] == pytest.approx(cleaned["1"])
     assert clean.header["EXPOSUR0"] == pytest.approx(cleaned["0"])
 
@@ -213,10 +211,10 @@ def test_a_chip_with_half_the_good_time_has_half_the_exposure(single: Any, stage
         assert error / expected < 0.06
 
 
-def test_one_pointing_in_two_observations(field: Any, stages: Callable, observe: Callable) -> None:
-    observe(field.layout, "22", (RA, DEC), 9)
-    crop = stages(field)[-1]
-    bundle = read_bundle(field.layout.bundle)
+def test_one_pointing_in_two_observations(done: Any, stages: Callable, observe: Callable) -> None:
+    observe(done.layout, "22", (RA, DEC), 9)
+    crop = stages(done)[-1]
+    bundle = read_bundle(done.layout.bundle)
     first, second = bundle.observations
     # the dither, and so the edges, are measured
     assert np.mean(first.mask != second.mask) < 0.005

@@ -11,6 +11,7 @@ from astropy.table import Table
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.reference import comparison as module
 from pyxt_hpc.reference.comparison import (
     EngineComparison,
@@ -104,7 +105,7 @@ def test_free_abundance_in_other_bins(config: ClusterConfig) -> None:
     assert np.abs(found.deviation("abundance")).max() < 0.02
     # The same regions every time, and the same fits as for a list of regions.
     bundle = module.read_cluster_bundle(config)
-    again = fit_regions_with_sherpa(bundle, config, found.regions[1:])
+    again = fit_regions_with_sherpa(bundle, config, RegionFits.of(bundle, config, found.regions[1:]))
     assert again.tobytes() == found.sherpa[1:].tobytes()
 
 

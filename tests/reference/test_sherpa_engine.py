@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.ogip.response import Arf, read_arf, read_rmf
 from pyxt_hpc.errors import MissingInput
 from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.reference import sherpa_engine
-from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, sherpa_statistic, which_model
+from pyxt_hpc.reference import sherpa_engine, sherpa_models
+from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, sherpa_statistic
+from pyxt_hpc.reference.sherpa_models import which_model
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, resolution_bins
@@ -307,7 +308,7 @@ def test_sherpa_is_silent(capfd: pytest.CaptureFixture[str], caplog: pytest.LogC
 def test_without_sherpa_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sherpa", None)
     monkeypatch.setitem(sys.modules, "sherpa.astro.data", None)
-    sherpa_engine._sherpa.cache_clear()
+    sherpa_models.load_sherpa.cache_clear()
     with pytest.raises(MissingInput, match=r"pip install 'pyxt_hpc\[sherpa\]'"):
         fit_with_sherpa(simulated(4.0), MODEL, options())
     with pytest.raises(MissingInput, match="Sherpa"):
@@ -321,7 +322,7 @@ class Library(ModuleType):
         super().__init__("sherpa.astro.xspec._xspec")
         self.settings: dict[str, Any] = {}
         # kept out of the class: Sherpa would bind functions to its models
-        absorber, plasma = sherpa_engine._table_models("phabs", "angr")
+        absorber, plasma = sherpa_models.table_models("phabs", "angr")
         self.C_apec = SimpleCall(lambda p, lo, hi: plasma.calc((*p[:3], brightness), lo, hi))
         self.xsphab = SimpleCall(absorber.calc)
 
@@ -358,7 +359,7 @@ def install_xspec(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float],
         for name in ("sherpa.astro.xspec", "sherpa.astro.xspec.utils"):
             monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.setitem(sys.modules, "sherpa.astro.xspec._xspec", library)
-        sherpa_engine._xspec.cache_clear()
+        sherpa_models.load_xspec.cache_clear()
         return library
 
     yield install
@@ -366,7 +367,7 @@ def install_xspec(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float],
         sys.modules.pop(name, None)
     if hasattr(sherpa.astro, "xspec"):
         del sherpa.astro.xspec
-    sherpa_engine._xspec.cache_clear()
+    sherpa_models.load_xspec.cache_clear()
 
 
 def test_xspec_is_used_where_sherpa_has_it(install_xspec: Callable[[float], Library]) -> None:

@@ -31,7 +31,7 @@ def test_particles_are_quiet_in_it_and_not_beside_it() -> None:
     events = observe(truth, FLARING, on_axis_arf(), np.random.default_rng(4))
     gti = without_flare(FLARING)[3]
     hard = events.time[(events.energy_eV > 9500) & (events.ccd_id == 3)]
-    within = gti_arithmetic.contains(gti, hard)
+    within = gti_arithmetic.in_gti(gti, hard)
     quiet = within.sum() / gti_arithmetic.total(gti)
     flaring = (~within).sum() / (gti_arithmetic.total(FLARING.gti()[3]) - gti_arithmetic.total(gti))
     early = np.sum(hard < FLARING.start_s + 9000.0) / 9000.0

@@ -388,3 +388,23 @@ def contend(path: Path) -> None:
         lock_path(path).write_text(text)
         lock.release()
     sys.exit(wins)
+
+
+def test_a_folder_in_the_locks_place_stops_the_owner(path: Path) -> None:
+    lock = WriterLock(path)
+    lock.path.unlink()
+    lock.path.mkdir()
+    with pytest.raises(StoreInUse, match="was taken away"):
+        lock.check(now=True)
+    lock.release()
+    assert lock.path.is_dir()
+
+
+def test_files_that_killed_processes_left_go_after_a_while(path: Path) -> None:
+    path.parent.mkdir()
+    old, young = (path.with_name(f".tmp-{pid}-00-{lock_path(path).name}") for pid in (1, 2))
+    for left in (old, young):
+        left.write_text("{")
+    os.utime(old, (1, 1))
+    with WriterLock(path):
+        assert (old.exists(), young.exists()) == (False, True)

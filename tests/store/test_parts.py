@@ -7,6 +7,7 @@ import pytest
 
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, StoreInUse
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.store import parts as parts_module
 from pyxt_hpc.store.parts import (
     SLICE,
     absorb_parts,
@@ -156,3 +157,38 @@ def test_no_part_goes_when_a_row_of_the_whole_is_not_as_it_was_written(layout: L
         with pytest.raises(DamagedFile, match="1 rows are not as they were written"):
             remove_absorbed_parts(store, regions()["region"], layout)
     assert len(layout.all_part_results()) == 1
+
+
+def test_a_part_with_regions_that_the_whole_has_not(layout: Layout) -> None:
+    other = regions()[:7]
+    other["region"] = np.setdiff1d(np.arange(1, 60), regions()["region"])[:7]
+    make(layout.part_results(1, 300), other, {SLICE: "1/300"}, np.arange(7), 1.0)
+    with whole_store(layout) as store:
+        before = store.rows().tobytes()
+        with pytest.raises(DamagedFile, match=r"part-0001-of-0300.* holds regions that are none"):
+            absorb_parts(store, regions()["region"], layout)
+        assert store.rows().tobytes() == before
+    assert len(what_stays(layout)) == 1
+
+
+def test_a_part_stays_if_the_whole_numbers_its_regions_in_another_way(layout: Layout) -> None:
+    make_part(layout, 1, 2)
+    with whole_store(layout) as store:
+        absorb_parts(store, regions()["region"], layout)
+        remove_absorbed_parts(store, regions()["region"] + 1, layout)
+    assert len(layout.all_part_results()) == 1
+    assert what_stays(layout) == []
+    assert what_stays(layout) == []  # and without any part there is nothing to do
+
+
+def test_parts_of_unequal_length_are_merged_in_blocks(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts_module, "BLOCK", 128)
+    monkeypatch.setattr(parts_module, "MIN_BLOCK", 16)
+    monkeypatch.setattr(parts_module, "MAX_OPEN_PARTS", 3)
+    for part in ((1, 2), (4, 4), (2, 8), (6, 8)):
+        make_part(layout, *part)
+    with whole_store(layout) as store:
+        absorb_parts(store, regions()["region"], layout)
+    assert_finished_rows_are_right(layout.results, N)

@@ -19,7 +19,8 @@ import pytest
 
 from pyxt_hpc.errors import DamagedFile, DiskFull, EmptySelection, ForeignProduct, MissingInput
 from pyxt_hpc.store import lock as lock_module
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store import writer
+from pyxt_hpc.store.reader import open_to_read, read_results, read_run
 from pyxt_hpc.store.rows import (
     MAX_OBSERVATIONS,
     REGION_DTYPE,
@@ -535,3 +536,40 @@ def test_observations_are_packed_and_unpacked() -> None:
         assert bits.shape[1:] == ROW_DTYPE["observations"].shape
         np.testing.assert_array_equal(unpacked_observations(bits, n), takes_part)
         assert bits.sum() == np.packbits(takes_part, axis=1, bitorder="little").sum()
+
+
+def test_folder_that_is_gone_is_told_by_a_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock_module, "CHECK_SECONDS", 0.2)
+    store = create(path)
+    shutil.rmtree(path.parent)
+    time.sleep(0.25)
+    with pytest.raises(DamagedFile, match="was removed, or another file put in its place"):
+        store.start(np.arange(3))
+    with pytest.raises(DamagedFile):
+        store.close()
+    store.close()  # once more does nothing
+
+
+def test_heartbeat_flushes_when_it_is_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(writer, "FLUSH_SHARE", 1.0)
+    with create(path) as store, open_to_read(path) as file:
+        time.sleep(0.01)
+        before = read_run(file)
+        time.sleep(0.01)
+        store.heartbeat()
+        after = read_run(file)
+    assert before is not None
+    assert after is not None
+    assert after.flushed > before.flushed
+
+
+def test_what_is_damaged_of_the_latest_run_is_not_told(path: Path) -> None:
+    create(path).close()
+    with h5py.File(path, "r") as file:
+        at = file["run"].id.get_offset()
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+    with open_to_read(path) as file:
+        assert read_run(file) is None

@@ -17,14 +17,8 @@ from pyxt_hpc.chandra.keywords import text
 def find_tables(hdus: fits.HDUList, *classes: str, names: Collection[str] = ()) -> list[fits.BinTableHDU]:
     """Tables of a class, in the order of the file; where there is none, those of one of the names.
 
-    Parameters
-    ----------
-    hdus
-        An open file.
-    classes
-        HDUCLAS1, HDUCLAS2 ... in upper case. HDUCLASS is not asked for: CIAO's RMFs have none.
-    names
-        Usual names in upper case.
+    ``classes``: HDUCLAS1, HDUCLAS2 ... in upper case; HDUCLASS is not asked for, as CIAO's RMFs have none.
+    ``names``: usual names, in upper case.
     """
     tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)]
     of_class = [
@@ -41,10 +35,7 @@ def hduclass(hdu: fits.BinTableHDU, n: int) -> str:
 def column_in(table: fits.BinTableHDU, name: str, unit: str) -> NDArray[np.float64]:
     """Numbers of a column in a unit; the column's own TUNIT counts, one without is taken to have this unit.
 
-    Raises
-    ------
-    ValueError
-        Its unit cannot be converted.
+    Raises ValueError if its unit cannot be converted.
     """
     values = np.asarray(table.data[name], dtype=np.float64)
     index = [column.upper() for column in table.columns.names].index(name)

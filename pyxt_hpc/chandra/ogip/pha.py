@@ -30,32 +30,19 @@ _WHOLE = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class Pha:
-    """One spectrum.
+    """One spectrum, of the table number ``extension`` of a file.
 
-    Attributes
-    ----------
-    path : Path
-    extension : int
-        Number of its extension in the file.
-    counts : (n_channels,) float64
-        Counts, also where the file has rates.
-    first_channel_number : int
-        Number that the file gives to the channel of row 0.
-    exposure_s : float
-        Live time [s].
-    backscal, areascal : float
-        Size of the area that counts come from, in units that source and background share; fraction of
-        the effective area that was used. 1 where the file does not say it.
-    stated : frozenset of str
-        Which of BACKSCAL and AREASCAL the file has.
-    grouping : (n_channels,) int16 or None
-        1 where a bin begins, -1 where it goes on, 0 for a channel on its own; None: no bins are given.
-    quality : (n_channels,) int16
-        0 for good channels.
-    background_file, arf_file, rmf_file : Path or None
-        Files named by BACKFILE, ANCRFILE and RESPFILE; whether they exist is not checked.
-    channel_type, instrument : str
-        CHANTYPE and INSTRUME in upper case, empty where the file does not say them.
+    ``counts`` (n_channels,), also where the file has rates; ``first_channel_number`` is what the file calls
+    the channel of row 0. ``exposure_s`` [s] is the live time; ``backscal`` the size of the area that counts
+    come from, in units that source and background share, and ``areascal`` the fraction of the effective area
+    that was used: 1 where the file does not say it, ``stated`` tells which of both it has.
+
+    ``grouping`` (n_channels,): 1 where a bin begins, -1 where it goes on, 0 for a channel on its own; None if
+    no bins are given. ``quality`` (n_channels,) is 0 for good channels.
+
+    ``background_file``, ``arf_file``, ``rmf_file`` are named by BACKFILE, ANCRFILE and RESPFILE; whether they
+    exist is not checked. ``channel_type``, ``instrument``: CHANTYPE and INSTRUME in upper case, empty where
+    the file does not say them.
     """
 
     path: Path
@@ -83,20 +70,11 @@ class Pha:
 def read_pha(path: Path, *, background: bool = False) -> Pha:
     """Read a type I spectrum, plain or ``.gz``.
 
-    Parameters
-    ----------
-    path
-        A file can hold a spectrum and its background in two extensions, with HDUCLAS2 TOTAL and BKG.
-    background
-        Take the background of a file that has both.
+    ``background``: of a file with two spectra, HDUCLAS2 TOTAL and BKG, take the background.
 
-    Raises
-    ------
-    MissingInput
-        No such file.
-    DamagedFile
-        Not FITS, truncated, not a spectrum of type I with raw counts, channels that are not consecutive,
-        numbers that make no sense, or something asked for that no fit here can do.
+    Raises MissingInput, or DamagedFile if it is not FITS, truncated, not a spectrum of type I with raw
+    counts, if channels are not consecutive or numbers make no sense, or if it asks for something that no fit
+    here can do.
     """
     path = with_gz(Path(path))
     with open_fits(path, "spectrum", _MAKE_AGAIN) as hdus:

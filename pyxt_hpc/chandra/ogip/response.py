@@ -20,6 +20,8 @@ from pyxt_hpc.chandra.ogip.hduclass import column_in, find_tables
 from pyxt_hpc.errors import DamagedFile, ResponseMismatch
 from pyxt_hpc.files.fits import open_fits, write_fits
 
+Keywords = Mapping[str, str | int | float]
+
 _MAKE_AGAIN = "make it again (CIAO's specextract)"
 _CHECK_AGAIN = "make it again: generate-responses with --force"
 _NAMES = {
@@ -28,22 +30,14 @@ _NAMES = {
     "EBOUNDS": ("EBOUNDS",),
 }  # of extensions, by their HDUCLAS2
 # Sums over channels of a redistribution matrix without effective area do not exceed 1 by more.
-_PROBABILITY = 1.5
+_MAX_ROW_SUM = 1.5
 # float32 energies of two files may differ by rounding: a hundredth of a bin is far above that
 _GRID_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
 class Arf:
-    """Effective area.
-
-    Attributes
-    ----------
-    energy_lo, energy_hi : (n_energy,) float64
-        Bin edges [keV].
-    area : (n_energy,) float64
-        Effective area [cm^2].
-    """
+    """Effective area (n_energy,) [cm^2] in energy bins [keV]."""
 
     energy_lo: NDArray[np.float64]
     energy_hi: NDArray[np.float64]
@@ -54,22 +48,14 @@ class Arf:
 class Rmf:
     """Redistribution matrix in compressed rows, as OGIP stores it.
 
-    Attributes
-    ----------
-    energy_lo, energy_hi : (n_energy,) float64
-        Edges of the photon energy bins [keV].
-    n_group : (n_energy,) int32
-        Number of channel groups of each energy bin.
-    first_channel, n_channel : (n_groups,) int32
-        0-based first channel and length of each group.
-    matrix : (sum n_channel,) float64
-        Probabilities, group after group.
-    channel_lo_keV, channel_hi_keV : (n_channels,) float64
-        Nominal energies of the channels (EBOUNDS).
-    first_channel_number : int
-        Number that spectra and event lists give to channel 0.
-    channel_type : str
-        CHANTYPE: PI, PHA, or empty where the file does not say it.
+    ``energy_lo``, ``energy_hi`` (n_energy,) are the edges of the photon energy bins [keV], ``n_group``
+    (n_energy,) the number of channel groups of each; ``first_channel`` (from 0) and ``n_channel`` (n_groups,)
+    are first channel and length of each group; ``matrix`` (sum n_channel,) has the probabilities, group after
+    group.
+
+    ``channel_lo_keV``, ``channel_hi_keV`` (n_channels,) are nominal energies of the channels (EBOUNDS),
+    ``first_channel_number`` is what spectra and event lists call channel 0, ``channel_type`` is CHANTYPE: PI,
+    PHA, or empty where the file does not say it.
     """
 
     energy_lo: NDArray[np.float64]
@@ -105,12 +91,8 @@ class Rmf:
 def read_arf(path: Path, *, ours: bool = False) -> Arf:
     """Read an OGIP effective area file; `ours` if generate-responses made it, so that it has a checksum.
 
-    Raises
-    ------
-    MissingInput
-        No such file.
-    DamagedFile
-        Not FITS, truncated, a column is missing, or the numbers make no sense; ours and changed since.
+    Raises MissingInput, or DamagedFile if it is not FITS, truncated, without a column, with numbers that make
+    no sense, or ours and changed since.
     """
     with open_fits(path, "ARF", _CHECK_AGAIN if ours else _MAKE_AGAIN, ours=ours) as hdus:
         table = _extension(path, "ARF", hdus, "SPECRESP", ("ENERG_LO", "ENERG_HI", "SPECRESP"))
@@ -127,13 +109,8 @@ def read_rmf(path: Path, *, ours: bool = False) -> Rmf:
     `ours` if generate-responses made it, so that it has a checksum. The number of the first channel is TLMIN
     of F_CHAN, else TLMIN of EBOUNDS' CHANNEL, else 1 (the OGIP default; the order Sherpa takes them in).
 
-    Raises
-    ------
-    MissingInput
-        No such file.
-    DamagedFile
-        Not FITS, truncated, a column is missing, or groups that leave the channels of EBOUNDS; ours and
-        changed since.
+    Raises MissingInput, or DamagedFile if it is not FITS, truncated, without a column, with groups that leave
+    the channels of EBOUNDS, or ours and changed since.
     """
     columns = ("ENERG_LO", "ENERG_HI", "N_GRP", "F_CHAN", "N_CHAN", "MATRIX")
     with open_fits(path, "RMF", _CHECK_AGAIN if ours else _MAKE_AGAIN, ours=ours) as hdus:
@@ -181,7 +158,7 @@ def read_rmf(path: Path, *, ours: bool = False) -> Rmf:
     )
 
 
-def write_arf(path: Path, arf: Arf, *, header: Mapping[str, str | int | float] | None = None) -> None:
+def write_arf(path: Path, arf: Arf, *, header: Keywords | None = None) -> None:
     """Write an ARF in OGIP layout (4-byte reals); `header` adds keywords to SPECRESP."""
     table = fits.BinTableHDU.from_columns(
         [
@@ -195,7 +172,7 @@ def write_arf(path: Path, arf: Arf, *, header: Mapping[str, str | int | float] |
     write_fits(path, fits.HDUList([fits.PrimaryHDU(), table]))
 
 
-def write_rmf(path: Path, rmf: Rmf, *, header: Mapping[str, str | int | float] | None = None) -> None:
+def write_rmf(path: Path, rmf: Rmf, *, header: Keywords | None = None) -> None:
     """Write an RMF in OGIP layout (4-byte reals, variable-length groups); `header` adds keywords."""
     group_edges = np.cumsum(rmf.n_group)[:-1]
     element_edges = np.concatenate([[0], np.cumsum(rmf.n_channel)])[group_edges]
@@ -212,17 +189,14 @@ def write_rmf(path: Path, rmf: Rmf, *, header: Mapping[str, str | int | float] |
         ],
         name="MATRIX",
     )
-    common: dict[str, str | int | float]
-    common = {
-        "HDUCLAS1": "RESPONSE",
-        "HDUVERS": "1.3.0",
-        "CHANTYPE": rmf.channel_type,
-        "DETCHANS": rmf.n_channels,
-    }
-    numbered: dict[str, str | int | float] = {"TLMIN4": rmf.first_channel_number, "TLMAX4": last_number}
-    sizes: dict[str, str | int | float] = {"NUMGRP": int(rmf.n_group.sum()), "NUMELT": len(rmf.matrix)}
-    kind: dict[str, str | int | float] = {"HDUCLAS2": "RSP_MATRIX", "HDUCLAS3": "REDIST"}
-    _set_keywords(matrix, common | kind | numbered | sizes, header)
+    common: Keywords = {
+        "HDUCLAS1": "RESPONSE", "HDUVERS": "1.3.0", "CHANTYPE": rmf.channel_type, "DETCHANS": rmf.n_channels,
+    }  # fmt: skip
+    of_matrix: Keywords = {
+        "HDUCLAS2": "RSP_MATRIX", "HDUCLAS3": "REDIST", "TLMIN4": rmf.first_channel_number,
+        "TLMAX4": last_number, "NUMGRP": int(rmf.n_group.sum()), "NUMELT": len(rmf.matrix),
+    }  # fmt: skip
+    _set_keywords(matrix, {**common, **of_matrix}, header)
     bounds = fits.BinTableHDU.from_columns(
         [
             fits.Column("CHANNEL", "J", array=np.arange(rmf.first_channel_number, last_number + 1)),
@@ -231,8 +205,8 @@ def write_rmf(path: Path, rmf: Rmf, *, header: Mapping[str, str | int | float] |
         ],
         name="EBOUNDS",
     )
-    numbered = {"TLMIN1": rmf.first_channel_number, "TLMAX1": last_number}
-    _set_keywords(bounds, common | {"HDUCLAS2": "EBOUNDS"} | numbered, header)
+    of_bounds: Keywords = {"HDUCLAS2": "EBOUNDS", "TLMIN1": rmf.first_channel_number, "TLMAX1": last_number}
+    _set_keywords(bounds, {**common, **of_bounds}, header)
     write_fits(path, fits.HDUList([fits.PrimaryHDU(), matrix, bounds]))
 
 
@@ -256,7 +230,7 @@ def check_match(arf: Arf, rmf: Rmf, arf_name: str, rmf_name: str) -> None:
 
 def holds_area(rmf: Rmf) -> bool:
     """Whether a matrix has the effective area in it: its rows do not add up to 1, but to cm^2."""
-    return float(rmf.to_sparse().sum(axis=1).max()) > _PROBABILITY
+    return float(rmf.to_sparse().sum(axis=1).max()) > _MAX_ROW_SUM
 
 
 def check_area_once(arf_name: str, rmf: Rmf, rmf_name: str) -> None:
@@ -270,19 +244,10 @@ def check_area_once(arf_name: str, rmf: Rmf, rmf_name: str) -> None:
 
 
 def fold(flux: ArrayLike, arf: Arf, rmf: Rmf) -> NDArray[np.float64]:
-    """Predicted count rate of every channel (Davis 2001, ApJ 548, 1010, eq. 13).
+    """Predicted rate [count s^-1] of every channel (..., n_channels) (Davis 2001, ApJ 548, 1010, eq. 13).
 
-    Parameters
-    ----------
-    flux : (..., n_energy)
-        Photons in each energy bin [photon cm^-2 s^-1].
-    arf, rmf : Arf, Rmf
-        On the same energy grid (see `check_match`).
-
-    Returns
-    -------
-    (..., n_channels) float64
-        [count s^-1].
+    ``flux`` (..., n_energy): photons in each energy bin [photon cm^-2 s^-1]. ARF and RMF are on the same
+    energy grid (see `check_match`).
     """
     rate = np.asarray(flux, dtype=np.float64) * arf.area
     flat = rate.reshape(-1, rate.shape[-1])
@@ -348,11 +313,7 @@ def _ragged(values: NDArray, edges: NDArray, dtype: type) -> NDArray:
     return column
 
 
-def _set_keywords(
-    table: fits.BinTableHDU,
-    fixed: Mapping[str, str | int | float],
-    extra: Mapping[str, str | int | float] | None,
-) -> None:
+def _set_keywords(table: fits.BinTableHDU, fixed: Keywords, extra: Keywords | None) -> None:
     table.header["HDUCLASS"] = "OGIP"
     table.header.update(fixed)
     table.header.update(extra or {})

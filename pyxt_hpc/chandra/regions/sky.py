@@ -47,14 +47,8 @@ _SAMPLES = 48  # a side, of the points that tell whether a shape touches the fie
 def read_regions(path: Path) -> RegionFile:
     """Read a region file, text or FITS; an empty one is valid and holds no point.
 
-    Raises
-    ------
-    MissingInput
-        No such file.
-    DamagedFile
-        A FITS file that is damaged, or what is neither that nor text and can be read.
-    RegionSyntaxError
-        Names the file, the line and what is wrong there.
+    Raises MissingInput; DamagedFile for a damaged FITS file and for what is neither that nor text and can be
+    read; RegionSyntaxError, which names the file, the line and what is wrong there.
     """
     path = Path(path)
     if check_regular(path) and is_fits(path):
@@ -66,21 +60,12 @@ def read_regions(path: Path) -> RegionFile:
 def contains(
     region: RegionFile, ra: ArrayLike, dec: ArrayLike, frames: Mapping[str, WCS]
 ) -> NDArray[np.bool_]:
-    """Whether positions lie in the region.
+    """Whether positions [deg], arrays of one shape, lie in the region.
 
-    Parameters
-    ----------
-    region : RegionFile
-    ra, dec : arrays of one shape [deg]
-    frames : mapping
-        WCS (1-based pixels) that ``physical`` coordinates are in and, by their file names, those of images
-        that ``image`` coordinates can belong to. Leave out what is not unique, such as ``physical`` when
-        several observations have their own sky frames.
-
-    Raises
-    ------
-    RegionSyntaxError
-        A shape is in a system that is not in ``frames``.
+    ``frames``: the WCS (1-based pixels) that ``physical`` coordinates are in and, by their file names, those
+    of images that ``image`` coordinates can belong to. Leave out what is not unique, such as ``physical``
+    when several observations have their own sky frames: RegionSyntaxError is raised if a shape is in such a
+    system.
     """
     ra, dec = np.broadcast_arrays(np.asarray(ra, float), np.asarray(dec, float))
     return _contains(region, ra.shape, lambda plane: world_to_pixel(plane, ra, dec), frames)
@@ -174,14 +159,9 @@ def _plane_key(region: RegionFile, shape: Shape, planes: Mapping[_PlaneKey, WCS]
 def off_the_field(
     region: RegionFile, frames: Mapping[str, WCS], wcs: WCS, seen: NDArray[np.bool_]
 ) -> list[Shape]:
-    """Shapes that touch no seen pixel, cuts and negated ones too.
+    """Shapes that touch no pixel that was seen, cuts and negated ones too.
 
-    Parameters
-    ----------
-    region, frames
-        As for `contains`.
-    wcs, seen
-        A tangent plane (1-based pixels) and which of its pixels (ny, nx) were seen.
+    ``wcs``, ``seen`` (ny, nx): a tangent plane (1-based pixels), and which of its pixels were seen.
     """
     row, col = np.nonzero(seen)
     x, y = col + 1.0, row + 1.0
@@ -236,10 +216,8 @@ def _near(shapes: list[Shape], wcs: WCS, x: NDArray[np.float64], y: NDArray[np.f
 def extent(region: RegionFile, frames: Mapping[str, WCS]) -> Points:
     """Corners (n,) RA, Dec [deg] of boxes around the shapes, whose union holds the region.
 
-    Raises
-    ------
-    RegionSyntaxError
-        The region has no bounds (empty, ``field()``, only cuts), or a system that is not in ``frames``.
+    Raises RegionSyntaxError if the region has no bounds (empty, ``field()``, only cuts), or a system that is
+    not in ``frames``.
     """
     planes = _planes(region, frames)
     ra: list[NDArray[np.float64]] = []

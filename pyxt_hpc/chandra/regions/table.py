@@ -49,12 +49,8 @@ def is_fits(path: Path) -> bool:
 def read_region_table(path: Path) -> RegionFile:
     """Read the first table of regions of a FITS file; which, and which not, goes to the log.
 
-    Raises
-    ------
-    MissingInput, DamagedFile
-        Absent, or damaged.
-    RegionSyntaxError
-        No table of regions, or a row that cannot be understood.
+    Raises MissingInput, DamagedFile, or RegionSyntaxError if there is no table of regions or a row cannot be
+    understood.
     """
     with open_fits(path, "region file", "save the regions again, as text in fk5 coordinates") as hdus:
         tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU) and _has_regions(hdu)]

@@ -211,8 +211,11 @@ class _Arguments:
             raise ShapeError(f"size {text} has an unknown unit; expected \" ' or d")
         if value < 0 or (value == 0 and not may_be_zero):
             raise ShapeError(f"size {text} is not positive")
+        value *= _ARCSEC.get(unit, 1.0)
+        if not math.isfinite(value):
+            raise ShapeError(f"size {text} is not a number")
         self.sizes_in_arcsec.add(unit in _ARCSEC)
-        return value * _ARCSEC.get(unit, 1.0)
+        return value
 
     def angle(self) -> float:
         if not self.left:

@@ -24,26 +24,14 @@ _PLASTIC = 1.32471795724474602596
 def live_fraction(
     geometry: FieldGeometry, grid: SkyGrid, gti: Mapping[int, FloatArray] | None = None
 ) -> NDArray[np.float32]:
-    """Share of the time during which a pixel was on a chip that was on, as mean over the pixel's area.
+    """Share (ny, nx) of the time during which a pixel was on a chip that was on, as mean over the pixel.
 
-    The time is that of the chip with most good time.
+    The time is that of the chip with most good time. A chip is a rectangle in its own pixels, and stays a
+    quadrilateral on the grid. The smearing, by dither and the area of a pixel together, is a distribution of
+    shifts in chip pixels; its cumulative distribution, tabulated, gives the share at every place.
 
-    A chip is a rectangle in its own pixels, and stays a quadrilateral on the grid. The smearing, by dither
-    and the area of a pixel together, is a distribution of shifts in chip pixels; its cumulative
-    distribution, tabulated, gives the share at every place.
-
-    Parameters
-    ----------
-    geometry : FieldGeometry
-    grid : SkyGrid
-    gti : mapping, optional
-        Good times (m, 2) [s] of each chip of the geometry, sorted and disjoint; without it, every chip was on
-        whenever the geometry knows the dither.
-
-    Returns
-    -------
-    (ny, nx) float32
-        0 to 1.
+    ``gti``: good times (m, 2) [s] of each chip of the geometry, sorted and disjoint; without it, every chip
+    was on whenever the geometry knows the dither.
     """
     share = np.zeros(grid.shape, dtype=np.float32)
     samples = np.arange(_SAMPLES)
@@ -91,18 +79,10 @@ def exposure_map(
     dec_pnt: float,
     gti: Mapping[int, FloatArray] | None = None,
 ) -> NDArray[np.float32]:
-    """Vignetted exposure [s] of one observation at one energy, (ny, nx).
+    """Vignetted exposure [s] (ny, nx) of one observation at one energy.
 
-    Parameters
-    ----------
-    exposure_s
-        Live time of the chip with most good time.
-    energy_keV
-        Of the vignetting.
-    ra_pnt, dec_pnt
-        Optical axis [deg].
-    geometry, grid, gti
-        As of `live_fraction`.
+    ``exposure_s`` is the live time of the chip with most good time; ``ra_pnt``, ``dec_pnt`` [deg] the optical
+    axis; ``geometry``, ``grid``, ``gti`` as of `live_fraction`.
     """
     exposure = live_fraction(geometry, grid, gti)
     row, col = np.nonzero(exposure)

@@ -25,17 +25,10 @@ Polygons = dict[int, list[NDArray[np.float64]]]
 
 
 def read_fov(path: Path) -> Polygons:
-    """Outline of each chip.
+    """Outlines of each CCD: its polygons, (n_corner, 2) RA, Dec [deg].
 
-    Returns
-    -------
-    dict
-        For each CCD its polygons, (n_corner, 2) RA, Dec [deg].
-
-    Raises
-    ------
-    MissingInput, DamagedFile
-        Absent; not FITS, or without a table of polygons with CCD_ID and sky positions.
+    Raises MissingInput, or DamagedFile if it is not FITS or without a table of polygons with CCD_ID and sky
+    positions.
     """
     path = Path(path)
     with open_fits(path, "field-of-view file", _HINT) as hdus:
@@ -90,13 +83,8 @@ def write_fov(path: Path, polygons: Polygons, wcs: WCS, header: fits.Header) -> 
 def check_outlines(outlines: Polygons, fov_polygons: Polygons, fov_path: Path) -> None:
     """Make sure that a FOV file is of the pointing that the events show.
 
-    Every chip of ``outlines`` must lie in its outline of the file, give or take 30 arcsec: the file's may
-    have the dither in it.
-
-    Raises
-    ------
-    DamagedFile
-        A chip is missing in the file or elsewhere on the sky.
+    Every chip of ``outlines`` must lie in its outline of the file, give or take 30 arcsec, as the file's may
+    have the dither in it. Raises DamagedFile if a chip is missing in the file or elsewhere on the sky.
     """
     for ccd, polygons in outlines.items():
         if ccd not in fov_polygons:

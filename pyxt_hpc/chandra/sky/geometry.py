@@ -16,10 +16,9 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra.events import EventList, column_numbers, set_sky_wcs, sky_wcs
+from pyxt_hpc.chandra.events import EventList, set_sky_wcs, sky_wcs
 from pyxt_hpc.chandra.keywords import number
 from pyxt_hpc.chandra.sky.fov import Polygons
-from pyxt_hpc.chandra.sky.tangent import world_to_pixel
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.files.fits import open_fits, write_fits
@@ -30,47 +29,34 @@ FloatArray = NDArray[np.float64]
 
 CHIP_PIXELS = 1024
 _ALL_COLUMNS = "give the file with all columns (dmcopy without [cols ...])"
-_ENOUGH = 200_000  # events for a geometry far better than a pixel
-_FEWEST = 30  # on a chip
-_FEWEST_IN_BIN = 4
-_LONGEST_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
-_SMALLEST_SPREAD = 10.0  # chip pixels rms in any direction, to know the chip's scale and orientation
+_MAX_EVENTS = 200_000  # events for a geometry far better than a pixel
+_MIN_EVENTS = 30  # on a chip
+_MIN_EVENTS_IN_BIN = 4
+_MAX_SPAN_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
+_MIN_SPREAD = 10.0  # chip pixels rms in any direction, to know the chip's scale and orientation
 _SCALE_TOLERANCE = 0.03
 _ROW_SLACK = 1  # FIRSTROW counts from 0 or from 1
-_LARGEST_SCATTER = 1.0  # pixels rms: half a pixel of randomisation on either side gives 0.4
-_LARGEST_OUTLIERS = 0.05
+_MAX_SCATTER = 1.0  # pixels rms: half a pixel of randomisation on either side gives 0.4
+_MAX_OUTLIERS = 0.05
 _ITERATIONS = 50
 _CONVERGED = 1e-3  # pixels
 # For the length of the time bins: variance of a mean in the bin against what averaging and linear
 # interpolation cut off the peaks of the dither, amplitude (2 pi / period)^2 length^2 / 8.
 _SCATTER = 0.41  # pixels
-_SHORTEST_BIN_S, _LONGEST_BIN_S = 10.0, 60.0
+_MIN_BIN_S, _MAX_BIN_S = 10.0, 60.0
 _CURVATURE = 16.3 * (2 * np.pi / 707.0) ** 2 / 8 / np.sqrt(2)  # pixels s^-2, rms
-_ASPECT_STEP_S = 4.0
-_ASPECT_GAP_S = 60.0
-_AXIS_TOLERANCE_ARCMIN = 1.0  # 2% in the vignetting at most
 _AIMPOINTS = {3: (950.0, 985.0), 7: (215.0, 515.0)}  # chipx, chipy on I3 and S3
-_ASPECT_TOLERANCE = 3.0  # pixels rms between aspect solution and events: the SIM's own drift is about 1
 
 
 @dataclass(frozen=True, eq=False)
 class FieldGeometry:
-    """Chips on the sky of one observation.
+    """Chips on the sky of one observation; ``wcs`` is that of the sky pixels, 1-based.
 
-    Attributes
-    ----------
-    wcs : WCS
-        Of the sky pixels, 1-based.
-    chips : tuple of int
-        CCDs, n_chip of them.
-    to_sky : (n_chip, 2, 3) float64
-        x = to_sky[k, 0] @ (1, chipx, chipy) and y = to_sky[k, 1] @ (1, chipx, chipy) at the mean pointing.
-    rows : tuple of int
-        First and last chipy in use.
-    time : (n,) float64
-        Ascending, all in the good time, each standing for an equal part of it [s].
-    dither : (n, 2) float64
-        Shift of the sky position x, y from its mean at these times [sky pixels].
+    ``chips`` are n_chip CCDs; ``to_sky`` (n_chip, 2, 3): x = to_sky[k, 0] @ (1, chipx, chipy) and y =
+    to_sky[k, 1] @ (1, chipx, chipy) at the mean pointing; ``rows``: first and last chipy in use.
+
+    ``time`` (n,) [s] is ascending, all in the good time, each standing for an equal part of it; ``dither``
+    (n, 2) is the shift of the sky position x, y from its mean at these times [sky pixels].
     """
 
     wcs: WCS
@@ -96,11 +82,9 @@ def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
     The bins are 10 to 60 s, by the count rate; the accuracy of the dither, about 0.05 pixel at 5 events a
     second and 0.3 at the least that is taken, goes to the log.
 
-    Raises
-    ------
-    DamagedFile
-        No columns chipx, chipy, time; too few events for that, or those of a chip all in one place; sky
-        positions that do not follow from chip positions; rows outside FIRSTROW, NROWS; impossible times.
+    Raises DamagedFile if there are no columns chipx, chipy, time; too few events for that, or those of a chip
+    all in one place; sky positions that do not follow from chip positions; rows outside FIRSTROW, NROWS;
+    impossible times.
     """
     path, chips = events.path, tuple(sorted(chips))
     columns = {"chipx": events.chipx, "chipy": events.chipy, "time": events.time}
@@ -115,7 +99,7 @@ def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
         & np.isfinite(events.y)
         & np.isfinite(events.time)
     )
-    use = use[:: max(1, -(-len(use) // _ENOUGH))]
+    use = use[:: max(1, -(-len(use) // _MAX_EVENTS))]
     chip = np.column_stack([events.chipx[use], events.chipy[use]]).astype(np.float64)
     sky = np.column_stack([events.x[use], events.y[use]])
     members = [np.flatnonzero(events.ccd_id[use] == ccd) for ccd in chips]
@@ -143,73 +127,6 @@ def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
     return FieldGeometry(
         events.wcs, chips, to_sky, rows, start + elapsed[good] / number[good], dither - dither.mean(axis=0)
     )
-
-
-def with_aspect(
-    geometry: FieldGeometry, aspect_paths: Sequence[Path], axis: tuple[float, float] | None = None
-) -> FieldGeometry:
-    """The geometry with the dither of aspect solutions (``pcadf*_asol1.fits``); unchanged without any.
-
-    Parameters
-    ----------
-    geometry
-        As measured from the events.
-    aspect_paths
-        Of this observation.
-    axis
-        RA_PNT, DEC_PNT [deg] of the events' header, to be compared with the mean pointing.
-
-    Raises
-    ------
-    MissingInput, DamagedFile
-        Absent; not an aspect solution; of another time; not the pointing that the events show.
-    """
-    if not aspect_paths:
-        return geometry
-    parts = [_read_aspect(Path(path)) for path in aspect_paths]
-    names = ", ".join(str(path) for path in aspect_paths)
-    time, ra, dec = np.concatenate(parts, axis=1)
-    order = np.argsort(time, kind="stable")
-    time, ra, dec = time[order], ra[order], dec[order]
-    away = np.clip(np.searchsorted(time, geometry.time), 1, len(time) - 1)
-    distance = np.minimum(np.abs(time[away] - geometry.time), np.abs(time[away - 1] - geometry.time))
-    missed = float(np.mean(distance > _ASPECT_GAP_S))
-    if missed > 0.01:
-        raise DamagedFile(
-            f"{names}: covers {time[0]:.0f} to {time[-1]:.0f} s, without {100 * missed:.0f}% of the good "
-            f"time of the events ({geometry.time[0]:.0f} to {geometry.time[-1]:.0f} s); give all aspect "
-            "solutions of this observation, or none"
-        )
-    position = np.column_stack(world_to_pixel(geometry.wcs, ra, dec))
-
-    def at(times: FloatArray) -> FloatArray:
-        return np.column_stack([np.interp(times, time, p) for p in position.T])
-
-    seen = at(geometry.time)
-    seen -= seen.mean(axis=0)
-    difference = float(np.sqrt(np.mean((seen - geometry.dither) ** 2)))
-    if not difference < _ASPECT_TOLERANCE:  # NaN: on the other half of the sky
-        raise DamagedFile(
-            f"{names}: the pointing moves differently from the events, by {difference:.1f} sky pixels rms, "
-            f"expected less than {_ASPECT_TOLERANCE:g}; take the files away (the events have the dither too)"
-        )
-    if axis is not None:
-        _check_axis(axis, np.average(at(geometry.time), axis=0), geometry, names)
-    fine = _finer(geometry.time)
-    dither = at(fine)
-    return replace(geometry, time=fine, dither=dither - dither.mean(axis=0))
-
-
-def _check_axis(axis: tuple[float, float], mean: FloatArray, geometry: FieldGeometry, names: str) -> None:
-    """Whether the header's optical axis [deg] is where the telescope pointed (sky pixels) on average."""
-    ra, dec = (float(degrees) for degrees in geometry.wcs.wcs_pix2world(*mean, 1))
-    away = float(off_axis_arcmin(ra, dec, *axis))
-    if not away < _AXIS_TOLERANCE_ARCMIN:
-        raise DamagedFile(
-            f"{names}: pointed at RA {ra:.4f}, Dec {dec:.4f} on average, but RA_PNT, DEC_PNT of the events "
-            f"are {axis[0]:.4f}, {axis[1]:.4f}, {away:.1f} arcmin away, and the vignetting would be that of "
-            "another place; copy RA_PNT and DEC_PNT from the archive's evt2 file (dmhedit)"
-        )
 
 
 def aimpoint_off_arcmin(geometry: FieldGeometry, axis: tuple[float, float]) -> float | None:
@@ -330,29 +247,21 @@ def _medians(values: FloatArray, bins: NDArray[np.int64], kept: NDArray[np.bool_
 
 def _bin_length(time: FloatArray, path: Path) -> float:
     """Length [s] with the least error of the dither at the count rate of these events."""
-    if np.ptp(time) > _LONGEST_S:
+    if np.ptp(time) > _MAX_SPAN_S:
         raise DamagedFile(
-            f"{path}: its events span {np.ptp(time):.3g} s, expected less than {_LONGEST_S:g}: it was "
+            f"{path}: its events span {np.ptp(time):.3g} s, expected less than {_MAX_SPAN_S:g}: it was "
             "merged of several observations; give each its own file"
         )
-    step = 10.0 * _SHORTEST_BIN_S  # steps without any event are gaps, not time at a low rate
+    step = 10.0 * _MIN_BIN_S  # steps without any event are gaps, not time at a low rate
     observed = step * len(np.unique((time / step).astype(np.int64)))
     rate = len(time) / observed
-    if rate * _LONGEST_BIN_S < _FEWEST_IN_BIN:
+    if rate * _MAX_BIN_S < _MIN_EVENTS_IN_BIN:
         raise DamagedFile(
-            f"{path}: {len(time)} events in {observed:.0f} s, expected at least {_FEWEST_IN_BIN} in "
-            f"{_LONGEST_BIN_S:.0f} s to see the dither; take the observation out of observation_ids"
+            f"{path}: {len(time)} events in {observed:.0f} s, expected at least {_MIN_EVENTS_IN_BIN} in "
+            f"{_MAX_BIN_S:.0f} s to see the dither; take the observation out of observation_ids"
         )
     best = (_SCATTER**2 / (4 * rate * _CURVATURE**2)) ** 0.2
-    return float(np.clip(best, _SHORTEST_BIN_S, _LONGEST_BIN_S))
-
-
-def _finer(time: FloatArray) -> FloatArray:
-    """Times evenly spread over the bins whose middles are given."""
-    width = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
-    n = max(1, int(np.ceil(width / _ASPECT_STEP_S)))
-    within = ((np.arange(n) + 0.5) / n - 0.5) * width
-    return np.sort((time[:, None] + within).ravel())
+    return float(np.clip(best, _MIN_BIN_S, _MAX_BIN_S))
 
 
 def rows_of(header: fits.Header) -> tuple[int, int] | None:
@@ -382,12 +291,12 @@ def _rows(header: fits.Header, chipy: FloatArray, path: Path) -> tuple[int, int]
 
 
 def _check_spread(chip: FloatArray, name: str) -> None:
-    if len(chip) < _FEWEST:
+    if len(chip) < _MIN_EVENTS:
         raise DamagedFile(
-            f"{name} has {len(chip)} events, expected at least {_FEWEST} to see where it is on the sky; "
+            f"{name} has {len(chip)} events, expected at least {_MIN_EVENTS} to see where it is on the sky; "
             "take the observation out of observation_ids"
         )
-    if np.linalg.eigvalsh(np.cov(chip.T))[0] < _SMALLEST_SPREAD**2:
+    if np.linalg.eigvalsh(np.cov(chip.T))[0] < _MIN_SPREAD**2:
         raise DamagedFile(
             f"{name}: chipx, chipy of its events lie on a point or a line, expected all over it: the columns "
             "were overwritten, or a filter left this; give the file as chandra_repro or the archive left it"
@@ -412,33 +321,13 @@ def _check_solution(
         outliers = 1.0 - len(good) / len(on)
         if (
             np.abs(scales - 1.0).max() > _SCALE_TOLERANCE
-            or scatter > _LARGEST_SCATTER
-            or outliers > _LARGEST_OUTLIERS
+            or scatter > _MAX_SCATTER
+            or outliers > _MAX_OUTLIERS
         ):
             raise DamagedFile(
                 f"{path}: CCD {ccd}: x, y do not follow from chipx, chipy (scale {scales[0]:.3f}, scatter "
                 f"{scatter:.2f} pixels, {100 * outliers:.0f}% outliers; expected 1, below "
-                f"{_LARGEST_SCATTER:g}, below {100 * _LARGEST_OUTLIERS:.0f}%): it was merged of several "
+                f"{_MAX_SCATTER:g}, below {100 * _MAX_OUTLIERS:.0f}%): it was merged of several "
                 "observations, or other software changed its positions; give the file as chandra_repro or "
                 "the archive left it"
             )
-
-
-def _read_aspect(path: Path) -> FloatArray:
-    """Time [s], RA, Dec [deg] as (3, n), finite ones only."""
-    hint = "take the file away or fetch it again"
-    with open_fits(path, "aspect solution", hint) as hdus:
-        for hdu in hdus[1:]:
-            names = column_numbers(hdu.header)
-            if isinstance(hdu, fits.BinTableHDU) and {"time", "ra", "dec"} <= names.keys():
-                break
-        else:
-            raise DamagedFile(f"{path}: no table ASPSOL with columns time, ra, dec, roll; {hint}")
-        values = np.array(
-            [hdu.data.field(names[name] - 1) for name in ("time", "ra", "dec")], dtype=np.float64
-        )
-    if values.ndim == 2:
-        values = values[:, np.isfinite(values).all(axis=0)]
-    if values.ndim != 2 or values.shape[1] < 2:
-        raise DamagedFile(f"{path}: table ASPSOL has hardly a pointing in it; {hint}")
-    return values

@@ -15,17 +15,10 @@ def psf_r90_arcsec(theta_arcmin: ArrayLike) -> NDArray[np.float64]:
 
 
 def merged_r90_arcsec(observations: Iterable[tuple[ArrayLike, ArrayLike]]) -> NDArray[np.float64]:
-    """Radius of the point spread in a sum of observations, weighted by their exposures.
+    """Radius [arcsec] (ny, nx) of the point spread in a sum of observations, weighted by their exposures.
 
-    Parameters
-    ----------
-    observations : iterable of pairs
-        Exposure map (ny, nx) [s] and angle from the optical axis (ny, nx) [arcmin] of each observation.
-
-    Returns
-    -------
-    (ny, nx) float64
-        [arcsec]; where nothing was seen, that of the observation whose axis is nearest.
+    ``observations``: of each the exposure map (ny, nx) [s] and the angle from its optical axis (ny, nx)
+    [arcmin]. Where nothing was seen, the radius is that of the observation whose axis is nearest.
     """
     weighted = weight = np.zeros(())
     nearest = np.full((), np.inf)

@@ -12,7 +12,7 @@ from pyxt_hpc.chandra.sky.tangent import pixel_to_pixel
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 
-_FEWEST_EVENTS = 200  # of a chip: its corners are known to 2 sky pixels
+_MIN_EVENTS = 200  # of a chip: its corners are known to 2 sky pixels
 
 
 def reproject(events: EventList, wcs: WCS) -> EventList:
@@ -31,28 +31,13 @@ def project_background(
     gti: Mapping[int, FloatArray],
     rng: np.random.Generator,
 ) -> EventList:
-    """Blank-sky events on the sky of an observation, from their own chip coordinates.
+    """Blank-sky events in the plane ``wcs`` of an observation's sky, from their own chip coordinates.
 
-    Each event goes to a random place in its chip pixel and gets the dither of a random good time. The x, y
-    of the file, for whatever pointing, are not used.
+    Each event goes to a random place in its chip pixel and gets the dither of a random good time. The x, y of
+    the file, for whatever pointing, are not used. Events on other chips and rows than the observation's are
+    dropped. ``gti``: good times (m, 2) [s] of each chip of the geometry, sorted and disjoint.
 
-    Parameters
-    ----------
-    background : EventList
-        With chipx, chipy. Those on other chips and rows than the observation's are dropped.
-    geometry : FieldGeometry
-        Of the observation.
-    wcs : WCS
-        Tangent plane of the result.
-    gti : mapping
-        Good times (m, 2) [s] of each chip of the geometry, sorted and disjoint.
-
-    Raises
-    ------
-    DamagedFile
-        No columns chipx, chipy.
-    EmptySelection
-        A chip without good time.
+    Raises DamagedFile without columns chipx, chipy; EmptySelection for a chip without good time.
     """
     if background.chipx is None or background.chipy is None:
         raise DamagedFile(
@@ -81,22 +66,12 @@ def project_background(
 
 
 def misplaced_by(background: EventList, geometry: FieldGeometry) -> float | None:
-    """How far blank-sky events are from where an observation sees their chip pixels, at the worst corner.
+    """How far [sky pixels] blank-sky events are from where an observation sees their chips, at worst.
 
-    Of a file that was put on the sky of another observation, or with another roll. Each event has a dither
-    of its own: what counts is a linear map from each chip to the sky, fitted to all of the chip's events.
-
-    Parameters
-    ----------
-    background : EventList
-    geometry : FieldGeometry
-        Of the observation.
-
-    Returns
-    -------
-    float or None
-        [sky pixels]; infinite if a position is on the other half of the sky. None if nothing tells: no
-        columns chipx, chipy, or too few events.
+    Of a file that was put on the sky of another observation, or with another roll. Each event has a dither of
+    its own: what counts is a linear map from each chip to the sky, fitted to all of the chip's events.
+    Infinite if a position is on the other half of the sky; None if nothing tells: no columns chipx, chipy, or
+    too few events.
     """
     if background.chipx is None or background.chipy is None:
         return None
@@ -105,7 +80,7 @@ def misplaced_by(background: EventList, geometry: FieldGeometry) -> float | None
     farthest = None
     for ccd, matrix in zip(geometry.chips, geometry.to_sky, strict=True):
         on = background.ccd_id == ccd
-        if np.count_nonzero(on) < _FEWEST_EVENTS:
+        if np.count_nonzero(on) < _MIN_EVENTS:
             continue
         chip = np.stack([np.ones(np.count_nonzero(on)), background.chipx[on], background.chipy[on]])
         if not np.isfinite(sky[:, on]).all():

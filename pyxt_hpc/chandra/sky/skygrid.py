@@ -25,7 +25,7 @@ from pyxt_hpc.chandra.sky.tangent import (
 from pyxt_hpc.errors import EmptySelection
 
 PIXEL_SCALE_ARCSEC = 4 * SKY_PIXEL_ARCSEC  # sky pixels binned by 4
-_LARGEST = 6700  # pixels a side, as in ClusterPyXT: a larger crop is a slip of the pen
+_MAX_SIDE = 6700  # pixels a side, as in ClusterPyXT: a larger crop is a slip of the pen
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,20 +38,10 @@ class SkyGrid:
 
     @classmethod
     def around(cls, region: RegionFile, frames: Mapping[str, WCS]) -> "SkyGrid":
-        """Smallest grid, centred on the region's bounding box, that holds it.
+        """Smallest grid, centred on the region's bounding box, that holds it; ``frames`` as for `contains`.
 
-        Parameters
-        ----------
-        region : RegionFile
-        frames : mapping
-            As for `regions.contains`.
-
-        Raises
-        ------
-        RegionSyntaxError
-            The region has no bounds, or is in a system not in ``frames``.
-        EmptySelection
-            It is smaller than a pixel or larger than any Chandra field.
+        Raises RegionSyntaxError if the region has no bounds or is in a system not in ``frames``;
+        EmptySelection if it is smaller than a pixel or larger than any Chandra field.
         """
         ra, dec = extent(region, frames)
         _check_on_sky(region, *ra, *dec)
@@ -64,10 +54,10 @@ class SkyGrid:
             _check_on_sky(region, *centre)
         # a whole number of pixels must not grow by one through rounding
         shape = tuple(math.ceil(np.ptp(v) - 1e-3) for v in (y, x))
-        if not all(1 <= n <= _LARGEST for n in shape):
+        if not all(1 <= n <= _MAX_SIDE for n in shape):
             raise EmptySelection(
                 f"{region.path}: the crop is {shape[1]} x {shape[0]} pixels of "
-                f"{PIXEL_SCALE_ARCSEC:g} arcsec, expected 1 to {_LARGEST} a side; draw it around the cluster"
+                f"{PIXEL_SCALE_ARCSEC:g} arcsec, expected 1 to {_MAX_SIDE} a side; draw it around the cluster"
             )
         wcs = tangent_plane(*centre, PIXEL_SCALE_ARCSEC)
         wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]

@@ -54,10 +54,7 @@ def world_to_pixel(wcs: WCS, ra: ArrayLike, dec: ArrayLike) -> Points:
 def pixel_to_pixel(source: WCS, target: WCS, x: ArrayLike, y: ArrayLike) -> Points:
     """Pixels of one tangent plane as pixels of another, both 1-based; NaN for the other half of the sky.
 
-    Raises
-    ------
-    ValueError
-        A WCS is not a plain tangent projection.
+    Raises ValueError if a WCS is not a plain tangent projection.
     """
     return apply_homography(homography(source, target), x, y)
 

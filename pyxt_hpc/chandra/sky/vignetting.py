@@ -38,22 +38,11 @@ def _surface() -> RectBivariateSpline:
 
 
 def vignetting(energy_keV: ArrayLike, theta_arcmin: ArrayLike) -> NDArray[np.float64]:
-    """Effective area relative to the optical axis, for every energy at every angle.
+    """Effective area relative to the optical axis (n_energy, ...) at energies (n_energy,) and angles (...).
 
-    Smooth in both, and flat on the axis. Traced from 0.7 to 8.6 keV, beyond which the value there holds, and
-    to 20 arcmin; from there to 25 arcmin the logarithm goes on with its slope, and farther out the last
+    Smooth in both, 1 and flat on the axis. Traced from 0.7 to 8.6 keV, beyond which the value there holds,
+    and to 20 arcmin; from there to 25 arcmin the logarithm goes on with its slope, and farther out the last
     value holds.
-
-    Parameters
-    ----------
-    energy_keV : (n_energy,)
-    theta_arcmin : (...)
-        Angle from the optical axis.
-
-    Returns
-    -------
-    (n_energy, ...) float64
-        1 on the axis.
     """
     energy = np.asarray(energy_keV, dtype=np.float64)
     theta = np.asarray(theta_arcmin, dtype=np.float64)

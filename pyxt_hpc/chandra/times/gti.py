@@ -31,7 +31,7 @@ def total(gti: FloatArray) -> float:
     return float(np.sum(gti[:, 1] - gti[:, 0])) if len(gti) else 0.0
 
 
-def contains(gti: FloatArray, times: ArrayLike) -> NDArray[np.bool_]:
+def in_gti(gti: FloatArray, times: ArrayLike) -> NDArray[np.bool_]:
     """Whether each time [s] lies in one of the sorted disjoint intervals: same shape as times."""
     times = np.asarray(times, dtype=np.float64)
     if len(gti) == 0:
@@ -40,14 +40,14 @@ def contains(gti: FloatArray, times: ArrayLike) -> NDArray[np.bool_]:
     return (interval >= 0) & (times < gti[np.maximum(interval, 0), 1])
 
 
-def contains_by_chip(
+def in_gti_by_chip(
     gti: Mapping[int, FloatArray], ccd_id: NDArray[np.integer], times: FloatArray
 ) -> NDArray[np.bool_]:
     """Whether each event (n,) lies in the good time of its own CCD; on CCDs without intervals none does."""
     inside = np.zeros(len(times), dtype=bool)
     for ccd, intervals in gti.items():
         on_chip = np.flatnonzero(ccd_id == ccd)
-        inside[on_chip] = contains(intervals, times[on_chip])
+        inside[on_chip] = in_gti(intervals, times[on_chip])
     return inside
 
 
@@ -60,7 +60,7 @@ def intersection(first: ArrayLike, *others: ArrayLike) -> FloatArray:
         if len(edges) < 2:
             return np.empty((0, 2))
         pieces = np.column_stack([edges[:-1], edges[1:]])
-        inside = contains(result, pieces[:, 0]) & contains(other, pieces[:, 0])
+        inside = in_gti(result, pieces[:, 0]) & in_gti(other, pieces[:, 0])
         result = normalise(pieces[inside])
     return result
 
@@ -73,17 +73,7 @@ def union(sets: Sequence[ArrayLike]) -> FloatArray:
 
 
 def live_time(gti: FloatArray, edges: ArrayLike) -> FloatArray:
-    """Good time [s] in each bin of time.
-
-    Parameters
-    ----------
-    gti : (n, 2) sorted disjoint intervals [s]
-    edges : (n_bin + 1,) ascending [s]
-
-    Returns
-    -------
-    (n_bin,) float64
-    """
+    """Good time [s] in each bin (n_bin,) between ascending edges (n_bin + 1,) [s]."""
     edges = np.asarray(edges, dtype=np.float64)
     if len(gti) == 0:
         return np.zeros(len(edges) - 1)

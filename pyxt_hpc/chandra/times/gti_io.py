@@ -28,14 +28,9 @@ _FROM_EVENTS = (
 
 
 def write_gti(path: Path, gti: NDArray[np.float64], events_header: fits.Header) -> None:
-    """Write good time intervals, for people, for CIAO (``evt.fits[@path]``) and for `read_gti`.
+    """Write good time intervals (m, 2) [s], for people, for CIAO (``evt.fits[@path]``) and for `read_gti`.
 
-    Parameters
-    ----------
-    path : Path
-    gti : (m, 2) [s] on the clock of the events
-    events_header : fits.Header
-        Of the events' table, with the keywords that tell what the times mean.
+    Keywords of the events' header tell what the times mean.
     """
     table = _table("GTI", [("START", "1D", "s", gti[:, 0]), ("STOP", "1D", "s", gti[:, 1])], events_header)
     table.header["HDUCLAS2"] = "STANDARD"
@@ -51,13 +46,8 @@ def read_gti(path: Path) -> NDArray[np.float64]:
     they are, so the file must have the TIMEZERO of the events (0 for Chandra). Whether the intervals have
     anything to do with an observation is for the caller to see.
 
-    Raises
-    ------
-    MissingInput
-        No such file.
-    DamagedFile
-        It is not FITS, has no such table, no interval, one that ends before it begins, times that are not
-        numbers, or another clock than Chandra's.
+    Raises MissingInput, or DamagedFile if it is not FITS, has no such table, no interval, one that ends
+    before it begins, times that are not numbers, or another clock than Chandra's.
     """
     path = Path(path)
     with open_fits(path, "GTI file", _GTI_HINT) as hdus:
@@ -117,10 +107,8 @@ def write_light_curve(path: Path, curve: LightCurve, events_header: fits.Header)
 def read_light_curve(path: Path) -> LightCurve:
     """A light curve that `write_light_curve` or dmextract wrote.
 
-    Raises
-    ------
-    MissingInput, DamagedFile
-        Absent; not FITS, without a column, without a bin, or with bins that do not follow each other.
+    Raises MissingInput, or DamagedFile if it is not FITS, lacks a column or bins, or if these do not follow
+    each other.
     """
     path = Path(path)
     with open_fits(path, "light curve", _CURVE_HINT) as hdus:

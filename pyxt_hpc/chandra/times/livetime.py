@@ -22,19 +22,9 @@ _OF_CHIP = ("ONTIME", "LIVTIME", "EXPOSUR")
 def live_share(header: fits.Header, gti: Mapping[int, NDArray], name: str) -> float:
     """Share of the good time that is live: DTCOR, else LIVETIME/ONTIME, else EXPOSURE over the good time.
 
-    Parameters
-    ----------
-    header
-        Of EVENTS. Numbers may be written as texts.
-    gti
-        Good times (m, 2) [s] of each CCD: the longest is taken for that of EXPOSURE.
-    name
-        Of the file, for messages.
-
-    Raises
-    ------
-    DamagedFile
-        None of these gives a share between 0 and 1.
+    ``header`` is that of EVENTS, ``gti`` (m, 2) [s] the good times of each CCD, of which the longest is taken
+    for that of EXPOSURE; ``name`` of the file is for messages. Raises DamagedFile if none of these gives a
+    share between 0 and 1.
     """
     longest = max((gti_arithmetic.total(intervals) for intervals in gti.values()), default=0.0)
     dtcor, livetime, ontime = (

@@ -16,8 +16,8 @@ from pyxt_hpc.parallel.pools.sandbox import begin_child, cause_of_death
 from pyxt_hpc.parallel.pools.worker import Worker
 
 PIPE_BYTES = 1 << 15
-"""So much a pipe surely holds: writing more to a process that computes could wait for its answer, and its
-answer for whoever writes."""
+"""What a pipe surely holds. A longer message is kept until the process has answered what it computes: else
+this process and that one could wait for each other to read."""
 
 _FORK = ForkContext()
 
@@ -30,7 +30,7 @@ class _Child:
     unsent: deque[bytearray] = field(default_factory=deque)
 
     def send(self) -> None:
-        """Write what fits."""
+        """Write what can be written without waiting."""
         while self.unsent and (len(self.unsent[0]) <= PIPE_BYTES or len(self.held) == len(self.unsent)):
             message = self.unsent.popleft()
             with contextlib.suppress(ConnectionError):  # it has died, which `wait` will find

@@ -20,15 +20,15 @@ from pyxt_hpc.parallel.pools.messages import pack_call, unpack
 from pyxt_hpc.parallel.pools.pool import IN_FLIGHT, Answer, Chunk, Payload, Prepare, Task
 from pyxt_hpc.parallel.pools.worker import Worker, described
 from pyxt_hpc.parallel.shared import share_arrays
-from pyxt_hpc.parallel.signals import leave_signals_to_master
-from pyxt_hpc.parallel.world import World, all_know
+from pyxt_hpc.parallel.signals import ignore_stop_signals
+from pyxt_hpc.parallel.world import World, mark_known_to_all
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
 log = logging.getLogger(__name__)
 
-WORK, STOP, RESULT, FAREWELL = 1, 2, 3, 4
+WORK, STOP, RESULT, STOPPED = 1, 2, 3, 4
 """Tags of messages."""
 
 SLEEP_SECONDS = (1e-5, 2e-4)
@@ -90,7 +90,7 @@ class RankPool:
             On the other ranks, silently.
         """
         if not self._world.is_master:
-            leave_signals_to_master()
+            ignore_stop_signals()
         meta = self._comm.bcast(payload.meta if payload else None, root=0)
         arrays = share_arrays(self._comm, payload.arrays if payload else None)
         worker = Worker(_prepare_all(self._comm, prepare, meta, arrays))
@@ -101,14 +101,14 @@ class RankPool:
         try:
             yield self
         except Exception as error:
-            all_know(error)  # as soon as they are sent home
+            mark_known_to_all(error)  # for they are ended below
             raise
         except KeyboardInterrupt:
             # Workers would be waited for until their chunks are done.
             log.error("interrupted again: stopped at once; what is finished is stored")
             self._world.abort(EXIT_TRY_AGAIN)
         finally:
-            self._send_home()
+            self._end_workers()
 
     def submit(self, task: Task, chunk: Chunk) -> None:
         """Send a chunk to the rank that holds fewest."""
@@ -157,18 +157,18 @@ class RankPool:
                     return rank
         raise AssertionError(f"more than {IN_FLIGHT} chunks per worker")
 
-    def _send_home(self) -> None:
+    def _end_workers(self) -> None:
         """End the workers; results that were not waited for are dropped."""
         stops = [self._comm.Isend([b"", self._mpi.BYTE], rank, STOP) for rank in range(1, self._comm.size)]
         pauses = Pauses()
-        staying = self.n_workers
-        while staying:
+        n_running = self.n_workers
+        while n_running:
             message = self._comm.Improbe(status=self._status)
             if message is None:
                 pauses.sleep()
-            elif self._status.tag == FAREWELL:
+            elif self._status.tag == STOPPED:
                 message.Recv([bytearray(0), self._mpi.BYTE])
-                staying -= 1
+                n_running -= 1
             else:
                 self._receive(message)
         unanswered = [request for held in self._held for _, request, _ in held]
@@ -211,4 +211,4 @@ def serve(comm: "MPI.Intracomm", worker: Worker) -> None:
     comm.Recv([bytearray(0), MPI.BYTE], 0, STOP)
     while comm.Iprobe(0, WORK, status):
         comm.Recv([bytearray(status.Get_count(MPI.BYTE)), MPI.BYTE], 0, WORK)
-    comm.Send([b"", MPI.BYTE], 0, FAREWELL)
+    comm.Send([b"", MPI.BYTE], 0, STOPPED)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pyxt_hpc.parallel.signals import leave_signals_to_master
+from pyxt_hpc.parallel.signals import ignore_stop_signals
 
 
 class SandboxDied(Exception):
@@ -68,7 +68,7 @@ def cause_of_death(exit_code: int) -> str:
 
 def begin_child(parent: int) -> None:
     """Begin a forked process, which must end with its parent even if that is killed."""
-    leave_signals_to_master()
+    ignore_stop_signals()
     if sys.platform == "linux":
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)

@@ -13,12 +13,12 @@ from pyxt_hpc.chandra.times import gti as gti_arithmetic
 BAND_EV = (300.0, 12_000.0)  # where every ACIS file has events: particles, if nothing else
 _ENERGY_STEP_EV = 100.0
 _NEIGHBOURS = 5  # steps on either side that tell what to expect
-_FORBIDDEN = 20.0  # expected events where there are none: a chance of 2e-9
+_MIN_EXPECTED = 20.0  # expected events where there are none: a chance of 2e-9
 _SIGMAS = 4.0  # that the steps beside may have been too many by chance
-_QUIET = 40.0  # events of a block that is not bright: room for vignetting and slow changes
+_MIN_MEDIAN = 40.0  # events of a block that is not bright: room for vignetting and slow changes
 _BLOCKS = (16, 8, 4, 2)  # a side of a chip, finest first
-_MOST_BINS = 1000  # of time
-_FEWEST_BINS = 8
+_MAX_BINS = 1000  # of time
+_MIN_BINS = 8
 _FAINT_QUANTILE = 0.2
 
 
@@ -38,7 +38,7 @@ def energy_ranges(energy_eV: NDArray[np.floating]) -> NDArray[np.float64]:
             for side in (counts[max(first - _NEIGHBOURS, 0) : first], counts[end : end + _NEIGHBOURS])
             if len(side)
         ]
-        if beside and (end - first) * min(beside) >= _FORBIDDEN:
+        if beside and (end - first) * min(beside) >= _MIN_EXPECTED:
             below, above = energy[energy < edges[first]], energy[energy >= edges[end]]
             low = np.nextafter(np.float32(below.max()), np.float32(np.inf)) if len(below) else 0.0
             cuts.append((float(low), float(above.min()) if len(above) else np.inf))
@@ -63,7 +63,7 @@ def empty_share_of_chip(
     for side in _BLOCKS:
         counts = counts_in_blocks(chipx, chipy, rows, side)
         filled = counts[counts > 0]
-        if len(filled) and np.median(filled) >= _QUIET:
+        if len(filled) and np.median(filled) >= _MIN_MEDIAN:
             return float(np.mean(counts == 0))
     return None
 
@@ -73,13 +73,13 @@ def empty_share_of_time(time: NDArray[np.float64], gti: NDArray[np.float64]) -> 
 
     Of the events of one chip, or of chips with the same good time.
     """
-    good = time[gti_arithmetic.contains(gti, time)]
-    bins = min(len(good) // int(2 * _QUIET), _MOST_BINS)
-    while bins >= _FEWEST_BINS:
+    good = time[gti_arithmetic.in_gti(gti, time)]
+    bins = min(len(good) // int(2 * _MIN_MEDIAN), _MAX_BINS)
+    while bins >= _MIN_BINS:
         counts, _ = counts_in_good_time(good, gti, bins)
         filled = counts[counts > 0]
         # bright bins are flares: the faint ones say what to expect
-        if np.quantile(filled, _FAINT_QUANTILE) >= _QUIET:
+        if np.quantile(filled, _FAINT_QUANTILE) >= _MIN_MEDIAN:
             return float(np.mean(counts == 0))
         bins //= 2
     return None
@@ -97,9 +97,9 @@ def counts_in_good_time(
 
 def quiet_rate(time: NDArray[np.float64], gti: NDArray[np.float64]) -> float:
     """Events per second of good time in the median bin of some 100 events, which a flare hardly moves."""
-    inside = time[gti_arithmetic.contains(gti, time)]
-    bins = max(1, min(len(inside) // 100, _MOST_BINS))
-    if bins < _FEWEST_BINS:
+    inside = time[gti_arithmetic.in_gti(gti, time)]
+    bins = max(1, min(len(inside) // 100, _MAX_BINS))
+    if bins < _MIN_BINS:
         return len(inside) / gti_arithmetic.total(gti)
     counts, length = counts_in_good_time(inside, gti, bins)
     return float(np.median(counts)) / length

@@ -10,14 +10,14 @@ from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.subspace import Subspace, energies_eV, parse_ranges
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.errors import SelectionMismatch
-from pyxt_hpc.preprocess.background import PARTICLE_BAND_EV, in_particle_band
+from pyxt_hpc.preprocess.blank_sky import PARTICLE_BAND_EV
 from pyxt_hpc.preprocess.checks.coverage import energy_ranges
 
-_LEAST_PARTICLES = 100  # events of the particle band: the scale is good to 10%
-_LEAST_PARTICLE_BAND_EV = 250.0
+_MIN_PARTICLES = 100  # events of the particle band: the scale is good to 10%
+_MIN_PARTICLE_BAND_EV = 250.0
 _WHOLE_EV = (400.0, 11_900.0)  # held by a file that is not cut: thresholds and few events blur the ends
-_WIDEST_EV = (0.0, 1e6)
-_EDGE_EV = 50.0  # by which the analysis band may reach over the events' energies
+_ALL_EV = (0.0, 1e6)
+_TOLERANCE_EV = 50.0  # by which the analysis band may reach over the events' energies
 _KEYWORD = "ENERGIES"  # of what stage 1 writes
 
 
@@ -33,37 +33,23 @@ def common_energies(
 ) -> tuple[EventList, EventList | None, NDArray[np.float64], list[str]]:
     """Both files cut to the energies that both hold, if any is cut within 0.3-12 keV.
 
-    Parameters
-    ----------
-    events, background
-        The events, and the blank sky's (None without).
-    chips
-        In use.
-
-    Returns
-    -------
-    events, background, energies, said
-        Cut; energies (m, 2) [eV] that both hold, all if neither was cut; what there is to say.
-
-    Raises
-    ------
-    SelectionMismatch
-        Too little is left of 9.5-12 keV.
+    Returns events and background (None without), cut; energies (m, 2) [eV] that both hold, all if neither was
+    cut; what there is to say. Raises SelectionMismatch if too little is left of 9.5-12 keV.
     """
     files = [file for file in (events, background) if file is not None]
     held = [selected_energies(file, chips) for file in files]
     common = gti_arithmetic.intersection(*held)
     if _is_whole(common):
-        return events, background, np.array([_WIDEST_EV]), []
+        return events, background, np.array([_ALL_EV]), []
     said = [
         f"{file.path}: it holds only energies of {_keV(ranges)}"
         for file, ranges in zip(files, held, strict=True)
         if not _is_whole(ranges)
     ]
-    cut = [file.select(gti_arithmetic.contains(common, file.energy_eV)) for file in files]
+    cut = [file.select(gti_arithmetic.in_gti(common, file.energy_eV)) for file in files]
     band = gti_arithmetic.intersection(common, [PARTICLE_BAND_EV])
-    left = [int(np.sum(in_particle_band(file))) for file in cut]
-    if gti_arithmetic.total(band) < _LEAST_PARTICLE_BAND_EV or min(left) < _LEAST_PARTICLES:
+    left = [int(np.sum(file.in_band(PARTICLE_BAND_EV))) for file in cut]
+    if gti_arithmetic.total(band) < _MIN_PARTICLE_BAND_EV or min(left) < _MIN_PARTICLES:
         raise SelectionMismatch(
             f"{'; '.join(said)}: of 9.5-12 keV, where flares are looked for and the background is scaled, "
             f"{_keV(band)} with {min(left)} events is left; make it again without a filter in energy"
@@ -75,7 +61,7 @@ def common_energies(
 
 
 def _bounded(ranges: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.clip(ranges, *_WIDEST_EV)
+    return np.clip(ranges, *_ALL_EV)
 
 
 def _is_whole(ranges: NDArray[np.float64]) -> bool:
@@ -89,18 +75,15 @@ def write_energies(header: fits.Header, energies: NDArray[np.float64]) -> None:
 
 
 def check_band(header: fits.Header, path: Path, band_keV: tuple[float, float]) -> None:
-    """Whether events that stage 1 has written have all energies of the band of the fits.
-
-    Raises
-    ------
-    SelectionMismatch
-        They were cut within it.
-    """
+    """Raise SelectionMismatch if events that stage 1 has written were cut within the band of the fits."""
     held = parse_ranges(str(header.get(_KEYWORD, "")))
     if held is None:
         return
     band = 1e3 * np.array([band_keV])
-    if gti_arithmetic.total(gti_arithmetic.intersection(held, band)) < gti_arithmetic.total(band) - _EDGE_EV:
+    if (
+        gti_arithmetic.total(gti_arithmetic.intersection(held, band))
+        < gti_arithmetic.total(band) - _TOLERANCE_EV
+    ):
         raise SelectionMismatch(
             f"{path}: it and its background hold only {_keV(held)}, but the band is "
             f"{band_keV[0]:g}-{band_keV[1]:g} keV; change energy_min, energy_max, or give files without a "
@@ -113,6 +96,6 @@ def _keV(ranges: NDArray[np.float64]) -> str:
 
 
 def _one_range(low: float, high: float) -> str:
-    if high >= _WIDEST_EV[1] / 1e3:
+    if high >= _ALL_EV[1] / 1e3:
         return f"more than {low:.2f} keV"
     return f"{low:.2f}-{high:.2f} keV" if low > 0 else f"less than {high:.2f} keV"

@@ -14,7 +14,7 @@ from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin
 from pyxt_hpc.chandra.subspace import Subspace
 from pyxt_hpc.errors import DamagedFile, EmptySelection, ResponseMismatch
 from pyxt_hpc.files.quoting import quoted, shown
-from pyxt_hpc.preprocess.checks.selection import GOOD_GRADES
+from pyxt_hpc.preprocess.checks.good_events import GOOD_GRADES
 
 log = logging.getLogger(__name__)
 
@@ -23,29 +23,18 @@ _SPLIT = (
     "give each ObsID its own evt2 file in its own folder, and each part (OBI) of an observation made by "
     "CIAO's splitobs as an ObsID of its own"
 )
-_FARTHEST_ARCMIN = 60.0
-_LONGEST_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
+_MAX_OFF_AXIS_ARCMIN = 60.0
+_MAX_SPAN_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
 _MODES = ("FAINT", "VFAINT", "GRADED")
 _VFAINT_BIT = np.uint32(1 << 23)  # set in events that check_vf_pha=yes doubts
 
 
 def check_observation(events: EventList, obsid: str) -> None:
-    """Whether an event list is a usable level-2 imaging observation, beyond what reading it has checked.
+    """Whether events, as read, are a usable level-2 imaging observation, beyond what reading has checked.
 
-    Parameters
-    ----------
-    events
-        As read.
-    obsid
-        Of the folder that it lies in.
-
-    Raises
-    ------
-    EmptySelection
-        It holds no event.
-    DamagedFile
-        Of another or of several observations, level 1, continuous clocking, no times or grades, or no (or a
-        wrong) pointing or exposure in the header.
+    ``obsid`` is that of the folder that it lies in. Raises EmptySelection if it holds no event; DamagedFile
+    if it is of another or of several observations, level 1, continuous clocking, without times or grades, or
+    has no (or a wrong) pointing or exposure in the header.
     """
     path, header = events.path, events.header
     if len(events) == 0:
@@ -82,7 +71,7 @@ def check_observation(events: EventList, obsid: str) -> None:
     ra, dec = (needed_number(header, keyword, path, _HEADER) for keyword in ("RA_PNT", "DEC_PNT"))
     nominal = [float(degrees) for degrees in events.wcs.wcs.crval]
     distance = float(off_axis_arcmin(nominal[0], nominal[1], ra, dec))
-    if not distance < _FARTHEST_ARCMIN:
+    if not distance < _MAX_OFF_AXIS_ARCMIN:
         raise DamagedFile(
             f"{path}: RA_PNT, DEC_PNT are {ra:.3f}, {dec:.3f}, over a degree "
             f"from its sky coordinates' {nominal[0]:.3f}, {nominal[1]:.3f}: it was reprojected to another "
@@ -106,17 +95,11 @@ def _check_obsid(events: EventList, obsid: str) -> None:
 
 
 def check_span(path: Path, gti: NDArray[np.float64]) -> None:
-    """Whether good times (m, 2) [s] can be of one observation.
-
-    Raises
-    ------
-    DamagedFile
-        They span more than an orbit of Chandra.
-    """
+    """Raise DamagedFile if good times (m, 2) [s] span more than an orbit of Chandra."""
     span = gti[-1, 1] - gti[0, 0]
-    if span > _LONGEST_S:
+    if span > _MAX_SPAN_S:
         raise DamagedFile(
-            f"{path}: good time intervals span {span:.3g} s, expected less than {_LONGEST_S:g}: a file of "
+            f"{path}: good time intervals span {span:.3g} s, expected less than {_MAX_SPAN_S:g}: a file of "
             f"several observations (merge_obs, dmmerge) or of one with several parts (OBI); {_SPLIT}"
         )
 
@@ -150,12 +133,8 @@ def check_background(background: EventList, events: EventList) -> tuple[str, ...
     """Whether a blank-sky file can stand for the background of an observation, and what is doubtful about it.
 
     Energies that were made with another gain, and screening that nothing tells of, are only said: lines of
-    the background, and the band that it is scaled in, are then a little off.
-
-    Raises
-    ------
-    EmptySelection
-        It holds no event.
+    the background, and the band that it is scaled in, are then a little off. Raises EmptySelection if it
+    holds no event.
     """
     if len(background) == 0:
         raise EmptySelection(
@@ -200,12 +179,8 @@ def _screening(background: EventList, events: EventList) -> Iterator[str]:
 def check_channels(events: EventList, rmf: Rmf, rmf_path: Path) -> None:
     """Whether PI channels mean in the RMF what they mean in the event list.
 
-    Raises
-    ------
-    ResponseMismatch
-        PI leaves the RMF's channels, or EBOUNDS is off from the events' energies by a channel or more.
-    EmptySelection
-        There is no event to compare.
+    Raises ResponseMismatch if PI leaves the RMF's channels, or EBOUNDS is off from the events' energies by a
+    channel or more; EmptySelection if there is no event to compare.
     """
     plain = (events.energy_eV > 500) & (events.energy_eV < 10000)
     if not plain.any():

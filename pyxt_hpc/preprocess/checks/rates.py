@@ -14,17 +14,17 @@ from pyxt_hpc.chandra.kinds import BACK_ILLUMINATED
 from pyxt_hpc.chandra.sky.geometry import CHIP_PIXELS, rows_of
 from pyxt_hpc.chandra.sky.tangent import SKY_PIXEL_ARCSEC
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
-from pyxt_hpc.preprocess.background import in_particle_band
+from pyxt_hpc.preprocess.blank_sky import PARTICLE_BAND_EV
 from pyxt_hpc.preprocess.checks.coverage import counts_in_blocks, quiet_rate
 
-_OFF = 1.5  # factor that deserves a sentence
+_MAX_FACTOR = 1.5  # factor that deserves a sentence
 _USUAL = {"front": (0.1, 0.3), "back": (0.1, 1.0)}  # count/s a chip without a source, 0.5-7 keV
 _CHIP_ARCSEC = SKY_PIXEL_ARCSEC * CHIP_PIXELS
 _SKY_BAND_EV = (500.0, 7000.0)
 _HARD_BAND_EV = (2000.0, 7000.0)  # where the sky's foreground is least
-_FAINTEST = 0.1  # share of the field in which there is hardly any cluster
-_FEWEST_OF_BLOCK = 25
-_FEWEST_PARTICLES = 100
+_FAINT_QUANTILE = 0.1  # share of the field in which there is hardly any cluster
+_MIN_OF_BLOCK = 25
+_MIN_PARTICLES = 100
 
 
 def unusual_rates(
@@ -47,7 +47,7 @@ def unusual_rates(
         yield from _hard(events, background, chips, rows)
 
 
-def least_background(pixel_arcsec: float) -> float:
+def min_background_rate(pixel_arcsec: float) -> float:
     """The lowest 0.5-7 keV rate of sky and particles that ACIS has [count s^-1 per square pixel]."""
     return min(low for low, _ in _USUAL.values()) * (pixel_arcsec / _CHIP_ARCSEC) ** 2
 
@@ -60,7 +60,7 @@ def _particles(
 ) -> Iterator[str]:
     """9.5-12 keV outside flares, which changes slowly, in events and blank sky."""
     assert events.time is not None
-    high, blank = in_particle_band(events), int(np.sum(in_particle_band(background)))
+    high, blank = events.in_band(PARTICLE_BAND_EV), int(np.sum(background.in_band(PARTICLE_BAND_EV)))
     live, blank_live = exposure_s(events.header), exposure_s(background.header)
     if not (live and blank_live and blank and high.any()):
         return
@@ -68,7 +68,7 @@ def _particles(
     rate = quiet_rate(events.time[high], together) * gti_arithmetic.total(together) / live
     expected = blank / blank_live
     noise = 3.0 * np.sqrt(1.0 / min(high.sum(), 100) + 1.0 / blank)
-    if abs(np.log(max(rate, 1e-9) / expected)) > np.log(_OFF) + noise:
+    if abs(np.log(max(rate, 1e-9) / expected)) > np.log(_MAX_FACTOR) + noise:
         yield (
             f"{events.path.name}: {rate / len(chips):.3f} count/s a CCD of 9.5-12 keV, its blank sky has "
             f"{expected / len(chips):.3f}: a factor of {rate / expected:.2f}, though this rate changes "
@@ -85,12 +85,12 @@ def _faintest(events: EventList, chips: tuple[int, ...], rows: tuple[int, int]) 
         if not members or live <= 0:
             continue
         blocks = np.concatenate([_blocks(events, _SKY_BAND_EV, chip, rows) for chip in sorted(members)])
-        if np.median(blocks) < _FEWEST_OF_BLOCK:
+        if np.median(blocks) < _MIN_OF_BLOCK:
             continue
         block_of_chip = len(members) / len(blocks) * of_frame
-        rate = float(np.quantile(blocks, _FAINTEST)) / block_of_chip / live
+        rate = float(np.quantile(blocks, _FAINT_QUANTILE)) / block_of_chip / live
         low, high = _USUAL[kind]
-        if not low / _OFF < rate < high * _OFF:
+        if not low / _MAX_FACTOR < rate < high * _MAX_FACTOR:
             yield (
                 f"{events.path.name}: its faintest tenth has {rate:.3f} count/s a {kind}-illuminated CCD of "
                 f"0.5-7 keV, ACIS has {low:g} to {high:g} without a source: if the cluster does "
@@ -102,18 +102,18 @@ def _hard(
     events: EventList, background: EventList, chips: tuple[int, ...], rows: tuple[int, int]
 ) -> Iterator[str]:
     """2-7 keV where the field is faintest, against the blank sky scaled by 9.5-12 keV."""
-    n, blank = (int(np.sum(in_particle_band(file))) for file in (events, background))
-    if min(n, blank) < _FEWEST_PARTICLES:
+    n, blank = (int(np.sum(file.in_band(PARTICLE_BAND_EV))) for file in (events, background))
+    if min(n, blank) < _MIN_PARTICLES:
         return
     data, model = (
         np.concatenate([_blocks(file, _HARD_BAND_EV, chip, rows) for chip in chips])
         for file in (events, background)
     )
     model = model * (n / blank)
-    if np.median(model) < _FEWEST_OF_BLOCK:
+    if np.median(model) < _MIN_OF_BLOCK:
         return
-    ratio = float(np.quantile(data[model > 0] / model[model > 0], _FAINTEST))
-    if not 1 / _OFF < ratio < _OFF:
+    ratio = float(np.quantile(data[model > 0] / model[model > 0], _FAINT_QUANTILE))
+    if not 1 / _MAX_FACTOR < ratio < _MAX_FACTOR:
         yield (
             f"{events.path.name}: even the faintest tenth of the field has {ratio:.2f} times the blank sky's "
             "2-7 keV counts, scaled by 9.5-12 keV: events and blank sky were selected differently, or a "
@@ -126,5 +126,5 @@ def _blocks(
 ) -> NDArray[np.float64]:
     assert file.chipx is not None
     assert file.chipy is not None
-    on = (file.ccd_id == chip) & (file.energy_eV >= band_eV[0]) & (file.energy_eV < band_eV[1])
+    on = (file.ccd_id == chip) & file.in_band(band_eV)
     return counts_in_blocks(file.chipx[on], file.chipy[on], rows)

@@ -9,6 +9,7 @@ import pytest
 from astropy.io import fits
 
 from pyxt_hpc.chandra.events import EventList
+from pyxt_hpc.chandra.sky.aspect import with_aspect
 from pyxt_hpc.chandra.sky.fov import read_fov
 from pyxt_hpc.chandra.sky.geometry import (
     FieldGeometry,
@@ -16,7 +17,6 @@ from pyxt_hpc.chandra.sky.geometry import (
     chip_outlines,
     measure_geometry,
     read_geometry,
-    with_aspect,
     write_geometry,
 )
 from pyxt_hpc.chandra.sky.tangent import world_to_pixel

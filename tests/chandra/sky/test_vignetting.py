@@ -11,7 +11,7 @@ from pyxt_hpc.chandra.sky.vignetting import (
     vignetting_pairs,
 )
 from pyxt_hpc.data.make_vignetting_table import make_table, read_ray_trace, smooth_curves
-from pyxt_hpc.preprocess.crop import _VIGNETTING_KEV
+from pyxt_hpc.preprocess.crop_data import _VIGNETTING_KEV
 
 
 def test_is_one_on_the_axis_and_falls_with_angle():

@@ -26,7 +26,7 @@ def test_set_algebra_against_a_clock() -> None:
             (gti.intersection(a, b), in_a & in_b),
             (gti.union([a, b]), in_a | in_b),
         ):
-            np.testing.assert_array_equal(gti.contains(result, times), expected)
+            np.testing.assert_array_equal(gti.in_gti(result, times), expected)
             assert gti.total(result) == expected.sum() * 0.5
             assert np.all(result[1:, 0] > result[:-1, 1])
 
@@ -34,7 +34,7 @@ def test_set_algebra_against_a_clock() -> None:
 def test_stop_is_excluded_and_start_included() -> None:
     one = np.array([[1.0, 2.0], [3.0, 4.0]])
     np.testing.assert_array_equal(
-        gti.contains(one, [0.99, 1.0, 1.99, 2.0, 3.0, 4.0]), [False, True, True, False, True, False]
+        gti.in_gti(one, [0.99, 1.0, 1.99, 2.0, 3.0, 4.0]), [False, True, True, False, True, False]
     )
 
 
@@ -42,7 +42,7 @@ def test_empty_sets() -> None:
     empty = np.empty((0, 2))
     assert gti.total(gti.intersection(empty, [[0, 1]])) == 0
     assert gti.total(gti.intersection([[0, 1]], [[2, 3]])) == 0
-    assert not gti.contains(empty, [1.0]).any()
+    assert not gti.in_gti(empty, [1.0]).any()
     assert len(gti.union([])) == 0
     np.testing.assert_array_equal(gti.live_time(empty, [0, 1, 2]), [0, 0])
 
@@ -63,6 +63,6 @@ def test_time_at_which_good_time_has_gone_by() -> None:
     )
     elapsed = np.random.default_rng(1).uniform(0, 16, 1000)
     times = gti.at_elapsed(gti_, elapsed)
-    assert gti.contains(gti_, times).all()
+    assert gti.in_gti(gti_, times).all()
     for time, passed in zip(times[:50], elapsed[:50], strict=True):
         assert gti.live_time(gti_, [0.0, time])[0] == pytest.approx(passed)

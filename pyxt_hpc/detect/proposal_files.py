@@ -1,0 +1,93 @@
+"""Region files with proposed regions, which never take the place of what a person has drawn.
+
+A file that was proposed and not touched since, as its checksum tells, can be proposed again.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from astropy.coordinates import SkyCoord
+
+from pyxt_hpc.detect.region_proposals import Proposal, SkyCircle
+from pyxt_hpc.files.writing import check_regular, replacing
+
+MARK = "# proposed by pyxt_hpc"
+_DS9 = "# Region file format: DS9 version 4.1"
+_CIAO = "# Region file format: CIAO version 1.0"
+
+
+@dataclass(frozen=True)
+class ProposalFiles:
+    """Files that were written, and files of a person that were left alone."""
+
+    written: tuple[Path, ...]
+    kept: tuple[Path, ...]
+
+
+def sources_text(proposal: Proposal) -> str:
+    """Text of ``sources.reg``."""
+    return _text(_DS9, "fk5", *(_circle_line(source) for source in proposal.sources))
+
+
+def exclude_text(proposal: Proposal) -> str:
+    """Text of ``exclude.reg``."""
+    e = proposal.core
+    axes = f'{e.semi_major:.2f}",{e.semi_minor:.2f}",{e.angle:.2f}'
+    return _text(_DS9, "fk5", f"ellipse({_position(e.ra, e.dec)},{axes})")
+
+
+def response_text(circles: Sequence[SkyCircle]) -> str:
+    """Text of ``acisI_region_0.reg`` of a dataset."""
+    return _text(_DS9, "fk5", *(_circle_line(circle) for circle in circles))
+
+
+def crop_text(proposal: Proposal) -> str:
+    """Text of ``master_crop-ciaowcs.reg``."""
+    box = proposal.crop
+    return _text(_CIAO, f'box({_position(box.ra, box.dec)},{box.width:.3f}",{box.height:.3f}")')
+
+
+def write_proposals(texts: Mapping[Path, str], *, force: bool = False) -> ProposalFiles:
+    """Write region files, but never over a file that a person has drawn or changed.
+
+    ``force``: replace files that were proposed before and not changed since.
+    """
+    written, kept = [], []
+    for path, text in texts.items():
+        there = check_regular(path)
+        if there and not (force and is_untouched(path) and path.read_text(encoding="ascii") != text):
+            kept.append(path)
+            continue
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="ascii")
+        written.append(path)
+    return ProposalFiles(tuple(written), tuple(kept))
+
+
+def is_untouched(path: Path) -> bool:
+    """Whether a region file was proposed here and nobody has changed it since."""
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return len(lines) > 1 and lines[1] == _mark(lines[0], lines[2:])
+
+
+def _text(form: str, *lines: str) -> str:
+    return "\n".join([form, _mark(form, lines), *lines, ""])
+
+
+def _mark(form: str, lines: tuple[str, ...] | list[str]) -> str:
+    digest = hashlib.sha256("\n".join([form, *lines]).encode()).hexdigest()
+    return f"{MARK}, checksum {digest[:12]}"
+
+
+def _position(ra: float, dec: float) -> str:
+    return SkyCoord(ra, dec, unit="deg").to_string("hmsdms", sep=":", precision=3).replace(" ", ",")
+
+
+def _circle_line(circle: SkyCircle) -> str:
+    comment = f" # text={{{circle.text}}}" if circle.text else ""
+    return f'circle({_position(circle.ra, circle.dec)},{circle.radius:.3f}"){comment}'

@@ -1,0 +1,321 @@
+"""Regions to propose: those that a person would draw on the merged image."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+from scipy.ndimage import binary_opening, gaussian_filter, label
+from scipy.optimize import minimize
+
+from pyxt_hpc.chandra.sky.fov import Polygons
+from pyxt_hpc.chandra.sky.tangent import mean_direction, tangent_plane, world_to_pixel
+from pyxt_hpc.detect.point_sources import DetectedSource, detect_sources, emission_peak
+from pyxt_hpc.errors import EmptySelection
+
+log = logging.getLogger(__name__)
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+_SMOOTHINGS = (8.0, 16.0)  # pixels, in which emission is looked for
+_EDGE_SIGMA, _PEAK_SIGMA = 3.0, 6.0  # standard deviations: of emission's edge, of its peak
+_CONTRAST = 1.0  # to the background: where it is fainter, its temperature is the background's
+_PEAK_SHARE = 0.25  # contrast that is enough in clusters that are faint, in units of their peak's
+_SHELLS = 10
+_MIN_HALF_WIDTH = 8  # pixels: half the width of bridges that do not join emission
+_MARGIN, _MIN_MARGIN = 0.1, 10  # of the box, pixels
+_CORE_SHARE = 0.8
+_MAX_CORE = 0.5  # of the seen field: the light curve needs the rest
+_MIN_AXIS_RATIO = 0.4
+_PIECE_ARCSEC = 30.0  # depth of the piece of every chip
+_MAX_CIRCLE_ARCSEC = 120.0
+_CHIP_CIRCLE_ARCSEC = 40.0
+_CHIP_EDGE_ARCSEC = 20.0  # of a chip, which the dither takes off and on
+_LATTICE = 101  # points a side on a chip
+
+
+@dataclass(frozen=True, eq=False)
+class FieldImages:
+    """Merged images (ny, nx) of all observations on one grid, ``wcs`` (1-based pixels).
+
+    Counts; exposure [s], vignetted, 0 where nothing was seen; ``psf_r90_pixels`` as of `merged_r90_arcsec`,
+    in pixels; expected background counts: without them the background is taken to be vignetted like the
+    exposure.
+    """
+
+    counts: NDArray
+    exposure: NDArray
+    psf_r90_pixels: NDArray
+    wcs: WCS
+    pixel_scale_arcsec: float
+    background: NDArray | None = None
+
+
+@dataclass(frozen=True)
+class SkyCircle:
+    """A circle on the sky [deg, arcsec]; ``text`` is a comment."""
+
+    ra: float
+    dec: float
+    radius: float
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class SkyEllipse:
+    """An ellipse on the sky: centre [deg], semi-axes [arcsec], angle of the first, west to north [deg]."""
+
+    ra: float
+    dec: float
+    semi_major: float
+    semi_minor: float
+    angle: float
+
+
+@dataclass(frozen=True)
+class SkyBox:
+    """A box on the sky with its sides along right ascension and declination [deg, arcsec]."""
+
+    ra: float
+    dec: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a person would draw.
+
+    ``sources``: point sources to leave out, with counts and significance as text; ``core``: ellipse about the
+    peak that holds most of the emission; ``responses``: for each dataset the circles whose events the
+    responses are made for; ``crop``: box around the emission.
+    """
+
+    sources: tuple[SkyCircle, ...]
+    core: SkyEllipse
+    responses: Mapping[str, tuple[SkyCircle, ...]]
+    crop: SkyBox
+
+
+@dataclass(frozen=True)
+class Chips:
+    """Outlines, RA and Dec [deg], of the chips of a dataset, and the optical axis."""
+
+    outlines: Polygons
+    axis: tuple[float, float]
+
+
+def propose(images: FieldImages, datasets: Mapping[str, Chips]) -> Proposal:
+    """Propose all regions from the merged images, and the chips of each dataset by its name.
+
+    Raises EmptySelection if nothing was seen, or no extended emission is found.
+    """
+    found = detect_sources(images.counts, images.exposure, images.psf_r90_pixels)
+    log.info("%d point sources found", len(found))
+    emission = _Emission.of(images, found)
+    return Proposal(
+        sources=tuple(_on_sky(images, source) for source in found),
+        core=emission.core(images),
+        responses={name: (response_circle(chips),) for name, chips in datasets.items()},
+        crop=emission.box(images),
+    )
+
+
+def response_circle(chips: Chips) -> SkyCircle:
+    """Smallest circle that holds a real piece of every chip; where it would be large, one near the axis.
+
+    The chips are all of one kind, with convex outlines.
+    """
+    positions = np.concatenate([p for pieces in chips.outlines.values() for p in pieces])
+    plane = tangent_plane(*mean_direction(*positions.T), 1.0)
+    polygons = {
+        ccd: [np.column_stack(world_to_pixel(plane, *piece.T)) for piece in pieces]
+        for ccd, pieces in chips.outlines.items()
+    }
+
+    def farthest(point: NDArray) -> float:
+        return max(min(_distance(piece, point) for piece in pieces) for pieces in polygons.values())
+
+    corners = np.concatenate([piece for pieces in polygons.values() for piece in pieces])
+    found = minimize(
+        farthest,
+        corners.mean(axis=0),
+        method="Nelder-Mead",
+        options={
+            "initial_simplex": corners.mean(axis=0) + 60.0 * np.array([[0, 0], [1, 0], [0, 1]]),
+            "xatol": 0.1,
+        },
+    )
+    radius = float(found.fun) + _PIECE_ARCSEC
+    if len(polygons) > 1 and radius <= _MAX_CIRCLE_ARCSEC:
+        return _circle(plane, found.x, radius, "")
+    axis = np.stack(world_to_pixel(plane, *chips.axis))
+    candidates = {ccd: _near_axis(pieces[0], axis) for ccd, pieces in polygons.items()}
+    ccd = min(candidates, key=lambda ccd: float(np.hypot(*(candidates[ccd][0] - axis))))
+    return _circle(plane, *candidates[ccd], f"CCD {ccd}")
+
+
+def _near_axis(chip: FloatArray, axis: FloatArray) -> tuple[FloatArray, float]:
+    """Centre and radius [arcsec] of a circle within a quadrangle (4, 2), as near the axis as can be."""
+    along, across = np.mgrid[0 : 1 : _LATTICE * 1j, 0 : 1 : _LATTICE * 1j].reshape(2, -1, 1)
+    low, high = ((1 - along) * chip[i] + along * chip[j] for i, j in ((0, 1), (3, 2)))
+    points = (1 - across) * low + across * high
+    side = np.roll(chip, -1, axis=0) - chip
+    away = points[:, None] - chip
+    # distance of each point from each side's line: the least is that from the edge
+    edge = (np.abs(side[:, 0] * away[..., 1] - side[:, 1] * away[..., 0]) / np.hypot(*side.T)).min(axis=1)
+    # of a subarray there is less
+    radius = min(_CHIP_CIRCLE_ARCSEC, 0.7 * float(edge.max()))
+    within = points[edge >= min(radius + _CHIP_EDGE_ARCSEC, 0.9 * float(edge.max()))]
+    return within[np.argmin(np.hypot(*(within - axis).T))], radius
+
+
+def _circle(plane: WCS, point: NDArray, radius: float, text: str) -> SkyCircle:
+    ra, dec = plane.wcs_pix2world(*point, 1)
+    return SkyCircle(float(ra), float(dec), radius, text)
+
+
+def _on_sky(images: FieldImages, source: DetectedSource) -> SkyCircle:
+    ra, dec = images.wcs.wcs_pix2world(source.col, source.row, 0)
+    text = f"{source.counts:.0f} counts, {source.significance:.1f} sigma"
+    return SkyCircle(float(ra), float(dec), source.radius * images.pixel_scale_arcsec, text)
+
+
+def _distance(polygon: FloatArray, point: NDArray) -> float:
+    """From a point to a convex polygon (n, 2); 0 inside."""
+    start, side = polygon, np.roll(polygon, -1, axis=0) - polygon
+    cross = side[:, 0] * (point[1] - start[:, 1]) - side[:, 1] * (point[0] - start[:, 0])
+    if (cross >= 0).all() or (cross <= 0).all():
+        return 0.0
+    along = np.clip(((point - start) * side).sum(axis=1) / (side**2).sum(axis=1), 0.0, 1.0)
+    return float(np.hypot(*(start + along[:, None] * side - point).T).min())
+
+
+@dataclass(frozen=True, eq=False)
+class _Emission:
+    """Extended emission: its peak, its pixels, and its counts above the level far out; sources are out."""
+
+    peak: tuple[int, int]
+    extent: BoolArray
+    net: FloatArray
+    seen: BoolArray
+
+    @classmethod
+    def of(cls, images: FieldImages, sources: tuple[DetectedSource, ...]) -> "_Emission":
+        seen = images.exposure > 0
+        if not seen.any():
+            raise EmptySelection("the merged exposure map is 0 everywhere: no chip in use saw the sky")
+        clear = seen & ~_covered(images.counts.shape, sources)
+        exposure = np.where(clear, images.exposure, 0.0)
+        counts = np.where(clear, images.counts, 0.0)
+        net = counts if images.background is None else counts - np.where(clear, images.background, 0.0)
+        peak = emission_peak(net, exposure)
+        net = net - exposure * _far_level(net, exposure, peak)
+        significant = np.zeros(seen.shape, dtype=bool)
+        highest = 0.0
+        for smoothing in _SMOOTHINGS:
+            excess, error, level = _smoothed(net, counts, exposure, smoothing)
+            height = excess / error
+            highest = max(highest, float(height[peak]))
+            enough = min(_CONTRAST, _PEAK_SHARE * float(excess[peak] / max(level[peak], 1e-300)))
+            significant |= (height > _EDGE_SIGMA) & (excess > enough * level)
+        disc = (
+            np.hypot(
+                *np.mgrid[-_MIN_HALF_WIDTH : _MIN_HALF_WIDTH + 1, -_MIN_HALF_WIDTH : _MIN_HALF_WIDTH + 1]
+            )
+            <= _MIN_HALF_WIDTH
+        )
+        parts, _ = label(binary_opening(significant, disc))
+        if highest < _PEAK_SIGMA or not parts[peak]:
+            raise EmptySelection(
+                f"no extended emission found: its peak has {max(highest, 0.0):.1f} sigma, expected "
+                f"{_PEAK_SIGMA:g}; draw the crop box and exclude.reg in DS9, or check the observations' "
+                "position"
+            )
+        return cls(peak, parts == parts[peak], net, seen)
+
+    def box(self, images: FieldImages) -> SkyBox:
+        """Box around the emission, with a margin, within the seen field."""
+        edges = []
+        for axis in (0, 1):
+            on = np.flatnonzero(self.extent.any(axis=1 - axis))
+            field = np.flatnonzero(self.seen.any(axis=1 - axis))
+            margin = max(_MIN_MARGIN, int(_MARGIN * (on[-1] - on[0])))
+            edges.append((max(on[0] - margin, field[0]) - 0.5, min(on[-1] + margin, field[-1]) + 0.5))
+        (bottom, top), (left, right) = edges
+        x, y = np.array([left, right, right, left]), np.array([bottom, bottom, top, top])
+        ra, dec = (float(v) for v in images.wcs.wcs_pix2world(x.mean(), y.mean(), 0))
+        east, north = world_to_pixel(tangent_plane(ra, dec, 1.0), *images.wcs.wcs_pix2world(x, y, 0))
+        return SkyBox(ra, dec, float(np.ptp(east)), float(np.ptp(north)))
+
+    def core(self, images: FieldImages) -> SkyEllipse:
+        """Ellipse about the peak, with the emission's shape, that holds `_CORE_SHARE` of it."""
+        row, col = np.nonzero(self.extent)
+        y, x, net = row - self.peak[0], col - self.peak[1], self.net[row, col]
+        ratio, angle = _shape(y, x, net)
+        along = np.cos(angle) * x + np.sin(angle) * y
+        across = (np.cos(angle) * y - np.sin(angle) * x) / ratio
+        distance = np.hypot(along, across)
+        order = np.argsort(distance)
+        inside = np.cumsum(net[order])
+        major = float(distance[order][np.argmax(inside >= _CORE_SHARE * inside[-1])])
+        largest = np.sqrt(_MAX_CORE * self.seen.sum() / (np.pi * ratio))
+        major = min(max(major, 2.0), float(largest))
+        centre = np.array([self.peak[1], self.peak[0]], dtype=float)
+        end = centre + major * np.array([np.cos(angle), np.sin(angle)])
+        (ra, end_ra), (dec, end_dec) = images.wcs.wcs_pix2world(*np.array([centre, end]).T, 0)
+        dx, dy = (v - 1.0 for v in world_to_pixel(tangent_plane(ra, dec, 1.0), end_ra, end_dec))
+        scale = images.pixel_scale_arcsec
+        turned = float(np.degrees(np.arctan2(dy, dx))) % 180.0
+        return SkyEllipse(float(ra), float(dec), major * scale, ratio * major * scale, turned)
+
+
+def _covered(shape: tuple[int, ...], sources: tuple[DetectedSource, ...]) -> BoolArray:
+    """Pixels whose centres are within a source's circle."""
+    mask = np.zeros(shape, dtype=bool)
+    for s in sources:
+        reach = int(np.ceil(s.radius)) + 1
+        top, left = max(round(s.row) - reach, 0), max(round(s.col) - reach, 0)
+        box = mask[top : round(s.row) + reach + 1, left : round(s.col) + reach + 1]
+        y, x = np.indices(box.shape)
+        box |= np.hypot(y + top - s.row, x + left - s.col) <= s.radius
+    return mask
+
+
+def _far_level(net: FloatArray, exposure: FloatArray, peak: tuple[int, int]) -> float:
+    """Lowest mean net rate [count s^-1 pixel^-1] of shells of equal exposure about the peak."""
+    row, col = np.nonzero(exposure > 0)
+    distance = np.hypot(row - peak[0], col - peak[1])
+    order = np.argsort(distance)
+    seen, inside = (np.cumsum(image[row, col][order]) for image in (exposure, net))
+    ends = np.searchsorted(seen, seen[-1] * np.linspace(0.0, 1.0, _SHELLS + 1)[1:]).clip(max=len(seen) - 1)
+    rates = np.diff(inside[ends], prepend=0.0) / np.maximum(np.diff(seen[ends], prepend=0.0), 1e-300)
+    return float(rates[_SHELLS // 2 :].min())
+
+
+def _smoothed(
+    net: FloatArray, counts: FloatArray, exposure: FloatArray, smoothing: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Smoothed net rate, its error, and the rate of everything beneath it, (ny, nx) each."""
+    weight = gaussian_filter(exposure, smoothing, mode="constant")
+    weight[weight < 0.05 * weight.max()] = np.inf
+    # a smoothed image has the variance of the counts smoothed with the squared filter
+    variance = gaussian_filter(counts, smoothing / np.sqrt(2.0), mode="constant") / (
+        4.0 * np.pi * smoothing**2
+    )
+    excess = gaussian_filter(net, smoothing, mode="constant") / weight
+    error = np.sqrt(np.maximum(variance, 1e-12)) / weight
+    error[error == 0.0] = np.inf
+    total = gaussian_filter(counts, smoothing, mode="constant") / weight
+    return excess, error, total - excess
+
+
+def _shape(y: NDArray, x: NDArray, weight: FloatArray) -> tuple[float, float]:
+    """Axis ratio and angle [rad, from +x to +y] of emission about its peak, by its second moments."""
+    moments = np.array([[(weight * x * x).sum(), (weight * x * y).sum()], [0.0, (weight * y * y).sum()]])
+    values, vectors = np.linalg.eigh(moments, UPLO="U")
+    ratio = np.sqrt(max(values[0], 0.0) / values[1]) if values[1] > 0 else 1.0
+    return float(np.clip(ratio, _MIN_AXIS_RATIO, 1.0)), float(np.arctan2(vectors[1, 1], vectors[0, 1]))

@@ -1,0 +1,87 @@
+"""Where on the sky a supplied ARF was made, and so how much vignetting is in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+
+from pyxt_hpc.chandra.ogip.response_header import position_named, response_headers
+from pyxt_hpc.chandra.regions.sky import contains, read_regions
+from pyxt_hpc.chandra.sky.geometry import CHIP_PIXELS, FieldGeometry
+from pyxt_hpc.chandra.sky.tangent import world_to_pixel
+from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
+from pyxt_hpc.files.writing import check_regular
+
+FloatArray = NDArray[np.float64]
+
+_STEP = 4  # chip pixels between the points that stand for a region
+
+
+@dataclass(frozen=True, eq=False)
+class ArfPosition:
+    """Points (n,) RA, Dec [deg] that a response was made for, and their CCDs (n,), -1 off the chips.
+
+    ``told_by``: who says so.
+    """
+
+    ra: FloatArray
+    dec: FloatArray
+    chip: NDArray[np.int64]
+    told_by: str
+
+    def on(self, chips: tuple[int, ...]) -> "ArfPosition | None":
+        """The points on some of the chips; None if there is none."""
+        inside = np.isin(self.chip, chips)
+        if not inside.any():
+            return None
+        return ArfPosition(self.ra[inside], self.dec[inside], self.chip[inside], self.told_by)
+
+    def off_axis_arcmin(self, axis: tuple[float, float]) -> float:
+        """Mean angle from the optical axis, RA, Dec [deg]."""
+        return float(off_axis_arcmin(self.ra, self.dec, *axis).mean())
+
+    def vignetting(self, energy_keV: FloatArray, axis: tuple[float, float]) -> FloatArray:
+        """Mean vignetting (n_energy,) of the points."""
+        return vignetting(energy_keV, off_axis_arcmin(self.ra, self.dec, *axis)).mean(axis=1)
+
+
+def find_arf_position(
+    arf: Path, region: Path, geometry: FieldGeometry, frames: Mapping[str, WCS]
+) -> ArfPosition | None:
+    """Where an ARF was made: by its own header, else in the response region; None if nothing tells.
+
+    A region file that is newer than the ARF tells nothing: the ARF cannot have been made in it. ``region`` is
+    where the region file of these responses would be; ``frames`` as for `contains`.
+    """
+    position = position_named(response_headers(arf))
+    if position is not None:
+        ra, dec = (np.array([degrees]) for degrees in position)
+        return ArfPosition(ra, dec, chip_at(geometry, ra, dec), "its header")
+    if not check_regular(region) or region.stat().st_mtime > arf.stat().st_mtime:
+        return None
+    ra, dec, chip = _points(geometry)
+    inside = contains(read_regions(region), ra, dec, frames)
+    return ArfPosition(ra[inside], dec[inside], chip[inside], region.name) if inside.any() else None
+
+
+def chip_at(geometry: FieldGeometry, ra: FloatArray, dec: FloatArray) -> NDArray[np.int64]:
+    """CCD (n,) on which positions (n,) [deg] are at the mean pointing, -1 where none is."""
+    sky = np.stack(world_to_pixel(geometry.wcs, ra, dec))
+    found = np.full(len(ra), -1)
+    for ccd, matrix in zip(geometry.chips, geometry.to_sky, strict=True):
+        x, y = np.linalg.solve(matrix[:, 1:], sky - matrix[:, :1])
+        on = (x > 0.5) & (x < CHIP_PIXELS + 0.5)
+        found[on & (y > geometry.rows[0] - 0.5) & (y < geometry.rows[1] + 0.5)] = ccd
+    return found
+
+
+def _points(geometry: FieldGeometry) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
+    """A lattice of points on all chips: RA, Dec [deg], CCD."""
+    y, x = np.mgrid[geometry.rows[0] : geometry.rows[1] + 1 : _STEP, 1 : CHIP_PIXELS + 1 : _STEP]
+    chip_pixels = np.stack([np.ones(x.size), x.ravel(), y.ravel()])
+    sky = np.concatenate([matrix @ chip_pixels for matrix in geometry.to_sky], axis=1)
+    ra, dec = geometry.wcs.wcs_pix2world(*sky, 1)
+    return ra, dec, np.repeat(geometry.chips, x.size)

@@ -1,0 +1,98 @@
+"""How blank-sky events are scaled to the background of an observation, by their particles."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.wcs import WCS
+from scipy.stats import chi2
+
+from pyxt_hpc.chandra.events import EventList
+from pyxt_hpc.chandra.regions.sky import contains_pixels
+from pyxt_hpc.chandra.regions.text import RegionFile
+from pyxt_hpc.errors import EmptySelection
+
+log = logging.getLogger(__name__)
+
+PARTICLE_BAND_EV = (9500.0, 12000.0)  # hardly an X-ray comes through the mirrors there: particles
+_MIN_PROBABILITY = 0.01  # probability below which chips are believed to need scales of their own
+
+
+@dataclass(frozen=True)
+class ParticleScale:
+    """Background counts of the observation per count of the background file.
+
+    ``scale`` of the CCD with most live time and its statistical ``error`` (1 sigma); ``of_chip`` of each CCD,
+    as their live times where their counts allow it.
+    """
+
+    scale: float
+    error: float
+    of_chip: dict[int, float]
+
+    @property
+    def largest(self) -> float:
+        """What a file thinned by `thinned` is scaled with."""
+        return max(self.of_chip.values())
+
+
+def particles(events: EventList, regions: Sequence[RegionFile], frames: Mapping[str, WCS]) -> EventList:
+    """Events of 9.5-12 keV outside regions: sources, and a cluster's peak, which shines through even there.
+
+    ``regions``, ``frames`` as for `contains_pixels`.
+    """
+    high = events.select(events.in_band(PARTICLE_BAND_EV))
+    for region in regions:
+        high = high.select(~contains_pixels(region, high.wcs, high.x, high.y, frames))
+    return high
+
+
+def particle_scale(
+    high: EventList, background_high: EventList, live_s: Mapping[int, float] | None = None
+) -> ParticleScale:
+    """Scale a background by its 9.5-12 keV counts.
+
+    The scales of the CCDs are as their live times in the observation. CALDB's files of the chips can differ
+    in exposure, so each CCD gets its own scale if the counts say that this is not so (chi^2 test of the
+    ratios, at 1%).
+
+    ``high``, ``background_high``: the 9.5-12 keV events of both on the same chips, all of one kind, and the
+    same part of the sky. ``live_s``: live time of each CCD in the observation; without it, all are the same.
+    Raises EmptySelection if there is no event in one of them.
+    """
+    for events in (high, background_high):
+        if len(events) == 0:
+            raise EmptySelection(
+                f"{events.path}: no 9.5-12 keV count outside the sources: the background cannot be scaled; "
+                "check that the file covers the field and that its energies go to 12 keV"
+            )
+    chips = np.unique(background_high.ccd_id) if live_s is None else np.array(sorted(live_s))
+    data = np.array([np.sum(high.ccd_id == chip) for chip in chips], dtype=float)
+    blank = np.array([np.sum(background_high.ccd_id == chip) for chip in chips], dtype=float)
+    live = np.array([1.0 if live_s is None else live_s[int(chip)] for chip in chips])
+    live = live / live.max()
+    expected = live * blank
+    scale = data.sum() / expected.sum()
+    error = scale * float(np.sqrt(1 / max(data.sum(), 1.0) + (live**2 * blank).sum() / expected.sum() ** 2))
+    of_chip = scale * live
+    # data - own scale x blank has the variance own (1 + own) b, b estimated from both; a chip that was never
+    # on has no say
+    on = (live > 0) & (blank > 0)
+    deviation = (data - of_chip * blank)[on] ** 2 / (of_chip * (data + blank))[on]
+    if on.sum() > 1 and data[on].min() > 0 and chi2.sf(deviation.sum(), on.sum() - 1) < _MIN_PROBABILITY:
+        of_chip[on] = (data / blank)[on]
+        listed = ", ".join(f"CCD {c}: {s:.4f}" for c, s in zip(chips, of_chip, strict=True))
+        log.info("%s: the chips need scales of their own: %s", background_high.path, listed)
+    return ParticleScale(float(scale), error, {int(c): float(s) for c, s in zip(chips, of_chip, strict=True)})
+
+
+def thinned(background: EventList, scale: ParticleScale, rng: np.random.Generator) -> EventList:
+    """The background with events left out at random so that one scale, the largest, holds for all chips."""
+    # a chip with no particle count to measure has the scale of all
+    kept = np.full(10, scale.scale / scale.largest)
+    for chip, own in scale.of_chip.items():
+        kept[chip] = own / scale.largest
+    if kept.min() == 1.0:
+        return background
+    return background.select(rng.random(len(background)) < kept[background.ccd_id])

@@ -1,0 +1,73 @@
+"""Which events count: grades, status bits and the chips of the array that saw the target."""
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from pyxt_hpc.chandra.events import EventList
+from pyxt_hpc.chandra.keywords import is_screened, number
+from pyxt_hpc.chandra.subspace import Subspace
+from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.files.quoting import listed, quoted
+
+GOOD_GRADES = (0, 2, 3, 4, 6)  # ASCA grades that are mostly X-rays
+_IMAGING = frozenset(range(4))
+_SPECTROSCOPIC = frozenset(range(4, 10))
+_SIM_Z_BETWEEN_MM = -211.8  # the science instrument module is at -233.6 for ACIS-I, at -190.1 for ACIS-S
+
+
+def chips_that_were_on(header: fits.Header) -> tuple[int, ...]:
+    """All chips of DETNAM ("ACIS-01236"), sorted; none if it names none."""
+    detnam = str(header.get("DETNAM", ""))
+    return tuple(sorted({int(digit) for digit in detnam.rpartition("-")[2] if digit.isdigit()}))
+
+
+def chips_in_use(header: fits.Header, name: str) -> tuple[int, ...]:
+    """Chips of the array that saw the target: ACIS-I or ACIS-S, by SIM_Z, else whichever had more chips on.
+
+    Of these, the chips that the file was selected to (``ccd_id`` of its data subspace). ``name`` is for
+    messages. Raises DamagedFile if DETNAM names no chip, or the file was selected to others.
+    """
+    chips = set(chips_that_were_on(header))
+    imaging, spectroscopic = chips & _IMAGING, chips & _SPECTROSCOPIC
+    if not chips:
+        raise DamagedFile(
+            f"{name}: DETNAM is {quoted(header.get('DETNAM', 'absent'))}, expected chips as in ACIS-0123; "
+            "take it from the archive's evt2 file (dmhedit)"
+        )
+    sim_z = number(header, "SIM_Z")
+    if imaging and spectroscopic and sim_z is not None:
+        used = imaging if sim_z < _SIM_Z_BETWEEN_MM else spectroscopic
+    else:
+        used = imaging if len(imaging) > len(spectroscopic) else spectroscopic
+    selected = Subspace.of(header).ccds()
+    if selected is not None and not used & selected:
+        raise DamagedFile(
+            f"{name}: it was selected to CCD {listed(sorted(selected))} (data subspace), while "
+            f"the target was on {listed(sorted(used))}; give the file with these chips"
+        )
+    return tuple(sorted(used if selected is None else used & selected))
+
+
+def array_of(chips: tuple[int, ...]) -> str:
+    """``I`` or ``S``, the array of these chips."""
+    return "I" if set(chips) <= _IMAGING else "S"
+
+
+def is_very_faint_cleaned(header: fits.Header) -> bool:
+    """Whether the events were screened with the VFAINT mode's outer pixels; not, if nothing tells."""
+    return bool(is_screened(header))
+
+
+def good_events(events: EventList, chips: tuple[int, ...], *, screen_status: bool) -> NDArray[np.bool_]:
+    """Events (n,) on the chips in use, of good grade, and with status 0 if asked for.
+
+    ``screen_status``: for a background, only where the observation was screened in the same way, else its
+    VFAINT bit would remove from one what stays in the other.
+    """
+    good = np.isin(events.ccd_id, chips)
+    if events.grade is not None:
+        good &= np.isin(events.grade, GOOD_GRADES)
+    if screen_status and events.status is not None:
+        good &= events.status == 0
+    return good

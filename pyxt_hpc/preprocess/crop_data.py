@@ -1,0 +1,326 @@
+"""Stage 4: the crop, the analysis band, the masks, and all of it in the bundle."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped, write_bundle
+from pyxt_hpc.chandra.events import EventList, read_events
+from pyxt_hpc.chandra.keywords import optical_axis
+from pyxt_hpc.chandra.kinds import Dataset
+from pyxt_hpc.chandra.ogip.response import Rmf, read_arf, read_rmf
+from pyxt_hpc.chandra.regions.sky import contains
+from pyxt_hpc.chandra.regions.text import RegionFile
+from pyxt_hpc.chandra.sky.exposure import live_fraction
+from pyxt_hpc.chandra.sky.geometry import read_geometry
+from pyxt_hpc.chandra.sky.skygrid import SkyGrid
+from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
+from pyxt_hpc.chandra.times.livetime import live_times
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.errors import DamagedFile, EmptySelection
+from pyxt_hpc.files.quoting import listed
+from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.blank_sky import ParticleScale, particle_scale, particles, thinned
+from pyxt_hpc.preprocess.bundle_images import combined_images, counts_of, write_images
+from pyxt_hpc.preprocess.checks.energies import check_band
+from pyxt_hpc.preprocess.drawn_regions import RegionReader
+from pyxt_hpc.preprocess.generate_responses import STAGE as BEFORE
+from pyxt_hpc.preprocess.inputs import need, need_regions
+from pyxt_hpc.preprocess.local_background import LOCAL_OVERSAMPLING, local_counts_keyword
+from pyxt_hpc.preprocess.remove_sources import STAGE as CLEANING
+from pyxt_hpc.preprocess.response_pairing import find_datasets
+from pyxt_hpc.preprocess.seeds import stage_rng
+from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
+
+log = logging.getLogger(__name__)
+
+STAGE = "crop-data"
+# with the ends of the band; linear in between: to 14 arcmin within 0.8% below 5 keV, within 2.2% above
+_VIGNETTING_KEV = (1.49, 3.8, 5.0, 6.6)
+_MIN_LIVE = 0.1  # share of the exposure below which a pixel at an edge is left out
+_MAX_OFF_AXIS_ARCMIN = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Selection:
+    """What is selected of every observation; ``live`` (ny, nx): in the crop and not in a source.
+
+    ``bright``: sources, and the cluster's peak if somebody has drawn it; the rest is taken for particles.
+    """
+
+    grid: SkyGrid
+    live: NDArray[np.bool_]
+    bright: tuple[RegionFile, ...]
+    frames: Mapping[str, WCS]
+    band_keV: tuple[float, float]
+
+
+def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> StageResult:
+    """Put all observations on the one grid of the crop and write the bundle and its images.
+
+    An observation with front- and back-illuminated chips becomes a dataset of each kind that has a response
+    and a chip in the crop. The bundle appears last: as long as it is absent or old, the stage is not done.
+
+    Returns the facts of `_crop_dataset` of each dataset; ``shape``, ``live_pixels``, ``counts`` of all, and
+    ``left_out``: the datasets that are not in the bundle, and why. Raises MissingInput if the crop,
+    sources.reg or what the stages before make is missing; EmptySelection if an observation does not overlap
+    the crop, or nothing of the crop is outside the sources.
+    """
+    need_regions(layout.crop_reg, layout.sources_reg)
+    need(
+        *((path(o), f"pyxt-hpc {CLEANING}")
+          for o in config.observation_ids for path in (layout.geometry, layout.clean_events))
+    )  # fmt: skip
+    datasets = find_datasets(layout, config.observation_ids)
+    responses = [path for dataset in datasets for path in _response_files(layout, dataset)]
+    # of an observation with chips of both kinds, one may be without a response
+    enough = {dataset.obsid for dataset in datasets if _has_response(layout, dataset)}
+    lacking = [dataset for dataset in datasets if dataset.obsid not in enough]
+    need(*((path, f"pyxt-hpc {BEFORE}") for d in lacking for path in _response_files(layout, d)))
+    backgrounds = [_background_file(layout, obsid) for obsid in config.observation_ids]
+    step = Step(
+        name=STAGE,
+        record=layout.step_record(STAGE),
+        inputs=(
+            layout.crop_reg, layout.sources_reg, layout.exclude_reg, *responses, *backgrounds,
+            *(path(o) for o in config.observation_ids for path in (layout.clean_events, layout.geometry)),
+        ),
+        settings={
+            key: getattr(config, key)
+            for key in ("name", "redshift", "nH", "abundance", "absorption", "abundance_table",
+                        "energy_min_keV", "energy_max_keV")
+        },
+        # of an observation with chips of both kinds, one of them may be off the crop
+        outputs=(layout.bundle, *combined_images(layout, [d.name for d in datasets if not d.is_part])),
+    )  # fmt: skip
+    outcome = run_if_outdated(step, lambda: _crop(config, layout, datasets), force=force)
+    return StageResult(outcome.reason is not None, outcome.facts["observations"], outcome.facts)
+
+
+def _background_file(layout: Layout, obsid: str) -> Path:
+    path = layout.background_events(obsid)
+    return path if check_regular(path) else layout.local_background(obsid)
+
+
+def _response_files(layout: Layout, dataset: Dataset) -> tuple[Path, Path]:
+    return layout.response(dataset.name, "arf"), layout.response(dataset.name, "rmf")
+
+
+def _has_response(layout: Layout, dataset: Dataset) -> bool:
+    return all(check_regular(path) for path in _response_files(layout, dataset))
+
+
+def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) -> Facts:
+    reader = RegionReader.of(layout, config.observation_ids)
+    frames = reader.frames
+    sources, crop = reader.read(layout.sources_reg), reader.read(layout.crop_reg)
+    grid = SkyGrid.around(crop, frames)
+    selection = _Selection(
+        grid=grid,
+        live=_live_pixels(grid, crop, sources, frames),
+        bright=(sources, *(reader.read(p) for p in (layout.exclude_reg,) if check_regular(p))),
+        frames=frames,
+        band_keV=(config.energy_min_keV, config.energy_max_keV),
+    )
+    log.info("grid of %d x %d pixels, %d in the crop", *grid.shape, selection.live.sum())
+    bundled, facts, left_out = [], {}, {}
+    for dataset in tqdm(datasets, desc=STAGE, unit="dataset", disable=None):
+        if not _has_response(layout, dataset):
+            left_out[dataset.name] = f"{dataset}: no response"
+            continue
+        try:
+            observation, facts[dataset.name] = _crop_dataset(dataset, layout, selection)
+            bundled.append(observation)
+        except EmptySelection as error:
+            if not dataset.is_part:
+                raise
+            left_out[dataset.name] = str(error)
+    for obsid in config.observation_ids:
+        if not any(observation.obsid == obsid for observation in bundled):
+            raise EmptySelection("; ".join(left_out[d.name] for d in datasets if d.obsid == obsid))
+    bundle = stamped(_assemble(config, grid, frames["physical"], bundled, "; ".join(left_out.values())))
+    write_images(bundle, layout)
+    write_bundle(layout.bundle, bundle)
+    return {
+        "shape": list(grid.shape),
+        "live_pixels": int(bundle.mask.sum()),
+        "counts": int(bundle.counts.sum()),
+        "observations": facts,
+        "left_out": left_out,
+    }
+
+
+def _live_pixels(
+    grid: SkyGrid, crop: RegionFile, sources: RegionFile, frames: Mapping[str, WCS]
+) -> NDArray[np.bool_]:
+    """Pixels (ny, nx) whose centre is in the crop and of which neither centre nor corner is in a source."""
+    ra, dec = grid.centres()
+    live = contains(crop, ra, dec, frames) & ~contains(sources, ra, dec, frames)
+    ra, dec = grid.corners()
+    hit = contains(sources, ra, dec, frames)
+    live &= ~(hit[:-1, :-1] | hit[1:, :-1] | hit[:-1, 1:] | hit[1:, 1:])
+    if not live.any():
+        raise EmptySelection(f"{crop.path}: no pixel of the crop is outside {sources.path}; draw both again")
+    return live
+
+
+def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tuple[BundleObservation, Facts]:
+    """A dataset on the grid, and what is told of it; EmptySelection if nothing of it is there."""
+    obsid = dataset.obsid
+    arf_path, rmf_path = _response_files(layout, dataset)
+    arf, rmf = read_arf(arf_path, ours=True), read_rmf(rmf_path, ours=True)
+    whole = read_events(layout.clean_events(obsid), ours=True)
+    check_band(whole.header, whole.path, selection.band_keV)
+    events = whole.on_chips(dataset.chips)
+    live_s = live_times(whole.header, {c: whole.gti[c] for c in dataset.chips}, str(whole.path))
+    geometry = read_geometry(layout.geometry(obsid)).of_chips(dataset.chips)
+    live = live_fraction(geometry, selection.grid, events.gti)
+    mask = selection.live & (live >= _MIN_LIVE)
+    if not mask.any():
+        raise EmptySelection(
+            f"ObsID {obsid}: no pixel of the crop is on its chips {listed(dataset.chips)} "
+            "outside the sources; draw the crop around its field or take it out of observation_ids"
+        )
+    rng = stage_rng(STAGE, dataset.name)
+    background, scale = _scaled_background(dataset, layout, events, live_s, selection, rng)
+    pixel, channel = _on_grid(events, mask, selection, rmf)
+    background_pixel, background_channel = _on_grid(background, mask, selection, rmf)
+    if len(pixel) == 0:
+        low, high = selection.band_keV
+        raise EmptySelection(
+            f"{events.path}: no event of {low:g}-{high:g} keV of {dataset} in the crop outside the sources; "
+            "check the crop and the energy band"
+        )
+    nodes, area = _relative_area(events, selection, mask, live)
+    indptr, ordered = sort_by_pixel(pixel, channel, mask.size)
+    background_indptr, background_ordered = sort_by_pixel(background_pixel, background_channel, mask.size)
+    bundled = BundleObservation(
+        obsid=obsid,
+        dataset=dataset.name,
+        exposure_s=max(live_s.values()),
+        background_scale=scale.largest,
+        mask=mask.astype(np.uint8),
+        vignetting_keV=nodes,
+        vignetting=area,
+        event_indptr=indptr,
+        event_channel=ordered,
+        background_indptr=background_indptr,
+        background_channel=background_ordered,
+        arf=arf,
+        rmf=rmf,
+    )
+    return bundled, {
+        "exposure_s": bundled.exposure_s,
+        "exposure_of_chip_s": {str(chip): seconds for chip, seconds in live_s.items()},
+        "counts": len(ordered),
+        "background_counts": len(background_ordered),
+        "background_scale": scale.scale,
+        "background_scale_error": scale.error,
+        "live_pixels": int(mask.sum()),
+    }
+
+
+def _scaled_background(
+    dataset: Dataset,
+    layout: Layout,
+    events: EventList,
+    live_s: Mapping[int, float],
+    selection: _Selection,
+    rng: np.random.Generator,
+) -> tuple[EventList, ParticleScale]:
+    """Background events of a dataset that one scale holds for, and that scale."""
+    path = _background_file(layout, dataset.obsid)
+    background = read_events(path, ours=True).on_chips(dataset.chips)
+    if path == layout.local_background(dataset.obsid):
+        share = 1.0 / LOCAL_OVERSAMPLING
+        made_from = int(background.header.get(local_counts_keyword(dataset.kind), 0))
+        error = share / np.sqrt(made_from) if made_from else np.nan
+        return background, ParticleScale(share, float(error), {0: share})
+    # on whole chips, not only in the crop: the particle background is the same everywhere on a chip
+    high, blank = (particles(e, selection.bright, selection.frames) for e in (events, background))
+    scale = particle_scale(high, blank, live_s)
+    return thinned(background, scale, rng), scale
+
+
+def channels_in_band(rmf: Rmf, energy_min_keV: float, energy_max_keV: float) -> NDArray[np.bool_]:
+    """Channels (n_channels,) that the band touches, so that no spectrum has a half-filled channel."""
+    return (rmf.channel_hi_keV > energy_min_keV) & (rmf.channel_lo_keV < energy_max_keV)
+
+
+def _on_grid(
+    events: EventList, mask: NDArray[np.bool_], selection: _Selection, rmf: Rmf
+) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
+    """Pixel and channel index of the events of the band on live pixels."""
+    channel = events.pi.astype(np.int64) - rmf.first_channel_number
+    known = (channel >= 0) & (channel < rmf.n_channels)
+    in_band = np.zeros(len(events), dtype=bool)
+    in_band[known] = channels_in_band(rmf, *selection.band_keV)[channel[known]]
+    needed = np.flatnonzero(in_band)
+    row, col = selection.grid.index_of(events.wcs, events.x[needed], events.y[needed])
+    live = row >= 0
+    live[live] = mask[row[live], col[live]]
+    pixel = row * mask.shape[1] + col
+    return pixel[live], channel[needed[live]].astype(np.int16)
+
+
+def _relative_area(
+    events: EventList, selection: _Selection, mask: NDArray[np.bool_], live: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Energies (n,) [keV] and effective area relative to the optical axis (n, ny, nx), 0 on dead pixels.
+
+    It is the vignetting times the share of the dataset's exposure that the pixel was on a chip that was on.
+    """
+    energy = np.unique(np.clip([*selection.band_keV, *_VIGNETTING_KEV], *selection.band_keV))
+    ra, dec = selection.grid.centres()
+    theta = off_axis_arcmin(ra[mask], dec[mask], *optical_axis(events.header))
+    if theta.min() > _MAX_OFF_AXIS_ARCMIN:
+        raise DamagedFile(
+            f"{events.path}: RA_PNT, DEC_PNT are over a degree from the crop; draw the crop on this field, "
+            "or take the observation out of observation_ids"
+        )
+    area = np.zeros((len(energy), *mask.shape), dtype=np.float32)
+    area[:, mask] = vignetting(energy, theta) * live[mask]
+    return energy, area
+
+
+def _assemble(
+    config: ClusterConfig,
+    grid: SkyGrid,
+    frame: WCS,
+    observations: list[BundleObservation],
+    left_out: str,
+) -> Bundle:
+    counts = np.zeros(grid.shape, dtype=np.int32)
+    mask = np.zeros(grid.shape, dtype=np.uint8)
+    background, variance = np.zeros(grid.shape), np.zeros(grid.shape)
+    for o in observations:
+        counts += counts_of(o.event_indptr, grid.shape)
+        blank_sky = counts_of(o.background_indptr, grid.shape)
+        background += o.background_scale * blank_sky
+        variance += o.background_scale**2 * blank_sky
+        mask |= o.mask
+    return Bundle(
+        name=config.name,
+        redshift=config.redshift,
+        nH=config.nH,
+        abundance=config.abundance,
+        absorption=config.absorption,
+        abundance_table=config.abundance_table,
+        energy_min_keV=config.energy_min_keV,
+        energy_max_keV=config.energy_max_keV,
+        wcs_header=grid.header(frame).tostring(endcard=False, padding=False),
+        pixel_scale_arcsec=grid.pixel_scale_arcsec,
+        counts=counts,
+        background=background.astype(np.float32),
+        background_variance=variance.astype(np.float32),
+        mask=mask,
+        observations=tuple(observations),
+        left_out=left_out,
+    )

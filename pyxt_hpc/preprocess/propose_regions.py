@@ -1,0 +1,114 @@
+"""Between stages 1 and 2: the region files that a person would draw, proposed where there are none."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from astropy.wcs import WCS
+
+from pyxt_hpc.chandra.events import read_header
+from pyxt_hpc.chandra.keywords import optical_axis
+from pyxt_hpc.chandra.kinds import Dataset
+from pyxt_hpc.chandra.sky.geometry import chip_outlines, read_geometry
+from pyxt_hpc.chandra.sky.skygrid import PIXEL_SCALE_ARCSEC
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.detect.proposal_files import (
+    crop_text,
+    exclude_text,
+    is_untouched,
+    response_text,
+    sources_text,
+    write_proposals,
+)
+from pyxt_hpc.detect.region_proposals import Chips, FieldImages, propose, response_circle
+from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.inputs import need
+from pyxt_hpc.preprocess.process_data import STAGE as BEFORE
+from pyxt_hpc.preprocess.proposal_plot import draw_proposal
+from pyxt_hpc.preprocess.response_pairing import find_datasets
+from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
+
+STAGE = "propose-regions"
+
+
+def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = False) -> StageResult:
+    """Write the region files that are missing, and a picture of all that is proposed.
+
+    When the merged images change, those that were proposed before and not changed since are proposed again.
+
+    Returns ``files``: a line for each. Raises MissingInput if the merged images of stage 1 are missing;
+    EmptySelection if no extended emission is found.
+    """
+    drawn = [layout.sources_reg, layout.exclude_reg, layout.crop_reg]
+    geometries = [layout.geometry(obsid) for obsid in config.observation_ids]
+    need(*((path, f"pyxt-hpc {BEFORE}") for path in (*_images(layout), *geometries)))
+    datasets = find_datasets(layout, config.observation_ids)
+    circles = [layout.response_region(dataset.name) for dataset in datasets]
+    # with nothing to find there is nothing to fail in
+    by_hand = all(check_regular(path) and not is_untouched(path) for path in drawn)
+    step = Step(
+        name=STAGE,
+        record=layout.step_record(STAGE),
+        inputs=tuple(geometries) if by_hand else (*_images(layout), *geometries),
+        settings={"by hand": by_hand},
+        outputs=() if by_hand else (layout.proposal_picture,),
+    )
+    incomplete = any(not check_regular(path) for path in (*drawn, *circles))
+    outcome = run_if_outdated(step, lambda: _propose(layout, datasets, by_hand), force=force or incomplete)
+    made = outcome.reason is not None
+    written = outcome.facts["written"] if made else ()
+    said = [f"{path}: {'written' if str(path) in written else _whose(path)}" for path in (*drawn, *circles)]
+    if made and not by_hand:
+        said.append(f"{layout.proposal_picture}: {outcome.facts['sources']} point sources found; look at it")
+    return StageResult(made, {}, {"files": said})
+
+
+def _propose(layout: Layout, datasets: Sequence[Dataset], by_hand: bool) -> Facts:
+    chips = {dataset.name: _chips(layout, dataset) for dataset in datasets}
+    if by_hand:
+        texts = {layout.response_region(o): response_text([response_circle(chips[o])]) for o in chips}
+        return {"written": [str(path) for path in write_proposals(texts, force=True).written]}
+    images = read_field_images(layout)
+    proposal = propose(images, chips)
+    texts = {
+        **{layout.response_region(o): response_text(circles) for o, circles in proposal.responses.items()},
+        layout.sources_reg: sources_text(proposal),
+        layout.exclude_reg: exclude_text(proposal),
+        layout.crop_reg: crop_text(proposal),
+    }
+    written = write_proposals(texts, force=True).written
+    draw_proposal(proposal, images, layout.proposal_picture)
+    return {"written": [str(path) for path in written], "sources": len(proposal.sources)}
+
+
+def _chips(layout: Layout, dataset: Dataset) -> Chips:
+    geometry = read_geometry(layout.geometry(dataset.obsid)).of_chips(dataset.chips)
+    header = read_header(layout.filtered_events(dataset.obsid), ours=True)
+    return Chips(chip_outlines(geometry), optical_axis(header))
+
+
+def read_field_images(layout: Layout) -> FieldImages:
+    """The merged images of stage 1."""
+    values = []
+    for path in _images(layout):
+        with open_fits(path, "merged image", f"make it again: pyxt-hpc {BEFORE} --force", ours=True) as hdus:
+            values.append(hdus[0].data.astype(hdus[0].data.dtype.newbyteorder("=")))
+            wcs = WCS(hdus[0].header)
+    counts, exposure, background, psf = values
+    return FieldImages(
+        counts=counts,
+        exposure=exposure.astype(float),
+        psf_r90_pixels=psf.astype(float),
+        wcs=wcs,
+        pixel_scale_arcsec=PIXEL_SCALE_ARCSEC,
+        background=background.astype(float) if background.any() else None,
+    )
+
+
+def _images(layout: Layout) -> tuple[Path, ...]:
+    return layout.merged_counts, layout.merged_exposure, layout.merged_background, layout.merged_psf
+
+
+def _whose(path: Path) -> str:
+    return "proposed before, kept" if is_untouched(path) else "yours, kept"
