@@ -17,7 +17,7 @@ from pyxt_hpc.fit.inputs import config_of, with_settings
 from pyxt_hpc.maps.catalogue import CIRCLES, map_named
 from pyxt_hpc.maps.fitted import FittedRegions, fitted_regions
 from pyxt_hpc.maps.paint import paint_blocks
-from pyxt_hpc.maps.product import MapProduct, write_product
+from pyxt_hpc.maps.product import MapProduct, write_map
 from pyxt_hpc.maps.quantities import SUFFIX
 from pyxt_hpc.stages.binning import circles_of
 
@@ -103,16 +103,9 @@ class SkyMap:
         and ``ERROR_PLUS``. The header has sky coordinates, unit, meaning and the fingerprints of bundle and
         results.
         """
-        regions = self._regions
         errors = {"ERROR_MINUS": self.error_minus, "ERROR_PLUS": self.error_plus}
-        write_product(
-            replace(self._product, path=Path(path)),
-            regions.bundle,
-            regions.config,
-            regions.history,
-            regions.fingerprint,
-            {name: error.value for name, error in errors.items() if error is not None},
-        )
+        known = {name: error.value for name, error in errors.items() if error is not None}
+        write_map(replace(self._product, path=Path(path)), self._regions, known)
         return Path(path)
 
     def __repr__(self) -> str:

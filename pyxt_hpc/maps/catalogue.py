@@ -82,7 +82,7 @@ def _made(regions: FittedRegions, name: str, mode: str) -> Iterable[MapProduct]:
                 return map_measured(regions, quantity, measured, mode)
         raise ConfigError(f"{name} was not fitted, but frozen: fit it with free_{name} = true")
     if name in _GAS:
-        return map_gas(Thermodynamics(regions, regions.config.abundance_error), [name], mode)
+        return map_gas(Thermodynamics.of(regions), [name], mode)
     if name == BRIGHTNESS.name:
         return map_brightness(regions)
     if name in DIAGNOSTICS:

@@ -1,6 +1,6 @@
 """The maps of everything that a fit of a region gives."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -94,60 +94,61 @@ def _per_dof(rows: np.ndarray) -> np.ndarray:
     return np.where(rows["dof"] > 0, rows["statistic"] / np.maximum(rows["dof"], 1), np.nan)
 
 
-_ALL_DIAGNOSTICS = (
-    _Diagnostic(
-        "counts", "Counts of the circle", "count", "counts in the circle and band", lambda r: r["counts"]
-    ),
-    _Diagnostic(
-        "background_fraction",
-        "Background fraction",
-        "",
-        "expected background among the counts of the circle, divided by these",
-        lambda r: r["background_counts"] / np.where(r["counts"] > 0, r["counts"], np.nan),
-    ),
-    _Diagnostic(
-        "statistic", "Statistic per degree of freedom", "", "statistic/(bins - free parameters)", _per_dof
-    ),
-    _Diagnostic(
-        "goodness",
-        "Goodness of fit",
-        "",
-        "statistic less its expectation, in standard deviations (Kaastra 2017, A&A 605, A51)",
-        lambda r: r["goodness"],
-    ),
-    _Diagnostic(
-        "observations",
-        "Datasets in the fit",
-        "",
-        "number of observations that take part; one with front- and back-illuminated chips counts twice",
-        lambda r: np.unpackbits(r["observations"], axis=1).sum(axis=1),
-        integer=True,
-    ),
-    _Diagnostic(
-        "exposure",
-        "Exposure of the circle",
-        "s",
-        "sum over observations of live time x share of the circle's brightness that they saw",
-        lambda r: r["exposure"],
-    ),
-    _Diagnostic(
-        "live_fraction",
-        "Live fraction of the circle",
-        "",
-        "share of the circle's brightness that the observations taking part saw, mean by their live time",
-        lambda r: r["live_fraction"],
-    ),
-    _Diagnostic(
-        "flags",
-        "Flags of the fit",
-        "",
-        "bits of pyxt_hpc.fit.flags.FitFlag: 0 is a fit without remark",
-        lambda r: r["flags"],
-        integer=True,
-    ),
-)
-DIAGNOSTICS = {diagnostic.name: diagnostic for diagnostic in _ALL_DIAGNOSTICS}
-"""By the names of their maps."""
+DIAGNOSTICS = {
+    d.name: d
+    for d in (
+        _Diagnostic(
+            "counts", "Counts of the circle", "count", "counts in the circle and band", lambda r: r["counts"]
+        ),
+        _Diagnostic(
+            "background_fraction",
+            "Background fraction",
+            "",
+            "expected background among the counts of the circle, divided by these",
+            lambda r: r["background_counts"] / np.where(r["counts"] > 0, r["counts"], np.nan),
+        ),
+        _Diagnostic(
+            "statistic", "Statistic per degree of freedom", "", "statistic/(bins - free parameters)", _per_dof
+        ),
+        _Diagnostic(
+            "goodness",
+            "Goodness of fit",
+            "",
+            "statistic less its expectation, in standard deviations (Kaastra 2017, A&A 605, A51)",
+            lambda r: r["goodness"],
+        ),
+        _Diagnostic(
+            "observations",
+            "Datasets in the fit",
+            "",
+            "number of observations that take part; one with front- and back-illuminated chips counts twice",
+            lambda r: np.unpackbits(r["observations"], axis=1).sum(axis=1),
+            integer=True,
+        ),
+        _Diagnostic(
+            "exposure",
+            "Exposure of the circle",
+            "s",
+            "sum over observations of live time x share of the circle's brightness that they saw",
+            lambda r: r["exposure"],
+        ),
+        _Diagnostic(
+            "live_fraction",
+            "Live fraction of the circle",
+            "",
+            "share of the circle's brightness that the observations taking part saw, mean by their live time",
+            lambda r: r["live_fraction"],
+        ),
+        _Diagnostic(
+            "flags",
+            "Flags of the fit",
+            "",
+            "bits of pyxt_hpc.fit.flags.FitFlag: 0 is a fit without remark",
+            lambda r: r["flags"],
+            integer=True,
+        ),
+    )
+}
 
 
 def parameters(regions: FittedRegions) -> list[tuple[Quantity, Measured]]:
@@ -231,12 +232,12 @@ def error_maps(
         )
 
 
-def map_diagnostics(
-    regions: FittedRegions, names: Sequence[str] = tuple(DIAGNOSTICS)
-) -> Iterator[MapProduct]:
+def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS) -> Iterator[MapProduct]:
     """Maps of what describes the fits; always of the region that a pixel's block belongs to."""
     rows, valid = regions.rows, regions.radius > 0
-    for diagnostic in map(DIAGNOSTICS.__getitem__, names):
+    for diagnostic in DIAGNOSTICS.values():
+        if diagnostic.name not in names:
+            continue
         values = diagnostic.of(rows)
         if not np.isfinite(values).any():
             continue  # such as the goodness where statistics have no expectation
@@ -248,7 +249,7 @@ def map_diagnostics(
             painted,
             diagnostic.comment,
             integer=diagnostic.integer,
-            words={value: flag_names(value) or "none" for value in np.unique(values).tolist()}
+            meanings={value: flag_names(value) or "none" for value in np.unique(values).tolist()}
             if diagnostic.name == "flags"
             else None,
         )

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
@@ -25,7 +24,7 @@ SIZE = (7.6, 6.0)
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # Counts of a point in the picture of one and of several observations (3 and 5 sigma); a point is no wider
 # than that part of all bins. The fit has its own bins.
-_COUNTS_OF_POINT, _COUNTS_OF_SEVERAL, _WIDEST_POINT = 9, 25, 1 / 12
+_COUNTS_OF_POINT, _COUNTS_OF_SEVERAL, _MAX_POINT = 9, 25, 1 / 12
 _TICKS_KEV = (0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7, 10)
 # Decades below the brightest point that are shown at most.
 _DECADES = 4.0
@@ -53,7 +52,6 @@ def draw_spectrum(path: Path, fit: SingleFit, name: str) -> None:
     """
     refuse_to_replace(path, (b"\x89PNG", b"%PDF", b"<?xml", b"%!PS", b"RIFF", b"\xff\xd8"), "a picture")
     figure = Figure(figsize=SIZE, dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
     draw_on(figure, fit, name)
     with replacing(path) as temporary:
         figure.savefig(temporary)
@@ -167,7 +165,7 @@ def _points(drawn: _Drawn, statistic: str, least: int) -> _Points:
 
 def _starts(drawn: _Drawn, least: int) -> Iterator[int]:
     """First bin of each point; none reaches over a gap."""
-    widest = max(int(_WIDEST_POINT * len(drawn.counts)), 1)
+    widest = max(int(_MAX_POINT * len(drawn.counts)), 1)
     after_gap = np.append(True, _gaps(drawn.energy))
     first, total = 0, 0.0
     for i, value in enumerate(drawn.counts):

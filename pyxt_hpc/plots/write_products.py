@@ -19,14 +19,14 @@ from pyxt_hpc.parallel.pools.sandbox import begin_child
 from pyxt_hpc.plots.ds9 import Boxes, write_boxes
 from pyxt_hpc.plots.pictures import Picture, Scene, draw_picture
 
-_MOST_WORKERS = 8
+_MAX_WORKERS = 8
 """More would wait for the process that makes the maps."""
 
 _WAITING = 2
 """Maps a worker that are made and not yet drawn: little enough for memory."""
 
 
-def draw_products(
+def write_products(
     image: ClusterImage, products: Iterable[MapProduct]
 ) -> Iterator[tuple[MapProduct, list[Path]]]:
     """Draw maps as they come, in processes beside the one that makes them.
@@ -88,4 +88,4 @@ def _begin_drawing(parent: int) -> None:
 def _workers(config: ClusterConfig) -> int:
     if not config.parallel_processing:
         return 1
-    return min(config.num_cpus or len(os.sched_getaffinity(0)), _MOST_WORKERS)
+    return min(config.num_cpus or len(os.sched_getaffinity(0)), _MAX_WORKERS)
