@@ -55,16 +55,7 @@ def _regions(config: ClusterConfig, bundle: Bundle, numbers: np.ndarray) -> np.n
 
 
 def check_regions(config: ClusterConfig, numbers: np.ndarray, engine: str) -> np.ndarray:
-    """Fit some regions without touching the results store.
-
-    Parameters
-    ----------
-    config
-        The cluster.
-    numbers
-        (n,) regions, as in the region index map.
-    engine
-        One of `ENGINES`.
+    """Fit some regions, by their numbers (n,), with one of `ENGINES`, without touching the results store.
 
     Returns
     -------
