@@ -91,7 +91,7 @@ class RegionFits:
         return cls(observations, arrays["regions"], options, tabulated)
 
     def fit(self, indices: np.ndarray) -> np.ndarray:
-        """Fit the regions at positions `indices` (n,): (n,) of ROW_DTYPE; a row depends on its region alone."""
+        """Fit regions at positions (n,): (n,) of ROW_DTYPE; a row depends on its region alone."""
         start = time.perf_counter()
         regions = self.regions[indices]
         rows = np.zeros(len(indices), ROW_DTYPE)
