@@ -34,7 +34,7 @@ class FitResults:
 
     Attributes
     ----------
-    stored : pyxt_hpc.store.results.Results
+    stored : pyxt_hpc.store.reader.Results
         Rows, status and settings without units, as the results store has them.
     bundle : Bundle or None
         What was fitted; None where only a results store was read.

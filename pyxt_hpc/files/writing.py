@@ -70,19 +70,7 @@ def check_regular(path: Path) -> bool:
 def refuse_to_replace(path: Path, beginnings: tuple[bytes, ...], kind: str) -> None:
     """Keep a file whose name somebody gave by mistake for that of a product.
 
-    Parameters
-    ----------
-    path
-        To be written.
-    beginnings
-        First bytes that files of this kind can have.
-    kind
-        Of the product, for the message.
-
-    Raises
-    ------
-    ConfigError
-        If there is a file of another kind.
+    Raises ConfigError if there is a file that has none of the first bytes that files of this kind can have.
     """
     if not check_regular(path) or not path.stat().st_size:
         return

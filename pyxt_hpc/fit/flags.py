@@ -116,16 +116,10 @@ def quality_flags(
     goodness: NDArray[np.float64],
     live_fraction: ArrayLike = 1.0,
 ) -> NDArray[np.int32]:
-    """FEW_COUNTS, BACKGROUND_DOMINATED, POOR_FIT and PARTLY_LIVE of regions.
+    """FEW_COUNTS, BACKGROUND_DOMINATED, POOR_FIT and PARTLY_LIVE of regions, all arrays (n,).
 
-    Parameters
-    ----------
-    counts, background : (n,)
-        In the source and expected in it from the background, of the whole band.
-    goodness : (n,)
-        Of the fits [sigma].
-    live_fraction : (n,) or ()
-        Share of the circle's brightness that was seen.
+    `counts` are in the source and `background` expected in it, of the whole band; `goodness` is in sigma;
+    `live_fraction` is the share of the circle's brightness that was seen.
     """
     flags = np.zeros(len(counts), np.int32)
     for flag, holds in (

@@ -24,16 +24,7 @@ def region_spectra(
 
     What `circles.extract_spectra` gives in bins for many regions. One thing is finer here: the area of each
     photon energy counts before the photons are redistributed to channels, not that of the channel's energy
-    afterwards.
-
-    Parameters
-    ----------
-    bundle
-        The cluster.
-    observations
-        Made of it: they say which observations take part, and with what area.
-    row, col, radius
-        Centre and radius [pixels] of the circle.
+    afterwards. The circle has its centre and radius in pixels.
     """
     circle = Circles(np.array([row]), np.array([col]), np.array([radius]), observations)
     spectra = {}
@@ -47,22 +38,7 @@ def region_spectra(
 def spectra_as_fitted(
     bundle: Bundle, config: ClusterConfig, fits: RegionFits
 ) -> Iterator[dict[int, Spectrum]]:
-    """Each region's spectra in the bins, and for cstat with the background, of the map's fits.
-
-    Parameters
-    ----------
-    bundle
-        The cluster.
-    config
-        Bins.
-    fits
-        Of the regions.
-
-    Yields
-    ------
-    dict of Spectrum
-        As `region_spectra`, for one region after the other.
-    """
+    """`region_spectra` of each region, in the bins of the map's fits, and for cstat with their background."""
     observations = fits.observations
     levels, chosen = observations.levels(), fits.levels_of(fits.extract(np.arange(len(fits.regions))))
     finest = [

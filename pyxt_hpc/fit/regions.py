@@ -59,16 +59,9 @@ class RegionFits:
     def of(
         cls, bundle: Bundle, config: ClusterConfig, regions: np.ndarray, sky: "SkyBrightness | None" = None
     ) -> "RegionFits":
-        """Fold the model and tabulate the statistic: the work that is done once.
+        """Fold the model and tabulate the statistic for regions (n,) of REGION_DTYPE: done once.
 
-        Parameters
-        ----------
-        bundle, config
-            The cluster.
-        regions
-            (n,) of REGION_DTYPE.
-        sky
-            Its brightness; None: estimated from the bundle.
+        Without a brightness of the sky it is estimated from the bundle.
         """
         from pyxt_hpc.fit.brightness import sky_brightness
 
@@ -98,18 +91,7 @@ class RegionFits:
         return cls(observations, arrays["regions"], options, tabulated)
 
     def fit(self, indices: np.ndarray) -> np.ndarray:
-        """Fit some regions.
-
-        Parameters
-        ----------
-        indices
-            (n,) into `regions`.
-
-        Returns
-        -------
-        numpy.ndarray
-            (n,) of ROW_DTYPE; a region's row depends on that region alone.
-        """
+        """Fit regions at positions (n,): (n,) of ROW_DTYPE; a row depends on its region alone."""
         start = time.perf_counter()
         regions = self.regions[indices]
         rows = np.zeros(len(indices), ROW_DTYPE)

@@ -188,13 +188,7 @@ def _fit_fast(fits: RegionFits) -> tuple[NDArray, float]:
 
 
 def fit_regions_with_sherpa(bundle: Bundle, config: ClusterConfig, fits: RegionFits) -> NDArray:
-    """Fit regions one after the other with Sherpa, in the bins and with the options of the map: FIT_DTYPE.
-
-    Raises
-    ------
-    MissingInput
-        Sherpa is not installed.
-    """
+    """(n,) FIT_DTYPE of regions fitted one by one with Sherpa, in the bins and options of the map."""
     rows = np.zeros(len(fits.regions), FIT_DTYPE)
     with Progress("Sherpa", "region", len(rows)) as progress:
         for i, spectra in enumerate(spectra_as_fitted(bundle, config, fits)):

@@ -94,24 +94,9 @@ def sherpa_statistic(
     model: SourceModel,
     options: FitOptions,
 ) -> float:
-    """Sherpa's statistic at parameters found elsewhere, for the same model as `fit_with_sherpa`.
+    """Sherpa's statistic at values (() FIT_DTYPE) found elsewhere, for the model of `fit_with_sherpa`.
 
-    Parameters
-    ----------
-    values
-        () FIT_DTYPE, of which the free parameters are taken.
-    spectra, model, options
-        As for `fit_with_sherpa`.
-
-    Returns
-    -------
-    float
-        NaN if there is nothing to fit or a value is NaN.
-
-    Raises
-    ------
-    MissingInput
-        Sherpa is not installed.
+    NaN if there is nothing to fit or a value is NaN. All else is as for `fit_with_sherpa`.
     """
     load_sherpa()
     with silence():

@@ -37,16 +37,7 @@ def region_numbers(text: str) -> np.ndarray:
 
 
 def check_regions(config: ClusterConfig, numbers: np.ndarray, engine: str) -> np.ndarray:
-    """Fit some regions without touching the results store.
-
-    Parameters
-    ----------
-    config
-        The cluster.
-    numbers
-        (n,) regions, as in the region index map.
-    engine
-        One of `ENGINES`.
+    """Fit some regions, by their numbers (n,), with one of `ENGINES`, without touching the results store.
 
     Returns
     -------

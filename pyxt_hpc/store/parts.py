@@ -154,14 +154,8 @@ def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -
 def take_over(store: ResultsStore, numbers: np.ndarray, whole: Path) -> None:
     """Write into a part store what the whole's store has finished of its regions.
 
-    Parameters
-    ----------
-    store
-        Of the part, open for writing.
-    numbers
-        (n,) the part's regions' numbers, ascending.
-    whole
-        Store of the whole; one of another fingerprint has nothing to give.
+    `numbers` (n,) are the part's regions' numbers, ascending. A whole of another fingerprint has nothing to
+    give.
     """
     there = store.status()
     with open_to_read(whole) as file:
@@ -220,19 +214,8 @@ def discard_parts(layout: Layout) -> None:
 def remove_absorbed_parts(store: ResultsStore, numbers: np.ndarray, layout: Layout) -> None:
     """Delete the part stores of which the whole has every finished region; others stay, and are named.
 
-    Parameters
-    ----------
-    store
-        Of the whole, open for writing; every row of it is read back first.
-    numbers
-        (n,) its regions' numbers, ascending.
-    layout
-        Where the parts are.
-
-    Raises
-    ------
-    DamagedFile
-        If a row of the whole is not as it was written; then nothing is deleted.
+    Every row of the whole is read back first: DamagedFile is raised, and nothing deleted, if one is not as
+    it was written. `numbers` (n,) are its regions' numbers, ascending.
     """
     paths = layout.all_part_results()
     if not paths:

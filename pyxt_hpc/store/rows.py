@@ -113,18 +113,7 @@ def unpacked_observations(bits: np.ndarray, n_observations: int) -> np.ndarray:
 
 
 def blank_rows(regions: np.ndarray) -> np.ndarray:
-    """Rows of regions without a fit: NaN in every column of floats, 0 in the others.
-
-    Parameters
-    ----------
-    regions
-        (n,) with `REGION_COLUMNS` among its columns.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n,) of ROW_DTYPE.
-    """
+    """Rows (n,) of regions without a fit: NaN in every float but `REGION_COLUMNS`, 0 in the others."""
     rows = np.zeros(len(regions), ROW_DTYPE)
     for name in ROW_DTYPE.names or ():
         if name in REGION_COLUMNS:

@@ -300,10 +300,7 @@ class ResultsStore:
     def heartbeat(self) -> None:
         """Flush if it is time to, and show others that this process lives; to be called all the time.
 
-        Raises
-        ------
-        StoreInUse
-            If another process took the store away.
+        Raises StoreInUse if another process took the store away.
         """
         self._lock.touch()
         if time.monotonic() >= self._next_flush:
@@ -312,12 +309,7 @@ class ResultsStore:
     def flush(self) -> None:
         """Force everything to the disk.
 
-        Raises
-        ------
-        StoreInUse
-            If another process took the store away.
-        DamagedFile
-            If somebody removed it, or put another file in its place.
+        Raises StoreInUse if another process took the store away, DamagedFile if it was removed or replaced.
         """
         start = time.monotonic()
         self._run["flushed"], self._run["finished"] = time.time(), self._finished
@@ -329,17 +321,9 @@ class ResultsStore:
         self._next_flush = now + max(FLUSH_SECONDS, (now - start) / FLUSH_SHARE)
 
     def verified(self) -> np.ndarray:
-        """Status of every region, after everything was written, read back and compared with its checksum.
+        """Status (n,) of every region, after everything was written, read back and compared with checksums.
 
-        Returns
-        -------
-        numpy.ndarray
-            (n,) of `Status`.
-
-        Raises
-        ------
-        DamagedFile
-            If anything is not as it was written.
+        Raises DamagedFile if anything is not as it was written.
         """
         self.flush()
         status, torn = verified_status(self._file)
