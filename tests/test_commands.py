@@ -245,7 +245,7 @@ def test_every_map_is_made_and_gas_agrees_with_the_truth(mapped: Layout, cluster
 
     regions = read_fitted_regions(read_config(cluster))
     rows = regions.rows
-    density = Thermodynamics(regions).density.value
+    density = Thermodynamics.of(regions).density.value
     painted = fits.getdata(layout.map("density"))[rows["row"], rows["col"]]
     np.testing.assert_allclose(painted, density, rtol=1e-6)
     gas = compare_gas_with_truth(rows, density, regions.bundle, layout.cluster_dir / "truth")

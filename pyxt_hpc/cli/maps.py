@@ -38,11 +38,11 @@ def _of_brightness(name: str, summary: str, description: str) -> Command:
     def run(arguments: argparse.Namespace) -> None:
         from pyxt_hpc.maps import commands
         from pyxt_hpc.maps.image import read_cluster_image
-        from pyxt_hpc.plots.write_products import draw_products
+        from pyxt_hpc.plots.write_products import write_products
 
         image = read_cluster_image(read_config(arguments.config))
         make = getattr(commands, f"{name.replace('-', '_')}s")
-        for line in map_lines(draw_products(image, make(image))):
+        for line in map_lines(write_products(image, make(image))):
             echo(line)
 
     return run
@@ -87,11 +87,11 @@ def shocks(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.maps.fitted import read_fitted_regions
     from pyxt_hpc.maps.shocks.search import make_shock_maps, search_shocks, write_shock_table
     from pyxt_hpc.plots.shocks import draw_histogram, write_fronts
-    from pyxt_hpc.plots.write_products import draw_products
+    from pyxt_hpc.plots.write_products import write_products
 
     regions = read_fitted_regions(read_config(arguments.config), arguments.resolution)
     layout, search = regions.layout, search_shocks(regions)
-    for line in map_lines(draw_products(regions, make_shock_maps(regions, search))):
+    for line in map_lines(write_products(regions, make_shock_maps(regions, search))):
         echo(line)
     write_shock_table(regions, search.fronts, layout.shock_table)
     write_fronts(regions, search.fronts, layout.shock_regions)

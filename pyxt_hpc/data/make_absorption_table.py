@@ -24,8 +24,8 @@ ENERGY_RANGE_keV = (0.1, 20.0)
 # of the total cross-section at solar abundances, at the middle of an interval
 TOLERANCE = 1e-5
 # XSPEC's energies are 4-byte reals, so nothing finer can be seen
-NARROWEST = 4e-6
-SMALLEST_SIGMA = 1e-35
+MIN_INTERVAL = 4e-6
+MIN_SIGMA = 1e-35
 
 Sampler = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -98,7 +98,7 @@ def element_sampler(xspec: Xspec, cross_sections: str) -> Sampler:
                 better = distance < best
                 sigma[i, better] = tau[better] / (10.0**power * 1e22)
                 best[better] = distance[better]
-        return np.log(np.maximum(sigma, SMALLEST_SIGMA) * energy**3)
+        return np.log(np.maximum(sigma, MIN_SIGMA) * energy**3)
 
     return sample
 
@@ -113,7 +113,7 @@ def bisect_nodes(sample: Sampler) -> tuple[NDArray[np.float64], NDArray[np.float
         middle = np.sqrt(energy[i] * energy[i + 1])
         at_middle = sample(middle)
         off = abs(at_middle - 0.5 * (value[:, i] + value[:, i + 1]))
-        narrow = energy[i + 1] / energy[i] - 1.0 < NARROWEST
+        narrow = energy[i + 1] / energy[i] - 1.0 < MIN_INTERVAL
         split = ((off * share(at_middle)).max(axis=0) > TOLERANCE) & ~narrow
         unsure[i] = split
         energy = np.insert(energy, i[split] + 1, middle[split])

@@ -7,7 +7,7 @@ from enum import IntFlag
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.spectra.kernels import fit_free, fit_temperature
+from pyxt_hpc.spectra.kernels import search
 
 MIN_NET_COUNTS = 300
 """Net counts below which intervals are mostly open, and biased where they come from many observations."""
@@ -38,25 +38,25 @@ class FitFlag(IntFlag):
     kernels of the fit.
     """
 
-    AT_BOUND_LOW = fit_temperature.AT_BOUND_LOW
-    AT_BOUND_HIGH = fit_temperature.AT_BOUND_HIGH
-    KT_LO_OPEN = fit_temperature.KT_LO_OPEN
-    KT_HI_OPEN = fit_temperature.KT_HI_OPEN
-    NORM_LO_OPEN = fit_temperature.NORM_LO_OPEN
-    NORM_HI_OPEN = fit_temperature.NORM_HI_OPEN
+    AT_BOUND_LOW = search.AT_BOUND_LOW
+    AT_BOUND_HIGH = search.AT_BOUND_HIGH
+    KT_LO_OPEN = search.KT_LO_OPEN
+    KT_HI_OPEN = search.KT_HI_OPEN
+    NORM_LO_OPEN = search.NORM_LO_OPEN
+    NORM_HI_OPEN = search.NORM_HI_OPEN
     """Norm 0 is within the interval, hence every kT; or no end was found."""
-    NO_COUNTS = fit_temperature.NO_COUNTS
+    NO_COUNTS = search.NO_COUNTS
     """No source counts, or not more than the background at any kT: there is nothing to fit."""
-    FAILED = fit_temperature.FAILED
+    FAILED = search.FAILED
     """Counts, weights or ratios are negative or not finite, or the fit did not converge."""
-    TWO_MINIMA = fit_temperature.TWO_MINIMA
+    TWO_MINIMA = search.TWO_MINIMA
     """Another kT, outside the interval, fits nearly as well: its minimum is higher by less than 2.7."""
-    ABUNDANCE_AT_BOUND = fit_free.ABUNDANCE_AT_BOUND
-    ABUNDANCE_LO_OPEN = fit_free.ABUNDANCE_LO_OPEN
-    ABUNDANCE_HI_OPEN = fit_free.ABUNDANCE_HI_OPEN
-    NH_AT_BOUND = fit_free.NH_AT_BOUND
-    NH_LO_OPEN = fit_free.NH_LO_OPEN
-    NH_HI_OPEN = fit_free.NH_HI_OPEN
+    ABUNDANCE_AT_BOUND = search.ABUNDANCE_AT_BOUND
+    ABUNDANCE_LO_OPEN = search.ABUNDANCE_LO_OPEN
+    ABUNDANCE_HI_OPEN = search.ABUNDANCE_HI_OPEN
+    NH_AT_BOUND = search.NH_AT_BOUND
+    NH_LO_OPEN = search.NH_LO_OPEN
+    NH_HI_OPEN = search.NH_HI_OPEN
     FEW_COUNTS = 1 << 15
     """Fewer than `MIN_NET_COUNTS`: intervals are often open; with many observations kT may be biased."""
     BACKGROUND_DOMINATED = 1 << 16
@@ -88,6 +88,12 @@ MEANINGS: dict[FitFlag, str] = {
     FitFlag.PARTLY_LIVE: "less than a third of the circle's brightness was seen: norm is extrapolated",
 }
 """Of every flag, for a person."""
+
+
+def flag_names(flags: int) -> str:
+    """Names of the flags that are set, such as ``KT_HI_OPEN, FEW_COUNTS``; nothing where there are none."""
+    return (FitFlag(flags).name or "").replace("|", ", ") if flags else ""
+
 
 UNUSABLE = FitFlag.FAILED | FitFlag.NO_COUNTS
 """A region with one of these flags has no fit."""

@@ -1,17 +1,20 @@
-"""Which maps each command makes: written one after the other, so that only one is in memory."""
+"""Which maps each command makes.
 
-from collections.abc import Iterable, Iterator
+Every function writes one map after the other and yields it. Fits are painted in a mode of `paint.MODES`.
+EmptySelection is raised instead of writing a blank map.
+"""
+
+from collections.abc import Iterator
 
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics, map_entropy, map_pressure
+from pyxt_hpc.maps.gas.thermodynamics import ENTROPY_MAPS, PRESSURE_MAPS, Thermodynamics, map_gas
 from pyxt_hpc.maps.gradient import map_gradients
 from pyxt_hpc.maps.image import ClusterImage
-from pyxt_hpc.maps.product import MapProduct, write_product
+from pyxt_hpc.maps.product import MapProduct, write_maps
 from pyxt_hpc.maps.quantities import (
-    BRIGHTNESS,
     NORM,
     TEMPERATURE,
-    error_maps,
+    map_brightness,
     map_circles,
     map_diagnostics,
     map_measured,
@@ -21,76 +24,50 @@ from pyxt_hpc.maps.residual import map_residuals
 
 
 def make_temperature_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
-    """Write, then yield, the maps of temperature and norm with their errors, and of counts and radii.
-
-    Parameters
-    ----------
-    regions
-        Of the cluster.
-    mode
-        One of `paint.MODES`.
-
-    Raises
-    ------
-    EmptySelection
-        Instead of writing a blank map.
-    """
-    yield from _written(regions, map_measured(regions, TEMPERATURE, regions.parameter("kT"), mode))
-    yield from _written(regions, map_measured(regions, NORM, regions.parameter("norm"), mode))
-    yield from _written(regions, (p for p in map_diagnostics(regions) if p.title == "Counts of the circle"))
-    yield from _written(regions, map_circles(regions))
+    """Temperature and norm with their errors, counts and radii."""
+    yield from write_maps(regions, map_measured(regions, TEMPERATURE, regions.parameter("kT"), mode))
+    yield from write_maps(regions, map_measured(regions, NORM, regions.parameter("norm"), mode))
+    yield from write_maps(regions, map_diagnostics(regions, ("counts",)))
+    yield from write_maps(regions, map_circles(regions))
 
 
 def make_fit_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
-    """Write, then yield, the maps of everything that was fitted; as `make_temperature_maps`."""
-    yield from _written(regions, map_parameters(regions, mode))
-    yield from _written(regions, map_diagnostics(regions))
-    yield from _written(regions, map_circles(regions))
+    """Everything that was fitted."""
+    yield from write_maps(regions, map_parameters(regions, mode))
+    yield from write_maps(regions, map_diagnostics(regions))
+    yield from write_maps(regions, map_circles(regions))
 
 
 def make_brightness_maps(regions: FittedRegions) -> Iterator[MapProduct]:
-    """Write, then yield, the maps of the smoothed surface brightness; as `make_temperature_maps`."""
-    how = "(counts - background)/(exposure x area), mean of each pixel's own circle"
-    yield from _written(regions, error_maps(regions, BRIGHTNESS, regions.brightness, how))
+    """The surface brightness smoothed with the circles."""
+    yield from write_maps(regions, map_brightness(regions))
 
 
 def make_gradient_maps(image: ClusterImage) -> Iterator[MapProduct]:
-    """Write, then yield, the gradients of the brightness on several scales; they need no fits."""
-    yield from _written(image, map_gradients(image))
+    """Gradients of the brightness on several scales; they need no fits."""
+    yield from write_maps(image, map_gradients(image))
 
 
 def make_residual_maps(image: ClusterImage) -> Iterator[MapProduct]:
-    """Write, then yield, what a smooth cluster leaves of the brightness; as `make_gradient_maps`."""
-    yield from _written(image, map_residuals(image))
+    """What a smooth cluster leaves of the brightness; it needs no fits."""
+    yield from write_maps(image, map_residuals(image))
 
 
 def make_pressure_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
-    """Write, then yield, pseudo-pressure, density and pressure; as `make_temperature_maps`."""
-    yield from _written(regions, map_pressure(_gas(regions), mode))
+    """Pseudo-pressure, density and pressure."""
+    yield from write_maps(regions, map_gas(Thermodynamics.of(regions), PRESSURE_MAPS, mode))
 
 
 def make_entropy_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
-    """Write, then yield, pseudo-entropy, entropy and cooling time; as `make_temperature_maps`."""
-    yield from _written(regions, map_entropy(_gas(regions), mode))
+    """Pseudo-entropy, entropy and cooling time."""
+    yield from write_maps(regions, map_gas(Thermodynamics.of(regions), ENTROPY_MAPS, mode))
 
 
 def make_all_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
-    """Write, then yield, every map there is; as `make_temperature_maps`."""
+    """Every map there is."""
     yield from make_fit_maps(regions, mode)
     yield from make_brightness_maps(regions)
     yield from make_gradient_maps(regions)
     yield from make_residual_maps(regions)
-    gas = _gas(regions)
-    yield from _written(regions, map_pressure(gas, mode))
-    yield from _written(regions, map_entropy(gas, mode))
-
-
-def _gas(regions: FittedRegions) -> Thermodynamics:
-    return Thermodynamics(regions, regions.config.abundance_error)
-
-
-def _written(image: ClusterImage, products: Iterable[MapProduct]) -> Iterator[MapProduct]:
-    results = image.fingerprint if isinstance(image, FittedRegions) else ""
-    for product in products:
-        write_product(product, image.bundle, image.config, image.history, results)
-        yield product
+    gas = Thermodynamics.of(regions)  # one for both: what they share is computed once
+    yield from write_maps(regions, map_gas(gas, PRESSURE_MAPS + ENTROPY_MAPS, mode))

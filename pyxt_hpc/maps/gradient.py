@@ -18,10 +18,10 @@ SCALES = (1, 2, 4, 8, 16)
 _BAND = 64
 """Rows that are computed at a time: their sums stay in the cache."""
 
-_FINEST = 4.0
+_MIN_JOINED_SIGMA = 4.0
 """A Gaussian wider than twice this many pixels is applied to joined pixels."""
 
-_MOST_DEAD = 0.8
+_MAX_DEAD = 0.8
 """Of the Gaussian's weight may be missing; at the corner of a field three quarters are."""
 
 _SEEN = 3.0
@@ -62,7 +62,7 @@ def gradient(signal: NDArray, variance: NDArray, exposure: NDArray, sigma: float
         Of the Gaussian [pixels].
     """
     factor = 1
-    while sigma / (2 * factor) >= _FINEST:
+    while sigma / (2 * factor) >= _MIN_JOINED_SIGMA:
         factor *= 2
     shape = signal.shape
     live = exposure > 0
@@ -96,7 +96,7 @@ def _planes(images: list[NDArray], sigma: float) -> NDArray[np.float32]:
         q = _moments(variance, squares, 2, inner)
         share = _moments(live, kernels, 0, inner)[0, 0] / kernels[0].sum() ** 2
         result[:, first:last] = _solved(v, m, q)
-        result[:, first:last][:, share < 1.0 - _MOST_DEAD] = np.nan
+        result[:, first:last][:, share < 1.0 - _MAX_DEAD] = np.nan
     return result
 
 

@@ -1,16 +1,17 @@
 """One finished map: its numbers, how people call them, and its FITS file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.images import write_image
+from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.provenance import fingerprint
 
 BLANK = -1
@@ -41,8 +42,8 @@ class MapProduct:
         The file has integers, `BLANK` for NaN.
     of_regions
         (n,) the regions' own values where the map is painted from regions and has a DS9 file of them.
-    words
-        What the integers mean, for the picture's legend.
+    meanings
+        Of the integers, for the picture's legend.
     """
 
     path: Path
@@ -54,10 +55,10 @@ class MapProduct:
     diverging: bool = False
     integer: bool = False
     of_regions: np.ndarray | None = None
-    words: Mapping[int, str] | None = None
+    meanings: Mapping[int, str] | None = None
 
 
-_NOT_OF_THE_NUMBERS = (
+_NO_EFFECT_ON_MAPS = (
     "path", "data_directory", "last_step_completed", "parallel_processing", "num_cpus", "hpc",
 )  # fmt: skip
 
@@ -65,16 +66,19 @@ _NOT_OF_THE_NUMBERS = (
 def config_fingerprint(config: ClusterConfig) -> str:
     """SHA-256 of everything in a configuration that can change a map."""
     return fingerprint(
-        {f.name: repr(getattr(config, f.name)) for f in fields(config) if f.name not in _NOT_OF_THE_NUMBERS}
+        {f.name: repr(getattr(config, f.name)) for f in fields(config) if f.name not in _NO_EFFECT_ON_MAPS}
     )
 
 
-def write_product(
-    product: MapProduct,
-    bundle: Bundle,
-    config: ClusterConfig,
-    history: Sequence[str] = (),
-    results: str = "",
+def write_maps(image: ClusterImage, products: Iterable[MapProduct]) -> Iterator[MapProduct]:
+    """Write, then yield, one map after the other, so that only one is in memory."""
+    for product in products:
+        write_map(product, image)
+        yield product
+
+
+def write_map(
+    product: MapProduct, image: ClusterImage, errors: Mapping[str, np.ndarray] | None = None
 ) -> None:
     """Write the FITS file of a map.
 
@@ -83,12 +87,10 @@ def write_product(
 
     Parameters
     ----------
-    product, bundle, config
+    product, image
         The map and its cluster.
-    history
-        Further lines of the header.
-    results
-        Fingerprint of the results store.
+    errors
+        (ny, nx) each: written as extensions of these names.
 
     Raises
     ------
@@ -102,19 +104,20 @@ def write_product(
     if product.integer:
         values = np.where(seen, values, BLANK).astype(np.int32)
     cards: dict[str, Any] = {
-        "CONFIGID": (config_fingerprint(config)[:16], "fingerprint of the configuration")
+        "CONFIGID": (config_fingerprint(image.config)[:16], "fingerprint of the configuration")
     }
-    if results:
-        cards["RESULTID"] = (results[:16], "fingerprint of the results store")
+    if isinstance(image, FittedRegions):
+        cards["RESULTID"] = (image.fingerprint[:16], "fingerprint of the results store")
     if product.integer:
         cards["BLANK"] = BLANK
     write_image(
         product.path,
         values,
-        bundle.wcs_header,
+        image.bundle.wcs_header,
         unit=product.unit,
         comment=product.comment,
-        bundle_fingerprint=bundle.fingerprint,
+        bundle_fingerprint=image.bundle.fingerprint,
         settings=cards,
-        history=[f"configuration {config.path.name}", *history],
+        history=[f"configuration {image.config.path.name}", *image.history],
+        errors=errors,
     )

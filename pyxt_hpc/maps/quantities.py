@@ -1,13 +1,11 @@
 """The maps of everything that a fit of a region gives."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.fit.inputs import scale_map_settings
-from pyxt_hpc.images import read_image
+from pyxt_hpc.fit.flags import flag_names
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.paint import Measured, paint_blocks, paint_measured
 from pyxt_hpc.maps.product import MapProduct
@@ -96,58 +94,61 @@ def _per_dof(rows: np.ndarray) -> np.ndarray:
     return np.where(rows["dof"] > 0, rows["statistic"] / np.maximum(rows["dof"], 1), np.nan)
 
 
-_DIAGNOSTICS = (
-    _Diagnostic(
-        "counts", "Counts of the circle", "count", "counts in the circle and band", lambda r: r["counts"]
-    ),
-    _Diagnostic(
-        "background_fraction",
-        "Background fraction",
-        "",
-        "expected background among the counts of the circle, divided by these",
-        lambda r: r["background_counts"] / np.where(r["counts"] > 0, r["counts"], np.nan),
-    ),
-    _Diagnostic(
-        "statistic", "Statistic per degree of freedom", "", "statistic/(bins - free parameters)", _per_dof
-    ),
-    _Diagnostic(
-        "goodness",
-        "Goodness of fit",
-        "",
-        "statistic less its expectation, in standard deviations (Kaastra 2017, A&A 605, A51)",
-        lambda r: r["goodness"],
-    ),
-    _Diagnostic(
-        "observations",
-        "Datasets in the fit",
-        "",
-        "number of observations that take part; one with front- and back-illuminated chips counts twice",
-        lambda r: np.unpackbits(r["observations"], axis=1).sum(axis=1),
-        integer=True,
-    ),
-    _Diagnostic(
-        "exposure",
-        "Exposure of the circle",
-        "s",
-        "sum over observations of live time x share of the circle's brightness that they saw",
-        lambda r: r["exposure"],
-    ),
-    _Diagnostic(
-        "live_fraction",
-        "Live fraction of the circle",
-        "",
-        "share of the circle's brightness that the observations taking part saw, mean by their live time",
-        lambda r: r["live_fraction"],
-    ),
-    _Diagnostic(
-        "flags",
-        "Flags of the fit",
-        "",
-        "bits of pyxt_hpc.fit.flags.FitFlag: 0 is a fit without remark",
-        lambda r: r["flags"],
-        integer=True,
-    ),
-)
+DIAGNOSTICS = {
+    d.name: d
+    for d in (
+        _Diagnostic(
+            "counts", "Counts of the circle", "count", "counts in the circle and band", lambda r: r["counts"]
+        ),
+        _Diagnostic(
+            "background_fraction",
+            "Background fraction",
+            "",
+            "expected background among the counts of the circle, divided by these",
+            lambda r: r["background_counts"] / np.where(r["counts"] > 0, r["counts"], np.nan),
+        ),
+        _Diagnostic(
+            "statistic", "Statistic per degree of freedom", "", "statistic/(bins - free parameters)", _per_dof
+        ),
+        _Diagnostic(
+            "goodness",
+            "Goodness of fit",
+            "",
+            "statistic less its expectation, in standard deviations (Kaastra 2017, A&A 605, A51)",
+            lambda r: r["goodness"],
+        ),
+        _Diagnostic(
+            "observations",
+            "Datasets in the fit",
+            "",
+            "number of observations that take part; one with front- and back-illuminated chips counts twice",
+            lambda r: np.unpackbits(r["observations"], axis=1).sum(axis=1),
+            integer=True,
+        ),
+        _Diagnostic(
+            "exposure",
+            "Exposure of the circle",
+            "s",
+            "sum over observations of live time x share of the circle's brightness that they saw",
+            lambda r: r["exposure"],
+        ),
+        _Diagnostic(
+            "live_fraction",
+            "Live fraction of the circle",
+            "",
+            "share of the circle's brightness that the observations taking part saw, mean by their live time",
+            lambda r: r["live_fraction"],
+        ),
+        _Diagnostic(
+            "flags",
+            "Flags of the fit",
+            "",
+            "bits of pyxt_hpc.fit.flags.FitFlag: 0 is a fit without remark",
+            lambda r: r["flags"],
+            integer=True,
+        ),
+    )
+}
 
 
 def parameters(regions: FittedRegions) -> list[tuple[Quantity, Measured]]:
@@ -231,18 +232,12 @@ def error_maps(
         )
 
 
-def _in_words(flags: np.ndarray) -> dict[int, str]:
-    """The combinations of flags that there are."""
-    return {
-        value: (FitFlag(value).name or "").replace("|", ", ") if value else "none"
-        for value in np.unique(flags).tolist()
-    }
-
-
-def map_diagnostics(regions: FittedRegions) -> Iterator[MapProduct]:
+def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS) -> Iterator[MapProduct]:
     """Maps of what describes the fits; always of the region that a pixel's block belongs to."""
     rows, valid = regions.rows, regions.radius > 0
-    for diagnostic in _DIAGNOSTICS:
+    for diagnostic in DIAGNOSTICS.values():
+        if diagnostic.name not in names:
+            continue
         values = diagnostic.of(rows)
         if not np.isfinite(values).any():
             continue  # such as the goodness where statistics have no expectation
@@ -254,8 +249,16 @@ def map_diagnostics(regions: FittedRegions) -> Iterator[MapProduct]:
             painted,
             diagnostic.comment,
             integer=diagnostic.integer,
-            words=_in_words(values) if diagnostic.name == "flags" else None,
+            meanings={value: flag_names(value) or "none" for value in np.unique(values).tolist()}
+            if diagnostic.name == "flags"
+            else None,
         )
+
+
+def map_brightness(regions: FittedRegions) -> Iterator[MapProduct]:
+    """Maps of the surface brightness smoothed with the circles, and of its error."""
+    how = "(counts - background)/(exposure x area), mean of each pixel's own circle"
+    yield from error_maps(regions, BRIGHTNESS, regions.brightness, how)
 
 
 def map_circles(regions: FittedRegions) -> Iterator[MapProduct]:
@@ -268,17 +271,10 @@ def map_circles(regions: FittedRegions) -> Iterator[MapProduct]:
         np.where(valid, regions.radius, np.nan).astype(np.float32),
         "radius of the smallest circle with the S/N target",
     )
-    signal_to_noise = read_image(
-        regions.layout.signal_to_noise_map,
-        made_by=f"pyxt-hpc create-bins -c {regions.config.path}",
-        bundle_fingerprint=regions.bundle.fingerprint,
-        shape=regions.radius.shape,
-        settings=scale_map_settings(regions.config),
-    )
     yield MapProduct(
         regions.layout.map("signal_to_noise"),
         "S/N of the circle",
         "",
-        np.where(valid, signal_to_noise, np.nan).astype(np.float32),
+        np.where(valid, regions.signal_to_noise, np.nan).astype(np.float32),
         "(counts - background)/sqrt(counts + background) in the pixel's circle",
     )

@@ -21,7 +21,7 @@ SMOOTHING = 4.0
 _ANNULUS = 0.05
 """Width of an annulus over its radius; at least a pixel."""
 
-_LARGEST_ERROR = 0.5
+_MAX_ERROR = 0.5
 """Where the ratio is known no better it is left out; its significance is not."""
 
 
@@ -140,9 +140,9 @@ def _described(model: BetaModel) -> str:
 def _products(
     image: ClusterImage, found: Residual, name: str, title: str, comment: str
 ) -> Iterator[MapProduct]:
-    known = (found.error > 0) & (found.error < _LARGEST_ERROR)
+    known = (found.error > 0) & (found.error < _MAX_ERROR)
     ratio, error = (np.where(known, part, np.float32(np.nan)) for part in (found.ratio, found.error))
-    where = f"where its error is below {_LARGEST_ERROR:g}"
+    where = f"where its error is below {_MAX_ERROR:g}"
     layout = image.layout
     if known.any():
         yield MapProduct(

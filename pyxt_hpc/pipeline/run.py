@@ -129,11 +129,11 @@ def make_maps(
 ) -> None:
     """Do stage 7: paint the fitted regions by a function of `maps.commands`, in one of `paint.MODES`."""
     from pyxt_hpc.maps.fitted import read_fitted_regions
-    from pyxt_hpc.plots.write_products import draw_products
+    from pyxt_hpc.plots.write_products import write_products
 
     regions = read_fitted_regions(config, resolution)
     echo(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
-    for line in map_lines(draw_products(regions, make(regions, mode))):
+    for line in map_lines(write_products(regions, make(regions, mode))):
         echo(line)
 
 

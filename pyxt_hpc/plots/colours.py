@@ -9,7 +9,7 @@ from pyxt_hpc.maps.product import MapProduct
 _BY_UNIT = {"keV": "inferno", "pixel": "cividis", "count": "cividis", "s": "cividis"}
 DIVERGING = "PuOr_r"
 
-_ENOUGH = 1000
+_MAX_SIDE = 1000
 """A side of the image that percentiles are taken from: more pixels do not change them."""
 
 
@@ -17,7 +17,7 @@ def colour_scale(product: MapProduct) -> tuple[str, Normalize]:
     """Name of the colours and their scale, from the 1st to the 99th percentile of values; all integers."""
     values = product.values
     if not product.integer:
-        values = values[tuple(slice(None, None, -(-n // _ENOUGH)) for n in values.shape)]
+        values = values[tuple(slice(None, None, -(-n // _MAX_SIDE)) for n in values.shape)]
     values = values[np.isfinite(values)]
     low, high = np.percentile(values, [1, 99]) if len(values) else (0.0, 1.0)
     if product.integer and len(values):

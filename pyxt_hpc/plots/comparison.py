@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -34,7 +33,6 @@ def draw_comparison(path: Path, comparison: EngineComparison) -> None:
         Regions where an engine missed the minimum are drawn hollow.
     """
     figure = Figure(figsize=(13.0, 4.6), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
     values, sides, statistic = figure.subplots(1, 3)
     for name in comparison.free:
         colour, marker = _STYLES[name]

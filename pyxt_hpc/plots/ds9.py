@@ -17,7 +17,7 @@ from pyxt_hpc.plots.colours import colour_scale
 
 NO_VALUE = "#b0b0b0"
 
-MOST_BOXES = 60_000
+MAX_BOXES = 60_000
 """DS9 takes seconds to read as many, and minutes for ten times more."""
 
 
@@ -53,7 +53,7 @@ class Boxes:
     remark: str
 
     @classmethod
-    def of(cls, regions: FittedRegions, most: int = MOST_BOXES) -> "Boxes":
+    def of(cls, regions: FittedRegions, most: int = MAX_BOXES) -> "Boxes":
         """The boxes of the fitted regions, at most about `most`."""
         bundle, rows, step = regions.bundle, regions.rows, regions.step
         y, x = (block_number(rows[axis], step) for axis in ("row", "col"))

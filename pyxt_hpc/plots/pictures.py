@@ -11,7 +11,6 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -23,7 +22,7 @@ from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.colours import colour_scale
 
-SMALLEST_VIEW = 30
+MIN_VIEW = 30
 """Pixels: a smaller field has no room for coordinates."""
 
 _PICTURE_CELLS = 600
@@ -34,11 +33,11 @@ _CONTOUR_CELLS = 400
 
 _N_CONTOURS = 6
 
-_MOST_LEVELS = 12
+_MAX_LEVELS = 12
 """Integers that have a colour each."""
 
-_FEWEST_TICKS = 4
-_SMALLEST_PLAIN, _LARGEST_PLAIN = 1e-3, 1e5
+_MIN_TICKS = 4
+_MIN_PLAIN, _MAX_PLAIN = 1e-3, 1e5
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +85,8 @@ class Picture:
         From value to colour.
     title, label
         Above the map and at the colour bar.
-    levels, words
-        The values of a map of few integers, each of which has a colour, and what they mean if that is told.
+    levels, meanings
+        The values of a map of few integers, each of which has a colour, and what they mean if that is known.
     """
 
     values: NDArray
@@ -98,7 +97,7 @@ class Picture:
     title: str
     label: str
     levels: tuple[int, ...] = ()
-    words: tuple[str, ...] = ()
+    meanings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, product: MapProduct) -> "Picture":
@@ -114,12 +113,12 @@ class Picture:
             (rows[0], rows[-1] + 1, cols[0], cols[-1] + 1) if len(rows) else (0, ny, 0, nx)
         )
         extent = max(top - bottom, right - left)
-        margin = max(0.03 * extent, 0.5 * (SMALLEST_VIEW - extent))
+        margin = max(0.03 * extent, 0.5 * (MIN_VIEW - extent))
         step = max(int(extent) // _PICTURE_CELLS, 1)
         values = _thinned(product.values[bottom:top, left:right], step, product.integer)
         name, scale = colour_scale(product)
         levels = tuple(np.unique(values[np.isfinite(values)]).astype(int).tolist()) if product.integer else ()
-        if len(levels) > _MOST_LEVELS:
+        if len(levels) > _MAX_LEVELS:
             levels = ()
         return cls(
             values=values,
@@ -135,7 +134,7 @@ class Picture:
             title=product.title,
             label=f"{product.title}{product.unit and f' [{_typeset(product.unit)}]'}",
             levels=levels,
-            words=tuple(product.words[level] for level in levels) if product.words else (),
+            meanings=tuple(product.meanings[level] for level in levels) if product.meanings else (),
         )
 
 
@@ -187,9 +186,17 @@ def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
     """Draw what `draw_map` draws from what another process has prepared."""
     wcs = WCS(fits.Header.fromstring(scene.wcs_header))
     figure = Figure(figsize=(7.2, 6.0), dpi=130)
-    FigureCanvasAgg(figure)
     # a layout found by matplotlib would cost a second drawing
-    axes: Any = figure.add_axes((0.125, 0.09, 0.68, 0.85), projection=wcs)
+    axes = figure.add_axes((0.125, 0.09, 0.68, 0.85), projection=wcs)
+    draw_on(axes, picture, scene)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, pil_kwargs={"compress_level": 3})
+    figure.clear()  # its circles of references would keep many pictures in memory
+
+
+def draw_on(axes: Any, picture: Picture, scene: Scene) -> None:
+    """Draw a picture on axes, with sky coordinates where the axes have them (``projection=wcs``)."""
+    wcs = WCS(fits.Header.fromstring(scene.wcs_header))
     values, colours, scale, n = (
         picture.values,
         mpl.colormaps[picture.colours],
@@ -208,11 +215,12 @@ def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
         extent=picture.extent,
     )
     axes.set_title(picture.title)
-    axes.set_xlabel("Right ascension (ICRS)")
-    axes.set_ylabel("Declination (ICRS)")
-    axes.coords[0].set_ticklabel(exclude_overlapping=True)
+    if hasattr(axes, "coords"):
+        axes.set_xlabel("Right ascension (ICRS)")
+        axes.set_ylabel("Declination (ICRS)")
+        axes.coords[0].set_ticklabel(exclude_overlapping=True)
     bar = axes.inset_axes((1.03, 0.0, 0.045, 1.0), axes_class=Axes)
-    figure.colorbar(image, cax=bar, label=picture.label)
+    axes.figure.colorbar(image, cax=bar, label=picture.label)
     if n:
         bar.set_yticks(range(n), [str(level) for level in picture.levels])
         bar.minorticks_off()
@@ -220,11 +228,11 @@ def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
         ticks = _log_ticks(float(scale.vmin or 0), float(scale.vmax or 0))
         bar.set_yticks(ticks, [_number(tick) for tick in ticks])
         bar.yaxis.set_minor_formatter(NullFormatter())
-    if picture.words:
+    if picture.meanings:
         axes.legend(
             handles=[
-                Patch(facecolor=colours(i), edgecolor="0.25", label=f"{level}: {words}")
-                for i, (level, words) in enumerate(zip(picture.levels, picture.words, strict=True))
+                Patch(facecolor=colours(i), edgecolor="0.25", label=f"{level}: {meaning}")
+                for i, (level, meaning) in enumerate(zip(picture.levels, picture.meanings, strict=True))
             ],
             loc="upper left",
             fontsize="x-small",
@@ -234,9 +242,6 @@ def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
     axes.set_xlim(*picture.view[:2])
     axes.set_ylim(*picture.view[2:])
     _scale_bar(axes, 3600.0 * abs(wcs.wcs.cdelt[1]), scene.kpc_per_arcsec)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, pil_kwargs={"compress_level": 3})
-    figure.clear()  # its circles of references would keep many pictures in memory
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -245,14 +250,14 @@ def _log_ticks(low: float, high: float) -> list[float]:
     for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
         ticks = [digit * 10.0**power for power in powers for digit in digits]
         ticks = [tick for tick in ticks if low <= tick <= high]
-        if len(ticks) >= _FEWEST_TICKS:
+        if len(ticks) >= _MIN_TICKS:
             return ticks
     return [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
 
 
 def _number(value: float) -> str:
     """In the shortest way that is read at once."""
-    if _SMALLEST_PLAIN <= value < _LARGEST_PLAIN:
+    if _MIN_PLAIN <= value < _MAX_PLAIN:
         return f"{value:.6g}"
     digits, power = f"{value:.3e}".split("e")
     return rf"{float(digits):g}$\times$10$^{{{int(power)}}}$"

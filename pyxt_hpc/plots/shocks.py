@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pyxt_hpc.files.writing import replacing
@@ -23,7 +22,6 @@ def draw_histogram(search: ShockSearch, path: Path) -> None:
     crests = [mach[tuple(front.pixels.T)] for front in search.fronts]
     bins = np.linspace(1.0, max(2.0, float(mach[edge].max(initial=2.0))), 51).tolist()
     figure = Figure(figsize=(6.0, 4.2), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.hist(mach[edge], bins, color="0.75", label="pixels where brightness and kT jump the same way")
     if crests:

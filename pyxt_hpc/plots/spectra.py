@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
@@ -18,11 +17,14 @@ from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.single import FittedSpectrum, SingleFit
 from pyxt_hpc.spectra.goodness import statistic_per_bin
 
+SIZE = (7.6, 6.0)
+"""Of the picture [inch]."""
+
 # Okabe & Ito (2008): told apart with any colour vision. More observations than these are added up.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # Counts of a point in the picture of one and of several observations (3 and 5 sigma); a point is no wider
 # than that part of all bins. The fit has its own bins.
-_COUNTS_OF_POINT, _COUNTS_OF_SEVERAL, _WIDEST_POINT = 9, 25, 1 / 12
+_COUNTS_OF_POINT, _COUNTS_OF_SEVERAL, _MAX_POINT = 9, 25, 1 / 12
 _TICKS_KEV = (0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7, 10)
 # Decades below the brightest point that are shown at most.
 _DECADES = 4.0
@@ -49,11 +51,17 @@ def draw_spectrum(path: Path, fit: SingleFit, name: str) -> None:
         Of the region or spectrum, for the title.
     """
     refuse_to_replace(path, (b"\x89PNG", b"%PDF", b"<?xml", b"%!PS", b"RIFF", b"\xff\xd8"), "a picture")
+    figure = Figure(figsize=SIZE, dpi=150, layout="constrained")
+    draw_on(figure, fit, name)
+    with replacing(path) as temporary:
+        figure.savefig(temporary)
+
+
+def draw_on(figure: Figure, fit: SingleFit, name: str) -> None:
+    """Draw what `draw_spectrum` draws on an empty figure."""
     drawn = [_as_drawn(observation) for observation in fit.observations]
     if len(drawn) > len(COLOURS):
         drawn = [_added(drawn)]
-    figure = Figure(figsize=(7.6, 6.0), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     least = _COUNTS_OF_POINT if len(drawn) == 1 else _COUNTS_OF_SEVERAL
     points = [_points(one, fit.options.statistic, least) for one in drawn]
@@ -63,8 +71,6 @@ def draw_spectrum(path: Path, fit: SingleFit, name: str) -> None:
     _style(axes, below, drawn, points)
     _legend(axes, [one.name for one in drawn])
     figure.suptitle(f"{name}\n{_summary(fit)}", fontsize="medium")
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +165,7 @@ def _points(drawn: _Drawn, statistic: str, least: int) -> _Points:
 
 def _starts(drawn: _Drawn, least: int) -> Iterator[int]:
     """First bin of each point; none reaches over a gap."""
-    widest = max(int(_WIDEST_POINT * len(drawn.counts)), 1)
+    widest = max(int(_MAX_POINT * len(drawn.counts)), 1)
     after_gap = np.append(True, _gaps(drawn.energy))
     first, total = 0, 0.0
     for i, value in enumerate(drawn.counts):

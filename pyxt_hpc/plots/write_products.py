@@ -19,14 +19,14 @@ from pyxt_hpc.parallel.pools.sandbox import begin_child
 from pyxt_hpc.plots.ds9 import Boxes, write_boxes
 from pyxt_hpc.plots.pictures import Picture, Scene, draw_picture
 
-_MOST_WORKERS = 8
+_MAX_WORKERS = 8
 """More would wait for the process that makes the maps."""
 
 _WAITING = 2
 """Maps a worker that are made and not yet drawn: little enough for memory."""
 
 
-def draw_products(
+def write_products(
     image: ClusterImage, products: Iterable[MapProduct]
 ) -> Iterator[tuple[MapProduct, list[Path]]]:
     """Draw maps as they come, in processes beside the one that makes them.
@@ -43,8 +43,8 @@ def draw_products(
     product, paths
         The map, and what was written beside its FITS file.
     """
-    layout, bundle = image.layout, image.bundle
-    scene = Scene(bundle.wcs_header, image.brightness.value, kpc_per_arcsec(image.config)).thinned()
+    layout = image.layout
+    scene = scene_of(image)
     boxes = Boxes.of(image) if isinstance(image, FittedRegions) else None
     n_workers = _workers(image.config)
     waiting: deque[tuple[MapProduct, list[Path], list[Future[Any]]]] = deque()
@@ -74,6 +74,11 @@ def draw_products(
         executor.shutdown(cancel_futures=True)
 
 
+def scene_of(image: ClusterImage) -> Scene:
+    """What all pictures of a cluster have in common."""
+    return Scene(image.bundle.wcs_header, image.brightness.value, kpc_per_arcsec(image.config)).thinned()
+
+
 def _begin_drawing(parent: int) -> None:
     begin_child(parent)
     # An executor with a dead worker ends the others by it, and waits for them.
@@ -83,4 +88,4 @@ def _begin_drawing(parent: int) -> None:
 def _workers(config: ClusterConfig) -> int:
     if not config.parallel_processing:
         return 1
-    return min(config.num_cpus or len(os.sched_getaffinity(0)), _MOST_WORKERS)
+    return min(config.num_cpus or len(os.sched_getaffinity(0)), _MAX_WORKERS)

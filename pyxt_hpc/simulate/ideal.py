@@ -23,7 +23,7 @@ from pyxt_hpc.simulate.observe import BLANK_SKY_EXPOSURE, field_geometry, flare_
 from pyxt_hpc.simulate.plan import ObservationPlan
 
 QUIET = 0.01  # flare's rate in quiet ones above which time is cut
-_LEAST_LIVE = 0.1  # as stage 4 has it: which pixels are fitted is no matter of accuracy
+_MIN_LIVE = 0.1  # as stage 4 has it: which pixels are fitted is no matter of accuracy
 _NOMINAL_DEG = 1e-3
 
 FloatArray = NDArray[np.float64]
@@ -96,7 +96,7 @@ def _observation(
     gti = without_flare(plan)
     times = gti_arithmetic.union(list(gti.values()))
     live = live_fraction(geometry, grid, gti)
-    mask = clear & (live >= _LEAST_LIVE)
+    mask = clear & (live >= _MIN_LIVE)
     background = read_events(layout.supplied_background(plan.obsid))
     if not np.allclose(background.wcs.wcs.crval, events.wcs.wcs.crval, rtol=0, atol=_NOMINAL_DEG):
         # the draws of stage 1, so that its own randomness is in both bundles

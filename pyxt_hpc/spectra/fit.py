@@ -14,9 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from pyxt_hpc.arrays.compiled import kernel
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.spectra.kernels import descent, fit_free, fit_temperature
+from pyxt_hpc.spectra.kernels.bins import FitBins, load
 from pyxt_hpc.spectra.kernels.fit_free import fit_with_more_free
-from pyxt_hpc.spectra.kernels.fit_temperature import FAILED, NO_COUNTS, fit_kT_and_norm
-from pyxt_hpc.spectra.kernels.statistics import STATISTICS, prepared
+from pyxt_hpc.spectra.kernels.fit_temperature import fit_kT_and_norm
+from pyxt_hpc.spectra.kernels.search import FAILED, N_NUMBERS, NO_COUNTS
+from pyxt_hpc.spectra.kernels.statistics import STATISTICS
 
 PARAMETERS = ("kT", "norm", "abundance", "nH")
 """Of the model; each has a value and two ends in FIT_DTYPE."""
@@ -131,26 +133,27 @@ def fit_regions(
             f"wide bins: found edges {edges[0]} ... {edges[-1]}, expected 0 ... {shape[1]} ascending"
         )
     n_wide = len(edges) - 1
-    z = (*np.zeros((3, n_wide)), np.zeros(shape[1]), *np.zeros((4, n_wide)), edges)
-    kind = STATISTICS.index(options.statistic)
-    numbers = np.full((shape[0], len(_NUMBERS)), np.nan)
+    spectrum = FitBins.empty(STATISTICS.index(options.statistic), edges)
+    numbers = np.full((shape[0], N_NUMBERS), np.nan)
     integers = np.zeros((shape[0], 2), np.int32)
     if options.n_free == 2:
         rates = np.ascontiguousarray(hhe[0] + options.abundance * metals[0])
-        nodes = np.empty((len(kT), fit_temperature.N_COLUMNS))
-        scratch = np.empty((len(kT), n_wide)), nodes, np.empty(7)
-        _fit_batch(kind, spectra, rates, kT, z, scratch, numbers, integers)
+        scratch = np.empty((len(kT), n_wide)), np.empty((len(kT), fit_temperature.N_COLUMNS))
+        _fit_batch(spectra, spectrum, rates, kT, *scratch, numbers, integers)
     else:
         abundance = options.abundance_bounds or (options.abundance, options.abundance)
         nH = options.nH_bounds or (float(model.nH[0]), float(model.nH[0]))
         first = min(max(options.abundance, abundance[0]), abundance[1])
-        scratch = (
-            np.empty((descent.N_ROWS, n_wide)),
-            np.empty((len(kT), fit_free.N_COLUMNS)),
-            np.empty((descent.N_SMALL, 4)),
+        free = descent.FreeModel(
+            hhe,
+            metals,
+            nH=columns,
+            limits=np.array([*abundance, first, *nH]),
+            rates=np.empty((descent.N_RATES, n_wide)),
+            vectors=np.empty((descent.N_VECTORS, 4)),
         )
-        limits = np.array([*abundance, first, *nH])
-        _fit_free_batch(kind, spectra, (hhe, metals, kT, columns), limits, z, scratch, numbers, integers)
+        nodes = np.empty((len(kT), fit_free.N_COLUMNS))
+        _fit_free_batch(spectra, spectrum, free, kT, nodes, numbers, integers)
     out = np.zeros(shape[0], FIT_DTYPE)
     for i, name in enumerate(_NUMBERS):
         out[name] = numbers[:, i]
@@ -258,77 +261,26 @@ def _checked(
 
 
 @kernel
-def _fit_batch(kind, spectra, templates, kT, z, scratch, numbers, integers):  # type: ignore[no-untyped-def]
+def _fit_batch(spectra, bins, templates, kT, rates, nodes, numbers, integers):  # type: ignore[no-untyped-def]
     """Fit kT and norm of regions one after the other with the same scratch arrays."""
     source, background, weight, ratio = spectra
-    rates, nodes, found = scratch
     for region in range(source.shape[0]):
-        flags, n_used, counts = _load(
-            kind, source[region], background[region], weight[region], ratio[region], z
-        )
-        integers[region, 0] = n_used
+        flags, n_used, counts = load(bins, source[region], background[region], weight[region], ratio[region])
         if flags == 0:
-            found[:] = np.nan
-            flags = fit_kT_and_norm(kind, z, counts, templates, rates, nodes, kT, found)
-        if not flags & (FAILED | NO_COUNTS):
-            for i in range(6):
-                numbers[region, i] = found[i]
-            numbers[region, 12] = found[6]
-        integers[region, 1] = flags
-
-
-@kernel
-def _fit_free_batch(kind, spectra, model, limits, z, scratch, numbers, integers):  # type: ignore[no-untyped-def]
-    """Fit more parameters of regions one after the other with the same scratch arrays."""
-    source, background, weight, ratio = spectra
-    hhe, metals, kT, nH = model
-    work, nodes, small = scratch
-    for region in range(source.shape[0]):
-        flags, n_used, counts = _load(
-            kind, source[region], background[region], weight[region], ratio[region], z
-        )
-        integers[region, 0] = n_used
-        if flags == 0:
-            flags = fit_with_more_free(
-                kind, z, counts, hhe, metals, kT, nH, limits, work, nodes, small, numbers[region]
-            )
+            flags = fit_kT_and_norm(bins, counts, templates, rates, nodes, kT, numbers[region])
         if flags & (FAILED | NO_COUNTS):
             numbers[region, :] = np.nan
-        integers[region, 1] = flags
+        integers[region, 0], integers[region, 1] = n_used, flags
 
 
 @kernel
-def _load(kind, source, background, weight, ratio, z):  # type: ignore[no-untyped-def]
-    """Copy one region into the scratch arrays: flags, bins in the fit, source counts.
-
-    Bins out of the fit become bins without counts and without model: they add nothing.
-    """
-    edges = z[8]
-    n_used, total = 0, 0.0
-    for i in range(edges.size - 1):
-        S, B, r = 0.0, 0.0, 1.0
-        used = False
-        for j in range(edges[i], edges[i + 1]):
-            w = weight[j]
-            z[3][j] = w
-            if w == 0.0:
-                continue
-            used = True
-            # written so that NaN fails
-            if not (
-                0.0 <= source[j] < np.inf
-                and 0.0 <= background[j] < np.inf
-                and 0.0 < w < np.inf
-                and 0.0 < ratio[j] < np.inf
-            ):
-                return FAILED, 0, 0.0
-            S += source[j]
-            B += background[j]
-            r = ratio[j]
-        if used:
-            n_used += 1
-            total += S
-            z[0][i], z[1][i], z[2][i] = prepared(kind, S, B, r)
-        else:
-            z[0][i], z[1][i], z[2][i] = 0.0, 0.0, 1.0
-    return (0 if total > 0.0 else NO_COUNTS), n_used, total
+def _fit_free_batch(spectra, bins, model, kT, nodes, numbers, integers):  # type: ignore[no-untyped-def]
+    """Fit more parameters of regions one after the other with the same scratch arrays."""
+    source, background, weight, ratio = spectra
+    for region in range(source.shape[0]):
+        flags, n_used, counts = load(bins, source[region], background[region], weight[region], ratio[region])
+        if flags == 0:
+            flags = fit_with_more_free(bins, counts, model, kT, nodes, numbers[region])
+        if flags & (FAILED | NO_COUNTS):
+            numbers[region, :] = np.nan
+        integers[region, 0], integers[region, 1] = n_used, flags

@@ -35,7 +35,7 @@ _INFINITE = 1e6
 # trapezoidal rule is exact to 1e-8 for smooth functions under a Gaussian.
 _REACH, _FINE = 6.0, 1.5
 _IMPROBABLE = 1e-10
-_MOST_TERMS = 200
+_MAX_TERMS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +212,7 @@ def _table(kind: int, ratio: float) -> NDArray[np.float64]:
     s = np.arange(_N_NODES - 1) / np.arange(_N_NODES - 1, 0, -1)
     counts = np.append(s * s, _INFINITE)
     table = np.empty((_N_NODES, _N_NODES, 2))
-    _fill_table(kind, ratio, counts, np.empty((4, _MOST_TERMS)), table)
+    _fill_table(kind, ratio, counts, np.empty((4, _MAX_TERMS)), table)
     table.setflags(write=False)
     return table
 

@@ -230,7 +230,8 @@ def merge_levels(
             # d_1^2 / v_1 + d_2^2 / v_2 - (d_1 + d_2)^2 / (v_1 + v_2)
             cost = (d[:, 1:] * v[:, :-1] - d[:, :-1] * v[:, 1:]) ** 2
             cost /= v[:, 1:] * v[:, :-1] * (v[:, 1:] + v[:, :-1])
-            i = int(np.argmin((loss[:, None] + cost).max(axis=0)))
+            # spectra that are the same at all temperatures have no information to lose
+            i = int(np.argmin((loss[:, None] + cost).max(axis=0, initial=0.0)))
             loss += cost[:, i]
             kept = np.delete(np.arange(v.shape[1]), i + 1)
             edges = np.delete(edges, i + 1)
@@ -267,7 +268,7 @@ def _efficient_scores(
             if information > 0.0:
                 variances.append(v)
                 scores.append(d / np.sqrt(information))
-    return np.array(variances), np.array(scores)
+    return np.reshape(variances, (-1, len(background))), np.reshape(scores, (-1, len(background)))
 
 
 def _at(reference: float, kT: NDArray[np.float64], rates: NDArray[np.float64]) -> NDArray[np.float64]:

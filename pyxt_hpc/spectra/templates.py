@@ -112,7 +112,7 @@ def _components(edges: bytes, redshift: float, abundance_table: str) -> tuple[ND
     return load_plasma().components(np.frombuffer(edges), redshift, abundance_table)
 
 
-COLUMN_STEP, COLUMN_FACTOR, FEWEST_COLUMNS = 0.02, 0.03, 4
+COLUMN_STEP, COLUMN_FACTOR, MIN_COLUMNS = 0.02, 0.03, 4
 """Of `column_grid`: step at nH 0 [1e22 cm^-2], its growth with nH, and what a cubic polynomial needs."""
 
 
@@ -131,7 +131,7 @@ def column_grid(bounds: tuple[float, float]) -> NDArray[np.float64]:
     """
     # equal steps in log(step + factor x column)
     low, high = (float(np.log(COLUMN_STEP + COLUMN_FACTOR * column)) for column in bounds)
-    n = max(FEWEST_COLUMNS, int(np.ceil((high - low) / np.log1p(COLUMN_FACTOR))) + 1)
+    n = max(MIN_COLUMNS, int(np.ceil((high - low) / np.log1p(COLUMN_FACTOR))) + 1)
     columns = (np.exp(np.linspace(low, high, n)) - COLUMN_STEP) / COLUMN_FACTOR
     columns[[0, -1]] = bounds
     return columns

@@ -16,7 +16,7 @@ from pyxt_hpc.preprocess.checks.good_events import chips_in_use
 
 PIXEL_ARCSEC = 0.984
 TARGET = 10.0
-LARGEST = 60.0  # pixels: brings the field's corners to where no circle is large enough
+MAX_RADIUS = 60.0  # pixels: brings the field's corners to where no circle is large enough
 FAR = 80  # pixels from the nebula
 
 
@@ -48,7 +48,7 @@ def real(shared: Path) -> Real:
     for s in sources:
         mask[np.hypot(row - s.row, col - s.col) <= s.radius] = 0
     background = np.full(counts.shape, counts[(from_nebula > FAR) & (mask > 0)].mean(), np.float32)
-    circles = scale_map(counts, background, 0.1 * background, mask, TARGET, radius_max=LARGEST)
+    circles = scale_map(counts, background, 0.1 * background, mask, TARGET, radius_max=MAX_RADIUS)
     return Real(counts, header, from_nebula, sources, mask, background, circles)
 
 
@@ -72,7 +72,7 @@ def test_chips_of_the_array_that_saw_the_nebula(real: Real) -> None:
 
 def ratios(real: Real, row: int, col: int) -> tuple[np.ndarray, np.ndarray]:
     """Radii of all discs about a pixel, and their S/N, summed pixel by pixel."""
-    radii = np.arange(RADIUS_MIN, LARGEST + RADIUS_STEP / 2, RADIUS_STEP)
+    radii = np.arange(RADIUS_MIN, MAX_RADIUS + RADIUS_STEP / 2, RADIUS_STEP)
     y, x = np.nonzero(real.mask)
     first = np.searchsorted(radii**2, (y - row) ** 2 + (x - col) ** 2)
     counts, background, variance = (

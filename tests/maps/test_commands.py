@@ -16,7 +16,7 @@ from pyxt_hpc.maps import memory
 from pyxt_hpc.maps.commands import make_fit_maps, make_gradient_maps, make_temperature_maps
 from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
 from pyxt_hpc.maps.image import read_cluster_image
-from pyxt_hpc.maps.product import MapProduct, config_fingerprint, write_product
+from pyxt_hpc.maps.product import MapProduct, config_fingerprint, write_map
 from pyxt_hpc.maps.quantities import map_diagnostics, map_parameters
 from pyxt_hpc.provenance import software
 from pyxt_hpc.store.rows import Status
@@ -69,7 +69,7 @@ def test_missing_is_blank_in_every_file(fitted) -> None:
     regions = replace(regions, rows=regions.rows[~inside])
     products = [*map_parameters(regions, "block"), *map_diagnostics(regions)]
     for product in products:
-        write_product(product, regions.bundle, regions.config, regions.history)
+        write_map(product, regions)
         with fits.open(product.path) as hdus:
             data, header = hdus[0].data, hdus[0].header
         assert np.isnan(data[:9, :9]).all()
@@ -86,7 +86,7 @@ def test_blank_map_is_an_error_and_no_file(fitted) -> None:
     regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
     path = regions.layout.map("empty")
     with pytest.raises(EmptySelection, match="no pixel has a value"):
-        write_product(MapProduct(path, "Empty", "", np.full(SHAPE, np.nan)), regions.bundle, regions.config)
+        write_map(MapProduct(path, "Empty", "", np.full(SHAPE, np.nan)), regions)
     assert not path.exists()
     regions.rows["kT"] = np.nan
     with pytest.raises(EmptySelection):

@@ -57,11 +57,11 @@ def test_flags_are_not_averaged(tmp_path: Path) -> None:
 def test_few_integers_have_a_colour_each_and_a_meaning(tmp_path: Path) -> None:
     flags = np.full((40, 40), np.nan)
     flags[:20], flags[20:30] = 0, 1 << 16
-    words = {0: "none", 1 << 16: "BACKGROUND_DOMINATED"}
-    product = MapProduct(tmp_path / "a", "Flags", "", flags, integer=True, words=words)
+    meanings = {0: "none", 1 << 16: "BACKGROUND_DOMINATED"}
+    product = MapProduct(tmp_path / "a", "Flags", "", flags, integer=True, meanings=meanings)
     picture = Picture.of(product)
     assert picture.levels == (0, 1 << 16)
-    assert picture.words == tuple(words.values())
+    assert picture.meanings == tuple(meanings.values())
     draw_map(product, Scene(WCS(naxis=2).to_header_string()), tmp_path / "a.png")
     many = Picture.of(
         MapProduct(tmp_path / "a", "Flags", "", np.arange(1600.0).reshape(40, 40), integer=True)

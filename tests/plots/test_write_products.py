@@ -9,7 +9,7 @@ from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.maps.commands import make_temperature_maps
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.plots.write_products import draw_products
+from pyxt_hpc.plots.write_products import write_products
 
 SHAPE = (60, 66)
 
@@ -17,7 +17,7 @@ SHAPE = (60, 66)
 def test_every_map_has_its_files_in_order(fitted) -> None:
     regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
     products = list(islice(make_temperature_maps(regions), 4))
-    drawn = list(draw_products(regions, iter(products)))
+    drawn = list(write_products(regions, iter(products)))
     assert [product for product, _ in drawn] == products
     for product, paths in drawn:
         with_regions = product.of_regions is not None
@@ -30,7 +30,7 @@ def test_an_image_without_fits_is_drawn(fitted) -> None:
     regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
     image = ClusterImage(regions.config, regions.bundle, ())
     product = MapProduct(image.layout.map("a"), "A", "", np.ones(SHAPE))
-    ((_, paths),) = draw_products(image, [product])
+    ((_, paths),) = write_products(image, [product])
     assert paths[0].exists()
 
 
@@ -39,4 +39,4 @@ def test_failure_of_a_drawing_is_raised(fitted) -> None:
     path = regions.layout.map("a")
     regions.layout.picture(path).mkdir(parents=True)
     with pytest.raises(DamagedFile, match=r"A_a_map\.png: is a folder"):
-        list(draw_products(regions, [MapProduct(path, "A", "", np.ones(SHAPE))]))
+        list(write_products(regions, [MapProduct(path, "A", "", np.ones(SHAPE))]))

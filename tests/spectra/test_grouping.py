@@ -4,6 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from pyxt_hpc.chandra.ogip.response import Rmf, read_rmf
 from pyxt_hpc.errors import ConfigError, ResponseMismatch
@@ -245,3 +248,51 @@ def test_real_response(shared: Path) -> None:
     energy = 0.5 * (rmf.energy_lo + rmf.energy_hi)
     at_iron = fwhm(rmf)[np.searchsorted(energy, 5.9)]
     assert 0.13 < at_iron < 0.18  # S3: about 150 eV
+
+
+RATES = st.integers(2, 70).flatmap(
+    lambda n_bin: st.tuples(
+        arrays(np.float64, (4, n_bin), elements=st.floats(1e-3, 1e3)),
+        arrays(np.float64, n_bin, elements=st.floats(0.0, 1e3)),
+    )
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(RATES)
+def test_levels_are_nested_and_lose_no_channel(spectra: tuple[np.ndarray, np.ndarray]) -> None:
+    rates, background = spectra
+    n_bin = rates.shape[1]
+    finer = np.arange(n_bin + 1)
+    for size, edges in zip(
+        LEVEL_BINS, merge_levels(np.array([0.5, 2.0, 5.0, 12.0]), rates, background), strict=True
+    ):
+        assert len(edges) - 1 == min(size, n_bin)
+        assert (edges[0], edges[-1]) == (0, n_bin)
+        assert (np.diff(edges) > 0).all()
+        assert np.isin(edges, finer).all()
+        finer = edges
+
+
+@given(edges=st.sets(st.integers(0, 200), min_size=2), more=st.integers(0, 50))
+def test_lookup_counts_every_channel_of_a_bin(edges: set[int], more: int) -> None:
+    cuts = np.array(sorted(edges))
+    lookup = bin_lookup(cuts, cuts[-1] + more)
+    assert np.bincount(lookup[lookup >= 0]).tolist() == np.diff(cuts).tolist()
+    assert (np.diff(lookup[cuts[0] : cuts[-1]]) >= 0).all()
+    assert (lookup < 0).sum() == cuts[0] + more
+
+
+@given(st.lists(st.floats(0.0, 1e5), min_size=1, max_size=6), st.floats(1.0, 10.0))
+def test_more_background_never_makes_bins_wider(background: list[float], factor: float) -> None:
+    counts = np.array(background)
+    assert choose_level(factor * counts) <= choose_level(counts)
+
+
+@settings(deadline=None, max_examples=30)
+@given(low=st.floats(0.4, 5.0), width=st.floats(0.1, 4.0), fraction=st.floats(0.05, 3.0))
+def test_bins_of_the_resolution_fill_the_band(low: float, width: float, fraction: float) -> None:
+    rmf = gaussian_rmf()
+    edges, channels = resolution_bins(rmf, low, low + width, fraction), channel_bins(low, low + width, rmf)
+    assert (edges[0], edges[-1]) == (channels[0], channels[-1])
+    assert (np.diff(edges) > 0).all()

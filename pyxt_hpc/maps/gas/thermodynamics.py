@@ -1,7 +1,7 @@
 """Density, pressure, entropy and cooling time of every region, from its kT and norm."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -33,10 +33,6 @@ def kpc_per_arcsec(config: ClusterConfig) -> float:
     return float(distance * np.radians(1.0 / 3600.0))
 
 
-ABUNDANCE_ERROR = 0.1
-"""How far the abundance of gas may be from the one that was frozen for all regions [solar]: an assumption."""
-
-
 @dataclass(frozen=True, eq=False)
 class Thermodynamics:
     """What kT and norm of the regions say about the gas.
@@ -54,7 +50,12 @@ class Thermodynamics:
     """
 
     regions: FittedRegions
-    abundance_error: float = ABUNDANCE_ERROR
+    abundance_error: float
+
+    @classmethod
+    def of(cls, regions: FittedRegions) -> "Thermodynamics":
+        """With the error of a frozen abundance that is configured."""
+        return cls(regions, regions.config.abundance_error)
 
     @cached_property
     def _norm(self) -> Measured:
@@ -166,66 +167,57 @@ class Thermodynamics:
 
     @property
     def abundance(self) -> str:
-        """The metals that were taken for the gas, in words."""
+        """The metals that were taken for the gas, for headers."""
         if self._abundance_is_free:
             return "abundance as fitted"
         return f"abundance {self.regions.bundle.abundance:g} +- {self.abundance_error:g}"
 
     @property
     def depth(self) -> str:
-        """The line of sight, in words."""
+        """The line of sight, for headers."""
         return self._depth[1]
 
 
-def map_pressure(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
-    """Maps of pseudo-pressure, density and pressure with their errors."""
-    pseudo = Quantity(
+_QUANTITIES = (
+    Quantity(
         "pseudo_pressure",
         "Pseudo-pressure",
         "10**7 keV cm**(-5/2) arcmin-1",
         "kT (norm/area)^(1/2)",
         logarithmic=True,
-    )
-    yield from map_measured(gas.regions, pseudo, gas.pseudo_pressure, mode)
-    yield from map_density(gas, mode)
-    pressure = Quantity(
-        "pressure", "Electron pressure", "keV cm-3", f"n_e kT; {gas.depth}; {gas.abundance}", logarithmic=True
-    )
-    yield from map_measured(gas.regions, pressure, gas.pressure, mode)
-
-
-def map_density(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
-    """Maps of the electron density with its errors."""
-    density = Quantity(
+    ),
+    Quantity(
         "density",
         "Electron density",
         "cm-3",
-        f"n_e from norm = 1e-14/(4 pi (D_A (1+z))^2) int n_e n_H dV over circle x depth; {gas.depth}; "
-        f"{gas.abundance}",
+        "n_e from norm = 1e-14/(4 pi (D_A (1+z))^2) int n_e n_H dV over circle x depth",
         logarithmic=True,
-    )
-    yield from map_measured(gas.regions, density, gas.density, mode)
-
-
-def map_entropy(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
-    """Maps of pseudo-entropy, entropy and cooling time with their errors."""
-    pseudo = Quantity(
+    ),
+    Quantity("pressure", "Electron pressure", "keV cm-3", "n_e kT", logarithmic=True),
+    Quantity(
         "pseudo_entropy",
         "Pseudo-entropy",
         "10**-5 keV cm**(5/3) arcmin**(2/3)",
         "kT (norm/area)^(-1/3)",
         logarithmic=True,
-    )
-    entropy = Quantity(
-        "entropy", "Entropy", "keV cm2", f"kT n_e^(-2/3); {gas.depth}; {gas.abundance}", logarithmic=True
-    )
-    time = Quantity(
-        "cooling_time",
-        "Cooling time",
-        "Gyr",
-        f"3/2 (n_e + n_i) kT/(n_e n_H Lambda), APEC; {gas.depth}; {gas.abundance}",
-        logarithmic=True,
-    )
-    yield from map_measured(gas.regions, pseudo, gas.pseudo_entropy, mode)
-    yield from map_measured(gas.regions, entropy, gas.entropy, mode)
-    yield from map_measured(gas.regions, time, gas.cooling_time, mode)
+    ),
+    Quantity("entropy", "Entropy", "keV cm2", "kT n_e^(-2/3)", logarithmic=True),
+    Quantity(
+        "cooling_time", "Cooling time", "Gyr", "3/2 (n_e + n_i) kT/(n_e n_H Lambda), APEC", logarithmic=True
+    ),
+)
+"""Named as the properties of `Thermodynamics`."""
+
+
+PRESSURE_MAPS = ("pseudo_pressure", "density", "pressure")
+ENTROPY_MAPS = ("pseudo_entropy", "entropy", "cooling_time")
+
+
+def map_gas(gas: Thermodynamics, names: Sequence[str], mode: str) -> Iterator[MapProduct]:
+    """Maps of some of `PRESSURE_MAPS` and `ENTROPY_MAPS` with their errors."""
+    for quantity in _QUANTITIES:
+        if quantity.name not in names:
+            continue
+        if not quantity.name.startswith("pseudo_"):
+            quantity = replace(quantity, comment=f"{quantity.comment}; {gas.depth}; {gas.abundance}")
+        yield from map_measured(gas.regions, quantity, getattr(gas, quantity.name), mode)

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-_MOST_PIXELS = 5_000
+_MAX_PIXELS = 5_000
 """Taken for the fit, evenly over the image."""
 
 _RING = 3.0
 """Width of the innermost ring [pixels]."""
 
-_FLATTEST = 0.3
+_MIN_AXIS_RATIO = 0.3
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def most_even_ellipse(brightness: NDArray, row: float, col: float) -> Ellipse:
         Where the search begins, such as the centre of a beta-model [pixels].
     """
     y, x = np.nonzero(brightness > 0)
-    step = max(len(y) // _MOST_PIXELS, 1)
+    step = max(len(y) // _MAX_PIXELS, 1)
     # not every step-th pixel in a row: rows would be hit in a pattern
     chosen = np.random.default_rng(0).permutation(len(y))[: len(y) // step]
     y, x = y[chosen], x[chosen]
@@ -90,7 +90,7 @@ def most_even_ellipse(brightness: NDArray, row: float, col: float) -> Ellipse:
 
     def deviation(p: NDArray) -> float:
         elongation = np.hypot(p[2], p[3])
-        if elongation >= -np.log(_FLATTEST):
+        if elongation >= -np.log(_MIN_AXIS_RATIO):
             return np.inf
         distance = _ellipse(p).distance(y, x)
         return float(np.mean(np.abs(logarithm - azimuthal_median(logarithm, distance))))

@@ -32,7 +32,7 @@ TEMPERATURE_SIGMA = 3.5
 _NEIGHBOURS = 4.0
 """Pixels of a crest that are no further apart [pixels], or than a circle's radius, are of one edge ..."""
 
-_FURTHEST = 12.0
+_MAX_APART = 12.0
 """... but in no case if they are further apart than this ..."""
 
 _SAME_DIRECTION = np.radians(30.0)
@@ -173,7 +173,7 @@ def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
     if not len(row):
         return []
     tree, own = cKDTree(np.stack([row, col], axis=1)), np.maximum(radius[row, col], _NEIGHBOURS)
-    pairs = tree.query_pairs(_FURTHEST, output_type="ndarray")
+    pairs = tree.query_pairs(_MAX_APART, output_type="ndarray")
     apart = np.hypot(*(row[pairs[:, 0]] - row[pairs[:, 1]], col[pairs[:, 0]] - col[pairs[:, 1]]))
     pairs = pairs[apart <= np.minimum(own[pairs[:, 0]], own[pairs[:, 1]])]
     turned = np.angle(np.exp(1j * (jumps.angle[row, col][pairs[:, 0]] - jumps.angle[row, col][pairs[:, 1]])))

@@ -11,7 +11,7 @@ from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.fit.beta_model import fit_beta_model
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.paint import paint_measured
-from pyxt_hpc.maps.product import MapProduct, write_product
+from pyxt_hpc.maps.product import MapProduct, write_maps
 from pyxt_hpc.maps.shocks.ellipse import azimuthal_median, most_even_ellipse
 from pyxt_hpc.maps.shocks.fronts import (
     LEVER,
@@ -74,17 +74,20 @@ def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[Map
         ("shock_angle", "Direction of the jump", "deg", position_angle, "to the bright side, north to east"),
         ("density_jump", "Density jump", "", np.exp(jumps.density), "over the median along ellipses; ratio"),
     )
-    for name, title, unit, values, comment in parts:
-        product = MapProduct(
-            regions.layout.map(name),
-            title,
-            unit,
-            values.astype(np.float32),
-            comment,
-            diverging=name == "temperature_jump_significance",
-        )
-        write_product(product, regions.bundle, regions.config, regions.history, regions.fingerprint)
-        yield product
+    yield from write_maps(
+        regions,
+        (
+            MapProduct(
+                regions.layout.map(name),
+                title,
+                unit,
+                values.astype(np.float32),
+                comment,
+                diverging=name == "temperature_jump_significance",
+            )
+            for name, title, unit, values, comment in parts
+        ),
+    )
 
 
 def shock_table(regions: FittedRegions, fronts: Sequence[Front]) -> Table:

@@ -6,35 +6,61 @@ columns. A place is a segment k of kT and the values p = (norm, t, Z, nH), t in 
 
 Newton steps take all second derivatives by (norm, norm Z), in which the model is linear, and go from segment
 to segment. A descent may end inside a segment, at a bound or on a node, where the slope jumps.
-
-The kernels share ``model = (hhe, metals, nH, limits, work, small)``: templates (n_nH, n_kT, n_fine) and their
-columns; lowest, highest and first abundance, lowest and highest nH; and the scratch arrays below.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from pyxt_hpc.arrays.compiled import kernel
-from pyxt_hpc.spectra.kernels.fit_temperature import scale, statistic_there, weighted
+from pyxt_hpc.spectra.kernels.bins import evaluate_terms, statistic_there, weighted
+from pyxt_hpc.spectra.kernels.search import MAX_STEPS
 from pyxt_hpc.spectra.kernels.statistics import cross_curvature, slope, terms
 
 # Places in p, and in arrays of slopes.
 P_NORM, P_T, P_Z, P_NH = range(4)
 
-# Rows of the work space: weighted rates at norm 1 of the segment's nodes; their derivatives by nH; the
-# model at norm 1 and its derivatives by t, Z and nH; what multiplies norm at constant norm x Z.
-_H0, _H1, _M0, _M1, _H0N, _H1N, _M0N, _M1N, U, _UT, UZ, UN, _UH, N_ROWS = range(14)
+# Places in the limits.
+Z_MIN, Z_MAX, Z_FIRST, NH_MIN, NH_MAX = range(5)
 
-# Rows of the small scratch: p, best p, which parameters are held; steps, slopes; segment and nH loaded;
+# Rows of the rates: weighted rates at norm 1 of the segment's nodes; their derivatives by nH; the model at
+# norm 1 and its derivatives by t, Z and nH; what multiplies norm at constant norm x Z.
+_H0, _H1, _M0, _M1, _H0N, _H1N, _M0N, _M1N, U, _UT, UZ, UN, _UH, N_RATES = range(14)
+
+# Rows of the vectors: p, best p, which parameters are held; steps, slopes; segment and nH loaded;
 # p of a search for an end: last, slopes put aside, on the inner side, at a node; Hessian matrix, its
 # triangular factor.
 P, BEST_P, HELD, _STEP, SLOPE, LOADED, LAST_P, _SPARE, INNER_P, NODE_P = range(10)
-_HESSIAN, _FACTOR, N_SMALL = 10, 14, 18
+_HESSIAN, _FACTOR, N_VECTORS = 10, 14, 18
 
-MAX_STEPS = 60
 _DAMPED_AFTER = 12
 _RIDGE = 0.01
+
+
+class FreeModel(NamedTuple):
+    """What the kernels share of all regions, and scratch.
+
+    Parameters
+    ----------
+    hhe, metals
+        (n_nH, n_kT, n_fine) count rates at norm 1, of metals at abundance 1.
+    nH
+        (n_nH,) columns of the templates: one, or at least four.
+    limits
+        (5,) lowest, highest and first abundance; lowest and highest nH. Equal bounds freeze a parameter.
+    rates, vectors
+        (N_RATES, n_bin), (N_VECTORS, 4) scratch; the rows are named above.
+    """
+
+    hhe: NDArray[np.float64]
+    metals: NDArray[np.float64]
+    nH: NDArray[np.float64]
+    limits: NDArray[np.float64]
+    rates: NDArray[np.float64]
+    vectors: NDArray[np.float64]
 
 
 @kernel
@@ -44,33 +70,40 @@ def copy_place(to, values):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def hold(held, norm, t, Z, nH):  # type: ignore[no-untyped-def]
-    held[P_NORM], held[P_T], held[P_Z], held[P_NH] = norm, t, Z, nH
+def hold(held, j, limits):  # type: ignore[no-untyped-def]
+    """Hold parameter j, and those that are frozen."""
+    for i in range(4):
+        held[i] = 1.0 if i == j else 0.0
+    if limits[Z_MIN] == limits[Z_MAX]:
+        held[P_Z] = 1.0
+    if limits[NH_MIN] == limits[NH_MAX]:
+        held[P_NH] = 1.0
 
 
 @kernel
-def set_first_norm(z, counts, model, segment, p):  # type: ignore[no-untyped-def]
+def set_first_norm(bins, counts, model, segment, p):  # type: ignore[no-untyped-def]
     """Norm that gives half of the counts."""
-    work = model[4]
-    _load_segment(model, z, segment, p[P_NH])
-    _model(
-        work[_H0], work[_H1], work[_M0], work[_M1], p[P_T], p[P_Z], work[U], work[_UT], work[UZ], work[_UH]
-    )
-    rate = _sum(work[U])
+    rates = model.rates
+    _load_segment(bins, model, segment, p[P_NH])
+    _mix(
+        rates[_H0], rates[_H1], rates[_M0], rates[_M1], p[P_T], p[P_Z],
+        rates[U], rates[_UT], rates[UZ], rates[_UH],
+    )  # fmt: skip
+    rate = _sum(rates[U])
     p[P_NORM] = 0.5 * counts / rate if rate > 0.0 else 1.0
 
 
 @kernel
-def descend(kind, z, counts, model, last, k, p, held, fall):  # type: ignore[no-untyped-def]
+def descend(bins, counts, model, last, k, p, held, fall):  # type: ignore[no-untyped-def]
     """Minimum over the parameters that are not held, from place (k, p) on; p moves along.
 
     Returns the segment and W. Where W is NaN nothing was found; a norm of 0 means no source.
     """
-    limits, work, small = model[3], model[4], model[5]
-    slopes, step = small[SLOPE], small[_STEP]
+    limits, rates, vectors = model.limits, model.rates, model.vectors
+    slopes, step = vectors[SLOPE], vectors[_STEP]
     pinned = False
     for n_step in range(MAX_STEPS):
-        evaluate(kind, z, model, k, p)
+        evaluate(bins, model, k, p)
         free_t = held[P_T] == 0.0
         if free_t and not pinned:
             # at the end of a segment the neighbour may go on, or the jump of slope be the minimum
@@ -79,7 +112,7 @@ def descend(kind, z, counts, model, last, k, p, held, fall):  # type: ignore[no-
                     free_t = False
                 else:
                     k, p[P_T] = k - 1, 1.0
-                    evaluate(kind, z, model, k, p)
+                    evaluate(bins, model, k, p)
                     if slopes[P_T] <= 0.0:
                         pinned = True
             elif p[P_T] == 1.0 and slopes[P_T] < 0.0:
@@ -87,21 +120,22 @@ def descend(kind, z, counts, model, last, k, p, held, fall):  # type: ignore[no-
                     free_t = False
                 else:
                     k, p[P_T] = k + 1, 0.0
-                    evaluate(kind, z, model, k, p)
+                    evaluate(bins, model, k, p)
                     if slopes[P_T] >= 0.0:
                         pinned = True
         if pinned:
             free_t = False
         free_norm = held[P_NORM] == 0.0
         free_Z = held[P_Z] == 0.0 and not (
-            (p[P_Z] <= limits[0] and slopes[P_Z] > 0.0) or (p[P_Z] >= limits[1] and slopes[P_Z] < 0.0)
+            (p[P_Z] <= limits[Z_MIN] and slopes[P_Z] > 0.0) or (p[P_Z] >= limits[Z_MAX] and slopes[P_Z] < 0.0)
         )
         free_nH = held[P_NH] == 0.0 and not (
-            (p[P_NH] <= limits[3] and slopes[P_NH] > 0.0) or (p[P_NH] >= limits[4] and slopes[P_NH] < 0.0)
+            (p[P_NH] <= limits[NH_MIN] and slopes[P_NH] > 0.0)
+            or (p[P_NH] >= limits[NH_MAX] and slopes[P_NH] < 0.0)
         )
         left, length, hit = 0.0, 0.0, 0
         while length == 0.0:
-            left = _newton(z, work, small, p, free_norm, free_t, free_Z, free_nH)
+            left = _newton(bins, rates, vectors, p, free_norm, free_t, free_Z, free_nH)
             if not left >= 0.0:
                 return k, np.nan
             if left <= fall:
@@ -123,56 +157,59 @@ def descend(kind, z, counts, model, last, k, p, held, fall):  # type: ignore[no-
                     continue
                 other = k - 1 if p[P_T] == 0.0 else k + 1
                 if 0 <= other < last:
-                    here, W = p[P_T], statistic_there(kind, z) - left
-                    spare = small[_SPARE]
+                    here, W = p[P_T], statistic_there(bins) - left
+                    spare = vectors[_SPARE]
                     copy_place(spare, slopes)
                     p[P_T] = 1.0 - here
-                    evaluate(kind, z, model, other, p)
+                    evaluate(bins, model, other, p)
                     if (slopes[P_T] < 0.0) if here == 1.0 else (slopes[P_T] > 0.0):
                         k = other
                         continue
                     p[P_T] = here
                     copy_place(slopes, spare)
                     return k, W
-            W = statistic_there(kind, z) - left
+            W = statistic_there(bins) - left
             _move(p, step, free_Z, limits, 1.0)
             return k, W
-        if p[P_NORM] * _sum(work[U]) < 1e-9 * counts:
+        if p[P_NORM] * _sum(rates[U]) < 1e-9 * counts:
             p[P_NORM] = 0.0
-            return k, without_source(kind, z)
+            return k, without_source(bins)
     return k, np.nan
 
 
 @kernel
-def evaluate(kind, z, model, k, p):  # type: ignore[no-untyped-def]
-    """Go to a place: fills the spectrum's scratch arrays, the work space and the slopes by p."""
-    nH, work, small = model[2], model[4], model[5]
-    _load_segment(model, z, k, p[P_NH])
-    _model(
-        work[_H0], work[_H1], work[_M0], work[_M1], p[P_T], p[P_Z], work[U], work[_UT], work[UZ], work[_UH]
-    )
-    scale(work[U], p[P_NORM], z[4])
-    terms(kind, z[0], z[1], z[2], z[4], z[5], z[6])
-    slopes = small[SLOPE]
-    slopes[P_NORM] = slope(z[5], work[U])
-    slopes[P_T] = p[P_NORM] * slope(z[5], work[_UT])
-    slopes[P_Z] = p[P_NORM] * slope(z[5], work[UZ])
+def evaluate(bins, model, k, p):  # type: ignore[no-untyped-def]
+    """Go to a place: fills the scratch of the bins, the rates and the slopes by p."""
+    rates, slopes = model.rates, model.vectors[SLOPE]
+    _load_segment(bins, model, k, p[P_NH])
+    _mix(
+        rates[_H0], rates[_H1], rates[_M0], rates[_M1], p[P_T], p[P_Z],
+        rates[U], rates[_UT], rates[UZ], rates[_UH],
+    )  # fmt: skip
+    # not by evaluate_at: one more call that hands on all arrays makes a fit slower
+    norm, rate = p[P_NORM], rates[U]
+    for i in range(rate.size):
+        bins.expected[i] = norm * rate[i]
+    terms(bins.kind, bins.first, bins.second, bins.third, bins.expected, bins.x, bins.h)
+    slopes[P_NORM] = slope(bins.x, rates[U])
+    slopes[P_T] = p[P_NORM] * slope(bins.x, rates[_UT])
+    slopes[P_Z] = p[P_NORM] * slope(bins.x, rates[UZ])
     slopes[P_NH] = 0.0
-    if nH.size > 1:
-        _model_by_nH(work[_H0N], work[_H1N], work[_M0N], work[_M1N], p[P_T], p[P_Z], work[UN])
-        slopes[P_NH] = p[P_NORM] * slope(z[5], work[UN])
+    if model.nH.size > 1:
+        _mix_by_nH(rates[_H0N], rates[_H1N], rates[_M0N], rates[_M1N], p[P_T], p[P_Z], rates[UN])
+        slopes[P_NH] = p[P_NORM] * slope(bins.x, rates[UN])
 
 
 @kernel
-def without_source(kind, z):  # type: ignore[no-untyped-def]
+def without_source(bins):  # type: ignore[no-untyped-def]
     """Statistic without a source."""
-    z[4][:] = 0.0
-    terms(kind, z[0], z[1], z[2], z[4], z[5], z[6])
-    return statistic_there(kind, z)
+    bins.expected[:] = 0.0
+    evaluate_terms(bins)
+    return statistic_there(bins)
 
 
 @kernel
-def _add(share, weight, template, edges, out):  # type: ignore[no-untyped-def]
+def _add(share, weight, edges, template, out):  # type: ignore[no-untyped-def]
     for i in range(out.size):
         value = 0.0
         for j in range(edges[i], edges[i + 1]):
@@ -181,20 +218,20 @@ def _add(share, weight, template, edges, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _load_segment(model, z, k, nH_value):  # type: ignore[no-untyped-def]
-    """Put the weighted rates of nodes k and k + 1 at this nH into the work space."""
-    hhe, metals, nH, _, work, small = model
-    loaded = small[LOADED]
+def _load_segment(bins, model, k, nH_value):  # type: ignore[no-untyped-def]
+    """Put the weighted rates of nodes k and k + 1 at this nH into the rates."""
+    hhe, metals, nH, rates, loaded = model.hhe, model.metals, model.nH, model.rates, model.vectors[LOADED]
     if loaded[0] == k and loaded[1] == nH_value:
         return
     loaded[0], loaded[1] = k, nH_value
+    weight, edges = bins.weight, bins.edges
     if nH.size == 1:
         for j in range(2):
-            weighted(z[3], hhe[0, k + j], z[8], work[_H0 + j])
-            weighted(z[3], metals[0, k + j], z[8], work[_M0 + j])
+            weighted(weight, edges, hhe[0, k + j], rates[_H0 + j])
+            weighted(weight, edges, metals[0, k + j], rates[_M0 + j])
         return
     for row in range(_H0, _M1N + 1):
-        work[row, :] = 0.0
+        rates[row, :] = 0.0
     # Lagrange's polynomial through the two columns on either side
     first = min(max(np.searchsorted(nH, nH_value) - 2, 0), nH.size - 4)
     for a in range(4):
@@ -205,14 +242,14 @@ def _load_segment(model, z, k, nH_value):  # type: ignore[no-untyped-def]
                 derivative = (derivative * (nH_value - nH[first + b]) + value) / width
                 value *= (nH_value - nH[first + b]) / width
         for j in range(2):
-            _add(value, z[3], hhe[first + a, k + j], z[8], work[_H0 + j])
-            _add(value, z[3], metals[first + a, k + j], z[8], work[_M0 + j])
-            _add(derivative, z[3], hhe[first + a, k + j], z[8], work[_H0N + j])
-            _add(derivative, z[3], metals[first + a, k + j], z[8], work[_M0N + j])
+            _add(value, weight, edges, hhe[first + a, k + j], rates[_H0 + j])
+            _add(value, weight, edges, metals[first + a, k + j], rates[_M0 + j])
+            _add(derivative, weight, edges, hhe[first + a, k + j], rates[_H0N + j])
+            _add(derivative, weight, edges, metals[first + a, k + j], rates[_M0N + j])
 
 
 @kernel
-def _model(h0, h1, m0, m1, t, Z, u, ut, uz, uh):  # type: ignore[no-untyped-def]
+def _mix(h0, h1, m0, m1, t, Z, u, ut, uz, uh):  # type: ignore[no-untyped-def]
     s = 1.0 - t
     for i in range(u.size):
         uh[i] = s * h0[i] + t * h1[i]
@@ -222,21 +259,21 @@ def _model(h0, h1, m0, m1, t, Z, u, ut, uz, uh):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _model_by_nH(h0n, h1n, m0n, m1n, t, Z, un):  # type: ignore[no-untyped-def]
+def _mix_by_nH(h0n, h1n, m0n, m1n, t, Z, un):  # type: ignore[no-untyped-def]
     s = 1.0 - t
     for i in range(un.size):
         un[i] = s * (h0n[i] + Z * m0n[i]) + t * (h1n[i] + Z * m1n[i])
 
 
 @kernel
-def _newton(z, work, small, p, free_norm, free_t, free_Z, free_nH):  # type: ignore[no-untyped-def]
+def _newton(bins, rates, vectors, p, free_norm, free_t, free_Z, free_nH):  # type: ignore[no-untyped-def]
     """Newton step from the place last evaluated into row _STEP; expected fall of W.
 
     Where Z is free the coordinates are norm and q = norm Z. The terms with W' and a second derivative of
     the model are left out for nH, and for all where the matrix would not be positive; if that is not
     enough its diagonal is enlarged (Levenberg & Marquardt).
     """
-    hessian, step, slopes = small[_HESSIAN : _HESSIAN + 4], small[_STEP], small[SLOPE]
+    hessian, step, slopes = vectors[_HESSIAN : _HESSIAN + 4], vectors[_STEP], vectors[SLOPE]
     n, Z = p[P_NORM], p[P_Z]
     free = (free_norm, free_t, free_Z, free_nH)
     first = _UH if free_Z else U
@@ -246,7 +283,9 @@ def _newton(z, work, small, p, free_norm, free_t, free_Z, free_nH):  # type: ign
         for j in range(i + 1):
             hessian[i, j] = 0.0
             if free[i] and free[j]:
-                hessian[i, j] = scales[i] * scales[j] * cross_curvature(z[6], work[rows[i]], work[rows[j]])
+                hessian[i, j] = (
+                    scales[i] * scales[j] * cross_curvature(bins.h, rates[rows[i]], rates[rows[j]])
+                )
     g_n, g_q = slopes[P_NORM], slopes[P_Z] / n
     if free_Z:
         g_n -= Z * g_q
@@ -254,7 +293,7 @@ def _newton(z, work, small, p, free_norm, free_t, free_Z, free_nH):  # type: ign
     mixed_n, mixed_q = 0.0, 0.0
     if free_t and free_Z:
         # d/dt of what multiplies norm and q; together they make the slope by t
-        mixed_q = slope(z[5], work[_M1]) - slope(z[5], work[_M0])
+        mixed_q = slope(bins.x, rates[_M1]) - slope(bins.x, rates[_M0])
         mixed_n = slopes[P_T] / n - Z * mixed_q
     elif free_t:
         mixed_n = slopes[P_T] / n
@@ -269,7 +308,7 @@ def _newton(z, work, small, p, free_norm, free_t, free_Z, free_nH):  # type: ign
             # fewer bins with counts than parameters
             for i in range(4):
                 hessian[i, i] *= 1.0 + _RIDGE
-        if _solve(hessian, free, gradient, small, step):
+        if _solve(hessian, free, gradient, vectors, step):
             break
         if attempt == 2:
             return np.nan
@@ -281,9 +320,9 @@ def _newton(z, work, small, p, free_norm, free_t, free_Z, free_nH):  # type: ign
 
 
 @kernel
-def _solve(hessian, free, gradient, small, step):  # type: ignore[no-untyped-def]
+def _solve(hessian, free, gradient, vectors, step):  # type: ignore[no-untyped-def]
     """step = -hessian^-1 gradient over the free coordinates; False if the matrix is not positive."""
-    L = small[_FACTOR : _FACTOR + 4]
+    L = vectors[_FACTOR : _FACTOR + 4]
     for i in range(4):
         step[i] = 0.0
         if not free[i]:
@@ -333,7 +372,7 @@ def _move(p, step, free_Z, limits, length):  # type: ignore[no-untyped-def]
         length = min(length, 4.0 * n / step[P_NORM])
     for j in (P_T, P_NH):
         if step[j] != 0.0:
-            low, high = (0.0, 1.0) if j == P_T else (limits[3], limits[4])
+            low, high = (0.0, 1.0) if j == P_T else (limits[NH_MIN], limits[NH_MAX])
             nearest = low if step[j] < 0.0 else high
             if abs(nearest - p[j]) <= length * abs(step[j]):
                 length, hit, bound = abs(nearest - p[j]) / abs(step[j]), j, nearest
@@ -345,10 +384,10 @@ def _move(p, step, free_Z, limits, length):  # type: ignore[no-untyped-def]
             if outwards and distance / towards <= length:
                 length, hit, bound = max(distance / towards, 0.0), P_Z, limits[i]
         p[P_Z] = (n * Z + length * step[P_Z]) / (n + length * step[P_NORM])
-        p[P_Z] = min(max(p[P_Z], limits[0]), limits[1])
+        p[P_Z] = min(max(p[P_Z], limits[Z_MIN]), limits[Z_MAX])
     p[P_NORM] = n + length * step[P_NORM]
     p[P_T] = min(max(p[P_T] + length * step[P_T], 0.0), 1.0)
-    p[P_NH] = min(max(p[P_NH] + length * step[P_NH], limits[3]), limits[4])
+    p[P_NH] = min(max(p[P_NH] + length * step[P_NH], limits[NH_MIN]), limits[NH_MAX])
     if hit >= 0:
         p[hit] = bound
     return length, hit

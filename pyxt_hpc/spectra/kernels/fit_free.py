@@ -22,7 +22,8 @@ from pyxt_hpc.spectra.kernels.descent import (
     INNER_P,
     LAST_P,
     LOADED,
-    MAX_STEPS,
+    NH_MAX,
+    NH_MIN,
     NODE_P,
     P_NH,
     P_NORM,
@@ -31,6 +32,9 @@ from pyxt_hpc.spectra.kernels.descent import (
     SLOPE,
     UN,
     UZ,
+    Z_FIRST,
+    Z_MAX,
+    Z_MIN,
     P,
     U,
     copy_place,
@@ -40,30 +44,45 @@ from pyxt_hpc.spectra.kernels.descent import (
     set_first_norm,
     without_source,
 )
-from pyxt_hpc.spectra.kernels.fit_temperature import (
+from pyxt_hpc.spectra.kernels.search import (
+    ABUNDANCE_AT_BOUND,
+    ABUNDANCE_HI_OPEN,
+    ABUNDANCE_LO_OPEN,
     AT_BOUND_HIGH,
     AT_BOUND_LOW,
+    BESIDE,
+    COARSE,
     FAILED,
+    FINE,
     KT_HI_OPEN,
     KT_LO_OPEN,
+    MAX_STEPS,
+    NH_AT_BOUND,
+    NH_HI_OPEN,
+    NH_LO_OPEN,
     NO_COUNTS,
     NORM_HI_OPEN,
     NORM_LO_OPEN,
+    R_ABUNDANCE,
+    R_KT,
+    R_NH,
+    R_NORM,
+    R_STATISTIC,
     RISE,
-    SECOND_MINIMUM,
+    SLACK,
     TWO_MINIMA,
+    first_place_of_rise,
+    next_place_of_rise,
+    second_minimum,
 )
 from pyxt_hpc.spectra.kernels.statistics import cross_curvature
-
-ABUNDANCE_AT_BOUND, ABUNDANCE_LO_OPEN, ABUNDANCE_HI_OPEN = 1 << 9, 1 << 10, 1 << 11
-NH_AT_BOUND, NH_LO_OPEN, NH_HI_OPEN = 1 << 12, 1 << 13, 1 << 14
 
 # Columns of the table of nodes: whether it is known; statistic, values of p; slopes by t on either side;
 # whether it is inside kT's interval, then half-widths of norm, Z and nH with kT held there.
 _KNOWN, _W, _P, _TO_LOWER, _TO_UPPER, _INSIDE, _WIDTH, N_COLUMNS = 0, 1, 2, 6, 7, 8, 9, 13
 
-# See `fit_temperature`.
-_COARSE, _FINE, _SLACK, _NEAR, _BESIDE = 8, 4, 0.2, 1.0, 2
+# As in `fit_temperature`.
+_NEAR = 1.0
 _SCAN_FALL, _NODE_FALL, _END_FALL, _BEST_FALL = 0.3, 1e-2, 1e-4, 1e-8
 _RISE_ERROR = 1e-3
 # An end of an interval is moved if a node nearby lies lower by more than this: a quarter percent of sigma.
@@ -77,22 +96,18 @@ _FLAT = 0.02
 
 
 @kernel
-def fit_with_more_free(kind, z, counts, hhe, metals, kT, nH, limits, work, nodes, small, result):  # type: ignore[no-untyped-def]
+def fit_with_more_free(bins, counts, model, kT, nodes, result):  # type: ignore[no-untyped-def]
     """Fit one region.
 
     Parameters
     ----------
-    kind, z, counts
+    bins, counts
         As for `fit_temperature.fit_kT_and_norm`.
-    hhe, metals : (n_nH, n_kT, n_fine)
-        Rates at norm 1, of metals at abundance 1.
-    kT, nH : (n_kT,), (n_nH,)
-        nH has one entry or at least four.
-    limits : (5,)
-        Lowest, highest and first abundance; lowest and highest nH. Equal bounds freeze a parameter.
-    work, nodes, small : (descent.N_ROWS, n_bin), (n_kT, N_COLUMNS), (descent.N_SMALL, 4)
+    model : descent.FreeModel
+    kT : (n_kT,)
+    nodes : (n_kT, N_COLUMNS)
         Scratch.
-    result : (13,)
+    result : (N_NUMBERS,)
         Filled with value and ends of kT, norm, abundance and nH, and W.
 
     Returns
@@ -101,33 +116,34 @@ def fit_with_more_free(kind, z, counts, hhe, metals, kT, nH, limits, work, nodes
         Flags; where they hold NO_COUNTS or FAILED, `result` is meaningless.
     """
     last = kT.size - 1
-    p, best, held, model = small[P], small[BEST_P], small[HELD], (hhe, metals, nH, limits, work, small)
+    vectors, limits = model.vectors, model.limits
+    p, best, held = vectors[P], vectors[BEST_P], vectors[HELD]
     nodes[:, _KNOWN], nodes[:, _INSIDE] = 0.0, 0.0
-    small[LOADED, 0] = -1.0
-    k, W = _global_minimum(kind, z, counts, model, nodes, last, p, held)
+    vectors[LOADED, 0] = -1.0
+    k, W = _global_minimum(bins, counts, model, nodes, last, p, held)
     if k < 0:
         return NO_COUNTS if k == -1 else FAILED
     copy_place(best, p)
     flags, target = 0, W + RISE
-    result[12] = W
-    result[0] = kT[k] + p[P_T] * (kT[k + 1] - kT[k])
-    result[3] = p[P_NORM]
+    result[R_STATISTIC] = W
+    result[R_KT] = kT[k] + p[P_T] * (kT[k + 1] - kT[k])
+    result[R_NORM] = p[P_NORM]
     if k == 0 and p[P_T] == 0.0:
         flags |= AT_BOUND_LOW
     if k == last - 1 and p[P_T] == 1.0:
         flags |= AT_BOUND_HIGH
-    free_Z, free_nH = limits[0] < limits[1], limits[3] < limits[4]
+    free_Z, free_nH = limits[Z_MIN] < limits[Z_MAX], limits[NH_MIN] < limits[NH_MAX]
     if free_Z:
-        result[6] = p[P_Z]
-        if not limits[0] < p[P_Z] < limits[1]:
+        result[R_ABUNDANCE] = p[P_Z]
+        if not limits[Z_MIN] < p[P_Z] < limits[Z_MAX]:
             flags |= ABUNDANCE_AT_BOUND
     if free_nH:
-        result[9] = p[P_NH]
-        if not limits[3] < p[P_NH] < limits[4]:
+        result[R_NH] = p[P_NH]
+        if not limits[NH_MIN] < p[P_NH] < limits[NH_MAX]:
             flags |= NH_AT_BOUND
 
     # no source at all is the same at every kT: if that is within the interval, everything is
-    if without_source(kind, z) < target:
+    if without_source(bins) < target:
         flags |= KT_LO_OPEN | KT_HI_OPEN | NORM_LO_OPEN | NORM_HI_OPEN
         if free_Z:
             flags |= ABUNDANCE_LO_OPEN | ABUNDANCE_HI_OPEN
@@ -137,20 +153,20 @@ def fit_with_more_free(kind, z, counts, hhe, metals, kT, nH, limits, work, nodes
 
     for side in (-1, 1):
         copy_place(p, best)
-        end, beyond = _kT_end(kind, z, counts, model, nodes, kT, last, k, W, target, side, p, held)
+        end, beyond = _kT_end(bins, counts, model, nodes, kT, last, k, W, target, side, p, held)
         if np.isnan(end):
             flags |= KT_LO_OPEN if side < 0 else KT_HI_OPEN
-        result[1 if side < 0 else 2] = end
-        if _second_minimum(beyond, side, last, W, nodes):
+        result[R_KT + (1 if side < 0 else 2)] = end
+        if second_minimum(beyond, side, last, W, nodes[:, _KNOWN], 1.0, nodes[:, _W]):
             flags |= TWO_MINIMA
     for j in (P_NORM, P_Z, P_NH):
         if (j == P_Z and not free_Z) or (j == P_NH and not free_nH):
             continue
         for side in (-1, 1):
             copy_place(p, best)
-            end = _end(kind, z, counts, model, nodes, last, k, W, target, j, side, p, held)
-            place = 3 * (1 if j == P_NORM else j) + (1 if side < 0 else 2)
-            result[place] = end
+            end = _end(bins, counts, model, nodes, last, k, W, target, j, side, p, held)
+            first = R_NORM if j == P_NORM else (R_ABUNDANCE if j == P_Z else R_NH)
+            result[first + (1 if side < 0 else 2)] = end
             if np.isnan(end):
                 if j == P_NORM:
                     flags |= NORM_LO_OPEN if side < 0 else NORM_HI_OPEN
@@ -172,15 +188,15 @@ def _at_node(j, last, p):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _need_node(kind, z, counts, model, nodes, last, j, p, held, fall):  # type: ignore[no-untyped-def]
+def _need_node(bins, counts, model, nodes, last, j, p, held, fall):  # type: ignore[no-untyped-def]
     """Profile at node j, from the values in p on, which move along."""
-    limits = model[3]
+    limits = model.limits
     if nodes[j, _KNOWN] == 0.0:
         segment = _at_node(j, last, p)
-        hold(held, 0.0, 1.0, 1.0 if limits[0] == limits[1] else 0.0, 1.0 if limits[3] == limits[4] else 0.0)
+        hold(held, P_T, limits)
         if p[P_NORM] <= 0.0:
-            set_first_norm(z, counts, model, segment, p)
-        _, W = descend(kind, z, counts, model, last, segment, p, held, fall)
+            set_first_norm(bins, counts, model, segment, p)
+        _, W = descend(bins, counts, model, last, segment, p, held, fall)
         nodes[j, _KNOWN], nodes[j, _W] = 1.0, W if W == W else np.inf
         for i in range(4):
             nodes[j, _P + i] = p[i]
@@ -193,53 +209,53 @@ def _norm_of(nodes, j):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _need_slopes(kind, z, counts, model, nodes, last, j, p, held):  # type: ignore[no-untyped-def]
+def _need_slopes(bins, counts, model, nodes, last, j, p, held):  # type: ignore[no-untyped-def]
     """Profile at node j well enough for its slopes by t, from the values in p on."""
-    slopes = model[5][SLOPE]
+    slopes = model.vectors[SLOPE]
     if nodes[j, _KNOWN] == 2.0:
         return
     nodes[j, _KNOWN] = 0.0
-    _need_node(kind, z, counts, model, nodes, last, j, p, held, _END_FALL)
+    _need_node(bins, counts, model, nodes, last, j, p, held, _END_FALL)
     nodes[j, _KNOWN] = 2.0
     if j < last:
         p[P_T] = 0.0
-        evaluate(kind, z, model, j, p)
+        evaluate(bins, model, j, p)
         nodes[j, _TO_UPPER] = slopes[P_T]
     else:
         nodes[j, _TO_UPPER] = np.inf
     if j > 0:
         p[P_T] = 1.0
-        evaluate(kind, z, model, j - 1, p)
+        evaluate(bins, model, j - 1, p)
         nodes[j, _TO_LOWER] = slopes[P_T]
     else:
         nodes[j, _TO_LOWER] = -np.inf
 
 
 @kernel
-def _global_minimum(kind, z, counts, model, nodes, last, p, held):  # type: ignore[no-untyped-def]
+def _global_minimum(bins, counts, model, nodes, last, p, held):  # type: ignore[no-untyped-def]
     """Best place: its segment (-1 without source, -2 where nothing was found), p, and W."""
-    limits, small = model[3], model[5]
-    best_p = small[BEST_P]
-    n_coarse = (last + _COARSE - 1) // _COARSE + 1
+    limits, vectors = model.limits, model.vectors
+    best_p = vectors[BEST_P]
+    n_coarse = (last + COARSE - 1) // COARSE + 1
     _reset(p, limits)
     for i in range(n_coarse):
-        k = min(i * _COARSE, last)
+        k = min(i * COARSE, last)
         p[P_NORM] = 0.0
-        _need_node(kind, z, counts, model, nodes, last, k, p, held, _SCAN_FALL)
+        _need_node(bins, counts, model, nodes, last, k, p, held, _SCAN_FALL)
     best_k, best_W = -2, np.inf
     for i in range(n_coarse):
-        middle = min(i * _COARSE, last)
-        lower, upper = max((i - 1) * _COARSE, 0), min((i + 1) * _COARSE, last)
-        if nodes[middle, _W] > min(nodes[lower, _W], nodes[upper, _W]) + _SLACK:
+        middle = min(i * COARSE, last)
+        lower, upper = max((i - 1) * COARSE, 0), min((i + 1) * COARSE, last)
+        if nodes[middle, _W] > min(nodes[lower, _W], nodes[upper, _W]) + SLACK:
             continue
         # finer nodes, then all around the lowest
-        lowest, stride = middle, _FINE
+        lowest, stride = middle, FINE
         while stride > 0:
             centre = lowest
             for j in (centre - stride, centre + stride):
                 if lower <= j <= upper:
                     _set_p(p, nodes, centre)
-                    _need_node(kind, z, counts, model, nodes, last, j, p, held, _SCAN_FALL)
+                    _need_node(bins, counts, model, nodes, last, j, p, held, _SCAN_FALL)
                     if nodes[j, _W] < nodes[lowest, _W]:
                         lowest = j
             if lowest == centre:
@@ -254,9 +270,9 @@ def _global_minimum(kind, z, counts, model, nodes, last, p, held):  # type: igno
             j = lowest
             while 0 <= j <= last:
                 _set_p(p, nodes, j if nodes[j, _KNOWN] > 0.0 else j - side)
-                _need_slopes(kind, z, counts, model, nodes, last, j, p, held)
+                _need_slopes(bins, counts, model, nodes, last, j, p, held)
                 first, final = min(first, j), max(final, j)
-                if nodes[j, _W] > nodes[lowest, _W] + _NEAR and abs(j - lowest) >= _BESIDE:
+                if nodes[j, _W] > nodes[lowest, _W] + _NEAR and abs(j - lowest) >= BESIDE:
                     break
                 j += side
         for j in range(first, final + 1):
@@ -270,7 +286,7 @@ def _global_minimum(kind, z, counts, model, nodes, last, p, held):  # type: igno
                     p[P_T] = to_upper / (to_upper - nodes[j + 1, _TO_LOWER])
                     p[P_T] = p[P_T] if 0.0 < p[P_T] < 1.0 else 0.5
                 held[P_T] = 0.0
-                k, W = descend(kind, z, counts, model, last, segment, p, held, _BEST_FALL)
+                k, W = descend(bins, counts, model, last, segment, p, held, _BEST_FALL)
                 if W < best_W and p[P_NORM] > 0.0:
                     best_k, best_W = k, W
                     copy_place(best_p, p)
@@ -280,7 +296,7 @@ def _global_minimum(kind, z, counts, model, nodes, last, p, held):  # type: igno
 
 @kernel
 def _reset(p, limits):  # type: ignore[no-untyped-def]
-    p[P_NORM], p[P_T], p[P_Z], p[P_NH] = 0.0, 0.0, limits[2], 0.5 * (limits[3] + limits[4])
+    p[P_NORM], p[P_T], p[P_Z], p[P_NH] = 0.0, 0.0, limits[Z_FIRST], 0.5 * (limits[NH_MIN] + limits[NH_MAX])
 
 
 @kernel
@@ -290,47 +306,34 @@ def _set_p(p, nodes, j):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _second_minimum(beyond, side, last, W, nodes):  # type: ignore[no-untyped-def]
-    """Whether the scan saw another minimum from node `beyond` outwards, nearly as good."""
-    barrier = -np.inf
-    while 0 <= beyond <= last:
-        if nodes[beyond, _KNOWN] > 0.0:
-            if nodes[beyond, _W] < min(W + SECOND_MINIMUM, barrier - _SLACK):
-                return True
-            barrier = max(barrier, nodes[beyond, _W])
-        beyond += side
-    return False
-
-
-@kernel
-def _remember(z, model, nodes, j, p, W, target):  # type: ignore[no-untyped-def]
+def _remember(bins, model, nodes, j, p, W, target):  # type: ignore[no-untyped-def]
     """Keep what was found at node j, inside kT's interval, for the ends of the other intervals."""
-    work = model[4]
+    rates = model.rates
     nodes[j, _INSIDE], nodes[j, _W] = 1.0, W
     for i in range(4):
         nodes[j, _P + i] = p[i]
-    h, n = z[6], p[P_NORM]
+    h, n = bins.h, p[P_NORM]
     nn, nq, qq = (
-        cross_curvature(h, work[U], work[U]),
-        n * cross_curvature(h, work[U], work[UZ]),
-        n * n * cross_curvature(h, work[UZ], work[UZ]),
+        cross_curvature(h, rates[U], rates[U]),
+        n * cross_curvature(h, rates[U], rates[UZ]),
+        n * n * cross_curvature(h, rates[UZ], rates[UZ]),
     )
-    free_Z = model[3][0] < model[3][1]
+    free_Z = model.limits[Z_MIN] < model.limits[Z_MAX]
     of_norm = nn - nq * nq / qq if free_Z and qq > 0.0 else nn
     nodes[j, _WIDTH + P_NORM] = np.sqrt(2.0 * (target - W) / of_norm)
     nodes[j, _WIDTH + P_Z] = np.sqrt(2.0 * (target - W) / (qq - nq * nq / nn))
-    if model[2].size > 1:
-        by_nH = n * n * cross_curvature(h, work[UN], work[UN])
-        cross = n * cross_curvature(h, work[U], work[UN])
+    if model.nH.size > 1:
+        by_nH = n * n * cross_curvature(h, rates[UN], rates[UN])
+        cross = n * cross_curvature(h, rates[U], rates[UN])
         nodes[j, _WIDTH + P_NH] = np.sqrt(2.0 * (target - W) / (by_nH - cross * cross / nn))
 
 
 @kernel
-def _kT_end(kind, z, counts, model, nodes, kT, last, k, W_best, target, side, p, held):  # type: ignore[no-untyped-def]
+def _kT_end(bins, counts, model, nodes, kT, last, k, W_best, target, side, p, held):  # type: ignore[no-untyped-def]
     """End of kT's interval on one side (NaN if open), and the node beyond it; p starts at the best place."""
-    limits, small = model[3], model[5]
-    slopes, inner_p = small[SLOPE], small[LAST_P]
-    hold(held, 0.0, 1.0, 1.0 if limits[0] == limits[1] else 0.0, 1.0 if limits[3] == limits[4] else 0.0)
+    limits, vectors = model.limits, model.vectors
+    slopes, inner_p = vectors[SLOPE], vectors[LAST_P]
+    hold(held, P_T, limits)
     t_in, W_in = p[P_T], W_best
     j = k + 1 if side > 0 else k
     if (side > 0 and t_in == 1.0) or (side < 0 and t_in == 0.0):
@@ -341,25 +344,24 @@ def _kT_end(kind, z, counts, model, nodes, kT, last, k, W_best, target, side, p,
     while 0 <= j <= last:
         segment = j - 1 if side > 0 else j
         p[P_T] = 1.0 if side > 0 else 0.0
-        _, W_out = descend(kind, z, counts, model, last, segment, p, held, _END_FALL)
+        _, W_out = descend(bins, counts, model, last, segment, p, held, _END_FALL)
         if not W_out < target:
             break
         t_in, W_in = (0.0 if side > 0 else 1.0), W_out
         copy_place(inner_p, p)
-        _remember(z, model, nodes, j, p, W_out, target)
+        _remember(bins, model, nodes, j, p, W_out, target)
         j += side
     if not 0 <= j <= last:
         return np.nan, j
     segment = j - 1 if side > 0 else j
     t_out = 1.0 if side > 0 else 0.0
     goal = np.sqrt(target - W_best)
-    low, high = np.sqrt(max(W_in - W_best, 0.0)), np.sqrt(max(W_out - W_best, 0.0))
     inside, outside = t_in, t_out
-    t = t_in + (t_out - t_in) * (min(max((goal - low) / (high - low), 0.0), 1.0) if high > low else 0.5)
+    t = first_place_of_rise(t_in, W_in, t_out, W_out, W_best, goal)
     copy_place(p, inner_p)
     for _ in range(MAX_STEPS):
         p[P_T] = t
-        _, W = descend(kind, z, counts, model, last, segment, p, held, _END_FALL)
+        _, W = descend(bins, counts, model, last, segment, p, held, _END_FALL)
         if np.isnan(W):
             return np.nan, j
         rises, height = slopes[P_T], np.sqrt(max(W - W_best, 0.0))
@@ -367,35 +369,31 @@ def _kT_end(kind, z, counts, model, nodes, kT, last, k, W_best, target, side, p,
             inside = t
         else:
             outside = t
-        trial = t + (goal - height) * 2.0 * height / rises if rises != 0.0 else np.inf
-        if not min(inside, outside) <= trial <= max(inside, outside):
-            trial = 0.5 * (inside + outside)
-        t = trial
+        t = next_place_of_rise(t, height, rises, goal, inside, outside)
         if abs(W - target) < _RISE_ERROR or abs(outside - inside) < 1e-12:
             break
     return kT[segment] + t * (kT[segment + 1] - kT[segment]), j
 
 
 @kernel
-def _end(kind, z, counts, model, nodes, last, k, W_best, target, j, side, p, held):  # type: ignore[no-untyped-def]
+def _end(bins, counts, model, nodes, last, k, W_best, target, j, side, p, held):  # type: ignore[no-untyped-def]
     """End of the interval of norm, Z or nH on one side, NaN if open; p starts at the best place."""
-    limits, work, small = model[3], model[4], model[5]
-    slopes, spare = small[SLOPE], small[LAST_P]
-    inner_p, node_p = small[INNER_P], small[NODE_P]
-    free_Z, free_nH = limits[0] < limits[1], limits[3] < limits[4]
+    limits, rates, vectors = model.limits, model.rates, model.vectors
+    slopes, spare = vectors[SLOPE], vectors[LAST_P]
+    inner_p, node_p = vectors[INNER_P], vectors[NODE_P]
     start, goal = p[j], np.sqrt(target - W_best)
     lowest, highest = 0.0, np.inf
     if j == P_Z:
-        lowest, highest = limits[0], limits[1]
+        lowest, highest = limits[Z_MIN], limits[Z_MAX]
     elif j == P_NH:
-        lowest, highest = limits[3], limits[4]
+        lowest, highest = limits[NH_MIN], limits[NH_MAX]
     if start == (lowest if side < 0 else highest):
         return np.nan
     # width if all else stayed
-    evaluate(kind, z, model, k, p)
+    evaluate(bins, model, k, p)
     row = U if j == P_NORM else (UZ if j == P_Z else UN)
     factor = 1.0 if j == P_NORM else p[P_NORM]
-    curvature = factor * factor * cross_curvature(z[6], work[row], work[row])
+    curvature = factor * factor * cross_curvature(bins.h, rates[row], rates[row])
     x = start + side * np.sqrt(2.0 / curvature) if curvature > 0.0 else start * (1.0 + 0.5 * side)
     inside, outside = start, np.inf if side > 0 else -np.inf
     # the node that promises the most extreme value
@@ -409,16 +407,13 @@ def _end(kind, z, counts, model, nodes, last, k, W_best, target, j, side, p, hel
                 inside = p[j] if side * p[j] > side * start else start
     k_inside = k
     copy_place(inner_p, p)
-    hold(
-        held, 1.0 if j == P_NORM else 0.0, 0.0,
-        0.0 if free_Z and j != P_Z else 1.0, 0.0 if free_nH and j != P_NH else 1.0,
-    )  # fmt: skip
+    hold(held, j, limits)
     for _ in range(MAX_STEPS):
         if x <= lowest:
             x = lowest if j != P_NORM else 0.5 * (inside + lowest)
         x = min(x, highest)
         p[j] = x
-        k, W = descend(kind, z, counts, model, last, k, p, held, _END_FALL)
+        k, W = descend(bins, counts, model, last, k, p, held, _END_FALL)
         if np.isnan(W):
             return np.nan
         rises, height = slopes[j], np.sqrt(max(W - W_best, 0.0))
@@ -442,7 +437,7 @@ def _end(kind, z, counts, model, nodes, last, k, W_best, target, j, side, p, hel
                 copy_place(p, spare)
                 segment = _at_node(node, last, p)
                 held[P_T] = 1.0
-                _, W_node = descend(kind, z, counts, model, last, segment, p, held, _NODE_FALL)
+                _, W_node = descend(bins, counts, model, last, segment, p, held, _NODE_FALL)
                 held[P_T] = 0.0
                 if not W_node < target + _DENT:
                     continue
@@ -453,7 +448,7 @@ def _end(kind, z, counts, model, nodes, last, k, W_best, target, j, side, p, hel
                         continue
                     copy_place(p, node_p)
                     k, p[P_T] = (node, 0.0) if way == 0 else (node - 1, 1.0)
-                    k, W_node = descend(kind, z, counts, model, last, k, p, held, _END_FALL)
+                    k, W_node = descend(bins, counts, model, last, k, p, held, _END_FALL)
                     better = W_node < target - _BETTER
                     if better:
                         break

@@ -16,10 +16,6 @@ and the statistic W is convex in m, hence in (a, c). What makes this engine exac
 
 Ends of the interval follow Newton steps along the profile as in Venzon & Moolgavkar (1988, Applied
 Statistics 37, 87), on the square root of the rise, which is nearly linear, and inside a bracket.
-
-A spectrum is a tuple of arrays. For each bin: the three numbers of `statistics.prepared`. For each of the
-finer bins of the templates: the weight. For each bin four that every evaluation overwrites: expected
-counts, x, h and scratch of `statistics.terms` and `total`. Last, where the bins begin in the finer ones.
 """
 
 from __future__ import annotations
@@ -27,32 +23,40 @@ from __future__ import annotations
 import numpy as np
 
 from pyxt_hpc.arrays.compiled import kernel
+from pyxt_hpc.spectra.kernels.bins import evaluate_at, evaluate_terms, statistic_there, weighted
+from pyxt_hpc.spectra.kernels.search import (
+    AT_BOUND_HIGH,
+    AT_BOUND_LOW,
+    BESIDE,
+    COARSE,
+    FAILED,
+    FINE,
+    KT_HI_OPEN,
+    KT_LO_OPEN,
+    MAX_STEPS,
+    NO_COUNTS,
+    NORM_HI_OPEN,
+    NORM_LO_OPEN,
+    R_KT,
+    R_NORM,
+    R_STATISTIC,
+    RISE,
+    SLACK,
+    TWO_MINIMA,
+    first_place_of_rise,
+    next_place_of_rise,
+    second_minimum,
+)
 from pyxt_hpc.spectra.kernels.statistics import (
     CHI2GEHRELS,
     cross_curvature,
     slope,
     slope_and_curvature,
     slopes_and_curvatures,
-    terms,
-    total,
 )
 
-# What is special about a fit: bits, named to users by `fit.flags.FitFlag`.
-AT_BOUND_LOW, AT_BOUND_HIGH, KT_LO_OPEN, KT_HI_OPEN = 1, 2, 4, 8
-NORM_LO_OPEN, NORM_HI_OPEN, NO_COUNTS, FAILED, TWO_MINIMA = 16, 32, 64, 128, 256
-
-RISE = 1.0
-"""Above the minimum: the 68% interval of one parameter (Cash 1979, ApJ 228, 939)."""
-
-SECOND_MINIMUM = 2.706
-"""Another minimum that is higher by less than this (90%) is worth a flag."""
-
-# First scan: every _COARSE-th node, then every _FINE-th around its minima; the segments around the minima
-# of that are searched exactly.
-_COARSE, _FINE = 8, 4
-# Scanned nodes within _SLACK of their neighbours count as minima; within _NEAR of the best, or no farther
-# than _BESIDE nodes from it, they are made exact. Jumps of slope at the nodes make dents of some 0.1.
-_SLACK, _NEAR, _BESIDE = 0.2, 2.0, 2
+# Scanned nodes within _NEAR of the best are made exact.
+_NEAR = 2.0
 # Segments whose node promises an end of norm's interval that is shorter by more than this are left out.
 _SHORT = 0.15
 # Largest expected fall of the statistic that may be left (Newton: the last step squares it away).
@@ -61,7 +65,6 @@ _PROFILE_FALL = 1e-3
 _EXACT_FALL = 1e-4
 _BEST_FALL = 1e-8
 _RISE_ERROR = 1e-4
-_MAX_STEPS = 60
 
 # Columns of the table of nodes: state of the computation; sum of the rates; best norm and statistic
 # there; second derivative by norm; slope of the statistic towards the neighbours.
@@ -71,59 +74,22 @@ _UNSEEN, _LOADED, _SCANNED, _PROFILED, _EXACT = 0.0, 1.0, 2.0, 3.0, 4.0
 
 
 @kernel
-def _need_rates(k, z, templates, rates, nodes):  # type: ignore[no-untyped-def]
+def _need_rates(bins, k, templates, rates, nodes):  # type: ignore[no-untyped-def]
     """Make sure that the rates of node k are there."""
     if nodes[k, _STATE] == _UNSEEN:
-        nodes[k, _RATE] = weighted(z[3], templates[k], z[8], rates[k])
+        nodes[k, _RATE] = weighted(bins.weight, bins.edges, templates[k], rates[k])
         nodes[k, _STATE] = _LOADED
 
 
 @kernel
-def weighted(weight, template, edges, rate):  # type: ignore[no-untyped-def]
-    """Sums of weight x template over each bin (edges, in the finer bins) into `rate`; their total."""
-    total = 0.0
-    for i in range(rate.size):
-        value = 0.0
-        for j in range(edges[i], edges[i + 1]):
-            value += weight[j] * template[j]
-        rate[i] = value
-        total += value
-    return total
-
-
-@kernel
-def scale(rate, norm, expected):  # type: ignore[no-untyped-def]
-    """Expected counts of rates (n_bin,) at a norm."""
-    for i in range(rate.size):
-        expected[i] = norm * rate[i]
-
-
-@kernel
-def _mix(rate_a, rate_c, a, c, expected):  # type: ignore[no-untyped-def]
-    for i in range(rate_a.size):
-        expected[i] = a * rate_a[i] + c * rate_c[i]
-
-
-@kernel
-def _at_node(kind, z, rate, norm):  # type: ignore[no-untyped-def]
-    """Put the place of evaluation at one node."""
-    scale(rate, norm, z[4])
-    terms(kind, z[0], z[1], z[2], z[4], z[5], z[6])
-
-
-@kernel
-def statistic_there(kind, z):  # type: ignore[no-untyped-def]
-    """W at the place last evaluated."""
-    return total(kind, z[0], z[1], z[2], z[4], z[5], z[7])
-
-
-@kernel
-def _polar(kind, z, rates, k, norm, t):  # type: ignore[no-untyped-def]
+def _polar(bins, rates, k, norm, t):  # type: ignore[no-untyped-def]
     """W_n, W_t, W_nn, W_nt, W_tt on segment k, by norm and by t."""
     s = 1.0 - t
-    _mix(rates[k], rates[k + 1], norm * s, norm * t, z[4])
-    terms(kind, z[0], z[1], z[2], z[4], z[5], z[6])
-    g_a, g_c, h_aa, h_ac, h_cc = slopes_and_curvatures(z[5], z[6], rates[k], rates[k + 1])
+    a, c, rate_a, rate_c = norm * s, norm * t, rates[k], rates[k + 1]
+    for i in range(rate_a.size):
+        bins.expected[i] = a * rate_a[i] + c * rate_c[i]
+    evaluate_terms(bins)
+    g_a, g_c, h_aa, h_ac, h_cc = slopes_and_curvatures(bins.x, bins.h, rate_a, rate_c)
     w_n = s * g_a + t * g_c
     w_t = norm * (g_c - g_a)
     w_nn = s * s * h_aa + 2.0 * s * t * h_ac + t * t * h_cc
@@ -133,94 +99,98 @@ def _polar(kind, z, rates, k, norm, t):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _bracket(kind, counts, rate):  # type: ignore[no-untyped-def]
-    """Upper bound of the best norm: y >= m gives W_n >= 2 (sum of rates - total counts / norm)."""
-    return np.inf if kind == CHI2GEHRELS else counts / rate
+def _first_norm(bins, counts, rate, norm):  # type: ignore[no-untyped-def]
+    """Where to begin, and an upper bound of the best norm: y >= m gives W_n >= 2 (rate - counts / norm)."""
+    hi = np.inf if bins.kind == CHI2GEHRELS else counts / rate
+    return (norm if 0.0 < norm < hi else 0.5 * counts / rate), hi
 
 
 @kernel
-def _profile_node(kind, z, rate, rate_sum, counts, norm, fall):  # type: ignore[no-untyped-def]
+def _next_norm(norm, w_n, w_nn, lo, hi):  # type: ignore[no-untyped-def]
+    """Newton step, or into the middle of the bracket; 0 where it is to be seen whether norm 0 is best."""
+    trial = norm - w_n / w_nn if w_nn > 0.0 else -1.0
+    if lo < trial < hi:
+        return trial
+    if lo > 0.0:
+        return 0.5 * (lo + hi) if hi < np.inf else 2.0 * lo
+    return 0.0
+
+
+@kernel
+def _profile_node(bins, rate, rate_sum, counts, norm, fall):  # type: ignore[no-untyped-def]
     """Best norm at a node, up to an expected fall of W: norm, W_n, W_nn there, where W is evaluated last."""
     if rate_sum <= 0.0:
-        _at_node(kind, z, rate, 0.0)
+        evaluate_at(bins, rate, 0.0)
         return 0.0, 0.0, 0.0
-    lo, hi = 0.0, _bracket(kind, counts, rate_sum)
-    if not 0.0 < norm < hi:
-        norm = 0.5 * counts / rate_sum
-    for _ in range(_MAX_STEPS):
-        _at_node(kind, z, rate, norm)
-        w_n, w_nn = slope_and_curvature(z[5], z[6], rate)
+    lo = 0.0
+    norm, hi = _first_norm(bins, counts, rate_sum, norm)
+    for _ in range(MAX_STEPS):
+        evaluate_at(bins, rate, norm)
+        w_n, w_nn = slope_and_curvature(bins.x, bins.h, rate)
         if 0.5 * w_n * w_n <= fall * w_nn:
             return norm, w_n, w_nn
         if w_n < 0.0:
             lo = norm
         else:
             hi = norm
-        trial = norm - w_n / w_nn if w_nn > 0.0 else -1.0
-        if lo < trial < hi:
-            norm = trial
-        elif lo > 0.0:
-            norm = 0.5 * (lo + hi) if hi < np.inf else 2.0 * lo
-        else:
-            _at_node(kind, z, rate, 0.0)
-            w_n, w_nn = slope_and_curvature(z[5], z[6], rate)
+        trial = _next_norm(norm, w_n, w_nn, lo, hi)
+        if trial == 0.0:
+            evaluate_at(bins, rate, 0.0)
+            w_n, w_nn = slope_and_curvature(bins.x, bins.h, rate)
             if w_n >= 0.0:
                 return 0.0, w_n, w_nn
-            norm = 0.1 * min(norm, hi)
-    _at_node(kind, z, rate, norm)
-    w_n, w_nn = slope_and_curvature(z[5], z[6], rate)
+            trial = 0.1 * min(norm, hi)
+        norm = trial
+    evaluate_at(bins, rate, norm)
+    w_n, w_nn = slope_and_curvature(bins.x, bins.h, rate)
     return norm, w_n, w_nn
 
 
 @kernel
-def _profile_norm(kind, z, rates, nodes, counts, k, t, norm):  # type: ignore[no-untyped-def]
+def _profile_norm(bins, rates, nodes, counts, k, t, norm):  # type: ignore[no-untyped-def]
     """Best norm at one kT on segment k, as `_profile_node`; the last evaluation is at the norm returned."""
     rate = (1.0 - t) * nodes[k, _RATE] + t * nodes[k + 1, _RATE]
     if rate <= 0.0:
         return 0.0
-    lo, hi = 0.0, _bracket(kind, counts, rate)
-    if not 0.0 < norm < hi:
-        norm = 0.5 * counts / rate
-    for _ in range(_MAX_STEPS):
-        w_n, _, w_nn, _, _ = _polar(kind, z, rates, k, norm, t)
+    lo = 0.0
+    norm, hi = _first_norm(bins, counts, rate, norm)
+    for _ in range(MAX_STEPS):
+        w_n, _, w_nn, _, _ = _polar(bins, rates, k, norm, t)
         if 0.5 * w_n * w_n <= _PROFILE_FALL * w_nn:
             break
         if w_n < 0.0:
             lo = norm
         else:
             hi = norm
-        trial = norm - w_n / w_nn if w_nn > 0.0 else -1.0
-        if lo < trial < hi:
-            norm = trial
-        elif lo > 0.0:
-            norm = 0.5 * (lo + hi) if hi < np.inf else 2.0 * lo
-        else:
-            if _polar(kind, z, rates, k, 0.0, t)[0] >= 0.0:
+        trial = _next_norm(norm, w_n, w_nn, lo, hi)
+        if trial == 0.0:
+            if _polar(bins, rates, k, 0.0, t)[0] >= 0.0:
                 return 0.0
-            norm = 0.1 * min(norm, hi)
+            trial = 0.1 * min(norm, hi)
+        norm = trial
     return norm
 
 
 @kernel
-def _need_node(kind, k, state, guess, z, counts, templates, rates, nodes):  # type: ignore[no-untyped-def]
+def _need_node(bins, k, state, guess, counts, templates, rates, nodes):  # type: ignore[no-untyped-def]
     """Make sure that the profile at node k is known as well as `state` says."""
     if nodes[k, _STATE] >= state:
         return
-    _need_rates(k, z, templates, rates, nodes)
+    _need_rates(bins, k, templates, rates, nodes)
     if nodes[k, _STATE] >= _SCANNED:
         guess = nodes[k, _NORM]
     fall = _SCAN_FALL if state == _SCANNED else (_PROFILE_FALL if state == _PROFILED else _EXACT_FALL)
-    norm, w_n, w_nn = _profile_node(kind, z, rates[k], nodes[k, _RATE], counts, guess, fall)
-    W, to_best = statistic_there(kind, z), 0.0
+    norm, w_n, w_nn = _profile_node(bins, rates[k], nodes[k, _RATE], counts, guess, fall)
+    W, to_best = statistic_there(bins), 0.0
     if norm > 0.0 and w_nn > 0.0:
         to_best = w_n / w_nn
         W -= 0.5 * w_n * to_best
     if state == _EXACT:
         to_upper, to_lower = np.inf, np.inf
         if k < nodes.shape[0] - 1:
-            to_upper = _slope_towards(k, k + 1, to_best, z, templates, rates, nodes)
+            to_upper = _slope_towards(bins, k, k + 1, to_best, templates, rates, nodes)
         if k > 0:
-            to_lower = _slope_towards(k, k - 1, to_best, z, templates, rates, nodes)
+            to_lower = _slope_towards(bins, k, k - 1, to_best, templates, rates, nodes)
         nodes[k, _TO_UPPER], nodes[k, _TO_LOWER] = to_upper, to_lower
     if norm > to_best:
         norm -= to_best
@@ -228,27 +198,27 @@ def _need_node(kind, k, state, guess, z, counts, templates, rates, nodes):  # ty
 
 
 @kernel
-def _slope_towards(k, j, to_best, z, templates, rates, nodes):  # type: ignore[no-untyped-def]
+def _slope_towards(bins, k, j, to_best, templates, rates, nodes):  # type: ignore[no-untyped-def]
     """Derivative of W by an admixture of node j at node k's best norm, `to_best` below the present one."""
-    _need_rates(j, z, templates, rates, nodes)
-    here = slope(z[5], rates[j])
+    _need_rates(bins, j, templates, rates, nodes)
+    here = slope(bins.x, rates[j])
     if to_best == 0.0:
         return here
-    return here - to_best * cross_curvature(z[6], rates[k], rates[j])
+    return here - to_best * cross_curvature(bins.h, rates[k], rates[j])
 
 
 @kernel
-def _best_on_segment(kind, k, z, counts, rates, nodes):  # type: ignore[no-untyped-def]
+def _best_on_segment(bins, k, counts, rates, nodes):  # type: ignore[no-untyped-def]
     """Minimum inside segment k, whose profile falls inwards at both ends: (t, norm, W)."""
     fall_lo, fall_hi = nodes[k, _NORM] * nodes[k, _TO_UPPER], nodes[k + 1, _NORM] * nodes[k + 1, _TO_LOWER]
     lo, hi = 0.0, 1.0
     t = fall_lo / (fall_lo + fall_hi)
     norm = (1.0 - t) * nodes[k, _NORM] + t * nodes[k + 1, _NORM]
-    for _ in range(_MAX_STEPS):
-        w_n, w_t, w_nn, w_nt, w_tt = _polar(kind, z, rates, k, norm, t)
+    for _ in range(MAX_STEPS):
+        w_n, w_t, w_nn, w_nt, w_tt = _polar(bins, rates, k, norm, t)
         if not 0.5 * w_n * w_n <= _PROFILE_FALL * w_nn:
-            norm = _profile_norm(kind, z, rates, nodes, counts, k, t, norm)
-            w_n, w_t, w_nn, w_nt, w_tt = _polar(kind, z, rates, k, norm, t)
+            norm = _profile_norm(bins, rates, nodes, counts, k, t, norm)
+            w_n, w_t, w_nn, w_nt, w_tt = _polar(bins, rates, k, norm, t)
         if not (w_nn > 0.0 and norm > 0.0):
             break
         falls, curvature = w_t - w_n * w_nt / w_nn, w_tt - w_nt * w_nt / w_nn
@@ -264,26 +234,24 @@ def _best_on_segment(kind, k, z, counts, rates, nodes):  # type: ignore[no-untyp
         t = trial
         if left < _BEST_FALL or hi - lo < 1e-12:
             break
-    _polar(kind, z, rates, k, norm, t)
-    return t, norm, statistic_there(kind, z)
+    _polar(bins, rates, k, norm, t)
+    return t, norm, statistic_there(bins)
 
 
 @kernel
-def _kT_end(kind, k, t_in, norm_in, W_in, t_out, target, W_best, z, counts, rates, nodes):  # type: ignore[no-untyped-def]
+def _kT_end(bins, k, t_in, norm_in, W_in, t_out, target, W_best, counts, rates, nodes):  # type: ignore[no-untyped-def]
     """Place t on segment k, from t_in (below) to the node t_out (above), where the profile is `target`."""
     j = k + 1 if t_out == 1.0 else k
-    norm_out, W_out = nodes[j, _NORM], nodes[j, _W]
-    z_in, z_out = np.sqrt(max(W_in - W_best, 0.0)), np.sqrt(W_out - W_best)
     goal = np.sqrt(target - W_best)
     inside, outside = t_in, t_out
-    t = t_in + (t_out - t_in) * min(max((goal - z_in) / (z_out - z_in), 0.0), 1.0)
-    norm = norm_in + (norm_out - norm_in) * (t - t_in) / (t_out - t_in)
-    for _ in range(_MAX_STEPS):
-        w_n, w_t, w_nn, w_nt, _ = _polar(kind, z, rates, k, norm, t)
+    t = first_place_of_rise(t_in, W_in, t_out, nodes[j, _W], W_best, goal)
+    norm = norm_in + (nodes[j, _NORM] - norm_in) * (t - t_in) / (t_out - t_in)
+    for _ in range(MAX_STEPS):
+        w_n, w_t, w_nn, w_nt, _ = _polar(bins, rates, k, norm, t)
         if not 0.5 * w_n * w_n <= _PROFILE_FALL * w_nn:
-            norm = _profile_norm(kind, z, rates, nodes, counts, k, t, norm)
-            w_n, w_t, w_nn, w_nt, _ = _polar(kind, z, rates, k, norm, t)
-        W, rises, to_best = statistic_there(kind, z), w_t, 0.0
+            norm = _profile_norm(bins, rates, nodes, counts, k, t, norm)
+            w_n, w_t, w_nn, w_nt, _ = _polar(bins, rates, k, norm, t)
+        W, rises, to_best = statistic_there(bins), w_t, 0.0
         if w_nn > 0.0 and norm > 0.0:
             to_best = w_n / w_nn
             W -= 0.5 * w_n * to_best
@@ -293,9 +261,7 @@ def _kT_end(kind, k, t_in, norm_in, W_in, t_out, target, W_best, z, counts, rate
         else:
             outside = t
         height = np.sqrt(max(W - W_best, 0.0))
-        trial = t + (goal - height) * 2.0 * height / rises if rises != 0.0 else np.inf
-        if not min(inside, outside) <= trial <= max(inside, outside):
-            trial = 0.5 * (inside + outside)
+        trial = next_place_of_rise(t, height, rises, goal, inside, outside)
         if w_nn > 0.0:
             norm = max(norm - to_best - w_nt / w_nn * (trial - t), 0.1 * norm)
         t = trial
@@ -305,7 +271,7 @@ def _kT_end(kind, k, t_in, norm_in, W_in, t_out, target, W_best, z, counts, rate
 
 
 @kernel
-def _norm_end(kind, k, t, norm_in, norm, side, target, W_best, z, rates):  # type: ignore[no-untyped-def]
+def _norm_end(bins, k, t, norm_in, norm, side, target, W_best, rates):  # type: ignore[no-untyped-def]
     """Most extreme norm (side = 1 or -1) on segment k with W <= target; NaN if there is none.
 
     (norm_in, t) lies below the target, `norm` is a first guess. Q(norm) = min over t of W is convex.
@@ -313,8 +279,8 @@ def _norm_end(kind, k, t, norm_in, norm, side, target, W_best, z, rates):  # typ
     goal = np.sqrt(target - W_best)
     inside = norm_in
     outside = np.inf if side > 0 else 0.0
-    for _ in range(_MAX_STEPS):
-        t, Q, rises, drift = _profile_t(kind, k, norm, t, z, rates)
+    for _ in range(MAX_STEPS):
+        t, Q, rises, drift = _profile_t(bins, k, norm, t, rates)
         if Q < target:
             inside = norm
         else:
@@ -333,14 +299,14 @@ def _norm_end(kind, k, t, norm_in, norm, side, target, W_best, z, rates):  # typ
 
 
 @kernel
-def _profile_t(kind, k, norm, t, z, rates):  # type: ignore[no-untyped-def]
+def _profile_t(bins, k, norm, t, rates):  # type: ignore[no-untyped-def]
     """Best t in [0, 1] on segment k at fixed norm: t, W there, its slope by norm, and dt/dnorm."""
     lo, hi = 0.0, 1.0
     w_n, w_t, w_nn, w_nt, w_tt = 0.0, 0.0, 0.0, 0.0, 0.0
-    for _ in range(_MAX_STEPS):
-        w_n, w_t, w_nn, w_nt, w_tt = _polar(kind, z, rates, k, norm, t)
+    for _ in range(MAX_STEPS):
+        w_n, w_t, w_nn, w_nt, w_tt = _polar(bins, rates, k, norm, t)
         if (t == 0.0 and w_t >= 0.0) or (t == 1.0 and w_t <= 0.0):
-            return t, statistic_there(kind, z), w_n, 0.0
+            return t, statistic_there(bins), w_n, 0.0
         if 0.5 * w_t * w_t <= _PROFILE_FALL * w_tt or hi - lo < 1e-12:
             break
         if w_t < 0.0:
@@ -356,7 +322,7 @@ def _profile_t(kind, k, norm, t, z, rates):  # type: ignore[no-untyped-def]
             else:
                 trial = 0.5 * (lo + hi)
         t = trial
-    W = statistic_there(kind, z)
+    W = statistic_there(bins)
     if not w_tt > 0.0:
         return t, W, w_n, 0.0
     best = min(max(t - w_t / w_tt, 0.0), 1.0)
@@ -374,15 +340,13 @@ def _promise(k, side, target, nodes):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fit_kT_and_norm(kind, z, counts, templates, rates, nodes, kT, result):  # type: ignore[no-untyped-def]
+def fit_kT_and_norm(bins, counts, templates, rates, nodes, kT, result):  # type: ignore[no-untyped-def]
     """Fit one region.
 
     Parameters
     ----------
-    kind : int
-        Place in `statistics.STATISTICS`.
-    z : tuple of nine arrays
-        The spectrum, see above.
+    bins : bins.FitBins
+        The spectrum.
     counts : float
         All source counts, > 0.
     templates : (n_kT, n_fine)
@@ -392,7 +356,7 @@ def fit_kT_and_norm(kind, z, counts, templates, rates, nodes, kT, result):  # ty
     nodes : (n_kT, N_COLUMNS)
         Scratch.
     kT : (n_kT,)
-    result : (7,)
+    result : (N_NUMBERS,)
         Filled with kT, its ends, norm, its ends, W.
 
     Returns
@@ -402,7 +366,7 @@ def fit_kT_and_norm(kind, z, counts, templates, rates, nodes, kT, result):  # ty
     """
     last = kT.size - 1
     nodes[:] = 0.0
-    k, t, norm, W = _global_minimum(kind, z, counts, templates, rates, nodes, last)
+    k, t, norm, W = _global_minimum(bins, counts, templates, rates, nodes, last)
     if not norm > 0.0:
         return NO_COUNTS if norm == 0.0 else FAILED
     flags = 0
@@ -411,53 +375,46 @@ def fit_kT_and_norm(kind, z, counts, templates, rates, nodes, kT, result):  # ty
         flags |= AT_BOUND_LOW
     if k == last - 1 and t == 1.0:
         flags |= AT_BOUND_HIGH
-    result[0] = kT[k] + t * (kT[k + 1] - kT[k])
-    result[3], result[6] = norm, W
+    result[R_KT] = kT[k] + t * (kT[k + 1] - kT[k])
+    result[R_NORM], result[R_STATISTIC] = norm, W
 
     # no source at all is the same at every kT: if that is within the interval, everything is
-    _at_node(kind, z, rates[k], 0.0)
-    if statistic_there(kind, z) < target:
+    evaluate_at(bins, rates[k], 0.0)
+    if statistic_there(bins) < target:
         return flags | KT_LO_OPEN | KT_HI_OPEN | NORM_LO_OPEN | NORM_HI_OPEN
 
-    # upwards: outer node j
-    j, t_in, norm_in, W_in = (k + 1, t, norm, W) if t < 1.0 else (k + 2, 0.0, norm, W)
-    while j <= last:
-        _need_node(kind, j, _PROFILED, norm_in, z, counts, templates, rates, nodes)
-        if nodes[j, _W] >= target:
-            break
-        t_in, norm_in, W_in = 0.0, nodes[j, _NORM], nodes[j, _W]
-        j += 1
-    if j > last:
-        flags |= KT_HI_OPEN
-    else:
-        end = _kT_end(kind, j - 1, t_in, norm_in, W_in, 1.0, target, W, z, counts, rates, nodes)
-        result[2] = kT[j - 1] + end * (kT[j] - kT[j - 1])
-    above = j
+    below, above = 0, last
+    for side in (1, -1):
+        # outwards to the first node above the target; t_in is the last place below it
+        t_near, t_far = (0.0, 1.0) if side > 0 else (1.0, 0.0)
+        j = k + 1 if side > 0 else k
+        t_in, norm_in, W_in = t, norm, W
+        if t == t_far:
+            j, t_in = j + side, t_near
+        while 0 <= j <= last:
+            _need_node(bins, j, _PROFILED, norm_in, counts, templates, rates, nodes)
+            if nodes[j, _W] >= target:
+                break
+            t_in, norm_in, W_in = t_near, nodes[j, _NORM], nodes[j, _W]
+            j += side
+        if 0 <= j <= last:
+            segment = j - 1 if side > 0 else j
+            end = _kT_end(bins, segment, t_in, norm_in, W_in, t_far, target, W, counts, rates, nodes)
+            result[R_KT + (2 if side > 0 else 1)] = kT[segment] + end * (kT[segment + 1] - kT[segment])
+        else:
+            flags |= KT_HI_OPEN if side > 0 else KT_LO_OPEN
+        below, above = (below, j) if side > 0 else (j, above)
+        if second_minimum(j, side, last, W, nodes[:, _STATE], _SCANNED, nodes[:, _W]):
+            flags |= TWO_MINIMA
 
-    j, t_in, norm_in, W_in = (k, t, norm, W) if t > 0.0 else (k - 1, 1.0, norm, W)
-    while j >= 0:
-        _need_node(kind, j, _PROFILED, norm_in, z, counts, templates, rates, nodes)
-        if nodes[j, _W] >= target:
-            break
-        t_in, norm_in, W_in = 1.0, nodes[j, _NORM], nodes[j, _W]
-        j -= 1
-    if j < 0:
-        flags |= KT_LO_OPEN
-    else:
-        end = _kT_end(kind, j, t_in, norm_in, W_in, 0.0, target, W, z, counts, rates, nodes)
-        result[1] = kT[j] + end * (kT[j + 1] - kT[j])
-    below = j
-    if _second_minimum(below, above, last, W, nodes):
-        flags |= TWO_MINIMA
-
-    w_n, w_t, w_nn, w_nt, w_tt = _polar(kind, z, rates, k, norm, t)
+    w_n, w_t, w_nn, w_nt, w_tt = _polar(bins, rates, k, norm, t)
     variance = w_nn - w_nt * w_nt / w_tt if w_tt > 0.0 else w_nn
     step = np.sqrt(2.0 / variance) if variance > 0.0 else norm
     drift = -w_nt / w_tt if w_tt > 0.0 else 0.0
     for side in (1, -1):
         guess = norm + side * step if norm + side * step > 0.0 else 0.5 * norm
         t_guess = min(max(t + drift * (guess - norm), 0.0), 1.0)
-        end = _norm_end(kind, k, t_guess, norm, guess, side, target, W, z, rates)
+        end = _norm_end(bins, k, t_guess, norm, guess, side, target, W, rates)
         # the node inside the interval of kT that promises the most extreme norm, and from there segment by
         # segment upwards and downwards as long as it helps or the next node promises nearly as much
         start, best = -1, -np.inf
@@ -476,68 +433,54 @@ def fit_kT_and_norm(kind, z, counts, templates, rates, nodes, kT, result):  # ty
                         reach = _promise(i, side, target, nodes)
                         guess = np.exp(side * reach)
                         other = _norm_end(
-                            kind, segment, t_node, nodes[i, _NORM], guess, side, target, W, z, rates
+                            bins, segment, t_node, nodes[i, _NORM], guess, side, target, W, rates
                         )
                         if np.isnan(end) or side * other > side * end:
                             end = other
                         elif reach < side * np.log(end) - _SHORT * abs(np.log(end / norm)):
                             break
                     i += direction
-        result[5 if side > 0 else 4] = end
-    if not result[5] < np.inf:
+        result[R_NORM + (2 if side > 0 else 1)] = end
+    if not result[R_NORM + 2] < np.inf:
         flags |= NORM_HI_OPEN
-        result[5] = np.nan
-    if not result[4] > 0.0:
+        result[R_NORM + 2] = np.nan
+    if not result[R_NORM + 1] > 0.0:
         flags |= NORM_LO_OPEN
-        result[4] = np.nan
+        result[R_NORM + 1] = np.nan
     return flags
-
-
-@kernel
-def _second_minimum(below, above, last, W, nodes):  # type: ignore[no-untyped-def]
-    """Whether the scan saw another minimum outside the nodes below .. above, nearly as good."""
-    for direction in (1, -1):
-        i, barrier = (above, -np.inf) if direction > 0 else (below, -np.inf)
-        while 0 <= i <= last:
-            if nodes[i, _STATE] >= _SCANNED:
-                if nodes[i, _W] < min(W + SECOND_MINIMUM, barrier - _SLACK):
-                    return True
-                barrier = max(barrier, nodes[i, _W])
-            i += direction
-    return False
 
 
 @kernel
 def _is_low(k, lower, upper, nodes):  # type: ignore[no-untyped-def]
     """Whether node k counts as a minimum among these; of nodes with equal statistic each does."""
-    return nodes[k, _W] <= min(nodes[lower, _W], nodes[upper, _W]) + _SLACK
+    return nodes[k, _W] <= min(nodes[lower, _W], nodes[upper, _W]) + SLACK
 
 
 @kernel
-def _global_minimum(kind, z, counts, templates, rates, nodes, last):  # type: ignore[no-untyped-def]
+def _global_minimum(bins, counts, templates, rates, nodes, last):  # type: ignore[no-untyped-def]
     """Best (segment, t, norm, W) over the whole range of kT."""
     # the source counts of one node are the guess for the next
     guess = 0.0
-    n_coarse = (last + _COARSE - 1) // _COARSE + 1
+    n_coarse = (last + COARSE - 1) // COARSE + 1
     for i in range(n_coarse):
-        k = min(i * _COARSE, last)
-        _need_rates(k, z, templates, rates, nodes)
+        k = min(i * COARSE, last)
+        _need_rates(bins, k, templates, rates, nodes)
         per_count = 1.0 / nodes[k, _RATE] if nodes[k, _RATE] > 0.0 else 0.0
-        _need_node(kind, k, _SCANNED, guess * per_count, z, counts, templates, rates, nodes)
+        _need_node(bins, k, _SCANNED, guess * per_count, counts, templates, rates, nodes)
         guess = nodes[k, _NORM] * nodes[k, _RATE]
     best_k, best_t, best_norm, best_W = 0, 0.0, 0.0, np.inf
     for i in range(n_coarse):
-        middle = min(i * _COARSE, last)
-        lower, upper = max((i - 1) * _COARSE, 0), min((i + 1) * _COARSE, last)
+        middle = min(i * COARSE, last)
+        lower, upper = max((i - 1) * COARSE, 0), min((i + 1) * COARSE, last)
         if not _is_low(middle, lower, upper, nodes):
             continue
-        first, final = max(middle - _FINE, lower), min(middle + _FINE, upper)
-        _need_node(kind, first, _SCANNED, nodes[middle, _NORM], z, counts, templates, rates, nodes)
-        _need_node(kind, final, _SCANNED, nodes[middle, _NORM], z, counts, templates, rates, nodes)
+        first, final = max(middle - FINE, lower), min(middle + FINE, upper)
+        _need_node(bins, first, _SCANNED, nodes[middle, _NORM], counts, templates, rates, nodes)
+        _need_node(bins, final, _SCANNED, nodes[middle, _NORM], counts, templates, rates, nodes)
         for c in range(3):
             k = (first, middle, final)[c]
-            low = max(k - _FINE, lower)
-            high = min(k + _FINE, upper)
+            low = max(k - FINE, lower)
+            high = min(k + FINE, upper)
             if nodes[low, _STATE] < _SCANNED or nodes[high, _STATE] < _SCANNED:
                 # where the range ends, the step to the neighbour is another one
                 low, high = (lower, middle) if c == 0 else ((first, final) if c == 1 else (middle, upper))
@@ -545,19 +488,19 @@ def _global_minimum(kind, z, counts, templates, rates, nodes, last):  # type: ig
                 continue
             lowest = k
             for j in range(low, high + 1):
-                _need_node(kind, j, _SCANNED, nodes[k, _NORM], z, counts, templates, rates, nodes)
+                _need_node(bins, j, _SCANNED, nodes[k, _NORM], counts, templates, rates, nodes)
                 if nodes[j, _W] < nodes[lowest, _W]:
                     lowest = j
             for j in range(low, high + 1):
-                if abs(j - lowest) <= _BESIDE or nodes[j, _W] < nodes[lowest, _W] + _NEAR:
-                    _need_node(kind, j, _EXACT, nodes[j, _NORM], z, counts, templates, rates, nodes)
+                if abs(j - lowest) <= BESIDE or nodes[j, _W] < nodes[lowest, _W] + _NEAR:
+                    _need_node(bins, j, _EXACT, nodes[j, _NORM], counts, templates, rates, nodes)
                     if nodes[j, _W] < best_W:
                         best_k, best_t, best_norm, best_W = j, 0.0, nodes[j, _NORM], nodes[j, _W]
             for j in range(low, high):
                 if nodes[j, _STATE] < _EXACT or nodes[j + 1, _STATE] < _EXACT or nodes[j, _NORM] <= 0.0:
                     continue
                 if nodes[j, _TO_UPPER] < 0.0 and nodes[j + 1, _TO_LOWER] < 0.0:
-                    t, norm, W = _best_on_segment(kind, j, z, counts, rates, nodes)
+                    t, norm, W = _best_on_segment(bins, j, counts, rates, nodes)
                     if W < best_W:
                         best_k, best_t, best_norm, best_W = j, t, norm, W
     if best_k == last:

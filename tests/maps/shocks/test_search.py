@@ -1,6 +1,9 @@
 """The search for shocks from photons: simulated fields through scale map and fits to candidates.
 
-Statistics over many fields are in benchmarks/shocks.py.
+Every run draws new fields; a failure shows their seed, and SEED repeats them. By the rates of
+benchmarks/shocks.py each test fails by chance less than once in a thousand runs: of fronts of Mach 1.5 one
+in fifteen is not found, deviations have a mean of -0.7 and a scatter of 1.1 sigma at most, and in 180 fields
+without a shock there was no candidate, so that hardly one field in sixty has one (95%).
 """
 
 import numpy as np
@@ -13,6 +16,12 @@ from pyxt_hpc.simulate.direct import observe_directly
 from pyxt_hpc.simulate.fronts import FrontTruth, point_sources, shock_free_cluster, shocked_cluster
 
 SIDE = 160
+SEED: int | None = None
+
+
+@pytest.fixture(scope="module")
+def seed() -> int:
+    return int(np.random.SeedSequence().generate_state(1)[0]) if SEED is None else SEED
 
 
 def candidates(truth: FrontTruth, rng: np.random.Generator) -> list[Front]:
@@ -21,25 +30,29 @@ def candidates(truth: FrontTruth, rng: np.random.Generator) -> list[Front]:
 
 
 @pytest.mark.parametrize("mach", [1.5, 2.0, 3.0])
-def test_front_is_found_with_its_mach_number(mach: float) -> None:
+def test_front_is_found_with_its_mach_number(mach: float, seed: int) -> None:
     found = []
-    for seed in (9001, 9002, 9003):
-        rng = np.random.default_rng([seed, round(10 * mach)])
+    for field in range(3):
+        rng = np.random.default_rng([seed, round(10 * mach), field])
         truth = shocked_cluster(mach, rng, SIDE)
         at_front = [front for front in candidates(truth, rng) if truth.is_at(front.pixels, front.angle)]
         found += at_front[:1]
-    # one front in fifteen of Mach 1.5 is not found, and hardly one of the others
-    assert len(found) >= 2
+    assert found, f"SEED = {seed}"  # none of three: (1/15)^3 at most
     for front in found:
         off = front.mach - mach
-        assert abs(off) < 3.0 * (front.mach_hi - front.mach if off < 0 else front.mach - front.mach_lo)
-        # and that the error says something
-        assert front.mach_hi - front.mach_lo < 0.4 * mach
-        ratio, expected = (4 * m**2 / (m**2 + 3) for m in (front.density_mach, mach))
-        assert ratio == pytest.approx(expected, rel=0.2)
+        side = front.mach_hi - front.mach if off < 0 else front.mach - front.mach_lo
+        assert abs(off) < 5.0 * side, f"SEED = {seed}"
+    # and that the error says something
+    assert np.median([front.mach_hi - front.mach_lo for front in found]) < 0.4 * mach, f"SEED = {seed}"
+    ratios = [4 * front.density_mach**2 / (front.density_mach**2 + 3) for front in found]
+    expected = 4 * mach**2 / (mach**2 + 3)
+    assert np.median(ratios) == pytest.approx(expected, rel=0.25), f"SEED = {seed}"
 
 
-@pytest.mark.parametrize("kind", ["elliptical", "cold front", "off-centre"])
-def test_no_shock_where_there_is_none(kind: str) -> None:
-    rng = np.random.default_rng([9002, len(kind)])
-    assert not candidates(shock_free_cluster(kind, rng, SIDE), rng)
+def test_no_shock_where_there_is_none(seed: int) -> None:
+    false = {}
+    for number, kind in enumerate(("elliptical", "cold front", "off-centre")):
+        rng = np.random.default_rng([seed, 100 + number])
+        false[kind] = candidates(shock_free_cluster(kind, rng, SIDE), rng)
+    # in more than one of three fields: 3/60^2 at most
+    assert sum(bool(fronts) for fronts in false.values()) <= 1, f"SEED = {seed}: {false}"
