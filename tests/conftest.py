@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
+from hypothesis import settings
 
 from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle, BundleObservation
@@ -21,6 +22,10 @@ from pyxt_hpc.store.rows import ROW_DTYPE
 
 # a shell starts what runs in the background deaf to Ctrl-C, and so would be all programs that tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What failed once fails again; `--hypothesis-profile default` draws other examples each time.
+settings.register_profile("repeatable", deadline=None, database=None, derandomize=True)
+settings.load_profile("repeatable")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -1,6 +1,6 @@
-"""What the events themselves say about their selection: where in energy, chip and time there are none,
-though their number elsewhere forbids it by Poisson statistics.
+"""What the events themselves say about their selection.
 
+Where in energy, chip and time there are none, though their number elsewhere forbids it by Poisson statistics.
 A file that was cut without CIAO (in Python, say) has the header of the whole file; only its events tell.
 """
 

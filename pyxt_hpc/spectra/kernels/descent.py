@@ -65,6 +65,7 @@ class FreeModel(NamedTuple):
 
 @kernel
 def copy_place(to, values):  # type: ignore[no-untyped-def]
+    """Copy the four values of a place, without a temporary array."""
     for i in range(4):
         to[i] = values[i]
 
