@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.chandra.events import read_events
+from pyxt_hpc.chandra.subspace import Component, Subspace
 from pyxt_hpc.cli import main
 from pyxt_hpc.errors import DamagedFile, SelectionMismatch
-from pyxt_hpc.preprocess.checks.data_subspace import check_exposure
+from pyxt_hpc.preprocess.checks.data_subspace import _other_axes, check_exposure
 
 FILES = Path(__file__).parents[2] / "chandra" / "files"
 
@@ -27,6 +28,13 @@ def test_missing_column_of_a_real_file_is_named() -> None:
         DamagedFile, match=r"evt2_1522_no_rows.*no column ccd_id; give the file with all columns"
     ):
         read_events(FILES / "evt2_1522_no_rows.fits.gz")
+
+
+def test_a_selection_that_nothing_is_compared_with_is_told() -> None:
+    events = read_events(FILES / "evt2_10027_no_rows.fits.gz")
+    subspace = Subspace((Component({"tg_lam": "1:20", "energy": "300:12000"}, {}),))
+    (said,) = _other_axes(events, subspace)
+    assert "it was selected in tg_lam = 1:20, which is compared with nothing" in said
 
 
 def test_status_written_as_logicals() -> None:
