@@ -142,7 +142,7 @@ class BundleObservation:
         return area * (self.mask > 0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Bundle:
     """A cluster's images and observations on one grid; fields as in `ROOT_DATASETS` and `ROOT_ATTRIBUTES`.
 
@@ -167,6 +167,15 @@ class Bundle:
     observations: tuple[BundleObservation, ...]
     left_out: str = ""
     fingerprint: str = ""
+
+    def __repr__(self) -> str:
+        ny, nx = self.mask.shape
+        events = sum(len(observation.event_channel) for observation in self.observations)
+        return (
+            f"<Bundle {self.name}: {ny} x {nx} pixels of {self.pixel_scale_arcsec:g} arcsec, datasets "
+            f"{', '.join(observation.dataset for observation in self.observations)}, {events} events, "
+            f"{self.energy_min_keV:g}-{self.energy_max_keV:g} keV>"
+        )
 
     @property
     def obsids(self) -> tuple[str, ...]:

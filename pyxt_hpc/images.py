@@ -22,6 +22,7 @@ def write_image(
     bundle_fingerprint: str,
     settings: Mapping[str, float] | None = None,
     history: Iterable[str] = (),
+    errors: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write an image on the bundle's grid under a temporary name, then rename it.
 
@@ -43,17 +44,20 @@ def write_image(
         Keywords of the header that `read_image` will compare.
     history
         Further lines of provenance.
+    errors
+        (ny, nx) each, in the same unit: written as extensions of these names.
     """
     header = fits.Header.fromstring(wcs_header)
     header["BUNIT"] = (unit, "unit of the pixel values")
     header["BUNDLEID"] = (bundle_fingerprint[:16], "fingerprint of the analysis bundle")
     header.update(settings or {})
+    extensions = [fits.ImageHDU(error, header, name=name) for name, error in (errors or {}).items()]
     header.add_comment(comment)
     for line in history:
         header.add_history(line)
     header["CREATOR"] = software()
     header["PIXELSUM"] = (_digest(values), "SHA-256 of the pixel values, its first half")
-    write_fits(path, fits.HDUList([fits.PrimaryHDU(values, header)]))
+    write_fits(path, fits.HDUList([fits.PrimaryHDU(values, header), *extensions]))
 
 
 def read_image(

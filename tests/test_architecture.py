@@ -13,10 +13,12 @@ PACKAGE = Path(pyxt_hpc.__file__).parent
 # From top to bottom. A room may import rooms below it, and itself.
 ROOMS = [
     *(
+        "manual",
         "__main__",
         "cli",
         "simulate",
         "data",
+        "cluster",
         "pipeline",
         "plots",
         "reference",
@@ -47,9 +49,21 @@ def room_of(module: str) -> str:
     return parts[1] if len(parts) > 1 else "__init__"
 
 
+def is_for_type_checkers(node: ast.stmt) -> bool:
+    """Whether it is an ``if TYPE_CHECKING:`` block."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
 def imports_of(path: Path) -> Iterator[str]:
-    """Modules of the package that a file imports, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    """Modules of the package that a file imports, also inside functions.
+
+    The package's own ``__init__`` names the objects of the face for type checkers only, and loads them when
+    they are first used: those do not count.
+    """
+    tree = ast.parse(path.read_text())
+    if path == PACKAGE / "__init__.py":
+        tree.body = [node for node in tree.body if not is_for_type_checkers(node)]
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "pyxt_hpc":
             if node.module != "pyxt_hpc":
                 yield str(node.module)
@@ -74,3 +88,25 @@ def test_every_room_has_its_place() -> None:
     rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES}
     assert rooms - {"__init__"} <= set(ROOMS)
     assert "fit" in {room_of(name) for name in imports_of(PACKAGE / "stages" / "fitting.py")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_face_is_for_others(path: Path) -> None:
+    """The package itself takes objects from where they are, by which their room is known."""
+    tree = ast.walk(ast.parse(path.read_text()))
+    nodes = [node for node in tree if isinstance(node, ast.ImportFrom) and node.module == "pyxt_hpc"]
+    assert {alias.name for node in nodes for alias in node.names} <= {*ROOMS, "__version__"}
+
+
+def test_names_of_the_face_are_the_same_for_type_checkers() -> None:
+    body = ast.parse((PACKAGE / "__init__.py").read_text()).body
+    (block,) = filter(is_for_type_checkers, body)
+    assert isinstance(block, ast.If)
+    homes = {
+        alias.name: f"{node.module}"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert homes == {name: f"pyxt_hpc.{home}" for name, home in pyxt_hpc._HOMES.items()}
+    assert set(homes) | {"__version__"} == set(pyxt_hpc.__all__)

@@ -4,12 +4,12 @@ import argparse
 from typing import NoReturn
 
 from pyxt_hpc import __version__
-from pyxt_hpc.cli import cluster, demo, fitting, jobs, maps, preprocessing, results, run, spectra
+from pyxt_hpc.cli import cluster, demo, fitting, jobs, manual, maps, preprocessing, results, run, spectra
 from pyxt_hpc.cli.command import EXIT_CODES
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import shown
 
-MODULES = (cluster, preprocessing, run, fitting, results, spectra, jobs, maps, demo)
+MODULES = (cluster, preprocessing, run, fitting, results, spectra, jobs, maps, demo, manual)
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,8 +34,8 @@ def make_parser() -> argparse.ArgumentParser:
         description="Temperature maps of galaxy clusters from Chandra ACIS observations.",
         epilog="A cluster is done by init-cluster and run, or stage by stage: process-data,\n"
         "propose-regions, remove-sources, generate-responses, crop-data, create-bins, fit-spectra,\n"
-        "make-maps; `status` tells how far the fits are. `demo` does it on a simulated cluster.\n\n"
-        + EXIT_CODES,
+        "make-maps; `status` tells how far the fits are. `demo` does it on a simulated cluster;\n"
+        "`help` shows the manual.\n\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pyxt_hpc {__version__}")

@@ -21,18 +21,16 @@ from pyxt_hpc.pipeline.summaries import fit_lines, table
     option("region", metavar="REGION", help="its number"),
 )
 def fit_region(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.plots.spectra import draw_spectrum
-    from pyxt_hpc.reference.spot_check import look_at_region, region_numbers
+    from pyxt_hpc.cluster.cluster import Cluster
+    from pyxt_hpc.reference.spot_check import region_numbers
 
     numbers = region_numbers(arguments.region)
     if len(numbers) != 1:
         raise ConfigError(f"fit-region draws one region, found {arguments.region}: see fit-spectra --regions")
-    number = int(numbers[0])
-    config = read_config(arguments.config)
-    look = look_at_region(config, number)
-    echo(*fit_lines([str(number)], look.row[None]))
-    path = Layout.of(config).region_picture(number)
-    draw_spectrum(path, look.fit, f"Region {number} of {config.name}")
+    cluster = Cluster(arguments.config)
+    region = cluster.fit_region(int(numbers[0]))
+    echo(*fit_lines([str(region.number)], region.row[None]))
+    path = region.write(Layout.of(cluster.config).region_picture(region.number))
     echo(f"{path}")
 
 

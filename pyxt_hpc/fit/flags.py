@@ -89,6 +89,12 @@ MEANINGS: dict[FitFlag, str] = {
 }
 """Of every flag, for a person."""
 
+
+def flag_names(flags: int) -> str:
+    """Names of the flags that are set, such as ``KT_HI_OPEN, FEW_COUNTS``; nothing where there are none."""
+    return (FitFlag(flags).name or "").replace("|", ", ") if flags else ""
+
+
 UNUSABLE = FitFlag.FAILED | FitFlag.NO_COUNTS
 """A region with one of these flags has no fit."""
 

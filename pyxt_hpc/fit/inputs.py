@@ -1,15 +1,21 @@
 """What stages 5 to 7 begin with: bundle and scale map that belong to the configuration."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from pyxt_hpc.binning.circles import RADIUS_MAX, RADIUS_MIN, RADIUS_STEP
 from pyxt_hpc.bundle import Bundle, read_bundle
-from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
+from pyxt_hpc.config.cluster import ClusterConfig, parse_keys
+from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct, MissingInput
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.spectra.templates import SourceModel
+from pyxt_hpc.store.reader import Results
 
 IN_BOTH = (
     "name",
@@ -22,6 +28,63 @@ IN_BOTH = (
     "energy_max_keV",
 )
 """Values of the configuration that the bundle carries to machines of its own."""
+
+
+NO_CONFIGURATION = Path("CONFIG")
+"""Stands for the configuration where a bundle is used without one, as in the advice ``-c CONFIG``."""
+
+
+def config_of(bundle: Bundle, settings: Mapping[str, Any] | None = None) -> ClusterConfig:
+    """A configuration that agrees with a bundle, without a file.
+
+    Parameters
+    ----------
+    bundle
+        The cluster.
+    settings
+        Of fits, as the results store has them (`stages.fitting.fit_settings`); None: defaults.
+    """
+    own: dict[str, Any] = {}
+    if settings is not None:
+        same = {name: name for name in ("signal_to_noise", "minimum_exposure_fraction", "statistic")}
+        same["spectral_grouping"] = "binning"
+        own = {name: settings[key] for name, key in same.items() if settings[key] is not None}
+        own["temperature_min_keV"], own["temperature_max_keV"] = settings["kT_bounds"]
+        for name in ("abundance", "nH"):
+            if (bounds := settings[f"{name}_bounds"]) is not None:
+                own[f"free_{name}"] = True
+                own[f"{name}_min"], own[f"{name}_max"] = bounds
+    return ClusterConfig(
+        path=NO_CONFIGURATION,
+        observation_ids=bundle.obsids,
+        data_directory=Path(),
+        **{name: getattr(bundle, name) for name in IN_BOTH},
+        **own,
+    )
+
+
+def with_settings(config: ClusterConfig, settings: Mapping[str, object]) -> ClusterConfig:
+    """The configuration with other values for some of its keys.
+
+    Parameters
+    ----------
+    config
+        Of the cluster.
+    settings
+        Values by the names that the keys have in the INI file, such as ``free_abundance``.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or its value out of range, or if the bundle has that value already.
+    """
+    values = parse_keys(settings)
+    if fixed := [name for name in values if name in (*IN_BOTH, "observation_ids", "data_directory")]:
+        raise ConfigError(
+            f"{', '.join(fixed)}: the bundle was made with it; change the configuration and run "
+            "`pyxt-hpc crop-data -c CONFIG`"
+        )
+    return replace(config, **values)
 
 
 def read_cluster_bundle(config: ClusterConfig) -> Bundle:
@@ -51,6 +114,22 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
             f"{path}: {'; '.join(differing)}: run `pyxt-hpc crop-data -c {config.path}` again"
         )
     return bundle
+
+
+def check_bundle(results: Results, bundle: Bundle, path: Path, config: ClusterConfig) -> None:
+    """Refuse results that were fitted from another bundle.
+
+    Raises
+    ------
+    ForeignProduct
+        If they were; `path` is that of the results.
+    """
+    fitted = results.settings["bundle"]
+    if fitted != bundle.fingerprint:
+        raise ForeignProduct(
+            f"{path}: fitted from bundle {fitted[:16]}, but the bundle now is {bundle.fingerprint[:16]}: run "
+            f"`pyxt-hpc fit-spectra -c {config.path}` again"
+        )
 
 
 def scale_map_settings(config: ClusterConfig) -> dict[str, float]:

@@ -7,15 +7,14 @@ EmptySelection is raised instead of writing a blank map.
 from collections.abc import Iterator
 
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics, map_entropy, map_pressure
+from pyxt_hpc.maps.gas.thermodynamics import ENTROPY_MAPS, PRESSURE_MAPS, Thermodynamics, map_gas
 from pyxt_hpc.maps.gradient import map_gradients
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct, write_maps
 from pyxt_hpc.maps.quantities import (
-    BRIGHTNESS,
     NORM,
     TEMPERATURE,
-    error_maps,
+    map_brightness,
     map_circles,
     map_diagnostics,
     map_measured,
@@ -41,8 +40,7 @@ def make_fit_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapPr
 
 def make_brightness_maps(regions: FittedRegions) -> Iterator[MapProduct]:
     """The surface brightness smoothed with the circles."""
-    how = "(counts - background)/(exposure x area), mean of each pixel's own circle"
-    yield from write_maps(regions, error_maps(regions, BRIGHTNESS, regions.brightness, how))
+    yield from write_maps(regions, map_brightness(regions))
 
 
 def make_gradient_maps(image: ClusterImage) -> Iterator[MapProduct]:
@@ -57,12 +55,12 @@ def make_residual_maps(image: ClusterImage) -> Iterator[MapProduct]:
 
 def make_pressure_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
     """Pseudo-pressure, density and pressure."""
-    yield from write_maps(regions, map_pressure(Thermodynamics.of(regions), mode))
+    yield from write_maps(regions, map_gas(Thermodynamics.of(regions), PRESSURE_MAPS, mode))
 
 
 def make_entropy_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
     """Pseudo-entropy, entropy and cooling time."""
-    yield from write_maps(regions, map_entropy(Thermodynamics.of(regions), mode))
+    yield from write_maps(regions, map_gas(Thermodynamics.of(regions), ENTROPY_MAPS, mode))
 
 
 def make_all_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
@@ -72,5 +70,4 @@ def make_all_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapPr
     yield from make_gradient_maps(regions)
     yield from make_residual_maps(regions)
     gas = Thermodynamics.of(regions)  # one for both: what they share is computed once
-    yield from write_maps(regions, map_pressure(gas, mode))
-    yield from write_maps(regions, map_entropy(gas, mode))
+    yield from write_maps(regions, map_gas(gas, PRESSURE_MAPS + ENTROPY_MAPS, mode))

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from pyxt_hpc.errors import EmptySelection, ForeignProduct
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.fit.extract import disc_areas
 from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
+from pyxt_hpc.fit.inputs import check_bundle, read_cluster_bundle, read_scale_map, scale_map_settings
+from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.brightness import smooth_brightness
 from pyxt_hpc.maps.image import ClusterImage
@@ -44,6 +46,8 @@ class FittedRegions(ClusterImage):
         Regions in the store, and those among them that were given up.
     fingerprint
         Of the results.
+    circles_signal_to_noise
+        (ny, nx) S/N reached in every pixel's circle; None: it is in stage 5's file.
     """
 
     radius: np.ndarray
@@ -53,11 +57,25 @@ class FittedRegions(ClusterImage):
     total: int
     bad: int
     fingerprint: str = ""
+    circles_signal_to_noise: np.ndarray | None = None
 
     @cached_property
     def brightness(self) -> Measured:
         """Surface brightness smoothed with the scale map's circles."""
         return smooth_brightness(self.bundle, self.radius)
+
+    @cached_property
+    def signal_to_noise(self) -> np.ndarray:
+        """(ny, nx) S/N reached in every pixel's circle."""
+        if self.circles_signal_to_noise is not None:
+            return self.circles_signal_to_noise
+        return read_image(
+            self.layout.signal_to_noise_map,
+            made_by=f"pyxt-hpc create-bins -c {self.config.path}",
+            bundle_fingerprint=self.bundle.fingerprint,
+            shape=self.radius.shape,
+            settings=scale_map_settings(self.config),
+        )
 
     @property
     def step(self) -> int:
@@ -106,26 +124,48 @@ def read_fitted_regions(config: ClusterConfig, resolution: int | None = None) ->
     if owner := current_owner(path):
         log.warning("%s: %s is writing it: maps will show what is fitted now", path, owner)
     results = read_results(path)
-    if results.settings["bundle"] != bundle.fingerprint:
-        raise ForeignProduct(
-            f"{path}: fitted from bundle {results.settings['bundle'][:16]}, but the bundle now is "
-            f"{bundle.fingerprint[:16]}: run `pyxt-hpc fit-spectra -c {config.path}` again"
-        )
+    check_bundle(results, bundle, path, config)
     fitted = int(results.settings["resolution"])
     if resolution not in (None, fitted):
         raise ForeignProduct(
             f"{path}: fitted at resolution {fitted}, not {resolution}: leave --resolution out, or "
             f"run `pyxt-hpc fit-spectra -c {config.path} --resolution {resolution}`"
         )
+    return fitted_regions(config, bundle, radius, results, path)
+
+
+def fitted_regions(
+    config: ClusterConfig, bundle: Bundle, radius: np.ndarray, results: Results, path: Path
+) -> FittedRegions:
+    """The regions of a cluster that have a fit.
+
+    Parameters
+    ----------
+    config, bundle
+        The cluster.
+    radius
+        (ny, nx) scale map [pixels].
+    results
+        Of this bundle.
+    path
+        Of the results, for messages.
+
+    Raises
+    ------
+    EmptySelection
+        If no region has been fitted.
+    ForeignProduct
+        If the circles of the results are not those of the scale map.
+    """
     done = results.status == Status.DONE
     # a copy takes as much memory again
     rows = results.rows if done.all() else results.rows[done]
     finished = int(np.sum(is_final(results.status)))
     if not len(rows):
-        raise EmptySelection(_without_fits(config, results, finished))
+        raise EmptySelection(_without_fits(config, results, path, finished))
     if np.any(radius[rows["row"], rows["col"]] != rows["radius"]):
         raise ForeignProduct(
-            f"{path}: its circles are not those of {Layout.of(config).scale_map}: run "
+            f"{path}: its circles are not those of the scale map {Layout.of(config).scale_map.name}: run "
             f"`pyxt-hpc fit-spectra -c {config.path}` again"
         )
     return FittedRegions(
@@ -133,7 +173,7 @@ def read_fitted_regions(config: ClusterConfig, resolution: int | None = None) ->
         bundle=bundle,
         radius=radius,
         rows=rows,
-        resolution=fitted,
+        resolution=int(results.settings["resolution"]),
         settings=results.settings,
         total=len(results.rows),
         bad=finished - len(rows),
@@ -142,8 +182,8 @@ def read_fitted_regions(config: ClusterConfig, resolution: int | None = None) ->
     )
 
 
-def _without_fits(config: ClusterConfig, results: Results, finished: int) -> str:
-    path, total = Layout.of(config).results, len(results.rows)
+def _without_fits(config: ClusterConfig, results: Results, path: Path, finished: int) -> str:
+    total = len(results.rows)
     if finished < total:
         return (
             f"{path}: none of {total} regions has been fitted, {finished} are bad: run "

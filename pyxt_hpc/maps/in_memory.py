@@ -1,17 +1,16 @@
 """Scale map and fits of a bundle without files: for simulations."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.binning.circles import scale_map_rows
 from pyxt_hpc.bundle import Bundle
-from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.flags import UNUSABLE
+from pyxt_hpc.fit.inputs import config_of
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.stages.binning import circle_sums
+from pyxt_hpc.stages.binning import circles_of
 from pyxt_hpc.stages.fitting import select_regions
 
 _CHUNK = 2000
@@ -40,19 +39,9 @@ def fit_in_memory(
     keys
         Of the configuration, besides what the bundle says.
     """
-    config = ClusterConfig(
-        path=Path("simulated.ini"),
-        name=bundle.name,
-        observation_ids=bundle.obsids,
-        redshift=bundle.redshift,
-        nH=bundle.nH,
-        abundance=bundle.abundance,
-        data_directory=Path(),
-        signal_to_noise=signal_to_noise,
-        **keys,  # type: ignore[arg-type]
-    )
+    config = replace(config_of(bundle), signal_to_noise=signal_to_noise, **keys)  # type: ignore[arg-type]
     if radius is None:
-        radius, _ = scale_map_rows(circle_sums(bundle), 0, bundle.mask.shape[0], signal_to_noise)
+        radius, _ = circles_of(bundle, config)
     regions = select_regions(radius, resolution)
     fits = RegionFits.of(bundle, config, regions)
     parts = [fits.fit(np.arange(i, min(i + _CHUNK, len(regions)))) for i in range(0, len(regions), _CHUNK)]

@@ -77,11 +77,20 @@ def write_maps(image: ClusterImage, products: Iterable[MapProduct]) -> Iterator[
         yield product
 
 
-def write_map(product: MapProduct, image: ClusterImage) -> None:
+def write_map(
+    product: MapProduct, image: ClusterImage, errors: Mapping[str, np.ndarray] | None = None
+) -> None:
     """Write the FITS file of a map.
 
     Its header holds fingerprints of configuration (CONFIGID), bundle (BUNDLEID) and, where it is of fits,
     results (RESULTID).
+
+    Parameters
+    ----------
+    product, image
+        The map and its cluster.
+    errors
+        (ny, nx) each: written as extensions of these names.
 
     Raises
     ------
@@ -110,4 +119,5 @@ def write_map(product: MapProduct, image: ClusterImage) -> None:
         bundle_fingerprint=image.bundle.fingerprint,
         settings=cards,
         history=[f"configuration {image.config.path.name}", *image.history],
+        errors=errors,
     )

@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.fit.inputs import scale_map_settings
-from pyxt_hpc.images import read_image
+from pyxt_hpc.fit.flags import flag_names
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.paint import Measured, paint_blocks, paint_measured
 from pyxt_hpc.maps.product import MapProduct
@@ -234,14 +232,6 @@ def error_maps(
         )
 
 
-def _meanings(flags: np.ndarray) -> dict[int, str]:
-    """The combinations of flags that there are."""
-    return {
-        value: (FitFlag(value).name or "").replace("|", ", ") if value else "none"
-        for value in np.unique(flags).tolist()
-    }
-
-
 def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS) -> Iterator[MapProduct]:
     """Maps of what describes the fits; always of the region that a pixel's block belongs to."""
     rows, valid = regions.rows, regions.radius > 0
@@ -259,8 +249,16 @@ def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS)
             painted,
             diagnostic.comment,
             integer=diagnostic.integer,
-            meanings=_meanings(values) if diagnostic.name == "flags" else None,
+            meanings={value: flag_names(value) or "none" for value in np.unique(values).tolist()}
+            if diagnostic.name == "flags"
+            else None,
         )
+
+
+def map_brightness(regions: FittedRegions) -> Iterator[MapProduct]:
+    """Maps of the surface brightness smoothed with the circles, and of its error."""
+    how = "(counts - background)/(exposure x area), mean of each pixel's own circle"
+    yield from error_maps(regions, BRIGHTNESS, regions.brightness, how)
 
 
 def map_circles(regions: FittedRegions) -> Iterator[MapProduct]:
@@ -273,17 +271,10 @@ def map_circles(regions: FittedRegions) -> Iterator[MapProduct]:
         np.where(valid, regions.radius, np.nan).astype(np.float32),
         "radius of the smallest circle with the S/N target",
     )
-    signal_to_noise = read_image(
-        regions.layout.signal_to_noise_map,
-        made_by=f"pyxt-hpc create-bins -c {regions.config.path}",
-        bundle_fingerprint=regions.bundle.fingerprint,
-        shape=regions.radius.shape,
-        settings=scale_map_settings(regions.config),
-    )
     yield MapProduct(
         regions.layout.map("signal_to_noise"),
         "S/N of the circle",
         "",
-        np.where(valid, signal_to_noise, np.nan).astype(np.float32),
+        np.where(valid, regions.signal_to_noise, np.nan).astype(np.float32),
         "(counts - background)/sqrt(counts + background) in the pixel's circle",
     )

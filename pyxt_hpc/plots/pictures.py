@@ -187,7 +187,16 @@ def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
     wcs = WCS(fits.Header.fromstring(scene.wcs_header))
     figure = Figure(figsize=(7.2, 6.0), dpi=130)
     # a layout found by matplotlib would cost a second drawing
-    axes: Any = figure.add_axes((0.125, 0.09, 0.68, 0.85), projection=wcs)
+    axes = figure.add_axes((0.125, 0.09, 0.68, 0.85), projection=wcs)
+    draw_on(axes, picture, scene)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, pil_kwargs={"compress_level": 3})
+    figure.clear()  # its circles of references would keep many pictures in memory
+
+
+def draw_on(axes: Any, picture: Picture, scene: Scene) -> None:
+    """Draw a picture on axes, with sky coordinates where the axes have them (``projection=wcs``)."""
+    wcs = WCS(fits.Header.fromstring(scene.wcs_header))
     values, colours, scale, n = (
         picture.values,
         mpl.colormaps[picture.colours],
@@ -206,11 +215,12 @@ def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
         extent=picture.extent,
     )
     axes.set_title(picture.title)
-    axes.set_xlabel("Right ascension (ICRS)")
-    axes.set_ylabel("Declination (ICRS)")
-    axes.coords[0].set_ticklabel(exclude_overlapping=True)
+    if hasattr(axes, "coords"):
+        axes.set_xlabel("Right ascension (ICRS)")
+        axes.set_ylabel("Declination (ICRS)")
+        axes.coords[0].set_ticklabel(exclude_overlapping=True)
     bar = axes.inset_axes((1.03, 0.0, 0.045, 1.0), axes_class=Axes)
-    figure.colorbar(image, cax=bar, label=picture.label)
+    axes.figure.colorbar(image, cax=bar, label=picture.label)
     if n:
         bar.set_yticks(range(n), [str(level) for level in picture.levels])
         bar.minorticks_off()
@@ -232,9 +242,6 @@ def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
     axes.set_xlim(*picture.view[:2])
     axes.set_ylim(*picture.view[2:])
     _scale_bar(axes, 3600.0 * abs(wcs.wcs.cdelt[1]), scene.kpc_per_arcsec)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, pil_kwargs={"compress_level": 3})
-    figure.clear()  # its circles of references would keep many pictures in memory
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

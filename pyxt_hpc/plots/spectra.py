@@ -17,6 +17,9 @@ from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.single import FittedSpectrum, SingleFit
 from pyxt_hpc.spectra.goodness import statistic_per_bin
 
+SIZE = (7.6, 6.0)
+"""Of the picture [inch]."""
+
 # Okabe & Ito (2008): told apart with any colour vision. More observations than these are added up.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # Counts of a point in the picture of one and of several observations (3 and 5 sigma); a point is no wider
@@ -48,10 +51,17 @@ def draw_spectrum(path: Path, fit: SingleFit, name: str) -> None:
         Of the region or spectrum, for the title.
     """
     refuse_to_replace(path, (b"\x89PNG", b"%PDF", b"<?xml", b"%!PS", b"RIFF", b"\xff\xd8"), "a picture")
+    figure = Figure(figsize=SIZE, dpi=150, layout="constrained")
+    draw_on(figure, fit, name)
+    with replacing(path) as temporary:
+        figure.savefig(temporary)
+
+
+def draw_on(figure: Figure, fit: SingleFit, name: str) -> None:
+    """Draw what `draw_spectrum` draws on an empty figure."""
     drawn = [_as_drawn(observation) for observation in fit.observations]
     if len(drawn) > len(COLOURS):
         drawn = [_added(drawn)]
-    figure = Figure(figsize=(7.6, 6.0), dpi=150, layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     least = _COUNTS_OF_POINT if len(drawn) == 1 else _COUNTS_OF_SEVERAL
     points = [_points(one, fit.options.statistic, least) for one in drawn]
@@ -61,8 +71,6 @@ def draw_spectrum(path: Path, fit: SingleFit, name: str) -> None:
     _style(axes, below, drawn, points)
     _legend(axes, [one.name for one in drawn])
     figure.suptitle(f"{name}\n{_summary(fit)}", fontsize="medium")
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
 
 
 @dataclass(frozen=True, eq=False)

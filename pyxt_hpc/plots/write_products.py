@@ -43,8 +43,8 @@ def write_products(
     product, paths
         The map, and what was written beside its FITS file.
     """
-    layout, bundle = image.layout, image.bundle
-    scene = Scene(bundle.wcs_header, image.brightness.value, kpc_per_arcsec(image.config)).thinned()
+    layout = image.layout
+    scene = scene_of(image)
     boxes = Boxes.of(image) if isinstance(image, FittedRegions) else None
     n_workers = _workers(image.config)
     waiting: deque[tuple[MapProduct, list[Path], list[Future[Any]]]] = deque()
@@ -72,6 +72,11 @@ def write_products(
             yield finished()
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def scene_of(image: ClusterImage) -> Scene:
+    """What all pictures of a cluster have in common."""
+    return Scene(image.bundle.wcs_header, image.brightness.value, kpc_per_arcsec(image.config)).thinned()
 
 
 def _begin_drawing(parent: int) -> None:

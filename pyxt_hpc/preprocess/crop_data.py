@@ -291,11 +291,7 @@ def _relative_area(
 
 
 def _assemble(
-    config: ClusterConfig,
-    grid: SkyGrid,
-    frame: WCS,
-    observations: list[BundleObservation],
-    left_out: str,
+    config: ClusterConfig, grid: SkyGrid, frame: WCS, observations: list[BundleObservation], left_out: str
 ) -> Bundle:
     counts = np.zeros(grid.shape, dtype=np.int32)
     mask = np.zeros(grid.shape, dtype=np.uint8)

@@ -72,9 +72,7 @@ def process_data(config: ClusterConfig, layout: Layout, *, force: bool = False) 
     for observation in tqdm(files, desc=STAGE, unit="obs", disable=None):
         step = _step(observation, layout, frame)
         outcomes[observation.obsid] = run_if_outdated(
-            step,
-            partial(_process_observation, observation, layout, frame, step.fingerprint),
-            force=force,
+            step, partial(_process_observation, observation, layout, frame, step.fingerprint), force=force
         )
     return StageResult.of(outcomes, _merge(config.observation_ids, layout, force=force))
 

@@ -63,9 +63,7 @@ def remove_sources(
     for obsid in tqdm(config.observation_ids, desc=STAGE, unit="obs", disable=None):
         step = _step(obsid, layout)
         outcomes[obsid] = run_if_outdated(
-            step,
-            partial(_clean_observation, obsid, layout, regions, step.fingerprint),
-            force=force,
+            step, partial(_clean_observation, obsid, layout, regions, step.fingerprint), force=force
         )
     whole = _brightness(config.observation_ids, layout, regions, fill=fill, force=force)
     return StageResult.of(outcomes, whole)
@@ -99,12 +97,7 @@ def _step(obsid: str, layout: Layout) -> Step:
     )  # fmt: skip
 
 
-def _clean_observation(
-    obsid: str,
-    layout: Layout,
-    regions: FieldRegions,
-    fingerprint: str,
-) -> Facts:
+def _clean_observation(obsid: str, layout: Layout, regions: FieldRegions, fingerprint: str) -> Facts:
     events = read_events(layout.filtered_events(obsid), ours=True)
     position = events.wcs, events.x, events.y
     in_source = contains_pixels(regions.sources, *position, regions.frames)

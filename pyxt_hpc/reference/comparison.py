@@ -16,11 +16,11 @@ from pyxt_hpc.fit.flags import UNUSABLE
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map, source_model
 from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits
+from pyxt_hpc.fit.table import labelled
 from pyxt_hpc.parallel.progress import Progress
 from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, sherpa_statistic
 from pyxt_hpc.reference.sherpa_models import which_model
 from pyxt_hpc.spectra.fit import FIT_DTYPE
-from pyxt_hpc.stages.export import labelled
 from pyxt_hpc.stages.fitting import select_regions
 
 log = logging.getLogger(__name__)

@@ -58,6 +58,11 @@ def circle_sums(bundle: Bundle) -> CircleSums:
     return prepare(bundle.counts, bundle.background, bundle.background, bundle.mask)
 
 
+def circles_of(bundle: Bundle, config: ClusterConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Scale map and S/N map of a bundle, (ny, nx) float32 each, as stage 5 makes them, without a file."""
+    return scale_map_rows(circle_sums(bundle), 0, bundle.mask.shape[0], config.signal_to_noise)
+
+
 def _inputs(config: ClusterConfig) -> tuple[Bundle, Payload]:
     bundle = read_cluster_bundle(config)
     return bundle, Payload(config.signal_to_noise, vars(circle_sums(bundle)))

@@ -81,12 +81,15 @@ def select_regions(radius: np.ndarray, resolution: int) -> np.ndarray:
     return regions[np.argsort(regions["region"])]
 
 
-def _fit_chunk(context: RegionFits, indices: np.ndarray) -> np.ndarray:
+def fit_chunk(context: RegionFits, indices: np.ndarray) -> np.ndarray:
+    """Rows of some regions, as bytes: the task of every worker."""
     # As bytes: pickling the dtype takes longer than everything else on the way to the master.
     return context.fit(indices).view(np.uint8)
 
 
-def _settings(config: ClusterConfig, bundle: Bundle, sky: "SkyBrightness", resolution: int) -> dict[str, Any]:
+def fit_settings(
+    config: ClusterConfig, bundle: Bundle, sky: "SkyBrightness", resolution: int
+) -> dict[str, Any]:
     """Everything that decides the numbers; resuming with another value is refused."""
     return {
         "bundle": bundle.fingerprint,
@@ -131,7 +134,7 @@ class FitInputs:
         bundle = read_cluster_bundle(config)
         regions = select_regions(read_scale_map(config, bundle), resolution)
         sky = sky_brightness(bundle)
-        settings = _settings(config, bundle, sky, resolution)
+        settings = fit_settings(config, bundle, sky, resolution)
         # Parts of one whole have the same fingerprint, by which they find together.
         identity = fingerprint({**settings, "regions": regions})
         fits = RegionFits.of(bundle, config, regions, sky)
@@ -197,7 +200,7 @@ def run_fits(pool: Pool, store: ResultsStore, regions: np.ndarray, limits: Limit
     pending, suspects = split_suspects(store)
     run_chunks(
         pool,
-        _fit_chunk,
+        fit_chunk,
         pending,
         StoreLedger(store, regions),
         label="fits",

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyxt_hpc.errors import MissingInput
 from pyxt_hpc.files.writing import check_regular
-from pyxt_hpc.fit.flags import FitFlag, FlagCounts
+from pyxt_hpc.fit.flags import FlagCounts, flag_names
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.store.lock import Owner, current_owner
 from pyxt_hpc.store.reader import BLOCK, open_to_read, read_messages, read_run, verified_status
@@ -202,4 +202,4 @@ def _columns_at(file: TableFile, indices: np.ndarray, *names: str) -> list[np.nd
 
 
 def _flag_names(flags: int) -> str:
-    return (FitFlag(flags).name or f"flags {flags}").lower().replace("|", ", ").replace("_", " ")
+    return (flag_names(flags) or f"flags {flags}").lower().replace("_", " ")

@@ -76,6 +76,10 @@ def _structure(tables: Tables, notes: Mapping[str, Any], block: int) -> tuple[by
     return structure, head.size, starts
 
 
+def _crc_text(content: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(content)
+
+
 def create_tables(
     path: Path,
     tables: Tables,
@@ -125,7 +129,7 @@ def create_tables(
         seal = f" {json.dumps(content)}".encode()
     sealed = seal.ljust(block - 8) + structure
     with path.open("wb") as file:
-        file.write(b"%08x" % zlib.crc32(sealed))
+        file.write(_crc_text(sealed))
         file.write(sealed)
         left = size - file.tell()
         while left:
@@ -205,10 +209,10 @@ class TableFile:
         try:
             seal: dict[str, Any]
             seal, _ = json.JSONDecoder().raw_decode(head[9 : head.index(_HDF5_SIGNATURE)].decode())
-            expected, first = int(head[:8], 16), seal["first"]
+            first = seal["first"]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise damaged from None
-        if not isinstance(first, int) or zlib.crc32(head[8:first]) != expected:
+        if not isinstance(first, int) or head[:8] != _crc_text(head[8:first]):
             raise damaged
         if seal["schema"] != schema or seal["version"] != version:
             raise ForeignProduct(

@@ -173,3 +173,13 @@ def test_pointing_in_the_header_that_the_chips_contradict(
     assert 6 - away < told < 6 + away
     # the SIM was moved along the chips, and the header says so
     assert findings(DEC_PNT=shifted, SIM_Z=-190.143 + 20.0) == []
+
+
+def test_a_blank_sky_that_was_taken_away_is_used_no_more(single_done: Any) -> None:
+    layout = single_done.layout
+    assert layout.background_events("1").exists()
+    layout.supplied_background("1").unlink()
+    layout.background_reg.write_text('fk5\nbox(150.1,30,200",200")\n')
+    facts = process_data(single_done.config, layout).observations["1"]
+    assert facts["background_events"] == 0
+    assert not layout.background_events("1").exists()

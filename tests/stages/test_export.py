@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from astropy.table import Table
+from astropy.wcs import WCS
 
 from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
@@ -23,7 +24,9 @@ HEAD = "region,T,T_err_+,T_err_-,Norm,Norm_err_+,Norm_err_-,reduced_x2,obs_id"
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterConfig:
     """A cluster of two observations, whose bundle is thought of."""
     bundle = SimpleNamespace(
-        fingerprint="b" * 64, observations=[SimpleNamespace(dataset="4940"), SimpleNamespace(dataset="17")]
+        fingerprint="b" * 64,
+        observations=[SimpleNamespace(dataset="4940"), SimpleNamespace(dataset="17")],
+        wcs=WCS(naxis=2),
     )
     monkeypatch.setattr(export, "read_cluster_bundle", lambda config: bundle)
     path = tmp_path / "A.ini"
@@ -97,6 +100,8 @@ def test_ecsv_table_has_every_column_with_its_unit(
     assert table["obs_id"].tolist()[:3] == ["4940,17", "4940", "17"]
     assert table["status"].tolist() == ["done"] * 3 + ["bad", "quarantined"]
     assert str(table["message"][4]) == "died, twice"
+    assert table["flag_names"].tolist()[1:4] == ["KT_LO_OPEN", "KT_HI_OPEN", "NO_COUNTS"]
+    assert (str(table["ra"].unit), str(table["dec"].unit)) == ("deg", "deg")
     assert table.meta["settings"]["resolution"] == 2
     assert table.meta["regions not yet finished"] == 1
 

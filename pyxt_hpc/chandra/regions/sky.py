@@ -72,11 +72,7 @@ def contains(
 
 
 def contains_pixels(
-    region: RegionFile,
-    wcs: WCS,
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    frames: Mapping[str, WCS],
+    region: RegionFile, wcs: WCS, x: NDArray[np.float64], y: NDArray[np.float64], frames: Mapping[str, WCS]
 ) -> NDArray[np.bool_]:
     """As `contains`, for pixels (1-based) of a tangent plane, such as the events of an observation."""
     return _contains(region, x.shape, lambda plane: pixel_to_pixel(wcs, plane, x, y), frames)

@@ -209,20 +209,15 @@ _QUANTITIES = (
 """Named as the properties of `Thermodynamics`."""
 
 
-def map_pressure(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
-    """Maps of pseudo-pressure, density and pressure with their errors."""
-    return _maps(gas, _QUANTITIES[:3], mode)
+PRESSURE_MAPS = ("pseudo_pressure", "density", "pressure")
+ENTROPY_MAPS = ("pseudo_entropy", "entropy", "cooling_time")
 
 
-def map_entropy(gas: Thermodynamics, mode: str) -> Iterator[MapProduct]:
-    """Maps of pseudo-entropy, entropy and cooling time with their errors."""
-    return _maps(gas, _QUANTITIES[3:], mode)
-
-
-def _maps(gas: Thermodynamics, quantities: Sequence[Quantity], mode: str) -> Iterator[MapProduct]:
-    for quantity in quantities:
-        measured = getattr(gas, quantity.name)
+def map_gas(gas: Thermodynamics, names: Sequence[str], mode: str) -> Iterator[MapProduct]:
+    """Maps of some of `PRESSURE_MAPS` and `ENTROPY_MAPS` with their errors."""
+    for quantity in _QUANTITIES:
+        if quantity.name not in names:
+            continue
         if not quantity.name.startswith("pseudo_"):
-            comment = f"{quantity.comment}; {gas.depth}; {gas.abundance}"
-            quantity = replace(quantity, comment=comment)
-        yield from map_measured(gas.regions, quantity, measured, mode)
+            quantity = replace(quantity, comment=f"{quantity.comment}; {gas.depth}; {gas.abundance}")
+        yield from map_measured(gas.regions, quantity, getattr(gas, quantity.name), mode)

@@ -53,10 +53,7 @@ def min_background_rate(pixel_arcsec: float) -> float:
 
 
 def _particles(
-    events: EventList,
-    background: EventList,
-    chips: tuple[int, ...],
-    gti: Mapping[int, NDArray[np.float64]],
+    events: EventList, background: EventList, chips: tuple[int, ...], gti: Mapping[int, NDArray[np.float64]]
 ) -> Iterator[str]:
     """9.5-12 keV outside flares, which changes slowly, in events and blank sky."""
     assert events.time is not None

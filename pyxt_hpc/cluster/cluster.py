@@ -1,0 +1,243 @@
+"""A cluster as an object: configuration, bundle, results and maps."""
+
+import os
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from astropy.units import Quantity
+from astropy.wcs import WCS
+from numpy.typing import ArrayLike
+
+from pyxt_hpc.bundle import Bundle, read_bundle
+from pyxt_hpc.cluster.fitting import fit_configured
+from pyxt_hpc.cluster.region import RegionFit
+from pyxt_hpc.cluster.results import FitResults
+from pyxt_hpc.cluster.sky_map import SkyMap, map_in_memory, map_of
+from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig, read_config
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.fit.brightness import SkyBrightness, sky_brightness
+from pyxt_hpc.fit.inputs import (
+    check_bundle,
+    config_of,
+    read_cluster_bundle,
+    read_scale_map,
+    with_settings,
+)
+from pyxt_hpc.fit.one_region import fit_one_region, regions_numbered
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.maps.fitted import read_fitted_regions
+from pyxt_hpc.parallel.pools.pool import Pool
+from pyxt_hpc.stages.binning import circles_of
+from pyxt_hpc.stages.fitting import select_regions
+from pyxt_hpc.store.reader import open_to_read
+from pyxt_hpc.store.reader import read_results as read_store
+
+
+class Cluster:
+    """A cluster of galaxies whose configuration is an INI file.
+
+    Files are read when they are asked for, and nothing is written unless a method ``write`` is called. Errors
+    are of the family `pyxt_hpc.errors.PyxtError`; each says what to do.
+
+    Parameters
+    ----------
+    config
+        Path of the INI file, or a configuration that was read.
+
+    Attributes
+    ----------
+    config : ClusterConfig
+        All settings, in the units of the field.
+
+    Examples
+    --------
+    >>> import pyxt_hpc as px
+    >>> cluster = px.Cluster("A1795_cluster_config.ini")  # doctest: +SKIP
+    >>> cluster.map("temperature", paint="interpolate").plot()  # doctest: +SKIP
+    """
+
+    def __init__(self, config: str | os.PathLike[str] | ClusterConfig) -> None:
+        self.config = config if isinstance(config, ClusterConfig) else read_config(config)
+
+    @property
+    def name(self) -> str:
+        """Of the cluster."""
+        return self.config.name
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """Events, images, exposures and responses: all that stages 5 to 7 need.
+
+        Raises
+        ------
+        MissingInput, DamagedFile, ForeignProduct
+            If there is none, it cannot be read, or the configuration has been changed since.
+        """
+        return read_cluster_bundle(self.config)
+
+    @property
+    def wcs(self) -> WCS:
+        """Sky coordinates of all images and maps."""
+        return self.bundle.wcs
+
+    @property
+    def brightness(self) -> Quantity:
+        """Surface brightness (ny, nx), corrected for exposure and background; NaN where nothing was seen."""
+        return Quantity(self.bundle.brightness, "ct s-1 arcmin-2")
+
+    @property
+    def scale_map(self) -> Quantity:
+        """Radius of every pixel's circle, (ny, nx); 0 where there is none."""
+        return Quantity(self._radius, "pix")
+
+    @cached_property
+    def _radius(self) -> np.ndarray:
+        return read_scale_map(self.config, self.bundle)
+
+    @property
+    def _results_path(self) -> Path:
+        return Layout.of(self.config).results
+
+    @property
+    def _index_map(self) -> str:
+        """Where the numbers of regions are, for messages."""
+        return str(Layout.of(self.config).region_index_map)
+
+    @property
+    def results(self) -> FitResults:
+        """The fits of all regions, as they are in the results store at this moment.
+
+        Raises
+        ------
+        MissingInput, DamagedFile, ForeignProduct
+            If there are none, they cannot be read, or they were fitted from another bundle.
+        """
+        bundle = self.bundle
+        stored = read_store(self._results_path)
+        check_bundle(stored, bundle, self._results_path, self.config)
+        return FitResults(stored, bundle, lambda: self._radius)
+
+    def regions(self, resolution: int = 2) -> np.ndarray:
+        """The regions that ``fit-spectra --resolution`` fits.
+
+        Parameters
+        ----------
+        resolution
+            1: every 5th pixel, 2: every 3rd, 3: every pixel.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n,) with the columns region, row, col, radius [pixels].
+        """
+        if resolution not in RESOLUTION_STEP:
+            raise ConfigError(f"resolution is {resolution}, expected 1, 2 or 3")
+        return select_regions(self._radius, resolution)
+
+    def map(self, name: str = "temperature", paint: str = "block", **settings: object) -> SkyMap:
+        """A map of the fits, as ``pyxt-hpc make-maps`` makes it; arguments and errors as `make_map`."""
+        return self._map(with_settings(self.config, settings), name, paint)
+
+    def _map(self, config: ClusterConfig, name: str, paint: str) -> SkyMap:
+        return map_of(read_fitted_regions(config), name, paint)
+
+    def fit_region(self, number: int, **settings: object) -> RegionFit:
+        """Fit one region and keep everything that is known about it.
+
+        Parameters
+        ----------
+        number
+            Of the region, as in ``results["region"]`` and the region index map.
+        **settings
+            Keys of ``[spectral]`` in the configuration, such as ``free_abundance = True``.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such region, no observation saw it, or a setting is unknown or out of range.
+        """
+        config = with_settings(self.config, settings)
+        region = regions_numbered(self._radius, np.array([number]), self._index_map)
+        return RegionFit(self.name, fit_one_region(self.bundle, config, region, self._sky))
+
+    def fit_spectra(self, regions: ArrayLike, pool: Pool | None = None, **settings: object) -> FitResults:
+        """Fit regions with the settings of this cluster, and write nothing; arguments as `fit_spectra`."""
+        config = with_settings(self.config, settings)
+        fitted = fit_configured(self.bundle, config, regions, pool, self._sky)
+        return replace(fitted, scale_map=lambda: self._radius)
+
+    @cached_property
+    def _sky(self) -> SkyBrightness:
+        return sky_brightness(self.bundle)
+
+    def __repr__(self) -> str:
+        config = self.config
+        obsids = config.observation_ids
+        some = ", ".join(obsids[:4]) + (", ..." if len(obsids) > 4 else "")
+        return (
+            f"<Cluster {config.name}: ObsIDs {some}; z {config.redshift:g}, nH {config.nH:g}e22 cm^-2, "
+            f"{config.energy_min_keV:g}-{config.energy_max_keV:g} keV, S/N {config.signal_to_noise:g}>"
+        )
+
+
+class _OpenedBundle(Cluster):
+    """A cluster without an INI file: what is not in the bundle is computed, results lie beside it."""
+
+    def __init__(self, path: Path, bundle: Bundle, config: ClusterConfig) -> None:
+        super().__init__(config)
+        self._path = path
+        self.bundle = bundle
+
+    @property
+    def _results_path(self) -> Path:
+        return _results_beside(self._path, self.bundle)
+
+    @property
+    def _index_map(self) -> str:
+        return "the scale map"
+
+    @cached_property
+    def _radius(self) -> np.ndarray:
+        return circles_of(self.bundle, self.config)[0]
+
+    def _map(self, config: ClusterConfig, name: str, paint: str) -> SkyMap:
+        return map_in_memory(config, self.results, name, paint)
+
+
+def open_bundle(path: str | os.PathLike[str], **settings: object) -> Cluster:
+    """Open a bundle as a cluster, without an INI file.
+
+    The scale map is computed when it is needed. Results are looked for in the bundle's folder; if there are
+    some, their settings are those of this cluster, too.
+
+    Parameters
+    ----------
+    path
+        Such as ``A1795_bundle.h5``.
+    **settings
+        Keys of the configuration that the bundle does not have, such as ``signal_to_noise_threshold = 40`` or
+        ``free_abundance = True``.
+
+    Raises
+    ------
+    MissingInput, DamagedFile, ForeignProduct
+        If there is no bundle, it cannot be read or is of another version.
+    ConfigError
+        If a setting is unknown or out of range.
+    """
+    path = Path(path)
+    bundle = read_bundle(path)
+    results = _results_beside(path, bundle)
+    stored = None
+    if check_regular(results):
+        with open_to_read(results) as file:
+            stored = file.description["settings"]
+    known = stored if stored and stored["bundle"] == bundle.fingerprint else None
+    return _OpenedBundle(path, bundle, with_settings(config_of(bundle, known), settings))
+
+
+def _results_beside(path: Path, bundle: Bundle) -> Path:
+    return path.with_name(Layout(path.parent, bundle.name).results.name)

@@ -1,0 +1,124 @@
+"""Fits of any regions of a bundle, kept in memory."""
+
+import os
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pyxt_hpc.binning.circles import RADIUS_MAX, RADIUS_STEP
+from pyxt_hpc.binning.lattice import block_number
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.cluster.results import FitResults
+from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.fit.brightness import SkyBrightness, sky_brightness
+from pyxt_hpc.fit.inputs import config_of, with_settings
+from pyxt_hpc.fit.regions import RegionFits
+from pyxt_hpc.parallel.pools import choose
+from pyxt_hpc.parallel.pools.pool import Pool
+from pyxt_hpc.stages.fitting import fit_settings
+from pyxt_hpc.stages.in_memory import fit_in_memory
+from pyxt_hpc.store.rows import REGION_COLUMNS, REGION_DTYPE
+
+
+def choose_pool(n_workers: int = 0) -> Pool:
+    """Who computes: so many processes of this machine, which are started when there is work.
+
+    Parameters
+    ----------
+    n_workers
+        1 is this process itself, 0 as many processes as there are cores.
+
+    Raises
+    ------
+    ConfigError
+        If it is negative.
+    """
+    if n_workers < 0:
+        raise ConfigError(f"a pool of {n_workers} processes: expected 0 (all cores) or more")
+    return choose.choose_pool(n_workers or len(os.sched_getaffinity(0)))
+
+
+def fit_spectra(
+    bundle: Bundle, regions: ArrayLike, pool: Pool | None = None, **settings: object
+) -> FitResults:
+    """Fit an absorbed APEC model in every region, as ``pyxt-hpc fit-spectra`` does, and write nothing.
+
+    Parameters
+    ----------
+    bundle
+        The cluster's data, from `read_bundle`.
+    regions
+        (n,) with the columns region (a number), row, col, radius [pixels]: from ``Cluster.regions``, or a
+        table of your own, with radii in steps of 1/8.
+    pool
+        From `choose_pool`; None: this process.
+    **settings
+        Keys of ``[spectral]`` in the configuration, such as ``free_abundance = True``.
+
+    Raises
+    ------
+    ConfigError
+        If regions lack a column or reach out of the image, or a setting is unknown or out of range.
+
+    Examples
+    --------
+    >>> import pyxt_hpc as px
+    >>> cluster = px.open_bundle("A1795_bundle.h5")  # doctest: +SKIP
+    >>> rows = px.fit_spectra(cluster.bundle, cluster.regions(1), pool=px.choose_pool(4))  # doctest: +SKIP
+    """
+    fitted = fit_configured(bundle, with_settings(config_of(bundle), settings), regions, pool)
+    fitted.settings["signal_to_noise"] = None  # nobody knows how these circles were chosen
+    return fitted
+
+
+def fit_configured(
+    bundle: Bundle,
+    config: ClusterConfig,
+    regions: ArrayLike,
+    pool: Pool | None = None,
+    sky: SkyBrightness | None = None,
+) -> FitResults:
+    """As `fit_spectra`, with the settings of a configuration and a brightness that may be known already."""
+    chosen = _checked(regions, bundle)
+    sky = sky or sky_brightness(bundle)
+    settings = fit_settings(config, bundle, sky, _resolution(chosen))
+    fits = RegionFits.of(bundle, config, chosen, sky)
+    return FitResults(fit_in_memory(fits, settings, pool or choose.choose_pool(1)), bundle)
+
+
+def _checked(regions: ArrayLike, bundle: Bundle) -> np.ndarray:
+    """(n,) of REGION_DTYPE."""
+    given = np.atleast_1d(np.asarray(regions))
+    missing = [name for name in REGION_COLUMNS if name not in (given.dtype.names or ())]
+    if missing:
+        raise ConfigError(
+            f"regions have no column {', '.join(missing)}: expected {', '.join(REGION_COLUMNS)}, as from "
+            "Cluster.regions"
+        )
+    if not len(given):
+        raise ConfigError("there is no region to fit: give one or more")
+    ny, nx = bundle.mask.shape
+    inside = (given["row"] >= 0) & (given["row"] < ny) & (given["col"] >= 0) & (given["col"] < nx)
+    radius = given["radius"].astype(float)
+    steps = radius / RADIUS_STEP
+    wrong = np.flatnonzero(~(inside & (radius > 0) & (radius <= RADIUS_MAX) & (steps == np.round(steps))))
+    if len(wrong):
+        number, row, col, first = (given[name][wrong[0]] for name in ("region", "row", "col", "radius"))
+        raise ConfigError(
+            f"region {number} has row {row}, column {col}, radius {first:g} pixels: expected a centre in the "
+            f"image of {ny} x {nx} pixels, and a radius up to {RADIUS_MAX:g} in steps of {RADIUS_STEP:g}"
+        )
+    chosen = np.zeros(len(given), REGION_DTYPE)
+    for name in REGION_COLUMNS:
+        chosen[name] = given[name]
+    return chosen
+
+
+def _resolution(regions: np.ndarray) -> int:
+    """The coarsest at which no two regions share a block: how maps of them are painted."""
+    for resolution, step in sorted(RESOLUTION_STEP.items()):
+        blocks = np.stack([block_number(regions[name], step) for name in ("row", "col")], axis=1)
+        if len(np.unique(blocks, axis=0)) == len(regions):
+            return resolution
+    return max(RESOLUTION_STEP)

@@ -1,0 +1,138 @@
+"""One region: its values with intervals, its spectrum and the picture of both."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.units import Quantity
+
+from pyxt_hpc.cluster.results import unit_of
+from pyxt_hpc.fit.flags import flag_names
+from pyxt_hpc.fit.one_region import OneRegion
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RegionFit:
+    """The fit of one region, as the map has it.
+
+    Attributes
+    ----------
+    cluster : str
+        Name of the cluster.
+    one : OneRegion
+        Row of the map, and the fit of the spectra channel by channel that is drawn.
+    """
+
+    cluster: str
+    one: OneRegion
+
+    @property
+    def number(self) -> int:
+        """Of the region."""
+        return int(self.one.row["region"])
+
+    @property
+    def row(self) -> np.ndarray:
+        """The row of the results store that ``fit-spectra`` writes."""
+        return self.one.row
+
+    @property
+    def values(self) -> dict[str, Quantity]:
+        """Best kT, norm, abundance and nH; NaN where there is no fit."""
+        return {name: self._quantity(name) for name in ("kT", "norm", "abundance", "nH")}
+
+    @property
+    def intervals(self) -> dict[str, tuple[Quantity, Quantity]]:
+        """Both ends of the 68% interval of every parameter that was fitted; an open end is NaN."""
+        options = self.one.fit.options
+        frozen = {"abundance": options.abundance_bounds is None, "nH": options.nH_bounds is None}
+        return {
+            name: (self._quantity(f"{name}_lo"), self._quantity(f"{name}_hi"))
+            for name in self.values
+            if not frozen.get(name, False)
+        }
+
+    @property
+    def goodness(self) -> float:
+        """Standard deviations of the statistic above its expectation (Kaastra 2017)."""
+        return float(self.row["goodness"])
+
+    @property
+    def flags(self) -> str:
+        """Names of the flags of the fit; nothing where there are none."""
+        return flag_names(int(self.row["flags"]))
+
+    @property
+    def spectrum(self) -> "QTable":
+        """The spectra of all datasets that take part, with the best model, in the bins of the fit.
+
+        Returns
+        -------
+        astropy.table.QTable
+            A row per bin: dataset, edges of the bin, counts, and the counts that are expected of the
+            background and of the source.
+        """
+        from astropy.table import QTable, vstack
+
+        parts = []
+        for observation in self.one.fit.observations:
+            spectrum = observation.spectrum
+            low, high = spectrum.energy_edges.T
+            columns = {
+                "dataset": np.full(len(low), spectrum.name),
+                "energy_lo": Quantity(low, "keV"),
+                "energy_hi": Quantity(high, "keV"),
+                "counts": Quantity(observation.counts, "ct"),
+                "background": Quantity(observation.background_model / spectrum.ratio, "ct"),
+                "model": Quantity(observation.model, "ct"),
+            }
+            parts.append(QTable(columns))
+        return vstack(parts, metadata_conflicts="silent")
+
+    def plot(self, figure: "Figure | None" = None) -> "Figure":
+        """Draw data, model and background above, residuals below.
+
+        Parameters
+        ----------
+        figure
+            An empty one; None: a new one of pyplot, which notebooks show by themselves.
+        """
+        from pyxt_hpc.plots.spectra import SIZE, draw_on
+
+        if figure is None:
+            from matplotlib import pyplot as plt
+
+            figure = plt.figure(figsize=SIZE, layout="constrained")
+        draw_on(figure, self.one.fit, self._title)
+        return figure
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the picture of `plot` as a PNG file, and give its path."""
+        from pyxt_hpc.plots.spectra import draw_spectrum
+
+        draw_spectrum(Path(path), self.one.fit, self._title)
+        return Path(path)
+
+    @property
+    def _title(self) -> str:
+        return f"Region {self.number} of {self.cluster}"
+
+    def _quantity(self, column: str) -> Quantity:
+        return Quantity(float(self.row[column]), unit_of(column))
+
+    def __repr__(self) -> str:
+        parts: list[Any] = []
+        for name, (low, high) in self.intervals.items():
+            value = self.values[name]
+            ends = f"{low.value:.4g} to {high.value:.4g}"
+            parts.append(f"{name} {value.value:.4g} ({ends}) {value.unit}".rstrip())
+        parts.append(f"goodness {self.goodness:+.1f}")
+        if self.flags:
+            parts.append(self.flags)
+        return f"<RegionFit {self.number} of {self.cluster}: {'; '.join(parts)}>"

@@ -1,0 +1,114 @@
+"""The fits of a cluster's regions, with units."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.units import Quantity, Unit, dimensionless_unscaled
+
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.files.quoting import quoted
+from pyxt_hpc.store import reader
+from pyxt_hpc.store.reader import Results
+from pyxt_hpc.store.rows import COLUMNS, Status
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+
+def unit_of(column: str) -> Unit:
+    """Unit of a column of the results store."""
+    text = COLUMNS[column][1]
+    return Unit(text, format="fits") if text else dimensionless_unscaled
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FitResults:
+    """Fits of regions: one row a region.
+
+    ``results["kT"]`` is a column with its unit, ``results.to_table()`` all of them.
+
+    Attributes
+    ----------
+    stored : pyxt_hpc.store.results.Results
+        Rows, status and settings without units, as the results store has them.
+    bundle : Bundle or None
+        What was fitted; None where only a results store was read.
+    scale_map : callable or None
+        Gives the radii (ny, nx) [pixels] from which the regions were chosen; None where they are not known.
+    """
+
+    stored: Results
+    bundle: Bundle | None = None
+    scale_map: Callable[[], np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.stored.rows)
+
+    def __getitem__(self, column: str) -> Quantity:
+        """A column of all regions (n, ...), NaN where a region has no fit.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such column.
+        """
+        if column not in COLUMNS:
+            raise ConfigError(f"there is no column {quoted(column)}: known are {', '.join(COLUMNS)}")
+        return Quantity(self.stored.rows[column], unit_of(column))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that decided the numbers."""
+        return self.stored.settings
+
+    @property
+    def done(self) -> np.ndarray:
+        """Which regions have a fit: (n,) bool."""
+        return self.stored.status == Status.DONE
+
+    def to_table(self) -> "Table":
+        """The finished regions as a table with units.
+
+        Returns
+        -------
+        astropy.table.Table
+            Every column of the results store with its unit and meaning, then the flags and the status in
+            words, the datasets that take part and the sky position of the centre (the last two only where the
+            bundle is known). It is the table of ``pyxt-hpc results export --format ecsv``.
+        """
+        from pyxt_hpc.fit.table import fits_table
+
+        if self.bundle is None:
+            return fits_table(self.stored, [])
+        return fits_table(self.stored, [o.dataset for o in self.bundle.observations], self.bundle.wcs)
+
+    def __repr__(self) -> str:
+        count = {status: int(np.count_nonzero(self.stored.status == status)) for status in Status}
+        parts = [f"{n} {status.name.lower().replace('_', ' ')}" for status, n in count.items() if n]
+        name = f" of {self.bundle.name}" if self.bundle is not None else ""
+        return f"<FitResults{name}: {len(self)} regions, {', '.join(parts)}>"
+
+    def _repr_html_(self) -> str:
+        """The table of the first and last regions, for notebooks."""
+        return str(self.to_table()._repr_html_())
+
+
+def read_results(path: str | os.PathLike[str]) -> FitResults:
+    """Read a results store, also while a job writes it.
+
+    Parameters
+    ----------
+    path
+        Such as ``A1795_results.h5``.
+
+    Raises
+    ------
+    MissingInput, DamagedFile, ForeignProduct
+        If there is none, it cannot be read or is no results store.
+    """
+    return FitResults(reader.read_results(Path(path)))

@@ -1,0 +1,200 @@
+"""One map of the sky: values, errors, unit and coordinates."""
+
+import os
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from astropy.units import Quantity, Unit
+from astropy.wcs import WCS
+
+from pyxt_hpc.cluster.results import FitResults
+from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.fit.inputs import config_of, with_settings
+from pyxt_hpc.maps.catalogue import CIRCLES, map_named
+from pyxt_hpc.maps.fitted import FittedRegions, fitted_regions
+from pyxt_hpc.maps.paint import paint_blocks
+from pyxt_hpc.maps.product import MapProduct, write_map
+from pyxt_hpc.maps.quantities import SUFFIX
+from pyxt_hpc.stages.binning import circles_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SkyMap:
+    """A map, as ``pyxt-hpc make-maps`` writes it.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``temperature``.
+    values : astropy.units.Quantity
+        (ny, nx), NaN where there is nothing.
+    error_minus, error_plus : astropy.units.Quantity or None
+        Distances to the lower and upper end of the 68% interval, NaN where it is open; None for maps without
+        errors.
+    wcs : astropy.wcs.WCS
+        Sky coordinates of the pixels.
+    """
+
+    name: str
+    values: Quantity
+    error_minus: Quantity | None
+    error_plus: Quantity | None
+    wcs: WCS
+    _product: MapProduct
+    _regions: FittedRegions
+
+    @property
+    def unit(self) -> Unit:
+        """Of values and errors."""
+        return self.values.unit
+
+    @property
+    def errors(self) -> Quantity:
+        """Half the 68% interval, NaN where it is open.
+
+        Raises
+        ------
+        ConfigError
+            If the map has no errors, as that of the counts.
+        """
+        if self.error_minus is None or self.error_plus is None:
+            raise ConfigError(f"the map {self.name} has no errors")
+        return 0.5 * (self.error_minus + self.error_plus)
+
+    @property
+    def title(self) -> str:
+        """For people, such as ``Electron density``."""
+        return self._product.title
+
+    @property
+    def meaning(self) -> str:
+        """What the pixels hold, with the formula."""
+        return self._product.comment
+
+    def plot(self, axes: "Axes | None" = None) -> "Axes":
+        """Draw the map with contours of the surface brightness, a colour bar and a scale bar.
+
+        Parameters
+        ----------
+        axes
+            Best with ``projection=map.wcs``; None: new ones of pyplot, which notebooks show by themselves.
+        """
+        from pyxt_hpc.plots.pictures import Picture, draw_on
+        from pyxt_hpc.plots.write_products import scene_of
+
+        if axes is None:
+            from matplotlib import pyplot as plt
+
+            axes = plt.figure(figsize=(7.2, 6.0)).add_axes((0.125, 0.09, 0.68, 0.85), projection=self.wcs)
+        draw_on(axes, Picture.of(self._product), scene_of(self._regions))
+        return axes
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write a FITS file and give its path.
+
+        The values are its first unit, as in the files of the command line; errors follow as ``ERROR_MINUS``
+        and ``ERROR_PLUS``. The header has sky coordinates, unit, meaning and the fingerprints of bundle and
+        results.
+        """
+        errors = {"ERROR_MINUS": self.error_minus, "ERROR_PLUS": self.error_plus}
+        known = {name: error.value for name, error in errors.items() if error is not None}
+        write_map(replace(self._product, path=Path(path)), self._regions, known)
+        return Path(path)
+
+    def __repr__(self) -> str:
+        seen = self.values.value[np.isfinite(self.values.value)]
+        unit = f" {self.unit}" if str(self.unit) else ""
+        ny, nx = self.values.shape
+        low, middle, high = np.percentile(seen, [0, 50, 100])
+        return (
+            f"<SkyMap {self.name} of {self._regions.bundle.name}: {ny} x {nx} pixels, {len(seen)} with a "
+            f"value, {low:.4g} to {high:.4g}{unit}, median {middle:.4g}>"
+        )
+
+
+def map_of(regions: FittedRegions, name: str, paint: str) -> SkyMap:
+    """A map of regions that are fitted; arguments and errors as `make_map`."""
+    product, *others = map_named(regions, name, paint)
+    quantity = partial(Quantity, unit=Unit(product.unit, format="fits"), dtype=np.float32)
+    suffix = "" if product.path == regions.layout.map(name) else SUFFIX[paint]
+    values = {other.path: other.values for other in others}
+    symmetric, minus, plus = (
+        values.get(regions.layout.map(f"{name}_{end}{suffix}"))
+        for end in ("error", "error_minus", "error_plus")
+    )
+    if minus is None and plus is None:
+        minus = plus = symmetric
+    elif minus is None or plus is None:  # every interval is open on that side
+        blank = np.full_like(product.values, np.nan)
+        minus, plus = (blank if end is None else end for end in (minus, plus))
+    return SkyMap(
+        name=name,
+        values=quantity(product.values),
+        error_minus=None if minus is None else quantity(minus),
+        error_plus=None if plus is None else quantity(plus),
+        wcs=regions.bundle.wcs,
+        _product=product,
+        _regions=regions,
+    )
+
+
+def make_map(
+    results: FitResults, name: str = "temperature", paint: str = "block", **settings: object
+) -> SkyMap:
+    """Paint fits on the sky.
+
+    Where the scale map is not known, as of `fit_spectra`, the circle of a block's region stands for those of
+    all its pixels.
+
+    Parameters
+    ----------
+    results
+        With their bundle, as from `fit_spectra` or ``Cluster.results``.
+    name
+        One of `pyxt_hpc.maps.catalogue.MAPS`, such as ``temperature``, ``density`` or ``goodness``.
+    paint
+        ``block``: every pixel the value of its block's region; ``interpolate``: between regions, weighted by
+        the area that circles share; ``average``: error-weighted mean of all circles that hold the pixel.
+    **settings
+        Keys of ``[maps]`` in the configuration, such as ``depth_kpc = 500``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such map, or the results have no bundle.
+    EmptySelection
+        If no region has a fit.
+    """
+    if results.bundle is None:
+        raise ConfigError("results without a bundle have no place on the sky: take them from a Cluster")
+    return map_in_memory(
+        with_settings(config_of(results.bundle, results.settings), settings), results, name, paint
+    )
+
+
+def map_in_memory(config: ClusterConfig, results: FitResults, name: str, paint: str) -> SkyMap:
+    """As `make_map`, with all settings of a configuration; nothing is read."""
+    bundle, stored = results.bundle, results.stored
+    assert bundle is not None
+    signal_to_noise = None
+    if results.scale_map is None:
+        if name in CIRCLES:
+            raise ConfigError(f"results without a scale map have no map {name}: take it from a Cluster")
+        step = RESOLUTION_STEP[stored.settings["resolution"]]
+        rows = stored.rows
+        radius = paint_blocks(rows["row"], rows["col"], rows["radius"], bundle.mask > 0, step)
+        radius = np.nan_to_num(radius)
+        radius[rows["row"], rows["col"]] = rows["radius"]
+    else:
+        radius = results.scale_map()
+        if name in CIRCLES:
+            signal_to_noise = circles_of(bundle, config)[1]
+    regions = fitted_regions(config, bundle, radius, stored, Path("results"))
+    return map_of(replace(regions, circles_signal_to_noise=signal_to_noise), name, paint)

@@ -1,0 +1,82 @@
+"""The fits as a table with units: status, flags and observations in words."""
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+from astropy.table import Column, Table
+from astropy.units import Unit
+
+from pyxt_hpc.fit.flags import flag_names
+from pyxt_hpc.provenance import software
+from pyxt_hpc.store.reader import Results
+from pyxt_hpc.store.rows import COLUMNS, Status, is_final, unpacked_observations
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+
+def labelled(name: str, values: np.ndarray) -> Column:
+    """Values of a column of the store with its unit and meaning."""
+    _, unit, meaning = COLUMNS[name]
+    return Column(values, unit=Unit(unit, format="fits") if unit else None, description=meaning)
+
+
+def dataset_names(used: np.ndarray, datasets: list[str]) -> list[str]:
+    """Datasets of every region, comma-joined, from the bits of the column ``observations``."""
+    sets, index = np.unique(used, axis=0, return_inverse=True)
+    taking_part = unpacked_observations(sets, len(datasets)).tolist()
+    names = [",".join(itertools.compress(datasets, flags)) for flags in taking_part]
+    return [names[i] for i in index.ravel().tolist()]
+
+
+def fits_table(results: Results, datasets: list[str], wcs: "WCS | None" = None) -> Table:
+    """All columns of the finished regions.
+
+    Parameters
+    ----------
+    results
+        Of the cluster.
+    datasets
+        Their names, in the order of the bundle; none where the bundle is not known.
+    wcs
+        Of the bundle, for the sky positions of the regions; None: without.
+    """
+    finished = np.flatnonzero(is_final(results.status))
+    rows = results.rows[finished]
+    table = Table(
+        meta={
+            "settings": results.settings,
+            "fingerprint": results.fingerprint,
+            "written by": software(),
+            "regions not yet finished": int(len(results.rows) - len(finished)),
+        }
+    )
+    for name in COLUMNS:
+        table[name] = labelled(name, rows[name])
+    names = {status.value: status.name.lower() for status in Status}
+    texts = {
+        "flag_names": ([flag_names(value) for value in rows["flags"].tolist()], "the flags by their names"),
+        "status": (
+            [names[value] for value in results.status[finished].tolist()],
+            "what became of the region",
+        ),
+        "message": (
+            [results.messages.get(i, "") for i in finished.tolist()],
+            "where the flags do not say why",
+        ),
+    }
+    if datasets:
+        texts["obs_id"] = (
+            dataset_names(rows["observations"], datasets),
+            "observations (of both kinds of chips: datasets) that take part",
+        )
+    for name, (values, meaning) in texts.items():
+        table[name] = Column(values, dtype=str, description=meaning)
+    if wcs is not None:
+        degrees = wcs.all_pix2world(rows["col"], rows["row"], 0)
+        for name, values, meaning in zip(
+            ("ra", "dec"), degrees, ("right ascension", "declination"), strict=True
+        ):
+            table[name] = Column(values, unit="deg", description=f"{meaning} of the centre (ICRS)")
+    return table

@@ -1,0 +1,61 @@
+"""Stage 6 without a file: fits of some regions that stay in memory."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pyxt_hpc.fit.flags import UNUSABLE
+from pyxt_hpc.fit.regions import RegionFits
+from pyxt_hpc.parallel.driver import run_chunks
+from pyxt_hpc.parallel.ledger import Collector
+from pyxt_hpc.parallel.pools.pool import Payload, Pool
+from pyxt_hpc.provenance import fingerprint
+from pyxt_hpc.stages.fitting import fit_chunk
+from pyxt_hpc.store.reader import Results
+from pyxt_hpc.store.rows import ROW_DTYPE, Status
+
+
+def fit_in_memory(fits: RegionFits, settings: Mapping[str, Any], pool: Pool) -> Results:
+    """Fit regions, and keep their rows.
+
+    Parameters
+    ----------
+    fits
+        Of the regions.
+    settings
+        What decides the numbers (`fitting.fit_settings`).
+    pool
+        Who computes; not MPI ranks, which come with the command line.
+
+    Raises
+    ------
+    WorkerFailed
+        If a fit raises, or a process dies, again and again.
+    Interrupted
+        At Ctrl-C.
+    """
+    regions = fits.regions
+    rows = np.zeros(len(regions), ROW_DTYPE)
+
+    def collect(indices: np.ndarray, result: np.ndarray) -> None:
+        rows[indices] = result.view(ROW_DTYPE)
+
+    with pool.open(RegionFits.from_shared, Payload(*fits.to_shared())) as workers:
+        assert workers is not None, "MPI ranks"
+        run_chunks(
+            workers,
+            fit_chunk,
+            np.arange(len(regions)),
+            Collector(collect, "region"),
+            label="fits",
+            unit="region",
+            when_stopped="nothing is kept",
+        )
+    bad = (rows["flags"] & int(UNUSABLE)) != 0
+    return Results(
+        rows=rows,
+        status=np.where(bad, Status.BAD, Status.DONE).astype(np.uint8),
+        settings=dict(settings),
+        fingerprint=fingerprint({**settings, "regions": regions}),
+    )
