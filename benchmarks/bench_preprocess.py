@@ -25,7 +25,7 @@ import numpy as np
 from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.cluster import demo_truth
-from pyxt_hpc.simulate.demo import NAME, SEED, _filled_in
+from pyxt_hpc.simulate.demo import NAME, SEED, fill_in_template
 from pyxt_hpc.simulate.observe import demo_plans, simulate_cluster
 from pyxt_hpc.simulate.plan import ObservationPlan
 
@@ -68,7 +68,7 @@ def prepare(folder: Path, observations: int, events: int) -> Path:
     for drawn in (layout.sources_reg, layout.crop_reg):
         drawn.unlink()
     config = folder / f"{NAME}.ini"
-    config.write_text(_filled_in(config_template(NAME), truth, plans), encoding="utf-8")
+    config.write_text(fill_in_template(config_template(NAME), truth, plans), encoding="utf-8")
     return config
 
 

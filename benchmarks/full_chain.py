@@ -30,7 +30,7 @@ from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.in_memory import fit_in_memory
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
-from pyxt_hpc.simulate.demo import NAME, _filled_in
+from pyxt_hpc.simulate.demo import NAME, fill_in_template
 from pyxt_hpc.simulate.ideal import ideal_bundle, true_scale, without_flare
 from pyxt_hpc.simulate.observe import BLANK_SKY_EXPOSURE, demo_plans, simulate_cluster
 from pyxt_hpc.simulate.plan import ObservationPlan
@@ -86,7 +86,9 @@ def simulate(folder: Path, seed: int, arcmin: float, exposure: float) -> tuple[C
     layout = Layout(folder / NAME, NAME)
     layout.sources_reg.unlink()
     layout.crop_reg.unlink()
-    (folder / f"{NAME}.ini").write_text(_filled_in(config_template(NAME), truth, plans), encoding="utf-8")
+    (folder / f"{NAME}.ini").write_text(
+        fill_in_template(config_template(NAME), truth, plans), encoding="utf-8"
+    )
     return truth, plans
 
 

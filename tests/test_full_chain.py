@@ -14,7 +14,7 @@ from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.in_memory import fit_in_memory
 from pyxt_hpc.simulate.cluster import demo_truth
-from pyxt_hpc.simulate.demo import NAME, _filled_in
+from pyxt_hpc.simulate.demo import NAME, fill_in_template
 from pyxt_hpc.simulate.ideal import ideal_bundle, true_scale, without_flare
 from pyxt_hpc.simulate.observe import demo_plans, simulate_cluster
 from pyxt_hpc.simulate.plan import ObservationPlan
@@ -46,7 +46,7 @@ def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     layout.sources_reg.unlink()
     layout.crop_reg.unlink()
     config = folder / f"{NAME}.ini"
-    config.write_text(_filled_in(config_template(NAME), truth, plans), encoding="utf-8")
+    config.write_text(fill_in_template(config_template(NAME), truth, plans), encoding="utf-8")
     assert main(["run", "-c", str(config), "--through", "crop-data"]) == 0
     bundle = read_bundle(layout.bundle)
     return Chain(layout, plans, bundle, ideal_bundle(folder / NAME, plans, bundle))

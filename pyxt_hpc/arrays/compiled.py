@@ -41,7 +41,7 @@ class _Cache(FunctionCache):
         try:
             return super().load_overload(sig, target_context)
         except Exception as error:
-            _say_once(error)
+            _warn_once(error)
             with contextlib.suppress(Exception):
                 self.flush()  # else what is damaged would stay so
             return None
@@ -50,7 +50,7 @@ class _Cache(FunctionCache):
         try:
             super().save_overload(sig, data)
         except Exception as error:
-            _say_once(error)
+            _warn_once(error)
 
 
 def _kept(dispatcher: Any) -> Function:
@@ -59,19 +59,19 @@ def _kept(dispatcher: Any) -> Function:
             # As its enable_caching does, which cannot be told the class.
             dispatcher._cache = _Cache(dispatcher.py_func)
         except (RuntimeError, OSError) as error:
-            _say_once(error)
+            _warn_once(error)
     return dispatcher
 
 
-_said = False
+_warned = False
 
 
-def _say_once(error: Exception) -> None:
-    global _said
-    if not _said:
+def _warn_once(error: Exception) -> None:
+    global _warned
+    if not _warned:
         log.warning(
             "compiled kernels cannot be kept on disk or loaded from there (%s): every process compiles them "
             "again, which takes about half a minute; set NUMBA_CACHE_DIR to a folder that you may write to",
             shown(one_line(str(error)), 200) or type(error).__name__,
         )
-    _said = True
+    _warned = True

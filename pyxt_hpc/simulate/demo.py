@@ -52,7 +52,7 @@ def find_mpiexec() -> str | None:
     return str(beside) if beside.exists() else shutil.which("mpiexec")
 
 
-def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> DemoSummary:
+def run_demo(directory: Path, ranks: int | None, echo: Callable[[str], None]) -> DemoSummary:
     """Simulate a cluster and map its temperature.
 
     Parameters
@@ -61,7 +61,7 @@ def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> 
         Made if absent; what an earlier demo left there is replaced.
     ranks
         MPI ranks for stages 5 and 6; 0 uses processes; None takes MPI where it is installed.
-    say
+    echo
         Takes every line for the screen.
 
     Raises
@@ -71,10 +71,10 @@ def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> 
     PyxtError
         If a command fails.
     """
-    launcher = _launcher(ranks, say)
+    launcher = _launcher(ranks, echo)
     directory.mkdir(parents=True, exist_ok=True)
     seconds = {}
-    say(f"simulating a cluster observed twice with ACIS-I in {directory / NAME}")
+    echo(f"simulating a cluster observed twice with ACIS-I in {directory / NAME}")
     start = time.perf_counter()
     truth, plans = demo_truth(), demo_plans()
     simulate_cluster(directory / NAME, truth, plans, seed=SEED)
@@ -82,12 +82,12 @@ def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> 
         drawn.unlink()  # to be proposed
     seconds["simulation"] = time.perf_counter() - start
 
-    _run(["pyxt-hpc", "init-cluster", NAME, "--yes"], say, directory)
+    _run(["pyxt-hpc", "init-cluster", NAME, "--yes"], echo, directory)
     config_path = directory / f"{NAME}_cluster_config.ini"
-    filled_in = _filled_in(config_path.read_text(encoding="utf-8"), truth, plans)
+    filled_in = fill_in_template(config_path.read_text(encoding="utf-8"), truth, plans)
     with replacing(config_path) as temporary:
         temporary.write_text(filled_in, encoding="utf-8")
-    say("(filling in the configuration)")
+    echo("(filling in the configuration)")
 
     commands = {
         "process-data": [],
@@ -102,7 +102,7 @@ def run_demo(directory: Path, ranks: int | None, say: Callable[[str], None]) -> 
     extra = {"fit-spectra": ["--resolution", "2", "--yes"]}
     for name, prefix in commands.items():
         start = time.perf_counter()
-        _run([*prefix, "pyxt-hpc", name, "-c", config_path.name, *extra.get(name, [])], say, directory)
+        _run([*prefix, "pyxt-hpc", name, "-c", config_path.name, *extra.get(name, [])], echo, directory)
         seconds[name] = time.perf_counter() - start
 
     layout = Layout.of(read_config(config_path))
@@ -141,11 +141,11 @@ def write_demo_input(directory: Path, exposure_fraction: float = 1.0, field_arcm
     simulate_cluster(directory / NAME, truth, plans, seed=SEED)
     path = directory / f"{NAME}.ini"
     with replacing(path) as temporary:
-        temporary.write_text(_filled_in(config_template(NAME), truth, plans), encoding="utf-8")
+        temporary.write_text(fill_in_template(config_template(NAME), truth, plans), encoding="utf-8")
     return path
 
 
-def _launcher(ranks: int | None, say: Callable[[str], None]) -> list[str]:
+def _launcher(ranks: int | None, echo: Callable[[str], None]) -> list[str]:
     if ranks is not None and ranks < 0:
         raise LaunchError(f"--ranks is {ranks}, expected 0 (processes) or more")
     if ranks == 0:
@@ -153,16 +153,16 @@ def _launcher(ranks: int | None, say: Callable[[str], None]) -> list[str]:
     mpiexec = find_mpiexec()
     if mpiexec is None:
         if ranks is None:
-            say("no MPI here (pip install 'pyxt_hpc[mpi]' brings one): using processes of this machine")
+            echo("no MPI here (pip install 'pyxt_hpc[mpi]' brings one): using processes of this machine")
             return []
         raise LaunchError(f"--ranks {ranks}: no mpi4py with mpiexec here: pip install 'pyxt_hpc[mpi]'")
     # One rank is the master and hardly computes, so one more than there are cores.
     return [mpiexec, "-n", str(ranks or len(os.sched_getaffinity(0)) + 1)]
 
 
-def _run(command: list[str], say: Callable[[str], None], directory: Path) -> None:
+def _run(command: list[str], echo: Callable[[str], None], directory: Path) -> None:
     shown = shlex.join([Path(command[0]).name, *command[1:]])
-    say(f"$ {shown}")
+    echo(f"$ {shown}")
     at = command.index("pyxt-hpc")
     # The very package that runs now, not what lies in the working directory (-P).
     real = [*command[:at], sys.executable, "-P", "-m", "pyxt_hpc", *command[at + 1 :]]
@@ -183,7 +183,7 @@ def _run(command: list[str], say: Callable[[str], None], directory: Path) -> Non
         raise PyxtError(f"`{shown}` ended with exit code {code}: its message is above")
 
 
-def _filled_in(text: str, truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> str:
+def fill_in_template(text: str, truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> str:
     """The template of `init-cluster` with the values of the simulated cluster, as a user fills it in."""
     values = {
         "observation_ids": ", ".join(plan.obsid for plan in plans),
