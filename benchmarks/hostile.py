@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pyxt_hpc.__main__ import main as run_program
 from pyxt_hpc.cli import main as run_command
 from pyxt_hpc.errors import PyxtError
 from pyxt_hpc.simulate.demo import write_demo_input
@@ -98,7 +99,8 @@ class Running:
                 os.execvp("bash", ["bash", "-c", f'exec "$@" {streams}', "bash", *PROGRAM, *words])
             if words[0].startswith("/"):
                 os.execv(words[0], list(words))
-            code = run_command(words)
+            sys.argv[1:] = words
+            code = run_program()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
         except BaseException:

@@ -4,9 +4,7 @@ In Python, a cluster is an object (`Cluster`, `open_bundle`) with its results an
 when they are first used, so that ``import pyxt_hpc`` is quick.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as in `typing`, which takes time to load
 if TYPE_CHECKING:  # for type checkers and editors
     from pyxt_hpc.bundle import read_bundle as read_bundle
     from pyxt_hpc.cluster.cluster import Cluster as Cluster
@@ -43,6 +41,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -1,11 +1,17 @@
 """``python -m pyxt_hpc`` is the command ``pyxt-hpc``: both begin here."""
 
+import os
 import sys
 
 
 def main() -> int:
     """Run one command and return its exit code, also if it is interrupted while it is being loaded."""
     try:
+        from pyxt_hpc.parallel.launch import read_launch
+        from pyxt_hpc.parallel.signals import end_when_interrupted
+
+        if read_launch(os.environ).may_be_parallel:
+            end_when_interrupted()
         from pyxt_hpc import cli
 
         return cli.main()

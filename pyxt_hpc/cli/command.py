@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pyxt_hpc.errors import LaunchError
 from pyxt_hpc.files.writing import products_stay
 from pyxt_hpc.parallel.launch import read_launch
+from pyxt_hpc.parallel.signals import raise_when_interrupted
 
 EXIT_CODES = """\
 exit codes:
@@ -33,6 +34,7 @@ def refuse_ranks(command: str) -> None:
     """Raise LaunchError under mpirun, where every rank would do the same."""
     if read_launch(os.environ).is_parallel:
         raise LaunchError(f"{command} is serial: run it without mpirun, e.g. on the login node")
+    raise_when_interrupted()  # this is no rank, which the program's start could not know
 
 
 @dataclass(frozen=True)

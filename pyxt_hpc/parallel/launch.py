@@ -55,6 +55,11 @@ class Launch:
         """Whether this is surely one of several processes."""
         return self.rank > 0 or (self.size or 1) > 1
 
+    @property
+    def may_be_parallel(self) -> bool:
+        """Whether this may be one of several processes."""
+        return self.size is None or self.is_parallel
+
 
 def read_launch(environment: Mapping[str, str]) -> Launch:
     """What the environment of a process says about its launch."""

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -42,6 +42,26 @@ def ignore_stop_signals() -> None:
     if _in_main_thread():
         for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+
+
+def end_when_interrupted() -> None:
+    """Let SIGINT end this process at once, as it does before Python begins.
+
+    While ranks start, each must end by itself: MPI waits for all of them without giving Python a chance, and
+    a rank that has ended before is not missed by every launcher. All of them get the signal.
+    """
+    _replace_handler(signal.default_int_handler, signal.SIG_DFL)
+
+
+def raise_when_interrupted() -> None:
+    """Let SIGINT raise KeyboardInterrupt again after `end_when_interrupted`."""
+    _replace_handler(signal.SIG_DFL, signal.default_int_handler)
+
+
+def _replace_handler(former: object, new: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """A handler of another kind stays: a process in the background is deaf to SIGINT."""
+    if _in_main_thread() and signal.getsignal(signal.SIGINT) == former:
+        signal.signal(signal.SIGINT, new)
 
 
 def _in_main_thread() -> bool:

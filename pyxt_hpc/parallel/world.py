@@ -16,6 +16,7 @@ from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, EXIT_TRY_AGAIN, LaunchError
 from pyxt_hpc.exit_codes import answer_to
 from pyxt_hpc.files.quoting import one_line
 from pyxt_hpc.parallel.launch import RANKS_VARIABLE, Launch, read_launch, requested_ranks
+from pyxt_hpc.parallel.signals import end_when_interrupted, raise_when_interrupted
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -118,6 +119,16 @@ def detect_world() -> World:
     launch, asked = read_launch(os.environ), requested_ranks(os.environ)
     if launch.size == 1 and asked in (None, 1):
         return ALONE
+    end_when_interrupted()
+    try:
+        _started = _meet(launch, asked)
+    finally:
+        raise_when_interrupted()
+    return _started
+
+
+def _meet(launch: Launch, asked: int | None) -> World:
+    """Start MPI, and compare how many ranks there are with what was said of them."""
     found = []
     if asked is not None:
         found.append(f"{RANKS_VARIABLE} asks for {asked} ranks")
@@ -132,12 +143,11 @@ def detect_world() -> World:
     expected = asked or launch.size
     if expected in (None, comm.size):
         if comm.size > 1:
-            _started = World(comm.rank, comm.size, comm)
-            _end_all_ranks_on_defect(_started)
-        else:
-            log.warning("%s, does not say how many others, and MPI finds none: it does all the work", where)
-            _started = ALONE
-        return _started
+            world = World(comm.rank, comm.size, comm)
+            _end_all_ranks_on_defect(world)
+            return world
+        log.warning("%s, does not say how many others, and MPI finds none: it does all the work", where)
+        return ALONE
     raise LaunchError(
         f"{where}, but MPI finds {comm.size}: launch with the launcher of the MPI that mpi4py loads "
         f"({_library()}), or leave the launcher out, unset {RANKS_VARIABLE} and use --num-cpus"

@@ -211,6 +211,24 @@ def test_second_interrupt_stops_at_once_without_loss(launch: str, store: Path) -
     assert not (results.status == Status.IN_FLIGHT).any(), "innocent regions are suspected"
 
 
+@pytest.mark.parametrize("launch", ["mpich", "openmpi"])
+def test_interrupt_while_ranks_start_ends_all_of_them(launch: str, tmp_path: Path) -> None:
+    """MPI's start waits for all ranks, and does not let Python see a signal."""
+    before, _, environment = command(launch)
+    for seconds in np.linspace(0.15, 0.75, 9):
+        process = subprocess.Popen(
+            [*before, sys.executable, "-P", "-m", "pyxt_hpc", "fit-spectra", "-c", "none.ini"],
+            env={**os.environ, **environment}, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()  # its ranks end with it
+            raise
+
+
 def begin(launch: str, store: Path, what: str = "fine") -> tuple["subprocess.Popen[str]", int]:
     """Start a slow job, wait until it works, and find its master."""
     before, n_workers, own = command(launch)
