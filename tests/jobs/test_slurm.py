@@ -121,7 +121,8 @@ def test_a_job_too_long_for_its_limit_finishes_by_itself(
     assert state["JobState"] == "COMPLETED", said
     assert int(state["Restarts"]) >= 1, said
     assert len(logs) == int(state["Restarts"]) + 1
-    assert len(re.findall(r"not finished.*: run again", said)) == len(logs) - 1
+    # The warning may also come when a run has just done its work, and end it.
+    assert len(re.findall(r"(?:not finished|a process was killed).*: run again", said)) == len(logs) - 1
     np.testing.assert_array_equal(values(layout.results), uninterrupted)
     assert job_state(cancelled)["JobState"] == "CANCELLED"
     assert int(job_state(cancelled)["Restarts"]) == 0
