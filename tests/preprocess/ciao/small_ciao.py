@@ -21,7 +21,8 @@ class Tool(object):
         for name, value in self._settings.items():
             setattr(self, name, value)
         self._parnames = tuple(self._settings)
-        words = ["%s=%s" % (name, ",".join(v) if isinstance(v, list) else v) for name, v in parameters.items()]
+        joined = {n: ",".join(v) if isinstance(v, list) else v for n, v in parameters.items()}
+        words = ["%s=%s" % pair for pair in joined.items()]
         tool = subprocess.Popen([self._name] + words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         said = tool.communicate()[0].decode()
         self._runtimes = {"code": tool.returncode}
