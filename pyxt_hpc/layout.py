@@ -172,6 +172,14 @@ class Layout:
         """What a stage was made from, for one observation or for all together."""
         return self.cluster_dir / "steps" / f"{stage}{obsid and f'-{obsid}'}.json"
 
+    def call_record(self, stage: str, obsid: str, call: str) -> Path:
+        """What a call of a CIAO tool was made from."""
+        return self.step_record(stage, "-".join(filter(None, (obsid, "ciao", call))))
+
+    def call_script(self, stage: str, obsid: str) -> Path:
+        """What was called of CIAO, as a shell script; what it said is beside it, as ``.log``."""
+        return self.logs / f"{stage}{obsid and f'_{obsid}'}.sh"
+
     def supplied_response(self, pattern: str, obsid: str, dataset: str) -> Path:
         """A supplied response: ``{obsid}`` of the pattern is the ObsID in folders, the dataset in the name.
 
