@@ -75,7 +75,7 @@ def wrong_product(call: Call, what: str, log: Path) -> CiaoError:
 def last_words(answer: Answer) -> str:
     """What a tool said last, without traces and blank lines."""
     if answer.kind == "time":
-        return f"it took longer than {answer.seconds / 3600:.3g} h"
+        return f"it took longer than {answer.seconds / 3600:.2g} h"
     said = answer.error if answer.kind in {"tool", "parameter", "import"} else answer.screen
     lines = [line.strip() for line in said.splitlines() if line.strip(" \t#-=")]
     lines = [line for line in lines if not line.startswith(("An error occurred while running", 'File "'))]
