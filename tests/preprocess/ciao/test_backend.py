@@ -184,6 +184,5 @@ def test_dry_run_needs_ciao(config: ClusterConfig, capsys: pytest.CaptureFixture
 def test_stages_without_ciao_have_no_dry_run(
     config: ClusterConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        main(["crop-data", "-c", str(config.path), "--dry-run"])
+    assert main(["crop-data", "-c", str(config.path), "--dry-run"]) == 2
     assert "unrecognized arguments: --dry-run" in capsys.readouterr().err

@@ -116,6 +116,16 @@ def test_only_what_changed_is_done_again(cluster: Cluster) -> None:
     assert reasons(cluster.run(*other, force=True)) == ["asked for"] * 2
 
 
+def test_the_folder_may_be_moved(cluster: Cluster, tmp_path: Path) -> None:
+    made = cluster.copy()
+    more = cluster.copy("1", "b", infile=str(cluster.layout.analysis("1") / "a.fits"))
+    cluster.run(made, more)
+    cluster.layout.cluster_dir.rename(tmp_path / "moved")
+    cluster.layout = Layout(tmp_path / "moved", "A")
+    more = cluster.copy("1", "b", infile=str(cluster.layout.analysis("1") / "a.fits"))
+    assert reasons(cluster.run(cluster.copy(), more)) == [None, None]
+
+
 def test_a_stage_goes_on_from_the_tool_that_failed(cluster: Cluster) -> None:
     plan = [cluster.copy("1"), cluster.copy("1", "b"), cluster.copy("1", "c")]
     working = (cluster.prefix / "bin/copy").read_text()
