@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 from ciao_double import faults, state
 from ciao_double.tools import tool_of
+from pyxt_hpc.errors import PyxtError
 
 _WITHOUT_WORK = ("fail", "nothing", "hang", "killed", "crash", "prompt")
 
@@ -25,8 +26,9 @@ def run_tool(tool, settings, given):
     if child == 0:
         os.dup2(write, 1)
         os.dup2(write, 2)
-        os.close(read)
-        os.close(result_read)
+        # as a program that is started has nothing else
+        os.closerange(3, result_write)
+        os.closerange(result_write + 1, 1024)
         sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1, closefd=False)
         os._exit(_in_child(tool, settings, fault, result_write))
     os.close(write)
@@ -41,7 +43,7 @@ def run_tool(tool, settings, given):
 def _in_child(tool, settings, fault, result):
     code = 1
     try:
-        faults.before(fault)
+        faults.before(fault, os.getppid())
         with faults.full_disk(fault):
             written, changed = tool_of(tool)(SimpleNamespace(**settings))
         faults.after(fault, written)
@@ -49,7 +51,7 @@ def _in_child(tool, settings, fault, result):
         code = 0
     except SystemExit as end:
         code = int(end.code or 0)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, PyxtError) as error:
         print(f"# {tool} (CIAO 4.17.0): ERROR {error}")
     except BaseException:
         (state.ROOT / "defect.txt").write_text(traceback.format_exc())
