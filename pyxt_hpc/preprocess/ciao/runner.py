@@ -1,6 +1,7 @@
 """Executes plans: several observations at a time, each call a step that is done once and checked."""
 
 import logging
+import os
 import threading
 import time
 from collections import Counter
@@ -9,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 
 from tqdm import tqdm
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.2  # how soon a signal is seen
 _NOT_FITS = frozenset((".reg", ".lis", ".txt", ".dat", ".log", ".pdf", ".png", ".ps", ".html"))
 _READING = threading.Lock()
-_MAX_FACT = 2000  # letters of the screen that a record keeps
+_MAX_FACT = 4000  # letters of the screen that a record keeps
 _UNFIT = frozenset(" \t\n,;'\"()[]")  # characters that stacks and virtual files split at
 
 
@@ -84,6 +85,33 @@ def run_plan(
     return _Run(stage, layout, ciao, limits, force).do(plan)
 
 
+def steps_of(stage: str, plan: Sequence[Call], layout: Layout) -> list[Step]:
+    """What is known of each call of a plan: whether it is up to date, and what its facts are."""
+    times: Counter[tuple[str, str]] = Counter()
+    steps = []
+    for call in plan:
+        times[call.obsid, call.tool] += 1
+        settings = {
+            "tool": call.tool,
+            "parameters": {name: as_text(value) for name, value in call.parameters.items()},
+            "folder": os.path.relpath(call.folder, layout.cluster_dir),
+        }
+        steps.append(
+            Step(
+                name=f"{stage}: {call.tool}{call.obsid and f' of ObsID {call.obsid}'}",
+                record=layout.call_record(
+                    stage, call.obsid, f"{times[call.obsid, call.tool]:02d}-{call.tool}"
+                ),
+                inputs=call.reads,
+                settings=settings,
+                outputs=(),
+                folder=call.folder,
+                patterns=call.writes,
+            )
+        )
+    return steps
+
+
 class _Run:
     """One execution of a plan: its sessions, and whether it is to stop."""
 
@@ -104,7 +132,7 @@ class _Run:
             ThreadPoolExecutor(max(1, self._limits.workers)) as pool,
         ):
             try:
-                for groups in _waves(self._steps(plan)):
+                for groups in _waves(plan, steps_of(self._stage, plan, self._layout)):
                     done = partial(self._do_group, results, bar)
                     self._wait([pool.submit(done, group) for group in groups], received)
             except BaseException:
@@ -136,33 +164,13 @@ class _Run:
             for session in self._sessions:
                 session.end()
 
-    def _steps(self, plan: Sequence[Call]) -> "list[_Numbered]":
-        count: Counter[tuple[str, str]] = Counter()
-        found = []
-        for number, call in enumerate(plan):
-            count[call.obsid, call.tool] += 1
-            name = f"{count[call.obsid, call.tool]:02d}-{call.tool}"
-            step = Step(
-                name=f"{self._stage}: {call.tool}{call.obsid and f' of ObsID {call.obsid}'}",
-                record=self._layout.call_record(self._stage, call.obsid, name),
-                inputs=call.reads,
-                settings={
-                    "tool": call.tool,
-                    "parameters": {key: as_text(value) for key, value in call.parameters.items()},
-                    "writes": [str(call.folder.relative_to(self._layout.cluster_dir)), *call.writes],
-                },
-                outputs=(),
-                folder=call.folder,
-                patterns=call.writes,
-            )
-            found.append(_Numbered(number, call, step))
-        return found
-
     def _do_group(self, results: dict[int, StepResult], bar: tqdm, group: "list[_Numbered]") -> None:
         with self._session() as session:
             for one in group:
                 make = partial(self._make, one.call, one.step.facts(), session)
-                results[one.number] = run_if_outdated(one.step, make, force=self._force)
+                # an answer on the screen, as the archive's, is not kept
+                force = self._force or not one.call.writes
+                results[one.number] = run_if_outdated(one.step, make, force=force)
                 bar.update()
 
     @contextmanager
@@ -265,8 +273,9 @@ class _Lease:
         return self.session
 
 
-def _waves(steps: "Sequence[_Numbered]") -> "Iterator[list[list[_Numbered]]]":
+def _waves(plan: Sequence[Call], its_steps: Sequence[Step]) -> "Iterator[list[list[_Numbered]]]":
     """Calls that may be done at the same time, in groups that are done in order."""
+    steps = map(_Numbered, count(), plan, its_steps)
     for is_of_one, wave in groupby(steps, key=lambda one: bool(one.call.obsid)):
         if not is_of_one:
             yield from ([[one]] for one in wave)
