@@ -5,7 +5,8 @@ made again and never replaced.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from pyxt_hpc.chandra.sky.geometry import read_geometry
 from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.chandra.sky.tangent import world_to_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.detect.proposal_files import is_untouched
 from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
 from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.layout import Layout
@@ -54,16 +56,19 @@ def process_data_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
     absent = [o for o in obsids if find_repro(o, layout) is None]
     absent = [o for o in absent if next(archive.incomplete(layout.observation(o)), None) is not None]
     known = {o: facts.facts_of_folder(o, layout.observation(o)) for o in config.observation_ids}
-    asked = [o for o in absent if known[o] is None]
+    asked = [o for o in absent if not known[o].instrument]
     answers = yield [archive.find_call(obsid, layout) for obsid in asked]
     for obsid, answer in zip(asked, answers, strict=True):
-        known[obsid] = facts.facts_of_answer(obsid, str(answer.facts["screen"]))
-    if absent:
-        _report(config, known)
+        known[obsid] = facts.facts_of_answer(obsid, answer.facts.get("screen"))
+    _refuse_unusable(config, known)
     yield [archive.download_call(obsid, layout) for obsid in absent]
-    for obsid in absent:  # an archive's table does not have the mode of the read-out
-        known[obsid] = facts.facts_of_folder(obsid, layout.observation(obsid))
-    _report(config, known)
+    for obsid in absent:  # the archive's table does not have the mode of the read-out
+        found = facts.facts_of_folder(obsid, layout.observation(obsid))
+        known[obsid] = replace(found, is_public=known[obsid].is_public)
+    if absent:
+        for line in facts.table(known.values()):
+            log.info("%s", line)
+    _refuse_unusable(config, known)
     yield list(_repro_calls(obsids, config, layout))
     calls = list(_background_calls(config, layout))
     try:
@@ -85,12 +90,11 @@ def _is_persons(obsid: str, layout: Layout) -> bool:
     return find_repro(obsid, layout) is not None and not check_regular(layout.repro_mark(obsid))
 
 
-def _report(config: ClusterConfig, known: dict[str, ObservationFacts | None]) -> None:
-    """A table of all observations in the log, and an error if one cannot be used."""
-    found = [one or ObservationFacts(obsid) for obsid, one in known.items()]
-    for line in facts.table(found):
-        log.info("%s", line)
-    if wrong := [f"{one.obsid} ({one.problem})" for one in found if one.problem]:
+def _refuse_unusable(config: ClusterConfig, known: Mapping[str, ObservationFacts]) -> None:
+    """Raise if an observation cannot be used, with a table of all in the log."""
+    if wrong := [f"{one.obsid} ({one.problem})" for one in known.values() if one.problem]:
+        for line in facts.table(known.values()):
+            log.error("%s", line)
         raise ConfigError(
             f"{config.path}: observation_ids: these cannot be used: {'; '.join(wrong)}; take them out, or "
             "correct their numbers"
@@ -129,7 +133,8 @@ def _background_calls(config: ClusterConfig, layout: Layout) -> Iterator[Call]:
 
 def propose_regions_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
     """wavdetect on all observations, with ``detection = wavdetect``."""
-    if config.detection != "wavdetect":
+    drawn = check_regular(layout.sources_reg) and not is_untouched(layout.sources_reg)
+    if config.detection != "wavdetect" or drawn:
         return
     files = {obsid: _repro(obsid, layout) for obsid in config.observation_ids}
     chips = {obsid: chips_in_use(read_header(own.events), str(own.events)) for obsid, own in files.items()}
@@ -200,7 +205,7 @@ def _repro(obsid: str, layout: Layout) -> ReproFiles:
     files = find_repro(obsid, layout)
     if files is None:
         raise MissingInput(
-            f"{layout.repro(obsid)}/*_repro_evt2.fits not found: pyxt-hpc process-data makes it by chandra_repro"
+            f"{layout.repro(obsid)}/*_repro_evt2.fits not found: pyxt-hpc process-data makes it"
         )
     return files
 
