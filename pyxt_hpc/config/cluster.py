@@ -93,6 +93,24 @@ class ClusterConfig:
     ciao_downloads: int = _ciao(
         Integer(1, 8), "observations that are downloaded at the same time", "1", name="downloads"
     )
+    check_vf_pha: bool = _ciao(
+        boolean,
+        "true: events of VFAINT mode, and their background, are screened by their outer pixels",
+        "true",
+    )
+    blank_sky: str = _ciao(
+        choice("blanksky", "stowed", "region"),
+        "background: blanksky; stowed, of the detector out of focus; region, of background.reg",
+        "blanksky",
+    )
+    detection: str = _ciao(
+        choice("builtin", "wavdetect"), "by what propose-regions finds point sources", "builtin"
+    )
+    flare_filter: str = _ciao(
+        choice("builtin", "deflare"),
+        "deflare: CIAO's deflare cleans the 9-12 keV light curve before the builtin passes do",
+        "builtin",
+    )
 
     energy_min_keV: float = _spectral(_BAND, "lower edge of the band", "0.7", name="energy_min")
     energy_max_keV: float = _spectral(_BAND, "upper edge of the band", "8", name="energy_max")

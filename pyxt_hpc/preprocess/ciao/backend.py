@@ -9,10 +9,11 @@ import logging
 import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.errors import ConfigError, MissingInput
+from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.call import Call
 from pyxt_hpc.preprocess.ciao.find import Ciao, find_ciao
@@ -28,6 +29,7 @@ Plans = Generator[Sequence[Call], tuple[StepResult, ...], T]
 
 PLANS = {
     "process-data": "process_data_plans",
+    "propose-regions": "propose_regions_plans",
     "remove-sources": "remove_sources_plans",
     "generate-responses": "generate_responses_plans",
 }
@@ -108,17 +110,52 @@ def limits_of(config: ClusterConfig) -> Limits:
     )
 
 
+def ciao_part(stage: str, config: ClusterConfig, layout: Layout, *, force: bool = False) -> Ciao | None:
+    """Do CIAO's part of a stage, if CIAO has one; returns it then.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration asks for a tool of CIAO, and there is no CIAO.
+    PyxtError
+        What `choose_backend` and `carry_out` raise.
+    """
+    backend = choose_backend(config, layout)
+    if backend.ciao is not None:
+        carry_out(stage, plans_of(stage, config, layout), config, layout, backend.ciao, force=force)
+        return backend.ciao
+    for asking, name in (("propose-regions", "detection"), ("remove-sources", "flare_filter")):
+        if stage == asking and (value := getattr(config, name)) != "builtin":
+            raise ConfigError(
+                f"{config.path}: [ciao] {name} = {value} needs CIAO, which has no part in this: "
+                f"{backend.reason}"
+            )
+    return None
+
+
+def plans_of(stage: str, config: ClusterConfig, layout: Layout) -> Plans[Any]:
+    """CIAO's part of a stage."""
+    stages = importlib.import_module("pyxt_hpc.preprocess.ciao.stages")
+    plans: Plans[Any] = getattr(stages, PLANS[stage])(config, layout)
+    return plans
+
+
 def carry_out(
     stage: str, plans: Plans[T], config: ClusterConfig, layout: Layout, ciao: Ciao, *, force: bool = False
 ) -> T:
     """Do all plans of a stage; raises what `run_plan` raises, and what the generator does."""
-    results: tuple[StepResult, ...] | None = None
+    go_on = partial(next, plans)
     while True:
         try:
-            plan = next(plans) if results is None else plans.send(results)
+            plan = go_on()
         except StopIteration as end:
             return end.value
-        results = run_plan(stage, plan, layout, ciao, limits_of(config), force=force)
+        try:
+            results = run_plan(stage, plan, layout, ciao, limits_of(config), force=force)
+        except CiaoError as error:
+            go_on = partial(plans.throw, error)  # which raises it, unless the stage knows another way
+        else:
+            go_on = partial(plans.send, results)
 
 
 def rehearse(stage: str, plans: Plans[Any], layout: Layout, *, force: bool = False) -> list[Call]:
@@ -137,7 +174,7 @@ def rehearse(stage: str, plans: Plans[Any], layout: Layout, *, force: bool = Fal
         outdated: set[str] = set()
         for call, step in zip(plan, steps, strict=True):
             # what a call makes is read by those after it
-            if step.outdated() or call.obsid in outdated or (outdated and not call.obsid):
+            if call.writes and (step.outdated() or call.obsid in outdated or (outdated and not call.obsid)):
                 outdated.add(call.obsid)
             if force or call.obsid in outdated or not call.writes:
                 due.append(call)
@@ -158,8 +195,7 @@ def dry_run_lines(stage: str, config: ClusterConfig, layout: Layout, *, force: b
     backend = choose_backend(config, layout)
     if backend.ciao is None:
         raise ConfigError(f"--dry-run shows calls of CIAO, which has no part in this: {backend.reason}")
-    stages = importlib.import_module("pyxt_hpc.preprocess.ciao.stages")
-    due = rehearse(stage, getattr(stages, PLANS[stage])(config, layout), layout, force=force)
+    due = rehearse(stage, plans_of(stage, config, layout), layout, force=force)
     yield from script_lines(due)
     yield ""
     yield "# What else this stage asks depends on what these make." if due else "# Everything is up to date."

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.2  # how soon a signal is seen
 _NOT_FITS = frozenset((".reg", ".lis", ".txt", ".dat", ".log", ".pdf", ".png", ".ps", ".html"))
 _READING = threading.Lock()
-_MAX_FACT = 4000  # letters of the screen that a record keeps
+_MAX_FACT = 1 << 16  # letters of the screen that a record keeps
 _UNFIT = frozenset(" \t\n,;'\"()[]")  # characters that stacks and virtual files split at
 
 

@@ -24,7 +24,9 @@ REGIONS = {
     "pie": f'{FK5}pie({CENTRE},5",60",20,110)',
     "polygon": f"{FK5}polygon(10:00:00,+30:00:00,10:00:05,+30:00:10,10:00:03,+30:01:00)",
     "pixels of the first observation": "physical\nrotbox(4106.5,4091.5,100,30,30)\ncircle(4000,4000,40)",
-    "cut from all": f'{FK5}circle({CENTRE},60")\ncircle(10:00:03,+30:00:20,60")\n-circle(10:00:02,+30:00:20,20")',
+    "cut from all": (
+        f'{FK5}circle({CENTRE},60")\ncircle(10:00:03,+30:00:20,60")\n-circle(10:00:02,+30:00:20,20")'
+    ),
     "cut of one": f'{FK5}circle({CENTRE},60")-circle({CENTRE},20")\ncircle({CENTRE},10")',
     "intersection": f'{FK5}circle({CENTRE},60")*box(10:00:02,+30:00:20,60",20",20)',
     "negated": f'{FK5}circle({CENTRE},60")*!circle({CENTRE},30")',
@@ -62,12 +64,11 @@ def test_an_empty_file_has_no_line() -> None:
     "text",
     [
         f'{FK5}epanda({CENTRE},0,90,1,10",5",40",20",1,30)',
-        f'{FK5}circle({CENTRE},60")\n-annulus({CENTRE},10",30")*box({CENTRE},20",10",60",30",35)',
         f'{FK5}circle({CENTRE},60")\n-ellipse({CENTRE},20",10",60",30",35)',
     ],
 )
 def test_what_ciao_has_no_word_for_is_refused(text: str) -> None:
-    with pytest.raises(RegionSyntaxError, match="line [34]: CIAO"):
+    with pytest.raises(RegionSyntaxError, match=r"line \d: CIAO"):
         physical_text(parse_regions(text, PATH), {}, sky_frame())
 
 

@@ -12,6 +12,12 @@ from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.preprocess.ciao.plans.archive import fits_files
 
 _MODES = ("FAINT", "VFAINT", "GRADED")
+_TELLING = (
+    ("repro", "*_repro_evt2.fits*"),
+    ("primary", "*evt2.fits*"),
+    ("secondary", "*evt1.fits*"),
+    (".", "oif.fits"),
+)
 _COLUMNS = ("ObsID", "target", "instrument", "mode", "exposure [ks]", "date", "public", "used")
 _ROW = re.compile(r"\s*(?P<obsid>\d+)\s+[\d.]+\s+(?P<instrument>\S+)\s+(?P<grating>\S+)\s+(?P<ks>[\d.]+)\s+"
                   r"(?P<date>[\d-]+|\S+)\s+(?P<names>.*)$")  # fmt: skip
@@ -35,18 +41,20 @@ class ObservationFacts:
     problem: str = ""
 
 
-def facts_of_folder(obsid: str, folder: Path) -> ObservationFacts | None:
-    """From the headers of what has been downloaded; None if nothing of it tells."""
-    for place, pattern in (("primary", "*evt2.fits*"), ("secondary", "*evt1.fits*"), (".", "oif.fits")):
+def facts_of_folder(obsid: str, folder: Path) -> ObservationFacts:
+    """From the headers of what is here; with nothing but the ObsID if nothing is."""
+    for place, pattern in _TELLING:
         for path in fits_files(folder / place, pattern):
             header = _header(path)
             if header is not None:
                 return _of_header(obsid, header)
-    return None
+    return ObservationFacts(obsid)
 
 
-def facts_of_answer(obsid: str, screen: str) -> ObservationFacts:
-    """From what find_chandra_obsid prints: it lists public observations only."""
+def facts_of_answer(obsid: str, screen: str | None) -> ObservationFacts:
+    """From what find_chandra_obsid prints, if it was asked: it lists public observations only."""
+    if screen is None:
+        return ObservationFacts(obsid)
     for line in screen.splitlines():
         match = _ROW.match(line)
         if match is None or int(match["obsid"]) != int(obsid):
@@ -92,7 +100,8 @@ def table(observations: Iterable[ObservationFacts]) -> Iterator[str]:
 
 def _header(path: Path) -> fits.Header | None:
     with open_fits(path, "file of the archive", "download it again", first=False) as hdus:
-        return next((hdu.header.copy() for hdu in hdus if "INSTRUME" in hdu.header), None)
+        headers = [hdu.header.copy() for hdu in hdus if "INSTRUME" in hdu.header]
+        return max(headers, key=lambda header: "DATAMODE" in header, default=None)
 
 
 def _of_header(obsid: str, header: fits.Header) -> ObservationFacts:
@@ -107,7 +116,7 @@ def _of_header(obsid: str, header: fits.Header) -> ObservationFacts:
         mode=mode,
         exposure_s=exposure,
         date=str(header.get("DATE-OBS", ""))[:10],
-        is_public=None,  # it is here
+        is_public=None,  # nobody knows, and it is here
         problem=_problem(instrument, mode, read_mode, exposure),
     )
 
