@@ -34,8 +34,7 @@ _KT = Number(0.081, 45.7, "keV")
 _ABUNDANCE = Number(0.0, 100.0, "solar")
 _COLUMN = Number(0.0, 10.0, "1e22 cm^-2")
 _info, _processing, _ciao, _binning, _spectral, _maps = (
-    partial(key, section)
-    for section in ("cluster_info", "processing", "ciao", "binning", "spectral", "maps")
+    partial(key, section) for section in ("cluster_info", "processing", "ciao", "binning", "spectral", "maps")
 )
 
 BIN_METHODS: dict[str, tuple[str, ...]] = {
@@ -121,6 +120,8 @@ class ClusterConfig:
         choice("builtin", "deflare"),
         "deflare: CIAO's deflare cleans the 9-12 keV light curve before the builtin passes do",
         "builtin",
+    )
+
     bin_method: str = _binning(
         choice(*BIN_METHODS),
         "circles; bins that share no pixel: contour, voronoi, grid, annuli, or of a file",
