@@ -14,7 +14,13 @@ from pyxt_hpc.preprocess.ciao.session import Answer
 _MAX_WORDS = 300
 _FULL_BYTES = 1 << 20  # no tool comes far with less
 
+_COMPLAINT = re.compile(r"error|fail|unable|cannot|could not|not found|no such|missing|denied", re.I)
 _DISK = re.compile(r"no space left|disk quota exceeded|errno 28|errno 122|file too large|disk full", re.I)
+_NO_BLANK_SKY = (
+    "CALDB has no blank-sky file for one of these chips: draw background.reg, or supply a background"
+)
+_NO_CALIBRATION = "the calibration database lacks a file: update it (conda update caldb_main)"
+_NEED_CALDB = (_NO_BLANK_SKY, _NO_CALIBRATION)
 _CAUSES: tuple[tuple[str, str], ...] = (
     (
         r"unable to reach|name or service not known|temporary failure in name resolution|network is "
@@ -36,17 +42,16 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         "an aspect solution (pcadf*_asol1.fits) is missing: download the observation again",
     ),
     (
-        r"bkgrnd|blank[- ]?sky|background file",
-        "CALDB has no blank-sky file for one of these chips: take another background (the [ciao] section, or "
-        "draw background.reg)",
+        r"bkgrnd|blank[- ]?sky|background (event )?file",
+        _NO_BLANK_SKY,
     ),
-    (r"caldb|calibration (file|data ?base)", "the calibration database lacks a file: update it (caldb_main)"),
+    (r"caldb|calibration (file|data ?base)", _NO_CALIBRATION),
     (
         r"memoryerror|cannot allocate memory|bad_alloc|out of memory",
         "memory ran out: give num_cpus fewer observations at a time",
     ),
     (
-        r"no such file or directory: '[\w-]+'$",
+        r"no such file or directory: '[\w-]+'\s*$",
         "this CIAO does not have the tool, or not its ciao-contrib: conda install ciao-contrib",
     ),
     (r"permission denied", "a file or a folder may not be written or read: change its permissions"),
@@ -75,13 +80,19 @@ def wrong_product(call: Call, what: str, log: Path) -> CiaoError:
 def last_words(answer: Answer) -> str:
     """What a tool said last, without traces and blank lines."""
     if answer.kind == "time":
-        return f"it took longer than {answer.seconds / 3600:.3g} h"
-    said = answer.error if answer.kind in {"tool", "parameter", "import"} else answer.screen
-    lines = [line.strip() for line in said.splitlines() if line.strip(" \t#-=")]
-    lines = [line for line in lines if not line.startswith(("An error occurred while running", 'File "'))]
-    told = [line for line in lines if re.search(r"error|fail|unable|cannot|not found|no such", line, re.I)]
-    words = (told or lines or ["it said nothing"])[-1]
+        return f"it took longer than {answer.seconds / 3600:.2g} h"
+    lines = _lines(answer.error if answer.kind in {"tool", "parameter", "import"} else answer.screen)
+    words = (_complaints(lines) or lines or ["it said nothing"])[-1]
     return shown(words, _MAX_WORDS)
+
+
+def _lines(said: str) -> list[str]:
+    lines = [line.strip() for line in said.splitlines() if line.strip(" \t#-=")]
+    return [line for line in lines if not line.startswith(("An error occurred while running", 'File "'))]
+
+
+def _complaints(lines: list[str]) -> list[str]:
+    return [line for line in lines if _COMPLAINT.search(line)]
 
 
 def _name(call: Call) -> str:
@@ -111,18 +122,24 @@ def _cause(call: Call, answer: Answer, ciao: Ciao) -> str:
             return "killed by SIGKILL, most likely because memory ran out: fewer num_cpus at a time"
         name = signal.strsignal(-answer.code) or f"signal {-answer.code}"
         return f"ended by a signal ({name}): run again; if it comes back, it is a defect of the tool"
-    said = f"{answer.error}\n{answer.screen}"
-    for pattern, cause in _CAUSES:
-        if re.search(pattern, said, re.IGNORECASE):
-            if "CALDB" in cause or "calibration" in cause:
-                if ciao.caldb is None:
-                    return _INSTALL_CALDB
-                if "blank-sky" in cause and not ciao.has_blank_sky:
-                    return _INSTALL_BLANK_SKY
-            return cause
+    everything = f"{answer.screen}\n{answer.error}"
+    # what complains first: the rest also tells what went well
+    for said in ("\n".join(_complaints(_lines(everything))), everything):
+        for pattern, cause in _CAUSES:
+            if re.search(pattern, said, re.IGNORECASE | re.MULTILINE):
+                return _of_caldb(cause, ciao)
     if ciao.caldb is None:
         return f"perhaps since {_INSTALL_CALDB}"
     return "the cause is not known to pyxt-hpc; the line can be run by hand from the script beside the log"
+
+
+def _of_caldb(cause: str, ciao: Ciao) -> str:
+    """A cause that has to do with the calibration database, if there is none, is that."""
+    if cause in _NEED_CALDB and ciao.caldb is None:
+        return _INSTALL_CALDB
+    if cause == _NO_BLANK_SKY and not ciao.has_blank_sky:
+        return _INSTALL_BLANK_SKY
+    return cause
 
 
 def _free_bytes(folder: Path) -> int:

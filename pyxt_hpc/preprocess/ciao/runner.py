@@ -91,9 +91,14 @@ def steps_of(stage: str, plan: Sequence[Call], layout: Layout) -> list[Step]:
     steps = []
     for call in plan:
         times[call.obsid, call.tool] += 1
+        # a cluster's folder may be moved
+        texts = {
+            name: as_text(value).replace(str(layout.cluster_dir), "{cluster}")
+            for name, value in call.parameters.items()
+        }
         settings = {
             "tool": call.tool,
-            "parameters": {name: as_text(value) for name, value in call.parameters.items()},
+            "parameters": texts,
             "folder": os.path.relpath(call.folder, layout.cluster_dir),
         }
         steps.append(

@@ -78,12 +78,22 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
 
 
 @pytest.fixture
-def installation(simulated: Simulated, tmp_path: Path) -> Any:
+def installation(new_installation: Callable[..., Any], tmp_path: Path) -> Any:
     """The double of CIAO, installed with all blank-sky files."""
-    made = _beside("installation").install(tmp_path / "ciao-4.17", simulated.archive)
-    for path in simulated.blank_skies.iterdir():
-        (made.blank_skies / path.name).symlink_to(path)
-    return made
+    return new_installation(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def new_installation(simulated: Simulated) -> Callable[..., Any]:
+    """Install the double of CIAO into a folder, with settings of its own."""
+
+    def install(folder: Path, **settings: float) -> Any:
+        made = _beside("installation").install(folder / "ciao-4.17", simulated.archive, **settings)
+        for path in simulated.blank_skies.iterdir():
+            (made.blank_skies / path.name).symlink_to(path)
+        return made
+
+    return install
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The double's mirrors and chips: those of the simulator, so that nothing here is Chandra's own."""
 
-import json
-
 import numpy as np
 
 from ciao_double import state
@@ -22,7 +20,7 @@ def on_axis(chips):
 def bi_gain(arf):
     """How much more a back-illuminated chip sees than a front-illuminated one."""
     middle = 0.5 * (arf.energy_lo + arf.energy_hi)
-    gain = json.loads((state.ROOT / "settings.json").read_text()).get("bi_gain", 1.0)
+    gain = state.settings().get("bi_gain", 1.0)
     return 1.0 + (gain - 1.0) * np.exp(-middle)
 
 

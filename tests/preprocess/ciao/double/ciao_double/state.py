@@ -8,9 +8,14 @@ from pathlib import Path
 ROOT = Path(sys.prefix) / "double"
 
 
+def settings():
+    """What the installation was laid out with."""
+    return json.loads((ROOT / "settings.json").read_text())
+
+
 def archive():
     """Folder of the simulated archive."""
-    return Path(json.loads((ROOT / "settings.json").read_text())["archive"])
+    return Path(settings()["archive"])
 
 
 def caldb():

@@ -1,5 +1,6 @@
 """A double of CIAO's module of this name, for tests only: the archive is a folder of simulated files."""
 
+import os
 import shutil
 import urllib.parse
 
@@ -22,13 +23,13 @@ def _download(obsid, filetypes, excludes):
     fault = faults.begin("download_chandra_obsid", {"obsid": str(obsid), "filetypes": filetypes})
     if fault == "fail":
         raise OSError("<urlopen error [Errno -3] Temporary failure in name resolution>")
-    faults.before(fault)
+    if fault == "nothing":
+        return True
+    faults.before(fault, os.getpid())
     source = state.archive() / str(obsid)
     if fault == "unknown" or not source.is_dir():
         tell(f"Skipping ObsId {obsid} as it was not found on the archive site.")
         return False
-    if fault == "nothing":
-        return True
     written = []
     tell(f"Downloading files for ObsId {obsid}.")
     with faults.full_disk(fault):
