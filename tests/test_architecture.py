@@ -22,6 +22,7 @@ ROOMS = [
         "pipeline",
         "plots",
         "reference",
+        "profiles",
         "maps",
         "stages",
         "preprocess",
