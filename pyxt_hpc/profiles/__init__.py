@@ -1,1 +1,1 @@
-"""Radial profiles of a cluster and what follows from them: gas, and mass in hydrostatic equilibrium."""
+"""Radial profiles of clusters: brightness, density, temperature, and what they say about the gas."""

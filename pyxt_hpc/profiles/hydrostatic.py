@@ -3,51 +3,16 @@
 In units of the field: radii in kpc, densities of electrons in cm^-3, kT in keV, masses in Msun.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from astropy import constants, units
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.spectra.models.abundances import ATOMIC_WEIGHTS, DEFAULT_TABLE, abundances
-
 FloatArray = NDArray[np.float64]
-
-_N_LIGHT = 2
-"""Elements before this index (H and He) do not scale with the abundance."""
 
 G_U = float((constants.G * constants.M_sun * constants.u / units.kpc).to_value(units.keV))
 """Gravitational energy of an atomic mass unit at 1 kpc from 1 Msun [keV]."""
 
 _MSUN_PER_CM3_KPC3 = float((constants.u / units.cm**3 * units.kpc**3).to_value(units.Msun))
-
-
-@dataclass(frozen=True)
-class Composition:
-    """Fully ionised gas as numbers.
-
-    Parameters
-    ----------
-    mu
-        Mean mass of a particle, electrons counted [atomic mass units].
-    mu_e
-        Mass per electron [atomic mass units].
-    electrons_per_hydrogen
-        n_e/n_H.
-    """
-
-    mu: float
-    mu_e: float
-    electrons_per_hydrogen: float
-
-    @classmethod
-    def of(cls, abundance: float, table: str = DEFAULT_TABLE) -> "Composition":
-        """Gas whose metals have an abundance [solar] of a table."""
-        number = abundances(table).copy()
-        number[_N_LIGHT:] *= abundance
-        electrons = float(number @ np.arange(1, len(number) + 1))
-        mass = float(number @ ATOMIC_WEIGHTS)
-        return cls(mass / (electrons + float(number.sum())), mass / electrons, electrons)
 
 
 def hydrostatic_mass(

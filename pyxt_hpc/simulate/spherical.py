@@ -13,17 +13,17 @@ from astropy.cosmology import FlatLambdaCDM
 from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
-from pyxt_hpc.profiles.hydrostatic import Composition, gas_mass, hydrostatic_temperature
+from pyxt_hpc.profiles.hydrostatic import gas_mass, hydrostatic_temperature
 from pyxt_hpc.profiles.nfw import NFW, critical_density
 from pyxt_hpc.profiles.vikhlinin import GasDensity
 from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC, ClusterTruth
 from pyxt_hpc.simulate.plan import ObservationPlan
 from pyxt_hpc.spectra.models.abundances import DEFAULT_TABLE
+from pyxt_hpc.spectra.models.gas import CM_PER_KPC, Particles
 from pyxt_hpc.spectra.models.plasma import load_plasma
 
 FloatArray = NDArray[np.float64]
 
-_CM_PER_KPC = 3.0856775814913674e21
 _INNERMOST_KPC, _INFINITY_KPC, _STEPS_PER_E = 0.05, 1e6, 60
 _EDGE_KPC = 5e3
 """Radius where the emission ends, far outside everything that is seen."""
@@ -83,9 +83,9 @@ class SphericalCluster:
         return NFW.of(self.M500, self.c500, 500.0, self.critical_density)
 
     @cached_property
-    def composition(self) -> Composition:
+    def particles(self) -> Particles:
         """Of the gas."""
-        return Composition.of(self.abundance, self.abundance_table)
+        return Particles.of(self.abundance, self.abundance_table)
 
     @cached_property
     def _grid(self) -> tuple[FloatArray, FloatArray]:
@@ -93,7 +93,7 @@ class SphericalCluster:
         span = np.log(_INFINITY_KPC / _INNERMOST_KPC)
         radius = np.geomspace(_INNERMOST_KPC, _INFINITY_KPC, int(_STEPS_PER_E * span))
         gas = self.density(radius), self.halo.mass(radius)
-        return radius, hydrostatic_temperature(radius, *gas, self.composition.mu, outer_kT=0.0)
+        return radius, hydrostatic_temperature(radius, *gas, float(self.particles.mu), outer_kT=0.0)
 
     def kT(self, radius: ArrayLike) -> FloatArray:
         """Temperature [keV] at radii [kpc] of 0.05 kpc to 100 Mpc."""
@@ -107,7 +107,7 @@ class SphericalCluster:
     def gas_mass(self, radius: ArrayLike) -> FloatArray:
         """Mass of the gas [Msun] within radii [kpc] of 0.05 kpc to 1 Gpc."""
         at = self._grid[0]
-        enclosed = gas_mass(at, self.density(at), self.composition.mu_e)
+        enclosed = gas_mass(at, self.density(at), float(self.particles.mu_e))
         return np.exp(np.interp(np.log(radius), np.log(at), np.log(enclosed)))
 
     def emission(self, nodes: FloatArray, radius_arcsec: FloatArray) -> tuple[int, FloatArray]:
@@ -134,7 +134,7 @@ class SphericalCluster:
         squared = self.density(np.maximum(radius, _INNERMOST_KPC)) ** 2 * (radius < _EDGE_KPC)
         step = np.gradient(depth)
         step[[0, -1]] = 0.5 * (depth[1] - depth[0]), 0.5 * (depth[-1] - depth[-2])
-        measure = 2.0 * squared / self.composition.electrons_per_hydrogen * step * _CM_PER_KPC  # cm^-5
+        measure = 2.0 * squared / self.particles.electrons * step * CM_PER_KPC  # cm^-5
         lower = np.clip(np.searchsorted(nodes, kT, side="right") - 1, 0, len(nodes) - 2)
         share = (kT - nodes[lower]) / (nodes[lower + 1] - nodes[lower])
         first, n_used = int(lower.min()), int(lower.max() - lower.min()) + 2

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.profiles.hydrostatic import (
-    Composition,
     gas_mass,
     hydrostatic_mass,
     hydrostatic_temperature,
@@ -13,22 +12,6 @@ from pyxt_hpc.profiles.nfw import NFW
 from pyxt_hpc.profiles.vikhlinin import GasDensity
 
 RADII = np.geomspace(1.0, 2000.0, 300)
-
-
-def test_composition_of_hydrogen_and_helium() -> None:
-    """By hand for Anders & Grevesse 1989: He/H 0.0977."""
-    gas = Composition.of(0.0, "angr")
-    mass = 1.008 + 0.0977 * 4.0026
-    assert gas.electrons_per_hydrogen == pytest.approx(1.1954)
-    assert gas.mu == pytest.approx(mass / (1 + 0.0977 + 1.1954), rel=1e-4)
-    assert gas.mu_e == pytest.approx(mass / 1.1954, rel=1e-4)
-
-
-def test_metals_add_mass() -> None:
-    """Z/X = 0.0274 of the photosphere (Anders & Grevesse 1989)."""
-    solar, none = Composition.of(1.0, "angr"), Composition.of(0.0, "angr")
-    per_hydrogen = [one.mu_e * one.electrons_per_hydrogen for one in (solar, none)]
-    assert (per_hydrogen[0] - per_hydrogen[1]) / 1.008 == pytest.approx(0.0274, abs=1e-4)
 
 
 def test_mass_of_an_isothermal_beta_model() -> None:

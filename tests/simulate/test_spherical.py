@@ -27,7 +27,7 @@ def test_pressure_holds_the_weight_of_the_gas(cluster) -> None:
     G, u, msun, kpc, keV = 6.6743e-11, 1.66053907e-27, 1.98841e30, 3.0856775814913674e19, 1.602176634e-16
 
     def weight(r: float) -> float:
-        return float(G * cluster.mass(r) * msun * cluster.composition.mu * u * cluster.density(r) / r**2)
+        return float(G * cluster.mass(r) * msun * cluster.particles.mu * u * cluster.density(r) / r**2)
 
     for radius in (3.0, 100.0, 1000.0):
         edges = np.geomspace(radius, 1e7, 20)
@@ -35,7 +35,7 @@ def test_pressure_holds_the_weight_of_the_gas(cluster) -> None:
         expected = total / kpc / keV / float(cluster.density(radius))
         assert cluster.kT(radius) == pytest.approx(expected, rel=1e-3)
         shells = quad(lambda r: 4 * np.pi * r**2 * float(cluster.density(r)), 0, radius, limit=200)[0]
-        gas = shells * (kpc * 100) ** 3 * cluster.composition.mu_e * u / msun
+        gas = shells * (kpc * 100) ** 3 * cluster.particles.mu_e * u / msun
         assert cluster.gas_mass(radius) == pytest.approx(gas, rel=1e-3)
 
 

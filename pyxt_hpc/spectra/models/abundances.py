@@ -13,12 +13,6 @@ from pyxt_hpc.files.quoting import quoted
 
 DEFAULT_TABLE = "angr"
 
-_WEIGHTS = """1.008 4.0026 6.94 9.0122 10.81 12.011 14.007 15.999 18.998 20.180 22.990 24.305 26.982 28.085
-    30.974 32.06 35.45 39.948 39.098 40.078 44.956 47.867 50.942 51.996 54.938 55.845 58.933 58.693 63.546
-    65.38"""
-ATOMIC_WEIGHTS = np.array(_WEIGHTS.split(), dtype=np.float64)
-"""Of atomic numbers 1 to 30 (IUPAC) [atomic mass units]."""
-
 
 @lru_cache
 def load_abundances() -> Mapping[str, NDArray[np.float64]]:
