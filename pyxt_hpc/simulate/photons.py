@@ -55,15 +55,11 @@ def gas_components(truth: ClusterTruth, arf: Arf) -> Iterator[tuple[FloatArray, 
     """
     edges = energy_edges(arf)
     plasma = load_plasma()
-    nodes = plasma.kT
-    spectra = plasma.components(edges, truth.redshift, truth.abundance_table)
+    hhe, metals = plasma.components(edges, truth.redshift, truth.abundance_table)
     through = transmission(edges, truth.nH, truth.absorption) * arf.area
-    lower = np.clip(np.searchsorted(nodes, truth.kT, side="right") - 1, 0, len(nodes) - 2)
-    share = (truth.kT - nodes[lower]) / (nodes[lower + 1] - nodes[lower])
-    for node in range(lower.min(), lower.max() + 2):
-        weight = np.where(lower == node, 1.0 - share, np.where(lower == node - 1, share, 0.0)) * truth.norm
-        for amount, spectrum in zip((weight, weight * truth.abundance), spectra, strict=True):
-            yield amount, spectrum[node] * through
+    for node, norm, norm_of_metals in truth.norms_at(plasma.kT):
+        yield norm, hhe[node] * through
+        yield norm_of_metals, metals[node] * through
 
 
 def gas_photons(

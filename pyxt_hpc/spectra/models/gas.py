@@ -48,6 +48,16 @@ class Particles:
         )
         return cls(electrons, nuclei, mass)
 
+    @property
+    def mu(self) -> NDArray[np.float64]:
+        """Mean mass of a particle, electrons counted [u]."""
+        return self.mass / (self.electrons + self.nuclei)
+
+    @property
+    def mu_e(self) -> NDArray[np.float64]:
+        """Mass per electron [u]."""
+        return self.mass / self.electrons
+
 
 def electron_density(
     norm_per_area: NDArray, depth_kpc: NDArray | float, redshift: float, particles: Particles

@@ -70,3 +70,17 @@ def test_mass_per_electron_is_the_textbook_one() -> None:
     gas = Particles.of(0.3)
     assert gas.mass / gas.electrons == pytest.approx(1.17, abs=0.01)
     assert gas.mass / (gas.electrons + gas.nuclei) == pytest.approx(0.61, abs=0.01)
+
+
+def test_weights_of_hydrogen_and_helium() -> None:
+    """By hand for Anders & Grevesse 1989: He/H 0.0977."""
+    gas = Particles.of(0.0, "angr")
+    mass = 1.008 + 0.0977 * 4.0026
+    assert gas.mu == pytest.approx(mass / (1 + 0.0977 + 1.1954), rel=1e-4)
+    assert gas.mu_e == pytest.approx(mass / 1.1954, rel=1e-4)
+
+
+def test_metals_weigh_what_those_of_the_photosphere_do() -> None:
+    """Z/X = 0.0274 (Anders & Grevesse 1989)."""
+    solar, none = Particles.of(1.0, "angr"), Particles.of(0.0, "angr")
+    assert (solar.mass - none.mass) / 1.008 == pytest.approx(0.0274, abs=1e-4)
