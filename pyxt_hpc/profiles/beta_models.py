@@ -83,8 +83,8 @@ def fit_beta_models(rings: Rings) -> tuple[BetaProfile, BetaProfile]:
     net = float(counts.sum() - background.sum())
     if net < _MIN_COUNTS or len(counts) < len(_NAMES[2]) + 2:
         raise EmptySelection(
-            f"a profile of {len(counts)} rings with {net:.0f} counts above the background: too few for a beta "
-            "model; choose a wider sector or another centre"
+            f"a profile of {len(counts)} rings with {net:.0f} counts above the background: too few for a "
+            "beta model; choose a wider sector or another centre"
         )
     outermost = float(radius[-1])
     # with the constant at its lowest some counts are expected in every ring

@@ -15,33 +15,54 @@ FloatArray = NDArray[np.float64]
 _TYPICAL_KT = 5.0
 """Temperature whose photons decide how datasets add up, and where the vignetting is taken [keV]."""
 
+_PIXEL_SQUARE = 1.0 / 6.0
+"""Mean square distance of a pixel's points from its middle."""
+
 _MIN_COMPLETE = 0.15
 """A profile ends where no ring further out has this share of its sector live."""
 
 
 @dataclass(frozen=True, eq=False)
+class BandImages:
+    """A cluster in a band.
+
+    Parameters
+    ----------
+    counts, background, variance
+        (ny, nx) counts, expected background, and the variance of the latter.
+    exposure
+        (ny, nx) [s], vignetted; a second of every dataset counts as much as it is as sensitive as the most
+        sensitive one. 0 where dead.
+    """
+
+    counts: NDArray
+    background: NDArray
+    variance: NDArray
+    exposure: NDArray
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "BandImages":
+        """All of a bundle's band."""
+        return cls(bundle.counts, bundle.background, bundle.background_variance, bundle.exposure)
+
+
+@dataclass(frozen=True, eq=False)
 class SoftBand:
-    """Images of a band, and what gas is bright in it.
+    """Images of a band, and how bright gas is in it.
 
     Parameters
     ----------
     energy_keV
         Edges of the band, within the bundle's.
-    counts, background, variance
-        (ny, nx) counts, expected background, and the variance of the latter.
-    exposure
-        (ny, nx) [s], vignetted; a second of every dataset counts as much as it is as sensitive as the most
-        sensitive one.
+    images
+        In this band.
     kT, hhe, metals
         (n_kT,) temperatures [keV], and rates of the most sensitive dataset at norm 1: of H and He, and of
         metals at abundance 1 [count s^-1].
     """
 
     energy_keV: tuple[float, float]
-    counts: FloatArray
-    background: FloatArray
-    variance: FloatArray
-    exposure: FloatArray
+    images: BandImages
     kT: FloatArray
     hhe: FloatArray
     metals: FloatArray
@@ -96,8 +117,8 @@ def soft_band(bundle: Bundle, energy_min_keV: float, energy_max_keV: float) -> S
     ):
         exposure += relative * observation.exposure_s * observation.relative_area(energy)
     live = (bundle.mask > 0) & (exposure > 0)
-    images = [np.where(live, image, 0.0) for image in (counts, background, variance, exposure)]
-    return SoftBand((low, high), *images, folded.kT, *rates[best])
+    images = BandImages(*(np.where(live, image, 0.0) for image in (counts, background, variance, exposure)))
+    return SoftBand((low, high), images, folded.kT, *rates[best])
 
 
 def _at(kT: float, nodes: FloatArray, rates: FloatArray) -> FloatArray:
@@ -118,9 +139,9 @@ class Rings:
     Parameters
     ----------
     edges
-        (n + 1,) [arcsec].
+        (n + 1,) of circles with the area of the pixels within [arcsec].
     radius
-        Root of the mean square of the live pixels' distances [arcsec].
+        Root of the mean square of the live pixels' distances, to all their points [arcsec].
     counts, background, variance
         As `SoftBand` has them.
     exposure
@@ -178,13 +199,13 @@ class Rings:
         return self.grouped(np.array(first))
 
 
-def rings_of(band: SoftBand, frame: Frame, pixel_arcsec: float) -> Rings:
+def rings_of(images: BandImages, frame: Frame, pixel_arcsec: float) -> Rings:
     """Rings of the width of a pixel.
 
     Parameters
     ----------
-    band
-        Its images.
+    images
+        Of the cluster.
     frame
         Centre, ellipses and sector.
     pixel_arcsec
@@ -195,11 +216,11 @@ def rings_of(band: SoftBand, frame: Frame, pixel_arcsec: float) -> Rings:
     EmptySelection
         If nothing of the sector is live, or it has no counts.
     """
-    shape = band.counts.shape
+    shape = images.counts.shape
     radius, inside = frame.radius(shape), frame.inside(shape)
-    live = inside & (band.exposure > 0)
+    live = inside & (images.exposure > 0)
     where = "the images" if frame.sector is None else f"the sector {frame.sector[0]:g} to {frame.sector[1]:g}"
-    if not live.any() or not band.counts[live].any():
+    if not live.any() or not images.counts[live].any():
         raise EmptySelection(
             f"{where} about row {frame.row:.1f}, column {frame.col:.1f}: "
             + ("no pixel is live" if not live.any() else "no counts in the band")
@@ -207,7 +228,7 @@ def rings_of(band: SoftBand, frame: Frame, pixel_arcsec: float) -> Rings:
         )
     ring = radius[live].astype(np.int64)
     number = int(ring.max()) + 1
-    edges = np.arange(number + 1.0)
+    edges = frame.area_radii(np.arange(number + 1.0))
 
     def sums(values: NDArray) -> FloatArray:
         return np.bincount(ring, values[live], number)
@@ -216,14 +237,14 @@ def rings_of(band: SoftBand, frame: Frame, pixel_arcsec: float) -> Rings:
     complete = pixels / (frame.turn * np.pi * np.diff(edges**2))
     end = int(np.flatnonzero(complete >= _MIN_COMPLETE).max(initial=0)) + 1
     middle = np.sqrt(0.5 * (edges[1:] ** 2 + edges[:-1] ** 2))
-    square = np.where(pixels > 0, sums(radius**2) / np.maximum(pixels, 1.0), middle**2)
+    square = np.where(pixels > 0, sums(radius**2) / np.maximum(pixels, 1.0) + _PIXEL_SQUARE, middle**2)
     arcmin2 = (pixel_arcsec / 60.0) ** 2
     return Rings(
         edges=edges[: end + 1] * pixel_arcsec,
         radius=np.sqrt(square)[:end] * pixel_arcsec,
-        counts=sums(band.counts)[:end],
-        background=sums(band.background)[:end],
-        variance=sums(band.variance)[:end],
-        exposure=sums(band.exposure)[:end] * arcmin2,
+        counts=sums(images.counts)[:end],
+        background=sums(images.background)[:end],
+        variance=sums(images.variance)[:end],
+        exposure=sums(images.exposure)[:end] * arcmin2,
         complete=np.minimum(complete, 1.0)[:end],
     )

@@ -1,6 +1,6 @@
 """Where a profile has its centre, and the ellipses or sectors it runs along."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy import units
@@ -25,6 +25,9 @@ _CENTROID_PART = 0.5
 """Radius of the circle of the centroid, over the distance to the nearest border."""
 
 _MAX_STEPS = 50
+
+_COUNTED = 40.0
+"""Circles up to so many pixels are not quite as large as their pixels together."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,18 @@ class Frame:
         """Distance of every pixel from the centre, (ny, nx): of ellipses the geometric mean of the axes."""
         y, x = np.ogrid[: shape[0], : shape[1]]
         return np.sqrt(radius_squared(y - self.row, x - self.col, self.stretch))
+
+    def area_radii(self, limits: NDArray) -> NDArray[np.float64]:
+        """Radius of the circle that has the area of all pixels nearer than each limit [pixels].
+
+        What is made of pixels has an edge there: nearer than 1 pixel there may be one, whose circle has 0.56.
+        """
+        near = limits[limits <= _COUNTED]
+        half = int(np.ceil(2.0 * _COUNTED))
+        local = replace(self, row=half + self.row % 1.0, col=half + self.col % 1.0)
+        radius = np.sort(local.radius((2 * half + 2, 2 * half + 2)).ravel())
+        counted = np.sqrt(np.searchsorted(radius, near, side="left") / np.pi)
+        return np.concatenate([counted, limits[len(near) :].astype(float)])
 
     def inside(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Which pixels are in the sector, (ny, nx)."""

@@ -101,9 +101,6 @@ def fit_density(
 
     low, high, usual, width = (np.array(column) for column in zip(*_PARAMETERS.values(), strict=True))
 
-    def priors(p: FloatArray) -> FloatArray:
-        return np.asarray((p[:-1] - usual) / width)
-
     floor = -0.95 * float(np.min(background / exposure)) if background.all() else 0.0
     log_core = np.log(np.array(start.cores) * kpc_per_arcsec / outermost)
     constant = max(start.constant, 0.5 * floor)
@@ -112,12 +109,29 @@ def fit_density(
     for alpha in (0.1, 1.0):
         second = (0.0, log_core[-1]) if two else (-4.0, log_core[0] - 1.5)
         first = -0.5 * np.log(start.peaks[-1] / start.peaks[0]) if two else 0.0
-        begins.append([first, log_core[0], alpha, min(start.beta, 1.5), 0.0, 0.5, *second, constant])
-    fit = fit_counts(counts, expected, begins, ([*low, floor], [*high, np.inf]), priors)
-    draws = _drawn(fit, np.append(low, floor), np.append(high, np.inf), n_draws, rng)
+        begins.append(
+            np.array([first, log_core[0], alpha, min(start.beta, 1.5), 0.0, 0.5, *second, constant])
+        )
+
+    def best_for(found: FloatArray, expectation: FloatArray, starts: list[FloatArray]) -> RingFit:
+        return fit_counts(
+            found,
+            expected,
+            starts,
+            ([*low, floor], [*high, np.inf]),
+            lambda p: (p[:-1] - expectation) / width,
+        )
+
+    fit = best_for(counts, usual, begins)
+    mean = expected(fit.values)
+    draws = [
+        # what the priors expect is drawn, too: so their width is part of the errors
+        best_for(rng.poisson(mean).astype(float), rng.normal(usual, width), [fit.values]).values
+        for _ in range(n_draws)
+    ]
     return BrightnessDensity(
         model(fit.values),
-        _gas(draws.T[:, :, None], scale, outermost),
+        _gas(np.array(draws).T[:, :, None], scale, outermost),
         float(fit.values[-1]),
         fit.statistic,
         len(counts),
@@ -144,13 +158,6 @@ def _central_density(
     core = start.cores[-1] * kpc_per_arcsec
     per_kpc = rate_per_measure(np.array([core]))[0] * (60.0 * kpc_per_arcsec) ** 2
     return float(np.sqrt(start.peaks[-1] / (per_kpc * 0.5 * np.pi * core)))
-
-
-def _drawn(fit: RingFit, low: FloatArray, high: FloatArray, n: int, rng: np.random.Generator) -> FloatArray:
-    """Parameters (n, n_parameter) from the Gaussian about the best, within their bounds."""
-    size, vectors = np.linalg.eigh(fit.covariance)
-    steps = rng.standard_normal((n, len(fit.values))) * np.sqrt(np.maximum(size, 0.0))
-    return np.clip(fit.values + steps @ vectors.T, low, high)
 
 
 def norm_per_measure(hydrogen_per_electron: ArrayLike, distance_kpc: float, redshift: float) -> FloatArray:

@@ -143,8 +143,8 @@ def fit_edge(rings: Rings, r_min: float, r_max: float) -> Edge:
     net = float(counts.sum() - background.sum())
     if len(radius) < _MIN_RINGS or net < 5.0 * np.sqrt(max(float(counts.sum()), 1.0)):
         raise EmptySelection(
-            f"edge between {r_min:g} and {r_max:g} arcsec: {len(radius)} rings with {net:.0f} counts above the "
-            f"background; expected {_MIN_RINGS} rings or more and 5 sigma: choose a wider range or sector"
+            f"edge between {r_min:g} and {r_max:g} arcsec: {len(radius)} rings with {net:.0f} counts above "
+            f"the background; expected {_MIN_RINGS} rings or more and 5 sigma: choose a wider range or sector"
         )
     span = np.log(r_max / r_min)
     places = np.log(r_min) + span * np.array([0.05, 0.95])
