@@ -111,7 +111,8 @@ def _lines(profile: "ClusterProfile") -> Iterator[str]:
         )
     )
     cores = " and ".join(f"{core:.1f}" for core in beta.cores)
-    yield f"brightness: beta {beta.beta:.3f}, core {cores} arcsec, C {beta.statistic:.0f} in {beta.n_bins} rings"
+    quality = f"C {beta.statistic:.0f} in {beta.n_bins} rings"
+    yield f"brightness: beta {beta.beta:.3f}, core {cores} arcsec, {quality}"
     if (edge := profile.edge) is not None:
         yield (
             f"edge: at {edge.radius:.1f} arcsec, density jumps by {edge.jump:.2f} ({edge.jump_lo:.2f} to "

@@ -1,6 +1,7 @@
 """Shells of gas fitted jointly to the spectra of all annuli through the projection matrix."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,22 +116,43 @@ class ShellFit:
         frozen = np.full(self._n, self.spectra.options.abundance)
         return Shells(np.exp(parts[0]), np.exp(parts[1]), parts[2] if len(parts) > 2 else frozen)
 
-    def expected(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Counts (n_bin,) that shells give, and their derivatives (n_parameter, n_bin)."""
+    @cached_property
+    def _seen(self) -> FloatArray:
+        """(n, n_bin) share of every shell in the annulus of every bin."""
+        return np.ascontiguousarray(self.projection[self.spectra.annulus].T)
+
+    @cached_property
+    def _rates(self) -> FloatArray:
+        """(n_kT, n_bin) counts at norm 1 and the frozen abundance."""
+        return self.spectra.hhe + self.spectra.options.abundance * self.spectra.metals
+
+    def _model(self, p: FloatArray) -> tuple[Shells, FloatArray, FloatArray, FloatArray | None]:
+        """Shells; their counts (n, n_bin) at norm 1, with derivatives by kT, and by abundance if it is free."""
         s, shells = self.spectra, self.shells(p)
         k = np.clip(np.searchsorted(s.kT, shells.kT, side="right") - 1, 0, len(s.kT) - 2)
-        width = s.kT[k + 1] - s.kT[k]
-        t = ((shells.kT - s.kT[k]) / width)[:, None]
-        Z = shells.abundance[:, None]
-        metals = (1 - t) * s.metals[k] + t * s.metals[k + 1]
-        below, above = s.hhe[k] + Z * s.metals[k], s.hhe[k + 1] + Z * s.metals[k + 1]
-        amount = self.projection[s.annulus].T * shells.norm[:, None]
-        by_norm = amount * ((1 - t) * below + t * above)
-        by_kT = amount * (above - below) * (shells.kT / width)[:, None]
-        derivatives = [by_norm, by_kT]
-        if len(p) > 2 * self._n:
-            derivatives.append(amount * metals)
-        return by_norm.sum(axis=0), np.concatenate(derivatives)
+        width, above = (s.kT[k + 1] - s.kT[k])[:, None], (shells.kT - s.kT[k])[:, None]
+        if len(p) == 2 * self._n:
+            below, by_kT, metals = self._rates[k], (self._rates[k + 1] - self._rates[k]) / width, None
+        else:
+            Z = shells.abundance[:, None]
+            below = s.hhe[k] + Z * s.metals[k]
+            by_kT = (s.hhe[k + 1] + Z * s.metals[k + 1] - below) / width
+            metals = s.metals[k] + above / width * (s.metals[k + 1] - s.metals[k])
+        return shells, below + above * by_kT, by_kT, metals
+
+    def expected(self, p: FloatArray) -> FloatArray:
+        """Counts (n_bin,) that shells give."""
+        shells, rates, _, _ = self._model(p)
+        return np.einsum("j,jb,jb->b", shells.norm, self._seen, rates)
+
+    def derivatives(self, p: FloatArray) -> FloatArray:
+        """Of the expected counts by every parameter, (n_parameter, n_bin)."""
+        shells, rates, by_kT, metals = self._model(p)
+        amount = self._seen * shells.norm[:, None]
+        by_parameters = [amount * rates, amount * by_kT * shells.kT[:, None]]
+        if metals is not None:
+            by_parameters.append(amount * metals)
+        return np.concatenate(by_parameters)
 
     def background(self, source: FloatArray, background: FloatArray, expected: FloatArray) -> FloatArray:
         """Most probable background counts in the source spectra, (n_bin,)."""
@@ -145,7 +167,7 @@ class ShellFit:
 
     def statistic(self, source: FloatArray, background: FloatArray, p: FloatArray) -> float:
         """At parameters (n_parameter,), smoothing included."""
-        expected, _ = self.expected(p)
+        expected = self.expected(p)
         per_bin = statistic_per_bin(self._statistic, source, background, expected, self.spectra.ratio)
         return float(per_bin.sum()) + self.smoothing * float(
             np.sum(np.diff(p.reshape(-1, self._n)[1], 2) ** 2)
@@ -165,7 +187,8 @@ class ShellFit:
         p, damping = np.clip(start, low, high), 1e-3
         best = self.statistic(source, background, p)
         for _ in range(_MAX_ITERATIONS):
-            expected, derivatives = self.expected(p)
+            derivatives = self.derivatives(p)
+            expected = derivatives[: self._n].sum(axis=0)
             b = self.background(source, background, expected)
             total = np.maximum(expected + b, _TINY)
             gradient = derivatives @ (1.0 - source / total)
@@ -181,7 +204,7 @@ class ShellFit:
                 diagonal = np.diag(matrix)
                 matrix = matrix + np.diag(damping * diagonal + 1e-12 * diagonal.max(initial=1e-300))
                 step = np.zeros(len(p))
-                step[free] = np.linalg.lstsq(matrix, -gradient[free], rcond=None)[0]
+                step[free] = np.linalg.solve(matrix, -gradient[free])
                 step *= min(1.0, _LARGEST_STEP / max(float(np.abs(step).max()), 1e-300))
                 trial = np.clip(p + step, low, high)
                 value = self.statistic(source, background, trial)
@@ -224,7 +247,7 @@ def fit_shells(fit: ShellFit, start: FloatArray, *, n_draws: int, rng: np.random
     s = fit.spectra
     known = s.smooth if fit._statistic == "cstat" else s.background
     best, statistic = fit.minimise(s.source, known, start)
-    expected, _ = fit.expected(best)
+    expected = fit.expected(best)
     found = np.empty((n_draws, len(best)))
     for i in range(n_draws):
         source = rng.poisson(expected + s.smooth / s.ratio).astype(float)
