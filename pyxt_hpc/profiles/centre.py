@@ -26,7 +26,7 @@ _CENTROID_PART = 0.5
 
 _MAX_STEPS = 50
 
-_COUNTED = 40.0
+_COUNTED = 128.0
 """Circles up to so many pixels are not quite as large as their pixels together."""
 
 
