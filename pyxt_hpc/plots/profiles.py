@@ -71,7 +71,7 @@ def draw_brightness_on(figure: Figure, profile: ClusterProfile) -> None:
     axes.set_ylim(max(0.3 * float(positive.min()), 1e-5 * float(positive.max())), 2.0 * float(positive.max()))
     low, high = profile.band.energy_keV
     axes.set_ylabel(rf"{low:g}-{high:g} keV [ct s$^{{-1}}$ arcmin$^{{-2}}$]")
-    axes.legend(frameon=False, fontsize="small", loc="lower left")
+    axes.legend(framealpha=1.0, edgecolor="none", fontsize="small", loc="lower left")
     expected = model.cluster(radius) + constant
     below.errorbar(radius, (value - expected) / error, yerr=1.0, **style)
     below.axhline(0.0, color=_MODEL, linewidth=0.8)
