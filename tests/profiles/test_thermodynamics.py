@@ -89,7 +89,10 @@ def test_entropy_fit_and_its_errors() -> None:
 
 def test_too_few_shells_have_no_entropy_fit() -> None:
     value = np.array([20.0, np.nan, 80.0, 200.0])
-    assert fit_entropy(np.arange(1.0, 5.0), value, value + np.random.default_rng(0).random((30, 4))) is None
+    draws = value + np.random.default_rng(0).random((30, 4))
+    assert fit_entropy(np.arange(1.0, 5.0), value, draws) is None
+    value[1] = 40.0
+    assert fit_entropy(np.arange(1.0, 5.0), value, value + draws[:5]) is None
 
 
 def test_unknown_draws_have_no_interval() -> None:
