@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.profiles.analysis import ClusterProfile
@@ -192,7 +192,13 @@ def _points(
 
 
 def _in_kpc(axes: Axes, scale: float) -> None:
-    top = axes.secondary_xaxis("top", functions=(lambda x: x * scale, lambda x: x / scale))
+    def to_kpc(arcsec: ArrayLike) -> FloatArray:
+        return np.asarray(arcsec, float) * scale
+
+    def to_arcsec(kpc: ArrayLike) -> FloatArray:
+        return np.asarray(kpc, float) / scale
+
+    top = axes.secondary_xaxis("top", functions=(to_kpc, to_arcsec))
     top.set_xlabel("Radius [kpc]")
 
 
