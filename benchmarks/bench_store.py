@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pyxt_hpc.store.reader import open_to_read, read_results, verified_status
+from pyxt_hpc.store.reader import open_store, read_results, verified_status
 from pyxt_hpc.store.rows import REGION_DTYPE, ROW_DTYPE, Status, blank_rows, is_final
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -69,7 +69,7 @@ def whole_store(path: Path, n: int) -> None:
         times["open, verify every row"] = time.perf_counter() - start
         times["pending()"] = seconds(store.pending)
         assert not len(store.pending())
-    with open_to_read(path) as file:
+    with open_store(path) as file:
         times["verify"] = seconds(lambda: verified_status(file))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     results = read_results(path)

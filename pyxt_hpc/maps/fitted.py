@@ -11,6 +11,7 @@ import numpy as np
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection, ForeignProduct
+from pyxt_hpc.files.lock import current_owner
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.fit.extract import disc_areas
 from pyxt_hpc.fit.flags import FitFlag
@@ -21,7 +22,6 @@ from pyxt_hpc.maps.brightness import smooth_brightness
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.paint import Measured
-from pyxt_hpc.store.lock import current_owner
 from pyxt_hpc.store.reader import Results, read_results
 from pyxt_hpc.store.rows import Status, is_final
 

@@ -1,8 +1,8 @@
 """Stage 6: an absorbed APEC model fitted in every region, checkpointed as results come."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,6 @@ from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.fit.flags import FlagCounts
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.fit.regions import RegionFits, fit_options
@@ -24,20 +23,11 @@ from pyxt_hpc.parallel.limits import Limits
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.parallel.pools.pool import Payload, Pool
 from pyxt_hpc.parallel.world import World
-from pyxt_hpc.provenance import fingerprint, software
+from pyxt_hpc.provenance import software
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
-from pyxt_hpc.store.parts import (
-    SLICE,
-    WHOLE,
-    Part,
-    absorb_parts,
-    discard_parts,
-    refuse_parts_in_use,
-    remove_absorbed_parts,
-    slice_of,
-    take_over,
-)
+from pyxt_hpc.store.opening import Contents, open_part, open_whole
+from pyxt_hpc.store.parts import WHOLE, Part, remove_absorbed_parts, slice_of
 from pyxt_hpc.store.rows import REGION_DTYPE, Status, is_final
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -107,43 +97,23 @@ def fit_settings(
     }
 
 
-@dataclass(frozen=True)
-class FitInputs:
-    """All regions of a cluster, and everything that decides their numbers.
+def read_fit_inputs(config: ClusterConfig, resolution: int) -> tuple[Contents, Payload]:
+    """Read and check everything, so that whatever is wrong is known before the first fit.
 
-    Parameters
-    ----------
-    regions
-        (n,) of REGION_DTYPE.
-    settings, fingerprint
-        Of the store.
-    payload
+    Returns
+    -------
+    Contents
+        All regions of the cluster, and what decides their numbers.
+    Payload
         For the workers.
     """
+    from pyxt_hpc.fit.brightness import sky_brightness
 
-    regions: np.ndarray
-    settings: dict[str, Any]
-    fingerprint: str
-    payload: Payload
-
-    @classmethod
-    def read(cls, config: ClusterConfig, resolution: int) -> "FitInputs":
-        """Read and check everything, so that whatever is wrong is known before the first fit."""
-        from pyxt_hpc.fit.brightness import sky_brightness
-
-        bundle = read_cluster_bundle(config)
-        regions = select_regions(read_scale_map(config, bundle), resolution)
-        sky = sky_brightness(bundle)
-        settings = fit_settings(config, bundle, sky, resolution)
-        # Parts of one whole have the same fingerprint, by which they find together.
-        identity = fingerprint({**settings, "regions": regions})
-        fits = RegionFits.of(bundle, config, regions, sky)
-        return cls(regions, settings, identity, Payload(*fits.to_shared()))
-
-    def of_part(self, part: Part) -> "FitInputs":
-        """Of a part's own regions; the workers still share those of all."""
-        settings = {**self.settings, SLICE: f"{part[0]}/{part[1]}"}
-        return replace(self, regions=self.regions[slice_of(part)], settings=settings)
+    bundle = read_cluster_bundle(config)
+    regions = select_regions(read_scale_map(config, bundle), resolution)
+    sky = sky_brightness(bundle)
+    contents = Contents.of(regions, fit_settings(config, bundle, sky, resolution))
+    return contents, Payload(*RegionFits.of(bundle, config, regions, sky).to_shared())
 
 
 def prepare_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], RegionFits]:
@@ -154,45 +124,6 @@ def prepare_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], Re
         return replace(fits, regions=fits.regions[slice_of(part)])
 
     return prepare
-
-
-def open_results(layout: Layout, inputs: FitInputs, resume: bool) -> ResultsStore:
-    """Store of all regions with what its parts have, or a new one that replaces it and them."""
-    if not resume:
-        refuse_parts_in_use(layout)
-    store = _resumed_or_new(layout.results, inputs, resume)
-    with _closed_after_error(store):
-        if resume:
-            absorb_parts(store, inputs.regions["region"], layout)
-        else:
-            discard_parts(layout)
-    return store
-
-
-def open_part_results(layout: Layout, part: Part, inputs: FitInputs, resume: bool) -> ResultsStore:
-    """Store of a part with what the store of all regions has of it, or a new one that replaces it."""
-    store = _resumed_or_new(layout.part_results(*part), inputs, resume)
-    if resume and check_regular(layout.results):
-        with _closed_after_error(store):
-            take_over(store, inputs.regions["region"], layout.results)
-    return store
-
-
-def _resumed_or_new(path: Path, inputs: FitInputs, resume: bool) -> ResultsStore:
-    if resume and check_regular(path):
-        return ResultsStore.open_for_resume(path, fingerprint=inputs.fingerprint, settings=inputs.settings)
-    return ResultsStore.create(
-        path, regions=inputs.regions, fingerprint=inputs.fingerprint, settings=inputs.settings
-    )
-
-
-@contextmanager
-def _closed_after_error(store: ResultsStore) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        store.close()
-        raise
 
 
 def run_fits(pool: Pool, store: ResultsStore, regions: np.ndarray, limits: Limits) -> None:
@@ -237,13 +168,17 @@ def summarize(
 
 
 def _begin(
-    config: ClusterConfig, layout: Layout, resolution: int, resume: bool, part: Part | None
-) -> tuple[ResultsStore, FitInputs]:
-    inputs = FitInputs.read(config, resolution)
+    config: ClusterConfig, resolution: int, resume: bool, part: Part | None
+) -> tuple[ResultsStore, np.ndarray, Payload]:
+    """The store, its regions, and what the workers need, who share the regions of all parts."""
+    contents, payload = read_fit_inputs(config, resolution)
+    layout = Layout.of(config)
     if part is None:
-        return open_results(layout, inputs, resume), inputs
-    inputs = inputs.of_part(part)
-    return open_part_results(layout, part, inputs, resume), inputs
+        store = open_whole(layout, contents, resume=resume)
+    else:
+        contents = contents.of_part(part)
+        store = open_part(layout, part, contents, resume=resume)
+    return store, contents.regions, payload
 
 
 def fit_spectra(
@@ -285,21 +220,20 @@ def fit_spectra(
     """
     start = time.perf_counter()
     limits = Limits.of(time_limit, max_regions)
-    layout = Layout.of(config)
-    begun = world.on_master(lambda: _begin(config, layout, resolution, resume, part))
-    payload = begun[1].payload if begun else None
+    with world.others_wait():
+        begun = _begin(config, resolution, resume, part) if world.is_master else None
     with (
         begun[0] if begun else nullcontext(),
-        choose_pool(n_workers, world).open(prepare_part(part or WHOLE), payload) as pool,
+        choose_pool(n_workers, world).open(prepare_part(part or WHOLE), begun and begun[2]) as pool,
     ):
         if pool is None or begun is None:
             return None
-        store, inputs = begun
+        store, regions, _ = begun
         # Closed before the pool, which may end all ranks at once, and whatever happens to the pool.
         with store:
             resumed = int(is_final(store.status()).sum())
-            run_fits(pool, store, inputs.regions, limits)
+            run_fits(pool, store, regions, limits)
             status, counts, flags = store.verified(), store.column("counts"), store.column("flags")
             if part is None:
-                remove_absorbed_parts(store, inputs.regions["region"], layout)
+                remove_absorbed_parts(store, regions["region"], Layout.of(config))
     return summarize(store.path, status, counts, flags, resumed, time.perf_counter() - start)

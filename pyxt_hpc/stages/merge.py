@@ -10,10 +10,10 @@ from pyxt_hpc.errors import ForeignProduct, MissingInput
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.stages.fitting import select_regions
+from pyxt_hpc.store.opening import Contents, resume_or_create
 from pyxt_hpc.store.parts import PartState, add_parts, identity_of
-from pyxt_hpc.store.reader import open_to_read
+from pyxt_hpc.store.reader import open_store
 from pyxt_hpc.store.rows import is_final
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -72,15 +72,12 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
     settings, identity = _common(shared, layout.results)
     bundle = read_cluster_bundle(config)
     regions = select_regions(read_scale_map(config, bundle), int(settings["resolution"]))
-    if fingerprint({**settings, "regions": regions}) != identity:
+    contents = Contents.of(regions, settings)
+    if contents.fingerprint != identity:
         raise ForeignProduct(
             f"{paths[0]}: its regions are not those of {layout.scale_map}: run `pyxt-hpc fit-spectra` again"
         )
-    if check_regular(layout.results):
-        store = ResultsStore.open_for_resume(layout.results, fingerprint=identity, settings=settings)
-    else:
-        store = ResultsStore.create(layout.results, regions=regions, fingerprint=identity, settings=settings)
-    with store:
+    with resume_or_create(layout.results, contents) as store:
         before = int(is_final(store.status()).sum())
         parts = add_parts(store, regions["region"], paths)
         after = int(is_final(store.verified()).sum())
@@ -113,7 +110,7 @@ def merge_store(results: Path, other: Path) -> int:
 
 
 def _description(path: Path) -> tuple[dict[str, Any], str]:
-    with open_to_read(path) as file:
+    with open_store(path) as file:
         return file.description["settings"], file.description["fingerprint"]
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from pyxt_hpc.errors import MissingInput
+from pyxt_hpc.files.lock import Owner, current_owner
+from pyxt_hpc.files.tablefile import TableFile
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.fit.flags import FlagCounts, flag_names
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.lock import Owner, current_owner
-from pyxt_hpc.store.reader import BLOCK, open_to_read, read_messages, read_run, verified_status
+from pyxt_hpc.store.reader import BLOCK, open_store, read_messages, read_run, verified_status
 from pyxt_hpc.store.rows import ROW_DTYPE, Status, is_final
-from pyxt_hpc.store.tablefile import TableFile
 
 MAX_NAMED_REGIONS = 10
 """Regions that are named for each reason."""
@@ -102,7 +102,7 @@ def read_statuses(layout: Layout) -> list[StoreStatus]:
 def read_status(path: Path) -> StoreStatus:
     """Status of one store; raises as `pyxt_hpc.store.reader.read_results`."""
     writer = current_owner(path)
-    with open_to_read(path) as file:
+    with open_store(path) as file:
         status = file.read("status")
         status[status > max(Status)] = Status.PENDING
         run = read_run(file)
@@ -149,7 +149,7 @@ def verify(layout: Layout) -> Iterator[Verification]:
         If one cannot be read at all.
     """
     for path in _stores(layout):
-        with open_to_read(path) as file:
+        with open_store(path) as file:
             status, torn = verified_status(file)
             first = _columns_at(file, torn[:MAX_NAMED_REGIONS], "region")[0].tolist()
         problem = ""

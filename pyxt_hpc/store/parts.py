@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, PyxtError, StoreInUse
+from pyxt_hpc.files.lock import Owner, WriterLock, current_owner
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.lock import Owner, WriterLock, current_owner
-from pyxt_hpc.store.reader import BLOCK, open_to_read, read_messages, verified_blocks
+from pyxt_hpc.store.reader import BLOCK, open_store, read_messages, verified_blocks
 from pyxt_hpc.store.rows import Status, is_final
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -91,7 +91,7 @@ def identity_of(path: Path) -> PartIdentity:
     ForeignProduct
         If it is no part.
     """
-    with open_to_read(path) as file:
+    with open_store(path) as file:
         settings, fingerprint = dict(file.description["settings"]), file.description["fingerprint"]
     if SLICE not in settings:
         raise ForeignProduct(f"{path}: is not a part, but a whole results store: give it its own name back")
@@ -122,9 +122,7 @@ def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -
     there = store.status()
     for first in range(0, len(paths), MAX_OPEN_PARTS):
         with ExitStack() as stack:
-            files = [
-                stack.enter_context(open_to_read(path)) for path in paths[first : first + MAX_OPEN_PARTS]
-            ]
+            files = [stack.enter_context(open_store(path)) for path in paths[first : first + MAX_OPEN_PARTS]]
             messages = [read_messages(file) for file in files]
             # A block of each at a time: together they are few runs of neighbours, and few writes.
             block_size = max(BLOCK // len(files), MIN_BLOCK)
@@ -158,7 +156,7 @@ def take_over(store: ResultsStore, numbers: np.ndarray, whole: Path) -> None:
     give.
     """
     there = store.status()
-    with open_to_read(whole) as file:
+    with open_store(whole) as file:
         if file.description["fingerprint"] != store.fingerprint or not is_final(file.read("status")).any():
             return
         messages = read_messages(file)
@@ -238,7 +236,7 @@ def _holds_all_of(store: ResultsStore, numbers: np.ndarray, status: np.ndarray, 
         return False
     if not np.array_equal(store.column("region"), numbers):
         return False
-    with open_to_read(part) as file:
+    with open_store(part) as file:
         for _, rows, found, _ in verified_blocks(file):
             final = is_final(found)
             indices = _positions(numbers, rows["region"][final])

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from pyxt_hpc.errors import DamagedFile, EmptySelection, ForeignProduct, PyxtError, StoreInUse
+from pyxt_hpc.files.lock import WriterLock
+from pyxt_hpc.files.tablefile import TableFile, create_tables
 from pyxt_hpc.files.writing import note_product, replacing
 from pyxt_hpc.store.checksum import checksums, with_crc
-from pyxt_hpc.store.lock import WriterLock
-from pyxt_hpc.store.reader import BLOCK, open_store, read_column, require_store, seed_of, verified_status
+from pyxt_hpc.store.reader import BLOCK, open_store, read_column, seed_of, verified_status
 from pyxt_hpc.store.rows import (
     COLUMNS,
     MESSAGE_DTYPE,
@@ -35,7 +36,6 @@ from pyxt_hpc.store.rows import (
     blank_rows,
     is_final,
 )
-from pyxt_hpc.store.tablefile import TableFile, create_tables
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +150,6 @@ class ResultsStore:
         DamagedFile
             If it cannot be read.
         """
-        require_store(path)
         with _locked(path) as lock:
             if lock.contested:
                 _leave_to_sleeper(path)
