@@ -347,8 +347,15 @@ def _file_image(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
     return image.getbuffer()
 
 
-def read_bundle(path: Path) -> Bundle:
+def read_bundle(path: Path, *, made_by: str = "pyxt-hpc crop-data -c CONFIG") -> Bundle:
     """Read a bundle and verify schema, shapes and checksum.
+
+    Parameters
+    ----------
+    path
+        The file.
+    made_by
+        Command that provides it, for the message where it is missing.
 
     Raises
     ------
@@ -361,7 +368,7 @@ def read_bundle(path: Path) -> Bundle:
     """
     path = Path(path)
     if not check_regular(path):
-        raise MissingInput(f"{path}: there is no bundle; `pyxt-hpc crop-data -c CONFIG` makes it")
+        raise MissingInput(f"{path} is missing: `{made_by}` makes it")
     again = "make it again with `pyxt-hpc crop-data -c CONFIG --force`, or copy it again"
     try:
         with open_hdf5(path) as file:

@@ -253,7 +253,7 @@ def test_errors_are_one_plain_line(cluster: px.Cluster, config: Path, tmp_path: 
         lambda: cluster.fit_region(1, abundanc=1): "abundanc.*did you mean abundance",
         lambda: cluster.fit_region(1, redshift=0.2): "bundle was made with it",
         lambda: cluster.regions(4): "1, 2 or 3",
-        lambda: px.open_bundle(tmp_path / "no.h5"): "no.h5: there is no bundle",
+        lambda: px.open_bundle(tmp_path / "no.h5"): "no.h5 is missing: `pyxt-hpc crop-data",
         lambda: px.read_results(tmp_path / "no.h5"): "no.h5",
         lambda: px.read_results(Layout.of(read_config(config)).bundle): "bundle",
         lambda: px.make_map(px.read_results(store)): "without a bundle",

@@ -24,6 +24,7 @@ from pyxt_hpc.fit.inputs import (
     config_of,
     read_cluster_bundle,
     read_scale_map,
+    select_regions,
     with_settings,
 )
 from pyxt_hpc.fit.one_region import fit_one_region, regions_numbered
@@ -31,7 +32,6 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.parallel.pools.pool import Pool
 from pyxt_hpc.stages.binning import circles_of
-from pyxt_hpc.stages.fitting import select_regions
 from pyxt_hpc.store.reader import open_store
 from pyxt_hpc.store.reader import read_results as read_store
 

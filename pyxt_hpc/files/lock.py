@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 import socket
 import stat
 import time
@@ -27,6 +28,7 @@ from pyxt_hpc.errors import DamagedFile, StoreInUse
 from pyxt_hpc.files.process_identity import is_running, start_of, this_machine
 from pyxt_hpc.files.quoting import shown
 from pyxt_hpc.files.system_errors import system_errors
+from pyxt_hpc.files.writing import replacing
 
 log = logging.getLogger(__name__)
 
@@ -193,6 +195,12 @@ class WriterLock:
             file.write(self._text)
             return True
         return False
+
+    def leave_to_sleeper(self) -> None:
+        """Put a copy in the file's place if the last owner may only sleep: it has the old one open."""
+        if self.contested:
+            with replacing(self._target) as temporary:
+                shutil.copyfile(self._target, temporary)
 
     def check(self, *, now: bool = False) -> None:
         """Make sure that this process may still write; to be called before every write.

@@ -1,21 +1,27 @@
-"""What stages 5 to 7 begin with: bundle and scale map that belong to the configuration."""
+"""What stages 5 to 7 begin with: bundle, scale map and regions that belong to the configuration."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxt_hpc.binning.circles import RADIUS_MAX, RADIUS_MIN, RADIUS_STEP
+from pyxt_hpc.binning.circles import RADIUS_MAX, RADIUS_MIN, RADIUS_STEP, region_index
+from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle, read_bundle
-from pyxt_hpc.config.cluster import ClusterConfig, parse_keys
-from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct, MissingInput
-from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig, parse_keys
+from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct
 from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.provenance import software
+from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.templates import SourceModel
 from pyxt_hpc.store.reader import Results
+from pyxt_hpc.store.rows import REGION_DTYPE
+
+if TYPE_CHECKING:  # ranks that fit need no estimate, and start sooner
+    from pyxt_hpc.fit.brightness import SkyBrightness
 
 IN_BOTH = (
     "name",
@@ -42,7 +48,7 @@ def config_of(bundle: Bundle, settings: Mapping[str, Any] | None = None) -> Clus
     bundle
         The cluster.
     settings
-        Of fits, as the results store has them (`stages.fitting.fit_settings`); None: defaults.
+        Of fits, as the results store has them (`fit_settings`); None: defaults.
     """
     own: dict[str, Any] = {}
     if settings is not None:
@@ -98,9 +104,7 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
         If the configuration has been changed since; the message names what differs.
     """
     path = Layout.of(config).bundle
-    if not check_regular(path):
-        raise MissingInput(f"{path} is missing: `pyxt-hpc run -c {config.path} --through crop-data` makes it")
-    bundle = read_bundle(path)
+    bundle = read_bundle(path, made_by=f"pyxt-hpc run -c {config.path} --through crop-data")
     differing = [
         f"{key} is {getattr(bundle, key)} there, {getattr(config, key)} in {config.path}"
         for key in IN_BOTH
@@ -172,6 +176,59 @@ def _wrong_radii(radius: np.ndarray, mask: np.ndarray) -> str:
         f"{np.count_nonzero(wrong)} radii are not 0 or {RADIUS_MIN:g} to {RADIUS_MAX:g} pixels in steps of "
         f"{RADIUS_STEP:g} on a live pixel, the first {radius[row, col]:g} at row {row}, column {col}"
     )
+
+
+def select_regions(radius: np.ndarray, resolution: int) -> np.ndarray:
+    """Regions to be fitted at a resolution.
+
+    Parameters
+    ----------
+    radius
+        (ny, nx) scale map [pixels], 0 where there is no region.
+    resolution
+        1, 2 or 3.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) of REGION_DTYPE, in row-major order.
+    """
+    row, col = lattice(radius > 0, RESOLUTION_STEP[resolution])
+    regions = np.zeros(len(row), REGION_DTYPE)
+    regions["region"] = region_index(radius)[row, col]
+    regions["row"], regions["col"], regions["radius"] = row, col, radius[row, col]
+    return regions[np.argsort(regions["region"])]
+
+
+def fit_options(config: ClusterConfig) -> FitOptions:
+    """The part of the configuration that the engines need."""
+    return FitOptions(
+        statistic=config.statistic,
+        abundance=config.abundance,
+        abundance_bounds=(config.abundance_min, config.abundance_max) if config.free_abundance else None,
+        nH_bounds=(config.nH_min, config.nH_max) if config.free_nH else None,
+        kT_bounds=(config.temperature_min_keV, config.temperature_max_keV),
+    )
+
+
+def fit_settings(
+    config: ClusterConfig, bundle: Bundle, sky: "SkyBrightness", resolution: int
+) -> dict[str, Any]:
+    """Everything that decides the numbers; resuming with another value is refused."""
+    return {
+        "bundle": bundle.fingerprint,
+        "resolution": resolution,
+        "signal_to_noise": config.signal_to_noise,
+        "minimum_exposure_fraction": config.minimum_exposure_fraction,
+        "nH": bundle.nH,
+        "redshift": bundle.redshift,
+        "absorption": bundle.absorption,
+        "abundance_table": bundle.abundance_table,
+        "binning": config.spectral_grouping,  # as stores have it since before the key was renamed
+        "parts_of_circles_weighted_by": sky.origin,
+        **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(fit_options(config)).items()},
+        "software": software(),
+    }
 
 
 def source_model(bundle: Bundle) -> SourceModel:

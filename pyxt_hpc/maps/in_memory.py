@@ -7,11 +7,10 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.fit.flags import UNUSABLE
-from pyxt_hpc.fit.inputs import config_of
+from pyxt_hpc.fit.inputs import config_of, select_regions
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.stages.binning import circles_of
-from pyxt_hpc.stages.fitting import select_regions
 
 _CHUNK = 2000
 """Regions whose spectra are in memory at a time."""

@@ -13,7 +13,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.fit.flags import UNUSABLE
-from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map, source_model
+from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map, select_regions, source_model
 from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.fit.table import labelled
@@ -21,7 +21,6 @@ from pyxt_hpc.parallel.progress import Progress
 from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, sherpa_statistic
 from pyxt_hpc.reference.sherpa_models import which_model
 from pyxt_hpc.spectra.fit import FIT_DTYPE
-from pyxt_hpc.stages.fitting import select_regions
 
 log = logging.getLogger(__name__)
 

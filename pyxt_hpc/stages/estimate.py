@@ -9,9 +9,8 @@ import numpy as np
 
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError, EmptySelection
-from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
+from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map, select_regions
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.stages.fitting import select_regions
 
 TIME_MARGIN = 1.5
 MEMORY_MARGIN = 1.5

@@ -3,36 +3,28 @@
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxt_hpc.binning.circles import region_index
-from pyxt_hpc.binning.lattice import lattice
-from pyxt_hpc.bundle import Bundle
-from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.fit.flags import FlagCounts
-from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
-from pyxt_hpc.fit.regions import RegionFits, fit_options
+from pyxt_hpc.fit.inputs import fit_settings, read_cluster_bundle, read_scale_map, select_regions
+from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.limits import Limits
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.parallel.pools.pool import Payload, Pool
 from pyxt_hpc.parallel.world import World
-from pyxt_hpc.provenance import software
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
-from pyxt_hpc.store.opening import Contents, open_part, open_whole
+from pyxt_hpc.store.opening import Contents, open_results
 from pyxt_hpc.store.parts import WHOLE, Part, remove_absorbed_parts, slice_of
-from pyxt_hpc.store.rows import REGION_DTYPE, Status, is_final
+from pyxt_hpc.store.rows import Status, is_final
 from pyxt_hpc.store.writer import ResultsStore
-
-if TYPE_CHECKING:  # as in `region_fits`
-    from pyxt_hpc.fit.brightness import SkyBrightness
 
 
 @dataclass(frozen=True)
@@ -49,52 +41,10 @@ class FittingSummary:
     seconds: float
 
 
-def select_regions(radius: np.ndarray, resolution: int) -> np.ndarray:
-    """Regions to be fitted at a resolution.
-
-    Parameters
-    ----------
-    radius
-        (ny, nx) scale map [pixels], 0 where there is no region.
-    resolution
-        1, 2 or 3.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n,) of REGION_DTYPE, in row-major order.
-    """
-    row, col = lattice(radius > 0, RESOLUTION_STEP[resolution])
-    regions = np.zeros(len(row), REGION_DTYPE)
-    regions["region"] = region_index(radius)[row, col]
-    regions["row"], regions["col"], regions["radius"] = row, col, radius[row, col]
-    return regions[np.argsort(regions["region"])]
-
-
 def fit_chunk(context: RegionFits, indices: np.ndarray) -> np.ndarray:
     """Rows of some regions, as bytes: the task of every worker."""
     # As bytes: pickling the dtype takes longer than everything else on the way to the master.
     return context.fit(indices).view(np.uint8)
-
-
-def fit_settings(
-    config: ClusterConfig, bundle: Bundle, sky: "SkyBrightness", resolution: int
-) -> dict[str, Any]:
-    """Everything that decides the numbers; resuming with another value is refused."""
-    return {
-        "bundle": bundle.fingerprint,
-        "resolution": resolution,
-        "signal_to_noise": config.signal_to_noise,
-        "minimum_exposure_fraction": config.minimum_exposure_fraction,
-        "nH": bundle.nH,
-        "redshift": bundle.redshift,
-        "absorption": bundle.absorption,
-        "abundance_table": bundle.abundance_table,
-        "binning": config.spectral_grouping,  # as stores have it since before the key was renamed
-        "parts_of_circles_weighted_by": sky.origin,
-        **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(fit_options(config)).items()},
-        "software": software(),
-    }
 
 
 def read_fit_inputs(config: ClusterConfig, resolution: int) -> tuple[Contents, Payload]:
@@ -110,7 +60,8 @@ def read_fit_inputs(config: ClusterConfig, resolution: int) -> tuple[Contents, P
     from pyxt_hpc.fit.brightness import sky_brightness
 
     bundle = read_cluster_bundle(config)
-    regions = select_regions(read_scale_map(config, bundle), resolution)
+    radius = read_scale_map(config, bundle)
+    regions = select_regions(radius, resolution)
     sky = sky_brightness(bundle)
     contents = Contents.of(regions, fit_settings(config, bundle, sky, resolution))
     return contents, Payload(*RegionFits.of(bundle, config, regions, sky).to_shared())
@@ -129,11 +80,12 @@ def prepare_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], Re
 def run_fits(pool: Pool, store: ResultsStore, regions: np.ndarray, limits: Limits) -> None:
     """Fit what a store of these regions lacks; see `run_chunks`."""
     pending, suspects = split_suspects(store)
+    ledger = StoreLedger(store, regions)
     run_chunks(
         pool,
         fit_chunk,
         pending,
-        StoreLedger(store, regions),
+        ledger,
         label="fits",
         unit="region",
         suspects=suspects,
@@ -172,13 +124,9 @@ def _begin(
 ) -> tuple[ResultsStore, np.ndarray, Payload]:
     """The store, its regions, and what the workers need, who share the regions of all parts."""
     contents, payload = read_fit_inputs(config, resolution)
-    layout = Layout.of(config)
-    if part is None:
-        store = open_whole(layout, contents, resume=resume)
-    else:
+    if part is not None:
         contents = contents.of_part(part)
-        store = open_part(layout, part, contents, resume=resume)
-    return store, contents.regions, payload
+    return open_results(Layout.of(config), contents, part, resume=resume), contents.regions, payload
 
 
 def fit_spectra(

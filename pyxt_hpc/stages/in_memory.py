@@ -24,7 +24,7 @@ def fit_in_memory(fits: RegionFits, settings: Mapping[str, Any], pool: Pool) -> 
     fits
         Of the regions.
     settings
-        What decides the numbers (`fitting.fit_settings`).
+        What decides the numbers (`fit.inputs.fit_settings`).
     pool
         Who computes; not MPI ranks, which come with the command line.
 

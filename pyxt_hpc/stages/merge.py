@@ -8,9 +8,8 @@ from typing import Any
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ForeignProduct, MissingInput
 from pyxt_hpc.files.writing import check_regular
-from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
+from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map, select_regions
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.stages.fitting import select_regions
 from pyxt_hpc.store.opening import Contents, resume_or_create
 from pyxt_hpc.store.parts import PartState, add_parts, identity_of
 from pyxt_hpc.store.reader import open_store

@@ -1,14 +1,13 @@
 """The store that a run fits into: an existing one, or a new one; of all regions, or of a part of them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.errors import MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.store.parts import (
@@ -52,40 +51,33 @@ class Contents:
         return Contents(self.regions[slice_of(part)], settings, self.fingerprint)
 
 
-def open_whole(layout: Layout, contents: Contents, *, resume: bool) -> ResultsStore:
-    """Store of all regions with what its parts have, or a new one that replaces it and them."""
-    if not resume:
+def open_results(layout: Layout, contents: Contents, part: Part | None, *, resume: bool) -> ResultsStore:
+    """Store of all regions or of a part of them: with what other stores have of it, or a new one.
+
+    A new one of all regions replaces the parts too.
+    """
+    path = layout.results if part is None else layout.part_results(*part)
+    numbers = contents.regions["region"]
+    if part is None and not resume:
         refuse_parts_in_use(layout)
-    store = resume_or_create(layout.results, contents, resume=resume)
-    with _closed_after_error(store):
-        if resume:
-            absorb_parts(store, contents.regions["region"], layout)
-        else:
+    store = resume_or_create(path, contents, resume=resume)
+    try:
+        if resume and part is None:
+            absorb_parts(store, numbers, layout)
+        elif resume:
+            take_over(store, numbers, layout.results)
+        elif part is None:
             discard_parts(layout)
-    return store
-
-
-def open_part(layout: Layout, part: Part, contents: Contents, *, resume: bool) -> ResultsStore:
-    """Store of a part with what the store of all regions has of it, or a new one that replaces it."""
-    store = resume_or_create(layout.part_results(*part), contents, resume=resume)
-    if resume and check_regular(layout.results):
-        with _closed_after_error(store):
-            take_over(store, contents.regions["region"], layout.results)
+    except BaseException:
+        store.close()
+        raise
     return store
 
 
 def resume_or_create(path: Path, contents: Contents, *, resume: bool = True) -> ResultsStore:
     """The store of that name if there is one to go on with, or a new one."""
     identity: dict[str, Any] = {"fingerprint": contents.fingerprint, "settings": contents.settings}
-    if resume and check_regular(path):
-        return ResultsStore.open_for_resume(path, **identity)
+    if resume:
+        with suppress(MissingInput):
+            return ResultsStore.open_for_resume(path, **identity)
     return ResultsStore.create(path, regions=contents.regions, **identity)
-
-
-@contextmanager
-def _closed_after_error(store: ResultsStore) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        store.close()
-        raise

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyxt_hpc.errors import DamagedFile, ForeignProduct, PyxtError, StoreInUse
+from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput, PyxtError, StoreInUse
 from pyxt_hpc.files.lock import Owner, WriterLock, current_owner
+from pyxt_hpc.files.tablefile import TableFile
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.store.reader import BLOCK, open_store, read_messages, verified_blocks
 from pyxt_hpc.store.rows import Status, is_final
@@ -92,10 +93,16 @@ def identity_of(path: Path) -> PartIdentity:
         If it is no part.
     """
     with open_store(path) as file:
-        settings, fingerprint = dict(file.description["settings"]), file.description["fingerprint"]
+        return _identity_in(file)
+
+
+def _identity_in(file: TableFile) -> PartIdentity:
+    settings = dict(file.description["settings"])
     if SLICE not in settings:
-        raise ForeignProduct(f"{path}: is not a part, but a whole results store: give it its own name back")
-    return PartIdentity(slice=str(settings.pop(SLICE)), settings=settings, fingerprint=fingerprint)
+        raise ForeignProduct(
+            f"{file.path}: is not a part, but a whole results store: give it its own name back"
+        )
+    return PartIdentity(str(settings.pop(SLICE)), settings, file.description["fingerprint"])
 
 
 def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -> tuple[PartState, ...]:
@@ -150,13 +157,17 @@ def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -
 
 
 def take_over(store: ResultsStore, numbers: np.ndarray, whole: Path) -> None:
-    """Write into a part store what the whole's store has finished of its regions.
+    """Write into a part store what the whole's store, if there is one, has finished of its regions.
 
     `numbers` (n,) are the part's regions' numbers, ascending. A whole of another fingerprint has nothing to
     give.
     """
+    try:
+        file = open_store(whole)
+    except MissingInput:
+        return
     there = store.status()
-    with open_store(whole) as file:
+    with file:
         if file.description["fingerprint"] != store.fingerprint or not is_final(file.read("status")).any():
             return
         messages = read_messages(file)
@@ -219,10 +230,11 @@ def remove_absorbed_parts(store: ResultsStore, numbers: np.ndarray, layout: Layo
     if not paths:
         return
     status = store.verified()
+    same_numbers = np.array_equal(store.column("region"), numbers)
     for path in paths:
         try:
             with WriterLock(path):
-                if _holds_all_of(store, numbers, status, path):
+                if same_numbers and _holds_all_of(store, numbers, status, path):
                     path.unlink()
                 else:
                     log.warning("%s: stays: it has regions or settings that %s has not", path, store.path)
@@ -232,11 +244,9 @@ def remove_absorbed_parts(store: ResultsStore, numbers: np.ndarray, layout: Layo
 
 def _holds_all_of(store: ResultsStore, numbers: np.ndarray, status: np.ndarray, part: Path) -> bool:
     """Whether the whole, of such a status, has every finished region of a part, and none worse."""
-    if not identity_of(part).is_of(store):
-        return False
-    if not np.array_equal(store.column("region"), numbers):
-        return False
     with open_store(part) as file:
+        if not _identity_in(file).is_of(store):
+            return False
         for _, rows, found, _ in verified_blocks(file):
             final = is_final(found)
             indices = _positions(numbers, rows["region"][final])

@@ -154,9 +154,9 @@ def verified_blocks(
     status = file.read("status")
     for start in range(0, len(status), block):
         stop = min(start + block, len(status))
-        rows, found = file.read("rows", start, stop), status[start:stop]
+        rows, crc, found = file.read("rows", start, stop), file.read("crc", start, stop), status[start:stop]
         expected = checksums(rows, found, np.arange(start, stop), seed_of(file))
-        torn = is_final(found) & (expected != file.read("crc", start, stop))
+        torn = is_final(found) & (expected != crc)
         torn |= found > max(Status)
         found[torn] = Status.PENDING
         yield start, rows, found, torn

@@ -8,7 +8,6 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -143,6 +142,8 @@ class ResultsStore:
 
         Raises
         ------
+        MissingInput
+            If there is none.
         StoreInUse
             If another process is writing it.
         ForeignProduct
@@ -151,8 +152,7 @@ class ResultsStore:
             If it cannot be read.
         """
         with _locked(path) as lock:
-            if lock.contested:
-                _leave_to_sleeper(path)
+            lock.leave_to_sleeper()
             file = open_store(path, writable=True)
             found = file.description
             wanted = json.loads(json.dumps(dict(settings)))
@@ -378,12 +378,6 @@ def _locked(path: Path) -> Iterator[WriterLock]:
     except BaseException:
         lock.release()
         raise
-
-
-def _leave_to_sleeper(path: Path) -> None:
-    """Put a copy in the file's place: an owner that only slept has the old one open, which nobody reads."""
-    with replacing(path) as temporary:
-        shutil.copyfile(path, temporary)
 
 
 def _difference(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

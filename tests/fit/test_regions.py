@@ -12,7 +12,8 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.fit.circles import Circles, extract_spectra
 from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.fit.regions import RegionFits, fit_options
+from pyxt_hpc.fit.inputs import fit_options
+from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FIT_DTYPE, fit_regions
 from pyxt_hpc.spectra.grouping import choose_level

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from pyxt_hpc.stages.fitting import select_regions
+from pyxt_hpc.fit.inputs import select_regions
 
 # Radii of a scale map drawn by hand; a dot is a pixel without a region.
 SCALE_MAP = """

@@ -8,10 +8,10 @@ import pytest
 
 from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput, StoreInUse
+from pyxt_hpc.fit.inputs import select_regions
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.stages import merge
-from pyxt_hpc.stages.fitting import select_regions
 from pyxt_hpc.store.reader import read_results
 from pyxt_hpc.store.rows import ROW_DTYPE, Status, blank_rows, is_final
 from pyxt_hpc.store.writer import ResultsStore
