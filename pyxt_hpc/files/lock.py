@@ -110,10 +110,7 @@ def current_owner(path: Path) -> Owner | None:
 class WriterLock:
     """The right to write a file, from making this object until `release`; a context manager that releases it.
 
-    Parameters
-    ----------
-    path
-        The file to be written; it need not exist.
+    The file need not exist.
 
     Raises
     ------
@@ -205,10 +202,7 @@ class WriterLock:
     def check(self, *, now: bool = False) -> None:
         """Make sure that this process may still write; to be called before every write.
 
-        Parameters
-        ----------
-        now
-            Look even if that was done a moment ago.
+        With `now` also if that was done a moment ago.
 
         Raises
         ------

@@ -13,19 +13,10 @@ MAX_BYTES = 10 << 20
 def read_text(path: Path, missing: str, *, max_bytes: int = MAX_BYTES) -> str:
     """Read a whole file of UTF-8 text, with or without a byte order mark.
 
-    Parameters
-    ----------
-    path
-        The file.
-    missing
-        What to do if there is none, for the message.
-    max_bytes
-        It is refused if it is larger.
-
     Raises
     ------
     MissingInput
-        There is no such file.
+        There is no such file; `missing` says what to do.
     DamagedFile
         It is no regular file, too large, not text, or the system does not let it be read.
     """

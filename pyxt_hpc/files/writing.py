@@ -37,11 +37,6 @@ _KINDS = {
 def check_regular(path: Path) -> bool:
     """Whether there is a regular file, or a link to one, so that opening it for reading cannot hang.
 
-    Returns
-    -------
-    bool
-        False if nothing of that name is there.
-
     Raises
     ------
     DamagedFile

@@ -17,17 +17,7 @@ BAR_VARIABLE = "PYXT_HPC_BAR"
 
 
 class Progress:
-    """Counts completed items.
-
-    Parameters
-    ----------
-    label
-        What is being done.
-    unit
-        One item.
-    total, initial
-        Items in all, and those that an earlier run completed.
-    """
+    """Counts completed items; `initial` of the `total` were completed by an earlier run."""
 
     def __init__(self, label: str, unit: str, total: int, initial: int = 0) -> None:
         self._label, self._unit, self._total, self._done = label, unit, total, initial

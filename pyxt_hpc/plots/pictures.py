@@ -168,17 +168,7 @@ def _thinned(values: NDArray, step: int, integer: bool) -> NDArray[np.float32]:
 
 
 def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
-    """Draw one map with sky axes, a colour bar with its unit, contours and a scale bar.
-
-    Parameters
-    ----------
-    picture
-        The map.
-    scene
-        What goes on all maps of the cluster.
-    path
-        PNG file, written under a temporary name and renamed.
-    """
+    """Draw one map with sky axes, a colour bar with its unit, contours and a scale bar, as a PNG file."""
     wcs = WCS(fits.Header.fromstring(scene.wcs_header))
     figure = Figure(figsize=(7.2, 6.0), dpi=130)
     # a layout found by matplotlib would cost a second drawing

@@ -19,18 +19,10 @@ from pyxt_hpc.store.writer import ResultsStore
 
 @dataclass(frozen=True)
 class MergeSummary:
-    """What was joined and what is not there.
+    """What was joined, and what is not there.
 
-    Parameters
-    ----------
-    results, resolution
-        The store, and the resolution that was fitted.
-    parts
-        Those that were found.
-    missing
-        Files that job arrays of the sizes found should have made.
-    regions, finished, added
-        Of the store: all, without need of more work, and new by this merge.
+    `missing` are files that job arrays of the sizes found should have made; `finished` of the store's
+    `regions` need no more work, `added` of them are new by this merge.
     """
 
     results: Path

@@ -22,19 +22,7 @@ MAX_NAMED_REGIONS = 10
 
 @dataclass(frozen=True)
 class Reason:
-    """Why some regions have no fit.
-
-    Parameters
-    ----------
-    status
-        Bad or quarantined.
-    text
-        A message, or the flags of the fit in words.
-    n_regions
-        How many.
-    regions
-        Numbers of the first of them.
-    """
+    """Why some regions have no fit: a message or their flags in words; `regions` are the first of them."""
 
     status: Status
     text: str
@@ -121,17 +109,7 @@ def read_status(path: Path) -> StoreStatus:
 
 @dataclass(frozen=True)
 class Verification:
-    """What became of checking a store.
-
-    Parameters
-    ----------
-    path
-        The store.
-    counts
-        Regions of every status; damaged rows count as pending.
-    problem
-        What is wrong, or nothing.
-    """
+    """A store that was checked: damaged rows count as pending, `problem` is what is wrong, or nothing."""
 
     path: Path
     counts: dict[Status, int]

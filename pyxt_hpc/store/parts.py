@@ -60,17 +60,7 @@ MIN_BLOCK = 64
 
 @dataclass(frozen=True)
 class PartState:
-    """A part store as it was merged.
-
-    Parameters
-    ----------
-    path
-        The file.
-    finished, regions
-        Regions that need no more work, and all of the part.
-    writer
-        Who is still writing it.
-    """
+    """A part store as it was merged: `finished` of its `regions` need no more work."""
 
     path: Path
     finished: int
