@@ -205,7 +205,7 @@ def parts(config_path: Path) -> None:
     regions = read_fitted_regions(read_config(config_path))
     seconds["reading"] = clock() - start
     start = clock()
-    scene = pictures.Scene(regions.bundle.wcs_header, regions.smooth_brightness.value, 1.8).thinned()
+    scene = pictures.Scene(regions.bundle.wcs_header, regions.brightness.value, 1.8).thinned()
     seconds["circle sums"] = clock() - start
     start = clock()
     boxes = ds9.Boxes.of(regions)

@@ -60,7 +60,7 @@ class FittedRegions(ClusterImage):
     circles_signal_to_noise: np.ndarray | None = None
 
     @cached_property
-    def smooth_brightness(self) -> Measured:
+    def brightness(self) -> Measured:
         """Surface brightness smoothed with the scale map's circles."""
         return smooth_brightness(self.bundle, self.radius)
 

@@ -258,7 +258,7 @@ def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS)
 def map_brightness(regions: FittedRegions) -> Iterator[MapProduct]:
     """Maps of the surface brightness smoothed with the circles, and of its error."""
     how = "(counts - background)/(exposure x area), mean of each pixel's own circle"
-    yield from error_maps(regions, BRIGHTNESS, regions.smooth_brightness, how)
+    yield from error_maps(regions, BRIGHTNESS, regions.brightness, how)
 
 
 def map_circles(regions: FittedRegions) -> Iterator[MapProduct]:

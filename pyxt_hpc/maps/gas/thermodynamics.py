@@ -80,7 +80,7 @@ class Thermodynamics:
             raise ConfigError(
                 f"{config.path}: [maps] depth_model = beta needs a distance, but redshift is 0: use constant"
             )
-        model = fit_beta_model(regions.bundle, regions.smooth_brightness.value)
+        model = fit_beta_model(regions.bundle, regions.brightness.value)
         depth = model.depth(regions.radius.shape)[regions.rows["row"], regions.rows["col"]] * scale
         return depth, f"depth of a beta-model, beta {model.beta:.3f}, core {model.core * scale:.0f} kpc"
 

@@ -45,7 +45,7 @@ def search_shocks(regions: FittedRegions) -> ShockSearch:
     """
     measured = regions.parameter("kT")
     kT = paint_measured("block", regions.rows, measured, regions.radius, regions.step, relative=True)
-    brightness = regions.smooth_brightness
+    brightness = regions.brightness
     model = fit_beta_model(regions.bundle, brightness.value)
     distance = most_even_ellipse(brightness.value, model.row, model.col).image(regions.radius.shape)
     smooth = azimuthal_median(brightness.value, distance)
