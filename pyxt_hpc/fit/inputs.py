@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxt_hpc.binning.circles import RADIUS_MAX, RADIUS_MIN, RADIUS_STEP, region_index
-from pyxt_hpc.binning.lattice import lattice
+from pyxt_hpc.binning.circles import RADIUS_MAX, RADIUS_MIN, RADIUS_STEP
 from pyxt_hpc.bundle import Bundle, read_bundle
-from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig, parse_keys
+from pyxt_hpc.config.cluster import ClusterConfig, parse_keys
 from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct
+from pyxt_hpc.fit.region_map import RegionMap, RegionSet
 from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.provenance import software
+from pyxt_hpc.provenance import fingerprint, software
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.templates import SourceModel
 from pyxt_hpc.store.reader import Results
-from pyxt_hpc.store.rows import REGION_DTYPE
 
 if TYPE_CHECKING:  # ranks that fit need no estimate, and start sooner
     from pyxt_hpc.fit.brightness import SkyBrightness
@@ -136,9 +135,32 @@ def check_bundle(results: Results, bundle: Bundle, path: Path, config: ClusterCo
         )
 
 
-def scale_map_settings(config: ClusterConfig) -> dict[str, float]:
-    """What decides the scale map besides the bundle, as keywords of its header."""
-    return {"SNTARGET": config.signal_to_noise}
+def scale_map_settings(config: ClusterConfig) -> dict[str, float | str | None]:
+    """What decides regions besides the bundle, as keywords of the headers of their maps."""
+    return {"SNTARGET": config.signal_to_noise, "BINNING": config.bins or None}
+
+
+def read_region_map(config: ClusterConfig, bundle: Bundle) -> RegionMap:
+    """Read where the regions of this bundle are, of the method and S/N that are configured.
+
+    Raises
+    ------
+    MissingInput, DamagedFile, ForeignProduct
+        If the maps of stage 5 are absent, unreadable, made from another bundle or in another way.
+    """
+    if config.bin_method == "circles":
+        return RegionMap(read_scale_map(config, bundle))
+    path, made_by = Layout.of(config).region_index_map, f"pyxt-hpc create-bins -c {config.path}"
+    labels = read_image(
+        path,
+        made_by=made_by,
+        bundle_fingerprint=bundle.fingerprint,
+        shape=bundle.mask.shape,
+        settings=scale_map_settings(config),
+    )
+    if labels.dtype != np.int32 or labels.min() < 0 or labels[bundle.mask == 0].any():
+        raise DamagedFile(f"{path}: expected numbers of bins on live pixels, from 0: run `{made_by}` again")
+    return RegionMap.of_labels(labels)
 
 
 def read_scale_map(config: ClusterConfig, bundle: Bundle) -> np.ndarray:
@@ -178,28 +200,6 @@ def _wrong_radii(radius: np.ndarray, mask: np.ndarray) -> str:
     )
 
 
-def select_regions(radius: np.ndarray, resolution: int) -> np.ndarray:
-    """Regions to be fitted at a resolution.
-
-    Parameters
-    ----------
-    radius
-        (ny, nx) scale map [pixels], 0 where there is no region.
-    resolution
-        1, 2 or 3.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n,) of REGION_DTYPE, in row-major order.
-    """
-    row, col = lattice(radius > 0, RESOLUTION_STEP[resolution])
-    regions = np.zeros(len(row), REGION_DTYPE)
-    regions["region"] = region_index(radius)[row, col]
-    regions["row"], regions["col"], regions["radius"] = row, col, radius[row, col]
-    return regions[np.argsort(regions["region"])]
-
-
 def fit_options(config: ClusterConfig) -> FitOptions:
     """The part of the configuration that the engines need."""
     return FitOptions(
@@ -212,9 +212,12 @@ def fit_options(config: ClusterConfig) -> FitOptions:
 
 
 def fit_settings(
-    config: ClusterConfig, bundle: Bundle, sky: "SkyBrightness", resolution: int
+    config: ClusterConfig, bundle: Bundle, sky: "SkyBrightness", resolution: int, *, bins: bool = False
 ) -> dict[str, Any]:
-    """Everything that decides the numbers; resuming with another value is refused."""
+    """Everything that decides the numbers; resuming with another value is refused.
+
+    With `bins`, regions are those of a label image.
+    """
     return {
         "bundle": bundle.fingerprint,
         "resolution": resolution,
@@ -228,7 +231,14 @@ def fit_settings(
         "parts_of_circles_weighted_by": sky.origin,
         **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(fit_options(config)).items()},
         "software": software(),
+        **({"bins": config.bins or "label image"} if bins else {}),
     }
+
+
+def fit_fingerprint(settings: Mapping[str, Any], regions: RegionSet) -> str:
+    """Of settings and regions; parts of one whole have the same, by which they find together."""
+    pixels = {f"runs/{name}": array for name, array in vars(regions.runs).items()} if regions.runs else {}
+    return fingerprint({**settings, "regions": regions.table, **pixels})
 
 
 def source_model(bundle: Bundle) -> SourceModel:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.fit.flags import FlagCounts
-from pyxt_hpc.fit.inputs import fit_settings, read_cluster_bundle, read_scale_map, select_regions
+from pyxt_hpc.fit.inputs import fit_fingerprint, fit_settings, read_cluster_bundle, read_region_map
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.driver import run_chunks
@@ -60,11 +60,15 @@ def read_fit_inputs(config: ClusterConfig, resolution: int) -> tuple[Contents, P
     from pyxt_hpc.fit.brightness import sky_brightness
 
     bundle = read_cluster_bundle(config)
-    radius = read_scale_map(config, bundle)
-    regions = select_regions(radius, resolution)
+    where = read_region_map(config, bundle)
+    regions = where.select(resolution)
     sky = sky_brightness(bundle)
-    contents = Contents.of(regions, fit_settings(config, bundle, sky, resolution))
-    return contents, Payload(*RegionFits.of(bundle, config, regions, sky).to_shared())
+    settings = fit_settings(
+        config, bundle, sky, where.effective_resolution(resolution), bins=where.labels is not None
+    )
+    contents = Contents(regions.table, settings, fit_fingerprint(settings, regions))
+    fits = RegionFits.of(bundle, config, regions.table, sky, regions.runs)
+    return contents, Payload(*fits.to_shared())
 
 
 def prepare_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], RegionFits]:
@@ -72,7 +76,7 @@ def prepare_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], Re
 
     def prepare(options: FitOptions, arrays: dict[str, np.ndarray]) -> RegionFits:
         fits = RegionFits.from_shared(options, arrays)
-        return replace(fits, regions=fits.regions[slice_of(part)])
+        return fits if part == WHOLE else fits.only(np.arange(len(fits.regions))[slice_of(part)])
 
     return prepare
 
@@ -147,7 +151,7 @@ def fit_spectra(
     n_workers
         Processes to use where there is only one rank.
     resolution
-        1, 2 or 3: every 5th, 3rd or single pixel.
+        1, 2 or 3: every 5th, 3rd or single pixel; of bins that share no pixel all are fitted.
     resume
         Go on with an existing store; otherwise a new one replaces it.
     part

@@ -8,7 +8,7 @@ from typing import Any
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ForeignProduct, MissingInput
 from pyxt_hpc.files.writing import check_regular
-from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map, select_regions
+from pyxt_hpc.fit.inputs import fit_fingerprint, read_cluster_bundle, read_region_map
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.store.opening import Contents, resume_or_create
 from pyxt_hpc.store.parts import PartState, add_parts, identity_of
@@ -62,22 +62,22 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
     shared = {path: (own.settings, own.fingerprint) for path, own in identities.items()}
     settings, identity = _common(shared, layout.results)
     bundle = read_cluster_bundle(config)
-    regions = select_regions(read_scale_map(config, bundle), int(settings["resolution"]))
-    contents = Contents.of(regions, settings)
-    if contents.fingerprint != identity:
+    regions = read_region_map(config, bundle).select(int(settings["resolution"]))
+    if fit_fingerprint(settings, regions) != identity:
         raise ForeignProduct(
             f"{paths[0]}: its regions are not those of {layout.scale_map}: run `pyxt-hpc fit-spectra` again"
         )
-    with resume_or_create(layout.results, contents) as store:
+    numbers = regions.table["region"]
+    with resume_or_create(layout.results, Contents(regions.table, settings, identity)) as store:
         before = int(is_final(store.status()).sum())
-        parts = add_parts(store, regions["region"], paths)
+        parts = add_parts(store, numbers, paths)
         after = int(is_final(store.verified()).sum())
     return MergeSummary(
         results=layout.results,
         resolution=int(settings["resolution"]),
         parts=parts,
         missing=tuple(_missing(layout, [own.slice for own in identities.values()])),
-        regions=len(regions),
+        regions=len(numbers),
         finished=after,
         added=after - before,
     )

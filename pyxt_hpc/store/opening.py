@@ -9,7 +9,6 @@ import numpy as np
 
 from pyxt_hpc.errors import MissingInput
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.store.parts import (
     SLICE,
     Part,
@@ -39,11 +38,6 @@ class Contents:
     regions: np.ndarray
     settings: dict[str, Any]
     fingerprint: str
-
-    @classmethod
-    def of(cls, regions: np.ndarray, settings: dict[str, Any]) -> "Contents":
-        """Of all regions."""
-        return cls(regions, settings, fingerprint({**settings, "regions": regions}))
 
     def of_part(self, part: Part) -> "Contents":
         """Of a part's own regions."""
