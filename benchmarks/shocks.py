@@ -10,11 +10,10 @@ listed as `other`: in fields without a shock these are false. About a second a f
 """
 
 import argparse
-import os
-import platform
 import time
 
 import numpy as np
+from common import environment
 
 from pyxt_hpc.maps.in_memory import fit_in_memory
 from pyxt_hpc.maps.shocks.fronts import Front
@@ -113,7 +112,7 @@ def main() -> None:
     parser.add_argument("--signal-to-noise", type=float, default=40.0, help="of the circles")
     parser.add_argument("--list", action="store_true", help="print the candidates, too")
     arguments = parser.parse_args()
-    print(f"{platform.platform()}, {os.cpu_count()} cores, numpy {np.__version__}\n")
+    print(f"{environment()}\n")
     start = time.perf_counter()
     print_shocks(arguments)
     print_shock_free(arguments)

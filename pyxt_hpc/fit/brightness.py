@@ -87,7 +87,7 @@ def sky_brightness(bundle: Bundle) -> SkyBrightness:
         estimate = np.full(live.shape, net / exposure.sum(dtype=float), np.float32)
     else:
         origin = BETA_TIMES_IMAGE
-        estimate = model.brightness(live.shape).astype(np.float32)
+        estimate = model.surface_brightness(live.shape).astype(np.float32)
     # of the difference from what is expected: the background's estimate has an error of its own
     known = background + np.where(live, np.pad(bundle.background_variance, pad), 0).astype(np.float32)
     for sigma in _SCALES:
