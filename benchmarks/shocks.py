@@ -3,7 +3,7 @@
     python benchmarks/shocks.py [--fields N] [--seed S] [--signal-to-noise T] [--list]
 
 N fields of each kind, 200 x 200 pixels with 500,000 photons of the cluster, blank-sky background and holes of
-point sources (`pyxt_hpc.simulate.fronts`), each with the package's own scale map, fits at resolution 2 and
+point sources (`simulated_fronts.py`), each with the package's own scale map, fits at resolution 2 and
 `find-shocks`. A front is found if a candidate lies on its arc; where several do, the most significant counts.
 The deviation of its Mach number is in units of the side of its error that faces the truth. Everything else is
 listed as `other`: in fields without a shock these are false. About a second a field.
@@ -14,18 +14,18 @@ import time
 
 import numpy as np
 from common import environment
-
-from pyxt_hpc.maps.in_memory import fit_in_memory
-from pyxt_hpc.maps.shocks.fronts import Front
-from pyxt_hpc.maps.shocks.search import search_shocks
-from pyxt_hpc.simulate.direct import observe_directly
-from pyxt_hpc.simulate.fronts import (
+from fitted_in_memory import fit_in_memory
+from simulated_fronts import (
     SHOCK_FREE,
     FrontTruth,
     point_sources,
     shock_free_cluster,
     shocked_cluster,
 )
+
+from pyxt_hpc.maps.shocks.fronts import Front
+from pyxt_hpc.maps.shocks.search import search_shocks
+from pyxt_hpc.simulate.direct import observe_directly
 
 MACH = (1.5, 2.0, 3.0)
 COLUMNS = (

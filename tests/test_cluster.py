@@ -14,6 +14,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.units import Quantity
 from astropy.wcs import WCS
+from simulated_fronts import shock_free_cluster
 
 import pyxt_hpc as px
 from pyxt_hpc.bundle import write_bundle
@@ -26,7 +27,6 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.commands import make_all_maps, make_temperature_maps
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.simulate.direct import observe_directly
-from pyxt_hpc.simulate.fronts import shock_free_cluster
 from pyxt_hpc.store.reader import read_results
 
 README = Path(__file__).parents[1] / "README.md"
