@@ -45,10 +45,7 @@ def read_text(path: Path, missing: str, *, max_bytes: int = MAX_BYTES) -> str:
 def user_path(text: str) -> Path:
     """A path that a person gave, with ``~`` and ``~name`` as a shell has them.
 
-    Raises
-    ------
-    ConfigError
-        If it has a home folder that is not known, or characters that no path has.
+    Raises ConfigError if it has a home folder that is not known, or characters that no path has.
     """
     if "\0" in text:
         raise ConfigError(f"the path {quoted(text)} has a NUL character: correct it")
@@ -64,10 +61,7 @@ def user_path(text: str) -> Path:
 def resolved(path: Path) -> Path:
     """A path made absolute and without links; it need not be there.
 
-    Raises
-    ------
-    ConfigError
-        If links in it go round in a circle, or the system does not follow it.
+    Raises ConfigError if links in it go round in a circle, or the system does not follow it.
     """
     try:
         return path.resolve()

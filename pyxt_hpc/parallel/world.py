@@ -110,11 +110,8 @@ _started: World | None = None
 def detect_world() -> World:
     """Find the ranks of this run; MPI is started only where there are several, or may be.
 
-    Raises
-    ------
-    LaunchError
-        If there are not as many ranks as the launcher started or a job script asked for, or mpi4py is
-        missing: every process would do the whole job.
+    Raises LaunchError if there are not as many ranks as the launcher started or a job script asked for, or
+    mpi4py is missing: every process would do the whole job.
     """
     global _started
     if _started is not None:
@@ -160,10 +157,8 @@ def _meet(launch: Launch, asked: int | None) -> World:
 def _start_mpi(where: str, launch: Launch) -> "MPI.Intracomm":
     """All ranks.
 
-    Raises
-    ------
-    LaunchError
-        If mpi4py cannot be loaded, is of another MPI than the launcher, or lacks shared memory.
+    Raises LaunchError if mpi4py cannot be loaded, is of another MPI than the launcher, or lacks shared
+    memory.
     """
     from pyxt_hpc.parallel import shared  # with numpy, which most commands do without
 

@@ -101,13 +101,7 @@ def run_fits(pool: Pool, store: ResultsStore, regions: np.ndarray, limits: Limit
 def summarize(
     path: Path, status: np.ndarray, counts: np.ndarray, flags: np.ndarray, resumed: int, seconds: float
 ) -> FittingSummary:
-    """How the regions of a store ended.
-
-    Raises
-    ------
-    EmptySelection
-        If none could be fitted.
-    """
+    """How the regions of a store ended. Raises EmptySelection if none could be fitted."""
     done = status == Status.DONE
     if not done.any():
         raise EmptySelection(f"{path}: none of {len(status)} regions could be fitted; their flags say why")

@@ -77,12 +77,7 @@ class StoreStatus:
 def read_statuses(layout: Layout) -> list[StoreStatus]:
     """Status of the store and of every part store of a cluster.
 
-    Raises
-    ------
-    MissingInput
-        If there is none.
-    DamagedFile, ForeignProduct
-        If one cannot be read.
+    Raises MissingInput if there is none; DamagedFile or ForeignProduct if one cannot be read.
     """
     return [read_status(path) for path in _stores(layout)]
 
@@ -119,12 +114,7 @@ class Verification:
 def verify(layout: Layout) -> Iterator[Verification]:
     """Check every row of the store and of every part store of a cluster.
 
-    Raises
-    ------
-    MissingInput
-        If there is none.
-    DamagedFile, ForeignProduct
-        If one cannot be read at all.
+    Raises MissingInput if there is none; DamagedFile or ForeignProduct if one cannot be read at all.
     """
     for path in _stores(layout):
         with open_store(path) as file:

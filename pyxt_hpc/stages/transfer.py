@@ -49,12 +49,8 @@ def pack_cluster(config: ClusterConfig, output: Path) -> list[str]:
 
     Paths in it are relative, and the configuration says so: it can be unpacked anywhere.
 
-    Raises
-    ------
-    MissingInput, DamagedFile, ForeignProduct
-        If the bundle is absent, unreadable or does not belong to the configuration.
-    ConfigError
-        If `output` is there and is not a file that `pack_cluster` wrote.
+    Raises MissingInput, DamagedFile or ForeignProduct if the bundle is absent, unreadable or does not belong
+    to the configuration; ConfigError if `output` is there and is not a file that `pack_cluster` wrote.
     """
     read_cluster_bundle(config)
     layout = Layout.of(config)

@@ -75,13 +75,7 @@ def slice_of(part: Part) -> slice:
 
 
 def identity_of(path: Path) -> PartIdentity:
-    """By what a part store belongs to its whole.
-
-    Raises
-    ------
-    ForeignProduct
-        If it is no part.
-    """
+    """By what a part store belongs to its whole. Raises ForeignProduct if it is no part."""
     with open_store(path) as file:
         return _identity_in(file)
 
@@ -200,10 +194,7 @@ def refuse_parts_in_use(layout: Layout) -> None:
 def discard_parts(layout: Layout) -> None:
     """Delete all part stores, as a run that begins anew does while it holds the lock of the whole.
 
-    Raises
-    ------
-    StoreInUse
-        If somebody is writing one.
+    Raises StoreInUse if somebody is writing one.
     """
     for path in layout.all_part_results():
         with WriterLock(path):

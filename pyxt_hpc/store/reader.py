@@ -85,12 +85,8 @@ class Results:
 def read_results(path: Path) -> Results:
     """Read a store, also while another process writes it; a row that fails its checksum is pending.
 
-    Raises
-    ------
-    MissingInput
-        If there is none.
-    DamagedFile, ForeignProduct
-        If it is truncated or not HDF5; if it is HDF5 of another kind.
+    Raises MissingInput if there is none; DamagedFile if it is truncated or not HDF5; ForeignProduct if it is
+    HDF5 of another kind.
     """
     with open_store(path) as file:
         rows, status, torn = (

@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,7 @@ FLUSH_SHARE = 0.05
 MAX_MESSAGES = 1000
 
 
-class ResultsStore:
+class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
     """The one writer of a results store; made by `create` or `open_for_resume`.
 
     A context manager: leaving it writes everything to disk, closes the file and lets others write.
@@ -346,15 +345,7 @@ class ResultsStore:
             self._file.close()
             self._lock.release()
 
-    def __enter__(self) -> "ResultsStore":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
