@@ -37,6 +37,7 @@ class BundleObservation:
     rmf: Rmf
     dataset: str = ""
     """Left empty, the ObsID."""
+    area_of: str = "vignetting table"
 
     def __post_init__(self) -> None:
         if not self.dataset:

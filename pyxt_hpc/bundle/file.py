@@ -24,7 +24,7 @@ from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.provenance import fingerprint, software
 
 SCHEMA = "pyxt_hpc bundle"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # since this version HDF5 guards its metadata by checksums, so that damage is an error and not a crash
 _FORMAT = ("v110", "v110")
 
@@ -48,6 +48,7 @@ OBSERVATION_ATTRIBUTES: dict[str, tuple[type, str]] = {
     "exposure_s": (float, "live time of the chip with most of it, flares out [s]"),
     "background_scale": (float, "expected counts in the observation per count of the background file"),
     "first_channel_number": (int, "number of the PI channel with index 0"),
+    "area_of": (str, "what the area of every pixel was taken from"),
 }
 # name: (dtype, shape, unit or meaning); the letters of the shapes must agree within the file
 ROOT_DATASETS: dict[str, tuple[str, str, str]] = {
