@@ -28,7 +28,7 @@ from pyxt_hpc.errors import DamagedFile, StoreInUse
 from pyxt_hpc.files.process_identity import is_running, start_of, this_machine
 from pyxt_hpc.files.quoting import shown
 from pyxt_hpc.files.system_errors import system_errors
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import check_regular, replacing
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
 
     def leave_to_sleeper(self) -> None:
         """Put a copy in the file's place if the last owner may only sleep: it has the old one open."""
-        if self.contested:
+        if self.contested and check_regular(self._target):
             with replacing(self._target) as temporary:
                 shutil.copyfile(self._target, temporary)
 
