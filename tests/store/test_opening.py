@@ -28,7 +28,7 @@ def test_a_store_is_gone_on_with_only_if_that_is_asked_for(tmp_path: Path, conte
     with resume_or_create(path, contents) as store:
         assert list(store.pending()) == [2, 3, 4]
     other = Contents(contents.regions, {"nH": 0.06}, "g")
-    with pytest.raises(ForeignProduct, match="nH was 0.05, now 0.06"):
+    with pytest.raises(ForeignProduct, match=r"nH was 0\.05, now 0\.06"):
         resume_or_create(path, other)
     with resume_or_create(path, other, resume=False) as store:
         assert len(store.pending()) == 5
