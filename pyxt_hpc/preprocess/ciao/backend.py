@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
+from pyxt_hpc.files.text import resolved, user_path
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.call import Call
 from pyxt_hpc.preprocess.ciao.find import Ciao, find_ciao
@@ -74,14 +75,19 @@ def _choose(config: ClusterConfig, layout: Layout) -> Backend:
     if config.backend == "builtin":
         return Backend(asked, None)
     if config.backend == "ciao":
-        return Backend(asked, find_ciao(config.ciao_prefix))
+        return Backend(asked, find_ciao(_prefix(config)))
     needs = next(_only_by_ciao(config, layout), None)
     if needs is None:
         return Backend("events of level 2 and responses of every observation are there", None)
     try:
-        return Backend(needs, find_ciao(config.ciao_prefix))
+        return Backend(needs, find_ciao(_prefix(config)))
     except MissingInput as error:
         return Backend(f"{needs}, but {error}", None)
+
+
+def _prefix(config: ClusterConfig) -> str:
+    """As the configuration has it: relative to its file."""
+    return config.ciao_prefix and str(resolved(config.path.parent) / user_path(config.ciao_prefix))
 
 
 def _only_by_ciao(config: ClusterConfig, layout: Layout) -> Iterator[str]:

@@ -37,6 +37,7 @@ from pyxt_hpc.preprocess.ciao.plans.facts import ObservationFacts
 from pyxt_hpc.preprocess.ciao.plans.flares import flare_calls
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles, choose_exposure, find_repro, repro_call
 from pyxt_hpc.preprocess.ciao.plans.responses import response_call
+from pyxt_hpc.preprocess.ciao.runner import steps_of
 from pyxt_hpc.preprocess.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.response_pairing import find_datasets
@@ -81,7 +82,8 @@ def process_data_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
             ) from None
         log.warning("%s; the background is taken from %s", error, layout.background_reg)
         for call in calls:
-            if not layout.call_record("process-data", call.obsid, "01-blanksky").is_file():
+            (step,) = steps_of("process-data", [call], layout)
+            if step.outdated():
                 layout.ciao_background(call.obsid).unlink(missing_ok=True)  # of an earlier run
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pyxt_hpc.errors import PyxtError
-from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.fits import check_whole
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.call import Call
 
@@ -62,7 +62,7 @@ def fits_files(folder: Path, pattern: str) -> list[Path]:
 def is_whole(path: Path) -> bool:
     """Whether a FITS file, perhaps compressed, has all the bytes that its headers announce."""
     try:
-        with open_fits(path, "file of the archive", "download it again", first=False):
-            return True
+        check_whole(path, "file of the archive", "download it again")
     except PyxtError:
         return False
+    return True
