@@ -32,7 +32,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.parallel.pools.pool import Pool
 from pyxt_hpc.stages.binning import make_region_map
-from pyxt_hpc.store.reader import open_to_read
+from pyxt_hpc.store.reader import open_store
 from pyxt_hpc.store.reader import read_results as read_store
 
 
@@ -241,7 +241,7 @@ def open_bundle(path: str | os.PathLike[str], **settings: object) -> Cluster:
     results = _results_beside(path, bundle)
     stored = None
     if check_regular(results):
-        with open_to_read(results) as file:
+        with open_store(results) as file:
             stored = file.description["settings"]
     known = stored if stored and stored["bundle"] == bundle.fingerprint else None
     return _OpenedBundle(path, bundle, with_settings(config_of(bundle, known), settings))

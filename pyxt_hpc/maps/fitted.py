@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import ConfigError, EmptySelection, ForeignProduct
+from pyxt_hpc.files.lock import current_owner
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.fit.extract import disc_areas
 from pyxt_hpc.fit.flags import FitFlag
@@ -23,7 +24,6 @@ from pyxt_hpc.maps.brightness import bin_brightness, smooth_brightness
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.paint import Measured, paint_bins, paint_blocks, paint_measured
-from pyxt_hpc.store.lock import current_owner
 from pyxt_hpc.store.reader import Results, read_results
 from pyxt_hpc.store.rows import Status, is_final
 
