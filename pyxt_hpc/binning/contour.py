@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.arrays.compiled import compiled
-from pyxt_hpc.binning.bins import checked_images, renumbered
+from pyxt_hpc.binning.bins import checked_images, renumbered, signal_to_noise, sums_of
 from pyxt_hpc.binning.smoothing import accumulative_smoothing
 from pyxt_hpc.errors import ConfigError
 
@@ -25,6 +25,13 @@ _AGAIN = 1.0 / 16.0
 
 # Of the S/N: a bin that has more gets the pixels of another only if nobody else takes them.
 _ENOUGH = 1.08
+
+# A bin without S/N is left out, as sky without signal, if it would bring its neighbours below this part of
+# the S/N, shared evenly among them. No pixel is judged by itself: that would choose upward fluctuations.
+SPOILED = 0.95
+
+# A bin that ends with less than this part of the S/N is left out.
+FLOOR = 0.8
 
 # Columns of the table of bins.
 _C, _B, _W, _N, _Y, _X, _AIM, _NEED = range(8)
@@ -67,7 +74,7 @@ def contour_bins(
     -------
     (ny, nx) int32
         Numbers from 1 in the order in which the bins began, the brightest first; 0 where masked, and where no
-        bin reaches the S/N.
+        bin reaches the S/N. With what is left between bins few have a little less, `FLOOR` of it at least.
 
     Raises
     ------
@@ -87,7 +94,10 @@ def contour_bins(
     reach = constraint * constraint / np.pi if constraint else np.inf
     bins = _grow(order, smooth, flat, need, float(target), reach, limit, mask.shape[1], labels)
     _clean(smooth, flat, float(target), reach, limit, mask.shape[1], bins, labels)
-    return renumbered(labels.reshape(mask.shape))
+    labels = renumbered(labels.reshape(mask.shape))
+    reached = signal_to_noise(*sums_of(labels, images))
+    labels[(reached < FLOOR * target)[labels]] = 0
+    return renumbered(labels)
 
 
 @compiled
@@ -193,7 +203,7 @@ def _grow(order, smooth, images, need, target, reach, limit, width, labels):  # 
 
 @compiled
 def _clean(smooth, images, target, reach, limit, width, bins, labels):  # type: ignore[no-untyped-def]
-    """Give the pixels of bins without S/N to their neighbours; label those of bins without any -1."""
+    """Give the pixels of bins without S/N to their neighbours; label what nobody takes -1."""
     n_bin = bins.shape[0] - 1
     head = np.full(n_bin + 1, -1, np.int64)
     following = np.full(labels.size, -1, np.int64)
@@ -207,6 +217,7 @@ def _clean(smooth, images, target, reach, limit, width, bins, labels):  # type: 
         if not _reached(bins[b], target):
             heappush(poor, (_ratio(bins[b]), b))
     near = np.empty(4, np.int64)
+    met_by = np.zeros(n_bin + 1, np.int64)
     while len(poor) > 0:
         ratio, b = heappop(poor)
         if bins[b, _N] == 0.0 or _reached(bins[b], target):
@@ -214,12 +225,12 @@ def _clean(smooth, images, target, reach, limit, width, bins, labels):  # type: 
         if ratio != _ratio(bins[b]):  # it has got pixels since
             heappush(poor, (_ratio(bins[b]), b))
             continue
-        full = bins[b, _N] >= limit
-        for free in range(3):  # to bins near the S/N, then to more, at last without the constraint
+        out = bins[b, _N] >= limit or _spoils(b, head[b], following, bins, labels, target, width, met_by)
+        for free in range(4):  # to bins near the S/N within the constraint, near the S/N, within it, to any
             heap = [(0.0, np.int64(0), 0)]
             heap.clear()
             pixel = head[b]
-            while pixel >= 0 and not full:
+            while pixel >= 0 and not out:
                 if labels[pixel] == b:
                     _offer(pixel, b, smooth, bins, labels, width, near, heap)
                 pixel = following[pixel]
@@ -228,9 +239,9 @@ def _clean(smooth, images, target, reach, limit, width, bins, labels):  # type: 
                 one = bins[taker]
                 if labels[pixel] != b or one[_N] >= limit:
                     continue
-                if free < 2 and not _within(one, pixel // width, pixel % width, reach):
+                if free % 2 == 0 and not _within(one, pixel // width, pixel % width, reach):
                     continue
-                if free == 0 and _ratio(one) > _ENOUGH * target:
+                if free < 2 and _ratio(one) > _ENOUGH * target:
                     continue
                 labels[pixel] = taker
                 _add(bins[b], images, pixel, width, -1.0)
@@ -250,6 +261,28 @@ def _clean(smooth, images, target, reach, limit, width, bins, labels):  # type: 
                 head[owner] = pixel
             pixel = after
         bins[b, _N] = 0.0
+
+
+@compiled
+def _spoils(b, pixel, following, bins, labels, target, width, met_by):  # type: ignore[no-untyped-def]
+    """Whether the neighbours of a bin would lose too much S/N if they shared it evenly."""
+    near = np.empty(4, np.int64)
+    n, net, square = 0, 0.0, 0.0
+    while pixel >= 0:
+        for i in range(_neighbours(pixel, width, labels.size, near)):
+            taker = labels[near[i]]
+            if taker > 0 and taker != b and met_by[taker] != b:
+                met_by[taker] = b
+                n += 1
+                net += bins[taker, _C] - bins[taker, _B]
+                square += bins[taker, _C] + bins[taker, _W]
+        pixel = following[pixel]
+    if n == 0:
+        return True
+    before = net / np.sqrt(n * max(square, 1e-300))
+    net += bins[b, _C] - bins[b, _B]
+    square += bins[b, _C] + bins[b, _W]
+    return net / np.sqrt(n * max(square, 1e-300)) < SPOILED * min(target, before)
 
 
 @compiled

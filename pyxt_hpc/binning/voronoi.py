@@ -12,15 +12,23 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from pyxt_hpc.arrays.compiled import compiled
-from pyxt_hpc.binning.bins import checked_images, renumbered, signal_to_noise
+from pyxt_hpc.binning.bins import checked_images, renumbered, signal_to_noise, sums_of
 from pyxt_hpc.binning.smoothing import accumulative_smoothing
 from pyxt_hpc.errors import ConfigError
 
 # An accreted bin is good from this quality on, and no more out of round (Cappellari & Copin 2003).
 GOOD = 0.8
 ROUNDNESS = 0.3
+
+# One whose quality has only fallen since it was so many times smaller grows into mere sky, and fails.
+_FALLING = 4
+
+# Failed bins are left out, as such sky, if they would bring the good one nearest to them below this part of
+# the S/N.
+SPOILED = 0.95
 
 # Quality that bins are accreted to: with the scatter that is left nearly all have 1 or more in the end.
 _AIM = 1.04
@@ -49,17 +57,17 @@ def voronoi_bins(
     counts, background, variance, mask : (ny, nx)
         As `circles.prepare` takes them.
     target : float
-        S/N that bins have; a few per cent of them miss it by a few per cent.
+        S/N that bins have; a few per cent of them miss it by a few per cent, none has less than `GOOD` of it.
     least_area : (ny, nx) or float
         Area of bins whose generator is there [pixels].
     largest : int
-        Area at which a bin is given up, and its pixels left out [pixels]; 0: no limit.
+        Area above which a bin is left out [pixels]; 0: no limit.
 
     Returns
     -------
     (ny, nx) int32
-        Numbers from 1 in the order in which the bins were accreted, from the peak outwards; 0 where masked,
-        left out, and everywhere if no bin reaches the S/N.
+        Numbers from 1 in the order in which the bins were accreted, from the peak outwards; 0 where masked or
+        left out, as is sky that would spoil the bins beside it.
 
     Raises
     ------
@@ -77,15 +85,36 @@ def voronoi_bins(
     row, col = np.divmod(pixels, live.shape[1])
     order = pixels[np.argsort((row - peak[0]) ** 2 + (col - peak[1]) ** 2, kind="stable")]
     labels = np.where(live.ravel(), 0, -1).astype(np.int32)
-    good = _accrete(
-        order, flat, need, _AIM * float(target), largest or labels.size + 1, live.shape[1], labels
-    )
+    limit = int(0.8 * largest) if largest else labels.size + 1
+    good = _accrete(order, flat, need, _AIM * float(target), limit, live.shape[1], labels)
     labels = labels.reshape(live.shape)
     if not good.any():
         return np.zeros(live.shape, np.int32)
+    _leave_out(flat, float(target), labels, good)
     number = np.cumsum(good) * good
     labels[labels > 0] = number[labels[labels > 0]]
-    return _tessellate(flat, need, float(target), labels)
+    labels = _tessellate(flat, need, float(target), labels)
+    if largest:
+        labels[(np.bincount(labels.ravel()) > largest)[labels]] = 0
+        labels = renumbered(labels)
+    return labels
+
+
+def _leave_out(images: NDArray, target: float, labels: NDArray, good: NDArray) -> None:
+    """Label failed bins -1 where they would spoil the good one nearest to them: sky without signal."""
+    y, x = np.indices(labels.shape)
+    whole = [image.reshape(labels.shape) for image in images]
+    sums = sums_of(np.maximum(labels, 0), [*whole, np.ones(labels.shape), y, x])
+    middle = (sums[4:] / np.maximum(sums[3], 1.0)).T
+    fine, failed = np.flatnonzero(good), np.flatnonzero(~good)[1:]
+    _, nearest = cKDTree(middle[fine]).query(middle[failed])
+    with_failed = sums[:3, fine]
+    for image, own in zip(with_failed, sums[:3], strict=True):
+        np.add.at(image, nearest, own[failed])
+    before, after = signal_to_noise(*sums[:3, fine]), signal_to_noise(*with_failed)
+    out = np.zeros(len(good), bool)
+    out[failed] = (after < SPOILED * np.minimum(before, target))[nearest]
+    labels[out[np.maximum(labels, 0)]] = -1
 
 
 def assign(live: NDArray, row: NDArray, col: NDArray, scale: NDArray) -> NDArray[np.int32]:
@@ -146,8 +175,10 @@ def _tessellate(images: NDArray, need: NDArray, target: float, labels: NDArray) 
         labels = assign(live, row, col, scale)
         _, _, quality, area = _measured(images, need, target, labels, n)
         poor = np.flatnonzero((quality < GOOD) & (scale > 0))
-        if not len(poor) or len(poor) == np.count_nonzero(scale > 0):
+        if not len(poor):
             return renumbered(labels)
+        if np.count_nonzero(scale > 0) == 1:
+            return np.zeros(live.shape, np.int32)
         # without some of them the others may do
         worst = poor[np.argsort(quality[poor])[: (len(poor) + 1) // 2]]
         scale = np.where(np.isin(np.arange(n), worst), 0.0, scale)
@@ -183,13 +214,16 @@ def _accrete(order, images, need, target, limit, width, labels):  # type: ignore
         c, s, w = images[0, first], images[1, first], images[2, first]
         y, x = float(first // width), float(first % width)
         pixel, quality = first, 0.0
+        highest, area_of_highest = -1.0, 4
         while True:
             n = len(own)
             net = c - s
             quality = net / np.sqrt(c + w) / target if net > 0.0 else 0.0
             if need[first] > 0.0:
                 quality = min(quality, np.sqrt(n / need[first]))
-            if quality >= 1.0 or n >= limit:
+            if quality > highest:
+                highest, area_of_highest = quality, n
+            if quality >= 1.0 or n >= limit or n > _FALLING * area_of_highest:
                 break
             row, col = pixel // width, pixel % width
             for k in range(4):

@@ -264,6 +264,8 @@ def _text(value: object) -> str:
     """Of a value of ``[binning]``: blanks between numbers."""
     if isinstance(value, tuple):
         return " ".join(f"{number:g}" for number in value) or "none"
+    if value == parsers.PSF:  # of no other key
+        return "psf"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -33,6 +33,9 @@ from pyxt_hpc.parallel.pools.pool import Payload
 from pyxt_hpc.parallel.world import World
 from pyxt_hpc.stages.label_bins import BinsSummary, Unbinned, label_bins, least_radius, summary_of
 
+ROUNDING = 1e-3
+"""Steps by which a radius may be missed: maps of the point spread are single precision."""
+
 
 @dataclass(frozen=True)
 class BinningSummary:
@@ -75,7 +78,7 @@ def _with_least_radius(
     """Circles made as large as they must be, and their S/N."""
     if not config.minimum_radius:
         return radius, signal_to_noise
-    least = np.ceil(least_radius(bundle, config) / RADIUS_STEP) * RADIUS_STEP
+    least = np.ceil(least_radius(bundle, config) / RADIUS_STEP - ROUNDING) * RADIUS_STEP
     larger = np.clip(np.maximum(radius, least), RADIUS_MIN, RADIUS_MAX).astype(np.float32)
     larger[radius == 0] = 0.0
     live = bundle.mask > 0
