@@ -1,6 +1,7 @@
 """A cluster as an object: configuration, bundle, results and maps."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.cluster.fitting import fit_configured
+from pyxt_hpc.cluster.profile import Profile
 from pyxt_hpc.cluster.region import RegionFit
 from pyxt_hpc.cluster.results import FitResults
 from pyxt_hpc.cluster.sky_map import SkyMap, map_in_memory, map_of
@@ -30,6 +32,7 @@ from pyxt_hpc.fit.one_region import fit_one_region, regions_numbered
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.parallel.pools.pool import Pool
+from pyxt_hpc.profiles.analysis import ProfileOptions, analyse
 from pyxt_hpc.stages.binning import circles_of
 from pyxt_hpc.stages.fitting import select_regions
 from pyxt_hpc.store.reader import open_to_read
@@ -169,6 +172,69 @@ class Cluster:
         fitted = fit_configured(self.bundle, config, regions, pool, self._sky)
         return replace(fitted, scale_map=lambda: self._radius)
 
+    def profile(
+        self,
+        center: str = "peak",
+        *,
+        elliptical: bool = False,
+        sector: Sequence[float] | None = None,
+        counts: float | None = None,
+        signal_to_noise: float | None = None,
+        r_max: float | None = None,
+        band: Sequence[float] = (0.5, 2.0),
+        edge: Sequence[float] | None = None,
+        smoothing: float = 0.0,
+        draws: int = 300,
+        seed: int = 0,
+        **settings: object,
+    ) -> Profile:
+        """A radial profile of brightness and gas, as ``pyxt-hpc profile-analysis`` makes it; writes nothing.
+
+        Parameters
+        ----------
+        center
+            ``peak``, ``centroid``, or ``RA DEC``.
+        elliptical
+            Along the ellipses of the best beta model.
+        sector
+            First and last angle [deg], counterclockwise from the right of the images.
+        counts, signal_to_noise
+            Net counts or S/N of every annulus; neither: the S/N of the configuration.
+        r_max
+            Largest radius of a spectrum [arcsec].
+        band
+            Of the brightness [keV].
+        edge
+            Radii between which a jump of the density is looked for [arcsec].
+        smoothing
+            Weight of second differences of ln kT from shell to shell.
+        draws, seed
+            Of the Monte Carlo errors.
+        **settings
+            Keys of ``[spectral]`` in the configuration, such as ``free_abundance = True``.
+
+        Raises
+        ------
+        ConfigError
+            If an option cannot be, or the centre is outside of the images.
+        EmptySelection
+            If centre, sector or counts leave nothing to make a profile of.
+        """
+        options = ProfileOptions(
+            centre=center,
+            elliptical=elliptical,
+            sector=_pair(sector),
+            band_keV=(float(band[0]), float(band[1])),
+            counts=counts,
+            signal_to_noise=signal_to_noise,
+            r_max=r_max,
+            edge=_pair(edge),
+            smoothing=smoothing,
+            draws=draws,
+            seed=seed,
+        )
+        return Profile(analyse(self.bundle, with_settings(self.config, settings), options))
+
     @cached_property
     def _sky(self) -> SkyBrightness:
         return sky_brightness(self.bundle)
@@ -181,6 +247,10 @@ class Cluster:
             f"<Cluster {config.name}: ObsIDs {some}; z {config.redshift:g}, nH {config.nH:g}e22 cm^-2, "
             f"{config.energy_min_keV:g}-{config.energy_max_keV:g} keV, S/N {config.signal_to_noise:g}>"
         )
+
+
+def _pair(values: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if values is None else (float(values[0]), float(values[1]))
 
 
 class _OpenedBundle(Cluster):

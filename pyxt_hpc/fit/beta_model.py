@@ -67,7 +67,7 @@ class BetaModel:
         Of an elliptical model the geometric mean of the axes of the ellipse through the pixel.
         """
         y, x = np.ogrid[: shape[0], : shape[1]]
-        radius: NDArray[np.float64] = np.sqrt(_radius_sq(y - self.row, x - self.col, self.stretch))
+        radius: NDArray[np.float64] = np.sqrt(radius_squared(y - self.row, x - self.col, self.stretch))
         return radius
 
     def brightness(self, shape: tuple[int, int]) -> NDArray[np.float64]:
@@ -85,12 +85,12 @@ class BetaModel:
         return length
 
 
-def image_for_peak(bundle: Bundle) -> NDArray[np.float32]:
-    """Brightness under a wide Gaussian, (ny, nx) [count s^-1 per pixel], NaN where dead."""
+def image_for_peak(bundle: Bundle, sigma: float = _PEAK_SMOOTHING) -> NDArray[np.float32]:
+    """Brightness under a Gaussian of `sigma` pixels, (ny, nx) [count s^-1 per pixel], NaN where dead."""
     live = bundle.exposure > 0
     signal = np.where(live, bundle.counts - bundle.background, 0).astype(np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
-        smooth = gaussian_sums(signal, _PEAK_SMOOTHING) / gaussian_sums(bundle.exposure, _PEAK_SMOOTHING)
+        smooth = gaussian_sums(signal, sigma) / gaussian_sums(bundle.exposure, sigma)
     smooth[~live] = np.nan
     return smooth
 
@@ -128,7 +128,7 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
         )
 
     def model(p: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-        radius_sq = _radius_sq(y - p[0], x - p[1], p[5:])
+        radius_sq = radius_squared(y - p[0], x - p[1], p[5:])
         profile: NDArray[np.float64] = (1.0 + radius_sq / np.exp(2 * p[2])) ** (0.5 - 3.0 * p[3])
         # the peak that gives the observed number of counts: exact at the maximum up to the background
         return profile, total / (weight @ profile)
@@ -168,7 +168,8 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
     )
 
 
-def _radius_sq(y: np.ndarray, x: np.ndarray, stretch: Sequence[float] | np.ndarray) -> np.ndarray:
+def radius_squared(y: np.ndarray, x: np.ndarray, stretch: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Product of the axes of the ellipse through points at y, x from the centre; `stretch` may be empty."""
     form: np.ndarray
     if not len(stretch):
         form = y**2 + x**2

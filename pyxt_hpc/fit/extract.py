@@ -1,18 +1,17 @@
-"""Extraction: spectra and image sums of discs.
+"""Extraction: spectra and image sums of regions, which are sets of pixels (`pyxt_hpc.binning.runs`).
 
-Events are sorted by pixel in row-major order, so the events of one row of a disc are one slice. What
-lies outside the image counts as empty. Which pixels a disc holds is `pyxt_hpc.binning.discs`' affair.
+Events are sorted by pixel in row-major order, so the events of a run of pixels are one slice. What lies
+outside the image counts as empty. A region's numbers are the same whatever the others are.
 """
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.arrays.compiled import compiled
-from pyxt_hpc.binning.discs import disc_area, half_width_table
+from pyxt_hpc.binning.discs import disc_area
+from pyxt_hpc.binning.runs import PixelRuns, runs_of_discs
 
 
 def disc_areas(radius: ArrayLike) -> NDArray[np.int64]:
@@ -22,22 +21,18 @@ def disc_areas(radius: ArrayLike) -> NDArray[np.int64]:
 
 
 def extract_regions(
-    row: ArrayLike,
-    col: ArrayLike,
-    radius: ArrayLike,
+    runs: PixelRuns,
     indptr: NDArray[np.int64],
     bin_of_event: NDArray[np.int16],
     n_bin: int,
     shape: tuple[int, int],
 ) -> NDArray[np.int32]:
-    """Binned counts of discs.
+    """Binned counts of regions.
 
     Parameters
     ----------
-    row, col : (n_reg,) int
-        Middle pixels, inside the image or not.
-    radius : (n_reg,)
-        Radii [pixels], multiples of 1/8.
+    runs : PixelRuns
+        Of the regions.
     indptr : (ny * nx + 1,) int64
         Events of pixel (y, x) are indptr[y * nx + x] .. indptr[y * nx + x + 1] - 1.
     bin_of_event : (n_event,) int16
@@ -48,60 +43,43 @@ def extract_regions(
     Returns
     -------
     (n_reg, n_bin) int32
-
-    Raises
-    ------
-    ConfigError
-        If a radius is not a multiple of 1/8 pixel.
     """
-    widths, index = _width_table(radius)
-    counts = np.zeros((len(index), n_bin + 1), np.int32)  # the last column takes events without a bin
-    rows, cols = np.asarray(row, np.int64), np.asarray(col, np.int64)
-    _count(rows, cols, widths, index, indptr, bin_of_event, shape[0], shape[1], counts)
+    counts = np.zeros((len(runs), n_bin + 1), np.int32)  # the last column takes events without a bin
+    _count(*_arrays(runs), indptr, bin_of_event, shape[0], shape[1], counts)
     return np.ascontiguousarray(counts[:, :n_bin])
 
 
-def disc_sums(row: ArrayLike, col: ArrayLike, radius: ArrayLike, images: np.ndarray) -> NDArray[np.float64]:
-    """Sums of images over discs.
+def image_sums(runs: PixelRuns, images: np.ndarray) -> NDArray[np.float64]:
+    """Sums of images over regions.
 
     Parameters
     ----------
-    row, col, radius : (n_reg,)
-        As in `extract_regions`.
+    runs : PixelRuns
+        Of the regions.
     images : (n_image, ny, nx)
         Not prefix sums: adding up a row costs less than the fit that follows, even at 100 pixels.
 
     Returns
     -------
     (n_reg, n_image) float64
-
-    Raises
-    ------
-    ConfigError
-        If a radius is not a multiple of 1/8 pixel.
     """
-    widths, index = _width_table(radius)
-    sums = np.zeros((len(index), len(images)))
-    _add_up(
-        np.asarray(row, np.int64),
-        np.asarray(col, np.int64),
-        widths,
-        index,
-        np.ascontiguousarray(images),
-        sums,
-    )
+    sums = np.zeros((len(runs), len(images)))
+    _add_up(*_arrays(runs), np.ascontiguousarray(images), sums)
     return sums
 
 
-def weighted_disc_sums(
-    row: ArrayLike, col: ArrayLike, radius: ArrayLike, weight: np.ndarray, images: np.ndarray
-) -> NDArray[np.float64]:
-    """Sums of weight x images over discs, one pass for all images.
+def disc_sums(row: ArrayLike, col: ArrayLike, radius: ArrayLike, images: np.ndarray) -> NDArray[np.float64]:
+    """`image_sums` over discs around pixels (n_reg,) with radii in steps of 1/8 pixel."""
+    return image_sums(runs_of_discs(row, col, radius), images)
+
+
+def weighted_image_sums(runs: PixelRuns, weight: np.ndarray, images: np.ndarray) -> NDArray[np.float64]:
+    """Sums of weight x images over regions, one pass for all images.
 
     Parameters
     ----------
-    row, col, radius : (n_reg,)
-        As in `extract_regions`.
+    runs : PixelRuns
+        Of the regions.
     weight : (ny + 2 m, nx + 2 m)
         Known in a margin of m >= 0 pixels around the images, too.
     images : (ny, nx, n_image)
@@ -110,35 +88,25 @@ def weighted_disc_sums(
     Returns
     -------
     (n_reg, n_image) float64
-        Rounded alike for a disc whatever the others are.
     """
-    widths, index = _width_table(radius)
-    sums = np.zeros((len(index), images.shape[2]))
-    rows, cols = np.asarray(row, np.int64), np.asarray(col, np.int64)
-    _add_up_weighted(rows, cols, widths, index, weight, np.ascontiguousarray(images), sums)
+    sums = np.zeros((len(runs), images.shape[2]))
+    _add_up_weighted(*_arrays(runs), weight, np.ascontiguousarray(images), sums)
     return sums
 
 
-def _width_table(radius: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Half-widths of the discs that occur, -1 in rows outside, and each region's line of that table."""
-    return _table_of(np.atleast_1d(np.asarray(radius, np.float64)).tobytes())
-
-
-@lru_cache(maxsize=2)  # a fit asks for the table of the same regions several times for each observation
-def _table_of(radii: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return half_width_table(np.frombuffer(radii, np.float64))
+def _arrays(runs: PixelRuns) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    return runs.indptr, runs.row, runs.start, runs.stop
 
 
 @compiled
-def _count(row, col, widths, index, indptr, bin_of_event, ny, nx, counts):  # type: ignore[no-untyped-def]
-    for region in range(row.size):
-        half, mine = widths[index[region]], counts[region]
-        for dy in range(1 - half.size, half.size):
-            y, h = row[region] + dy, half[abs(dy)]
-            left, right = max(col[region] - h, 0), min(col[region] + h, nx - 1)
-            if h < 0 or y < 0 or y >= ny or left > right:
+def _count(first, row, start, stop, indptr, bin_of_event, ny, nx, counts):  # type: ignore[no-untyped-def]
+    for region in range(first.size - 1):
+        mine = counts[region]
+        for k in range(first[region], first[region + 1]):
+            y, left, right = np.int64(row[k]), max(start[k], 0), min(stop[k], nx)
+            if y < 0 or y >= ny or left >= right:
                 continue
-            for event in range(indptr[y * nx + left], indptr[y * nx + right + 1]):
+            for event in range(indptr[y * nx + left], indptr[y * nx + right]):
                 mine[bin_of_event[event]] += 1  # -1 is the last column
 
 
@@ -158,31 +126,28 @@ def _row_sum(values):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _add_up(row, col, widths, index, images, sums):  # type: ignore[no-untyped-def]
+def _add_up(first, row, start, stop, images, sums):  # type: ignore[no-untyped-def]
     n_image, ny, nx = images.shape
-    for region in range(row.size):
-        half = widths[index[region]]
-        for dy in range(1 - half.size, half.size):
-            y, h = row[region] + dy, half[abs(dy)]
-            left, right = max(col[region] - h, 0), min(col[region] + h, nx - 1)
-            if h < 0 or y < 0 or y >= ny or left > right:
+    for region in range(first.size - 1):
+        for k in range(first[region], first[region + 1]):
+            y, left, right = row[k], max(start[k], 0), min(stop[k], nx)
+            if y < 0 or y >= ny or left >= right:
                 continue
             for i in range(n_image):
-                sums[region, i] += _row_sum(images[i, y, left : right + 1])
+                sums[region, i] += _row_sum(images[i, y, left:right])
 
 
 @compiled
-def _add_up_weighted(row, col, widths, index, weight, images, sums):  # type: ignore[no-untyped-def]
+def _add_up_weighted(first, row, start, stop, weight, images, sums):  # type: ignore[no-untyped-def]
     ny, nx, n_image = images.shape
     margin = (weight.shape[0] - ny) // 2
-    for region in range(row.size):
-        half, mine = widths[index[region]], sums[region]
-        for dy in range(1 - half.size, half.size):
-            y, h = row[region] + dy, half[abs(dy)]
-            left, right = max(col[region] - h, 0), min(col[region] + h, nx - 1)
-            if h < 0 or y < 0 or y >= ny or left > right:
+    for region in range(first.size - 1):
+        mine = sums[region]
+        for k in range(first[region], first[region + 1]):
+            y, left, right = row[k], max(start[k], 0), min(stop[k], nx)
+            if y < 0 or y >= ny or left >= right:
                 continue
-            for x in range(left, right + 1):
+            for x in range(left, right):
                 w, pixel = weight[y + margin, x + margin], images[y, x]
                 for i in range(n_image):
                     mine[i] += w * pixel[i]

@@ -10,28 +10,25 @@ from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.background import background_share
-from pyxt_hpc.fit.circles import Circles
-from pyxt_hpc.fit.observations import ObservationSet, base_bins
+from pyxt_hpc.fit.observations import base_bins
 from pyxt_hpc.fit.regions import RegionFits
+from pyxt_hpc.fit.shapes import Shapes
 from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
 from pyxt_hpc.spectra.spectrum import Spectrum
 
 
-def region_spectra(
-    bundle: Bundle, observations: ObservationSet, row: int, col: int, radius: float
-) -> dict[int, Spectrum]:
-    """Spectra of the observations that take part in a region, by their place in the bundle, in its order.
+def region_spectra(bundle: Bundle, shape: Shapes) -> dict[int, Spectrum]:
+    """Spectra of the observations that take part in one region, by their place in the bundle, in its order.
 
-    What `circles.extract_spectra` gives in bins for many regions. One thing is finer here: the area of each
+    What `shapes.extract_spectra` gives in bins for many regions. One thing is finer here: the area of each
     photon energy counts before the photons are redistributed to channels, not that of the channel's energy
-    afterwards. The circle has its centre and radius in pixels.
+    afterwards.
     """
-    circle = Circles(np.array([row]), np.array([col]), np.array([radius]), observations)
     spectra = {}
     for i, observation in enumerate(bundle.observations):
-        _, area, takes_part = circle.seen_by(i)
+        _, area, takes_part = shape.seen_by(i)
         if takes_part[0]:
-            spectra[i] = _spectrum(bundle, observation, circle, area[0])
+            spectra[i] = _spectrum(bundle, observation, shape, area[0])
     return spectra
 
 
@@ -44,10 +41,9 @@ def spectra_as_fitted(
     finest = [
         base_bins(bundle, observation.rmf, config.spectral_grouping) for observation in bundle.observations
     ]
-    for region, level in zip(fits.regions, chosen, strict=True):
-        row, col, radius = int(region["row"]), int(region["col"]), float(region["radius"])
+    for number, level in enumerate(chosen):
         own = {}
-        for i, spectrum in region_spectra(bundle, observations, row, col, radius).items():
+        for i, spectrum in region_spectra(bundle, fits.shapes(np.array([number]))).items():
             observation = bundle.observations[i]
             first, last = observations.first_bin[i], observations.first_bin[i + 1]
             edges = levels[level][(levels[level] >= first) & (levels[level] <= last)] - first
@@ -66,10 +62,10 @@ def _with_smooth_background(spectrum: Spectrum, observation: BundleObservation) 
     return replace(spectrum, background=share * whole)
 
 
-def _spectrum(bundle: Bundle, observation: BundleObservation, circle: Circles, area: np.ndarray) -> Spectrum:
+def _spectrum(bundle: Bundle, observation: BundleObservation, shape: Shapes, area: np.ndarray) -> Spectrum:
     arf, rmf = observation.arf, observation.rmf
     counts, background = (
-        circle.counts(indptr, channel, rmf.n_channels)[0].astype(np.float64)
+        shape.counts(indptr, channel, rmf.n_channels)[0].astype(np.float64)
         for indptr, channel in (
             (observation.event_indptr, observation.event_channel),
             (observation.background_indptr, observation.background_channel),

@@ -2,18 +2,18 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pyxt_hpc.binning.runs import PixelRuns
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.background import background_share
-from pyxt_hpc.fit.circles import BinnedSpectra, Circles, extract_spectra
-from pyxt_hpc.fit.extract import disc_areas
 from pyxt_hpc.fit.flags import quality_flags
 from pyxt_hpc.fit.observations import ObservationSet, fold_observations
+from pyxt_hpc.fit.shapes import BinnedSpectra, Shapes, extract_spectra
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitOptions, expected_rates, fit_regions
 from pyxt_hpc.spectra.goodness import Moments, goodness, moments
 from pyxt_hpc.spectra.grouping import choose_level
@@ -48,20 +48,29 @@ class RegionFits:
         Of the fits.
     moments
         Of the statistic in the finest bins.
+    runs
+        Pixels of the regions; None: their circles.
     """
 
     observations: ObservationSet
     regions: np.ndarray
     options: FitOptions
     moments: Moments
+    runs: PixelRuns | None = None
 
     @classmethod
     def of(
-        cls, bundle: Bundle, config: ClusterConfig, regions: np.ndarray, sky: "SkyBrightness | None" = None
+        cls,
+        bundle: Bundle,
+        config: ClusterConfig,
+        regions: np.ndarray,
+        sky: "SkyBrightness | None" = None,
+        runs: PixelRuns | None = None,
     ) -> "RegionFits":
         """Fold the model and tabulate the statistic for regions (n,) of REGION_DTYPE: done once.
 
-        Without a brightness of the sky it is estimated from the bundle.
+        Without a brightness of the sky it is estimated from the bundle; without `runs`, the pixels of the n
+        regions, these are circles.
         """
         from pyxt_hpc.fit.brightness import sky_brightness
 
@@ -71,24 +80,35 @@ class RegionFits:
             bundle, brightness, config.minimum_exposure_fraction, options, config.spectral_grouping
         )
         ratio = np.repeat(observations.ratio, np.diff(observations.first_bin))
-        return cls(observations, regions, options, moments(options.statistic, ratio))
+        return cls(observations, regions, options, moments(options.statistic, ratio), runs)
 
     def to_shared(self) -> tuple[FitOptions, dict[str, np.ndarray]]:
         """Something small to be pickled, and arrays to be shared."""
+        runs = vars(self.runs) if self.runs else {}
         return self.options, {
             **self.observations.to_arrays(),
             "moments/tables": self.moments.tables,
             "moments/of_bin": self.moments.table_of_bin,
             "regions": self.regions,
+            **{f"runs/{name}": array for name, array in runs.items()},
         }
 
     @classmethod
     def from_shared(cls, options: FitOptions, arrays: Mapping[str, np.ndarray]) -> "RegionFits":
         """Inverse of `to_shared`, without copying."""
         own = {"regions", "moments/tables", "moments/of_bin"}
-        observations = ObservationSet.from_arrays({name: a for name, a in arrays.items() if name not in own})
+        runs = {name.removeprefix("runs/"): a for name, a in arrays.items() if name.startswith("runs/")}
+        observations = ObservationSet.from_arrays(
+            {name: a for name, a in arrays.items() if name not in own and not name.startswith("runs/")}
+        )
         tabulated = Moments(arrays["moments/tables"], arrays["moments/of_bin"])
-        return cls(observations, arrays["regions"], options, tabulated)
+        pixels = PixelRuns(**runs) if runs else None
+        return cls(observations, arrays["regions"], options, tabulated, pixels)
+
+    def only(self, indices: np.ndarray) -> "RegionFits":
+        """The same with some of the regions, at positions (n,)."""
+        runs = self.runs and self.runs.take(indices)
+        return replace(self, regions=self.regions[indices], runs=runs)
 
     def fit(self, indices: np.ndarray) -> np.ndarray:
         """Fit regions at positions (n,): (n,) of ROW_DTYPE; a row depends on its region alone."""
@@ -97,10 +117,11 @@ class RegionFits:
         rows = np.zeros(len(indices), ROW_DTYPE)
         for name in REGION_COLUMNS:
             rows[name] = regions[name]
-        spectra = self.extract(indices)
+        shapes = self.shapes(indices)
+        spectra = extract_spectra(shapes)
         counts = spectra.source.sum(axis=1)
         background = np.where(spectra.weight > 0, spectra.background / spectra.ratio, 0.0).sum(axis=1)
-        rows["area"] = disc_areas(regions["radius"])
+        rows["area"] = shapes.runs.area
         rows["counts"] = counts
         rows["background_counts"] = background
         rows["observations"] = packed_observations(spectra.takes_part)
@@ -117,8 +138,14 @@ class RegionFits:
 
     def extract(self, indices: np.ndarray) -> BinnedSpectra:
         """Spectra of some regions, the positions of which are given."""
+        return extract_spectra(self.shapes(indices))
+
+    def shapes(self, indices: np.ndarray) -> Shapes:
+        """Some regions on the images."""
+        if self.runs is not None:
+            return Shapes(self.runs.take(indices), self.observations)
         row, col, radius = (self.regions[name][indices] for name in ("row", "col", "radius"))
-        return extract_spectra(Circles(row, col, radius, self.observations))
+        return Shapes.circles(row, col, radius, self.observations)
 
     def levels_of(self, spectra: BinnedSpectra) -> np.ndarray:
         """Level of the bins that each region needs: (n,) into `ObservationSet.levels`."""

@@ -151,7 +151,7 @@ def prepare_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], Re
 
     def prepare(options: FitOptions, arrays: dict[str, np.ndarray]) -> RegionFits:
         fits = RegionFits.from_shared(options, arrays)
-        return replace(fits, regions=fits.regions[slice_of(part)])
+        return fits if part == WHOLE else fits.only(np.arange(len(fits.regions))[slice_of(part)])
 
     return prepare
 

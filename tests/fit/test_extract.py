@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.binning.runs import runs_of_discs
 from pyxt_hpc.fit.extract import disc_areas, disc_sums, extract_regions
 
 SHAPE = (37, 53)
@@ -40,7 +40,7 @@ def _mask(row: int, col: int, radius: float) -> np.ndarray:
 def test_counts_per_bin(events: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     indptr, bins, cube = events
     row, col, radius = _discs()
-    found = extract_regions(row, col, radius, indptr, bins, N_BIN, SHAPE)
+    found = extract_regions(runs_of_discs(row, col, radius), indptr, bins, N_BIN, SHAPE)
     assert found.dtype == np.int32
     for i in range(len(row)):
         assert found[i].tolist() == cube[:, _mask(row[i], col[i], radius[i])].sum(axis=1).tolist()
@@ -69,11 +69,5 @@ def test_area_is_the_sum_of_ones() -> None:
 def test_no_region(events: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     indptr, bins, _ = events
     none = np.empty(0, int)
-    assert extract_regions(none, none, none, indptr, bins, N_BIN, SHAPE).shape == (0, N_BIN)
+    assert extract_regions(runs_of_discs(none, none, none), indptr, bins, N_BIN, SHAPE).shape == (0, N_BIN)
     assert disc_areas(none).shape == (0,)
-
-
-def test_radius_off_the_grid(events: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-    indptr, bins, _ = events
-    with pytest.raises(ConfigError, match="multiple"):
-        extract_regions([3], [3], [1.3], indptr, bins, N_BIN, SHAPE)

@@ -9,8 +9,8 @@ import pytest
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.brightness import MARGIN, SkyBrightness
-from pyxt_hpc.fit.circles import Circles, extract_spectra
 from pyxt_hpc.fit.observations import ObservationSet, fold_observations
+from pyxt_hpc.fit.shapes import Shapes, extract_spectra
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
@@ -75,7 +75,7 @@ def steep_model(two: Bundle) -> ObservationSet:
 
 def extract(model: ObservationSet, row: int, col: int, radius: float) -> dict[str, np.ndarray]:
     """One region."""
-    spectra = extract_spectra(Circles(np.array([row]), np.array([col]), np.array([radius]), model))
+    spectra = extract_spectra(Shapes.circles(np.array([row]), np.array([col]), np.array([radius]), model))
     return {name: value[0] for name, value in vars(spectra).items()}
 
 
@@ -182,10 +182,10 @@ def test_chunks_do_not_change_a_bit(name: str, request: pytest.FixtureRequest) -
     rng = np.random.default_rng(5)
     row, col = rng.integers(0, 40, 60), rng.integers(0, 50, 60)
     radius = rng.integers(8, 80, 60) / 8
-    whole = vars(extract_spectra(Circles(row, col, radius, model)))
+    whole = vars(extract_spectra(Shapes.circles(row, col, radius, model)))
     for size in (1, 7):
         for at in range(0, 60, size):
             part = slice(at, at + size)
-            spectra = vars(extract_spectra(Circles(row[part], col[part], radius[part], model)))
+            spectra = vars(extract_spectra(Shapes.circles(row[part], col[part], radius[part], model)))
             for name, value in spectra.items():
                 np.testing.assert_array_equal(value, whole[name][part])

@@ -9,9 +9,9 @@ import pytest
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.chandra.sky.vignetting import vignetting
 from pyxt_hpc.fit.brightness import MARGIN
-from pyxt_hpc.fit.circles import Circles, extract_spectra
 from pyxt_hpc.fit.observations import ObservationSet, fold_observations
 from pyxt_hpc.fit.region_spectra import region_spectra
+from pyxt_hpc.fit.shapes import Shapes, extract_spectra
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.templates import fold_templates
@@ -74,12 +74,17 @@ def model_of(bundle: Bundle, minimum_fraction: float = MINIMUM_FRACTION) -> Obse
 REGIONS = [(20, 12, 6.0), (40, 60, 8.5), (30, 39, 5.0), (59, 79, 12.0)]
 
 
+def circle(model: ObservationSet, row: int, col: int, radius: float) -> Shapes:
+    """One circle."""
+    return Shapes.circles(np.array([row]), np.array([col]), np.array([radius]), model)
+
+
 @pytest.mark.parametrize(("row", "col", "radius"), REGIONS)
 def test_counts_in_bins_are_those_of_the_binned_spectra(
     bundle: Bundle, model: ObservationSet, row: int, col: int, radius: float
 ) -> None:
-    binned = extract_spectra(Circles(np.array([row]), np.array([col]), np.array([radius]), model))
-    spectra = region_spectra(bundle, model, row, col, radius)
+    binned = extract_spectra(circle(model, row, col, radius))
+    spectra = region_spectra(bundle, circle(model, row, col, radius))
     assert list(spectra) == np.flatnonzero(binned.takes_part[0]).tolist()
     for i, spectrum in spectra.items():
         bins = slice(model.first_bin[i], model.first_bin[i + 1])
@@ -100,8 +105,8 @@ def test_folded_model_is_that_of_the_binned_spectra(
     (Cauchy-Schwarz): 3.7e-4, measured 12 arcmin off the axis, of 3000 counts is 0.02 sigma at most. The
     sum, that is the norm, is off by far less.
     """
-    binned = extract_spectra(Circles(np.array([row]), np.array([col]), np.array([radius]), model))
-    spectra = region_spectra(bundle, model, row, col, radius)
+    binned = extract_spectra(circle(model, row, col, radius))
+    spectra = region_spectra(bundle, circle(model, row, col, radius))
     hot = (model.kT > 1.0) & (model.kT < 15.0)
     for i, observation in enumerate(bundle.observations):
         if i not in spectra:
@@ -123,12 +128,12 @@ def test_folded_model_is_that_of_the_binned_spectra(
 
 def test_observation_below_the_threshold_stays_out(bundle: Bundle) -> None:
     # The outermost column of the circle is live in the second observation: 1 of 29 pixels.
-    assert list(region_spectra(bundle, model_of(bundle, 0.04), 30, 37, 3.0)) == [0]
-    assert list(region_spectra(bundle, model_of(bundle, 0.03), 30, 37, 3.0)) == [0, 1]
+    assert list(region_spectra(bundle, circle(model_of(bundle, 0.04), 30, 37, 3.0))) == [0]
+    assert list(region_spectra(bundle, circle(model_of(bundle, 0.03), 30, 37, 3.0))) == [0, 1]
     # Not live at all is out even without a threshold.
-    assert list(region_spectra(bundle, model_of(bundle, 0.0), 30, 36, 3.0)) == [0]
+    assert list(region_spectra(bundle, circle(model_of(bundle, 0.0), 30, 36, 3.0))) == [0]
 
 
 def test_dead_region_has_no_spectra(bundle: Bundle) -> None:
     dead = replace(bundle, observations=bundle.observations[1:])
-    assert region_spectra(dead, model_of(dead), 30, 10, 3.0) == {}
+    assert region_spectra(dead, circle(model_of(dead), 30, 10, 3.0)) == {}

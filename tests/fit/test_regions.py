@@ -10,9 +10,11 @@ import pytest
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.fit.circles import Circles, extract_spectra
 from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.fit.region_map import regions_of_labels
+from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits, fit_options
+from pyxt_hpc.fit.shapes import Shapes, extract_spectra
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FIT_DTYPE, fit_regions
 from pyxt_hpc.spectra.grouping import choose_level
@@ -81,7 +83,7 @@ def fits(bundle: Bundle) -> RegionFits:
 def test_rows_are_the_fits_of_the_extracted_spectra(fits: RegionFits) -> None:
     rows = fits.fit(np.arange(9))
     model, where = fits.observations, regions()
-    spectra = extract_spectra(Circles(where["row"], where["col"], where["radius"], model))
+    spectra = extract_spectra(Shapes.circles(where["row"], where["col"], where["radius"], model))
     counts = np.add.reduceat(spectra.background, model.first_bin[:-1], axis=1)
     level = choose_level(counts)
     assert len(set(level.tolist())) >= 3  # bins of several widths are in use
@@ -199,3 +201,30 @@ def test_options_come_from_the_configuration() -> None:
     assert options.nH_bounds == (0.0, 1.0)
     assert options.kT_bounds == (0.1, 40.0)
     assert options.n_free == 4
+
+
+@pytest.mark.parametrize("statistic", ["wstat", "cstat"])
+def test_label_image_of_discs_gives_what_the_discs_give(bundle: Bundle, statistic: str) -> None:
+    config = replace(CONFIG, statistic=statistic)
+    discs = regions()[[0, 3, 6]]  # which share no pixel and stay inside
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    labels = np.zeros(SHAPE, np.int32)
+    for disc in discs:
+        labels[(y - disc["row"]) ** 2 + (x - disc["col"]) ** 2 <= disc["radius"] ** 2] = disc["region"]
+    bins, runs = regions_of_labels(labels)
+    by_disc = RegionFits.of(bundle, config, discs)
+    by_label = RegionFits.from_shared(*RegionFits.of(bundle, config, bins, runs=runs).to_shared())
+    for chunk in ([0, 1, 2], [2, 0], [1]):
+        expected, found = by_disc.fit(np.array(chunk)), by_label.fit(np.array(chunk))
+        for name in set(found.dtype.names) - {"seconds", "radius"}:
+            np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+        np.testing.assert_allclose(np.pi * found["radius"] ** 2, expected["area"], rtol=1e-6)
+        some = by_label.only(np.array(chunk)).fit(np.arange(len(chunk)))
+        np.testing.assert_array_equal(some["kT"], found["kT"])
+    spectra = zip(*(spectra_as_fitted(bundle, config, fits) for fits in (by_disc, by_label)), strict=True)
+    for expected, found in spectra:
+        assert expected.keys() == found.keys()
+        for i in expected:
+            np.testing.assert_array_equal(found[i].counts, expected[i].counts)
+            np.testing.assert_array_equal(found[i].background, expected[i].background)
+            np.testing.assert_array_equal(found[i].arf.area, expected[i].arf.area)

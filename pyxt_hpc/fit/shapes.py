@@ -1,49 +1,51 @@
-"""Circles on the images of all observations: their spectra cut out, and how much of each was seen."""
+"""Regions on the images of all observations: their spectra cut out, and how much of each was seen."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from pyxt_hpc.binning.runs import PixelRuns, runs_of_discs
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.fit.extract import disc_sums, extract_regions, weighted_disc_sums
+from pyxt_hpc.fit.extract import extract_regions, image_sums, weighted_image_sums
 from pyxt_hpc.fit.observations import ObservationSet
 
 
 @dataclass(frozen=True)
-class Circles:
-    """Circles, and what of their events and brightness an observation sees.
+class Shapes:
+    """Regions, and what of their events and brightness an observation sees.
 
     Parameters
     ----------
-    row, col, radius
-        (n,) centres and radii [pixels]; centres are inside the images.
+    runs
+        Pixels of n regions.
     observations
         Of the cluster.
 
     Raises
     ------
     ConfigError
-        If a circle reaches where the brightness is not known.
+        If a region reaches where the brightness is not known.
     """
 
-    row: np.ndarray
-    col: np.ndarray
-    radius: np.ndarray
+    runs: PixelRuns
     observations: ObservationSet
+
+    @classmethod
+    def circles(
+        cls, row: np.ndarray, col: np.ndarray, radius: np.ndarray, observations: ObservationSet
+    ) -> "Shapes":
+        """Circles (n,) with their centres and radii [pixels]."""
+        return cls(runs_of_discs(row, col, radius), observations)
 
     def __post_init__(self) -> None:
         ny, nx = self.observations.shape
-        reach = np.floor(self.radius) - self._margin
-        if (
-            np.any(self.row < reach)
-            or np.any(self.col < reach)
-            or np.any(self.row >= ny - reach)
-            or np.any(self.col >= nx - reach)
-        ):
+        margin = self._margin
+        low_row, end_row, low_col, end_col = self.runs.bounds()
+        if min(low_row, low_col) < -margin or end_row > ny + margin or end_col > nx + margin:
             raise ConfigError(
-                f"a circle reaches more than {self._margin} pixels beyond the images, where the cluster's "
-                "brightness is not known: make the scale map again with `pyxt-hpc create-bins`"
+                f"a region reaches more than {margin} pixels beyond the images, where the cluster's "
+                "brightness is not known: make the bins again with `pyxt-hpc create-bins`"
             )
 
     @property
@@ -52,24 +54,24 @@ class Circles:
 
     @cached_property
     def brightness(self) -> np.ndarray:
-        """(n,) sum over the whole circle."""
+        """(n,) sum over the whole region."""
         m = self._margin
-        return disc_sums(self.row + m, self.col + m, self.radius, self.observations.brightness[None])[:, 0]
+        return image_sums(self.runs.shifted(m, m), self.observations.brightness[None])[:, 0]
 
     def seen_by(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What observation i sees of each circle.
+        """What observation i sees of each region.
 
         Returns
         -------
         share : (n,)
-            Of the circle's brightness: sum(S live)/sum(S), the denominator over the whole circle.
+            Of the region's brightness: sum(S live)/sum(S), the denominator over the whole region.
         area : (n, n_energy)
             Relative to the ARF at the energies where it is known: sum(S live vignetting)/sum(S).
         takes_part : (n,) bool
             Whether the share is large enough.
         """
         own = self.observations.per_observation[i]
-        sums = weighted_disc_sums(self.row, self.col, self.radius, self.observations.brightness, own.live)
+        sums = weighted_image_sums(self.runs, self.observations.brightness, own.live)
         seen = sums * (own.live_unit / self.brightness[:, None])
         # rounded: a fraction given in decimals is not missed by an error of the last bit
         takes_part = np.round(seen[:, 0], 9) >= self.observations.minimum_fraction[0]
@@ -77,8 +79,7 @@ class Circles:
 
     def counts(self, indptr: np.ndarray, bin_of_event: np.ndarray, n_bin: int) -> np.ndarray:
         """Binned counts (n, n_bin) of events that are sorted by pixel, as `extract_regions` takes them."""
-        where = self.row, self.col, self.radius
-        return extract_regions(*where, indptr, bin_of_event, n_bin, self.observations.shape)
+        return extract_regions(self.runs, indptr, bin_of_event, n_bin, self.observations.shape)
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,14 @@ class BinnedSpectra:
         (n_region, n_bin) counts.
     weight
         (n_region, n_bin) effective exposure [s]: live time x area relative to the ARF, the mean over the
-        whole circle weighted by its brightness, nothing being live where the observation does not see;
+        whole region weighted by its brightness, nothing being live where the observation does not see;
         0 where it does not take part.
     ratio
         (n_region, n_bin) background exposure per source exposure.
     takes_part
         (n_region, n_obs) whether an observation takes part.
     live_share
-        (n_region, n_obs) share of the circle's brightness that is live, whether it takes part or not.
+        (n_region, n_obs) share of the region's brightness that is live, whether it takes part or not.
     """
 
     source: np.ndarray
@@ -109,10 +110,10 @@ class BinnedSpectra:
     live_share: np.ndarray
 
 
-def extract_spectra(circles: Circles) -> BinnedSpectra:
+def extract_spectra(shapes: Shapes) -> BinnedSpectra:
     """Spectra, effective exposures and participating observations of some regions."""
-    observations = circles.observations
-    n_region, n_bin, n_obs = len(circles.row), observations.hhe.shape[2], len(observations.exposure_s)
+    observations = shapes.observations
+    n_region, n_bin, n_obs = len(shapes.runs), observations.hhe.shape[2], len(observations.exposure_s)
     source = np.zeros((n_region, n_bin), np.int32)
     background = np.zeros((n_region, n_bin), np.int32)
     weight = np.zeros((n_region, n_bin))
@@ -122,9 +123,9 @@ def extract_spectra(circles: Circles) -> BinnedSpectra:
     for i, own in enumerate(observations.per_observation):
         bins = slice(observations.first_bin[i], observations.first_bin[i + 1])
         n = bins.stop - bins.start
-        live_share[:, i], area, takes_part[:, i] = circles.seen_by(i)
-        source[:, bins] = circles.counts(own.event_indptr, own.event_bin, n)
-        background[:, bins] = circles.counts(own.background_indptr, own.background_bin, n)
+        live_share[:, i], area, takes_part[:, i] = shapes.seen_by(i)
+        source[:, bins] = shapes.counts(own.event_indptr, own.event_bin, n)
+        background[:, bins] = shapes.counts(own.background_indptr, own.background_bin, n)
         # Term by term: a matrix product rounds differently in chunks of other sizes, and results must not.
         for node, share in zip(area.T, own.interpolation, strict=True):
             weight[:, bins] += observations.exposure_s[i] * node[:, None] * share
