@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from astropy.cosmology import FLRW
 from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.fit.brightness import SkyBrightness
+from pyxt_hpc.fit.cosmology import cosmology
 from pyxt_hpc.fit.observations import fold_observations
 from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.ledger import Collector
@@ -19,12 +22,13 @@ from pyxt_hpc.parallel.pools.pool import Payload, Pool
 from pyxt_hpc.profiles.mass.annuli import MIN_ANNULI, AnnularFits
 from pyxt_hpc.profiles.mass.likelihood import Likelihood
 from pyxt_hpc.profiles.mass.mixing import Mixing
-from pyxt_hpc.profiles.mass.models import WAYS, Backward, Forward, GasModel, MassModel
+from pyxt_hpc.profiles.mass.models import WAYS, Backward, Forward, GasModel, MassModel, Parameter
 from pyxt_hpc.profiles.mass.posterior import Posterior, posterior_of
 from pyxt_hpc.profiles.mass.sampler import (
     Chain,
     SamplerOptions,
     best_fit,
+    check_chain,
     disagreement,
     first_walkers,
     run_ensemble,
@@ -71,15 +75,15 @@ class Sampled:
         What the samples say.
     samples : (n, n_parameter)
         Of all ensembles, in the order of the model's parameters.
-    names
-        Of these.
+    parameters
+        These.
     chains
         Steps, autocorrelation times and convergence of each ensemble.
     """
 
     posterior: Posterior
     samples: FloatArray
-    names: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
     chains: tuple[Chain, ...]
 
     @property
@@ -208,6 +212,31 @@ class MassProblem:
         )
 
 
+def mass_problem(
+    bundle: Bundle, config: ClusterConfig, annuli: AnnularFits, abundance: float, options: MassOptions
+) -> MassProblem:
+    """The problem of a cluster; arguments and errors as `MassProblem.of`.
+
+    Parameters
+    ----------
+    bundle, config
+        The cluster.
+    annuli, abundance
+        Fits, and the abundance of the gas [solar]; NaN: that of the configuration.
+    options
+        Ways and sampling.
+    """
+    metals = abundance if np.isfinite(abundance) else bundle.abundance
+    return MassProblem.of(
+        annuli,
+        partial(mixing_of, bundle, metals),
+        redshift=bundle.redshift,
+        cosmology=cosmology(config),
+        particles=Particles.of(metals, bundle.abundance_table),
+        options=options,
+    )
+
+
 def mixing_of(bundle: Bundle, abundance: float, annuli: AnnularFits) -> Mixing:
     """How fits with a cluster's responses take gas of many temperatures.
 
@@ -225,66 +254,110 @@ def mixing_of(bundle: Bundle, abundance: float, annuli: AnnularFits) -> Mixing:
     return Mixing.of(model.kT, expected, model.background_shape / ratio, net, annuli.background)
 
 
-def sample_mass(
-    problem: MassProblem,
-    chain_path: Callable[[str, int], Path],
-    pool: Pool,
-) -> ClusterMass | None:
-    """Sample every way and say what the samples mean; None on MPI ranks that were workers.
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One ensemble: what it samples, where its walkers start, where its chain is kept."""
+
+    likelihood: Likelihood
+    walkers: FloatArray
+    path: Path
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Sampling:
+    """All ensembles, ready to walk.
+
+    Parameters
+    ----------
+    problem
+        What is sampled.
+    tasks
+        A task each.
+    free_chi2
+        Least chi^2 of each way's models, in equilibrium or not.
+    """
+
+    problem: MassProblem
+    tasks: tuple[Task, ...]
+    free_chi2: tuple[float, ...]
+
+
+def prepare_sampling(problem: MassProblem, chain_path: Callable[[str, int], Path]) -> Sampling:
+    """Find the best models, about which the walkers start.
 
     Parameters
     ----------
     problem
         What is sampled.
     chain_path
-        File of a way's ensemble. One of the same problem is gone on with; another one is replaced.
-    pool
-        Who samples: an ensemble is one task.
+        File of a way's ensemble, counted from 0. A chain of the same problem is gone on with; another one is
+        replaced.
 
     Raises
     ------
     EmptySelection
         If no model near the data is in equilibrium.
-    WorkerFailed
+    DamagedFile
         If a chain's file cannot be read.
-    Interrupted
-        At a signal; the ensembles go on where they stopped when the same is run again.
     """
+    seed = problem.options.sampler.seed
     starts = [_start(one, problem.options) for one in problem.likelihoods]
-    tasks = [
-        _Task(one, walkers, chain_path(one.model.way, k), problem.options.sampler.seed + k)
+    tasks = tuple(
+        Task(one, walkers, chain_path(one.model.way, k), seed + k)
         for one, start in zip(problem.likelihoods, starts, strict=True)
         for k, walkers in enumerate(start.walkers)
-    ]
+    )
+    for task in tasks:
+        check_chain(task.path)
+    return Sampling(problem, tasks, tuple(start.chi2 for start in starts))
+
+
+def sample_mass(sampling: Sampling | None, pool: Pool) -> ClusterMass | None:
+    """Sample every way and say what the samples mean; None on MPI ranks that were workers.
+
+    Parameters
+    ----------
+    sampling
+        What is to do; only the master has it.
+    pool
+        Who samples: an ensemble is one task.
+
+    Raises
+    ------
+    Interrupted
+        At a signal; the ensembles go on where they stopped when the same is run again.
+    WorkerFailed
+        If an ensemble cannot be sampled.
+    """
     found: dict[int, Chain] = {}
-    name = problem.fingerprint[:16]
 
     def collect(items: NDArray, chains: Sequence[Chain]) -> None:
         found.update(zip(items.tolist(), chains, strict=True))
 
-    with pool.open(_prepare, Payload(_Context(tasks, name, problem.options.sampler), {})) as workers:
-        if workers is None:
+    payload = None if sampling is None else Payload(sampling, {})
+    with pool.open(_prepare, payload) as workers:
+        if workers is None or sampling is None:
             return None
         run_chunks(
             workers,
             _sample,
-            np.arange(len(tasks)),
+            np.arange(len(sampling.tasks)),
             Collector(collect, "ensemble"),
             label="mass",
             unit="ensemble",
             when_stopped="the ensembles go on where they stopped when the same is run again",
         )
-    ways = {}
+    problem, ways = sampling.problem, {}
     rng = np.random.default_rng(problem.options.sampler.seed)
-    for likelihood, start in zip(problem.likelihoods, starts, strict=True):
-        chains = tuple(found[i] for i, task in enumerate(tasks) if task.likelihood is likelihood)
+    for likelihood, free_chi2 in zip(problem.likelihoods, sampling.free_chi2, strict=True):
+        chains = tuple(found[i] for i, task in enumerate(sampling.tasks) if task.likelihood is likelihood)
         samples = np.concatenate([chain.samples for chain in chains])
         log_probability = np.concatenate([chain.log_probability for chain in chains])
         posterior = posterior_of(
-            likelihood, samples, log_probability, problem.critical, problem.mu_e, start.chi2, rng
+            likelihood, samples, log_probability, problem.critical, problem.mu_e, free_chi2, rng
         )
-        names = tuple(p.name for p in likelihood.model.parameters)
-        ways[likelihood.model.way] = Sampled(posterior, samples, names, chains)
+        ways[likelihood.model.way] = Sampled(posterior, samples, likelihood.model.parameters, chains)
     return ClusterMass(problem.likelihoods[0].annuli, ways, problem.critical, problem.fingerprint)
 
 
@@ -309,38 +382,20 @@ def _start(likelihood: Likelihood, options: MassOptions) -> _Start:
         if drawn is None:
             raise EmptySelection(
                 f"{likelihood.model.way}: no model near the data has a mass that grows outwards; the gas is "
-                "not in equilibrium, or kT falls too steeply: look at the profile, try sectors or the other way"
+                "not in equilibrium, or kT falls too steeply: look at the profile, try sectors or another way"
             )
         walkers.append(drawn)
     return _Start(walkers, float(np.sum(likelihood.residuals(best[None]) ** 2)))
 
 
-@dataclass(frozen=True, eq=False)
-class _Task:
-    """One ensemble."""
-
-    likelihood: Likelihood
-    walkers: FloatArray
-    path: Path
-    seed: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Context:
-    tasks: list[_Task]
-    name: str
-    options: SamplerOptions
-
-
-def _prepare(meta: _Context, arrays: dict[str, np.ndarray]) -> _Context:
+def _prepare(meta: Sampling, arrays: dict[str, np.ndarray]) -> Sampling:
     return meta
 
 
-def _sample(context: _Context, items: NDArray) -> list[Chain]:
+def _sample(sampling: Sampling, items: NDArray) -> list[Chain]:
     """Chains of some ensembles."""
+    name, options = sampling.problem.fingerprint[:16], sampling.problem.options.sampler
     return [
-        run_ensemble(
-            task.path, context.name, task.likelihood.log_probability, task.walkers, context.options, task.seed
-        )
-        for task in (context.tasks[i] for i in items.tolist())
+        run_ensemble(task.path, name, task.likelihood.log_probability, task.walkers, options, task.seed)
+        for task in (sampling.tasks[i] for i in items.tolist())
     ]

@@ -31,7 +31,7 @@ LENGTH = 50.0
 
 _BLOCK = 50
 _DISCARD = 5.0
-_STARTS = 6
+_STARTS, _SAME_COST = 6, 0.02
 _DRAWS = 100
 
 
@@ -126,9 +126,10 @@ def best_fit(
         first = np.clip(start + scatter, low + 1e-3 * span, high - 1e-3 * span)
         if not np.all(np.isfinite(one(first))):
             continue
-        found.append(
-            least_squares(one, first, slopes, bounds=(low, high), x_scale=span, loss="linear", max_nfev=200)
-        )
+        found.append(least_squares(one, first, slopes, bounds=(low, high), x_scale=span, max_nfev=200))
+        costs = sorted(float(result.cost) for result in found)
+        if len(costs) > 1 and costs[1] - costs[0] < _SAME_COST:
+            break  # found twice, from different places
     if not found:
         raise EmptySelection(
             "no model of the cluster gives finite temperatures in its annuli: look at kT, norm and radii in "
@@ -260,13 +261,17 @@ def disagreement(chains: list[Chain]) -> float:
     return float(np.sqrt(1.0 + means.var(axis=0, ddof=1) / within).max())
 
 
-def _backend(path: Path, name: str) -> emcee.backends.HDFBackend:
-    # emcee takes a file that cannot be read for one that is not there
+def check_chain(path: Path) -> None:
+    """Raise DamagedFile if a file is no chain: emcee would take it for one that is not there."""
     if check_regular(path):
         try:
             with open_hdf5(path):
                 pass
         except OSError as error:
             raise DamagedFile(f"{path}: this chain cannot be read ({error}); delete it") from error
+
+
+def _backend(path: Path, name: str) -> emcee.backends.HDFBackend:
+    check_chain(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     return emcee.backends.HDFBackend(str(path), name=name)
