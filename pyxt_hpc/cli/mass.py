@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pyxt_hpc.profiles.mass.estimate import ClusterMass, MassOptions, Sampling
     from pyxt_hpc.profiles.mass.posterior import Interval
 
+_UNLIKELY = 0.01
+"""Probability of a chi^2 below which a model is doubted."""
+
 
 @command(
     "mass-estimation",
@@ -98,11 +101,14 @@ def _lines(mass: "ClusterMass") -> Iterator[str]:
     rows = []
     for way, sampled in mass.ways.items():
         posterior = sampled.posterior
-        degrees = posterior.n_data - posterior.n_parameters
         yield (
             f"{way}: chi^2 {posterior.chi2:.1f} of {posterior.n_data} data with {posterior.n_parameters} "
-            f"parameters" + ("" if degrees > 0 else ", which describe any data: only priors hold them")
+            f"parameters"
         )
+        if posterior.n_data <= posterior.n_parameters:
+            yield f"warning: {way}: as many parameters as data: priors decide much of the result"
+        elif posterior.probability < _UNLIKELY:
+            yield f"warning: {way}: so large a chi^2 is unlikely: the intervals are too narrow"
         steps = ", ".join(str(chain.steps) for chain in sampled.chains)
         agreement = f", R-hat {sampled.disagreement:.3f}" if len(sampled.chains) > 1 else ""
         yield (

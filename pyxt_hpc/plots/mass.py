@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.profiles.mass.annuli import AnnularFits
@@ -109,7 +110,7 @@ def draw_mass_on(figure: Figure, mass: ClusterMass, title: str) -> None:
         axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.tick_params(which="both", direction="in", top=True, right=True)
+        axes.tick_params(which="both", direction="in", top=True, right=True, labelsize="small")
     measured = np.concatenate([annuli.kT_hi[annuli.has_kT], annuli.kT[annuli.has_kT]])
     kT.set_ylim(0.0, 1.25 * float(measured.max()))
     fractions = [
@@ -216,6 +217,7 @@ def _range(values: FloatArray) -> tuple[float, float]:
 
 def _contours(axes: Axes, pairs: FloatArray, limits: Sequence[tuple[float, float]], colour: str) -> None:
     counts, x, y = np.histogram2d(pairs[:, 0], pairs[:, 1], bins=_BINS, range=limits)
+    counts = gaussian_filter(counts, 1.0)  # else contours follow every bin
     ordered = np.sort(counts.ravel())[::-1]
     share = np.cumsum(ordered) / max(ordered.sum(), 1.0)
     levels = np.unique([ordered[min(int(np.searchsorted(share, one)), len(ordered) - 1)] for one in _LEVELS])
@@ -226,9 +228,10 @@ def _contours(axes: Axes, pairs: FloatArray, limits: Sequence[tuple[float, float
 
 
 def _ticks(axes: Axes, bottom: bool, left: bool, label: str, own: str) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(3, prune="both"))
-    axes.yaxis.set_major_locator(MaxNLocator(3, prune="both"))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(2, prune="both"))
     axes.tick_params(direction="in", labelsize=6, labelbottom=bottom, labelleft=left)
+    axes.tick_params(axis="x", labelrotation=45)
     if bottom:
         axes.set_xlabel(label, fontsize=7)
     if left:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import chdtrc
 
 from pyxt_hpc.profiles.hydrostatic import gas_mass
 from pyxt_hpc.profiles.mass.likelihood import Likelihood
@@ -14,6 +15,9 @@ FloatArray = NDArray[np.float64]
 OVERDENSITIES = (2500.0, 500.0)
 
 PERCENTILES = (50.0, 15.865, 84.135)
+
+MAX_REDUCED = 10.0
+"""Chi^2 per degree of freedom of a model that describes nothing: there is no mass."""
 
 _ENOUGH = 2000
 """Samples that intervals are computed from."""
@@ -108,6 +112,15 @@ class Posterior:
     n_parameters: int
     excess: float
 
+    @property
+    def probability(self) -> float:
+        """Of a chi^2 at least as large, were the model true."""
+        return float(chdtrc(_degrees(self.n_data, self.n_parameters), self.chi2))
+
+
+def _degrees(n_data: int, n_parameters: int) -> int:
+    return max(n_data - n_parameters, 1)
+
 
 def posterior_of(
     likelihood: Likelihood,
@@ -148,7 +161,9 @@ def posterior_of(
     chi2 = float(np.sum(likelihood.residuals(best[None]) ** 2))
     excess = chi2 - free_chi2
     mass = model.mass_at(theta, radius)
-    if excess > MAX_EXCESS:
+    degrees = _degrees(likelihood.n_data, len(model.parameters))
+    refusal = _refusal(chi2, degrees, excess)
+    if refusal:
         mass = np.full_like(mass, np.nan)
     density, kT = model.gas_at(theta, radius)
     gas = gas_mass(radius, density, mu_e)
@@ -161,7 +176,7 @@ def posterior_of(
         predicted_kT=_percentiles(fitted_kT),
         predicted_norm=_percentiles(fitted_norm),
         overdensities=tuple(
-            _at_overdensity(one, radius, mass, gas, critical, annuli.outermost, excess)
+            _at_overdensity(one, radius, mass, gas, critical, annuli.outermost, refusal)
             for one in OVERDENSITIES
         ),
         parameters={
@@ -174,6 +189,15 @@ def posterior_of(
         n_parameters=len(model.parameters),
         excess=excess,
     )
+
+
+def _refusal(chi2: float, degrees: int, excess: float) -> str:
+    """Why there is no mass at all; empty if there is one."""
+    if excess > MAX_EXCESS:
+        return f"the data ask for a mass that falls outwards: growing costs {excess:.1f} of chi^2"
+    if chi2 > MAX_REDUCED * degrees:
+        return f"the model does not describe the annuli: chi^2 {chi2:.0f} with {degrees} degrees of freedom"
+    return ""
 
 
 def overdensity_radius(
@@ -203,11 +227,10 @@ def _at_overdensity(
     gas: FloatArray,
     critical: float,
     outermost: float,
-    excess: float,
+    refusal: str,
 ) -> OverdensityMass:
-    if excess > MAX_EXCESS:
-        note = f"the data ask for a mass that falls outwards: growing costs {excess:.1f} of chi^2"
-        return OverdensityMass(overdensity, NONE, NONE, NONE, NONE, False, note)
+    if refusal:
+        return OverdensityMass(overdensity, NONE, NONE, NONE, NONE, False, refusal)
     at = overdensity_radius(overdensity, radius, mass, critical)
     reached = np.isfinite(at)
     if reached.mean() < 1.0 - _MAX_UNREACHED:
