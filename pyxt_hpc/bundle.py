@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # ranks that fit need no coordinates, and start sooner
     from astropy.wcs import WCS
 
 SCHEMA = "pyxt_hpc bundle"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # since this version HDF5 guards its metadata by checksums, so that damage is an error and not a crash
 _FORMAT = ("v110", "v110")
 
@@ -54,6 +54,7 @@ OBSERVATION_ATTRIBUTES: dict[str, tuple[type, str]] = {
     "exposure_s": (float, "live time of the chip with most of it, flares out [s]"),
     "background_scale": (float, "expected counts in the observation per count of the background file"),
     "first_channel_number": (int, "number of the PI channel with index 0"),
+    "area_of": (str, "what the area of every pixel was taken from"),
 }
 # name: (dtype, shape, unit or meaning); the letters of the shapes must agree within the file
 ROOT_DATASETS: dict[str, tuple[str, str, str]] = {
@@ -102,6 +103,7 @@ class BundleObservation:
     rmf: Rmf
     dataset: str = ""
     """Left empty, the ObsID."""
+    area_of: str = "vignetting table"
 
     def __post_init__(self) -> None:
         if not self.dataset:

@@ -9,6 +9,7 @@ from astropy.io import fits
 
 from pyxt_hpc.errors import DamagedFile, ForeignProduct
 from pyxt_hpc.files.fits import open_fits, write_fits
+from pyxt_hpc.files.quoting import shown
 from pyxt_hpc.provenance import software
 
 
@@ -20,7 +21,7 @@ def write_image(
     unit: str,
     comment: str,
     bundle_fingerprint: str,
-    settings: Mapping[str, float] | None = None,
+    settings: Mapping[str, float | str | None] | None = None,
     history: Iterable[str] = (),
     errors: Mapping[str, np.ndarray] | None = None,
 ) -> None:
@@ -41,7 +42,7 @@ def write_image(
     bundle_fingerprint
         Ties the image to the data it was made from.
     settings
-        Keywords of the header that `read_image` will compare.
+        Keywords of the header that `read_image` will compare; those that are None are left out.
     history
         Further lines of provenance.
     errors
@@ -50,7 +51,7 @@ def write_image(
     header = fits.Header.fromstring(wcs_header)
     header["BUNIT"] = (unit, "unit of the pixel values")
     header["BUNDLEID"] = (bundle_fingerprint[:16], "fingerprint of the analysis bundle")
-    header.update(settings or {})
+    header.update({name: value for name, value in (settings or {}).items() if value is not None})
     extensions = [fits.ImageHDU(error, header, name=name) for name, error in (errors or {}).items()]
     header.add_comment(comment)
     for line in history:
@@ -66,7 +67,7 @@ def read_image(
     made_by: str,
     bundle_fingerprint: str,
     shape: tuple[int, int],
-    settings: Mapping[str, float] | None = None,
+    settings: Mapping[str, float | str | None] | None = None,
 ) -> np.ndarray:
     """Read an image that must belong to the present bundle and settings.
 
@@ -79,7 +80,7 @@ def read_image(
     bundle_fingerprint, shape
         Of the bundle it must belong to.
     settings
-        Keywords that the header must have with these values.
+        Keywords that the header must have with these values; None: must not have.
 
     Returns
     -------
@@ -104,9 +105,15 @@ def read_image(
     for key, value in (settings or {}).items():
         if header[key] != value:
             raise ForeignProduct(
-                f"{path}: made with {key} = {header[key]}, but it is {value:g} now: run `{made_by}` again"
+                f"{path}: made with {key} = {_shown(header[key])}, but it is {_shown(value)} now: run "
+                f"`{made_by}` again"
             )
     return values.astype(values.dtype.newbyteorder("="))
+
+
+def _shown(value: object) -> str:
+    """Of a header, without which keyword the file may be, or of the configuration."""
+    return "not set" if value is None else f"{value:g}" if isinstance(value, float) else shown(value)
 
 
 def _digest(values: np.ndarray) -> str:

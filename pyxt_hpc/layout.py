@@ -91,6 +91,21 @@ class Layout:
     )
     supplied_gti = _PathOf("{obsid}/{obsid}_gti.fits", "good times chosen by a person")
 
+    # What CIAO makes, for one observation or for a dataset; what a person supplies goes before it
+    repro = _PathOf("{obsid}/repro", "level-2 files, by chandra_repro")
+    repro_mark = _PathOf("{obsid}/repro/.made_by_pyxt_hpc", "says that no person has made them")
+    ciao = _PathOf("{obsid}/analysis/ciao{kind}", "all else")
+    ciao_background = _PathOf("{obsid}/analysis/ciao/background.fits", "blank-sky events, by blanksky")
+    ciao_sources = _PathOf("{obsid}/analysis/ciao/sources.reg", "sources.reg in the observation's sky pixels")
+    deflare_gti = _PathOf("{obsid}/analysis/ciao/deflare.gti", "good times, by deflare")
+    ciao_events = _PathOf("{obsid}/analysis/ciao{kind}/clean.fits", "events in good time, by dmcopy")
+    ciao_region = _PathOf(
+        "{obsid}/analysis/ciao{kind}/region.reg", "the response region in the observation's sky pixels"
+    )
+    ciao_arf = _PathOf("{obsid}/analysis/ciao{kind}/response.arf", "effective area in it, by specextract")
+    ciao_rmf = _PathOf("{obsid}/analysis/ciao{kind}/response.rmf", "redistribution matrix, likewise")
+    detection = _Path("combined/detection", "image, PSF map and sources, by wavdetect")
+
     # Stage 1
     filtered_events = _PathOf("{obsid}/analysis/acisI.fits", "good events in the cluster's sky frame")
     background_events = _PathOf("{obsid}/analysis/back.fits", "blank-sky events of the same chips, likewise")
@@ -111,6 +126,11 @@ class Layout:
     )
     filled_brightness = _Path(
         "main_output/{name}_xray_surface_brightness_filled.fits", "with the holes filled, for the eye only"
+    )
+
+    # Stage 3
+    area_maps = _PathOf(
+        "{obsid}/analysis/acisI_area{kind}.fits", "effective area of every pixel, of CIAO's exposure maps"
     )
 
     # Stage 4
@@ -164,6 +184,14 @@ class Layout:
     def step_record(self, stage: str, obsid: str = "") -> Path:
         """What a stage was made from, for one observation or for all together."""
         return self.cluster_dir / "steps" / f"{stage}{obsid and f'-{obsid}'}.json"
+
+    def call_record(self, stage: str, obsid: str, call: str) -> Path:
+        """What a call of a CIAO tool was made from."""
+        return self.step_record(stage, "-".join(filter(None, (obsid, "ciao", call))))
+
+    def call_script(self, stage: str, obsid: str) -> Path:
+        """What was called of CIAO, as a shell script; what it said is beside it, as ``.log``."""
+        return self.logs / f"{stage}{obsid and f'_{obsid}'}.sh"
 
     def supplied_response(self, pattern: str, obsid: str, dataset: str) -> Path:
         """A supplied response: ``{obsid}`` of the pattern is the ObsID in folders, the dataset in the name.

@@ -236,6 +236,33 @@ def test_a_bundle_alone_needs_nothing_beside_it(config: Path, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_label_image_is_fitted_and_painted_by_bin(cluster: px.Cluster) -> None:
+    y, x = np.mgrid[:45, :45]
+    labels = np.where(np.hypot(y - 22, x - 22) < 20, 1 + y // 15 + 3 * (x // 15), 0)
+    labels[labels == 4] = 70  # numbers need not be consecutive
+    rows = px.fit_spectra(cluster.bundle, labels)
+    assert rows["region"].value.tolist() == [1, 2, 3, 5, 6, 7, 8, 9, 70]
+    assert rows["area"].value.tolist() == [np.count_nonzero(labels == n) for n in rows["region"].value]
+    assert rows["counts"].value.sum() == cluster.bundle.counts[labels > 0].sum()
+    kT, expected = px.make_map(rows).values.value, np.full((45, 45), np.nan)
+    for number, value in zip(rows["region"], rows["kT"], strict=True):
+        expected[labels == number] = value.value
+    np.testing.assert_allclose(kT, expected, rtol=1e-6)
+    brightness = px.make_map(rows, "surface_brightness").values.value
+    one = labels == 5
+    bundle = cluster.bundle
+    mean = (bundle.counts - bundle.background)[one].sum() / bundle.exposure[one].sum()
+    np.testing.assert_allclose(brightness[one] * bundle.pixel_area_arcmin2, mean, rtol=1e-4)
+    assert np.isnan(brightness[labels == 0]).all()
+    density = px.make_map(rows, "density")
+    assert np.isfinite(density.values[labels > 0]).all()
+    with pytest.raises(ConfigError, match="share no pixel"):
+        px.make_map(rows, paint="average")
+    for wrong, words in ((labels[1:], "44 x 45 pixels, expected"), (0 * labels, "every label is 0")):
+        with pytest.raises(ConfigError, match=words):
+            px.fit_spectra(cluster.bundle, wrong)
+
+
 def test_errors_are_one_plain_line(cluster: px.Cluster, config: Path, tmp_path: Path) -> None:
     store = Layout.of(read_config(config)).results
     regions = cluster.regions(1)

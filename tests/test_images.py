@@ -71,5 +71,5 @@ def test_image_of_another_bundle_or_none_is_refused(tmp_path: Path, header: str)
     for bundle, shape in (("e" * 64, (4, 6)), ("f" * 64, (6, 4))):
         with pytest.raises(ForeignProduct, match="create-bins"):
             read(path, bundle, shape)
-    with pytest.raises(ForeignProduct, match=r"SNTARGET = 40\.0, but it is 50 now"):
+    with pytest.raises(ForeignProduct, match=r"SNTARGET = 40, but it is 50 now"):
         read(path, sn=50)

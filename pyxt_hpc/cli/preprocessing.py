@@ -6,11 +6,15 @@ from pyxt_hpc.cli.command import Command, command
 from pyxt_hpc.cli.options import config_option, option
 from pyxt_hpc.cli.screen import echo
 from pyxt_hpc.config.cluster import read_config
-from pyxt_hpc.pipeline.run import preprocess
+from pyxt_hpc.pipeline.run import BY_CIAO, preprocess, rehearse
 
 
 def _stage(name: str, summary: str, description: str, **switches: str) -> Command:
     """Command of a stage; `switches` of its own are keywords of its function, each with its help."""
+    by_ciao = name in BY_CIAO
+    dry_run = option(
+        "--dry-run", action="store_true", help="only print what CIAO is asked, as a shell script"
+    )
 
     @command(
         name,
@@ -18,9 +22,13 @@ def _stage(name: str, summary: str, description: str, **switches: str) -> Comman
         description + "\nWhat is up to date is not done again. Serial: on a login node.",
         config_option,
         option("--force", action="store_true", help="do also what is up to date"),
+        *([dry_run] if by_ciao else []),
         *(option(f"--{switch}", action="store_true", help=text) for switch, text in switches.items()),
     )
     def run(arguments: argparse.Namespace) -> None:
+        if by_ciao and arguments.dry_run:
+            rehearse(read_config(arguments.config), name, echo, force=arguments.force)
+            return
         chosen = {switch: getattr(arguments, switch) for switch in switches}
         preprocess(read_config(arguments.config), name, echo, force=arguments.force, **chosen)
 

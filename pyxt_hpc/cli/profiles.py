@@ -135,6 +135,8 @@ def _lines(profile: "ClusterProfile") -> Iterator[str]:
     if (fit := profile.entropy_fit) is not None:
         slope = f"{fit.alpha:.2f} +- {fit.alpha_error:.2f}"
         yield f"entropy: K0 {fit.K0:.1f} +- {fit.K0_error:.1f} keV cm^2, slope {slope}"
+    else:
+        yield "entropy: too few shells, or too few draws, for K0"
     core = profile.core
     time = f"{core.cooling_time:.2g} Gyr at {core.cooling_radius_kpc:.0f} kpc"
     yield f"core: cooling time {time}: {core.by_cooling_time}"

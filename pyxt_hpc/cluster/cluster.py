@@ -27,10 +27,11 @@ from pyxt_hpc.fit.inputs import (
     check_bundle,
     config_of,
     read_cluster_bundle,
-    read_scale_map,
+    read_region_map,
     with_settings,
 )
-from pyxt_hpc.fit.one_region import fit_one_region, regions_numbered
+from pyxt_hpc.fit.one_region import fit_one_region
+from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.parallel.pools.pool import Pool
@@ -41,8 +42,7 @@ from pyxt_hpc.profiles.mass.models import WAYS
 from pyxt_hpc.profiles.mass.sampler import SamplerOptions
 from pyxt_hpc.profiles.mass.tables import annuli_of, read_annuli
 from pyxt_hpc.profiles.tables import shell_table
-from pyxt_hpc.stages.binning import circles_of
-from pyxt_hpc.stages.fitting import select_regions
+from pyxt_hpc.stages.binning import make_region_map
 from pyxt_hpc.store.reader import open_to_read
 from pyxt_hpc.store.reader import read_results as read_store
 
@@ -101,12 +101,17 @@ class Cluster:
 
     @property
     def scale_map(self) -> Quantity:
-        """Radius of every pixel's circle, (ny, nx); 0 where there is none."""
-        return Quantity(self._radius, "pix")
+        """Radius of every pixel's circle, or of that with the area of its bin, (ny, nx); 0: none."""
+        return Quantity(self._region_map.radius, "pix")
+
+    @property
+    def bins(self) -> np.ndarray:
+        """Number of the region that is centred at every pixel or holds it, (ny, nx) int32; 0: none."""
+        return self._region_map.index
 
     @cached_property
-    def _radius(self) -> np.ndarray:
-        return read_scale_map(self.config, self.bundle)
+    def _region_map(self) -> RegionMap:
+        return read_region_map(self.config, self.bundle)
 
     @property
     def _results_path(self) -> Path:
@@ -129,7 +134,7 @@ class Cluster:
         bundle = self.bundle
         stored = read_store(self._results_path)
         check_bundle(stored, bundle, self._results_path, self.config)
-        return FitResults(stored, bundle, lambda: self._radius)
+        return FitResults(stored, bundle, lambda: self._region_map)
 
     def regions(self, resolution: int = 2) -> np.ndarray:
         """The regions that ``fit-spectra --resolution`` fits.
@@ -137,16 +142,17 @@ class Cluster:
         Parameters
         ----------
         resolution
-            1: every 5th pixel, 2: every 3rd, 3: every pixel.
+            1: every 5th pixel, 2: every 3rd, 3: every pixel. Of bins that share no pixel all are fitted.
 
         Returns
         -------
         numpy.ndarray
-            (n,) with the columns region, row, col, radius [pixels].
+            (n,) with the columns region, row, col, radius [pixels]; a bin's are its pixel nearest to the
+            centroid and the circle with its area. To fit bins with `fit_spectra` give it `bins`.
         """
         if resolution not in RESOLUTION_STEP:
             raise ConfigError(f"resolution is {resolution}, expected 1, 2 or 3")
-        return select_regions(self._radius, resolution)
+        return self._region_map.select(resolution).table
 
     def map(self, name: str = "temperature", paint: str = "block", **settings: object) -> SkyMap:
         """A map of the fits, as ``pyxt-hpc make-maps`` makes it; arguments and errors as `make_map`."""
@@ -171,14 +177,16 @@ class Cluster:
             If there is no such region, no observation saw it, or a setting is unknown or out of range.
         """
         config = with_settings(self.config, settings)
-        region = regions_numbered(self._radius, np.array([number]), self._index_map)
+        region = self._region_map.numbered(np.array([number]), self._index_map)
         return RegionFit(self.name, fit_one_region(self.bundle, config, region, self._sky))
 
     def fit_spectra(self, regions: ArrayLike, pool: Pool | None = None, **settings: object) -> FitResults:
         """Fit regions with the settings of this cluster, and write nothing; arguments as `fit_spectra`."""
         config = with_settings(self.config, settings)
         fitted = fit_configured(self.bundle, config, regions, pool, self._sky)
-        return replace(fitted, scale_map=lambda: self._radius)
+        if np.ndim(regions) == 2:
+            return fitted  # it has the map of its own bins
+        return replace(fitted, region_map=lambda: self._region_map)
 
     def profile(
         self,
@@ -337,8 +345,8 @@ class _OpenedBundle(Cluster):
         return "the scale map"
 
     @cached_property
-    def _radius(self) -> np.ndarray:
-        return circles_of(self.bundle, self.config)[0]
+    def _region_map(self) -> RegionMap:
+        return make_region_map(self.bundle, self.config)[0]
 
     def _map(self, config: ClusterConfig, name: str, paint: str) -> SkyMap:
         return map_in_memory(config, self.results, name, paint)

@@ -13,6 +13,7 @@ from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.brightness import SkyBrightness, sky_brightness
 from pyxt_hpc.fit.inputs import config_of, with_settings
+from pyxt_hpc.fit.region_map import EVERY_REGION, RegionMap, RegionSet
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.parallel.pools import choose
 from pyxt_hpc.parallel.pools.pool import Pool
@@ -50,7 +51,8 @@ def fit_spectra(
         The cluster's data, from `read_bundle`.
     regions
         (n,) with the columns region (a number), row, col, radius [pixels]: from ``Cluster.regions``, or a
-        table of your own, with radii in steps of 1/8.
+        table of your own, with radii in steps of 1/8. Or a label image (ny, nx) of whole numbers: the pixels
+        with the same number are a region, 0 is none.
     pool
         From `choose_pool`; None: this process.
     **settings
@@ -59,7 +61,8 @@ def fit_spectra(
     Raises
     ------
     ConfigError
-        If regions lack a column or reach out of the image, or a setting is unknown or out of range.
+        If regions lack a column or reach out of the image, a label image has another shape, or a setting is
+        unknown or out of range.
 
     Examples
     --------
@@ -80,11 +83,28 @@ def fit_configured(
     sky: SkyBrightness | None = None,
 ) -> FitResults:
     """As `fit_spectra`, with the settings of a configuration and a brightness that may be known already."""
-    chosen = _checked(regions, bundle)
     sky = sky or sky_brightness(bundle)
-    settings = fit_settings(config, bundle, sky, _resolution(chosen))
-    fits = RegionFits.of(bundle, config, chosen, sky)
-    return FitResults(fit_in_memory(fits, settings, pool or choose.choose_pool(1)), bundle)
+    if np.ndim(regions) == 2:
+        where = RegionMap.of_labels(_checked_labels(np.asarray(regions), bundle))
+        chosen, resolution = where.select(EVERY_REGION), EVERY_REGION
+    else:
+        where, chosen = None, RegionSet(_checked(regions, bundle), None)
+        resolution = _resolution(chosen.table)
+    settings = fit_settings(config, bundle, sky, resolution, bins=where is not None)
+    fits = RegionFits.of(bundle, config, chosen.table, sky, chosen.runs)
+    stored = fit_in_memory(fits, settings, pool or choose.choose_pool(1))
+    return FitResults(stored, bundle, where and (lambda: where))
+
+
+def _checked_labels(labels: np.ndarray, bundle: Bundle) -> np.ndarray:
+    if labels.shape != bundle.mask.shape:
+        raise ConfigError(
+            f"label image: found {labels.shape[0]} x {labels.shape[1]} pixels, expected those of the bundle, "
+            f"{bundle.mask.shape[0]} x {bundle.mask.shape[1]}"
+        )
+    if not np.any(labels):
+        raise ConfigError("there is no region to fit: every label is 0")
+    return labels
 
 
 def _checked(regions: ArrayLike, bundle: Bundle) -> np.ndarray:

@@ -12,6 +12,7 @@ from astropy.units import Quantity, Unit, dimensionless_unscaled
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
+from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.store import reader
 from pyxt_hpc.store.reader import Results
 from pyxt_hpc.store.rows import COLUMNS, Status
@@ -38,13 +39,13 @@ class FitResults:
         Rows, status and settings without units, as the results store has them.
     bundle : Bundle or None
         What was fitted; None where only a results store was read.
-    scale_map : callable or None
-        Gives the radii (ny, nx) [pixels] from which the regions were chosen; None where they are not known.
+    region_map : callable or None
+        Gives the map from which the regions were chosen; None where it is not known.
     """
 
     stored: Results
     bundle: Bundle | None = None
-    scale_map: Callable[[], np.ndarray] | None = None
+    region_map: Callable[[], RegionMap] | None = None
 
     def __len__(self) -> int:
         return len(self.stored.rows)

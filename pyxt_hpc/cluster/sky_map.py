@@ -14,12 +14,13 @@ from pyxt_hpc.cluster.results import FitResults
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.inputs import config_of, with_settings
+from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.maps.catalogue import CIRCLES, map_named
 from pyxt_hpc.maps.fitted import FittedRegions, fitted_regions
 from pyxt_hpc.maps.paint import paint_blocks
 from pyxt_hpc.maps.product import MapProduct, write_map
 from pyxt_hpc.maps.quantities import SUFFIX
-from pyxt_hpc.stages.binning import circles_of
+from pyxt_hpc.stages.binning import signal_to_noise_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -184,7 +185,7 @@ def map_in_memory(config: ClusterConfig, results: FitResults, name: str, paint: 
     bundle, stored = results.bundle, results.stored
     assert bundle is not None
     signal_to_noise = None
-    if results.scale_map is None:
+    if results.region_map is None:
         if name in CIRCLES:
             raise ConfigError(f"results without a scale map have no map {name}: take it from a Cluster")
         step = RESOLUTION_STEP[stored.settings["resolution"]]
@@ -192,9 +193,10 @@ def map_in_memory(config: ClusterConfig, results: FitResults, name: str, paint: 
         radius = paint_blocks(rows["row"], rows["col"], rows["radius"], bundle.mask > 0, step)
         radius = np.nan_to_num(radius)
         radius[rows["row"], rows["col"]] = rows["radius"]
+        where = RegionMap(radius)
     else:
-        radius = results.scale_map()
+        where = results.region_map()
         if name in CIRCLES:
-            signal_to_noise = circles_of(bundle, config)[1]
-    regions = fitted_regions(config, bundle, radius, stored, Path("results"))
+            signal_to_noise = signal_to_noise_of(bundle, config, where)
+    regions = fitted_regions(config, bundle, where, stored, Path("results"))
     return map_of(replace(regions, circles_signal_to_noise=signal_to_noise), name, paint)

@@ -33,9 +33,19 @@ _BAND = Number(0.3, 12.0, "keV")
 _KT = Number(0.081, 45.7, "keV")
 _ABUNDANCE = Number(0.0, 100.0, "solar")
 _COLUMN = Number(0.0, 10.0, "1e22 cm^-2")
-_info, _processing, _spectral, _maps = (
-    partial(key, section) for section in ("cluster_info", "processing", "spectral", "maps")
+_info, _processing, _ciao, _binning, _spectral, _maps = (
+    partial(key, section) for section in ("cluster_info", "processing", "ciao", "binning", "spectral", "maps")
 )
+
+BIN_METHODS: dict[str, tuple[str, ...]] = {
+    "circles": (),
+    "contour": ("smallest", "largest", "constraint", "smoothing_signal_to_noise"),
+    "voronoi": ("smallest", "largest"),
+    "grid": ("grid_side",),
+    "annuli": ("smallest", "centre", "axis_ratio", "position_angle", "sectors", "first_sector", "radii"),
+    "file": ("file",),
+}
+"""How `create-bins` makes regions, and the keys of ``[binning]`` that decide them."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +81,94 @@ class ClusterConfig:
         boolean, "false: one process unless --num-cpus or mpirun says otherwise", "true"
     )
     num_cpus: int = _processing(Integer(0, 4096), "0 = all cores of this machine", "0")
+    backend: str = _processing(
+        choice("auto", "ciao", "builtin"),
+        "stages 1 to 3: by ciao, builtin, or auto: by CIAO if it is found and raw data or responses need it",
+        "auto",
+    )
     arf_files: str = _processing(
         str, "where the ARFs are in the cluster's folder; {obsid} stands for the ObsID", "{obsid}/{obsid}.arf"
     )
     rmf_files: str = _processing(str, "where the RMFs are", "{obsid}/{obsid}.rmf")
+
+    ciao_prefix: str = _ciao(
+        parsers.printable,
+        "CIAO's folder, if it is not activated nor in conda's environment ciao",
+        "",
+        name="prefix",
+    )
+    ciao_time_limit_h: float = _ciao(
+        Number(0.01, 1000.0, "h"), "a tool that takes longer is ended", "12", name="time_limit"
+    )
+    ciao_downloads: int = _ciao(
+        Integer(1, 8), "observations that are downloaded at the same time", "1", name="downloads"
+    )
+    check_vf_pha: bool = _ciao(
+        boolean,
+        "true: events of VFAINT mode, and their background, are screened by their outer pixels",
+        "true",
+    )
+    blank_sky: str = _ciao(
+        choice("blanksky", "stowed", "region"),
+        "background: blanksky; stowed, of the detector out of focus; region, of background.reg",
+        "blanksky",
+    )
+    detection: str = _ciao(
+        choice("builtin", "wavdetect"), "by what propose-regions finds point sources", "builtin"
+    )
+    flare_filter: str = _ciao(
+        choice("builtin", "deflare"),
+        "deflare: CIAO's deflare cleans the 9-12 keV light curve before the builtin passes do",
+        "builtin",
+    )
+
+    bin_method: str = _binning(
+        choice(*BIN_METHODS),
+        "circles; bins that share no pixel: contour, voronoi, grid, annuli, or of a file",
+        "circles",
+        name="method",
+    )
+    minimum_radius: float = _binning(
+        parsers.minimum_radius,
+        "bins have the area of this circle at least; psf: of the 90% point spread there",
+        "0",
+    )
+    smallest: int = _binning(Integer(0, 10**9, "pixel"), "contour, voronoi, annuli: least area of a bin", "0")
+    largest: int = _binning(
+        Integer(0, 10**9, "pixel"),
+        "contour, voronoi: a bin of this area grows no further and is left out if its S/N is not reached; "
+        "0: no limit",
+        "0",
+    )
+    constraint: float = _binning(
+        Number(0.0, 100.0),
+        "contour: a bin's pixels lie within so many radii of the circle with its area; 0: anywhere",
+        "2",
+    )
+    smoothing_signal_to_noise: float = _binning(
+        Number(1.0, 1000.0), "contour: S/N of the circles with which the image is smoothed", "15"
+    )
+    grid_side: int = _binning(Integer(1, 10**4, "pixel"), "grid: side of the squares", "16")
+    centre: tuple[float, float] | None = _binning(
+        parsers.centre, "annuli: peak (of the smoothed image), or RA, Dec in degrees", "peak"
+    )
+    axis_ratio: float = _binning(Number(0.05, 1.0), "annuli: minor over major axis; 1: circles", "1")
+    position_angle: float = _binning(
+        Number(-360.0, 360.0, "deg"), "annuli: of the major axis, from north to east", "0"
+    )
+    sectors: int = _binning(Integer(1, 360), "annuli: so many sectors of equal angles", "1")
+    first_sector: float = _binning(
+        Number(-360.0, 360.0, "deg"), "annuli: where the first sector begins, from north to east", "0"
+    )
+    radii: tuple[float, ...] = _binning(
+        parsers.radii, "annuli: semi-major axes of their edges in arcsec, ascending; none: by S/N", "none"
+    )
+    bin_file: str = _binning(
+        str,
+        "file: label image (FITS) or DS9 regions; relative to this file",
+        "none",
+        name="file",
+    )
 
     energy_min_keV: float = _spectral(_BAND, "lower edge of the band", "0.7", name="energy_min")
     energy_max_keV: float = _spectral(_BAND, "upper edge of the band", "8", name="energy_max")
@@ -140,6 +234,10 @@ class ClusterConfig:
             for name, low, high, advice in pairs
             if low >= high
         ]
+        if self.bin_method == "file" and self.bin_file == "none":
+            wrong.append("[binning] method is file, but no file is given: name one")
+        if self.smallest and self.largest and self.smallest > self.largest:
+            wrong.append(f"[binning] smallest = {self.smallest} is above largest = {self.largest}")
         for name, free, value, low, high in (
             ("abundance", self.free_abundance, self.abundance, self.abundance_min, self.abundance_max),
             ("hydrogen_column_density", self.free_nH, self.nH, self.nH_min, self.nH_max),
@@ -150,9 +248,23 @@ class ClusterConfig:
             raise ConfigError(f"{self.path}: {'; '.join(wrong)}")
 
     @property
+    def bins(self) -> str:
+        """What decides the regions besides bundle and S/N, in one line; of plain circles nothing."""
+        chosen = [*BIN_METHODS[self.bin_method], *(["minimum_radius"] if self.minimum_radius else [])]
+        texts = [f"{name} {_text(getattr(self, KEYS[name].attribute))}" for name in chosen]
+        return ", ".join([self.bin_method, *texts]) if texts else ""
+
+    @property
     def cluster_directory(self) -> Path:
         """Folder ``<data directory>/<name>`` that holds everything of this cluster."""
         return self.data_directory / self.name
+
+
+def _text(value: object) -> str:
+    """Of a value of ``[binning]``: blanks between numbers."""
+    if isinstance(value, tuple):
+        return " ".join(f"{number:g}" for number in value) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 SECTIONS: dict[str, dict[str, Key]] = sections_of(ClusterConfig)

@@ -1,5 +1,6 @@
 """What the text of a key means: each parser returns the value, or raises ValueError with what is expected."""
 
+import itertools
 import re
 import shlex
 from collections.abc import Callable
@@ -130,6 +131,35 @@ def observation_ids(text: str) -> tuple[str, ...]:
     if len(set(obsids)) < len(obsids):
         raise ValueError(f"names an observation twice: {shown(text)}")
     return obsids
+
+
+PSF = -1.0
+"""Stands for the radius of the point spread at every place."""
+
+
+def minimum_radius(text: str) -> float:
+    """A radius in pixels, or ``psf``, which is `PSF`."""
+    return PSF if text == "psf" else Number(0.0, 1000.0, "pixel", ", or psf")(text)
+
+
+def centre(text: str) -> tuple[float, float] | None:
+    """Right ascension and declination in degrees, or None for ``peak``."""
+    if text == "peak":
+        return None
+    parts = [part for part in re.split(r"[,\s]+", text) if part]
+    if len(parts) != 2:
+        raise ValueError(f"is {quoted(text)}, expected peak, or RA, Dec in degrees, e.g. 207.2188, 26.5928")
+    return Number(0.0, 360.0, "deg")(parts[0]), Number(-90.0, 90.0, "deg")(parts[1])
+
+
+def radii(text: str) -> tuple[float, ...]:
+    """Ascending radii in arcsec, or ``none``."""
+    if text == "none":
+        return ()
+    found = tuple(Number(0.0, 1e5, "arcsec")(part) for part in re.split(r"[,\s]+", text) if part)
+    if len(found) < 2 or any(low >= high for low, high in itertools.pairwise(found)):
+        raise ValueError(f"is {quoted(text)}, expected two or more ascending radii, e.g. 0, 10, 25, 60")
+    return found
 
 
 def hours(text: str) -> int:

@@ -1,5 +1,6 @@
 """Which machine this is, and which of its processes live: for what dead processes have left behind."""
 
+import hashlib
 import os
 import socket
 from functools import cache
@@ -14,6 +15,11 @@ def this_machine() -> str:
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return socket.gethostname()
+
+
+def machine_mark() -> str:
+    """The same, as eight letters for the names of temporary files."""
+    return hashlib.sha256(this_machine().encode()).hexdigest()[:8]
 
 
 def start_of(pid: int) -> str:

@@ -12,6 +12,7 @@ from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.config.cluster import ClusterConfig, parse_keys
 from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct, MissingInput
 from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.spectra.templates import SourceModel
@@ -132,9 +133,32 @@ def check_bundle(results: Results, bundle: Bundle, path: Path, config: ClusterCo
         )
 
 
-def scale_map_settings(config: ClusterConfig) -> dict[str, float]:
-    """What decides the scale map besides the bundle, as keywords of its header."""
-    return {"SNTARGET": config.signal_to_noise}
+def scale_map_settings(config: ClusterConfig) -> dict[str, float | str | None]:
+    """What decides regions besides the bundle, as keywords of the headers of their maps."""
+    return {"SNTARGET": config.signal_to_noise, "BINNING": config.bins or None}
+
+
+def read_region_map(config: ClusterConfig, bundle: Bundle) -> RegionMap:
+    """Read where the regions of this bundle are, of the method and S/N that are configured.
+
+    Raises
+    ------
+    MissingInput, DamagedFile, ForeignProduct
+        If the maps of stage 5 are absent, unreadable, made from another bundle or in another way.
+    """
+    if config.bin_method == "circles":
+        return RegionMap(read_scale_map(config, bundle))
+    path, made_by = Layout.of(config).region_index_map, f"pyxt-hpc create-bins -c {config.path}"
+    labels = read_image(
+        path,
+        made_by=made_by,
+        bundle_fingerprint=bundle.fingerprint,
+        shape=bundle.mask.shape,
+        settings=scale_map_settings(config),
+    )
+    if labels.dtype != np.int32 or labels.min() < 0 or labels[bundle.mask == 0].any():
+        raise DamagedFile(f"{path}: expected numbers of bins on live pixels, from 0: run `{made_by}` again")
+    return RegionMap.of_labels(labels)
 
 
 def read_scale_map(config: ClusterConfig, bundle: Bundle) -> np.ndarray:

@@ -9,10 +9,10 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.brightness import SkyBrightness
 from pyxt_hpc.fit.inputs import source_model
+from pyxt_hpc.fit.region_map import RegionSet
 from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.fit.single import SingleFit, fit_single
-from pyxt_hpc.store.rows import REGION_DTYPE
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,42 +31,8 @@ class OneRegion:
     fit: SingleFit
 
 
-def regions_numbered(radius: np.ndarray, numbers: np.ndarray, index_map: str) -> np.ndarray:
-    """Regions by their numbers.
-
-    Parameters
-    ----------
-    radius
-        (ny, nx) scale map [pixels].
-    numbers
-        (n,) as `binning.circles.region_index` counts.
-    index_map
-        Where to look numbers up, for the message.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n,) of REGION_DTYPE.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such region.
-    """
-    row, col = np.nonzero(radius > 0)
-    unknown = numbers[(numbers < 1) | (numbers > len(row))]
-    if len(unknown):
-        raise ConfigError(
-            f"region {unknown[0]}: {index_map} has regions 1 to {len(row)}; look the number up there"
-        )
-    regions = np.zeros(len(numbers), REGION_DTYPE)
-    regions["region"], regions["row"], regions["col"] = numbers, row[numbers - 1], col[numbers - 1]
-    regions["radius"] = radius[regions["row"], regions["col"]]
-    return regions
-
-
 def fit_one_region(
-    bundle: Bundle, config: ClusterConfig, region: np.ndarray, sky: SkyBrightness | None = None
+    bundle: Bundle, config: ClusterConfig, region: RegionSet, sky: SkyBrightness | None = None
 ) -> OneRegion:
     """Fit one region as the map does, and once more with everything that a picture shows.
 
@@ -75,7 +41,7 @@ def fit_one_region(
     bundle, config
         The cluster.
     region
-        (1,) of REGION_DTYPE.
+        The one.
     sky
         The cluster's brightness; None: estimated from the bundle.
 
@@ -84,13 +50,14 @@ def fit_one_region(
     ConfigError
         If no observation saw enough of the region.
     """
-    fits = RegionFits.of(bundle, config, region, sky)
+    fits = RegionFits.of(bundle, config, region.table, sky, region.runs)
     row = fits.fit(np.arange(1))[0]
     (spectra,) = spectra_as_fitted(bundle, config, fits)
     if not spectra:
         raise ConfigError(
-            f"region {region['region'][0]}: no observation has {config.minimum_exposure_fraction:.0%} of its "
-            "circle's brightness live; choose another region, or lower minimum_exposure_fraction"
+            f"region {region.table['region'][0]}: no observation has "
+            f"{config.minimum_exposure_fraction:.0%} of its brightness live; choose another region, or "
+            "lower minimum_exposure_fraction"
         )
     shapes = [bundle.observations[i].background_spectrum for i in spectra]
     fit = fit_single(list(spectra.values()), source_model(bundle), fits.options, background_shapes=shapes)

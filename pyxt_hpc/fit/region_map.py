@@ -1,15 +1,109 @@
-"""Where the regions of a cluster are: a circle around every pixel, or a label image."""
+"""Where the regions of a cluster are: a circle around every pixel, or bins that share no pixel."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxt_hpc.binning.circles import region_index
+from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.binning.runs import PixelRuns, middle_pixels, runs_of_labels
+from pyxt_hpc.config.cluster import RESOLUTION_STEP
+from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.store.rows import REGION_DTYPE
 
+EVERY_REGION = 3
+"""The resolution at which bins are fitted: all of them, whatever is asked for."""
 
-def regions_of_labels(labels: NDArray) -> tuple[np.ndarray, PixelRuns]:
+
+class RegionSet(NamedTuple):
+    """Some regions.
+
+    Parameters
+    ----------
+    table
+        (n,) of REGION_DTYPE.
+    runs
+        Their pixels; None: those of the circles in the table.
+    """
+
+    table: np.ndarray
+    runs: PixelRuns | None
+
+
+@dataclass(frozen=True, eq=False)
+class RegionMap:
+    """The regions of a cluster.
+
+    Parameters
+    ----------
+    radius
+        (ny, nx) radius [pixels] of the circle around every pixel, or of the circle with the area of the
+        pixel's bin; 0 where there is no region.
+    labels
+        (ny, nx) number of every pixel's bin, 0 where there is none; None: regions are circles.
+    """
+
+    radius: np.ndarray
+    labels: np.ndarray | None = None
+
+    @classmethod
+    def of_labels(cls, labels: np.ndarray) -> RegionMap:
+        """Bins; errors as `regions_of_labels`."""
+        table, _ = regions_of_labels(labels)
+        by_number = np.concatenate([[0], table["region"]])
+        radius = np.concatenate([[0], table["radius"]])[np.searchsorted(by_number, labels)]
+        return cls(radius.astype(np.float32), labels.astype(np.int32))
+
+    @property
+    def index(self) -> np.ndarray:
+        """(ny, nx) number of the region of every pixel, that is centred there or holds it; 0: none."""
+        return region_index(self.radius) if self.labels is None else self.labels
+
+    def effective_resolution(self, resolution: int) -> int:
+        """The one at which regions are chosen: bins are all fitted."""
+        return resolution if self.labels is None else EVERY_REGION
+
+    def select(self, resolution: int) -> RegionSet:
+        """Regions to be fitted at resolution 1, 2 or 3, ascending by number; of bins all."""
+        if self.labels is not None:
+            return regions_of_labels(self.labels)
+        row, col = lattice(self.radius > 0, RESOLUTION_STEP[resolution])
+        table = np.zeros(len(row), REGION_DTYPE)
+        table["region"] = self.index[row, col]
+        table["row"], table["col"], table["radius"] = row, col, self.radius[row, col]
+        return RegionSet(table[np.argsort(table["region"])], None)
+
+    def numbered(self, numbers: np.ndarray, index_map: str) -> RegionSet:
+        """Regions by their numbers (n,).
+
+        Parameters
+        ----------
+        numbers
+            Of regions, as `index` has them.
+        index_map
+            Where to look numbers up, for the message.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such region.
+        """
+        table, runs = self.select(EVERY_REGION)
+        at = np.minimum(np.searchsorted(table["region"], numbers), max(len(table) - 1, 0))
+        known = table["region"][at] == numbers if len(table) else np.zeros(len(numbers), bool)
+        if not known.all():
+            last = table["region"][-1] if len(table) else 0
+            raise ConfigError(
+                f"region {numbers[~known][0]}: {index_map} has regions 1 to {last}; look the number up there"
+            )
+        return RegionSet(table[at], runs and runs.take(at))
+
+
+def regions_of_labels(labels: NDArray) -> RegionSet:
     """The regions of a label image.
 
     Parameters
@@ -19,11 +113,9 @@ def regions_of_labels(labels: NDArray) -> tuple[np.ndarray, PixelRuns]:
 
     Returns
     -------
-    regions : (n,) REGION_DTYPE
+    RegionSet
         Ascending by label, which is the number ``region``. ``row``, ``col``: the pixel of the region nearest
         to its centroid; ``radius``: that of the circle with the same area [pixels].
-    runs : PixelRuns
-        Their pixels.
 
     Raises
     ------
@@ -31,8 +123,8 @@ def regions_of_labels(labels: NDArray) -> tuple[np.ndarray, PixelRuns]:
         If labels are not whole numbers from 0 on.
     """
     numbers, runs = runs_of_labels(labels)
-    regions = np.zeros(len(numbers), REGION_DTYPE)
-    regions["region"] = numbers
-    regions["row"], regions["col"] = middle_pixels(runs)
-    regions["radius"] = np.sqrt(runs.area / np.pi)
-    return regions, runs
+    table = np.zeros(len(numbers), REGION_DTYPE)
+    table["region"] = numbers
+    table["row"], table["col"] = middle_pixels(runs)
+    table["radius"] = np.sqrt(runs.area / np.pi)
+    return RegionSet(table, runs)

@@ -38,6 +38,23 @@ def smooth_brightness(bundle: Bundle, radius: NDArray) -> Measured:
     return Measured(value, error, error)
 
 
+def bin_brightness(bundle: Bundle, labels: NDArray) -> Measured:
+    """As `smooth_brightness`, the mean of every bin; labels (ny, nx) are 0 where there is none."""
+    numbers, position = np.unique(labels, return_inverse=True)
+    position = position.ravel()
+    exposure = bundle.exposure * bundle.pixel_area_arcmin2
+    images = (bundle.counts, bundle.background, bundle.background_variance, exposure)
+    counts, background, variance, total = (
+        np.bincount(position, np.where(exposure > 0, image, 0.0).ravel(), len(numbers)) for image in images
+    )
+    total = np.where(numbers > 0, total, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value, error = (counts - background) / total, np.sqrt(counts + variance) / total
+    value[total == 0], error[total == 0] = np.nan, np.nan
+    value, error = (v.astype(np.float32)[position].reshape(labels.shape) for v in (value, error))
+    return Measured(value, error, error)
+
+
 def circle_sums(images: NDArray, radius: NDArray) -> NDArray[np.float64]:
     """Sums of images over every pixel's own circle, by prefix sums along rows.
 

@@ -7,20 +7,22 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
-from pyxt_hpc.errors import EmptySelection, ForeignProduct
+from pyxt_hpc.errors import ConfigError, EmptySelection, ForeignProduct
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.fit.extract import disc_areas
 from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.fit.inputs import check_bundle, read_cluster_bundle, read_scale_map, scale_map_settings
+from pyxt_hpc.fit.inputs import check_bundle, read_cluster_bundle, read_region_map, scale_map_settings
+from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.brightness import smooth_brightness
+from pyxt_hpc.maps.brightness import bin_brightness, smooth_brightness
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.memory import check_memory
-from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.maps.paint import Measured, paint_bins, paint_blocks, paint_measured
 from pyxt_hpc.store.lock import current_owner
 from pyxt_hpc.store.reader import Results, read_results
 from pyxt_hpc.store.rows import Status, is_final
@@ -35,7 +37,8 @@ class FittedRegions(ClusterImage):
     Parameters
     ----------
     radius
-        (ny, nx) scale map [pixels], 0 where there is no region.
+        (ny, nx) radius [pixels] of every pixel's circle, or of that with the area of its bin; 0 where there
+        is no region.
     rows
         (n,) of `store.ROW_DTYPE`, the regions that have a fit.
     resolution
@@ -47,7 +50,9 @@ class FittedRegions(ClusterImage):
     fingerprint
         Of the results.
     circles_signal_to_noise
-        (ny, nx) S/N reached in every pixel's circle; None: it is in stage 5's file.
+        (ny, nx) S/N reached in every pixel's region; None: it is in stage 5's file.
+    labels
+        (ny, nx) number of every pixel's bin, 0 where there is none; None: regions are circles.
     """
 
     radius: np.ndarray
@@ -58,15 +63,18 @@ class FittedRegions(ClusterImage):
     bad: int
     fingerprint: str = ""
     circles_signal_to_noise: np.ndarray | None = None
+    labels: np.ndarray | None = None
 
     @cached_property
     def brightness(self) -> Measured:
-        """Surface brightness smoothed with the scale map's circles."""
+        """Surface brightness smoothed with the scale map's circles, or the mean of every bin."""
+        if self.labels is not None:
+            return bin_brightness(self.bundle, self.labels)
         return smooth_brightness(self.bundle, self.radius)
 
     @cached_property
     def signal_to_noise(self) -> np.ndarray:
-        """(ny, nx) S/N reached in every pixel's circle."""
+        """(ny, nx) S/N reached in every pixel's region."""
         if self.circles_signal_to_noise is not None:
             return self.circles_signal_to_noise
         return read_image(
@@ -89,8 +97,32 @@ class FittedRegions(ClusterImage):
 
     @property
     def area_arcmin2(self) -> np.ndarray:
-        """(n,) area of each region's whole circle, to which its norm refers [arcmin^2]."""
-        return disc_areas(self.rows["radius"]) * self.bundle.pixel_area_arcmin2
+        """(n,) area of each whole region, to which its norm refers [arcmin^2]."""
+        pixels = disc_areas(self.rows["radius"]) if self.labels is None else self.rows["area"]
+        return pixels * self.bundle.pixel_area_arcmin2
+
+    def paint(self, values: NDArray) -> NDArray[np.float32]:
+        """Values of the regions (n,) on the sky: each on the block that it stands for, or on its bin."""
+        if self.labels is not None:
+            return paint_bins(self.labels, self.rows["region"], values)
+        return paint_blocks(self.rows["row"], self.rows["col"], values, self.radius > 0, self.step)
+
+    def paint_measured(self, mode: str, measured: Measured, *, relative: bool) -> Measured:
+        """Values and errors of the regions (n,) on the sky, as `paint.paint_measured`.
+
+        Raises
+        ------
+        ConfigError
+            If the regions are bins, between which there is nothing to average, and the mode is not ``block``.
+        """
+        if self.labels is None:
+            return paint_measured(mode, self.rows, measured, self.radius, self.step, relative=relative)
+        if mode != "block":
+            raise ConfigError(
+                "regions are bins that share no pixel: their maps show every bin as it is; leave --average "
+                "and --interpolate out"
+            )
+        return Measured(*(self.paint(v) for v in (measured.value, measured.minus, measured.plus)))
 
     def parameter(self, name: str, scale: np.ndarray | float = 1.0) -> Measured:
         """A fitted parameter of all regions times `scale`."""
@@ -120,22 +152,22 @@ def read_fitted_regions(config: ClusterConfig, resolution: int | None = None) ->
     check_memory(config)
     path = Layout.of(config).results
     bundle = read_cluster_bundle(config)
-    radius = read_scale_map(config, bundle)
+    where = read_region_map(config, bundle)
     if owner := current_owner(path):
         log.warning("%s: %s is writing it: maps will show what is fitted now", path, owner)
     results = read_results(path)
     check_bundle(results, bundle, path, config)
     fitted = int(results.settings["resolution"])
-    if resolution not in (None, fitted):
+    if resolution is not None and where.effective_resolution(resolution) != fitted:
         raise ForeignProduct(
             f"{path}: fitted at resolution {fitted}, not {resolution}: leave --resolution out, or "
             f"run `pyxt-hpc fit-spectra -c {config.path} --resolution {resolution}`"
         )
-    return fitted_regions(config, bundle, radius, results, path)
+    return fitted_regions(config, bundle, where, results, path)
 
 
 def fitted_regions(
-    config: ClusterConfig, bundle: Bundle, radius: np.ndarray, results: Results, path: Path
+    config: ClusterConfig, bundle: Bundle, where: RegionMap, results: Results, path: Path
 ) -> FittedRegions:
     """The regions of a cluster that have a fit.
 
@@ -143,8 +175,8 @@ def fitted_regions(
     ----------
     config, bundle
         The cluster.
-    radius
-        (ny, nx) scale map [pixels].
+    where
+        The map from which the regions were chosen.
     results
         Of this bundle.
     path
@@ -155,7 +187,7 @@ def fitted_regions(
     EmptySelection
         If no region has been fitted.
     ForeignProduct
-        If the circles of the results are not those of the scale map.
+        If the regions of the results are not those of the map.
     """
     done = results.status == Status.DONE
     # a copy takes as much memory again
@@ -163,21 +195,26 @@ def fitted_regions(
     finished = int(np.sum(is_final(results.status)))
     if not len(rows):
         raise EmptySelection(_without_fits(config, results, path, finished))
-    if np.any(radius[rows["row"], rows["col"]] != rows["radius"]):
+    at = rows["row"], rows["col"]
+    same = where.radius[at] == rows["radius"]
+    if where.labels is not None:
+        same &= where.labels[at] == rows["region"]
+    if not same.all():
         raise ForeignProduct(
-            f"{path}: its circles are not those of the scale map {Layout.of(config).scale_map.name}: run "
+            f"{path}: its regions are not those of the scale map {Layout.of(config).scale_map.name}: run "
             f"`pyxt-hpc fit-spectra -c {config.path}` again"
         )
     return FittedRegions(
         config=config,
         bundle=bundle,
-        radius=radius,
+        radius=where.radius,
+        labels=where.labels,
         rows=rows,
         resolution=int(results.settings["resolution"]),
         settings=results.settings,
         total=len(results.rows),
         bad=finished - len(rows),
-        history=_history(results, bundle, len(rows), finished - len(rows)),
+        history=_history(results, bundle, len(rows), finished - len(rows), where),
         fingerprint=results.fingerprint,
     )
 
@@ -201,12 +238,19 @@ def _without_fits(config: ClusterConfig, results: Results, path: Path, finished:
     )
 
 
-def _history(results: Results, bundle: Bundle, n_fitted: int, n_bad: int) -> tuple[str, ...]:
+def _history(
+    results: Results, bundle: Bundle, n_fitted: int, n_bad: int, where: RegionMap
+) -> tuple[str, ...]:
     settings = results.settings
     resolution = int(settings["resolution"])
-    return (
+    kind = (
         f"resolution {resolution}: a region every {RESOLUTION_STEP[resolution]} pixels",
         "circles overlap: neighbouring pixels are correlated",
+    )
+    if where.labels is not None:
+        kind = (f"bins: {settings['bins']}", "bins share no photons: their errors are independent")
+    return (
+        *kind,
         f"{n_fitted} of {len(results.rows)} regions are fitted, {n_bad} bad, "
         f"{len(results.rows) - n_fitted - n_bad} not yet fitted",
         f"nH {bundle.nH:g}e22 cm^-2 ({bundle.absorption}), z {bundle.redshift:g}, "

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.fit.flags import UNUSABLE
 from pyxt_hpc.fit.inputs import config_of
+from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.stages.binning import circles_of
-from pyxt_hpc.stages.fitting import select_regions
 
 _CHUNK = 2000
 """Regions whose spectra are in memory at a time."""
@@ -42,7 +42,7 @@ def fit_in_memory(
     config = replace(config_of(bundle), signal_to_noise=signal_to_noise, **keys)  # type: ignore[arg-type]
     if radius is None:
         radius, _ = circles_of(bundle, config)
-    regions = select_regions(radius, resolution)
+    regions = RegionMap(radius).select(resolution).table
     fits = RegionFits.of(bundle, config, regions)
     parts = [fits.fit(np.arange(i, min(i + _CHUNK, len(regions)))) for i in range(0, len(regions), _CHUNK)]
     rows = np.concatenate(parts)

@@ -61,6 +61,27 @@ def paint_blocks(
     return np.where(valid, painted, np.float32(np.nan))
 
 
+def paint_bins(labels: NDArray, numbers: NDArray, values: NDArray) -> NDArray[np.float32]:
+    """Give every pixel of a bin the value of its bin.
+
+    Parameters
+    ----------
+    labels : (ny, nx) int
+        Number of every pixel's bin, 0 where there is none.
+    numbers : (n,) int
+        Bins that have a value, ascending.
+    values : (n,) float
+
+    Returns
+    -------
+    (ny, nx) float32
+        NaN where there is no bin, or none with a value.
+    """
+    at = np.minimum(np.searchsorted(numbers, labels), len(numbers) - 1)
+    found = np.asarray(values, np.float32)[at]
+    return np.where((labels > 0) & (numbers[at] == labels), found, np.float32(np.nan))
+
+
 def paint_measured(
     mode: str, regions: NDArray, measured: Measured, radius: NDArray, step: int, *, relative: bool
 ) -> Measured:

@@ -7,7 +7,7 @@ import numpy as np
 
 from pyxt_hpc.fit.flags import flag_names
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.maps.paint import Measured, paint_blocks, paint_measured
+from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.store.rows import NORM_UNIT
 
@@ -175,10 +175,9 @@ def map_measured(
     regions: FittedRegions, quantity: Quantity, measured: Measured, mode: str
 ) -> Iterator[MapProduct]:
     """Maps of a quantity: value, lower and upper error, half the interval, and that divided by the value."""
-    painted = paint_measured(
-        mode, regions.rows, measured, regions.radius, regions.step, relative=quantity.relative
-    )
-    first, *errors = error_maps(regions, quantity, painted, _HOW[mode], mode)
+    painted = regions.paint_measured(mode, measured, relative=quantity.relative)
+    how = _HOW[mode] if regions.labels is None else "of each pixel's bin"
+    first, *errors = error_maps(regions, quantity, painted, how, mode)
     yield replace(first, of_regions=measured.value) if mode == "block" else first
     yield from errors
 
@@ -234,14 +233,14 @@ def error_maps(
 
 def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS) -> Iterator[MapProduct]:
     """Maps of what describes the fits; always of the region that a pixel's block belongs to."""
-    rows, valid = regions.rows, regions.radius > 0
+    rows = regions.rows
     for diagnostic in DIAGNOSTICS.values():
         if diagnostic.name not in names:
             continue
         values = diagnostic.of(rows)
         if not np.isfinite(values).any():
             continue  # such as the goodness where statistics have no expectation
-        painted = paint_blocks(rows["row"], rows["col"], values, valid, regions.step)
+        painted = regions.paint(values)
         yield MapProduct(
             regions.layout.map(diagnostic.name),
             diagnostic.title,
@@ -257,24 +256,26 @@ def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS)
 
 def map_brightness(regions: FittedRegions) -> Iterator[MapProduct]:
     """Maps of the surface brightness smoothed with the circles, and of its error."""
-    how = "(counts - background)/(exposure x area), mean of each pixel's own circle"
+    own = "circle" if regions.labels is None else "bin"
+    how = f"(counts - background)/(exposure x area), mean of each pixel's own {own}"
     yield from error_maps(regions, BRIGHTNESS, regions.brightness, how)
 
 
 def map_circles(regions: FittedRegions) -> Iterator[MapProduct]:
-    """Radius and S/N of every pixel's own circle, from stage 5."""
-    valid = regions.radius > 0
+    """Radius and S/N of every pixel's own circle or bin, from stage 5."""
+    valid, circles = regions.radius > 0, regions.labels is None
+    own = "circle" if circles else "bin"
     yield MapProduct(
         regions.layout.map("scale"),
         "Radius of the circle",
         "pixel",
         np.where(valid, regions.radius, np.nan).astype(np.float32),
-        "radius of the smallest circle with the S/N target",
+        f"radius of {'the smallest circle with the S/N target' if circles else 'the circle with its area'}",
     )
     yield MapProduct(
         regions.layout.map("signal_to_noise"),
-        "S/N of the circle",
+        f"S/N of the {own}",
         "",
         np.where(valid, regions.signal_to_noise, np.nan).astype(np.float32),
-        "(counts - background)/sqrt(counts + background) in the pixel's circle",
+        f"(counts - background)/sqrt(counts + background) in the pixel's {own}",
     )

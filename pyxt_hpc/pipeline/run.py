@@ -25,6 +25,8 @@ Echo = Callable[[str], None]
 
 # each is a module in preprocess, and a function in it
 PREPROCESSING = ("process-data", "propose-regions", "remove-sources", "generate-responses", "crop-data")
+BY_CIAO = ("process-data", "propose-regions", "remove-sources", "generate-responses")
+"""Stages that CIAO may have a part in."""
 STAGES = (*PREPROCESSING, "create-bins", "fit-spectra", "make-maps")
 
 
@@ -75,6 +77,14 @@ def preprocess(
     name = stage.replace("-", "_")
     do = getattr(importlib.import_module(f"pyxt_hpc.preprocess.{name}"), name)
     for line in preprocessing_lines(stage, do(config, Layout.of(config), force=force, **options)):
+        echo(line)
+
+
+def rehearse(config: ClusterConfig, stage: str, echo: Echo, *, force: bool = False) -> None:
+    """Tell what CIAO would be asked in a stage, as a shell script; nothing is done."""
+    from pyxt_hpc.preprocess.ciao.backend import dry_run_lines
+
+    for line in dry_run_lines(stage, config, Layout.of(config), force=force):
         echo(line)
 
 

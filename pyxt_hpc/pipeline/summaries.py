@@ -45,6 +45,7 @@ OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
             else f"{f['off_axis_arcmin']:.1f}' off axis ({f['place']})"
         ),
         "area at 1.5 keV [cm^2]": lambda f: f"{f['area_cm2']:.1f}",
+        "elsewhere by": lambda f: f.get("area_of", "-"),
         "channels": lambda f: str(f["channels"]),
         "energies": lambda f: str(f["energies"]),
     },

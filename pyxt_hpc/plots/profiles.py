@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.profiles.analysis import ClusterProfile
@@ -71,7 +71,7 @@ def draw_brightness_on(figure: Figure, profile: ClusterProfile) -> None:
     axes.set_ylim(max(0.3 * float(positive.min()), 1e-5 * float(positive.max())), 2.0 * float(positive.max()))
     low, high = profile.band.energy_keV
     axes.set_ylabel(rf"{low:g}-{high:g} keV [ct s$^{{-1}}$ arcmin$^{{-2}}$]")
-    axes.legend(frameon=False, fontsize="small", loc="lower left")
+    axes.legend(framealpha=1.0, edgecolor="none", fontsize="small", loc="lower left")
     expected = model.cluster(radius) + constant
     below.errorbar(radius, (value - expected) / error, yerr=1.0, **style)
     below.axhline(0.0, color=_MODEL, linewidth=0.8)
@@ -192,7 +192,13 @@ def _points(
 
 
 def _in_kpc(axes: Axes, scale: float) -> None:
-    top = axes.secondary_xaxis("top", functions=(lambda x: x * scale, lambda x: x / scale))
+    def to_kpc(arcsec: ArrayLike) -> FloatArray:
+        return np.asarray(arcsec, float) * scale
+
+    def to_arcsec(kpc: ArrayLike) -> FloatArray:
+        return np.asarray(kpc, float) / scale
+
+    top = axes.secondary_xaxis("top", functions=(to_kpc, to_arcsec))
     top.set_xlabel("Radius [kpc]")
 
 

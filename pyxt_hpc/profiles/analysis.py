@@ -38,6 +38,9 @@ FloatArray = NDArray[np.float64]
 _MODEL_DRAWS = 100
 """Of the density by brightness at most: each takes as long as many of the shells."""
 
+_POOR_SIGMA = 8.0
+"""Standard deviations of C above which a model of the brightness is told to be wrong."""
+
 _TAIL = 0.16
 """Share of draws beyond one end of a 68% interval."""
 
@@ -241,6 +244,12 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
     best = deprojection.best
     warm = np.where(deprojection.no_emission, np.nan, best.kT)
     density = density_of(warm, best.abundance, min(options.draws, _MODEL_DRAWS))
+    if density.statistic > density.n_bins + _POOR_SIGMA * np.sqrt(2.0 * density.n_bins):
+        log.warning(
+            "%s: the brightness is no smooth sphere (C = %.0f in %d rings): how the density runs within "
+            "shells and beyond the last one is taken from a model that does not fit",
+            bundle.name, density.statistic, density.n_bins,
+        )  # fmt: skip
     geometry = ShellGeometry.of(edges_kpc, density.best)
     per_measure = float(norm_per_measure(1.0, distance, bundle.redshift))
     table = bundle.abundance_table
@@ -339,5 +348,7 @@ def _intervals(
     )
     words = np.where(
         without, "no significant emission", np.where(open_lo | open_hi, "kT interval open", "ok")
-    )
-    return shells, tuple(words.tolist())
+    ).tolist()
+    if words[-1] == "ok":
+        words[-1] = "ok, kT also of the gas beyond"
+    return shells, tuple(words)

@@ -91,7 +91,7 @@ def fit_annuli(
     for name in ("norm", "norm_lo", "norm_hi"):
         rows[name] /= share
     spectra = fits.extract(everything)
-    for i in np.flatnonzero(~spectra.takes_part.any(axis=1)):
+    for i in np.flatnonzero(~spectra.takes_part.any(axis=1)).tolist():
         raise EmptySelection(
             f"annulus {annuli.edges[i]:.1f} to {annuli.edges[i + 1]:.1f} arcsec: no observation saw "
             f"{config.minimum_exposure_fraction:.0%} of it: lower minimum_exposure_fraction, or set a "
@@ -103,7 +103,7 @@ def fit_annuli(
     whole = np.add.reduceat(observations.background_shape, observations.first_bin[:-1])
     part = np.repeat(background_share(per_observation, whole), np.diff(observations.first_bin), axis=1)
     parts = []
-    for i, level in enumerate(fits.levels_of(spectra)):
+    for i, level in enumerate(fits.levels_of(spectra).tolist()):
         starts = levels[level][:-1]
         used = np.flatnonzero(spectra.weight[i, starts] > 0)
         exposure = spectra.weight[i] * share[i]

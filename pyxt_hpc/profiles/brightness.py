@@ -69,7 +69,8 @@ class SoftBand:
 
     def rate(self, kT: ArrayLike, abundance: ArrayLike) -> FloatArray:
         """Rate [count s^-1] of gas at norm 1, of temperatures [keV] and abundances [solar]."""
-        light, heavy = (np.interp(kT, self.kT, rates) for rates in (self.hhe, self.metals))
+        at = np.asarray(kT, float)
+        light, heavy = (np.interp(at, self.kT, rates) for rates in (self.hhe, self.metals))
         return np.asarray(light + np.asarray(abundance) * heavy, float)
 
 
@@ -173,14 +174,14 @@ class Rings:
     def grouped(self, first: NDArray[np.int64]) -> "Rings":
         """Rings put together, each beginning with the ring at one of these positions."""
         width = self.exposure + 1e-300
-        sums = [
+        counts, background, variance, exposure = (
             np.add.reduceat(a, first) for a in (self.counts, self.background, self.variance, self.exposure)
-        ]
+        )
         square = np.add.reduceat(width * self.radius**2, first) / np.add.reduceat(width, first)
         area = np.diff(self.edges**2)
         complete = np.add.reduceat(area * self.complete, first) / np.add.reduceat(area, first)
         edges = np.append(self.edges[first], self.edges[-1])
-        return Rings(edges, np.sqrt(square), *sums, complete)
+        return Rings(edges, np.sqrt(square), counts, background, variance, exposure, complete)
 
     def to_signal_to_noise(self, target: float, widening: float = 1.1) -> "Rings":
         """Rings put together until they have this S/N, or are this factor wide, whichever is later.
@@ -231,7 +232,7 @@ def rings_of(images: BandImages, frame: Frame, pixel_arcsec: float) -> Rings:
     edges = frame.area_radii(np.arange(number + 1.0))
 
     def sums(values: NDArray) -> FloatArray:
-        return np.bincount(ring, values[live], number)
+        return np.bincount(ring, values[live], number).astype(float)
 
     pixels = sums(np.ones(shape))
     complete = pixels / (frame.turn * np.pi * np.diff(edges**2))

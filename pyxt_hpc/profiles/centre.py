@@ -26,7 +26,7 @@ _CENTROID_PART = 0.5
 
 _MAX_STEPS = 50
 
-_COUNTED = 40.0
+_COUNTED = 128.0
 """Circles up to so many pixels are not quite as large as their pixels together."""
 
 
@@ -148,10 +148,11 @@ def _centroid(bundle: Bundle, row: float, col: float) -> tuple[float, float]:
     live = np.isfinite(brightness)
     ny, nx = live.shape
     reach = _CENTROID_PART * min(row + 1, col + 1, ny - row, nx - col)
-    y, x = np.indices(live.shape)
+    y, x = np.mgrid[:ny, :nx]
     for _ in range(_MAX_STEPS):
         near = live & (np.hypot(y - row, x - col) <= reach)
-        rows, cols = y[near], x[near]
+        rows: NDArray[np.int64] = y[near]
+        cols: NDArray[np.int64] = x[near]
         other_row, other_col = np.rint(2 * row - rows).astype(int), np.rint(2 * col - cols).astype(int)
         seen = (other_row >= 0) & (other_row < ny) & (other_col >= 0) & (other_col < nx)
         seen[seen] = live[other_row[seen], other_col[seen]]

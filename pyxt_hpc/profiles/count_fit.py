@@ -42,7 +42,7 @@ def deviance(counts: FloatArray, expected: FloatArray) -> FloatArray:
 def fit_counts(
     counts: FloatArray,
     expected: Callable[[FloatArray], FloatArray],
-    starts: Sequence[Sequence[float]],
+    starts: Sequence[Sequence[float] | FloatArray],
     bounds: tuple[Sequence[float], Sequence[float]],
     priors: Callable[[FloatArray], FloatArray] | None = None,
 ) -> RingFit:

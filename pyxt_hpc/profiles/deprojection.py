@@ -127,7 +127,7 @@ class ShellFit:
         return self.spectra.hhe + self.spectra.options.abundance * self.spectra.metals
 
     def _model(self, p: FloatArray) -> tuple[Shells, FloatArray, FloatArray, FloatArray | None]:
-        """Shells; their counts (n, n_bin) at norm 1, with derivatives by kT, and by abundance if it is free."""
+        """Shells; their counts (n, n_bin) at norm 1, the same by kT, and by abundance if it is free."""
         s, shells = self.spectra, self.shells(p)
         k = np.clip(np.searchsorted(s.kT, shells.kT, side="right") - 1, 0, len(s.kT) - 2)
         width, above = (s.kT[k + 1] - s.kT[k])[:, None], (shells.kT - s.kT[k])[:, None]

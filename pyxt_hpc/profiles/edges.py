@@ -147,7 +147,7 @@ def fit_edge(rings: Rings, r_min: float, r_max: float) -> Edge:
             f"the background; expected {_MIN_RINGS} rings or more and 5 sigma: choose a wider range or sector"
         )
     span = np.log(r_max / r_min)
-    places = np.log(r_min) + span * np.array([0.05, 0.95])
+    places = [float(np.log(r_min)) + float(span) * part for part in (0.05, 0.95)]
     floor = -0.95 * float(np.min(background / exposure)) if background.all() else 0.0
     # a constant that only this range determines would take the place of the outer slope
     level = net / float(exposure.sum())
@@ -167,7 +167,8 @@ def fit_edge(rings: Rings, r_min: float, r_max: float) -> Edge:
     def free(p: FloatArray) -> FloatArray:
         return model(p[:5], p[5])
 
-    begins = [[place, 0.7, 1.2, np.log(level), 0.0, 0.4] for place in np.linspace(*places, _SCAN + 2)[1:-1]]
+    scan = np.linspace(places[0], places[1], _SCAN + 2)[1:-1].tolist()
+    begins = [[place, 0.7, 1.2, np.log(level), 0.0, 0.4] for place in scan]
     best = fit_counts(counts, free, begins, ([*low, -np.log(_MAX_JUMP)], [*high, np.log(_MAX_JUMP)]))
     others = best.values[:5].tolist()
     without = at(0.0, [others, *(begin[:5] for begin in begins[::3])])

@@ -66,7 +66,7 @@ def shell_table(profile: ClusterProfile) -> Table:
         table[f"{name}_kpc"].unit = "kpc"
     table["area"] = _column(profile.annuli.area_arcmin2, "arcmin2", "of the whole annulus, sector or not")
     table["counts"] = _column(rows["counts"], "ct", "in the band of the spectra")
-    table["background"] = _column(rows["background_counts"], "ct", "expected among counts")
+    table["background_counts"] = _column(rows["background_counts"], "ct", "expected among counts")
     for name, (unit, meaning) in _PROJECTED.items():
         values = {"value": rows[name], "low": rows[f"{name}_lo"], "high": rows[f"{name}_hi"]}
         _with_interval(table, f"projected_{name}", unit, meaning, values)
@@ -148,6 +148,7 @@ def _description(profile: ClusterProfile) -> dict[str, Any]:
         "name": profile.name,
         "written by": software(),
         "bundle": profile.fingerprint,
+        "sector": None if profile.options.sector is None else list(profile.options.sector),
         "options": {
             key: list(v) if isinstance(v, tuple) else v for key, v in asdict(profile.options).items()
         },

@@ -158,10 +158,11 @@ def _entropy(radius: FloatArray, K0: float, K100: float, alpha: float) -> FloatA
 def fit_entropy(radius_kpc: FloatArray, entropy: FloatArray, draws: FloatArray) -> EntropyFit | None:
     """Fit K0, K100 and alpha by least squares with the covariance of draws (n_draw, n).
 
-    Shells whose entropy is NaN are left out; None where fewer than four are left, or nothing converges.
+    Shells whose entropy is NaN are left out; None where fewer than four are left, where draws are not twice
+    as many as shells, which tells no covariance, or where nothing converges.
     """
     use = np.isfinite(entropy) & np.isfinite(draws).all(axis=0)
-    if np.count_nonzero(use) < _MIN_SHELLS:
+    if np.count_nonzero(use) < _MIN_SHELLS or len(draws) < 2 * np.count_nonzero(use):
         return None
     radius, value = radius_kpc[use], entropy[use]
     covariance = np.cov(draws[:, use], rowvar=False)

@@ -13,7 +13,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.fit.flags import UNUSABLE
-from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map, source_model
+from pyxt_hpc.fit.inputs import read_cluster_bundle, read_region_map, source_model
 from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.fit.table import labelled
@@ -21,7 +21,6 @@ from pyxt_hpc.parallel.progress import Progress
 from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, sherpa_statistic
 from pyxt_hpc.reference.sherpa_models import which_model
 from pyxt_hpc.spectra.fit import FIT_DTYPE
-from pyxt_hpc.stages.fitting import select_regions
 
 log = logging.getLogger(__name__)
 
@@ -144,15 +143,15 @@ def compare_engines(config: ClusterConfig, *, resolution: int, sample: int) -> E
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct
-        Sherpa is not installed, or as `inputs.read_cluster_bundle` and `inputs.read_scale_map`.
+        Sherpa is not installed, or as `inputs.read_cluster_bundle` and `inputs.read_region_map`.
     """
     model = which_model()
     log.info("Sherpa's model: %s", model)
     bundle = read_cluster_bundle(config)
-    regions = select_regions(read_scale_map(config, bundle), resolution)
+    regions, runs = read_region_map(config, bundle).select(resolution)
     chosen = np.random.default_rng(SEED).choice(len(regions), min(sample, len(regions)), replace=False)
-    regions = regions[np.sort(chosen)]
-    fits = RegionFits.of(bundle, config, regions)
+    regions, runs = regions[np.sort(chosen)], runs and runs.take(np.sort(chosen))
+    fits = RegionFits.of(bundle, config, regions, runs=runs)
     fast, fast_seconds = _fit_fast(fits)
     start = time.perf_counter()
     sherpa = fit_regions_with_sherpa(bundle, config, fits)

@@ -7,9 +7,7 @@ import numpy as np
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.fit.extract import disc_areas
-from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
-from pyxt_hpc.fit.one_region import regions_numbered
+from pyxt_hpc.fit.inputs import read_cluster_bundle, read_region_map
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.reference.comparison import fit_regions_with_sherpa
@@ -52,9 +50,9 @@ def check_regions(config: ClusterConfig, numbers: np.ndarray, engine: str) -> np
         If bundle, scale map or Sherpa are absent or do not belong together.
     """
     bundle = read_cluster_bundle(config)
-    radius = read_scale_map(config, bundle)
-    regions = regions_numbered(radius, numbers, str(Layout.of(config).region_index_map))
-    fits = RegionFits.of(bundle, config, regions)
+    where = read_region_map(config, bundle)
+    regions, runs = where.numbered(numbers, str(Layout.of(config).region_index_map))
+    fits = RegionFits.of(bundle, config, regions, runs=runs)
     if engine == "fast":
         return fits.fit(np.arange(len(regions)))
     rows = np.zeros(len(regions), ROW_DTYPE)
@@ -64,5 +62,5 @@ def check_regions(config: ClusterConfig, numbers: np.ndarray, engine: str) -> np
         rows[name] = found[name]
     for name in REGION_COLUMNS:
         rows[name] = regions[name]
-    rows["area"] = disc_areas(regions["radius"])
+    rows["area"] = fits.shapes(np.arange(len(regions))).runs.area
     return rows

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from pyxt_hpc.binning.bins import paint_signal_to_noise
 from pyxt_hpc.binning.circles import (
     RADIUS_MAX,
     RADIUS_MIN,
@@ -20,6 +21,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.fit.inputs import read_cluster_bundle, scale_map_settings
+from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.images import write_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.driver import run_chunks
@@ -61,6 +63,19 @@ def circle_sums(bundle: Bundle) -> CircleSums:
 def circles_of(bundle: Bundle, config: ClusterConfig) -> tuple[np.ndarray, np.ndarray]:
     """Scale map and S/N map of a bundle, (ny, nx) float32 each, as stage 5 makes them, without a file."""
     return scale_map_rows(circle_sums(bundle), 0, bundle.mask.shape[0], config.signal_to_noise)
+
+
+def make_region_map(bundle: Bundle, config: ClusterConfig) -> tuple[RegionMap, np.ndarray]:
+    """Regions and S/N map (ny, nx) of a bundle, as stage 5 makes them, without a file."""
+    radius, signal_to_noise = circles_of(bundle, config)
+    return RegionMap(radius), signal_to_noise
+
+
+def signal_to_noise_of(bundle: Bundle, config: ClusterConfig, where: RegionMap) -> np.ndarray:
+    """(ny, nx) S/N reached in every pixel's region."""
+    if where.labels is None:
+        return circles_of(bundle, config)[1]
+    return paint_signal_to_noise(bundle.counts, bundle.background, bundle.background, where.labels)
 
 
 def _inputs(config: ClusterConfig) -> tuple[Bundle, Payload]:

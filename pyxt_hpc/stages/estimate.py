@@ -9,9 +9,8 @@ import numpy as np
 
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError, EmptySelection
-from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
+from pyxt_hpc.fit.inputs import read_cluster_bundle, read_region_map
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.stages.fitting import select_regions
 
 TIME_MARGIN = 1.5
 MEMORY_MARGIN = 1.5
@@ -86,11 +85,12 @@ def estimate_fits(
         raise ConfigError(f"--sample is {sample}, expected 1 or more")
     at_start = _resident_bytes()
     bundle = read_cluster_bundle(config)
-    regions = select_regions(read_scale_map(config, bundle), resolution)
+    where = read_region_map(config, bundle)
+    regions, runs = where.select(resolution)
     if not len(regions):
         raise EmptySelection(f"{config.path}: there is no region at resolution {resolution}")
     with_bundle = _resident_bytes()
-    fits = RegionFits.of(bundle, config, regions)
+    fits = RegionFits.of(bundle, config, regions, runs=runs)
     shared = sum(array.nbytes for array in fits.to_shared()[1].values())
     chosen = np.unique(np.linspace(0, len(regions) - 1, sample).astype(int))
     fits.fit(chosen[:1])  # compiles
@@ -99,7 +99,7 @@ def estimate_fits(
     fits.fit(chosen)
     seconds = time.perf_counter() - start
     return Estimate(
-        resolution=resolution,
+        resolution=where.effective_resolution(resolution),
         regions=len(regions),
         sampled=len(chosen),
         seconds_per_region=seconds / len(chosen),

@@ -1,7 +1,7 @@
 """Stage 6: an absorbed APEC model fitted in every region, checkpointed as results come."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyxt_hpc.binning.circles import region_index
-from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle
-from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.fit.flags import FlagCounts
-from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
+from pyxt_hpc.fit.inputs import read_cluster_bundle, read_region_map
+from pyxt_hpc.fit.region_map import RegionSet
 from pyxt_hpc.fit.regions import RegionFits, fit_options
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.driver import run_chunks
@@ -38,7 +37,7 @@ from pyxt_hpc.store.parts import (
     slice_of,
     take_over,
 )
-from pyxt_hpc.store.rows import REGION_DTYPE, Status, is_final
+from pyxt_hpc.store.rows import Status, is_final
 from pyxt_hpc.store.writer import ResultsStore
 
 if TYPE_CHECKING:  # as in `region_fits`
@@ -59,28 +58,6 @@ class FittingSummary:
     seconds: float
 
 
-def select_regions(radius: np.ndarray, resolution: int) -> np.ndarray:
-    """Regions to be fitted at a resolution.
-
-    Parameters
-    ----------
-    radius
-        (ny, nx) scale map [pixels], 0 where there is no region.
-    resolution
-        1, 2 or 3.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n,) of REGION_DTYPE, in row-major order.
-    """
-    row, col = lattice(radius > 0, RESOLUTION_STEP[resolution])
-    regions = np.zeros(len(row), REGION_DTYPE)
-    regions["region"] = region_index(radius)[row, col]
-    regions["row"], regions["col"], regions["radius"] = row, col, radius[row, col]
-    return regions[np.argsort(regions["region"])]
-
-
 def fit_chunk(context: RegionFits, indices: np.ndarray) -> np.ndarray:
     """Rows of some regions, as bytes: the task of every worker."""
     # As bytes: pickling the dtype takes longer than everything else on the way to the master.
@@ -88,9 +65,12 @@ def fit_chunk(context: RegionFits, indices: np.ndarray) -> np.ndarray:
 
 
 def fit_settings(
-    config: ClusterConfig, bundle: Bundle, sky: "SkyBrightness", resolution: int
+    config: ClusterConfig, bundle: Bundle, sky: "SkyBrightness", resolution: int, *, bins: bool = False
 ) -> dict[str, Any]:
-    """Everything that decides the numbers; resuming with another value is refused."""
+    """Everything that decides the numbers; resuming with another value is refused.
+
+    With `bins`, regions are those of a label image.
+    """
     return {
         "bundle": bundle.fingerprint,
         "resolution": resolution,
@@ -104,7 +84,14 @@ def fit_settings(
         "parts_of_circles_weighted_by": sky.origin,
         **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(fit_options(config)).items()},
         "software": software(),
+        **({"bins": config.bins or "label image"} if bins else {}),
     }
+
+
+def fit_fingerprint(settings: Mapping[str, Any], regions: RegionSet) -> str:
+    """Of settings and regions; parts of one whole have the same, by which they find together."""
+    pixels = {f"runs/{name}": array for name, array in vars(regions.runs).items()} if regions.runs else {}
+    return fingerprint({**settings, "regions": regions.table, **pixels})
 
 
 @dataclass(frozen=True)
@@ -132,13 +119,15 @@ class FitInputs:
         from pyxt_hpc.fit.brightness import sky_brightness
 
         bundle = read_cluster_bundle(config)
-        regions = select_regions(read_scale_map(config, bundle), resolution)
+        where = read_region_map(config, bundle)
+        regions = where.select(resolution)
         sky = sky_brightness(bundle)
-        settings = fit_settings(config, bundle, sky, resolution)
-        # Parts of one whole have the same fingerprint, by which they find together.
-        identity = fingerprint({**settings, "regions": regions})
-        fits = RegionFits.of(bundle, config, regions, sky)
-        return cls(regions, settings, identity, Payload(*fits.to_shared()))
+        settings = fit_settings(
+            config, bundle, sky, where.effective_resolution(resolution), bins=where.labels is not None
+        )
+        fits = RegionFits.of(bundle, config, regions.table, sky, regions.runs)
+        identity = fit_fingerprint(settings, regions)
+        return cls(regions.table, settings, identity, Payload(*fits.to_shared()))
 
     def of_part(self, part: Part) -> "FitInputs":
         """Of a part's own regions; the workers still share those of all."""
@@ -264,7 +253,7 @@ def fit_spectra(
     n_workers
         Processes to use where there is only one rank.
     resolution
-        1, 2 or 3: every 5th, 3rd or single pixel.
+        1, 2 or 3: every 5th, 3rd or single pixel; of bins that share no pixel all are fitted.
     resume
         Go on with an existing store; otherwise a new one replaces it.
     part

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from pyxt_hpc.fit.flags import UNUSABLE
+from pyxt_hpc.fit.region_map import RegionSet
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.ledger import Collector
 from pyxt_hpc.parallel.pools.pool import Payload, Pool
-from pyxt_hpc.provenance import fingerprint
-from pyxt_hpc.stages.fitting import fit_chunk
+from pyxt_hpc.stages.fitting import fit_chunk, fit_fingerprint
 from pyxt_hpc.store.reader import Results
 from pyxt_hpc.store.rows import ROW_DTYPE, Status
 
@@ -57,5 +57,5 @@ def fit_in_memory(fits: RegionFits, settings: Mapping[str, Any], pool: Pool) -> 
         rows=rows,
         status=np.where(bad, Status.BAD, Status.DONE).astype(np.uint8),
         settings=dict(settings),
-        fingerprint=fingerprint({**settings, "regions": regions}),
+        fingerprint=fit_fingerprint(settings, RegionSet(regions, fits.runs)),
     )

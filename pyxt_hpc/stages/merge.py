@@ -8,10 +8,9 @@ from typing import Any
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ForeignProduct, MissingInput
 from pyxt_hpc.files.writing import check_regular
-from pyxt_hpc.fit.inputs import read_cluster_bundle, read_scale_map
+from pyxt_hpc.fit.inputs import read_cluster_bundle, read_region_map
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.provenance import fingerprint
-from pyxt_hpc.stages.fitting import select_regions
+from pyxt_hpc.stages.fitting import fit_fingerprint
 from pyxt_hpc.store.parts import PartState, add_parts, identity_of
 from pyxt_hpc.store.reader import open_to_read
 from pyxt_hpc.store.rows import is_final
@@ -71,11 +70,12 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
     shared = {path: (own.settings, own.fingerprint) for path, own in identities.items()}
     settings, identity = _common(shared, layout.results)
     bundle = read_cluster_bundle(config)
-    regions = select_regions(read_scale_map(config, bundle), int(settings["resolution"]))
-    if fingerprint({**settings, "regions": regions}) != identity:
+    chosen = read_region_map(config, bundle).select(int(settings["resolution"]))
+    if fit_fingerprint(settings, chosen) != identity:
         raise ForeignProduct(
             f"{paths[0]}: its regions are not those of {layout.scale_map}: run `pyxt-hpc fit-spectra` again"
         )
+    regions = chosen.table
     if check_regular(layout.results):
         store = ResultsStore.open_for_resume(layout.results, fingerprint=identity, settings=settings)
     else:

@@ -32,7 +32,7 @@ PROPERTY = settings(
 )
 
 
-@pytest.mark.parametrize("section", ["spectral", "maps", "hpc"])
+@pytest.mark.parametrize("section", ["ciao", "spectral", "maps", "hpc"])
 def test_readme_has_the_table_of_keys(section: str) -> None:
     table = "\n".join(table_lines(ALL_KEYS[section]))
     assert table in README.read_text(encoding="utf-8"), f"README.md should have:\n\n{table}"

@@ -11,6 +11,7 @@ from astropy.table import Table
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.reference import comparison as module
 from pyxt_hpc.reference.comparison import (
@@ -62,7 +63,7 @@ def config(
     bundle = bundle_of(observation("1", 30000, 1), observation("2", 12000, 2))
     radius = np.full(SHAPE, 6.0)
     monkeypatch.setattr(module, "read_cluster_bundle", lambda config: bundle)
-    monkeypatch.setattr(module, "read_scale_map", lambda config, bundle: radius)
+    monkeypatch.setattr(module, "read_region_map", lambda config, bundle: RegionMap(radius))
     return ClusterConfig(
         path=tmp_path / "a.ini", name="A", observation_ids=("1", "2"), redshift=0.1, nH=0.05, abundance=0.3
     )

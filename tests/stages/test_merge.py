@@ -8,10 +8,10 @@ import pytest
 
 from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput, StoreInUse
+from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.stages import merge
-from pyxt_hpc.stages.fitting import select_regions
 from pyxt_hpc.store.reader import read_results
 from pyxt_hpc.store.rows import ROW_DTYPE, Status, blank_rows, is_final
 from pyxt_hpc.store.writer import ResultsStore
@@ -25,7 +25,7 @@ def scale_map(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     rng = np.random.default_rng(5)
     radius = np.where(rng.random((50, 60)) < 0.7, rng.uniform(1, 9, (50, 60)), 0).astype(np.float32)
     monkeypatch.setattr(merge, "read_cluster_bundle", lambda config: SimpleNamespace())
-    monkeypatch.setattr(merge, "read_scale_map", lambda config, bundle: radius)
+    monkeypatch.setattr(merge, "read_region_map", lambda config, bundle: RegionMap(radius))
     return radius
 
 
@@ -58,7 +58,7 @@ def make_part(
 ) -> Path:
     """A part store of which all but the last regions are finished."""
     settings = SETTINGS | changes
-    regions = select_regions(radius, int(settings["resolution"]))
+    regions = RegionMap(radius).select(int(settings["resolution"])).table
     identity = fingerprint({**settings, "regions": regions})
     own = regions[part - 1 :: n_parts]
     path = Layout.of(config).part_results(part, n_parts)
@@ -75,7 +75,7 @@ def test_parts_joined_equal_the_whole(config: ClusterConfig, scale_map: np.ndarr
     for part in (3, 1, 4, 2):
         make_part(config, scale_map, part, 4)
     summary = merge.merge_results(config)
-    regions = select_regions(scale_map, 2)
+    regions = RegionMap(scale_map).select(2).table
     n = len(regions)
     assert (summary.regions, summary.finished, summary.added, summary.missing) == (n, n, n, ())
     found = read_results(Layout.of(config).results)
@@ -100,7 +100,7 @@ def test_missing_parts_are_listed_and_joined_later(config: ClusterConfig, scale_
     make_part(config, scale_map, 3, 3)
     layout = Layout.of(config)
     summary = merge.merge_results(config)
-    n = len(select_regions(scale_map, 2))
+    n = len(RegionMap(scale_map).select(2).table)
     assert summary.missing == (layout.part_results(2, 3),)
     assert [part.regions - part.finished for part in summary.parts] == [5, 0]
     assert summary.finished == int(is_final(read_results(layout.results).status).sum()) < n
@@ -111,7 +111,7 @@ def test_missing_parts_are_listed_and_joined_later(config: ClusterConfig, scale_
 
 def test_what_the_store_has_is_kept_unless_it_is_bad(config: ClusterConfig, scale_map: np.ndarray) -> None:
     make_part(config, scale_map, 1, 1)
-    regions = select_regions(scale_map, 2)
+    regions = RegionMap(scale_map).select(2).table
     path = Layout.of(config).results
     here = np.flatnonzero(status_of(regions) == Status.DONE)[:2]
     rows = fitted(regions[here])
@@ -139,7 +139,7 @@ def test_store_of_other_settings_is_refused(config: ClusterConfig, scale_map: np
     make_part(config, scale_map, 1, 1, nH=0.06).rename(layout.part_results(9, 9))
     make_part(config, scale_map, 1, 1)
     layout.part_results(9, 9).unlink()
-    regions = select_regions(scale_map, 2)
+    regions = RegionMap(scale_map).select(2).table
     ResultsStore.create(layout.results, regions=regions, fingerprint="other", settings=SETTINGS).close()
     before = layout.results.read_bytes()
     with pytest.raises(ForeignProduct, match=r"A_results\.h5 do not belong together \(other regions\)"):
@@ -159,7 +159,7 @@ def test_damaged_rows_are_left_out_and_damaged_parts_named(
 ) -> None:
     path = make_part(config, scale_map, 1, 1)
     content = bytearray(path.read_bytes())
-    regions = select_regions(scale_map, 2)
+    regions = RegionMap(scale_map).select(2).table
     content[content.index(fitted(regions[5:6]).tobytes()) + ROW_DTYPE.itemsize - 1] ^= 1
     path.write_bytes(content)
     summary = merge.merge_results(config)
@@ -173,7 +173,7 @@ def test_damaged_rows_are_left_out_and_damaged_parts_named(
 
 def test_store_that_is_being_written_is_left_alone(config: ClusterConfig, scale_map: np.ndarray) -> None:
     make_part(config, scale_map, 1, 1)
-    regions = select_regions(scale_map, 2)
+    regions = RegionMap(scale_map).select(2).table
     identity = fingerprint({**SETTINGS, "regions": regions})
     path = Layout.of(config).results
     with (
@@ -187,7 +187,7 @@ def test_no_parts_and_a_whole_store_named_like_one(config: ClusterConfig, scale_
     layout = Layout.of(config)
     with pytest.raises(MissingInput, match="--slice I/N"):
         merge.merge_results(config)
-    regions = select_regions(scale_map, 2)
+    regions = RegionMap(scale_map).select(2).table
     part = layout.part_results(1, 2)
     ResultsStore.create(part, regions=regions, fingerprint="abc", settings=SETTINGS).close()
     with pytest.raises(ForeignProduct, match="not a part"):

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.fit.beta_model import fit_beta_model
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.maps.paint import paint_measured
 from pyxt_hpc.maps.product import MapProduct, write_maps
 from pyxt_hpc.maps.shocks.ellipse import azimuthal_median, most_even_ellipse
 from pyxt_hpc.maps.shocks.fronts import (
@@ -42,9 +42,16 @@ def search_shocks(regions: FittedRegions) -> ShockSearch:
     ------
     EmptySelection
         If there is too little emission for a centre.
+    ConfigError
+        If the regions are not circles.
     """
     measured = regions.parameter("kT")
-    kT = paint_measured("block", regions.rows, measured, regions.radius, regions.step, relative=True)
+    if regions.labels is not None:
+        raise ConfigError(
+            "shocks are sought between the circles on both sides of every pixel, and the regions are bins: "
+            "set [binning] method = circles, and make and fit them"
+        )
+    kT = regions.paint_measured("block", measured, relative=True)
     brightness = regions.brightness
     model = fit_beta_model(regions.bundle, brightness.value)
     distance = most_even_ellipse(brightness.value, model.row, model.col).image(regions.radius.shape)
