@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.profiles.mass.annuli import AnnularFits
 from pyxt_hpc.profiles.mass.mixing import Mixing
+from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC
 from pyxt_hpc.simulate.direct import BAND_KEV, background_rate, responses
 from pyxt_hpc.simulate.spherical import SphericalCluster
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions
@@ -17,7 +18,7 @@ from pyxt_hpc.spectra.templates import SourceModel
 FloatArray = NDArray[np.float64]
 
 _RINGS = 12
-_PIXEL_ARCMIN2 = (1.968 / 60.0) ** 2
+_PIXEL_ARCMIN2 = (PIXEL_ARCSEC / 60.0) ** 2
 
 
 @dataclass(frozen=True, eq=False)
