@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def write_maps(field: Any, factor: float = 1.0, dead: slice | None = None) -> Ev
             values[:, dead] = 0.0
         image = fits.PrimaryHDU(values.astype(np.float32), header)
         image.writeto(layout.ciao("1") / map_name(energy), overwrite=True)
+    shutil.copyfile(layout.clean_events("1"), layout.ciao_events("1"))
     region = layout.response_region("1")
     region.write_text("physical\ncircle({},{},{})\n".format(*REGION))
     for path in (layout.supplied_arf("1"), layout.supplied_rmf("1")):

@@ -8,12 +8,12 @@ without a shock there was no candidate, so that hardly one field in sixty has on
 
 import numpy as np
 import pytest
+from fitted_in_memory import fit_in_memory
+from simulated_fronts import FrontTruth, point_sources, shock_free_cluster, shocked_cluster
 
-from pyxt_hpc.maps.in_memory import fit_in_memory
 from pyxt_hpc.maps.shocks.fronts import Front
 from pyxt_hpc.maps.shocks.search import search_shocks
 from pyxt_hpc.simulate.direct import observe_directly
-from pyxt_hpc.simulate.fronts import FrontTruth, point_sources, shock_free_cluster, shocked_cluster
 
 SIDE = 160
 SEED: int | None = None

@@ -284,6 +284,13 @@ def sky_frame() -> WCS:
     return frame
 
 
+def header_of(case: Case, obsid: str) -> dict[str, Any]:
+    return {
+        "TELESCOP": "CHANDRA", "INSTRUME": "ACIS", "DETNAM": f"ACIS-{''.join(map(str, case.chips))}",
+        "DATAMODE": case.mode, "READMODE": "TIMED", "EXPOSURE": 1000.0, "OBS_ID": obsid,
+    }  # fmt: skip
+
+
 def write_level_1(case: Case, obsid: str, layout: Layout) -> None:
     """The archive's files of an observation, with headers only."""
     folder, stem = layout.observation(obsid), f"acisf{int(obsid):05d}"
@@ -293,10 +300,7 @@ def write_level_1(case: Case, obsid: str, layout: Layout) -> None:
         write_table(folder / f"primary/pcadf{5_0000_0000 + k}N003_asol1{end}", "ASPSOL", {"OBS_ID": obsid})
     for n, cycle in enumerate(case.cycles):
         own = f"{stem}_000N003{cycle and f'_{cycle}'}"
-        header = {
-            "TELESCOP": "CHANDRA", "INSTRUME": "ACIS", "DETNAM": f"ACIS-{''.join(map(str, case.chips))}",
-            "DATAMODE": case.mode, "READMODE": "TIMED", "EXPOSURE": 1000.0 * (n + 1), "OBS_ID": obsid,
-        }  # fmt: skip
+        header = {**header_of(case, obsid), "EXPOSURE": 1000.0 * (n + 1)}
         for kind in ("evt2", "bpix1", "fov1"):
             write_table(folder / f"primary/{own}_{kind}{end}", "EVENTS", header)
         for kind in ("evt1", "flt1", "msk1", "mtl1", "stat1"):
@@ -307,9 +311,10 @@ def write_level_1(case: Case, obsid: str, layout: Layout) -> None:
 
 
 def write_repro(case: Case, obsid: str, cycle: str, layout: Layout) -> None:
+    """What chandra_repro makes of it, with headers only."""
     folder, stem = layout.repro(obsid), f"acisf{int(obsid):05d}"
     for kind in ("evt2", "bpix1", "fov1"):
-        write_table(folder / f"{stem}{cycle}_repro_{kind}.fits", "EVENTS", {})
+        write_table(folder / f"{stem}{cycle}_repro_{kind}.fits", "EVENTS", header_of(case, obsid))
     write_table(folder / f"{stem}_000N003{cycle and f'_{cycle}'}_msk1.fits", "MASK", {})
     for k in range(case.n_aspect):
         write_table(folder / f"pcadf{5_0000_0000 + k}N003_asol1.fits", "ASPSOL", {})
@@ -333,15 +338,6 @@ def test_of_interleaved_exposures_the_longer_is_used(tmp_path: Path) -> None:
     call = repro_call("10551", layout, exposure, check_very_faint=True)
     assert "acisf10551e2_repro_evt2.fits" in call.writes
     assert not any("e1" in name for name in call.writes)
-
-
-def test_a_copy_unpacked_beside_a_packed_one_is_refused(tmp_path: Path) -> None:
-    layout = Layout(tmp_path / "A", "A")
-    write_level_1(Case(), "4940", layout)
-    (packed,) = layout.observation("4940").glob("secondary/*evt1.fits.gz")
-    write_table(packed.with_suffix(""), "EVENTS", {})
-    with pytest.raises(DamagedFile, match=r"evt1\.fits is beside it.*remove one"):
-        choose_exposure("4940", layout.observation("4940"))
 
 
 def test_parts_of_an_observation_are_refused(tmp_path: Path) -> None:
