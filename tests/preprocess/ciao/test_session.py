@@ -113,8 +113,14 @@ def test_neither_numpy_nor_this_package_is_seen(prefix: Path, session: Session) 
     tool(prefix, "import", 'python3 -c "import $module"')
     assert "No module named" in call(session, "import", module="numpy").error
     assert "No module named" in call(session, "import", module="pyxt_hpc").error
-    # nor what lies beside the bridge
-    assert "No module named" in call(session, "import", module="session").error
+
+
+def test_what_lies_beside_the_bridge_hides_no_module(prefix: Path, ciao: Ciao, tmp_path: Path) -> None:
+    with (prefix / "lib/ciao_contrib/runtool.py").open("a") as file:
+        file.write("from script import OF_CIAO\n")
+    (prefix / "lib/script.py").write_text("OF_CIAO = True\n")
+    with ciao_session(ciao, tmp_path / "A") as session:
+        assert call(session, "say", text="x").error == ""
 
 
 def test_the_bridge_is_python_3_8() -> None:
