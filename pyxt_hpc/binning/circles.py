@@ -22,10 +22,10 @@ from functools import lru_cache
 from math import isqrt
 
 import numpy as np
-from numba import float64, uint64
+from numba import float64, int64, uint64
 from numpy.typing import NDArray
 
-from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.arrays.compiled import compiled, read_only
 from pyxt_hpc.binning.bins import checked_images
 from pyxt_hpc.binning.discs import half_widths_within
 from pyxt_hpc.errors import ConfigError
@@ -274,7 +274,7 @@ def _rows(  # type: ignore[no-untyped-def]
             at = (row + pad) * row_length + col + pad
             at_prefix = at + row + pad  # a row of prefix sums has one column more
             # Radii up to j are done with; `near` holds C, B and W of disc j, at first of the middle pixel.
-            j, jump_at = -1, -1
+            j, jump_at = int64(-1), int64(-1)  # plain ones would be a type of their own, and compiled for
             for image in range(3):
                 for i in range(STRIP):
                     near[image, i] = images[image, at + i]
@@ -348,9 +348,9 @@ def scale_map_rows(
     row_length = sums.images.shape[2]
     best, ratio = np.zeros((2, row_hi - row_lo, sums.mask.shape[1]), np.float32)
     _rows(
-        sums.mask,
-        sums.images.reshape(3, -1),
-        sums.prefix.reshape(3, -1),
+        read_only(sums.mask),
+        read_only(sums.images.reshape(3, -1)),
+        read_only(sums.prefix.reshape(3, -1)),
         row_length,
         pad,
         row_lo,

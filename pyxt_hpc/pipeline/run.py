@@ -167,10 +167,7 @@ def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> 
 
     `num_cpus` processes are asked for: 0 for as many as there are cores, None for what the configuration has.
 
-    Raises
-    ------
-    LaunchError
-        If processes are asked for under several ranks, or fewer than none.
+    Raises LaunchError if processes are asked for under several ranks, or fewer than none.
     """
     if world.size > 1:
         if num_cpus is not None:

@@ -126,11 +126,12 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
         return world.on_master(lambda: _create_label_bins(config))
     start = time.perf_counter()
     layout = Layout.of(config)
-    prepared = world.on_master(lambda: _inputs(config))
-    with choose_pool(n_workers, world).open(_prepare_worker, prepared and prepared[1]) as pool:
-        if pool is None or prepared is None:
+    with world.others_wait():
+        inputs = _inputs(config) if world.is_master else None
+    with choose_pool(n_workers, world).open(_prepare_worker, inputs and inputs[1]) as pool:
+        if pool is None or inputs is None:
             return None
-        bundle = prepared[0]
+        bundle = inputs[0]
         radius = np.zeros(bundle.mask.shape, np.float32)
         signal_to_noise = np.zeros_like(radius)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from pyxt_hpc.simulate.fronts import shock_free_cluster
 
 import pyxt_hpc as px
 from pyxt_hpc.bundle import Bundle, write_bundle
@@ -18,7 +19,6 @@ from pyxt_hpc.files.fits import write_fits
 from pyxt_hpc.fit.inputs import config_of
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.direct import observe_directly
-from pyxt_hpc.simulate.fronts import shock_free_cluster
 from pyxt_hpc.stages.binning import circles_of
 from pyxt_hpc.stages.label_bins import Unbinned, label_bins, least_radius, summary_of
 from pyxt_hpc.store.reader import read_results
