@@ -174,6 +174,13 @@ class Layout:
     profile_picture = _PathOf("main_output/{name}_profile{of}.png", "density, temperature and what follows")
     profile_brightness_picture = _PathOf("main_output/{name}_profile{of}_brightness.png", "with its models")
 
+    # Masses, likewise; chains are of a way and an ensemble
+    mass_table = _PathOf("main_output/{name}_mass{of}.ecsv", "radii and masses at overdensities")
+    mass_profile = _PathOf("main_output/{name}_mass{of}_profile.ecsv", "mass and gas at radii")
+    mass_picture = _PathOf("main_output/{name}_mass{of}.png", "temperature, density, mass and gas fraction")
+    mass_corner = _PathOf("main_output/{name}_mass{of}_corner.png", "samples of the parameters")
+    mass_chain = _PathOf("acb/{name}_mass_chain{of}.h5", "samples of an ensemble, which go on")
+
     def step_record(self, stage: str, obsid: str = "") -> Path:
         """What a stage was made from, for one observation or for all together."""
         return self.cluster_dir / "steps" / f"{stage}{obsid and f'-{obsid}'}.json"

@@ -11,6 +11,7 @@ from pyxt_hpc.cli import (
     jobs,
     manual,
     maps,
+    mass,
     preprocessing,
     profiles,
     results,
@@ -21,7 +22,7 @@ from pyxt_hpc.cli.command import EXIT_CODES
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import shown
 
-MODULES = (cluster, preprocessing, run, fitting, results, spectra, jobs, maps, profiles, demo, manual)
+MODULES = (cluster, preprocessing, run, fitting, results, spectra, jobs, maps, profiles, mass, demo, manual)
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,6 +1,7 @@
 """A cluster as an object: configuration, bundle, results and maps."""
 
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.cluster.fitting import fit_configured
+from pyxt_hpc.cluster.mass import Mass
 from pyxt_hpc.cluster.profile import Profile
 from pyxt_hpc.cluster.region import RegionFit
 from pyxt_hpc.cluster.results import FitResults
@@ -33,7 +35,13 @@ from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.parallel.pools.pool import Pool
+from pyxt_hpc.parallel.pools.serial import SerialPool
 from pyxt_hpc.profiles.analysis import ProfileOptions, analyse
+from pyxt_hpc.profiles.mass.estimate import MassOptions, mass_problem, prepare_sampling, sample_mass
+from pyxt_hpc.profiles.mass.models import WAYS
+from pyxt_hpc.profiles.mass.sampler import SamplerOptions
+from pyxt_hpc.profiles.mass.tables import annuli_of, read_annuli
+from pyxt_hpc.profiles.tables import shell_table
 from pyxt_hpc.stages.binning import make_region_map
 from pyxt_hpc.store.reader import open_store
 from pyxt_hpc.store.reader import read_results as read_store
@@ -242,6 +250,65 @@ class Cluster:
             seed=seed,
         )
         return Profile(analyse(self.bundle, with_settings(self.config, settings), options))
+
+    def mass(
+        self,
+        profile: Profile | None = None,
+        *,
+        sector: Sequence[float] | None = None,
+        ways: Sequence[str] = WAYS,
+        core: bool = False,
+        ensembles: int = 2,
+        max_steps: int = 20_000,
+        seed: int = 1,
+        pool: Pool | None = None,
+    ) -> Mass:
+        """Mass in hydrostatic equilibrium, as ``pyxt-hpc mass-estimation`` has it; writes nothing.
+
+        Parameters
+        ----------
+        profile
+            From `profile`; None: that which ``profile-analysis`` wrote, of the `sector` if one is given.
+        sector
+            As `profile` takes it; of no account where a profile is given.
+        ways
+            ``forward``: temperature and density as functions; ``backward``: an NFW halo and the density.
+        core
+            Give the density a second component.
+        ensembles
+            Of walkers for each way.
+        max_steps
+            Of every ensemble, if its chain does not converge before.
+        seed
+            Of the random numbers.
+        pool
+            Who samples, from `choose_pool`; None: this process.
+
+        Raises
+        ------
+        MissingInput, DamagedFile, ForeignProduct
+            If there is no profile, it cannot be read, or it is of another bundle.
+        EmptySelection
+            If there are too few annuli, or no model near the data is in equilibrium.
+        """
+        options = MassOptions(
+            ways=tuple(ways),
+            core=core,
+            ensembles=ensembles,
+            sampler=SamplerOptions(max_steps=max_steps, seed=seed),
+        )
+        if profile is None:
+            tag = ProfileOptions(sector=_pair(sector)).tag
+            annuli, abundance = read_annuli(self.config, self.bundle, tag)
+        else:
+            tag = profile.analysis.options.tag
+            annuli, abundance = annuli_of(shell_table(profile.analysis), self.bundle, "the profile")
+        problem = mass_problem(self.bundle, self.config, annuli, abundance, options)
+        with tempfile.TemporaryDirectory() as directory:
+            sampling = prepare_sampling(problem, lambda way, k: Path(directory) / f"{way}-{k}.h5")
+            found = sample_mass(sampling, pool or SerialPool())
+        assert found is not None, "MPI ranks come with the command line"
+        return Mass(self.name, found, tag)
 
     @cached_property
     def _sky(self) -> SkyBrightness:

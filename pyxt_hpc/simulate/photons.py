@@ -89,12 +89,12 @@ def source_rates(truth: ClusterTruth, arf: Arf) -> FloatArray:
     return np.reshape(shapes, (len(truth.sources), len(arf.area))) * through
 
 
-def sky_background_rate(truth: ClusterTruth, arf: Arf) -> FloatArray:
+def sky_background_rate(arf: Arf, nH: float, absorption: str) -> FloatArray:
     """Spectrum of the sky background on the axis, (n_energy,) [count s^-1 arcmin^-2 per energy bin]."""
     edges = energy_edges(arf)
     foreground = _FOREGROUND_NORM_ARCMIN2 * apec(edges, _FOREGROUND_KT, 1.0, 0.0)
     unresolved = _UNRESOLVED_SR * _SR_PER_ARCMIN2 * _power_law(edges, _UNRESOLVED_INDEX)
-    unresolved *= transmission(edges, truth.nH, truth.absorption)
+    unresolved *= transmission(edges, nH, absorption)
     return (foreground + unresolved) * arf.area
 
 

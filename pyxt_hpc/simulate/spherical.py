@@ -161,7 +161,7 @@ class SphericalTruth(ClusterTruth):
     """The sky with one spherical cluster, or with several that do not feel each other, as before a merger.
 
     The maps kT and norm are those of all gas along the line of sight, kT being spectroscopic-like (Mazzotta
-    et al. 2004, MNRAS 354, 10); photons come from the gas itself.
+    et al. 2004, MNRAS 354, 10). Photons come from the clumps: other maps put in their place change none.
     """
 
     clumps: tuple[Clump, ...] = field(kw_only=True)

@@ -164,8 +164,10 @@ def carry_out(
             go_on = partial(plans.send, results)
 
 
-def rehearse(stage: str, plans: Plans[Any], layout: Layout, *, force: bool = False) -> list[Call]:
-    """Calls that `carry_out` would do, as far as they are known before any of them is done.
+def rehearse(
+    stage: str, plans: Plans[Any], layout: Layout, *, force: bool = False
+) -> tuple[list[Call], bool]:
+    """Calls that `carry_out` would do, and whether these are all: others may depend on what they make.
 
     Plans that are up to date are gone through with what was recorded of them.
     """
@@ -175,7 +177,7 @@ def rehearse(stage: str, plans: Plans[Any], layout: Layout, *, force: bool = Fal
         try:
             plan = next(plans) if results is None else plans.send(results)
         except StopIteration:
-            return due
+            return due, True
         steps = steps_of(stage, plan, layout)
         outdated: set[str] = set()
         for call, step in zip(plan, steps, strict=True):
@@ -186,7 +188,7 @@ def rehearse(stage: str, plans: Plans[Any], layout: Layout, *, force: bool = Fal
                 due.append(call)
         if outdated:
             plans.close()
-            return due
+            return due, False
         results = tuple(StepResult(step.facts(), None) for step in steps)
 
 
@@ -201,7 +203,10 @@ def dry_run_lines(stage: str, config: ClusterConfig, layout: Layout, *, force: b
     backend = choose_backend(config, layout)
     if backend.ciao is None:
         raise ConfigError(f"--dry-run shows calls of CIAO, which has no part in this: {backend.reason}")
-    due = rehearse(stage, plans_of(stage, config, layout), layout, force=force)
+    due, all_known = rehearse(stage, plans_of(stage, config, layout), layout, force=force)
     yield from script_lines(due)
     yield ""
-    yield "# What else this stage asks depends on what these make." if due else "# Everything is up to date."
+    if not all_known:
+        yield "# What this stage asks after these may depend on what they make: ask again when they are done."
+    elif not due:
+        yield "# Everything is up to date."

@@ -101,6 +101,7 @@ class Ciao:
             "XPA_METHOD": "local",
             "PYTHONNOUSERSITE": "1",  # what pip put into a home folder hides what CIAO was built with
             "PYTHONUNBUFFERED": "1",
+            "PYTHONIOENCODING": "utf-8:backslashreplace",
         }
 
 

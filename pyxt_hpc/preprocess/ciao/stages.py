@@ -28,6 +28,7 @@ from pyxt_hpc.preprocess.arf_position import chip_at
 from pyxt_hpc.preprocess.checks.good_events import chips_in_use
 from pyxt_hpc.preprocess.ciao.backend import Plans, limits_of
 from pyxt_hpc.preprocess.ciao.call import Call
+from pyxt_hpc.preprocess.ciao.copies import settle_copies
 from pyxt_hpc.preprocess.ciao.plans import archive, facts
 from pyxt_hpc.preprocess.ciao.plans.background import background_call
 from pyxt_hpc.preprocess.ciao.plans.clean_events import clean_events_call
@@ -108,6 +109,8 @@ def _repro_calls(obsids: Sequence[str], config: ClusterConfig, layout: Layout) -
         folder = layout.observation(obsid)
         if not archive.fits_files(folder / "secondary", "*evt1.fits*") and find_repro(obsid, layout):
             continue  # somebody has removed level 1 since
+        for place in ("primary", "secondary"):
+            settle_copies(folder / place)
         exposure = choose_exposure(obsid, folder)
         if exposure.cycle:
             log.info(

@@ -340,15 +340,6 @@ def test_of_interleaved_exposures_the_longer_is_used(tmp_path: Path) -> None:
     assert not any("e1" in name for name in call.writes)
 
 
-def test_a_copy_unpacked_beside_a_packed_one_is_refused(tmp_path: Path) -> None:
-    layout = Layout(tmp_path / "A", "A")
-    write_level_1(Case(), "4940", layout)
-    (packed,) = layout.observation("4940").glob("secondary/*evt1.fits.gz")
-    write_table(packed.with_suffix(""), "EVENTS", {})
-    with pytest.raises(DamagedFile, match=r"evt1\.fits is beside it.*remove one"):
-        choose_exposure("4940", layout.observation("4940"))
-
-
 def test_parts_of_an_observation_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "4940"
     for part in ("000", "001"):

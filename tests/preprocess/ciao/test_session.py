@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,14 @@ def test_text_that_is_no_unicode(prefix: Path, session: Session) -> None:
     )
     tool(prefix, "latin", "printf 'caf\\351\\n'")
     assert call(session, "latin").screen == "café\n"
+
+
+def test_words_of_any_language_under_any_locale(prefix: Path, ciao: Ciao, tmp_path: Path) -> None:
+    tool(prefix, "speak", "echo 'Ångström ☉'")
+    variables = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    ciao = replace(ciao, environment={**ciao.environment, **variables})
+    with ciao_session(ciao, tmp_path / "A") as session:
+        assert call(session, "speak").screen == "Ångström ☉\n"
 
 
 def test_without_its_modules_it_says_so(prefix: Path, ciao: Ciao, tmp_path: Path) -> None:
