@@ -20,15 +20,13 @@ those of the same regions in bins of half the resolution where these are calibra
 """
 
 import argparse
-import os
-import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-import numba
 import numpy as np
+from common import environment
 
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.simulate import geometry, instrument, photons
@@ -271,7 +269,7 @@ def main() -> None:
     parser.add_argument("--part", nargs="+", choices=PARTS, default=list(PARTS), help="tables to make")
     arguments = parser.parse_args()
     n = 200 if arguments.quick else arguments.regions
-    print(f"{platform.platform()}, {os.cpu_count()} cores, numba {numba.__version__}, numpy {np.__version__}")
+    print(environment())
     acis_i = acis()
     peers: dict[FitOptions, dict[Cell, Outcome]] = {}
     for name in arguments.part:

@@ -1,6 +1,7 @@
 """The command of radial profiles."""
 
 import argparse
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -105,7 +106,7 @@ def _lines(profile: "ClusterProfile") -> Iterator[str]:
     yield (
         f"center {profile.ra_deg:.5f} {profile.dec_deg:+.5f} (row {frame.row:.1f}, column {frame.col:.1f})"
         + (
-            f", axis ratio {frame.axis_ratio:.2f} at {frame.angle_deg:.0f} degrees"
+            f", axis ratio {frame.axis_ratio:.2f} at {math.degrees(frame.angle):.0f} degrees"
             if any(frame.stretch)
             else ""
         )

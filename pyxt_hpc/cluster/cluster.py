@@ -43,7 +43,7 @@ from pyxt_hpc.profiles.mass.sampler import SamplerOptions
 from pyxt_hpc.profiles.mass.tables import annuli_of, read_annuli
 from pyxt_hpc.profiles.tables import shell_table
 from pyxt_hpc.stages.binning import make_region_map
-from pyxt_hpc.store.reader import open_to_read
+from pyxt_hpc.store.reader import open_store
 from pyxt_hpc.store.reader import read_results as read_store
 
 
@@ -378,7 +378,7 @@ def open_bundle(path: str | os.PathLike[str], **settings: object) -> Cluster:
     results = _results_beside(path, bundle)
     stored = None
     if check_regular(results):
-        with open_to_read(results) as file:
+        with open_store(results) as file:
             stored = file.description["settings"]
     known = stored if stored and stored["bundle"] == bundle.fingerprint else None
     return _OpenedBundle(path, bundle, with_settings(config_of(bundle, known), settings))

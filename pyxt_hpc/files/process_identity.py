@@ -27,11 +27,24 @@ def start_of(pid: int) -> str:
 
     Nothing where /proc does not tell.
     """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+    fields = _fields_of(Path(f"/proc/{pid}"))
+    if not fields:
         return ""
     return "ended" if fields[0] in "ZX" else fields[19]
+
+
+def _fields_of(process: Path) -> list[str]:
+    """What /proc tells of a process, from its state on; nothing if it has gone."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def is_group_running(group: int) -> bool:
+    """Whether a process of a group lives, not counting those that only their parent still knows."""
+    found = map(_fields_of, Path("/proc").glob("[0-9]*"))
+    return any(fields and fields[0] not in "ZX" and fields[2] == str(group) for fields in found)
 
 
 def is_running(pid: int) -> bool:

@@ -36,16 +36,8 @@ _KINDS = {
 def check_regular(path: Path) -> bool:
     """Whether there is a regular file, or a link to one, so that opening it for reading cannot hang.
 
-    Returns
-    -------
-    bool
-        False if nothing of that name is there.
-
-    Raises
-    ------
-    DamagedFile
-        If something else is there: a folder, a pipe, a socket, a device, a link to nothing, a loop of
-        links; or the system does not tell what it is.
+    Raises DamagedFile if something else is there: a folder, a pipe, a socket, a device, a link to nothing, a
+    loop of links; or the system does not tell what it is.
     """
     try:
         mode = path.stat().st_mode

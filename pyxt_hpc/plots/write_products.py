@@ -29,14 +29,7 @@ _WAITING = 2
 def write_products(
     image: ClusterImage, products: Iterable[MapProduct]
 ) -> Iterator[tuple[MapProduct, list[Path]]]:
-    """Draw maps as they come, in processes beside the one that makes them.
-
-    Parameters
-    ----------
-    image
-        Of the cluster.
-    products
-        Maps whose FITS files are written.
+    """Draw maps whose FITS files are written, as they come, in processes beside the one that makes them.
 
     Yields
     ------

@@ -9,7 +9,8 @@ import numpy as np
 from astropy.wcs import WCS
 from tqdm import tqdm
 
-from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs
+from pyxt_hpc.chandra.events import EventList, read_events, read_header, read_sky_wcs
+from pyxt_hpc.chandra.keywords import exposure_s as exposure_keyword
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.ogip.response import Arf, check_area_once, check_match, read_arf, read_rmf, write_arf
 from pyxt_hpc.chandra.regions.sky import contains_pixels, read_regions
@@ -46,6 +47,7 @@ STAGE = "generate-responses"
 _SUPPLY = "supply it again (CIAO's specextract)"
 _PROBE_KEV = 1.5  # where the area is told
 _WEIGHING_EV = (300.0, 2000.0)
+_SAME_EXPOSURE = 0.02  # the good times of chips differ by as much
 _ENOUGH_EVENTS = 20  # of a region; with fewer, all of it weighs the same
 
 
@@ -215,4 +217,12 @@ def _write_area_maps(
         AreaMaps(maps.energy_keV, seconds, maps.wcs),
         {"ARFFILE": response.arf.name, "OBS_ID": dataset.obsid, "EXPOSURE": exposure_s},
     )
-    return disagreement(ratio.tolist(), maps.energy_keV.tolist(), response.arf)
+    findings = disagreement(ratio.tolist(), maps.energy_keV.tolist(), response.arf)
+    theirs = exposure_keyword(read_header(layout.ciao_events(dataset.name)))
+    ours = exposure_keyword(events.header)
+    if theirs is not None and ours is not None and abs(theirs / ours - 1.0) > _SAME_EXPOSURE:
+        findings.append(
+            f"{layout.ciao_events(dataset.name)}: EXPOSURE is {theirs:.0f} s, that of {events.path.name} "
+            f"{ours:.0f} s: the good times were not applied alike; do it again: pyxt-hpc {STAGE} --force"
+        )
+    return findings

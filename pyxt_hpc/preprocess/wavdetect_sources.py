@@ -24,7 +24,9 @@ def read_sources(path: Path) -> tuple[SkyCircle, ...]:
         if absent := [name for name in wanted if name not in names]:
             raise DamagedFile(f"{path}: no column {', '.join(absent)}: not a list of wavdetect; {_AGAIN}")
         ra, dec, axes, counts, significance = (np.asarray(table.data[names[name]], float) for name in wanted)
-    radius = SKY_PIXEL_ARCSEC * axes.reshape(len(ra), -1).max(axis=1, initial=0.0)
+    if axes.ndim != 2:
+        raise DamagedFile(f"{path}: column R has not two semi-axes a row; {_AGAIN}")
+    radius = SKY_PIXEL_ARCSEC * axes.max(axis=1, initial=0.0)
     return tuple(
         SkyCircle(float(a), float(d), float(r), f"{n:.0f} counts, {s:.1f} sigma, wavdetect")
         for a, d, r, n, s in zip(ra, dec, radius, counts, significance, strict=True)

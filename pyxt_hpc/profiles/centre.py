@@ -1,16 +1,17 @@
 """Where a profile has its centre, and the ellipses or sectors it runs along."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from astropy import units
 from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
+from pyxt_hpc.arrays.ellipse import Ellipse
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.fit.beta_model import fit_beta_model, image_for_peak, radius_squared
+from pyxt_hpc.fit.beta_model import fit_beta_model, image_for_peak
 
 CENTRES = ("peak", "centroid")
 """Ways to find a centre; anything else is a place on the sky."""
@@ -31,35 +32,17 @@ _COUNTED = 128.0
 
 
 @dataclass(frozen=True)
-class Frame:
-    """Coordinates of a profile on the images.
+class Frame(Ellipse):
+    """Coordinates of a profile on the images: similar ellipses, perhaps only a sector of them.
 
     Parameters
     ----------
-    row, col
-        Centre [pixels, from 0].
-    stretch
-        Of the ellipses, as `fit.beta_model.BetaModel` has it; (0, 0) is round.
     sector
         First and last angle [deg], counterclockwise from the axis of columns (to the right in DS9); None:
         all.
     """
 
-    row: float
-    col: float
-    stretch: tuple[float, float] = (0.0, 0.0)
-    sector: tuple[float, float] | None = None
-
-    @property
-    def axis_ratio(self) -> float:
-        """Short over long axis."""
-        e = float(np.hypot(*self.stretch))
-        return float(np.sqrt((1.0 - e) / (1.0 + e)))
-
-    @property
-    def angle_deg(self) -> float:
-        """Of the long axis, 0 to 180, counterclockwise from the axis of columns [deg]."""
-        return float(np.degrees(0.5 * np.arctan2(self.stretch[1], self.stretch[0]))) % 180.0
+    sector: tuple[float, float] | None = field(default=None, kw_only=True)
 
     @property
     def turn(self) -> float:
@@ -67,11 +50,6 @@ class Frame:
         if self.sector is None:
             return 1.0
         return ((self.sector[1] - self.sector[0]) % 360.0 or 360.0) / 360.0
-
-    def radius(self, shape: tuple[int, int]) -> NDArray[np.float64]:
-        """Distance of every pixel from the centre, (ny, nx): of ellipses the geometric mean of the axes."""
-        y, x = np.ogrid[: shape[0], : shape[1]]
-        return np.sqrt(radius_squared(y - self.row, x - self.col, self.stretch))
 
     def area_radii(self, limits: NDArray) -> NDArray[np.float64]:
         """Radius of the circle that has the area of all pixels nearer than each limit [pixels].
@@ -126,7 +104,7 @@ def find_frame(bundle: Bundle, centre: str, *, elliptical: bool, sector: tuple[f
     else:
         row, col = _given(bundle, centre)
     stretch = fit_beta_model(bundle, smooth, elliptical=True).stretch if elliptical else (0.0, 0.0)
-    return Frame(row, col, stretch, sector)
+    return Frame(row, col, stretch=stretch, sector=sector)
 
 
 def _peak(bundle: Bundle, smooth: NDArray) -> tuple[float, float]:

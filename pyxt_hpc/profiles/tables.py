@@ -154,7 +154,7 @@ def _description(profile: ClusterProfile) -> dict[str, Any]:
         },
         "center": {"ra_deg": profile.ra_deg, "dec_deg": profile.dec_deg},
         "axis_ratio": profile.frame.axis_ratio,
-        "axis_angle_deg": profile.frame.angle_deg,
+        "axis_angle_deg": float(np.degrees(profile.frame.angle)),
         "redshift": profile.redshift,
         "kpc_per_arcsec": profile.kpc_per_arcsec,
         "abundance_table": profile.abundance_table,

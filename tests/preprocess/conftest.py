@@ -25,7 +25,7 @@ from pyxt_hpc.preprocess.propose_regions import propose_regions
 from pyxt_hpc.preprocess.remove_sources import remove_sources
 from pyxt_hpc.steps import StageResult
 
-sys.path.insert(0, str(Path(__file__).parent / "ciao"))  # its tests share `small_ciao`
+sys.path.insert(0, str(Path(__file__).parent / "ciao"))  # its tests share some modules there
 
 RA, DEC = 150.0, 30.0
 LENGTH_S = 40_000.0

@@ -13,12 +13,7 @@ from pyxt_hpc.maps.paint import Measured
 class Uncertain:
     """Something a result depends on.
 
-    Parameters
-    ----------
-    slope
-        Of ln result over ln parameter, or over the parameter.
-    minus, plus
-        Errors of the same, on the side below and above.
+    `slope` is of ln result over ln parameter, or over the parameter; `minus`, `plus` are errors of the same.
     """
 
     slope: NDArray | float
@@ -44,16 +39,7 @@ def propagate(
     """Errors of a result, in first order of its logarithm.
 
     The relative variance is sum_ij rho_ij d_i d_j, d_i being what parameter i moves it by with its error
-    on the sides that move the result the same way.
-
-    Parameters
-    ----------
-    value
-        The result.
-    on
-        What it depends on.
-    correlations
-        rho_ij of pairs i < j that are correlated.
+    on the sides that move the result the same way. `correlations` are rho_ij of pairs i < j.
     """
 
     def side(up: bool) -> NDArray:

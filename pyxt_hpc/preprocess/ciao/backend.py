@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
+from pyxt_hpc.files.text import resolved, user_path
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.call import Call
 from pyxt_hpc.preprocess.ciao.find import Ciao, find_ciao
@@ -74,14 +75,19 @@ def _choose(config: ClusterConfig, layout: Layout) -> Backend:
     if config.backend == "builtin":
         return Backend(asked, None)
     if config.backend == "ciao":
-        return Backend(asked, find_ciao(config.ciao_prefix))
+        return Backend(asked, find_ciao(_prefix(config)))
     needs = next(_only_by_ciao(config, layout), None)
     if needs is None:
         return Backend("events of level 2 and responses of every observation are there", None)
     try:
-        return Backend(needs, find_ciao(config.ciao_prefix))
+        return Backend(needs, find_ciao(_prefix(config)))
     except MissingInput as error:
         return Backend(f"{needs}, but {error}", None)
+
+
+def _prefix(config: ClusterConfig) -> str:
+    """As the configuration has it: relative to its file."""
+    return config.ciao_prefix and str(resolved(config.path.parent) / user_path(config.ciao_prefix))
 
 
 def _only_by_ciao(config: ClusterConfig, layout: Layout) -> Iterator[str]:
@@ -158,8 +164,10 @@ def carry_out(
             go_on = partial(plans.send, results)
 
 
-def rehearse(stage: str, plans: Plans[Any], layout: Layout, *, force: bool = False) -> list[Call]:
-    """Calls that `carry_out` would do, as far as they are known before any of them is done.
+def rehearse(
+    stage: str, plans: Plans[Any], layout: Layout, *, force: bool = False
+) -> tuple[list[Call], bool]:
+    """Calls that `carry_out` would do, and whether these are all: others may depend on what they make.
 
     Plans that are up to date are gone through with what was recorded of them.
     """
@@ -169,7 +177,7 @@ def rehearse(stage: str, plans: Plans[Any], layout: Layout, *, force: bool = Fal
         try:
             plan = next(plans) if results is None else plans.send(results)
         except StopIteration:
-            return due
+            return due, True
         steps = steps_of(stage, plan, layout)
         outdated: set[str] = set()
         for call, step in zip(plan, steps, strict=True):
@@ -180,7 +188,7 @@ def rehearse(stage: str, plans: Plans[Any], layout: Layout, *, force: bool = Fal
                 due.append(call)
         if outdated:
             plans.close()
-            return due
+            return due, False
         results = tuple(StepResult(step.facts(), None) for step in steps)
 
 
@@ -195,7 +203,10 @@ def dry_run_lines(stage: str, config: ClusterConfig, layout: Layout, *, force: b
     backend = choose_backend(config, layout)
     if backend.ciao is None:
         raise ConfigError(f"--dry-run shows calls of CIAO, which has no part in this: {backend.reason}")
-    due = rehearse(stage, plans_of(stage, config, layout), layout, force=force)
+    due, all_known = rehearse(stage, plans_of(stage, config, layout), layout, force=force)
     yield from script_lines(due)
     yield ""
-    yield "# What else this stage asks depends on what these make." if due else "# Everything is up to date."
+    if not all_known:
+        yield "# What this stage asks after these may depend on what they make: ask again when they are done."
+    elif not due:
+        yield "# Everything is up to date."

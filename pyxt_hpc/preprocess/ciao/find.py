@@ -97,11 +97,11 @@ class Ciao:
             "PFILES": f"{private_pfiles};{self.environment['PFILES'].partition(';')[2]}",
             "ASCDS_WORK_PATH": str(work),
             "ASCDS_TMP": str(work),
-            "TMPDIR": str(work),
             "MPLBACKEND": "Agg",  # deflare draws where nobody looks
             "XPA_METHOD": "local",
             "PYTHONNOUSERSITE": "1",  # what pip put into a home folder hides what CIAO was built with
             "PYTHONUNBUFFERED": "1",
+            "PYTHONIOENCODING": "utf-8:backslashreplace",
         }
 
 

@@ -4,7 +4,6 @@ import logging
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pyxt_hpc.errors import ConfigError, DamagedFile, Interrupted, MissingInput
-from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.fits import check_whole
 from pyxt_hpc.files.private_folders import private_folder
 from pyxt_hpc.files.quoting import MAX_WORD, shown
 from pyxt_hpc.files.system_errors import system_errors
@@ -28,6 +27,7 @@ from pyxt_hpc.preprocess.ciao.failures import failure, last_words, wrong_product
 from pyxt_hpc.preprocess.ciao.find import Ciao
 from pyxt_hpc.preprocess.ciao.script import HEADER, as_text, call_lines, in_folder
 from pyxt_hpc.preprocess.ciao.session import Session, ciao_session
+from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.steps import Facts, Step, StepResult, run_if_outdated
 
 log = logging.getLogger(__name__)
@@ -87,34 +87,26 @@ def run_plan(
 
 def steps_of(stage: str, plan: Sequence[Call], layout: Layout) -> list[Step]:
     """What is known of each call of a plan: whether it is up to date, and what its facts are."""
-    times: Counter[tuple[str, str]] = Counter()
-    steps = []
-    for call in plan:
-        times[call.obsid, call.tool] += 1
-        # a cluster's folder may be moved
-        texts = {
-            name: as_text(value).replace(str(layout.cluster_dir), "{cluster}")
-            for name, value in call.parameters.items()
-        }
-        settings = {
-            "tool": call.tool,
-            "parameters": texts,
-            "folder": os.path.relpath(call.folder, layout.cluster_dir),
-        }
-        steps.append(
-            Step(
-                name=f"{stage}: {call.tool}{call.obsid and f' of ObsID {call.obsid}'}",
-                record=layout.call_record(
-                    stage, call.obsid, f"{times[call.obsid, call.tool]:02d}-{call.tool}"
-                ),
-                inputs=call.reads,
-                settings=settings,
-                outputs=(),
-                folder=call.folder,
-                patterns=call.writes,
-            )
-        )
-    return steps
+    return [_step(stage, call, layout) for call in plan]
+
+
+def _step(stage: str, call: Call, layout: Layout) -> Step:
+    # a cluster's folder may be moved
+    texts = {
+        name: as_text(value).replace(str(layout.cluster_dir), "{cluster}")
+        for name, value in call.parameters.items()
+    }
+    folder = os.path.relpath(call.folder, layout.cluster_dir)
+    products = fingerprint({"folder": folder, "writes": call.writes})[:8]
+    return Step(
+        name=f"{stage}: {call.tool}{call.obsid and f' of ObsID {call.obsid}'}",
+        record=layout.call_record(stage, call.obsid, f"{call.tool}-{products}"),
+        inputs=call.reads,
+        settings={"tool": call.tool, "parameters": texts},
+        outputs=(),
+        folder=call.folder,
+        patterns=call.writes,
+    )
 
 
 class _Run:
@@ -314,9 +306,8 @@ def _check(call: Call, folder: Path, said: Path) -> list[Path]:
         if path.suffix in _NOT_FITS:
             continue
         try:
-            # which warnings are caught is the same for all threads
-            with _READING, open_fits(path, "product", "it was not written to its end", first=False):
-                pass
+            with _READING:  # which warnings are caught is the same for all threads
+                check_whole(path, "product", "it was not written to its end")
         except DamagedFile as error:
             raise wrong_product(call, str(error).replace(f"{folder}/", ""), said) from None
     return list(found)

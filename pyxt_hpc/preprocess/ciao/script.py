@@ -11,7 +11,7 @@ _MAX_VALUE = 1023
 HEADER = """\
 #!/bin/bash
 # Calls of CIAO tools by pyxt-hpc, for a shell in which CIAO is activated.
-set -e"""
+[[ $- == *i* ]] || set -e  # a shell that somebody types in stays open"""
 
 
 def script_lines(plan: Iterable[Call]) -> Iterator[str]:

@@ -16,11 +16,14 @@ from typing import Any
 
 from pyxt_hpc.errors import CiaoError
 from pyxt_hpc.files.private_folders import private_folder
+from pyxt_hpc.files.process_identity import is_group_running
 from pyxt_hpc.files.quoting import shown
 from pyxt_hpc.preprocess.ciao.find import INSTALL, Ciao
 
 _BRIDGE = Path(__file__).with_name("bridge.py")
 _START_LIMIT_S = 300.0  # a parallel file system takes its time to import
+_STEP_S = 0.01
+_DYING_STEPS = 100  # how long a process may take to end that has been killed
 _MAX_ANSWER = 1 << 24  # bytes
 _MAX_SCREEN = 1 << 16
 
@@ -152,9 +155,17 @@ class Session:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            self._wait_for_group()
             with suppress(OSError):
                 assert self._process.stdin is not None
                 self._process.stdin.close()
+
+    def _wait_for_group(self) -> None:
+        """Wait until what was killed writes no more into folders that are going to be removed."""
+        for _ in range(_DYING_STEPS):
+            if not is_group_running(self._process.pid):
+                return
+            time.sleep(_STEP_S)
 
     def close(self) -> None:
         """As `end`, from the thread that calls tools."""
@@ -181,14 +192,14 @@ class Session:
 
     def _exit_code(self) -> int | None:
         """How the process ended by itself, if it did; it stays to be waited for."""
-        for _ in range(100):
+        for _ in range(_DYING_STEPS):
             try:
                 status = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
             except ChildProcessError:
                 break  # `end` was called meanwhile
             if status is not None:
                 return status.si_status if status.si_code == os.CLD_EXITED else -status.si_status
-            time.sleep(0.01)
+            time.sleep(_STEP_S)
         return None
 
     def _last_noise(self) -> str:

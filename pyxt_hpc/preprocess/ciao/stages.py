@@ -28,6 +28,7 @@ from pyxt_hpc.preprocess.arf_position import chip_at
 from pyxt_hpc.preprocess.checks.good_events import chips_in_use
 from pyxt_hpc.preprocess.ciao.backend import Plans, limits_of
 from pyxt_hpc.preprocess.ciao.call import Call
+from pyxt_hpc.preprocess.ciao.copies import settle_copies
 from pyxt_hpc.preprocess.ciao.plans import archive, facts
 from pyxt_hpc.preprocess.ciao.plans.background import background_call
 from pyxt_hpc.preprocess.ciao.plans.clean_events import clean_events_call
@@ -37,6 +38,7 @@ from pyxt_hpc.preprocess.ciao.plans.facts import ObservationFacts
 from pyxt_hpc.preprocess.ciao.plans.flares import flare_calls
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles, choose_exposure, find_repro, repro_call
 from pyxt_hpc.preprocess.ciao.plans.responses import response_call
+from pyxt_hpc.preprocess.ciao.runner import steps_of
 from pyxt_hpc.preprocess.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.response_pairing import find_datasets
@@ -81,7 +83,8 @@ def process_data_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
             ) from None
         log.warning("%s; the background is taken from %s", error, layout.background_reg)
         for call in calls:
-            if not layout.call_record("process-data", call.obsid, "01-blanksky").is_file():
+            (step,) = steps_of("process-data", [call], layout)
+            if step.outdated():
                 layout.ciao_background(call.obsid).unlink(missing_ok=True)  # of an earlier run
 
 
@@ -106,6 +109,8 @@ def _repro_calls(obsids: Sequence[str], config: ClusterConfig, layout: Layout) -
         folder = layout.observation(obsid)
         if not archive.fits_files(folder / "secondary", "*evt1.fits*") and find_repro(obsid, layout):
             continue  # somebody has removed level 1 since
+        for place in ("primary", "secondary"):
+            settle_copies(folder / place)
         exposure = choose_exposure(obsid, folder)
         if exposure.cycle:
             log.info(

@@ -1,13 +1,16 @@
 """A simulated archive, and the double of CIAO installed with it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import util
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from installation import Installation
+from installation import call_tools as tools_called
+from installation import install as install_double
+from simulated_archive import write_archive
 
 from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
@@ -18,16 +21,6 @@ from pyxt_hpc.simulate.plan import ObservationPlan
 
 _EXPOSURE = 0.15  # of the demo's
 _FIELD_ARCMIN = 6.0
-
-
-def _beside(name: str) -> ModuleType:
-    """A module of this folder, which is no package."""
-    spec = util.spec_from_file_location(f"ciao_tests_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @dataclass(frozen=True)
@@ -44,20 +37,12 @@ class Simulated:
     def obsids(self) -> tuple[str, ...]:
         return tuple(plan.obsid for plan in self.plans)
 
-    def configuration(self, folder: Path, name: str, *lines: str) -> Path:
-        """Write a configuration of the cluster into a folder, with further lines for ``[processing]``."""
+    def configuration(self, folder: Path, name: str, **texts: str) -> Path:
+        """Write a configuration of the cluster into a folder, with some keys as given."""
         text = fill_in_template(config_template(name), self.truth, self.plans)
-        for line in lines:
-            key = line.partition("=")[0].strip()
-            kept = [one for one in text.splitlines() if one.partition("=")[0].strip() != key]
-            assert len(kept) < len(text.splitlines()), f"no key {key}"
-            text = "\n".join(kept) + "\n"
-        sections = {}
-        for line in lines:
-            sections.setdefault("ciao" if line.startswith("prefix") else "processing", []).append(line)
-        for section, own in sections.items():
-            assert f"[{section}]" in text, section
-            text = text.replace(f"[{section}]", "\n".join([f"[{section}]", *own]))
+        for key, value in texts.items():
+            text, n = re.subn(rf"^{key} =.*", f"{key} = {value}", text, flags=re.MULTILINE)
+            assert n == 1, key
         path = folder / f"{name}.ini"
         path.write_text(text)
         return path
@@ -73,22 +58,22 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     layout = Layout(folder / "level_2", "level_2")
     made = Simulated(truth, plans, layout, folder / "archive", folder / "blank_skies")
     made.blank_skies.mkdir()
-    _beside("simulated_archive").write_archive(layout, made.obsids, made.archive, made.blank_skies)
+    write_archive(layout, made.obsids, made.archive, made.blank_skies)
     return made
 
 
 @pytest.fixture
-def installation(new_installation: Callable[..., Any], tmp_path: Path) -> Any:
+def installation(new_installation: Callable[..., Installation], tmp_path: Path) -> Installation:
     """The double of CIAO, installed with all blank-sky files."""
     return new_installation(tmp_path)
 
 
 @pytest.fixture(scope="session")
-def new_installation(simulated: Simulated) -> Callable[..., Any]:
+def new_installation(simulated: Simulated) -> Callable[..., Installation]:
     """Install the double of CIAO into a folder, with settings of its own."""
 
-    def install(folder: Path, **settings: float) -> Any:
-        made = _beside("installation").install(folder / "ciao-4.17", simulated.archive, **settings)
+    def install(folder: Path, **settings: float) -> Installation:
+        made = install_double(folder / "ciao-4.17", simulated.archive, **settings)
         for path in simulated.blank_skies.iterdir():
             (made.blank_skies / path.name).symlink_to(path)
         return made
@@ -99,4 +84,4 @@ def new_installation(simulated: Simulated) -> Callable[..., Any]:
 @pytest.fixture
 def call_tools(installation: Any, tmp_path: Path) -> Callable[..., list[Any]]:
     """Call tools of the double one after the other: what each said, or the name and text of its error."""
-    return lambda *calls: _beside("installation").call_tools(installation.prefix, tmp_path, calls)
+    return lambda *calls: tools_called(installation.prefix, tmp_path, calls)

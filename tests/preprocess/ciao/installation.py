@@ -43,7 +43,7 @@ class Installation:
         return self.prefix / "CALDB" / "data" / "chandra" / "acis" / "bkgrnd"
 
     def order(self, *faults: dict[str, str]) -> None:
-        """Let tools go wrong: each ``tool``, ``kind`` and perhaps ``match``, a text in its parameters."""
+        """Let tools go wrong: each ``tool``, ``kind`` and perhaps ``match``, found in its parameters."""
         (self._state / "faults.json").write_text(json.dumps(faults))
 
     def log(self) -> list[dict]:

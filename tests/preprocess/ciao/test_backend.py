@@ -153,7 +153,8 @@ def test_what_is_rehearsed_is_what_is_done(
     assert ciao is not None
 
     def due(**options: bool) -> list[str]:
-        calls = rehearse(STAGE, plans(), layout, **options)
+        calls, all_known = rehearse(STAGE, plans(), layout, **options)
+        assert all_known == (not calls or "force" in options)
         return [f"{call.obsid} {call.writes[0]}".strip() for call in calls]
 
     before = sorted(layout.cluster_dir.rglob("*"))
@@ -169,6 +170,23 @@ def test_what_is_rehearsed_is_what_is_done(
     assert due() == ["2 first.txt"]
     assert carry_out(STAGE, plans(), config, layout, ciao) == "2 words"
     assert due() == []
+
+
+def test_dry_run_prints_a_script_and_does_nothing(
+    config: ClusterConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_ciao(tmp_path / "ciao")  # which has none of the tools
+    text = config.path.read_text().replace("prefix =", "prefix = ciao")
+    config.path.write_text(text.replace("backend = auto", "backend = ciao"))
+    assert main(["process-data", "-c", str(config.path), "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "#!/bin/bash"
+    assert [line for line in lines if line.startswith("download_chandra_obsid")] == [
+        "download_chandra_obsid 1",
+        "download_chandra_obsid 2",
+    ]
+    assert lines[-1].startswith("# What this stage asks after these")
+    assert not Layout.of(config).cluster_dir.exists()
 
 
 def test_dry_run_needs_ciao(config: ClusterConfig, capsys: pytest.CaptureFixture[str]) -> None:

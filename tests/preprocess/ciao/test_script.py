@@ -20,8 +20,7 @@ def done(prefix: Path, *plan: Call) -> list[str]:
     for name in ("tool", "punlearn", "download_chandra_obsid"):
         program(prefix, name, f'#!/bin/bash\nprintf "%s\\n" "$0 $PWD" "$@" >> {note}\n')
     subprocess.run(
-        ["bash"],
-        input="\n".join(script_lines(plan)),
+        ["bash", "-c", "\n".join(script_lines(plan))],
         env={**outside(), "PATH": f"{prefix / 'bin'}:/usr/bin:/bin"},
         text=True,
         check=True,

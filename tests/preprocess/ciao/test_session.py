@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,14 @@ def test_text_that_is_no_unicode(prefix: Path, session: Session) -> None:
     assert call(session, "latin").screen == "café\n"
 
 
+def test_words_of_any_language_under_any_locale(prefix: Path, ciao: Ciao, tmp_path: Path) -> None:
+    tool(prefix, "speak", "echo 'Ångström ☉'")
+    variables = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    ciao = replace(ciao, environment={**ciao.environment, **variables})
+    with ciao_session(ciao, tmp_path / "A") as session:
+        assert call(session, "speak").screen == "Ångström ☉\n"
+
+
 def test_without_its_modules_it_says_so(prefix: Path, ciao: Ciao, tmp_path: Path) -> None:
     shutil.rmtree(prefix / "lib/ciao_contrib")
     with (
@@ -183,7 +192,7 @@ def test_the_time_limit_ends_all_that_a_tool_has_started(prefix: Path, session: 
     assert 1.0 <= answer.seconds < 5.0
     pids = [int(line) for line in (session._folder / "pids").read_text().split()]
     assert len(pids) == 2
-    assert all(map(wait_for_end, pids))
+    assert not any(map(is_running, pids))
 
 
 def test_a_tool_that_is_killed(prefix: Path, session: Session) -> None:

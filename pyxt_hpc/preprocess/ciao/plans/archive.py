@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pyxt_hpc.errors import PyxtError
-from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.fits import check_whole
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.call import Call
 
+# of every observation, whatever its age
+_ALWAYS = ("primary/*evt2.fits*", "primary/*asol1.fits*", "primary/*bpix1.fits*", "secondary/*evt1.fits*",
+           "secondary/*flt1.fits*", "secondary/*msk1.fits*")  # fmt: skip
 # what chandra_repro needs, and the archive's own level 2, by which an observation is judged
 _NEEDED = {
     "primary": ("*evt2.fits*", "*asol1.fits*", "*bpix1.fits*", "*fov1.fits*"),
@@ -36,7 +39,7 @@ def download_call(obsid: str, layout: Layout) -> Call:
         tool="download_chandra_obsid",
         parameters={"obsids": (obsid,)},
         reads=(),
-        writes=tuple(f"{obsid}/{place}/{name}" for place, names in _NEEDED.items() for name in names),
+        writes=tuple(f"{obsid}/{name}" for name in _ALWAYS),
         folder=layout.cluster_dir,  # the tool makes <obsid>/ in the current folder
         obsid=obsid,
         in_place=True,
@@ -62,7 +65,7 @@ def fits_files(folder: Path, pattern: str) -> list[Path]:
 def is_whole(path: Path) -> bool:
     """Whether a FITS file, perhaps compressed, has all the bytes that its headers announce."""
     try:
-        with open_fits(path, "file of the archive", "download it again", first=False):
-            return True
+        check_whole(path, "file of the archive", "download it again")
     except PyxtError:
         return False
+    return True

@@ -8,7 +8,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.blank_sky import PARTICLE_BAND_EV
 from pyxt_hpc.preprocess.ciao.call import OUT, Call
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
-from pyxt_hpc.preprocess.ciao.plans.text import on_chips, stack
+from pyxt_hpc.preprocess.ciao.plans.text import on_array, stack
 
 WITHOUT_BLANK_SKY = (4, 9)
 """CCDs of which CALDB has no blank-sky events that are corrected for charge transfer."""
@@ -39,7 +39,7 @@ def background_call(
     return Call(
         tool="blanksky",
         parameters={
-            "evtfile": on_chips(files.events, covered),
+            "evtfile": on_array(files.events, covered),
             "outfile": f"{OUT}/{made.name}",
             "asolfile": stack(files.aspect),
             "stowedbg": stowed,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.call import OUT, Call, Value
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
-from pyxt_hpc.preprocess.ciao.plans.text import on_chips, stack
+from pyxt_hpc.preprocess.ciao.plans.text import on_array, stack
 
 SOURCES = "sources_wavdetect.fits"
 _ROOT = "field"
@@ -22,7 +22,7 @@ def detection_calls(
     """Image, exposure map and point spread of all observations (by ObsID), and the sources in it."""
     folder = layout.detection
     image, exposure, spread = (f"{_ROOT}_{_BAND}_thresh.{suffix}" for suffix in ("img", "expmap", "psfmap"))
-    events = tuple(on_chips(own.events, chips[obsid]) for obsid, own in files.items())
+    events = tuple(on_array(own.events, chips[obsid]) for obsid, own in files.items())
     aspect = stack(path for own in files.values() for path in own.aspect)
     badpix, mask = stack(own.badpix for own in files.values()), stack(own.mask for own in files.values())
     common: dict[str, Value] = {

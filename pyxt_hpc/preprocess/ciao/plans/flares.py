@@ -6,7 +6,7 @@ from pathlib import Path
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.call import OUT, Call
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
-from pyxt_hpc.preprocess.ciao.plans.text import on_chips
+from pyxt_hpc.preprocess.ciao.plans.text import on_array
 
 BAND_EV = (9000, 12000)
 BIN_S = 259.28  # of the light curves by which the blank-sky files were cleaned themselves
@@ -32,7 +32,7 @@ def flare_calls(
     curve = Call(
         tool="dmextract",
         parameters={
-            "infile": f"{on_chips(files.events, chips)}{outside}{band}{times}",
+            "infile": f"{on_array(files.events, chips)}{outside}{band}{times}",
             "outfile": f"{OUT}/{_CURVE}",
             "opt": "ltc1",
             "clobber": True,

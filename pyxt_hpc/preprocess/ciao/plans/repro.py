@@ -45,7 +45,6 @@ def choose_exposure(obsid: str, folder: Path) -> Exposure:
 
     Raises MissingInput if there are none; DamagedFile if there are several that are not e1 and e2.
     """
-    _refuse_copies(folder)
     found = fits_files(folder / "secondary", "*evt1.fits*")
     if not found:
         raise MissingInput(f"{folder}/secondary/*evt1.fits: level-1 events not found; download them again")
@@ -60,18 +59,6 @@ def choose_exposure(obsid: str, folder: Path) -> Exposure:
     longest = max(headers, key=lambda path: exposure_s(headers[path]) or 0.0)
     cycle = cycles[longest] if len(headers) > 1 else ""
     return Exposure(longest, text(headers[longest], "DATAMODE", "FAINT"), cycle)
-
-
-def _refuse_copies(folder: Path) -> None:
-    """chandra_repro stops, or takes the one or the other, where a file is there compressed and not."""
-    for place in ("primary", "secondary"):
-        files = fits_files(folder / place, "*")
-        for path in files:
-            if path.suffix == ".gz" and path.with_suffix("") in files:
-                raise DamagedFile(
-                    f"{path}: {path.with_suffix('').name} is beside it, and chandra_repro cannot tell which "
-                    "to take; remove one of them"
-                )
 
 
 def _cycle(path: Path) -> str:

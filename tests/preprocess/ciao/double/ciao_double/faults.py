@@ -1,7 +1,7 @@
 """The log of calls, and the faults that a test orders.
 
 ``faults.json`` in the double's folder: a list of ``{"tool", "kind", "match"}``; a fault stands until the test
-takes it away, for calls whose parameters hold the text ``match``.
+takes it away, for calls in whose parameters the expression ``match`` is found.
 
 ========== =================================================================
 fail       says so and ends with 1
@@ -22,6 +22,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -37,7 +38,7 @@ def begin(tool, parameters):
     fault = None
     with contextlib.suppress(FileNotFoundError):
         for order in json.loads((state.ROOT / "faults.json").read_text()):
-            if order["tool"] == tool and order.get("match", "") in json.dumps(parameters):
+            if order["tool"] == tool and re.search(order.get("match", ""), json.dumps(parameters)):
                 fault = order["kind"]
     _log({"tool": tool, "parameters": parameters, "fault": fault, "pid": os.getpid()})
     return fault

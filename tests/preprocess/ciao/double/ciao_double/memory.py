@@ -18,7 +18,8 @@ def has(tool, settings):
 def keep(tool, settings, written, changed):
     """Remember files that were written into the working directory, if this is on."""
     here = state.working_directory()
-    if not state.settings().get("replay") or not all(path.is_relative_to(here) for path in written):
+    of_call = bool(written) and all(path.is_relative_to(here) for path in written)
+    if not of_call or not state.settings().get("replay"):
         return
     folder = _folder(tool, settings)
     folder.mkdir(parents=True)

@@ -6,7 +6,7 @@ import numpy as np
 from astropy.io import fits
 
 from ciao_double import events, virtual
-from pyxt_hpc.chandra.times.gti_io import read_gti, read_light_curve, write_gti, write_light_curve
+from pyxt_hpc.chandra.times.gti_io import read_gti, write_gti, write_light_curve
 from pyxt_hpc.chandra.times.lightcurve import light_curve
 from pyxt_hpc.files.fits import write_fits
 
@@ -56,20 +56,19 @@ def deflare(p):
         raise ValueError("plot=yes waits for a key")
     path = virtual.existing(p.infile)
     target = events.new(p.outfile, clobber=False)
-    curve = read_light_curve(path)
-    header = fits.getheader(path, 1)
-    step = float(np.diff(curve.edges)[0])
-    used = np.isfinite(curve.rate) & (curve.rate > 0)
-    rate = curve.rate[used]
+    curve, header = fits.getdata(path, 1), fits.getheader(path, 1)
+    step, all_rates = header["TIMEDEL"], curve["COUNT_RATE"]
+    used = all_rates > 0
+    rate = all_rates[used]
     middle = p.mean or _middle(rate, p.nsigma, step)
     if p.method == "clean":
-        good = (curve.rate > middle / p.scale) & (curve.rate < middle * p.scale) & used
+        good = (all_rates > middle / p.scale) & (all_rates < middle * p.scale) & used
         if good[used].mean() < p.minfrac:
             raise OSError(f"Only {good[used].mean():.2f} of the bins are good, minfrac is {p.minfrac}")
     else:
-        good = used & (np.abs(curve.rate - middle) < p.nsigma * rate.std())
+        good = used & (np.abs(all_rates - middle) < p.nsigma * rate.std())
     print(f"Mean level of filtered data = {middle}")
-    low, high = curve.edges[:-1][good], curve.edges[1:][good]
+    low, high = curve["TIME_MIN"][good], curve["TIME_MAX"][good]
     starts = np.append(True, low[1:] > high[:-1] + 1e-6)
     ends = np.append(starts[1:], True)
     write_gti(target, np.column_stack([low[starts], high[ends]]), header)

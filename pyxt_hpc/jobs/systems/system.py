@@ -56,12 +56,8 @@ class BatchSystem(ABC):
     def submit(self, script: Path, folder: Path) -> str:
         """Hand in a script, whose own output goes to a folder, and return the job's id.
 
-        Raises
-        ------
-        LaunchError
-            If the batch system is not there, refuses, or does not answer.
-        BatchSystemBusy
-            If it takes no jobs now.
+        Raises LaunchError if the batch system is not there, refuses, or does not answer; BatchSystemBusy if
+        it takes no jobs now.
         """
         command = [*self.submit_command, str(script)]
         done = run_program(command, folder, f"{script} is written, submit it on a login node")
@@ -74,12 +70,8 @@ class BatchSystem(ABC):
     def cancel(self, job_id: str) -> bool:
         """End a job that waits or runs; whether there was one.
 
-        Raises
-        ------
-        LaunchError
-            If the batch system is not there, refuses, or does not answer.
-        BatchSystemBusy
-            If it cannot be reached now.
+        Raises LaunchError if the batch system is not there, refuses, or does not answer; BatchSystemBusy if
+        it cannot be reached now.
         """
         command = [*self.cancel_command, job_id]
         done = run_program(command, None, f"do it on a login node, and run `{shlex.join(command)}` there")
@@ -113,10 +105,7 @@ def run_program(command: Sequence[str], folder: Path | None, otherwise: str) -> 
 
     `otherwise` tells the user what to do if the program is not here.
 
-    Raises
-    ------
-    LaunchError
-        If it cannot be run or does not answer; an exit code is left to the caller.
+    Raises LaunchError if it cannot be run or does not answer; an exit code is left to the caller.
     """
     environment = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
     try:

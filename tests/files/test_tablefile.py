@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.errors import DamagedFile, DiskFull, ForeignProduct
-from pyxt_hpc.store.tablefile import TableFile, create_tables
+from pyxt_hpc.files.tablefile import TableFile, create_tables
 
 ROW = np.dtype([("a", "<i4"), ("b", "<f8")])
 KIND = {"schema": "test", "version": 1, "remedy": "throw it away"}

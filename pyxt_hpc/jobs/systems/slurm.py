@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pyxt_hpc.config.hpc import BatchSettings
 from pyxt_hpc.jobs.job import Job
-from pyxt_hpc.jobs.system import BatchSystem, as_hours
+from pyxt_hpc.jobs.systems.system import BatchSystem, as_hours
 
 EARLY_SECONDS = 30
 """SLURM looks at the as_hours only this often [s], and warns early rather than late."""

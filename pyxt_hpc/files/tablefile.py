@@ -13,6 +13,7 @@ import logging
 import os
 import zlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def create_tables(
         os.fsync(file.fileno())
 
 
-class TableFile:
+class TableFile(AbstractContextManager["TableFile", None]):
     """An open file of tables; a context manager.
 
     Parameters
@@ -260,10 +261,8 @@ class TableFile:
     def write(self, table: str, start: int, rows: np.ndarray) -> None:
         """Overwrite rows from `start` on.
 
-        Raises
-        ------
-        DiskFull, DamagedFile
-            If the system does not let them be written; rows before the first failure are.
+        Raises DiskFull or DamagedFile if the system does not let them be written; rows before the first
+        failure are.
         """
         at, _, dtype = self._tables[table]
         at += start * dtype.itemsize
@@ -298,9 +297,6 @@ class TableFile:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
-
-    def __enter__(self) -> "TableFile":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.errors import DamagedFile, DiskFull, StoreInUse
-from pyxt_hpc.store import lock as lock_module
-from pyxt_hpc.store.lock import (
+from pyxt_hpc.files import lock as lock_module
+from pyxt_hpc.files.lock import (
     CHECK_SECONDS,
     SILENCE_SECONDS,
     Owner,

@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 import socket
 import stat
 import time
@@ -27,6 +28,7 @@ from pyxt_hpc.errors import DamagedFile, StoreInUse
 from pyxt_hpc.files.process_identity import is_running, start_of, this_machine
 from pyxt_hpc.files.quoting import shown
 from pyxt_hpc.files.system_errors import system_errors
+from pyxt_hpc.files.writing import check_regular, replacing
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +95,7 @@ def lock_path(path: Path) -> Path:
 def current_owner(path: Path) -> Owner | None:
     """Who is writing a file now, if anybody; a lock that nobody holds any more counts as none.
 
-    Raises
-    ------
-    DamagedFile
-        If what is in the lock's place is no lock, or cannot be read.
+    Raises DamagedFile if what is in the lock's place is no lock, or cannot be read.
     """
     with system_errors(lock_path(path)):
         found = _read(lock_path(path))
@@ -105,20 +104,13 @@ def current_owner(path: Path) -> Owner | None:
     return found.owner
 
 
-class WriterLock:
+class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
     """The right to write a file, from making this object until `release`; a context manager that releases it.
 
-    Parameters
-    ----------
-    path
-        The file to be written; it need not exist.
+    The file need not exist.
 
-    Raises
-    ------
-    StoreInUse
-        If another process has the lock.
-    DiskFull, DamagedFile
-        If the lock file cannot be made, or what is in its place is no lock.
+    Raises StoreInUse if another process has the lock; DiskFull or DamagedFile if the lock file cannot be
+    made, or what is in its place is no lock.
     """
 
     def __init__(self, path: Path) -> None:
@@ -194,18 +186,18 @@ class WriterLock:
             return True
         return False
 
+    def leave_to_sleeper(self) -> None:
+        """Put a copy in the file's place if the last owner may only sleep: it has the old one open."""
+        if self.contested and check_regular(self._target):
+            with replacing(self._target) as temporary:
+                shutil.copyfile(self._target, temporary)
+
     def check(self, *, now: bool = False) -> None:
         """Make sure that this process may still write; to be called before every write.
 
-        Parameters
-        ----------
-        now
-            Look even if that was done a moment ago.
+        With `now` also if that was done a moment ago.
 
-        Raises
-        ------
-        StoreInUse
-            If the lock is no longer this process's own: writing on would meet another writer.
+        Raises StoreInUse if the lock is no longer this process's own: writing on would meet another writer.
         """
         while now or _clock() - self._confirmed >= CHECK_SECONDS:
             before = _clock()
@@ -249,9 +241,6 @@ class WriterLock:
         """Let others write."""
         self._release()
 
-    def __enter__(self) -> "WriterLock":
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.release()
 
@@ -273,12 +262,7 @@ class _LockFile:
 def _read(path: Path) -> _LockFile | None:
     """What is in the place of a lock; None if nothing is.
 
-    Raises
-    ------
-    DamagedFile
-        If it is something else than a lock.
-    OSError
-        If it cannot be read.
+    Raises DamagedFile if it is something else than a lock; OSError if it cannot be read.
     """
     try:
         # Opening makes NFS ask the server for the time of the last touch. A pipe must not make it wait.
