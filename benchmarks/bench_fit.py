@@ -17,8 +17,6 @@ import argparse
 import ctypes
 import importlib
 import logging
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,6 +26,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from common import environment
 
 from pyxt_hpc.binning.runs import runs_of_discs
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf, write_arf, write_rmf
@@ -273,7 +272,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     n, repeats, n_peer = (500, 2, 3) if options.quick else (4000, 5, 10)
-    print(f"{platform.platform()}, {os.cpu_count()} cores, numba {numba.__version__}, numpy {np.__version__}")
+    print(environment())
 
     arf, rmf = response()
     templates = fold_templates(arf, rmf, redshift=REDSHIFT, nH=NH)

@@ -12,7 +12,6 @@ in one process, one part after the other.
 
 import argparse
 import contextlib
-import os
 import resource
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
-from bench_scale_map import processor
+from common import environment
 
 from pyxt_hpc.binning.circles import prepare, scale_map_rows
 from pyxt_hpc.binning.lattice import lattice
@@ -249,7 +248,7 @@ def main() -> None:
     )
     parser.add_argument("--parts", action="store_true")
     given = parser.parse_args()
-    print(f"{processor()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, numpy {np.__version__}")
+    print(environment())
     with tempfile.TemporaryDirectory() as scratch:
         directory = given.directory or Path(scratch)
         directory.mkdir(parents=True, exist_ok=True)

@@ -9,14 +9,12 @@ random pixels. Everything runs on one core; times are the best of 5 (quick: 2), 
 """
 
 import argparse
-import os
-import platform
 import time
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
+from common import environment
 
 from pyxt_hpc.binning.circles import prepare, radius_grid, scale_map_rows
 
@@ -85,15 +83,6 @@ def best_of(n: int, function: Callable[[], Any]) -> tuple[float, Any]:
     return min(seconds), result
 
 
-def processor() -> str:
-    """Name of the processor."""
-    try:
-        with open("/proc/cpuinfo", encoding="ascii") as lines:
-            return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
-
-
 def measure(name: str, size: int, total: float, per_pixel: float, quick: bool) -> None:
     """Check and time one image, print a block of lines."""
     n_checked, n_peer, repeat = (200, 20, 2) if quick else (1000, 60, 5)
@@ -132,10 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="only 512^2, fewer repetitions")
     quick = parser.parse_args().quick
-    print(
-        f"{processor()}, {os.cpu_count()} cores (1 used), Python {platform.python_version()}, "
-        f"numpy {np.__version__}, numba {numba.__version__}; seed {SEED}, S/N {TARGET:g}"
-    )
+    print(f"{environment()}; 1 core used, seed {SEED}, S/N {TARGET:g}")
     for image in IMAGES[: 2 if quick else None]:
         measure(*image, quick)
 

@@ -11,8 +11,6 @@ once they are stored at once, for less. Peer: `mpi4py.futures` with the same mes
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import environment
 
 from pyxt_hpc.parallel import driver, requeue_order
 from pyxt_hpc.parallel.pools.choose import choose_pool
@@ -186,7 +185,7 @@ def main() -> None:
         if costs["us_per_chunk"]:
             (options.folder / "costs.json").write_text(json.dumps(costs))
         return
-    print(f"{platform.platform()}, {os.cpu_count()} cores, numpy {np.__version__}")
+    print(environment())
     print(f"a row is {ROW_DTYPE.itemsize} bytes")
     mpiexec = find_mpiexec()
     assert mpiexec, "no MPI: pip install 'pyxt_hpc[mpi]'"

@@ -4,7 +4,6 @@ Usage: python benchmarks/bench_store.py [--rows N ...] [--directory DIR]
 """
 
 import argparse
-import platform
 import resource
 import tempfile
 import time
@@ -12,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from common import environment
 
-from pyxt_hpc.store.reader import open_to_read, read_results, verified_status
+from pyxt_hpc.store.reader import open_store, read_results, verified_status
 from pyxt_hpc.store.rows import REGION_DTYPE, ROW_DTYPE, Status, blank_rows, is_final
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -69,7 +69,7 @@ def whole_store(path: Path, n: int) -> None:
         times["open, verify every row"] = time.perf_counter() - start
         times["pending()"] = seconds(store.pending)
         assert not len(store.pending())
-    with open_to_read(path) as file:
+    with open_store(path) as file:
         times["verify"] = seconds(lambda: verified_status(file))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     results = read_results(path)
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[10**6, 10**7])
     parser.add_argument("--directory", type=Path)
     arguments = parser.parse_args()
-    print(f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}")
+    print(environment())
     with tempfile.TemporaryDirectory(dir=arguments.directory) as folder:
         path = Path(folder) / "results.h5"
         for size in (1, 10, 100, 1000, 10_000):

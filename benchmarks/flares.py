@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.chandra.times.lightcurve import BIN_S, LightCurve
-from pyxt_hpc.detect.flares import clean_flares
+from pyxt_hpc.detect.flares import check_quiet, find_quiet
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.simulate.instrument import particle_background
 
@@ -129,11 +129,14 @@ def draw(case: Case, rng: np.random.Generator) -> tuple[LightCurve, LightCurve, 
 
 def both_passes(hard: LightCurve, full: LightCurve) -> NDArray[np.bool_]:
     """Bins that are kept, (n_bin,)."""
-    first = clean_flares(hard)
+    first = find_quiet(hard)
+    check_quiet(first)
     within = replace(
         full, counts=np.where(first.good, full.counts, 0), live_s=np.where(first.good, full.live_s, 0.0)
     )
-    return first.good & clean_flares(within, first).good
+    second = find_quiet(within, first)
+    check_quiet(second)
+    return first.good & second.good
 
 
 @dataclass

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 from astropy.coordinates import SkyCoord
+from fitted_in_memory import fit_in_memory
+from ideal_bundle import ideal_bundle, true_scale, without_flare
 from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import read_bundle
@@ -28,10 +30,8 @@ from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.cli import main as pyxt_hpc
 from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.in_memory import fit_in_memory
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
 from pyxt_hpc.simulate.demo import NAME, fill_in_template
-from pyxt_hpc.simulate.ideal import ideal_bundle, true_scale, without_flare
 from pyxt_hpc.simulate.observe import BLANK_SKY_EXPOSURE, demo_plans, simulate_cluster
 from pyxt_hpc.simulate.plan import ObservationPlan
 from pyxt_hpc.simulate.truth import RINGS_ARCMIN, TruthComparison, compare_with_truth

@@ -3,30 +3,29 @@
     python benchmarks/shocks.py [--fields N] [--seed S] [--signal-to-noise T] [--list]
 
 N fields of each kind, 200 x 200 pixels with 500,000 photons of the cluster, blank-sky background and holes of
-point sources (`pyxt_hpc.simulate.fronts`), each with the package's own scale map, fits at resolution 2 and
+point sources (`simulated_fronts.py`), each with the package's own scale map, fits at resolution 2 and
 `find-shocks`. A front is found if a candidate lies on its arc; where several do, the most significant counts.
 The deviation of its Mach number is in units of the side of its error that faces the truth. Everything else is
 listed as `other`: in fields without a shock these are false. About a second a field.
 """
 
 import argparse
-import os
-import platform
 import time
 
 import numpy as np
-
-from pyxt_hpc.maps.in_memory import fit_in_memory
-from pyxt_hpc.maps.shocks.fronts import Front
-from pyxt_hpc.maps.shocks.search import search_shocks
-from pyxt_hpc.simulate.direct import observe_directly
-from pyxt_hpc.simulate.fronts import (
+from common import environment
+from fitted_in_memory import fit_in_memory
+from simulated_fronts import (
     SHOCK_FREE,
     FrontTruth,
     point_sources,
     shock_free_cluster,
     shocked_cluster,
 )
+
+from pyxt_hpc.maps.shocks.fronts import Front
+from pyxt_hpc.maps.shocks.search import search_shocks
+from pyxt_hpc.simulate.direct import observe_directly
 
 MACH = (1.5, 2.0, 3.0)
 COLUMNS = (
@@ -113,7 +112,7 @@ def main() -> None:
     parser.add_argument("--signal-to-noise", type=float, default=40.0, help="of the circles")
     parser.add_argument("--list", action="store_true", help="print the candidates, too")
     arguments = parser.parse_args()
-    print(f"{platform.platform()}, {os.cpu_count()} cores, numpy {np.__version__}\n")
+    print(f"{environment()}\n")
     start = time.perf_counter()
     print_shocks(arguments)
     print_shock_free(arguments)

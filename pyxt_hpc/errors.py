@@ -90,6 +90,10 @@ class WorkerFailed(PyxtError):
     """A worker raised or died; the message holds the regions concerned and the worker's own words."""
 
 
+class CiaoError(PyxtError):
+    """CIAO could not be started, or one of its tools failed; the message has its own words and its log."""
+
+
 class DiskFull(PyxtError):
     """The disk or the quota is full; what was finished before is stored."""
 

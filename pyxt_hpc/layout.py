@@ -91,6 +91,21 @@ class Layout:
     )
     supplied_gti = _PathOf("{obsid}/{obsid}_gti.fits", "good times chosen by a person")
 
+    # What CIAO makes, for one observation or for a dataset; what a person supplies goes before it
+    repro = _PathOf("{obsid}/repro", "level-2 files, by chandra_repro")
+    repro_mark = _PathOf("{obsid}/repro/.made_by_pyxt_hpc", "says that no person has made them")
+    ciao = _PathOf("{obsid}/analysis/ciao{kind}", "all else")
+    ciao_background = _PathOf("{obsid}/analysis/ciao/background.fits", "blank-sky events, by blanksky")
+    ciao_sources = _PathOf("{obsid}/analysis/ciao/sources.reg", "sources.reg in the observation's sky pixels")
+    deflare_gti = _PathOf("{obsid}/analysis/ciao/deflare.gti", "good times, by deflare")
+    ciao_events = _PathOf("{obsid}/analysis/ciao{kind}/clean.fits", "events in good time, by dmcopy")
+    ciao_region = _PathOf(
+        "{obsid}/analysis/ciao{kind}/region.reg", "the response region in the observation's sky pixels"
+    )
+    ciao_arf = _PathOf("{obsid}/analysis/ciao{kind}/response.arf", "effective area in it, by specextract")
+    ciao_rmf = _PathOf("{obsid}/analysis/ciao{kind}/response.rmf", "redistribution matrix, likewise")
+    detection = _Path("combined/detection", "image, PSF map and sources, by wavdetect")
+
     # Stage 1
     filtered_events = _PathOf("{obsid}/analysis/acisI.fits", "good events in the cluster's sky frame")
     background_events = _PathOf("{obsid}/analysis/back.fits", "blank-sky events of the same chips, likewise")
@@ -113,6 +128,11 @@ class Layout:
         "main_output/{name}_xray_surface_brightness_filled.fits", "with the holes filled, for the eye only"
     )
 
+    # Stage 3
+    area_maps = _PathOf(
+        "{obsid}/analysis/acisI_area{kind}.fits", "effective area of every pixel, of CIAO's exposure maps"
+    )
+
     # Stage 4
     counts_image = _PathOf("combined/acisI_comb_img-{of}.fits", "counts of a dataset, band and crop applied")
     background_image = _PathOf("combined/backI_comb_img-{of}.fits", "its blank-sky counts, unscaled")
@@ -127,8 +147,11 @@ class Layout:
     bundle = _Path("acb/{name}_bundle.h5", "all that stages 5 to 7 need")
 
     # Stages 5 and 6
-    scale_map = _Path("acb/{name}_pype_scale_map.fits", "radius of every pixel's circle [pixels]")
-    signal_to_noise_map = _Path("acb/{name}_signal_to_noise_map.fits", "S/N of every pixel's circle")
+    scale_map = _Path(
+        "acb/{name}_pype_scale_map.fits",
+        "radius of every pixel's circle, or of that with the area of its bin [pixels]",
+    )
+    signal_to_noise_map = _Path("acb/{name}_signal_to_noise_map.fits", "S/N of every pixel's region")
     region_index_map = _Path("acb/{name}_scale_map_region_index.fits", "number of the region at every pixel")
     results = _Path("acb/{name}_results.h5", "the fits of all regions")
     fits_csv = _PathOf(
@@ -148,9 +171,30 @@ class Layout:
     shock_regions = _Path("main_output/{name}_shocks.reg", "the same as a DS9 region file")
     shock_histogram = _Path("main_output/{name}_mach_histogram.png", "their Mach numbers")
 
+    # Profiles; the argument is empty, or tells a sector
+    profile_shells = _PathOf("main_output/{name}_profile{of}_shells.ecsv", "annuli and shells of gas")
+    profile_brightness = _PathOf("main_output/{name}_profile{of}_brightness.ecsv", "soft surface brightness")
+    profile_picture = _PathOf("main_output/{name}_profile{of}.png", "density, temperature and what follows")
+    profile_brightness_picture = _PathOf("main_output/{name}_profile{of}_brightness.png", "with its models")
+
+    # Masses, likewise; chains are of a way and an ensemble
+    mass_table = _PathOf("main_output/{name}_mass{of}.ecsv", "radii and masses at overdensities")
+    mass_profile = _PathOf("main_output/{name}_mass{of}_profile.ecsv", "mass and gas at radii")
+    mass_picture = _PathOf("main_output/{name}_mass{of}.png", "temperature, density, mass and gas fraction")
+    mass_corner = _PathOf("main_output/{name}_mass{of}_corner.png", "samples of the parameters")
+    mass_chain = _PathOf("acb/{name}_mass_chain{of}.h5", "samples of an ensemble, which go on")
+
     def step_record(self, stage: str, obsid: str = "") -> Path:
         """What a stage was made from, for one observation or for all together."""
         return self.cluster_dir / "steps" / f"{stage}{obsid and f'-{obsid}'}.json"
+
+    def call_record(self, stage: str, obsid: str, call: str) -> Path:
+        """What a call of a CIAO tool was made from."""
+        return self.step_record(stage, "-".join(filter(None, (obsid, "ciao", call))))
+
+    def call_script(self, stage: str, obsid: str) -> Path:
+        """What was called of CIAO, as a shell script; what it said is beside it, as ``.log``."""
+        return self.logs / f"{stage}{obsid and f'_{obsid}'}.sh"
 
     def supplied_response(self, pattern: str, obsid: str, dataset: str) -> Path:
         """A supplied response: ``{obsid}`` of the pattern is the ObsID in folders, the dataset in the name.

@@ -39,6 +39,8 @@ class Step:
         Whatever else decides what it makes; JSON can hold it.
     outputs
         Files that it makes.
+    folder, patterns
+        What else it makes there: for each pattern at least one file that matches.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Step:
     inputs: tuple[Path, ...]
     settings: Mapping[str, Any]
     outputs: tuple[Path, ...]
+    folder: Path = Path()
+    patterns: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -57,12 +61,15 @@ class Step:
         record = self._read()
         if record is None:
             return "not done yet"
-        gone = [path for path in self.outputs if not path.is_file()]
+        outputs = self.outputs
+        if self.patterns:
+            outputs += tuple(self.record.parent.parent / path for path in record["outputs"])
+        gone = [path for path in outputs if not path.is_file()]
         if gone:
             return f"{gone[0].name} is missing"
         changed = [
             str(path)
-            for path in self.outputs
+            for path in outputs
             if path.stat().st_size != record["outputs"].get(self._relative(path))
         ]
         if changed:
@@ -77,6 +84,15 @@ class Step:
     def facts(self) -> Facts:
         """What `run_if_outdated` recorded."""
         return (self._read() or {}).get("facts", {})
+
+    def absent(self) -> list[Path]:
+        """What it should have made and is not there, files and patterns."""
+        files = [path for path in self.outputs if not path.is_file()]
+        return files + [self.folder / one for one in self.patterns if not any(self.folder.glob(one))]
+
+    def _made(self) -> list[Path]:
+        found = {path for pattern in self.patterns for path in self.folder.glob(pattern)}
+        return [*self.outputs, *sorted(found - set(self.outputs))]
 
     def _relative(self, path: Path) -> str:
         """A file's name as the record has it: a cluster's folder may be moved."""
@@ -134,14 +150,14 @@ def run_if_outdated(step: Step, make: Callable[[], Facts], *, force: bool = Fals
     }
     step.record.unlink(missing_ok=True)
     facts = make()
-    absent = [path for path in step.outputs if not path.is_file()]
+    absent = step.absent()
     if absent and was_made(absent[0]):
         raise DamagedFile(
             f"{absent[0]}: was removed by something else while {step.name} was at work: run it again"
         )
     if absent:
         raise PyxtError(f"{step.name}: {absent[0]} was not made: please report this defect")
-    record["outputs"] = {step._relative(path): path.stat().st_size for path in step.outputs}
+    record["outputs"] = {step._relative(path): path.stat().st_size for path in step._made()}
     record["facts"] = facts
     record["digest"] = fingerprint(json.loads(json.dumps(record)))
     with replacing(step.record) as temporary:

@@ -6,15 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from pyxt_hpc.bundle import (
-    Bundle,
-    BundleObservation,
-    from_arrays,
-    read_bundle,
-    sort_by_pixel,
-    to_arrays,
-    write_bundle,
-)
+from pyxt_hpc.bundle import Bundle, BundleObservation, read_bundle, sort_by_pixel, write_bundle
+from pyxt_hpc.bundle.file import from_arrays, to_arrays
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput

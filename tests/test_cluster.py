@@ -14,6 +14,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.units import Quantity
 from astropy.wcs import WCS
+from simulated_fronts import shock_free_cluster
 
 import pyxt_hpc as px
 from pyxt_hpc.bundle import write_bundle
@@ -26,7 +27,6 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.commands import make_all_maps, make_temperature_maps
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.simulate.direct import observe_directly
-from pyxt_hpc.simulate.fronts import shock_free_cluster
 from pyxt_hpc.store.reader import read_results
 
 README = Path(__file__).parents[1] / "README.md"
@@ -280,7 +280,7 @@ def test_errors_are_one_plain_line(cluster: px.Cluster, config: Path, tmp_path: 
         lambda: cluster.fit_region(1, abundanc=1): "abundanc.*did you mean abundance",
         lambda: cluster.fit_region(1, redshift=0.2): "bundle was made with it",
         lambda: cluster.regions(4): "1, 2 or 3",
-        lambda: px.open_bundle(tmp_path / "no.h5"): "no.h5: there is no bundle",
+        lambda: px.open_bundle(tmp_path / "no.h5"): "no.h5 is missing: `pyxt-hpc crop-data",
         lambda: px.read_results(tmp_path / "no.h5"): "no.h5",
         lambda: px.read_results(Layout.of(read_config(config)).bundle): "bundle",
         lambda: px.make_map(px.read_results(store)): "without a bundle",

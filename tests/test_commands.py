@@ -25,7 +25,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics
 from pyxt_hpc.simulate.truth import compare_gas_with_truth, compare_with_truth
-from pyxt_hpc.store.reader import open_to_read, read_results
+from pyxt_hpc.store.reader import open_store, read_results
 from pyxt_hpc.store.rows import COLUMNS, Status
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -494,7 +494,7 @@ def test_status_verify_and_export(
 
 def identity(path: Path) -> dict[str, Any]:
     """What resuming a store needs to be told."""
-    with open_to_read(path) as file:
+    with open_store(path) as file:
         return dict(file.description)
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from fitted_in_memory import fit_in_memory
+from ideal_bundle import ideal_bundle, true_scale, without_flare
 
 from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.chandra.events import read_events
@@ -12,10 +14,8 @@ from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.in_memory import fit_in_memory
 from pyxt_hpc.simulate.cluster import demo_truth
 from pyxt_hpc.simulate.demo import NAME, fill_in_template
-from pyxt_hpc.simulate.ideal import ideal_bundle, true_scale, without_flare
 from pyxt_hpc.simulate.observe import demo_plans, simulate_cluster
 from pyxt_hpc.simulate.plan import ObservationPlan
 

@@ -22,6 +22,8 @@ ARGUMENTS = {
     "response": ("123", "arf"),
     "supplied_response": ("{obsid}/pattern_{obsid}.arf", "123", "123-FI"),
     "step_record": ("crop-data",),
+    "call_record": ("process-data", "123", "dmcopy-0123abcd"),
+    "call_script": ("process-data", "123"),
 }
 
 

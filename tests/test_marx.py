@@ -21,6 +21,7 @@ from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
+from fitted_in_memory import fit_in_memory
 from numpy.typing import NDArray
 from scipy.stats import binom, chi2
 
@@ -31,7 +32,6 @@ from pyxt_hpc.chandra.sky.aspect import with_aspect
 from pyxt_hpc.chandra.sky.geometry import measure_geometry
 from pyxt_hpc.cli import main
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.in_memory import fit_in_memory
 from pyxt_hpc.store.reader import read_results
 from pyxt_hpc.store.rows import Status
 

@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,33 @@ def test_done_once(tmp_path: Path) -> None:
     assert work.times == 1
     assert work.do(force=True) == "asked for"
     assert work.times == 2
+
+
+def test_files_whose_names_are_not_known_before(tmp_path: Path) -> None:
+    """At least one for every pattern; all that match are products."""
+    work = Work(tmp_path)
+    work.step = replace(work.step, folder=tmp_path / "made", patterns=("*.fits", "deep/*.lis"))
+    names = ["a.fits", "b.fits", "deep/c.lis"]
+
+    def make() -> Facts:
+        for name in names:
+            path = tmp_path / "made" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+        return work.make()
+
+    assert run_if_outdated(work.step, make).reason == "not done yet"
+    assert run_if_outdated(work.step, make).reason is None
+    (tmp_path / "made/b.fits").unlink()
+    assert run_if_outdated(work.step, make).reason == "b.fits is missing"
+    (tmp_path / "made/deep/c.lis").write_text("something else")
+    assert "c.lis was changed" in str(run_if_outdated(work.step, make).reason)
+    (tmp_path / "made/other.fits").touch()  # of somebody else
+    assert run_if_outdated(work.step, make).reason is None
+    names.remove("deep/c.lis")
+    (tmp_path / "made/deep/c.lis").unlink()
+    with pytest.raises(PyxtError, match=r"copying: .*deep/\*\.lis was not made"):
+        run_if_outdated(work.step, make)
 
 
 def test_done_again_when_anything_changes(tmp_path: Path) -> None:

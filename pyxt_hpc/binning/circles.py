@@ -26,8 +26,9 @@ from numba import float64, int64, uint64
 from numpy.typing import NDArray
 
 from pyxt_hpc.arrays.compiled import compiled, read_only
+from pyxt_hpc.binning.bins import checked_images
 from pyxt_hpc.binning.discs import half_widths_within
-from pyxt_hpc.errors import ConfigError, DamagedFile
+from pyxt_hpc.errors import ConfigError
 
 RADIUS_MIN = 1.0
 RADIUS_MAX = 100.0
@@ -156,20 +157,10 @@ def prepare(
         If shapes differ, or a value is negative or not finite: the bound needs sums that only grow.
     """
     pad = int(radius_max) + 1
-    live = mask != 0
+    named, live = checked_images(counts, background, variance, mask)
     images = np.zeros((3, live.shape[0] + 2 * pad, live.shape[1] + 2 * pad + STRIP), np.float32)
-    named = (("counts", counts), ("background", background), ("background variance", variance))
-    for framed, (name, image) in zip(images, named, strict=True):
-        if image.shape != live.shape:
-            raise DamagedFile(
-                f"{name} image: shape {image.shape}, expected the mask's {live.shape}: make the bundle again"
-            )
-        used = np.where(live, image, 0)
-        if not (np.isfinite(used).all() and (used >= 0).all()):
-            raise DamagedFile(
-                f"{name} image: negative or non-finite pixels, expected 0 or more: make the bundle again"
-            )
-        framed[pad : pad + live.shape[0], pad : pad + live.shape[1]] = _exactly_summable(used)
+    for framed, image in zip(images, named, strict=True):
+        framed[pad : pad + live.shape[0], pad : pad + live.shape[1]] = _exactly_summable(image)
     prefix = np.zeros((*images.shape[:2], images.shape[2] + 1))
     np.cumsum(images, axis=2, dtype=np.float64, out=prefix[:, :, 1:])
     return CircleSums(live.astype(np.uint8), images, prefix)

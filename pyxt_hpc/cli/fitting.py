@@ -97,7 +97,9 @@ def fit_spectra_command(arguments: argparse.Namespace) -> None:
     layout = Layout.of(config)
     replaced = [layout.part_results(*part)] if part else [layout.results, *layout.all_part_results()]
     if not arguments.resume:
-        world.on_master(lambda: _agree_to_replace(replaced, arguments.yes))
+        with world.others_wait():
+            if world.is_master:
+                _agree_to_replace(replaced, arguments.yes)
     from pyxt_hpc.stages.fitting import fit_spectra
 
     summary = fit_spectra(
@@ -172,7 +174,7 @@ def _slice(text: str) -> tuple[int, int]:
 
 def _agree_to_replace(stores: Sequence[Path], yes: bool) -> None:
     """Ask before finished fits are thrown away."""
-    from pyxt_hpc.store.reader import open_to_read
+    from pyxt_hpc.store.reader import open_store
     from pyxt_hpc.store.rows import is_final
 
     if yes:
@@ -180,7 +182,7 @@ def _agree_to_replace(stores: Sequence[Path], yes: bool) -> None:
     finished = 0
     for path in stores:
         if check_regular(path):
-            with open_to_read(path) as file:
+            with open_store(path) as file:
                 finished += int(is_final(file.read("status")).sum())
     if finished:
         results = stores[0] if len(stores) == 1 else f"{stores[0]} with its parts"

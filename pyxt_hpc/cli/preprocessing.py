@@ -6,11 +6,15 @@ from pyxt_hpc.cli.command import Command, command
 from pyxt_hpc.cli.options import config_option, option
 from pyxt_hpc.cli.screen import echo
 from pyxt_hpc.config.cluster import read_config
-from pyxt_hpc.pipeline.run import preprocess
+from pyxt_hpc.pipeline.run import BY_CIAO, preprocess, rehearse
 
 
 def _stage(name: str, summary: str, description: str, **switches: str) -> Command:
     """Command of a stage; `switches` of its own are keywords of its function, each with its help."""
+    by_ciao = name in BY_CIAO
+    dry_run = option(
+        "--dry-run", action="store_true", help="only print what CIAO is asked, as a shell script"
+    )
 
     @command(
         name,
@@ -18,9 +22,13 @@ def _stage(name: str, summary: str, description: str, **switches: str) -> Comman
         description + "\nWhat is up to date is not done again. Serial: on a login node.",
         config_option,
         option("--force", action="store_true", help="do also what is up to date"),
+        *([dry_run] if by_ciao else []),
         *(option(f"--{switch}", action="store_true", help=text) for switch, text in switches.items()),
     )
     def run(arguments: argparse.Namespace) -> None:
+        if by_ciao and arguments.dry_run:
+            rehearse(read_config(arguments.config), name, echo, force=arguments.force)
+            return
         chosen = {switch: getattr(arguments, switch) for switch in switches}
         preprocess(read_config(arguments.config), name, echo, force=arguments.force, **chosen)
 
@@ -31,7 +39,8 @@ COMMANDS = (
     _stage(
         "process-data",
         "stage 1: filter the observations, put them in one sky frame, merge images",
-        "Needed in <data directory>/<name>/: <obsid>/primary/*evt2.fits* (level-2 events, from the archive)\n"
+        "CIAO downloads and reprocesses every observation and makes its background. Without CIAO this is\n"
+        "needed in <data directory>/<name>/: <obsid>/primary/*evt2.fits* (level-2 events, from the archive)\n"
         "and <obsid>/<obsid>_background.fits (blank-sky events, from CIAO's blanksky or CALDB) or\n"
         "background.reg, a region without cluster. *fov1.fits* and *asol1.fits* are used where they are.\n"
         "Grades, status and good times are applied; chip outlines and dither are measured.",
@@ -52,9 +61,10 @@ COMMANDS = (
     ),
     _stage(
         "generate-responses",
-        "stage 3: check ARF and RMF of every observation",
-        "ARF and RMF are supplied: arf_files and rmf_files of the configuration say where they are (default\n"
-        "<obsid>/<obsid>.arf and .rmf, with chips of both kinds <obsid>-FI.arf, <obsid>-BI.arf and so on).\n"
+        "stage 3: ARF and RMF of every observation",
+        "CIAO makes ARF and RMF, and the area of every pixel. Or they are supplied: arf_files and rmf_files\n"
+        "of the configuration say where they are (default <obsid>/<obsid>.arf and .rmf, with chips of both\n"
+        "kinds <obsid>-FI.arf, <obsid>-BI.arf and so on); every pixel then has the vignetting of a table.\n"
         "Their channels and energies are checked against the events.",
     ),
     _stage(

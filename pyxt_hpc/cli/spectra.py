@@ -99,11 +99,9 @@ def fit_region(arguments: argparse.Namespace) -> None:
 def fit_spectrum(arguments: argparse.Namespace) -> None:
     import numpy as np
 
-    from pyxt_hpc.chandra.ogip.pha import read_pha
-    from pyxt_hpc.fit.single import default_statistic, fit_single, merge_bins
+    from pyxt_hpc.fit.single import fit_single
+    from pyxt_hpc.fit.spectrum_files import prepare_fit
     from pyxt_hpc.plots.spectra import draw_spectrum
-    from pyxt_hpc.spectra.fit import FitOptions
-    from pyxt_hpc.spectra.ogip import load_spectrum
     from pyxt_hpc.spectra.templates import SourceModel
 
     for name, pair in (("energy", arguments.energy), ("kT", arguments.kT)):
@@ -112,32 +110,21 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
                 f"--{name} is from {pair[0]:g} to {pair[1]:g} keV, expected the lower one first"
             )
     warn_of_column(arguments.nH, "--nH")
-    low, high = arguments.energy
-    spectra = [
-        load_spectrum(
-            path,
-            energy_min=low,
-            energy_max=high,
-            background=arguments.background,
-            arf=arguments.arf,
-            rmf=arguments.rmf,
-            grouping=arguments.grouping,
-        )
-        for path in arguments.spectra
-    ]
-    options = FitOptions(
-        statistic=arguments.statistic or default_statistic(spectra),
+    model = SourceModel(arguments.redshift, arguments.nH, arguments.absorption, arguments.abundance_table)
+    spectra, options = prepare_fit(
+        arguments.spectra,
+        model,
+        energy_keV=arguments.energy,
+        grouping=arguments.grouping,
+        statistic=arguments.statistic,
+        background=arguments.background,
+        arf=arguments.arf,
+        rmf=arguments.rmf,
         abundance=arguments.abundance,
         abundance_bounds=(0.0, 5.0) if arguments.free_abundance else None,
         nH_bounds=(0.0, 1.0) if arguments.free_nH else None,
         kT_bounds=tuple(arguments.kT) if arguments.kT else None,
     )
-    model = SourceModel(arguments.redshift, arguments.nH, arguments.absorption, arguments.abundance_table)
-    by_resolution = arguments.grouping == "resolution" or (
-        arguments.grouping is None and all(read_pha(path).grouping is None for path in arguments.spectra)
-    )
-    if by_resolution and options.statistic == "wstat":
-        spectra = merge_bins(spectra, model, options)
     names = " + ".join(path.name for path in arguments.spectra)
     if arguments.engine == "sherpa":
         from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa
@@ -147,6 +134,7 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
         echo(*fit_lines([names], np.atleast_1d(fit_with_sherpa(spectra, model, options))))
         return
     fit = fit_single(spectra, model, options)
+    low, high = arguments.energy
     echo(
         f"{options.statistic}, {sum(s.n_bin for s in spectra)} bins in {low:g}-{high:g} keV, "
         f"goodness {fit.goodness:+.2f}"

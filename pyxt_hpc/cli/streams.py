@@ -46,14 +46,9 @@ def _guarded(stream: IO[str] | None, number: int, on_error: OnError) -> IO[str]:
 
 
 class _Lenient(io.BufferedIOBase):
-    """Writes at once; after the first failure everything is dropped.
+    """Writes at once to a file, which stays open; after the first failure everything is dropped.
 
-    Parameters
-    ----------
-    number
-        Of the file, which stays open.
-    on_error
-        Called once with what went wrong, unless it is only that the reader has left.
+    `on_error` is called once with what went wrong, unless it is only that the reader has left.
     """
 
     def __init__(self, number: int, on_error: OnError) -> None:

@@ -12,12 +12,11 @@ from pyxt_hpc.cluster.results import FitResults
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.brightness import SkyBrightness, sky_brightness
-from pyxt_hpc.fit.inputs import config_of, with_settings
+from pyxt_hpc.fit.inputs import config_of, fit_settings, with_settings
 from pyxt_hpc.fit.region_map import EVERY_REGION, RegionMap, RegionSet
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.parallel.pools import choose
 from pyxt_hpc.parallel.pools.pool import Pool
-from pyxt_hpc.stages.fitting import fit_settings
 from pyxt_hpc.stages.in_memory import fit_in_memory
 from pyxt_hpc.store.rows import REGION_COLUMNS, REGION_DTYPE
 
@@ -93,7 +92,7 @@ def fit_configured(
     settings = fit_settings(config, bundle, sky, resolution, bins=where is not None)
     fits = RegionFits.of(bundle, config, chosen.table, sky, chosen.runs)
     stored = fit_in_memory(fits, settings, pool or choose.choose_pool(1))
-    return FitResults(stored, bundle, where and (lambda: where))
+    return FitResults(stored, bundle, None if where is None else lambda: where)
 
 
 def _checked_labels(labels: np.ndarray, bundle: Bundle) -> np.ndarray:

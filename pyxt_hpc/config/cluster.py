@@ -33,8 +33,8 @@ _BAND = Number(0.3, 12.0, "keV")
 _KT = Number(0.081, 45.7, "keV")
 _ABUNDANCE = Number(0.0, 100.0, "solar")
 _COLUMN = Number(0.0, 10.0, "1e22 cm^-2")
-_info, _processing, _binning, _spectral, _maps = (
-    partial(key, section) for section in ("cluster_info", "processing", "binning", "spectral", "maps")
+_info, _processing, _ciao, _binning, _spectral, _maps = (
+    partial(key, section) for section in ("cluster_info", "processing", "ciao", "binning", "spectral", "maps")
 )
 
 BIN_METHODS: dict[str, tuple[str, ...]] = {
@@ -81,10 +81,46 @@ class ClusterConfig:
         boolean, "false: one process unless --num-cpus or mpirun says otherwise", "true"
     )
     num_cpus: int = _processing(Integer(0, 4096), "0 = all cores of this machine", "0")
+    backend: str = _processing(
+        choice("auto", "ciao", "builtin"),
+        "stages 1 to 3: by ciao, builtin, or auto: by CIAO if it is found and raw data or responses need it",
+        "auto",
+    )
     arf_files: str = _processing(
         str, "where the ARFs are in the cluster's folder; {obsid} stands for the ObsID", "{obsid}/{obsid}.arf"
     )
     rmf_files: str = _processing(str, "where the RMFs are", "{obsid}/{obsid}.rmf")
+
+    ciao_prefix: str = _ciao(
+        parsers.printable,
+        "CIAO's folder, if it is not activated nor in conda's environment ciao",
+        "",
+        name="prefix",
+    )
+    ciao_time_limit_h: float = _ciao(
+        Number(0.01, 1000.0, "h"), "a tool that takes longer is ended", "12", name="time_limit"
+    )
+    ciao_downloads: int = _ciao(
+        Integer(1, 8), "observations that are downloaded at the same time", "1", name="downloads"
+    )
+    check_vf_pha: bool = _ciao(
+        boolean,
+        "true: events of VFAINT mode, and their background, are screened by their outer pixels",
+        "true",
+    )
+    blank_sky: str = _ciao(
+        choice("blanksky", "stowed", "region"),
+        "background: blanksky; stowed, of the detector out of focus; region, of background.reg",
+        "blanksky",
+    )
+    detection: str = _ciao(
+        choice("builtin", "wavdetect"), "by what propose-regions finds point sources", "builtin"
+    )
+    flare_filter: str = _ciao(
+        choice("builtin", "deflare"),
+        "deflare: CIAO's deflare cleans the 9-12 keV light curve before the builtin passes do",
+        "builtin",
+    )
 
     bin_method: str = _binning(
         choice(*BIN_METHODS),
@@ -110,7 +146,7 @@ class ClusterConfig:
         "2",
     )
     smoothing_signal_to_noise: float = _binning(
-        Number(1.0, 1000.0), "contour: S/N of the circles with which the image is smoothed", "15"
+        Number(0.0, 1000.0), "contour: S/N of the circles that smooth the image; 0: that of the bins", "0"
     )
     grid_side: int = _binning(Integer(1, 10**4, "pixel"), "grid: side of the squares", "16")
     centre: tuple[float, float] | None = _binning(
@@ -144,7 +180,7 @@ class ClusterConfig:
     )
     minimum_exposure_fraction: float = _spectral(
         Number(0.0, 1.0),
-        "an observation takes part in a fit if it saw this share of the circle's brightness",
+        "an observation takes part in a fit if it saw this share of the region's brightness",
         "0.09",
     )
     statistic: str = _spectral(
@@ -228,6 +264,8 @@ def _text(value: object) -> str:
     """Of a value of ``[binning]``: blanks between numbers."""
     if isinstance(value, tuple):
         return " ".join(f"{number:g}" for number in value) or "none"
+    if value == parsers.PSF:  # of no other key
+        return "psf"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

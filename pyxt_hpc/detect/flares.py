@@ -59,15 +59,6 @@ class FlareCleaning:
     bins_kept: float
 
 
-def clean_flares(
-    curve: LightCurve, first: FlareCleaning | None = None, nsigma: float = 3.0, scale: float = 1.2
-) -> FlareCleaning:
-    """`find_quiet`, then `check_quiet`."""
-    cleaning = find_quiet(curve, first, nsigma, scale)
-    check_quiet(cleaning)
-    return cleaning
-
-
 def check_quiet(cleaning: FlareCleaning) -> None:
     """Raise EmptySelection if fewer than a tenth of the bins of a light curve are quiet, as in deflare."""
     if cleaning.bins_kept < _MIN_GOOD:

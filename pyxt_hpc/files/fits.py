@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,7 +26,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from pyxt_hpc.errors import DamagedFile, MissingInput, is_own_defect
-from pyxt_hpc.files.system_errors import as_pyxt_error, error_number
+from pyxt_hpc.files.system_errors import as_pyxt_error, error_number, system_errors
 from pyxt_hpc.files.writing import check_regular, replacing
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ _DAMAGE = (
 _MAX_AXES = 999  # axes or columns, by the FITS standard
 _ONES = 0xFFFFFFFF
 _BLOCK = 1 << 22
+_BEGINNING = b"SIMPLE  ="
 
 
 @contextmanager
@@ -92,6 +94,32 @@ def open_fits(
             raise as_pyxt_error(path, error, "read") from error
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise DamagedFile(f"{path}: {what} is damaged or not FITS ({reason}); {hint}") from error
+
+
+def check_whole(path: Path, what: str, hint: str) -> None:
+    """See that a FITS file has all its bytes, also one that is too large, once unpacked, for the memory.
+
+    Raises
+    ------
+    MissingInput, DamagedFile
+        As `open_fits` does.
+    """
+    if not check_regular(path) or not _is_packed(path):
+        with open_fits(path, what, hint, first=False):
+            return
+    try:
+        with gzip.open(path) as stream:  # which has a checksum of its own
+            beginning = stream.read(len(_BEGINNING))
+            n_bytes = len(beginning) + sum(map(len, iter(partial(stream.read, _BLOCK), b"")))
+    except (OSError, EOFError, zlib.error) as error:
+        raise DamagedFile(f"{path}: {what} is damaged ({error}); {hint}") from None
+    if beginning != _BEGINNING or n_bytes % 2880:
+        raise DamagedFile(f"{path}: {what} is not FITS, or not all of it ({n_bytes} bytes unpacked); {hint}")
+
+
+def _is_packed(path: Path) -> bool:
+    with system_errors(path), path.open("rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"
 
 
 def _refuse_damage(caught: list[warnings.WarningMessage]) -> None:

@@ -1,5 +1,6 @@
 """Which machine this is, and which of its processes live: for what dead processes have left behind."""
 
+import hashlib
 import os
 import socket
 from functools import cache
@@ -16,16 +17,34 @@ def this_machine() -> str:
         return socket.gethostname()
 
 
+def machine_mark() -> str:
+    """The same, as eight letters for the names of temporary files."""
+    return hashlib.sha256(this_machine().encode()).hexdigest()[:8]
+
+
 def start_of(pid: int) -> str:
     """When a process of this machine began, in clock ticks; "ended" for one that only its parent still knows.
 
     Nothing where /proc does not tell.
     """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+    fields = _fields_of(Path(f"/proc/{pid}"))
+    if not fields:
         return ""
     return "ended" if fields[0] in "ZX" else fields[19]
+
+
+def _fields_of(process: Path) -> list[str]:
+    """What /proc tells of a process, from its state on; nothing if it has gone."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def is_group_running(group: int) -> bool:
+    """Whether a process of a group lives, not counting those that only their parent still knows."""
+    found = map(_fields_of, Path("/proc").glob("[0-9]*"))
+    return any(fields and fields[0] not in "ZX" and fields[2] == str(group) for fields in found)
 
 
 def is_running(pid: int) -> bool:

@@ -13,19 +13,10 @@ MAX_BYTES = 10 << 20
 def read_text(path: Path, missing: str, *, max_bytes: int = MAX_BYTES) -> str:
     """Read a whole file of UTF-8 text, with or without a byte order mark.
 
-    Parameters
-    ----------
-    path
-        The file.
-    missing
-        What to do if there is none, for the message.
-    max_bytes
-        It is refused if it is larger.
-
     Raises
     ------
     MissingInput
-        There is no such file.
+        There is no such file; `missing` says what to do.
     DamagedFile
         It is no regular file, too large, not text, or the system does not let it be read.
     """
@@ -54,10 +45,7 @@ def read_text(path: Path, missing: str, *, max_bytes: int = MAX_BYTES) -> str:
 def user_path(text: str) -> Path:
     """A path that a person gave, with ``~`` and ``~name`` as a shell has them.
 
-    Raises
-    ------
-    ConfigError
-        If it has a home folder that is not known, or characters that no path has.
+    Raises ConfigError if it has a home folder that is not known, or characters that no path has.
     """
     if "\0" in text:
         raise ConfigError(f"the path {quoted(text)} has a NUL character: correct it")
@@ -73,10 +61,7 @@ def user_path(text: str) -> Path:
 def resolved(path: Path) -> Path:
     """A path made absolute and without links; it need not be there.
 
-    Raises
-    ------
-    ConfigError
-        If links in it go round in a circle, or the system does not follow it.
+    Raises ConfigError if links in it go round in a circle, or the system does not follow it.
     """
     try:
         return path.resolve()

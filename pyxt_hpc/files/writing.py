@@ -5,7 +5,6 @@ process is known to have ended; on another machine nobody knows that, so there i
 """
 
 import errno
-import hashlib
 import logging
 import os
 import re
@@ -16,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyxt_hpc.errors import ConfigError, DamagedFile
-from pyxt_hpc.files.process_identity import is_running, this_machine
+from pyxt_hpc.files.process_identity import is_running, machine_mark
 from pyxt_hpc.files.system_errors import as_pyxt_error, system_errors
 
 log = logging.getLogger(__name__)
@@ -37,16 +36,8 @@ _KINDS = {
 def check_regular(path: Path) -> bool:
     """Whether there is a regular file, or a link to one, so that opening it for reading cannot hang.
 
-    Returns
-    -------
-    bool
-        False if nothing of that name is there.
-
-    Raises
-    ------
-    DamagedFile
-        If something else is there: a folder, a pipe, a socket, a device, a link to nothing, a loop of
-        links; or the system does not tell what it is.
+    Raises DamagedFile if something else is there: a folder, a pipe, a socket, a device, a link to nothing, a
+    loop of links; or the system does not tell what it is.
     """
     try:
         mode = path.stat().st_mode
@@ -99,7 +90,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     if not path.name:
         raise DamagedFile(f"{path}: is a folder, expected the name of a file: give another path")
-    temporary = path.with_name(f".tmp-{_machine_mark()}-{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".tmp-{machine_mark()}-{os.getpid()}-{path.name}")
     with _naming_file(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():  # a link to nothing may be replaced
@@ -187,10 +178,6 @@ def _naming_file(path: Path, temporary: Path) -> Iterator[None]:
         raise as_pyxt_error(path, error, "written") from error
 
 
-def _machine_mark() -> str:
-    return hashlib.sha256(this_machine().encode()).hexdigest()[:8]
-
-
 def _remove_abandoned(path: Path) -> None:
     """Remove temporary files of a product whose processes have ended."""
     of_product = re.compile(rf"\.tmp-([0-9a-f]{{8}})-(\d+)-{re.escape(path.name)}")
@@ -199,7 +186,7 @@ def _remove_abandoned(path: Path) -> None:
             continue
         # another process may do the same at this moment
         with suppress(FileNotFoundError):
-            if match[1] == _machine_mark():
+            if match[1] == machine_mark():
                 abandoned = not is_running(int(match[2]))
             else:
                 abandoned = time.time() - entry.stat().st_mtime > _ABANDONED_S

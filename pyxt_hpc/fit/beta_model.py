@@ -1,6 +1,5 @@
 """The best beta-model of a cluster's surface brightness."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from scipy.special import gammaln, xlogy
 
 from pyxt_hpc.arrays.blocks import block_sums
 from pyxt_hpc.arrays.convolve import gaussian_sums
+from pyxt_hpc.arrays.ellipse import Ellipse, distance_sq
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import EmptySelection
 
@@ -25,52 +25,24 @@ _PEAK_SMOOTHING = 8.0
 
 
 @dataclass(frozen=True)
-class BetaModel:
+class BetaModel(Ellipse):
     """S(r) = S_0 (1 + (r/r_c)^2)^(1/2 - 3 beta) (Cavaliere & Fusco-Femiano 1976, A&A 49, 137).
 
     Parameters
     ----------
-    row, col
-        Centre [pixels, from 0].
     core
         r_c [pixels].
     beta
         Slope.
     peak
         S_0 [count s^-1 arcmin^-2].
-    stretch
-        e cos(2 theta), e sin(2 theta): the long axis lies at theta from the axis of columns towards that of
-        rows, the axis ratio is sqrt((1 - e)/(1 + e)). (0, 0) is round.
     """
 
-    row: float
-    col: float
     core: float
     beta: float
     peak: float
-    stretch: tuple[float, float] = (0.0, 0.0)
 
-    @property
-    def axis_ratio(self) -> float:
-        """Short over long axis."""
-        e = float(np.hypot(*self.stretch))
-        return float(np.sqrt((1.0 - e) / (1.0 + e)))
-
-    @property
-    def angle_deg(self) -> float:
-        """theta of the long axis, 0 to 180 [deg]."""
-        return float(np.degrees(0.5 * np.arctan2(self.stretch[1], self.stretch[0]))) % 180.0
-
-    def radius(self, shape: tuple[int, int]) -> NDArray[np.float64]:
-        """Distance of every pixel from the centre, (ny, nx) [pixels].
-
-        Of an elliptical model the geometric mean of the axes of the ellipse through the pixel.
-        """
-        y, x = np.ogrid[: shape[0], : shape[1]]
-        radius: NDArray[np.float64] = np.sqrt(_radius_sq(y - self.row, x - self.col, self.stretch))
-        return radius
-
-    def brightness(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+    def surface_brightness(self, shape: tuple[int, int]) -> NDArray[np.float64]:
         """S of every pixel, (ny, nx) [count s^-1 arcmin^-2]."""
         return self.peak * (1.0 + (self.radius(shape) / self.core) ** 2) ** (0.5 - 3.0 * self.beta)
 
@@ -85,12 +57,12 @@ class BetaModel:
         return length
 
 
-def image_for_peak(bundle: Bundle) -> NDArray[np.float32]:
-    """Brightness under a wide Gaussian, (ny, nx) [count s^-1 per pixel], NaN where dead."""
+def image_for_peak(bundle: Bundle, sigma: float = _PEAK_SMOOTHING) -> NDArray[np.float32]:
+    """Brightness under a Gaussian of `sigma` pixels, (ny, nx) [count s^-1 per pixel], NaN where dead."""
     live = bundle.exposure > 0
     signal = np.where(live, bundle.counts - bundle.background, 0).astype(np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
-        smooth = gaussian_sums(signal, _PEAK_SMOOTHING) / gaussian_sums(bundle.exposure, _PEAK_SMOOTHING)
+        smooth = gaussian_sums(signal, sigma) / gaussian_sums(bundle.exposure, sigma)
     smooth[~live] = np.nan
     return smooth
 
@@ -128,7 +100,7 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
         )
 
     def model(p: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-        radius_sq = _radius_sq(y - p[0], x - p[1], p[5:])
+        radius_sq = distance_sq(y - p[0], x - p[1], p[5:])
         profile: NDArray[np.float64] = (1.0 + radius_sq / np.exp(2 * p[2])) ** (0.5 - 3.0 * p[3])
         # the peak that gives the observed number of counts: exact at the maximum up to the background
         return profile, total / (weight @ profile)
@@ -163,20 +135,8 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
         )
     scale = model(best)[1] * np.exp(best[4])
     stretch = (float(best[5]), float(best[6])) if elliptical else (0.0, 0.0)
-    return BetaModel(
-        float(best[0]), float(best[1]), float(np.exp(best[2])), float(best[3]), float(scale), stretch
-    )
-
-
-def _radius_sq(y: np.ndarray, x: np.ndarray, stretch: Sequence[float] | np.ndarray) -> np.ndarray:
-    form: np.ndarray
-    if not len(stretch):
-        form = y**2 + x**2
-        return form
-    e_cos, e_sin = stretch
-    form = (1.0 - e_cos) * x**2 + (1.0 + e_cos) * y**2 - 2.0 * e_sin * (x * y)
-    form /= np.sqrt(1.0 - e_cos**2 - e_sin**2)
-    return form
+    row, col, core, beta = float(best[0]), float(best[1]), float(np.exp(best[2])), float(best[3])
+    return BetaModel(row, col, core, beta, float(scale), stretch=stretch)
 
 
 def _cells(images: list[np.ndarray], live: np.ndarray, row: int, col: int) -> tuple[np.ndarray, ...]:

@@ -67,11 +67,6 @@ def sky_brightness(bundle: Bundle) -> SkyBrightness:
     is taken over: d (1 - (2 e/d)^2) of a relative deviation d with error e < d/2, in the manner of James &
     Stein (1961). So holes, gaps and places beyond the field get the brightness of a smooth cluster times what
     is seen around them, and the noise of a circle's own counts hardly enters. A log line says what was found.
-
-    Parameters
-    ----------
-    bundle
-        The cluster.
     """
     pad = ((MARGIN, MARGIN), (MARGIN, MARGIN))
     exposure = np.pad(bundle.exposure * np.float32(bundle.pixel_area_arcmin2), pad)
@@ -92,7 +87,7 @@ def sky_brightness(bundle: Bundle) -> SkyBrightness:
         estimate = np.full(live.shape, net / exposure.sum(dtype=float), np.float32)
     else:
         origin = BETA_TIMES_IMAGE
-        estimate = model.brightness(live.shape).astype(np.float32)
+        estimate = model.surface_brightness(live.shape).astype(np.float32)
     # of the difference from what is expected: the background's estimate has an error of its own
     known = background + np.where(live, np.pad(bundle.background_variance, pad), 0).astype(np.float32)
     for sigma in _SCALES:

@@ -1,22 +1,26 @@
-"""What stages 5 to 7 begin with: bundle and scale map that belong to the configuration."""
+"""What stages 5 to 7 begin with: bundle, scale map and regions that belong to the configuration."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyxt_hpc.binning.circles import RADIUS_MAX, RADIUS_MIN, RADIUS_STEP
 from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.config.cluster import ClusterConfig, parse_keys
-from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct, MissingInput
-from pyxt_hpc.files.writing import check_regular
-from pyxt_hpc.fit.region_map import RegionMap
+from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct
+from pyxt_hpc.fit.region_map import RegionMap, RegionSet
 from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.provenance import fingerprint, software
+from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.templates import SourceModel
 from pyxt_hpc.store.reader import Results
+
+if TYPE_CHECKING:  # ranks that fit need no estimate, and start sooner
+    from pyxt_hpc.fit.brightness import SkyBrightness
 
 IN_BOTH = (
     "name",
@@ -43,7 +47,7 @@ def config_of(bundle: Bundle, settings: Mapping[str, Any] | None = None) -> Clus
     bundle
         The cluster.
     settings
-        Of fits, as the results store has them (`stages.fitting.fit_settings`); None: defaults.
+        Of fits, as the results store has them (`fit_settings`); None: defaults.
     """
     own: dict[str, Any] = {}
     if settings is not None:
@@ -99,9 +103,7 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
         If the configuration has been changed since; the message names what differs.
     """
     path = Layout.of(config).bundle
-    if not check_regular(path):
-        raise MissingInput(f"{path} is missing: `pyxt-hpc run -c {config.path} --through crop-data` makes it")
-    bundle = read_bundle(path)
+    bundle = read_bundle(path, made_by=f"pyxt-hpc run -c {config.path} --through crop-data")
     differing = [
         f"{key} is {getattr(bundle, key)} there, {getattr(config, key)} in {config.path}"
         for key in IN_BOTH
@@ -148,16 +150,12 @@ def read_region_map(config: ClusterConfig, bundle: Bundle) -> RegionMap:
     """
     if config.bin_method == "circles":
         return RegionMap(read_scale_map(config, bundle))
-    path, made_by = Layout.of(config).region_index_map, f"pyxt-hpc create-bins -c {config.path}"
-    labels = read_image(
-        path,
-        made_by=made_by,
-        bundle_fingerprint=bundle.fingerprint,
-        shape=bundle.mask.shape,
-        settings=scale_map_settings(config),
-    )
+    path = Layout.of(config).region_index_map
+    labels = read_bin_image(path, config, bundle)
     if labels.dtype != np.int32 or labels.min() < 0 or labels[bundle.mask == 0].any():
-        raise DamagedFile(f"{path}: expected numbers of bins on live pixels, from 0: run `{made_by}` again")
+        raise DamagedFile(
+            f"{path}: expected numbers of bins on live pixels, from 0: run `{_made_by(config)}` again"
+        )
     return RegionMap.of_labels(labels)
 
 
@@ -169,17 +167,26 @@ def read_scale_map(config: ClusterConfig, bundle: Bundle) -> np.ndarray:
     MissingInput, DamagedFile, ForeignProduct
         If it is absent, unreadable, made from another bundle or for another S/N.
     """
-    path, made_by = Layout.of(config).scale_map, f"pyxt-hpc create-bins -c {config.path}"
-    radius = read_image(
+    path = Layout.of(config).scale_map
+    radius = read_bin_image(path, config, bundle)
+    if wrong := _wrong_radii(radius, bundle.mask):
+        raise DamagedFile(f"{path}: {wrong}: run `{_made_by(config)}` again")
+    return radius
+
+
+def _made_by(config: ClusterConfig) -> str:
+    return f"pyxt-hpc create-bins -c {config.path}"
+
+
+def read_bin_image(path: Path, config: ClusterConfig, bundle: Bundle) -> np.ndarray:
+    """Read an image (ny, nx) of stage 5; raises as `read_scale_map`."""
+    return read_image(
         path,
-        made_by=made_by,
+        made_by=_made_by(config),
         bundle_fingerprint=bundle.fingerprint,
         shape=bundle.mask.shape,
         settings=scale_map_settings(config),
     )
-    if wrong := _wrong_radii(radius, bundle.mask):
-        raise DamagedFile(f"{path}: {wrong}: run `{made_by}` again")
-    return radius
 
 
 def _wrong_radii(radius: np.ndarray, mask: np.ndarray) -> str:
@@ -196,6 +203,47 @@ def _wrong_radii(radius: np.ndarray, mask: np.ndarray) -> str:
         f"{np.count_nonzero(wrong)} radii are not 0 or {RADIUS_MIN:g} to {RADIUS_MAX:g} pixels in steps of "
         f"{RADIUS_STEP:g} on a live pixel, the first {radius[row, col]:g} at row {row}, column {col}"
     )
+
+
+def fit_options(config: ClusterConfig) -> FitOptions:
+    """The part of the configuration that the engines need."""
+    return FitOptions(
+        statistic=config.statistic,
+        abundance=config.abundance,
+        abundance_bounds=(config.abundance_min, config.abundance_max) if config.free_abundance else None,
+        nH_bounds=(config.nH_min, config.nH_max) if config.free_nH else None,
+        kT_bounds=(config.temperature_min_keV, config.temperature_max_keV),
+    )
+
+
+def fit_settings(
+    config: ClusterConfig, bundle: Bundle, sky: "SkyBrightness", resolution: int, *, bins: bool = False
+) -> dict[str, Any]:
+    """Everything that decides the numbers; resuming with another value is refused.
+
+    With `bins`, regions are those of a label image.
+    """
+    return {
+        "bundle": bundle.fingerprint,
+        "resolution": resolution,
+        "signal_to_noise": config.signal_to_noise,
+        "minimum_exposure_fraction": config.minimum_exposure_fraction,
+        "nH": bundle.nH,
+        "redshift": bundle.redshift,
+        "absorption": bundle.absorption,
+        "abundance_table": bundle.abundance_table,
+        "binning": config.spectral_grouping,  # as stores have it since before the key was renamed
+        "parts_of_circles_weighted_by": sky.origin,
+        **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(fit_options(config)).items()},
+        "software": software(),
+        **({"bins": config.bins or "label image"} if bins else {}),
+    }
+
+
+def fit_fingerprint(settings: Mapping[str, Any], regions: RegionSet) -> str:
+    """Of settings and regions; parts of one whole have the same, by which they find together."""
+    pixels = {f"runs/{name}": array for name, array in vars(regions.runs).items()} if regions.runs else {}
+    return fingerprint({**settings, "regions": regions.table, **pixels})
 
 
 def source_model(bundle: Bundle) -> SourceModel:

@@ -12,6 +12,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.background import background_share
 from pyxt_hpc.fit.flags import quality_flags
+from pyxt_hpc.fit.inputs import fit_options
 from pyxt_hpc.fit.observations import ObservationSet, fold_observations
 from pyxt_hpc.fit.shapes import BinnedSpectra, Shapes, extract_spectra
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitOptions, expected_rates, fit_regions
@@ -21,17 +22,6 @@ from pyxt_hpc.store.rows import REGION_COLUMNS, ROW_DTYPE, packed_observations
 
 if TYPE_CHECKING:  # ranks that fit need no estimate, and start sooner
     from pyxt_hpc.fit.brightness import SkyBrightness
-
-
-def fit_options(config: ClusterConfig) -> FitOptions:
-    """The part of the configuration that the engines need."""
-    return FitOptions(
-        statistic=config.statistic,
-        abundance=config.abundance,
-        abundance_bounds=(config.abundance_min, config.abundance_max) if config.free_abundance else None,
-        nH_bounds=(config.nH_min, config.nH_max) if config.free_nH else None,
-        kT_bounds=(config.temperature_min_keV, config.temperature_max_keV),
-    )
 
 
 @dataclass(frozen=True)

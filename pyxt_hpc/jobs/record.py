@@ -106,12 +106,7 @@ class JobHistory:
 def check_writable(path: Path) -> None:
     """See that the table can be written, before there is something to write.
 
-    Raises
-    ------
-    LaunchError
-        If it cannot.
-    DamagedFile
-        If something else than a file is in its place.
+    Raises LaunchError if it cannot; DamagedFile if something else than a file is in its place.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,10 +23,7 @@ def site_names() -> list[str]:
 def read_site(site: str) -> dict[str, str]:
     """Texts of the keys of a profile: of a shipped one by its name, or of a file by its path.
 
-    Raises
-    ------
-    ConfigError
-        If there is none, or a key is unknown or impossible.
+    Raises ConfigError if there is none, or a key is unknown or impossible.
     """
     path = FOLDER / f"{site}.ini" if site in site_names() else user_path(site)
     text = read_text(path, f"site {quoted(site)} is none of those shipped either: {', '.join(site_names())}")

@@ -15,12 +15,7 @@ log = logging.getLogger(__name__)
 def write_script(job: Job) -> None:
     """Write the script, which may then be submitted by hand from any folder.
 
-    Raises
-    ------
-    ConfigError
-        If a file that is no script has its name.
-    DamagedFile
-        If it cannot be written.
+    Raises ConfigError if a file that is no script has its name; DamagedFile if it cannot be written.
     """
     refuse_to_replace(job.script, (b"#!",), "a script")
     text = render(job)

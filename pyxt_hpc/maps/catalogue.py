@@ -40,7 +40,7 @@ MAPS = (*_FITTED, *_GAS, BRIGHTNESS.name, *DIAGNOSTICS, *CIRCLES, *_GRADIENTS, *
 
 
 def map_named(regions: FittedRegions, name: str, mode: str = "block") -> list[MapProduct]:
-    """Make a map by its name.
+    """Make a map by its name: the map, then those of its errors, as far as it has any.
 
     Parameters
     ----------
@@ -50,11 +50,6 @@ def map_named(regions: FittedRegions, name: str, mode: str = "block") -> list[Ma
         One of `MAPS`.
     mode
         One of `paint.MODES`; only maps of fitted parameters and of the gas know another than ``block``.
-
-    Returns
-    -------
-    list of MapProduct
-        The map, then those of its errors, as far as it has any.
 
     Raises
     ------

@@ -20,15 +20,7 @@ _SMOOTHING = 4.0
 
 @dataclass(frozen=True, eq=False)
 class ClusterImage:
-    """Configuration and bundle, and what follows from them alone.
-
-    Parameters
-    ----------
-    config, bundle
-        The cluster.
-    history
-        Lines for the headers of maps.
-    """
+    """Configuration and bundle, and what follows from them alone; `history` is for the headers of maps."""
 
     config: ClusterConfig
     bundle: Bundle

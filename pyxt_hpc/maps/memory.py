@@ -9,7 +9,7 @@ from pyxt_hpc.errors import ConfigError, DamagedFile
 from pyxt_hpc.files.hdf5 import open_hdf5
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.reader import open_to_read
+from pyxt_hpc.store.reader import open_store
 from pyxt_hpc.store.rows import ROW_DTYPE
 
 # Measured with benchmarks/bench_maps.py
@@ -80,7 +80,7 @@ def needed_memory(layout: Layout) -> tuple[int, tuple[int, ...]]:
         return 0, ()
     regions = 0
     if check_regular(layout.results):
-        with open_to_read(layout.results) as results:
+        with open_store(layout.results) as results:
             regions = results.length("rows")
     pixels = shape[0] * shape[1]
     return sum(sizes) + pixels * _BYTES_PER_PIXEL + regions * _BYTES_PER_REGION + _BYTES_OF_PROGRAMS, shape

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.arrays.convolve import gaussian_sums
+from pyxt_hpc.arrays.ellipse import Ellipse
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.fit.beta_model import BetaModel, fit_beta_model, image_for_peak
+from pyxt_hpc.fit.beta_model import fit_beta_model, image_for_peak
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct
 
@@ -112,7 +113,7 @@ def map_residuals(image: ClusterImage) -> Iterator[MapProduct]:
     width = f'{SMOOTHING:g} pixels ({SMOOTHING * image.bundle.pixel_scale_arcsec:.1f}")'
     smooth = image_for_peak(image.bundle)
     row, col = (float(at) for at in np.unravel_index(np.nanargmax(smooth), shape))
-    ellipses = BetaModel(row, col, 1.0, 1.0, 1.0)
+    ellipses = Ellipse(row, col)
     try:
         model = fit_beta_model(image.bundle, smooth, elliptical=True)
     except EmptySelection as error:
@@ -120,7 +121,7 @@ def map_residuals(image: ClusterImage) -> Iterator[MapProduct]:
     else:
         ellipses = replace(ellipses, stretch=model.stretch)
         text = f"beta-model, beta {model.beta:.3f}, core {model.core:.1f} pixels, {_described(model)}"
-        smooth_model = model.brightness(shape).astype(np.float32)
+        smooth_model = model.surface_brightness(shape).astype(np.float32)
         yield from _products(
             image, residual(image, smooth_model), "beta", "beta-model", f"{text}; Gaussian of sigma {width}"
         )
@@ -130,10 +131,10 @@ def map_residuals(image: ClusterImage) -> Iterator[MapProduct]:
     yield from _products(image, residual(image, average), "azimuthal", "azimuthal average", text)
 
 
-def _described(model: BetaModel) -> str:
+def _described(model: Ellipse) -> str:
     return (
         f"centre at column {model.col + 1:.1f}, row {model.row + 1:.1f} (from 1), axis ratio "
-        f"{model.axis_ratio:.3f}, long axis {model.angle_deg:.0f} deg from columns to rows"
+        f"{model.axis_ratio:.3f}, long axis {np.degrees(model.angle):.0f} deg from columns to rows"
     )
 
 

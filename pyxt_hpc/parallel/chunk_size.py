@@ -38,11 +38,6 @@ class ChunkSize:
 
     The target is `CHUNK_SECONDS` by the measured speed; towards the end chunks shrink so that all
     workers finish together, but not so far that the master is left behind.
-
-    Parameters
-    ----------
-    n_workers, n_items
-        Workers, and items in all.
     """
 
     def __init__(self, n_workers: int, n_items: int) -> None:
@@ -68,16 +63,9 @@ class ChunkSize:
         self._largest = max(self._largest, n_items)
 
     def next(self, n_left: int, master_seconds: float = 0.0, max_seconds: float = np.inf) -> int:
-        """Size of the next chunk.
+        """Size of the next chunk, of items that are not yet handed out.
 
-        Parameters
-        ----------
-        n_left
-            Items that are not yet handed out.
-        master_seconds
-            What the master itself needs per chunk.
-        max_seconds
-            What the chunk may take.
+        Of `master_seconds`, what the master itself needs per chunk, and `max_seconds`, what it may take.
         """
         self.latest = self._size(n_left, master_seconds, max_seconds) if self.known else self.first
         return self.latest

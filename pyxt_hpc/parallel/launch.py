@@ -85,10 +85,7 @@ def number_in(environment: Mapping[str, str], variable: str) -> int | None:
 def requested_ranks(environment: Mapping[str, str]) -> int | None:
     """Number of ranks that a job script asked for; None if there is no such script.
 
-    Raises
-    ------
-    LaunchError
-        If it is not a number.
+    Raises LaunchError if it is not a number.
     """
     if not environment.get(RANKS_VARIABLE):
         return None

@@ -33,15 +33,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Collector(Ledger):
-    """The simplest ledger: passes on results; an item that fails ends the run.
-
-    Parameters
-    ----------
-    collect
-        Called with (items, result).
-    unit
-        One item.
-    """
+    """The simplest ledger: passes on (items, result); an item that fails ends the run."""
 
     collect: Callable[[np.ndarray, Any], None]
     unit: str

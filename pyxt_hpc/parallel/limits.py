@@ -30,13 +30,7 @@ class Limits:
 
 
 def parse_time_limit(text: str) -> float:
-    """Seconds of a time limit in seconds or as HH:MM:SS.
-
-    Raises
-    ------
-    ConfigError
-        If it is neither, or nothing.
-    """
+    """Seconds of a time limit in seconds or as HH:MM:SS. Raises ConfigError if it is neither, or nothing."""
     match = re.fullmatch(r"(?:([0-9]{1,6}):([0-5]?[0-9]):)?([0-9]{1,9}(?:\.[0-9]{0,9})?)", text.strip())
     if match:
         hours, minutes, seconds = match.groups(default="0")

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from types import TracebackType
+from contextlib import AbstractContextManager
 
 from tqdm import tqdm
 
@@ -16,18 +16,8 @@ BAR_VARIABLE = "PYXT_HPC_BAR"
 """Set to anything in the environment to have a bar where standard error is no terminal, as under mpirun."""
 
 
-class Progress:
-    """Counts completed items.
-
-    Parameters
-    ----------
-    label
-        What is being done.
-    unit
-        One item.
-    total, initial
-        Items in all, and those that an earlier run completed.
-    """
+class Progress(AbstractContextManager["Progress", None]):
+    """Counts completed items; `initial` of the `total` were completed by an earlier run."""
 
     def __init__(self, label: str, unit: str, total: int, initial: int = 0) -> None:
         self._label, self._unit, self._total, self._done = label, unit, total, initial
@@ -41,15 +31,7 @@ class Progress:
                 desc=label, unit=f" {unit}", total=total, initial=initial, smoothing=0.1, dynamic_ncols=True
             )
 
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
         else:

@@ -51,10 +51,7 @@ def shared_memory_problem(n_bytes: float) -> str:
 def refuse_small_shared_memory(library: str, environment: Mapping[str, str]) -> None:
     """Look before MPICH starts, for it would die without a word; others look for themselves.
 
-    Raises
-    ------
-    LaunchError
-        If there is not enough shared memory for the ranks of this node.
+    Raises LaunchError if there is not enough shared memory for the ranks of this node.
     """
     if library.startswith("MPICH"):
         n_ranks = number_in(environment, "MPI_LOCALNRANKS") or 1

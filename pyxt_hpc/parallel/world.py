@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
@@ -44,37 +44,40 @@ class World:
         """Whether this rank reads, writes, prints and hands out work."""
         return self.rank == 0
 
-    def on_master(self, function: Callable[[], T]) -> T | None:
-        """Call `function` on the master; the other ranks wait until it has succeeded and get None.
+    @contextlib.contextmanager
+    def others_wait(self) -> Iterator[None]:
+        """Around what the master does alone: the other ranks go on when it has succeeded.
 
         Raises
         ------
         Exception
-            On the master, what the call raised.
+            On the master, what was raised within.
         SystemExit
-            On the other ranks, silently and with the same exit code, when it raised.
+            On the other ranks, silently and with the same exit code, when something was.
         """
         if self.comm is None:
-            return function()
-        if not self.is_master:
+            yield
+        elif self.is_master:
+            try:
+                yield
+            except BaseException as error:
+                self.comm.bcast(answer_to(error).exit_code, root=0)
+                mark_known_to_all(error)
+                raise
+            self.comm.bcast(EXIT_DONE, root=0)
+        else:
+            yield
             if code := self.comm.bcast(None, root=0):
                 sys.exit(code)
-            return None
-        try:
-            value = function()
-        except BaseException as error:
-            self.comm.bcast(answer_to(error).exit_code, root=0)
-            mark_known_to_all(error)
-            raise
-        self.comm.bcast(EXIT_DONE, root=0)
-        return value
 
     def from_master(self, function: Callable[[], T]) -> T:
-        """As `on_master`, but every rank gets the value, which must be picklable."""
+        """What `function` gives on the master, on every rank; it must be picklable. See `others_wait`."""
         if self.comm is None:
             return function()
-        value: T = self.comm.bcast(self.on_master(function), root=0)
-        return value
+        with self.others_wait():
+            value = function() if self.is_master else None
+        shared: T = self.comm.bcast(value, root=0)
+        return shared
 
     def abort(self, exit_code: int) -> None:
         """End all ranks of the job at once, when what was printed has been passed on."""
@@ -107,11 +110,8 @@ _started: World | None = None
 def detect_world() -> World:
     """Find the ranks of this run; MPI is started only where there are several, or may be.
 
-    Raises
-    ------
-    LaunchError
-        If there are not as many ranks as the launcher started or a job script asked for, or mpi4py is
-        missing: every process would do the whole job.
+    Raises LaunchError if there are not as many ranks as the launcher started or a job script asked for, or
+    mpi4py is missing: every process would do the whole job.
     """
     global _started
     if _started is not None:
@@ -157,10 +157,8 @@ def _meet(launch: Launch, asked: int | None) -> World:
 def _start_mpi(where: str, launch: Launch) -> "MPI.Intracomm":
     """All ranks.
 
-    Raises
-    ------
-    LaunchError
-        If mpi4py cannot be loaded, is of another MPI than the launcher, or lacks shared memory.
+    Raises LaunchError if mpi4py cannot be loaded, is of another MPI than the launcher, or lacks shared
+    memory.
     """
     from pyxt_hpc.parallel import shared  # with numpy, which most commands do without
 

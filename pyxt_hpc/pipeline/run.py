@@ -15,7 +15,13 @@ from pyxt_hpc.config.cluster import SECTIONS, ClusterConfig, read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, LaunchError
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import World, detect_world
-from pyxt_hpc.pipeline.summaries import binning_lines, fitting_lines, map_lines, preprocessing_lines
+from pyxt_hpc.pipeline.summaries import (
+    binning_lines,
+    bins_lines,
+    fitting_lines,
+    map_lines,
+    preprocessing_lines,
+)
 
 if TYPE_CHECKING:
     from pyxt_hpc.maps.fitted import FittedRegions
@@ -25,6 +31,8 @@ Echo = Callable[[str], None]
 
 # each is a module in preprocess, and a function in it
 PREPROCESSING = ("process-data", "propose-regions", "remove-sources", "generate-responses", "crop-data")
+BY_CIAO = ("process-data", "propose-regions", "remove-sources", "generate-responses")
+"""Stages that CIAO may have a part in."""
 STAGES = (*PREPROCESSING, "create-bins", "fit-spectra", "make-maps")
 
 
@@ -78,6 +86,14 @@ def preprocess(
         echo(line)
 
 
+def rehearse(config: ClusterConfig, stage: str, echo: Echo, *, force: bool = False) -> None:
+    """Tell what CIAO would be asked in a stage, as a shell script; nothing is done."""
+    from pyxt_hpc.preprocess.ciao.backend import dry_run_lines
+
+    for line in dry_run_lines(stage, config, Layout.of(config), force=force):
+        echo(line)
+
+
 def make_bins(
     config: ClusterConfig,
     world: World,
@@ -92,14 +108,18 @@ def make_bins(
     Without `force` it is done only if it is outdated or missing.
     """
     from pyxt_hpc.stages.binning import create_bins
+    from pyxt_hpc.stages.label_bins import BinsSummary, bin_inputs
     from pyxt_hpc.steps import Step, run_if_outdated
 
     layout = Layout.of(config)
+    settings: dict[str, object] = {"signal_to_noise": config.signal_to_noise}
+    if config.bins:
+        settings["binning"] = config.bins
     step = Step(
         name="create-bins",
         record=layout.step_record("create-bins"),
-        inputs=(layout.bundle,),
-        settings={"signal_to_noise": config.signal_to_noise},
+        inputs=(layout.bundle, *bin_inputs(config)),
+        settings=settings,
         outputs=(layout.scale_map, layout.signal_to_noise_map, layout.region_index_map),
     )
     n_workers = count_workers(num_cpus, config, world)
@@ -107,7 +127,12 @@ def make_bins(
     def make() -> dict:
         summary = create_bins(config, world, n_workers)
         if summary is not None:
-            for line in binning_lines(summary, config.signal_to_noise, resolution):
+            lines = (
+                bins_lines(summary, config.signal_to_noise)
+                if isinstance(summary, BinsSummary)
+                else binning_lines(summary, config.signal_to_noise, resolution)
+            )
+            for line in lines:
                 echo(line)
         return {}
 
@@ -142,10 +167,7 @@ def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> 
 
     `num_cpus` processes are asked for: 0 for as many as there are cores, None for what the configuration has.
 
-    Raises
-    ------
-    LaunchError
-        If processes are asked for under several ranks, or fewer than none.
+    Raises LaunchError if processes are asked for under several ranks, or fewer than none.
     """
     if world.size > 1:
         if num_cpus is not None:

@@ -23,14 +23,9 @@ _SIDE_PERCENT, _STATISTIC = 5.0, 0.1
 
 
 def draw_comparison(path: Path, comparison: EngineComparison) -> None:
-    """Draw differences of values, of intervals and of the statistic against temperature.
+    """Draw differences of values, of intervals and of the statistic against temperature, as a PNG file.
 
-    Parameters
-    ----------
-    path
-        PNG file, written under a temporary name and renamed.
-    comparison
-        Regions where an engine missed the minimum are drawn hollow.
+    Regions where an engine missed the minimum are drawn hollow.
     """
     figure = Figure(figsize=(13.0, 4.6), dpi=130, layout="constrained")
     values, sides, statistic = figure.subplots(1, 3)

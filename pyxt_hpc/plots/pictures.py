@@ -167,23 +167,8 @@ def _thinned(values: NDArray, step: int, integer: bool) -> NDArray[np.float32]:
         return np.where(2 * number >= step**2, total / number, np.float32(np.nan))
 
 
-def draw_map(product: MapProduct, scene: Scene, path: Path) -> None:
-    """Draw one map with sky axes, a colour bar with its unit, contours and a scale bar.
-
-    Parameters
-    ----------
-    product
-        The map.
-    scene
-        What goes on all maps of the cluster.
-    path
-        PNG file, written under a temporary name and renamed.
-    """
-    draw_picture(Picture.of(product), scene.thinned(), path)
-
-
 def draw_picture(picture: Picture, scene: Scene, path: Path) -> None:
-    """Draw what `draw_map` draws from what another process has prepared."""
+    """Draw one map with sky axes, a colour bar with its unit, contours and a scale bar, as a PNG file."""
     wcs = WCS(fits.Header.fromstring(scene.wcs_header))
     figure = Figure(figsize=(7.2, 6.0), dpi=130)
     # a layout found by matplotlib would cost a second drawing

@@ -37,18 +37,10 @@ _PARAMETERS = {
 
 
 def draw_spectrum(path: Path, fit: SingleFit, name: str) -> None:
-    """Draw data with error bars, models and background above, signed residuals below.
+    """Draw data with error bars, models and background above, signed residuals below, as a PNG file.
 
     Neighbouring bins are joined for the eye until a point has some counts. Residuals are the signed
     square roots of a point's share of the statistic: for many counts standard deviations.
-
-    Parameters
-    ----------
-    path : Path
-        PNG file, written under a temporary name and renamed.
-    fit : SingleFit
-    name : str
-        Of the region or spectrum, for the title.
     """
     refuse_to_replace(path, (b"\x89PNG", b"%PDF", b"<?xml", b"%!PS", b"RIFF", b"\xff\xd8"), "a picture")
     figure = Figure(figsize=SIZE, dpi=150, layout="constrained")

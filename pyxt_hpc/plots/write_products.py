@@ -11,8 +11,8 @@ from typing import Any
 
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.files.writing import note_product
+from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.maps.gas.thermodynamics import kpc_per_arcsec
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.parallel.pools.sandbox import begin_child
@@ -29,14 +29,7 @@ _WAITING = 2
 def write_products(
     image: ClusterImage, products: Iterable[MapProduct]
 ) -> Iterator[tuple[MapProduct, list[Path]]]:
-    """Draw maps as they come, in processes beside the one that makes them.
-
-    Parameters
-    ----------
-    image
-        Of the cluster.
-    products
-        Maps whose FITS files are written.
+    """Draw maps whose FITS files are written, as they come, in processes beside the one that makes them.
 
     Yields
     ------

@@ -27,6 +27,7 @@ from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.area_maps import read_area_maps
 from pyxt_hpc.preprocess.blank_sky import ParticleScale, particle_scale, particles, thinned
 from pyxt_hpc.preprocess.bundle_images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.checks.energies import check_band
@@ -46,6 +47,7 @@ STAGE = "crop-data"
 _VIGNETTING_KEV = (1.49, 3.8, 5.0, 6.6)
 _MIN_LIVE = 0.1  # share of the exposure below which a pixel at an edge is left out
 _MAX_OFF_AXIS_ARCMIN = 60.0
+_MAPS_AGAIN = f"do again: pyxt-hpc {BEFORE}; without CIAO set backend = builtin before"
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +92,7 @@ def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> 
         record=layout.step_record(STAGE),
         inputs=(
             layout.crop_reg, layout.sources_reg, layout.exclude_reg, *responses, *backgrounds,
+            *(layout.area_maps(dataset.name) for dataset in datasets),
             *(path(o) for o in config.observation_ids for path in (layout.clean_events, layout.geometry)),
         ),
         settings={
@@ -183,6 +186,10 @@ def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tu
     geometry = read_geometry(layout.geometry(obsid)).of_chips(dataset.chips)
     live = live_fraction(geometry, selection.grid, events.gti)
     mask = selection.live & (live >= _MIN_LIVE)
+    exposure_s = max(live_s.values())
+    maps = _mapped_area(layout.area_maps(dataset.name), exposure_s, selection, mask)
+    if maps is not None:
+        mask &= (maps[1] > 0).all(axis=0)  # not where CIAO says that nothing was seen
     if not mask.any():
         raise EmptySelection(
             f"ObsID {obsid}: no pixel of the crop is on its chips {listed(dataset.chips)} "
@@ -198,23 +205,25 @@ def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tu
             f"{events.path}: no event of {low:g}-{high:g} keV of {dataset} in the crop outside the sources; "
             "check the crop and the energy band"
         )
-    nodes, area = _relative_area(events, selection, mask, live)
+    nodes, area = _relative_area(events, selection, mask, live) if maps is None else maps
+    area_of = "vignetting table" if maps is None else "CIAO's exposure maps"
     indptr, ordered = sort_by_pixel(pixel, channel, mask.size)
     background_indptr, background_ordered = sort_by_pixel(background_pixel, background_channel, mask.size)
     bundled = BundleObservation(
         obsid=obsid,
         dataset=dataset.name,
-        exposure_s=max(live_s.values()),
+        exposure_s=exposure_s,
         background_scale=scale.largest,
         mask=mask.astype(np.uint8),
         vignetting_keV=nodes,
-        vignetting=area,
+        vignetting=np.where(mask, area, np.float32(0.0)),
         event_indptr=indptr,
         event_channel=ordered,
         background_indptr=background_indptr,
         background_channel=background_ordered,
         arf=arf,
         rmf=rmf,
+        area_of=area_of,
     )
     return bundled, {
         "exposure_s": bundled.exposure_s,
@@ -224,6 +233,7 @@ def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tu
         "background_scale": scale.scale,
         "background_scale_error": scale.error,
         "live_pixels": int(mask.sum()),
+        "area_of": area_of,
     }
 
 
@@ -288,6 +298,22 @@ def _relative_area(
     area = np.zeros((len(energy), *mask.shape), dtype=np.float32)
     area[:, mask] = vignetting(energy, theta) * live[mask]
     return energy, area
+
+
+def _mapped_area(
+    path: Path, exposure_s: float, selection: _Selection, mask: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]] | None:
+    """As `_relative_area`, from the maps that stage 3 has made of CIAO's, if it has."""
+    if not check_regular(path):
+        return None
+    maps = read_area_maps(path)
+    low, high = selection.band_keV
+    if maps.energy_keV[0] > low or maps.energy_keV[-1] < high:
+        raise DamagedFile(f"{path}: it is of another energy band; {_MAPS_AGAIN}")
+    area = maps.on_grid(selection.grid) / np.float32(exposure_s)
+    if not np.isfinite(area[:, mask]).all():
+        raise DamagedFile(f"{path}: the crop is not inside, as it was drawn anew; {_MAPS_AGAIN}")
+    return maps.energy_keV, area
 
 
 def _assemble(

@@ -1,23 +1,40 @@
-"""Stage 3: the responses of every dataset, supplied by a person or CIAO, checked against its events."""
+"""Stage 3: the responses of every dataset, supplied by a person or by CIAO, checked against its events."""
 
 import logging
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from astropy.wcs import WCS
 from tqdm import tqdm
 
-from pyxt_hpc.chandra.events import read_events
+from pyxt_hpc.chandra.events import EventList, read_events, read_header, read_sky_wcs
+from pyxt_hpc.chandra.keywords import exposure_s as exposure_keyword
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.ogip.response import Arf, check_area_once, check_match, read_arf, read_rmf, write_arf
+from pyxt_hpc.chandra.regions.sky import contains_pixels, read_regions
+from pyxt_hpc.chandra.sky.exposure import live_fraction
 from pyxt_hpc.chandra.sky.geometry import read_geometry
+from pyxt_hpc.chandra.sky.skygrid import SkyGrid
+from pyxt_hpc.chandra.times.livetime import live_times
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ResponseMismatch
 from pyxt_hpc.files.fits import copy_fits
+from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.arf_position import find_arf_position
+from pyxt_hpc.preprocess.area_maps import (
+    AreaMaps,
+    area_at,
+    area_energies,
+    disagreement,
+    read_exposure_maps,
+    write_area_maps,
+)
+from pyxt_hpc.preprocess.arf_position import ArfPosition, find_arf_position
 from pyxt_hpc.preprocess.checks.observation import check_channels
+from pyxt_hpc.preprocess.ciao.backend import ciao_part
+from pyxt_hpc.preprocess.ciao.plans.exposure_maps import map_name
 from pyxt_hpc.preprocess.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.inputs import need
 from pyxt_hpc.preprocess.remove_sources import STAGE as BEFORE
@@ -29,20 +46,27 @@ log = logging.getLogger(__name__)
 STAGE = "generate-responses"
 _SUPPLY = "supply it again (CIAO's specextract)"
 _PROBE_KEV = 1.5  # where the area is told
+_WEIGHING_EV = (300.0, 2000.0)
+_SAME_EXPOSURE = 0.02  # the good times of chips differ by as much
+_ENOUGH_EVENTS = 20  # of a region; with fewer, all of it weighs the same
 
 
 def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = False) -> StageResult:
     """Check ARF and RMF of every dataset and put them where the bundle takes them from.
 
-    The area of a region away from the axis is not in these files: stage 4 has the vignetting and the live
-    share of every pixel, from which every region gets the area of its own place. For that, the vignetting at
-    the place where an ARF was made is taken out of it here, where its header or the response region tell.
+    CIAO makes them before, and exposure maps, where it has a part and a person has supplied none.
+
+    The area of a region away from the axis is not in these files: stage 4 has the area of every pixel
+    relative to the ARF. With CIAO's exposure maps it is theirs, divided here by what they have where the ARF
+    was made. Without, it is the vignetting and the live share, and the vignetting at the place where an ARF
+    was made is taken out of it here, where its header or the response region tell.
 
     Returns the facts of `_check_responses` of each dataset, and ``left_out``: the datasets without a response
     of their own, and what they lack. Raises MissingInput, which names all files that are missing;
     ResponseMismatch if ARF, RMF and the events do not share energies or channels, the band is not covered, or
     a response is of the other kind of chips.
     """
+    ciao_part(STAGE, config, layout, force=force)
     obsids = config.observation_ids
     need(
         *((path(o), f"pyxt-hpc {BEFORE}") for o in obsids for path in (layout.clean_events, layout.geometry))
@@ -55,6 +79,10 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = F
     outcomes = {}
     for response in tqdm(found, desc=STAGE, unit="dataset", disable=None):
         dataset = response.dataset
+        maps = _exposure_maps(dataset.name, config, layout)
+        area_maps = layout.area_maps(dataset.name)
+        if not maps:
+            area_maps.unlink(missing_ok=True)  # of an earlier run
         step = Step(
             name=f"{STAGE} of {dataset.name}",
             record=layout.step_record(STAGE, dataset.name),
@@ -64,12 +92,17 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = F
                 layout.clean_events(dataset.obsid),
                 layout.geometry(dataset.obsid),
                 response.region,
+                *maps.values(),
             ),
             settings={"energy_min": config.energy_min_keV, "energy_max": config.energy_max_keV},
-            outputs=(layout.response(dataset.name, "arf"), layout.response(dataset.name, "rmf")),
+            outputs=(
+                layout.response(dataset.name, "arf"),
+                layout.response(dataset.name, "rmf"),
+                *([area_maps] if maps else []),
+            ),
         )
         outcomes[dataset.name] = run_if_outdated(
-            step, partial(_check_responses, response, frames, config, layout), force=force
+            step, partial(_check_responses, response, maps, frames, config, layout), force=force
         )
     assumed = [name for name, o in outcomes.items() if o.facts["off_axis_arcmin"] is None and o.reason]
     if assumed:
@@ -82,11 +115,26 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = F
     return StageResult(whole.made, whole.observations, {"left_out": left_out})
 
 
+def _exposure_maps(dataset: str, config: ClusterConfig, layout: Layout) -> dict[float, Path]:
+    """CIAO's maps of a dataset by their energies; none unless all of the band are there."""
+    if config.backend == "builtin":
+        return {}
+    energies = area_energies((config.energy_min_keV, config.energy_max_keV))
+    maps = {energy: layout.ciao(dataset) / map_name(energy) for energy in energies}
+    return maps if all(check_regular(path) for path in maps.values()) else {}
+
+
 def _check_responses(
-    response: SuppliedResponse, frames: Mapping[str, WCS], config: ClusterConfig, layout: Layout
+    response: SuppliedResponse,
+    maps: Mapping[float, Path],
+    frames: Mapping[str, WCS],
+    config: ClusterConfig,
+    layout: Layout,
 ) -> Facts:
     dataset = response.dataset
     geometry = read_geometry(layout.geometry(dataset.obsid))
+    if response.by_ciao:
+        frames = {"physical": read_sky_wcs(layout.ciao_events(dataset.name))}
     place = find_arf_position(response.arf, response.region, geometry, frames)
     place = place and place.on(dataset.chips)
     arf, rmf = read_arf(response.arf), read_rmf(response.rmf)
@@ -102,15 +150,26 @@ def _check_responses(
         )
     axis = optical_axis(whole.header)
     middle = 0.5 * (arf.energy_lo + arf.energy_hi)
-    angle: float | None = None
-    if place is None:
+    angle = None if place is None else place.off_axis_arcmin(axis)
+    findings: list[str] = []
+    area_of = "the vignetting table"
+    if place is not None and maps:
+        events = whole.on_chips(dataset.chips)
+        findings = _write_area_maps(response, read_exposure_maps(maps), place, events, frames, layout)
+        area_of = "CIAO's exposure maps"
+    elif maps:
+        raise ResponseMismatch(
+            f"{response.arf}: neither its header nor a response region older than it says where it was made, "
+            "so CIAO's exposure maps cannot be related to it; take it away, so that CIAO makes one, or set "
+            "backend = builtin"
+        )
+    if place is None or maps:
         copy_fits(response.arf, layout.response(dataset.name, "arf"), "ARF", _SUPPLY)
     else:
-        angle = place.off_axis_arcmin(axis)
         arf = Arf(arf.energy_lo, arf.energy_hi, arf.area / place.vignetting(middle, axis))
         header: dict[str, str | int | float] = {
             "ARFFILE": response.arf.name,
-            "OFFAXIS": angle,
+            "OFFAXIS": place.off_axis_arcmin(axis),
             "ARFPLACE": f"by {place.told_by}; vignetting there taken out",
         }
         write_arf(layout.response(dataset.name, "arf"), arf, header=header)
@@ -122,6 +181,49 @@ def _check_responses(
         "area_cm2": float(np.interp(_PROBE_KEV, middle, arf.area)),
         "off_axis_arcmin": angle,
         "place": "near the axis, as nothing tells" if place is None else f"by {place.told_by}",
+        "area_of": area_of,
+        "findings": findings,
         "channels": rmf.n_channels,
         "energies": len(arf.area),
     }
+
+
+def _write_area_maps(
+    response: SuppliedResponse,
+    maps: AreaMaps,
+    place: ArfPosition,
+    events: EventList,
+    frames: Mapping[str, WCS],
+    layout: Layout,
+) -> list[str]:
+    """Maps relative to the ARF at its place; returns what is to be said of their area there."""
+    dataset = response.dataset
+    geometry = read_geometry(layout.geometry(dataset.obsid)).of_chips(dataset.chips)
+    exposure_s = max(live_times(events.header, events.gti, str(events.path)).values())
+    live = live_fraction(geometry, SkyGrid(maps.wcs, maps.seconds.shape[1:]), events.gti)
+    positions = place.ra, place.dec
+    if place.told_by == response.region.name:
+        # specextract weighs by the counts of these energies
+        soft = events.select(events.in_band(_WEIGHING_EV))
+        inside = contains_pixels(read_regions(response.region), soft.wcs, soft.x, soft.y, frames)
+        if inside.sum() >= _ENOUGH_EVENTS:
+            ra, dec = soft.wcs.wcs_pix2world(soft.x[inside], soft.y[inside], 1)
+            positions = ra, dec
+    area = area_at(maps, live, exposure_s, positions, optical_axis(events.header), response.region)
+    arf = read_arf(response.arf)
+    ratio = area / np.interp(maps.energy_keV, 0.5 * (arf.energy_lo + arf.energy_hi), arf.area)
+    seconds = (maps.seconds / area[:, None, None]).astype(np.float32)
+    write_area_maps(
+        layout.area_maps(dataset.name),
+        AreaMaps(maps.energy_keV, seconds, maps.wcs),
+        {"ARFFILE": response.arf.name, "OBS_ID": dataset.obsid, "EXPOSURE": exposure_s},
+    )
+    findings = disagreement(ratio.tolist(), maps.energy_keV.tolist(), response.arf)
+    theirs = exposure_keyword(read_header(layout.ciao_events(dataset.name)))
+    ours = exposure_keyword(events.header)
+    if theirs is not None and ours is not None and abs(theirs / ours - 1.0) > _SAME_EXPOSURE:
+        findings.append(
+            f"{layout.ciao_events(dataset.name)}: EXPOSURE is {theirs:.0f} s, that of {events.path.name} "
+            f"{ours:.0f} s: the good times were not applied alike; do it again: pyxt-hpc {STAGE} --force"
+        )
+    return findings

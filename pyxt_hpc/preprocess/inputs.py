@@ -47,10 +47,11 @@ def find_observations(layout: Layout, obsids: Iterable[str]) -> tuple[Observatio
         events = _only(folder, _EVENTS)
         if events is None:
             missing.append(f"{folder}/{_EVENTS[1]} ({_without_events(folder)})")
-        background = layout.supplied_background(obsid)
+        supplied = layout.supplied_background(obsid)
+        background = supplied if check_regular(supplied) else layout.ciao_background(obsid)
         if not check_regular(background) and not check_regular(layout.background_reg):
             missing.append(
-                f"{background} (blank-sky events, from CIAO's blanksky script or CALDB; or draw "
+                f"{supplied} (blank-sky events, from CIAO's blanksky script or CALDB; or draw "
                 f"{layout.background_reg} on a part of the sky without cluster)"
             )
         if events is not None:

@@ -41,6 +41,7 @@ from pyxt_hpc.preprocess.checks.good_events import (
     is_very_faint_cleaned,
 )
 from pyxt_hpc.preprocess.checks.observation import check_background, check_observation, check_span
+from pyxt_hpc.preprocess.ciao.backend import ciao_part
 from pyxt_hpc.preprocess.inputs import ObservationFiles, find_observations
 from pyxt_hpc.preprocess.merged_images import merge_field, write_merged
 from pyxt_hpc.preprocess.seeds import stage_rng
@@ -61,10 +62,13 @@ _MAX_SEPARATION_DEG = 1.0  # of the tangent points of one cluster's observations
 def process_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> StageResult:
     """Filter and reproject every observation and its background, then merge them.
 
+    CIAO downloads, reprocesses and makes the background before, where it has a part.
+
     Returns the facts of `_process_observation` of each ObsID, and ``shape`` and ``counts`` of the images.
     Raises MissingInput, which names all files that are missing with who provides them; any other PyxtError
     for a damaged file, an observation of another part of the sky or of other chips.
     """
+    ciao_part(STAGE, config, layout, force=force)
     files = find_observations(layout, config.observation_ids)
     frame = read_sky_wcs(files[0].events)
     outcomes: dict[str, StepResult] = {}

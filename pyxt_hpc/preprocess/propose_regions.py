@@ -1,6 +1,8 @@
 """Between stages 1 and 2: the region files that a person would draw, proposed where there are none."""
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from astropy.wcs import WCS
@@ -23,11 +25,16 @@ from pyxt_hpc.detect.region_proposals import Chips, FieldImages, propose, respon
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.ciao.backend import ciao_part
+from pyxt_hpc.preprocess.ciao.plans.detection import SOURCES
 from pyxt_hpc.preprocess.inputs import need
 from pyxt_hpc.preprocess.process_data import STAGE as BEFORE
 from pyxt_hpc.preprocess.proposal_plot import draw_proposal
 from pyxt_hpc.preprocess.response_pairing import find_datasets
+from pyxt_hpc.preprocess.wavdetect_sources import outside_core, read_sources
 from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
+
+log = logging.getLogger(__name__)
 
 STAGE = "propose-regions"
 
@@ -40,6 +47,7 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
     Returns ``files``: a line for each. Raises MissingInput if the merged images of stage 1 are missing;
     EmptySelection if no extended emission is found.
     """
+    ciao_part(STAGE, config, layout, force=force)
     drawn = [layout.sources_reg, layout.exclude_reg, layout.crop_reg]
     geometries = [layout.geometry(obsid) for obsid in config.observation_ids]
     need(*((path, f"pyxt-hpc {BEFORE}") for path in (*_images(layout), *geometries)))
@@ -47,15 +55,18 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
     circles = [layout.response_region(dataset.name) for dataset in datasets]
     # with nothing to find there is nothing to fail in
     by_hand = all(check_regular(path) and not is_untouched(path) for path in drawn)
+    found = [layout.detection / SOURCES] if config.detection == "wavdetect" else []
     step = Step(
         name=STAGE,
         record=layout.step_record(STAGE),
-        inputs=tuple(geometries) if by_hand else (*_images(layout), *geometries),
-        settings={"by hand": by_hand},
+        inputs=tuple(geometries) if by_hand else (*_images(layout), *geometries, *found),
+        settings={"by hand": by_hand, "detection": config.detection},
         outputs=() if by_hand else (layout.proposal_picture,),
     )
     incomplete = any(not check_regular(path) for path in (*drawn, *circles))
-    outcome = run_if_outdated(step, lambda: _propose(layout, datasets, by_hand), force=force or incomplete)
+    outcome = run_if_outdated(
+        step, lambda: _propose(layout, datasets, by_hand, *found), force=force or incomplete
+    )
     made = outcome.reason is not None
     written = outcome.facts["written"] if made else ()
     said = [f"{path}: {'written' if str(path) in written else _whose(path)}" for path in (*drawn, *circles)]
@@ -64,13 +75,24 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
     return StageResult(made, {}, {"files": said})
 
 
-def _propose(layout: Layout, datasets: Sequence[Dataset], by_hand: bool) -> Facts:
+def _propose(
+    layout: Layout, datasets: Sequence[Dataset], by_hand: bool, list_of: Path | None = None
+) -> Facts:
     chips = {dataset.name: _chips(layout, dataset) for dataset in datasets}
     if by_hand:
         texts = {layout.response_region(o): response_text([response_circle(chips[o])]) for o in chips}
         return {"written": [str(path) for path in write_proposals(texts, force=True).written]}
     images = read_field_images(layout)
     proposal = propose(images, chips)
+    if list_of is not None and check_regular(list_of):
+        sources = read_sources(list_of)
+        kept = outside_core(sources, proposal.core)
+        log.info(
+            "wavdetect found %d sources, %d of them the core of the cluster",
+            len(sources),
+            len(sources) - len(kept),
+        )
+        proposal = replace(proposal, sources=kept)
     texts = {
         **{layout.response_region(o): response_text(circles) for o, circles in proposal.responses.items()},
         layout.sources_reg: sources_text(proposal),

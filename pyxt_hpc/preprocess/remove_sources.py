@@ -24,6 +24,7 @@ from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.checks.rates import min_background_rate
+from pyxt_hpc.preprocess.ciao.backend import ciao_part
 from pyxt_hpc.preprocess.drawn_regions import FieldRegions, RegionReader
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.light_curve_plot import CleanedCurve, draw_light_curves
@@ -55,15 +56,18 @@ def remove_sources(
     1 makes is missing; EmptySelection if an observation has hardly any time without flares, or no event
     outside the sources.
     """
+    ciao_part(STAGE, config, layout, force=force)
     need_regions(layout.sources_reg)
     need(*((layout.filtered_events(o), f"pyxt-hpc {BEFORE}") for o in config.observation_ids))
     # syntax first: a slip of the pen is told before anything is computed
     regions = _read_regions(layout, config.observation_ids)
     outcomes: dict[str, StepResult] = {}
     for obsid in tqdm(config.observation_ids, desc=STAGE, unit="obs", disable=None):
-        step = _step(obsid, layout)
+        step = _step(obsid, layout, config.flare_filter)
         outcomes[obsid] = run_if_outdated(
-            step, partial(_clean_observation, obsid, layout, regions, step.fingerprint), force=force
+            step,
+            partial(_clean_observation, obsid, layout, regions, config.flare_filter, step.fingerprint),
+            force=force,
         )
     whole = _brightness(config.observation_ids, layout, regions, fill=fill, force=force)
     return StageResult.of(outcomes, whole)
@@ -78,7 +82,8 @@ def _read_regions(layout: Layout, obsids: tuple[str, ...]) -> FieldRegions:
     return FieldRegions(reader.read(layout.sources_reg), exclude, background, reader.frames)
 
 
-def _step(obsid: str, layout: Layout) -> Step:
+def _step(obsid: str, layout: Layout, flare_filter: str) -> Step:
+    chosen = layout.supplied_gti(obsid), *([layout.deflare_gti(obsid)] if flare_filter == "deflare" else [])
     outputs = [
         layout.clean_events(obsid), layout.light_curve_plot(obsid),
         *(path(obsid, name) for name, _ in _PASSES for path in (layout.light_curve, layout.good_times)),
@@ -90,14 +95,16 @@ def _step(obsid: str, layout: Layout) -> Step:
         record=layout.step_record(STAGE, obsid),
         inputs=(
             layout.filtered_events(obsid), layout.geometry(obsid), layout.sources_reg, layout.exclude_reg,
-            layout.background_reg, layout.supplied_gti(obsid),
+            layout.background_reg, *chosen,
         ),
-        settings={},
+        settings={"flare_filter": flare_filter},
         outputs=tuple(outputs),
     )  # fmt: skip
 
 
-def _clean_observation(obsid: str, layout: Layout, regions: FieldRegions, fingerprint: str) -> Facts:
+def _clean_observation(
+    obsid: str, layout: Layout, regions: FieldRegions, flare_filter: str, fingerprint: str
+) -> Facts:
     events = read_events(layout.filtered_events(obsid), ours=True)
     position = events.wcs, events.x, events.y
     in_source = contains_pixels(regions.sources, *position, regions.frames)
@@ -110,14 +117,16 @@ def _clean_observation(obsid: str, layout: Layout, regions: FieldRegions, finger
             raise EmptySelection(
                 f"{regions.exclude.path}: no event of {events.path} is outside; draw it around the peak only"
             )
-    start = _times_to_clean(events, layout.supplied_gti(obsid))
+    start = chosen = _times_to_clean(events, layout.supplied_gti(obsid))
+    if flare_filter == "deflare":
+        start = _times_to_clean(replace(events, gti=start), layout.deflare_gti(obsid))
     passes, times = _clean(events, start, (~in_source, ~in_source & ~in_core), obsid, layout)
     for (name, _), done, gti in zip(_PASSES, passes, times, strict=True):
         good = gti_arithmetic.union(list(gti.values()))
         write_gti(layout.good_times(obsid, name), good, events.header)
         write_light_curve(layout.light_curve(obsid, name), done.curve, events.header)
     gti = times[-1]
-    share = _total(gti) / _total(start)  # of the times that a person chose, if one did
+    share = _total(gti) / _total(chosen)  # of the times that a person chose, if one did
     if share < _MIN_QUIET_SHARE:
         log.warning("ObsID %s: only %.0f%% of the time is quiet", obsid, 100 * share)
 
@@ -185,7 +194,7 @@ def _clean(
 
 
 def _times_to_clean(events: EventList, own: Path) -> dict[int, NDArray[np.float64]]:
-    """Good time of each chip, within that of a person's own file if there is one."""
+    """Good time of each chip, within that of a file of good times if there is one."""
     if not check_regular(own):
         return dict(events.gti)
     chosen = read_gti(own)

@@ -31,12 +31,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SuppliedResponse:
-    """ARF and RMF of a dataset, and the region file that says where they were made, if it is there."""
+    """ARF and RMF of a dataset, and the region file that says where they were made, if it is there.
+
+    ``by_ciao``: made in stage 3, in a region whose pixels are those of the observation's own sky.
+    """
 
     dataset: Dataset
     arf: Path
     rmf: Path
     region: Path
+    by_ciao: bool = False
 
 
 def find_datasets(layout: Layout, obsids: Sequence[str]) -> tuple[Dataset, ...]:
@@ -48,6 +52,8 @@ def find_responses(
     config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset], frames: Mapping[str, WCS]
 ) -> tuple[tuple[SuppliedResponse, ...], dict[str, str]]:
     """Find the responses of all datasets by ``arf_files`` and ``rmf_files`` of the configuration.
+
+    Where a person has supplied none, what CIAO has made is taken.
 
     Returns them in the order of the datasets; and for each dataset without a response of its own, by name,
     what is missing: the other dataset of its observation has one. Raises MissingInput, which names all that
@@ -62,15 +68,26 @@ def find_responses(
         supplied = {d.name: _pair(config, layout, obsid, d.name) for d in own}
         if len(own) > 1:
             supplied |= _shared(config, layout, own, supplied, frames)
+        made = {d.name: {"ARF": layout.ciao_arf(d.name), "RMF": layout.ciao_rmf(d.name)} for d in own}
+        for name, files in made.items():
+            if all(map(check_regular, files.values())) and not any(
+                map(check_regular, supplied[name].values())
+            ):
+                supplied[name] = files
         incomplete = [d for d in own if not all(check_regular(path) for path in supplied[d.name].values())]
         for dataset in own:
             files = supplied[dataset.name]
             if dataset not in incomplete:
                 _check_kind(dataset, files)
-                region = layout.response_region(
-                    obsid if files == _pair(config, layout, obsid, obsid) else dataset.name
+                by_ciao = files == made[dataset.name]
+                region = (
+                    layout.ciao_region(dataset.name)
+                    if by_ciao
+                    else layout.response_region(
+                        obsid if files == _pair(config, layout, obsid, obsid) else dataset.name
+                    )
                 )
-                found.append(SuppliedResponse(dataset, files["ARF"], files["RMF"], region))
+                found.append(SuppliedResponse(dataset, files["ARF"], files["RMF"], region, by_ciao))
             elif len(incomplete) < len(own) and not any(check_regular(path) for path in files.values()):
                 names = " and ".join(path.name for path in files.values())
                 left_out[dataset.name] = (

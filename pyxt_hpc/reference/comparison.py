@@ -129,16 +129,7 @@ class EngineComparison:
 
 
 def compare_engines(config: ClusterConfig, *, resolution: int, sample: int) -> EngineComparison:
-    """Fit a random sample of the scale map's regions with both engines.
-
-    Parameters
-    ----------
-    config
-        The cluster.
-    resolution
-        1, 2 or 3: which regions there are.
-    sample
-        How many of them; all if there are fewer. The same ones every time.
+    """Fit a random sample of the scale map's regions with both engines; the same ones every time.
 
     Raises
     ------

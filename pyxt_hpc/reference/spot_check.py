@@ -19,10 +19,7 @@ ENGINES = ("fast", "sherpa")
 def region_numbers(text: str) -> np.ndarray:
     """Region numbers from a list such as ``1,2,5-9``: ascending, none twice.
 
-    Raises
-    ------
-    ConfigError
-        If it is anything else.
+    Raises ConfigError if it is anything else.
     """
     numbers: set[int] = set()
     for part in text.split(","):

@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.ogip.response import Arf
-from pyxt_hpc.chandra.sky.exposure import live_fraction
 from pyxt_hpc.chandra.sky.geometry import FieldGeometry
-from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.chandra.sky.tangent import world_to_pixel
-from pyxt_hpc.chandra.sky.vignetting import vignetting, vignetting_pairs
+from pyxt_hpc.chandra.sky.vignetting import vignetting_pairs
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.simulate import geometry, instrument, photons, write
-from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC, ClusterTruth
+from pyxt_hpc.simulate.cluster import ClusterTruth
 from pyxt_hpc.simulate.detected import DetectedEvents
 from pyxt_hpc.simulate.plan import ObservationPlan
 
@@ -119,27 +117,6 @@ def blank_sky(
     return DetectedEvents.join(_background(truth, plan, arf, BLANK_SKY_EXPOSURE * plan.live_s, rng))
 
 
-def expected_counts(
-    truth: ClusterTruth, plan: ObservationPlan, energy_min_keV: float = 0.7, energy_max_keV: float = 8.0
-) -> FloatArray:
-    """Cluster counts to expect from each pixel of the truth, (ny, nx)."""
-    arf, rmf = instrument.on_axis_arf(), instrument.gaussian_rmf()
-    in_band = (rmf.channel_lo_keV >= energy_min_keV) & (rmf.channel_hi_keV <= energy_max_keV)
-    detected = rmf.to_sparse() @ in_band.astype(float)
-    row, col = np.indices(truth.kT.shape)
-    sky = truth.wcs.wcs_pix2world(col.ravel() + 1.0, row.ravel() + 1.0, 1)
-    x, y = world_to_pixel(geometry.sky_frame(plan.ra_pnt, plan.dec_pnt), *sky)
-    angles = np.linspace(0.0, 25.0, 101)
-    middle = 0.5 * (arf.energy_lo + arf.energy_hi)
-    relative = vignetting(middle, angles)
-    theta = _off_axis_arcmin(x, y)
-    counts = np.zeros(truth.kT.size)
-    for amount, rate in photons.gas_components(truth, arf):
-        counts += amount.ravel() * np.interp(theta, angles, (rate * detected) @ relative)
-    grid = SkyGrid(truth.wcs, truth.kT.shape, PIXEL_ARCSEC)
-    return plan.live_s * counts.reshape(truth.kT.shape) * live_fraction(field_geometry(plan), grid)
-
-
 def field_geometry(plan: ObservationPlan) -> FieldGeometry:
     """What measuring the geometry of the plan's events should find."""
     gti = plan.gti()[geometry.AIMPOINT_CCD]
@@ -216,7 +193,7 @@ def _background(
     truth: ClusterTruth, plan: ObservationPlan, arf: Arf, live_s: float, rng: np.random.Generator
 ) -> list[DetectedEvents]:
     """Quiet background of some live time: particles, and the vignetted sky."""
-    sky_rate = photons.sky_background_rate(truth, arf) * _CHIP_ARCMIN2
+    sky_rate = photons.sky_background_rate(arf, truth.nH, truth.absorption) * _CHIP_ARCMIN2
     parts = []
     for ccd in geometry.CCDS:
         parts.append(_particles(ccd, live_s, plan, rng))

@@ -68,32 +68,6 @@ def statistic_per_bin(
     return _FUNCTIONS[statistic](source, background, model, ratio)
 
 
-def exact_moments(statistic: str, model: float, background: float, ratio: float) -> tuple[float, float]:
-    """Expectation and variance of one bin's statistic by summing over all likely pairs of counts.
-
-    Parameters
-    ----------
-    statistic : str
-        One of `statistics.STATISTICS`.
-    model : float
-        Counts m that the model expects in the source spectrum, background excluded.
-    background : float
-        Counts r b expected in the background spectrum.
-    ratio : float
-        r, exposure of the background spectrum in units of the source's.
-
-    Returns
-    -------
-    expectation, variance : float
-    """
-    S, probability = _likely(model + background / ratio)
-    B, of_background = (np.array([background]), np.ones(1)) if statistic == "cstat" else _likely(background)
-    probability = probability[:, None] * of_background
-    W = statistic_per_bin(statistic, S[:, None], B, model, ratio)
-    expectation = float((probability * W).sum())
-    return expectation, float((probability * (W - expectation) ** 2).sum())
-
-
 def moments(statistic: str, ratio: ArrayLike) -> Moments:
     """Tabulate the moments for every ratio that occurs (about 0.04 s each, kept for the next call).
 
@@ -175,14 +149,6 @@ def goodness(
         variance = sums[:, 1] * (n - p) / n
         z = (np.asarray(statistic, np.float64) - (sums[:, 0] - p)) / np.sqrt(variance)
     return np.where(variance > 0, z, np.nan)
-
-
-def _likely(mean: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Counts that may occur, and their probabilities."""
-    from scipy.stats import poisson  # slow to import, and ranks that fit find the table made
-
-    counts = np.arange(poisson.isf(1e-15, mean) + 2) if mean > 0 else np.zeros(1)
-    return counts, poisson.pmf(counts, mean)
 
 
 def _index(statistic: str) -> int:

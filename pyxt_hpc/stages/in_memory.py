@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from pyxt_hpc.fit.flags import UNUSABLE
+from pyxt_hpc.fit.inputs import fit_fingerprint
 from pyxt_hpc.fit.region_map import RegionSet
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.parallel.driver import run_chunks
 from pyxt_hpc.parallel.ledger import Collector
 from pyxt_hpc.parallel.pools.pool import Payload, Pool
-from pyxt_hpc.stages.fitting import fit_chunk, fit_fingerprint
+from pyxt_hpc.stages.fitting import fit_chunk
 from pyxt_hpc.store.reader import Results
 from pyxt_hpc.store.rows import ROW_DTYPE, Status
 
@@ -24,7 +25,7 @@ def fit_in_memory(fits: RegionFits, settings: Mapping[str, Any], pool: Pool) -> 
     fits
         Of the regions.
     settings
-        What decides the numbers (`fitting.fit_settings`).
+        What decides the numbers (`fit.inputs.fit_settings`).
     pool
         Who computes; not MPI ranks, which come with the command line.
 

@@ -8,29 +8,21 @@ from typing import Any
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ForeignProduct, MissingInput
 from pyxt_hpc.files.writing import check_regular
-from pyxt_hpc.fit.inputs import read_cluster_bundle, read_region_map
+from pyxt_hpc.fit.inputs import fit_fingerprint, read_cluster_bundle, read_region_map
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.stages.fitting import fit_fingerprint
+from pyxt_hpc.store.opening import Contents, resume_or_create
 from pyxt_hpc.store.parts import PartState, add_parts, identity_of
-from pyxt_hpc.store.reader import open_to_read
+from pyxt_hpc.store.reader import open_store
 from pyxt_hpc.store.rows import is_final
 from pyxt_hpc.store.writer import ResultsStore
 
 
 @dataclass(frozen=True)
 class MergeSummary:
-    """What was joined and what is not there.
+    """What was joined, and what is not there.
 
-    Parameters
-    ----------
-    results, resolution
-        The store, and the resolution that was fitted.
-    parts
-        Those that were found.
-    missing
-        Files that job arrays of the sizes found should have made.
-    regions, finished, added
-        Of the store: all, without need of more work, and new by this merge.
+    `missing` are files that job arrays of the sizes found should have made; `finished` of the store's
+    `regions` need no more work, `added` of them are new by this merge.
     """
 
     results: Path
@@ -70,26 +62,22 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
     shared = {path: (own.settings, own.fingerprint) for path, own in identities.items()}
     settings, identity = _common(shared, layout.results)
     bundle = read_cluster_bundle(config)
-    chosen = read_region_map(config, bundle).select(int(settings["resolution"]))
-    if fit_fingerprint(settings, chosen) != identity:
+    regions = read_region_map(config, bundle).select(int(settings["resolution"]))
+    if fit_fingerprint(settings, regions) != identity:
         raise ForeignProduct(
             f"{paths[0]}: its regions are not those of {layout.scale_map}: run `pyxt-hpc fit-spectra` again"
         )
-    regions = chosen.table
-    if check_regular(layout.results):
-        store = ResultsStore.open_for_resume(layout.results, fingerprint=identity, settings=settings)
-    else:
-        store = ResultsStore.create(layout.results, regions=regions, fingerprint=identity, settings=settings)
-    with store:
+    numbers = regions.table["region"]
+    with resume_or_create(layout.results, Contents(regions.table, settings, identity)) as store:
         before = int(is_final(store.status()).sum())
-        parts = add_parts(store, regions["region"], paths)
+        parts = add_parts(store, numbers, paths)
         after = int(is_final(store.verified()).sum())
     return MergeSummary(
         results=layout.results,
         resolution=int(settings["resolution"]),
         parts=parts,
         missing=tuple(_missing(layout, [own.slice for own in identities.values()])),
-        regions=len(regions),
+        regions=len(numbers),
         finished=after,
         added=after - before,
     )
@@ -113,7 +101,7 @@ def merge_store(results: Path, other: Path) -> int:
 
 
 def _description(path: Path) -> tuple[dict[str, Any], str]:
-    with open_to_read(path) as file:
+    with open_store(path) as file:
         return file.description["settings"], file.description["fingerprint"]
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from pyxt_hpc.errors import MissingInput
+from pyxt_hpc.files.lock import Owner, current_owner
+from pyxt_hpc.files.tablefile import TableFile
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.fit.flags import FlagCounts, flag_names
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.lock import Owner, current_owner
-from pyxt_hpc.store.reader import BLOCK, open_to_read, read_messages, read_run, verified_status
+from pyxt_hpc.store.reader import BLOCK, open_store, read_messages, read_run, verified_status
 from pyxt_hpc.store.rows import ROW_DTYPE, Status, is_final
-from pyxt_hpc.store.tablefile import TableFile
 
 MAX_NAMED_REGIONS = 10
 """Regions that are named for each reason."""
@@ -22,19 +22,7 @@ MAX_NAMED_REGIONS = 10
 
 @dataclass(frozen=True)
 class Reason:
-    """Why some regions have no fit.
-
-    Parameters
-    ----------
-    status
-        Bad or quarantined.
-    text
-        A message, or the flags of the fit in words.
-    n_regions
-        How many.
-    regions
-        Numbers of the first of them.
-    """
+    """Why some regions have no fit: a message or their flags in words; `regions` are the first of them."""
 
     status: Status
     text: str
@@ -89,12 +77,7 @@ class StoreStatus:
 def read_statuses(layout: Layout) -> list[StoreStatus]:
     """Status of the store and of every part store of a cluster.
 
-    Raises
-    ------
-    MissingInput
-        If there is none.
-    DamagedFile, ForeignProduct
-        If one cannot be read.
+    Raises MissingInput if there is none; DamagedFile or ForeignProduct if one cannot be read.
     """
     return [read_status(path) for path in _stores(layout)]
 
@@ -102,7 +85,7 @@ def read_statuses(layout: Layout) -> list[StoreStatus]:
 def read_status(path: Path) -> StoreStatus:
     """Status of one store; raises as `pyxt_hpc.store.reader.read_results`."""
     writer = current_owner(path)
-    with open_to_read(path) as file:
+    with open_store(path) as file:
         status = file.read("status")
         status[status > max(Status)] = Status.PENDING
         run = read_run(file)
@@ -121,17 +104,7 @@ def read_status(path: Path) -> StoreStatus:
 
 @dataclass(frozen=True)
 class Verification:
-    """What became of checking a store.
-
-    Parameters
-    ----------
-    path
-        The store.
-    counts
-        Regions of every status; damaged rows count as pending.
-    problem
-        What is wrong, or nothing.
-    """
+    """A store that was checked: damaged rows count as pending, `problem` is what is wrong, or nothing."""
 
     path: Path
     counts: dict[Status, int]
@@ -141,15 +114,10 @@ class Verification:
 def verify(layout: Layout) -> Iterator[Verification]:
     """Check every row of the store and of every part store of a cluster.
 
-    Raises
-    ------
-    MissingInput
-        If there is none.
-    DamagedFile, ForeignProduct
-        If one cannot be read at all.
+    Raises MissingInput if there is none; DamagedFile or ForeignProduct if one cannot be read at all.
     """
     for path in _stores(layout):
-        with open_to_read(path) as file:
+        with open_store(path) as file:
             status, torn = verified_status(file)
             first = _columns_at(file, torn[:MAX_NAMED_REGIONS], "region")[0].tolist()
         problem = ""

@@ -22,6 +22,7 @@ from typing import IO
 from pyxt_hpc.config.cluster import MAX_BYTES, ClusterConfig, read_config
 from pyxt_hpc.config.ini import set_value
 from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct, MissingInput, PyxtError
+from pyxt_hpc.files.lock import WriterLock
 from pyxt_hpc.files.quoting import one_line, shown
 from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.text import resolved
@@ -30,8 +31,7 @@ from pyxt_hpc.fit.inputs import read_cluster_bundle
 from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.stages.merge import merge_store
-from pyxt_hpc.store.lock import WriterLock
-from pyxt_hpc.store.reader import open_to_read
+from pyxt_hpc.store.reader import open_store
 
 _DIGEST = "PYXT_HPC.sha256"
 """Keyword of a member's extended header."""
@@ -49,12 +49,8 @@ def pack_cluster(config: ClusterConfig, output: Path) -> list[str]:
 
     Paths in it are relative, and the configuration says so: it can be unpacked anywhere.
 
-    Raises
-    ------
-    MissingInput, DamagedFile, ForeignProduct
-        If the bundle is absent, unreadable or does not belong to the configuration.
-    ConfigError
-        If `output` is there and is not a file that `pack_cluster` wrote.
+    Raises MissingInput, DamagedFile or ForeignProduct if the bundle is absent, unreadable or does not belong
+    to the configuration; ConfigError if `output` is there and is not a file that `pack_cluster` wrote.
     """
     read_cluster_bundle(config)
     layout = Layout.of(config)
@@ -252,7 +248,7 @@ def pull_results(config: ClusterConfig, folder: Path) -> PulledResults:
             f"{folder}: no {here.results.name} and no part of it: give a copy of the folder acb/"
         )
     for path in results:
-        with open_to_read(path) as file:
+        with open_store(path) as file:
             if file.description["settings"].get("bundle") != bundle.fingerprint:
                 raise ForeignProduct(f"{path}: was fitted from another bundle than {here.bundle}")
     copied, added = [], 0

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyxt_hpc.errors import DamagedFile, ForeignProduct, PyxtError, StoreInUse
+from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput, PyxtError, StoreInUse
+from pyxt_hpc.files.lock import Owner, WriterLock, current_owner
+from pyxt_hpc.files.tablefile import TableFile
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.lock import Owner, WriterLock, current_owner
-from pyxt_hpc.store.reader import BLOCK, open_to_read, read_messages, verified_blocks
+from pyxt_hpc.store.reader import BLOCK, open_store, read_messages, verified_blocks
 from pyxt_hpc.store.rows import Status, is_final
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -59,17 +60,7 @@ MIN_BLOCK = 64
 
 @dataclass(frozen=True)
 class PartState:
-    """A part store as it was merged.
-
-    Parameters
-    ----------
-    path
-        The file.
-    finished, regions
-        Regions that need no more work, and all of the part.
-    writer
-        Who is still writing it.
-    """
+    """A part store as it was merged: `finished` of its `regions` need no more work."""
 
     path: Path
     finished: int
@@ -84,18 +75,18 @@ def slice_of(part: Part) -> slice:
 
 
 def identity_of(path: Path) -> PartIdentity:
-    """By what a part store belongs to its whole.
+    """By what a part store belongs to its whole. Raises ForeignProduct if it is no part."""
+    with open_store(path) as file:
+        return _identity_in(file)
 
-    Raises
-    ------
-    ForeignProduct
-        If it is no part.
-    """
-    with open_to_read(path) as file:
-        settings, fingerprint = dict(file.description["settings"]), file.description["fingerprint"]
+
+def _identity_in(file: TableFile) -> PartIdentity:
+    settings = dict(file.description["settings"])
     if SLICE not in settings:
-        raise ForeignProduct(f"{path}: is not a part, but a whole results store: give it its own name back")
-    return PartIdentity(slice=str(settings.pop(SLICE)), settings=settings, fingerprint=fingerprint)
+        raise ForeignProduct(
+            f"{file.path}: is not a part, but a whole results store: give it its own name back"
+        )
+    return PartIdentity(str(settings.pop(SLICE)), settings, file.description["fingerprint"])
 
 
 def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -> tuple[PartState, ...]:
@@ -122,9 +113,7 @@ def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -
     there = store.status()
     for first in range(0, len(paths), MAX_OPEN_PARTS):
         with ExitStack() as stack:
-            files = [
-                stack.enter_context(open_to_read(path)) for path in paths[first : first + MAX_OPEN_PARTS]
-            ]
+            files = [stack.enter_context(open_store(path)) for path in paths[first : first + MAX_OPEN_PARTS]]
             messages = [read_messages(file) for file in files]
             # A block of each at a time: together they are few runs of neighbours, and few writes.
             block_size = max(BLOCK // len(files), MIN_BLOCK)
@@ -152,13 +141,17 @@ def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -
 
 
 def take_over(store: ResultsStore, numbers: np.ndarray, whole: Path) -> None:
-    """Write into a part store what the whole's store has finished of its regions.
+    """Write into a part store what the whole's store, if there is one, has finished of its regions.
 
     `numbers` (n,) are the part's regions' numbers, ascending. A whole of another fingerprint has nothing to
     give.
     """
+    try:
+        file = open_store(whole)
+    except MissingInput:
+        return
     there = store.status()
-    with open_to_read(whole) as file:
+    with file:
         if file.description["fingerprint"] != store.fingerprint or not is_final(file.read("status")).any():
             return
         messages = read_messages(file)
@@ -201,10 +194,7 @@ def refuse_parts_in_use(layout: Layout) -> None:
 def discard_parts(layout: Layout) -> None:
     """Delete all part stores, as a run that begins anew does while it holds the lock of the whole.
 
-    Raises
-    ------
-    StoreInUse
-        If somebody is writing one.
+    Raises StoreInUse if somebody is writing one.
     """
     for path in layout.all_part_results():
         with WriterLock(path):
@@ -221,10 +211,11 @@ def remove_absorbed_parts(store: ResultsStore, numbers: np.ndarray, layout: Layo
     if not paths:
         return
     status = store.verified()
+    same_numbers = np.array_equal(store.column("region"), numbers)
     for path in paths:
         try:
             with WriterLock(path):
-                if _holds_all_of(store, numbers, status, path):
+                if same_numbers and _holds_all_of(store, numbers, status, path):
                     path.unlink()
                 else:
                     log.warning("%s: stays: it has regions or settings that %s has not", path, store.path)
@@ -234,11 +225,9 @@ def remove_absorbed_parts(store: ResultsStore, numbers: np.ndarray, layout: Layo
 
 def _holds_all_of(store: ResultsStore, numbers: np.ndarray, status: np.ndarray, part: Path) -> bool:
     """Whether the whole, of such a status, has every finished region of a part, and none worse."""
-    if not identity_of(part).is_of(store):
-        return False
-    if not np.array_equal(store.column("region"), numbers):
-        return False
-    with open_to_read(part) as file:
+    with open_store(part) as file:
+        if not _identity_in(file).is_of(store):
+            return False
         for _, rows, found, _ in verified_blocks(file):
             final = is_final(found)
             indices = _positions(numbers, rows["region"][final])

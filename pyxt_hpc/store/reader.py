@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyxt_hpc.errors import MissingInput
+from pyxt_hpc.files.tablefile import TableFile
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.store.checksum import checksums, matching
 from pyxt_hpc.store.rows import (
@@ -20,7 +21,6 @@ from pyxt_hpc.store.rows import (
     Status,
     is_final,
 )
-from pyxt_hpc.store.tablefile import TableFile
 
 REMEDY = "move it away and start anew: `pyxt-hpc fit-spectra` without --continue"
 
@@ -85,14 +85,10 @@ class Results:
 def read_results(path: Path) -> Results:
     """Read a store, also while another process writes it; a row that fails its checksum is pending.
 
-    Raises
-    ------
-    MissingInput
-        If there is none.
-    DamagedFile, ForeignProduct
-        If it is truncated or not HDF5; if it is HDF5 of another kind.
+    Raises MissingInput if there is none; DamagedFile if it is truncated or not HDF5; ForeignProduct if it is
+    HDF5 of another kind.
     """
-    with open_to_read(path) as file:
+    with open_store(path) as file:
         rows, status, torn = (
             np.zeros(file.length("rows"), dtype) for dtype in (ROW_DTYPE, np.uint8, np.bool_)
         )
@@ -109,20 +105,10 @@ def read_results(path: Path) -> Results:
         )
 
 
-def require_store(path: Path) -> None:
-    """Raise MissingInput if there is no store."""
+def open_store(path: Path, *, writable: bool = False) -> TableFile:
+    """Open the tables of a store; raises as `read_results`."""
     if not check_regular(path):
         raise MissingInput(f"{path} is missing: `pyxt-hpc fit-spectra -c CONFIG` makes it")
-
-
-def open_to_read(path: Path) -> TableFile:
-    """Open a store to read parts of it; raises as `read_results`."""
-    require_store(path)
-    return open_store(path)
-
-
-def open_store(path: Path, *, writable: bool = False) -> TableFile:
-    """Open the tables of a store that is there."""
     tables = {name: dtype for name, (dtype, _) in TABLES.items()}
     return TableFile(
         path, schema=SCHEMA, version=SCHEMA_VERSION, tables=tables, remedy=REMEDY, writable=writable
@@ -164,9 +150,9 @@ def verified_blocks(
     status = file.read("status")
     for start in range(0, len(status), block):
         stop = min(start + block, len(status))
-        rows, found = file.read("rows", start, stop), status[start:stop]
+        rows, crc, found = file.read("rows", start, stop), file.read("crc", start, stop), status[start:stop]
         expected = checksums(rows, found, np.arange(start, stop), seed_of(file))
-        torn = is_final(found) & (expected != file.read("crc", start, stop))
+        torn = is_final(found) & (expected != crc)
         torn |= found > max(Status)
         found[torn] = Status.PENDING
         yield start, rows, found, torn

@@ -8,21 +8,20 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from pyxt_hpc.errors import DamagedFile, EmptySelection, ForeignProduct, PyxtError, StoreInUse
+from pyxt_hpc.files.lock import WriterLock
+from pyxt_hpc.files.tablefile import TableFile, create_tables
 from pyxt_hpc.files.writing import note_product, replacing
 from pyxt_hpc.store.checksum import checksums, with_crc
-from pyxt_hpc.store.lock import WriterLock
-from pyxt_hpc.store.reader import BLOCK, open_store, read_column, require_store, seed_of, verified_status
+from pyxt_hpc.store.reader import BLOCK, open_store, read_column, seed_of, verified_status
 from pyxt_hpc.store.rows import (
     COLUMNS,
     MESSAGE_DTYPE,
@@ -35,7 +34,6 @@ from pyxt_hpc.store.rows import (
     blank_rows,
     is_final,
 )
-from pyxt_hpc.store.tablefile import TableFile, create_tables
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +46,7 @@ FLUSH_SHARE = 0.05
 MAX_MESSAGES = 1000
 
 
-class ResultsStore:
+class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
     """The one writer of a results store; made by `create` or `open_for_resume`.
 
     A context manager: leaving it writes everything to disk, closes the file and lets others write.
@@ -143,6 +141,8 @@ class ResultsStore:
 
         Raises
         ------
+        MissingInput
+            If there is none.
         StoreInUse
             If another process is writing it.
         ForeignProduct
@@ -150,10 +150,8 @@ class ResultsStore:
         DamagedFile
             If it cannot be read.
         """
-        require_store(path)
         with _locked(path) as lock:
-            if lock.contested:
-                _leave_to_sleeper(path)
+            lock.leave_to_sleeper()
             file = open_store(path, writable=True)
             found = file.description
             wanted = json.loads(json.dumps(dict(settings)))
@@ -347,15 +345,7 @@ class ResultsStore:
             self._file.close()
             self._lock.release()
 
-    def __enter__(self) -> "ResultsStore":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -379,12 +369,6 @@ def _locked(path: Path) -> Iterator[WriterLock]:
     except BaseException:
         lock.release()
         raise
-
-
-def _leave_to_sleeper(path: Path) -> None:
-    """Put a copy in the file's place: an owner that only slept has the old one open, which nobody reads."""
-    with replacing(path) as temporary:
-        shutil.copyfile(path, temporary)
 
 
 def _difference(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@ import pytest
 
 from pyxt_hpc.chandra.times import gti
 from pyxt_hpc.chandra.times.lightcurve import BIN_S, LightCurve, light_curve
-from pyxt_hpc.detect.flares import clean_flares, find_quiet
+from pyxt_hpc.detect.flares import FlareCleaning, check_quiet, find_quiet
 from pyxt_hpc.errors import EmptySelection
 
 LENGTH = 60_000.0
@@ -14,6 +14,15 @@ FLARES = {
     "long": lambda t: 1.5 * (t < 36_000),
     "two": lambda t: 1.0 * ((t < 4000) | (t > 57_000)),
 }
+
+
+def clean_flares(
+    curve: LightCurve, first: FlareCleaning | None = None, nsigma: float = 3.0, scale: float = 1.2
+) -> FlareCleaning:
+    """`find_quiet`, then `check_quiet`."""
+    cleaning = find_quiet(curve, first, nsigma, scale)
+    check_quiet(cleaning)
+    return cleaning
 
 
 def simulate(rate: float, flare, seed: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from pyxt_hpc import errors
 from pyxt_hpc.errors import DamagedFile, MissingInput, PyxtError
-from pyxt_hpc.files.fits import copy_fits, open_fits, write_fits
+from pyxt_hpc.files.fits import check_whole, copy_fits, open_fits, write_fits
 
 
 def image() -> fits.HDUList:
@@ -36,6 +36,31 @@ def test_every_way_of_cutting_is_noticed(tmp_path: Path) -> None:
         path.write_bytes(content[:length])
         with pytest.raises(DamagedFile, match=r"a\.fits: image is damaged or not FITS .* draw it again"):
             read(path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_is_whole_or_not(packed: bool, tmp_path: Path) -> None:
+    path = tmp_path / ("x.fits.gz" if packed else "x.fits")
+    image().writeto(path)
+    check_whole(path, "image", "make it again")
+    content = path.read_bytes()
+    # a packed file is damaged by every byte that is missing
+    cuts = range(1, len(content), 7) if packed else (100, 2000, 2880, len(content) - 2880)
+    for cut in cuts:
+        path.write_bytes(content[:cut])
+        with pytest.raises(DamagedFile, match="make it again"):
+            check_whole(path, "image", "make it again")
+    path.unlink()
+    with pytest.raises(MissingInput, match="make it again"):
+        check_whole(path, "image", "make it again")
+
+
+@pytest.mark.parametrize("content", [b"text", b"SIMPLE  =" + b" " * 2000, b""])
+def test_a_packed_file_that_is_not_fits(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.fits.gz"
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(DamagedFile, match=f"{len(content)} bytes unpacked"):
+        check_whole(path, "image", "make it again")
 
 
 def read_ours(path: Path) -> np.ndarray:

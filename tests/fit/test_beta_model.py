@@ -14,7 +14,7 @@ SHAPE, EXPOSURE = (200, 230), 1e5
 
 def test_parameters_are_found(fitted) -> None:
     rng = np.random.default_rng(6)
-    expected = TRUTH.brightness(SHAPE) * EXPOSURE * (1.968 / 60) ** 2
+    expected = TRUTH.surface_brightness(SHAPE) * EXPOSURE * (1.968 / 60) ** 2
     counts = rng.poisson(expected + 0.2)
     regions = fitted(np.ones(SHAPE), np.ones(SHAPE), counts=counts, background=0.2)
     regions.bundle.mask[90:100, 120:130] = 0

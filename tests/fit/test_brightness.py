@@ -23,7 +23,7 @@ def whole_sky(front: float = 1.0) -> np.ndarray:
     row, col = np.indices(shape) - MARGIN
     distance = np.hypot(row - MODEL.row, col - MODEL.col)
     behind = (distance < 50) & (row > MODEL.row) & (col > MODEL.col)
-    return moved.brightness(shape) * np.where(behind, front, 1.0)
+    return moved.surface_brightness(shape) * np.where(behind, front, 1.0)
 
 
 def observed(made_up_bundle, sky: np.ndarray, background: float = 0.2, seed: int = 1) -> Bundle:

@@ -26,9 +26,9 @@ from situations import Prepare, away, directory, edit, fifo, file, link, nothing
 
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.files import lock as lock_module
+from pyxt_hpc.files.lock import this_process
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store import lock as lock_module
-from pyxt_hpc.store.lock import this_process
 from pyxt_hpc.store.reader import read_results
 from pyxt_hpc.store.rows import Status
 from pyxt_hpc.store.writer import ResultsStore
@@ -317,7 +317,7 @@ def test_products_that_are_removed_while_the_command_runs(
 
 SLEEPER = """
 import sys, time
-from pyxt_hpc.store import lock
+from pyxt_hpc.files import lock
 from pyxt_hpc.cli import main
 from pyxt_hpc.store.writer import ResultsStore
 lock.this_machine = lambda: "another machine"

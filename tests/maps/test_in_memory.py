@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from fitted_in_memory import fit_in_memory
+from simulated_fronts import shock_free_cluster
 
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.in_memory import fit_in_memory
 from pyxt_hpc.parallel.world import World
 from pyxt_hpc.simulate.direct import observe_directly
-from pyxt_hpc.simulate.fronts import shock_free_cluster
 from pyxt_hpc.stages import binning
 
 

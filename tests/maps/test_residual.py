@@ -22,7 +22,7 @@ def observed(fitted):
     """Observe a beta-model times a factor; with a hole and a gap."""
 
     def make(factor: np.ndarray | float = 1.0, seed: int = 8) -> ClusterImage:
-        expected = TRUTH.brightness(SHAPE) * factor * EXPOSURE * PIXEL + BACKGROUND
+        expected = TRUTH.surface_brightness(SHAPE) * factor * EXPOSURE * PIXEL + BACKGROUND
         counts = np.random.default_rng(seed).poisson(expected)
         image = fitted(np.ones(SHAPE), np.ones(SHAPE), counts=counts, background=BACKGROUND)
         image.bundle.mask[100:110, 60:70] = 0
@@ -61,7 +61,7 @@ def test_pure_model_leaves_standard_noise(observed) -> None:
 
 def test_ratio_is_the_excess(observed) -> None:
     near = TRUTH.radius(SHAPE) < 60
-    ratios = [residual(observed(1.3, seed), TRUTH.brightness(SHAPE)).ratio[near] for seed in range(5)]
+    ratios = [residual(observed(1.3, seed), TRUTH.surface_brightness(SHAPE)).ratio[near] for seed in range(5)]
     assert np.nanmean(ratios) == pytest.approx(0.3, abs=0.004)
 
 
@@ -83,8 +83,10 @@ def test_average_follows_the_profile_between_annuli(observed) -> None:
     image = observed()
     smooth = azimuthal_average(image, TRUTH.radius(SHAPE))
     near = TRUTH.radius(SHAPE) < 50
-    assert np.nanmax(abs(smooth / TRUTH.brightness(SHAPE) - 1)[near & (TRUTH.radius(SHAPE) > 4)]) < 0.12
-    assert np.nanmean((smooth / TRUTH.brightness(SHAPE))[near]) == pytest.approx(1.0, abs=0.01)
+    assert (
+        np.nanmax(abs(smooth / TRUTH.surface_brightness(SHAPE) - 1)[near & (TRUTH.radius(SHAPE) > 4)]) < 0.12
+    )
+    assert np.nanmean((smooth / TRUTH.surface_brightness(SHAPE))[near]) == pytest.approx(1.0, abs=0.01)
 
 
 def test_without_a_model_there_is_the_average_alone(fitted, caplog: pytest.LogCaptureFixture) -> None:

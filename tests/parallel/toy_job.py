@@ -116,7 +116,8 @@ def main(options: argparse.Namespace) -> None:
         import pyxt_hpc.stages.checkpoint  # noqa: F401 (before anything is timed)
     start = time.monotonic()
     limits = Limits.of(options.time_limit, options.max_regions)
-    job = world.on_master(lambda: begin(options))
+    with world.others_wait():
+        job = begin(options) if world.is_master else None
     if options.what == "defect" and world.is_master:
         raise AttributeError("a defect of the master alone")
     with (

@@ -8,7 +8,7 @@ import pytest
 from astropy.wcs import WCS
 
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.plots.pictures import Picture, Scene, _log_ticks, _number, _typeset, draw_map
+from pyxt_hpc.plots.pictures import Picture, Scene, _log_ticks, _number, _typeset, draw_picture
 
 
 @pytest.mark.parametrize("logarithmic", [False, True])
@@ -28,7 +28,7 @@ def test_picture_is_drawn_for_any_values(tmp_path: Path, logarithmic: bool, valu
     product = MapProduct(tmp_path / "a.fits", "Temperature", "keV", image, logarithmic=logarithmic)
     y, x = np.indices(image.shape)
     brightness = 1.0 / (1.0 + np.hypot(y - 40.0, x - 50.0))
-    draw_map(product, Scene(wcs.to_header_string(), brightness, 1.8), path)
+    draw_picture(Picture.of(product), Scene(wcs.to_header_string(), brightness, 1.8).thinned(), path)
     pixels = matplotlib.image.imread(path)[..., :3]
     coloured = np.ptp(pixels, axis=2) > 0.1
     assert coloured.mean() > (0.2 if values == "gradient" else 0.01)
@@ -62,7 +62,7 @@ def test_few_integers_have_a_colour_each_and_a_meaning(tmp_path: Path) -> None:
     picture = Picture.of(product)
     assert picture.levels == (0, 1 << 16)
     assert picture.meanings == tuple(meanings.values())
-    draw_map(product, Scene(WCS(naxis=2).to_header_string()), tmp_path / "a.png")
+    draw_picture(picture, Scene(WCS(naxis=2).to_header_string()), tmp_path / "a.png")
     many = Picture.of(
         MapProduct(tmp_path / "a", "Flags", "", np.arange(1600.0).reshape(40, 40), integer=True)
     )

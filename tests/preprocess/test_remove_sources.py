@@ -9,7 +9,7 @@ from astropy.wcs import WCS
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.chandra.events import read_events
 from pyxt_hpc.chandra.regions.sky import contains, read_regions
-from pyxt_hpc.chandra.times.gti_io import read_gti, read_light_curve, write_gti
+from pyxt_hpc.chandra.times.gti_io import read_gti, write_gti
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.preprocess.process_data import process_data
 from pyxt_hpc.preprocess.remove_sources import remove_sources
@@ -60,7 +60,7 @@ def test_sources_go_and_nothing_else(removed: Any) -> None:
 def test_second_pass_does_not_see_the_core(removed: Any) -> None:
     field, _ = removed
     for band, core in (("hiE", False), ("fullE", True)):
-        curve = read_light_curve(field.layout.light_curve("1", band))
+        counts = fits.getdata(field.layout.light_curve("1", band))["COUNTS"]
         events = read_events(field.layout.filtered_events("1"))
         sky = events.wcs.wcs_pix2world(events.x, events.y, 1)
         low, high = (300, 12_000) if core else (9000, 12_000)
@@ -70,7 +70,7 @@ def test_second_pass_does_not_see_the_core(removed: Any) -> None:
             chosen &= ~contains(read_regions(field.layout.exclude_reg), *sky, {})
             good = read_gti(field.layout.good_times("1", "hiE"))
             chosen &= ((events.time[:, None] >= good[:, 0]) & (events.time[:, None] < good[:, 1])).any(axis=1)
-        assert curve.counts.sum() == chosen.sum()
+        assert counts.sum() == chosen.sum()
     assert field.layout.light_curve_plot("1").read_bytes().startswith(b"\x89PNG")
 
 

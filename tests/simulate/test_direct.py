@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from simulated_fronts import SHOCK_FREE, point_sources, shock_free_cluster, shocked_cluster
 
 from pyxt_hpc.simulate.direct import observe_directly, scaled_to
-from pyxt_hpc.simulate.fronts import SHOCK_FREE, point_sources, shock_free_cluster, shocked_cluster
 
 
 def test_counts_are_those_asked_for_and_where_the_gas_is() -> None:

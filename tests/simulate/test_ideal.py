@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ideal_bundle import true_scale, without_flare
 
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.simulate.cluster import demo_truth
-from pyxt_hpc.simulate.ideal import true_scale, without_flare
 from pyxt_hpc.simulate.instrument import on_axis_arf
 from pyxt_hpc.simulate.observe import demo_plans, observe
 from pyxt_hpc.simulate.plan import DTCOR

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy.stats import poisson
 
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.spectra.goodness import (
-    exact_moments,
     expected_statistic,
     goodness,
     moments,
@@ -52,6 +53,38 @@ def kaastra(mu: float) -> tuple[float, float]:
     else:
         variance = 12 / mu**3 + 0.79 / mu**2 + 0.6747 / mu + 2
     return mean, variance
+
+
+def likely(mean: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Counts that may occur, and their probabilities."""
+    counts = np.arange(poisson.isf(1e-15, mean) + 2) if mean > 0 else np.zeros(1)
+    return counts, poisson.pmf(counts, mean)
+
+
+def exact_moments(statistic: str, model: float, background: float, ratio: float) -> tuple[float, float]:
+    """Expectation and variance of one bin's statistic by summing over all likely pairs of counts.
+
+    Parameters
+    ----------
+    statistic : str
+        One of `statistics.STATISTICS`.
+    model : float
+        Counts m that the model expects in the source spectrum, background excluded.
+    background : float
+        Counts r b expected in the background spectrum.
+    ratio : float
+        r, exposure of the background spectrum in units of the source's.
+
+    Returns
+    -------
+    expectation, variance : float
+    """
+    S, probability = likely(model + background / ratio)
+    B, of_background = (np.array([background]), np.ones(1)) if statistic == "cstat" else likely(background)
+    probability = probability[:, None] * of_background
+    W = statistic_per_bin(statistic, S[:, None], B, model, ratio)
+    expectation = float((probability * W).sum())
+    return expectation, float((probability * (W - expectation) ** 2).sum())
 
 
 @pytest.mark.parametrize("mu", np.geomspace(1e-3, 300.0, 40))

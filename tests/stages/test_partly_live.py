@@ -19,7 +19,7 @@ from pyxt_hpc.store.rows import REGION_DTYPE, unpacked_observations
 
 SHAPE = (110, 130)
 MODEL = BetaModel(row=MARGIN + 55.0, col=MARGIN + 35.0, core=9.0, beta=0.66, peak=1.0)
-SKY = MODEL.brightness(tuple(n + 2 * MARGIN for n in SHAPE))
+SKY = MODEL.surface_brightness(tuple(n + 2 * MARGIN for n in SHAPE))
 """True brightness; the norm of a pixel is NORM times it."""
 NORM = 8e-6
 BACKGROUND = 0.05  # counts a pixel and observation

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.errors import DamagedFile, MissingInput
+from pyxt_hpc.files.tablefile import TableFile
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.stages.status import read_status, read_statuses, verify
 from pyxt_hpc.store.reader import BLOCK
 from pyxt_hpc.store.rows import REGION_DTYPE, ROW_DTYPE, Status, blank_rows
-from pyxt_hpc.store.tablefile import TableFile
 from pyxt_hpc.store.writer import ResultsStore
 
 N = 40_000

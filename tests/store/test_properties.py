@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyxt_hpc.errors import DamagedFile, ForeignProduct
+from pyxt_hpc.files.tablefile import TableFile, create_tables
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.store.parts import SLICE, Part, absorb_parts, slice_of
 from pyxt_hpc.store.reader import Results, read_results
 from pyxt_hpc.store.rows import REGION_DTYPE, Status, blank_rows, is_final
-from pyxt_hpc.store.tablefile import TableFile, create_tables
 from pyxt_hpc.store.writer import ResultsStore
 
 FINAL = [Status.DONE, Status.BAD, Status.QUARANTINED]

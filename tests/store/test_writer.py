@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.errors import DamagedFile, DiskFull, EmptySelection, ForeignProduct, MissingInput
-from pyxt_hpc.store import lock as lock_module
+from pyxt_hpc.files import lock as lock_module
 from pyxt_hpc.store import writer
-from pyxt_hpc.store.reader import open_to_read, read_results, read_run
+from pyxt_hpc.store.reader import open_store, read_results, read_run
 from pyxt_hpc.store.rows import (
     MAX_OBSERVATIONS,
     REGION_DTYPE,
@@ -555,7 +555,7 @@ def test_folder_that_is_gone_is_told_by_a_write(path: Path, monkeypatch: pytest.
 def test_heartbeat_flushes_when_it_is_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "FLUSH_SECONDS", 0.0)
     monkeypatch.setattr(writer, "FLUSH_SHARE", 1.0)
-    with create(path) as store, open_to_read(path) as file:
+    with create(path) as store, open_store(path) as file:
         time.sleep(0.01)
         before = read_run(file)
         time.sleep(0.01)
@@ -573,5 +573,5 @@ def test_what_is_damaged_of_the_latest_run_is_not_told(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[at] ^= 1
     path.write_bytes(content)
-    with open_to_read(path) as file:
+    with open_store(path) as file:
         assert read_run(file) is None

@@ -37,7 +37,7 @@ from pyxt_hpc.errors import RegionSyntaxError
 from pyxt_hpc.files.text import read_text
 from pyxt_hpc.files.writing import check_regular
 
-__all__ = ["RegionFile", "contains", "contains_pixels", "extent", "off_the_field", "read_regions"]
+__all__ = ["RegionFile", "contains", "contains_pixels", "extent", "frame_of", "off_the_field", "read_regions"]
 
 _CELLS = 512  # a side, of the grid that tells where shapes are at all
 _ONE_PLANE_DEG = 1.0  # celestial shapes so near to each other are drawn on one plane, true to 2e-4
@@ -136,7 +136,7 @@ def _planes(region: RegionFile, frames: Mapping[str, WCS]) -> dict[_PlaneKey, WC
         if shape.kind == "field":
             continue
         if shape.system != "icrs":
-            planes[shape.system] = _frame(region, shape, frames)
+            planes[shape.system] = frame_of(region, shape, frames)
         elif not any(
             isinstance(key, tuple) and separation(*shape.points[0], *key) < _ONE_PLANE_DEG for key in planes
         ):
@@ -233,7 +233,7 @@ def extent(region: RegionFile, frames: Mapping[str, WCS]) -> Points:
     return np.concatenate(ra), np.concatenate(dec)
 
 
-def _frame(region: RegionFile, shape: Shape, frames: Mapping[str, WCS]) -> WCS:
+def frame_of(region: RegionFile, shape: Shape, frames: Mapping[str, WCS]) -> WCS:
     """The plane of a shape in pixels. Raises RegionSyntaxError where it is not known."""
     if shape.system == "table":
         assert region.wcs is not None

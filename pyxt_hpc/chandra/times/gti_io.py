@@ -19,7 +19,6 @@ from pyxt_hpc.files.fits import open_fits, write_fits
 
 MJDREF = 50814.0  # of Chandra's clock, 1998.0 TT
 _GTI_HINT = "make it again, for example with CIAO's dmgti or deflare"
-_CURVE_HINT = "make it again with `pyxt-hpc remove-sources`"
 _FROM_EVENTS = (
     "ORIGIN", "MISSION", "TELESCOP", "INSTRUME", "DETNAM", "OBJECT", "OBS_ID", "DATE-OBS", "DATE-END",
     "TIMESYS", "TIMEUNIT", "TIMEREF", "TASSIGN", "CLOCKAPP", "TIERRELA", "TIERABSO", "TIMEVERS", "TIMEPIXR",
@@ -102,30 +101,6 @@ def write_light_curve(path: Path, curve: LightCurve, events_header: fits.Header)
     table.header["DTCOR"] = _live_share(events_header)
     table.header["TIMEDEL"] = (float(np.diff(curve.edges)[0]), "[s]")
     write_fits(path, fits.HDUList([fits.PrimaryHDU(), table]))
-
-
-def read_light_curve(path: Path) -> LightCurve:
-    """A light curve that `write_light_curve` or dmextract wrote.
-
-    Raises MissingInput, or DamagedFile if it is not FITS, lacks a column or bins, or if these do not follow
-    each other.
-    """
-    path = Path(path)
-    with open_fits(path, "light curve", _CURVE_HINT) as hdus:
-        wanted = ("time_min", "time_max", "counts", "exposure")
-        for hdu in hdus[1:]:
-            numbers = column_numbers(hdu.header)
-            if all(name in numbers for name in wanted):
-                break
-        else:
-            raise DamagedFile(f"{path}: no table with {', '.join(wanted).upper()}; {_CURVE_HINT}")
-        low, high, counts, exposure = (
-            hdu.data.field(numbers[name] - 1).astype(np.float64) for name in wanted
-        )
-        share = _live_share(hdu.header)
-    if len(low) == 0 or (high <= low).any() or not np.allclose(low[1:], high[:-1], rtol=0, atol=1e-3):
-        raise DamagedFile(f"{path}: its bins do not follow each other in time; {_CURVE_HINT}")
-    return LightCurve(np.append(low, high[-1]), counts.astype(np.int64), exposure / share)
 
 
 def _table(

@@ -1,10 +1,10 @@
 """The ellipses along which a cluster's brightness is most even, and medians along them."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+
+from pyxt_hpc.arrays.ellipse import Ellipse
 
 _MAX_PIXELS = 5_000
 """Taken for the fit, evenly over the image."""
@@ -13,37 +13,6 @@ _RING = 3.0
 """Width of the innermost ring [pixels]."""
 
 _MIN_AXIS_RATIO = 0.3
-
-
-@dataclass(frozen=True)
-class Ellipse:
-    """Similar ellipses around one centre.
-
-    Parameters
-    ----------
-    row, col
-        Centre [pixels, from 0].
-    axis_ratio
-        Of the shorter to the longer axis.
-    angle
-        Of the longer axis, from the columns to the rows [rad].
-    """
-
-    row: float
-    col: float
-    axis_ratio: float
-    angle: float
-
-    def distance(self, row: NDArray, col: NDArray) -> NDArray[np.float64]:
-        """Radius of the circle that has the area of the ellipse through each point [pixels]."""
-        y, x = row - self.row, col - self.col
-        along = x * np.cos(self.angle) + y * np.sin(self.angle)
-        across = y * np.cos(self.angle) - x * np.sin(self.angle)
-        return np.hypot(along * np.sqrt(self.axis_ratio), across / np.sqrt(self.axis_ratio))
-
-    def image(self, shape: tuple[int, int]) -> NDArray[np.float64]:
-        """`distance` of every pixel, (ny, nx)."""
-        return self.distance(*np.indices(shape, float))
 
 
 def azimuthal_median(image: NDArray, distance: NDArray) -> NDArray[np.float64]:
@@ -104,6 +73,6 @@ def most_even_ellipse(brightness: NDArray, row: float, col: float) -> Ellipse:
 
 def _ellipse(p: NDArray) -> Ellipse:
     """Of row, col, and elongation -ln(axis ratio) as a vector in twice the angle, which has no seam."""
-    return Ellipse(
+    return Ellipse.of(
         float(p[0]), float(p[1]), float(np.exp(-np.hypot(p[2], p[3]))), float(0.5 * np.arctan2(p[3], p[2]))
     )

@@ -54,7 +54,7 @@ def search_shocks(regions: FittedRegions) -> ShockSearch:
     kT = regions.paint_measured("block", measured, relative=True)
     brightness = regions.brightness
     model = fit_beta_model(regions.bundle, brightness.value)
-    distance = most_even_ellipse(brightness.value, model.row, model.col).image(regions.radius.shape)
+    distance = most_even_ellipse(brightness.value, model.row, model.col).radius(regions.radius.shape)
     smooth = azimuthal_median(brightness.value, distance)
     smooth_kT = azimuthal_median(kT.value, distance)
     jumps = find_jumps(kT, brightness, smooth_kT, smooth, regions.radius)

@@ -38,13 +38,7 @@ class _Child:
 
 
 class ProcessPool:
-    """Processes that hold what this one held when they were forked; one that dies is replaced.
-
-    Parameters
-    ----------
-    n_workers
-        Number of processes.
-    """
+    """Processes that hold what this one held when they were forked; one that dies is replaced."""
 
     def __init__(self, n_workers: int) -> None:
         self.n_workers = n_workers

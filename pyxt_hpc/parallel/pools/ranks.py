@@ -57,13 +57,7 @@ class Pauses:
 
 
 class RankPool:
-    """Rank 0 is the master; answers arrive only while `wait` is called.
-
-    Parameters
-    ----------
-    world
-        Two ranks or more.
-    """
+    """Rank 0 of two or more is the master; answers arrive only while `wait` is called."""
 
     def __init__(self, world: World) -> None:
         from mpi4py import MPI

@@ -16,12 +16,7 @@ class SandboxDied(Exception):
 
 
 def in_sandbox(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function in a forked child of this process.
-
-    Returns
-    -------
-    Any
-        What it returns, which must be picklable.
+    """Call a function in a forked child of this process; what it returns must be picklable.
 
     Raises
     ------

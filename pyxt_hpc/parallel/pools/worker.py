@@ -18,13 +18,7 @@ Computed = tuple[float, Any, Failure | None]
 
 
 class Worker:
-    """Computes chunks.
-
-    Parameters
-    ----------
-    context
-        First argument of every task.
-    """
+    """Computes chunks; the context is the first argument of every task."""
 
     def __init__(self, context: Any) -> None:
         self._context = context

@@ -149,7 +149,7 @@ def _gain(background: EventList, events: EventList) -> Iterator[str]:
     if all(gains) and gains[0] != gains[1]:
         yield (
             f"{background.path}: energies made with GAINFILE {gains[0]}, those of {events.path.name} with "
-            f"{gains[1]}: bring both to one calibration with acis_process_events (CIAO's blanksky does)"
+            f"{gains[1]}: bring both to one calibration with acis_process_events (CIAO's blanksky leaves it)"
         )
 
 

@@ -3,18 +3,19 @@
 import numpy as np
 import pytest
 
-from pyxt_hpc.maps.shocks.ellipse import Ellipse, azimuthal_median, most_even_ellipse
+from pyxt_hpc.arrays.ellipse import Ellipse
+from pyxt_hpc.maps.shocks.ellipse import azimuthal_median, most_even_ellipse
 
 SHAPE = (150, 170)
 
 
 def elliptical(axis_ratio: float, angle: float) -> tuple[Ellipse, np.ndarray]:
-    ellipse = Ellipse(70.0, 90.0, axis_ratio, angle)
-    return ellipse, (1.0 + (ellipse.image(SHAPE) / 20.0) ** 2) ** -1.3
+    ellipse = Ellipse.of(70.0, 90.0, axis_ratio, angle)
+    return ellipse, (1.0 + (ellipse.radius(SHAPE) / 20.0) ** 2) ** -1.3
 
 
 def test_distance_is_along_equal_areas() -> None:
-    ellipse = Ellipse(0.0, 0.0, 0.25, np.pi / 2)
+    ellipse = Ellipse.of(0.0, 0.0, 0.25, np.pi / 2)
     # the longer axis runs along the rows; half-axes 6 and 1.5 enclose the area of a circle of 3
     assert ellipse.distance(np.array([6.0, 0.0]), np.array([0.0, 1.5])) == pytest.approx([3.0, 3.0])
 
@@ -25,7 +26,7 @@ def test_known_ellipse_is_found_beside_a_bright_sector(axis_ratio: float, angle:
     rng = np.random.default_rng(5)
     y, x = np.indices(SHAPE, float)
     direction = np.arctan2(y - truth.row, x - truth.col)
-    image = image * np.where((np.abs(direction - 1.0) < 0.5) & (truth.image(SHAPE) < 45), 3.0, 1.0)
+    image = image * np.where((np.abs(direction - 1.0) < 0.5) & (truth.radius(SHAPE) < 45), 3.0, 1.0)
     image *= np.exp(rng.normal(0.0, 0.05, SHAPE))
     image[:5] = np.nan
     found = most_even_ellipse(image, 73.0, 88.0)
@@ -37,7 +38,7 @@ def test_known_ellipse_is_found_beside_a_bright_sector(axis_ratio: float, angle:
 
 def test_median_follows_the_profile_and_not_a_blob() -> None:
     ellipse, image = elliptical(0.7, 0.3)
-    distance = ellipse.image(SHAPE)
+    distance = ellipse.radius(SHAPE)
     with_blob = image.copy()
     with_blob[60:80, 105:125] *= 10.0
     with_blob[0, 0] = np.nan

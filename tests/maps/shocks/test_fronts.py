@@ -42,7 +42,7 @@ def observed(mach: float, seed: int) -> tuple[Measured, Measured, np.ndarray]:
     t = (5 * mach**4 + 14 * mach**2 - 3) / (16 * mach**2)
     r = 4 * mach**2 / (mach**2 + 3)
     kT = t**shocked * 6.0 / (1.0 + (distance / 150.0) ** 2)
-    brightness = MODEL.brightness(SHAPE) * r ** (2.0 * shocked)
+    brightness = MODEL.surface_brightness(SHAPE) * r ** (2.0 * shocked)
     n, maps = int(RADIUS), []
     for image, relative in ((kT, 0.08), (brightness, 0.025)):
         # new noise beyond the edges, lest it be larger there

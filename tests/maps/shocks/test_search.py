@@ -10,12 +10,12 @@ finds one wherever it looks, or errs by 10% in Mach number or by a factor of 2 i
 
 import numpy as np
 import pytest
+from fitted_in_memory import fit_in_memory
+from simulated_fronts import FrontTruth, point_sources, shock_free_cluster, shocked_cluster
 
-from pyxt_hpc.maps.in_memory import fit_in_memory
 from pyxt_hpc.maps.shocks.fronts import Front
 from pyxt_hpc.maps.shocks.search import search_shocks
 from pyxt_hpc.simulate.direct import observe_directly
-from pyxt_hpc.simulate.fronts import FrontTruth, point_sources, shock_free_cluster, shocked_cluster
 
 SIDE = 160
 SEED = 0

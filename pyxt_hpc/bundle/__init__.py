@@ -1,0 +1,6 @@
+"""The analysis bundle: all that scale maps and fits need of a cluster."""
+
+from pyxt_hpc.bundle.data import Bundle, BundleObservation, sort_by_pixel
+from pyxt_hpc.bundle.file import read_bundle, stamped, write_bundle
+
+__all__ = ["Bundle", "BundleObservation", "read_bundle", "sort_by_pixel", "stamped", "write_bundle"]

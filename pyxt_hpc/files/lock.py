@@ -1,0 +1,365 @@
+"""One writer at a time, on any file system: a lock file names its owner and does not outlive it for long.
+
+The lock file appears whole by a hard link, which is atomic on NFS too (flock is not to be relied on there).
+On the owner's machine its process tells whether the lock is still meant; elsewhere its age does: the owner
+touches it every few seconds, and whoever finds it silent for `SILENCE_SECONDS` takes it over. An owner that
+was only asleep (SIGSTOP, a suspended job) notices that before its next write, as it asks every time: nothing
+is written more than `CHECK_SECONDS` after the lock was last seen to be its own. Between the last look and the
+write nobody can look; so who takes over from an owner of whose death nothing is known, `contested`, goes on
+with a copy of the file, and what a sleeper still writes reaches nobody.
+"""
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import secrets
+import shutil
+import socket
+import stat
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pyxt_hpc.errors import DamagedFile, StoreInUse
+from pyxt_hpc.files.process_identity import is_running, start_of, this_machine
+from pyxt_hpc.files.quoting import shown
+from pyxt_hpc.files.system_errors import system_errors
+from pyxt_hpc.files.writing import check_regular, replacing
+
+log = logging.getLogger(__name__)
+
+SILENCE_SECONDS = 180.0
+"""An owner on another machine that did not touch its lock for so long is believed dead."""
+
+TOUCH_SECONDS = 5.0
+CHECK_SECONDS = 1.0
+"""How long [s] the answer to who has the lock is good for writing: a small part of `SILENCE_SECONDS`."""
+
+SETTLE_SECONDS = 0.05
+_MAX_BYTES = 4096
+_MAX_PID = 2**22  # of Linux
+
+JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
+RESTART_VARIABLE = "SLURM_RESTART_COUNT"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process as its machine knows it, so that nobody else can be taken for it.
+
+    Parameters
+    ----------
+    host, pid
+        For people.
+    started
+        Its start in clock ticks since the machine's, or nothing where /proc does not tell.
+    machine
+        Identity of the machine's boot and of the process's name space of pids.
+    job, restart
+        Of the batch system, or nothing.
+    """
+
+    host: str
+    pid: int
+    started: str
+    machine: str
+    job: str
+    restart: str
+
+    def __str__(self) -> str:
+        job = f", job {self.job}" if self.job else ""
+        return f"process {self.pid} on {self.host}{job}"
+
+
+def this_process(environment: Mapping[str, str] = os.environ) -> Owner:
+    """The calling process."""
+    return Owner(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        started=start_of(os.getpid()),
+        machine=this_machine(),
+        job=next((environment[name] for name in JOB_VARIABLES if environment.get(name)), ""),
+        restart=environment.get(RESTART_VARIABLE, "0"),
+    )
+
+
+def lock_path(path: Path) -> Path:
+    """Lock file of a file."""
+    return path.with_name(f"{path.name}.lock")
+
+
+def current_owner(path: Path) -> Owner | None:
+    """Who is writing a file now, if anybody; a lock that nobody holds any more counts as none.
+
+    Raises DamagedFile if what is in the lock's place is no lock, or cannot be read.
+    """
+    with system_errors(lock_path(path)):
+        found = _read(lock_path(path))
+    if found is None or _is_stale(found, this_process(), time.time()):
+        return None
+    return found.owner
+
+
+class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
+    """The right to write a file, from making this object until `release`; a context manager that releases it.
+
+    The file need not exist.
+
+    Raises StoreInUse if another process has the lock; DiskFull or DamagedFile if the lock file cannot be
+    made, or what is in its place is no lock.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = lock_path(path)
+        self.contested = False
+        """Whether it was taken from an owner that may still live."""
+        self._target = path
+        self._saw_another = False
+        self._text = json.dumps({"owner": asdict(this_process()), "token": secrets.token_hex(8)})
+        with system_errors(self.path):
+            self._acquire()
+        self._touched = self._confirmed = _clock()
+        self._release = weakref.finalize(self, _release, self.path, self._text, os.getpid())
+
+    def _acquire(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        token = f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{self.path.name}"
+        own = self.path.with_name(token)
+        try:
+            with own.open("w", encoding="utf-8") as file:
+                file.write(self._text)
+                file.flush()
+                os.fsync(file.fileno())
+                # The time of the file system's own clock, which is what ages of locks are measured by.
+                status = os.fstat(file.fileno())
+            while not self._link(own) or not self._is_own():
+                found = _read(self.path)
+                if found is None or found.text == self._text:
+                    continue
+                self._saw_another = True
+                if not _is_stale(found, this_process(), status.st_mtime):
+                    raise StoreInUse(self._refusal(found, status.st_mtime))
+                if found.owner is None or found.owner.machine != this_process().machine:
+                    self.contested = True
+                log.warning("%s: %s has ended without removing its lock: taking over", self.path, found.owner)
+                _remove_if_same(self.path, found.text)
+            for garbage in self.path.parent.glob(f".tmp-*-{self.path.name}"):
+                with contextlib.suppress(FileNotFoundError):
+                    if status.st_mtime - garbage.stat().st_mtime > SILENCE_SECONDS:
+                        garbage.unlink()
+        finally:
+            own.unlink(missing_ok=True)
+
+    def _refusal(self, found: "_LockFile", now: float) -> str:
+        who = "a process that does not say who it is" if found.owner is None else str(found.owner)
+        age = max(now - found.touched, 0.0)
+        advice = ""
+        if found.owner is None or found.owner.machine != this_process().machine:
+            advice = f"; if it is gone for certain, delete {self.path}, or wait {SILENCE_SECONDS:.0f} s"
+        return (
+            f"{self._target}: {who} is writing it (last sign of life {age:.0f} s ago): wait for it or end it"
+            f"{advice}"
+        )
+
+    def _is_own(self) -> bool:
+        """Is the lock still this one's after others that saw a dead owner's have had time to meddle?"""
+        if self._saw_another:
+            time.sleep(SETTLE_SECONDS)
+        found = _read(self.path)
+        return found is not None and found.text == self._text
+
+    def _link(self, own: Path) -> bool:
+        try:
+            os.link(own, self.path)
+            return True
+        except FileExistsError:
+            # Over NFS the answer to a link that was made can be lost and asked for again.
+            return os.stat(own).st_nlink == 2
+        except OSError:
+            log.debug("%s: no hard links on this file system", self.path)
+        with contextlib.suppress(FileExistsError), self.path.open("x", encoding="utf-8") as file:
+            file.write(self._text)
+            return True
+        return False
+
+    def leave_to_sleeper(self) -> None:
+        """Put a copy in the file's place if the last owner may only sleep: it has the old one open."""
+        if self.contested and check_regular(self._target):
+            with replacing(self._target) as temporary:
+                shutil.copyfile(self._target, temporary)
+
+    def check(self, *, now: bool = False) -> None:
+        """Make sure that this process may still write; to be called before every write.
+
+        With `now` also if that was done a moment ago.
+
+        Raises StoreInUse if the lock is no longer this process's own: writing on would meet another writer.
+        """
+        while now or _clock() - self._confirmed >= CHECK_SECONDS:
+            before = _clock()
+            try:
+                found = _read(self.path)
+            except DamagedFile:
+                found = None
+            except OSError as error:
+                if before - self._confirmed < SILENCE_SECONDS / 2:  # nobody may have taken it yet
+                    log.debug("%s: cannot be looked at now: %s", self.path, error)
+                    return
+                raise StoreInUse(
+                    f"{self._target}: its lock {self.path.name} cannot be looked at ({error.strerror}): "
+                    "stopped, what was finished is stored"
+                ) from None
+            if found is None or found.text != self._text:
+                by = f"by {found.owner}" if found and found.owner else "away"
+                raise StoreInUse(
+                    f"{self._target}: its lock {self.path.name} was taken {by}: stopped, what was finished "
+                    "is stored"
+                )
+            # As of before the look: if that took long, as when the process was stopped, look again.
+            self._confirmed, now = before, False
+
+    def touch(self, *, now: bool = False) -> None:
+        """Show that this process lives; cheap enough to be called all the time.
+
+        Raises
+        ------
+        StoreInUse
+            As `check`.
+        """
+        if not now and _clock() - self._touched < TOUCH_SECONDS:
+            return
+        self._touched = _clock()
+        self.check(now=True)
+        with contextlib.suppress(OSError):
+            os.utime(self.path)
+
+    def release(self) -> None:
+        """Let others write."""
+        self._release()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _clock() -> float:
+    """Seconds that go on while the process is stopped, and while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True)
+class _LockFile:
+    """A lock file as it was found: `owner` is None if it is one that is just being made, or was cut short."""
+
+    owner: Owner | None
+    text: str
+    touched: float
+
+
+def _read(path: Path) -> _LockFile | None:
+    """What is in the place of a lock; None if nothing is.
+
+    Raises DamagedFile if it is something else than a lock; OSError if it cannot be read.
+    """
+    try:
+        # Opening makes NFS ask the server for the time of the last touch. A pipe must not make it wait.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENODEV):
+            raise _no_lock(path, "a link" if error.errno == errno.ELOOP else "a socket or device") from None
+        if error.errno == errno.EACCES:
+            raise DamagedFile(
+                f"{path}: cannot be read ({error.strerror}), so nobody knows who is writing {path.stem}: ask "
+                "its owner, or remove it if no run is writing"
+            ) from None
+        raise
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise _no_lock(path, "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or device")
+        text = os.read(handle, _MAX_BYTES).decode(errors="replace")
+    finally:
+        os.close(handle)
+    return _LockFile(_owner_in(path, text), text, status.st_mtime)
+
+
+def _owner_in(path: Path, text: str) -> Owner | None:
+    """Who a lock names; None if it was cut short, or names its owner in another way."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        # As it begins to be written, or as a crash of the machine leaves it.
+        if _BEGINNING.startswith(text[: len(_BEGINNING)]) or not text.strip("\0"):
+            return None
+        raise _no_lock(path, "a file of something else") from None
+    fields = content.get("owner") if isinstance(content, dict) else None
+    if not isinstance(fields, dict):
+        raise _no_lock(path, "a file of something else")
+    try:
+        owner = Owner(**fields)
+    except TypeError:
+        return None  # of another version: its age must tell
+    texts = (owner.host, owner.started, owner.machine, owner.job, owner.restart)
+    if type(owner.pid) is not int or not 0 < owner.pid <= _MAX_PID:
+        raise _no_lock(path, f"a file with process {shown(owner.pid)}")
+    if not all(isinstance(text, str) for text in texts):
+        raise _no_lock(path, "a file of something else")
+    return owner
+
+
+_BEGINNING = '{"owner": {'
+
+
+def _no_lock(path: Path, kind: str) -> DamagedFile:
+    return DamagedFile(
+        f"{path}: is {kind}, not a lock of pyxt-hpc: move it away, or remove it if no run is writing "
+        f"{path.stem}"
+    )
+
+
+def _is_stale(found: _LockFile, me: Owner, now: float) -> bool:
+    owner = found.owner
+    if owner is not None and owner.machine == me.machine:
+        return not _is_alive(owner)
+    if owner is not None and owner.job and owner.job == me.job and owner.restart != me.restart:
+        return True  # an earlier start of this very job
+    return now - found.touched > SILENCE_SECONDS
+
+
+def _is_alive(owner: Owner) -> bool:
+    # a process that ended while its parent does not look has a name still
+    started = start_of(owner.pid)
+    return is_running(owner.pid) and (not started or not owner.started or started == owner.started)
+
+
+def _release(path: Path, text: str, pid: int) -> None:
+    # A forked child has a copy of the object, but not of the right.
+    if os.getpid() != pid:
+        return
+    with contextlib.suppress(OSError, DamagedFile):
+        _remove_if_same(path, text)
+
+
+def _remove_if_same(path: Path, text: str) -> None:
+    """Remove a lock of such content, unless somebody else just did and put its own in the place."""
+    found = _read(path)
+    if found is None or found.text != text:
+        return
+    # Aside first: since the look somebody may have taken it over.
+    aside = path.with_name(f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    try:
+        os.rename(path, aside)
+    except FileNotFoundError:
+        return
+    try:
+        moved = _read(aside)
+        if moved is not None and moved.text != text:
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,8 @@
+"""The batch systems that are known."""
+
+from pyxt_hpc.jobs.systems.pbs import Pbs
+from pyxt_hpc.jobs.systems.slurm import Slurm
+from pyxt_hpc.jobs.systems.system import BatchSystem
+
+SYSTEMS: dict[str, BatchSystem] = {system.name: system for system in (Slurm(), Pbs())}
+"""By name: the values that ``scheduler`` of ``[hpc]`` may have (`pyxt_hpc.config.hpc.SCHEDULERS`)."""

@@ -1,0 +1,213 @@
+"""Who does stages 1 to 3, CIAO or this package alone; and CIAO's part of a stage, carried out or shown.
+
+CIAO's part of a stage is a generator of plans: what a later tool is asked depends on what earlier ones made.
+It is sent what became of each plan.
+"""
+
+import importlib
+import logging
+import os
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
+from pyxt_hpc.files.text import resolved, user_path
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.ciao.call import Call
+from pyxt_hpc.preprocess.ciao.find import Ciao, find_ciao
+from pyxt_hpc.preprocess.ciao.runner import Limits, run_plan, steps_of
+from pyxt_hpc.preprocess.ciao.script import script_lines
+from pyxt_hpc.steps import StepResult
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Plans = Generator[Sequence[Call], tuple[StepResult, ...], T]
+"""Plans of a stage, one after the other; what the stage needs of them is returned."""
+
+PLANS = {
+    "process-data": "process_data_plans",
+    "propose-regions": "propose_regions_plans",
+    "remove-sources": "remove_sources_plans",
+    "generate-responses": "generate_responses_plans",
+}
+"""Functions of configuration and layout in the module ``stages`` beside this one."""
+
+_STAGES = "pyxt_hpc.preprocess.ciao.stages"  # which imports this module
+_said: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Who does the stages; `ciao` is None if this package does them alone."""
+
+    reason: str
+    ciao: Ciao | None
+
+
+def choose_backend(config: ClusterConfig, layout: Layout) -> Backend:
+    """Choose by ``[processing] backend``; what was chosen, and why, is said once.
+
+    ``auto`` is CIAO where there is something that only CIAO does, and it is found.
+
+    Raises
+    ------
+    MissingInput
+        If CIAO is asked for, and is not found.
+    ConfigError
+        If ``[ciao] prefix`` names no CIAO.
+    """
+    chosen = _choose(config, layout)
+    who = (
+        "by pyxt-hpc alone" if chosen.ciao is None else f"by {chosen.ciao} (found by {chosen.ciao.found_by})"
+    )
+    line = f"stages 1 to 3 are done {who}: {chosen.reason}"
+    if line not in _said:
+        _said.add(line)
+        log.info("%s", line)
+    return chosen
+
+
+def _choose(config: ClusterConfig, layout: Layout) -> Backend:
+    asked = f"[processing] backend = {config.backend}"
+    if config.backend == "builtin":
+        return Backend(asked, None)
+    if config.backend == "ciao":
+        return Backend(asked, find_ciao(_prefix(config)))
+    needs = next(_only_by_ciao(config, layout), None)
+    if needs is None:
+        return Backend("events of level 2 and responses of every observation are there", None)
+    try:
+        return Backend(needs, find_ciao(_prefix(config)))
+    except MissingInput as error:
+        return Backend(f"{needs}, but {error}", None)
+
+
+def _prefix(config: ClusterConfig) -> str:
+    """As the configuration has it: relative to its file."""
+    return config.ciao_prefix and str(resolved(config.path.parent) / user_path(config.ciao_prefix))
+
+
+def _only_by_ciao(config: ClusterConfig, layout: Layout) -> Iterator[str]:
+    """What is there to be done that this package cannot do."""
+    for obsid in config.observation_ids:
+        folder = layout.observation(obsid)
+        if not any(any(folder.glob(f"{place}*evt2.fits*")) for place in ("", "primary/", "repro/")):
+            yield f"ObsID {obsid} has to be downloaded"
+    for obsid in config.observation_ids:
+        if any(layout.observation(obsid).glob("secondary/*evt1.fits*")):
+            yield f"ObsID {obsid} has events of level 1"
+    for obsid in config.observation_ids:
+        for pattern in (config.arf_files, config.rmf_files):
+            names = (obsid, f"{obsid}-FI", f"{obsid}-BI")
+            if not any(layout.supplied_response(pattern, obsid, name).is_file() for name in names):
+                yield f"ObsID {obsid} has no responses"
+
+
+def limits_of(config: ClusterConfig) -> Limits:
+    """How much CIAO may take, by the configuration."""
+    workers = config.num_cpus if config.parallel_processing else 1
+    return Limits(
+        workers=workers or len(os.sched_getaffinity(0)),
+        downloads=config.ciao_downloads,
+        time_limit_s=3600.0 * config.ciao_time_limit_h,
+    )
+
+
+def ciao_part(stage: str, config: ClusterConfig, layout: Layout, *, force: bool = False) -> Ciao | None:
+    """Do CIAO's part of a stage, if CIAO has one; returns it then.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration asks for a tool of CIAO, and there is no CIAO.
+    PyxtError
+        What `choose_backend` and `carry_out` raise.
+    """
+    backend = choose_backend(config, layout)
+    if backend.ciao is not None:
+        importlib.import_module(_STAGES).prepare(stage, config, layout)
+        carry_out(stage, plans_of(stage, config, layout), config, layout, backend.ciao, force=force)
+        return backend.ciao
+    for asking, name in (("propose-regions", "detection"), ("remove-sources", "flare_filter")):
+        if stage == asking and (value := getattr(config, name)) != "builtin":
+            raise ConfigError(
+                f"{config.path}: [ciao] {name} = {value} needs CIAO, which has no part in this: "
+                f"{backend.reason}"
+            )
+    return None
+
+
+def plans_of(stage: str, config: ClusterConfig, layout: Layout) -> Plans[Any]:
+    """CIAO's part of a stage."""
+    plans: Plans[Any] = getattr(importlib.import_module(_STAGES), PLANS[stage])(config, layout)
+    return plans
+
+
+def carry_out(
+    stage: str, plans: Plans[T], config: ClusterConfig, layout: Layout, ciao: Ciao, *, force: bool = False
+) -> T:
+    """Do all plans of a stage; raises what `run_plan` raises, and what the generator does."""
+    go_on = partial(next, plans)
+    while True:
+        try:
+            plan = go_on()
+        except StopIteration as end:
+            return end.value
+        try:
+            results = run_plan(stage, plan, layout, ciao, limits_of(config), force=force)
+        except CiaoError as error:
+            go_on = partial(plans.throw, error)  # which raises it, unless the stage knows another way
+        else:
+            go_on = partial(plans.send, results)
+
+
+def rehearse(
+    stage: str, plans: Plans[Any], layout: Layout, *, force: bool = False
+) -> tuple[list[Call], bool]:
+    """Calls that `carry_out` would do, and whether these are all: others may depend on what they make.
+
+    Plans that are up to date are gone through with what was recorded of them.
+    """
+    due: list[Call] = []
+    results: tuple[StepResult, ...] | None = None
+    while True:
+        try:
+            plan = next(plans) if results is None else plans.send(results)
+        except StopIteration:
+            return due, True
+        steps = steps_of(stage, plan, layout)
+        outdated: set[str] = set()
+        for call, step in zip(plan, steps, strict=True):
+            # what a call makes is read by those after it
+            if call.writes and (step.outdated() or call.obsid in outdated or (outdated and not call.obsid)):
+                outdated.add(call.obsid)
+            if force or call.obsid in outdated or not call.writes:
+                due.append(call)
+        if outdated:
+            plans.close()
+            return due, False
+        results = tuple(StepResult(step.facts(), None) for step in steps)
+
+
+def dry_run_lines(stage: str, config: ClusterConfig, layout: Layout, *, force: bool = False) -> Iterator[str]:
+    """Shell script of what CIAO would be asked in a stage.
+
+    Raises
+    ------
+    ConfigError
+        If the stage is done without CIAO.
+    """
+    backend = choose_backend(config, layout)
+    if backend.ciao is None:
+        raise ConfigError(f"--dry-run shows calls of CIAO, which has no part in this: {backend.reason}")
+    due, all_known = rehearse(stage, plans_of(stage, config, layout), layout, force=force)
+    yield from script_lines(due)
+    yield ""
+    if not all_known:
+        yield "# What this stage asks after these may depend on what they make: ask again when they are done."
+    elif not due:
+        yield "# Everything is up to date."

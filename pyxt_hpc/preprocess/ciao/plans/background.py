@@ -1,0 +1,56 @@
+"""blanksky: the blank-sky events of an observation, put where its chips were."""
+
+from collections.abc import Iterable
+
+from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.files.quoting import listed
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.blank_sky import PARTICLE_BAND_EV
+from pyxt_hpc.preprocess.ciao.call import OUT, Call
+from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
+from pyxt_hpc.preprocess.ciao.plans.text import on_array, stack
+
+WITHOUT_BLANK_SKY = (4, 9)
+"""CCDs of which CALDB has no blank-sky events that are corrected for charge transfer."""
+WITHOUT_STOWED = (4, 8, 9)
+"""CCDs of which it has no events of the stowed detector."""
+
+
+def background_call(
+    obsid: str, layout: Layout, files: ReproFiles, chips: Iterable[int], *, stowed: bool
+) -> Call:
+    """Make the background of the chips in use that CALDB has one for.
+
+    ``stowed``: of the detector out of the focus, which has particles only. The tool screens VFAINT events as
+    those of the observation were; its scale is not used, as flares and sources are still in.
+
+    Raises EmptySelection if there is none for any of the chips.
+    """
+    without = WITHOUT_STOWED if stowed else WITHOUT_BLANK_SKY
+    covered = [chip for chip in chips if chip not in without]
+    if not covered:
+        raise EmptySelection(
+            f"ObsID {obsid}: CALDB has no {'stowed' if stowed else 'blank-sky'} background of CCD "
+            f"{listed(chips)}; draw {layout.background_reg} on a part of the sky without cluster, and set "
+            "blank_sky = region"
+        )
+    low, high = PARTICLE_BAND_EV
+    made = layout.ciao_background(obsid)
+    return Call(
+        tool="blanksky",
+        parameters={
+            "evtfile": on_array(files.events, covered),
+            "outfile": f"{OUT}/{made.name}",
+            "asolfile": stack(files.aspect),
+            "stowedbg": stowed,
+            "weight_method": "particle",
+            "bkgparams": f"[energy={low:.0f}:{high:.0f}]",
+            "random": int(obsid) + 1,  # 0 would be another one every time
+            "clobber": True,
+            "verbose": 1,
+        },
+        reads=(files.events, *files.aspect),
+        writes=(made.name,),
+        folder=made.parent,
+        obsid=obsid,
+    )

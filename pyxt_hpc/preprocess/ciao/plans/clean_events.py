@@ -1,0 +1,30 @@
+"""dmcopy: the events of a dataset in the good times, with CIAO's own exposures, for its responses."""
+
+from pathlib import Path
+
+from pyxt_hpc.chandra.kinds import Dataset
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.ciao.call import OUT, Call
+from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
+from pyxt_hpc.preprocess.ciao.plans.text import on_chips
+
+
+def clean_events_call(dataset: Dataset, layout: Layout, files: ReproFiles, gti: Path) -> Call:
+    """Copy the events of the chips of one kind in good time; EXPOSURE, LIVETIME and GTI follow.
+
+    Sources stay in: responses need no hole, and a region in every event's subspace makes every tool slow.
+    """
+    made = layout.ciao_events(dataset.name)
+    return Call(
+        tool="dmcopy",
+        parameters={
+            "infile": f"{on_chips(files.events, dataset.chips)}[@{gti}]",
+            "outfile": f"{OUT}/{made.name}",
+            "option": "all",
+            "clobber": True,
+        },
+        reads=(files.events, gti),
+        writes=(made.name,),
+        folder=made.parent,
+        obsid=dataset.obsid,
+    )

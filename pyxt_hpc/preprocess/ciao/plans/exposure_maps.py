@@ -1,0 +1,67 @@
+"""fluximage: the area that CIAO gives every pixel, at single energies, times the exposure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyxt_hpc.chandra.kinds import Dataset
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.ciao.call import OUT, Call
+from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
+from pyxt_hpc.preprocess.ciao.plans.text import stack
+
+SKY_PIXELS = 4
+"""A side of a map's pixel, as of the analysis grid."""
+_HALF_WIDTH_KEV = 0.01  # of the bands: the image of their counts is not used
+
+
+@dataclass(frozen=True)
+class SkyBox:
+    """A part of an observation's own sky: edges of pixels of `SKY_PIXELS` a side."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+    def __str__(self) -> str:
+        (x0, x1), (y0, y1) = self.x, self.y
+        return f"{x0:g}:{x1:g}:{SKY_PIXELS},{y0:g}:{y1:g}:{SKY_PIXELS}"
+
+
+def map_name(energy_keV: float) -> str:
+    """Name of the map of an energy, as fluximage calls it by its band."""
+    low, high = _band(energy_keV)
+    return f"area_{low}-{high}.expmap"
+
+
+def exposure_map_call(
+    dataset: Dataset, layout: Layout, files: ReproFiles, box: SkyBox, energies_keV: Sequence[float]
+) -> Call:
+    """Make a map [cm^2 s] of each energy; gaps, bad pixels and the dither are in them."""
+    events = layout.ciao_events(dataset.name)
+    bands = ",".join(":".join(map(str, (*_band(energy), energy))) for energy in energies_keV)
+    return Call(
+        tool="fluximage",
+        parameters={
+            "infile": str(events),
+            "outroot": f"{OUT}/area",
+            "bands": bands,
+            "xygrid": str(box),
+            "asolfile": stack(files.aspect),
+            "badpixfile": str(files.badpix),
+            "maskfile": str(files.mask),
+            "units": "default",  # cm^2 s
+            "expmapthresh": "",  # edges are weighed, not cut
+            "background": "none",
+            "parallel": False,
+            "clobber": True,
+            "verbose": 1,
+        },
+        reads=(events, files.badpix, files.mask, *files.aspect),
+        writes=tuple(map_name(energy) for energy in energies_keV),
+        folder=layout.ciao(dataset.name),
+        obsid=dataset.obsid,
+    )
+
+
+def _band(energy_keV: float) -> tuple[float, float]:
+    # numbers that are written the same way whoever writes them
+    return round(energy_keV - _HALF_WIDTH_KEV, 4), round(energy_keV + _HALF_WIDTH_KEV, 4)

@@ -1,0 +1,63 @@
+"""deflare: good times from the light curve of the particles."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.ciao.call import OUT, Call
+from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
+from pyxt_hpc.preprocess.ciao.plans.text import on_array
+
+BAND_EV = (9000, 12000)
+BIN_S = 259.28  # of the light curves by which the blank-sky files were cleaned themselves
+_CURVE, _PICTURE = "deflare.lc", "deflare.pdf"
+
+
+def flare_calls(
+    obsid: str,
+    layout: Layout,
+    files: ReproFiles,
+    chips: Iterable[int],
+    span_s: tuple[float, float],
+    sources: Path | None,
+) -> tuple[Call, ...]:
+    """Light curve of 9-12 keV and its quiet times.
+
+    ``span_s``: TSTART and TSTOP of the events; ``sources``: a region file in their own sky pixels that is cut
+    out, if there is anything to cut.
+    """
+    folder, gti = layout.ciao(obsid), layout.deflare_gti(obsid)
+    outside = "" if sources is None else f"[exclude sky=region({sources})]"
+    band, times = f"[energy={BAND_EV[0]}:{BAND_EV[1]}]", f"[bin time={span_s[0]:.3f}:{span_s[1]:.3f}:{BIN_S}]"
+    curve = Call(
+        tool="dmextract",
+        parameters={
+            "infile": f"{on_array(files.events, chips)}{outside}{band}{times}",
+            "outfile": f"{OUT}/{_CURVE}",
+            "opt": "ltc1",
+            "clobber": True,
+        },
+        reads=(files.events, *([] if sources is None else [sources])),
+        writes=(_CURVE,),
+        folder=folder,
+        obsid=obsid,
+    )
+    quiet = Call(
+        tool="deflare",
+        parameters={
+            "infile": str(folder / _CURVE),
+            "outfile": f"{OUT}/{gti.name}",
+            "method": "clean",
+            "nsigma": 3.0,
+            "scale": 1.2,
+            "minfrac": 0.1,
+            "plot": False,  # it would wait for a key
+            "save": f"{OUT}/{_PICTURE}",
+            "verbose": 1,
+        },
+        reads=(folder / _CURVE,),
+        writes=(gti.name,),
+        folder=folder,
+        obsid=obsid,
+    )
+    return curve, quiet

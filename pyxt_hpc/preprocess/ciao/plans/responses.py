@@ -1,0 +1,42 @@
+"""specextract: ARF and RMF of a dataset where its response region is."""
+
+from pyxt_hpc.chandra.kinds import Dataset
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.ciao.call import OUT, Call
+from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
+from pyxt_hpc.preprocess.ciao.plans.text import stack
+
+_LEAST_KEV, _MOST_KEV = 0.3, 11.0  # what is usual, and covers the usual band
+
+
+def response_call(dataset: Dataset, layout: Layout, files: ReproFiles, band_keV: tuple[float, float]) -> Call:
+    """Make ARF and RMF of the dataset's clean events in its response region; they cover ``band_keV``."""
+    arf, rmf = layout.ciao_arf(dataset.name), layout.ciao_rmf(dataset.name)
+    events, region = layout.ciao_events(dataset.name), layout.ciao_region(dataset.name)
+    low, high = min(_LEAST_KEV, band_keV[0]), max(_MOST_KEV, band_keV[1])
+    return Call(
+        tool="specextract",
+        parameters={
+            "infile": f"{events}[sky=region({region})]",
+            "outroot": f"{OUT}/{arf.stem}",
+            "bkgfile": "",
+            "bkgresp": False,
+            "asp": stack(files.aspect),
+            "mskfile": str(files.mask),
+            "badpixfile": str(files.badpix),
+            "weight": True,
+            "weight_rmf": False,
+            "correctpsf": False,
+            "combine": False,
+            "grouptype": "NONE",
+            "binspec": "NONE",
+            "energy": f"{low:g}:{high:g}:0.01",
+            "parallel": False,
+            "clobber": True,
+            "verbose": 1,
+        },
+        reads=(events, region, files.mask, files.badpix, *files.aspect),
+        writes=(arf.name, rmf.name),
+        folder=arf.parent,
+        obsid=dataset.obsid,
+    )

@@ -1,0 +1,233 @@
+"""A process of CIAO's own Python that calls its tools, one after the other, for one thread of ours."""
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pyxt_hpc.errors import CiaoError
+from pyxt_hpc.files.private_folders import private_folder
+from pyxt_hpc.files.process_identity import is_group_running
+from pyxt_hpc.files.quoting import shown
+from pyxt_hpc.preprocess.ciao.find import INSTALL, Ciao
+
+_BRIDGE = Path(__file__).with_name("bridge.py")
+_START_LIMIT_S = 300.0  # a parallel file system takes its time to import
+_STEP_S = 0.01
+_DYING_STEPS = 100  # how long a process may take to end that has been killed
+_MAX_ANSWER = 1 << 24  # bytes
+_MAX_SCREEN = 1 << 16
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a call.
+
+    Attributes
+    ----------
+    screen
+        The end of what the tool said.
+    outputs
+        Its parameters afterwards.
+    seconds
+        How long it took.
+    error
+        Its own words if it failed, else empty.
+    kind
+        ``parameter`` if it was not understood, ``tool`` if the tool failed, ``import`` if there is no such
+        module, ``time`` if it took too long, ``died`` if the process ended; empty if all went well.
+    code
+        Exit code of the tool, or of the process that died; negative if a signal ended it.
+    """
+
+    screen: str = ""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    error: str = ""
+    kind: str = ""
+    code: int | None = None
+
+
+class Session:
+    """Calls tools in a process group of its own; made by `ciao_session`."""
+
+    def __init__(self, ciao: Ciao, folder: Path) -> None:
+        self._ciao = ciao
+        self._folder = folder
+        self._noise = folder / "start.log"
+        self._lock = threading.Lock()
+        self._ended = False
+        self._rest = b""
+        reader, writer = os.pipe()
+        self._answers = reader
+        try:
+            with self._noise.open("wb") as noise:
+                self._process = subprocess.Popen(
+                    [str(ciao.python), str(_BRIDGE), str(writer)],
+                    stdin=subprocess.PIPE,
+                    stdout=noise,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(writer,),
+                    env=ciao.environment_of(folder),
+                    cwd=folder,
+                    start_new_session=True,  # a group to end as a whole, which the terminal does not signal
+                )
+        except OSError as error:
+            os.close(reader)
+            raise CiaoError(f"{ciao.python}: cannot be started ({shown(error)})") from None
+        finally:
+            os.close(writer)
+        self._is_ready = False
+
+    def call(
+        self, tool: str, parameters: Mapping[str, Any], folder: Path, log: Path, limit_s: float
+    ) -> Answer:
+        """Call a tool in a folder, and wait for it; what it says on the screen is appended to a log.
+
+        After an answer that the process died or took too long the session is at its end.
+
+        Raises
+        ------
+        CiaoError
+            If CIAO's Python does not find CIAO's modules.
+        """
+        self._wait_until_ready()
+        start = log.stat().st_size if log.exists() else 0
+        began = time.monotonic()
+        request = {"tool": tool, "parameters": dict(parameters), "folder": str(folder), "log": str(log)}
+        assert self._process.stdin is not None
+        with suppress(OSError, ValueError):  # the process is gone, as is found below
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+        answer = self._receive(began + limit_s)
+        if answer is not None:
+            return Answer(**answer)
+        seconds = time.monotonic() - began
+        if seconds >= limit_s:
+            self.end()
+            return Answer(screen=_tail(log, start), seconds=seconds, error="time limit", kind="time")
+        code = self._exit_code()
+        self.end()
+        return Answer(
+            screen=_tail(log, start), seconds=seconds, error="its process ended", kind="died", code=code
+        )
+
+    def _wait_until_ready(self) -> None:
+        if self._is_ready or self._ended:
+            return
+        greeting = self._receive(time.monotonic() + _START_LIMIT_S)
+        if greeting is None or greeting["error"]:
+            python = self._ciao.python
+            reason = greeting["error"] if greeting else self._last_noise() or "it ends, or says nothing"
+            raise CiaoError(
+                f"{python}: cannot run CIAO's tools ({shown(reason, 300)}); see that CIAO works there "
+                f"(`{python} -c 'import ciao_contrib.runtool'`), or install it anew: {INSTALL}"
+            )
+        self._is_ready = True
+
+    def forget(self) -> None:
+        """Take back what tools have kept in their parameter files, as the bad pixels of an observation."""
+        for folder in (self._folder / "param", self._folder / "work"):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(exist_ok=True)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it takes no more calls."""
+        return self._ended
+
+    def end(self) -> None:
+        """End the process with all that it has started; from any thread, and as often as one likes."""
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+            # The group first: as long as its leader is not waited for, nobody else has its number.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._wait_for_group()
+            with suppress(OSError):
+                assert self._process.stdin is not None
+                self._process.stdin.close()
+
+    def _wait_for_group(self) -> None:
+        """Wait until what was killed writes no more into folders that are going to be removed."""
+        for _ in range(_DYING_STEPS):
+            if not is_group_running(self._process.pid):
+                return
+            time.sleep(_STEP_S)
+
+    def close(self) -> None:
+        """As `end`, from the thread that calls tools."""
+        self.end()
+        if self._answers >= 0:
+            os.close(self._answers)
+            self._answers = -1
+
+    def _receive(self, deadline: float) -> dict[str, Any] | None:
+        """The next answer; None if the time is over, or there will be none."""
+        while b"\n" not in self._rest and len(self._rest) < _MAX_ANSWER:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._answers], [], [], left)[0]:
+                return None
+            data = os.read(self._answers, 1 << 16)
+            if not data:
+                return None
+            self._rest += data
+        line, _, self._rest = self._rest.partition(b"\n")
+        try:
+            return dict(json.loads(line))
+        except ValueError:
+            return None
+
+    def _exit_code(self) -> int | None:
+        """How the process ended by itself, if it did; it stays to be waited for."""
+        for _ in range(_DYING_STEPS):
+            try:
+                status = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+            except ChildProcessError:
+                break  # `end` was called meanwhile
+            if status is not None:
+                return status.si_status if status.si_code == os.CLD_EXITED else -status.si_status
+            time.sleep(_STEP_S)
+        return None
+
+    def _last_noise(self) -> str:
+        return _tail(self._noise).strip().rpartition("\n")[2]
+
+
+@contextmanager
+def ciao_session(ciao: Ciao, scratch: Path) -> Iterator[Session]:
+    """A running session, whose parameter and work folders are in `scratch` as long as it runs.
+
+    Raises
+    ------
+    CiaoError
+        If CIAO's Python cannot be started, or does not find CIAO's modules.
+    """
+    with private_folder(scratch, "ciao") as folder:
+        session = Session(ciao, folder)
+        try:
+            yield session
+        finally:
+            session.close()
+
+
+def _tail(path: Path, start: int = 0) -> str:
+    """The end of a file, at most what is behind a place in it."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(start, file.seek(0, os.SEEK_END) - _MAX_SCREEN))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
