@@ -225,7 +225,8 @@ def _binned(chosen, grid):
 def _write_image(path, values, grid, chosen, unit):
     header = grid.header(chosen.wcs)
     for keyword in ("TELESCOP", "INSTRUME", "DETNAM", "OBS_ID", "EXPOSURE", "RA_PNT", "DEC_PNT", "ROLL_PNT"):
-        header[keyword] = chosen.header[keyword]
+        if keyword in chosen.header:
+            header[keyword] = chosen.header[keyword]
     header["BUNIT"] = unit
     write_fits(path, fits.HDUList([fits.PrimaryHDU(values, header)]))
     return path

@@ -36,7 +36,7 @@ def specextract(p):
     weights = np.histogram(theta, np.append(angles - 0.05, 30.05))[0] / len(theta)
     middle = 0.5 * (arf.energy_lo + arf.energy_hi)
     area = arf.area * (vignetting(middle, angles) @ weights)
-    header = {key: chosen.header[key] for key in ("TELESCOP", "INSTRUME", "DETNAM", "OBS_ID", "GRATING")}
+    header = {key: chosen.header[key] for key in ("TELESCOP", "INSTRUME", "DETNAM", "OBS_ID")}
     if p.outroot.endswith("/"):
         raise ValueError("outroot ends in / : name the files")
     written = [events.new(f"{p.outroot}.{suffix}", clobber=p.clobber) for suffix in ("pi", "arf", "rmf")]
