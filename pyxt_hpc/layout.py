@@ -147,8 +147,11 @@ class Layout:
     bundle = _Path("acb/{name}_bundle.h5", "all that stages 5 to 7 need")
 
     # Stages 5 and 6
-    scale_map = _Path("acb/{name}_pype_scale_map.fits", "radius of every pixel's circle [pixels]")
-    signal_to_noise_map = _Path("acb/{name}_signal_to_noise_map.fits", "S/N of every pixel's circle")
+    scale_map = _Path(
+        "acb/{name}_pype_scale_map.fits",
+        "radius of every pixel's circle, or of that with the area of its bin [pixels]",
+    )
+    signal_to_noise_map = _Path("acb/{name}_signal_to_noise_map.fits", "S/N of every pixel's region")
     region_index_map = _Path("acb/{name}_scale_map_region_index.fits", "number of the region at every pixel")
     results = _Path("acb/{name}_results.h5", "the fits of all regions")
     fits_csv = _PathOf(
@@ -167,6 +170,19 @@ class Layout:
     shock_table = _Path("main_output/{name}_shocks.ecsv", "candidate shock fronts")
     shock_regions = _Path("main_output/{name}_shocks.reg", "the same as a DS9 region file")
     shock_histogram = _Path("main_output/{name}_mach_histogram.png", "their Mach numbers")
+
+    # Profiles; the argument is empty, or tells a sector
+    profile_shells = _PathOf("main_output/{name}_profile{of}_shells.ecsv", "annuli and shells of gas")
+    profile_brightness = _PathOf("main_output/{name}_profile{of}_brightness.ecsv", "soft surface brightness")
+    profile_picture = _PathOf("main_output/{name}_profile{of}.png", "density, temperature and what follows")
+    profile_brightness_picture = _PathOf("main_output/{name}_profile{of}_brightness.png", "with its models")
+
+    # Masses, likewise; chains are of a way and an ensemble
+    mass_table = _PathOf("main_output/{name}_mass{of}.ecsv", "radii and masses at overdensities")
+    mass_profile = _PathOf("main_output/{name}_mass{of}_profile.ecsv", "mass and gas at radii")
+    mass_picture = _PathOf("main_output/{name}_mass{of}.png", "temperature, density, mass and gas fraction")
+    mass_corner = _PathOf("main_output/{name}_mass{of}_corner.png", "samples of the parameters")
+    mass_chain = _PathOf("acb/{name}_mass_chain{of}.h5", "samples of an ensemble, which go on")
 
     def step_record(self, stage: str, obsid: str = "") -> Path:
         """What a stage was made from, for one observation or for all together."""

@@ -1,9 +1,13 @@
-"""Fixtures that several rooms of tests share."""
+"""Fixtures that several rooms of tests share, and how the tests are spread over processes."""
 
+import fcntl
+import os
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +33,53 @@ settings.load_profile("repeatable")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
+FIRST = (
+    "fit/test_regions.py",  # compiles the kernels that most of the others need
+    "parallel/test_launches.py",
+    "parallel/test_kills.py",
+    "preprocess/test_killed.py",
+    "jobs/test_slurm.py",
+    "test_marx.py",
+    "test_commands.py",
+    "test_run.py",
+    "hostile/test_answers.py",
+    "hostile/test_storage.py",
+    "test_bad_input.py",
+    "test_full_chain.py",
+    "test_cluster.py",
+)
+"""Long files, with which `pytest -n` begins: at the end one would keep a single process busy."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In a process of `pytest -n` a thread waits for work; it has nothing that a forked child could miss."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        config.addinivalue_line("filterwarnings", "ignore:.*use of fork\\(\\):DeprecationWarning")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put those files first, in every process of `pytest -n` alike."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        rank = {Path(__file__).parent / name: i for i, name in enumerate(FIRST)}
+        items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: tests of launches and batch systems wait most of their time."""
+    return min(len(os.sched_getaffinity(0)) + 1, 8)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each process whole files, in their order: tests of a file share what they set up."""
+    from xdist.scheduler import LoadFileScheduling
+
+    if config.getoption("dist") != "load":  # chosen on the command line
+        return None
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -38,26 +89,51 @@ def shared() -> Path:
     return SHARED
 
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def small_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Makes a folder that all processes of `pytest -n` share: fill it once, then only copy from it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def folder_of(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, whole = root / name, root / f"{name}.whole"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what another process could not make whole
+                folder.mkdir()
+                fill(folder)
+                whole.touch()
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def small_cluster(made_once: MadeOnce) -> Path:
     """Folder with ``demo.ini`` and the middle of the demo's cluster, briefly observed."""
     from pyxt_hpc.simulate.demo import write_demo_input
 
-    folder = tmp_path_factory.mktemp("small_cluster")
-    write_demo_input(folder, exposure_fraction=0.3, field_arcmin=6.0)
-    return folder
+    return made_once(
+        "small_cluster", lambda folder: write_demo_input(folder, exposure_fraction=0.3, field_arcmin=6.0)
+    )
 
 
 @pytest.fixture(scope="session")
-def small_cluster_processed(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_cluster_processed(small_cluster: Path, made_once: MadeOnce) -> Path:
     """A copy of that folder after stage 1, to be copied and gone on with."""
     from pyxt_hpc.preprocess.process_data import process_data
 
-    folder = tmp_path_factory.mktemp("small_cluster_processed") / "work"
-    shutil.copytree(small_cluster, folder)
-    config = read_config(folder / "demo.ini")
-    process_data(config, Layout.of(config))
-    return folder
+    def fill(folder: Path) -> None:
+        shutil.copytree(small_cluster, folder, dirs_exist_ok=True)
+        config = read_config(folder / "demo.ini")
+        process_data(config, Layout.of(config))
+
+    return made_once("small_cluster_processed", fill)
 
 
 PIXEL_ARCSEC = 1.968
@@ -91,6 +167,20 @@ def _made_up_bundle(counts: np.ndarray, background: float, exposure_s: float = 1
         arf=Arf(one, 2 * one, 400 * one),
         rmf=Rmf(one, 2 * one, *(np.ones(1, np.int32) for _ in range(3)), one, one, 2 * one, 1),
     )
+    return replace(
+        _blank_bundle(observation),
+        wcs_header=wcs.to_header_string(),
+        counts=counts.astype(np.int32),
+        background=np.full(shape, background, np.float32),
+        background_variance=np.full(shape, 0.1 * background, np.float32),
+        fingerprint="f" * 64,
+    )
+
+
+def _blank_bundle(*observations: BundleObservation) -> Bundle:
+    """Images of zeros, all of them live."""
+    shape = observations[0].mask.shape
+    blank = np.zeros(shape, np.float32)
     return Bundle(
         name="A",
         redshift=0.1,
@@ -100,15 +190,20 @@ def _made_up_bundle(counts: np.ndarray, background: float, exposure_s: float = 1
         abundance_table="angr",
         energy_min_keV=0.7,
         energy_max_keV=8.0,
-        wcs_header=wcs.to_header_string(),
+        wcs_header="",
         pixel_scale_arcsec=PIXEL_ARCSEC,
-        counts=counts.astype(np.int32),
-        background=np.full(shape, background, np.float32),
-        background_variance=np.full(shape, 0.1 * background, np.float32),
+        counts=blank.astype(np.int32),
+        background=blank,
+        background_variance=blank,
         mask=np.ones(shape, np.uint8),
-        observations=(observation,),
-        fingerprint="f" * 64,
+        observations=observations,
     )
+
+
+@pytest.fixture(scope="session")
+def bundle_of() -> Callable[..., Bundle]:
+    """Make a bundle of observations, with blank images: extraction and fits look at events only."""
+    return _blank_bundle
 
 
 @pytest.fixture
@@ -157,34 +252,6 @@ def fitted(tmp_path: Path) -> Callable[..., FittedRegions]:
             total=len(rows),
             bad=0,
             history=("made up",),
-        )
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def bundle_of() -> Callable[..., Bundle]:
-    """Make a bundle of observations, with blank images: extraction and fits look at events only."""
-
-    def make(*observations: BundleObservation) -> Bundle:
-        shape = observations[0].mask.shape
-        blank = np.zeros(shape, np.float32)
-        return Bundle(
-            name="A",
-            redshift=0.1,
-            nH=0.05,
-            abundance=0.3,
-            absorption="phabs",
-            abundance_table="angr",
-            energy_min_keV=0.7,
-            energy_max_keV=8.0,
-            wcs_header="",
-            pixel_scale_arcsec=1.968,
-            counts=blank.astype(np.int32),
-            background=blank,
-            background_variance=blank,
-            mask=np.ones(shape, np.uint8),
-            observations=observations,
         )
 
     return make

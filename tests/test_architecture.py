@@ -23,6 +23,7 @@ ROOMS = [
         "plots",
         "reference",
         "maps",
+        "profiles",
         "stages",
         "preprocess",
     ),

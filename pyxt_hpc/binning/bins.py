@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from pyxt_hpc.errors import DamagedFile
 
 
 def signal_to_noise(counts: NDArray, background: NDArray, variance: NDArray) -> NDArray[np.float64]:
@@ -12,7 +16,7 @@ def signal_to_noise(counts: NDArray, background: NDArray, variance: NDArray) -> 
         return np.where(counts > 0, (counts - background) / np.sqrt(counts + variance), 0.0)
 
 
-def sums_of(labels: NDArray, images: list[NDArray]) -> NDArray[np.float64]:
+def sums_of(labels: NDArray, images: Sequence[ArrayLike]) -> NDArray[np.float64]:
     """Sums of images over the bins of a label image.
 
     Returns
@@ -32,3 +36,38 @@ def paint_signal_to_noise(
     reached = signal_to_noise(*sums_of(labels, [counts, background, variance]))
     reached[0] = 0.0
     return reached.astype(np.float32)[labels]
+
+
+def renumbered(labels: NDArray) -> NDArray[np.int32]:
+    """Numbers from 1 without gaps, in the same order; what is not above 0 becomes 0."""
+    used = np.zeros(int(labels.max(initial=0)) + 1, np.int32)
+    used[np.maximum(labels, 0)] = 1
+    used[0] = 0
+    return (np.cumsum(used, dtype=np.int32) * used)[np.maximum(labels, 0)]
+
+
+def checked_images(
+    counts: NDArray, background: NDArray, variance: NDArray, mask: NDArray
+) -> tuple[tuple[NDArray, NDArray, NDArray], NDArray[np.bool_]]:
+    """The images (ny, nx), 0 where masked, and which pixels are not masked.
+
+    Raises
+    ------
+    DamagedFile
+        If shapes differ, or a value is negative or not finite.
+    """
+    live = mask != 0
+    images = []
+    named = (("counts", counts), ("background", background), ("background variance", variance))
+    for name, image in named:
+        if image.shape != live.shape:
+            raise DamagedFile(
+                f"{name} image: shape {image.shape}, expected the mask's {live.shape}: make the bundle again"
+            )
+        used = np.where(live, image, 0)
+        if not (np.isfinite(used).all() and (used >= 0).all()):
+            raise DamagedFile(
+                f"{name} image: negative or non-finite pixels, expected 0 or more: make the bundle again"
+            )
+        images.append(used)
+    return (images[0], images[1], images[2]), live

@@ -22,12 +22,13 @@ from functools import lru_cache
 from math import isqrt
 
 import numpy as np
-from numba import float64, uint64
+from numba import float64, int64, uint64
 from numpy.typing import NDArray
 
-from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.arrays.compiled import compiled, read_only
+from pyxt_hpc.binning.bins import checked_images
 from pyxt_hpc.binning.discs import half_widths_within
-from pyxt_hpc.errors import ConfigError, DamagedFile
+from pyxt_hpc.errors import ConfigError
 
 RADIUS_MIN = 1.0
 RADIUS_MAX = 100.0
@@ -156,20 +157,10 @@ def prepare(
         If shapes differ, or a value is negative or not finite: the bound needs sums that only grow.
     """
     pad = int(radius_max) + 1
-    live = mask != 0
+    named, live = checked_images(counts, background, variance, mask)
     images = np.zeros((3, live.shape[0] + 2 * pad, live.shape[1] + 2 * pad + STRIP), np.float32)
-    named = (("counts", counts), ("background", background), ("background variance", variance))
-    for framed, (name, image) in zip(images, named, strict=True):
-        if image.shape != live.shape:
-            raise DamagedFile(
-                f"{name} image: shape {image.shape}, expected the mask's {live.shape}: make the bundle again"
-            )
-        used = np.where(live, image, 0)
-        if not (np.isfinite(used).all() and (used >= 0).all()):
-            raise DamagedFile(
-                f"{name} image: negative or non-finite pixels, expected 0 or more: make the bundle again"
-            )
-        framed[pad : pad + live.shape[0], pad : pad + live.shape[1]] = _exactly_summable(used)
+    for framed, image in zip(images, named, strict=True):
+        framed[pad : pad + live.shape[0], pad : pad + live.shape[1]] = _exactly_summable(image)
     prefix = np.zeros((*images.shape[:2], images.shape[2] + 1))
     np.cumsum(images, axis=2, dtype=np.float64, out=prefix[:, :, 1:])
     return CircleSums(live.astype(np.uint8), images, prefix)
@@ -283,7 +274,7 @@ def _rows(  # type: ignore[no-untyped-def]
             at = (row + pad) * row_length + col + pad
             at_prefix = at + row + pad  # a row of prefix sums has one column more
             # Radii up to j are done with; `near` holds C, B and W of disc j, at first of the middle pixel.
-            j, jump_at = -1, -1
+            j, jump_at = int64(-1), int64(-1)  # plain ones would be a type of their own, and compiled for
             for image in range(3):
                 for i in range(STRIP):
                     near[image, i] = images[image, at + i]
@@ -357,9 +348,9 @@ def scale_map_rows(
     row_length = sums.images.shape[2]
     best, ratio = np.zeros((2, row_hi - row_lo, sums.mask.shape[1]), np.float32)
     _rows(
-        sums.mask,
-        sums.images.reshape(3, -1),
-        sums.prefix.reshape(3, -1),
+        read_only(sums.mask),
+        read_only(sums.images.reshape(3, -1)),
+        read_only(sums.prefix.reshape(3, -1)),
         row_length,
         pad,
         row_lo,

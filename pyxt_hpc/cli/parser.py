@@ -4,12 +4,25 @@ import argparse
 from typing import NoReturn
 
 from pyxt_hpc import __version__
-from pyxt_hpc.cli import cluster, demo, fitting, jobs, manual, maps, preprocessing, results, run, spectra
+from pyxt_hpc.cli import (
+    cluster,
+    demo,
+    fitting,
+    jobs,
+    manual,
+    maps,
+    mass,
+    preprocessing,
+    profiles,
+    results,
+    run,
+    spectra,
+)
 from pyxt_hpc.cli.command import EXIT_CODES
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import shown
 
-MODULES = (cluster, preprocessing, run, fitting, results, spectra, jobs, maps, demo, manual)
+MODULES = (cluster, preprocessing, run, fitting, results, spectra, jobs, maps, profiles, mass, demo, manual)
 
 
 class Parser(argparse.ArgumentParser):

@@ -39,7 +39,8 @@ COMMANDS = (
     _stage(
         "process-data",
         "stage 1: filter the observations, put them in one sky frame, merge images",
-        "Needed in <data directory>/<name>/: <obsid>/primary/*evt2.fits* (level-2 events, from the archive)\n"
+        "CIAO downloads and reprocesses every observation and makes its background. Without CIAO this is\n"
+        "needed in <data directory>/<name>/: <obsid>/primary/*evt2.fits* (level-2 events, from the archive)\n"
         "and <obsid>/<obsid>_background.fits (blank-sky events, from CIAO's blanksky or CALDB) or\n"
         "background.reg, a region without cluster. *fov1.fits* and *asol1.fits* are used where they are.\n"
         "Grades, status and good times are applied; chip outlines and dither are measured.",
@@ -60,9 +61,10 @@ COMMANDS = (
     ),
     _stage(
         "generate-responses",
-        "stage 3: check ARF and RMF of every observation",
-        "ARF and RMF are supplied: arf_files and rmf_files of the configuration say where they are (default\n"
-        "<obsid>/<obsid>.arf and .rmf, with chips of both kinds <obsid>-FI.arf, <obsid>-BI.arf and so on).\n"
+        "stage 3: ARF and RMF of every observation",
+        "CIAO makes ARF and RMF, and the area of every pixel. Or they are supplied: arf_files and rmf_files\n"
+        "of the configuration say where they are (default <obsid>/<obsid>.arf and .rmf, with chips of both\n"
+        "kinds <obsid>-FI.arf, <obsid>-BI.arf and so on); every pixel then has the vignetting of a table.\n"
         "Their channels and energies are checked against the events.",
     ),
     _stage(

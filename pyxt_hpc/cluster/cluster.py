@@ -1,6 +1,8 @@
 """A cluster as an object: configuration, bundle, results and maps."""
 
 import os
+import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +14,8 @@ from numpy.typing import ArrayLike
 
 from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.cluster.fitting import fit_configured
+from pyxt_hpc.cluster.mass import Mass
+from pyxt_hpc.cluster.profile import Profile
 from pyxt_hpc.cluster.region import RegionFit
 from pyxt_hpc.cluster.results import FitResults
 from pyxt_hpc.cluster.sky_map import SkyMap, map_in_memory, map_of
@@ -31,6 +35,13 @@ from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.parallel.pools.pool import Pool
+from pyxt_hpc.parallel.pools.serial import SerialPool
+from pyxt_hpc.profiles.analysis import ProfileOptions, analyse
+from pyxt_hpc.profiles.mass.estimate import MassOptions, mass_problem, prepare_sampling, sample_mass
+from pyxt_hpc.profiles.mass.models import WAYS
+from pyxt_hpc.profiles.mass.sampler import SamplerOptions
+from pyxt_hpc.profiles.mass.tables import annuli_of, read_annuli
+from pyxt_hpc.profiles.tables import shell_table
 from pyxt_hpc.stages.binning import make_region_map
 from pyxt_hpc.store.reader import open_store
 from pyxt_hpc.store.reader import read_results as read_store
@@ -177,6 +188,128 @@ class Cluster:
             return fitted  # it has the map of its own bins
         return replace(fitted, region_map=lambda: self._region_map)
 
+    def profile(
+        self,
+        center: str = "peak",
+        *,
+        elliptical: bool = False,
+        sector: Sequence[float] | None = None,
+        counts: float | None = None,
+        signal_to_noise: float | None = None,
+        r_max: float | None = None,
+        band: Sequence[float] = (0.5, 2.0),
+        edge: Sequence[float] | None = None,
+        smoothing: float = 0.0,
+        draws: int = 300,
+        seed: int = 0,
+        **settings: object,
+    ) -> Profile:
+        """A radial profile of brightness and gas, as ``pyxt-hpc profile-analysis`` makes it; writes nothing.
+
+        Parameters
+        ----------
+        center
+            ``peak``, ``centroid``, or ``RA DEC``.
+        elliptical
+            Along the ellipses of the best beta model.
+        sector
+            First and last angle [deg], counterclockwise from the right of the images.
+        counts, signal_to_noise
+            Net counts or S/N of every annulus; neither: the S/N of the configuration.
+        r_max
+            Largest radius of a spectrum [arcsec].
+        band
+            Of the brightness [keV].
+        edge
+            Radii between which a jump of the density is looked for [arcsec].
+        smoothing
+            Weight of second differences of ln kT from shell to shell.
+        draws, seed
+            Of the Monte Carlo errors.
+        **settings
+            Keys of ``[spectral]`` in the configuration, such as ``free_abundance = True``.
+
+        Raises
+        ------
+        ConfigError
+            If an option cannot be, or the centre is outside of the images.
+        EmptySelection
+            If centre, sector or counts leave nothing to make a profile of.
+        """
+        options = ProfileOptions(
+            centre=center,
+            elliptical=elliptical,
+            sector=_pair(sector),
+            band_keV=(float(band[0]), float(band[1])),
+            counts=counts,
+            signal_to_noise=signal_to_noise,
+            r_max=r_max,
+            edge=_pair(edge),
+            smoothing=smoothing,
+            draws=draws,
+            seed=seed,
+        )
+        return Profile(analyse(self.bundle, with_settings(self.config, settings), options))
+
+    def mass(
+        self,
+        profile: Profile | None = None,
+        *,
+        sector: Sequence[float] | None = None,
+        ways: Sequence[str] = WAYS,
+        core: bool = False,
+        ensembles: int = 2,
+        max_steps: int = 20_000,
+        seed: int = 1,
+        pool: Pool | None = None,
+    ) -> Mass:
+        """Mass in hydrostatic equilibrium, as ``pyxt-hpc mass-estimation`` has it; writes nothing.
+
+        Parameters
+        ----------
+        profile
+            From `profile`; None: that which ``profile-analysis`` wrote, of the `sector` if one is given.
+        sector
+            As `profile` takes it; of no account where a profile is given.
+        ways
+            ``forward``: temperature and density as functions; ``backward``: an NFW halo and the density.
+        core
+            Give the density a second component.
+        ensembles
+            Of walkers for each way.
+        max_steps
+            Of every ensemble, if its chain does not converge before.
+        seed
+            Of the random numbers.
+        pool
+            Who samples, from `choose_pool`; None: this process.
+
+        Raises
+        ------
+        MissingInput, DamagedFile, ForeignProduct
+            If there is no profile, it cannot be read, or it is of another bundle.
+        EmptySelection
+            If there are too few annuli, or no model near the data is in equilibrium.
+        """
+        options = MassOptions(
+            ways=tuple(ways),
+            core=core,
+            ensembles=ensembles,
+            sampler=SamplerOptions(max_steps=max_steps, seed=seed),
+        )
+        if profile is None:
+            tag = ProfileOptions(sector=_pair(sector)).tag
+            annuli, abundance = read_annuli(self.config, self.bundle, tag)
+        else:
+            tag = profile.analysis.options.tag
+            annuli, abundance = annuli_of(shell_table(profile.analysis), self.bundle, "the profile")
+        problem = mass_problem(self.bundle, self.config, annuli, abundance, options)
+        with tempfile.TemporaryDirectory() as directory:
+            sampling = prepare_sampling(problem, lambda way, k: Path(directory) / f"{way}-{k}.h5")
+            found = sample_mass(sampling, pool or SerialPool())
+        assert found is not None, "MPI ranks come with the command line"
+        return Mass(self.name, found, tag)
+
     @cached_property
     def _sky(self) -> SkyBrightness:
         return sky_brightness(self.bundle)
@@ -189,6 +322,10 @@ class Cluster:
             f"<Cluster {config.name}: ObsIDs {some}; z {config.redshift:g}, nH {config.nH:g}e22 cm^-2, "
             f"{config.energy_min_keV:g}-{config.energy_max_keV:g} keV, S/N {config.signal_to_noise:g}>"
         )
+
+
+def _pair(values: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if values is None else (float(values[0]), float(values[1]))
 
 
 class _OpenedBundle(Cluster):

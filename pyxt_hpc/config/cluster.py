@@ -146,7 +146,7 @@ class ClusterConfig:
         "2",
     )
     smoothing_signal_to_noise: float = _binning(
-        Number(1.0, 1000.0), "contour: S/N of the circles with which the image is smoothed", "15"
+        Number(0.0, 1000.0), "contour: S/N of the circles that smooth the image; 0: that of the bins", "0"
     )
     grid_side: int = _binning(Integer(1, 10**4, "pixel"), "grid: side of the squares", "16")
     centre: tuple[float, float] | None = _binning(
@@ -180,7 +180,7 @@ class ClusterConfig:
     )
     minimum_exposure_fraction: float = _spectral(
         Number(0.0, 1.0),
-        "an observation takes part in a fit if it saw this share of the circle's brightness",
+        "an observation takes part in a fit if it saw this share of the region's brightness",
         "0.09",
     )
     statistic: str = _spectral(
@@ -264,6 +264,8 @@ def _text(value: object) -> str:
     """Of a value of ``[binning]``: blanks between numbers."""
     if isinstance(value, tuple):
         return " ".join(f"{number:g}" for number in value) or "none"
+    if value == parsers.PSF:  # of no other key
+        return "psf"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -57,12 +57,12 @@ class BetaModel(Ellipse):
         return length
 
 
-def image_for_peak(bundle: Bundle) -> NDArray[np.float32]:
-    """Brightness under a wide Gaussian, (ny, nx) [count s^-1 per pixel], NaN where dead."""
+def image_for_peak(bundle: Bundle, sigma: float = _PEAK_SMOOTHING) -> NDArray[np.float32]:
+    """Brightness under a Gaussian of `sigma` pixels, (ny, nx) [count s^-1 per pixel], NaN where dead."""
     live = bundle.exposure > 0
     signal = np.where(live, bundle.counts - bundle.background, 0).astype(np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
-        smooth = gaussian_sums(signal, _PEAK_SMOOTHING) / gaussian_sums(bundle.exposure, _PEAK_SMOOTHING)
+        smooth = gaussian_sums(signal, sigma) / gaussian_sums(bundle.exposure, sigma)
     smooth[~live] = np.nan
     return smooth
 

@@ -150,16 +150,12 @@ def read_region_map(config: ClusterConfig, bundle: Bundle) -> RegionMap:
     """
     if config.bin_method == "circles":
         return RegionMap(read_scale_map(config, bundle))
-    path, made_by = Layout.of(config).region_index_map, f"pyxt-hpc create-bins -c {config.path}"
-    labels = read_image(
-        path,
-        made_by=made_by,
-        bundle_fingerprint=bundle.fingerprint,
-        shape=bundle.mask.shape,
-        settings=scale_map_settings(config),
-    )
+    path = Layout.of(config).region_index_map
+    labels = read_bin_image(path, config, bundle)
     if labels.dtype != np.int32 or labels.min() < 0 or labels[bundle.mask == 0].any():
-        raise DamagedFile(f"{path}: expected numbers of bins on live pixels, from 0: run `{made_by}` again")
+        raise DamagedFile(
+            f"{path}: expected numbers of bins on live pixels, from 0: run `{_made_by(config)}` again"
+        )
     return RegionMap.of_labels(labels)
 
 
@@ -171,17 +167,26 @@ def read_scale_map(config: ClusterConfig, bundle: Bundle) -> np.ndarray:
     MissingInput, DamagedFile, ForeignProduct
         If it is absent, unreadable, made from another bundle or for another S/N.
     """
-    path, made_by = Layout.of(config).scale_map, f"pyxt-hpc create-bins -c {config.path}"
-    radius = read_image(
+    path = Layout.of(config).scale_map
+    radius = read_bin_image(path, config, bundle)
+    if wrong := _wrong_radii(radius, bundle.mask):
+        raise DamagedFile(f"{path}: {wrong}: run `{_made_by(config)}` again")
+    return radius
+
+
+def _made_by(config: ClusterConfig) -> str:
+    return f"pyxt-hpc create-bins -c {config.path}"
+
+
+def read_bin_image(path: Path, config: ClusterConfig, bundle: Bundle) -> np.ndarray:
+    """Read an image (ny, nx) of stage 5; raises as `read_scale_map`."""
+    return read_image(
         path,
-        made_by=made_by,
+        made_by=_made_by(config),
         bundle_fingerprint=bundle.fingerprint,
         shape=bundle.mask.shape,
         settings=scale_map_settings(config),
     )
-    if wrong := _wrong_radii(radius, bundle.mask):
-        raise DamagedFile(f"{path}: {wrong}: run `{made_by}` again")
-    return radius
 
 
 def _wrong_radii(radius: np.ndarray, mask: np.ndarray) -> str:

@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.arrays.compiled import compiled
-from pyxt_hpc.binning.discs import half_width_table
+from pyxt_hpc.binning.smoothing import circle_sums
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.maps.paint import Measured
 
@@ -49,58 +48,7 @@ def bin_brightness(bundle: Bundle, labels: NDArray) -> Measured:
     )
     total = np.where(numbers > 0, total, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        value, error = (counts - background) / total, np.sqrt(counts + variance) / total
-    value[total == 0], error[total == 0] = np.nan, np.nan
-    value, error = (v.astype(np.float32)[position].reshape(labels.shape) for v in (value, error))
+        of_bin = np.stack([(counts - background) / total, np.sqrt(counts + variance) / total])
+    of_bin[:, total == 0] = np.nan
+    value, error = of_bin.astype(np.float32)[:, position].reshape(2, *labels.shape)
     return Measured(value, error, error)
-
-
-def circle_sums(images: NDArray, radius: NDArray) -> NDArray[np.float64]:
-    """Sums of images over every pixel's own circle, by prefix sums along rows.
-
-    Parameters
-    ----------
-    images : (ny, nx, 4)
-        What is summed; pixels outside count as 0.
-    radius : (ny, nx)
-        [pixels], multiples of 1/8; where it is 0 the sums are 0.
-
-    Returns
-    -------
-    (4, ny, nx) float64
-
-    Raises
-    ------
-    ConfigError
-        If a radius is not a multiple of 1/8 pixel.
-    """
-    ny, nx = radius.shape
-    prefix = np.zeros((ny, nx + 1, 4))
-    np.cumsum(images, axis=1, dtype=np.float64, out=prefix[:, 1:])
-    table, line = half_width_table(radius)
-    sums = np.zeros((4, ny, nx))
-    _sum(prefix, line, radius > 0, table, sums)
-    return sums
-
-
-@compiled
-def _sum(prefix, line, valid, table, sums):  # type: ignore[no-untyped-def]
-    ny, nx = valid.shape
-    for y in range(ny):
-        for x in range(nx):
-            if not valid[y, x]:
-                continue
-            half = table[line[y, x]]
-            a, b, c, d = 0.0, 0.0, 0.0, 0.0
-            reach = half.size - 1
-            while half[reach] < 0:
-                reach -= 1
-            for row in range(max(y - reach, 0), min(y + reach, ny - 1) + 1):
-                h = half[abs(row - y)]
-                left, right = max(x - h, 0), min(x + h + 1, nx)
-                first, last = prefix[row, left], prefix[row, right]
-                a += last[0] - first[0]
-                b += last[1] - first[1]
-                c += last[2] - first[2]
-                d += last[3] - first[3]
-            sums[0, y, x], sums[1, y, x], sums[2, y, x], sums[3, y, x] = a, b, c, d

@@ -16,9 +16,8 @@ from pyxt_hpc.files.lock import current_owner
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.fit.extract import disc_areas
 from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.fit.inputs import check_bundle, read_cluster_bundle, read_region_map, scale_map_settings
+from pyxt_hpc.fit.inputs import check_bundle, read_bin_image, read_cluster_bundle, read_region_map
 from pyxt_hpc.fit.region_map import RegionMap
-from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.brightness import bin_brightness, smooth_brightness
 from pyxt_hpc.maps.image import ClusterImage
@@ -77,13 +76,7 @@ class FittedRegions(ClusterImage):
         """(ny, nx) S/N reached in every pixel's region."""
         if self.circles_signal_to_noise is not None:
             return self.circles_signal_to_noise
-        return read_image(
-            self.layout.signal_to_noise_map,
-            made_by=f"pyxt-hpc create-bins -c {self.config.path}",
-            bundle_fingerprint=self.bundle.fingerprint,
-            shape=self.radius.shape,
-            settings=scale_map_settings(self.config),
-        )
+        return read_bin_image(self.layout.signal_to_noise_map, self.config, self.bundle)
 
     @property
     def step(self) -> int:

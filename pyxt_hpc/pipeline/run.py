@@ -15,7 +15,13 @@ from pyxt_hpc.config.cluster import SECTIONS, ClusterConfig, read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, LaunchError
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import World, detect_world
-from pyxt_hpc.pipeline.summaries import binning_lines, fitting_lines, map_lines, preprocessing_lines
+from pyxt_hpc.pipeline.summaries import (
+    binning_lines,
+    bins_lines,
+    fitting_lines,
+    map_lines,
+    preprocessing_lines,
+)
 
 if TYPE_CHECKING:
     from pyxt_hpc.maps.fitted import FittedRegions
@@ -102,14 +108,18 @@ def make_bins(
     Without `force` it is done only if it is outdated or missing.
     """
     from pyxt_hpc.stages.binning import create_bins
+    from pyxt_hpc.stages.label_bins import BinsSummary, bin_inputs
     from pyxt_hpc.steps import Step, run_if_outdated
 
     layout = Layout.of(config)
+    settings: dict[str, object] = {"signal_to_noise": config.signal_to_noise}
+    if config.bins:
+        settings["binning"] = config.bins
     step = Step(
         name="create-bins",
         record=layout.step_record("create-bins"),
-        inputs=(layout.bundle,),
-        settings={"signal_to_noise": config.signal_to_noise},
+        inputs=(layout.bundle, *bin_inputs(config)),
+        settings=settings,
         outputs=(layout.scale_map, layout.signal_to_noise_map, layout.region_index_map),
     )
     n_workers = count_workers(num_cpus, config, world)
@@ -117,7 +127,12 @@ def make_bins(
     def make() -> dict:
         summary = create_bins(config, world, n_workers)
         if summary is not None:
-            for line in binning_lines(summary, config.signal_to_noise, resolution):
+            lines = (
+                bins_lines(summary, config.signal_to_noise)
+                if isinstance(summary, BinsSummary)
+                else binning_lines(summary, config.signal_to_noise, resolution)
+            )
+            for line in lines:
                 echo(line)
         return {}
 

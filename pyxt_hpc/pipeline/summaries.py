@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # to be quick to import
     from pyxt_hpc.maps.product import MapProduct
     from pyxt_hpc.stages.binning import BinningSummary
     from pyxt_hpc.stages.fitting import FittingSummary
+    from pyxt_hpc.stages.label_bins import BinsSummary
     from pyxt_hpc.steps import Facts, StageResult
 
 # what is said of each observation
@@ -66,6 +67,11 @@ _ERROR_MAP = re.compile("_((?:error_plus|error_minus|error|fractional_error))_(?
 MAX_WITHOUT_CIRCLE = 0.5
 """Share of live pixels without a circle above which most of the map will be empty."""
 
+_WHY_UNBINNED = {
+    "OUTSIDE": "it is outside of all that were asked for",
+    "NO_SIGNAL": "none with them reaches the S/N",
+}
+
 
 def exposures(facts: "Facts") -> str:
     """The live time of the chips [ks]; from the least to the most if they differ by more than a per cent."""
@@ -118,6 +124,24 @@ def binning_lines(
     for n, regions in summary.regions.items():
         if resolution in (None, n):
             yield f"resolution {n}: {regions} regions to fit"
+
+
+def bins_lines(summary: "BinsSummary", signal_to_noise: float) -> Iterator[str]:
+    """How many bins there are, what S/N they have, and why live pixels are in none."""
+    low, middle, high = summary.signal_to_noise
+    yield (
+        f"{summary.bins} bins by the method {summary.method}; median area {summary.median_area:.0f} pixels; "
+        f"{summary.seconds:.1f} s"
+    )
+    yield (
+        f"S/N {low:.1f} to {high:.1f} in nine of ten, median {middle:.1f}; signal_to_noise_threshold is "
+        f"{signal_to_noise:g}"
+    )
+    for why, n in summary.unbinned.items():
+        share = n / max(summary.live_pixels, 1)
+        yield f"{share:.1%} of the live pixels are in no bin: {_WHY_UNBINNED[why.name]}"
+    yield "bins share no photons: their errors are independent"
+    yield f"{summary.bins} regions to fit, whatever the resolution"
 
 
 def fitting_lines(summary: "FittingSummary") -> Iterator[str]:

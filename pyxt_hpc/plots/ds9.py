@@ -1,4 +1,4 @@
-"""A DS9 region file beside a map: every region's pixels as a box in the colour of its value."""
+"""A DS9 region file beside a map: every region's pixels as a shape in the colour of its value."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.colours import colour_scale
+from pyxt_hpc.plots.outlines import outlines
 
 NO_VALUE = "#b0b0b0"
 
@@ -31,11 +32,12 @@ def write_regions(path: Path, lines: Iterable[str], remark: str = "") -> None:
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """The bins of a cluster as DS9 boxes, the same on every map.
+    """The bins of a cluster as DS9 shapes, the same on every map.
 
-    A box is the block that a region stands for; its circle, which overlaps many others, is in a tag. Where
-    there are more blocks than DS9 can show, a box is a square of blocks with the value of the region nearest
-    to its middle, as a lower resolution would choose.
+    Of circles, a box is the block that a region stands for; its circle, which overlaps many others, is in a
+    tag. Where there are more blocks than DS9 can show, a box is a square of blocks with the value of the
+    region nearest to its middle, as a lower resolution would choose. Bins that share no pixel are polygons
+    along the edges of their pixels; a hole in one is covered by what is in it, which is drawn after it.
 
     Parameters
     ----------
@@ -55,6 +57,8 @@ class Boxes:
     @classmethod
     def of(cls, regions: FittedRegions, most: int = MAX_BOXES) -> "Boxes":
         """The boxes of the fitted regions, at most about `most`."""
+        if regions.labels is not None:
+            return cls._polygons(regions, regions.labels)
         bundle, rows, step = regions.bundle, regions.rows, regions.step
         y, x = (block_number(rows[axis], step) for axis in ("row", "col"))
         chosen, joined = np.arange(len(rows)), 1
@@ -82,6 +86,25 @@ class Boxes:
             ],
             f"# {len(chosen)} of {len(rows)} regions{blocks}: a region fills {side} x {side} pixels",
         )
+
+    @classmethod
+    def _polygons(cls, regions: FittedRegions, labels: NDArray) -> "Boxes":
+        """One for each part of a bin, the largest first."""
+        rows, wcs = regions.rows, regions.bundle.wcs
+        drawn = [
+            (float(np.prod(np.ptp(corners, axis=0))), i, corners)
+            for i, own in enumerate(outlines(labels, rows["region"]))
+            for corners in own
+        ]
+        drawn.sort(key=lambda one: -one[0])
+        shapes, tags = [], []
+        for _, i, corners in drawn:
+            ra, dec = wcs.wcs_pix2world(corners[:, 1], corners[:, 0], 0)
+            points = ",".join(f"{r:.6f},{d:.6f}" for r, d in zip(ra.tolist(), dec.tolist(), strict=True))
+            shapes.append(f"polygon({points})")
+            tags.append(f"}} tag={{region {rows['region'][i]}}}")
+        chosen = np.array([i for _, i, _ in drawn], np.int64)
+        return cls(chosen, shapes, tags, f"# {len(rows)} bins that share no pixel, {len(shapes)} polygons")
 
     def write(self, product: MapProduct, path: Path) -> None:
         """Write the file of a map with ``of_regions``, in the colours of its picture."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.files.writing import note_product
+from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.maps.gas.thermodynamics import kpc_per_arcsec
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.parallel.pools.sandbox import begin_child

@@ -47,7 +47,7 @@ STAGE = "crop-data"
 _VIGNETTING_KEV = (1.49, 3.8, 5.0, 6.6)
 _MIN_LIVE = 0.1  # share of the exposure below which a pixel at an edge is left out
 _MAX_OFF_AXIS_ARCMIN = 60.0
-_MAPS_AGAIN = f"do again: pyxt-hpc {BEFORE}"
+_MAPS_AGAIN = f"do again: pyxt-hpc {BEFORE}; without CIAO set backend = builtin before"
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ The gas is two-dimensional, one temperature at each sky position: a fit to event
 right answer, which projection along the line of sight would blur.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +75,27 @@ class ClusterTruth:
         electrons = charges[:2].sum() + self.abundance * charges[2:].sum()
         squared = self.norm * 4e14 * np.pi * (1.0 + self.redshift) ** 2 / (solid_angle * self.depth_kpc)
         return np.sqrt(electrons * squared / _CM_PER_KPC)
+
+    def norms_at(self, nodes: NDArray[np.float64]) -> Iterator[tuple[int, NDArray, NDArray]]:
+        """Spread the gas over temperatures between which spectra are linear in kT.
+
+        Parameters
+        ----------
+        nodes : (n_kT,)
+            Ascending temperatures [keV].
+
+        Yields
+        ------
+        node : int
+            Number of a temperature that gas has.
+        norm, metals : (ny, nx)
+            Norm of each pixel at this temperature, and the same times its abundance.
+        """
+        lower = np.clip(np.searchsorted(nodes, self.kT, side="right") - 1, 0, len(nodes) - 2)
+        share = (self.kT - nodes[lower]) / (nodes[lower + 1] - nodes[lower])
+        for node in range(lower.min(), lower.max() + 2):
+            weight = np.where(lower == node, 1.0 - share, np.where(lower == node - 1, share, 0.0)) * self.norm
+            yield node, weight, weight * self.abundance
 
 
 def demo_truth(counts: float = 1e6, field_arcmin: float = 14.0) -> ClusterTruth:

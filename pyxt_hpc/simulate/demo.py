@@ -138,10 +138,27 @@ def write_demo_input(directory: Path, exposure_fraction: float = 1.0, field_arcm
     """
     truth = demo_truth(field_arcmin=field_arcmin)
     plans = [replace(plan, exposure_s=exposure_fraction * plan.exposure_s) for plan in demo_plans()]
-    simulate_cluster(directory / NAME, truth, plans, seed=SEED)
-    path = directory / f"{NAME}.ini"
+    return write_input(directory, NAME, truth, plans)
+
+
+def write_input(
+    directory: Path, name: str, truth: ClusterTruth, plans: Sequence[ObservationPlan], seed: int = SEED
+) -> Path:
+    """Simulate observations of any cluster and write its configuration, which is returned.
+
+    Parameters
+    ----------
+    directory
+        Gets the cluster's folder and ``<name>.ini``.
+    name
+        Of the cluster.
+    truth, plans, seed
+        As `simulate_cluster` takes them.
+    """
+    simulate_cluster(directory / name, truth, plans, seed=seed)
+    path = directory / f"{name}.ini"
     with replacing(path) as temporary:
-        temporary.write_text(fill_in_template(config_template(NAME), truth, plans), encoding="utf-8")
+        temporary.write_text(fill_in_template(config_template(name), truth, plans), encoding="utf-8")
     return path
 
 

@@ -46,9 +46,9 @@ def observe_directly(
         Live pixels; None: all.
     """
     shape = truth.kT.shape
-    arf, rmf = _responses()
+    arf, rmf = responses()
     live = np.ones(shape, bool) if mask is None else mask
-    blank = [(np.full(shape, exposure_s), _background_rate(truth) * _in_band(rmf))]
+    blank = [(np.full(shape, exposure_s), background_rate(truth.nH, truth.absorption) * _in_band(rmf))]
     gas = [(exposure_s * amount, rate) for amount, rate in _gas(truth)]
     indptr, channel = _draw([*gas, *blank], live, rng)
     more = [(background_ratio * amount, rate) for amount, rate in blank]
@@ -95,7 +95,8 @@ def scaled_to(truth: ClusterTruth, counts: float, exposure_s: float = 1e5) -> Cl
 
 
 @lru_cache(maxsize=1)
-def _responses() -> tuple[Arf, Rmf]:
+def responses() -> tuple[Arf, Rmf]:
+    """Those of the optical axis."""
     return on_axis_arf(), gaussian_rmf()
 
 
@@ -105,20 +106,20 @@ def _in_band(rmf: Rmf) -> NDArray[np.bool_]:
 
 def _gas(truth: ClusterTruth) -> Iterator[_Component]:
     """Components of the gas, with their spectra in channels [count s^-1]."""
-    arf, rmf = _responses()
+    arf, rmf = responses()
     for amount, rate in gas_components(truth, arf):
         if amount.any():
             yield amount, (rate @ rmf.to_sparse()) * _in_band(rmf)
 
 
-def _background_rate(truth: ClusterTruth) -> NDArray[np.float64]:
-    """Spectrum of particles and sky of one pixel, in channels [count s^-1]."""
-    arf, rmf = _responses()
+def background_rate(nH: float, absorption: str = "phabs") -> NDArray[np.float64]:
+    """Spectrum of particles and sky of one pixel, (n_channel,) [count s^-1]; nH in 1e22 cm^-2."""
+    arf, rmf = responses()
     edges, rate = particle_background()
     channel = np.searchsorted(rmf.channel_hi_keV, 0.5 * (edges[1:] + edges[:-1]))
     chip = (geometry.CHIP_PIXELS * geometry.PIXEL_ARCSEC / 60.0) ** 2
     particles = np.bincount(channel, rate, rmf.n_channels + 1)[: rmf.n_channels] / chip
-    sky = sky_background_rate(truth, arf) @ rmf.to_sparse()
+    sky = sky_background_rate(arf, nH, absorption) @ rmf.to_sparse()
     return (particles + sky) * (PIXEL_ARCSEC / 60.0) ** 2
 
 

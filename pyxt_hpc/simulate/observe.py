@@ -193,7 +193,7 @@ def _background(
     truth: ClusterTruth, plan: ObservationPlan, arf: Arf, live_s: float, rng: np.random.Generator
 ) -> list[DetectedEvents]:
     """Quiet background of some live time: particles, and the vignetted sky."""
-    sky_rate = photons.sky_background_rate(truth, arf) * _CHIP_ARCMIN2
+    sky_rate = photons.sky_background_rate(arf, truth.nH, truth.absorption) * _CHIP_ARCMIN2
     parts = []
     for ccd in geometry.CCDS:
         parts.append(_particles(ccd, live_s, plan, rng))

@@ -55,15 +55,11 @@ def gas_components(truth: ClusterTruth, arf: Arf) -> Iterator[tuple[FloatArray, 
     """
     edges = energy_edges(arf)
     plasma = load_plasma()
-    nodes = plasma.kT
-    spectra = plasma.components(edges, truth.redshift, truth.abundance_table)
+    hhe, metals = plasma.components(edges, truth.redshift, truth.abundance_table)
     through = transmission(edges, truth.nH, truth.absorption) * arf.area
-    lower = np.clip(np.searchsorted(nodes, truth.kT, side="right") - 1, 0, len(nodes) - 2)
-    share = (truth.kT - nodes[lower]) / (nodes[lower + 1] - nodes[lower])
-    for node in range(lower.min(), lower.max() + 2):
-        weight = np.where(lower == node, 1.0 - share, np.where(lower == node - 1, share, 0.0)) * truth.norm
-        for amount, spectrum in zip((weight, weight * truth.abundance), spectra, strict=True):
-            yield amount, spectrum[node] * through
+    for node, norm, norm_of_metals in truth.norms_at(plasma.kT):
+        yield norm, hhe[node] * through
+        yield norm_of_metals, metals[node] * through
 
 
 def gas_photons(
@@ -93,12 +89,12 @@ def source_rates(truth: ClusterTruth, arf: Arf) -> FloatArray:
     return np.reshape(shapes, (len(truth.sources), len(arf.area))) * through
 
 
-def sky_background_rate(truth: ClusterTruth, arf: Arf) -> FloatArray:
+def sky_background_rate(arf: Arf, nH: float, absorption: str) -> FloatArray:
     """Spectrum of the sky background on the axis, (n_energy,) [count s^-1 arcmin^-2 per energy bin]."""
     edges = energy_edges(arf)
     foreground = _FOREGROUND_NORM_ARCMIN2 * apec(edges, _FOREGROUND_KT, 1.0, 0.0)
     unresolved = _UNRESOLVED_SR * _SR_PER_ARCMIN2 * _power_law(edges, _UNRESOLVED_INDEX)
-    unresolved *= transmission(edges, truth.nH, truth.absorption)
+    unresolved *= transmission(edges, nH, absorption)
     return (foreground + unresolved) * arf.area
 
 

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from pyxt_hpc.binning.bins import paint_signal_to_noise
+from pyxt_hpc.binning.bins import signal_to_noise as ratio_of
 from pyxt_hpc.binning.circles import (
     RADIUS_MAX,
     RADIUS_MIN,
@@ -17,6 +18,7 @@ from pyxt_hpc.binning.circles import (
     scale_map_rows,
 )
 from pyxt_hpc.binning.lattice import lattice
+from pyxt_hpc.binning.smoothing import circle_sums as circle_sums_of
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
@@ -29,6 +31,10 @@ from pyxt_hpc.parallel.ledger import Collector
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.parallel.pools.pool import Payload
 from pyxt_hpc.parallel.world import World
+from pyxt_hpc.stages.label_bins import BinsSummary, Unbinned, label_bins, least_radius, summary_of
+
+ROUNDING = 1e-3
+"""Steps by which a radius may be missed: maps of the point spread are single precision."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,30 @@ def circle_sums(bundle: Bundle) -> CircleSums:
 
 def circles_of(bundle: Bundle, config: ClusterConfig) -> tuple[np.ndarray, np.ndarray]:
     """Scale map and S/N map of a bundle, (ny, nx) float32 each, as stage 5 makes them, without a file."""
-    return scale_map_rows(circle_sums(bundle), 0, bundle.mask.shape[0], config.signal_to_noise)
+    found = scale_map_rows(circle_sums(bundle), 0, bundle.mask.shape[0], config.signal_to_noise)
+    return _with_least_radius(bundle, config, *found)
+
+
+def _with_least_radius(
+    bundle: Bundle, config: ClusterConfig, radius: np.ndarray, signal_to_noise: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Circles made as large as they must be, and their S/N."""
+    if not config.minimum_radius:
+        return radius, signal_to_noise
+    least = np.ceil(least_radius(bundle, config) / RADIUS_STEP - ROUNDING) * RADIUS_STEP
+    larger = np.clip(np.maximum(radius, least), RADIUS_MIN, RADIUS_MAX).astype(np.float32)
+    larger[radius == 0] = 0.0
+    live = bundle.mask > 0
+    images = np.stack([bundle.counts, bundle.background, bundle.background, live], axis=-1) * live[..., None]
+    reached = ratio_of(*circle_sums_of(images, larger)[:3]).astype(np.float32)
+    return larger, np.where(larger > radius, reached, signal_to_noise)
 
 
 def make_region_map(bundle: Bundle, config: ClusterConfig) -> tuple[RegionMap, np.ndarray]:
     """Regions and S/N map (ny, nx) of a bundle, as stage 5 makes them, without a file."""
+    if config.bin_method != "circles":
+        made = label_bins(bundle, config)
+        return RegionMap.of_labels(made.labels), made.signal_to_noise
     radius, signal_to_noise = circles_of(bundle, config)
     return RegionMap(radius), signal_to_noise
 
@@ -83,16 +108,22 @@ def _inputs(config: ClusterConfig) -> tuple[Bundle, Payload]:
     return bundle, Payload(config.signal_to_noise, vars(circle_sums(bundle)))
 
 
-def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningSummary | None:
+def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningSummary | BinsSummary | None:
     """Make the scale map, the S/N map and the index of regions; None on ranks that were workers.
+
+    Bins that share no pixel are made by the master alone.
 
     Raises
     ------
     EmptySelection
-        If no circle up to the largest radius reaches the S/N.
+        If no circle up to the largest radius, or no bin, reaches the S/N.
+    MissingInput, DamagedFile, ConfigError
+        As `label_bins`.
     Interrupted
         At a signal; unlike fits, rows of the scale map are made too quickly to be worth storing one by one.
     """
+    if config.bin_method != "circles":
+        return world.on_master(lambda: _create_label_bins(config))
     start = time.perf_counter()
     layout = Layout.of(config)
     with world.others_wait():
@@ -117,6 +148,7 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
             when_stopped="nothing of it is stored: the next run makes it from the beginning",
         )
 
+    radius, signal_to_noise = _with_least_radius(bundle, config, radius, signal_to_noise)
     index = region_index(radius)
     n_circles = int(index.max())
     if n_circles == 0:
@@ -159,3 +191,38 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
         median_radius=float(np.median(radius[radius > 0])),
         seconds=time.perf_counter() - start,
     )
+
+
+def _create_label_bins(config: ClusterConfig) -> BinsSummary:
+    start = time.perf_counter()
+    layout, bundle = Layout.of(config), read_cluster_bundle(config)
+    made = label_bins(bundle, config)
+    write = partial(
+        write_image,
+        wcs_header=bundle.wcs_header,
+        bundle_fingerprint=bundle.fingerprint,
+        settings=scale_map_settings(config),
+        history=["bins share no photons: their errors are independent"],
+    )
+    write(
+        layout.signal_to_noise_map,
+        made.signal_to_noise,
+        unit="",
+        comment="(C - B)/sqrt(C + B) of the bin; 0 where there is none",
+    )
+    codes = ", ".join(f"{why.value} {why.name.lower().replace('_', ' ')}" for why in Unbinned)
+    write(
+        layout.region_index_map,
+        made.labels,
+        unit="",
+        comment=f"number of the bin that holds the pixel; 0: none, and extension UNBINNED has why: {codes}",
+        errors={"UNBINNED": made.unbinned},
+    )
+    # Last: its presence says that the stage is complete.
+    write(
+        layout.scale_map,
+        RegionMap.of_labels(made.labels).radius,
+        unit="pixel",
+        comment="radius of the circle with the area of the pixel's bin; 0: no bin",
+    )
+    return summary_of(bundle, config, made, time.perf_counter() - start)

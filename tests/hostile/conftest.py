@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,17 @@ sys.path.insert(0, str(Path(__file__).parent))  # the tables share `situations`
 
 
 @pytest.fixture(scope="session")
-def tiny_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_cluster(made_once: Callable[..., Path]) -> Path:
     """Folder with ``demo.ini``: 2 arcmin of the demo's cluster, fitted at the coarsest resolution."""
     from pyxt_hpc.simulate.demo import write_demo_input
 
-    folder = tmp_path_factory.mktemp("tiny_cluster")
-    write_demo_input(folder, exposure_fraction=0.1, field_arcmin=2.0)
-    config = str(folder / "demo.ini")
-    for line in (["run", "--through", "crop-data"], ["create-bins"], ["fit-spectra", "--resolution", "1"]):
-        assert main([*line, "-c", config]) == 0
-    return folder
+    def fill(folder: Path) -> None:
+        write_demo_input(folder, exposure_fraction=0.1, field_arcmin=2.0)
+        config = str(folder / "demo.ini")
+        for line in ("run --through crop-data", "create-bins", "fit-spectra --resolution 1"):
+            assert main([*line.split(), "-c", config]) == 0
+
+    return made_once("tiny_cluster", fill)
 
 
 @pytest.fixture

@@ -49,6 +49,6 @@ def test_dead_pixels_do_not_dim(fitted) -> None:
 def test_a_million_pixels_a_second() -> None:
     images, radius = np.ones((500, 500, 4)), np.full((500, 500), 12.0)
     circle_sums(images[:50], radius[:50])
-    start = time.perf_counter()
+    start = time.process_time()
     circle_sums(images, radius)
-    assert radius.size / (time.perf_counter() - start) > 2e5  # a machine may be shared: 5 times slower
+    assert radius.size / (time.process_time() - start) > 2e5  # a fifth of a quiet machine's

@@ -2,7 +2,8 @@
 
 Usage: toy_job.py WHAT N_WORKERS STORE [--time-limit S] [--max-regions N] [--seconds S] [--regions N]
 Goes on with STORE if it is there. WHAT is "fine" or what goes wrong: "raise", "die", "stuck", "full",
-"early", "unprepared" or "defect". Prints what the test wants to know.
+"early", "unprepared" or "defect". Prints what the test wants to know. Only the master imports the store: most
+of the time of a test goes into starting its ranks.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,10 +23,11 @@ from pyxt_hpc.parallel.limits import Limits
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.parallel.pools.pool import Payload
 from pyxt_hpc.parallel.world import detect_world
-from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
-from pyxt_hpc.store.checksum import checksums
 from pyxt_hpc.store.rows import REGION_DTYPE, blank_rows
-from pyxt_hpc.store.writer import ResultsStore
+
+if TYPE_CHECKING:
+    from pyxt_hpc.stages.checkpoint import StoreLedger
+    from pyxt_hpc.store.writer import ResultsStore
 
 GUILTY = 137
 """The region that raises or kills."""
@@ -73,21 +75,27 @@ def fit(context: Any, items: np.ndarray) -> np.ndarray:
     return toy_fits(arrays["regions"][items], arrays["offset"][items]).view(np.uint8)
 
 
-class Ledger(StoreLedger):
-    """Says what it stores."""
+def ledger_of(store: "ResultsStore", regions: np.ndarray) -> "StoreLedger":
+    """One that says what it stores."""
+    from pyxt_hpc.stages.checkpoint import StoreLedger
 
-    def add_result(self, items: np.ndarray, result: np.ndarray, attempt: int) -> None:
-        """Store and say it."""
-        if sys.argv[1] == "full" and items[0] > 50:
-            raise DiskFull("no space left")
-        super().add_result(items, result, attempt)
-        print(f"chunk {items[0]} {len(items)} attempt {attempt}", flush=True)
+    class Ledger(StoreLedger):
+        def add_result(self, items: np.ndarray, result: np.ndarray, attempt: int) -> None:
+            if sys.argv[1] == "full" and items[0] > 50:
+                raise DiskFull("no space left")
+            super().add_result(items, result, attempt)
+            print(f"chunk {items[0]} {len(items)} attempt {attempt}", flush=True)
+
+    return Ledger(store, regions)
 
 
-def begin(options: argparse.Namespace) -> tuple[ResultsStore, np.ndarray, Payload]:
+def begin(options: argparse.Namespace) -> tuple["ResultsStore", np.ndarray, Payload]:
     """What the master makes."""
     if options.what == "early":
         raise ConfigError("nothing to do")
+    from pyxt_hpc.store.checksum import checksums
+    from pyxt_hpc.store.writer import ResultsStore
+
     regions = toy_regions(options.regions)
     identity: dict[str, Any] = {"fingerprint": "toy", "settings": {"regions": len(regions)}}
     if options.store.exists():
@@ -104,6 +112,8 @@ def begin(options: argparse.Namespace) -> tuple[ResultsStore, np.ndarray, Payloa
 def main(options: argparse.Namespace) -> None:
     """Run one job to its end."""
     world = detect_world()
+    if world.is_master:
+        import pyxt_hpc.stages.checkpoint  # noqa: F401 (before anything is timed)
     start = time.monotonic()
     limits = Limits.of(options.time_limit, options.max_regions)
     with world.others_wait():
@@ -116,6 +126,8 @@ def main(options: argparse.Namespace) -> None:
     ):
         if pool is None or job is None:
             return
+        from pyxt_hpc.stages.checkpoint import split_suspects
+
         with job[0] as store:
             pending, suspects = split_suspects(store)
             print(f"{pool.n_workers} workers", flush=True)
@@ -125,7 +137,7 @@ def main(options: argparse.Namespace) -> None:
                     pool,
                     fit,
                     pending,
-                    Ledger(store, job[1]),
+                    ledger_of(store, job[1]),
                     label="toy",
                     unit="region",
                     suspects=suspects,

@@ -122,7 +122,8 @@ def test_interrupted_from_the_keyboard(small_cluster: Path, tmp_path: Path, stag
     for line in process.stdout:
         if line == f"== {stage}\n":
             break
-    time.sleep(0.3)
+    while process.poll() is None and not list(layout.cluster_dir.rglob(".tmp-*")):
+        time.sleep(0.001)  # until it writes: nothing more is to be imported
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 75, err

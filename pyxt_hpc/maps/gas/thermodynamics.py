@@ -5,32 +5,23 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from astropy.cosmology import FlatLambdaCDM
 
-from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.beta_model import fit_beta_model
+from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.gas.correlation import JointErrors, joint_errors
-from pyxt_hpc.maps.gas.particles import (
+from pyxt_hpc.maps.gas.errors import Uncertain, propagate
+from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.maps.quantities import Quantity, map_measured
+from pyxt_hpc.spectra.models.gas import (
     Particles,
-    Uncertain,
     cooling_by_metals,
     cooling_slope,
     cooling_time,
     electron_density,
-    propagate,
 )
-from pyxt_hpc.maps.paint import Measured
-from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.maps.quantities import Quantity, map_measured
-
-
-def kpc_per_arcsec(config: ClusterConfig) -> float:
-    """Scale at the cluster's redshift in the configured cosmology; 0 at redshift 0."""
-    cosmology = FlatLambdaCDM(H0=config.hubble_constant, Om0=config.matter_density)
-    distance = cosmology.angular_diameter_distance(config.redshift).to_value("kpc")
-    return float(distance * np.radians(1.0 / 3600.0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,7 +44,8 @@ class FitBins(NamedTuple):
     def empty(cls, kind: int, edges: NDArray[np.int64]) -> FitBins:
         """Room for a spectrum."""
         first, second, third, expected, x, h, scratch = np.zeros((7, len(edges) - 1))
-        return cls(kind, first, second, third, expected, x, h, scratch, np.zeros(edges[-1]), edges)
+        # A copy: those of shared memory are read-only, and numba would compile every kernel a second time.
+        return cls(kind, first, second, third, expected, x, h, scratch, np.zeros(edges[-1]), edges.copy())
 
 
 @kernel

@@ -1,31 +1,40 @@
-"""The gas that temperature and emission tell of: density, pressure, entropy, cooling time."""
+"""Gas in full ionisation: its particles, its density by its emission, and how long it takes to cool."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from astropy import units
 from numpy.typing import NDArray
 
-from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.spectra.models.abundances import DEFAULT_TABLE, abundances
 from pyxt_hpc.spectra.models.cooling import cooling_table
 
 _N_TRACE = 2
 """Elements from this index on (atomic number 3) scale with the abundance."""
 
-_CM_PER_KPC = float(units.kpc.to(units.cm))
+CM_PER_KPC = float(units.kpc.to(units.cm))
 _SR_PER_ARCMIN2 = float((units.arcmin**2).to(units.sr))
 _ERG_PER_KEV = float(units.keV.to(units.erg))
 _S_PER_GYR = float(units.Gyr.to(units.s))
 
+# fmt: off
+_WEIGHTS = np.array([
+    1.008, 4.0026, 6.94, 9.0122, 10.81, 12.011, 14.007, 15.999, 18.998, 20.180, 22.990, 24.305, 26.982,
+    28.085, 30.974, 32.06, 35.45, 39.95, 39.098, 40.078, 44.956, 47.867, 50.942, 51.996, 54.938, 55.845,
+    58.933, 58.693, 63.546, 65.38,
+])
+# fmt: on
+"""Standard atomic weights of atomic numbers 1 to 30, abridged (CIAAW)."""
+
 
 @dataclass(frozen=True)
 class Particles:
-    """Numbers of particles per hydrogen nucleus in fully ionised gas, of one or of many regions."""
+    """Numbers of particles and mass per hydrogen nucleus in fully ionised gas, of one or of many regions."""
 
     electrons: NDArray[np.float64]
     nuclei: NDArray[np.float64]
+    mass: NDArray[np.float64]
+    """[u]; over `electrons` it is the mean molecular weight per electron."""
 
     @classmethod
     def of(cls, abundance: NDArray | float, table: str = DEFAULT_TABLE) -> "Particles":
@@ -33,10 +42,21 @@ class Particles:
         number = abundances(table)
         charges = number * np.arange(1, len(number) + 1)
         metals = np.asarray(abundance, float)
-        electrons, nuclei = (
-            each[:_N_TRACE].sum() + metals * each[_N_TRACE:].sum() for each in (charges, number)
+        electrons, nuclei, mass = (
+            each[:_N_TRACE].sum() + metals * each[_N_TRACE:].sum()
+            for each in (charges, number, number * _WEIGHTS)
         )
-        return cls(electrons, nuclei)
+        return cls(electrons, nuclei, mass)
+
+    @property
+    def mu(self) -> NDArray[np.float64]:
+        """Mean mass of a particle, electrons counted [u]."""
+        return self.mass / (self.electrons + self.nuclei)
+
+    @property
+    def mu_e(self) -> NDArray[np.float64]:
+        """Mass per electron [u]."""
+        return self.mass / self.electrons
 
 
 def electron_density(
@@ -62,7 +82,7 @@ def electron_density(
         n_e [cm^-3].
     """
     measure = norm_per_area * 1e14 * 4.0 * np.pi * (1.0 + redshift) ** 2 / _SR_PER_ARCMIN2
-    return np.sqrt(particles.electrons * measure / (depth_kpc * _CM_PER_KPC))
+    return np.sqrt(particles.electrons * measure / (depth_kpc * CM_PER_KPC))
 
 
 def cooling_function(
@@ -107,47 +127,3 @@ def cooling_by_metals(
     """d ln Lambda / d abundance at `kT` [keV]."""
     nodes, _, metals = cooling_table(table)
     return np.interp(kT, nodes, metals) / cooling_function(kT, abundance, table)
-
-
-@dataclass(frozen=True, eq=False)
-class Uncertain:
-    """Something a result depends on.
-
-    `slope` is of ln result over ln parameter, or over the parameter; `minus`, `plus` are errors of the same.
-    """
-
-    slope: NDArray | float
-    minus: NDArray | float
-    plus: NDArray | float
-
-    @classmethod
-    def power(cls, slope: NDArray | float, parameter: Measured) -> "Uncertain":
-        """Of a result that goes as a power of the parameter."""
-        with np.errstate(divide="ignore", invalid="ignore"):  # norm 0 has no relative error
-            return cls(slope, parameter.minus / parameter.value, parameter.plus / parameter.value)
-
-    def moves(self, up: bool) -> NDArray[np.float64]:
-        """Change of ln result by the error on the side that moves it up, or down."""
-        slope = np.asarray(self.slope, float)
-        # where the slope is 0 an open interval does not matter
-        return np.where(slope == 0, 0.0, slope * np.where((slope > 0) == up, self.plus, self.minus))
-
-
-def propagate(
-    value: NDArray, on: Sequence[Uncertain], correlations: Mapping[tuple[int, int], NDArray | float]
-) -> Measured:
-    """Errors of a result, in first order of its logarithm.
-
-    The relative variance is sum_ij rho_ij d_i d_j, d_i being what parameter i moves it by with its error
-    on the sides that move the result the same way. `correlations` are rho_ij of pairs i < j.
-    """
-
-    def side(up: bool) -> NDArray:
-        moves = [parameter.moves(up) for parameter in on]
-        variance = np.sum([move**2 for move in moves], axis=0)
-        for (i, j), rho in correlations.items():
-            variance = variance + 2.0 * rho * moves[i] * moves[j]
-        return value * np.sqrt(np.maximum(variance, 0.0))
-
-    with np.errstate(invalid="ignore"):
-        return Measured(np.where(np.isfinite(value), value, np.nan), side(up=False), side(up=True))

@@ -1,0 +1,177 @@
+"""How well hydrostatic masses of simulated spherical clusters agree with the truth.
+
+Every cluster is another one: mass, concentration, density profile and redshift are drawn. Its annuli get
+Poisson spectra with all temperatures along the line of sight, fits, and a mass as ``mass-estimation`` has it.
+
+    python benchmarks/mass.py --clusters 200 --way backward --output mass.jsonl
+
+Posteriors are sampled by importance, about a second a cluster; ``--steps 3000`` has emcee sample the same
+posteriors instead, a minute each. A repeated run goes on where it stopped; ``--clusters 0`` only prints
+the table of a file.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import multivariate_t
+
+from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.parallel.pools.choose import choose_pool
+from pyxt_hpc.profiles.mass.estimate import MassOptions, MassProblem, prepare_sampling, sample_mass
+from pyxt_hpc.profiles.mass.models import WAYS
+from pyxt_hpc.profiles.mass.posterior import Posterior, posterior_of
+from pyxt_hpc.profiles.mass.sampler import SamplerOptions, best_fit
+from pyxt_hpc.profiles.vikhlinin import GasDensity
+from pyxt_hpc.simulate.annuli import AnnularSky
+from pyxt_hpc.simulate.spherical import SphericalCluster
+
+EDGES_R500 = np.array([0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.27, 0.36, 0.48, 0.63, 0.82, 1.05])
+GAS_FRACTION = 0.12
+DRAWS, WIDER, DEGREES = 6000, 1.1, 6
+SEED = 42
+
+
+def random_cluster(rng: np.random.Generator) -> SphericalCluster:
+    """A cluster of 3e14 to 1e15 Msun, with a cool core or without, whose gas fraction is 0.12 at R500."""
+    mass, concentration = np.exp(rng.uniform(np.log(3e14), np.log(1e15))), rng.uniform(2.0, 5.0)
+    redshift = rng.uniform(0.1, 0.3)
+    plain = GasDensity(1.0, 100.0, 0.5, 0.6, 800.0, 1.5)
+    size = SphericalCluster(plain, mass, concentration, redshift)
+    R500 = float(size.halo.radius(500.0, size.critical_density))
+    density = GasDensity(
+        n0=1.0,
+        rc=R500 * rng.uniform(0.07, 0.15),
+        alpha=rng.uniform(0.0, 1.2),
+        beta=rng.uniform(0.55, 0.68),
+        rs=R500 * rng.uniform(0.5, 1.0),
+        epsilon=rng.uniform(1.0, 2.5),
+    )
+    one = SphericalCluster(density, mass, concentration, redshift)
+    n0 = GAS_FRACTION * mass / float(one.gas_mass(R500))
+    return SphericalCluster(GasDensity(**{**vars(density), "n0": n0}), mass, concentration, redshift)
+
+
+def one_realisation(number: int, way: str, exposure_s: float, steps: int) -> dict[str, object]:
+    """Mass of one cluster over the truth."""
+    rng = np.random.default_rng([SEED, number])
+    cluster = random_cluster(rng)
+    truth = {d: float(cluster.halo.radius(d, cluster.critical_density)) for d in (2500.0, 500.0)}
+    sky = AnnularSky(cluster, EDGES_R500 * truth[500.0] / cluster.kpc_per_arcsec, exposure_s=exposure_s)
+    annuli, mixing = sky.observe(rng), sky.mixing
+    options = MassOptions(ways=(way,), ensembles=1, sampler=SamplerOptions(max_steps=steps))
+    start = time.perf_counter()
+    result: dict[str, object] = {"number": number, "way": way, "true_M500": cluster.M500}
+    try:
+        problem = MassProblem.of(
+            annuli,
+            lambda used: mixing_of(mixing, annuli.has_norm),
+            redshift=cluster.redshift,
+            cosmology=cluster.cosmology,
+            particles=cluster.particles,
+            options=options,
+        )
+        posterior, quality = by_emcee(problem, way) if steps else by_importance(problem, rng)
+    except EmptySelection as error:
+        return {**result, "refused": str(error)}
+    result |= {"chi2": posterior.chi2, **quality}
+    for sphere in posterior.overdensities:
+        name = f"{sphere.overdensity:g}"
+        true_mass, true_gas = (float(f(truth[sphere.overdensity])) for f in (cluster.mass, cluster.gas_mass))
+        for label, interval, true in (
+            ("M", sphere.mass, true_mass),
+            ("fgas", sphere.gas_fraction, true_gas / true_mass),
+        ):
+            result[f"{label}{name}"] = [
+                float(v) / true for v in (interval.value, interval.low, interval.high)
+            ]
+        result[f"note{name}"] = sphere.note
+    result["seconds"] = time.perf_counter() - start
+    return result
+
+
+def by_emcee(problem: MassProblem, way: str) -> tuple[Posterior, dict[str, float]]:
+    """Samples as ``mass-estimation`` draws them."""
+    with tempfile.TemporaryDirectory() as directory:
+        sampling = prepare_sampling(problem, lambda way, k: Path(directory) / f"{way}-{k}.h5")
+        found = sample_mass(sampling, choose_pool(1))
+    assert found is not None
+    return found.ways[way].posterior, {"autocorrelation": found.ways[way].autocorrelation}
+
+
+def by_importance(problem: MassProblem, rng: np.random.Generator) -> tuple[Posterior, dict[str, float]]:
+    """Samples of the same posterior, drawn about the best fit and weighted: a tenth of the time."""
+    (likelihood,) = problem.likelihoods
+    low, high = likelihood.bounds
+    annuli = likelihood.annuli
+    kT = float(np.exp(np.mean(np.log(annuli.kT[annuli.has_kT]))))
+    best, covariance = best_fit(likelihood.residuals, likelihood.model.start(kT), likelihood.bounds, rng)
+    proposal = multivariate_t(best, WIDER**2 * covariance, df=DEGREES, seed=rng)
+    drawn = proposal.rvs(4 * DRAWS)
+    drawn = drawn[np.all((drawn > low) & (drawn < high), axis=1)][:DRAWS]
+    parts = [likelihood.log_probability(part) for part in np.array_split(drawn, max(len(drawn) // 40, 1))]
+    log_weight = np.concatenate(parts) - proposal.logpdf(drawn)
+    weight = np.exp(log_weight - log_weight.max())
+    chosen = rng.choice(len(drawn), len(drawn), p=weight / weight.sum())
+    free = float(np.sum(likelihood.residuals(best[None]) ** 2))
+    posterior = posterior_of(
+        likelihood, drawn[chosen], np.concatenate(parts)[chosen], problem.critical, problem.mu_e, free, rng
+    )
+    return posterior, {"effective": float(weight.sum() ** 2 / (weight**2).sum())}
+
+
+def mixing_of(mixing, used):
+    """Tables of some of the annuli."""
+    return type(mixing)(mixing.gas_kT, mixing.fit_kT, mixing.slope[used], mixing.gain[used])
+
+
+def print_table(rows: list[dict]) -> None:
+    """Bias, scatter and coverage of what the rows have."""
+    print("| | clusters | refused | median | mean over truth | scatter | half of 68% | holds truth |")
+    print("|---|---|---|---|---|---|---|---|")
+    for way in WAYS:
+        own = [row for row in rows if row["way"] == way]
+        if not own:
+            continue
+        for name in ("M2500", "M500", "fgas2500", "fgas500"):
+            known = np.array([row[name] for row in own if name in row and np.isfinite(row[name]).all()])
+            value, low, high = known.T
+            inside = np.mean((low <= 1.0) & (high >= 1.0))
+            print(
+                f"| {way} {name} | {len(known)} | {len(own) - len(known)} | {np.median(value):.3f} | "
+                f"{value.mean():.3f} +- {value.std() / np.sqrt(len(value)):.3f} | {value.std():.3f} | "
+                f"{np.mean(high - low) / 2:.3f} | {inside:.1%} |"
+            )
+
+
+def main() -> None:
+    """Run what is missing, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clusters", type=int, default=200)
+    parser.add_argument("--way", choices=WAYS, default="backward")
+    parser.add_argument("--exposure", type=float, default=1e5, help="[s]; default 1e5")
+    parser.add_argument("--steps", type=int, default=0, help="of emcee; default: importance")
+    parser.add_argument("--output", type=Path, default=Path("mass-benchmark.jsonl"))
+    arguments = parser.parse_args()
+    done = (
+        [json.loads(line) for line in arguments.output.read_text().splitlines()]
+        if arguments.output.exists()
+        else []
+    )
+    numbers = {row["number"] for row in done if row["way"] == arguments.way}
+    for number in range(arguments.clusters):
+        if number in numbers:
+            continue
+        done.append(one_realisation(number, arguments.way, arguments.exposure, arguments.steps))
+        with arguments.output.open("a") as file:
+            file.write(json.dumps(done[-1]) + "\n")
+    print_table(done)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""Contour bins: grown along the contours of a smoothed image until they reach an S/N.
+
+Sanders 2006, MNRAS 371, 829. A bin begins at the brightest pixel that is left and takes, one after the other,
+the pixel beside it whose smoothed brightness is closest to that of its first pixel, as long as the pixel lies
+within so many radii of the circle with the bin's area. What is left between finished bins does not reach the
+S/N: from the lowest S/N on, those bins are given, pixel by pixel, to the neighbours of like brightness.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.binning.bins import checked_images, renumbered, signal_to_noise, sums_of
+from pyxt_hpc.binning.smoothing import accumulative_smoothing
+from pyxt_hpc.errors import ConfigError
+
+CONSTRAINT = 2.0
+
+# Pixels beyond the constraint are looked at again when the bin has grown by this share: its circle is larger.
+_AGAIN = 1.0 / 16.0
+
+# Of the S/N: a bin that has more gets the pixels of another only if nobody else takes them.
+_ENOUGH = 1.08
+
+# A bin without S/N is left out, as sky without signal, if it would bring its neighbours below this part of
+# the S/N, shared evenly among them. No pixel is judged by itself: that would choose upward fluctuations.
+SPOILED = 0.95
+
+# A bin that ends with less than this part of the S/N is left out.
+FLOOR = 0.8
+
+# Columns of the table of bins.
+_C, _B, _W, _N, _Y, _X, _AIM, _NEED = range(8)
+
+
+def contour_bins(
+    counts: NDArray,
+    background: NDArray,
+    variance: NDArray,
+    mask: NDArray,
+    target: float,
+    *,
+    constraint: float = CONSTRAINT,
+    smoothing: float = 0.0,
+    least_area: NDArray | float = 0.0,
+    largest: int = 0,
+    exposure: NDArray | None = None,
+) -> NDArray[np.int32]:
+    """Label image of contour bins.
+
+    Parameters
+    ----------
+    counts, background, variance, mask : (ny, nx)
+        As `circles.prepare` takes them.
+    target : float
+        S/N of every bin.
+    constraint : float
+        Pixels lie within so many radii of the circle with the bin's area from its centroid when they are
+        added; 0: anywhere.
+    smoothing : float
+        S/N of `accumulative_smoothing`; 0: that of the bins.
+    least_area : (ny, nx) or float
+        Bins that begin at a pixel have at least this area [pixels].
+    largest : int
+        Area at which a bin grows no further [pixels]; 0: no limit.
+    exposure : (ny, nx), optional
+        For contours of the brightness rather than of the counts.
+
+    Returns
+    -------
+    (ny, nx) int32
+        Numbers from 1 in the order in which the bins began, the brightest first; 0 where masked, and where no
+        bin reaches the S/N. With what is left between bins few have a little less, `FLOOR` of it at least.
+
+    Raises
+    ------
+    ConfigError, DamagedFile
+        If the target is not positive; if images do not fit together or have negative values.
+    """
+    if not target > 0:
+        raise ConfigError(f"signal-to-noise target: found {target}, expected a number above 0")
+    images, live = checked_images(counts, background, variance, mask)
+    smooth = accumulative_smoothing(*images, mask, smoothing or target, exposure).ravel()
+    need = np.broadcast_to(np.asarray(least_area, np.float64), mask.shape).ravel()
+    order = np.flatnonzero(live)
+    order = order[np.argsort(-smooth[order], kind="stable")]
+    flat = np.ascontiguousarray(np.stack([image.ravel() for image in images]), np.float64)
+    labels = np.where(live.ravel(), 0, -1).astype(np.int32)
+    limit = largest or labels.size + 1
+    reach = constraint * constraint / np.pi if constraint else np.inf
+    bins = _grow(order, smooth, flat, need, float(target), reach, limit, mask.shape[1], labels)
+    _clean(smooth, flat, float(target), reach, limit, mask.shape[1], bins, labels)
+    labels = renumbered(labels.reshape(mask.shape))
+    reached = signal_to_noise(*sums_of(labels, images))
+    labels[(reached < FLOOR * target)[labels]] = 0
+    return renumbered(labels)
+
+
+@compiled
+def _reached(one, target):  # type: ignore[no-untyped-def]
+    """Whether a bin of the table has S/N and area."""
+    net = one[_C] - one[_B]
+    return one[_N] >= one[_NEED] and net > 0.0 and net * net >= target * target * (one[_C] + one[_W])
+
+
+@compiled
+def _within(one, y, x, reach):  # type: ignore[no-untyped-def]
+    """Whether a pixel may be added to a bin."""
+    n = one[_N]
+    if n == 0.0:
+        return True
+    return (y - one[_Y] / n) ** 2 + (x - one[_X] / n) ** 2 <= reach * (n + 1.0)
+
+
+@compiled
+def _add(one, images, pixel, width, sign):  # type: ignore[no-untyped-def]
+    one[_C] += sign * images[0, pixel]
+    one[_B] += sign * images[1, pixel]
+    one[_W] += sign * images[2, pixel]
+    one[_N] += sign
+    one[_Y] += sign * (pixel // width)
+    one[_X] += sign * (pixel % width)
+
+
+@compiled
+def _neighbours(pixel, width, size, found):  # type: ignore[no-untyped-def]
+    """Set `found` (4,) to the pixels that share an edge; return how many there are."""
+    n, x = 0, pixel % width
+    if pixel >= width:
+        found[n] = pixel - width
+        n += 1
+    if x > 0:
+        found[n] = pixel - 1
+        n += 1
+    if x < width - 1:
+        found[n] = pixel + 1
+        n += 1
+    if pixel < size - width:
+        found[n] = pixel + width
+        n += 1
+    return n
+
+
+@compiled
+def _grow(order, smooth, images, need, target, reach, limit, width, labels):  # type: ignore[no-untyped-def]
+    """Label every pixel of `order`; return the table of bins, its first row unused."""
+    n_bin, capacity = 0, 1024
+    bins = np.zeros((capacity, 8))
+    near = np.empty(4, np.int64)
+    met_by = np.zeros(labels.size, np.int32)  # the bin that has looked at a pixel last
+    for first in order:
+        if labels[first] != 0:
+            continue
+        n_bin += 1
+        if n_bin == capacity:
+            more = np.zeros((2 * capacity, 8))
+            more[:capacity] = bins
+            bins, capacity = more, 2 * capacity
+        one = bins[n_bin]
+        one[_AIM], one[_NEED] = smooth[first], need[first]
+        row, col = first // width, first % width
+        met_by[first] = n_bin
+        heap = [(0.0, np.int64(0), first)]
+        waiting = [first]
+        waiting.clear()
+        again = 0.0
+        while one[_N] < limit:
+            if len(waiting) > 0 and (len(heap) == 0 or one[_N] >= again):
+                again = one[_N] * (1.0 + _AGAIN)
+                kept = 0
+                for pixel in waiting:
+                    y, x = pixel // width, pixel % width
+                    if _within(one, y, x, reach):
+                        heappush(
+                            heap, (abs(smooth[pixel] - one[_AIM]), (y - row) ** 2 + (x - col) ** 2, pixel)
+                        )
+                    else:
+                        waiting[kept] = pixel
+                        kept += 1
+                del waiting[kept:]
+            if len(heap) == 0:
+                break
+            pixel = heappop(heap)[2]
+            if not _within(one, pixel // width, pixel % width, reach):
+                waiting.append(pixel)
+                continue
+            labels[pixel] = n_bin
+            _add(one, images, pixel, width, 1.0)
+            if _reached(one, target):
+                break
+            for i in range(_neighbours(pixel, width, labels.size, near)):
+                other = near[i]
+                if labels[other] == 0 and met_by[other] != n_bin:
+                    met_by[other] = n_bin
+                    far = (other // width - row) ** 2 + (other % width - col) ** 2
+                    heappush(heap, (abs(smooth[other] - one[_AIM]), far, other))
+    return bins[: n_bin + 1]
+
+
+@compiled
+def _clean(smooth, images, target, reach, limit, width, bins, labels):  # type: ignore[no-untyped-def]
+    """Give the pixels of bins without S/N to their neighbours; label what nobody takes -1."""
+    n_bin = bins.shape[0] - 1
+    head = np.full(n_bin + 1, -1, np.int64)
+    following = np.full(labels.size, -1, np.int64)
+    for pixel in range(labels.size):
+        if labels[pixel] > 0:
+            following[pixel] = head[labels[pixel]]
+            head[labels[pixel]] = pixel
+    poor = [(0.0, 0)]
+    poor.clear()
+    for b in range(1, n_bin + 1):
+        if not _reached(bins[b], target):
+            heappush(poor, (_ratio(bins[b]), b))
+    near = np.empty(4, np.int64)
+    met_by = np.zeros(n_bin + 1, np.int64)
+    while len(poor) > 0:
+        ratio, b = heappop(poor)
+        if bins[b, _N] == 0.0 or _reached(bins[b], target):
+            continue
+        if ratio != _ratio(bins[b]):  # it has got pixels since
+            heappush(poor, (_ratio(bins[b]), b))
+            continue
+        out = bins[b, _N] >= limit or _spoils(b, head[b], following, bins, labels, target, width, met_by)
+        for free in range(4):  # to bins near the S/N within the constraint, near the S/N, within it, to any
+            heap = [(0.0, 0, 0)]
+            heap.clear()
+            pixel = head[b]
+            while pixel >= 0 and not out:
+                if labels[pixel] == b:
+                    _offer(pixel, b, smooth, bins, labels, width, near, heap)
+                pixel = following[pixel]
+            while len(heap) > 0:
+                _, pixel, taker = heappop(heap)
+                one = bins[taker]
+                if labels[pixel] != b or one[_N] >= limit:
+                    continue
+                if free % 2 == 0 and not _within(one, pixel // width, pixel % width, reach):
+                    continue
+                if free < 2 and _ratio(one) > _ENOUGH * target:
+                    continue
+                labels[pixel] = taker
+                _add(bins[b], images, pixel, width, -1.0)
+                _add(one, images, pixel, width, 1.0)
+                for i in range(_neighbours(pixel, width, labels.size, near)):
+                    if labels[near[i]] == b:
+                        heappush(heap, (abs(smooth[near[i]] - one[_AIM]), near[i], taker))
+        # in the takers' lists now, or nobody's
+        pixel, head[b] = head[b], -1
+        while pixel >= 0:
+            after = following[pixel]
+            owner = labels[pixel]
+            if owner == b:
+                labels[pixel] = -1
+            else:
+                following[pixel] = head[owner]
+                head[owner] = pixel
+            pixel = after
+        bins[b, _N] = 0.0
+
+
+@compiled
+def _spoils(b, pixel, following, bins, labels, target, width, met_by):  # type: ignore[no-untyped-def]
+    """Whether the neighbours of a bin would lose too much S/N if they shared it evenly."""
+    near = np.empty(4, np.int64)
+    n, net, square = 0, 0.0, 0.0
+    while pixel >= 0:
+        for i in range(_neighbours(pixel, width, labels.size, near)):
+            taker = labels[near[i]]
+            if taker > 0 and taker != b and met_by[taker] != b:
+                met_by[taker] = b
+                n += 1
+                net += bins[taker, _C] - bins[taker, _B]
+                square += bins[taker, _C] + bins[taker, _W]
+        pixel = following[pixel]
+    if n == 0:
+        return True
+    before = net / np.sqrt(n * max(square, 1e-300))
+    net += bins[b, _C] - bins[b, _B]
+    square += bins[b, _C] + bins[b, _W]
+    return net / np.sqrt(n * max(square, 1e-300)) < SPOILED * min(target, before)
+
+
+@compiled
+def _offer(pixel, b, smooth, bins, labels, width, near, heap):  # type: ignore[no-untyped-def]
+    for i in range(_neighbours(pixel, width, labels.size, near)):
+        taker = labels[near[i]]
+        if taker > 0 and taker != b:
+            heappush(heap, (abs(smooth[pixel] - bins[taker, _AIM]), pixel, np.int64(taker)))
+
+
+@compiled
+def _ratio(one):  # type: ignore[no-untyped-def]
+    return (one[_C] - one[_B]) / np.sqrt(one[_C] + one[_W]) if one[_C] > 0.5 else 0.0

@@ -1,0 +1,125 @@
+"""Bins of given shapes: squares, elliptical annuli and their sectors."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.binning.bins import checked_images, renumbered
+
+
+def grid_bins(mask: NDArray, side: int) -> NDArray[np.int32]:
+    """Squares of so many pixels a side, row by row from the first pixel; only those with a live pixel count.
+
+    Returns
+    -------
+    (ny, nx) int32
+        Numbers from 1; 0 where masked.
+    """
+    y, x = np.indices(mask.shape) // side
+    return renumbered(np.where(mask != 0, 1 + y * (x.max(initial=0) + 1) + x, 0))
+
+
+def elliptical_radius(
+    shape: tuple[int, int], row: float, col: float, axis_ratio: float, angle: float
+) -> NDArray[np.float64]:
+    """Semi-major axis [pixels] of the ellipse through every pixel, (ny, nx).
+
+    Parameters
+    ----------
+    shape : (ny, nx)
+    row, col : float
+        Centre [pixels].
+    axis_ratio : float
+        Minor over major axis.
+    angle : float
+        Of the major axis [rad], from the direction of rows to that of falling columns: from north to east
+        where north is up.
+    """
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    y, x = y - row, x - col
+    along = y * np.cos(angle) - x * np.sin(angle)
+    across = y * np.sin(angle) + x * np.cos(angle)
+    return np.hypot(along, across / axis_ratio)
+
+
+def sector_of(
+    shape: tuple[int, int], row: float, col: float, n_sectors: int, first: float
+) -> NDArray[np.int64]:
+    """Sector of every pixel, (ny, nx) from 0; of equal angles about the centre, the first from `first` [rad].
+
+    Angles are as in `elliptical_radius`.
+    """
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    turns = (np.arctan2(-(x - col), y - row) - first) / (2.0 * np.pi)
+    return np.minimum((turns % 1.0 * n_sectors).astype(np.int64), n_sectors - 1)
+
+
+def annuli_of_radii(mask: NDArray, radius: NDArray, sector: NDArray, edges: NDArray) -> NDArray[np.int32]:
+    """Sectors of annuli between ascending radii, from the inside out; 0 where masked, and outside of them.
+
+    `radius` and `sector`, (ny, nx), are those of every pixel; an annulus holds its inner edge.
+    """
+    ring = np.searchsorted(edges, radius, side="right") - 1
+    inside = (mask != 0) & (ring >= 0) & (ring < len(edges) - 1)
+    return renumbered(np.where(inside, 1 + ring * (int(sector.max(initial=0)) + 1) + sector, 0))
+
+
+def annuli_of_signal(
+    counts: NDArray,
+    background: NDArray,
+    variance: NDArray,
+    mask: NDArray,
+    target: float,
+    radius: NDArray,
+    sector: NDArray,
+    least_area: NDArray | float = 0.0,
+) -> NDArray[np.int32]:
+    """Sectors of annuli that reach an S/N, each sector with radii of its own.
+
+    Parameters
+    ----------
+    counts, background, variance, mask : (ny, nx)
+        As `circles.prepare` takes them.
+    target : float
+        S/N.
+    radius, sector : (ny, nx)
+        Of every pixel.
+    least_area : (ny, nx) or float
+        Area of an annulus that begins at a pixel [pixels]. It is at least a pixel wide.
+
+    Returns
+    -------
+    (ny, nx) int32
+        Numbers from 1, from the inside out; 0 where masked, and outside of the last annulus that reaches it.
+    """
+    images, live = checked_images(counts, background, variance, mask)
+    flat = np.stack([image.ravel() for image in images]).astype(np.float64)
+    need = np.broadcast_to(np.asarray(least_area, np.float64), live.shape).ravel()
+    ring = np.full(live.size, -1, np.int64)
+    for one in range(int(sector.max(initial=0)) + 1):
+        own = np.flatnonzero(live.ravel() & (sector.ravel() == one))
+        own = own[np.argsort(radius.ravel()[own], kind="stable")]
+        _rings(flat[:, own], radius.ravel()[own], need[own], float(target), own, ring)
+    number = np.where(ring >= 0, 1 + ring * (int(sector.max(initial=0)) + 1) + sector.ravel(), 0)
+    return renumbered(number.reshape(live.shape))
+
+
+@compiled
+def _rings(images, radius, need, target, pixel, ring):  # type: ignore[no-untyped-def]
+    """Number the rings of pixels that are sorted by radius; the last ones that reach nothing keep -1."""
+    first, number = 0, 0
+    counts, background, variance = 0.0, 0.0, 0.0
+    for k in range(radius.size):
+        counts += images[0, k]
+        background += images[1, k]
+        variance += images[2, k]
+        net = counts - background
+        enough = net > 0.0 and net * net >= target * target * (counts + variance)
+        ends = k + 1 == radius.size or radius[k + 1] > radius[k]  # equal radii stay together
+        if enough and ends and k + 1 - first >= need[first] and radius[k] - radius[first] >= 1.0:
+            for i in range(first, k + 1):
+                ring[pixel[i]] = number
+            first, number = k + 1, number + 1
+            counts, background, variance = 0.0, 0.0, 0.0

@@ -1,0 +1,140 @@
+"""The command of hydrostatic masses."""
+
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pyxt_hpc.cli.command import command
+from pyxt_hpc.cli.options import config_option, cpus_option, option, whole_number
+from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.config.cluster import ClusterConfig, read_config
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.world import detect_world
+from pyxt_hpc.pipeline.run import count_workers
+from pyxt_hpc.pipeline.summaries import table
+
+if TYPE_CHECKING:
+    from pyxt_hpc.profiles.mass.estimate import ClusterMass, MassOptions, Sampling
+    from pyxt_hpc.profiles.mass.posterior import Interval
+
+_UNLIKELY = 0.01
+"""Probability of a chi^2 below which a model is doubted."""
+
+
+@command(
+    "mass-estimation",
+    "hydrostatic mass: M(r), gas fraction, R2500, M2500, R500, M500",
+    "Mass of a spherical cluster in hydrostatic equilibrium from the annuli of profile-analysis, two ways:\n"
+    "forward (density and temperature as functions) and backward (an NFW halo and the density). Tables\n"
+    "(ECSV) and pictures in main_output/. Samples are kept in acb/: the same command goes on with them.\n"
+    "Also under mpirun; see `pyxt-hpc help mass`.",
+    config_option,
+    cpus_option,
+    option(
+        "--sector",
+        nargs=2,
+        type=float,
+        metavar=("FROM", "TO"),
+        help="from the profile of this sector (default: that all around)",
+    ),
+    option("--way", choices=("both", "forward", "backward"), default="both", help="how (default both)"),
+    option("--core", action="store_true", help="a second component of the density, for a sharp cool core"),
+    option(
+        "--ensembles",
+        type=whole_number(1, 64),
+        default=2,
+        metavar="N",
+        help="of walkers for each way, which so many processes or ranks compute (default 2)",
+    ),
+    option(
+        "--max-steps",
+        type=whole_number(100, 10_000_000),
+        default=20_000,
+        metavar="N",
+        help="steps of every walker if the chain does not converge before (default 20000)",
+    ),
+    option(
+        "--seed", type=whole_number(0, 2**31 - 1), default=1, metavar="N", help="of the samples (default 1)"
+    ),
+    serial=False,
+)
+def mass_estimation(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.cluster.mass import Mass
+    from pyxt_hpc.parallel.pools.choose import choose_pool
+    from pyxt_hpc.profiles.analysis import ProfileOptions
+    from pyxt_hpc.profiles.mass.estimate import MassOptions, sample_mass
+    from pyxt_hpc.profiles.mass.models import WAYS
+    from pyxt_hpc.profiles.mass.sampler import SamplerOptions
+
+    world = detect_world()
+    config = world.from_master(lambda: read_config(arguments.config))
+    n_workers = count_workers(arguments.num_cpus, config, world)
+    options = MassOptions(
+        ways=WAYS if arguments.way == "both" else (arguments.way,),
+        core=arguments.core,
+        ensembles=arguments.ensembles,
+        sampler=SamplerOptions(max_steps=arguments.max_steps, seed=arguments.seed),
+    )
+    tag = ProfileOptions(sector=arguments.sector and tuple(arguments.sector)).tag
+    with world.others_wait():
+        sampling = _prepare(config, tag, options) if world.is_master else None
+    mass = sample_mass(sampling, choose_pool(n_workers, world))
+    if mass is not None:
+        echo(*_lines(mass))
+        for path in Mass(config.name, mass, tag).write(Layout.of(config)):
+            echo(f"{path}")
+
+
+def _prepare(config: ClusterConfig, tag: str, options: "MassOptions") -> "Sampling":
+    """Read bundle and profile, and find where to begin."""
+    from pyxt_hpc.fit.inputs import read_cluster_bundle
+    from pyxt_hpc.profiles.mass.estimate import mass_problem, prepare_sampling
+    from pyxt_hpc.profiles.mass.tables import read_annuli
+
+    layout, bundle = Layout.of(config), read_cluster_bundle(config)
+    problem = mass_problem(bundle, config, *read_annuli(config, bundle, tag), options)
+    return prepare_sampling(problem, lambda way, k: layout.mass_chain(f"{tag}_{way}_{k + 1}"))
+
+
+def _lines(mass: "ClusterMass") -> Iterator[str]:
+    """What was found, for a person."""
+    rows = []
+    for way, sampled in mass.ways.items():
+        posterior = sampled.posterior
+        yield (
+            f"{way}: chi^2 {posterior.chi2:.1f} of {posterior.n_data} data with {posterior.n_parameters} "
+            f"parameters"
+        )
+        if posterior.n_data <= posterior.n_parameters:
+            yield f"warning: {way}: as many parameters as data: priors decide much of the result"
+        elif posterior.probability < _UNLIKELY:
+            yield f"warning: {way}: so large a chi^2 is unlikely: the intervals are too narrow"
+        steps = ", ".join(str(chain.steps) for chain in sampled.chains)
+        agreement = f", R-hat {sampled.disagreement:.3f}" if len(sampled.chains) > 1 else ""
+        yield (
+            f"{way}: {'converged' if sampled.converged else 'NOT CONVERGED, more --max-steps are needed'}: "
+            f"{steps} steps, autocorrelation at most {sampled.autocorrelation:.0f} steps{agreement}"
+        )
+        for sphere in posterior.overdensities:
+            if sphere.note:
+                yield f"warning: {way}: no M{sphere.overdensity:g}: {sphere.note}"
+            rows.append(
+                (
+                    way,
+                    f"{sphere.overdensity:g}",
+                    _shown(sphere.radius, 1.0, 0),
+                    _shown(sphere.mass, 1e14, 2),
+                    _shown(sphere.gas_fraction, 1.0, 3),
+                    "extrapolated" if sphere.is_extrapolated else "",
+                )
+            )
+    yield from table(("way", "overdensity", "R [kpc]", "M [1e14 Msun]", "gas fraction", ""), rows)
+    yield f"the last annulus ends at {mass.annuli.outermost:.0f} kpc"
+
+
+def _shown(interval: "Interval", unit: float, digits: int) -> str:
+    value, low, high = (f"{x / unit:.{digits}f}" for x in (interval.value, interval.low, interval.high))
+    return f"{value} ({low} to {high})" if value != "nan" else "-"
+
+
+COMMANDS = (mass_estimation,)

@@ -1,0 +1,146 @@
+"""The command of radial profiles."""
+
+import argparse
+from collections.abc import Iterator
+from math import degrees
+from typing import TYPE_CHECKING
+
+from pyxt_hpc.cli.command import command
+from pyxt_hpc.cli.options import as_key, config_option, option, whole_number
+from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.pipeline.summaries import table
+
+if TYPE_CHECKING:
+    from pyxt_hpc.profiles.analysis import ClusterProfile
+
+
+@command(
+    "profile-analysis",
+    "radial profiles: brightness, deprojected density and temperature, entropy, cool core",
+    "Surface brightness in rings about the centre with beta models and, where asked, an edge; spectra of\n"
+    "annuli, each fitted alone and all together for the shells of gas in space; density, pressure,\n"
+    "entropy, cooling time and gas mass with errors; classification of the core. Tables (ECSV) and\n"
+    "pictures in main_output/. Needs the bundle of crop-data only; see `pyxt-hpc help profiles`.",
+    config_option,
+    option(
+        "--center",
+        default="peak",
+        metavar="WHERE",
+        help="peak of the smoothed image, centroid, or 'RA DEC' (default peak)",
+    ),
+    option("--elliptical", action="store_true", help="along the ellipses of the best beta model"),
+    option(
+        "--sector",
+        nargs=2,
+        type=float,
+        metavar=("FROM", "TO"),
+        help="degrees counterclockwise from the right of the image, as DS9's pandas; 330 390 is across 0",
+    ),
+    option("--counts", type=float, metavar="N", help="net counts of every annulus"),
+    option(
+        "--signal-to-noise",
+        type=float,
+        metavar="S",
+        help="S/N of every annulus (default: signal_to_noise_threshold of the configuration)",
+    ),
+    option("--r-max", type=float, metavar="ARCSEC", help="largest radius of a spectrum"),
+    option(
+        "--band",
+        nargs=2,
+        type=as_key("energy_min_keV"),
+        default=(0.5, 2.0),
+        metavar=("MIN", "MAX"),
+        help="band of the brightness in keV, as far as the bundle has it (default 0.5 2)",
+    ),
+    option(
+        "--edge",
+        nargs=2,
+        type=float,
+        metavar=("FROM", "TO"),
+        help="look for a jump of the density between these radii in arcsec",
+    ),
+    option("--free-abundance", action="store_true", help="fit the abundance of every annulus and shell"),
+    option(
+        "--smoothing",
+        type=float,
+        default=0.0,
+        metavar="W",
+        help="weight of second differences of ln kT from shell to shell (default 0: shells are independent)",
+    ),
+    option(
+        "--draws", type=whole_number(20, 100_000), default=300, metavar="N", help="for errors (default 300)"
+    ),
+    option(
+        "--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N", help="of the draws (default 0)"
+    ),
+)
+def profile_analysis(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.cluster.cluster import Cluster
+
+    config = read_config(arguments.config)
+    settings = {"free_abundance": True} if arguments.free_abundance else {}
+    profile = Cluster(config).profile(
+        center=arguments.center,
+        elliptical=arguments.elliptical,
+        sector=arguments.sector,
+        counts=arguments.counts,
+        signal_to_noise=arguments.signal_to_noise,
+        r_max=arguments.r_max,
+        band=arguments.band,
+        edge=arguments.edge,
+        smoothing=arguments.smoothing,
+        draws=arguments.draws,
+        seed=arguments.seed,
+        **settings,
+    )
+    echo(*_lines(profile.analysis))
+    for path in profile.write(Layout.of(config)):
+        echo(f"{path}")
+
+
+def _lines(profile: "ClusterProfile") -> Iterator[str]:
+    """What was found, for a person."""
+    beta, frame = profile.beta_model, profile.frame
+    place = (
+        f"center {profile.ra_deg:.5f} {profile.dec_deg:+.5f} (row {frame.row:.1f}, column {frame.col:.1f})"
+    )
+    if any(frame.stretch):
+        place += f", axis ratio {frame.axis_ratio:.2f} at {degrees(frame.angle):.0f} degrees"
+    yield place
+    cores = " and ".join(f"{core:.1f}" for core in beta.cores)
+    quality = f"C {beta.statistic:.0f} in {beta.n_bins} rings"
+    yield f"brightness: beta {beta.beta:.3f}, core {cores} arcsec, {quality}"
+    if (edge := profile.edge) is not None:
+        yield (
+            f"edge: at {edge.radius:.1f} arcsec, density jumps by {edge.jump:.2f} ({edge.jump_lo:.2f} to "
+            f"{edge.jump_hi:.2f}); C is {edge.improvement:.1f} better than without"
+        )
+    cells = []
+    for i, words in enumerate(profile.status):
+        kT, n_e, K = (profile.shells[name] for name in ("kT", "n_e", "entropy"))
+        cells.append(
+            (
+                f"{profile.geometry.edges_kpc[i]:.0f}-{profile.geometry.edges_kpc[i + 1]:.0f}",
+                f"{profile.rows['kT'][i]:.2f}",
+                f"{kT.value[i]:.2f} ({kT.low[i]:.2f} to {kT.high[i]:.2f})",
+                f"{n_e.value[i]:.3g} ({n_e.low[i]:.3g} to {n_e.high[i]:.3g})",
+                f"{K.value[i]:.3g}",
+                words,
+            )
+        )
+    yield from table(("kpc", "kT projected", "kT [keV]", "n_e [cm^-3]", "K [keV cm^2]", "shell"), cells)
+    if (fit := profile.entropy_fit) is not None:
+        slope = f"{fit.alpha:.2f} +- {fit.alpha_error:.2f}"
+        yield f"entropy: K0 {fit.K0:.1f} +- {fit.K0_error:.1f} keV cm^2, slope {slope}"
+    else:
+        yield "entropy: too few shells, or too few draws, for K0"
+    core = profile.core
+    time = f"{core.cooling_time:.2g} Gyr at {core.cooling_radius_kpc:.0f} kpc"
+    yield f"core: cooling time {time}: {core.by_cooling_time}"
+    ratio = f"{core.concentration:.3f} +- {core.concentration_error:.3f}"
+    yield f"core: concentration {ratio}: {core.by_concentration}"
+
+
+COMMANDS = (profile_analysis,)

@@ -1,0 +1,104 @@
+"""A hydrostatic mass with units, its tables and pictures."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.profiles.mass.estimate import ClusterMass
+from pyxt_hpc.profiles.mass.tables import overdensity_table, profile_table
+from pyxt_hpc.profiles.tables import write_table
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Mass:
+    """What ``pyxt-hpc mass-estimation`` finds.
+
+    Attributes
+    ----------
+    name : str
+        Of the cluster.
+    estimate : ClusterMass
+        All numbers, samples and chains.
+    tag : str
+        Of the profile; empty for one all around.
+    """
+
+    name: str
+    estimate: ClusterMass
+    tag: str = ""
+
+    @property
+    def table(self) -> "QTable":
+        """R2500, M2500, R500, M500 and gas fractions with 68% intervals, a row for each way."""
+        from astropy.table import QTable
+
+        return QTable(overdensity_table(self.estimate, self._meta))
+
+    @property
+    def profiles(self) -> "QTable":
+        """Mass, gas mass, gas fraction, density and temperature at radii, with 68% intervals."""
+        from astropy.table import QTable
+
+        return QTable(profile_table(self.estimate, self._meta))
+
+    @property
+    def _meta(self) -> dict[str, Any]:
+        return {"name": self.name, "profile": self.tag, "outermost_kpc": self.estimate.annuli.outermost}
+
+    @property
+    def _title(self) -> str:
+        return f"{self.name}{self.tag.replace('_', ' ')}"
+
+    def plot(self, figure: "Figure | None" = None) -> "Figure":
+        """Draw temperature, norm, density, mass and gas fraction with what they were fitted to.
+
+        Parameters
+        ----------
+        figure
+            An empty one; None: a new one of pyplot, which notebooks show by themselves.
+        """
+        from pyxt_hpc.plots.mass import MASS_SIZE, draw_mass_on
+
+        figure = figure or _new_figure(MASS_SIZE)
+        draw_mass_on(figure, self.estimate, self._title)
+        return figure
+
+    def plot_corner(self, figure: "Figure | None" = None) -> "Figure":
+        """Draw the samples of every two parameters; argument as `plot`."""
+        from pyxt_hpc.plots.mass import corner_size, draw_corner_on
+
+        figure = figure or _new_figure(corner_size(self.estimate))
+        draw_corner_on(figure, self.estimate, self._title)
+        return figure
+
+    def write(self, layout: Layout) -> Iterator[Path]:
+        """Write both tables and both pictures to where the command line has them, and yield their paths."""
+        from pyxt_hpc.plots.mass import draw_corner, draw_mass
+
+        for path, table in (
+            (layout.mass_profile(self.tag), profile_table),
+            (layout.mass_table(self.tag), overdensity_table),
+        ):
+            write_table(path, table(self.estimate, self._meta))
+            yield path
+        for path, draw in (
+            (layout.mass_picture(self.tag), draw_mass),
+            (layout.mass_corner(self.tag), draw_corner),
+        ):
+            draw(path, self.estimate, self._title)
+            yield path
+
+    def __repr__(self) -> str:
+        return f"<Mass of {self._title}: {', '.join(self.estimate.ways)}>"
+
+
+def _new_figure(size: tuple[float, float]) -> "Figure":
+    from matplotlib import pyplot as plt
+
+    return plt.figure(figsize=size)

@@ -1,0 +1,100 @@
+"""A radial profile with units, its tables and pictures."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from astropy.coordinates import SkyCoord
+
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.profiles.analysis import ClusterProfile
+from pyxt_hpc.profiles.tables import brightness_table, shell_table, write_table
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Profile:
+    """What ``pyxt-hpc profile-analysis`` finds.
+
+    Attributes
+    ----------
+    analysis : ClusterProfile
+        All numbers, models and draws.
+    """
+
+    analysis: ClusterProfile
+
+    @property
+    def center(self) -> SkyCoord:
+        """On the sky."""
+        return SkyCoord(self.analysis.ra_deg, self.analysis.dec_deg, unit="deg")
+
+    @property
+    def shells(self) -> "QTable":
+        """Annuli and shells, a row each, with units; as the file ``..._shells.ecsv``."""
+        from astropy.table import QTable
+
+        return QTable(shell_table(self.analysis))
+
+    @property
+    def brightness(self) -> "QTable":
+        """Soft surface brightness, a row a ring, with units; as the file ``..._brightness.ecsv``."""
+        from astropy.table import QTable
+
+        return QTable(brightness_table(self.analysis))
+
+    def plot(self, figure: "Figure | None" = None) -> "Figure":
+        """Draw temperature, density, pressure, entropy, cooling time and gas mass.
+
+        Parameters
+        ----------
+        figure
+            An empty one; None: a new one of pyplot, which notebooks show by themselves.
+        """
+        from pyxt_hpc.plots.profiles import draw_gas_on
+
+        figure = figure or _new_figure((11.0, 6.6))
+        draw_gas_on(figure, self.analysis)
+        return figure
+
+    def plot_brightness(self, figure: "Figure | None" = None) -> "Figure":
+        """Draw the brightness with its models; argument as `plot`."""
+        from pyxt_hpc.plots.profiles import draw_brightness_on
+
+        figure = figure or _new_figure((7.2, 6.0))
+        draw_brightness_on(figure, self.analysis)
+        return figure
+
+    def write(self, layout: Layout) -> Iterator[Path]:
+        """Write both tables and both pictures to where the command line has them, and yield their paths."""
+        from pyxt_hpc.plots.profiles import draw_brightness, draw_gas
+
+        tag = self.analysis.options.tag
+        for path, table in (
+            (layout.profile_brightness(tag), brightness_table),
+            (layout.profile_shells(tag), shell_table),
+        ):
+            write_table(path, table(self.analysis))
+            yield path
+        for path, draw in (
+            (layout.profile_brightness_picture(tag), draw_brightness),
+            (layout.profile_picture(tag), draw_gas),
+        ):
+            draw(path, self.analysis)
+            yield path
+
+    def __repr__(self) -> str:
+        own = self.analysis
+        where = "" if own.options.sector is None else f" in the sector {own.options.sector}"
+        reach = f"{len(own.annuli)} shells to {own.geometry.edges_kpc[-1]:.0f} kpc"
+        return f"<Profile of {own.name}{where}: {reach} about {own.ra_deg:.5f} {own.dec_deg:+.5f}>"
+
+
+def _new_figure(size: tuple[float, float]) -> "Figure":
+    from matplotlib import pyplot as plt
+
+    return plt.figure(figsize=size, layout="constrained")

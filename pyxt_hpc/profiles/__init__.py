@@ -1,0 +1,1 @@
+"""Radial profiles of clusters: brightness, density, temperature, and what they say about the gas."""

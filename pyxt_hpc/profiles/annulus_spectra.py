@@ -1,0 +1,129 @@
+"""Spectra of annuli: each fitted for itself, and all in one array for the fit of shells."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.fit.background import background_share
+from pyxt_hpc.fit.brightness import BETA_TIMES_IMAGE, SkyBrightness
+from pyxt_hpc.fit.region_map import regions_of_labels
+from pyxt_hpc.fit.regions import RegionFits
+from pyxt_hpc.profiles.annuli import Annuli
+from pyxt_hpc.profiles.beta_models import BetaProfile
+from pyxt_hpc.spectra.fit import FitOptions
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class AnnulusSpectra:
+    """The bins of the spectra of all annuli, side by side.
+
+    Parameters
+    ----------
+    annulus
+        (n_bin,) which annulus each bin is of.
+    source, background
+        (n_bin,) counts.
+    smooth
+        (n_bin,) smooth expectation of the background spectrum's counts.
+    ratio
+        (n_bin,) background exposure per source exposure.
+    kT
+        (n_kT,) temperatures [keV] of the model, linear between them.
+    hhe, metals
+        (n_kT, n_bin) counts expected of gas whose norm in the whole annulus is 1: of H and He, and of metals
+        at abundance 1.
+    options
+        Of the fits.
+    """
+
+    annulus: NDArray[np.int64]
+    source: FloatArray
+    background: FloatArray
+    smooth: FloatArray
+    ratio: FloatArray
+    kT: FloatArray
+    hhe: FloatArray
+    metals: FloatArray
+    options: FitOptions
+
+
+def fit_annuli(
+    bundle: Bundle, config: ClusterConfig, annuli: Annuli, model: BetaProfile
+) -> tuple[np.ndarray, AnnulusSpectra]:
+    """Extract the spectra of annuli, and fit each for itself.
+
+    Parameters
+    ----------
+    bundle, config
+        The cluster.
+    annuli
+        Which.
+    model
+        Brightness by which parts that are not live, not in the sector or outside of the images are made up
+        for: norms are of whole annuli.
+
+    Returns
+    -------
+    rows : (n,) ROW_DTYPE
+        As `fit-spectra` stores them, but for the norms.
+    spectra : AnnulusSpectra
+        For `deprojection.fit_shells`; nH is that of the bundle.
+
+    Raises
+    ------
+    EmptySelection
+        If no observation saw enough of an annulus.
+    """
+    shape = bundle.mask.shape
+    image = annuli.brightness(model, shape)
+    sky = SkyBrightness((image / image.mean()).astype(np.float32), BETA_TIMES_IMAGE)
+    regions, runs = regions_of_labels(annuli.labels(shape))
+    fits = RegionFits.of(bundle, config, regions, sky, runs)
+    everything = np.arange(len(annuli))
+    share = annuli.share_in_images(model, shape)
+    rows = fits.fit(everything)
+    for name in ("norm", "norm_lo", "norm_hi"):
+        rows[name] /= share
+    spectra = fits.extract(everything)
+    for i in np.flatnonzero(~spectra.takes_part.any(axis=1)).tolist():
+        raise EmptySelection(
+            f"annulus {annuli.edges[i]:.1f} to {annuli.edges[i + 1]:.1f} arcsec: no observation saw "
+            f"{config.minimum_exposure_fraction:.0%} of it: lower minimum_exposure_fraction, or set a "
+            "largest radius"
+        )
+    observations, levels = fits.observations, fits.observations.levels()
+    nH = int(np.abs(observations.nH - bundle.nH).argmin())
+    per_observation = np.add.reduceat(spectra.background, observations.first_bin[:-1], axis=1)
+    whole = np.add.reduceat(observations.background_shape, observations.first_bin[:-1])
+    part = np.repeat(background_share(per_observation, whole), np.diff(observations.first_bin), axis=1)
+    parts = []
+    for i, level in enumerate(fits.levels_of(spectra).tolist()):
+        starts = levels[level][:-1]
+        used = np.flatnonzero(spectra.weight[i, starts] > 0)
+        exposure = spectra.weight[i] * share[i]
+        parts.append(
+            (
+                np.full(len(used), i),
+                np.add.reduceat(spectra.source[i], starts)[used],
+                np.add.reduceat(spectra.background[i], starts)[used],
+                np.add.reduceat(observations.background_shape * part[i], starts)[used],
+                spectra.ratio[i, starts][used],
+                *(
+                    np.add.reduceat(rates[nH] * exposure, starts, axis=1)[:, used]
+                    for rates in (observations.hhe, observations.metals)
+                ),
+            )
+        )
+    annulus, source, background, smooth, ratio, hhe, metals = (
+        np.concatenate(columns, axis=-1) for columns in zip(*parts, strict=True)
+    )
+    return rows, AnnulusSpectra(
+        annulus, source.astype(float), background.astype(float), smooth, ratio, observations.kT, hhe, metals,
+        fits.options,
+    )  # fmt: skip

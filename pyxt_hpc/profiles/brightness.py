@@ -1,0 +1,251 @@
+"""The surface brightness in a soft band, in rings about a centre."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.errors import ConfigError, EmptySelection
+from pyxt_hpc.fit.inputs import source_model
+from pyxt_hpc.profiles.centre import Frame
+
+FloatArray = NDArray[np.float64]
+
+_TYPICAL_KT = 5.0
+"""Temperature whose photons decide how datasets add up, and where the vignetting is taken [keV]."""
+
+_PIXEL_SQUARE = 1.0 / 6.0
+"""Mean square distance of a pixel's points from its middle."""
+
+_MIN_COMPLETE = 0.15
+"""A profile ends where no ring further out has this share of its sector live."""
+
+
+@dataclass(frozen=True, eq=False)
+class BandImages:
+    """A cluster in a band.
+
+    Parameters
+    ----------
+    counts, background, variance
+        (ny, nx) counts, expected background, and the variance of the latter.
+    exposure
+        (ny, nx) [s], vignetted; a second of every dataset counts as much as it is as sensitive as the most
+        sensitive one. 0 where dead.
+    """
+
+    counts: NDArray
+    background: NDArray
+    variance: NDArray
+    exposure: NDArray
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "BandImages":
+        """All of a bundle's band."""
+        return cls(bundle.counts, bundle.background, bundle.background_variance, bundle.exposure)
+
+
+@dataclass(frozen=True, eq=False)
+class SoftBand:
+    """Images of a band, and how bright gas is in it.
+
+    Parameters
+    ----------
+    energy_keV
+        Edges of the band, within the bundle's.
+    images
+        In this band.
+    kT, hhe, metals
+        (n_kT,) temperatures [keV], and rates of the most sensitive dataset at norm 1: of H and He, and of
+        metals at abundance 1 [count s^-1].
+    """
+
+    energy_keV: tuple[float, float]
+    images: BandImages
+    kT: FloatArray
+    hhe: FloatArray
+    metals: FloatArray
+
+    def rate(self, kT: ArrayLike, abundance: ArrayLike) -> FloatArray:
+        """Rate [count s^-1] of gas at norm 1, of temperatures [keV] and abundances [solar]."""
+        at = np.asarray(kT, float)
+        light, heavy = (np.interp(at, self.kT, rates) for rates in (self.hhe, self.metals))
+        return np.asarray(light + np.asarray(abundance) * heavy, float)
+
+
+def soft_band(bundle: Bundle, energy_min_keV: float, energy_max_keV: float) -> SoftBand:
+    """Cut a band out of a bundle.
+
+    Parameters
+    ----------
+    bundle
+        The cluster.
+    energy_min_keV, energy_max_keV
+        Edges; what the bundle does not have of it is left out.
+
+    Raises
+    ------
+    ConfigError
+        If the bundle has nothing of the band.
+    """
+    low, high = max(energy_min_keV, bundle.energy_min_keV), min(energy_max_keV, bundle.energy_max_keV)
+    if not low < high:
+        raise ConfigError(
+            f"band {energy_min_keV:g}-{energy_max_keV:g} keV: the bundle of {bundle.name} has "
+            f"{bundle.energy_min_keV:g}-{bundle.energy_max_keV:g} keV: choose a band within"
+        )
+    shape, source = bundle.mask.shape, source_model(bundle)
+    counts, background, variance = (np.zeros(shape) for _ in range(3))
+    rates, energies = [], []
+    for observation in bundle.observations:
+        rmf = observation.rmf
+        middle = 0.5 * (rmf.channel_lo_keV + rmf.channel_hi_keV)
+        inside = (middle >= low) & (middle < high)
+        counts += _image(observation.event_indptr, inside[observation.event_channel], shape)
+        blank = _image(observation.background_indptr, inside[observation.background_channel], shape)
+        background += observation.background_scale * blank
+        variance += observation.background_scale**2 * blank
+        folded = source.fold(observation.arf, rmf)
+        rates.append(np.stack([folded.hhe[:, inside].sum(axis=1), folded.metals[:, inside].sum(axis=1)]))
+        typical = _at(_TYPICAL_KT, folded.kT, folded.at_abundance(bundle.abundance)[:, inside])
+        energies.append(float(typical @ middle[inside] / typical.sum()))
+    sensitivity = np.array([_at(_TYPICAL_KT, folded.kT, r[0] + bundle.abundance * r[1]) for r in rates])
+    best = int(np.argmax(sensitivity))
+    exposure = np.zeros(shape)
+    for observation, relative, energy in zip(
+        bundle.observations, sensitivity / sensitivity[best], energies, strict=True
+    ):
+        exposure += relative * observation.exposure_s * observation.relative_area(energy)
+    live = (bundle.mask > 0) & (exposure > 0)
+    images = BandImages(*(np.where(live, image, 0.0) for image in (counts, background, variance, exposure)))
+    return SoftBand((low, high), images, folded.kT, *rates[best])
+
+
+def _at(kT: float, nodes: FloatArray, rates: FloatArray) -> FloatArray:
+    """Rates at the node next to a temperature."""
+    return np.asarray(rates[int(np.abs(nodes - kT).argmin())])
+
+
+def _image(indptr: NDArray, chosen: NDArray[np.bool_], shape: tuple[int, int]) -> FloatArray:
+    """Chosen events of every pixel."""
+    total = np.concatenate([[0], np.cumsum(chosen)])
+    return np.diff(total[indptr]).reshape(shape).astype(float)
+
+
+@dataclass(frozen=True, eq=False)
+class Rings:
+    """Sums over rings about a centre; all (n,) but the edges.
+
+    Parameters
+    ----------
+    edges
+        (n + 1,) of circles with the area of the pixels within [arcsec].
+    radius
+        Root of the mean square of the live pixels' distances, to all their points [arcsec].
+    counts, background, variance
+        As `SoftBand` has them.
+    exposure
+        Exposure x solid angle [s arcmin^2]; 0 where nothing is live.
+    complete
+        Share of the ring, or of its part in the sector, that is live.
+    """
+
+    edges: FloatArray
+    radius: FloatArray
+    counts: FloatArray
+    background: FloatArray
+    variance: FloatArray
+    exposure: FloatArray
+    complete: FloatArray
+
+    @property
+    def brightness(self) -> FloatArray:
+        """[count s^-1 arcmin^-2], NaN where nothing is live."""
+        return (self.counts - self.background) / np.where(self.exposure > 0, self.exposure, np.nan)
+
+    @property
+    def error(self) -> FloatArray:
+        """Of the brightness: Poisson errors of counts and background."""
+        # of no count at all the error is not 0: Gehrels 1986, one more count
+        variance = np.maximum(self.counts, 1.0) + self.variance
+        return np.sqrt(variance) / np.where(self.exposure > 0, self.exposure, np.nan)
+
+    def grouped(self, first: NDArray[np.int64]) -> "Rings":
+        """Rings put together, each beginning with the ring at one of these positions."""
+        width = self.exposure + 1e-300
+        counts, background, variance, exposure = (
+            np.add.reduceat(a, first) for a in (self.counts, self.background, self.variance, self.exposure)
+        )
+        square = np.add.reduceat(width * self.radius**2, first) / np.add.reduceat(width, first)
+        area = np.diff(self.edges**2)
+        complete = np.add.reduceat(area * self.complete, first) / np.add.reduceat(area, first)
+        edges = np.append(self.edges[first], self.edges[-1])
+        return Rings(edges, np.sqrt(square), counts, background, variance, exposure, complete)
+
+    def to_signal_to_noise(self, target: float, widening: float = 1.1) -> "Rings":
+        """Rings put together until they have this S/N, or are this factor wide, whichever is later.
+
+        What is left over at the end is part of the last.
+        """
+        first, begin = [0], 0
+        for i in range(1, len(self.counts)):
+            part = slice(begin, i)
+            net = self.counts[part].sum() - self.background[part].sum()
+            noise = np.sqrt(self.counts[part].sum() + self.variance[part].sum())
+            wide = self.edges[i] >= widening * self.edges[begin]
+            if wide and net > 0 and net >= target * noise:
+                first.append(i)
+                begin = i
+        return self.grouped(np.array(first))
+
+
+def rings_of(images: BandImages, frame: Frame, pixel_arcsec: float) -> Rings:
+    """Rings of the width of a pixel.
+
+    Parameters
+    ----------
+    images
+        Of the cluster.
+    frame
+        Centre, ellipses and sector.
+    pixel_arcsec
+        Side of a pixel.
+
+    Raises
+    ------
+    EmptySelection
+        If nothing of the sector is live, or it has no counts.
+    """
+    shape = images.counts.shape
+    radius, inside = frame.radius(shape), frame.inside(shape)
+    live = inside & (images.exposure > 0)
+    where = "the images" if frame.sector is None else f"the sector {frame.sector[0]:g} to {frame.sector[1]:g}"
+    if not live.any() or not images.counts[live].any():
+        raise EmptySelection(
+            f"{where} about row {frame.row:.1f}, column {frame.col:.1f}: "
+            + ("no pixel is live" if not live.any() else "no counts in the band")
+            + ": choose another centre or sector"
+        )
+    ring = radius[live].astype(np.int64)
+    number = int(ring.max()) + 1
+    edges = frame.area_radii(np.arange(number + 1.0))
+
+    def sums(values: NDArray) -> FloatArray:
+        return np.bincount(ring, values[live], number).astype(float)
+
+    pixels = sums(np.ones(shape))
+    complete = pixels / (frame.turn * np.pi * np.diff(edges**2))
+    end = int(np.flatnonzero(complete >= _MIN_COMPLETE).max(initial=0)) + 1
+    middle = np.sqrt(0.5 * (edges[1:] ** 2 + edges[:-1] ** 2))
+    square = np.where(pixels > 0, sums(radius**2) / np.maximum(pixels, 1.0) + _PIXEL_SQUARE, middle**2)
+    arcmin2 = (pixel_arcsec / 60.0) ** 2
+    return Rings(
+        edges=edges[: end + 1] * pixel_arcsec,
+        radius=np.sqrt(square)[:end] * pixel_arcsec,
+        counts=sums(images.counts)[:end],
+        background=sums(images.background)[:end],
+        variance=sums(images.variance)[:end],
+        exposure=sums(images.exposure)[:end] * arcmin2,
+        complete=np.minimum(complete, 1.0)[:end],
+    )

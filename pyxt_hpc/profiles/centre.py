@@ -1,0 +1,172 @@
+"""Where a profile has its centre, and the ellipses or sectors it runs along."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from astropy import units
+from astropy.coordinates import SkyCoord
+from numpy.typing import NDArray
+
+from pyxt_hpc.arrays.ellipse import Ellipse
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.errors import ConfigError, EmptySelection
+from pyxt_hpc.files.quoting import quoted
+from pyxt_hpc.fit.beta_model import fit_beta_model, image_for_peak
+
+CENTRES = ("peak", "centroid")
+"""Ways to find a centre; anything else is a place on the sky."""
+
+_FINE_SMOOTHING = 3.0
+"""Standard deviation of the Gaussian under which the peak is placed [pixels]."""
+
+_NEAR_PEAK = 16.0
+"""... within so many pixels of the peak under a wide Gaussian, so that no noise is taken for it."""
+
+_CENTROID_PART = 0.5
+"""Radius of the circle of the centroid, over the distance to the nearest border."""
+
+_MAX_STEPS = 50
+
+_COUNTED = 128.0
+"""Circles up to so many pixels are not quite as large as their pixels together."""
+
+
+@dataclass(frozen=True)
+class Frame(Ellipse):
+    """Coordinates of a profile on the images: similar ellipses, perhaps only a sector of them.
+
+    Parameters
+    ----------
+    sector
+        First and last angle [deg], counterclockwise from the axis of columns (to the right in DS9); None:
+        all.
+    """
+
+    sector: tuple[float, float] | None = field(default=None, kw_only=True)
+
+    @property
+    def turn(self) -> float:
+        """Share of the full turn that the sector has."""
+        if self.sector is None:
+            return 1.0
+        return ((self.sector[1] - self.sector[0]) % 360.0 or 360.0) / 360.0
+
+    def area_radii(self, limits: NDArray) -> NDArray[np.float64]:
+        """Radius of the circle that has the area of all pixels nearer than each limit [pixels].
+
+        What is made of pixels has an edge there: nearer than 1 pixel there may be one, whose circle has 0.56.
+        """
+        near = limits[limits <= _COUNTED]
+        half = int(np.ceil(2.0 * _COUNTED))
+        local = replace(self, row=half + self.row % 1.0, col=half + self.col % 1.0)
+        radius = np.sort(local.radius((2 * half + 2, 2 * half + 2)).ravel())
+        counted = np.sqrt(np.searchsorted(radius, near, side="left") / np.pi)
+        return np.concatenate([counted, limits[len(near) :].astype(float)])
+
+    def inside(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """Which pixels are in the sector, (ny, nx)."""
+        if self.sector is None:
+            return np.ones(shape, bool)
+        y, x = np.ogrid[: shape[0], : shape[1]]
+        angle = np.degrees(np.arctan2(y - self.row, x - self.col))
+        inside: NDArray[np.bool_] = (angle - self.sector[0]) % 360.0 < 360.0 * self.turn
+        return inside
+
+
+def find_frame(bundle: Bundle, centre: str, *, elliptical: bool, sector: tuple[float, float] | None) -> Frame:
+    """Place a profile on the images.
+
+    Parameters
+    ----------
+    bundle
+        The cluster.
+    centre
+        One of `CENTRES`, or right ascension and declination (ICRS) in degrees or as ``10:00:00 +20:00:00``.
+    elliptical
+        Along the ellipses of the best elliptical beta-model, instead of circles.
+    sector
+        As `Frame` has it.
+
+    Raises
+    ------
+    ConfigError
+        If the centre cannot be read or is outside of the images.
+    EmptySelection
+        If nothing is there to find a centre or an ellipse by.
+    """
+    smooth = image_for_peak(bundle)
+    if not np.isfinite(smooth).any():
+        raise EmptySelection(f"{bundle.name}: no pixel of the bundle is live, so a profile has no centre")
+    if centre == "peak":
+        row, col = _peak(bundle, smooth)
+    elif centre == "centroid":
+        row, col = _centroid(bundle, *_peak(bundle, smooth))
+    else:
+        row, col = _given(bundle, centre)
+    stretch = fit_beta_model(bundle, smooth, elliptical=True).stretch if elliptical else (0.0, 0.0)
+    return Frame(row, col, stretch=stretch, sector=sector)
+
+
+def _peak(bundle: Bundle, smooth: NDArray) -> tuple[float, float]:
+    """Brightest place under a narrow Gaussian near the brightest under a wide one."""
+    row, col = np.unravel_index(np.nanargmax(smooth), smooth.shape)
+    fine = image_for_peak(bundle, _FINE_SMOOTHING)
+    y, x = np.ogrid[: smooth.shape[0], : smooth.shape[1]]
+    fine[np.hypot(y - row, x - col) > _NEAR_PEAK] = np.nan
+    row, col = np.unravel_index(np.nanargmax(fine), fine.shape)
+    return float(row), float(col)
+
+
+def _centroid(bundle: Bundle, row: float, col: float) -> tuple[float, float]:
+    """Mean place of the brightness in a circle, found again about itself until it stays.
+
+    A pixel counts if the one on the other side of the centre is live, too: holes would pull.
+    """
+    brightness = bundle.brightness
+    live = np.isfinite(brightness)
+    ny, nx = live.shape
+    reach = _CENTROID_PART * min(row + 1, col + 1, ny - row, nx - col)
+    y, x = np.mgrid[:ny, :nx]
+    for _ in range(_MAX_STEPS):
+        near = live & (np.hypot(y - row, x - col) <= reach)
+        rows: NDArray[np.int64] = y[near]
+        cols: NDArray[np.int64] = x[near]
+        other_row, other_col = np.rint(2 * row - rows).astype(int), np.rint(2 * col - cols).astype(int)
+        seen = (other_row >= 0) & (other_row < ny) & (other_col >= 0) & (other_col < nx)
+        seen[seen] = live[other_row[seen], other_col[seen]]
+        weight = brightness[near][seen].astype(float)
+        total = weight.sum()
+        if not total > 0:
+            raise EmptySelection(
+                f"{bundle.name}: no counts above the background within {reach:.0f} pixels of the peak: give "
+                "the centre as 'RA DEC'"
+            )
+        moved = (weight @ rows[seen]) / total - row, (weight @ cols[seen]) / total - col
+        # a circle that follows its centroid takes several steps for what one step finds: twice as far
+        row, col = row + 2.0 * moved[0], col + 2.0 * moved[1]
+        if np.hypot(*moved) < 0.02:
+            break
+    return float(row), float(col)
+
+
+def _given(bundle: Bundle, text: str) -> tuple[float, float]:
+    words = text.replace(",", " ").split()
+    try:
+        first = units.hourangle if any(mark in words[0] for mark in ":h") else units.deg
+        half = len(words) // 2
+        place = SkyCoord(" ".join(words[:half]), " ".join(words[half:]), unit=(first, units.deg))
+        ra, dec = float(place.ra.deg), float(place.dec.deg)
+    except (ValueError, IndexError, TypeError, units.UnitsError):
+        raise ConfigError(
+            f"centre {quoted(text)}: expected {', '.join(CENTRES)} or 'RA DEC', such as '150.02 20.01' or "
+            "'10:00:04.8 +20:00:36'"
+        ) from None
+    col, row = (float(value) for value in bundle.wcs.all_world2pix(ra, dec, 0))
+    ny, nx = bundle.mask.shape
+    # written so that NaN fails
+    if not (-0.5 <= row < ny - 0.5 and -0.5 <= col < nx - 0.5):
+        raise ConfigError(
+            f"centre {quoted(text)} is outside of the images of {bundle.name}, "
+            f"{ny} x {nx} pixels: correct it, or make the crop region larger"
+        )
+    return row, col

@@ -1,0 +1,109 @@
+"""Whether a cluster has a cool core, by its brightness and by the time its gas takes to cool."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyxt_hpc.profiles.brightness import Rings
+
+INNER_KPC, OUTER_KPC = 40.0, 400.0
+CONCENTRATIONS = ((0.075, "no cool core"), (0.155, "moderate cool core"), (np.inf, "pronounced cool core"))
+"""Upper limits of c_SB, Santos et al. 2008 (A&A 483, 35)."""
+
+COOLING_TIMES = ((1.0, "strong cool core"), (7.7, "weak cool core"), (np.inf, "no cool core"))
+"""Upper limits of the central cooling time [Gyr], Hudson et al. 2010 (A&A 513, A37)."""
+
+
+@dataclass(frozen=True)
+class Core:
+    """Two classifications.
+
+    Parameters
+    ----------
+    concentration, concentration_error
+        c_SB: brightness within 40 kpc over that within 400 kpc; NaN where the profile does not reach so far.
+    by_concentration
+        What it says, or why it is unknown.
+    cooling_time, cooling_time_lo, cooling_time_hi
+        Of the innermost shell [Gyr].
+    cooling_radius_kpc
+        Where that is. The gas within it cools faster: a cool core is a cool core, but further out "no cool
+        core" may be wrong.
+    by_cooling_time
+        What it says.
+    """
+
+    concentration: float
+    concentration_error: float
+    by_concentration: str
+    cooling_time: float
+    cooling_time_lo: float
+    cooling_time_hi: float
+    cooling_radius_kpc: float
+    by_cooling_time: str
+
+
+def concentration(rings: Rings, kpc_per_arcsec: float, constant: float) -> tuple[float, float]:
+    """c_SB with its Poisson error; NaN where the rings do not reach 400 kpc.
+
+    Parameters
+    ----------
+    rings
+        About the peak; what is not live in a ring has the brightness of the rest.
+    kpc_per_arcsec
+        Scale.
+    constant
+        What the background leaves everywhere [count s^-1 arcmin^-2].
+    """
+    edges = rings.edges * kpc_per_arcsec
+    if edges[-1] < OUTER_KPC:
+        return np.nan, np.nan
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    known = rings.exposure > 0
+    if not known[middle <= INNER_KPC].any():
+        return np.nan, np.nan
+    brightness = np.interp(middle, middle[known], (rings.brightness - constant)[known])
+    variance = np.where(known, rings.error**2, np.interp(middle, middle[known], rings.error[known] ** 2))
+    area = np.diff(rings.edges**2)
+
+    def part(outer: float) -> np.ndarray:
+        """Share of every ring within a radius."""
+        inside = (outer**2 - edges[:-1] ** 2) / np.diff(edges**2)
+        return np.asarray(area * np.clip(inside, 0.0, 1.0))
+
+    inner, outer = part(INNER_KPC), part(OUTER_KPC)
+    flux_in, flux_out = float(inner @ brightness), float(outer @ brightness)
+    if not flux_out > 0:
+        return np.nan, np.nan
+    ratio = flux_in / flux_out
+    error = np.sqrt(float((inner - ratio * outer) ** 2 @ variance)) / flux_out
+    return ratio, float(error)
+
+
+def classify(
+    c_sb: tuple[float, float], cooling_time: tuple[float, float, float], cooling_radius_kpc: float
+) -> Core:
+    """Put both numbers into words.
+
+    Parameters
+    ----------
+    c_sb
+        From `concentration`.
+    cooling_time
+        Of the innermost shell, with both ends of its interval [Gyr].
+    cooling_radius_kpc
+        Of that shell.
+    """
+    return Core(
+        *c_sb,
+        _words(c_sb[0], CONCENTRATIONS, f"unknown: the profile does not reach {OUTER_KPC:g} kpc"),
+        *cooling_time,
+        cooling_radius_kpc,
+        _words(cooling_time[0], COOLING_TIMES, "unknown: no emission was found in the innermost shell"),
+    )
+
+
+def _words(value: float, limits: tuple[tuple[float, str], ...], unknown: str) -> str:
+    if not np.isfinite(value):
+        return unknown
+    return next(words for limit, words in limits if value < limit)

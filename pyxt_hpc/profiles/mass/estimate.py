@@ -1,0 +1,401 @@
+"""The mass of a cluster from the table of its profile: models are set up, sampled over workers and judged."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from astropy.cosmology import FLRW
+from numpy.typing import NDArray
+
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.errors import ConfigError, EmptySelection
+from pyxt_hpc.fit.brightness import SkyBrightness
+from pyxt_hpc.fit.cosmology import cosmology
+from pyxt_hpc.fit.observations import fold_observations
+from pyxt_hpc.parallel.driver import run_chunks
+from pyxt_hpc.parallel.ledger import Collector
+from pyxt_hpc.parallel.pools.pool import Payload, Pool
+from pyxt_hpc.profiles.mass.annuli import MIN_ANNULI, AnnularFits
+from pyxt_hpc.profiles.mass.likelihood import Likelihood
+from pyxt_hpc.profiles.mass.mixing import Mixing
+from pyxt_hpc.profiles.mass.models import WAYS, Backward, Forward, GasModel, MassModel, Parameter
+from pyxt_hpc.profiles.mass.posterior import Posterior, posterior_of
+from pyxt_hpc.profiles.mass.sampler import (
+    Chain,
+    SamplerOptions,
+    best_fit,
+    check_chain,
+    disagreement,
+    first_walkers,
+    run_ensemble,
+)
+from pyxt_hpc.profiles.nfw import critical_density
+from pyxt_hpc.provenance import fingerprint
+from pyxt_hpc.spectra.fit import FitOptions
+from pyxt_hpc.spectra.models.gas import Particles
+
+log = logging.getLogger(__name__)
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MassOptions:
+    """How a mass is estimated.
+
+    Parameters
+    ----------
+    ways
+        Some of `WAYS`.
+    core
+        Whether the density has a second component, for a cool core that one cannot describe.
+    ensembles
+        Of walkers for each way, independent of each other: so many workers have work.
+    sampler
+        How long they walk.
+    """
+
+    ways: tuple[str, ...] = WAYS
+    core: bool = False
+    ensembles: int = 2
+    sampler: SamplerOptions = field(default_factory=SamplerOptions)
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """What came out of one way.
+
+    Parameters
+    ----------
+    posterior
+        What the samples say.
+    samples : (n, n_parameter)
+        Of all ensembles, in the order of the model's parameters.
+    parameters
+        These.
+    chains
+        Steps, autocorrelation times and convergence of each ensemble.
+    """
+
+    posterior: Posterior
+    samples: FloatArray
+    parameters: tuple[Parameter, ...]
+    chains: tuple[Chain, ...]
+
+    @property
+    def converged(self) -> bool:
+        """Whether every ensemble is long enough."""
+        return all(chain.converged for chain in self.chains)
+
+    @property
+    def autocorrelation(self) -> float:
+        """Longest time of any parameter and ensemble [steps]."""
+        return float(max(chain.autocorrelation.max() for chain in self.chains))
+
+    @property
+    def disagreement(self) -> float:
+        """R-hat of the ensembles; NaN of a single one."""
+        return disagreement(list(self.chains))
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterMass:
+    """The mass of a cluster, one way or two.
+
+    Parameters
+    ----------
+    annuli
+        What it was fitted to.
+    ways
+        Results by way.
+    critical
+        Density of the universe at the redshift [Msun kpc^-3].
+    fingerprint
+        Of annuli and options, which decide the numbers.
+    """
+
+    annuli: AnnularFits
+    ways: dict[str, Sampled]
+    critical: float
+    fingerprint: str
+
+
+@dataclass(frozen=True, eq=False)
+class MassProblem:
+    """All that decides the numbers, small enough to be sent to every worker.
+
+    Parameters
+    ----------
+    likelihoods
+        One a way.
+    critical
+        Density of the universe [Msun kpc^-3].
+    mu_e
+        Mass of the gas per electron [u].
+    options
+        Of the sampling.
+    """
+
+    likelihoods: tuple[Likelihood, ...]
+    critical: float
+    mu_e: float
+    options: MassOptions
+
+    @classmethod
+    def of(
+        cls,
+        annuli: AnnularFits,
+        mixing: Callable[[AnnularFits], Mixing],
+        *,
+        redshift: float,
+        cosmology: FLRW,
+        particles: Particles,
+        options: MassOptions,
+    ) -> "MassProblem":
+        """Set up the models for annuli, of which those without a norm are left out.
+
+        Parameters
+        ----------
+        annuli
+            Of one centre.
+        mixing
+            Makes the tables for some annuli.
+        redshift, cosmology
+            Give the critical density.
+        particles
+            Of the gas.
+        options
+            Ways and sampling.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such way.
+        EmptySelection
+            If there are too few annuli.
+        """
+        if unknown := set(options.ways) - set(WAYS):
+            raise ConfigError(f"way {sorted(unknown)[0]!r} of a mass is unknown; choose of {', '.join(WAYS)}")
+        used = annuli.of(annuli.has_norm)
+        if len(used.kT) < MIN_ANNULI or used.has_kT.sum() < MIN_ANNULI:
+            raise EmptySelection(
+                f"{len(annuli.kT)} annuli, {int(used.has_kT.sum())} of them with closed intervals of kT and "
+                f"norm; a mass needs {MIN_ANNULI} or more: make the profile with fewer counts an annulus"
+            )
+        gas = GasModel(float(used.radius[0]), used.outermost, options.core)
+        critical, mu = critical_density(cosmology, redshift), float(particles.mu)
+        models: dict[str, MassModel] = {
+            "forward": Forward(gas, mu),
+            "backward": Backward(gas, mu, critical),
+        }
+        tables = mixing(used)
+        likelihoods = tuple(
+            Likelihood.of(used, models[way], tables, redshift, particles) for way in options.ways
+        )
+        return cls(likelihoods, critical, float(particles.mu_e), options)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that a chain depends on; one may be made longer."""
+        first, sampler = self.likelihoods[0], self.options.sampler
+        return fingerprint(
+            {
+                **vars(first.annuli),
+                "slope": first.mixing.slope,
+                "options": [self.options.core, sampler.walkers_per_parameter, sampler.seed],
+                "constants": [first.norm_of_measure, self.critical, first.model.mu, self.mu_e],
+            }
+        )
+
+
+def mass_problem(
+    bundle: Bundle, config: ClusterConfig, annuli: AnnularFits, abundance: float, options: MassOptions
+) -> MassProblem:
+    """The problem of a cluster; arguments and errors as `MassProblem.of`.
+
+    Parameters
+    ----------
+    bundle, config
+        The cluster.
+    annuli, abundance
+        Fits, and the abundance of the gas [solar]; NaN: that of the configuration.
+    options
+        Ways and sampling.
+    """
+    metals = abundance if np.isfinite(abundance) else bundle.abundance
+    return MassProblem.of(
+        annuli,
+        partial(mixing_of, bundle, metals),
+        redshift=bundle.redshift,
+        cosmology=cosmology(config),
+        particles=Particles.of(metals, bundle.abundance_table),
+        options=options,
+    )
+
+
+def mixing_of(bundle: Bundle, abundance: float, annuli: AnnularFits) -> Mixing:
+    """How fits with a cluster's responses take gas of many temperatures.
+
+    Exposures are those of whole observations: how they share an annulus changes the shape of its spectrum
+    little.
+    """
+    options = FitOptions(abundance=abundance)
+    even = SkyBrightness.even(bundle).image  # no region is cut out here
+    model = fold_observations(bundle, even, 0.0, options, "resolution")
+    exposure, ratio = (
+        np.repeat(values, np.diff(model.first_bin)) for values in (model.exposure_s, model.ratio)
+    )
+    expected = (model.hhe[0] + abundance * model.metals[0]) * exposure
+    net = np.maximum(annuli.counts - annuli.background, 1.0)
+    return Mixing.of(model.kT, expected, model.background_shape / ratio, net, annuli.background)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One ensemble: what it samples, where its walkers start, where its chain is kept."""
+
+    likelihood: Likelihood
+    walkers: FloatArray
+    path: Path
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Sampling:
+    """All ensembles, ready to walk.
+
+    Parameters
+    ----------
+    problem
+        What is sampled.
+    tasks
+        A task each.
+    free_chi2
+        Least chi^2 of each way's models, in equilibrium or not.
+    """
+
+    problem: MassProblem
+    tasks: tuple[Task, ...]
+    free_chi2: tuple[float, ...]
+
+
+def prepare_sampling(problem: MassProblem, chain_path: Callable[[str, int], Path]) -> Sampling:
+    """Find the best models, about which the walkers start.
+
+    Parameters
+    ----------
+    problem
+        What is sampled.
+    chain_path
+        File of a way's ensemble, counted from 0. A chain of the same problem is gone on with; another one is
+        replaced.
+
+    Raises
+    ------
+    EmptySelection
+        If no model near the data is in equilibrium.
+    DamagedFile
+        If a chain's file cannot be read.
+    """
+    seed = problem.options.sampler.seed
+    starts = [_start(one, problem.options) for one in problem.likelihoods]
+    tasks = tuple(
+        Task(one, walkers, chain_path(one.model.way, k), seed + k)
+        for one, start in zip(problem.likelihoods, starts, strict=True)
+        for k, walkers in enumerate(start.walkers)
+    )
+    for task in tasks:
+        check_chain(task.path)
+    return Sampling(problem, tasks, tuple(start.chi2 for start in starts))
+
+
+def sample_mass(sampling: Sampling | None, pool: Pool) -> ClusterMass | None:
+    """Sample every way and say what the samples mean; None on MPI ranks that were workers.
+
+    Parameters
+    ----------
+    sampling
+        What is to do; only the master has it.
+    pool
+        Who samples: an ensemble is one task.
+
+    Raises
+    ------
+    Interrupted
+        At a signal; the ensembles go on where they stopped when the same is run again.
+    WorkerFailed
+        If an ensemble cannot be sampled.
+    """
+    found: dict[int, Chain] = {}
+
+    def collect(items: NDArray, chains: Sequence[Chain]) -> None:
+        found.update(zip(items.tolist(), chains, strict=True))
+
+    payload = None if sampling is None else Payload(sampling, {})
+    with pool.open(_prepare, payload) as workers:
+        if workers is None or sampling is None:
+            return None
+        run_chunks(
+            workers,
+            _sample,
+            np.arange(len(sampling.tasks)),
+            Collector(collect, "ensemble"),
+            label="mass",
+            unit="ensemble",
+            when_stopped="the ensembles go on where they stopped when the same is run again",
+        )
+    problem, ways = sampling.problem, {}
+    rng = np.random.default_rng(problem.options.sampler.seed)
+    for likelihood, free_chi2 in zip(problem.likelihoods, sampling.free_chi2, strict=True):
+        chains = tuple(found[i] for i, task in enumerate(sampling.tasks) if task.likelihood is likelihood)
+        samples = np.concatenate([chain.samples for chain in chains])
+        log_probability = np.concatenate([chain.log_probability for chain in chains])
+        posterior = posterior_of(
+            likelihood, samples, log_probability, problem.critical, problem.mu_e, free_chi2, rng
+        )
+        ways[likelihood.model.way] = Sampled(posterior, samples, likelihood.model.parameters, chains)
+    return ClusterMass(problem.likelihoods[0].annuli, ways, problem.critical, problem.fingerprint)
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """Walkers of every ensemble, and the least chi^2 of any model."""
+
+    walkers: list[FloatArray]
+    chi2: float
+
+
+def _start(likelihood: Likelihood, options: MassOptions) -> _Start:
+    annuli, seed = likelihood.annuli, options.sampler.seed
+    kT = float(np.exp(np.mean(np.log(annuli.kT[annuli.has_kT]))))
+    rng = np.random.default_rng(seed)
+    best, covariance = best_fit(likelihood.residuals, likelihood.model.start(kT), likelihood.bounds, rng)
+    n_walkers = 2 * (-(-options.sampler.walkers_per_parameter * len(best) // 2))
+    walkers = []
+    for k in range(options.ensembles):
+        rng = np.random.default_rng([seed, k])
+        drawn = first_walkers(best, covariance, likelihood.bounds, likelihood.log_probability, n_walkers, rng)
+        if drawn is None:
+            raise EmptySelection(
+                f"{likelihood.model.way}: no model near the data has a mass that grows outwards; the gas is "
+                "not in equilibrium, or kT falls too steeply: look at the profile, try sectors or another way"
+            )
+        walkers.append(drawn)
+    return _Start(walkers, float(np.sum(likelihood.residuals(best[None]) ** 2)))
+
+
+def _prepare(meta: Sampling, arrays: dict[str, np.ndarray]) -> Sampling:
+    return meta
+
+
+def _sample(sampling: Sampling, items: NDArray) -> list[Chain]:
+    """Chains of some ensembles."""
+    name, options = sampling.problem.fingerprint[:16], sampling.problem.options.sampler
+    return [
+        run_ensemble(task.path, name, task.likelihood.log_probability, task.walkers, options, task.seed)
+        for task in (sampling.tasks[i] for i in items.tolist())
+    ]

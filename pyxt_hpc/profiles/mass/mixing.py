@@ -1,0 +1,127 @@
+"""What a fit of a single temperature makes of gas of many temperatures.
+
+The fit maximises the Poisson likelihood of the mixed spectrum, so its temperature is where the slope of that
+likelihood is 0. The slope is linear in the emission at each temperature: all that it depends on goes into
+tables once, for the responses and for the background of each annulus. Unlike the spectroscopic-like
+temperature (Mazzotta et al. 2004, MNRAS 354, 10) it holds for cool gas, any band, absorption and background.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+GAS_KEV, FIT_KEV = (0.2, 30.0, 48), (0.15, 40.0, 64)
+"""Lowest and highest temperature, and number, of gas that is mixed and of the fit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mixing:
+    """Tables for n annuli.
+
+    Parameters
+    ----------
+    gas_kT : (n_gas,)
+        Temperatures [keV] over which emission is spread.
+    fit_kT : (n_fit,)
+        Temperatures of the fit.
+    slope : (n, n_fit, n_gas)
+        Slope of the likelihood over kT at the best norm, per norm of gas; in any unit.
+    gain : (n, n_fit, n_gas)
+        Best norm of a model of the fit's temperature, per norm of gas.
+    """
+
+    gas_kT: FloatArray
+    fit_kT: FloatArray
+    slope: FloatArray
+    gain: FloatArray
+
+    @classmethod
+    def of(
+        cls,
+        kT: FloatArray,
+        expected: FloatArray,
+        background: FloatArray,
+        counts: FloatArray,
+        background_counts: FloatArray,
+    ) -> "Mixing":
+        """Make the tables.
+
+        Parameters
+        ----------
+        kT : (n_kT,)
+            Temperatures of the model [keV], between which it is linear.
+        expected : (n_kT, n_bin)
+            Counts of the model at norm 1, in the bins of all observations side by side.
+        background : (n_bin,)
+            Spectrum of the background in any unit.
+        counts, background_counts : (n,)
+            Counts of each annulus less those of the background, and those of the background.
+        """
+        gas_kT, fit_kT = np.geomspace(*GAS_KEV), np.geomspace(*FIT_KEV)
+        gas, model = (_between(nodes, kT, expected) for nodes in (gas_kT, fit_kT))
+        steepness = np.gradient(model, np.log(fit_kT), axis=0)
+        shape = background / max(background.sum(), 1e-300)
+        slope, gain = [], []
+        for net, behind in zip(counts, background_counts, strict=True):
+            total = net * model / model.sum(axis=1, keepdims=True) + behind * shape
+            weight = 1.0 / np.maximum(total, 1e-300)
+            by_gas, by_model = (model * weight) @ gas.T, np.sum(model**2 * weight, axis=1)
+            best = by_gas / by_model[:, None]
+            at_best = (steepness * weight) @ gas.T - best * np.sum(steepness * model * weight, axis=1)[
+                :, None
+            ]
+            # the same scale everywhere: only the sign and the place of 0 count
+            slope.append(at_best / by_model[:, None])
+            gain.append(best)
+        return cls(gas_kT, fit_kT, np.array(slope), np.array(gain))
+
+    def spread(self, kT: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
+        """Number of the temperature below each kT, and the share of the one above; clipped at the ends."""
+        nodes = self.gas_kT
+        at = np.log(np.maximum(kT, nodes[0]) / nodes[0]) / np.log(nodes[1] / nodes[0])
+        lower = np.minimum(at.astype(np.int64), len(nodes) - 2)
+        share = (kT - nodes[lower]) / (nodes[lower + 1] - nodes[lower])
+        return lower, np.clip(share, 0.0, 1.0)
+
+    def single_temperature(self, norm: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """KT [keV] and norm that the fits find.
+
+        Parameters
+        ----------
+        norm : (n_model, n, n_gas)
+            Of the gas at each temperature.
+
+        Returns
+        -------
+        kT, norm : (n_model, n)
+        """
+        by_annulus = norm.transpose(1, 0, 2)
+        slope = by_annulus @ self.slope.transpose(0, 2, 1)  # (n, n_model, n_fit)
+        falling = (slope[..., :-1] > 0) & (slope[..., 1:] <= 0)
+        # Where there are several maxima: that nearest to the spectroscopic-like temperature.
+        log_kT, weight = np.log(self.fit_kT), self.gas_kT**-0.75
+        like = np.log(by_annulus @ (self.gas_kT * weight) / (by_annulus @ weight))
+        distance = np.abs(0.5 * (log_kT[1:] + log_kT[:-1]) - like[..., None])
+        at = np.argmin(np.where(falling, distance, np.inf), axis=-1)[..., None]
+        left, right = np.take_along_axis(slope, at, -1)[..., 0], np.take_along_axis(slope, at + 1, -1)[..., 0]
+        share = np.where(left > right, left / np.where(left > right, left - right, 1.0), 0.0)
+        # all photons softer or harder than the model can have
+        never = ~falling.any(axis=-1)
+        at, share = at[..., 0], np.clip(share, 0.0, 1.0)
+        highest = never & (slope[..., 0] > 0)
+        at = np.where(highest, len(self.fit_kT) - 2, at)
+        share = np.where(highest, 1.0, np.where(never, 0.0, share))
+        kT = np.exp((1.0 - share) * log_kT[at] + share * log_kT[at + 1])
+        rows = np.arange(norm.shape[1])[:, None]
+        best = [np.einsum("amg,amg->am", by_annulus, self.gain[rows, at + i]) for i in (0, 1)]
+        return kT.T, ((1.0 - share) * best[0] + share * best[1]).T
+
+
+def _between(nodes: FloatArray, kT: FloatArray, expected: FloatArray) -> FloatArray:
+    """Spectra (n_nodes, n_bin), linear in kT between those of the model."""
+    lower = np.clip(np.searchsorted(kT, nodes, side="right") - 1, 0, len(kT) - 2)
+    share = ((nodes - kT[lower]) / (kT[lower + 1] - kT[lower]))[:, None]
+    return (1.0 - share) * expected[lower] + share * expected[lower + 1]

@@ -1,0 +1,99 @@
+"""Bins from a file: a label image of another program, or DS9 regions."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from astropy.wcs import WCS
+
+from pyxt_hpc.binning.runs import MAX_LABEL
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.chandra.regions.sky import contains_pixels, read_regions
+from pyxt_hpc.chandra.regions.table import is_fits
+from pyxt_hpc.errors import ConfigError, DamagedFile, EmptySelection, MissingInput
+from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.writing import check_regular
+
+_HINT = "name a label image or DS9 regions with [binning] file"
+
+
+def read_bins(path: Path, bundle: Bundle) -> np.ndarray:
+    """Label image of the bundle's live pixels from a file.
+
+    A label image is brought to the bundle's pixels by its sky coordinates; without any it must have their
+    number. Its numbers are kept; where some are negative (contbin), these are no bin and 0 is one, so that
+    all move up by one; else 0 is none. Of a region file every shape is a bin, numbered from 1; a pixel in
+    several belongs to the first, and what the file excludes to none.
+
+    Returns
+    -------
+    (ny, nx) int32
+        0 where there is no bin.
+
+    Raises
+    ------
+    MissingInput, DamagedFile
+        If it is absent or unreadable.
+    ConfigError, RegionSyntaxError
+        If it is no label image on the bundle's sky, or its regions cannot be understood.
+    EmptySelection
+        If no bin holds a live pixel.
+    """
+    if not check_regular(path):
+        raise MissingInput(f"{path} is missing: {_HINT}")
+    labels = _from_image(path, bundle) if _is_image(path) else _from_regions(path, bundle)
+    labels = np.where(bundle.mask > 0, labels, 0).astype(np.int32)
+    if not labels.any():
+        raise EmptySelection(f"{path}: no bin holds a live pixel of {bundle.name}: {_HINT}")
+    return labels
+
+
+def _is_image(path: Path) -> bool:
+    if not is_fits(path):
+        return False
+    with open_fits(path, "label image", _HINT) as hdus:
+        return any(hdu.is_image and hdu.header.get("NAXIS") == 2 for hdu in hdus)
+
+
+def _from_image(path: Path, bundle: Bundle) -> np.ndarray:
+    with open_fits(path, "label image", _HINT) as hdus:
+        hdu = next(hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2)
+        values, wcs = np.array(hdu.data), WCS(hdu.header)
+    if not np.issubdtype(values.dtype, np.integer):
+        values = np.where(np.isfinite(values), values, -1.0)
+        if np.any(values != np.round(values)):
+            raise ConfigError(f"{path}: its pixels are not whole numbers, expected those of bins: {_HINT}")
+    if values.max() >= MAX_LABEL:
+        raise ConfigError(f"{path}: its numbers go up to {values.max():g}, expected less than {MAX_LABEL}")
+    values = values.astype(np.int64)
+    if values.min() < 0:
+        values = np.maximum(values + 1, 0)
+    if not wcs.has_celestial:
+        if values.shape != bundle.mask.shape:
+            raise ConfigError(
+                f"{path}: {values.shape[0]} x {values.shape[1]} pixels without sky coordinates, expected "
+                f"those of the bundle, {bundle.mask.shape[0]} x {bundle.mask.shape[1]}"
+            )
+        return values
+    row, col = np.indices(bundle.mask.shape)
+    try:
+        x, y = wcs.celestial.all_world2pix(*bundle.wcs.all_pix2world(col.ravel(), row.ravel(), 0), 0)
+    except Exception as error:  # astropy's own families, by the projection
+        raise DamagedFile(f"{path}: its sky coordinates cannot be used ({error}): {_HINT}") from None
+    with np.errstate(invalid="ignore"):
+        inside = (x >= -0.5) & (x < values.shape[1] - 0.5) & (y >= -0.5) & (y < values.shape[0] - 0.5)
+    found = np.zeros(bundle.mask.size, np.int64)
+    found[inside] = values[np.rint(y[inside]).astype(int), np.rint(x[inside]).astype(int)]
+    return found.reshape(bundle.mask.shape)
+
+
+def _from_regions(path: Path, bundle: Bundle) -> np.ndarray:
+    region = read_regions(path)
+    labels = np.zeros(bundle.mask.shape, np.int64)
+    row, col = np.nonzero(bundle.mask)
+    x, y = col.astype(np.float64) + 1.0, row.astype(np.float64) + 1.0
+    for number, term in reversed(list(enumerate(region.terms, 1))):
+        one = replace(region, terms=(term,))
+        inside = contains_pixels(one, bundle.wcs, x, y, {})
+        labels[row[inside], col[inside]] = number
+    return labels
