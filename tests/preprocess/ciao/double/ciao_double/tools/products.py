@@ -47,10 +47,3 @@ def specextract(p):
         written.append(events.new(f"{p.outroot}_grp.pi", clobber=p.clobber))
         write_spectrum(written[-1], chosen)
     return written, {}
-
-
-def acis_set_ardlib(p):
-    virtual.existing(p.badpixfile)
-    if not p.absolutepath:
-        raise ValueError("absolutepath=no: a relative path ends with the folder of the call")
-    return [], {}
