@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from pyxt_hpc.simulate.fronts import shock_free_cluster
+from simulated_fronts import shock_free_cluster
 
 import pyxt_hpc as px
 from pyxt_hpc.bundle import Bundle, write_bundle
