@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Iterator
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
@@ -77,7 +76,8 @@ def mass_estimation(arguments: argparse.Namespace) -> None:
         sampler=SamplerOptions(max_steps=arguments.max_steps, seed=arguments.seed),
     )
     tag = ProfileOptions(sector=arguments.sector and tuple(arguments.sector)).tag
-    sampling = world.on_master(partial(_prepare, config, tag, options))
+    with world.others_wait():
+        sampling = _prepare(config, tag, options) if world.is_master else None
     mass = sample_mass(sampling, choose_pool(n_workers, world))
     if mass is not None:
         echo(*_lines(mass))

@@ -19,11 +19,11 @@ PERCENTILES = (50.0, 15.865, 84.135)
 MAX_REDUCED = 10.0
 """Chi^2 per degree of freedom of a model that describes nothing: there is no mass."""
 
-_ENOUGH = 2000
-"""Samples that intervals are computed from."""
-
 MAX_EXCESS = 9.0
 """Of chi^2 that a mass that grows may cost (3 sigma) before there is none."""
+
+_ENOUGH, _ENOUGH_FITTED = 2000, 500
+"""Samples that intervals are computed from, and those of the fits of annuli."""
 
 _MAX_UNREACHED = 0.1
 """Largest share of samples that may not reach an overdensity."""
@@ -168,7 +168,7 @@ def posterior_of(
     density, kT = model.gas_at(theta, radius)
     gas = gas_mass(radius, density, mu_e)
     profiles = {"n_e": density, "kT": kT, "mass": mass, "gas_mass": gas, "gas_fraction": gas / mass}
-    fitted_kT, fitted_norm = likelihood.predicted(theta)
+    fitted_kT, fitted_norm = likelihood.predicted(theta[:_ENOUGH_FITTED])
     return Posterior(
         way=model.way,
         radius=radius,
