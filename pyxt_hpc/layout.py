@@ -147,8 +147,11 @@ class Layout:
     bundle = _Path("acb/{name}_bundle.h5", "all that stages 5 to 7 need")
 
     # Stages 5 and 6
-    scale_map = _Path("acb/{name}_pype_scale_map.fits", "radius of every pixel's circle [pixels]")
-    signal_to_noise_map = _Path("acb/{name}_signal_to_noise_map.fits", "S/N of every pixel's circle")
+    scale_map = _Path(
+        "acb/{name}_pype_scale_map.fits",
+        "radius of every pixel's circle, or of that with the area of its bin [pixels]",
+    )
+    signal_to_noise_map = _Path("acb/{name}_signal_to_noise_map.fits", "S/N of every pixel's region")
     region_index_map = _Path("acb/{name}_scale_map_region_index.fits", "number of the region at every pixel")
     results = _Path("acb/{name}_results.h5", "the fits of all regions")
     fits_csv = _PathOf(

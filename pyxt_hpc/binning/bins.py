@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.errors import DamagedFile
 
@@ -14,7 +16,7 @@ def signal_to_noise(counts: NDArray, background: NDArray, variance: NDArray) -> 
         return np.where(counts > 0, (counts - background) / np.sqrt(counts + variance), 0.0)
 
 
-def sums_of(labels: NDArray, images: list[NDArray]) -> NDArray[np.float64]:
+def sums_of(labels: NDArray, images: Sequence[ArrayLike]) -> NDArray[np.float64]:
     """Sums of images over the bins of a label image.
 
     Returns
@@ -46,7 +48,7 @@ def renumbered(labels: NDArray) -> NDArray[np.int32]:
 
 def checked_images(
     counts: NDArray, background: NDArray, variance: NDArray, mask: NDArray
-) -> tuple[list[NDArray], NDArray[np.bool_]]:
+) -> tuple[tuple[NDArray, NDArray, NDArray], NDArray[np.bool_]]:
     """The images (ny, nx), 0 where masked, and which pixels are not masked.
 
     Raises
@@ -68,4 +70,4 @@ def checked_images(
                 f"{name} image: negative or non-finite pixels, expected 0 or more: make the bundle again"
             )
         images.append(used)
-    return images, live
+    return (images[0], images[1], images[2]), live

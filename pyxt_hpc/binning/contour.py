@@ -227,7 +227,7 @@ def _clean(smooth, images, target, reach, limit, width, bins, labels):  # type: 
             continue
         out = bins[b, _N] >= limit or _spoils(b, head[b], following, bins, labels, target, width, met_by)
         for free in range(4):  # to bins near the S/N within the constraint, near the S/N, within it, to any
-            heap = [(0.0, np.int64(0), 0)]
+            heap = [(0.0, 0, 0)]
             heap.clear()
             pixel = head[b]
             while pixel >= 0 and not out:

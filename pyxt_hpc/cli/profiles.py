@@ -1,8 +1,8 @@
 """The command of radial profiles."""
 
 import argparse
-import math
 from collections.abc import Iterator
+from math import degrees
 from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
@@ -103,14 +103,12 @@ def profile_analysis(arguments: argparse.Namespace) -> None:
 def _lines(profile: "ClusterProfile") -> Iterator[str]:
     """What was found, for a person."""
     beta, frame = profile.beta_model, profile.frame
-    yield (
+    place = (
         f"center {profile.ra_deg:.5f} {profile.dec_deg:+.5f} (row {frame.row:.1f}, column {frame.col:.1f})"
-        + (
-            f", axis ratio {frame.axis_ratio:.2f} at {math.degrees(frame.angle):.0f} degrees"
-            if any(frame.stretch)
-            else ""
-        )
     )
+    if any(frame.stretch):
+        place += f", axis ratio {frame.axis_ratio:.2f} at {degrees(frame.angle):.0f} degrees"
+    yield place
     cores = " and ".join(f"{core:.1f}" for core in beta.cores)
     quality = f"C {beta.statistic:.0f} in {beta.n_bins} rings"
     yield f"brightness: beta {beta.beta:.3f}, core {cores} arcsec, {quality}"

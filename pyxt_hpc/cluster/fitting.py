@@ -92,7 +92,7 @@ def fit_configured(
     settings = fit_settings(config, bundle, sky, resolution, bins=where is not None)
     fits = RegionFits.of(bundle, config, chosen.table, sky, chosen.runs)
     stored = fit_in_memory(fits, settings, pool or choose.choose_pool(1))
-    return FitResults(stored, bundle, where and (lambda: where))
+    return FitResults(stored, bundle, None if where is None else lambda: where)
 
 
 def _checked_labels(labels: np.ndarray, bundle: Bundle) -> np.ndarray:

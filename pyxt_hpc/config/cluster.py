@@ -180,7 +180,7 @@ class ClusterConfig:
     )
     minimum_exposure_fraction: float = _spectral(
         Number(0.0, 1.0),
-        "an observation takes part in a fit if it saw this share of the circle's brightness",
+        "an observation takes part in a fit if it saw this share of the region's brightness",
         "0.09",
     )
     statistic: str = _spectral(

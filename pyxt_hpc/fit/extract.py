@@ -94,7 +94,7 @@ def weighted_image_sums(runs: PixelRuns, weight: np.ndarray, images: np.ndarray)
     return sums
 
 
-def _arrays(runs: PixelRuns) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+def _arrays(runs: PixelRuns) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return runs.indptr, runs.row, runs.start, runs.stop
 
 

@@ -20,7 +20,7 @@ POOR_FIT_SIGMA = 5.0
 (simulated), to one in 3000 with ten: the statistic's tail is that of chi^2, not of a Gaussian."""
 
 PARTLY_LIVE_SHARE = 1.0 / 3.0
-"""Share of a circle's brightness that must have been seen for its norm to be a measurement."""
+"""Share of a region's brightness that must have been seen for its norm to be a measurement."""
 
 POOR_ALARM = 0.01
 """Share of poor fits above which something is wrong: chance makes one fit in some 30,000 poor."""
@@ -62,7 +62,7 @@ class FitFlag(IntFlag):
     BACKGROUND_DOMINATED = 1 << 16
     POOR_FIT = 1 << 17
     PARTLY_LIVE = 1 << 18
-    """The observations that take part saw less than `PARTLY_LIVE_SHARE` of the circle's brightness
+    """The observations that take part saw less than `PARTLY_LIVE_SHARE` of the region's brightness
     (`live_fraction` of the results store): kT is that of the part."""
 
 
@@ -85,7 +85,7 @@ MEANINGS: dict[FitFlag, str] = {
     FitFlag.FEW_COUNTS: "fewer than 300 counts above the background",
     FitFlag.BACKGROUND_DOMINATED: "more than half of the counts are background",
     FitFlag.POOR_FIT: "the statistic is more than 5 sigma above what the model lets expect",
-    FitFlag.PARTLY_LIVE: "less than a third of the circle's brightness was seen: norm is extrapolated",
+    FitFlag.PARTLY_LIVE: "less than a third of the region's brightness was seen: norm is extrapolated",
 }
 """Of every flag, for a person."""
 
@@ -119,7 +119,7 @@ def quality_flags(
     """FEW_COUNTS, BACKGROUND_DOMINATED, POOR_FIT and PARTLY_LIVE of regions, all arrays (n,).
 
     `counts` are in the source and `background` expected in it, of the whole band; `goodness` is in sigma;
-    `live_fraction` is the share of the circle's brightness that was seen.
+    `live_fraction` is the share of the region's brightness that was seen.
     """
     flags = np.zeros(len(counts), np.int32)
     for flag, holds in (

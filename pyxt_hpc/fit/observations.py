@@ -97,7 +97,7 @@ class ObservationSet:
         (n_obs,) exposure [s]; background counts in the blank-sky file per background count expected
         in the observation.
     minimum_fraction
-        (1,) an observation takes part where at least this share of the circle's brightness is live in it.
+        (1,) an observation takes part where at least this share of the region's brightness is live in it.
     brightness
         (ny + 2 m, nx + 2 m) relative brightness of the cluster, in m pixels around the images, too.
     per_observation
@@ -172,7 +172,7 @@ def fold_observations(
     brightness
         (ny + 2 m, nx + 2 m) relative brightness in and around its images: `SkyBrightness.image`.
     minimum_fraction
-        An observation takes part in a region where at least this share of the circle's brightness is live.
+        An observation takes part in a region where at least this share of the region's brightness is live.
     options
         Of the fits: whether nH is free, and in what bounds.
     binning

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pyxt_hpc.binning.circles import region_index
 from pyxt_hpc.binning.lattice import lattice
@@ -103,7 +102,7 @@ class RegionMap:
         return RegionSet(table[at], runs and runs.take(at))
 
 
-def regions_of_labels(labels: NDArray) -> RegionSet:
+def regions_of_labels(labels: np.ndarray) -> RegionSet:
     """The regions of a label image.
 
     Parameters

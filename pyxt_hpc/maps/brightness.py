@@ -48,7 +48,7 @@ def bin_brightness(bundle: Bundle, labels: NDArray) -> Measured:
     )
     total = np.where(numbers > 0, total, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        value, error = (counts - background) / total, np.sqrt(counts + variance) / total
-    value[total == 0], error[total == 0] = np.nan, np.nan
-    value, error = (v.astype(np.float32)[position].reshape(labels.shape) for v in (value, error))
+        of_bin = np.stack([(counts - background) / total, np.sqrt(counts + variance) / total])
+    of_bin[:, total == 0] = np.nan
+    value, error = of_bin.astype(np.float32)[:, position].reshape(2, *labels.shape)
     return Measured(value, error, error)

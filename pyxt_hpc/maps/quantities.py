@@ -52,16 +52,16 @@ class Quantity:
 TEMPERATURE = Quantity("temperature", "Temperature", "keV", "kT of the fitted APEC model")
 NORM = Quantity(
     "norm",
-    "Norm of the circle",
+    "Norm of the region",
     NORM_UNIT,
-    "XSPEC apec norm of the whole circle: 1e-14/(4 pi (D_A (1+z))^2) int n_e n_H dV",
+    "XSPEC apec norm of the whole region: 1e-14/(4 pi (D_A (1+z))^2) int n_e n_H dV",
     logarithmic=True,
 )
 NORM_PER_AREA = Quantity(
     "norm_per_area",
     "Norm per area",
     f"{NORM_UNIT} arcmin-2",
-    "XSPEC apec norm of the circle divided by its area",
+    "XSPEC apec norm of the region divided by its area",
     logarithmic=True,
 )
 ABUNDANCE = Quantity("abundance", "Abundance", "", "metals of the APEC model [solar]", relative=False)
@@ -98,13 +98,13 @@ DIAGNOSTICS = {
     d.name: d
     for d in (
         _Diagnostic(
-            "counts", "Counts of the circle", "count", "counts in the circle and band", lambda r: r["counts"]
+            "counts", "Counts of the region", "count", "counts in the region and band", lambda r: r["counts"]
         ),
         _Diagnostic(
             "background_fraction",
             "Background fraction",
             "",
-            "expected background among the counts of the circle, divided by these",
+            "expected background among the counts of the region, divided by these",
             lambda r: r["background_counts"] / np.where(r["counts"] > 0, r["counts"], np.nan),
         ),
         _Diagnostic(
@@ -127,16 +127,16 @@ DIAGNOSTICS = {
         ),
         _Diagnostic(
             "exposure",
-            "Exposure of the circle",
+            "Exposure of the region",
             "s",
-            "sum over observations of live time x share of the circle's brightness that they saw",
+            "sum over observations of live time x share of the region's brightness that they saw",
             lambda r: r["exposure"],
         ),
         _Diagnostic(
             "live_fraction",
-            "Live fraction of the circle",
+            "Live fraction of the region",
             "",
-            "share of the circle's brightness that the observations taking part saw, mean by their live time",
+            "share of the region's brightness that the observations taking part saw, mean by their live time",
             lambda r: r["live_fraction"],
         ),
         _Diagnostic(
@@ -255,7 +255,7 @@ def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS)
 
 
 def map_brightness(regions: FittedRegions) -> Iterator[MapProduct]:
-    """Maps of the surface brightness smoothed with the circles, and of its error."""
+    """Maps of the surface brightness smoothed with the circles, or in bins, and of its error."""
     own = "circle" if regions.labels is None else "bin"
     how = f"(counts - background)/(exposure x area), mean of each pixel's own {own}"
     yield from error_maps(regions, BRIGHTNESS, regions.brightness, how)

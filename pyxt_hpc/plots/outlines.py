@@ -60,7 +60,8 @@ def _outline(row: NDArray, start: NDArray, stop: NDArray) -> list[NDArray[np.flo
     while leaving:
         first = min(leaving)
         corner, way = first, next(k for k in range(4) if leaving[first] >> k & 1)
-        turns, area = [], 0
+        turns: list[tuple[int, int]] = []
+        area = 0
         while corner in leaving:
             # to the left first: pixels that touch at a corner are parted
             after = next(k % 4 for k in (way + 1, way, way + 3, way + 2) if leaving[corner] >> k % 4 & 1)

@@ -109,7 +109,7 @@ def draw_gas_on(figure: Figure, profile: ClusterProfile) -> None:
     projected = Interval(rows["kT"], rows["kT_lo"], rows["kT_hi"])
     _points(panels[0], profile, middle, projected, _ANNULI, "annuli, projected")
     hottest = np.nanmax(np.concatenate([rows["kT"], _value(profile, "kT")]))
-    panels[0].set_ylim(0.0, 1.6 * float(hottest))
+    panels[0].set_ylim(0.0, 1.5 * float(hottest))
     panels[0].legend(frameon=False, fontsize="small")
     fine = np.geomspace(0.5 * geometry.radius_kpc[0], geometry.edges_kpc[-1], 200)
     draws = profile.density.draws(fine)
@@ -169,7 +169,7 @@ def _points(
     *,
     is_sum: bool = False,
 ) -> None:
-    """Values with their intervals; an open end reaches to the edge of the picture, a limit is a triangle."""
+    """Values with their intervals, without an open end; limits are triangles."""
     edges = profile.geometry.edges_kpc
     known = np.isfinite(interval.value)
     down = np.where(np.isfinite(interval.low), interval.value - interval.low, 0.0)
@@ -187,8 +187,9 @@ def _points(
         elinewidth=0.8,
         label=label,
     )
-    limits = ~known & np.isfinite(interval.high)
-    axes.plot(radius[limits], interval.high[limits], color=colour, linestyle="none", marker="v")
+    for end, other, marker in ((interval.high, interval.low, "v"), (interval.low, interval.high, "^")):
+        limits = ~known & np.isfinite(end) & ~np.isfinite(other)
+        axes.plot(radius[limits], end[limits], color=colour, linestyle="none", marker=marker, markersize=4)
 
 
 def _in_kpc(axes: Axes, scale: float) -> None:

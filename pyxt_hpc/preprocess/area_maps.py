@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from pyxt_hpc.chandra.sky.skygrid import SkyGrid
-from pyxt_hpc.chandra.sky.tangent import pixel_to_pixel, world_to_pixel
+from pyxt_hpc.chandra.sky.tangent import Points, pixel_to_pixel, world_to_pixel
+from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
 from pyxt_hpc.errors import DamagedFile, ResponseMismatch
 from pyxt_hpc.files.fits import open_fits, write_fits
 from pyxt_hpc.provenance import software
@@ -75,9 +76,17 @@ def read_exposure_maps(paths: Mapping[float, Path]) -> AreaMaps:
 
 
 def area_at(
-    maps: AreaMaps, live: NDArray[np.float32], exposure_s: float, ra: ArrayLike, dec: ArrayLike, path: Path
+    maps: AreaMaps,
+    live: NDArray[np.float32],
+    exposure_s: float,
+    positions: Points,
+    axis: tuple[float, float],
+    path: Path,
 ) -> FloatArray:
-    """Mean area (n_energy,) [cm^2] of the positions (n,) [deg] that were never off their chips.
+    """Mean area (n_energy,) [cm^2] of positions while they were on their chips.
+
+    It is measured where a position was never off its chip. What the others differ from these by their angles
+    from the axis is by the vignetting table: where four chips meet, those at the gaps are nearer to it.
 
     Parameters
     ----------
@@ -87,8 +96,10 @@ def area_at(
         Share of the exposure that each pixel of the maps was on a chip.
     exposure_s : float
         What it is a share of.
-    ra, dec : (n,)
-        Where an ARF was made, or the events that it was weighted by.
+    positions
+        RA, Dec (n,) [deg]: where an ARF was made, or the events that it was weighted by.
+    axis
+        RA, Dec [deg] of the optical axis.
     path : Path
         For messages.
 
@@ -97,7 +108,7 @@ def area_at(
     ResponseMismatch
         None of the positions was on a chip, or the map cannot be one of cm^2 s.
     """
-    x, y = world_to_pixel(maps.wcs, ra, dec)
+    x, y = world_to_pixel(maps.wcs, *positions)
     share = np.nan_to_num(_sampled(live, x, y))
     good = (share > 0) & (share >= _FULLY_LIVE * share.max(initial=0.0))
     if not good.any():
@@ -105,7 +116,8 @@ def area_at(
             f"{path}: no part of the response region was on the chips in good time; draw it again"
         )
     area = np.array([np.nanmean(_sampled(plane, x, y)[good] / share[good]) for plane in maps.seconds])
-    area /= exposure_s
+    table = vignetting(maps.energy_keV, off_axis_arcmin(*positions, *axis))
+    area *= table[:, share > 0].mean(axis=1) / table[:, good].mean(axis=1) / exposure_s
     if not ((area > 0) & (area < _MOST_CM2)).all():
         raise ResponseMismatch(
             f"{path}: the area in the response region is {area.min():.3g} to {area.max():.3g} cm^2 by the "

@@ -201,14 +201,15 @@ def _write_area_maps(
     geometry = read_geometry(layout.geometry(dataset.obsid)).of_chips(dataset.chips)
     exposure_s = max(live_times(events.header, events.gti, str(events.path)).values())
     live = live_fraction(geometry, SkyGrid(maps.wcs, maps.seconds.shape[1:]), events.gti)
-    ra, dec = place.ra, place.dec
+    positions = place.ra, place.dec
     if place.told_by == response.region.name:
         # specextract weighs by the counts of these energies
         soft = events.select(events.in_band(_WEIGHING_EV))
         inside = contains_pixels(read_regions(response.region), soft.wcs, soft.x, soft.y, frames)
         if inside.sum() >= _ENOUGH_EVENTS:
             ra, dec = soft.wcs.wcs_pix2world(soft.x[inside], soft.y[inside], 1)
-    area = area_at(maps, live, exposure_s, ra, dec, response.region)
+            positions = ra, dec
+    area = area_at(maps, live, exposure_s, positions, optical_axis(events.header), response.region)
     arf = read_arf(response.arf)
     ratio = area / np.interp(maps.energy_keV, 0.5 * (arf.energy_lo + arf.energy_hi), arf.area)
     seconds = (maps.seconds / area[:, None, None]).astype(np.float32)

@@ -332,13 +332,17 @@ def _intervals(
     low, high = kT_bounds or (0.0, np.inf)
     open_lo = np.mean(draws.kT <= low * (1 + 1e-9), axis=0) > _TAIL
     open_hi = np.mean(draws.kT >= high * (1 - 1e-9), axis=0) > _TAIL
+    at_bound = (gas.kT <= low * (1 + 1e-9)) | (gas.kT >= high * (1 - 1e-9))
     # no gas has no temperature; its density and mass are limits from above
     for name in ("kT", "abundance", "pressure", "entropy", "cooling_time"):
         shells[name] = shells[name].blanked(without)
     for name in ("kT", "pressure", "entropy", "cooling_time"):
         one = shells[name]
-        ends = np.where(open_lo, np.nan, one.low), np.where(open_hi, np.nan, one.high)
-        shells[name] = Interval(one.value, *ends)
+        shells[name] = Interval(
+            np.where(at_bound, np.nan, one.value),
+            np.where(open_lo, np.nan, one.low),
+            np.where(open_hi, np.nan, one.high),
+        )
     n_e = shells["n_e"]
     limit = np.percentile(draws.n_e, 100.0 * (1.0 - _TAIL), axis=0)
     shells["n_e"] = Interval(
@@ -346,8 +350,10 @@ def _intervals(
         np.where(without, np.nan, n_e.low),
         np.where(without, limit, n_e.high),
     )
-    words = np.where(
-        without, "no significant emission", np.where(open_lo | open_hi, "kT interval open", "ok")
+    words = np.select(
+        [without, at_bound, open_lo | open_hi],
+        ["no significant emission", "kT at its bound", "kT interval open"],
+        "ok",
     ).tolist()
     if words[-1] == "ok":
         words[-1] = "ok, kT also of the gas beyond"

@@ -91,8 +91,9 @@ def _from_regions(path: Path, bundle: Bundle) -> np.ndarray:
     region = read_regions(path)
     labels = np.zeros(bundle.mask.shape, np.int64)
     row, col = np.nonzero(bundle.mask)
+    x, y = col.astype(np.float64) + 1.0, row.astype(np.float64) + 1.0
     for number, term in reversed(list(enumerate(region.terms, 1))):
         one = replace(region, terms=(term,))
-        inside = contains_pixels(one, bundle.wcs, col + 1.0, row + 1.0, {})
+        inside = contains_pixels(one, bundle.wcs, x, y, {})
         labels[row[inside], col[inside]] = number
     return labels

@@ -166,8 +166,8 @@ def _centre(bundle: Bundle, config: ClusterConfig) -> tuple[float, float]:
     if config.centre is None:
         images = bundle.counts, bundle.background, bundle.background, bundle.mask
         smooth = accumulative_smoothing(*images, config.signal_to_noise, bundle.exposure)
-        row, col = np.unravel_index(np.argmax(np.where(bundle.mask > 0, smooth, -np.inf)), smooth.shape)
-        return float(row), float(col)
+        peak = np.unravel_index(np.argmax(np.where(bundle.mask > 0, smooth, -np.inf)), smooth.shape)
+        return float(peak[0]), float(peak[1])
     col, row = (float(v) for v in bundle.wcs.all_world2pix(*config.centre, 0))
     ny, nx = bundle.mask.shape
     if not (0 <= row < ny and 0 <= col < nx):

@@ -16,6 +16,7 @@ from pyxt_hpc.errors import ConfigError, DamagedFile
 from pyxt_hpc.jobs.sites import read_site
 
 README = Path(__file__).parents[2] / "README.md"
+MANUAL = Path(__file__).parents[2] / "pyxt_hpc" / "manual"
 ALL_KEYS = {**SECTIONS, "hpc": CONFIG_KEYS}
 FILLED = {"observation_ids": "4940", "redshift": "0.062", "hydrogen_column_density": "0.0348"}
 FORMER = [
@@ -32,10 +33,11 @@ PROPERTY = settings(
 )
 
 
-@pytest.mark.parametrize("section", ["ciao", "spectral", "maps", "hpc"])
-def test_readme_has_the_table_of_keys(section: str) -> None:
+@pytest.mark.parametrize("section", ["ciao", "binning", "spectral", "maps", "hpc"])
+def test_readme_or_manual_has_the_table_of_keys(section: str) -> None:
+    page = MANUAL / "bins.md" if section == "binning" else README
     table = "\n".join(table_lines(ALL_KEYS[section]))
-    assert table in README.read_text(encoding="utf-8"), f"README.md should have:\n\n{table}"
+    assert table in page.read_text(encoding="utf-8"), f"{page.name} should have:\n\n{table}"
 
 
 def test_new_configuration_has_the_defaults(tmp_path: Path) -> None:

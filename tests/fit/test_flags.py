@@ -23,7 +23,7 @@ def test_shares_are_said_in_a_line_each() -> None:
     lines = list(flag_lines(FlagCounts.of(flags(1000, KT_HI_OPEN=150, PARTLY_LIVE=3))))
     assert lines == [
         "KT_HI_OPEN: 150 of 1000 fits (15.0%): kT has no upper end of its interval",
-        "PARTLY_LIVE: 3 of 1000 fits (0.3%): less than a third of the circle's brightness was seen: norm is "
+        "PARTLY_LIVE: 3 of 1000 fits (0.3%): less than a third of the region's brightness was seen: norm is "
         "extrapolated",
     ]
     assert list(flag_lines(FlagCounts.of(flags(7)))) == ["none of 7 fits has a flag"]

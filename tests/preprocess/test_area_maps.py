@@ -16,6 +16,7 @@ from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
+from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
 from pyxt_hpc.errors import DamagedFile, ResponseMismatch
 from pyxt_hpc.preprocess.area_maps import AreaMaps, area_at, area_energies, read_area_maps, write_area_maps
 from pyxt_hpc.preprocess.ciao.plans.exposure_maps import map_name
@@ -26,6 +27,7 @@ BAND = (0.7, 8.0)
 FIRST, N_X, N_Y = 4.0 * 880 + 0.5, 300, 300  # lower left edge of the maps [sky pixel], pixels of 4 x 4
 REGION = (3596.5, 4096.5, 80.0)  # on the first chip, far from its edges
 ARF_CM2 = 300.0
+FAR = (150.5, 30.0)  # so far from the axis that all positions are as far
 
 
 def true_area(energy_keV: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -178,14 +180,31 @@ def test_gaps_in_the_region_do_not_lower_the_area() -> None:
     # positions on the whole map, half of which is over a gap, where the chip was seen for half of the time
     live[:, 20:] = 0.5
     seconds = maps.seconds * live
-    area = area_at(replace(maps, seconds=seconds), live, 1000.0, *_positions(maps), Path("r"))
-    np.testing.assert_allclose(area, [300.0, 200.0], rtol=1e-6)
+    area = area_at(replace(maps, seconds=seconds), live, 1000.0, _positions(maps), FAR, Path("r"))
+    np.testing.assert_allclose(area, [300.0, 200.0], rtol=2e-4)
+
+
+def test_positions_at_a_gap_count_with_their_angle_from_the_axis() -> None:
+    maps, live = _made_map()
+    ra, dec = maps.wcs.wcs_pix2world(*np.meshgrid(np.arange(1.0, 41.0), np.arange(1.0, 41.0)), 1)
+    axis = float(ra[20, 30]), float(dec[20, 30]) + 0.1  # 6 arcmin away, where vignetting is steep
+    table = vignetting(maps.energy_keV, off_axis_arcmin(ra.ravel(), dec.ravel(), *axis)).reshape(2, 40, 40)
+    live[25:] = 0.5  # the half that is nearer to the axis
+    seconds = (maps.seconds * table * live).astype(np.float32)
+    positions = _positions(maps)
+    expected = np.array([300.0, 200.0]) * vignetting(
+        maps.energy_keV, off_axis_arcmin(*positions, *axis)
+    ).mean(axis=1)
+    area = area_at(replace(maps, seconds=seconds), live, 1000.0, positions, axis, Path("r"))
+    np.testing.assert_allclose(area, expected, rtol=1e-4)
+    uncorrected = np.array([300.0, 200.0]) * table[:, 1:24, 1:39].mean(axis=(1, 2))
+    assert (np.abs(uncorrected / expected - 1.0) > 5e-4).all()
 
 
 def test_no_part_of_the_region_on_a_chip() -> None:
     maps, live = _made_map()
     with pytest.raises(ResponseMismatch, match="no part of the response region"):
-        area_at(maps, np.zeros_like(live), 1000.0, *_positions(maps), Path("r"))
+        area_at(maps, np.zeros_like(live), 1000.0, _positions(maps), FAR, Path("r"))
 
 
 def test_maps_are_read_as_they_were_written(tmp_path: Path) -> None:

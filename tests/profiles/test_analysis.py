@@ -124,8 +124,11 @@ def test_faint_cluster_says_what_is_open(observed: Observed) -> None:
         for end, sign in ((interval.low, -1), (interval.high, 1)):
             both = known & np.isfinite(end)
             assert np.all(sign * (end - interval.value)[both] >= -0.5 * np.abs(interval.value[both]))
-    unknown = np.array([words == "no significant emission" for words in profile.status])
-    assert np.array_equal(~np.isfinite(profile.shells["kT"].value), unknown)
+    unknown = np.isin(profile.status, ("no significant emission", "kT at its bound"))
+    kT = profile.shells["kT"]
+    assert np.array_equal(~np.isfinite(kT.value), unknown)
+    assert np.all(kT.value[~unknown] < 0.999 * config.temperature_max_keV)
+    assert not np.any(kT.high >= config.temperature_max_keV)
     cluster = PRESETS["faint"].clumps[0].cluster
     mass = profile.shells["gas_mass"]
     expected = cluster.gas_mass(profile.geometry.edges_kpc[-1])

@@ -27,7 +27,7 @@ def config(observed: Observed, tmp_path_factory: pytest.TempPathFactory) -> Path
         "observation_ids": "1",
         "redshift": f"{bundle.redshift}",
         "hydrogen_column_density": f"{bundle.nH}",
-        "signal_to_noise_threshold": "200",
+        "signal_to_noise_threshold": "130",
     }
     path.write_text(config_template("A", texts), encoding="utf-8")
     write_bundle(Layout.of(read_config(path)).bundle, bundle)
@@ -37,8 +37,9 @@ def config(observed: Observed, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_command_writes_tables_and_pictures(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     layout = Layout.of(read_config(config))
     line = ["profile-analysis", "-c", str(config), "--draws", "20", "--sector", "-20", "200"]
-    assert main([*line, "--edge", "20", "120", "--free-abundance"]) == 0
+    assert main([*line, "--edge", "20", "120", "--free-abundance", "--elliptical"]) == 0
     said = capsys.readouterr().out
+    assert "axis ratio 0.9" in said or "axis ratio 1.0" in said
     assert "strong cool core" in said
     assert "density jumps by" in said
     tag = "_sector--20-200"

@@ -36,6 +36,7 @@ PLANS = {
 }
 """Functions of configuration and layout in the module ``stages`` beside this one."""
 
+_STAGES = "pyxt_hpc.preprocess.ciao.stages"  # which imports this module
 _said: set[str] = set()
 
 
@@ -128,6 +129,7 @@ def ciao_part(stage: str, config: ClusterConfig, layout: Layout, *, force: bool 
     """
     backend = choose_backend(config, layout)
     if backend.ciao is not None:
+        importlib.import_module(_STAGES).prepare(stage, config, layout)
         carry_out(stage, plans_of(stage, config, layout), config, layout, backend.ciao, force=force)
         return backend.ciao
     for asking, name in (("propose-regions", "detection"), ("remove-sources", "flare_filter")):
@@ -141,8 +143,7 @@ def ciao_part(stage: str, config: ClusterConfig, layout: Layout, *, force: bool 
 
 def plans_of(stage: str, config: ClusterConfig, layout: Layout) -> Plans[Any]:
     """CIAO's part of a stage."""
-    stages = importlib.import_module("pyxt_hpc.preprocess.ciao.stages")
-    plans: Plans[Any] = getattr(stages, PLANS[stage])(config, layout)
+    plans: Plans[Any] = getattr(importlib.import_module(_STAGES), PLANS[stage])(config, layout)
     return plans
 
 

@@ -94,20 +94,25 @@ def _exit_code(tool: Any) -> int | None:
         return None
 
 
+def _set_verbosity(verbose: int) -> None:
+    """Of CIAO's Python modules; below 3 a download does not say why something is not to be had."""
+    with contextlib.suppress(ImportError):
+        from ciao_contrib.logger_wrapper import initialize_logger
+
+        initialize_logger("download", verbose=verbose)
+
+
 def _download(obsids: list[str], filetypes: list[str] | tuple = ()) -> dict:
     """Fetch observations into the current folder; files that are there are not fetched again."""
     from ciao_contrib.cda.data import download_chandra_obsids
 
-    try:
-        from ciao_contrib.logger_wrapper import initialize_logger
-
-        initialize_logger("download", verbose=3)  # with less it does not say why something is not to be had
-    except ImportError:
-        pass
+    wanted = [int(obsid) for obsid in obsids]
     mirror = os.environ.get("CDA_MIRROR_SITE") or None
-    found = download_chandra_obsids(
-        [int(obsid) for obsid in obsids], filetypes=list(filetypes) or None, mirror=mirror
-    )
+    _set_verbosity(3)
+    try:
+        found = download_chandra_obsids(wanted, filetypes=list(filetypes) or None, mirror=mirror)
+    finally:
+        _set_verbosity(0)
     absent = [obsid for obsid, there in zip(obsids, found) if not there]
     if absent:
         raise OSError("ObsID {} could not be downloaded".format(", ".join(absent)))

@@ -29,6 +29,10 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         "folder <obsid> from a machine that has one",
     ),
     (
+        r"unable to access http",
+        "the archive does not do what it is asked: run again later",
+    ),
+    (
         r"could not be downloaded|there is no directory http|not found on the (archive|mirror) site"
         r"|no position found matching",
         "the archive has no public data of this ObsID: observation_ids has it wrong, or it is not yet public",

@@ -206,12 +206,11 @@ class _Run:
                 folder = stack.enter_context(private_folder(call.folder.parent, call.folder.name))
             answer_facts = self._ask(call, folder, lease)
             files = _check(call, folder, self._log(call))
+            names = [str(path.relative_to(folder)) for path in files]
             if not call.in_place:
                 _move(files, folder, call.folder)
-            # what an earlier run made under another name would be taken for a product of this one
-            names = [str(path.relative_to(folder)) for path in files]
-            for stale in set(before.get("files", ())) - set(names):
-                if not call.in_place:
+                # what an earlier run made under another name would be taken for a product of this one
+                for stale in set(before.get("files", ())) - set(names):
                     (call.folder / stale).unlink(missing_ok=True)
         return {"files": names, **answer_facts}
 

@@ -45,8 +45,24 @@ from pyxt_hpc.preprocess.response_pairing import find_datasets
 
 log = logging.getLogger(__name__)
 
+_FIRST = "process-data"
 _MARGIN_PIXELS = 2  # of a map about the analysis grid, for the interpolation
 _SAMPLES = 64  # a side, of the points that tell whether a chip is in it
+
+
+def prepare(stage: str, config: ClusterConfig, layout: Layout) -> None:
+    """What has to be done before a stage's plans are carried out, and is not done to show them."""
+    if stage != _FIRST:
+        return
+    for obsid in config.observation_ids:
+        _settle(obsid, layout)
+        if config.blank_sky == "region":
+            layout.ciao_background(obsid).unlink(missing_ok=True)  # of an earlier run
+
+
+def _settle(obsid: str, layout: Layout) -> None:
+    for place in ("primary", "secondary"):
+        settle_copies(layout.observation(obsid) / place)
 
 
 def process_data_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
@@ -63,15 +79,22 @@ def process_data_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
     for obsid, answer in zip(asked, answers, strict=True):
         known[obsid] = facts.facts_of_answer(obsid, answer.facts.get("screen"))
     _refuse_unusable(config, known)
-    yield [archive.download_call(obsid, layout) for obsid in absent]
-    for obsid in absent:  # the archive's table does not have the mode of the read-out
+    answers = yield [archive.download_call(obsid, layout) for obsid in absent]
+    for obsid, answer in zip(absent, answers, strict=True):
+        if answer.reason is not None:  # what an earlier run had unpacked was fetched again
+            _settle(obsid, layout)
+        # the archive's table does not have the mode of the read-out
         found = facts.facts_of_folder(obsid, layout.observation(obsid))
         known[obsid] = replace(found, is_public=known[obsid].is_public)
     if absent:
         for line in facts.table(known.values()):
             log.info("%s", line)
     _refuse_unusable(config, known)
-    yield list(_repro_calls(obsids, config, layout))
+    calls = list(_repro_calls(obsids, config, layout))
+    try:
+        yield calls
+    finally:  # also if that of another observation has failed
+        _mark(calls, layout)
     calls = list(_background_calls(config, layout))
     try:
         yield calls
@@ -83,14 +106,29 @@ def process_data_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
             ) from None
         log.warning("%s; the background is taken from %s", error, layout.background_reg)
         for call in calls:
-            (step,) = steps_of("process-data", [call], layout)
-            if step.outdated():
+            if not _is_done(call, layout):
                 layout.ciao_background(call.obsid).unlink(missing_ok=True)  # of an earlier run
+
+
+def _is_done(call: Call, layout: Layout) -> bool:
+    (step,) = steps_of(_FIRST, [call], layout)
+    return step.outdated() is None
 
 
 def _is_persons(obsid: str, layout: Layout) -> bool:
     """Whether a person has run chandra_repro: it is taken as it is."""
-    return find_repro(obsid, layout) is not None and not check_regular(layout.repro_mark(obsid))
+    record = layout.call_record(_FIRST, obsid, "chandra_repro-*")
+    ours = check_regular(layout.repro_mark(obsid)) or any(record.parent.glob(record.name))
+    return not ours and find_repro(obsid, layout) is not None
+
+
+def _mark(calls: Sequence[Call], layout: Layout) -> None:
+    """Say that we have made what is in the folder of chandra_repro: its record goes when it is made again."""
+    for call in calls:
+        mark = layout.repro_mark(call.obsid)
+        if not check_regular(mark) and _is_done(call, layout):
+            with replacing(mark) as temporary:
+                temporary.touch()
 
 
 def _refuse_unusable(config: ClusterConfig, known: Mapping[str, ObservationFacts]) -> None:
@@ -109,27 +147,18 @@ def _repro_calls(obsids: Sequence[str], config: ClusterConfig, layout: Layout) -
         folder = layout.observation(obsid)
         if not archive.fits_files(folder / "secondary", "*evt1.fits*") and find_repro(obsid, layout):
             continue  # somebody has removed level 1 since
-        for place in ("primary", "secondary"):
-            settle_copies(folder / place)
         exposure = choose_exposure(obsid, folder)
         if exposure.cycle:
             log.info(
                 "ObsID %s is interleaved: of its two exposures %s, the longer one, is used",
                 obsid, exposure.cycle,
             )  # fmt: skip
-        mark = layout.repro_mark(obsid)
-        if not check_regular(mark):
-            with replacing(mark) as temporary:
-                temporary.touch()
         yield repro_call(obsid, layout, exposure, check_very_faint=config.check_vf_pha)
 
 
 def _background_calls(config: ClusterConfig, layout: Layout) -> Iterator[Call]:
     for obsid in config.observation_ids:
-        if check_regular(layout.supplied_background(obsid)):
-            continue
-        if config.blank_sky == "region":
-            layout.ciao_background(obsid).unlink(missing_ok=True)
+        if check_regular(layout.supplied_background(obsid)) or config.blank_sky == "region":
             continue
         files = _repro(obsid, layout)
         chips = chips_in_use(read_header(files.events), str(files.events))

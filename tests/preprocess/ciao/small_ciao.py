@@ -49,6 +49,10 @@ def download_chandra_obsids(obsids, filetypes=None, mirror=None):
         found.append(obsid != 404 and not os.environ.get("NO_NETWORK"))
     return found
 """
+_LOGGER = """
+def initialize_logger(name, verbose=0):
+    print("verbosity", verbose)
+"""
 _ACTIVATION = """
 echo "CIAO is being activated"
 export ASCDS_INSTALL="$CONDA_PREFIX" ASCDS_BIN="$CONDA_PREFIX/bin" ASCDS_CALIB="$CONDA_PREFIX/data"
@@ -64,6 +68,7 @@ def small_ciao(prefix: Path, python: str = sys.executable, version: str = "4.17.
         (prefix / "lib" / package / "__init__.py").touch()
     (prefix / "lib/ciao_contrib/runtool.py").write_text(_RUNTOOL)
     (prefix / "lib/ciao_contrib/cda/data.py").write_text(_DOWNLOAD)
+    (prefix / "lib/ciao_contrib/logger_wrapper.py").write_text(_LOGGER)
     (prefix / "etc/conda/activate.d/ciao_activate.sh").write_text(_ACTIVATION)
     (prefix / f"conda-meta/ciao-{version}-py311_0.json").write_text("{}")
     program(prefix, "dmlist", "#!/bin/sh\n")

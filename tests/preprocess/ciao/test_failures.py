@@ -82,6 +82,15 @@ FAILURES = {
         "ObsID 1838 could not be downloaded",
         "the archive has no public data of this ObsID",
     ),
+    "a server in trouble": (
+        Answer(
+            error="ObsID 1838 could not be downloaded",
+            kind="tool",
+            screen="Unable to cd to ObsId 1838: msg=Unable to access https://cxc/cdaftp/byobsid/8/1838\ncode=503\n",
+        ),
+        "ObsID 1838 could not be downloaded",
+        "run again later",
+    ),
     "half a download": (
         Answer(
             error="files were skipped",

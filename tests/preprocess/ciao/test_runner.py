@@ -363,7 +363,10 @@ def test_a_signal_ends_all_and_what_is_finished_is_kept(number: signal.Signals, 
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(number)
-        said = process.communicate(timeout=20)[0].decode()
+        try:
+            said = process.communicate(timeout=60)[0].decode()
+        finally:
+            process.kill()
     assert process.returncode == Interrupted.exit_code == 75
     assert said == "process-data: interrupted; run it again to go on from the tools that were at work\n"
     pids = map(int, cluster.called.read_text().split())

@@ -113,8 +113,14 @@ def test_neither_numpy_nor_this_package_is_seen(prefix: Path, session: Session) 
     tool(prefix, "import", 'python3 -c "import $module"')
     assert "No module named" in call(session, "import", module="numpy").error
     assert "No module named" in call(session, "import", module="pyxt_hpc").error
-    # nor what lies beside the bridge
-    assert "No module named" in call(session, "import", module="session").error
+
+
+def test_what_lies_beside_the_bridge_hides_no_module(prefix: Path, ciao: Ciao, tmp_path: Path) -> None:
+    with (prefix / "lib/ciao_contrib/runtool.py").open("a") as file:
+        file.write("from script import OF_CIAO\n")
+    (prefix / "lib/script.py").write_text("OF_CIAO = True\n")
+    with ciao_session(ciao, tmp_path / "A") as session:
+        assert call(session, "say", text="x").error == ""
 
 
 def test_the_bridge_is_python_3_8() -> None:
@@ -270,7 +276,8 @@ def test_parameter_files_are_private_and_forgotten(prefix: Path, ciao: Ciao, tmp
 def test_download_is_resumed_in_its_folder_and_tells_what_is_not_there(session: Session) -> None:
     assert call(session, "download_chandra_obsid", obsids=("1838",), filetypes=("evt1", "asol")).error == ""
     assert (session._folder / "1838/oif.fits").is_file()
-    assert "asked for 1838 ['evt1', 'asol'] None" in (session._folder / "screen.log").read_text()
+    said = ["verbosity 3", "asked for 1838 ['evt1', 'asol'] None", "verbosity 0"]
+    assert (session._folder / "screen.log").read_text().splitlines() == said
     answer = call(session, "download_chandra_obsid", obsids=("1838", "404"))
     assert (answer.kind, answer.error) == ("tool", "ObsID 404 could not be downloaded")
 

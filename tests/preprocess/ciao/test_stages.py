@@ -1,5 +1,6 @@
 """What CIAO is asked depends on what is there; what a person has supplied is left alone."""
 
+import gzip
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,15 +9,17 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.errors import CiaoError, ConfigError
+from pyxt_hpc.errors import CiaoError, ConfigError, DamagedFile
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.call import Call
+from pyxt_hpc.preprocess.ciao.runner import steps_of
 from pyxt_hpc.preprocess.ciao.stages import (
+    prepare,
     process_data_plans,
     propose_regions_plans,
     remove_sources_plans,
 )
-from pyxt_hpc.steps import StepResult
+from pyxt_hpc.steps import StepResult, run_if_outdated
 
 from .test_plans import Case, header_of, put, write_level_1, write_repro, write_table
 
@@ -134,10 +137,12 @@ def run_through(plans: object) -> list[tuple[str, str]]:
         results = said(calls)
 
 
-def test_what_was_made_before_is_looked_at_again(config: ClusterConfig, layout: Layout) -> None:
+@pytest.mark.parametrize("sign", ["mark", "record"])
+def test_what_was_made_before_is_looked_at_again(sign: str, config: ClusterConfig, layout: Layout) -> None:
     write_all(TWO, layout)
     for obsid in TWO.obsids:
-        layout.repro_mark(obsid).touch()
+        record = layout.call_record("process-data", obsid, "chandra_repro-0123abcd")
+        put({"mark": layout.repro_mark(obsid), "record": record}[sign], "")
     expected = [*of_both("chandra_repro"), *of_both("blanksky")]
     assert run_through(process_data_plans(config, layout)) == expected
 
@@ -147,6 +152,37 @@ def test_level_1_may_be_removed_when_it_has_been_used(config: ClusterConfig, lay
     for obsid in TWO.obsids:
         layout.repro_mark(obsid).touch()
     assert run_through(process_data_plans(config, layout)) == of_both("blanksky")
+
+
+def test_copies_are_settled_before_and_not_to_show_plans(config: ClusterConfig, layout: Layout) -> None:
+    write_all(TWO, layout, repro=False)
+    (packed,) = layout.observation("4940").glob("secondary/*evt1.fits.gz")
+    unpacked = packed.with_suffix("")
+    unpacked.write_bytes(b"")  # chandra_repro was killed
+    plans = process_data_plans(config, layout)
+    next(plans)
+    assert tools(plans.send(())) == [("download_chandra_obsid", "4940")]
+    with pytest.raises(DamagedFile):
+        plans.send((StepResult({}, None),))  # as of a download that is up to date, and not done now
+    assert unpacked.exists()
+    prepare("process-data", config, layout)
+    assert not unpacked.exists()
+    assert tools(next(process_data_plans(config, layout))) == []
+
+
+def test_what_was_made_is_marked_though_another_fails(config: ClusterConfig, layout: Layout) -> None:
+    write_all(TWO, layout, repro=False)
+    plans = process_data_plans(config, layout)
+    next(plans)
+    plans.send(())
+    calls = plans.send(())
+    assert tools(calls) == of_both("chandra_repro")
+    write_repro(TWO, "4940", "", layout)
+    (step,) = steps_of("process-data", calls[:1], layout)
+    run_if_outdated(step, dict)
+    with pytest.raises(CiaoError, match="chandra_repro of ObsID 10551 failed"):
+        plans.throw(CiaoError("chandra_repro of ObsID 10551 failed"))
+    assert [layout.repro_mark(obsid).exists() for obsid in TWO.obsids] == [True, False]
 
 
 def test_a_damaged_download_is_fetched_again(config: ClusterConfig, layout: Layout) -> None:
@@ -160,7 +196,11 @@ def test_a_damaged_download_is_fetched_again(config: ClusterConfig, layout: Layo
     calls = plans.send(said(calls))
     assert tools(calls) == [("download_chandra_obsid", "4940")]
     path.write_bytes(whole)
+    # everything else was unpacked before
+    (other,) = layout.observation("4940").glob("secondary/*flt1.fits.gz")
+    other.with_suffix("").write_bytes(gzip.decompress(other.read_bytes()))
     assert tools(plans.send(said(calls))) == of_both("chandra_repro")
+    assert not other.exists()
 
 
 def test_vfaint_is_screened_by_configuration(config: ClusterConfig, layout: Layout) -> None:
@@ -209,7 +249,10 @@ def test_the_way_to_the_background_is_chosen(config: ClusterConfig, layout: Layo
     _, calls = at_blank_sky(replace(config, blank_sky="stowed"), layout)
     assert [call.parameters["stowedbg"] for call in calls] == [True, True]
     put(layout.ciao_background("4940"), "of an earlier run")
-    assert run_through(process_data_plans(replace(config, blank_sky="region"), layout)) == []
+    config = replace(config, blank_sky="region")
+    assert run_through(process_data_plans(config, layout)) == []
+    assert layout.ciao_background("4940").exists(), "to show plans changes nothing"
+    prepare("process-data", config, layout)
     assert not layout.ciao_background("4940").exists()
 
 
