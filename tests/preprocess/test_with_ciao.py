@@ -13,7 +13,7 @@ from pyxt_hpc.chandra.events import read_events, read_sky_wcs
 from pyxt_hpc.chandra.ogip.response import Arf, read_arf, write_arf
 from pyxt_hpc.chandra.regions.sky import contains_pixels, read_regions
 from pyxt_hpc.chandra.times.gti_io import write_gti
-from pyxt_hpc.errors import ConfigError, MissingInput
+from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess import remove_sources as stage_2
 from pyxt_hpc.preprocess.ciao.call import Call
@@ -160,6 +160,10 @@ def test_light_curves_are_asked_outside_the_sources(field: Any) -> None:
         ("dmextract", "1"), ("deflare", "1"), ("dmextract", "22"), ("deflare", "22")
     ]  # fmt: skip
     assert f"[exclude sky=region({layout.ciao_sources('1')})]" in str(calls[0].parameters["infile"])
+    plans = remove_sources_plans(config, layout)
+    next(plans)
+    with pytest.raises(CiaoError, match=r"^too few good bins; .*flare_filter = builtin"):
+        plans.throw(CiaoError("too few good bins"))
     layout.sources_reg.write_text("fk5\n")  # a region of nothing is an error to CIAO
     calls = list(next(remove_sources_plans(config, layout)))
     assert "region" not in str(calls[0].parameters["infile"])

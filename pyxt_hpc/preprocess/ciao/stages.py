@@ -194,7 +194,12 @@ def remove_sources_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
             _write_if_new(cut, physical_text(sources, reader.frames, read_sky_wcs(files.events)))
         chips = chips_in_use(header, str(files.events))
         plan += flare_calls(obsid, layout, files, chips, (span[0], span[1]), cut)
-    yield plan
+    try:
+        yield plan
+    except CiaoError as error:
+        raise CiaoError(
+            f"{error}; [ciao] flare_filter = builtin cleans without it, and draws the light curve in any case"
+        ) from None
 
 
 def generate_responses_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:

@@ -113,6 +113,7 @@ def whole_plan(case: Case, layout: Layout) -> Iterator[Call]:
         for stowed in (False, True):
             call = background_call(obsid, layout, files, case.chips, stowed=stowed)
             assert call.parameters["stowedbg"] is stowed
+            assert call.parameters["random"] == int(obsid) + 1, "0 is another seed every time"
         yield call
     yield from detection_calls(level_2, chips, layout, 4)
     for obsid, files in level_2.items():
