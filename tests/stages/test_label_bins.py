@@ -96,6 +96,12 @@ def test_annuli_of_given_radii_and_place(bundle: Bundle) -> None:
         label_bins(bundle, replace(config, centre=(ra, dec + 1.0)))
 
 
+def test_annuli_off_the_field_are_not_told_to_ask_for_less(bundle: Bundle) -> None:
+    config = config_for(bundle, bin_method="annuli", radii=(5000.0, 6000.0))
+    with pytest.raises(EmptySelection, match=r"no bin by .binning. method = annuli holds a live pixel"):
+        label_bins(bundle, config)
+
+
 def test_no_bin_reaches_the_signal(bundle: Bundle) -> None:
     for method in ("contour", "voronoi", "annuli"):
         with pytest.raises(EmptySelection, match="no bin reaches S/N 900: lower"):
