@@ -126,8 +126,9 @@ def whole_plan(case: Case, layout: Layout) -> Iterator[Call]:
         put(layout.good_times(obsid, "fullE"), "good times")
         for dataset in datasets_of(obsid, case.chips):
             yield clean_events_call(dataset, layout, files, layout.good_times(obsid, "fullE"))
-            put(layout.ciao_region(dataset.name), physical_text(region, {}, frame))
-            yield response_call(dataset, layout, files, BAND_KEV)
+            for place in (dataset, *dataset.places(2)):
+                put(layout.ciao_region(place.name), physical_text(region, {}, frame))
+                yield response_call(place, layout, files, BAND_KEV)
             box = SkyBox((3000.5, 5000.5), (3200.5, 4800.5))
             yield exposure_map_call(dataset, layout, files, box, area_energies(BAND_KEV))
 
