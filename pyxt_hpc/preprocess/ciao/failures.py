@@ -32,10 +32,14 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         r"unable to access http",
         "the archive does not do what it is asked: run again later",
     ),
-    (
+    (  # no len: so find_chandra_obsid ends where nothing near the place is public
         r"could not be downloaded|there is no directory http|not found on the (archive|mirror) site"
-        r"|no position found matching",
+        r"|no position found matching|'nonetype' has no len",
         "the archive has no public data of this ObsID: observation_ids has it wrong, or it is not yet public",
+    ),
+    (
+        r"observations were left out",
+        "its log says what is wrong with the events that it skipped",
     ),
     (
         r"files were skipped|skipping \S+ as",

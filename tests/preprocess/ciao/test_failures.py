@@ -82,6 +82,23 @@ FAILURES = {
         "ObsID 1838 could not be downloaded",
         "the archive has no public data of this ObsID",
     ),
+    "nothing public where it is": (
+        of_tool(
+            "find_chandra_obsid",
+            "# find_chandra_obsid (06 January 2023): ERROR object of type 'NoneType' has no len()",
+        ),
+        "ERROR object of type 'NoneType' has no len()",
+        "the archive has no public data of this ObsID",
+    ),
+    "an image that lacks an observation": (
+        Answer(
+            error="observations were left out",
+            kind="tool",
+            screen="Skipping /d/evt2.fits as it contains no data.\nSkipped one observation.\n",
+        ),
+        "observations were left out",
+        "its log says what is wrong with the events that it skipped",
+    ),
     "a server in trouble": (
         Answer(
             error="ObsID 1838 could not be downloaded",
