@@ -154,9 +154,9 @@ def _answer(request: dict) -> dict:
                 _say(answer["error"])
     except OSError as error:
         answer.update(error=answer["error"] or str(error), kind=answer["kind"] or "tool")
-    pattern, error = _LEFT_OUT.get(request["tool"], ("", ""))
+    pattern, what = _LEFT_OUT.get(request["tool"], ("", ""))
     if not answer["error"] and pattern and re.search(pattern, screen.text):
-        answer.update(error=error, kind="tool")
+        answer.update(error=what, kind="tool")
     answer.update(screen=screen.text, seconds=time.time() - began)
     return answer
 

@@ -69,7 +69,8 @@ _WAYS_ON = {
     "deflare": "it needs a quiet light curve: set flare_filter = builtin, which draws the light curves and "
     "tells their mean and sigma, also where it fails",
     # it makes the aspect histogram of the chip at this place only, and hides how that fails
-    "specextract": "see that the centre of the first shape of the response region is on a chip of the dataset",
+    "specextract": "see that the centre of the first shape of the response region is on a chip of the "
+    "dataset",
 }
 _INSTALL_BLANK_SKY = "the blank-sky files of ACIS are not installed: conda install acis_bkg_evt"
 _INSTALL_CALDB = "there is no calibration database: conda install caldb_main, or set CALDB before the start"
