@@ -302,7 +302,7 @@ def test_a_file_that_is_read_has_to_be_there(cluster: Cluster) -> None:
         cluster.run(cluster.copy())
 
 
-@pytest.mark.parametrize("folder", ["a blank", "com,ma", "br[acket"])
+@pytest.mark.parametrize("folder", ["a blank", "com,ma", "br[acket", "key=value", "wild*"])
 def test_paths_that_ciao_cannot_take_are_refused_at_once(folder: str, tmp_path: Path) -> None:
     (tmp_path / folder).mkdir()
     cluster = Cluster(tmp_path)
