@@ -31,8 +31,8 @@ class _Path(_Entry):
 class _PathOf(_Entry):
     """A path of something, such as ``layout.clean_events("4940")``.
 
-    ``{of}`` stands for the argument; ``{obsid}`` and ``{kind}`` for the ObsID of a dataset, and its ``-FI``,
-    its ``-BI``, or nothing.
+    ``{of}`` stands for the argument; ``{obsid}`` and ``{kind}`` for the ObsID of a dataset, and the rest of
+    its name: ``-FI``, ``-BI-p2``, or nothing.
     """
 
     @overload
@@ -238,6 +238,6 @@ class Layout:
 
 
 def _parts(dataset: str) -> tuple[str, str]:
-    """ObsID, and ``-FI`` or ``-BI`` or nothing, of a dataset's name."""
+    """ObsID, and the rest with its dash or nothing, of a dataset's name."""
     obsid, dash, kind = dataset.partition("-")
     return obsid, dash + kind

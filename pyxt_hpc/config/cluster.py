@@ -90,6 +90,11 @@ class ClusterConfig:
         str, "where the ARFs are in the cluster's folder; {obsid} stands for the ObsID", "{obsid}/{obsid}.arf"
     )
     rmf_files: str = _processing(str, "where the RMFs are", "{obsid}/{obsid}.rmf")
+    response_places: int = _processing(
+        Integer(1, 32),
+        "responses at so many places on the chips of a kind; each pixel takes the nearest",
+        "1",
+    )
 
     ciao_prefix: str = _ciao(
         parsers.printable,

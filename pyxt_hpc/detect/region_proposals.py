@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
 from scipy.ndimage import binary_opening, gaussian_filter, label
 from scipy.optimize import minimize
 
@@ -35,6 +36,7 @@ _MAX_CIRCLE_ARCSEC = 120.0
 _CHIP_CIRCLE_ARCSEC = 40.0
 _CHIP_EDGE_ARCSEC = 20.0  # of a chip, which the dither takes off and on
 _LATTICE = 101  # points a side on a chip
+_ITERATIONS = 100  # of k-means, which ends sooner
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +110,8 @@ class Chips:
     axis: tuple[float, float]
 
 
-def propose(images: FieldImages, datasets: Mapping[str, Chips]) -> Proposal:
-    """Propose all regions from the merged images, and the chips of each dataset by its name.
+def propose(images: FieldImages, responses: Mapping[str, tuple[SkyCircle, ...]]) -> Proposal:
+    """Propose all regions from the merged images; those of the responses are `response_circles`.
 
     Raises EmptySelection if nothing was seen, or no extended emission is found.
     """
@@ -119,9 +121,36 @@ def propose(images: FieldImages, datasets: Mapping[str, Chips]) -> Proposal:
     return Proposal(
         sources=tuple(_on_sky(images, source) for source in found),
         core=emission.core(images),
-        responses={name: (response_circle(chips),) for name, chips in datasets.items()},
+        responses=responses,
         crop=emission.box(images),
     )
+
+
+def response_circles(chips: Chips, n: int) -> tuple[SkyCircle, ...]:
+    """Circles for the responses of ``n`` places, each on a chip, spread evenly over all chips of a kind.
+
+    The chips are divided into ``n`` parts of points that are nearest to the same mean (k-means, from points
+    far from each other), and each circle is as near to its mean as it fits on a chip. The first is that
+    nearest to the axis. For one place it is `response_circle`.
+    """
+    if n == 1:
+        return (response_circle(chips),)
+    plane, polygons = _on_plane(chips)
+    lattices = [(ccd, *_lattice(pieces[0])) for ccd, pieces in polygons.items()]
+    points = np.concatenate([points for _, points, _, _ in lattices])
+    far = [points[np.argmax(np.hypot(*(points - points.mean(axis=0)).T))]]
+    while len(far) < n:
+        away = np.min([np.hypot(*(points - other).T) for other in far], axis=0)
+        far.append(points[np.argmax(away)])
+    middles, _ = kmeans2(points, np.array(far), iter=_ITERATIONS, minit="matrix", missing="raise")
+    middles = middles[np.argsort(np.hypot(*(middles - np.stack(world_to_pixel(plane, *chips.axis))).T))]
+    fitting = [(ccd, point, radius) for ccd, points, fits, radius in lattices for point in points[fits]]
+    circles = []
+    for middle in middles:
+        away = np.hypot(*(np.array([point for _, point, _ in fitting]) - middle).T)
+        ccd, point, radius = fitting.pop(int(np.argmin(away)))
+        circles.append(_circle(plane, point, radius, f"CCD {ccd}"))
+    return tuple(circles)
 
 
 def response_circle(chips: Chips) -> SkyCircle:
@@ -129,12 +158,7 @@ def response_circle(chips: Chips) -> SkyCircle:
 
     The chips are all of one kind, with convex outlines.
     """
-    positions = np.concatenate([p for pieces in chips.outlines.values() for p in pieces])
-    plane = tangent_plane(*mean_direction(*positions.T), 1.0)
-    polygons = {
-        ccd: [np.column_stack(world_to_pixel(plane, *piece.T)) for piece in pieces]
-        for ccd, pieces in chips.outlines.items()
-    }
+    plane, polygons = _on_plane(chips)
 
     def farthest(point: NDArray) -> float:
         return max(min(_distance(piece, point) for piece in pieces) for pieces in polygons.values())
@@ -158,8 +182,25 @@ def response_circle(chips: Chips) -> SkyCircle:
     return _circle(plane, *candidates[ccd], f"CCD {ccd}")
 
 
+def _on_plane(chips: Chips) -> tuple[WCS, dict[int, list[FloatArray]]]:
+    """A plane [arcsec], and the outlines of the chips on it."""
+    positions = np.concatenate([p for pieces in chips.outlines.values() for p in pieces])
+    plane = tangent_plane(*mean_direction(*positions.T), 1.0)
+    return plane, {
+        ccd: [np.column_stack(world_to_pixel(plane, *piece.T)) for piece in pieces]
+        for ccd, pieces in chips.outlines.items()
+    }
+
+
 def _near_axis(chip: FloatArray, axis: FloatArray) -> tuple[FloatArray, float]:
     """Centre and radius [arcsec] of a circle within a quadrangle (4, 2), as near the axis as can be."""
+    points, fits, radius = _lattice(chip)
+    within = points[fits]
+    return within[np.argmin(np.hypot(*(within - axis).T))], radius
+
+
+def _lattice(chip: FloatArray) -> tuple[FloatArray, BoolArray, float]:
+    """Points (n, 2) on a quadrangle (4, 2), and which of them are centres of circles within, of a radius."""
     along, across = np.mgrid[0 : 1 : _LATTICE * 1j, 0 : 1 : _LATTICE * 1j].reshape(2, -1, 1)
     low, high = ((1 - along) * chip[i] + along * chip[j] for i, j in ((0, 1), (3, 2)))
     points = (1 - across) * low + across * high
@@ -169,8 +210,7 @@ def _near_axis(chip: FloatArray, axis: FloatArray) -> tuple[FloatArray, float]:
     edge = (np.abs(side[:, 0] * away[..., 1] - side[:, 1] * away[..., 0]) / np.hypot(*side.T)).min(axis=1)
     # of a subarray there is less
     radius = min(_CHIP_CIRCLE_ARCSEC, 0.7 * float(edge.max()))
-    within = points[edge >= min(radius + _CHIP_EDGE_ARCSEC, 0.9 * float(edge.max()))]
-    return within[np.argmin(np.hypot(*(within - axis).T))], radius
+    return points, edge >= min(radius + _CHIP_EDGE_ARCSEC, 0.9 * float(edge.max())), radius
 
 
 def _circle(plane: WCS, point: NDArray, radius: float, text: str) -> SkyCircle:

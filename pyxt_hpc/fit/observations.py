@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from pyxt_hpc.bundle import Bundle, BundleObservation
+from pyxt_hpc.chandra.kinds import name_of_whole
 from pyxt_hpc.chandra.ogip.response import Rmf
 from pyxt_hpc.errors import ConfigError, DamagedFile
 from pyxt_hpc.fit.inputs import source_model
@@ -93,11 +94,14 @@ class ObservationSet:
     pointing
         (n_obs,) place of the first dataset of the same ObsID: front- and back-illuminated chips of one
         observation look at the sky together.
+    kind
+        (n_obs,) likewise of the same ObsID and kind of chips: of those the places of responses differ.
     exposure_s, ratio
         (n_obs,) exposure [s]; background counts in the blank-sky file per background count expected
         in the observation.
     minimum_fraction
-        (1,) an observation takes part where at least this share of the region's brightness is live in it.
+        (1,) an observation takes part where at least this share of the region's brightness is live in it, or
+        in all places of its kind of chips together.
     brightness
         (ny + 2 m, nx + 2 m) relative brightness of the cluster, in m pixels around the images, too.
     per_observation
@@ -113,6 +117,7 @@ class ObservationSet:
     level_first: np.ndarray
     level_edges: np.ndarray
     pointing: np.ndarray
+    kind: np.ndarray
     exposure_s: np.ndarray
     ratio: np.ndarray
     minimum_fraction: np.ndarray
@@ -188,7 +193,7 @@ def fold_observations(
     if len(bundle.observations) > MAX_OBSERVATIONS:
         raise ConfigError(
             f"{bundle.name}: there are {len(bundle.observations)} observations; at most {MAX_OBSERVATIONS} "
-            "can be fitted together: leave the shortest out of observation_ids"
+            "can be fitted together: lower response_places, or leave the shortest out of observation_ids"
         )
     kT, source = np.empty(0), source_model(bundle)
     columns = np.array([bundle.nH]) if options.nH_bounds is None else column_grid(options.nH_bounds)
@@ -212,6 +217,7 @@ def fold_observations(
         for level in zip(*levels, strict=True)
     ]
     obsids = [o.obsid for o in bundle.observations]
+    kinds = [name_of_whole(o.dataset) for o in bundle.observations]
     return ObservationSet(
         kT=kT,
         nH=columns,
@@ -222,6 +228,7 @@ def fold_observations(
         level_first=np.cumsum([0] + [len(edges) for edges in level_edges]),
         level_edges=np.concatenate(level_edges),
         pointing=np.array([obsids.index(obsid) for obsid in obsids]),
+        kind=np.array([kinds.index(name) for name in kinds]),
         exposure_s=np.array([o.exposure_s for o in bundle.observations]),
         ratio=np.array([1.0 / o.background_scale for o in bundle.observations]),
         minimum_fraction=np.array([minimum_fraction]),

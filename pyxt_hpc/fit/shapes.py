@@ -58,6 +58,15 @@ class Shapes:
         m = self._margin
         return image_sums(self.runs.shifted(m, m), self.observations.brightness[None])[:, 0]
 
+    @cached_property
+    def _seen(self) -> tuple[np.ndarray, ...]:
+        """Of each observation, (n, 1 + n_energy) sum(S live)/sum(S), and the same with the areas."""
+        weight = self.observations.brightness
+        return tuple(
+            weighted_image_sums(self.runs, weight, own.live) * (own.live_unit / self.brightness[:, None])
+            for own in self.observations.per_observation
+        )
+
     def seen_by(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What observation i sees of each region.
 
@@ -68,13 +77,13 @@ class Shapes:
         area : (n, n_energy)
             Relative to the ARF at the energies where it is known: sum(S live vignetting)/sum(S).
         takes_part : (n,) bool
-            Whether the share is large enough.
+            Whether the share is large enough, that of all places of the same kind of chips together: each
+            pixel is in one of them.
         """
-        own = self.observations.per_observation[i]
-        sums = weighted_image_sums(self.runs, self.observations.brightness, own.live)
-        seen = sums * (own.live_unit / self.brightness[:, None])
+        seen, kind = self._seen[i], self.observations.kind
+        together = sum(self._seen[j][:, 0] for j in np.flatnonzero(kind == kind[i]))
         # rounded: a fraction given in decimals is not missed by an error of the last bit
-        takes_part = np.round(seen[:, 0], 9) >= self.observations.minimum_fraction[0]
+        takes_part = np.round(together, 9) >= self.observations.minimum_fraction[0]
         return seen[:, 0], seen[:, 1:], takes_part & (seen[:, 0] > 0)
 
     def counts(self, indptr: np.ndarray, bin_of_event: np.ndarray, n_bin: int) -> np.ndarray:

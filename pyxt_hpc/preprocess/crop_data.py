@@ -1,8 +1,9 @@
 """Stage 4: the crop, the analysis band, the masks, and all of it in the bundle."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from pyxt_hpc.chandra.regions.text import RegionFile
 from pyxt_hpc.chandra.sky.exposure import live_fraction
 from pyxt_hpc.chandra.sky.geometry import read_geometry
 from pyxt_hpc.chandra.sky.skygrid import SkyGrid
+from pyxt_hpc.chandra.sky.tangent import separation
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
 from pyxt_hpc.chandra.times.livetime import live_times
 from pyxt_hpc.config.cluster import ClusterConfig
@@ -28,6 +30,7 @@ from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.area_maps import read_area_maps
+from pyxt_hpc.preprocess.arf_position import middle_of
 from pyxt_hpc.preprocess.blank_sky import ParticleScale, particle_scale, particles, thinned
 from pyxt_hpc.preprocess.bundle_images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.checks.energies import check_band
@@ -36,7 +39,7 @@ from pyxt_hpc.preprocess.generate_responses import STAGE as BEFORE
 from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.local_background import LOCAL_OVERSAMPLING, local_counts_keyword
 from pyxt_hpc.preprocess.remove_sources import STAGE as CLEANING
-from pyxt_hpc.preprocess.response_pairing import find_datasets
+from pyxt_hpc.preprocess.response_pairing import OTHERS_TAKE_IT, find_datasets
 from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
@@ -68,9 +71,10 @@ def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> 
     """Put all observations on the one grid of the crop and write the bundle and its images.
 
     An observation with front- and back-illuminated chips becomes a dataset of each kind that has a response
-    and a chip in the crop. The bundle appears last: as long as it is absent or old, the stage is not done.
+    and a chip in the crop; of several places, each that has a response is one. The bundle appears last: as
+    long as it is absent or old, the stage is not done.
 
-    Returns the facts of `_crop_dataset` of each dataset; ``shape``, ``live_pixels``, ``counts`` of all, and
+    Returns the facts of `_crop_chips` of each dataset; ``shape``, ``live_pixels``, ``counts`` of all, and
     ``left_out``: the datasets that are not in the bundle, and why. Raises MissingInput if the crop,
     sources.reg or what the stages before make is missing; EmptySelection if an observation does not overlap
     the crop, or nothing of the crop is outside the sources.
@@ -80,18 +84,20 @@ def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> 
         *((path(o), f"pyxt-hpc {CLEANING}")
           for o in config.observation_ids for path in (layout.geometry, layout.clean_events))
     )  # fmt: skip
-    datasets = find_datasets(layout, config.observation_ids)
+    datasets = find_datasets(config, layout)
     responses = [path for dataset in datasets for path in _response_files(layout, dataset)]
     # of an observation with chips of both kinds, one may be without a response
     enough = {dataset.obsid for dataset in datasets if _has_response(layout, dataset)}
     lacking = [dataset for dataset in datasets if dataset.obsid not in enough]
     need(*((path, f"pyxt-hpc {BEFORE}") for d in lacking for path in _response_files(layout, d)))
+    places = [layout.response_region(d.name) for d in datasets if d.place and _has_response(layout, d)]
+    need_regions(*places)
     backgrounds = [_background_file(layout, obsid) for obsid in config.observation_ids]
     step = Step(
         name=STAGE,
         record=layout.step_record(STAGE),
         inputs=(
-            layout.crop_reg, layout.sources_reg, layout.exclude_reg, *responses, *backgrounds,
+            layout.crop_reg, layout.sources_reg, layout.exclude_reg, *responses, *places, *backgrounds,
             *(layout.area_maps(dataset.name) for dataset in datasets),
             *(path(o) for o in config.observation_ids for path in (layout.clean_events, layout.geometry)),
         ),
@@ -133,22 +139,31 @@ def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) ->
         band_keV=(config.energy_min_keV, config.energy_max_keV),
     )
     log.info("grid of %d x %d pixels, %d in the crop", *grid.shape, selection.live.sum())
-    bundled, facts, left_out = [], {}, {}
-    for dataset in tqdm(datasets, desc=STAGE, unit="dataset", disable=None):
-        if not _has_response(layout, dataset):
-            left_out[dataset.name] = f"{dataset}: no response"
+    bundled: list[BundleObservation] = []
+    facts: Facts = {}
+    left_out: dict[str, str] = {}
+    groups = [tuple(own) for _, own in groupby(datasets, key=lambda dataset: dataset.whole)]
+    for own in tqdm(groups, desc=STAGE, unit="dataset", disable=None):
+        places = tuple(dataset for dataset in own if _has_response(layout, dataset))
+        taken = f": {OTHERS_TAKE_IT}" if places else ""
+        left_out |= {d.name: f"{d}: no response{taken}" for d in own if d not in places}
+        if not places:
             continue
+        middles = [_middle(place, layout, reader) for place in places if place.place]
         try:
-            observation, facts[dataset.name] = _crop_dataset(dataset, layout, selection)
-            bundled.append(observation)
+            for observation, told in _crop_chips(places, middles, layout, selection):
+                bundled.append(observation)
+                facts[observation.dataset] = told
         except EmptySelection as error:
-            if not dataset.is_part:
+            if not own[0].whole.is_part:
                 raise
-            left_out[dataset.name] = str(error)
+            left_out |= dict.fromkeys((place.name for place in places), str(error))
     for obsid in config.observation_ids:
         if not any(observation.obsid == obsid for observation in bundled):
-            raise EmptySelection("; ".join(left_out[d.name] for d in datasets if d.obsid == obsid))
-    bundle = stamped(_assemble(config, grid, frames["physical"], bundled, "; ".join(left_out.values())))
+            reasons = dict.fromkeys(left_out[d.name] for d in datasets if d.obsid == obsid)
+            raise EmptySelection("; ".join(reasons))
+    told_once = "; ".join(dict.fromkeys(left_out.values()))
+    bundle = stamped(_assemble(config, grid, frames["physical"], bundled, told_once))
     write_images(bundle, layout)
     write_bundle(layout.bundle, bundle)
     return {
@@ -174,67 +189,101 @@ def _live_pixels(
     return live
 
 
-def _crop_dataset(dataset: Dataset, layout: Layout, selection: _Selection) -> tuple[BundleObservation, Facts]:
-    """A dataset on the grid, and what is told of it; EmptySelection if nothing of it is there."""
-    obsid = dataset.obsid
-    arf_path, rmf_path = _response_files(layout, dataset)
-    arf, rmf = read_arf(arf_path, ours=True), read_rmf(rmf_path, ours=True)
-    whole = read_events(layout.clean_events(obsid), ours=True)
-    check_band(whole.header, whole.path, selection.band_keV)
-    events = whole.on_chips(dataset.chips)
-    live_s = live_times(whole.header, {c: whole.gti[c] for c in dataset.chips}, str(whole.path))
-    geometry = read_geometry(layout.geometry(obsid)).of_chips(dataset.chips)
+def _crop_chips(
+    places: Sequence[Dataset],
+    middles: Sequence[tuple[float, float]],
+    layout: Layout,
+    selection: _Selection,
+) -> Iterator[tuple[BundleObservation, Facts]]:
+    """The chips of one kind on the grid, a dataset for each place of a response, and what is told of it.
+
+    A place has the pixels that are nearest to its middle, RA, Dec [deg] in ``middles``; one without a pixel
+    is no dataset. EmptySelection if nothing of the chips is there.
+    """
+    whole, obsid = places[0].whole, places[0].obsid
+    clean = read_events(layout.clean_events(obsid), ours=True)
+    check_band(clean.header, clean.path, selection.band_keV)
+    events = clean.on_chips(whole.chips)
+    live_s = live_times(clean.header, {c: clean.gti[c] for c in whole.chips}, str(clean.path))
+    geometry = read_geometry(layout.geometry(obsid)).of_chips(whole.chips)
     live = live_fraction(geometry, selection.grid, events.gti)
     mask = selection.live & (live >= _MIN_LIVE)
     exposure_s = max(live_s.values())
-    maps = _mapped_area(layout.area_maps(dataset.name), exposure_s, selection, mask)
-    if maps is not None:
-        mask &= (maps[1] > 0).all(axis=0)  # not where CIAO says that nothing was seen
+    maps = {
+        place.name: _mapped_area(layout.area_maps(place.name), exposure_s, selection, mask)
+        for place in places
+    }
+    for found in maps.values():
+        if found is not None:
+            mask &= (found[1] > 0).all(axis=0)  # not where CIAO says that nothing was seen
     if not mask.any():
         raise EmptySelection(
-            f"ObsID {obsid}: no pixel of the crop is on its chips {listed(dataset.chips)} "
+            f"ObsID {obsid}: no pixel of the crop is on its chips {listed(whole.chips)} "
             "outside the sources; draw the crop around its field or take it out of observation_ids"
         )
-    rng = stage_rng(STAGE, dataset.name)
-    background, scale = _scaled_background(dataset, layout, events, live_s, selection, rng)
-    pixel, channel = _on_grid(events, mask, selection, rmf)
-    background_pixel, background_channel = _on_grid(background, mask, selection, rmf)
-    if len(pixel) == 0:
+    # of all places together: the particle background of a kind of chips is the same at all of them
+    rng = stage_rng(STAGE, whole.name)
+    background, scale = _scaled_background(whole, layout, events, live_s, selection, rng)
+    rmfs = {place.name: read_rmf(layout.response(place.name, "rmf"), ours=True) for place in places}
+    if not any(len(_on_grid(events, mask, selection, rmf)[0]) for rmf in rmfs.values()):
         low, high = selection.band_keV
         raise EmptySelection(
-            f"{events.path}: no event of {low:g}-{high:g} keV of {dataset} in the crop outside the sources; "
+            f"{events.path}: no event of {low:g}-{high:g} keV of {whole} in the crop outside the sources; "
             "check the crop and the energy band"
         )
-    nodes, area = _relative_area(events, selection, mask, live) if maps is None else maps
-    area_of = "vignetting table" if maps is None else "CIAO's exposure maps"
-    indptr, ordered = sort_by_pixel(pixel, channel, mask.size)
-    background_indptr, background_ordered = sort_by_pixel(background_pixel, background_channel, mask.size)
-    bundled = BundleObservation(
-        obsid=obsid,
-        dataset=dataset.name,
-        exposure_s=exposure_s,
-        background_scale=scale.largest,
-        mask=mask.astype(np.uint8),
-        vignetting_keV=nodes,
-        vignetting=np.where(mask, area, np.float32(0.0)),
-        event_indptr=indptr,
-        event_channel=ordered,
-        background_indptr=background_indptr,
-        background_channel=background_ordered,
-        arf=arf,
-        rmf=rmf,
-        area_of=area_of,
-    )
-    return bundled, {
-        "exposure_s": bundled.exposure_s,
-        "exposure_of_chip_s": {str(chip): seconds for chip, seconds in live_s.items()},
-        "counts": len(ordered),
-        "background_counts": len(background_ordered),
-        "background_scale": scale.scale,
-        "background_scale_error": scale.error,
-        "live_pixels": int(mask.sum()),
-        "area_of": area_of,
-    }
+    nearest = _nearest(middles, selection.grid) if len(places) > 1 else np.zeros(mask.shape, np.int64)
+    for number, place in enumerate(places):
+        own, rmf = mask & (nearest == number), rmfs[place.name]
+        if not own.any():
+            log.info("%s: no pixel of the crop is nearest to it", place)
+            continue
+        given = maps[place.name]
+        nodes, area = _relative_area(events, selection, own, live) if given is None else given
+        pixel, channel = _on_grid(events, own, selection, rmf)
+        indptr, ordered = sort_by_pixel(pixel, channel, mask.size)
+        pixel, channel = _on_grid(background, own, selection, rmf)
+        background_indptr, background_ordered = sort_by_pixel(pixel, channel, mask.size)
+        bundled = BundleObservation(
+            obsid=obsid,
+            dataset=place.name,
+            exposure_s=exposure_s,
+            background_scale=scale.largest,
+            mask=own.astype(np.uint8),
+            vignetting_keV=nodes,
+            vignetting=np.where(own, area, np.float32(0.0)),
+            event_indptr=indptr,
+            event_channel=ordered,
+            background_indptr=background_indptr,
+            background_channel=background_ordered,
+            arf=read_arf(layout.response(place.name, "arf"), ours=True),
+            rmf=rmf,
+            area_of="vignetting table" if given is None else "CIAO's exposure maps",
+        )
+        yield (
+            bundled,
+            {
+                "exposure_s": bundled.exposure_s,
+                "exposure_of_chip_s": {str(chip): seconds for chip, seconds in live_s.items()},
+                "counts": len(ordered),
+                "background_counts": len(background_ordered),
+                "background_scale": scale.scale,
+                "background_scale_error": scale.error,
+                "live_pixels": int(own.sum()),
+                "area_of": bundled.area_of,
+            },
+        )
+
+
+def _middle(place: Dataset, layout: Layout, reader: RegionReader) -> tuple[float, float]:
+    """RA, Dec [deg] of a place."""
+    geometry = read_geometry(layout.geometry(place.obsid)).of_chips(place.chips)
+    return middle_of(reader.read(layout.response_region(place.name)), geometry, reader.frames)
+
+
+def _nearest(middles: Sequence[tuple[float, float]], grid: SkyGrid) -> NDArray[np.int64]:
+    """Number (ny, nx) of the place that each pixel is nearest to."""
+    centres = grid.centres()
+    return np.argmin([separation(*centres, *middle) for middle in middles], axis=0)
 
 
 def _scaled_background(

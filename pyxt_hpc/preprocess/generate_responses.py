@@ -12,6 +12,7 @@ from tqdm import tqdm
 from pyxt_hpc.chandra.events import EventList, read_events, read_header, read_sky_wcs
 from pyxt_hpc.chandra.keywords import exposure_s as exposure_keyword
 from pyxt_hpc.chandra.keywords import optical_axis
+from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.chandra.ogip.response import Arf, check_area_once, check_match, read_arf, read_rmf, write_arf
 from pyxt_hpc.chandra.regions.sky import contains_pixels, read_regions
 from pyxt_hpc.chandra.sky.exposure import live_fraction
@@ -36,7 +37,7 @@ from pyxt_hpc.preprocess.checks.observation import check_channels
 from pyxt_hpc.preprocess.ciao.backend import ciao_part
 from pyxt_hpc.preprocess.ciao.plans.exposure_maps import map_name
 from pyxt_hpc.preprocess.drawn_regions import RegionReader
-from pyxt_hpc.preprocess.inputs import need
+from pyxt_hpc.preprocess.inputs import need, need_regions
 from pyxt_hpc.preprocess.remove_sources import STAGE as BEFORE
 from pyxt_hpc.preprocess.response_pairing import SuppliedResponse, find_datasets, find_responses
 from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
@@ -72,14 +73,15 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = F
         *((path(o), f"pyxt-hpc {BEFORE}") for o in obsids for path in (layout.clean_events, layout.geometry))
     )
     frames = RegionReader.of(layout, obsids).frames
-    found, left_out = find_responses(config, layout, find_datasets(layout, obsids), frames)
+    found, left_out = find_responses(config, layout, find_datasets(config, layout), frames)
+    need_regions(*(layout.response_region(r.dataset.name) for r in found if r.dataset.place))
     for name in left_out:
         for suffix in ("arf", "rmf"):  # of an earlier run
             layout.response(name, suffix).unlink(missing_ok=True)
     outcomes = {}
     for response in tqdm(found, desc=STAGE, unit="dataset", disable=None):
         dataset = response.dataset
-        maps = _exposure_maps(dataset.name, config, layout)
+        maps = _exposure_maps(dataset, config, layout)
         area_maps = layout.area_maps(dataset.name)
         if not maps:
             area_maps.unlink(missing_ok=True)  # of an earlier run
@@ -115,12 +117,12 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = F
     return StageResult(whole.made, whole.observations, {"left_out": left_out})
 
 
-def _exposure_maps(dataset: str, config: ClusterConfig, layout: Layout) -> dict[float, Path]:
-    """CIAO's maps of a dataset by their energies; none unless all of the band are there."""
+def _exposure_maps(dataset: Dataset, config: ClusterConfig, layout: Layout) -> dict[float, Path]:
+    """CIAO's maps of a dataset's chips by their energies; none unless all of the band are there."""
     if config.backend == "builtin":
         return {}
     energies = area_energies((config.energy_min_keV, config.energy_max_keV))
-    maps = {energy: layout.ciao(dataset) / map_name(energy) for energy in energies}
+    maps = {energy: layout.ciao(dataset.whole.name) / map_name(energy) for energy in energies}
     return maps if all(check_regular(path) for path in maps.values()) else {}
 
 
@@ -134,7 +136,7 @@ def _check_responses(
     dataset = response.dataset
     geometry = read_geometry(layout.geometry(dataset.obsid))
     if response.by_ciao:
-        frames = {"physical": read_sky_wcs(layout.ciao_events(dataset.name))}
+        frames = {"physical": read_sky_wcs(layout.ciao_events(dataset.whole.name))}
     place = find_arf_position(response.arf, response.region, geometry, frames)
     place = place and place.on(dataset.chips)
     arf, rmf = read_arf(response.arf), read_rmf(response.rmf)
@@ -219,11 +221,12 @@ def _write_area_maps(
         {"ARFFILE": response.arf.name, "OBS_ID": dataset.obsid, "EXPOSURE": exposure_s},
     )
     findings = disagreement(ratio.tolist(), maps.energy_keV.tolist(), response.arf)
-    theirs = exposure_keyword(read_header(layout.ciao_events(dataset.name)))
+    copied = layout.ciao_events(dataset.whole.name)
+    theirs = exposure_keyword(read_header(copied))
     ours = exposure_keyword(events.header)
     if theirs is not None and ours is not None and abs(theirs / ours - 1.0) > _SAME_EXPOSURE:
         findings.append(
-            f"{layout.ciao_events(dataset.name)}: EXPOSURE is {theirs:.0f} s, that of {events.path.name} "
+            f"{copied}: EXPOSURE is {theirs:.0f} s, that of {events.path.name} "
             f"{ours:.0f} s: the good times were not applied alike; do it again: pyxt-hpc {STAGE} --force"
         )
     return findings

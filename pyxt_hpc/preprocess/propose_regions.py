@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 from astropy.wcs import WCS
@@ -21,7 +22,7 @@ from pyxt_hpc.detect.proposal_files import (
     sources_text,
     write_proposals,
 )
-from pyxt_hpc.detect.region_proposals import Chips, FieldImages, propose, response_circle
+from pyxt_hpc.detect.region_proposals import Chips, FieldImages, SkyCircle, propose, response_circles
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
@@ -51,7 +52,7 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
     drawn = [layout.sources_reg, layout.exclude_reg, layout.crop_reg]
     geometries = [layout.geometry(obsid) for obsid in config.observation_ids]
     need(*((path, f"pyxt-hpc {BEFORE}") for path in (*_images(layout), *geometries)))
-    datasets = find_datasets(layout, config.observation_ids)
+    datasets = find_datasets(config, layout)
     circles = [layout.response_region(dataset.name) for dataset in datasets]
     # with nothing to find there is nothing to fail in
     by_hand = all(check_regular(path) and not is_untouched(path) for path in drawn)
@@ -60,7 +61,11 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
         name=STAGE,
         record=layout.step_record(STAGE),
         inputs=tuple(geometries) if by_hand else (*_images(layout), *geometries, *found),
-        settings={"by hand": by_hand, "detection": config.detection},
+        settings={
+            "by hand": by_hand,
+            "detection": config.detection,
+            "response_places": config.response_places,
+        },
         outputs=() if by_hand else (layout.proposal_picture,),
     )
     incomplete = any(not check_regular(path) for path in (*drawn, *circles))
@@ -78,12 +83,16 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
 def _propose(
     layout: Layout, datasets: Sequence[Dataset], by_hand: bool, list_of: Path | None = None
 ) -> Facts:
-    chips = {dataset.name: _chips(layout, dataset) for dataset in datasets}
+    responses: dict[str, tuple[SkyCircle, ...]] = {}
+    for whole, own in groupby(datasets, key=lambda dataset: dataset.whole):
+        names = [dataset.name for dataset in own]
+        circles = response_circles(_chips(layout, whole), len(names))
+        responses |= {name: (circle,) for name, circle in zip(names, circles, strict=True)}
+    texts = {layout.response_region(name): response_text(circles) for name, circles in responses.items()}
     if by_hand:
-        texts = {layout.response_region(o): response_text([response_circle(chips[o])]) for o in chips}
         return {"written": [str(path) for path in write_proposals(texts, force=True).written]}
     images = read_field_images(layout)
-    proposal = propose(images, chips)
+    proposal = propose(images, responses)
     if list_of is not None and check_regular(list_of):
         sources = read_sources(list_of)
         kept = outside_core(sources, proposal.core)
@@ -93,8 +102,7 @@ def _propose(
             len(sources) - len(kept),
         )
         proposal = replace(proposal, sources=kept)
-    texts = {
-        **{layout.response_region(o): response_text(circles) for o, circles in proposal.responses.items()},
+    texts |= {
         layout.sources_reg: sources_text(proposal),
         layout.exclude_reg: exclude_text(proposal),
         layout.crop_reg: crop_text(proposal),

@@ -2,7 +2,8 @@
 
 Where all chips in use are of one kind, an observation has the ARF and RMF that the configuration names. Where
 they are of both, each kind has files of its own, ``9003-FI.arf``; a pair named like that of the whole
-observation is taken for the kind of chips that it was made on.
+observation is taken for the kind of chips that it was made on. With several places each place has files of
+its own, ``9003-FI-p2.arf``.
 """
 
 import logging
@@ -28,6 +29,8 @@ from pyxt_hpc.preprocess.arf_position import chip_at, find_arf_position
 
 log = logging.getLogger(__name__)
 
+OTHERS_TAKE_IT = "its pixels take the nearest place that has one"
+
 
 @dataclass(frozen=True)
 class SuppliedResponse:
@@ -43,9 +46,17 @@ class SuppliedResponse:
     by_ciao: bool = False
 
 
-def find_datasets(layout: Layout, obsids: Sequence[str]) -> tuple[Dataset, ...]:
-    """The datasets of all observations, after stage 1. Raises as `read_geometry`."""
-    return tuple(d for o in obsids for d in datasets_of(o, read_geometry(layout.geometry(o)).chips))
+def find_datasets(config: ClusterConfig, layout: Layout) -> tuple[Dataset, ...]:
+    """The datasets of all observations, after stage 1, the places of a kind of chips side by side.
+
+    Raises as `read_geometry`.
+    """
+    return tuple(
+        place
+        for obsid in config.observation_ids
+        for dataset in datasets_of(obsid, read_geometry(layout.geometry(obsid)).chips)
+        for place in dataset.places(config.response_places)
+    )
 
 
 def find_responses(
@@ -56,7 +67,7 @@ def find_responses(
     Where a person has supplied none, what CIAO has made is taken.
 
     Returns them in the order of the datasets; and for each dataset without a response of its own, by name,
-    what is missing: the other dataset of its observation has one. Raises MissingInput, which names all that
+    what is missing: another dataset of its observation has one. Raises MissingInput, which names all that
     is missing, if an observation has no response at all, or one file of a pair; ResponseMismatch if a header
     says that a response was made on the other kind of chips.
     """
@@ -66,7 +77,7 @@ def find_responses(
     for obsid in dict.fromkeys(dataset.obsid for dataset in datasets):
         own = [dataset for dataset in datasets if dataset.obsid == obsid]
         supplied = {d.name: _pair(config, layout, obsid, d.name) for d in own}
-        if len(own) > 1:
+        if len(own) > 1 and config.response_places == 1:
             supplied |= _shared(config, layout, own, supplied, frames)
         made = {d.name: {"ARF": layout.ciao_arf(d.name), "RMF": layout.ciao_rmf(d.name)} for d in own}
         for name, files in made.items():
@@ -93,6 +104,8 @@ def find_responses(
                 left_out[dataset.name] = (
                     f"{dataset}: no response of its own ({names} in {files['ARF'].parent})"
                 )
+                if any(d.whole == dataset.whole for d in own if d not in incomplete):
+                    left_out[dataset.name] += f": {OTHERS_TAKE_IT}"
             else:
                 missing += [
                     _wanted(dataset, what, path) for what, path in files.items() if not check_regular(path)
@@ -100,6 +113,8 @@ def find_responses(
     if missing:
         without = {d.obsid for d in datasets if d.is_part} - {d.dataset.obsid for d in found}
         enough = "; responses for one kind of chips are enough, the other kind is left out" if without else ""
+        if config.response_places > 1:
+            enough = "; of response_places one is enough, which the pixels of the others then take"
         raise MissingInput(f"{len(missing)} missing: {'; '.join(missing)}{enough}")
     return tuple(found), left_out
 

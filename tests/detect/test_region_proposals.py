@@ -29,6 +29,7 @@ from pyxt_hpc.detect.region_proposals import (
     SkyCircle,
     propose,
     response_circle,
+    response_circles,
 )
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.simulate import geometry
@@ -94,7 +95,11 @@ def field() -> FieldImages:
 @pytest.fixture(scope="module")
 def proposal(field: FieldImages) -> Proposal:
     return propose(
-        field, {"1": Chips(acis_i(20.0), (150.0, 20.0)), "2": Chips(row_of_chips(3), (150.0, -40.0))}
+        field,
+        {
+            "1": response_circles(Chips(acis_i(20.0), (150.0, 20.0)), 1),
+            "2": response_circles(Chips(row_of_chips(3), (150.0, -40.0)), 1),
+        },
     )
 
 
@@ -225,6 +230,47 @@ def test_a_subarray_has_a_smaller_circle() -> None:
     circle = response_circle(Chips({7: [np.array(corners)]}, on_row(250.0, 250.0)))
     assert 15.0 < circle.radius < 30.0
     assert 60.0 * off_axis_arcmin(circle.ra, circle.dec, *on_row(250.0, 30.0)) < 6.0
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 6, 9, 16])
+@pytest.mark.parametrize("chips", [acis_i(35.0), row_of_chips(1), row_of_chips(3)], ids=["2x2", "1", "3x1"])
+def test_places_are_spread_evenly(chips: Polygons, n: int) -> None:
+    """Each circle lies on one chip; none has far more of the chips than another, or is far from its part."""
+    corners = np.concatenate([pieces[0] for pieces in chips.values()])
+    axis = tuple(corners[0])
+    circles = response_circles(Chips(chips, axis), n)
+    assert circles == response_circles(Chips(chips, axis), n)
+    assert len(circles) == n
+    areas = np.array([chip_areas(chips, circle) for circle in circles])
+    np.testing.assert_allclose(areas.max(axis=1), np.pi * 40.0**2, rtol=0.02)
+    np.testing.assert_allclose(areas.sum(axis=1), np.pi * 40.0**2, rtol=0.02)
+    from_axis = [off_axis_arcmin(c.ra, c.dec, *axis) for c in circles]
+    assert from_axis[0] < 1.5 * min(from_axis)
+    # a lattice of points of its own
+    plane = tangent_plane(*corners.mean(axis=0), 1.0)
+    y, x = np.mgrid[-1500:1500:10.0, -1500:1500:10.0]
+    on = [PolygonPixelRegion(PixCoord(*plane.wcs_world2pix(*p[0].T, 1))).contains(PixCoord(x, y))
+          for p in chips.values()]  # fmt: skip
+    on_chips = np.any(on, axis=0)
+    x, y = x[on_chips], y[on_chips]
+    middles = [plane.wcs_world2pix(c.ra, c.dec, 1) for c in circles]
+    away = np.array([np.hypot(x - mx, y - my) for mx, my in middles])
+    share = np.bincount(away.argmin(axis=0), minlength=n) / x.size * n
+    assert share.min() > 0.5
+    assert share.max() < 1.6
+    # of n discs as large as the chips together, the mean distance from the middle is 2/3 of the radius
+    radius = np.sqrt(100.0 * x.size / n / np.pi)
+    assert away.min(axis=0).mean() < 1.5 * 2 / 3 * radius
+
+
+def test_four_places_are_the_middles_of_four_chips() -> None:
+    chips = acis_i(35.0)
+    middles = np.array([pieces[0].mean(axis=0) for pieces in chips.values()])
+    circles = response_circles(Chips(chips, tuple(middles[0])), 4)
+    assert circles[0].text == f"CCD {next(iter(chips))}"
+    assert {circle.text for circle in circles} == {f"CCD {ccd}" for ccd in chips}
+    for circle in circles:
+        assert 60.0 * off_axis_arcmin(middles[:, 0], middles[:, 1], circle.ra, circle.dec).min() < 10.0
 
 
 def chip_areas(chips: Polygons, circle: SkyCircle) -> np.ndarray:

@@ -115,6 +115,31 @@ def test_observation_below_the_threshold_stays_out(model: ObservationSet) -> Non
     assert extract(model, 20, 23, 3.0)["takes_part"][1]
 
 
+def test_places_of_one_kind_count_together(two: Bundle) -> None:
+    """A pixel in 29 is seen by the second place only: its events are fitted as the others are."""
+    even = SkyBrightness.even(two).image
+    first, second = two.observations
+    west = np.arange(SHAPE[1]) < 25
+    first = replace(
+        first, obsid="1", dataset="1-FI-p1", mask=first.mask * west, vignetting=first.vignetting * west
+    )
+    for dataset, takes_part in (("1-FI-p2", True), ("1-BI-p1", False), ("2-FI-p2", False)):
+        second = replace(second, obsid=dataset[0], dataset=dataset)
+        bundle = replace(two, observations=(first, second))
+        places = fold_observations(bundle, even, 0.09, FitOptions(), "auto")
+        found = extract(places, 20, 22, 3.0)
+        np.testing.assert_allclose(found["live_share"], [28 / 29, 1 / 29])
+        assert found["takes_part"].tolist() == [True, takes_part]
+        assert found["weight"][places.first_bin[1] :].any() == takes_part
+        # a place without a pixel in the region takes no part
+        assert not extract(places, 20, 10, 2.0)["takes_part"][1]
+    scarce = fold_observations(bundle, even, 0.97, FitOptions(), "auto")
+    assert not extract(scarce, 20, 22, 3.0)["takes_part"].any()
+    together = replace(bundle, observations=(first, replace(second, obsid="1", dataset="1-FI-p2")))
+    whole = fold_observations(together, even, 0.97, FitOptions(), "auto")
+    assert extract(whole, 20, 22, 3.0)["takes_part"].all()
+
+
 def test_templates_are_the_folded_model_summed_over_bins(model: ObservationSet) -> None:
     arf, rmf = on_axis_arf(), gaussian_rmf()
     folded = fold_templates(arf, rmf, redshift=0.1, nH=0.05)

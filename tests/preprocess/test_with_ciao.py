@@ -111,6 +111,34 @@ def test_both_kinds_of_chips_have_their_own(field: Any, observe: Callable, tmp_p
     assert {call.folder for call in ask_responses(field)} == {layout.ciao("22-BI")}
 
 
+def test_places_share_their_events_and_maps(done: Any) -> None:
+    layout = done.layout
+    done = replace(done, config=replace(done.config, observation_ids=("1",), response_places=3))
+    as_repro(layout, "1")
+    shutil.copyfile(layout.supplied_arf("1"), layout.supplied_arf("1-p2").with_name("1-p2.arf"))
+    shutil.copyfile(layout.supplied_rmf("1"), layout.supplied_rmf("1-p2").with_name("1-p2.rmf"))
+    propose_regions(done.config, layout)
+    calls = ask_responses(done)
+    # that of the second place is a person's, and those of the whole observation are of none
+    assert named(calls) == [
+        ("dmcopy", "1/analysis/ciao"), ("specextract", "1/analysis/ciao-p1"),
+        ("specextract", "1/analysis/ciao-p3"), ("fluximage", "1/analysis/ciao"),
+    ]  # fmt: skip
+    for call, name in zip(calls[1:3], ("1-p1", "1-p3"), strict=True):
+        region = layout.ciao_region(name)
+        assert call.parameters["infile"] == f"{layout.ciao_events('1')}[sky=region({region})]"
+        assert region in call.reads
+    assert len({layout.ciao_region(f"1-p{i}").read_text() for i in (1, 2, 3)}) == 3
+    # other places than before are proposed in their stead
+    before = layout.response_region("1-p1").read_text()
+    two = replace(done.config, response_places=2)
+    propose_regions(two, layout)
+    assert layout.response_region("1-p1").read_text() != before
+    # without a region a place has none of its own
+    layout.response_region("1-p1").unlink()
+    assert [call.folder.name for call in ask_responses(replace(done, config=two))] == ["ciao", "ciao"]
+
+
 def test_without_repro_the_stage_before_is_named(done: Any) -> None:
     draw(done, "1", "22")
     with pytest.raises(MissingInput, match=r"repro/\*_repro_evt2\.fits not found: pyxt-hpc process-data"):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from pyxt_hpc.chandra.kinds import KINDS, names_of_places
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
 from pyxt_hpc.files.text import resolved, user_path
@@ -102,7 +103,8 @@ def _only_by_ciao(config: ClusterConfig, layout: Layout) -> Iterator[str]:
             yield f"ObsID {obsid} has events of level 1"
     for obsid in config.observation_ids:
         for pattern in (config.arf_files, config.rmf_files):
-            names = (obsid, f"{obsid}-FI", f"{obsid}-BI")
+            wholes = (obsid, *(f"{obsid}-{kind}" for kind in KINDS))
+            names = [name for whole in wholes for name in names_of_places(whole, config.response_places)]
             if not any(layout.supplied_response(pattern, obsid, name).is_file() for name in names):
                 yield f"ObsID {obsid} has no responses"
 

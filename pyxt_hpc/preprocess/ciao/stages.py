@@ -7,6 +7,7 @@ made again and never replaced.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -203,7 +204,10 @@ def remove_sources_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
 
 
 def generate_responses_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
-    """Clean events, responses and exposure maps of every dataset whose response region is there."""
+    """Clean events, responses and exposure maps of every dataset whose response region is there.
+
+    The places of a kind of chips have their events and exposure maps in common.
+    """
     obsids = config.observation_ids
     need(
         *((path, "pyxt-hpc remove-sources")
@@ -213,29 +217,36 @@ def generate_responses_plans(config: ClusterConfig, layout: Layout) -> Plans[Non
     grid = SkyGrid(reader.wcs, reader.seen.shape)
     if check_regular(layout.crop_reg):
         grid = SkyGrid.around(reader.read(layout.crop_reg), reader.frames)
-    datasets = find_datasets(layout, obsids)
+    datasets = find_datasets(config, layout)
     drawn = {d.name for d in datasets if check_regular(layout.response_region(d.name))}
     for obsid in obsids:
-        own = [d.name for d in datasets if d.obsid == obsid]
-        if not drawn.intersection(own):
-            need_regions(*(layout.response_region(name) for name in own))
-    energies = area_energies((config.energy_min_keV, config.energy_max_keV))
+        names = [d.name for d in datasets if d.obsid == obsid]
+        if not drawn.intersection(names):
+            need_regions(*(layout.response_region(name) for name in names))
+    band = config.energy_min_keV, config.energy_max_keV
+    energies = area_energies(band)
     plan: list[Call] = []
-    for dataset in datasets:
-        if dataset.name not in drawn:
-            log.info("%s: no %s: left out", dataset, layout.response_region(dataset.name))
+    for whole, places in groupby(datasets, key=lambda dataset: dataset.whole):
+        own = []
+        for place in places:
+            if place.name in drawn:
+                own.append(place)
+            else:
+                log.info("%s: no %s: left out", place, layout.response_region(place.name))
+        if not own:
             continue
-        files = _repro(dataset.obsid, layout)
+        files = _repro(whole.obsid, layout)
         wcs = read_sky_wcs(files.events)
-        plan.append(clean_events_call(dataset, layout, files, layout.good_times(dataset.obsid, "fullE")))
-        region = reader.read(layout.response_region(dataset.name))
-        _write_if_new(layout.ciao_region(dataset.name), physical_text(region, reader.frames, wcs))
-        if not _has_responses(dataset, config, layout):
-            plan.append(response_call(dataset, layout, files, (config.energy_min_keV, config.energy_max_keV)))
-        if _sees(dataset, grid, layout):
+        plan.append(clean_events_call(whole, layout, files, layout.good_times(whole.obsid, "fullE")))
+        for place in own:
+            region = reader.read(layout.response_region(place.name))
+            _write_if_new(layout.ciao_region(place.name), physical_text(region, reader.frames, wcs))
+            if not _has_responses(place, config, layout):
+                plan.append(response_call(place, layout, files, band))
+        if _sees(whole, grid, layout):
             ra, dec = grid.corners()
             plan.append(
-                exposure_map_call(dataset, layout, files, _box(*world_to_pixel(wcs, ra, dec)), energies)
+                exposure_map_call(whole, layout, files, _box(*world_to_pixel(wcs, ra, dec)), energies)
             )
     yield plan
 

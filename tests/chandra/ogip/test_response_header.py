@@ -77,3 +77,16 @@ def test_datasets() -> None:
             False,
         )
     assert str(alone) == "ObsID 9, back-illuminated CCD 7"
+
+
+def test_places_of_datasets() -> None:
+    for whole in datasets_of("9", (7, 6)):
+        assert whole.places(1) == (whole,)
+        places = whole.places(12)
+        assert [p.name for p in places[1::5]] == [f"{whole.name}-p2", f"{whole.name}-p7", f"{whole.name}-p12"]
+        assert [p.place for p in places] == list(range(1, 13))
+        assert {p.whole for p in (*places, whole)} == {whole}
+    (alone,) = datasets_of("9", (7,))
+    assert not alone.is_part
+    assert [(p.name, p.is_part) for p in alone.places(2)] == [("9-p1", True), ("9-p2", True)]
+    assert str(alone.places(2)[1]) == "ObsID 9, back-illuminated CCD 7, place 2"

@@ -126,8 +126,9 @@ def whole_plan(case: Case, layout: Layout) -> Iterator[Call]:
         put(layout.good_times(obsid, "fullE"), "good times")
         for dataset in datasets_of(obsid, case.chips):
             yield clean_events_call(dataset, layout, files, layout.good_times(obsid, "fullE"))
-            put(layout.ciao_region(dataset.name), physical_text(region, {}, frame))
-            yield response_call(dataset, layout, files, BAND_KEV)
+            for place in (dataset, *dataset.places(2)):
+                put(layout.ciao_region(place.name), physical_text(region, {}, frame))
+                yield response_call(place, layout, files, BAND_KEV)
             box = SkyBox((3000.5, 5000.5), (3200.5, 4800.5))
             yield exposure_map_call(dataset, layout, files, box, area_energies(BAND_KEV))
 
@@ -420,8 +421,10 @@ def test_half_a_repro_folder_is_refused(tmp_path: Path) -> None:
         find_repro("1", layout)
 
 
-def test_the_maps_names_do_not_depend_on_how_numbers_are_printed() -> None:
-    for energy in area_energies((0.5, 7.0)):
+@pytest.mark.parametrize("band_keV", [(0.5, 7.0), (0.99, 7.99), (1.01, 10.01)])
+def test_the_maps_names_do_not_depend_on_how_numbers_are_printed(band_keV: tuple[float, float]) -> None:
+    # fluximage names its files by the numbers as given: 0.5:6:2 gives 0.5-6, 0.5:7.0:2 gives 0.5-7.0
+    for energy in area_energies(band_keV):
         low, high = re.fullmatch(r"area_(.+)-(.+)\.expmap", map_name(energy)).groups()  # type: ignore[union-attr]
-        assert (low, high) == (str(float(low)), str(float(high)))
+        assert (low, high) == (f"{float(low):g}", f"{float(high):g}")
         assert float(low) < energy < float(high)

@@ -10,9 +10,9 @@ _LEAST_KEV, _MOST_KEV = 0.3, 11.0  # what is usual, and covers the usual band
 
 
 def response_call(dataset: Dataset, layout: Layout, files: ReproFiles, band_keV: tuple[float, float]) -> Call:
-    """Make ARF and RMF of the dataset's clean events in its response region; they cover ``band_keV``."""
+    """Make ARF and RMF of the clean events in the dataset's response region; they cover ``band_keV``."""
     arf, rmf = layout.ciao_arf(dataset.name), layout.ciao_rmf(dataset.name)
-    events, region = layout.ciao_events(dataset.name), layout.ciao_region(dataset.name)
+    events, region = layout.ciao_events(dataset.whole.name), layout.ciao_region(dataset.name)
     low, high = min(_LEAST_KEV, band_keV[0]), max(_MOST_KEV, band_keV[1])
     return Call(
         tool="specextract",
