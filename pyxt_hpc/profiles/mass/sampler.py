@@ -5,6 +5,8 @@ know each other, so that each can be a task of its own.
 """
 
 import logging
+import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ from scipy.optimize import least_squares
 
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.files.hdf5 import open_hdf5
+from pyxt_hpc.files.quoting import one_line
+from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.writing import check_regular
 
 log = logging.getLogger(__name__)
@@ -31,6 +35,9 @@ LENGTH = 50.0
 
 BLOCK = 500
 """Steps between two judgements of a chain: some seconds, so that a signal is soon heeded."""
+
+_HDF5_CHUNKS = 2**21
+"""A file grows by whole chunks, of 1 MiB at most in each of two data sets [bytes]."""
 
 _DISCARD = 5.0
 _STARTS, _SAME_COST = 6, 0.02
@@ -203,6 +210,8 @@ def advance_ensemble(
     ------
     DamagedFile
         If the file cannot be read.
+    DiskFull
+        If there is no room for the steps.
     """
     backend = _backend(path, name)
     if check_regular(path) and not backend.initialized:
@@ -223,8 +232,9 @@ def advance_ensemble(
     sampler = emcee.EnsembleSampler(
         n_walkers, n_parameters, log_probability, moves=moves, backend=backend, vectorize=True
     )
-    left = -(-options.max_steps // THIN) - backend.iteration
-    sampler.run_mcmc(state, min(BLOCK // THIN, left), thin_by=THIN)
+    stored = min(BLOCK // THIN, -(-options.max_steps // THIN) - backend.iteration)
+    _see_that_there_is_room(path, 2 * stored * n_walkers * (n_parameters + 1) * 8 + _HDF5_CHUNKS)
+    sampler.run_mcmc(state, stored, thin_by=THIN)
     return chain_of(backend, options)
 
 
@@ -267,10 +277,20 @@ def check_chain(path: Path) -> None:
     """Raise DamagedFile if a file is no chain: emcee would take it for one that is not there."""
     if check_regular(path):
         try:
-            with open_hdf5(path):
-                pass
-        except OSError as error:
-            raise DamagedFile(f"{path}: this chain cannot be read ({error}); delete it") from error
+            with open_hdf5(path) as file:
+                for group in file.values():
+                    for values in group.values():
+                        values[-1:]  # what a kill or a full disk cut off is at the end
+        except (OSError, RuntimeError, KeyError, ValueError, AttributeError, TypeError) as error:
+            raise DamagedFile(
+                f"{path}: this chain cannot be read ({one_line(str(error))}); delete it"
+            ) from error
+
+
+def _see_that_there_is_room(path: Path, size: int) -> None:
+    """Raise DiskFull if a file cannot grow by so many bytes: HDF5 would take the process down with it."""
+    with system_errors(path), tempfile.TemporaryFile(dir=path.parent) as file:
+        os.posix_fallocate(file.fileno(), 0, size)
 
 
 def _backend(path: Path, name: str) -> emcee.backends.HDFBackend:

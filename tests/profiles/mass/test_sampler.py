@@ -1,12 +1,15 @@
 """Chains of a posterior that is known."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
-from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.errors import DamagedFile, DiskFull
 from pyxt_hpc.profiles.mass.sampler import (
     SamplerOptions,
     advance_ensemble,
@@ -94,6 +97,34 @@ def test_damaged_chain_is_refused(tmp_path: Path) -> None:
         check_chain(path)
     with pytest.raises(DamagedFile, match="delete it"):
         run_ensemble(path, "x", log_probability, walkers(), SamplerOptions(max_steps=100), 1)
+
+
+def test_chain_whose_end_is_lost_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    run_ensemble(path, "x", log_probability, walkers(), SamplerOptions(max_steps=100), 1)
+    content = bytearray(path.read_bytes())
+    with h5py.File(path) as file:
+        place = h5py.h5o.get_info(file["x/accepted"].id).addr
+    content[place : place + 64] = bytes(64)
+    path.write_bytes(content)
+    with pytest.raises(DamagedFile, match=r"a\.h5: this chain cannot be read .*; delete it"):
+        check_chain(path)
+
+
+def test_full_disk_is_told_before_the_chain_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.h5"
+    run_ensemble(path, "x", log_probability, walkers(), SamplerOptions(max_steps=100), 1)
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(DiskFull, match=r"a\.h5: cannot be written \(No space left"):
+        run_ensemble(path, "x", log_probability, walkers(), SamplerOptions(max_steps=200), 1)
+    assert path.read_bytes() == before
 
 
 def test_autocorrelation_of_a_process_with_memory() -> None:
