@@ -1,5 +1,6 @@
 """Where a profile has its centre, and the ellipses or sectors it runs along."""
 
+import logging
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,6 +14,8 @@ from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.fit.beta_model import fit_beta_model, image_for_peak
 
+log = logging.getLogger(__name__)
+
 CENTRES = ("peak", "centroid")
 """Ways to find a centre; anything else is a place on the sky."""
 
@@ -21,6 +24,9 @@ _FINE_SMOOTHING = 3.0
 
 _NEAR_PEAK = 16.0
 """... within so many pixels of the peak under a wide Gaussian, so that no noise is taken for it."""
+
+_LIVE_ABOUT_PEAK = 0.8
+"""A peak with fewer live pixels about it may be the edge of a hole."""
 
 _CENTROID_PART = 0.5
 """Radius of the circle of the centroid, over the distance to the nearest border."""
@@ -114,6 +120,13 @@ def _peak(bundle: Bundle, smooth: NDArray) -> tuple[float, float]:
     y, x = np.ogrid[: smooth.shape[0], : smooth.shape[1]]
     fine[np.hypot(y - row, x - col) > _NEAR_PEAK] = np.nan
     row, col = np.unravel_index(np.nanargmax(fine), fine.shape)
+    beside = np.hypot(y - row, x - col) <= 2.0 * _FINE_SMOOTHING
+    if np.mean(bundle.mask[beside] > 0) < _LIVE_ABOUT_PEAK:
+        log.warning(
+            "%s: the peak at row %d, column %d is beside pixels that are not live, which may hold the true "
+            "one: look there, and give the centre as 'RA DEC' if so",
+            bundle.name, row, col,
+        )  # fmt: skip
     return float(row), float(col)
 
 

@@ -45,6 +45,15 @@ def test_centre_is_found(bundle: Bundle, centre: str, tolerance: float) -> None:
     assert frame.axis_ratio == 1.0
 
 
+def test_peak_at_the_edge_of_a_hole_is_told(bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+    find_frame(bundle, "peak", elliptical=False, sector=None)
+    assert not caplog.messages
+    y, x = np.indices(bundle.mask.shape)
+    core_out = replace(bundle, mask=np.where(np.hypot(y - ROW, x - COL) > 8, bundle.mask, 0))
+    find_frame(core_out, "peak", elliptical=False, sector=None)
+    assert "is beside pixels that are not live" in caplog.text
+
+
 def test_ellipse_is_found(bundle: Bundle) -> None:
     frame = find_frame(bundle, "peak", elliptical=True, sector=None)
     assert frame.axis_ratio == pytest.approx(RATIO, abs=0.02)
