@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from simulated_fronts import shock_free_cluster
 
 from pyxt_hpc.binning.bins import signal_to_noise, sums_of
 from pyxt_hpc.binning.contour import contour_bins
@@ -25,7 +26,6 @@ from pyxt_hpc.bundle import sort_by_pixel
 from pyxt_hpc.cluster.fitting import fit_spectra
 from pyxt_hpc.fit.extract import extract_regions, image_sums
 from pyxt_hpc.simulate.direct import observe_directly
-from pyxt_hpc.simulate.fronts import shock_free_cluster
 
 SEED = 20260101
 

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from scipy.special import logsumexp
 from scipy.stats import multivariate_t
 
 from pyxt_hpc.errors import EmptySelection
@@ -31,7 +32,7 @@ from pyxt_hpc.simulate.spherical import SphericalCluster
 
 EDGES_R500 = np.array([0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.27, 0.36, 0.48, 0.63, 0.82, 1.05])
 GAS_FRACTION = 0.12
-DRAWS, WIDER, DEGREES = 6000, 1.1, 6
+DRAWS, DEGREES, ENOUGH, MAX_ROUNDS = 2500, 6, 300, 10
 SEED = 42
 
 
@@ -103,24 +104,40 @@ def by_emcee(problem: MassProblem, way: str) -> tuple[Posterior, dict[str, float
 
 
 def by_importance(problem: MassProblem, rng: np.random.Generator) -> tuple[Posterior, dict[str, float]]:
-    """Samples of the same posterior, drawn about the best fit and weighted: a tenth of the time."""
+    """Samples of the same posterior by adaptive multiple importance sampling: a tenth of the time.
+
+    Cornuet et al. (2012, Scand. J. Stat. 39, 798): proposals follow the weighted samples, and all samples
+    count with the mixture of all proposals.
+    """
     (likelihood,) = problem.likelihoods
     low, high = likelihood.bounds
     annuli = likelihood.annuli
     kT = float(np.exp(np.mean(np.log(annuli.kT[annuli.has_kT]))))
     best, covariance = best_fit(likelihood.residuals, likelihood.model.start(kT), likelihood.bounds, rng)
-    proposal = multivariate_t(best, WIDER**2 * covariance, df=DEGREES, seed=rng)
-    drawn = proposal.rvs(4 * DRAWS)
-    drawn = drawn[np.all((drawn > low) & (drawn < high), axis=1)][:DRAWS]
-    parts = [likelihood.log_probability(part) for part in np.array_split(drawn, max(len(drawn) // 40, 1))]
-    log_weight = np.concatenate(parts) - proposal.logpdf(drawn)
-    weight = np.exp(log_weight - log_weight.max())
-    chosen = rng.choice(len(drawn), len(drawn), p=weight / weight.sum())
+    samples, log_probability, proposals = np.zeros((0, len(best))), np.zeros(0), []
+    mean, effective = best, 0.0
+    while effective < ENOUGH and len(proposals) < MAX_ROUNDS:
+        proposals.append(multivariate_t(mean, covariance, df=DEGREES, seed=rng))
+        drawn = proposals[-1].rvs(DRAWS)
+        inside = np.all((drawn > low) & (drawn < high), axis=1)
+        found = np.full(DRAWS, -np.inf)
+        parts = np.array_split(np.flatnonzero(inside), max(int(inside.sum()) // 40, 1))
+        for part in parts:
+            found[part] = likelihood.log_probability(drawn[part])
+        samples, log_probability = np.concatenate([samples, drawn]), np.concatenate([log_probability, found])
+        density = logsumexp([proposal.logpdf(samples) for proposal in proposals], axis=0)
+        weight = np.exp(log_probability - density - np.max(log_probability - density))
+        effective = weight.sum() ** 2 / (weight**2).sum()
+        # few large weights would make the next proposal too narrow (Ionides 2008, JCGS 17, 295)
+        cut = np.minimum(weight, weight.mean() * np.sqrt(len(weight)))
+        mean = np.average(samples, axis=0, weights=cut)
+        covariance = np.cov(samples.T, aweights=cut)
+    chosen = rng.choice(len(samples), len(samples), p=weight / weight.sum())
     free = float(np.sum(likelihood.residuals(best[None]) ** 2))
     posterior = posterior_of(
-        likelihood, drawn[chosen], np.concatenate(parts)[chosen], problem.critical, problem.mu_e, free, rng
+        likelihood, samples[chosen], log_probability[chosen], problem.critical, problem.mu_e, free, rng
     )
-    return posterior, {"effective": float(weight.sum() ** 2 / (weight**2).sum())}
+    return posterior, {"effective": float(effective)}
 
 
 def mixing_of(mixing, used):

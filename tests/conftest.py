@@ -4,7 +4,9 @@ import fcntl
 import os
 import shutil
 import signal
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,9 @@ FIRST = (
     "parallel/test_launches.py",
     "parallel/test_kills.py",
     "preprocess/test_killed.py",
+    "preprocess/ciao/test_stages_go_on.py",
+    "preprocess/ciao/test_whole_way.py",
+    "preprocess/ciao/test_faults.py",
     "jobs/test_slurm.py",
     "test_marx.py",
     "test_commands.py",
@@ -89,6 +94,28 @@ def shared() -> Path:
     return SHARED
 
 
+LIMITED = """
+import resource, signal, sys
+from pyxt_hpc.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="session")
+def on_a_full_disk() -> Callable[[Sequence[str], int], "subprocess.CompletedProcess[str]"]:
+    """Runs a command that can write no file larger than so many bytes."""
+
+    def run(line: Sequence[str], size: int) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-P", "-c", LIMITED, str(size), *line],
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+
+    return run
+
+
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
@@ -134,6 +161,18 @@ def small_cluster_processed(small_cluster: Path, made_once: MadeOnce) -> Path:
         process_data(config, Layout.of(config))
 
     return made_once("small_cluster_processed", fill)
+
+
+@pytest.fixture(scope="session")
+def small_cluster_cropped(small_cluster_processed: Path, made_once: MadeOnce) -> Path:
+    """The same after stages 1 to 4: it has a bundle."""
+    from pyxt_hpc.cli import main
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(small_cluster_processed, folder, dirs_exist_ok=True)
+        assert main(["run", "--through", "crop-data", "-c", str(folder / "demo.ini")]) == 0
+
+    return made_once("small_cluster_cropped", fill)
 
 
 PIXEL_ARCSEC = 1.968

@@ -30,10 +30,10 @@ def copy(cluster: Path, to: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def processed(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def processed(small_cluster_cropped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a cluster that has been fitted at the coarsest resolution."""
-    config = copy(small_cluster, tmp_path_factory.mktemp("processed") / "work")
-    for line in (["run", "--through", "crop-data"], ["create-bins"], ["fit-spectra", "--resolution", "1"]):
+    config = copy(small_cluster_cropped, tmp_path_factory.mktemp("processed") / "work")
+    for line in (["create-bins"], ["fit-spectra", "--resolution", "1"]):
         assert main([*line, "-c", str(config)]) == 0
     return config.parent
 
@@ -286,7 +286,7 @@ FULL_DISKS = [
 
 @pytest.mark.parametrize(("stage", "product", "size"), FULL_DISKS)
 def test_full_disk_leaves_nothing_half_made(
-    processed: Path, tmp_path: Path, stage: str, product: str, size: int
+    processed: Path, tmp_path: Path, on_a_full_disk: Callable, stage: str, product: str, size: int
 ) -> None:
     config = copy(processed, tmp_path / "work")
     products = list(config.parent.rglob(product))
@@ -297,13 +297,7 @@ def test_full_disk_leaves_nothing_half_made(
         layout = Layout.of(read_config(config))
         layout.exclude_reg.unlink()
     before = digests(config.parent)
-    limited = (
-        "import resource, signal, sys; from pyxt_hpc.cli import main; "
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2); sys.exit(main(sys.argv[1:]))"
-    )
-    line = [sys.executable, "-P", "-c", limited, str(size), stage, "-c", str(config)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    done = on_a_full_disk([stage, "-c", str(config)], size)
     assert done.returncode == 2, done.stderr
     said = [text for text in done.stderr.splitlines() if not text.startswith(("INFO", "WARNING"))]
     assert len(said) == 1, done.stderr

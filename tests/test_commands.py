@@ -49,12 +49,11 @@ def assert_same(a: np.ndarray, b: np.ndarray) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cluster(small_cluster_cropped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Configuration of a small simulated cluster up to the scale map."""
     folder = tmp_path_factory.mktemp("commands")
-    shutil.copytree(small_cluster, folder / "work")
+    shutil.copytree(small_cluster_cropped, folder / "work")
     config = folder / "work" / "demo.ini"
-    assert main(["run", "--through", "crop-data", "-c", str(config)]) == 0
     assert main(["create-bins", "-c", str(config), "--num-cpus", "2"]) == 0
     return config
 

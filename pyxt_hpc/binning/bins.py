@@ -32,10 +32,10 @@ def sums_of(labels: NDArray, images: Sequence[ArrayLike]) -> NDArray[np.float64]
 def paint_signal_to_noise(
     counts: NDArray, background: NDArray, variance: NDArray, labels: NDArray
 ) -> NDArray[np.float32]:
-    """S/N of every pixel's bin, (ny, nx); 0 where there is no bin."""
-    reached = signal_to_noise(*sums_of(labels, [counts, background, variance]))
-    reached[0] = 0.0
-    return reached.astype(np.float32)[labels]
+    """S/N of every pixel's bin, (ny, nx); 0 where there is no bin. Labels may be any numbers from 0."""
+    numbers, position = np.unique(labels, return_inverse=True)
+    reached = signal_to_noise(*sums_of(position, [counts, background, variance]))
+    return np.where(numbers > 0, reached, 0.0).astype(np.float32)[position].reshape(labels.shape)
 
 
 def renumbered(labels: NDArray) -> NDArray[np.int32]:

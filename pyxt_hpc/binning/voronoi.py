@@ -173,8 +173,9 @@ def _tessellate(images: NDArray, need: NDArray, target: float, labels: NDArray) 
     row, col, scale = best
     while True:
         labels = assign(live, row, col, scale)
-        _, _, quality, area = _measured(images, need, target, labels, n)
-        poor = np.flatnonzero((quality < GOOD) & (scale > 0))
+        row_now, col_now, quality, area = _measured(images, need, target, labels, n)
+        small = area < _at(need, labels.shape[1], row_now, col_now) / _AIM**2
+        poor = np.flatnonzero(((quality < GOOD) | small) & (scale > 0))
         if not len(poor):
             return renumbered(labels)
         if np.count_nonzero(scale > 0) == 1:
@@ -192,11 +193,16 @@ def _measured(
     _sum_up(images, labels, sums)
     counts, background, variance, area, row, col = sums[1:].T
     some = np.maximum(area, 1.0)
-    middle = np.rint(row / some).astype(int) * labels.shape[1] + np.rint(col / some).astype(int)
+    row, col = row / some, col / some
     quality = signal_to_noise(counts, background, variance) / target
-    least = need[middle]
+    least = _at(need, labels.shape[1], row, col)
     quality = np.where(least > 0, np.minimum(quality, np.sqrt(area / np.maximum(least, 1e-9))), quality)
-    return row / some, col / some, quality, area
+    return row, col, quality, area
+
+
+def _at(image: NDArray, width: int, row: NDArray, col: NDArray) -> NDArray:
+    """Values of a flat image at places [pixels]."""
+    return image[np.rint(row).astype(int) * width + np.rint(col).astype(int)]
 
 
 @compiled

@@ -69,7 +69,7 @@ class RegionMap:
     def select(self, resolution: int) -> RegionSet:
         """Regions to be fitted at resolution 1, 2 or 3, ascending by number; of bins all."""
         if self.labels is not None:
-            return regions_of_labels(self.labels)
+            return RegionSet(*regions_of_labels(self.labels))
         row, col = lattice(self.radius > 0, RESOLUTION_STEP[resolution])
         table = np.zeros(len(row), REGION_DTYPE)
         table["region"] = self.index[row, col]
@@ -91,18 +91,21 @@ class RegionMap:
         ConfigError
             If there is no such region.
         """
-        table, runs = self.select(EVERY_REGION)
-        at = np.minimum(np.searchsorted(table["region"], numbers), max(len(table) - 1, 0))
-        known = table["region"][at] == numbers if len(table) else np.zeros(len(numbers), bool)
-        if not known.all():
-            last = table["region"][-1] if len(table) else 0
+        index = self.index
+        unknown = numbers[~np.isin(numbers, index) | (numbers < 1)]
+        if len(unknown):
             raise ConfigError(
-                f"region {numbers[~known][0]}: {index_map} has regions 1 to {last}; look the number up there"
+                f"region {unknown[0]}: {index_map} has regions 1 to {index.max()}; look the number up there"
             )
-        return RegionSet(table[at], runs and runs.take(at))
+        found, runs = regions_of_labels(np.where(np.isin(index, numbers), index, 0))
+        at = np.searchsorted(found["region"], numbers)
+        if self.labels is not None:
+            return RegionSet(found[at], runs.take(at))
+        found["radius"] = self.radius[found["row"], found["col"]]
+        return RegionSet(found[at], None)
 
 
-def regions_of_labels(labels: np.ndarray) -> RegionSet:
+def regions_of_labels(labels: np.ndarray) -> tuple[np.ndarray, PixelRuns]:
     """The regions of a label image.
 
     Parameters
@@ -112,9 +115,11 @@ def regions_of_labels(labels: np.ndarray) -> RegionSet:
 
     Returns
     -------
-    RegionSet
+    table : (n,) REGION_DTYPE
         Ascending by label, which is the number ``region``. ``row``, ``col``: the pixel of the region nearest
         to its centroid; ``radius``: that of the circle with the same area [pixels].
+    runs : PixelRuns
+        Their pixels.
 
     Raises
     ------
@@ -126,4 +131,4 @@ def regions_of_labels(labels: np.ndarray) -> RegionSet:
     table["region"] = numbers
     table["row"], table["col"] = middle_pixels(runs)
     table["radius"] = np.sqrt(runs.area / np.pi)
-    return RegionSet(table, runs)
+    return table, runs

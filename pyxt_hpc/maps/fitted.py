@@ -113,7 +113,7 @@ class FittedRegions(ClusterImage):
         if mode != "block":
             raise ConfigError(
                 "regions are bins that share no pixel: their maps show every bin as it is; leave --average "
-                "and --interpolate out"
+                "and --paint out"
             )
         return Measured(*(self.paint(v) for v in (measured.value, measured.minus, measured.plus)))
 

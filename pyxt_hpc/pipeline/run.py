@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyxt_hpc.config.cluster import SECTIONS, ClusterConfig, read_config
-from pyxt_hpc.errors import ConfigError, ForeignProduct, LaunchError
+from pyxt_hpc.errors import ConfigError, ForeignProduct, LaunchError, PyxtError
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import World, detect_world
 from pyxt_hpc.pipeline.summaries import (
@@ -136,13 +136,27 @@ def make_bins(
                 echo(line)
         return {}
 
-    if world.from_master(lambda: not force and step.outdated() is None):
+    if world.from_master(lambda: not force and (step.outdated() is None or _came_with_bundle(config))):
         if world.is_master:
             echo(f"{step.name}: up to date")
     elif world.is_master:
         run_if_outdated(step, make, force=True)
     else:
         make()
+
+
+def _came_with_bundle(config: ClusterConfig) -> bool:
+    """Whether the regions were made where their inputs are, which are not here, as after `unpack`."""
+    from pyxt_hpc.fit.inputs import read_cluster_bundle, read_region_map
+    from pyxt_hpc.stages.label_bins import bin_inputs
+
+    if all(path.exists() for path in bin_inputs(config)):
+        return False
+    try:
+        read_region_map(config, read_cluster_bundle(config))
+    except PyxtError:
+        return False
+    return True
 
 
 def make_maps(

@@ -104,15 +104,18 @@ def draw_mass_on(figure: Figure, mass: ClusterMass, title: str) -> None:
         axes.set_xlim(inner, reach)
         axes.set_ylabel(label)
         axes.axvspan(annuli.outermost, reach, color="0.92", zorder=0)
-        if logarithmic:
+        shown = _shown_values(axes, inner, reach)
+        if logarithmic and len(shown):
             axes.set_yscale("log")
-            _fit_to(axes, inner, reach)
+            axes.set_ylim(0.6 * float(shown.min()), 1.7 * float(shown.max()))
+        elif axes is total:
+            axes.text(0.5, 0.5, "no mass", transform=axes.transAxes, ha="center")
         axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(which="both", direction="in", top=True, right=True, labelsize="small")
-    measured = np.concatenate([annuli.kT_hi[annuli.has_kT], annuli.kT[annuli.has_kT]])
-    kT.set_ylim(0.0, 1.25 * float(measured.max()))
+    known = annuli.has_kT
+    kT.set_ylim(0.0, min(1.25 * float(annuli.kT_hi[known].max()), 1.8 * float(annuli.kT[known].max())))
     fractions = [
         float(np.nanmax(s.posterior.profiles["gas_fraction"][2][s.posterior.radius < reach], initial=0.0))
         for s in mass.ways.values()
@@ -121,7 +124,7 @@ def draw_mass_on(figure: Figure, mass: ClusterMass, title: str) -> None:
     residual.axhline(0.0, color="0.5", linewidth=0.8)
     for axes in panels[1]:
         axes.set_xlabel("Radius [kpc]")
-    kT.legend(frameon=False, fontsize="x-small", loc="lower left")
+    kT.legend(frameon=False, fontsize="x-small", loc="best")
     figure.suptitle(f"{title}\n{_summary(mass)}", fontsize="small")
 
 
@@ -170,15 +173,13 @@ def _residuals(axes: Axes, annuli: AnnularFits, model: FloatArray, colour: str) 
     axes.plot(annuli.radius[known], (off / sigma)[known], "o", color=colour, markersize=4)
 
 
-def _fit_to(axes: Axes, inner: float, reach: float) -> None:
-    """Limits of a logarithmic axis by the lines that are drawn within the radii."""
-    shown = []
+def _shown_values(axes: Axes, inner: float, reach: float) -> FloatArray:
+    """Positive values of all lines within the radii."""
+    shown = [np.zeros(0)]
     for line in axes.get_lines():
         x, y = (np.asarray(data, float) for data in line.get_data())
         shown.append(y[(x > inner) & (x < reach) & np.isfinite(y) & (y > 0)])
-    values = np.concatenate(shown) if shown else np.ones(1)
-    if len(values):
-        axes.set_ylim(0.6 * float(values.min()), 1.7 * float(values.max()))
+    return np.concatenate(shown)
 
 
 def draw_corner_on(figure: Figure, mass: ClusterMass, title: str) -> None:

@@ -99,7 +99,7 @@ def classify(
         _words(c_sb[0], CONCENTRATIONS, f"unknown: the profile does not reach {OUTER_KPC:g} kpc"),
         *cooling_time,
         cooling_radius_kpc,
-        _words(cooling_time[0], COOLING_TIMES, "unknown: no emission was found in the innermost shell"),
+        _words(cooling_time[0], COOLING_TIMES, "unknown: the innermost shell has none"),
     )
 
 

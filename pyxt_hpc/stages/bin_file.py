@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from astropy.wcs import WCS
 
-from pyxt_hpc.binning.runs import MAX_LABEL
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.chandra.regions.sky import contains_pixels, read_regions
 from pyxt_hpc.chandra.regions.table import is_fits
@@ -15,6 +14,9 @@ from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.writing import check_regular
 
 _HINT = "name a label image or DS9 regions with [binning] file"
+
+_MAX_NUMBER = 10**8
+"""Of a bin: tables by number stay small."""
 
 
 def read_bins(path: Path, bundle: Bundle) -> np.ndarray:
@@ -63,8 +65,8 @@ def _from_image(path: Path, bundle: Bundle) -> np.ndarray:
         values = np.where(np.isfinite(values), values, -1.0)
         if np.any(values != np.round(values)):
             raise ConfigError(f"{path}: its pixels are not whole numbers, expected those of bins: {_HINT}")
-    if values.max() >= MAX_LABEL:
-        raise ConfigError(f"{path}: its numbers go up to {values.max():g}, expected less than {MAX_LABEL}")
+    if values.max() >= _MAX_NUMBER:
+        raise ConfigError(f"{path}: its numbers go up to {values.max():g}, expected less than {_MAX_NUMBER}")
     values = values.astype(np.int64)
     if values.min() < 0:
         values = np.maximum(values + 1, 0)

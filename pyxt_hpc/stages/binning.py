@@ -123,7 +123,8 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
         At a signal; unlike fits, rows of the scale map are made too quickly to be worth storing one by one.
     """
     if config.bin_method != "circles":
-        return world.on_master(lambda: _create_label_bins(config))
+        with world.others_wait():
+            return _create_label_bins(config) if world.is_master else None
     start = time.perf_counter()
     layout = Layout.of(config)
     with world.others_wait():

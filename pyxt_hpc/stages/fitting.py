@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -39,6 +38,23 @@ class FittingSummary:
     median_counts: float
     flags: FlagCounts
     seconds: float
+
+    @classmethod
+    def of(
+        cls, status: np.ndarray, counts: np.ndarray, flags: np.ndarray, resumed: int, seconds: float
+    ) -> "FittingSummary":
+        """Of regions (n,), at least one of which is done."""
+        done = status == Status.DONE
+        return cls(
+            regions=len(status),
+            resumed=resumed,
+            done=int(done.sum()),
+            bad=int((status == Status.BAD).sum()),
+            quarantined=int((status == Status.QUARANTINED).sum()),
+            median_counts=float(np.median(counts[done])),
+            flags=FlagCounts.of(flags[done]),
+            seconds=seconds,
+        )
 
 
 def fit_chunk(context: RegionFits, indices: np.ndarray) -> np.ndarray:
@@ -98,25 +114,6 @@ def run_fits(pool: Pool, store: ResultsStore, regions: np.ndarray, limits: Limit
     )
 
 
-def summarize(
-    path: Path, status: np.ndarray, counts: np.ndarray, flags: np.ndarray, resumed: int, seconds: float
-) -> FittingSummary:
-    """How the regions of a store ended. Raises EmptySelection if none could be fitted."""
-    done = status == Status.DONE
-    if not done.any():
-        raise EmptySelection(f"{path}: none of {len(status)} regions could be fitted; their flags say why")
-    return FittingSummary(
-        regions=len(status),
-        resumed=resumed,
-        done=int(done.sum()),
-        bad=int((status == Status.BAD).sum()),
-        quarantined=int((status == Status.QUARANTINED).sum()),
-        median_counts=float(np.median(counts[done])),
-        flags=FlagCounts.of(flags[done]),
-        seconds=seconds,
-    )
-
-
 def _begin(
     config: ClusterConfig, resolution: int, resume: bool, part: Part | None
 ) -> tuple[ResultsStore, np.ndarray, Payload]:
@@ -163,6 +160,8 @@ def fit_spectra(
         If the scale map or the store to be resumed belong to another bundle or other settings.
     Interrupted
         If a signal or a limit came before all regions were done.
+    EmptySelection
+        If none of them could be fitted.
     """
     start = time.perf_counter()
     limits = Limits.of(time_limit, max_regions)
@@ -182,4 +181,8 @@ def fit_spectra(
             status, counts, flags = store.verified(), store.column("counts"), store.column("flags")
             if part is None:
                 remove_absorbed_parts(store, regions["region"], Layout.of(config))
-    return summarize(store.path, status, counts, flags, resumed, time.perf_counter() - start)
+    if not (status == Status.DONE).any():
+        raise EmptySelection(
+            f"{store.path}: none of {len(status)} regions could be fitted; their flags say why"
+        )
+    return FittingSummary.of(status, counts, flags, resumed, time.perf_counter() - start)

@@ -1,6 +1,7 @@
 """Kernels work whatever becomes of the folder that keeps them compiled."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,7 +24,8 @@ def half(x):
 
 def answer(folder: Path, **environment: str) -> tuple[str, str]:
     """What a new process says that calls both kernels."""
-    (folder / "kernels.py").write_text(MODULE)
+    if not (folder / "kernels.py").exists():
+        (folder / "kernels.py").write_text(MODULE)
     line = [sys.executable, "-c", "import kernels; print(kernels.double(4), kernels.half(4.0))"]
     done = subprocess.run(
         line, cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=60, check=True
@@ -54,6 +56,14 @@ def test_compiled_once_for_all_processes(tmp_path: Path) -> None:
     assert made == {path: path.stat().st_mtime_ns for path in kept.rglob("*.nb?")}
 
 
+@pytest.fixture(scope="module")
+def compiled_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the kernels and `cache`, where they are compiled."""
+    folder = tmp_path_factory.mktemp("compiled_before")
+    answer(folder, NUMBA_CACHE_DIR=str(folder / "cache"))
+    return folder
+
+
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 @pytest.mark.parametrize(
     "damage",
@@ -63,15 +73,20 @@ def test_compiled_once_for_all_processes(tmp_path: Path) -> None:
     ],
     ids=["cut", "zeros"],
 )
-def test_damaged_cache_is_made_again(tmp_path: Path, suffix: str, damage: Callable[[Path], object]) -> None:
+def test_damaged_cache_is_made_again(
+    compiled_before: Path, tmp_path: Path, suffix: str, damage: Callable[[Path], object]
+) -> None:
     kept = tmp_path / "cache"
-    answer(tmp_path, NUMBA_CACHE_DIR=str(kept))
+    shutil.copytree(compiled_before / "cache", kept)
     for path in kept.rglob(f"*.{suffix}"):
         damage(path)
-    said, warned = answer(tmp_path, NUMBA_CACHE_DIR=str(kept))
+    said, warned = answer(compiled_before, NUMBA_CACHE_DIR=str(kept))
     assert said == "8 2.0"
     assert "Traceback" not in warned
-    assert answer(tmp_path, NUMBA_CACHE_DIR=str(kept)) == ("8 2.0", "")
+    mended = {path: path.read_bytes() for path in kept.rglob(f"*.{suffix}")}
+    assert len(mended) == 2
+    assert answer(compiled_before, NUMBA_CACHE_DIR=str(kept)) == ("8 2.0", "")
+    assert mended == {path: path.read_bytes() for path in kept.rglob(f"*.{suffix}")}
 
 
 def test_full_disk_costs_only_time(tmp_path: Path) -> None:

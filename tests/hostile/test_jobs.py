@@ -12,7 +12,7 @@ import pytest
 from situations import Prepare, both, directory, fifo, file, link, nothing
 
 from pyxt_hpc.cli import main
-from pyxt_hpc.jobs import system
+from pyxt_hpc.jobs.systems import system
 
 CONFIGURATION = """\
 [cluster_info]

@@ -240,19 +240,6 @@ def test_nothing_is_lost(
     assert changed <= set(may_differ), changed
 
 
-def limited(line: str, size: int) -> "subprocess.CompletedProcess[str]":
-    """A command that may write no file larger than this."""
-    script = (
-        "import resource, signal, sys; from pyxt_hpc.cli import main; "
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2); sys.exit(main(sys.argv[1:]))"
-    )
-    return subprocess.run(
-        [sys.executable, "-c", script, str(size), *shlex.split(line)],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("line", "size", "words"),
     [
@@ -268,11 +255,11 @@ def limited(line: str, size: int) -> "subprocess.CompletedProcess[str]":
     ],
 )  # fmt: skip
 def test_full_disk_blames_the_file_that_had_no_room(
-    work: Path, monkeypatch: pytest.MonkeyPatch, line: str, size: int, words: str
+    work: Path, monkeypatch: pytest.MonkeyPatch, on_a_full_disk: Callable, line: str, size: int, words: str
 ) -> None:
     monkeypatch.chdir(work)
     before = digests(work)
-    done = limited(line, size)
+    done = on_a_full_disk(shlex.split(line), size)
     assert done.returncode == 2, done.stderr
     last = done.stderr.splitlines()[-1]
     assert words in last

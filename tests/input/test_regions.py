@@ -275,11 +275,10 @@ def test_polygons_of_a_table_and_one_without_sky(tmp_path: Path, caplog: pytest.
 
 
 @pytest.fixture(scope="module")
-def config(small_cluster_processed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def config(small_cluster_cropped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Configuration of a cluster that has been through all of stages 1 to 4."""
     work = tmp_path_factory.mktemp("regions") / "work"
-    shutil.copytree(small_cluster_processed, work)
-    assert main(["run", "--through", "crop-data", "-c", str(work / "demo.ini")]) == 0
+    shutil.copytree(small_cluster_cropped, work)
     return work / "demo.ini"
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.fit.extract import disc_areas, disc_sums
-from pyxt_hpc.maps.paint import Measured, average_circles, paint_blocks, paint_measured
+from pyxt_hpc.maps.paint import Measured, average_circles, paint_bins, paint_blocks, paint_measured
 
 STEPS = (1, 3, 5)
 
@@ -150,3 +150,11 @@ def test_interpolation_leaves_out_what_is_missing():
     )
     assert np.nanmax(np.abs(painted.value - 4.0)) < 1e-6
     assert np.isnan(painted.value).sum() <= 1
+
+
+def test_bins_without_a_value_stay_blank() -> None:
+    labels = np.array([[0, 2, 2], [7, 7, 9], [9, 3, 1]])
+    painted = paint_bins(labels, np.array([2, 7, 9]), np.array([1.5, np.nan, 4.0]))
+    nan = np.nan
+    np.testing.assert_array_equal(painted, [[nan, 1.5, 1.5], [nan, nan, 4.0], [4.0, nan, nan]])
+    assert painted.dtype == np.float32

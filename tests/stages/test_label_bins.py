@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from pyxt_hpc.simulate.fronts import shock_free_cluster
+from simulated_fronts import shock_free_cluster
 
 import pyxt_hpc as px
 from pyxt_hpc.bundle import Bundle, write_bundle
@@ -214,6 +214,32 @@ def test_from_bins_to_maps(bundle: Bundle, tmp_path: Path, capsys: pytest.Captur
     assert "bins by the method contour" in capsys.readouterr().out
     assert main(["fit-spectra", *command, "--continue"]) == 2
     assert "bins" in capsys.readouterr().err
+
+
+def test_bins_that_came_with_the_bundle_need_no_file(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_config(tmp_path, bundle, "method = file\nfile = of_mine.fits")
+    create = ["create-bins", "-c", str(path), "--num-cpus", "1", "--continue"]
+    assert main(create) == 2
+    assert "of_mine.fits is missing" in capsys.readouterr().err
+    fits.writeto(tmp_path / "of_mine.fits", 1 + np.arange(SIDE * SIDE).reshape(SIDE, SIDE) // 150)
+    assert main(create) == 0
+    assert "14 bins by the method file" in capsys.readouterr().out
+    assert main(["pack", "-c", str(path), "--output", str(tmp_path / "A.tar")]) == 0
+    there = tmp_path / "there"
+    there.mkdir()
+    assert main(["unpack", str(tmp_path / "A.tar"), "--directory", str(there)]) == 0
+    create[2] = str(there / "A.ini")
+    capsys.readouterr()
+    assert main(create) == 0
+    assert "up to date" in capsys.readouterr().out
+    assert main(["fit-spectra", *create[1:]]) == 0
+    # made again when the file is another one
+    fits.writeto(tmp_path / "of_mine.fits", np.ones((SIDE, SIDE), int), overwrite=True)
+    create[2] = str(path)
+    assert main(create) == 0
+    assert "1 bins by the method file" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("change", [1, -5])

@@ -30,10 +30,10 @@ Entry = tuple[tarfile.TarInfo, bytes]
 
 
 @pytest.fixture(scope="module")
-def home(small_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(small_cluster_cropped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Configuration of a cluster up to the bundle, with its data elsewhere."""
     folder = tmp_path_factory.mktemp("home")
-    shutil.copytree(small_cluster, folder / "data")
+    shutil.copytree(small_cluster_cropped, folder / "data")
     config = folder / "demo.ini"
     text = (folder / "data" / "demo.ini").read_text()
     config.write_text(re.sub(r"^data_directory = \.", "data_directory = data", text, flags=re.MULTILINE))

@@ -61,6 +61,10 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     ),
     (r"permission denied", "a file or a folder may not be written or read: change its permissions"),
 )
+_WAYS_ON = {
+    "deflare": "it needs a quiet light curve: set flare_filter = builtin, which draws the light curves and "
+    "tells their mean and sigma, also where it fails",
+}
 _INSTALL_BLANK_SKY = "the blank-sky files of ACIS are not installed: conda install acis_bkg_evt"
 _INSTALL_CALDB = "there is no calibration database: conda install caldb_main, or set CALDB before the start"
 
@@ -135,7 +139,10 @@ def _cause(call: Call, answer: Answer, ciao: Ciao) -> str:
                 return _of_caldb(cause, ciao)
     if ciao.caldb is None:
         return f"perhaps since {_INSTALL_CALDB}"
-    return "the cause is not known to pyxt-hpc; the line can be run by hand from the script beside the log"
+    return _WAYS_ON.get(
+        call.tool,
+        "the cause is not known to pyxt-hpc; the line can be run by hand from the script beside the log",
+    )
 
 
 def _of_caldb(cause: str, ciao: Ciao) -> str:

@@ -34,7 +34,7 @@ from pyxt_hpc.profiles.mass.sampler import (
     run_ensemble,
 )
 from pyxt_hpc.profiles.nfw import critical_density
-from pyxt_hpc.provenance import fingerprint
+from pyxt_hpc.provenance import fingerprint, software
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.models.gas import Particles
 
@@ -181,7 +181,7 @@ class MassProblem:
         if unknown := set(options.ways) - set(WAYS):
             raise ConfigError(f"way {sorted(unknown)[0]!r} of a mass is unknown; choose of {', '.join(WAYS)}")
         used = annuli.of(annuli.has_norm)
-        if len(used.kT) < MIN_ANNULI or used.has_kT.sum() < MIN_ANNULI:
+        if used.has_kT.sum() < MIN_ANNULI:
             raise EmptySelection(
                 f"{len(annuli.kT)} annuli, {int(used.has_kT.sum())} of them with closed intervals of kT and "
                 f"norm; a mass needs {MIN_ANNULI} or more: make the profile with fewer counts an annulus"
@@ -206,6 +206,7 @@ class MassProblem:
             {
                 **vars(first.annuli),
                 "slope": first.mixing.slope,
+                "software": software(),  # priors may change with it
                 "options": [self.options.core, sampler.walkers_per_parameter, sampler.seed],
                 "constants": [first.norm_of_measure, self.critical, first.model.mu, self.mu_e],
             }

@@ -49,17 +49,21 @@ class Simulated:
 
 
 @pytest.fixture(scope="session")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
+def simulated(made_once: Callable[..., Path]) -> Simulated:
     """The demo's cluster, briefly observed."""
-    folder = tmp_path_factory.mktemp("simulated")
     truth = demo_truth(field_arcmin=_FIELD_ARCMIN)
     plans = tuple(replace(plan, exposure_s=_EXPOSURE * plan.exposure_s) for plan in demo_plans())
-    simulate_cluster(folder / "level_2", truth, plans, seed=1)
-    layout = Layout(folder / "level_2", "level_2")
-    made = Simulated(truth, plans, layout, folder / "archive", folder / "blank_skies")
-    made.blank_skies.mkdir()
-    write_archive(layout, made.obsids, made.archive, made.blank_skies)
-    return made
+
+    def fill(folder: Path) -> None:
+        simulate_cluster(folder / "level_2", truth, plans, seed=1)
+        (folder / "blank_skies").mkdir()
+        obsids = tuple(plan.obsid for plan in plans)
+        layout = Layout(folder / "level_2", "level_2")
+        write_archive(layout, obsids, folder / "archive", folder / "blank_skies")
+
+    folder = made_once("simulated_archive", fill)
+    level_2 = Layout(folder / "level_2", "level_2")
+    return Simulated(truth, plans, level_2, folder / "archive", folder / "blank_skies")
 
 
 @pytest.fixture

@@ -57,6 +57,11 @@ class Installation:
         """Tools in the order in which they were called."""
         return [entry["tool"] for entry in self.log() if "tool" in entry]
 
+    def use_archive(self, folder: Path) -> None:
+        """Take observations from another simulated archive."""
+        path = self._state / "settings.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "archive": str(folder)}))
+
     def forget(self) -> None:
         """Empty the log."""
         (self._state / "calls.jsonl").unlink(missing_ok=True)

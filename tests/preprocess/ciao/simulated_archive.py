@@ -66,7 +66,8 @@ def write_archive(cluster: Layout, obsids: tuple[str, ...], archive: Path, blank
 def _level_1(events: EventList, rng: np.random.Generator) -> EventList:
     assert events.time is not None
     assert events.grade is not None
-    assert events.status is not None
+    if events.status is None:
+        events = replace(events, status=np.zeros(len(events), np.uint32))
     n = int(_BAD * len(events))
     grades, statuses, times = (events.select(rng.integers(0, len(events), n)) for _ in range(3))
     first = min(gti[0, 0] for gti in events.gti.values())

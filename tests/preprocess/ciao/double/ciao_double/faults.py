@@ -4,7 +4,7 @@
 takes it away, for calls in whose parameters the expression ``match`` is found.
 
 ========== =================================================================
-fail       says so and ends with 1
+fail       says so, or what ``said`` tells it to say, and ends with 1
 nothing    ends well, and has written nothing
 truncated  ends well, and the files are half
 empty      ends well, and the files have no byte
@@ -31,15 +31,17 @@ import time
 from ciao_double import state
 
 _LIMIT = 1024
+_said = "it was told to fail"
 
 
 def begin(tool, parameters):
     """Log a call and tell what fault is ordered for it, if any."""
+    global _said
     fault = None
     with contextlib.suppress(FileNotFoundError):
         for order in json.loads((state.ROOT / "faults.json").read_text()):
             if order["tool"] == tool and re.search(order.get("match", ""), json.dumps(parameters)):
-                fault = order["kind"]
+                fault, _said = order["kind"], order.get("said", _said)
     _log({"tool": tool, "parameters": parameters, "fault": fault, "pid": os.getpid()})
     return fault
 
@@ -54,7 +56,7 @@ def _log(entry):
 def before(fault, caller):
     """What goes wrong before anything is done; ``caller``: the process that runtool is in."""
     if fault == "fail":
-        print("# the double (CIAO 4.17.0): ERROR it was told to fail")
+        print(f"# the double (CIAO 4.17.0): ERROR {_said}")
         sys.exit(1)
     if fault == "nothing":
         sys.exit(0)

@@ -9,7 +9,6 @@ _MAY_BE_EMPTY = {
     ("find_chandra_obsid", "dec"),
     ("chandra_repro", "outdir"),
     ("mkpsfmap", "spectrum"),
-    ("dmhedit", "filelist"),
     ("mkpsfmap", "energy"),
 }
 

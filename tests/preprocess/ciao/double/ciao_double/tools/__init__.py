@@ -9,10 +9,10 @@ _MODULES = {
     "archive": ("find_chandra_obsid",),
     "reprocessing": ("chandra_repro",),
     "background": ("blanksky",),
-    "copying": ("dmcopy", "dmhedit"),
+    "copying": ("dmcopy",),
     "flares": ("dmextract", "deflare"),
-    "images": ("fluximage", "merge_obs", "mkpsfmap", "wavdetect"),
-    "products": ("specextract", "acis_set_ardlib"),
+    "images": ("fluximage", "merge_obs", "wavdetect"),
+    "products": ("specextract",),
 }
 
 

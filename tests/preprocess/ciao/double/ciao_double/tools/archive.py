@@ -25,10 +25,9 @@ def find_chandra_obsid(p):
         print(p.arg)
     elif p.detail == "basic":
         print("# obsid  sepn   inst grat   time    obsdate piname target")
-        print(
-            f"{p.arg:<6} {0.0:>6.1f} {name:>6} {header['GRATING']:>4} {header['EXPOSURE'] / 1e3:6.1f} "
-            f"{header['DATE-OBS'][:10]} {'Nobody':>6} {header['OBJECT']:>6}"
-        )
+        grating, target = header.get("GRATING", "NONE"), header.get("OBJECT", "field")
+        exposure, date = header["EXPOSURE"] / 1e3, header["DATE-OBS"][:10]
+        print(f"{p.arg:<6} {0.0:>6.1f} {name:>6} {grating:>4} {exposure:6.1f} {date} Nobody {target:>6}")
     else:
         raise ValueError(f"detail={p.detail} is not in the double")
     return [], {}

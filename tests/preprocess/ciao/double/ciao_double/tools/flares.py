@@ -25,10 +25,6 @@ def dmextract(p):
         write_light_curve(
             target, light_curve(chosen.time, list(chosen.gti.values()), edges=edges), chosen.header
         )
-    elif p.opt == "pha1":
-        if set(binning) != {"pi"}:
-            raise ValueError(f"'{p.infile}' is not binned in pi")
-        write_spectrum(target, chosen)
     else:
         raise ValueError(f"opt={p.opt} is not in the double")
     return [target], {}

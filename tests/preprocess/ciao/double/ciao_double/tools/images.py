@@ -19,12 +19,7 @@ from pyxt_hpc.chandra.times.livetime import live_times
 from pyxt_hpc.detect.point_sources import detect_sources, emission_peak
 from pyxt_hpc.files.fits import write_fits
 
-_BANDS = {
-    "broad": (0.5, 7.0, 2.3),
-    "soft": (0.5, 1.2, 0.92),
-    "medium": (1.2, 2.0, 1.56),
-    "hard": (2.0, 7.0, 3.8),
-}
+_BANDS = {"broad": (0.5, 7.0, 2.3)}
 _SKY_ARCSEC = 0.492
 
 
@@ -38,10 +33,7 @@ def fluximage(p):
             virtual.files(stack)
     chosen, _ = events.read(p.infile)
     root = _root(p.outroot)
-    written = _images(
-        chosen, root, p.bands, p.xygrid, p.binsize, p.asolfile, p.units, p.expmapthresh, p.psfecf, p.clobber
-    )
-    return written, {}
+    return _images(chosen, root, p, p.asolfile), {}
 
 
 def merge_obs(p):
@@ -59,9 +51,7 @@ def merge_obs(p):
         own = f"{root}{obsid}_"
         written.append(events.write(f"{own}reproj_evt.fits", one, clobber=p.clobber))
         aspect = ",".join(path for path in asol if _is_of(path, obsid))
-        made = _images(
-            one, own, p.bands, p.xygrid, None, aspect, p.units, p.expmapthresh, p.psfecf, p.clobber
-        )
+        made = _images(one, own, p, aspect)
         written += made
         for path in made:
             if path.suffix != ".fov" and not path.name.endswith("_flux.img"):
@@ -109,49 +99,47 @@ def _root(outroot):
     return outroot if outroot.endswith("/") else f"{outroot}_"
 
 
-def _images(chosen, root, bands, xygrid, binsize, asolfile, units, expmapthresh, psfecf, clobber):
+def _images(chosen, root, p, asolfile):
+    """Field of view, and images of each band, of an observation."""
     live = live_times(chosen.header, chosen.gti, str(chosen.path))
     chips = tuple(sorted(chip for chip in set(chosen.ccd_id.tolist()) if live.get(chip)))
     geometry = measure_geometry(chosen, chips)
     geometry = with_aspect(geometry, virtual.files(asolfile))
-    grid = _grid(chosen.wcs, xygrid or _common_grid([chosen], binsize or 8))
+    grid = _grid(chosen.wcs, p.xygrid or _common_grid([chosen], p.binsize or 8))
     axis = chosen.header["RA_PNT"], chosen.header["DEC_PNT"]
     theta = off_axis_arcmin(*grid.centres(), *axis)
     # every chip has good times and an area of its own
     seen = {c: live[c] * live_fraction(geometry.of_chips((c,)), grid, {c: chosen.gti[c]}) for c in chips}
-    longest = max(live[chip] for chip in chips)
-    fov = events.new(f"{root}{chosen.header['OBS_ID']}.fov", clobber=clobber)
+    if p.units != "default":
+        raise ValueError(f"units={p.units} is not in the double")
+    fov = events.new(f"{root}{chosen.header['OBS_ID']}.fov", clobber=p.clobber)
     write_fov(fov, chip_outlines(geometry), chosen.wcs, chosen.header)
     written = [fov]
-    for label, low, high, energy in _bands(bands):
+    for label, low, high, energy in _bands(p.bands):
         in_band = chosen.select(chosen.in_band((1e3 * low, 1e3 * high)))
         counts = _binned(in_band, grid)
         expmap = vignetting([energy], theta.ravel())[0].reshape(theta.shape)
-        if units == "time":
-            expmap = expmap * sum(seen.values())
-        else:
-            expmap = expmap * sum(mirrors.area(energy, [chip]) * seen[chip] for chip in chips)
-            expmap /= longest if units == "area" else 1.0
+        expmap = expmap * sum(mirrors.area(energy, [chip]) * seen[chip] for chip in chips)
         suffix = ""
-        if expmapthresh:
+        if p.expmapthresh:
             suffix = "_thresh"
-            least = _threshold(expmapthresh, expmap)
+            least = _threshold(p.expmapthresh, expmap)
             counts = np.where(expmap < least, 0, counts)
             expmap = np.where(expmap < least, 0.0, expmap)
         name = f"{root}{label}"
-        unit = {"default": "cm**2 s count photon**-1", "area": "cm**2 count photon**-1", "time": "s"}[units]
+        unit = "cm**2 s count photon**-1"
         for path, values, of in (
             (f"{name}{suffix}.img", counts, "count"),
             (f"{name}{suffix}.expmap", expmap.astype(np.float32), unit),
             (f"{name}_flux.img", np.divide(counts, expmap, out=np.zeros(grid.shape), where=expmap > 0), ""),
         ):
-            written.append(_write_image(events.new(path, clobber=clobber), values, grid, chosen, of))
+            written.append(_write_image(events.new(path, clobber=p.clobber), values, grid, chosen, of))
             fits.setval(written[-1], "ENERGY", value=energy)
-        if psfecf:
-            psf = _psf(theta, psfecf)
+        if p.psfecf:
+            psf = _psf(theta, p.psfecf)
             written.append(
                 _write_image(
-                    events.new(f"{name}{suffix}.psfmap", clobber=clobber), psf, grid, chosen, "arcsec"
+                    events.new(f"{name}{suffix}.psfmap", clobber=p.clobber), psf, grid, chosen, "arcsec"
                 )
             )
     return written
@@ -161,8 +149,6 @@ def _bands(text):
     for one in text.split(","):
         if one in _BANDS:
             yield (one, *_BANDS[one])
-        elif one == "csc":
-            yield from ((name, *_BANDS[name]) for name in ("soft", "medium", "hard"))
         else:
             parts = one.split(":")
             if len(parts) != 3:
@@ -203,18 +189,6 @@ def _sky_grid(frame, x0, y0, dx, dy, shape):
     return SkyGrid(wcs, shape, _SKY_ARCSEC * dx)
 
 
-def grid_of_bins(chosen, binning):
-    if "sky" in binning:
-        step = binning["sky"][2]
-        return _sky_grid(chosen.wcs, 0.5, 0.5, step, step, (int(8192 // step), int(8192 // step)))
-    text = ",".join(":".join(map(str, binning[axis])) for axis in "xy")
-    return _grid(chosen.wcs, text)
-
-
-def write_counts(path, chosen, grid):
-    _write_image(path, _binned(chosen, grid), grid, chosen, "count")
-
-
 def _binned(chosen, grid):
     row, col = grid.index_of(chosen.wcs, chosen.x, chosen.y)
     inside = row >= 0
@@ -225,7 +199,8 @@ def _binned(chosen, grid):
 def _write_image(path, values, grid, chosen, unit):
     header = grid.header(chosen.wcs)
     for keyword in ("TELESCOP", "INSTRUME", "DETNAM", "OBS_ID", "EXPOSURE", "RA_PNT", "DEC_PNT", "ROLL_PNT"):
-        header[keyword] = chosen.header[keyword]
+        if keyword in chosen.header:
+            header[keyword] = chosen.header[keyword]
     header["BUNIT"] = unit
     write_fits(path, fits.HDUList([fits.PrimaryHDU(values, header)]))
     return path
@@ -234,21 +209,6 @@ def _write_image(path, values, grid, chosen, unit):
 def _psf(theta, ecf):
     """Radius [arcsec] that holds a share of a Gaussian point source."""
     return psf_r90_arcsec(theta) / R90_PER_SIGMA * np.sqrt(-2.0 * np.log(1.0 - ecf))
-
-
-def mkpsfmap(p):
-    if (p.energy is None) == (p.spectrum is None):
-        raise ValueError("mkpsfmap: one of energy and spectrum")
-    with fits.open(virtual.existing(p.infile)) as hdus:
-        header, values = hdus[0].header, hdus[0].data
-    grid = _grid_of(header, values.shape)
-    theta = off_axis_arcmin(*grid.centres(), header["RA_PNT"], header["DEC_PNT"])
-    if p.units != "arcsec":
-        raise ValueError("wavdetect wants the point spread in arcsec")
-    target = events.new(p.outfile, clobber=p.clobber)
-    header["BUNIT"] = p.units
-    write_fits(target, fits.HDUList([fits.PrimaryHDU(_psf(theta, p.ecf).astype(np.float32), header)]))
-    return [target], {}
 
 
 def _grid_of(header, shape):

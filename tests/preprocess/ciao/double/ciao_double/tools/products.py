@@ -36,7 +36,7 @@ def specextract(p):
     weights = np.histogram(theta, np.append(angles - 0.05, 30.05))[0] / len(theta)
     middle = 0.5 * (arf.energy_lo + arf.energy_hi)
     area = arf.area * (vignetting(middle, angles) @ weights)
-    header = {key: chosen.header[key] for key in ("TELESCOP", "INSTRUME", "DETNAM", "OBS_ID", "GRATING")}
+    header = {key: chosen.header[key] for key in ("TELESCOP", "INSTRUME", "DETNAM", "OBS_ID")}
     if p.outroot.endswith("/"):
         raise ValueError("outroot ends in / : name the files")
     written = [events.new(f"{p.outroot}.{suffix}", clobber=p.clobber) for suffix in ("pi", "arf", "rmf")]
@@ -47,10 +47,3 @@ def specextract(p):
         written.append(events.new(f"{p.outroot}_grp.pi", clobber=p.clobber))
         write_spectrum(written[-1], chosen)
     return written, {}
-
-
-def acis_set_ardlib(p):
-    virtual.existing(p.badpixfile)
-    if not p.absolutepath:
-        raise ValueError("absolutepath=no: a relative path ends with the folder of the call")
-    return [], {}
