@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +86,7 @@ class Job:
         self.environment = os.environ | (OPEN_MPI_ENVIRONMENT if launch == "openmpi" else {})
         self._log = folder / "log.txt"
         self._runs = 0
+        self._mark = uuid.uuid4().hex
         self.work_seconds = 0.5
         """Time that a run works, roughly; it depends on what else the machine does."""
 
@@ -94,9 +96,17 @@ class Job:
         line = [*launcher(self._launch), sys.executable, *self._command]
         with self._log.open("wb") as log:
             return subprocess.Popen(
-                line, env=self.environment | {"TOY_RUN": str(self._runs)},
+                line, env=self.environment | {"TOY_RUN": str(self._runs), "KILLED_JOB": self._mark},
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
+
+    def end(self) -> None:
+        """Kill what is left: ranks have groups of their own, and may begin after their launcher ends."""
+        mark = f"KILLED_JOB={self._mark}".encode()
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if mark in environment.read_bytes().split(b"\0"):
+                    os.kill(int(environment.parent.name), signal.SIGKILL)
 
     def until_work(self, process: "subprocess.Popen[bytes]") -> None:
         """Wait until regions are handed out, or the end."""
@@ -237,8 +247,7 @@ def kill_at_random(job: Job, launch: str, seconds: float, rng: np.random.Generat
     except subprocess.TimeoutExpired:
         raise AssertionError(f"a job whose {victim} was killed did not end: {job.said()}") from None
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        job.end()
     if not chosen:
         tally.too_late += 1
         job.work_seconds *= 0.8

@@ -44,7 +44,7 @@ def run_chunks(
     initial: int = 0,
     limits: Limits | None = None,
     when_stopped: str = "what is finished is stored",
-) -> None:
+) -> str:
     """Compute `task` on all items, in chunks of neighbours.
 
     A chunk whose task raises is tried again item by item. When a worker process dies, what it held is tried
@@ -65,6 +65,11 @@ def run_chunks(
         When to stop early.
     when_stopped
         What becomes of finished items, for the message of an early end.
+
+    Returns
+    -------
+    str
+        What asked for an early end when all was in flight already; empty if nothing did.
 
     Raises
     ------
@@ -88,6 +93,7 @@ def run_chunks(
         raise Interrupted(
             f"{label}: stopped by {reason} with {n_left} of {total} {unit}s left; {when_stopped}"
         )
+    return reason
 
 
 class _Cost:

@@ -24,18 +24,25 @@ _FROM_EVENTS = (
     "TIMESYS", "TIMEUNIT", "TIMEREF", "TASSIGN", "CLOCKAPP", "TIERRELA", "TIERABSO", "TIMEVERS", "TIMEPIXR",
     "TIMEDEL", "TSTART", "TSTOP",
 )  # fmt: skip
+# the data subspace of a filter file, as the module lightcurves of CIAO writes it
+_TIMES_OF_GTI = {"DSTYP1": "TIME", "DSVAL1": "TABLE", "DSFORM1": "D", "DSUNIT1": "s", "DSREF1": ":GTI"}
 
 
 def write_gti(path: Path, gti: NDArray[np.float64], events_header: fits.Header) -> None:
     """Write good time intervals (m, 2) [s], for people, for CIAO (``evt.fits[@path]``) and for `read_gti`.
 
-    Keywords of the events' header tell what the times mean.
+    Keywords of the events' header tell what the times mean. As CIAO's own filter files: an empty table
+    FILTER, whose data subspace is the times of the table GTI behind it.
     """
     table = _table("GTI", [("START", "1D", "s", gti[:, 0]), ("STOP", "1D", "s", gti[:, 1])], events_header)
     table.header["HDUCLAS2"] = "STANDARD"
-    table.header["MTYPE1"], table.header["MFORM1"] = "TIME", "START,STOP"
     table.header["ONTIME"] = (gti_arithmetic.total(gti), "[s] sum of the intervals")
-    write_fits(path, fits.HDUList([fits.PrimaryHDU(), table]))
+    selection = _table("FILTER", [("TIME", "1D", "s", np.empty(0))], events_header)
+    selection.header["HDUCLASS"] = ("ASC", "the data subspace is what this table is for")
+    for hdu in (selection, table):
+        hdu.header["CONTENT"] = "GTI"
+        hdu.header.update(_TIMES_OF_GTI)
+    write_fits(path, fits.HDUList([fits.PrimaryHDU(), selection, table]))
 
 
 def read_gti(path: Path) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -28,6 +29,11 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [path for path in sys.path if os.path.abspath(path) != _HERE]
 
 _MAX_SCREEN = 1 << 16  # bytes of the screen's end that are sent back; the log has all of it
+# What a tool says that leaves something out, and ends well all the same; and what is said of it.
+_LEFT_OUT = {
+    "download_chandra_obsid": (r"SKIPPING ", "files were skipped"),
+    "merge_obs": (r"Skipped (one|\d+) observation", "observations were left out"),
+}
 
 
 class _Screen:
@@ -122,6 +128,8 @@ def _download(obsids: list[str], filetypes: list[str] | tuple = ()) -> dict:
 def _kind(error: Exception) -> str:
     if isinstance(error, ImportError):
         return "import"
+    if isinstance(error, UnicodeError):
+        return "tool"  # it printed what is no text
     if isinstance(error, (TypeError, ValueError, AttributeError)):
         return "parameter"  # so runtool refuses a tool, a parameter or a value that it does not know
     return "tool"
@@ -146,8 +154,9 @@ def _answer(request: dict) -> dict:
                 _say(answer["error"])
     except OSError as error:
         answer.update(error=answer["error"] or str(error), kind=answer["kind"] or "tool")
-    if not answer["error"] and "SKIPPING " in screen.text and request["tool"] == "download_chandra_obsid":
-        answer.update(error="files were skipped", kind="tool")
+    pattern, what = _LEFT_OUT.get(request["tool"], ("", ""))
+    if not answer["error"] and pattern and re.search(pattern, screen.text):
+        answer.update(error=what, kind="tool")
     answer.update(screen=screen.text, seconds=time.time() - began)
     return answer
 

@@ -32,10 +32,14 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         r"unable to access http",
         "the archive does not do what it is asked: run again later",
     ),
-    (
+    (  # no len: so it ends where nothing near the place is public
         r"could not be downloaded|there is no directory http|not found on the (archive|mirror) site"
-        r"|no position found matching",
+        r"|no position found matching|find_chandra_obsid \(.*'nonetype' has no len",
         "the archive has no public data of this ObsID: observation_ids has it wrong, or it is not yet public",
+    ),
+    (
+        r"observations were left out",
+        "its log says what is wrong with the events that it skipped",
     ),
     (
         r"files were skipped|skipping \S+ as",
@@ -64,6 +68,9 @@ _CAUSES: tuple[tuple[str, str], ...] = (
 _WAYS_ON = {
     "deflare": "it needs a quiet light curve: set flare_filter = builtin, which draws the light curves and "
     "tells their mean and sigma, also where it fails",
+    # it makes the aspect histogram of the chip at this place only, and hides how that fails
+    "specextract": "see that the centre of the first shape of the response region is on a chip of the "
+    "dataset",
 }
 _INSTALL_BLANK_SKY = "the blank-sky files of ACIS are not installed: conda install acis_bkg_evt"
 _INSTALL_CALDB = "there is no calibration database: conda install caldb_main, or set CALDB before the start"

@@ -36,7 +36,8 @@ _POLL_S = 0.2  # how soon a signal is seen
 _NOT_FITS = frozenset((".reg", ".lis", ".txt", ".dat", ".log", ".pdf", ".png", ".ps", ".html"))
 _READING = threading.Lock()
 _MAX_FACT = 1 << 16  # letters of the screen that a record keeps
-_UNFIT = frozenset(" \t\n,;'\"()[]")  # characters that stacks and virtual files split at
+# stacks and virtual files split at these, stacks take * and ? for patterns, specextract splits filters at =
+_UNFIT = frozenset(" \t\n,;'\"()[]*?=")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.errors import ConfigError, EmptySelection
+from pyxt_hpc.errors import ConfigError, EmptySelection, Interrupted
 from pyxt_hpc.fit.brightness import SkyBrightness
 from pyxt_hpc.fit.cosmology import cosmology
 from pyxt_hpc.fit.observations import fold_observations
@@ -27,11 +27,12 @@ from pyxt_hpc.profiles.mass.posterior import Posterior, posterior_of
 from pyxt_hpc.profiles.mass.sampler import (
     Chain,
     SamplerOptions,
+    advance_ensemble,
     best_fit,
     check_chain,
     disagreement,
     first_walkers,
-    run_ensemble,
+    is_finished,
 )
 from pyxt_hpc.profiles.nfw import critical_density
 from pyxt_hpc.provenance import fingerprint, software
@@ -41,6 +42,8 @@ from pyxt_hpc.spectra.models.gas import Particles
 log = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float64]
+
+_GOES_ON = "the ensembles go on where they stopped when the same is run again"
 
 
 @dataclass(frozen=True)
@@ -322,7 +325,7 @@ def sample_mass(sampling: Sampling | None, pool: Pool) -> ClusterMass | None:
     sampling
         What is to do; only the master has it.
     pool
-        Who samples: an ensemble is one task.
+        Who samples: some steps of an ensemble are one task.
 
     Raises
     ------
@@ -340,15 +343,22 @@ def sample_mass(sampling: Sampling | None, pool: Pool) -> ClusterMass | None:
     with pool.open(_prepare, payload) as workers:
         if workers is None or sampling is None:
             return None
-        run_chunks(
-            workers,
-            _sample,
-            np.arange(len(sampling.tasks)),
-            Collector(collect, "ensemble"),
-            label="mass",
-            unit="ensemble",
-            when_stopped="the ensembles go on where they stopped when the same is run again",
-        )
+        options = sampling.problem.options.sampler
+        waiting = np.arange(len(sampling.tasks))
+        while len(waiting):
+            steps = min((chain.steps for i, chain in found.items() if i in waiting), default=0)
+            stopped_by = run_chunks(
+                workers,
+                _advance,
+                waiting,
+                Collector(collect, "ensemble"),
+                label=f"mass, from step {steps}",
+                unit="ensemble",
+                when_stopped=_GOES_ON,
+            )
+            waiting = np.array([i for i in waiting.tolist() if not is_finished(found[i], options)], np.int64)
+            if stopped_by and len(waiting):
+                raise Interrupted(f"mass: stopped by {stopped_by}; {_GOES_ON}")
     problem, ways = sampling.problem, {}
     rng = np.random.default_rng(problem.options.sampler.seed)
     for likelihood, free_chi2 in zip(problem.likelihoods, sampling.free_chi2, strict=True):
@@ -393,10 +403,10 @@ def _prepare(meta: Sampling, arrays: dict[str, np.ndarray]) -> Sampling:
     return meta
 
 
-def _sample(sampling: Sampling, items: NDArray) -> list[Chain]:
-    """Chains of some ensembles."""
+def _advance(sampling: Sampling, items: NDArray) -> list[Chain]:
+    """Chains of some ensembles, each some steps longer."""
     name, options = sampling.problem.fingerprint[:16], sampling.problem.options.sampler
     return [
-        run_ensemble(task.path, name, task.likelihood.log_probability, task.walkers, options, task.seed)
+        advance_ensemble(task.path, name, task.likelihood.log_probability, task.walkers, options, task.seed)
         for task in (sampling.tasks[i] for i in items.tolist())
     ]

@@ -29,7 +29,9 @@ THIN = 10
 LENGTH = 50.0
 """Autocorrelation times that a chain must have before it is believed, as emcee's authors advise."""
 
-_BLOCK = 50
+BLOCK = 500
+"""Steps between two judgements of a chain: some seconds, so that a signal is soon heeded."""
+
 _DISCARD = 5.0
 _STARTS, _SAME_COST = 6, 0.02
 _DRAWS = 100
@@ -169,7 +171,12 @@ def first_walkers(
     return None
 
 
-def run_ensemble(
+def is_finished(chain: Chain, options: SamplerOptions) -> bool:
+    """Whether a chain is long enough, or as long as it may be."""
+    return chain.converged or chain.steps >= options.max_steps
+
+
+def advance_ensemble(
     path: Path,
     name: str,
     log_probability: LogProbability,
@@ -177,7 +184,7 @@ def run_ensemble(
     options: SamplerOptions,
     seed: int,
 ) -> Chain:
-    """Sample until the chain is long enough, going on with what the file has.
+    """Sample `BLOCK` steps more, fewer at the end, going on with what the file has.
 
     Parameters
     ----------
@@ -201,34 +208,29 @@ def run_ensemble(
     if check_regular(path) and not backend.initialized:
         log.info("%s: a chain of other data or options is replaced", path)
         path.unlink()
-    moves = [(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)]
     if backend.initialized and backend.iteration:
         # resumed: the last walkers and the state of the random numbers are in the file
         n_walkers, n_parameters = backend.shape
         state = backend.get_last_sample()
+        chain = chain_of(backend, options)
+        if is_finished(chain, options):
+            return chain
     else:
         n_walkers, n_parameters = walkers.shape
         state = emcee.State(walkers, random_state=np.random.RandomState(seed).get_state())
         backend.reset(n_walkers, n_parameters)
+    moves = [(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)]
     sampler = emcee.EnsembleSampler(
         n_walkers, n_parameters, log_probability, moves=moves, backend=backend, vectorize=True
     )
-    while True:
-        chain = chain_of(backend, options)
-        if chain is not None and (chain.converged or chain.steps >= options.max_steps):
-            return chain
-        stored = backend.iteration if backend.iteration else 0
-        # checked ever more seldom: each check reads the whole chain
-        block = max(_BLOCK, stored // 4)
-        block = max(1, min(block, -(-options.max_steps // THIN) - stored))
-        state = sampler.run_mcmc(state, block, thin_by=THIN)
+    left = -(-options.max_steps // THIN) - backend.iteration
+    sampler.run_mcmc(state, min(BLOCK // THIN, left), thin_by=THIN)
+    return chain_of(backend, options)
 
 
-def chain_of(backend: emcee.backends.Backend, options: SamplerOptions) -> Chain | None:
-    """The chain of a backend, judged; None if it has not begun."""
+def chain_of(backend: emcee.backends.Backend, options: SamplerOptions) -> Chain:
+    """The chain of a backend that has begun, judged."""
     stored = backend.iteration
-    if not stored:
-        return None
     chain, log_probability = backend.get_chain(), backend.get_log_prob()
     times = autocorrelation(chain)
     longest = float(np.max(times))

@@ -48,6 +48,23 @@ def test_intervals_come_back_to_the_last_bit(tmp_path: Path, header: fits.Header
     assert written["TUNIT1"] == "s"
 
 
+def test_it_is_a_filter_file_as_ciao_writes_them(tmp_path: Path, header: fits.Header) -> None:
+    # the blocks and keywords of _write_gti_text in the module lightcurves of ciao-contrib, 5 April 2023
+    write_gti(tmp_path / "a.gti", GTI, header)
+    with fits.open(tmp_path / "a.gti") as hdus:
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "FILTER", "GTI"]
+        assert [c.name for c in hdus["FILTER"].columns] == ["TIME"]
+        assert len(hdus["FILTER"].data) == 0
+        for name in ("FILTER", "GTI"):
+            of_block = hdus[name].header
+            assert (of_block["HDUNAME"], of_block["HDUCLAS1"], of_block["CONTENT"]) == (name, name, "GTI")
+            assert [of_block[f"DS{kind}1"] for kind in ("TYP", "VAL", "FORM", "UNIT", "REF")] == [
+                "TIME", "TABLE", "D", "s", ":GTI",
+            ]  # fmt: skip
+            assert not [key for key in of_block if key.startswith(("MTYPE", "MFORM"))]
+        assert (hdus["FILTER"].header["HDUCLASS"], hdus["GTI"].header["HDUCLASS"]) == ("ASC", "OGIP")
+
+
 def test_foreign_intervals_are_put_in_order(tmp_path: Path) -> None:
     path = save(tmp_path / "a.fits", table([50.0, 0.0, 8.0], [60.0, 10.0, 20.0], "STDGTI"))
     np.testing.assert_array_equal(read_gti(path), [[0, 20], [50, 60]])

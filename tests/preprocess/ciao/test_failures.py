@@ -82,6 +82,23 @@ FAILURES = {
         "ObsID 1838 could not be downloaded",
         "the archive has no public data of this ObsID",
     ),
+    "nothing public where it is": (
+        of_tool(
+            "find_chandra_obsid",
+            "# find_chandra_obsid (06 January 2023): ERROR object of type 'NoneType' has no len()",
+        ),
+        "ERROR object of type 'NoneType' has no len()",
+        "the archive has no public data of this ObsID",
+    ),
+    "an image that lacks an observation": (
+        Answer(
+            error="observations were left out",
+            kind="tool",
+            screen="Skipping /d/evt2.fits as it contains no data.\nSkipped one observation.\n",
+        ),
+        "observations were left out",
+        "its log says what is wrong with the events that it skipped",
+    ),
     "a server in trouble": (
         Answer(
             error="ObsID 1838 could not be downloaded",
@@ -200,3 +217,11 @@ def test_long_and_odd_words_are_cut_and_harmless(tmp_path: Path) -> None:
     words = last_words(of_tool("x", "ERROR \x1b[31m" + "long " * 1000))
     assert len(words) < 400
     assert "\x1b" not in words
+
+
+def test_an_unknown_failure_of_some_tools_has_a_way_on(tmp_path: Path) -> None:
+    call = Call("specextract", {}, (), (), tmp_path, "1838")
+    said = "# specextract (18 November 2022): ERROR generating WMAP w/sky2tdet!"
+    assert "first shape of the response region" in str(
+        failure(call, of_tool("specextract", said), LOG, ciao(tmp_path))
+    )

@@ -421,8 +421,10 @@ def test_half_a_repro_folder_is_refused(tmp_path: Path) -> None:
         find_repro("1", layout)
 
 
-def test_the_maps_names_do_not_depend_on_how_numbers_are_printed() -> None:
-    for energy in area_energies((0.5, 7.0)):
+@pytest.mark.parametrize("band_keV", [(0.5, 7.0), (0.99, 7.99), (1.01, 10.01)])
+def test_the_maps_names_do_not_depend_on_how_numbers_are_printed(band_keV: tuple[float, float]) -> None:
+    # fluximage names its files by the numbers as given: 0.5:6:2 gives 0.5-6, 0.5:7.0:2 gives 0.5-7.0
+    for energy in area_energies(band_keV):
         low, high = re.fullmatch(r"area_(.+)-(.+)\.expmap", map_name(energy)).groups()  # type: ignore[union-attr]
-        assert (low, high) == (str(float(low)), str(float(high)))
+        assert (low, high) == (f"{float(low):g}", f"{float(high):g}")
         assert float(low) < energy < float(high)

@@ -90,6 +90,20 @@ def test_a_tool_that_fails_gives_its_own_words_and_code(session: Session) -> Non
     assert call(session, "say", text="and goes on").screen == "and goes on\n"
 
 
+@pytest.mark.parametrize("said", ["Skipped one observation.", "Skipped 3 observations."])
+def test_an_image_that_lacks_observations_is_a_failure(session: Session, prefix: Path, said: str) -> None:
+    # merge_obs ends well where it takes only some of its event files
+    tool(prefix, "merge_obs", 'echo "Skipping evt2.fits as it contains no data."; echo "$text"')
+    answer = call(session, "merge_obs", text=said)
+    assert (answer.kind, answer.error) == ("tool", "observations were left out")
+    assert call(session, "merge_obs", text="Verifying 2 observations.").kind == ""
+
+
+def test_what_is_no_text_is_the_tools_failure(session: Session, prefix: Path) -> None:
+    tool(prefix, "stammer", r"printf '\377\n'")
+    assert call(session, "stammer").kind == "tool"
+
+
 def test_a_parameter_that_this_version_does_not_know(session: Session) -> None:
     answer = call(session, "say", nonsense="1")
     assert (answer.kind, answer.error) == (

@@ -1,8 +1,14 @@
 """The command and the Python face, from a bundle and a profile's table to tables and pictures."""
 
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import emcee
+import h5py
 import numpy as np
 import pytest
 from astropy.table import QTable, Table
@@ -14,6 +20,7 @@ from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import config_template, read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.profiles.mass.annuli import AnnularFits
+from pyxt_hpc.profiles.mass.sampler import BLOCK, THIN
 from pyxt_hpc.profiles.mass.tables import annuli_of
 from pyxt_hpc.simulate.annuli import AnnularSky
 from pyxt_hpc.simulate.demo import fill_in_template
@@ -85,6 +92,35 @@ def test_python_face_is_the_command(cluster: Path) -> None:
     assert np.array_equal(mass.table["mass"], written["mass"])
     assert mass.profiles["kT"].unit == "keV"
     assert repr(mass) == "<Mass of relaxed: backward>"
+
+
+def test_signal_ends_it_soon_and_it_goes_on(cluster: Path) -> None:
+    command = [sys.executable, "-P", "-m", "pyxt_hpc", "mass-estimation", "-c", str(cluster)]
+    command += ["--way", "backward", "--ensembles", "1", "--seed", "3"]
+    chain = Layout.of(read_config(cluster)).mass_chain("_backward_1")
+    chain.unlink(missing_ok=True)
+    with subprocess.Popen(
+        [*command, "--num-cpus", "2", "--max-steps", "10000000"], stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not chain.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=300)
+    assert process.returncode == 75, said
+    assert "stopped by SIGTERM" in said
+    assert "go on where they stopped" in said
+    backend = emcee.backends.HDFBackend(str(chain), name=_only_group(chain))
+    stored = backend.iteration * THIN
+    assert 0 < stored <= 10 * BLOCK
+    assert main([*command[4:], "--num-cpus", "1", "--max-steps", str(stored + 100)]) == 0
+    assert backend.iteration * THIN == stored + 100
+
+
+def _only_group(path: Path) -> str:
+    with h5py.File(path) as file:
+        (name,) = file
+        return str(name)
 
 
 def test_no_profile_is_told_before_anything_is_done(

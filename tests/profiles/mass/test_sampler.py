@@ -9,12 +9,13 @@ import pytest
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.profiles.mass.sampler import (
     SamplerOptions,
+    advance_ensemble,
     autocorrelation,
     best_fit,
     check_chain,
     disagreement,
     first_walkers,
-    run_ensemble,
+    is_finished,
 )
 
 MEAN, COVARIANCE = np.array([1.0, -2.0, 0.5]), np.array([[1.0, 0.7, 0.0], [0.7, 1.0, 0.0], [0.0, 0.0, 0.01]])
@@ -37,6 +38,14 @@ def walkers(number: int = 24, seed: int = 0):
     found = first_walkers(MEAN, COVARIANCE, BOUNDS, log_probability, number, rng)
     assert found is not None
     return found
+
+
+def run_ensemble(path, name, log_probability, walkers, options, seed):  # type: ignore[no-untyped-def]
+    """Until the chain is finished."""
+    while True:
+        chain = advance_ensemble(path, name, log_probability, walkers, options, seed)
+        if is_finished(chain, options):
+            return chain
 
 
 def test_best_fit_and_covariance_are_those_of_the_gaussian() -> None:

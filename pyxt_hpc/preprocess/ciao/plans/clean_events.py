@@ -13,6 +13,8 @@ def clean_events_call(dataset: Dataset, layout: Layout, files: ReproFiles, gti: 
     """Copy the events of the chips of one kind in good time; EXPOSURE, LIVETIME and GTI follow.
 
     Sources stay in: responses need no hole, and a region in every event's subspace makes every tool slow.
+    Without ``option=all``, with which dmcopy before CIAO 4.17 leaves GTI and EXPOSURE of grating observations
+    as they were: intervals come along without it.
     """
     made = layout.ciao_events(dataset.name)
     return Call(
@@ -20,7 +22,6 @@ def clean_events_call(dataset: Dataset, layout: Layout, files: ReproFiles, gti: 
         parameters={
             "infile": f"{on_chips(files.events, dataset.chips)}[@{gti}]",
             "outfile": f"{OUT}/{made.name}",
-            "option": "all",
             "clobber": True,
         },
         reads=(files.events, gti),

@@ -37,7 +37,7 @@ def exposure_map_call(
 ) -> Call:
     """Make a map [cm^2 s] of each energy; gaps, bad pixels and the dither are in them."""
     events = layout.ciao_events(dataset.name)
-    bands = ",".join(":".join(map(str, (*_band(energy), energy))) for energy in energies_keV)
+    bands = ",".join(":".join((*_band(energy), f"{energy:g}")) for energy in energies_keV)
     return Call(
         tool="fluximage",
         parameters={
@@ -62,6 +62,6 @@ def exposure_map_call(
     )
 
 
-def _band(energy_keV: float) -> tuple[float, float]:
-    # numbers that are written the same way whoever writes them
-    return round(energy_keV - _HALF_WIDTH_KEV, 4), round(energy_keV + _HALF_WIDTH_KEV, 4)
+def _band(energy_keV: float) -> tuple[str, str]:
+    # 1 and not 1.0: the tool's names have the numbers as they were given, or the shortest form
+    return f"{energy_keV - _HALF_WIDTH_KEV:.5g}", f"{energy_keV + _HALF_WIDTH_KEV:.5g}"

@@ -27,6 +27,7 @@ def read(text):
     for column, values, excluded in wanted.filters:
         events = _filtered(events, column, values, excluded)
     for path in wanted.times:
+        _need_subspace(path)
         events = _in_times(events, read_gti(path))
     return events, wanted.binning
 
@@ -98,6 +99,14 @@ def _in_outlines(events, inner):
                 region = parse_regions(f"fk5\npolygon({corners})\n", inner.path)
                 inside |= contains(region, ra, dec, {})
     return inside
+
+
+def _need_subspace(path):
+    """Whether the first table's data subspace has times: the data model takes the filter from there."""
+    with fits.open(path) as hdus:
+        header = hdus[1].header
+        if header.get("DSTYP1") != "TIME" or header.get("DSREF1", "")[1:] not in [hdu.name for hdu in hdus]:
+            raise ValueError(f"{path}: block {hdus[1].name} has no times in its data subspace")
 
 
 def _in_times(events, good):
