@@ -104,11 +104,20 @@ def read_image(
         )
     for key, value in (settings or {}).items():
         if header[key] != value:
+            then, now = map(_shown, _differing(header[key], value))
             raise ForeignProduct(
-                f"{path}: made with {key} = {_shown(header[key])}, but it is {_shown(value)} now: run "
-                f"`{made_by}` again"
+                f"{path}: made with {key} = {then}, but it is {now} now: run `{made_by}` again"
             )
     return values.astype(values.dtype.newbyteorder("="))
+
+
+def _differing(one: object, other: object) -> tuple[object, object]:
+    """Two values; of lists of words only the words that are not in both, for a long line would be cut."""
+    if not (isinstance(one, str) and isinstance(other, str)):
+        return one, other
+    first, second = one.split(", "), other.split(", ")
+    alone = [w for w in first if w not in second], [w for w in second if w not in first]
+    return ", ".join(alone[0]) or one, ", ".join(alone[1]) or other
 
 
 def _shown(value: object) -> str:

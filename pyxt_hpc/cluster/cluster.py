@@ -302,7 +302,9 @@ class Cluster:
             annuli, abundance = read_annuli(self.config, self.bundle, tag)
         else:
             tag = profile.analysis.options.tag
-            annuli, abundance = annuli_of(shell_table(profile.analysis), self.bundle, "the profile")
+            annuli, abundance = annuli_of(
+                shell_table(profile.analysis), self.bundle, self.config, "the profile"
+            )
         problem = mass_problem(self.bundle, self.config, annuli, abundance, options)
         with tempfile.TemporaryDirectory() as directory:
             sampling = prepare_sampling(problem, lambda way, k: Path(directory) / f"{way}-{k}.h5")

@@ -268,10 +268,13 @@ class ClusterConfig:
 def _text(value: object) -> str:
     """Of a value of ``[binning]``: blanks between numbers."""
     if isinstance(value, tuple):
-        return " ".join(f"{number:g}" for number in value) or "none"
+        return " ".join(map(_text, value)) or "none"
+    if value is None:
+        return "peak"  # the centre
     if value == parsers.PSF:  # of no other key
         return "psf"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    # all digits: regions of a centre an arcsecond away are other regions
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 SECTIONS: dict[str, dict[str, Key]] = sections_of(ClusterConfig)

@@ -127,6 +127,8 @@ def choose_annuli(
     if len(limits) < 3:
         total = float(rings.counts.sum() - rings.background.sum())
         wanted = f"{counts:g} net counts" if counts is not None else f"S/N {signal_to_noise:g}"
+        if r_max is not None and rings.edges[-1] > r_max:
+            wanted += f" within r-max {r_max:g} arcsec"
         raise EmptySelection(
             f"{len(limits) - 1} annuli with {wanted} (there are {total:.0f} net counts within "
             f"{rings.edges[-1]:.0f} arcsec): a profile needs two or more; ask for less, or choose another "

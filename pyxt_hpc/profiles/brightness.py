@@ -87,8 +87,10 @@ def soft_band(bundle: Bundle, energy_min_keV: float, energy_max_keV: float) -> S
     Raises
     ------
     ConfigError
-        If the bundle has nothing of the band.
+        If the band has no width, or the bundle has nothing of it.
     """
+    if not energy_min_keV < energy_max_keV:
+        raise ConfigError(f"band {energy_min_keV:g}-{energy_max_keV:g} keV: expected the lower energy first")
     low, high = max(energy_min_keV, bundle.energy_min_keV), min(energy_max_keV, bundle.energy_max_keV)
     if not low < high:
         raise ConfigError(

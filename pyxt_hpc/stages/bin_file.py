@@ -1,9 +1,11 @@
 """Bins from a file: a label image of another program, or DS9 regions."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
 from astropy.wcs import WCS
 
 from pyxt_hpc.bundle import Bundle
@@ -11,12 +13,18 @@ from pyxt_hpc.chandra.regions.sky import contains_pixels, read_regions
 from pyxt_hpc.chandra.regions.table import is_fits
 from pyxt_hpc.errors import ConfigError, DamagedFile, EmptySelection, MissingInput
 from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.quoting import one_line
 from pyxt_hpc.files.writing import check_regular
+
+log = logging.getLogger(__name__)
 
 _HINT = "name a label image or DS9 regions with [binning] file"
 
 _MAX_NUMBER = 10**8
 """Of a bin: tables by number stay small."""
+
+_SHOWN = 10
+"""Numbers in a message at most."""
 
 
 def read_bins(path: Path, bundle: Bundle) -> np.ndarray:
@@ -54,15 +62,20 @@ def _is_image(path: Path) -> bool:
     if not is_fits(path):
         return False
     with open_fits(path, "label image", _HINT) as hdus:
-        return any(hdu.is_image and hdu.header.get("NAXIS") == 2 for hdu in hdus)
+        axes = [hdu.header.get("NAXIS", 0) for hdu in hdus if hdu.is_image]
+    if 2 not in axes and max(axes, default=0) > 0:
+        raise ConfigError(f"{path}: its image has {max(axes)} axes, expected a label image of 2: {_HINT}")
+    return 2 in axes
 
 
 def _from_image(path: Path, bundle: Bundle) -> np.ndarray:
     with open_fits(path, "label image", _HINT) as hdus:
         hdu = next(hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS") == 2)
-        values, wcs = np.array(hdu.data), WCS(hdu.header)
+        values, header = np.array(hdu.data), hdu.header
+    blank = np.zeros(values.shape, bool)
     if not np.issubdtype(values.dtype, np.integer):
-        values = np.where(np.isfinite(values), values, -1.0)
+        blank = ~np.isfinite(values)  # no bin, whatever 0 is
+        values = np.where(blank, 0.0, values)
         if np.any(values != np.round(values)):
             raise ConfigError(f"{path}: its pixels are not whole numbers, expected those of bins: {_HINT}")
     if values.max() >= _MAX_NUMBER:
@@ -70,6 +83,8 @@ def _from_image(path: Path, bundle: Bundle) -> np.ndarray:
     values = values.astype(np.int64)
     if values.min() < 0:
         values = np.maximum(values + 1, 0)
+    values[blank] = 0
+    wcs = _sky(path, header)
     if not wcs.has_celestial:
         if values.shape != bundle.mask.shape:
             raise ConfigError(
@@ -81,12 +96,27 @@ def _from_image(path: Path, bundle: Bundle) -> np.ndarray:
     try:
         x, y = wcs.celestial.all_world2pix(*bundle.wcs.all_pix2world(col.ravel(), row.ravel(), 0), 0)
     except Exception as error:  # astropy's own families, by the projection
-        raise DamagedFile(f"{path}: its sky coordinates cannot be used ({error}): {_HINT}") from None
+        raise _unusable(path, error) from None
     with np.errstate(invalid="ignore"):
         inside = (x >= -0.5) & (x < values.shape[1] - 0.5) & (y >= -0.5) & (y < values.shape[0] - 0.5)
     found = np.zeros(bundle.mask.size, np.int64)
     found[inside] = values[np.rint(y[inside]).astype(int), np.rint(x[inside]).astype(int)]
     return found.reshape(bundle.mask.shape)
+
+
+def _sky(path: Path, header: fits.Header) -> WCS:
+    try:
+        return WCS(header)
+    except Exception as error:  # astropy's own families, by the keyword
+        raise _unusable(path, error) from None
+
+
+def _unusable(path: Path, error: Exception) -> DamagedFile:
+    reason = [line for line in str(error).splitlines() if line and not line.startswith("ERROR")]
+    return DamagedFile(
+        f"{path}: its sky coordinates cannot be used ({one_line(' '.join(reason) or type(error).__name__)}): "
+        "correct its WCS keywords, or remove them if its pixels are those of the bundle"
+    )
 
 
 def _from_regions(path: Path, bundle: Bundle) -> np.ndarray:
@@ -98,4 +128,10 @@ def _from_regions(path: Path, bundle: Bundle) -> np.ndarray:
         one = replace(region, terms=(term,))
         inside = contains_pixels(one, bundle.wcs, x, y, {})
         labels[row[inside], col[inside]] = number
+    if empty := sorted(set(range(1, len(region.terms) + 1)) - set(np.unique(labels).tolist())):
+        some = ", ".join(map(str, empty[:_SHOWN])) + (", ..." if len(empty) > _SHOWN else "")
+        log.warning(
+            "%s: %d of %d shapes are no bins: they have no live pixel that no earlier one has: %s",
+            path, len(empty), len(region.terms), some,
+        )  # fmt: skip
     return labels

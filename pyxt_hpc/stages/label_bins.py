@@ -95,12 +95,15 @@ def label_bins(bundle: Bundle, config: ClusterConfig) -> LabelBins:
     """
     live = bundle.mask > 0
     labels = _made(bundle, config)
+    by_signal = config.bin_method in BY_SIGNAL and not (config.bin_method == "annuli" and config.radii)
     if not labels.any():
         raise EmptySelection(
             f"{bundle.name}: no bin reaches S/N {config.signal_to_noise:g}: lower signal_to_noise_threshold "
             f"in {config.path}"
+            if by_signal
+            else f"{bundle.name}: no bin by [binning] method = {config.bin_method} holds a live pixel: "
+            f"correct its keys in {config.path}"
         )
-    by_signal = config.bin_method in BY_SIGNAL and not (config.bin_method == "annuli" and config.radii)
     unbinned = np.where(labels > 0, Unbinned.IN_BIN, Unbinned.NO_SIGNAL if by_signal else Unbinned.OUTSIDE)
     unbinned[~live] = Unbinned.DEAD
     reached = paint_signal_to_noise(bundle.counts, bundle.background, bundle.background, labels)

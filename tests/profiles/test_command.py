@@ -13,6 +13,7 @@ from pyxt_hpc.bundle import Bundle, write_bundle
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import config_template, read_config
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.profiles.mass.tables import read_annuli
 
 Observed = Callable[[str, float], Bundle]
 
@@ -55,6 +56,12 @@ def test_command_writes_tables_and_pictures(config: Path, capsys: pytest.Capture
     # covariance and interval are of the same draws
     error = np.sqrt(np.diagonal(shells["cov_n_e_n_e"].value))
     assert error == pytest.approx(0.5 * (shells["n_e_hi"] - shells["n_e_lo"]).value, rel=1.0)
+    # masses are taken from this table
+    annuli, abundance = read_annuli(read_config(config), px.Cluster(config).bundle, tag)
+    assert np.array_equal(annuli.counts, shells["counts"].value)
+    assert np.array_equal(annuli.background, shells["background_counts"].value)
+    assert annuli.kT == pytest.approx(shells["projected_kT"].value)
+    assert 0.1 < abundance < 1.0
     meta = shells.meta
     assert meta["core"]["by_cooling_time"] == "strong cool core"
     assert meta["edge"]["jump"] > 0
@@ -72,7 +79,9 @@ def test_command_writes_tables_and_pictures(config: Path, capsys: pytest.Capture
         (["--center", "10 20"], "outside of the images"),
         (["--sector", "30", "10"], "first < last"),
         (["--counts", "1e9"], "0 annuli"),
+        (["--counts", "1000", "--r-max", "3"], "1000 net counts within r-max 3 arcsec"),
         (["--band", "9", "11"], "0.7-8 keV"),
+        (["--band", "2", "0.5"], "expected the lower energy first"),
         (["--edge", "nan", "100"], "0 < first < second"),
     ],
 )

@@ -99,3 +99,41 @@ def test_what_cannot_be_bins(bundle: Bundle, tmp_path: Path) -> None:
         with pytest.raises(kind, match=words) as caught:
             read_bins(make(), bundle)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("blank", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_no_numbers_leave_the_numbers_of_the_others(
+    bundle: Bundle, tmp_path: Path, blank: float
+) -> None:
+    image, expected = labels().astype("f4"), np.where(bundle.mask > 0, labels(), 0)
+    image[10:15] = blank
+    expected[10:15] = 0
+    np.testing.assert_array_equal(read_bins(written(tmp_path, image), bundle), expected)
+    shifted = np.where(bundle.mask > 0, labels() + 1, 0)
+    shifted[10:15] = shifted[20] = 0
+    image[20] = -1
+    np.testing.assert_array_equal(read_bins(written(tmp_path, image), bundle), shifted)
+
+
+def test_cube_is_refused_as_what_it_is(bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"bins\.fits: its image has 3 axes, expected a label image of 2"):
+        read_bins(written(tmp_path, labels()[None]), bundle)
+
+
+@pytest.mark.parametrize(("key", "value"), [("CTYPE1", "RA---XXX"), ("CDELT1", 0.0)])
+def test_unusable_sky_coordinates_are_named(bundle: Bundle, tmp_path: Path, key: str, value: object) -> None:
+    header = fits.Header.fromstring(bundle.wcs_header)
+    header[key] = value
+    with pytest.raises(DamagedFile, match=r"sky coordinates cannot be used .*: correct its WCS keywords"):
+        read_bins(written(tmp_path, labels(), header), bundle)
+
+
+def test_shapes_that_are_no_bins_are_told(
+    bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ra, dec = (float(value) for value in bundle.wcs.all_pix2world(20, 15, 0))
+    path = tmp_path / "bins.reg"
+    path.write_text(f'fk5\ncircle({ra},{dec},20")\ncircle(10,-60,20")\ncircle({ra},{dec},10")\n')
+    assert set(np.unique(read_bins(path, bundle))) == {0, 1}
+    assert "2 of 3 shapes are no bins" in caplog.text
+    assert caplog.text.rstrip().endswith(": 2, 3")

@@ -96,6 +96,12 @@ def test_annuli_of_given_radii_and_place(bundle: Bundle) -> None:
         label_bins(bundle, replace(config, centre=(ra, dec + 1.0)))
 
 
+def test_annuli_off_the_field_are_not_told_to_ask_for_less(bundle: Bundle) -> None:
+    config = config_for(bundle, bin_method="annuli", radii=(5000.0, 6000.0))
+    with pytest.raises(EmptySelection, match=r"no bin by .binning. method = annuli holds a live pixel"):
+        label_bins(bundle, config)
+
+
 def test_no_bin_reaches_the_signal(bundle: Bundle) -> None:
     for method in ("contour", "voronoi", "annuli"):
         with pytest.raises(EmptySelection, match="no bin reaches S/N 900: lower"):
@@ -209,7 +215,10 @@ def test_from_bins_to_maps(bundle: Bundle, tmp_path: Path, capsys: pytest.Captur
     assert "made with BINNING = contour, smallest 0" in capsys.readouterr().err
     write_config(tmp_path, bundle, "method = contour\nconstraint = 1.5")
     assert main(["fit-spectra", *command, "--continue"]) == 2
-    assert "create-bins" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "BINNING = constraint 2, " in said
+    assert "but it is constraint 1.5, " in said
+    assert "create-bins" in said
     assert main(["create-bins", *command, "--continue"]) == 0
     assert "bins by the method contour" in capsys.readouterr().out
     assert main(["fit-spectra", *command, "--continue"]) == 2
@@ -262,6 +271,15 @@ def test_keys_of_methods_are_those_of_the_configuration(bundle: Bundle) -> None:
         assert text.startswith("" if method == "circles" else method)
         assert all(f"{name} " in text for name in BIN_METHODS[method])
     assert config_for(bundle, minimum_radius=PSF).bins == "circles, minimum_radius psf"
+
+
+def test_bins_of_a_centre_nearby_are_other_bins(bundle: Bundle) -> None:
+    here, there = (
+        config_for(bundle, bin_method="annuli", centre=(ra, 20.0)).bins for ra in (150.01231, 150.01234)
+    )
+    assert "centre 150.01231 20, " in here
+    assert here != there
+    assert "centre peak, " in config_for(bundle, bin_method="annuli").bins
 
 
 BAD: dict[str, str] = {

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.errors import ConfigError, EmptySelection, Interrupted
+from pyxt_hpc.errors import ConfigError, EmptySelection, Interrupted, StoreInUse
+from pyxt_hpc.files.lock import WriterLock, current_owner
 from pyxt_hpc.fit.brightness import SkyBrightness
 from pyxt_hpc.fit.cosmology import cosmology
 from pyxt_hpc.fit.observations import fold_observations
@@ -302,8 +304,8 @@ def prepare_sampling(problem: MassProblem, chain_path: Callable[[str, int], Path
     ------
     EmptySelection
         If no model near the data is in equilibrium.
-    DamagedFile
-        If a chain's file cannot be read.
+    DamagedFile, StoreInUse
+        If a chain's file cannot be read, or another process is sampling it.
     """
     seed = problem.options.sampler.seed
     starts = [_start(one, problem.options) for one in problem.likelihoods]
@@ -313,6 +315,8 @@ def prepare_sampling(problem: MassProblem, chain_path: Callable[[str, int], Path
         for k, walkers in enumerate(start.walkers)
     )
     for task in tasks:
+        if owner := current_owner(task.path):
+            raise StoreInUse(f"{task.path}: {owner} is sampling this chain: wait for it or end it")
         check_chain(task.path)
     return Sampling(problem, tasks, tuple(start.chi2 for start in starts))
 
@@ -333,16 +337,25 @@ def sample_mass(sampling: Sampling | None, pool: Pool) -> ClusterMass | None:
         At a signal; the ensembles go on where they stopped when the same is run again.
     WorkerFailed
         If an ensemble cannot be sampled.
+    StoreInUse
+        If another process is sampling it.
     """
     found: dict[int, Chain] = {}
+    locks: list[WriterLock] = []
 
     def collect(items: NDArray, chains: Sequence[Chain]) -> None:
         found.update(zip(items.tolist(), chains, strict=True))
+        for lock in locks:
+            lock.touch()
 
     payload = None if sampling is None else Payload(sampling, {})
-    with pool.open(_prepare, payload) as workers:
+    with ExitStack() as held, pool.open(_prepare, payload) as workers:
         if workers is None or sampling is None:
             return None
+        # emcee opens a chain at every step, between which another process could add steps of its own
+        for task in sampling.tasks:
+            locks.append(held.enter_context(WriterLock(task.path)))
+            locks[-1].leave_to_sleeper()
         options = sampling.problem.options.sampler
         waiting = np.arange(len(sampling.tasks))
         while len(waiting):

@@ -1,5 +1,6 @@
 """Masses and what they are made of as tables: the profile's is read, the mass's are written."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
 from pyxt_hpc.files.quoting import one_line
 from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.profiles.mass.annuli import AnnularFits
 from pyxt_hpc.profiles.mass.estimate import ClusterMass
@@ -20,6 +22,7 @@ from pyxt_hpc.provenance import software
 FloatArray = NDArray[np.float64]
 
 _ARCSEC2_PER_ARCMIN2 = 3600.0
+_SAME_SCALE = 1e-6
 _ENDS = ("", "_lo", "_hi")
 
 _PROFILES = {
@@ -48,16 +51,16 @@ def read_annuli(config: ClusterConfig, bundle: Bundle, tag: str) -> tuple[Annula
     DamagedFile
         If it is none, or a column is missing.
     ForeignProduct
-        If it is of another bundle.
+        If it is of another bundle or other cosmological parameters.
     """
     path = Layout.of(config).profile_shells(tag)
-    sector = " --sector " + " ".join(tag.split("-", 1)[1].split("-")) if tag else ""
+    sector = re.sub(r"_sector-(-?[^-]+)-(.+)", r" --sector \1 \2", tag)
     command = f"pyxt-hpc profile-analysis -c {config.path}{sector}"
     if not check_regular(path):
         raise MissingInput(f"there is no profile {path} to take a mass from: run `{command}` first")
     try:
         table = Table.read(path, format="ascii.ecsv")
-        return annuli_of(table, bundle, str(path))
+        return annuli_of(table, bundle, config, str(path))
     except (KeyError, ValueError, TypeError, OSError) as error:
         raise DamagedFile(
             f"{path}: no table of a profile ({one_line(str(error))}); make it again with `{command}`"
@@ -66,15 +69,15 @@ def read_annuli(config: ClusterConfig, bundle: Bundle, tag: str) -> tuple[Annula
         raise ForeignProduct(f"{error}; make it again with `{command}`") from None
 
 
-def annuli_of(table: Table, bundle: Bundle, where: str) -> tuple[AnnularFits, float]:
+def annuli_of(table: Table, bundle: Bundle, config: ClusterConfig, where: str) -> tuple[AnnularFits, float]:
     """Fits of annuli in a profile's table of shells, and their mean abundance [solar].
 
     Parameters
     ----------
     table
         Of annuli and shells.
-    bundle
-        Of which the profile must be.
+    bundle, config
+        Of which the profile must be; its radii are in kpc.
     where
         What the table is, for messages.
 
@@ -83,10 +86,16 @@ def annuli_of(table: Table, bundle: Bundle, where: str) -> tuple[AnnularFits, fl
     KeyError, ValueError, TypeError
         If it is not such a table.
     ForeignProduct
-        If it is of another bundle.
+        If it is of another bundle or other cosmological parameters.
     """
     if table.meta["bundle"] != bundle.fingerprint:
         raise ForeignProduct(f"{where}: made from another bundle")
+    made, now = float(table.meta["kpc_per_arcsec"]), kpc_per_arcsec(config)
+    if abs(made - now) > _SAME_SCALE * now:
+        raise ForeignProduct(
+            f"{where}: made with {made:.5g} kpc per arcsec, but hubble_constant and matter_density of "
+            f"{config.path} give {now:.5g}"
+        )
 
     def column(name: str) -> FloatArray:
         return np.ma.filled(np.ma.asarray(table[name], np.float64), np.nan)
@@ -96,7 +105,7 @@ def annuli_of(table: Table, bundle: Bundle, where: str) -> tuple[AnnularFits, fl
         r_in=column("r_in_kpc"),
         r_out=column("r_out_kpc"),
         counts=column("counts"),
-        background=column("background"),
+        background=column("background_counts"),
         **{f"kT{end}": column(f"projected_kT{end}") for end in _ENDS},
         **{f"norm{end}": column(f"projected_norm{end}") / area for end in _ENDS},
     )

@@ -31,9 +31,9 @@ from pyxt_hpc.simulate.spherical import PRESETS, RELAXED
 def table_of(annuli: AnnularFits, sky: AnnularSky, fingerprint: str) -> Table:
     """The columns that a mass needs of a profile's table of shells."""
     area = sky.area_arcsec2 / 3600.0
-    table = Table(meta={"bundle": fingerprint})
+    table = Table(meta={"bundle": fingerprint, "kpc_per_arcsec": RELAXED.kpc_per_arcsec})
     table["r_in_kpc"], table["r_out_kpc"], table["area"] = annuli.r_in, annuli.r_out, area
-    table["counts"], table["background"] = annuli.counts, annuli.background
+    table["counts"], table["background_counts"] = annuli.counts, annuli.background
     for end in ("", "_lo", "_hi"):
         table[f"projected_kT{end}"] = getattr(annuli, f"kT{end}")
         table[f"projected_norm{end}"] = getattr(annuli, f"norm{end}") * sky.area_arcsec2
@@ -130,6 +130,8 @@ def test_no_profile_is_told_before_anything_is_done(
     said = capsys.readouterr().err
     assert "there is no profile" in said
     assert f"run `pyxt-hpc profile-analysis -c {cluster} --sector 30 90` first" in said
+    assert main(["mass-estimation", "-c", str(cluster), "--sector", "-30", "9.5"]) == 2
+    assert "--sector -30 9.5` first" in capsys.readouterr().err
     assert "Traceback" not in said
 
 
@@ -158,9 +160,22 @@ def test_profile_of_another_bundle_is_refused(cluster: Path, sky, noiseless, cap
     assert "made from another bundle; make it again" in capsys.readouterr().err
 
 
+def test_profile_with_radii_of_another_cosmology_is_refused(cluster: Path, sky, noiseless, capsys) -> None:
+    layout, bundle = Layout.of(read_config(cluster)), px.Cluster(cluster).bundle
+    table_of(noiseless, sky, bundle.fingerprint).write(
+        layout.profile_shells("_sector-2-3"), format="ascii.ecsv"
+    )
+    other = cluster.with_name("other.ini")
+    other.write_text(cluster.read_text().replace("hubble_constant = 70", "hubble_constant = 50"))
+    assert main(["mass-estimation", "-c", str(other), "--sector", "2", "3"]) == 2
+    said = capsys.readouterr().err
+    assert "kpc per arcsec, but hubble_constant and matter_density of" in said
+    assert "make it again with `pyxt-hpc profile-analysis" in said
+
+
 def test_table_gives_the_annuli_back(cluster: Path, sky, noiseless) -> None:
-    bundle = px.Cluster(cluster).bundle
-    annuli, abundance = annuli_of(table_of(noiseless, sky, bundle.fingerprint), bundle, "it")
+    bundle, config = px.Cluster(cluster).bundle, read_config(cluster)
+    annuli, abundance = annuli_of(table_of(noiseless, sky, bundle.fingerprint), bundle, config, "it")
     assert abundance == pytest.approx(0.3)
     for name, values in vars(noiseless).items():
         assert getattr(annuli, name) == pytest.approx(values)

@@ -1,12 +1,14 @@
 """Masses of simulated clusters, and of data that have none."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pyxt_hpc.errors import ConfigError, EmptySelection
+from pyxt_hpc.errors import ConfigError, EmptySelection, StoreInUse
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.plots.mass import draw_mass
 from pyxt_hpc.profiles.mass.estimate import prepare_sampling, sample_mass
@@ -14,6 +16,14 @@ from pyxt_hpc.profiles.mass.sampler import best_fit
 from pyxt_hpc.simulate.spherical import RELAXED
 
 from .conftest import problem_of
+
+_OTHER_WRITER = """
+import pathlib, sys
+from pyxt_hpc.files.lock import WriterLock
+lock = WriterLock(pathlib.Path(sys.argv[1]))
+print("locked", flush=True)
+sys.stdin.read()
+"""
 
 
 def estimate(problem, directory: Path, workers: int = 1):
@@ -55,6 +65,23 @@ def test_masses_scatter_about_the_truth_as_they_claim(sky) -> None:
         pull.append(off[-1] / np.sqrt(covariance[-3, -3]))
     assert abs(np.mean(off)) < 0.07
     assert 0.5 < np.sqrt(np.mean(np.square(pull))) < 1.6
+
+
+def test_chain_that_another_process_samples_is_left_alone(sky, noiseless, tmp_path: Path) -> None:
+    problem = problem_of(sky, noiseless, ways=("backward",), steps=50, ensembles=1)
+    sampling = prepare_sampling(problem, lambda way, k: tmp_path / f"{way}-{k}.h5")
+    chain = tmp_path / "backward-0.h5"
+    command = [sys.executable, "-c", _OTHER_WRITER, str(chain)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline()
+        for begin in (lambda: estimate(problem, tmp_path), lambda: sample_mass(sampling, choose_pool(1))):
+            with pytest.raises(StoreInUse, match=rf"backward-0.h5: process {other.pid} .*: wait for it or"):
+                begin()
+        other.kill()
+    assert not chain.exists()
+    assert sample_mass(sampling, choose_pool(1)) is not None
+    assert {path.name for path in tmp_path.iterdir()} == {chain.name}
 
 
 def test_two_ways_over_processes(sky, noiseless, tmp_path: Path) -> None:
