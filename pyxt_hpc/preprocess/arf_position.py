@@ -12,7 +12,7 @@ from pyxt_hpc.chandra.ogip.response_header import position_named, response_heade
 from pyxt_hpc.chandra.regions.sky import contains, read_regions
 from pyxt_hpc.chandra.regions.text import RegionFile
 from pyxt_hpc.chandra.sky.geometry import CHIP_PIXELS, FieldGeometry
-from pyxt_hpc.chandra.sky.tangent import mean_direction, world_to_pixel
+from pyxt_hpc.chandra.sky.tangent import Points, world_to_pixel
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
 from pyxt_hpc.errors import ResponseMismatch
 from pyxt_hpc.files.quoting import listed
@@ -70,8 +70,8 @@ def find_arf_position(
     return ArfPosition(ra[inside], dec[inside], chip[inside], region.name) if inside.any() else None
 
 
-def middle_of(region: RegionFile, geometry: FieldGeometry, frames: Mapping[str, WCS]) -> tuple[float, float]:
-    """RA, Dec [deg] of the middle of the part of a response region that is on the chips.
+def points_of(region: RegionFile, geometry: FieldGeometry, frames: Mapping[str, WCS]) -> Points:
+    """Points RA, Dec (n,) [deg] of the part of a response region that is on the chips, at mean pointing.
 
     ``frames`` as for `contains`. Raises ResponseMismatch if no part of it is.
     """
@@ -82,7 +82,7 @@ def middle_of(region: RegionFile, geometry: FieldGeometry, frames: Mapping[str, 
             f"{region.path}: no part of it is on CCD {listed(geometry.chips)}, whose response it is for; "
             "draw it there"
         )
-    return mean_direction(ra[inside], dec[inside])
+    return ra[inside], dec[inside]
 
 
 def chip_at(geometry: FieldGeometry, ra: FloatArray, dec: FloatArray) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ from pyxt_hpc.chandra.regions.text import RegionFile
 from pyxt_hpc.chandra.sky.exposure import live_fraction
 from pyxt_hpc.chandra.sky.geometry import read_geometry
 from pyxt_hpc.chandra.sky.skygrid import SkyGrid
-from pyxt_hpc.chandra.sky.tangent import separation
+from pyxt_hpc.chandra.sky.tangent import mean_direction, separation
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
 from pyxt_hpc.chandra.times.livetime import live_times
 from pyxt_hpc.config.cluster import ClusterConfig
@@ -30,7 +30,7 @@ from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.area_maps import read_area_maps
-from pyxt_hpc.preprocess.arf_position import middle_of
+from pyxt_hpc.preprocess.arf_position import points_of
 from pyxt_hpc.preprocess.blank_sky import ParticleScale, particle_scale, particles, thinned
 from pyxt_hpc.preprocess.bundle_images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.checks.energies import check_band
@@ -277,7 +277,8 @@ def _crop_chips(
 def _middle(place: Dataset, layout: Layout, reader: RegionReader) -> tuple[float, float]:
     """RA, Dec [deg] of a place."""
     geometry = read_geometry(layout.geometry(place.obsid)).of_chips(place.chips)
-    return middle_of(reader.read(layout.response_region(place.name)), geometry, reader.frames)
+    region = reader.read(layout.response_region(place.name))
+    return mean_direction(*points_of(region, geometry, reader.frames))
 
 
 def _nearest(middles: Sequence[tuple[float, float]], grid: SkyGrid) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
 from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.area_maps import area_energies
-from pyxt_hpc.preprocess.arf_position import chip_at
+from pyxt_hpc.preprocess.arf_position import chip_at, points_of
 from pyxt_hpc.preprocess.checks.good_events import chips_in_use
 from pyxt_hpc.preprocess.ciao.backend import Plans, limits_of
 from pyxt_hpc.preprocess.ciao.call import Call
@@ -238,16 +238,18 @@ def generate_responses_plans(config: ClusterConfig, layout: Layout) -> Plans[Non
         files = _repro(whole.obsid, layout)
         wcs = read_sky_wcs(files.events)
         plan.append(clean_events_call(whole, layout, files, layout.good_times(whole.obsid, "fullE")))
+        geometry = read_geometry(layout.geometry(whole.obsid)).of_chips(whole.chips)
+        positions = [np.stack([axis.ravel() for axis in grid.corners()])]
         for place in own:
             region = reader.read(layout.response_region(place.name))
             _write_if_new(layout.ciao_region(place.name), physical_text(region, reader.frames, wcs))
             if not _has_responses(place, config, layout):
                 plan.append(response_call(place, layout, files, band))
+            if place.place:  # it may be off the crop, and the area there has to be known
+                positions.append(np.stack(points_of(region, geometry, reader.frames)))
         if _sees(whole, grid, layout):
-            ra, dec = grid.corners()
-            plan.append(
-                exposure_map_call(whole, layout, files, _box(*world_to_pixel(wcs, ra, dec)), energies)
-            )
+            box = _box(*world_to_pixel(wcs, *np.concatenate(positions, axis=1)))
+            plan.append(exposure_map_call(whole, layout, files, box, energies))
     yield plan
 
 
