@@ -350,9 +350,14 @@ def _intervals(
         np.where(without, np.nan, n_e.low),
         np.where(without, limit, n_e.high),
     )
+    # the draws have found another solution than the fit, as where most of a shell is masked
+    n_e = shells["n_e"]
+    astray = ~without & ((n_e.value < n_e.low) | (n_e.value > n_e.high))
+    for name, one in shells.items():
+        shells[name] = Interval(np.where(astray, np.nan, one.value), one.low, one.high)
     words = np.select(
-        [without, at_bound, open_lo | open_hi],
-        ["no significant emission", "kT at its bound", "kT interval open"],
+        [without, astray, at_bound, open_lo | open_hi],
+        ["no significant emission", "not determined", "kT at its bound", "kT interval open"],
         "ok",
     ).tolist()
     if words[-1] == "ok":
