@@ -47,11 +47,11 @@ def test_exposure_of_chips_that_differ() -> None:
 
 def test_a_stage_that_did_nothing_says_so() -> None:
     facts = {"chips": [5, 7], "off_axis_arcmin": 2.96, "place": "by its header"}
-    facts |= {"area_cm2": 612.34, "channels": 1024, "energies": 1070}
+    facts |= {"area_cm2": 612.34, "area_of": "CIAO", "channels": 1024, "energies": 1070}
     said = {"files": ["a.reg: kept"], "left_out": {"4001-FI": "CCD 6: no response"}}
     outcome = StageResult(made=False, observations={"4001-BI": facts}, facts=said)
     *_, row, files, left_out, last = preprocessing_lines("generate-responses", outcome)
-    assert " ".join(row.split()) == "4001-BI 57 3.0' off axis (by its header) 612.3 1024 1070"
+    assert " ".join(row.split()) == "4001-BI 57 3.0' off axis (by its header) 612.3 CIAO 1024 1070"
     assert (files, left_out) == ("a.reg: kept", "warning: left out: CCD 6: no response")
     assert last == "generate-responses: up to date (--force does it again)"
 
