@@ -68,8 +68,8 @@ MAX_WITHOUT_CIRCLE = 0.5
 """Share of live pixels without a circle above which most of the map will be empty."""
 
 _WHY_UNBINNED = {
-    "OUTSIDE": "it is outside of all that were asked for",
-    "NO_SIGNAL": "none with them reaches the S/N",
+    "OUTSIDE": "the annuli, or the regions of the file, do not reach them",
+    "NO_SIGNAL": "no bin that has them reaches the S/N",
 }
 
 
