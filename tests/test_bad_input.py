@@ -348,7 +348,7 @@ def test_run_as_a_user_sees_it(processed: Path, tmp_path: Path, damage: Callable
     config = copy(processed, tmp_path / "work")
     damage(Layout.of(read_config(config)))
     line = [sys.executable, "-P", "-m", "pyxt_hpc", "run", "-c", str(config), "--through", "crop-data"]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 2
     lines = [text for text in done.stderr.splitlines() if not text.startswith(("INFO", "WARNING"))]
     assert len(lines) == 1, done.stderr
@@ -364,7 +364,7 @@ def test_ranks_say_it_once_and_end(small_cluster: Path, tmp_path: Path, name: st
         pytest.skip(f"no {MPIEXEC}: pip install 'pyxt_hpc[mpi]' brings it")
     config = copy(small_cluster, tmp_path / "work")
     line = [str(MPIEXEC), "-n", "3", sys.executable, "-P", "-m", "pyxt_hpc", name, "-c", str(config)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 2
     assert done.stderr.count("pyxt-hpc: error: ") == 1
     assert "crop-data" in done.stderr

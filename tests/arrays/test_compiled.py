@@ -28,7 +28,13 @@ def answer(folder: Path, **environment: str) -> tuple[str, str]:
         (folder / "kernels.py").write_text(MODULE)
     line = [sys.executable, "-c", "import kernels; print(kernels.double(4), kernels.half(4.0))"]
     done = subprocess.run(
-        line, cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=60, check=True
+        line,
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
     )
     return done.stdout.strip(), done.stderr
 
@@ -97,7 +103,7 @@ def test_full_disk_costs_only_time(tmp_path: Path) -> None:
     (tmp_path / "kernels.py").write_text(MODULE)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "c")},
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     assert done.stdout == "8\n"
     assert done.stderr.count("File too large") == 1

@@ -52,7 +52,7 @@ def test_without_locks(file: Path, no_locks: Path, number: int) -> None:
             [sys.executable, "-c", code, str(file)],
             env=environment,
             capture_output=True,
-            timeout=60,
+            timeout=300,
             check=False,
         ).returncode
 

@@ -363,7 +363,7 @@ def test_streams_limits_and_launches(work: Path, row: tuple) -> None:
     before = read_results(work / RESULTS)
     done = subprocess.run(
         ["bash", "-c", line.replace("mpiexec -n", f"{mpiexec} -n").replace("$PYXT", f"{sys.executable} -P -m pyxt_hpc")],
-        cwd=work, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False,
+        cwd=work, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     said = without_remarks(done.stderr)
     assert done.returncode == code, done.stderr

@@ -354,7 +354,7 @@ def test_owner_that_was_suspended_and_woken(
         assert main(line) == 0
         finished = digests(work)
         sleeper.send_signal(signal.SIGCONT)
-        _, errors = sleeper.communicate(timeout=60)
+        _, errors = sleeper.communicate(timeout=300)
     assert sleeper.returncode == 75, errors
     assert "stopped, what was finished is stored" in errors.splitlines()[-1]
     assert digests(work) == finished

@@ -141,7 +141,7 @@ def slurm() -> Iterator[dict[str, str]]:
         for process in reversed(started):
             process.terminate()
             try:
-                process.wait(timeout=20)
+                process.wait(timeout=200)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -80,7 +80,7 @@ def run(case: Case, number: int | None = None, **environment: str) -> int:
         if number is not None:
             case.wait_for_program()
             process.send_signal(number)
-        return process.wait(timeout=30)
+        return process.wait(timeout=200)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

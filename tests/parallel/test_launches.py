@@ -186,7 +186,7 @@ def test_launcher_of_another_mpi_is_refused(store: Path) -> None:
 def test_signal_drains_and_asks_to_be_run_again(launch: str, number: int, store: Path) -> None:
     process, master = begin(launch, store)
     os.kill(master, number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=200)
     assert process.returncode == 75, said
     assert signal.Signals(number).name in said
     results = read_results(store)
@@ -203,7 +203,7 @@ def test_second_interrupt_stops_at_once_without_loss(launch: str, store: Path) -
     time.sleep(0.2)
     start = time.monotonic()
     os.kill(master, signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=200)
     assert process.returncode == 75
     assert time.monotonic() - start < 20
     results = read_results(store)
@@ -223,7 +223,7 @@ def test_interrupt_while_ranks_start_ends_all_of_them(launch: str, tmp_path: Pat
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
         try:
-            process.communicate(timeout=30)
+            process.communicate(timeout=200)
         except subprocess.TimeoutExpired:
             process.kill()  # its ranks end with it
             raise

@@ -46,7 +46,7 @@ def start(store: Path, *options: str, **variables: str) -> "subprocess.Popen[str
 
 def test_one_of_many_by_an_unknown_launcher_is_refused(tmp_path: Path) -> None:
     process = start(tmp_path / "toy.h5", NEWRUN_RANK="3")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 2, errors
     assert "an unknown launcher (NEWRUN_RANK is 3)" in errors
     assert not (tmp_path / "toy.h5").exists()
@@ -54,7 +54,7 @@ def test_one_of_many_by_an_unknown_launcher_is_refused(tmp_path: Path) -> None:
 
 def test_job_script_whose_launcher_starts_single_processes_is_refused(tmp_path: Path) -> None:
     process = start(tmp_path / "toy.h5", **{RANKS_VARIABLE: "4"})
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 2, errors
     assert f"{RANKS_VARIABLE} asks for 4 ranks, but MPI finds 1" in errors
     assert not (tmp_path / "toy.h5").exists()
@@ -66,9 +66,9 @@ def test_processes_that_are_told_nothing_do_not_write_the_same_store(tmp_path: P
     assert first.stdout is not None
     assert any(line.startswith("chunk") for line in first.stdout), "ended early"
     second = start(tmp_path / "toy.h5")
-    _, errors = second.communicate(timeout=60)
+    _, errors = second.communicate(timeout=300)
     assert second.returncode == 75, errors
     assert "in use" in errors or "is writing" in errors
-    first.communicate(timeout=60)
+    first.communicate(timeout=300)
     assert first.returncode == 0
     assert (read_results(tmp_path / "toy.h5").status == Status.DONE).all()

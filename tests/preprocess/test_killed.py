@@ -89,7 +89,7 @@ def test_killed_again_and_again(small_cluster: Path, tmp_path: Path, undisturbed
         process = start(config)
         wait_until("any" if n % 2 else "writing", rng, layout.cluster_dir, process)
         process.kill()
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
         assert process.returncode in (0, -signal.SIGKILL), err
         killed += process.returncode != 0
         litter += bool(list(tmp_path.rglob(".tmp-*")))
@@ -125,7 +125,7 @@ def test_interrupted_from_the_keyboard(small_cluster: Path, tmp_path: Path, stag
     while process.poll() is None and not list(layout.cluster_dir.rglob(".tmp-*")):
         time.sleep(0.001)  # until it writes: nothing more is to be imported
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 75, err
     said = [line for line in err.splitlines() if not line.startswith(("INFO", "WARNING"))]
     assert said == ["pyxt-hpc: interrupted: what is finished is stored"]

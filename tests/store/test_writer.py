@@ -490,7 +490,7 @@ def test_owner_that_slept_while_another_finished_writes_nothing_more(
             store.write(everything, fitted(everything), done(everything))
         finished = path.read_bytes()
         sleeper.send_signal(signal.SIGCONT)
-        _, said = sleeper.communicate(timeout=60)
+        _, said = sleeper.communicate(timeout=300)
     assert "StoreInUse" in said.splitlines()[-1], said
     assert "stopped, what was finished is stored" in said.splitlines()[-1]
     assert path.read_bytes() == finished

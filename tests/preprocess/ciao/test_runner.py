@@ -364,7 +364,7 @@ def test_a_signal_ends_all_and_what_is_finished_is_kept(number: signal.Signals, 
             time.sleep(0.02)
         process.send_signal(number)
         try:
-            said = process.communicate(timeout=60)[0].decode()
+            said = process.communicate(timeout=300)[0].decode()
         finally:
             process.kill()
     assert process.returncode == Interrupted.exit_code == 75
