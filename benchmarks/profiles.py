@@ -14,11 +14,9 @@ import argparse
 import os
 import platform
 import time
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import quad
 
 from pyxt_hpc.fit.inputs import config_of
 from pyxt_hpc.profiles.analysis import ClusterProfile, ProfileOptions, analyse
@@ -34,14 +32,8 @@ DRAWS = 100
 def truth_of(cluster: SphericalCluster, edges_kpc: NDArray) -> dict[str, NDArray]:
     """What every shell really has."""
     edges = np.maximum(edges_kpc, 0.06)
-    n_e, kT = [], []
-    for low, high in pairwise(edges):
-        square, _ = quad(lambda r: cluster.density(r) ** 2 * r**2, low, high)
-        n_e.append(np.sqrt(3.0 * square / (high**3 - low**3)))
-        r = np.linspace(low, high, 400)
-        weight = cluster.density(r) ** 2 * r**2 * cluster.kT(r) ** -0.75
-        kT.append(np.sum(weight * cluster.kT(r)) / weight.sum())
-    return {"n_e": np.array(n_e), "kT": np.array(kT), "gas_mass": cluster.gas_mass(edges[1:])}
+    n_e, kT = cluster.shells(edges)
+    return {"n_e": n_e, "kT": kT, "gas_mass": cluster.gas_mass(edges[1:])}
 
 
 def compared(profile: ClusterProfile, cluster: SphericalCluster) -> dict[str, NDArray]:

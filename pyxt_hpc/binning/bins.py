@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.errors import ConfigError, DamagedFile
 
 
 def signal_to_noise(counts: NDArray, background: NDArray, variance: NDArray) -> NDArray[np.float64]:
@@ -44,6 +44,12 @@ def renumbered(labels: NDArray) -> NDArray[np.int32]:
     used[np.maximum(labels, 0)] = 1
     used[0] = 0
     return (np.cumsum(used, dtype=np.int32) * used)[np.maximum(labels, 0)]
+
+
+def check_target(target: float) -> None:
+    """Raise ConfigError if a target of the S/N is not positive."""
+    if not target > 0:
+        raise ConfigError(f"signal-to-noise target: found {target}, expected a number above 0")
 
 
 def checked_images(

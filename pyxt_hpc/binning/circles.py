@@ -26,7 +26,7 @@ from numba import float64, int64, uint64
 from numpy.typing import NDArray
 
 from pyxt_hpc.arrays.compiled import compiled, read_only
-from pyxt_hpc.binning.bins import checked_images
+from pyxt_hpc.binning.bins import check_target, checked_images
 from pyxt_hpc.binning.discs import half_widths_within
 from pyxt_hpc.errors import ConfigError
 
@@ -337,8 +337,7 @@ def scale_map_rows(
     radius, signal_to_noise : (row_hi - row_lo, nx) float32
         As in `ScaleMap`. The same numbers whatever the division into chunks.
     """
-    if not target > 0:
-        raise ConfigError(f"signal-to-noise target: found {target}, expected a number above 0")
+    check_target(target)
     grid = radius_grid(radius_min, radius_max, step)
     pad = (sums.images.shape[1] - sums.mask.shape[0]) // 2
     if pad < grid.half_width.shape[1]:

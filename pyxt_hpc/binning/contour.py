@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.arrays.compiled import compiled
-from pyxt_hpc.binning.bins import checked_images, renumbered, signal_to_noise, sums_of
+from pyxt_hpc.binning.bins import check_target, checked_images, renumbered, signal_to_noise, sums_of
 from pyxt_hpc.binning.smoothing import accumulative_smoothing
-from pyxt_hpc.errors import ConfigError
 
 CONSTRAINT = 2.0
 
@@ -81,8 +80,7 @@ def contour_bins(
     ConfigError, DamagedFile
         If the target is not positive; if images do not fit together or have negative values.
     """
-    if not target > 0:
-        raise ConfigError(f"signal-to-noise target: found {target}, expected a number above 0")
+    check_target(target)
     images, live = checked_images(counts, background, variance, mask)
     smooth = accumulative_smoothing(*images, mask, smoothing or target, exposure).ravel()
     need = np.broadcast_to(np.asarray(least_area, np.float64), mask.shape).ravel()

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pyxt_hpc.arrays.compiled import compiled
-from pyxt_hpc.binning.bins import checked_images, renumbered, signal_to_noise, sums_of
+from pyxt_hpc.binning.bins import check_target, checked_images, renumbered, signal_to_noise, sums_of
 from pyxt_hpc.binning.smoothing import accumulative_smoothing
-from pyxt_hpc.errors import ConfigError
 
 # An accreted bin is good from this quality on, and no more out of round (Cappellari & Copin 2003).
 GOOD = 0.8
@@ -74,8 +73,7 @@ def voronoi_bins(
     ConfigError, DamagedFile
         If the target is not positive; if images do not fit together or have negative values.
     """
-    if not target > 0:
-        raise ConfigError(f"signal-to-noise target: found {target}, expected a number above 0")
+    check_target(target)
     images, live = checked_images(counts, background, variance, mask)
     flat = np.ascontiguousarray(np.stack([image.ravel() for image in images]), np.float64)
     need = _AIM**2 * np.broadcast_to(np.asarray(least_area, np.float64), mask.shape).ravel()

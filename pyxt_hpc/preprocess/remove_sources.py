@@ -15,7 +15,7 @@ from pyxt_hpc.chandra.events import EventList, read_events, write_events
 from pyxt_hpc.chandra.regions.sky import contains, contains_pixels
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.chandra.times.gti_io import read_gti, write_gti, write_light_curve
-from pyxt_hpc.chandra.times.lightcurve import light_curve
+from pyxt_hpc.chandra.times.lightcurve import PARTICLES_EV, light_curve
 from pyxt_hpc.chandra.times.livetime import live_share, live_times, with_live_times
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.detect.cluster_share import cluster_share
@@ -37,9 +37,8 @@ from pyxt_hpc.steps import Facts, StageResult, Step, StepResult, run_if_outdated
 log = logging.getLogger(__name__)
 
 STAGE = "remove-sources"
-# passes of flare cleaning: name in file names, energies [eV]. In the first band hardly an X-ray comes through
-# the mirrors; the second has more counts.
-_PASSES = (("hiE", (9000.0, 12000.0)), ("fullE", (300.0, 12000.0)))
+# passes of flare cleaning: name in file names, energies [eV]; the second has more counts
+_PASSES = (("hiE", PARTICLES_EV), ("fullE", (300.0, 12000.0)))
 _MIN_QUIET_SHARE = 0.5  # of the time that is left
 _MAX_CLUSTER_SHARE = 0.05  # of a background's counts, worth a warning
 _FILL_PIXELS = 4.0  # sigma of the Gaussian that fills holes; widened until all are full

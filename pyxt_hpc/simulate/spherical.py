@@ -7,10 +7,12 @@ table shell by shell, so that every pixel has exactly the spectrum of all the ga
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from astropy.cosmology import FlatLambdaCDM
 from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import quad
 
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.profiles.hydrostatic import gas_mass, hydrostatic_temperature
@@ -109,6 +111,17 @@ class SphericalCluster:
         at = self._grid[0]
         enclosed = gas_mass(at, self.density(at), float(self.particles.mu_e))
         return np.exp(np.interp(np.log(radius), np.log(at), np.log(enclosed)))
+
+    def shells(self, edges_kpc: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Root of the mean square density and spectroscopic-like kT (n,) of shells between edges (n + 1,)."""
+        n_e, kT = [], []
+        for low, high in pairwise(edges_kpc):
+            square, _ = quad(lambda r: self.density(r) ** 2 * r**2, low, high)
+            n_e.append(np.sqrt(3.0 * square / (high**3 - low**3)))
+            r = np.linspace(low, high, 400)
+            weight = self.density(r) ** 2 * r**2 * self.kT(r) ** -0.75
+            kT.append(np.sum(weight * self.kT(r)) / weight.sum())
+        return np.array(n_e), np.array(kT)
 
     def emission(self, nodes: FloatArray, radius_arcsec: FloatArray) -> tuple[int, FloatArray]:
         """Norm per solid angle of the gas along lines of sight, by its temperature.

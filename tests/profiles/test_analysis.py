@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import cache
-from itertools import pairwise
 from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import ConfigError, EmptySelection, PyxtError
@@ -32,15 +30,7 @@ def deep(observed: Observed) -> ClusterProfile:
 def true_shells(profile: ClusterProfile, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Root of the mean square density, and spectroscopic-like temperature, of every shell."""
     cluster = PRESETS[name].clumps[0].cluster
-    edges = np.maximum(profile.geometry.edges_kpc, 0.06)
-    n_e, kT = [], []
-    for low, high in pairwise(edges):
-        square, _ = quad(lambda r: cluster.density(r) ** 2 * r**2, low, high)
-        n_e.append(np.sqrt(3.0 * square / (high**3 - low**3)))
-        r = np.linspace(low, high, 400)
-        weight = cluster.density(r) ** 2 * r**2 * cluster.kT(r) ** -0.75
-        kT.append(np.sum(weight * cluster.kT(r)) / weight.sum())
-    return np.array(n_e), np.array(kT)
+    return cluster.shells(np.maximum(profile.geometry.edges_kpc, 0.06))
 
 
 def test_density_is_right_to_three_percent(observed: Observed) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 
 BIN_S = 259.28  # the bin in which CXC's blank-sky files were cleaned
+PARTICLES_EV = (9000.0, 12000.0)  # hardly an X-ray comes through the mirrors
 
 
 @dataclass(frozen=True, eq=False)

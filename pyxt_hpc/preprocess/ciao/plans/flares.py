@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from pyxt_hpc.chandra.times.lightcurve import BIN_S, PARTICLES_EV
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.call import OUT, Call
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
 from pyxt_hpc.preprocess.ciao.plans.text import on_array
 
-BAND_EV = (9000, 12000)
-BIN_S = 259.28  # of the light curves by which the blank-sky files were cleaned themselves
 _CURVE, _PICTURE = "deflare.lc", "deflare.pdf"
 
 
@@ -28,7 +27,8 @@ def flare_calls(
     """
     folder, gti = layout.ciao(obsid), layout.deflare_gti(obsid)
     outside = "" if sources is None else f"[exclude sky=region({sources})]"
-    band, times = f"[energy={BAND_EV[0]}:{BAND_EV[1]}]", f"[bin time={span_s[0]:.3f}:{span_s[1]:.3f}:{BIN_S}]"
+    band = f"[energy={PARTICLES_EV[0]:.0f}:{PARTICLES_EV[1]:.0f}]"
+    times = f"[bin time={span_s[0]:.3f}:{span_s[1]:.3f}:{BIN_S}]"
     curve = Call(
         tool="dmextract",
         parameters={
