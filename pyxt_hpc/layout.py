@@ -171,6 +171,8 @@ class Layout:
     shock_regions = _Path("main_output/{name}_shocks.reg", "the same as a DS9 region file")
     shock_histogram = _Path("main_output/{name}_mach_histogram.png", "their Mach numbers")
 
+    report = _Path("main_output/{name}_report.html", "all of it on one page")
+
     # Profiles; the argument is empty, or tells a sector
     profile_shells = _PathOf("main_output/{name}_profile{of}_shells.ecsv", "annuli and shells of gas")
     profile_brightness = _PathOf("main_output/{name}_profile{of}_brightness.ecsv", "soft surface brightness")

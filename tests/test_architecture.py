@@ -20,6 +20,7 @@ ROOMS = [
         "data",
         "cluster",
         "pipeline",
+        "report",
         "plots",
         "reference",
         "maps",

@@ -14,6 +14,7 @@ from pyxt_hpc.cli import (
     mass,
     preprocessing,
     profiles,
+    report,
     results,
     run,
     spectra,
@@ -22,7 +23,7 @@ from pyxt_hpc.cli.command import EXIT_CODES
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import shown
 
-MODULES = (cluster, preprocessing, run, fitting, results, spectra, jobs, maps, profiles, mass, demo, manual)
+MODULES = (cluster, preprocessing, run, fitting, results, spectra, jobs, maps, profiles, mass, report, demo, manual)
 
 
 class Parser(argparse.ArgumentParser):

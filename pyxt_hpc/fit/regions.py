@@ -143,15 +143,48 @@ class RegionFits:
             return np.zeros(len(spectra.source), np.int64)
         return choose_level(np.add.reduceat(spectra.background, self.observations.first_bin[:-1], axis=1))
 
+    def as_fitted(
+        self, indices: np.ndarray, rows: np.ndarray
+    ) -> tuple[BinnedSpectra, np.ndarray, np.ndarray]:
+        """Spectra of regions at positions (n,) in the finest bins, and what their fits expect there.
+
+        Parameters
+        ----------
+        indices
+            (n,) positions.
+        rows
+            (n,) of ROW_DTYPE, their fits.
+
+        Returns
+        -------
+        spectra : BinnedSpectra
+            With the background as the statistic takes it: cstat's is the smooth expectation.
+        source : (n, n_bin)
+            Counts that the model expects of the source.
+        background : (n, n_bin)
+            Counts that are expected in the background spectrum.
+        """
+        spectra = self.extract(indices)
+        first_bin = self.observations.first_bin[:-1]
+        smooth = self._smooth_background(np.add.reduceat(spectra.background, first_bin, axis=1))
+        source = rows["norm"][:, None] * spectra.weight * expected_rates(self.observations.grid, rows)
+        if self.options.statistic == "cstat":
+            spectra = replace(spectra, background=smooth)
+        return spectra, source, smooth
+
+    def _smooth_background(self, per_observation: np.ndarray) -> np.ndarray:
+        """The observations' own background spectra, as much of them as regions have in all (n, n_obs)."""
+        observations = self.observations
+        whole = np.add.reduceat(observations.background_shape, observations.first_bin[:-1])
+        share = background_share(per_observation, whole)
+        return observations.background_shape * np.repeat(share, np.diff(observations.first_bin), axis=1)
+
     def _fit(self, spectra: BinnedSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Fits, goodness and numbers of bins, each region in bins as wide as it needs."""
         observations, n_region = self.observations, len(spectra.source)
         per_observation = np.add.reduceat(spectra.background, observations.first_bin[:-1], axis=1)
         levels, chosen = observations.levels(), self.levels_of(spectra)
-        # expected background: the observation's own spectrum, as much of it as the region has
-        whole = np.add.reduceat(observations.background_shape, observations.first_bin[:-1])
-        share = background_share(per_observation, whole)
-        smooth = observations.background_shape * np.repeat(share, np.diff(observations.first_bin), axis=1)
+        smooth = self._smooth_background(per_observation)
         background = smooth if self.options.statistic == "cstat" else spectra.background
         fits = np.zeros(n_region, FIT_DTYPE)
         score, n_bins = np.full(n_region, np.nan), np.zeros(n_region, int)
