@@ -42,7 +42,7 @@ from pyxt_hpc.report.payload import Payload
 from pyxt_hpc.report.pictures import page_pictures
 from pyxt_hpc.report.records import StageRecords
 from pyxt_hpc.report.spectra import add_spectra, chosen_regions, worst_regions
-from pyxt_hpc.report.tables import Made, made_by_others, observation_rows, setting_sections, versions
+from pyxt_hpc.report.tables import made_by_others, observation_rows, setting_sections, versions
 from pyxt_hpc.store.reader import read_results
 
 MAX_BYTES = 10_000_000
@@ -96,9 +96,13 @@ def write_report(config: ClusterConfig, path: Path | None = None) -> ReportSumma
         raise PyxtError(f"{target}: not written: it has {len(page)} bytes: please report this defect")
     with replacing(target) as temporary:
         temporary.write_bytes(page)
-    grid_size = len(context["table"]["regions"]) if "table" in context else int(data["n_regions"])
     return ReportSummary(
-        target, len(page), grid_size, len(regions.rows), int(data["n_spectra"]), len(context["doubts"])
+        target,
+        len(page),
+        int(data["n_regions"]),
+        len(regions.rows),
+        int(data["n_spectra"]),
+        len(context["doubts"]),
     )
 
 
@@ -221,7 +225,6 @@ def _collect(config: ClusterConfig, regions: FittedRegions) -> tuple[dict[str, A
         "written": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "grid": grid,
         "n_spectra": len(place),
-        "columns": columns,
     }
     return context, data, payload.text()
 
@@ -248,20 +251,16 @@ def _summary(regions: FittedRegions, grid: Grid, scale: float) -> list[tuple[str
     return [
         ("kT, median region", f"{middle:.2f} keV", f"68% of the regions: {low:.2f} to {high:.2f} keV"),
         ("error of kT, median", f"{np.nanmedian(error):.1%}", "half the 68% interval over kT"),
-        ("regions fitted", f"{len(rows)}", f"{kind}; {regions.bad} without a fit, {regions.pending} pending"),
-        ("counts of a region", f"{np.median(net):.0f}", f"net, median; S/N asked for: {settings['signal_to_noise']:g}"),
+        ("regions fitted", f"{len(rows):,}", f"{kind}; {regions.bad} without a fit, {regions.pending} pending"),
+        ("counts of a region", f"{np.median(net):,.0f}", f"net, median; S/N asked for: {settings['signal_to_noise']:g}"),
         ("doubtful fits", f"{doubtful:.1%}", "have one of the flags that say: look first"),
         ("exposure", f"{exposure / 1e3:.1f} ks", f"after cleaning, of {len(bundle.obsids)} observations"),
         ("redshift", f"{bundle.redshift:g}", f"1 arcsec is {scale:.3g} kpc" if scale else "no distance"),
         (
-            "absorption, abundance",
-            f"{bundle.nH:g}",
-            f"1e22 cm⁻², {bundle.absorption}; {bundle.abundance:g} solar, {bundle.abundance_table}",
-        ),
-        (
-            "fits",
-            f"{bundle.energy_min_keV:g}–{bundle.energy_max_keV:g} keV",
-            f"{settings['statistic']}, APEC of AtomDB 3.0.9",
+            "absorbing column",
+            f"{bundle.nH:g}e22 cm⁻²",
+            f"{bundle.absorption}; abundance {bundle.abundance:g} ({bundle.abundance_table}); "
+            f"{bundle.energy_min_keV:g}-{bundle.energy_max_keV:g} keV, {settings['statistic']}",
         ),
     ]
 
@@ -333,5 +332,3 @@ def _worst(rows: np.ndarray) -> list[dict[str, Any]]:
         )
     return found
 
-
-__all__ = ["Made", "ReportSummary", "render", "write_report"]

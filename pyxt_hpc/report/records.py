@@ -8,6 +8,7 @@ from typing import Any
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.steps import Facts, read_record
+from pyxt_hpc.store.reader import open_store, read_run
 
 _STAGES = (
     "process-data",
@@ -77,6 +78,8 @@ class StageRecords:
                         str(last.get("software", "")),
                     )
                 )
+            if stage == "create-bins":
+                done += _fits(config, layout)
         steps = layout.step_record("any").parent
         ciao = steps.is_dir() and any("-ciao-" in path.name for path in steps.iterdir())
         return cls(observations, whole, done, ciao)
@@ -97,5 +100,16 @@ class StageRecords:
         return found
 
 
+def _fits(config: ClusterConfig, layout: Layout) -> list[Done]:
+    with open_store(layout.results) as file:
+        run, settings = read_run(file), file.description["settings"]
+    command = f"pyxt-hpc fit-spectra -c {config.path.name} --resolution {settings['resolution']}"
+    return [Done("fit-spectra", command, _utc(run.flushed) if run else "-", str(settings.get("software", "")))]
+
+
 def _when(path: Path) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(path.stat().st_mtime))
+    return _utc(path.stat().st_mtime)
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

@@ -24,6 +24,10 @@ from pyxt_hpc.report.records import StageRecords
 _LIBRARIES = ("numpy", "scipy", "numba", "astropy", "regions", "h5py", "matplotlib", "emcee", "jinja2")
 
 
+_OF_THIS_MACHINE = ("data_directory", "num_cpus", "parallel_processing", "last_step_completed")
+"""Settings that mean nothing to others."""
+
+
 @dataclass(frozen=True)
 class Observation:
     """A row of the table of observations, in words; ``-`` where nothing is known."""
@@ -80,6 +84,8 @@ def setting_sections(config: ClusterConfig) -> Iterator[tuple[str, list[tuple[st
     for section, keys in SECTIONS.items():
         rows = []
         for name, key in keys.items():
+            if key.attribute in _OF_THIS_MACHINE:
+                continue
             value = getattr(config, key.attribute)
             text = ", ".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
             rows.append((name, text, key.comment))

@@ -63,15 +63,16 @@ function withErrors(value, minus, plus) {
   const unit = 10 ** power, scaled = value / unit;
   const decimals = Math.max(digits - 1 - Math.floor(Math.log10(Math.abs(scaled) || 1)), 0);
   const part = (e) => (Number.isFinite(e) ? (e / unit).toFixed(decimals) : "open");
-  return `${scaled.toFixed(decimals).replace("-", MINUS)} +${part(plus)} ${MINUS}${part(minus)}${power ? ` \u00d7 10^${power}`.replace("-", MINUS) : ""}`;
+  return `${scaled.toFixed(decimals).replace("-", MINUS)} +${part(plus)} ${MINUS}${part(minus)}${power ? ` \u00d7 10${raised(String(power))}` : ""}`;
 }
+
+const RAISED = { "-": "\u207b", "0": "\u2070", "1": "\u00b9", "2": "\u00b2", "3": "\u00b3", "4": "\u2074", "5": "\u2075", "6": "\u2076", "7": "\u2077", "8": "\u2078", "9": "\u2079", "/": "\u141f" };
+const raised = (text) => [...text].map((c) => RAISED[c] ?? c).join("");
 
 const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
 
 function unitText(unit) {
-  const raised = { "-": "\u207b", "0": "\u2070", "1": "\u00b9", "2": "\u00b2", "3": "\u00b3", "4": "\u2074", "5": "\u2075", "6": "\u2076", "7": "\u2077", "8": "\u2078", "9": "\u2079", "/": "\u141f" };
-  const up = (text) => [...text].map((c) => raised[c] ?? c).join("");
-  return unit.replace(/\*\*\(?(-?[0-9/]+)\)?/g, (_, n) => up(n)).replace(/([a-z])(-?[0-9]+)/gi, (_, c, n) => c + up(n));
+  return unit.replace(/\*\*\(?(-?[0-9/]+)\)?/g, (_, n) => raised(n)).replace(/([a-z])(-?[0-9]+)/gi, (_, c, n) => c + raised(n));
 }
 
 // ---- the sky
@@ -410,7 +411,7 @@ function axes(canvas, { x: [x0, x1], y: [y0, y1], xlog = false, ylog = false, xl
   }
   context.textAlign = "right";
   context.textBaseline = "middle";
-  for (const v of niceTicks(y0, y1, ylog, Math.max((bottom - top) / 45, 2))) {
+  for (const v of niceTicks(y0, y1, ylog, Math.max((bottom - top) / 30, 2))) {
     context.beginPath(); context.moveTo(left, py(v)); context.lineTo(right, py(v)); context.stroke();
     context.fillText(tickText(v), left - 5, py(v));
   }
@@ -617,7 +618,7 @@ function drawSpectrum() {
   const top = Math.max(...p.rate.map((v, i) => v + p.error_hi[i]), ...b.total) * 2;
   const positive = [...p.rate, ...b.total, ...b.background].filter((v) => v > 0);
   const low = Math.max(Math.min(...positive) * 0.6, top / 2e4), energies = [b.low[0] / 1.03, b.high[b.high.length - 1] * 1.03];
-  const base = { ...prepared(canvas) }, split = Math.round(base.height * 0.66);
+  const base = { ...prepared(canvas) }, split = Math.round(base.height * 0.62);
   const upper = axes(canvas, { x: energies, y: [low, top], xlog: true, ylog: true, ylabel: "counts s\u207b\u00b9 keV\u207b\u00b9", box: { ...base, top: 6, bottom: split } });
   const steps = (values, colour, dash) => upper.clip(() => {
     const { context, px, py } = upper;
@@ -804,12 +805,8 @@ function histogram(id, values, xlabel, { expected = null, symmetric = false } = 
   context.beginPath(); context.moveTo(px(middle), plot.top); context.lineTo(px(middle), plot.bottom);
   context.strokeStyle = INK;
   context.stroke();
-  context.fillStyle = INK;
-  context.textAlign = px(middle) > (plot.left + plot.right) / 2 ? "right" : "left";
-  context.textBaseline = "top";
   const text = `median ${plain(middle)}, 68% ${plain(quantile(ordered, 0.16))} to ${plain(quantile(ordered, 0.84))}`;
-  const where = px(middle) + (context.textAlign === "left" ? 5 : -5);
-  context.fillText(text, where, plot.top + 4);
+  $(`${id}-said`).textContent = text;
   canvas.setAttribute("aria-label", `Histogram: ${xlabel}, ${text}`);
 }
 
@@ -826,7 +823,7 @@ function drawRadial() {
   const plot = axes(canvas, { x: [0, far * scale], y, ylog: logarithmic, xlabel: `distance from the peak [${unit}]`, ylabel: map.title + (map.unit ? ` [${unitText(map.unit)}]` : "") });
   const { context, px, py } = plot, flags = column("flags"), doubtful = data.flags.reduce((all, f) => all | (f.doubtful ? f.bit : 0), 0);
   plot.clip(() => {
-    context.fillStyle = `rgba(0, 114, 178, ${Math.min(Math.max(1500 / chosen.length, 0.06), 0.7)})`;
+    context.fillStyle = `rgba(0, 114, 178, ${Math.min(Math.max(4000 / chosen.length, 0.12), 0.8)})`;
     for (const i of chosen) if (!(flags[i] & doubtful)) context.fillRect(px(derived.radius[i] * scale) - 1, py(values[i]) - 1, 2, 2);
     context.strokeStyle = VERMILION;
     context.lineWidth = 1;
@@ -834,10 +831,10 @@ function drawRadial() {
       const [cx, cy] = [px(derived.radius[i] * scale), py(values[i])];
       context.beginPath(); context.moveTo(cx - 3, cy - 3); context.lineTo(cx + 3, cy + 3); context.moveTo(cx - 3, cy + 3); context.lineTo(cx + 3, cy - 3); context.stroke();
     }
-    // median and 68% of the regions in rings of as many regions
-    const byRadius = chosen.sort((a, b) => derived.radius[a] - derived.radius[b]), n = Math.min(24, Math.max(Math.floor(chosen.length / 12), 1));
-    const rings = Array.from({ length: n }, (_, k) => byRadius.slice(Math.floor(k * byRadius.length / n), Math.floor((k + 1) * byRadius.length / n)));
-    const lines = rings.map((ring) => { const o = sorted(ring.map((i) => values[i])); return [quantile(sorted(ring.map((i) => derived.radius[i])), 0.5) * scale, quantile(o, 0.16), quantile(o, 0.5), quantile(o, 0.84)]; });
+    // median and 68% of the regions in rings of equal width
+    const n = 24, rings = Array.from({ length: n }, () => []);
+    for (const i of chosen) rings[Math.min(Math.floor(derived.radius[i] / far * n), n - 1)].push(i);
+    const lines = rings.filter((ring) => ring.length >= 5).map((ring) => { const o = sorted(ring.map((i) => values[i])); return [quantile(sorted(ring.map((i) => derived.radius[i])), 0.5) * scale, quantile(o, 0.16), quantile(o, 0.5), quantile(o, 0.84)]; });
     for (const [k, width, dash] of [[1, 1.4, [4, 3]], [3, 1.4, [4, 3]], [2, 2.4, []]]) {
       context.beginPath();
       for (const line of lines) context.lineTo(px(line[0]), py(line[k]));
