@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from pyxt_hpc.cli.parser import make_parser
+from pyxt_hpc.cli.parser import make_parser, with_present_names
 from pyxt_hpc.cli.streams import guard_streams
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, ConfigError, LaunchError, PyxtError
 from pyxt_hpc.exit_codes import answer_to
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv = list(sys.argv[1:] if argv is None else argv)
         _refuse_nul(argv)
         _mend_environment()
-        arguments = make_parser().parse_args(argv)
+        arguments = make_parser().parse_args(with_present_names(argv))
         arguments.run(arguments)
     except (Exception, KeyboardInterrupt) as error:
         return _end(error, prints)

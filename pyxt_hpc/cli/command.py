@@ -41,7 +41,8 @@ def refuse_ranks(command: str) -> None:
 class Command:
     """A command; to call it is to run it.
 
-    Its name is in full, such as ``results export``; a serial one refuses to run under mpirun.
+    Its name is in full, such as ``results export``; a serial one refuses to run under mpirun. The first page
+    of help tells only of those that are listed.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Command:
     description: str
     options: tuple[Option, ...]
     serial: bool
+    is_listed: bool
     run: Run
 
     def add_to(self, commands: Commands) -> None:
@@ -73,6 +75,7 @@ class Group:
     summary: str
     description: str
     commands: tuple[Command, ...]
+    is_listed: bool = True
 
     def add_to(self, commands: Commands) -> None:
         """Add its parser, and those of its commands, to the tree of commands."""
@@ -82,16 +85,16 @@ class Group:
 
 
 def command(
-    name: str, summary: str, description: str, *options: Option, serial: bool = True
+    name: str, summary: str, description: str, *options: Option, serial: bool = True, is_listed: bool = True
 ) -> Callable[[Run], Command]:
     """Make a `Command` of the function that does it."""
-    return lambda run: Command(name, summary, description, options, serial, run)
+    return lambda run: Command(name, summary, description, options, serial, is_listed, run)
 
 
 def _add_parser(commands: Commands, one: Command | Group) -> argparse.ArgumentParser:
     return commands.add_parser(
         one.name.rpartition(" ")[2],
-        help=one.summary,
+        **({"help": one.summary} if one.is_listed else {}),
         description=one.description,
         epilog=_EXIT_CODES_IN_SHORT,
         formatter_class=argparse.RawDescriptionHelpFormatter,

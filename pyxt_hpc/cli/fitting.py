@@ -47,7 +47,7 @@ def create_bins_command(arguments: argparse.Namespace) -> None:
     "Fit temperature and norm with 68% intervals. Finished regions are stored as they come:\n"
     "after a crash, a kill or the end of a job, --continue does the rest.\n"
     "Also under mpirun: mpirun -n 4 pyxt-hpc fit-spectra -c CONFIG\n"
-    "Also as a job array without MPI: task I of N runs it with --slice I/N, then merge-results.",
+    "Also as a job array without MPI: task I of N runs it with --slice I/N, then `results merge`.",
     config_option,
     cpus_option,
     resolution_option(2, "default 2"),
@@ -64,7 +64,7 @@ def create_bins_command(arguments: argparse.Namespace) -> None:
         help="fit at most N regions, with exit code 75 if some are left",
     ),
     option(
-        "--slice", metavar="I/N", help="fit part I of N (from 1) into a store of its own, for merge-results"
+        "--slice", metavar="I/N", help="fit part I of N (from 1) into a store of its own, for `results merge`"
     ),
     option(
         "--regions",
@@ -116,32 +116,7 @@ def fit_spectra_command(arguments: argparse.Namespace) -> None:
         echo(*fitting_lines(summary))
 
 
-@command(
-    "merge-results",
-    "join what the tasks of a job array fitted",
-    "Add the finished regions of every part that fit-spectra --slice I/N wrote to the results store.\n"
-    "Parts that are missing are listed; `fit-spectra --continue` fits what they lack.",
-    config_option,
-)
-def merge_results_command(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages.merge import merge_results
-
-    config = read_config(arguments.config)
-    summary = merge_results(config)
-    for part in summary.parts:
-        writer = f", {part.writer} is writing it" if part.writer else ""
-        echo(f"{part.path.name}: {part.finished} of {part.regions} regions finished{writer}")
-    for path in summary.missing:
-        echo(f"{path.name}: missing")
-    echo(f"{summary.results}: {summary.finished} of {summary.regions} regions finished, {summary.added} new")
-    if summary.finished < summary.regions:
-        echo(
-            f"{summary.regions - summary.finished} left: run the parts with --continue and merge again, or: "
-            f"pyxt-hpc fit-spectra -c {config.path} --resolution {summary.resolution} --continue"
-        )
-
-
-COMMANDS = (create_bins_command, fit_spectra_command, merge_results_command)
+COMMANDS = (create_bins_command, fit_spectra_command)
 
 
 def _check_regions(arguments: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ _DEPTH = "Densities need the depth of the gas along the line of sight: depth_mod
 def _fitted(name: str, summary: str, description: str) -> Command:
     """Command that paints fitted regions by the function of its name in `maps.commands`."""
 
-    @command(name, summary, description, map_options)
+    @command(name, summary, description, map_options, is_listed=False)
     def run(arguments: argparse.Namespace) -> None:
         from pyxt_hpc.maps import commands
 
@@ -34,7 +34,13 @@ def _fitted(name: str, summary: str, description: str) -> Command:
 def _of_brightness(name: str, summary: str, description: str) -> Command:
     """Command that derives maps from the bundle by the function of its name in `maps.commands`."""
 
-    @command(name, summary, description + " Needs no fits, only the bundle of crop-data.", config_option)
+    @command(
+        name,
+        summary,
+        description + " Needs no fits, only the bundle of crop-data.",
+        config_option,
+        is_listed=False,
+    )
     def run(arguments: argparse.Namespace) -> None:
         from pyxt_hpc.maps import commands
         from pyxt_hpc.maps.image import read_cluster_image

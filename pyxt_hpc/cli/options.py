@@ -134,6 +134,6 @@ def job_options(parser: argparse.ArgumentParser) -> None:
         type=whole_number(0, 9999),
         default=0,
         metavar="N",
-        help="job array of N tasks without MPI; merge-results after it",
+        help="job array of N tasks without MPI; `results merge` after it",
     )
     add("--output", type=Path, metavar="F", help="script (default: <name>/<name>_job.sh)")

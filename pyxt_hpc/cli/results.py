@@ -93,8 +93,53 @@ def verify(arguments: argparse.Namespace) -> None:
         )
 
 
+@command(
+    "results merge",
+    "join what the tasks of a job array fitted",
+    "Add the finished regions of every part that fit-spectra --slice I/N wrote to the results store.\n"
+    "Parts that are missing are listed; `fit-spectra --continue` fits what they lack.",
+    config_option,
+)
+def merge(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.merge import merge_results
+
+    config = read_config(arguments.config)
+    summary = merge_results(config)
+    for part in summary.parts:
+        writer = f", {part.writer} is writing it" if part.writer else ""
+        echo(f"{part.path.name}: {part.finished} of {part.regions} regions finished{writer}")
+    for path in summary.missing:
+        echo(f"{path.name}: missing")
+    echo(f"{summary.results}: {summary.finished} of {summary.regions} regions finished, {summary.added} new")
+    if summary.finished < summary.regions:
+        echo(
+            f"{summary.regions - summary.finished} left: run the parts with --continue and merge again, or: "
+            f"pyxt-hpc fit-spectra -c {config.path} --resolution {summary.resolution} --continue"
+        )
+
+
+@command(
+    "results pull",
+    "merge results from another machine",
+    "Take scale map and results from a copy of the folder acb/ of another machine; results that are\n"
+    "here already get what they lack.",
+    config_option,
+    option("folder", metavar="FOLDER", type=Path, help="copy of the other machine's acb/"),
+)
+def pull(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.transfer import pull_results
+
+    pulled = pull_results(read_config(arguments.config), arguments.folder)
+    for path in pulled.copied:
+        echo(f"{path}: copied")
+    echo(f"{pulled.added} regions added to results that were here")
+
+
 results = Group(
-    "results", "export or verify the fits", "Export or verify what is in the results store.", (export, verify)
+    "results",
+    "export, verify, merge or pull the fits",
+    "Export or verify what is in the results store, or add fits of a job array or of another machine.",
+    (export, verify, merge, pull),
 )
 
 COMMANDS = (status, results)

@@ -35,7 +35,7 @@ def fit_region(arguments: argparse.Namespace) -> None:
 
 
 @command(
-    "fit-spectrum",
+    "fit-pha",
     "fit OGIP spectra (.pi files) with the same engine",
     "Fit one absorbed APEC model to a spectrum, or to several jointly, and draw the fit.\n"
     "BACKFILE, RESPFILE, ANCRFILE, GROUPING and QUALITY of the files are honoured.",
@@ -96,7 +96,7 @@ def fit_region(arguments: argparse.Namespace) -> None:
     ),
     option("--output", type=Path, metavar="PNG", help="the picture (default: beside the first spectrum)"),
 )
-def fit_spectrum(arguments: argparse.Namespace) -> None:
+def fit_pha(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from pyxt_hpc.fit.single import fit_single
@@ -177,4 +177,4 @@ def compare_engines(arguments: argparse.Namespace) -> None:
     echo(f"{picture}  and .ecsv")
 
 
-COMMANDS = (fit_region, fit_spectrum, compare_engines)
+COMMANDS = (fit_region, fit_pha, compare_engines)
