@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     config_option,
     option("--submit", action="store_true", help="submit the script, too"),
     job_options,
+    example="pyxt-hpc make-job -c A1795_cluster_config.ini --site perlmutter --account m1234 --submit",
 )
 def make_job_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.submit import submit, write_script
@@ -55,6 +56,7 @@ def make_job_command(arguments: argparse.Namespace) -> None:
         nargs="*",
         help="ids (default: all jobs of this cluster that have not ended)",
     ),
+    example="pyxt-hpc cancel -c A1795_cluster_config.ini",
 )
 def cancel_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.cancel import cancel
@@ -77,6 +79,7 @@ def cancel_command(arguments: argparse.Namespace) -> None:
     option("--nodes", metavar="N", help="nodes (default: of [hpc] or the site)"),
     option("--ranks-per-node", metavar="R", help="MPI ranks on each"),
     option("--sample", type=whole_number(1, 10**6), default=300, metavar="N", help="regions to fit (300)"),
+    example="pyxt-hpc estimate -c A1795_cluster_config.ini --site perlmutter --nodes 2",
 )
 def estimate_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.sites import settings_for
@@ -116,6 +119,7 @@ def estimate_command(arguments: argparse.Namespace) -> None:
     "Write configuration, bundle and scale map into one file: all that create-bins and fit-spectra need.",
     config_option,
     option("--output", type=Path, metavar="F", help="default: ./<name>_packed.tar"),
+    example="pyxt-hpc pack -c A1795_cluster_config.ini",
 )
 def pack_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages.transfer import pack_cluster
@@ -135,6 +139,7 @@ def pack_command(arguments: argparse.Namespace) -> None:
     option("archive", metavar="FILE", type=Path, help="from pack"),
     option("--directory", type=Path, default=Path("."), help="default: the working directory"),
     job_options,
+    example="pyxt-hpc unpack A1795_packed.tar --site perlmutter --account m1234",
 )
 def unpack_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages.transfer import unpack_cluster

@@ -49,6 +49,10 @@ config_option = option(
     help="the cluster's INI file, from init-cluster",
 )
 
+json_option = option(
+    "--json", action="store_true", help="the numbers as JSON on standard output, and nothing else there"
+)
+
 cpus_option = option(
     "--num-cpus",
     type=as_key("num_cpus"),

@@ -4,7 +4,7 @@ import argparse
 import logging
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pyxt_hpc import __version__
 from pyxt_hpc.cli import (
@@ -21,9 +21,9 @@ from pyxt_hpc.cli import (
     run,
     spectra,
 )
-from pyxt_hpc.cli.command import EXIT_CODES, Command, Group
+from pyxt_hpc.cli.command import Command, Group, exit_code_lines
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files.quoting import shown
+from pyxt_hpc.files.quoting import quoted, shown, suggestion
 
 HEADINGS = {
     "run": (cluster, run, preprocessing, fitting, demo),
@@ -46,7 +46,10 @@ log = logging.getLogger(__name__)
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line of short parts, and leaves the exit to `main`."""
+    """Says what is wrong in one line of short parts, and leaves the exit to `main`.
+
+    For an unknown command, option or choice the nearest one is suggested.
+    """
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line.
@@ -58,6 +61,28 @@ class Parser(argparse.ArgumentParser):
         """
         words = " ".join(shown(word) for word in message.split(" "))
         raise ConfigError(f"{words}: see {self.prog} --help")
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """Refuse at once what is not known, while it is known to which command it was given."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            option = unknown[0].partition("=")[0]
+            if option.startswith("-"):
+                known = [name for name in self._option_string_actions if name.startswith("--")]
+                self.error(f"unknown option {quoted(option)}{suggestion(option, known)}")
+            self.error(f"{quoted(unknown[0])} is one word too many")
+        return parsed, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        known = {str(choice): str(choice) for choice in action.choices}
+        if isinstance(action, argparse._SubParsersAction):
+            present = known | {former: " ".join(words) for former, words in FORMER.items()}
+            self.error(f"unknown command {quoted(str(value))}{suggestion(str(value), present)}")
+        raise argparse.ArgumentError(
+            action, f"{quoted(str(value))} is none of {', '.join(known)}{suggestion(str(value), known)}"
+        )
 
 
 def with_present_names(argv: Sequence[str]) -> list[str]:
@@ -75,7 +100,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="pyxt-hpc",
         usage="%(prog)s COMMAND [options]",
         description="Temperature maps of galaxy clusters from Chandra ACIS observations.",
-        epilog="\n".join((*_listing(), "", EXIT_CODES)),
+        epilog="\n".join((*_listing(), "", *exit_code_lines())),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pyxt_hpc {__version__}")
