@@ -411,7 +411,7 @@ function axes(canvas, { x: [x0, x1], y: [y0, y1], xlog = false, ylog = false, xl
   }
   context.textAlign = "right";
   context.textBaseline = "middle";
-  for (const v of niceTicks(y0, y1, ylog, Math.max((bottom - top) / 30, 2))) {
+  for (const v of niceTicks(y0, y1, ylog, Math.max((bottom - top) / 30, 4))) {
     context.beginPath(); context.moveTo(left, py(v)); context.lineTo(right, py(v)); context.stroke();
     context.fillText(tickText(v), left - 5, py(v));
   }
