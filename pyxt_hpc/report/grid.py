@@ -11,9 +11,6 @@ from pyxt_hpc.maps.paint import paint_bins, paint_blocks
 from pyxt_hpc.store.reader import Results
 from pyxt_hpc.store.rows import Status
 
-MAX_REGIONS = 60_000
-"""Regions of a page: more make it large and slow."""
-
 _MAX_SIDE = 1600
 """Pixels: no screen shows more of a map."""
 
@@ -64,7 +61,7 @@ class Grid:
         return image[rows, cols]
 
 
-def page_grid(regions: FittedRegions, results: Results) -> Grid:
+def page_grid(regions: FittedRegions, results: Results, max_regions: int) -> Grid:
     """Place the regions on a page: all, or those of every second, third ... pixel where they are too many.
 
     Parameters
@@ -73,6 +70,8 @@ def page_grid(regions: FittedRegions, results: Results) -> Grid:
         That have a fit.
     results
         All, for the reason of those that have none.
+    max_regions
+        That the page may have.
     """
     painted = regions.paint(np.arange(len(regions.rows)).astype(np.float64))
     labels = np.where(np.isfinite(painted), painted + 1, 0).astype(np.int32)
@@ -100,7 +99,7 @@ def page_grid(regions: FittedRegions, results: Results) -> Grid:
     while True:
         thin = inside[::step, ::step]
         kept, place = np.unique(thin[thin > 0], return_inverse=True)
-        if len(kept) <= MAX_REGIONS:
+        if len(kept) <= max_regions:
             break
         step += 1
     thin = thin.copy()

@@ -48,6 +48,9 @@ from pyxt_hpc.store.reader import read_results
 MAX_BYTES = 10_000_000
 """Of a page: it goes by mail."""
 
+MAX_REGIONS = (60_000, 30_000, 10_000)
+"""Of a page, which become fewer until it is small enough."""
+
 _COLUMNS = (
     *("region", "row", "col", "radius", "area", "counts", "background_counts", "exposure", "live_fraction"),
     *("kT", "kT_lo", "kT_hi", "norm", "norm_lo", "norm_hi", "statistic", "dof", "goodness", "flags"),
@@ -90,9 +93,12 @@ def write_report(config: ClusterConfig, path: Path | None = None) -> ReportSumma
     target = path or layout.report
     refuse_to_replace(target, (b"<!DOCTYPE html>", b"<!doctype html>"), "an HTML page")
     regions = read_fitted_regions(config)
-    context, data, payload = _collect(config, regions)
-    page = render(context, data, payload).encode("utf-8")
-    if len(page) > MAX_BYTES:
+    for max_regions in MAX_REGIONS:
+        context, data, payload = _collect(config, regions, max_regions)
+        page = render(context, data, payload).encode("utf-8")
+        if len(page) <= MAX_BYTES:
+            break
+    else:
         raise PyxtError(f"{target}: not written: it has {len(page)} bytes: please report this defect")
     with replacing(target) as temporary:
         temporary.write_bytes(page)
@@ -127,12 +133,14 @@ def render(context: dict[str, Any], data: dict[str, Any], payload: str) -> str:
     )
 
 
-def _collect(config: ClusterConfig, regions: FittedRegions) -> tuple[dict[str, Any], dict[str, Any], str]:
+def _collect(
+    config: ClusterConfig, regions: FittedRegions, max_regions: int
+) -> tuple[dict[str, Any], dict[str, Any], str]:
     """What the template and the JavaScript take, and the payload."""
     layout, bundle, rows = regions.layout, regions.bundle, regions.rows
     results = read_results(layout.results)
     payload = Payload()
-    grid = page_grid(regions, results)
+    grid = page_grid(regions, results, max_regions)
     maps = page_maps(regions, grid, payload)
     own = rows[grid.regions]
     columns = {name: payload.add(f"row_{name}", own[name]) for name in _COLUMNS}

@@ -40,7 +40,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.write_text(
         f"[cluster_info]\nname = {NAME}\nobservation_ids = {bundle.obsids[0]}\nredshift = {bundle.redshift}\n"
         f"hydrogen_column_density = {bundle.nH}\nabundance = {bundle.abundance}\n"
-        "signal_to_noise_threshold = 20\n"
+        "signal_to_noise_threshold = 16\n"
     )
     layout = Layout.of(read_config(path))
     write_bundle(layout.bundle, bundle)

@@ -17,7 +17,7 @@ from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
-from pyxt_hpc.report import grid as grid_module
+from pyxt_hpc.report import page as page_module
 from pyxt_hpc.report.grid import NO_BIN, UNSEEN, page_grid
 from pyxt_hpc.report.page import MAX_BYTES, write_report
 from pyxt_hpc.store.reader import read_results
@@ -114,7 +114,7 @@ def test_spectra_are_those_of_the_worst_and_of_others(page: Path) -> None:
 
 def test_every_pixel_has_a_region_or_a_reason(config: Path) -> None:
     regions = read_fitted_regions(read_config(config))
-    grid = page_grid(regions, read_results(regions.layout.results))
+    grid = page_grid(regions, read_results(regions.layout.results), 60_000)
     assert grid.step == 1 and (grid.labels != 0).all()
     dead = grid.cut(regions.bundle.mask) == 0
     assert (grid.labels[dead] == UNSEEN).all()
@@ -123,16 +123,26 @@ def test_every_pixel_has_a_region_or_a_reason(config: Path) -> None:
     assert (grid.labels[live & without] == NO_BIN).all()
 
 
-def test_too_many_regions_are_thinned(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grid_module, "MAX_REGIONS", 40)
+def test_too_many_regions_are_thinned(config: Path) -> None:
     regions = read_fitted_regions(read_config(config))
-    grid = page_grid(regions, read_results(regions.layout.results))
+    grid = page_grid(regions, read_results(regions.layout.results), 40)
     assert grid.step > 1 and 10 < len(grid.regions) <= 40
     painted = regions.paint(regions.rows["kT"])
     seen = grid.labels > 0
     kT = regions.rows["kT"][grid.regions[grid.labels[seen] - 1]]
     np.testing.assert_array_equal(grid.cut(painted)[seen], kT.astype(np.float32))
     np.testing.assert_array_equal(painted.ravel()[grid.at], regions.rows["kT"][grid.regions].astype(np.float32))
+
+
+def test_a_page_that_is_too_large_has_fewer_regions(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "MAX_REGIONS", (10_000, 40))
+    whole = write_report(read_config(config), tmp_path / "whole.html")
+    monkeypatch.setattr(page_module, "MAX_BYTES", whole.size - 1)
+    made = write_report(read_config(config), tmp_path / "small.html")
+    assert made.regions <= 40 < whole.regions == whole.of_regions
+    assert re.search(r"This page shows every \d+th pixel", made.path.read_text())
 
 
 def test_what_was_done_is_told(page: Path, config: Path) -> None:

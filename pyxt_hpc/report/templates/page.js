@@ -459,8 +459,8 @@ function derive() {
 
 const MASKS = {
   error: { values: () => derived.fraction, above: true, words: (t) => `error of kT above ${percent(t)}` },
-  sn: { values: () => derived.sn, above: false, words: (t) => `S/N below ${plain(t)}` },
-  goodness: { values: () => derived.goodness, above: true, words: (t) => `goodness above ${plain(t, 2)}` },
+  sn: { values: () => derived.sn, above: false, words: (t) => `S/N below ${plain(t, 4)}` },
+  goodness: { values: () => derived.goodness, above: true, words: (t) => `goodness above ${plain(t)}` },
 };
 
 function applyMask() {
@@ -671,7 +671,7 @@ function find(event) {
     else { said.textContent = `region ${text} is not on this page`; return; }
   } else {
     const sky = parsePlace(text);
-    place = sky && toPixel(data.wcs, ...sky);
+    place = sky && (toPixel(data.wcs, ...sky) ?? [Infinity, Infinity]);
   }
   if (!place) { said.textContent = "expected RA Dec, such as 150.02 +20.01 or 10:00:05 +20:00:36, or a region's number"; return; }
   const box = boxOf(data.grid);
