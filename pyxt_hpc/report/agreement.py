@@ -76,7 +76,7 @@ def disagreements(fits: list[Alone]) -> Iterator[str]:
             if sigma > _SIGMA and abs(part) > _LEAST[name]:
                 yield (
                     f"Observation {fits[i].dataset} disagrees with the others: fitted alone within "
-                    f"{RADIUS_ARCSEC:.0f} arcsec of the centre, its {title} is {values[i]:.3g} ± {errors[i]:.2g}"
-                    f"{unit}, that of the others {mean:.3g}{unit} ({part:+.0%}, {sigma:.1f} sigma). Look at "
+                    f"{RADIUS_ARCSEC:.0f} arcsec of the centre, its {title} is {values[i]:.3g} ± "
+                    f"{errors[i]:.2g}{unit}, that of the others {mean:.3g}{unit} ({part:+.0%}, {sigma:.1f} sigma). Look at "
                     "its background, flares and response."
                 )

@@ -72,7 +72,8 @@ ASTROPY = Citation(
     "Astropy2022",
     "coordinates, tables and FITS files",
     """@article{Astropy2022,
-  author  = {{Astropy Collaboration} and Price-Whelan, Adrian M. and Lim, Pey Lian and Earl, Nicholas and others},
+  author  = {{Astropy Collaboration} and Price-Whelan, Adrian M. and Lim, Pey Lian and Earl, Nicholas
+             and others},
   title   = {The {Astropy} Project: Sustaining and Growing a Community-oriented Open-source Project and the
              Latest Major Release (v5.0) of the Core Package},
   journal = {The Astrophysical Journal},

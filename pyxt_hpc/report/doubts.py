@@ -65,7 +65,11 @@ def doubts_of_fits(rows: NDArray) -> Iterator[Doubt]:
             True,
             "Goodness is shifted",
             f"Half of the fits have a goodness above {np.median(goodness):+.1f} sigma, where 0 is expected: "
-            + ("the model or the background is wrong." if np.median(goodness) > 0 else "errors are too large."),
+            + (
+                "the model or the background is wrong."
+                if np.median(goodness) > 0
+                else "errors are too large."
+            ),
         )
     dominated = rows["background_counts"] > BACKGROUND_SHARE * rows["counts"]
     poor = (rows["flags"] & int(FitFlag.POOR_FIT)) != 0
@@ -73,8 +77,8 @@ def doubts_of_fits(rows: NDArray) -> Iterator[Doubt]:
         yield Doubt(
             True,
             "Poor fits where the background dominates",
-            f"{poor[dominated].mean():.1%} of the regions with more background than cluster are poorly fitted: "
-            "the shape of the background is probably wrong.",
+            f"{poor[dominated].mean():.1%} of the regions with more background than cluster are poorly "
+            "fitted: the shape of the background is probably wrong.",
         )
 
 
@@ -94,8 +98,8 @@ def doubts_of_background(bundle: Bundle, row: float, col: float) -> Iterator[Dou
             True,
             "Too much background",
             f"In the outermost {_OUTER_SHARE:.0%} of the image the background exceeds the counts by "
-            f"{-net / background:.1%} ({-net / sigma:.0f} sigma): it is scaled too high, or the blank-sky file "
-            "is of another time; temperatures of faint regions come out wrong.",
+            f"{-net / background:.1%} ({-net / sigma:.0f} sigma): it is scaled too high, or the blank-sky "
+            "file is of another time; temperatures of faint regions come out wrong.",
         )
     for observation in bundle.observations:
         in_file = len(observation.background_channel)

@@ -39,7 +39,9 @@ def add_field(config: ClusterConfig, bundle: Bundle, payload: Payload) -> dict[s
         wcs, whole = WCS(header), True
     else:
         values, wcs, whole = bundle.brightness, bundle.wcs, False
-        remark = "The merged images of the whole field are not on this machine: this is the analysed part of it."
+        remark = (
+            "The merged images of the whole field are not on this machine: this is the analysed part of it."
+        )
     rows, cols = (np.flatnonzero(np.isfinite(values).any(axis=axis)) for axis in (1, 0))
     values = values[: rows[-1] + 1, : cols[-1] + 1]
     small = thinned(values[rows[0] :, cols[0] :], 2, integer=False)
@@ -59,7 +61,7 @@ def add_field(config: ClusterConfig, bundle: Bundle, payload: Payload) -> dict[s
 
 
 def tangent(wcs: WCS) -> dict[str, Any]:
-    """Of a tangential projection what its formula needs: reference pixel from 0, its place [deg], CD matrix."""
+    """What the formula of a tangential projection needs: reference pixel from 0, its place [deg], CD matrix."""
     assert list(wcs.wcs.ctype) == ["RA---TAN", "DEC--TAN"], "all images of this package are tangential"
     return {
         "pixel": [float(v) - 1.0 for v in wcs.wcs.crpix],
@@ -85,9 +87,7 @@ def _drawn(
             reader = RegionReader.of(layout, config.observation_ids)
             region = reader.read(path)
             # 1-based, as FITS has them
-            y, x = (
-                1.0 + (np.arange(-_FINE, _FINE * (n + 1)) + 0.5) / _FINE - 0.5 for n in shape
-            )
+            y, x = (1.0 + (np.arange(-_FINE, _FINE * (n + 1)) + 0.5) / _FINE - 0.5 for n in shape)
             inside = contains_pixels(region, wcs, *np.meshgrid(x, y), reader.frames)
         except PyxtError as error:
             problems.append(f"{path.name} is not drawn: {error}")

@@ -130,6 +130,10 @@ def reasons_of_bad(results: Results) -> dict[str, int]:
     bad = np.flatnonzero(np.isin(results.status, (int(Status.BAD), int(Status.QUARANTINED))))
     for index in bad.tolist():
         flags = int(results.rows["flags"][index]) & int(UNUSABLE)
-        text = results.messages.get(index) or flag_names(flags).lower().replace("_", " ") or "no reason is stored"
+        text = (
+            results.messages.get(index)
+            or flag_names(flags).lower().replace("_", " ")
+            or "no reason is stored"
+        )
         found[text] = found.get(text, 0) + 1
     return dict(sorted(found.items(), key=lambda item: -item[1]))

@@ -1,4 +1,4 @@
-"""Maps on a page: of regions a number for each, of pixels a small image; both with the colours of pictures."""
+"""Maps on a page: a number for every region, or a small image; with the colours that pictures have."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -31,7 +31,13 @@ _N_COLOURS = 256
 
 _GAS = ("density", "pressure", "entropy", "cooling_time")
 
-_PIXEL_MAPS = ("surface_brightness", "scale", "signal_to_noise", "gradient_4pix", "residual_beta_significance")
+_PIXEL_MAPS = (
+    "surface_brightness",
+    "scale",
+    "signal_to_noise",
+    "gradient_4pix",
+    "residual_beta_significance",
+)
 """Maps of pixels, and not of regions, that a page has; where one is missing the page has no word of it."""
 
 _ERRORS = ("_error_plus", "_error_minus", "_fractional_error", "_error")

@@ -119,10 +119,14 @@ def render(context: dict[str, Any], data: dict[str, Any], payload: str) -> str:
     and script are our own, the data have no ``<``.
     """
     templates = files("pyxt_hpc.report") / "templates"
-    text = {name: (templates / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")}
+    text = {
+        name: (templates / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")
+    }
     digest = base64.b64encode(hashlib.sha256(text["page.js"].encode()).digest()).decode("ascii")
     embedded = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.from_string(text["page.html"]).render(
         **context,
         style=Markup(text["page.css"]),
@@ -147,7 +151,8 @@ def _collect(
     for name in ("abundance", "nH"):
         if regions.settings[f"{name}_bounds"] is not None:
             columns |= {
-                f"{name}{end}": payload.add(f"row_{name}{end}", own[f"{name}{end}"]) for end in ("", "_lo", "_hi")
+                f"{name}{end}": payload.add(f"row_{name}{end}", own[f"{name}{end}"])
+                for end in ("", "_lo", "_hi")
             }
     columns["datasets"] = payload.add(
         "row_datasets", np.unpackbits(own["observations"], axis=1).sum(axis=1).astype(np.uint8)
@@ -244,7 +249,7 @@ def _without_extras(field: dict[str, Any]) -> dict[str, Any]:
 def _place(wcs: Any, row: float, col: float) -> str:
     ra, dec = (float(v) for v in wcs.all_pix2world(col, row, 0))
     at = SkyCoord(ra, dec, unit="deg")
-    return f"{at.ra.to_string('hour', sep=':', precision=2, pad=True)} {at.dec.to_string(sep=':', precision=1, pad=True, alwayssign=True)}"
+    return str(at.to_string("hmsdms", sep=":", precision=1))
 
 
 def _summary(regions: FittedRegions, grid: Grid, scale: float) -> list[tuple[str, str, str]]:
@@ -259,14 +264,22 @@ def _summary(regions: FittedRegions, grid: Grid, scale: float) -> list[tuple[str
     return [
         ("kT, median region", f"{middle:.2f} keV", f"68% of the regions: {low:.2f} to {high:.2f} keV"),
         ("error of kT, median", f"{np.nanmedian(error):.1%}", "half the 68% interval over kT"),
-        ("regions fitted", f"{len(rows):,}", f"{kind}; {regions.bad} without a fit, {regions.pending} pending"),
-        ("counts of a region", f"{np.median(net):,.0f}", f"net, median; S/N asked for: {settings['signal_to_noise']:g}"),
+        (
+            "regions fitted",
+            f"{len(rows):,}",
+            f"{kind}; {regions.bad} without a fit, {regions.pending} pending",
+        ),
+        (
+            "counts of a region",
+            f"{np.median(net):,.0f}",
+            f"net, median; S/N asked for: {settings['signal_to_noise']:g}",
+        ),
         ("doubtful fits", f"{doubtful:.1%}", "have one of the flags that say: look first"),
         ("exposure", f"{exposure / 1e3:.1f} ks", f"after cleaning, of {len(bundle.obsids)} observations"),
         ("redshift", f"{bundle.redshift:g}", f"1 arcsec is {scale:.3g} kpc" if scale else "no distance"),
         (
             "absorbing column",
-            f"{bundle.nH:g}e22 cm⁻²",
+            f"{bundle.nH:g} × 10²² cm⁻²",
             f"{bundle.absorption}; abundance {bundle.abundance:g} ({bundle.abundance_table}); "
             f"{bundle.energy_min_keV:g}-{bundle.energy_max_keV:g} keV, {settings['statistic']}",
         ),
@@ -298,7 +311,13 @@ def _doubts(
         )
     changed = [
         name
-        for name in ("statistic", "spectral_grouping", "minimum_exposure_fraction", "free_abundance", "free_nH")
+        for name in (
+            "statistic",
+            "spectral_grouping",
+            "minimum_exposure_fraction",
+            "free_abundance",
+            "free_nH",
+        )
         if getattr(config, name) != getattr(fitted_with, name)
     ]
     if changed:
@@ -328,7 +347,9 @@ def _worst(rows: np.ndarray) -> list[dict[str, Any]]:
     found = []
     for i in worst_regions(rows).tolist():
         row = rows[i]
-        ends = [f"{row[f'kT_{end}']:.2f}" if np.isfinite(row[f"kT_{end}"]) else "open" for end in ("lo", "hi")]
+        ends = [
+            f"{row[f'kT_{end}']:.2f}" if np.isfinite(row[f"kT_{end}"]) else "open" for end in ("lo", "hi")
+        ]
         found.append(
             {
                 "region": int(row["region"]),
@@ -339,4 +360,3 @@ def _worst(rows: np.ndarray) -> list[dict[str, Any]]:
             }
         )
     return found
-

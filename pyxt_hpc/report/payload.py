@@ -49,9 +49,7 @@ class Payload:
         if known := self._names.get(key):
             return known
         self._names[key] = name
-        self._entries.append(
-            {"name": name, "kind": kind, "length": len(flat), "differences": differences}
-        )
+        self._entries.append({"name": name, "kind": kind, "length": len(flat), "differences": differences})
         self._blocks.append(planes)
         return name
 

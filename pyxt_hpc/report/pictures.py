@@ -31,7 +31,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class PagePicture:
-    """A picture: for whom it is, what it shows, its size in pixels, and itself as the text of a ``data:`` URL."""
+    """A picture: its title, what it shows, its size in pixels, and itself as a ``data:`` URL."""
 
     title: str
     alt: str

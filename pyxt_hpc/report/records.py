@@ -104,7 +104,9 @@ def _fits(config: ClusterConfig, layout: Layout) -> list[Done]:
     with open_store(layout.results) as file:
         run, settings = read_run(file), file.description["settings"]
     command = f"pyxt-hpc fit-spectra -c {config.path.name} --resolution {settings['resolution']}"
-    return [Done("fit-spectra", command, _utc(run.flushed) if run else "-", str(settings.get("software", "")))]
+    return [
+        Done("fit-spectra", command, _utc(run.flushed) if run else "-", str(settings.get("software", "")))
+    ]
 
 
 def _when(path: Path) -> str:

@@ -47,7 +47,7 @@ def worst_regions(rows: NDArray, number: int = N_WORST) -> NDArray[np.int64]:
 
 
 def spread_regions(rows: NDArray, number: int) -> NDArray[np.int64]:
-    """Places of at most so many regions, spread evenly: in each square of the sky that nearest to its middle."""
+    """Places of at most so many regions, spread evenly: that nearest to the middle of each square of the sky."""
     if len(rows) <= number:
         return np.arange(len(rows))
     y, x = rows["row"].astype(float), rows["col"].astype(float)
@@ -81,7 +81,7 @@ def region_fits(
     sky: SkyBrightness | None = None,
     labels: NDArray | None = None,
 ) -> RegionFits:
-    """What stage 6 has of some regions (n,), for another look at them; arguments as `FittedRegions` has them."""
+    """What stage 6 has of some regions (n,), for another look; arguments as `FittedRegions` has them."""
     regions = np.zeros(len(rows), REGION_DTYPE)
     for name in REGION_DTYPE.names or ():
         regions[name] = rows[name]
@@ -103,7 +103,7 @@ class PageSpectra:
     first_point, first_bin
         Where the points and the bins of each begin, and the last end.
     points
-        Columns of the points: energy and half width [keV], rate and both errors [count s^-1 keV^-1], residual.
+        Columns of the points: energy, half width [keV], rate, both errors [count s^-1 keV^-1], residual.
     bins
         Columns of the bins: edges [keV], rates of source and background, and of the background.
     """

@@ -87,7 +87,13 @@ def setting_sections(config: ClusterConfig) -> Iterator[tuple[str, list[tuple[st
             if key.attribute in _OF_THIS_MACHINE:
                 continue
             value = getattr(config, key.attribute)
-            text = ", ".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
+            text = (
+                ", ".join(map(str, value))
+                if isinstance(value, tuple)
+                else ""
+                if value is None
+                else str(value)
+            )
             rows.append((name, text, key.comment))
         yield section, rows
 
@@ -161,17 +167,26 @@ def table_in_words(
 def _word(value: Any, form: str) -> str:
     if np.ma.is_masked(value):
         return "-"
-    return form.format(value) if not isinstance(value, float | np.floating) or np.isfinite(value) else "open"
+    if isinstance(value, float | np.floating):
+        if not np.isfinite(value):
+            return "open"
+        text = form.format(value)
+        return f"{float(text):g}" if "e+" in text else text  # 1150 is read sooner than 1.15e+03
+    return form.format(value)
 
 
 def made_by_others(layout: Layout, bundle: Bundle) -> Iterator[Made]:
-    """Profiles, masses and shocks, as far as they are there, with a remark where they are of another bundle."""
+    """Profiles, masses and shocks that are there, with a remark where they are of another bundle."""
     folder = layout.main_output
     for path in sorted(folder.glob(f"{glob.escape(layout.name)}_profile*_shells.ecsv")):
         tag = path.name.removeprefix(f"{layout.name}_profile").removesuffix("_shells.ecsv")
         pictures = [
-            Wanted(layout.profile_picture(tag), "Gas", "density, temperature and what follows, against radius"),
-            Wanted(layout.profile_brightness_picture(tag), "Brightness", "surface brightness with its models"),
+            Wanted(
+                layout.profile_picture(tag), "Gas", "density, temperature and what follows, against radius"
+            ),
+            Wanted(
+                layout.profile_brightness_picture(tag), "Brightness", "surface brightness with its models"
+            ),
         ]
         yield _made(
             path, f"Radial profile{tag.replace('_', ' ')}", "profile-analysis", _PROFILE, pictures, bundle
@@ -181,10 +196,14 @@ def made_by_others(layout: Layout, bundle: Bundle) -> Iterator[Made]:
             continue
         tag = path.name.removeprefix(f"{layout.name}_mass").removesuffix(".ecsv")
         pictures = [
-            Wanted(layout.mass_picture(tag), "Mass", "temperature, density, mass and gas fraction against radius"),
+            Wanted(
+                layout.mass_picture(tag), "Mass", "temperature, density, mass and gas fraction against radius"
+            ),
             Wanted(layout.mass_corner(tag), "Parameters", "samples of every two parameters"),
         ]
-        yield _made(path, f"Hydrostatic mass{tag.replace('_', ' ')}", "mass-estimation", None, pictures, bundle)
+        yield _made(
+            path, f"Hydrostatic mass{tag.replace('_', ' ')}", "mass-estimation", None, pictures, bundle
+        )
     if layout.shock_table.is_file():
         pictures = [
             Wanted(layout.picture(layout.map("mach")), "Mach number", "map of the Mach number"),
@@ -217,4 +236,3 @@ def _made(
     if made_from is not None and made_from != bundle.fingerprint:
         remark = f"Made from another bundle than the maps: run pyxt-hpc {command} again."
     return Made(title, command, head, rows, pictures, remark if rows else remark or "None was found.")
-

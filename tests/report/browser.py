@@ -52,8 +52,8 @@ class Browser:
 
         self._process = subprocess.Popen(
             [
-                program, "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={profile}", "--no-first-run",
-                "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+                program, "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={profile}",
+                "--no-first-run", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
                 "--disable-background-networking", "--disable-component-update", "about:blank",
             ],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -178,12 +178,21 @@ class Browser:
 
     def key(self, name: str) -> None:
         """Press a key, such as ``ArrowUp`` or ``Escape``."""
-        code = {"Escape": 27, "Enter": 13, "Tab": 9, "ArrowUp": 38, "ArrowDown": 40, "ArrowLeft": 37, "ArrowRight": 39}
+        code = {
+            "Escape": 27,
+            "Enter": 13,
+            "Tab": 9,
+            "ArrowUp": 38,
+            "ArrowDown": 40,
+            "ArrowLeft": 37,
+            "ArrowRight": 39,
+        }
         text = {"text": "\r"} if name == "Enter" else {}
         for kind in ("keyDown", "keyUp"):
             self.call(
                 "Input.dispatchKeyEvent",
-                type=kind, key=name, code=name, windowsVirtualKeyCode=code.get(name, 0), **(text if kind == "keyDown" else {}),
+                type=kind, key=name, code=name, windowsVirtualKeyCode=code.get(name, 0),
+                **(text if kind == "keyDown" else {}),
             )  # fmt: skip
 
     def screenshot(self, path: Path, *, whole: bool = True) -> None:

@@ -1,9 +1,8 @@
-"""The page in a real browser: it is drawn without an error or a request, and every control does what it says."""
+"""The page in a real browser: drawn without an error or a request, every control does what it says."""
 
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +49,8 @@ def choose(browser: Browser, name: str, value: object) -> None:
     """Set a control and tell the page."""
     browser.value(
         f"(() => {{ const e = document.getElementById('{name}');"
-        f"if (e.type === 'checkbox') e.checked = {json.dumps(value)}; else e.value = {json.dumps(str(value))};"
+        f"if (e.type === 'checkbox') e.checked = {json.dumps(value)};"
+        f"else e.value = {json.dumps(str(value))};"
         "for (const kind of ['input', 'change']) e.dispatchEvent(new Event(kind, {bubbles: true})); })()"
     )
 
@@ -60,7 +60,8 @@ def colour_at(browser: Browser, row: float, col: float) -> list[int]:
     x, y = place_of(browser, row, col)
     return list(
         browser.value(
-            "(() => { const c = document.getElementById('map-kT'), b = c.getBoundingClientRect(), k = c.width / b.width;"
+            "(() => { const c = document.getElementById('map-kT'), b = c.getBoundingClientRect();"
+            "const k = c.width / b.width;"
             "const one = document.createElement('canvas').getContext('2d', {willReadFrequently: true});"
             f"one.drawImage(c, -Math.floor(({x} - b.left) * k), -Math.floor(({y} - b.top) * k));"
             "return [...one.getImageData(0, 0, 1, 1).data].slice(0, 3); })()"
@@ -76,9 +77,7 @@ def test_page_opens_quietly(browser: Browser, page: Path) -> None:
     is_quiet(browser)
 
 
-def test_pointer_tells_the_numbers_of_the_store(
-    browser: Browser, page: Path, regions: FittedRegions
-) -> None:
+def test_pointer_tells_the_numbers_of_the_store(browser: Browser, page: Path, regions: FittedRegions) -> None:
     browser.open(page)
     for i in (len(regions.rows) // 3, len(regions.rows) // 2):
         row = regions.rows[i]
@@ -103,7 +102,8 @@ def test_pointer_tells_the_numbers_of_the_store(
 def test_a_blank_has_its_reason(browser: Browser, page: Path) -> None:
     browser.open(page)
     browser.move(*place_of(browser, 42, 42))
-    assert "Blank at" in said(browser) and "excluded source" in said(browser)
+    assert "Blank at" in said(browser)
+    assert "excluded source" in said(browser)
 
 
 def test_click_holds_and_escape_releases(browser: Browser, page: Path, regions: FittedRegions) -> None:
@@ -111,7 +111,8 @@ def test_click_holds_and_escape_releases(browser: Browser, page: Path, regions: 
     first, other = regions.rows[len(regions.rows) // 3], regions.rows[len(regions.rows) // 2]
     browser.click(*place_of(browser, first["row"], first["col"]))
     browser.move(*place_of(browser, other["row"], other["col"]))
-    assert numbers(browser)["region"] == first["region"] and "held" in said(browser)
+    assert numbers(browser)["region"] == first["region"]
+    assert "held" in said(browser)
     browser.key("Escape")
     browser.move(*place_of(browser, other["row"] - 1, other["col"]))
     browser.move(*place_of(browser, other["row"], other["col"]))
@@ -136,7 +137,13 @@ def test_slider_masks_what_it_says(browser: Browser, page: Path, regions: Fitted
     assert colour_at(browser, *here) == before[0]
     assert colour_at(browser, *there) == [0xF4, 0xF4, 0xF4] != before[1]
     for by, beyond in (
-        ("sn", lambda: (rows["counts"] - rows["background_counts"]) / np.sqrt(rows["counts"] + rows["background_counts"])),
+        (
+            "sn",
+            lambda: (
+                (rows["counts"] - rows["background_counts"])
+                / np.sqrt(rows["counts"] + rows["background_counts"])
+            ),
+        ),
         ("goodness", lambda: rows["goodness"]),
     ):
         choose(browser, "mask-by", by)
@@ -158,7 +165,8 @@ def test_a_flag_is_shown_on_the_map(browser: Browser, page: Path, regions: Fitte
     every = set()
     for word in regions.rows["flags"].tolist():
         every |= {bit for bit in (1 << k for k in range(20)) if word & bit}
-    assert seen and set(seen) == every
+    assert seen
+    assert set(seen) == every
     for bit in seen:
         browser.value(f"document.querySelector('.show-flag[data-bit=\"{bit}\"]').click()")
         number = int(re.findall(r"\((\d+)\)", said(browser, "mask-said"))[0])
@@ -179,7 +187,11 @@ def test_places_are_found(browser: Browser, page: Path, regions: FittedRegions) 
         choose(browser, "find", text)
         browser.value("document.querySelector('#controls button[type=submit]').click()")
         assert numbers(browser)["region"] == row["region"], text
-    for text, words in (("nonsense", "expected RA Dec"), ("10 -80", "outside of the map"), ("99999999", "is not on this page")):
+    for text, words in (
+        ("nonsense", "expected RA Dec"),
+        ("10 -80", "outside of the map"),
+        ("99999999", "is not on this page"),
+    ):
         choose(browser, "find", text)
         browser.value("document.querySelector('#controls button[type=submit]').click()")
         assert words in said(browser, "find-said")
@@ -234,7 +246,8 @@ def test_every_button_and_control_works(browser: Browser, page: Path) -> None:
         for value in browser.value(f"[...document.getElementById('{name}').options].map((o) => o.value)"):
             choose(browser, name, value)
     for name, value in (
-        ("scale-log", True), ("scale-one", True), ("scale-one", False), ("scale-low", -1), ("scale-high", ""), ("scale-low", 2),
+        ("scale-log", True), ("scale-one", True), ("scale-one", False), ("scale-low", -1), ("scale-high", ""),
+        ("scale-low", 2),
         ("scale-high", 9),
     ):  # fmt: skip
         choose(browser, name, value)
@@ -278,7 +291,8 @@ def test_page_fits_a_phone(browser: Browser, page: Path, regions: FittedRegions)
 def test_page_prints_whole(browser: Browser, page: Path) -> None:
     browser.open(page)
     pdf = browser.pdf()
-    assert pdf.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 4
+    assert pdf.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 4
     assert not browser.value("document.querySelector('details').open")  # as it was
     is_quiet(browser)
 
@@ -288,5 +302,3 @@ def test_old_browsers_are_told(browser: Browser, page: Path) -> None:
     browser.open(page)
     assert "too old" in said(browser, "failure")
     assert browser.value("document.querySelector('#observations table').rows.length") == 2
-
-

@@ -36,16 +36,19 @@ def test_worst_regions_come_first_and_are_apart() -> None:
     rows["flags"][11] = int(FitFlag.KT_HI_OPEN)
     rows["flags"][12] = int(FitFlag.FEW_COUNTS)  # not doubtful
     worst = worst_regions(rows)
-    assert worst[:3].tolist() == [9, 11, 70] and 12 not in worst
+    assert worst[:3].tolist() == [9, 11, 70]
+    assert 12 not in worst
     y, x = rows["row"][worst], rows["col"][worst]
     apart = np.hypot(y[:, None] - y, x[:, None] - x) + 99 * np.eye(10)
-    assert len(worst) == 10 and apart.min() >= 8.0
+    assert len(worst) == 10
+    assert apart.min() >= 8.0
 
 
 def test_spectra_are_spread_and_hold_the_worst() -> None:
     rows = made_up(3000)
     chosen = chosen_regions(rows)
-    assert set(worst_regions(rows).tolist()) <= set(chosen.tolist()) and 200 < len(chosen) <= 300
+    assert set(worst_regions(rows).tolist()) <= set(chosen.tolist())
+    assert 200 < len(chosen) <= 300
     spread = spread_regions(rows, 100)
     y, x = rows["row"].astype(float), rows["col"].astype(float)
     nearest = np.hypot(y[:, None] - y[spread], x[:, None] - x[spread]).min(axis=1)
@@ -58,11 +61,15 @@ def test_an_observation_that_differs_is_named() -> None:
     assert not list(disagreements(same))
     hot = Alone("3", 6.5, 0.06, 1.0, 0.01, 1.0)
     sentences = list(disagreements([*same, hot]))
-    assert any("Observation 3 disagrees" in sentence and "its kT is 6.5" in sentence for sentence in sentences)
+    assert any(
+        "Observation 3 disagrees" in sentence and "its kT is 6.5" in sentence for sentence in sentences
+    )
     hidden = Alone("4", np.nan, np.nan, np.nan, np.nan, 0.3)
     assert not list(disagreements([*same, hidden]))
     # as much as calibration differs, however small the errors
-    assert not list(disagreements([Alone("1", 5.0, 1e-3, 1.0, 1e-3, 1.0), Alone("2", 5.2, 1e-3, 1.05, 1e-3, 1.0)]))
+    assert not list(
+        disagreements([Alone("1", 5.0, 1e-3, 1.0, 1e-3, 1.0), Alone("2", 5.2, 1e-3, 1.05, 1e-3, 1.0)])
+    )
 
 
 def test_too_much_background_is_seen_and_the_right_one_is_not(config: Path) -> None:
@@ -70,7 +77,8 @@ def test_too_much_background_is_seen_and_the_right_one_is_not(config: Path) -> N
     middle = 30.0
     assert not list(doubts_of_background(bundle, middle, middle))
     (doubt,) = doubts_of_background(replace(bundle, background=bundle.background * 8), middle, middle)
-    assert doubt.grave and "background exceeds the counts" in doubt.text
+    assert doubt.grave
+    assert "background exceeds the counts" in doubt.text
 
 
 def test_alarming_fits_are_grave() -> None:
@@ -88,16 +96,20 @@ def test_alarming_fits_are_grave() -> None:
 def test_bibtex_is_whole(used: bool) -> None:
     found = list(citations(sherpa=used, ciao=used, mass=used))
     keys = [one.key for one in found]
-    assert len(set(keys)) == len(keys) and ("Freeman2001" in keys) == used
+    assert len(set(keys)) == len(keys)
+    assert ("Freeman2001" in keys) == used
     for one in found:
         kind, key = re.match(r"@(\w+)\{(\w+),", one.entry).groups()  # type: ignore[union-attr]
-        assert key == one.key and kind in ("article", "inproceedings")
+        assert key == one.key
+        assert kind in ("article", "inproceedings")
         depth = 0
         for mark in one.entry:
             depth += {"{": 1, "}": -1}.get(mark, 0)
             assert depth >= 0
         assert depth == 0
-        assert {"author", "title", "year", "doi"} <= set(re.findall(r"^\s+(\w+)\s*=", one.entry, re.MULTILINE))
+        assert {"author", "title", "year", "doi"} <= set(
+            re.findall(r"^\s+(\w+)\s*=", one.entry, re.MULTILINE)
+        )
 
 
 def test_payload_knows_what_it_has() -> None:
