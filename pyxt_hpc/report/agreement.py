@@ -77,6 +77,6 @@ def disagreements(fits: list[Alone]) -> Iterator[str]:
                 yield (
                     f"Observation {fits[i].dataset} disagrees with the others: fitted alone within "
                     f"{RADIUS_ARCSEC:.0f} arcsec of the centre, its {title} is {values[i]:.3g} ± "
-                    f"{errors[i]:.2g}{unit}, that of the others {mean:.3g}{unit} ({part:+.0%}, {sigma:.1f} sigma). Look at "
-                    "its background, flares and response."
+                    f"{errors[i]:.2g}{unit}, that of the others {mean:.3g}{unit} ({part:+.0%}, {sigma:.1f} "
+                    "sigma). Look at its background, flares and response."
                 )

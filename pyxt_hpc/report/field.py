@@ -61,7 +61,7 @@ def add_field(config: ClusterConfig, bundle: Bundle, payload: Payload) -> dict[s
 
 
 def tangent(wcs: WCS) -> dict[str, Any]:
-    """What the formula of a tangential projection needs: reference pixel from 0, its place [deg], CD matrix."""
+    """What the formula of a tangential projection needs: pixel from 0, its place [deg], CD matrix."""
     assert list(wcs.wcs.ctype) == ["RA---TAN", "DEC--TAN"], "all images of this package are tangential"
     return {
         "pixel": [float(v) - 1.0 for v in wcs.wcs.crpix],

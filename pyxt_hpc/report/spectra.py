@@ -47,7 +47,7 @@ def worst_regions(rows: NDArray, number: int = N_WORST) -> NDArray[np.int64]:
 
 
 def spread_regions(rows: NDArray, number: int) -> NDArray[np.int64]:
-    """Places of at most so many regions, spread evenly: that nearest to the middle of each square of the sky."""
+    """Places of at most so many regions, spread evenly: that nearest to the middle of every square."""
     if len(rows) <= number:
         return np.arange(len(rows))
     y, x = rows["row"].astype(float), rows["col"].astype(float)

@@ -53,8 +53,9 @@ class Browser:
         self._process = subprocess.Popen(
             [
                 program, "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={profile}",
-                "--no-first-run", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-                "--disable-background-networking", "--disable-component-update", "about:blank",
+                "--no-first-run", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                "--hide-scrollbars", "--disable-background-networking", "--disable-component-update",
+                "about:blank",
             ],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             preexec_fn=descriptors, pass_fds=(3, 4), close_fds=True, start_new_session=True,

@@ -1,7 +1,7 @@
 """A small cluster that is fitted, and its report in a real browser."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +26,13 @@ HOSTILE = "<script>document.title = 'broken'</script>\"'&<img src=x onerror=\"do
 
 
 @pytest.fixture(scope="session")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def config(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """Configuration of a small cluster that is fitted, with records of the stages before."""
-    folder = tmp_path_factory.mktemp("report")
+    return made_once("report_cluster", fill) / f"{NAME}_cluster_config.ini"
+
+
+def fill(folder: Path) -> None:
+    """Make the cluster and its report."""
     rng = np.random.default_rng(6)
     bundle = observe_directly(shock_free_cluster("cool core", rng, 60).cluster, rng, exposure_s=3e4)
     # part of the field is dark, a hole is in it
@@ -54,7 +58,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record(layout, "process-data", obsid, facts)
     cleaned = {"exposure_of_chip_s": {"0": 30000.0}, "flare_fraction": 0.1176, "findings": []}
     record(layout, "remove-sources", obsid, cleaned)
-    return path
+    assert main(["report", "-c", str(path)]) == 0
 
 
 def record(layout: Layout, stage: str, obsid: str, facts: dict[str, object]) -> None:
@@ -67,7 +71,6 @@ def record(layout: Layout, stage: str, obsid: str, facts: dict[str, object]) -> 
 @pytest.fixture(scope="session")
 def page(config: Path) -> Path:
     """Its report."""
-    assert main(["report", "-c", str(config)]) == 0
     return Layout.of(read_config(config)).report
 
 

@@ -170,12 +170,9 @@ def test_what_was_done_is_told(page: Path, config: Path) -> None:
 
 
 def test_a_changed_configuration_is_said(config: Path, tmp_path: Path) -> None:
-    before = config.read_text()
-    try:
-        config.write_text(before + "[spectral]\nstatistic = cstat\n")
-        made = write_report(read_config(config), tmp_path / "changed.html")
-    finally:
-        config.write_text(before)
+    changed = config.with_name("changed.ini")  # of the same folder: the same cluster
+    changed.write_text(config.read_text() + "[spectral]\nstatistic = cstat\n")
+    made = write_report(read_config(changed), tmp_path / "changed.html")
     text = made.path.read_text()
     assert "Configuration changed since the fits" in text
     assert "statistic of the configuration" in text
