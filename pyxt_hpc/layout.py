@@ -171,6 +171,14 @@ class Layout:
     shock_regions = _Path("main_output/{name}_shocks.reg", "the same as a DS9 region file")
     shock_histogram = _Path("main_output/{name}_mach_histogram.png", "their Mach numbers")
 
+    # Calibration; the argument is empty, or tells what was simulated wrongly on purpose
+    calibration_table = _PathOf(
+        "main_output/{name}_calibration{of}.ecsv",
+        "bias and coverage of simulated fits by class; in words in its `sentences`",
+    )
+    calibration_regions = _PathOf("main_output/{name}_calibration{of}_regions.ecsv", "the same by place")
+    calibration_picture = _PathOf("main_output/{name}_calibration{of}.png", "bias and coverage by class")
+
     # Profiles; the argument is empty, or tells a sector
     profile_shells = _PathOf("main_output/{name}_profile{of}_shells.ecsv", "annuli and shells of gas")
     profile_brightness = _PathOf("main_output/{name}_profile{of}_brightness.ecsv", "soft surface brightness")

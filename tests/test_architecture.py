@@ -22,6 +22,7 @@ ROOMS = [
         "pipeline",
         "plots",
         "reference",
+        "calibrate",
         "maps",
         "profiles",
         "stages",

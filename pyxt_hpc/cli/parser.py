@@ -5,6 +5,7 @@ from typing import NoReturn
 
 from pyxt_hpc import __version__
 from pyxt_hpc.cli import (
+    calibration,
     cluster,
     demo,
     fitting,
@@ -22,7 +23,21 @@ from pyxt_hpc.cli.command import EXIT_CODES
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import shown
 
-MODULES = (cluster, preprocessing, run, fitting, results, spectra, jobs, maps, profiles, mass, demo, manual)
+MODULES = (
+    cluster,
+    preprocessing,
+    run,
+    fitting,
+    results,
+    spectra,
+    jobs,
+    maps,
+    profiles,
+    mass,
+    calibration,
+    demo,
+    manual,
+)
 
 
 class Parser(argparse.ArgumentParser):
