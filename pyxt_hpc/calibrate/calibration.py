@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.calibrate.recovery import NOMINAL, ByPlace, Recovery, Summary, by_place
-from pyxt_hpc.calibrate.trust import FITS, MEANINGS, RULES, Trust, judge
+from pyxt_hpc.calibrate.trust import FITS, MEANINGS, RULES, SHIFT, Trust, judge
 from pyxt_hpc.spectra.fit import FitOptions
 
 CLASSES: dict[str, tuple[str, tuple[float, ...]]] = {
@@ -187,8 +187,8 @@ class Calibration:
 
 def _what_was_done(setup: Setup, regions: int) -> str:
     text = (
-        f"{regions} regions were simulated {setup.draws} times each from their own fits, with Poisson noise "
-        f"in source and background (seed {setup.seed}), and fitted again with the same settings "
+        f"{regions} regions were simulated {_times(setup.draws)} each from their own fits, with Poisson "
+        f"noise in source and background (seed {setup.seed}), and fitted again with the same settings "
         f"({setup.options.statistic})."
     )
     if setup.left_out:
@@ -205,7 +205,9 @@ def _of_kT(found: Summary) -> Iterator[str]:
     verdict = "as often as they should"
     if abs(found.coverage - NOMINAL) > max(_LEAST, _SIGMA * found.coverage_error):
         word = "small" if found.coverage < NOMINAL else "large"
-        verdict = f"errors are too {word}: they would have to be {found.error_factor:.2f} times as large"
+        verdict = f"errors are too {word}, they would have to be {found.error_factor:.2f} times as large"
+        if abs(found.shift) > SHIFT and found.coverage < NOMINAL:
+            verdict = "the bias takes kT out of them"
     yield (
         f"The 68% intervals of kT hold the truth in {found.coverage:.1%} +- {found.coverage_error:.1%} of "
         f"the fits: {verdict}."
@@ -240,6 +242,10 @@ def _what_it_cannot_tell(setup: Setup) -> str:
 
 def _high(bias: float) -> str:
     return f"{abs(bias):.1%} {'high' if bias > 0 else 'low'}"
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
 
 
 def _either(names: list[str]) -> str:
