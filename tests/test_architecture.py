@@ -19,6 +19,7 @@ ROOMS = [
         "simulate",
         "data",
         "cluster",
+        "sample",
         "pipeline",
         "plots",
         "reference",

@@ -2,13 +2,22 @@
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import config_option, job_options, option, resolution_option, whole_number
+from pyxt_hpc.cli.options import (
+    config_option,
+    config_or_sample_option,
+    job_options,
+    option,
+    resolution_option,
+    whole_number,
+)
 from pyxt_hpc.cli.screen import echo
 from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.text import resolved
 from pyxt_hpc.layout import Layout
 
@@ -21,8 +30,9 @@ if TYPE_CHECKING:
     "write a job script for SLURM or PBS",
     "Write a script that runs stages 5 and 6, stops in time, runs again until all is done, and keeps a\n"
     "log per attempt. What is not given here comes from [hpc] of the configuration, then from the\n"
-    "profile of the site, by name or file.",
-    config_option,
+    "profile of the site, by name or file. With --sample it is a job array, a task a cluster, of all\n"
+    "stages: `pyxt-hpc help sample`.",
+    config_or_sample_option,
     job_options,
 )
 def make_job_command(arguments: argparse.Namespace) -> None:
@@ -191,12 +201,14 @@ def _job(arguments: argparse.Namespace) -> "Job":
     from pyxt_hpc.jobs.job import Job
     from pyxt_hpc.jobs.sites import settings_for
 
-    config = read_config(arguments.config)
-    layout = Layout.of(config)
     given = {name: getattr(arguments, name, None) for name in KEYS}
     given["modules"] = ",".join(arguments.modules) if arguments.modules else None
     given["venv"] = arguments.venv and os.path.abspath(os.path.expanduser(arguments.venv))
     given["directives"] = "\n".join(arguments.directives) if arguments.directives else None
+    if getattr(arguments, "sample", None) is not None:
+        return _sample_job(arguments, given)
+    config = read_config(arguments.config)
+    layout = Layout.of(config)
     stages = arguments.stages or ("6" if arguments.array else "5,6")
     return Job(
         name=config.name,
@@ -207,4 +219,27 @@ def _job(arguments: argparse.Namespace) -> "Job":
         stages=tuple(map(int, stages.split(","))),
         resolution=arguments.resolution,
         n_tasks=arguments.array,
+    )
+
+
+def _sample_job(arguments: argparse.Namespace, given: Mapping[str, str | None]) -> "Job":
+    from pyxt_hpc.jobs.job import MAX_TASKS, Job
+    from pyxt_hpc.jobs.sites import settings_for
+    from pyxt_hpc.layout import SampleLayout
+    from pyxt_hpc.sample.table import read_sample
+
+    if arguments.stages is not None:
+        raise ConfigError("--stages: the tasks of a sample do all stages; those that are done take no time")
+    table = resolved(arguments.sample)
+    n_tasks = arguments.array or min(len(read_sample(table)), MAX_TASKS)
+    layout = SampleLayout(table)
+    return Job(
+        name=table.stem,
+        config=table,
+        script=resolved(arguments.output or layout.job_script),
+        record=layout.jobs_record,
+        settings=settings_for(str(table), {}, given, arguments.site),
+        resolution=arguments.resolution,
+        n_tasks=n_tasks,
+        is_sample=True,
     )
