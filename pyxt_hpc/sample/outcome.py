@@ -1,11 +1,12 @@
 """What became of every cluster of a sample: a small file each, so that tasks of a job array share nothing."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from pyxt_hpc.files.writing import check_regular, replacing
+from pyxt_hpc.sample.findings import NAMES
 
 
 class State(StrEnum):
@@ -42,6 +43,8 @@ class Outcome:
         with another one is done again.
     configuration
         Fingerprint of the configuration's text, if it was written from the table.
+    found
+        Texts of `findings`: the page about all is written often, and reads nothing else.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Outcome:
     seconds: float = 0.0
     made_from: str = ""
     configuration: str = ""
+    found: dict[str, str] = field(default_factory=dict)
 
 
 def read_outcome(path: Path, name: str) -> Outcome:
@@ -60,9 +64,18 @@ def read_outcome(path: Path, name: str) -> Outcome:
         return Outcome(name)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        own = {one.name: type(one.default)(values[one.name]) for one in fields(Outcome) if one.name != "name"}
-        return Outcome(name, **own)
-    except (OSError, ValueError, KeyError, TypeError):
+        return Outcome(
+            name,
+            state=State(values["state"]),
+            reason=str(values["reason"]),
+            exit_code=int(values["exit_code"]),
+            ended=float(values["ended"]),
+            seconds=float(values["seconds"]),
+            made_from=str(values["made_from"]),
+            configuration=str(values["configuration"]),
+            found={key: str(text) for key, text in values["found"].items() if key in NAMES},
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Outcome(name)  # what is done shows itself when the cluster is run again
 
 

@@ -13,6 +13,7 @@ from pyxt_hpc.layout import Layout, SampleLayout
 from pyxt_hpc.preprocess.ciao.backend import choose_backend
 from pyxt_hpc.provenance import fingerprint, software
 from pyxt_hpc.sample.command import run_command
+from pyxt_hpc.sample.findings import findings
 from pyxt_hpc.sample.outcome import Outcome, State, read_outcome, write_outcome
 from pyxt_hpc.sample.page import write_page
 from pyxt_hpc.sample.table import Row, read_sample
@@ -126,7 +127,9 @@ def _run_one(
         state = {0: State.DONE, EXIT_TRY_AGAIN: State.STOPPED}.get(ended.exit_code, State.FAILED)
         if stopped and state == State.FAILED:
             state = State.STOPPED  # told before it was ready for it
-        now = replace(now, state=state, reason=ended.reason, exit_code=ended.exit_code)
+        now = replace(
+            now, state=state, reason=ended.reason, exit_code=ended.exit_code, found=findings(config)
+        )
         if state == State.DONE:  # what was drawn or proposed meanwhile belongs to it
             now = replace(now, made_from=made_from(config, wish))
     except PyxtError as error:
