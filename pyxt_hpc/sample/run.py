@@ -1,12 +1,21 @@
 """Every cluster of a sample run by itself: what is done is skipped, what fails does not stop the others."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyxt_hpc.config.cluster import KEYS, ClusterConfig, config_template, read_config
-from pyxt_hpc.errors import EXIT_TRY_AGAIN, ConfigError, Interrupted, MissingInput, PyxtError
+from pyxt_hpc.errors import (
+    EXIT_DEFECT,
+    EXIT_TRY_AGAIN,
+    ConfigError,
+    Interrupted,
+    MissingInput,
+    PyxtError,
+)
+from pyxt_hpc.exit_codes import answer_to
 from pyxt_hpc.files.text import resolved
 from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.layout import Layout, SampleLayout
@@ -17,6 +26,8 @@ from pyxt_hpc.sample.findings import findings
 from pyxt_hpc.sample.outcome import Outcome, State, read_outcome, write_outcome
 from pyxt_hpc.sample.page import write_page
 from pyxt_hpc.sample.table import Row, read_sample
+
+log = logging.getLogger(__name__)
 
 Echo = Callable[[str], None]
 
@@ -121,8 +132,7 @@ def _run_one(
         refuse_what_must_be_downloaded(config, wish)
         write_outcome(path, replace(now, state=State.RUNNING))
         write_page(layout, rows)
-        log = layout.log(row.name)
-        ended = run_command(["run", "-c", str(config.path), *wish.words], log)
+        ended = run_command(["run", "-c", str(config.path), *wish.words], layout.log(row.name))
         stopped = ended.stopped
         state = {0: State.DONE, EXIT_TRY_AGAIN: State.STOPPED}.get(ended.exit_code, State.FAILED)
         if stopped and state == State.FAILED:
@@ -132,8 +142,12 @@ def _run_one(
         )
         if state == State.DONE:  # what was drawn or proposed meanwhile belongs to it
             now = replace(now, made_from=made_from(config, wish))
-    except PyxtError as error:
-        now = replace(now, reason=str(error), exit_code=error.exit_code)
+    except Exception as error:
+        answer = answer_to(error)
+        if answer.exit_code == EXIT_DEFECT:
+            log.exception("%s: a defect of pyxt_hpc; please report it", row.name)
+        reason = answer.line or f"a defect of pyxt_hpc: {type(error).__name__}: {error}"
+        now = replace(now, reason=reason, exit_code=answer.exit_code)
     now = replace(now, ended=time.time(), seconds=time.time() - began)
     write_outcome(path, now)
     return now, stopped
