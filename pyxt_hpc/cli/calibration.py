@@ -3,8 +3,15 @@
 import argparse
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import as_key, config_option, cpus_option, option, whole_number
-from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.cli.options import (
+    as_key,
+    config_option,
+    cpus_option,
+    json_option,
+    option,
+    whole_number,
+)
+from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.config.parsers import Number
 from pyxt_hpc.parallel.world import detect_world
@@ -47,6 +54,8 @@ def _factor(text: str) -> float:
         metavar="F",
         help="simulate F times the background that the fits expect, e.g. 1.05",
     ),
+    json_option,
+    example="pyxt-hpc calibrate -c A1795_cluster_config.ini --regions 2000",
     serial=False,
 )
 def calibrate_command(arguments: argparse.Namespace) -> None:
@@ -74,13 +83,21 @@ def calibrate_command(arguments: argparse.Namespace) -> None:
     regions, calibration = found
     layout, suffix = regions.layout, calibration.setup.suffix
     for line in map_lines(write_products(regions, write_maps(regions, map_trust(regions, calibration)))):
-        echo(line)
+        tell(line)
     write_table(class_table(regions, calibration), layout.calibration_table(suffix))
     write_table(region_table(regions, calibration), layout.calibration_regions(suffix))
     draw_calibration(layout.calibration_picture(suffix), config.name, calibration)
     for path in (layout.calibration_table, layout.calibration_regions, layout.calibration_picture):
-        echo(str(path(suffix)))
-    echo("", *calibration_lines(calibration))
+        tell(str(path(suffix)))
+    tell("")
+    numbers = {
+        "sentences": calibration.sentences(),
+        "classes": [
+            {"variable": one.variable, "low": one.low, "high": one.high, **found}
+            for one, found in calibration.summaries
+        ],
+    }
+    answer(numbers, calibration_lines(calibration))
 
 
 COMMANDS = (calibrate_command,)

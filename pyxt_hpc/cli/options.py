@@ -83,6 +83,10 @@ config_or_sample_option = one_of(
     option("--sample", metavar="CSV", type=Path, help="a table of clusters instead: `pyxt-hpc help sample`"),
 )
 
+json_option = option(
+    "--json", action="store_true", help="the numbers as JSON on standard output, and nothing else there"
+)
+
 cpus_option = option(
     "--num-cpus",
     type=as_key("num_cpus"),
@@ -168,6 +172,6 @@ def job_options(parser: argparse.ArgumentParser) -> None:
         type=whole_number(0, 9999),
         default=0,
         metavar="N",
-        help="job array of N tasks without MPI; merge-results after it",
+        help="job array of N tasks without MPI; `results merge` after it",
     )
     add("--output", type=Path, metavar="F", help="script (default: <name>/<name>_job.sh)")

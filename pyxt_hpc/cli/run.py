@@ -3,6 +3,7 @@
 import argparse
 
 from pyxt_hpc.cli.command import command
+from pyxt_hpc.cli.next_step import tell_next
 from pyxt_hpc.cli.options import (
     config_or_sample_option,
     cpus_option,
@@ -11,7 +12,7 @@ from pyxt_hpc.cli.options import (
     resolution_option,
     yes_option,
 )
-from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.cli.screen import tell
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.pipeline.run import STAGES, run_stages
 
@@ -48,6 +49,7 @@ from pyxt_hpc.pipeline.run import STAGES, run_stages
         metavar="I/N",
         help="of a sample every Nth cluster from the Ith on, as a task of a job array does",
     ),
+    example="pyxt-hpc run -c A1795_cluster_config.ini --through fit-spectra",
 )
 def run(arguments: argparse.Namespace) -> None:
     if arguments.sample is not None:
@@ -59,13 +61,14 @@ def run(arguments: argparse.Namespace) -> None:
         )
     run_stages(
         arguments.config,
-        echo,
+        tell,
         first=arguments.first,
         last=arguments.last,
         num_cpus=arguments.num_cpus,
         resolution=arguments.resolution,
         replace=arguments.yes,
     )
+    tell_next(arguments.last, arguments.config)
 
 
 COMMANDS = (run,)
@@ -80,4 +83,4 @@ def _run_sample(arguments: argparse.Namespace) -> None:
     if arguments.yes:
         options += ["--yes"]
     part = (1, 1) if arguments.slice is None else parse_slice(arguments.slice)
-    run_sample(arguments.sample, echo, Wish(arguments.first, arguments.last, tuple(options)), part)
+    run_sample(arguments.sample, tell, Wish(arguments.first, arguments.last, tuple(options)), part)

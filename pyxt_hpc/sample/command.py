@@ -1,5 +1,6 @@
 """A command of pyxt-hpc in a process of its own, which may fail, die or be told to stop."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -74,9 +75,11 @@ def _reason(code: int, log: Path, began: int) -> str:
         memory = "; the system kills what takes too much memory" if -code == signal.SIGKILL else ""
         return f"its process was ended by {name}{memory}"
     told = [line for line in lines if line.strip()]
-    said = next((line for line in reversed(told) if line.startswith(_ERROR)), "")
-    if said:
-        return shown(said.removeprefix(_ERROR), _MAX_REASON)
+    at = next((i for i in reversed(range(len(told))) if told[i].startswith(_ERROR)), None)
+    if at is not None:  # with what is wrong besides, indented below
+        more = itertools.takewhile(lambda line: line.startswith("  "), told[at + 1 :])
+        said = [told[at].removeprefix(_ERROR), *(line.strip() for line in more)]
+        return shown(" ".join(said), _MAX_REASON)
     if code == EXIT_TRY_AGAIN:
         return "interrupted: what is finished is stored"
     if code == EXIT_DEFECT and len(told) > 1:

@@ -146,7 +146,9 @@ def _run_one(
         answer = answer_to(error)
         if answer.exit_code == EXIT_DEFECT:
             log.exception("%s: a defect of pyxt_hpc; please report it", row.name)
-        reason = answer.line or f"a defect of pyxt_hpc: {type(error).__name__}: {error}"
+        reason = (
+            " ".join([answer.line, *answer.more]) or f"a defect of pyxt_hpc: {type(error).__name__}: {error}"
+        )
         now = replace(now, reason=reason, exit_code=answer.exit_code)
     now = replace(now, ended=time.time(), seconds=time.time() - began)
     write_outcome(path, now)

@@ -82,8 +82,9 @@ def read_sample(path: Path) -> list[Row]:
         if not body:
             problems.append("there is no line below the first, expected a line a cluster")
     if problems:
-        more = f"; {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
-        raise ConfigError(f"{path}: {'; '.join(problems[:MAX_PROBLEMS])}{more}")
+        if (more := len(problems) - MAX_PROBLEMS) > 0:
+            problems[MAX_PROBLEMS:] = [f"{more} more"]
+        raise ConfigError.of_several(str(path), problems)
     return rows
 
 
