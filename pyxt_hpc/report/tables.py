@@ -117,6 +117,7 @@ class Made:
     rows: list[list[str]]
     pictures: list[Wanted]
     remark: str = ""
+    sentences: tuple[str, ...] = ()
 
 
 _PROFILE = (
@@ -127,6 +128,15 @@ _PROFILE = (
     ("pressure", "pressure [keV cm⁻³]", "{:.3g}"),
     ("entropy", "entropy [keV cm²]", "{:.3g}"),
     ("cooling_time", "cooling time [Gyr]", "{:.3g}"),
+)
+_CALIBRATION = (
+    ("variable", "regions by", "{}"),
+    ("low", "from", "{:.3g}"),
+    ("high", "to", "{:.3g}"),
+    ("regions", "regions", "{}"),
+    ("kT_bias", "bias of kT", "{:+.1%}"),
+    ("kT_coverage", "68% intervals that hold the truth", "{:.1%}"),
+    ("kT_error_factor", "errors x", "{:.2f}"),
 )
 _SHOCKS = (
     ("ra", "RA [deg]", "{:.5f}"),
@@ -204,6 +214,19 @@ def made_by_others(layout: Layout, bundle: Bundle) -> Iterator[Made]:
         yield _made(
             path, f"Hydrostatic mass{tag.replace('_', ' ')}", "mass-estimation", None, pictures, bundle
         )
+    if layout.calibration_table("").is_file():
+        pictures = [
+            Wanted(
+                layout.calibration_picture(""), "Calibration", "bias and coverage of simulated fits by class"
+            ),
+            Wanted(
+                layout.picture(layout.map("trust")), "Trust", "map of where kT and its error can be trusted"
+            ),
+        ]
+        yield _made(
+            layout.calibration_table(""), "Calibration: this map simulated and fitted again", "calibrate",
+            _CALIBRATION, pictures, bundle,
+        )  # fmt: skip
     if layout.shock_table.is_file():
         pictures = [
             Wanted(layout.picture(layout.map("mach")), "Mach number", "map of the Mach number"),
@@ -235,4 +258,7 @@ def _made(
     remark = ""
     if made_from is not None and made_from != bundle.fingerprint:
         remark = f"Made from another bundle than the maps: run pyxt-hpc {command} again."
-    return Made(title, command, head, rows, pictures, remark if rows else remark or "None was found.")
+    if not rows:
+        remark = remark or "None was found."
+    sentences = tuple(str(one) for one in table.meta.get("sentences", ()))
+    return Made(title, command, head, rows, pictures, remark, sentences)
