@@ -1,6 +1,8 @@
 """Maps on a page: a number for every region, or a small image; with the colours that pictures have."""
 
+import logging
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,17 +11,22 @@ import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from numpy.typing import NDArray
 
-from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.calibrate.trust import MEANINGS as TRUST
+from pyxt_hpc.errors import EmptySelection, PyxtError
+from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics, map_gas
 from pyxt_hpc.maps.gradient import map_gradients
-from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.maps.product import BLANK, MapProduct
 from pyxt_hpc.maps.quantities import map_brightness, map_circles, map_diagnostics, map_parameters
 from pyxt_hpc.maps.residual import map_residuals
 from pyxt_hpc.plots.colours import colour_scale
 from pyxt_hpc.plots.pictures import thinned
 from pyxt_hpc.report.grid import Grid
 from pyxt_hpc.report.payload import Payload
+
+log = logging.getLogger(__name__)
 
 _LEVELS = 4095
 """Of the values of pixel maps, from the least to the largest; 0 is blank."""
@@ -37,8 +44,17 @@ _PIXEL_MAPS = (
     "signal_to_noise",
     "gradient_4pix",
     "residual_beta_significance",
+    "mach",
 )
 """Maps of pixels, and not of regions, that a page has; where one is missing the page has no word of it."""
+
+_STORED = (
+    ("trust", "Trust in kT and its error", "calibrate", False),
+    ("calibration_bias", "Bias of kT in simulations", "calibrate", True),
+    ("calibration_coverage", "Coverage of kT less 68.3%", "calibrate", True),
+    ("mach", "Mach number", "find-shocks", False),
+)
+"""Maps that other commands have made: name, title, command, whether 0 is in the middle of the colours."""
 
 _ERRORS = ("_error_plus", "_error_minus", "_fractional_error", "_error")
 
@@ -146,10 +162,43 @@ def _products(regions: FittedRegions) -> Iterator[MapProduct]:
     yield from map_diagnostics(regions)
     yield from map_circles(regions)
     yield from map_gradients(regions)
-    try:
+    with suppress(EmptySelection):  # too faint for a smooth model
         yield from map_residuals(regions)
-    except EmptySelection:
-        return  # too faint for a smooth model
+    yield from _of_other_commands(regions)
+
+
+def _of_other_commands(regions: FittedRegions) -> Iterator[MapProduct]:
+    """Maps of `_STORED` that are of these fits."""
+    for name, title, command, diverging in _STORED:
+        path = regions.layout.map(name)
+        if not check_regular(path):
+            continue
+        again = f"run `pyxt-hpc {command} -c {regions.config.path}` again"
+        try:
+            with open_fits(path, "map", again, ours=True) as hdus:
+                values, header = np.array(hdus[0].data), hdus[0].header
+                made_from = header.get("BUNDLEID"), header.get("RESULTID")
+        except PyxtError as error:
+            log.warning("left out of the report: %s", error)
+            continue
+        now = regions.bundle.fingerprint[:16], regions.fingerprint[:16]
+        if made_from != now or values.shape != regions.bundle.mask.shape:
+            log.warning("left out of the report: %s: made from other fits: %s", path, again)
+            continue
+        meanings = None
+        if integer := name == "trust":
+            values = np.where(values == BLANK, np.nan, values)
+            meanings = {int(one): meaning for one, meaning in TRUST.items()}
+        yield MapProduct(
+            path,
+            title,
+            "",
+            values.astype(np.float32),
+            f"by pyxt-hpc {command}",
+            diverging=diverging,
+            integer=integer,
+            meanings=meanings,
+        )
 
 
 def _of_regions(values: NDArray, regions: FittedRegions, grid: Grid) -> NDArray[np.float32] | None:
