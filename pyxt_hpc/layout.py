@@ -163,6 +163,7 @@ class Layout:
 
     # Batch systems
     job_script = _Path("{name}_job.sh", "script for a batch system")
+    command_list = _Path("acb/commands_{name}.lis", "a command for each slice of the regions")
     jobs_record = _Path("logs/jobs.tsv", "a line per event of a job: submitted, started, ended, cancelled")
 
     # Stage 7

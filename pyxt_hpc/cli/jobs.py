@@ -31,7 +31,16 @@ def make_job_command(arguments: argparse.Namespace) -> None:
 
     job = _job(arguments)
     write_script(job)
-    command = SYSTEMS[job.settings.scheduler].submit_command[0]
+    system = SYSTEMS[job.settings.scheduler]
+    if system.is_list:
+        echo(f"{job.script}: {job.n_tasks} commands, one a line; run it, e.g. parallel -a {job.script}")
+        if job.settings.modules:
+            echo(f"before it: module load {' '.join(job.settings.modules)}")
+        echo(
+            f"a line that ends with code 75 is run again; at the end: pyxt-hpc results merge -c {arguments.config}"
+        )
+        return
+    command = system.submit_command[0]
     echo(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")
 
 
@@ -197,13 +206,15 @@ def _job(arguments: argparse.Namespace) -> "Job":
     given["modules"] = ",".join(arguments.modules) if arguments.modules else None
     given["venv"] = arguments.venv and os.path.abspath(os.path.expanduser(arguments.venv))
     given["directives"] = "\n".join(arguments.directives) if arguments.directives else None
+    settings = settings_for(str(config.path), dict(config.hpc), given, arguments.site)
+    default = layout.command_list if settings.scheduler == "list" else layout.job_script
     stages = arguments.stages or ("6" if arguments.array else "5,6")
     return Job(
         name=config.name,
         config=resolved(config.path),
-        script=resolved(arguments.output or layout.job_script),
+        script=resolved(arguments.output or default),
         record=resolved(layout.jobs_record),
-        settings=settings_for(str(config.path), dict(config.hpc), given, arguments.site),
+        settings=settings,
         stages=tuple(map(int, stages.split(","))),
         resolution=arguments.resolution,
         n_tasks=arguments.array,

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from pyxt_hpc import __version__
@@ -98,6 +99,8 @@ def _environment(job: Job) -> list[str]:
 def _commands(job: Job) -> list[str]:
     config = ["-c", str(job.config)]
     fit = ["pyxt-hpc", "fit-spectra", *config, "--resolution", str(job.resolution), "--continue"]
+    if SYSTEMS[job.settings.scheduler].is_list:
+        return list(_list(job, fit[1:]))
     if job.n_tasks:
         line = shlex.join([*fit, "--num-cpus", str(job.settings.ranks_per_node), "--slice"])
         return [f'run {line} "$task"/{job.n_tasks}', "stop_unless_done"]
@@ -108,3 +111,15 @@ def _commands(job: Job) -> list[str]:
         for stage in job.stages
         for line in (f"run {shlex.join([*launcher, *commands[stage]])}", "stop_unless_done")
     ]
+
+
+def _list(job: Job, fit: list[str]) -> Iterator[str]:
+    """A line for every slice that needs nothing of the shell that runs it."""
+    settings = job.settings
+    variables = {**dict.fromkeys(ONE_THREAD, "1"), **dict(settings.environment)}
+    folder = job.config.parent / os.path.expanduser(settings.venv) / "bin" if settings.venv else Path()
+    begin = ["env", *(f"{name}={value}" for name, value in variables.items()), str(folder / "pyxt-hpc"), *fit]
+    for task in range(1, job.n_tasks + 1):
+        yield shlex.join(
+            [*begin, "--num-cpus", str(settings.ranks_per_node), "--slice", f"{task}/{job.n_tasks}"]
+        )

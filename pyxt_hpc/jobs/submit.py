@@ -17,7 +17,10 @@ def write_script(job: Job) -> None:
 
     Raises ConfigError if a file that is no script has its name; DamagedFile if it cannot be written.
     """
-    refuse_to_replace(job.script, (b"#!",), "a script")
+    if SYSTEMS[job.settings.scheduler].is_list:
+        refuse_to_replace(job.script, (b"env ",), "a list of commands")
+    else:
+        refuse_to_replace(job.script, (b"#!",), "a script")
     text = render(job)
     if SYSTEMS[job.settings.scheduler].resubmits_script:
         _write(resubmitted(job), text)
