@@ -24,6 +24,7 @@ ROOMS = [
         "reference",
         "maps",
         "profiles",
+        "ancestor",
         "stages",
         "preprocess",
     ),

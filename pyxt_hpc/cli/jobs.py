@@ -36,9 +36,8 @@ def make_job_command(arguments: argparse.Namespace) -> None:
         echo(f"{job.script}: {job.n_tasks} commands, one a line; run it, e.g. parallel -a {job.script}")
         if job.settings.modules:
             echo(f"before it: module load {' '.join(job.settings.modules)}")
-        echo(
-            f"a line that ends with code 75 is run again; at the end: pyxt-hpc results merge -c {arguments.config}"
-        )
+        echo("run a line that ends with exit code 75 again; when all are done:")
+        echo(f"pyxt-hpc results merge -c {arguments.config}")
         return
     command = system.submit_command[0]
     echo(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")

@@ -8,6 +8,7 @@ from pyxt_hpc.cli import (
     cluster,
     demo,
     fitting,
+    importing,
     jobs,
     manual,
     maps,
@@ -22,7 +23,21 @@ from pyxt_hpc.cli.command import EXIT_CODES
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import shown
 
-MODULES = (cluster, preprocessing, run, fitting, results, spectra, jobs, maps, profiles, mass, demo, manual)
+MODULES = (
+    cluster,
+    importing,
+    preprocessing,
+    run,
+    fitting,
+    results,
+    spectra,
+    jobs,
+    maps,
+    profiles,
+    mass,
+    demo,
+    manual,
+)
 
 
 class Parser(argparse.ArgumentParser):

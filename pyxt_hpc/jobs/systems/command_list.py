@@ -1,4 +1,4 @@
-"""No batch system: a list of commands for any program that runs lines, as ClusterPyXT's ``commands_<name>.lis``."""
+"""A list of commands instead of a batch system, as ClusterPyXT's ``commands_<name>.lis``."""
 
 import shlex
 from collections.abc import Sequence
