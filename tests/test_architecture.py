@@ -41,7 +41,7 @@ ROOMS = [
         "steps",
         "images",
     ),
-    *("layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"),
+    *("lookup", "layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"),
 ]
 
 

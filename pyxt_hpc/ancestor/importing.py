@@ -3,7 +3,6 @@
 Nothing in ClusterPyXT's folder is changed: its large files are linked to, or copied, small ones are copied.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -14,7 +13,7 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from pyxt_hpc.ancestor.bundle import bundle_of, read_scale_map
+from pyxt_hpc.ancestor.bundle import bundle_of, read_plane, read_scale_map
 from pyxt_hpc.ancestor.choices import choices_as
 from pyxt_hpc.ancestor.configuration import AncestorConfig, find_config, read_ancestor_config
 from pyxt_hpc.ancestor.fits import read_fits
@@ -28,8 +27,8 @@ from pyxt_hpc.chandra.ogip.response import read_arf, read_rmf
 from pyxt_hpc.chandra.regions.physical import physical_text
 from pyxt_hpc.chandra.regions.sky import read_regions
 from pyxt_hpc.chandra.sky.tangent import pixel_to_pixel, tangent_plane
-from pyxt_hpc.config.cluster import ClusterConfig, config_template, read_config
-from pyxt_hpc.errors import ConfigError, MissingInput, PyxtError
+from pyxt_hpc.config.cluster import ClusterConfig, config_from, config_template
+from pyxt_hpc.errors import ConfigError, DamagedFile, MissingInput, PyxtError
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.writing import check_regular, replacing
@@ -105,43 +104,39 @@ def import_cluster(
         raise ConfigError(
             f"{target if target.exists() else here.cluster_dir} is there already: give another --directory"
         )
-    staging = directory / f".{old.name}-import-{os.getpid()}"
-    with system_errors(staging):
-        staging.mkdir(parents=True)
+    with system_errors(here.cluster_dir):
+        here.cluster_dir.mkdir(parents=True, exist_ok=True)
     try:
-        done = _Import(folder, staging, old, target, copy).run(choices)
-        with system_errors(here.cluster_dir):
-            if here.cluster_dir.is_dir():
-                here.cluster_dir.rmdir()
-            (staging / old.name).rename(here.cluster_dir)
-            with replacing(target) as temporary:  # last: where the configuration is, everything is
-                shutil.copyfile(staging / target.name, temporary)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        done, text = _Import(folder, here, old, target, copy).run(choices)
+    except BaseException:
+        shutil.rmtree(here.cluster_dir, ignore_errors=True)
+        raise
+    with replacing(target) as temporary:  # last: where the configuration is, everything is
+        temporary.write_text(text, encoding="utf-8")
     return done
 
 
 class _Import:
-    """One import on its way, into a folder that is renamed at the end."""
+    """One import on its way."""
 
-    def __init__(self, folder: Path, staging: Path, old: AncestorConfig, target: Path, copy: bool) -> None:
-        self.old, self.copy = old, copy
+    def __init__(self, folder: Path, here: Layout, old: AncestorConfig, target: Path, copy: bool) -> None:
+        self.old, self.here, self.copy = old, here, copy
         self.source = AncestorLayout(folder.resolve(), old.name)
-        self.here = Layout(staging / old.name, old.name)
-        self.config_path = staging / target.name
+        self.text = ""
         self.done = Imported(target, list(old.taken), list(old.changed), list(old.missing))
 
-    def run(self, choices: str | None) -> Imported:
+    def run(self, choices: str | None) -> tuple[Imported, str]:
+        """What became of it, and the text of the configuration, which is still to be written."""
         here, done = self.here, self.done
         for folder in (here.combined, here.acb, here.main_output, here.logs):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         self._regions()
         for obsid in self.old.obsids:
             self._observation(obsid)
         texts = {**(choices_as(choices) if choices else {}), **self.old.texts}
         if choices:
             done.changed.append(f"the configuration has the choices of {choices}: chi2gehrels, channels, ...")
-        self._write_config(texts)
+        self.text = config_template(self.old.name, texts)
         if all(key in texts for key in _NEEDED):
             self._products(choices, texts)
         else:
@@ -151,10 +146,7 @@ class _Import:
             done.has_inputs = not any(entry.startswith("ObsID") for entry in done.missing)
         with replacing(here.import_list) as temporary:
             temporary.write_text("\n".join(done.lines()) + "\n", encoding="utf-8")
-        return done
-
-    def _write_config(self, texts: Mapping[str, str]) -> None:
-        self.config_path.write_text(config_template(self.old.name, texts), encoding="utf-8")
+        return done, self.text
 
     # Files of a person and of the archive
 
@@ -276,7 +268,7 @@ class _Import:
     # Products
 
     def _products(self, choices: str | None, texts: dict[str, str]) -> None:
-        config = read_config(self.config_path)
+        config = config_from(self.text, self.done.config)
         bundle: list[Bundle] = []
 
         def make_bundle() -> None:
@@ -297,9 +289,14 @@ class _Import:
     ) -> None:
         found = read_scale_map(self.source.scale_map, bundle.mask.shape)
         radii = take_radii(found, bundle.mask)
-        kind, reached = signal_to_noise_kind(bundle, radii.radius, config.signal_to_noise)
+        counts = bundle.counts
+        if check_regular(self.source.combined_counts):  # as ClusterPyXT added them
+            counts = read_plane(self.source.combined_counts, "image of counts")[0]
+        if counts.shape != bundle.mask.shape:
+            raise DamagedFile(f"{self.source.combined_counts}: has not the shape of the mask: copy it again")
+        kind, reached = signal_to_noise_kind(bundle, counts, radii.radius, config.signal_to_noise)
         config = replace(config, signal_to_noise_of=kind)
-        self._write_config({**texts, "signal_to_noise_of": kind})
+        self.text = config_template(self.old.name, {**texts, "signal_to_noise_of": kind})
         write_circles(bundle, config, radii.radius, reached, ["radii of ClusterPyXT"])
         self._tell_radii(radii, kind)
         files = self.source.fits_csv("worst"), self.source.fits_csv("best")
@@ -350,21 +347,23 @@ class _Import:
 
 
 def signal_to_noise_kind(
-    bundle: Bundle, radius: NDArray[np.float32], target: float
+    bundle: Bundle, counts: NDArray, radius: NDArray[np.float32], target: float
 ) -> tuple[str, NDArray[np.float32]]:
-    """By which S/N circles were made: ``net`` or ``counts``, whichever is nearer to the target in the median.
+    """By which S/N circles were made: ``net`` or ``counts``.
+
+    All but a few of the circles reach the target, and hardly more: so it is the one whose 5% quantile is
+    nearer to the target.
 
     Returns also that S/N (ny, nx), 0 where there is no circle.
     """
-    live = bundle.mask > 0
-    images = np.stack([bundle.counts, bundle.background, bundle.background, live], axis=-1) * live[..., None]
-    counts, background, variance, *_ = circle_sums(images, radius)
-    nothing = np.zeros_like(counts)
-    net = signal_to_noise(counts, background, variance)
-    whole = signal_to_noise(counts, nothing, nothing)
+    images = np.stack([counts, bundle.background, *np.zeros((2, *counts.shape))], axis=-1)  # it takes four
+    total, background, *_ = circle_sums(images, radius)
+    nothing = np.zeros_like(total)
+    net = signal_to_noise(total, background, background)
+    whole = signal_to_noise(total, nothing, nothing)
     some = radius > 0
     distance = {
-        kind: float(np.median(np.abs(ratio[some] - target))) if some.any() else 0.0
+        kind: abs(float(np.quantile(ratio[some], 0.05)) - target) if some.any() else 0.0
         for kind, ratio in (("net", net), ("counts", whole))
     }
     kind = min(distance, key=lambda name: distance[name])

@@ -352,6 +352,14 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
     """
     path = Path(path)
     text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", max_bytes=MAX_BYTES)
+    return config_from(text, path)
+
+
+def config_from(text: str, path: Path) -> ClusterConfig:
+    """The configuration of a text that is, or will be, the file of this path.
+
+    Raises ConfigError as `read_config`.
+    """
     contents = read_sections(
         parse_ini(text, path, "an INI file"), path, {**SECTIONS, hpc.SECTION: hpc.CONFIG_KEYS}
     )
