@@ -155,7 +155,7 @@ def test_without_network_or_astroquery_it_is_said_and_nothing_written(
     [
         ("astroquery.ipac.ned", "Ned.query_object", Archives.query_object),
         ("astroquery.heasarc", "Heasarc.query_region", Archives.query_catalogue),
-        ("astroquery.vizier", "VizierClass.query_region", Archives.query_map),
+        ("astroquery.vizier", "VizierClass.query_region_async", Archives.query_map),
     ],
 )
 def test_doubles_have_the_signatures_of_astroquery(
