@@ -20,6 +20,7 @@ from pyxt_hpc.ancestor.fits import read_fits
 from pyxt_hpc.ancestor.results import store_fits
 from pyxt_hpc.ancestor.scale_map import TakenRadii, ancestor_numbers, take_radii
 from pyxt_hpc.binning.bins import signal_to_noise
+from pyxt_hpc.binning.circles import RADIUS_MIN, RADIUS_STEP
 from pyxt_hpc.binning.smoothing import circle_sums
 from pyxt_hpc.bundle import Bundle, write_bundle
 from pyxt_hpc.chandra.events import read_sky_wcs
@@ -289,12 +290,10 @@ class _Import:
     ) -> None:
         found = read_scale_map(self.source.scale_map, bundle.mask.shape)
         radii = take_radii(found, bundle.mask)
-        counts = bundle.counts
-        if check_regular(self.source.combined_counts):  # as ClusterPyXT added them
-            counts = read_plane(self.source.combined_counts, "image of counts")[0]
-        if counts.shape != bundle.mask.shape:
-            raise DamagedFile(f"{self.source.combined_counts}: has not the shape of the mask: copy it again")
-        kind, reached = signal_to_noise_kind(bundle, counts, radii.radius, config.signal_to_noise)
+        # as ClusterPyXT added them
+        counts = self._image(self.source.combined_counts, bundle.counts)
+        background = self._image(self.source.combined_background, bundle.background)
+        kind, reached = signal_to_noise_kind(counts, background, radii.radius, config.signal_to_noise)
         config = replace(config, signal_to_noise_of=kind)
         self.text = config_template(self.old.name, {**texts, "signal_to_noise_of": kind})
         write_circles(bundle, config, radii.radius, reached, ["radii of ClusterPyXT"])
@@ -330,6 +329,15 @@ class _Import:
                 f"{stored.unknown} of regions that the scale map has not"
             )
 
+    def _image(self, path: Path, otherwise: NDArray) -> NDArray:
+        """An image of ClusterPyXT, or what stands for it where it is not there."""
+        if not check_regular(path):
+            return otherwise
+        image, _ = read_plane(path, "image")
+        if image.shape != otherwise.shape:
+            raise DamagedFile(f"{path}: has not the shape of the mask: copy it again")
+        return image
+
     def _tell_radii(self, radii: TakenRadii, kind: str) -> None:
         circles = int(np.count_nonzero(radii.radius))
         formula = "(C - B)/sqrt(C + B)" if kind == "net" else "sqrt(C), the background counted as signal"
@@ -347,27 +355,28 @@ class _Import:
 
 
 def signal_to_noise_kind(
-    bundle: Bundle, counts: NDArray, radius: NDArray[np.float32], target: float
+    counts: NDArray, background: NDArray, radius: NDArray[np.float32], target: float
 ) -> tuple[str, NDArray[np.float32]]:
     """By which S/N circles were made: ``net`` or ``counts``.
 
-    All but a few of the circles reach the target, and hardly more: so it is the one whose 5% quantile is
-    nearer to the target.
-
-    Returns also that S/N (ny, nx), 0 where there is no circle.
+    A circle reaches the target, and the next smaller one does not: it is the S/N with fewer exceptions. All
+    arrays are (ny, nx). Returns also that S/N, 0 where there is no circle.
     """
-    images = np.stack([counts, bundle.background, *np.zeros((2, *counts.shape))], axis=-1)  # it takes four
-    total, background, *_ = circle_sums(images, radius)
-    nothing = np.zeros_like(total)
-    net = signal_to_noise(total, background, background)
-    whole = signal_to_noise(total, nothing, nothing)
+    images = np.stack([counts, background, *np.zeros((2, *counts.shape))], axis=-1)  # it takes four
     some = radius > 0
-    distance = {
-        kind: abs(float(np.quantile(ratio[some], 0.05)) - target) if some.any() else 0.0
-        for kind, ratio in (("net", net), ("counts", whole))
-    }
-    kind = min(distance, key=lambda name: distance[name])
-    return kind, np.where(some, net if kind == "net" else whole, 0.0).astype(np.float32)
+    smaller = np.where(radius > RADIUS_MIN, radius - np.float32(RADIUS_STEP), 0.0).astype(np.float32)
+    exceptions, reached = {}, {}
+    for kind in ("net", "counts"):
+        ratios = []
+        for circles in (radius, smaller):
+            total, blank, *_ = circle_sums(images, circles)
+            blank = blank if kind == "net" else np.zeros_like(blank)
+            ratios.append(signal_to_noise(total, blank, blank))
+        wrong = (ratios[0] < target) | ((ratios[1] >= target) & (smaller > 0))
+        exceptions[kind] = int(np.count_nonzero(wrong & some))
+        reached[kind] = np.where(some, ratios[0], 0.0).astype(np.float32)
+    kind = min(exceptions, key=lambda name: exceptions[name])
+    return kind, reached[kind]
 
 
 def _physical_frame(image: Path) -> WCS:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pyxt_hpc.ancestor.choices import NAMES, choices_as
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import as_key_text, option, yes_option
-from pyxt_hpc.cli.screen import confirm, echo
+from pyxt_hpc.cli.screen import confirm, echo, tell
 from pyxt_hpc.config.cluster import KEYS, config_template
 from pyxt_hpc.config.questions import QUESTIONS
 from pyxt_hpc.errors import ConfigError
@@ -49,6 +49,7 @@ _GIVEN = {
     option("--lookup-name", metavar="N", help="what NED calls the cluster, if not NAME, e.g. 'Abell 1795'"),
     option("--as", dest="choices", choices=NAMES, help="ClusterPyXT's choices instead of ours"),
     yes_option("replace an existing file"),
+    example="pyxt-hpc init-cluster A1795",
 )
 def init_cluster(arguments: argparse.Namespace) -> None:
     path = Path(f"{arguments.name}_cluster_config.ini")
@@ -76,10 +77,10 @@ def init_cluster(arguments: argparse.Namespace) -> None:
     empty = [q.key for q in QUESTIONS if not texts.get(q.key) and KEYS[q.key].default is None]
     empty = [key for key in empty if not KEYS[key].suggestion]
     if empty:
-        echo(f"{path}: fill in {', '.join(empty)}, put the observations in {layout.cluster_dir}/<obsid>/,")
+        tell(f"{path}: fill in {', '.join(empty)}, put the observations in {layout.cluster_dir}/<obsid>/,")
     else:
-        echo(f"{path}: complete; put the observations in {layout.cluster_dir}/<obsid>/,")
-    echo(f"then: pyxt-hpc run -c {path}")
+        tell(f"{path}: complete; put the observations in {layout.cluster_dir}/<obsid>/,")
+    tell(f"then: pyxt-hpc run -c {path}")
 
 
 COMMANDS = (init_cluster,)

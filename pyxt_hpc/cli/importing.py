@@ -6,7 +6,7 @@ from pathlib import Path
 from pyxt_hpc.ancestor.choices import NAMES
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import as_key_text, option
-from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.cli.screen import tell
 
 
 @command(
@@ -15,8 +15,7 @@ from pyxt_hpc.cli.screen import echo
     "Write NAME_cluster_config.ini and the folder NAME from a cluster's folder of ClusterPyXT: its\n"
     "configuration, region files, events, background and responses; where combined/ and acb/ are whole,\n"
     "also a bundle, its scale map and its fits, so that make-maps shows them. The list of what was taken,\n"
-    "changed and is missing is also in NAME/logs/import.txt. Nothing in DIR is changed.\n"
-    "Example: pyxt-hpc import-cluster ~/data/A115 --as clusterpyxt",
+    "changed and is missing is also in NAME/logs/import.txt. Nothing in DIR is changed.",
     option("folder", metavar="DIR", type=Path, help="<data directory>/<name> of ClusterPyXT"),
     option("--directory", type=Path, default=Path("."), metavar="D", help="where (default: here)"),
     option(
@@ -42,16 +41,16 @@ def import_command(arguments: argparse.Namespace) -> None:
         choices=arguments.choices,
         copy=arguments.copy,
     )
-    echo(*done.lines())
-    echo(f"{done.config}: written; what can be done now:")
+    tell(*done.lines())
+    tell(f"{done.config}: written; what can be done now:")
     if done.has_fits:
-        echo(f"  ClusterPyXT's own fits as maps:     pyxt-hpc make-maps -c {done.config}")
+        tell(f"  ClusterPyXT's own fits as maps:     pyxt-hpc make-maps -c {done.config}")
     if done.has_bundle:
-        echo(f"  fit its circles again:              pyxt-hpc fit-spectra -c {done.config}")
+        tell(f"  fit its circles again:              pyxt-hpc fit-spectra -c {done.config}")
     if done.has_inputs:
-        echo(f"  everything anew from the events:    pyxt-hpc run -c {done.config} --yes")
+        tell(f"  everything anew from the events:    pyxt-hpc run -c {done.config} --yes")
     if not done.has_bundle and not done.has_inputs:
-        echo("  nothing before what is missing is there")
+        tell("  nothing before what is missing is there")
 
 
 COMMANDS = (import_command,)
