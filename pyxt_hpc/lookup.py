@@ -123,7 +123,7 @@ def _ask(query: Callable[[], T]) -> T:
         socket.setdefaulttimeout(before)
     if answer is None or not len(answer):
         raise _Unanswered("it has nothing")
-    return answer  # type: ignore[no-any-return]
+    return answer
 
 
 def _part(notes: list[str], archive: str, ask: Callable[[], T], tell: Callable[[T], str]) -> T | None:

@@ -67,9 +67,7 @@ class Archives:
         assert catalog == "J/A+A/594/A116/nhi_hpx"
         assert radius.to_value("arcmin") == pytest.approx(8.1)
         offsets = np.array([0.5, 3.0, 6.0]) / 60.0
-        return [
-            Table({"RAJ2000": np.full(3, RA), "DEJ2000": DEC + offsets, "NHI": [1.0e20, 1.2e20, 1.8e20]})
-        ]
+        return [Table({"RAJ2000": np.full(3, RA), "DEJ2000": DEC + offsets, "NHI": [1.0e20, 1.2e20, 1.8e20]})]
 
     def _note(self, archive: str) -> None:
         self.asked.append(archive)

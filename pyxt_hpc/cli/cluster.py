@@ -35,8 +35,7 @@ _GIVEN = {
     "Write NAME_cluster_config.ini in the working directory and make the cluster's folders. What is not\n"
     "given stays empty, with a comment that says where its value is found; at a terminal, without any\n"
     "value given, everything is asked. With --lookup NED, the HI4PI survey and the Chandra archive are\n"
-    "asked first (needs a network and astroquery).\n"
-    "Example: pyxt-hpc init-cluster A1795 --obsids 493,494 --redshift 0.0625 --nH 0.0119 --abundance 0.3",
+    "asked first (needs a network and astroquery).",
     option("name", metavar="NAME", help="the cluster's name, e.g. A1795"),
     option("--obsids", type=as_key_text("observation_ids"), metavar="O,O,...", help="e.g. 891,4977"),
     option("--redshift", type=as_key_text("redshift"), metavar="Z", help="e.g. 0.0625"),
@@ -49,7 +48,7 @@ _GIVEN = {
     option("--lookup-name", metavar="N", help="what NED calls the cluster, if not NAME, e.g. 'Abell 1795'"),
     option("--as", dest="choices", choices=NAMES, help="ClusterPyXT's choices instead of ours"),
     yes_option("replace an existing file"),
-    example="pyxt-hpc init-cluster A1795",
+    example="pyxt-hpc init-cluster A1795 --obsids 493,494 --redshift 0.0625 --nH 0.0119 --abundance 0.3",
 )
 def init_cluster(arguments: argparse.Namespace) -> None:
     path = Path(f"{arguments.name}_cluster_config.ini")
@@ -105,9 +104,7 @@ def _texts_of(found: "Found") -> dict[str, str]:
 
 def _asked(name: str, known: dict[str, str]) -> dict[str, str]:
     """Answers of the person at the terminal, each checked; those that are left empty are not among them."""
-    echo(
-        f"Configuration of {name}. Enter takes what is in brackets, or leaves it for later."
-    )
+    echo(f"Configuration of {name}. Enter takes what is in brackets, or leaves it for later.")
     answers: dict[str, str] = {}
     for question in QUESTIONS:
         suggestion = known.get(question.key, question.suggestion)

@@ -28,6 +28,7 @@ from pyxt_hpc.cli.screen import tell
     option("--nH", type=as_key_text("nH"), metavar="N", help="[1e22 cm^-2] likewise"),
     option("--abundance", type=as_key_text("abundance"), metavar="A", help="[solar] likewise"),
     option("--copy", action="store_true", help="copy events and responses instead of linking to them"),
+    example="pyxt-hpc import-cluster ~/data/A115 --as clusterpyxt",
 )
 def import_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.ancestor.importing import import_cluster

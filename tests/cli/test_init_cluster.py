@@ -55,9 +55,7 @@ def at_a_terminal(folder: Path, answers: list[str], *options: str) -> tuple[int,
     """Run the command at a pseudo-terminal, give an answer to every question; exit code and screen."""
     master, slave = pty.openpty()
     command = [sys.executable, "-P", "-m", "pyxt_hpc", "init-cluster", "A115", *options]
-    process = subprocess.Popen(
-        command, stdin=slave, stdout=slave, stderr=slave, cwd=folder, close_fds=True
-    )
+    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=folder, close_fds=True)
     os.close(slave)
     screen, end = "", time.monotonic() + 120
     remaining = list(answers)
