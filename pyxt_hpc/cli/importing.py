@@ -6,7 +6,7 @@ from pathlib import Path
 from pyxt_hpc.ancestor.choices import NAMES
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import as_key_text, option
-from pyxt_hpc.cli.screen import tell
+from pyxt_hpc.cli.screen import echo, tell
 
 
 @command(
@@ -42,7 +42,7 @@ def import_command(arguments: argparse.Namespace) -> None:
         choices=arguments.choices,
         copy=arguments.copy,
     )
-    tell(*done.lines())
+    echo(*done.lines())
     tell(f"{done.config}: written; what can be done now:")
     if done.has_fits:
         tell(f"  ClusterPyXT's own fits as maps:     pyxt-hpc make-maps -c {done.config}")
