@@ -18,39 +18,30 @@ if TYPE_CHECKING:
 
 @command(
     "make-job",
-    "write a job script for SLURM or PBS",
+    "write a job script for SLURM or PBS, and submit it",
     "Write a script that runs stages 5 and 6, stops in time, runs again until all is done, and keeps a\n"
     "log per attempt. What is not given here comes from [hpc] of the configuration, then from the\n"
-    "profile of the site, by name or file.",
+    "profile of the site, by name or file. With --submit it is handed to sbatch or qsub; the job's id is\n"
+    "printed and kept in <name>/logs/jobs.tsv, where the job notes its attempts, too; `status` tells\n"
+    "them, `cancel` ends them.",
     config_option,
+    option("--submit", action="store_true", help="submit the script, too"),
     job_options,
+    example="pyxt-hpc make-job -c A1795_cluster_config.ini --site perlmutter --account m1234 --submit",
 )
 def make_job_command(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.jobs.submit import write_script
+    from pyxt_hpc.jobs.submit import submit, write_script
     from pyxt_hpc.jobs.systems import SYSTEMS
 
     job = _job(arguments)
-    write_script(job)
-    command = SYSTEMS[job.settings.scheduler].submit_command[0]
-    echo(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")
-
-
-@command(
-    "submit",
-    "write a job script and submit it",
-    "Write the script as make-job does, then submit it with sbatch or qsub. The job's id is printed and\n"
-    "kept in <name>/logs/jobs.tsv, where the job notes its attempts, too; `status` tells them, `cancel`\n"
-    "ends them.",
-    config_option,
-    job_options,
-)
-def submit_command(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.jobs.submit import submit
-
-    job = _job(arguments)
+    if not arguments.submit:
+        write_script(job)
+        command = SYSTEMS[job.settings.scheduler].submit_command[0]
+        echo(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")
+        return
     echo(f"job {submit(job)}: logs go to {job.log_dir}")
     if job.n_tasks:
-        echo(f"when all tasks have ended: pyxt-hpc merge-results -c {arguments.config}")
+        echo(f"when all tasks have ended: pyxt-hpc results merge -c {arguments.config}")
 
 
 @command(
@@ -65,6 +56,7 @@ def submit_command(arguments: argparse.Namespace) -> None:
         nargs="*",
         help="ids (default: all jobs of this cluster that have not ended)",
     ),
+    example="pyxt-hpc cancel -c A1795_cluster_config.ini",
 )
 def cancel_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.cancel import cancel
@@ -87,6 +79,7 @@ def cancel_command(arguments: argparse.Namespace) -> None:
     option("--nodes", metavar="N", help="nodes (default: of [hpc] or the site)"),
     option("--ranks-per-node", metavar="R", help="MPI ranks on each"),
     option("--sample", type=whole_number(1, 10**6), default=300, metavar="N", help="regions to fit (300)"),
+    example="pyxt-hpc estimate -c A1795_cluster_config.ini --site perlmutter --nodes 2",
 )
 def estimate_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.sites import settings_for
@@ -126,6 +119,7 @@ def estimate_command(arguments: argparse.Namespace) -> None:
     "Write configuration, bundle and scale map into one file: all that create-bins and fit-spectra need.",
     config_option,
     option("--output", type=Path, metavar="F", help="default: ./<name>_packed.tar"),
+    example="pyxt-hpc pack -c A1795_cluster_config.ini",
 )
 def pack_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages.transfer import pack_cluster
@@ -145,6 +139,7 @@ def pack_command(arguments: argparse.Namespace) -> None:
     option("archive", metavar="FILE", type=Path, help="from pack"),
     option("--directory", type=Path, default=Path("."), help="default: the working directory"),
     job_options,
+    example="pyxt-hpc unpack A1795_packed.tar --site perlmutter --account m1234",
 )
 def unpack_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages.transfer import unpack_cluster
@@ -152,37 +147,18 @@ def unpack_command(arguments: argparse.Namespace) -> None:
     config = unpack_cluster(arguments.archive, arguments.directory)
     echo(f"{config.path}: unpacked, the bundle is whole")
     if arguments.site or arguments.scheduler or {"site", "scheduler"} & dict(config.hpc).keys():
-        arguments.config = config.path
+        arguments.config, arguments.submit = config.path, False
         make_job_command(arguments)
     else:
         echo(f"job script: pyxt-hpc make-job -c {config.path} --site NAME")
 
 
-@command(
-    "pull-results",
-    "merge results from another machine",
-    "Take scale map and results from a copy of the folder acb/ of another machine; results that are\n"
-    "here already get what they lack.",
-    config_option,
-    option("folder", metavar="FOLDER", type=Path, help="copy of the other machine's acb/"),
-)
-def pull_results_command(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages.transfer import pull_results
-
-    pulled = pull_results(read_config(arguments.config), arguments.folder)
-    for path in pulled.copied:
-        echo(f"{path}: copied")
-    echo(f"{pulled.added} regions added to results that were here")
-
-
 COMMANDS = (
     make_job_command,
-    submit_command,
     cancel_command,
     estimate_command,
     pack_command,
     unpack_command,
-    pull_results_command,
 )
 
 

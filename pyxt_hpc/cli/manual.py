@@ -59,6 +59,7 @@ def _pattern(phrase: str) -> re.Pattern[str]:
         nargs="*",
         help="name of the page, or a message in quotes (default: the list of all pages)",
     ),
+    example="pyxt-hpc help profiles",
 )
 def show_manual(arguments: argparse.Namespace) -> None:
     pages = manual_pages()

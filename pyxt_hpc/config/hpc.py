@@ -74,7 +74,7 @@ class BatchSettings:
         if not texts.get("scheduler"):
             problems.append("no batch system: give --scheduler slurm or pbs, or --site NAME")
         if problems:
-            raise ConfigError(f"{where}: {'; '.join(problems)}")
+            raise ConfigError.of_several(where, problems)
         return cls(**values)
 
     @property

@@ -32,7 +32,7 @@ def read_site(site: str) -> dict[str, str]:
         raise ConfigError(f"{path}: expected one section [{SECTION}], found {quoted(parser.sections())}")
     contents = read_sections(parser, path, {SECTION: PROFILE_KEYS})
     if contents.problems:
-        raise ConfigError(f"{path}: {'; '.join(contents.problems)}")
+        raise ConfigError.of_several(str(path), contents.problems)
     return {name: text for name, text in contents.texts[SECTION].items() if name in KEYS}
 
 
@@ -71,5 +71,5 @@ def settings_for(
         texts["venv"] = "" if sys.prefix == sys.base_prefix else sys.prefix
     settings = BatchSettings.of(texts, where)
     if problems := SYSTEMS[settings.scheduler].problems(settings):
-        raise ConfigError(f"{where}: {'; '.join(problems)}")
+        raise ConfigError.of_several(where, problems)
     return settings

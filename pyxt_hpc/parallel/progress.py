@@ -1,4 +1,4 @@
-"""How far a stage is, with rate and time left: a bar on a terminal, now and then a line in a log."""
+"""How far a stage is, with rate and time left: a bar on a terminal, now and then a line in the log."""
 
 import logging
 import os
@@ -8,12 +8,11 @@ from contextlib import AbstractContextManager
 
 from tqdm import tqdm
 
+from pyxt_hpc.parallel.launch import BAR_VARIABLE, NO_BAR
+
 log = logging.getLogger(__name__)
 
 LOG_INTERVAL_S = 10.0
-
-BAR_VARIABLE = "PYXT_HPC_BAR"
-"""Set to anything in the environment to have a bar where standard error is no terminal, as under mpirun."""
 
 
 class Progress(AbstractContextManager["Progress", None]):
@@ -25,7 +24,8 @@ class Progress(AbstractContextManager["Progress", None]):
         # The rate counts from the first completion on: before it kernels may have been compiled.
         self._first: tuple[float, int] | None = None
         self._bar = None
-        if os.environ.get(BAR_VARIABLE) or sys.stderr.isatty():
+        asked = os.environ.get(BAR_VARIABLE)
+        if asked != NO_BAR and (asked or sys.stderr.isatty()):
             tqdm.monitor_interval = 0  # its thread would make forking unsafe
             self._bar = tqdm(
                 desc=label, unit=f" {unit}", total=total, initial=initial, smoothing=0.1, dynamic_ncols=True
@@ -34,15 +34,13 @@ class Progress(AbstractContextManager["Progress", None]):
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
-        else:
-            self._log_line(time.monotonic())
+        self._log_line(time.monotonic())
 
     def add(self, n: int) -> None:
         """Count `n` more completed items."""
         self._done += n
         if self._bar is not None:
             self._bar.update(n)
-            return
         now = time.monotonic()
         if self._first is None:
             self._first = (now, self._done)
@@ -59,4 +57,6 @@ class Progress(AbstractContextManager["Progress", None]):
             pace = f", {rate:.{0 if rate >= 10 else 2}f} {self._unit}s/s" + (
                 f", {left:.0f} s left" if left else ""
             )
-        log.info("%s: %d of %d%s", self._label, self._done, self._total, pace)
+        # Beside a bar they are for a log file.
+        level = logging.INFO if self._bar is None else logging.DEBUG
+        log.log(level, "%s: %d of %d%s", self._label, self._done, self._total, pace)

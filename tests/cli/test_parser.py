@@ -1,16 +1,17 @@
 """The tree of commands: every one is there and explains itself, and asking for help is quick."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 from pyxt_hpc.cli import main
-from pyxt_hpc.cli.command import Command, Group
-from pyxt_hpc.cli.parser import MODULES
+from pyxt_hpc.cli.command import Group
+from pyxt_hpc.cli.parser import FORMER, HEADINGS, all_commands, with_present_names
 
 HEAVY = ("astropy", "h5py", "matplotlib", "mpi4py", "numba", "numpy", "scipy")
-COMMANDS: list[Command | Group] = [command for module in MODULES for command in module.COMMANDS]
+COMMANDS = all_commands()
 
 
 def in_full() -> list[str]:
@@ -49,3 +50,27 @@ def test_serial_commands_refuse_ranks(
     monkeypatch.setenv("PMI_SIZE", "3")
     assert main([*line, "-c", "absent.ini"]) == 2
     assert "is serial: run it without mpirun" in capsys.readouterr().err
+
+
+def test_first_page_tells_every_command_under_one_heading(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out
+    headings = [line[:-1] for line in said.splitlines() if line.endswith(":") and line[0].isalpha()]
+    assert headings == ["options", *HEADINGS, "exit codes"]
+    listed = said[said.index("\nrun:") : said.index("exit codes:")]
+    for command in COMMANDS:
+        assert len(re.findall(rf"(?<=[ ]){command.name}(?=[ ,\n])", listed)) >= 1, command.name
+        assert (f"\n  {command.name} " in listed) == command.is_listed
+    assert not [name for name in FORMER if f"  {name} " in said]
+
+
+@pytest.mark.parametrize("former", FORMER)
+def test_former_names_still_do_it_with_a_note(former: str, caplog: pytest.LogCaptureFixture) -> None:
+    present = list(FORMER[former])
+    with caplog.at_level("INFO"):
+        assert with_present_names([former, "-c", "a.ini"]) == [*present, "-c", "a.ini"]
+    assert caplog.messages == [f"{former} is now called {' '.join(present)}"]
+    with pytest.raises(SystemExit) as end:
+        main([former, "--help"])
+    assert end.value.code == 0

@@ -175,7 +175,7 @@ def test_submit_remembers_the_job(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("SLURM_JOB_ID", "1")  # from within another job
     monkeypatch.setenv("SLURM_CONF", "kept")
-    assert main(["submit", "-c", str(config), "--time", "00:30:00"]) == 0
+    assert main(["make-job", "--submit", "-c", str(config), "--time", "00:30:00"]) == 0
     assert "job 4711: logs go to" in capsys.readouterr().out
     folder = config.parent / "A1"
     script = folder / "A1_job.sh"
@@ -186,10 +186,10 @@ def test_submit_remembers_the_job(
     ]  # fmt: skip
     assert "#SBATCH --time=00:30:00\n" in script.read_text()
     fake.write_text("#!/bin/bash\necho 'sbatch: error: Invalid account' >&2; exit 1\n")
-    assert main(["submit", "-c", str(config)]) == 2
+    assert main(["make-job", "--submit", "-c", str(config)]) == 2
     assert "Invalid account" in capsys.readouterr().err
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    assert main(["submit", "-c", str(config)]) == 2
+    assert main(["make-job", "--submit", "-c", str(config)]) == 2
     assert "there is no sbatch" in capsys.readouterr().err
 
 

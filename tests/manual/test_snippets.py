@@ -14,7 +14,7 @@ import pytest
 
 from pyxt_hpc.cli import main
 from pyxt_hpc.cli.manual import FOLDER
-from pyxt_hpc.cli.parser import make_parser
+from pyxt_hpc.cli.parser import all_commands, make_parser
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.jobs.sites import read_site
@@ -160,11 +160,10 @@ def test_configurations(block: Block, tmp_path: Path) -> None:
 def test_what_is_where(block: Block) -> None:
     paths, parent = set(), ""
     for line in block.text.splitlines():
-        for name in re.split(r"\s{2,}", line.strip())[0].split(", "):
-            parent = "" if not line.startswith(" ") else parent
-            paths.add(f"{parent}{name}")
-        if line.strip().endswith("/"):
-            parent = line.strip()
+        names = re.split(r"\s{2,}", line.strip())[0].split(", ")
+        paths.update(f"{parent if line.startswith(' ') else ''}{name}" for name in names)
+        if not line.startswith(" "):
+            parent = names[0]
     assert not [path for path in paths if not (ROOT / path).exists()]
     rooms = {
         path.name for path in (ROOT / "pyxt_hpc").iterdir() if path.is_dir() and path.name != "__pycache__"
@@ -174,7 +173,7 @@ def test_what_is_where(block: Block) -> None:
 
 def test_commands_within_sentences() -> None:
     """Names and options are those that there are, whatever else the command would need."""
-    names = set(make_parser().parse_args.__self__._subparsers._group_actions[0].choices)  # type: ignore
+    names = {command.name.split()[0] for command in all_commands()}
     wrong = []
     for path in PAGES:
         for span in _SPAN.findall(_BLOCK.sub("", path.read_text(encoding="utf-8"))):
