@@ -119,20 +119,22 @@ def texts_of(node: ast.expr, named: dict[str, str]) -> list[str]:
 
 
 def sites() -> Iterator[Site]:
-    """Of the whole package; what a value of an INI file should be is put after its section and key."""
+    """Of the whole package; what is wrong with a value stands after its section and key."""
     ours = error_names()
     for path in FILES:
         tree = tree_of(path)
         of_values = path.relative_to(PACKAGE) == Path("config/parsers.py")
         names, before = ({"ValueError"}, "[section] key ") if of_values else (ours, "")
         for node in ast.walk(tree):
-            if (
-                isinstance(node, ast.Call)
-                and ast.unparse(node.func).rpartition(".")[2] in names
-                and node.args
-            ):
-                texts = [before + text for text in texts_of(node.args[0], constants_of(tree))]
-                yield Site(f"{path.relative_to(PACKAGE)}:{node.lineno}", tuple(texts))
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            function = ast.unparse(node.func)
+            name = function.removesuffix(".of_several")
+            if name.rpartition(".")[2] in names:
+                texts = texts_of(node.args[0], constants_of(tree))
+                after = f": {UNKNOWN}" if name != function else ""
+                place = f"{path.relative_to(PACKAGE)}:{node.lineno}"
+                yield Site(place, tuple(f"{before}{text}{after}" for text in texts))
 
 
 def texts_in(owner: ast.AST, named: dict[str, str]) -> list[str]:
