@@ -2,18 +2,32 @@
 
 import argparse
 import os
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import config_option, job_options, option, resolution_option, whole_number
-from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.cli.options import (
+    config_option,
+    job_options,
+    json_option,
+    option,
+    resolution_option,
+    whole_number,
+)
+from pyxt_hpc.cli.plain import plain
+from pyxt_hpc.cli.screen import answer, confirm, duration, echo, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.files.text import resolved
 from pyxt_hpc.layout import Layout
 
 if TYPE_CHECKING:
     from pyxt_hpc.jobs.job import Job
+    from pyxt_hpc.stages.estimate import Estimate
+
+NO_NEED_SECONDS = 1800.0
+"""What the cores of this machine fit in this time [s] needs no supercomputer."""
 
 
 @command(
@@ -30,18 +44,20 @@ if TYPE_CHECKING:
     example="pyxt-hpc make-job -c A1795_cluster_config.ini --site perlmutter --account m1234 --submit",
 )
 def make_job_command(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.jobs.submit import submit, write_script
+    from pyxt_hpc.jobs.submit import replaces_another, submit, write_script
     from pyxt_hpc.jobs.systems import SYSTEMS
 
     job = _job(arguments)
+    if replaces_another(job):
+        confirm(f"{job.script} is another script. Replace it?", arguments.yes)
     if not arguments.submit:
         write_script(job)
         command = SYSTEMS[job.settings.scheduler].submit_command[0]
-        echo(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")
+        tell(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")
         return
     echo(f"job {submit(job)}: logs go to {job.log_dir}")
     if job.n_tasks:
-        echo(f"when all tasks have ended: pyxt-hpc results merge -c {arguments.config}")
+        tell(f"next, when all tasks have ended: pyxt-hpc results merge -c {arguments.config}")
 
 
 @command(
@@ -79,11 +95,12 @@ def cancel_command(arguments: argparse.Namespace) -> None:
     option("--nodes", metavar="N", help="nodes (default: of [hpc] or the site)"),
     option("--ranks-per-node", metavar="R", help="MPI ranks on each"),
     option("--sample", type=whole_number(1, 10**6), default=300, metavar="N", help="regions to fit (300)"),
+    json_option,
     example="pyxt-hpc estimate -c A1795_cluster_config.ini --site perlmutter --nodes 2",
 )
 def estimate_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.sites import settings_for
-    from pyxt_hpc.stages.estimate import MEMORY_MARGIN, START_SECONDS, TIME_MARGIN, estimate_fits
+    from pyxt_hpc.stages.estimate import estimate_fits
 
     config = read_config(arguments.config)
     configured = dict(config.hpc)
@@ -97,20 +114,8 @@ def estimate_command(arguments: argparse.Namespace) -> None:
         ranks_per_node=asked.ranks_per_node,
         sample=arguments.sample,
     )
-    megabytes = [f"{n / 2**20:.0f}" for n in (found.shared_bytes, found.master_bytes, found.rank_bytes)]
-    seconds, workers = found.seconds_per_region, found.workers
-    echo(f"{found.regions} regions at resolution {found.resolution}")
-    echo(f"{1e3 * seconds:.3g} ms a region on one core of this machine, measured on {found.sampled} of them")
-    nodes = f"{found.nodes} node{'s' * (found.nodes > 1)}"
-    echo(f"{nodes} x {found.ranks_per_node} ranks: {workers} fit, one hands out the work")
-    echo(f"time: {found.regions} x {seconds:.3g} s / {workers} = {found.fit_seconds:.1f} s;")
-    echo(f"  x {TIME_MARGIN:g} for slower cores, + {START_SECONDS:.0f} s to start, in whole 5 minutes")
-    echo(
-        f"memory of a node: {megabytes[0]} MB shared + {megabytes[1]} MB bundle (master) "
-        f"+ {found.ranks_per_node} ranks x {megabytes[2]} MB, x {MEMORY_MARGIN:g}"
-    )
-    hours, minutes = divmod(found.time_seconds // 60, 60)
-    echo(f"so ask for: --time {hours:02d}:{minutes:02d}:00 --memory {found.memory_gigabytes}G")
+    here = len(os.sched_getaffinity(0))
+    answer(plain(found) | _derived(found, here), _estimate_lines(found, here, config.path))
 
 
 @command(
@@ -179,8 +184,45 @@ def _job(arguments: argparse.Namespace) -> "Job":
         config=resolved(config.path),
         script=resolved(arguments.output or layout.job_script),
         record=resolved(layout.jobs_record),
-        settings=settings_for(str(config.path), dict(config.hpc), given, arguments.site),
+        settings=settings_for(str(config.path), dict(config.hpc), given, arguments.site, charged=True),
         stages=tuple(map(int, stages.split(","))),
         resolution=arguments.resolution,
         n_tasks=arguments.array,
     )
+
+
+def _derived(found: "Estimate", cores: int) -> dict[str, float | int]:
+    return {
+        "fit_seconds": found.fit_seconds,
+        "time_seconds": found.time_seconds,
+        "memory_gigabytes": found.memory_gigabytes,
+        "cores_here": cores,
+        "seconds_here": found.seconds_on(cores),
+    }
+
+
+def _estimate_lines(found: "Estimate", cores: int, config: Path) -> Iterator[str]:
+    from pyxt_hpc.stages.estimate import MEMORY_MARGIN, START_SECONDS, TIME_MARGIN
+
+    megabytes = [f"{n / 2**20:.0f}" for n in (found.shared_bytes, found.master_bytes, found.rank_bytes)]
+    seconds, workers = found.seconds_per_region, found.workers
+    yield f"{found.regions} regions at resolution {found.resolution}"
+    yield (
+        f"{1e3 * seconds:.3g} ms a region on one core of this machine, measured on {found.sampled} of them"
+    )
+    nodes = f"{found.nodes} node{'s' * (found.nodes > 1)}"
+    yield f"{nodes} x {found.ranks_per_node} ranks: {workers} fit, one hands out the work"
+    yield f"time: {found.regions} x {seconds:.3g} s / {workers} = {found.fit_seconds:.1f} s;"
+    yield f"  x {TIME_MARGIN:g} for slower cores, + {START_SECONDS:.0f} s to start, in whole 5 minutes"
+    yield (
+        f"memory of a node: {megabytes[0]} MB shared + {megabytes[1]} MB bundle (master) "
+        f"+ {found.ranks_per_node} ranks x {megabytes[2]} MB, x {MEMORY_MARGIN:g}"
+    )
+    hours, minutes = divmod(found.time_seconds // 60, 60)
+    yield f"so ask for: --time {hours:02d}:{minutes:02d}:00 --memory {found.memory_gigabytes}G"
+    here = f"{cores} core{'s' * (cores > 1)} of this machine fit them in {duration(found.seconds_on(cores))}"
+    if found.seconds_on(cores) <= NO_NEED_SECONDS:
+        command = shlex.join(["pyxt-hpc", "fit-spectra", "-c", str(config), "--resolution"])
+        yield f"no supercomputer is needed: {here}: {command} {found.resolution}"
+    else:
+        yield here

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+from pyxt_hpc import __version__
 from pyxt_hpc.cli import screen
 from pyxt_hpc.files.writing import refuse_to_replace
 from pyxt_hpc.parallel.launch import BAR_VARIABLE, NO_BAR
-from pyxt_hpc.provenance import software
 
 HEAD = "# log of pyxt-hpc\n"
 """First line of a log file, by which it is known that lines may be added."""
@@ -39,12 +39,12 @@ class _Screen(logging.StreamHandler):
         return f"{screen.painted(label, colour, self.stream) if colour else label} {super().format(record)}"
 
 
-class _File(logging.FileHandler):
+class LogFile(logging.FileHandler):
     """Messages with times at the end of a file; if it cannot be written any more, that is said once."""
 
     def __init__(self, path: Path) -> None:
         refuse_to_replace(path, (HEAD.encode(),), "a log of pyxt-hpc")
-        if not path.exists():
+        if not path.exists() or not path.stat().st_size:
             path.write_text(HEAD, encoding="utf-8")
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
@@ -89,11 +89,11 @@ def as_asked(arguments: argparse.Namespace, argv: Sequence[str], prints: bool) -
             undo.callback(ours.setLevel, ours.level)
             ours.setLevel(logging.DEBUG)
         if has_file:
-            file = undo.enter_context(closing(_File(arguments.log_file)))
+            file = undo.enter_context(closing(LogFile(arguments.log_file)))
             for logger in (root, _said):
                 undo.callback(logger.removeHandler, file)
                 logger.addHandler(file)
-            _said.info("%s: %s", software(), shlex.join(["pyxt-hpc", *argv]))
+            _said.info("pyxt_hpc %s: %s", __version__, shlex.join(["pyxt-hpc", *argv]))
         undo.callback(setattr, screen, "manner", screen.manner)
         screen.manner = screen.Manner(
             arguments.quiet, getattr(arguments, "json", False), _said.info if has_file else screen.Manner.note

@@ -141,3 +141,4 @@ def job_options(parser: argparse.ArgumentParser) -> None:
         help="job array of N tasks without MPI; `results merge` after it",
     )
     add("--output", type=Path, metavar="F", help="script (default: <name>/<name>_job.sh)")
+    yes_option("replace another script")(parser)

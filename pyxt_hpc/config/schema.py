@@ -141,7 +141,7 @@ def read_texts(texts: Mapping[str, str], keys: Keys, where: str = "") -> tuple[d
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
-    return suggestion(name, known) or f" (known: {', '.join(sorted(known))})"
+    return suggestion(name, list(known)) or f" (known: {', '.join(sorted(known))})"
 
 
 def ini_lines(sections: Mapping[str, Keys], texts: Mapping[str, str]) -> Iterator[str]:

@@ -4,7 +4,9 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 from tqdm import tqdm
 
@@ -14,11 +16,17 @@ log = logging.getLogger(__name__)
 
 LOG_INTERVAL_S = 10.0
 
+T = TypeVar("T")
+
 
 class Progress(AbstractContextManager["Progress", None]):
-    """Counts completed items; `initial` of the `total` were completed by an earlier run."""
+    """Counts completed items; `initial` of the `total` were completed by an earlier run.
 
-    def __init__(self, label: str, unit: str, total: int, initial: int = 0) -> None:
+    Without `says_end` the log has no line at the end: the caller says what was done.
+    """
+
+    def __init__(self, label: str, unit: str, total: int, initial: int = 0, *, says_end: bool = True) -> None:
+        self._says_end = says_end
         self._label, self._unit, self._total, self._done = label, unit, total, initial
         self._last_line = time.monotonic()
         # The rate counts from the first completion on: before it kernels may have been compiled.
@@ -34,7 +42,8 @@ class Progress(AbstractContextManager["Progress", None]):
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
-        self._log_line(time.monotonic())
+        if self._says_end:
+            self._log_line(time.monotonic())
 
     def add(self, n: int) -> None:
         """Count `n` more completed items."""
@@ -60,3 +69,11 @@ class Progress(AbstractContextManager["Progress", None]):
         # Beside a bar they are for a log file.
         level = logging.INFO if self._bar is None else logging.DEBUG
         log.log(level, "%s: %d of %d%s", self._label, self._done, self._total, pace)
+
+
+def counted(label: str, unit: str, items: Sequence[T]) -> Iterator[T]:
+    """The items one after the other, with a bar or lines in the log that tell how many are done."""
+    with Progress(label, unit, len(items), says_end=False) as progress:
+        for item in items:
+            yield item
+            progress.add(1)
