@@ -171,6 +171,14 @@ class Layout:
     shock_regions = _Path("main_output/{name}_shocks.reg", "the same as a DS9 region file")
     shock_histogram = _Path("main_output/{name}_mach_histogram.png", "their Mach numbers")
 
+    # Calibration; the argument is empty, or tells what was simulated wrongly on purpose
+    calibration_table = _PathOf(
+        "main_output/{name}_calibration{of}.ecsv",
+        "bias and coverage of simulated fits by class; in words in its `sentences`",
+    )
+    calibration_regions = _PathOf("main_output/{name}_calibration{of}_regions.ecsv", "the same by place")
+    calibration_picture = _PathOf("main_output/{name}_calibration{of}.png", "bias and coverage by class")
+
     # Profiles; the argument is empty, or tells a sector
     profile_shells = _PathOf("main_output/{name}_profile{of}_shells.ecsv", "annuli and shells of gas")
     profile_brightness = _PathOf("main_output/{name}_profile{of}_brightness.ecsv", "soft surface brightness")
@@ -235,6 +243,51 @@ class Layout:
     def ds9_regions(self, fits_path: Path) -> Path:
         """DS9 region file beside a FITS map."""
         return fits_path.with_suffix(".reg")
+
+
+@dataclass(frozen=True)
+class SampleLayout:
+    """Paths of many clusters that one table names; they lie in the folder of the table.
+
+    Parameters
+    ----------
+    table
+        The CSV file.
+    """
+
+    table: Path
+
+    def config(self, name: str) -> Path:
+        """Configuration of a cluster."""
+        return self.table.parent / f"{name}_cluster_config.ini"
+
+    @property
+    def folder(self) -> Path:
+        """Everything about the sample as a whole."""
+        return self.table.parent / f"{self.table.stem}_sample"
+
+    @property
+    def page(self) -> Path:
+        """The summary for a browser."""
+        return self.folder / f"{self.table.stem}.html"
+
+    def outcome(self, name: str) -> Path:
+        """What became of a cluster."""
+        return self.folder / "clusters" / f"{name}.json"
+
+    def log(self, name: str) -> Path:
+        """What a cluster's commands said, the latest run only."""
+        return self.folder / "logs" / f"{name}.log"
+
+    @property
+    def jobs_record(self) -> Path:
+        """A line per event of a job, beside the logs of jobs."""
+        return self.folder / "logs" / "jobs.tsv"
+
+    @property
+    def job_script(self) -> Path:
+        """Script for a batch system."""
+        return self.table.parent / f"{self.table.stem}_job.sh"
 
 
 def _parts(dataset: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from pyxt_hpc import __version__
 from pyxt_hpc.cli import (
+    calibration,
     cluster,
     demo,
     fitting,
@@ -27,7 +28,7 @@ from pyxt_hpc.files.quoting import quoted, shown, suggestion
 
 HEADINGS = {
     "run": (cluster, run, preprocessing, fitting, demo),
-    "inspect": (results, spectra),
+    "inspect": (results, spectra, calibration),
     "maps and profiles": (maps, profiles, mass),
     "supercomputer": (jobs,),
     "help": (manual,),

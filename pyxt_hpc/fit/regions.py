@@ -117,7 +117,7 @@ class RegionFits:
         rows["observations"] = packed_observations(spectra.takes_part)
         rows["exposure"], live_time = _seen(self.observations, spectra)
         rows["live_fraction"] = rows["exposure"] / np.where(live_time > 0, live_time, 1.0)
-        fits, score, level = self._fit(spectra)
+        fits, score, level = self.fit_spectra(spectra)
         for name in FIT_DTYPE.names or ():
             rows[name] = fits[name]
         rows["goodness"], rows["bins"] = score, level
@@ -143,15 +143,33 @@ class RegionFits:
             return np.zeros(len(spectra.source), np.int64)
         return choose_level(np.add.reduceat(spectra.background, self.observations.first_bin[:-1], axis=1))
 
-    def _fit(self, spectra: BinnedSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Fits, goodness and numbers of bins, each region in bins as wide as it needs."""
+    def smooth_background(self, spectra: BinnedSpectra) -> np.ndarray:
+        """Expected counts of the background spectra, (n_region, n_bin).
+
+        Every observation's own background spectrum, as much of it as the region has.
+        """
+        observations = self.observations
+        first = observations.first_bin[:-1]
+        share = background_share(
+            np.add.reduceat(spectra.background, first, axis=1),
+            np.add.reduceat(observations.background_shape, first),
+        )
+        return observations.background_shape * np.repeat(share, np.diff(observations.first_bin), axis=1)
+
+    def fit_spectra(self, spectra: BinnedSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Fit spectra, each in bins as wide as it needs.
+
+        Returns
+        -------
+        fits : (n_region,) FIT_DTYPE
+        goodness : (n_region,)
+            NaN where it has no expectation.
+        bins : (n_region,) int
+            Of all observations that take part.
+        """
         observations, n_region = self.observations, len(spectra.source)
-        per_observation = np.add.reduceat(spectra.background, observations.first_bin[:-1], axis=1)
         levels, chosen = observations.levels(), self.levels_of(spectra)
-        # expected background: the observation's own spectrum, as much of it as the region has
-        whole = np.add.reduceat(observations.background_shape, observations.first_bin[:-1])
-        share = background_share(per_observation, whole)
-        smooth = observations.background_shape * np.repeat(share, np.diff(observations.first_bin), axis=1)
+        smooth = self.smooth_background(spectra)
         background = smooth if self.options.statistic == "cstat" else spectra.background
         fits = np.zeros(n_region, FIT_DTYPE)
         score, n_bins = np.full(n_region, np.nan), np.zeros(n_region, int)

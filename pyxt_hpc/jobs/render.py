@@ -110,6 +110,10 @@ def _environment(job: Job) -> list[str]:
 
 
 def _commands(job: Job) -> list[str]:
+    if job.is_sample:
+        words = ["pyxt-hpc", "run", "--sample", str(job.config), "--resolution", str(job.resolution)]
+        line = shlex.join([*words, "--num-cpus", str(job.settings.ranks_per_node), "--slice"])
+        return [f'run {line} "$task"/{job.n_tasks}']
     config = ["-c", str(job.config)]
     fit = ["pyxt-hpc", "fit-spectra", *config, "--resolution", str(job.resolution), "--continue"]
     if job.n_tasks:
