@@ -19,14 +19,30 @@ from pyxt_hpc.cli.parser import all_commands, make_parser
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.jobs.sites import read_site
+from pyxt_hpc.sample.table import read_sample
 
 ROOT = FOLDER.parents[1]
 PAGES = [ROOT / "README.md", *sorted(FOLDER.glob("*.md"))]
 IN_CI = ("demo command", "test command")
 """Marks of what is run as it stands: by whoever tries README, and by .ci/run."""
 
+WAYS = ("run", "run from events", "parsed", "python", "configuration", "site", "sample", "tree")
+"""What may follow ``tested:`` in a mark."""
+
 PROGRAMS = {
-    *("bash", "cd", "conda", "download_chandra_obsid", "ds9", "git", "mkdir", "python3", "rsync", "source"),
+    *(
+        "bash",
+        "cd",
+        "conda",
+        "download_chandra_obsid",
+        "ds9",
+        "git",
+        "mkdir",
+        "python3",
+        "rsync",
+        "sbatch",
+        "source",
+    ),
     *(".venv/bin/pip", ".venv/bin/pytest", ".venv/bin/ruff", ".venv/bin/mypy", ".ci/run", "~/pyxt/bin/pip"),
 }
 """Programs of others that the manual names."""
@@ -81,19 +97,7 @@ def refuse_unknown(words: list[str]) -> None:
 
 
 def test_every_block_says_how_it_is_tested() -> None:
-    known = {
-        *IN_CI,
-        "snippet in Python",
-        *(
-            "tested: run",
-            "tested: run from events",
-            "tested: parsed",
-            "tested: python",
-            "tested: configuration",
-            "tested: site",
-        ),
-        "tested: tree",
-    }
+    known = {*IN_CI, "snippet in Python", *(f"tested: {way}" for way in WAYS)}
     assert not [str(block) for block in blocks() if block.mark not in known]
 
 
@@ -166,6 +170,13 @@ def test_configurations(block: Block, tmp_path: Path) -> None:
         assert read_site(str(path))["scheduler"] == "slurm"
     else:
         assert read_config(path).name == "A1795"
+
+
+@pytest.mark.parametrize("block", blocks("tested: sample"), ids=str)
+def test_tables_of_clusters(block: Block, tmp_path: Path) -> None:
+    path = tmp_path / "clusters.csv"
+    path.write_text(block.text, encoding="utf-8")
+    assert [row.name for row in read_sample(path)] == ["A1795", "A2029"]
 
 
 @pytest.mark.parametrize("block", blocks("tested: tree"), ids=str)

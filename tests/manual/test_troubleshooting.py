@@ -45,6 +45,7 @@ MADE_BY: dict[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "preprocess/crop_data.py": (),  # those of the observations that are left out
+    "sample/table.py": (("sample/table.py", "_columns"), ("sample/table.py", "_row")),
     "stages/transfer.py": (),  # those of `set_value`
     "store/writer.py": (("store/writer.py", "_difference"),),
 }
