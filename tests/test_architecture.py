@@ -20,6 +20,7 @@ ROOMS = [
         "data",
         "cluster",
         "sample",
+        "report",
         "pipeline",
         "plots",
         "reference",

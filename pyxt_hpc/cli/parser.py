@@ -18,6 +18,7 @@ from pyxt_hpc.cli import (
     mass,
     preprocessing,
     profiles,
+    report,
     results,
     run,
     spectra,
@@ -28,7 +29,7 @@ from pyxt_hpc.files.quoting import quoted, shown, suggestion
 
 HEADINGS = {
     "run": (cluster, run, preprocessing, fitting, demo),
-    "inspect": (results, spectra, calibration),
+    "inspect": (report, results, spectra, calibration),
     "maps and profiles": (maps, profiles, mass),
     "supercomputer": (jobs,),
     "help": (manual,),
