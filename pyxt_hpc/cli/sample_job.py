@@ -28,7 +28,7 @@ def sample_job(arguments: argparse.Namespace, given: Mapping[str, str | None]) -
         config=table,
         script=resolved(arguments.output or layout.job_script),
         record=layout.jobs_record,
-        settings=settings_for(str(table), {}, given, arguments.site),
+        settings=settings_for(str(table), {}, given, arguments.site, charged=True),
         resolution=arguments.resolution,
         n_tasks=n_tasks,
         is_sample=True,
