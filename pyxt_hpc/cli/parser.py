@@ -10,6 +10,7 @@ from pyxt_hpc import __version__
 from pyxt_hpc.cli import (
     cluster,
     demo,
+    doctor,
     fitting,
     jobs,
     manual,
@@ -30,7 +31,7 @@ HEADINGS = {
     "inspect": (results, spectra),
     "maps and profiles": (maps, profiles, mass),
     "supercomputer": (jobs,),
-    "help": (manual,),
+    "help": (manual, doctor),
 }
 """Modules with commands, by their heading on the first page of help."""
 
