@@ -95,6 +95,19 @@ def with_present_names(argv: Sequence[str]) -> list[str]:
     return [*present, *argv[1:]]
 
 
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """What a command line means: the command in ``run``, and its options.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be understood.
+    """
+    if argv and argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version"):
+        raise ConfigError(f"{quoted(argv[0])} is before the command, expected after it: see pyxt-hpc --help")
+    return make_parser().parse_args(with_present_names(argv))
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Parser of all commands; what it parses has the command in ``run``."""
     parser = Parser(
