@@ -20,11 +20,14 @@ ROOMS = [
         "simulate",
         "data",
         "cluster",
+        "sample",
         "pipeline",
         "plots",
         "reference",
+        "calibrate",
         "maps",
         "profiles",
+        "ancestor",
         "stages",
         "preprocess",
     ),
@@ -41,7 +44,7 @@ ROOMS = [
         "steps",
         "images",
     ),
-    *("layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"),
+    *("lookup", "layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"),
 ]
 
 

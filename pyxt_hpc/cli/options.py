@@ -1,6 +1,7 @@
 """Options that several commands take."""
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,32 @@ from pyxt_hpc.config.cluster import RESOLUTION_STEP, parse_value
 from pyxt_hpc.config.hpc import KEYS as HPC_KEYS
 from pyxt_hpc.config.hpc import REQUEUES, SCHEDULERS
 from pyxt_hpc.config.parsers import Integer
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.files.quoting import shown
 
 
 def option(*names: str, **how: Any) -> Option:
     """An option or argument as `argparse.ArgumentParser.add_argument` takes it."""
     return lambda parser: parser.add_argument(*names, **how)
+
+
+def one_of(*options: Option) -> Option:
+    """Options of which exactly one must be given."""
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        group = parser.add_mutually_exclusive_group(required=True)
+        for add_option in options:
+            add_option(group)  # type: ignore[arg-type]  # it has add_argument, too
+
+    return add
+
+
+def parse_slice(text: str) -> tuple[int, int]:
+    """Part and number of parts of ``I/N``; ConfigError if it is something else."""
+    part, _, n_parts = text.partition("/")
+    if re.fullmatch("[0-9]{1,4}/[0-9]{1,4}", text) and 1 <= int(part) <= int(n_parts):
+        return int(part), int(n_parts)
+    raise ConfigError(f"--slice {shown(text)}: expected I/N with 1 <= I <= N <= 9999, e.g. 3/16")
 
 
 def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -34,6 +56,17 @@ def as_key(name: str) -> Callable[[str], Any]:
     return _argument(lambda text: parse_value(name, text))
 
 
+def as_key_text(name: str) -> Callable[[str], str]:
+    """As `as_key`, but the text itself, for a configuration."""
+    parse = as_key(name)
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return check
+
+
 def whole_number(low: int, high: int) -> Callable[[str], Any]:
     """Type of an option that is a whole number in a range."""
     return _argument(Integer(low, high))
@@ -47,6 +80,18 @@ config_option = option(
     type=Path,
     required=True,
     help="the cluster's INI file, from init-cluster",
+)
+
+config_or_sample_option = one_of(
+    option(
+        "-c",
+        "--config-file",
+        dest="config",
+        metavar="CONFIG",
+        type=Path,
+        help="the cluster's INI file, from init-cluster",
+    ),
+    option("--sample", metavar="CSV", type=Path, help="a table of clusters instead: `pyxt-hpc help sample`"),
 )
 
 json_option = option(

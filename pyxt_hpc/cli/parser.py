@@ -8,10 +8,12 @@ from typing import Any, NoReturn
 
 from pyxt_hpc import __version__
 from pyxt_hpc.cli import (
+    calibration,
     cluster,
     demo,
     doctor,
     fitting,
+    importing,
     jobs,
     manual,
     maps,
@@ -27,8 +29,8 @@ from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted, shown, suggestion
 
 HEADINGS = {
-    "run": (cluster, run, preprocessing, fitting, demo),
-    "inspect": (results, spectra),
+    "run": (cluster, importing, run, preprocessing, fitting, demo),
+    "inspect": (results, spectra, calibration),
     "maps and profiles": (maps, profiles, mass),
     "supercomputer": (jobs,),
     "help": (manual, doctor),
