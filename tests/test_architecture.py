@@ -16,6 +16,7 @@ ROOMS = [
         "manual",
         "__main__",
         "cli",
+        "doctor",
         "simulate",
         "data",
         "cluster",
@@ -27,6 +28,7 @@ ROOMS = [
         "calibrate",
         "maps",
         "profiles",
+        "ancestor",
         "stages",
         "preprocess",
     ),
@@ -43,7 +45,7 @@ ROOMS = [
         "steps",
         "images",
     ),
-    *("layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"),
+    *("lookup", "layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"),
 ]
 
 
