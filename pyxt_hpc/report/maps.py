@@ -1,7 +1,7 @@
 """Maps on a page: a number for every region, or a small image; with the colours that pictures have."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +35,9 @@ _CELLS = 420
 """A side of a pixel map: it is looked at as a whole."""
 
 _N_COLOURS = 256
+
+_MAX_CATEGORIES = 12
+"""Colours that are told apart."""
 
 _GAS = ("density", "pressure", "entropy", "cooling_time")
 
@@ -75,8 +78,8 @@ class PageMap:
         Of an image: first pixel, step and shape.
     levels
         Of an image: value of the lowest level, and from one to the next; of the logarithm where it says so.
-    meanings
-        Of integers, by their texts.
+    categories, meanings
+        Of few integers: those that there are, each of which has a colour, and what they mean.
     errors
         Columns of the errors by their kind.
     """
@@ -90,6 +93,7 @@ class PageMap:
     image: str = ""
     grid: dict[str, Any] = field(default_factory=dict)
     levels: dict[str, Any] = field(default_factory=dict)
+    categories: list[int] = field(default_factory=list)
     meanings: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
@@ -110,8 +114,9 @@ def page_maps(regions: FittedRegions, grid: Grid, payload: Payload) -> list[Page
         if values is None and name not in _PIXEL_MAPS:
             continue
         made = PageMap(name, product.title, product.unit, product.comment, page_colours(product))
-        made.meanings = {str(level): text for level, text in (product.meanings or {}).items()}
         if values is not None:
+            if product.integer:
+                _name_categories(made, values, product.meanings or {})
             made.column = payload.add(name, values)
         else:
             made.image = add_image(made, product.values, grid.first_row, grid.first_col, payload)
@@ -153,6 +158,19 @@ def colour_tables(maps: Iterable[PageMap]) -> dict[str, list[str]]:
         name: [mpl.colors.to_hex(c) for c in mpl.colormaps[name](np.linspace(0.0, 1.0, _N_COLOURS))]
         for name in names
     }
+
+
+def _name_categories(made: PageMap, values: NDArray, meanings: Mapping[int, str]) -> None:
+    """Give every integer of a map a colour of its own, where there are few."""
+    levels = np.unique(values[np.isfinite(values)])
+    made.meanings = {str(int(v)): meanings[int(v)] for v in levels if int(v) in meanings}
+    if not 0 < len(levels) <= _MAX_CATEGORIES:
+        return
+    between = 0.5 * (levels[1:] + levels[:-1])
+    borders = np.concatenate([[levels[0] - 0.5], between, [levels[-1] + 0.5]])
+    edges = np.interp(np.linspace(0.0, len(levels), _N_COLOURS + 1), np.arange(len(borders)), borders)
+    made.categories = levels.astype(int).tolist()
+    made.colours["edges"] = edges.tolist()
 
 
 def _products(regions: FittedRegions) -> Iterator[MapProduct]:

@@ -713,10 +713,7 @@ function zoom(factor) {
 
 const thumbs = [];
 const layerOf = (map) => (map.column ? new RegionLayer(arrays[map.column], map.colours) : new PixelLayer(map));
-const levelsOf = (map) => {
-  const levels = Object.keys(map.meanings).map(Number);
-  return levels.length && levels.length <= 12 ? levels.sort((a, b) => a - b) : null;
-};
+const levelsOf = (map) => (map.categories.length ? map.categories : null);
 
 function makeGallery() {
   data.maps.forEach((map, index) => {
