@@ -14,6 +14,7 @@ from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.maps.quantities import (
     ABUNDANCE,
     BRIGHTNESS,
+    CIRCLES,
     COLUMN,
     DIAGNOSTICS,
     NORM,
@@ -32,7 +33,6 @@ ERRORS = ("_error_plus", "_error_minus", "_fractional_error", "_error")
 
 _FITTED = tuple(q.name for q in (TEMPERATURE, NORM, NORM_PER_AREA, ABUNDANCE, COLUMN))
 _GAS = PRESSURE_MAPS + ENTROPY_MAPS
-CIRCLES = ("scale", "signal_to_noise")
 _GRADIENTS = tuple(
     f"{kind}_{sigma}pix" for kind in ("gradient", "log_gradient", "gradient_significance") for sigma in SCALES
 )
@@ -171,8 +171,7 @@ def _of_fits(regions: FittedRegions, bases: Container[str], mode: str) -> Iterat
         if quantity.name in bases:
             yield from map_measured(regions, quantity, measured, mode)
     yield from map_diagnostics(regions, bases)
-    if any(name in bases for name in CIRCLES):
-        yield from map_circles(regions)
+    yield from map_circles(regions, bases)
     if BRIGHTNESS.name in bases:
         yield from map_brightness(regions)
     if gas := [name for name in _GAS if name in bases]:

@@ -314,24 +314,31 @@ def map_brightness(regions: FittedRegions) -> Iterator[MapProduct]:
     yield from error_maps(regions, BRIGHTNESS, regions.brightness, how)
 
 
-def map_circles(regions: FittedRegions) -> Iterator[MapProduct]:
+CIRCLES = ("scale", "signal_to_noise")
+"""Names of the maps of stage 5."""
+
+
+def map_circles(regions: FittedRegions, names: Container[str] = CIRCLES) -> Iterator[MapProduct]:
     """Radius and S/N of every pixel's own circle or bin, from stage 5."""
     valid, circles = regions.radius > 0, regions.labels is None
     own = "circle" if circles else "bin"
-    yield MapProduct(
-        regions.layout.map("scale"),
-        "Radius of the circle",
-        "pixel",
-        np.where(valid, regions.radius, np.nan).astype(np.float32),
-        f"radius of {'the smallest circle with the S/N target' if circles else 'the circle with its area'}",
-        logarithmic=True,
-        name="scale",
-    )
-    yield MapProduct(
-        regions.layout.map("signal_to_noise"),
-        f"S/N of the {own}",
-        "",
-        np.where(valid, regions.signal_to_noise, np.nan).astype(np.float32),
-        f"(counts - background)/sqrt(counts + background) in the pixel's {own}",
-        name="signal_to_noise",
-    )
+    what = "the smallest circle with the S/N target" if circles else "the circle with its area"
+    if "scale" in names:
+        yield MapProduct(
+            regions.layout.map("scale"),
+            "Radius of the circle",
+            "pixel",
+            np.where(valid, regions.radius, np.nan).astype(np.float32),
+            f"radius of {what}",
+            logarithmic=True,
+            name="scale",
+        )
+    if "signal_to_noise" in names:
+        yield MapProduct(
+            regions.layout.map("signal_to_noise"),
+            f"S/N of the {own}",
+            "",
+            np.where(valid, regions.signal_to_noise, np.nan).astype(np.float32),
+            f"(counts - background)/sqrt(counts + background) in the pixel's {own}",
+            name="signal_to_noise",
+        )
