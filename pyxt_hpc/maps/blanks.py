@@ -11,26 +11,26 @@ from pyxt_hpc.fit.flags import FitFlag, flag_names
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.store.rows import Status
 
-_FIRST = 24
-"""Bits below are those of `FitFlag`."""
+FIRST_BLANK = 24
+"""Bits from this one on are reasons of blanks; those below are of `FitFlag`."""
 
 
 class Blank(IntFlag):
     """Why a pixel has no fit; a map of fits is NaN there. The words are in `MEANINGS`."""
 
-    OUTSIDE = 1 << _FIRST
-    HOLE = 1 << _FIRST + 1
-    NO_REGION = 1 << _FIRST + 2
-    NOT_FITTED = 1 << _FIRST + 3
-    GIVEN_UP = 1 << _FIRST + 4
+    OUTSIDE = 1 << FIRST_BLANK
+    HOLE = 1 << FIRST_BLANK + 1
+    NO_REGION = 1 << FIRST_BLANK + 2
+    NOT_FITTED = 1 << FIRST_BLANK + 3
+    GIVEN_UP = 1 << FIRST_BLANK + 4
     """The flags of the fit that was tried are set, too."""
-    QUARANTINED = 1 << _FIRST + 5
+    QUARANTINED = 1 << FIRST_BLANK + 5
 
 
 MEANINGS: dict[Blank, str] = {
     Blank.OUTSIDE: "outside of the field: no observation saw it, or the crop leaves it out",
     Blank.HOLE: "a hole in the field: a source that was cut out, or a gap between chips",
-    Blank.NO_REGION: "the S/N that was asked for is not reached: there is no region",
+    Blank.NO_REGION: "in no region: the S/N that was asked for is not reached, or the bins leave it out",
     Blank.NOT_FITTED: "its region is not fitted yet",
     Blank.GIVEN_UP: "the fit of its region failed",
     Blank.QUARANTINED: "its region was given up, because runs ended while it was fitted",
@@ -40,7 +40,7 @@ MEANINGS: dict[Blank, str] = {
 _IN_SHORT = {
     Blank.OUTSIDE: "outside of the field",
     Blank.HOLE: "hole: source cut out, or gap",
-    Blank.NO_REGION: "no region: S/N not reached",
+    Blank.NO_REGION: "in no region, mostly for its S/N",
     Blank.NOT_FITTED: "not fitted yet",
     Blank.GIVEN_UP: "fit failed",
     Blank.QUARANTINED: "given up",

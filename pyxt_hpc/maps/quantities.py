@@ -240,7 +240,7 @@ def error_maps(
             part_unit,
             values.astype(np.float32, copy=False),
             f"{comment}; {text}",
-            logarithmic=quantity.logarithmic and suffix != "_fractional_error",
+            logarithmic=quantity.logarithmic,
             name=f"{name}{suffix}",
             limits=limits.get(suffix),
         )
@@ -326,7 +326,7 @@ def map_circles(regions: FittedRegions, names: Container[str] = CIRCLES) -> Iter
     if "scale" in names:
         yield MapProduct(
             regions.layout.map("scale"),
-            "Radius of the circle",
+            "Radius of the circle" if circles else "Equivalent radius of the bin",
             "pixel",
             np.where(valid, regions.radius, np.nan).astype(np.float32),
             f"radius of {what}",

@@ -14,6 +14,9 @@ from pyxt_hpc.maps.product import MapProduct
 MAX_CLASSES = 10
 """Of a legend: the most frequent ones; the others are one together."""
 
+_MAX_LABEL = 38
+"""Letters of a line of the legend that two columns have room for."""
+
 _NO_REMARK = "#e4efe6"
 # Okabe & Ito (2008), then darker ones of the same: told apart with any colour vision
 _FLAGGED = (
@@ -32,13 +35,14 @@ class Classes:
     ----------
     levels
         Values that have a class each, ascending.
-    colours, labels
-        Of them; one more, the last, if there are others.
+    colours, labels, shares
+        Of them, and their part of the map; one more, the last, if there are others.
     """
 
     levels: tuple[int, ...]
     colours: tuple[str, ...]
     labels: tuple[str, ...]
+    shares: tuple[float, ...]
 
     @classmethod
     def of(cls, product: MapProduct, values: NDArray) -> "Classes | None":
@@ -58,11 +62,17 @@ class Classes:
             colours = _colours(levels)
             words = [product.meanings[level] for level in levels]
             labels = [_with_share(word, share[i]) for word, i in zip(words, frequent, strict=True)]
-        rest = 1.0 - float(share[frequent].sum())
+        shares = share[frequent].tolist()
         if len(levels) < len(known):
+            shares.append(1.0 - sum(shares))
             colours.append(_OTHER)
-            labels.append(_with_share(f"{len(known) - len(levels)} others", rest))
-        return cls(levels, tuple(colours), tuple(labels))
+            labels.append(_with_share(f"{len(known) - len(levels)} others", shares[-1]))
+        return cls(levels, tuple(colours), tuple(labels), tuple(shares))
+
+    @property
+    def columns(self) -> int:
+        """Of a legend that is no wider than the picture."""
+        return 2 if max(map(len, self.labels)) <= _MAX_LABEL else 1
 
     def positions(self, values: NDArray) -> NDArray[np.float64]:
         """Position of every value's class, NaN where there is none."""

@@ -37,8 +37,9 @@ def colour_scale(product: MapProduct, style: PictureStyle = AS_USUAL) -> tuple[s
         low, high = product.limits
     else:
         low, high = np.percentile(values, _PERCENTILES) if len(values) else (0.0, 1.0)
-        if low <= 0 < high and (product.logarithmic or style.scale == "log") and not product.diverging:
-            low = np.percentile(values[values > 0], _PERCENTILES[0])
+    may_be_log = not product.diverging and (product.logarithmic or style.scale == "log")
+    if may_be_log and style.scale != "linear" and low <= 0 and (values > 0).any():
+        low = np.percentile(values[values > 0], _PERCENTILES[0])  # noise about 0 has no logarithm
     if product.diverging:
         reach = max(abs(low), abs(high), *(1.2 * abs(mark) for mark in product.marks)) or 1.0
         low, high = -reach, reach

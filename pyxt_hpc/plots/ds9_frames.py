@@ -4,10 +4,9 @@ import os
 import shlex
 from pathlib import Path
 
-from matplotlib.colors import LogNorm
-
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.maps.blanks import FIRST_BLANK
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.colours import colour_scale
 from pyxt_hpc.plots.style import PictureStyle
@@ -30,11 +29,11 @@ class Frames:
         """Take a map, if it belongs in a frame."""
         if product.name not in FRAMES:
             return
-        _, scale = colour_scale(product, style)
-        kind = "log" if isinstance(scale, LogNorm) else "linear"
-        options = ["-scale", kind]
-        if not product.integer:
-            options += ["-scale", "limits", f"{scale.vmin:.6g}", f"{scale.vmax:.6g}"]
+        if product.integer:  # DS9's logarithm tells powers of two apart; blanks are beyond the flags
+            options = ["-scale", "log", "-scale", "limits", "0", str(1 << FIRST_BLANK - 4)]
+        else:  # its logarithm is not that of the values
+            _, scale = colour_scale(product, style)
+            options = ["-scale", "linear", "-scale", "limits", f"{scale.vmin:.6g}", f"{scale.vmax:.6g}"]
         options += ["-cmap", _DS9_COLOURS.get(product.name, _OTHERS)]
         self._options[product.name] = [product.path.name, *options]
 
@@ -47,7 +46,6 @@ class Frames:
         """Write the script; it looks for region files when it runs."""
         frames = [shlex.join(self._options[name]) for name in FRAMES if name in self._options]
         regions = [_relative(path, layout.main_output) for path in (layout.sources_reg, layout.shock_regions)]
-        # a region file goes into every frame: -region load all
         lines = [
             "#!/bin/sh",
             f"# {layout.name}: temperature, errors and flags in DS9, with sources and shock fronts.",
@@ -55,7 +53,7 @@ class Frames:
             'cd "$(dirname "$0")" || exit 2',
             "command -v ds9 > /dev/null ||",
             "    { echo 'ds9 is not in PATH: install it from ds9.si.edu' >&2; exit 2; }",
-            'set -- -lock frame wcs -lock crosshair wcs "$@"',
+            'set -- -regions showtext no -lock frame wcs -lock crosshair wcs "$@"',
             *(
                 f'if [ -s {shlex.quote(path)} ]; then set -- -region load all {shlex.quote(path)} "$@"; fi'
                 for path in reversed(regions)

@@ -54,7 +54,7 @@ class Overview:
         names = [name if name in self.pictures else _INSTEAD.get(name, name) for name in PANELS]
         chosen = [self.pictures[name] for name in names if name in self.pictures]
         n_rows = -(-len(chosen) // _COLUMNS)
-        head, foot = 0.7, 0.4  # the foot is for the legend of the flags
+        head, foot = 0.7, 0.5  # the foot is for the legend of the flags
         width, height = _COLUMNS * _PANEL, n_rows * _ROW + head + foot
         figure = Figure(figsize=(width, height), dpi=dpi)
         for i, picture in enumerate(chosen):

@@ -36,8 +36,8 @@ SIZE = (7.2, 6.0)
 NO_VALUE = "0.85"
 """Colour where a map is blank."""
 
-_LEGEND_ROW, _LEGEND_COLUMNS, _SMALL_LEGEND = 0.2, 2, 4
-"""Height of a row of a legend [inch], columns, and lines of a small picture."""
+_LEGEND_ROW, _SMALL_LEGEND = 0.2, 4
+"""Height of a row of a legend [inch], and lines of that of a small picture."""
 
 PICTURE_CELLS = 600
 """Dots across the map in a picture: larger fields are drawn from squares of pixels."""
@@ -243,7 +243,9 @@ def draw_picture(picture: Picture, scene: Scene, path: Path, dpi: int = AS_USUAL
     The form is that of the name: a PNG file, or PDF or SVG with letters that stay letters.
     """
     wcs = WCS(fits.Header.fromstring(scene.wcs_header))
-    legend = _LEGEND_ROW * -(-len(picture.classes.labels) // _LEGEND_COLUMNS) if picture.classes else 0.0
+    legend = (
+        _LEGEND_ROW * -(-len(picture.classes.labels) // picture.classes.columns) if picture.classes else 0.0
+    )
     width, height = SIZE[0], SIZE[1] + legend
     figure = Figure(figsize=(width, height), dpi=dpi)
     # a layout found by matplotlib would cost a second drawing
@@ -323,17 +325,18 @@ def _title(axes: Any, picture: Picture, name: str, *, small: bool) -> None:
 
 
 def _legend(axes: Any, classes: Classes, *, small: bool) -> None:
-    handles = [
-        Patch(facecolor=colour, edgecolor="0.25", label=label)
-        for colour, label in zip(classes.colours, classes.labels, strict=True)
-    ]
+    chosen = range(len(classes.labels))
+    if small:  # the most frequent ones
+        chosen = sorted(sorted(chosen, key=lambda i: -classes.shares[i])[:_SMALL_LEGEND])
     axes.legend(
-        handles=handles[:_SMALL_LEGEND] if small else handles,
-        loc="upper center",
-        bbox_to_anchor=(0.6, -0.02) if small else (0.6, -0.12),
-        ncols=_LEGEND_COLUMNS,
+        handles=[
+            Patch(facecolor=classes.colours[i], edgecolor="0.25", label=classes.labels[i]) for i in chosen
+        ],
+        loc="upper left",
+        bbox_to_anchor=(-0.02, -0.02) if small else (-0.1, -0.12),
+        ncols=1 if small else classes.columns,
         fontsize=5.5 if small else "small",
-        columnspacing=1.0,
+        labelspacing=0.25,
         frameon=False,
         borderaxespad=0.0,
     )

@@ -27,6 +27,9 @@ from pyxt_hpc.plots.style import AS_USUAL, PictureStyle
 _LARGE = 1_000_000
 """Bytes of a DS9 file that is not written unasked."""
 
+_CONTOUR_SIGMA = 8.0
+"""Of the Gaussian under which the brightness has contours where regions are bins [pixels]."""
+
 _MAX_WORKERS = 8
 """More would wait for the process that makes the maps."""
 
@@ -131,7 +134,11 @@ class Sheets:
 
 def scene_of(image: ClusterImage, style: PictureStyle = AS_USUAL) -> Scene:
     """What all pictures of a cluster have in common."""
-    contours = image.brightness.value if style.contours else None
+    contours = None
+    if style.contours:
+        in_bins = isinstance(image, FittedRegions) and image.labels is not None
+        # contours of bins would be their outlines
+        contours = (image.brightness_under(_CONTOUR_SIGMA) if in_bins else image.brightness).value
     scale = kpc_per_arcsec(image.config)
     return Scene(image.bundle.wcs_header, contours, scale, name=image.bundle.name).thinned()
 
