@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import option, yes_option
-from pyxt_hpc.cli.screen import confirm, echo
+from pyxt_hpc.cli.screen import confirm, tell
 from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.layout import Layout
@@ -18,6 +18,7 @@ from pyxt_hpc.layout import Layout
     "Fill in the keys that are empty: each says where its value is found.",
     option("name", metavar="NAME", help="the cluster's name, e.g. A1795"),
     yes_option("replace an existing file"),
+    example="pyxt-hpc init-cluster A1795",
 )
 def init_cluster(arguments: argparse.Namespace) -> None:
     path = Path(f"{arguments.name}_cluster_config.ini")
@@ -29,8 +30,8 @@ def init_cluster(arguments: argparse.Namespace) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    echo(f"{path}: fill in what is empty, put the observations in {layout.cluster_dir}/<obsid>/,")
-    echo(f"then: pyxt-hpc run -c {path}")
+    tell(f"{path}: fill in what is empty, put the observations in {layout.cluster_dir}/<obsid>/,")
+    tell(f"then: pyxt-hpc run -c {path}")
 
 
 COMMANDS = (init_cluster,)

@@ -22,6 +22,7 @@ def manual_pages() -> dict[str, Path]:
     "show a page of the manual",
     "Show a page of the manual, or which pages there are.",
     option("page", metavar="PAGE", nargs="?", help="its name (default: tell all names)"),
+    example="pyxt-hpc help profiles",
 )
 def show_manual(arguments: argparse.Namespace) -> None:
     pages = manual_pages()

@@ -5,8 +5,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import Command, command
-from pyxt_hpc.cli.options import config_option, map_options, option, picture_options, resolution_option
-from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.cli.options import (
+    config_option,
+    json_option,
+    map_options,
+    option,
+    picture_options,
+    resolution_option,
+)
+from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
@@ -22,7 +29,15 @@ _DEPTH = "Densities need the depth of the gas along the line of sight: depth_mod
 def _ancestor(name: str, summary: str, description: str) -> Command:
     """A command of ClusterPyXT's name, which makes the maps that `maps.commands.ANCESTORS` tells."""
 
-    @command(name, summary, description, map_options, picture_options)
+    @command(
+        name,
+        summary,
+        description,
+        map_options,
+        picture_options,
+        example=f"pyxt-hpc {name} -c A1795_cluster_config.ini --format png,pdf",
+        is_listed=False,
+    )
     def run(arguments: argparse.Namespace) -> None:
         from pyxt_hpc.maps.commands import ANCESTORS
 
@@ -34,7 +49,7 @@ def _ancestor(name: str, summary: str, description: str) -> Command:
 def _make(arguments: argparse.Namespace, names: Sequence[str], mask: str | None = None) -> None:
     make_maps(
         read_config(arguments.config),
-        echo,
+        tell,
         names,
         resolution=arguments.resolution,
         mode="average" if arguments.average else arguments.paint,
@@ -92,8 +107,7 @@ def _picture_style(arguments: argparse.Namespace, names: Sequence[str]) -> "Pict
     "counts, goodness, datasets, flags, radius, S/N (and the abundance where it was fitted), about 15 maps\n"
     "in main_output/, and an overview of them. By name: one map with its errors (temperature or kT,\n"
     "cooling_time, ...), a single error map (temperature_error), or a group: fits, gas, gradient, residual,\n"
-    "all. `pyxt-hpc help maps` has every name, formula and convention. Example:\n"
-    "  pyxt-hpc make-maps kT entropy -c A.ini --format png,pdf --mask 'fractional_error > 0.3 or flags'",
+    "all. `pyxt-hpc help maps` has every name, formula and convention.",
     option("names", metavar="NAME", nargs="*", help="maps to make (default: the main ones)"),
     map_options,
     option("--all", action="store_true", help="every map there is, as the name all"),
@@ -104,6 +118,7 @@ def _picture_style(arguments: argparse.Namespace, names: Sequence[str]) -> "Pict
         "their names, numbers, < <= > >= == !=, and, or, not, + - * /; files end in _masked_map",
     ),
     picture_options,
+    example="pyxt-hpc make-maps kT entropy -c A1795_cluster_config.ini --mask 'error > 2 or flags'",
 )
 def everything(arguments: argparse.Namespace) -> None:
     _make(arguments, [*arguments.names, *(["all"] if arguments.all else [])], arguments.mask)
@@ -117,6 +132,8 @@ def everything(arguments: argparse.Namespace) -> None:
     "DS9 regions and a histogram.",
     config_option,
     resolution_option(None, "default: the one that was fitted"),
+    json_option,
+    example="pyxt-hpc find-shocks -c A1795_cluster_config.ini",
 )
 def shocks(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.maps.fitted import read_fitted_regions
@@ -127,19 +144,20 @@ def shocks(arguments: argparse.Namespace) -> None:
     regions = read_fitted_regions(read_config(arguments.config), arguments.resolution)
     layout, search = regions.layout, search_shocks(regions)
     for line in map_lines(write_products(regions, make_shock_maps(regions, search))):
-        echo(line)
+        tell(line)
     write_shock_table(regions, search.fronts, layout.shock_table)
     write_fronts(regions, search.fronts, layout.shock_regions)
     draw_histogram(search, layout.shock_histogram)
-    echo(f"{layout.shock_table}, {layout.shock_regions.name}, {layout.shock_histogram.name}")
-    echo(f"candidate fronts: {len(search.fronts)}")
+    tell(f"{layout.shock_table}, {layout.shock_regions.name}, {layout.shock_histogram.name}")
+    lines = [f"candidate fronts: {len(search.fronts)}"]
     for front in search.fronts:
         mach = f"M {front.mach:.2f} ({front.mach_lo:.2f} to {front.mach_hi:.2f})"
         length = front.length * regions.bundle.pixel_scale_arcsec
-        echo(
+        lines.append(
             f"  {mach}, {front.density_mach:.2f} from the density, {length:.0f} arcsec long, "
             f"{front.significance:.1f} sigma"
         )
+    answer(search.fronts, lines)
 
 
 COMMANDS = (

@@ -50,6 +50,10 @@ config_option = option(
     help="the cluster's INI file, from init-cluster",
 )
 
+json_option = option(
+    "--json", action="store_true", help="the numbers as JSON on standard output, and nothing else there"
+)
+
 cpus_option = option(
     "--num-cpus",
     type=as_key("num_cpus"),
@@ -172,6 +176,7 @@ def job_options(parser: argparse.ArgumentParser) -> None:
         type=whole_number(0, 9999),
         default=0,
         metavar="N",
-        help="job array of N tasks without MPI; merge-results after it",
+        help="job array of N tasks without MPI; `results merge` after it",
     )
     add("--output", type=Path, metavar="F", help="script (default: <name>/<name>_job.sh)")
+    yes_option("replace another script")(parser)

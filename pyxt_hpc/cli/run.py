@@ -3,8 +3,9 @@
 import argparse
 
 from pyxt_hpc.cli.command import command
+from pyxt_hpc.cli.next_step import tell_next
 from pyxt_hpc.cli.options import config_option, cpus_option, option, resolution_option, yes_option
-from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.cli.screen import tell
 from pyxt_hpc.pipeline.run import STAGES, run_stages
 
 
@@ -34,17 +35,19 @@ from pyxt_hpc.pipeline.run import STAGES, run_stages
     cpus_option,
     resolution_option(2, "default 2"),
     yes_option("replace fits of other data or settings"),
+    example="pyxt-hpc run -c A1795_cluster_config.ini --through fit-spectra",
 )
 def run(arguments: argparse.Namespace) -> None:
     run_stages(
         arguments.config,
-        echo,
+        tell,
         first=arguments.first,
         last=arguments.last,
         num_cpus=arguments.num_cpus,
         resolution=arguments.resolution,
         replace=arguments.yes,
     )
+    tell_next(arguments.last, arguments.config)
 
 
 COMMANDS = (run,)

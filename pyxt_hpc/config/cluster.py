@@ -250,7 +250,7 @@ class ClusterConfig:
             if free and not low <= value <= high:
                 wrong.append(f"[cluster_info] {name} = {value:g} is outside its bounds {low:g} to {high:g}")
         if wrong:
-            raise ConfigError(f"{self.path}: {'; '.join(wrong)}")
+            raise ConfigError.of_several(str(self.path), wrong)
 
     @property
     def bins(self) -> str:
@@ -351,7 +351,7 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
         if one.default is None and not contents.texts.get(section, {}).get(name)
     ]
     if problems:
-        raise ConfigError(f"{path}: {'; '.join(problems[:MAX_PROBLEMS])}")
+        raise ConfigError.of_several(str(path), problems[:MAX_PROBLEMS])
     values["hpc"] = tuple(contents.texts.get(hpc.SECTION, {}).items())
     directory = user_path(str(values.get("data_directory", ".")))
     values["data_directory"] = resolved(resolved(path).parent / directory)

@@ -74,7 +74,7 @@ class BatchSettings:
         if not texts.get("scheduler"):
             problems.append("no batch system: give --scheduler slurm or pbs, or --site NAME")
         if problems:
-            raise ConfigError(f"{where}: {'; '.join(problems)}")
+            raise ConfigError.of_several(where, problems)
         return cls(**values)
 
     @property
@@ -93,9 +93,14 @@ def _text_key(name: str, meaning: str) -> dict[str, Key]:
 CONFIG_KEYS = {**_text_key("site", "profile of a centre: its name, or your own file"), **KEYS}
 """Of ``[hpc]`` in a cluster's configuration."""
 
+NEEDS_ACCOUNT = "needs_account"
+
 PROFILE_KEYS = {
     **_text_key("description", "what the centre is"),
     **_text_key("documentation", "address of its documentation"),
+    NEEDS_ACCOUNT: Key(
+        SECTION, NEEDS_ACCOUNT, parsers.boolean, "false", "true: every job is charged to an account"
+    ),
     **KEYS,
 }
 """Of the profile of a centre."""

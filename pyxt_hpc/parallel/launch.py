@@ -10,6 +10,11 @@ from pyxt_hpc.files.quoting import quoted
 RANKS_VARIABLE = "PYXT_HPC_RANKS"
 """Set by job scripts: how many ranks were asked for. Not every launcher says how many it started."""
 
+BAR_VARIABLE = "PYXT_HPC_BAR"
+"""Set it to `NO_BAR` to have lines in place of a progress bar everywhere, to anything else to have the bar
+also where standard error is no terminal, as under mpirun."""
+NO_BAR = "0"
+
 # What launchers tell the processes they start: how many there are, and which one this is. The first that
 # speaks decides: under SLURM, mpiexec and flux are themselves started by srun. SLURM_NTASKS is set in a batch
 # script too, where one process runs, so only a step's counts.

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped, write_bundle
 from pyxt_hpc.chandra.events import EventList, read_events
@@ -29,6 +28,7 @@ from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.progress import counted
 from pyxt_hpc.preprocess.area_maps import read_area_maps
 from pyxt_hpc.preprocess.arf_position import points_of
 from pyxt_hpc.preprocess.blank_sky import ParticleScale, particle_scale, particles, thinned
@@ -143,7 +143,7 @@ def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) ->
     facts: Facts = {}
     left_out: dict[str, str] = {}
     groups = [tuple(own) for _, own in groupby(datasets, key=lambda dataset: dataset.whole)]
-    for own in tqdm(groups, desc=STAGE, unit="dataset", disable=None):
+    for own in counted(STAGE, "dataset", groups):
         places = tuple(dataset for dataset in own if _has_response(layout, dataset))
         taken = f": {OTHERS_TAKE_IT}" if places else ""
         left_out |= {d.name: f"{d}: no response{taken}" for d in own if d not in places}

@@ -20,7 +20,7 @@ from pyxt_hpc.errors import EXIT_TRY_AGAIN, Interrupted, LaunchError, PyxtError
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.fit.flags import FlagCounts
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.parallel.progress import BAR_VARIABLE
+from pyxt_hpc.parallel.launch import BAR_VARIABLE
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
 from pyxt_hpc.simulate.observe import ObservationPlan, demo_plans, simulate_cluster
 from pyxt_hpc.simulate.truth import TruthComparison, compare_with_truth

@@ -7,7 +7,7 @@ import pytest
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import config_template, read_config
 
-SPECTRUM = ["fit-spectrum", "absent.pi"]
+SPECTRUM = ["fit-pha", "absent.pi"]
 USUAL = {"--redshift": ["0.1"], "--nH": ["0.05"]}
 
 # option, its words, what is said
