@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from pyxt_hpc.fit.flags import MEANINGS as FLAG_MEANINGS
-from pyxt_hpc.fit.flags import FitFlag, flag_names
+from pyxt_hpc.fit.flags import flag_names
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.store.rows import Status
 
@@ -95,8 +95,6 @@ def is_blank(value: int) -> bool:
 
 def flag_cards() -> dict[str, str]:
     """The legend as keywords of a FITS header: ``FLAG<bit>`` has the name and the meaning."""
-    bits: dict[FitFlag | Blank, str] = {**FLAG_MEANINGS, **MEANINGS}
-    return {
-        f"FLAG{int(bit).bit_length() - 1}": f"{bit.name}: {meaning}"
-        for bit, meaning in sorted(bits.items(), key=lambda one: int(one[0]))
-    }
+    words = [(int(bit), f"{bit.name}: {meaning}") for bit, meaning in FLAG_MEANINGS.items()]
+    words += [(int(bit), f"{bit.name}: {meaning}") for bit, meaning in MEANINGS.items()]
+    return {f"FLAG{bit.bit_length() - 1}": text for bit, text in sorted(words)}

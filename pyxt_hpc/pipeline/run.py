@@ -188,24 +188,24 @@ def make_maps(
     from pyxt_hpc.maps import commands
     from pyxt_hpc.maps.catalogue import map_names, need_fits
     from pyxt_hpc.maps.expression import Expression
-    from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
+    from pyxt_hpc.maps.fitted import read_fitted_regions
     from pyxt_hpc.maps.image import read_cluster_image
     from pyxt_hpc.plots.style import AS_USUAL
     from pyxt_hpc.plots.write_products import Sheets, write_products
 
     style = style or AS_USUAL
     expression = None if mask is None else Expression.of(mask)
+    regions = None
     if need_fits(map_names(names)) or expression is not None:
-        image = read_fitted_regions(config, resolution)
-        echo(f"{len(image.rows)} regions painted, {image.bad} bad, {image.pending} not yet fitted")
-    else:
-        image = read_cluster_image(config)
+        regions = read_fitted_regions(config, resolution)
+        echo(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
+    image = regions or read_cluster_image(config)
     sheets = Sheets(masked=mask is not None)
     products = commands.make_maps(image, names, mode, expression)
     for line in map_lines(write_products(image, products, style, sheets)):
         echo(line)
-    if isinstance(image, FittedRegions):
-        for path, what in sheets.write(image, style):
+    if regions is not None:
+        for path, what in sheets.write(regions, style):
             echo(f"{path}: {what}")
 
 

@@ -32,7 +32,7 @@ def contour_levels(image: NDArray) -> NDArray[np.float64]:
         n = 1 + int(np.log(high / low) / np.log(factor))
         if n <= MAX_LEVELS:
             break
-    return low * factor ** np.arange(min(n, MAX_LEVELS))
+    return np.asarray(low * factor ** np.arange(min(n, MAX_LEVELS)), np.float64)
 
 
 def draw_contours(axes: Axes, image: NDArray, step: int, view: tuple[float, float, float, float]) -> None:

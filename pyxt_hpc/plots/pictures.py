@@ -325,7 +325,7 @@ def _title(axes: Any, picture: Picture, name: str, *, small: bool) -> None:
 
 
 def _legend(axes: Any, classes: Classes, *, small: bool) -> None:
-    chosen = range(len(classes.labels))
+    chosen = list(range(len(classes.labels)))
     if small:  # the most frequent ones
         chosen = sorted(sorted(chosen, key=lambda i: -classes.shares[i])[:_SMALL_LEGEND])
     axes.legend(
