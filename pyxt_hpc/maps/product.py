@@ -16,6 +16,9 @@ from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.provenance import fingerprint
 
+_LONGEST_TEXT = 67
+"""Letters of a string that is whole in one card of a header."""
+
 BLANK = -1
 """Of integer maps, where there is nothing."""
 
@@ -142,6 +145,9 @@ def write_map(
     cards |= product.cards
     if product.integer:
         cards["BLANK"] = BLANK
+    texts = (card[0] if isinstance(card, tuple) else card for card in cards.values())
+    if any(isinstance(text, str) and len(text) > _LONGEST_TEXT for text in texts):
+        cards = {"LONGSTRN": ("OGIP 1.0", "long strings go on in CONTINUE"), **cards}
     write_image(
         product.path,
         values,

@@ -1,7 +1,9 @@
 """Maps as files: what is in them, and what is never written."""
 
 import logging
+import warnings
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from pyxt_hpc.fit.inputs import scale_map_settings
 from pyxt_hpc.images import write_image
 from pyxt_hpc.maps import memory
 from pyxt_hpc.maps.blanks import Blank
-from pyxt_hpc.maps.commands import make_fit_maps, make_gradient_maps, make_temperature_maps
+from pyxt_hpc.maps.commands import make_fit_maps, make_gradient_maps, make_maps, make_temperature_maps
 from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
 from pyxt_hpc.maps.image import read_cluster_image
 from pyxt_hpc.maps.product import MapProduct, config_fingerprint, write_map
@@ -219,3 +221,27 @@ def test_missing_bundle_is_named(stored, read) -> None:
     regions.layout.bundle.unlink()
     with pytest.raises(PyxtError, match=r"A_bundle\.h5 is missing: `pyxt-hpc run .* --through crop-data"):
         read(regions.config)
+
+
+def test_headers_name_cluster_observations_and_settings(stored) -> None:
+    regions = stored()
+    read = read_fitted_regions(regions.config)
+    names = [f"{number:05d}" for number in range(40)]  # too long for one card
+    observations = tuple(replace(read.bundle.observations[0], obsid=name, dataset=name) for name in names)
+    observations += (replace(observations[0], dataset="00000-BI", exposure_s=5e4),)
+    read = replace(read, bundle=replace(read.bundle, observations=observations))
+    for product in (next(make_temperature_maps(read)), next(make_maps(read, ["flags"]))):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with fits.open(product.path, checksum=True) as hdus:
+                hdus.verify("exception")
+                header = hdus[0].header
+        assert header["OBJECT"] == "A"
+        assert (header["TELESCOP"], header["INSTRUME"]) == ("CHANDRA", "ACIS")
+        assert header["OBS_ID"] == ",".join(names)
+        assert header["LONGSTRN"] == "OGIP 1.0"
+        assert header["EXPOSURE"] == pytest.approx(40 * 1e5)  # both kinds of chips at the same time
+        assert (header["REDSHIFT"], header["NH"], header["SNTARGET"]) == (0.1, 0.05, 50.0)
+        when = datetime.fromisoformat(header["DATE"]).replace(tzinfo=UTC)
+        assert abs((datetime.now(UTC) - when).total_seconds()) < 600
+        assert {"CHECKSUM", "DATASUM"} <= set(header)
