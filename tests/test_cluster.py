@@ -138,7 +138,7 @@ def test_a_map_is_written_only_when_asked_for(cluster: px.Cluster, config: Path,
     before = files_in(config.parent)
     made = cluster.map("temperature")
     axes = made.plot()
-    assert axes.get_title() == "Temperature"
+    assert axes.get_title() == f"{NAME}: Temperature"
     assert files_in(config.parent) == before
     path = made.write(tmp_path / "kT.fits")
     with fits.open(path) as hdus:
@@ -158,7 +158,7 @@ def test_a_map_is_drawn_on_given_axes(cluster: px.Cluster) -> None:
     axes = Figure().add_subplot(projection=made.wcs)
     assert made.plot(axes) is axes
     assert len(axes.images) == 1
-    assert made.plot(Figure().add_subplot()).get_title() == "Electron density"
+    assert made.plot(Figure().add_subplot()).get_title() == f"{NAME}: Electron density"
 
 
 def test_a_side_on_which_all_intervals_are_open_has_no_errors(cluster: px.Cluster) -> None:

@@ -202,6 +202,7 @@ def map_gradients(image: ClusterImage) -> Iterator[MapProduct]:
             "",
             significance,
             f"{how}; over its error. Noise alone exceeds 3 in 1% of the pixels (Rayleigh distribution)",
+            logarithmic=True,
             marks=(3.0,),
             name=f"gradient_significance_{sigma}pix",
         )

@@ -46,8 +46,8 @@ class Overview:
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is enough for a sheet."""
-        return len(self.pictures) > len(PANELS) // 2
+        """Whether all are there that every cluster has."""
+        return all(name in self.pictures or name in _INSTEAD for name in PANELS)
 
     def draw(self, regions: FittedRegions, scene: Scene, path: Path, dpi: int) -> None:
         """Draw the sheet, in the form of the name of its file."""
