@@ -1,7 +1,6 @@
 """The commands of stages 5 and 6: regions and their fits."""
 
 import argparse
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pyxt_hpc.cli.options import (
     cpus_option,
     json_option,
     option,
+    parse_slice,
     resolution_option,
     whole_number,
     yes_option,
@@ -20,7 +20,6 @@ from pyxt_hpc.cli.plain import plain_fits
 from pyxt_hpc.cli.screen import answer, confirm, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files.quoting import shown
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import detect_world
@@ -149,16 +148,9 @@ def _check_regions(arguments: argparse.Namespace) -> None:
 def _part_and_limit(arguments: argparse.Namespace) -> tuple[tuple[int, int] | None, float | None]:
     from pyxt_hpc.parallel.limits import parse_time_limit
 
-    part = None if arguments.slice is None else _slice(arguments.slice)
+    part = None if arguments.slice is None else parse_slice(arguments.slice)
     time_limit = None if arguments.time_limit is None else parse_time_limit(arguments.time_limit)
     return part, time_limit
-
-
-def _slice(text: str) -> tuple[int, int]:
-    part, _, n_parts = text.partition("/")
-    if re.fullmatch("[0-9]{1,4}/[0-9]{1,4}", text) and 1 <= int(part) <= int(n_parts):
-        return int(part), int(n_parts)
-    raise ConfigError(f"--slice {shown(text)}: expected I/N with 1 <= I <= N <= 9999, e.g. 3/16")
 
 
 def _agree_to_replace(stores: Sequence[Path], yes: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import (
     config_option,
+    config_or_sample_option,
     job_options,
     json_option,
     option,
@@ -17,6 +18,7 @@ from pyxt_hpc.cli.options import (
     whole_number,
 )
 from pyxt_hpc.cli.plain import plain
+from pyxt_hpc.cli.sample_job import sample_job
 from pyxt_hpc.cli.screen import answer, confirm, duration, echo, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.files.text import resolved
@@ -37,8 +39,9 @@ NO_NEED_SECONDS = 1800.0
     "log per attempt. What is not given here comes from [hpc] of the configuration, then from the\n"
     "profile of the site, by name or file. With --submit it is handed to sbatch or qsub; the job's id is\n"
     "printed and kept in <name>/logs/jobs.tsv, where the job notes its attempts, too; `status` tells\n"
-    "them, `cancel` ends them.",
-    config_option,
+    "them, `cancel` ends them. With --sample it is a job array of all stages, a task a cluster: see\n"
+    "`pyxt-hpc help sample`.",
+    config_or_sample_option,
     option("--submit", action="store_true", help="submit the script, too"),
     job_options,
     example="pyxt-hpc make-job -c A1795_cluster_config.ini --site perlmutter --account m1234 --submit",
@@ -48,15 +51,25 @@ def make_job_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.systems import SYSTEMS
 
     job = _job(arguments)
+    system = SYSTEMS[job.settings.scheduler]
     if replaces_another(job):
-        confirm(f"{job.script} is another script. Replace it?", arguments.yes)
+        kind = "list" if system.is_list else "script"
+        confirm(f"{job.script} is another {kind}. Replace it?", arguments.yes)
     if not arguments.submit:
         write_script(job)
-        command = SYSTEMS[job.settings.scheduler].submit_command[0]
+        if system.is_list:
+            tell(f"{job.script}: {job.n_tasks} commands, one a line: run it, e.g. parallel -a {job.script}")
+            if job.settings.modules:
+                tell(f"before it: module load {' '.join(job.settings.modules)}")
+            tell("a line that ends with exit code 75 is not finished: run it again")
+            if not job.is_sample:
+                tell(f"next, when all are done: pyxt-hpc results merge -c {arguments.config}")
+            return
+        command = system.submit_command[0]
         tell(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")
         return
     echo(f"job {submit(job)}: logs go to {job.log_dir}")
-    if job.n_tasks:
+    if job.n_tasks and not job.is_sample:
         tell(f"next, when all tasks have ended: pyxt-hpc results merge -c {arguments.config}")
 
 
@@ -172,19 +185,23 @@ def _job(arguments: argparse.Namespace) -> "Job":
     from pyxt_hpc.jobs.job import Job
     from pyxt_hpc.jobs.sites import settings_for
 
-    config = read_config(arguments.config)
-    layout = Layout.of(config)
     given = {name: getattr(arguments, name, None) for name in KEYS}
     given["modules"] = ",".join(arguments.modules) if arguments.modules else None
     given["venv"] = arguments.venv and os.path.abspath(os.path.expanduser(arguments.venv))
     given["directives"] = "\n".join(arguments.directives) if arguments.directives else None
+    if getattr(arguments, "sample", None) is not None:
+        return sample_job(arguments, given)
+    config = read_config(arguments.config)
+    layout = Layout.of(config)
+    settings = settings_for(str(config.path), dict(config.hpc), given, arguments.site, charged=True)
+    default = layout.command_list if settings.scheduler == "list" else layout.job_script
     stages = arguments.stages or ("6" if arguments.array else "5,6")
     return Job(
         name=config.name,
         config=resolved(config.path),
-        script=resolved(arguments.output or layout.job_script),
+        script=resolved(arguments.output or default),
         record=resolved(layout.jobs_record),
-        settings=settings_for(str(config.path), dict(config.hpc), given, arguments.site, charged=True),
+        settings=settings,
         stages=tuple(map(int, stages.split(","))),
         resolution=arguments.resolution,
         n_tasks=arguments.array,

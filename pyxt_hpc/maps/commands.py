@@ -7,6 +7,7 @@ EmptySelection is raised instead of writing a blank map.
 from collections.abc import Iterator, Sequence
 
 from pyxt_hpc.maps.catalogue import check_available, map_names, named_maps
+from pyxt_hpc.maps.clusterpyxt import map_as_clusterpyxt
 from pyxt_hpc.maps.expression import Expression
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.image import ClusterImage
@@ -71,6 +72,11 @@ def make_gradient_maps(image: ClusterImage) -> Iterator[MapProduct]:
 def make_residual_maps(image: ClusterImage) -> Iterator[MapProduct]:
     """What a smooth cluster leaves of the brightness; it needs no fits."""
     yield from make_maps(image, ("residual",))
+
+
+def make_clusterpyxt_maps(regions: FittedRegions) -> Iterator[MapProduct]:
+    """Density, pressure and entropy as ClusterPyXT has them."""
+    yield from write_maps(regions, map_as_clusterpyxt(regions))
 
 
 def make_all_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:

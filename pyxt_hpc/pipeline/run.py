@@ -207,6 +207,9 @@ def make_maps(
     if regions is not None:
         for path, what in sheets.write(regions, style):
             echo(f"{path}: {what}")
+        if config.clusterpyxt_maps:
+            for line in map_lines(write_products(regions, commands.make_clusterpyxt_maps(regions), style)):
+                echo(line)
 
 
 def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> int:

@@ -169,7 +169,7 @@ class Picture:
         values = product.values[part]
         if product.shown is not None:
             values = np.where(product.shown[part], values, np.nan)
-        values = _thinned(values, step, product.integer or product.period > 0)
+        values = thinned(values, step, product.integer or product.period > 0)
         name, scale = colour_scale(product, style)
         return cls(
             values=values,
@@ -217,7 +217,8 @@ def _typeset(unit: str) -> str:
     )
 
 
-def _thinned(values: NDArray, step: int, integer: bool) -> NDArray[np.float32]:
+def thinned(values: NDArray, step: int, integer: bool) -> NDArray[np.float32]:
+    """Means of squares of pixels, NaN where fewer than half have a value; of integers the middle pixels."""
     if step == 1:
         return values.astype(np.float32)
     if integer:
