@@ -16,6 +16,7 @@ ROOMS = [
         "manual",
         "__main__",
         "cli",
+        "doctor",
         "simulate",
         "data",
         "cluster",
