@@ -24,7 +24,7 @@ from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, MissingInput, PyxtError
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.commands import make_all_maps, make_temperature_maps
+from pyxt_hpc.maps.commands import make_maps
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.simulate.direct import observe_directly
 from pyxt_hpc.store.reader import read_results
@@ -49,7 +49,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["create-bins", "-c", str(path), "--num-cpus", "1"]) == 0
     assert main(["fit-spectra", "-c", str(path), "--num-cpus", "1", "--yes"]) == 0
     regions = read_fitted_regions(read_config(path))
-    for _ in (*make_all_maps(regions), *make_temperature_maps(regions, "interpolate")):
+    for _ in (*make_maps(regions, ["all"]), *make_maps(regions, ["kT", "norm"], "interpolate")):
         pass  # what the commands write, without the pictures
     return path
 

@@ -83,7 +83,9 @@ def _picture_style(arguments: argparse.Namespace, names: Sequence[str]) -> "Pict
         try:
             centre = parse_position(arguments.center)
         except ValueError as error:
-            raise ConfigError(f"--center {quoted(arguments.center)}: {error}") from None
+            raise ConfigError(
+                f"--center {quoted(arguments.center)} is no place on the sky: {error}"
+            ) from None
     asked_for = frozenset(map(base_name, single)) & frozenset(single) or frozenset(single)
     return PictureStyle(
         vmin=arguments.vmin,

@@ -61,7 +61,7 @@ def _number_at(cluster: "Cluster", text: str) -> int:
     try:
         return cluster.region_at(*parse_position(text))
     except ValueError as error:
-        raise ConfigError(f"--at {quoted(text)}: {error}") from None
+        raise ConfigError(f"--at {quoted(text)} is no place on the sky: {error}") from None
 
 
 @command(

@@ -117,16 +117,16 @@ def map_names(names: Sequence[str]) -> tuple[str, ...]:
         for one in GROUPS.get(name, (ALIASES.get(name, name),)):
             base = base_name(one)
             if base not in MAPS or (base != one and base not in (*_MEASURED, *_RESIDUALS)):
-                raise ConfigError(_unknown(name))
+                raise _unknown(name)
             found += [one] if base != one else [one, *(f"{one}{end}" for end in ERRORS)]
     return tuple(dict.fromkeys(found))
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str) -> ConfigError:
     known = {one.lower(): one for one in (*GROUPS, *MAPS, *ALIASES)}
     close = difflib.get_close_matches(name.lower(), known, n=1)
     meant = f"did you mean {known[close[0]]}? " if close else ""
-    return f"there is no map {quoted(name)}: {meant}Known are {', '.join(MAPS)}"
+    return ConfigError(f"there is no map {quoted(name)}: {meant}Known are {', '.join(MAPS)}")
 
 
 def base_name(name: str) -> str:
@@ -213,7 +213,7 @@ def map_named(regions: FittedRegions, name: str, mode: str = "block") -> list[Ma
         If it has no pixel with a value.
     """
     if name not in MAPS:
-        raise ConfigError(_unknown(name))
+        raise _unknown(name)
     if mode not in MODES:
         raise ConfigError(f"maps are not painted as {quoted(mode)}: choose one of {', '.join(MODES)}")
     check_available(regions, [name])

@@ -54,31 +54,6 @@ def make_maps(
     yield from write_maps(image, products)
 
 
-def make_temperature_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
-    """Temperature and norm with their errors, counts and radii."""
-    yield from make_maps(regions, ANCESTORS["make-temperature-map"], mode)
-
-
-def make_fit_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
-    """Everything that was fitted."""
-    yield from make_maps(regions, ("fits",), mode)
-
-
-def make_gradient_maps(image: ClusterImage) -> Iterator[MapProduct]:
-    """Gradients of the brightness on several scales; they need no fits."""
-    yield from make_maps(image, ("gradient",))
-
-
-def make_residual_maps(image: ClusterImage) -> Iterator[MapProduct]:
-    """What a smooth cluster leaves of the brightness; it needs no fits."""
-    yield from make_maps(image, ("residual",))
-
-
 def make_clusterpyxt_maps(regions: FittedRegions) -> Iterator[MapProduct]:
     """Density, pressure and entropy as ClusterPyXT has them."""
     yield from write_maps(regions, map_as_clusterpyxt(regions))
-
-
-def make_all_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
-    """Every map there is."""
-    yield from make_maps(regions, ("all",), mode)
