@@ -176,6 +176,8 @@ class Layout:
     shock_regions = _Path("main_output/{name}_shocks.reg", "the same as a DS9 region file")
     shock_histogram = _Path("main_output/{name}_mach_histogram.png", "their Mach numbers")
 
+    report = _Path("main_output/{name}_report.html", "all of it on one page")
+
     # Calibration; the argument is empty, or tells what was simulated wrongly on purpose
     calibration_table = _PathOf(
         "main_output/{name}_calibration{of}.ecsv",
@@ -251,6 +253,23 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class AncestorLayout(Layout):
+    """Paths of a cluster's folder of ClusterPyXT that have no counterpart here."""
+
+    cleaned_events = _PathOf("acb/acisI_clean_{of}.fits", "cleaned events, sources out, for the fits")
+    cleaned_background = _PathOf("acb/backI_clean_{of}.fits", "blank-sky events, sources out, for the fits")
+    merged_blank_sky = _PathOf("{obsid}/analysis/merged_back.fits", "blank-sky events of all chips")
+    copied_arf = _PathOf("acb/{name}_{of}.arf", "effective area, for the fits")
+    copied_rmf = _PathOf("acb/{name}_{of}.rmf", "redistribution matrix, for the fits")
+    exposure_time = _PathOf("acb/{name}_{of}_exptime.dat", "EXPOSURE of the cleaned events [s], a line")
+    data_time = _PathOf("acb/{name}_effective_data_time_{of}.npy", "exposure x live share of circles [s]")
+    background_time = _PathOf(
+        "acb/{name}_effective_background_time_{of}.npy", "the same x ratio of 9.5-12 keV counts"
+    )
+    first_signal_to_noise_map = _Path("acb/{name}_pype_SN_map.fits", "S/N of every circle, until 2022")
+
+
+@dataclass(frozen=True)
 class SampleLayout:
     """Paths of many clusters that one table names; they lie in the folder of the table.
 
@@ -290,26 +309,14 @@ class SampleLayout:
         return self.folder / "logs" / "jobs.tsv"
 
     @property
+    def command_list(self) -> Path:
+        """A command for each slice of the clusters."""
+        return self.table.parent / f"commands_{self.table.stem}.lis"
+
+    @property
     def job_script(self) -> Path:
         """Script for a batch system."""
         return self.table.parent / f"{self.table.stem}_job.sh"
-
-
-@dataclass(frozen=True)
-class AncestorLayout(Layout):
-    """Paths of a cluster's folder of ClusterPyXT that have no counterpart here."""
-
-    cleaned_events = _PathOf("acb/acisI_clean_{of}.fits", "cleaned events, sources out, for the fits")
-    cleaned_background = _PathOf("acb/backI_clean_{of}.fits", "blank-sky events, sources out, for the fits")
-    merged_blank_sky = _PathOf("{obsid}/analysis/merged_back.fits", "blank-sky events of all chips")
-    copied_arf = _PathOf("acb/{name}_{of}.arf", "effective area, for the fits")
-    copied_rmf = _PathOf("acb/{name}_{of}.rmf", "redistribution matrix, for the fits")
-    exposure_time = _PathOf("acb/{name}_{of}_exptime.dat", "EXPOSURE of the cleaned events [s], a line")
-    data_time = _PathOf("acb/{name}_effective_data_time_{of}.npy", "exposure x live share of circles [s]")
-    background_time = _PathOf(
-        "acb/{name}_effective_background_time_{of}.npy", "the same x ratio of 9.5-12 keV counts"
-    )
-    first_signal_to_noise_map = _Path("acb/{name}_pype_SN_map.fits", "S/N of every circle, until 2022")
 
 
 def _parts(dataset: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ ROOMS = [
         "data",
         "cluster",
         "sample",
+        "report",
         "pipeline",
         "plots",
         "reference",

@@ -19,7 +19,7 @@ _ALWAYS = {
     "abundance_table": "angr",
     "energy_min": "0.7",
     "energy_max": "8",
-    "temperature_min": "0.081",
+    "temperature_min": "0.0814",
     "temperature_max": "45.7",
     "free_abundance": "false",
     "free_column_density": "false",

@@ -35,8 +35,7 @@ _GIVEN = {
     "Write NAME_cluster_config.ini in the working directory and make the cluster's folders. What is not\n"
     "given stays empty, with a comment that says where its value is found; at a terminal, without any\n"
     "value given, everything is asked. With --lookup NED, the HI4PI survey and the Chandra archive are\n"
-    "asked first (needs a network and astroquery).\n"
-    "Example: pyxt-hpc init-cluster A1795 --obsids 493,494 --redshift 0.0625 --nH 0.0119 --abundance 0.3",
+    "asked first (needs a network and astroquery).",
     option("name", metavar="NAME", help="the cluster's name, e.g. A1795"),
     option("--obsids", type=as_key_text("observation_ids"), metavar="O,O,...", help="e.g. 891,4977"),
     option("--redshift", type=as_key_text("redshift"), metavar="Z", help="e.g. 0.0625"),
@@ -49,7 +48,7 @@ _GIVEN = {
     option("--lookup-name", metavar="N", help="what NED calls the cluster, if not NAME, e.g. 'Abell 1795'"),
     option("--as", dest="choices", choices=NAMES, help="ClusterPyXT's choices instead of ours"),
     yes_option("replace an existing file"),
-    example="pyxt-hpc init-cluster A1795",
+    example="pyxt-hpc init-cluster A1795 --obsids 493,494 --redshift 0.0625 --nH 0.0119 --abundance 0.3",
 )
 def init_cluster(arguments: argparse.Namespace) -> None:
     path = Path(f"{arguments.name}_cluster_config.ini")

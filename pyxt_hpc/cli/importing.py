@@ -6,7 +6,7 @@ from pathlib import Path
 from pyxt_hpc.ancestor.choices import NAMES
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import as_key_text, option
-from pyxt_hpc.cli.screen import tell
+from pyxt_hpc.cli.screen import echo, tell
 
 
 @command(
@@ -28,7 +28,7 @@ from pyxt_hpc.cli.screen import tell
     option("--nH", type=as_key_text("nH"), metavar="N", help="[1e22 cm^-2] likewise"),
     option("--abundance", type=as_key_text("abundance"), metavar="A", help="[solar] likewise"),
     option("--copy", action="store_true", help="copy events and responses instead of linking to them"),
-    example="pyxt-hpc import-cluster ~/clusters/A1795",
+    example="pyxt-hpc import-cluster ~/data/A115 --as clusterpyxt",
 )
 def import_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.ancestor.importing import import_cluster
@@ -42,7 +42,7 @@ def import_command(arguments: argparse.Namespace) -> None:
         choices=arguments.choices,
         copy=arguments.copy,
     )
-    tell(*done.lines())
+    echo(*done.lines())
     tell(f"{done.config}: written; what can be done now:")
     if done.has_fits:
         tell(f"  ClusterPyXT's own fits as maps:     pyxt-hpc make-maps -c {done.config}")

@@ -61,8 +61,9 @@ def make_job_command(arguments: argparse.Namespace) -> None:
             tell(f"{job.script}: {job.n_tasks} commands, one a line: run it, e.g. parallel -a {job.script}")
             if job.settings.modules:
                 tell(f"before it: module load {' '.join(job.settings.modules)}")
-            tell("a line that ends with exit code 75 is not finished: run it again; when all are done:")
-            tell(f"next: pyxt-hpc results merge -c {arguments.config}")
+            tell("a line that ends with exit code 75 is not finished: run it again")
+            if not job.is_sample:
+                tell(f"next, when all are done: pyxt-hpc results merge -c {arguments.config}")
             return
         command = system.submit_command[0]
         tell(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")

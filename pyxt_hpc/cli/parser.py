@@ -20,6 +20,7 @@ from pyxt_hpc.cli import (
     mass,
     preprocessing,
     profiles,
+    report,
     results,
     run,
     spectra,
@@ -30,7 +31,7 @@ from pyxt_hpc.files.quoting import quoted, shown, suggestion
 
 HEADINGS = {
     "run": (cluster, importing, run, preprocessing, fitting, demo),
-    "inspect": (results, spectra, calibration),
+    "inspect": (report, results, spectra, calibration),
     "maps and profiles": (maps, profiles, mass),
     "supercomputer": (jobs,),
     "help": (manual, doctor),

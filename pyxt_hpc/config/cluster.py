@@ -30,7 +30,7 @@ MAX_BYTES = 1 << 20
 _DENSE = 1.0  # 1e22 cm^-2
 
 _BAND = Number(0.3, 12.0, "keV")
-_KT = Number(0.081, 45.7, "keV")
+_KT = Number(0.0814, 45.7, "keV")  # of the plasma table
 _ABUNDANCE = Number(0.0, 100.0, "solar")
 _COLUMN = Number(0.0, 10.0, "1e22 cm^-2")
 _info, _processing, _ciao, _binning, _spectral, _maps = (

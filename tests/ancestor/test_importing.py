@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from as_clusterpyxt import NAME, fit_of
+from as_clusterpyxt import NAME, fit_of, image_header
 from astropy.io import fits
 
 from pyxt_hpc.ancestor.importing import import_cluster
 from pyxt_hpc.bundle import read_bundle
+from pyxt_hpc.chandra.events import read_sky_wcs
+from pyxt_hpc.chandra.regions.sky import contains, read_regions
+from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError, DamagedFile, MissingInput
@@ -97,6 +100,13 @@ def test_everything_is_taken_and_nothing_changed(
     # fits of ours do not go on with fits of ClusterPyXT
     assert main(["fit-spectra", "-c", str(config.path), "--continue"]) == 2
     assert "software was ClusterPyXT" in capsys.readouterr().err
+    # but its circles can be fitted again, with its choices
+    assert main(["fit-spectra", "-c", str(config.path), "--yes", "--resolution", "1"]) == 0
+    again = read_results(layout.results)
+    assert (again.status == Status.DONE).mean() > 0.95
+    assert again.settings["statistic"] == "chi2gehrels"
+    # chi2gehrels makes hot gas too cool (truth: 3 to 9 keV), but not by any factor
+    assert 2.0 < np.nanmedian(again.rows["kT"]) < 9.0
 
 
 def test_stages_1_to_4_do_it_anew(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,6 +169,31 @@ def test_placeholders_are_missing_and_can_be_given(old: Path, tmp_path: Path) ->
     given = {"redshift": "0.2", "hydrogen_column_density": "0.03"}
     config = read_config(import_cluster(old, tmp_path / "newer", given=given).config)
     assert (config.redshift, config.nH, config.observation_ids) == (0.2, 0.03, ("4001", "4002"))
+
+
+def test_physical_regions_keep_their_place_on_the_sky(old: Path, tmp_path: Path) -> None:
+    shutil.rmtree(old / "combined")
+    events = next((old / "4001" / "repro").glob("*evt2.fits"))
+    first = read_sky_wcs(events)
+    # merge_obs chooses a tangent point of its own
+    merged = tangent_plane(first.wcs.crval[0] + 0.02, first.wcs.crval[1] - 0.01)
+    merged.wcs.crpix = [4096.5, 4096.5]
+    merged.wcs.set()
+    fits.writeto(
+        old / f"{NAME}_broad_flux.img", np.zeros((10, 10), np.float32), image_header(merged, 4000.5, 4000.5)
+    )
+    (old / "sources.reg").write_text("physical\ncircle(4200,4150,30)\nbox(4000,4100,40,20,30)\n")
+    done = import_cluster(old, tmp_path / "new")
+    assert any(line.startswith("sources.reg: from sky pixels of") for line in done.changed)
+    before = read_regions(old / "sources.reg")
+    after = read_regions(Layout.of(read_config(done.config)).sources_reg)
+    x, y = (v.ravel() for v in np.meshgrid(np.arange(3950.0, 4250, 1.7), np.arange(4050.0, 4200, 1.7)))
+    ra, dec = merged.wcs_pix2world(x, y, 1)
+    inside = contains(before, ra, dec, {"physical": merged})
+    assert inside.sum() > 1000
+    # the same but for points on the outline
+    differing = inside != contains(after, ra, dec, {"physical": first})
+    assert differing.sum() < 5
 
 
 def test_damaged_files_are_named_and_the_rest_is_taken(old: Path, tmp_path: Path) -> None:

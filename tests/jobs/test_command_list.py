@@ -81,3 +81,16 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert len((tmp_path / "A" / "acb" / "commands_A.lis").read_text().splitlines()) == 8
     assert main(["make-job", "-c", str(config), "--scheduler", "list"]) == 2
     assert "--array N" in capsys.readouterr().err
+
+
+def test_a_line_for_some_clusters_of_a_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "clusters.csv"
+    table.write_text("name,obsids,redshift,nH,abundance\nA1,1,0.1,0.03,0.3\nA2,2,0.1,0.03,0.3\n")
+    assert main(["make-job", "--sample", str(table), "--scheduler", "list"]) == 0
+    assert "results merge" not in capsys.readouterr().out
+    lines = (tmp_path / "commands_clusters.lis").read_text().splitlines()
+    assert len(lines) == 2
+    words = shlex.split(lines[1])
+    assert words[words.index("run") :] == [
+        *("run", "--sample", str(table), "--resolution", "2", "--num-cpus", "1", "--slice", "2/2")
+    ]
