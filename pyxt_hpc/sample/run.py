@@ -242,7 +242,8 @@ def refuse_what_must_be_downloaded(config: ClusterConfig, wish: Wish) -> None:
     if not absent or (backend := choose_backend(config, layout)).ciao is not None:
         return
     many = len(absent) > 1
+    why = backend.reason if config.backend == "builtin" else "it is not found (`pyxt-hpc help ciao`)"
     raise MissingInput(
         f"ObsID{'s' * many} {', '.join(absent)} {'have' if many else 'has'} to be downloaded, which CIAO "
-        f"does: {backend.reason}; or put the files into {layout.cluster_dir}/<ObsID>/"
+        f"does: {why}; install it, or put the files into {layout.cluster_dir}/<ObsID>/"
     )

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.cli import main
+from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import MissingInput
-from pyxt_hpc.layout import SampleLayout
+from pyxt_hpc.layout import Layout, SampleLayout
 from pyxt_hpc.preprocess.ciao import backend
 from pyxt_hpc.sample.outcome import Outcome, State, read_outcome
+from pyxt_hpc.sample.run import Wish, made_from
 
 OPTIONS = ["--through", "fit-spectra", "--resolution", "1", "--num-cpus", "1"]
 TABLE = """\
@@ -85,7 +87,7 @@ def test_failures_stop_nobody_and_the_page_says_why(table: Path, capsys: pytest.
         State.FAILED,
     ]
     assert "ObsIDs 77, 78 have to be downloaded, which CIAO does" in outcome(table, "absent").reason
-    assert "CIAO is not found" in outcome(table, "absent").reason
+    assert "it is not found" in outcome(table, "absent").reason
     assert "acisf04001N003_evt2.fits" in outcome(table, "broken").reason
     layout = SampleLayout(table)
     text = layout.page.read_text(encoding="utf-8")
@@ -109,11 +111,17 @@ def test_again_what_is_done_is_skipped_and_what_failed_is_tried(
     assert outcome(table, "demo") == before["demo"]
     assert SampleLayout(table).log("demo").stat().st_mtime_ns == started
     assert outcome(table, "broken").ended > before["broken"].ended
-    # a region that a person draws makes it run again
-    drawn = table.parent / "demo" / "exclude.reg"
+
+
+def test_what_a_person_draws_or_asks_makes_a_cluster_run_again(table: Path) -> None:
+    config = read_config(table.parent / "demo.ini")
+    wish = Wish(last="fit-spectra")
+    before = made_from(config, wish)
+    assert before == made_from(config, wish)
+    assert before != made_from(config, Wish(last="fit-spectra", options=("--resolution", "1")))
+    drawn = Layout.of(config).exclude_reg
     drawn.write_text(drawn.read_text() + "# mine\n")
-    assert main(["run", "--sample", str(table), *OPTIONS, "--slice", "1/3"]) == 0
-    assert SampleLayout(table).log("demo").stat().st_mtime_ns != started
+    assert made_from(config, wish) != before
 
 
 def test_a_configuration_of_a_person_must_agree_and_one_of_the_table_follows_it(
