@@ -26,6 +26,7 @@ ROOMS = [
         "calibrate",
         "maps",
         "profiles",
+        "ancestor",
         "stages",
         "preprocess",
     ),
@@ -42,7 +43,7 @@ ROOMS = [
         "steps",
         "images",
     ),
-    *("layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"),
+    *("lookup", "layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"),
 ]
 
 

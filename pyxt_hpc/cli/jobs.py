@@ -51,11 +51,21 @@ def make_job_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.systems import SYSTEMS
 
     job = _job(arguments)
+    system = SYSTEMS[job.settings.scheduler]
     if replaces_another(job):
-        confirm(f"{job.script} is another script. Replace it?", arguments.yes)
+        kind = "list" if system.is_list else "script"
+        confirm(f"{job.script} is another {kind}. Replace it?", arguments.yes)
     if not arguments.submit:
         write_script(job)
-        command = SYSTEMS[job.settings.scheduler].submit_command[0]
+        if system.is_list:
+            tell(f"{job.script}: {job.n_tasks} commands, one a line: run it, e.g. parallel -a {job.script}")
+            if job.settings.modules:
+                tell(f"before it: module load {' '.join(job.settings.modules)}")
+            tell("a line that ends with exit code 75 is not finished: run it again")
+            if not job.is_sample:
+                tell(f"next, when all are done: pyxt-hpc results merge -c {arguments.config}")
+            return
+        command = system.submit_command[0]
         tell(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")
         return
     echo(f"job {submit(job)}: logs go to {job.log_dir}")
@@ -183,13 +193,15 @@ def _job(arguments: argparse.Namespace) -> "Job":
         return sample_job(arguments, given)
     config = read_config(arguments.config)
     layout = Layout.of(config)
+    settings = settings_for(str(config.path), dict(config.hpc), given, arguments.site, charged=True)
+    default = layout.command_list if settings.scheduler == "list" else layout.job_script
     stages = arguments.stages or ("6" if arguments.array else "5,6")
     return Job(
         name=config.name,
         config=resolved(config.path),
-        script=resolved(arguments.output or layout.job_script),
+        script=resolved(arguments.output or default),
         record=resolved(layout.jobs_record),
-        settings=settings_for(str(config.path), dict(config.hpc), given, arguments.site, charged=True),
+        settings=settings,
         stages=tuple(map(int, stages.split(","))),
         resolution=arguments.resolution,
         n_tasks=arguments.array,

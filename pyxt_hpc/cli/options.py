@@ -56,6 +56,17 @@ def as_key(name: str) -> Callable[[str], Any]:
     return _argument(lambda text: parse_value(name, text))
 
 
+def as_key_text(name: str) -> Callable[[str], str]:
+    """As `as_key`, but the text itself, for a configuration."""
+    parse = as_key(name)
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return check
+
+
 def whole_number(low: int, high: int) -> Callable[[str], Any]:
     """Type of an option that is a whole number in a range."""
     return _argument(Integer(low, high))

@@ -12,6 +12,7 @@ from pyxt_hpc.cli import (
     cluster,
     demo,
     fitting,
+    importing,
     jobs,
     manual,
     maps,
@@ -27,7 +28,7 @@ from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted, shown, suggestion
 
 HEADINGS = {
-    "run": (cluster, run, preprocessing, fitting, demo),
+    "run": (cluster, importing, run, preprocessing, fitting, demo),
     "inspect": (results, spectra, calibration),
     "maps and profiles": (maps, profiles, mass),
     "supercomputer": (jobs,),

@@ -103,28 +103,35 @@ class RegionFits:
     def fit(self, indices: np.ndarray) -> np.ndarray:
         """Fit regions at positions (n,): (n,) of ROW_DTYPE; a row depends on its region alone."""
         start = time.perf_counter()
+        rows, spectra = self.described(indices)
+        fits, score, level = self.fit_spectra(spectra)
+        for name in FIT_DTYPE.names or ():
+            rows[name] = fits[name]
+        rows["goodness"], rows["bins"] = score, level
+        rows["flags"] |= quality_flags(
+            rows["counts"], rows["background_counts"], score, rows["live_fraction"]
+        )
+        rows["attempts"] = 1
+        rows["seconds"] = (time.perf_counter() - start) / max(len(indices), 1)
+        return rows
+
+    def described(self, indices: np.ndarray) -> tuple[np.ndarray, BinnedSpectra]:
+        """Rows (n,) of regions at positions (n,) with all that is known before a fit, and their spectra."""
         regions = self.regions[indices]
         rows = np.zeros(len(indices), ROW_DTYPE)
         for name in REGION_COLUMNS:
             rows[name] = regions[name]
         shapes = self.shapes(indices)
         spectra = extract_spectra(shapes)
-        counts = spectra.source.sum(axis=1)
-        background = np.where(spectra.weight > 0, spectra.background / spectra.ratio, 0.0).sum(axis=1)
         rows["area"] = shapes.runs.area
-        rows["counts"] = counts
-        rows["background_counts"] = background
+        rows["counts"] = spectra.source.sum(axis=1)
+        rows["background_counts"] = np.where(spectra.weight > 0, spectra.background / spectra.ratio, 0.0).sum(
+            axis=1
+        )
         rows["observations"] = packed_observations(spectra.takes_part)
         rows["exposure"], live_time = _seen(self.observations, spectra)
         rows["live_fraction"] = rows["exposure"] / np.where(live_time > 0, live_time, 1.0)
-        fits, score, level = self.fit_spectra(spectra)
-        for name in FIT_DTYPE.names or ():
-            rows[name] = fits[name]
-        rows["goodness"], rows["bins"] = score, level
-        rows["flags"] |= quality_flags(counts, background, score, rows["live_fraction"])
-        rows["attempts"] = 1
-        rows["seconds"] = (time.perf_counter() - start) / max(len(indices), 1)
-        return rows
+        return rows, spectra
 
     def extract(self, indices: np.ndarray) -> BinnedSpectra:
         """Spectra of some regions, the positions of which are given."""

@@ -55,6 +55,8 @@ class Job:
             raise ConfigError(f"stages {self.stages}: expected 5, 6 or both")
         if self.n_tasks and self.stages != (6,) and not self.is_sample:
             raise ConfigError("a job array does stage 6 alone: run create-bins before, and use --stages 6")
+        if self.settings.scheduler == "list" and not self.n_tasks:
+            raise ConfigError("a list has a line for every slice of the regions: say how many with --array N")
         if self.n_tasks and not 2 <= self.n_tasks <= MAX_TASKS:
             raise ConfigError(f"--array {self.n_tasks}: expected 2 to {MAX_TASKS} tasks")
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from pyxt_hpc import __version__
@@ -23,6 +24,8 @@ def render(job: Job) -> str:
 
     Every value of the user is quoted for the shell, or of characters that need no quotes.
     """
+    if SYSTEMS[job.settings.scheduler].is_list:
+        return "".join(f"{line}\n" for line in _list(job))
     return _fill(job, resubmitted(job))
 
 
@@ -110,15 +113,28 @@ def _environment(job: Job) -> list[str]:
 
 
 def _commands(job: Job) -> list[str]:
-    if job.is_sample:
-        words = ["pyxt-hpc", "run", "--sample", str(job.config), "--resolution", str(job.resolution)]
-        line = shlex.join([*words, "--num-cpus", str(job.settings.ranks_per_node), "--slice"])
-        return [f'run {line} "$task"/{job.n_tasks}']
+    if job.n_tasks:
+        return [f'run {shlex.join(["pyxt-hpc", *_of_slice(job)])} "$task"/{job.n_tasks}']
     config = ["-c", str(job.config)]
     fit = ["pyxt-hpc", "fit-spectra", *config, "--resolution", str(job.resolution), "--continue"]
-    if job.n_tasks:
-        line = shlex.join([*fit, "--num-cpus", str(job.settings.ranks_per_node), "--slice"])
-        return [f'run {line} "$task"/{job.n_tasks}']
     commands = {5: ["pyxt-hpc", "create-bins", *config, "--continue"], 6: fit}
     launcher = [*job.settings.launcher, "-n", str(job.ranks)] if job.ranks > 1 else []
     return [f"run {shlex.join([*launcher, *commands[stage]])}" for stage in job.stages]
+
+
+def _of_slice(job: Job) -> list[str]:
+    """Command, without the program, of a task of an array, which is still to be told its slice."""
+    what = ["run", "--sample"] if job.is_sample else ["fit-spectra", "-c"]
+    words = [*what, str(job.config), "--resolution", str(job.resolution)]
+    words += [] if job.is_sample else ["--continue"]
+    return [*words, "--num-cpus", str(job.settings.ranks_per_node), "--slice"]
+
+
+def _list(job: Job) -> Iterator[str]:
+    """A line for every slice that needs nothing of the shell that runs it."""
+    settings = job.settings
+    variables = {**dict.fromkeys(ONE_THREAD, "1"), **dict(settings.environment)}
+    folder = job.config.parent / os.path.expanduser(settings.venv) / "bin" if settings.venv else Path()
+    begin = ["env", *(f"{name}={value}" for name, value in variables.items()), str(folder / "pyxt-hpc")]
+    for task in range(1, job.n_tasks + 1):
+        yield shlex.join([*begin, *_of_slice(job), f"{task}/{job.n_tasks}"])

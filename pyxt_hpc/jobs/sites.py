@@ -12,6 +12,7 @@ from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.files.text import read_text, user_path
 from pyxt_hpc.jobs.systems import SYSTEMS
+from pyxt_hpc.jobs.systems.command_list import CommandList
 
 FOLDER = Path(__file__).parents[1] / "data" / "jobscripts"
 
@@ -66,7 +67,11 @@ def settings_for(
     own = {key: text for key, text in configured.items() if key != "site"}
     chosen = {key: text for key, text in given.items() if text is not None}
     scheduler = chosen.get("scheduler") or own.get("scheduler")
-    site = site or configured.get("site") or scheduler
+    if scheduler == CommandList.name:
+        if site:
+            raise ConfigError(f"{where}: scheduler list is for no site in particular: leave {site} out")
+    else:
+        site = site or configured.get("site") or scheduler
     below = read_site(site) if site else {}
     if scheduler and below.get("scheduler", scheduler) != scheduler:
         raise ConfigError(f"{where}: scheduler {scheduler}, but site {site} has {below['scheduler']}")

@@ -18,9 +18,10 @@ def write_script(job: Job) -> None:
 
     Raises ConfigError if a file that is no script has its name; DamagedFile if it cannot be written.
     """
-    refuse_to_replace(job.script, (b"#!",), "a script")
+    _refuse_to_replace(job)
     text = render(job)
-    _write(*machinery(job))
+    if not SYSTEMS[job.settings.scheduler].is_list:
+        _write(*machinery(job))
     if SYSTEMS[job.settings.scheduler].resubmits_script:
         _write(resubmitted(job), text)
     _write(job.script, text)
@@ -31,7 +32,7 @@ def replaces_another(job: Job) -> bool:
 
     Raises ConfigError if a file that is no script has its name; DamagedFile if it cannot be read.
     """
-    refuse_to_replace(job.script, (b"#!",), "a script")
+    _refuse_to_replace(job)
     if not check_regular(job.script):
         return False
     with system_errors(job.script):
@@ -63,6 +64,13 @@ def submit(job: Job) -> str:
             "%s: job %s is submitted, but cannot be noted here (%s)", job.record, job_id, error.strerror
         )
     return job_id
+
+
+def _refuse_to_replace(job: Job) -> None:
+    if SYSTEMS[job.settings.scheduler].is_list:
+        refuse_to_replace(job.script, (b"env ",), "a list of commands")
+    else:
+        refuse_to_replace(job.script, (b"#!",), "a script")
 
 
 def _write(path: Path, text: str) -> None:
