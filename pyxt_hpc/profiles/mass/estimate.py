@@ -194,7 +194,7 @@ class MassProblem:
         gas = GasModel(float(used.radius[0]), used.outermost, options.core)
         critical, mu = critical_density(cosmology, redshift), float(particles.mu)
         models: dict[str, MassModel] = {
-            "forward": Forward(gas, mu),
+            "forward": Forward(gas, mu, tuple(np.sort([*used.radius, *used.r_out]).tolist())),
             "backward": Backward(gas, mu, critical),
         }
         tables = mixing(used)

@@ -157,7 +157,8 @@ def posterior_of(
         _REACH * annuli.outermost,
         int(_STEPS_PER_E * np.log(2.0 * _REACH * annuli.outermost / middle[0])),
     )
-    best = samples[np.argmax(log_probability)]
+    # without the prior: that which fits best
+    best = samples[np.argmax(log_probability - model.log_prior(samples))]
     chi2 = float(np.sum(likelihood.residuals(best[None]) ** 2))
     excess = chi2 - free_chi2
     mass = model.mass_at(theta, radius)
