@@ -97,7 +97,8 @@ def table_of(
                 name, f"{target:g}", f"{len(ratio)}", f"{seconds:.2f}",
                 f"{np.mean(labels[mask > 0] > 0):.1%}",
                 f"{low:.2f} {middle:.2f} {high:.2f}", f"{np.std(ratio) / np.mean(ratio):.1%}",
-                f"{np.mean(good):.1%}", f"{np.mean(good[divisible]):.1%}", f"{np.median(elongation(labels)):.2f}",
+                f"{np.mean(good):.1%}", f"{np.mean(good[divisible]):.1%}",
+                f"{np.median(elongation(labels)):.2f}",
             )  # fmt: skip
             print(f"| {' | '.join(cells)} |")
 

@@ -14,7 +14,7 @@ NORM_BY_KT = 0.3
 
 
 def fit_of(error: float, rng: np.random.Generator) -> Deprojection:
-    """Fits with an error of ln kT, neighbours against each other as in a deprojection, and draws from them."""
+    """A fit with an error of ln kT, neighbours against each other as in a deprojection, and its draws."""
     mixed = np.eye(N) - 0.4 * np.eye(N, k=1) - 0.4 * np.eye(N, k=-1)
 
     def scattered(kT: np.ndarray, norm: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -211,7 +211,8 @@ class MassProblem:
             {
                 **vars(first.annuli),
                 "slope": first.mixing.slope,
-                "software": software(),  # priors may change with it
+                "software": software(),
+                "priors": "flat, but even in profiles of kT",  # say so if they change
                 "options": [self.options.core, sampler.walkers_per_parameter, sampler.seed],
                 "constants": [first.norm_of_measure, self.critical, first.model.mu, self.mu_e],
             }
