@@ -54,7 +54,7 @@ COMMANDS = (
     ("status", "-c", "demo.ini"),
     ("results", "verify", "-c", "demo.ini"),
     ("results", "export", "-c", "demo.ini"),
-    ("merge-results", "-c", "demo.ini"),
+    ("results", "merge", "-c", "demo.ini"),
     ("create-bins", "-c", "demo.ini"),
     ("estimate", "-c", "demo.ini", "--resolution", "1"),
     ("pack", "-c", "demo.ini"),
@@ -335,12 +335,12 @@ def slices(s: Situation) -> None:
     unlucky = s.random.choice((None, *tasks))
     if unlucky is not None:
         unlucky.send(signal.SIGKILL)
-    s.run("merge-results", "-c", "demo.ini")
+    s.run("results", "merge", "-c", "demo.ini")
     for task in tasks:
         s.finish(task, killed=task is unlucky)
     for i in (1, 2):
         s.run(*FIT, "--slice", f"{i}/2", "--continue")
-    s.run("merge-results", "-c", "demo.ini")
+    s.run("results", "merge", "-c", "demo.ini")
 
 
 KINDS: tuple[Callable[[Situation], None], ...] = (

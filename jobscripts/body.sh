@@ -3,14 +3,14 @@ report() { echo "$(date '+%F %T') ${HOSTNAME%%.*}, job $name, attempt $attempt: 
 # What happens is noted for `pyxt-hpc status` and `pyxt-hpc cancel`: event, detail, and attempt and id if
 # they are not this one's. A line lost here costs no work.
 record_event() {
-    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$(date '+%FT%T')" @SYSTEM@ "$job" "$task" \
-        "${3:-$attempt}" "${4:-$id}" "$1" "$2" >>@RECORD@ || report "cannot write "@RECORD@
+    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$(date '+%FT%T')" "$system" "$job" "$task" \
+        "${3:-$attempt}" "${4:-$id}" "$1" "$2" >>"$record" || report "cannot write $record"
 }
 # By `pyxt-hpc cancel`, for all tasks, or by a task that could not take back its next attempt.
 is_cancelled() {
     awk -F '\t' -v job="$job" -v task="$task" '
         $3 == job && $7 == "cancelled" && ($4 == "*" || $4 == task) { found = 1 }
-        END { exit !found }' @RECORD@ 2>/dev/null
+        END { exit !found }' "$record" 2>/dev/null
 }
 
 # A trap runs only while the shell waits, so programs run in the background, and a wait that a signal
@@ -67,7 +67,13 @@ withdraw_next() {
     next_id=''
 }
 
+# What the script does: a program to its end; only if it has done all, the script goes on.
 run() {
+    start_and_wait "$@"
+    stop_unless_done
+}
+
+start_and_wait() {
     local before=$signals seen=-1
     [ "$before" -eq 0 ] || { code=75; return; }
     report "$*"
@@ -109,16 +115,11 @@ stop_unless_done() {
     exit 75
 }
 
-mkdir -p @LOG_DIR@
-log=@LOG_STEM@-$name-attempt-$attempt.log
+mkdir -p "$log_dir"
+log=$log_stem-$name-attempt-$attempt.log
 echo "attempt $attempt of job $name writes $log"
 exec >>"$log" 2>&1
 record_event started "${HOSTNAME%%.*}"
 if is_cancelled; then finish 143 "cancelled by pyxt-hpc cancel: nothing to do"; fi
 prepare
-cd @WORK_DIR@
-
-@ENVIRONMENT@
-
-@COMMANDS@
-finish 0 "done"
+cd "$work_dir" || finish 2 "cannot go to $work_dir"

@@ -1,8 +1,6 @@
-#!/bin/bash
-# @MADE_BY@
-@DIRECTIVES@
-# shellcheck disable=SC2016,SC2317,SC2329 # what the user gave is meant literally; traps call functions, too
-set -euo pipefail
+# The machinery of job scripts for PBS, which they source: logs, the stop in time, the next attempt.
+# shellcheck shell=bash disable=SC2154,SC2317,SC2329 # the settings are the script's; traps call functions, too
+system=pbs
 
 id=$PBS_JOBID
 # Each attempt but a rerun has an id of its own, and is told the first one's.
@@ -13,13 +11,8 @@ name=${job%%[!0-9]*}
 # PBS reruns a job under the same id, and does not tell it so.
 earlier=$(awk -F '\t' -v id="$id" '
     $6 == id && $7 == "started" { n++ }
-    END { print n + 0 }' @RECORD@ 2>/dev/null) || earlier=0
+    END { print n + 0 }' "$record" 2>/dev/null) || earlier=0
 attempt=$((${PYXT_ATTEMPT:-1} + earlier))
-limit=@TIME@
-warn_at=@WARN_AT@
-slack=@SLACK@ # so shortly before the limit, a TERM is the limit
-max_requeues=@MAX_REQUEUES@
-requeue=@REQUEUE@
 began=$(date +%s)
 pbs_bin=''
 
@@ -49,10 +42,10 @@ time_is_up() { [ $(($(date +%s) - began)) -ge $((limit - slack)) ]; }
 submit_next() {
     local text variables
     [ -n "$pbs_bin" ] || return 1
-    text=$(grep -v '^#PBS -J' @SCRIPT@) || { report "cannot read "@SCRIPT@; return 1; }
+    text=$(grep -v '^#PBS -J' "$next_script") || { report "cannot read $next_script"; return 1; }
     variables="PYXT_JOB=$job,PYXT_ATTEMPT=$((attempt + 1))"
     [ "$task" = - ] || variables+=",PYXT_TASK=$task"
-    next_id=$(cd @LOG_DIR@ && printf '%s\n' "$text" |
+    next_id=$(cd "$log_dir" && printf '%s\n' "$text" |
         TMPDIR=/tmp timeout 60 "$pbs_bin/qsub" "$@" -v "$variables") || { next_id=''; report "qsub fails"; return 1; }
     next_id=${next_id##*$'\n'}
     report "attempt $((attempt + 1)) is in the queue as job $next_id"
@@ -75,5 +68,3 @@ run_again() {
     fi
     submit_next
 }
-
-@BODY@

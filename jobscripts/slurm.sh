@@ -1,8 +1,6 @@
-#!/bin/bash
-# @MADE_BY@
-@DIRECTIVES@
-# shellcheck disable=SC2016,SC2317,SC2329 # what the user gave is meant literally; traps call functions, too
-set -euo pipefail
+# The machinery of job scripts for SLURM, which they source: logs, the stop in time, the next attempt.
+# shellcheck shell=bash disable=SC2154,SC2317,SC2329 # the settings are the script's; traps call functions, too
+system=slurm
 
 # A task of an array is requeued by its two numbers: its own job id can be that of the whole array.
 job=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}
@@ -11,7 +9,6 @@ id=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$task}
 id=${id:-$job}
 name=$id
 attempt=$((${SLURM_RESTART_COUNT:-0} + 1))
-max_requeues=@MAX_REQUEUES@
 scontrol=''
 
 # SLURM itself warns, by --signal above.
@@ -39,5 +36,3 @@ run_again() {
     record_event withdrawn '' $((attempt + 1))
     return 1
 }
-
-@BODY@

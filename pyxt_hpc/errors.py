@@ -1,26 +1,27 @@
 """The exceptions a user can meet, by what the user must do about them.
 
 Every message names the file or key, what was found, what was expected and what to do. Libraries
-raise; only the command line turns an error into one line and the exit code below.
-
-===========  ==================================================================
-exit code    meaning
-===========  ==================================================================
-0            done
-1            a defect of pyxt_hpc (the only case that shows a traceback)
-2            the input, the configuration or the way of launching must be changed, or disk
-             space be freed; nothing helps until somebody did it
-75           interrupted, out of time, or another process is writing the same results;
-             what was finished is stored: run the same again (stages 5, 6 with --continue)
-===========  ==================================================================
+raise; only the command line turns an error into one line and the exit code that `EXIT_MEANINGS` tells of.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 EXIT_DONE = 0
 EXIT_DEFECT = 1
 EXIT_INPUT = 2
 EXIT_TRY_AGAIN = 75
+
+EXIT_MEANINGS = {
+    EXIT_DONE: "done",
+    EXIT_DEFECT: "a defect of pyxt-hpc (the only case that shows a traceback): please report it",
+    EXIT_INPUT: "the input, the configuration or the way of launching must be changed, or disk space be "
+    "freed: the message says how; nothing helps until somebody did it",
+    EXIT_TRY_AGAIN: "interrupted, out of time, or another process writes the same results; everything "
+    "finished is stored: run the same again (create-bins and fit-spectra with --continue)",
+}
+"""What the exit codes of every command mean; help and the manual take them from here."""
 
 _PACKAGE = Path(__file__).parent
 
@@ -39,9 +40,23 @@ def is_own_defect(error: BaseException) -> bool:
 
 
 class PyxtError(Exception):
-    """Root of every error that pyxt_hpc raises on purpose."""
+    """Root of every error that pyxt_hpc raises on purpose.
+
+    Where several things are wrong, `heading` and `problems` are the parts of the message, for whoever shows
+    them one a line.
+    """
 
     exit_code = EXIT_INPUT
+    heading = ""
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def of_several(cls, heading: str, problems: Sequence[str]) -> Self:
+        """One error for all that is wrong, such as ``A.ini: redshift is missing; nH is missing``."""
+        error = cls(f"{heading}: {'; '.join(problems)}")
+        if len(problems) > 1:
+            error.heading, error.problems = heading, tuple(problems)
+        return error
 
 
 class ConfigError(PyxtError):

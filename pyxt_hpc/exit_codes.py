@@ -21,12 +21,15 @@ class Answer:
     ----------
     line
         One line; nothing for a defect, of which the traceback tells.
+    more
+        A line for each of several things that are wrong.
     exit_code
         As documented in `errors`.
     """
 
     line: str
     exit_code: int
+    more: tuple[str, ...] = ()
 
 
 _MEMORY = (
@@ -63,6 +66,9 @@ _LOADER = (
 
 def answer_to(error: BaseException) -> Answer:
     """Line and exit code of an exception that ends a command."""
+    if isinstance(error, PyxtError) and error.problems:
+        more = tuple(one_line(problem) for problem in error.problems)
+        return Answer(one_line(f"{error.heading}:"), error.exit_code, more)
     if isinstance(error, PyxtError):
         return Answer(one_line(str(error)), error.exit_code)
     if isinstance(error, KeyboardInterrupt):

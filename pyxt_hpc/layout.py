@@ -74,6 +74,7 @@ class Layout:
     combined = _Path("combined", "what all observations have in common: crop region, images, mask")
     acb = _Path("acb", "adaptive circular binning: bundle, scale map, results")
     main_output = _Path("main_output", "maps and pictures")
+    import_list = _Path("logs/import.txt", "what was taken from ClusterPyXT, changed, and missing")
     logs = _Path("logs", "what jobs say, a file per job and attempt")
     observation = _PathOf("{obsid}", "one observation as downloaded")
     analysis = _PathOf("{obsid}/analysis", "what is made from one observation")
@@ -163,13 +164,27 @@ class Layout:
 
     # Batch systems
     job_script = _Path("{name}_job.sh", "script for a batch system")
+    command_list = _Path("acb/commands_{name}.lis", "a command for each slice of the regions")
     jobs_record = _Path("logs/jobs.tsv", "a line per event of a job: submitted, started, ended, cancelled")
 
     # Stage 7
     map = _PathOf("main_output/{name}_{of}_map.fits", "a quantity, as temperature or temperature_error_plus")
+    clusterpyxt_map = _PathOf(
+        "main_output/{name}_{of}.fits", "density, pressure or entropy as ClusterPyXT has them"
+    )
     shock_table = _Path("main_output/{name}_shocks.ecsv", "candidate shock fronts")
     shock_regions = _Path("main_output/{name}_shocks.reg", "the same as a DS9 region file")
     shock_histogram = _Path("main_output/{name}_mach_histogram.png", "their Mach numbers")
+
+    report = _Path("main_output/{name}_report.html", "all of it on one page")
+
+    # Calibration; the argument is empty, or tells what was simulated wrongly on purpose
+    calibration_table = _PathOf(
+        "main_output/{name}_calibration{of}.ecsv",
+        "bias and coverage of simulated fits by class; in words in its `sentences`",
+    )
+    calibration_regions = _PathOf("main_output/{name}_calibration{of}_regions.ecsv", "the same by place")
+    calibration_picture = _PathOf("main_output/{name}_calibration{of}.png", "bias and coverage by class")
 
     # Profiles; the argument is empty, or tells a sector
     profile_shells = _PathOf("main_output/{name}_profile{of}_shells.ecsv", "annuli and shells of gas")
@@ -235,6 +250,73 @@ class Layout:
     def ds9_regions(self, fits_path: Path) -> Path:
         """DS9 region file beside a FITS map."""
         return fits_path.with_suffix(".reg")
+
+
+@dataclass(frozen=True)
+class AncestorLayout(Layout):
+    """Paths of a cluster's folder of ClusterPyXT that have no counterpart here."""
+
+    cleaned_events = _PathOf("acb/acisI_clean_{of}.fits", "cleaned events, sources out, for the fits")
+    cleaned_background = _PathOf("acb/backI_clean_{of}.fits", "blank-sky events, sources out, for the fits")
+    merged_blank_sky = _PathOf("{obsid}/analysis/merged_back.fits", "blank-sky events of all chips")
+    copied_arf = _PathOf("acb/{name}_{of}.arf", "effective area, for the fits")
+    copied_rmf = _PathOf("acb/{name}_{of}.rmf", "redistribution matrix, for the fits")
+    exposure_time = _PathOf("acb/{name}_{of}_exptime.dat", "EXPOSURE of the cleaned events [s], a line")
+    data_time = _PathOf("acb/{name}_effective_data_time_{of}.npy", "exposure x live share of circles [s]")
+    background_time = _PathOf(
+        "acb/{name}_effective_background_time_{of}.npy", "the same x ratio of 9.5-12 keV counts"
+    )
+    first_signal_to_noise_map = _Path("acb/{name}_pype_SN_map.fits", "S/N of every circle, until 2022")
+
+
+@dataclass(frozen=True)
+class SampleLayout:
+    """Paths of many clusters that one table names; they lie in the folder of the table.
+
+    Parameters
+    ----------
+    table
+        The CSV file.
+    """
+
+    table: Path
+
+    def config(self, name: str) -> Path:
+        """Configuration of a cluster."""
+        return self.table.parent / f"{name}_cluster_config.ini"
+
+    @property
+    def folder(self) -> Path:
+        """Everything about the sample as a whole."""
+        return self.table.parent / f"{self.table.stem}_sample"
+
+    @property
+    def page(self) -> Path:
+        """The summary for a browser."""
+        return self.folder / f"{self.table.stem}.html"
+
+    def outcome(self, name: str) -> Path:
+        """What became of a cluster."""
+        return self.folder / "clusters" / f"{name}.json"
+
+    def log(self, name: str) -> Path:
+        """What a cluster's commands said, the latest run only."""
+        return self.folder / "logs" / f"{name}.log"
+
+    @property
+    def jobs_record(self) -> Path:
+        """A line per event of a job, beside the logs of jobs."""
+        return self.folder / "logs" / "jobs.tsv"
+
+    @property
+    def command_list(self) -> Path:
+        """A command for each slice of the clusters."""
+        return self.table.parent / f"commands_{self.table.stem}.lis"
+
+    @property
+    def job_script(self) -> Path:
+        """Script for a batch system."""
+        return self.table.parent / f"{self.table.stem}_job.sh"
 
 
 def _parts(dataset: str) -> tuple[str, str]:

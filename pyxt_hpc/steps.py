@@ -1,15 +1,17 @@
 """Steps that are done once: each leaves a record of what it was made from, so only changes are redone.
 
 A record is a small JSON file: the settings of the step, what its input files were like, what it made, and
-the facts that its summary needs. A large file is known by its size and time of change, a small one (a region
-file, say) by its content, so that saving it again unchanged starts nothing.
+the facts that its summary needs. A file is known by its content, so that saving or copying it unchanged
+starts nothing; that of a large one is only read if its size is the same and its time of change is not.
 """
 
 import hashlib
 import json
+import os
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +55,9 @@ class Step:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of settings and inputs as they are now."""
-        return fingerprint({"settings": self._settings(), "inputs": self._inputs(), "format": _FORMAT})
+        """SHA-256 of settings and of the content of the inputs as they are now."""
+        contents = {name: state.rpartition(", ")[2] for name, state in self._inputs().items()}
+        return fingerprint({"settings": self._settings(), "inputs": contents, "format": _FORMAT})
 
     def outdated(self) -> str | None:
         """Why it has to be done (again); None if what it made is there and still holds."""
@@ -74,12 +77,16 @@ class Step:
         ]
         if changed:
             return f"{changed[0]} was changed by something else"
-        for what, now in (("settings", self._settings()), ("inputs", self._inputs())):
-            before = record[what]
-            different = sorted(key for key in now.keys() | before.keys() if now.get(key) != before.get(key))
-            if different:
-                return f"{', '.join(different)} changed"
-        return None
+        settings, inputs = self._settings(), {self._relative(path): path for path in self.inputs}
+        before = record["settings"]
+        different = {key for key in settings.keys() | before.keys() if settings.get(key) != before.get(key)}
+        if not different:
+            before = record["inputs"]
+            different = inputs.keys() ^ before.keys()
+            different |= {
+                name for name in inputs.keys() & before.keys() if not _is_as(before[name], inputs[name])
+            }
+        return f"{', '.join(sorted(different))} changed" if different else None
 
     def facts(self) -> Facts:
         """What `run_if_outdated` recorded."""
@@ -107,15 +114,23 @@ class Step:
         return {self._relative(path): _file_state(path) for path in self.inputs}
 
     def _read(self) -> dict[str, Any] | None:
-        if not check_regular(self.record):
-            return None
-        try:
-            record = json.loads(self.record.read_text(encoding="utf-8"))
-            complete = {"format", "settings", "inputs", "outputs", "facts"} <= record.keys()
-            whole = complete and record.pop("digest", None) == fingerprint(record)
-            return record if whole and record["format"] == _FORMAT else None
-        except (OSError, ValueError, AttributeError, RecursionError):
-            return None  # absent or damaged: the step is done again
+        return read_record(self.record)
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """What was recorded of a step: ``software``, ``settings``, ``inputs``, ``outputs``, ``facts`` and more.
+
+    None if there is no record, or it is damaged or of another version.
+    """
+    if not check_regular(path):
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        complete = {"format", "settings", "inputs", "outputs", "facts"} <= record.keys()
+        whole = complete and record.pop("digest", None) == fingerprint(record)
+        return record if whole and record["format"] == _FORMAT else None
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None  # absent or damaged: the step is done again
 
 
 @dataclass(frozen=True)
@@ -185,15 +200,48 @@ class StageResult:
 
 
 _ABSENT = "absent"
+_NO_FILE = "not a file"
 
 
 def _file_state(path: Path) -> str:
+    """What a file is known by: its content; of a large one also when it was changed, to be quick."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            return "not a file"  # to open a pipe would be to wait for a writer
-        if status.st_size < _SMALL:
-            return hashlib.sha256(path.read_bytes()).hexdigest()
+            return _NO_FILE  # to open a pipe would be to wait for a writer
+        content = _content(path)
     except OSError:
         return _ABSENT
+    return content if status.st_size < _SMALL else f"{_time_state(status)}, {content}"
+
+
+def _is_as(before: str, path: Path) -> bool:
+    """Whether a file is as it was; the content of a large one is only read if nothing else tells."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size < _SMALL:
+            return before == _file_state(path)
+        if before.startswith(_time_state(status)):
+            return True
+        size, _, content = before.partition(" bytes, ")
+        return size == str(status.st_size) and content.endswith(f", {_content(path)}")
+    except OSError:
+        return before == _ABSENT
+
+
+def _time_state(status: os.stat_result) -> str:
     return f"{status.st_size} bytes, changed at {status.st_mtime_ns} ns"
+
+
+def _content(path: Path) -> str:
+    status = path.stat()
+    if status.st_size < _SMALL:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    return _digest(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _digest(path: Path, *state: int) -> str:
+    """SHA-256 of a large file; while its state is the same it is not read again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

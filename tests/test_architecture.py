@@ -16,14 +16,19 @@ ROOMS = [
         "manual",
         "__main__",
         "cli",
+        "doctor",
         "simulate",
         "data",
         "cluster",
+        "sample",
+        "report",
         "pipeline",
         "plots",
         "reference",
+        "calibrate",
         "maps",
         "profiles",
+        "ancestor",
         "stages",
         "preprocess",
     ),
@@ -40,7 +45,7 @@ ROOMS = [
         "steps",
         "images",
     ),
-    *("layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"),
+    *("lookup", "layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"),
 ]
 
 

@@ -412,7 +412,7 @@ def test_job_array_equals_one_run(
     fit = ["fit-spectra", "-c", str(cluster), "--resolution", "2", "--num-cpus", "1"]
     assert main([*fit, "--slice", "3/3", "--max-regions", "40"]) == 75
     assert main([*fit, "--slice", "1/3"]) == 0
-    assert main(["merge-results", "-c", str(cluster)]) == 0
+    assert main(["results", "merge", "-c", str(cluster)]) == 0
     said = capsys.readouterr().out
     assert "part-0003-of-0003.h5: 40 of" in said
     assert "part-0002-of-0003.h5: missing" in said
@@ -420,7 +420,7 @@ def test_job_array_equals_one_run(
     assert main([*fit, "--slice", "3/3", "--continue"]) == 0
     assert main([*fit, "--slice", "2/3"]) == 2
     assert "There is nobody to ask" in capsys.readouterr().err
-    assert main(["merge-results", "-c", str(cluster)]) == 0
+    assert main(["results", "merge", "-c", str(cluster)]) == 0
     assert " left" not in capsys.readouterr().out
     found = values(no_store.results)
     assert_same(found, uninterrupted[np.isin(uninterrupted["region"], found["region"])])
@@ -459,7 +459,7 @@ def test_status_verify_and_export(
     cluster: Path, no_store: Layout, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = ["-c", str(cluster)]
-    for line in (["status"], ["results", "verify"], ["results", "export"], ["merge-results"]):
+    for line in (["status"], ["results", "verify"], ["results", "export"], ["results", "merge"]):
         assert main([*line, *config]) == 2
         assert "fit-spectra" in capsys.readouterr().err
     fit = ["fit-spectra", *config, "--resolution", "1", "--num-cpus", "1"]
@@ -548,12 +548,12 @@ def test_engines_compared(cluster: Path, capsys: pytest.CaptureFixture) -> None:
 
 
 def test_ogip_spectrum(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    base = ["fit-spectrum", str(shared / "chandra" / "9774.pi"), "--redshift", "1.063", "--nH", "0.0568"]
+    base = ["fit-pha", str(shared / "chandra" / "9774.pi"), "--redshift", "1.063", "--nH", "0.0568"]
     assert main([*base, "--grouping", "none", "--output", str(tmp_path / "a.png")]) == 0
     said = capsys.readouterr().out
     assert "499 bins" in said
     assert (tmp_path / "a.png").stat().st_size > 10_000
     assert main([*base, "--kT", "9", "3"]) == 2
     assert "expected the lower one first" in capsys.readouterr().err
-    assert main(["fit-spectrum", str(tmp_path / "no.pi"), "--redshift", "0", "--nH", "0.1"]) == 2
+    assert main(["fit-pha", str(tmp_path / "no.pi"), "--redshift", "0", "--nH", "0.1"]) == 2
     assert "no.pi" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,21 +89,53 @@ def test_done_again_when_anything_changes(tmp_path: Path) -> None:
     assert "out was changed" in str(other.do())
 
 
-def test_a_small_file_is_known_by_its_content_and_a_large_one_by_its_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("length", [1, 2**21])
+def test_a_file_is_known_by_its_content(length: int, tmp_path: Path) -> None:
     work = Work(tmp_path)
+    work.source.write_text("a" * length)
     work.do()
     os.utime(work.source, (1, 1))
     assert work.do() is None
+    work.source.write_text("b" * length)
+    assert work.do() == "in changed"
+    work.source.write_text("b" * (length + 1))
+    assert work.do() == "in changed"
+
+
+def test_a_large_file_of_the_same_size_and_time_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Work(tmp_path)
     work.source.write_text("a" * 2**21)
     work.do()
+    monkeypatch.setattr("pyxt_hpc.steps._content", lambda path: pytest.fail("was read"))
+    assert work.step.outdated() is None
+
+
+def test_records_of_former_versions_hold_by_size_and_time(tmp_path: Path) -> None:
+    from pyxt_hpc.provenance import fingerprint
+
+    work = Work(tmp_path)
+    work.source.write_text("a" * 2**21)
+    work.do()
+    record = json.loads(work.step.record.read_text())
+    del record["digest"]
+    record["inputs"]["in"] = record["inputs"]["in"].rpartition(", ")[0]
+    record["digest"] = fingerprint(record)
+    work.step.record.write_text(json.dumps(record))
     assert work.do() is None
     os.utime(work.source, (1, 1))
     assert work.do() == "in changed"
 
 
-def test_a_moved_cluster_is_up_to_date(tmp_path: Path) -> None:
+def test_a_moved_or_copied_cluster_is_up_to_date(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    Work(tmp_path / "a").do()
+    work = Work(tmp_path / "a")
+    work.source.write_text("a" * 2**21)
+    work.do()
+    shutil.copytree(tmp_path / "a", tmp_path / "copy", copy_function=shutil.copyfile)
+    os.utime(tmp_path / "copy" / "in", (1, 1))
+    assert Work(tmp_path / "copy").do() is None
     (tmp_path / "a").rename(tmp_path / "b")
     assert Work(tmp_path / "b").do() is None
 

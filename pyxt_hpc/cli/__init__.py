@@ -13,8 +13,11 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import ExitStack
 
-from pyxt_hpc.cli.parser import make_parser
+from pyxt_hpc.cli.logs import as_asked, log_to_screen
+from pyxt_hpc.cli.parser import parse
+from pyxt_hpc.cli.screen import complain
 from pyxt_hpc.cli.streams import guard_streams
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, ConfigError, LaunchError, PyxtError
 from pyxt_hpc.exit_codes import answer_to
@@ -33,20 +36,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     launch = read_launch(os.environ)
     # A launcher that does not say how many it started leaves the first rank in the belief that it is alone.
     prints = launch.rank == 0 or (launch.size is None and launch.rank == 1)
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    log_to_screen()
     if launch.rank:
         # What it warns of is the same on all.
         logging.getLogger("pyxt_hpc.arrays.compiled").setLevel(logging.ERROR)
-    try:
-        argv = list(sys.argv[1:] if argv is None else argv)
-        _refuse_nul(argv)
-        _mend_environment()
-        arguments = make_parser().parse_args(argv)
-        arguments.run(arguments)
-    except (Exception, KeyboardInterrupt) as error:
-        return _end(error, prints)
-    return EXIT_DONE
+    with ExitStack() as manner:
+        try:
+            argv = list(sys.argv[1:] if argv is None else argv)
+            _refuse_nul(argv)
+            _mend_environment()
+            arguments = parse(argv)
+            manner.enter_context(as_asked(arguments, argv, prints))
+            arguments.run(arguments)
+        except (Exception, KeyboardInterrupt) as error:
+            return _end(error, prints)
+        return EXIT_DONE
 
 
 def _refuse_nul(argv: Sequence[str]) -> None:
@@ -72,13 +76,10 @@ def _end(error: BaseException, prints: bool) -> int:
     if prints or not of_all:
         if answer.exit_code == EXIT_DEFECT:
             traceback.print_exception(error)
-            print(
-                "pyxt-hpc: this is a defect of pyxt_hpc: please report the lines above and the command",
-                file=sys.stderr,
-            )
+            log.debug("a defect:", exc_info=error)
+            complain("", "this is a defect of pyxt_hpc: please report the lines above and the command")
         else:
-            label = "" if isinstance(error, KeyboardInterrupt) else "error: "
-            print(f"pyxt-hpc: {label}{answer.line}", file=sys.stderr)
+            complain("" if isinstance(error, KeyboardInterrupt) else "error: ", answer.line, *answer.more)
             log.debug("where it came from:", exc_info=error)
     if not isinstance(error, PyxtError) or not (prints or of_all):
         end_ranks(error, answer.exit_code)

@@ -1,36 +1,127 @@
 """The command that begins a cluster."""
 
 import argparse
+import sys
+import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pyxt_hpc.ancestor.choices import NAMES, choices_as
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import option, yes_option
-from pyxt_hpc.cli.screen import confirm, echo
-from pyxt_hpc.config.cluster import config_template
+from pyxt_hpc.cli.options import as_key_text, option, yes_option
+from pyxt_hpc.cli.screen import confirm, echo, tell
+from pyxt_hpc.config.cluster import KEYS, config_template
+from pyxt_hpc.config.questions import QUESTIONS
+from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.layout import Layout
+
+if TYPE_CHECKING:
+    from pyxt_hpc.lookup import Found
+
+# option: key
+_GIVEN = {
+    "obsids": "observation_ids",
+    "redshift": "redshift",
+    "nH": "hydrogen_column_density",
+    "abundance": "abundance",
+    "signal_to_noise": "signal_to_noise_threshold",
+}
 
 
 @command(
     "init-cluster",
     "write the configuration file of a new cluster",
-    "Write NAME_cluster_config.ini in the working directory and make the cluster's folders.\n"
-    "Fill in the keys that are empty: each says where its value is found.",
+    "Write NAME_cluster_config.ini in the working directory and make the cluster's folders. What is not\n"
+    "given stays empty, with a comment that says where its value is found; at a terminal, without any\n"
+    "value given, everything is asked. With --lookup NED, the HI4PI survey and the Chandra archive are\n"
+    "asked first (needs a network and astroquery).",
     option("name", metavar="NAME", help="the cluster's name, e.g. A1795"),
+    option("--obsids", type=as_key_text("observation_ids"), metavar="O,O,...", help="e.g. 891,4977"),
+    option("--redshift", type=as_key_text("redshift"), metavar="Z", help="e.g. 0.0625"),
+    option("--nH", type=as_key_text("nH"), metavar="N", help="hydrogen column [1e22 cm^-2], e.g. 0.0119"),
+    option("--abundance", type=as_key_text("abundance"), metavar="A", help="[solar], e.g. 0.3"),
+    option(
+        "--signal-to-noise", type=as_key_text("signal_to_noise"), metavar="S", help="of every circle, e.g. 50"
+    ),
+    option("--lookup", action="store_true", help="ask NED, HI4PI and the Chandra archive for the others"),
+    option("--lookup-name", metavar="N", help="what NED calls the cluster, if not NAME, e.g. 'Abell 1795'"),
+    option("--as", dest="choices", choices=NAMES, help="ClusterPyXT's choices instead of ours"),
     yes_option("replace an existing file"),
+    example="pyxt-hpc init-cluster A1795 --obsids 493,494 --redshift 0.0625 --nH 0.0119 --abundance 0.3",
 )
 def init_cluster(arguments: argparse.Namespace) -> None:
     path = Path(f"{arguments.name}_cluster_config.ini")
-    text = config_template(arguments.name)
+    config_template(arguments.name)  # refuses an impossible name before anything is asked
     if check_regular(path):
         confirm(f"{path} exists. Replace it?", arguments.yes)
+    given = {key: text for name, key in _GIVEN.items() if (text := getattr(arguments, name)) is not None}
+    texts = dict(given)
+    if arguments.lookup or arguments.lookup_name:
+        from pyxt_hpc.lookup import look_up
+
+        found = look_up(arguments.lookup_name or arguments.name)
+        echo(*found.notes)
+        texts = {**_texts_of(found), **given}
+    if not given and not arguments.yes and _at_a_terminal():
+        texts.update(_asked(arguments.name, texts))
+    text = config_template(
+        arguments.name, {**(choices_as(arguments.choices) if arguments.choices else {}), **texts}
+    )
     layout = Layout(Path(arguments.name), arguments.name)
     for folder in (layout.combined, layout.acb, layout.main_output):
         folder.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    echo(f"{path}: fill in what is empty, put the observations in {layout.cluster_dir}/<obsid>/,")
-    echo(f"then: pyxt-hpc run -c {path}")
+    empty = [q.key for q in QUESTIONS if not texts.get(q.key) and KEYS[q.key].default is None]
+    empty = [key for key in empty if not KEYS[key].suggestion]
+    if empty:
+        tell(f"{path}: fill in {', '.join(empty)}, put the observations in {layout.cluster_dir}/<obsid>/,")
+    else:
+        tell(f"{path}: complete; put the observations in {layout.cluster_dir}/<obsid>/,")
+    tell(f"then: pyxt-hpc run -c {path}")
 
 
 COMMANDS = (init_cluster,)
+
+
+def _at_a_terminal() -> bool:
+    return all(
+        stream is not None and not stream.closed and stream.isatty() for stream in (sys.stdin, sys.stdout)
+    )
+
+
+def _texts_of(found: "Found") -> dict[str, str]:
+    texts = {}
+    if found.redshift is not None:
+        texts["redshift"] = f"{found.redshift:.6g}"
+    if found.nH is not None:
+        texts["hydrogen_column_density"] = f"{found.nH:.3g}"
+    if found.observations:
+        texts["observation_ids"] = ", ".join(one.obsid for one in found.observations)
+    return texts
+
+
+def _asked(name: str, known: dict[str, str]) -> dict[str, str]:
+    """Answers of the person at the terminal, each checked; those that are left empty are not among them."""
+    echo(f"Configuration of {name}. Enter takes what is in brackets, or leaves it for later.")
+    answers: dict[str, str] = {}
+    for question in QUESTIONS:
+        suggestion = known.get(question.key, question.suggestion)
+        echo("", *textwrap.wrap(question.found, 100))
+        while True:
+            text = _answer(f"{question.asks}{f' [{suggestion}]' if suggestion else ''}: ") or suggestion
+            problem = question.problem(text) if text else ""
+            if not problem:
+                break
+            echo(f"{text}: {problem}")
+        if text:
+            answers[question.key] = text
+    return answers
+
+
+def _answer(prompt: str) -> str:
+    try:
+        return input(prompt).strip()
+    except (EOFError, OSError, UnicodeDecodeError):
+        raise ConfigError("not answered to the end: nothing was written") from None

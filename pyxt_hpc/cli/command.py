@@ -2,28 +2,15 @@
 
 import argparse
 import os
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from pyxt_hpc.errors import LaunchError
+from pyxt_hpc.errors import EXIT_MEANINGS, LaunchError
 from pyxt_hpc.files.writing import products_stay
 from pyxt_hpc.parallel.launch import read_launch
 from pyxt_hpc.parallel.signals import raise_when_interrupted
-
-EXIT_CODES = """\
-exit codes:
-  0   done
-  1   a defect of pyxt-hpc; the traceback is worth a bug report
-  2   the input, the configuration or the way of launching must be changed, or a full disk be
-      cleared; one line says how
-  75  interrupted, out of time, or another process writes the same results; everything finished
-      is stored: run the same again (create-bins and fit-spectra with --continue)
-"""
-
-_EXIT_CODES_IN_SHORT = """\
-exit codes: 0 done; 1 a defect of pyxt-hpc; 2 change what the message names; 75 run again
-(see pyxt-hpc --help)
-"""
 
 Commands = argparse._SubParsersAction  # what add_subparsers returns
 Option = Callable[[argparse.ArgumentParser], object]
@@ -41,21 +28,40 @@ def refuse_ranks(command: str) -> None:
 class Command:
     """A command; to call it is to run it.
 
-    Its name is in full, such as ``results export``; a serial one refuses to run under mpirun.
+    Parameters
+    ----------
+    name
+        In full, such as ``results export``.
+    summary, description
+        Its line in the list, and the beginning of its help.
+    options
+        Its own; those of `_say_options` every command has.
+    example
+        A whole command line, which its help shows.
+    serial
+        Whether it refuses to run under mpirun.
+    is_listed
+        Whether the first page of help has a line for it.
+    run
+        What it does.
     """
 
     name: str
     summary: str
     description: str
     options: tuple[Option, ...]
+    example: str
     serial: bool
+    is_listed: bool
     run: Run
 
     def add_to(self, commands: Commands) -> None:
         """Add its parser to the tree of commands."""
-        parser = _add_parser(commands, self)
+        example = f"example:\n  {self.example}\n\n" if self.example else ""
+        parser = _add_parser(commands, self, example)
         for add_option in self.options:
             add_option(parser)
+        _say_options(parser)
         parser.set_defaults(run=self)
 
     def __call__(self, arguments: argparse.Namespace) -> None:
@@ -73,26 +79,57 @@ class Group:
     summary: str
     description: str
     commands: tuple[Command, ...]
+    is_listed: bool = True
 
     def add_to(self, commands: Commands) -> None:
         """Add its parser, and those of its commands, to the tree of commands."""
-        own = _add_parser(commands, self).add_subparsers(metavar="COMMAND", required=True)
+        own = _add_parser(commands, self, "").add_subparsers(metavar="COMMAND", required=True)
         for command in self.commands:
             command.add_to(own)
 
 
 def command(
-    name: str, summary: str, description: str, *options: Option, serial: bool = True
+    name: str,
+    summary: str,
+    description: str,
+    *options: Option,
+    example: str = "",
+    serial: bool = True,
+    is_listed: bool = True,
 ) -> Callable[[Run], Command]:
     """Make a `Command` of the function that does it."""
-    return lambda run: Command(name, summary, description, options, serial, run)
+    return lambda run: Command(name, summary, description, options, example, serial, is_listed, run)
 
 
-def _add_parser(commands: Commands, one: Command | Group) -> argparse.ArgumentParser:
+def exit_code_lines() -> Iterator[str]:
+    """The exit codes of all commands and what they mean."""
+    yield "exit codes:"
+    for code, meaning in EXIT_MEANINGS.items():
+        yield from textwrap.wrap(
+            meaning, 96, initial_indent=f"  {code:<4}", subsequent_indent=" " * 6, break_on_hyphens=False
+        )
+
+
+def _add_parser(commands: Commands, one: Command | Group, example: str) -> argparse.ArgumentParser:
     return commands.add_parser(
         one.name.rpartition(" ")[2],
         help=one.summary,
         description=one.description,
-        epilog=_EXIT_CODES_IN_SHORT,
+        epilog=f"{example}Exit codes and all commands: pyxt-hpc --help",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _say_options(parser: argparse.ArgumentParser) -> None:
+    """What is said, and where, of every command alike."""
+    say = parser.add_argument_group("what is said")
+    how_much = say.add_mutually_exclusive_group()
+    how_much.add_argument(
+        "-q", "--quiet", action="store_true", help="only warnings, errors and what was asked for"
+    )
+    how_much.add_argument(
+        "-v", "--verbose", action="store_true", help="more, also where in the program an error came from"
+    )
+    say.add_argument(
+        "--log-file", type=Path, metavar="FILE", help="add all that is said, with times, to this file, too"
     )

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import option, whole_number
-from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.cli.options import json_option, option, whole_number
+from pyxt_hpc.cli.screen import answer, tell
 
 
 @command(
@@ -21,13 +21,15 @@ from pyxt_hpc.cli.screen import echo
         help="MPI ranks for stages 5 and 6, one of them the master; 0: processes instead "
         "(default: cores + 1 where MPI is installed)",
     ),
+    json_option,
+    example="pyxt-hpc demo --directory /tmp/pyxt-demo",
 )
 def demo(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.pipeline.summaries import flag_lines, table
     from pyxt_hpc.simulate.demo import run_demo
     from pyxt_hpc.simulate.truth import ring_table
 
-    summary = run_demo(arguments.directory, arguments.ranks, echo)
+    summary = run_demo(arguments.directory, arguments.ranks, tell)
     total = sum(summary.seconds.values())
     comparison = summary.comparison
     lines = {
@@ -40,11 +42,16 @@ def demo(arguments: argparse.Namespace) -> None:
         "truth inside the 68% interval": f"{comparison.coverage:.1%}",
         "pictures": str(summary.pictures),
     }
-    echo("")
+    tell("")
     width = max(map(len, lines))
-    echo(*(f"{name:<{width}}  {value}" for name, value in lines.items()))
-    echo("", *table(*ring_table(comparison)))
-    echo("", *flag_lines(summary.flags))
+    answer(
+        summary,
+        (
+            *(f"{name:<{width}}  {value}" for name, value in lines.items()),
+            *("", *table(*ring_table(comparison))),
+            *("", *flag_lines(summary.flags)),
+        ),
+    )
 
 
 COMMANDS = (demo,)

@@ -1,23 +1,25 @@
 """The commands of stages 5 and 6: regions and their fits."""
 
 import argparse
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from pyxt_hpc.cli.command import command, refuse_ranks
+from pyxt_hpc.cli.next_step import tell_next
 from pyxt_hpc.cli.options import (
     config_option,
     cpus_option,
+    json_option,
     option,
+    parse_slice,
     resolution_option,
     whole_number,
     yes_option,
 )
-from pyxt_hpc.cli.screen import confirm, echo
+from pyxt_hpc.cli.plain import plain_fits
+from pyxt_hpc.cli.screen import answer, confirm, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files.quoting import shown
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import detect_world
@@ -33,12 +35,15 @@ from pyxt_hpc.pipeline.summaries import fit_lines, fitting_lines
     cpus_option,
     resolution_option(None, "tell how many regions it will fit (default: tell it for all three)"),
     option("--continue", dest="resume", action="store_true", help="only if it is outdated or missing"),
+    example="pyxt-hpc create-bins -c A1795_cluster_config.ini --num-cpus 4",
     serial=False,
 )
 def create_bins_command(arguments: argparse.Namespace) -> None:
     world = detect_world()
     config = world.from_master(lambda: read_config(arguments.config))
-    make_bins(config, world, arguments.num_cpus, arguments.resolution, echo, force=not arguments.resume)
+    make_bins(config, world, arguments.num_cpus, arguments.resolution, tell, force=not arguments.resume)
+    if world.is_master:
+        tell_next("create-bins", arguments.config)
 
 
 @command(
@@ -47,7 +52,7 @@ def create_bins_command(arguments: argparse.Namespace) -> None:
     "Fit temperature and norm with 68% intervals. Finished regions are stored as they come:\n"
     "after a crash, a kill or the end of a job, --continue does the rest.\n"
     "Also under mpirun: mpirun -n 4 pyxt-hpc fit-spectra -c CONFIG\n"
-    "Also as a job array without MPI: task I of N runs it with --slice I/N, then merge-results.",
+    "Also as a job array without MPI: task I of N runs it with --slice I/N, then `results merge`.",
     config_option,
     cpus_option,
     resolution_option(2, "default 2"),
@@ -64,7 +69,7 @@ def create_bins_command(arguments: argparse.Namespace) -> None:
         help="fit at most N regions, with exit code 75 if some are left",
     ),
     option(
-        "--slice", metavar="I/N", help="fit part I of N (from 1) into a store of its own, for merge-results"
+        "--slice", metavar="I/N", help="fit part I of N (from 1) into a store of its own, for `results merge`"
     ),
     option(
         "--regions",
@@ -79,6 +84,8 @@ def create_bins_command(arguments: argparse.Namespace) -> None:
         help="sherpa: Sherpa itself, for spot checks with --regions",
     ),
     yes_option("replace finished fits"),
+    json_option,
+    example="pyxt-hpc fit-spectra -c A1795_cluster_config.ini --resolution 3 --continue",
     serial=False,
 )
 def fit_spectra_command(arguments: argparse.Namespace) -> None:
@@ -113,35 +120,14 @@ def fit_spectra_command(arguments: argparse.Namespace) -> None:
         max_regions=arguments.max_regions,
     )
     if summary is not None:
-        echo(*fitting_lines(summary))
+        tell(*fitting_lines(summary))
+        if part is None:
+            tell_next("fit-spectra", arguments.config)
+        else:
+            tell(f"next, when all {part[1]} parts are fitted: pyxt-hpc results merge -c {config.path}")
 
 
-@command(
-    "merge-results",
-    "join what the tasks of a job array fitted",
-    "Add the finished regions of every part that fit-spectra --slice I/N wrote to the results store.\n"
-    "Parts that are missing are listed; `fit-spectra --continue` fits what they lack.",
-    config_option,
-)
-def merge_results_command(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages.merge import merge_results
-
-    config = read_config(arguments.config)
-    summary = merge_results(config)
-    for part in summary.parts:
-        writer = f", {part.writer} is writing it" if part.writer else ""
-        echo(f"{part.path.name}: {part.finished} of {part.regions} regions finished{writer}")
-    for path in summary.missing:
-        echo(f"{path.name}: missing")
-    echo(f"{summary.results}: {summary.finished} of {summary.regions} regions finished, {summary.added} new")
-    if summary.finished < summary.regions:
-        echo(
-            f"{summary.regions - summary.finished} left: run the parts with --continue and merge again, or: "
-            f"pyxt-hpc fit-spectra -c {config.path} --resolution {summary.resolution} --continue"
-        )
-
-
-COMMANDS = (create_bins_command, fit_spectra_command, merge_results_command)
+COMMANDS = (create_bins_command, fit_spectra_command)
 
 
 def _check_regions(arguments: argparse.Namespace) -> None:
@@ -153,23 +139,18 @@ def _check_regions(arguments: argparse.Namespace) -> None:
     if arguments.engine == "sherpa":
         from pyxt_hpc.reference.sherpa_models import which_model
 
-        echo(f"Sherpa's model: {which_model()}")
-    echo(*fit_lines([str(number) for number in numbers], check_regions(config, numbers, arguments.engine)))
+        tell(f"Sherpa's model: {which_model()}")
+    rows = check_regions(config, numbers, arguments.engine)
+    names = [str(number) for number in numbers]
+    answer(plain_fits(names, rows), fit_lines(names, rows))
 
 
 def _part_and_limit(arguments: argparse.Namespace) -> tuple[tuple[int, int] | None, float | None]:
     from pyxt_hpc.parallel.limits import parse_time_limit
 
-    part = None if arguments.slice is None else _slice(arguments.slice)
+    part = None if arguments.slice is None else parse_slice(arguments.slice)
     time_limit = None if arguments.time_limit is None else parse_time_limit(arguments.time_limit)
     return part, time_limit
-
-
-def _slice(text: str) -> tuple[int, int]:
-    part, _, n_parts = text.partition("/")
-    if re.fullmatch("[0-9]{1,4}/[0-9]{1,4}", text) and 1 <= int(part) <= int(n_parts):
-        return int(part), int(n_parts)
-    raise ConfigError(f"--slice {shown(text)}: expected I/N with 1 <= I <= N <= 9999, e.g. 3/16")
 
 
 def _agree_to_replace(stores: Sequence[Path], yes: bool) -> None:

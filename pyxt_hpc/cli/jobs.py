@@ -2,55 +2,75 @@
 
 import argparse
 import os
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import config_option, job_options, option, resolution_option, whole_number
-from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.cli.options import (
+    config_option,
+    config_or_sample_option,
+    job_options,
+    json_option,
+    option,
+    resolution_option,
+    whole_number,
+)
+from pyxt_hpc.cli.plain import plain
+from pyxt_hpc.cli.sample_job import sample_job
+from pyxt_hpc.cli.screen import answer, confirm, duration, echo, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.files.text import resolved
 from pyxt_hpc.layout import Layout
 
 if TYPE_CHECKING:
     from pyxt_hpc.jobs.job import Job
+    from pyxt_hpc.stages.estimate import Estimate
+
+NO_NEED_SECONDS = 1800.0
+"""What the cores of this machine fit in this time [s] needs no supercomputer."""
 
 
 @command(
     "make-job",
-    "write a job script for SLURM or PBS",
+    "write a job script for SLURM or PBS, and submit it",
     "Write a script that runs stages 5 and 6, stops in time, runs again until all is done, and keeps a\n"
     "log per attempt. What is not given here comes from [hpc] of the configuration, then from the\n"
-    "profile of the site, by name or file.",
-    config_option,
+    "profile of the site, by name or file. With --submit it is handed to sbatch or qsub; the job's id is\n"
+    "printed and kept in <name>/logs/jobs.tsv, where the job notes its attempts, too; `status` tells\n"
+    "them, `cancel` ends them. With --sample it is a job array of all stages, a task a cluster: see\n"
+    "`pyxt-hpc help sample`.",
+    config_or_sample_option,
+    option("--submit", action="store_true", help="submit the script, too"),
     job_options,
+    example="pyxt-hpc make-job -c A1795_cluster_config.ini --site perlmutter --account m1234 --submit",
 )
 def make_job_command(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.jobs.submit import write_script
+    from pyxt_hpc.jobs.submit import replaces_another, submit, write_script
     from pyxt_hpc.jobs.systems import SYSTEMS
 
     job = _job(arguments)
-    write_script(job)
-    command = SYSTEMS[job.settings.scheduler].submit_command[0]
-    echo(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")
-
-
-@command(
-    "submit",
-    "write a job script and submit it",
-    "Write the script as make-job does, then submit it with sbatch or qsub. The job's id is printed and\n"
-    "kept in <name>/logs/jobs.tsv, where the job notes its attempts, too; `status` tells them, `cancel`\n"
-    "ends them.",
-    config_option,
-    job_options,
-)
-def submit_command(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.jobs.submit import submit
-
-    job = _job(arguments)
+    system = SYSTEMS[job.settings.scheduler]
+    if replaces_another(job):
+        kind = "list" if system.is_list else "script"
+        confirm(f"{job.script} is another {kind}. Replace it?", arguments.yes)
+    if not arguments.submit:
+        write_script(job)
+        if system.is_list:
+            tell(f"{job.script}: {job.n_tasks} commands, one a line: run it, e.g. parallel -a {job.script}")
+            if job.settings.modules:
+                tell(f"before it: module load {' '.join(job.settings.modules)}")
+            tell("a line that ends with exit code 75 is not finished: run it again")
+            if not job.is_sample:
+                tell(f"next, when all are done: pyxt-hpc results merge -c {arguments.config}")
+            return
+        command = system.submit_command[0]
+        tell(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")
+        return
     echo(f"job {submit(job)}: logs go to {job.log_dir}")
-    if job.n_tasks:
-        echo(f"when all tasks have ended: pyxt-hpc merge-results -c {arguments.config}")
+    if job.n_tasks and not job.is_sample:
+        tell(f"next, when all tasks have ended: pyxt-hpc results merge -c {arguments.config}")
 
 
 @command(
@@ -65,6 +85,7 @@ def submit_command(arguments: argparse.Namespace) -> None:
         nargs="*",
         help="ids (default: all jobs of this cluster that have not ended)",
     ),
+    example="pyxt-hpc cancel -c A1795_cluster_config.ini",
 )
 def cancel_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.cancel import cancel
@@ -87,10 +108,12 @@ def cancel_command(arguments: argparse.Namespace) -> None:
     option("--nodes", metavar="N", help="nodes (default: of [hpc] or the site)"),
     option("--ranks-per-node", metavar="R", help="MPI ranks on each"),
     option("--sample", type=whole_number(1, 10**6), default=300, metavar="N", help="regions to fit (300)"),
+    json_option,
+    example="pyxt-hpc estimate -c A1795_cluster_config.ini --site perlmutter --nodes 2",
 )
 def estimate_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.sites import settings_for
-    from pyxt_hpc.stages.estimate import MEMORY_MARGIN, START_SECONDS, TIME_MARGIN, estimate_fits
+    from pyxt_hpc.stages.estimate import estimate_fits
 
     config = read_config(arguments.config)
     configured = dict(config.hpc)
@@ -104,20 +127,8 @@ def estimate_command(arguments: argparse.Namespace) -> None:
         ranks_per_node=asked.ranks_per_node,
         sample=arguments.sample,
     )
-    megabytes = [f"{n / 2**20:.0f}" for n in (found.shared_bytes, found.master_bytes, found.rank_bytes)]
-    seconds, workers = found.seconds_per_region, found.workers
-    echo(f"{found.regions} regions at resolution {found.resolution}")
-    echo(f"{1e3 * seconds:.3g} ms a region on one core of this machine, measured on {found.sampled} of them")
-    nodes = f"{found.nodes} node{'s' * (found.nodes > 1)}"
-    echo(f"{nodes} x {found.ranks_per_node} ranks: {workers} fit, one hands out the work")
-    echo(f"time: {found.regions} x {seconds:.3g} s / {workers} = {found.fit_seconds:.1f} s;")
-    echo(f"  x {TIME_MARGIN:g} for slower cores, + {START_SECONDS:.0f} s to start, in whole 5 minutes")
-    echo(
-        f"memory of a node: {megabytes[0]} MB shared + {megabytes[1]} MB bundle (master) "
-        f"+ {found.ranks_per_node} ranks x {megabytes[2]} MB, x {MEMORY_MARGIN:g}"
-    )
-    hours, minutes = divmod(found.time_seconds // 60, 60)
-    echo(f"so ask for: --time {hours:02d}:{minutes:02d}:00 --memory {found.memory_gigabytes}G")
+    here = len(os.sched_getaffinity(0))
+    answer(plain(found) | _derived(found, here), _estimate_lines(found, here, config.path))
 
 
 @command(
@@ -126,6 +137,7 @@ def estimate_command(arguments: argparse.Namespace) -> None:
     "Write configuration, bundle and scale map into one file: all that create-bins and fit-spectra need.",
     config_option,
     option("--output", type=Path, metavar="F", help="default: ./<name>_packed.tar"),
+    example="pyxt-hpc pack -c A1795_cluster_config.ini",
 )
 def pack_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages.transfer import pack_cluster
@@ -145,6 +157,7 @@ def pack_command(arguments: argparse.Namespace) -> None:
     option("archive", metavar="FILE", type=Path, help="from pack"),
     option("--directory", type=Path, default=Path("."), help="default: the working directory"),
     job_options,
+    example="pyxt-hpc unpack A1795_packed.tar --site perlmutter --account m1234",
 )
 def unpack_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages.transfer import unpack_cluster
@@ -152,37 +165,18 @@ def unpack_command(arguments: argparse.Namespace) -> None:
     config = unpack_cluster(arguments.archive, arguments.directory)
     echo(f"{config.path}: unpacked, the bundle is whole")
     if arguments.site or arguments.scheduler or {"site", "scheduler"} & dict(config.hpc).keys():
-        arguments.config = config.path
+        arguments.config, arguments.submit = config.path, False
         make_job_command(arguments)
     else:
         echo(f"job script: pyxt-hpc make-job -c {config.path} --site NAME")
 
 
-@command(
-    "pull-results",
-    "merge results from another machine",
-    "Take scale map and results from a copy of the folder acb/ of another machine; results that are\n"
-    "here already get what they lack.",
-    config_option,
-    option("folder", metavar="FOLDER", type=Path, help="copy of the other machine's acb/"),
-)
-def pull_results_command(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.stages.transfer import pull_results
-
-    pulled = pull_results(read_config(arguments.config), arguments.folder)
-    for path in pulled.copied:
-        echo(f"{path}: copied")
-    echo(f"{pulled.added} regions added to results that were here")
-
-
 COMMANDS = (
     make_job_command,
-    submit_command,
     cancel_command,
     estimate_command,
     pack_command,
     unpack_command,
-    pull_results_command,
 )
 
 
@@ -191,20 +185,61 @@ def _job(arguments: argparse.Namespace) -> "Job":
     from pyxt_hpc.jobs.job import Job
     from pyxt_hpc.jobs.sites import settings_for
 
-    config = read_config(arguments.config)
-    layout = Layout.of(config)
     given = {name: getattr(arguments, name, None) for name in KEYS}
     given["modules"] = ",".join(arguments.modules) if arguments.modules else None
     given["venv"] = arguments.venv and os.path.abspath(os.path.expanduser(arguments.venv))
     given["directives"] = "\n".join(arguments.directives) if arguments.directives else None
+    if getattr(arguments, "sample", None) is not None:
+        return sample_job(arguments, given)
+    config = read_config(arguments.config)
+    layout = Layout.of(config)
+    settings = settings_for(str(config.path), dict(config.hpc), given, arguments.site, charged=True)
+    default = layout.command_list if settings.scheduler == "list" else layout.job_script
     stages = arguments.stages or ("6" if arguments.array else "5,6")
     return Job(
         name=config.name,
         config=resolved(config.path),
-        script=resolved(arguments.output or layout.job_script),
+        script=resolved(arguments.output or default),
         record=resolved(layout.jobs_record),
-        settings=settings_for(str(config.path), dict(config.hpc), given, arguments.site),
+        settings=settings,
         stages=tuple(map(int, stages.split(","))),
         resolution=arguments.resolution,
         n_tasks=arguments.array,
     )
+
+
+def _derived(found: "Estimate", cores: int) -> dict[str, float | int]:
+    return {
+        "fit_seconds": found.fit_seconds,
+        "time_seconds": found.time_seconds,
+        "memory_gigabytes": found.memory_gigabytes,
+        "cores_here": cores,
+        "seconds_here": found.seconds_on(cores),
+    }
+
+
+def _estimate_lines(found: "Estimate", cores: int, config: Path) -> Iterator[str]:
+    from pyxt_hpc.stages.estimate import MEMORY_MARGIN, START_SECONDS, TIME_MARGIN
+
+    megabytes = [f"{n / 2**20:.0f}" for n in (found.shared_bytes, found.master_bytes, found.rank_bytes)]
+    seconds, workers = found.seconds_per_region, found.workers
+    yield f"{found.regions} regions at resolution {found.resolution}"
+    yield (
+        f"{1e3 * seconds:.3g} ms a region on one core of this machine, measured on {found.sampled} of them"
+    )
+    nodes = f"{found.nodes} node{'s' * (found.nodes > 1)}"
+    yield f"{nodes} x {found.ranks_per_node} ranks: {workers} fit, one hands out the work"
+    yield f"time: {found.regions} x {seconds:.3g} s / {workers} = {found.fit_seconds:.1f} s;"
+    yield f"  x {TIME_MARGIN:g} for slower cores, + {START_SECONDS:.0f} s to start, in whole 5 minutes"
+    yield (
+        f"memory of a node: {megabytes[0]} MB shared + {megabytes[1]} MB bundle (master) "
+        f"+ {found.ranks_per_node} ranks x {megabytes[2]} MB, x {MEMORY_MARGIN:g}"
+    )
+    hours, minutes = divmod(found.time_seconds // 60, 60)
+    yield f"so ask for: --time {hours:02d}:{minutes:02d}:00 --memory {found.memory_gigabytes}G"
+    here = f"{cores} core{'s' * (cores > 1)} of this machine fit them in {duration(found.seconds_on(cores))}"
+    if found.seconds_on(cores) <= NO_NEED_SECONDS:
+        command = shlex.join(["pyxt-hpc", "fit-spectra", "-c", str(config), "--resolution"])
+        yield f"no supercomputer is needed: {here}: {command} {found.resolution}"
+    else:
+        yield here

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import Command, command
-from pyxt_hpc.cli.options import config_option, map_options, option, resolution_option
-from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.cli.options import config_option, json_option, map_options, option, resolution_option
+from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.pipeline.run import make_maps
 from pyxt_hpc.pipeline.summaries import map_lines
@@ -22,7 +22,14 @@ _DEPTH = "Densities need the depth of the gas along the line of sight: depth_mod
 def _fitted(name: str, summary: str, description: str) -> Command:
     """Command that paints fitted regions by the function of its name in `maps.commands`."""
 
-    @command(name, summary, description, map_options)
+    @command(
+        name,
+        summary,
+        description,
+        map_options,
+        example=f"pyxt-hpc {name} -c A1795_cluster_config.ini --paint interpolate",
+        is_listed=False,
+    )
     def run(arguments: argparse.Namespace) -> None:
         from pyxt_hpc.maps import commands
 
@@ -34,7 +41,14 @@ def _fitted(name: str, summary: str, description: str) -> Command:
 def _of_brightness(name: str, summary: str, description: str) -> Command:
     """Command that derives maps from the bundle by the function of its name in `maps.commands`."""
 
-    @command(name, summary, description + " Needs no fits, only the bundle of crop-data.", config_option)
+    @command(
+        name,
+        summary,
+        description + " Needs no fits, only the bundle of crop-data.",
+        config_option,
+        example=f"pyxt-hpc {name} -c A1795_cluster_config.ini",
+        is_listed=False,
+    )
     def run(arguments: argparse.Namespace) -> None:
         from pyxt_hpc.maps import commands
         from pyxt_hpc.maps.image import read_cluster_image
@@ -43,7 +57,7 @@ def _of_brightness(name: str, summary: str, description: str) -> Command:
         image = read_cluster_image(read_config(arguments.config))
         make = getattr(commands, f"{name.replace('-', '_')}s")
         for line in map_lines(write_products(image, make(image))):
-            echo(line)
+            tell(line)
 
     return run
 
@@ -52,7 +66,7 @@ def _paint(
     arguments: argparse.Namespace, make: "Callable[[FittedRegions, str], Iterator[MapProduct]]"
 ) -> None:
     mode = "average" if arguments.average else arguments.paint
-    make_maps(read_config(arguments.config), arguments.resolution, make, mode, echo)
+    make_maps(read_config(arguments.config), arguments.resolution, make, mode, tell)
 
 
 @command(
@@ -67,6 +81,7 @@ def _paint(
         help="also surface brightness with its gradients and residuals, density, pressure, entropy and "
         "cooling time",
     ),
+    example="pyxt-hpc make-maps -c A1795_cluster_config.ini --all",
 )
 def everything(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.maps.commands import make_all_maps, make_fit_maps
@@ -82,6 +97,8 @@ def everything(arguments: argparse.Namespace) -> None:
     "DS9 regions and a histogram.",
     config_option,
     resolution_option(None, "default: the one that was fitted"),
+    json_option,
+    example="pyxt-hpc find-shocks -c A1795_cluster_config.ini",
 )
 def shocks(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.maps.fitted import read_fitted_regions
@@ -92,19 +109,20 @@ def shocks(arguments: argparse.Namespace) -> None:
     regions = read_fitted_regions(read_config(arguments.config), arguments.resolution)
     layout, search = regions.layout, search_shocks(regions)
     for line in map_lines(write_products(regions, make_shock_maps(regions, search))):
-        echo(line)
+        tell(line)
     write_shock_table(regions, search.fronts, layout.shock_table)
     write_fronts(regions, search.fronts, layout.shock_regions)
     draw_histogram(search, layout.shock_histogram)
-    echo(f"{layout.shock_table}, {layout.shock_regions.name}, {layout.shock_histogram.name}")
-    echo(f"candidate fronts: {len(search.fronts)}")
+    tell(f"{layout.shock_table}, {layout.shock_regions.name}, {layout.shock_histogram.name}")
+    lines = [f"candidate fronts: {len(search.fronts)}"]
     for front in search.fronts:
         mach = f"M {front.mach:.2f} ({front.mach_lo:.2f} to {front.mach_hi:.2f})"
         length = front.length * regions.bundle.pixel_scale_arcsec
-        echo(
+        lines.append(
             f"  {mach}, {front.density_mach:.2f} from the density, {length:.0f} arcsec long, "
             f"{front.significance:.1f} sigma"
         )
+    answer(search.fronts, lines)
 
 
 COMMANDS = (

@@ -56,6 +56,7 @@ _UNLIKELY = 0.01
     option(
         "--seed", type=whole_number(0, 2**31 - 1), default=1, metavar="N", help="of the samples (default 1)"
     ),
+    example="pyxt-hpc mass-estimation -c A1795_cluster_config.ini --way backward",
     serial=False,
 )
 def mass_estimation(arguments: argparse.Namespace) -> None:

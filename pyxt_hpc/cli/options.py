@@ -1,6 +1,7 @@
 """Options that several commands take."""
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,32 @@ from pyxt_hpc.config.cluster import RESOLUTION_STEP, parse_value
 from pyxt_hpc.config.hpc import KEYS as HPC_KEYS
 from pyxt_hpc.config.hpc import REQUEUES, SCHEDULERS
 from pyxt_hpc.config.parsers import Integer
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.files.quoting import shown
 
 
 def option(*names: str, **how: Any) -> Option:
     """An option or argument as `argparse.ArgumentParser.add_argument` takes it."""
     return lambda parser: parser.add_argument(*names, **how)
+
+
+def one_of(*options: Option) -> Option:
+    """Options of which exactly one must be given."""
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        group = parser.add_mutually_exclusive_group(required=True)
+        for add_option in options:
+            add_option(group)  # type: ignore[arg-type]  # it has add_argument, too
+
+    return add
+
+
+def parse_slice(text: str) -> tuple[int, int]:
+    """Part and number of parts of ``I/N``; ConfigError if it is something else."""
+    part, _, n_parts = text.partition("/")
+    if re.fullmatch("[0-9]{1,4}/[0-9]{1,4}", text) and 1 <= int(part) <= int(n_parts):
+        return int(part), int(n_parts)
+    raise ConfigError(f"--slice {shown(text)}: expected I/N with 1 <= I <= N <= 9999, e.g. 3/16")
 
 
 def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -34,6 +56,17 @@ def as_key(name: str) -> Callable[[str], Any]:
     return _argument(lambda text: parse_value(name, text))
 
 
+def as_key_text(name: str) -> Callable[[str], str]:
+    """As `as_key`, but the text itself, for a configuration."""
+    parse = as_key(name)
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return check
+
+
 def whole_number(low: int, high: int) -> Callable[[str], Any]:
     """Type of an option that is a whole number in a range."""
     return _argument(Integer(low, high))
@@ -49,6 +82,22 @@ config_option = option(
     help="the cluster's INI file, from init-cluster",
 )
 
+config_or_sample_option = one_of(
+    option(
+        "-c",
+        "--config-file",
+        dest="config",
+        metavar="CONFIG",
+        type=Path,
+        help="the cluster's INI file, from init-cluster",
+    ),
+    option("--sample", metavar="CSV", type=Path, help="a table of clusters instead: `pyxt-hpc help sample`"),
+)
+
+json_option = option(
+    "--json", action="store_true", help="the numbers as JSON on standard output, and nothing else there"
+)
+
 cpus_option = option(
     "--num-cpus",
     type=as_key("num_cpus"),
@@ -62,7 +111,7 @@ def resolution_option(default: int | None, what: str) -> Option:
     """Which pixels have a region, and `what` it means or defaults to."""
     return option(
         "--resolution",
-        type=int,
+        type=whole_number(1, 3),
         choices=sorted(RESOLUTION_STEP),
         default=default,
         help=f"1: every 5th pixel, 2: every 3rd, 3: every pixel; {what}",
@@ -128,12 +177,19 @@ def job_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--stages", choices=("5", "6", "5,6"), metavar="S", help="5, 6 or 5,6 (default 5,6; of a job array 6)"
     )
-    add("--resolution", type=int, choices=sorted(RESOLUTION_STEP), default=2, help="of the fits; default 2")
+    add(
+        "--resolution",
+        type=whole_number(1, 3),
+        choices=sorted(RESOLUTION_STEP),
+        default=2,
+        help="of the fits; default 2",
+    )
     add(
         "--array",
         type=whole_number(0, 9999),
         default=0,
         metavar="N",
-        help="job array of N tasks without MPI; merge-results after it",
+        help="job array of N tasks without MPI; `results merge` after it",
     )
     add("--output", type=Path, metavar="F", help="script (default: <name>/<name>_job.sh)")
+    yes_option("replace another script")(parser)

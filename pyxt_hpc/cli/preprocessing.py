@@ -3,8 +3,9 @@
 import argparse
 
 from pyxt_hpc.cli.command import Command, command
+from pyxt_hpc.cli.next_step import tell_next
 from pyxt_hpc.cli.options import config_option, option
-from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.cli.screen import echo, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.pipeline.run import BY_CIAO, preprocess, rehearse
 
@@ -24,13 +25,15 @@ def _stage(name: str, summary: str, description: str, **switches: str) -> Comman
         option("--force", action="store_true", help="do also what is up to date"),
         *([dry_run] if by_ciao else []),
         *(option(f"--{switch}", action="store_true", help=text) for switch, text in switches.items()),
+        example=f"pyxt-hpc {name} -c A1795_cluster_config.ini",
     )
     def run(arguments: argparse.Namespace) -> None:
         if by_ciao and arguments.dry_run:
             rehearse(read_config(arguments.config), name, echo, force=arguments.force)
             return
         chosen = {switch: getattr(arguments, switch) for switch in switches}
-        preprocess(read_config(arguments.config), name, echo, force=arguments.force, **chosen)
+        preprocess(read_config(arguments.config), name, tell, force=arguments.force, **chosen)
+        tell_next(name, arguments.config)
 
     return run
 

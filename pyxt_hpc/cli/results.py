@@ -3,19 +3,22 @@
 import argparse
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import Group, command
-from pyxt_hpc.cli.options import config_option, option
-from pyxt_hpc.cli.screen import duration, echo
+from pyxt_hpc.cli.options import config_option, json_option, option
+from pyxt_hpc.cli.plain import plain
+from pyxt_hpc.cli.screen import answer, duration, echo, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.pipeline.summaries import flag_lines
 
 if TYPE_CHECKING:
+    from pyxt_hpc.stages.merge import MergeSummary
     from pyxt_hpc.stages.status import StoreStatus
     from pyxt_hpc.store.rows import Status
 
@@ -30,6 +33,8 @@ MAX_REASONS = 20
     "flags of the fits, and why regions have no fit.",
     config_option,
     option("--watch", action="store_true", help="again every 2 seconds, while a run writes"),
+    json_option,
+    example="pyxt-hpc status -c A1795_cluster_config.ini --watch",
     serial=False,
 )
 def status(arguments: argparse.Namespace) -> None:
@@ -44,11 +49,10 @@ def status(arguments: argparse.Namespace) -> None:
         statuses = read_statuses(layout) if has_stores(layout) or not jobs else []
         if arguments.watch and sys.stdout.isatty():
             echo("\x1b[H\x1b[J" + time.strftime("%H:%M:%S"))
-        echo(*job_lines(jobs))
-        if not statuses:
-            echo(f"{layout.results}: no fits yet")
-        for store in statuses:
-            _echo_status(store)
+        numbers = [{"regions": one.total, "finished": one.finished} | plain(one) for one in statuses]
+        lines = chain(job_lines(jobs), *map(_status_lines, statuses))
+        nothing = () if statuses else (f"{layout.results}: no fits yet",)
+        answer({"jobs": jobs, "stores": numbers}, chain(lines, nothing))
         if not arguments.watch or not any(store.writer for store in statuses):
             return
         time.sleep(WATCH_SECONDS)
@@ -63,12 +67,13 @@ def status(arguments: argparse.Namespace) -> None:
     config_option,
     option("--format", choices=("csv", "ecsv"), default="csv", help="default csv"),
     option("--output", type=Path, metavar="DIR", help="default: the cluster's folder acb/"),
+    example="pyxt-hpc results export -c A1795_cluster_config.ini --format ecsv",
 )
 def export(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages.export import export_fits
 
     for path in export_fits(read_config(arguments.config), arguments.format, arguments.output):
-        echo(str(path))
+        tell(str(path))
 
 
 @command(
@@ -76,50 +81,103 @@ def export(arguments: argparse.Namespace) -> None:
     "recompute the checksum of every row",
     "Check every row of the results store and of the part stores; exit code 2 if any is damaged.",
     config_option,
+    json_option,
+    example="pyxt-hpc results verify -c A1795_cluster_config.ini",
     serial=False,
 )
 def verify(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages import status
 
-    problems = []
-    for check in status.verify(Layout.of(read_config(arguments.config))):
-        verdict = check.problem or "every finished row matches its checksum"
-        echo(f"{check.path}: {verdict} ({_counts(check.counts)})")
-        if check.problem:
-            problems.append(f"{check.path}: {check.problem}")
-    if problems:
-        raise DamagedFile(
-            f"{'; '.join(problems)}: `pyxt-hpc fit-spectra --continue` fits these regions again"
-        )
+    checks = list(status.verify(Layout.of(read_config(arguments.config))))
+    whole = "every finished row matches its checksum"
+    answer(checks, (f"{one.path}: {one.problem or whole} ({_counts(one.counts)})" for one in checks))
+    if problems := [f"{one.path}: {one.problem}" for one in checks if one.problem]:
+        raise DamagedFile.of_several("`pyxt-hpc fit-spectra --continue` fits what is damaged again", problems)
+
+
+@command(
+    "results merge",
+    "join what the tasks of a job array fitted",
+    "Add the finished regions of every part that fit-spectra --slice I/N wrote to the results store.\n"
+    "Parts that are missing are listed; `fit-spectra --continue` fits what they lack.",
+    config_option,
+    json_option,
+    example="pyxt-hpc results merge -c A1795_cluster_config.ini",
+)
+def merge(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.merge import merge_results
+
+    config = read_config(arguments.config)
+    summary = merge_results(config)
+    answer(summary, _merge_lines(summary, config.path))
+
+
+@command(
+    "results pull",
+    "merge results from another machine",
+    "Take scale map and results from a copy of the folder acb/ of another machine; results that are\n"
+    "here already get what they lack.",
+    config_option,
+    option("folder", metavar="FOLDER", type=Path, help="copy of the other machine's acb/"),
+    json_option,
+    example="pyxt-hpc results pull -c A1795_cluster_config.ini acb-from-there/",
+)
+def pull(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.transfer import pull_results
+
+    pulled = pull_results(read_config(arguments.config), arguments.folder)
+    added = f"{pulled.added} regions added to results that were here"
+    answer(pulled, [*(f"{path}: copied" for path in pulled.copied), added])
 
 
 results = Group(
-    "results", "export or verify the fits", "Export or verify what is in the results store.", (export, verify)
+    "results",
+    "export, verify, merge or pull the fits",
+    "Export or verify what is in the results store, or add fits of a job array or of another machine.",
+    (export, verify, merge, pull),
 )
 
 COMMANDS = (status, results)
 
 
-def _echo_status(status: "StoreStatus") -> None:
+def _status_lines(status: "StoreStatus") -> Iterator[str]:
     share = status.finished / status.total
-    echo(f"{status.path}: {status.finished} of {status.total} regions finished ({share:.1%})")
-    echo(f"  {_counts(status.counts)}")
-    echo(f"  being written by {status.writer}" if status.writer else "  no process is writing it")
+    yield f"{status.path}: {status.finished} of {status.total} regions finished ({share:.1%})"
+    yield f"  {_counts(status.counts)}"
+    yield f"  being written by {status.writer}" if status.writer else "  no process is writing it"
     if status.rate is not None:
         left = "" if status.seconds_left is None else f", {duration(status.seconds_left)} left"
-        echo(f"  {status.rate:.{0 if status.rate >= 10 else 2}f} regions/s{left}")
+        yield f"  {status.rate:.{0 if status.rate >= 10 else 2}f} regions/s{left}"
     if status.checkpoint is not None:
         ago = duration(max(time.time() - status.checkpoint, 0.0))
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.checkpoint))
-        echo(f"  last checkpoint {when}, {ago} ago")
+        yield f"  last checkpoint {when}, {ago} ago"
     for line in flag_lines(status.flags):
-        echo(f"  {line}")
+        yield f"  {line}"
     for reason in status.reasons[:MAX_REASONS]:
         regions = ", ".join(map(str, reason.regions)) + (" ..." * (reason.n_regions > len(reason.regions)))
-        echo(f"  {reason.n_regions} {reason.status.name.lower()} ({reason.text}): regions {regions}")
+        yield f"  {reason.n_regions} {reason.status.name.lower()} ({reason.text}): regions {regions}"
     if len(status.reasons) > MAX_REASONS:
-        echo(f"  {len(status.reasons) - MAX_REASONS} more reasons: all are in `results export --format ecsv`")
+        yield (
+            f"  {len(status.reasons) - MAX_REASONS} more reasons: all are in `results export --format ecsv`"
+        )
 
 
 def _counts(counts: "Mapping[Status, int]") -> str:
     return ", ".join(f"{n} {status.name.lower().replace('_', ' ')}" for status, n in counts.items() if n)
+
+
+def _merge_lines(summary: "MergeSummary", config: Path) -> Iterator[str]:
+    for part in summary.parts:
+        writer = f", {part.writer} is writing it" if part.writer else ""
+        yield f"{part.path.name}: {part.finished} of {part.regions} regions finished{writer}"
+    for path in summary.missing:
+        yield f"{path.name}: missing"
+    yield (
+        f"{summary.results}: {summary.finished} of {summary.regions} regions finished, {summary.added} new"
+    )
+    if summary.finished < summary.regions:
+        yield (
+            f"{summary.regions - summary.finished} left: run the parts with --continue and merge again, or: "
+            f"pyxt-hpc fit-spectra -c {config} --resolution {summary.resolution} --continue"
+        )

@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import as_key, config_option, option, resolution_option, whole_number
-from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.cli.options import as_key, config_option, json_option, option, resolution_option, whole_number
+from pyxt_hpc.cli.plain import plain_fits
+from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config, warn_of_column
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.layout import Layout
@@ -19,6 +20,8 @@ from pyxt_hpc.pipeline.summaries import fit_lines, table
     "main_output/. Region numbers are the values of acb/<name>_scale_map_region_index.fits.",
     config_option,
     option("region", metavar="REGION", help="its number"),
+    json_option,
+    example="pyxt-hpc fit-region -c A1795_cluster_config.ini 1204",
 )
 def fit_region(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.cluster.cluster import Cluster
@@ -29,13 +32,14 @@ def fit_region(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"fit-region draws one region, found {arguments.region}: see fit-spectra --regions")
     cluster = Cluster(arguments.config)
     region = cluster.fit_region(int(numbers[0]))
-    echo(*fit_lines([str(region.number)], region.row[None]))
+    names, rows = [str(region.number)], region.row[None]
+    answer(plain_fits(names, rows)[0], fit_lines(names, rows))
     path = region.write(Layout.of(cluster.config).region_picture(region.number))
-    echo(f"{path}")
+    tell(f"{path}")
 
 
 @command(
-    "fit-spectrum",
+    "fit-pha",
     "fit OGIP spectra (.pi files) with the same engine",
     "Fit one absorbed APEC model to a spectrum, or to several jointly, and draw the fit.\n"
     "BACKFILE, RESPFILE, ANCRFILE, GROUPING and QUALITY of the files are honoured.",
@@ -95,8 +99,10 @@ def fit_region(arguments: argparse.Namespace) -> None:
         "--engine", choices=("fast", "sherpa"), default="fast", help="default fast; sherpa: Sherpa itself"
     ),
     option("--output", type=Path, metavar="PNG", help="the picture (default: beside the first spectrum)"),
+    json_option,
+    example="pyxt-hpc fit-pha src.pi --redshift 0.0625 --nH 0.012",
 )
-def fit_spectrum(arguments: argparse.Namespace) -> None:
+def fit_pha(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from pyxt_hpc.fit.single import fit_single
@@ -130,19 +136,21 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
         from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa
         from pyxt_hpc.reference.sherpa_models import which_model
 
-        echo(f"Sherpa's model: {which_model()}")
-        echo(*fit_lines([names], np.atleast_1d(fit_with_sherpa(spectra, model, options))))
+        tell(f"Sherpa's model: {which_model()}")
+        rows = np.atleast_1d(fit_with_sherpa(spectra, model, options))
+        answer(plain_fits([names], rows)[0], fit_lines([names], rows))
         return
     fit = fit_single(spectra, model, options)
     low, high = arguments.energy
-    echo(
+    tell(
         f"{options.statistic}, {sum(s.n_bin for s in spectra)} bins in {low:g}-{high:g} keV, "
         f"goodness {fit.goodness:+.2f}"
     )
-    echo(*fit_lines([names], np.atleast_1d(fit.row)))
+    rows = np.atleast_1d(fit.row)
+    answer({"statistic_name": options.statistic} | plain_fits([names], rows)[0], fit_lines([names], rows))
     path = arguments.output or arguments.spectra[0].with_suffix(".png")
     draw_spectrum(path, fit, names)
-    echo(f"{path}")
+    tell(f"{path}")
 
 
 @command(
@@ -153,6 +161,8 @@ def fit_spectrum(arguments: argparse.Namespace) -> None:
     config_option,
     resolution_option(2, "default 2"),
     option("--sample", type=whole_number(1, 1_000_000), default=40, metavar="N", help="regions (default 40)"),
+    json_option,
+    example="pyxt-hpc compare-engines -c A1795_cluster_config.ini --sample 20",
 )
 def compare_engines(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.plots.comparison import draw_comparison
@@ -163,18 +173,31 @@ def compare_engines(arguments: argparse.Namespace) -> None:
     picture = Layout.of(config).engine_comparison
     draw_comparison(picture, comparison)
     engines.write_comparison(picture.with_suffix(".ecsv"), comparison)
-    echo(f"Sherpa's model: {comparison.model}")
-    echo(
+    lines = [f"Sherpa's model: {comparison.model}"]
+    lines.append(
         f"{comparison.usable.sum()} of {len(comparison.regions)} regions fitted by both, "
         f"{comparison.same_minimum.sum()} in the same minimum, {comparison.noticeable.sum()} worth a look"
     )
     rows = [(what, f"{median:.2g}", f"{worst:.2g}") for what, median, worst in comparison.summary()]
-    echo(*table(("", "median", "worst"), rows))
-    echo(
+    lines += table(("", "median", "worst"), rows)
+    lines.append(
         f"seconds a region: fast {comparison.fast_seconds:.2g}, Sherpa {comparison.sherpa_seconds:.2g}: "
         f"{comparison.sherpa_seconds / comparison.fast_seconds:.0f} times as long"
     )
-    echo(f"{picture}  and .ecsv")
+    answer(
+        {
+            "model": comparison.model,
+            "regions": len(comparison.regions),
+            "fitted_by_both": comparison.usable.sum(),
+            "same_minimum": comparison.same_minimum.sum(),
+            "differences": [
+                {"of": what, "median": median, "worst": worst} for what, median, worst in comparison.summary()
+            ],
+            "seconds_a_region": {"fast": comparison.fast_seconds, "sherpa": comparison.sherpa_seconds},
+        },
+        lines,
+    )
+    tell(f"{picture}  and .ecsv")
 
 
-COMMANDS = (fit_region, fit_spectrum, compare_engines)
+COMMANDS = (fit_region, fit_pha, compare_engines)

@@ -30,7 +30,7 @@ MAX_BYTES = 1 << 20
 _DENSE = 1.0  # 1e22 cm^-2
 
 _BAND = Number(0.3, 12.0, "keV")
-_KT = Number(0.081, 45.7, "keV")
+_KT = Number(0.0814, 45.7, "keV")  # of the plasma table
 _ABUNDANCE = Number(0.0, 100.0, "solar")
 _COLUMN = Number(0.0, 10.0, "1e22 cm^-2")
 _info, _processing, _ciao, _binning, _spectral, _maps = (
@@ -138,6 +138,11 @@ class ClusterConfig:
         "bins have the area of this circle at least; psf: of the 90% point spread there",
         "0",
     )
+    signal_to_noise_of: str = _binning(
+        choice("net", "counts"),
+        "circles: S/N of the counts above the background, or of all, as ClusterPyXT has it since 2022",
+        "net",
+    )
     smallest: int = _binning(Integer(0, 10**9, "pixel"), "contour, voronoi, annuli: least area of a bin", "0")
     largest: int = _binning(
         Integer(0, 10**9, "pixel"),
@@ -227,6 +232,12 @@ class ClusterConfig:
         Number(1.0, 1e5, "kpc"), "the constant depth; densities go as depth^-1/2", "1000"
     )
 
+    clusterpyxt_maps: bool = _maps(
+        boolean,
+        "true: also ClusterPyXT's maps of density, and of pressure and entropy from 0 to 1",
+        "false",
+    )
+
     def __post_init__(self) -> None:
         pairs = (
             ("energy", self.energy_min_keV, self.energy_max_keV, "the usual band is 0.7 to 8.0"),
@@ -241,6 +252,10 @@ class ClusterConfig:
         ]
         if self.bin_method == "file" and self.bin_file == "none":
             wrong.append("[binning] method is file, but no file is given: name one")
+        if self.signal_to_noise_of == "counts" and (self.bin_method != "circles" or self.minimum_radius):
+            wrong.append(
+                "[binning] signal_to_noise_of = counts is for circles without a minimum_radius: leave one out"
+            )
         if self.smallest and self.largest and self.smallest > self.largest:
             wrong.append(f"[binning] smallest = {self.smallest} is above largest = {self.largest}")
         for name, free, value, low, high in (
@@ -250,12 +265,13 @@ class ClusterConfig:
             if free and not low <= value <= high:
                 wrong.append(f"[cluster_info] {name} = {value:g} is outside its bounds {low:g} to {high:g}")
         if wrong:
-            raise ConfigError(f"{self.path}: {'; '.join(wrong)}")
+            raise ConfigError.of_several(str(self.path), wrong)
 
     @property
     def bins(self) -> str:
         """What decides the regions besides bundle and S/N, in one line; of plain circles nothing."""
         chosen = [*BIN_METHODS[self.bin_method], *(["minimum_radius"] if self.minimum_radius else [])]
+        chosen += ["signal_to_noise_of"] if self.signal_to_noise_of != "net" else []
         texts = [f"{name} {_text(getattr(self, KEYS[name].attribute))}" for name in chosen]
         return ", ".join([self.bin_method, *texts]) if texts else ""
 
@@ -336,6 +352,14 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
     """
     path = Path(path)
     text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", max_bytes=MAX_BYTES)
+    return config_from(text, path)
+
+
+def config_from(text: str, path: Path) -> ClusterConfig:
+    """The configuration of a text that is, or will be, the file of this path.
+
+    Raises ConfigError as `read_config`.
+    """
     contents = read_sections(
         parse_ini(text, path, "an INI file"), path, {**SECTIONS, hpc.SECTION: hpc.CONFIG_KEYS}
     )
@@ -351,7 +375,7 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
         if one.default is None and not contents.texts.get(section, {}).get(name)
     ]
     if problems:
-        raise ConfigError(f"{path}: {'; '.join(problems[:MAX_PROBLEMS])}")
+        raise ConfigError.of_several(str(path), problems[:MAX_PROBLEMS])
     values["hpc"] = tuple(contents.texts.get(hpc.SECTION, {}).items())
     directory = user_path(str(values.get("data_directory", ".")))
     values["data_directory"] = resolved(resolved(path).parent / directory)

@@ -10,7 +10,7 @@ from pyxt_hpc.config.schema import Key, key, read_texts, sections_of
 from pyxt_hpc.errors import ConfigError
 
 SECTION = "hpc"
-SCHEDULERS = ("slurm", "pbs")
+SCHEDULERS = ("slurm", "pbs", "list")
 REQUEUES = ("auto", "qrerun")
 
 _memory = matching("0|[1-9][0-9]{0,6}[MG]", "M or G bytes a node, e.g. 64G, or 0 for all (SLURM)")
@@ -27,7 +27,7 @@ _key = partial(key, SECTION)
 class BatchSettings:
     """A request to a batch system; attributes are named as the keys, times are in seconds."""
 
-    scheduler: str = _key(choice(*SCHEDULERS), "slurm or pbs")
+    scheduler: str = _key(choice(*SCHEDULERS), "slurm or pbs; list: a file of commands for any other")
     nodes: int = _key(Integer(1, 100_000), "nodes of a job", "1")
     ranks_per_node: int = _key(Integer(1, 4096), "MPI ranks on each, or processes of a task of an array", "1")
     time: int = _key(parsers.hours, "HH:MM:SS, limit of one attempt", "01:00:00")
@@ -72,9 +72,9 @@ class BatchSettings:
         """
         values, problems = read_texts(texts, KEYS, f"[{SECTION}] ")
         if not texts.get("scheduler"):
-            problems.append("no batch system: give --scheduler slurm or pbs, or --site NAME")
+            problems.append("no batch system: give --scheduler slurm, pbs or list, or --site NAME")
         if problems:
-            raise ConfigError(f"{where}: {'; '.join(problems)}")
+            raise ConfigError.of_several(where, problems)
         return cls(**values)
 
     @property
@@ -93,9 +93,14 @@ def _text_key(name: str, meaning: str) -> dict[str, Key]:
 CONFIG_KEYS = {**_text_key("site", "profile of a centre: its name, or your own file"), **KEYS}
 """Of ``[hpc]`` in a cluster's configuration."""
 
+NEEDS_ACCOUNT = "needs_account"
+
 PROFILE_KEYS = {
     **_text_key("description", "what the centre is"),
     **_text_key("documentation", "address of its documentation"),
+    NEEDS_ACCOUNT: Key(
+        SECTION, NEEDS_ACCOUNT, parsers.boolean, "false", "true: every job is charged to an account"
+    ),
     **KEYS,
 }
 """Of the profile of a centre."""

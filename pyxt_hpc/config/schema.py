@@ -1,9 +1,8 @@
-"""The keys of INI files: one table for reading, checking, new configurations and README.
+"""The keys of INI files: one table for reading, checking, new configurations and the manual.
 
 A dataclass whose fields are made by `key` is the table of the keys of its sections.
 """
 
-import difflib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from configparser import ConfigParser
@@ -11,7 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from pyxt_hpc.files.quoting import shown
+from pyxt_hpc.files.quoting import shown, suggestion
 
 log = logging.getLogger(__name__)
 
@@ -142,8 +141,7 @@ def read_texts(texts: Mapping[str, str], keys: Keys, where: str = "") -> tuple[d
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(sorted(known))})"
+    return suggestion(name, list(known)) or f" (known: {', '.join(sorted(known))})"
 
 
 def ini_lines(sections: Mapping[str, Keys], texts: Mapping[str, str]) -> Iterator[str]:

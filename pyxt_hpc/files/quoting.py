@@ -1,6 +1,7 @@
 """What a user gave, as messages repeat it: never more than a line's worth."""
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Mapping
 
 MAX_LETTERS = 100
 MAX_WORD = 500  # longer than most paths
@@ -19,6 +20,16 @@ def shown(value: object, max_letters: int = MAX_LETTERS) -> str:
 def quoted(value: object) -> str:
     """As `shown`, a text in quotation marks."""
     return f"'{shown(value)}'" if isinstance(value, str) else shown(repr(value))
+
+
+def suggestion(name: str, known: Mapping[str, str] | Iterable[str]) -> str:
+    """What may have been meant by an unknown name, in brackets after a blank; nothing if nothing is near.
+
+    A mapping has what is to be said for each name that may be near.
+    """
+    said = known if isinstance(known, Mapping) else {one: one for one in known}
+    near = difflib.get_close_matches(name[:MAX_LETTERS], said, n=1)
+    return f" (did you mean {said[near[0]]}?)" if near else ""
 
 
 def listed(values: Iterable[object], separator: str = ", ") -> str:

@@ -103,28 +103,35 @@ class RegionFits:
     def fit(self, indices: np.ndarray) -> np.ndarray:
         """Fit regions at positions (n,): (n,) of ROW_DTYPE; a row depends on its region alone."""
         start = time.perf_counter()
+        rows, spectra = self.described(indices)
+        fits, score, level = self.fit_spectra(spectra)
+        for name in FIT_DTYPE.names or ():
+            rows[name] = fits[name]
+        rows["goodness"], rows["bins"] = score, level
+        rows["flags"] |= quality_flags(
+            rows["counts"], rows["background_counts"], score, rows["live_fraction"]
+        )
+        rows["attempts"] = 1
+        rows["seconds"] = (time.perf_counter() - start) / max(len(indices), 1)
+        return rows
+
+    def described(self, indices: np.ndarray) -> tuple[np.ndarray, BinnedSpectra]:
+        """Rows (n,) of regions at positions (n,) with all that is known before a fit, and their spectra."""
         regions = self.regions[indices]
         rows = np.zeros(len(indices), ROW_DTYPE)
         for name in REGION_COLUMNS:
             rows[name] = regions[name]
         shapes = self.shapes(indices)
         spectra = extract_spectra(shapes)
-        counts = spectra.source.sum(axis=1)
-        background = np.where(spectra.weight > 0, spectra.background / spectra.ratio, 0.0).sum(axis=1)
         rows["area"] = shapes.runs.area
-        rows["counts"] = counts
-        rows["background_counts"] = background
+        rows["counts"] = spectra.source.sum(axis=1)
+        rows["background_counts"] = np.where(spectra.weight > 0, spectra.background / spectra.ratio, 0.0).sum(
+            axis=1
+        )
         rows["observations"] = packed_observations(spectra.takes_part)
         rows["exposure"], live_time = _seen(self.observations, spectra)
         rows["live_fraction"] = rows["exposure"] / np.where(live_time > 0, live_time, 1.0)
-        fits, score, level = self._fit(spectra)
-        for name in FIT_DTYPE.names or ():
-            rows[name] = fits[name]
-        rows["goodness"], rows["bins"] = score, level
-        rows["flags"] |= quality_flags(counts, background, score, rows["live_fraction"])
-        rows["attempts"] = 1
-        rows["seconds"] = (time.perf_counter() - start) / max(len(indices), 1)
-        return rows
+        return rows, spectra
 
     def extract(self, indices: np.ndarray) -> BinnedSpectra:
         """Spectra of some regions, the positions of which are given."""
@@ -143,15 +150,61 @@ class RegionFits:
             return np.zeros(len(spectra.source), np.int64)
         return choose_level(np.add.reduceat(spectra.background, self.observations.first_bin[:-1], axis=1))
 
-    def _fit(self, spectra: BinnedSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Fits, goodness and numbers of bins, each region in bins as wide as it needs."""
+    def smooth_background(self, spectra: BinnedSpectra) -> np.ndarray:
+        """Expected counts of the background spectra, (n_region, n_bin).
+
+        Every observation's own background spectrum, as much of it as the region has.
+        """
+        observations = self.observations
+        first = observations.first_bin[:-1]
+        share = background_share(
+            np.add.reduceat(spectra.background, first, axis=1),
+            np.add.reduceat(observations.background_shape, first),
+        )
+        return observations.background_shape * np.repeat(share, np.diff(observations.first_bin), axis=1)
+
+    def as_fitted(
+        self, indices: np.ndarray, rows: np.ndarray
+    ) -> tuple[BinnedSpectra, np.ndarray, np.ndarray]:
+        """Spectra of regions at positions (n,) in the finest bins, and what their fits expect there.
+
+        Parameters
+        ----------
+        indices
+            (n,) positions.
+        rows
+            (n,) of ROW_DTYPE, their fits.
+
+        Returns
+        -------
+        spectra : BinnedSpectra
+            With the background as the statistic takes it: cstat's is the smooth expectation.
+        source : (n, n_bin)
+            Counts that the model expects of the source.
+        background : (n, n_bin)
+            Counts that are expected in the background spectrum.
+        """
+        spectra = self.extract(indices)
+        smooth = self.smooth_background(spectra)
+        source = rows["norm"][:, None] * spectra.weight * expected_rates(self.observations.grid, rows)
+        if self.options.statistic == "cstat":
+            spectra = replace(spectra, background=smooth)
+        return spectra, source, smooth
+
+    def fit_spectra(self, spectra: BinnedSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Fit spectra, each in bins as wide as it needs.
+
+        Returns
+        -------
+        fits : (n_region,) FIT_DTYPE
+        goodness : (n_region,)
+            NaN where it has no expectation.
+        bins : (n_region,) int
+            Of all observations that take part.
+        """
         observations, n_region = self.observations, len(spectra.source)
-        per_observation = np.add.reduceat(spectra.background, observations.first_bin[:-1], axis=1)
         levels, chosen = observations.levels(), self.levels_of(spectra)
-        # expected background: the observation's own spectrum, as much of it as the region has
-        whole = np.add.reduceat(observations.background_shape, observations.first_bin[:-1])
-        share = background_share(per_observation, whole)
-        smooth = observations.background_shape * np.repeat(share, np.diff(observations.first_bin), axis=1)
+        smooth = self.smooth_background(spectra)
         background = smooth if self.options.statistic == "cstat" else spectra.background
         fits = np.zeros(n_region, FIT_DTYPE)
         score, n_bins = np.full(n_region, np.nan), np.zeros(n_region, int)

@@ -39,7 +39,9 @@ def cancel(path: Path, wanted: Sequence[str] = ()) -> list[Cancelled]:
     """
     jobs = read_jobs(path)
     if not jobs:
-        raise MissingInput(f"{path}: no job is known; what `pyxt-hpc submit` has submitted would be there")
+        raise MissingInput(
+            f"{path}: no job is known; what `pyxt-hpc make-job --submit` has submitted would be there"
+        )
     chosen = [_job_with(jobs, id_, path) for id_ in wanted] or [job for job in jobs if not job.has_ended]
     return [_cancel(path, job) for job in chosen]
 

@@ -11,14 +11,15 @@ MAX_TASKS = 9999
 
 @dataclass(frozen=True)
 class Job:
-    """Stages of one cluster, and what they ask of the batch system.
+    """Stages of one cluster, or all of a sample of clusters, and what they ask of the batch system.
 
     Parameters
     ----------
     name
-        Of the cluster.
+        Of the cluster or sample.
     config, script, record
-        Absolute paths of the configuration, of the script, and of the table of jobs in the folder for logs.
+        Absolute paths of the configuration, or of the table of clusters; of the script, and of the table of
+        jobs in the folder for logs.
     settings
         Asked of the batch system.
     stages
@@ -27,6 +28,8 @@ class Job:
         Of the fits.
     n_tasks
         Tasks of a job array, each of which fits its slice without MPI; 0: one job over MPI ranks.
+    is_sample
+        Whether the tasks run a sample of clusters from first to last, each its slice of them.
 
     Raises
     ------
@@ -42,6 +45,7 @@ class Job:
     stages: tuple[int, ...] = (5, 6)
     resolution: int = 2
     n_tasks: int = 0
+    is_sample: bool = False
 
     def __post_init__(self) -> None:
         for path in (self.config, self.script, self.record):
@@ -49,8 +53,10 @@ class Job:
                 raise ConfigError(f"{str(path)!r}: the path has control characters, which no script can hold")
         if self.stages not in ((5,), (6,), (5, 6)):
             raise ConfigError(f"stages {self.stages}: expected 5, 6 or both")
-        if self.n_tasks and self.stages != (6,):
+        if self.n_tasks and self.stages != (6,) and not self.is_sample:
             raise ConfigError("a job array does stage 6 alone: run create-bins before, and use --stages 6")
+        if self.settings.scheduler == "list" and not self.n_tasks:
+            raise ConfigError("a list has a line for every slice of the regions: say how many with --array N")
         if self.n_tasks and not 2 <= self.n_tasks <= MAX_TASKS:
             raise ConfigError(f"--array {self.n_tasks}: expected 2 to {MAX_TASKS} tasks")
 

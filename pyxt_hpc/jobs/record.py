@@ -2,8 +2,8 @@
 
 Columns: time, batch system, job, task, attempt, id, event, detail. ``job`` is the id that the job was first
 given; ``task`` is its number in an array, ``-`` without array, ``1-16`` where an array of 16 is submitted,
-``*`` for all of them; ``id`` is that of the attempt. Lines are appended by `pyxt-hpc submit`, by `pyxt-hpc
-cancel` and by the job scripts, never changed.
+``*`` for all of them; ``id`` is that of the attempt. Lines are appended by `pyxt-hpc make-job --submit`, by
+`pyxt-hpc cancel` and by the job scripts, never changed.
 """
 
 import logging

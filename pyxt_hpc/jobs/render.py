@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from pyxt_hpc import __version__
@@ -15,7 +16,7 @@ from pyxt_hpc.jobs.systems import SYSTEMS
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 SLACK_SECONDS = 15
-"""PBS ends jobs within this time [s] of the limit: an earlier end has another reason."""
+"""PBS ends jobs within this time [s] of the limit, so a TERM then is the limit; an earlier one is not."""
 
 
 def render(job: Job) -> str:
@@ -23,6 +24,8 @@ def render(job: Job) -> str:
 
     Every value of the user is quoted for the shell, or of characters that need no quotes.
     """
+    if SYSTEMS[job.settings.scheduler].is_list:
+        return "".join(f"{line}\n" for line in _list(job))
     return _fill(job, resubmitted(job))
 
 
@@ -31,29 +34,43 @@ def resubmitted(job: Job) -> Path:
 
     Its name tells its text, so that a later ``make-job`` does not change what a job does that is on its way.
     """
-    digest = hashlib.sha256(_fill(job, Path()).encode()).hexdigest()[:12]
-    return job.log_dir / f"{job.title}-{digest}.sh"
+    return job.log_dir / f"{job.title}-{_digest(_fill(job, Path()))}.sh"
+
+
+def machinery(job: Job) -> tuple[Path, str]:
+    """Path and text of the file that the script sources: batch systems move scripts, so its path is absolute.
+
+    Its name tells its text, too.
+    """
+    system = job.settings.scheduler
+    text = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in (f"{system}.sh", "body.sh"))
+    return job.log_dir / f"machinery-{system}-{_digest(text)}.sh", text
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _fill(job: Job, resubmitted: Path) -> str:
     settings = job.settings
     system = SYSTEMS[settings.scheduler]
-    text = (FOLDER / f"{system.name}.sh").read_text(encoding="utf-8")
-    text = text.replace("@BODY@\n", (FOLDER / "body.sh").read_text(encoding="utf-8"))
+    text = (FOLDER / "script.sh").read_text(encoding="utf-8")
+    of_system = {}
+    if system.resubmits_script:
+        slack = min(SLACK_SECONDS, settings.stop_margin // 2)
+        of_system = {"slack": str(slack), "requeue": settings.requeue, "next_script": str(resubmitted)}
     values = {
         "MADE_BY": f"Made by pyxt-hpc make-job {__version__}: make it anew rather than change it here.",
         "DIRECTIVES": "\n".join(f"{system.prefix} {option}" for option in system.options(job) if option),
-        "SYSTEM": system.name,
         "TIME": str(settings.time),
         "WARN_AT": str(settings.time - settings.stop_margin),
-        "SLACK": str(min(SLACK_SECONDS, settings.stop_margin // 2)),
         "MAX_REQUEUES": str(settings.max_requeues),
-        "REQUEUE": settings.requeue,
-        "SCRIPT": shlex.quote(str(resubmitted)),
-        "RECORD": shlex.quote(str(job.record)),
+        "OF_SYSTEM": "".join(f"{name}={shlex.quote(value)}\n" for name, value in of_system.items()),
+        "WORK_DIR": shlex.quote(str(job.config.parent)),
         "LOG_DIR": shlex.quote(str(job.log_dir)),
         "LOG_STEM": shlex.quote(str(job.log_dir / job.title)),
-        "WORK_DIR": shlex.quote(str(job.config.parent)),
+        "RECORD": shlex.quote(str(job.record)),
+        "MACHINERY": shlex.quote(str(machinery(job)[0])),
         "ENVIRONMENT": "\n".join(_environment(job)),
         "COMMANDS": "\n".join(_commands(job)),
     }
@@ -96,15 +113,28 @@ def _environment(job: Job) -> list[str]:
 
 
 def _commands(job: Job) -> list[str]:
+    if job.n_tasks:
+        return [f'run {shlex.join(["pyxt-hpc", *_of_slice(job)])} "$task"/{job.n_tasks}']
     config = ["-c", str(job.config)]
     fit = ["pyxt-hpc", "fit-spectra", *config, "--resolution", str(job.resolution), "--continue"]
-    if job.n_tasks:
-        line = shlex.join([*fit, "--num-cpus", str(job.settings.ranks_per_node), "--slice"])
-        return [f'run {line} "$task"/{job.n_tasks}', "stop_unless_done"]
     commands = {5: ["pyxt-hpc", "create-bins", *config, "--continue"], 6: fit}
     launcher = [*job.settings.launcher, "-n", str(job.ranks)] if job.ranks > 1 else []
-    return [
-        line
-        for stage in job.stages
-        for line in (f"run {shlex.join([*launcher, *commands[stage]])}", "stop_unless_done")
-    ]
+    return [f"run {shlex.join([*launcher, *commands[stage]])}" for stage in job.stages]
+
+
+def _of_slice(job: Job) -> list[str]:
+    """Command, without the program, of a task of an array, which is still to be told its slice."""
+    what = ["run", "--sample"] if job.is_sample else ["fit-spectra", "-c"]
+    words = [*what, str(job.config), "--resolution", str(job.resolution)]
+    words += [] if job.is_sample else ["--continue"]
+    return [*words, "--num-cpus", str(job.settings.ranks_per_node), "--slice"]
+
+
+def _list(job: Job) -> Iterator[str]:
+    """A line for every slice that needs nothing of the shell that runs it."""
+    settings = job.settings
+    variables = {**dict.fromkeys(ONE_THREAD, "1"), **dict(settings.environment)}
+    folder = job.config.parent / os.path.expanduser(settings.venv) / "bin" if settings.venv else Path()
+    begin = ["env", *(f"{name}={value}" for name, value in variables.items()), str(folder / "pyxt-hpc")]
+    for task in range(1, job.n_tasks + 1):
+        yield shlex.join([*begin, *_of_slice(job), f"{task}/{job.n_tasks}"])

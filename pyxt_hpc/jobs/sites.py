@@ -4,13 +4,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pyxt_hpc.config.hpc import KEYS, PROFILE_KEYS, SECTION, BatchSettings
+from pyxt_hpc.config.hpc import KEYS, NEEDS_ACCOUNT, PROFILE_KEYS, SECTION, BatchSettings
 from pyxt_hpc.config.ini import parse_ini
+from pyxt_hpc.config.parsers import boolean
 from pyxt_hpc.config.schema import read_sections
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.files.text import read_text, user_path
 from pyxt_hpc.jobs.systems import SYSTEMS
+from pyxt_hpc.jobs.systems.command_list import CommandList
 
 FOLDER = Path(__file__).parents[1] / "data" / "jobscripts"
 
@@ -32,12 +34,17 @@ def read_site(site: str) -> dict[str, str]:
         raise ConfigError(f"{path}: expected one section [{SECTION}], found {quoted(parser.sections())}")
     contents = read_sections(parser, path, {SECTION: PROFILE_KEYS})
     if contents.problems:
-        raise ConfigError(f"{path}: {'; '.join(contents.problems)}")
-    return {name: text for name, text in contents.texts[SECTION].items() if name in KEYS}
+        raise ConfigError.of_several(str(path), contents.problems)
+    return {name: text for name, text in contents.texts[SECTION].items() if name in (*KEYS, NEEDS_ACCOUNT)}
 
 
 def settings_for(
-    where: str, configured: Mapping[str, str], given: Mapping[str, str | None], site: str | None
+    where: str,
+    configured: Mapping[str, str],
+    given: Mapping[str, str | None],
+    site: str | None,
+    *,
+    charged: bool = False,
 ) -> BatchSettings:
     """Settings of a job: the command line's, else the configuration's, else the site's, else defaults.
 
@@ -49,6 +56,8 @@ def settings_for(
         Texts of keys of the configuration's ``[hpc]``, and of the command line.
     site
         Asked for by the command line; without it, that of the configuration.
+    charged
+        Whether a job is to run, for which the centre may want an account.
 
     Raises
     ------
@@ -58,7 +67,11 @@ def settings_for(
     own = {key: text for key, text in configured.items() if key != "site"}
     chosen = {key: text for key, text in given.items() if text is not None}
     scheduler = chosen.get("scheduler") or own.get("scheduler")
-    site = site or configured.get("site") or scheduler
+    if scheduler == CommandList.name:
+        if site:
+            raise ConfigError(f"{where}: scheduler list is for no site in particular: leave {site} out")
+    else:
+        site = site or configured.get("site") or scheduler
     below = read_site(site) if site else {}
     if scheduler and below.get("scheduler", scheduler) != scheduler:
         raise ConfigError(f"{where}: scheduler {scheduler}, but site {site} has {below['scheduler']}")
@@ -69,7 +82,13 @@ def settings_for(
             texts[key] = "\n".join(lines)
     if not texts.get("venv"):
         texts["venv"] = "" if sys.prefix == sys.base_prefix else sys.prefix
+    needs_account = boolean(texts.pop(NEEDS_ACCOUNT, "false"))
+    if charged and needs_account and not texts.get("account"):
+        raise ConfigError(
+            f"{where}: site {site} charges every job to an account: give --account NAME, or account = NAME "
+            "in [hpc] of the configuration"
+        )
     settings = BatchSettings.of(texts, where)
     if problems := SYSTEMS[settings.scheduler].problems(settings):
-        raise ConfigError(f"{where}: {'; '.join(problems)}")
+        raise ConfigError.of_several(where, problems)
     return settings

@@ -6,6 +6,7 @@ EmptySelection is raised instead of writing a blank map.
 
 from collections.abc import Iterator
 
+from pyxt_hpc.maps.clusterpyxt import map_as_clusterpyxt
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.gas.thermodynamics import ENTROPY_MAPS, PRESSURE_MAPS, Thermodynamics, map_gas
 from pyxt_hpc.maps.gradient import map_gradients
@@ -61,6 +62,11 @@ def make_pressure_maps(regions: FittedRegions, mode: str = "block") -> Iterator[
 def make_entropy_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:
     """Pseudo-entropy, entropy and cooling time."""
     yield from write_maps(regions, map_gas(Thermodynamics.of(regions), ENTROPY_MAPS, mode))
+
+
+def make_clusterpyxt_maps(regions: FittedRegions) -> Iterator[MapProduct]:
+    """Density, pressure and entropy as ClusterPyXT has them."""
+    yield from write_maps(regions, map_as_clusterpyxt(regions))
 
 
 def make_all_maps(regions: FittedRegions, mode: str = "block") -> Iterator[MapProduct]:

@@ -1,14 +1,23 @@
 """What launchers and job scripts tell a process: how many there are, and which one it is."""
 
+import importlib.util
 import re
+import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyxt_hpc.errors import LaunchError
 from pyxt_hpc.files.quoting import quoted
 
 RANKS_VARIABLE = "PYXT_HPC_RANKS"
 """Set by job scripts: how many ranks were asked for. Not every launcher says how many it started."""
+
+BAR_VARIABLE = "PYXT_HPC_BAR"
+"""Set it to `NO_BAR` to have lines in place of a progress bar everywhere, to anything else to have the bar
+also where standard error is no terminal, as under mpirun."""
+NO_BAR = "0"
 
 # What launchers tell the processes they start: how many there are, and which one this is. The first that
 # speaks decides: under SLURM, mpiexec and flux are themselves started by srun. SLURM_NTASKS is set in a batch
@@ -96,3 +105,11 @@ def requested_ranks(environment: Mapping[str, str]) -> int | None:
             "correct it, or unset it"
         )
     return n
+
+
+def find_mpiexec() -> str | None:
+    """The MPI launcher that belongs to this Python's mpi4py: beside it, or the first on PATH."""
+    if importlib.util.find_spec("mpi4py") is None:
+        return None
+    beside = Path(sys.executable).with_name("mpiexec")
+    return str(beside) if beside.exists() else shutil.which("mpiexec")

@@ -1,31 +1,39 @@
-"""How far a stage is, with rate and time left: a bar on a terminal, now and then a line in a log."""
+"""How far a stage is, with rate and time left: a bar on a terminal, now and then a line in the log."""
 
 import logging
 import os
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 from tqdm import tqdm
+
+from pyxt_hpc.parallel.launch import BAR_VARIABLE, NO_BAR
 
 log = logging.getLogger(__name__)
 
 LOG_INTERVAL_S = 10.0
 
-BAR_VARIABLE = "PYXT_HPC_BAR"
-"""Set to anything in the environment to have a bar where standard error is no terminal, as under mpirun."""
+T = TypeVar("T")
 
 
 class Progress(AbstractContextManager["Progress", None]):
-    """Counts completed items; `initial` of the `total` were completed by an earlier run."""
+    """Counts completed items; `initial` of the `total` were completed by an earlier run.
 
-    def __init__(self, label: str, unit: str, total: int, initial: int = 0) -> None:
+    Without `says_end` the log has no line at the end: the caller says what was done.
+    """
+
+    def __init__(self, label: str, unit: str, total: int, initial: int = 0, *, says_end: bool = True) -> None:
+        self._says_end = says_end
         self._label, self._unit, self._total, self._done = label, unit, total, initial
         self._last_line = time.monotonic()
         # The rate counts from the first completion on: before it kernels may have been compiled.
         self._first: tuple[float, int] | None = None
         self._bar = None
-        if os.environ.get(BAR_VARIABLE) or sys.stderr.isatty():
+        asked = os.environ.get(BAR_VARIABLE)
+        if asked != NO_BAR and (asked or sys.stderr.isatty()):
             tqdm.monitor_interval = 0  # its thread would make forking unsafe
             self._bar = tqdm(
                 desc=label, unit=f" {unit}", total=total, initial=initial, smoothing=0.1, dynamic_ncols=True
@@ -34,7 +42,7 @@ class Progress(AbstractContextManager["Progress", None]):
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
-        else:
+        if self._says_end:
             self._log_line(time.monotonic())
 
     def add(self, n: int) -> None:
@@ -42,7 +50,6 @@ class Progress(AbstractContextManager["Progress", None]):
         self._done += n
         if self._bar is not None:
             self._bar.update(n)
-            return
         now = time.monotonic()
         if self._first is None:
             self._first = (now, self._done)
@@ -59,4 +66,14 @@ class Progress(AbstractContextManager["Progress", None]):
             pace = f", {rate:.{0 if rate >= 10 else 2}f} {self._unit}s/s" + (
                 f", {left:.0f} s left" if left else ""
             )
-        log.info("%s: %d of %d%s", self._label, self._done, self._total, pace)
+        # Beside a bar they are for a log file.
+        level = logging.INFO if self._bar is None else logging.DEBUG
+        log.log(level, "%s: %d of %d%s", self._label, self._done, self._total, pace)
+
+
+def counted(label: str, unit: str, items: Sequence[T]) -> Iterator[T]:
+    """The items one after the other, with a bar or lines in the log that tell how many are done."""
+    with Progress(label, unit, len(items), says_end=False) as progress:
+        for item in items:
+            yield item
+            progress.add(1)

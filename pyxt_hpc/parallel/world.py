@@ -1,6 +1,7 @@
 """The ranks this process runs with, or the news that the launch was not what it seems."""
 
 import contextlib
+import ctypes
 import logging
 import os
 import socket
@@ -182,10 +183,23 @@ def _start_mpi(where: str, launch: Launch) -> "MPI.Intracomm":
         raise foreign
     if not MPI.Is_initialized():
         shared.refuse_small_shared_memory(_library(), os.environ)
-        MPI.Init_thread(MPI.THREAD_FUNNELED)
+        _initialise()
     if MPI.COMM_WORLD.size == 1 and launch.is_parallel:
         raise foreign
     return MPI.COMM_WORLD
+
+
+def _initialise() -> None:
+    """``MPI_Init_thread`` without Python's global lock, which mpi4py keeps.
+
+    Ranks wait for each other in it; the launcher's watch must be able to run then.
+    """
+    from mpi4py import MPI
+
+    # Errors are fatal within. Its library is found among those that mpi4py was linked with.
+    ctypes.CDLL(MPI.__file__).MPI_Init_thread(None, None, MPI.THREAD_FUNNELED, ctypes.byref(ctypes.c_int()))
+    for comm in (MPI.COMM_WORLD, MPI.COMM_SELF):
+        comm.Set_errhandler(MPI.ERRORS_RETURN)
 
 
 def _library() -> str:

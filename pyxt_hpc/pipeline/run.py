@@ -167,6 +167,7 @@ def make_maps(
     echo: Echo,
 ) -> None:
     """Do stage 7: paint the fitted regions by a function of `maps.commands`, in one of `paint.MODES`."""
+    from pyxt_hpc.maps.commands import make_clusterpyxt_maps
     from pyxt_hpc.maps.fitted import read_fitted_regions
     from pyxt_hpc.plots.write_products import write_products
 
@@ -174,6 +175,9 @@ def make_maps(
     echo(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
     for line in map_lines(write_products(regions, make(regions, mode))):
         echo(line)
+    if config.clusterpyxt_maps:
+        for line in map_lines(write_products(regions, make_clusterpyxt_maps(regions))):
+            echo(line)
 
 
 def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> int:

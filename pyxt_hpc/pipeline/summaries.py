@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # to be quick to import
     import numpy as np
 
+    from pyxt_hpc.calibrate.calibration import Calibration
     from pyxt_hpc.fit.flags import FlagCounts
     from pyxt_hpc.maps.product import MapProduct
     from pyxt_hpc.stages.binning import BinningSummary
@@ -209,6 +210,30 @@ def fit_lines(names: Sequence[str], rows: "np.ndarray") -> Iterator[str]:
             for name, row in zip(names, rows, strict=True)
         ],
     )  # fmt: skip
+
+
+def calibration_lines(calibration: "Calibration") -> Iterator[str]:
+    """A table of kT's bias and coverage in classes, and what it means."""
+    yield from table(
+        ("", "from", "to", "regions", "fits", "kT bias", "+-", "in errors", "coverage", "+-", "errors x"),
+        [
+            (
+                one.variable,
+                *(f"{end:g}" if abs(end) < float("inf") else "" for end in (one.low, one.high)),
+                str(int(one.chosen.sum())),
+                str(found["kT"].fits),
+                f"{found['kT'].bias:+.2%}",
+                f"{found['kT'].bias_error:.2%}",
+                f"{found['kT'].shift:+.3f}",
+                f"{found['kT'].coverage:.1%}",
+                f"{found['kT'].coverage_error:.1%}",
+                f"{found['kT'].error_factor:.2f}",
+            )
+            for one, found in calibration.summaries
+        ],
+    )
+    yield ""
+    yield from calibration.sentences()
 
 
 def map_lines(products: Iterable[tuple["MapProduct", Sequence[Path]]]) -> Iterator[str]:

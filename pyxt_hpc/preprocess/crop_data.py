@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped, write_bundle
 from pyxt_hpc.chandra.events import EventList, read_events
@@ -29,6 +28,7 @@ from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.progress import counted
 from pyxt_hpc.preprocess.area_maps import read_area_maps
 from pyxt_hpc.preprocess.arf_position import points_of
 from pyxt_hpc.preprocess.blank_sky import ParticleScale, particle_scale, particles, thinned
@@ -143,7 +143,7 @@ def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) ->
     facts: Facts = {}
     left_out: dict[str, str] = {}
     groups = [tuple(own) for _, own in groupby(datasets, key=lambda dataset: dataset.whole)]
-    for own in tqdm(groups, desc=STAGE, unit="dataset", disable=None):
+    for own in counted(STAGE, "dataset", groups):
         places = tuple(dataset for dataset in own if _has_response(layout, dataset))
         taken = f": {OTHERS_TAKE_IT}" if places else ""
         left_out |= {d.name: f"{d}: no response{taken}" for d in own if d not in places}
@@ -163,7 +163,7 @@ def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) ->
             reasons = dict.fromkeys(left_out[d.name] for d in datasets if d.obsid == obsid)
             raise EmptySelection("; ".join(reasons))
     told_once = "; ".join(dict.fromkeys(left_out.values()))
-    bundle = stamped(_assemble(config, grid, frames["physical"], bundled, told_once))
+    bundle = stamped(assemble(config, grid, frames["physical"], bundled, told_once))
     write_images(bundle, layout)
     write_bundle(layout.bundle, bundle)
     return {
@@ -225,8 +225,9 @@ def _crop_chips(
     rng = stage_rng(STAGE, whole.name)
     background, scale = _scaled_background(whole, layout, events, live_s, selection, rng)
     rmfs = {place.name: read_rmf(layout.response(place.name, "rmf"), ours=True) for place in places}
-    if not any(len(_on_grid(events, mask, selection, rmf)[0]) for rmf in rmfs.values()):
-        low, high = selection.band_keV
+    grid, band = selection.grid, selection.band_keV
+    if not any(len(events_on_grid(events, mask, grid, band, rmf)[0]) for rmf in rmfs.values()):
+        low, high = band
         raise EmptySelection(
             f"{events.path}: no event of {low:g}-{high:g} keV of {whole} in the crop outside the sources; "
             "check the crop and the energy band"
@@ -239,9 +240,9 @@ def _crop_chips(
             continue
         given = maps[place.name]
         nodes, area = _relative_area(events, selection, own, live) if given is None else given
-        pixel, channel = _on_grid(events, own, selection, rmf)
+        pixel, channel = events_on_grid(events, own, grid, band, rmf)
         indptr, ordered = sort_by_pixel(pixel, channel, mask.size)
-        pixel, channel = _on_grid(background, own, selection, rmf)
+        pixel, channel = events_on_grid(background, own, grid, band, rmf)
         background_indptr, background_ordered = sort_by_pixel(pixel, channel, mask.size)
         bundled = BundleObservation(
             obsid=obsid,
@@ -314,16 +315,16 @@ def channels_in_band(rmf: Rmf, energy_min_keV: float, energy_max_keV: float) -> 
     return (rmf.channel_hi_keV > energy_min_keV) & (rmf.channel_lo_keV < energy_max_keV)
 
 
-def _on_grid(
-    events: EventList, mask: NDArray[np.bool_], selection: _Selection, rmf: Rmf
+def events_on_grid(
+    events: EventList, mask: NDArray[np.bool_], grid: SkyGrid, band_keV: tuple[float, float], rmf: Rmf
 ) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
-    """Pixel and channel index of the events of the band on live pixels."""
+    """Pixel (row-major) and channel index of the events of the band on live pixels of a grid."""
     channel = events.pi.astype(np.int64) - rmf.first_channel_number
     known = (channel >= 0) & (channel < rmf.n_channels)
     in_band = np.zeros(len(events), dtype=bool)
-    in_band[known] = channels_in_band(rmf, *selection.band_keV)[channel[known]]
+    in_band[known] = channels_in_band(rmf, *band_keV)[channel[known]]
     needed = np.flatnonzero(in_band)
-    row, col = selection.grid.index_of(events.wcs, events.x[needed], events.y[needed])
+    row, col = grid.index_of(events.wcs, events.x[needed], events.y[needed])
     live = row >= 0
     live[live] = mask[row[live], col[live]]
     pixel = row * mask.shape[1] + col
@@ -366,9 +367,10 @@ def _mapped_area(
     return maps.energy_keV, area
 
 
-def _assemble(
+def assemble(
     config: ClusterConfig, grid: SkyGrid, frame: WCS, observations: list[BundleObservation], left_out: str
 ) -> Bundle:
+    """A bundle of observations on a grid, whose physical coordinates are sky pixels of `frame`."""
     counts = np.zeros(grid.shape, dtype=np.int32)
     mask = np.zeros(grid.shape, dtype=np.uint8)
     background, variance = np.zeros(grid.shape), np.zeros(grid.shape)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from astropy.wcs import WCS
-from tqdm import tqdm
 
 from pyxt_hpc.chandra.events import EventList, read_events, read_header, read_sky_wcs
 from pyxt_hpc.chandra.keywords import exposure_s as exposure_keyword
@@ -24,6 +23,7 @@ from pyxt_hpc.errors import ResponseMismatch
 from pyxt_hpc.files.fits import copy_fits
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.progress import counted
 from pyxt_hpc.preprocess.area_maps import (
     AreaMaps,
     area_at,
@@ -79,7 +79,7 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = F
         for suffix in ("arf", "rmf"):  # of an earlier run
             layout.response(name, suffix).unlink(missing_ok=True)
     outcomes = {}
-    for response in tqdm(found, desc=STAGE, unit="dataset", disable=None):
+    for response in counted(STAGE, "dataset", found):
         dataset = response.dataset
         maps = _exposure_maps(dataset, config, layout)
         area_maps = layout.area_maps(dataset.name)

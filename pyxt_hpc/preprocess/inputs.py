@@ -80,7 +80,7 @@ def need_regions(*paths: Path) -> None:
 
 def _stop_if_missing(missing: list[str]) -> None:
     if missing:
-        raise MissingInput(f"{len(missing)} missing: {'; '.join(missing)}")
+        raise MissingInput.of_several(f"{len(missing)} missing", missing)
 
 
 def _only(folder: Path, patterns: tuple[str, ...]) -> Path | None:

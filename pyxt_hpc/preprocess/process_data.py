@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs, write_events
 from pyxt_hpc.chandra.keywords import number, optical_axis
@@ -31,6 +30,7 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.progress import counted
 from pyxt_hpc.preprocess.checks.data_subspace import CommonSelection, compare_selections
 from pyxt_hpc.preprocess.checks.energies import write_energies
 from pyxt_hpc.preprocess.checks.good_events import (
@@ -72,11 +72,10 @@ def process_data(config: ClusterConfig, layout: Layout, *, force: bool = False) 
     files = find_observations(layout, config.observation_ids)
     frame = read_sky_wcs(files[0].events)
     outcomes: dict[str, StepResult] = {}
-    # disable=None: no bar where standard error is not a terminal
-    for observation in tqdm(files, desc=STAGE, unit="obs", disable=None):
+    for observation in counted(STAGE, "observation", files):
         step = _step(observation, layout, frame)
         outcomes[observation.obsid] = run_if_outdated(
-            step, partial(_process_observation, observation, layout, frame, step.fingerprint), force=force
+            step, partial(_process_observation, observation, layout, frame, step), force=force
         )
     return StageResult.of(outcomes, _merge(config.observation_ids, layout, force=force))
 
@@ -97,7 +96,7 @@ def _step(files: ObservationFiles, layout: Layout, frame: WCS) -> Step:
     )
 
 
-def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fingerprint: str) -> Facts:
+def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, step: Step) -> Facts:
     events = read_events(files.events)
     check_observation(events, files.obsid)
     _check_pointing(events, frame)
@@ -133,9 +132,9 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, fi
     else:
         background, misplaced = _on_sky(background, events, geometry, gti, files.obsid)
         findings += misplaced
-        _write(layout.background_events(files.obsid), reproject(background, frame), agreed, fingerprint)
+        _write(layout.background_events(files.obsid), reproject(background, frame), agreed, step.fingerprint)
     write_geometry(layout.geometry(files.obsid), geometry)
-    _write(layout.filtered_events(files.obsid), reproject(events, frame), agreed, fingerprint)
+    _write(layout.filtered_events(files.obsid), reproject(events, frame), agreed, step.fingerprint)
     header = events.header
     datasets = datasets_of(files.obsid, chips)
     if len(datasets) > 1:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from astropy.convolution import Gaussian2DKernel, convolve_fft, interpolate_replace_nans
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pyxt_hpc.chandra.events import EventList, read_events, write_events
 from pyxt_hpc.chandra.regions.sky import contains, contains_pixels
@@ -23,6 +22,7 @@ from pyxt_hpc.detect.flares import check_quiet, find_quiet
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.progress import counted
 from pyxt_hpc.preprocess.checks.rates import min_background_rate
 from pyxt_hpc.preprocess.ciao.backend import ciao_part
 from pyxt_hpc.preprocess.drawn_regions import FieldRegions, RegionReader
@@ -61,11 +61,11 @@ def remove_sources(
     # syntax first: a slip of the pen is told before anything is computed
     regions = _read_regions(layout, config.observation_ids)
     outcomes: dict[str, StepResult] = {}
-    for obsid in tqdm(config.observation_ids, desc=STAGE, unit="obs", disable=None):
+    for obsid in counted(STAGE, "observation", config.observation_ids):
         step = _step(obsid, layout, config.flare_filter)
         outcomes[obsid] = run_if_outdated(
             step,
-            partial(_clean_observation, obsid, layout, regions, config.flare_filter, step.fingerprint),
+            partial(_clean_observation, obsid, layout, regions, config.flare_filter, step),
             force=force,
         )
     whole = _brightness(config.observation_ids, layout, regions, fill=fill, force=force)
@@ -102,7 +102,7 @@ def _step(obsid: str, layout: Layout, flare_filter: str) -> Step:
 
 
 def _clean_observation(
-    obsid: str, layout: Layout, regions: FieldRegions, flare_filter: str, fingerprint: str
+    obsid: str, layout: Layout, regions: FieldRegions, flare_filter: str, step: Step
 ) -> Facts:
     events = read_events(layout.filtered_events(obsid), ours=True)
     position = events.wcs, events.x, events.y
@@ -131,7 +131,7 @@ def _clean_observation(
 
     kept = ~in_source & events.in_good_time(gti)
     header = with_live_times(events.header, gti, live_share(events.header, events.gti, str(events.path)))
-    header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
+    header["STEPID"] = (step.fingerprint[:16], "fingerprint of inputs and settings")
     clean = replace(events.select(kept), gti=gti, header=header)
     if len(clean) == 0:
         raise EmptySelection(f"{events.path}: no event is left without sources and flares")

@@ -112,10 +112,10 @@ def find_responses(
                 ]
     if missing:
         without = {d.obsid for d in datasets if d.is_part} - {d.dataset.obsid for d in found}
-        enough = "; responses for one kind of chips are enough, the other kind is left out" if without else ""
+        enough = "responses for one kind of chips are enough, the other kind is left out" if without else ""
         if config.response_places > 1:
-            enough = "; of response_places one is enough, which the pixels of the others then take"
-        raise MissingInput(f"{len(missing)} missing: {'; '.join(missing)}{enough}")
+            enough = "of response_places one is enough, which the pixels of the others then take"
+        raise MissingInput.of_several(f"{len(missing)} missing", [*missing, *([enough] if enough else [])])
     return tuple(found), left_out
 
 

@@ -1,6 +1,7 @@
 """Stage 5: the scale map, decomposed over rows of the image."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -57,18 +58,21 @@ def _scale_map_rows(context: tuple[CircleSums, float], rows: np.ndarray) -> tupl
     return scale_map_rows(images, int(rows[0]), int(rows[-1]) + 1, target)
 
 
-def circle_sums(bundle: Bundle) -> CircleSums:
+def circle_sums(bundle: Bundle, config: ClusterConfig) -> CircleSums:
     """Sums for the circles of a cluster.
 
     S/N = (C - B)/sqrt(C + B): the background's variance is taken to be B itself, as ClusterPyXT does, and not
-    the smaller one that the bundle has of a long blank-sky file.
+    the smaller one that the bundle has of a long blank-sky file. Of all counts it is sqrt(C).
     """
+    if config.signal_to_noise_of == "counts":
+        nothing = np.zeros_like(bundle.background)
+        return prepare(bundle.counts, nothing, nothing, bundle.mask)
     return prepare(bundle.counts, bundle.background, bundle.background, bundle.mask)
 
 
 def circles_of(bundle: Bundle, config: ClusterConfig) -> tuple[np.ndarray, np.ndarray]:
     """Scale map and S/N map of a bundle, (ny, nx) float32 each, as stage 5 makes them, without a file."""
-    found = scale_map_rows(circle_sums(bundle), 0, bundle.mask.shape[0], config.signal_to_noise)
+    found = scale_map_rows(circle_sums(bundle, config), 0, bundle.mask.shape[0], config.signal_to_noise)
     return _with_least_radius(bundle, config, *found)
 
 
@@ -105,7 +109,7 @@ def signal_to_noise_of(bundle: Bundle, config: ClusterConfig, where: RegionMap) 
 
 def _inputs(config: ClusterConfig) -> tuple[Bundle, Payload]:
     bundle = read_cluster_bundle(config)
-    return bundle, Payload(config.signal_to_noise, vars(circle_sums(bundle)))
+    return bundle, Payload(config.signal_to_noise, vars(circle_sums(bundle, config)))
 
 
 def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningSummary | BinsSummary | None:
@@ -150,29 +154,49 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
         )
 
     radius, signal_to_noise = _with_least_radius(bundle, config, radius, signal_to_noise)
-    index = region_index(radius)
-    n_circles = int(index.max())
-    if n_circles == 0:
+    if not radius.any():
         raise EmptySelection(
             f"no circle of up to {RADIUS_MAX:g} pixels reaches S/N {config.signal_to_noise:g} "
             f"in {layout.bundle}: lower signal_to_noise_threshold in {config.path}"
         )
+    write_circles(bundle, config, radius, signal_to_noise)
+    return BinningSummary(
+        live_pixels=int(np.count_nonzero(bundle.mask)),
+        circles=int(np.count_nonzero(radius)),
+        regions={
+            resolution: len(lattice(radius > 0, step)[0]) for resolution, step in RESOLUTION_STEP.items()
+        },
+        median_radius=float(np.median(radius[radius > 0])),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def write_circles(
+    bundle: Bundle,
+    config: ClusterConfig,
+    radius: np.ndarray,
+    signal_to_noise: np.ndarray,
+    history: Sequence[str] = (),
+) -> None:
+    """Write the products of stage 5 for circles: radii [pixels] and S/N, (ny, nx) float32 each."""
+    layout = Layout.of(config)
+    formula = "sqrt(C)" if config.signal_to_noise_of == "counts" else "(C - B)/sqrt(C + B)"
     write = partial(
         write_image,
         wcs_header=bundle.wcs_header,
         bundle_fingerprint=bundle.fingerprint,
         settings=scale_map_settings(config),
-        history=[f"radii {RADIUS_MIN:g} to {RADIUS_MAX:g} step {RADIUS_STEP:g}"],
+        history=[f"radii {RADIUS_MIN:g} to {RADIUS_MAX:g} step {RADIUS_STEP:g}", *history],
     )
     write(
         layout.signal_to_noise_map,
         signal_to_noise,
         unit="",
-        comment="(C - B)/sqrt(C + B) in the circle; 0 where the target is not reached",
+        comment=f"{formula} in the circle; 0 where the target is not reached",
     )
     write(
         layout.region_index_map,
-        index,
+        region_index(radius),
         unit="",
         comment="number of the region centred here, from 1 in row-major order; 0: none",
     )
@@ -182,15 +206,6 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
         radius,
         unit="pixel",
         comment="radius of the smallest circle with the S/N target; 0: masked or not reached",
-    )
-    return BinningSummary(
-        live_pixels=int(np.count_nonzero(bundle.mask)),
-        circles=n_circles,
-        regions={
-            resolution: len(lattice(radius > 0, step)[0]) for resolution, step in RESOLUTION_STEP.items()
-        },
-        median_radius=float(np.median(radius[radius > 0])),
-        seconds=time.perf_counter() - start,
     )
 
 

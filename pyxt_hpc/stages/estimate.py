@@ -55,6 +55,10 @@ class Estimate:
         """Time of the fits alone [s]."""
         return self.regions * self.seconds_per_region / self.workers
 
+    def seconds_on(self, cores: int) -> float:
+        """Time of the fits on so many cores of this machine [s]."""
+        return self.regions * self.seconds_per_region / max(cores, 1)
+
     @property
     def time_seconds(self) -> int:
         """Time to ask for: with margin and start, in whole 5 minutes [s]."""

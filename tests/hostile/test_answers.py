@@ -57,7 +57,7 @@ def sized(name: str, size: int) -> Prepare:
 BUNDLE, RESULTS = "demo/acb/demo_bundle.h5", "demo/acb/demo_results.h5"
 SCALE_MAP, INDEX_MAP = "demo/acb/demo_pype_scale_map.fits", "demo/acb/demo_scale_map_region_index.fits"
 C = "-c demo.ini"
-PLASMA = "fit-spectrum a.pi --redshift 0.1 --nH 0.05"
+PLASMA = "fit-pha a.pi --redshift 0.1 --nH 0.05"
 
 # situation, how it comes about, command, words of the line
 CONFIGURATIONS = [
@@ -149,12 +149,12 @@ LINES = [
     ("unpack nothing", nothing, "unpack none.tar --directory new", "none.tar"),
     ("unpack a text", nothing, "unpack demo.ini --directory new", "demo.ini"),
     ("unpack into a file", nothing, "unpack none.tar --directory demo.ini", "none.tar|demo.ini"),
-    ("spectrum is a folder", nothing, "fit-spectrum . --redshift 0.1 --nH 0.05", "is a folder"),
+    ("spectrum is a folder", nothing, "fit-pha . --redshift 0.1 --nH 0.05", "is a folder"),
     ("spectrum is a pipe", fifo("a.pi"), PLASMA, "is a pipe"),
     ("spectrum is a text", file("a.pi"), PLASMA, "a.pi", "damaged or not FITS"),
     ("spectrum is absent", nothing, PLASMA, "a.pi", "not found"),
-    ("redshift is nan", nothing, "fit-spectrum a.pi --redshift nan --nH 0.05", "redshift"),
-    ("nH is infinite", nothing, "fit-spectrum a.pi --redshift 0.1 --nH inf", "nH"),
+    ("redshift is nan", nothing, "fit-pha a.pi --redshift nan --nH 0.05", "redshift"),
+    ("nH is infinite", nothing, "fit-pha a.pi --redshift 0.1 --nH inf", "nH"),
     ("band upside down", nothing, f"{PLASMA} --energy 8 0.7", "energy"),
     ("band is nan", nothing, f"{PLASMA} --energy nan 7", "energy"),
     ("name of 300 letters", nothing, f"init-cluster {'a' * 300}", "at most 100 letters"),
@@ -163,8 +163,8 @@ LINES = [
     ("cluster is a file", file("A"), "init-cluster A", "A"),
     ("cluster is there", file("demo_cluster_config.ini"), "init-cluster demo", "--yes"),
     ("export into a file", nothing, f"results export {C} --output demo.ini", "demo.ini"),
-    ("pull from nothing", nothing, f"pull-results {C} gone", "gone"),
-    ("pull from a file", nothing, f"pull-results {C} demo.ini", "demo.ini"),
+    ("pull from nothing", nothing, f"results pull {C} gone", "gone"),
+    ("pull from a file", nothing, f"results pull {C} demo.ini", "demo.ini"),
     ("demo in a file", nothing, "demo --directory demo.ini", "demo.ini"),
     ("demo of 10^20 ranks", nothing, "demo --directory new --ranks 99999999999999999999", "--ranks"),
     ("demo of -5 ranks", nothing, "demo --directory new --ranks=-5", "--ranks"),
@@ -269,7 +269,7 @@ PERMISSIONS = [
     ("script", "demo", 0o555, f"make-job {C} --site slurm", "job.sh", "Permission denied"),
     ("packed file", ".", 0o555, f"pack {C}", "demo_packed.tar", "Permission denied"),
     ("archive", "demo.ini", 0o000, "unpack demo.ini --directory new", "demo.ini", "Permission denied"),
-    ("folder to pull", "demo/acb", 0o000, f"pull-results {C} demo/acb", "Permission denied"),
+    ("folder to pull", "demo/acb", 0o000, f"results pull {C} demo/acb", "Permission denied"),
     ("new cluster", ".", 0o555, "init-cluster A", "A", "Permission denied"),
     ("demo", ".", 0o555, "demo --directory new", "new", "Permission denied"),
 ]  # fmt: skip
@@ -336,7 +336,7 @@ PROCESSES = [
     ("ranks that are not there", f"PYXT_HPC_RANKS=4 {SERIAL} {FIT} --yes", 2, "asks for 4 ranks", "finds 1"),
     ("ranks asked for in words", f"PYXT_HPC_RANKS=many {SERIAL} {FIT} --yes", 2, "PYXT_HPC_RANKS is 'many'"),
     ("one rank asked for", f"PYXT_HPC_RANKS=1 {SERIAL} {FIT} --continue", 0),
-    ("ranks asked for, a serial command", f"PYXT_HPC_RANKS=4 $PYXT merge-results {C}", 2, "no part to merge"),
+    ("ranks asked for, a serial command", f"PYXT_HPC_RANKS=4 $PYXT results merge {C}", 2, "no part to merge"),
     ("flux with another MPI", f"FLUX_JOB_SIZE=3 {SERIAL} {FIT} --yes", 2, "flux started 3 processes"),
     ("PALS with another MPI", f"PALS_RANKID=1 {SERIAL} {FIT} --yes", 2, "mpiexec of PALS"),
     ("one of many with another MPI", f"FLUX_JOB_SIZE=3 FLUX_TASK_RANK=2 {SERIAL} {FIT} --yes", 2),

@@ -63,7 +63,7 @@ NO, YES = False, True
 WAITING = "7 - 1 7 submitted /a/script"
 DONE = "7 - 1 7 ended 0 done"
 GOOD = answer("sbatch", "7\\n")
-SUBMIT, MAKE = "submit -c A.ini --scheduler slurm", "make-job -c A.ini"
+SUBMIT, MAKE = "make-job --submit -c A.ini --scheduler slurm", "make-job -c A.ini"
 STATUS, CANCEL = "status -c A.ini", "cancel -c A.ini"
 
 # situation, how it comes about, command, exit code, words, is there a script, events of the table of jobs
@@ -87,16 +87,16 @@ ROWS = [
     ("controller is busy", answer("sbatch", "", "Slurm temporarily unable to accept job, sleeping and retrying.", 1), SUBMIT, 75, "try again later", YES, []),
     ("nobody knows", answer("sbatch", "", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation", 1), SUBMIT, 2, "timed out; look in the queue", YES, []),
     ("no answer", tool("sbatch", "read -r -t 20 <> <(:)"), SUBMIT, 2, "has not answered; look in the queue", YES, []),
-    ("PBS is down", answer("qsub", "", "qsub: cannot connect to server north (errno=111)", 1), "submit -c A.ini --scheduler pbs", 75, "try again later", YES, []),
-    ("PBS and its id", answer("qsub", "12[].north\\n"), "submit -c A.ini --scheduler pbs --array 3", 0, "job 12[].north:; merge-results", YES, ["submitted"]),
+    ("PBS is down", answer("qsub", "", "qsub: cannot connect to server north (errno=111)", 1), "make-job --submit -c A.ini --scheduler pbs", 75, "try again later", YES, []),
+    ("PBS and its id", answer("qsub", "12[].north\\n"), "make-job --submit -c A.ini --scheduler pbs --array 3", 0, "job 12[].north:; results merge", YES, ["submitted"]),
     ("logs is a file", both(GOOD, file("A/logs", b"")), SUBMIT, 2, "logs", NO, None),
     ("logs is a link to nothing", both(GOOD, link("A/logs", "gone")), SUBMIT, 0, "gone", YES, ["submitted"]),
     ("logs cannot be written", both(GOOD, link("A/logs", "/proc")), SUBMIT, 2, "must be a folder you may write to", NO, None),
     ("table is a folder", both(GOOD, directory(RECORD)), SUBMIT, 2, "jobs.tsv; is a folder", NO, None),
     ("table is a pipe", both(GOOD, fifo(RECORD)), SUBMIT, 2, "jobs.tsv; is a pipe", NO, None),
     ("table is a full device", both(GOOD, link(RECORD, "/dev/full")), SUBMIT, 2, "is a device", NO, None),
-    ("script is a folder", both(GOOD, directory("A/A_job.sh")), SUBMIT, 2, "A_job.sh; is a folder", NO, []),
-    ("cluster is a file", both(GOOD, file("A", b"")), SUBMIT, 2, "cannot be written", NO, None),
+    ("script is a folder", both(GOOD, directory("A/A_job.sh")), SUBMIT, 2, "A_job.sh; is a folder", NO, None),
+    ("cluster is a file", both(GOOD, file("A", b"")), SUBMIT, 2, "A_job.sh; not a folder", NO, None),
     ("script below a file", file("file", b""), f"{MAKE} --site slurm --output file/a.sh", 2, "a.sh; not a folder", NO, None),
     ("script for a device", nothing, f"{MAKE} --site slurm --output /dev/null/a.sh", 2, "not a folder", NO, None),
     ("site is a folder", directory("mine"), f"{MAKE} --site mine", 2, "mine; folder", NO, None),

@@ -7,7 +7,7 @@ import pytest
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import config_template, read_config
 
-SPECTRUM = ["fit-spectrum", "absent.pi"]
+SPECTRUM = ["fit-pha", "absent.pi"]
 USUAL = {"--redshift": ["0.1"], "--nH": ["0.05"]}
 
 # option, its words, what is said
@@ -28,8 +28,8 @@ LINES: list[tuple[str, list[str], str]] = [
     ("--energy", ["0.7", "8000"], "argument --energy: is 8000, expected 0.3 to 12 keV"),
     ("--energy", ["8", "0.7"], "--energy is from 8 to 0.7 keV, expected the lower"),
     ("--energy", ["2", "2"], "--energy is from 2 to 2 keV"),
-    ("--kT", ["0", "10"], "argument --kT: is 0, expected 0.081 to 45.7 keV"),
-    ("--kT", ["1", "100"], "argument --kT: is 100, expected 0.081 to 45.7 keV"),
+    ("--kT", ["0", "10"], "argument --kT: is 0, expected 0.0814 to 45.7 keV"),
+    ("--kT", ["1", "100"], "argument --kT: is 100, expected 0.0814 to 45.7 keV"),
     ("--kT", ["10", "1"], "--kT is from 10 to 1 keV, expected the lower"),
     ("--kT", ["3"], "argument --kT: expected 2 arguments"),
     ("--abundance-table", ["anders"], "is 'anders', expected one of angr, aspl"),
@@ -108,7 +108,7 @@ KEYS: list[tuple[str, str, str]] = [
     ("redshift", "-2", "redshift is -2, expected 0 to 3"),
     ("redshift", "50", "redshift is 50, expected 0 to 3"),
     ("abundance", "30", "abundance is 30, expected 0 to 5"),
-    ("temperature_max", "100", "temperature_max is 100, expected 0.081 to 45.7"),
+    ("temperature_max", "100", "temperature_max is 100, expected 0.0814 to 45.7"),
     ("energy_max", "8000", "energy_max is 8000, expected 0.3 to 12"),
     ("energy_min", "9", "energy_min = 9 is not below energy_max = 8"),
     ("temperature_min", "41", "temperature_min = 41 is not below temperature_max = 40"),

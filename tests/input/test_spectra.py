@@ -301,7 +301,7 @@ def test_what_no_fit_here_can_do_is_refused(
 ) -> None:
     edit, words = REFUSED[layout]
     edit(folder, counts)
-    assert main(["fit-spectrum", "a.pi", "--redshift", "0.1", "--nH", "0.05"]) == 2
+    assert main(["fit-pha", "a.pi", "--redshift", "0.1", "--nH", "0.05"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     (said,) = err.splitlines()[-1:]
@@ -330,7 +330,7 @@ def test_fit_finds_the_temperature(
     folder: Path, counts: np.ndarray, capsys: pytest.CaptureFixture[str], layout: str
 ) -> None:
     READ[layout][0](folder, counts)
-    line = ["fit-spectrum", "a.pi", "--redshift", str(REDSHIFT), "--nH", str(NH), "--energy", "0.7", "7"]
+    line = ["fit-pha", "a.pi", "--redshift", str(REDSHIFT), "--nH", str(NH), "--energy", "0.7", "7"]
     assert main(line) == 0
     row = next(text for text in capsys.readouterr().out.splitlines() if "a.pi" in text).split()
     kT, below, above, norm = (float(word) for word in row[1:5])

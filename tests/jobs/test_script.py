@@ -10,8 +10,8 @@ import pytest
 
 from pyxt_hpc.cli import main
 from pyxt_hpc.jobs.job import Job
-from pyxt_hpc.jobs.render import render
 from pyxt_hpc.jobs.sites import settings_for
+from pyxt_hpc.jobs.submit import write_script
 
 # Says its process number when it is ready; stops with 75 at the signal that `fit-spectra` stops at.
 WORKS = """\
@@ -44,7 +44,7 @@ class Case:
         settings = settings_for("A.ini", given, {}, scheduler)
         self.job = Job("A1", folder / "A.ini", folder / "job.sh", folder / "logs" / "jobs.tsv", settings,
                        stages=(6,))  # fmt: skip
-        self.job.script.write_text(render(self.job))
+        write_script(self.job)
 
     def start(self, **environment: str) -> "subprocess.Popen[bytes]":
         """Run the script as the batch system would."""
@@ -175,7 +175,7 @@ def test_submit_remembers_the_job(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("SLURM_JOB_ID", "1")  # from within another job
     monkeypatch.setenv("SLURM_CONF", "kept")
-    assert main(["submit", "-c", str(config), "--time", "00:30:00"]) == 0
+    assert main(["make-job", "--submit", "-c", str(config), "--time", "00:30:00"]) == 0
     assert "job 4711: logs go to" in capsys.readouterr().out
     folder = config.parent / "A1"
     script = folder / "A1_job.sh"
@@ -186,10 +186,10 @@ def test_submit_remembers_the_job(
     ]  # fmt: skip
     assert "#SBATCH --time=00:30:00\n" in script.read_text()
     fake.write_text("#!/bin/bash\necho 'sbatch: error: Invalid account' >&2; exit 1\n")
-    assert main(["submit", "-c", str(config)]) == 2
+    assert main(["make-job", "--submit", "-c", str(config), "--yes"]) == 2
     assert "Invalid account" in capsys.readouterr().err
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    assert main(["submit", "-c", str(config)]) == 2
+    assert main(["make-job", "--submit", "-c", str(config)]) == 2
     assert "there is no sbatch" in capsys.readouterr().err
 
 
@@ -223,3 +223,51 @@ def test_configuration_refuses_unknown_keys_of_hpc(
         path.write_text(config.read_text() + line + "\n")
         assert main(["make-job", "-c", str(path)]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_another_script_is_replaced_only_if_that_is_agreed(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "job.sh"
+    line = ["make-job", "-c", str(config), "--output", str(output)]
+    assert main(line) == 0
+    made = output.read_text()
+    assert main(line) == 0  # just the same
+    output.write_text(made + "# my own line\n")
+    capsys.readouterr()
+    assert main(line) == 2
+    assert "There is nobody to ask: add --yes" in capsys.readouterr().err
+    assert output.read_text().endswith("# my own line\n")
+    assert main([*line, "--yes"]) == 0
+    assert output.read_text() == made
+
+
+def test_an_account_that_the_centre_wants(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "B.ini"
+    path.write_text(config.read_text().replace("account = p1\n", ""))
+    line = ["make-job", "-c", str(path), "--site", "perlmutter"]
+    assert main(line) == 2
+    said = capsys.readouterr().err
+    assert "site perlmutter charges every job to an account: give --account NAME" in said
+    assert not list(tmp_path.rglob("*.sh"))
+    assert main([*line, "--account", "m1234"]) == 0
+    assert main([*line[:-1], "slurm", "--yes"]) == 0  # not every centre wants one
+    (tmp_path / "own.ini").write_text("[hpc]\nscheduler = slurm\nneeds_account = perhaps\n")
+    assert main([*line[:-1], str(tmp_path / "own.ini")]) == 2
+    assert "needs_account" in capsys.readouterr().err
+
+
+def test_settings_and_commands_are_in_the_script_and_machinery_is_not(tmp_path: Path) -> None:
+    case = Case(tmp_path / "case", "slurm", exits(0))
+    text = case.job.script.read_text()
+    assert len(text.splitlines()) < 55
+    assert "trap" not in text
+    (sourced,) = case.job.log_dir.glob("machinery-slurm-*.sh")
+    assert sourced.is_absolute()
+    assert str(sourced) in text
+    assert run(case) == 0  # from another folder
+    case.job.log_dir.joinpath(sourced.name).unlink()
+    process = case.start()
+    assert process.wait(timeout=20) == 2

@@ -93,7 +93,7 @@ def submit(
 
     def run(*options: str) -> str:
         capsys.readouterr()
-        assert main(["submit", "-c", str(cluster), *options]) == 0
+        assert main(["make-job", "--submit", "-c", str(cluster), "--yes", *options]) == 0
         return capsys.readouterr().out.split()[1].rstrip(":")
 
     return run
@@ -143,7 +143,7 @@ def test_one_task_of_an_array_fails_and_is_done_again(
     layout.part_results(2, 3).rmdir()
     again = submit(*array)
     wait("the end of the array", lambda: all(ended(f"{again}_{task}") for task in (1, 2, 3)), 120)
-    assert main(["merge-results", "-c", str(cluster)]) == 0
+    assert main(["results", "merge", "-c", str(cluster)]) == 0
     found = values(layout.results)
     assert found.shape[1] > 300
     every = {region: number for number, region in enumerate(uninterrupted[0].tolist())}
@@ -184,7 +184,7 @@ def stand_in(tmp_path: Path, slurm: dict[str, str], monkeypatch: pytest.MonkeyPa
 def test_every_attempt_is_known_and_a_killed_rank_is_no_end(
     stand_in: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["submit", "-c", str(stand_in), "--stages", "6"]) == 0
+    assert main(["make-job", "--submit", "-c", str(stand_in), "--stages", "6", "--yes"]) == 0
     job = capsys.readouterr().out.split()[1].rstrip(":")
     # What waits for its success begins after the last attempt.
     after = ["sbatch", "--parsable", f"--dependency=afterok:{job}", "--output=/dev/null"]
@@ -211,7 +211,7 @@ def test_every_attempt_is_known_and_a_killed_rank_is_no_end(
 
 def test_cancelled_it_does_not_come_back(stand_in: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (stand_in.parent / "endless").touch()
-    assert main(["submit", "-c", str(stand_in), "--stages", "6"]) == 0
+    assert main(["make-job", "--submit", "-c", str(stand_in), "--stages", "6", "--yes"]) == 0
     job = capsys.readouterr().out.split()[1].rstrip(":")
     wait("the start of the program", (stand_in.parent / "runs").exists, 60)
     assert main(["cancel", "-c", str(stand_in)]) == 0

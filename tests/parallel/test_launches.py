@@ -229,6 +229,41 @@ def test_interrupt_while_ranks_start_ends_all_of_them(launch: str, tmp_path: Pat
             raise
 
 
+LATE_RANK = """
+import os, threading, time
+from pyxt_hpc.parallel.world import detect_world
+
+if {os.environ.get("PMI_RANK"), os.environ.get("OMPI_COMM_WORLD_RANK")} & {"1"}:
+    time.sleep(3.0)
+looks = []
+
+def watch():
+    while True:
+        looks.append(time.monotonic())
+        time.sleep(0.05)
+
+threading.Thread(target=watch, daemon=True).start()
+looks.append(time.monotonic())
+world = detect_world()
+looks.append(time.monotonic())
+pause = max(after - look for look, after in zip(sorted(looks), sorted(looks)[1:]))
+if world.is_master:
+    print(pause / (looks[-1] - looks[0]))
+"""
+
+
+@pytest.mark.parametrize("launch", ["mpich", "openmpi"])
+def test_rank_can_look_after_its_launcher_while_mpi_starts(launch: str) -> None:
+    """A rank in MPI_Init that holds Python's lock does not see that its launcher is dead, and spins."""
+    before, _, own = command(launch, 2)
+    done = subprocess.run(
+        [*before, sys.executable, "-c", LATE_RANK], env=os.environ | own, capture_output=True, text=True,
+        timeout=120, check=True,
+    )  # fmt: skip
+    # Most of the time the master waited for the other.
+    assert float(done.stdout) < 0.5
+
+
 def begin(launch: str, store: Path, what: str = "fine") -> tuple["subprocess.Popen[str]", int]:
     """Start a slow job, wait until it works, and find its master."""
     before, n_workers, own = command(launch)

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from pyxt_hpc.parallel import progress
+from pyxt_hpc.parallel.launch import BAR_VARIABLE
 from pyxt_hpc.parallel.progress import Progress
 
 
@@ -13,7 +14,7 @@ def test_rate_counts_from_the_first_completion(
 ) -> None:
     clock = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
-    monkeypatch.delenv(progress.BAR_VARIABLE, raising=False)
+    monkeypatch.delenv(BAR_VARIABLE, raising=False)
     caplog.set_level(logging.INFO)
     with Progress("fits", "region", total=2000, initial=500) as shown:
         clock[0] = 30.0  # compiling

@@ -322,7 +322,8 @@ def _agrees_with_sherpa(found: np.ndarray, reference: dict) -> None:
             assert ours == pytest.approx(reference[name][offset], rel=0.05)
 
 
-def test_fake_spectra_as_sherpa_with_xspec(shared: Path) -> None:
+@pytest.mark.parametrize("statistic", ["wstat", "chi2gehrels"])
+def test_fake_spectra_as_sherpa_with_xspec(shared: Path, statistic: str) -> None:
     arf, rmf = read_arf(shared / "chandra" / "9774.arf"), read_rmf(shared / "chandra" / "9774.rmf")
     reference = json.loads((shared / "reference" / "sherpa_fits.json").read_text())["fake"]
     with h5py.File(shared / "reference" / "fake_spectra.h5") as file:
@@ -335,10 +336,10 @@ def test_fake_spectra_as_sherpa_with_xspec(shared: Path) -> None:
         weight = np.full(S.shape, file.attrs["exposure"])
         ratio = np.full(S.shape, file.attrs["background_exposure_ratio"])
         rate = templates.at_abundance(float(file.attrs["abundance"]))[:, band]
-    found = fit_kT(S, B, weight, ratio, rate, templates.kT)
+    found = fit_kT(S, B, weight, ratio, rate, templates.kT, statistic=statistic)
     assert len(found) == 12
     for ours, sherpas in zip(found, reference, strict=True):
-        _agrees_with_sherpa(ours, sherpas["wstat"])
+        _agrees_with_sherpa(ours, sherpas[statistic])
 
 
 def test_3c186_as_sherpa_with_xspec(shared: Path) -> None:

@@ -170,7 +170,7 @@ def test_from_bins_to_maps(bundle: Bundle, tmp_path: Path, capsys: pytest.Captur
     layout.results.unlink()
     for part in ("1/2", "2/2"):
         assert main(["fit-spectra", *command, "--slice", part]) == 0
-    assert main(["merge-results", "-c", str(path)]) == 0
+    assert main(["results", "merge", "-c", str(path)]) == 0
     merged = read_results(layout.results)
     for name in set(whole.rows.dtype.names or ()) - {"seconds"}:
         np.testing.assert_array_equal(again.rows[name], whole.rows[name], err_msg=name)

@@ -65,7 +65,7 @@ def test_there_and_back(home: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     config = ["-c", str(away / "demo.ini"), "--num-cpus", "1"]
     assert main(["create-bins", *config]) == 0
     fit = ["fit-spectra", *config, "--resolution", "1", "--continue", "--max-regions"]
-    pull = ["pull-results", "-c", str(home), str(away / "demo" / "acb")]
+    pull = ["results", "pull", "-c", str(home), str(away / "demo" / "acb")]
     assert main(pull) == 2
     assert "no demo_results.h5" in capsys.readouterr().err
     assert main([*fit, "30"]) == 75
@@ -87,7 +87,7 @@ def test_there_and_back(home: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     text = (other / "demo.ini").read_text()
     (other / "demo.ini").write_text(text.replace("abundance = 0.3", "abundance = 0.5"))
     assert main(["run", "--through", "crop-data", "-c", str(other / "demo.ini")]) == 0
-    assert main(["pull-results", "-c", str(other / "demo.ini"), str(away / "demo" / "acb")]) == 2
+    assert main(["results", "pull", "-c", str(other / "demo.ini"), str(away / "demo" / "acb")]) == 2
     assert "another bundle" in capsys.readouterr().err
 
 
@@ -346,7 +346,7 @@ def test_odd_things_to_pull_results_from(
         (tmp_path / "file", "below something"),
         (tmp_path / "none", "no demo_results"),
     ):  # fmt: skip
-        assert main(["pull-results", "-c", str(home), str(folder)]) == 2
+        assert main(["results", "pull", "-c", str(home), str(folder)]) == 2
         assert words in capsys.readouterr().err
 
 

@@ -1,8 +1,9 @@
 """The batch systems that are known."""
 
+from pyxt_hpc.jobs.systems.command_list import CommandList
 from pyxt_hpc.jobs.systems.pbs import Pbs
 from pyxt_hpc.jobs.systems.slurm import Slurm
 from pyxt_hpc.jobs.systems.system import BatchSystem
 
-SYSTEMS: dict[str, BatchSystem] = {system.name: system for system in (Slurm(), Pbs())}
+SYSTEMS: dict[str, BatchSystem] = {system.name: system for system in (Slurm(), Pbs(), CommandList())}
 """By name: the values that ``scheduler`` of ``[hpc]`` may have (`pyxt_hpc.config.hpc.SCHEDULERS`)."""

@@ -45,6 +45,9 @@ class BatchSystem(ABC):
     resubmits_script: ClassVar[bool] = False
     """Whether the next attempt is another job of the script's file, which must then stay as it is."""
 
+    is_list: ClassVar[bool] = False
+    """Whether its file is no script, but a list of commands of which each line is a job of its own."""
+
     @abstractmethod
     def options(self, job: Job) -> Sequence[str | int]:
         """Options of the script, without `prefix`; empty ones are passed over."""

@@ -12,8 +12,6 @@ from functools import partial
 from itertools import count, groupby
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pyxt_hpc.errors import ConfigError, DamagedFile, Interrupted, MissingInput
 from pyxt_hpc.files.fits import check_whole
 from pyxt_hpc.files.private_folders import private_folder
@@ -21,6 +19,7 @@ from pyxt_hpc.files.quoting import MAX_WORD, shown
 from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.writing import note_product, sync_file, sync_folder
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.progress import Progress
 from pyxt_hpc.parallel.signals import stop_signals
 from pyxt_hpc.preprocess.ciao.call import Call
 from pyxt_hpc.preprocess.ciao.failures import failure, last_words, wrong_product
@@ -125,13 +124,13 @@ class _Run:
         results: dict[int, StepResult] = {}
         with (
             stop_signals() as received,
-            tqdm(total=len(plan), desc=self._stage, unit="call", disable=None) as bar,
+            Progress(self._stage, "call", len(plan), says_end=False) as progress,
             ExitStack() as self._open,
             ThreadPoolExecutor(max(1, self._limits.workers)) as pool,
         ):
             try:
                 for groups in _waves(plan, steps_of(self._stage, plan, self._layout)):
-                    done = partial(self._do_group, results, bar)
+                    done = partial(self._do_group, results, progress)
                     self._wait([pool.submit(done, group) for group in groups], received)
             except BaseException:
                 self._end()  # before the pool waits for its threads
@@ -162,14 +161,15 @@ class _Run:
             for session in self._sessions:
                 session.end()
 
-    def _do_group(self, results: dict[int, StepResult], bar: tqdm, group: "list[_Numbered]") -> None:
+    def _do_group(self, results: dict[int, StepResult], progress: Progress, group: "list[_Numbered]") -> None:
         with self._session() as session:
             for one in group:
                 make = partial(self._make, one.call, one.step.facts(), session)
                 # an answer on the screen, as the archive's, is not kept
                 force = self._force or not one.call.writes
                 results[one.number] = run_if_outdated(one.step, make, force=force)
-                bar.update()
+                with self._lock:
+                    progress.add(1)
 
     @contextmanager
     def _session(self) -> "Iterator[_Lease]":

@@ -137,9 +137,10 @@ def _refuse_unusable(config: ClusterConfig, known: Mapping[str, ObservationFacts
     if wrong := [f"{one.obsid} ({one.problem})" for one in known.values() if one.problem]:
         for line in facts.table(known.values()):
             log.error("%s", line)
-        raise ConfigError(
-            f"{config.path}: observation_ids: these cannot be used: {'; '.join(wrong)}; take them out, or "
-            "correct their numbers"
+        raise ConfigError.of_several(
+            f"{config.path}: observation_ids: {len(wrong)} cannot be used: take them out, or correct their "
+            "numbers",
+            wrong,
         )
 
 

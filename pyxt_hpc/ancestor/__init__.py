@@ -1,0 +1,1 @@
+"""ClusterPyXT, from which this package descends: its files taken in, and its choices."""

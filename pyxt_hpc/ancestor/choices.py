@@ -1,0 +1,53 @@
+"""What ClusterPyXT chooses where pyxt_hpc has another default, as keys of a configuration.
+
+Sources: ``cluster.py`` (`fit_region_number`, `signal_to_noise_threshold`) and ``acb.py``
+(`binary_search_radii`, `make_pressure_map`, `normalize_data`) of github.com/bcalden/ClusterPyXT.
+"""
+
+from typing import Any
+
+from pyxt_hpc.config.cluster import ClusterConfig, parse_value
+
+NAMES = ("clusterpyxt", "clusterpyxt-2018")
+"""Of ``--as``: ClusterPyXT since March 2022, and from 2018 until then."""
+
+_ALWAYS = {
+    "statistic": "chi2gehrels",
+    "spectral_grouping": "channels",
+    "minimum_exposure_fraction": "0.09",
+    "absorption": "phabs",
+    "abundance_table": "angr",
+    "energy_min": "0.7",
+    "energy_max": "8",
+    "temperature_min": "0.0814",
+    "temperature_max": "45.7",
+    "free_abundance": "false",
+    "free_column_density": "false",
+    "method": "circles",
+    "check_vf_pha": "false",
+    "clusterpyxt_maps": "true",
+}
+
+
+def choices_as(name: str) -> dict[str, str]:
+    """Texts of keys, by their names, of one of `NAMES`."""
+    return {**_ALWAYS, "signal_to_noise_of": "net" if name == "clusterpyxt-2018" else "counts"}
+
+
+def fit_choices() -> dict[str, Any]:
+    """Values of attributes of `ClusterConfig` that decide ClusterPyXT's fits."""
+    names = {
+        "statistic": "statistic",
+        "spectral_grouping": "spectral_grouping",
+        "minimum_exposure_fraction": "minimum_exposure_fraction",
+        "temperature_min": "temperature_min_keV",
+        "temperature_max": "temperature_max_keV",
+        "free_abundance": "free_abundance",
+        "free_column_density": "free_nH",
+    }
+    return {attribute: parse_value(attribute, _ALWAYS[name]) for name, attribute in names.items()}
+
+
+def is_as_ancestor(config: ClusterConfig) -> bool:
+    """Whether fits with this configuration are made as ClusterPyXT makes them."""
+    return all(getattr(config, attribute) == value for attribute, value in fit_choices().items())

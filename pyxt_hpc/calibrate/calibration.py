@@ -1,0 +1,263 @@
+"""What was simulated and found, in classes of S/N, kT and background, and in words."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.calibrate.recovery import NOMINAL, ByPlace, Recovery, Summary, by_place
+from pyxt_hpc.calibrate.trust import FITS, MEANINGS, RULES, SHIFT, Trust, judge
+from pyxt_hpc.spectra.fit import FitOptions
+
+CLASSES: dict[str, tuple[str, tuple[float, ...]]] = {
+    "S/N": ("", (0, 5, 10, 15, 20, 30, 40, 50, 70, 100, 150, np.inf)),
+    "kT": ("keV", (0, 1, 2, 3, 4, 5, 6, 8, 10, 15, np.inf)),
+    "background share": ("", (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, np.inf)),
+}
+"""Unit and edges of what regions are sorted by."""
+
+_SIGMA, _LEAST = 3.0, 0.02
+"""A class is told if it departs by more than chance, and by more than 2% of kT or 2% of coverage."""
+
+_TYPICAL = 0.005
+"""A bias of less than this is not worth a word."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How the spectra were drawn and fitted.
+
+    Parameters
+    ----------
+    options
+        Of the fits.
+    draws, seed
+        Spectra of each region, and where the random numbers begin.
+    wrong
+        What was simulated otherwise than the fits take it, by its name, with both values:
+        ``{"nH": (0.08, 0.05)}``.
+    left_out
+        Fitted regions that could not be simulated.
+    """
+
+    options: FitOptions
+    draws: int
+    seed: int
+    wrong: Mapping[str, tuple[float, float]]
+    left_out: int
+
+    @property
+    def suffix(self) -> str:
+        """Of the names of files: nothing, or what was simulated otherwise, as ``_nH_0.08``."""
+        return "".join(f"_{name}_{simulated:g}" for name, (simulated, _) in self.wrong.items())
+
+
+@dataclass(frozen=True)
+class Class:
+    """Regions of one range of S/N, kT or background share; of all regions `variable` is ``all``."""
+
+    variable: str
+    low: float
+    high: float
+    chosen: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Regions of a cluster, simulated and fitted again.
+
+    Parameters
+    ----------
+    rows
+        (n,) of the store's ROW_DTYPE: fits of the data.
+    truth
+        (n,) of TRUTH_DTYPE: what was simulated.
+    fits
+        (n, draws) of FIT_DTYPE.
+    signal_to_noise
+        (n,) of the regions.
+    setup
+        How it was done.
+    """
+
+    rows: np.ndarray
+    truth: np.ndarray
+    fits: np.ndarray
+    signal_to_noise: NDArray[np.float64]
+    setup: Setup
+
+    @property
+    def parameters(self) -> list[str]:
+        """Names of those that were free."""
+        options = self.setup.options
+        free = {"abundance": options.abundance_bounds, "nH": options.nH_bounds}
+        return ["kT", "norm", *(name for name, bounds in free.items() if bounds is not None)]
+
+    @cached_property
+    def recovered(self) -> dict[str, Recovery]:
+        """Every free parameter by its name."""
+        return {name: Recovery.of(name, self.truth, self.fits) for name in self.parameters}
+
+    @cached_property
+    def by_place(self) -> ByPlace:
+        """Of kT."""
+        return by_place(self.recovered["kT"], self.rows["row"], self.rows["col"], FITS)
+
+    @cached_property
+    def trust(self) -> NDArray[np.int64]:
+        """(n,) of `Trust`."""
+        return judge(self.by_place)
+
+    @cached_property
+    def summaries(self) -> list[tuple[Class, dict[str, Summary]]]:
+        """Every class with what was found of every free parameter."""
+        return [
+            (one, {name: recovery.summary(one.chosen) for name, recovery in self.recovered.items()})
+            for one in self._classes()
+        ]
+
+    def _classes(self) -> Iterator[Class]:
+        """All regions, then those of every class that has some."""
+        yield Class("all", -np.inf, np.inf, np.ones(len(self.rows), bool))
+        values = {
+            "S/N": self.signal_to_noise,
+            "kT": self.truth["kT"],
+            "background share": self.rows["background_counts"] / np.maximum(self.rows["counts"], 1),
+        }
+        for name, (_, edges) in CLASSES.items():
+            for low, high in pairwise(edges):
+                chosen = (values[name] >= low) & (values[name] < high)
+                if chosen.any():
+                    yield Class(name, low, high, chosen)
+
+    def sentences(self) -> list[str]:
+        """What it means, the most important first."""
+        (_, found), *_ = self.summaries
+        kT = found["kT"]
+        return [
+            _what_was_done(self.setup, len(self.rows)),
+            *_of_kT(kT),
+            *self._classes_apart(kT),
+            *(_of_other(name, one) for name, one in found.items() if name != "kT"),
+            self._trusted(),
+            _what_it_cannot_tell(self.setup),
+        ]
+
+    def _classes_apart(self, whole: Summary) -> Iterator[str]:
+        """The class of each variable where kT is worst, if it is worse than the whole."""
+        quiet = []
+        for variable in CLASSES:
+            worst, most = "", 0.0
+            for one, summary in self.summaries:
+                if one.variable != variable:
+                    continue
+                found = summary["kT"]
+                where = f"where {_range(one)} ({one.chosen.sum()} regions)"
+                if (amount := abs(found.bias)) > max(
+                    _LEAST, _SIGMA * found.bias_error, 1.5 * abs(whole.bias)
+                ):
+                    text = f"kT is {_high(found.bias)} {where}."
+                    worst, most = max((most, worst), (amount, text))[::-1]
+                miss = abs(found.coverage - NOMINAL)
+                if miss > max(_LEAST, _SIGMA * found.coverage_error, 1.5 * abs(whole.coverage - NOMINAL)):
+                    text = (
+                        f"The 68% intervals of kT hold the truth in {found.coverage:.1%} of the fits {where}."
+                    )
+                    worst, most = max((most, worst), (miss, text))[::-1]
+            if worst:
+                yield worst
+            else:
+                quiet.append(variable)
+        if quiet:
+            yield f"No class of {_either(quiet)} is noticeably worse than the whole."
+
+    def _trusted(self) -> str:
+        n = len(self.trust)
+        shares = {one: int((self.trust == one).sum()) / n for one in Trust}
+        text = f"{shares.pop(Trust.TRUSTED):.1%} of the regions are trusted"
+        others = [f"{MEANINGS[one]} in {share:.1%}" for one, share in shares.items() if share]
+        return (
+            f"{text}{''.join(f'; {other}' for other in others)} ({self.by_place.fits} fits of a region and "
+            f"those around it are put together; not trusted: {RULES})."
+        )
+
+
+def _what_was_done(setup: Setup, regions: int) -> str:
+    text = (
+        f"{regions} regions were simulated {_times(setup.draws)} each from their own fits, with Poisson "
+        f"noise in source and background (seed {setup.seed}), and fitted again with the same settings "
+        f"({setup.options.statistic})."
+    )
+    if setup.left_out:
+        text += (
+            f" {setup.left_out} fitted regions were left out: their kT is at a bound, which is no "
+            "temperature to simulate."
+        )
+    for name, (simulated, fitted) in setup.wrong.items():
+        text += f" On purpose, {name} was {simulated:g} in the simulation, where the fits take {fitted:g}."
+    return text
+
+
+def _of_kT(found: Summary) -> Iterator[str]:
+    verdict = "as often as they should"
+    if abs(found.coverage - NOMINAL) > max(_LEAST, _SIGMA * found.coverage_error):
+        word = "small" if found.coverage < NOMINAL else "large"
+        verdict = f"errors are too {word}, they would have to be {found.error_factor:.2f} times as large"
+        if abs(found.shift) > SHIFT and found.coverage < NOMINAL:
+            verdict = "the bias takes kT out of them"
+    yield (
+        f"The 68% intervals of kT hold the truth in {found.coverage:.1%} +- {found.coverage_error:.1%} of "
+        f"the fits: {verdict}."
+    )
+    if abs(found.bias) < max(_TYPICAL, _SIGMA * found.bias_error):
+        yield f"kT has no bias worth a word: {found.bias:+.2%} +- {found.bias_error:.2%} on the whole."
+    else:
+        yield (
+            f"kT is {_high(found.bias)} on the whole (+- {found.bias_error:.2%}), "
+            f"{abs(found.shift):.2f} of its error."
+        )
+    if found.without_fit > 0:
+        yield f"{found.without_fit:.2%} of the spectra gave no fit; they count as not holding the truth."
+
+
+def _of_other(name: str, found: Summary) -> str:
+    bias = f"{found.bias:+.2%}" if name == "norm" else f"{found.bias:+.3g}"
+    error = f"{found.bias_error:.2%}" if name == "norm" else f"{found.bias_error:.2g}"
+    return (
+        f"{name}: bias {bias} +- {error}; the intervals hold the truth in {found.coverage:.1%} of the fits."
+    )
+
+
+def _what_it_cannot_tell(setup: Setup) -> str:
+    if setup.wrong:
+        return "Bias and coverage are those of fits that do not know this."
+    return (
+        "The simulation has the responses, the background and the model of the fits: what is wrong with "
+        "these, and gas of several temperatures in a region, it cannot tell."
+    )
+
+
+def _high(bias: float) -> str:
+    return f"{abs(bias):.1%} {'high' if bias > 0 else 'low'}"
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _range(one: Class) -> str:
+    unit = CLASSES[one.variable][0]
+    unit = f" {unit}" if unit else ""
+    name = "the background's share of the counts" if one.variable == "background share" else one.variable
+    if one.low == 0:
+        return f"{name} is below {one.high:g}{unit}"
+    if not np.isfinite(one.high):
+        return f"{name} is above {one.low:g}{unit}"
+    return f"{name} is {one.low:g} to {one.high:g}{unit}"

@@ -1,0 +1,184 @@
+"""A cluster's regions simulated from its map and fitted again, over whatever pool there is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.calibrate.calibration import Calibration, Setup
+from pyxt_hpc.calibrate.simulation import TRUTH_DTYPE, Simulation, prepare, simulate_chunk
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.errors import EmptySelection, ForeignProduct
+from pyxt_hpc.fit.brightness import sky_brightness
+from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.fit.inputs import fit_settings
+from pyxt_hpc.fit.observations import fold_observations
+from pyxt_hpc.fit.region_map import RegionMap
+from pyxt_hpc.fit.regions import RegionFits
+from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
+from pyxt_hpc.parallel.driver import run_chunks
+from pyxt_hpc.parallel.ledger import Collector
+from pyxt_hpc.parallel.pools.choose import choose_pool
+from pyxt_hpc.parallel.pools.pool import Payload
+from pyxt_hpc.parallel.world import World
+from pyxt_hpc.spectra.fit import FIT_DTYPE, ModelGrid
+
+DRAWS, SEED = 10, 1
+
+_NO_TRUTH = FitFlag.AT_BOUND_LOW | FitFlag.AT_BOUND_HIGH | FitFlag.NH_AT_BOUND
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be simulated.
+
+    Parameters
+    ----------
+    draws
+        Spectra of each region.
+    seed
+        Of the random numbers.
+    regions
+        At most so many, spread evenly; None: all.
+    nH
+        Simulated column [1e22 cm^-2], where it is not to be that of the fits.
+    abundance
+        Simulated abundance [solar], likewise.
+    background
+        Background under the source, in units of what the fits expect.
+    """
+
+    draws: int = DRAWS
+    seed: int = SEED
+    regions: int | None = None
+    nH: float | None = None
+    abundance: float | None = None
+    background: float = 1.0
+
+    def wrong(self, bundle: Bundle) -> dict[str, tuple[float, float]]:
+        """What is simulated otherwise than the fits take it."""
+        values = {
+            "nH": (self.nH, bundle.nH),
+            "abundance": (self.abundance, bundle.abundance),
+            "background": (self.background, 1.0),
+        }
+        return {
+            name: (simulated, fitted)
+            for name, (simulated, fitted) in values.items()
+            if simulated is not None and simulated != fitted
+        }
+
+
+def calibrate(
+    config: ClusterConfig, world: World, n_workers: int, request: Request
+) -> tuple[FittedRegions, Calibration] | None:
+    """Simulate the fitted regions of a cluster, and fit them again; None on ranks that were workers.
+
+    Parameters
+    ----------
+    config
+        The cluster.
+    world, n_workers
+        Ranks of this run, or so many processes where there is only one.
+    request
+        What to simulate.
+
+    Returns
+    -------
+    FittedRegions
+        All regions that have a fit.
+    Calibration
+        Of those that were simulated: without those whose kT is at a bound.
+
+    Raises
+    ------
+    MissingInput, DamagedFile, ForeignProduct, EmptySelection
+        As `read_fitted_regions`; also if the fits were made with other settings.
+    Interrupted
+        If a signal came before all regions were done; nothing is kept.
+    WorkerFailed
+        If a fit raises, or workers die again and again.
+    """
+    with world.others_wait():
+        begun = _begin(config, request) if world.is_master else None
+    payload = begun and Payload(*begun[2].to_shared())
+    with choose_pool(n_workers, world).open(prepare, payload) as pool:
+        if pool is None or begun is None:
+            return None
+        regions, rows, simulation, setup = begun
+        fits = np.zeros((len(rows), request.draws), FIT_DTYPE)
+
+        def collect(indices: np.ndarray, result: np.ndarray) -> None:
+            fits[indices] = result.view(FIT_DTYPE).reshape(len(indices), -1)
+
+        run_chunks(
+            pool,
+            simulate_chunk,
+            np.arange(len(fits)),
+            Collector(collect, "region"),
+            label="simulated fits",
+            unit="region",
+            when_stopped="nothing is kept",
+        )
+    signal_to_noise = np.asarray(regions.signal_to_noise[rows["row"], rows["col"]], float)
+    return regions, Calibration(rows, simulation.truth, fits, signal_to_noise, setup)
+
+
+def without_truth(rows: np.ndarray) -> np.ndarray:
+    """Whether fitted regions (n,) have no temperature to simulate: it, or nH, is at a bound."""
+    return (rows["flags"] & int(_NO_TRUTH)) != 0
+
+
+def _begin(config: ClusterConfig, request: Request) -> tuple[FittedRegions, np.ndarray, Simulation, Setup]:
+    """The cluster, the rows of the regions to simulate, what workers need, and how it is done."""
+    regions = read_fitted_regions(config)
+    bundle = regions.bundle
+    sky = sky_brightness(bundle)
+    where = RegionMap(regions.radius, regions.labels)
+    now = fit_settings(config, bundle, sky, regions.resolution, bins=where.labels is not None)
+    _refuse_other_settings(config, regions.settings, now)
+    chosen = np.flatnonzero(~without_truth(regions.rows))
+    left_out = len(regions.rows) - len(chosen)
+    if not len(chosen):
+        raise EmptySelection(
+            f"{regions.layout.results}: kT of all {left_out} fitted regions is at a bound: there is no "
+            "temperature to simulate"
+        )
+    if request.regions is not None and request.regions < len(chosen):
+        chosen = chosen[np.linspace(0, len(chosen) - 1, request.regions).round().astype(int)]
+    rows = regions.rows[chosen]
+    every = where.select(regions.resolution)
+    at = np.searchsorted(every.table["region"], rows["region"])
+    fits = RegionFits.of(bundle, config, every.table, sky, every.runs).only(at)
+    truth = np.zeros(len(rows), TRUTH_DTYPE)
+    for name in TRUTH_DTYPE.names or ():
+        truth[name] = rows[name]
+    if request.abundance is not None:
+        truth["abundance"] = request.abundance
+    model = fits.observations.grid
+    if request.nH is not None:
+        truth["nH"] = request.nH
+        model = _model_at(replace(bundle, nH=request.nH), fits, config)
+    simulation = Simulation(fits, truth, model, request.draws, request.seed, request.background)
+    setup = Setup(fits.options, request.draws, request.seed, request.wrong(bundle), left_out)
+    return regions, rows, simulation, setup
+
+
+def _model_at(bundle: Bundle, fits: RegionFits, config: ClusterConfig) -> ModelGrid:
+    """The model of the same bins at the bundle's nH alone."""
+    options = replace(fits.options, nH_bounds=None)
+    brightness, minimum = fits.observations.brightness, float(fits.observations.minimum_fraction[0])
+    return fold_observations(bundle, brightness, minimum, options, config.spectral_grouping).grid
+
+
+def _refuse_other_settings(
+    config: ClusterConfig, fitted: Mapping[str, object], now: Mapping[str, object]
+) -> None:
+    different = [name for name in now if name != "software" and fitted.get(name) != now[name]]
+    if different:
+        raise ForeignProduct(
+            f"the fits were made with other settings than {config.path} has now "
+            f"({', '.join(f'{name} {fitted.get(name)}, now {now[name]}' for name in different)}): run "
+            f"`pyxt-hpc fit-spectra -c {config.path}` again"
+        )

@@ -1,0 +1,106 @@
+"""What a worker does: spectra of some regions drawn from their own fits, and fitted again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyxt_hpc.fit.regions import RegionFits
+from pyxt_hpc.fit.shapes import BinnedSpectra
+from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, expected_rates
+
+TRUTH_DTYPE = np.dtype([(name, np.float64) for name in ("kT", "norm", "abundance", "nH")])
+"""What is simulated: kT [keV], norm [XSPEC's apec norm], abundance [solar], nH [1e22 cm^-2]."""
+
+_GRID = ("kT", "nH", "hhe", "metals")
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """Regions whose spectra are drawn and fitted again.
+
+    Parameters
+    ----------
+    fits
+        Regions, observations and settings: all that the fits of the map had.
+    truth
+        (n,) of TRUTH_DTYPE, of the regions.
+    model
+        What the spectra are drawn from: the fits' own model, unless it is to be another.
+    draws
+        Spectra drawn of each region.
+    seed
+        Of the random numbers; those of a region depend on it and on the region's number alone.
+    background_factor
+        What the background under the source is times what the background spectrum says: 1 unless the
+        blank sky is to be wrong.
+    """
+
+    fits: RegionFits
+    truth: np.ndarray
+    model: ModelGrid
+    draws: int
+    seed: int
+    background_factor: float = 1.0
+
+    def to_shared(self) -> tuple[tuple[FitOptions, int, int, float], dict[str, np.ndarray]]:
+        """Something small to be pickled, and arrays to be shared."""
+        options, arrays = self.fits.to_shared()
+        model = {f"model/{name}": getattr(self.model, name) for name in _GRID}
+        return (
+            (options, self.draws, self.seed, self.background_factor),
+            {**{f"fits/{name}": array for name, array in arrays.items()}, **model, "truth": self.truth},
+        )
+
+    @classmethod
+    def from_shared(
+        cls, meta: tuple[FitOptions, int, int, float], arrays: Mapping[str, np.ndarray]
+    ) -> "Simulation":
+        """Inverse of `to_shared`, without copying."""
+        options, draws, seed, factor = meta
+        own = {name.removeprefix("fits/"): a for name, a in arrays.items() if name.startswith("fits/")}
+        model = ModelGrid(*(arrays[f"model/{name}"] for name in _GRID))
+        return cls(RegionFits.from_shared(options, own), arrays["truth"], model, draws, seed, factor)
+
+    def refit(self, indices: np.ndarray) -> np.ndarray:
+        """Draw and fit regions at positions (n,): (n, draws) of FIT_DTYPE."""
+        spectra = self._drawn(self.fits.extract(indices), indices)
+        fitted, _, _ = self.fits.fit_spectra(spectra)
+        return fitted.reshape(len(indices), self.draws)
+
+    def _drawn(self, seen: BinnedSpectra, indices: np.ndarray) -> BinnedSpectra:
+        """Simulated spectra, the draws of a region one after the other; `seen` are the observed ones."""
+        truth = self.truth[indices]
+        rates = expected_rates(self.model, truth)
+        background = self.fits.smooth_background(seen)
+        under_source = np.where(seen.weight > 0, background / np.where(seen.ratio > 0, seen.ratio, 1.0), 0.0)
+        source = truth["norm"][:, None] * seen.weight * rates + self.background_factor * under_source
+        shape = (self.draws, source.shape[1])
+        counts = np.empty((2, len(indices), *shape), np.int32)
+        for i, region in enumerate(self.fits.regions["region"][indices].tolist()):
+            random = np.random.default_rng((self.seed, region))
+            counts[0, i] = random.poisson(source[i], shape)
+            counts[1, i] = random.poisson(background[i], shape)
+
+        def repeated(values: np.ndarray) -> np.ndarray:
+            return np.repeat(values, self.draws, axis=0)
+
+        return BinnedSpectra(
+            source=counts[0].reshape(-1, shape[1]),
+            background=counts[1].reshape(-1, shape[1]),
+            weight=repeated(seen.weight),
+            ratio=repeated(seen.ratio),
+            takes_part=repeated(seen.takes_part),
+            live_share=repeated(seen.live_share),
+        )
+
+
+def simulate_chunk(context: Simulation, indices: np.ndarray) -> np.ndarray:
+    """Fits of some regions' simulated spectra, as bytes: the task of every worker."""
+    return context.refit(indices).ravel().view(np.uint8)
+
+
+def prepare(meta: Any, arrays: dict[str, np.ndarray]) -> Simulation:
+    """A worker's context, of what all share."""
+    return Simulation.from_shared(meta, arrays)

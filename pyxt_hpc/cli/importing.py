@@ -1,0 +1,57 @@
+"""The command that takes over a cluster of ClusterPyXT."""
+
+import argparse
+from pathlib import Path
+
+from pyxt_hpc.ancestor.choices import NAMES
+from pyxt_hpc.cli.command import command
+from pyxt_hpc.cli.options import as_key_text, option
+from pyxt_hpc.cli.screen import echo, tell
+
+
+@command(
+    "import-cluster",
+    "take over a cluster of ClusterPyXT",
+    "Write NAME_cluster_config.ini and the folder NAME from a cluster's folder of ClusterPyXT: its\n"
+    "configuration, region files, events, background and responses; where combined/ and acb/ are whole,\n"
+    "also a bundle, its scale map and its fits, so that make-maps shows them. The list of what was taken,\n"
+    "changed and is missing is also in NAME/logs/import.txt. Nothing in DIR is changed.",
+    option("folder", metavar="DIR", type=Path, help="<data directory>/<name> of ClusterPyXT"),
+    option("--directory", type=Path, default=Path("."), metavar="D", help="where (default: here)"),
+    option(
+        "--as",
+        dest="choices",
+        choices=NAMES,
+        help="the configuration gets ClusterPyXT's choices, since March 2022 or before",
+    ),
+    option("--redshift", type=as_key_text("redshift"), metavar="Z", help="instead of ClusterPyXT's"),
+    option("--nH", type=as_key_text("nH"), metavar="N", help="[1e22 cm^-2] likewise"),
+    option("--abundance", type=as_key_text("abundance"), metavar="A", help="[solar] likewise"),
+    option("--copy", action="store_true", help="copy events and responses instead of linking to them"),
+    example="pyxt-hpc import-cluster ~/data/A115 --as clusterpyxt",
+)
+def import_command(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.ancestor.importing import import_cluster
+
+    names = {"redshift": "redshift", "nH": "hydrogen_column_density", "abundance": "abundance"}
+    given = {key: text for name, key in names.items() if (text := getattr(arguments, name)) is not None}
+    done = import_cluster(
+        arguments.folder,
+        arguments.directory,
+        given=given,
+        choices=arguments.choices,
+        copy=arguments.copy,
+    )
+    echo(*done.lines())
+    tell(f"{done.config}: written; what can be done now:")
+    if done.has_fits:
+        tell(f"  ClusterPyXT's own fits as maps:     pyxt-hpc make-maps -c {done.config}")
+    if done.has_bundle:
+        tell(f"  fit its circles again:              pyxt-hpc fit-spectra -c {done.config}")
+    if done.has_inputs:
+        tell(f"  everything anew from the events:    pyxt-hpc run -c {done.config} --yes")
+    if not done.has_bundle and not done.has_inputs:
+        tell("  nothing before what is missing is there")
+
+
+COMMANDS = (import_command,)

@@ -1,0 +1,107 @@
+"""Where messages of the log go: to standard error, and to a file if one is asked for."""
+
+import argparse
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from pyxt_hpc import __version__
+from pyxt_hpc.cli import screen
+from pyxt_hpc.files.writing import refuse_to_replace
+from pyxt_hpc.parallel.launch import BAR_VARIABLE, NO_BAR
+
+HEAD = "# log of pyxt-hpc\n"
+"""First line of a log file, by which it is known that lines may be added."""
+
+_said = logging.getLogger("pyxt_hpc.cli.said")
+"""What the commands print, for the file alone."""
+_said.propagate = False
+_said.setLevel(logging.INFO)
+
+
+class _Screen(logging.StreamHandler):
+    """Messages on standard error."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self.setLevel(logging.INFO)
+        self.setFormatter(logging.Formatter("%(message)s"))
+
+    def format(self, record: logging.LogRecord) -> str:
+        colour = (
+            "31" if record.levelno >= logging.ERROR else "33" if record.levelno >= logging.WARNING else ""
+        )
+        label = f"{record.levelname}:"
+        return f"{screen.painted(label, colour, self.stream) if colour else label} {super().format(record)}"
+
+
+class LogFile(logging.FileHandler):
+    """Messages with times at the end of a file; if it cannot be written any more, that is said once."""
+
+    def __init__(self, path: Path) -> None:
+        refuse_to_replace(path, (HEAD.encode(),), "a log of pyxt-hpc")
+        if not path.exists() or not path.stat().st_size:
+            path.write_text(HEAD, encoding="utf-8")
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        reason = sys.exception()
+        self.setLevel(logging.CRITICAL + 1)
+        print(
+            f"pyxt-hpc: {self.baseFilename} cannot be written ({reason}): the work goes on without",
+            file=sys.stderr,
+        )
+
+
+def log_to_screen() -> None:
+    """Show messages on standard error, unless whoever called this has an arrangement of its own."""
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, handlers=[_Screen()])
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+
+
+@contextmanager
+def as_asked(arguments: argparse.Namespace, argv: Sequence[str], prints: bool) -> Iterator[None]:
+    """Let a command say as much as its options ask for; of several ranks the one that prints writes the file.
+
+    Raises
+    ------
+    DamagedFile, ConfigError, OSError
+        If there is no writing to the log file.
+    """
+    with ExitStack() as undo:
+        level = logging.WARNING if arguments.quiet else logging.DEBUG if arguments.verbose else logging.INFO
+        root, ours = logging.getLogger(), logging.getLogger("pyxt_hpc")
+        for handler in root.handlers:
+            if isinstance(handler, _Screen):
+                undo.callback(handler.setLevel, handler.level)
+                handler.setLevel(level)
+        if arguments.quiet:
+            undo.callback(_set_bar, os.environ.get(BAR_VARIABLE))
+            _set_bar(NO_BAR)
+        has_file = arguments.log_file is not None and prints
+        if has_file or arguments.verbose:
+            undo.callback(ours.setLevel, ours.level)
+            ours.setLevel(logging.DEBUG)
+        if has_file:
+            file = undo.enter_context(closing(LogFile(arguments.log_file)))
+            for logger in (root, _said):
+                undo.callback(logger.removeHandler, file)
+                logger.addHandler(file)
+            _said.info("pyxt_hpc %s: %s", __version__, shlex.join(["pyxt-hpc", *argv]))
+        undo.callback(setattr, screen, "manner", screen.manner)
+        screen.manner = screen.Manner(
+            arguments.quiet, getattr(arguments, "json", False), _said.info if has_file else screen.Manner.note
+        )
+        yield
+
+
+def _set_bar(value: str | None) -> None:
+    os.environ.pop(BAR_VARIABLE, None)
+    if value is not None:
+        os.environ[BAR_VARIABLE] = value

@@ -1,0 +1,24 @@
+"""What to run next, said at the end of every stage."""
+
+import shlex
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+
+from pyxt_hpc.cli.screen import tell
+from pyxt_hpc.pipeline.run import STAGES
+
+FOLLOWING: Mapping[str, str] = dict(pairwise((*STAGES, "report")))
+"""The command after a stage."""
+
+_BESIDES = {
+    "propose-regions": "look at the regions first, and draw in DS9 what is to be otherwise",
+    "create-bins": "`pyxt-hpc estimate` tells whether that needs a supercomputer",
+}
+
+
+def tell_next(stage: str, config: Path) -> None:
+    """Say which command follows a stage, in one line; nothing follows the report."""
+    if stage in FOLLOWING:
+        besides = f" ({_BESIDES[stage]})" if stage in _BESIDES else ""
+        tell(f"next: pyxt-hpc {FOLLOWING[stage]} -c {shlex.quote(str(config))}{besides}")

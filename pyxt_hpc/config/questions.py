@@ -1,0 +1,57 @@
+"""What a person is asked for a new configuration: each question says where its answer is found."""
+
+from dataclasses import dataclass
+
+from pyxt_hpc.config.cluster import KEYS
+
+
+@dataclass(frozen=True)
+class Question:
+    """A key that a person must know: where its value is found, and what it is called in a question."""
+
+    key: str
+    asks: str
+    found: str
+    suggestion: str = ""
+
+    def problem(self, text: str) -> str:
+        """What is wrong with an answer, or nothing."""
+        try:
+            KEYS[self.key].parse(text)
+        except ValueError as error:
+            return f"it {error}"
+        return ""
+
+
+QUESTIONS = (
+    Question(
+        "observation_ids",
+        "ObsIDs",
+        "Search the Chandra archive (https://cda.harvard.edu/chaser) for the cluster's name: instrument "
+        "ACIS, grating none, status archived. Separate them by commas.",
+    ),
+    Question(
+        "redshift",
+        "Redshift",
+        "NED (https://ned.ipac.caltech.edu) has it under the cluster's name.",
+    ),
+    Question(
+        "hydrogen_column_density",
+        "Hydrogen column [1e22 cm^-2]",
+        "HEASARC's nH tool (https://heasarc.gsfc.nasa.gov/cgi-bin/Tools/w3nh/w3nh.pl) with the map HI4PI. "
+        "It gives cm^-2: for 3.48e20 write 0.0348.",
+    ),
+    Question(
+        "abundance",
+        "Metal abundance [solar]",
+        "0.3 is usual for clusters; it stays fixed in the fits unless free_abundance is set.",
+        "0.3",
+    ),
+    Question(
+        "signal_to_noise_threshold",
+        "S/N of every circle",
+        "40 or 50 to begin with: 1600 or 2500 counts without background. More gives smaller errors and "
+        "larger circles.",
+        "50",
+    ),
+)

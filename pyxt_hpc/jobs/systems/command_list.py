@@ -1,0 +1,44 @@
+"""A list of commands instead of a batch system, as ClusterPyXT's ``commands_<name>.lis``."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyxt_hpc.config.hpc import BatchSettings
+from pyxt_hpc.errors import LaunchError
+from pyxt_hpc.jobs.job import Job
+from pyxt_hpc.jobs.systems.system import BatchSystem
+
+
+class CommandList(BatchSystem):
+    """A line for each slice of the regions, complete by itself: GNU parallel or another scheduler runs it."""
+
+    name = "list"
+    prefix = ""
+    submit_command = ("parallel",)
+    cancel_command = ()
+    busy = gone = r"(?!)"
+    is_list = True
+
+    def options(self, job: Job) -> Sequence[str | int]:
+        return []
+
+    def problems(self, settings: BatchSettings) -> list[str]:
+        return []
+
+    def submit(self, script: Path, folder: Path) -> str:
+        """Nothing takes it.
+
+        Raises LaunchError always.
+        """
+        raise LaunchError(
+            f"{script} is written, but nothing is there to submit it to: run it with "
+            f"`{shlex.join(['parallel', '-a', str(script)])}` or by the scheduler of your choice"
+        )
+
+    def cancel(self, job_id: str) -> bool:
+        """Nothing knows of it.
+
+        Raises LaunchError always.
+        """
+        raise LaunchError(f"job {job_id} is a line of a list: end it where it was started")

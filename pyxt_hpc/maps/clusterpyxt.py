@@ -1,0 +1,68 @@
+"""ClusterPyXT's maps of density, pressure and entropy, so that published ones can be made again.
+
+With X the mean, over a pixel's circle, of counts over exposure, background included, and T the painted
+temperature,
+
+    n = sqrt(X),    P = n T,    K = T n^(-2/3) where n > 0.
+
+P and K are scaled to (x - min)/(max - min) over the whole image, where pixels without a temperature hold 0
+(``make_pressure_map``, ``make_entropy_map`` and ``normalize_data`` of ClusterPyXT). So their zero is that of
+the image's least pixel, they have no unit, and they are not proportional to a pressure or an entropy: for
+anything but a comparison take `pyxt_hpc.maps.gas`.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.binning.smoothing import circle_sums
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.product import MapProduct
+
+
+def scaled(image: NDArray) -> NDArray[np.float64]:
+    """An image from 0 at its least pixel to 1 at its largest; NaN counts as 0."""
+    values = np.nan_to_num(np.asarray(image, np.float64))
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low) if high > low else np.zeros_like(values)
+
+
+def mean_flux(counts: NDArray, exposure: NDArray, radius: NDArray) -> NDArray[np.float64]:
+    """Mean (ny, nx) of counts over exposure in every pixel's circle, dead pixels holding 0; 0 without circle.
+
+    As in ClusterPyXT the mean is over those pixels of the circle that are in the image.
+    """
+    live = exposure > 0
+    flux = np.divide(counts, exposure, out=np.zeros(counts.shape), where=live)
+    images = np.stack([flux, np.ones_like(flux), *np.zeros((2, *flux.shape))], axis=-1)  # it takes four
+    total, pixels, *_ = circle_sums(images, radius)
+    return np.divide(total, pixels, out=np.zeros(counts.shape), where=pixels > 0)
+
+
+def map_as_clusterpyxt(regions: FittedRegions) -> Iterator[MapProduct]:
+    """Density, pressure and entropy by ClusterPyXT's formulas, under ClusterPyXT's names.
+
+    Raises ConfigError if regions are not circles.
+    """
+    if regions.labels is not None:
+        raise ConfigError("clusterpyxt_maps = true is for circles: bins have no such maps")
+    bundle = regions.bundle
+    density = np.sqrt(mean_flux(bundle.counts, bundle.exposure, regions.radius))
+    temperature = np.nan_to_num(regions.paint(regions.rows["kT"]).astype(np.float64))
+    entropy = np.zeros_like(density)
+    some = density > 0
+    entropy[some] = temperature[some] * density[some] ** (-2.0 / 3.0)
+    for name, values, formula in (
+        ("density", density, "n = sqrt(X), X: mean of counts/exposure in the circle, background included"),
+        ("pressure", scaled(density * temperature), "(n T - min)/(max - min), n = sqrt(X)"),
+        ("entropy", scaled(entropy), "(T n^(-2/3) - min)/(max - min), n = sqrt(X)"),
+    ):
+        yield MapProduct(
+            path=regions.layout.clusterpyxt_map(name),
+            title=f"{name.capitalize()} as in ClusterPyXT",
+            unit="",
+            values=values.astype(np.float32),
+            comment=f"as ClusterPyXT, no unit: {formula}",
+        )

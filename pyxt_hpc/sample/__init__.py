@@ -1,0 +1,1 @@
+"""Many clusters: a table of them, each run by itself, and one page about all."""

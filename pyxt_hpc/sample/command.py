@@ -1,0 +1,87 @@
+"""A command of pyxt-hpc in a process of its own, which may fail, die or be told to stop."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyxt_hpc.errors import EXIT_DEFECT, EXIT_TRY_AGAIN
+from pyxt_hpc.files.quoting import shown
+from pyxt_hpc.parallel.signals import stop_signals
+
+_LOOK_SECONDS = 0.2
+_ERROR = "pyxt-hpc: error: "
+_MAX_REASON = 2000
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, why, and whether this process was told to stop meanwhile."""
+
+    exit_code: int
+    reason: str
+    stopped: bool
+
+
+def run_command(words: Sequence[str], log: Path, *, append: bool = False) -> Ended:
+    """Run a command; all that it says goes into a file.
+
+    What asks this process to end (SIGINT, SIGTERM, SIGUSR1, SIGUSR2) is passed on, and the command's end
+    awaited: it stores what is finished.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # the very package that runs now, not what lies in the working directory (-P)
+    command = [sys.executable, "-P", "-m", "pyxt_hpc", *words]
+    with log.open("ab" if append else "wb") as output, stop_signals() as received:
+        output.write(f"$ pyxt-hpc {' '.join(words)}\n".encode())
+        output.flush()
+        began = output.tell()
+        # a group of its own: Ctrl-C at a terminal would come twice, which means at once and without storing
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=dict(os.environ),
+        ) as child:
+            code, told = None, 0
+            while code is None:
+                try:
+                    code = child.wait(_LOOK_SECONDS)
+                except subprocess.TimeoutExpired:
+                    if len(received) > told:
+                        child.send_signal(received[told])
+                        told += 1
+                except KeyboardInterrupt:  # the second Ctrl-C
+                    child.send_signal(signal.SIGINT)
+                    raise
+    return Ended(code, _reason(code, log, began), bool(received))
+
+
+def _reason(code: int, log: Path, began: int) -> str:
+    """Why a command did not succeed, in its own words where it has some."""
+    if code == 0:
+        return ""
+    with log.open("rb") as file:
+        file.seek(began)
+        lines = file.read().decode(errors="replace").splitlines()
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        memory = "; the system kills what takes too much memory" if -code == signal.SIGKILL else ""
+        return f"its process was ended by {name}{memory}"
+    told = [line for line in lines if line.strip()]
+    at = next((i for i in reversed(range(len(told))) if told[i].startswith(_ERROR)), None)
+    if at is not None:  # with what is wrong besides, indented below
+        more = itertools.takewhile(lambda line: line.startswith("  "), told[at + 1 :])
+        said = [told[at].removeprefix(_ERROR), *(line.strip() for line in more)]
+        return shown(" ".join(said), _MAX_REASON)
+    if code == EXIT_TRY_AGAIN:
+        return "interrupted: what is finished is stored"
+    if code == EXIT_DEFECT and len(told) > 1:
+        return f"a defect of pyxt_hpc: {shown(told[-2], _MAX_REASON)}"
+    return f"exit code {code}"

@@ -1,0 +1,114 @@
+"""One page about all clusters of a sample: what was found, what failed and why, and where the reports are."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader
+
+from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.errors import PyxtError
+from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.layout import Layout, SampleLayout
+from pyxt_hpc.provenance import software
+from pyxt_hpc.sample.outcome import Outcome, State, read_outcome
+from pyxt_hpc.sample.table import Row
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A cluster on the page: texts for people; links are relative to the page, and empty where nothing is."""
+
+    name: str
+    state: str
+    line: int
+    reason: str = ""
+    redshift: str = ""
+    column: str = ""
+    obsids: str = ""
+    regions: str = ""
+    kT: str = ""
+    error: str = ""
+    doubtful: str = ""
+    time: str = ""
+    log: str = ""
+    report: str = ""
+    picture: str = ""
+    picture_file: str = ""
+
+
+def write_page(layout: SampleLayout, rows: Sequence[Row]) -> None:
+    """Write the page; several processes may do so, and what the last of them knew stays."""
+    layout.folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        outcomes = _outcomes(layout, rows)
+        text = render(layout, rows, outcomes)
+        with replacing(layout.page) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        # whoever writes last looks again: a page that was overtaken does not stay
+        if _outcomes(layout, rows) == outcomes:
+            return
+
+
+def render(layout: SampleLayout, rows: Sequence[Row], outcomes: Sequence[Outcome]) -> str:
+    """The page's text."""
+    entries = [_entry(layout, row, one) for row, one in zip(rows, outcomes, strict=True)]
+    number = Counter(one.state for one in entries)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("page.html").render(
+        title=f"Clusters of {layout.table.name}",
+        table=layout.table.name,
+        clusters=entries,
+        counts=[(state.value, number[state]) for state in State if number[state]],
+        software=software(),
+        now=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+    )
+
+
+def _outcomes(layout: SampleLayout, rows: Sequence[Row]) -> list[Outcome]:
+    return [read_outcome(layout.outcome(row.name), row.name) for row in rows]
+
+
+def _entry(layout: SampleLayout, row: Row, outcome: Outcome) -> Entry:
+    values = {
+        "redshift": row.texts["redshift"],
+        "column": row.texts["hydrogen_column_density"],
+        "obsids": row.texts["observation_ids"],
+        "reason": outcome.reason,
+        **outcome.found,
+        "time": _duration(outcome.seconds) if outcome.seconds else "",
+        "log": _link(layout, layout.log(row.name)),
+    }
+    try:
+        config = read_config(layout.config(row.name))
+    except PyxtError:  # which is why the cluster failed, or it is not yet there
+        return Entry(row.name, outcome.state.value, row.line, **values)
+    own = Layout.of(config)
+    picture = own.picture(own.map("temperature"))
+    return Entry(
+        row.name,
+        outcome.state.value,
+        row.line,
+        **values,
+        report=_link(layout, own.main_output),
+        picture_file=_link(layout, picture),
+    )
+
+
+def _link(layout: SampleLayout, path: Path) -> str:
+    """Relative, so that the folder can be copied; nothing where there is nothing."""
+    return quote(os.path.relpath(path, layout.folder)) if path.exists() else ""
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,248 @@
+"""Every cluster of a sample run by itself: what is done is skipped, what fails does not stop the others."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pyxt_hpc.config.cluster import KEYS, ClusterConfig, config_template, read_config
+from pyxt_hpc.errors import (
+    EXIT_DEFECT,
+    EXIT_TRY_AGAIN,
+    ConfigError,
+    Interrupted,
+    MissingInput,
+    PyxtError,
+)
+from pyxt_hpc.exit_codes import answer_to
+from pyxt_hpc.files.text import resolved
+from pyxt_hpc.files.writing import check_regular, replacing
+from pyxt_hpc.layout import Layout, SampleLayout
+from pyxt_hpc.preprocess.ciao.backend import choose_backend
+from pyxt_hpc.provenance import fingerprint, software
+from pyxt_hpc.sample.command import run_command
+from pyxt_hpc.sample.findings import findings
+from pyxt_hpc.sample.outcome import Outcome, State, read_outcome, write_outcome
+from pyxt_hpc.sample.page import write_page
+from pyxt_hpc.sample.table import Row, read_sample
+
+log = logging.getLogger(__name__)
+
+Echo = Callable[[str], None]
+
+FIRST, LAST = "process-data", "make-maps"
+"""Before this stage observations are downloaded; after this one there is a cluster to report of."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for every cluster.
+
+    Parameters
+    ----------
+    first, last
+        Stages of `pipeline.run.STAGES`.
+    options
+        Further words of the command line of ``pyxt-hpc run``.
+    """
+
+    first: str = FIRST
+    last: str = LAST
+    options: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> list[str]:
+        """All of them."""
+        return ["--from", self.first, "--through", self.last, *self.options]
+
+
+def run_sample(table: Path, echo: Echo, wish: Wish, part: tuple[int, int] = (1, 1)) -> None:
+    """Run the clusters of a table, one after the other; the page about all is written anew after each.
+
+    Parameters
+    ----------
+    table
+        CSV file; see `read_sample`.
+    echo
+        Takes every line for the screen.
+    wish
+        What is asked for each.
+    part
+        (I, N) with 1 <= I <= N: only every Nth cluster from the Ith on, as a task of a job array does.
+
+    Raises
+    ------
+    ConfigError
+        If the table is wrong.
+    PyxtError
+        If clusters failed: it names them. All others were run.
+    Interrupted
+        If this process was told to stop, or clusters have to be run again.
+    """
+    rows = read_sample(table)
+    layout = SampleLayout(resolved(table))
+    chosen = rows[part[0] - 1 :: part[1]]
+    found: list[Outcome] = []
+    for number, row in enumerate(chosen, 1):
+        echo(f"== {row.name} ({number} of {len(chosen)})")
+        outcome, stopped = _run_one(layout, row, wish, echo, rows)
+        found.append(outcome)
+        told = f": {outcome.reason}" if outcome.reason else ""
+        echo(f"{row.name}: {outcome.state}{told}")
+        write_page(layout, rows)
+        if stopped:
+            raise Interrupted(
+                f"{table}: stopped at {row.name}, with {len(chosen) - number} clusters after it: run the "
+                "same again"
+            )
+    echo(f"{layout.page}: the page about all")
+    _tell(table, layout, found)
+
+
+def _tell(table: Path, layout: SampleLayout, found: Sequence[Outcome]) -> None:
+    failed, again = (
+        [one.name for one in found if one.state == state] for state in (State.FAILED, State.STOPPED)
+    )
+    if failed:
+        raise PyxtError(
+            f"{table}: {len(failed)} of {len(found)} clusters failed ({', '.join(failed)}): {layout.page} "
+            "says why; mend it and run the same again, which skips what is done"
+        )
+    if again:
+        raise Interrupted(f"{table}: {', '.join(again)} stopped before the end: run the same again")
+
+
+def _run_one(
+    layout: SampleLayout, row: Row, wish: Wish, echo: Echo, rows: Sequence[Row]
+) -> tuple[Outcome, bool]:
+    """What became of a cluster, and whether this process was told to stop."""
+    path = layout.outcome(row.name)
+    before = read_outcome(path, row.name)
+    now = replace(before, state=State.FAILED, reason="", exit_code=0)
+    began = time.time()
+    stopped = False
+    try:
+        now = replace(now, configuration=prepare_configuration(layout, row, before.configuration))
+        config = read_config(layout.config(row.name))
+        now = replace(now, made_from=made_from(config, wish))
+        if _is_done(before, now, config, wish):
+            echo(f"{row.name}: done already")
+            return before, False
+        refuse_what_must_be_downloaded(config, wish)
+        write_outcome(path, replace(now, state=State.RUNNING))
+        write_page(layout, rows)
+        ended = run_command(["run", "-c", str(config.path), *wish.words], layout.log(row.name))
+        stopped = ended.stopped
+        state = {0: State.DONE, EXIT_TRY_AGAIN: State.STOPPED}.get(ended.exit_code, State.FAILED)
+        if stopped and state == State.FAILED:
+            state = State.STOPPED  # told before it was ready for it
+        now = replace(
+            now, state=state, reason=ended.reason, exit_code=ended.exit_code, found=findings(config)
+        )
+        if state == State.DONE:  # what was drawn or proposed meanwhile belongs to it
+            now = replace(now, made_from=made_from(config, wish))
+    except Exception as error:
+        answer = answer_to(error)
+        if answer.exit_code == EXIT_DEFECT:
+            log.exception("%s: a defect of pyxt_hpc; please report it", row.name)
+        reason = (
+            " ".join([answer.line, *answer.more]) or f"a defect of pyxt_hpc: {type(error).__name__}: {error}"
+        )
+        now = replace(now, reason=reason, exit_code=answer.exit_code)
+    now = replace(now, ended=time.time(), seconds=time.time() - began)
+    write_outcome(path, now)
+    return now, stopped
+
+
+def prepare_configuration(layout: SampleLayout, row: Row, written: str) -> str:
+    """Write a cluster's configuration from its row, unless a person has written or changed one.
+
+    Parameters
+    ----------
+    written
+        Fingerprint of the text that was written the last time.
+
+    Returns
+    -------
+    str
+        Fingerprint of the text that was written now; empty if the file is a person's.
+
+    Raises
+    ------
+    ConfigError
+        If a person's file says something else than the row.
+    """
+    path = layout.config(row.name)
+    text = config_template(row.name, row.texts)
+    ours = fingerprint({"text": text})
+    if check_regular(path):
+        there = fingerprint({"text": path.read_text(encoding="utf-8", errors="replace")})
+        if there == ours:
+            return ours
+        if there != written:
+            _compare(path, row, layout.table)
+            return ""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return ours
+
+
+def _compare(path: Path, row: Row, table: Path) -> None:
+    config = read_config(path)
+    different = []
+    for name, text in row.texts.items():
+        one = KEYS[name]
+        if one.parse(text) != (there := getattr(config, one.attribute)):
+            shown = ", ".join(there) if isinstance(there, tuple) and name == "observation_ids" else there
+            different.append(f"{name} is {shown} there, {text} in line {row.line} of {table.name}")
+    if different:
+        raise ConfigError(f"{path}: {'; '.join(different)}: make them agree, or remove the configuration")
+
+
+def made_from(config: ClusterConfig, wish: Wish) -> str:
+    """Fingerprint of the configuration, of what a person draws, and of what is asked."""
+    layout = Layout.of(config)
+    drawn = [layout.sources_reg, layout.exclude_reg, layout.background_reg, layout.crop_reg]
+    drawn += [layout.response_region(obsid) for obsid in config.observation_ids]
+    files = {
+        str(path.relative_to(layout.cluster_dir)): path.read_text(encoding="utf-8", errors="replace")
+        for path in drawn
+        if check_regular(path)
+    }
+    return fingerprint(
+        {
+            "configuration": config.path.read_text(encoding="utf-8", errors="replace"),
+            "drawn": files,
+            "wish": wish.words,
+            "software": software(),
+        }
+    )
+
+
+def _is_done(before: Outcome, now: Outcome, config: ClusterConfig, wish: Wish) -> bool:
+    """Whether there is nothing to be done: the same was asked, and its last product is there."""
+    layout = Layout.of(config)
+    product = layout.map("temperature") if wish.last == LAST else layout.cluster_dir
+    return before.state == State.DONE and before.made_from == now.made_from and product.exists()
+
+
+def refuse_what_must_be_downloaded(config: ClusterConfig, wish: Wish) -> None:
+    """Say at once what only CIAO could get.
+
+    Raises
+    ------
+    MissingInput
+        If observations are not here and there is no CIAO to download them.
+    """
+    if wish.first != FIRST:
+        return
+    layout = Layout.of(config)
+    absent = [obsid for obsid in config.observation_ids if not layout.observation(obsid).is_dir()]
+    if not absent or (backend := choose_backend(config, layout)).ciao is not None:
+        return
+    many = len(absent) > 1
+    raise MissingInput(
+        f"ObsID{'s' * many} {', '.join(absent)} {'have' if many else 'has'} to be downloaded, which CIAO "
+        f"does: {backend.reason}; or put the files into {layout.cluster_dir}/<ObsID>/"
+    )

@@ -1,0 +1,158 @@
+"""The table of clusters, a CSV file: a row a cluster, columns named as keys of its configuration."""
+
+import csv
+import difflib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyxt_hpc.config.cluster import KEYS
+from pyxt_hpc.config.schema import MAX_PROBLEMS
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.files.quoting import quoted
+from pyxt_hpc.files.text import read_text
+
+SHORT_NAMES = {
+    "obsids": "observation_ids",
+    "z": "redshift",
+    "nh": "hydrogen_column_density",
+    "signal_to_noise": "signal_to_noise_threshold",
+}
+"""What columns may be called besides their key; capitals are the same."""
+
+_NOT_OF_A_TABLE = ("data_directory", "last_step_completed")
+_EXAMPLE = "name,obsids,z,nH,abundance"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A cluster of the table.
+
+    Parameters
+    ----------
+    name
+        Of the cluster.
+    line
+        Of the file, from 1.
+    texts
+        Of the keys of its configuration.
+    """
+
+    name: str
+    line: int
+    texts: dict[str, str]
+
+
+def read_sample(path: Path) -> list[Row]:
+    """Read and check a table of clusters.
+
+    Commas or semicolons are between the cells; ObsIDs of one cell have blanks between them, or the cell is in
+    quotes. Empty lines and lines that begin with ``#`` are passed over.
+
+    Raises
+    ------
+    MissingInput, DamagedFile
+        If there is no such file, or it is not text.
+    ConfigError
+        If a column is unknown or missing, or a cell cannot be what it should: all are named together, each
+        with line and column.
+    """
+    text = read_text(path, f"write one that begins with the line `{_EXAMPLE}`")
+    try:
+        lines = list(_lines(text))
+    except csv.Error as error:
+        raise ConfigError(f"{path}: is not a CSV file ({error}): save it again as one") from None
+    if not lines:
+        raise ConfigError(f"{path}: is empty, expected a first line as `{_EXAMPLE}` and a line a cluster")
+    (at, head), *body = lines
+    columns, problems = _columns(head, at)
+    rows: list[Row] = []
+    if not problems:
+        for line, cells in body:
+            row = _row(line, cells, columns, head, problems)
+            earlier = next((one for one in rows if row and one.name == row.name), None)
+            if earlier is not None:
+                problems.append(
+                    f"line {line}, column {_head_of('name', columns, head)}: {quoted(earlier.name)} is on "
+                    f"line {earlier.line} already"
+                )
+            elif row:
+                rows.append(row)
+        if not body:
+            problems.append("there is no line below the first, expected a line a cluster")
+    if problems:
+        if (more := len(problems) - MAX_PROBLEMS) > 0:
+            problems[MAX_PROBLEMS:] = [f"{more} more"]
+        raise ConfigError.of_several(str(path), problems)
+    return rows
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Cells of every line that says something, with its number."""
+    first = next((line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"), "")
+    between = ";" if ";" in first and "," not in first else ","
+    reader = csv.reader(io.StringIO(text), delimiter=between, skipinitialspace=True)
+    number = 1
+    for cells in reader:
+        stripped = [cell.strip() for cell in cells]
+        if any(stripped) and not stripped[0].startswith("#"):
+            yield number, stripped
+        number = reader.line_num + 1
+
+
+def _columns(head: Sequence[str], line: int) -> tuple[list[str], list[str]]:
+    """The key of every column; what is wrong with them."""
+    known = {key.lower(): key for key in KEYS if key not in _NOT_OF_A_TABLE} | SHORT_NAMES
+    columns, problems = [], []
+    for title in head:
+        key = known.get(title.lower())
+        if key is None:
+            close = difflib.get_close_matches(title.lower(), known, n=1)
+            expected = f", expected keys of a configuration, as {_EXAMPLE}"
+            meant = f"; did you mean {close[0]}?" if close else expected
+            problems.append(f"line {line}: the column {quoted(title)} is unknown{meant}")
+        elif key in columns:
+            problems.append(f"line {line}: the column {quoted(title)} is there twice")
+        columns.append(key or "")
+    short = {key: name for name, key in SHORT_NAMES.items()}
+    missing = [
+        short.get(key, key)
+        for key, one in KEYS.items()
+        if one.default is None and not one.suggestion and key not in columns
+    ]
+    if missing:
+        problems.append(f"line {line}: the columns {', '.join(missing)} are missing")
+    return columns, problems
+
+
+def _row(
+    line: int, cells: Sequence[str], columns: Sequence[str], head: Sequence[str], problems: list[str]
+) -> Row | None:
+    """A cluster, or None with what is wrong added to `problems`."""
+    if len(cells) != len(columns):
+        problems.append(
+            f"line {line}: found {len(cells)} cells, expected {len(columns)} ({', '.join(head)}); put "
+            "several ObsIDs into one cell with blanks between them"
+        )
+        return None
+    texts: dict[str, str] = {}
+    found = len(problems)
+    for key, title, cell in zip(columns, head, cells, strict=True):
+        one = KEYS[key]
+        if not cell:
+            if one.default is None and not one.suggestion:
+                problems.append(f"line {line}, column {title}: is empty ({one.comment})")
+            continue
+        try:
+            one.parse(cell)
+        except ValueError as error:
+            problems.append(f"line {line}, column {title}: {error}")
+        texts[key] = cell
+    if len(problems) > found:
+        return None
+    return Row(texts["name"], line, texts)
+
+
+def _head_of(key: str, columns: Sequence[str], head: Sequence[str]) -> str:
+    return head[list(columns).index(key)]
