@@ -23,10 +23,10 @@ import numpy as np
 from common import environment
 
 from pyxt_hpc.parallel import driver, requeue_order
+from pyxt_hpc.parallel.launch import find_mpiexec
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.parallel.pools.pool import IN_FLIGHT, Payload, Pool
 from pyxt_hpc.parallel.world import detect_world
-from pyxt_hpc.simulate.demo import find_mpiexec
 from pyxt_hpc.stages.checkpoint import StoreLedger
 from pyxt_hpc.store.reader import read_results
 from pyxt_hpc.store.rows import REGION_DTYPE, ROW_DTYPE, Status, blank_rows

@@ -30,9 +30,9 @@ import numpy as np
 
 from pyxt_hpc.parallel.chunk_size import CHUNK_SECONDS, ChunkSize
 from pyxt_hpc.parallel.driver import BURST
+from pyxt_hpc.parallel.launch import find_mpiexec
 from pyxt_hpc.parallel.pools.pool import IN_FLIGHT
 from pyxt_hpc.parallel.pools.ranks import SLEEP_GROWTH, SLEEP_SECONDS
-from pyxt_hpc.simulate.demo import find_mpiexec
 
 TOY = Path(__file__).resolve().parents[1] / "tests" / "parallel" / "toy_job.py"
 RANKS = (16, 64, 256, 1024, 4096, 16384)

@@ -176,6 +176,8 @@ class Layout:
     shock_regions = _Path("main_output/{name}_shocks.reg", "the same as a DS9 region file")
     shock_histogram = _Path("main_output/{name}_mach_histogram.png", "their Mach numbers")
 
+    report = _Path("main_output/{name}_report.html", "all of it on one page")
+
     # Calibration; the argument is empty, or tells what was simulated wrongly on purpose
     calibration_table = _PathOf(
         "main_output/{name}_calibration{of}.ecsv",

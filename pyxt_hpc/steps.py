@@ -114,15 +114,23 @@ class Step:
         return {self._relative(path): _file_state(path) for path in self.inputs}
 
     def _read(self) -> dict[str, Any] | None:
-        if not check_regular(self.record):
-            return None
-        try:
-            record = json.loads(self.record.read_text(encoding="utf-8"))
-            complete = {"format", "settings", "inputs", "outputs", "facts"} <= record.keys()
-            whole = complete and record.pop("digest", None) == fingerprint(record)
-            return record if whole and record["format"] == _FORMAT else None
-        except (OSError, ValueError, AttributeError, RecursionError):
-            return None  # absent or damaged: the step is done again
+        return read_record(self.record)
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """What was recorded of a step: ``software``, ``settings``, ``inputs``, ``outputs``, ``facts`` and more.
+
+    None if there is no record, or it is damaged or of another version.
+    """
+    if not check_regular(path):
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        complete = {"format", "settings", "inputs", "outputs", "facts"} <= record.keys()
+        whole = complete and record.pop("digest", None) == fingerprint(record)
+        return record if whole and record["format"] == _FORMAT else None
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None  # absent or damaged: the step is done again
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ FIRST = (
     "test_bad_input.py",
     "test_full_chain.py",
     "test_cluster.py",
+    "manual/test_snippets.py",
 )
 """Long files, with which `pytest -n` begins: at the end one would keep a single process busy."""
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from pyxt_hpc.cli.logs import as_asked, log_to_screen
-from pyxt_hpc.cli.parser import make_parser, with_present_names
+from pyxt_hpc.cli.parser import parse
 from pyxt_hpc.cli.screen import complain
 from pyxt_hpc.cli.streams import guard_streams
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, ConfigError, LaunchError, PyxtError
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             argv = list(sys.argv[1:] if argv is None else argv)
             _refuse_nul(argv)
             _mend_environment()
-            arguments = make_parser().parse_args(with_present_names(argv))
+            arguments = parse(argv)
             manner.enter_context(as_asked(arguments, argv, prints))
             arguments.run(arguments)
         except (Exception, KeyboardInterrupt) as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pyxt_hpc.cli.screen import tell
 from pyxt_hpc.pipeline.run import STAGES
 
-FOLLOWING: Mapping[str, str] = dict(pairwise(STAGES))
+FOLLOWING: Mapping[str, str] = dict(pairwise((*STAGES, "report")))
 """The command after a stage."""
 
 _BESIDES = {
@@ -18,7 +18,7 @@ _BESIDES = {
 
 
 def tell_next(stage: str, config: Path) -> None:
-    """Say which command follows a stage, in one line; nothing follows the last."""
+    """Say which command follows a stage, in one line; nothing follows the report."""
     if stage in FOLLOWING:
         besides = f" ({_BESIDES[stage]})" if stage in _BESIDES else ""
         tell(f"next: pyxt-hpc {FOLLOWING[stage]} -c {shlex.quote(str(config))}{besides}")

@@ -111,7 +111,7 @@ def resolution_option(default: int | None, what: str) -> Option:
     """Which pixels have a region, and `what` it means or defaults to."""
     return option(
         "--resolution",
-        type=int,
+        type=whole_number(1, 3),
         choices=sorted(RESOLUTION_STEP),
         default=default,
         help=f"1: every 5th pixel, 2: every 3rd, 3: every pixel; {what}",
@@ -177,7 +177,13 @@ def job_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--stages", choices=("5", "6", "5,6"), metavar="S", help="5, 6 or 5,6 (default 5,6; of a job array 6)"
     )
-    add("--resolution", type=int, choices=sorted(RESOLUTION_STEP), default=2, help="of the fits; default 2")
+    add(
+        "--resolution",
+        type=whole_number(1, 3),
+        choices=sorted(RESOLUTION_STEP),
+        default=2,
+        help="of the fits; default 2",
+    )
     add(
         "--array",
         type=whole_number(0, 9999),

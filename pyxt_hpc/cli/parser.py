@@ -11,6 +11,7 @@ from pyxt_hpc.cli import (
     calibration,
     cluster,
     demo,
+    doctor,
     fitting,
     importing,
     jobs,
@@ -19,6 +20,7 @@ from pyxt_hpc.cli import (
     mass,
     preprocessing,
     profiles,
+    report,
     results,
     run,
     spectra,
@@ -29,10 +31,10 @@ from pyxt_hpc.files.quoting import quoted, shown, suggestion
 
 HEADINGS = {
     "run": (cluster, importing, run, preprocessing, fitting, demo),
-    "inspect": (results, spectra, calibration),
+    "inspect": (report, results, spectra, calibration),
     "maps and profiles": (maps, profiles, mass),
     "supercomputer": (jobs,),
-    "help": (manual,),
+    "help": (manual, doctor),
 }
 """Modules with commands, by their heading on the first page of help."""
 
@@ -94,6 +96,19 @@ def with_present_names(argv: Sequence[str]) -> list[str]:
     present = FORMER[argv[0]]
     log.info("%s is now called %s", argv[0], " ".join(present))
     return [*present, *argv[1:]]
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """What a command line means: the command in ``run``, and its options.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be understood.
+    """
+    if argv and argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version"):
+        raise ConfigError(f"{quoted(argv[0])} is before the command, expected after it: see pyxt-hpc --help")
+    return make_parser().parse_args(with_present_names(argv))
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -23,7 +23,7 @@ def sample_job(arguments: argparse.Namespace, given: Mapping[str, str | None]) -
     table = resolved(arguments.sample)
     n_tasks = arguments.array or min(len(read_sample(table)), MAX_TASKS)
     layout = SampleLayout(table)
-    settings = settings_for(str(table), {}, given, arguments.site)
+    settings = settings_for(str(table), {}, given, arguments.site, charged=True)
     default = layout.command_list if settings.scheduler == "list" else layout.job_script
     return Job(
         name=table.stem,

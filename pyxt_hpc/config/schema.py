@@ -1,4 +1,4 @@
-"""The keys of INI files: one table for reading, checking, new configurations and README.
+"""The keys of INI files: one table for reading, checking, new configurations and the manual.
 
 A dataclass whose fields are made by `key` is the table of the keys of its sections.
 """

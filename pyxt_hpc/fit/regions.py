@@ -163,6 +163,34 @@ class RegionFits:
         )
         return observations.background_shape * np.repeat(share, np.diff(observations.first_bin), axis=1)
 
+    def as_fitted(
+        self, indices: np.ndarray, rows: np.ndarray
+    ) -> tuple[BinnedSpectra, np.ndarray, np.ndarray]:
+        """Spectra of regions at positions (n,) in the finest bins, and what their fits expect there.
+
+        Parameters
+        ----------
+        indices
+            (n,) positions.
+        rows
+            (n,) of ROW_DTYPE, their fits.
+
+        Returns
+        -------
+        spectra : BinnedSpectra
+            With the background as the statistic takes it: cstat's is the smooth expectation.
+        source : (n, n_bin)
+            Counts that the model expects of the source.
+        background : (n, n_bin)
+            Counts that are expected in the background spectrum.
+        """
+        spectra = self.extract(indices)
+        smooth = self.smooth_background(spectra)
+        source = rows["norm"][:, None] * spectra.weight * expected_rates(self.observations.grid, rows)
+        if self.options.statistic == "cstat":
+            spectra = replace(spectra, background=smooth)
+        return spectra, source, smooth
+
     def fit_spectra(self, spectra: BinnedSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Fit spectra, each in bins as wide as it needs.
 

@@ -1,8 +1,12 @@
 """What launchers and job scripts tell a process: how many there are, and which one it is."""
 
+import importlib.util
 import re
+import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyxt_hpc.errors import LaunchError
 from pyxt_hpc.files.quoting import quoted
@@ -101,3 +105,11 @@ def requested_ranks(environment: Mapping[str, str]) -> int | None:
             "correct it, or unset it"
         )
     return n
+
+
+def find_mpiexec() -> str | None:
+    """The MPI launcher that belongs to this Python's mpi4py: beside it, or the first on PATH."""
+    if importlib.util.find_spec("mpi4py") is None:
+        return None
+    beside = Path(sys.executable).with_name("mpiexec")
+    return str(beside) if beside.exists() else shutil.which("mpiexec")

@@ -58,6 +58,19 @@ def raise_when_interrupted() -> None:
     _replace_handler(signal.SIG_DFL, signal.default_int_handler)
 
 
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM raise KeyboardInterrupt, as SIGINT does, where it would end the process without a word."""
+    if not _in_main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def _replace_handler(former: object, new: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     """A handler of another kind stays: a process in the background is deaf to SIGINT."""
     if _in_main_thread() and signal.getsignal(signal.SIGINT) == former:

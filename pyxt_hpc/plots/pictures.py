@@ -115,7 +115,7 @@ class Picture:
         extent = max(top - bottom, right - left)
         margin = max(0.03 * extent, 0.5 * (MIN_VIEW - extent))
         step = max(int(extent) // _PICTURE_CELLS, 1)
-        values = _thinned(product.values[bottom:top, left:right], step, product.integer)
+        values = thinned(product.values[bottom:top, left:right], step, product.integer)
         name, scale = colour_scale(product)
         levels = tuple(np.unique(values[np.isfinite(values)]).astype(int).tolist()) if product.integer else ()
         if len(levels) > _MAX_LEVELS:
@@ -147,7 +147,8 @@ def _typeset(unit: str) -> str:
     )
 
 
-def _thinned(values: NDArray, step: int, integer: bool) -> NDArray[np.float32]:
+def thinned(values: NDArray, step: int, integer: bool) -> NDArray[np.float32]:
+    """Means of squares of pixels, NaN where fewer than half have a value; of integers the middle pixels."""
     if step == 1:
         return values.astype(np.float32)
     if integer:

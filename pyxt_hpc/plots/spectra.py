@@ -24,7 +24,7 @@ SIZE = (7.6, 6.0)
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # Counts of a point in the picture of one and of several observations (3 and 5 sigma); a point is no wider
 # than that part of all bins. The fit has its own bins.
-_COUNTS_OF_POINT, _COUNTS_OF_SEVERAL, _MAX_POINT = 9, 25, 1 / 12
+COUNTS_OF_POINT, COUNTS_OF_SEVERAL, _MAX_POINT = 9, 25, 1 / 12
 _TICKS_KEV = (0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7, 10)
 # Decades below the brightest point that are shown at most.
 _DECADES = 4.0
@@ -53,10 +53,10 @@ def draw_on(figure: Figure, fit: SingleFit, name: str) -> None:
     """Draw what `draw_spectrum` draws on an empty figure."""
     drawn = [_as_drawn(observation) for observation in fit.observations]
     if len(drawn) > len(COLOURS):
-        drawn = [_added(drawn)]
+        drawn = [added_up(drawn)]
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    least = _COUNTS_OF_POINT if len(drawn) == 1 else _COUNTS_OF_SEVERAL
-    points = [_points(one, fit.options.statistic, least) for one in drawn]
+    least = COUNTS_OF_POINT if len(drawn) == 1 else COUNTS_OF_SEVERAL
+    points = [points_of(one, fit.options.statistic, least) for one in drawn]
     for colour, one, its_points in zip(COLOURS, drawn, points, strict=False):
         _draw_points(axes, below, its_points, colour, faint=len(drawn) > 1)
         _draw_models(axes, one, colour)
@@ -66,7 +66,7 @@ def draw_on(figure: Figure, fit: SingleFit, name: str) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Drawn:
+class DrawnSpectrum:
     """Spectrum of one observation, or of several added up, in the bins of the fit.
 
     `energy` (n_bin, 2) [keV]; `per` (n_bin,) exposure x width [s keV]; counts (n_bin,) found in source and
@@ -83,10 +83,10 @@ class _Drawn:
     background_model: NDArray[np.float64]
 
 
-def _as_drawn(observation: FittedSpectrum) -> _Drawn:
+def _as_drawn(observation: FittedSpectrum) -> DrawnSpectrum:
     spectrum = observation.spectrum
     energy = spectrum.energy_edges
-    return _Drawn(
+    return DrawnSpectrum(
         name=spectrum.name,
         energy=energy,
         per=spectrum.exposure_s * np.ptp(energy, axis=1),
@@ -98,7 +98,7 @@ def _as_drawn(observation: FittedSpectrum) -> _Drawn:
     )
 
 
-def _added(drawn: Sequence[_Drawn]) -> _Drawn:
+def added_up(drawn: Sequence[DrawnSpectrum]) -> DrawnSpectrum:
     """Sum of observations in the bins of that with the fewest; rates are means weighted by exposure."""
     energy = min((one.energy for one in drawn), key=len)
     at = [np.clip(np.searchsorted(energy[:, 0], d.energy.mean(axis=1)) - 1, 0, None) for d in drawn]
@@ -109,7 +109,7 @@ def _added(drawn: Sequence[_Drawn]) -> _Drawn:
 
     background = total("background")
     scaled = sum(float(one.background.sum()) / one.ratio for one in drawn)
-    return _Drawn(
+    return DrawnSpectrum(
         name=f"{len(drawn)} observations",
         energy=energy,
         per=total("per"),
@@ -122,7 +122,7 @@ def _added(drawn: Sequence[_Drawn]) -> _Drawn:
 
 
 @dataclass(frozen=True, eq=False)
-class _Points:
+class Points:
     """Data as drawn, (n_point,): energies [keV], rates [count s^-1 keV^-1], signed residuals."""
 
     energy: NDArray[np.float64]
@@ -133,7 +133,8 @@ class _Points:
     residual: NDArray[np.float64]
 
 
-def _points(drawn: _Drawn, statistic: str, least: int) -> _Points:
+def points_of(drawn: DrawnSpectrum, statistic: str, least: int) -> Points:
+    """Neighbouring bins joined until a point has `least` counts, or is as wide as points become."""
     starts = np.array(list(_starts(drawn, least)))
     S, B, m, per = (
         np.add.reduceat(a, starts) for a in (drawn.counts, drawn.background, drawn.source_model, drawn.per)
@@ -145,7 +146,7 @@ def _points(drawn: _Drawn, statistic: str, least: int) -> _Points:
     some = np.maximum(S, 1.0)
     lower = S * (1.0 - np.maximum(1.0 - 1.0 / (9.0 * some) - 1.0 / (3.0 * np.sqrt(some)), 0.0) ** 3)
     upper = 1.0 + np.sqrt(S + 0.75)
-    return _Points(
+    return Points(
         energy=0.5 * (low + high),
         half_width=0.5 * (high - low),
         rate=S / per,
@@ -155,7 +156,7 @@ def _points(drawn: _Drawn, statistic: str, least: int) -> _Points:
     )
 
 
-def _starts(drawn: _Drawn, least: int) -> Iterator[int]:
+def _starts(drawn: DrawnSpectrum, least: int) -> Iterator[int]:
     """First bin of each point; none reaches over a gap."""
     widest = max(int(_MAX_POINT * len(drawn.counts)), 1)
     after_gap = np.append(True, _gaps(drawn.energy))
@@ -172,7 +173,7 @@ def _gaps(energy: NDArray[np.float64]) -> NDArray[np.bool_]:
     return energy[1:, 0] > energy[:-1, 1] * (1 + 1e-6)
 
 
-def _draw_points(axes: Axes, below: Axes, points: _Points, colour: str, *, faint: bool) -> None:
+def _draw_points(axes: Axes, below: Axes, points: Points, colour: str, *, faint: bool) -> None:
     style: dict[str, Any] = {
         "color": colour,
         "linestyle": "none",
@@ -199,7 +200,7 @@ def _draw_points(axes: Axes, below: Axes, points: _Points, colour: str, *, faint
     below.errorbar(points.energy, points.residual, xerr=points.half_width, yerr=one, marker="o", **style)
 
 
-def _draw_models(axes: Axes, drawn: _Drawn, colour: str) -> None:
+def _draw_models(axes: Axes, drawn: DrawnSpectrum, colour: str) -> None:
     for counts, line, width in (
         (drawn.source_model + drawn.background_model, "-", 1.3),
         (drawn.source_model, "--", 1.0),
@@ -218,7 +219,7 @@ def _steps(energy: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[ND
     return np.insert(x, gap, np.nan), np.insert(y, gap, np.nan)
 
 
-def _style(axes: Axes, below: Axes, drawn: Sequence[_Drawn], points: Sequence[_Points]) -> None:
+def _style(axes: Axes, below: Axes, drawn: Sequence[DrawnSpectrum], points: Sequence[Points]) -> None:
     low = min(one.energy.min() for one in drawn) / 1.03
     high = max(one.energy.max() for one in drawn) * 1.03
     brightest = max(float((one.rate + one.error_hi).max()) for one in points)

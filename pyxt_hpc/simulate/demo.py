@@ -1,10 +1,8 @@
 """The whole job on a simulated cluster, by the commands that a user would type."""
 
-import importlib.util
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -20,7 +18,7 @@ from pyxt_hpc.errors import EXIT_TRY_AGAIN, Interrupted, LaunchError, PyxtError
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.fit.flags import FlagCounts
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.parallel.launch import BAR_VARIABLE
+from pyxt_hpc.parallel.launch import BAR_VARIABLE, find_mpiexec
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
 from pyxt_hpc.simulate.observe import ObservationPlan, demo_plans, simulate_cluster
 from pyxt_hpc.simulate.truth import TruthComparison, compare_with_truth
@@ -42,14 +40,6 @@ class DemoSummary:
     flags: FlagCounts
     comparison: TruthComparison
     pictures: Path
-
-
-def find_mpiexec() -> str | None:
-    """The MPI launcher that belongs to this Python's mpi4py: beside it, or the first on PATH."""
-    if importlib.util.find_spec("mpi4py") is None:
-        return None
-    beside = Path(sys.executable).with_name("mpiexec")
-    return str(beside) if beside.exists() else shutil.which("mpiexec")
 
 
 def run_demo(directory: Path, ranks: int | None, echo: Callable[[str], None]) -> DemoSummary:

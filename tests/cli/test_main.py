@@ -1,5 +1,11 @@
 """The program itself, before its parts are loaded."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
 import pyxt_hpc.cli
@@ -16,3 +22,30 @@ def test_interrupted_while_it_is_loaded(
     monkeypatch.setattr(pyxt_hpc.cli, "main", interrupt)
     assert main() == EXIT_TRY_AGAIN
     assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_with_the_same_code(number: signal.Signals) -> None:
+    """Also while it is busy with something that knows nothing of signals."""
+    code = (
+        "import os, sys, time\n"
+        "import pyxt_hpc.cli\n"
+        "pyxt_hpc.cli.main = lambda: (print('ready', flush=True), time.sleep(60))\n"
+        "from pyxt_hpc.__main__ import main\n"
+        "sys.exit(main())"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PMI", "SLURM"))}
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.1)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == EXIT_TRY_AGAIN, said
+    assert "interrupted" in said

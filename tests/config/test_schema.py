@@ -1,6 +1,7 @@
-"""Reading, new configurations and README come from one table of keys; any text is read or refused."""
+"""Reading, new configurations and the manual come from one table of keys; any text is read or refused."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,7 @@ from pyxt_hpc.config.schema import ini_lines, table_lines
 from pyxt_hpc.errors import ConfigError, DamagedFile
 from pyxt_hpc.jobs.sites import read_site
 
-README = Path(__file__).parents[2] / "README.md"
-MANUAL = Path(__file__).parents[2] / "pyxt_hpc" / "manual"
+CONFIGURATION = Path(__file__).parents[2] / "pyxt_hpc" / "manual" / "configuration.md"
 ALL_KEYS = {**SECTIONS, "hpc": CONFIG_KEYS}
 FILLED = {"observation_ids": "4940", "redshift": "0.062", "hydrogen_column_density": "0.0348"}
 FORMER = [
@@ -33,11 +33,17 @@ PROPERTY = settings(
 )
 
 
-@pytest.mark.parametrize("section", ["ciao", "binning", "spectral", "maps", "hpc"])
-def test_readme_or_manual_has_the_table_of_keys(section: str) -> None:
-    page = MANUAL / "bins.md" if section == "binning" else README
-    table = "\n".join(table_lines(ALL_KEYS[section]))
-    assert table in page.read_text(encoding="utf-8"), f"{page.name} should have:\n\n{table}"
+@pytest.mark.parametrize("section", ALL_KEYS)
+def test_manual_has_the_table_of_keys(section: str) -> None:
+    table = "\n".join([f"## [{section}]", *table_lines(ALL_KEYS[section])])
+    page = CONFIGURATION.read_text(encoding="utf-8")
+    found = re.sub(r"(?ms)^(## \[\w+\])\n.*?(?=^\|)", r"\1\n", page)
+    assert table in found, f"{CONFIGURATION.name} should have:\n\n{table}"
+
+
+def test_manual_has_no_other_section() -> None:
+    page = CONFIGURATION.read_text(encoding="utf-8")
+    assert re.findall(r"(?m)^## \[(\w+)\]", page) == list(ALL_KEYS)
 
 
 def test_new_configuration_has_the_defaults(tmp_path: Path) -> None:

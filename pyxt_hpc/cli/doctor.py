@@ -1,0 +1,60 @@
+"""The command that looks at the machine."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyxt_hpc.cli.command import command
+from pyxt_hpc.cli.options import json_option, option
+from pyxt_hpc.cli.screen import answer, echo, painted
+from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.errors import LaunchError
+
+if TYPE_CHECKING:
+    from pyxt_hpc.doctor import Finding
+
+COLOURS = {"ok": "32", "warning": "33", "missing": "33", "broken": "31"}
+
+
+@command(
+    "doctor",
+    "what is installed and usable here, and what each missing part prevents",
+    "Look at CIAO with CALDB, DS9, MPI, HDF5, Sherpa, SLURM or PBS, cores, memory, shared memory, the\n"
+    "cache of compiled kernels and the disk. Nothing is changed.",
+    option(
+        "-c",
+        "--config-file",
+        dest="config",
+        metavar="CONFIG",
+        type=Path,
+        help="look also where this cluster's data are, and for the CIAO that it names",
+    ),
+    json_option,
+    example="pyxt-hpc doctor",
+)
+def doctor(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.doctor import Verdict, examine
+
+    config = read_config(arguments.config) if arguments.config else None
+    folder = config.cluster_directory if config else Path()
+    findings = []
+    for finding in examine(folder, config.ciao_prefix if config else ""):
+        findings.append(finding)
+        if not arguments.json:  # one after the other: some take seconds
+            echo(*_lines(finding))
+    if arguments.json:
+        answer(findings, ())
+    if broken := [one for one in findings if one.verdict is Verdict.BROKEN]:
+        raise LaunchError.of_several("nothing works here", [f"{one.part}: {one.found}" for one in broken])
+
+
+COMMANDS = (doctor,)
+
+
+def _lines(finding: "Finding") -> Iterator[str]:
+    verdict = finding.verdict.value
+    yield f"{painted(f'{verdict:<8}', COLOURS[verdict], sys.stdout)} {finding.part}: {finding.found}"
+    if finding.prevents:
+        yield f"{'':<9}{finding.prevents}"

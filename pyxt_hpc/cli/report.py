@@ -1,0 +1,33 @@
+"""The command that writes the report."""
+
+import argparse
+from pathlib import Path
+
+from pyxt_hpc.cli.command import command
+from pyxt_hpc.cli.options import config_option, option
+from pyxt_hpc.cli.screen import tell
+from pyxt_hpc.config.cluster import read_config
+
+
+@command(
+    "report",
+    "everything about the cluster on one HTML page, what is doubtful first",
+    "One file that needs no network: what is doubtful, kT and its error side by side, all other maps,\n"
+    "numbers and spectra of regions under the pointer, histograms, radial plots, observations, settings,\n"
+    "and what to cite. Needs the fits of fit-spectra; see `pyxt-hpc help report`.",
+    config_option,
+    option("--output", type=Path, metavar="F", help="page (default: <name>_report.html in main_output)"),
+    example="pyxt-hpc report -c A1795_cluster_config.ini",
+)
+def report(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.report.page import write_report
+
+    made = write_report(read_config(arguments.config), arguments.output)
+    of = f" of {made.of_regions}" if made.regions != made.of_regions else ""
+    tell(
+        f"{made.path}: {made.size / 1e6:.1f} MB, {made.regions}{of} regions, {made.spectra} spectra, "
+        f"{made.doubts} remarks on what is doubtful; open it in a browser"
+    )
+
+
+COMMANDS = (report,)

@@ -1,0 +1,48 @@
+"""All parts, one after the other; what goes wrong in a look is what it found."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from pyxt_hpc.doctor import libraries, machine, programs
+from pyxt_hpc.doctor.finding import Finding, Verdict
+from pyxt_hpc.files.quoting import one_line, shown
+
+Look = Callable[[], Finding]
+
+
+def looks(folder: Path, ciao_prefix: str) -> dict[str, Look]:
+    """Every look by the part that it is at."""
+    return {
+        "Python": libraries.python,
+        "libraries": libraries.required,
+        "HDF5": libraries.hdf5,
+        "MPI": programs.mpi,
+        "Sherpa": libraries.sherpa,
+        "CIAO": partial(programs.ciao, ciao_prefix),
+        "DS9": programs.ds9,
+        "SLURM or PBS": programs.batch_system,
+        "cores": machine.cores,
+        "memory": machine.memory,
+        "shared memory": machine.shared_memory,
+        "compiled kernels": machine.numba_cache,
+        "disk": partial(machine.disk, folder),
+    }
+
+
+def examine(folder: Path, ciao_prefix: str = "") -> Iterator[Finding]:
+    """Look at everything that the package can use.
+
+    Parameters
+    ----------
+    folder
+        Where a cluster's data are, or shall be.
+    ciao_prefix
+        ``[ciao] prefix`` of the configuration.
+    """
+    for part, look in looks(folder, ciao_prefix).items():
+        try:
+            yield look()
+        except Exception as error:  # a look at what is broken fails in ways that nobody foresees
+            found = shown(one_line(f"{type(error).__name__}: {error}"), 300)
+            yield Finding(part, Verdict.WARNING, f"cannot be examined ({found})")

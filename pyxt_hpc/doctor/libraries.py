@@ -1,0 +1,72 @@
+"""Python, and the libraries that it finds."""
+
+import importlib
+import importlib.metadata
+import platform
+import re
+import subprocess
+import sys
+
+from pyxt_hpc import __version__
+from pyxt_hpc.doctor.finding import Finding, Verdict
+from pyxt_hpc.files.quoting import one_line, shown
+
+DISTRIBUTION = "pyxt_hpc"
+_TIMEOUT_S = 120.0
+
+_PLAIN_SHERPA = "compare-engines and --engine sherpa take this package's own models in place of XSPEC's"
+_ASK_SHERPA = "from pyxt_hpc.reference.sherpa_models import which_model; print(which_model())"
+
+
+def python() -> Finding:
+    """The interpreter and this package."""
+    found = f"pyxt_hpc {__version__} in Python {platform.python_version()} ({sys.executable})"
+    return Finding("Python", Verdict.OK, found)
+
+
+def required() -> Finding:
+    """Whether every library that the package cannot do without can be imported."""
+    versions, broken = [], []
+    for name in _requirements():
+        try:
+            importlib.import_module(name)
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except Exception as error:
+            broken.append(f"{name} ({shown(one_line(str(error)), 150)})")
+    if broken:
+        remedy = "install pyxt_hpc again, with what it needs, in an environment of its own"
+        return Finding("libraries", Verdict.BROKEN, f"cannot be imported: {', '.join(broken)}", remedy)
+    return Finding("libraries", Verdict.OK, ", ".join(versions))
+
+
+def _requirements() -> list[str]:
+    """Names of what the package requires in any case, as its metadata have them."""
+    wanted = importlib.metadata.requires(DISTRIBUTION) or []
+    matches = (re.match(r"[A-Za-z0-9_.-]+", one) for one in wanted if "extra ==" not in one)
+    return [match[0] for match in matches if match]
+
+
+def hdf5() -> Finding:
+    """The library below h5py."""
+    import h5py
+
+    return Finding("HDF5", Verdict.OK, f"{h5py.version.hdf5_version}, by h5py {h5py.version.version}")
+
+
+def sherpa() -> Finding:
+    """Sherpa, and whether it has a working XSPEC; asked in another process, which XSPEC may end."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _ASK_SHERPA],
+        capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    said = done.stdout.strip().splitlines()
+    if done.returncode or not said:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        remedy = (
+            "pip install 'pyxt_hpc[sherpa]' brings it; without it no compare-engines and no --engine sherpa"
+        )
+        return Finding("Sherpa", Verdict.MISSING, shown(reason.partition(": ")[2] or reason, 300), remedy)
+    version = importlib.metadata.version("sherpa")
+    if said[-1].startswith("XSPEC"):
+        return Finding("Sherpa", Verdict.OK, f"{version} with {said[-1].partition(chr(39))[0]}")
+    return Finding("Sherpa", Verdict.OK, f"{version} without XSPEC: {said[-1]}", _PLAIN_SHERPA)

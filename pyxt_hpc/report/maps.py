@@ -1,0 +1,161 @@
+"""Maps on a page: a number for every region, or a small image; with the colours that pictures have."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import LogNorm, Normalize
+from numpy.typing import NDArray
+
+from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics, map_gas
+from pyxt_hpc.maps.gradient import map_gradients
+from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.maps.quantities import map_brightness, map_circles, map_diagnostics, map_parameters
+from pyxt_hpc.maps.residual import map_residuals
+from pyxt_hpc.plots.colours import colour_scale
+from pyxt_hpc.plots.pictures import thinned
+from pyxt_hpc.report.grid import Grid
+from pyxt_hpc.report.payload import Payload
+
+_LEVELS = 4095
+"""Of the values of pixel maps, from the least to the largest; 0 is blank."""
+
+_CELLS = 420
+"""A side of a pixel map: it is looked at as a whole."""
+
+_N_COLOURS = 256
+
+_GAS = ("density", "pressure", "entropy", "cooling_time")
+
+_PIXEL_MAPS = (
+    "surface_brightness",
+    "scale",
+    "signal_to_noise",
+    "gradient_4pix",
+    "residual_beta_significance",
+)
+"""Maps of pixels, and not of regions, that a page has; where one is missing the page has no word of it."""
+
+_ERRORS = ("_error_plus", "_error_minus", "_fractional_error", "_error")
+
+
+@dataclass
+class PageMap:
+    """A map as the page's JavaScript takes it.
+
+    Attributes
+    ----------
+    name, title, unit, comment
+        As `MapProduct` has them.
+    column, image
+        Name of its array: a number for every region, or an image of its own grid.
+    colours
+        Name of the colours, edges of the values of each, whether they are logarithmic.
+    grid
+        Of an image: first pixel, step and shape.
+    levels
+        Of an image: value of the lowest level, and from one to the next; of the logarithm where it says so.
+    meanings
+        Of integers, by their texts.
+    errors
+        Columns of the errors by their kind.
+    """
+
+    name: str
+    title: str
+    unit: str
+    comment: str
+    colours: dict[str, Any]
+    column: str = ""
+    image: str = ""
+    grid: dict[str, Any] = field(default_factory=dict)
+    levels: dict[str, Any] = field(default_factory=dict)
+    meanings: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+def page_maps(regions: FittedRegions, grid: Grid, payload: Payload) -> list[PageMap]:
+    """Make the maps of the page and add their arrays to the payload."""
+    found: dict[str, PageMap] = {}
+    for product in _products(regions):
+        name = product.path.name.removeprefix(f"{regions.layout.name}_").removesuffix("_map.fits")
+        ending = next((e for e in _ERRORS if name.endswith(e) and name.removesuffix(e) in found), "")
+        values = _of_regions(product.values, regions, grid)
+        if ending:
+            errors = found[name.removesuffix(ending)].errors
+            # where both sides are known, the page takes half their sum
+            if values is not None and ending != "_fractional_error" and len(errors) < 2:
+                errors[ending.removeprefix("_error").removeprefix("_") or "both"] = payload.add(name, values)
+            continue
+        if values is None and name not in _PIXEL_MAPS:
+            continue
+        made = PageMap(name, product.title, product.unit, product.comment, page_colours(product))
+        made.meanings = {str(level): text for level, text in (product.meanings or {}).items()}
+        if values is not None:
+            made.column = payload.add(name, values)
+        else:
+            made.image = add_image(made, product.values, grid.first_row, grid.first_col, payload)
+        found[name] = made
+    return list(found.values())
+
+
+def add_image(made: PageMap, values: NDArray, first_row: int, first_col: int, payload: Payload) -> str:
+    """Add a map of pixels as whole numbers, thinned; only what is right of and above the first pixel."""
+    values = values[first_row:, first_col:]
+    step = max(-(-max(values.shape) // _CELLS), 1)
+    small = thinned(values, step, integer=False)
+    seen = np.isfinite(small)
+    logarithmic = made.colours["logarithmic"] and bool((small[seen] > 0).all())
+    scaled = np.log(np.where(seen, small, 1.0)) if logarithmic else np.where(seen, small, 0.0)
+    low, high = (float(f(scaled[seen])) for f in (np.min, np.max)) if seen.any() else (0.0, 1.0)
+    width = (high - low) / (_LEVELS - 1) or 1.0
+    codes = np.where(seen, 1 + np.rint((scaled - low) / width), 0).astype(np.uint16)
+    made.grid = {"row": first_row, "col": first_col, "step": step, "shape": list(small.shape)}
+    made.levels = {"low": low, "width": width, "logarithmic": logarithmic}
+    return payload.add(f"image_{made.name}", codes, differences=True)
+
+
+def page_colours(product: MapProduct) -> dict[str, Any]:
+    """The colours of a map's picture: their name, and the values at which one ends and the next begins."""
+    name, scale = colour_scale(product)
+    return {"map": name, "edges": scale_edges(scale), "logarithmic": isinstance(scale, LogNorm)}
+
+
+def scale_edges(scale: Normalize) -> list[float]:
+    """Values at which one colour of a scale ends and the next begins."""
+    return [float(f"{v:.6g}") for v in np.asarray(scale.inverse(np.linspace(0.0, 1.0, _N_COLOURS + 1)))]
+
+
+def colour_tables(maps: Iterable[PageMap]) -> dict[str, list[str]]:
+    """Colours in hexadecimal of every name that maps have."""
+    names = sorted({made.colours["map"] for made in maps})
+    return {
+        name: [mpl.colors.to_hex(c) for c in mpl.colormaps[name](np.linspace(0.0, 1.0, _N_COLOURS))]
+        for name in names
+    }
+
+
+def _products(regions: FittedRegions) -> Iterator[MapProduct]:
+    yield from map_parameters(regions, "block")
+    yield from map_gas(Thermodynamics.of(regions), _GAS, "block")
+    yield from map_brightness(regions)
+    yield from map_diagnostics(regions)
+    yield from map_circles(regions)
+    yield from map_gradients(regions)
+    try:
+        yield from map_residuals(regions)
+    except EmptySelection:
+        return  # too faint for a smooth model
+
+
+def _of_regions(values: NDArray, regions: FittedRegions, grid: Grid) -> NDArray[np.float32] | None:
+    """The value of every region on the page (k,), if the map has the same in all pixels of a region."""
+    column = values.ravel()[grid.at].astype(np.float32)
+    seen = grid.labels > 0
+    painted = grid.cut(values)
+    same = np.array_equal(painted[seen], column[grid.labels[seen] - 1], equal_nan=True)
+    return column if same else None

@@ -1,0 +1,72 @@
+"""Pictures that stages have drawn, small enough for a page."""
+
+import base64
+import io
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from pyxt_hpc.files.system_errors import system_errors
+from pyxt_hpc.files.writing import check_regular
+
+log = logging.getLogger(__name__)
+
+_WIDTHS = (1000, 640, 420)
+"""Pixels: narrower ones are taken where there are many pictures."""
+
+_BYTES = 2_500_000
+"""All pictures of a page together, in base64."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A picture that may be there: its file, its title, and what it shows for those who cannot see it."""
+
+    path: Path
+    title: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class PagePicture:
+    """A picture: its title, what it shows, its size in pixels, and itself as a ``data:`` URL."""
+
+    title: str
+    alt: str
+    width: int
+    height: int
+    url: str
+
+
+def page_pictures(wanted: list[Wanted]) -> dict[Path, PagePicture]:
+    """Pictures as WebP by their files; those that are not there or unreadable are left out."""
+    read = {one: image for one in wanted if (image := _read(one.path)) is not None}
+    made: dict[Path, PagePicture] = {}
+    for width in _WIDTHS:
+        made = {one.path: _encoded(image, width, one) for one, image in read.items()}
+        if sum(len(picture.url) for picture in made.values()) <= _BYTES:
+            break
+    return made
+
+
+def _read(path: Path) -> Image.Image | None:
+    if not check_regular(path):
+        return None
+    try:
+        with system_errors(path), Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        log.warning("%s: left out of the report, as it cannot be read as a picture (%s)", path, error)
+        return None
+
+
+def _encoded(image: Image.Image, width: int, wanted: Wanted) -> PagePicture:
+    if image.width > width:
+        size = width, max(round(image.height * width / image.width), 1)
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    with io.BytesIO() as buffer:
+        image.save(buffer, "WEBP", quality=80, method=4)
+        text = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return PagePicture(wanted.title, wanted.alt, *image.size, f"data:image/webp;base64,{text}")

@@ -1,0 +1,117 @@
+"""What the records of the stages say: of every observation, of the whole, and what was done when."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.steps import Facts, read_record
+from pyxt_hpc.store.reader import open_store, read_run
+
+_STAGES = (
+    "process-data",
+    "propose-regions",
+    "remove-sources",
+    "generate-responses",
+    "crop-data",
+    "create-bins",
+    "make-maps",
+)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A stage that was done: its command, the time in UTC, and the software."""
+
+    stage: str
+    command: str
+    when: str
+    software: str
+
+
+@dataclass(frozen=True)
+class StageRecords:
+    """All records of a cluster.
+
+    Attributes
+    ----------
+    observations
+        Facts of every stage by ObsID.
+    whole
+        Facts of every stage.
+    done
+        Stages in their order, as far as they have a record.
+    ciao
+        Whether CIAO had a part in it.
+    """
+
+    observations: dict[str, dict[str, Facts]]
+    whole: dict[str, Facts]
+    done: list[Done]
+    ciao: bool
+
+    @classmethod
+    def of(cls, config: ClusterConfig) -> "StageRecords":
+        """Read all that are there: where a cluster came with a bundle only, there are none."""
+        layout = Layout.of(config)
+        observations: dict[str, dict[str, Facts]] = {}
+        whole: dict[str, Facts] = {}
+        done = []
+        for stage in _STAGES:
+            paths = {obsid: layout.step_record(stage, obsid) for obsid in config.observation_ids}
+            read = {obsid: read_record(path) for obsid, path in paths.items()}
+            own = {obsid: record for obsid, record in read.items() if record is not None}
+            observations[stage] = {obsid: record["facts"] for obsid, record in own.items()}
+            record, times = read_record(layout.step_record(stage)), [paths[obsid] for obsid in own]
+            if record is not None:
+                whole[stage] = record["facts"]
+                times.append(layout.step_record(stage))
+            if times:
+                last: dict[str, Any] = record or next(iter(own.values()))
+                done.append(
+                    Done(
+                        stage,
+                        f"pyxt-hpc {stage} -c {config.path.name}",
+                        _when(max(times, key=lambda path: path.stat().st_mtime)),
+                        str(last.get("software", "")),
+                    )
+                )
+            if stage == "create-bins":
+                done += _fits(config, layout)
+        steps = layout.step_record("any").parent
+        ciao = steps.is_dir() and any("-ciao-" in path.name for path in steps.iterdir())
+        return cls(observations, whole, done, ciao)
+
+    def facts(self, stage: str, obsid: str) -> Facts:
+        """Of a stage and an observation, nothing if there is no record."""
+        return self.observations.get(stage, {}).get(obsid, {})
+
+    def findings(self) -> list[tuple[str, str]]:
+        """What stages had to say: the observation or the stage, and a sentence."""
+        found = []
+        for stage, facts_of in self.observations.items():
+            for obsid, facts in facts_of.items():
+                found += [(f"ObsID {obsid}, {stage}", str(text)) for text in facts.get("findings", ())]
+            facts = self.whole.get(stage, {})
+            found += [(stage, str(text)) for text in facts.get("findings", ())]
+            found += [(f"{stage}, left out", str(text)) for text in facts.get("left_out", {}).values()]
+        return found
+
+
+def _fits(config: ClusterConfig, layout: Layout) -> list[Done]:
+    with open_store(layout.results) as file:
+        run, settings = read_run(file), file.description["settings"]
+    command = f"pyxt-hpc fit-spectra -c {config.path.name} --resolution {settings['resolution']}"
+    return [
+        Done("fit-spectra", command, _utc(run.flushed) if run else "-", str(settings.get("software", "")))
+    ]
+
+
+def _when(path: Path) -> str:
+    return _utc(path.stat().st_mtime)
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

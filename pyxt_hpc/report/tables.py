@@ -1,0 +1,264 @@
+"""Tables of the page: observations, settings, versions, and what profiles, masses and shocks have found."""
+
+import glob
+import importlib.metadata
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.config.cluster import SECTIONS, ClusterConfig
+from pyxt_hpc.files.quoting import one_line
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.pipeline.summaries import exposures
+from pyxt_hpc.provenance import software
+from pyxt_hpc.report.agreement import Alone
+from pyxt_hpc.report.pictures import Wanted
+from pyxt_hpc.report.records import StageRecords
+
+_LIBRARIES = ("numpy", "scipy", "numba", "astropy", "regions", "h5py", "matplotlib", "emcee", "jinja2")
+
+
+_OF_THIS_MACHINE = ("data_directory", "num_cpus", "parallel_processing", "last_step_completed")
+"""Settings that mean nothing to others."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A row of the table of observations, in words; ``-`` where nothing is known."""
+
+    dataset: str
+    date: str
+    array: str
+    mode: str
+    before_ks: str
+    after_ks: str
+    lost: str
+    background_scale: str
+    alone: str
+    flares: Wanted
+
+
+def observation_rows(
+    layout: Layout, bundle: Bundle, records: StageRecords, alone: Sequence[Alone]
+) -> Iterator[Observation]:
+    """A row a dataset."""
+    fits = {one.dataset: one for one in alone}
+    for o in bundle.observations:
+        first, cleaned, cropped = (
+            records.facts(stage, obsid)
+            for stage, obsid in (
+                ("process-data", o.obsid),
+                ("remove-sources", o.obsid),
+                ("crop-data", o.obsid),
+            )
+        )
+        cropped = records.whole.get("crop-data", {}).get("observations", {}).get(o.dataset, cropped)
+        error = cropped.get("background_scale_error")
+        one = fits[o.dataset]
+        yield Observation(
+            dataset=o.dataset,
+            date=first.get("date") or "-",
+            array=f"ACIS-{first['array']} {''.join(map(str, first['chips']))}" if first else "-",
+            mode=first.get("datamode", "-"),
+            before_ks=exposures(first) if first else "-",
+            after_ks=exposures(cleaned) if cleaned else f"{o.exposure_s / 1e3:.1f}",
+            lost=f"{cleaned['flare_fraction']:.1%}" if cleaned else "-",
+            background_scale=f"{o.background_scale:.4f}" + (f" ± {error:.4f}" if error else ""),
+            alone=f"{one.kT:.2f} ± {one.kT_error:.2f}" if np.isfinite(one.kT) else "-",
+            flares=Wanted(
+                layout.light_curve_plot(o.obsid),
+                f"Light curves of ObsID {o.obsid}",
+                "count rates against time, with what was kept and what was cut as flares",
+            ),
+        )
+
+
+def setting_sections(config: ClusterConfig) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+    """Every section of the configuration: its keys with their values and meanings."""
+    for section, keys in SECTIONS.items():
+        rows = []
+        for name, key in keys.items():
+            if key.attribute in _OF_THIS_MACHINE:
+                continue
+            value = getattr(config, key.attribute)
+            text = (
+                ", ".join(map(str, value))
+                if isinstance(value, tuple)
+                else ""
+                if value is None
+                else str(value)
+            )
+            rows.append((name, text, key.comment))
+        yield section, rows
+
+
+def versions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Software of this page and of the fits."""
+    yield "this page", software()
+    yield "fits", str(settings.get("software", "-"))
+    yield "Python", platform.python_version()
+    for name in _LIBRARIES:
+        yield name, importlib.metadata.version(name)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What another command has made of the cluster: a title, how, a table in words, pictures, a remark."""
+
+    title: str
+    command: str
+    head: list[str]
+    rows: list[list[str]]
+    pictures: list[Wanted]
+    remark: str = ""
+    sentences: tuple[str, ...] = ()
+
+
+_PROFILE = (
+    ("r_in_kpc", "from [kpc]", "{:.0f}"),
+    ("r_out_kpc", "to [kpc]", "{:.0f}"),
+    ("kT", "kT [keV]", "{:.2f}"),
+    ("n_e", "n_e [cm⁻³]", "{:.3g}"),
+    ("pressure", "pressure [keV cm⁻³]", "{:.3g}"),
+    ("entropy", "entropy [keV cm²]", "{:.3g}"),
+    ("cooling_time", "cooling time [Gyr]", "{:.3g}"),
+)
+_CALIBRATION = (
+    ("variable", "regions by", "{}"),
+    ("low", "from", "{:.3g}"),
+    ("high", "to", "{:.3g}"),
+    ("regions", "regions", "{}"),
+    ("kT_bias", "bias of kT", "{:+.1%}"),
+    ("kT_coverage", "68% intervals that hold the truth", "{:.1%}"),
+    ("kT_error_factor", "errors x", "{:.2f}"),
+)
+_SHOCKS = (
+    ("ra", "RA [deg]", "{:.5f}"),
+    ("dec", "Dec [deg]", "{:+.5f}"),
+    ("length", "length [arcsec]", "{:.0f}"),
+    ("mach", "Mach, from kT", "{:.2f}"),
+    ("density_mach", "Mach, from density", "{:.2f}"),
+    ("significance", "sigma", "{:.1f}"),
+)
+
+
+def read_product_table(path: Path) -> Table | str:
+    """A table that another command wrote, or why it cannot be read."""
+    try:
+        return Table.read(path, format="ascii.ecsv")
+    except (KeyError, ValueError, TypeError, OSError) as error:
+        return f"{path.name} cannot be read ({one_line(str(error))}): make it again"
+
+
+def table_in_words(
+    table: Table, columns: Sequence[tuple[str, str, str]]
+) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of some columns, each with the ends of its interval where the table has them."""
+    there = [(name, title, form) for name, title, form in columns if name in table.colnames]
+    rows = []
+    for row in table:
+        words = []
+        for name, _, form in there:
+            text = _word(row[name], form)
+            if f"{name}_lo" in table.colnames:
+                low, high = (_word(row[f"{name}_{end}"], form) for end in ("lo", "hi"))
+                text += f" ({low} to {high})"
+            words.append(text)
+        rows.append(words)
+    return [title for _, title, _ in there], rows
+
+
+def _word(value: Any, form: str) -> str:
+    if np.ma.is_masked(value):
+        return "-"
+    if isinstance(value, float | np.floating):
+        if not np.isfinite(value):
+            return "open"
+        text = form.format(value)
+        return f"{float(text):g}" if "e+" in text else text  # 1150 is read sooner than 1.15e+03
+    return form.format(value)
+
+
+def made_by_others(layout: Layout, bundle: Bundle) -> Iterator[Made]:
+    """Profiles, masses and shocks that are there, with a remark where they are of another bundle."""
+    folder = layout.main_output
+    for path in sorted(folder.glob(f"{glob.escape(layout.name)}_profile*_shells.ecsv")):
+        tag = path.name.removeprefix(f"{layout.name}_profile").removesuffix("_shells.ecsv")
+        pictures = [
+            Wanted(
+                layout.profile_picture(tag), "Gas", "density, temperature and what follows, against radius"
+            ),
+            Wanted(
+                layout.profile_brightness_picture(tag), "Brightness", "surface brightness with its models"
+            ),
+        ]
+        yield _made(
+            path, f"Radial profile{tag.replace('_', ' ')}", "profile-analysis", _PROFILE, pictures, bundle
+        )
+    for path in sorted(folder.glob(f"{glob.escape(layout.name)}_mass*.ecsv")):
+        if path.name.endswith("_profile.ecsv"):
+            continue
+        tag = path.name.removeprefix(f"{layout.name}_mass").removesuffix(".ecsv")
+        pictures = [
+            Wanted(
+                layout.mass_picture(tag), "Mass", "temperature, density, mass and gas fraction against radius"
+            ),
+            Wanted(layout.mass_corner(tag), "Parameters", "samples of every two parameters"),
+        ]
+        yield _made(
+            path, f"Hydrostatic mass{tag.replace('_', ' ')}", "mass-estimation", None, pictures, bundle
+        )
+    if layout.calibration_table("").is_file():
+        pictures = [
+            Wanted(
+                layout.calibration_picture(""), "Calibration", "bias and coverage of simulated fits by class"
+            ),
+            Wanted(
+                layout.picture(layout.map("trust")), "Trust", "map of where kT and its error can be trusted"
+            ),
+        ]
+        yield _made(
+            layout.calibration_table(""), "Calibration: this map simulated and fitted again", "calibrate",
+            _CALIBRATION, pictures, bundle,
+        )  # fmt: skip
+    if layout.shock_table.is_file():
+        pictures = [
+            Wanted(layout.picture(layout.map("mach")), "Mach number", "map of the Mach number"),
+            Wanted(layout.shock_histogram, "Mach numbers", "histogram of Mach numbers"),
+        ]
+        yield _made(layout.shock_table, "Shock fronts, candidates", "find-shocks", _SHOCKS, pictures, bundle)
+
+
+def _made(
+    path: Path,
+    title: str,
+    command: str,
+    columns: Sequence[tuple[str, str, str]] | None,
+    pictures: list[Wanted],
+    bundle: Bundle,
+) -> Made:
+    table = read_product_table(path)
+    if isinstance(table, str):
+        return Made(title, command, [], [], pictures, table)
+    if columns is None:
+        columns = [
+            (name, f"{name.replace('_', ' ')}{f' [{table[name].unit}]' if table[name].unit else ''}", "{:.4g}"
+             if table[name].dtype.kind == "f" else "{}")
+            for name in table.colnames
+            if not name.endswith(("_lo", "_hi"))
+        ]  # fmt: skip
+    head, rows = table_in_words(table, columns)
+    made_from = table.meta.get("bundle")
+    remark = ""
+    if made_from is not None and made_from != bundle.fingerprint:
+        remark = f"Made from another bundle than the maps: run pyxt-hpc {command} again."
+    if not rows:
+        remark = remark or "None was found."
+    sentences = tuple(str(one) for one in table.meta.get("sentences", ()))
+    return Made(title, command, head, rows, pictures, remark, sentences)

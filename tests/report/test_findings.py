@@ -1,0 +1,121 @@
+"""What a report finds: doubts, observations that disagree, the worst regions, what to cite."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyxt_hpc.bundle import read_bundle
+from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.report.agreement import Alone, disagreements
+from pyxt_hpc.report.citations import citations
+from pyxt_hpc.report.doubts import doubts_of_background, doubts_of_fits, flag_shares
+from pyxt_hpc.report.payload import Payload
+from pyxt_hpc.report.spectra import chosen_regions, spread_regions, worst_regions
+from pyxt_hpc.store.rows import ROW_DTYPE
+
+
+def made_up(n: int, seed: int = 1) -> np.ndarray:
+    """Rows of n good fits at random places."""
+    rng = np.random.default_rng(seed)
+    rows = np.zeros(n, ROW_DTYPE)
+    rows["region"] = np.arange(1, n + 1)
+    rows["row"], rows["col"], rows["radius"] = rng.integers(0, 500, n), rng.integers(0, 500, n), 8.0
+    rows["goodness"] = rng.normal(size=n)
+    rows["counts"], rows["background_counts"] = 1000, 100.0
+    return rows
+
+
+def test_worst_regions_come_first_and_are_apart() -> None:
+    rows = made_up(3000)
+    rows["goodness"][70], rows["flags"][9] = 9.0, int(FitFlag.KT_HI_OPEN | FitFlag.TWO_MINIMA)
+    rows["flags"][11] = int(FitFlag.KT_HI_OPEN)
+    rows["flags"][12] = int(FitFlag.FEW_COUNTS)  # not doubtful
+    worst = worst_regions(rows)
+    assert worst[:3].tolist() == [9, 11, 70]
+    assert 12 not in worst
+    y, x = rows["row"][worst], rows["col"][worst]
+    apart = np.hypot(y[:, None] - y, x[:, None] - x) + 99 * np.eye(10)
+    assert len(worst) == 10
+    assert apart.min() >= 8.0
+
+
+def test_spectra_are_spread_and_hold_the_worst() -> None:
+    rows = made_up(3000)
+    chosen = chosen_regions(rows)
+    assert set(worst_regions(rows).tolist()) <= set(chosen.tolist())
+    assert 200 < len(chosen) <= 300
+    spread = spread_regions(rows, 100)
+    y, x = rows["row"].astype(float), rows["col"].astype(float)
+    nearest = np.hypot(y[:, None] - y[spread], x[:, None] - x[spread]).min(axis=1)
+    assert nearest.max() < 80  # 100 squares of 50 pixels
+    assert spread_regions(rows[:50], 100).tolist() == list(range(50))
+
+
+def test_an_observation_that_differs_is_named() -> None:
+    same = [Alone("1", 5.0, 0.05, 1.0, 0.01, 1.0), Alone("2", 5.1, 0.05, 1.02, 0.01, 1.0)]
+    assert not list(disagreements(same))
+    hot = Alone("3", 6.5, 0.06, 1.0, 0.01, 1.0)
+    sentences = list(disagreements([*same, hot]))
+    assert any(
+        "Observation 3 disagrees" in sentence and "its kT is 6.5" in sentence for sentence in sentences
+    )
+    hidden = Alone("4", np.nan, np.nan, np.nan, np.nan, 0.3)
+    assert not list(disagreements([*same, hidden]))
+    # as much as calibration differs, however small the errors
+    assert not list(
+        disagreements([Alone("1", 5.0, 1e-3, 1.0, 1e-3, 1.0), Alone("2", 5.2, 1e-3, 1.05, 1e-3, 1.0)])
+    )
+
+
+def test_too_much_background_is_seen_and_the_right_one_is_not(config: Path) -> None:
+    bundle = read_bundle(Layout.of(read_config(config)).bundle)
+    middle = 30.0
+    assert not list(doubts_of_background(bundle, middle, middle))
+    (doubt,) = doubts_of_background(replace(bundle, background=bundle.background * 8), middle, middle)
+    assert doubt.grave
+    assert "background exceeds the counts" in doubt.text
+
+
+def test_alarming_fits_are_grave() -> None:
+    rows = made_up(1000)
+    assert not list(doubts_of_fits(rows))
+    rows["flags"][:30] = int(FitFlag.POOR_FIT)
+    rows["goodness"] += 2.0
+    titles = [doubt.title for doubt in doubts_of_fits(rows)]
+    assert titles == ["Too many doubtful fits", "Goodness is shifted"]
+    (share,) = flag_shares(rows["flags"])
+    assert (share.name, share.number, share.doubtful) == ("POOR_FIT", 30, True)
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_bibtex_is_whole(used: bool) -> None:
+    found = list(citations(sherpa=used, ciao=used, mass=used))
+    keys = [one.key for one in found]
+    assert len(set(keys)) == len(keys)
+    assert ("Freeman2001" in keys) == used
+    for one in found:
+        kind, key = re.match(r"@(\w+)\{(\w+),", one.entry).groups()  # type: ignore[union-attr]
+        assert key == one.key
+        assert kind in ("article", "inproceedings")
+        depth = 0
+        for mark in one.entry:
+            depth += {"{": 1, "}": -1}.get(mark, 0)
+            assert depth >= 0
+        assert depth == 0
+        assert {"author", "title", "year", "doi"} <= set(
+            re.findall(r"^\s+(\w+)\s*=", one.entry, re.MULTILINE)
+        )
+
+
+def test_payload_knows_what_it_has() -> None:
+    payload = Payload()
+    values = np.array([1.0, np.nan, -2.5e-9, 3.14159265])
+    assert payload.add("a", values) == "a"
+    assert payload.add("b", values.astype(np.float32)) == "a"
+    assert payload.add("c", np.arange(4, dtype=np.int32)) == "c"
+    assert [entry["name"] for entry in payload.entries] == ["a", "c"]
