@@ -274,7 +274,6 @@ class AncestorLayout(Layout):
     background_time = _PathOf(
         "acb/{name}_effective_background_time_{of}.npy", "the same x ratio of 9.5-12 keV counts"
     )
-    first_signal_to_noise_map = _Path("acb/{name}_pype_SN_map.fits", "S/N of every circle, until 2022")
 
 
 @dataclass(frozen=True)
