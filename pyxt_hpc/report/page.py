@@ -166,7 +166,7 @@ def _collect(
     spectra = add_spectra(regions, fitted_with, sky, grid.regions[place], place, payload)
     alone = fit_alone(bundle, fitted_with, sky, frame.row, frame.col)
     records = StageRecords.of(config)
-    made = list(made_by_others(layout, bundle))
+    made = list(made_by_others(layout, {"bundle": bundle.fingerprint, "results": regions.fingerprint}))
     observations = list(observation_rows(layout, bundle, records, alone))
     field = add_field(config, bundle, payload)
     wanted = [one for part in made for one in part.pictures] + [o.flares for o in observations]
