@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import time
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +15,7 @@ from markupsafe import Markup
 
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import PyxtError
+from pyxt_hpc.files.times import utc
 from pyxt_hpc.files.writing import check_regular, refuse_to_replace, replacing
 from pyxt_hpc.fit.brightness import sky_brightness
 from pyxt_hpc.fit.cosmology import kpc_per_arcsec
@@ -37,7 +37,7 @@ from pyxt_hpc.report.doubts import (
     flag_shares,
 )
 from pyxt_hpc.report.field import add_field, tangent
-from pyxt_hpc.report.grid import REASONS, UNSEEN, Grid, page_grid, reasons_of_bad
+from pyxt_hpc.report.grid import DEAD, REASONS, Grid, page_grid, reasons_of_bad
 from pyxt_hpc.report.maps import PageMap, colour_tables, page_maps
 from pyxt_hpc.report.payload import Payload
 from pyxt_hpc.report.pictures import page_pictures
@@ -145,7 +145,7 @@ def _collect(
     layout, bundle, rows = regions.layout, regions.bundle, regions.rows
     results = read_results(layout.results)
     payload = Payload()
-    grid = page_grid(regions, results, max_regions)
+    grid = page_grid(regions, max_regions)
     maps = page_maps(regions, grid, payload)
     own = rows[grid.regions]
     columns = {name: payload.add(f"row_{name}", own[name]) for name in _COLUMNS}
@@ -236,7 +236,7 @@ def _collect(
             )
         ),
         "software": software(),
-        "written": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "written": utc(),
         "grid": grid,
         "n_spectra": len(place),
     }
@@ -301,7 +301,7 @@ def _doubts(
     found += list(doubts_of_fits(regions.rows))
     found += [Doubt(True, "Observations disagree", text) for text in disagreements(alone)]
     found += list(doubts_of_background(bundle, row, col))
-    found += list(doubts_of_blanks(grid.blank, REASONS, UNSEEN))
+    found += list(doubts_of_blanks(grid.blank, REASONS, DEAD))
     if regions.pending:
         found.append(
             Doubt(
@@ -339,7 +339,7 @@ def _doubts(
 def _blank(grid: Grid) -> list[tuple[str, str]]:
     """Reason and share of blank pixels."""
     return [
-        (REASONS[code], f"{share:.1%} of {'all' if code == UNSEEN else 'the live'} pixels")
+        (REASONS[code], f"{share:.1%} of {'all' if code in DEAD else 'the live'} pixels")
         for code, share in sorted(grid.blank.items(), reverse=True)
     ]
 
