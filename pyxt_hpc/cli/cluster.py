@@ -17,7 +17,7 @@ from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.layout import Layout
 
 if TYPE_CHECKING:
-    from pyxt_hpc.lookup import Found
+    from pyxt_hpc.config.lookup import Found
 
 # option: key
 _GIVEN = {
@@ -58,7 +58,7 @@ def init_cluster(arguments: argparse.Namespace) -> None:
     given = {key: text for name, key in _GIVEN.items() if (text := getattr(arguments, name)) is not None}
     texts = dict(given)
     if arguments.lookup or arguments.lookup_name:
-        from pyxt_hpc.lookup import look_up
+        from pyxt_hpc.config.lookup import look_up
 
         found = look_up(arguments.lookup_name or arguments.name)
         echo(*found.notes)
