@@ -1,11 +1,10 @@
 """What the records of the stages say: of every observation, of the whole, and what was done when."""
 
-import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.files.times import utc
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.steps import Facts, read_record
 from pyxt_hpc.store.reader import open_store, read_run
@@ -74,7 +73,7 @@ class StageRecords:
                     Done(
                         stage,
                         f"pyxt-hpc {stage} -c {config.path.name}",
-                        _when(max(times, key=lambda path: path.stat().st_mtime)),
+                        utc(max(path.stat().st_mtime for path in times)),
                         str(last.get("software", "")),
                     )
                 )
@@ -104,14 +103,4 @@ def _fits(config: ClusterConfig, layout: Layout) -> list[Done]:
     with open_store(layout.results) as file:
         run, settings = read_run(file), file.description["settings"]
     command = f"pyxt-hpc fit-spectra -c {config.path.name} --resolution {settings['resolution']}"
-    return [
-        Done("fit-spectra", command, _utc(run.flushed) if run else "-", str(settings.get("software", "")))
-    ]
-
-
-def _when(path: Path) -> str:
-    return _utc(path.stat().st_mtime)
-
-
-def _utc(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
+    return [Done("fit-spectra", command, utc(run.flushed) if run else "-", str(settings.get("software", "")))]
