@@ -15,6 +15,7 @@ from pyxt_hpc.calibrate.trust import MEANINGS as TRUST
 from pyxt_hpc.errors import EmptySelection, PyxtError
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.maps.catalogue import ERRORS
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics, map_gas
 from pyxt_hpc.maps.gradient import map_gradients
@@ -59,8 +60,6 @@ _STORED = (
 )
 """Maps that other commands have made: name, title, command, whether 0 is in the middle of the colours."""
 
-_ERRORS = ("_error_plus", "_error_minus", "_fractional_error", "_error")
-
 
 @dataclass
 class PageMap:
@@ -102,8 +101,8 @@ def page_maps(regions: FittedRegions, grid: Grid, payload: Payload) -> list[Page
     """Make the maps of the page and add their arrays to the payload."""
     found: dict[str, PageMap] = {}
     for product in _products(regions):
-        name = product.path.name.removeprefix(f"{regions.layout.name}_").removesuffix("_map.fits")
-        ending = next((e for e in _ERRORS if name.endswith(e) and name.removesuffix(e) in found), "")
+        name = product.name
+        ending = next((e for e in ERRORS if name.endswith(e) and name.removesuffix(e) in found), "")
         values = _of_regions(product.values, regions, grid)
         if ending:
             errors = found[name.removesuffix(ending)].errors
@@ -216,6 +215,7 @@ def _of_other_commands(regions: FittedRegions) -> Iterator[MapProduct]:
             diverging=diverging,
             integer=integer,
             meanings=meanings,
+            name=name,
         )
 
 
