@@ -73,8 +73,7 @@ def init_cluster(arguments: argparse.Namespace) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    empty = [q.key for q in QUESTIONS if not texts.get(q.key) and KEYS[q.key].default is None]
-    empty = [key for key in empty if not KEYS[key].suggestion]
+    empty = [q.key for q in QUESTIONS if not texts.get(q.key) and KEYS[q.key].is_needed]
     if empty:
         tell(f"{path}: fill in {', '.join(empty)}, put the observations in {layout.cluster_dir}/<obsid>/,")
     else:

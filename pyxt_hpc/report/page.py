@@ -148,16 +148,7 @@ def _collect(
     grid = page_grid(regions, max_regions)
     maps = page_maps(regions, grid, payload)
     own = rows[grid.regions]
-    columns = {name: payload.add(f"row_{name}", own[name]) for name in _COLUMNS}
-    for name in ("abundance", "nH"):
-        if regions.settings[f"{name}_bounds"] is not None:
-            columns |= {
-                f"{name}{end}": payload.add(f"row_{name}{end}", own[f"{name}{end}"])
-                for end in ("", "_lo", "_hi")
-            }
-    columns["datasets"] = payload.add(
-        "row_datasets", np.unpackbits(own["observations"], axis=1).sum(axis=1).astype(np.uint8)
-    )
+    columns = _add_columns(regions, own, payload)
     # with the settings of the fits, which may have been changed in the configuration since
     fitted_with = replace(config_of(bundle, regions.settings), path=config.path)
     sky = sky_brightness(bundle)
@@ -173,7 +164,6 @@ def _collect(
     scale = kpc_per_arcsec(config)
     data = {
         "name": config.name,
-        "arrays": payload.entries,
         "n_regions": len(own),
         "n_spectra": len(place),
         "grid": {
@@ -194,13 +184,8 @@ def _collect(
         "kpc_per_arcsec": scale,
         "centre": {"row": frame.row, "col": frame.col},
         "flags": [
-            {
-                "bit": int(flag),
-                "name": flag.name,
-                "meaning": MEANINGS[flag],
-                "doubtful": bool(flag & DOUBTFUL),
-            }
-            for flag in FitFlag
+            {"bit": int(f), "name": f.name, "meaning": MEANINGS[f], "doubtful": bool(f & DOUBTFUL)}
+            for f in FitFlag
         ],
         "shape": "bin" if regions.labels is not None else "circle",
     }
@@ -241,6 +226,21 @@ def _collect(
         "n_spectra": len(place),
     }
     return context, data, payload.text()
+
+
+def _add_columns(regions: FittedRegions, rows: np.ndarray, payload: Payload) -> dict[str, str]:
+    """Add what the page has of every region: names of the arrays by those of the columns."""
+    columns = {name: payload.add(f"row_{name}", rows[name]) for name in _COLUMNS}
+    for name in ("abundance", "nH"):
+        if regions.settings[f"{name}_bounds"] is not None:
+            columns |= {
+                f"{name}{end}": payload.add(f"row_{name}{end}", rows[f"{name}{end}"])
+                for end in ("", "_lo", "_hi")
+            }
+    columns["datasets"] = payload.add(
+        "row_datasets", np.unpackbits(rows["observations"], axis=1).sum(axis=1).astype(np.uint8)
+    )
+    return columns
 
 
 def _without_extras(field: dict[str, Any]) -> dict[str, Any]:
