@@ -145,9 +145,9 @@ def pack_command(arguments: argparse.Namespace) -> None:
     config = read_config(arguments.config)
     output = arguments.output or Path(f"{config.name}_packed.tar")
     for name in pack_cluster(config, output):
-        echo(f"  {name}")
+        tell(f"  {name}")
     megabytes = output.stat().st_size / 1e6
-    echo(f"{output}: {megabytes:.1f} MB; on the other machine: pyxt-hpc unpack {output.name}")
+    tell(f"{output}: {megabytes:.1f} MB; on the other machine: pyxt-hpc unpack {output.name}")
 
 
 @command(
@@ -163,12 +163,12 @@ def unpack_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages.transfer import unpack_cluster
 
     config = unpack_cluster(arguments.archive, arguments.directory)
-    echo(f"{config.path}: unpacked, the bundle is whole")
+    tell(f"{config.path}: unpacked, the bundle is whole")
     if arguments.site or arguments.scheduler or {"site", "scheduler"} & dict(config.hpc).keys():
         arguments.config, arguments.submit = config.path, False
         make_job_command(arguments)
     else:
-        echo(f"job script: pyxt-hpc make-job -c {config.path} --site NAME")
+        tell(f"next: pyxt-hpc make-job -c {config.path} --site NAME")
 
 
 COMMANDS = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import config_option, cpus_option, option, whole_number
-from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.cli.screen import echo, tell
 from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import detect_world
@@ -83,7 +83,7 @@ def mass_estimation(arguments: argparse.Namespace) -> None:
     if mass is not None:
         echo(*_lines(mass))
         for path in Mass(config.name, mass, tag).write(Layout.of(config)):
-            echo(f"{path}")
+            tell(f"{path}")
 
 
 def _prepare(config: ClusterConfig, tag: str, options: "MassOptions") -> "Sampling":

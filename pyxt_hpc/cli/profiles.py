@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import as_key, config_option, option, whole_number
-from pyxt_hpc.cli.screen import echo
+from pyxt_hpc.cli.screen import echo, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.pipeline.summaries import table
@@ -98,7 +98,7 @@ def profile_analysis(arguments: argparse.Namespace) -> None:
     )
     echo(*_lines(profile.analysis))
     for path in profile.write(Layout.of(config)):
-        echo(f"{path}")
+        tell(f"{path}")
 
 
 def _lines(profile: "ClusterProfile") -> Iterator[str]:

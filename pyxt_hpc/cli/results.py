@@ -47,7 +47,7 @@ def status(arguments: argparse.Namespace) -> None:
         jobs = read_jobs(layout.jobs_record)
         # A job that waits has no results yet: nothing is wrong.
         statuses = read_statuses(layout) if has_stores(layout) or not jobs else []
-        if arguments.watch and sys.stdout.isatty():
+        if arguments.watch and not arguments.json and sys.stdout.isatty():
             echo("\x1b[H\x1b[J" + time.strftime("%H:%M:%S"))
         numbers = [{"regions": one.total, "finished": one.finished} | plain(one) for one in statuses]
         lines = chain(job_lines(jobs), *map(_status_lines, statuses))
