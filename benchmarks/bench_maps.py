@@ -210,12 +210,11 @@ def parts(config_path: Path) -> None:
     boxes = ds9.Boxes.of(regions)
     seconds["DS9 files"] = clock() - start
     made = (
-        ("fitted parameters", commands.make_fit_maps(regions)),
-        ("brightness", commands.make_brightness_maps(regions)),
-        ("gradients", commands.make_gradient_maps(regions)),
-        ("residuals", commands.make_residual_maps(regions)),
-        ("pressure", commands.make_pressure_maps(regions)),
-        ("entropy", commands.make_entropy_maps(regions)),
+        ("fitted parameters", commands.make_maps(regions, ["fits"])),
+        ("brightness", commands.make_maps(regions, ["brightness"])),
+        ("gradients", commands.make_maps(regions, ["gradient"])),
+        ("residuals", commands.make_maps(regions, ["residual"])),
+        ("pressure and entropy", commands.make_maps(regions, ["gas"])),
     )
     for label, products in made:
         while True:

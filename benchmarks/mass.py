@@ -26,6 +26,7 @@ from pyxt_hpc.profiles.mass.estimate import MassOptions, MassProblem, prepare_sa
 from pyxt_hpc.profiles.mass.models import WAYS
 from pyxt_hpc.profiles.mass.posterior import Posterior, posterior_of
 from pyxt_hpc.profiles.mass.sampler import SamplerOptions, best_fit
+from pyxt_hpc.profiles.projection import volumes
 from pyxt_hpc.profiles.vikhlinin import GasDensity
 from pyxt_hpc.simulate.annuli import AnnularSky
 from pyxt_hpc.simulate.spherical import SphericalCluster
@@ -117,7 +118,10 @@ def by_importance(problem: MassProblem, rng: np.random.Generator) -> tuple[Poste
     samples, log_probability, proposals = np.zeros((0, len(best))), np.zeros(0), []
     mean, effective = best, 0.0
     while effective < ENOUGH and len(proposals) < MAX_ROUNDS:
-        proposals.append(multivariate_t(mean, covariance, df=DEGREES, seed=rng))
+        if likelihood.model.way == "forward" and not proposals:
+            proposals.append(Shapes(likelihood, best, covariance, rng))
+        else:
+            proposals.append(multivariate_t(mean, covariance, df=DEGREES, seed=rng))
         drawn = proposals[-1].rvs(DRAWS)
         inside = np.all((drawn > low) & (drawn < high), axis=1)
         found = np.full(DRAWS, -np.inf)
@@ -138,6 +142,60 @@ def by_importance(problem: MassProblem, rng: np.random.Generator) -> tuple[Poste
         likelihood, samples[chosen], log_probability[chosen], problem.critical, problem.mu_e, free, rng
     )
     return posterior, {"effective": float(effective)}
+
+
+class Shapes:
+    """Proposal for forward models: whatever temperature profiles the annuli allow, beside the best density.
+
+    The posterior of the temperature's parameters is bent, with several maxima, which no ellipse describes. Of
+    many shapes drawn between the bounds the spectroscopic-like temperatures (Mazzotta et al. 2004) of the
+    annuli are computed, each with its best scale T0, and compared with the data, errors widened. The density
+    is drawn about the best one.
+    """
+
+    N_SHAPES, WIDER = 40_000, 1.3
+
+    def __init__(self, likelihood, best, covariance, rng):
+        self.likelihood, self.rng = likelihood, rng
+        n = len(likelihood.model.gas.parameters)
+        self.density = multivariate_t(best[:n], covariance[:n, :n], df=DEGREES, seed=rng)
+        self.low, self.high = likelihood.bounds[:, n + 1 :]
+        annuli = likelihood.annuli
+        known = annuli.has_kT
+        sigma = self.WIDER * 0.5 * np.log(annuli.kT_hi[known] / annuli.kT_lo[known])
+        self.data, self.weight = np.log(annuli.kT[known]), sigma**-2.0
+        edges = np.geomspace(0.3 * annuli.radius[0], 4.0 * annuli.outermost, 48)
+        self.radius = np.sqrt(edges[1:] * edges[:-1])
+        n_e = likelihood.model.gas.density(best[None])(self.radius)[0]
+        pairs = zip(annuli.r_in[known], annuli.r_out[known], strict=True)
+        self.measure = np.array([volumes([r_in, r_out], edges)[0] for r_in, r_out in pairs]) * n_e**2
+        self.shapes = rng.uniform(self.low, self.high, (self.N_SHAPES, 4))
+        self.scale, log_weight = self._compared(self.shapes)
+        self.log_sum = logsumexp(log_weight)
+        self.probability = np.exp(log_weight - self.log_sum)
+
+    def _compared(self, shapes):
+        """Best ln T0 of shapes (n, 4), and the logarithm of how well they then agree."""
+        theta = np.concatenate([np.zeros((len(shapes), 1)), shapes], axis=1)
+        kT = self.likelihood.model.temperature(theta)(self.radius)
+        off = self.data - np.log((kT**0.25 @ self.measure.T) / (kT**-0.75 @ self.measure.T))
+        scale = off @ self.weight / self.weight.sum()
+        return scale, -0.5 * (off - scale[:, None]) ** 2 @ self.weight
+
+    def rvs(self, number):
+        chosen = self.rng.choice(self.N_SHAPES, number, p=self.probability)
+        scale = self.scale[chosen] + self.rng.standard_normal(number) / np.sqrt(self.weight.sum())
+        return np.column_stack([self.density.rvs(number), scale, self.shapes[chosen]])
+
+    def logpdf(self, theta):
+        n = theta.shape[1] - 5
+        scale, log_weight = self._compared(np.clip(theta[:, n + 1 :], self.low, self.high))
+        off = (theta[:, n] - scale) * np.sqrt(self.weight.sum())
+        norm = self.log_sum - np.log(self.N_SHAPES) + np.sum(np.log(self.high - self.low))
+        norm += 0.5 * np.log(2.0 * np.pi / self.weight.sum())
+        inside = np.all((theta[:, n + 1 :] >= self.low) & (theta[:, n + 1 :] <= self.high), axis=1)
+        shape = np.where(inside, log_weight - 0.5 * off**2 - norm, -np.inf)
+        return self.density.logpdf(theta[:, :n]) + shape
 
 
 def mixing_of(mixing, used):

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -21,7 +22,7 @@ def write_image(
     unit: str,
     comment: str,
     bundle_fingerprint: str,
-    settings: Mapping[str, float | str | None] | None = None,
+    settings: Mapping[str, Any] | None = None,
     history: Iterable[str] = (),
     errors: Mapping[str, np.ndarray] | None = None,
 ) -> None:
@@ -42,7 +43,8 @@ def write_image(
     bundle_fingerprint
         Ties the image to the data it was made from.
     settings
-        Keywords of the header that `read_image` will compare; those that are None are left out.
+        Keywords of the header, with a comment or without; those that are None are left out. `read_image` can
+        compare them.
     history
         Further lines of provenance.
     errors

@@ -169,6 +169,10 @@ class Layout:
 
     # Stage 7
     map = _PathOf("main_output/{name}_{of}_map.fits", "a quantity, as temperature or temperature_error_plus")
+    overview = _PathOf("main_output/{name}_overview{of}", "the main maps on one sheet")
+    ds9_script = _PathOf(
+        "main_output/{name}_ds9{of}.sh", "opens temperature, errors, flags and regions in DS9"
+    )
     clusterpyxt_map = _PathOf(
         "main_output/{name}_{of}.fits", "density, pressure or entropy as ClusterPyXT has them"
     )
@@ -243,9 +247,13 @@ class Layout:
         """Every such file that is there, sorted."""
         return sorted(self.acb.glob(f"{glob.escape(self.name)}_results_part-*-of-*.h5"))
 
-    def picture(self, fits_path: Path) -> Path:
-        """PNG picture beside a FITS map."""
-        return fits_path.with_suffix(".png")
+    def masked_map(self, fits_path: Path) -> Path:
+        """A map that is blank where a mask is true, beside the whole one."""
+        return fits_path.with_name(f"{fits_path.name.removesuffix('_map.fits')}_masked_map.fits")
+
+    def picture(self, fits_path: Path, form: str = "png") -> Path:
+        """Picture beside a FITS map."""
+        return fits_path.with_suffix(f".{form}")
 
     def ds9_regions(self, fits_path: Path) -> Path:
         """DS9 region file beside a FITS map."""
@@ -266,7 +274,6 @@ class AncestorLayout(Layout):
     background_time = _PathOf(
         "acb/{name}_effective_background_time_{of}.npy", "the same x ratio of 9.5-12 keV counts"
     )
-    first_signal_to_noise_map = _Path("acb/{name}_pype_SN_map.fits", "S/N of every circle, until 2022")
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ FIRST = (
     "jobs/test_slurm.py",
     "test_marx.py",
     "test_commands.py",
+    "sample/test_run.py",
+    "calibrate/test_command.py",
     "test_run.py",
     "hostile/test_answers.py",
     "hostile/test_storage.py",

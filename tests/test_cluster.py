@@ -13,6 +13,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.units import Quantity
 from astropy.wcs import WCS
+from matplotlib.figure import Figure
 from simulated_fronts import shock_free_cluster
 
 import pyxt_hpc as px
@@ -23,7 +24,7 @@ from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, MissingInput, PyxtError
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.commands import make_all_maps, make_temperature_maps
+from pyxt_hpc.maps.commands import make_maps
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.simulate.direct import observe_directly
 from pyxt_hpc.store.reader import read_results
@@ -48,7 +49,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["create-bins", "-c", str(path), "--num-cpus", "1"]) == 0
     assert main(["fit-spectra", "-c", str(path), "--num-cpus", "1", "--yes"]) == 0
     regions = read_fitted_regions(read_config(path))
-    for _ in (*make_all_maps(regions), *make_temperature_maps(regions, "interpolate")):
+    for _ in (*make_maps(regions, ["all"]), *make_maps(regions, ["kT", "norm"], "interpolate")):
         pass  # what the commands write, without the pictures
     return path
 
@@ -136,7 +137,7 @@ def test_a_map_is_written_only_when_asked_for(cluster: px.Cluster, config: Path,
     before = files_in(config.parent)
     made = cluster.map("temperature")
     axes = made.plot()
-    assert axes.get_title() == "Temperature"
+    assert axes.get_title() == f"{NAME}: Temperature"
     assert files_in(config.parent) == before
     path = made.write(tmp_path / "kT.fits")
     with fits.open(path) as hdus:
@@ -150,13 +151,11 @@ def test_a_map_is_written_only_when_asked_for(cluster: px.Cluster, config: Path,
 
 
 def test_a_map_is_drawn_on_given_axes(cluster: px.Cluster) -> None:
-    from matplotlib.figure import Figure
-
     made = cluster.map("density")
     axes = Figure().add_subplot(projection=made.wcs)
     assert made.plot(axes) is axes
     assert len(axes.images) == 1
-    assert made.plot(Figure().add_subplot()).get_title() == "Electron density"
+    assert made.plot(Figure().add_subplot()).get_title() == f"{NAME}: Electron density"
 
 
 def test_a_side_on_which_all_intervals_are_open_has_no_errors(cluster: px.Cluster) -> None:
@@ -188,6 +187,56 @@ def test_one_region_is_that_of_the_map(cluster: px.Cluster, config: Path, tmp_pa
     assert not low > free.values["abundance"].value
     assert high > free.values["abundance"].value
     assert "kT" in repr(free)
+
+
+def test_a_place_on_the_sky_has_a_region(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = px.Cluster(config)
+    row = cluster.results.stored.rows[7]
+    ra, dec = (float(at) for at in cluster.wcs.wcs_pix2world(row["col"] + 0.3, row["row"] - 0.4, 0))
+    assert cluster.region_at(ra, dec) == row["region"]
+    titles: list[str] = []
+    monkeypatch.setattr(Figure, "suptitle", lambda self, text, **how: titles.append(text))
+    place = SkyCoord(ra, dec, unit="deg").to_string("hmsdms", sep=":")
+    assert main(["fit-region", "-c", str(config), "--at", place]) == 0
+    assert f"region_{row['region']}_spectrum.png" in capsys.readouterr().out
+    (title,) = titles
+    assert f"Region {row['region']} of {NAME}" in title
+    middle = cluster.wcs.pixel_to_world(row["col"], row["row"])
+    assert middle.to_string("hmsdms", sep=":", precision=1) in title
+    assert f'radius {row["radius"] * 1.968:.1f}"' in title
+    for word in ("z = 0.1", "nH = 0.05", "Z = 0.3 solar", "kpc"):
+        assert word in title
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fit-region", "--at", "0 0"], "outside of the images"),
+        (["fit-region", "--at", "10:00:06"], "expected 'RA DEC'"),
+        (["fit-region", "--at", "nan nan"], "nan"),
+        (["fit-region"], "takes the number of a region, or --at"),
+        (["fit-region", "3", "--at", "0 0"], "takes the number of a region, or --at"),
+        (["make-maps", "kT", "goodness", "--vmin", "2"], "name one"),
+        (["make-maps", "--vmax", "2"], "name one"),
+        (["make-maps", "kT", "--vmin", "3", "--vmax", "2"], "lower one first"),
+        (["make-maps", "kT", "--vmin", "nan"], "no finite number"),
+        (["make-maps", "kT", "--cmap", "rainbows"], "there are no colours 'rainbows'"),
+        (["make-maps", "kT", "--format", "gif"], "png, pdf, svg"),
+        (["make-maps", "kT", "--center", "somewhere"], "expected 'RA DEC'"),
+        (["make-maps", "kT", "--center", "10 10"], "not on the map"),
+        (["make-maps", "temprature"], "did you mean temperature"),
+        (["make-maps", "kT", "--mask", "open('x')"], "is not known here"),
+        (["make-maps", "kT", "--mask", "goodnes > 3"], "did you mean goodness"),
+        (["make-maps", "abundance"], "free_abundance = true"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(
+    config: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "-c", str(config)]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_fits_in_memory_are_those_of_the_store(cluster: px.Cluster) -> None:

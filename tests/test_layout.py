@@ -35,6 +35,7 @@ def paths() -> dict[str, Path]:
         if name.startswith("_") or name in (
             "of",
             "picture",
+            "masked_map",
             "ds9_regions",
             "cluster_dir",
             "name",

@@ -82,7 +82,7 @@ def find_products(old: AncestorLayout, obsids: tuple[str, ...]) -> tuple[Observa
         for o in obsids
     )
     if missing:
-        raise MissingInput(f"missing: {', '.join(missing)}")
+        raise MissingInput(f"ClusterPyXT's products are not all there: {', '.join(missing)}")
     return found
 
 

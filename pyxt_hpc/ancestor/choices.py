@@ -6,7 +6,7 @@ Sources: ``cluster.py`` (`fit_region_number`, `signal_to_noise_threshold`) and `
 
 from typing import Any
 
-from pyxt_hpc.config.cluster import ClusterConfig, parse_value
+from pyxt_hpc.config.cluster import parse_value
 
 NAMES = ("clusterpyxt", "clusterpyxt-2018")
 """Of ``--as``: ClusterPyXT since March 2022, and from 2018 until then."""
@@ -46,8 +46,3 @@ def fit_choices() -> dict[str, Any]:
         "free_column_density": "free_nH",
     }
     return {attribute: parse_value(attribute, _ALWAYS[name]) for name, attribute in names.items()}
-
-
-def is_as_ancestor(config: ClusterConfig) -> bool:
-    """Whether fits with this configuration are made as ClusterPyXT makes them."""
-    return all(getattr(config, attribute) == value for attribute, value in fit_choices().items())

@@ -139,7 +139,7 @@ class _Import:
             done.changed.append(f"the configuration has the choices of {choices}: chi2gehrels, channels, ...")
         self.text = config_template(self.old.name, texts)
         if all(key in texts for key in _NEEDED):
-            self._products(choices, texts)
+            self._products(texts)
         else:
             done.missing.append("bundle and fits: give the values above as options, such as --redshift")
         with suppress(PyxtError):
@@ -268,7 +268,7 @@ class _Import:
 
     # Products
 
-    def _products(self, choices: str | None, texts: dict[str, str]) -> None:
+    def _products(self, texts: dict[str, str]) -> None:
         config = config_from(self.text, self.done.config)
         bundle: list[Bundle] = []
 
@@ -283,11 +283,9 @@ class _Import:
         self.done.has_bundle = True
         events = sum(len(o.event_channel) for o in bundle[0].observations)
         self.done.taken.append(f"bundle of combined/ and acb/: {events} events, one area for the whole field")
-        self._try("scale map", lambda: self._scale_map_and_fits(config, bundle[0], choices, texts))
+        self._try("scale map", lambda: self._scale_map_and_fits(config, bundle[0], texts))
 
-    def _scale_map_and_fits(
-        self, config: ClusterConfig, bundle: Bundle, choices: str | None, texts: dict[str, str]
-    ) -> None:
+    def _scale_map_and_fits(self, config: ClusterConfig, bundle: Bundle, texts: dict[str, str]) -> None:
         found = read_scale_map(self.source.scale_map, bundle.mask.shape)
         radii = take_radii(found, bundle.mask)
         # as ClusterPyXT added them

@@ -19,8 +19,9 @@ CLASSES: dict[str, tuple[str, tuple[float, ...]]] = {
 }
 """Unit and edges of what regions are sorted by."""
 
-_SIGMA, _LEAST = 3.0, 0.02
-"""A class is told if it departs by more than chance, and by more than 2% of kT or 2% of coverage."""
+_SIGMA, _LEAST, _MORE = 3.0, 0.02, 1.5
+"""A class is told if it departs by more than chance, by more than 2% of kT or of coverage, and by half as
+much again as the whole."""
 
 _TYPICAL = 0.005
 """A bias of less than this is not worth a word."""
@@ -150,26 +151,21 @@ class Calibration:
         """The class of each variable where kT is worst, if it is worse than the whole."""
         quiet = []
         for variable in CLASSES:
-            worst, most = "", 0.0
+            biased: list[tuple[float, str]] = []
+            missed: list[tuple[float, str]] = []
             for one, summary in self.summaries:
                 if one.variable != variable:
                     continue
-                found = summary["kT"]
-                where = f"where {_range(one)} ({one.chosen.sum()} regions)"
-                if (amount := abs(found.bias)) > max(
-                    _LEAST, _SIGMA * found.bias_error, 1.5 * abs(whole.bias)
-                ):
-                    text = f"kT is {_high(found.bias)} {where}."
-                    worst, most = max((most, worst), (amount, text))[::-1]
-                miss = abs(found.coverage - NOMINAL)
-                if miss > max(_LEAST, _SIGMA * found.coverage_error, 1.5 * abs(whole.coverage - NOMINAL)):
-                    text = (
-                        f"The 68% intervals of kT hold the truth in {found.coverage:.1%} of the fits {where}."
-                    )
-                    worst, most = max((most, worst), (miss, text))[::-1]
-            if worst:
-                yield worst
-            else:
+                found, where = summary["kT"], f"where {_range(one)} ({one.chosen.sum()} regions)"
+                amount, usual = abs(found.bias), abs(whole.bias)
+                if amount > max(_LEAST, _SIGMA * found.bias_error, _MORE * usual):
+                    biased.append((amount, f"kT is {_high(found.bias)} {where}."))
+                amount, usual = (abs(each.coverage - NOMINAL) for each in (found, whole))
+                if amount > max(_LEAST, _SIGMA * found.coverage_error, _MORE * usual):
+                    share = f"{found.coverage:.1%} of the fits"
+                    missed.append((amount, f"The 68% intervals of kT hold the truth in {share} {where}."))
+            yield from (max(worse)[1] for worse in (biased, missed) if worse)
+            if not biased and not missed:
                 quiet.append(variable)
         if quiet:
             yield f"No class of {_either(quiet)} is noticeably worse than the whole."

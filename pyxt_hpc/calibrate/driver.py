@@ -9,7 +9,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.calibrate.calibration import Calibration, Setup
 from pyxt_hpc.calibrate.simulation import TRUTH_DTYPE, Simulation, prepare, simulate_chunk
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.errors import EmptySelection, ForeignProduct
+from pyxt_hpc.errors import ConfigError, EmptySelection, ForeignProduct
 from pyxt_hpc.fit.brightness import sky_brightness
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import fit_settings
@@ -95,6 +95,8 @@ def calibrate(
     ------
     MissingInput, DamagedFile, ForeignProduct, EmptySelection
         As `read_fitted_regions`; also if the fits were made with other settings.
+    ConfigError
+        If another value is asked for of something that is fitted.
     Interrupted
         If a signal came before all regions were done; nothing is kept.
     WorkerFailed
@@ -138,6 +140,14 @@ def _begin(config: ClusterConfig, request: Request) -> tuple[FittedRegions, np.n
     where = RegionMap(regions.radius, regions.labels)
     now = fit_settings(config, bundle, sky, regions.resolution, bins=where.labels is not None)
     _refuse_other_settings(config, regions.settings, now)
+    for name, wanted, is_free in (
+        ("nH", request.nH, config.free_nH),
+        ("abundance", request.abundance, config.free_abundance),
+    ):
+        if wanted is not None and is_free:
+            raise ConfigError(
+                f"{name} is fitted in {config.path}: another true one is no mistake of the fits"
+            )
     chosen = np.flatnonzero(~without_truth(regions.rows))
     left_out = len(regions.rows) - len(chosen)
     if not len(chosen):

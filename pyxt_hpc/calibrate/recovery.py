@@ -14,6 +14,9 @@ NOMINAL = 0.6827
 _MEDIAN_ERROR = 1.2533
 """Error of a median of Gaussian values in units of that of their mean: sqrt(pi/2)."""
 
+_OF_MEDIAN_SIZE = 1.4826
+"""Standard deviation of Gaussian values in units of the median of their sizes."""
+
 _BLOCK = 1 << 21
 """Values that are gathered from neighbours at a time."""
 
@@ -151,12 +154,15 @@ class ByPlace:
         How many are put together at each.
     bias, coverage, shift, open
         (n,) as in `Summary`; `open` is the share without a closed interval.
+    shift_error
+        (n,) what chance does to `shift`.
     """
 
     fits: int
     bias: NDArray[np.float64]
     coverage: NDArray[np.float64]
     shift: NDArray[np.float64]
+    shift_error: NDArray[np.float64]
     open: NDArray[np.float64]
 
 
@@ -176,7 +182,7 @@ def by_place(recovery: Recovery, row: NDArray, col: NDArray, fits: int) -> ByPla
     k = min(n, -(-fits // draws))
     tree = cKDTree(np.column_stack([row, col]))
     out: Mapping[str, NDArray[np.float64]] = {
-        name: np.full(n, np.nan) for name in ("bias", "coverage", "shift", "open")
+        name: np.full(n, np.nan) for name in ("bias", "coverage", "shift", "shift_error", "open")
     }
     step = max(1, _BLOCK // (k * draws))
     for start in range(0, n, step):
@@ -185,6 +191,9 @@ def by_place(recovery: Recovery, row: NDArray, col: NDArray, fits: int) -> ByPla
         out["coverage"][block] = recovery.inside[near].mean(axis=(1, 2))
         out["open"][block] = recovery.open[near].mean(axis=(1, 2))
         found = recovery.usable[near].any(axis=(1, 2))
-        for name, values in (("bias", recovery.deviation), ("shift", recovery.pull)):
-            out[name][block][found] = np.nanmedian(values[near[found]], axis=(1, 2))
+        deviation, pull = (values[near[found]] for values in (recovery.deviation, recovery.pull))
+        out["bias"][block][found] = np.nanmedian(deviation, axis=(1, 2))
+        out["shift"][block][found] = np.nanmedian(pull, axis=(1, 2))
+        sigma = _OF_MEDIAN_SIZE * np.nanmedian(np.abs(pull), axis=(1, 2))
+        out["shift_error"][block][found] = _MEDIAN_ERROR * sigma / np.sqrt(k * draws)
     return ByPlace(k * draws, **out)

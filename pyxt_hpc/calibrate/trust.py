@@ -53,9 +53,8 @@ RULES = (
 
 def judge(kT: ByPlace) -> NDArray[np.int64]:
     """`Trust` of every region, (n,)."""
-    sigma = coverage_error(kT.fits)
-    miss = max(MISS, _CHANCE * sigma)
-    shift = max(SHIFT, _CHANCE * 1.2533 / np.sqrt(kT.fits))
+    miss = max(MISS, _CHANCE * coverage_error(kT.fits))
+    shift = np.maximum(SHIFT, _CHANCE * kT.shift_error)
     return np.select(
         [
             ~(kT.open <= OPEN),

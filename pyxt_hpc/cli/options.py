@@ -1,6 +1,7 @@
 """Options that several commands take."""
 
 import argparse
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +141,43 @@ def map_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="every pixel the error-weighted mean of all circles that hold it",
     )
+
+
+def picture_options(parser: argparse.ArgumentParser) -> None:
+    """How maps are drawn; `picture_style` reads them."""
+    group = parser.add_argument_group("pictures")
+    add = group.add_argument
+    add(
+        "--vmin",
+        type=_number,
+        metavar="V",
+        help="lower end of the colours, in the map's unit; name one quantity",
+    )
+    add("--vmax", type=_number, metavar="V", help="upper end")
+    add("--cmap", metavar="NAME", help="colours, by their name in matplotlib, e.g. viridis")
+    add(
+        "--scale",
+        choices=("auto", "linear", "log"),
+        default="auto",
+        help="of the colours; auto: log where values that are positive reach over a factor 3 (default auto)",
+    )
+    add("--dpi", type=whole_number(30, 2400), metavar="N", default=150, help="dots per inch (default 150)")
+    add("--format", metavar="LIST", default="png", help="png, pdf, svg, comma-separated (default png)")
+    add("--center", metavar="'RA DEC'", help="middle of the pictures, e.g. '10:00:06 +20:01:00'")
+    add("--zoom", type=_number, default=1.0, metavar="F", help="show a field F times smaller (default 1)")
+    add("--no-contours", action="store_true", help="no contours of the surface brightness")
+    add(
+        "--regions",
+        action="store_true",
+        help="DS9 files of the regions, also where they are larger than 1 MB",
+    )
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text} is no finite number")
+    return value
 
 
 # option: placeholder of its value; the name is that of a key of [hpc]

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import as_key, config_option, json_option, option, resolution_option, whole_number
@@ -9,33 +10,58 @@ from pyxt_hpc.cli.plain import plain_fits
 from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config, warn_of_column
 from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.pipeline.summaries import fit_lines, table
+
+if TYPE_CHECKING:
+    from pyxt_hpc.cluster.cluster import Cluster
 
 
 @command(
     "fit-region",
     "fit one region and draw its spectrum",
     "Fit one region as fit-spectra does and draw spectrum, model, background and residuals in\n"
-    "main_output/. Region numbers are the values of acb/<name>_scale_map_region_index.fits.",
+    "main_output/. Region numbers are the values of acb/<name>_scale_map_region_index.fits; --at takes the\n"
+    "region of a place on the sky.",
     config_option,
-    option("region", metavar="REGION", help="its number"),
+    option("region", metavar="REGION", nargs="?", help="its number"),
+    option(
+        "--at", metavar="'RA DEC'", help="a place in it, such as '10:00:06 +20:01:00' or '150.025 20.017'"
+    ),
     json_option,
-    example="pyxt-hpc fit-region -c A1795_cluster_config.ini 1204",
+    example="pyxt-hpc fit-region -c A1795_cluster_config.ini --at '10:00:06 +20:01:00'",
 )
 def fit_region(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.cluster.cluster import Cluster
-    from pyxt_hpc.reference.spot_check import region_numbers
 
-    numbers = region_numbers(arguments.region)
-    if len(numbers) != 1:
-        raise ConfigError(f"fit-region draws one region, found {arguments.region}: see fit-spectra --regions")
+    if (arguments.region is None) == (arguments.at is None):
+        raise ConfigError("fit-region takes the number of a region, or --at 'RA DEC' of a place in it")
     cluster = Cluster(arguments.config)
-    region = cluster.fit_region(int(numbers[0]))
+    number = _number(arguments.region) if arguments.at is None else _number_at(cluster, arguments.at)
+    region = cluster.fit_region(number)
     names, rows = [str(region.number)], region.row[None]
     answer(plain_fits(names, rows)[0], fit_lines(names, rows))
     path = region.write(Layout.of(cluster.config).region_picture(region.number))
     tell(f"{path}")
+
+
+def _number(text: str) -> int:
+    from pyxt_hpc.reference.spot_check import region_numbers
+
+    numbers = region_numbers(text)
+    if len(numbers) != 1:
+        raise ConfigError(f"fit-region draws one region, found {text}: see fit-spectra --regions")
+    return int(numbers[0])
+
+
+def _number_at(cluster: "Cluster", text: str) -> int:
+    from pyxt_hpc.chandra.sky.position import parse_position
+
+    try:
+        return cluster.region_at(*parse_position(text))
+    except ValueError as error:
+        raise ConfigError(f"--at {quoted(text)} is no place on the sky: {error}") from None
 
 
 @command(

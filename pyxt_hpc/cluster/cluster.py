@@ -16,7 +16,7 @@ from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.cluster.fitting import fit_configured
 from pyxt_hpc.cluster.mass import Mass
 from pyxt_hpc.cluster.profile import Profile
-from pyxt_hpc.cluster.region import RegionFit
+from pyxt_hpc.cluster.region import RegionFit, described
 from pyxt_hpc.cluster.results import FitResults
 from pyxt_hpc.cluster.sky_map import SkyMap, map_in_memory, map_of
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig, read_config
@@ -178,7 +178,39 @@ class Cluster:
         """
         config = with_settings(self.config, settings)
         region = self._region_map.numbered(np.array([number]), self._index_map)
-        return RegionFit(self.name, fit_one_region(self.bundle, config, region, self._sky))
+        one = fit_one_region(self.bundle, config, region, self._sky)
+        return RegionFit(self.name, one, described(one, self.bundle, config))
+
+    def region_at(self, ra: float, dec: float) -> int:
+        """Number of the region that is centred at the pixel of a place, or of the bin that holds it.
+
+        Parameters
+        ----------
+        ra, dec
+            [deg], ICRS.
+
+        Raises
+        ------
+        ConfigError
+            If the place is outside of the images, or there is no region.
+        """
+        col, row = (float(at) for at in self.wcs.wcs_world2pix(ra, dec, 0))
+        ny, nx = self.bundle.mask.shape
+        # written so that NaN fails
+        if not (-0.5 <= row < ny - 0.5 and -0.5 <= col < nx - 0.5):
+            raise ConfigError(
+                f"{ra:.5f} {dec:+.5f} is outside of the images of {self.name}, {ny} x {nx} pixels: correct it"
+            )
+        at = round(row), round(col)
+        number = int(self.bins[at])
+        if number == 0:
+            why = (
+                "the S/N that was asked for is not reached there"
+                if self.bundle.mask[at]
+                else "it is off the chips, in a gap, or in a source that was cut out"
+            )
+            raise ConfigError(f"there is no region at {ra:.5f} {dec:+.5f}: {why}; see {self._index_map}")
+        return number
 
     def fit_spectra(self, regions: ArrayLike, pool: Pool | None = None, **settings: object) -> FitResults:
         """Fit regions with the settings of this cluster, and write nothing; arguments as `fit_spectra`."""

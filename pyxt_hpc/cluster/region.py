@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.units import Quantity
 
+from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.cluster.results import unit_of
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.fit.flags import flag_names
 from pyxt_hpc.fit.one_region import OneRegion
 
@@ -27,10 +31,13 @@ class RegionFit:
         Name of the cluster.
     one : OneRegion
         Row of the map, and the fit of the spectra channel by channel that is drawn.
+    facts : str
+        Place, size, redshift and what was frozen, for the picture.
     """
 
     cluster: str
     one: OneRegion
+    facts: str = ""
 
     @property
     def number(self) -> int:
@@ -121,7 +128,7 @@ class RegionFit:
 
     @property
     def _title(self) -> str:
-        return f"Region {self.number} of {self.cluster}"
+        return f"Region {self.number} of {self.cluster}" + (self.facts and f"\n{self.facts}")
 
     def _quantity(self, column: str) -> Quantity:
         return Quantity(float(self.row[column]), unit_of(column))
@@ -136,3 +143,19 @@ class RegionFit:
         if self.flags:
             parts.append(self.flags)
         return f"<RegionFit {self.number} of {self.cluster}: {'; '.join(parts)}>"
+
+
+def described(one: OneRegion, bundle: Bundle, config: ClusterConfig) -> str:
+    """Place and radius of a region, redshift, nH and abundance, on a line."""
+    row, options = one.row, one.fit.options
+    ra, dec = (float(at) for at in bundle.wcs.wcs_pix2world(row["col"], row["row"], 0))
+    place = SkyCoord(ra, dec, unit="deg").to_string("hmsdms", sep=":", precision=1)
+    arcsec = float(row["radius"]) * bundle.pixel_scale_arcsec
+    scale = kpc_per_arcsec(config)
+    radius = f'radius {arcsec:.1f}"' + (f" = {arcsec * scale:.0f} kpc" if scale else "")
+    frozen = [f"z = {bundle.redshift:g}"]
+    if options.nH_bounds is None:
+        frozen.append(rf"nH = {bundle.nH:g}$\times$10$^{{22}}$ cm$^{{-2}}$")
+    if options.abundance_bounds is None:
+        frozen.append(f"Z = {options.abundance:g} solar")
+    return f"{place} (ICRS), {radius}, {', '.join(frozen)}"

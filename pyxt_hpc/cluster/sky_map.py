@@ -15,11 +15,11 @@ from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.inputs import config_of, with_settings
 from pyxt_hpc.fit.region_map import RegionMap
-from pyxt_hpc.maps.catalogue import CIRCLES, map_named
+from pyxt_hpc.maps.catalogue import map_named
 from pyxt_hpc.maps.fitted import FittedRegions, fitted_regions
 from pyxt_hpc.maps.paint import paint_blocks
 from pyxt_hpc.maps.product import MapProduct, write_map
-from pyxt_hpc.maps.quantities import SUFFIX
+from pyxt_hpc.maps.quantities import CIRCLES, SUFFIX
 from pyxt_hpc.stages.binning import signal_to_noise_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from pyxt_hpc.files.writing import check_regular, replacing
 
 MARK = "# proposed by pyxt_hpc"
 _DS9 = "# Region file format: DS9 version 4.1"
-_CIAO = "# Region file format: CIAO version 1.0"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def response_text(circles: Sequence[SkyCircle]) -> str:
 def crop_text(proposal: Proposal) -> str:
     """Text of ``master_crop-ciaowcs.reg``."""
     box = proposal.crop
-    return _text(_CIAO, f'box({_position(box.ra, box.dec)},{box.width:.3f}",{box.height:.3f}")')
+    return _text(_DS9, "fk5", f'box({_position(box.ra, box.dec)},{box.width:.3f}",{box.height:.3f}",0)')
 
 
 def write_proposals(texts: Mapping[Path, str], *, force: bool = False) -> ProposalFiles:

@@ -1,18 +1,20 @@
 """Every map by its name, as in the names of the files."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Container, Iterator, Sequence
 
 from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.gas.thermodynamics import ENTROPY_MAPS, PRESSURE_MAPS, Thermodynamics, map_gas
 from pyxt_hpc.maps.gradient import SCALES, map_gradients
+from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.paint import MODES
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.maps.quantities import (
     ABUNDANCE,
     BRIGHTNESS,
+    CIRCLES,
     COLUMN,
     DIAGNOSTICS,
     NORM,
@@ -26,9 +28,11 @@ from pyxt_hpc.maps.quantities import (
 )
 from pyxt_hpc.maps.residual import map_residuals
 
+ERRORS = ("_error_plus", "_error_minus", "_fractional_error", "_error")
+"""Endings of the maps that come with one of a measured quantity."""
+
 _FITTED = tuple(q.name for q in (TEMPERATURE, NORM, NORM_PER_AREA, ABUNDANCE, COLUMN))
 _GAS = PRESSURE_MAPS + ENTROPY_MAPS
-CIRCLES = ("scale", "signal_to_noise")
 _GRADIENTS = tuple(
     f"{kind}_{sigma}pix" for kind in ("gradient", "log_gradient", "gradient_significance") for sigma in SCALES
 )
@@ -36,7 +40,157 @@ _RESIDUALS = tuple(
     f"residual_{smooth}{what}" for smooth in ("beta", "azimuthal") for what in ("", "_significance")
 )
 MAPS = (*_FITTED, *_GAS, BRIGHTNESS.name, *DIAGNOSTICS, *CIRCLES, *_GRADIENTS, *_RESIDUALS)
-"""Names of all maps."""
+"""Names of all maps; the error maps of each come with it."""
+
+_MEASURED = (*_FITTED, *_GAS, BRIGHTNESS.name)
+_WITHOUT_FITS = frozenset((*_GRADIENTS, *_RESIDUALS))
+_ONLY_IF_FREE = frozenset((ABUNDANCE.name, COLUMN.name))
+
+DEFAULT = (
+    "surface_brightness",
+    "temperature",
+    "temperature_error_plus",
+    "temperature_error_minus",
+    "temperature_error",
+    "temperature_fractional_error",
+    "norm_per_area",
+    "abundance",
+    "abundance_error",
+    "density",
+    "pressure",
+    "entropy",
+    "counts",
+    "goodness",
+    "observations",
+    "flags",
+    "scale",
+    "signal_to_noise",
+)
+"""What is made where no name is given; the abundance where it was fitted."""
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "fits": (*_FITTED, *DIAGNOSTICS, *CIRCLES),
+    "gas": _GAS,
+    "gradient": _GRADIENTS,
+    "residual": _RESIDUALS,
+    "all": MAPS,
+}
+"""Names that stand for several maps."""
+
+ALIASES = {
+    "kT": "temperature",
+    "T": "temperature",
+    "error": "temperature_error",
+    "fractional_error": "temperature_fractional_error",
+    "brightness": "surface_brightness",
+    "nH": "column_density",
+    "Z": "abundance",
+    "radius": "scale",
+    "SN": "signal_to_noise",
+}
+"""Other names of single maps."""
+
+
+def map_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The maps that some names ask for.
+
+    Parameters
+    ----------
+    names
+        Of `MAPS`, of single error maps such as ``temperature_error``, of `GROUPS`, or of `ALIASES`; none
+        stands for `DEFAULT`.
+
+    Returns
+    -------
+    tuple of str
+        Names of single maps, each once.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such map.
+    """
+    if not names:
+        return DEFAULT
+    found: list[str] = []
+    for name in names:
+        for one in GROUPS.get(name, (ALIASES.get(name, name),)):
+            base = base_name(one)
+            if base not in MAPS or (base != one and base not in (*_MEASURED, *_RESIDUALS)):
+                raise _unknown(name)
+            found += [one] if base != one else [one, *(f"{one}{end}" for end in ERRORS)]
+    return tuple(dict.fromkeys(found))
+
+
+def _unknown(name: str) -> ConfigError:
+    known = {one.lower(): one for one in (*GROUPS, *MAPS, *ALIASES)}
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    meant = f"did you mean {known[close[0]]}? " if close else ""
+    return ConfigError(f"there is no map {quoted(name)}: {meant}Known are {', '.join(MAPS)}")
+
+
+def base_name(name: str) -> str:
+    """The map that an error map comes with; any other itself."""
+    end = next((end for end in ERRORS if name.endswith(end)), "")
+    return name.removesuffix(end)
+
+
+def need_fits(names: Sequence[str]) -> bool:
+    """Whether any of some single maps is of the fits, and not of the image alone."""
+    return not {base_name(name) for name in names} <= _WITHOUT_FITS
+
+
+def named_maps(image: ClusterImage, names: Sequence[str], mode: str = "block") -> Iterator[MapProduct]:
+    """Make single maps one after the other; in the order in which they are best computed.
+
+    Maps without any value are left out, and those of what was not fitted.
+
+    Parameters
+    ----------
+    image
+        The cluster; `FittedRegions` where `need_fits`.
+    names
+        From `map_names`.
+    mode
+        One of `paint.MODES`, of fitted parameters and of the gas.
+    """
+    wanted, bases = frozenset(names), frozenset(map(base_name, names))
+    if isinstance(image, FittedRegions):
+        for product in _of_fits(image, bases, mode):
+            if product.name in wanted:
+                yield product
+    for own, make in ((_GRADIENTS, map_gradients), (_RESIDUALS, map_residuals)):
+        if not bases.isdisjoint(own):
+            for product in make(image):
+                if product.name in wanted:
+                    yield product
+
+
+def _of_fits(regions: FittedRegions, bases: Container[str], mode: str) -> Iterator[MapProduct]:
+    for quantity, measured in parameters(regions):
+        if quantity.name in bases:
+            yield from map_measured(regions, quantity, measured, mode)
+    yield from map_diagnostics(regions, bases)
+    yield from map_circles(regions, bases)
+    if BRIGHTNESS.name in bases:
+        yield from map_brightness(regions)
+    if gas := [name for name in _GAS if name in bases]:
+        yield from map_gas(Thermodynamics.of(regions), gas, mode)  # what they share is computed once
+
+
+def check_available(regions: FittedRegions, names: Sequence[str]) -> None:
+    """See that what somebody asks for by its name was fitted.
+
+    Raises
+    ------
+    ConfigError
+        If a parameter was frozen.
+    """
+    fitted = {quantity.name for quantity, _ in parameters(regions)}
+    for name in names:
+        base = base_name(ALIASES.get(name, name))
+        if base in _ONLY_IF_FREE and base not in fitted:
+            raise ConfigError(f"{base} was not fitted, but frozen: fit it with free_{base} = true")
 
 
 def map_named(regions: FittedRegions, name: str, mode: str = "block") -> list[MapProduct]:
@@ -59,30 +213,11 @@ def map_named(regions: FittedRegions, name: str, mode: str = "block") -> list[Ma
         If it has no pixel with a value.
     """
     if name not in MAPS:
-        close = difflib.get_close_matches(name, MAPS, n=1)
-        meant = f"did you mean {close[0]}? " if close else ""
-        raise ConfigError(f"there is no map {quoted(name)}: {meant}Known are {', '.join(MAPS)}")
+        raise _unknown(name)
     if mode not in MODES:
         raise ConfigError(f"maps are not painted as {quoted(mode)}: choose one of {', '.join(MODES)}")
-    products = list(_made(regions, name, mode))
+    check_available(regions, [name])
+    products = list(named_maps(regions, map_names([name]), mode))
     if not products:
         raise EmptySelection(f"the map {name} would have no pixel with a value")
     return products
-
-
-def _made(regions: FittedRegions, name: str, mode: str) -> Iterable[MapProduct]:
-    if name in _FITTED:
-        for quantity, measured in parameters(regions):
-            if quantity.name == name:
-                return map_measured(regions, quantity, measured, mode)
-        raise ConfigError(f"{name} was not fitted, but frozen: fit it with free_{name} = true")
-    if name in _GAS:
-        return map_gas(Thermodynamics.of(regions), [name], mode)
-    if name == BRIGHTNESS.name:
-        return map_brightness(regions)
-    if name in DIAGNOSTICS:
-        return map_diagnostics(regions, [name])
-    others = {**dict.fromkeys(_GRADIENTS, map_gradients), **dict.fromkeys(_RESIDUALS, map_residuals)}
-    make = others.get(name, map_circles)
-    paths = [regions.layout.map(f"{name}{end}") for end in ("", "_error")]
-    return (product for product in make(regions) if product.path in paths)

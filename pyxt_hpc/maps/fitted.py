@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.paint import Measured, paint_bins, paint_blocks, paint_measured
 from pyxt_hpc.store.reader import Results, read_results
-from pyxt_hpc.store.rows import Status, is_final
+from pyxt_hpc.store.rows import ROW_DTYPE, Status, is_final
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,8 @@ class FittedRegions(ClusterImage):
         (ny, nx) S/N reached in every pixel's region; None: it is in stage 5's file.
     labels
         (ny, nx) number of every pixel's bin, 0 where there is none; None: regions are circles.
+    left_out, left_out_status
+        (m,) of ROW_DTYPE and of `store.Status`: the regions without a fit.
     """
 
     radius: np.ndarray
@@ -63,6 +65,8 @@ class FittedRegions(ClusterImage):
     fingerprint: str = ""
     circles_signal_to_noise: np.ndarray | None = None
     labels: np.ndarray | None = None
+    left_out: np.ndarray = field(default_factory=lambda: np.zeros(0, ROW_DTYPE))
+    left_out_status: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))
 
     @cached_property
     def brightness(self) -> Measured:
@@ -96,9 +100,13 @@ class FittedRegions(ClusterImage):
 
     def paint(self, values: NDArray) -> NDArray[np.float32]:
         """Values of the regions (n,) on the sky: each on the block that it stands for, or on its bin."""
+        return self.paint_rows(self.rows, values)
+
+    def paint_rows(self, rows: np.ndarray, values: NDArray) -> NDArray[np.float32]:
+        """As `paint`, values of some rows of the store."""
         if self.labels is not None:
-            return paint_bins(self.labels, self.rows["region"], values)
-        return paint_blocks(self.rows["row"], self.rows["col"], values, self.radius > 0, self.step)
+            return paint_bins(self.labels, rows["region"], values)
+        return paint_blocks(rows["row"], rows["col"], values, self.radius > 0, self.step)
 
     def paint_measured(self, mode: str, measured: Measured, *, relative: bool) -> Measured:
         """Values and errors of the regions (n,) on the sky, as `paint.paint_measured`.
@@ -209,6 +217,8 @@ def fitted_regions(
         bad=finished - len(rows),
         history=_history(results, bundle, len(rows), finished - len(rows), where),
         fingerprint=results.fingerprint,
+        left_out=results.rows[~done],
+        left_out_status=results.status[~done],
     )
 
 

@@ -179,6 +179,7 @@ def map_gradients(image: ClusterImage) -> Iterator[MapProduct]:
             found.magnitude * np.float32(pixels_per_arcmin),
             how,
             logarithmic=True,
+            name=f"gradient_{sigma}pix",
         )
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = found.magnitude / found.brightness * np.float32(pixels_per_arcmin)
@@ -191,6 +192,8 @@ def map_gradients(image: ClusterImage) -> Iterator[MapProduct]:
                 "arcmin-1",
                 relative,
                 f"{how}; over the brightness, where that is above {_SEEN:g} times its error",
+                logarithmic=True,
+                name=f"log_gradient_{sigma}pix",
             )
         significance[~np.isfinite(significance)] = np.nan
         yield MapProduct(
@@ -199,4 +202,7 @@ def map_gradients(image: ClusterImage) -> Iterator[MapProduct]:
             "",
             significance,
             f"{how}; over its error. Noise alone exceeds 3 in 1% of the pixels (Rayleigh distribution)",
+            logarithmic=True,
+            marks=(3.0,),
+            name=f"gradient_significance_{sigma}pix",
         )

@@ -52,10 +52,14 @@ class ClusterImage:
     @cached_property
     def brightness(self) -> Measured:
         """Surface brightness under a Gaussian, NaN where dead, (ny, nx) [count s^-1 arcmin^-2]."""
-        exposure = gaussian_sums(self.exposure, _SMOOTHING)
+        return self.brightness_under(_SMOOTHING)
+
+    def brightness_under(self, sigma: float) -> Measured:
+        """As `brightness`, of another standard deviation of the Gaussian [pixels]."""
+        exposure = gaussian_sums(self.exposure, sigma)
         with np.errstate(divide="ignore", invalid="ignore"):
-            value = gaussian_sums(self.signal, _SMOOTHING) / exposure
-            error = np.sqrt(gaussian_sums(self.variance, _SMOOTHING, squared=True)) / exposure
+            value = gaussian_sums(self.signal, sigma) / exposure
+            error = np.sqrt(gaussian_sums(self.variance, sigma, squared=True)) / exposure
         value[self.exposure == 0] = error[self.exposure == 0] = np.nan
         return Measured(value, error, error)
 

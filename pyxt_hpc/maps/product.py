@@ -1,18 +1,23 @@
 """One finished map: its numbers, how people call them, and its FITS file."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pyxt_hpc.bundle.header import observation_cards
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.images import write_image
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.provenance import fingerprint
+
+_LONGEST_TEXT = 67
+"""Letters of a string that is whole in one card of a header."""
 
 BLANK = -1
 """Of integer maps, where there is nothing."""
@@ -44,6 +49,22 @@ class MapProduct:
         (n,) the regions' own values where the map is painted from regions and has a DS9 file of them.
     meanings
         Of the integers, for the picture's legend.
+    name
+        Of the quantity as in the names of files, such as ``temperature_error``.
+    limits
+        Between which pictures have their colours; None: where most values are.
+    period
+        Values that differ by it are the same: the colours of pictures come back to where they begin. 0: none.
+    marks
+        Values that are marked at the colour bar.
+    shown
+        (ny, nx) what pictures show of the values; None: all.
+    curves
+        (n, 2) rows and columns each [pixels, from 0]: drawn over the map.
+    note
+        A convention that pictures state below their title.
+    cards
+        More keywords of the FITS header: values, or values with comments.
     """
 
     path: Path
@@ -56,6 +77,14 @@ class MapProduct:
     integer: bool = False
     of_regions: np.ndarray | None = None
     meanings: Mapping[int, str] | None = None
+    name: str = ""
+    limits: tuple[float, float] | None = None
+    period: float = 0.0
+    marks: tuple[float, ...] = ()
+    shown: np.ndarray | None = None
+    curves: tuple[np.ndarray, ...] = ()
+    note: str = ""
+    cards: Mapping[str, Any] = field(default_factory=dict)
 
 
 _NO_EFFECT_ON_MAPS = (
@@ -104,12 +133,21 @@ def write_map(
     if product.integer:
         values = np.where(seen, values, BLANK).astype(np.int32)
     cards: dict[str, Any] = {
-        "CONFIGID": (config_fingerprint(image.config)[:16], "fingerprint of the configuration")
+        **observation_cards(image.bundle),
+        "DATE": (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "[UTC] when the file was written"),
+        "CONFIGID": (config_fingerprint(image.config)[:16], "fingerprint of the configuration"),
     }
     if isinstance(image, FittedRegions):
         cards["RESULTID"] = (image.fingerprint[:16], "fingerprint of the results store")
+        cards["SNTARGET"] = (image.config.signal_to_noise, "S/N that was asked of every region")
+        if image.config.bins:
+            cards["BINNING"] = image.config.bins
+    cards |= product.cards
     if product.integer:
         cards["BLANK"] = BLANK
+    texts = (card[0] if isinstance(card, tuple) else card for card in cards.values())
+    if any(isinstance(text, str) and len(text) > _LONGEST_TEXT for text in texts):
+        cards = {"LONGSTRN": ("OGIP 1.0", "long strings go on in CONTINUE"), **cards}
     write_image(
         product.path,
         values,

@@ -1,11 +1,13 @@
 """The maps of everything that a fit of a region gives."""
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pyxt_hpc.fit.flags import flag_names
+from pyxt_hpc.arrays.thin import thin
+from pyxt_hpc.fit.flags import POOR_FIT_SIGMA
+from pyxt_hpc.maps.blanks import Blank, flag_cards, flag_image, names_of
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.paint import Measured
 from pyxt_hpc.maps.product import MapProduct
@@ -49,7 +51,7 @@ class Quantity:
     relative: bool = True
 
 
-TEMPERATURE = Quantity("temperature", "Temperature", "keV", "kT of the fitted APEC model")
+TEMPERATURE = Quantity("temperature", "Temperature", "keV", "kT of the fitted APEC model", logarithmic=True)
 NORM = Quantity(
     "norm",
     "Norm of the region",
@@ -88,6 +90,8 @@ class _Diagnostic:
     comment: str
     of: Callable[[np.ndarray], np.ndarray]
     integer: bool = False
+    diverging: bool = False
+    marks: tuple[float, ...] = ()
 
 
 def _per_dof(rows: np.ndarray) -> np.ndarray:
@@ -116,6 +120,8 @@ DIAGNOSTICS = {
             "",
             "statistic less its expectation, in standard deviations (Kaastra 2017, A&A 605, A51)",
             lambda r: r["goodness"],
+            diverging=True,
+            marks=(POOR_FIT_SIGMA,),
         ),
         _Diagnostic(
             "observations",
@@ -143,7 +149,7 @@ DIAGNOSTICS = {
             "flags",
             "Flags of the fit",
             "",
-            "bits of pyxt_hpc.fit.flags.FitFlag: 0 is a fit without remark",
+            "bits by the keywords FLAG<bit>: 0 is a fit without remark, from bit 24 on there is no fit",
             lambda r: r["flags"],
             integer=True,
         ),
@@ -216,6 +222,13 @@ def error_maps(
         ("_error", f"{title} error", unit, "half the 68% interval", painted.error),
         ("_fractional_error", f"Fractional error of {lower}", "", "half the 68% interval/value", fraction),
     )  # fmt: skip
+    limits = {
+        "": value_limits([painted.value], regions.radius),
+        "_fractional_error": value_limits([fraction], regions.radius),
+    }
+    # both errors between the same ends, so that they can be compared
+    of_errors = value_limits([painted.minus, painted.plus], regions.radius)
+    limits |= dict.fromkeys(("_error_plus", "_error_minus", "_error"), of_errors)
     for suffix, part_title, part_unit, text, values in parts:
         if suffix and not np.isfinite(values).any():
             continue  # every interval is open: there is nothing to show
@@ -227,8 +240,30 @@ def error_maps(
             part_unit,
             values.astype(np.float32, copy=False),
             f"{comment}; {text}",
-            logarithmic=quantity.logarithmic and suffix != "_fractional_error",
+            logarithmic=quantity.logarithmic,
+            name=f"{name}{suffix}",
+            limits=limits.get(suffix),
         )
+
+
+def value_limits(images: Sequence[np.ndarray], radius: np.ndarray) -> tuple[float, float] | None:
+    """Between which pictures of images have their colours: 99% of the pixels, and 99% of the regions.
+
+    Regions are many in the core, which has few pixels, and must not be one colour. ``radius`` (ny, nx) is
+    that of every pixel's region: a pixel is part 1/radius^2 of one.
+    """
+    value = np.concatenate([thin(image).ravel() for image in images])
+    own = np.tile(thin(radius).ravel(), len(images))
+    seen = np.isfinite(value) & (own > 0)
+    if not seen.any():
+        return None
+    value, own = value[seen], own[seen].astype(float)
+    order = np.argsort(value)
+    value, share = value[order], np.cumsum(own[order] ** -2.0)
+    of_pixels = np.percentile(value, [0.5, 99.5])
+    at = np.searchsorted(share, np.array([0.005, 0.995]) * share[-1])
+    of_regions = value[np.minimum(at, len(value) - 1)]
+    return float(min(of_pixels[0], of_regions[0])), float(max(of_pixels[1], of_regions[1]))
 
 
 def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS) -> Iterator[MapProduct]:
@@ -237,21 +272,39 @@ def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS)
     for diagnostic in DIAGNOSTICS.values():
         if diagnostic.name not in names:
             continue
+        if diagnostic.name == "flags":
+            yield _map_flags(regions, diagnostic)
+            continue
         values = diagnostic.of(rows)
         if not np.isfinite(values).any():
             continue  # such as the goodness where statistics have no expectation
-        painted = regions.paint(values)
         yield MapProduct(
             regions.layout.map(diagnostic.name),
             diagnostic.title,
             diagnostic.unit,
-            painted,
+            regions.paint(values),
             diagnostic.comment,
             integer=diagnostic.integer,
-            meanings={value: flag_names(value) or "none" for value in np.unique(values).tolist()}
-            if diagnostic.name == "flags"
-            else None,
+            diverging=diagnostic.diverging,
+            marks=diagnostic.marks,
+            name=diagnostic.name,
         )
+
+
+def _map_flags(regions: FittedRegions, flags: _Diagnostic) -> MapProduct:
+    values = flag_image(regions)
+    return MapProduct(
+        regions.layout.map(flags.name),
+        flags.title,
+        flags.unit,
+        values,
+        flags.comment,
+        integer=True,
+        meanings={int(value): names_of(int(value)) for value in np.unique(values)},
+        name=flags.name,
+        shown=values != Blank.OUTSIDE,
+        cards=flag_cards(),
+    )
 
 
 def map_brightness(regions: FittedRegions) -> Iterator[MapProduct]:
@@ -261,21 +314,31 @@ def map_brightness(regions: FittedRegions) -> Iterator[MapProduct]:
     yield from error_maps(regions, BRIGHTNESS, regions.brightness, how)
 
 
-def map_circles(regions: FittedRegions) -> Iterator[MapProduct]:
+CIRCLES = ("scale", "signal_to_noise")
+"""Names of the maps of stage 5."""
+
+
+def map_circles(regions: FittedRegions, names: Container[str] = CIRCLES) -> Iterator[MapProduct]:
     """Radius and S/N of every pixel's own circle or bin, from stage 5."""
     valid, circles = regions.radius > 0, regions.labels is None
     own = "circle" if circles else "bin"
-    yield MapProduct(
-        regions.layout.map("scale"),
-        "Radius of the circle",
-        "pixel",
-        np.where(valid, regions.radius, np.nan).astype(np.float32),
-        f"radius of {'the smallest circle with the S/N target' if circles else 'the circle with its area'}",
-    )
-    yield MapProduct(
-        regions.layout.map("signal_to_noise"),
-        f"S/N of the {own}",
-        "",
-        np.where(valid, regions.signal_to_noise, np.nan).astype(np.float32),
-        f"(counts - background)/sqrt(counts + background) in the pixel's {own}",
-    )
+    what = "the smallest circle with the S/N target" if circles else "the circle with its area"
+    if "scale" in names:
+        yield MapProduct(
+            regions.layout.map("scale"),
+            "Radius of the circle" if circles else "Equivalent radius of the bin",
+            "pixel",
+            np.where(valid, regions.radius, np.nan).astype(np.float32),
+            f"radius of {what}",
+            logarithmic=True,
+            name="scale",
+        )
+    if "signal_to_noise" in names:
+        yield MapProduct(
+            regions.layout.map("signal_to_noise"),
+            f"S/N of the {own}",
+            "",
+            np.where(valid, regions.signal_to_noise, np.nan).astype(np.float32),
+            f"(counts - background)/sqrt(counts + background) in the pixel's {own}",
+            name="signal_to_noise",
+        )

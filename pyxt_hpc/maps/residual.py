@@ -148,13 +148,14 @@ def _products(
     if known.any():
         yield MapProduct(
             layout.map(f"residual_{name}"), f"Residual from the {title}", "", ratio,
-            f"brightness/model - 1 {where}; {comment}", diverging=True,
+            f"brightness/model - 1 {where}; {comment}", diverging=True, name=f"residual_{name}",
         )  # fmt: skip
         yield MapProduct(
             layout.map(f"residual_{name}_error"), f"Error of the residual from the {title}", "", error,
-            f"of brightness/model - 1 {where}; {comment}",
+            f"of brightness/model - 1 {where}; {comment}", name=f"residual_{name}_error",
         )  # fmt: skip
     yield MapProduct(
         layout.map(f"residual_{name}_significance"), f"Residual from the {title} in sigma", "",
         found.sigma, f"(counts - expected)/error of the expected; {comment}", diverging=True,
+        name=f"residual_{name}_significance",
     )  # fmt: skip

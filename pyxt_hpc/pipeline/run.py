@@ -7,7 +7,7 @@ needs them: the command line takes the names of the stages from here, and must s
 
 import importlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,7 @@ from pyxt_hpc.pipeline.summaries import (
 )
 
 if TYPE_CHECKING:
-    from pyxt_hpc.maps.fitted import FittedRegions
-    from pyxt_hpc.maps.product import MapProduct
+    from pyxt_hpc.plots.style import PictureStyle
 
 Echo = Callable[[str], None]
 
@@ -161,23 +160,56 @@ def _came_with_bundle(config: ClusterConfig) -> bool:
 
 def make_maps(
     config: ClusterConfig,
-    resolution: int | None,
-    make: "Callable[[FittedRegions, str], Iterator[MapProduct]]",
-    mode: str,
     echo: Echo,
+    names: Sequence[str] = (),
+    *,
+    resolution: int | None = None,
+    mode: str = "block",
+    mask: str | None = None,
+    style: "PictureStyle | None" = None,
 ) -> None:
-    """Do stage 7: paint the fitted regions by a function of `maps.commands`, in one of `paint.MODES`."""
-    from pyxt_hpc.maps.commands import make_clusterpyxt_maps
-    from pyxt_hpc.maps.fitted import read_fitted_regions
-    from pyxt_hpc.plots.write_products import write_products
+    """Do stage 7: maps by their names as `maps.catalogue.map_names` takes them, none for the default set.
 
-    regions = read_fitted_regions(config, resolution)
-    echo(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
-    for line in map_lines(write_products(regions, make(regions, mode))):
+    Parameters
+    ----------
+    config, echo
+        The cluster, and who is told what was made.
+    names
+        Of the maps.
+    resolution
+        Of the fits, if they must be of one.
+    mode
+        One of `paint.MODES`.
+    mask
+        An expression of maps; where it is true maps are blank.
+    style
+        Of the pictures; None: the usual one.
+    """
+    from pyxt_hpc.maps import commands
+    from pyxt_hpc.maps.catalogue import map_names, need_fits
+    from pyxt_hpc.maps.expression import Expression
+    from pyxt_hpc.maps.fitted import read_fitted_regions
+    from pyxt_hpc.maps.image import read_cluster_image
+    from pyxt_hpc.plots.style import AS_USUAL
+    from pyxt_hpc.plots.write_products import Sheets, write_products
+
+    style = style or AS_USUAL
+    expression = None if mask is None else Expression.of(mask)
+    regions = None
+    if need_fits(map_names(names)) or expression is not None:
+        regions = read_fitted_regions(config, resolution)
+        echo(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
+    image = regions or read_cluster_image(config)
+    sheets = Sheets(masked=mask is not None)
+    products = commands.make_maps(image, names, mode, expression)
+    for line in map_lines(write_products(image, products, style, sheets)):
         echo(line)
-    if config.clusterpyxt_maps:
-        for line in map_lines(write_products(regions, make_clusterpyxt_maps(regions))):
-            echo(line)
+    if regions is not None:
+        for path, what in sheets.write(regions, style):
+            echo(f"{path}: {what}")
+        if config.clusterpyxt_maps:
+            for line in map_lines(write_products(regions, commands.make_clusterpyxt_maps(regions), style)):
+                echo(line)
 
 
 def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> int:
@@ -217,7 +249,6 @@ def _fit_what_is_missing(
 
 
 def _update_maps(config: ClusterConfig, resolution: int, echo: Echo) -> None:
-    from pyxt_hpc.maps.commands import make_all_maps
     from pyxt_hpc.provenance import fingerprint
     from pyxt_hpc.steps import Step, run_if_outdated
     from pyxt_hpc.store.reader import read_results
@@ -236,7 +267,7 @@ def _update_maps(config: ClusterConfig, resolution: int, echo: Echo) -> None:
     )
 
     def make() -> dict:
-        make_maps(config, resolution, make_all_maps, "block", echo)
+        make_maps(config, echo, resolution=resolution)
         return {}
 
     if run_if_outdated(step, make).reason is None:

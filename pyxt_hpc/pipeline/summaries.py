@@ -238,12 +238,15 @@ def calibration_lines(calibration: "Calibration") -> Iterator[str]:
 
 def map_lines(products: Iterable[tuple["MapProduct", Sequence[Path]]]) -> Iterator[str]:
     """A line for each map and what was written beside it, with the error maps that follow it."""
-    line = ""
+    line = before = ""
     errors: list[str] = []
     for product, others in products:
-        if found := _ERROR_MAP.search(product.path.name):
+        name = product.path.name
+        found = _ERROR_MAP.search(name)
+        if found and before == f"{name[: found.start()]}{name[found.end(1) :]}":
             errors.append(found[1])
             continue
+        before = name
         if line:
             yield _with_error_maps(errors, line)
         forms = ", ".join(path.suffix for path in others)

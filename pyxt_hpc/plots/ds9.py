@@ -15,8 +15,12 @@ from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.colours import colour_scale
 from pyxt_hpc.plots.outlines import outlines
+from pyxt_hpc.plots.style import AS_USUAL, PictureStyle
 
 NO_VALUE = "#b0b0b0"
+
+_BYTES_OF_VALUE = 45
+"""Of the colour, the value and its unit in a line."""
 
 MAX_BOXES = 60_000
 """DS9 takes seconds to read as many, and minutes for ten times more."""
@@ -106,14 +110,19 @@ class Boxes:
         chosen = np.array([i for _, i, _ in drawn], np.int64)
         return cls(chosen, shapes, tags, f"# {len(rows)} bins that share no pixel, {len(shapes)} polygons")
 
+    @property
+    def size(self) -> int:
+        """About so many bytes has a file of them."""
+        return sum(map(len, self.boxes)) + sum(map(len, self.tags)) + _BYTES_OF_VALUE * len(self.boxes)
+
     def write(self, product: MapProduct, path: Path) -> None:
         """Write the file of a map with ``of_regions``, in the colours of its picture."""
         write_boxes(self, *self.coloured(product), path)
 
-    def coloured(self, product: MapProduct) -> tuple[NDArray, NDArray, str]:
+    def coloured(self, product: MapProduct, style: PictureStyle = AS_USUAL) -> tuple[NDArray, NDArray, str]:
         """Values (n,) of the boxes, their colours (n,) and the unit."""
         values = np.asarray(product.of_regions, float)[self.chosen]
-        name, norm = colour_scale(product)
+        name, norm = colour_scale(product, style)
         table = np.array([*(to_hex(colour) for colour in mpl.colormaps[name](np.arange(256))), NO_VALUE])
         share = np.ma.filled(norm(np.ma.masked_invalid(values)), np.nan)
         index = np.where(np.isfinite(share), np.clip(np.nan_to_num(share), 0.0, 1.0) * 255.0, 256.0)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.shocks.fronts import DENSITY_SIGMA, Front, mach_of_temperature
+from pyxt_hpc.maps.shocks.polyline import polyline
 from pyxt_hpc.maps.shocks.search import ShockSearch
 from pyxt_hpc.plots.ds9 import write_regions
 
@@ -35,18 +36,20 @@ def draw_histogram(search: ShockSearch, path: Path) -> None:
 
 
 def write_fronts(regions: FittedRegions, fronts: Sequence[Front], path: Path) -> None:
-    """Write every candidate as a DS9 line across its direction, and the pixels of its crest as points."""
+    """Write every candidate as lines along its crest, which every reader of DS9 regions knows.
+
+    All lines of a front have its tag; that in the middle has the text.
+    """
     write_regions(path, _lines(regions, fronts))
 
 
 def _lines(regions: FittedRegions, fronts: Sequence[Front]) -> Iterator[str]:
     wcs = regions.bundle.wcs
-    for front in fronts:
-        half = 0.5 * front.length * np.array([-1.0, 1.0])
-        x, y = front.col - half * np.sin(front.angle), front.row + half * np.cos(front.angle)
-        (ra1, ra2), (dec1, dec2) = wcs.wcs_pix2world(x, y, 0)
+    for number, front in enumerate(fronts, 1):
         text = f"M {front.mach:.2f} ({front.mach_lo:.2f}-{front.mach_hi:.2f}), {front.significance:.1f} sigma"
-        ends = f"{ra1:.6f},{dec1:.6f},{ra2:.6f},{dec2:.6f}"
-        yield f"line({ends}) # line=0 0 color=#d55e00 width=2 text={{{text}}}"
-        for ra, dec in zip(*wcs.wcs_pix2world(front.pixels[:, 1], front.pixels[:, 0], 0), strict=True):
-            yield f"point({ra:.6f},{dec:.6f}) # point=x 5 color=#56b4e9"
+        corners = polyline(front)
+        ra, dec = (at.tolist() for at in wcs.wcs_pix2world(corners[:, 1], corners[:, 0], 0))
+        for i in range(len(corners) - 1):
+            ends = f"{ra[i]:.6f},{dec[i]:.6f},{ra[i + 1]:.6f},{dec[i + 1]:.6f}"
+            words = f" text={{{text}}}" if i == (len(corners) - 1) // 2 else ""
+            yield f"line({ends}) # line=0 0 color=#d55e00 width=2{words} tag={{front {number}}}"

@@ -62,7 +62,7 @@ def draw_on(figure: Figure, fit: SingleFit, name: str) -> None:
         _draw_models(axes, one, colour)
     _style(axes, below, drawn, points)
     _legend(axes, [one.name for one in drawn])
-    figure.suptitle(f"{name}\n{_summary(fit)}", fontsize="medium")
+    figure.suptitle(f"{name}\n{_summary(fit)}", fontsize="medium", linespacing=1.25)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,10 @@ from pyxt_hpc.profiles.brightness import BandImages, Rings, SoftBand, rings_of, 
 from pyxt_hpc.profiles.centre import Frame, find_frame
 from pyxt_hpc.profiles.core import Core, classify, concentration
 from pyxt_hpc.profiles.density import BrightnessDensity, fit_density, norm_per_measure
-from pyxt_hpc.profiles.deprojection import Deprojection, ShellFit, fit_shells
+from pyxt_hpc.profiles.deprojection import Deprojection, ShellFit, Shells, fit_shells
 from pyxt_hpc.profiles.edges import Edge, fit_edge
 from pyxt_hpc.profiles.projection import projection_matrix
+from pyxt_hpc.profiles.steadying import steadied
 from pyxt_hpc.profiles.thermodynamics import (
     EntropyFit,
     Gas,
@@ -28,6 +29,7 @@ from pyxt_hpc.profiles.thermodynamics import (
     ShellGeometry,
     density_of_norm,
     fit_entropy,
+    mass_within,
 )
 from pyxt_hpc.spectra.models.gas import Particles
 
@@ -230,20 +232,32 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
     distance = float(cosmology(config).angular_diameter_distance(bundle.redshift).to_value("kpc"))
     edges_kpc = annuli.edges * scale
 
-    def density_of(kT: FloatArray, abundance: FloatArray, n_draws: int) -> BrightnessDensity:
-        rate = _rate_per_measure(band, kT, abundance, edges_kpc, distance, bundle)
-        return fit_density(rings, beta, scale, rate, n_draws=n_draws, rng=rng)
+    def rate_of(kT: FloatArray, abundance: FloatArray) -> Callable[[FloatArray], FloatArray]:
+        return _rate_per_measure(band, kT, abundance, edges_kpc, distance, bundle)
 
     # how the density runs within shells does not depend on the temperature of the shells
-    shape = density_of(rows["kT"], rows["abundance"], 1).best
+    first = rate_of(rows["kT"], rows["abundance"])
+    shape = fit_density(rings, beta, scale, first, [first], rng).best
     projection = projection_matrix(edges_kpc, lambda r: shape(r) ** 2)
     fit = ShellFit(spectra, projection, options.smoothing)
     log.info("%s: %d shells fitted jointly, %d draws", bundle.name, len(annuli), options.draws)
     start = fit.start(rows["norm"], rows["kT"], rows["abundance"])
     deprojection = fit_shells(fit, start, n_draws=options.draws, rng=rng)
-    best = deprojection.best
-    warm = np.where(deprojection.no_emission, np.nan, best.kT)
-    density = density_of(warm, best.abundance, min(options.draws, _MODEL_DRAWS))
+    best, draws = deprojection.best, deprojection.draws
+    without, at_bound = _without(deprojection), _at_bound(best.kT, spectra.options.kT_bounds)
+    steady = steadied(deprojection, ~without & ~at_bound)
+    warm = np.where(deprojection.no_emission, np.nan, 1.0)
+    density = fit_density(
+        rings,
+        beta,
+        scale,
+        rate_of(warm * steady.kT, best.abundance),
+        [
+            rate_of(warm * steady.kT_draws[i], draws.abundance[i])
+            for i in range(min(options.draws, _MODEL_DRAWS))
+        ],
+        rng,
+    )
     if density.statistic > density.n_bins + _POOR_SIGMA * np.sqrt(2.0 * density.n_bins):
         log.warning(
             "%s: the brightness is no smooth sphere (C = %.0f in %d rings): how the density runs within "
@@ -253,16 +267,16 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
     geometry = ShellGeometry.of(edges_kpc, density.best)
     per_measure = float(norm_per_measure(1.0, distance, bundle.redshift))
     table = bundle.abundance_table
-    gas, gas_draws = (
-        Gas.of(
-            density_of_norm(s.norm, s.abundance, geometry.volume_kpc3, per_measure, table),
-            s.kT,
-            s.abundance,
-            geometry,
-            table,
+
+    def gas_of(shells: Shells, steady_norm: FloatArray) -> Gas:
+        n_e, steady_n_e = (
+            density_of_norm(norm, shells.abundance, geometry.volume_kpc3, per_measure, table)
+            for norm in (shells.norm, steady_norm)
         )
-        for s in (deprojection.best, deprojection.draws)
-    )
+        gas = Gas.of(n_e, shells.kT, shells.abundance, geometry, table)
+        return replace(gas, gas_mass=mass_within(steady_n_e, shells.abundance, geometry, table))
+
+    gas, gas_draws = gas_of(best, steady.norm), gas_of(draws, steady.norm_draws)
     shells, status = _intervals(gas, gas_draws, deprojection, spectra.options.kT_bounds)
     known = np.where(np.isfinite(shells["entropy"].value), gas.entropy, np.nan)
     time = shells["cooling_time"]
@@ -320,11 +334,21 @@ def _rate_per_measure(
     return lambda radius_kpc: np.interp(radius_kpc, middle, per_measure)
 
 
+def _without(fit: Deprojection) -> NDArray[np.bool_]:
+    """Shells whose emission is not significant."""
+    return np.asarray(fit.no_emission | (fit.no_emission_drawn.mean(axis=0) > _TAIL))
+
+
+def _at_bound(kT: FloatArray, bounds: tuple[float, float] | None) -> NDArray[np.bool_]:
+    low, high = bounds or (0.0, np.inf)
+    return np.asarray((kT <= low * (1 + 1e-9)) | (kT >= high * (1 - 1e-9)))
+
+
 def _intervals(
     gas: Gas, draws: Gas, fit: Deprojection, kT_bounds: tuple[float, float] | None
 ) -> tuple[dict[str, Interval], tuple[str, ...]]:
     """Intervals of all quantities, blank where nothing is known, and words about each shell."""
-    without = fit.no_emission | (fit.no_emission_drawn.mean(axis=0) > _TAIL)
+    without, at_bound = _without(fit), _at_bound(gas.kT, kT_bounds)
     shells = {}
     for name, value in vars(gas).items():
         of_draws = np.where(fit.no_emission_drawn, np.nan, getattr(draws, name))
@@ -332,7 +356,6 @@ def _intervals(
     low, high = kT_bounds or (0.0, np.inf)
     open_lo = np.mean(draws.kT <= low * (1 + 1e-9), axis=0) > _TAIL
     open_hi = np.mean(draws.kT >= high * (1 - 1e-9), axis=0) > _TAIL
-    at_bound = (gas.kT <= low * (1 + 1e-9)) | (gas.kT >= high * (1 - 1e-9))
     # no gas has no temperature; its density and mass are limits from above
     for name in ("kT", "abundance", "pressure", "entropy", "cooling_time"):
         shells[name] = shells[name].blanked(without)

@@ -4,12 +4,11 @@ import logging
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from astropy import units
-from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
 from pyxt_hpc.arrays.ellipse import Ellipse
 from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.chandra.sky.position import parse_position
 from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.fit.beta_model import fit_beta_model, image_for_peak
@@ -163,13 +162,9 @@ def _centroid(bundle: Bundle, row: float, col: float) -> tuple[float, float]:
 
 
 def _given(bundle: Bundle, text: str) -> tuple[float, float]:
-    words = text.replace(",", " ").split()
     try:
-        first = units.hourangle if any(mark in words[0] for mark in ":h") else units.deg
-        half = len(words) // 2
-        place = SkyCoord(" ".join(words[:half]), " ".join(words[half:]), unit=(first, units.deg))
-        ra, dec = float(place.ra.deg), float(place.dec.deg)
-    except (ValueError, IndexError, TypeError, units.UnitsError):
+        ra, dec = parse_position(text)
+    except ValueError:
         raise ConfigError(
             f"centre {quoted(text)}: expected {', '.join(CENTRES)} or 'RA DEC', such as '150.02 20.01' or "
             "'10:00:04.8 +20:00:36'"

@@ -11,7 +11,8 @@ CONCENTRATIONS = ((0.075, "no cool core"), (0.155, "moderate cool core"), (np.in
 """Upper limits of c_SB, Santos et al. 2008 (A&A 483, 35)."""
 
 COOLING_TIMES = ((1.0, "strong cool core"), (7.7, "weak cool core"), (np.inf, "no cool core"))
-"""Upper limits of the central cooling time [Gyr], Hudson et al. 2010 (A&A 513, A37)."""
+"""Upper limits of the central cooling time [Gyr], Hudson et al. 2010 (A&A 513, A37): they are in units of
+h71^-1/2, which is 1 within 2% for Hubble constants from 68 to 74."""
 
 
 @dataclass(frozen=True)

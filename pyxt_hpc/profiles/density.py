@@ -1,6 +1,6 @@
 """The density of the gas from its brightness: a model in three dimensions, projected and fitted to counts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from pyxt_hpc.profiles.vikhlinin import GasDensity
 from pyxt_hpc.spectra.models.gas import CM_PER_KPC
 
 FloatArray = NDArray[np.float64]
+Rate = Callable[[FloatArray], FloatArray]
 
 _THIN = 140
 """Shells in which the model is projected."""
@@ -60,9 +61,8 @@ def fit_density(
     rings: Rings,
     start: BetaProfile,
     kpc_per_arcsec: float,
-    rate_per_measure: Callable[[FloatArray], FloatArray],
-    *,
-    n_draws: int,
+    rate_per_measure: Rate,
+    drawn_rates: Sequence[Rate],
     rng: np.random.Generator,
 ) -> BrightnessDensity:
     """Fit equation 3 of Vikhlinin et al. 2006 (ApJ 640, 691) to the counts of rings by their C-statistic.
@@ -79,8 +79,10 @@ def fit_density(
         Scale.
     rate_per_measure
         Rate [count s^-1] of gas with n_e^2 = 1 cm^-6 in 1 kpc^3, at radii [kpc].
-    n_draws, rng
-        Of the models that tell the errors.
+    drawn_rates
+        The same by temperatures as probable as these, one for each model that tells the errors.
+    rng
+        Of the counts of these models.
     """
     live = rings.exposure > 0
     counts, background, exposure = rings.counts[live], rings.background[live], rings.exposure[live]
@@ -89,15 +91,14 @@ def fit_density(
     thin = np.concatenate([[0.0], np.geomspace(0.25 * edges_kpc[1], BEYOND * outermost, _THIN)])
     middle = np.sqrt(0.5 * (thin[1:] ** 2 + thin[:-1] ** 2))
     arcmin2 = np.pi * np.diff(rings.edges**2) / 3600.0
-    # count s^-1 arcmin^-2 of every thin shell with n_e = 1 in every ring
-    seen = (volumes(edges_kpc, thin) * rate_per_measure(middle) / arcmin2[:, None])[live]
+    columns = (volumes(edges_kpc, thin) / arcmin2[:, None])[live]
     scale = _central_density(start, kpc_per_arcsec, rate_per_measure)
 
     def model(p: FloatArray) -> GasDensity:
         return _gas(p, scale, outermost)
 
-    def expected(p: FloatArray) -> FloatArray:
-        return exposure * (seen @ model(p)(middle) ** 2 + p[-1]) + background
+    def expected(p: FloatArray, rate: FloatArray) -> FloatArray:
+        return exposure * (columns @ (rate * model(p)(middle) ** 2) + p[-1]) + background
 
     low, high, usual, width = (np.array(column) for column in zip(*_PARAMETERS.values(), strict=True))
 
@@ -113,21 +114,26 @@ def fit_density(
             np.array([first, log_core[0], alpha, min(start.beta, 1.5), 0.0, 0.5, *second, constant])
         )
 
-    def best_for(found: FloatArray, expectation: FloatArray, starts: list[FloatArray]) -> RingFit:
+    def best_for(
+        found: FloatArray, rate: FloatArray, expectation: FloatArray, starts: list[FloatArray]
+    ) -> RingFit:
         return fit_counts(
             found,
-            expected,
+            lambda p: expected(p, rate),
             starts,
             ([*low, floor], [*high, np.inf]),
             lambda p: (p[:-1] - expectation) / width,
         )
 
-    fit = best_for(counts, usual, begins)
-    mean = expected(fit.values)
+    rate = rate_per_measure(middle)
+    fit = best_for(counts, rate, usual, begins)
+    mean = expected(fit.values, rate)
     draws = [
         # what the priors expect is drawn, too: so their width is part of the errors
-        best_for(rng.poisson(mean).astype(float), rng.normal(usual, width), [fit.values]).values
-        for _ in range(n_draws)
+        best_for(
+            rng.poisson(mean).astype(float), drawn(middle), rng.normal(usual, width), [fit.values]
+        ).values
+        for drawn in drawn_rates
     ]
     return BrightnessDensity(
         model(fit.values),
@@ -151,9 +157,7 @@ def _gas(p: NDArray, scale: float, outermost: float) -> GasDensity:
     )
 
 
-def _central_density(
-    start: BetaProfile, kpc_per_arcsec: float, rate_per_measure: Callable[[FloatArray], FloatArray]
-) -> float:
+def _central_density(start: BetaProfile, kpc_per_arcsec: float, rate_per_measure: Rate) -> float:
     """n_e in the centre that gives the innermost component's peak over a depth of pi/2 cores."""
     core = start.cores[-1] * kpc_per_arcsec
     per_kpc = rate_per_measure(np.array([core]))[0] * (60.0 * kpc_per_arcsec) ** 2

@@ -108,8 +108,6 @@ class Gas:
         cls, n_e: FloatArray, kT: FloatArray, abundance: FloatArray, geometry: ShellGeometry, table: str
     ) -> "Gas":
         """Of density, temperature and abundance (..., n) with the abundances of XSPEC's table."""
-        particles = Particles.of(abundance, table)
-        mass = particles.mu_e * n_e * geometry.evenness * geometry.volume_kpc3 * CM_PER_KPC**3 * _MSUN_PER_U
         with np.errstate(divide="ignore", invalid="ignore"):
             return cls(
                 n_e=n_e,
@@ -118,8 +116,15 @@ class Gas:
                 pressure=n_e * kT,
                 entropy=kT * n_e ** (-2.0 / 3.0),
                 cooling_time=cooling_time(kT, n_e, abundance, table),
-                gas_mass=np.cumsum(mass, axis=-1),
+                gas_mass=mass_within(n_e, abundance, geometry, table),
             )
+
+
+def mass_within(n_e: FloatArray, abundance: FloatArray, geometry: ShellGeometry, table: str) -> FloatArray:
+    """Mass of the gas within the outer radius of each shell [solar masses]; arguments as `Gas.of`."""
+    particles = Particles.of(abundance, table)
+    mass = particles.mu_e * n_e * geometry.evenness * geometry.volume_kpc3 * CM_PER_KPC**3 * _MSUN_PER_U
+    return np.cumsum(mass, axis=-1)
 
 
 def density_of_norm(

@@ -105,5 +105,19 @@ class GasTemperature:
         x, y = (r / rcool) ** acool, (r / rt) ** b
         return acool * x * (1.0 / (x + cool) - 1.0 / (x + 1.0)) - a - c * y / (1.0 + y)
 
+    def derivatives(self, radius: ArrayLike) -> FloatArray:
+        """Of ln kT at radii [kpc] above 0 over ln T0, ln rt, c, cool and ln rcool: they are the last axis."""
+        _, rt, a, b, c, cool, rcool, acool = self._parameters()
+        r = np.asarray(radius, float)
+        x, y = (r / rcool) ** acool, (r / rt) ** b
+        by = (
+            np.ones(np.broadcast_shapes(x.shape, y.shape)),
+            a + c * y / (1.0 + y),
+            -np.log1p(y) / b,
+            1.0 / (x + cool),
+            -acool * x * (1.0 / (x + cool) - 1.0 / (x + 1.0)),
+        )
+        return np.stack(np.broadcast_arrays(*by), axis=-1)
+
     def _parameters(self) -> list[FloatArray]:
         return [np.asarray(value, float) for value in vars(self).values()]

@@ -1,7 +1,8 @@
 """What is doubtful about a cluster's fits: said first, in sentences, the gravest first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ _NEGATIVE_SIGMA, _NEGATIVE_SHARE = 4.0, 0.02
 
 _SCALE_ERROR = 0.05
 """Of a background scale: beyond it the error of the scale matters in the outskirts."""
+
+_SAME_COLUMN = 1e-3
+"""Relative difference of absorbing columns that is none."""
 
 _POOR_IN_BACKGROUND = 0.01
 """Share of poor fits among those dominated by background."""
@@ -79,6 +83,50 @@ def doubts_of_fits(rows: NDArray) -> Iterator[Doubt]:
             "Poor fits where the background dominates",
             f"{poor[dominated].mean():.1%} of the regions with more background than cluster are poorly "
             "fitted: the shape of the background is probably wrong.",
+        )
+
+
+def doubts_of_choices(
+    settings: Mapping[str, Any], bundle: Bundle, signal_to_noise_of: str
+) -> Iterator[Doubt]:
+    """Of fits as ClusterPyXT makes them, or that it has made: what differs from ours.
+
+    Parameters
+    ----------
+    settings
+        Of the results.
+    signal_to_noise_of
+        By what circles were made: ``net`` or ``counts``.
+    """
+    if settings["software"] == "ClusterPyXT":
+        fitted = settings["nH"]
+        text = "These fits were made by ClusterPyXT and taken over; they have no goodness."
+        if abs(fitted - bundle.nH) > _SAME_COLUMN * bundle.nH:
+            text += (
+                f" They were made with nH = {fitted:.3g} instead of {bundle.nH:g} (1e22 cm^-2), because "
+                "ClusterPyXT divides the number in its configuration by 1e22 whatever its unit is."
+            )
+        yield Doubt(True, "Fits of ClusterPyXT", text)
+    if settings["statistic"] == "chi2gehrels":
+        yield Doubt(
+            True,
+            "A biased statistic",
+            "chi2gehrels on subtracted spectra makes hot gas too cool (2000 counts of 9.9 keV come out as "
+            "6.4 keV); it is for comparison with ClusterPyXT's maps, and wstat is the default.",
+        )
+    if signal_to_noise_of == "counts":
+        yield Doubt(
+            False,
+            "Circles that count the background as signal",
+            "Circles were made by the S/N of all counts, as in ClusterPyXT since 2022: far out they hold "
+            "hardly any cluster.",
+        )
+    if any(observation.area_of.startswith("ClusterPyXT") for observation in bundle.observations):
+        yield Doubt(
+            False,
+            "One effective area for the whole field",
+            "The bundle is ClusterPyXT's, without vignetting: norm, density and pressure are too low away "
+            "from the optical axis.",
         )
 
 

@@ -1,6 +1,8 @@
 """Maps on a page: a number for every region, or a small image; with the colours that pictures have."""
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,17 +11,22 @@ import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from numpy.typing import NDArray
 
-from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.calibrate.trust import MEANINGS as TRUST
+from pyxt_hpc.errors import EmptySelection, PyxtError
+from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics, map_gas
 from pyxt_hpc.maps.gradient import map_gradients
-from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.maps.product import BLANK, MapProduct
 from pyxt_hpc.maps.quantities import map_brightness, map_circles, map_diagnostics, map_parameters
 from pyxt_hpc.maps.residual import map_residuals
 from pyxt_hpc.plots.colours import colour_scale
 from pyxt_hpc.plots.pictures import thinned
 from pyxt_hpc.report.grid import Grid
 from pyxt_hpc.report.payload import Payload
+
+log = logging.getLogger(__name__)
 
 _LEVELS = 4095
 """Of the values of pixel maps, from the least to the largest; 0 is blank."""
@@ -29,6 +36,9 @@ _CELLS = 420
 
 _N_COLOURS = 256
 
+_MAX_CATEGORIES = 12
+"""Colours that are told apart."""
+
 _GAS = ("density", "pressure", "entropy", "cooling_time")
 
 _PIXEL_MAPS = (
@@ -37,8 +47,17 @@ _PIXEL_MAPS = (
     "signal_to_noise",
     "gradient_4pix",
     "residual_beta_significance",
+    "mach",
 )
 """Maps of pixels, and not of regions, that a page has; where one is missing the page has no word of it."""
+
+_STORED = (
+    ("trust", "Trust in kT and its error", "calibrate", False),
+    ("calibration_bias", "Bias of kT in simulations", "calibrate", True),
+    ("calibration_coverage", "Coverage of kT less 68.3%", "calibrate", True),
+    ("mach", "Mach number", "find-shocks", False),
+)
+"""Maps that other commands have made: name, title, command, whether 0 is in the middle of the colours."""
 
 _ERRORS = ("_error_plus", "_error_minus", "_fractional_error", "_error")
 
@@ -59,8 +78,8 @@ class PageMap:
         Of an image: first pixel, step and shape.
     levels
         Of an image: value of the lowest level, and from one to the next; of the logarithm where it says so.
-    meanings
-        Of integers, by their texts.
+    categories, meanings
+        Of few integers: those that there are, each of which has a colour, and what they mean.
     errors
         Columns of the errors by their kind.
     """
@@ -74,6 +93,7 @@ class PageMap:
     image: str = ""
     grid: dict[str, Any] = field(default_factory=dict)
     levels: dict[str, Any] = field(default_factory=dict)
+    categories: list[int] = field(default_factory=list)
     meanings: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
@@ -94,8 +114,9 @@ def page_maps(regions: FittedRegions, grid: Grid, payload: Payload) -> list[Page
         if values is None and name not in _PIXEL_MAPS:
             continue
         made = PageMap(name, product.title, product.unit, product.comment, page_colours(product))
-        made.meanings = {str(level): text for level, text in (product.meanings or {}).items()}
         if values is not None:
+            if product.integer:
+                _name_categories(made, values, product.meanings or {})
             made.column = payload.add(name, values)
         else:
             made.image = add_image(made, product.values, grid.first_row, grid.first_col, payload)
@@ -139,6 +160,19 @@ def colour_tables(maps: Iterable[PageMap]) -> dict[str, list[str]]:
     }
 
 
+def _name_categories(made: PageMap, values: NDArray, meanings: Mapping[int, str]) -> None:
+    """Give every integer of a map a colour of its own, where there are few."""
+    levels = np.unique(values[np.isfinite(values)])
+    made.meanings = {str(int(v)): meanings[int(v)] for v in levels if int(v) in meanings}
+    if not 0 < len(levels) <= _MAX_CATEGORIES:
+        return
+    between = 0.5 * (levels[1:] + levels[:-1])
+    borders = np.concatenate([[levels[0] - 0.5], between, [levels[-1] + 0.5]])
+    edges = np.interp(np.linspace(0.0, len(levels), _N_COLOURS + 1), np.arange(len(borders)), borders)
+    made.categories = levels.astype(int).tolist()
+    made.colours["edges"] = edges.tolist()
+
+
 def _products(regions: FittedRegions) -> Iterator[MapProduct]:
     yield from map_parameters(regions, "block")
     yield from map_gas(Thermodynamics.of(regions), _GAS, "block")
@@ -146,10 +180,43 @@ def _products(regions: FittedRegions) -> Iterator[MapProduct]:
     yield from map_diagnostics(regions)
     yield from map_circles(regions)
     yield from map_gradients(regions)
-    try:
+    with suppress(EmptySelection):  # too faint for a smooth model
         yield from map_residuals(regions)
-    except EmptySelection:
-        return  # too faint for a smooth model
+    yield from _of_other_commands(regions)
+
+
+def _of_other_commands(regions: FittedRegions) -> Iterator[MapProduct]:
+    """Maps of `_STORED` that are of these fits."""
+    for name, title, command, diverging in _STORED:
+        path = regions.layout.map(name)
+        if not check_regular(path):
+            continue
+        again = f"run `pyxt-hpc {command} -c {regions.config.path}` again"
+        try:
+            with open_fits(path, "map", again, ours=True) as hdus:
+                values, header = np.array(hdus[0].data), hdus[0].header
+                made_from = header.get("BUNDLEID"), header.get("RESULTID")
+        except PyxtError as error:
+            log.warning("left out of the report: %s", error)
+            continue
+        now = regions.bundle.fingerprint[:16], regions.fingerprint[:16]
+        if made_from != now or values.shape != regions.bundle.mask.shape:
+            log.warning("left out of the report: %s: made from other fits: %s", path, again)
+            continue
+        meanings = None
+        if integer := name == "trust":
+            values = np.where(values == BLANK, np.nan, values)
+            meanings = {int(one): meaning for one, meaning in TRUST.items()}
+        yield MapProduct(
+            path,
+            title,
+            "",
+            values.astype(np.float32),
+            f"by pyxt-hpc {command}",
+            diverging=diverging,
+            integer=integer,
+            meanings=meanings,
+        )
 
 
 def _of_regions(values: NDArray, regions: FittedRegions, grid: Grid) -> NDArray[np.float32] | None:

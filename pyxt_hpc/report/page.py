@@ -32,6 +32,7 @@ from pyxt_hpc.report.doubts import (
     Doubt,
     doubts_of_background,
     doubts_of_blanks,
+    doubts_of_choices,
     doubts_of_fits,
     flag_shares,
 )
@@ -165,7 +166,7 @@ def _collect(
     spectra = add_spectra(regions, fitted_with, sky, grid.regions[place], place, payload)
     alone = fit_alone(bundle, fitted_with, sky, frame.row, frame.col)
     records = StageRecords.of(config)
-    made = list(made_by_others(layout, bundle))
+    made = list(made_by_others(layout, {"bundle": bundle.fingerprint, "results": regions.fingerprint}))
     observations = list(observation_rows(layout, bundle, records, alone))
     field = add_field(config, bundle, payload)
     wanted = [one for part in made for one in part.pictures] + [o.flares for o in observations]
@@ -296,7 +297,8 @@ def _doubts(
     fitted_with: ClusterConfig,
 ) -> list[Doubt]:
     bundle, config = regions.bundle, regions.config
-    found = list(doubts_of_fits(regions.rows))
+    found = list(doubts_of_choices(regions.settings, bundle, config.signal_to_noise_of))
+    found += list(doubts_of_fits(regions.rows))
     found += [Doubt(True, "Observations disagree", text) for text in disagreements(alone)]
     found += list(doubts_of_background(bundle, row, col))
     found += list(doubts_of_blanks(grid.blank, REASONS, UNSEEN))

@@ -3,7 +3,7 @@
 import glob
 import importlib.metadata
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,8 +185,11 @@ def _word(value: Any, form: str) -> str:
     return form.format(value)
 
 
-def made_by_others(layout: Layout, bundle: Bundle) -> Iterator[Made]:
-    """Profiles, masses and shocks that are there, with a remark where they are of another bundle."""
+def made_by_others(layout: Layout, made_from: Mapping[str, str]) -> Iterator[Made]:
+    """Profiles, masses and shocks that are there, with a remark where they are of other inputs.
+
+    `made_from` has the fingerprints that ``bundle`` and ``results`` have now.
+    """
     folder = layout.main_output
     for path in sorted(folder.glob(f"{glob.escape(layout.name)}_profile*_shells.ecsv")):
         tag = path.name.removeprefix(f"{layout.name}_profile").removesuffix("_shells.ecsv")
@@ -199,7 +202,12 @@ def made_by_others(layout: Layout, bundle: Bundle) -> Iterator[Made]:
             ),
         ]
         yield _made(
-            path, f"Radial profile{tag.replace('_', ' ')}", "profile-analysis", _PROFILE, pictures, bundle
+            path,
+            f"Radial profile{tag.replace('_', ' ')}",
+            "profile-analysis",
+            _PROFILE,
+            pictures,
+            made_from,
         )
     for path in sorted(folder.glob(f"{glob.escape(layout.name)}_mass*.ecsv")):
         if path.name.endswith("_profile.ecsv"):
@@ -212,7 +220,7 @@ def made_by_others(layout: Layout, bundle: Bundle) -> Iterator[Made]:
             Wanted(layout.mass_corner(tag), "Parameters", "samples of every two parameters"),
         ]
         yield _made(
-            path, f"Hydrostatic mass{tag.replace('_', ' ')}", "mass-estimation", None, pictures, bundle
+            path, f"Hydrostatic mass{tag.replace('_', ' ')}", "mass-estimation", None, pictures, made_from
         )
     if layout.calibration_table("").is_file():
         pictures = [
@@ -225,14 +233,16 @@ def made_by_others(layout: Layout, bundle: Bundle) -> Iterator[Made]:
         ]
         yield _made(
             layout.calibration_table(""), "Calibration: this map simulated and fitted again", "calibrate",
-            _CALIBRATION, pictures, bundle,
+            _CALIBRATION, pictures, made_from,
         )  # fmt: skip
     if layout.shock_table.is_file():
         pictures = [
             Wanted(layout.picture(layout.map("mach")), "Mach number", "map of the Mach number"),
             Wanted(layout.shock_histogram, "Mach numbers", "histogram of Mach numbers"),
         ]
-        yield _made(layout.shock_table, "Shock fronts, candidates", "find-shocks", _SHOCKS, pictures, bundle)
+        yield _made(
+            layout.shock_table, "Shock fronts, candidates", "find-shocks", _SHOCKS, pictures, made_from
+        )
 
 
 def _made(
@@ -241,7 +251,7 @@ def _made(
     command: str,
     columns: Sequence[tuple[str, str, str]] | None,
     pictures: list[Wanted],
-    bundle: Bundle,
+    made_from: Mapping[str, str],
 ) -> Made:
     table = read_product_table(path)
     if isinstance(table, str):
@@ -254,10 +264,10 @@ def _made(
             if not name.endswith(("_lo", "_hi"))
         ]  # fmt: skip
     head, rows = table_in_words(table, columns)
-    made_from = table.meta.get("bundle")
-    remark = ""
-    if made_from is not None and made_from != bundle.fingerprint:
-        remark = f"Made from another bundle than the maps: run pyxt-hpc {command} again."
+    other = [kind for kind, now in made_from.items() if table.meta.get(kind, now) != now]
+    remark = (
+        f"Made from other {' and '.join(other)} than the maps: run pyxt-hpc {command} again." if other else ""
+    )
     if not rows:
         remark = remark or "None was found."
     sentences = tuple(str(one) for one in table.meta.get("sentences", ()))

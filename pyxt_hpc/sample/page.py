@@ -96,7 +96,7 @@ def _entry(layout: SampleLayout, row: Row, outcome: Outcome) -> Entry:
         outcome.state.value,
         row.line,
         **values,
-        report=_link(layout, own.main_output),
+        report=_link(layout, own.report) or _link(layout, own.main_output),
         picture_file=_link(layout, picture),
     )
 

@@ -132,7 +132,10 @@ def _run_one(
         refuse_what_must_be_downloaded(config, wish)
         write_outcome(path, replace(now, state=State.RUNNING))
         write_page(layout, rows)
-        ended = run_command(["run", "-c", str(config.path), *wish.words], layout.log(row.name))
+        where = ["-c", str(config.path)]
+        ended = run_command(["run", *where, *wish.words], layout.log(row.name))
+        if ended.exit_code == 0 and wish.last == LAST:
+            ended = run_command(["report", *where], layout.log(row.name), append=True)
         stopped = ended.stopped
         state = {0: State.DONE, EXIT_TRY_AGAIN: State.STOPPED}.get(ended.exit_code, State.FAILED)
         if stopped and state == State.FAILED:
@@ -223,7 +226,7 @@ def made_from(config: ClusterConfig, wish: Wish) -> str:
 def _is_done(before: Outcome, now: Outcome, config: ClusterConfig, wish: Wish) -> bool:
     """Whether there is nothing to be done: the same was asked, and its last product is there."""
     layout = Layout.of(config)
-    product = layout.map("temperature") if wish.last == LAST else layout.cluster_dir
+    product = layout.report if wish.last == LAST else layout.cluster_dir
     return before.state == State.DONE and before.made_from == now.made_from and product.exists()
 
 
@@ -242,7 +245,8 @@ def refuse_what_must_be_downloaded(config: ClusterConfig, wish: Wish) -> None:
     if not absent or (backend := choose_backend(config, layout)).ciao is not None:
         return
     many = len(absent) > 1
+    why = backend.reason if config.backend == "builtin" else "it is not found (`pyxt-hpc help ciao`)"
     raise MissingInput(
         f"ObsID{'s' * many} {', '.join(absent)} {'have' if many else 'has'} to be downloaded, which CIAO "
-        f"does: {backend.reason}; or put the files into {layout.cluster_dir}/<ObsID>/"
+        f"does: {why}; install it, or put the files into {layout.cluster_dir}/<ObsID>/"
     )

@@ -9,6 +9,7 @@ import numpy as np
 from astropy.wcs import WCS
 from scipy.ndimage import map_coordinates
 
+from pyxt_hpc.binning.bins import sums_of
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.fit.extract import disc_areas, disc_sums
@@ -20,7 +21,7 @@ RINGS_ARCMIN = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0, 20.0)
 
 @dataclass(frozen=True)
 class TruthComparison:
-    """Fits against the truth of each circle, all (n_region,).
+    """Fits against the truth of each circle or bin, all (n_region,).
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ class TruthComparison:
     inside
         Whether the 68% interval of kT holds the truth.
     norm_ratio
-        Norm over that of the whole circle; NaN where the circle reaches beyond the maps of the truth.
+        Norm over that of the whole circle or bin; NaN where it reaches beyond the maps of the truth.
     goodness
         Of the fits.
     poor
@@ -141,14 +142,20 @@ def spectroscopic_like_temperature(
     row, col, radius
         (n_region,) circles [pixels].
     """
-    weight = norm * kT**-0.75
-    images = np.nan_to_num(np.stack([weight * kT, weight]))
-    sums = disc_sums(row, col, radius, images)
+    sums = disc_sums(row, col, radius, _weighted(kT, norm))
     return sums[:, 0] / sums[:, 1]
 
 
-def compare_with_truth(rows: np.ndarray, bundle: Bundle, truth_directory: Path) -> TruthComparison:
-    """Compare fitted regions with the truth averaged over each circle.
+def _weighted(kT: np.ndarray, norm: np.ndarray) -> np.ndarray:
+    """Images whose sums over a region, the first over the second, give its spectroscopic-like temperature."""
+    weight = norm * kT**-0.75
+    return np.nan_to_num(np.stack([weight * kT, weight]))
+
+
+def compare_with_truth(
+    rows: np.ndarray, bundle: Bundle, truth_directory: Path, labels: np.ndarray | None = None
+) -> TruthComparison:
+    """Compare fitted regions with the truth averaged over each circle, or each bin.
 
     Parameters
     ----------
@@ -159,13 +166,20 @@ def compare_with_truth(rows: np.ndarray, bundle: Bundle, truth_directory: Path) 
         The cluster they were fitted from.
     truth_directory
         Holds ``kT.fits`` and ``norm.fits``.
+    labels : (ny, nx) int, optional
+        Label image of the bins, whose numbers ``region`` has; None: regions are circles.
     """
-    kT, margin = read_truth(truth_directory / "kT.fits", bundle), _reach(rows)
+    kT = read_truth(truth_directory / "kT.fits", bundle)
+    margin = _reach(rows) if labels is None else 0
     with_margin = read_truth(truth_directory / "norm.fits", bundle, margin)
     norm = with_margin[margin : margin + kT.shape[0], margin : margin + kT.shape[1]]
-    truth = spectroscopic_like_temperature(
-        kT, norm * bundle.exposure, rows["row"], rows["col"], rows["radius"]
-    )
+    seen = norm * bundle.exposure
+    if labels is None:
+        truth = spectroscopic_like_temperature(kT, seen, rows["row"], rows["col"], rows["radius"])
+        true_norm = _sums_of_whole_circles(rows, with_margin, margin)
+    else:
+        weighted, weight, true_norm = sums_of(labels, [*_weighted(kT, seen), norm])[:, rows["region"]]
+        truth = weighted / weight
     above = truth > rows["kT"]
     sigma = np.where(above, rows["kT_hi"] - rows["kT"], rows["kT"] - rows["kT_lo"])
     row, col = np.unravel_index(np.nanargmax(norm), norm.shape)
@@ -174,7 +188,7 @@ def compare_with_truth(rows: np.ndarray, bundle: Bundle, truth_directory: Path) 
         deviation=(rows["kT"] - truth) / sigma,
         # An open side reaches to the bound of kT: it holds any truth beyond.
         inside=np.where(np.isfinite(sigma), np.abs(truth - rows["kT"]) <= sigma, True),
-        norm_ratio=rows["norm"] / _sums_of_whole_circles(rows, with_margin, margin),
+        norm_ratio=rows["norm"] / true_norm,
         goodness=rows["goodness"],
         poor=(rows["flags"] & int(FitFlag.POOR_FIT)) != 0,
         distance_arcmin=distance,

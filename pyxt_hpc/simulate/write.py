@@ -44,7 +44,7 @@ def write_truth(directory: Path, truth: ClusterTruth) -> None:
 
 
 def write_regions(directory: Path, truth: ClusterTruth, radii_arcsec: NDArray[np.float64]) -> None:
-    """Write ``sources.reg`` (DS9, also beside the truth) and the crop box (CIAO) as a user draws them."""
+    """Write ``sources.reg`` (also beside the truth) and the crop box as a user draws them in DS9."""
     circles = [
         f'circle({_hms(source.ra)},{_dms(source.dec)},{radius:.3f}")'
         for source, radius in zip(truth.sources, radii_arcsec, strict=True)
@@ -52,11 +52,12 @@ def write_regions(directory: Path, truth: ClusterTruth, radii_arcsec: NDArray[np
     text = "\n".join(["# Region file format: DS9 version 4.1", "fk5", *circles, ""])
     layout = Layout(directory, directory.name)
     side = f'{60.0 * truth.field_arcmin:g}"'
-    box = f"box({_hms(truth.ra)},{_dms(truth.dec)},{side},{side})\n"
+    box = f"box({_hms(truth.ra)},{_dms(truth.dec)},{side},{side},0)"
+    crop = "\n".join(["# Region file format: DS9 version 4.1", "fk5", box, ""])
     for path, content in (
         (layout.sources_reg, text),
         (directory / "truth" / "sources.reg", text),
-        (layout.crop_reg, "# Region file format: CIAO version 1.0\n" + box),
+        (layout.crop_reg, crop),
     ):
         with replacing(path) as temporary:
             temporary.write_text(content, encoding="ascii")

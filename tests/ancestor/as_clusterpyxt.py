@@ -18,7 +18,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pyxt_hpc.binning.circles import prepare, scale_map_rows
-from pyxt_hpc.chandra.events import EventList, read_events, write_events
+from pyxt_hpc.chandra.events import EventList, read_events, read_header, write_events
 from pyxt_hpc.chandra.regions.sky import contains, contains_pixels, extent, read_regions
 from pyxt_hpc.chandra.sky.exposure import live_fraction
 from pyxt_hpc.chandra.sky.geometry import read_geometry
@@ -169,7 +169,7 @@ class ClusterPyXT:
         (self.acb / f"{self.name}_{obsid}_exptime.dat").write_text(f"{self.exposure(obsid)}")
 
     def exposure(self, obsid: str) -> float:
-        return float(read_events(self.ours.clean_events(obsid)).header["EXPOSURE"])
+        return float(read_header(self.ours.clean_events(obsid))["EXPOSURE"])
 
     def crop(self) -> None:
         """``make_acisI_and_back``, ``make_mask_file``, ``create_combined_images`` of ciao.py."""
@@ -242,13 +242,13 @@ class ClusterPyXT:
             mask = self.image("acisI_comb_mask_nosrc", obsid)
             ratio = self.image("backI_hien_comb_img", obsid).sum()
             ratio /= self.image("acisI_hien_comb_img", obsid).sum()
-            data = np.zeros(self.radius.shape)
+            data, exposure = np.zeros(self.radius.shape), self.exposure(obsid)
             for row, col in np.argwhere(
                 self.image("acisI_comb_mask", obsid) * np.nan_to_num(self.radius) > 0
             ):
                 if row % 3 == 0 and col % 3 == 0:  # only those that are fitted
                     circle = np.hypot(y - row, x - col) <= self.radius[row, col]
-                    data[row, col] = mask[circle].mean() * self.exposure(obsid)
+                    data[row, col] = mask[circle].mean() * exposure
             np.save(self.acb / f"{self.name}_effective_data_time_{obsid}.npy", data)
             np.save(self.acb / f"{self.name}_effective_background_time_{obsid}.npy", data * ratio)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.wcs import WCS
-from regions import PixCoord, PolygonPixelRegion
+from regions import PixCoord, PolygonPixelRegion, Regions
 
 from pyxt_hpc.chandra.regions.sky import contains, read_regions
 from pyxt_hpc.chandra.regions.text import parse_regions
@@ -149,7 +149,8 @@ def test_crop_holds_the_visible_emission_within_the_field(background: bool) -> N
     field = images(background=background)
     proposal = propose(field, {})
     text = crop_text(proposal)
-    assert text.startswith("# Region file format: CIAO")
+    (drawn,) = Regions.parse(text, format="ds9")  # with its system, as other programs need it
+    assert drawn.center.frame.name == "fk5"
     mask = inside(text, field.wcs)
     y, x = np.indices(mask.shape)
     bright = 1e5 * (1.0 + (_distance(y, x) / SIZE) ** 2) ** -1.8

@@ -38,6 +38,7 @@ PROGRAMS = {
         "ds9",
         "git",
         "mkdir",
+        "parallel",
         "python3",
         "rsync",
         "sbatch",

@@ -1,7 +1,9 @@
 """Maps as files: what is in them, and what is never written."""
 
 import logging
+import warnings
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import scale_map_settings
 from pyxt_hpc.images import write_image
 from pyxt_hpc.maps import memory
-from pyxt_hpc.maps.commands import make_fit_maps, make_gradient_maps, make_temperature_maps
+from pyxt_hpc.maps.blanks import Blank
+from pyxt_hpc.maps.commands import make_maps
 from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
 from pyxt_hpc.maps.image import read_cluster_image
 from pyxt_hpc.maps.product import MapProduct, config_fingerprint, write_map
@@ -72,14 +75,14 @@ def test_missing_is_blank_in_every_file(fitted) -> None:
         write_map(product, regions)
         with fits.open(product.path) as hdus:
             data, header = hdus[0].data, hdus[0].header
-        assert np.isnan(data[:9, :9]).all()
+        assert np.isnan(data[:9, :9]).all() or product.name == "flags"
         assert np.isfinite(data[10:, 10:]).all()
         assert header["BUNIT"] == product.unit
         assert "A.ini" in str(header["HISTORY"])
         assert "made up" in str(header["HISTORY"])
     with fits.open(regions.layout.map("flags"), do_not_scale_image_data=True) as hdus:
         assert hdus[0].data.dtype.kind == "i"
-        assert (hdus[0].data[0, 0], hdus[0].data[20, 20]) == (-1, 0)
+        assert (hdus[0].data[0, 0], hdus[0].data[20, 20]) == (int(Blank.NO_REGION), 0)
 
 
 def test_blank_map_is_an_error_and_no_file(fitted) -> None:
@@ -90,9 +93,9 @@ def test_blank_map_is_an_error_and_no_file(fitted) -> None:
     assert not path.exists()
     regions.rows["kT"] = np.nan
     with pytest.raises(EmptySelection):
-        next(make_temperature_maps(regions))
+        next(make_maps(regions, ["kT"]))
     with pytest.raises(EmptySelection):
-        next(make_fit_maps(regions))
+        next(make_maps(regions, ["fits"]))
 
 
 @pytest.fixture
@@ -132,7 +135,7 @@ def test_incomplete_results_are_mapped_and_counted(stored) -> None:
     regions = stored(status)
     read = read_fitted_regions(regions.config)
     assert (len(read.rows), read.bad, read.pending) == (90, 10, N_REGIONS - 100)
-    path = next(make_temperature_maps(read)).path
+    path = next(make_maps(read, ["kT"])).path
     with fits.open(path) as hdus:
         seen, header = np.isfinite(hdus[0].data), hdus[0].header
     at = regions.rows["row"], regions.rows["col"]
@@ -195,12 +198,12 @@ def test_larger_images_and_more_regions_need_more_memory(stored) -> None:
 def test_every_header_says_what_the_map_was_made_from(stored) -> None:
     regions = stored()
     read = read_fitted_regions(regions.config)
-    header = fits.getheader(next(make_temperature_maps(read)).path)
+    header = fits.getheader(next(make_maps(read, ["kT"])).path)
     assert header["CONFIGID"] == config_fingerprint(regions.config)[:16]
     assert header["BUNDLEID"] == regions.bundle.fingerprint[:16]
     assert (header["RESULTID"], header["CREATOR"]) == ("a" * 16, software())
     image = read_cluster_image(regions.config)
-    header = fits.getheader(next(make_gradient_maps(image)).path)
+    header = fits.getheader(next(make_maps(image, ["gradient"])).path)
     assert header["BUNDLEID"] == regions.bundle.fingerprint[:16]
     assert "RESULTID" not in header
 
@@ -218,3 +221,27 @@ def test_missing_bundle_is_named(stored, read) -> None:
     regions.layout.bundle.unlink()
     with pytest.raises(PyxtError, match=r"A_bundle\.h5 is missing: `pyxt-hpc run .* --through crop-data"):
         read(regions.config)
+
+
+def test_headers_name_cluster_observations_and_settings(stored) -> None:
+    regions = stored()
+    read = read_fitted_regions(regions.config)
+    names = [f"{number:05d}" for number in range(40)]  # too long for one card
+    observations = tuple(replace(read.bundle.observations[0], obsid=name, dataset=name) for name in names)
+    observations += (replace(observations[0], dataset="00000-BI", exposure_s=5e4),)
+    read = replace(read, bundle=replace(read.bundle, observations=observations))
+    for product in (next(make_maps(read, ["kT"])), next(make_maps(read, ["flags"]))):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with fits.open(product.path, checksum=True) as hdus:
+                hdus.verify("exception")
+                header = hdus[0].header
+        assert header["OBJECT"] == "A"
+        assert (header["TELESCOP"], header["INSTRUME"]) == ("CHANDRA", "ACIS")
+        assert header["OBS_ID"] == ",".join(names)
+        assert header["LONGSTRN"] == "OGIP 1.0"
+        assert header["EXPOSURE"] == pytest.approx(40 * 1e5)  # both kinds of chips at the same time
+        assert (header["REDSHIFT"], header["NH"], header["SNTARGET"]) == (0.1, 0.05, 50.0)
+        when = datetime.fromisoformat(header["DATE"]).replace(tzinfo=UTC)
+        assert abs((datetime.now(UTC) - when).total_seconds()) < 600
+        assert {"CHECKSUM", "DATASUM"} <= set(header)

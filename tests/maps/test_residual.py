@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 
 from pyxt_hpc.fit.beta_model import BetaModel
-from pyxt_hpc.maps.commands import make_residual_maps
+from pyxt_hpc.maps.commands import make_maps
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.residual import azimuthal_average, map_residuals, residual
 
@@ -101,7 +101,7 @@ def test_without_a_model_there_is_the_average_alone(fitted, caplog: pytest.LogCa
 def test_files_need_no_fits_and_say_what_was_compared(observed) -> None:
     regions = observed()
     image = ClusterImage(regions.config, regions.bundle, ("no fits",))
-    paths = [product.path for product in make_residual_maps(image)]
+    paths = [product.path for product in make_maps(image, ["residual"])]
     header = fits.getheader(next(path for path in paths if path.name == "A_residual_beta_map.fits"))
     assert "beta 0.6" in str(header["COMMENT"])
     assert {"CONFIGID", "BUNDLEID", "CREATOR"} <= set(header)

@@ -67,10 +67,13 @@ def test_pixels_without_a_circle_are_counted_and_many_of_them_are_a_warning() ->
 def test_maps_of_errors_are_on_the_line_of_their_map() -> None:
     names = {
         "a_kT_map": "Temperature", "a_kT_error_plus_map": "", "a_kT_fractional_error_map": "",
-        "a_b_error_interpolated_map": "", "a_counts_map": "S/N",
+        "a_kT_average_map": "Mean", "a_kT_error_average_map": "",
+        "a_b_error_map": "Error alone", "a_counts_map": "S/N",
     }  # fmt: skip
     products = [MapProduct(Path(f"{name}.fits"), title, "keV", np.zeros(1)) for name, title in names.items()]
     assert list(map_lines((product, [Path("a.png"), Path("a.reg")]) for product in products)) == [
-        "a_kT_map.fits, .png, .reg: Temperature [keV]; also error_plus, fractional_error, error",
+        "a_kT_map.fits, .png, .reg: Temperature [keV]; also error_plus, fractional_error",
+        "a_kT_average_map.fits, .png, .reg: Mean [keV]; also error",
+        "a_b_error_map.fits, .png, .reg: Error alone [keV]",
         "a_counts_map.fits, .png, .reg: S/N [keV]",
     ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.maps.commands import make_temperature_maps
+from pyxt_hpc.maps.commands import make_maps
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.write_products import write_products
@@ -16,7 +16,7 @@ SHAPE = (60, 66)
 
 def test_every_map_has_its_files_in_order(fitted) -> None:
     regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
-    products = list(islice(make_temperature_maps(regions), 4))
+    products = list(islice(make_maps(regions, ["kT"]), 4))
     drawn = list(write_products(regions, iter(products)))
     assert [product for product, _ in drawn] == products
     for product, paths in drawn:

@@ -1,5 +1,7 @@
 """Gas models against the formulas as printed in Vikhlinin et al. 2006, and slopes against differences."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,18 @@ def test_slope_is_the_derivative(model) -> None:
     step = 1e-5
     numeric = np.log(model(RADII * np.exp(step)) / model(RADII * np.exp(-step))) / (2 * step)
     assert model.slope(RADII) == pytest.approx(numeric, abs=1e-7)
+
+
+def test_derivatives_of_temperature_are_differences() -> None:
+    found = TEMPERATURE.derivatives(RADII)
+    step = 1e-5
+    for i, (name, is_log) in enumerate(
+        {"T0": True, "rt": True, "c": False, "cool": False, "rcool": True}.items()
+    ):
+        value = getattr(TEMPERATURE, name)
+        ends = [value * np.exp(s) if is_log else value + s for s in (-step, step)]
+        low, high = (np.log(replace(TEMPERATURE, **{name: end})(RADII)) for end in ends)
+        assert found[:, i] == pytest.approx((high - low) / (2 * step), abs=1e-6), name
 
 
 def test_parameters_broadcast() -> None:

@@ -13,7 +13,7 @@ from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.report.agreement import Alone, disagreements
 from pyxt_hpc.report.citations import citations
-from pyxt_hpc.report.doubts import doubts_of_background, doubts_of_fits, flag_shares
+from pyxt_hpc.report.doubts import doubts_of_background, doubts_of_choices, doubts_of_fits, flag_shares
 from pyxt_hpc.report.payload import Payload
 from pyxt_hpc.report.spectra import chosen_regions, spread_regions, worst_regions
 from pyxt_hpc.store.rows import ROW_DTYPE
@@ -79,6 +79,19 @@ def test_too_much_background_is_seen_and_the_right_one_is_not(config: Path) -> N
     (doubt,) = doubts_of_background(replace(bundle, background=bundle.background * 8), middle, middle)
     assert doubt.grave
     assert "background exceeds the counts" in doubt.text
+
+
+def test_choices_of_clusterpyxt_are_explained(config: Path) -> None:
+    bundle = read_bundle(Layout.of(read_config(config)).bundle)
+    ours = {"software": "pyxt_hpc 0.1", "statistic": "wstat", "nH": bundle.nH}
+    assert not list(doubts_of_choices(ours, bundle, "net"))
+    theirs = {"software": "ClusterPyXT", "statistic": "chi2gehrels", "nH": 5e-24}
+    taken, statistic, circles = doubts_of_choices(theirs, bundle, "counts")
+    assert "nH = 5e-24 instead of" in taken.text
+    assert statistic.grave
+    assert not circles.grave
+    same = ours | {"software": "ClusterPyXT"}
+    assert "instead of" not in next(doubts_of_choices(same, bundle, "net")).text
 
 
 def test_alarming_fits_are_grave() -> None:

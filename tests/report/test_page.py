@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 import re
+import shutil
 import zlib
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,27 @@ def test_without_fits_the_command_is_named(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "pyxt-hpc" in said
+
+
+def test_bins_have_a_report_too(config: Path, tmp_path: Path) -> None:
+    own = tmp_path / config.name
+    own.write_text(
+        config.read_text() + "[binning]\nmethod = grid\ngrid_side = 8\n[spectral]\nstatistic = cstat\n"
+    )
+    bundle, copied = (Layout.of(read_config(path)).bundle for path in (config, own))
+    copied.parent.mkdir(parents=True)
+    shutil.copy(bundle, copied)
+    for command in ("create-bins", "fit-spectra"):
+        assert main([command, "-c", str(own), "--num-cpus", "1"]) == 0
+    made = write_report(read_config(own))
+    data, arrays = unpacked(made.path)
+    regions = read_fitted_regions(read_config(own))
+    assert regions.labels is not None
+    assert data["shape"] == "bin"
+    labels = arrays[data["grid"]["labels"]].reshape(data["grid"]["shape"])
+    top, left = data["grid"]["row"], data["grid"]["col"]
+    drawn = regions.labels[top : top + labels.shape[0], left : left + labels.shape[1]]
+    fitted = labels > 0
+    np.testing.assert_array_equal(regions.rows["region"][labels[fitted] - 1], drawn[fitted])
+    assert fitted.sum() > 2000
+    assert len(arrays[data["spectra"]["region"]]) == min(len(regions.rows), 300)

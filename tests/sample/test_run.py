@@ -8,14 +8,20 @@ import sys
 import time
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from pyxt_hpc.cli import main
+from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import MissingInput
-from pyxt_hpc.layout import SampleLayout
+from pyxt_hpc.layout import Layout, SampleLayout
 from pyxt_hpc.preprocess.ciao import backend
-from pyxt_hpc.sample.outcome import Outcome, State, read_outcome
+from pyxt_hpc.sample import command, page, run
+from pyxt_hpc.sample.command import Ended
+from pyxt_hpc.sample.outcome import Outcome, State, read_outcome, write_outcome
+from pyxt_hpc.sample.run import Wish, made_from
+from pyxt_hpc.sample.table import read_sample
 
 OPTIONS = ["--through", "fit-spectra", "--resolution", "1", "--num-cpus", "1"]
 TABLE = """\
@@ -74,8 +80,6 @@ class Page(HTMLParser):
 
 
 def test_failures_stop_nobody_and_the_page_says_why(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from urllib.parse import unquote
-
     assert main(["run", "--sample", str(table), *OPTIONS]) == 2
     said = capsys.readouterr()
     assert "2 of 3 clusters failed (broken, absent)" in said.err
@@ -85,16 +89,16 @@ def test_failures_stop_nobody_and_the_page_says_why(table: Path, capsys: pytest.
         State.FAILED,
     ]
     assert "ObsIDs 77, 78 have to be downloaded, which CIAO does" in outcome(table, "absent").reason
-    assert "CIAO is not found" in outcome(table, "absent").reason
+    assert "it is not found" in outcome(table, "absent").reason
     assert "acisf04001N003_evt2.fits" in outcome(table, "broken").reason
     layout = SampleLayout(table)
     text = layout.page.read_text(encoding="utf-8")
     for told in ("1 done, 2 failed", "my clusters.csv", "line 3", "line 4", "77, 78", "evt2.fits"):
         assert told in text
-    page = Page(text)
-    assert all((layout.folder / unquote(link)).exists() for link in page.links)
-    assert any("broken.log" in link for link in page.links)
-    assert all(one.startswith("data:") for one in page.fetched)
+    seen = Page(text)
+    assert all((layout.folder / unquote(link)).exists() for link in seen.links)
+    assert any("broken.log" in link for link in seen.links)
+    assert all(one.startswith("data:") for one in seen.fetched)
     assert "1369" in text, "regions of the demo"
 
 
@@ -109,11 +113,17 @@ def test_again_what_is_done_is_skipped_and_what_failed_is_tried(
     assert outcome(table, "demo") == before["demo"]
     assert SampleLayout(table).log("demo").stat().st_mtime_ns == started
     assert outcome(table, "broken").ended > before["broken"].ended
-    # a region that a person draws makes it run again
-    drawn = table.parent / "demo" / "exclude.reg"
+
+
+def test_what_a_person_draws_or_asks_makes_a_cluster_run_again(table: Path) -> None:
+    config = read_config(table.parent / "demo.ini")
+    wish = Wish(last="fit-spectra")
+    before = made_from(config, wish)
+    assert before == made_from(config, wish)
+    assert before != made_from(config, Wish(last="fit-spectra", options=("--resolution", "1")))
+    drawn = Layout.of(config).exclude_reg
     drawn.write_text(drawn.read_text() + "# mine\n")
-    assert main(["run", "--sample", str(table), *OPTIONS, "--slice", "1/3"]) == 0
-    assert SampleLayout(table).log("demo").stat().st_mtime_ns != started
+    assert made_from(config, wish) != before
 
 
 def test_a_configuration_of_a_person_must_agree_and_one_of_the_table_follows_it(
@@ -161,9 +171,58 @@ def test_stopped_it_ends_with_75_and_says_where(table: Path, tmp_path: Path) -> 
     assert "Not finished" in SampleLayout(own).page.read_text(encoding="utf-8")
 
 
-def test_a_process_that_is_killed_is_a_failure_of_its_cluster_alone(tmp_path: Path) -> None:
-    from pyxt_hpc.sample import command
+def rows_of(table: Path, text: str) -> SampleLayout:
+    """A table of clusters that are not here, and their layout."""
+    table.write_text(text, encoding="utf-8")
+    return SampleLayout(table)
 
+
+HEAD = "name,obsids,z,nH\n"
+
+
+def test_a_report_follows_the_maps_and_its_failure_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = rows_of(tmp_path / "two.csv", f"{HEAD}A,1,0.1,0.05\nB,2,0.1,0.05\n")
+    asked: list[str] = []
+
+    def pretended(words: list[str], log: Path, *, append: bool = False) -> Ended:
+        asked.append(f"{words[0]} {Path(words[2]).name[0]}")
+        fails = asked[-1] == "report B"
+        return Ended(2, "no fits", False) if fails else Ended(0, "", False)
+
+    monkeypatch.setattr(run, "run_command", pretended)
+    for name, obsid in (("A", "1"), ("B", "2")):
+        (tmp_path / name / obsid).mkdir(parents=True)
+    assert main(["run", "--sample", str(layout.table)]) == 2
+    assert asked == ["run A", "report A", "run B", "report B"]
+    assert [outcome(layout.table, name).state for name in "AB"] == [State.DONE, State.FAILED]
+    assert outcome(layout.table, "B").reason == "no fits"
+    asked.clear()
+    assert main(["run", "--sample", str(layout.table), "--through", "fit-spectra"]) == 0
+    assert asked == ["run A", "run B"], "no maps, no report"
+
+
+def test_the_page_shows_texts_as_texts(tmp_path: Path) -> None:
+    layout = rows_of(tmp_path / "a&b.csv", f"{HEAD}A,1,0.1,0.05\n")
+    reason = "<script>alert(1)</script> & 'x'"
+    write_outcome(layout.outcome("A"), Outcome("A", State.FAILED, reason, found={"kT": "<i>5</i>"}))
+    rows = read_sample(layout.table)
+    page.write_page(layout, rows)
+    text = layout.page.read_text(encoding="utf-8")
+    assert "<script>" not in text
+    assert "<i>" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#39;x&#39;" in text
+    assert "a&amp;b.csv" in text
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"state": "gone"}', '{"state": "done", "found": 3}'])
+def test_a_damaged_record_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "A.json").write_text(text, encoding="utf-8")
+    assert read_outcome(tmp_path / "A.json", "A") == Outcome("A")
+
+
+def test_a_process_that_is_killed_is_a_failure_of_its_cluster_alone(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.touch()
     killed = command._reason(-signal.SIGKILL, log, 0)

@@ -1,8 +1,22 @@
-"""The truth that a fit of a circle is held against."""
+"""The truth that a fit of a circle or a bin is held against."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
+from simulated_fronts import shock_free_cluster
 
-from pyxt_hpc.simulate.truth import TruthComparison, ring_table, spectroscopic_like_temperature
+from pyxt_hpc.binning.geometric import grid_bins
+from pyxt_hpc.cluster.fitting import fit_spectra
+from pyxt_hpc.simulate.direct import observe_directly
+from pyxt_hpc.simulate.truth import (
+    TruthComparison,
+    compare_with_truth,
+    ring_table,
+    spectroscopic_like_temperature,
+)
+from pyxt_hpc.simulate.write import write_truth
 
 
 def circles(kT: np.ndarray, norm: np.ndarray) -> float:
@@ -60,3 +74,28 @@ def test_rings_show_where_a_fault_is() -> None:
     assert outer[:3] == ("6-8", "400", "1.300")
     assert float(outer[3]) > 2.8
     assert (near[5], outer[5]) == ("0.0%", "25.0%")
+
+
+def test_bins_are_held_against_their_own_pixels(tmp_path: Path) -> None:
+    """Square bins: kT is as often within 68% as it should be, norms are those of the bins."""
+    rng = np.random.default_rng(5)
+    truth = shock_free_cluster("round", rng, 60).cluster
+    truth = replace(truth, abundance=np.full_like(truth.kT, 0.3))  # as it is frozen
+    write_truth(tmp_path, truth)
+    bundle = observe_directly(truth, rng, exposure_s=2e5)
+    labels = grid_bins(bundle.mask, 6)
+    rows = fit_spectra(bundle, labels).stored.rows
+    found = compare_with_truth(rows, bundle, tmp_path / "truth", labels)
+    assert 0.55 < found.coverage < 0.82
+    assert abs(found.median) < 0.3
+    inside = np.isfinite(found.norm_ratio)  # bins at the border reach beyond the maps of the truth
+    assert inside.mean() > 0.5
+    # 400 counts a bin, in some of them gas of several temperatures
+    assert np.average(found.norm_ratio[inside], weights=rows["counts"][inside]) == pytest.approx(
+        1.0, abs=0.025
+    )
+    # bins taken for others: each is held against its own truth only
+    wrong = rows.copy()
+    wrong["region"] = np.roll(wrong["region"], len(rows) // 3)
+    mixed = compare_with_truth(wrong, bundle, tmp_path / "truth", labels)
+    assert np.nanstd(np.log(mixed.norm_ratio)) > 3.0 * np.nanstd(np.log(found.norm_ratio))

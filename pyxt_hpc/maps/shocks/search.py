@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -14,14 +15,18 @@ from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct, write_maps
 from pyxt_hpc.maps.shocks.ellipse import azimuthal_median, most_even_ellipse
 from pyxt_hpc.maps.shocks.fronts import (
+    DENSITY_JUMP,
+    DENSITY_SIGMA,
     LEVER,
     N_ANGLES,
+    TEMPERATURE_SIGMA,
     Front,
     Jumps,
     find_fronts,
     find_jumps,
     mach_of_temperature,
 )
+from pyxt_hpc.maps.shocks.polyline import polyline
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,38 +66,72 @@ def search_shocks(regions: FittedRegions) -> ShockSearch:
     return ShockSearch(jumps, find_fronts(jumps, regions.radius))
 
 
+CONVENTION = "position angle of the bright side: 0 north, 90 east"
+"""Of directions, in words for a picture."""
+
+
 def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[MapProduct]:
-    """Write, then yield, the maps of Mach number, its error, significance, direction and density jump."""
+    """Write, then yield, the maps of Mach number, its error, significance, direction and density jump.
+
+    Pictures have the candidate fronts as lines. The direction is shown where the density jump is significant;
+    elsewhere it is that of noise.
+    """
     jumps = search.jumps
     x, error = jumps.temperature, jumps.temperature_error
     low, mach, high = (mach_of_temperature(np.exp(x + s * error)) for s in (-1, 0, 1))
     position_angle = (np.degrees(jumps.angle) - 90.0) % 360.0
     how = f"opposite circles {LEVER:g} of their radii away, best of {N_ANGLES} directions by brightness"
-    parts = (
-        ("mach", "Mach number", "", mach, f"from the jump of kT to the bright side; 1: no rise; {how}"),
-        ("mach_error", "Mach number error", "", 0.5 * (high - low), "half the 68% interval"),
-        (
-            "temperature_jump_significance",
-            "Temperature jump in sigma",
-            "",
-            x / error,
-            "ln(kT bright/kT faint)/error",
-        ),
-        ("shock_angle", "Direction of the jump", "deg", position_angle, "to the bright side, north to east"),
-        ("density_jump", "Density jump", "", np.exp(jumps.density), "over the median along ellipses; ratio"),
-    )
+    with np.errstate(invalid="ignore"):
+        on_edge = jumps.density > np.maximum(DENSITY_SIGMA * jumps.density_error, np.log(DENSITY_JUMP))
+    curves = tuple(polyline(front) for front in search.fronts)
+    highest = float(np.nanmax(mach)) if np.isfinite(mach).any() else 2.0
+
+    def product(name: str, title: str, unit: str, values: np.ndarray, comment: str, **how: Any) -> MapProduct:
+        path = regions.layout.map(name)
+        return MapProduct(
+            path, title, unit, values.astype(np.float32), comment, name=name, curves=curves, **how
+        )
+
     yield from write_maps(
         regions,
         (
-            MapProduct(
-                regions.layout.map(name),
-                title,
-                unit,
-                values.astype(np.float32),
-                comment,
-                diverging=name == "temperature_jump_significance",
-            )
-            for name, title, unit, values, comment in parts
+            product(
+                "mach",
+                "Mach number",
+                "",
+                mach,
+                f"from the jump of kT to the bright side; 1: no rise; {how}",
+                limits=(1.0, max(highest, 1.1)),  # no end is cut: the strongest shock is what is looked for
+            ),
+            product("mach_error", "Mach number error", "", 0.5 * (high - low), "half the 68% interval"),
+            product(
+                "temperature_jump_significance",
+                "Temperature jump in sigma",
+                "",
+                x / error,
+                "ln(kT bright/kT faint)/error",
+                diverging=True,
+                marks=(TEMPERATURE_SIGMA,),
+            ),
+            product(
+                "shock_angle",
+                "Direction of the jump",
+                "deg",
+                position_angle,
+                "position angle of the bright side, from north (0) through east (90); pictures show it where "
+                f"the density jumps by {DENSITY_SIGMA:g} sigma and {DENSITY_JUMP:g}-fold",
+                period=360.0,
+                shown=on_edge,
+                note=f"{CONVENTION}; where the density jumps {DENSITY_JUMP:g}-fold",
+            ),
+            product(
+                "density_jump",
+                "Density jump",
+                "",
+                np.exp(jumps.density),
+                "over the median along ellipses; ratio",
+                marks=(DENSITY_JUMP,),
+            ),
         ),
     )
 

@@ -194,7 +194,7 @@ class MassProblem:
         gas = GasModel(float(used.radius[0]), used.outermost, options.core)
         critical, mu = critical_density(cosmology, redshift), float(particles.mu)
         models: dict[str, MassModel] = {
-            "forward": Forward(gas, mu),
+            "forward": Forward(gas, mu, tuple(np.sort([*used.radius, *used.r_out]).tolist())),
             "backward": Backward(gas, mu, critical),
         }
         tables = mixing(used)
@@ -211,7 +211,8 @@ class MassProblem:
             {
                 **vars(first.annuli),
                 "slope": first.mixing.slope,
-                "software": software(),  # priors may change with it
+                "software": software(),
+                "priors": "flat, but even in profiles of kT",  # say so if they change
                 "options": [self.options.core, sampler.walkers_per_parameter, sampler.seed],
                 "constants": [first.norm_of_measure, self.critical, first.model.mu, self.mu_e],
             }

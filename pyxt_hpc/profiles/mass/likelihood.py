@@ -107,7 +107,8 @@ class Likelihood:
         inside[inside] = self.model.allowed(theta[inside])
         result = np.full(len(theta), -np.inf)
         if inside.any():
-            result[inside] = -0.5 * np.sum(self.residuals(theta[inside]) ** 2, axis=1)
+            chi2 = np.sum(self.residuals(theta[inside]) ** 2, axis=1)
+            result[inside] = self.model.log_prior(theta[inside]) - 0.5 * chi2
         return result
 
     @property

@@ -1,4 +1,4 @@
-"""Two descriptions of a cluster in hydrostatic equilibrium, by parameters in which priors are flat.
+"""Two descriptions of a cluster in hydrostatic equilibrium, with the priors of their parameters.
 
 ``forward``: density and temperature of the gas as functions, from which the mass follows. ``backward``: the
 mass as an NFW halo and the density of the gas, from which the temperature follows.
@@ -24,7 +24,7 @@ _CHECKED = 24
 
 @dataclass(frozen=True)
 class Parameter:
-    """One that is sampled: the prior is flat from `low` to `high`."""
+    """One that is sampled, from `low` to `high`."""
 
     name: str
     low: float
@@ -91,10 +91,20 @@ class Forward:
 
     The temperature of Vikhlinin et al. (2006) with a = 0 and b = acool = 2, as Ghirardini et al. (2019, A&A
     621, A41) have it but for acool: few annuli cannot tell more.
+
+    Parameters
+    ----------
+    gas
+        The density.
+    mu
+        Of the gas.
+    radii
+        Middles and edges of the annuli [kpc]: the prior is even in the temperatures there.
     """
 
     gas: GasModel
     mu: float
+    radii: tuple[float, ...]
 
     way: ClassVar[str] = "forward"
 
@@ -125,6 +135,18 @@ class Forward:
         density, temperature = self.gas.density(theta), self.temperature(theta)
         slopes = density.slope(radius), temperature.slope(radius)
         return hydrostatic_mass(radius, temperature(radius), *slopes, self.mu)
+
+    def log_prior(self, theta: FloatArray) -> FloatArray:
+        """Logarithm of the prior (n,) of models (n, n_parameter), but for a constant.
+
+        Even in the profiles of ln kT at the annuli, not in the parameters: the volume of the parameters
+        times sqrt(det(G^T G)), with G the derivatives of the profile (Jeffreys 1946, Proc. R. Soc. A 186,
+        453, for equal errors). Flat in the parameters it would count the many that make the same profile, as
+        any ``c`` if ``rt`` is far outside: without a slope, or with one curve that noise suggests.
+        """
+        by = self.temperature(theta).derivatives(np.array(self.radii))
+        sign, logarithm = np.linalg.slogdet(by.swapaxes(-1, -2) @ by)
+        return np.where(sign > 0, 0.5 * logarithm, -np.inf)
 
     def allowed(self, theta: FloatArray) -> NDArray[np.bool_]:
         """Whether the mass of models (n, n_parameter) is positive and grows outwards among the annuli."""
@@ -185,6 +207,10 @@ class Backward:
     def mass_at(self, theta: FloatArray, radius: FloatArray) -> FloatArray:
         """Mass [Msun] (n, m) within radii (m,)."""
         return self.halo(theta).mass(radius)
+
+    def log_prior(self, theta: FloatArray) -> FloatArray:
+        """Flat in the parameters: 0 for each of n models (n, n_parameter)."""
+        return np.zeros(len(theta))
 
     def allowed(self, theta: FloatArray) -> NDArray[np.bool_]:
         """Every halo's mass is positive and grows outwards."""

@@ -25,6 +25,9 @@ MAX_EXCESS = 9.0
 _ENOUGH, _ENOUGH_FITTED = 2000, 500
 """Samples that intervals are computed from, and those of the fits of annuli."""
 
+_AT_ONCE = 5000
+"""Samples whose priors are computed at once: chains are long, and derivatives many."""
+
 _MAX_UNREACHED = 0.1
 """Largest share of samples that may not reach an overdensity."""
 
@@ -157,7 +160,9 @@ def posterior_of(
         _REACH * annuli.outermost,
         int(_STEPS_PER_E * np.log(2.0 * _REACH * annuli.outermost / middle[0])),
     )
-    best = samples[np.argmax(log_probability)]
+    parts = np.array_split(samples, len(samples) // _AT_ONCE + 1)
+    # that which fits best, whatever its prior
+    best = samples[np.argmax(log_probability - np.concatenate([model.log_prior(part) for part in parts]))]
     chi2 = float(np.sum(likelihood.residuals(best[None]) ** 2))
     excess = chi2 - free_chi2
     mass = model.mass_at(theta, radius)

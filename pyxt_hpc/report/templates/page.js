@@ -299,6 +299,7 @@ class MapView {
   draw() {
     if (!this.layer) return;
     this.canvas.style.aspectRatio = `${this.view.width} / ${this.view.height}`;
+    this.canvas.style.setProperty("--aspect", this.view.width / this.view.height);
     const { context, width, height } = prepared(this.canvas);
     const scale = this.scale = Math.min(width / this.view.width, height / this.view.height);
     this.size = { width, height };
@@ -433,6 +434,8 @@ function axes(canvas, { x: [x0, x1], y: [y0, y1], xlog = false, ylog = false, xl
 }
 
 const sorted = (values) => Float64Array.from(values).filter(Number.isFinite).sort();
+const orders = new WeakMap();
+const sortedOnce = (values) => orders.get(values) ?? orders.set(values, sorted(values)).get(values);
 const quantile = (ordered, q) => (ordered.length ? ordered[Math.min(Math.floor(q * ordered.length), ordered.length - 1)] : NaN);
 
 // ---- state: what is masked, and which region is selected
@@ -474,7 +477,7 @@ function applyMask() {
     for (let i = 0; i < n; i++) masked[i] = flags[i] & bits ? 1 : 0;
     words = $("mask-flag").selectedOptions[0]?.textContent ?? "";
   } else if (by !== "none") {
-    const { values, above, words: say } = MASKS[by], all = values(), ordered = sorted(all);
+    const { values, above, words: say } = MASKS[by], all = values(), ordered = sortedOnce(all);
     const limit = level >= 1 && above ? Infinity : level <= 0 && !above ? -Infinity : quantile(ordered, level);
     // what has no value, as an open interval, goes with the worst
     for (let i = 0; i < n; i++) masked[i] = above ? !(all[i] <= limit) && limit !== Infinity : !(all[i] >= limit) && limit !== -Infinity;
@@ -484,13 +487,17 @@ function applyMask() {
   for (let i = 0; i < n; i++) total += masked[i];
   $("mask-said").textContent = total ? `${words}: ${percent(total / n)} (${total}) masked` : "no region is masked";
   for (const name of ["kT", "error", "large"]) views[name]?.repaint();
-  for (const thumb of thumbs) thumb.view.repaint();
-  drawPlots();
+  // what is elsewhere on the page follows when the slider rests
+  clearTimeout(state.follow);
+  state.follow = setTimeout(() => {
+    for (const thumb of thumbs) thumb.view.repaint();
+    drawPlots();
+  }, 120);
 }
 
 function errorLayer() {
   const as = $("error-as").value, values = derived[as];
-  const ordered = sorted(values), low = quantile(ordered, 0.01), high = Math.max(quantile(ordered, 0.99), low * 1.01);
+  const ordered = sortedOnce(values), low = quantile(ordered, 0.01), high = Math.max(quantile(ordered, 0.99), low * 1.01);
   const one = $("scale-one").checked && as !== "fraction";
   const both = sharedScale();
   $("error-title").textContent = { half: "Error of kT, half its 68% interval [keV]", plus: "Error of kT, upwards [keV]", minus: "Error of kT, downwards [keV]", fraction: "Error of kT over kT" }[as];
@@ -498,7 +505,7 @@ function errorLayer() {
 }
 
 function sharedScale() {
-  const low = quantile(sorted(derived.half), 0.01), high = Number($("scale-high").value) || state.defaultScale.high;
+  const low = quantile(sortedOnce(derived.half), 0.01), high = Number($("scale-high").value) || state.defaultScale.high;
   return scaleOf(low, high, true, state.kT.map);
 }
 
@@ -706,10 +713,7 @@ function zoom(factor) {
 
 const thumbs = [];
 const layerOf = (map) => (map.column ? new RegionLayer(arrays[map.column], map.colours) : new PixelLayer(map));
-const levelsOf = (map) => {
-  const levels = Object.keys(map.meanings).map(Number);
-  return levels.length && levels.length <= 12 ? levels.sort((a, b) => a - b) : null;
-};
+const levelsOf = (map) => (map.categories.length ? map.categories : null);
 
 function makeGallery() {
   data.maps.forEach((map, index) => {
@@ -751,6 +755,7 @@ function openMap(index) {
   views.large.show(layerOf(map));
   drawBar($("bar-large"), map.colours, map.unit, levelsOf(map));
   tellOf("large");
+  $("map-large").focus({ preventScroll: true });
 }
 
 function tellOf(name) {
@@ -816,7 +821,7 @@ function drawRadial() {
   const chosen = [];
   for (let i = 0; i < values.length; i++) if (!state.masked[i] && Number.isFinite(values[i])) chosen.push(i);
   if (chosen.length < 2) { prepared(canvas); state.radial = null; return; }
-  const ordered = sorted(chosen.map((i) => values[i])), far = quantile(sorted(derived.radius), 1) * 1.02;
+  const ordered = sorted(chosen.map((i) => values[i])), far = quantile(sortedOnce(derived.radius), 1) * 1.02;
   const low = quantile(ordered, 0.001), high = quantile(ordered, 0.999), logarithmic = map.colours.logarithmic && low > 0 && high > 4 * low;
   const margin = 0.06 * (high - low) || 1, y = logarithmic ? [low / 1.3, high * 1.3] : [low >= 0 ? Math.max(low - margin, 0) : low - margin, high + margin];
   const scale = data.kpc_per_arcsec || 1, unit = data.kpc_per_arcsec ? "kpc" : "arcsec";

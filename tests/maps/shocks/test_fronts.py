@@ -1,5 +1,7 @@
 """Shocks of known Mach number are found; clusters without shocks have none."""
 
+import itertools
+
 import numpy as np
 import pytest
 from regions import Regions
@@ -16,7 +18,8 @@ from pyxt_hpc.maps.shocks.fronts import (
     mach_of_density,
     mach_of_temperature,
 )
-from pyxt_hpc.maps.shocks.search import shock_table
+from pyxt_hpc.maps.shocks.polyline import polyline
+from pyxt_hpc.maps.shocks.search import ShockSearch, make_shock_maps, shock_table
 from pyxt_hpc.plots.shocks import write_fronts
 
 SHAPE, RADIUS, FRONT = (160, 160), 7.0, 50.0
@@ -144,9 +147,62 @@ def test_table_and_regions_of_a_front(fitted, tmp_path) -> None:
     assert table["position_angle"][0] == pytest.approx(90.0)
     assert table["length"][0] == pytest.approx(30 * 1.968)
     assert len(shock_table(regions, [])) == 0
+
+
+def test_a_front_is_one_line_that_every_program_reads(fitted, tmp_path) -> None:
+    regions = fitted(np.ones((60, 60)), np.ones((60, 60)))
+    # a crest along an arc of 90 degrees, three pixels wide
+    angle = np.radians(np.linspace(-45.0, 45.0, 200))
+    rim = [np.stack([30 + r * np.sin(angle), 30 + r * np.cos(angle)], axis=1) for r in (19.0, 20.0, 21.0)]
+    pixels = np.unique(np.rint(np.concatenate(rim)).astype(int), axis=0)
+    middle = pixels.mean(axis=0)
+    front = Front(middle[0], middle[1], pixels, 28.0, np.pi, 2.0, 1.8, 2.2, 1.9, 5.0)
+    corners = polyline(front)
+    assert 5 <= len(corners) < 0.15 * len(pixels)
+    distance = np.hypot(*(corners - 30.0).T)
+    assert np.abs(distance - 20.0).max() < 1.5
+    assert np.ptp(corners[:, 0]) == np.ptp(pixels[:, 0])
     write_fronts(regions, [front], tmp_path / "a.reg")
-    line, *points = Regions.read(tmp_path / "a.reg", format="ds9")
-    assert len(points) == 3
-    # the line runs north to south
-    assert line.start.ra.deg == pytest.approx(line.end.ra.deg, abs=1e-4)
-    assert line.start.separation(line.end).arcsec == pytest.approx(30 * 1.968, rel=1e-3)
+    text = (tmp_path / "a.reg").read_text()
+    assert text.splitlines()[1] == "icrs"
+    lines = Regions.read(tmp_path / "a.reg", format="ds9")
+    assert len(lines) == len(corners) - 1
+    wcs = regions.bundle.wcs
+    ends = np.array([wcs.world_to_pixel(line.start) for line in lines] + [wcs.world_to_pixel(lines[-1].end)])
+    assert np.abs(ends[:, ::-1] - corners).max() < 0.01
+    for one, following in itertools.pairwise(lines):
+        assert one.end.separation(following.start).arcsec < 0.01
+    assert text.count("text={M 2.00") == 1
+
+
+def test_a_front_of_one_pixel_is_a_line_too() -> None:
+    front = Front(3.0, 4.0, np.array([[3, 4]]), 1.0, 0.3, 2.0, 1.8, 2.2, 1.9, 5.0)
+    np.testing.assert_allclose(polyline(front), np.broadcast_to([3.0, 4.0], (3, 2)))
+
+
+def test_pictures_show_directions_on_edges_only_and_cut_no_mach_number(fitted) -> None:
+    shape = (40, 40)
+    regions = fitted(np.full(shape, 5.0), np.full(shape, 1e-6))
+    jumps = Jumps(
+        angle=np.full(shape, np.pi / 2),
+        density=np.where(np.arange(40) < 20, 0.3, 0.05) * np.ones(shape),
+        density_error=np.full(shape, 0.01),
+        temperature=np.full(shape, 0.2),
+        temperature_error=np.full(shape, 0.05),
+        reach=np.full(shape, 4.0),
+    )
+    jumps.temperature[7, 7] = 2.0
+    front = Front(20.0, 10.0, np.array([[19, 10], [20, 10]]), 30.0, np.pi, 2.0, 1.8, 2.2, 1.9, 5.0)
+    made = {p.name: p for p in make_shock_maps(regions, ShockSearch(jumps, [front]))}
+    angle = made["shock_angle"]
+    assert angle.period == 360.0
+    assert angle.shown is not None
+    assert angle.shown[:, :20].all()  # 0.05 is five sigma, but no 15%
+    assert not angle.shown[:, 20:].any()
+    assert "0 north, 90 east" in angle.note
+    # towards the rows upwards, which is north
+    assert angle.values[0, 0] == pytest.approx(0.0, abs=1e-4)
+    assert np.isfinite(angle.values).all()
+    mach = made["mach"]
+    assert mach.limits == (1.0, pytest.approx(mach.values.max()))
+    assert len(mach.curves) == 1

@@ -67,6 +67,27 @@ def test_masses_scatter_about_the_truth_as_they_claim(sky) -> None:
     assert 0.5 < np.sqrt(np.mean(np.square(pull))) < 1.6
 
 
+def test_forward_intervals_are_as_wide_as_masses_scatter(sky, tmp_path: Path) -> None:
+    """Six realisations; `benchmarks/mass.py` has more, sampled for longer."""
+    pull = []
+    for seed in range(6):
+        problem = problem_of(
+            sky, sky.observe(np.random.default_rng(seed)), 300, ways=("forward",), ensembles=1
+        )
+        directory = tmp_path / str(seed)
+        directory.mkdir()
+        spheres = estimate(problem, directory).ways["forward"].posterior.overdensities
+        pull.append(
+            [
+                np.log(one.mass.value / true_mass(one.overdensity)) / np.log(one.mass.high / one.mass.low) * 2
+                for one in spheres
+            ]
+        )
+    rms = np.sqrt(np.mean(np.square(pull), axis=0))
+    assert np.all(abs(np.mean(pull, axis=0)) < 0.9)
+    assert np.all((rms > 0.4) & (rms < 1.5))
+
+
 def test_chain_that_another_process_samples_is_left_alone(sky, noiseless, tmp_path: Path) -> None:
     problem = problem_of(sky, noiseless, ways=("backward",), steps=50, ensembles=1)
     sampling = prepare_sampling(problem, lambda way, k: tmp_path / f"{way}-{k}.h5")

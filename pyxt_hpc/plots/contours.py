@@ -1,0 +1,57 @@
+"""Contours of the surface brightness over a map, none of which hides the core."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+FACTORS = (2.0, 4.0, 8.0)
+"""From one contour to the next: the first that needs no more than `MAX_LEVELS` of them."""
+
+MAX_LEVELS = 6
+_FIRST = 30.0
+"""Percentile of the brightness where the outermost is."""
+
+_CORE = 0.12
+"""The innermost is no smaller than a circle of this part of the field's radius: the core stays free."""
+
+
+def contour_levels(image: NDArray) -> NDArray[np.float64]:
+    """Levels of an image (ny, nx), NaN where nothing is known: each a factor above the one before.
+
+    Empty where the brightness is even, or not above 0.
+    """
+    values = np.sort(image[np.isfinite(image) & (image > 0)])[::-1]
+    if len(values) < 2:
+        return np.zeros(0)
+    low = float(np.percentile(values, _FIRST))
+    high = float(values[int(_CORE**2 * len(values))])
+    if not high > 1.2 * low:
+        return np.zeros(0)
+    for factor in FACTORS:
+        n = 1 + int(np.log(high / low) / np.log(factor))
+        if n <= MAX_LEVELS:
+            break
+    return np.asarray(low * factor ** np.arange(min(n, MAX_LEVELS)), np.float64)
+
+
+def draw_contours(axes: Axes, image: NDArray, step: int, view: tuple[float, float, float, float]) -> None:
+    """Draw the contours of an image whose values are `step` pixels apart, as what is in view asks for.
+
+    ``view`` is left, right, bottom, top [pixels].
+    """
+    y, x = (np.arange(n) * step for n in image.shape)
+    columns, rows = (x >= view[0]) & (x <= view[1]), (y >= view[2]) & (y <= view[3])
+    seen = image[np.ix_(rows, columns)]
+    if min(seen.shape) < 2 or not len(levels := contour_levels(seen)):
+        return
+    # light lines with a dark rim are seen on every colour
+    lines = axes.contour(
+        x[columns],
+        y[rows],
+        np.ma.masked_invalid(seen),
+        levels=levels.tolist(),
+        colors="white",
+        linewidths=0.6,
+    )
+    lines.set_path_effects([withStroke(linewidth=1.3, foreground="0.25")])
