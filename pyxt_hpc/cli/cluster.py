@@ -17,7 +17,7 @@ from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.layout import Layout
 
 if TYPE_CHECKING:
-    from pyxt_hpc.config.lookup import Found
+    from pyxt_hpc.config.lookup import ArchiveAnswers
 
 # option: key
 _GIVEN = {
@@ -90,7 +90,7 @@ def _at_a_terminal() -> bool:
     )
 
 
-def _texts_of(found: "Found") -> dict[str, str]:
+def _texts_of(found: "ArchiveAnswers") -> dict[str, str]:
     texts = {}
     if found.redshift is not None:
         texts["redshift"] = f"{found.redshift:.6g}"

@@ -22,7 +22,7 @@ from pyxt_hpc.maps.quantities import DIAGNOSTICS
 from pyxt_hpc.plots.colours import colour_scale
 from pyxt_hpc.plots.pictures import thinned
 from pyxt_hpc.report.grid import Grid
-from pyxt_hpc.report.payload import Payload
+from pyxt_hpc.report.payload import PackedArrays
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class PageMap:
     errors: dict[str, str] = field(default_factory=dict)
 
 
-def page_maps(regions: FittedRegions, grid: Grid, payload: Payload) -> list[PageMap]:
+def page_maps(regions: FittedRegions, grid: Grid, payload: PackedArrays) -> list[PageMap]:
     """Make the maps of the page and add their arrays to the payload."""
     found: dict[str, PageMap] = {}
     for product in _products(regions):
@@ -126,7 +126,7 @@ def page_maps(regions: FittedRegions, grid: Grid, payload: Payload) -> list[Page
     return [found[name] for name in (*_MAPS, *(name for name, *_ in _STORED)) if name in found]
 
 
-def add_image(made: PageMap, values: NDArray, first_row: int, first_col: int, payload: Payload) -> str:
+def add_image(made: PageMap, values: NDArray, first_row: int, first_col: int, payload: PackedArrays) -> str:
     """Add a map of pixels as whole numbers, thinned; only what is right of and above the first pixel."""
     values = values[first_row:, first_col:]
     step = max(-(-max(values.shape) // _CELLS), 1)

@@ -26,7 +26,7 @@ from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
 from pyxt_hpc.maps.product import config_fingerprint
 from pyxt_hpc.profiles.centre import find_frame
 from pyxt_hpc.provenance import software
-from pyxt_hpc.report.agreement import Alone, disagreements, fit_alone
+from pyxt_hpc.report.agreement import DatasetFit, disagreements, fit_alone
 from pyxt_hpc.report.citations import citations
 from pyxt_hpc.report.doubts import (
     Doubt,
@@ -39,7 +39,7 @@ from pyxt_hpc.report.doubts import (
 from pyxt_hpc.report.field import add_field, tangent
 from pyxt_hpc.report.grid import DEAD, REASONS, Grid, page_grid, reasons_of_bad
 from pyxt_hpc.report.maps import PageMap, colour_tables, page_maps
-from pyxt_hpc.report.payload import Payload
+from pyxt_hpc.report.payload import PackedArrays
 from pyxt_hpc.report.pictures import page_pictures
 from pyxt_hpc.report.records import StageRecords
 from pyxt_hpc.report.spectra import add_spectra, chosen_regions, worst_regions
@@ -144,7 +144,7 @@ def _collect(
     """What the template and the JavaScript take, and the payload."""
     layout, bundle, rows = regions.layout, regions.bundle, regions.rows
     results = read_results(layout.results)
-    payload = Payload()
+    payload = PackedArrays()
     grid = page_grid(regions, max_regions)
     maps = page_maps(regions, grid, payload)
     own = rows[grid.regions]
@@ -228,7 +228,7 @@ def _collect(
     return context, data, payload.text()
 
 
-def _add_columns(regions: FittedRegions, rows: np.ndarray, payload: Payload) -> dict[str, str]:
+def _add_columns(regions: FittedRegions, rows: np.ndarray, payload: PackedArrays) -> dict[str, str]:
     """Add what the page has of every region: names of the arrays by those of the columns."""
     columns = {name: payload.add(f"row_{name}", rows[name]) for name in _COLUMNS}
     for name in ("abundance", "nH"):
@@ -291,7 +291,7 @@ def _doubts(
     regions: FittedRegions,
     grid: Grid,
     records: StageRecords,
-    alone: list[Alone],
+    alone: list[DatasetFit],
     row: float,
     col: float,
     fitted_with: ClusterConfig,

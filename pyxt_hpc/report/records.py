@@ -21,7 +21,7 @@ _STAGES = (
 
 
 @dataclass(frozen=True)
-class Done:
+class StageDone:
     """A stage that was done: its command, the time in UTC, and the software."""
 
     stage: str
@@ -48,7 +48,7 @@ class StageRecords:
 
     observations: dict[str, dict[str, Facts]]
     whole: dict[str, Facts]
-    done: list[Done]
+    done: list[StageDone]
     ciao: bool
 
     @classmethod
@@ -70,7 +70,7 @@ class StageRecords:
             if times:
                 last: dict[str, Any] = record or next(iter(own.values()))
                 done.append(
-                    Done(
+                    StageDone(
                         stage,
                         f"pyxt-hpc {stage} -c {config.path.name}",
                         utc(max(path.stat().st_mtime for path in times)),
@@ -99,8 +99,10 @@ class StageRecords:
         return found
 
 
-def _fits(config: ClusterConfig, layout: Layout) -> list[Done]:
+def _fits(config: ClusterConfig, layout: Layout) -> list[StageDone]:
     with open_store(layout.results) as file:
         run, settings = read_run(file), file.description["settings"]
     command = f"pyxt-hpc fit-spectra -c {config.path.name} --resolution {settings['resolution']}"
-    return [Done("fit-spectra", command, utc(run.flushed) if run else "-", str(settings.get("software", "")))]
+    return [
+        StageDone("fit-spectra", command, utc(run.flushed) if run else "-", str(settings.get("software", "")))
+    ]

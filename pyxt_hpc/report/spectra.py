@@ -14,7 +14,7 @@ from pyxt_hpc.fit.region_map import regions_of_labels
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.plots.spectra import COUNTS_OF_POINT, COUNTS_OF_SEVERAL, DrawnSpectrum, added_up, points_of
-from pyxt_hpc.report.payload import Payload
+from pyxt_hpc.report.payload import PackedArrays
 from pyxt_hpc.store.rows import REGION_DTYPE
 
 MAX_SPECTRA = 300
@@ -121,7 +121,7 @@ def add_spectra(
     sky: SkyBrightness,
     chosen: NDArray[np.int64],
     place: NDArray[np.int64],
-    payload: Payload,
+    payload: PackedArrays,
 ) -> PageSpectra:
     """Add the spectra of regions with their models, observations added up.
 

@@ -15,7 +15,7 @@ from pyxt_hpc.files.times import duration, utc
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.layout import Layout, SampleLayout
 from pyxt_hpc.provenance import software
-from pyxt_hpc.sample.outcome import Outcome, State, read_outcome
+from pyxt_hpc.sample.outcome import ClusterState, Outcome, read_outcome
 from pyxt_hpc.sample.table import Row
 
 
@@ -65,7 +65,7 @@ def render(layout: SampleLayout, rows: Sequence[Row], outcomes: Sequence[Outcome
         title=f"Clusters of {layout.table.name}",
         table=layout.table.name,
         clusters=entries,
-        counts=[(state.value, number[state]) for state in State if number[state]],
+        counts=[(state.value, number[state]) for state in ClusterState if number[state]],
         software=software(),
         now=utc(),
     )
