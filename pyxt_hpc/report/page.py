@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from pyxt_hpc.chandra.sky.position import position_text
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import PyxtError
 from pyxt_hpc.files.times import utc
@@ -24,6 +24,7 @@ from pyxt_hpc.fit.inputs import config_of
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
 from pyxt_hpc.maps.product import config_fingerprint
+from pyxt_hpc.maps.quantities import DIAGNOSTICS
 from pyxt_hpc.profiles.centre import find_frame
 from pyxt_hpc.provenance import software
 from pyxt_hpc.report.agreement import DatasetFit, disagreements, fit_alone
@@ -237,9 +238,8 @@ def _add_columns(regions: FittedRegions, rows: np.ndarray, payload: PackedArrays
                 f"{name}{end}": payload.add(f"row_{name}{end}", rows[f"{name}{end}"])
                 for end in ("", "_lo", "_hi")
             }
-    columns["datasets"] = payload.add(
-        "row_datasets", np.unpackbits(rows["observations"], axis=1).sum(axis=1).astype(np.uint8)
-    )
+    datasets = DIAGNOSTICS["observations"].of(rows)
+    columns["datasets"] = payload.add("row_datasets", datasets.astype(np.uint8))
     return columns
 
 
@@ -249,8 +249,7 @@ def _without_extras(field: dict[str, Any]) -> dict[str, Any]:
 
 def _place(wcs: Any, row: float, col: float) -> str:
     ra, dec = (float(v) for v in wcs.all_pix2world(col, row, 0))
-    at = SkyCoord(ra, dec, unit="deg")
-    return str(at.to_string("hmsdms", sep=":", precision=1))
+    return position_text(ra, dec)
 
 
 def _summary(regions: FittedRegions, grid: Grid, scale: float) -> list[tuple[str, str, str]]:
