@@ -106,7 +106,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     ConfigError
         If it cannot be understood.
     """
-    if argv and argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version"):
+    if not argv:
+        raise ConfigError(
+            "a command is missing: pyxt-hpc --help lists all, "
+            "pyxt-hpc demo shows the whole job on a simulated cluster"
+        )
+    if argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version"):
         raise ConfigError(f"{quoted(argv[0])} is before the command, expected after it: see pyxt-hpc --help")
     return make_parser().parse_args(with_present_names(argv))
 

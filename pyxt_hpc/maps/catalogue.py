@@ -125,8 +125,8 @@ def map_names(names: Sequence[str]) -> tuple[str, ...]:
 def _unknown(name: str) -> ConfigError:
     known = {one.lower(): one for one in (*GROUPS, *MAPS, *ALIASES)}
     close = difflib.get_close_matches(name.lower(), known, n=1)
-    meant = f"did you mean {known[close[0]]}? " if close else ""
-    return ConfigError(f"there is no map {quoted(name)}: {meant}Known are {', '.join(MAPS)}")
+    meant = f"did you mean {known[close[0]]}? Known are" if close else "known are"
+    return ConfigError(f"there is no map {quoted(name)}: {meant} {', '.join(MAPS)}")
 
 
 def base_name(name: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.cli import main, screen
-from pyxt_hpc.cli.logs import LogFile
+from pyxt_hpc.cli.logs import LogFile, log_to_screen
 from pyxt_hpc.cli.screen import Manner, answer, duration, echo, tell
 
 Captured = pytest.CaptureFixture[str]
@@ -22,6 +22,12 @@ Captured = pytest.CaptureFixture[str]
 )
 def test_durations_have_units(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_libraries_that_draw_say_no_more_than_warnings() -> None:
+    log_to_screen()
+    for library in ("matplotlib.font_manager", "fontTools.subset"):
+        assert not logging.getLogger(library).isEnabledFor(logging.INFO)
 
 
 def test_quiet_leaves_answers_and_warnings(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

@@ -99,9 +99,9 @@ CONFIGURATIONS = [
 
 LINES = [
     ("nothing", nothing, "", "required: COMMAND"),
-    ("unknown command", nothing, "fit-spektra", "invalid choice"),
+    ("unknown command", nothing, "fit-spektra", "unknown command"),
     ("command of 100 kB", nothing, LETTERS, "(100002 letters)"),
-    ("unknown option of 100 kB", nothing, f"status {C} --{LETTERS}", "unrecognized"),
+    ("unknown option of 100 kB", nothing, f"status {C} --{LETTERS}", "unknown option"),
     ("NUL", nothing, "status -c 'a\0b'", "NUL"),
     ("slice of 5000 digits", nothing, f"fit-spectra {C} --slice 1/{LONG}", "--slice", "9999"),
     ("slice 0", nothing, f"fit-spectra {C} --slice 0/3", "--slice 0/3"),
