@@ -74,11 +74,9 @@ def init_cluster(arguments: argparse.Namespace) -> None:
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     empty = [q.key for q in QUESTIONS if not texts.get(q.key) and KEYS[q.key].is_needed]
-    if empty:
-        tell(f"{path}: fill in {', '.join(empty)}, put the observations in {layout.cluster_dir}/<obsid>/,")
-    else:
-        tell(f"{path}: complete; put the observations in {layout.cluster_dir}/<obsid>/,")
-    tell(f"then: pyxt-hpc run -c {path}")
+    tell(f"{path}: " + (f"fill in {', '.join(empty)}" if empty else "complete"))
+    tell(f"without CIAO, which downloads the observations, put them in {layout.cluster_dir}/<obsid>/")
+    tell(f"next: pyxt-hpc run -c {path}")
 
 
 COMMANDS = (init_cluster,)

@@ -62,7 +62,8 @@ def log_to_screen() -> None:
     """Show messages on standard error, unless whoever called this has an arrangement of its own."""
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, handlers=[_Screen()])
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    for library in ("matplotlib", "fontTools"):  # hundreds of lines on fonts, for every PDF
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 @contextmanager

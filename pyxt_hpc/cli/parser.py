@@ -63,8 +63,10 @@ class Parser(argparse.ArgumentParser):
         ConfigError
             Always.
         """
-        words = " ".join(shown(word) for word in message.split(" "))
-        raise ConfigError(f"{words}: see {self.prog} --help")
+        self._refuse(" ".join(shown(word) for word in message.split(" ")))
+
+    def _refuse(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}: see {self.prog} --help")
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         """Refuse at once what is not known, while it is known to which command it was given."""
@@ -73,8 +75,8 @@ class Parser(argparse.ArgumentParser):
             option = unknown[0].partition("=")[0]
             if option.startswith("-"):
                 known = [name for name in self._option_string_actions if name.startswith("--")]
-                self.error(f"unknown option {quoted(option)}{suggestion(option, known)}")
-            self.error(f"{quoted(unknown[0])} is one word too many")
+                self._refuse(f"unknown option {quoted(option)}{suggestion(option, known)}")
+            self._refuse(f"{quoted(unknown[0])} is one word too many")
         return parsed, unknown
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -83,7 +85,7 @@ class Parser(argparse.ArgumentParser):
         known = {str(choice): str(choice) for choice in action.choices}
         if isinstance(action, argparse._SubParsersAction):
             present = known | {former: " ".join(words) for former, words in FORMER.items()}
-            self.error(f"unknown command {quoted(str(value))}{suggestion(str(value), present)}")
+            self._refuse(f"unknown command {quoted(str(value))}{suggestion(str(value), present)}")
         raise argparse.ArgumentError(
             action, f"{quoted(str(value))} is none of {', '.join(known)}{suggestion(str(value), known)}"
         )
@@ -106,7 +108,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     ConfigError
         If it cannot be understood.
     """
-    if argv and argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version"):
+    if not argv:
+        raise ConfigError(
+            "a command is missing: pyxt-hpc --help lists all, "
+            "pyxt-hpc demo shows the whole job on a simulated cluster"
+        )
+    if argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version"):
         raise ConfigError(f"{quoted(argv[0])} is before the command, expected after it: see pyxt-hpc --help")
     return make_parser().parse_args(with_present_names(argv))
 

@@ -26,7 +26,7 @@ def report(arguments: argparse.Namespace) -> None:
     of = f" of {made.of_regions}" if made.regions != made.of_regions else ""
     tell(
         f"{made.path}: {made.size / 1e6:.1f} MB, {made.regions}{of} regions, {made.spectra} spectra, "
-        f"{made.doubts} remarks on what is doubtful; open it in a browser"
+        f"{made.doubts} remark{'' if made.doubts == 1 else 's'} on what is doubtful; open it in a browser"
     )
 
 

@@ -27,9 +27,10 @@ def python() -> Finding:
 def required() -> Finding:
     """Whether every library that the package cannot do without can be imported."""
     versions, broken = [], []
+    modules = _modules()
     for name in _requirements():
         try:
-            importlib.import_module(name)
+            importlib.import_module(modules.get(_normal(name), name))
             versions.append(f"{name} {importlib.metadata.version(name)}")
         except Exception as error:
             broken.append(f"{name} ({shown(one_line(str(error)), 150)})")
@@ -44,6 +45,21 @@ def _requirements() -> list[str]:
     wanted = importlib.metadata.requires(DISTRIBUTION) or []
     matches = (re.match(r"[A-Za-z0-9_.-]+", one) for one in wanted if "extra ==" not in one)
     return [match[0] for match in matches if match]
+
+
+def _modules() -> dict[str, str]:
+    """What is imported of every installed distribution: pillow, for instance, is imported as PIL."""
+    modules: dict[str, str] = {}
+    for module, distributions in importlib.metadata.packages_distributions().items():
+        for name in map(_normal, distributions):
+            if not module.startswith("_") and (name not in modules or _normal(module) == name):
+                modules[name] = module
+    return modules
+
+
+def _normal(name: str) -> str:
+    """A distribution's name as the package index compares names."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def hdf5() -> Finding:

@@ -87,7 +87,8 @@ def run_demo(directory: Path, ranks: int | None, echo: Callable[[str], None]) ->
         "crop-data": [],
         "create-bins": launcher,
         "fit-spectra": launcher,
-        "make-temperature-map": [],
+        "make-maps": [],
+        "report": [],
     }
     extra = {"fit-spectra": ["--resolution", "2", "--yes"]}
     for name, prefix in commands.items():

@@ -32,7 +32,7 @@ def test_missing_values_are_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["init-cluster", "A115", "--redshift", "0.197"]) == 0
-    assert "fill in observation_ids, hydrogen_column_density, put" in capsys.readouterr().out
+    assert "fill in observation_ids, hydrogen_column_density\n" in capsys.readouterr().out
     for wrong in ("--nH 5.2e20", "--redshift z", "--obsids 12x", "--abundance -1"):
         assert main(["init-cluster", "A2", *wrong.split()]) == 2
     assert not (tmp_path / "A2").exists()

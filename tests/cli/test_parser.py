@@ -119,3 +119,10 @@ def test_what_may_have_been_meant_is_suggested(
     assert main(line.split()) == 2
     (said,) = capsys.readouterr().err.splitlines()
     assert words in said
+
+
+def test_who_gives_no_command_is_told_where_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "pyxt-hpc --help" in said
+    assert "pyxt-hpc demo" in said

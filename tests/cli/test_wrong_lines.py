@@ -81,7 +81,7 @@ def generated_lines() -> Iterator[tuple[str, str]]:
 
 
 CHOSEN = (
-    ("", "COMMAND"),
+    ("", "a command is missing"),
     ("-c A.ini status", "'-c' is before the command"),
     ("--quiet status", "'--quiet' is before the command"),
     ("results", "COMMAND"),

@@ -62,9 +62,7 @@ def choose_backend(config: ClusterConfig, layout: Layout) -> Backend:
         If ``[ciao] prefix`` names no CIAO.
     """
     chosen = _choose(config, layout)
-    who = (
-        "by pyxt-hpc alone" if chosen.ciao is None else f"by {chosen.ciao} (found by {chosen.ciao.found_by})"
-    )
+    who = "without CIAO" if chosen.ciao is None else f"by {chosen.ciao} (found by {chosen.ciao.found_by})"
     line = f"stages 1 to 3 are done {who}: {chosen.reason}"
     if line not in _said:
         _said.add(line)

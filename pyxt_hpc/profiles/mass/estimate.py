@@ -366,7 +366,7 @@ def sample_mass(sampling: Sampling | None, pool: Pool) -> ClusterMass | None:
                 _advance,
                 waiting,
                 Collector(collect, "ensemble"),
-                label=f"mass, from step {steps}",
+                label=f"mass, from step {steps} of {options.max_steps} at most",
                 unit="ensemble",
                 when_stopped=_GOES_ON,
             )

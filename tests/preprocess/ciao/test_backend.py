@@ -104,7 +104,7 @@ def test_the_choice_is_said_once(config: ClusterConfig, caplog: pytest.LogCaptur
         for _ in range(3):
             choose_backend(config, layout)
     reason = "events of level 2 and responses of every observation are there"
-    assert caplog.messages == [f"stages 1 to 3 are done by pyxt-hpc alone: {reason}"]
+    assert caplog.messages == [f"stages 1 to 3 are done without CIAO: {reason}"]
 
 
 def test_limits_are_those_of_the_configuration(config: ClusterConfig) -> None:
@@ -203,4 +203,4 @@ def test_stages_without_ciao_have_no_dry_run(
     config: ClusterConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["crop-data", "-c", str(config.path), "--dry-run"]) == 2
-    assert "unrecognized arguments: --dry-run" in capsys.readouterr().err
+    assert "unknown option '--dry-run'" in capsys.readouterr().err
