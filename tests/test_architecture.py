@@ -45,7 +45,7 @@ ROOMS = [
         "steps",
         "images",
     ),
-    *("lookup", "layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"),
+    *("layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"),
 ]
 
 

@@ -240,7 +240,7 @@ def _load(path: Path) -> NDArray[np.float64]:
         raise DamagedFile(f"{path}: is no array of numpy ({str(error).splitlines()[0]}); {_HINT}") from None
 
 
-def read_scale_map(path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
+def read_radii(path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
     """ClusterPyXT's radii (ny, nx), NaN and all. Raises MissingInput, DamagedFile."""
     with open_fits(path, "scale map", _HINT) as hdus:
         values = hdus[0].data

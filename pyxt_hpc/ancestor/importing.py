@@ -13,7 +13,7 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from pyxt_hpc.ancestor.bundle import bundle_of, read_plane, read_scale_map
+from pyxt_hpc.ancestor.bundle import bundle_of, read_plane, read_radii
 from pyxt_hpc.ancestor.choices import choices_as
 from pyxt_hpc.ancestor.configuration import AncestorConfig, find_config, read_ancestor_config
 from pyxt_hpc.ancestor.fits import read_fits
@@ -286,7 +286,7 @@ class _Import:
         self._try("scale map", lambda: self._scale_map_and_fits(config, bundle[0], texts))
 
     def _scale_map_and_fits(self, config: ClusterConfig, bundle: Bundle, texts: dict[str, str]) -> None:
-        found = read_scale_map(self.source.scale_map, bundle.mask.shape)
+        found = read_radii(self.source.scale_map, bundle.mask.shape)
         radii = take_radii(found, bundle.mask)
         # as ClusterPyXT added them
         counts = self._image(self.source.combined_counts, bundle.counts)

@@ -1,7 +1,6 @@
 """A calibration as maps and tables."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from pyxt_hpc.calibrate.calibration import CLASSES, Calibration
 from pyxt_hpc.calibrate.driver import without_truth
 from pyxt_hpc.calibrate.recovery import NOMINAL
 from pyxt_hpc.calibrate.trust import MEANINGS, Trust
-from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.provenance import software
@@ -111,12 +109,6 @@ def region_table(regions: FittedRegions, calibration: Calibration) -> Table:
     table["kT_open"] = Column(place.open, description=f"share without a closed interval {around}")
     table["trust"] = Column([MEANINGS[Trust(one)] for one in calibration.trust.tolist()], dtype=str)
     return table
-
-
-def write_table(table: Table, path: Path) -> None:
-    """Write an ECSV file."""
-    with replacing(path) as temporary:
-        table.write(temporary, format="ascii.ecsv")
 
 
 def _description(regions: FittedRegions, calibration: Calibration) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from pyxt_hpc.cli.logs import as_asked, log_to_screen
-from pyxt_hpc.cli.parser import parse
+from pyxt_hpc.cli.parser import make_parser, parse
 from pyxt_hpc.cli.screen import complain
 from pyxt_hpc.cli.streams import guard_streams
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, ConfigError, LaunchError, PyxtError
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
     guard_streams()
     launch = read_launch(os.environ)
     # A launcher that does not say how many it started leaves the first rank in the belief that it is alone.
@@ -51,6 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (Exception, KeyboardInterrupt) as error:
             return _end(error, prints)
         return EXIT_DONE
+
+
+def _complete() -> None:
+    """Tell the shell what may follow, and end."""
+    try:
+        import argcomplete
+    except ImportError:  # a shell that was prepared by another environment; it shows no message
+        sys.exit(1)
+    argcomplete.autocomplete(make_parser())
 
 
 def _refuse_nul(argv: Sequence[str]) -> None:

@@ -60,7 +60,8 @@ def _factor(text: str) -> float:
 )
 def calibrate_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.calibrate.driver import Request, calibrate
-    from pyxt_hpc.calibrate.products import class_table, map_trust, region_table, write_table
+    from pyxt_hpc.calibrate.products import class_table, map_trust, region_table
+    from pyxt_hpc.files.ecsv import write_ecsv
     from pyxt_hpc.maps.product import write_maps
     from pyxt_hpc.pipeline.run import count_workers
     from pyxt_hpc.pipeline.summaries import calibration_lines, map_lines
@@ -84,8 +85,8 @@ def calibrate_command(arguments: argparse.Namespace) -> None:
     layout, suffix = regions.layout, calibration.setup.suffix
     for line in map_lines(write_products(regions, write_maps(regions, map_trust(regions, calibration)))):
         tell(line)
-    write_table(class_table(regions, calibration), layout.calibration_table(suffix))
-    write_table(region_table(regions, calibration), layout.calibration_regions(suffix))
+    write_ecsv(layout.calibration_table(suffix), class_table(regions, calibration))
+    write_ecsv(layout.calibration_regions(suffix), region_table(regions, calibration))
     draw_calibration(layout.calibration_picture(suffix), config.name, calibration)
     for path in (layout.calibration_table, layout.calibration_regions, layout.calibration_picture):
         tell(str(path(suffix)))

@@ -17,7 +17,7 @@ from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.layout import Layout
 
 if TYPE_CHECKING:
-    from pyxt_hpc.lookup import Found
+    from pyxt_hpc.config.lookup import ArchiveAnswers
 
 # option: key
 _GIVEN = {
@@ -58,7 +58,7 @@ def init_cluster(arguments: argparse.Namespace) -> None:
     given = {key: text for name, key in _GIVEN.items() if (text := getattr(arguments, name)) is not None}
     texts = dict(given)
     if arguments.lookup or arguments.lookup_name:
-        from pyxt_hpc.lookup import look_up
+        from pyxt_hpc.config.lookup import look_up
 
         found = look_up(arguments.lookup_name or arguments.name)
         echo(*found.notes)
@@ -73,8 +73,7 @@ def init_cluster(arguments: argparse.Namespace) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    empty = [q.key for q in QUESTIONS if not texts.get(q.key) and KEYS[q.key].default is None]
-    empty = [key for key in empty if not KEYS[key].suggestion]
+    empty = [q.key for q in QUESTIONS if not texts.get(q.key) and KEYS[q.key].is_needed]
     if empty:
         tell(f"{path}: fill in {', '.join(empty)}, put the observations in {layout.cluster_dir}/<obsid>/,")
     else:
@@ -91,7 +90,7 @@ def _at_a_terminal() -> bool:
     )
 
 
-def _texts_of(found: "Found") -> dict[str, str]:
+def _texts_of(found: "ArchiveAnswers") -> dict[str, str]:
     texts = {}
     if found.redshift is not None:
         texts["redshift"] = f"{found.redshift:.6g}"

@@ -19,9 +19,10 @@ from pyxt_hpc.cli.options import (
 )
 from pyxt_hpc.cli.plain import plain
 from pyxt_hpc.cli.sample_job import sample_job
-from pyxt_hpc.cli.screen import answer, confirm, duration, echo, tell
+from pyxt_hpc.cli.screen import answer, confirm, echo, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.files.text import resolved
+from pyxt_hpc.files.times import duration
 from pyxt_hpc.layout import Layout
 
 if TYPE_CHECKING:

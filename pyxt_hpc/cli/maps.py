@@ -11,12 +11,12 @@ from pyxt_hpc.cli.options import (
     map_options,
     option,
     picture_options,
+    place_on_sky,
     resolution_option,
 )
 from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.pipeline.run import make_maps
 from pyxt_hpc.pipeline.summaries import map_lines
 
@@ -66,7 +66,6 @@ def _picture_style(arguments: argparse.Namespace, names: Sequence[str]) -> "Pict
     ConfigError
         If it cannot be, or ends of the colours are given for several quantities.
     """
-    from pyxt_hpc.chandra.sky.position import parse_position
     from pyxt_hpc.maps.catalogue import base_name, map_names
     from pyxt_hpc.plots.style import PictureStyle
 
@@ -78,14 +77,7 @@ def _picture_style(arguments: argparse.Namespace, names: Sequence[str]) -> "Pict
                 f"--vmin and --vmax are for one quantity, and {len(quantities)} are to be made: name one, as "
                 "make-maps temperature --vmin 2 --vmax 12"
             )
-    centre = None
-    if arguments.center is not None:
-        try:
-            centre = parse_position(arguments.center)
-        except ValueError as error:
-            raise ConfigError(
-                f"--center {quoted(arguments.center)} is no place on the sky: {error}"
-            ) from None
+    centre = None if arguments.center is None else place_on_sky("--center", arguments.center)
     asked_for = frozenset(map(base_name, single)) & frozenset(single) or frozenset(single)
     return PictureStyle(
         vmin=arguments.vmin,
@@ -138,8 +130,9 @@ def everything(arguments: argparse.Namespace) -> None:
     example="pyxt-hpc find-shocks -c A1795_cluster_config.ini",
 )
 def shocks(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.files.ecsv import write_ecsv
     from pyxt_hpc.maps.fitted import read_fitted_regions
-    from pyxt_hpc.maps.shocks.search import make_shock_maps, search_shocks, write_shock_table
+    from pyxt_hpc.maps.shocks.search import make_shock_maps, search_shocks, shock_table
     from pyxt_hpc.plots.shocks import draw_histogram, write_fronts
     from pyxt_hpc.plots.write_products import write_products
 
@@ -147,7 +140,7 @@ def shocks(arguments: argparse.Namespace) -> None:
     layout, search = regions.layout, search_shocks(regions)
     for line in map_lines(write_products(regions, make_shock_maps(regions, search))):
         tell(line)
-    write_shock_table(regions, search.fronts, layout.shock_table)
+    write_ecsv(layout.shock_table, shock_table(regions, search.fronts))
     write_fronts(regions, search.fronts, layout.shock_regions)
     draw_histogram(search, layout.shock_histogram)
     tell(f"{layout.shock_table}, {layout.shock_regions.name}, {layout.shock_histogram.name}")

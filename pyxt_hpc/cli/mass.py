@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import config_option, cpus_option, option, whole_number
-from pyxt_hpc.cli.screen import echo, tell
+from pyxt_hpc.cli.options import config_option, cpus_option, json_option, option, whole_number
+from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import detect_world
@@ -56,6 +56,7 @@ _UNLIKELY = 0.01
     option(
         "--seed", type=whole_number(0, 2**31 - 1), default=1, metavar="N", help="of the samples (default 1)"
     ),
+    json_option,
     example="pyxt-hpc mass-estimation -c A1795_cluster_config.ini --way backward",
     serial=False,
 )
@@ -81,8 +82,9 @@ def mass_estimation(arguments: argparse.Namespace) -> None:
         sampling, depends_on = _prepare(config, tag, options) if world.is_master else (None, {})
     mass = sample_mass(sampling, choose_pool(n_workers, world))
     if mass is not None:
-        echo(*_lines(mass))
-        for path in Mass(config.name, mass, tag, depends_on).write(Layout.of(config)):
+        found = Mass(config.name, mass, tag, depends_on)
+        answer({**found.table.meta, "overdensities": found.table.as_array()}, _lines(mass))
+        for path in found.write(Layout.of(config)):
             tell(f"{path}")
 
 

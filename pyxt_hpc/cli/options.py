@@ -13,7 +13,7 @@ from pyxt_hpc.config.hpc import KEYS as HPC_KEYS
 from pyxt_hpc.config.hpc import REQUEUES, SCHEDULERS
 from pyxt_hpc.config.parsers import Integer
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files.quoting import shown
+from pyxt_hpc.files.quoting import quoted, shown
 
 
 def option(*names: str, **how: Any) -> Option:
@@ -68,30 +68,37 @@ def as_key_text(name: str) -> Callable[[str], str]:
     return check
 
 
+def place_on_sky(name: str, text: str) -> tuple[float, float]:
+    """RA, Dec [deg] of an option's text; ConfigError, which names the option, if it is something else."""
+    from pyxt_hpc.chandra.sky.position import parse_position
+
+    try:
+        return parse_position(text)
+    except ValueError as error:
+        raise ConfigError(f"{name} {quoted(text)} is no place on the sky: {error}") from None
+
+
 def whole_number(low: int, high: int) -> Callable[[str], Any]:
     """Type of an option that is a whole number in a range."""
     return _argument(Integer(low, high))
 
 
-config_option = option(
-    "-c",
-    "--config-file",
-    dest="config",
-    metavar="CONFIG",
-    type=Path,
-    required=True,
-    help="the cluster's INI file, from init-cluster",
-)
-
-config_or_sample_option = one_of(
-    option(
+def _config_option(**how: Any) -> Option:
+    return option(
         "-c",
         "--config-file",
         dest="config",
         metavar="CONFIG",
         type=Path,
         help="the cluster's INI file, from init-cluster",
-    ),
+        **how,
+    )
+
+
+config_option = _config_option(required=True)
+
+config_or_sample_option = one_of(
+    _config_option(),
     option("--sample", metavar="CSV", type=Path, help="a table of clusters instead: `pyxt-hpc help sample`"),
 )
 
@@ -144,7 +151,7 @@ def map_options(parser: argparse.ArgumentParser) -> None:
 
 
 def picture_options(parser: argparse.ArgumentParser) -> None:
-    """How maps are drawn; `picture_style` reads them."""
+    """How maps are drawn."""
     group = parser.add_argument_group("pictures")
     add = group.add_argument
     add(

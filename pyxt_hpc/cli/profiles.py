@@ -6,8 +6,8 @@ from math import degrees
 from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import as_key, config_option, option, whole_number
-from pyxt_hpc.cli.screen import echo, tell
+from pyxt_hpc.cli.options import as_key, config_option, json_option, option, whole_number
+from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.pipeline.summaries import table
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     option(
         "--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N", help="of the draws (default 0)"
     ),
+    json_option,
     example="pyxt-hpc profile-analysis -c A1795_cluster_config.ini --sector 330 390 --counts 3000",
 )
 def profile_analysis(arguments: argparse.Namespace) -> None:
@@ -96,7 +97,8 @@ def profile_analysis(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         **settings,
     )
-    echo(*_lines(profile.analysis))
+    shells = profile.shells
+    answer({**shells.meta, "shells": shells.as_array()}, _lines(profile.analysis))
     for path in profile.write(Layout.of(config)):
         tell(f"{path}")
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from pyxt_hpc.cli.command import Group, command
 from pyxt_hpc.cli.options import config_option, json_option, option
 from pyxt_hpc.cli.plain import plain
-from pyxt_hpc.cli.screen import answer, duration, echo, tell
+from pyxt_hpc.cli.screen import answer, echo, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.files.times import duration
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.pipeline.summaries import flag_lines
 

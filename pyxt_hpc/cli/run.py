@@ -75,7 +75,7 @@ COMMANDS = (run,)
 
 
 def _run_sample(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.sample.run import Wish, run_sample
+    from pyxt_hpc.sample.run import SampleRequest, run_sample
 
     options = ["--resolution", str(arguments.resolution)]
     if arguments.num_cpus is not None:
@@ -83,4 +83,4 @@ def _run_sample(arguments: argparse.Namespace) -> None:
     if arguments.yes:
         options += ["--yes"]
     part = (1, 1) if arguments.slice is None else parse_slice(arguments.slice)
-    run_sample(arguments.sample, tell, Wish(arguments.first, arguments.last, tuple(options)), part)
+    run_sample(arguments.sample, tell, SampleRequest(arguments.first, arguments.last, tuple(options)), part)

@@ -82,12 +82,3 @@ def confirm(question: str, yes: bool) -> None:
         raise nobody from None
     if given.strip().lower() not in {"y", "yes"}:
         raise ConfigError("not agreed: nothing was changed")
-
-
-def duration(seconds: float) -> str:
-    """Such as ``1 h 02 min``, ``2 min 03 s`` or ``3 s``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

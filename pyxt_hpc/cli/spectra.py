@@ -2,20 +2,23 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import as_key, config_option, json_option, option, resolution_option, whole_number
+from pyxt_hpc.cli.options import (
+    as_key,
+    config_option,
+    json_option,
+    option,
+    place_on_sky,
+    resolution_option,
+    whole_number,
+)
 from pyxt_hpc.cli.plain import plain_fits
 from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config, warn_of_column
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.pipeline.summaries import fit_lines, table
-
-if TYPE_CHECKING:
-    from pyxt_hpc.cluster.cluster import Cluster
 
 
 @command(
@@ -38,7 +41,10 @@ def fit_region(arguments: argparse.Namespace) -> None:
     if (arguments.region is None) == (arguments.at is None):
         raise ConfigError("fit-region takes the number of a region, or --at 'RA DEC' of a place in it")
     cluster = Cluster(arguments.config)
-    number = _number(arguments.region) if arguments.at is None else _number_at(cluster, arguments.at)
+    if arguments.at is None:
+        number = _number(arguments.region)
+    else:
+        number = cluster.region_at(*place_on_sky("--at", arguments.at))
     region = cluster.fit_region(number)
     names, rows = [str(region.number)], region.row[None]
     answer(plain_fits(names, rows)[0], fit_lines(names, rows))
@@ -53,15 +59,6 @@ def _number(text: str) -> int:
     if len(numbers) != 1:
         raise ConfigError(f"fit-region draws one region, found {text}: see fit-spectra --regions")
     return int(numbers[0])
-
-
-def _number_at(cluster: "Cluster", text: str) -> int:
-    from pyxt_hpc.chandra.sky.position import parse_position
-
-    try:
-        return cluster.region_at(*parse_position(text))
-    except ValueError as error:
-        raise ConfigError(f"--at {quoted(text)} is no place on the sky: {error}") from None
 
 
 @command(

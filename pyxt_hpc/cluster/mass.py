@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyxt_hpc.files.ecsv import write_ecsv
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.profiles.mass.estimate import ClusterMass
 from pyxt_hpc.profiles.mass.tables import overdensity_table, profile_table
-from pyxt_hpc.profiles.tables import write_table
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -89,7 +89,7 @@ class Mass:
             (layout.mass_profile(self.tag), profile_table),
             (layout.mass_table(self.tag), overdensity_table),
         ):
-            write_table(path, table(self.estimate, self._meta))
+            write_ecsv(path, table(self.estimate, self._meta))
             yield path
         for path, draw in (
             (layout.mass_picture(self.tag), draw_mass),

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from astropy.coordinates import SkyCoord
 
+from pyxt_hpc.files.ecsv import write_ecsv
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.profiles.analysis import ClusterProfile
-from pyxt_hpc.profiles.tables import brightness_table, shell_table, write_table
+from pyxt_hpc.profiles.tables import brightness_table, shell_table
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -78,7 +79,7 @@ class Profile:
             (layout.profile_brightness(tag), brightness_table),
             (layout.profile_shells(tag), shell_table),
         ):
-            write_table(path, table(self.analysis))
+            write_ecsv(path, table(self.analysis))
             yield path
         for path, draw in (
             (layout.profile_brightness_picture(tag), draw_brightness),

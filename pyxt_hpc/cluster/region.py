@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.units import Quantity
 
 from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.chandra.sky.position import position_text
 from pyxt_hpc.cluster.results import unit_of
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.cosmology import kpc_per_arcsec
@@ -149,7 +149,6 @@ def described(one: OneRegion, bundle: Bundle, config: ClusterConfig) -> str:
     """Place and radius of a region, redshift, nH and abundance, on a line."""
     row, options = one.row, one.fit.options
     ra, dec = (float(at) for at in bundle.wcs.wcs_pix2world(row["col"], row["row"], 0))
-    place = SkyCoord(ra, dec, unit="deg").to_string("hmsdms", sep=":", precision=1)
     arcsec = float(row["radius"]) * bundle.pixel_scale_arcsec
     scale = kpc_per_arcsec(config)
     radius = f'radius {arcsec:.1f}"' + (f" = {arcsec * scale:.0f} kpc" if scale else "")
@@ -158,4 +157,4 @@ def described(one: OneRegion, bundle: Bundle, config: ClusterConfig) -> str:
         frozen.append(rf"nH = {bundle.nH:g}$\times$10$^{{22}}$ cm$^{{-2}}$")
     if options.abundance_bounds is None:
         frozen.append(f"Z = {options.abundance:g} solar")
-    return f"{place} (ICRS), {radius}, {', '.join(frozen)}"
+    return f"{position_text(ra, dec)} (ICRS), {radius}, {', '.join(frozen)}"

@@ -53,6 +53,11 @@ class Key:
     attribute: str = ""
 
     @property
+    def is_needed(self) -> bool:
+        """Whether a person must give it: there is no default, and no suggestion for a new configuration."""
+        return self.default is None and not self.suggestion
+
+    @property
     def comment(self) -> str:
         """Unit and meaning."""
         return f"[{self.unit}] {self.meaning}" if self.unit else self.meaning

@@ -1,10 +1,9 @@
 """Every map by its name, as in the names of the files."""
 
-import difflib
 from collections.abc import Container, Iterator, Sequence
 
 from pyxt_hpc.errors import ConfigError, EmptySelection
-from pyxt_hpc.files.quoting import quoted
+from pyxt_hpc.files.quoting import quoted, suggestion
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.gas.thermodynamics import ENTROPY_MAPS, PRESSURE_MAPS, Thermodynamics, map_gas
 from pyxt_hpc.maps.gradient import SCALES, map_gradients
@@ -124,9 +123,8 @@ def map_names(names: Sequence[str]) -> tuple[str, ...]:
 
 def _unknown(name: str) -> ConfigError:
     known = {one.lower(): one for one in (*GROUPS, *MAPS, *ALIASES)}
-    close = difflib.get_close_matches(name.lower(), known, n=1)
-    meant = f"did you mean {known[close[0]]}? " if close else ""
-    return ConfigError(f"there is no map {quoted(name)}: {meant}Known are {', '.join(MAPS)}")
+    meant = suggestion(name.lower(), known)
+    return ConfigError(f"there is no map {quoted(name)}{meant}: known are {', '.join(MAPS)}")
 
 
 def base_name(name: str) -> str:

@@ -15,7 +15,7 @@ from pyxt_hpc.store.rows import ROW_DTYPE
 # Measured with benchmarks/bench_maps.py
 _BYTES_PER_PIXEL = 200
 _BYTES_PER_REGION = 2 * ROW_DTYPE.itemsize + 400
-_BYTES_OF_PROGRAMS = 600 << 20
+_BYTES_OF_PROGRAMS = 800 << 20
 
 _CGROUPS = Path("/sys/fs/cgroup")
 

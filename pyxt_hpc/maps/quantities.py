@@ -171,12 +171,6 @@ def parameters(regions: FittedRegions) -> list[tuple[Quantity, Measured]]:
     return found
 
 
-def map_parameters(regions: FittedRegions, mode: str) -> Iterator[MapProduct]:
-    """Maps of every fitted parameter with its errors, painted in one of `paint.MODES`."""
-    for quantity, measured in parameters(regions):
-        yield from map_measured(regions, quantity, measured, mode)
-
-
 def map_measured(
     regions: FittedRegions, quantity: Quantity, measured: Measured, mode: str
 ) -> Iterator[MapProduct]:

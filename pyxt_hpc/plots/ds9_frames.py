@@ -5,8 +5,8 @@ import shlex
 from pathlib import Path
 
 from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.blanks import FIRST_BLANK
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.colours import colour_scale
 from pyxt_hpc.plots.style import PictureStyle
@@ -30,7 +30,7 @@ class Frames:
         if product.name not in FRAMES:
             return
         if product.integer:  # DS9's logarithm tells powers of two apart; blanks are beyond the flags
-            options = ["-scale", "log", "-scale", "limits", "0", str(1 << FIRST_BLANK - 4)]
+            options = ["-scale", "log", "-scale", "limits", "0", str(2 * max(map(int, FitFlag)))]
         else:  # its logarithm is not that of the values
             _, scale = colour_scale(product, style)
             options = ["-scale", "linear", "-scale", "limits", f"{scale.vmin:.6g}", f"{scale.vmax:.6g}"]
@@ -45,7 +45,8 @@ class Frames:
     def write(self, layout: Layout, path: Path) -> None:
         """Write the script; it looks for region files when it runs."""
         frames = [shlex.join(self._options[name]) for name in FRAMES if name in self._options]
-        regions = [_relative(path, layout.main_output) for path in (layout.sources_reg, layout.shock_regions)]
+        drawn = (layout.shock_regions, layout.sources_reg)
+        regions = [shlex.quote(os.path.relpath(one, layout.main_output)) for one in drawn]
         lines = [
             "#!/bin/sh",
             f"# {layout.name}: temperature, errors and flags in DS9, with sources and shock fronts.",
@@ -54,10 +55,7 @@ class Frames:
             "command -v ds9 > /dev/null ||",
             "    { echo 'ds9 is not in PATH: install it from ds9.si.edu' >&2; exit 2; }",
             'set -- -regions showtext no -lock frame wcs -lock crosshair wcs "$@"',
-            *(
-                f'if [ -s {shlex.quote(path)} ]; then set -- -region load all {shlex.quote(path)} "$@"; fi'
-                for path in reversed(regions)
-            ),
+            *(f'if [ -s {one} ]; then set -- -region load all {one} "$@"; fi' for one in regions),
             "exec ds9 -tile yes -tile grid \\",
             *(f"    {frame} \\" for frame in frames),
             '    "$@"',
@@ -66,7 +64,3 @@ class Frames:
         with replacing(path) as temporary:
             temporary.write_text("\n".join(lines), encoding="utf-8")
             temporary.chmod(0o755)
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return os.path.relpath(path, folder)

@@ -217,12 +217,12 @@ def _typeset(unit: str) -> str:
     )
 
 
-def thinned(values: NDArray, step: int, integer: bool) -> NDArray[np.float32]:
+def thinned(values: NDArray, step: int, integer: bool) -> NDArray:
     """Means of squares of pixels, NaN where fewer than half have a value; of integers the middle pixels."""
+    if integer:  # bits of flags have more digits than float32
+        return values[step // 2 :: step, step // 2 :: step]
     if step == 1:
         return values.astype(np.float32)
-    if integer:
-        return values[step // 2 :: step, step // 2 :: step].astype(np.float32)
     padding = [(0, -n % step) for n in values.shape]
     padded = np.pad(values.astype(np.float32, copy=False), padding, constant_values=np.nan)
     seen = np.isfinite(padded)

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.table import Column, Table
 from numpy.typing import NDArray
 
-from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.fit.flags import flag_names
 from pyxt_hpc.profiles.analysis import ClusterProfile
 from pyxt_hpc.profiles.beta_models import BetaProfile
@@ -173,9 +171,3 @@ def _description(profile: ClusterProfile) -> dict[str, Any]:
 def _beta(model: BetaProfile) -> dict[str, float]:
     errors = {f"{name}_error": error for name, error in model.errors.items()}
     return {**model.parameters, **errors, "statistic": model.statistic, "bins": model.n_bins}
-
-
-def write_table(path: Path, table: Table) -> None:
-    """Write a table as ECSV under a temporary name and rename it."""
-    with replacing(path) as temporary:
-        table.write(temporary, format="ascii.ecsv")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.ecsv import write_ecsv
 from pyxt_hpc.fit.flags import UNUSABLE
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_region_map, source_model
 from pyxt_hpc.fit.region_spectra import spectra_as_fitted
@@ -205,5 +205,4 @@ def write_comparison(path: Path, comparison: EngineComparison) -> None:
         "fast_seconds": comparison.fast_seconds,
         "sherpa_seconds": comparison.sherpa_seconds,
     }
-    with replacing(path) as temporary:
-        table.write(temporary, format="ascii.ecsv")
+    write_ecsv(path, table)

@@ -24,7 +24,7 @@ _LEAST = {"kT": 0.05, "norm": 0.10}
 
 
 @dataclass(frozen=True)
-class Alone:
+class DatasetFit:
     """The fit of one dataset alone: values and half their 68% intervals, NaN where it is not comparable."""
 
     dataset: str
@@ -37,7 +37,7 @@ class Alone:
 
 def fit_alone(
     bundle: Bundle, config: ClusterConfig, sky: SkyBrightness, row: float, col: float
-) -> list[Alone]:
+) -> list[DatasetFit]:
     """Fit a circle about a place in every dataset alone.
 
     The gas in it has more than one temperature, so that no fit need be good; but all see the same gas.
@@ -54,11 +54,11 @@ def fit_alone(
         errors = [0.5 * float(fit[f"{name}_hi"] - fit[f"{name}_lo"]) for name in ("kT", "norm")]
         if not live >= MIN_LIVE:
             values, errors = [np.nan] * 2, [np.nan] * 2
-        found.append(Alone(observation.dataset, values[0], errors[0], values[1], errors[1], live))
+        found.append(DatasetFit(observation.dataset, values[0], errors[0], values[1], errors[1], live))
     return found
 
 
-def disagreements(fits: list[Alone]) -> Iterator[str]:
+def disagreements(fits: list[DatasetFit]) -> Iterator[str]:
     """A sentence for every dataset that differs from the mean of the others by more than calibration does."""
     for name, title, unit in (("kT", "kT", " keV"), ("norm", "norm", "")):
         values = np.array([getattr(f, name) for f in fits])

@@ -1,6 +1,6 @@
 """What is doubtful about a cluster's fits: said first, in sentences, the gravest first."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,10 +160,12 @@ def doubts_of_background(bundle: Bundle, row: float, col: float) -> Iterator[Dou
             )
 
 
-def doubts_of_blanks(blank: dict[int, float], reasons: dict[int, str], unseen: int) -> Iterator[Doubt]:
+def doubts_of_blanks(
+    blank: Mapping[int, float], reasons: Mapping[int, str], dead: Container[int]
+) -> Iterator[Doubt]:
     """Of live pixels without a value."""
     for code, share in sorted(blank.items(), key=lambda item: -item[1]):
-        if code != unseen and share >= 0.0005:
+        if code not in dead and share >= 0.0005:
             yield Doubt(
                 share > 0.5,
                 "Blank area",

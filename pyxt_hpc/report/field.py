@@ -20,13 +20,13 @@ from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.pictures import thinned
 from pyxt_hpc.preprocess.drawn_regions import RegionReader
 from pyxt_hpc.report.maps import PageMap, add_image, scale_edges
-from pyxt_hpc.report.payload import Payload
+from pyxt_hpc.report.payload import PackedArrays
 
 _FINE = 2
 """Outlines are drawn on pixels so much smaller than the image's."""
 
 
-def add_field(config: ClusterConfig, bundle: Bundle, payload: Payload) -> dict[str, Any]:
+def add_field(config: ClusterConfig, bundle: Bundle, payload: PackedArrays) -> dict[str, Any]:
     """The image as the page's JavaScript takes it, with its coordinates and the outlines of region files.
 
     Where the merged images are not here, as on a machine that only has the bundle, it is the bundle's.

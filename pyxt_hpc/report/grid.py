@@ -6,24 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.fit.flags import UNUSABLE, flag_names
+from pyxt_hpc.maps.blanks import FIRST_BLANK, MEANINGS, Blank, flag_image
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.maps.paint import paint_bins, paint_blocks
 from pyxt_hpc.store.reader import Results
 from pyxt_hpc.store.rows import Status
 
 _MAX_SIDE = 1600
 """Pixels: no screen shows more of a map."""
 
-UNSEEN, NO_BIN, BAD, QUARANTINED, PENDING = -1, -2, -3, -4, -5
-"""Of pixels without a fitted region."""
+REASONS = {FIRST_BLANK - int(blank).bit_length(): meaning for blank, meaning in MEANINGS.items()}
+"""Of pixels without a fitted region: -1, -2, ... in the order of `Blank`."""
 
-REASONS = {
-    UNSEEN: "not live: outside of all observations, in a gap, or in an excluded source",
-    NO_BIN: "too faint: no region around it reaches the S/N that was asked for",
-    BAD: "its region has no usable fit",
-    QUARANTINED: "its region was given up, because runs ended while it was fitted",
-    PENDING: "its region has not been fitted yet",
-}
+DEAD = frozenset(FIRST_BLANK - int(blank).bit_length() for blank in (Blank.OUTSIDE, Blank.HOLE))
+"""Those among `REASONS` of pixels that are not live."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +36,7 @@ class Grid:
     at
         (k,) a place of each region in the flattened image.
     blank
-        Reason and share of the live pixels, of the whole image; `UNSEEN` is of all pixels.
+        Reason and share of the live pixels, of the whole image; `DEAD` ones are of all pixels.
     """
 
     first_row: int
@@ -61,33 +56,25 @@ class Grid:
         return image[rows, cols]
 
 
-def page_grid(regions: FittedRegions, results: Results, max_regions: int) -> Grid:
+def page_grid(regions: FittedRegions, max_regions: int) -> Grid:
     """Place the regions on a page: all, or those of every second, third ... pixel where they are too many.
 
     Parameters
     ----------
     regions
         That have a fit.
-    results
-        All, for the reason of those that have none.
     max_regions
         That the page may have.
     """
     painted = regions.paint(np.arange(len(regions.rows)).astype(np.float64))
     labels = np.where(np.isfinite(painted), painted + 1, 0).astype(np.int32)
     blank = labels == 0
+    # of the bits of `Blank` one is set, above those of flags
+    _, bits = np.frexp(flag_image(regions)[blank])
+    labels[blank] = FIRST_BLANK - bits
     live = regions.bundle.mask > 0
-    labels[blank] = np.where(live, NO_BIN, UNSEEN)[blank]
-    status = _status(regions, results)
-    for kind, reason in (
-        (Status.BAD, BAD),
-        (Status.QUARANTINED, QUARANTINED),
-        (Status.PENDING, PENDING),
-        (Status.IN_FLIGHT, PENDING),
-    ):
-        labels[blank & (regions.radius > 0) & (status == int(kind))] = reason
     share = {
-        reason: float(np.mean(labels == reason) if reason == UNSEEN else np.mean(labels[live] == reason))
+        reason: float(np.mean(labels == reason) if reason in DEAD else np.mean(labels[live] == reason))
         for reason in REASONS
     }
     rows, cols = (np.flatnonzero((regions.radius > 0).any(axis=axis)) for axis in (1, 0))
@@ -114,14 +101,6 @@ def page_grid(regions: FittedRegions, results: Results, max_regions: int) -> Gri
         at=first[np.searchsorted(numbers, kept)].astype(np.int64),
         blank={reason: part for reason, part in share.items() if part > 0},
     )
-
-
-def _status(regions: FittedRegions, results: Results) -> NDArray:
-    """(ny, nx) status of the region that every pixel belongs to; NaN: none."""
-    rows, status = results.rows, results.status.astype(np.float64)
-    if regions.labels is not None:
-        return paint_bins(regions.labels, rows["region"], status)
-    return paint_blocks(rows["row"], rows["col"], status, regions.radius > 0, regions.step)
 
 
 def reasons_of_bad(results: Results) -> dict[str, int]:

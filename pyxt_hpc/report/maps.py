@@ -15,16 +15,14 @@ from pyxt_hpc.calibrate.trust import MEANINGS as TRUST
 from pyxt_hpc.errors import EmptySelection, PyxtError
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.maps.catalogue import ERRORS, map_names, named_maps
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics, map_gas
-from pyxt_hpc.maps.gradient import map_gradients
 from pyxt_hpc.maps.product import BLANK, MapProduct
-from pyxt_hpc.maps.quantities import map_brightness, map_circles, map_diagnostics, map_parameters
-from pyxt_hpc.maps.residual import map_residuals
+from pyxt_hpc.maps.quantities import DIAGNOSTICS
 from pyxt_hpc.plots.colours import colour_scale
 from pyxt_hpc.plots.pictures import thinned
 from pyxt_hpc.report.grid import Grid
-from pyxt_hpc.report.payload import Payload
+from pyxt_hpc.report.payload import PackedArrays
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +37,13 @@ _N_COLOURS = 256
 _MAX_CATEGORIES = 12
 """Colours that are told apart."""
 
-_GAS = ("density", "pressure", "entropy", "cooling_time")
+_MAPS = (
+    *("temperature", "norm", "norm_per_area", "abundance", "column_density"),
+    *("density", "pressure", "entropy", "cooling_time", "surface_brightness"),
+    *DIAGNOSTICS,
+    *("scale", "signal_to_noise", "gradient_4pix", "residual_beta_significance"),
+)
+"""Maps that are made for a page, with their errors, in its order; then come those of `_STORED`."""
 
 _PIXEL_MAPS = (
     "surface_brightness",
@@ -58,8 +62,6 @@ _STORED = (
     ("mach", "Mach number", "find-shocks", False),
 )
 """Maps that other commands have made: name, title, command, whether 0 is in the middle of the colours."""
-
-_ERRORS = ("_error_plus", "_error_minus", "_fractional_error", "_error")
 
 
 @dataclass
@@ -98,12 +100,12 @@ class PageMap:
     errors: dict[str, str] = field(default_factory=dict)
 
 
-def page_maps(regions: FittedRegions, grid: Grid, payload: Payload) -> list[PageMap]:
+def page_maps(regions: FittedRegions, grid: Grid, payload: PackedArrays) -> list[PageMap]:
     """Make the maps of the page and add their arrays to the payload."""
     found: dict[str, PageMap] = {}
     for product in _products(regions):
-        name = product.path.name.removeprefix(f"{regions.layout.name}_").removesuffix("_map.fits")
-        ending = next((e for e in _ERRORS if name.endswith(e) and name.removesuffix(e) in found), "")
+        name = product.name
+        ending = next((e for e in ERRORS if name.endswith(e) and name.removesuffix(e) in found), "")
         values = _of_regions(product.values, regions, grid)
         if ending:
             errors = found[name.removesuffix(ending)].errors
@@ -121,10 +123,10 @@ def page_maps(regions: FittedRegions, grid: Grid, payload: Payload) -> list[Page
         else:
             made.image = add_image(made, product.values, grid.first_row, grid.first_col, payload)
         found[name] = made
-    return list(found.values())
+    return [found[name] for name in (*_MAPS, *(name for name, *_ in _STORED)) if name in found]
 
 
-def add_image(made: PageMap, values: NDArray, first_row: int, first_col: int, payload: Payload) -> str:
+def add_image(made: PageMap, values: NDArray, first_row: int, first_col: int, payload: PackedArrays) -> str:
     """Add a map of pixels as whole numbers, thinned; only what is right of and above the first pixel."""
     values = values[first_row:, first_col:]
     step = max(-(-max(values.shape) // _CELLS), 1)
@@ -174,14 +176,8 @@ def _name_categories(made: PageMap, values: NDArray, meanings: Mapping[int, str]
 
 
 def _products(regions: FittedRegions) -> Iterator[MapProduct]:
-    yield from map_parameters(regions, "block")
-    yield from map_gas(Thermodynamics.of(regions), _GAS, "block")
-    yield from map_brightness(regions)
-    yield from map_diagnostics(regions)
-    yield from map_circles(regions)
-    yield from map_gradients(regions)
-    with suppress(EmptySelection):  # too faint for a smooth model
-        yield from map_residuals(regions)
+    with suppress(EmptySelection):  # too faint for a smooth model, whose residuals come last
+        yield from named_maps(regions, map_names(_MAPS))
     yield from _of_other_commands(regions)
 
 
@@ -216,6 +212,7 @@ def _of_other_commands(regions: FittedRegions) -> Iterator[MapProduct]:
             diverging=diverging,
             integer=integer,
             meanings=meanings,
+            name=name,
         )
 
 

@@ -3,20 +3,20 @@
 import base64
 import hashlib
 import json
-import time
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from pyxt_hpc.bundle.header import total_exposure_s
+from pyxt_hpc.chandra.sky.position import position_text
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import PyxtError
+from pyxt_hpc.files.times import utc
 from pyxt_hpc.files.writing import check_regular, refuse_to_replace, replacing
 from pyxt_hpc.fit.brightness import sky_brightness
 from pyxt_hpc.fit.cosmology import kpc_per_arcsec
@@ -25,9 +25,10 @@ from pyxt_hpc.fit.inputs import config_of
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
 from pyxt_hpc.maps.product import config_fingerprint
+from pyxt_hpc.maps.quantities import DIAGNOSTICS
 from pyxt_hpc.profiles.centre import find_frame
 from pyxt_hpc.provenance import software
-from pyxt_hpc.report.agreement import Alone, disagreements, fit_alone
+from pyxt_hpc.report.agreement import DatasetFit, disagreements, fit_alone
 from pyxt_hpc.report.citations import citations
 from pyxt_hpc.report.doubts import (
     Doubt,
@@ -38,9 +39,9 @@ from pyxt_hpc.report.doubts import (
     flag_shares,
 )
 from pyxt_hpc.report.field import add_field, tangent
-from pyxt_hpc.report.grid import REASONS, UNSEEN, Grid, page_grid, reasons_of_bad
+from pyxt_hpc.report.grid import DEAD, REASONS, Grid, page_grid, reasons_of_bad
 from pyxt_hpc.report.maps import PageMap, colour_tables, page_maps
-from pyxt_hpc.report.payload import Payload
+from pyxt_hpc.report.payload import PackedArrays
 from pyxt_hpc.report.pictures import page_pictures
 from pyxt_hpc.report.records import StageRecords
 from pyxt_hpc.report.spectra import add_spectra, chosen_regions, worst_regions
@@ -151,20 +152,11 @@ def _collect(
     """What the template and the JavaScript take, and the payload."""
     layout, bundle, rows = regions.layout, regions.bundle, regions.rows
     results = read_results(layout.results)
-    payload = Payload()
-    grid = page_grid(regions, results, max_regions)
+    payload = PackedArrays()
+    grid = page_grid(regions, max_regions)
     maps = page_maps(regions, grid, payload)
     own = rows[grid.regions]
-    columns = {name: payload.add(f"row_{name}", own[name]) for name in _COLUMNS}
-    for name in ("abundance", "nH"):
-        if regions.settings[f"{name}_bounds"] is not None:
-            columns |= {
-                f"{name}{end}": payload.add(f"row_{name}{end}", own[f"{name}{end}"])
-                for end in ("", "_lo", "_hi")
-            }
-    columns["datasets"] = payload.add(
-        "row_datasets", np.unpackbits(own["observations"], axis=1).sum(axis=1).astype(np.uint8)
-    )
+    columns = _add_columns(regions, own, payload)
     # with the settings of the fits, which may have been changed in the configuration since
     fitted_with = replace(config_of(bundle, regions.settings), path=config.path)
     sky = sky_brightness(bundle)
@@ -185,7 +177,6 @@ def _collect(
     wanted = [one for part in made for one in part.pictures] + [o.flares for o in observations]
     data = {
         "name": config.name,
-        "arrays": payload.entries,
         "n_regions": len(own),
         "n_spectra": len(place),
         "grid": {
@@ -206,13 +197,8 @@ def _collect(
         "kpc_per_arcsec": scale,
         "centre": {"row": frame.row, "col": frame.col},
         "flags": [
-            {
-                "bit": int(flag),
-                "name": flag.name,
-                "meaning": MEANINGS[flag],
-                "doubtful": bool(flag & DOUBTFUL),
-            }
-            for flag in FitFlag
+            {"bit": int(f), "name": f.name, "meaning": MEANINGS[f], "doubtful": bool(f & DOUBTFUL)}
+            for f in FitFlag
         ],
         "shape": "bin" if regions.labels is not None else "circle",
     }
@@ -248,11 +234,25 @@ def _collect(
             )
         ),
         "software": software(),
-        "written": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "written": utc(),
         "grid": grid,
         "n_spectra": len(place),
     }
     return context, data, payload.text()
+
+
+def _add_columns(regions: FittedRegions, rows: np.ndarray, payload: PackedArrays) -> dict[str, str]:
+    """Add what the page has of every region: names of the arrays by those of the columns."""
+    columns = {name: payload.add(f"row_{name}", rows[name]) for name in _COLUMNS}
+    for name in ("abundance", "nH"):
+        if regions.settings[f"{name}_bounds"] is not None:
+            columns |= {
+                f"{name}{end}": payload.add(f"row_{name}{end}", rows[f"{name}{end}"])
+                for end in ("", "_lo", "_hi")
+            }
+    datasets = DIAGNOSTICS["observations"].of(rows)
+    columns["datasets"] = payload.add("row_datasets", datasets.astype(np.uint8))
+    return columns
 
 
 def _without_extras(field: dict[str, Any]) -> dict[str, Any]:
@@ -261,8 +261,7 @@ def _without_extras(field: dict[str, Any]) -> dict[str, Any]:
 
 def _place(wcs: Any, row: float, col: float) -> str:
     ra, dec = (float(v) for v in wcs.all_pix2world(col, row, 0))
-    at = SkyCoord(ra, dec, unit="deg")
-    return str(at.to_string("hmsdms", sep=":", precision=1))
+    return position_text(ra, dec)
 
 
 def _summary(regions: FittedRegions, grid: Grid, scale: float) -> list[tuple[str, str, str]]:
@@ -303,7 +302,7 @@ def _doubts(
     regions: FittedRegions,
     grid: Grid,
     records: StageRecords,
-    alone: list[Alone],
+    alone: list[DatasetFit],
     row: float,
     col: float,
     fitted_with: ClusterConfig,
@@ -313,7 +312,7 @@ def _doubts(
     found += list(doubts_of_fits(regions.rows))
     found += [Doubt(True, "Observations disagree", text) for text in disagreements(alone)]
     found += list(doubts_of_background(bundle, row, col))
-    found += list(doubts_of_blanks(grid.blank, REASONS, UNSEEN))
+    found += list(doubts_of_blanks(grid.blank, REASONS, DEAD))
     if regions.pending:
         found.append(
             Doubt(
@@ -341,7 +340,7 @@ def _doubts(
 def _blank(grid: Grid) -> list[tuple[str, str]]:
     """Reason and share of blank pixels."""
     return [
-        (REASONS[code], f"{share:.1%} of {'all' if code == UNSEEN else 'the live'} pixels")
+        (REASONS[code], f"{share:.1%} of {'all' if code in DEAD else 'the live'} pixels")
         for code, share in sorted(grid.blank.items(), reverse=True)
     ]
 

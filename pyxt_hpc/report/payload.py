@@ -18,7 +18,7 @@ _DROPPED_BITS = 7
 _KINDS = {"f4": np.float32, "i4": np.int32, "u2": np.uint16, "u1": np.uint8}
 
 
-class Payload:
+class PackedArrays:
     """Arrays by name, which are put together once."""
 
     def __init__(self) -> None:

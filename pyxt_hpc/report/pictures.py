@@ -20,7 +20,7 @@ _BYTES = 2_500_000
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PictureFile:
     """A picture that may be there: its file, its title, and what it shows for those who cannot see it."""
 
     path: Path
@@ -39,7 +39,7 @@ class PagePicture:
     url: str
 
 
-def page_pictures(wanted: list[Wanted]) -> dict[Path, PagePicture]:
+def page_pictures(wanted: list[PictureFile]) -> dict[Path, PagePicture]:
     """Pictures as WebP by their files; those that are not there or unreadable are left out."""
     read = {one: image for one in wanted if (image := _read(one.path)) is not None}
     made: dict[Path, PagePicture] = {}
@@ -61,7 +61,7 @@ def _read(path: Path) -> Image.Image | None:
         return None
 
 
-def _encoded(image: Image.Image, width: int, wanted: Wanted) -> PagePicture:
+def _encoded(image: Image.Image, width: int, wanted: PictureFile) -> PagePicture:
     if image.width > width:
         size = width, max(round(image.height * width / image.width), 1)
         image = image.resize(size, Image.Resampling.LANCZOS)

@@ -1,11 +1,10 @@
 """What the records of the stages say: of every observation, of the whole, and what was done when."""
 
-import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.files.times import utc
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.steps import Facts, read_record
 from pyxt_hpc.store.reader import open_store, read_run
@@ -22,7 +21,7 @@ _STAGES = (
 
 
 @dataclass(frozen=True)
-class Done:
+class StageDone:
     """A stage that was done: its command, the time in UTC, and the software."""
 
     stage: str
@@ -49,7 +48,7 @@ class StageRecords:
 
     observations: dict[str, dict[str, Facts]]
     whole: dict[str, Facts]
-    done: list[Done]
+    done: list[StageDone]
     ciao: bool
 
     @classmethod
@@ -71,10 +70,10 @@ class StageRecords:
             if times:
                 last: dict[str, Any] = record or next(iter(own.values()))
                 done.append(
-                    Done(
+                    StageDone(
                         stage,
                         f"pyxt-hpc {stage} -c {config.path.name}",
-                        _when(max(times, key=lambda path: path.stat().st_mtime)),
+                        utc(max(path.stat().st_mtime for path in times)),
                         str(last.get("software", "")),
                     )
                 )
@@ -100,18 +99,10 @@ class StageRecords:
         return found
 
 
-def _fits(config: ClusterConfig, layout: Layout) -> list[Done]:
+def _fits(config: ClusterConfig, layout: Layout) -> list[StageDone]:
     with open_store(layout.results) as file:
         run, settings = read_run(file), file.description["settings"]
     command = f"pyxt-hpc fit-spectra -c {config.path.name} --resolution {settings['resolution']}"
     return [
-        Done("fit-spectra", command, _utc(run.flushed) if run else "-", str(settings.get("software", "")))
+        StageDone("fit-spectra", command, utc(run.flushed) if run else "-", str(settings.get("software", "")))
     ]
-
-
-def _when(path: Path) -> str:
-    return _utc(path.stat().st_mtime)
-
-
-def _utc(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

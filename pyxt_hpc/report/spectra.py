@@ -14,7 +14,7 @@ from pyxt_hpc.fit.region_map import regions_of_labels
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.plots.spectra import COUNTS_OF_POINT, COUNTS_OF_SEVERAL, DrawnSpectrum, added_up, points_of
-from pyxt_hpc.report.payload import Payload
+from pyxt_hpc.report.payload import PackedArrays
 from pyxt_hpc.store.rows import REGION_DTYPE
 
 MAX_SPECTRA = 300
@@ -29,8 +29,7 @@ def worst_regions(rows: NDArray, number: int = N_WORST) -> NDArray[np.int64]:
 
     First those with the most doubtful flags, among these those with the highest goodness.
     """
-    flags = rows["flags"] & int(DOUBTFUL)
-    n_flags = np.array([bin(int(value)).count("1") for value in flags.tolist()])
+    n_flags = np.bitwise_count(rows["flags"] & int(DOUBTFUL)).astype(int)
     order = np.lexsort((-np.nan_to_num(rows["goodness"], nan=-np.inf), -n_flags))
     chosen: list[int] = []
     for i in order.tolist():
@@ -121,7 +120,7 @@ def add_spectra(
     sky: SkyBrightness,
     chosen: NDArray[np.int64],
     place: NDArray[np.int64],
-    payload: Payload,
+    payload: PackedArrays,
 ) -> PageSpectra:
     """Add the spectra of regions with their models, observations added up.
 

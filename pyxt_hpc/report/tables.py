@@ -19,8 +19,8 @@ from pyxt_hpc.files.quoting import one_line
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.pipeline.summaries import exposures
 from pyxt_hpc.provenance import software
-from pyxt_hpc.report.agreement import Alone
-from pyxt_hpc.report.pictures import Wanted
+from pyxt_hpc.report.agreement import DatasetFit
+from pyxt_hpc.report.pictures import PictureFile
 from pyxt_hpc.report.records import StageRecords
 
 _SAME_SCALE = 1e-6
@@ -34,7 +34,7 @@ _OF_THIS_MACHINE = ("data_directory", "num_cpus", "parallel_processing", "last_s
 
 
 @dataclass(frozen=True)
-class Observation:
+class ObservationRow:
     """A row of the table of observations, in words; ``-`` where nothing is known."""
 
     dataset: str
@@ -46,12 +46,12 @@ class Observation:
     lost: str
     background_scale: str
     alone: str
-    flares: Wanted
+    flares: PictureFile
 
 
 def observation_rows(
-    layout: Layout, bundle: Bundle, records: StageRecords, alone: Sequence[Alone]
-) -> Iterator[Observation]:
+    layout: Layout, bundle: Bundle, records: StageRecords, alone: Sequence[DatasetFit]
+) -> Iterator[ObservationRow]:
     """A row a dataset."""
     fits = {one.dataset: one for one in alone}
     for o in bundle.observations:
@@ -66,7 +66,7 @@ def observation_rows(
         cropped = records.whole.get("crop-data", {}).get("observations", {}).get(o.dataset, cropped)
         error = cropped.get("background_scale_error")
         one = fits[o.dataset]
-        yield Observation(
+        yield ObservationRow(
             dataset=o.dataset,
             date=first.get("date") or "-",
             array=f"ACIS-{first['array']} {''.join(map(str, first['chips']))}" if first else "-",
@@ -76,7 +76,7 @@ def observation_rows(
             lost=f"{cleaned['flare_fraction']:.1%}" if cleaned else "-",
             background_scale=f"{o.background_scale:.4f}" + (f" ± {error:.4f}" if error else ""),
             alone=f"{one.kT:.2f} ± {one.kT_error:.2f}" if np.isfinite(one.kT) else "-",
-            flares=Wanted(
+            flares=PictureFile(
                 layout.light_curve_plot(o.obsid),
                 f"Light curves of ObsID {o.obsid}",
                 "count rates against time, with what was kept and what was cut as flares",
@@ -130,14 +130,14 @@ def versions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
-class Made:
+class ProductSection:
     """What another command has made of the cluster: a title, how, a table in words, pictures, a remark."""
 
     title: str
     command: str
     head: list[str]
     rows: list[list[str]]
-    pictures: list[Wanted]
+    pictures: list[PictureFile]
     remark: str = ""
     sentences: tuple[str, ...] = ()
 
@@ -209,7 +209,7 @@ def _word(value: Any, form: str) -> str:
     return form.format(value)
 
 
-def made_by_others(layout: Layout, made_from: Mapping[str, str | float]) -> Iterator[Made]:
+def made_by_others(layout: Layout, made_from: Mapping[str, str | float]) -> Iterator[ProductSection]:
     """Profiles, masses and shocks that are there, with a remark where they are of other inputs.
 
     `made_from` has the fingerprints that ``bundle`` and ``results`` have now, and ``kpc_per_arcsec``.
@@ -218,10 +218,10 @@ def made_by_others(layout: Layout, made_from: Mapping[str, str | float]) -> Iter
     for path in sorted(folder.glob(f"{glob.escape(layout.name)}_profile*_shells.ecsv")):
         tag = path.name.removeprefix(f"{layout.name}_profile").removesuffix("_shells.ecsv")
         pictures = [
-            Wanted(
+            PictureFile(
                 layout.profile_picture(tag), "Gas", "density, temperature and what follows, against radius"
             ),
-            Wanted(
+            PictureFile(
                 layout.profile_brightness_picture(tag), "Brightness", "surface brightness with its models"
             ),
         ]
@@ -238,20 +238,20 @@ def made_by_others(layout: Layout, made_from: Mapping[str, str | float]) -> Iter
             continue
         tag = path.name.removeprefix(f"{layout.name}_mass").removesuffix(".ecsv")
         pictures = [
-            Wanted(
+            PictureFile(
                 layout.mass_picture(tag), "Mass", "temperature, density, mass and gas fraction against radius"
             ),
-            Wanted(layout.mass_corner(tag), "Parameters", "samples of every two parameters"),
+            PictureFile(layout.mass_corner(tag), "Parameters", "samples of every two parameters"),
         ]
         yield _made(
             path, f"Hydrostatic mass{tag.replace('_', ' ')}", "mass-estimation", None, pictures, made_from
         )
     if layout.calibration_table("").is_file():
         pictures = [
-            Wanted(
+            PictureFile(
                 layout.calibration_picture(""), "Calibration", "bias and coverage of simulated fits by class"
             ),
-            Wanted(
+            PictureFile(
                 layout.picture(layout.map("trust")), "Trust", "map of where kT and its error can be trusted"
             ),
         ]
@@ -261,8 +261,8 @@ def made_by_others(layout: Layout, made_from: Mapping[str, str | float]) -> Iter
         )  # fmt: skip
     if layout.shock_table.is_file():
         pictures = [
-            Wanted(layout.picture(layout.map("mach")), "Mach number", "map of the Mach number"),
-            Wanted(layout.shock_histogram, "Mach numbers", "histogram of Mach numbers"),
+            PictureFile(layout.picture(layout.map("mach")), "Mach number", "map of the Mach number"),
+            PictureFile(layout.shock_histogram, "Mach numbers", "histogram of Mach numbers"),
         ]
         yield _made(
             layout.shock_table, "Shock fronts, candidates", "find-shocks", _SHOCKS, pictures, made_from
@@ -291,12 +291,12 @@ def _made(
     title: str,
     command: str,
     columns: Sequence[tuple[str, str, str]] | None,
-    pictures: list[Wanted],
+    pictures: list[PictureFile],
     made_from: Mapping[str, str | float],
-) -> Made:
+) -> ProductSection:
     table = read_product_table(path)
     if isinstance(table, str):
-        return Made(title, command, [], [], pictures, table)
+        return ProductSection(title, command, [], [], pictures, table)
     if columns is None:
         columns = [
             (name, f"{name.replace('_', ' ')}{f' [{table[name].unit}]' if table[name].unit else ''}", "{:.4g}"
@@ -311,4 +311,4 @@ def _made(
     if not rows:
         remark = remark or "None was found."
     sentences = tuple(str(one) for one in table.meta.get("sentences", ()))
-    return Made(title, command, head, rows, pictures, remark, sentences)
+    return ProductSection(title, command, head, rows, pictures, remark, sentences)

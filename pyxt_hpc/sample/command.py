@@ -19,7 +19,7 @@ _MAX_REASON = 2000
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """How a command ended: its exit code, why, and whether this process was told to stop meanwhile."""
 
     exit_code: int
@@ -27,7 +27,7 @@ class Ended:
     stopped: bool
 
 
-def run_command(words: Sequence[str], log: Path, *, append: bool = False) -> Ended:
+def run_command(words: Sequence[str], log: Path, *, append: bool = False) -> CommandResult:
     """Run a command; all that it says goes into a file.
 
     What asks this process to end (SIGINT, SIGTERM, SIGUSR1, SIGUSR2) is passed on, and the command's end
@@ -60,7 +60,7 @@ def run_command(words: Sequence[str], log: Path, *, append: bool = False) -> End
                 except KeyboardInterrupt:  # the second Ctrl-C
                     child.send_signal(signal.SIGINT)
                     raise
-    return Ended(code, _reason(code, log, began), bool(received))
+    return CommandResult(code, _reason(code, log, began), bool(received))
 
 
 def _reason(code: int, log: Path, began: int) -> str:

@@ -9,7 +9,7 @@ from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.sample.findings import NAMES
 
 
-class State(StrEnum):
+class ClusterState(StrEnum):
     """Of a cluster."""
 
     WAITING = "waiting"
@@ -29,7 +29,7 @@ class Outcome:
     name
         Of the cluster.
     state
-        One of `State`.
+        One of `ClusterState`.
     reason
         Why it failed or stopped.
     exit_code
@@ -48,7 +48,7 @@ class Outcome:
     """
 
     name: str
-    state: State = State.WAITING
+    state: ClusterState = ClusterState.WAITING
     reason: str = ""
     exit_code: int = 0
     ended: float = 0.0
@@ -66,7 +66,7 @@ def read_outcome(path: Path, name: str) -> Outcome:
         values = json.loads(path.read_text(encoding="utf-8"))
         return Outcome(
             name,
-            state=State(values["state"]),
+            state=ClusterState(values["state"]),
             reason=str(values["reason"]),
             exit_code=int(values["exit_code"]),
             ended=float(values["ended"]),

@@ -1,7 +1,6 @@
 """One page about all clusters of a sample: what was found, what failed and why, and where the reports are."""
 
 import os
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from jinja2 import Environment, FileSystemLoader
 
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import PyxtError
+from pyxt_hpc.files.times import duration, utc
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.layout import Layout, SampleLayout
 from pyxt_hpc.provenance import software
-from pyxt_hpc.sample.outcome import Outcome, State, read_outcome
+from pyxt_hpc.sample.outcome import ClusterState, Outcome, read_outcome
 from pyxt_hpc.sample.table import Row
 
 
@@ -65,9 +65,9 @@ def render(layout: SampleLayout, rows: Sequence[Row], outcomes: Sequence[Outcome
         title=f"Clusters of {layout.table.name}",
         table=layout.table.name,
         clusters=entries,
-        counts=[(state.value, number[state]) for state in State if number[state]],
+        counts=[(state.value, number[state]) for state in ClusterState if number[state]],
         software=software(),
-        now=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        now=utc(),
     )
 
 
@@ -82,7 +82,7 @@ def _entry(layout: SampleLayout, row: Row, outcome: Outcome) -> Entry:
         "obsids": row.texts["observation_ids"],
         "reason": outcome.reason,
         **outcome.found,
-        "time": _duration(outcome.seconds) if outcome.seconds else "",
+        "time": duration(outcome.seconds) if outcome.seconds else "",
         "log": _link(layout, layout.log(row.name)),
     }
     try:
@@ -104,11 +104,3 @@ def _entry(layout: SampleLayout, row: Row, outcome: Outcome) -> Entry:
 def _link(layout: SampleLayout, path: Path) -> str:
     """Relative, so that the folder can be copied; nothing where there is nothing."""
     return quote(os.path.relpath(path, layout.folder)) if path.exists() else ""
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

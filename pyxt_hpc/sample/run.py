@@ -23,7 +23,7 @@ from pyxt_hpc.preprocess.ciao.backend import choose_backend
 from pyxt_hpc.provenance import fingerprint, software
 from pyxt_hpc.sample.command import run_command
 from pyxt_hpc.sample.findings import findings
-from pyxt_hpc.sample.outcome import Outcome, State, read_outcome, write_outcome
+from pyxt_hpc.sample.outcome import ClusterState, Outcome, read_outcome, write_outcome
 from pyxt_hpc.sample.page import write_page
 from pyxt_hpc.sample.table import Row, read_sample
 
@@ -36,7 +36,7 @@ FIRST, LAST = "process-data", "make-maps"
 
 
 @dataclass(frozen=True)
-class Wish:
+class SampleRequest:
     """What is asked for every cluster.
 
     Parameters
@@ -57,7 +57,7 @@ class Wish:
         return ["--from", self.first, "--through", self.last, *self.options]
 
 
-def run_sample(table: Path, echo: Echo, wish: Wish, part: tuple[int, int] = (1, 1)) -> None:
+def run_sample(table: Path, echo: Echo, request: SampleRequest, part: tuple[int, int] = (1, 1)) -> None:
     """Run the clusters of a table, one after the other; the page about all is written anew after each.
 
     Parameters
@@ -66,7 +66,7 @@ def run_sample(table: Path, echo: Echo, wish: Wish, part: tuple[int, int] = (1, 
         CSV file; see `read_sample`.
     echo
         Takes every line for the screen.
-    wish
+    request
         What is asked for each.
     part
         (I, N) with 1 <= I <= N: only every Nth cluster from the Ith on, as a task of a job array does.
@@ -86,7 +86,7 @@ def run_sample(table: Path, echo: Echo, wish: Wish, part: tuple[int, int] = (1, 
     found: list[Outcome] = []
     for number, row in enumerate(chosen, 1):
         echo(f"== {row.name} ({number} of {len(chosen)})")
-        outcome, stopped = _run_one(layout, row, wish, echo, rows)
+        outcome, stopped = _run_one(layout, row, request, echo, rows)
         found.append(outcome)
         told = f": {outcome.reason}" if outcome.reason else ""
         echo(f"{row.name}: {outcome.state}{told}")
@@ -102,7 +102,8 @@ def run_sample(table: Path, echo: Echo, wish: Wish, part: tuple[int, int] = (1, 
 
 def _tell(table: Path, layout: SampleLayout, found: Sequence[Outcome]) -> None:
     failed, again = (
-        [one.name for one in found if one.state == state] for state in (State.FAILED, State.STOPPED)
+        [one.name for one in found if one.state == state]
+        for state in (ClusterState.FAILED, ClusterState.STOPPED)
     )
     if failed:
         raise PyxtError(
@@ -114,37 +115,39 @@ def _tell(table: Path, layout: SampleLayout, found: Sequence[Outcome]) -> None:
 
 
 def _run_one(
-    layout: SampleLayout, row: Row, wish: Wish, echo: Echo, rows: Sequence[Row]
+    layout: SampleLayout, row: Row, request: SampleRequest, echo: Echo, rows: Sequence[Row]
 ) -> tuple[Outcome, bool]:
     """What became of a cluster, and whether this process was told to stop."""
     path = layout.outcome(row.name)
     before = read_outcome(path, row.name)
-    now = replace(before, state=State.FAILED, reason="", exit_code=0)
+    now = replace(before, state=ClusterState.FAILED, reason="", exit_code=0)
     began = time.time()
     stopped = False
     try:
         now = replace(now, configuration=prepare_configuration(layout, row, before.configuration))
         config = read_config(layout.config(row.name))
-        now = replace(now, made_from=made_from(config, wish))
-        if _is_done(before, now, config, wish):
+        now = replace(now, made_from=made_from(config, request))
+        if _is_done(before, now, config, request):
             echo(f"{row.name}: done already")
             return before, False
-        refuse_what_must_be_downloaded(config, wish)
-        write_outcome(path, replace(now, state=State.RUNNING))
+        refuse_what_must_be_downloaded(config, request)
+        write_outcome(path, replace(now, state=ClusterState.RUNNING))
         write_page(layout, rows)
         where = ["-c", str(config.path)]
-        ended = run_command(["run", *where, *wish.words], layout.log(row.name))
-        if ended.exit_code == 0 and wish.last == LAST:
+        ended = run_command(["run", *where, *request.words], layout.log(row.name))
+        if ended.exit_code == 0 and request.last == LAST:
             ended = run_command(["report", *where], layout.log(row.name), append=True)
         stopped = ended.stopped
-        state = {0: State.DONE, EXIT_TRY_AGAIN: State.STOPPED}.get(ended.exit_code, State.FAILED)
-        if stopped and state == State.FAILED:
-            state = State.STOPPED  # told before it was ready for it
+        state = {0: ClusterState.DONE, EXIT_TRY_AGAIN: ClusterState.STOPPED}.get(
+            ended.exit_code, ClusterState.FAILED
+        )
+        if stopped and state == ClusterState.FAILED:
+            state = ClusterState.STOPPED  # told before it was ready for it
         now = replace(
             now, state=state, reason=ended.reason, exit_code=ended.exit_code, found=findings(config)
         )
-        if state == State.DONE:  # what was drawn or proposed meanwhile belongs to it
-            now = replace(now, made_from=made_from(config, wish))
+        if state == ClusterState.DONE:  # what was drawn or proposed meanwhile belongs to it
+            now = replace(now, made_from=made_from(config, request))
     except Exception as error:
         answer = answer_to(error)
         if answer.exit_code == EXIT_DEFECT:
@@ -203,7 +206,7 @@ def _compare(path: Path, row: Row, table: Path) -> None:
         raise ConfigError(f"{path}: {'; '.join(different)}: make them agree, or remove the configuration")
 
 
-def made_from(config: ClusterConfig, wish: Wish) -> str:
+def made_from(config: ClusterConfig, request: SampleRequest) -> str:
     """Fingerprint of the configuration, of what a person draws, and of what is asked."""
     layout = Layout.of(config)
     drawn = [layout.sources_reg, layout.exclude_reg, layout.background_reg, layout.crop_reg]
@@ -217,20 +220,20 @@ def made_from(config: ClusterConfig, wish: Wish) -> str:
         {
             "configuration": config.path.read_text(encoding="utf-8", errors="replace"),
             "drawn": files,
-            "wish": wish.words,
+            "request": request.words,
             "software": software(),
         }
     )
 
 
-def _is_done(before: Outcome, now: Outcome, config: ClusterConfig, wish: Wish) -> bool:
+def _is_done(before: Outcome, now: Outcome, config: ClusterConfig, request: SampleRequest) -> bool:
     """Whether there is nothing to be done: the same was asked, and its last product is there."""
     layout = Layout.of(config)
-    product = layout.report if wish.last == LAST else layout.cluster_dir
-    return before.state == State.DONE and before.made_from == now.made_from and product.exists()
+    product = layout.report if request.last == LAST else layout.cluster_dir
+    return before.state == ClusterState.DONE and before.made_from == now.made_from and product.exists()
 
 
-def refuse_what_must_be_downloaded(config: ClusterConfig, wish: Wish) -> None:
+def refuse_what_must_be_downloaded(config: ClusterConfig, request: SampleRequest) -> None:
     """Say at once what only CIAO could get.
 
     Raises
@@ -238,7 +241,7 @@ def refuse_what_must_be_downloaded(config: ClusterConfig, wish: Wish) -> None:
     MissingInput
         If observations are not here and there is no CIAO to download them.
     """
-    if wish.first != FIRST:
+    if request.first != FIRST:
         return
     layout = Layout.of(config)
     absent = [obsid for obsid in config.observation_ids if not layout.observation(obsid).is_dir()]

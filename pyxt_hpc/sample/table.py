@@ -1,7 +1,6 @@
 """The table of clusters, a CSV file: a row a cluster, columns named as keys of its configuration."""
 
 import csv
-import difflib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from pyxt_hpc.config.cluster import KEYS
 from pyxt_hpc.config.schema import MAX_PROBLEMS
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files.quoting import quoted
+from pyxt_hpc.files.quoting import quoted, suggestion
 from pyxt_hpc.files.text import read_text
 
 SHORT_NAMES = {
@@ -108,19 +107,14 @@ def _columns(head: Sequence[str], line: int) -> tuple[list[str], list[str]]:
     for title in head:
         key = known.get(title.lower())
         if key is None:
-            close = difflib.get_close_matches(title.lower(), known, n=1)
             expected = f", expected keys of a configuration, as {_EXAMPLE}"
-            meant = f"; did you mean {close[0]}?" if close else expected
+            meant = suggestion(title.lower(), list(known)) or expected
             problems.append(f"line {line}: the column {quoted(title)} is unknown{meant}")
         elif key in columns:
             problems.append(f"line {line}: the column {quoted(title)} is there twice")
         columns.append(key or "")
     short = {key: name for name, key in SHORT_NAMES.items()}
-    missing = [
-        short.get(key, key)
-        for key, one in KEYS.items()
-        if one.default is None and not one.suggestion and key not in columns
-    ]
+    missing = [short.get(key, key) for key, one in KEYS.items() if one.is_needed and key not in columns]
     if missing:
         problems.append(f"line {line}: the columns {', '.join(missing)} are missing")
     return columns, problems
@@ -141,7 +135,7 @@ def _row(
     for key, title, cell in zip(columns, head, cells, strict=True):
         one = KEYS[key]
         if not cell:
-            if one.default is None and not one.suggestion:
+            if one.is_needed:
                 problems.append(f"line {line}, column {title}: is empty ({one.comment})")
             continue
         try:

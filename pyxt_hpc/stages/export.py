@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.files.ecsv import write_ecsv
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.fit.flags import DOUBTFUL
 from pyxt_hpc.fit.inputs import check_bundle, read_cluster_bundle
@@ -54,8 +55,7 @@ def export_fits(config: ClusterConfig, form: str, output: Path | None = None) ->
     folder = output or layout.acb
     if form == "ecsv":
         path = folder / layout.fits_ecsv.name
-        with replacing(path) as temporary:
-            fits_table(results, obsids, bundle.wcs).write(temporary, format="ascii.ecsv")
+        write_ecsv(path, fits_table(results, obsids, bundle.wcs))
         return [path]
     finished = is_final(results.status)
     best = (results.status == Status.DONE) & ((results.rows["flags"] & int(DOUBTFUL)) == 0)

@@ -13,16 +13,9 @@ import pytest
 
 from pyxt_hpc.cli import main, screen
 from pyxt_hpc.cli.logs import LogFile
-from pyxt_hpc.cli.screen import Manner, answer, duration, echo, tell
+from pyxt_hpc.cli.screen import Manner, answer, echo, tell
 
 Captured = pytest.CaptureFixture[str]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(2.6, "3 s"), (59.7, "1 min 00 s"), (1059.0, "17 min 39 s"), (7320.0, "2 h 02 min")]
-)
-def test_durations_have_units(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_quiet_leaves_answers_and_warnings(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

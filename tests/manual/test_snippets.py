@@ -36,6 +36,7 @@ PROGRAMS = {
         "conda",
         "download_chandra_obsid",
         "ds9",
+        "eval",
         "git",
         "mkdir",
         "parallel",

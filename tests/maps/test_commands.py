@@ -16,22 +16,24 @@ from pyxt_hpc.fit.inputs import scale_map_settings
 from pyxt_hpc.images import write_image
 from pyxt_hpc.maps import memory
 from pyxt_hpc.maps.blanks import Blank
+from pyxt_hpc.maps.catalogue import map_names, named_maps
 from pyxt_hpc.maps.commands import make_maps
 from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
 from pyxt_hpc.maps.image import read_cluster_image
 from pyxt_hpc.maps.product import MapProduct, config_fingerprint, write_map
-from pyxt_hpc.maps.quantities import map_diagnostics, map_parameters
+from pyxt_hpc.maps.quantities import map_diagnostics
 from pyxt_hpc.provenance import software
 from pyxt_hpc.store.rows import Status
 from pyxt_hpc.store.writer import ResultsStore
 
 SHAPE = (31, 40)
+PARAMETERS = ("temperature", "norm", "norm_per_area", "abundance", "column_density")
 
 
 def test_every_parameter_has_both_errors_and_their_fraction(fitted) -> None:
     regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
     regions.rows["kT_hi"][3] = np.nan
-    made = {p.path.name: p for p in map_parameters(regions, "block")}
+    made = {p.path.name: p for p in named_maps(regions, map_names(PARAMETERS))}
     ends = ("", "_error", "_error_plus", "_error_minus", "_fractional_error")
     assert {n for n in made if "temperature" in n} == {f"A_temperature{end}_map.fits" for end in ends}
     assert not any("abundance" in name or "column" in name for name in made)
@@ -48,7 +50,7 @@ def test_every_parameter_has_both_errors_and_their_fraction(fitted) -> None:
 def test_free_parameters_are_mapped(fitted) -> None:
     regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
     regions = replace(regions, settings={"abundance_bounds": [0, 3], "nH_bounds": [0, 1]})
-    names = {p.path.name for p in map_parameters(regions, "average")}
+    names = {p.path.name for p in named_maps(regions, map_names(PARAMETERS), "average")}
     assert {"A_abundance_average_map.fits", "A_column_density_average_map.fits"} <= names
 
 
@@ -70,7 +72,7 @@ def test_missing_is_blank_in_every_file(fitted) -> None:
     regions.radius[:9, :9] = 0.0
     inside = (regions.rows["row"] < 9) & (regions.rows["col"] < 9)
     regions = replace(regions, rows=regions.rows[~inside])
-    products = [*map_parameters(regions, "block"), *map_diagnostics(regions)]
+    products = [*named_maps(regions, map_names(PARAMETERS)), *map_diagnostics(regions)]
     for product in products:
         write_map(product, regions)
         with fits.open(product.path) as hdus:

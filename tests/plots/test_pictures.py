@@ -94,6 +94,18 @@ def test_rare_combinations_of_flags_are_one_class(tmp_path: Path) -> None:
     assert classes.positions(np.array([[float(missing)]]))[0, 0] == MAX_CLASSES
 
 
+def test_flags_of_a_failed_fit_are_not_rounded(tmp_path: Path) -> None:
+    value = (1 << 28) + 5
+    meanings = {0: "no remark", value: "fit failed, AT_BOUND_LOW, KT_LO_OPEN"}
+    flags = np.where(np.arange(1300) < 650, 0.0, float(value)) * np.ones((1300, 1))
+    for part in (flags, flags[:40, 640:660]):
+        classes = Picture.of(
+            MapProduct(tmp_path / "a", "Flags", "", part, integer=True, meanings=meanings)
+        ).classes
+        assert classes is not None
+        assert classes.levels == (0, value)
+
+
 def sky() -> WCS:
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]

@@ -1,5 +1,6 @@
 """The command and the Python face: tables that can be read back, pictures, and clear refusals."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,15 @@ def config(observed: Observed, tmp_path_factory: pytest.TempPathFactory) -> Path
     path.write_text(config_template("A", texts), encoding="utf-8")
     write_bundle(Layout.of(read_config(path)).bundle, bundle)
     return path
+
+
+def test_numbers_as_json(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile-analysis", "-c", str(config), "--draws", "20", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    shells = QTable.read(Layout.of(read_config(config)).profile_shells(""))
+    assert said["redshift"] == shells.meta["redshift"]
+    for name in ("r_kpc", "kT", "n_e_lo"):
+        np.testing.assert_allclose([shell[name] for shell in said["shells"]], shells[name].value)
 
 
 def test_command_writes_tables_and_pictures(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,7 +103,7 @@ def test_a_blank_has_its_reason(browser: Browser, page: Path) -> None:
     browser.open(page)
     browser.move(*place_of(browser, 42, 42))
     assert "Blank at" in said(browser)
-    assert "excluded source" in said(browser)
+    assert "a hole in the field" in said(browser)
 
 
 def test_click_holds_and_escape_releases(browser: Browser, page: Path, regions: FittedRegions) -> None:

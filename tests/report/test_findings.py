@@ -12,11 +12,11 @@ from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.report.agreement import Alone, disagreements
+from pyxt_hpc.report.agreement import DatasetFit, disagreements
 from pyxt_hpc.report.citations import citations
 from pyxt_hpc.report.doubts import doubts_of_background, doubts_of_choices, doubts_of_fits, flag_shares
-from pyxt_hpc.report.payload import Payload
-from pyxt_hpc.report.pictures import Wanted, page_pictures
+from pyxt_hpc.report.payload import PackedArrays
+from pyxt_hpc.report.pictures import PictureFile, page_pictures
 from pyxt_hpc.report.spectra import chosen_regions, spread_regions, worst_regions
 from pyxt_hpc.report.tables import changed_settings, made_by_others
 from pyxt_hpc.store.rows import ROW_DTYPE
@@ -60,18 +60,20 @@ def test_spectra_are_spread_and_hold_the_worst() -> None:
 
 
 def test_an_observation_that_differs_is_named() -> None:
-    same = [Alone("1", 5.0, 0.05, 1.0, 0.01, 1.0), Alone("2", 5.1, 0.05, 1.02, 0.01, 1.0)]
+    same = [DatasetFit("1", 5.0, 0.05, 1.0, 0.01, 1.0), DatasetFit("2", 5.1, 0.05, 1.02, 0.01, 1.0)]
     assert not list(disagreements(same))
-    hot = Alone("3", 6.5, 0.06, 1.0, 0.01, 1.0)
+    hot = DatasetFit("3", 6.5, 0.06, 1.0, 0.01, 1.0)
     sentences = list(disagreements([*same, hot]))
     assert any(
         "Observation 3 disagrees" in sentence and "its kT is 6.5" in sentence for sentence in sentences
     )
-    hidden = Alone("4", np.nan, np.nan, np.nan, np.nan, 0.3)
+    hidden = DatasetFit("4", np.nan, np.nan, np.nan, np.nan, 0.3)
     assert not list(disagreements([*same, hidden]))
     # as much as calibration differs, however small the errors
     assert not list(
-        disagreements([Alone("1", 5.0, 1e-3, 1.0, 1e-3, 1.0), Alone("2", 5.2, 1e-3, 1.05, 1e-3, 1.0)])
+        disagreements(
+            [DatasetFit("1", 5.0, 1e-3, 1.0, 1e-3, 1.0), DatasetFit("2", 5.2, 1e-3, 1.05, 1e-3, 1.0)]
+        )
     )
 
 
@@ -134,7 +136,7 @@ def test_settings_that_are_not_those_of_the_fits_are_named(config: Path) -> None
 def test_a_damaged_picture_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"\x89PNG no more")
-    assert page_pictures([Wanted(path, "a", "a")]) == {}
+    assert page_pictures([PictureFile(path, "a", "a")]) == {}
     assert f"{path}: left out of the report" in caplog.text
 
 
@@ -170,7 +172,7 @@ def test_bibtex_is_whole(used: bool) -> None:
 
 
 def test_payload_knows_what_it_has() -> None:
-    payload = Payload()
+    payload = PackedArrays()
     values = np.array([1.0, np.nan, -2.5e-9, 3.14159265])
     assert payload.add("a", values) == "a"
     assert payload.add("b", values.astype(np.float32)) == "a"

@@ -17,9 +17,10 @@ from conftest import HOSTILE
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.maps.blanks import MEANINGS, Blank
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.report import page as page_module
-from pyxt_hpc.report.grid import NO_BIN, UNSEEN, page_grid
+from pyxt_hpc.report.grid import DEAD, REASONS, page_grid
 from pyxt_hpc.report.page import MAX_BYTES, write_report
 from pyxt_hpc.store.reader import read_results
 
@@ -124,19 +125,22 @@ def test_spectra_are_those_of_the_worst_and_of_others(page: Path) -> None:
 
 def test_every_pixel_has_a_region_or_a_reason(config: Path) -> None:
     regions = read_fitted_regions(read_config(config))
-    grid = page_grid(regions, read_results(regions.layout.results), 60_000)
+    grid = page_grid(regions, 60_000)
     assert grid.step == 1
     assert (grid.labels != 0).all()
     dead = grid.cut(regions.bundle.mask) == 0
-    assert (grid.labels[dead] == UNSEEN).all()
+    assert set(grid.labels[dead].tolist()) == DEAD
+    hole = np.zeros(regions.bundle.mask.shape, bool)
+    hole[40:44, 40:44] = True
+    assert {REASONS[code] for code in grid.labels[grid.cut(hole)].tolist()} == {MEANINGS[Blank.HOLE]}
     live = grid.cut(regions.bundle.mask) > 0
     without = grid.cut(regions.radius) == 0
-    assert (grid.labels[live & without] == NO_BIN).all()
+    assert {REASONS[code] for code in grid.labels[live & without].tolist()} <= {MEANINGS[Blank.NO_REGION]}
 
 
 def test_too_many_regions_are_thinned(config: Path) -> None:
     regions = read_fitted_regions(read_config(config))
-    grid = page_grid(regions, read_results(regions.layout.results), 40)
+    grid = page_grid(regions, 40)
     assert grid.step > 1
     assert 10 < len(grid.regions) <= 40
     painted = regions.paint(regions.rows["kT"])

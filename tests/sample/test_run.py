@@ -18,9 +18,9 @@ from pyxt_hpc.errors import MissingInput
 from pyxt_hpc.layout import Layout, SampleLayout
 from pyxt_hpc.preprocess.ciao import backend
 from pyxt_hpc.sample import command, page, run
-from pyxt_hpc.sample.command import Ended
-from pyxt_hpc.sample.outcome import Outcome, State, read_outcome, write_outcome
-from pyxt_hpc.sample.run import Wish, made_from
+from pyxt_hpc.sample.command import CommandResult
+from pyxt_hpc.sample.outcome import ClusterState, Outcome, read_outcome, write_outcome
+from pyxt_hpc.sample.run import SampleRequest, made_from
 from pyxt_hpc.sample.table import read_sample
 
 OPTIONS = ["--through", "fit-spectra", "--resolution", "1", "--num-cpus", "1"]
@@ -84,9 +84,9 @@ def test_failures_stop_nobody_and_the_page_says_why(table: Path, capsys: pytest.
     said = capsys.readouterr()
     assert "2 of 3 clusters failed (broken, absent)" in said.err
     assert [outcome(table, name).state for name in ("demo", "broken", "absent")] == [
-        State.DONE,
-        State.FAILED,
-        State.FAILED,
+        ClusterState.DONE,
+        ClusterState.FAILED,
+        ClusterState.FAILED,
     ]
     assert "ObsIDs 77, 78 have to be downloaded, which CIAO does" in outcome(table, "absent").reason
     assert "it is not found" in outcome(table, "absent").reason
@@ -106,7 +106,7 @@ def test_again_what_is_done_is_skipped_and_what_failed_is_tried(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {name: outcome(table, name) for name in ("demo", "broken")}
-    assert before["demo"].state == State.DONE, "by the test above"
+    assert before["demo"].state == ClusterState.DONE, "by the test above"
     started = SampleLayout(table).log("demo").stat().st_mtime_ns
     assert main(["run", "--sample", str(table), *OPTIONS]) == 2
     assert "demo: done already" in capsys.readouterr().out
@@ -117,13 +117,13 @@ def test_again_what_is_done_is_skipped_and_what_failed_is_tried(
 
 def test_what_a_person_draws_or_asks_makes_a_cluster_run_again(table: Path) -> None:
     config = read_config(table.parent / "demo.ini")
-    wish = Wish(last="fit-spectra")
-    before = made_from(config, wish)
-    assert before == made_from(config, wish)
-    assert before != made_from(config, Wish(last="fit-spectra", options=("--resolution", "1")))
+    request = SampleRequest(last="fit-spectra")
+    before = made_from(config, request)
+    assert before == made_from(config, request)
+    assert before != made_from(config, SampleRequest(last="fit-spectra", options=("--resolution", "1")))
     drawn = Layout.of(config).exclude_reg
     drawn.write_text(drawn.read_text() + "# mine\n")
-    assert made_from(config, wish) != before
+    assert made_from(config, request) != before
 
 
 def test_a_configuration_of_a_person_must_agree_and_one_of_the_table_follows_it(
@@ -166,7 +166,7 @@ def test_stopped_it_ends_with_75_and_says_where(table: Path, tmp_path: Path) -> 
     assert process.returncode == 75, said
     assert "stopped at demo" in said
     found = outcome(own, "demo")
-    assert found.state == State.STOPPED
+    assert found.state == ClusterState.STOPPED
     assert "left" in found.reason
     assert "Not finished" in SampleLayout(own).page.read_text(encoding="utf-8")
 
@@ -186,17 +186,17 @@ def test_a_report_follows_the_maps_and_its_failure_is_told(
     layout = rows_of(tmp_path / "two.csv", f"{HEAD}A,1,0.1,0.05\nB,2,0.1,0.05\n")
     asked: list[str] = []
 
-    def pretended(words: list[str], log: Path, *, append: bool = False) -> Ended:
+    def pretended(words: list[str], log: Path, *, append: bool = False) -> CommandResult:
         asked.append(f"{words[0]} {Path(words[2]).name[0]}")
         fails = asked[-1] == "report B"
-        return Ended(2, "no fits", False) if fails else Ended(0, "", False)
+        return CommandResult(2, "no fits", False) if fails else CommandResult(0, "", False)
 
     monkeypatch.setattr(run, "run_command", pretended)
     for name, obsid in (("A", "1"), ("B", "2")):
         (tmp_path / name / obsid).mkdir(parents=True)
     assert main(["run", "--sample", str(layout.table)]) == 2
     assert asked == ["run A", "report A", "run B", "report B"]
-    assert [outcome(layout.table, name).state for name in "AB"] == [State.DONE, State.FAILED]
+    assert [outcome(layout.table, name).state for name in "AB"] == [ClusterState.DONE, ClusterState.FAILED]
     assert outcome(layout.table, "B").reason == "no fits"
     asked.clear()
     assert main(["run", "--sample", str(layout.table), "--through", "fit-spectra"]) == 0
@@ -206,7 +206,7 @@ def test_a_report_follows_the_maps_and_its_failure_is_told(
 def test_the_page_shows_texts_as_texts(tmp_path: Path) -> None:
     layout = rows_of(tmp_path / "a&b.csv", f"{HEAD}A,1,0.1,0.05\n")
     reason = "<script>alert(1)</script> & 'x'"
-    write_outcome(layout.outcome("A"), Outcome("A", State.FAILED, reason, found={"kT": "<i>5</i>"}))
+    write_outcome(layout.outcome("A"), Outcome("A", ClusterState.FAILED, reason, found={"kT": "<i>5</i>"}))
     rows = read_sample(layout.table)
     page.write_page(layout, rows)
     text = layout.page.read_text(encoding="utf-8")

@@ -57,7 +57,7 @@ def test_other_ways_of_writing_it(tmp_path: Path, text: str) -> None:
         ("", "is empty, expected a first line as `name,obsids,z,nH,abundance`"),
         ("name,obsids,z,nH\n", "there is no line below the first"),
         ("name,obsids,z\nA,1,0.1\n", "line 1: the columns nh are missing"),
-        ("name,obsid,z,nH\nA,1,0.1,0.05\n", "the column 'obsid' is unknown; did you mean obsids?"),
+        ("name,obsid,z,nH\nA,1,0.1,0.05\n", "the column 'obsid' is unknown (did you mean obsids?)"),
         ("name,obsids,z,redshift,nH\nA,1,0.1,0.1,0.05\n", "the column 'redshift' is there twice"),
         ("name,obsids,z,nH\nA,1,0.1\n", "line 2: found 3 cells, expected 4"),
         ("name,obsids,z,nH\nA,1,2,0.1,0.05\n", "line 2: found 5 cells, expected 4"),

@@ -1,4 +1,4 @@
-"""A place on the sky that a person gives."""
+"""A place on the sky as people write it."""
 
 from astropy import units
 from astropy.coordinates import SkyCoord
@@ -20,3 +20,8 @@ def parse_position(text: str) -> tuple[float, float]:
         return float(place.ra.deg), float(place.dec.deg)
     except (ValueError, IndexError, TypeError, units.UnitsError):
         raise ValueError("expected 'RA DEC', such as '150.02 20.01' or '10:00:04.8 +20:00:36'") from None
+
+
+def position_text(ra: float, dec: float) -> str:
+    """RA and Dec [deg] as ``10:00:04.8 +20:00:36.0``."""
+    return str(SkyCoord(ra, dec, unit="deg").to_string("hmsdms", sep=":", precision=1))

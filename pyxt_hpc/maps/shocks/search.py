@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.table import Table
 
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.fit.beta_model import fit_beta_model
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct, write_maps
@@ -173,9 +171,3 @@ def shock_table(regions: FittedRegions, fronts: Sequence[Front]) -> Table:
     for name, (_, unit, meaning) in columns.items():
         table[name].unit, table[name].description = unit or None, meaning
     return table
-
-
-def write_shock_table(regions: FittedRegions, fronts: Sequence[Front], path: Path) -> None:
-    """Write `shock_table` as ECSV."""
-    with replacing(path) as temporary:
-        shock_table(regions, fronts).write(temporary, format="ascii.ecsv", overwrite=True)

@@ -1,5 +1,6 @@
 """The command and the Python face, from a bundle and a profile's table to tables and pictures."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -77,6 +78,9 @@ def test_command_writes_tables_and_pictures(cluster: Path, capsys: pytest.Captur
     profile = Table.read(layout.mass_profile(""), format="ascii.ecsv")
     far = np.asarray(profile["radius"]) > 1320.0
     assert np.array_equal(profile["extrapolated"], far)
+    assert main([*command, "--way", "backward", "--num-cpus", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["overdensities"]
+    assert found[1]["mass"] == pytest.approx(row["mass"].value)
     radius, kT = (np.asarray(profile[name])[~far] for name in ("radius", "kT"))
     assert kT == pytest.approx(RELAXED.kT(radius), rel=0.15)
     for path in (layout.mass_picture(""), layout.mass_corner("")):

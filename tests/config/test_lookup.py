@@ -14,8 +14,8 @@ from astropy.table import MaskedColumn, Table
 
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.config.lookup import look_up
 from pyxt_hpc.errors import MissingInput
-from pyxt_hpc.lookup import look_up
 
 RA, DEC = 207.2207, 26.5956
 

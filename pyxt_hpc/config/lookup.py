@@ -34,7 +34,7 @@ _CM2 = 1e22
 
 
 @dataclass(frozen=True)
-class Observation:
+class ArchiveObservation:
     """An observation of the Chandra archive."""
 
     obsid: str
@@ -44,7 +44,7 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Found:
+class ArchiveAnswers:
     """What is known of a cluster; None or nothing where an archive had no answer, which `notes` tell.
 
     Parameters
@@ -61,11 +61,11 @@ class Found:
 
     redshift: float | None
     nH: float | None
-    observations: tuple[Observation, ...]
+    observations: tuple[ArchiveObservation, ...]
     notes: tuple[str, ...]
 
 
-def look_up(name: str) -> Found:
+def look_up(name: str) -> ArchiveAnswers:
     """Ask NED, HI4PI and the list of Chandra's observations about a cluster.
 
     Raises
@@ -92,7 +92,7 @@ def look_up(name: str) -> Found:
         notes[0] += "; it has no redshift"
     nH = _part(notes, "HI4PI", lambda: _column(ra, dec), lambda found: f"nH = {found:.3g}e22 cm^-2")
     seen = _part(notes, "Chandra archive", lambda: _observations(ra, dec), _told)
-    return Found(redshift, nH, seen or (), tuple(notes))
+    return ArchiveAnswers(redshift, nH, seen or (), tuple(notes))
 
 
 class _Unanswered(Exception):
@@ -153,7 +153,7 @@ def _column(ra: float, dec: float) -> float:
     return float(np.average(np.asarray(table["NHI"], float), weights=weight) / _CM2)
 
 
-def _observations(ra: float, dec: float) -> tuple[Observation, ...]:
+def _observations(ra: float, dec: float) -> tuple[ArchiveObservation, ...]:
     from astropy import units as u
     from astropy.coordinates import SkyCoord
 
@@ -167,7 +167,9 @@ def _observations(ra: float, dec: float) -> tuple[Observation, ...]:
         )
     )
     found = [
-        Observation(str(row["obsid"]), str(row["detector"]), float(row["exposure"]) / 1e3, str(row["name"]))
+        ArchiveObservation(
+            str(row["obsid"]), str(row["detector"]), float(row["exposure"]) / 1e3, str(row["name"])
+        )
         for row in table
         if str(row["status"]).strip().lower() == "archived"
         and str(row["detector"]).strip().upper().startswith("ACIS")
@@ -178,6 +180,6 @@ def _observations(ra: float, dec: float) -> tuple[Observation, ...]:
     return tuple(sorted(found, key=lambda one: -one.exposure_ks))
 
 
-def _told(found: tuple[Observation, ...]) -> str:
+def _told(found: tuple[ArchiveObservation, ...]) -> str:
     total = sum(one.exposure_ks for one in found)
     return f"{len(found)} observations by ACIS, {total:.0f} ks"
