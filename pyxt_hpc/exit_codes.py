@@ -6,6 +6,7 @@ system's, whoever meets it; only the rest is a defect of pyxt_hpc.
 
 import errno
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_INPUT, EXIT_TRY_AGAIN, PyxtError
@@ -71,7 +72,10 @@ def answer_to(error: BaseException) -> Answer:
         return Answer(one_line(f"{error.heading}:"), error.exit_code, more)
     if isinstance(error, PyxtError):
         return Answer(one_line(str(error)), error.exit_code)
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or (
+        # a library that was being loaded makes an error of its own of it
+        isinstance(error, ImportError) and any(isinstance(one, KeyboardInterrupt) for one in _chain(error))
+    ):
         return Answer("interrupted: what is finished is stored", EXIT_TRY_AGAIN)
     if isinstance(error, MemoryError):
         return Answer(_MEMORY, EXIT_INPUT)
@@ -121,12 +125,15 @@ def _of_loader(error: BaseException) -> Answer | None:
 
 def _texts(error: BaseException) -> list[str]:
     """Of an error and of those that led to it."""
+    return [str(one) for one in _chain(error)]
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, and those that led to it."""
     seen: BaseException | None = error
-    texts = []
     while seen is not None:
-        texts.append(str(seen))
+        yield seen
         seen = seen.__cause__ or seen.__context__
-    return texts
 
 
 def _of_library(error: ImportError) -> Answer:

@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from pyxt_hpc.errors import DamagedFile, ForeignProduct
 from pyxt_hpc.files.fits import open_fits, write_fits
-from pyxt_hpc.files.quoting import shown
+from pyxt_hpc.files.quoting import ascii_text, shown
 from pyxt_hpc.provenance import software
 
 
@@ -49,18 +49,29 @@ def write_image(
         Further lines of provenance.
     errors
         (ny, nx) each, in the same unit: written as extensions of these names.
+
+    Notes
+    -----
+    What is not ASCII, such as letters of a file's name, is in escapes, since a header has nothing else.
     """
     header = fits.Header.fromstring(wcs_header)
     header["BUNIT"] = (unit, "unit of the pixel values")
     header["BUNDLEID"] = (bundle_fingerprint[:16], "fingerprint of the analysis bundle")
-    header.update({name: value for name, value in (settings or {}).items() if value is not None})
+    header.update({name: _card(value) for name, value in (settings or {}).items() if value is not None})
     extensions = [fits.ImageHDU(error, header, name=name) for name, error in (errors or {}).items()]
-    header.add_comment(comment)
+    header.add_comment(ascii_text(comment))
     for line in history:
-        header.add_history(line)
+        header.add_history(ascii_text(line))
     header["CREATOR"] = software()
     header["PIXELSUM"] = (_digest(values), "SHA-256 of the pixel values, its first half")
     write_fits(path, fits.HDUList([fits.PrimaryHDU(values, header), *extensions]))
+
+
+def _card(value: Any) -> Any:
+    """A value of a header, with its comment or without."""
+    if isinstance(value, tuple):
+        return tuple(map(_card, value))
+    return ascii_text(value) if isinstance(value, str) else value
 
 
 def read_image(
@@ -105,7 +116,7 @@ def read_image(
             f"but the bundle now is {bundle_fingerprint[:16]}: run `{made_by}` again"
         )
     for key, value in (settings or {}).items():
-        if header[key] != value:
+        if header[key] != _card(value):
             then, now = map(_shown, _differing(header[key], value))
             raise ForeignProduct(
                 f"{path}: made with {key} = {then}, but it is {now} now: run `{made_by}` again"

@@ -35,6 +35,7 @@ def chained(error: BaseException, cause: BaseException) -> BaseException:
         (OSError("Could not load libllvmlite.so: failed to map segment from shared object"), 2, "memory"),
         (ImportError("No module named 'h5py'", name="h5py"), 2, "install pyxt_hpc again"),
         (chained(ImportError("long advice"), ImportError("x.so: Too many open files")), 2, "ulimit -n"),
+        (chained(ImportError("x"), KeyboardInterrupt()), 75, "interrupted"),
         (ImportError("cannot import name 'x'", name="pyxt_hpc.x"), 1, ""),
         (UnicodeEncodeError("ascii", "ö", 0, 1, "x"), 2, "UTF-8"),
         (RecursionError(), 2, "nested"),

@@ -73,3 +73,32 @@ def test_image_of_another_bundle_or_none_is_refused(tmp_path: Path, header: str)
             read(path, bundle, shape)
     with pytest.raises(ForeignProduct, match=r"SNTARGET = 40, but it is 50 now"):
         read(path, sn=50)
+
+
+def test_letters_beyond_ascii_are_in_escapes(tmp_path: Path, header: str) -> None:
+    write_image(
+        tmp_path / "a.fits",
+        np.ones((4, 6)),
+        header,
+        unit="keV",
+        comment="caf\xe9\n",
+        bundle_fingerprint="f" * 64,
+        settings={"BINS": "\xe9.reg", "MASK": ("\u4e00", "\xfc")},
+        history=["configuration \xe9 \xfc.ini"],
+    )
+    found = fits.getheader(tmp_path / "a.fits")
+    assert list(found["HISTORY"]) == [r"configuration \xe9 \xfc.ini"]
+    assert (found["MASK"], found.comments["MASK"]) == (r"\u4e00", r"\xfc")
+
+    def again(bins: str) -> np.ndarray:
+        return read_image(
+            tmp_path / "a.fits",
+            made_by="it",
+            bundle_fingerprint="f" * 64,
+            shape=(4, 6),
+            settings={"BINS": bins},
+        )
+
+    assert again("\xe9.reg").shape == (4, 6)
+    with pytest.raises(ForeignProduct, match="BINS"):
+        again("\xfc.reg")

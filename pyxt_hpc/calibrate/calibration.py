@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.calibrate.recovery import NOMINAL, ByPlace, Recovery, Summary, by_place
-from pyxt_hpc.calibrate.trust import FITS, MEANINGS, RULES, SHIFT, Trust, judge
+from pyxt_hpc.calibrate.recovery import NOMINAL, ByPlace, Recovery, Summary, by_place, coverage_error
+from pyxt_hpc.calibrate.trust import FITS, MEANINGS, MISS, RULES, SHIFT, Trust, judge
 from pyxt_hpc.spectra.fit import FitOptions
 
 CLASSES: dict[str, tuple[str, tuple[float, ...]]] = {
@@ -22,6 +22,9 @@ CLASSES: dict[str, tuple[str, tuple[float, ...]]] = {
 _SIGMA, _LEAST, _MORE = 3.0, 0.02, 1.5
 """A class is told if it departs by more than chance, by more than 2% of kT or of coverage, and by half as
 much again as the whole."""
+
+_FEWEST = 30
+"""Fits of a class from which its median and its error tell anything."""
 
 _TYPICAL = 0.005
 """A bias of less than this is not worth a word."""
@@ -154,7 +157,7 @@ class Calibration:
             biased: list[tuple[float, str]] = []
             missed: list[tuple[float, str]] = []
             for one, summary in self.summaries:
-                if one.variable != variable:
+                if one.variable != variable or summary["kT"].fits < _FEWEST:
                     continue
                 found, where = summary["kT"], f"where {_range(one)} ({one.chosen.sum()} regions)"
                 amount, usual = abs(found.bias), abs(whole.bias)
@@ -167,7 +170,7 @@ class Calibration:
             yield from (max(worse)[1] for worse in (biased, missed) if worse)
             if not biased and not missed:
                 quiet.append(variable)
-        if quiet:
+        if quiet and whole.fits >= _FEWEST:
             yield f"No class of {_either(quiet)} is noticeably worse than the whole."
 
     def _trusted(self) -> str:
@@ -175,9 +178,17 @@ class Calibration:
         shares = {one: int((self.trust == one).sum()) / n for one in Trust}
         text = f"{shares.pop(Trust.TRUSTED):.1%} of the regions are trusted"
         others = [f"{MEANINGS[one]} in {share:.1%}" for one, share in shares.items() if share]
+        together = self.by_place.fits
+        rest = ""
+        if together < FITS:
+            rest = (
+                f" That is less than the {FITS} which it takes: chance alone moves the coverage by "
+                f"{coverage_error(together):.1%}, and trusted means here that nothing wrong was seen; give "
+                "more --draws or --regions."
+            )
         return (
-            f"{text}{''.join(f'; {other}' for other in others)} ({self.by_place.fits} fits of a region and "
-            f"those around it are put together; not trusted: {RULES})."
+            f"{text}{''.join(f'; {other}' for other in others)} ({together} fits of a region and "
+            f"those around it are put together; not trusted: {RULES}).{rest}"
         )
 
 
@@ -199,7 +210,9 @@ def _what_was_done(setup: Setup, regions: int) -> str:
 
 def _of_kT(found: Summary) -> Iterator[str]:
     verdict = "as often as they should"
-    if abs(found.coverage - NOMINAL) > max(_LEAST, _SIGMA * found.coverage_error):
+    if _SIGMA * found.coverage_error > MISS:
+        verdict = "too few fits to tell whether errors are right"
+    elif abs(found.coverage - NOMINAL) > max(_LEAST, _SIGMA * found.coverage_error):
         word = "small" if found.coverage < NOMINAL else "large"
         verdict = f"errors are too {word}, they would have to be {found.error_factor:.2f} times as large"
         if abs(found.shift) > SHIFT and found.coverage < NOMINAL:

@@ -59,7 +59,8 @@ def make_job_command(arguments: argparse.Namespace) -> None:
     if not arguments.submit:
         write_script(job)
         if system.is_list:
-            tell(f"{job.script}: {job.n_tasks} commands, one a line: run it, e.g. parallel -a {job.script}")
+            how = shlex.join(["parallel", "-a", str(job.script)])
+            tell(f"{job.script}: {job.n_tasks} commands, one a line: run it, e.g. {how}")
             if job.settings.modules:
                 tell(f"before it: module load {' '.join(job.settings.modules)}")
             tell("a line that ends with exit code 75 is not finished: run it again")

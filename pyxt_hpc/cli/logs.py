@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pyxt_hpc import __version__
 from pyxt_hpc.cli import screen
+from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.writing import refuse_to_replace
 from pyxt_hpc.parallel.launch import BAR_VARIABLE, NO_BAR
 
@@ -44,8 +45,9 @@ class LogFile(logging.FileHandler):
 
     def __init__(self, path: Path) -> None:
         refuse_to_replace(path, (HEAD.encode(),), "a log of pyxt-hpc")
-        if not path.exists() or not path.stat().st_size:
-            path.write_text(HEAD, encoding="utf-8")
+        with system_errors(path):
+            if not path.exists() or not path.stat().st_size:
+                path.write_text(HEAD, encoding="utf-8")
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
 

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import config_option, cpus_option, json_option, option, whole_number
@@ -79,24 +79,25 @@ def mass_estimation(arguments: argparse.Namespace) -> None:
     )
     tag = ProfileOptions(sector=arguments.sector and tuple(arguments.sector)).tag
     with world.others_wait():
-        sampling = _prepare(config, tag, options) if world.is_master else None
+        sampling, depends_on = _prepare(config, tag, options) if world.is_master else (None, {})
     mass = sample_mass(sampling, choose_pool(n_workers, world))
     if mass is not None:
-        found = Mass(config.name, mass, tag)
+        found = Mass(config.name, mass, tag, depends_on)
         answer({**found.table.meta, "overdensities": found.table.as_array()}, _lines(mass))
         for path in found.write(Layout.of(config)):
             tell(f"{path}")
 
 
-def _prepare(config: ClusterConfig, tag: str, options: "MassOptions") -> "Sampling":
-    """Read bundle and profile, and find where to begin."""
+def _prepare(config: ClusterConfig, tag: str, options: "MassOptions") -> "tuple[Sampling, dict[str, Any]]":
+    """Read bundle and profile, and find where to begin; also what the tables say that they are made from."""
     from pyxt_hpc.fit.inputs import read_cluster_bundle
     from pyxt_hpc.profiles.mass.estimate import mass_problem, prepare_sampling
-    from pyxt_hpc.profiles.mass.tables import read_annuli
+    from pyxt_hpc.profiles.mass.tables import made_from, read_annuli
 
     layout, bundle = Layout.of(config), read_cluster_bundle(config)
     problem = mass_problem(bundle, config, *read_annuli(config, bundle, tag), options)
-    return prepare_sampling(problem, lambda way, k: layout.mass_chain(f"{tag}_{way}_{k + 1}"))
+    sampling = prepare_sampling(problem, lambda way, k: layout.mass_chain(f"{tag}_{way}_{k + 1}"))
+    return sampling, made_from(bundle, config)
 
 
 def _lines(mass: "ClusterMass") -> Iterator[str]:

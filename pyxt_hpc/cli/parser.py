@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
@@ -54,6 +55,11 @@ class Parser(argparse.ArgumentParser):
 
     For an unknown command, option or choice the nearest one is suggested.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # argparse takes -1 for a number, but -1e-9 for an option
+        self._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line.

@@ -76,7 +76,7 @@ if TYPE_CHECKING:
         "--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N", help="of the draws (default 0)"
     ),
     json_option,
-    example="pyxt-hpc profile-analysis -c A1795_cluster_config.ini --sector 330 30 --counts 3000",
+    example="pyxt-hpc profile-analysis -c A1795_cluster_config.ini --sector 330 390 --counts 3000",
 )
 def profile_analysis(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.cluster.cluster import Cluster

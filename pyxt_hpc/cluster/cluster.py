@@ -40,7 +40,7 @@ from pyxt_hpc.profiles.analysis import ProfileOptions, analyse
 from pyxt_hpc.profiles.mass.estimate import MassOptions, mass_problem, prepare_sampling, sample_mass
 from pyxt_hpc.profiles.mass.models import WAYS
 from pyxt_hpc.profiles.mass.sampler import SamplerOptions
-from pyxt_hpc.profiles.mass.tables import annuli_of, read_annuli
+from pyxt_hpc.profiles.mass.tables import annuli_of, made_from, read_annuli
 from pyxt_hpc.profiles.tables import shell_table
 from pyxt_hpc.stages.binning import make_region_map
 from pyxt_hpc.store.reader import open_store
@@ -342,7 +342,7 @@ class Cluster:
             sampling = prepare_sampling(problem, lambda way, k: Path(directory) / f"{way}-{k}.h5")
             found = sample_mass(sampling, pool or SerialPool())
         assert found is not None, "MPI ranks come with the command line"
-        return Mass(self.name, found, tag)
+        return Mass(self.name, found, tag, made_from(self.bundle, self.config))
 
     @cached_property
     def _sky(self) -> SkyBrightness:

@@ -1,6 +1,6 @@
 """A hydrostatic mass with units, its tables and pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,11 +27,14 @@ class Mass:
         All numbers, samples and chains.
     tag : str
         Of the profile; empty for one all around.
+    made_from : mapping
+        What the annuli depend on, for the headers of tables: `profiles.mass.tables.made_from`.
     """
 
     name: str
     estimate: ClusterMass
-    tag: str = ""
+    tag: str
+    made_from: Mapping[str, Any]
 
     @property
     def table(self) -> "QTable":
@@ -49,7 +52,8 @@ class Mass:
 
     @property
     def _meta(self) -> dict[str, Any]:
-        return {"name": self.name, "profile": self.tag, "outermost_kpc": self.estimate.annuli.outermost}
+        outermost = self.estimate.annuli.outermost
+        return {"name": self.name, "profile": self.tag, "outermost_kpc": outermost, **self.made_from}
 
     @property
     def _title(self) -> str:

@@ -17,6 +17,15 @@ def shown(value: object, max_letters: int = MAX_LETTERS) -> str:
     return f"{printable}... ({len(text)} letters)" if len(text) > max_letters else printable
 
 
+def ascii_text(text: str) -> str:
+    """A text as headers of FITS files hold it: letters beyond printable ASCII in escapes of Python's."""
+    return (
+        "".join(letter if " " <= letter <= "~" else repr(letter)[1:-1] for letter in text)
+        .encode("ascii", "backslashreplace")
+        .decode("ascii")
+    )
+
+
 def quoted(value: object) -> str:
     """As `shown`, a text in quotation marks."""
     return f"'{shown(value)}'" if isinstance(value, str) else shown(repr(value))

@@ -6,6 +6,7 @@ evaluated as Python.
 """
 
 import ast
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression that was read; ``names`` are those in it."""
+    """An expression that was read: ``text`` as Python writes it, and the ``names`` in it."""
 
     text: str
     names: tuple[str, ...]
@@ -67,7 +68,8 @@ class Expression:
             ) from None
         if not names:
             raise ConfigError(f"mask {quoted(text)}: there is no map in it, such as fractional_error")
-        return cls(text.strip(), tuple(names), tree)
+        # as Python writes it: one line of ASCII, as a FITS header wants it
+        return cls(ast.unparse(tree), tuple(names), tree)
 
     def true(self, maps: Mapping[str, NDArray]) -> NDArray[np.bool_]:
         """Where it is true, or where a map in it has no value; ``maps`` has those of ``names``."""
@@ -85,7 +87,7 @@ class _Unknown(ValueError):
 def _worked_out(node: ast.AST, maps: Mapping[str, NDArray]) -> Any:
     match node:
         case ast.Constant(value=bool() | int() | float() as value):
-            return float(value)
+            return _finite(value)
         case ast.Name(id=name):
             return maps[name]
         case ast.UnaryOp(op=ast.Not(), operand=part):
@@ -109,6 +111,16 @@ def _worked_out(node: ast.AST, maps: Mapping[str, NDArray]) -> Any:
             ]
             return np.logical_and.reduce(np.broadcast_arrays(*found))
     raise _Unknown(f"{quoted(ast.unparse(node)[:40])} is not known here")
+
+
+def _finite(value: float) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise _Unknown("a number is larger than any that can be compared")
+    return number
 
 
 def _number(value: Any) -> Any:

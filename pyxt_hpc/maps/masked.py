@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.maps.catalogue import GROUPS, check_available, map_names, named_maps
@@ -21,6 +21,13 @@ def masked_maps(
     """Blank maps where an expression is true, under names of their own (``..._masked_map.fits``).
 
     The map of the flags stays whole: it tells what was masked.
+
+    Raises
+    ------
+    ConfigError
+        If a name in the expression is neither that of a map nor of a flag.
+    EmptySelection
+        If nothing is left of a map.
     """
     blank = where_true(regions, expression)
     rows = regions.rows
@@ -28,13 +35,19 @@ def masked_maps(
         if product.name == "flags":
             yield product
             continue
+        values = np.where(blank, np.float32(np.nan), product.values)
+        if not np.isfinite(values).any():
+            raise EmptySelection(
+                f"mask {quoted(expression.text)}: it is true, or cannot be told, wherever {product.name} has "
+                "a value: nothing is left to be mapped"
+            )
         of_regions = product.of_regions
         if of_regions is not None:
             of_regions = np.where(blank[rows["row"], rows["col"]], np.nan, of_regions)
         yield replace(
             product,
             path=regions.layout.masked_map(product.path),
-            values=np.where(blank, np.float32(np.nan), product.values),
+            values=values,
             of_regions=of_regions,
             note=f"blank where {expression.text}",
             cards={**product.cards, "MASK": (expression.text, "where this is true the map is blank")},

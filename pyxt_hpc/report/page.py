@@ -12,6 +12,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from pyxt_hpc.bundle.header import total_exposure_s
 from pyxt_hpc.chandra.sky.position import position_text
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import PyxtError
@@ -44,7 +45,13 @@ from pyxt_hpc.report.payload import PackedArrays
 from pyxt_hpc.report.pictures import page_pictures
 from pyxt_hpc.report.records import StageRecords
 from pyxt_hpc.report.spectra import add_spectra, chosen_regions, worst_regions
-from pyxt_hpc.report.tables import made_by_others, observation_rows, setting_sections, versions
+from pyxt_hpc.report.tables import (
+    changed_settings,
+    made_by_others,
+    observation_rows,
+    setting_sections,
+    versions,
+)
 from pyxt_hpc.store.reader import read_results
 
 MAX_BYTES = 10_000_000
@@ -158,11 +165,16 @@ def _collect(
     spectra = add_spectra(regions, fitted_with, sky, grid.regions[place], place, payload)
     alone = fit_alone(bundle, fitted_with, sky, frame.row, frame.col)
     records = StageRecords.of(config)
-    made = list(made_by_others(layout, {"bundle": bundle.fingerprint, "results": regions.fingerprint}))
+    scale = kpc_per_arcsec(config)
+    made = list(
+        made_by_others(
+            layout,
+            {"bundle": bundle.fingerprint, "results": regions.fingerprint, "kpc_per_arcsec": scale},
+        )
+    )
     observations = list(observation_rows(layout, bundle, records, alone))
     field = add_field(config, bundle, payload)
     wanted = [one for part in made for one in part.pictures] + [o.flares for o in observations]
-    scale = kpc_per_arcsec(config)
     data = {
         "name": config.name,
         "n_regions": len(own),
@@ -259,7 +271,7 @@ def _summary(regions: FittedRegions, grid: Grid, scale: float) -> list[tuple[str
     error = 0.5 * (rows["kT_hi"] - rows["kT_lo"]) / rows["kT"]
     doubtful = np.mean((rows["flags"] & int(DOUBTFUL)) != 0)
     net = rows["counts"] - rows["background_counts"]
-    exposure = sum({o.obsid: o.exposure_s for o in bundle.observations}.values())
+    exposure = total_exposure_s(bundle)
     kind = "bins, which share no photons" if regions.labels is not None else "overlapping circles"
     return [
         ("kT, median region", f"{middle:.2f} keV", f"68% of the regions: {low:.2f} to {high:.2f} keV"),
@@ -310,17 +322,7 @@ def _doubts(
                 f"-c {config.path.name} --continue`, then this report again.",
             )
         )
-    changed = [
-        name
-        for name in (
-            "statistic",
-            "spectral_grouping",
-            "minimum_exposure_fraction",
-            "free_abundance",
-            "free_nH",
-        )
-        if getattr(config, name) != getattr(fitted_with, name)
-    ]
+    changed = changed_settings(config, fitted_with)
     if changed:
         found.append(
             Doubt(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.writing import check_regular
 
 log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ def _read(path: Path) -> Image.Image | None:
     if not check_regular(path):
         return None
     try:
-        with system_errors(path), Image.open(path) as image:
+        with Image.open(path) as image:
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         log.warning("%s: left out of the report, as it cannot be read as a picture (%s)", path, error)

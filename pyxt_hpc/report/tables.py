@@ -2,7 +2,9 @@
 
 import glob
 import importlib.metadata
+import math
 import platform
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,9 @@ from pyxt_hpc.provenance import software
 from pyxt_hpc.report.agreement import DatasetFit
 from pyxt_hpc.report.pictures import PictureFile
 from pyxt_hpc.report.records import StageRecords
+
+_SAME_SCALE = 1e-6
+"""Relative difference of scales that is none."""
 
 _LIBRARIES = ("numpy", "scipy", "numba", "astropy", "regions", "h5py", "matplotlib", "emcee", "jinja2")
 
@@ -98,6 +103,23 @@ def setting_sections(config: ClusterConfig) -> Iterator[tuple[str, list[tuple[st
         yield section, rows
 
 
+_OF_FITS = (
+    *("statistic", "spectral_grouping", "minimum_exposure_fraction", "signal_to_noise"),
+    *("temperature_min_keV", "temperature_max_keV", "free_abundance", "free_nH"),
+)
+"""Attributes of a configuration that decide the fits and are not in the bundle."""
+
+
+def changed_settings(config: ClusterConfig, fitted_with: ClusterConfig) -> list[str]:
+    """Keys whose values in the configuration are not those of the fits."""
+    decisive = list(_OF_FITS)
+    for name in ("abundance", "nH"):
+        if getattr(config, f"free_{name}") and getattr(fitted_with, f"free_{name}"):
+            decisive += [f"{name}_min", f"{name}_max"]
+    names = {key.attribute: name for keys in SECTIONS.values() for name, key in keys.items()}
+    return [names[one] for one in decisive if getattr(config, one) != getattr(fitted_with, one)]
+
+
 def versions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Software of this page and of the fits."""
     yield "this page", software()
@@ -151,7 +173,9 @@ _SHOCKS = (
 def read_product_table(path: Path) -> Table | str:
     """A table that another command wrote, or why it cannot be read."""
     try:
-        return Table.read(path, format="ascii.ecsv")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is odd in it shows in what it lacks
+            return Table.read(path, format="ascii.ecsv")
     except (KeyError, ValueError, TypeError, OSError) as error:
         return f"{path.name} cannot be read ({one_line(str(error))}): make it again"
 
@@ -185,10 +209,10 @@ def _word(value: Any, form: str) -> str:
     return form.format(value)
 
 
-def made_by_others(layout: Layout, made_from: Mapping[str, str]) -> Iterator[ProductSection]:
+def made_by_others(layout: Layout, made_from: Mapping[str, str | float]) -> Iterator[ProductSection]:
     """Profiles, masses and shocks that are there, with a remark where they are of other inputs.
 
-    `made_from` has the fingerprints that ``bundle`` and ``results`` have now.
+    `made_from` has the fingerprints that ``bundle`` and ``results`` have now, and ``kpc_per_arcsec``.
     """
     folder = layout.main_output
     for path in sorted(folder.glob(f"{glob.escape(layout.name)}_profile*_shells.ecsv")):
@@ -245,13 +269,30 @@ def made_by_others(layout: Layout, made_from: Mapping[str, str]) -> Iterator[Pro
         )
 
 
+def _remark(meta: Mapping[str, Any], made_from: Mapping[str, str | float]) -> str:
+    """What a table's header says against it, nothing if it is of what there is now."""
+    if "bundle" not in meta:
+        return "Written by an earlier version, which did not say from what it was made"
+    words = {"kpc_per_arcsec": "cosmology"}
+    other = [
+        words.get(kind, kind) for kind, now in made_from.items() if not _is_same(meta.get(kind, now), now)
+    ]
+    return f"Made from other {' and '.join(other)} than the maps" if other else ""
+
+
+def _is_same(made: object, now: str | float) -> bool:
+    if isinstance(now, float):
+        return isinstance(made, float) and math.isclose(made, now, rel_tol=_SAME_SCALE)
+    return made == now
+
+
 def _made(
     path: Path,
     title: str,
     command: str,
     columns: Sequence[tuple[str, str, str]] | None,
     pictures: list[PictureFile],
-    made_from: Mapping[str, str],
+    made_from: Mapping[str, str | float],
 ) -> ProductSection:
     table = read_product_table(path)
     if isinstance(table, str):
@@ -264,10 +305,9 @@ def _made(
             if not name.endswith(("_lo", "_hi"))
         ]  # fmt: skip
     head, rows = table_in_words(table, columns)
-    other = [kind for kind, now in made_from.items() if table.meta.get(kind, now) != now]
-    remark = (
-        f"Made from other {' and '.join(other)} than the maps: run pyxt-hpc {command} again." if other else ""
-    )
+    remark = _remark(table.meta, made_from)
+    if remark:
+        remark += f": run pyxt-hpc {command} again."
     if not rows:
         remark = remark or "None was found."
     sentences = tuple(str(one) for one in table.meta.get("sentences", ()))

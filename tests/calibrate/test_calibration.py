@@ -71,3 +71,22 @@ def test_regions_left_out_and_mistakes_on_purpose_are_told() -> None:
     assert "nH was 0.08 in the simulation, where the fits take 0.05" in text
     assert "simulated once" in text
     assert setup.suffix == "_nH_0.08"
+
+
+def test_few_fits_are_not_said_to_be_right() -> None:
+    many = calibration(bias=0.04, where=SIGNAL_TO_NOISE < 20)
+    few = [0, 300, 600]
+    text = said(
+        replace(
+            many,
+            rows=many.rows[few],
+            truth=many.truth[few],
+            fits=many.fits[few][:, :1],
+            signal_to_noise=SIGNAL_TO_NOISE[few],
+        )
+    )
+    assert "too few fits to tell whether errors are right" in text
+    assert "as often as they should" not in text
+    assert "where S/N" not in text
+    assert "No class of" not in text
+    assert "less than the 400 which it takes: chance alone moves the coverage by 26.9%" in text

@@ -27,6 +27,11 @@ def commands() -> list[Command]:
     return [one for top in COMMANDS for one in (top.commands if isinstance(top, Group) else (top,))]
 
 
+@pytest.mark.parametrize("text", ["-1", "-1e-9", "-2.5E+3", "-.5"])
+def test_negative_numbers_are_no_options(text: str) -> None:
+    assert make_parser().parse_args(["make-maps", "-c", "A.ini", "--vmin", text]).vmin == float(text)
+
+
 @pytest.mark.parametrize("name", ["", *in_full()])
 def test_help_tells_usage_and_where_exit_codes_are(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:

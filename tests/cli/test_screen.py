@@ -1,5 +1,6 @@
 """What is said on the screen."""
 
+import errno
 import json
 import logging
 import os
@@ -81,6 +82,19 @@ def test_what_is_no_log_is_kept(name: str, config: Path, tmp_path: Path, capsys:
     (line,) = capsys.readouterr().err.splitlines()
     assert name.strip(".") in line
     assert config.read_text() == before
+
+
+def test_a_log_file_without_room_is_named(
+    config: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # as close() has it, without a name
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert main(["status", "-c", str(config), "--log-file", str(tmp_path / "a.log")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(tmp_path / "a.log") in line
+    assert "free disk space" in line
 
 
 def test_several_things_that_are_wrong_come_one_a_line(config: Path, capsys: Captured) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.maps import catalogue
 from pyxt_hpc.maps.catalogue import DEFAULT, MAPS, map_names, need_fits
@@ -108,6 +108,13 @@ def test_maps_are_blank_where_a_mask_is_true(fitted) -> None:
     (counts,) = make_maps(regions, ["counts"], mask=flags)
     seen = np.isfinite(counts.values[rows["row"], rows["col"]])
     assert np.array_equal(seen, rows["flags"] == 0)
+
+
+def test_a_mask_that_leaves_nothing_is_told(fitted) -> None:
+    regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
+    with pytest.raises(EmptySelection, match=r"mask 'kT > 1': .* wherever temperature has a value"):
+        list(make_maps(regions, ["kT"], mask=Expression.of("kT > 1")))
+    assert not regions.layout.main_output.exists()
 
 
 @pytest.mark.parametrize("text", ["nonsense > 1", "gradient > 1", "abundance > 1", "AT_BOUND"])

@@ -59,6 +59,8 @@ def test_expressions_are_worked_out(text: str, expected: list[int]) -> None:
         "not " * 120 + "a",
         "a" * 501,
         "a > 1\nb",
+        "a > 1e400",
+        f"a > {'9' * 400}",
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:
@@ -67,6 +69,12 @@ def test_anything_else_is_refused(text: str) -> None:
         return
     with pytest.raises(ConfigError, match=r"mask"):
         Expression.of(text)
+
+
+def test_text_is_one_line_of_ascii() -> None:
+    """As the header of a FITS file holds it."""
+    assert Expression.of("(\uff41\n > 1) # \xe9").text == "a > 1"
+    assert Expression.of("fractional_error > 0.3 or flags").text == "fractional_error > 0.3 or flags"
 
 
 def test_names_are_told() -> None:

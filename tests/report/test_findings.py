@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.config.cluster import read_config
@@ -15,7 +16,9 @@ from pyxt_hpc.report.agreement import DatasetFit, disagreements
 from pyxt_hpc.report.citations import citations
 from pyxt_hpc.report.doubts import doubts_of_background, doubts_of_choices, doubts_of_fits, flag_shares
 from pyxt_hpc.report.payload import PackedArrays
+from pyxt_hpc.report.pictures import PictureFile, page_pictures
 from pyxt_hpc.report.spectra import chosen_regions, spread_regions, worst_regions
+from pyxt_hpc.report.tables import changed_settings, made_by_others
 from pyxt_hpc.store.rows import ROW_DTYPE
 
 
@@ -94,6 +97,47 @@ def test_choices_of_clusterpyxt_are_explained(config: Path) -> None:
     assert not circles.grave
     same = ours | {"software": "ClusterPyXT"}
     assert "instead of" not in next(doubts_of_choices(same, bundle, "net")).text
+
+
+@pytest.mark.parametrize(
+    ("meta", "remark"),
+    [
+        ({"bundle": "b", "results": "r", "kpc_per_arcsec": 1.8443}, ""),
+        ({"bundle": "b"}, ""),  # a profile is not made of the fits
+        ({"bundle": "b", "results": "of before"}, "Made from other results than the maps"),
+        (
+            {"bundle": "of before", "kpc_per_arcsec": 2.58},
+            "Made from other bundle and cosmology than the maps",
+        ),
+        ({}, "Written by an earlier version, which did not say from what it was made"),
+    ],
+)
+def test_old_tables_are_told(config: Path, tmp_path: Path, meta: dict[str, object], remark: str) -> None:
+    layout = Layout(tmp_path, "A")
+    layout.main_output.mkdir(parents=True)
+    now = {"bundle": "b", "results": "r", "kpc_per_arcsec": 1.8443}
+    for path in (layout.mass_table(""), layout.profile_shells(""), layout.shock_table):
+        Table({"kT": [5.0]}, meta=meta).write(path, format="ascii.ecsv")
+    made = list(made_by_others(layout, now))
+    assert [one.command for one in made] == ["profile-analysis", "mass-estimation", "find-shocks"]
+    for one in made:
+        assert one.remark == (f"{remark}: run pyxt-hpc {one.command} again." if remark else "")
+
+
+def test_settings_that_are_not_those_of_the_fits_are_named(config: Path) -> None:
+    fitted = read_config(config)
+    assert changed_settings(fitted, fitted) == []
+    now = replace(fitted, temperature_max_keV=20.0, free_abundance=True, abundance_max=2.0)
+    assert changed_settings(now, fitted) == ["temperature_max", "free_abundance"]
+    free = replace(fitted, free_abundance=True)
+    assert changed_settings(replace(free, abundance_max=2.0), free) == ["abundance_max"]
+
+
+def test_a_damaged_picture_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG no more")
+    assert page_pictures([PictureFile(path, "a", "a")]) == {}
+    assert f"{path}: left out of the report" in caplog.text
 
 
 def test_alarming_fits_are_grave() -> None:

@@ -25,6 +25,7 @@ from pyxt_hpc.maps.shocks.fronts import (
     mach_of_temperature,
 )
 from pyxt_hpc.maps.shocks.polyline import polyline
+from pyxt_hpc.provenance import software
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +159,15 @@ def shock_table(regions: FittedRegions, fronts: Sequence[Front]) -> Table:
             "of the temperature jump, in sigma",
         ),
     }
-    table = Table({name: np.array(values, float) for name, (values, _, _) in columns.items()})
+    table = Table(
+        {name: np.array(values, float) for name, (values, _, _) in columns.items()},
+        meta={
+            "cluster": regions.config.name,
+            "bundle": regions.bundle.fingerprint,
+            "results": regions.fingerprint,
+            "software": software(),
+        },
+    )
     for name, (_, unit, meaning) in columns.items():
         table[name].unit, table[name].description = unit or None, meaning
     return table

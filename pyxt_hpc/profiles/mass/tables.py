@@ -69,6 +69,11 @@ def read_annuli(config: ClusterConfig, bundle: Bundle, tag: str) -> tuple[Annula
         raise ForeignProduct(f"{error}; make it again with `{command}`") from None
 
 
+def made_from(bundle: Bundle, config: ClusterConfig) -> dict[str, Any]:
+    """What a profile and a mass depend on, as their tables have it, by which it is seen that they are old."""
+    return {"bundle": bundle.fingerprint, "kpc_per_arcsec": kpc_per_arcsec(config)}
+
+
 def annuli_of(table: Table, bundle: Bundle, config: ClusterConfig, where: str) -> tuple[AnnularFits, float]:
     """Fits of annuli in a profile's table of shells, and their mean abundance [solar].
 

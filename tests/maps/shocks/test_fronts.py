@@ -147,6 +147,9 @@ def test_table_and_regions_of_a_front(fitted, tmp_path) -> None:
     assert table["position_angle"][0] == pytest.approx(90.0)
     assert table["length"][0] == pytest.approx(30 * 1.968)
     assert len(shock_table(regions, [])) == 0
+    # by which the report sees that a table is old
+    assert table.meta["bundle"] == regions.bundle.fingerprint
+    assert table.meta["results"] == regions.fingerprint
 
 
 def test_a_front_is_one_line_that_every_program_reads(fitted, tmp_path) -> None:

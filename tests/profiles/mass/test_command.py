@@ -86,6 +86,9 @@ def test_command_writes_tables_and_pictures(cluster: Path, capsys: pytest.Captur
     for path in (layout.mass_picture(""), layout.mass_corner("")):
         assert path.read_bytes().startswith(b"\x89PNG")
     assert table.meta["ways"]["backward"]["steps"] == [100]
+    # by which the report sees that a mass is old
+    assert table.meta["bundle"] == profile.meta["bundle"] == px.Cluster(cluster).bundle.fingerprint
+    assert table.meta["kpc_per_arcsec"] == pytest.approx(RELAXED.kpc_per_arcsec)
 
 
 def test_python_face_is_the_command(cluster: Path) -> None:
@@ -96,6 +99,7 @@ def test_python_face_is_the_command(cluster: Path) -> None:
     assert np.array_equal(mass.table["mass"], written["mass"])
     assert mass.profiles["kT"].unit == "keV"
     assert repr(mass) == "<Mass of relaxed: backward>"
+    assert mass.table.meta["bundle"] == written.meta["bundle"]
 
 
 def test_signal_ends_it_soon_and_it_goes_on(cluster: Path) -> None:
