@@ -18,22 +18,12 @@ from pyxt_hpc.cli.screen import Manner, answer, echo, tell
 Captured = pytest.CaptureFixture[str]
 
 
-<<<<<<< HEAD
-=======
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(2.6, "3 s"), (59.7, "1 min 00 s"), (1059.0, "17 min 39 s"), (7320.0, "2 h 02 min")]
-)
-def test_durations_have_units(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
 def test_libraries_that_draw_say_no_more_than_warnings() -> None:
     log_to_screen()
     for library in ("matplotlib.font_manager", "fontTools.subset"):
         assert not logging.getLogger(library).isEnabledFor(logging.INFO)
 
 
->>>>>>> work-N
 def test_quiet_leaves_answers_and_warnings(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     monkeypatch.setattr(screen, "manner", Manner(quiet=True))
     tell("on the way", "warning: of something")

@@ -101,7 +101,7 @@ CONFIGURATIONS = [
 LINES = [
     ("nothing", nothing, "", "a command is missing"),
     ("unknown command", nothing, "fit-spektra", "unknown command"),
-    ("command of 100 kB", nothing, LETTERS, "(100002 letters)"),
+    ("command of 100 kB", nothing, LETTERS, "(100000 letters)"),
     ("unknown option of 100 kB", nothing, f"status {C} --{LETTERS}", "unknown option"),
     ("NUL", nothing, "status -c 'a\0b'", "NUL"),
     ("slice of 5000 digits", nothing, f"fit-spectra {C} --slice 1/{LONG}", "--slice", "9999"),
@@ -269,7 +269,7 @@ PERMISSIONS = [
     ("regions", "demo/sources.reg", 0o000, f"remove-sources {C} --force", "sources.reg", "Permission denied"),
     ("export", "demo/acb", 0o555, f"results export {C}", "demo_all|demo_best", "Permission denied"),
     ("maps", "demo/main_output", 0o555, f"make-temperature-map {C}", "main_output", "Permission denied"),
-    ("script", "demo", 0o555, f"make-job {C} --site slurm", "job.sh", "Permission denied"),
+    ("script", "demo", 0o555, f"make-job {C} --site slurm", "machinery-slurm", "Permission denied"),
     ("packed file", ".", 0o555, f"pack {C}", "demo_packed.tar", "Permission denied"),
     ("archive", "demo.ini", 0o000, "unpack demo.ini --directory new", "demo.ini", "Permission denied"),
     ("folder to pull", "demo/acb", 0o000, f"results pull {C} demo/acb", "Permission denied"),
