@@ -100,7 +100,7 @@ ROWS = [
     ("script below a file", file("file", b""), f"{MAKE} --site slurm --output file/a.sh", 2, "a.sh; not a folder", NO, None),
     ("script for a device", nothing, f"{MAKE} --site slurm --output /dev/null/a.sh", 2, "not a folder", NO, None),
     ("site is a folder", directory("mine"), f"{MAKE} --site mine", 2, "mine; folder", NO, None),
-    ("no batch system", nothing, MAKE, 2, "give --scheduler slurm or pbs", NO, None),
+    ("no batch system", nothing, MAKE, 2, "give --scheduler slurm, pbs or list", NO, None),
     ("all memory of PBS", nothing, f"{MAKE} --scheduler pbs --memory 0", 2, "memory = 0; give PBS an amount", NO, None),
     ("qrerun of SLURM", nothing, f"{MAKE} --scheduler slurm --requeue qrerun", 2, "requeue = qrerun is PBS's", NO, None),
     ("no time for SLURM", nothing, f"{MAKE} --scheduler slurm --time 00:00:45 --stop-margin 30", 2, "up to 30 s earlier", NO, None),

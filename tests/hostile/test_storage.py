@@ -250,7 +250,7 @@ def test_nothing_is_lost(
         ("pack -c demo.ini --output p.tar", 40_000, "p.tar: cannot be written"),
         ("results export -c demo.ini --output .", 100, "spectral_fits.csv: cannot be written"),
         ("results export -c demo.ini --output . --format ecsv", 1000, ".ecsv: cannot be written"),
-        ("make-job -c demo.ini --site slurm", 1000, "demo_job.sh: cannot be written"),
+        ("make-job -c demo.ini --site slurm", 1000, ".sh: cannot be written"),
         ("init-cluster other", 100, "other_cluster_config.ini: cannot be written"),
     ],
 )  # fmt: skip
