@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.cli import main
-from pyxt_hpc.cli.manual import FOLDER
 from pyxt_hpc.cli.parser import all_commands, make_parser
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.jobs.sites import read_site
 from pyxt_hpc.sample.table import read_sample
 
-ROOT = FOLDER.parents[1]
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "pyxt_hpc" / "manual"
 PAGES = [ROOT / "README.md", *sorted(FOLDER.glob("*.md"))]
 IN_CI = ("demo command", "test command")
 """Marks of what is run as it stands: by whoever tries README, and by .ci/run."""
