@@ -103,7 +103,7 @@ def test_an_observation_that_cannot_be_used_stops_before_the_download(
     plans = process_data_plans(config, layout)
     calls = next(plans)
     with pytest.raises(
-        ConfigError, match=rf"A\.ini: observation_ids: .*: 10551 \(.*{problem}.*take them out"
+        ConfigError, match=rf"A\.ini: observation_ids: .*take them out.*: 10551 \(.*{problem}"
     ):
         plans.send(said(calls, screen))
     # the table has the others, too
