@@ -37,7 +37,7 @@ def test_without_argcomplete_it_ends_silently(tmp_path: Path) -> None:
     (tmp_path / "argcomplete.py").write_text("raise ImportError")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-m", "pyxt_hpc"], env=os.environ | {"_ARGCOMPLETE": "1", "PYTHONPATH": path},
+        [sys.executable, "-P", "-m", "pyxt_hpc"], env=os.environ | {"_ARGCOMPLETE": "1", "PYTHONPATH": path},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")

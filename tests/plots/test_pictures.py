@@ -173,7 +173,8 @@ def test_every_form_is_drawn_and_always_the_same(tmp_path: Path, form: str) -> N
     for name in ("a", "b"):
         draw_picture(Picture.of(product), scene, tmp_path / f"{name}.{form}")
     first, second = ((tmp_path / f"{name}.{form}").read_bytes() for name in ("a", "b"))
-    assert first == second
+    # Older versions name parts of an SVG by where they are in memory.
+    assert first == second or (form == "svg" and mpl.__version_info__ < (3, 10))
     beginning = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[form]
     assert first.startswith(beginning)
     if form == "svg":
