@@ -259,8 +259,8 @@ def test_rank_can_look_after_its_launcher_while_mpi_starts(launch: str) -> None:
     """A rank in MPI_Init that holds Python's lock does not see that its launcher is dead, and spins."""
     before, _, own = command(launch, 2)
     done = subprocess.run(
-        [*before, sys.executable, "-P", "-c", LATE_RANK], env=os.environ | own, capture_output=True, text=True,
-        timeout=120, check=True,
+        [*before, sys.executable, "-P", "-c", LATE_RANK], env=os.environ | own, capture_output=True,
+        text=True, timeout=120, check=True,
     )  # fmt: skip
     # Most of the time the master waited for the other.
     assert float(done.stdout) < 0.5
