@@ -32,12 +32,18 @@ def map_trust(regions: FittedRegions, calibration: Calibration) -> Iterator[MapP
     """Maps of trust, and of the bias and the coverage that it follows from."""
     suffix, place = calibration.setup.suffix, calibration.by_place
     around = f"{place.fits} simulated fits of the region and those around it"
-    layout = regions.layout
+    layout, nearest = regions.layout, _nearest_simulated(regions, calibration)
+
+    def painted(values: NDArray) -> NDArray:
+        """Of all that have a fit the value of the nearest simulated region; NaN where there is no truth."""
+        there = np.asarray(values, float)[nearest]
+        return regions.paint(np.where(without_truth(regions.rows), np.nan, there))
+
     yield MapProduct(
         layout.map(f"trust{suffix}"),
         "Trust in kT and its error",
         "",
-        regions.paint(_on_all(regions, calibration, calibration.trust)),
+        painted(calibration.trust),
         f"what is wrong with kT and its 68% interval, from {around}",
         integer=True,
         meanings={int(one): meaning for one, meaning in MEANINGS.items()},
@@ -46,7 +52,7 @@ def map_trust(regions: FittedRegions, calibration: Calibration) -> Iterator[MapP
         layout.map(f"calibration_bias{suffix}"),
         "Bias of kT in simulations",
         "",
-        regions.paint(_on_all(regions, calibration, place.bias)),
+        painted(place.bias),
         f"median of fitted kT/simulated kT - 1 of {around}",
         diverging=True,
     )
@@ -54,17 +60,16 @@ def map_trust(regions: FittedRegions, calibration: Calibration) -> Iterator[MapP
         layout.map(f"calibration_coverage{suffix}"),
         "Coverage of kT less 68.3%",
         "",
-        regions.paint(_on_all(regions, calibration, place.coverage - NOMINAL)),
+        painted(place.coverage - NOMINAL),
         f"share of 68% intervals that hold the simulated kT, less {NOMINAL}, of {around}",
         diverging=True,
     )
 
 
-def _on_all(regions: FittedRegions, calibration: Calibration, values: NDArray) -> NDArray[np.float64]:
-    """For all that have a fit, the value of the nearest simulated region; NaN where there is no truth."""
+def _nearest_simulated(regions: FittedRegions, calibration: Calibration) -> NDArray[np.int64]:
+    """For each region that has a fit, the position of the simulated region nearest to it."""
     tree = cKDTree(np.column_stack([calibration.rows["row"], calibration.rows["col"]]))
-    _, nearest = tree.query(np.column_stack([regions.rows["row"], regions.rows["col"]]))
-    return np.where(without_truth(regions.rows), np.nan, np.asarray(values, float)[nearest])
+    return np.asarray(tree.query(np.column_stack([regions.rows["row"], regions.rows["col"]]))[1])
 
 
 def class_table(regions: FittedRegions, calibration: Calibration) -> Table:
