@@ -39,7 +39,7 @@ def is_own_defect(error: BaseException) -> bool:
     return last is not None and Path(last.tb_frame.f_code.co_filename).is_relative_to(_PACKAGE)
 
 
-MOST_PROBLEMS = 20
+MAX_PROBLEMS = 20
 """So many are told at once: a file of another kind, taken for a configuration, can have thousands."""
 
 
@@ -57,9 +57,9 @@ class PyxtError(Exception):
     @classmethod
     def of_several(cls, heading: str, problems: Sequence[str]) -> Self:
         """One error for all that is wrong, such as ``A.ini: redshift is missing; nH is missing``."""
-        if len(problems) > MOST_PROBLEMS:
-            more = len(problems) - MOST_PROBLEMS
-            problems = [*problems[:MOST_PROBLEMS], f"and {more} more"]
+        if len(problems) > MAX_PROBLEMS:
+            more = len(problems) - MAX_PROBLEMS
+            problems = [*problems[:MAX_PROBLEMS], f"and {more} more"]
         error = cls(f"{heading}: {'; '.join(problems)}")
         if len(problems) > 1:
             error.heading, error.problems = heading, tuple(problems)

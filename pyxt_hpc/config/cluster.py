@@ -15,8 +15,8 @@ from typing import Any
 from pyxt_hpc.config import hpc, parsers
 from pyxt_hpc.config.ini import parse_ini
 from pyxt_hpc.config.parsers import ColumnDensity, Integer, Number, boolean, choice
-from pyxt_hpc.config.schema import MAX_PROBLEMS, Key, ini_lines, key, read_sections, read_texts, sections_of
-from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.config.schema import Key, ini_lines, key, read_sections, read_texts, sections_of
+from pyxt_hpc.errors import MAX_PROBLEMS, ConfigError
 from pyxt_hpc.files.text import read_text, resolved, user_path
 
 log = logging.getLogger(__name__)

@@ -10,12 +10,10 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from pyxt_hpc.errors import MAX_PROBLEMS
 from pyxt_hpc.files.quoting import shown, suggestion
 
 log = logging.getLogger(__name__)
-
-MAX_PROBLEMS = 20
-"""Named in one message."""
 
 
 @dataclass(frozen=True)

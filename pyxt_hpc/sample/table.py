@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyxt_hpc.config.cluster import KEYS
-from pyxt_hpc.config.schema import MAX_PROBLEMS
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted, suggestion
 from pyxt_hpc.files.text import read_text
@@ -81,8 +80,6 @@ def read_sample(path: Path) -> list[Row]:
         if not body:
             problems.append("there is no line below the first, expected a line a cluster")
     if problems:
-        if (more := len(problems) - MAX_PROBLEMS) > 0:
-            problems[MAX_PROBLEMS:] = [f"{more} more"]
         raise ConfigError.of_several(str(path), problems)
     return rows
 

@@ -20,7 +20,7 @@ from ordinary import ordinary_user
 from situations import Prepare, both, directory, edit, fifo, file, link, nothing, unix_socket
 
 from pyxt_hpc.cli import main
-from pyxt_hpc.errors import MOST_PROBLEMS
+from pyxt_hpc.errors import MAX_PROBLEMS
 from pyxt_hpc.store.reader import read_results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -238,7 +238,7 @@ def test_one_line_that_says_what_to_do(
     assert code == 2, err
     assert said[0].startswith("pyxt-hpc: error: "), err
     assert all(line.startswith("  ") for line in said[1:]), err
-    assert len(said) <= 1 + MOST_PROBLEMS + 1, err
+    assert len(said) <= 1 + MAX_PROBLEMS + 1, err
     whole = "\n".join(said)
     assert len(whole) < 4100
     for word in words:
