@@ -14,7 +14,6 @@ from pyxt_hpc.fit.brightness import sky_brightness
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import fit_settings
 from pyxt_hpc.fit.observations import fold_observations
-from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
 from pyxt_hpc.parallel.driver import run_chunks
@@ -137,8 +136,7 @@ def _begin(config: ClusterConfig, request: Request) -> tuple[FittedRegions, np.n
     regions = read_fitted_regions(config)
     bundle = regions.bundle
     sky = sky_brightness(bundle)
-    where = RegionMap(regions.radius, regions.labels)
-    now = fit_settings(config, bundle, sky, regions.resolution, bins=where.labels is not None)
+    now = fit_settings(config, bundle, sky, regions.resolution, bins=regions.labels is not None)
     _refuse_other_settings(config, regions.settings, now)
     for name, wanted, is_free in (
         ("nH", request.nH, config.free_nH),
@@ -158,9 +156,8 @@ def _begin(config: ClusterConfig, request: Request) -> tuple[FittedRegions, np.n
     if request.regions is not None and request.regions < len(chosen):
         chosen = chosen[np.linspace(0, len(chosen) - 1, request.regions).round().astype(int)]
     rows = regions.rows[chosen]
-    every = where.select(regions.resolution)
-    at = np.searchsorted(every.table["region"], rows["region"])
-    fits = RegionFits.of(bundle, config, every.table, sky, every.runs).only(at)
+    found = regions.where.numbered(rows["region"], str(regions.layout.region_index_map))
+    fits = RegionFits.of(bundle, config, found.table, sky, found.runs)
     truth = np.zeros(len(rows), TRUTH_DTYPE)
     for name in TRUTH_DTYPE.names or ():
         truth[name] = rows[name]

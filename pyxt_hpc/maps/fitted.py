@@ -68,6 +68,11 @@ class FittedRegions(ClusterImage):
     left_out: np.ndarray = field(default_factory=lambda: np.zeros(0, ROW_DTYPE))
     left_out_status: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))
 
+    @property
+    def where(self) -> RegionMap:
+        """The map from which the regions were chosen."""
+        return RegionMap(self.radius, self.labels)
+
     @cached_property
     def brightness(self) -> Measured:
         """Surface brightness smoothed with the scale map's circles, or the mean of every bin."""

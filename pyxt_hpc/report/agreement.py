@@ -9,8 +9,8 @@ from pyxt_hpc.binning.circles import RADIUS_STEP
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.brightness import SkyBrightness
-from pyxt_hpc.report.spectra import region_fits
-from pyxt_hpc.store.rows import ROW_DTYPE
+from pyxt_hpc.fit.regions import RegionFits
+from pyxt_hpc.store.rows import REGION_DTYPE
 
 RADIUS_ARCSEC = 120.0
 """Of the circle about the centre that is compared."""
@@ -42,13 +42,13 @@ def fit_alone(
 
     The gas in it has more than one temperature, so that no fit need be good; but all see the same gas.
     """
-    circle = np.zeros(1, ROW_DTYPE)
+    circle = np.zeros(1, REGION_DTYPE)
     circle["region"], circle["row"], circle["col"] = 1, round(row), round(col)
     circle["radius"] = round(RADIUS_ARCSEC / bundle.pixel_scale_arcsec / RADIUS_STEP) * RADIUS_STEP
     found = []
     for observation in bundle.observations:
         one = replace(bundle, observations=(observation,))
-        fit = region_fits(one, config, circle, sky).fit(np.arange(1))[0]
+        fit = RegionFits.of(one, config, circle, sky).fit(np.arange(1))[0]
         live = float(fit["live_fraction"])
         values = [float(fit[name]) for name in ("kT", "norm")]
         errors = [0.5 * float(fit[f"{name}_hi"] - fit[f"{name}_lo"]) for name in ("kT", "norm")]

@@ -5,17 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.brightness import SkyBrightness
 from pyxt_hpc.fit.flags import DOUBTFUL
 from pyxt_hpc.fit.observations import base_bins
-from pyxt_hpc.fit.region_map import regions_of_labels
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.plots.spectra import COUNTS_OF_POINT, COUNTS_OF_SEVERAL, DrawnSpectrum, added_up, points_of
 from pyxt_hpc.report.payload import PackedArrays
-from pyxt_hpc.store.rows import REGION_DTYPE
 
 MAX_SPECTRA = 300
 """Of a page."""
@@ -73,24 +70,6 @@ def chosen_regions(rows: NDArray) -> NDArray[np.int64]:
     return np.union1d(worst, spread_regions(rows, MAX_SPECTRA - len(worst)))
 
 
-def region_fits(
-    bundle: Bundle,
-    config: ClusterConfig,
-    rows: NDArray,
-    sky: SkyBrightness | None = None,
-    labels: NDArray | None = None,
-) -> RegionFits:
-    """What stage 6 has of some regions (n,), for another look; arguments as `FittedRegions` has them."""
-    regions = np.zeros(len(rows), REGION_DTYPE)
-    for name in REGION_DTYPE.names or ():
-        regions[name] = rows[name]
-    runs = None
-    if labels is not None:
-        table, all_runs = regions_of_labels(np.where(np.isin(labels, rows["region"]), labels, 0))
-        runs = all_runs.take(np.searchsorted(table["region"], rows["region"]))
-    return RegionFits.of(bundle, config, regions, sky, runs)
-
-
 @dataclass(frozen=True)
 class PageSpectra:
     """Names of the arrays that hold the spectra of a page.
@@ -136,7 +115,8 @@ def add_spectra(
         Takes the arrays.
     """
     rows, bundle = regions.rows[chosen], regions.bundle
-    fits = region_fits(bundle, config, rows, sky, regions.labels)
+    found = regions.where.numbered(rows["region"], str(regions.layout.region_index_map))
+    fits = RegionFits.of(bundle, config, found.table, sky, found.runs)
     spectra, source, smooth = fits.as_fitted(np.arange(len(rows)), rows)
     first = fits.observations.first_bin
     energies = []
