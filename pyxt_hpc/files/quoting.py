@@ -19,11 +19,7 @@ def shown(value: object, max_letters: int = MAX_LETTERS) -> str:
 
 def ascii_text(text: str) -> str:
     """A text as headers of FITS files hold it: letters beyond printable ASCII in escapes of Python's."""
-    return (
-        "".join(letter if " " <= letter <= "~" else repr(letter)[1:-1] for letter in text)
-        .encode("ascii", "backslashreplace")
-        .decode("ascii")
-    )
+    return "".join(letter if " " <= letter <= "~" else ascii(letter)[1:-1] for letter in text)
 
 
 def quoted(value: object) -> str:
