@@ -28,6 +28,14 @@ _SUMMARY = {
 """Meanings of the columns that every parameter has."""
 
 
+TITLES = {
+    "trust": "Trust in kT and its error",
+    "calibration_bias": "Bias of kT in simulations",
+    "calibration_coverage": "Coverage of kT less 68.3%",
+}
+"""Of the maps."""
+
+
 def map_trust(regions: FittedRegions, calibration: Calibration) -> Iterator[MapProduct]:
     """Maps of trust, and of the bias and the coverage that it follows from."""
     suffix, place = calibration.setup.suffix, calibration.by_place
@@ -41,7 +49,7 @@ def map_trust(regions: FittedRegions, calibration: Calibration) -> Iterator[MapP
 
     yield MapProduct(
         layout.map(f"trust{suffix}"),
-        "Trust in kT and its error",
+        TITLES["trust"],
         "",
         painted(calibration.trust),
         f"what is wrong with kT and its 68% interval, from {around}",
@@ -50,7 +58,7 @@ def map_trust(regions: FittedRegions, calibration: Calibration) -> Iterator[MapP
     )
     yield MapProduct(
         layout.map(f"calibration_bias{suffix}"),
-        "Bias of kT in simulations",
+        TITLES["calibration_bias"],
         "",
         painted(place.bias),
         f"median of fitted kT/simulated kT - 1 of {around}",
@@ -58,7 +66,7 @@ def map_trust(regions: FittedRegions, calibration: Calibration) -> Iterator[MapP
     )
     yield MapProduct(
         layout.map(f"calibration_coverage{suffix}"),
-        "Coverage of kT less 68.3%",
+        TITLES["calibration_coverage"],
         "",
         painted(place.coverage - NOMINAL),
         f"share of 68% intervals that hold the simulated kT, less {NOMINAL}, of {around}",

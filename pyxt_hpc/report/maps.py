@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from numpy.typing import NDArray
 
+from pyxt_hpc.calibrate.products import TITLES
 from pyxt_hpc.calibrate.trust import MEANINGS as TRUST
 from pyxt_hpc.errors import EmptySelection, PyxtError
 from pyxt_hpc.files.fits import open_fits
@@ -56,9 +57,7 @@ _PIXEL_MAPS = (
 """Maps of pixels, and not of regions, that a page has; where one is missing the page has no word of it."""
 
 _STORED = (
-    ("trust", "Trust in kT and its error", "calibrate", False),
-    ("calibration_bias", "Bias of kT in simulations", "calibrate", True),
-    ("calibration_coverage", "Coverage of kT less 68.3%", "calibrate", True),
+    *((name, title, "calibrate", name != "trust") for name, title in TITLES.items()),
     ("mach", "Mach number", "find-shocks", False),
 )
 """Maps that other commands have made: name, title, command, whether 0 is in the middle of the colours."""
