@@ -1,6 +1,7 @@
 """Jobs on a real SLURM run, requeue and finish by themselves, with the results of an uninterrupted run."""
 
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +15,6 @@ from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.jobs.record import read_jobs
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.simulate.demo import write_demo_input
 from pyxt_hpc.store.reader import read_results
 from pyxt_hpc.store.rows import Status
 
@@ -56,19 +56,17 @@ def ended(job: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def cluster(slurm: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cluster(
+    slurm: dict[str, str], small_cluster_cropped: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A cluster up to the scale map whose fits take long, in a folder with blanks and a quote."""
     if not MPIEXEC.exists():
         pytest.skip(f"no {MPIEXEC}: pip install 'pyxt_hpc[mpi]' brings it")
     folder = tmp_path_factory.mktemp("slurm") / "it's my work"
-    config = write_demo_input(folder, exposure_fraction=0.3, field_arcmin=7.0)
-    text = config.read_text()
-    for key in ("free_abundance", "free_column_density"):
-        text = re.sub(rf"^{key} = false", f"{key} = true", text, flags=re.MULTILINE)
-    config.write_text(
-        f"{text}\n[hpc]\nscheduler = slurm\ntime = 00:01:00\nstop_margin = 30\nlauncher = mpirun\n"
-    )
-    assert main(["run", "--through", "crop-data", "-c", str(config)]) == 0
+    shutil.copytree(small_cluster_cropped, folder)
+    config = folder / "demo.ini"
+    text = config.read_text().replace("free_abundance = false", "free_abundance = true")
+    config.write_text(f"{text}\n[hpc]\nscheduler = slurm\ntime = 00:10:00\nlauncher = mpirun\n")
     assert main(["create-bins", "-c", str(config), "--num-cpus", "2"]) == 0
     return config
 
@@ -99,30 +97,31 @@ def submit(
     return run
 
 
-def test_a_job_too_long_for_its_limit_finishes_by_itself(
+def test_a_warned_job_finishes_by_itself(
     cluster: Path, uninterrupted: np.ndarray, submit: Callable[..., str]
 ) -> None:
     layout = Layout.of(read_config(cluster))
-    options = ["--stages", "6", "--resolution", "3", "--ranks-per-node", "4"]
+    options = ["--stages", "6", "--resolution", "3", "--ranks-per-node", "3"]
 
-    cancelled = submit(*options, "--launcher", "srun --mpi=pmi2", "--time", "00:10:00")
+    cancelled = submit(*options, "--launcher", "srun --mpi=pmi2")
     wait("the first results", lambda: n_finished(layout.results) > 0, 120)
     subprocess.run(["scancel", cancelled], check=True)
     wait("the end of a cancelled job", lambda: ended(cancelled), 30)
     before = n_finished(layout.results)
     assert 0 < before < uninterrupted.shape[1]
 
-    # The warning comes in the first half of the minute, and may come before the program is ready for it.
+    # What SLURM sends before the time limit (test_slurm_warns_before_the_time_limit), without the minute.
     job = submit(*options, "--max-requeues", "100")
-    wait("the end of the job", lambda: ended(job), 1200)
+    wait("more results", lambda: n_finished(layout.results) > before, 120)
+    subprocess.run(["scancel", "--signal=USR1", "--batch", job], check=True)
+    wait("the end of the job", lambda: ended(job), 300)
     state = job_state(job)
     logs = sorted(layout.logs.glob(f"pyxt-demo-{job}-attempt-*.log"))
     said = "\n".join(log.read_text() for log in logs)
     assert state["JobState"] == "COMPLETED", said
-    assert int(state["Restarts"]) >= 1, said
-    assert len(logs) == int(state["Restarts"]) + 1
-    # The warning may also come when a run has just done its work, and end it.
-    assert len(re.findall(r"(?:not finished|a process was killed).*: run again", said)) == len(logs) - 1
+    assert int(state["Restarts"]) == 1, said
+    assert len(logs) == 2
+    assert len(re.findall(r"(?:not finished|a process was killed).*: run again", said)) == 1
     np.testing.assert_array_equal(values(layout.results), uninterrupted)
     assert job_state(cancelled)["JobState"] == "CANCELLED"
     assert int(job_state(cancelled)["Restarts"]) == 0
@@ -175,7 +174,8 @@ def stand_in(tmp_path: Path, slurm: dict[str, str], monkeypatch: pytest.MonkeyPa
     config = tmp_path / "A1.ini"
     config.write_text(
         "[cluster_info]\nname = A1\nobservation_ids = 1\nredshift = 0.1\nhydrogen_column_density = 0.01\n"
-        f"abundance = 0.3\n[hpc]\nscheduler = slurm\nranks_per_node = 1\nvenv = {tools.parent}\n"
+        "abundance = 0.3\n[hpc]\nscheduler = slurm\nranks_per_node = 1\nstop_margin = 30\n"
+        f"venv = {tools.parent}\n"
         f"environment =\n    OUT={tmp_path}\n"
     )
     return config
@@ -223,3 +223,20 @@ def test_cancelled_it_does_not_come_back(stand_in: Path, capsys: pytest.CaptureF
     assert main(["cancel", "-c", str(stand_in), job]) == 0
     assert "had ended already" in capsys.readouterr().out
     assert (stand_in.parent / "runs").read_text() == "run\n"
+
+
+def test_slurm_warns_before_the_time_limit(stand_in: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (stand_in.parent / "endless").touch()
+    line = ["make-job", "--submit", "-c", str(stand_in), "--stages", "6", "--yes", "--time", "00:01:00"]
+    assert main(line) == 0
+    job = capsys.readouterr().out.split()[1].rstrip(":")
+    log = Layout.of(read_config(stand_in)).logs / f"pyxt-A1-{job}-attempt-1.log"
+    # It comes in the first half of the minute; SLURM looks at its jobs' limits twice in it.
+    wait("the warning", lambda: log.exists() and "warned: the work is told to stop" in log.read_text(), 90)
+    (stand_in.parent / "endless").unlink()
+    wait("the end of the job", lambda: ended(job), 120)
+    state = job_state(job)
+    assert (state["JobState"], state["Restarts"]) == ("COMPLETED", "2")
+    said = log.read_text()
+    assert "not finished: run again" in said
+    assert "the time limit is reached" not in said
