@@ -22,12 +22,12 @@ from scipy.stats import multivariate_t
 
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.parallel.pools.choose import choose_pool
+from pyxt_hpc.profiles.gas.projection import volumes
+from pyxt_hpc.profiles.gas.vikhlinin import GasDensity
 from pyxt_hpc.profiles.mass.estimate import MassOptions, MassProblem, prepare_sampling, sample_mass
 from pyxt_hpc.profiles.mass.models import WAYS
 from pyxt_hpc.profiles.mass.posterior import Posterior, posterior_of
 from pyxt_hpc.profiles.mass.sampler import SamplerOptions, best_fit
-from pyxt_hpc.profiles.projection import volumes
-from pyxt_hpc.profiles.vikhlinin import GasDensity
 from pyxt_hpc.simulate.annuli import AnnularSky
 from pyxt_hpc.simulate.spherical import SphericalCluster
 

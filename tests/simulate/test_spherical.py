@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import gamma
 
-from pyxt_hpc.profiles.vikhlinin import GasDensity
+from pyxt_hpc.profiles.gas.vikhlinin import GasDensity
 from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC
 from pyxt_hpc.simulate.direct import BAND_KEV, observe_directly
 from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf

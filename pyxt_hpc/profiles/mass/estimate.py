@@ -25,6 +25,7 @@ from pyxt_hpc.profiles.mass.annuli import MIN_ANNULI, AnnularFits
 from pyxt_hpc.profiles.mass.likelihood import Likelihood
 from pyxt_hpc.profiles.mass.mixing import Mixing
 from pyxt_hpc.profiles.mass.models import WAYS, Backward, Forward, GasModel, MassModel, Parameter
+from pyxt_hpc.profiles.mass.nfw import critical_density
 from pyxt_hpc.profiles.mass.posterior import Posterior, posterior_of
 from pyxt_hpc.profiles.mass.sampler import (
     Chain,
@@ -36,7 +37,6 @@ from pyxt_hpc.profiles.mass.sampler import (
     first_walkers,
     is_finished,
 )
-from pyxt_hpc.profiles.nfw import critical_density
 from pyxt_hpc.provenance import fingerprint, software
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.models.gas import Particles

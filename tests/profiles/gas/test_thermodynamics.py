@@ -7,8 +7,8 @@ import pytest
 from astropy import constants, units
 from scipy.integrate import quad
 
-from pyxt_hpc.profiles.density import norm_per_measure
-from pyxt_hpc.profiles.thermodynamics import Gas, Interval, ShellGeometry, density_of_norm, fit_entropy
+from pyxt_hpc.profiles.gas.density import norm_per_measure
+from pyxt_hpc.profiles.gas.thermodynamics import Gas, Interval, ShellGeometry, density_of_norm, fit_entropy
 from pyxt_hpc.spectra.models.gas import Particles, cooling_function
 
 EDGES = np.array([0.0, 50.0, 120.0, 300.0])

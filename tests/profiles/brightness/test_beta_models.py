@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.profiles.beta_models import BetaProfile, fit_beta_models, preferred
-from pyxt_hpc.profiles.brightness import Rings
+from pyxt_hpc.profiles.brightness.beta_models import BetaProfile, fit_beta_models, preferred
+from pyxt_hpc.profiles.brightness.rings import Rings
 
 
 def drawn(model: BetaProfile, rng: np.random.Generator, exposure: float = 2e4, sky: float = 2e-3) -> Rings:

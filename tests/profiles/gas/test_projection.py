@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import dblquad
 from scipy.special import gamma
 
-from pyxt_hpc.profiles.projection import projection_matrix, shell_volumes, volumes
+from pyxt_hpc.profiles.gas.projection import projection_matrix, shell_volumes, volumes
 
 EDGES = np.array([0.0, 1.0, 1.7, 3.0, 4.2])
 

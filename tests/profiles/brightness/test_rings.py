@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.bundle import Bundle
-from pyxt_hpc.profiles.brightness import BandImages, rings_of, soft_band
+from pyxt_hpc.profiles.brightness.rings import BandImages, rings_of, soft_band
 from pyxt_hpc.profiles.centre import Frame
 from pyxt_hpc.simulate.spherical import PRESETS
 

@@ -5,7 +5,7 @@ import pytest
 from astropy.cosmology import FlatLambdaCDM
 from scipy.integrate import quad
 
-from pyxt_hpc.profiles.nfw import NFW, critical_density, overdensity_mass
+from pyxt_hpc.profiles.mass.nfw import NFW, critical_density, overdensity_mass
 
 CRITICAL = critical_density(FlatLambdaCDM(H0=70, Om0=0.3), 0.2)
 

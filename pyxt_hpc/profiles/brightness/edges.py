@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
 from pyxt_hpc.errors import ConfigError, EmptySelection
-from pyxt_hpc.profiles.brightness import Rings
-from pyxt_hpc.profiles.count_fit import RingFit, fit_counts
+from pyxt_hpc.profiles.brightness.count_fit import RingFit, fit_counts
+from pyxt_hpc.profiles.brightness.rings import Rings
 
 FloatArray = NDArray[np.float64]
 

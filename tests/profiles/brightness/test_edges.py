@@ -5,8 +5,8 @@ import pytest
 from scipy.integrate import quad
 
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.profiles.brightness import Rings
-from pyxt_hpc.profiles.edges import broken_power_law, fit_edge
+from pyxt_hpc.profiles.brightness.edges import broken_power_law, fit_edge
+from pyxt_hpc.profiles.brightness.rings import Rings
 
 JUMP, EDGE = 1.8, 140.0
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import minimize
 
 from pyxt_hpc.profiles.annulus_spectra import AnnulusSpectra
-from pyxt_hpc.profiles.deprojection import ShellFit, fit_shells
-from pyxt_hpc.profiles.projection import projection_matrix
+from pyxt_hpc.profiles.gas.deprojection import ShellFit, fit_shells
+from pyxt_hpc.profiles.gas.projection import projection_matrix
 from pyxt_hpc.spectra.fit import FitOptions
 
 KT = np.array([0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])

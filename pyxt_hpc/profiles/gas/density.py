@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.profiles.beta_models import BetaProfile
-from pyxt_hpc.profiles.brightness import Rings
-from pyxt_hpc.profiles.count_fit import RingFit, fit_counts
-from pyxt_hpc.profiles.projection import BEYOND, volumes
-from pyxt_hpc.profiles.vikhlinin import GasDensity
+from pyxt_hpc.profiles.brightness.beta_models import BetaProfile
+from pyxt_hpc.profiles.brightness.count_fit import RingFit, fit_counts
+from pyxt_hpc.profiles.brightness.rings import Rings
+from pyxt_hpc.profiles.gas.projection import BEYOND, volumes
+from pyxt_hpc.profiles.gas.vikhlinin import GasDensity
 from pyxt_hpc.spectra.models.gas import CM_PER_KPC
 
 FloatArray = NDArray[np.float64]

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from pyxt_hpc.profiles.hydrostatic import (
+from pyxt_hpc.profiles.gas.vikhlinin import GasDensity
+from pyxt_hpc.profiles.mass.hydrostatic import (
     gas_mass,
     hydrostatic_mass,
     hydrostatic_temperature,
 )
-from pyxt_hpc.profiles.nfw import NFW
-from pyxt_hpc.profiles.vikhlinin import GasDensity
+from pyxt_hpc.profiles.mass.nfw import NFW
 
 RADII = np.geomspace(1.0, 2000.0, 300)
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.profiles.brightness import Rings
-from pyxt_hpc.profiles.count_fit import RingFit, fit_counts
+from pyxt_hpc.profiles.brightness.count_fit import RingFit, fit_counts
+from pyxt_hpc.profiles.brightness.rings import Rings
 
 FloatArray = NDArray[np.float64]
 

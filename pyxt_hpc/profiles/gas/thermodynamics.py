@@ -8,7 +8,7 @@ from astropy import units
 from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 
-from pyxt_hpc.profiles.projection import shell_volumes, thin_shells
+from pyxt_hpc.profiles.gas.projection import shell_volumes, thin_shells
 from pyxt_hpc.spectra.models.gas import CM_PER_KPC, Particles, cooling_time
 
 FloatArray = NDArray[np.float64]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pyxt_hpc.profiles.deprojection import Deprojection, Shells
-from pyxt_hpc.profiles.steadying import steadied
+from pyxt_hpc.profiles.gas.deprojection import Deprojection, Shells
+from pyxt_hpc.profiles.gas.steadying import steadied
 
 N, DRAWS = 9, 300
 TRUE_KT = 6.0 * (1.0 - 0.04 * np.arange(N))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.profiles.deprojection import Deprojection
+from pyxt_hpc.profiles.gas.deprojection import Deprojection
 
 FloatArray = NDArray[np.float64]
 

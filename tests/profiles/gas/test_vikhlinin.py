@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pyxt_hpc.profiles.vikhlinin import GasDensity, GasTemperature
+from pyxt_hpc.profiles.gas.vikhlinin import GasDensity, GasTemperature
 
 RADII = np.geomspace(1.0, 3000.0, 40)
 DENSITY = GasDensity(
