@@ -18,8 +18,8 @@ import numpy as np
 from astropy.io import fits
 
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.ciao.call import OUT, Call
 from pyxt_hpc.preprocess.ciao.find import find_ciao
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call
 from pyxt_hpc.preprocess.ciao.runner import Limits, run_plan
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "preprocess" / "ciao"))

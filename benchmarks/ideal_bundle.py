@@ -16,9 +16,9 @@ from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.bundle_images import counts_of
+from pyxt_hpc.preprocess.background.seeds import stage_rng
+from pyxt_hpc.preprocess.images.bundle_images import counts_of
 from pyxt_hpc.preprocess.process_data import STAGE
-from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.simulate.observe import BLANK_SKY_EXPOSURE, field_geometry, flare_interval
 from pyxt_hpc.simulate.plan import ObservationPlan
 

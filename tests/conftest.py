@@ -39,7 +39,7 @@ FIRST = (
     "fit/test_regions.py",  # compiles the kernels that most of the others need
     "parallel/test_launches.py",
     "parallel/test_kills.py",
-    "preprocess/test_killed.py",
+    "preprocess/whole/test_killed.py",
     "preprocess/ciao/test_stages_go_on.py",
     "preprocess/ciao/test_whole_way.py",
     "preprocess/ciao/test_faults.py",

@@ -16,10 +16,10 @@ from pyxt_hpc.chandra.times.gti_io import write_gti
 from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess import remove_sources as stage_2
-from pyxt_hpc.preprocess.ciao.call import Call
+from pyxt_hpc.preprocess.ciao.plans.call import Call
 from pyxt_hpc.preprocess.ciao.stages import generate_responses_plans, remove_sources_plans
 from pyxt_hpc.preprocess.generate_responses import generate_responses
-from pyxt_hpc.preprocess.inputs import find_observations
+from pyxt_hpc.preprocess.inputs.supplied import find_observations
 from pyxt_hpc.preprocess.process_data import process_data
 from pyxt_hpc.preprocess.propose_regions import propose_regions
 from pyxt_hpc.preprocess.remove_sources import remove_sources

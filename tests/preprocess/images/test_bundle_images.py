@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pyxt_hpc.preprocess.bundle_images import counts_of
+from pyxt_hpc.preprocess.images.bundle_images import counts_of
 
 
 def test_counts_of_compressed_rows() -> None:

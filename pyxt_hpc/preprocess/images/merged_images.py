@@ -23,7 +23,7 @@ from pyxt_hpc.chandra.times.livetime import live_times
 from pyxt_hpc.files.fits import write_fits
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.blank_sky import particle_scale, particles
+from pyxt_hpc.preprocess.background.blank_sky import particle_scale, particles
 from pyxt_hpc.provenance import software
 
 BAND_EV = (500.0, 7000.0)  # "broad" of CIAO's merge_obs

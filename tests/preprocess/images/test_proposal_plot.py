@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.detect.region_proposals import FieldImages, Proposal, SkyBox, SkyCircle, SkyEllipse
-from pyxt_hpc.preprocess.proposal_plot import draw_proposal
+from pyxt_hpc.preprocess.images.proposal_plot import draw_proposal
 
 BLUE, YELLOW, GREEN, RED = "#56b4e9", "#f0e442", "#009e73", "#d55e00"
 

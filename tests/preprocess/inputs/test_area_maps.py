@@ -18,10 +18,16 @@ from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
 from pyxt_hpc.errors import DamagedFile, ResponseMismatch
-from pyxt_hpc.preprocess.area_maps import AreaMaps, area_at, area_energies, read_area_maps, write_area_maps
 from pyxt_hpc.preprocess.ciao.plans.exposure_maps import map_name
 from pyxt_hpc.preprocess.crop_data import crop_data
 from pyxt_hpc.preprocess.generate_responses import generate_responses
+from pyxt_hpc.preprocess.inputs.area_maps import (
+    AreaMaps,
+    area_at,
+    area_energies,
+    read_area_maps,
+    write_area_maps,
+)
 
 BAND = (0.7, 8.0)
 FIRST, N_X, N_Y = 4.0 * 880 + 0.5, 300, 300  # lower left edge of the maps [sky pixel], pixels of 4 x 4

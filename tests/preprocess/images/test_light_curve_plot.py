@@ -8,7 +8,7 @@ from matplotlib.image import imread
 
 from pyxt_hpc.chandra.times.lightcurve import BIN_S, LightCurve
 from pyxt_hpc.detect.flares import find_quiet
-from pyxt_hpc.preprocess.light_curve_plot import CleanedCurve, draw_light_curves, title_of
+from pyxt_hpc.preprocess.images.light_curve_plot import CleanedCurve, draw_light_curves, title_of
 
 
 def curve(counts: object, live: object = BIN_S) -> LightCurve:

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 
 import pyxt_hpc
-from pyxt_hpc.preprocess.seeds import stage_rng
+from pyxt_hpc.preprocess.background.seeds import stage_rng
 
 
 def test_streams_repeat_and_differ() -> None:

@@ -25,7 +25,7 @@ from pyxt_hpc.errors import MissingInput, ResponseMismatch
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.arf_position import chip_at, find_arf_position
+from pyxt_hpc.preprocess.inputs.arf_position import chip_at, find_arf_position
 
 log = logging.getLogger(__name__)
 

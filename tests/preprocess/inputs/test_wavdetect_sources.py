@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from pyxt_hpc.detect.region_proposals import SkyCircle, SkyEllipse
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.preprocess.wavdetect_sources import outside_core, read_sources
+from pyxt_hpc.preprocess.inputs.wavdetect_sources import outside_core, read_sources
 
 CORE = SkyEllipse(ra=150.0, dec=30.0, semi_major=60.0, semi_minor=20.0, angle=30.0)
 

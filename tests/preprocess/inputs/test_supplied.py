@@ -4,7 +4,7 @@ import pytest
 
 from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.inputs import find_observations, need_regions
+from pyxt_hpc.preprocess.inputs.supplied import find_observations, need_regions
 
 
 def make(layout: Layout, *names: str) -> None:

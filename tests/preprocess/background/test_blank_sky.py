@@ -8,12 +8,12 @@ from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.preprocess.blank_sky import (
+from pyxt_hpc.preprocess.background.blank_sky import (
     PARTICLE_BAND_EV,
     particle_scale,
     thinned,
 )
-from pyxt_hpc.preprocess.local_background import LOCAL_OVERSAMPLING, spread_over_field
+from pyxt_hpc.preprocess.background.local_background import LOCAL_OVERSAMPLING, spread_over_field
 
 
 def on_chips(counts: dict[int, int], rng: np.random.Generator) -> EventList:

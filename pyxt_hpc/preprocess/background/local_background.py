@@ -16,8 +16,8 @@ from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.drawn_regions import FieldRegions
-from pyxt_hpc.preprocess.merged_images import field_grid
+from pyxt_hpc.preprocess.images.merged_images import field_grid
+from pyxt_hpc.preprocess.inputs.drawn_regions import FieldRegions
 
 LOCAL_OVERSAMPLING = 4  # events that `spread_over_field` makes for each that it expects
 _FIT_BAND_EV = (500.0, 7000.0)  # most of what is fitted
