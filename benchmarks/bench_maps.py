@@ -188,7 +188,8 @@ def parts(config_path: Path) -> None:
     """Time every part alone, in seconds of the processor."""
     from pyxt_hpc.maps import commands, product
     from pyxt_hpc.maps.fitted import read_fitted_regions
-    from pyxt_hpc.plots import ds9, pictures
+    from pyxt_hpc.plots.ds9 import region_file as ds9
+    from pyxt_hpc.plots.maps import pictures
 
     clock = time.process_time
     seconds: Counter[str] = Counter()

@@ -21,7 +21,7 @@ from pyxt_hpc.pipeline.run import make_maps
 from pyxt_hpc.pipeline.summaries import map_lines
 
 if TYPE_CHECKING:
-    from pyxt_hpc.plots.style import PictureStyle
+    from pyxt_hpc.plots.maps.style import PictureStyle
 
 _DEPTH = "Densities need the depth of the gas along the line of sight: depth_model and depth_kpc in [maps]."
 
@@ -67,7 +67,7 @@ def _picture_style(arguments: argparse.Namespace, names: Sequence[str]) -> "Pict
         If it cannot be, or ends of the colours are given for several quantities.
     """
     from pyxt_hpc.maps.catalogue import base_name, map_names
-    from pyxt_hpc.plots.style import PictureStyle
+    from pyxt_hpc.plots.maps.style import PictureStyle
 
     single = map_names(names)
     if arguments.vmin is not None or arguments.vmax is not None:

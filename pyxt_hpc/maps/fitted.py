@@ -19,10 +19,10 @@ from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import check_bundle, read_bin_image, read_cluster_bundle, read_region_map
 from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.brightness import bin_brightness, smooth_brightness
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.memory import check_memory
-from pyxt_hpc.maps.paint import Measured, paint_bins, paint_blocks, paint_measured
+from pyxt_hpc.maps.painting.brightness import bin_brightness, smooth_brightness
+from pyxt_hpc.maps.painting.paint import Measured, paint_bins, paint_blocks, paint_measured
 from pyxt_hpc.store.reader import Results, read_results
 from pyxt_hpc.store.rows import ROW_DTYPE, Status, is_final
 

@@ -24,7 +24,7 @@ from pyxt_hpc.pipeline.summaries import (
 )
 
 if TYPE_CHECKING:
-    from pyxt_hpc.plots.style import PictureStyle
+    from pyxt_hpc.plots.maps.style import PictureStyle
 
 Echo = Callable[[str], None]
 
@@ -187,10 +187,10 @@ def make_maps(
     """
     from pyxt_hpc.maps import commands
     from pyxt_hpc.maps.catalogue import map_names, need_fits
-    from pyxt_hpc.maps.expression import Expression
     from pyxt_hpc.maps.fitted import read_fitted_regions
     from pyxt_hpc.maps.image import read_cluster_image
-    from pyxt_hpc.plots.style import AS_USUAL
+    from pyxt_hpc.maps.kinds.expression import Expression
+    from pyxt_hpc.plots.maps.style import AS_USUAL
     from pyxt_hpc.plots.write_products import Sheets, write_products
 
     style = style or AS_USUAL

@@ -17,7 +17,7 @@ from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.plots.pictures import thinned
+from pyxt_hpc.plots.maps.pictures import thinned
 from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
 from pyxt_hpc.report.maps import PageMap, add_image, scale_edges
 from pyxt_hpc.report.payload import PackedArrays

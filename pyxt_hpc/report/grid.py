@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.fit.flags import UNUSABLE, flag_names
-from pyxt_hpc.maps.blanks import FIRST_BLANK, MEANINGS, Blank, flag_image
 from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.kinds.blanks import FIRST_BLANK, MEANINGS, Blank, flag_image
 from pyxt_hpc.store.reader import Results
 from pyxt_hpc.store.rows import Status
 

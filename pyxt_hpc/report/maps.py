@@ -18,10 +18,10 @@ from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.maps.catalogue import ERRORS, map_names, named_maps
 from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.kinds.quantities import DIAGNOSTICS
 from pyxt_hpc.maps.product import BLANK, MapProduct
-from pyxt_hpc.maps.quantities import DIAGNOSTICS
-from pyxt_hpc.plots.colours import colour_scale
-from pyxt_hpc.plots.pictures import thinned
+from pyxt_hpc.plots.maps.colours import colour_scale
+from pyxt_hpc.plots.maps.pictures import thinned
 from pyxt_hpc.report.grid import Grid
 from pyxt_hpc.report.payload import PackedArrays
 

@@ -24,8 +24,8 @@ from pyxt_hpc.fit.flags import DOUBTFUL, MEANINGS, FitFlag, flag_names
 from pyxt_hpc.fit.inputs import config_of
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
+from pyxt_hpc.maps.kinds.quantities import DIAGNOSTICS
 from pyxt_hpc.maps.product import config_fingerprint
-from pyxt_hpc.maps.quantities import DIAGNOSTICS
 from pyxt_hpc.profiles.centre import find_frame
 from pyxt_hpc.provenance import software
 from pyxt_hpc.report.agreement import DatasetFit, disagreements, fit_alone

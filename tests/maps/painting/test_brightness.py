@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.fit.extract import disc_sums
-from pyxt_hpc.maps.brightness import circle_sums, smooth_brightness
+from pyxt_hpc.maps.painting.brightness import circle_sums, smooth_brightness
 
 
 def test_sums_are_those_of_each_disc() -> None:

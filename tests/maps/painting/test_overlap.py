@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyxt_hpc.maps.overlap import mean_correlation, shared_area
+from pyxt_hpc.maps.painting.overlap import mean_correlation, shared_area
 
 
 def test_limits() -> None:

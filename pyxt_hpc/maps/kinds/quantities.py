@@ -7,9 +7,9 @@ import numpy as np
 
 from pyxt_hpc.arrays.thin import thin
 from pyxt_hpc.fit.flags import POOR_FIT_SIGMA
-from pyxt_hpc.maps.blanks import Blank, flag_cards, flag_image, names_of
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.maps.kinds.blanks import Blank, flag_cards, flag_image, names_of
+from pyxt_hpc.maps.painting.paint import Measured
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.store.rows import NORM_UNIT
 

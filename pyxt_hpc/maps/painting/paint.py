@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.arrays.compiled import compiled
 from pyxt_hpc.binning.lattice import block_number
-from pyxt_hpc.maps.overlap import mean_correlation, shared_area
+from pyxt_hpc.maps.painting.overlap import mean_correlation, shared_area
 
 MODES = ("block", "interpolate", "average")
 

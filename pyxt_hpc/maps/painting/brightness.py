@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.binning.smoothing import circle_sums
 from pyxt_hpc.bundle import Bundle
-from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.maps.painting.paint import Measured
 
 
 def smooth_brightness(bundle: Bundle, radius: NDArray) -> Measured:

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.plots.pictures import Picture, Scene, draw_on, save
-from pyxt_hpc.plots.style import PictureStyle
+from pyxt_hpc.plots.maps.pictures import Picture, Scene, draw_on, save
+from pyxt_hpc.plots.maps.style import PictureStyle
 
 PANELS = (
     "surface_brightness",

@@ -11,8 +11,8 @@ from regions import Regions
 
 from pyxt_hpc.binning.lattice import block_number
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.plots.colours import colour_scale
-from pyxt_hpc.plots.ds9 import NO_VALUE, Boxes
+from pyxt_hpc.plots.ds9.region_file import NO_VALUE, Boxes
+from pyxt_hpc.plots.maps.colours import colour_scale
 
 
 def test_boxes_lie_on_their_blocks(tmp_path, fitted) -> None:

@@ -5,7 +5,7 @@ from matplotlib.colors import LogNorm, Normalize
 
 from pyxt_hpc.arrays.thin import thin
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.plots.style import AS_USUAL, PictureStyle
+from pyxt_hpc.plots.maps.style import AS_USUAL, PictureStyle
 
 # Colour-blind safe and even in lightness: https://matplotlib.org/stable/users/explain/colors/colormaps.html
 _BY_UNIT = {"keV": "inferno", "pixel": "cividis", "count": "cividis", "s": "cividis"}

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.maps.commands import make_maps
-from pyxt_hpc.maps.expression import Expression
 from pyxt_hpc.maps.gas.correlation import JointErrors
-from pyxt_hpc.plots.ds9_frames import FRAMES
-from pyxt_hpc.plots.overview import PANELS
-from pyxt_hpc.plots.style import PictureStyle
+from pyxt_hpc.maps.kinds.expression import Expression
+from pyxt_hpc.plots.ds9.frames import FRAMES
+from pyxt_hpc.plots.maps.overview import PANELS
+from pyxt_hpc.plots.maps.style import PictureStyle
 from pyxt_hpc.plots.write_products import Sheets, write_products
 
 SHAPE = (60, 66)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyxt_hpc.maps.clusterpyxt import mean_flux, scaled
+from pyxt_hpc.maps.kinds.clusterpyxt import mean_flux, scaled
 
 
 def test_mean_of_the_circle_as_the_ancestor_takes_it() -> None:

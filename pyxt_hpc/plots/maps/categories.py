@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
-from pyxt_hpc.maps.blanks import is_blank
+from pyxt_hpc.maps.kinds.blanks import is_blank
 from pyxt_hpc.maps.product import MapProduct
 
 MAX_CLASSES = 10

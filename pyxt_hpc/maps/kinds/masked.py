@@ -10,8 +10,8 @@ from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.maps.catalogue import GROUPS, check_available, map_names, named_maps
-from pyxt_hpc.maps.expression import Expression
 from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.kinds.expression import Expression
 from pyxt_hpc.maps.product import MapProduct
 
 

@@ -11,11 +11,11 @@ from matplotlib.colors import LogNorm
 
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.plots.categories import MAX_CLASSES
-from pyxt_hpc.plots.colours import clipped, colour_scale
-from pyxt_hpc.plots.contours import MAX_LEVELS, contour_levels
-from pyxt_hpc.plots.pictures import Picture, Scene, _log_ticks, _number, _typeset, draw_picture
-from pyxt_hpc.plots.style import PictureStyle
+from pyxt_hpc.plots.maps.categories import MAX_CLASSES
+from pyxt_hpc.plots.maps.colours import clipped, colour_scale
+from pyxt_hpc.plots.maps.contours import MAX_LEVELS, contour_levels
+from pyxt_hpc.plots.maps.pictures import Picture, Scene, _log_ticks, _number, _typeset, draw_picture
+from pyxt_hpc.plots.maps.style import PictureStyle
 
 
 @pytest.mark.parametrize("logarithmic", [False, True])

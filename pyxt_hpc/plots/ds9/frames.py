@@ -8,8 +8,8 @@ from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.plots.colours import colour_scale
-from pyxt_hpc.plots.style import PictureStyle
+from pyxt_hpc.plots.maps.colours import colour_scale
+from pyxt_hpc.plots.maps.style import PictureStyle
 
 FRAMES = ("temperature", "temperature_error", "temperature_fractional_error", "flags")
 """Names of maps, one a frame."""

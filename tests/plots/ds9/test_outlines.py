@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from matplotlib.path import Path
 from scipy.ndimage import binary_fill_holes, label
 
-from pyxt_hpc.plots.outlines import outlines
+from pyxt_hpc.plots.ds9.outlines import outlines
 
 
 @given(arrays(np.int32, st.tuples(st.integers(1, 8), st.integers(1, 8)), elements=st.integers(0, 3)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_gradient_magnitude
 
-from pyxt_hpc.maps.gradient import gradient, map_gradients
+from pyxt_hpc.maps.kinds.gradient import gradient, map_gradients
 
 SHAPE = (150, 170)
 Y, X = np.indices(SHAPE, float)

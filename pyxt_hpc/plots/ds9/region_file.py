@@ -13,9 +13,9 @@ from pyxt_hpc.binning.lattice import block_number, lattice
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.plots.colours import colour_scale
-from pyxt_hpc.plots.outlines import outlines
-from pyxt_hpc.plots.style import AS_USUAL, PictureStyle
+from pyxt_hpc.plots.ds9.outlines import outlines
+from pyxt_hpc.plots.maps.colours import colour_scale
+from pyxt_hpc.plots.maps.style import AS_USUAL, PictureStyle
 
 NO_VALUE = "#b0b0b0"
 

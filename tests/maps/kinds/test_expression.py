@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.maps.expression import Expression
+from pyxt_hpc.maps.kinds.expression import Expression
 
 MAPS = {
     "a": np.array([0.1, 0.4, np.nan, 0.2]),

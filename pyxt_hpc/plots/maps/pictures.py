@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.plots.categories import Classes
-from pyxt_hpc.plots.colours import clipped, colour_scale
-from pyxt_hpc.plots.contours import draw_contours
-from pyxt_hpc.plots.style import AS_USUAL, PictureStyle
+from pyxt_hpc.plots.maps.categories import Classes
+from pyxt_hpc.plots.maps.colours import clipped, colour_scale
+from pyxt_hpc.plots.maps.contours import draw_contours
+from pyxt_hpc.plots.maps.style import AS_USUAL, PictureStyle
 
 MIN_VIEW = 30
 """Pixels: a smaller field has no room for coordinates."""
