@@ -24,7 +24,7 @@ from pyxt_hpc.binning.runs import runs_of_labels
 from pyxt_hpc.binning.voronoi import voronoi_bins
 from pyxt_hpc.bundle import sort_by_pixel
 from pyxt_hpc.cluster.fitting import fit_spectra
-from pyxt_hpc.fit.extract import extract_regions, image_sums
+from pyxt_hpc.fit.extraction.extract import extract_regions, image_sums
 from pyxt_hpc.simulate.direct import observe_directly
 
 SEED = 20260101

@@ -10,7 +10,7 @@ from pyxt_hpc.calibrate.calibration import Calibration, Setup
 from pyxt_hpc.calibrate.simulation import TRUTH_DTYPE, Simulation, prepare, simulate_chunk
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError, EmptySelection, ForeignProduct
-from pyxt_hpc.fit.brightness import sky_brightness
+from pyxt_hpc.fit.brightness.sky import sky_brightness
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import fit_settings
 from pyxt_hpc.fit.observations import fold_observations

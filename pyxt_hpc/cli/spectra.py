@@ -128,8 +128,8 @@ def _number(text: str) -> int:
 def fit_pha(arguments: argparse.Namespace) -> None:
     import numpy as np
 
-    from pyxt_hpc.fit.single import fit_single
-    from pyxt_hpc.fit.spectrum_files import prepare_fit
+    from pyxt_hpc.fit.single.fit import fit_single
+    from pyxt_hpc.fit.single.spectrum_files import prepare_fit
     from pyxt_hpc.plots.spectra import draw_spectrum
     from pyxt_hpc.spectra.templates import SourceModel
 

@@ -14,7 +14,7 @@ from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import ConfigError, EmptySelection, ForeignProduct
 from pyxt_hpc.files.lock import current_owner
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.fit.extract import disc_areas
+from pyxt_hpc.fit.extraction.extract import disc_areas
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import check_bundle, read_bin_image, read_cluster_bundle, read_region_map
 from pyxt_hpc.fit.region_map import RegionMap

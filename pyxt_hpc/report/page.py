@@ -18,7 +18,7 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import PyxtError
 from pyxt_hpc.files.times import utc
 from pyxt_hpc.files.writing import check_regular, refuse_to_replace, replacing
-from pyxt_hpc.fit.brightness import sky_brightness
+from pyxt_hpc.fit.brightness.sky import sky_brightness
 from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.fit.flags import DOUBTFUL, MEANINGS, FitFlag, flag_names
 from pyxt_hpc.fit.inputs import config_of

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.fit.brightness import SkyBrightness
+from pyxt_hpc.fit.brightness.sky import SkyBrightness
 from pyxt_hpc.fit.flags import DOUBTFUL
 from pyxt_hpc.fit.observations import base_bins
 from pyxt_hpc.fit.regions import RegionFits

@@ -73,7 +73,7 @@ def read_fit_inputs(config: ClusterConfig, resolution: int) -> tuple[Contents, P
     Payload
         For the workers.
     """
-    from pyxt_hpc.fit.brightness import sky_brightness
+    from pyxt_hpc.fit.brightness.sky import sky_brightness
 
     bundle = read_cluster_bundle(config)
     where = read_region_map(config, bundle)

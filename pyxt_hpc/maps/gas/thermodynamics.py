@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.fit.beta_model import fit_beta_model
+from pyxt_hpc.fit.brightness.beta_model import fit_beta_model
 from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.gas.correlation import JointErrors, joint_errors

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.arrays.convolve import gaussian_sums
 from pyxt_hpc.arrays.ellipse import Ellipse
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.fit.beta_model import fit_beta_model, image_for_peak
+from pyxt_hpc.fit.brightness.beta_model import fit_beta_model, image_for_peak
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct
 

@@ -15,7 +15,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError, EmptySelection, Interrupted, StoreInUse
 from pyxt_hpc.files.lock import WriterLock, current_owner
-from pyxt_hpc.fit.brightness import SkyBrightness
+from pyxt_hpc.fit.brightness.sky import SkyBrightness
 from pyxt_hpc.fit.cosmology import cosmology
 from pyxt_hpc.fit.observations import fold_observations
 from pyxt_hpc.parallel.driver import run_chunks

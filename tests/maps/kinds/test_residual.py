@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.fit.beta_model import BetaModel
+from pyxt_hpc.fit.brightness.beta_model import BetaModel
 from pyxt_hpc.maps.commands import make_maps
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.kinds.residual import azimuthal_average, map_residuals, residual

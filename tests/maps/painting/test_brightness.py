@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from pyxt_hpc.fit.extract import disc_sums
+from pyxt_hpc.fit.extraction.extract import disc_sums
 from pyxt_hpc.maps.painting.brightness import circle_sums, smooth_brightness
 
 

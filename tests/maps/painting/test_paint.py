@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.binning.lattice import lattice
-from pyxt_hpc.fit.extract import disc_areas, disc_sums
+from pyxt_hpc.fit.extraction.extract import disc_areas, disc_sums
 from pyxt_hpc.maps.painting.paint import Measured, average_circles, paint_bins, paint_blocks, paint_measured
 
 STEPS = (1, 3, 5)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.chandra.ogip.pha import read_pha
-from pyxt_hpc.fit.single import default_statistic, merge_bins
+from pyxt_hpc.fit.single.fit import default_statistic, merge_bins
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.ogip import load_spectrum
 from pyxt_hpc.spectra.spectrum import Spectrum

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.bundle import Bundle
-from pyxt_hpc.fit.beta_model import BetaModel
-from pyxt_hpc.fit.brightness import BETA_TIMES_IMAGE, EVEN, IMAGE, MARGIN, sky_brightness
-from pyxt_hpc.fit.extract import disc_sums
+from pyxt_hpc.fit.brightness.beta_model import BetaModel
+from pyxt_hpc.fit.brightness.sky import BETA_TIMES_IMAGE, EVEN, IMAGE, MARGIN, sky_brightness
+from pyxt_hpc.fit.extraction.extract import disc_sums
 
 SHAPE = (150, 160)
 EXPOSURE, PIXEL_AREA = 1e5, (1.968 / 60) ** 2

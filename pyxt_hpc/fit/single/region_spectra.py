@@ -9,10 +9,10 @@ import numpy as np
 from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.fit.background import background_share
+from pyxt_hpc.fit.extraction.background import background_share
+from pyxt_hpc.fit.extraction.shapes import Shapes
 from pyxt_hpc.fit.observations import base_bins
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.fit.shapes import Shapes
 from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
 from pyxt_hpc.spectra.spectrum import Spectrum
 

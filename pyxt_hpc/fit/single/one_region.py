@@ -7,12 +7,12 @@ import numpy as np
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.fit.brightness import SkyBrightness
+from pyxt_hpc.fit.brightness.sky import SkyBrightness
 from pyxt_hpc.fit.inputs import source_model
 from pyxt_hpc.fit.region_map import RegionSet
-from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.fit.single import SingleFit, fit_single
+from pyxt_hpc.fit.single.fit import SingleFit, fit_single
+from pyxt_hpc.fit.single.region_spectra import spectra_as_fitted
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import numpy as np
 
 from pyxt_hpc.binning.runs import PixelRuns, runs_of_discs
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.fit.extract import extract_regions, image_sums, weighted_image_sums
+from pyxt_hpc.fit.extraction.extract import extract_regions, image_sums, weighted_image_sums
 from pyxt_hpc.fit.observations import ObservationSet
 
 

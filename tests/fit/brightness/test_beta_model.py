@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import quad
 
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.fit.beta_model import BetaModel, fit_beta_model
+from pyxt_hpc.fit.brightness.beta_model import BetaModel, fit_beta_model
 from pyxt_hpc.maps.painting.brightness import smooth_brightness
 
 TRUTH = BetaModel(row=93.0, col=110.0, core=14.0, beta=0.65, peak=0.05)

@@ -11,7 +11,7 @@ import pytest
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.fit.single import SingleFit, default_statistic, fit_single, merge_bins
+from pyxt_hpc.fit.single.fit import SingleFit, default_statistic, fit_single, merge_bins
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.goodness import goodness, moments
 from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.ogip.response import fold
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.fit.background import expected_background
+from pyxt_hpc.fit.extraction.background import expected_background
 from pyxt_hpc.fit.flags import quality_flags
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.goodness import goodness, moments, statistic_per_bin

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.binning.runs import runs_of_discs
-from pyxt_hpc.fit.extract import disc_areas, disc_sums, extract_regions
+from pyxt_hpc.fit.extraction.extract import disc_areas, disc_sums, extract_regions
 
 SHAPE = (37, 53)
 N_BIN = 6

@@ -11,7 +11,7 @@ from pyxt_hpc.arrays.convolve import gaussian_sums
 from pyxt_hpc.binning.circles import RADIUS_MAX
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.fit.beta_model import BetaModel, fit_beta_model, image_for_peak
+from pyxt_hpc.fit.brightness.beta_model import BetaModel, fit_beta_model, image_for_peak
 
 log = logging.getLogger(__name__)
 
