@@ -32,7 +32,7 @@ from pyxt_hpc.config.cluster import RESOLUTION_STEP, read_config
 from pyxt_hpc.fit.inputs import scale_map_settings
 from pyxt_hpc.images import write_image
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
+from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.store.rows import REGION_DTYPE, Status, blank_rows
 from pyxt_hpc.store.writer import ResultsStore
 

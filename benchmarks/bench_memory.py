@@ -16,7 +16,7 @@ import numpy as np
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
+from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.store.rows import REGION_DTYPE
 
 SHAPE, EVENTS, REGIONS = (1000, 1000), 2_000_000, 2000

@@ -24,10 +24,10 @@ import numpy as np
 
 from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.simulate.acis.observe import demo_plans, simulate_cluster
+from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import demo_truth
 from pyxt_hpc.simulate.demo import NAME, SEED, fill_in_template
-from pyxt_hpc.simulate.observe import demo_plans, simulate_cluster
-from pyxt_hpc.simulate.plan import ObservationPlan
 
 STAGES = ("process-data", "propose-regions", "remove-sources", "generate-responses", "crop-data")
 EVENTS_PER_SECOND = 9.9  # of the demo's first observation

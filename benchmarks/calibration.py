@@ -29,7 +29,7 @@ import numpy as np
 from common import environment
 
 from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.simulate import geometry, instrument, photons
+from pyxt_hpc.simulate.acis import geometry, instrument, photons
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.grouping import LEVEL_BINS, channel_bins, choose_level, merge_levels, resolution_bins
 from pyxt_hpc.spectra.templates import fold_templates

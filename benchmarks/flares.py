@@ -21,7 +21,7 @@ from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.chandra.times.lightcurve import BIN_S, LightCurve
 from pyxt_hpc.detect.flares import check_quiet, find_quiet
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.simulate.instrument import particle_background
+from pyxt_hpc.simulate.acis.instrument import particle_background
 
 Array = NDArray[np.float64]
 

@@ -30,10 +30,10 @@ from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.cli import main as pyxt_hpc
 from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.simulate.acis.observe import BLANK_SKY_EXPOSURE, demo_plans, simulate_cluster
+from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
 from pyxt_hpc.simulate.demo import NAME, fill_in_template
-from pyxt_hpc.simulate.observe import BLANK_SKY_EXPOSURE, demo_plans, simulate_cluster
-from pyxt_hpc.simulate.plan import ObservationPlan
 from pyxt_hpc.simulate.truth import RINGS_ARCMIN, TruthComparison, compare_with_truth
 
 FLARE_TIME, QUIET_TIME = 0.2, 0.02  # flare's rate in quiet ones, as in flares.py

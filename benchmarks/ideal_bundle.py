@@ -19,8 +19,8 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background.seeds import stage_rng
 from pyxt_hpc.preprocess.images.bundle_images import counts_of
 from pyxt_hpc.preprocess.process_data import STAGE
-from pyxt_hpc.simulate.observe import BLANK_SKY_EXPOSURE, field_geometry, flare_interval
-from pyxt_hpc.simulate.plan import ObservationPlan
+from pyxt_hpc.simulate.acis.observe import BLANK_SKY_EXPOSURE, field_geometry, flare_interval
+from pyxt_hpc.simulate.acis.plan import ObservationPlan
 
 QUIET = 0.01  # flare's rate in quiet ones above which time is cut
 _MIN_LIVE = 0.1  # as stage 4 has it: which pixels are fitted is no matter of accuracy

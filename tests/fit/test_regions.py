@@ -16,7 +16,7 @@ from pyxt_hpc.fit.inputs import fit_options
 from pyxt_hpc.fit.region_map import regions_of_labels
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.fit.single.region_spectra import spectra_as_fitted
-from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
+from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FIT_DTYPE, fit_regions
 from pyxt_hpc.spectra.grouping import choose_level
 from pyxt_hpc.spectra.templates import fold_templates

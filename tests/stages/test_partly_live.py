@@ -13,7 +13,7 @@ from pyxt_hpc.fit.brightness.sky import BETA_TIMES_IMAGE, MARGIN, SkyBrightness,
 from pyxt_hpc.fit.extraction.extract import disc_sums
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
+from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.templates import fold_templates
 from pyxt_hpc.store.rows import REGION_DTYPE, unpacked_observations
 

@@ -17,10 +17,10 @@ from pyxt_hpc.chandra.sky.fov import write_fov
 from pyxt_hpc.files.fits import write_fits
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.simulate import geometry
+from pyxt_hpc.simulate.acis import geometry
+from pyxt_hpc.simulate.acis.detected import DetectedEvents
+from pyxt_hpc.simulate.acis.plan import DTCOR, FRAME_S, ObservationPlan
 from pyxt_hpc.simulate.cluster import ClusterTruth
-from pyxt_hpc.simulate.detected import DetectedEvents
-from pyxt_hpc.simulate.plan import DTCOR, FRAME_S, ObservationPlan
 
 _MJDREF = 50814.0
 # flight grade and ASCA grade of single, vertical, left, right and square events

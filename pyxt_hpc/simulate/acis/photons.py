@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.ogip.response import Arf
 from pyxt_hpc.chandra.sky.tangent import world_to_pixel
+from pyxt_hpc.simulate.acis.geometry import sky_frame
 from pyxt_hpc.simulate.cluster import ClusterTruth
-from pyxt_hpc.simulate.geometry import sky_frame
 from pyxt_hpc.spectra.models.absorption import transmission
 from pyxt_hpc.spectra.models.plasma import apec, load_plasma
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.simulate.instrument import CHANNEL_KEV, N_CHANNELS
+from pyxt_hpc.simulate.acis.instrument import CHANNEL_KEV, N_CHANNELS
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,9 @@ from pyxt_hpc.chandra.ogip.response import check_match, read_arf, read_rmf
 from pyxt_hpc.chandra.regions.sky import contains, extent, read_regions
 from pyxt_hpc.chandra.sky.fov import read_fov
 from pyxt_hpc.chandra.sky.tangent import world_to_pixel
-from pyxt_hpc.simulate import instrument
+from pyxt_hpc.simulate.acis import instrument
+from pyxt_hpc.simulate.acis.observe import BLANK_SKY_EXPOSURE, ObservationPlan, simulate_cluster
 from pyxt_hpc.simulate.cluster import PointSource, demo_truth
-from pyxt_hpc.simulate.observe import BLANK_SKY_EXPOSURE, ObservationPlan, simulate_cluster
 
 SOURCE = PointSource(150.05, 20.03, 2e-3)
 PLANS = (

@@ -13,10 +13,10 @@ from pyxt_hpc.chandra.sky.geometry import FieldGeometry
 from pyxt_hpc.chandra.sky.tangent import world_to_pixel
 from pyxt_hpc.chandra.sky.vignetting import vignetting_pairs
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
-from pyxt_hpc.simulate import geometry, instrument, photons, write
+from pyxt_hpc.simulate.acis import geometry, instrument, photons, write
+from pyxt_hpc.simulate.acis.detected import DetectedEvents
+from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import ClusterTruth
-from pyxt_hpc.simulate.detected import DetectedEvents
-from pyxt_hpc.simulate.plan import ObservationPlan
 
 log = logging.getLogger(__name__)
 

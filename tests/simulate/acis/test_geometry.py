@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyxt_hpc.simulate import geometry as g
+from pyxt_hpc.simulate.acis import geometry as g
 
 
 def test_the_optical_axis_is_on_i3_near_its_inner_corner():

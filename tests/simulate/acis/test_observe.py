@@ -11,10 +11,10 @@ from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.chandra.sky.tangent import world_to_pixel
 from pyxt_hpc.chandra.sky.vignetting import vignetting
 from pyxt_hpc.chandra.times.lightcurve import BIN_S
-from pyxt_hpc.simulate import geometry, instrument, observe, photons
+from pyxt_hpc.simulate.acis import geometry, instrument, observe, photons
+from pyxt_hpc.simulate.acis.instrument import ENERGY_EDGES
+from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC, ClusterTruth, PointSource, demo_truth
-from pyxt_hpc.simulate.instrument import ENERGY_EDGES
-from pyxt_hpc.simulate.plan import ObservationPlan
 from pyxt_hpc.spectra.models.absorption import transmission
 from pyxt_hpc.spectra.models.plasma import apec
 

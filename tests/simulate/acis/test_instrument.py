@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.chandra.ogip.response import check_match
-from pyxt_hpc.simulate import instrument
-from pyxt_hpc.simulate.detected import DetectedEvents
+from pyxt_hpc.simulate.acis import instrument
+from pyxt_hpc.simulate.acis.detected import DetectedEvents
 
 
 def test_effective_area_has_the_published_size_and_edges():

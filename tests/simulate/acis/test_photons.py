@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pyxt_hpc.simulate import photons
+from pyxt_hpc.simulate.acis import photons
+from pyxt_hpc.simulate.acis.instrument import ENERGY_EDGES, on_axis_arf
 from pyxt_hpc.simulate.cluster import demo_truth
-from pyxt_hpc.simulate.instrument import ENERGY_EDGES, on_axis_arf
 from pyxt_hpc.spectra.models.absorption import transmission
 from pyxt_hpc.spectra.models.plasma import apec
 

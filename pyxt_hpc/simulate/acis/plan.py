@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.simulate.geometry import AIMPOINT_CCD, CCDS, PIXEL_ARCSEC, det_to_sky, sky_to_det
+from pyxt_hpc.simulate.acis.geometry import AIMPOINT_CCD, CCDS, PIXEL_ARCSEC, det_to_sky, sky_to_det
 
 FRAME_S = 3.24104  # full frame of six chips, with the transfer of 0.041 s
 DTCOR = 0.98693  # live share of good time

@@ -4,7 +4,7 @@ All planes have pixels of 0.492 arcsec with integers at pixel centres. The tiled
 the chips within a pixel of where ACIS-2.2 has them (23-pixel, 11" gaps; the readout rows are the outer edges
 on the left and right). DET has its centre, 4096.5, where the optical axis falls: on I3 near the inner corner.
 Sky is DET turned by the roll angle about the optical axis, which is also the tangent point; the dither,
-which moves DET along, is in `pyxt_hpc.simulate.plan`.
+which moves DET along, is in `pyxt_hpc.simulate.acis.plan`.
 """
 
 import numpy as np
