@@ -38,13 +38,13 @@ from pyxt_hpc.report.doubts import (
     doubts_of_fits,
     flag_shares,
 )
-from pyxt_hpc.report.field import add_field, tangent
-from pyxt_hpc.report.grid import DEAD, REASONS, Grid, page_grid, reasons_of_bad
-from pyxt_hpc.report.maps import PageMap, colour_tables, page_maps
-from pyxt_hpc.report.payload import PackedArrays
-from pyxt_hpc.report.pictures import page_pictures
+from pyxt_hpc.report.figures.field import add_field, tangent
+from pyxt_hpc.report.figures.grid import DEAD, REASONS, Grid, page_grid, reasons_of_bad
+from pyxt_hpc.report.figures.maps import PageMap, colour_tables, page_maps
+from pyxt_hpc.report.figures.payload import PackedArrays
+from pyxt_hpc.report.figures.pictures import page_pictures
+from pyxt_hpc.report.figures.spectra import add_spectra, chosen_regions, worst_regions
 from pyxt_hpc.report.records import StageRecords
-from pyxt_hpc.report.spectra import add_spectra, chosen_regions, worst_regions
 from pyxt_hpc.report.tables import (
     changed_settings,
     made_by_others,

@@ -22,8 +22,8 @@ from pyxt_hpc.maps.kinds.quantities import DIAGNOSTICS
 from pyxt_hpc.maps.product import BLANK, MapProduct
 from pyxt_hpc.plots.maps.colours import colour_scale
 from pyxt_hpc.plots.maps.pictures import thinned
-from pyxt_hpc.report.grid import Grid
-from pyxt_hpc.report.payload import PackedArrays
+from pyxt_hpc.report.figures.grid import Grid
+from pyxt_hpc.report.figures.payload import PackedArrays
 
 log = logging.getLogger(__name__)
 

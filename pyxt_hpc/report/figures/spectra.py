@@ -12,7 +12,7 @@ from pyxt_hpc.fit.observations import base_bins
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.plots.spectra import COUNTS_OF_POINT, COUNTS_OF_SEVERAL, DrawnSpectrum, added_up, points_of
-from pyxt_hpc.report.payload import PackedArrays
+from pyxt_hpc.report.figures.payload import PackedArrays
 
 MAX_SPECTRA = 300
 """Of a page."""

@@ -19,8 +19,8 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.maps.pictures import thinned
 from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
-from pyxt_hpc.report.maps import PageMap, add_image, scale_edges
-from pyxt_hpc.report.payload import PackedArrays
+from pyxt_hpc.report.figures.maps import PageMap, add_image, scale_edges
+from pyxt_hpc.report.figures.payload import PackedArrays
 
 _FINE = 2
 """Outlines are drawn on pixels so much smaller than the image's."""
