@@ -11,7 +11,7 @@ from pyxt_hpc.fit.inputs import config_of
 from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.stages.binning import circles_of
+from pyxt_hpc.stages.bins.scale_map import circles_of
 
 _CHUNK = 2000
 """Regions whose spectra are in memory at a time."""

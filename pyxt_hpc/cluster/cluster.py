@@ -42,7 +42,7 @@ from pyxt_hpc.profiles.mass.models import WAYS
 from pyxt_hpc.profiles.mass.sampler import SamplerOptions
 from pyxt_hpc.profiles.mass.tables import annuli_of, made_from, read_annuli
 from pyxt_hpc.profiles.tables import shell_table
-from pyxt_hpc.stages.binning import make_region_map
+from pyxt_hpc.stages.bins.scale_map import make_region_map
 from pyxt_hpc.store.reader import open_store
 from pyxt_hpc.store.reader import read_results as read_store
 

@@ -20,7 +20,7 @@ from pyxt_hpc.maps.fitted import FittedRegions, fitted_regions
 from pyxt_hpc.maps.kinds.quantities import CIRCLES, SUFFIX
 from pyxt_hpc.maps.painting.paint import paint_blocks
 from pyxt_hpc.maps.product import MapProduct, write_map
-from pyxt_hpc.stages.binning import signal_to_noise_of
+from pyxt_hpc.stages.bins.scale_map import signal_to_noise_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -106,8 +106,8 @@ def make_bins(
 
     Without `force` it is done only if it is outdated or missing.
     """
-    from pyxt_hpc.stages.binning import create_bins
-    from pyxt_hpc.stages.label_bins import BinsSummary, bin_inputs
+    from pyxt_hpc.stages.bins.label_bins import BinsSummary, bin_inputs
+    from pyxt_hpc.stages.bins.scale_map import create_bins
     from pyxt_hpc.steps import Step, run_if_outdated
 
     layout = Layout.of(config)
@@ -147,7 +147,7 @@ def make_bins(
 def _came_with_bundle(config: ClusterConfig) -> bool:
     """Whether the regions were made where their inputs are, which are not here, as after `unpack`."""
     from pyxt_hpc.fit.inputs import read_cluster_bundle, read_region_map
-    from pyxt_hpc.stages.label_bins import bin_inputs
+    from pyxt_hpc.stages.bins.label_bins import bin_inputs
 
     if all(path.exists() for path in bin_inputs(config)):
         return False

@@ -9,7 +9,7 @@ from astropy.io import fits
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import ConfigError, DamagedFile, EmptySelection, MissingInput, PyxtError
-from pyxt_hpc.stages.bin_file import read_bins
+from pyxt_hpc.stages.bins.bin_file import read_bins
 
 SHAPE = (30, 40)
 

@@ -26,7 +26,7 @@ from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.text import resolved, user_path
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.stages.bin_file import read_bins
+from pyxt_hpc.stages.bins.bin_file import read_bins
 
 
 class Unbinned(IntEnum):

@@ -19,8 +19,8 @@ from pyxt_hpc.files.fits import write_fits
 from pyxt_hpc.fit.inputs import config_of
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.direct import observe_directly
-from pyxt_hpc.stages.binning import circles_of
-from pyxt_hpc.stages.label_bins import Unbinned, label_bins, least_radius, summary_of
+from pyxt_hpc.stages.bins.label_bins import Unbinned, label_bins, least_radius, summary_of
+from pyxt_hpc.stages.bins.scale_map import circles_of
 from pyxt_hpc.store.reader import read_results
 
 SIDE = 45

@@ -32,7 +32,7 @@ from pyxt_hpc.parallel.ledger import Collector
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.parallel.pools.pool import Payload
 from pyxt_hpc.parallel.world import World
-from pyxt_hpc.stages.label_bins import BinsSummary, Unbinned, label_bins, least_radius, summary_of
+from pyxt_hpc.stages.bins.label_bins import BinsSummary, Unbinned, label_bins, least_radius, summary_of
 
 ROUNDING = 1e-3
 """Steps by which a radius may be missed: maps of the point spread are single precision."""
