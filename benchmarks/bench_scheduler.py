@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from common import environment
 
-from pyxt_hpc.parallel import driver, requeue_order
 from pyxt_hpc.parallel.launch import find_mpiexec
+from pyxt_hpc.parallel.master import driver, requeue_order
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.parallel.pools.pool import IN_FLIGHT, Payload, Pool
 from pyxt_hpc.parallel.world import detect_world

@@ -28,9 +28,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pyxt_hpc.parallel.chunk_size import CHUNK_SECONDS, ChunkSize
-from pyxt_hpc.parallel.driver import BURST
 from pyxt_hpc.parallel.launch import find_mpiexec
+from pyxt_hpc.parallel.master.chunk_size import CHUNK_SECONDS, ChunkSize
+from pyxt_hpc.parallel.master.driver import BURST
 from pyxt_hpc.parallel.pools.pool import IN_FLIGHT
 from pyxt_hpc.parallel.pools.ranks import SLEEP_GROWTH, SLEEP_SECONDS
 

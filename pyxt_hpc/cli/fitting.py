@@ -146,7 +146,7 @@ def _check_regions(arguments: argparse.Namespace) -> None:
 
 
 def _part_and_limit(arguments: argparse.Namespace) -> tuple[tuple[int, int] | None, float | None]:
-    from pyxt_hpc.parallel.limits import parse_time_limit
+    from pyxt_hpc.parallel.master.limits import parse_time_limit
 
     part = None if arguments.slice is None else parse_slice(arguments.slice)
     time_limit = None if arguments.time_limit is None else parse_time_limit(arguments.time_limit)

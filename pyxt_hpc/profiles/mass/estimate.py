@@ -18,8 +18,8 @@ from pyxt_hpc.files.lock import WriterLock, current_owner
 from pyxt_hpc.fit.brightness.sky import SkyBrightness
 from pyxt_hpc.fit.cosmology import cosmology
 from pyxt_hpc.fit.observations import fold_observations
-from pyxt_hpc.parallel.driver import run_chunks
-from pyxt_hpc.parallel.ledger import Collector
+from pyxt_hpc.parallel.master.driver import run_chunks
+from pyxt_hpc.parallel.master.ledger import Collector
 from pyxt_hpc.parallel.pools.pool import Payload, Pool
 from pyxt_hpc.profiles.mass.annuli import MIN_ANNULI, AnnularFits
 from pyxt_hpc.profiles.mass.likelihood import Likelihood

@@ -27,8 +27,8 @@ from pyxt_hpc.fit.inputs import read_cluster_bundle, scale_map_settings
 from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.images import write_image
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.parallel.driver import run_chunks
-from pyxt_hpc.parallel.ledger import Collector
+from pyxt_hpc.parallel.master.driver import run_chunks
+from pyxt_hpc.parallel.master.ledger import Collector
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.parallel.pools.pool import Payload
 from pyxt_hpc.parallel.world import World

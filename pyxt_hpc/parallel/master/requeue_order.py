@@ -4,7 +4,7 @@ from collections import deque
 
 import numpy as np
 
-from pyxt_hpc.parallel.chunk_size import ChunkSize
+from pyxt_hpc.parallel.master.chunk_size import ChunkSize
 from pyxt_hpc.parallel.pools.pool import Chunk
 
 SUSPECTS_PER_CHUNK = 64

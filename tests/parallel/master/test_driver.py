@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyxt_hpc.errors import DiskFull, Interrupted, WorkerFailed
-from pyxt_hpc.parallel import driver
-from pyxt_hpc.parallel.chunk_size import FIRST_ITEMS
-from pyxt_hpc.parallel.driver import run_chunks
-from pyxt_hpc.parallel.ledger import Collector
-from pyxt_hpc.parallel.limits import Limits
+from pyxt_hpc.parallel.master import driver
+from pyxt_hpc.parallel.master.chunk_size import FIRST_ITEMS
+from pyxt_hpc.parallel.master.driver import run_chunks
+from pyxt_hpc.parallel.master.ledger import Collector
+from pyxt_hpc.parallel.master.limits import Limits
+from pyxt_hpc.parallel.master.requeue_order import SUSPECTS_PER_CHUNK
 from pyxt_hpc.parallel.pools.pool import Answer, Chunk, Failure
-from pyxt_hpc.parallel.requeue_order import SUSPECTS_PER_CHUNK
 
 
 class FakePool:

@@ -3,7 +3,7 @@
 import pytest
 
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.parallel.limits import Limits, parse_time_limit
+from pyxt_hpc.parallel.master.limits import Limits, parse_time_limit
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyxt_hpc.parallel.chunk_size import (
+from pyxt_hpc.parallel.master.chunk_size import (
     CHUNK_SECONDS,
     FIRST_ITEMS,
     FIRST_SECONDS,

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyxt_hpc.parallel.master.requeue_order import SUSPECTS_PER_CHUNK, RequeueOrder
 from pyxt_hpc.parallel.pools.pool import Chunk
-from pyxt_hpc.parallel.requeue_order import SUSPECTS_PER_CHUNK, RequeueOrder
 
 
 @given(

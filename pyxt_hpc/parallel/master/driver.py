@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from pyxt_hpc.errors import Interrupted, PyxtError, WorkerFailed
-from pyxt_hpc.parallel.ledger import Ledger
-from pyxt_hpc.parallel.limits import Limits
+from pyxt_hpc.parallel.master.ledger import Ledger
+from pyxt_hpc.parallel.master.limits import Limits
+from pyxt_hpc.parallel.master.requeue_order import RequeueOrder
 from pyxt_hpc.parallel.pools.pool import IN_FLIGHT, Answer, Chunk, Failure, Pool, Task
 from pyxt_hpc.parallel.progress import Progress
-from pyxt_hpc.parallel.requeue_order import RequeueOrder
 from pyxt_hpc.parallel.signals import stop_signals
 
 log = logging.getLogger(__name__)
