@@ -3,7 +3,7 @@
 import argparse
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,9 @@ from pyxt_hpc.cli.options import (
     whole_number,
 )
 from pyxt_hpc.cli.plain import plain
-from pyxt_hpc.cli.sample_job import sample_job
 from pyxt_hpc.cli.screen import answer, confirm, echo, tell
 from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.text import resolved
 from pyxt_hpc.files.times import duration
 from pyxt_hpc.layout import Layout
@@ -192,7 +192,7 @@ def _job(arguments: argparse.Namespace) -> "Job":
     given["venv"] = arguments.venv and os.path.abspath(os.path.expanduser(arguments.venv))
     given["directives"] = "\n".join(arguments.directives) if arguments.directives else None
     if getattr(arguments, "sample", None) is not None:
-        return sample_job(arguments, given)
+        return _sample_job(arguments, given)
     config = read_config(arguments.config)
     layout = Layout.of(config)
     settings = settings_for(str(config.path), dict(config.hpc), given, arguments.site, charged=True)
@@ -207,6 +207,32 @@ def _job(arguments: argparse.Namespace) -> "Job":
         stages=tuple(map(int, stages.split(","))),
         resolution=arguments.resolution,
         n_tasks=arguments.array,
+    )
+
+
+def _sample_job(arguments: argparse.Namespace, given: Mapping[str, str | None]) -> "Job":
+    """The job of options of ``make-job``, some of which are `given` texts of the keys of ``[hpc]``."""
+    from pyxt_hpc.jobs.job import MAX_TASKS, Job
+    from pyxt_hpc.jobs.sites import settings_for
+    from pyxt_hpc.layout import SampleLayout
+    from pyxt_hpc.sample.table import read_sample
+
+    if arguments.stages is not None:
+        raise ConfigError("--stages: the tasks of a sample do all stages; those that are done take no time")
+    table = resolved(arguments.sample)
+    n_tasks = arguments.array or min(len(read_sample(table)), MAX_TASKS)
+    layout = SampleLayout(table)
+    settings = settings_for(str(table), {}, given, arguments.site, charged=True)
+    default = layout.command_list if settings.scheduler == "list" else layout.job_script
+    return Job(
+        name=table.stem,
+        config=table,
+        script=resolved(arguments.output or default),
+        record=layout.jobs_record,
+        settings=settings,
+        resolution=arguments.resolution,
+        n_tasks=n_tasks,
+        is_sample=True,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.cli import main
-from pyxt_hpc.cli.manual import FOLDER, manual_pages
+from pyxt_hpc.cli.commands.manual import FOLDER, manual_pages
 from pyxt_hpc.cli.page import plain_text, show
 
 
@@ -98,7 +98,7 @@ def test_pages_that_there_are_not(name: str, capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.parametrize("page", [path.name for path in manual_pages().values()])
 def test_paths_that_the_manual_names_exist(page: str) -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     text = (FOLDER / page).read_text(encoding="utf-8")
     named = re.findall(
         r"`((?:pyxt_hpc|tests|benchmarks|jobscripts|\.ci)/[\w./-]+|README\.md|setup\.cfg)`", text

@@ -11,7 +11,7 @@ from pyxt_hpc.cli.page import plain_text, show
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted
 
-FOLDER = Path(__file__).parents[1] / "manual"
+FOLDER = Path(__file__).parents[2] / "manual"
 INDEX = "README"
 MESSAGES = "troubleshooting"
 
