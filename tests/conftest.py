@@ -21,7 +21,7 @@ from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig, read_config
-from pyxt_hpc.data.make_plasma_table import HC_KEV_ANGSTROM
+from pyxt_hpc.data.makers.plasma_table import HC_KEV_ANGSTROM
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.store.rows import ROW_DTYPE

@@ -22,7 +22,7 @@ _PARTICLE_STEP = 0.005  # keV
 
 
 def _lines(name: str) -> list[str]:
-    return (files("pyxt_hpc") / "data" / name).read_text(encoding="utf-8").splitlines()
+    return (files("pyxt_hpc") / "data" / "tables" / name).read_text(encoding="utf-8").splitlines()
 
 
 def on_axis_arf() -> Arf:

@@ -1,7 +1,7 @@
 """Make the table of photoelectric cross-sections by sampling XSPEC's own models element by element.
 
     pip install xspectrampoline    # the real XSPEC library; needed for this script only
-    python -m pyxt_hpc.data.make_absorption_table [-o OUT]
+    python -m pyxt_hpc.data.makers.absorption_table [-o OUT]
 
 Nodes are bisected until straight lines in ln E, ln(sigma E^3) join them; an edge becomes two nodes.
 """

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pyxt_hpc.data import make_cooling_table
-from pyxt_hpc.data.make_plasma_table import bin_edges, bin_integrals, make_table
+from pyxt_hpc.data.makers import cooling_table
+from pyxt_hpc.data.makers.plasma_table import bin_edges, bin_integrals, make_table
 from pyxt_hpc.errors import DamagedFile, MissingInput
 from pyxt_hpc.spectra.models.plasma import read_plasma
 
@@ -55,7 +55,7 @@ def test_bins_are_fine_where_iron_shines():
     assert width[(edges[:-1] > 6.2) & (edges[:-1] < 8.4)].max() < 0.0031
 
 
-@pytest.mark.parametrize("make", [make_table, make_cooling_table.make_table])
+@pytest.mark.parametrize("make", [make_table, cooling_table.make_table])
 def test_missing_or_mixed_atomdb_files_are_refused(tmp_path, small_atomdb, make):
     (tmp_path / "other").mkdir()
     line, coco = small_atomdb(tmp_path)

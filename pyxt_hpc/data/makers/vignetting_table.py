@@ -1,6 +1,6 @@
 """Make the vignetting table of the package from a ray trace of the mirrors.
 
-    python -m pyxt_hpc.data.make_vignetting_table [RAY_TRACE] [-o OUT]
+    python -m pyxt_hpc.data.makers.vignetting_table [RAY_TRACE] [-o OUT]
 
 Each energy has a smooth curve of the angle of its own, a penalised spline (Eilers & Marx 1996, Statistical
 Science 11, 89) that is even in the angle, so that it is flat on the axis. The rays counted on the axis have
@@ -137,7 +137,7 @@ def make_table(ray_trace: Path, out: Path) -> None:
     log.info("chi^2 %.1f, %.1f degrees of freedom", chi2, dof)
     lines = [
         "# Effective area of the mirrors relative to the optical axis (mean over azimuth).",
-        f"# Smooth curves through {ray_trace.name}, by `python -m pyxt_hpc.data.make_vignetting_table`.",
+        f"# Smooth curves through {ray_trace.name}, by `python -m pyxt_hpc.data.makers.vignetting_table`.",
         f"# First row: off-axis angle [arcmin] (beyond {angle[-1]:g}' continued, not traced); then one row",
         "# per energy: energy [keV], relative area at each angle. Accuracy and source: SOURCES.md.",
         "0.00 " + "".join(f"{a:8.1f}" for a in ANGLES_arcmin),

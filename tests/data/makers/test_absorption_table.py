@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pyxt_hpc.data.make_absorption_table import TOLERANCE, bisect_nodes
+from pyxt_hpc.data.makers.absorption_table import TOLERANCE, bisect_nodes
 
 EDGE_keV = 0.5317
 

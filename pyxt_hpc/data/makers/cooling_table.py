@@ -1,6 +1,6 @@
 """Make the table of radiated power of the package from AtomDB's FITS files.
 
-    python -m pyxt_hpc.data.make_cooling_table apec_v3.0.9_line.fits apec_v3.0.9_coco.fits [-o OUT]
+    python -m pyxt_hpc.data.makers.cooling_table apec_v3.0.9_line.fits apec_v3.0.9_coco.fits [-o OUT]
 
 All of AtomDB is integrated, continua from 1.5 eV to 100 keV and every line: the table of spectra, which has
 0.1-40 keV, would lose up to an eighth of the power.
@@ -13,7 +13,7 @@ from astropy import units
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from pyxt_hpc.data.make_plasma_table import CONTINUA, HC_KEV_ANGSTROM, atomdb_arguments, read_atomdb
+from pyxt_hpc.data.makers.plasma_table import CONTINUA, HC_KEV_ANGSTROM, atomdb_arguments, read_atomdb
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.spectra.models.cooling import TABLE_PATH
 from pyxt_hpc.spectra.models.plasma import N_ELEMENTS
@@ -79,7 +79,7 @@ def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:
     )
     text = [
         f"# Power per n_e n_H that each element radiates [erg cm^3 s^-1], from {line_path.name} and",
-        f"# {continuum_path.name} by `python -m pyxt_hpc.data.make_cooling_table`; abundances of Anders",
+        f"# {continuum_path.name} by `python -m pyxt_hpc.data.makers.cooling_table`; abundances of Anders",
         "# & Grevesse (1989). Accuracy and source: SOURCES.md. Columns: kT [keV], atomic numbers 1 to 30.",
         *(
             f"{temperature:.7g} " + " ".join(f"{value:.5g}" for value in values)

@@ -1,6 +1,6 @@
 """Make the compact plasma table of the package from AtomDB's FITS files.
 
-    python -m pyxt_hpc.data.make_plasma_table apec_v3.0.9_line.fits apec_v3.0.9_coco.fits [-o OUT]
+    python -m pyxt_hpc.data.makers.plasma_table apec_v3.0.9_line.fits apec_v3.0.9_coco.fits [-o OUT]
 
 Lines that matter anywhere keep their energy; the many weak ones join the continua in bins that hold
 photon numbers, so that no photon is lost. AtomDB: Smith et al. 2001, ApJ 556, L91; Foster et al. 2012,
