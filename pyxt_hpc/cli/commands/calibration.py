@@ -61,7 +61,7 @@ def _factor(text: str) -> float:
 def calibrate_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.calibrate.driver import Request, calibrate
     from pyxt_hpc.calibrate.products import class_table, map_trust, region_table
-    from pyxt_hpc.files.ecsv import write_ecsv
+    from pyxt_hpc.files.writing import write_ecsv
     from pyxt_hpc.maps.product import write_maps
     from pyxt_hpc.pipeline.run import count_workers
     from pyxt_hpc.pipeline.summaries import calibration_lines, map_lines

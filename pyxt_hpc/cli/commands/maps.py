@@ -130,7 +130,7 @@ def everything(arguments: argparse.Namespace) -> None:
     example="pyxt-hpc find-shocks -c A1795_cluster_config.ini",
 )
 def shocks(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.files.ecsv import write_ecsv
+    from pyxt_hpc.files.writing import write_ecsv
     from pyxt_hpc.maps.fitted import read_fitted_regions
     from pyxt_hpc.maps.shocks.search import make_shock_maps, search_shocks, shock_table
     from pyxt_hpc.plots.shocks import draw_histogram, write_fronts

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pyxt_hpc.errors import ConfigError, DamagedFile, Interrupted, MissingInput
 from pyxt_hpc.files.fits import check_whole
-from pyxt_hpc.files.private_folders import private_folder
+from pyxt_hpc.files.process_identity import private_folder
 from pyxt_hpc.files.quoting import MAX_WORD, shown
 from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.writing import note_product, sync_file, sync_folder
