@@ -1,6 +1,6 @@
 """How much of simulated flares goes and how much of the quiet time, after both passes of `remove-sources`.
 
-    python benchmarks/flares.py [--quick]
+    python -m benchmarks.accuracy.flares [--quick]
 
 Light curves are drawn bin by bin: a quiet rate of particles (9-12 keV, and 0.3-12 keV of what is left of
 the field), emission of the cluster left in the full band, a flare with the spectrum of the particles, and

@@ -3,7 +3,7 @@
 Every cluster is another one: mass, concentration, density profile and redshift are drawn. Its annuli get
 Poisson spectra with all temperatures along the line of sight, fits, and a mass as ``mass-estimation`` has it.
 
-    python benchmarks/mass.py --clusters 200 --way backward --output mass.jsonl
+    python -m benchmarks.accuracy.mass --clusters 200 --way backward --output mass.jsonl
 
 Posteriors are sampled by importance, about a second a cluster; ``--steps 3000`` has emcee sample the same
 posteriors instead, a minute each. A repeated run goes on where it stopped; ``--clusters 0`` only prints

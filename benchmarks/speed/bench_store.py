@@ -1,6 +1,6 @@
 """What the results store costs the master: making, writing, opening, verifying; at 10^6 and 10^7 regions.
 
-Usage: python benchmarks/bench_store.py [--rows N ...] [--directory DIR]
+Usage: python -m benchmarks.speed.bench_store [--rows N ...] [--directory DIR]
 """
 
 import argparse
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from common import environment
 
+from benchmarks.common import environment
 from pyxt_hpc.store.reader import open_store, read_results, verified_status
 from pyxt_hpc.store.rows import REGION_DTYPE, ROW_DTYPE, Status, blank_rows, is_final
 from pyxt_hpc.store.writer import ResultsStore

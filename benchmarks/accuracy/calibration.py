@@ -1,6 +1,6 @@
 """Are temperatures and their 68% intervals right? Fits of simulated regions whose temperature is known.
 
-    python benchmarks/calibration.py [--quick] [--regions N] [--part NAME ...]
+    python -m benchmarks.accuracy.calibration [--quick] [--regions N] [--part NAME ...]
 
 Each cell is 5000 regions (quick: 200) with kT spread evenly over 2-12 keV, at one number of net counts,
 share of the background in all counts, exposure of the background spectrum in units of the source's (r), and
@@ -26,8 +26,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from common import environment
 
+from benchmarks.common import environment
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.simulate.acis import geometry, instrument, photons
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions

@@ -1,6 +1,6 @@
 """The master's own cost: time per chunk handed out and per region received and stored.
 
-    python benchmarks/bench_scheduler.py [--quick]
+    python -m benchmarks.speed.bench_scheduler [--quick]
 
 Runs itself under `mpiexec -n 2` (the MPI from PyPI) with a task that takes no time, so that all the time is
 the scheduler's: the real driver, pool, ledger and store, rows of a real store. Costs are the master's
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import environment
 
+from benchmarks.common import environment
 from pyxt_hpc.parallel.launch import find_mpiexec
 from pyxt_hpc.parallel.master import driver, requeue_order
 from pyxt_hpc.parallel.pools.choose import choose_pool
@@ -192,7 +192,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         for inside in ("driver", "futures"):
-            command = [mpiexec, "-n", "2", sys.executable, __file__, "--inside", inside, "--folder", made]
+            python = [sys.executable, "-m", "benchmarks.speed.bench_scheduler"]
+            command = [mpiexec, "-n", "2", *python, "--inside", inside, "--folder", made]
             subprocess.run([*command, *(["--quick"] if options.quick else [])], check=True)
             costs = json.loads((folder / "costs.json").read_text())["us_per_chunk"]
             print({"driver": "this package, with store", "futures": "mpi4py.futures, no store"}[inside])

@@ -1,6 +1,6 @@
 """Kill runs at random instants and see that nothing finished is lost, fitted again or wrong.
 
-    python benchmarks/kill_harness.py --launch {processes,mpich,openmpi} --kills 400
+    python -m benchmarks.survival.kill_harness --launch {processes,mpich,openmpi} --kills 400
         [--config A.ini]
 
 Runs a toy job or, with --config (a cluster up to create-bins), `fit-spectra`, again and again from where
@@ -33,7 +33,7 @@ from pyxt_hpc.store.rows import Status, is_final
 
 log = logging.getLogger(__name__)
 
-TOY_JOB = Path(__file__).parents[1] / "tests" / "parallel" / "toy_job.py"
+TOY_JOB = Path(__file__).parents[2] / "tests" / "parallel" / "toy_job.py"
 VICTIMS = {
     "processes": ("master", "worker", "job"),
     "mpich": ("master", "worker", "launcher", "job"),

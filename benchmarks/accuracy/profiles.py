@@ -1,6 +1,6 @@
 """Are densities and temperatures of spheres found, and do their intervals hold them? Photons to shells.
 
-    python benchmarks/profiles.py [--fields N] [--seed S] [--times T] [CLUSTER ...]
+    python -m benchmarks.accuracy.profiles [--fields N] [--seed S] [--times T] [CLUSTER ...]
 
 N observations of each cluster of `pyxt_hpc.simulate.spherical` in the field of 8 arcmin, T times as long as
 usual, each with `profile-analysis`. The truth of a shell is the root of the mean square of the density, and

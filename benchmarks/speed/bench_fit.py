@@ -1,7 +1,7 @@
 """Speed of the fits, after checking them against Sherpa, and of Sherpa itself in the same run.
 
     pip install sherpa                                      (else the peer is left out)
-    python benchmarks/bench_fit.py [--quick] [--apecroot DIRECTORY/apec_v3.0.9]
+    python -m benchmarks.speed.bench_fit [--quick] [--apecroot DIRECTORY/apec_v3.0.9]
 
 Spectra are simulated: 1600 counts a region, 20% of them background, blank-sky exposure 10 times the
 source's, kT 2-9 keV, an ACIS-like response. A fit is kT and norm by wstat with both 68% intervals, or
@@ -26,8 +26,8 @@ from typing import Any
 
 import numba
 import numpy as np
-from common import environment
 
+from benchmarks.common import environment
 from pyxt_hpc.binning.runs import runs_of_discs
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf, write_arf, write_rmf
 from pyxt_hpc.fit.extraction.extract import extract_regions

@@ -1,6 +1,6 @@
 """Time and peak memory of stages 1 to 4, a process each, as a user runs them.
 
-    python benchmarks/bench_preprocess.py [--observations 20] [--events 2000000] [--directory DIR]
+    python -m benchmarks.speed.bench_preprocess [--observations 20] [--events 2000000] [--directory DIR]
 
 Every observation is simulated by itself: a pointing and roll of its own, independent events, every third
 with a flare; event files are gzipped as in the archive. Kernels are compiled before, on a small cluster, and

@@ -1,6 +1,6 @@
 """How the scheduler scales: a discrete-event model of 16 to 16384 ranks, from measured costs.
 
-    python benchmarks/scaling_model.py [--validate] [--fit-us 100 400 1500]
+    python -m benchmarks.speed.scaling_model [--validate] [--fit-us 100 400 1500]
 
 The model runs the package's own `ChunkSize` and rules of dispatch against workers in simulated time. The
 master is one server: it receives results, hands out chunks, then stores what it received, at the costs that
@@ -34,7 +34,7 @@ from pyxt_hpc.parallel.master.driver import BURST
 from pyxt_hpc.parallel.pools.pool import IN_FLIGHT
 from pyxt_hpc.parallel.pools.ranks import SLEEP_GROWTH, SLEEP_SECONDS
 
-TOY = Path(__file__).resolve().parents[1] / "tests" / "parallel" / "toy_job.py"
+TOY = Path(__file__).resolve().parents[2] / "tests" / "parallel" / "toy_job.py"
 RANKS = (16, 64, 256, 1024, 4096, 16384)
 REGIONS = (100_000, 1_000_000, 10_000_000)
 STARTUP_S = 10.0

@@ -424,7 +424,7 @@ def one(number: int, seed: int, pristine: Path, reference: Results, base: Path) 
 
 def main(options: argparse.Namespace) -> int:
     """Run the campaign; the exit code is 1 if anything was wrong."""
-    os.environ |= {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "OMP_NUM_THREADS": "1"}
+    os.environ |= {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
     base = options.folder or Path(tempfile.mkdtemp(prefix="hostile-"))
     base.mkdir(parents=True, exist_ok=True)
     pristine = base / "pristine"

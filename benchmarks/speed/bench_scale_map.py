@@ -1,6 +1,6 @@
 """Speed of the scale map, after checking it against brute force, and of what users have now.
 
-    python benchmarks/bench_scale_map.py [--quick]
+    python -m benchmarks.speed.bench_scale_map [--quick]
 
 The image is a beta model on a flat background; the S/N target is 40. The peer is ClusterPyXT's method:
 for each pixel a bisection over the 793 radii, each time with the disc as a mask over the whole image
@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from common import environment
 
+from benchmarks.common import environment
 from pyxt_hpc.binning.circles import prepare, radius_grid, scale_map_rows
 
 TARGET = 40.0

@@ -1,6 +1,6 @@
 """Time and memory of a whole set of maps, after checking one of them against the results it is painted from.
 
-    python benchmarks/bench_maps.py [--size 2048] [--resolution 2] [--directory DIR] [--parts]
+    python -m benchmarks.speed.bench_maps [--size 2048] [--resolution 2] [--directory DIR] [--parts]
 
 A cluster of 4 million counts (beta model, core 6% of the image) in two observations with gaps between
 chips and sources cut out; circles of S/N 40, and a results store of made-up fits with a twentieth of the
@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
-from common import environment
 
+from benchmarks.common import environment
 from pyxt_hpc.binning.circles import prepare, scale_map_rows
 from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, write_bundle

@@ -1,6 +1,7 @@
 """Temperatures of the full chain, hands free, against those of bundles made from the truth.
 
-    python benchmarks/full_chain.py [--seeds 8] [--first 1] [--arcmin 14] [--exposure 1] [--table FILE]
+    python -m benchmarks.accuracy.full_chain [--seeds 8] [--first 1] [--arcmin 14] [--exposure 1]
+        [--table FILE]
 
 A seed simulates the demo's two observations, the second with a flare; the blank-sky files of even seeds are
 at a nominal pointing, as in CALDB. Nobody draws a region. Stages 1 to 4 run as commands; then all circles of
@@ -19,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 from astropy.coordinates import SkyCoord
-from fitted_in_memory import fit_in_memory
-from ideal_bundle import ideal_bundle, true_scale, without_flare
 from numpy.typing import NDArray
 
+from benchmarks.accuracy.fitted_in_memory import fit_in_memory
+from benchmarks.accuracy.ideal_bundle import ideal_bundle, true_scale, without_flare
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.chandra.events import read_events
 from pyxt_hpc.chandra.regions.sky import read_regions

@@ -1,6 +1,6 @@
 """Bins that share no pixel: how even and round they are, how long they take, and what fits in them say.
 
-    python benchmarks/bench_bins.py [--image COUNTS.fits] [--quick]
+    python -m benchmarks.speed.bench_bins [--image COUNTS.fits] [--quick]
 
 Tables in Markdown: a made cluster of 2048^2 pixels (quick: 512^2) with a gap and holes; a FITS image of
 counts; extraction of 2,000 bins from 10^7 events; fits of simulated clusters in bins, against the truth.
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from simulated_fronts import shock_free_cluster
 
+from benchmarks.accuracy.simulated_fronts import shock_free_cluster
 from pyxt_hpc.binning.bins import signal_to_noise, sums_of
 from pyxt_hpc.binning.contour import contour_bins
 from pyxt_hpc.binning.geometric import annuli_of_signal, elliptical_radius, grid_bins

@@ -3,7 +3,7 @@
 The tools of tests/preprocess/ciao/small_ciao.py are shell scripts that copy one small file. Said are the
 wall-clock time of a first run, and of a second one in which everything is up to date.
 
-    python benchmarks/bench_ciao.py [--observations N] [--calls N] [--workers N]
+    python -m benchmarks.speed.bench_ciao [--observations N] [--calls N] [--workers N]
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pyxt_hpc.preprocess.ciao.find import find_ciao
 from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call
 from pyxt_hpc.preprocess.ciao.runner import Limits, run_plan
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "preprocess" / "ciao"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "preprocess" / "ciao"))
 from small_ciao import outside, small_ciao, tool
 
 

@@ -1,6 +1,6 @@
 """Are shocks found with the right Mach number, and none where there is none? Photons to candidates.
 
-    python benchmarks/shocks.py [--fields N] [--seed S] [--signal-to-noise T] [--list]
+    python -m benchmarks.accuracy.shocks [--fields N] [--seed S] [--signal-to-noise T] [--list]
 
 N fields of each kind, 200 x 200 pixels with 500,000 photons of the cluster, blank-sky background and holes of
 point sources (`simulated_fronts.py`), each with the package's own scale map, fits at resolution 2 and
@@ -13,16 +13,16 @@ import argparse
 import time
 
 import numpy as np
-from common import environment
-from fitted_in_memory import fit_in_memory
-from simulated_fronts import (
+
+from benchmarks.accuracy.fitted_in_memory import fit_in_memory
+from benchmarks.accuracy.simulated_fronts import (
     SHOCK_FREE,
     FrontTruth,
     point_sources,
     shock_free_cluster,
     shocked_cluster,
 )
-
+from benchmarks.common import environment
 from pyxt_hpc.maps.shocks.fronts import Front
 from pyxt_hpc.maps.shocks.search import search_shocks
 from pyxt_hpc.simulate.direct import observe_directly

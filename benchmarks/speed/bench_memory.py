@@ -1,6 +1,6 @@
 """Memory that one node shares for the fits of a deep cluster, and what the extraction of its spectra costs.
 
-    python benchmarks/bench_memory.py [--observations N]
+    python -m benchmarks.speed.bench_memory [--observations N]
 
 20 observations of 2 million events each in a crop of 1000 x 1000 pixels (33 arcmin), background files of as
 many events, six energies of vignetting. Counted are the arrays that the ranks of a node share; each rank

@@ -1,6 +1,6 @@
 """Completeness and false detections of the point source search, over many simulated fields.
 
-    python benchmarks/detection.py [--fields 48] [--side 1024]
+    python -m benchmarks.accuracy.detection [--fields 48] [--side 1024]
 
 Fields at image level: a beta-model cluster (cool core, ellipticity, shock edge, knots, brightness and place
 vary), point sources with a logN-logS, particle background, two pointings with rolls and chip gaps, Gaussian
