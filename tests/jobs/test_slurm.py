@@ -48,7 +48,7 @@ def wait(what: str, true: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.5)
+        time.sleep(0.2)
 
 
 def is_listed(job: str) -> bool:
