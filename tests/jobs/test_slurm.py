@@ -170,7 +170,9 @@ def cluster(
     shutil.copytree(small_cluster_cropped, folder)
     config = folder / "demo.ini"
     text = config.read_text().replace("free_abundance = false", "free_abundance = true")
-    config.write_text(f"{text}\n[hpc]\nscheduler = slurm\ntime = 00:10:00\nlauncher = mpirun\n")
+    config.write_text(
+        f"{text}\n[hpc]\nscheduler = slurm\ntime = 00:10:00\nstop_margin = 30\nlauncher = mpirun\n"
+    )
     assert main(["create-bins", "-c", str(config), "--num-cpus", "2"]) == 0
     return config
 
@@ -205,7 +207,7 @@ def test_a_warned_job_finishes_by_itself(
     cluster: Path, uninterrupted: np.ndarray, submit: Callable[..., str]
 ) -> None:
     layout = Layout.of(read_config(cluster))
-    options = ["--stages", "6", "--resolution", "3", "--ranks-per-node", "3"]
+    options = ["--stages", "6", "--resolution", "3", "--ranks-per-node", "4"]
 
     cancelled = submit(*options, "--launcher", "srun --mpi=pmi2")
     wait("the first results", lambda: n_finished(layout.results) > 0, 300)
