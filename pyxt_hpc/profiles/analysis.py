@@ -21,7 +21,6 @@ from pyxt_hpc.profiles.density import BrightnessDensity, fit_density, norm_per_m
 from pyxt_hpc.profiles.deprojection import Deprojection, ShellFit, Shells, fit_shells
 from pyxt_hpc.profiles.edges import Edge, fit_edge
 from pyxt_hpc.profiles.projection import projection_matrix
-from pyxt_hpc.profiles.steadying import steadied
 from pyxt_hpc.profiles.thermodynamics import (
     EntropyFit,
     Gas,
@@ -42,6 +41,14 @@ _MODEL_DRAWS = 100
 
 _POOR_SIGMA = 8.0
 """Standard deviations of C above which a model of the brightness is told to be wrong."""
+
+_STEADY = 25.0
+"""Least smoothing where no temperature of a single shell is asked for: second differences of ln kT of 20%.
+
+Shells of few counts have temperatures that scatter by factors, upwards more than downwards, and hot gas is
+fainter for its density. What sums up shells, as the mass of the gas, would be too high by as much as it is in
+the draws once more, so that its intervals would miss the truth twice.
+"""
 
 _TAIL = 0.16
 """Share of draws beyond one end of a 68% interval."""
@@ -243,18 +250,20 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
     log.info("%s: %d shells fitted jointly, %d draws", bundle.name, len(annuli), options.draws)
     start = fit.start(rows["norm"], rows["kT"], rows["abundance"])
     deprojection = fit_shells(fit, start, n_draws=options.draws, rng=rng)
-    best, draws = deprojection.best, deprojection.draws
-    without, at_bound = _without(deprojection), _at_bound(best.kT, spectra.options.kT_bounds)
-    steady = steadied(deprojection, ~without & ~at_bound)
+    steady = deprojection
+    if options.smoothing < _STEADY:
+        steady = fit_shells(replace(fit, smoothing=_STEADY), start, n_draws=options.draws, rng=rng)
     warm = np.where(deprojection.no_emission, np.nan, 1.0)
     density = fit_density(
         rings,
         beta,
         scale,
-        rate_of(warm * steady.kT, best.abundance),
+        rate_of(warm * steady.best.kT, steady.best.abundance),
         [
-            rate_of(warm * steady.kT_draws[i], draws.abundance[i])
-            for i in range(min(options.draws, _MODEL_DRAWS))
+            rate_of(warm * kT, abundance)
+            for kT, abundance in zip(
+                steady.draws.kT[:_MODEL_DRAWS], steady.draws.abundance[:_MODEL_DRAWS], strict=True
+            )
         ],
         rng,
     )
@@ -268,15 +277,14 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
     per_measure = float(norm_per_measure(1.0, distance, bundle.redshift))
     table = bundle.abundance_table
 
-    def gas_of(shells: Shells, steady_norm: FloatArray) -> Gas:
-        n_e, steady_n_e = (
-            density_of_norm(norm, shells.abundance, geometry.volume_kpc3, per_measure, table)
-            for norm in (shells.norm, steady_norm)
-        )
-        gas = Gas.of(n_e, shells.kT, shells.abundance, geometry, table)
-        return replace(gas, gas_mass=mass_within(steady_n_e, shells.abundance, geometry, table))
+    def density_of(shells: Shells) -> FloatArray:
+        return density_of_norm(shells.norm, shells.abundance, geometry.volume_kpc3, per_measure, table)
 
-    gas, gas_draws = gas_of(best, steady.norm), gas_of(draws, steady.norm_draws)
+    def gas_of(shells: Shells, steady: Shells) -> Gas:
+        gas = Gas.of(density_of(shells), shells.kT, shells.abundance, geometry, table)
+        return replace(gas, gas_mass=mass_within(density_of(steady), steady.abundance, geometry, table))
+
+    gas, gas_draws = gas_of(deprojection.best, steady.best), gas_of(deprojection.draws, steady.draws)
     shells, status = _intervals(gas, gas_draws, deprojection, spectra.options.kT_bounds)
     known = np.where(np.isfinite(shells["entropy"].value), gas.entropy, np.nan)
     time = shells["cooling_time"]
@@ -351,7 +359,8 @@ def _intervals(
     without, at_bound = _without(fit), _at_bound(gas.kT, kT_bounds)
     shells = {}
     for name, value in vars(gas).items():
-        of_draws = np.where(fit.no_emission_drawn, np.nan, getattr(draws, name))
+        unknown = fit.no_emission_drawn & (name != "gas_mass")  # which is that of all shells within
+        of_draws = np.where(unknown, np.nan, getattr(draws, name))
         shells[name] = Interval.of_draws(value, of_draws)
     low, high = kT_bounds or (0.0, np.inf)
     open_lo = np.mean(draws.kT <= low * (1 + 1e-9), axis=0) > _TAIL
