@@ -1,6 +1,6 @@
 """Are densities and temperatures of spheres found, and do their intervals hold them? Photons to shells.
 
-    python benchmarks/profiles.py [--fields N] [--seed S] [--times T] [CLUSTER ...]
+    python benchmarks/profiles.py [--fields N] [--seed S] [--times T] [--events DIRECTORY] [CLUSTER ...]
 
 N observations of each cluster of `pyxt_hpc.simulate.spherical` in the field of 8 arcmin, T times as long as
 usual, each with `profile-analysis`. The truth of a shell is the root of the mean square of the density, and
@@ -8,7 +8,8 @@ the spectroscopic-like temperature (Mazzotta et al. 2004). Per quantity: the med
 of found over true, the same of the inner, middle or outer third that is furthest off, how often 68% intervals
 held the truth, and mean and scatter of (found - true)/sigma, of the interval's end on that side. Shells of a
 field are alike where they are sums: errors are by the scatter of fields. The outermost shell is apart: its
-temperature is also that of the gas beyond it. Three to five seconds a field.
+temperature is also that of the gas beyond it. Five seconds a field; with `--events` fifteen, each from event
+files in DIRECTORY through stages 1 to 4, in a field of 14 arcmin.
 """
 
 import argparse
@@ -16,20 +17,42 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxt_hpc.bundle import Bundle, read_bundle
+from pyxt_hpc.cli import main as pyxt_hpc
+from pyxt_hpc.config.cluster import ClusterConfig, config_template, read_config
 from pyxt_hpc.fit.inputs import config_of
+from pyxt_hpc.layout import Layout
 from pyxt_hpc.profiles.analysis import ClusterProfile, ProfileOptions, analyse
 from pyxt_hpc.profiles.thermodynamics import Interval
+from pyxt_hpc.simulate.cluster import ClusterTruth
+from pyxt_hpc.simulate.demo import NAME, fill_in_template
 from pyxt_hpc.simulate.direct import observe_directly
+from pyxt_hpc.simulate.observe import simulate_cluster
+from pyxt_hpc.simulate.plan import ObservationPlan
 from pyxt_hpc.simulate.spherical import PRESETS, SphericalCluster
 
 COUNTS = {"relaxed": 5000.0, "cool core": 5000.0, "faint": 300.0}
 """Net counts of an annulus."""
 
 DRAWS, AGAIN = 100, 300
+
+
+def by_events(
+    folder: Path, truth: ClusterTruth, plan: ObservationPlan, seed: int
+) -> tuple[Bundle, ClusterConfig]:
+    """What stages 1 to 4 make of simulated event files, and the configuration."""
+    simulate_cluster(folder / NAME, truth, [plan], seed)
+    path = folder / f"{NAME}.ini"
+    path.write_text(fill_in_template(config_template(NAME), truth, [plan]), encoding="utf-8")
+    if pyxt_hpc(["run", "-c", str(path), "--through", "crop-data"]):
+        raise SystemExit("stages 1 to 4 failed: their message is above")
+    return read_bundle(Layout(folder / NAME, NAME).bundle), read_config(path)
 
 
 def truth_of(cluster: SphericalCluster, edges_kpc: NDArray) -> dict[str, NDArray]:
@@ -111,6 +134,7 @@ def main() -> None:
     parser.add_argument("--fields", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--times", type=float, default=1.0)
+    parser.add_argument("--events", type=Path, metavar="DIRECTORY")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     lines = []
@@ -120,10 +144,17 @@ def main() -> None:
         start = time.process_time()
         fields = []
         for i in range(arguments.fields):
-            rng = np.random.default_rng([arguments.seed, i])
-            bundle = observe_directly(truth, rng, exposure_s=arguments.times * preset.exposure_s)
+            exposure_s = arguments.times * preset.exposure_s
+            if arguments.events:
+                folder = arguments.events / f"{name.replace(' ', '-')}-{arguments.seed + i}"
+                plan = replace(preset.plan, exposure_s=exposure_s)
+                bundle, config = by_events(folder, preset.truth(), plan, arguments.seed + i)
+            else:
+                rng = np.random.default_rng([arguments.seed, i])
+                bundle = observe_directly(truth, rng, exposure_s=exposure_s)
+                config = config_of(bundle)
             options = ProfileOptions(counts=arguments.times * COUNTS[name], draws=DRAWS, seed=i)
-            fields.append(compared(analyse(bundle, config_of(bundle), options), cluster))
+            fields.append(compared(analyse(bundle, config, options), cluster))
         seconds = (time.process_time() - start) / arguments.fields
         print(f"{name}: {arguments.fields} fields, {seconds:.1f} s of the processor each", flush=True)
         lines += rows_of(name, fields)
