@@ -23,7 +23,7 @@ def profiles() -> list[ClusterProfile]:
 
 
 def test_gas_mass_and_density_by_brightness_hold_the_truth(profiles: list[ClusterProfile]) -> None:
-    """`benchmarks/profiles.py` has more fields. Without smoothing both are 2% high."""
+    """`benchmarks/accuracy/profiles.py` has more fields. Without smoothing both are 2% high."""
     mass, density = [], []
     for profile in profiles:
         geometry, gas = profile.geometry, profile.shells["gas_mass"]
