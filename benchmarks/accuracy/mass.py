@@ -6,8 +6,8 @@ Poisson spectra with all temperatures along the line of sight, fits, and a mass 
     python -m benchmarks.accuracy.mass --clusters 200 --way backward --output mass.jsonl
 
 Posteriors are sampled by importance, about a second a cluster, or by emcee where this leaves few effective
-samples. ``--steps 3000`` has emcee sample all, 10 to 30 s each; ``--against`` tells how far the results of two
-files are apart. A repeated run goes on where it stopped; ``--clusters 0`` only prints the table of a file.
+samples. ``--steps 3000`` has emcee sample all, 10 to 30 s each; ``--against`` tells how far the results of
+two files are apart. A repeated run goes on where it stopped; with ``--clusters 0`` it prints tables only.
 """
 
 import argparse
