@@ -26,6 +26,9 @@ _AGAIN = 1.0 / 16.0
 # Of the S/N: a bin that has more gets pixels of others only if nobody else takes them, and passes on its own.
 _ENOUGH = 1.08
 
+# A neighbour takes what is passed on while it has less than this part of the giver's S/N.
+_LESS = 0.98
+
 # Looks at all borders at most: what a bin passes on travels by one bin a look.
 _LOOKS = 20
 
@@ -325,7 +328,7 @@ def _level(smooth, images, target, reach, limit, width, bins, labels):  # type: 
             continue
         _add(bins[b], images, pixel, width, -1.0)
         _add(one, images, pixel, width, 1.0)
-        if not _reached(bins[b], target) or _ratio(one) > _ratio(bins[b]):
+        if not _reached(bins[b], target) or _ratio(one) > _LESS * _ratio(bins[b]):
             _add(bins[b], images, pixel, width, 1.0)
             _add(one, images, pixel, width, -1.0)
             continue

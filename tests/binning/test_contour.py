@@ -78,7 +78,8 @@ def test_bins_that_took_what_was_left_pass_it_on() -> None:
         assert 28 < labels.max() < 33
         ratio = reached(labels, counts, none) / 20.0
         assert ratio.min() > 0.99
-        assert ratio.max() < 1.15
+        assert np.mean(ratio <= 1.15) >= 0.95
+        assert ratio.max() < 1.2  # 1.23 to 1.68 if it is not passed on
 
 
 def test_sky_without_signal_stays_out_and_spoils_no_bin() -> None:
