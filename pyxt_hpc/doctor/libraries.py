@@ -7,9 +7,9 @@ import re
 import subprocess
 import sys
 
-from pyxt_hpc import __version__
 from pyxt_hpc.doctor.finding import Finding, Verdict
 from pyxt_hpc.files.quoting import one_line, shown
+from pyxt_hpc.version import __version__
 
 DISTRIBUTION = "pyxt_hpc"
 _TIMEOUT_S = 120.0
