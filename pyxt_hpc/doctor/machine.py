@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyxt_hpc
 from pyxt_hpc.doctor.finding import Finding, Verdict
+from pyxt_hpc.maps.memory import memory_limits
 from pyxt_hpc.parallel.shared import SHARED_MEMORY
 
 LITTLE_MEMORY = 2 * 2**30
@@ -16,37 +17,24 @@ LITTLE_SHARED = 512 * 2**20
 LITTLE_DISK = 10 * 2**30
 """Free disk space [byte] below which a few observations with their products do not fit."""
 
-_CGROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
-
 
 def cores() -> Finding:
     """Cores that this process may use."""
     usable, there = len(os.sched_getaffinity(0)), os.cpu_count() or 1
     found = f"{usable}" + (f" of {there}" if usable != there else "")
-    threads = {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if os.environ.get(name, "1") != "1"}
-    if threads:
-        told = ", ".join(f"{name} = {value}" for name, value in threads.items())
+    if (threads := os.environ.get("OMP_NUM_THREADS", "1")) != "1":
         return Finding(
-            "cores", Verdict.OK, f"{found}; {told}", "many processes with threads of their own are slow"
+            "cores",
+            Verdict.OK,
+            f"{found}; OMP_NUM_THREADS = {threads}",
+            "many processes with threads of their own are slow",
         )
     return Finding("cores", Verdict.OK, found)
 
 
 def memory() -> Finding:
     """Memory that is free, within the limits of a container or job."""
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    fields = dict(line.split(":", 1) for line in lines)
-    total, free = (1024 * int(fields[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
-    for limit, used in _CGROUPS:
-        try:
-            most = int(Path(limit).read_text(encoding="ascii"))
-            left = most - int(Path(used).read_text(encoding="ascii"))
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-        total, free = min(total, most), min(free, left)
+    total, free = map(min, zip(*memory_limits(), strict=True))
     found = f"{_size(free)} free of {_size(total)}"
     if free < LITTLE_MEMORY:
         return Finding(

@@ -120,7 +120,7 @@ def fit_single(
     expected = [_source_counts(s, row, model) for s in spectra]
     z = goodness(
         [row["statistic"]],
-        options.n_free,
+        len(options.free),
         np.concatenate(expected)[None],
         np.concatenate(smooth)[None],
         weight[None],

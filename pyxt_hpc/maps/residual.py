@@ -12,7 +12,7 @@ from pyxt_hpc.arrays.ellipse import Ellipse
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.fit.beta_model import fit_beta_model, image_for_peak
 from pyxt_hpc.maps.image import ClusterImage
-from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.maps.product import MapProduct, map_product
 
 log = logging.getLogger(__name__)
 
@@ -144,18 +144,16 @@ def _products(
     known = (found.error > 0) & (found.error < _MAX_ERROR)
     ratio, error = (np.where(known, part, np.float32(np.nan)) for part in (found.ratio, found.error))
     where = f"where its error is below {_MAX_ERROR:g}"
-    layout = image.layout
     if known.any():
-        yield MapProduct(
-            layout.map(f"residual_{name}"), f"Residual from the {title}", "", ratio,
-            f"brightness/model - 1 {where}; {comment}", diverging=True, name=f"residual_{name}",
+        yield map_product(
+            image, f"residual_{name}", f"Residual from the {title}", "", ratio,
+            f"brightness/model - 1 {where}; {comment}", diverging=True,
         )  # fmt: skip
-        yield MapProduct(
-            layout.map(f"residual_{name}_error"), f"Error of the residual from the {title}", "", error,
-            f"of brightness/model - 1 {where}; {comment}", name=f"residual_{name}_error",
+        yield map_product(
+            image, f"residual_{name}_error", f"Error of the residual from the {title}", "", error,
+            f"of brightness/model - 1 {where}; {comment}",
         )  # fmt: skip
-    yield MapProduct(
-        layout.map(f"residual_{name}_significance"), f"Residual from the {title} in sigma", "",
+    yield map_product(
+        image, f"residual_{name}_significance", f"Residual from the {title} in sigma", "",
         found.sigma, f"(counts - expected)/error of the expected; {comment}", diverging=True,
-        name=f"residual_{name}_significance",
     )  # fmt: skip

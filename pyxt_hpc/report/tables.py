@@ -55,14 +55,8 @@ def observation_rows(
     """A row a dataset."""
     fits = {one.dataset: one for one in alone}
     for o in bundle.observations:
-        first, cleaned, cropped = (
-            records.facts(stage, obsid)
-            for stage, obsid in (
-                ("process-data", o.obsid),
-                ("remove-sources", o.obsid),
-                ("crop-data", o.obsid),
-            )
-        )
+        stages = ("process-data", "remove-sources", "crop-data")
+        first, cleaned, cropped = (records.facts(stage, o.obsid) for stage in stages)
         cropped = records.whole.get("crop-data", {}).get("observations", {}).get(o.dataset, cropped)
         error = cropped.get("background_scale_error")
         one = fits[o.dataset]
@@ -92,14 +86,8 @@ def setting_sections(config: ClusterConfig) -> Iterator[tuple[str, list[tuple[st
             if key.attribute in _OF_THIS_MACHINE:
                 continue
             value = getattr(config, key.attribute)
-            text = (
-                ", ".join(map(str, value))
-                if isinstance(value, tuple)
-                else ""
-                if value is None
-                else str(value)
-            )
-            rows.append((name, text, key.comment))
+            values = value if isinstance(value, tuple) else () if value is None else (value,)
+            rows.append((name, ", ".join(map(str, values)), key.comment))
         yield section, rows
 
 
@@ -214,6 +202,15 @@ def made_by_others(layout: Layout, made_from: Mapping[str, str | float]) -> Iter
 
     `made_from` has the fingerprints that ``bundle`` and ``results`` have now, and ``kpc_per_arcsec``.
     """
+    for table in _tables(layout):
+        if table[0].is_file():
+            yield _made(*table, made_from)
+
+
+def _tables(
+    layout: Layout,
+) -> Iterator[tuple[Path, str, str, Sequence[tuple[str, str, str]] | None, list[PictureFile]]]:
+    """Tables that there may be: path, title, command, columns (None: all) and the pictures beside them."""
     folder = layout.main_output
     for path in sorted(folder.glob(f"{glob.escape(layout.name)}_profile*_shells.ecsv")):
         tag = path.name.removeprefix(f"{layout.name}_profile").removesuffix("_shells.ecsv")
@@ -225,14 +222,7 @@ def made_by_others(layout: Layout, made_from: Mapping[str, str | float]) -> Iter
                 layout.profile_brightness_picture(tag), "Brightness", "surface brightness with its models"
             ),
         ]
-        yield _made(
-            path,
-            f"Radial profile{tag.replace('_', ' ')}",
-            "profile-analysis",
-            _PROFILE,
-            pictures,
-            made_from,
-        )
+        yield path, f"Radial profile{tag.replace('_', ' ')}", "profile-analysis", _PROFILE, pictures
     for path in sorted(folder.glob(f"{glob.escape(layout.name)}_mass*.ecsv")):
         if path.name.endswith("_profile.ecsv"):
             continue
@@ -243,30 +233,22 @@ def made_by_others(layout: Layout, made_from: Mapping[str, str | float]) -> Iter
             ),
             PictureFile(layout.mass_corner(tag), "Parameters", "samples of every two parameters"),
         ]
-        yield _made(
-            path, f"Hydrostatic mass{tag.replace('_', ' ')}", "mass-estimation", None, pictures, made_from
-        )
-    if layout.calibration_table("").is_file():
-        pictures = [
-            PictureFile(
-                layout.calibration_picture(""), "Calibration", "bias and coverage of simulated fits by class"
-            ),
-            PictureFile(
-                layout.picture(layout.map("trust")), "Trust", "map of where kT and its error can be trusted"
-            ),
-        ]
-        yield _made(
-            layout.calibration_table(""), "Calibration: this map simulated and fitted again", "calibrate",
-            _CALIBRATION, pictures, made_from,
-        )  # fmt: skip
-    if layout.shock_table.is_file():
-        pictures = [
-            PictureFile(layout.picture(layout.map("mach")), "Mach number", "map of the Mach number"),
-            PictureFile(layout.shock_histogram, "Mach numbers", "histogram of Mach numbers"),
-        ]
-        yield _made(
-            layout.shock_table, "Shock fronts, candidates", "find-shocks", _SHOCKS, pictures, made_from
-        )
+        yield path, f"Hydrostatic mass{tag.replace('_', ' ')}", "mass-estimation", None, pictures
+    title = "Calibration: this map simulated and fitted again"
+    pictures = [
+        PictureFile(
+            layout.calibration_picture(""), "Calibration", "bias and coverage of simulated fits by class"
+        ),
+        PictureFile(
+            layout.picture(layout.map("trust")), "Trust", "map of where kT and its error can be trusted"
+        ),
+    ]
+    yield layout.calibration_table(""), title, "calibrate", _CALIBRATION, pictures
+    pictures = [
+        PictureFile(layout.picture(layout.map("mach")), "Mach number", "map of the Mach number"),
+        PictureFile(layout.shock_histogram, "Mach numbers", "histogram of Mach numbers"),
+    ]
+    yield layout.shock_table, "Shock fronts, candidates", "find-shocks", _SHOCKS, pictures
 
 
 def _remark(meta: Mapping[str, Any], made_from: Mapping[str, str | float]) -> str:
