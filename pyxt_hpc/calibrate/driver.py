@@ -74,12 +74,8 @@ def calibrate(
 
     Parameters
     ----------
-    config
-        The cluster.
     world, n_workers
         Ranks of this run, or so many processes where there is only one.
-    request
-        What to simulate.
 
     Returns
     -------

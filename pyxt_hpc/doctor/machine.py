@@ -24,12 +24,11 @@ def cores() -> Finding:
     found = f"{usable}" + (f" of {there}" if usable != there else "")
     if (threads := os.environ.get("OMP_NUM_THREADS", "1")) != "1":
         return Finding(
-            "cores",
             Verdict.OK,
             f"{found}; OMP_NUM_THREADS = {threads}",
             "many processes with threads of their own are slow",
         )
-    return Finding("cores", Verdict.OK, found)
+    return Finding(Verdict.OK, found)
 
 
 def memory() -> Finding:
@@ -38,12 +37,9 @@ def memory() -> Finding:
     found = f"{_size(free)} free of {_size(total)}"
     if free < LITTLE_MEMORY:
         return Finding(
-            "memory",
-            Verdict.WARNING,
-            found,
-            "fits of many observations may not fit in: see pyxt-hpc estimate",
+            Verdict.WARNING, found, "fits of many observations may not fit in: see pyxt-hpc estimate"
         )
-    return Finding("memory", Verdict.OK, found)
+    return Finding(Verdict.OK, found)
 
 
 def shared_memory() -> Finding:
@@ -54,11 +50,12 @@ def shared_memory() -> Finding:
     found = f"{_size(free)} free in {SHARED_MEMORY}"
     if free < LITTLE_SHARED:
         return Finding(
-            "shared memory", Verdict.WARNING, found,
+            Verdict.WARNING,
+            found,
             "MPI ranks keep the bundle there: remove what killed jobs left, or give a container more "
             "(--shm-size)",
-        )  # fmt: skip
-    return Finding("shared memory", Verdict.OK, found)
+        )
+    return Finding(Verdict.OK, found)
 
 
 def numba_cache() -> Finding:
@@ -68,14 +65,15 @@ def numba_cache() -> Finding:
     path = getattr(getattr(compiled(_same), "stats", None), "cache_path", None)
     if path is None:
         return Finding(
-            "compiled kernels", Verdict.WARNING, "are not kept on disk",
+            Verdict.WARNING,
+            "are not kept on disk",
             "every process compiles them again, half a minute each: set NUMBA_CACHE_DIR to a folder that you "
             "may write to",
-        )  # fmt: skip
+        )
     beside = Path(path)
     folder = Path(pyxt_hpc.__file__).parent if beside.name == "__pycache__" else beside.parent
     kept = sum(1 for _ in folder.rglob("*.nbi")) if folder.is_dir() else 0
-    return Finding("compiled kernels", Verdict.OK, f"{kept} kept in {folder}")
+    return Finding(Verdict.OK, f"{kept} kept in {folder}")
 
 
 def _same(x: float) -> float:
@@ -89,15 +87,12 @@ def disk(folder: Path) -> Finding:
     free = shutil.disk_usage(there).free
     found = f"{_size(free)} free in {there}"
     if not os.access(there, os.W_OK):
-        return Finding("disk", Verdict.WARNING, f"{there} cannot be written", "work in another folder")
+        return Finding(Verdict.WARNING, f"{there} cannot be written", "work in another folder")
     if free < LITTLE_DISK:
         return Finding(
-            "disk",
-            Verdict.WARNING,
-            found,
-            "an observation with its products takes up to 1 GB, with CIAO 3 GB",
+            Verdict.WARNING, found, "an observation with its products takes up to 1 GB, with CIAO 3 GB"
         )
-    return Finding("disk", Verdict.OK, found)
+    return Finding(Verdict.OK, found)
 
 
 def _size(n: int) -> str:

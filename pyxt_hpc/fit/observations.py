@@ -169,8 +169,6 @@ def fold_observations(
 
     Parameters
     ----------
-    bundle
-        The cluster.
     brightness
         (ny + 2 m, nx + 2 m) relative brightness in and around its images: `SkyBrightness.image`.
     minimum_fraction

@@ -143,8 +143,6 @@ def read_fitted_regions(config: ClusterConfig, resolution: int | None = None) ->
 
     Parameters
     ----------
-    config
-        The cluster.
     resolution
         The one that was fitted; None takes it from the results store.
 
@@ -181,14 +179,8 @@ def fitted_regions(
 
     Parameters
     ----------
-    config, bundle
-        The cluster.
     where
         The map from which the regions were chosen.
-    results
-        Of this bundle.
-    path
-        Of the results, for messages.
 
     Raises
     ------

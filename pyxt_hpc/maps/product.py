@@ -131,8 +131,6 @@ def write_map(
 
     Parameters
     ----------
-    product, image
-        The map and its cluster.
     errors
         (ny, nx) each: written as extensions of these names.
 

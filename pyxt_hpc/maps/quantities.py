@@ -192,10 +192,6 @@ def error_maps(
 
     Parameters
     ----------
-    regions
-        Of the cluster.
-    quantity
-        What it is.
     painted
         (ny, nx).
     how

@@ -44,7 +44,7 @@ class Residual:
     sigma: NDArray
 
 
-def residual(image: ClusterImage, smooth: NDArray, width: float = SMOOTHING) -> Residual:
+def residual(image: ClusterImage, smooth: NDArray) -> Residual:
     """Compare the counts with those expected of a smooth brightness, both under a Gaussian.
 
     The errors are those of the expected counts, not of the observed ones: they do not shrink where too few
@@ -52,21 +52,17 @@ def residual(image: ClusterImage, smooth: NDArray, width: float = SMOOTHING) -> 
 
     Parameters
     ----------
-    image
-        Of the cluster.
     smooth : (ny, nx)
         Brightness [count s^-1 arcmin^-2]; NaN where it is not known.
-    width
-        Standard deviation of the Gaussian [pixels].
     """
     used = (image.exposure > 0) & np.isfinite(smooth)
     expected = np.where(used, image.exposure * smooth, 0.0).astype(np.float32)
     bundle = image.bundle
     variance = np.where(used, expected + bundle.background + bundle.background_variance, 0.0)
     np.maximum(variance, 0.0, out=variance)  # an average can be below the background
-    excess = gaussian_sums(np.where(used, image.signal - expected, np.float32(0.0)), width)
-    error = np.sqrt(gaussian_sums(variance.astype(np.float32), width, squared=True))
-    total = gaussian_sums(expected, width)
+    excess = gaussian_sums(np.where(used, image.signal - expected, np.float32(0.0)), SMOOTHING)
+    error = np.sqrt(gaussian_sums(variance.astype(np.float32), SMOOTHING, squared=True))
+    total = gaussian_sums(expected, SMOOTHING)
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = [excess / total, error / total, excess / error]
     for part in parts:
@@ -79,8 +75,6 @@ def azimuthal_average(image: ClusterImage, radius: NDArray) -> NDArray[np.float3
 
     Parameters
     ----------
-    image
-        Of the cluster.
     radius : (ny, nx)
         Distance from the centre, of circles or ellipses [pixels].
 

@@ -134,10 +134,6 @@ class Picture:
 
         Parameters
         ----------
-        product
-            The map.
-        style
-            How it is drawn.
         wcs
             Of the map; needed where the style has a centre.
         cells

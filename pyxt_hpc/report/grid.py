@@ -57,15 +57,7 @@ class Grid:
 
 
 def page_grid(regions: FittedRegions, max_regions: int) -> Grid:
-    """Place the regions on a page: all, or those of every second, third ... pixel where they are too many.
-
-    Parameters
-    ----------
-    regions
-        That have a fit.
-    max_regions
-        That the page may have.
-    """
+    """Place the regions on a page: all, or those of every second, third ... pixel where they are too many."""
     painted = regions.paint(np.arange(len(regions.rows)).astype(np.float64))
     labels = np.where(np.isfinite(painted), painted + 1, 0).astype(np.int32)
     blank = labels == 0

@@ -173,7 +173,7 @@ def _collect(
     observations = list(observation_rows(layout, bundle, records, alone))
     image, extras = add_field(config, bundle, payload)
     field = asdict(image) | extras
-    wanted = [one for part in made for one in part.pictures] + [o.flares for o in observations]
+    wanted = [one for part in made for one in part.pictures] + [o["flares"] for o in observations]
     data = {
         "name": config.name,
         "n_regions": len(own),
@@ -190,7 +190,7 @@ def _collect(
         "maps": [asdict(made_map) for made_map in maps],
         "field": field,
         "colours": colour_tables([*maps, image]),
-        "spectra": asdict(spectra),
+        "spectra": spectra,
         "wcs": tangent(bundle.wcs),
         "pixel_arcsec": bundle.pixel_scale_arcsec,
         "kpc_per_arcsec": scale,

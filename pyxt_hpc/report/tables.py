@@ -33,26 +33,10 @@ _OF_THIS_MACHINE = ("data_directory", "num_cpus", "parallel_processing", "last_s
 """Settings that mean nothing to others."""
 
 
-@dataclass(frozen=True)
-class ObservationRow:
-    """A row of the table of observations, in words; ``-`` where nothing is known."""
-
-    dataset: str
-    date: str
-    array: str
-    mode: str
-    before_ks: str
-    after_ks: str
-    lost: str
-    background_scale: str
-    alone: str
-    flares: PictureFile
-
-
 def observation_rows(
     layout: Layout, bundle: Bundle, records: StageRecords, alone: Sequence[DatasetFit]
-) -> Iterator[ObservationRow]:
-    """A row a dataset."""
+) -> Iterator[dict[str, Any]]:
+    """A row a dataset, in words, and the picture of its flares; ``-`` where nothing is known."""
     fits = {one.dataset: one for one in alone}
     for o in bundle.observations:
         stages = ("process-data", "remove-sources", "crop-data")
@@ -60,22 +44,22 @@ def observation_rows(
         cropped = records.whole.get("crop-data", {}).get("observations", {}).get(o.dataset, cropped)
         error = cropped.get("background_scale_error")
         one = fits[o.dataset]
-        yield ObservationRow(
-            dataset=o.dataset,
-            date=first.get("date") or "-",
-            array=f"ACIS-{first['array']} {''.join(map(str, first['chips']))}" if first else "-",
-            mode=first.get("datamode", "-"),
-            before_ks=exposures(first) if first else "-",
-            after_ks=exposures(cleaned) if cleaned else f"{o.exposure_s / 1e3:.1f}",
-            lost=f"{cleaned['flare_fraction']:.1%}" if cleaned else "-",
-            background_scale=f"{o.background_scale:.4f}" + (f" ± {error:.4f}" if error else ""),
-            alone=f"{one.kT:.2f} ± {one.kT_error:.2f}" if np.isfinite(one.kT) else "-",
-            flares=PictureFile(
+        yield {
+            "dataset": o.dataset,
+            "date": first.get("date") or "-",
+            "array": f"ACIS-{first['array']} {''.join(map(str, first['chips']))}" if first else "-",
+            "mode": first.get("datamode", "-"),
+            "before_ks": exposures(first) if first else "-",
+            "after_ks": exposures(cleaned) if cleaned else f"{o.exposure_s / 1e3:.1f}",
+            "lost": f"{cleaned['flare_fraction']:.1%}" if cleaned else "-",
+            "background_scale": f"{o.background_scale:.4f}" + (f" ± {error:.4f}" if error else ""),
+            "alone": f"{one.kT:.2f} ± {one.kT_error:.2f}" if np.isfinite(one.kT) else "-",
+            "flares": PictureFile(
                 layout.light_curve_plot(o.obsid),
                 f"Light curves of ObsID {o.obsid}",
                 "count rates against time, with what was kept and what was cut as flares",
             ),
-        )
+        }
 
 
 def setting_sections(config: ClusterConfig) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:

@@ -103,8 +103,6 @@ def fit_regions(
         Effective exposure [s], vignetting included; 0 takes the bin out of the fit.
     ratio : (n_reg, n_bin)
         Exposure of the background spectrum in units of the source's; of no account where weight is 0.
-    model : ModelGrid
-    options : FitOptions
     bins : (n_wide + 1,), optional
         Edges of wider bins, in which counts and the weighted model are summed before the fit; ratio and
         being in the fit or not (weight 0) must be the same throughout a wide bin. None: bins as given.
@@ -175,7 +173,6 @@ def expected_rates(model: ModelGrid, fits: NDArray) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    model : ModelGrid
     fits : (n_reg,) FIT_DTYPE
 
     Returns

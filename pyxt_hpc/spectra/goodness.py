@@ -106,8 +106,6 @@ def expected_statistic(
         them, but a smooth expectation: the spectrum of a larger area, scaled to the region.
     weight : (n_reg, n_bin)
         0 where a bin is not used.
-    tables : Moments
-        Of the n_bin bins.
 
     Returns
     -------

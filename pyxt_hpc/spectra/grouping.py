@@ -47,7 +47,6 @@ def channel_bins(energy_min: float, energy_max: float, rmf: Rmf) -> NDArray[np.i
     ----------
     energy_min, energy_max : float
         Band [keV].
-    rmf : Rmf
 
     Returns
     -------
@@ -109,7 +108,6 @@ def resolution_bins(
 
     Parameters
     ----------
-    rmf : Rmf
     energy_min, energy_max : float
         Band [keV]; channels as in `channel_bins`.
     fraction : float

@@ -73,7 +73,6 @@ class PlasmaTable:
         ----------
         energy_edges : (n_bin + 1,)
             Observed energies [keV], ascending.
-        redshift : float
         abundance_table : str
             A name of `abundances.load_abundances`.
 
@@ -200,8 +199,6 @@ def apec(
         [keV], within the table's temperatures.
     abundance : float
         Of the metals, relative to the table [solar].
-    redshift : float
-    abundance_table : str
 
     Returns
     -------
