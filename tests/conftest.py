@@ -21,7 +21,7 @@ from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig, read_config
-from pyxt_hpc.data.make_plasma_table import HC_KEV_ANGSTROM
+from pyxt_hpc.data.makers.plasma_table import HC_KEV_ANGSTROM
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.store.rows import ROW_DTYPE
@@ -39,7 +39,7 @@ FIRST = (
     "fit/test_regions.py",  # compiles the kernels that most of the others need
     "parallel/test_launches.py",
     "parallel/test_kills.py",
-    "preprocess/test_killed.py",
+    "preprocess/whole/test_killed.py",
     "preprocess/ciao/test_stages_go_on.py",
     "preprocess/ciao/test_whole_way.py",
     "preprocess/ciao/test_faults.py",

@@ -19,7 +19,7 @@ from simulated_fronts import shock_free_cluster
 import pyxt_hpc as px
 from pyxt_hpc.bundle import write_bundle
 from pyxt_hpc.cli import main
-from pyxt_hpc.cli.manual import manual_pages
+from pyxt_hpc.cli.commands.manual import manual_pages
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, MissingInput, PyxtError
 from pyxt_hpc.fit.flags import FitFlag

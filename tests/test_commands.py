@@ -331,7 +331,7 @@ def test_attempts_of_a_job_make_the_scale_map_once(
 def test_a_stopped_scale_map_does_not_say_that_it_is_stored(
     cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pyxt_hpc.stages import binning
+    from pyxt_hpc.stages.bins import scale_map as binning
 
     shutil.copytree(cluster.parent, tmp_path / "work")
     config = tmp_path / "work" / cluster.name

@@ -14,10 +14,10 @@ from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.simulate.acis.observe import demo_plans, simulate_cluster
+from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import demo_truth
 from pyxt_hpc.simulate.demo import NAME, fill_in_template
-from pyxt_hpc.simulate.observe import demo_plans, simulate_cluster
-from pyxt_hpc.simulate.plan import ObservationPlan
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pyxt_hpc.fit.extraction.shapes import BinnedSpectra
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.fit.shapes import BinnedSpectra
 from pyxt_hpc.spectra.fit import PARAMETERS, FitOptions, ModelGrid, expected_rates
 
 TRUTH_DTYPE = np.dtype([(name, np.float64) for name in PARAMETERS])

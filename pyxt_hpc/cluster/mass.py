@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from astropy.table import QTable
 
-from pyxt_hpc.files.ecsv import write_ecsv
+from pyxt_hpc.files.writing import write_ecsv
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.profiles.mass.estimate import ClusterMass
 from pyxt_hpc.profiles.mass.tables import overdensity_table, profile_table

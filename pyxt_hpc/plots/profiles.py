@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.plots.figures import plain_log_ticks
 from pyxt_hpc.profiles.analysis import ClusterProfile
+from pyxt_hpc.profiles.gas.thermodynamics import Gas, Interval, ShellGeometry
 from pyxt_hpc.profiles.tables import grouped_rings
-from pyxt_hpc.profiles.thermodynamics import Gas, Interval, ShellGeometry
 
 FloatArray = NDArray[np.float64]
 

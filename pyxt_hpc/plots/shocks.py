@@ -10,7 +10,7 @@ from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.shocks.fronts import DENSITY_SIGMA, Front, mach_of_temperature
 from pyxt_hpc.maps.shocks.polyline import polyline
 from pyxt_hpc.maps.shocks.search import ShockSearch
-from pyxt_hpc.plots.ds9 import write_regions
+from pyxt_hpc.plots.ds9.region_file import write_regions
 from pyxt_hpc.plots.figures import save
 
 

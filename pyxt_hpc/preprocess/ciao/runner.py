@@ -14,16 +14,16 @@ from pathlib import Path
 
 from pyxt_hpc.errors import ConfigError, DamagedFile, Interrupted, MissingInput
 from pyxt_hpc.files.fits import check_whole
-from pyxt_hpc.files.private_folders import private_folder
+from pyxt_hpc.files.process_identity import private_folder
 from pyxt_hpc.files.quoting import MAX_WORD, shown
 from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.writing import note_product, sync_file, sync_folder
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.progress import Progress
 from pyxt_hpc.parallel.signals import stop_signals
-from pyxt_hpc.preprocess.ciao.call import Call
 from pyxt_hpc.preprocess.ciao.failures import failure, last_words, wrong_product
 from pyxt_hpc.preprocess.ciao.find import Ciao
+from pyxt_hpc.preprocess.ciao.plans.call import Call
 from pyxt_hpc.preprocess.ciao.script import HEADER, as_text, call_lines, in_folder
 from pyxt_hpc.preprocess.ciao.session import Session, ciao_session
 from pyxt_hpc.provenance import fingerprint

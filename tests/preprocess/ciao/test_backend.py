@@ -15,7 +15,7 @@ from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao import backend
 from pyxt_hpc.preprocess.ciao.backend import Plans, carry_out, choose_backend, limits_of, rehearse
-from pyxt_hpc.preprocess.ciao.call import OUT, Call
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call
 from pyxt_hpc.preprocess.ciao.runner import Limits
 
 STAGE = "process-data"
