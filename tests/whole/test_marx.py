@@ -3,7 +3,7 @@
 A cluster of one temperature, seven point sources, sky and particles, in three observations; the truth is in
 truth.json beside the events. What is measured goes to the log (the table of benchmarks/README.md):
 
-    pytest tests/test_marx.py --log-cli-level=INFO | grep test_marx
+    pytest tests/whole/test_marx.py --log-cli-level=INFO | grep test_marx
 """
 
 import gzip
