@@ -49,6 +49,10 @@ ROOMS = [
 ]
 
 
+OF_ONE_KIND = {PACKAGE, PACKAGE / "cli" / "commands", PACKAGE / "manual"}
+"""Folders whose children are alike: rooms, commands and topics."""
+
+
 def room_of(module: str) -> str:
     """``chandra`` of ``pyxt_hpc.chandra.sky.fov``."""
     parts = module.split(".")
@@ -94,6 +98,15 @@ def test_every_room_has_its_place() -> None:
     rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES}
     assert rooms - {"__init__"} <= set(ROOMS)
     assert "fit" in {room_of(name) for name in imports_of(PACKAGE / "stages" / "fitting.py")}
+
+
+def test_ten_children_of_a_folder_are_seen_at_one_look() -> None:
+    found = {
+        folder: [path for path in folder.iterdir() if not path.name.startswith(("__", "."))]
+        for folder in [PACKAGE, *filter(Path.is_dir, PACKAGE.rglob("*"))]
+        if folder.name != "__pycache__"
+    }
+    assert {folder for folder, children in found.items() if len(children) > 10} == OF_ONE_KIND
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
