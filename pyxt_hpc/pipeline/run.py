@@ -189,7 +189,9 @@ def make_maps(
     from pyxt_hpc.maps.catalogue import map_names, need_fits
     from pyxt_hpc.maps.fitted import read_fitted_regions
     from pyxt_hpc.maps.image import read_cluster_image
+    from pyxt_hpc.maps.kinds.clusterpyxt import map_as_clusterpyxt
     from pyxt_hpc.maps.kinds.expression import Expression
+    from pyxt_hpc.maps.product import write_maps
     from pyxt_hpc.plots.maps.style import AS_USUAL
     from pyxt_hpc.plots.write_products import Sheets, write_products
 
@@ -208,7 +210,8 @@ def make_maps(
         for path, what in sheets.write(regions, style):
             echo(f"{path}: {what}")
         if config.clusterpyxt_maps:
-            for line in map_lines(write_products(regions, commands.make_clusterpyxt_maps(regions), style)):
+            products = write_maps(regions, map_as_clusterpyxt(regions))
+            for line in map_lines(write_products(regions, products, style)):
                 echo(line)
 
 

@@ -36,10 +36,6 @@ def observe_directly(
     ----------
     truth
         Its pixels are those of the bundle. Point sources are left out.
-    rng
-        Of the photons.
-    exposure_s
-        Of the observation.
     background_ratio
         Exposure of the blank-sky events in units of the observation's.
     mask : (ny, nx)

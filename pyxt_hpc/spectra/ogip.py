@@ -44,8 +44,6 @@ def load_spectrum(
 
     Parameters
     ----------
-    path : Path
-        Type I spectrum.
     energy_min, energy_max : float
         Band [keV]. A bin that lies partly outside is left out as a whole, as in Sherpa after
         ``ignore(None, energy_min); ignore(energy_max, None)``.
