@@ -25,10 +25,7 @@ def new_parser() -> configparser.ConfigParser:
 def parse_ini(text: str, path: Path, kind: str) -> configparser.ConfigParser:
     """The content of an INI file; which file it is, and of what kind, is for the message.
 
-    Raises
-    ------
-    ConfigError
-        If it is not an INI file.
+    Raises ConfigError if it is not an INI file.
     """
     parser = new_parser()
     try:
@@ -45,10 +42,7 @@ def set_value(text: str, section: str, key: str, value: str) -> str:
     Ends of lines, a byte order mark and comments of the former value stay. The key is in lower case, as
     `configparser` gives it; the value is one line without comment signs.
 
-    Raises
-    ------
-    ConfigError
-        If that cannot be done without changing anything else, or the text is no INI file.
+    Raises ConfigError if that cannot be done without changing anything else, or the text is no INI file.
     """
     lines = [match[0] for match in _LINE.finditer(text) if match[0]]
     own = [number for number, *place in _places(lines) if place == [section, key]]

@@ -99,10 +99,7 @@ def open_fits(
 def check_whole(path: Path, what: str, hint: str) -> None:
     """See that a FITS file has all its bytes, also one that is too large, once unpacked, for the memory.
 
-    Raises
-    ------
-    MissingInput, DamagedFile
-        As `open_fits` does.
+    Raises MissingInput or DamagedFile as `open_fits` does.
     """
     if not check_regular(path) or not _is_packed(path):
         with open_fits(path, what, hint, first=False):

@@ -225,10 +225,7 @@ class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
     def touch(self, *, now: bool = False) -> None:
         """Show that this process lives; cheap enough to be called all the time.
 
-        Raises
-        ------
-        StoreInUse
-            As `check`.
+        Raises StoreInUse as `check`.
         """
         if not now and _clock() - self._touched < TOUCH_SECONDS:
             return

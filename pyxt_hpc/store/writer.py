@@ -139,16 +139,9 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
         Rows that do not match their checksum become pending again, as do regions that were in flight:
         each of these has one crash more.
 
-        Raises
-        ------
-        MissingInput
-            If there is none.
-        StoreInUse
-            If another process is writing it.
-        ForeignProduct
-            If it was made with other settings, data or regions; the message names what differs.
-        DamagedFile
-            If it cannot be read.
+        Raises MissingInput if there is none; StoreInUse if another process is writing it; ForeignProduct,
+        which names what differs, if it was made with other settings, data or regions; DamagedFile if it
+        cannot be read.
         """
         with _locked(path) as lock:
             lock.leave_to_sleeper()

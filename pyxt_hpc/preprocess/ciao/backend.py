@@ -54,12 +54,8 @@ def choose_backend(config: ClusterConfig, layout: Layout) -> Backend:
 
     ``auto`` is CIAO where there is something that only CIAO does, and it is found.
 
-    Raises
-    ------
-    MissingInput
-        If CIAO is asked for, and is not found.
-    ConfigError
-        If ``[ciao] prefix`` names no CIAO.
+    Raises MissingInput if CIAO is asked for, and is not found; ConfigError if ``[ciao] prefix`` names no
+    CIAO.
     """
     chosen = _choose(config, layout)
     who = "without CIAO" if chosen.ciao is None else f"by {chosen.ciao} (found by {chosen.ciao.found_by})"
@@ -120,12 +116,8 @@ def limits_of(config: ClusterConfig) -> Limits:
 def ciao_part(stage: str, config: ClusterConfig, layout: Layout, *, force: bool = False) -> Ciao | None:
     """Do CIAO's part of a stage, if CIAO has one; returns it then.
 
-    Raises
-    ------
-    ConfigError
-        If the configuration asks for a tool of CIAO, and there is no CIAO.
-    PyxtError
-        What `choose_backend` and `carry_out` raise.
+    Raises ConfigError if the configuration asks for a tool of CIAO, and there is no CIAO; and what
+    `choose_backend` and `carry_out` raise.
     """
     backend = choose_backend(config, layout)
     if backend.ciao is not None:
@@ -196,10 +188,7 @@ def rehearse(
 def dry_run_lines(stage: str, config: ClusterConfig, layout: Layout, *, force: bool = False) -> Iterator[str]:
     """Shell script of what CIAO would be asked in a stage.
 
-    Raises
-    ------
-    ConfigError
-        If the stage is done without CIAO.
+    Raises ConfigError if the stage is done without CIAO.
     """
     backend = choose_backend(config, layout)
     if backend.ciao is None:

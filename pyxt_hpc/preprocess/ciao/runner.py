@@ -70,16 +70,9 @@ def run_plan(
     Facts of a call: ``files`` made, end of the ``screen``, ``outputs`` (the tool's parameters afterwards),
     ``seconds``, and ``ciao``, the versions.
 
-    Raises
-    ------
-    CiaoError, DiskFull
-        If a tool fails, or did not make what it should have made; the message has its own last words.
-    MissingInput
-        If a file that a call reads is not there.
-    ConfigError
-        If a path has characters that CIAO cannot take.
-    Interrupted
-        At a signal; what was finished is kept.
+    Raises CiaoError or DiskFull, with its own last words, if a tool fails or did not make what it should have
+    made; MissingInput if a file that a call reads is not there; ConfigError if a path has characters that
+    CIAO cannot take; Interrupted at a signal: what was finished is kept.
     """
     _check_paths(plan)
     return _Run(stage, layout, ciao, limits, force).do(plan)

@@ -95,10 +95,7 @@ class Session:
 
         After an answer that the process died or took too long the session is at its end.
 
-        Raises
-        ------
-        CiaoError
-            If CIAO's Python does not find CIAO's modules.
+        Raises CiaoError if CIAO's Python does not find CIAO's modules.
         """
         self._wait_until_ready()
         start = log.stat().st_size if log.exists() else 0
@@ -210,10 +207,7 @@ class Session:
 def ciao_session(ciao: Ciao, scratch: Path) -> Iterator[Session]:
     """A running session, whose parameter and work folders are in `scratch` as long as it runs.
 
-    Raises
-    ------
-    CiaoError
-        If CIAO's Python cannot be started, or does not find CIAO's modules.
+    Raises CiaoError if CIAO's Python cannot be started, or does not find CIAO's modules.
     """
     with private_folder(scratch, "ciao") as folder:
         session = Session(ciao, folder)
