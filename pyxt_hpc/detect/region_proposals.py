@@ -43,9 +43,8 @@ _ITERATIONS = 100  # of k-means, which ends sooner
 class FieldImages:
     """Merged images (ny, nx) of all observations on one grid, ``wcs`` (1-based pixels).
 
-    Counts; exposure [s], vignetted, 0 where nothing was seen; ``psf_r90_pixels`` as of `merged_r90_arcsec`,
-    in pixels; expected background counts: without them the background is taken to be vignetted like the
-    exposure.
+    Counts; exposure [s], vignetted, 0 where nothing was seen; radius with 90% of a point source [pixels];
+    expected background counts: without them the background is taken to be vignetted like the exposure.
     """
 
     counts: NDArray

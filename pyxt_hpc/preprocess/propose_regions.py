@@ -90,7 +90,7 @@ def _propose(
         responses |= {name: (circle,) for name, circle in zip(names, circles, strict=True)}
     texts = {layout.response_region(name): response_text(circles) for name, circles in responses.items()}
     if by_hand:
-        return {"written": [str(path) for path in write_proposals(texts, force=True).written]}
+        return {"written": list(map(str, write_proposals(texts)))}
     images = read_field_images(layout)
     proposal = propose(images, responses)
     if list_of is not None and check_regular(list_of):
@@ -107,9 +107,9 @@ def _propose(
         layout.exclude_reg: exclude_text(proposal),
         layout.crop_reg: crop_text(proposal),
     }
-    written = write_proposals(texts, force=True).written
+    written = write_proposals(texts)
     draw_proposal(proposal, images, layout.proposal_picture)
-    return {"written": [str(path) for path in written], "sources": len(proposal.sources)}
+    return {"written": list(map(str, written)), "sources": len(proposal.sources)}
 
 
 def _chips(layout: Layout, dataset: Dataset) -> Chips:

@@ -292,8 +292,7 @@ def test_files_are_read_back(tmp_path: Path, proposal: Proposal) -> None:
         tmp_path / "2" / "acisI_region_0.reg": response_text(proposal.responses["2"]),
         tmp_path / "combined" / "crop.reg": crop_text(proposal),
     }
-    outcome = write_proposals(texts)
-    assert outcome.written == tuple(texts)
+    assert write_proposals(texts) == list(texts)
     shapes = [read_regions(path).shapes for path in texts]
     assert [[s.kind for s in found] for found in shapes] == [
         ["circle"] * 2, ["ellipse"], ["circle"], ["circle"], ["box"]
@@ -320,10 +319,6 @@ def test_a_person_wins(tmp_path: Path, proposal: Proposal) -> None:
     before = {path: path.read_bytes() for path in (drawn, binary, changed, proposed)}
     new = {path: crop_text(proposal) for path in before}
 
-    assert write_proposals(new).kept == (drawn, binary, changed, proposed)
-    assert {path: path.read_bytes() for path in before} == before
-
-    outcome = write_proposals(new, force=True)
-    assert (outcome.written, outcome.kept) == ((proposed,), (drawn, binary, changed))
+    assert write_proposals(new) == [proposed]
     assert proposed.read_text() == crop_text(proposal)
-    assert all(path.read_bytes() == before[path] for path in outcome.kept)
+    assert all(path.read_bytes() == before[path] for path in (drawn, binary, changed))
