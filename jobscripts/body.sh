@@ -15,10 +15,17 @@ is_cancelled() {
 
 # A trap runs only while the shell waits, so programs run in the background, and a wait that a signal
 # ends is begun again.
-signals=0 warned=0 cancelled=0 code=0 child='' next_id='' ended='' timer=''
+signals=0 warned=0 cancelled=0 code=0 child='' reminder='' next_id='' ended='' timer=''
 forward_signal() {
     signals=$((signals + 1))
-    if [ -n "$child" ]; then kill -USR1 "$child" 2>/dev/null || true; fi
+    [ -z "$child" ] || tell_child
+}
+# Again and again: launchers lose what comes while they start their ranks.
+tell_child() {
+    kill -USR1 "$child" 2>/dev/null || true
+    [ -z "$reminder" ] || return 0
+    (while sleep 5 && kill -USR1 "$child"; do :; done) >/dev/null 2>&1 &
+    reminder=$!
 }
 # The warning makes the program stop and exit with 75. What the next attempt needs is done now: there may be
 # no time left for it afterwards.
@@ -79,13 +86,14 @@ start_and_wait() {
     report "$*"
     "$@" &
     child=$!
-    if [ "$signals" -ne "$before" ]; then kill -USR1 "$child" 2>/dev/null || true; fi
+    [ "$signals" -eq "$before" ] || tell_child
     while [ "$seen" -ne "$signals" ]; do
         seen=$signals
         code=0
         wait "$child" || code=$?
     done
-    child=''
+    [ -z "$reminder" ] || kill "$reminder" 2>/dev/null || true
+    child='' reminder=''
 }
 
 stop_unless_done() {

@@ -55,6 +55,16 @@ def raise_when_interrupted() -> None:
     _replace_handler(signal.SIG_DFL, signal.default_int_handler)
 
 
+def take_back_stop_signals() -> None:
+    """Let signals do again what they did before a library took them: MPICH takes SIGUSR1 without a word.
+
+    A warning of the time limit that comes before the work can end the process, but is not lost.
+    """
+    if _in_main_thread():
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.getsignal(number))
+
+
 @contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
     """Let SIGTERM raise KeyboardInterrupt, as SIGINT does, where it would end the process without a word."""

@@ -17,7 +17,11 @@ from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, EXIT_TRY_AGAIN, LaunchError
 from pyxt_hpc.exit_codes import answer_to
 from pyxt_hpc.files.quoting import one_line
 from pyxt_hpc.parallel.launch import RANKS_VARIABLE, Launch, read_launch, requested_ranks
-from pyxt_hpc.parallel.signals import end_when_interrupted, raise_when_interrupted
+from pyxt_hpc.parallel.signals import (
+    end_when_interrupted,
+    raise_when_interrupted,
+    take_back_stop_signals,
+)
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -194,6 +198,7 @@ def _initialise() -> None:
 
     # Errors are fatal within. Its library is found among those that mpi4py was linked with.
     ctypes.CDLL(MPI.__file__).MPI_Init_thread(None, None, MPI.THREAD_FUNNELED, ctypes.byref(ctypes.c_int()))
+    take_back_stop_signals()
     for comm in (MPI.COMM_WORLD, MPI.COMM_SELF):
         comm.Set_errhandler(MPI.ERRORS_RETURN)
 

@@ -266,6 +266,27 @@ def test_rank_can_look_after_its_launcher_while_mpi_starts(launch: str) -> None:
     assert float(done.stdout) < 0.5
 
 
+WARNED_TOO_EARLY = """
+import os, signal, time
+from pyxt_hpc.parallel.world import detect_world
+
+if detect_world().is_master:
+    os.kill(os.getpid(), signal.SIGUSR1)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("launch", ["mpich", "openmpi"])
+def test_warning_before_the_work_is_not_lost(launch: str) -> None:
+    """The script of a job asks for another attempt after it; MPICH would swallow it."""
+    before, _, own = command(launch, 2)
+    done = subprocess.run(
+        [*before, sys.executable, "-P", "-c", WARNED_TOO_EARLY], env=os.environ | own, capture_output=True,
+        timeout=50, check=False,
+    )  # fmt: skip
+    assert done.returncode in (signal.SIGUSR1, 128 + signal.SIGUSR1)
+
+
 def begin(launch: str, store: Path, what: str = "fine") -> tuple["subprocess.Popen[str]", int]:
     """Start a slow job, wait until it works, and find its master."""
     before, n_workers, own = command(launch)
