@@ -30,7 +30,7 @@ Echo = Callable[[str], None]
 
 # each is a module in preprocess, and a function in it
 PREPROCESSING = ("process-data", "propose-regions", "remove-sources", "generate-responses", "crop-data")
-BY_CIAO = ("process-data", "propose-regions", "remove-sources", "generate-responses")
+BY_CIAO = PREPROCESSING[:-1]
 """Stages that CIAO may have a part in."""
 STAGES = (*PREPROCESSING, "create-bins", "fit-spectra", "make-maps")
 

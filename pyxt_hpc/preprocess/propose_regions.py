@@ -51,7 +51,7 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
     ciao_part(STAGE, config, layout, force=force)
     drawn = [layout.sources_reg, layout.exclude_reg, layout.crop_reg]
     geometries = [layout.geometry(obsid) for obsid in config.observation_ids]
-    need(*((path, f"pyxt-hpc {BEFORE}") for path in (*_images(layout), *geometries)))
+    need(f"pyxt-hpc {BEFORE}", *_images(layout), *geometries)
     datasets = find_datasets(config, layout)
     circles = [layout.response_region(dataset.name) for dataset in datasets]
     # with nothing to find there is nothing to fail in

@@ -58,8 +58,7 @@ def read_gti(path: Path) -> NDArray[np.float64]:
     path = Path(path)
     with open_fits(path, "GTI file", _GTI_HINT) as hdus:
         table = _gti_table(hdus, path)
-        numbers = column_numbers(table.header)
-        start, stop = (table.data.field(numbers[n] - 1).astype(np.float64) for n in ("start", "stop"))
+        start, stop = (table.data[name].astype(np.float64) for name in ("start", "stop"))
         header = table.header
     if len(start) == 0:
         raise DamagedFile(f"{path}: has no interval, so nothing would be left; {_GTI_HINT}")

@@ -1,8 +1,11 @@
 """A call of a CIAO tool as a value: what is asked, what is read, what must be there afterwards."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from pyxt_hpc.steps import StepResult
 
 OUT = "{out}"
 """Stands in parameters for the folder that a tool writes to.
@@ -44,3 +47,8 @@ class Call:
     folder: Path
     obsid: str = ""
     in_place: bool = False
+
+
+T = TypeVar("T")
+Plans = Generator[Sequence[Call], tuple[StepResult, ...], T]
+"""Plans of a stage, one after the other; what the stage needs of them is returned."""

@@ -24,7 +24,7 @@ from pyxt_hpc.preprocess.ciao.plans import archive, facts
 from pyxt_hpc.preprocess.ciao.plans.background import background_call
 from pyxt_hpc.preprocess.ciao.plans.clean_events import clean_events_call
 from pyxt_hpc.preprocess.ciao.plans.detection import detection_calls
-from pyxt_hpc.preprocess.ciao.plans.exposure_maps import SkyBox, exposure_map_call, map_name
+from pyxt_hpc.preprocess.ciao.plans.exposure_maps import exposure_map_call, map_name
 from pyxt_hpc.preprocess.ciao.plans.flares import flare_calls
 from pyxt_hpc.preprocess.ciao.plans.repro import choose_exposure, find_repro, repro_call
 from pyxt_hpc.preprocess.ciao.plans.responses import response_call
@@ -129,8 +129,8 @@ def whole_plan(case: Case, layout: Layout) -> Iterator[Call]:
             for place in (dataset, *dataset.places(2)):
                 put(layout.ciao_region(place.name), physical_text(region, {}, frame))
                 yield response_call(place, layout, files, BAND_KEV)
-            box = SkyBox((3000.5, 5000.5), (3200.5, 4800.5))
-            yield exposure_map_call(dataset, layout, files, box, area_energies(BAND_KEV))
+            grid = "3000.5:5000.5:4,3200.5:4800.5:4"
+            yield exposure_map_call(dataset, layout, files, grid, area_energies(BAND_KEV))
 
 
 # what parameters may be
