@@ -124,7 +124,7 @@ def concatenate(parts: Sequence[EventList]) -> EventList:
     return replace(parts[0], **columns)
 
 
-def sky_wcs(header: fits.Header, path: Path | str = "event list") -> WCS:
+def sky_wcs(header: fits.Header, path: Path | str) -> WCS:
     """WCS of the columns x, y of a table: sky pixels (1-based, as in the file) to RA, Dec [deg].
 
     Raises DamagedFile, which names ``path``, if there are no such columns or no celestial WCS on them.

@@ -4,7 +4,7 @@ A file that was proposed and not touched since, as its checksum tells, can be pr
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from astropy.coordinates import SkyCoord
@@ -28,9 +28,9 @@ def exclude_text(proposal: Proposal) -> str:
     return _text(_DS9, "fk5", f"ellipse({_position(e.ra, e.dec)},{axes})")
 
 
-def response_text(circles: Sequence[SkyCircle]) -> str:
+def response_text(circle: SkyCircle) -> str:
     """Text of ``acisI_region_0.reg`` of a dataset."""
-    return _text(_DS9, "fk5", *(_circle_line(circle) for circle in circles))
+    return _text(_DS9, "fk5", _circle_line(circle))
 
 
 def crop_text(proposal: Proposal) -> str:

@@ -26,10 +26,9 @@ def draw(path: Path, *, n_sources: int, flat: bool = False) -> np.ndarray:
     proposal = Proposal(
         sources=tuple(SkyCircle(150.0 + 0.01 * k, 20.02, 12.0) for k in range(n_sources)),
         core=SkyEllipse(150.0, 20.0, 40.0, 20.0, 30.0),
-        responses={"4001": (SkyCircle(149.98, 19.98, 30.0),)},
         crop=SkyBox(150.0, 20.0, 250.0, 200.0),
     )
-    draw_proposal(proposal, images, path)
+    draw_proposal(proposal, {"4001": SkyCircle(149.98, 19.98, 30.0)}, images, path)
     return matplotlib.image.imread(path)[..., :3]
 
 

@@ -21,14 +21,12 @@ _TOLERANCE = 3.0  # pixels rms between aspect solution and events: the SIM's own
 def with_aspect(
     geometry: FieldGeometry, aspect_paths: Sequence[Path], axis: tuple[float, float] | None = None
 ) -> FieldGeometry:
-    """The geometry with the dither of aspect solutions (``pcadf*_asol1.fits``); unchanged without any.
+    """The geometry with the dither of aspect solutions (``pcadf*_asol1.fits``).
 
     ``axis``: RA_PNT, DEC_PNT [deg] of the events' header, to be compared with the mean pointing. Raises
     MissingInput, or DamagedFile if a file is not an aspect solution, of another time, or not of the pointing
     that the events show.
     """
-    if not aspect_paths:
-        return geometry
     parts = [_read_aspect(Path(path)) for path in aspect_paths]
     names = ", ".join(str(path) for path in aspect_paths)
     time, ra, dec = np.concatenate(parts, axis=1)
