@@ -21,7 +21,7 @@ from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig, read_config
-from pyxt_hpc.data.make_plasma_table import HC_KEV_ANGSTROM
+from pyxt_hpc.data.makers.plasma_table import HC_KEV_ANGSTROM
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.store.rows import ROW_DTYPE
@@ -39,21 +39,21 @@ FIRST = (
     "fit/test_regions.py",  # compiles the kernels that most of the others need
     "parallel/test_launches.py",
     "parallel/test_kills.py",
-    "preprocess/test_killed.py",
+    "preprocess/whole/test_killed.py",
     "preprocess/ciao/test_stages_go_on.py",
     "preprocess/ciao/test_whole_way.py",
     "preprocess/ciao/test_faults.py",
     "jobs/test_slurm.py",
-    "test_marx.py",
-    "test_commands.py",
+    "whole/test_marx.py",
+    "whole/test_commands.py",
     "sample/test_run.py",
     "calibrate/test_command.py",
-    "test_run.py",
+    "whole/test_run.py",
     "hostile/test_answers.py",
     "hostile/test_storage.py",
-    "test_bad_input.py",
-    "test_full_chain.py",
-    "test_cluster.py",
+    "whole/test_bad_input.py",
+    "whole/test_full_chain.py",
+    "cluster/test_cluster.py",
     "manual/test_snippets.py",
 )
 """Long files, with which `pytest -n` begins: at the end one would keep a single process busy."""

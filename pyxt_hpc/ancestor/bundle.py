@@ -26,7 +26,7 @@ from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.text import read_text
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import AncestorLayout
-from pyxt_hpc.preprocess.blank_sky import PARTICLE_BAND_EV
+from pyxt_hpc.preprocess.background.blank_sky import PARTICLE_BAND_EV
 from pyxt_hpc.preprocess.crop_data import assemble, events_on_grid
 
 AREA_OF = "ClusterPyXT's masks: one area for the whole field, no vignetting"

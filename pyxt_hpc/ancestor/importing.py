@@ -34,9 +34,9 @@ from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.layout import AncestorLayout, Layout
-from pyxt_hpc.preprocess.bundle_images import write_images
-from pyxt_hpc.preprocess.inputs import find_observations
-from pyxt_hpc.stages.binning import write_circles
+from pyxt_hpc.preprocess.images.bundle_images import write_images
+from pyxt_hpc.preprocess.inputs.supplied import find_observations
+from pyxt_hpc.stages.bins.scale_map import write_circles
 
 _ARCHIVE_FOLDERS = ("repro", "primary", "secondary")
 _SAME_FRAME_PIXELS = 0.05

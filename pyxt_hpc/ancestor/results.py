@@ -12,7 +12,7 @@ from pyxt_hpc.ancestor.scale_map import resolution_of
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.fit.brightness import sky_brightness
+from pyxt_hpc.fit.brightness.sky import sky_brightness
 from pyxt_hpc.fit.flags import FitFlag, quality_flags
 from pyxt_hpc.fit.inputs import fit_fingerprint, fit_settings
 from pyxt_hpc.fit.region_map import RegionMap

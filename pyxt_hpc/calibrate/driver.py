@@ -10,14 +10,14 @@ from pyxt_hpc.calibrate.calibration import Calibration, Setup
 from pyxt_hpc.calibrate.simulation import TRUTH_DTYPE, Simulation, prepare, simulate_chunk
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError, EmptySelection, ForeignProduct
-from pyxt_hpc.fit.brightness import sky_brightness
+from pyxt_hpc.fit.brightness.sky import sky_brightness
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import fit_settings
 from pyxt_hpc.fit.observations import fold_observations
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
-from pyxt_hpc.parallel.driver import run_chunks
-from pyxt_hpc.parallel.ledger import Collector
+from pyxt_hpc.parallel.master.driver import run_chunks
+from pyxt_hpc.parallel.master.ledger import Collector
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.parallel.pools.pool import Payload
 from pyxt_hpc.parallel.world import World

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from pyxt_hpc.fit.extraction.shapes import BinnedSpectra
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.fit.shapes import BinnedSpectra
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, expected_rates
 
 TRUTH_DTYPE = np.dtype([(name, np.float64) for name in ("kT", "norm", "abundance", "nH")])

@@ -1,6 +1,6 @@
 """The command line: parse, call one library function, print, exit with a documented code.
 
-A module of this package holds the commands of one purpose, each below the options it takes, and lists
+A module of `commands` holds the commands of one purpose, each below the options it takes, and lists
 them in ``COMMANDS``; `parser` puts these lists together. Whatever goes wrong comes to `main`, the one place
 that turns it into a line and an exit code.
 

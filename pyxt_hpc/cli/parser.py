@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from pyxt_hpc import __version__
-from pyxt_hpc.cli import (
+from pyxt_hpc.cli.command import Command, Group, exit_code_lines
+from pyxt_hpc.cli.commands import (
     calibration,
     cluster,
     demo,
@@ -26,7 +27,6 @@ from pyxt_hpc.cli import (
     run,
     spectra,
 )
-from pyxt_hpc.cli.command import Command, Group, exit_code_lines
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted, shown, suggestion
 

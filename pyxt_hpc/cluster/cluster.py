@@ -22,7 +22,7 @@ from pyxt_hpc.cluster.sky_map import SkyMap, map_in_memory, map_of
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig, read_config
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.writing import check_regular
-from pyxt_hpc.fit.brightness import SkyBrightness, sky_brightness
+from pyxt_hpc.fit.brightness.sky import SkyBrightness, sky_brightness
 from pyxt_hpc.fit.inputs import (
     check_bundle,
     config_of,
@@ -30,8 +30,8 @@ from pyxt_hpc.fit.inputs import (
     read_region_map,
     with_settings,
 )
-from pyxt_hpc.fit.one_region import fit_one_region
 from pyxt_hpc.fit.region_map import RegionMap
+from pyxt_hpc.fit.single.one_region import fit_one_region
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.parallel.pools.pool import Pool
@@ -42,7 +42,7 @@ from pyxt_hpc.profiles.mass.models import WAYS
 from pyxt_hpc.profiles.mass.sampler import SamplerOptions
 from pyxt_hpc.profiles.mass.tables import annuli_of, made_from, read_annuli
 from pyxt_hpc.profiles.tables import shell_table
-from pyxt_hpc.stages.binning import make_region_map
+from pyxt_hpc.stages.bins.scale_map import make_region_map
 from pyxt_hpc.store.reader import open_store
 from pyxt_hpc.store.reader import read_results as read_store
 

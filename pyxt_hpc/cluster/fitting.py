@@ -11,7 +11,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.cluster.results import FitResults
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.fit.brightness import SkyBrightness, sky_brightness
+from pyxt_hpc.fit.brightness.sky import SkyBrightness, sky_brightness
 from pyxt_hpc.fit.inputs import config_of, fit_settings, with_settings
 from pyxt_hpc.fit.region_map import EVERY_REGION, RegionMap, RegionSet
 from pyxt_hpc.fit.regions import RegionFits

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyxt_hpc.files.ecsv import write_ecsv
+from pyxt_hpc.files.writing import write_ecsv
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.profiles.mass.estimate import ClusterMass
 from pyxt_hpc.profiles.mass.tables import overdensity_table, profile_table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from astropy.coordinates import SkyCoord
 
-from pyxt_hpc.files.ecsv import write_ecsv
+from pyxt_hpc.files.writing import write_ecsv
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.profiles.analysis import ClusterProfile
 from pyxt_hpc.profiles.tables import brightness_table, shell_table

@@ -14,7 +14,7 @@ from pyxt_hpc.cluster.results import unit_of
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.fit.flags import flag_names
-from pyxt_hpc.fit.one_region import OneRegion
+from pyxt_hpc.fit.single.one_region import OneRegion
 
 if TYPE_CHECKING:
     from astropy.table import QTable

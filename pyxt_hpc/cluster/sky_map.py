@@ -17,10 +17,10 @@ from pyxt_hpc.fit.inputs import config_of, with_settings
 from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.maps.catalogue import map_named
 from pyxt_hpc.maps.fitted import FittedRegions, fitted_regions
-from pyxt_hpc.maps.paint import paint_blocks
+from pyxt_hpc.maps.kinds.quantities import CIRCLES, SUFFIX
+from pyxt_hpc.maps.painting.paint import paint_blocks
 from pyxt_hpc.maps.product import MapProduct, write_map
-from pyxt_hpc.maps.quantities import CIRCLES, SUFFIX
-from pyxt_hpc.stages.binning import signal_to_noise_of
+from pyxt_hpc.stages.bins.scale_map import signal_to_noise_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,7 +87,7 @@ class SkyMap:
         axes
             Best with ``projection=map.wcs``; None: new ones of pyplot, which notebooks show by themselves.
         """
-        from pyxt_hpc.plots.pictures import Picture, draw_on
+        from pyxt_hpc.plots.maps.pictures import Picture, draw_on
         from pyxt_hpc.plots.write_products import scene_of
 
         if axes is None:

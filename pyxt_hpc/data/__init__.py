@@ -1,1 +1,1 @@
-"""Tables shipped with the package; SOURCES.md names where each comes from."""
+"""Tables shipped with the package, and their makers; SOURCES.md names where each comes from."""

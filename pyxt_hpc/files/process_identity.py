@@ -1,8 +1,16 @@
-"""Which machine this is, and which of its processes live: for what dead processes have left behind."""
+"""Which machine this is, and which of its processes live: for what dead processes have left behind.
+
+Folders for the time of some work go with it; of those that killed processes leave, none stays for long.
+"""
 
 import hashlib
 import os
+import re
+import shutil
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -56,3 +64,21 @@ def is_running(pid: int) -> bool:
     except PermissionError:
         pass
     return start_of(pid) != "ended"
+
+
+@contextmanager
+def private_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A new folder in `parent`, which is made if absent; it is removed on leaving.
+
+    Folders of the same name that processes of this machine have left, which were killed, are removed, too.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    abandoned = re.compile(rf"\.tmp-{machine_mark()}-(\d+)-{re.escape(name)}-\w+")
+    for entry in list(parent.iterdir()):
+        if (match := abandoned.fullmatch(entry.name)) and not is_running(int(match[1])):
+            shutil.rmtree(entry, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".tmp-{machine_mark()}-{os.getpid()}-{name}-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -13,10 +13,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyxt_hpc.errors import ConfigError, DamagedFile
 from pyxt_hpc.files.process_identity import is_running, machine_mark
 from pyxt_hpc.files.system_errors import as_pyxt_error, system_errors
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 log = logging.getLogger(__name__)
 
@@ -185,3 +189,9 @@ def _remove_abandoned(path: Path) -> None:
             if abandoned:
                 entry.unlink()
                 log.debug("%s: removed, its process has ended", entry)
+
+
+def write_ecsv(path: Path, table: "Table") -> None:
+    """Write a table as text that astropy reads back with units and meanings."""
+    with replacing(path) as temporary:
+        table.write(temporary, format="ascii.ecsv")

@@ -20,7 +20,7 @@ from pyxt_hpc.spectra.templates import SourceModel
 from pyxt_hpc.store.reader import Results
 
 if TYPE_CHECKING:  # ranks that fit need no estimate, and start sooner
-    from pyxt_hpc.fit.brightness import SkyBrightness
+    from pyxt_hpc.fit.brightness.sky import SkyBrightness
 
 IN_BOTH = (
     "name",

@@ -10,18 +10,18 @@ import numpy as np
 from pyxt_hpc.binning.runs import PixelRuns
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.fit.background import background_share
+from pyxt_hpc.fit.extraction.background import background_share
+from pyxt_hpc.fit.extraction.shapes import BinnedSpectra, Shapes, extract_spectra
 from pyxt_hpc.fit.flags import quality_flags
 from pyxt_hpc.fit.inputs import fit_options
 from pyxt_hpc.fit.observations import ObservationSet, fold_observations
-from pyxt_hpc.fit.shapes import BinnedSpectra, Shapes, extract_spectra
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitOptions, expected_rates, fit_regions
 from pyxt_hpc.spectra.goodness import Moments, goodness, moments
 from pyxt_hpc.spectra.grouping import choose_level
 from pyxt_hpc.store.rows import REGION_COLUMNS, ROW_DTYPE, packed_observations
 
 if TYPE_CHECKING:  # ranks that fit need no estimate, and start sooner
-    from pyxt_hpc.fit.brightness import SkyBrightness
+    from pyxt_hpc.fit.brightness.sky import SkyBrightness
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class RegionFits:
         Without a brightness of the sky it is estimated from the bundle; without `runs`, the pixels of the n
         regions, these are circles.
         """
-        from pyxt_hpc.fit.brightness import sky_brightness
+        from pyxt_hpc.fit.brightness.sky import sky_brightness
 
         options = fit_options(config)
         brightness = (sky or sky_brightness(bundle)).image

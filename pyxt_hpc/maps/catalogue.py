@@ -6,11 +6,9 @@ from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.files.quoting import quoted, suggestion
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.gas.thermodynamics import ENTROPY_MAPS, PRESSURE_MAPS, Thermodynamics, map_gas
-from pyxt_hpc.maps.gradient import SCALES, map_gradients
 from pyxt_hpc.maps.image import ClusterImage
-from pyxt_hpc.maps.paint import MODES
-from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.maps.quantities import (
+from pyxt_hpc.maps.kinds.gradient import SCALES, map_gradients
+from pyxt_hpc.maps.kinds.quantities import (
     ABUNDANCE,
     BRIGHTNESS,
     CIRCLES,
@@ -25,7 +23,9 @@ from pyxt_hpc.maps.quantities import (
     map_measured,
     parameters,
 )
-from pyxt_hpc.maps.residual import map_residuals
+from pyxt_hpc.maps.kinds.residual import map_residuals
+from pyxt_hpc.maps.painting.paint import MODES
+from pyxt_hpc.maps.product import MapProduct
 
 ERRORS = ("_error_plus", "_error_minus", "_fractional_error", "_error")
 """Endings of the maps that come with one of a measured quantity."""

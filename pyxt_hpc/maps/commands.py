@@ -7,11 +7,11 @@ EmptySelection is raised instead of writing a blank map.
 from collections.abc import Iterator, Sequence
 
 from pyxt_hpc.maps.catalogue import check_available, map_names, named_maps
-from pyxt_hpc.maps.clusterpyxt import map_as_clusterpyxt
-from pyxt_hpc.maps.expression import Expression
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.image import ClusterImage
-from pyxt_hpc.maps.masked import masked_maps
+from pyxt_hpc.maps.kinds.clusterpyxt import map_as_clusterpyxt
+from pyxt_hpc.maps.kinds.expression import Expression
+from pyxt_hpc.maps.kinds.masked import masked_maps
 from pyxt_hpc.maps.product import MapProduct, write_maps
 
 ANCESTORS = {

@@ -14,15 +14,15 @@ from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import ConfigError, EmptySelection, ForeignProduct
 from pyxt_hpc.files.lock import current_owner
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.fit.extract import disc_areas
+from pyxt_hpc.fit.extraction.extract import disc_areas
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import check_bundle, read_bin_image, read_cluster_bundle, read_region_map
 from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.brightness import bin_brightness, smooth_brightness
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.memory import check_memory
-from pyxt_hpc.maps.paint import Measured, paint_bins, paint_blocks, paint_measured
+from pyxt_hpc.maps.painting.brightness import bin_brightness, smooth_brightness
+from pyxt_hpc.maps.painting.paint import Measured, paint_bins, paint_blocks, paint_measured
 from pyxt_hpc.store.reader import Results, read_results
 from pyxt_hpc.store.rows import ROW_DTYPE, Status, is_final
 

@@ -12,7 +12,7 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.inputs import read_cluster_bundle
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.memory import check_memory
-from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.maps.painting.paint import Measured
 
 _SMOOTHING = 4.0
 """Standard deviation of the Gaussian, where there are no circles yet [pixels]."""

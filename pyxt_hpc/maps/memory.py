@@ -12,7 +12,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.store.reader import open_store
 from pyxt_hpc.store.rows import ROW_DTYPE
 
-# Measured with benchmarks/bench_maps.py
+# Measured with benchmarks/speed/bench_maps.py
 _BYTES_PER_PIXEL = 200
 _BYTES_PER_REGION = 2 * ROW_DTYPE.itemsize + 400
 _BYTES_OF_PROGRAMS = 800 << 20

@@ -24,7 +24,7 @@ from pyxt_hpc.pipeline.summaries import (
 )
 
 if TYPE_CHECKING:
-    from pyxt_hpc.plots.style import PictureStyle
+    from pyxt_hpc.plots.maps.style import PictureStyle
 
 Echo = Callable[[str], None]
 
@@ -100,8 +100,8 @@ def make_bins(
 
     Without `force` it is done only if it is outdated or missing.
     """
-    from pyxt_hpc.stages.binning import create_bins
-    from pyxt_hpc.stages.label_bins import BinsSummary, bin_inputs
+    from pyxt_hpc.stages.bins.label_bins import BinsSummary, bin_inputs
+    from pyxt_hpc.stages.bins.scale_map import create_bins
     from pyxt_hpc.steps import Step, run_if_outdated
 
     layout = Layout.of(config)
@@ -141,7 +141,7 @@ def make_bins(
 def _came_with_bundle(config: ClusterConfig) -> bool:
     """Whether the regions were made where their inputs are, which are not here, as after `unpack`."""
     from pyxt_hpc.fit.inputs import read_cluster_bundle, read_region_map
-    from pyxt_hpc.stages.label_bins import bin_inputs
+    from pyxt_hpc.stages.bins.label_bins import bin_inputs
 
     if all(path.exists() for path in bin_inputs(config)):
         return False
@@ -181,10 +181,10 @@ def make_maps(
     """
     from pyxt_hpc.maps import commands
     from pyxt_hpc.maps.catalogue import map_names, need_fits
-    from pyxt_hpc.maps.expression import Expression
     from pyxt_hpc.maps.fitted import read_fitted_regions
     from pyxt_hpc.maps.image import read_cluster_image
-    from pyxt_hpc.plots.style import AS_USUAL
+    from pyxt_hpc.maps.kinds.expression import Expression
+    from pyxt_hpc.plots.maps.style import AS_USUAL
     from pyxt_hpc.plots.write_products import Sheets, write_products
 
     style = style or AS_USUAL

@@ -11,9 +11,9 @@ if TYPE_CHECKING:  # to be quick to import
     from pyxt_hpc.calibrate.calibration import Calibration
     from pyxt_hpc.fit.flags import FlagCounts
     from pyxt_hpc.maps.product import MapProduct
-    from pyxt_hpc.stages.binning import BinningSummary
+    from pyxt_hpc.stages.bins.label_bins import BinsSummary
+    from pyxt_hpc.stages.bins.scale_map import BinningSummary
     from pyxt_hpc.stages.fitting import FittingSummary
-    from pyxt_hpc.stages.label_bins import BinsSummary
     from pyxt_hpc.steps import Facts, StageResult
 
 # what is said of each observation

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.profiles.analysis import ClusterProfile
+from pyxt_hpc.profiles.gas.thermodynamics import Gas, Interval, ShellGeometry
 from pyxt_hpc.profiles.tables import grouped_rings
-from pyxt_hpc.profiles.thermodynamics import Gas, Interval, ShellGeometry
 
 FloatArray = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.shocks.fronts import DENSITY_SIGMA, Front, mach_of_temperature
 from pyxt_hpc.maps.shocks.polyline import polyline
 from pyxt_hpc.maps.shocks.search import ShockSearch
-from pyxt_hpc.plots.ds9 import write_regions
+from pyxt_hpc.plots.ds9.region_file import write_regions
 
 
 def draw_histogram(search: ShockSearch, path: Path) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.files.writing import refuse_to_replace, replacing
 from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.fit.single import FittedSpectrum, SingleFit
+from pyxt_hpc.fit.single.fit import FittedSpectrum, SingleFit
 from pyxt_hpc.spectra.goodness import statistic_per_bin
 
 SIZE = (7.6, 6.0)

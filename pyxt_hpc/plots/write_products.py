@@ -18,11 +18,11 @@ from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.parallel.pools.sandbox import begin_child
-from pyxt_hpc.plots.ds9 import Boxes, write_boxes
-from pyxt_hpc.plots.ds9_frames import Frames
-from pyxt_hpc.plots.overview import Overview
-from pyxt_hpc.plots.pictures import Picture, Scene, draw_picture
-from pyxt_hpc.plots.style import AS_USUAL, PictureStyle
+from pyxt_hpc.plots.ds9.frames import Frames
+from pyxt_hpc.plots.ds9.region_file import Boxes, write_boxes
+from pyxt_hpc.plots.maps.overview import Overview
+from pyxt_hpc.plots.maps.pictures import Picture, Scene, draw_picture
+from pyxt_hpc.plots.maps.style import AS_USUAL, PictureStyle
 
 _LARGE = 1_000_000
 """Bytes of a DS9 file that is not written unasked."""

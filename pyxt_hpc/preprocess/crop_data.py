@@ -29,18 +29,18 @@ from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.progress import counted
-from pyxt_hpc.preprocess.area_maps import read_area_maps
-from pyxt_hpc.preprocess.arf_position import points_of
-from pyxt_hpc.preprocess.blank_sky import ParticleScale, particle_scale, particles, thinned
-from pyxt_hpc.preprocess.bundle_images import combined_images, counts_of, write_images
+from pyxt_hpc.preprocess.background.blank_sky import ParticleScale, particle_scale, particles, thinned
+from pyxt_hpc.preprocess.background.local_background import LOCAL_OVERSAMPLING, local_counts_keyword
+from pyxt_hpc.preprocess.background.seeds import stage_rng
 from pyxt_hpc.preprocess.checks.energies import check_band
-from pyxt_hpc.preprocess.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.generate_responses import STAGE as BEFORE
-from pyxt_hpc.preprocess.inputs import need, need_regions
-from pyxt_hpc.preprocess.local_background import LOCAL_OVERSAMPLING, local_counts_keyword
+from pyxt_hpc.preprocess.images.bundle_images import combined_images, counts_of, write_images
+from pyxt_hpc.preprocess.inputs.area_maps import read_area_maps
+from pyxt_hpc.preprocess.inputs.arf_position import points_of
+from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
+from pyxt_hpc.preprocess.inputs.response_pairing import OTHERS_TAKE_IT, find_datasets
+from pyxt_hpc.preprocess.inputs.supplied import need, need_regions
 from pyxt_hpc.preprocess.remove_sources import STAGE as CLEANING
-from pyxt_hpc.preprocess.response_pairing import OTHERS_TAKE_IT, find_datasets
-from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,10 @@ from pyxt_hpc.files.fits import copy_fits
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.progress import counted
-from pyxt_hpc.preprocess.area_maps import (
+from pyxt_hpc.preprocess.checks.observation import check_channels
+from pyxt_hpc.preprocess.ciao.backend import ciao_part
+from pyxt_hpc.preprocess.ciao.plans.exposure_maps import map_name
+from pyxt_hpc.preprocess.inputs.area_maps import (
     AreaMaps,
     area_at,
     area_energies,
@@ -32,14 +35,11 @@ from pyxt_hpc.preprocess.area_maps import (
     read_exposure_maps,
     write_area_maps,
 )
-from pyxt_hpc.preprocess.arf_position import ArfPosition, find_arf_position
-from pyxt_hpc.preprocess.checks.observation import check_channels
-from pyxt_hpc.preprocess.ciao.backend import ciao_part
-from pyxt_hpc.preprocess.ciao.plans.exposure_maps import map_name
-from pyxt_hpc.preprocess.drawn_regions import RegionReader
-from pyxt_hpc.preprocess.inputs import need, need_regions
+from pyxt_hpc.preprocess.inputs.arf_position import ArfPosition, find_arf_position
+from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
+from pyxt_hpc.preprocess.inputs.response_pairing import SuppliedResponse, find_datasets, find_responses
+from pyxt_hpc.preprocess.inputs.supplied import need, need_regions
 from pyxt_hpc.preprocess.remove_sources import STAGE as BEFORE
-from pyxt_hpc.preprocess.response_pairing import SuppliedResponse, find_datasets, find_responses
 from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
 log = logging.getLogger(__name__)

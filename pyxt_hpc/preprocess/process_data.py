@@ -31,6 +31,7 @@ from pyxt_hpc.errors import DamagedFile, EmptySelection
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.progress import counted
+from pyxt_hpc.preprocess.background.seeds import stage_rng
 from pyxt_hpc.preprocess.checks.data_subspace import CommonSelection, compare_selections
 from pyxt_hpc.preprocess.checks.energies import write_energies
 from pyxt_hpc.preprocess.checks.good_events import (
@@ -41,9 +42,8 @@ from pyxt_hpc.preprocess.checks.good_events import (
 )
 from pyxt_hpc.preprocess.checks.observation import check_background, check_observation, check_span
 from pyxt_hpc.preprocess.ciao.backend import ciao_part
-from pyxt_hpc.preprocess.inputs import ObservationFiles, find_observations
-from pyxt_hpc.preprocess.merged_images import merge_field, write_merged
-from pyxt_hpc.preprocess.seeds import stage_rng
+from pyxt_hpc.preprocess.images.merged_images import merge_field, write_merged
+from pyxt_hpc.preprocess.inputs.supplied import ObservationFiles, find_observations
 from pyxt_hpc.steps import Facts, StageResult, Step, StepResult, run_if_outdated
 
 log = logging.getLogger(__name__)

@@ -28,11 +28,11 @@ from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.backend import ciao_part
 from pyxt_hpc.preprocess.ciao.plans.detection import SOURCES
-from pyxt_hpc.preprocess.inputs import need
+from pyxt_hpc.preprocess.images.proposal_plot import draw_proposal
+from pyxt_hpc.preprocess.inputs.response_pairing import find_datasets
+from pyxt_hpc.preprocess.inputs.supplied import need
+from pyxt_hpc.preprocess.inputs.wavdetect_sources import outside_core, read_sources
 from pyxt_hpc.preprocess.process_data import STAGE as BEFORE
-from pyxt_hpc.preprocess.proposal_plot import draw_proposal
-from pyxt_hpc.preprocess.response_pairing import find_datasets
-from pyxt_hpc.preprocess.wavdetect_sources import outside_core, read_sources
 from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
 log = logging.getLogger(__name__)

@@ -23,15 +23,15 @@ from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.progress import counted
+from pyxt_hpc.preprocess.background.local_background import write_local_background
+from pyxt_hpc.preprocess.background.seeds import stage_rng
 from pyxt_hpc.preprocess.checks.rates import min_background_rate
 from pyxt_hpc.preprocess.ciao.backend import ciao_part
-from pyxt_hpc.preprocess.drawn_regions import FieldRegions, RegionReader
-from pyxt_hpc.preprocess.inputs import need, need_regions
-from pyxt_hpc.preprocess.light_curve_plot import CleanedCurve, draw_light_curves
-from pyxt_hpc.preprocess.local_background import write_local_background
-from pyxt_hpc.preprocess.merged_images import MergedField, merge_field, write_field_image
+from pyxt_hpc.preprocess.images.light_curve_plot import CleanedCurve, draw_light_curves
+from pyxt_hpc.preprocess.images.merged_images import MergedField, merge_field, write_field_image
+from pyxt_hpc.preprocess.inputs.drawn_regions import FieldRegions, RegionReader
+from pyxt_hpc.preprocess.inputs.supplied import need, need_regions
 from pyxt_hpc.preprocess.process_data import STAGE as BEFORE
-from pyxt_hpc.preprocess.seeds import stage_rng
 from pyxt_hpc.steps import Facts, StageResult, Step, StepResult, run_if_outdated
 
 log = logging.getLogger(__name__)

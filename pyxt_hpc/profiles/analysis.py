@@ -13,16 +13,16 @@ from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.fit.cosmology import cosmology, kpc_per_arcsec
 from pyxt_hpc.profiles.annuli import Annuli, choose_annuli
 from pyxt_hpc.profiles.annulus_spectra import fit_annuli
-from pyxt_hpc.profiles.beta_models import BetaProfile, fit_beta_models, preferred
-from pyxt_hpc.profiles.brightness import BandImages, Rings, SoftBand, rings_of, soft_band
+from pyxt_hpc.profiles.brightness.beta_models import BetaProfile, fit_beta_models, preferred
+from pyxt_hpc.profiles.brightness.edges import Edge, fit_edge
+from pyxt_hpc.profiles.brightness.rings import BandImages, Rings, SoftBand, rings_of, soft_band
 from pyxt_hpc.profiles.centre import Frame, find_frame
 from pyxt_hpc.profiles.core import Core, classify, concentration
-from pyxt_hpc.profiles.density import BrightnessDensity, fit_density, norm_per_measure
-from pyxt_hpc.profiles.deprojection import Deprojection, ShellFit, Shells, fit_shells
-from pyxt_hpc.profiles.edges import Edge, fit_edge
-from pyxt_hpc.profiles.projection import projection_matrix
-from pyxt_hpc.profiles.steadying import steadied
-from pyxt_hpc.profiles.thermodynamics import (
+from pyxt_hpc.profiles.gas.density import BrightnessDensity, fit_density, norm_per_measure
+from pyxt_hpc.profiles.gas.deprojection import Deprojection, ShellFit, Shells, fit_shells
+from pyxt_hpc.profiles.gas.projection import projection_matrix
+from pyxt_hpc.profiles.gas.steadying import steadied
+from pyxt_hpc.profiles.gas.thermodynamics import (
     EntropyFit,
     Gas,
     Interval,

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.fit.brightness import MARGIN
-from pyxt_hpc.profiles.beta_models import BetaProfile
-from pyxt_hpc.profiles.brightness import Rings
+from pyxt_hpc.fit.brightness.sky import MARGIN
+from pyxt_hpc.profiles.brightness.beta_models import BetaProfile
+from pyxt_hpc.profiles.brightness.rings import Rings
 from pyxt_hpc.profiles.centre import Frame
 
 FloatArray = NDArray[np.float64]

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.fit.background import background_share
-from pyxt_hpc.fit.brightness import BETA_TIMES_IMAGE, SkyBrightness
+from pyxt_hpc.fit.brightness.sky import BETA_TIMES_IMAGE, SkyBrightness
+from pyxt_hpc.fit.extraction.background import background_share
 from pyxt_hpc.fit.region_map import regions_of_labels
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.profiles.annuli import Annuli
-from pyxt_hpc.profiles.beta_models import BetaProfile
+from pyxt_hpc.profiles.brightness.beta_models import BetaProfile
 from pyxt_hpc.spectra.fit import FitOptions
 
 FloatArray = NDArray[np.float64]

@@ -11,7 +11,7 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.chandra.sky.position import parse_position
 from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.files.quoting import quoted
-from pyxt_hpc.fit.beta_model import fit_beta_model, image_for_peak
+from pyxt_hpc.fit.brightness.beta_model import fit_beta_model, image_for_peak
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyxt_hpc.profiles.brightness import Rings
+from pyxt_hpc.profiles.brightness.rings import Rings
 
 INNER_KPC, OUTER_KPC = 40.0, 400.0
 CONCENTRATIONS = ((0.075, "no cool core"), (0.155, "moderate cool core"), (np.inf, "pronounced cool core"))

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.fit.flags import flag_names
 from pyxt_hpc.profiles.analysis import ClusterProfile
-from pyxt_hpc.profiles.beta_models import BetaProfile
-from pyxt_hpc.profiles.brightness import Rings
+from pyxt_hpc.profiles.brightness.beta_models import BetaProfile
+from pyxt_hpc.profiles.brightness.rings import Rings
 from pyxt_hpc.provenance import software
 
 _SIGNAL_TO_NOISE, _WIDENING = 3.0, 1.05

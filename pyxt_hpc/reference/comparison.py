@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.files.ecsv import write_ecsv
+from pyxt_hpc.files.writing import write_ecsv
 from pyxt_hpc.fit.flags import UNUSABLE
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_region_map, source_model
-from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits
+from pyxt_hpc.fit.single.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.table import labelled
 from pyxt_hpc.parallel.progress import Progress
 from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, sherpa_statistic

@@ -8,7 +8,7 @@ import numpy as np
 from pyxt_hpc.binning.circles import RADIUS_STEP
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.fit.brightness import SkyBrightness
+from pyxt_hpc.fit.brightness.sky import SkyBrightness
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.store.rows import REGION_DTYPE
 

@@ -18,14 +18,14 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import PyxtError
 from pyxt_hpc.files.times import utc
 from pyxt_hpc.files.writing import check_regular, refuse_to_replace, replacing
-from pyxt_hpc.fit.brightness import sky_brightness
+from pyxt_hpc.fit.brightness.sky import sky_brightness
 from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.fit.flags import DOUBTFUL, MEANINGS, FitFlag, flag_names
 from pyxt_hpc.fit.inputs import config_of
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
+from pyxt_hpc.maps.kinds.quantities import DIAGNOSTICS
 from pyxt_hpc.maps.product import config_fingerprint
-from pyxt_hpc.maps.quantities import DIAGNOSTICS
 from pyxt_hpc.profiles.centre import find_frame
 from pyxt_hpc.provenance import software
 from pyxt_hpc.report.agreement import DatasetFit, disagreements, fit_alone
@@ -38,13 +38,13 @@ from pyxt_hpc.report.doubts import (
     doubts_of_fits,
     flag_shares,
 )
-from pyxt_hpc.report.field import add_field, tangent
-from pyxt_hpc.report.grid import DEAD, REASONS, Grid, page_grid, reasons_of_bad
-from pyxt_hpc.report.maps import PageMap, colour_tables, page_maps
-from pyxt_hpc.report.payload import PackedArrays
-from pyxt_hpc.report.pictures import page_pictures
+from pyxt_hpc.report.figures.field import add_field, tangent
+from pyxt_hpc.report.figures.grid import DEAD, REASONS, Grid, page_grid, reasons_of_bad
+from pyxt_hpc.report.figures.maps import PageMap, colour_tables, page_maps
+from pyxt_hpc.report.figures.payload import PackedArrays
+from pyxt_hpc.report.figures.pictures import page_pictures
+from pyxt_hpc.report.figures.spectra import add_spectra, chosen_regions, worst_regions
 from pyxt_hpc.report.records import StageRecords
-from pyxt_hpc.report.spectra import add_spectra, chosen_regions, worst_regions
 from pyxt_hpc.report.tables import (
     changed_settings,
     made_by_others,

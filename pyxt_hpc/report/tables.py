@@ -20,7 +20,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.pipeline.summaries import exposures
 from pyxt_hpc.provenance import software
 from pyxt_hpc.report.agreement import DatasetFit
-from pyxt_hpc.report.pictures import PictureFile
+from pyxt_hpc.report.figures.pictures import PictureFile
 from pyxt_hpc.report.records import StageRecords
 
 _SAME_SCALE = 1e-6

@@ -19,8 +19,8 @@ from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.fit.flags import FlagCounts
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.launch import BAR_VARIABLE, find_mpiexec
+from pyxt_hpc.simulate.acis.observe import ObservationPlan, demo_plans, simulate_cluster
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
-from pyxt_hpc.simulate.observe import ObservationPlan, demo_plans, simulate_cluster
 from pyxt_hpc.simulate.truth import TruthComparison, compare_with_truth
 from pyxt_hpc.store.reader import read_results
 from pyxt_hpc.store.rows import Status

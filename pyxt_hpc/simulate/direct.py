@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
-from pyxt_hpc.simulate import geometry
+from pyxt_hpc.simulate.acis import geometry
+from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf, particle_background
+from pyxt_hpc.simulate.acis.photons import gas_components, sky_background_rate
 from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC, ClusterTruth
-from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf, particle_background
-from pyxt_hpc.simulate.photons import gas_components, sky_background_rate
 
 BAND_KEV = (0.7, 8.0)
 

@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import quad
 
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
-from pyxt_hpc.profiles.hydrostatic import gas_mass, hydrostatic_temperature
-from pyxt_hpc.profiles.nfw import NFW, critical_density
-from pyxt_hpc.profiles.vikhlinin import GasDensity
+from pyxt_hpc.profiles.gas.vikhlinin import GasDensity
+from pyxt_hpc.profiles.mass.hydrostatic import gas_mass, hydrostatic_temperature
+from pyxt_hpc.profiles.mass.nfw import NFW, critical_density
+from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC, ClusterTruth
-from pyxt_hpc.simulate.plan import ObservationPlan
 from pyxt_hpc.spectra.models.abundances import DEFAULT_TABLE
 from pyxt_hpc.spectra.models.gas import CM_PER_KPC, Particles
 from pyxt_hpc.spectra.models.plasma import load_plasma

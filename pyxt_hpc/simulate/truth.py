@@ -12,7 +12,7 @@ from scipy.ndimage import map_coordinates
 from pyxt_hpc.binning.bins import sums_of
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.files.fits import open_fits
-from pyxt_hpc.fit.extract import disc_areas, disc_sums
+from pyxt_hpc.fit.extraction.extract import disc_areas, disc_sums
 from pyxt_hpc.fit.flags import FitFlag
 
 RINGS_ARCMIN = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0, 20.0)

@@ -9,7 +9,7 @@ on the expected counts m (source), b (background) and r b (background spectrum),
 are a few, and does not shrink when more bins or observations are added (Neyman & Scott 1948, Econometrica
 16, 1). Only fewer bins help. `merge_levels` therefore merges neighbouring bins in the order that loses
 least information about the temperature, so that half of the bins can go for 0.3% of the precision, three
-quarters for 1%; `choose_level` says how far to go. benchmarks/calibration.py has the evidence.
+quarters for 1%; `choose_level` says how far to go. benchmarks/accuracy/calibration.py has the evidence.
 """
 
 from __future__ import annotations

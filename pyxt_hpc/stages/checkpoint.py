@@ -3,7 +3,7 @@
 import numpy as np
 
 from pyxt_hpc.fit.flags import UNUSABLE, FitFlag
-from pyxt_hpc.parallel.ledger import Ledger
+from pyxt_hpc.parallel.master.ledger import Ledger
 from pyxt_hpc.store.checksum import checksums
 from pyxt_hpc.store.rows import ROW_DTYPE, Status, blank_rows
 from pyxt_hpc.store.writer import ResultsStore

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.files.ecsv import write_ecsv
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import replacing, write_ecsv
 from pyxt_hpc.fit.flags import DOUBTFUL
 from pyxt_hpc.fit.inputs import check_bundle, read_cluster_bundle
 from pyxt_hpc.fit.table import dataset_names, fits_table

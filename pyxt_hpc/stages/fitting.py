@@ -13,8 +13,8 @@ from pyxt_hpc.fit.flags import FlagCounts
 from pyxt_hpc.fit.inputs import fit_fingerprint, fit_settings, read_cluster_bundle, read_region_map
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.parallel.driver import run_chunks
-from pyxt_hpc.parallel.limits import Limits
+from pyxt_hpc.parallel.master.driver import run_chunks
+from pyxt_hpc.parallel.master.limits import Limits
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.parallel.pools.pool import Payload, Pool
 from pyxt_hpc.parallel.world import World
@@ -73,7 +73,7 @@ def read_fit_inputs(config: ClusterConfig, resolution: int) -> tuple[Contents, P
     Payload
         For the workers.
     """
-    from pyxt_hpc.fit.brightness import sky_brightness
+    from pyxt_hpc.fit.brightness.sky import sky_brightness
 
     bundle = read_cluster_bundle(config)
     where = read_region_map(config, bundle)

@@ -9,8 +9,8 @@ from pyxt_hpc.fit.flags import UNUSABLE
 from pyxt_hpc.fit.inputs import fit_fingerprint
 from pyxt_hpc.fit.region_map import RegionSet
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.parallel.driver import run_chunks
-from pyxt_hpc.parallel.ledger import Collector
+from pyxt_hpc.parallel.master.driver import run_chunks
+from pyxt_hpc.parallel.master.ledger import Collector
 from pyxt_hpc.parallel.pools.pool import Payload, Pool
 from pyxt_hpc.stages.fitting import fit_chunk
 from pyxt_hpc.store.reader import Results

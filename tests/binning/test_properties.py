@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from pyxt_hpc.binning.circles import radius_grid, scale_map
 from pyxt_hpc.binning.lattice import block_number, lattice
-from pyxt_hpc.maps.paint import paint_blocks
+from pyxt_hpc.maps.painting.paint import paint_blocks
 
 SHAPES = st.tuples(st.integers(1, 14), st.integers(1, 14))
 STEPS = st.sampled_from([1, 3, 5])

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.chandra.events import EventList, read_events
-from pyxt_hpc.simulate import instrument, observe, write
+from pyxt_hpc.simulate.acis import instrument, observe, write
+from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import PointSource, demo_truth
-from pyxt_hpc.simulate.plan import ObservationPlan
 
 Observed = Callable[..., EventList]
 

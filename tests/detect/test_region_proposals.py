@@ -32,7 +32,7 @@ from pyxt_hpc.detect.region_proposals import (
     response_circles,
 )
 from pyxt_hpc.errors import EmptySelection
-from pyxt_hpc.simulate import geometry
+from pyxt_hpc.simulate.acis import geometry
 
 SIDE, PIXEL_ARCSEC = 440, 1.968
 CENTRE = (200.0, 240.0)

@@ -8,10 +8,10 @@ import pytest
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.fit.brightness import MARGIN, SkyBrightness
+from pyxt_hpc.fit.brightness.sky import MARGIN, SkyBrightness
+from pyxt_hpc.fit.extraction.shapes import Shapes, extract_spectra
 from pyxt_hpc.fit.observations import ObservationSet, fold_observations
-from pyxt_hpc.fit.shapes import Shapes, extract_spectra
-from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
+from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
 from pyxt_hpc.spectra.templates import fold_templates

@@ -10,13 +10,13 @@ import pytest
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.fit.extraction.shapes import Shapes, extract_spectra
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.inputs import fit_options
 from pyxt_hpc.fit.region_map import regions_of_labels
-from pyxt_hpc.fit.region_spectra import spectra_as_fitted
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.fit.shapes import Shapes, extract_spectra
-from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
+from pyxt_hpc.fit.single.region_spectra import spectra_as_fitted
+from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FIT_DTYPE, fit_regions
 from pyxt_hpc.spectra.grouping import choose_level
 from pyxt_hpc.spectra.templates import fold_templates

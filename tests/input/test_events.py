@@ -23,7 +23,7 @@ from pyxt_hpc.chandra.sky.fov import write_fov
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.cli import main
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.blank_sky import particle_scale, particles
+from pyxt_hpc.preprocess.background.blank_sky import particle_scale, particles
 
 START, LENGTH_S, DTCOR = 5e8, 80_000.0, 0.98
 LIVE_S = LENGTH_S * DTCOR

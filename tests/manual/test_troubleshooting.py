@@ -12,7 +12,7 @@ import pytest
 import pyxt_hpc
 from pyxt_hpc import errors
 from pyxt_hpc.cli import main
-from pyxt_hpc.cli.manual import entries_for, entries_on_messages, is_in
+from pyxt_hpc.cli.commands.manual import entries_for, entries_on_messages, is_in
 
 PACKAGE = Path(pyxt_hpc.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))

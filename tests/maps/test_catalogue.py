@@ -12,9 +12,9 @@ from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.maps import catalogue
 from pyxt_hpc.maps.catalogue import DEFAULT, MAPS, map_names, need_fits
 from pyxt_hpc.maps.commands import ANCESTORS, make_maps
-from pyxt_hpc.maps.expression import Expression
 from pyxt_hpc.maps.gas.correlation import JointErrors
 from pyxt_hpc.maps.image import ClusterImage
+from pyxt_hpc.maps.kinds.expression import Expression
 
 SHAPE = (31, 40)
 

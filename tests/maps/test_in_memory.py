@@ -12,7 +12,7 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import World
 from pyxt_hpc.simulate.direct import observe_directly
-from pyxt_hpc.stages import binning
+from pyxt_hpc.stages.bins import scale_map as binning
 
 
 def test_scale_map_is_that_of_stage_5(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

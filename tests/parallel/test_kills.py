@@ -1,4 +1,4 @@
-"""A few kills at random instants; benchmarks/kill_harness.py does a thousand."""
+"""A few kills at random instants; benchmarks/survival/kill_harness.py does a thousand."""
 
 import shutil
 import sys

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyxt_hpc.errors import EXIT_TRY_AGAIN, ConfigError, DiskFull, PyxtError
-from pyxt_hpc.parallel.driver import run_chunks
-from pyxt_hpc.parallel.limits import Limits
+from pyxt_hpc.parallel.master.driver import run_chunks
+from pyxt_hpc.parallel.master.limits import Limits
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.parallel.pools.pool import Payload
 from pyxt_hpc.parallel.world import detect_world

@@ -1,4 +1,4 @@
-"""What `pipeline` decides before a stage begins; tests/test_run.py has whole runs."""
+"""What `pipeline` decides before a stage begins; tests/whole/test_run.py has whole runs."""
 
 from pathlib import Path
 

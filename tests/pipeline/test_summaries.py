@@ -15,7 +15,7 @@ from pyxt_hpc.pipeline.summaries import (
     table,
 )
 from pyxt_hpc.spectra.fit import FIT_DTYPE
-from pyxt_hpc.stages.binning import BinningSummary
+from pyxt_hpc.stages.bins.scale_map import BinningSummary
 from pyxt_hpc.steps import StageResult
 
 

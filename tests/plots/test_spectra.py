@@ -10,7 +10,7 @@ import pytest
 
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.fit.single import FittedSpectrum, SingleFit
+from pyxt_hpc.fit.single.fit import FittedSpectrum, SingleFit
 from pyxt_hpc.plots.spectra import COLOURS, draw_spectrum
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitOptions
 from pyxt_hpc.spectra.spectrum import Spectrum

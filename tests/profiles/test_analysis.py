@@ -13,8 +13,8 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import ConfigError, EmptySelection, PyxtError
 from pyxt_hpc.fit.inputs import config_of, with_settings
 from pyxt_hpc.profiles.analysis import ClusterProfile, ProfileOptions, _intervals, analyse
-from pyxt_hpc.profiles.deprojection import Deprojection
-from pyxt_hpc.profiles.thermodynamics import Gas
+from pyxt_hpc.profiles.gas.deprojection import Deprojection
+from pyxt_hpc.profiles.gas.thermodynamics import Gas
 from pyxt_hpc.simulate.spherical import PRESETS
 
 Observed = Callable[[str, float], Bundle]

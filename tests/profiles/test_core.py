@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyxt_hpc.profiles.brightness import Rings
+from pyxt_hpc.profiles.brightness.rings import Rings
 from pyxt_hpc.profiles.core import classify, concentration
 
 SCALE = 2.0

@@ -23,7 +23,7 @@ def profiles() -> list[ClusterProfile]:
 
 
 def test_gas_mass_and_density_by_brightness_hold_the_truth(profiles: list[ClusterProfile]) -> None:
-    """`benchmarks/profiles.py` has 30 fields: before temperatures were steadied both were 2% high."""
+    """`benchmarks/accuracy/profiles.py` has 30 fields: both were 2% high until temperatures were steadied."""
     mass, density = [], []
     for profile in profiles:
         geometry, gas = profile.geometry, profile.shells["gas_mass"]

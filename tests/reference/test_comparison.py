@@ -20,7 +20,7 @@ from pyxt_hpc.reference.comparison import (
     fit_regions_with_sherpa,
     write_comparison,
 )
-from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
+from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FIT_DTYPE
 from pyxt_hpc.spectra.templates import fold_templates
 from pyxt_hpc.store.rows import REGION_DTYPE

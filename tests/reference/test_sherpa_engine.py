@@ -20,7 +20,7 @@ from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.reference import sherpa_engine, sherpa_models
 from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, sherpa_statistic
 from pyxt_hpc.reference.sherpa_models import which_model
-from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
+from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, resolution_bins
 from pyxt_hpc.spectra.kernels.statistics import wstat

@@ -15,9 +15,9 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.report.agreement import DatasetFit, disagreements
 from pyxt_hpc.report.citations import citations
 from pyxt_hpc.report.doubts import doubts_of_background, doubts_of_choices, doubts_of_fits, flag_shares
-from pyxt_hpc.report.payload import PackedArrays
-from pyxt_hpc.report.pictures import PictureFile, page_pictures
-from pyxt_hpc.report.spectra import chosen_regions, spread_regions, worst_regions
+from pyxt_hpc.report.figures.payload import PackedArrays
+from pyxt_hpc.report.figures.pictures import PictureFile, page_pictures
+from pyxt_hpc.report.figures.spectra import chosen_regions, spread_regions, worst_regions
 from pyxt_hpc.report.tables import changed_settings, made_by_others
 from pyxt_hpc.store.rows import ROW_DTYPE
 

@@ -17,10 +17,10 @@ from conftest import HOSTILE
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.blanks import MEANINGS, Blank
 from pyxt_hpc.maps.fitted import read_fitted_regions
+from pyxt_hpc.maps.kinds.blanks import MEANINGS, Blank
 from pyxt_hpc.report import page as page_module
-from pyxt_hpc.report.grid import DEAD, REASONS, page_grid
+from pyxt_hpc.report.figures.grid import DEAD, REASONS, page_grid
 from pyxt_hpc.report.page import MAX_BYTES, write_report
 from pyxt_hpc.store.reader import read_results
 

@@ -7,10 +7,10 @@ import pytest
 from ideal_bundle import true_scale, without_flare
 
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
+from pyxt_hpc.simulate.acis.instrument import on_axis_arf
+from pyxt_hpc.simulate.acis.observe import demo_plans, observe
+from pyxt_hpc.simulate.acis.plan import DTCOR
 from pyxt_hpc.simulate.cluster import demo_truth
-from pyxt_hpc.simulate.instrument import on_axis_arf
-from pyxt_hpc.simulate.observe import demo_plans, observe
-from pyxt_hpc.simulate.plan import DTCOR
 
 STEADY, FLARING = (replace(plan, exposure_s=30e3) for plan in demo_plans())
 

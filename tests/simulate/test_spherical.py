@@ -8,12 +8,12 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import gamma
 
-from pyxt_hpc.profiles.vikhlinin import GasDensity
+from pyxt_hpc.profiles.gas.vikhlinin import GasDensity
+from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
+from pyxt_hpc.simulate.acis.observe import gas_events
+from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC
 from pyxt_hpc.simulate.direct import BAND_KEV, observe_directly
-from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
-from pyxt_hpc.simulate.observe import gas_events
-from pyxt_hpc.simulate.plan import ObservationPlan
 from pyxt_hpc.simulate.spherical import COOL_CORE, PRESETS, RELAXED, SMALL, Clump, spherical_truth
 from pyxt_hpc.spectra.models.absorption import transmission
 from pyxt_hpc.spectra.models.plasma import load_plasma

@@ -9,6 +9,7 @@ from simulated_fronts import shock_free_cluster
 
 from pyxt_hpc.binning.geometric import grid_bins
 from pyxt_hpc.cluster.fitting import fit_spectra
+from pyxt_hpc.simulate.acis.write import write_truth
 from pyxt_hpc.simulate.direct import observe_directly
 from pyxt_hpc.simulate.truth import (
     TruthComparison,
@@ -16,7 +17,6 @@ from pyxt_hpc.simulate.truth import (
     ring_table,
     spectroscopic_like_temperature,
 )
-from pyxt_hpc.simulate.write import write_truth
 
 
 def circles(kT: np.ndarray, norm: np.ndarray) -> float:

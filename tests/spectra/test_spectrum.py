@@ -7,7 +7,7 @@ import pytest
 
 from pyxt_hpc.chandra.ogip.response import Arf
 from pyxt_hpc.errors import DamagedFile, ResponseMismatch
-from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
+from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.grouping import bin_lookup
 from pyxt_hpc.spectra.spectrum import Spectrum
 

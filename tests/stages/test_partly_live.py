@@ -8,12 +8,12 @@ import pytest
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.fit.beta_model import BetaModel
-from pyxt_hpc.fit.brightness import BETA_TIMES_IMAGE, MARGIN, SkyBrightness, sky_brightness
-from pyxt_hpc.fit.extract import disc_sums
+from pyxt_hpc.fit.brightness.beta_model import BetaModel
+from pyxt_hpc.fit.brightness.sky import BETA_TIMES_IMAGE, MARGIN, SkyBrightness, sky_brightness
+from pyxt_hpc.fit.extraction.extract import disc_sums
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
+from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.templates import fold_templates
 from pyxt_hpc.store.rows import REGION_DTYPE, unpacked_observations
 

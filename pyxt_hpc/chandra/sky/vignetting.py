@@ -1,7 +1,7 @@
 """Vignetting: how the effective area falls away from the optical axis, by energy.
 
-The table (``data/vignetting.txt``, made by `make_vignetting_table`, source in ``data/SOURCES.md``) is a mean
-over azimuth; the simulator and stages 1 to 4 use it, so they agree.
+The table (``data/tables/vignetting.txt``, made by `pyxt_hpc.data.makers`, source in ``data/SOURCES.md``) is a
+mean over azimuth; the simulator and stages 1 to 4 use it, so they agree.
 """
 
 from functools import lru_cache
@@ -14,7 +14,7 @@ from scipy.interpolate import PchipInterpolator, RectBivariateSpline
 
 from pyxt_hpc.chandra.sky.tangent import separation
 
-TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "vignetting.txt"))
+TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "tables" / "vignetting.txt"))
 RAY_TRACE_PATH = TABLE_PATH.with_name("vignetting_ray_trace.txt")
 _ENERGY_STEP_keV = 0.1
 

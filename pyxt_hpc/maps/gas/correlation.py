@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.fit.brightness import SkyBrightness
+from pyxt_hpc.fit.brightness.sky import SkyBrightness
 from pyxt_hpc.fit.observations import ObservationSet, fold_observations
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.spectra.fit import FitOptions

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.maps.painting.paint import Measured
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,14 +7,14 @@ from functools import cached_property
 import numpy as np
 
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.fit.beta_model import fit_beta_model
+from pyxt_hpc.fit.brightness.beta_model import fit_beta_model
 from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.gas.correlation import JointErrors, joint_errors
 from pyxt_hpc.maps.gas.errors import Uncertain, propagate
-from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.maps.kinds.quantities import Quantity, map_measured
+from pyxt_hpc.maps.painting.paint import Measured
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.maps.quantities import Quantity, map_measured
 from pyxt_hpc.spectra.models.gas import (
     Particles,
     cooling_by_metals,

@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from pyxt_hpc.arrays.compiled import compiled
-from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.maps.painting.paint import Measured
 
 N_ANGLES = 32
 """Directions tested, from 0 to 180 degrees."""

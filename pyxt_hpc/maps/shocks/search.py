@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import Table
 
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.fit.beta_model import fit_beta_model
+from pyxt_hpc.fit.brightness.beta_model import fit_beta_model
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct, write_maps
 from pyxt_hpc.maps.shocks.ellipse import azimuthal_median, most_even_ellipse

@@ -1,7 +1,7 @@
 """MPI ranks as workers of one master, which may feed thousands of them.
 
-`mpi4py.futures` does the same from a thread of its own; `benchmarks/bench_scheduler.py` measures both. Here
-the master works only while it submits or waits, a worker holds its next chunk while it computes one,
+`mpi4py.futures` does the same from a thread of its own; `benchmarks/speed/bench_scheduler.py` measures both.
+Here the master works only while it submits or waits, a worker holds its next chunk while it computes one,
 and large results are received where they stay, without copies.
 """
 

@@ -10,7 +10,7 @@ from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.subspace import Subspace, energies_eV, parse_ranges
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.errors import SelectionMismatch
-from pyxt_hpc.preprocess.blank_sky import PARTICLE_BAND_EV
+from pyxt_hpc.preprocess.background.blank_sky import PARTICLE_BAND_EV
 from pyxt_hpc.preprocess.checks.coverage import energy_ranges
 
 _MIN_PARTICLES = 100  # events of the particle band: the scale is good to 10%

@@ -14,7 +14,7 @@ from pyxt_hpc.chandra.kinds import BACK_ILLUMINATED
 from pyxt_hpc.chandra.sky.geometry import CHIP_PIXELS, rows_of
 from pyxt_hpc.chandra.sky.tangent import SKY_PIXEL_ARCSEC
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
-from pyxt_hpc.preprocess.blank_sky import PARTICLE_BAND_EV
+from pyxt_hpc.preprocess.background.blank_sky import PARTICLE_BAND_EV
 from pyxt_hpc.preprocess.checks.coverage import counts_in_blocks, quiet_rate
 
 _MAX_FACTOR = 1.5  # factor that deserves a sentence

@@ -16,9 +16,9 @@ from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
 from pyxt_hpc.files.text import resolved, user_path
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao import stages
-from pyxt_hpc.preprocess.ciao.call import Call, Plans
 from pyxt_hpc.preprocess.ciao.find import Ciao, find_ciao
-from pyxt_hpc.preprocess.ciao.runner import Limits, run_plan, steps_of
+from pyxt_hpc.preprocess.ciao.plans.call import Call
+from pyxt_hpc.preprocess.ciao.runner import Limits, Plans, run_plan, steps_of
 from pyxt_hpc.preprocess.ciao.script import script_lines
 from pyxt_hpc.steps import StepResult
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pyxt_hpc.errors import CiaoError, DiskFull, PyxtError
 from pyxt_hpc.files.quoting import one_line, shown
-from pyxt_hpc.preprocess.ciao.call import Call
 from pyxt_hpc.preprocess.ciao.find import Ciao
+from pyxt_hpc.preprocess.ciao.plans.call import Call
 from pyxt_hpc.preprocess.ciao.session import Answer
 
 _MAX_WORDS = 300

@@ -4,27 +4,28 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import count, groupby
 from pathlib import Path
+from typing import TypeVar
 
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError, DamagedFile, Interrupted, MissingInput
 from pyxt_hpc.files.fits import check_whole
-from pyxt_hpc.files.private_folders import private_folder
+from pyxt_hpc.files.process_identity import private_folder
 from pyxt_hpc.files.quoting import MAX_WORD, shown
 from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.writing import note_product, sync_file, sync_folder
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.progress import Progress
 from pyxt_hpc.parallel.signals import stop_signals
-from pyxt_hpc.preprocess.ciao.call import Call
 from pyxt_hpc.preprocess.ciao.failures import failure, last_words, wrong_product
 from pyxt_hpc.preprocess.ciao.find import Ciao
+from pyxt_hpc.preprocess.ciao.plans.call import Call
 from pyxt_hpc.preprocess.ciao.script import HEADER, as_text, call_lines, in_folder
 from pyxt_hpc.preprocess.ciao.session import Session, ciao_session
 from pyxt_hpc.provenance import fingerprint
@@ -38,6 +39,10 @@ _READING = threading.Lock()
 _MAX_FACT = 1 << 16  # letters of the screen that a record keeps
 # stacks and virtual files split at these, stacks take * and ? for patterns, specextract splits filters at =
 _UNFIT = frozenset(" \t\n,;'\"()[]*?=")
+
+T = TypeVar("T")
+Plans = Generator[Sequence[Call], tuple[StepResult, ...], T]
+"""Plans of a stage, one after the other; what the stage needs of them is returned."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterable, Iterator
 
-from pyxt_hpc.preprocess.ciao.call import OUT, Call, Value
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, Value
 
 _MAX_VALUE = 1023
 """Letters that a parameter file has room for."""

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.errors import CiaoError
-from pyxt_hpc.files.private_folders import private_folder
-from pyxt_hpc.files.process_identity import is_group_running
+from pyxt_hpc.files.process_identity import is_group_running, private_folder
 from pyxt_hpc.files.quoting import shown
 from pyxt_hpc.preprocess.ciao.find import INSTALL, Ciao
 

@@ -24,13 +24,11 @@ from pyxt_hpc.detect.proposal_files import is_untouched
 from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
 from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.area_maps import area_energies
-from pyxt_hpc.preprocess.arf_position import chip_at, points_of
 from pyxt_hpc.preprocess.checks.good_events import chips_in_use
-from pyxt_hpc.preprocess.ciao.call import Call, Plans
 from pyxt_hpc.preprocess.ciao.copies import settle_copies
 from pyxt_hpc.preprocess.ciao.plans import archive, facts
 from pyxt_hpc.preprocess.ciao.plans.background import background_call
+from pyxt_hpc.preprocess.ciao.plans.call import Call
 from pyxt_hpc.preprocess.ciao.plans.clean_events import clean_events_call
 from pyxt_hpc.preprocess.ciao.plans.detection import detection_calls
 from pyxt_hpc.preprocess.ciao.plans.exposure_maps import SKY_PIXELS, exposure_map_call
@@ -38,10 +36,12 @@ from pyxt_hpc.preprocess.ciao.plans.facts import ObservationFacts
 from pyxt_hpc.preprocess.ciao.plans.flares import flare_calls
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles, choose_exposure, find_repro, repro_call
 from pyxt_hpc.preprocess.ciao.plans.responses import response_call
-from pyxt_hpc.preprocess.ciao.runner import Limits, steps_of
-from pyxt_hpc.preprocess.drawn_regions import RegionReader
-from pyxt_hpc.preprocess.inputs import need, need_regions
-from pyxt_hpc.preprocess.response_pairing import find_datasets
+from pyxt_hpc.preprocess.ciao.runner import Limits, Plans, steps_of
+from pyxt_hpc.preprocess.inputs.area_maps import area_energies
+from pyxt_hpc.preprocess.inputs.arf_position import chip_at, points_of
+from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
+from pyxt_hpc.preprocess.inputs.response_pairing import find_datasets
+from pyxt_hpc.preprocess.inputs.supplied import need, need_regions
 
 log = logging.getLogger(__name__)
 

@@ -15,16 +15,17 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError, EmptySelection, Interrupted, StoreInUse
 from pyxt_hpc.files.lock import WriterLock, current_owner
-from pyxt_hpc.fit.brightness import SkyBrightness
+from pyxt_hpc.fit.brightness.sky import SkyBrightness
 from pyxt_hpc.fit.cosmology import cosmology
 from pyxt_hpc.fit.observations import fold_observations
-from pyxt_hpc.parallel.driver import run_chunks
-from pyxt_hpc.parallel.ledger import Collector
+from pyxt_hpc.parallel.master.driver import run_chunks
+from pyxt_hpc.parallel.master.ledger import Collector
 from pyxt_hpc.parallel.pools.pool import Payload, Pool
 from pyxt_hpc.profiles.mass.annuli import MIN_ANNULI, AnnularFits
 from pyxt_hpc.profiles.mass.likelihood import Likelihood
 from pyxt_hpc.profiles.mass.mixing import Mixing
 from pyxt_hpc.profiles.mass.models import WAYS, Backward, Forward, GasModel, MassModel, Parameter
+from pyxt_hpc.profiles.mass.nfw import critical_density
 from pyxt_hpc.profiles.mass.posterior import Posterior, posterior_of
 from pyxt_hpc.profiles.mass.sampler import (
     Chain,
@@ -36,7 +37,6 @@ from pyxt_hpc.profiles.mass.sampler import (
     first_walkers,
     is_finished,
 )
-from pyxt_hpc.profiles.nfw import critical_density
 from pyxt_hpc.provenance import fingerprint, software
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.models.gas import Particles

@@ -6,10 +6,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxt_hpc.profiles.gas.projection import volumes
 from pyxt_hpc.profiles.mass.annuli import AnnularFits
 from pyxt_hpc.profiles.mass.mixing import Mixing
 from pyxt_hpc.profiles.mass.models import Backward, MassModel
-from pyxt_hpc.profiles.projection import volumes
 from pyxt_hpc.spectra.models.gas import CM_PER_KPC, Particles
 
 FloatArray = NDArray[np.float64]

@@ -10,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.profiles.hydrostatic import G_U, hydrostatic_mass, hydrostatic_temperature
-from pyxt_hpc.profiles.nfw import NFW
-from pyxt_hpc.profiles.vikhlinin import GasDensity, GasTemperature
+from pyxt_hpc.profiles.gas.vikhlinin import GasDensity, GasTemperature
+from pyxt_hpc.profiles.mass.hydrostatic import G_U, hydrostatic_mass, hydrostatic_temperature
+from pyxt_hpc.profiles.mass.nfw import NFW
 
 FloatArray = NDArray[np.float64]
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from pyxt_hpc.profiles.hydrostatic import gas_mass
+from pyxt_hpc.profiles.mass.hydrostatic import gas_mass
 from pyxt_hpc.profiles.mass.likelihood import Likelihood
-from pyxt_hpc.profiles.nfw import overdensity_mass
+from pyxt_hpc.profiles.mass.nfw import overdensity_mass
 
 FloatArray = NDArray[np.float64]
 

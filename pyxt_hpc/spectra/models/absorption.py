@@ -2,7 +2,7 @@
 
 ``phabs`` with ``bcmc``: Balucinska-Church & McCammon 1992 (ApJ 400, 699), He of Yan et al. 1998 (ApJ 496,
 1044); with ``vern``: Verner et al. 1996 (ApJ 465, 487). ``tbabs``: Wilms, Allen & McCray 2000 (ApJ 542,
-914), gas, H2 and grains, version 2.3 with fine structure at the edges. `make_absorption_table` samples
+914), gas, H2 and grains, version 2.3 with fine structure at the edges. `pyxt_hpc.data.makers` samples
 them in XSPEC, and a bin is treated as XSPEC treats it.
 """
 
@@ -21,7 +21,7 @@ from pyxt_hpc.files.hdf5 import open_hdf5
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.spectra.models.abundances import DEFAULT_TABLE, abundances
 
-TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "absorption.h5"))
+TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "tables" / "absorption.h5"))
 MODELS = ("phabs", "tbabs")
 CROSS_SECTIONS = ("bcmc", "vern", "tbabs")
 ATOMIC_NUMBERS = np.array([1, 2, 6, 7, 8, 10, 11, 12, 13, 14, 16, 17, 18, 20, 24, 26, 27, 28])

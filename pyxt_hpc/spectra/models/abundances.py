@@ -1,4 +1,4 @@
-"""Solar abundance tables, under the names XSPEC gives them (`data/abundances.txt`)."""
+"""Solar abundance tables, under the names XSPEC gives them (`data/tables/abundances.txt`)."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -17,7 +17,7 @@ DEFAULT_TABLE = "angr"
 @lru_cache
 def load_abundances() -> Mapping[str, NDArray[np.float64]]:
     """Abundances by number relative to hydrogen: name -> (30,) for atomic numbers 1 to 30."""
-    text = (files("pyxt_hpc") / "data" / "abundances.txt").read_text("ascii")
+    text = (files("pyxt_hpc") / "data" / "tables" / "abundances.txt").read_text("ascii")
     header, *rows = [line.split() for line in text.splitlines() if not line.startswith("#")]
     values = np.array([row[1:] for row in rows], dtype=np.float64)
     values.flags.writeable = False

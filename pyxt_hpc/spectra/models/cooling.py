@@ -1,4 +1,4 @@
-"""Power that hot plasma radiates, from a table in the package that `make_cooling_table` made of AtomDB."""
+"""Power that hot plasma radiates, from a table in the package that `pyxt_hpc.data.makers` made of AtomDB."""
 
 from functools import lru_cache
 from importlib.resources import files
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.spectra.models.abundances import DEFAULT_TABLE
 from pyxt_hpc.spectra.models.plasma import scales
 
-TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "cooling_3.0.9.txt"))
+TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "tables" / "cooling_3.0.9.txt"))
 
 
 @lru_cache(maxsize=8)

@@ -1,6 +1,6 @@
 """Emission of a hot plasma in collisional ionisation equilibrium: APEC from a table in the package.
 
-The table is AtomDB 3.0.9 as `make_plasma_table` compacts it (Smith et al. 2001, ApJ 556, L91; Foster et
+The table is AtomDB 3.0.9 as `pyxt_hpc.data.makers` compacts it (Smith et al. 2001, ApJ 556, L91; Foster et
 al. 2012, ApJ 756, 128): the energies of strong lines, all other emission as photons in narrow bins, each
 for every element at AtomDB's own temperatures. Like XSPEC's apec: no line broadening, linear in kT
 between temperatures, the abundance scales C N O Ne Mg Al Si S Ar Ca Fe Ni, while He and the trace
@@ -23,7 +23,7 @@ from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.spectra.models.abundances import DEFAULT_TABLE, abundances
 
 N_ELEMENTS = 30
-TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "apec_3.0.9.h5"))
+TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "tables" / "apec_3.0.9.h5"))
 _METALS = np.array([6, 7, 8, 10, 12, 13, 14, 16, 18, 20, 26, 28])
 # emissivities are stored as whole steps of their logarithm above a floor, 0 where they are 0
 _LOG_STEP = 2.5e-4
@@ -139,7 +139,7 @@ def decode_log(differences: NDArray[np.int32]) -> NDArray[np.float32]:
 
 
 def read_plasma(path: Path) -> PlasmaTable:
-    """Read a table that `make_plasma_table` wrote.
+    """Read a table that `pyxt_hpc.data.makers` wrote.
 
     Raises
     ------

@@ -14,9 +14,9 @@ from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.chandra.sky.tangent import pixel_to_pixel, tangent_plane
 from pyxt_hpc.chandra.sky.vignetting import vignetting
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
-from pyxt_hpc.simulate import geometry as chips
-from pyxt_hpc.simulate import observe
-from pyxt_hpc.simulate.plan import ObservationPlan
+from pyxt_hpc.simulate.acis import geometry as chips
+from pyxt_hpc.simulate.acis import observe
+from pyxt_hpc.simulate.acis.plan import ObservationPlan
 
 Observed = Callable[..., EventList]
 CHIPS = (0, 1, 2, 3)

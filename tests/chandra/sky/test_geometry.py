@@ -21,9 +21,9 @@ from pyxt_hpc.chandra.sky.geometry import (
 )
 from pyxt_hpc.chandra.sky.tangent import world_to_pixel
 from pyxt_hpc.errors import DamagedFile, MissingInput
-from pyxt_hpc.simulate import observe
+from pyxt_hpc.simulate.acis import observe
+from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import PointSource
-from pyxt_hpc.simulate.plan import ObservationPlan
 
 CHIPS = (0, 1, 2, 3)
 Observed = Callable[..., EventList]

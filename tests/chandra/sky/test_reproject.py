@@ -11,9 +11,9 @@ from pyxt_hpc.chandra.sky.geometry import measure_geometry
 from pyxt_hpc.chandra.sky.reproject import misplaced_by, project_background, reproject
 from pyxt_hpc.chandra.sky.tangent import tangent_plane, world_to_pixel
 from pyxt_hpc.errors import DamagedFile, EmptySelection
-from pyxt_hpc.simulate import instrument, observe, write
+from pyxt_hpc.simulate.acis import instrument, observe, write
+from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import demo_truth
-from pyxt_hpc.simulate.plan import ObservationPlan
 
 CHIPS = (0, 1, 2, 3)
 

@@ -10,7 +10,7 @@ from pyxt_hpc.chandra.sky.vignetting import (
     vignetting,
     vignetting_pairs,
 )
-from pyxt_hpc.data.make_vignetting_table import make_table, read_ray_trace, smooth_curves
+from pyxt_hpc.data.makers.vignetting_table import make_table, read_ray_trace, smooth_curves
 from pyxt_hpc.preprocess.crop_data import _VIGNETTING_KEV
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.maps.gas.errors import Uncertain, propagate
-from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.maps.painting.paint import Measured
 
 
 @pytest.mark.parametrize("correlation", [-0.8, 0.0, 0.6])

@@ -13,9 +13,9 @@ from simulated_fronts import shock_free_cluster
 
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.cosmology import kpc_per_arcsec
-from pyxt_hpc.fit.extract import disc_areas, disc_sums
+from pyxt_hpc.fit.extraction.extract import disc_areas, disc_sums
 from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics
-from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.maps.painting.paint import Measured
 from pyxt_hpc.simulate.cluster import PIXEL_ARCSEC, ClusterTruth
 from pyxt_hpc.simulate.direct import observe_directly, scaled_to
 from pyxt_hpc.simulate.truth import spectroscopic_like_temperature

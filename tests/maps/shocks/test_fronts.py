@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from regions import Regions
 
-from pyxt_hpc.fit.beta_model import BetaModel
-from pyxt_hpc.fit.extract import disc_areas, disc_sums
-from pyxt_hpc.maps.paint import Measured
+from pyxt_hpc.fit.brightness.beta_model import BetaModel
+from pyxt_hpc.fit.extraction.extract import disc_areas, disc_sums
+from pyxt_hpc.maps.painting.paint import Measured
 from pyxt_hpc.maps.shocks.ellipse import azimuthal_median
 from pyxt_hpc.maps.shocks.fronts import (
     Front,

@@ -1,11 +1,12 @@
 """The search for shocks from photons: simulated fields through scale map and fits to candidates.
 
-The fields are the same in every run. The limits hold for any others as well, so that a change that only draws
-other photons fails with a chance below 1e-5 in each test: of 210 fronts (benchmarks/shocks.py and fields of
-this size) 200 were found; deviations of their Mach numbers had a mean of -0.5 and a scatter of 0.7 to 1.1
-sigma, their density jumps were 0.95 +- 0.03 of the true ones; and none of 300 fields without a shock had a
-candidate. All statements are of twelve fronts together, or of six fields: a search that misses most fronts,
-finds one wherever it looks, or errs by 10% in Mach number or by a factor of 2 in its error, fails.
+The fields are the same in every run. The limits hold for any others as well, so that a change that only
+draws other photons fails with a chance below 1e-5 in each test: of 210 fronts
+(benchmarks/accuracy/shocks.py and fields of this size) 200 were found; deviations of their Mach numbers had
+a mean of -0.5 and a scatter of 0.7 to 1.1 sigma, their density jumps were 0.95 +- 0.03 of the true ones;
+and none of 300 fields without a shock had a candidate. All statements are of twelve fronts together, or of
+six fields: a search that misses most fronts, finds one wherever it looks, or errs by 10% in Mach number or
+by a factor of 2 in its error, fails.
 """
 
 import numpy as np

@@ -14,10 +14,10 @@ from simulated_archive import write_archive
 
 from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.simulate.acis.observe import demo_plans, simulate_cluster
+from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
 from pyxt_hpc.simulate.demo import fill_in_template
-from pyxt_hpc.simulate.observe import demo_plans, simulate_cluster
-from pyxt_hpc.simulate.plan import ObservationPlan
 
 _EXPOSURE = 0.15  # of the demo's
 _FIELD_ARCMIN = 6.0

@@ -15,8 +15,8 @@ from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao import backend
 from pyxt_hpc.preprocess.ciao.backend import carry_out, choose_backend, rehearse
-from pyxt_hpc.preprocess.ciao.call import OUT, Call, Plans
-from pyxt_hpc.preprocess.ciao.runner import Limits
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call
+from pyxt_hpc.preprocess.ciao.runner import Limits, Plans
 
 STAGE = "process-data"
 

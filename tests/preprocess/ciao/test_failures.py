@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.errors import CiaoError, DiskFull
-from pyxt_hpc.preprocess.ciao.call import Call
 from pyxt_hpc.preprocess.ciao.failures import failure, last_words
 from pyxt_hpc.preprocess.ciao.find import Ciao
+from pyxt_hpc.preprocess.ciao.plans.call import Call
 from pyxt_hpc.preprocess.ciao.session import Answer
 
 LOG = Path("/data/A/logs/process-data_1838.log")

@@ -13,7 +13,6 @@ from pyxt_hpc.chandra.kinds import datasets_of
 from pyxt_hpc.errors import CiaoError, DiskFull, PyxtError
 from pyxt_hpc.files.process_identity import is_running
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.ciao.call import Call
 from pyxt_hpc.preprocess.ciao.find import Ciao, find_ciao
 from pyxt_hpc.preprocess.ciao.plans import (
     archive,
@@ -25,6 +24,7 @@ from pyxt_hpc.preprocess.ciao.plans import (
     repro,
     responses,
 )
+from pyxt_hpc.preprocess.ciao.plans.call import Call
 from pyxt_hpc.preprocess.ciao.runner import Limits, run_plan
 
 OBSID = "4001"

@@ -18,16 +18,16 @@ from pyxt_hpc.chandra.regions.text import parse_regions
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.errors import DamagedFile, EmptySelection, MissingInput
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.area_maps import area_energies
-from pyxt_hpc.preprocess.ciao.call import OUT, Call
 from pyxt_hpc.preprocess.ciao.plans import archive, facts
 from pyxt_hpc.preprocess.ciao.plans.background import background_call
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call
 from pyxt_hpc.preprocess.ciao.plans.clean_events import clean_events_call
 from pyxt_hpc.preprocess.ciao.plans.detection import detection_calls
 from pyxt_hpc.preprocess.ciao.plans.exposure_maps import exposure_map_call, map_name
 from pyxt_hpc.preprocess.ciao.plans.flares import flare_calls
 from pyxt_hpc.preprocess.ciao.plans.repro import choose_exposure, find_repro, repro_call
 from pyxt_hpc.preprocess.ciao.plans.responses import response_call
+from pyxt_hpc.preprocess.inputs.area_maps import area_energies
 
 # of the public repository cxcsds/ciao-contrib, July 2026
 TABLES = json.loads((Path(__file__).parent / "double/ciao_double/parameters.json").read_text())

@@ -16,8 +16,8 @@ from small_ciao import outside, small_ciao, tool
 from pyxt_hpc.errors import CiaoError, ConfigError, DiskFull, Interrupted, MissingInput, PyxtError
 from pyxt_hpc.files.process_identity import is_running
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.ciao.call import OUT, Call, Value
 from pyxt_hpc.preprocess.ciao.find import Ciao, find_ciao
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, Value
 from pyxt_hpc.preprocess.ciao.runner import Limits, run_plan
 from pyxt_hpc.steps import StepResult
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from small_ciao import outside, program, small_ciao
 
-from pyxt_hpc.preprocess.ciao.call import OUT, Call, Value
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, Value
 from pyxt_hpc.preprocess.ciao.script import as_text, script_lines
 
 

@@ -11,7 +11,7 @@ import pytest
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import CiaoError, ConfigError, DamagedFile
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.ciao.call import Call
+from pyxt_hpc.preprocess.ciao.plans.call import Call
 from pyxt_hpc.preprocess.ciao.runner import steps_of
 from pyxt_hpc.preprocess.ciao.stages import (
     prepare,

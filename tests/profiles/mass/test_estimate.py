@@ -52,7 +52,7 @@ def test_best_models_of_noiseless_annuli_are_the_truth(sky, noiseless) -> None:
 
 
 def test_masses_scatter_about_the_truth_as_they_claim(sky) -> None:
-    """Ten realisations; `benchmarks/mass.py` has 200, sampled."""
+    """Ten realisations; `benchmarks/accuracy/mass.py` has 200, sampled."""
     off, pull = [], []
     for seed in range(10):
         annuli = sky.observe(np.random.default_rng(seed))
@@ -68,7 +68,7 @@ def test_masses_scatter_about_the_truth_as_they_claim(sky) -> None:
 
 
 def test_forward_intervals_are_as_wide_as_masses_scatter(sky, tmp_path: Path) -> None:
-    """Six realisations; `benchmarks/mass.py` has more, sampled for longer."""
+    """Six realisations; `benchmarks/accuracy/mass.py` has more, sampled for longer."""
     pull = []
     for seed in range(6):
         problem = problem_of(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyxt_hpc.profiles.hydrostatic import hydrostatic_mass
+from pyxt_hpc.profiles.mass.hydrostatic import hydrostatic_mass
 from pyxt_hpc.profiles.mass.models import Backward, Forward, GasModel
 
 RADII = np.geomspace(5.0, 1200.0, 200)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from pyxt_hpc.profiles.mass.nfw import NFW
 from pyxt_hpc.profiles.mass.posterior import overdensity_radius
-from pyxt_hpc.profiles.nfw import NFW
 
 CRITICAL = 170.0
 RADII = np.geomspace(10.0, 5000.0, 150)

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from pyxt_hpc.chandra.ogip.response import read_arf, read_rmf
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.simulate.instrument import gaussian_rmf, on_axis_arf
+from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, expected_rates, fit_regions
 from pyxt_hpc.spectra.grouping import channel_bins, resolution_bins
 from pyxt_hpc.spectra.kernels.statistics import STATISTICS, chi2gehrels, cstat, wstat

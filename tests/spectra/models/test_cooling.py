@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy import units
 
-from pyxt_hpc.data.make_cooling_table import continuum_power, make_table
+from pyxt_hpc.data.makers.cooling_table import continuum_power, make_table
 from pyxt_hpc.spectra.models.cooling import cooling_table
 from pyxt_hpc.spectra.models.plasma import load_plasma
 

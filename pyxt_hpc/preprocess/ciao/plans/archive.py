@@ -6,7 +6,7 @@ from pathlib import Path
 from pyxt_hpc.errors import PyxtError
 from pyxt_hpc.files.fits import check_whole
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.ciao.call import Call
+from pyxt_hpc.preprocess.ciao.plans.call import Call
 
 # of every observation, whatever its age
 _ALWAYS = ("primary/*evt2.fits*", "primary/*asol1.fits*", "primary/*bpix1.fits*", "secondary/*evt1.fits*",

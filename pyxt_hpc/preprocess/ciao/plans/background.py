@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.blank_sky import PARTICLE_BAND_EV
-from pyxt_hpc.preprocess.ciao.call import OUT, Call
+from pyxt_hpc.preprocess.background.blank_sky import PARTICLE_BAND_EV
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, on_array, stack
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
-from pyxt_hpc.preprocess.ciao.plans.text import on_array, stack
 
 WITHOUT_BLANK_SKY = (4, 9)
 """CCDs of which CALDB has no blank-sky events that are corrected for charge transfer."""

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.ciao.call import OUT, Call
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, on_chips
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
-from pyxt_hpc.preprocess.ciao.plans.text import on_chips
 
 
 def clean_events_call(dataset: Dataset, layout: Layout, files: ReproFiles, gti: Path) -> Call:

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.ciao.call import OUT, Call, Value
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, Value, on_array, stack
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
-from pyxt_hpc.preprocess.ciao.plans.text import on_array, stack
 
 SOURCES = "sources_wavdetect.fits"
 _ROOT = "field"

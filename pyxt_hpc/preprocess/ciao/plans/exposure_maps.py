@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.ciao.call import OUT, Call
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, stack
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
-from pyxt_hpc.preprocess.ciao.plans.text import stack
 
 SKY_PIXELS = 4
 """A side of a map's pixel, as of the analysis grid."""

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from pyxt_hpc.chandra.times.lightcurve import BIN_S, PARTICLES_EV
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.ciao.call import OUT, Call
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, on_array
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
-from pyxt_hpc.preprocess.ciao.plans.text import on_array
 
 _CURVE, _PICTURE = "deflare.lc", "deflare.pdf"
 

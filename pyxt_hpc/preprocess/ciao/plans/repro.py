@@ -8,8 +8,8 @@ from pyxt_hpc.chandra.keywords import exposure_s, text
 from pyxt_hpc.errors import DamagedFile, MissingInput
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.ciao.call import OUT, Call
 from pyxt_hpc.preprocess.ciao.plans.archive import fits_files
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call
 
 
 @dataclass(frozen=True)

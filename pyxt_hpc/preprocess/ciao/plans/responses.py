@@ -2,9 +2,8 @@
 
 from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.ciao.call import OUT, Call
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, stack
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
-from pyxt_hpc.preprocess.ciao.plans.text import stack
 
 _LEAST_KEV, _MOST_KEV = 0.3, 11.0  # what is usual, and covers the usual band
 

@@ -5,7 +5,7 @@ import numpy as np
 from ciao_double import state
 from pyxt_hpc.chandra.kinds import kind_of_all
 from pyxt_hpc.chandra.ogip.response import Arf
-from pyxt_hpc.simulate import instrument
+from pyxt_hpc.simulate.acis import instrument
 
 
 def on_axis(chips):

@@ -6,7 +6,7 @@ from ciao_double import events, mirrors, virtual
 from ciao_double.tools.flares import write_spectrum
 from pyxt_hpc.chandra.ogip.response import Arf, write_arf, write_rmf
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
-from pyxt_hpc.simulate import instrument
+from pyxt_hpc.simulate.acis import instrument
 
 
 def specextract(p):

@@ -1,0 +1,104 @@
+"""The command that tells how far the fits can be trusted."""
+
+import argparse
+
+from pyxt_hpc.cli.command import command
+from pyxt_hpc.cli.options import (
+    as_key,
+    config_option,
+    cpus_option,
+    json_option,
+    option,
+    whole_number,
+)
+from pyxt_hpc.cli.screen import answer, tell
+from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.config.parsers import Number
+from pyxt_hpc.parallel.world import detect_world
+
+
+def _factor(text: str) -> float:
+    try:
+        return Number(0.0, 100.0)(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+@command(
+    "calibrate",
+    "how far kT and its errors can be trusted: simulate the map and fit it again",
+    "Draw spectra of every fitted region from its own fit, with the cluster's own responses, exposures\n"
+    "and background, fit them again with the same settings, and tell bias and coverage in classes and by\n"
+    "place: a map of trust, tables and a picture in main_output/.\n"
+    "Also under mpirun: mpirun -n 4 pyxt-hpc calibrate -c CONFIG\n"
+    "With --true-nH, --true-abundance or --true-background something is simulated otherwise than the fits\n"
+    "take it: what follows is the error that such a mistake makes.",
+    config_option,
+    cpus_option,
+    option("--draws", type=whole_number(1, 10000), default=10, metavar="N", help="spectra a region (10)"),
+    option(
+        "--regions",
+        type=whole_number(1, 2**31),
+        metavar="N",
+        help="simulate only N regions, spread over the map (default: all)",
+    ),
+    option("--seed", type=whole_number(0, 2**31), default=1, metavar="N", help="of the random numbers (1)"),
+    option("--true-nH", type=as_key("nH"), metavar="NH", help="simulate with this column [1e22 cm^-2]"),
+    option(
+        "--true-abundance", type=as_key("abundance"), metavar="Z", help="simulate with this abundance [solar]"
+    ),
+    option(
+        "--true-background",
+        type=_factor,
+        default=1.0,
+        metavar="F",
+        help="simulate F times the background that the fits expect, e.g. 1.05",
+    ),
+    json_option,
+    example="pyxt-hpc calibrate -c A1795_cluster_config.ini --regions 2000",
+    serial=False,
+)
+def calibrate_command(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.calibrate.driver import Request, calibrate
+    from pyxt_hpc.calibrate.products import class_table, map_trust, region_table
+    from pyxt_hpc.files.writing import write_ecsv
+    from pyxt_hpc.maps.product import write_maps
+    from pyxt_hpc.pipeline.run import count_workers
+    from pyxt_hpc.pipeline.summaries import calibration_lines, map_lines
+    from pyxt_hpc.plots.calibration import draw_calibration
+    from pyxt_hpc.plots.write_products import write_products
+
+    world = detect_world()
+    config = world.from_master(lambda: read_config(arguments.config))
+    request = Request(
+        draws=arguments.draws,
+        seed=arguments.seed,
+        regions=arguments.regions,
+        nH=arguments.true_nH,
+        abundance=arguments.true_abundance,
+        background=arguments.true_background,
+    )
+    found = calibrate(config, world, count_workers(arguments.num_cpus, config, world), request)
+    if found is None:
+        return
+    regions, calibration = found
+    layout, suffix = regions.layout, calibration.setup.suffix
+    for line in map_lines(write_products(regions, write_maps(regions, map_trust(regions, calibration)))):
+        tell(line)
+    write_ecsv(layout.calibration_table(suffix), class_table(regions, calibration))
+    write_ecsv(layout.calibration_regions(suffix), region_table(regions, calibration))
+    draw_calibration(layout.calibration_picture(suffix), config.name, calibration)
+    for path in (layout.calibration_table, layout.calibration_regions, layout.calibration_picture):
+        tell(str(path(suffix)))
+    tell("")
+    numbers = {
+        "sentences": calibration.sentences(),
+        "classes": [
+            {"variable": one.variable, "low": one.low, "high": one.high, **found}
+            for one, found in calibration.summaries
+        ],
+    }
+    answer(numbers, calibration_lines(calibration))
+
+
+COMMANDS = (calibrate_command,)

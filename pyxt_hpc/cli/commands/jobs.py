@@ -1,0 +1,273 @@
+"""The commands that take the fits to a supercomputer and back."""
+
+import argparse
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyxt_hpc.cli.command import command
+from pyxt_hpc.cli.options import (
+    config_option,
+    config_or_sample_option,
+    job_options,
+    json_option,
+    option,
+    resolution_option,
+    whole_number,
+)
+from pyxt_hpc.cli.plain import plain
+from pyxt_hpc.cli.screen import answer, confirm, echo, tell
+from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.files.text import resolved
+from pyxt_hpc.files.times import duration
+from pyxt_hpc.layout import Layout
+
+if TYPE_CHECKING:
+    from pyxt_hpc.jobs.job import Job
+    from pyxt_hpc.stages.estimate import Estimate
+
+NO_NEED_SECONDS = 1800.0
+"""What the cores of this machine fit in this time [s] needs no supercomputer."""
+
+
+@command(
+    "make-job",
+    "write a job script for SLURM or PBS, and submit it",
+    "Write a script that runs stages 5 and 6, stops in time, runs again until all is done, and keeps a\n"
+    "log per attempt. What is not given here comes from [hpc] of the configuration, then from the\n"
+    "profile of the site, by name or file. With --submit it is handed to sbatch or qsub; the job's id is\n"
+    "printed and kept in <name>/logs/jobs.tsv, where the job notes its attempts, too; `status` tells\n"
+    "them, `cancel` ends them. With --sample it is a job array of all stages, a task a cluster: see\n"
+    "`pyxt-hpc help sample`.",
+    config_or_sample_option,
+    option("--submit", action="store_true", help="submit the script, too"),
+    job_options,
+    example="pyxt-hpc make-job -c A1795_cluster_config.ini --site perlmutter --account m1234 --submit",
+)
+def make_job_command(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs.submit import replaces_another, submit, write_script
+    from pyxt_hpc.jobs.systems import SYSTEMS
+
+    job = _job(arguments)
+    system = SYSTEMS[job.settings.scheduler]
+    if replaces_another(job):
+        kind = "list" if system.is_list else "script"
+        confirm(f"{job.script} is another {kind}. Replace it?", arguments.yes)
+    if not arguments.submit:
+        write_script(job)
+        if system.is_list:
+            how = shlex.join(["parallel", "-a", str(job.script)])
+            tell(f"{job.script}: {job.n_tasks} commands, one a line: run it, e.g. {how}")
+            if job.settings.modules:
+                tell(f"before it: module load {' '.join(job.settings.modules)}")
+            tell("a line that ends with exit code 75 is not finished: run it again")
+            if not job.is_sample:
+                tell(f"next, when all are done: pyxt-hpc results merge -c {arguments.config}")
+            return
+        command = system.submit_command[0]
+        tell(f"{job.script}: submit it with {command}; logs go to {job.log_dir}")
+        return
+    echo(f"job {submit(job)}: logs go to {job.log_dir}")
+    if job.n_tasks and not job.is_sample:
+        tell(f"next, when all tasks have ended: pyxt-hpc results merge -c {arguments.config}")
+
+
+@command(
+    "cancel",
+    "end submitted jobs, with every attempt that would follow",
+    "Run scancel or qdel on what waits or runs, whatever its id is now. Nothing comes after it, and what is\n"
+    "finished stays stored.",
+    config_option,
+    option(
+        "jobs",
+        metavar="JOB",
+        nargs="*",
+        help="ids (default: all jobs of this cluster that have not ended)",
+    ),
+    example="pyxt-hpc cancel -c A1795_cluster_config.ini",
+)
+def cancel_command(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs.cancel import cancel
+
+    done = cancel(Layout.of(read_config(arguments.config)).jobs_record, arguments.jobs)
+    for job in done:
+        ended = f"{', '.join(job.ended)} ended" if job.ended else "had ended already"
+        echo(f"job {job.job}: {ended}; nothing comes after it")
+    if not done:
+        echo("every job of this cluster has ended already")
+
+
+@command(
+    "estimate",
+    "time and memory that the fits need on a supercomputer",
+    "Fit a sample of the regions on this machine and calculate from it, step by step.",
+    config_option,
+    resolution_option(2, "default 2"),
+    option("--site", metavar="NAME", help="profile of a centre: its nodes and ranks"),
+    option("--nodes", metavar="N", help="nodes (default: of [hpc] or the site)"),
+    option("--ranks-per-node", metavar="R", help="MPI ranks on each"),
+    option("--sample", type=whole_number(1, 10**6), default=300, metavar="N", help="regions to fit (300)"),
+    json_option,
+    example="pyxt-hpc estimate -c A1795_cluster_config.ini --site perlmutter --nodes 2",
+)
+def estimate_command(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.jobs.sites import settings_for
+    from pyxt_hpc.stages.estimate import estimate_fits
+
+    config = read_config(arguments.config)
+    configured = dict(config.hpc)
+    site = arguments.site or (None if {"site", "scheduler"} & configured.keys() else "slurm")
+    given = {"nodes": arguments.nodes, "ranks_per_node": arguments.ranks_per_node}
+    asked = settings_for(str(config.path), configured, given, site)
+    found = estimate_fits(
+        config,
+        resolution=arguments.resolution,
+        nodes=asked.nodes,
+        ranks_per_node=asked.ranks_per_node,
+        sample=arguments.sample,
+    )
+    here = len(os.sched_getaffinity(0))
+    answer(plain(found) | _derived(found, here), _estimate_lines(found, here, config.path))
+
+
+@command(
+    "pack",
+    "one file to copy to another machine",
+    "Write configuration, bundle and scale map into one file: all that create-bins and fit-spectra need.",
+    config_option,
+    option("--output", type=Path, metavar="F", help="default: ./<name>_packed.tar"),
+    example="pyxt-hpc pack -c A1795_cluster_config.ini",
+)
+def pack_command(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.transfer import pack_cluster
+
+    config = read_config(arguments.config)
+    output = arguments.output or Path(f"{config.name}_packed.tar")
+    for name in pack_cluster(config, output):
+        tell(f"  {name}")
+    megabytes = output.stat().st_size / 1e6
+    tell(f"{output}: {megabytes:.1f} MB; on the other machine: pyxt-hpc unpack {output.name}")
+
+
+@command(
+    "unpack",
+    "put what pack wrote below a folder",
+    "Unpack, check, and write the job script if [hpc] of the configuration or --site says for what.",
+    option("archive", metavar="FILE", type=Path, help="from pack"),
+    option("--directory", type=Path, default=Path("."), help="default: the working directory"),
+    job_options,
+    example="pyxt-hpc unpack A1795_packed.tar --site perlmutter --account m1234",
+)
+def unpack_command(arguments: argparse.Namespace) -> None:
+    from pyxt_hpc.stages.transfer import unpack_cluster
+
+    config = unpack_cluster(arguments.archive, arguments.directory)
+    tell(f"{config.path}: unpacked, the bundle is whole")
+    if arguments.site or arguments.scheduler or {"site", "scheduler"} & dict(config.hpc).keys():
+        arguments.config, arguments.submit = config.path, False
+        make_job_command(arguments)
+    else:
+        tell(f"next: pyxt-hpc make-job -c {config.path} --site NAME")
+
+
+COMMANDS = (
+    make_job_command,
+    cancel_command,
+    estimate_command,
+    pack_command,
+    unpack_command,
+)
+
+
+def _job(arguments: argparse.Namespace) -> "Job":
+    from pyxt_hpc.config.hpc import KEYS
+    from pyxt_hpc.jobs.job import Job
+    from pyxt_hpc.jobs.sites import settings_for
+
+    given = {name: getattr(arguments, name, None) for name in KEYS}
+    given["modules"] = ",".join(arguments.modules) if arguments.modules else None
+    given["venv"] = arguments.venv and os.path.abspath(os.path.expanduser(arguments.venv))
+    given["directives"] = "\n".join(arguments.directives) if arguments.directives else None
+    if getattr(arguments, "sample", None) is not None:
+        return _sample_job(arguments, given)
+    config = read_config(arguments.config)
+    layout = Layout.of(config)
+    settings = settings_for(str(config.path), dict(config.hpc), given, arguments.site, charged=True)
+    default = layout.command_list if settings.scheduler == "list" else layout.job_script
+    stages = arguments.stages or ("6" if arguments.array else "5,6")
+    return Job(
+        name=config.name,
+        config=resolved(config.path),
+        script=resolved(arguments.output or default),
+        record=resolved(layout.jobs_record),
+        settings=settings,
+        stages=tuple(map(int, stages.split(","))),
+        resolution=arguments.resolution,
+        n_tasks=arguments.array,
+    )
+
+
+def _sample_job(arguments: argparse.Namespace, given: Mapping[str, str | None]) -> "Job":
+    """The job of options of ``make-job``, some of which are `given` texts of the keys of ``[hpc]``."""
+    from pyxt_hpc.jobs.job import MAX_TASKS, Job
+    from pyxt_hpc.jobs.sites import settings_for
+    from pyxt_hpc.layout import SampleLayout
+    from pyxt_hpc.sample.table import read_sample
+
+    if arguments.stages is not None:
+        raise ConfigError("--stages: the tasks of a sample do all stages; those that are done take no time")
+    table = resolved(arguments.sample)
+    n_tasks = arguments.array or min(len(read_sample(table)), MAX_TASKS)
+    layout = SampleLayout(table)
+    settings = settings_for(str(table), {}, given, arguments.site, charged=True)
+    default = layout.command_list if settings.scheduler == "list" else layout.job_script
+    return Job(
+        name=table.stem,
+        config=table,
+        script=resolved(arguments.output or default),
+        record=layout.jobs_record,
+        settings=settings,
+        resolution=arguments.resolution,
+        n_tasks=n_tasks,
+        is_sample=True,
+    )
+
+
+def _derived(found: "Estimate", cores: int) -> dict[str, float | int]:
+    return {
+        "fit_seconds": found.fit_seconds,
+        "time_seconds": found.time_seconds,
+        "memory_gigabytes": found.memory_gigabytes,
+        "cores_here": cores,
+        "seconds_here": found.seconds_on(cores),
+    }
+
+
+def _estimate_lines(found: "Estimate", cores: int, config: Path) -> Iterator[str]:
+    from pyxt_hpc.stages.estimate import MEMORY_MARGIN, START_SECONDS, TIME_MARGIN
+
+    megabytes = [f"{n / 2**20:.0f}" for n in (found.shared_bytes, found.master_bytes, found.rank_bytes)]
+    seconds, workers = found.seconds_per_region, found.workers
+    yield f"{found.regions} regions at resolution {found.resolution}"
+    yield (
+        f"{1e3 * seconds:.3g} ms a region on one core of this machine, measured on {found.sampled} of them"
+    )
+    nodes = f"{found.nodes} node{'s' * (found.nodes > 1)}"
+    yield f"{nodes} x {found.ranks_per_node} ranks: {workers} fit, one hands out the work"
+    yield f"time: {found.regions} x {seconds:.3g} s / {workers} = {found.fit_seconds:.1f} s;"
+    yield f"  x {TIME_MARGIN:g} for slower cores, + {START_SECONDS:.0f} s to start, in whole 5 minutes"
+    yield (
+        f"memory of a node: {megabytes[0]} MB shared + {megabytes[1]} MB bundle (master) "
+        f"+ {found.ranks_per_node} ranks x {megabytes[2]} MB, x {MEMORY_MARGIN:g}"
+    )
+    hours, minutes = divmod(found.time_seconds // 60, 60)
+    yield f"so ask for: --time {hours:02d}:{minutes:02d}:00 --memory {found.memory_gigabytes}G"
+    here = f"{cores} core{'s' * (cores > 1)} of this machine fit them in {duration(found.seconds_on(cores))}"
+    if found.seconds_on(cores) <= NO_NEED_SECONDS:
+        command = shlex.join(["pyxt-hpc", "fit-spectra", "-c", str(config), "--resolution"])
+        yield f"no supercomputer is needed: {here}: {command} {found.resolution}"
+    else:
+        yield here

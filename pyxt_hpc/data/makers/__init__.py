@@ -1,0 +1,1 @@
+"""Programs that make the tables from what others have measured and published."""

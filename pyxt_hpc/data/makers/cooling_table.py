@@ -1,0 +1,101 @@
+"""Make the table of radiated power of the package from AtomDB's FITS files.
+
+    python -m pyxt_hpc.data.makers.cooling_table apec_v3.0.9_line.fits apec_v3.0.9_coco.fits [-o OUT]
+
+All of AtomDB is integrated, continua from 1.5 eV to 100 keV and every line: the table of spectra, which has
+0.1-40 keV, would lose up to an eighth of the power.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from astropy import units
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from pyxt_hpc.data.makers.plasma_table import CONTINUA, HC_KEV_ANGSTROM, atomdb_arguments, read_atomdb
+from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.spectra.models.cooling import TABLE_PATH
+from pyxt_hpc.spectra.models.plasma import N_ELEMENTS
+
+_ERG_PER_KEV = float(units.keV.to(units.erg))
+
+
+def continuum_power(energy: NDArray[np.float64], density: NDArray[np.float64], kT: float) -> float:
+    """Power of a continuum that is linear between its nodes.
+
+    Beyond the last node, which at 45 keV leaves out a tenth, it falls as bremsstrahlung does, exp(-E/kT)/E.
+
+    Parameters
+    ----------
+    energy, density : (n_node,)
+        Nodes, ascending [keV], and photons there [photon cm^3 s^-1 keV^-1].
+    kT : float
+        [keV].
+
+    Returns
+    -------
+    float
+        [keV cm^3 s^-1].
+    """
+    x, y = energy, density
+    between = np.diff(x) * (x[:-1] * (2 * y[:-1] + y[1:]) + x[1:] * (y[:-1] + 2 * y[1:])) / 6
+    return float(between.sum() + x[-1] * y[-1] * kT)
+
+
+def power_of_continua(hdu: fits.BinTableHDU, kT: float) -> NDArray[np.float64]:
+    """Power of continuum and pseudo-continuum of each element at one temperature, (30,) [keV cm^3 s^-1]."""
+    power = np.zeros(N_ELEMENTS)
+    for row in hdu.data:
+        for count, energy, density in CONTINUA:
+            n = row[count]
+            if n > 1:
+                x, y = (np.asarray(row[name][:n], dtype=np.float64) for name in (energy, density))
+                power[row["Z"] - 1] += continuum_power(x, y, kT)
+    return power
+
+
+def power_of_lines(hdu: fits.BinTableHDU) -> NDArray[np.float64]:
+    """Power of the lines of each element at one temperature, (30,) [keV cm^3 s^-1]."""
+    energy = HC_KEV_ANGSTROM / np.asarray(hdu.data["Lambda"], dtype=np.float64)
+    power = energy * np.asarray(hdu.data["Epsilon"], dtype=np.float64)
+    of_element = np.zeros(N_ELEMENTS)
+    np.add.at(of_element, hdu.data["Element"] - 1, power)
+    return of_element
+
+
+def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:
+    """Write the table of AtomDB's line and continuum file.
+
+    Raises
+    ------
+    MissingInput, DamagedFile
+    """
+    kT, lines, continua = read_atomdb(
+        line_path,
+        continuum_path,
+        lambda hdus, nodes: np.array([power_of_lines(hdus[2 + i]) for i in nodes]),
+        lambda hdus, nodes: np.array([power_of_continua(hdus[2 + i], hdus[1].data["kT"][i]) for i in nodes]),
+    )
+    text = [
+        f"# Power per n_e n_H that each element radiates [erg cm^3 s^-1], from {line_path.name} and",
+        f"# {continuum_path.name} by `python -m pyxt_hpc.data.makers.cooling_table`; abundances of Anders",
+        "# & Grevesse (1989). Accuracy and source: SOURCES.md. Columns: kT [keV], atomic numbers 1 to 30.",
+        *(
+            f"{temperature:.7g} " + " ".join(f"{value:.5g}" for value in values)
+            for temperature, values in zip(kT, (lines + continua) * _ERG_PER_KEV, strict=True)
+        ),
+    ]
+    with replacing(out) as temporary:
+        temporary.write_text("\n".join(text) + "\n", encoding="ascii")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line of this module."""
+    description = "Make the table of radiated power from AtomDB's files."
+    options = atomdb_arguments(description, TABLE_PATH, arguments)
+    make_table(options.line, options.continuum, options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Spectra cut out of regions, and the background expected in each."""

@@ -1,0 +1,1 @@
+"""One region or a few spectra, fitted in full."""

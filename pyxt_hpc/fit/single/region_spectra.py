@@ -1,0 +1,90 @@
+"""The spectra of one region as spectra in their own right: every channel, with a response for that region."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from pyxt_hpc.bundle import Bundle, BundleObservation
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.fit.extraction.background import background_share
+from pyxt_hpc.fit.extraction.shapes import Shapes
+from pyxt_hpc.fit.observations import base_bins
+from pyxt_hpc.fit.regions import RegionFits
+from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
+from pyxt_hpc.spectra.spectrum import Spectrum
+
+
+def region_spectra(bundle: Bundle, shape: Shapes) -> dict[int, Spectrum]:
+    """Spectra of the observations that take part in one region, by their place in the bundle, in its order.
+
+    What `shapes.extract_spectra` gives in bins for many regions. One thing is finer here: the area of each
+    photon energy counts before the photons are redistributed to channels, not that of the channel's energy
+    afterwards.
+    """
+    spectra = {}
+    for i, observation in enumerate(bundle.observations):
+        _, area, takes_part = shape.seen_by(i)
+        if takes_part[0]:
+            spectra[i] = _spectrum(bundle, observation, shape, area[0])
+    return spectra
+
+
+def spectra_as_fitted(
+    bundle: Bundle, config: ClusterConfig, fits: RegionFits
+) -> Iterator[dict[int, Spectrum]]:
+    """`region_spectra` of each region, in the bins of the map's fits, and for cstat with their background."""
+    observations = fits.observations
+    levels, chosen = observations.levels(), fits.levels_of(fits.extract(np.arange(len(fits.regions))))
+    finest = [
+        base_bins(bundle, observation.rmf, config.spectral_grouping) for observation in bundle.observations
+    ]
+    for number, level in enumerate(chosen):
+        own = {}
+        for i, spectrum in region_spectra(bundle, fits.shapes(np.array([number]))).items():
+            observation = bundle.observations[i]
+            first, last = observations.first_bin[i], observations.first_bin[i + 1]
+            edges = levels[level][(levels[level] >= first) & (levels[level] <= last)] - first
+            lookup = bin_lookup(finest[i][edges], observation.rmf.n_channels)
+            spectrum = replace(spectrum, bin_of_channel=lookup)
+            if fits.options.statistic == "cstat":
+                spectrum = _with_smooth_background(spectrum, observation)
+            own[i] = spectrum
+        yield own
+
+
+def _with_smooth_background(spectrum: Spectrum, observation: BundleObservation) -> Spectrum:
+    """The background that cstat takes for known: the whole file's spectrum, scaled to the region's counts."""
+    whole = observation.background_spectrum
+    share = background_share(spectrum.binned(spectrum.background).sum(), spectrum.binned(whole).sum())
+    return replace(spectrum, background=share * whole)
+
+
+def _spectrum(bundle: Bundle, observation: BundleObservation, shape: Shapes, area: np.ndarray) -> Spectrum:
+    arf, rmf = observation.arf, observation.rmf
+    counts, background = (
+        shape.counts(indptr, channel, rmf.n_channels)[0].astype(np.float64)
+        for indptr, channel in (
+            (observation.event_indptr, observation.event_channel),
+            (observation.background_indptr, observation.background_channel),
+        )
+    )
+    relative = np.interp(0.5 * (arf.energy_lo + arf.energy_hi), observation.vignetting_keV, area)
+    return Spectrum(
+        name=observation.dataset,
+        counts=counts,
+        background=background,
+        exposure_s=observation.exposure_s,
+        ratio=1.0 / observation.background_scale,
+        arf=Arf(arf.energy_lo, arf.energy_hi, arf.area * relative),
+        rmf=rmf,
+        bin_of_channel=_bins(rmf, bundle.energy_min_keV, bundle.energy_max_keV),
+    )
+
+
+@lru_cache(maxsize=64)
+def _bins(rmf: Rmf, energy_min: float, energy_max: float) -> np.ndarray:
+    """Bin of each channel, the same for all regions of an observation."""
+    return bin_lookup(resolution_bins(rmf, energy_min, energy_max), rmf.n_channels)

@@ -1,0 +1,1 @@
+"""Kinds of maps: what each shows, and of what it is made."""

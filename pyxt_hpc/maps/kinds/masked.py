@@ -1,0 +1,85 @@
+"""Maps that are blank where an expression of maps is true."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.errors import ConfigError, EmptySelection
+from pyxt_hpc.files.quoting import quoted
+from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.maps.catalogue import GROUPS, check_available, map_names, named_maps
+from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.kinds.expression import Expression
+from pyxt_hpc.maps.product import MapProduct
+
+
+def masked_maps(
+    regions: FittedRegions, products: Iterable[MapProduct], expression: Expression
+) -> Iterator[MapProduct]:
+    """Blank maps where an expression is true, under names of their own (``..._masked_map.fits``).
+
+    The map of the flags stays whole: it tells what was masked.
+
+    Raises
+    ------
+    ConfigError
+        If a name in the expression is neither that of a map nor of a flag.
+    EmptySelection
+        If nothing is left of a map.
+    """
+    blank = where_true(regions, expression)
+    rows = regions.rows
+    for product in products:
+        if product.name == "flags":
+            yield product
+            continue
+        values = np.where(blank, np.float32(np.nan), product.values)
+        if not np.isfinite(values).any():
+            raise EmptySelection(
+                f"mask {quoted(expression.text)}: it is true, or cannot be told, wherever {product.name} has "
+                "a value: nothing is left to be mapped"
+            )
+        of_regions = product.of_regions
+        if of_regions is not None:
+            of_regions = np.where(blank[rows["row"], rows["col"]], np.nan, of_regions)
+        yield replace(
+            product,
+            path=regions.layout.masked_map(product.path),
+            values=values,
+            of_regions=of_regions,
+            note=f"blank where {expression.text}",
+            cards={**product.cards, "MASK": (expression.text, "where this is true the map is blank")},
+        )
+
+
+def where_true(regions: FittedRegions, expression: Expression) -> NDArray[np.bool_]:
+    """Pixels (ny, nx) where an expression of maps, and of flags by their names, is true.
+
+    Where a map in it has no value, such as an error whose interval is open, it counts as true.
+
+    Raises
+    ------
+    ConfigError
+        If a name is neither that of a map nor of a flag.
+    """
+    flags = {flag.name for flag in FitFlag}
+    maps: dict[str, NDArray] = {}
+    single = {}
+    for name in expression.names:
+        if name in flags:
+            maps[name] = regions.paint((regions.rows["flags"] & int(FitFlag[name])) != 0)
+        elif name == "flags":  # of the fit: a blank pixel has none
+            maps[name] = regions.paint(regions.rows["flags"])
+        elif name in GROUPS:
+            raise ConfigError(f"mask {quoted(expression.text)}: {name} stands for several maps: name one")
+        else:
+            single[name] = map_names([name])[0]
+    check_available(regions, list(single.values()))
+    made = {product.name: product.values for product in named_maps(regions, tuple(single.values()))}
+    for name, real in single.items():
+        if real not in made:
+            raise ConfigError(f"mask {quoted(expression.text)}: the map {name} has no value anywhere")
+        maps[name] = made[real]
+    return expression.true(maps)

@@ -1,0 +1,1 @@
+"""How values of regions become values of pixels."""

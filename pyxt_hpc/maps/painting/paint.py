@@ -1,0 +1,255 @@
+"""Values of regions painted on the sky: each on its block, between the blocks, or as means of circles."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.binning.lattice import block_number
+from pyxt_hpc.maps.painting.overlap import mean_correlation, shared_area
+
+MODES = ("block", "interpolate", "average")
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Numbers with asymmetric errors, of regions (n,) or of pixels (ny, nx).
+
+    Parameters
+    ----------
+    value
+        NaN where there is none.
+    minus, plus
+        Lower and upper error, positive; NaN where the interval is open.
+    """
+
+    value: NDArray
+    minus: NDArray
+    plus: NDArray
+
+    @property
+    def error(self) -> NDArray:
+        """Half the interval; NaN where either side is open."""
+        return 0.5 * (self.minus + self.plus)
+
+
+def paint_blocks(
+    row: NDArray, col: NDArray, values: NDArray, valid: NDArray, step: int
+) -> NDArray[np.float32]:
+    """Give every valid pixel the value of the region that stands for its block.
+
+    Parameters
+    ----------
+    row, col : (n,) int
+        Regions, at most one a block, as `lattice` chooses them.
+    values : (n,) float
+        One value a region.
+    valid : (ny, nx) bool
+        Pixels to paint.
+    step : int
+        The step with which the regions were chosen.
+
+    Returns
+    -------
+    (ny, nx) float32
+        NaN where not valid, where the block has no region, and where its value is NaN.
+    """
+    of_block = _by_block(row, col, np.asarray(values, np.float32), valid.shape, step, np.float32(np.nan))
+    ny, nx = valid.shape
+    painted = of_block[block_number(np.arange(ny), step)[:, None], block_number(np.arange(nx), step)]
+    return np.where(valid, painted, np.float32(np.nan))
+
+
+def paint_bins(labels: NDArray, numbers: NDArray, values: NDArray) -> NDArray[np.float32]:
+    """Give every pixel of a bin the value of its bin.
+
+    Parameters
+    ----------
+    labels : (ny, nx) int
+        Number of every pixel's bin, 0 where there is none.
+    numbers : (n,) int
+        Bins that have a value, ascending.
+    values : (n,) float
+
+    Returns
+    -------
+    (ny, nx) float32
+        NaN where there is no bin, or none with a value.
+    """
+    at = np.minimum(np.searchsorted(numbers, labels), len(numbers) - 1)
+    found = np.asarray(values, np.float32)[at]
+    return np.where((labels > 0) & (numbers[at] == labels), found, np.float32(np.nan))
+
+
+def paint_measured(
+    mode: str, regions: NDArray, measured: Measured, radius: NDArray, step: int, *, relative: bool
+) -> Measured:
+    """Paint values and errors in one of `MODES`.
+
+    ``block``: those of the block's region. ``interpolate``: means of the regions less than a step away,
+    weighted by the area that their circle shares with the pixel's own circle, and bilinearly by distance;
+    errors are the means of the regions' errors, since neighbouring circles hold nearly the same photons.
+    ``average``: error-weighted means of all circles that hold the pixel, see `average_circles`; as
+    ``block`` where there is none.
+
+    Parameters
+    ----------
+    mode
+        One of `MODES`.
+    regions
+        (n,) with the columns row, col, radius [pixels], at most one a block of `lattice`.
+    measured
+        (n,) of the regions.
+    radius
+        (ny, nx) scale map [pixels]; pixels with 0 stay NaN.
+    step
+        With which the regions were chosen.
+    relative
+        Weigh means by relative errors, as it must be where errors grow with the value.
+
+    Returns
+    -------
+    Measured
+        (ny, nx) float32.
+    """
+    valid = radius > 0
+    row, col = regions["row"].astype(np.int64), regions["col"].astype(np.int64)
+    if mode in ("block", "average"):
+        parts = measured.value, measured.minus, measured.plus
+        blocks = Measured(*(paint_blocks(row, col, v, valid, step) for v in parts))
+        if mode == "block":
+            return blocks
+        mean = average_circles(regions, measured, valid, relative=relative)
+        # small circles leave gaps between the fitted regions
+        gap = np.isnan(mean.value)
+        pairs = ((mean.value, blocks.value), (mean.minus, blocks.minus), (mean.plus, blocks.plus))
+        return Measured(*(np.where(gap, block, found) for found, block in pairs))
+    columns = np.stack([measured.value, measured.minus, measured.plus], axis=1).astype(np.float64)
+    usable = np.flatnonzero(np.isfinite(columns[:, 0]))
+    of_block = _by_block(row[usable], col[usable], usable, valid.shape, step, np.int64(-1))
+    images = np.full((3, *valid.shape), np.nan, np.float32)
+    _interpolate(of_block, row, col, regions["radius"].astype(float), columns, radius, step, images)
+    return Measured(*images)
+
+
+def average_circles(regions: NDArray, measured: Measured, valid: NDArray, *, relative: bool) -> Measured:
+    """Error-weighted mean, at every pixel, of all circles that hold it.
+
+    The circles share photons, so the error of the mean of K of them is not sigma/sqrt(K). With weights w
+    and correlations rho, its variance is sum_ij w_i w_j rho_ij sigma_i sigma_j / W^2; for rho_ij stands its
+    mean over circles that hold one point (`overlap.mean_correlation`, 0.46): however many circles, they are
+    worth no more than 2.2 independent ones.
+
+    Parameters
+    ----------
+    regions
+        (n,) with the columns row, col, radius [pixels].
+    measured
+        (n,) of the regions; one with an open interval has no error and does not take part.
+    valid
+        (ny, nx) pixels to paint.
+    relative
+        Weights are (value/error)^2 instead of 1/error^2. Errors grow with the value: 1/error^2 would prefer
+        what fluctuates down, and the fainter side of a gradient.
+
+    Returns
+    -------
+    Measured
+        (ny, nx) float32, NaN where no circle has an error.
+    """
+    sigma = measured.error
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight = (measured.value / sigma if relative else 1.0 / sigma) ** 2
+    used = np.isfinite(weight) & (weight > 0)
+    w, value = weight[used], measured.value[used]
+    minus, plus = measured.minus[used], measured.plus[used]
+    columns = np.stack(
+        [np.ones_like(w), w, w * value, w * minus, (w * minus) ** 2, w * plus, (w * plus) ** 2], axis=1
+    )
+    number, total, weighted, *errors = sum_over_circles(regions[used], columns, valid.shape)
+    seen = valid & (np.rint(number) > 0)
+    images = np.full((3, *valid.shape), np.nan, np.float32)
+    images[0, seen] = weighted[seen] / total[seen]
+    rho = mean_correlation()
+    for image, linear, squares in zip(images[1:], errors[::2], errors[1::2], strict=True):
+        own, pairs = squares[seen], linear[seen] ** 2 - squares[seen]
+        image[seen] = np.sqrt(own + rho * np.maximum(pairs, 0.0)) / total[seen]
+    return Measured(*images)
+
+
+def sum_over_circles(regions: NDArray, columns: NDArray, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Sums, at every pixel, over all circles that hold it.
+
+    Parameters
+    ----------
+    regions : (n,)
+        With the columns row, col, radius [pixels].
+    columns : (n, n_column) float64
+        What is summed.
+    shape : (ny, nx)
+
+    Returns
+    -------
+    (n_column, ny, nx) float64
+    """
+    steps = np.zeros((shape[0], shape[1] + 1, columns.shape[1]))
+    row, col = regions["row"].astype(np.int64), regions["col"].astype(np.int64)
+    _mark_ends(row, col, regions["radius"].astype(float), columns, steps)
+    return np.moveaxis(np.cumsum(steps, axis=1, out=steps)[:, :-1], -1, 0)
+
+
+def _by_block(
+    row: NDArray, col: NDArray, values: NDArray, shape: tuple[int, int], step: int, missing: np.generic
+) -> NDArray:
+    ny, nx = shape
+    of_block = np.full((block_number(ny - 1, step) + 1, block_number(nx - 1, step) + 1), missing)
+    of_block[block_number(row, step), block_number(col, step)] = values
+    return of_block
+
+
+@compiled
+def _mark_ends(row, col, radius, columns, steps):  # type: ignore[no-untyped-def]
+    ny, width, n_column = steps.shape
+    for i in range(row.size):
+        reach = int(radius[i])
+        for dy in range(-reach, reach + 1):
+            y = row[i] + dy
+            if y < 0 or y >= ny:
+                continue
+            half = int(np.sqrt(radius[i] * radius[i] - dy * dy))
+            left, right = max(col[i] - half, 0), min(col[i] + half + 1, width - 1)
+            for k in range(n_column):
+                steps[y, left, k] += columns[i, k]
+                steps[y, right, k] -= columns[i, k]
+
+
+@compiled
+def _interpolate(of_block, row, col, reach, columns, radius, step, images):  # type: ignore[no-untyped-def]
+    ny, nx = radius.shape
+    sums = np.zeros(3)
+    for y in range(ny):
+        for x in range(nx):
+            if radius[y, x] <= 0.0:
+                continue
+            by, bx = (y + step // 2) // step, (x + step // 2) // step
+            total, sums[:] = 0.0, 0.0
+            for ny_block in range(max(by - 1, 0), min(by + 2, of_block.shape[0])):
+                for nx_block in range(max(bx - 1, 0), min(bx + 2, of_block.shape[1])):
+                    i = of_block[ny_block, nx_block]
+                    if i < 0:
+                        continue
+                    dy, dx = abs(row[i] - y), abs(col[i] - x)
+                    near = max(1.0 - dy / step, 0.0) * max(1.0 - dx / step, 0.0)
+                    if near == 0.0:
+                        continue
+                    weight = near * shared_area(np.hypot(dy, dx), radius[y, x], reach[i])
+                    total += weight
+                    for k in range(3):
+                        sums[k] += weight * columns[i, k]
+            own = of_block[by, bx]
+            for k in range(3):
+                if total > 0.0:
+                    images[k, y, x] = sums[k] / total
+                elif own >= 0:
+                    images[k, y, x] = columns[own, k]

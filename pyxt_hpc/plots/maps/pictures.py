@@ -1,0 +1,408 @@
+"""The picture of a map."""
+
+import math
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator, NullFormatter
+from numpy.typing import NDArray
+
+from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.plots.maps.categories import Classes
+from pyxt_hpc.plots.maps.colours import clipped, colour_scale
+from pyxt_hpc.plots.maps.contours import draw_contours
+from pyxt_hpc.plots.maps.style import AS_USUAL, PictureStyle
+
+MIN_VIEW = 30
+"""Pixels: a smaller field has no room for coordinates."""
+
+SIZE = (7.2, 6.0)
+"""Of a picture without legend [inch]."""
+
+NO_VALUE = "0.85"
+"""Colour where a map is blank."""
+
+_LEGEND_ROW, _SMALL_LEGEND = 0.2, 4
+"""Height of a row of a legend [inch], and lines of that of a small picture."""
+
+PICTURE_CELLS = 600
+"""Dots across the map in a picture: larger fields are drawn from squares of pixels."""
+
+_CONTOUR_CELLS = 400
+"""A side of the image that contours are drawn from: finer ones cost more than everything else."""
+
+_MIN_TICKS = 4
+_MIN_PLAIN, _MAX_PLAIN = 1e-3, 1e5
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What the pictures of a cluster have in common.
+
+    Parameters
+    ----------
+    wcs_header
+        The bundle's sky coordinates as FITS header cards.
+    contours
+        (ny, nx) image whose contours are drawn, usually the surface brightness; None for none.
+    kpc_per_arcsec
+        For the scale bar; 0 leaves kpc out.
+    contour_step
+        Pixels from one value of `contours` to the next.
+    name
+        Of the cluster, for the titles.
+    """
+
+    wcs_header: str
+    contours: NDArray | None = None
+    kpc_per_arcsec: float = 0.0
+    contour_step: int = 1
+    name: str = ""
+
+    def thinned(self) -> "Scene":
+        """With no more contour values than are drawn: what is handed to other processes."""
+        if self.contours is None:
+            return self
+        step = -(-max(self.contours.shape) // _CONTOUR_CELLS)
+        return replace(self, contours=self.contours[::step, ::step].copy(), contour_step=step)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What is drawn of one map: no more of it than a picture can show.
+
+    Parameters
+    ----------
+    values
+        (m, n) means of squares of pixels.
+    extent
+        Edges of `values`: left, right, bottom, top [pixels of the map, from -0.5].
+    view
+        The same of what is to be seen.
+    colours, scale
+        From value to colour.
+    title, label
+        Above the map and at the colour bar.
+    classes
+        Of a map of few integers, each of which has a colour.
+    extend
+        Which ends of the colours have values beyond: matplotlib's ``extend`` of a colour bar.
+    period, marks, curves, note
+        As those of the map.
+    """
+
+    values: NDArray
+    extent: tuple[float, float, float, float]
+    view: tuple[float, float, float, float]
+    colours: str
+    scale: Normalize
+    title: str
+    label: str
+    classes: Classes | None = None
+    extend: str = "neither"
+    period: float = 0.0
+    marks: tuple[float, ...] = ()
+    curves: tuple[NDArray, ...] = ()
+    note: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        product: MapProduct,
+        style: PictureStyle = AS_USUAL,
+        wcs: WCS | None = None,
+        cells: int = PICTURE_CELLS,
+    ) -> "Picture":
+        """The picture of a map, without its empty margins.
+
+        A square has a colour where at least half of its pixels have a value, that of their mean; in maps of
+        integers and of directions, which have none, that of its middle pixel.
+
+        Parameters
+        ----------
+        product
+            The map.
+        style
+            How it is drawn.
+        wcs
+            Of the map; needed where the style has a centre.
+        cells
+            Dots at most across the map.
+
+        Raises
+        ------
+        ConfigError
+            If the centre is not on the map.
+        """
+        seen = np.isfinite(product.values)
+        if product.shown is not None:
+            seen &= product.shown
+        ny, nx = seen.shape
+        rows, cols = (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
+        bottom, top, left, right = (
+            (rows[0], rows[-1] + 1, cols[0], cols[-1] + 1) if len(rows) else (0, ny, 0, nx)
+        )
+        extent = max(top - bottom, right - left)
+        margin = max(0.03 * extent, 0.5 * (MIN_VIEW - extent))
+        view = (left - margin, right - 1 + margin, bottom - margin, top - 1 + margin)
+        if style.centre is not None or style.zoom != 1.0:
+            view = _closer(view, style, wcs, (ny, nx))
+            left, right = (int(np.clip(at, 0, nx)) for at in (view[0], view[1] + 2))
+            bottom, top = (int(np.clip(at, 0, ny)) for at in (view[2], view[3] + 2))
+            extent = max(top - bottom, right - left)
+        step = max(int(extent) // cells, 1)
+        part = np.s_[bottom:top, left:right]
+        values = product.values[part]
+        if product.shown is not None:
+            values = np.where(product.shown[part], values, np.nan)
+        values = thinned(values, step, product.integer or product.period > 0)
+        name, scale = colour_scale(product, style)
+        return cls(
+            values=values,
+            extent=(
+                left - 0.5,
+                left + step * values.shape[1] - 0.5,
+                bottom - 0.5,
+                bottom + step * values.shape[0] - 0.5,
+            ),
+            view=view,
+            colours=name,
+            scale=scale,
+            title=product.title,
+            label=f"{product.title}{product.unit and f' [{_typeset(product.unit)}]'}",
+            classes=Classes.of(product, values) if product.integer else None,
+            extend=clipped(product, scale),
+            period=product.period,
+            marks=product.marks,
+            curves=product.curves,
+            note=product.note,
+        )
+
+
+def _closer(
+    view: tuple[float, float, float, float], style: PictureStyle, wcs: WCS | None, shape: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Part of a view (left, right, bottom, top), about another centre where the style has one."""
+    x, y = 0.5 * (view[0] + view[1]), 0.5 * (view[2] + view[3])
+    if style.centre is not None and wcs is not None:
+        x, y = (float(at) for at in wcs.wcs_world2pix(*style.centre, 0))
+        # written so that NaN fails
+        if not (-0.5 <= y < shape[0] - 0.5 and -0.5 <= x < shape[1] - 0.5):
+            ra, dec = style.centre
+            raise ConfigError(f"the centre {ra:.5f} {dec:+.5f} is not on the map: correct --center")
+    half_x, half_y = (0.5 * (view[i + 1] - view[i]) / style.zoom for i in (0, 2))
+    return x - half_x, x + half_x, y - half_y, y + half_y
+
+
+def _typeset(unit: str) -> str:
+    """A FITS unit with its exponents raised."""
+    return re.sub(
+        r"\*\*\(([-/0-9]+)\)|\*\*(-?[0-9]+)|(?<=[a-z])(-?[0-9]+)",
+        lambda found: f"$^{{{found[1] or found[2] or found[3]}}}$",
+        unit,
+    )
+
+
+def thinned(values: NDArray, step: int, integer: bool) -> NDArray:
+    """Means of squares of pixels, NaN where fewer than half have a value; of integers the middle pixels."""
+    if integer:  # bits of flags have more digits than float32
+        return values[step // 2 :: step, step // 2 :: step]
+    if step == 1:
+        return values.astype(np.float32)
+    padding = [(0, -n % step) for n in values.shape]
+    padded = np.pad(values.astype(np.float32, copy=False), padding, constant_values=np.nan)
+    seen = np.isfinite(padded)
+    ny, nx = (n // step for n in padded.shape)
+    total, number = (
+        # first along rows, which is contiguous
+        np.add.reduce(image.reshape(ny, step, nx * step), axis=1, dtype=np.float32)
+        .reshape(ny, nx, step)
+        .sum(-1)
+        for image in (np.where(seen, padded, np.float32(0.0)), seen)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(2 * number >= step**2, total / number, np.float32(np.nan))
+
+
+def draw_picture(picture: Picture, scene: Scene, path: Path, dpi: int = AS_USUAL.dpi) -> None:
+    """Draw one map with sky axes, a colour bar with its unit, contours and a scale bar.
+
+    The form is that of the name: a PNG file, or PDF or SVG with letters that stay letters.
+    """
+    wcs = WCS(fits.Header.fromstring(scene.wcs_header))
+    legend = (
+        _LEGEND_ROW * -(-len(picture.classes.labels) // picture.classes.columns) if picture.classes else 0.0
+    )
+    width, height = SIZE[0], SIZE[1] + legend
+    figure = Figure(figsize=(width, height), dpi=dpi)
+    # a layout found by matplotlib would cost a second drawing
+    axes = figure.add_axes((0.125, (0.54 + legend) / height, 0.68, 5.1 / height), projection=wcs)
+    with mpl.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "pyxt_hpc"}):
+        draw_on(axes, picture, scene)
+        save(figure, path)
+    figure.clear()  # its circles of references would keep many pictures in memory
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure in the form of its name; the same drawing gives the same bytes."""
+    form = path.suffix[1:]
+    how: dict[str, Any] = {"metadata": {"CreationDate": None} if form == "pdf" else {"Date": None}}
+    if form == "png":
+        how = {"pil_kwargs": {"compress_level": 3}}
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=form, **how)
+
+
+def draw_on(axes: Any, picture: Picture, scene: Scene, *, small: bool = False) -> None:
+    """Draw a picture on axes, with sky coordinates where the axes have them (``projection=wcs``).
+
+    ``small`` is for a sheet of many: without labels of the axes.
+    """
+    wcs = WCS(fits.Header.fromstring(scene.wcs_header))
+    classes = picture.classes
+    if classes:
+        values = classes.positions(picture.values)
+        colours: Colormap = ListedColormap(classes.colours)
+        scale: Normalize = Normalize(-0.5, len(classes.colours) - 0.5)
+    else:
+        values, colours, scale = picture.values, mpl.colormaps[picture.colours], picture.scale
+    image = axes.imshow(
+        np.ma.masked_invalid(values),
+        origin="lower",
+        cmap=colours.with_extremes(bad=NO_VALUE),
+        norm=scale,
+        interpolation="nearest",
+        extent=picture.extent,
+    )
+    _title(axes, picture, scene.name, small=small)
+    if hasattr(axes, "coords"):
+        axes.set_xlabel("Right ascension (ICRS)")
+        axes.set_ylabel("Declination (ICRS)")
+        axes.coords[0].set_ticklabel(exclude_overlapping=True)
+    if classes:
+        _legend(axes, classes, small=small)
+    else:
+        _colour_bar(axes, image, picture, small=small)
+    if scene.contours is not None:
+        draw_contours(axes, scene.contours, scene.contour_step, picture.view)
+    for curve in picture.curves:
+        axes.plot(
+            curve[:, 1],
+            curve[:, 0],
+            color="#00e5ff",
+            linewidth=1.6,
+            solid_capstyle="round",
+            path_effects=[withStroke(linewidth=3.2, foreground="black")],
+        )
+    axes.set_xlim(*picture.view[:2])
+    axes.set_ylim(*picture.view[2:])
+    _scale_bar(axes, 3600.0 * abs(wcs.wcs.cdelt[1]), scene.kpc_per_arcsec, small=small)
+
+
+def _title(axes: Any, picture: Picture, name: str, *, small: bool) -> None:
+    if small:
+        axes.set_title(picture.label, pad=4, fontsize=9)
+        return
+    if picture.note:
+        axes.annotate(
+            picture.note, (0.5, 1.0), (0, 5), "axes fraction", "offset points", ha="center", va="bottom",
+            fontsize="small",
+        )  # fmt: skip
+    axes.set_title(f"{name}: {picture.title}" if name else picture.title, pad=18 if picture.note else 6)
+
+
+def _legend(axes: Any, classes: Classes, *, small: bool) -> None:
+    chosen = list(range(len(classes.labels)))
+    if small:  # the most frequent ones
+        chosen = sorted(sorted(chosen, key=lambda i: -classes.shares[i])[:_SMALL_LEGEND])
+    axes.legend(
+        handles=[
+            Patch(facecolor=classes.colours[i], edgecolor="0.25", label=classes.labels[i]) for i in chosen
+        ],
+        loc="upper left",
+        bbox_to_anchor=(-0.02, -0.02) if small else (-0.1, -0.12),
+        ncols=1 if small else classes.columns,
+        fontsize=5.5 if small else "small",
+        labelspacing=0.25,
+        frameon=False,
+        borderaxespad=0.0,
+    )
+
+
+def _colour_bar(axes: Any, image: AxesImage, picture: Picture, *, small: bool) -> None:
+    scale = picture.scale
+    bar = axes.inset_axes((1.03, 0.0, 0.045, 1.0), axes_class=Axes)
+    axes.figure.colorbar(image, cax=bar, label="" if small else picture.label, extend=picture.extend)
+    if picture.period:
+        bar.set_yticks(np.linspace(0.0, picture.period, 9))
+    elif isinstance(scale, LogNorm):
+        ticks = _log_ticks(float(scale.vmin or 0), float(scale.vmax or 0))
+        bar.set_yticks(ticks, [_number(tick) for tick in ticks])
+        bar.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        bar.ticklabel_format(useOffset=False)
+    for mark in picture.marks:
+        if (scale.vmin or 0.0) <= mark <= (scale.vmax or 0.0):
+            bar.axhline(mark, color="black", linewidth=1.5)
+            if small:
+                continue
+            bar.annotate(
+                f"{mark:g}", (0.0, mark), (-2, 0), bar.get_yaxis_transform(), "offset points", ha="right",
+                va="center", fontsize="small",
+            )  # fmt: skip
+    if small:
+        bar.tick_params(labelsize=7)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers, at least four between two ends if some can be found."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+        ticks = [digit * 10.0**power for power in powers for digit in digits]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= _MIN_TICKS:
+            return ticks
+    return [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+
+
+def _number(value: float) -> str:
+    """In the shortest way that is read at once."""
+    if _MIN_PLAIN <= value < _MAX_PLAIN:
+        return f"{value:.6g}"
+    digits, power = f"{value:.3e}".split("e")
+    return rf"{float(digits):g}$\times$10$^{{{int(power)}}}$"
+
+
+def _scale_bar(axes: Axes, arcsec_per_pixel: float, kpc_per_arcsec: float, *, small: bool) -> None:
+    (x0, x1), (y0, y1) = axes.get_xlim(), axes.get_ylim()
+    field = (x1 - x0) * arcsec_per_pixel
+    lengths = (10, 20, 30, 60, 120, 300, 600, 1200)
+    arcsec = max((length for length in lengths if length < 0.3 * field), default=lengths[0])
+    length = arcsec / arcsec_per_pixel
+    label = f'{arcsec}"'
+    if kpc_per_arcsec:
+        label += f" = {float(f'{arcsec * kpc_per_arcsec:.3g}'):g} kpc"
+    x, y = x0 + 0.05 * (x1 - x0), y0 + 0.05 * (y1 - y0)
+    # Outlined in white, to be seen on every colour.
+    line_outline, text_outline = (withStroke(linewidth=w, foreground="white") for w in (5.0, 2.5))
+    axes.plot(
+        [x, x + length], [y, y], "k-", linewidth=2.5, solid_capstyle="butt", path_effects=[line_outline]
+    )
+    axes.text(
+        x, y + 0.015 * (y1 - y0), label, ha="left", va="bottom", path_effects=[text_outline],
+        fontsize=7 if small else None,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Images and pictures that the stages leave for people."""

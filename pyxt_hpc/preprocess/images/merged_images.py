@@ -1,0 +1,179 @@
+"""Images of the whole field that all observations saw, merged: for drawing regions, and for the eye."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+
+from pyxt_hpc.chandra.events import EventList, read_events
+from pyxt_hpc.chandra.keywords import optical_axis
+from pyxt_hpc.chandra.kinds import datasets_of
+from pyxt_hpc.chandra.regions.text import RegionFile
+from pyxt_hpc.chandra.sky.exposure import exposure_map
+from pyxt_hpc.chandra.sky.geometry import FieldGeometry, chip_outlines, read_geometry
+from pyxt_hpc.chandra.sky.psf import psf_r90_arcsec
+from pyxt_hpc.chandra.sky.skygrid import SkyGrid
+from pyxt_hpc.chandra.sky.tangent import world_to_pixel
+from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin
+from pyxt_hpc.chandra.times.livetime import live_times
+from pyxt_hpc.files.fits import write_fits
+from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.background.blank_sky import particle_scale, particles
+from pyxt_hpc.provenance import software
+
+BAND_EV = (500.0, 7000.0)  # "broad" of CIAO's merge_obs
+BAND_KEV = 2.3  # its effective energy
+SKY_PIXELS = 4  # a side of an image pixel
+_MARGIN = 10  # image pixels around the chips, for the dither
+
+
+@dataclass(frozen=True, eq=False)
+class MergedField:
+    """Merged images (ny, nx): counts, exposure [s] with vignetting, expected background counts.
+
+    ``frame`` is the WCS of the sky pixels, of which an image pixel holds 4 x 4. ``psf_r90`` [pixel] holds
+    90% of a point source's counts, averaged over the observations by their exposure.
+    """
+
+    grid: SkyGrid
+    frame: WCS
+    counts: NDArray[np.int32]
+    exposure: NDArray[np.float64]
+    background: NDArray[np.float64]
+    psf_r90: NDArray[np.float64]
+
+    @property
+    def brightness(self) -> NDArray[np.float64]:
+        """(counts - background)/(exposure x pixel area) [count s^-1 arcmin^-2], NaN where never seen."""
+        area = (self.grid.pixel_scale_arcsec / 60.0) ** 2
+        result = np.full(self.counts.shape, np.nan)
+        np.divide(self.counts - self.background, self.exposure * area, out=result, where=self.exposure > 0)
+        return result
+
+
+def field_grid(frame: WCS, geometries: Sequence[FieldGeometry]) -> SkyGrid:
+    """Grid that holds every chip, of the sky frame's own pixels binned by 4, so that both agree."""
+    corners = [outline for g in geometries for lines in chip_outlines(g).values() for outline in lines]
+    x, y = (v / SKY_PIXELS for v in world_to_pixel(frame, *np.concatenate(corners).T))
+    low_x, low_y = int(np.floor(x.min())) - _MARGIN, int(np.floor(y.min())) - _MARGIN
+    shape = (int(np.ceil(y.max())) + _MARGIN - low_y, int(np.ceil(x.max())) + _MARGIN - low_x)
+    wcs = frame.deepcopy()
+    wcs.wcs.cdelt = SKY_PIXELS * frame.wcs.cdelt
+    # the left edge of the first pixel is the sky position 4 low + 0.5
+    wcs.wcs.crpix = [
+        (frame.wcs.crpix[axis] - 0.5) / SKY_PIXELS - low + 0.5 for axis, low in enumerate((low_x, low_y))
+    ]
+    wcs.wcs.set()
+    return SkyGrid(wcs, shape)
+
+
+def merge_field(
+    obsids: Sequence[str],
+    layout: Layout,
+    events_of: Callable[[str], Path],
+    bright: Sequence[RegionFile] = (),
+    frames: Mapping[str, WCS] | None = None,
+) -> MergedField:
+    """Merge the images of all observations; ``events_of`` names the file of the events of each.
+
+    ``bright``, ``frames``: regions that are left out where the background is scaled, those that were cut out
+    of the events.
+    """
+    geometries = [read_geometry(layout.geometry(obsid)) for obsid in obsids]
+    grid: SkyGrid | None = None
+    for obsid, geometry in zip(obsids, geometries, strict=True):
+        events = read_events(events_of(obsid), ours=True)
+        if grid is None:
+            frame = events.wcs
+            grid = field_grid(frame, geometries)
+            counts = np.zeros(grid.shape, dtype=np.int32)
+            exposure, background, psf = (np.zeros(grid.shape) for _ in range(3))
+        counts += binned(events, grid)
+        seen, theta = observation_exposure(events, geometry, grid)
+        exposure += seen
+        psf += seen * psf_r90_arcsec(theta) / grid.pixel_scale_arcsec
+        background += _expected_background(obsid, layout, events, grid, seen > 0, bright, frames or {})
+    assert grid is not None
+    np.divide(psf, exposure, out=psf, where=exposure > 0)
+    return MergedField(grid, frame, counts, exposure, background, psf)
+
+
+def observation_exposure(
+    events: EventList, geometry: FieldGeometry, grid: SkyGrid
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Exposure map (ny, nx) [s] of one observation at 2.3 keV, and angles from its axis (ny, nx) [arcmin]."""
+    pointing = optical_axis(events.header)
+    live_s = max(live_times(events.header, events.gti, str(events.path)).values())
+    seen = exposure_map(geometry, grid, live_s, BAND_KEV, *pointing, events.gti)
+    return seen, off_axis_arcmin(*grid.centres(), *pointing)
+
+
+def binned(events: EventList, grid: SkyGrid) -> NDArray[np.int32]:
+    """Image (ny, nx) of the events in the broad band."""
+    chosen = events.in_band(BAND_EV)
+    # the grid has the events' own frame
+    offset = grid.wcs.wcs.crpix - (events.wcs.wcs.crpix - 0.5) / SKY_PIXELS - 0.5
+    col, row = (
+        np.floor((v[chosen] - 0.5) / SKY_PIXELS + shift).astype(np.int64)
+        for v, shift in zip((events.x, events.y), offset, strict=True)
+    )
+    ny, nx = grid.shape
+    inside = (row >= 0) & (row < ny) & (col >= 0) & (col < nx)
+    flat = np.bincount(row[inside] * nx + col[inside], minlength=ny * nx)
+    return flat.reshape(grid.shape).astype(np.int32)
+
+
+def _expected_background(
+    obsid: str,
+    layout: Layout,
+    events: EventList,
+    grid: SkyGrid,
+    seen: NDArray[np.bool_],
+    bright: Sequence[RegionFile],
+    frames: Mapping[str, WCS],
+) -> NDArray[np.float64]:
+    path = layout.background_events(obsid)
+    if not check_regular(path):
+        return np.zeros(grid.shape)
+    background = read_events(path, ours=True)
+    live_s = live_times(events.header, events.gti, str(events.path))
+    expected = np.zeros(grid.shape)
+    for dataset in datasets_of(obsid, live_s):
+        high, blank = (particles(e.on_chips(dataset.chips), bright, frames) for e in (events, background))
+        scale = particle_scale(high, blank, {chip: live_s[chip] for chip in dataset.chips})
+        for chip, own in scale.of_chip.items():
+            expected += own * binned(background.on_chips([chip]), grid)
+    return np.where(seen, expected, 0.0)
+
+
+def write_merged(field: MergedField, layout: Layout, fingerprint: str) -> None:
+    """Write counts, exposure, background, surface brightness and PSF radius of the merged field."""
+    for path, values, unit, comment in (
+        (layout.merged_counts, field.counts, "count", "counts of all observations"),
+        (layout.merged_exposure, field.exposure, "s", f"exposure, vignetted as at {BAND_KEV} keV"),
+        (layout.merged_background, field.background, "count", "background, scaled by 9.5-12 keV counts"),
+        (layout.merged_brightness, field.brightness, "count s-1 arcmin-2",
+         "(counts - background)/(exposure x vignetting x pixel area)"),
+        (layout.merged_psf, field.psf_r90, "pixel", "radius with 90% of a point source"),
+    ):  # fmt: skip
+        write_field_image(path, values, field, unit, comment, fingerprint)
+
+
+def write_field_image(
+    path: Path, values: NDArray, field: MergedField, unit: str, comment: str, fingerprint: str
+) -> None:
+    """Write an image of the field with celestial and physical (sky pixel) coordinates."""
+    header = field.grid.header(field.frame)
+    header["BUNIT"] = unit
+    header["CREATOR"] = software()
+    header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
+    header.add_comment(comment)
+    header.add_comment(f"band {BAND_EV[0] / 1e3:g}-{BAND_EV[1] / 1e3:g} keV")
+    if values.dtype == np.float64:
+        values = values.astype(np.float32)
+    write_fits(path, fits.HDUList([fits.PrimaryHDU(values, header)]))

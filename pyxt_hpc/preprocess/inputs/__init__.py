@@ -1,0 +1,1 @@
+"""What people, CIAO and the archive supply: which files there are, and what they mean."""

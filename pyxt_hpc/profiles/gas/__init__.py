@@ -1,0 +1,1 @@
+"""Gas in three dimensions: projected and deprojected, its density, pressure, entropy and cooling."""

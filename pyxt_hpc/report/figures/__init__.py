@@ -1,0 +1,1 @@
+"""What a page shows: maps, images and spectra, packed small."""

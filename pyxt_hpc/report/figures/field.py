@@ -1,0 +1,103 @@
+"""The merged image of all observations with the regions that were drawn on it."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from astropy.wcs import WCS
+from matplotlib.colors import AsinhNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.chandra.regions.sky import contains_pixels
+from pyxt_hpc.config.cluster import ClusterConfig
+from pyxt_hpc.errors import PyxtError
+from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.plots.maps.pictures import thinned
+from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
+from pyxt_hpc.report.figures.maps import PageMap, add_image, scale_edges
+from pyxt_hpc.report.figures.payload import PackedArrays
+
+_FINE = 2
+"""Outlines are drawn on pixels so much smaller than the image's."""
+
+
+def add_field(config: ClusterConfig, bundle: Bundle, payload: PackedArrays) -> dict[str, Any]:
+    """The image as the page's JavaScript takes it, with its coordinates and the outlines of region files.
+
+    Where the merged images are not here, as on a machine that only has the bundle, it is the bundle's.
+    """
+    layout = Layout.of(config)
+    remark = ""
+    if check_regular(layout.merged_brightness) and check_regular(layout.merged_exposure):
+        with open_fits(layout.merged_brightness, "merged image", "make it again", ours=True) as hdus:
+            values, header = hdus[0].data.astype(np.float32), hdus[0].header
+        wcs, whole = WCS(header), True
+    else:
+        values, wcs, whole = bundle.brightness, bundle.wcs, False
+        remark = (
+            "The merged images of the whole field are not on this machine: this is the analysed part of it."
+        )
+    rows, cols = (np.flatnonzero(np.isfinite(values).any(axis=axis)) for axis in (1, 0))
+    values = values[: rows[-1] + 1, : cols[-1] + 1]
+    small = thinned(values[rows[0] :, cols[0] :], 2, integer=False)
+    seen = small[np.isfinite(small)]
+    low, middle, high = (float(v) for v in np.percentile(seen, [1, 50, 99.8]))
+    scale = AsinhNorm(max(middle - low, 0.01 * (high - low), 1e-300), low, high)
+    product = MapProduct(layout.map("field"), "Brightness", "count s-1 arcmin-2", values)
+    colours = {"map": "gray", "edges": scale_edges(scale), "logarithmic": False}
+    made = PageMap("field", product.title, product.unit, "counts less background over exposure", colours)
+    limits = np.percentile(seen, [0.02, 99.98])
+    made.image = add_image(made, np.clip(values, *limits), int(rows[0]), int(cols[0]), payload)
+    outlines: list[dict[str, Any]] = []
+    if whole:
+        outlines, problems = _drawn(config, layout, values.shape, wcs)
+        remark = " ".join(problems)
+    return {**asdict(made), "wcs": tangent(wcs), "outlines": outlines, "remark": remark}
+
+
+def tangent(wcs: WCS) -> dict[str, Any]:
+    """What the formula of a tangential projection needs: pixel from 0, its place [deg], CD matrix."""
+    assert list(wcs.wcs.ctype) == ["RA---TAN", "DEC--TAN"], "all images of this package are tangential"
+    return {
+        "pixel": [float(v) - 1.0 for v in wcs.wcs.crpix],
+        "sky": [float(v) for v in wcs.wcs.crval],
+        "cd": [[float(v) for v in line] for line in wcs.pixel_scale_matrix],
+    }
+
+
+def _drawn(
+    config: ClusterConfig, layout: Layout, shape: tuple[int, ...], wcs: WCS
+) -> tuple[list[dict[str, Any]], list[str]]:
+    found: list[dict[str, Any]] = []
+    problems = []
+    for kind, path in (
+        ("sources", layout.sources_reg),
+        ("core", layout.exclude_reg),
+        ("crop", layout.crop_reg),
+        ("background", layout.background_reg),
+    ):
+        if not check_regular(path):
+            continue
+        try:
+            reader = RegionReader.of(layout, config.observation_ids)
+            region = reader.read(path)
+            # 1-based, as FITS has them
+            y, x = (1.0 + (np.arange(-_FINE, _FINE * (n + 1)) + 0.5) / _FINE - 0.5 for n in shape)
+            inside = contains_pixels(region, wcs, *np.meshgrid(x, y), reader.frames)
+        except PyxtError as error:
+            problems.append(f"{path.name} is not drawn: {error}")
+            continue
+        found.append({"kind": kind, "file": path.name, "lines": _outlines(inside, x - 1.0, y - 1.0)})
+    return found, problems
+
+
+def _outlines(inside: NDArray[np.bool_], x: NDArray, y: NDArray) -> list[list[float]]:
+    """Closed lines around a mask: x and y of their corners in turn, in pixels from 0."""
+    axes = Figure().subplots()
+    (segments,) = axes.contour(x, y, inside.astype(np.float32), levels=[0.5]).allsegs
+    return [[round(float(v), 2) for v in line.ravel()] for line in segments]

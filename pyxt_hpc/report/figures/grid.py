@@ -1,0 +1,118 @@
+"""What a page shows of the sky: every pixel's region, or why it has none, on as many pixels as are useful."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.fit.flags import UNUSABLE, flag_names
+from pyxt_hpc.maps.fitted import FittedRegions
+from pyxt_hpc.maps.kinds.blanks import FIRST_BLANK, MEANINGS, Blank, flag_image
+from pyxt_hpc.store.reader import Results
+from pyxt_hpc.store.rows import Status
+
+_MAX_SIDE = 1600
+"""Pixels: no screen shows more of a map."""
+
+REASONS = {FIRST_BLANK - int(blank).bit_length(): meaning for blank, meaning in MEANINGS.items()}
+"""Of pixels without a fitted region: -1, -2, ... in the order of `Blank`."""
+
+DEAD = frozenset(FIRST_BLANK - int(blank).bit_length() for blank in (Blank.OUTSIDE, Blank.HOLE))
+"""Those among `REASONS` of pixels that are not live."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Regions on the pixels of a page.
+
+    Parameters
+    ----------
+    first_row, first_col, step
+        The page's pixel (i, j) is the image's (first_row + i step, first_col + j step).
+    labels
+        (m, n) int32: 1 + place among the page's regions, or one of `REASONS`.
+    regions
+        (k,) the page's regions, as places in `FittedRegions.rows`.
+    at
+        (k,) a place of each region in the flattened image.
+    blank
+        Reason and share of the live pixels, of the whole image; `DEAD` ones are of all pixels.
+    """
+
+    first_row: int
+    first_col: int
+    step: int
+    labels: NDArray[np.int32]
+    regions: NDArray[np.int64]
+    at: NDArray[np.int64]
+    blank: dict[int, float]
+
+    def cut(self, image: NDArray) -> NDArray:
+        """An image (ny, nx) on the page's pixels."""
+        rows, cols = (
+            slice(first, first + n * self.step, self.step)
+            for first, n in zip((self.first_row, self.first_col), self.labels.shape, strict=True)
+        )
+        return image[rows, cols]
+
+
+def page_grid(regions: FittedRegions, max_regions: int) -> Grid:
+    """Place the regions on a page: all, or those of every second, third ... pixel where they are too many.
+
+    Parameters
+    ----------
+    regions
+        That have a fit.
+    max_regions
+        That the page may have.
+    """
+    painted = regions.paint(np.arange(len(regions.rows)).astype(np.float64))
+    labels = np.where(np.isfinite(painted), painted + 1, 0).astype(np.int32)
+    blank = labels == 0
+    # of the bits of `Blank` one is set, above those of flags
+    _, bits = np.frexp(flag_image(regions)[blank])
+    labels[blank] = FIRST_BLANK - bits
+    live = regions.bundle.mask > 0
+    share = {
+        reason: float(np.mean(labels == reason) if reason in DEAD else np.mean(labels[live] == reason))
+        for reason in REASONS
+    }
+    rows, cols = (np.flatnonzero((regions.radius > 0).any(axis=axis)) for axis in (1, 0))
+    margin = max(4, round(0.03 * max(np.ptp(rows), np.ptp(cols))))
+    first_row, first_col = (max(int(found[0]) - margin, 0) for found in (rows, cols))
+    last_row, last_col = (int(found[-1]) + margin + 1 for found in (rows, cols))
+    inside = labels[first_row:last_row, first_col:last_col]
+    step = max(-(-max(inside.shape) // _MAX_SIDE), 1)
+    while True:
+        thin = inside[::step, ::step]
+        kept, place = np.unique(thin[thin > 0], return_inverse=True)
+        if len(kept) <= max_regions:
+            break
+        step += 1
+    thin = thin.copy()
+    thin[thin > 0] = place + 1
+    numbers, first = np.unique(labels, return_index=True)
+    return Grid(
+        first_row=first_row,
+        first_col=first_col,
+        step=step,
+        labels=thin,
+        regions=kept.astype(np.int64) - 1,
+        at=first[np.searchsorted(numbers, kept)].astype(np.int64),
+        blank={reason: part for reason, part in share.items() if part > 0},
+    )
+
+
+def reasons_of_bad(results: Results) -> dict[str, int]:
+    """Why regions have no fit, in words, and how many; the most frequent first."""
+    found: dict[str, int] = {}
+    bad = np.flatnonzero(np.isin(results.status, (int(Status.BAD), int(Status.QUARANTINED))))
+    for index in bad.tolist():
+        flags = int(results.rows["flags"][index]) & int(UNUSABLE)
+        text = (
+            results.messages.get(index)
+            or flag_names(flags).lower().replace("_", " ")
+            or "no reason is stored"
+        )
+        found[text] = found.get(text, 0) + 1
+    return dict(sorted(found.items(), key=lambda item: -item[1]))

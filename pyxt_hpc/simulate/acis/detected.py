@@ -1,0 +1,48 @@
+"""Detected events as plain columns, before they have a file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyxt_hpc.simulate.acis.instrument import CHANNEL_KEV, N_CHANNELS
+
+
+@dataclass(frozen=True, eq=False)
+class DetectedEvents:
+    """n events: time [s], chip, detector position then, measured energy and its PI channel (from 1)."""
+
+    time: NDArray[np.float64]
+    ccd_id: NDArray[np.int8]
+    detx: NDArray[np.float64]
+    dety: NDArray[np.float64]
+    energy_eV: NDArray[np.float32]
+    pi: NDArray[np.int16]
+
+    @classmethod
+    def of(
+        cls,
+        time: NDArray[np.float64],
+        ccd_id: NDArray[np.int8],
+        detx: NDArray[np.float64],
+        dety: NDArray[np.float64],
+        measured_keV: NDArray[np.float64],
+    ) -> "DetectedEvents":
+        """Events in their channels; those beyond the PI channels are lost, as the RMF says."""
+        energy = (1e3 * measured_keV).astype(np.float32)
+        pi = np.floor(energy.astype(np.float64) / (1e3 * CHANNEL_KEV)) + 1
+        events = cls(time, ccd_id, detx, dety, energy, pi.astype(np.int16))
+        return events.select((pi >= 1) & (pi <= N_CHANNELS))
+
+    @classmethod
+    def join(cls, parts: Sequence["DetectedEvents"]) -> "DetectedEvents":
+        """All events of the parts, one part after the other."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
+    def __len__(self) -> int:
+        return len(self.pi)
+
+    def select(self, chosen: NDArray) -> "DetectedEvents":
+        """Events of a mask (n,) bool, or of numbers in their order."""
+        return DetectedEvents(*(getattr(self, f.name)[chosen] for f in fields(self)))

@@ -1,0 +1,1 @@
+"""Stage 5: bins by the method that is configured, or from a file."""

@@ -1,0 +1,244 @@
+"""Stage 5: the scale map, decomposed over rows of the image."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from pyxt_hpc.binning.bins import paint_signal_to_noise
+from pyxt_hpc.binning.bins import signal_to_noise as ratio_of
+from pyxt_hpc.binning.circles import (
+    RADIUS_MAX,
+    RADIUS_MIN,
+    RADIUS_STEP,
+    CircleSums,
+    prepare,
+    region_index,
+    scale_map_rows,
+)
+from pyxt_hpc.binning.lattice import lattice
+from pyxt_hpc.binning.smoothing import circle_sums as circle_sums_of
+from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
+from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.fit.inputs import read_cluster_bundle, scale_map_settings
+from pyxt_hpc.fit.region_map import RegionMap
+from pyxt_hpc.images import write_image
+from pyxt_hpc.layout import Layout
+from pyxt_hpc.parallel.master.driver import run_chunks
+from pyxt_hpc.parallel.master.ledger import Collector
+from pyxt_hpc.parallel.pools.choose import choose_pool
+from pyxt_hpc.parallel.pools.pool import Payload
+from pyxt_hpc.parallel.world import World
+from pyxt_hpc.stages.bins.label_bins import BinsSummary, Unbinned, label_bins, least_radius, summary_of
+
+ROUNDING = 1e-3
+"""Steps by which a radius may be missed: maps of the point spread are single precision."""
+
+
+@dataclass(frozen=True)
+class BinningSummary:
+    """What stage 5 found, for the last line on the screen."""
+
+    live_pixels: int
+    circles: int
+    regions: dict[int, int]  # by resolution
+    median_radius: float
+    seconds: float
+
+
+def _prepare_worker(meta: float, arrays: dict[str, np.ndarray]) -> tuple[CircleSums, float]:
+    return CircleSums(**arrays), meta
+
+
+def _scale_map_rows(context: tuple[CircleSums, float], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    images, target = context
+    return scale_map_rows(images, int(rows[0]), int(rows[-1]) + 1, target)
+
+
+def circle_sums(bundle: Bundle, config: ClusterConfig) -> CircleSums:
+    """Sums for the circles of a cluster.
+
+    S/N = (C - B)/sqrt(C + B): the background's variance is taken to be B itself, as ClusterPyXT does, and not
+    the smaller one that the bundle has of a long blank-sky file. Of all counts it is sqrt(C).
+    """
+    if config.signal_to_noise_of == "counts":
+        nothing = np.zeros_like(bundle.background)
+        return prepare(bundle.counts, nothing, nothing, bundle.mask)
+    return prepare(bundle.counts, bundle.background, bundle.background, bundle.mask)
+
+
+def circles_of(bundle: Bundle, config: ClusterConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Scale map and S/N map of a bundle, (ny, nx) float32 each, as stage 5 makes them, without a file."""
+    found = scale_map_rows(circle_sums(bundle, config), 0, bundle.mask.shape[0], config.signal_to_noise)
+    return _with_least_radius(bundle, config, *found)
+
+
+def _with_least_radius(
+    bundle: Bundle, config: ClusterConfig, radius: np.ndarray, signal_to_noise: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Circles made as large as they must be, and their S/N."""
+    if not config.minimum_radius:
+        return radius, signal_to_noise
+    least = np.ceil(least_radius(bundle, config) / RADIUS_STEP - ROUNDING) * RADIUS_STEP
+    larger = np.clip(np.maximum(radius, least), RADIUS_MIN, RADIUS_MAX).astype(np.float32)
+    larger[radius == 0] = 0.0
+    live = bundle.mask > 0
+    images = np.stack([bundle.counts, bundle.background, bundle.background, live], axis=-1) * live[..., None]
+    reached = ratio_of(*circle_sums_of(images, larger)[:3]).astype(np.float32)
+    return larger, np.where(larger > radius, reached, signal_to_noise)
+
+
+def make_region_map(bundle: Bundle, config: ClusterConfig) -> tuple[RegionMap, np.ndarray]:
+    """Regions and S/N map (ny, nx) of a bundle, as stage 5 makes them, without a file."""
+    if config.bin_method != "circles":
+        made = label_bins(bundle, config)
+        return RegionMap.of_labels(made.labels), made.signal_to_noise
+    radius, signal_to_noise = circles_of(bundle, config)
+    return RegionMap(radius), signal_to_noise
+
+
+def signal_to_noise_of(bundle: Bundle, config: ClusterConfig, where: RegionMap) -> np.ndarray:
+    """(ny, nx) S/N reached in every pixel's region."""
+    if where.labels is None:
+        return circles_of(bundle, config)[1]
+    return paint_signal_to_noise(bundle.counts, bundle.background, bundle.background, where.labels)
+
+
+def _inputs(config: ClusterConfig) -> tuple[Bundle, Payload]:
+    bundle = read_cluster_bundle(config)
+    return bundle, Payload(config.signal_to_noise, vars(circle_sums(bundle, config)))
+
+
+def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningSummary | BinsSummary | None:
+    """Make the scale map, the S/N map and the index of regions; None on ranks that were workers.
+
+    Bins that share no pixel are made by the master alone.
+
+    Raises
+    ------
+    EmptySelection
+        If no circle up to the largest radius, or no bin, reaches the S/N.
+    MissingInput, DamagedFile, ConfigError
+        As `label_bins`.
+    Interrupted
+        At a signal; unlike fits, rows of the scale map are made too quickly to be worth storing one by one.
+    """
+    if config.bin_method != "circles":
+        with world.others_wait():
+            return _create_label_bins(config) if world.is_master else None
+    start = time.perf_counter()
+    layout = Layout.of(config)
+    with world.others_wait():
+        inputs = _inputs(config) if world.is_master else None
+    with choose_pool(n_workers, world).open(_prepare_worker, inputs and inputs[1]) as pool:
+        if pool is None or inputs is None:
+            return None
+        bundle = inputs[0]
+        radius = np.zeros(bundle.mask.shape, np.float32)
+        signal_to_noise = np.zeros_like(radius)
+
+        def collect(rows: np.ndarray, result: tuple[np.ndarray, np.ndarray]) -> None:
+            radius[rows], signal_to_noise[rows] = result
+
+        run_chunks(
+            pool,
+            _scale_map_rows,
+            np.arange(len(radius)),
+            Collector(collect, "row"),
+            label="scale map",
+            unit="row",
+            when_stopped="nothing of it is stored: the next run makes it from the beginning",
+        )
+
+    radius, signal_to_noise = _with_least_radius(bundle, config, radius, signal_to_noise)
+    if not radius.any():
+        raise EmptySelection(
+            f"no circle of up to {RADIUS_MAX:g} pixels reaches S/N {config.signal_to_noise:g} "
+            f"in {layout.bundle}: lower signal_to_noise_threshold in {config.path}"
+        )
+    write_circles(bundle, config, radius, signal_to_noise)
+    return BinningSummary(
+        live_pixels=int(np.count_nonzero(bundle.mask)),
+        circles=int(np.count_nonzero(radius)),
+        regions={
+            resolution: len(lattice(radius > 0, step)[0]) for resolution, step in RESOLUTION_STEP.items()
+        },
+        median_radius=float(np.median(radius[radius > 0])),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def write_circles(
+    bundle: Bundle,
+    config: ClusterConfig,
+    radius: np.ndarray,
+    signal_to_noise: np.ndarray,
+    history: Sequence[str] = (),
+) -> None:
+    """Write the products of stage 5 for circles: radii [pixels] and S/N, (ny, nx) float32 each."""
+    layout = Layout.of(config)
+    formula = "sqrt(C)" if config.signal_to_noise_of == "counts" else "(C - B)/sqrt(C + B)"
+    write = partial(
+        write_image,
+        wcs_header=bundle.wcs_header,
+        bundle_fingerprint=bundle.fingerprint,
+        settings=scale_map_settings(config),
+        history=[f"radii {RADIUS_MIN:g} to {RADIUS_MAX:g} step {RADIUS_STEP:g}", *history],
+    )
+    write(
+        layout.signal_to_noise_map,
+        signal_to_noise,
+        unit="",
+        comment=f"{formula} in the circle; 0 where the target is not reached",
+    )
+    write(
+        layout.region_index_map,
+        region_index(radius),
+        unit="",
+        comment="number of the region centred here, from 1 in row-major order; 0: none",
+    )
+    # Last: its presence says that the stage is complete.
+    write(
+        layout.scale_map,
+        radius,
+        unit="pixel",
+        comment="radius of the smallest circle with the S/N target; 0: masked or not reached",
+    )
+
+
+def _create_label_bins(config: ClusterConfig) -> BinsSummary:
+    start = time.perf_counter()
+    layout, bundle = Layout.of(config), read_cluster_bundle(config)
+    made = label_bins(bundle, config)
+    write = partial(
+        write_image,
+        wcs_header=bundle.wcs_header,
+        bundle_fingerprint=bundle.fingerprint,
+        settings=scale_map_settings(config),
+        history=["bins share no photons: their errors are independent"],
+    )
+    write(
+        layout.signal_to_noise_map,
+        made.signal_to_noise,
+        unit="",
+        comment="(C - B)/sqrt(C + B) of the bin; 0 where there is none",
+    )
+    codes = ", ".join(f"{why.value} {why.name.lower().replace('_', ' ')}" for why in Unbinned)
+    write(
+        layout.region_index_map,
+        made.labels,
+        unit="",
+        comment=f"number of the bin that holds the pixel; 0: none, and extension UNBINNED has why: {codes}",
+        errors={"UNBINNED": made.unbinned},
+    )
+    # Last: its presence says that the stage is complete.
+    write(
+        layout.scale_map,
+        RegionMap.of_labels(made.labels).radius,
+        unit="pixel",
+        comment="radius of the circle with the area of the pixel's bin; 0: no bin",
+    )
+    return summary_of(bundle, config, made, time.perf_counter() - start)
