@@ -65,9 +65,7 @@ def row_of_chips(n: int) -> Polygons:
 def images(gas: float = 1e5, *, background: bool = True, seed: int = 1) -> FieldImages:
     """A flattened cluster of so many counts, with two sources and an even background."""
     rng = np.random.default_rng(seed)
-    wcs = tangent_plane(150.0, 20.0, PIXEL_ARCSEC)
-    wcs.wcs.crpix = [SIDE / 2, SIDE / 2]
-    wcs.wcs.set()
+    wcs = tangent_plane(150.0, 20.0, PIXEL_ARCSEC, crpix=(SIDE / 2, SIDE / 2))
     y, x = np.indices((SIDE, SIDE), dtype=float)
     seen = (np.maximum(abs(y - 219.5), abs(x - 219.5)) < 210) & (abs(y - 150) > 2)
     r90 = psf_r90_arcsec(np.hypot(y - 220, x - 220) * PIXEL_ARCSEC / 60.0) / PIXEL_ARCSEC

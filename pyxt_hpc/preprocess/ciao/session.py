@@ -64,7 +64,8 @@ class Session:
         self._folder = folder
         self._noise = folder / "start.log"
         self._lock = threading.Lock()
-        self._ended = False
+        self.has_ended = False
+        """Whether it takes no more calls."""
         self._rest = b""
         reader, writer = os.pipe()
         self._answers = reader
@@ -118,7 +119,7 @@ class Session:
         )
 
     def _wait_until_ready(self) -> None:
-        if self._is_ready or self._ended:
+        if self._is_ready or self.has_ended:
             return
         greeting = self._receive(time.monotonic() + _START_LIMIT_S)
         if greeting is None or greeting["error"]:
@@ -136,17 +137,12 @@ class Session:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(exist_ok=True)
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether it takes no more calls."""
-        return self._ended
-
     def end(self) -> None:
         """End the process with all that it has started; from any thread, and as often as one likes."""
         with self._lock:
-            if self._ended:
+            if self.has_ended:
                 return
-            self._ended = True
+            self.has_ended = True
             # The group first: as long as its leader is not waited for, nobody else has its number.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)

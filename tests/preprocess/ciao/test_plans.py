@@ -280,10 +280,7 @@ def put(path: Path, text: str) -> None:
 
 
 def sky_frame() -> WCS:
-    frame = tangent_plane(150.0, 30.0)
-    frame.wcs.crpix = [4096.5, 4096.5]
-    frame.wcs.set()
-    return frame
+    return tangent_plane(150.0, 30.0, crpix=(4096.5, 4096.5))
 
 
 def header_of(case: Case, obsid: str) -> dict[str, Any]:

@@ -15,9 +15,7 @@ BLUE, YELLOW, GREEN, RED = "#56b4e9", "#f0e442", "#009e73", "#d55e00"
 
 
 def draw(path: Path, *, n_sources: int, flat: bool = False) -> np.ndarray:
-    wcs = tangent_plane(150.0, 20.0, 2.0)
-    wcs.wcs.crpix = [100.0, 80.0]
-    wcs.wcs.set()
+    wcs = tangent_plane(150.0, 20.0, 2.0, crpix=(100.0, 80.0))
     y, x = np.indices((160, 200))
     rate = np.full(y.shape, 1.0) if flat else 0.2 + 50.0 / (1.0 + ((y - 80) ** 2 + (x - 100) ** 2) / 100.0)
     exposure = np.where(x > 20, 1e4, 0.0)
