@@ -175,10 +175,6 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
         """(n,) times that a run ended while the region was in flight."""
         return self._crashes.copy()
 
-    def rows(self) -> np.ndarray:
-        """(n,) of ROW_DTYPE; `column` takes less memory."""
-        return self._file.read("rows")
-
     def column(self, name: str) -> np.ndarray:
         """(n,) one column of the rows."""
         return read_column(self._file, name)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyxt_hpc.config.cluster import SECTIONS, ClusterConfig, config_template, read_config
 from pyxt_hpc.config.hpc import CONFIG_KEYS, KEYS, BatchSettings
 from pyxt_hpc.config.ini import parse_ini, without_key
-from pyxt_hpc.config.schema import ini_lines, table_lines
+from pyxt_hpc.config.schema import ini_lines
 from pyxt_hpc.errors import ConfigError, DamagedFile
 from pyxt_hpc.jobs.sites import read_site
 
@@ -35,7 +35,11 @@ PROPERTY = settings(
 
 @pytest.mark.parametrize("section", ALL_KEYS)
 def test_manual_has_the_table_of_keys(section: str) -> None:
-    table = "\n".join([f"## [{section}]", *table_lines(ALL_KEYS[section])])
+    lines = [f"## [{section}]", "| key | default | unit | meaning |", "| --- | --- | --- | --- |"]
+    for name, one in ALL_KEYS[section].items():
+        default = f"`{one.default}`" if one.default else "-"
+        lines.append(f"| `{name}` | {default} | {one.unit} | {one.meaning.replace('|', chr(92) + '|')} |")
+    table = "\n".join(lines)
     page = CONFIGURATION.read_text(encoding="utf-8")
     found = re.sub(r"(?ms)^(## \[\w+\])\n.*?(?=^\|)", r"\1\n", page)
     assert table in found, f"{CONFIGURATION.name} should have:\n\n{table}"

@@ -29,13 +29,12 @@ from pyxt_hpc.preprocess.ciao.copies import settle_copies
 from pyxt_hpc.preprocess.ciao.plans import archive, facts
 from pyxt_hpc.preprocess.ciao.plans.background import background_call
 from pyxt_hpc.preprocess.ciao.plans.call import Call
-from pyxt_hpc.preprocess.ciao.plans.clean_events import clean_events_call
 from pyxt_hpc.preprocess.ciao.plans.detection import detection_calls
 from pyxt_hpc.preprocess.ciao.plans.exposure_maps import SKY_PIXELS, exposure_map_call
 from pyxt_hpc.preprocess.ciao.plans.facts import ObservationFacts
 from pyxt_hpc.preprocess.ciao.plans.flares import flare_calls
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles, choose_exposure, find_repro, repro_call
-from pyxt_hpc.preprocess.ciao.plans.responses import response_call
+from pyxt_hpc.preprocess.ciao.plans.responses import clean_events_call, response_call
 from pyxt_hpc.preprocess.ciao.runner import Limits, Plans, steps_of
 from pyxt_hpc.preprocess.inputs.area_maps import area_energies
 from pyxt_hpc.preprocess.inputs.arf_position import chip_at, points_of

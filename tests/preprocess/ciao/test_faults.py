@@ -17,7 +17,6 @@ from pyxt_hpc.preprocess.ciao.find import Ciao, find_ciao
 from pyxt_hpc.preprocess.ciao.plans import (
     archive,
     background,
-    clean_events,
     detection,
     exposure_maps,
     flares,
@@ -70,7 +69,7 @@ class Way:
         assert files is not None
         yield background.background_call(OBSID, layout, files, CHIPS, stowed=False)
         yield from flares.flare_calls(OBSID, layout, files, CHIPS, SPAN_S, None)
-        yield clean_events.clean_events_call(dataset, layout, files, layout.deflare_gti(OBSID))
+        yield responses.clean_events_call(dataset, layout, files, layout.deflare_gti(OBSID))
         layout.ciao_region(OBSID).write_text("circle(4300,4300,150)\n")
         yield responses.response_call(dataset, layout, files, (0.7, 8.0))
         grid = "3900.5:4300.5:4,3900.5:4300.5:4"

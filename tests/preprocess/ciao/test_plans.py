@@ -21,12 +21,11 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.plans import archive, facts
 from pyxt_hpc.preprocess.ciao.plans.background import background_call
 from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call
-from pyxt_hpc.preprocess.ciao.plans.clean_events import clean_events_call
 from pyxt_hpc.preprocess.ciao.plans.detection import detection_calls
 from pyxt_hpc.preprocess.ciao.plans.exposure_maps import exposure_map_call, map_name
 from pyxt_hpc.preprocess.ciao.plans.flares import flare_calls
 from pyxt_hpc.preprocess.ciao.plans.repro import choose_exposure, find_repro, repro_call
-from pyxt_hpc.preprocess.ciao.plans.responses import response_call
+from pyxt_hpc.preprocess.ciao.plans.responses import clean_events_call, response_call
 from pyxt_hpc.preprocess.inputs.area_maps import area_energies
 
 # of the public repository cxcsds/ciao-contrib, July 2026
