@@ -125,7 +125,7 @@ def acis() -> Instrument:
     channel = np.searchsorted(rmf.channel_hi_keV, 0.5 * (edges[1:] + edges[:-1]))
     chip_arcmin2 = (geometry.CHIP_PIXELS * geometry.PIXEL_ARCSEC / 60.0) ** 2
     particles = np.bincount(channel, rate, rmf.n_channels + 1)[: rmf.n_channels] / chip_arcmin2
-    background = particles + photons.sky_background_rate(arf, NH, "phabs") @ rmf.to_sparse()
+    background = particles + photons.sky_background_rate(arf, NH, "phabs") @ rmf.sparse
     channels = channel_bins(*BAND, rmf)
     band = slice(channels[0], channels[-1])
     return Instrument(

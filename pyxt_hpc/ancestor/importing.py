@@ -389,7 +389,4 @@ def _physical_frame(image: Path) -> WCS:
         scale = abs(float(header["CDELT2"])) / float(header["CDELT2P"]) * 3600.0
     except (KeyError, TypeError, ValueError):
         raise MissingInput(f"{image}: has no physical coordinates: save the regions in fk5") from None
-    plane = tangent_plane(float(wcs.wcs.crval[0]), float(wcs.wcs.crval[1]), scale)
-    plane.wcs.crpix = crpix
-    plane.wcs.set()
-    return plane
+    return tangent_plane(float(wcs.wcs.crval[0]), float(wcs.wcs.crval[1]), scale, (crpix[0], crpix[1]))

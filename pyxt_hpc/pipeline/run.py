@@ -30,7 +30,7 @@ Echo = Callable[[str], None]
 
 # each is a module in preprocess, and a function in it
 PREPROCESSING = ("process-data", "propose-regions", "remove-sources", "generate-responses", "crop-data")
-BY_CIAO = ("process-data", "propose-regions", "remove-sources", "generate-responses")
+BY_CIAO = PREPROCESSING[:-1]
 """Stages that CIAO may have a part in."""
 STAGES = (*PREPROCESSING, "create-bins", "fit-spectra", "make-maps")
 
@@ -49,14 +49,8 @@ def run_stages(
 
     With `replace`, fits of other data or settings are replaced; finished fits that still hold never are.
 
-    Raises
-    ------
-    ConfigError
-        If the first stage comes after the last.
-    ForeignProduct
-        If there are fits of other data or settings, and they may not be replaced.
-    PyxtError
-        What a stage raises; the stages before it are done.
+    Raises ConfigError if the first stage comes after the last; ForeignProduct if there are fits of other data
+    or settings, and they may not be replaced; what a stage raises, when those before it are done.
     """
     begin, end = STAGES.index(first), STAGES.index(last)
     if begin > end:

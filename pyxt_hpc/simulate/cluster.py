@@ -113,9 +113,7 @@ def demo_truth(counts: float = 1e6, field_arcmin: float = 14.0) -> ClusterTruth:
     """
     ra, dec = 150.0, 20.0
     half = int(np.ceil(0.75 * field_arcmin * 60.0 / PIXEL_ARCSEC))
-    wcs = tangent_plane(ra, dec, PIXEL_ARCSEC)
-    wcs.wcs.crpix = [half + 1, half + 1]
-    wcs.wcs.set()
+    wcs = tangent_plane(ra, dec, PIXEL_ARCSEC, crpix=(half + 1, half + 1))
     y, x = np.mgrid[-half : half + 1, -half : half + 1] * PIXEL_ARCSEC
     radius, angle = np.hypot(x, y), np.degrees(np.arctan2(y, x))
 

@@ -247,9 +247,7 @@ def spherical_truth(*clumps: Clump, field_arcmin: float = 14.0, nH: float = 0.05
     """
     ra, dec = 150.0, 20.0
     half = int(np.ceil(0.75 * field_arcmin * 60.0 / PIXEL_ARCSEC))
-    wcs = tangent_plane(ra, dec, PIXEL_ARCSEC)
-    wcs.wcs.crpix = [half + 1, half + 1]
-    wcs.wcs.set()
+    wcs = tangent_plane(ra, dec, PIXEL_ARCSEC, crpix=(half + 1, half + 1))
     empty = np.zeros((2 * half + 1, 2 * half + 1))
     first = clumps[0].cluster
     truth = SphericalTruth(

@@ -77,7 +77,7 @@ def fwhm(rmf: Rmf) -> NDArray[np.float64]:
     (n_energy,) float64
         [keV]; NaN for energies without response.
     """
-    matrix = rmf.to_sparse()
+    matrix = rmf.sparse
     width = rmf.channel_hi_keV - rmf.channel_lo_keV
     centre = 0.5 * (rmf.channel_hi_keV + rmf.channel_lo_keV)
     result = np.full(matrix.shape[0], np.nan)

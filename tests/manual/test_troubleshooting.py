@@ -46,7 +46,7 @@ MADE_BY: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "preprocess/crop_data.py": (),  # those of the observations that are left out
     "sample/table.py": (("sample/table.py", "_columns"), ("sample/table.py", "_row")),
-    "stages/transfer.py": (),  # those of `set_value`
+    "stages/transfer.py": (),  # those of `without_key`
     "store/writer.py": (("store/writer.py", "_difference"),),
 }
 """Whose texts become the messages of sites, by their file, that have no words of their own."""
