@@ -43,7 +43,8 @@ FIRST = (
     "preprocess/ciao/test_stages_go_on.py",
     "preprocess/ciao/test_whole_way.py",
     "preprocess/ciao/test_faults.py",
-    "jobs/test_slurm.py",
+    "jobs/test_slurm.py",  # waits, and compiles nothing at first
+    "whole/test_full_chain.py",  # simulates first
     "whole/test_marx.py",
     "whole/test_commands.py",
     "sample/test_run.py",
@@ -52,7 +53,6 @@ FIRST = (
     "hostile/test_answers.py",
     "hostile/test_storage.py",
     "whole/test_bad_input.py",
-    "whole/test_full_chain.py",
     "cluster/test_cluster.py",
     "manual/test_snippets.py",
 )
