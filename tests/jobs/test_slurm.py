@@ -1,6 +1,7 @@
 """Jobs on a real SLURM run, requeue and finish by themselves, with the results of an uninterrupted run."""
 
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +15,6 @@ from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.jobs.record import read_jobs
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.simulate.demo import write_demo_input
 from pyxt_hpc.store.reader import read_results
 from pyxt_hpc.store.rows import Status
 
@@ -48,107 +48,22 @@ def wait(what: str, true: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.5)
+        time.sleep(0.2)
+
+
+def is_listed(job: str) -> bool:
+    """Whether it waits, runs, or has processes that are still to end."""
+    done = subprocess.run(
+        ["squeue", "--noheader", "--jobs", job], capture_output=True, text=True, check=False
+    )
+    return bool(done.stdout.strip())
 
 
 def ended(job: str) -> bool:
     return job_state(job)["JobState"] in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 
 
-@pytest.fixture(scope="module")
-def cluster(slurm: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cluster up to the scale map whose fits take long, in a folder with blanks and a quote."""
-    if not MPIEXEC.exists():
-        pytest.skip(f"no {MPIEXEC}: pip install 'pyxt_hpc[mpi]' brings it")
-    folder = tmp_path_factory.mktemp("slurm") / "it's my work"
-    config = write_demo_input(folder, exposure_fraction=0.3, field_arcmin=7.0)
-    text = config.read_text()
-    for key in ("free_abundance", "free_column_density"):
-        text = re.sub(rf"^{key} = false", f"{key} = true", text, flags=re.MULTILINE)
-    config.write_text(
-        f"{text}\n[hpc]\nscheduler = slurm\ntime = 00:01:00\nstop_margin = 30\nlauncher = mpirun\n"
-    )
-    assert main(["run", "--through", "crop-data", "-c", str(config)]) == 0
-    assert main(["create-bins", "-c", str(config), "--num-cpus", "2"]) == 0
-    return config
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(cluster: Path) -> np.ndarray:
-    """Fits of every pixel's region by one run."""
-    assert main(["fit-spectra", "-c", str(cluster), "--resolution", "3", "--num-cpus", "2", "--yes"]) == 0
-    results = Layout.of(read_config(cluster)).results
-    found = values(results)
-    results.unlink()
-    return found
-
-
-@pytest.fixture
-def submit(
-    cluster: Path, slurm: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
-    """The command, as a function of its options that gives the id of the job."""
-    for name, value in slurm.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*options: str) -> str:
-        capsys.readouterr()
-        assert main(["make-job", "--submit", "-c", str(cluster), "--yes", *options]) == 0
-        return capsys.readouterr().out.split()[1].rstrip(":")
-
-    return run
-
-
-def test_a_job_too_long_for_its_limit_finishes_by_itself(
-    cluster: Path, uninterrupted: np.ndarray, submit: Callable[..., str]
-) -> None:
-    layout = Layout.of(read_config(cluster))
-    options = ["--stages", "6", "--resolution", "3", "--ranks-per-node", "4"]
-
-    cancelled = submit(*options, "--launcher", "srun --mpi=pmi2", "--time", "00:10:00")
-    wait("the first results", lambda: n_finished(layout.results) > 0, 120)
-    subprocess.run(["scancel", cancelled], check=True)
-    wait("the end of a cancelled job", lambda: ended(cancelled), 30)
-    before = n_finished(layout.results)
-    assert 0 < before < uninterrupted.shape[1]
-
-    # The warning comes in the first half of the minute, and may come before the program is ready for it.
-    job = submit(*options, "--max-requeues", "100")
-    wait("the end of the job", lambda: ended(job), 1200)
-    state = job_state(job)
-    logs = sorted(layout.logs.glob(f"pyxt-demo-{job}-attempt-*.log"))
-    said = "\n".join(log.read_text() for log in logs)
-    assert state["JobState"] == "COMPLETED", said
-    assert int(state["Restarts"]) >= 1, said
-    assert len(logs) == int(state["Restarts"]) + 1
-    # The warning may also come when a run has just done its work, and end it.
-    assert len(re.findall(r"(?:not finished|a process was killed).*: run again", said)) == len(logs) - 1
-    np.testing.assert_array_equal(values(layout.results), uninterrupted)
-    assert job_state(cancelled)["JobState"] == "CANCELLED"
-    assert int(job_state(cancelled)["Restarts"]) == 0
-
-
-def test_one_task_of_an_array_fails_and_is_done_again(
-    cluster: Path, uninterrupted: np.ndarray, submit: Callable[..., str]
-) -> None:
-    layout = Layout.of(read_config(cluster))
-    layout.results.unlink(missing_ok=True)
-    layout.part_results(2, 3).mkdir()  # nothing can be stored there
-    array = ["--array", "3", "--resolution", "1", "--ranks-per-node", "1", "--time", "00:10:00"]
-    job = submit(*array)
-    wait("the end of the array", lambda: all(ended(f"{job}_{task}") for task in (1, 2, 3)), 120)
-    states = [job_state(f"{job}_{task}")["JobState"] for task in (1, 2, 3)]
-    assert states == ["COMPLETED", "FAILED", "COMPLETED"]
-    assert "not run again" in (layout.logs / f"pyxt-demo-{job}_2-attempt-1.log").read_text()
-    layout.part_results(2, 3).rmdir()
-    again = submit(*array)
-    wait("the end of the array", lambda: all(ended(f"{again}_{task}") for task in (1, 2, 3)), 120)
-    assert main(["results", "merge", "-c", str(cluster)]) == 0
-    found = values(layout.results)
-    assert found.shape[1] > 300
-    every = {region: number for number, region in enumerate(uninterrupted[0].tolist())}
-    np.testing.assert_array_equal(found, uninterrupted[:, [every[region] for region in found[0].tolist()]])
-
+# These come first: they wait while other processes compile what the real program needs.
 
 # Killed at the first attempt, warned at the second, done at the third; endless where there is such a file.
 PROGRAM = """\
@@ -175,7 +90,8 @@ def stand_in(tmp_path: Path, slurm: dict[str, str], monkeypatch: pytest.MonkeyPa
     config = tmp_path / "A1.ini"
     config.write_text(
         "[cluster_info]\nname = A1\nobservation_ids = 1\nredshift = 0.1\nhydrogen_column_density = 0.01\n"
-        f"abundance = 0.3\n[hpc]\nscheduler = slurm\nranks_per_node = 1\nvenv = {tools.parent}\n"
+        "abundance = 0.3\n[hpc]\nscheduler = slurm\nranks_per_node = 1\nstop_margin = 30\n"
+        f"venv = {tools.parent}\n"
         f"environment =\n    OUT={tmp_path}\n"
     )
     return config
@@ -220,6 +136,118 @@ def test_cancelled_it_does_not_come_back(stand_in: Path, capsys: pytest.CaptureF
     assert job_state(job)["JobState"] == "CANCELLED"
     assert main(["status", "-c", str(stand_in)]) == 0
     assert ", cancelled 2" in capsys.readouterr().out
+    wait("the end of its last process", lambda: not is_listed(job), 60)
     assert main(["cancel", "-c", str(stand_in), job]) == 0
     assert "had ended already" in capsys.readouterr().out
     assert (stand_in.parent / "runs").read_text() == "run\n"
+
+
+def test_slurm_warns_before_the_time_limit(stand_in: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (stand_in.parent / "endless").touch()
+    line = ["make-job", "--submit", "-c", str(stand_in), "--stages", "6", "--yes", "--time", "00:01:00"]
+    assert main(line) == 0
+    job = capsys.readouterr().out.split()[1].rstrip(":")
+    log = Layout.of(read_config(stand_in)).logs / f"pyxt-A1-{job}-attempt-1.log"
+    # It comes in the first half of the minute; SLURM looks at its jobs' limits twice in it.
+    wait("the warning", lambda: log.exists() and "warned: the work is told to stop" in log.read_text(), 180)
+    (stand_in.parent / "endless").unlink()
+    wait("the end of the job", lambda: ended(job), 120)
+    state = job_state(job)
+    assert (state["JobState"], state["Restarts"]) == ("COMPLETED", "2")
+    said = log.read_text()
+    assert "not finished: run again" in said
+    assert "the time limit is reached" not in said
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    slurm: dict[str, str], small_cluster_cropped: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A cluster up to the scale map whose fits take long, in a folder with blanks and a quote."""
+    if not MPIEXEC.exists():
+        pytest.skip(f"no {MPIEXEC}: pip install 'pyxt_hpc[mpi]' brings it")
+    folder = tmp_path_factory.mktemp("slurm") / "it's my work"
+    shutil.copytree(small_cluster_cropped, folder)
+    config = folder / "demo.ini"
+    text = config.read_text().replace("free_abundance = false", "free_abundance = true")
+    config.write_text(f"{text}\n[hpc]\nscheduler = slurm\ntime = 00:10:00\nlauncher = mpirun\n")
+    assert main(["create-bins", "-c", str(config), "--num-cpus", "2"]) == 0
+    return config
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(cluster: Path) -> np.ndarray:
+    """Fits of every pixel's region by one run."""
+    assert main(["fit-spectra", "-c", str(cluster), "--resolution", "3", "--num-cpus", "2", "--yes"]) == 0
+    results = Layout.of(read_config(cluster)).results
+    found = values(results)
+    results.unlink()
+    return found
+
+
+@pytest.fixture
+def submit(
+    cluster: Path, slurm: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """The command, as a function of its options that gives the id of the job."""
+    for name, value in slurm.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*options: str) -> str:
+        capsys.readouterr()
+        assert main(["make-job", "--submit", "-c", str(cluster), "--yes", *options]) == 0
+        return capsys.readouterr().out.split()[1].rstrip(":")
+
+    return run
+
+
+def test_a_warned_job_finishes_by_itself(
+    cluster: Path, uninterrupted: np.ndarray, submit: Callable[..., str]
+) -> None:
+    layout = Layout.of(read_config(cluster))
+    options = ["--stages", "6", "--resolution", "3", "--ranks-per-node", "3"]
+
+    cancelled = submit(*options, "--launcher", "srun --mpi=pmi2")
+    wait("the first results", lambda: n_finished(layout.results) > 0, 300)
+    subprocess.run(["scancel", cancelled], check=True)
+    wait("the end of a cancelled job", lambda: ended(cancelled), 30)
+    before = n_finished(layout.results)
+    assert 0 < before < uninterrupted.shape[1]
+
+    # What SLURM sends before the time limit (test_slurm_warns_before_the_time_limit), without the minute.
+    job = submit(*options, "--max-requeues", "100")
+    wait("more results", lambda: n_finished(layout.results) > before, 300)
+    subprocess.run(["scancel", "--signal=USR1", "--batch", job], check=True)
+    wait("the end of the job", lambda: ended(job), 300)
+    state = job_state(job)
+    logs = sorted(layout.logs.glob(f"pyxt-demo-{job}-attempt-*.log"))
+    said = "\n".join(log.read_text() for log in logs)
+    assert state["JobState"] == "COMPLETED", said
+    assert int(state["Restarts"]) == 1, said
+    assert len(logs) == 2
+    assert len(re.findall(r"(?:not finished|a process was killed).*: run again", said)) == 1
+    np.testing.assert_array_equal(values(layout.results), uninterrupted)
+    assert job_state(cancelled)["JobState"] == "CANCELLED"
+    assert int(job_state(cancelled)["Restarts"]) == 0
+
+
+def test_one_task_of_an_array_fails_and_is_done_again(
+    cluster: Path, uninterrupted: np.ndarray, submit: Callable[..., str]
+) -> None:
+    layout = Layout.of(read_config(cluster))
+    layout.results.unlink(missing_ok=True)
+    layout.part_results(2, 3).mkdir()  # nothing can be stored there
+    array = ["--array", "3", "--resolution", "1", "--ranks-per-node", "1", "--time", "00:10:00"]
+    job = submit(*array)
+    wait("the end of the array", lambda: all(ended(f"{job}_{task}") for task in (1, 2, 3)), 120)
+    states = [job_state(f"{job}_{task}")["JobState"] for task in (1, 2, 3)]
+    assert states == ["COMPLETED", "FAILED", "COMPLETED"]
+    assert "not run again" in (layout.logs / f"pyxt-demo-{job}_2-attempt-1.log").read_text()
+    layout.part_results(2, 3).rmdir()
+    again = submit(*array)
+    wait("the end of the array", lambda: all(ended(f"{again}_{task}") for task in (1, 2, 3)), 120)
+    assert main(["results", "merge", "-c", str(cluster)]) == 0
+    found = values(layout.results)
+    assert found.shape[1] > 300
+    every = {region: number for number, region in enumerate(uninterrupted[0].tolist())}
+    np.testing.assert_array_equal(found, uninterrupted[:, [every[region] for region in found[0].tolist()]])

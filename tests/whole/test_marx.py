@@ -202,7 +202,6 @@ def _run(marx: Path, folder: Path, obsids: tuple[str, ...]) -> Run:
     )
     stages = ["run", "-c", str(config), "--through", "fit-spectra", "--resolution", "1", "--num-cpus", "2"]
     assert main([*stages, "--yes"]) == 0
-    assert main(["make-temperature-map", "-c", str(config)]) == 0
     results = read_results(layout.results)
     rows = results.rows[results.status == Status.DONE]
     return Run(layout, truth, read_bundle(layout.bundle), rows)
@@ -342,6 +341,7 @@ def check_norms(run: Run, fitted: NDArray, largest_error: float) -> None:
 
 
 def test_maps_show_the_temperature(acis_i: Run) -> None:
+    assert main(["make-temperature-map", "-c", str(acis_i.layout.cluster_dir.with_suffix(".ini"))]) == 0
     kT = fits.getdata(acis_i.layout.map("temperature"))
     row, col = (round(value) for value in acis_i.centre)
     middle = kT[row - 30 : row + 30, col - 30 : col + 30]

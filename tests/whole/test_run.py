@@ -105,7 +105,7 @@ def test_a_drawn_region_wins_and_only_what_follows_is_done(
     # fits of the former crop are not thrown away without a word
     assert main(["run", "-c", str(moved), "--resolution", "1"]) == 2
     assert "--yes" in capsys.readouterr().err
-    assert did(capsys, moved, "--yes")["fit-spectra"]
+    assert did(capsys, moved, "--yes", "--through", "fit-spectra")["fit-spectra"]
     # proposals are made again only where nobody has touched them
     sources = layout.sources_reg.read_text()
     layout.exclude_reg.write_text("")
