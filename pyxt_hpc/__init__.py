@@ -4,6 +4,8 @@ In Python, a cluster is an object (`Cluster`, `open_bundle`) with its results an
 when they are first used, so that ``import pyxt_hpc`` is quick.
 """
 
+from pyxt_hpc.version import __version__
+
 TYPE_CHECKING = False  # as in `typing`, which takes time to load
 if TYPE_CHECKING:  # for type checkers and editors
     from pyxt_hpc.bundle import read_bundle as read_bundle
@@ -13,8 +15,6 @@ if TYPE_CHECKING:  # for type checkers and editors
     from pyxt_hpc.cluster.fitting import fit_spectra as fit_spectra
     from pyxt_hpc.cluster.results import read_results as read_results
     from pyxt_hpc.cluster.sky_map import make_map as make_map
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Cluster": "cluster.cluster",

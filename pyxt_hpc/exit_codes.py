@@ -6,12 +6,11 @@ system's, whoever meets it; only the rest is a defect of pyxt_hpc.
 
 import errno
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_INPUT, EXIT_TRY_AGAIN, PyxtError
 from pyxt_hpc.files.quoting import one_line, shown
-from pyxt_hpc.files.system_errors import FULL, error_number, no_room, reason_of
+from pyxt_hpc.files.system_errors import FULL, chain, error_number, no_room, reason_of
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def answer_to(error: BaseException) -> Answer:
         return Answer(one_line(str(error)), error.exit_code)
     if isinstance(error, KeyboardInterrupt) or (
         # a library that was being loaded makes an error of its own of it
-        isinstance(error, ImportError) and any(isinstance(one, KeyboardInterrupt) for one in _chain(error))
+        isinstance(error, ImportError) and any(isinstance(one, KeyboardInterrupt) for one in chain(error))
     ):
         return Answer("interrupted: what is finished is stored", EXIT_TRY_AGAIN)
     if isinstance(error, MemoryError):
@@ -118,22 +117,9 @@ def _of_system(error: OSError) -> Answer:
 
 def _of_loader(error: BaseException) -> Answer | None:
     for reason, remedy in _LOADER:
-        if any(reason in text for text in _texts(error)):
+        if any(reason in str(one) for one in chain(error)):
             return Answer(f"a library cannot be loaded ({reason}): {remedy}", EXIT_INPUT)
     return None
-
-
-def _texts(error: BaseException) -> list[str]:
-    """Of an error and of those that led to it."""
-    return [str(one) for one in _chain(error)]
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error, and those that led to it."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
 
 
 def _of_library(error: ImportError) -> Answer:
@@ -141,7 +127,8 @@ def _of_library(error: ImportError) -> Answer:
         return answer
     if (error.name or "").partition(".")[0] == "pyxt_hpc":
         return Answer("", EXIT_DEFECT)
-    reason = shown(one_line(_texts(error)[-1]), 300)
+    *_, first = chain(error)
+    reason = shown(one_line(str(first)), 300)
     return Answer(
         f"a library cannot be loaded ({reason}): install pyxt_hpc again, with what it needs, in an "
         "environment of its own",

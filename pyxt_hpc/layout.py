@@ -4,28 +4,24 @@ import glob
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from pyxt_hpc.config.cluster import ClusterConfig
 
 
+@dataclass(frozen=True)
 class _Entry:
     """A path below the cluster's folder; ``{name}`` stands for the cluster's name."""
 
-    def __init__(self, pattern: str, meaning: str) -> None:
-        self.pattern = pattern
-        self.__doc__ = meaning
+    pattern: str
+    meaning: str
 
 
 class _Path(_Entry):
     """One path, such as ``layout.bundle``."""
 
-    @overload
-    def __get__(self, layout: None, owner: Any) -> "_Path": ...
-    @overload
-    def __get__(self, layout: "Layout", owner: Any) -> Path: ...
-    def __get__(self, layout: "Layout | None", owner: Any) -> "Path | _Path":
-        return self if layout is None else layout.cluster_dir / self.pattern.format(name=layout.name)
+    def __get__(self, layout: "Layout", owner: Any) -> Path:
+        return layout.cluster_dir / self.pattern.format(name=layout.name)
 
 
 class _PathOf(_Entry):
@@ -35,14 +31,7 @@ class _PathOf(_Entry):
     its name: ``-FI``, ``-BI-p2``, or nothing.
     """
 
-    @overload
-    def __get__(self, layout: None, owner: Any) -> "_PathOf": ...
-    @overload
-    def __get__(self, layout: "Layout", owner: Any) -> Callable[[str | int], Path]: ...
-    def __get__(self, layout: "Layout | None", owner: Any) -> "Callable[[str | int], Path] | _PathOf":
-        if layout is None:
-            return self
-
+    def __get__(self, layout: "Layout", owner: Any) -> Callable[[str | int], Path]:
         def path(of: str | int) -> Path:
             obsid, kind = _parts(str(of))
             return layout.cluster_dir / self.pattern.format(name=layout.name, of=of, obsid=obsid, kind=kind)

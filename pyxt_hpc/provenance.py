@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-import pyxt_hpc
+from pyxt_hpc.version import __version__
 
 
 def software() -> str:
     """Name and version of this software."""
-    return f"pyxt_hpc {pyxt_hpc.__version__}"
+    return f"pyxt_hpc {__version__}"
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:

@@ -61,7 +61,7 @@ class Step:
 
     def outdated(self) -> str | None:
         """Why it has to be done (again); None if what it made is there and still holds."""
-        record = self._read()
+        record = read_record(self.record)
         if record is None:
             return "not done yet"
         outputs = self.outputs
@@ -90,7 +90,7 @@ class Step:
 
     def facts(self) -> Facts:
         """What `run_if_outdated` recorded."""
-        return (self._read() or {}).get("facts", {})
+        return (read_record(self.record) or {}).get("facts", {})
 
     def absent(self) -> list[Path]:
         """What it should have made and is not there, files and patterns."""
@@ -112,9 +112,6 @@ class Step:
 
     def _inputs(self) -> dict[str, str]:
         return {self._relative(path): _file_state(path) for path in self.inputs}
-
-    def _read(self) -> dict[str, Any] | None:
-        return read_record(self.record)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

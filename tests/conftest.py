@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.wcs import WCS
 from hypothesis import settings
 
 from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
+from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig, read_config
 from pyxt_hpc.data.makers.plasma_table import HC_KEV_ANGSTROM
 from pyxt_hpc.layout import Layout
@@ -190,10 +190,7 @@ def made_up_bundle() -> Callable[..., Bundle]:
 def _made_up_bundle(counts: np.ndarray, background: float, exposure_s: float = 1e5) -> Bundle:
     """One observation, everywhere live and equally sensitive."""
     shape = counts.shape
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval, wcs.wcs.crpix = [150.0, 20.0], [shape[1] / 2, shape[0] / 2]
-    wcs.wcs.cdelt = [-PIXEL_ARCSEC / 3600, PIXEL_ARCSEC / 3600]
+    wcs = tangent_plane(150.0, 20.0, PIXEL_ARCSEC, (shape[1] / 2, shape[0] / 2))
     one, none = np.ones(1), np.zeros(0, np.int16)
     observation = BundleObservation(
         obsid="1",

@@ -45,8 +45,12 @@ ROOMS = [
         "steps",
         "images",
     ),
-    *("layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__"),
+    *("layout", "config", "provenance", "exit_codes", "arrays", "files", "errors", "__init__", "version"),
 ]
+
+
+OF_ONE_KIND = {PACKAGE, PACKAGE / "cli" / "commands", PACKAGE / "manual"}
+"""Folders whose children are alike: rooms, commands and topics."""
 
 
 def room_of(module: str) -> str:
@@ -96,12 +100,21 @@ def test_every_room_has_its_place() -> None:
     assert "fit" in {room_of(name) for name in imports_of(PACKAGE / "stages" / "fitting.py")}
 
 
+def test_ten_children_of_a_folder_are_seen_at_one_look() -> None:
+    found = {
+        folder: [path for path in folder.iterdir() if not path.name.startswith(("__", "."))]
+        for folder in [PACKAGE, *filter(Path.is_dir, PACKAGE.rglob("*"))]
+        if folder.name != "__pycache__"
+    }
+    assert {folder for folder, children in found.items() if len(children) > 10} == OF_ONE_KIND
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_the_face_is_for_others(path: Path) -> None:
     """The package itself takes objects from where they are, by which their room is known."""
     tree = ast.walk(ast.parse(path.read_text()))
     nodes = [node for node in tree if isinstance(node, ast.ImportFrom) and node.module == "pyxt_hpc"]
-    assert {alias.name for node in nodes for alias in node.names} <= {*ROOMS, "__version__"}
+    assert {alias.name for node in nodes for alias in node.names} <= set(ROOMS)
 
 
 def test_names_of_the_face_are_the_same_for_type_checkers() -> None:

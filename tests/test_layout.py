@@ -1,6 +1,5 @@
 """Every path is below the cluster's folder, where ClusterPyXT has it, and no two coincide."""
 
-import inspect
 from pathlib import Path
 
 from pyxt_hpc.layout import Layout
@@ -31,7 +30,7 @@ def paths() -> dict[str, Path]:
     """Call every public path of the layout."""
     layout = Layout(Path("data/A"), "A")
     found = {}
-    for name, _ in inspect.getmembers(Layout):
+    for name in dir(layout):
         if name.startswith("_") or name in (
             "of",
             "picture",

@@ -32,7 +32,7 @@ from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.simulate.acis import geometry, instrument, photons
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.grouping import LEVEL_BINS, channel_bins, choose_level, merge_levels, resolution_bins
-from pyxt_hpc.spectra.templates import fold_templates
+from pyxt_hpc.spectra.templates import SourceModel
 
 SEED = 20240502
 BAND = (0.7, 8.0)
@@ -120,12 +120,12 @@ class Outcome:
 def acis() -> Instrument:
     """The synthetic ACIS-I on its axis."""
     arf, rmf = instrument.on_axis_arf(), instrument.gaussian_rmf()
-    templates = fold_templates(arf, rmf, redshift=REDSHIFT, nH=NH)
+    templates = SourceModel(redshift=REDSHIFT, nH=NH).fold(arf, rmf)
     edges, rate = instrument.particle_background()
     channel = np.searchsorted(rmf.channel_hi_keV, 0.5 * (edges[1:] + edges[:-1]))
     chip_arcmin2 = (geometry.CHIP_PIXELS * geometry.PIXEL_ARCSEC / 60.0) ** 2
     particles = np.bincount(channel, rate, rmf.n_channels + 1)[: rmf.n_channels] / chip_arcmin2
-    background = particles + photons.sky_background_rate(arf, NH, "phabs") @ rmf.to_sparse()
+    background = particles + photons.sky_background_rate(arf, NH, "phabs") @ rmf.sparse
     channels = channel_bins(*BAND, rmf)
     band = slice(channels[0], channels[-1])
     return Instrument(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from pyxt_hpc.chandra.sky.psf import R90_PER_SIGMA, merged_r90_arcsec, psf_r90_arcsec
+from pyxt_hpc.chandra.sky.psf import R90_PER_SIGMA, psf_r90_arcsec
 from pyxt_hpc.detect.point_sources import detect_sources
 
 PIXEL = 1.968
@@ -99,7 +99,9 @@ def simulate(seed: int, side: int = 1024, brightness: tuple[float, float] = (3.5
             )
         )
     total = 10 ** rng.uniform(*brightness)
-    gas = blurred(gas, merged_r90_arcsec((e, theta) for e, _, theta in shown) / PIXEL / R90_PER_SIGMA)
+    weights = [np.maximum(e, 1e-9) for e, _, _ in shown]
+    r90 = np.average([psf_r90_arcsec(theta) for *_, theta in shown], axis=0, weights=weights) / PIXEL
+    gas = blurred(gas, r90 / R90_PER_SIGMA)
     gas *= exposure
     gas *= total / gas.sum()
     particles = bare * rng.uniform(3e-6, 8e-6)
@@ -128,7 +130,6 @@ def simulate(seed: int, side: int = 1024, brightness: tuple[float, float] = (3.5
             )
     counts = rng.poisson(diffuse) + points
     counts = np.where(exposure > 0, counts, 0).astype(int)
-    r90 = merged_r90_arcsec((e, theta) for e, _, theta in shown) / PIXEL
     local = diffuse[at][seen] * np.pi * r90[at][seen] ** 2
     strength = 0.9 * signal / np.sqrt(0.9 * signal + local)
     return Field(

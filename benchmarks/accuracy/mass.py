@@ -5,9 +5,9 @@ Poisson spectra with all temperatures along the line of sight, fits, and a mass 
 
     python -m benchmarks.accuracy.mass --clusters 200 --way backward --output mass.jsonl
 
-Posteriors are sampled by importance, about a second a cluster; ``--steps 3000`` has emcee sample the same
-posteriors instead, a minute each. A repeated run goes on where it stopped; ``--clusters 0`` only prints
-the table of a file.
+Posteriors are sampled by importance, about a second a cluster, or by emcee where this leaves few effective
+samples. ``--steps 3000`` has emcee sample all, 10 to 30 s each; ``--against`` tells how far the results of
+two files are apart. A repeated run goes on where it stopped; with ``--clusters 0`` it prints tables only.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from pyxt_hpc.simulate.spherical import SphericalCluster
 EDGES_R500 = np.array([0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.27, 0.36, 0.48, 0.63, 0.82, 1.05])
 GAS_FRACTION = 0.12
 DRAWS, DEGREES, ENOUGH, MAX_ROUNDS = 2500, 6, 300, 10
+FEW, STEPS = 50, 3000
 SEED = 42
 
 
@@ -64,7 +65,8 @@ def one_realisation(number: int, way: str, exposure_s: float, steps: int) -> dic
     truth = {d: float(cluster.halo.radius(d, cluster.critical_density)) for d in (2500.0, 500.0)}
     sky = AnnularSky(cluster, EDGES_R500 * truth[500.0] / cluster.kpc_per_arcsec, exposure_s=exposure_s)
     annuli, mixing = sky.observe(rng), sky.mixing
-    options = MassOptions(ways=(way,), ensembles=1, sampler=SamplerOptions(max_steps=steps))
+    sampler = SamplerOptions(max_steps=steps or STEPS)
+    options = MassOptions(ways=(way,), ensembles=1, sampler=sampler)
     start = time.perf_counter()
     result: dict[str, object] = {"number": number, "way": way, "true_M500": cluster.M500}
     try:
@@ -77,6 +79,9 @@ def one_realisation(number: int, way: str, exposure_s: float, steps: int) -> dic
             options=options,
         )
         posterior, quality = by_emcee(problem, way) if steps else by_importance(problem, rng)
+        if quality.get("effective", FEW) < FEW:
+            posterior, more = by_emcee(problem, way)
+            quality |= more
     except EmptySelection as error:
         return {**result, "refused": str(error)}
     result |= {"chi2": posterior.chi2, **quality}
@@ -203,6 +208,23 @@ def mixing_of(mixing, used):
     return type(mixing)(mixing.gas_kT, mixing.fit_kT, mixing.slope[used], mixing.gain[used])
 
 
+def print_agreement(rows: list[dict], others: list[dict]) -> None:
+    """How far results of the same clusters are apart, in half of the others' 68% intervals."""
+    print("| | clusters | apart: mean | rms | most | width over the others' |\n|---|---|---|---|---|---|")
+    for way in WAYS:
+        mine, theirs = ({row["number"]: row for row in some if row["way"] == way} for some in (rows, others))
+        for name in ("M2500", "M500"):
+            pairs = np.array([(mine[n][name], theirs[n][name]) for n in mine if n in theirs])
+            if len(pairs):
+                half = np.diff(pairs[:, :, 1:], axis=2)[:, :, 0] / 2.0
+                apart = (pairs[:, 0, 0] - pairs[:, 1, 0]) / half[:, 1]
+                rms, wider = np.sqrt(np.mean(apart**2)), np.mean(half[:, 0] / half[:, 1])
+                print(
+                    f"| {way} {name} | {len(pairs)} | {apart.mean():+.2f} | {rms:.2f} | "
+                    f"{np.abs(apart).max():.2f} | {wider:.2f} |"
+                )
+
+
 def print_table(rows: list[dict]) -> None:
     """Bias, scatter and coverage of what the rows have."""
     print("| | clusters | refused | median | mean over truth | scatter | half of 68% | holds truth |")
@@ -215,10 +237,11 @@ def print_table(rows: list[dict]) -> None:
             known = np.array([row[name] for row in own if name in row and np.isfinite(row[name]).all()])
             value, low, high = known.T
             inside = np.mean((low <= 1.0) & (high >= 1.0))
+            error = np.sqrt(inside * (1.0 - inside) / len(value))
             print(
                 f"| {way} {name} | {len(known)} | {len(own) - len(known)} | {np.median(value):.3f} | "
                 f"{value.mean():.3f} +- {value.std() / np.sqrt(len(value)):.3f} | {value.std():.3f} | "
-                f"{np.mean(high - low) / 2:.3f} | {inside:.1%} |"
+                f"{np.mean(high - low) / 2:.3f} | {inside:.1%} +- {error:.1%} |"
             )
 
 
@@ -231,6 +254,7 @@ def main() -> None:
     parser.add_argument("--way", choices=WAYS, default="backward")
     parser.add_argument("--exposure", type=float, default=1e5, help="[s]; default 1e5")
     parser.add_argument("--steps", type=int, default=0, help="of emcee; default: importance")
+    parser.add_argument("--against", type=Path, help="results of the other sampler to compare with")
     parser.add_argument("--output", type=Path, default=Path("mass-benchmark.jsonl"))
     arguments = parser.parse_args()
     done = (
@@ -246,6 +270,8 @@ def main() -> None:
         with arguments.output.open("a") as file:
             file.write(json.dumps(done[-1]) + "\n")
     print_table(done)
+    if arguments.against:
+        print_agreement(done, [json.loads(line) for line in arguments.against.read_text().splitlines()])
 
 
 if __name__ == "__main__":

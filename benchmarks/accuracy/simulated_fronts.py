@@ -167,9 +167,7 @@ def _cluster(
     kT: NDArray[np.float64], norm: NDArray[np.float64], abundance: NDArray[np.float64]
 ) -> ClusterTruth:
     ra, dec = 150.0, 20.0
-    wcs = tangent_plane(ra, dec, PIXEL_ARCSEC)
-    wcs.wcs.crpix = [kT.shape[1] / 2, kT.shape[0] / 2]
-    wcs.wcs.set()
+    wcs = tangent_plane(ra, dec, PIXEL_ARCSEC, crpix=(kT.shape[1] / 2, kT.shape[0] / 2))
     # the brighter side of a front adds light: all fields are equally deep where it matters
     truth = ClusterTruth(
         ra=ra, dec=dec, redshift=0.1, nH=0.05, wcs=wcs, kT=kT, norm=norm / norm.sum(), abundance=abundance

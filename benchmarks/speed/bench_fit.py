@@ -37,7 +37,7 @@ from pyxt_hpc.spectra.grouping import channel_bins, choose_level, merge_levels, 
 from pyxt_hpc.spectra.kernels.statistics import WSTAT, slopes_and_curvatures, terms, total
 from pyxt_hpc.spectra.models.absorption import transmission
 from pyxt_hpc.spectra.models.plasma import load_plasma
-from pyxt_hpc.spectra.templates import fold_templates
+from pyxt_hpc.spectra.templates import SourceModel
 
 SEED = 20240501
 COUNTS, BACKGROUND_SHARE, RATIO, EXPOSURE = 1600.0, 0.2, 10.0, 5e4
@@ -275,7 +275,7 @@ def main() -> None:
     print(environment())
 
     arf, rmf = response()
-    templates = fold_templates(arf, rmf, redshift=REDSHIFT, nH=NH)
+    templates = SourceModel(redshift=REDSHIFT, nH=NH).fold(arf, rmf)
     channels = channel_bins(*BAND, rmf)
     band = slice(channels[0], channels[-1])
     parts = [np.ascontiguousarray(rates[:, band]) for rates in (templates.hhe, templates.metals)]

@@ -34,14 +34,6 @@ _HINT = "ClusterPyXT made it; copy it again"
 _SAME_SCALE = 0.02
 
 
-@dataclass(frozen=True, eq=False)
-class AncestorBundle:
-    """The bundle, and what is to be said of it."""
-
-    bundle: Bundle
-    findings: tuple[str, ...]
-
-
 @dataclass(frozen=True)
 class ObservationProducts:
     """Files of one observation that a bundle is made from."""
@@ -95,8 +87,8 @@ def read_plane(path: Path, what: str) -> tuple[NDArray[np.float64], WCS]:
         return values.astype(float), wcs
 
 
-def bundle_of(config: ClusterConfig, old: AncestorLayout) -> AncestorBundle:
-    """Put ClusterPyXT's events, responses and masks into a bundle.
+def bundle_of(config: ClusterConfig, old: AncestorLayout) -> tuple[Bundle, list[str]]:
+    """Put ClusterPyXT's events, responses and masks into a bundle; also what is to be said of it.
 
     Raises
     ------
@@ -128,7 +120,7 @@ def bundle_of(config: ClusterConfig, old: AncestorLayout) -> AncestorBundle:
             f"{old.combined_counts.name} has {theirs:.0f} counts; outside the sources, and each on its own "
             f"pixel, they are {ours}"
         )
-    return AncestorBundle(bundle, tuple(findings))
+    return bundle, findings
 
 
 def _observation(

@@ -13,11 +13,9 @@ from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.files.quoting import one_line
 from pyxt_hpc.files.text import read_text
 from pyxt_hpc.files.writing import check_regular
+from pyxt_hpc.stages.export import CSV_COLUMNS
 
-COLUMNS = ("region", "T", "T_err_+", "T_err_-", "Norm", "Norm_err_+", "Norm_err_-", "reduced_x2", "obs_id")
-"""As ``initialize_fits_file`` of ClusterPyXT's cluster.py writes them."""
-
-FIT_DTYPE = np.dtype([("region", "i8"), *((name, "f8") for name in COLUMNS[1:8]), ("obs_id", "U1300")])
+FIT_DTYPE = np.dtype([("region", "i8"), *((name, "f8") for name in CSV_COLUMNS[1:8]), ("obs_id", "U1300")])
 _MAX_BYTES = 1 << 30
 
 
@@ -50,8 +48,10 @@ def read_fits(paths: Iterable[Path]) -> AncestorFits:
             lines = list(csv.reader(text.splitlines()))
         except csv.Error as error:
             raise DamagedFile(f"{path}: is no CSV file ({one_line(str(error))})") from None
-        if not lines or tuple(lines[0]) != COLUMNS:
-            raise DamagedFile(f"{path}: is no table of ClusterPyXT, which begins with {','.join(COLUMNS)}")
+        if not lines or tuple(lines[0]) != CSV_COLUMNS:
+            raise DamagedFile(
+                f"{path}: is no table of ClusterPyXT, which begins with {','.join(CSV_COLUMNS)}"
+            )
         files.append(path)
         for line in filter(None, lines[1:]):
             row = _row(line)
@@ -67,7 +67,7 @@ def read_fits(paths: Iterable[Path]) -> AncestorFits:
 
 
 def _row(line: list[str]) -> tuple[object, ...] | None:
-    if len(line) != len(COLUMNS):
+    if len(line) != len(CSV_COLUMNS):
         return None
     try:
         region = int(float(line[0]))

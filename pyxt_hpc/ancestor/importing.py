@@ -22,7 +22,7 @@ from pyxt_hpc.ancestor.scale_map import TakenRadii, ancestor_numbers, take_radii
 from pyxt_hpc.binning.bins import signal_to_noise
 from pyxt_hpc.binning.circles import RADIUS_MIN, RADIUS_STEP
 from pyxt_hpc.binning.smoothing import circle_sums
-from pyxt_hpc.bundle import Bundle, write_bundle
+from pyxt_hpc.bundle import write_bundle
 from pyxt_hpc.chandra.events import read_sky_wcs
 from pyxt_hpc.chandra.ogip.response import read_arf, read_rmf
 from pyxt_hpc.chandra.regions.physical import physical_text
@@ -162,7 +162,7 @@ class _Import:
                 if needed:
                     self.done.missing.append(f"{path.name}: draw it, or let propose-regions propose it")
                 continue
-            self._try(path.name, lambda path=path, to=to: self._region(path, to))  # type: ignore[misc]
+            self._try(path.name, self._region, path, to)
 
     def _region(self, path: Path, to: Path) -> None:
         region = read_regions(path)
@@ -181,7 +181,7 @@ class _Import:
 
     def _two_frames(self) -> tuple[WCS, WCS] | None:
         """Sky pixels of the merged image and of the first observation, if they are known and differ."""
-        events = self._first(self.source.repro(self.old.obsids[0]), "*evt2.fits*")
+        events = self._level_2_events(self.source.repro(self.old.obsids[0]))
         events = events or self.source.cleaned_events(self.old.obsids[0])
         if not check_regular(self.source.merged_brightness) or not check_regular(events):
             raise MissingInput(
@@ -203,7 +203,7 @@ class _Import:
                 self._place(path, here.observation(obsid) / name / path.name)
             if files:
                 done.taken.append(f"ObsID {obsid}: {len(files)} files of {name}/")
-            events = events or (self._first(folder, "*evt2.fits*") if name != "secondary" else None)
+            events = events or (self._level_2_events(folder) if name != "secondary" else None)
         cleaned = source.cleaned_events(obsid)
         if events is None and check_regular(cleaned):
             events = cleaned
@@ -240,13 +240,13 @@ class _Import:
                 done.missing.append(f"ObsID {obsid}: {suffix.upper()}, from CIAO's specextract")
                 continue
             what = f"ObsID {obsid}: {suffix.upper()} {path.name}"
-            if self._try(what, lambda read=read, path=path: read(path)):  # type: ignore[misc]
+            if self._try(what, read, path):
                 self._place(path, to)
                 done.taken.append(what)
 
     @staticmethod
-    def _first(folder: Path, pattern: str) -> Path | None:
-        return next(iter(sorted(folder.glob(pattern))), None) if folder.is_dir() else None
+    def _level_2_events(folder: Path) -> Path | None:
+        return min(folder.glob("*evt2.fits*"), default=None) if folder.is_dir() else None
 
     def _place(self, path: Path, to: Path, *, small: bool = False) -> None:
         with system_errors(to):
@@ -256,10 +256,10 @@ class _Import:
             else:
                 to.symlink_to(path.resolve())
 
-    def _try(self, what: str, do: Callable[[], object]) -> bool:
+    def _try(self, what: str, do: Callable[..., object], *of: object) -> bool:
         """Do something with a file that may be damaged; then it is missing, and the message says why."""
         try:
-            do()
+            do(*of)
         except PyxtError as error:
             reason = str(error).replace(f"{self.source.cluster_dir}/", "")
             self.done.missing.append(f"{what}: {reason}")
@@ -270,22 +270,20 @@ class _Import:
 
     def _products(self, texts: dict[str, str]) -> None:
         config = config_from(self.text, self.done.config)
-        bundle: list[Bundle] = []
+        if self._try("bundle", self._make_bundle, config):
+            self._try("scale map", self._scale_map_and_fits, config, texts)
 
-        def make_bundle() -> None:
-            made = bundle_of(config, self.source)
-            bundle.append(write_bundle(self.here.bundle, made.bundle))
-            write_images(bundle[0], self.here)
-            self.done.changed.extend(made.findings)
-
-        if not self._try("bundle", make_bundle):
-            return
+    def _make_bundle(self, config: ClusterConfig) -> None:
+        made, findings = bundle_of(config, self.source)
+        self.bundle = write_bundle(self.here.bundle, made)
+        write_images(self.bundle, self.here)
+        self.done.changed.extend(findings)
         self.done.has_bundle = True
-        events = sum(len(o.event_channel) for o in bundle[0].observations)
+        events = sum(len(o.event_channel) for o in self.bundle.observations)
         self.done.taken.append(f"bundle of combined/ and acb/: {events} events, one area for the whole field")
-        self._try("scale map", lambda: self._scale_map_and_fits(config, bundle[0], texts))
 
-    def _scale_map_and_fits(self, config: ClusterConfig, bundle: Bundle, texts: dict[str, str]) -> None:
+    def _scale_map_and_fits(self, config: ClusterConfig, texts: dict[str, str]) -> None:
+        bundle = self.bundle
         found = read_radii(self.source.scale_map, bundle.mask.shape)
         radii = take_radii(found, bundle.mask)
         # as ClusterPyXT added them
@@ -391,7 +389,4 @@ def _physical_frame(image: Path) -> WCS:
         scale = abs(float(header["CDELT2"])) / float(header["CDELT2P"]) * 3600.0
     except (KeyError, TypeError, ValueError):
         raise MissingInput(f"{image}: has no physical coordinates: save the regions in fk5") from None
-    plane = tangent_plane(float(wcs.wcs.crval[0]), float(wcs.wcs.crval[1]), scale)
-    plane.wcs.crpix = crpix
-    plane.wcs.set()
-    return plane
+    return tangent_plane(float(wcs.wcs.crval[0]), float(wcs.wcs.crval[1]), scale, (crpix[0], crpix[1]))

@@ -54,14 +54,10 @@ def store_fits(
 
     Parameters
     ----------
-    config, bundle
-        The cluster.
     radius
         (ny, nx) radii that were taken over.
     numbers
         (ny, nx) ClusterPyXT's numbers of the regions, 0 where there is none.
-    fits
-        By these numbers.
     fitted_nH
         Absorbing column [1e22 cm^-2] of these fits.
     files

@@ -3,7 +3,8 @@
 Sanders 2006, MNRAS 371, 829. A bin begins at the brightest pixel that is left and takes, one after the other,
 the pixel beside it whose smoothed brightness is closest to that of its first pixel, as long as the pixel lies
 within so many radii of the circle with the bin's area. What is left between finished bins does not reach the
-S/N: from the lowest S/N on, those bins are given, pixel by pixel, to the neighbours of like brightness.
+S/N: from the lowest S/N on, those bins are given, pixel by pixel, to the neighbours of like brightness. Bins
+that got much of it pass pixels of their border on to neighbours that have less.
 """
 
 from __future__ import annotations
@@ -22,8 +23,17 @@ CONSTRAINT = 2.0
 # Pixels beyond the constraint are looked at again when the bin has grown by this share: its circle is larger.
 _AGAIN = 1.0 / 16.0
 
-# Of the S/N: a bin that has more gets the pixels of another only if nobody else takes them.
+# Of the S/N: a bin that has more gets pixels of others only if nobody else takes them, and passes on its own.
 _ENOUGH = 1.08
+
+# A neighbour takes what is passed on while it has less than this part of the giver's S/N.
+_LESS = 0.98
+
+# Looks at all borders at most: what a bin passes on travels by one bin a look.
+_LOOKS = 20
+
+# Rows and columns to the eight pixels around one: sides and corners by turns.
+_AROUND = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 
 # A bin without S/N is left out, as sky without signal, if it would bring its neighbours below this part of
 # the S/N, shared evenly among them. No pixel is judged by itself: that would choose upward fluctuations.
@@ -92,6 +102,9 @@ def contour_bins(
     reach = constraint * constraint / np.pi if constraint else np.inf
     bins = _grow(order, smooth, flat, need, float(target), reach, limit, mask.shape[1], labels)
     _clean(smooth, flat, float(target), reach, limit, mask.shape[1], bins, labels)
+    for _ in range(_LOOKS):
+        if not _level(smooth, flat, float(target), reach, limit, mask.shape[1], bins, labels):
+            break
     labels = renumbered(labels.reshape(mask.shape))
     reached = signal_to_noise(*sums_of(labels, images))
     labels[(reached < FLOOR * target)[labels]] = 0
@@ -289,6 +302,57 @@ def _offer(pixel, b, smooth, bins, labels, width, near, heap):  # type: ignore[n
         taker = labels[near[i]]
         if taker > 0 and taker != b:
             heappush(heap, (abs(smooth[pixel] - bins[taker, _AIM]), pixel, np.int64(taker)))
+
+
+@compiled
+def _level(smooth, images, target, reach, limit, width, bins, labels):  # type: ignore[no-untyped-def]
+    """Pass pixels from bins with more than enough S/N to neighbours with less; return how many."""
+    near = np.empty(4, np.int64)
+    moved = 0
+    heap = [(0.0, 0, 0)]
+    heap.clear()
+    for pixel in range(labels.size):
+        if labels[pixel] > 0 and _ratio(bins[labels[pixel]]) > _ENOUGH * target:
+            _offer(pixel, labels[pixel], smooth, bins, labels, width, near, heap)
+    while len(heap) > 0:
+        _, pixel, taker = heappop(heap)
+        b, one = labels[pixel], bins[taker]
+        if b == taker or _ratio(bins[b]) <= _ENOUGH * target or one[_N] >= limit:
+            continue
+        if not _within(one, pixel // width, pixel % width, reach) or not _holds_without(pixel, labels, width):
+            continue
+        beside = False  # what lay beside the pixel may have been passed on, too
+        for i in range(_neighbours(pixel, width, labels.size, near)):
+            beside |= labels[near[i]] == taker
+        if not beside:
+            continue
+        _add(bins[b], images, pixel, width, -1.0)
+        _add(one, images, pixel, width, 1.0)
+        if not _reached(bins[b], target) or _ratio(one) > _LESS * _ratio(bins[b]):
+            _add(bins[b], images, pixel, width, 1.0)
+            _add(one, images, pixel, width, -1.0)
+            continue
+        labels[pixel] = taker
+        moved += 1
+        for i in range(_neighbours(pixel, width, labels.size, near)):
+            if labels[near[i]] == b:
+                heappush(heap, (abs(smooth[near[i]] - one[_AIM]), near[i], taker))
+    return moved
+
+
+@compiled
+def _holds_without(pixel, labels, width):  # type: ignore[no-untyped-def]
+    """Whether a bin is connected without one of its pixels, by the eight around it alone."""
+    y, x = pixel // width, pixel % width
+    own = np.zeros(8, np.bool_)
+    for i in range(8):
+        row, col = y + _AROUND[i][0], x + _AROUND[i][1]
+        if 0 <= row < labels.size // width and 0 <= col < width:
+            own[i] = labels[row * width + col] == labels[pixel]
+    groups = 0
+    for i in range(0, 8, 2):
+        groups += own[i] and not (own[i - 1] and own[i - 2])
+    return groups < 2
 
 
 @compiled

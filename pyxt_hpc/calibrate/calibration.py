@@ -93,17 +93,10 @@ class Calibration:
     signal_to_noise: NDArray[np.float64]
     setup: Setup
 
-    @property
-    def parameters(self) -> list[str]:
-        """Names of those that were free."""
-        options = self.setup.options
-        free = {"abundance": options.abundance_bounds, "nH": options.nH_bounds}
-        return ["kT", "norm", *(name for name, bounds in free.items() if bounds is not None)]
-
     @cached_property
     def recovered(self) -> dict[str, Recovery]:
         """Every free parameter by its name."""
-        return {name: Recovery.of(name, self.truth, self.fits) for name in self.parameters}
+        return {name: Recovery.of(name, self.truth, self.fits) for name in self.setup.options.free}
 
     @cached_property
     def by_place(self) -> ByPlace:

@@ -7,7 +7,7 @@ import numpy as np
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.calibrate.calibration import Calibration, Setup
-from pyxt_hpc.calibrate.simulation import TRUTH_DTYPE, Simulation, prepare, simulate_chunk
+from pyxt_hpc.calibrate.simulation import TRUTH_DTYPE, Simulation, simulate_chunk
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError, EmptySelection, ForeignProduct
 from pyxt_hpc.fit.brightness.sky import sky_brightness
@@ -21,9 +21,7 @@ from pyxt_hpc.parallel.master.ledger import Collector
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.parallel.pools.pool import Payload
 from pyxt_hpc.parallel.world import World
-from pyxt_hpc.spectra.fit import FIT_DTYPE, ModelGrid
-
-DRAWS, SEED = 10, 1
+from pyxt_hpc.spectra.fit import FIT_DTYPE, PARAMETERS, ModelGrid
 
 _NO_TRUTH = FitFlag.AT_BOUND_LOW | FitFlag.AT_BOUND_HIGH | FitFlag.NH_AT_BOUND
 
@@ -48,8 +46,8 @@ class Request:
         Background under the source, in units of what the fits expect.
     """
 
-    draws: int = DRAWS
-    seed: int = SEED
+    draws: int = 10
+    seed: int = 1
     regions: int | None = None
     nH: float | None = None
     abundance: float | None = None
@@ -76,12 +74,8 @@ def calibrate(
 
     Parameters
     ----------
-    config
-        The cluster.
     world, n_workers
         Ranks of this run, or so many processes where there is only one.
-    request
-        What to simulate.
 
     Returns
     -------
@@ -104,7 +98,7 @@ def calibrate(
     with world.others_wait():
         begun = _begin(config, request) if world.is_master else None
     payload = begun and Payload(*begun[2].to_shared())
-    with choose_pool(n_workers, world).open(prepare, payload) as pool:
+    with choose_pool(n_workers, world).open(Simulation.from_shared, payload) as pool:
         if pool is None or begun is None:
             return None
         regions, rows, simulation, setup = begun
@@ -158,9 +152,7 @@ def _begin(config: ClusterConfig, request: Request) -> tuple[FittedRegions, np.n
     rows = regions.rows[chosen]
     found = regions.where.numbered(rows["region"], str(regions.layout.region_index_map))
     fits = RegionFits.of(bundle, config, found.table, sky, found.runs)
-    truth = np.zeros(len(rows), TRUTH_DTYPE)
-    for name in TRUTH_DTYPE.names or ():
-        truth[name] = rows[name]
+    truth = rows[list(PARAMETERS)].astype(TRUTH_DTYPE)
     if request.abundance is not None:
         truth["abundance"] = request.abundance
     model = fits.observations.grid

@@ -13,7 +13,7 @@ from pyxt_hpc.calibrate.driver import without_truth
 from pyxt_hpc.calibrate.recovery import NOMINAL
 from pyxt_hpc.calibrate.trust import MEANINGS, Trust
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.maps.product import MapProduct, map_product
 from pyxt_hpc.provenance import software
 
 _SUMMARY = {
@@ -40,36 +40,42 @@ def map_trust(regions: FittedRegions, calibration: Calibration) -> Iterator[MapP
     """Maps of trust, and of the bias and the coverage that it follows from."""
     suffix, place = calibration.setup.suffix, calibration.by_place
     around = f"{place.fits} simulated fits of the region and those around it"
-    layout, nearest = regions.layout, _nearest_simulated(regions, calibration)
+    nearest = _nearest_simulated(regions, calibration)
 
     def painted(values: NDArray) -> NDArray:
         """Of all that have a fit the value of the nearest simulated region; NaN where there is no truth."""
         there = np.asarray(values, float)[nearest]
         return regions.paint(np.where(without_truth(regions.rows), np.nan, there))
 
-    yield MapProduct(
-        layout.map(f"trust{suffix}"),
+    yield map_product(
+        regions,
+        "trust",
         TITLES["trust"],
         "",
         painted(calibration.trust),
         f"what is wrong with kT and its 68% interval, from {around}",
+        suffix=suffix,
         integer=True,
         meanings={int(one): meaning for one, meaning in MEANINGS.items()},
     )
-    yield MapProduct(
-        layout.map(f"calibration_bias{suffix}"),
+    yield map_product(
+        regions,
+        "calibration_bias",
         TITLES["calibration_bias"],
         "",
         painted(place.bias),
         f"median of fitted kT/simulated kT - 1 of {around}",
+        suffix=suffix,
         diverging=True,
     )
-    yield MapProduct(
-        layout.map(f"calibration_coverage{suffix}"),
+    yield map_product(
+        regions,
+        "calibration_coverage",
         TITLES["calibration_coverage"],
         "",
         painted(place.coverage - NOMINAL),
         f"share of 68% intervals that hold the simulated kT, less {NOMINAL}, of {around}",
+        suffix=suffix,
         diverging=True,
     )
 
@@ -93,9 +99,8 @@ def class_table(regions: FittedRegions, calibration: Calibration) -> Table:
     table["high"] = Column([one.high for one, _ in summaries], description="below")
     table["regions"] = Column([int(one.chosen.sum()) for one, _ in summaries], description="simulated")
     table["fits"] = Column([found["kT"].fits for _, found in summaries], description="of their spectra")
-    for name in calibration.parameters:
-        relative = calibration.recovered[name].relative
-        bias = "median of fit/truth - 1" if relative else "median of fit - truth"
+    for name, recovery in calibration.recovered.items():
+        bias = "median of fit/truth - 1" if recovery.relative else "median of fit - truth"
         for column, meaning in _SUMMARY.items():
             table[f"{name}_{column}"] = Column(
                 [getattr(found[name], column) for _, found in summaries],

@@ -171,8 +171,6 @@ def by_place(recovery: Recovery, row: NDArray, col: NDArray, fits: int) -> ByPla
 
     Parameters
     ----------
-    recovery
-        Of n regions.
     row, col
         (n,) their centres [pixels].
     fits

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from pyxt_hpc.fit.extraction.shapes import BinnedSpectra
 from pyxt_hpc.fit.regions import RegionFits
-from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, expected_rates
+from pyxt_hpc.spectra.fit import PARAMETERS, FitOptions, ModelGrid, expected_rates
 
-TRUTH_DTYPE = np.dtype([(name, np.float64) for name in ("kT", "norm", "abundance", "nH")])
+TRUTH_DTYPE = np.dtype([(name, np.float64) for name in PARAMETERS])
 """What is simulated: kT [keV], norm [XSPEC's apec norm], abundance [solar], nH [1e22 cm^-2]."""
 
 _GRID = ("kT", "nH", "hhe", "metals")
@@ -99,8 +98,3 @@ class Simulation:
 def simulate_chunk(context: Simulation, indices: np.ndarray) -> np.ndarray:
     """Fits of some regions' simulated spectra, as bytes: the task of every worker."""
     return context.refit(indices).ravel().view(np.uint8)
-
-
-def prepare(meta: Any, arrays: dict[str, np.ndarray]) -> Simulation:
-    """A worker's context, of what all share."""
-    return Simulation.from_shared(meta, arrays)

@@ -124,7 +124,7 @@ def concatenate(parts: Sequence[EventList]) -> EventList:
     return replace(parts[0], **columns)
 
 
-def sky_wcs(header: fits.Header, path: Path | str = "event list") -> WCS:
+def sky_wcs(header: fits.Header, path: Path | str) -> WCS:
     """WCS of the columns x, y of a table: sky pixels (1-based, as in the file) to RA, Dec [deg].
 
     Raises DamagedFile, which names ``path``, if there are no such columns or no celestial WCS on them.
@@ -335,13 +335,12 @@ def _read_gti(hdus: fits.HDUList, header: fits.Header, path: Path) -> dict[int, 
 
 
 def _gti_array(hdu: fits.BinTableHDU, path: Path) -> NDArray[np.float64]:
-    names = column_numbers(hdu.header)
-    if "start" not in names or "stop" not in names:
+    if not {"start", "stop"} <= column_numbers(hdu.header).keys():
         raise DamagedFile(
             f"{path}: block {_block_name(hdu)} has no columns START, STOP; make the file again with dmcopy, "
             "or fetch it again from the archive"
         )
-    start, stop = (hdu.data.field(names[name] - 1).astype(np.float64) for name in ("start", "stop"))
+    start, stop = (hdu.data[name].astype(np.float64) for name in ("start", "stop"))
     return gti_arithmetic.normalise(np.column_stack([start, stop]))
 
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from pyxt_hpc import __version__
 from pyxt_hpc.cli import screen
 from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.writing import refuse_to_replace
 from pyxt_hpc.parallel.launch import BAR_VARIABLE, NO_BAR
+from pyxt_hpc.version import __version__
 
 HEAD = "# log of pyxt-hpc\n"
 """First line of a log file, by which it is known that lines may be added."""

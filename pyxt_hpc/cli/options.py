@@ -40,8 +40,8 @@ def parse_slice(text: str) -> tuple[int, int]:
     raise ConfigError(f"--slice {shown(text)}: expected I/N with 1 <= I <= N <= 9999, e.g. 3/16")
 
 
-def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A parser that raises ValueError, as argparse takes its message."""
+def as_argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Type of an option whose text a parser takes that raises ValueError."""
 
     def parse_argument(text: str) -> Any:
         try:
@@ -54,7 +54,7 @@ def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 def as_key(name: str) -> Callable[[str], Any]:
     """Type of an option that means the same as an attribute of the configuration, and has its range."""
-    return _argument(lambda text: parse_value(name, text))
+    return as_argument(lambda text: parse_value(name, text))
 
 
 def as_key_text(name: str) -> Callable[[str], str]:
@@ -66,6 +66,22 @@ def as_key_text(name: str) -> Callable[[str], str]:
         return text
 
     return check
+
+
+# option: key of the configuration
+_GIVEN = {
+    "obsids": "observation_ids",
+    "redshift": "redshift",
+    "nH": "hydrogen_column_density",
+    "abundance": "abundance",
+    "signal_to_noise": "signal_to_noise_threshold",
+}
+
+
+def given_texts(arguments: argparse.Namespace) -> dict[str, str]:
+    """Texts of the configuration's keys that options have given."""
+    texts = {key: getattr(arguments, name, None) for name, key in _GIVEN.items()}
+    return {key: text for key, text in texts.items() if text is not None}
 
 
 def place_on_sky(name: str, text: str) -> tuple[float, float]:
@@ -80,25 +96,36 @@ def place_on_sky(name: str, text: str) -> tuple[float, float]:
 
 def whole_number(low: int, high: int) -> Callable[[str], Any]:
     """Type of an option that is a whole number in a range."""
-    return _argument(Integer(low, high))
+    return as_argument(Integer(low, high))
 
 
-def _config_option(**how: Any) -> Option:
-    return option(
-        "-c",
-        "--config-file",
-        dest="config",
-        metavar="CONFIG",
-        type=Path,
-        help="the cluster's INI file, from init-cluster",
-        **how,
-    )
+def number_option(name: str, low: int, high: int, default: int, what: str) -> Option:
+    """A whole number in a range."""
+    how = {"type": whole_number(low, high), "default": default, "metavar": "N"}
+    return option(name, help=f"{what} (default {default})", **how)
 
 
-config_option = _config_option(required=True)
+def range_option(name: str, what: str, ends: tuple[str, str] = ("FROM", "TO"), **how: Any) -> Option:
+    """Two numbers, from one to the other."""
+    return option(name, nargs=2, metavar=ends, help=what, **{"type": float, **how})
+
+
+def engine_option(what: str) -> Option:
+    """Ours, or Sherpa's."""
+    return option("--engine", choices=("fast", "sherpa"), default="fast", help=what)
+
+
+def config_file_option(what: str, *, required: bool = False) -> Option:
+    """The configuration of a cluster, and what it is for."""
+    flags = "-c", "--config-file"
+    return option(*flags, dest="config", metavar="CONFIG", type=Path, required=required, help=what)
+
+
+_CONFIG = "the cluster's INI file, from init-cluster"
+config_option = config_file_option(_CONFIG, required=True)
 
 config_or_sample_option = one_of(
-    _config_option(),
+    config_file_option(_CONFIG),
     option("--sample", metavar="CSV", type=Path, help="a table of clusters instead: `pyxt-hpc help sample`"),
 )
 
@@ -222,13 +249,7 @@ def job_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--stages", choices=("5", "6", "5,6"), metavar="S", help="5, 6 or 5,6 (default 5,6; of a job array 6)"
     )
-    add(
-        "--resolution",
-        type=whole_number(1, 3),
-        choices=sorted(RESOLUTION_STEP),
-        default=2,
-        help="of the fits; default 2",
-    )
+    resolution_option(2, "default 2")(parser)
     add(
         "--array",
         type=whole_number(0, 9999),

@@ -25,8 +25,6 @@ def plain_text(markdown: str, width: int | None = None) -> str:
 
     Parameters
     ----------
-    markdown
-        Text of the page.
     width
         Columns; None for those of the terminal, at most `WIDEST`.
     """

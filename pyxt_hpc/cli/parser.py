@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from pyxt_hpc import __version__
 from pyxt_hpc.cli.command import Command, Group, exit_code_lines
 from pyxt_hpc.cli.commands import (
     calibration,
@@ -29,6 +28,7 @@ from pyxt_hpc.cli.commands import (
 )
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted, shown, suggestion
+from pyxt_hpc.version import __version__
 
 HEADINGS = {
     "run": (cluster, importing, run, preprocessing, fitting, demo),

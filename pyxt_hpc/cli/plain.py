@@ -45,8 +45,6 @@ def plain_fits(names: Sequence[str], rows: "np.ndarray") -> list[dict[str, Any]]
 
     Parameters
     ----------
-    names
-        Of the fits.
     rows
         (n,) results, as `spectra.fit.FIT_DTYPE` or with more columns.
     """

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from astropy.table import QTable
+
 from pyxt_hpc.files.writing import write_ecsv
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.profiles.mass.estimate import ClusterMass
 from pyxt_hpc.profiles.mass.tables import overdensity_table, profile_table
 
 if TYPE_CHECKING:
-    from astropy.table import QTable
     from matplotlib.figure import Figure
 
 
@@ -37,17 +38,13 @@ class Mass:
     made_from: Mapping[str, Any]
 
     @property
-    def table(self) -> "QTable":
+    def table(self) -> QTable:
         """R2500, M2500, R500, M500 and gas fractions with 68% intervals, a row for each way."""
-        from astropy.table import QTable
-
         return QTable(overdensity_table(self.estimate, self._meta))
 
     @property
-    def profiles(self) -> "QTable":
+    def profiles(self) -> QTable:
         """Mass, gas mass, gas fraction, density and temperature at radii, with 68% intervals."""
-        from astropy.table import QTable
-
         return QTable(profile_table(self.estimate, self._meta))
 
     @property
@@ -67,23 +64,22 @@ class Mass:
         figure
             An empty one; None: a new one of pyplot, which notebooks show by themselves.
         """
-        from pyxt_hpc.plots.mass import MASS_SIZE, draw_mass_on
+        from pyxt_hpc.plots.figures import shown_figure
+        from pyxt_hpc.plots.mass import MASS_SIZE, draw_mass
 
-        figure = figure or _new_figure(MASS_SIZE)
-        draw_mass_on(figure, self.estimate, self._title)
-        return figure
+        return shown_figure(figure, MASS_SIZE, draw_mass, self.estimate, self._title)
 
     def plot_corner(self, figure: "Figure | None" = None) -> "Figure":
         """Draw the samples of every two parameters; argument as `plot`."""
-        from pyxt_hpc.plots.mass import corner_size, draw_corner_on
+        from pyxt_hpc.plots.figures import shown_figure
+        from pyxt_hpc.plots.mass import corner_size, draw_corner
 
-        figure = figure or _new_figure(corner_size(self.estimate))
-        draw_corner_on(figure, self.estimate, self._title)
-        return figure
+        return shown_figure(figure, corner_size(self.estimate), draw_corner, self.estimate, self._title)
 
     def write(self, layout: Layout) -> Iterator[Path]:
         """Write both tables and both pictures to where the command line has them, and yield their paths."""
-        from pyxt_hpc.plots.mass import draw_corner, draw_mass
+        from pyxt_hpc.plots.figures import write_figure
+        from pyxt_hpc.plots.mass import MASS_SIZE, corner_size, draw_corner, draw_mass
 
         for path, table in (
             (layout.mass_profile(self.tag), profile_table),
@@ -91,18 +87,12 @@ class Mass:
         ):
             write_ecsv(path, table(self.estimate, self._meta))
             yield path
-        for path, draw in (
-            (layout.mass_picture(self.tag), draw_mass),
-            (layout.mass_corner(self.tag), draw_corner),
+        for path, size, draw in (
+            (layout.mass_picture(self.tag), MASS_SIZE, draw_mass),
+            (layout.mass_corner(self.tag), corner_size(self.estimate), draw_corner),
         ):
-            draw(path, self.estimate, self._title)
+            write_figure(path, size, draw, self.estimate, self._title)
             yield path
 
     def __repr__(self) -> str:
         return f"<Mass of {self._title}: {', '.join(self.estimate.ways)}>"
-
-
-def _new_figure(size: tuple[float, float]) -> "Figure":
-    from matplotlib import pyplot as plt
-
-    return plt.figure(figsize=size)

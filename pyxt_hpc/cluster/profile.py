@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astropy.coordinates import SkyCoord
+from astropy.table import QTable
 
 from pyxt_hpc.files.writing import write_ecsv
 from pyxt_hpc.layout import Layout
@@ -13,7 +14,6 @@ from pyxt_hpc.profiles.analysis import ClusterProfile
 from pyxt_hpc.profiles.tables import brightness_table, shell_table
 
 if TYPE_CHECKING:
-    from astropy.table import QTable
     from matplotlib.figure import Figure
 
 
@@ -35,17 +35,13 @@ class Profile:
         return SkyCoord(self.analysis.ra_deg, self.analysis.dec_deg, unit="deg")
 
     @property
-    def shells(self) -> "QTable":
+    def shells(self) -> QTable:
         """Annuli and shells, a row each, with units; as the file ``..._shells.ecsv``."""
-        from astropy.table import QTable
-
         return QTable(shell_table(self.analysis))
 
     @property
-    def brightness(self) -> "QTable":
+    def brightness(self) -> QTable:
         """Soft surface brightness, a row a ring, with units; as the file ``..._brightness.ecsv``."""
-        from astropy.table import QTable
-
         return QTable(brightness_table(self.analysis))
 
     def plot(self, figure: "Figure | None" = None) -> "Figure":
@@ -56,23 +52,22 @@ class Profile:
         figure
             An empty one; None: a new one of pyplot, which notebooks show by themselves.
         """
-        from pyxt_hpc.plots.profiles import draw_gas_on
+        from pyxt_hpc.plots.figures import shown_figure
+        from pyxt_hpc.plots.profiles import GAS_SIZE, draw_gas
 
-        figure = figure or _new_figure((11.0, 6.6))
-        draw_gas_on(figure, self.analysis)
-        return figure
+        return shown_figure(figure, GAS_SIZE, draw_gas, self.analysis)
 
     def plot_brightness(self, figure: "Figure | None" = None) -> "Figure":
         """Draw the brightness with its models; argument as `plot`."""
-        from pyxt_hpc.plots.profiles import draw_brightness_on
+        from pyxt_hpc.plots.figures import shown_figure
+        from pyxt_hpc.plots.profiles import BRIGHTNESS_SIZE, draw_brightness
 
-        figure = figure or _new_figure((7.2, 6.0))
-        draw_brightness_on(figure, self.analysis)
-        return figure
+        return shown_figure(figure, BRIGHTNESS_SIZE, draw_brightness, self.analysis)
 
     def write(self, layout: Layout) -> Iterator[Path]:
         """Write both tables and both pictures to where the command line has them, and yield their paths."""
-        from pyxt_hpc.plots.profiles import draw_brightness, draw_gas
+        from pyxt_hpc.plots.figures import write_figure
+        from pyxt_hpc.plots.profiles import BRIGHTNESS_SIZE, GAS_SIZE, draw_brightness, draw_gas
 
         tag = self.analysis.options.tag
         for path, table in (
@@ -81,11 +76,11 @@ class Profile:
         ):
             write_ecsv(path, table(self.analysis))
             yield path
-        for path, draw in (
-            (layout.profile_brightness_picture(tag), draw_brightness),
-            (layout.profile_picture(tag), draw_gas),
+        for path, size, draw in (
+            (layout.profile_brightness_picture(tag), BRIGHTNESS_SIZE, draw_brightness),
+            (layout.profile_picture(tag), GAS_SIZE, draw_gas),
         ):
-            draw(path, self.analysis)
+            write_figure(path, size, draw, self.analysis)
             yield path
 
     def __repr__(self) -> str:
@@ -93,9 +88,3 @@ class Profile:
         where = "" if own.options.sector is None else f" in the sector {own.options.sector}"
         reach = f"{len(own.annuli)} shells to {own.geometry.edges_kpc[-1]:.0f} kpc"
         return f"<Profile of {own.name}{where}: {reach} about {own.ra_deg:.5f} {own.dec_deg:+.5f}>"
-
-
-def _new_figure(size: tuple[float, float]) -> "Figure":
-    from matplotlib import pyplot as plt
-
-    return plt.figure(figsize=size, layout="constrained")

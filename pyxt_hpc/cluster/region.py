@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy.table import QTable, vstack
 from astropy.units import Quantity
 
 from pyxt_hpc.bundle import Bundle
@@ -15,9 +16,9 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.fit.flags import flag_names
 from pyxt_hpc.fit.single.one_region import OneRegion
+from pyxt_hpc.spectra.fit import PARAMETERS
 
 if TYPE_CHECKING:
-    from astropy.table import QTable
     from matplotlib.figure import Figure
 
 
@@ -52,17 +53,14 @@ class RegionFit:
     @property
     def values(self) -> dict[str, Quantity]:
         """Best kT, norm, abundance and nH; NaN where there is no fit."""
-        return {name: self._quantity(name) for name in ("kT", "norm", "abundance", "nH")}
+        return {name: self._quantity(name) for name in PARAMETERS}
 
     @property
     def intervals(self) -> dict[str, tuple[Quantity, Quantity]]:
         """Both ends of the 68% interval of every parameter that was fitted; an open end is NaN."""
-        options = self.one.fit.options
-        frozen = {"abundance": options.abundance_bounds is None, "nH": options.nH_bounds is None}
         return {
             name: (self._quantity(f"{name}_lo"), self._quantity(f"{name}_hi"))
-            for name in self.values
-            if not frozen.get(name, False)
+            for name in self.one.fit.options.free
         }
 
     @property
@@ -76,7 +74,7 @@ class RegionFit:
         return flag_names(int(self.row["flags"]))
 
     @property
-    def spectrum(self) -> "QTable":
+    def spectrum(self) -> QTable:
         """The spectra of all datasets that take part, with the best model, in the bins of the fit.
 
         Returns
@@ -85,8 +83,6 @@ class RegionFit:
             A row per bin: dataset, edges of the bin, counts, and the counts that are expected of the
             background and of the source.
         """
-        from astropy.table import QTable, vstack
-
         parts = []
         for observation in self.one.fit.observations:
             spectrum = observation.spectrum
@@ -110,14 +106,10 @@ class RegionFit:
         figure
             An empty one; None: a new one of pyplot, which notebooks show by themselves.
         """
+        from pyxt_hpc.plots.figures import shown_figure
         from pyxt_hpc.plots.spectra import SIZE, draw_on
 
-        if figure is None:
-            from matplotlib import pyplot as plt
-
-            figure = plt.figure(figsize=SIZE, layout="constrained")
-        draw_on(figure, self.one.fit, self._title)
-        return figure
+        return shown_figure(figure, SIZE, draw_on, self.one.fit, self._title)
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture of `plot` as a PNG file, and give its path."""

@@ -302,10 +302,7 @@ KEYS = {name: one for keys in SECTIONS.values() for name, one in keys.items()}
 def parse_value(attribute: str, text: str) -> Any:
     """What a text means for an attribute of `ClusterConfig`, by the rules of its key.
 
-    Raises
-    ------
-    ValueError
-        Says what it is and what is expected.
+    Raises ValueError, which says what it is and what is expected.
     """
     (found,) = (one for one in KEYS.values() if one.attribute == attribute)
     return found.parse(text)
@@ -314,10 +311,7 @@ def parse_value(attribute: str, text: str) -> Any:
 def parse_keys(values: Mapping[str, object]) -> dict[str, Any]:
     """Attributes of `ClusterConfig` from values by the names of their keys.
 
-    Raises
-    ------
-    ConfigError
-        If a key is unknown or a value is out of range; all are named together.
+    Raises ConfigError if a key is unknown or a value is out of range; all are named together.
     """
     attributes, problems = read_texts({name: str(value) for name, value in values.items()}, KEYS)
     if problems:
@@ -341,14 +335,9 @@ def warn_of_column(nH: float, where: str) -> None:
 def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
     """Read and check a cluster's INI file.
 
-    Raises
-    ------
-    MissingInput
-        If there is no such file.
-    DamagedFile
-        If it is not a text file that can be read.
-    ConfigError
-        If it is not an INI file or any key is unknown, missing or out of range; all are named together.
+    Raises MissingInput if there is no such file; DamagedFile if it is not a text file that can be read;
+    ConfigError if it is not an INI file or any key is unknown, missing or out of range; all are named
+    together.
     """
     path = Path(path)
     text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", max_bytes=MAX_BYTES)

@@ -65,10 +65,7 @@ class BatchSettings:
     def of(cls, texts: Mapping[str, str], where: str) -> "BatchSettings":
         """Settings from the texts of the keys.
 
-        Raises
-        ------
-        ConfigError
-            If one is unknown, impossible or missing; all are named together, with `where`.
+        Raises ConfigError if one is unknown, impossible or missing; all are named together, with `where`.
         """
         values, problems = read_texts(texts, KEYS, f"[{SECTION}] ")
         if not texts.get("scheduler"):

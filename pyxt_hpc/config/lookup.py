@@ -68,11 +68,8 @@ class ArchiveAnswers:
 def look_up(name: str) -> ArchiveAnswers:
     """Ask NED, HI4PI and the list of Chandra's observations about a cluster.
 
-    Raises
-    ------
-    MissingInput
-        If there is no astroquery, or NED cannot be reached or does not know the name, without which nothing
-        else can be asked.
+    Raises MissingInput if there is no astroquery, or NED cannot be reached or does not know the name, without
+    which nothing else can be asked.
     """
     ned = _module("astroquery.ipac.ned").Ned
     try:

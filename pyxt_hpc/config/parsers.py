@@ -99,7 +99,7 @@ word = matching(r"[A-Za-z0-9][A-Za-z0-9_.:@+/-]*", "letters, digits and any of _
 
 def words(text: str) -> tuple[str, ...]:
     """Several, with commas or blanks between them."""
-    return tuple(word(part) for part in re.split(r"[,\s]+", text) if part)
+    return tuple(map(word, _split(text)))
 
 
 def printable(text: str) -> str:
@@ -122,7 +122,7 @@ def cluster_name(text: str) -> str:
 
 def observation_ids(text: str) -> tuple[str, ...]:
     """ObsIDs without leading zeros, each once."""
-    found = [part for part in re.split(r"[,\s]+", text) if part]
+    found = _split(text)
     wrong = [part for part in found if not re.fullmatch(r"[0-9]{1,5}", part)]
     if wrong or not found:
         odd = shown(", ".join(wrong)) or "no number"
@@ -146,7 +146,7 @@ def centre(text: str) -> tuple[float, float] | None:
     """Right ascension and declination in degrees, or None for ``peak``."""
     if text == "peak":
         return None
-    parts = [part for part in re.split(r"[,\s]+", text) if part]
+    parts = _split(text)
     if len(parts) != 2:
         raise ValueError(f"is {quoted(text)}, expected peak, or RA, Dec in degrees, e.g. 207.2188, 26.5928")
     return Number(0.0, 360.0, "deg")(parts[0]), Number(-90.0, 90.0, "deg")(parts[1])
@@ -156,7 +156,7 @@ def radii(text: str) -> tuple[float, ...]:
     """Ascending radii in arcsec, or ``none``."""
     if text == "none":
         return ()
-    found = tuple(Number(0.0, 1e5, "arcsec")(part) for part in re.split(r"[,\s]+", text) if part)
+    found = tuple(map(Number(0.0, 1e5, "arcsec"), _split(text)))
     if len(found) < 2 or any(low >= high for low, high in itertools.pairwise(found)):
         raise ValueError(f"is {quoted(text)}, expected two or more ascending radii, e.g. 0, 10, 25, 60")
     return found
@@ -203,6 +203,10 @@ def environment(text: str) -> tuple[tuple[str, str], ...]:
             raise ValueError(f"holds {quoted(line)}, expected lines NAME=VALUE")
         found.append((name.strip(), printable(value.strip())))
     return tuple(found)
+
+
+def _split(text: str) -> list[str]:
+    return text.replace(",", " ").split()
 
 
 def _lines(text: str) -> tuple[str, ...]:

@@ -12,7 +12,11 @@ class Question:
     key: str
     asks: str
     found: str
-    suggestion: str = ""
+
+    @property
+    def suggestion(self) -> str:
+        """What a person may take if nothing speaks against it; empty where there is nothing to suggest."""
+        return KEYS[self.key].suggestion or KEYS[self.key].default or ""
 
     def problem(self, text: str) -> str:
         """What is wrong with an answer, or nothing."""
@@ -45,13 +49,11 @@ QUESTIONS = (
         "abundance",
         "Metal abundance [solar]",
         "0.3 is usual for clusters; it stays fixed in the fits unless free_abundance is set.",
-        "0.3",
     ),
     Question(
         "signal_to_noise_threshold",
         "S/N of every circle",
         "40 or 50 to begin with: 1600 or 2500 counts without background. More gives smaller errors and "
         "larger circles.",
-        "50",
     ),
 )

@@ -1,4 +1,4 @@
-"""The keys of INI files: one table for reading, checking, new configurations and the manual.
+"""The keys of INI files: one table for reading, checking and new configurations, to which the manual is held.
 
 A dataclass whose fields are made by `key` is the table of the keys of its sections.
 """
@@ -156,11 +156,3 @@ def ini_lines(sections: Mapping[str, Keys], texts: Mapping[str, str]) -> Iterato
             first, *more = text.split("\n")
             yield f"{f'{name} = {first}'.rstrip():<36}  # {one.comment}"
             yield from (f"    {line}" for line in more)
-
-
-def table_lines(keys: Keys) -> Iterator[str]:
-    """The keys of a section as a table in Markdown."""
-    yield from ("| key | default | unit | meaning |", "| --- | --- | --- | --- |")
-    for name, one in keys.items():
-        default = f"`{one.default}`" if one.default else "-"
-        yield f"| `{name}` | {default} | {one.unit} | {one.meaning.replace('|', chr(92) + '|')} |"

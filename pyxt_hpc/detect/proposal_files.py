@@ -4,8 +4,7 @@ A file that was proposed and not touched since, as its checksum tells, can be pr
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from astropy.coordinates import SkyCoord
@@ -15,14 +14,6 @@ from pyxt_hpc.files.writing import check_regular, replacing
 
 MARK = "# proposed by pyxt_hpc"
 _DS9 = "# Region file format: DS9 version 4.1"
-
-
-@dataclass(frozen=True)
-class ProposalFiles:
-    """Files that were written, and files of a person that were left alone."""
-
-    written: tuple[Path, ...]
-    kept: tuple[Path, ...]
 
 
 def sources_text(proposal: Proposal) -> str:
@@ -37,9 +28,9 @@ def exclude_text(proposal: Proposal) -> str:
     return _text(_DS9, "fk5", f"ellipse({_position(e.ra, e.dec)},{axes})")
 
 
-def response_text(circles: Sequence[SkyCircle]) -> str:
+def response_text(circle: SkyCircle) -> str:
     """Text of ``acisI_region_0.reg`` of a dataset."""
-    return _text(_DS9, "fk5", *(_circle_line(circle) for circle in circles))
+    return _text(_DS9, "fk5", _circle_line(circle))
 
 
 def crop_text(proposal: Proposal) -> str:
@@ -48,21 +39,15 @@ def crop_text(proposal: Proposal) -> str:
     return _text(_DS9, "fk5", f'box({_position(box.ra, box.dec)},{box.width:.3f}",{box.height:.3f}",0)')
 
 
-def write_proposals(texts: Mapping[Path, str], *, force: bool = False) -> ProposalFiles:
-    """Write region files, but never over a file that a person has drawn or changed.
-
-    ``force``: replace files that were proposed before and not changed since.
-    """
-    written, kept = [], []
+def write_proposals(texts: Mapping[Path, str]) -> list[Path]:
+    """Write region files, but never over one that a person has drawn or changed; returns those written."""
+    written = []
     for path, text in texts.items():
-        there = check_regular(path)
-        if there and not (force and is_untouched(path) and path.read_text(encoding="ascii") != text):
-            kept.append(path)
-            continue
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="ascii")
-        written.append(path)
-    return ProposalFiles(tuple(written), tuple(kept))
+        if not check_regular(path) or (is_untouched(path) and path.read_text(encoding="ascii") != text):
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="ascii")
+            written.append(path)
+    return written
 
 
 def is_untouched(path: Path) -> bool:

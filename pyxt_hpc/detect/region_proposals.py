@@ -1,7 +1,6 @@
 """Regions to propose: those that a person would draw on the merged image."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,9 +42,8 @@ _ITERATIONS = 100  # of k-means, which ends sooner
 class FieldImages:
     """Merged images (ny, nx) of all observations on one grid, ``wcs`` (1-based pixels).
 
-    Counts; exposure [s], vignetted, 0 where nothing was seen; ``psf_r90_pixels`` as of `merged_r90_arcsec`,
-    in pixels; expected background counts: without them the background is taken to be vignetted like the
-    exposure.
+    Counts; exposure [s], vignetted, 0 where nothing was seen; radius with 90% of a point source [pixels];
+    expected background counts: without them the background is taken to be vignetted like the exposure.
     """
 
     counts: NDArray
@@ -89,16 +87,14 @@ class SkyBox:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a person would draw.
+    """What a person would draw, but for the circles of the responses.
 
     ``sources``: point sources to leave out, with counts and significance as text; ``core``: ellipse about the
-    peak that holds most of the emission; ``responses``: for each dataset the circles whose events the
-    responses are made for; ``crop``: box around the emission.
+    peak that holds most of the emission; ``crop``: box around the emission.
     """
 
     sources: tuple[SkyCircle, ...]
     core: SkyEllipse
-    responses: Mapping[str, tuple[SkyCircle, ...]]
     crop: SkyBox
 
 
@@ -110,7 +106,7 @@ class Chips:
     axis: tuple[float, float]
 
 
-def propose(images: FieldImages, responses: Mapping[str, tuple[SkyCircle, ...]]) -> Proposal:
+def propose(images: FieldImages) -> Proposal:
     """Propose all regions from the merged images; those of the responses are `response_circles`.
 
     Raises EmptySelection if nothing was seen, or no extended emission is found.
@@ -121,7 +117,6 @@ def propose(images: FieldImages, responses: Mapping[str, tuple[SkyCircle, ...]])
     return Proposal(
         sources=tuple(_on_sky(images, source) for source in found),
         core=emission.core(images),
-        responses=responses,
         crop=emission.box(images),
     )
 

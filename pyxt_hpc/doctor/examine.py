@@ -1,6 +1,7 @@
 """All parts, one after the other; what goes wrong in a look is what it found."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def examine(folder: Path, ciao_prefix: str = "") -> Iterator[Finding]:
     """
     for part, look in looks(folder, ciao_prefix).items():
         try:
-            yield look()
+            yield replace(look(), part=part)
         except Exception as error:  # a look at what is broken fails in ways that nobody foresees
             found = shown(one_line(f"{type(error).__name__}: {error}"), 300)
-            yield Finding(part, Verdict.WARNING, f"cannot be examined ({found})")
+            yield Finding(Verdict.WARNING, f"cannot be examined ({found})", part=part)

@@ -21,17 +21,17 @@ class Finding:
 
     Parameters
     ----------
-    part
-        Such as ``MPI``.
     verdict
         How usable it is.
     found
         Which version or how much there is; or why it is not usable.
     prevents
         What does not work because of that, or how it is mended; empty if all is well.
+    part
+        Such as ``MPI``.
     """
 
-    part: str
     verdict: Verdict
     found: str
     prevents: str = ""
+    part: str = ""

@@ -7,9 +7,9 @@ import re
 import subprocess
 import sys
 
-from pyxt_hpc import __version__
 from pyxt_hpc.doctor.finding import Finding, Verdict
 from pyxt_hpc.files.quoting import one_line, shown
+from pyxt_hpc.version import __version__
 
 DISTRIBUTION = "pyxt_hpc"
 _TIMEOUT_S = 120.0
@@ -21,7 +21,7 @@ _ASK_SHERPA = "from pyxt_hpc.reference.sherpa_models import which_model; print(w
 def python() -> Finding:
     """The interpreter and this package."""
     found = f"pyxt_hpc {__version__} in Python {platform.python_version()} ({sys.executable})"
-    return Finding("Python", Verdict.OK, found)
+    return Finding(Verdict.OK, found)
 
 
 def required() -> Finding:
@@ -36,8 +36,8 @@ def required() -> Finding:
             broken.append(f"{name} ({shown(one_line(str(error)), 150)})")
     if broken:
         remedy = "install pyxt_hpc again, with what it needs, in an environment of its own"
-        return Finding("libraries", Verdict.BROKEN, f"cannot be imported: {', '.join(broken)}", remedy)
-    return Finding("libraries", Verdict.OK, ", ".join(versions))
+        return Finding(Verdict.BROKEN, f"cannot be imported: {', '.join(broken)}", remedy)
+    return Finding(Verdict.OK, ", ".join(versions))
 
 
 def _requirements() -> list[str]:
@@ -66,7 +66,7 @@ def hdf5() -> Finding:
     """The library below h5py."""
     import h5py
 
-    return Finding("HDF5", Verdict.OK, f"{h5py.version.hdf5_version}, by h5py {h5py.version.version}")
+    return Finding(Verdict.OK, f"{h5py.version.hdf5_version}, by h5py {h5py.version.version}")
 
 
 def sherpa() -> Finding:
@@ -81,8 +81,8 @@ def sherpa() -> Finding:
         remedy = (
             "pip install 'pyxt_hpc[sherpa]' brings it; without it no compare-engines and no --engine sherpa"
         )
-        return Finding("Sherpa", Verdict.MISSING, shown(reason.partition(": ")[2] or reason, 300), remedy)
+        return Finding(Verdict.MISSING, shown(reason.partition(": ")[2] or reason, 300), remedy)
     version = importlib.metadata.version("sherpa")
     if said[-1].startswith("XSPEC"):
-        return Finding("Sherpa", Verdict.OK, f"{version} with {said[-1].partition(chr(39))[0]}")
-    return Finding("Sherpa", Verdict.OK, f"{version} without XSPEC: {said[-1]}", _PLAIN_SHERPA)
+        return Finding(Verdict.OK, f"{version} with {said[-1].partition(chr(39))[0]}")
+    return Finding(Verdict.OK, f"{version} without XSPEC: {said[-1]}", _PLAIN_SHERPA)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyxt_hpc
 from pyxt_hpc.doctor.finding import Finding, Verdict
+from pyxt_hpc.maps.memory import memory_limits
 from pyxt_hpc.parallel.shared import SHARED_MEMORY
 
 LITTLE_MEMORY = 2 * 2**30
@@ -16,46 +17,29 @@ LITTLE_SHARED = 512 * 2**20
 LITTLE_DISK = 10 * 2**30
 """Free disk space [byte] below which a few observations with their products do not fit."""
 
-_CGROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
-
 
 def cores() -> Finding:
     """Cores that this process may use."""
     usable, there = len(os.sched_getaffinity(0)), os.cpu_count() or 1
     found = f"{usable}" + (f" of {there}" if usable != there else "")
-    threads = {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if os.environ.get(name, "1") != "1"}
-    if threads:
-        told = ", ".join(f"{name} = {value}" for name, value in threads.items())
+    if (threads := os.environ.get("OMP_NUM_THREADS", "1")) != "1":
         return Finding(
-            "cores", Verdict.OK, f"{found}; {told}", "many processes with threads of their own are slow"
+            Verdict.OK,
+            f"{found}; OMP_NUM_THREADS = {threads}",
+            "many processes with threads of their own are slow",
         )
-    return Finding("cores", Verdict.OK, found)
+    return Finding(Verdict.OK, found)
 
 
 def memory() -> Finding:
     """Memory that is free, within the limits of a container or job."""
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    fields = dict(line.split(":", 1) for line in lines)
-    total, free = (1024 * int(fields[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
-    for limit, used in _CGROUPS:
-        try:
-            most = int(Path(limit).read_text(encoding="ascii"))
-            left = most - int(Path(used).read_text(encoding="ascii"))
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-        total, free = min(total, most), min(free, left)
+    total, free = map(min, zip(*memory_limits(), strict=True))
     found = f"{_size(free)} free of {_size(total)}"
     if free < LITTLE_MEMORY:
         return Finding(
-            "memory",
-            Verdict.WARNING,
-            found,
-            "fits of many observations may not fit in: see pyxt-hpc estimate",
+            Verdict.WARNING, found, "fits of many observations may not fit in: see pyxt-hpc estimate"
         )
-    return Finding("memory", Verdict.OK, found)
+    return Finding(Verdict.OK, found)
 
 
 def shared_memory() -> Finding:
@@ -66,11 +50,12 @@ def shared_memory() -> Finding:
     found = f"{_size(free)} free in {SHARED_MEMORY}"
     if free < LITTLE_SHARED:
         return Finding(
-            "shared memory", Verdict.WARNING, found,
+            Verdict.WARNING,
+            found,
             "MPI ranks keep the bundle there: remove what killed jobs left, or give a container more "
             "(--shm-size)",
-        )  # fmt: skip
-    return Finding("shared memory", Verdict.OK, found)
+        )
+    return Finding(Verdict.OK, found)
 
 
 def numba_cache() -> Finding:
@@ -80,14 +65,15 @@ def numba_cache() -> Finding:
     path = getattr(getattr(compiled(_same), "stats", None), "cache_path", None)
     if path is None:
         return Finding(
-            "compiled kernels", Verdict.WARNING, "are not kept on disk",
+            Verdict.WARNING,
+            "are not kept on disk",
             "every process compiles them again, half a minute each: set NUMBA_CACHE_DIR to a folder that you "
             "may write to",
-        )  # fmt: skip
+        )
     beside = Path(path)
     folder = Path(pyxt_hpc.__file__).parent if beside.name == "__pycache__" else beside.parent
     kept = sum(1 for _ in folder.rglob("*.nbi")) if folder.is_dir() else 0
-    return Finding("compiled kernels", Verdict.OK, f"{kept} kept in {folder}")
+    return Finding(Verdict.OK, f"{kept} kept in {folder}")
 
 
 def _same(x: float) -> float:
@@ -101,15 +87,12 @@ def disk(folder: Path) -> Finding:
     free = shutil.disk_usage(there).free
     found = f"{_size(free)} free in {there}"
     if not os.access(there, os.W_OK):
-        return Finding("disk", Verdict.WARNING, f"{there} cannot be written", "work in another folder")
+        return Finding(Verdict.WARNING, f"{there} cannot be written", "work in another folder")
     if free < LITTLE_DISK:
         return Finding(
-            "disk",
-            Verdict.WARNING,
-            found,
-            "an observation with its products takes up to 1 GB, with CIAO 3 GB",
+            Verdict.WARNING, found, "an observation with its products takes up to 1 GB, with CIAO 3 GB"
         )
-    return Finding("disk", Verdict.OK, found)
+    return Finding(Verdict.OK, found)
 
 
 def _size(n: int) -> str:

@@ -33,32 +33,31 @@ def mpi() -> Finding:
         version, library, *_ = _said([sys.executable, "-P", "-c", _ASK_VERSION])
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         return Finding(
-            "MPI", Verdict.MISSING, _no_mpi(error), f"{_WITHOUT_MPI}; pip install 'pyxt_hpc[mpi]' brings it"
+            Verdict.MISSING, _no_mpi(error), f"{_WITHOUT_MPI}; pip install 'pyxt_hpc[mpi]' brings it"
         )
     found = f"mpi4py {version} on {' '.join(library.split())}"
     launcher = find_mpiexec()
     if launcher is None:
         return Finding(
-            "MPI",
-            Verdict.WARNING,
-            f"{found}; no mpiexec",
-            "start ranks with the launcher of the centre (srun)",
+            Verdict.WARNING, f"{found}; no mpiexec", "start ranks with the launcher of the centre (srun)"
         )
     try:
         sizes = Counter(_said([launcher, "-n", "2", sys.executable, "-P", "-c", _ASK_SIZE]))
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         why = _no_mpi(error)
         return Finding(
-            "MPI", Verdict.WARNING, f"{found}; {launcher} -n 2 fails here ({why})",
+            Verdict.WARNING,
+            f"{found}; {launcher} -n 2 fails here ({why})",
             "login nodes may forbid it: try it in a job; without it --num-cpus and job arrays work",
-        )  # fmt: skip
+        )
     if sizes != {"ranks 2": 2}:
         return Finding(
-            "MPI", Verdict.WARNING, f"{found}; ranks of {launcher} do not see each other",
+            Verdict.WARNING,
+            f"{found}; ranks of {launcher} do not see each other",
             "the launcher is of another MPI than mpi4py: install mpi4py with the launcher's MPI, or take the "
             "other one's mpiexec",
-        )  # fmt: skip
-    return Finding("MPI", Verdict.OK, f"{found}; 2 ranks of {launcher} see each other")
+        )
+    return Finding(Verdict.OK, f"{found}; 2 ranks of {launcher} see each other")
 
 
 def _no_mpi(error: Exception) -> str:
@@ -91,17 +90,16 @@ def ciao(prefix: str) -> Finding:
         there = find_ciao(prefix)
     except PyxtError as error:
         found = str(error).partition(". It is installed by")[0]
-        return Finding("CIAO", Verdict.MISSING, found, f"{without}; it is installed by: {INSTALL}")
+        return Finding(Verdict.MISSING, found, f"{without}; it is installed by: {INSTALL}")
     if there.caldb is None:
-        return Finding(
-            "CIAO", Verdict.WARNING, str(there), "install caldb_main: without it no responses are made"
-        )
+        return Finding(Verdict.WARNING, str(there), "install caldb_main: without it no responses are made")
     if not there.has_blank_sky:
         return Finding(
-            "CIAO", Verdict.WARNING, f"{there}, without blank-sky files",
+            Verdict.WARNING,
+            f"{there}, without blank-sky files",
             "install acis_bkg_evt, or set [ciao] blank_sky = region and draw background.reg",
-        )  # fmt: skip
-    return Finding("CIAO", Verdict.OK, f"{there}, with blank-sky files; found by {there.found_by}")
+        )
+    return Finding(Verdict.OK, f"{there}, with blank-sky files; found by {there.found_by}")
 
 
 def ds9() -> Finding:
@@ -109,10 +107,11 @@ def ds9() -> Finding:
     found = shutil.which("ds9")
     if found is None:
         return Finding(
-            "DS9", Verdict.MISSING, "no ds9 on PATH",
+            Verdict.MISSING,
+            "no ds9 on PATH",
             "regions cannot be drawn here: propose-regions proposes them, and its picture shows them",
-        )  # fmt: skip
-    return Finding("DS9", Verdict.OK, found)
+        )
+    return Finding(Verdict.OK, found)
 
 
 def batch_system() -> Finding:
@@ -125,7 +124,8 @@ def batch_system() -> Finding:
     if not found:
         programs = " nor ".join(system.submit_command[0] for system in SYSTEMS.values())
         return Finding(
-            "SLURM or PBS", Verdict.MISSING, f"neither {programs} on PATH",
+            Verdict.MISSING,
+            f"neither {programs} on PATH",
             "make-job writes scripts for another machine only; mpirun and --num-cpus work without them",
-        )  # fmt: skip
-    return Finding("SLURM or PBS", Verdict.OK, ", ".join(found))
+        )
+    return Finding(Verdict.OK, ", ".join(found))

@@ -16,7 +16,6 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -76,7 +75,7 @@ def open_fits(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", AstropyWarning)
             with _uncompressed(path) as stream:
-                _judge(_checked(stream, sums=ours or first), path, what, hint, ours)
+                _judge(*_checked(stream, sums=ours or first), path, what, hint, ours)
                 stream.seek(0)
                 # without memmap and with every header read now: damage must not show late, as a bus error
                 with fits.open(stream, mode="readonly", memmap=False, lazy_load_hdus=False) as hdus:
@@ -99,10 +98,7 @@ def open_fits(
 def check_whole(path: Path, what: str, hint: str) -> None:
     """See that a FITS file has all its bytes, also one that is too large, once unpacked, for the memory.
 
-    Raises
-    ------
-    MissingInput, DamagedFile
-        As `open_fits` does.
+    Raises MissingInput or DamagedFile as `open_fits` does.
     """
     if not check_regular(path) or not _is_packed(path):
         with open_fits(path, what, hint, first=False):
@@ -144,16 +140,11 @@ def _uncompressed(path: Path) -> BinaryIO:
     return content
 
 
-@dataclass(frozen=True)
-class _Checked:
-    """How many units of a file have no checksum, and how many a wrong one."""
+def _checked(stream: BinaryIO, *, sums: bool) -> tuple[int, int]:
+    """Check sizes, before astropy allocates whatever a damaged number says; also sum up every unit.
 
-    without: int
-    wrong: int
-
-
-def _checked(stream: BinaryIO, *, sums: bool) -> _Checked:
-    """Check sizes, before astropy allocates whatever a damaged number says; also sum up every unit."""
+    Returns how many units have no checksum, and how many a wrong one.
+    """
     without = wrong = 0
     length = stream.seek(0, os.SEEK_END)
     stream.seek(0)
@@ -162,7 +153,7 @@ def _checked(stream: BinaryIO, *, sums: bool) -> _Checked:
         try:
             header = fits.Header.fromfile(stream)
         except (EOFError, OSError):
-            return _Checked(without, wrong)  # the end, or for astropy to judge
+            return without, wrong  # the end, or for astropy to judge
         for keyword in ("NAXIS", "TFIELDS"):
             if not 0 <= int(header.get(keyword, 0)) <= _MAX_AXES:
                 raise OSError(f"{keyword} is {header[keyword]}, expected 0 to {_MAX_AXES}")
@@ -195,22 +186,30 @@ def _sum(stream: BinaryIO, start: int, end: int) -> int:
     return total
 
 
-def _judge(found: _Checked, path: Path, what: str, hint: str, ours: bool) -> None:
-    if found.wrong and ours:
+def _judge(without: int, wrong: int, path: Path, what: str, hint: str, ours: bool) -> None:
+    if wrong and ours:
         raise DamagedFile(
             f"{path}: {what} does not match its checksum: it is damaged, or was changed by another program; "
             f"{hint}"
         )
-    if found.without and ours:
+    if without and ours:
         raise DamagedFile(
             f"{path}: {what} has no checksum: it is of an earlier version, or was changed by another "
             f"program; {hint}"
         )
-    if found.wrong:
+    if wrong:
         log.warning(
             "%s: %s does not match its CHECKSUM: it is taken as it is, for programs that edit a header (fv, "
             "DS9) may leave the old one behind; if nobody edited it, it is damaged: %s", path, what, hint,
         )  # fmt: skip
+
+
+def table_with(hdus: fits.HDUList, *columns: str) -> fits.BinTableHDU | None:
+    """The first table with these columns, named in lower case (the file may have upper); None without one."""
+    for hdu in hdus[1:]:
+        if isinstance(hdu, fits.BinTableHDU) and set(columns) <= {name.lower() for name in hdu.columns.names}:
+            return hdu
+    return None
 
 
 def write_fits(path: Path, hdus: fits.HDUList) -> None:

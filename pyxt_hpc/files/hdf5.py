@@ -16,12 +16,9 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
     File systems of compute nodes may refuse locks, which HDF5 asks for by itself.
 
-    Raises
-    ------
-    DamagedFile
-        It is no regular file, or the system refuses to read it: naming the file and the reason.
-    OSError, RuntimeError
-        It is not HDF5, or damaged, also where that shows within the ``with`` block: for the caller to word.
+    Raises DamagedFile, with the file and the reason, if it is no regular file or the system refuses to read
+    it. OSError and RuntimeError say that it is not HDF5, or damaged, also where that shows within the
+    ``with`` block: for the caller to word.
     """
     check_regular(path)
     try:

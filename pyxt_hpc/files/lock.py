@@ -20,7 +20,6 @@ import socket
 import stat
 import time
 import weakref
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -75,15 +74,15 @@ class Owner:
         return f"process {self.pid} on {self.host}{job}"
 
 
-def this_process(environment: Mapping[str, str] = os.environ) -> Owner:
+def this_process() -> Owner:
     """The calling process."""
     return Owner(
         host=socket.gethostname(),
         pid=os.getpid(),
         started=start_of(os.getpid()),
         machine=this_machine(),
-        job=next((environment[name] for name in JOB_VARIABLES if environment.get(name)), ""),
-        restart=environment.get(RESTART_VARIABLE, "0"),
+        job=next(filter(None, map(os.environ.get, JOB_VARIABLES)), ""),
+        restart=os.environ.get(RESTART_VARIABLE, "0"),
     )
 
 
@@ -225,10 +224,7 @@ class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
     def touch(self, *, now: bool = False) -> None:
         """Show that this process lives; cheap enough to be called all the time.
 
-        Raises
-        ------
-        StoreInUse
-            As `check`.
+        Raises StoreInUse as `check`.
         """
         if not now and _clock() - self._touched < TOUCH_SECONDS:
             return

@@ -59,17 +59,23 @@ def reason_of(error: OSError) -> str:
 
 def error_number(error: BaseException) -> int | None:
     """The system's number of an error, or of the one that a library was handling when it raised it."""
-    seen: BaseException | None = error
     first = None
-    while seen is not None:
-        if isinstance(seen, OSError):
-            number = seen.errno
-            if number is None and (match := _ERRNO_IN_TEXT.search(str(seen))):
+    for one in chain(error):
+        if isinstance(one, OSError):
+            number = one.errno
+            if number is None and (match := _ERRNO_IN_TEXT.search(str(one))):
                 number = int(match[1] or match[2])
-            if number is None and _SHORT_WRITE.search(str(seen)):
+            if number is None and _SHORT_WRITE.search(str(one)):
                 number = errno.ENOSPC
             if number in FULL:
                 return number
             first = number if first is None else first
-        seen = seen.__cause__ or seen.__context__
     return first
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, and those that led to it."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

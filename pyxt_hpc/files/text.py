@@ -13,12 +13,8 @@ MAX_BYTES = 10 << 20
 def read_text(path: Path, missing: str, *, max_bytes: int = MAX_BYTES) -> str:
     """Read a whole file of UTF-8 text, with or without a byte order mark.
 
-    Raises
-    ------
-    MissingInput
-        There is no such file; `missing` says what to do.
-    DamagedFile
-        It is no regular file, too large, not text, or the system does not let it be read.
+    Raises MissingInput, for which `missing` says what to do, if there is no such file; DamagedFile if it is
+    no regular file, too large, not text, or the system does not let it be read.
     """
     if not check_regular(path):
         raise MissingInput(f"{path}: there is no such file; {missing}")

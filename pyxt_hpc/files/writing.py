@@ -84,13 +84,8 @@ def replacing(path: Path) -> Iterator[Path]:
     crash of the machine. After an error the temporary file is gone and `path` is as it was. Temporary
     files that killed processes have left of this `path` are removed.
 
-    Raises
-    ------
-    DiskFull
-        There is no room for it.
-    DamagedFile
-        The system does not let it be written: no permission, a file in place of a folder; or `path` is
-        there and is not a regular file.
+    Raises DiskFull if there is no room for it; DamagedFile if the system does not let it be written (no
+    permission, a file in place of a folder), or `path` is there and is not a regular file.
     """
     if not path.name:
         raise DamagedFile(f"{path}: is a folder, expected the name of a file: give another path")
@@ -125,10 +120,7 @@ def was_made(path: Path) -> bool:
 def products_stay() -> Iterator[None]:
     """What a command makes is there when it ends: success is not said of products that somebody removed.
 
-    Raises
-    ------
-    DamagedFile
-        On leaving without another error, if a product that was made meanwhile is gone.
+    Raises DamagedFile on leaving without another error, if a product that was made meanwhile is gone.
     """
     _made.clear()
     yield

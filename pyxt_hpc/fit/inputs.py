@@ -44,8 +44,6 @@ def config_of(bundle: Bundle, settings: Mapping[str, Any] | None = None) -> Clus
 
     Parameters
     ----------
-    bundle
-        The cluster.
     settings
         Of fits, as the results store has them (`fit_settings`); None: defaults.
     """
@@ -73,8 +71,6 @@ def with_settings(config: ClusterConfig, settings: Mapping[str, object]) -> Clus
 
     Parameters
     ----------
-    config
-        Of the cluster.
     settings
         Values by the names that the keys have in the INI file, such as ``free_abundance``.
 

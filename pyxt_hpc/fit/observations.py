@@ -14,9 +14,6 @@ from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, merge_levels, re
 from pyxt_hpc.spectra.templates import SourceModel, column_grid
 from pyxt_hpc.store.rows import MAX_OBSERVATIONS
 
-BINNINGS = ("auto", "resolution", "channels")
-"""Spectral bins: as wide as the background's counts ask for; half the detector's resolution; channels."""
-
 _LIVE_MAX = 65535
 """Largest value of live images."""
 
@@ -172,8 +169,6 @@ def fold_observations(
 
     Parameters
     ----------
-    bundle
-        The cluster.
     brightness
         (ny + 2 m, nx + 2 m) relative brightness in and around its images: `SkyBrightness.image`.
     minimum_fraction
@@ -181,7 +176,8 @@ def fold_observations(
     options
         Of the fits: whether nH is free, and in what bounds.
     binning
-        One of `BINNINGS`.
+        ``auto``: bins as wide as the background's counts ask for; ``resolution``: half the detector's
+        resolution; ``channels``.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from pyxt_hpc.fit.extraction.shapes import BinnedSpectra, Shapes, extract_spectr
 from pyxt_hpc.fit.flags import quality_flags
 from pyxt_hpc.fit.inputs import fit_options
 from pyxt_hpc.fit.observations import ObservationSet, fold_observations
-from pyxt_hpc.spectra.fit import FIT_DTYPE, FitOptions, expected_rates, fit_regions
+from pyxt_hpc.spectra.fit import FIT_COLUMNS, FIT_DTYPE, FitOptions, expected_rates, fit_regions
 from pyxt_hpc.spectra.goodness import Moments, goodness, moments
 from pyxt_hpc.spectra.grouping import choose_level
 from pyxt_hpc.store.rows import REGION_COLUMNS, ROW_DTYPE, packed_observations
@@ -105,8 +105,7 @@ class RegionFits:
         start = time.perf_counter()
         rows, spectra = self.described(indices)
         fits, score, level = self.fit_spectra(spectra)
-        for name in FIT_DTYPE.names or ():
-            rows[name] = fits[name]
+        rows[FIT_COLUMNS] = fits
         rows["goodness"], rows["bins"] = score, level
         rows["flags"] |= quality_flags(
             rows["counts"], rows["background_counts"], score, rows["live_fraction"]
@@ -119,8 +118,7 @@ class RegionFits:
         """Rows (n,) of regions at positions (n,) with all that is known before a fit, and their spectra."""
         regions = self.regions[indices]
         rows = np.zeros(len(indices), ROW_DTYPE)
-        for name in REGION_COLUMNS:
-            rows[name] = regions[name]
+        rows[list(REGION_COLUMNS)] = regions
         shapes = self.shapes(indices)
         spectra = extract_spectra(shapes)
         rows["area"] = shapes.runs.area
@@ -220,7 +218,7 @@ class RegionFits:
             counts = found["norm"][:, None] * weight * expected_rates(observations.grid, found)
             score[at] = goodness(
                 found["statistic"],
-                self.options.n_free,
+                len(self.options.free),
                 np.add.reduceat(counts, starts, axis=1),
                 np.add.reduceat(smooth[at], starts, axis=1),
                 weight[:, starts],

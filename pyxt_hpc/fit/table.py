@@ -35,8 +35,6 @@ def fits_table(results: Results, datasets: list[str], wcs: "WCS | None" = None) 
 
     Parameters
     ----------
-    results
-        Of the cluster.
     datasets
         Their names, in the order of the bundle; none where the bundle is not known.
     wcs

@@ -25,17 +25,9 @@ class Cancelled:
 def cancel(path: Path, wanted: Sequence[str] = ()) -> list[Cancelled]:
     """End jobs of a table: those of the ids, of any attempt, or without ids all that may wait or run.
 
-    Raises
-    ------
-    MissingInput
-        If no job is known at all.
-    ConfigError
-        If one that is wanted is not known.
-    LaunchError
-        If the table cannot be written, and then nothing is cancelled; or the batch system is not there or
-        refuses.
-    BatchSystemBusy
-        If it cannot be reached now.
+    Raises MissingInput if no job is known at all; ConfigError if one that is wanted is not known; LaunchError
+    if the table cannot be written, and then nothing is cancelled, or if the batch system is not there or
+    refuses; BatchSystemBusy if it cannot be reached now.
     """
     jobs = read_jobs(path)
     if not jobs:

@@ -131,10 +131,8 @@ def append_event(path: Path, system: str, job: str, event: str, detail: str, tas
 def read_jobs(path: Path) -> list[JobHistory]:
     """What is known of a cluster's jobs, in the order of their submission; nothing without a table.
 
-    Raises
-    ------
-    DamagedFile
-        If it is no file or cannot be read. Lines that cannot be understood are passed over with a warning.
+    Lines that cannot be understood are passed over with a warning. Raises DamagedFile if it is no file or
+    cannot be read.
     """
     if not check_regular(path):
         return []

@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyxt_hpc import __version__
 from pyxt_hpc.jobs.job import Job
 from pyxt_hpc.jobs.sites import FOLDER
 from pyxt_hpc.jobs.systems import SYSTEMS
+from pyxt_hpc.version import __version__
 
 # A library that starts threads of its own in every rank makes all slower. PBS sets the first to ncpus.
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

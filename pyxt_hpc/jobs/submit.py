@@ -42,14 +42,8 @@ def replaces_another(job: Job) -> bool:
 def submit(job: Job) -> str:
     """Write the script, submit it, append a line to the table of jobs, and return the job's id.
 
-    Raises
-    ------
-    LaunchError
-        If the table cannot be written, or the batch system is not there or refuses.
-    BatchSystemBusy
-        If the batch system takes no jobs now.
-    DamagedFile
-        If the script cannot be written.
+    Raises LaunchError if the table cannot be written, or the batch system is not there or refuses;
+    BatchSystemBusy if the batch system takes no jobs now; DamagedFile if the script cannot be written.
     """
     # Before there is a job that nobody would know of.
     check_writable(job.record)

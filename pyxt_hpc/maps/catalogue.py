@@ -196,8 +196,6 @@ def map_named(regions: FittedRegions, name: str, mode: str = "block") -> list[Ma
 
     Parameters
     ----------
-    regions
-        Of the cluster.
     name
         One of `MAPS`.
     mode

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pyxt_hpc.maps.catalogue import check_available, map_names, named_maps
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.image import ClusterImage
-from pyxt_hpc.maps.kinds.clusterpyxt import map_as_clusterpyxt
 from pyxt_hpc.maps.kinds.expression import Expression
 from pyxt_hpc.maps.kinds.masked import masked_maps
 from pyxt_hpc.maps.product import MapProduct, write_maps
@@ -52,8 +51,3 @@ def make_maps(
     if mask is not None and isinstance(image, FittedRegions):
         products = masked_maps(image, products, mask)
     yield from write_maps(image, products)
-
-
-def make_clusterpyxt_maps(regions: FittedRegions) -> Iterator[MapProduct]:
-    """Density, pressure and entropy as ClusterPyXT has them."""
-    yield from write_maps(regions, map_as_clusterpyxt(regions))

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -52,8 +53,8 @@ class FittedRegions(ClusterImage):
         (ny, nx) S/N reached in every pixel's region; None: it is in stage 5's file.
     labels
         (ny, nx) number of every pixel's bin, 0 where there is none; None: regions are circles.
-    left_out, left_out_status
-        (m,) of ROW_DTYPE and of `store.Status`: the regions without a fit.
+    left_out, left_out_status, left_out_messages
+        (m,) of ROW_DTYPE, of `store.Status`, and why, where that is stored: the regions without a fit.
     """
 
     radius: np.ndarray
@@ -67,6 +68,7 @@ class FittedRegions(ClusterImage):
     labels: np.ndarray | None = None
     left_out: np.ndarray = field(default_factory=lambda: np.zeros(0, ROW_DTYPE))
     left_out_status: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))
+    left_out_messages: Sequence[str] = ()
 
     @property
     def where(self) -> RegionMap:
@@ -141,8 +143,6 @@ def read_fitted_regions(config: ClusterConfig, resolution: int | None = None) ->
 
     Parameters
     ----------
-    config
-        The cluster.
     resolution
         The one that was fitted; None takes it from the results store.
 
@@ -179,14 +179,8 @@ def fitted_regions(
 
     Parameters
     ----------
-    config, bundle
-        The cluster.
     where
         The map from which the regions were chosen.
-    results
-        Of this bundle.
-    path
-        Of the results, for messages.
 
     Raises
     ------
@@ -224,6 +218,7 @@ def fitted_regions(
         fingerprint=results.fingerprint,
         left_out=results.rows[~done],
         left_out_status=results.status[~done],
+        left_out_messages=[results.messages.get(i, "") for i in np.flatnonzero(~done).tolist()],
     )
 
 

@@ -1,5 +1,6 @@
 """Whether this machine can hold the maps of a cluster, asked before anything is read."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -42,26 +43,31 @@ def check_memory(config: ClusterConfig) -> None:
 
 
 def available_memory() -> int | None:
-    """Memory that may still be taken [bytes], by the machine and by the limits of a job; None if unknown."""
-    free = []
+    """Memory that may still be taken [bytes]; None if unknown."""
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                free.append(1024 * int(line.split()[1]))
-        own = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
+        return min(free for _, free in memory_limits())
     except OSError:
         return None
-    folder = _CGROUPS / own
-    while folder.is_relative_to(_CGROUPS):
+
+
+def memory_limits() -> Iterator[tuple[int, int]]:
+    """Memory in all and still to be taken [bytes]: of the machine, then of every limit of a job or container.
+
+    Raises OSError where the system does not tell.
+    """
+    fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    total, free = (1024 * int(fields[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
+    yield total, free
+    own = _CGROUPS / Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
+    levels = [(folder, "max", "current") for folder in (own, *own.parents) if folder.is_relative_to(_CGROUPS)]
+    for folder, most, taken in (*levels, (_CGROUPS / "memory", "limit_in_bytes", "usage_in_bytes")):
         try:
-            limit, used = (int((folder / f"memory.{name}").read_text()) for name in ("max", "current"))
+            limit, used = (int((folder / f"memory.{name}").read_text()) for name in (most, taken))
             # files that are only cached make room
             cached = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-            free.append(limit - used + int(cached["inactive_file"]))
+            yield limit, limit - used + int(cached["inactive_file"])
         except (OSError, ValueError, KeyError):
-            pass  # no limit at this level
-        folder = folder.parent
-    return min(free, default=None)
+            continue  # no limit at this level
 
 
 def needed_memory(layout: Layout) -> tuple[int, tuple[int, ...]]:

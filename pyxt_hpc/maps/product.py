@@ -87,6 +87,21 @@ class MapProduct:
     cards: Mapping[str, Any] = field(default_factory=dict)
 
 
+def map_product(
+    image: ClusterImage,
+    name: str,
+    title: str,
+    unit: str,
+    values: np.ndarray,
+    comment: str,
+    *,
+    suffix: str = "",
+    **how: Any,
+) -> MapProduct:
+    """A map whose file has its name, and a suffix; the other arguments are those of `MapProduct`."""
+    return MapProduct(image.layout.map(f"{name}{suffix}"), title, unit, values, comment, name=name, **how)
+
+
 _NO_EFFECT_ON_MAPS = (
     "path", "data_directory", "last_step_completed", "parallel_processing", "num_cpus", "hpc",
 )  # fmt: skip
@@ -116,8 +131,6 @@ def write_map(
 
     Parameters
     ----------
-    product, image
-        The map and its cluster.
     errors
         (ny, nx) each: written as extensions of these names.
 

@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 
 LOG_INTERVAL_S = 10.0
 
+_MANY = 10
+"""Fewer items tell no rate from the first completion on: workers that began together end together."""
+
 T = TypeVar("T")
 
 
@@ -29,7 +32,9 @@ class Progress(AbstractContextManager["Progress", None]):
         self._says_end = says_end
         self._label, self._unit, self._total, self._done = label, unit, total, initial
         self._last_line = time.monotonic()
-        # The rate counts from the first completion on: before it kernels may have been compiled.
+        self._said = -1
+        self._begin = self._last_line, initial
+        # The rate of many counts from the first completion on: before it kernels may have been compiled.
         self._first: tuple[float, int] | None = None
         self._bar = None
         asked = os.environ.get(BAR_VARIABLE)
@@ -42,7 +47,7 @@ class Progress(AbstractContextManager["Progress", None]):
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
-        if self._says_end:
+        if self._says_end and self._said != self._done:
             self._log_line(time.monotonic())
 
     def add(self, n: int) -> None:
@@ -57,8 +62,10 @@ class Progress(AbstractContextManager["Progress", None]):
             self._log_line(now)
 
     def _log_line(self, now: float) -> None:
-        self._last_line = now
-        start, before = self._first or (now, self._done)
+        self._last_line, self._said = now, self._done
+        start, before = self._first or self._begin
+        if self._done - before < _MANY:
+            start, before = self._begin
         pace = ""
         if now > start and self._done > before:
             rate = (self._done - before) / (now - start)

@@ -14,10 +14,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 def stop_signals() -> Iterator[list[int]]:
     """Collect signals that ask for an early end; outside the main thread there are none to collect.
 
-    Raises
-    ------
-    KeyboardInterrupt
-        At the second SIGINT, wherever the program is.
+    Raises KeyboardInterrupt at the second SIGINT, wherever the program is.
     """
     received: list[int] = []
 

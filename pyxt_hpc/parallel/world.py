@@ -53,12 +53,8 @@ class World:
     def others_wait(self) -> Iterator[None]:
         """Around what the master does alone: the other ranks go on when it has succeeded.
 
-        Raises
-        ------
-        Exception
-            On the master, what was raised within.
-        SystemExit
-            On the other ranks, silently and with the same exit code, when something was.
+        What is raised within on the master ends the other ranks by SystemExit, silently and with the same
+        exit code.
         """
         if self.comm is None:
             yield

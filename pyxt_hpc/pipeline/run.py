@@ -30,7 +30,7 @@ Echo = Callable[[str], None]
 
 # each is a module in preprocess, and a function in it
 PREPROCESSING = ("process-data", "propose-regions", "remove-sources", "generate-responses", "crop-data")
-BY_CIAO = ("process-data", "propose-regions", "remove-sources", "generate-responses")
+BY_CIAO = PREPROCESSING[:-1]
 """Stages that CIAO may have a part in."""
 STAGES = (*PREPROCESSING, "create-bins", "fit-spectra", "make-maps")
 
@@ -49,14 +49,8 @@ def run_stages(
 
     With `replace`, fits of other data or settings are replaced; finished fits that still hold never are.
 
-    Raises
-    ------
-    ConfigError
-        If the first stage comes after the last.
-    ForeignProduct
-        If there are fits of other data or settings, and they may not be replaced.
-    PyxtError
-        What a stage raises; the stages before it are done.
+    Raises ConfigError if the first stage comes after the last; ForeignProduct if there are fits of other data
+    or settings, and they may not be replaced; what a stage raises, when those before it are done.
     """
     begin, end = STAGES.index(first), STAGES.index(last)
     if begin > end:
@@ -189,7 +183,9 @@ def make_maps(
     from pyxt_hpc.maps.catalogue import map_names, need_fits
     from pyxt_hpc.maps.fitted import read_fitted_regions
     from pyxt_hpc.maps.image import read_cluster_image
+    from pyxt_hpc.maps.kinds.clusterpyxt import map_as_clusterpyxt
     from pyxt_hpc.maps.kinds.expression import Expression
+    from pyxt_hpc.maps.product import write_maps
     from pyxt_hpc.plots.maps.style import AS_USUAL
     from pyxt_hpc.plots.write_products import Sheets, write_products
 
@@ -208,7 +204,8 @@ def make_maps(
         for path, what in sheets.write(regions, style):
             echo(f"{path}: {what}")
         if config.clusterpyxt_maps:
-            for line in map_lines(write_products(regions, commands.make_clusterpyxt_maps(regions), style)):
+            products = write_maps(regions, map_as_clusterpyxt(regions))
+            for line in map_lines(write_products(regions, products, style)):
                 echo(line)
 
 

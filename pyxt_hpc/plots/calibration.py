@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pyxt_hpc.calibrate.calibration import CLASSES, Calibration
-from pyxt_hpc.calibrate.recovery import NOMINAL, Summary
+from pyxt_hpc.calibrate.recovery import NOMINAL
 from pyxt_hpc.calibrate.trust import MISS
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.plots.figures import save
 
 _COLOUR = "#0072B2"  # Okabe & Ito's blue
 _MAX_LABELS = 6
@@ -23,7 +23,8 @@ def draw_calibration(path: Path, name: str, calibration: Calibration) -> None:
         found = [(one, of["kT"]) for one, of in calibration.summaries if one.variable == variable]
         at = np.arange(len(found))
         _points(above, at, [100.0 * s.bias for _, s in found], [100.0 * s.bias_error for _, s in found])
-        _points(below, at, [100.0 * s.coverage for _, s in found], _errors([s for _, s in found]))
+        errors = [100.0 * s.coverage_error for _, s in found]
+        _points(below, at, [100.0 * s.coverage for _, s in found], errors)
         above.axhline(0.0, color="0.4", linewidth=0.8)
         below.axhline(100.0 * NOMINAL, color="0.4", linewidth=0.8)
         below.axhspan(100.0 * (NOMINAL - MISS), 100.0 * (NOMINAL + MISS), color="0.92", zorder=0)
@@ -47,12 +48,7 @@ def draw_calibration(path: Path, name: str, calibration: Calibration) -> None:
         f"fits{wrong}\nbias {100 * whole.bias:+.2f}%, coverage {100 * whole.coverage:.1f}%",
         fontsize="medium",
     )
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
-
-
-def _errors(found: list[Summary]) -> list[float]:
-    return [100.0 * one.coverage_error for one in found]
+    save(figure, path)
 
 
 def _points(axes: Axes, at: np.ndarray, values: list[float], errors: list[float]) -> None:

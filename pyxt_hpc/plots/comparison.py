@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.plots.figures import save
 from pyxt_hpc.reference.comparison import NOTICEABLE_SIGMA, EngineComparison
 
 # Okabe & Ito's colours, told apart with any kind of colour vision, and by marker besides.
@@ -49,8 +49,7 @@ def draw_comparison(path: Path, comparison: EngineComparison) -> None:
         f"Sherpa's model: {comparison.model}",
     )
     figure.suptitle("\n".join(lines), fontsize="medium")
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
+    save(figure, path)
 
 
 def _scatter(

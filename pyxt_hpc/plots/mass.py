@@ -1,16 +1,15 @@
 """Pictures of a mass: profiles with what they were fitted to, and samples of the parameters."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.plots.figures import plain_log_ticks
 from pyxt_hpc.profiles.mass.annuli import AnnularFits
 from pyxt_hpc.profiles.mass.estimate import ClusterMass, Sampled
 
@@ -29,32 +28,14 @@ _LEVELS = (0.39, 0.86)
 _BINS, _MOST = 28, 20_000
 
 
-def draw_mass(path: Path, mass: ClusterMass, title: str) -> None:
-    """Write a PNG of temperature, norm, density, mass and gas fraction."""
-    figure = Figure(figsize=MASS_SIZE, dpi=150, layout="constrained")
-    draw_mass_on(figure, mass, title)
-    _save(figure, path)
-
-
-def draw_corner(path: Path, mass: ClusterMass, title: str) -> None:
-    """Write a PNG of the samples of every two parameters, a triangle for each way."""
-    figure = Figure(figsize=corner_size(mass), dpi=110)
-    draw_corner_on(figure, mass, title)
-    _save(figure, path)
-
-
 def corner_size(mass: ClusterMass) -> tuple[float, float]:
     """Of a picture of all samples [inch]."""
     return 8.5 * len(mass.ways), 8.5
 
 
-def _save(figure: Figure, path: Path) -> None:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
-
-
-def draw_mass_on(figure: Figure, mass: ClusterMass, title: str) -> None:
-    """Draw what `draw_mass` draws on an empty figure."""
+def draw_mass(figure: Figure, mass: ClusterMass, title: str) -> None:
+    """Draw temperature, norm, density, mass and gas fraction on an empty figure."""
+    figure.set_layout_engine("constrained")
     panels = figure.subplots(2, 3, sharex=True)
     (kT, norm, density), (total, fraction, residual) = panels
     annuli = mass.annuli
@@ -110,9 +91,7 @@ def draw_mass_on(figure: Figure, mass: ClusterMass, title: str) -> None:
             axes.set_ylim(0.6 * float(shown.min()), 1.7 * float(shown.max()))
         elif axes is total:
             axes.text(0.5, 0.5, "no mass", transform=axes.transAxes, ha="center")
-        axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        plain_log_ticks(axes.xaxis)
         axes.tick_params(which="both", direction="in", top=True, right=True, labelsize="small")
     known = annuli.has_kT
     kT.set_ylim(0.0, min(1.25 * float(annuli.kT_hi[known].max()), 1.8 * float(annuli.kT[known].max())))
@@ -182,8 +161,8 @@ def _shown_values(axes: Axes, inner: float, reach: float) -> FloatArray:
     return np.concatenate(shown)
 
 
-def draw_corner_on(figure: Figure, mass: ClusterMass, title: str) -> None:
-    """Draw what `draw_corner` draws on an empty figure."""
+def draw_corner(figure: Figure, mass: ClusterMass, title: str) -> None:
+    """Draw the samples of every two parameters on an empty figure, a triangle for each way."""
     figure.suptitle(f"{title}: samples; contours hold 39% and 86%", fontsize="medium")
     parts = figure.subfigures(1, len(mass.ways), squeeze=False)[0]
     for part, (way, sampled) in zip(parts, mass.ways.items(), strict=True):

@@ -1,14 +1,11 @@
 """Pictures of radial profiles: brightness with its models, and the gas."""
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.plots.figures import plain_log_ticks
 from pyxt_hpc.profiles.analysis import ClusterProfile
 from pyxt_hpc.profiles.gas.thermodynamics import Gas, Interval, ShellGeometry
 from pyxt_hpc.profiles.tables import grouped_rings
@@ -28,20 +25,13 @@ _PANELS = (
 )
 
 
-def _save(figure: Figure, path: Path) -> None:
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
+BRIGHTNESS_SIZE, GAS_SIZE = (7.2, 6.0), (11.0, 6.6)
+"""Of the pictures [inch]."""
 
 
-def draw_brightness(path: Path, profile: ClusterProfile) -> None:
-    """Write a PNG of the brightness, its models, and what they leave."""
-    figure = Figure(figsize=(7.2, 6.0), dpi=150, layout="constrained")
-    draw_brightness_on(figure, profile)
-    _save(figure, path)
-
-
-def draw_brightness_on(figure: Figure, profile: ClusterProfile) -> None:
-    """Draw what `draw_brightness` draws on an empty figure."""
+def draw_brightness(figure: Figure, profile: ClusterProfile) -> None:
+    """Draw the brightness, its models, and what they leave on an empty figure."""
+    figure.set_layout_engine("constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     rings, model = grouped_rings(profile), profile.beta_model
     seen = rings.exposure > 0
@@ -84,15 +74,9 @@ def draw_brightness_on(figure: Figure, profile: ClusterProfile) -> None:
     figure.align_ylabels()
 
 
-def draw_gas(path: Path, profile: ClusterProfile) -> None:
-    """Write a PNG of temperature, density, pressure, entropy, cooling time and gas mass."""
-    figure = Figure(figsize=(11.0, 6.6), dpi=150, layout="constrained")
-    draw_gas_on(figure, profile)
-    _save(figure, path)
-
-
-def draw_gas_on(figure: Figure, profile: ClusterProfile) -> None:
-    """Draw what `draw_gas` draws on an empty figure."""
+def draw_gas(figure: Figure, profile: ClusterProfile) -> None:
+    """Draw temperature, density, pressure, entropy, cooling time and gas mass on an empty figure."""
+    figure.set_layout_engine("constrained")
     panels = figure.subplots(2, 3, sharex=True).ravel()
     geometry = profile.geometry
     outer = geometry.edges_kpc[1:]
@@ -133,12 +117,8 @@ def draw_gas_on(figure: Figure, profile: ClusterProfile) -> None:
     for axes in panels[3:]:
         axes.set_xlabel("Radius [kpc]")
     # the panels share it
-    panels[0].xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    panels[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panels[0].xaxis.set_minor_formatter(NullFormatter())
-    panels[4].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panels[4].yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    panels[4].yaxis.set_minor_formatter(NullFormatter())
+    plain_log_ticks(panels[0].xaxis)
+    plain_log_ticks(panels[4].yaxis)
     core = profile.core
     words = [f"central cooling time {core.cooling_time:.2g} Gyr: {core.by_cooling_time}"]
     if np.isfinite(core.concentration):

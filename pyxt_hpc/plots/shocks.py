@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.shocks.fronts import DENSITY_SIGMA, Front, mach_of_temperature
 from pyxt_hpc.maps.shocks.polyline import polyline
 from pyxt_hpc.maps.shocks.search import ShockSearch
 from pyxt_hpc.plots.ds9.region_file import write_regions
+from pyxt_hpc.plots.figures import save
 
 
 def draw_histogram(search: ShockSearch, path: Path) -> None:
@@ -31,8 +31,7 @@ def draw_histogram(search: ShockSearch, path: Path) -> None:
     axes.set_ylabel("pixels")
     axes.set_yscale("log")
     axes.legend()
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
+    save(figure, path)
 
 
 def write_fronts(regions: FittedRegions, fronts: Sequence[Front], path: Path) -> None:

@@ -9,12 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from pyxt_hpc.files.writing import refuse_to_replace, replacing
+from pyxt_hpc.files.writing import refuse_to_replace
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.single.fit import FittedSpectrum, SingleFit
+from pyxt_hpc.plots.figures import write_figure
 from pyxt_hpc.spectra.goodness import statistic_per_bin
 
 SIZE = (7.6, 6.0)
@@ -43,14 +44,12 @@ def draw_spectrum(path: Path, fit: SingleFit, name: str) -> None:
     square roots of a point's share of the statistic: for many counts standard deviations.
     """
     refuse_to_replace(path, (b"\x89PNG", b"%PDF", b"<?xml", b"%!PS", b"RIFF", b"\xff\xd8"), "a picture")
-    figure = Figure(figsize=SIZE, dpi=150, layout="constrained")
-    draw_on(figure, fit, name)
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
+    write_figure(path, SIZE, draw_on, fit, name)
 
 
 def draw_on(figure: Figure, fit: SingleFit, name: str) -> None:
     """Draw what `draw_spectrum` draws on an empty figure."""
+    figure.set_layout_engine("constrained")
     drawn = [_as_drawn(observation) for observation in fit.observations]
     if len(drawn) > len(COLOURS):
         drawn = [added_up(drawn)]
@@ -61,6 +60,7 @@ def draw_on(figure: Figure, fit: SingleFit, name: str) -> None:
         _draw_points(axes, below, its_points, colour, faint=len(drawn) > 1)
         _draw_models(axes, one, colour)
     _style(axes, below, drawn, points)
+    figure.align_ylabels()
     _legend(axes, [one.name for one in drawn])
     figure.suptitle(f"{name}\n{_summary(fit)}", fontsize="medium", linespacing=1.25)
 
@@ -235,16 +235,13 @@ def _style(axes: Axes, below: Axes, drawn: Sequence[DrawnSpectrum], points: Sequ
     below.set_ylabel(r"Residual [$\sigma$]")
     below.set_xlabel("Energy [keV]")
     below.xaxis.set_major_locator(FixedLocator([tick for tick in _TICKS_KEV if low <= tick <= high]))
-    below.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    below.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     below.xaxis.set_minor_formatter(NullFormatter())
     reach = max(3.5, *(float(abs(one.residual).max()) + 1.3 for one in points))
     below.set_ylim(-reach, reach)
     below.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     for each in (axes, below):
         each.tick_params(which="both", direction="in", top=True, right=True)
-    figure = axes.get_figure()
-    if figure is not None:
-        figure.align_ylabels()
 
 
 def _legend(axes: Axes, names: Sequence[str]) -> None:
@@ -278,13 +275,11 @@ def _summary(fit: SingleFit) -> str:
             if failed
             else f"no fit: {options.statistic} finds nothing above the background"
         )
-    frozen = {"abundance"} if options.abundance_bounds is None else set()
-    frozen |= {"nH"} if options.nH_bounds is None else set()
-    parts = [
-        _with_errors(label, float(row[name]), float(row[f"{name}_lo"]), float(row[f"{name}_hi"]), unit)
-        for name, (label, unit) in _PARAMETERS.items()
-        if name not in frozen
-    ]
+    parts = []
+    for name in options.free:
+        label, unit = _PARAMETERS[name]
+        value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_lo", "_hi"))
+        parts.append(_with_errors(label, value, low, high, unit))
     several = f"{len(fit.observations)} observations,   " if len(fit.observations) > 1 else ""
     quality = rf"{options.statistic}/dof = {row['statistic']:.1f}/{row['dof']},   "
     return f"{',   '.join(parts)}\n{several}{quality}goodness of fit ${fit.goodness:+.1f}\\,\\sigma$"

@@ -47,10 +47,6 @@ def write_products(
 
     Parameters
     ----------
-    image, products
-        The cluster and its maps.
-    style
-        How they are drawn.
     sheets
         Are given those maps that belong on them.
 

@@ -80,16 +80,16 @@ def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> 
     the crop, or nothing of the crop is outside the sources.
     """
     need_regions(layout.crop_reg, layout.sources_reg)
-    need(
-        *((path(o), f"pyxt-hpc {CLEANING}")
-          for o in config.observation_ids for path in (layout.geometry, layout.clean_events))
-    )  # fmt: skip
+    cleaned = [path(o) for o in config.observation_ids for path in (layout.geometry, layout.clean_events)]
+    need(f"pyxt-hpc {CLEANING}", *cleaned)
     datasets = find_datasets(config, layout)
     responses = [path for dataset in datasets for path in _response_files(layout, dataset)]
     # of an observation with chips of both kinds, one may be without a response
     enough = {dataset.obsid for dataset in datasets if _has_response(layout, dataset)}
-    lacking = [dataset for dataset in datasets if dataset.obsid not in enough]
-    need(*((path, f"pyxt-hpc {BEFORE}") for d in lacking for path in _response_files(layout, d)))
+    need(
+        f"pyxt-hpc {BEFORE}",
+        *(path for d in datasets if d.obsid not in enough for path in _response_files(layout, d)),
+    )
     places = [layout.response_region(d.name) for d in datasets if d.place and _has_response(layout, d)]
     need_regions(*places)
     backgrounds = [_background_file(layout, obsid) for obsid in config.observation_ids]
@@ -99,7 +99,7 @@ def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> 
         inputs=(
             layout.crop_reg, layout.sources_reg, layout.exclude_reg, *responses, *places, *backgrounds,
             *(layout.area_maps(dataset.name) for dataset in datasets),
-            *(path(o) for o in config.observation_ids for path in (layout.clean_events, layout.geometry)),
+            *cleaned,
         ),
         settings={
             key: getattr(config, key)

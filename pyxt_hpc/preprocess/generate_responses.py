@@ -69,9 +69,7 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = F
     """
     ciao_part(STAGE, config, layout, force=force)
     obsids = config.observation_ids
-    need(
-        *((path(o), f"pyxt-hpc {BEFORE}") for o in obsids for path in (layout.clean_events, layout.geometry))
-    )
+    need(f"pyxt-hpc {BEFORE}", *(path(o) for o in obsids for path in (layout.clean_events, layout.geometry)))
     frames = RegionReader.of(layout, obsids).frames
     found, left_out = find_responses(config, layout, find_datasets(config, layout), frames)
     need_regions(*(layout.response_region(r.dataset.name) for r in found if r.dataset.place))

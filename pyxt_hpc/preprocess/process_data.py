@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.events import EventList, read_events, read_sky_wcs, write_events
-from pyxt_hpc.chandra.keywords import number, optical_axis
+from pyxt_hpc.chandra.keywords import is_screened, number, optical_axis
 from pyxt_hpc.chandra.kinds import KINDS, datasets_of
 from pyxt_hpc.chandra.sky.aspect import with_aspect
 from pyxt_hpc.chandra.sky.fov import check_outlines, read_fov
@@ -39,7 +39,6 @@ from pyxt_hpc.preprocess.checks.good_events import (
     chips_in_use,
     chips_that_were_on,
     good_events,
-    is_very_faint_cleaned,
 )
 from pyxt_hpc.preprocess.checks.observation import check_background, check_observation, check_span
 from pyxt_hpc.preprocess.ciao.backend import ciao_part
@@ -106,7 +105,7 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, st
     if files.background:
         background = read_events(files.background)
         findings = check_background(background, events)
-        screened = is_very_faint_cleaned(events.header)
+        screened = bool(is_screened(events.header))  # not, if nothing tells
         background = background.select(good_events(background, chips, screen_status=screened))
         chips = _chips_with_background(chips, background, files)
         background = background.on_chips(chips)

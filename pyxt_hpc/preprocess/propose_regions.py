@@ -51,7 +51,7 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
     ciao_part(STAGE, config, layout, force=force)
     drawn = [layout.sources_reg, layout.exclude_reg, layout.crop_reg]
     geometries = [layout.geometry(obsid) for obsid in config.observation_ids]
-    need(*((path, f"pyxt-hpc {BEFORE}") for path in (*_images(layout), *geometries)))
+    need(f"pyxt-hpc {BEFORE}", *_images(layout), *geometries)
     datasets = find_datasets(config, layout)
     circles = [layout.response_region(dataset.name) for dataset in datasets]
     # with nothing to find there is nothing to fail in
@@ -83,33 +83,30 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
 def _propose(
     layout: Layout, datasets: Sequence[Dataset], by_hand: bool, list_of: Path | None = None
 ) -> Facts:
-    responses: dict[str, tuple[SkyCircle, ...]] = {}
+    responses: dict[str, SkyCircle] = {}
     for whole, own in groupby(datasets, key=lambda dataset: dataset.whole):
         names = [dataset.name for dataset in own]
         circles = response_circles(_chips(layout, whole), len(names))
-        responses |= {name: (circle,) for name, circle in zip(names, circles, strict=True)}
-    texts = {layout.response_region(name): response_text(circles) for name, circles in responses.items()}
+        responses |= zip(names, circles, strict=True)
+    texts = {layout.response_region(name): response_text(circle) for name, circle in responses.items()}
     if by_hand:
-        return {"written": [str(path) for path in write_proposals(texts, force=True).written]}
+        return {"written": list(map(str, write_proposals(texts)))}
     images = read_field_images(layout)
-    proposal = propose(images, responses)
+    proposal = propose(images)
     if list_of is not None and check_regular(list_of):
         sources = read_sources(list_of)
         kept = outside_core(sources, proposal.core)
-        log.info(
-            "wavdetect found %d sources, %d of them the core of the cluster",
-            len(sources),
-            len(sources) - len(kept),
-        )
+        in_core = len(sources) - len(kept)
+        log.info("wavdetect found %d sources, %d of them the core of the cluster", len(sources), in_core)
         proposal = replace(proposal, sources=kept)
     texts |= {
         layout.sources_reg: sources_text(proposal),
         layout.exclude_reg: exclude_text(proposal),
         layout.crop_reg: crop_text(proposal),
     }
-    written = write_proposals(texts, force=True).written
-    draw_proposal(proposal, images, layout.proposal_picture)
-    return {"written": [str(path) for path in written], "sources": len(proposal.sources)}
+    written = write_proposals(texts)
+    draw_proposal(proposal, responses, images, layout.proposal_picture)
+    return {"written": list(map(str, written)), "sources": len(proposal.sources)}
 
 
 def _chips(layout: Layout, dataset: Dataset) -> Chips:

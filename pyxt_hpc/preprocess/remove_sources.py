@@ -57,7 +57,7 @@ def remove_sources(
     """
     ciao_part(STAGE, config, layout, force=force)
     need_regions(layout.sources_reg)
-    need(*((layout.filtered_events(o), f"pyxt-hpc {BEFORE}") for o in config.observation_ids))
+    need(f"pyxt-hpc {BEFORE}", *map(layout.filtered_events, config.observation_ids))
     # syntax first: a slip of the pen is told before anything is computed
     regions = _read_regions(layout, config.observation_ids)
     outcomes: dict[str, StepResult] = {}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
@@ -20,8 +20,8 @@ from pyxt_hpc.profiles.centre import Frame, find_frame
 from pyxt_hpc.profiles.core import Core, classify, concentration
 from pyxt_hpc.profiles.gas.density import BrightnessDensity, fit_density, norm_per_measure
 from pyxt_hpc.profiles.gas.deprojection import Deprojection, ShellFit, Shells, fit_shells
+from pyxt_hpc.profiles.gas.intervals import intervals_of
 from pyxt_hpc.profiles.gas.projection import projection_matrix
-from pyxt_hpc.profiles.gas.steadying import steadied
 from pyxt_hpc.profiles.gas.thermodynamics import (
     EntropyFit,
     Gas,
@@ -43,8 +43,13 @@ _MODEL_DRAWS = 100
 _POOR_SIGMA = 8.0
 """Standard deviations of C above which a model of the brightness is told to be wrong."""
 
-_TAIL = 0.16
-"""Share of draws beyond one end of a 68% interval."""
+_STEADY = 25.0
+"""Least smoothing where no temperature of a single shell is asked for: second differences of ln kT of 20%.
+
+Shells of few counts have temperatures that scatter by factors, upwards more than downwards, and hot gas is
+fainter for its density. What sums up shells, as the mass of the gas, would be too high by as much as it is in
+the draws once more, so that its intervals would miss the truth twice.
+"""
 
 
 @dataclass(frozen=True)
@@ -214,13 +219,12 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
     beta_models = fit_beta_models(rings)
     beta = preferred(*beta_models)
     edge = None if options.edge is None else fit_edge(rings, *options.edge)
-    by_default = config.signal_to_noise if options.counts is None else None
     annuli = choose_annuli(
         rings_of(BandImages.of(bundle), frame, pixel),
         frame,
         pixel,
         counts=options.counts,
-        signal_to_noise=options.signal_to_noise or by_default,
+        signal_to_noise=options.signal_to_noise or (None if options.counts else config.signal_to_noise),
         r_max=options.r_max,
     )
     rows, spectra = fit_annuli(bundle, config, annuli, beta)
@@ -229,33 +233,27 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
             f"none of {len(annuli)} annuli has a temperature: ask for more counts in each, or another centre"
         )
     rng = np.random.default_rng(options.seed)
-    distance = float(cosmology(config).angular_diameter_distance(bundle.redshift).to_value("kpc"))
     edges_kpc = annuli.edges * scale
-
-    def rate_of(kT: FloatArray, abundance: FloatArray) -> Callable[[FloatArray], FloatArray]:
-        return _rate_per_measure(band, kT, abundance, edges_kpc, distance, bundle)
-
+    distance = float(cosmology(config).angular_diameter_distance(bundle.redshift).to_value("kpc"))
+    light = _Light(band, edges_kpc, distance, bundle)
     # how the density runs within shells does not depend on the temperature of the shells
-    first = rate_of(rows["kT"], rows["abundance"])
+    first = light.rate(rows["kT"], rows["abundance"])
     shape = fit_density(rings, beta, scale, first, [first], rng).best
-    projection = projection_matrix(edges_kpc, lambda r: shape(r) ** 2)
-    fit = ShellFit(spectra, projection, options.smoothing)
+    fit = ShellFit(spectra, projection_matrix(edges_kpc, lambda r: shape(r) ** 2), options.smoothing)
     log.info("%s: %d shells fitted jointly, %d draws", bundle.name, len(annuli), options.draws)
     start = fit.start(rows["norm"], rows["kT"], rows["abundance"])
     deprojection = fit_shells(fit, start, n_draws=options.draws, rng=rng)
-    best, draws = deprojection.best, deprojection.draws
-    without, at_bound = _without(deprojection), _at_bound(best.kT, spectra.options.kT_bounds)
-    steady = steadied(deprojection, ~without & ~at_bound)
-    warm = np.where(deprojection.no_emission, np.nan, 1.0)
+    steady = deprojection
+    if options.smoothing < _STEADY:
+        steady = fit_shells(replace(fit, smoothing=_STEADY), start, n_draws=options.draws, rng=rng)
+    bright = np.where(deprojection.no_emission, np.nan, 1.0)
+    drawn = zip(steady.draws.kT[:_MODEL_DRAWS], steady.draws.abundance[:_MODEL_DRAWS], strict=True)
     density = fit_density(
         rings,
         beta,
         scale,
-        rate_of(warm * steady.kT, best.abundance),
-        [
-            rate_of(warm * steady.kT_draws[i], draws.abundance[i])
-            for i in range(min(options.draws, _MODEL_DRAWS))
-        ],
+        light.rate(bright * steady.best.kT, steady.best.abundance),
+        [light.rate(bright * kT, abundance) for kT, abundance in drawn],
         rng,
     )
     if density.statistic > density.n_bins + _POOR_SIGMA * np.sqrt(2.0 * density.n_bins):
@@ -265,19 +263,11 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
             bundle.name, density.statistic, density.n_bins,
         )  # fmt: skip
     geometry = ShellGeometry.of(edges_kpc, density.best)
-    per_measure = float(norm_per_measure(1.0, distance, bundle.redshift))
-    table = bundle.abundance_table
-
-    def gas_of(shells: Shells, steady_norm: FloatArray) -> Gas:
-        n_e, steady_n_e = (
-            density_of_norm(norm, shells.abundance, geometry.volume_kpc3, per_measure, table)
-            for norm in (shells.norm, steady_norm)
-        )
-        gas = Gas.of(n_e, shells.kT, shells.abundance, geometry, table)
-        return replace(gas, gas_mass=mass_within(steady_n_e, shells.abundance, geometry, table))
-
-    gas, gas_draws = gas_of(best, steady.norm), gas_of(draws, steady.norm_draws)
-    shells, status = _intervals(gas, gas_draws, deprojection, spectra.options.kT_bounds)
+    gas, gas_draws = (
+        _gas(*shells, geometry, light)
+        for shells in ((deprojection.best, steady.best), (deprojection.draws, steady.draws))
+    )
+    shells, status = intervals_of(gas, gas_draws, deprojection, spectra.options.kT_bounds)
     known = np.where(np.isfinite(shells["entropy"].value), gas.entropy, np.nan)
     time = shells["cooling_time"]
     ra, dec = (float(value) for value in bundle.wcs.all_pix2world(frame.col, frame.row, 0))
@@ -290,7 +280,7 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
         dec_deg=dec,
         kpc_per_arcsec=scale,
         redshift=bundle.redshift,
-        abundance_table=table,
+        abundance_table=bundle.abundance_table,
         band=band,
         rings=rings,
         beta_models=beta_models,
@@ -298,7 +288,7 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
         density=density,
         annuli=annuli,
         rows=rows,
-        projection=projection,
+        projection=fit.projection,
         deprojection=deprojection,
         geometry=geometry,
         gas=gas,
@@ -314,75 +304,49 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
     )
 
 
-def _rate_per_measure(
-    band: SoftBand,
-    kT: FloatArray,
-    abundance: FloatArray,
-    edges_kpc: FloatArray,
-    distance_kpc: float,
-    bundle: Bundle,
-) -> Callable[[FloatArray], FloatArray]:
-    """Rate in the band of gas with n_e^2 = 1 cm^-6 in 1 kpc^3 by its radius.
+@dataclass(frozen=True, eq=False)
+class _Light:
+    """How bright gas of a density is.
 
-    Of temperatures and abundances (n,) between edges; where they are NaN the neighbours' hold.
+    Parameters
+    ----------
+    band
+        In which.
+    edges_kpc
+        (n + 1,) of shells.
+    distance_kpc
+        Angular diameter distance.
+    bundle
+        Has redshift and table of abundances.
     """
-    known = np.isfinite(kT)
-    middle = np.sqrt(0.5 * (edges_kpc[1:] ** 2 + edges_kpc[:-1] ** 2))[known]
-    electrons = Particles.of(abundance[known], bundle.abundance_table).electrons
-    norm = norm_per_measure(1.0 / electrons, distance_kpc, bundle.redshift)
-    per_measure = band.rate(kT[known], abundance[known]) * norm
-    return lambda radius_kpc: np.interp(radius_kpc, middle, per_measure)
+
+    band: SoftBand
+    edges_kpc: FloatArray
+    distance_kpc: float
+    bundle: Bundle
+
+    def norm(self, hydrogen_per_electron: ArrayLike) -> FloatArray:
+        """Norm of n_e^2 = 1 cm^-6 in 1 kpc^3."""
+        return norm_per_measure(hydrogen_per_electron, self.distance_kpc, self.bundle.redshift)
+
+    def rate(self, kT: FloatArray, abundance: FloatArray) -> Callable[[FloatArray], FloatArray]:
+        """Rate in the band of n_e^2 = 1 cm^-6 in 1 kpc^3 by its radius [kpc].
+
+        Of temperatures and abundances (n,) of the shells; where they are NaN the neighbours' hold.
+        """
+        known = np.isfinite(kT)
+        middle = np.sqrt(0.5 * (self.edges_kpc[1:] ** 2 + self.edges_kpc[:-1] ** 2))[known]
+        electrons = Particles.of(abundance[known], self.bundle.abundance_table).electrons
+        per_measure = self.band.rate(kT[known], abundance[known]) * self.norm(1.0 / electrons)
+        return lambda radius_kpc: np.interp(radius_kpc, middle, per_measure)
 
 
-def _without(fit: Deprojection) -> NDArray[np.bool_]:
-    """Shells whose emission is not significant."""
-    return np.asarray(fit.no_emission | (fit.no_emission_drawn.mean(axis=0) > _TAIL))
-
-
-def _at_bound(kT: FloatArray, bounds: tuple[float, float] | None) -> NDArray[np.bool_]:
-    low, high = bounds or (0.0, np.inf)
-    return np.asarray((kT <= low * (1 + 1e-9)) | (kT >= high * (1 - 1e-9)))
-
-
-def _intervals(
-    gas: Gas, draws: Gas, fit: Deprojection, kT_bounds: tuple[float, float] | None
-) -> tuple[dict[str, Interval], tuple[str, ...]]:
-    """Intervals of all quantities, blank where nothing is known, and words about each shell."""
-    without, at_bound = _without(fit), _at_bound(gas.kT, kT_bounds)
-    shells = {}
-    for name, value in vars(gas).items():
-        of_draws = np.where(fit.no_emission_drawn, np.nan, getattr(draws, name))
-        shells[name] = Interval.of_draws(value, of_draws)
-    low, high = kT_bounds or (0.0, np.inf)
-    open_lo = np.mean(draws.kT <= low * (1 + 1e-9), axis=0) > _TAIL
-    open_hi = np.mean(draws.kT >= high * (1 - 1e-9), axis=0) > _TAIL
-    # no gas has no temperature; its density and mass are limits from above
-    for name in ("kT", "abundance", "pressure", "entropy", "cooling_time"):
-        shells[name] = shells[name].blanked(without)
-    for name in ("kT", "pressure", "entropy", "cooling_time"):
-        one = shells[name]
-        shells[name] = Interval(
-            np.where(at_bound, np.nan, one.value),
-            np.where(open_lo, np.nan, one.low),
-            np.where(open_hi, np.nan, one.high),
-        )
-    n_e = shells["n_e"]
-    limit = np.percentile(draws.n_e, 100.0 * (1.0 - _TAIL), axis=0)
-    shells["n_e"] = Interval(
-        np.where(without, np.nan, n_e.value),
-        np.where(without, np.nan, n_e.low),
-        np.where(without, limit, n_e.high),
+def _gas(shells: Shells, steady: Shells, geometry: ShellGeometry, light: _Light) -> Gas:
+    """Gas in shells, its mass by those of steady temperatures."""
+    table, per_measure = light.bundle.abundance_table, float(light.norm(1.0))
+    n_e, steady_n_e = (
+        density_of_norm(each.norm, each.abundance, geometry.volume_kpc3, per_measure, table)
+        for each in (shells, steady)
     )
-    # the draws have found another solution than the fit, as where most of a shell is masked
-    n_e = shells["n_e"]
-    astray = ~without & ((n_e.value < n_e.low) | (n_e.value > n_e.high))
-    for name, one in shells.items():
-        shells[name] = Interval(np.where(astray, np.nan, one.value), one.low, one.high)
-    words = np.select(
-        [without, astray, at_bound, open_lo | open_hi],
-        ["no significant emission", "not determined", "kT at its bound", "kT interval open"],
-        "ok",
-    ).tolist()
-    if words[-1] == "ok":
-        words[-1] = "ok, kT also of the gas beyond"
-    return shells, tuple(words)
+    gas = Gas.of(n_e, shells.kT, shells.abundance, geometry, table)
+    return replace(gas, gas_mass=mass_within(steady_n_e, steady.abundance, geometry, table))

@@ -20,7 +20,7 @@ from pyxt_hpc.fit.table import labelled
 from pyxt_hpc.parallel.progress import Progress
 from pyxt_hpc.reference.sherpa_engine import fit_with_sherpa, sherpa_statistic
 from pyxt_hpc.reference.sherpa_models import which_model
-from pyxt_hpc.spectra.fit import FIT_DTYPE
+from pyxt_hpc.spectra.fit import FIT_COLUMNS, FIT_DTYPE
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +151,6 @@ def compare_engines(config: ClusterConfig, *, resolution: int, sample: int) -> E
         sherpa_statistic(list(spectra.values()), values, source_model(bundle), fits.options)
         for spectra, values in zip(spectra_as_fitted(bundle, config, fits), fast, strict=True)
     ]
-    bounds = {"abundance": fits.options.abundance_bounds, "nH": fits.options.nH_bounds}
     return EngineComparison(
         regions=regions,
         fast=fast,
@@ -159,7 +158,7 @@ def compare_engines(config: ClusterConfig, *, resolution: int, sample: int) -> E
         judged=np.array(judged),
         fast_seconds=fast_seconds,
         sherpa_seconds=sherpa_seconds,
-        free=("kT", "norm", *(name for name, between in bounds.items() if between is not None)),
+        free=fits.options.free,
         model=model,
     )
 
@@ -171,10 +170,7 @@ def _fit_fast(fits: RegionFits) -> tuple[NDArray, float]:
     start = time.perf_counter()
     rows = fits.fit(np.arange(n_region))
     seconds = (time.perf_counter() - start) / max(n_region, 1)
-    fast = np.zeros(n_region, FIT_DTYPE)
-    for name in FIT_DTYPE.names or ():
-        fast[name] = rows[name]
-    return fast, seconds
+    return rows[FIT_COLUMNS].astype(FIT_DTYPE), seconds
 
 
 def fit_regions_with_sherpa(bundle: Bundle, config: ClusterConfig, fits: RegionFits) -> NDArray:
@@ -192,7 +188,7 @@ def write_comparison(path: Path, comparison: EngineComparison) -> None:
     table = Table(comparison.regions)
     for column, unit in (("row", "pixel"), ("col", "pixel"), ("radius", "pixel")):
         table[column].unit = unit
-    for name in FIT_DTYPE.names or ():
+    for name in FIT_COLUMNS:
         for engine, rows in (("fast", comparison.fast), ("sherpa", comparison.sherpa)):
             table[f"{name}_{engine}"] = labelled(name, rows[name])
     for name in comparison.free:

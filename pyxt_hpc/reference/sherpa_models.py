@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxt_hpc.arrays.interpolate import bracket
 from pyxt_hpc.errors import MissingInput
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.models.absorption import transmission
@@ -160,8 +161,7 @@ def table_models(absorption: str, abundance_table: str) -> tuple[Any, Any]:
 
     def emitted(p: Sequence[float], lo: NDArray, hi: NDArray, *_: Any, **__: Any) -> NDArray:
         kT, hhe, metals = _plasma(np.append(lo, hi[-1]).tobytes(), float(p[2]), abundance_table)
-        k = int(np.clip(np.searchsorted(kT, p[0]) - 1, 0, len(kT) - 2))
-        t = (p[0] - kT[k]) / (kT[k + 1] - kT[k])
+        k, t = bracket(kT, p[0])
         lower, upper = (hhe[i] + p[1] * metals[i] for i in (k, k + 1))
         return p[3] * ((1.0 - t) * lower + t * upper)
 

@@ -11,9 +11,8 @@ from pyxt_hpc.fit.inputs import read_cluster_bundle, read_region_map
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.reference.comparison import fit_regions_with_sherpa
+from pyxt_hpc.spectra.fit import FIT_COLUMNS
 from pyxt_hpc.store.rows import REGION_COLUMNS, ROW_DTYPE
-
-ENGINES = ("fast", "sherpa")
 
 
 def region_numbers(text: str) -> np.ndarray:
@@ -32,7 +31,7 @@ def region_numbers(text: str) -> np.ndarray:
 
 
 def check_regions(config: ClusterConfig, numbers: np.ndarray, engine: str) -> np.ndarray:
-    """Fit some regions, by their numbers (n,), with one of `ENGINES`, without touching the results store.
+    """Fit regions by their numbers (n,) with ``fast`` or ``sherpa``; the results store stays as it is.
 
     Returns
     -------
@@ -54,10 +53,7 @@ def check_regions(config: ClusterConfig, numbers: np.ndarray, engine: str) -> np
         return fits.fit(np.arange(len(regions)))
     rows = np.zeros(len(regions), ROW_DTYPE)
     rows["goodness"] = np.nan
-    found = fit_regions_with_sherpa(bundle, config, fits)
-    for name in found.dtype.names or ():
-        rows[name] = found[name]
-    for name in REGION_COLUMNS:
-        rows[name] = regions[name]
+    rows[FIT_COLUMNS] = fit_regions_with_sherpa(bundle, config, fits)
+    rows[list(REGION_COLUMNS)] = regions
     rows["area"] = fits.shapes(np.arange(len(regions))).runs.area
     return rows

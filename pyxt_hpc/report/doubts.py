@@ -93,8 +93,6 @@ def doubts_of_choices(
 
     Parameters
     ----------
-    settings
-        Of the results.
     signal_to_noise_of
         By what circles were made: ``net`` or ``counts``.
     """

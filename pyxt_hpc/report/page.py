@@ -40,7 +40,7 @@ from pyxt_hpc.report.doubts import (
 )
 from pyxt_hpc.report.figures.field import add_field, tangent
 from pyxt_hpc.report.figures.grid import DEAD, REASONS, Grid, page_grid, reasons_of_bad
-from pyxt_hpc.report.figures.maps import PageMap, colour_tables, page_maps
+from pyxt_hpc.report.figures.maps import colour_tables, page_maps
 from pyxt_hpc.report.figures.payload import PackedArrays
 from pyxt_hpc.report.figures.pictures import page_pictures
 from pyxt_hpc.report.figures.spectra import add_spectra, chosen_regions, worst_regions
@@ -52,7 +52,6 @@ from pyxt_hpc.report.tables import (
     setting_sections,
     versions,
 )
-from pyxt_hpc.store.reader import read_results
 
 MAX_BYTES = 10_000_000
 """Of a page: it goes by mail."""
@@ -151,7 +150,6 @@ def _collect(
 ) -> tuple[dict[str, Any], dict[str, Any], str]:
     """What the template and the JavaScript take, and the payload."""
     layout, bundle, rows = regions.layout, regions.bundle, regions.rows
-    results = read_results(layout.results)
     payload = PackedArrays()
     grid = page_grid(regions, max_regions)
     maps = page_maps(regions, grid, payload)
@@ -173,8 +171,9 @@ def _collect(
         )
     )
     observations = list(observation_rows(layout, bundle, records, alone))
-    field = add_field(config, bundle, payload)
-    wanted = [one for part in made for one in part.pictures] + [o.flares for o in observations]
+    image, extras = add_field(config, bundle, payload)
+    field = asdict(image) | extras
+    wanted = [one for part in made for one in part.pictures] + [o["flares"] for o in observations]
     data = {
         "name": config.name,
         "n_regions": len(own),
@@ -190,8 +189,8 @@ def _collect(
         "columns": columns,
         "maps": [asdict(made_map) for made_map in maps],
         "field": field,
-        "colours": colour_tables([*maps, PageMap(**_without_extras(field))]),
-        "spectra": asdict(spectra),
+        "colours": colour_tables([*maps, image]),
+        "spectra": spectra,
         "wcs": tangent(bundle.wcs),
         "pixel_arcsec": bundle.pixel_scale_arcsec,
         "kpc_per_arcsec": scale,
@@ -206,12 +205,12 @@ def _collect(
     context = {
         "config": config,
         "bundle": bundle,
-        "place": _place(bundle.wcs, frame.row, frame.col),
+        "place": position_text(*(float(v) for v in bundle.wcs.all_pix2world(frame.col, frame.row, 0))),
         "summary": _summary(regions, grid, scale),
         "doubts": _doubts(regions, grid, records, alone, frame.row, frame.col, fitted_with),
         "flags": flag_shares(rows["flags"]),
         "n_fits": len(rows),
-        "bad": reasons_of_bad(results),
+        "bad": reasons_of_bad(regions),
         "blank": _blank(grid),
         "worst": _worst(own),
         "observations": observations,
@@ -253,15 +252,6 @@ def _add_columns(regions: FittedRegions, rows: np.ndarray, payload: PackedArrays
     datasets = DIAGNOSTICS["observations"].of(rows)
     columns["datasets"] = payload.add("row_datasets", datasets.astype(np.uint8))
     return columns
-
-
-def _without_extras(field: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in field.items() if name not in ("wcs", "outlines", "remark")}
-
-
-def _place(wcs: Any, row: float, col: float) -> str:
-    ra, dec = (float(v) for v in wcs.all_pix2world(col, row, 0))
-    return position_text(ra, dec)
 
 
 def _summary(regions: FittedRegions, grid: Grid, scale: float) -> list[tuple[str, str, str]]:

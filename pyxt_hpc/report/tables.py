@@ -33,55 +33,33 @@ _OF_THIS_MACHINE = ("data_directory", "num_cpus", "parallel_processing", "last_s
 """Settings that mean nothing to others."""
 
 
-@dataclass(frozen=True)
-class ObservationRow:
-    """A row of the table of observations, in words; ``-`` where nothing is known."""
-
-    dataset: str
-    date: str
-    array: str
-    mode: str
-    before_ks: str
-    after_ks: str
-    lost: str
-    background_scale: str
-    alone: str
-    flares: PictureFile
-
-
 def observation_rows(
     layout: Layout, bundle: Bundle, records: StageRecords, alone: Sequence[DatasetFit]
-) -> Iterator[ObservationRow]:
-    """A row a dataset."""
+) -> Iterator[dict[str, Any]]:
+    """A row a dataset, in words, and the picture of its flares; ``-`` where nothing is known."""
     fits = {one.dataset: one for one in alone}
     for o in bundle.observations:
-        first, cleaned, cropped = (
-            records.facts(stage, obsid)
-            for stage, obsid in (
-                ("process-data", o.obsid),
-                ("remove-sources", o.obsid),
-                ("crop-data", o.obsid),
-            )
-        )
+        stages = ("process-data", "remove-sources", "crop-data")
+        first, cleaned, cropped = (records.facts(stage, o.obsid) for stage in stages)
         cropped = records.whole.get("crop-data", {}).get("observations", {}).get(o.dataset, cropped)
         error = cropped.get("background_scale_error")
         one = fits[o.dataset]
-        yield ObservationRow(
-            dataset=o.dataset,
-            date=first.get("date") or "-",
-            array=f"ACIS-{first['array']} {''.join(map(str, first['chips']))}" if first else "-",
-            mode=first.get("datamode", "-"),
-            before_ks=exposures(first) if first else "-",
-            after_ks=exposures(cleaned) if cleaned else f"{o.exposure_s / 1e3:.1f}",
-            lost=f"{cleaned['flare_fraction']:.1%}" if cleaned else "-",
-            background_scale=f"{o.background_scale:.4f}" + (f" ± {error:.4f}" if error else ""),
-            alone=f"{one.kT:.2f} ± {one.kT_error:.2f}" if np.isfinite(one.kT) else "-",
-            flares=PictureFile(
+        yield {
+            "dataset": o.dataset,
+            "date": first.get("date") or "-",
+            "array": f"ACIS-{first['array']} {''.join(map(str, first['chips']))}" if first else "-",
+            "mode": first.get("datamode", "-"),
+            "before_ks": exposures(first) if first else "-",
+            "after_ks": exposures(cleaned) if cleaned else f"{o.exposure_s / 1e3:.1f}",
+            "lost": f"{cleaned['flare_fraction']:.1%}" if cleaned else "-",
+            "background_scale": f"{o.background_scale:.4f}" + (f" ± {error:.4f}" if error else ""),
+            "alone": f"{one.kT:.2f} ± {one.kT_error:.2f}" if np.isfinite(one.kT) else "-",
+            "flares": PictureFile(
                 layout.light_curve_plot(o.obsid),
                 f"Light curves of ObsID {o.obsid}",
                 "count rates against time, with what was kept and what was cut as flares",
             ),
-        )
+        }
 
 
 def setting_sections(config: ClusterConfig) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
@@ -92,14 +70,8 @@ def setting_sections(config: ClusterConfig) -> Iterator[tuple[str, list[tuple[st
             if key.attribute in _OF_THIS_MACHINE:
                 continue
             value = getattr(config, key.attribute)
-            text = (
-                ", ".join(map(str, value))
-                if isinstance(value, tuple)
-                else ""
-                if value is None
-                else str(value)
-            )
-            rows.append((name, text, key.comment))
+            values = value if isinstance(value, tuple) else () if value is None else (value,)
+            rows.append((name, ", ".join(map(str, values)), key.comment))
         yield section, rows
 
 
@@ -214,6 +186,15 @@ def made_by_others(layout: Layout, made_from: Mapping[str, str | float]) -> Iter
 
     `made_from` has the fingerprints that ``bundle`` and ``results`` have now, and ``kpc_per_arcsec``.
     """
+    for table in _tables(layout):
+        if table[0].is_file():
+            yield _made(*table, made_from)
+
+
+def _tables(
+    layout: Layout,
+) -> Iterator[tuple[Path, str, str, Sequence[tuple[str, str, str]] | None, list[PictureFile]]]:
+    """Tables that there may be: path, title, command, columns (None: all) and the pictures beside them."""
     folder = layout.main_output
     for path in sorted(folder.glob(f"{glob.escape(layout.name)}_profile*_shells.ecsv")):
         tag = path.name.removeprefix(f"{layout.name}_profile").removesuffix("_shells.ecsv")
@@ -225,14 +206,7 @@ def made_by_others(layout: Layout, made_from: Mapping[str, str | float]) -> Iter
                 layout.profile_brightness_picture(tag), "Brightness", "surface brightness with its models"
             ),
         ]
-        yield _made(
-            path,
-            f"Radial profile{tag.replace('_', ' ')}",
-            "profile-analysis",
-            _PROFILE,
-            pictures,
-            made_from,
-        )
+        yield path, f"Radial profile{tag.replace('_', ' ')}", "profile-analysis", _PROFILE, pictures
     for path in sorted(folder.glob(f"{glob.escape(layout.name)}_mass*.ecsv")):
         if path.name.endswith("_profile.ecsv"):
             continue
@@ -243,30 +217,22 @@ def made_by_others(layout: Layout, made_from: Mapping[str, str | float]) -> Iter
             ),
             PictureFile(layout.mass_corner(tag), "Parameters", "samples of every two parameters"),
         ]
-        yield _made(
-            path, f"Hydrostatic mass{tag.replace('_', ' ')}", "mass-estimation", None, pictures, made_from
-        )
-    if layout.calibration_table("").is_file():
-        pictures = [
-            PictureFile(
-                layout.calibration_picture(""), "Calibration", "bias and coverage of simulated fits by class"
-            ),
-            PictureFile(
-                layout.picture(layout.map("trust")), "Trust", "map of where kT and its error can be trusted"
-            ),
-        ]
-        yield _made(
-            layout.calibration_table(""), "Calibration: this map simulated and fitted again", "calibrate",
-            _CALIBRATION, pictures, made_from,
-        )  # fmt: skip
-    if layout.shock_table.is_file():
-        pictures = [
-            PictureFile(layout.picture(layout.map("mach")), "Mach number", "map of the Mach number"),
-            PictureFile(layout.shock_histogram, "Mach numbers", "histogram of Mach numbers"),
-        ]
-        yield _made(
-            layout.shock_table, "Shock fronts, candidates", "find-shocks", _SHOCKS, pictures, made_from
-        )
+        yield path, f"Hydrostatic mass{tag.replace('_', ' ')}", "mass-estimation", None, pictures
+    title = "Calibration: this map simulated and fitted again"
+    pictures = [
+        PictureFile(
+            layout.calibration_picture(""), "Calibration", "bias and coverage of simulated fits by class"
+        ),
+        PictureFile(
+            layout.picture(layout.map("trust")), "Trust", "map of where kT and its error can be trusted"
+        ),
+    ]
+    yield layout.calibration_table(""), title, "calibrate", _CALIBRATION, pictures
+    pictures = [
+        PictureFile(layout.picture(layout.map("mach")), "Mach number", "map of the Mach number"),
+        PictureFile(layout.shock_histogram, "Mach numbers", "histogram of Mach numbers"),
+    ]
+    yield layout.shock_table, "Shock fronts, candidates", "find-shocks", _SHOCKS, pictures
 
 
 def _remark(meta: Mapping[str, Any], made_from: Mapping[str, str | float]) -> str:

@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,28 +16,6 @@ from pyxt_hpc.layout import Layout, SampleLayout
 from pyxt_hpc.provenance import software
 from pyxt_hpc.sample.outcome import ClusterState, Outcome, read_outcome
 from pyxt_hpc.sample.table import Row
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A cluster on the page: texts for people; links are relative to the page, and empty where nothing is."""
-
-    name: str
-    state: str
-    line: int
-    reason: str = ""
-    redshift: str = ""
-    column: str = ""
-    obsids: str = ""
-    regions: str = ""
-    kT: str = ""
-    error: str = ""
-    doubtful: str = ""
-    time: str = ""
-    log: str = ""
-    report: str = ""
-    picture: str = ""
-    picture_file: str = ""
 
 
 def write_page(layout: SampleLayout, rows: Sequence[Row]) -> None:
@@ -57,7 +34,7 @@ def write_page(layout: SampleLayout, rows: Sequence[Row]) -> None:
 def render(layout: SampleLayout, rows: Sequence[Row], outcomes: Sequence[Outcome]) -> str:
     """The page's text."""
     entries = [_entry(layout, row, one) for row, one in zip(rows, outcomes, strict=True)]
-    number = Counter(one.state for one in entries)
+    number = Counter(one.state for one in outcomes)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -75,8 +52,12 @@ def _outcomes(layout: SampleLayout, rows: Sequence[Row]) -> list[Outcome]:
     return [read_outcome(layout.outcome(row.name), row.name) for row in rows]
 
 
-def _entry(layout: SampleLayout, row: Row, outcome: Outcome) -> Entry:
-    values = {
+def _entry(layout: SampleLayout, row: Row, outcome: Outcome) -> dict[str, str | int]:
+    """A cluster: texts for people; links are relative to the page, and absent or empty where nothing is."""
+    entry: dict[str, str | int] = {
+        "name": row.name,
+        "state": outcome.state.value,
+        "line": row.line,
         "redshift": row.texts["redshift"],
         "column": row.texts["hydrogen_column_density"],
         "obsids": row.texts["observation_ids"],
@@ -88,17 +69,12 @@ def _entry(layout: SampleLayout, row: Row, outcome: Outcome) -> Entry:
     try:
         config = read_config(layout.config(row.name))
     except PyxtError:  # which is why the cluster failed, or it is not yet there
-        return Entry(row.name, outcome.state.value, row.line, **values)
+        return entry
     own = Layout.of(config)
-    picture = own.picture(own.map("temperature"))
-    return Entry(
-        row.name,
-        outcome.state.value,
-        row.line,
-        **values,
-        report=_link(layout, own.report) or _link(layout, own.main_output),
-        picture_file=_link(layout, picture),
-    )
+    return entry | {
+        "report": _link(layout, own.report) or _link(layout, own.main_output),
+        "picture_file": _link(layout, own.picture(own.map("temperature"))),
+    }
 
 
 def _link(layout: SampleLayout, path: Path) -> str:

@@ -66,8 +66,6 @@ def run_sample(table: Path, echo: Echo, request: SampleRequest, part: tuple[int,
         CSV file; see `read_sample`.
     echo
         Takes every line for the screen.
-    request
-        What is asked for each.
     part
         (I, N) with 1 <= I <= N: only every Nth cluster from the Ith on, as a task of a job array does.
 

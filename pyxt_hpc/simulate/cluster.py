@@ -11,11 +11,12 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from pyxt_hpc.arrays.interpolate import bracket
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.spectra.models.abundances import abundances
+from pyxt_hpc.spectra.models.gas import CM_PER_KPC
 
 PIXEL_ARCSEC = 1.968
-_CM_PER_KPC = 3.0856775814913674e21
 # Total norm of `demo_truth` for one count in 0.7-8 keV in the observations of `demo_plans`.
 _NORM_PER_COUNT = 6.85e-8
 
@@ -74,7 +75,7 @@ class ClusterTruth:
         charges = number * np.arange(1, len(number) + 1)
         electrons = charges[:2].sum() + self.abundance * charges[2:].sum()
         squared = self.norm * 4e14 * np.pi * (1.0 + self.redshift) ** 2 / (solid_angle * self.depth_kpc)
-        return np.sqrt(electrons * squared / _CM_PER_KPC)
+        return np.sqrt(electrons * squared / CM_PER_KPC)
 
     def norms_at(self, nodes: NDArray[np.float64]) -> Iterator[tuple[int, NDArray, NDArray]]:
         """Spread the gas over temperatures between which spectra are linear in kT.
@@ -91,8 +92,7 @@ class ClusterTruth:
         norm, metals : (ny, nx)
             Norm of each pixel at this temperature, and the same times its abundance.
         """
-        lower = np.clip(np.searchsorted(nodes, self.kT, side="right") - 1, 0, len(nodes) - 2)
-        share = (self.kT - nodes[lower]) / (nodes[lower + 1] - nodes[lower])
+        lower, share = bracket(nodes, self.kT)
         for node in range(lower.min(), lower.max() + 2):
             weight = np.where(lower == node, 1.0 - share, np.where(lower == node - 1, share, 0.0)) * self.norm
             yield node, weight, weight * self.abundance
@@ -113,9 +113,7 @@ def demo_truth(counts: float = 1e6, field_arcmin: float = 14.0) -> ClusterTruth:
     """
     ra, dec = 150.0, 20.0
     half = int(np.ceil(0.75 * field_arcmin * 60.0 / PIXEL_ARCSEC))
-    wcs = tangent_plane(ra, dec, PIXEL_ARCSEC)
-    wcs.wcs.crpix = [half + 1, half + 1]
-    wcs.wcs.set()
+    wcs = tangent_plane(ra, dec, PIXEL_ARCSEC, crpix=(half + 1, half + 1))
     y, x = np.mgrid[-half : half + 1, -half : half + 1] * PIXEL_ARCSEC
     radius, angle = np.hypot(x, y), np.degrees(np.arctan2(y, x))
 

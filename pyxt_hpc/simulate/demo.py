@@ -132,21 +132,17 @@ def write_demo_input(directory: Path, exposure_fraction: float = 1.0, field_arcm
     return write_input(directory, NAME, truth, plans)
 
 
-def write_input(
-    directory: Path, name: str, truth: ClusterTruth, plans: Sequence[ObservationPlan], seed: int = SEED
-) -> Path:
+def write_input(directory: Path, name: str, truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> Path:
     """Simulate observations of any cluster and write its configuration, which is returned.
 
     Parameters
     ----------
     directory
         Gets the cluster's folder and ``<name>.ini``.
-    name
-        Of the cluster.
-    truth, plans, seed
+    truth, plans
         As `simulate_cluster` takes them.
     """
-    simulate_cluster(directory / name, truth, plans, seed=seed)
+    simulate_cluster(directory / name, truth, plans, seed=SEED)
     path = directory / f"{name}.ini"
     with replacing(path) as temporary:
         temporary.write_text(fill_in_template(config_template(name), truth, plans), encoding="utf-8")

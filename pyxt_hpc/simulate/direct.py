@@ -36,10 +36,6 @@ def observe_directly(
     ----------
     truth
         Its pixels are those of the bundle. Point sources are left out.
-    rng
-        Of the photons.
-    exposure_s
-        Of the observation.
     background_ratio
         Exposure of the blank-sky events in units of the observation's.
     mask : (ny, nx)
@@ -109,7 +105,7 @@ def _gas(truth: ClusterTruth) -> Iterator[_Component]:
     arf, rmf = responses()
     for amount, rate in gas_components(truth, arf):
         if amount.any():
-            yield amount, (rate @ rmf.to_sparse()) * _in_band(rmf)
+            yield amount, (rate @ rmf.sparse) * _in_band(rmf)
 
 
 def background_rate(nH: float, absorption: str = "phabs") -> NDArray[np.float64]:
@@ -119,7 +115,7 @@ def background_rate(nH: float, absorption: str = "phabs") -> NDArray[np.float64]
     channel = np.searchsorted(rmf.channel_hi_keV, 0.5 * (edges[1:] + edges[:-1]))
     chip = (geometry.CHIP_PIXELS * geometry.PIXEL_ARCSEC / 60.0) ** 2
     particles = np.bincount(channel, rate, rmf.n_channels + 1)[: rmf.n_channels] / chip
-    sky = sky_background_rate(arf, nH, absorption) @ rmf.to_sparse()
+    sky = sky_background_rate(arf, nH, absorption) @ rmf.sparse
     return (particles + sky) * (PIXEL_ARCSEC / 60.0) ** 2
 
 

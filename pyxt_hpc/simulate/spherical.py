@@ -14,6 +14,7 @@ from astropy.cosmology import FlatLambdaCDM
 from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import quad
 
+from pyxt_hpc.arrays.interpolate import bracket
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.profiles.gas.vikhlinin import GasDensity
 from pyxt_hpc.profiles.mass.hydrostatic import gas_mass, hydrostatic_temperature
@@ -148,8 +149,7 @@ class SphericalCluster:
         step = np.gradient(depth)
         step[[0, -1]] = 0.5 * (depth[1] - depth[0]), 0.5 * (depth[-1] - depth[-2])
         measure = 2.0 * squared / self.particles.electrons * step * CM_PER_KPC  # cm^-5
-        lower = np.clip(np.searchsorted(nodes, kT, side="right") - 1, 0, len(nodes) - 2)
-        share = (kT - nodes[lower]) / (nodes[lower + 1] - nodes[lower])
+        lower, share = bracket(nodes, kT)
         first, n_used = int(lower.min()), int(lower.max() - lower.min()) + 2
         norm = np.zeros((n_used, len(projected)))
         ring = np.broadcast_to(np.arange(len(projected))[:, None], lower.shape)
@@ -247,9 +247,7 @@ def spherical_truth(*clumps: Clump, field_arcmin: float = 14.0, nH: float = 0.05
     """
     ra, dec = 150.0, 20.0
     half = int(np.ceil(0.75 * field_arcmin * 60.0 / PIXEL_ARCSEC))
-    wcs = tangent_plane(ra, dec, PIXEL_ARCSEC)
-    wcs.wcs.crpix = [half + 1, half + 1]
-    wcs.wcs.set()
+    wcs = tangent_plane(ra, dec, PIXEL_ARCSEC, crpix=(half + 1, half + 1))
     empty = np.zeros((2 * half + 1, 2 * half + 1))
     first = clumps[0].cluster
     truth = SphericalTruth(

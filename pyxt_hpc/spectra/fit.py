@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.arrays.compiled import kernel
+from pyxt_hpc.arrays.interpolate import bracket
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.spectra.kernels import descent, fit_free, fit_temperature
 from pyxt_hpc.spectra.kernels.bins import FitBins, load
@@ -25,6 +26,7 @@ PARAMETERS = ("kT", "norm", "abundance", "nH")
 
 _NUMBERS = (*(f"{name}{end}" for name in PARAMETERS for end in ("", "_lo", "_hi")), "statistic")
 
+FIT_COLUMNS = [*_NUMBERS, "dof", "flags"]
 FIT_DTYPE = np.dtype([(name, np.float64) for name in _NUMBERS] + [("dof", np.int32), ("flags", np.int32)])
 """Result of one region: kT [keV], norm [XSPEC's apec norm], abundance [solar], nH [1e22 cm^-2], each with the
 ends of its 68% interval (NaN where open, and where the parameter is frozen)."""
@@ -75,9 +77,10 @@ class FitOptions:
     kT_bounds: tuple[float, float] | None = None
 
     @property
-    def n_free(self) -> int:
-        """Number of free parameters."""
-        return 2 + (self.abundance_bounds is not None) + (self.nH_bounds is not None)
+    def free(self) -> tuple[str, ...]:
+        """Those of `PARAMETERS` that are fitted."""
+        bounds = {"abundance": self.abundance_bounds, "nH": self.nH_bounds}
+        return tuple(name for name in PARAMETERS if name not in bounds or bounds[name] is not None)
 
 
 def fit_regions(
@@ -100,8 +103,6 @@ def fit_regions(
         Effective exposure [s], vignetting included; 0 takes the bin out of the fit.
     ratio : (n_reg, n_bin)
         Exposure of the background spectrum in units of the source's; of no account where weight is 0.
-    model : ModelGrid
-    options : FitOptions
     bins : (n_wide + 1,), optional
         Edges of wider bins, in which counts and the weighted model are summed before the fit; ratio and
         being in the fit or not (weight 0) must be the same throughout a wide bin. None: bins as given.
@@ -136,7 +137,7 @@ def fit_regions(
     spectrum = FitBins.empty(STATISTICS.index(options.statistic), edges)
     numbers = np.full((shape[0], N_NUMBERS), np.nan)
     integers = np.zeros((shape[0], 2), np.int32)
-    if options.n_free == 2:
+    if options.free == ("kT", "norm"):
         rates = np.ascontiguousarray(hhe[0] + options.abundance * metals[0])
         scratch = np.empty((len(kT), n_wide)), np.empty((len(kT), fit_temperature.N_COLUMNS))
         _fit_batch(spectra, spectrum, rates, kT, *scratch, numbers, integers)
@@ -157,7 +158,7 @@ def fit_regions(
     out = np.zeros(shape[0], FIT_DTYPE)
     for i, name in enumerate(_NUMBERS):
         out[name] = numbers[:, i]
-    out["dof"] = np.maximum(integers[:, 0] - options.n_free, 0)
+    out["dof"] = np.maximum(integers[:, 0] - len(options.free), 0)
     out["flags"] = integers[:, 1]
     fitted = np.isfinite(out["kT"])
     if options.abundance_bounds is None:
@@ -172,7 +173,6 @@ def expected_rates(model: ModelGrid, fits: NDArray) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    model : ModelGrid
     fits : (n_reg,) FIT_DTYPE
 
     Returns
@@ -182,13 +182,12 @@ def expected_rates(model: ModelGrid, fits: NDArray) -> NDArray[np.float64]:
     """
     usable = np.isfinite(fits["kT"])
     kT = np.where(usable, fits["kT"], model.kT[0])
-    k = np.clip(np.searchsorted(model.kT, kT, side="right") - 1, 0, len(model.kT) - 2)
-    t = ((kT - model.kT[k]) / (model.kT[k + 1] - model.kT[k]))[:, None]
+    k, t = bracket(model.kT, kT)
     abundance = fits["abundance"][:, None]
     rates = np.zeros((len(fits), model.hhe.shape[2]))
     for j, share in _column_shares(model.nH, np.where(usable, fits["nH"], model.nH[0])):
         for node, part in ((k, 1 - t), (k + 1, t)):
-            rates += share[:, None] * part * (model.hhe[j, node] + abundance * model.metals[j, node])
+            rates += (share * part)[:, None] * (model.hhe[j, node] + abundance * model.metals[j, node])
     rates[~usable] = np.nan
     return rates
 
@@ -254,8 +253,8 @@ def _checked(
     # linear between the temperatures: a node may be put anywhere
     lo, hi = options.kT_bounds
     inside = np.concatenate([[lo], kT[(kT > lo) & (kT < hi)], [hi]])
-    k = np.clip(np.searchsorted(kT, inside, side="right") - 1, 0, len(kT) - 2)
-    t = ((inside - kT[k]) / (kT[k + 1] - kT[k]))[:, None]
+    k, t = bracket(kT, inside)
+    t = t[:, None]
     hhe, metals = ((1 - t) * rates[:, k] + t * rates[:, k + 1] for rates in (hhe, metals))
     return inside, np.ascontiguousarray(hhe), np.ascontiguousarray(metals)
 

@@ -95,7 +95,7 @@ def moments(statistic: str, ratio: ArrayLike) -> Moments:
 def expected_statistic(
     model: ArrayLike, background: ArrayLike, weight: ArrayLike, tables: Moments
 ) -> NDArray[np.float64]:
-    """Expectation and variance of the statistic at the true model, summed over bins.
+    """Expectation and variance of the statistic at the true model, summed over the bins used; their number.
 
     Parameters
     ----------
@@ -106,15 +106,21 @@ def expected_statistic(
         them, but a smooth expectation: the spectrum of a larger area, scaled to the region.
     weight : (n_reg, n_bin)
         0 where a bin is not used.
-    tables : Moments
-        Of the n_bin bins.
 
     Returns
     -------
-    (n_reg, 2) float64
-        NaN where an expectation is not a number.
+    (n_reg, 3) float64
+        E, V and n_bin; NaN where an expectation is not a number.
     """
-    return _sums_of(model, background, weight, tables)[:, :2]
+    m, b, w = (np.ascontiguousarray(a, np.float64) for a in (model, background, weight))
+    n_bin = len(tables.table_of_bin)
+    if m.ndim != 2 or m.shape[1] != n_bin or not m.shape == b.shape == w.shape:
+        raise ConfigError(
+            f"goodness of fit: found shapes {m.shape}, {b.shape}, {w.shape}, expected (n_reg, {n_bin})"
+        )
+    sums = np.empty((len(m), 3))
+    _fill_sums(m, b, w, tables.tables, tables.table_of_bin, sums)
+    return sums
 
 
 def goodness(
@@ -143,11 +149,11 @@ def goodness(
         About normally distributed with mean 0 and scatter 1 if the model is right (for chi2gehrels only
         with many counts: its fits are biased); NaN where `statistic` is or too few bins are used.
     """
-    sums = _sums_of(model, background, weight, tables)
-    p, n = np.asarray(n_free, np.float64), sums[:, 2]
+    expectation, variance, n = expected_statistic(model, background, weight, tables).T
+    p = np.asarray(n_free, np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        variance = sums[:, 1] * (n - p) / n
-        z = (np.asarray(statistic, np.float64) - (sums[:, 0] - p)) / np.sqrt(variance)
+        variance = variance * (n - p) / n
+        z = (np.asarray(statistic, np.float64) - (expectation - p)) / np.sqrt(variance)
     return np.where(variance > 0, z, np.nan)
 
 
@@ -155,21 +161,6 @@ def _index(statistic: str) -> int:
     if statistic not in STATISTICS:
         raise ConfigError(f"statistic: found {statistic!r}, expected one of {', '.join(STATISTICS)}")
     return STATISTICS.index(statistic)
-
-
-def _sums_of(
-    model: ArrayLike, background: ArrayLike, weight: ArrayLike, tables: Moments
-) -> NDArray[np.float64]:
-    """E, V and number of the bins used, of each region: (n_reg, 3)."""
-    m, b, w = (np.ascontiguousarray(a, np.float64) for a in (model, background, weight))
-    n_bin = len(tables.table_of_bin)
-    if m.ndim != 2 or m.shape[1] != n_bin or not m.shape == b.shape == w.shape:
-        raise ConfigError(
-            f"goodness of fit: found shapes {m.shape}, {b.shape}, {w.shape}, expected (n_reg, {n_bin})"
-        )
-    sums = np.empty((len(m), 3))
-    _fill_sums(m, b, w, tables.tables, tables.table_of_bin, sums)
-    return sums
 
 
 @lru_cache(maxsize=128)

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pyxt_hpc.arrays.interpolate import bracket
 from pyxt_hpc.chandra.ogip.response import Rmf
 from pyxt_hpc.errors import ConfigError, ResponseMismatch
 
@@ -46,7 +47,6 @@ def channel_bins(energy_min: float, energy_max: float, rmf: Rmf) -> NDArray[np.i
     ----------
     energy_min, energy_max : float
         Band [keV].
-    rmf : Rmf
 
     Returns
     -------
@@ -77,7 +77,7 @@ def fwhm(rmf: Rmf) -> NDArray[np.float64]:
     (n_energy,) float64
         [keV]; NaN for energies without response.
     """
-    matrix = rmf.to_sparse()
+    matrix = rmf.sparse
     width = rmf.channel_hi_keV - rmf.channel_lo_keV
     centre = 0.5 * (rmf.channel_hi_keV + rmf.channel_lo_keV)
     result = np.full(matrix.shape[0], np.nan)
@@ -108,7 +108,6 @@ def resolution_bins(
 
     Parameters
     ----------
-    rmf : Rmf
     energy_min, energy_max : float
         Band [keV]; channels as in `channel_bins`.
     fraction : float
@@ -273,6 +272,5 @@ def _efficient_scores(
 
 def _at(reference: float, kT: NDArray[np.float64], rates: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rates at one temperature, linear between the given ones."""
-    k = int(np.clip(np.searchsorted(kT, reference) - 1, 0, len(kT) - 2))
-    t = (reference - kT[k]) / (kT[k + 1] - kT[k])
+    k, t = bracket(kT, reference)
     return (1.0 - t) * rates[k] + t * rates[k + 1]

@@ -44,8 +44,6 @@ def load_spectrum(
 
     Parameters
     ----------
-    path : Path
-        Type I spectrum.
     energy_min, energy_max : float
         Band [keV]. A bin that lies partly outside is left out as a whole, as in Sherpa after
         ``ignore(None, energy_min); ignore(energy_max, None)``.
@@ -128,7 +126,7 @@ def _arf(pha: Pha, given: Path | str | None, rmf: Rmf) -> Arf:
         check_match(arf, rmf, str(path), f"the RMF of {pha.path}")
         check_area_once(str(path), rmf, f"the RMF of {pha.path}")
         return arf
-    largest = float(rmf.to_sparse().sum(axis=1).max())
+    largest = float(rmf.sparse.sum(axis=1).max())
     if not holds_area(rmf):
         raise MissingInput(
             f"{pha.path}: ANCRFILE names no effective area, and the RMF holds none "
@@ -201,7 +199,7 @@ def _check_resolution(pha: Pha, rmf: Rmf, energy_min: float, energy_max: float) 
     in_band = np.flatnonzero((middle > energy_min) & (middle < energy_max))
     if len(in_band) < 2:
         return
-    rows = rmf.to_sparse()[[in_band[0], in_band[-1]]].toarray()
+    rows = rmf.sparse[[in_band[0], in_band[-1]]].toarray()
     total = rows.sum(axis=1, keepdims=True)
     if not (total > 0).all():
         return

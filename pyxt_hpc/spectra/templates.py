@@ -37,15 +37,22 @@ class SourceModel:
     abundance_table: str = DEFAULT_TABLE
 
     def fold(self, arf: Arf, rmf: Rmf) -> "Templates":
-        """`fold_templates` of this model."""
-        return fold_templates(
-            arf,
-            rmf,
-            redshift=self.redshift,
-            nH=self.nH,
-            absorption=self.absorption,
-            abundance_table=self.abundance_table,
-        )
+        """Fold the emission of every temperature through a response.
+
+        Parameters
+        ----------
+        arf, rmf : Arf, Rmf
+            On the same energy grid (see `response.check_match`).
+
+        Raises
+        ------
+        ConfigError
+            Unknown absorption model or abundance table.
+        """
+        edges = np.append(rmf.energy_lo, rmf.energy_hi[-1])
+        hhe, metals = _components(edges.tobytes(), self.redshift, self.abundance_table)
+        through = transmission(edges, self.nH, self.absorption, abundance_table=self.abundance_table)
+        return Templates(load_plasma().kT, fold(hhe * through, arf, rmf), fold(metals * through, arf, rmf))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,41 +76,6 @@ class Templates:
     def at_abundance(self, abundance: float) -> NDArray[np.float64]:
         """Templates (n_kT, n_channels) with the metals at `abundance` [solar]."""
         return self.hhe + abundance * self.metals
-
-
-def fold_templates(
-    arf: Arf,
-    rmf: Rmf,
-    *,
-    redshift: float,
-    nH: float,
-    absorption: str = "phabs",
-    abundance_table: str = DEFAULT_TABLE,
-) -> Templates:
-    """Fold absorbed plasma emission of every temperature through a response.
-
-    Parameters
-    ----------
-    arf, rmf : Arf, Rmf
-        On the same energy grid (see `response.check_match`).
-    redshift : float
-    nH : float
-        Galactic column density [1e22 cm^-2].
-    absorption : str
-        Model of `absorption.transmission`.
-    abundance_table : str
-        Abundances of the plasma and of the absorber.
-
-    Raises
-    ------
-    ConfigError
-        Unknown absorption model or abundance table.
-    """
-    edges = np.append(rmf.energy_lo, rmf.energy_hi[-1])
-    table = load_plasma()
-    hhe, metals = _components(edges.tobytes(), redshift, abundance_table)
-    through = transmission(edges, nH, absorption, abundance_table=abundance_table)
-    return Templates(table.kT, fold(hhe * through, arf, rmf), fold(metals * through, arf, rmf))
 
 
 @lru_cache(maxsize=2)

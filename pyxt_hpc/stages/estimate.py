@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pyxt_hpc.config.cluster import ClusterConfig
-from pyxt_hpc.errors import ConfigError, EmptySelection
+from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.fit.inputs import read_cluster_bundle, read_region_map
 from pyxt_hpc.fit.regions import RegionFits
 
@@ -53,7 +53,7 @@ class Estimate:
     @property
     def fit_seconds(self) -> float:
         """Time of the fits alone [s]."""
-        return self.regions * self.seconds_per_region / self.workers
+        return self.seconds_on(self.workers)
 
     def seconds_on(self, cores: int) -> float:
         """Time of the fits on so many cores of this machine [s]."""
@@ -80,13 +80,9 @@ def estimate_fits(
     ------
     MissingInput, DamagedFile, ForeignProduct
         If bundle or scale map are absent, unreadable or do not belong together.
-    ConfigError
-        If the sample is empty.
     EmptySelection
         If there is no region.
     """
-    if sample < 1:
-        raise ConfigError(f"--sample is {sample}, expected 1 or more")
     at_start = _resident_bytes()
     bundle = read_cluster_bundle(config)
     where = read_region_map(config, bundle)

@@ -15,16 +15,9 @@ from pyxt_hpc.store.reader import BLOCK, read_results
 from pyxt_hpc.store.rows import Status, is_final
 
 CSV_COLUMNS = (
-    "region",
-    "T",
-    "T_err_+",
-    "T_err_-",
-    "Norm",
-    "Norm_err_+",
-    "Norm_err_-",
-    "reduced_x2",
-    "obs_id",
+    *("region", "T", "T_err_+", "T_err_-", "Norm", "Norm_err_+", "Norm_err_-", "reduced_x2", "obs_id"),
 )
+"""As ``initialize_fits_file`` of ClusterPyXT's cluster.py writes them."""
 
 
 def export_fits(config: ClusterConfig, form: str, output: Path | None = None) -> list[Path]:

@@ -22,8 +22,6 @@ def fit_in_memory(fits: RegionFits, settings: Mapping[str, Any], pool: Pool) -> 
 
     Parameters
     ----------
-    fits
-        Of the regions.
     settings
         What decides the numbers (`fit.inputs.fit_settings`).
     pool

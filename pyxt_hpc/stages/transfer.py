@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from pyxt_hpc.config.cluster import MAX_BYTES, ClusterConfig, read_config
-from pyxt_hpc.config.ini import set_value
+from pyxt_hpc.config.ini import without_key
 from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct, MissingInput, PyxtError
 from pyxt_hpc.files.lock import WriterLock
 from pyxt_hpc.files.quoting import one_line, shown
@@ -57,7 +57,8 @@ def pack_cluster(config: ClusterConfig, output: Path) -> list[str]:
     sources = [path for path in (layout.bundle, *_scale_maps(layout)) if check_regular(path)]
     _refuse_to_replace(output)
     try:
-        text = set_value(config.path.read_bytes().decode(), "cluster_info", "data_directory", ".").encode()
+        # left out, it is the folder of the file
+        text = without_key(config.path.read_bytes().decode(), "cluster_info", "data_directory").encode()
     except ConfigError as error:
         raise ConfigError(f"{config.path}: {error}") from None
     portable = config.path.name if _CONFIG_NAME.fullmatch(config.path.name) else f"{config.name}.ini"

@@ -165,14 +165,8 @@ def take_over(store: ResultsStore, numbers: np.ndarray, whole: Path) -> None:
 def absorb_parts(store: ResultsStore, numbers: np.ndarray, layout: Layout) -> None:
     """Before the whole goes on: add what all its parts have.
 
-    Raises
-    ------
-    StoreInUse
-        If somebody is writing a part.
-    ForeignProduct
-        If a part belongs to other data or settings.
-    DamagedFile
-        If one cannot be read.
+    Raises StoreInUse if somebody is writing a part; ForeignProduct if a part belongs to other data or
+    settings; DamagedFile if one cannot be read.
     """
     paths = layout.all_part_results()
     refuse_parts_in_use(layout)

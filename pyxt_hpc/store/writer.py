@@ -139,16 +139,9 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
         Rows that do not match their checksum become pending again, as do regions that were in flight:
         each of these has one crash more.
 
-        Raises
-        ------
-        MissingInput
-            If there is none.
-        StoreInUse
-            If another process is writing it.
-        ForeignProduct
-            If it was made with other settings, data or regions; the message names what differs.
-        DamagedFile
-            If it cannot be read.
+        Raises MissingInput if there is none; StoreInUse if another process is writing it; ForeignProduct,
+        which names what differs, if it was made with other settings, data or regions; DamagedFile if it
+        cannot be read.
         """
         with _locked(path) as lock:
             lock.leave_to_sleeper()
@@ -181,10 +174,6 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
     def crashes(self) -> np.ndarray:
         """(n,) times that a run ended while the region was in flight."""
         return self._crashes.copy()
-
-    def rows(self) -> np.ndarray:
-        """(n,) of ROW_DTYPE; `column` takes less memory."""
-        return self._file.read("rows")
 
     def column(self, name: str) -> np.ndarray:
         """(n,) one column of the rows."""

@@ -176,9 +176,7 @@ def test_physical_regions_keep_their_place_on_the_sky(old: Path, tmp_path: Path)
     events = next((old / "4001" / "repro").glob("*evt2.fits"))
     first = read_sky_wcs(events)
     # merge_obs chooses a tangent point of its own
-    merged = tangent_plane(first.wcs.crval[0] + 0.02, first.wcs.crval[1] - 0.01)
-    merged.wcs.crpix = [4096.5, 4096.5]
-    merged.wcs.set()
+    merged = tangent_plane(first.wcs.crval[0] + 0.02, first.wcs.crval[1] - 0.01, crpix=(4096.5, 4096.5))
     fits.writeto(
         old / f"{NAME}_broad_flux.img", np.zeros((10, 10), np.float32), image_header(merged, 4000.5, 4000.5)
     )

@@ -66,6 +66,22 @@ def test_a_cluster(made_cluster: Images) -> None:
     assert spread[0] < 0.7 * spread[1]
 
 
+def test_bins_that_took_what_was_left_pass_it_on() -> None:
+    y, x = np.mgrid[:130, :110]
+    none, mask = np.zeros(y.shape), np.ones(y.shape)
+    for seed in range(3):
+        # few bins, so that every piece that is left between them is much for its neighbour
+        rng = np.random.default_rng(seed)
+        counts = rng.poisson(0.3 + 60.0 * (1.0 + ((y - 65) ** 2 + (x - 50) ** 2) / 25.0) ** -1.5)
+        labels = contour_bins(counts, none, none, mask, 20.0)
+        assert labels.min() == 1
+        assert 28 < labels.max() < 33
+        ratio = reached(labels, counts, none) / 20.0
+        assert ratio.min() > 0.99
+        assert np.mean(ratio <= 1.15) >= 0.95
+        assert ratio.max() < 1.2  # 1.23 to 1.68 if it is not passed on
+
+
 def test_sky_without_signal_stays_out_and_spoils_no_bin() -> None:
     rng = np.random.default_rng(5)
     y, x = np.mgrid[:150, :150]

@@ -9,7 +9,9 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from pyxt_hpc.binning.bins import signal_to_noise, sums_of
 from pyxt_hpc.binning.circles import RADIUS_MIN, RADIUS_STEP, ScaleMap, scale_map
+from pyxt_hpc.binning.contour import contour_bins
 from pyxt_hpc.chandra.sky.psf import psf_r90_arcsec
 from pyxt_hpc.detect.point_sources import DetectedSource, detect_sources, emission_peak
 from pyxt_hpc.preprocess.checks.good_events import chips_in_use
@@ -68,6 +70,16 @@ def test_the_nebula_is_no_source_and_the_star_beside_it_is(real: Real) -> None:
 def test_chips_of_the_array_that_saw_the_nebula(real: Real) -> None:
     assert real.header["DETNAM"] == "ACIS-012367"  # more of ACIS-I were on, but the target was on S3
     assert chips_in_use(real.header, "image2.fits") == (6, 7)
+
+
+@pytest.mark.parametrize("target", [15.0, 20.0])
+def test_contour_bins_are_even(real: Real, target: float) -> None:
+    none = np.zeros(real.counts.shape)
+    labels = contour_bins(real.counts, none, none, none + 1, target)
+    sums = sums_of(labels, [real.counts, none, none])[:, 1:]
+    ratio = signal_to_noise(*sums) / target
+    assert ((ratio >= 1.0) & (ratio <= 1.15)).mean() >= 0.95
+    assert labels.min() == 1  # no background is told, so that all is signal
 
 
 def ratios(real: Real, row: int, col: int) -> tuple[np.ndarray, np.ndarray]:

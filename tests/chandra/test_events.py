@@ -6,19 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.wcs import WCS
 
 from pyxt_hpc.chandra.events import EventList, read_events, sky_wcs, write_events
+from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.errors import DamagedFile, MissingInput
 
 
 def small_list(n: int = 500, **changes: object) -> EventList:
     rng = np.random.default_rng(7)
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crpix = [4096.5, 4096.5]
-    wcs.wcs.crval = [150.0, 30.0]
-    wcs.wcs.cdelt = [-0.492 / 3600, 0.492 / 3600]
+    wcs = tangent_plane(150.0, 30.0, crpix=(4096.5, 4096.5))
     header = fits.Header()
     header["TELESCOP"], header["INSTRUME"], header["DETNAM"] = "CHANDRA", "ACIS", "ACIS-0123"
     header["EXPOSURE"], header["RA_PNT"] = 9800.0, 150.01

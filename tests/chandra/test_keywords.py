@@ -94,3 +94,4 @@ def test_keyword_wins(said: Any, expected: bool) -> None:
     cards = header(DATAMODE="VFAINT", CHKVFPHA=said)
     cards.add_history("PARM  :check_vf_pha=yes")
     assert is_screened(cards) is expected
+    assert is_screened(header(DATAMODE="FAINT", CHKVFPHA=said)) is False

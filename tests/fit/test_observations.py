@@ -14,7 +14,7 @@ from pyxt_hpc.fit.observations import ObservationSet, fold_observations
 from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
-from pyxt_hpc.spectra.templates import fold_templates
+from pyxt_hpc.spectra.templates import SourceModel
 from pyxt_hpc.store.rows import MAX_OBSERVATIONS
 
 SHAPE = (40, 50)
@@ -142,7 +142,7 @@ def test_places_of_one_kind_count_together(two: Bundle) -> None:
 
 def test_templates_are_the_folded_model_summed_over_bins(model: ObservationSet) -> None:
     arf, rmf = on_axis_arf(), gaussian_rmf()
-    folded = fold_templates(arf, rmf, redshift=0.1, nH=0.05)
+    folded = SourceModel(redshift=0.1, nH=0.05).fold(arf, rmf)
     lookup = bin_lookup(resolution_bins(rmf, 0.7, 8.0), rmf.n_channels)
     band = lookup >= 0
     for rates, ours in ((folded.hhe, model.hhe), (folded.metals, model.metals)):

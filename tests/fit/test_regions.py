@@ -19,7 +19,7 @@ from pyxt_hpc.fit.single.region_spectra import spectra_as_fitted
 from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FIT_DTYPE, fit_regions
 from pyxt_hpc.spectra.grouping import choose_level
-from pyxt_hpc.spectra.templates import fold_templates
+from pyxt_hpc.spectra.templates import SourceModel
 from pyxt_hpc.store.rows import REGION_DTYPE
 
 SHAPE = (24, 60)
@@ -29,7 +29,7 @@ def observation(obsid: str, seed: int, exposure_s: float) -> BundleObservation:
     """5 keV gas that fades from left to right over an even background, none at all in the last columns."""
     rng = np.random.default_rng(seed)
     arf, rmf = on_axis_arf(), gaussian_rmf()
-    folded = fold_templates(arf, rmf, redshift=0.1, nH=0.05)
+    folded = SourceModel(redshift=0.1, nH=0.05).fold(arf, rmf)
     rate = folded.at_abundance(0.3)[np.abs(folded.kT - 5.0).argmin()]
     band = np.arange(48, 548)
     mask = np.ones(SHAPE, np.uint8)
@@ -201,7 +201,7 @@ def test_options_come_from_the_configuration() -> None:
     assert options.abundance_bounds == (0.0, 2.0)
     assert options.nH_bounds == (0.0, 1.0)
     assert options.kT_bounds == (0.1, 40.0)
-    assert options.n_free == 4
+    assert options.free == ("kT", "norm", "abundance", "nH")
 
 
 @pytest.mark.parametrize("statistic", ["wstat", "cstat"])

@@ -79,7 +79,7 @@ ROWS = [
     ("not UTF-8", answer("sbatch", "\\xff\\xfe7"), SUBMIT, 2, "look in the queue", YES, []),
     ("not an id", answer("sbatch", "Submitted batch job 7"), SUBMIT, 2, "said: Submitted batch job 7; look in the queue", YES, []),
     ("no account", answer("sbatch", "", "sbatch: error: Invalid account", 1), SUBMIT, 2, "exit code 1; Invalid account", YES, []),
-    ("letters of control", answer("sbatch", "", "\\033[31mno\\a", 1), SUBMIT, 2, "?[31mno?", YES, []),
+    ("letters of control", answer("sbatch", "", "\\033[31mno\\a", 1), SUBMIT, 2, "\\x1b[31mno\\x07", YES, []),
     ("100,000 letters", tool("sbatch", "printf %100000s x; exit 1"), SUBMIT, 2, "exit code 1", YES, []),
     ("100,000 words", tool("sbatch", "for i in {1..20000}; do echo word; done; exit 1"), SUBMIT, 2, "word ...", YES, []),
     ("killed", tool("sbatch", "kill -9 $$"), SUBMIT, 2, "exit code -9", YES, []),

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from situations import Prepare, away, directory, edit, fifo, file, link, nothing, unix_socket
+from situations import Prepare, away, directory, fifo, file, link, nothing, unix_socket
 
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
@@ -100,10 +100,6 @@ def saved_again(name: str) -> Prepare:
     return prepare
 
 
-def steps(line: str) -> Prepare:
-    return edit("[processing]\n", f"[processing]\n{line}\n")
-
-
 NO_LOCK = "not a lock of pyxt-hpc: move it away"
 NESTED = '{"owner": ' * 2000
 AGAIN = "create-bins -c"
@@ -156,14 +152,6 @@ ROWS: dict[str, tuple[Prepare, str, int, str, tuple[str, ...]]] = {
     "store: cut": (cut(STORE, 0.9), STATUS, 2, "bytes instead of", ()),
     "store: a pipe": (fifo(STORE), STATUS, 2, "is a pipe", ()),
     "store: a folder, fit": (directory(STORE), FIT, 2, "is a folder", ()),
-    "steps +3": (steps("last_step_completed = +3"), PROCESS, 0, "", ()),
-    "steps -0": (steps("last_step_completed = -0"), PROCESS, 0, "", ()),
-    "steps empty": (steps("last_step_completed ="), PROCESS, 0, "", ()),
-    "steps empty with a comment": (steps("last_step_completed =   # kept"), PROCESS, 0, "", ()),
-    "steps in odd letters": (steps("Last_Step_Completed = 3"), FIT, 0, "", (STORE,)),
-    "steps in several lines": (steps("last_step_completed =\n    5"), FIT, 0, "", (STORE,)),
-    "line ends of Windows": (edit("\n", "\r\n"), FIT, 0, "", (STORE,)),
-    "byte order mark": (edit("# pyxt_hpc conf", "\ufeff# pyxt_hpc conf"), FIT, 0, "", (STORE,)),
     "pack onto its bundle": (nothing, f"pack -c demo.ini --output {BUNDLE}", 2, "give another --output", ()),
     "pack onto its configuration": (nothing, "pack -c demo.ini --output demo.ini", 2, "give another --output", ()),
     "pack onto the store": (nothing, f"pack -c demo.ini --output {STORE}", 2, "give another --output", ()),

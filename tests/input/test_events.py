@@ -38,9 +38,7 @@ Edit = Callable[[Layout], None]
 
 def write_case(layout: Layout) -> None:
     rng = np.random.default_rng(7)
-    wcs = tangent_plane(RA, DEC)
-    wcs.wcs.crpix = [4096.5, 4096.5]
-    wcs.wcs.set()
+    wcs = tangent_plane(RA, DEC, crpix=(4096.5, 4096.5))
     header = fits.Header()
     header["TELESCOP"], header["INSTRUME"], header["DETNAM"] = "CHANDRA", "ACIS", "ACIS-23"
     header["DATAMODE"], header["READMODE"], header["OBS_ID"] = "FAINT", "TIMED", "77"

@@ -28,10 +28,7 @@ DISC = PI * 50**2
 
 def frame(ra: float = 150.0, dec: float = 20.0, pixel_arcsec: float = 0.492) -> WCS:
     """Sky pixels of an observation."""
-    wcs = tangent_plane(ra, dec, pixel_arcsec)
-    wcs.wcs.crpix = [4096.5, 4096.5]
-    wcs.wcs.set()
-    return wcs
+    return tangent_plane(ra, dec, pixel_arcsec, crpix=(4096.5, 4096.5))
 
 
 def area(region: RegionFile, wcs: WCS | None = None, half: float = 500.0, n: int = 2001) -> float:

@@ -253,7 +253,7 @@ def test_every_layout_is_the_same_spectrum(
     assert spectrum.ratio == pytest.approx(BACKGROUND_BACKSCAL / BACKSCAL)
     assert spectrum.exposure_s == EXPOSURE
     # effective area of an energy, wherever it is written
-    folded = spectrum.arf.area * spectrum.rmf.to_sparse().sum(axis=1)
+    folded = spectrum.arf.area * spectrum.rmf.sparse.sum(axis=1)
     assert folded == pytest.approx(np.full(N, 400.0), rel=1e-6)
     assert spectrum.rmf.energy_hi[-1] == pytest.approx(0.3 + 0.02 * N)
     assert spectrum.energy_edges[0, 0] == pytest.approx(0.72)
@@ -351,7 +351,7 @@ def test_layouts_as_sherpa_takes_them(folder: Path, counts: np.ndarray) -> None:
             assert theirs.counts.tolist() == ours.counts.tolist()
         matrix = io.read_rmf(str(folder / "a.rmf"))
         flux = np.linspace(1.0, 2.0, N)
-        assert matrix.apply_rmf(flux) == pytest.approx(ours.rmf.to_sparse().T @ flux)
+        assert matrix.apply_rmf(flux) == pytest.approx(ours.rmf.sparse.T @ flux)
 
 
 def test_old_rmf_of_acis(shared: Path) -> None:

@@ -28,7 +28,7 @@ MADE_BY: dict[str, tuple[tuple[str, str], ...]] = {
     "files/system_errors.py": (("files/system_errors.py", "no_room"),),
     "jobs/sites.py": (("jobs/systems/pbs.py", "problems"), ("jobs/systems/slurm.py", "problems")),
     "maps/fitted.py": (("maps/fitted.py", "_without_fits"),),
-    "parallel/ledger.py": (),  # the words of the error in a worker
+    "parallel/master/ledger.py": (),  # the words of the error in a worker
     "parallel/shared.py": (("parallel/shared.py", "shared_memory_problem"),),
     "preprocess/ciao/failures.py": (
         *(
@@ -46,7 +46,7 @@ MADE_BY: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "preprocess/crop_data.py": (),  # those of the observations that are left out
     "sample/table.py": (("sample/table.py", "_columns"), ("sample/table.py", "_row")),
-    "stages/transfer.py": (),  # those of `set_value`
+    "stages/transfer.py": (),  # those of `without_key`
     "store/writer.py": (("store/writer.py", "_difference"),),
 }
 """Whose texts become the messages of sites, by their file, that have no words of their own."""

@@ -30,6 +30,24 @@ def test_rate_counts_from_the_first_completion(
     ]
 
 
+def test_rate_of_few_is_not_that_of_workers_that_end_together(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.delenv(BAR_VARIABLE, raising=False)
+    caplog.set_level(logging.INFO)
+    with Progress("mass", "ensemble", total=4) as shown:
+        for clock[0] in (20.0, 20.1, 40.0, 50.1):
+            shown.add(1)
+    # the end, which was said, is not said again
+    assert [record.getMessage() for record in caplog.records] == [
+        "mass: 2 of 4, 0.10 ensembles/s, 20 s left",
+        "mass: 3 of 4, 0.07 ensembles/s, 13 s left",
+        "mass: 4 of 4, 0.08 ensembles/s",
+    ]
+
+
 def test_nothing_done_is_said_without_a_rate(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with Progress("fits", "region", total=7):

@@ -105,9 +105,7 @@ def write_observation(
     """Write all files of an observation; the last chip of DETNAM saw nothing."""
     other = int(detnam[-1])
     rng = np.random.default_rng(seed)
-    wcs = tangent_plane(*pointing)
-    wcs.wcs.crpix = [4096.5, 4096.5]
-    wcs.wcs.set()
+    wcs = tangent_plane(*pointing, crpix=(4096.5, 4096.5))
     header = fits.Header()
     header["TELESCOP"], header["INSTRUME"], header["DETNAM"] = "CHANDRA", "ACIS", detnam
     header["DATAMODE"], header["EXPOSURE"], header["OBS_ID"] = "FAINT", 0.98 * LENGTH_S, obsid

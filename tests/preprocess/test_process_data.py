@@ -108,9 +108,7 @@ def test_killed_between_observations_goes_on_with_the_next(
 def test_blank_sky_of_a_nominal_pointing(single: Any, tmp_path: Path) -> None:
     path = single.layout.supplied_background("1")
     blank = read_events(path)
-    elsewhere = tangent_plane(0.0, 0.0)
-    elsewhere.wcs.crpix = [4096.5, 4096.5]
-    elsewhere.wcs.set()
+    elsewhere = tangent_plane(0.0, 0.0, crpix=(4096.5, 4096.5))
     turned = replace(blank, wcs=elsewhere, x=8193.0 - blank.y, y=blank.x)
     write_events(path, turned)
     process_data(single.config, single.layout)

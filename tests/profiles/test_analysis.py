@@ -1,10 +1,8 @@
 """The whole analysis on spherical clusters whose density and temperature are known."""
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cache
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pytest
@@ -12,9 +10,7 @@ import pytest
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import ConfigError, EmptySelection, PyxtError
 from pyxt_hpc.fit.inputs import config_of, with_settings
-from pyxt_hpc.profiles.analysis import ClusterProfile, ProfileOptions, _intervals, analyse
-from pyxt_hpc.profiles.gas.deprojection import Deprojection
-from pyxt_hpc.profiles.gas.thermodynamics import Gas
+from pyxt_hpc.profiles.analysis import ClusterProfile, ProfileOptions, analyse
 from pyxt_hpc.simulate.spherical import PRESETS
 
 Observed = Callable[[str, float], Bundle]
@@ -172,17 +168,3 @@ def test_empty_fields_are_told(observed: Observed) -> None:
         analyse(empty, config, ProfileOptions())
     with pytest.raises(ConfigError, match="redshift is 0"):
         analyse(bundle, replace(config, redshift=0.0), ProfileOptions())
-
-
-def test_shell_whose_draws_found_something_else_has_no_value() -> None:
-    names = [one.name for one in fields(Gas)]
-    draws = np.random.default_rng(1).normal(2.0, 0.1, (100, 3))
-    best = np.array([2.0, 1.0, 2.0])  # of the second shell far from all draws
-    no_emission = np.zeros(3, bool)
-    fit = cast(Deprojection, SimpleNamespace(no_emission=no_emission, no_emission_drawn=draws < 0))
-    gas = [Gas(**dict.fromkeys(names, values)) for values in (best, draws)]
-    shells, status = _intervals(*gas, fit, None)
-    assert status == ("ok", "not determined", "ok, kT also of the gas beyond")
-    for shell in shells.values():
-        assert np.isfinite(shell.value).tolist() == [True, False, True]
-        assert np.all(np.isfinite(shell.low))

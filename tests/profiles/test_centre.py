@@ -21,9 +21,7 @@ def bundle() -> Bundle:
     frame = ellipses(ROW, COL, RATIO, ANGLE)
     radius = frame.radius((160, 160))
     norm = (1.0 + (radius / 8.0) ** 2) ** (0.5 - 3 * 0.65)
-    wcs = tangent_plane(150.0, 20.0, PIXEL_ARCSEC)
-    wcs.wcs.crpix = [80, 80]
-    wcs.wcs.set()
+    wcs = tangent_plane(150.0, 20.0, PIXEL_ARCSEC, crpix=(80, 80))
     truth = ClusterTruth(
         ra=150.0, dec=20.0, redshift=0.1, nH=0.05, wcs=wcs, kT=np.full(norm.shape, 5.0), norm=norm,
         abundance=np.full(norm.shape, 0.3),

@@ -22,7 +22,7 @@ from pyxt_hpc.reference.comparison import (
 )
 from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FIT_DTYPE
-from pyxt_hpc.spectra.templates import fold_templates
+from pyxt_hpc.spectra.templates import SourceModel
 from pyxt_hpc.store.rows import REGION_DTYPE
 
 SHAPE = (30, 40)
@@ -32,7 +32,7 @@ def observation(obsid: str, n_source: int, seed: int) -> BundleObservation:
     """5 keV gas and background spread evenly over the image, with constant vignetting."""
     rng = np.random.default_rng(seed)
     arf, rmf = on_axis_arf(), gaussian_rmf()
-    folded = fold_templates(arf, rmf, redshift=0.1, nH=0.05)
+    folded = SourceModel(redshift=0.1, nH=0.05).fold(arf, rmf)
     rate = folded.at_abundance(0.3)[np.abs(folded.kT - 5.0).argmin()]
     band = np.arange(45, 545)
     n_pixel = SHAPE[0] * SHAPE[1]

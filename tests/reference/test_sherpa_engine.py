@@ -25,7 +25,7 @@ from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, resolution_bins
 from pyxt_hpc.spectra.kernels.statistics import wstat
 from pyxt_hpc.spectra.spectrum import Spectrum
-from pyxt_hpc.spectra.templates import SourceModel, fold_templates
+from pyxt_hpc.spectra.templates import SourceModel
 
 REDSHIFT, NH, ABUNDANCE = 0.07, 0.05, 0.3
 MODEL = SourceModel(REDSHIFT, NH)
@@ -136,7 +136,7 @@ def simulated(kT: float, nH: float = NH, seed: int = 1) -> list[Spectrum]:
         bins = bin_lookup(edges, rmf.n_channels)
         if name == "2":
             bins[(edges[20] + edges[21]) // 2] = -1
-        folded = fold_templates(own, rmf, redshift=REDSHIFT, nH=nH)
+        folded = SourceModel(redshift=REDSHIFT, nH=nH).fold(own, rmf)
         rate = folded.at_abundance(ABUNDANCE)[np.abs(folded.kT - kT).argmin()]
         background = np.full(rmf.n_channels, 2e-5 * exposure)
         spectra.append(
@@ -158,7 +158,7 @@ def by_hand(spectra: list[Spectrum], statistic: str) -> Callable[[float, float],
     """Statistic as a function of kT and norm."""
     terms = []
     for s in spectra:
-        folded = fold_templates(s.arf, s.rmf, redshift=REDSHIFT, nH=NH)
+        folded = SourceModel(redshift=REDSHIFT, nH=NH).fold(s.arf, s.rmf)
         rate = s.exposure_s * s.binned(folded.at_abundance(ABUNDANCE))
         terms.append((s.binned(s.counts), s.binned(s.background), s.ratio, folded.kT, rate))
 

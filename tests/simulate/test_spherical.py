@@ -79,7 +79,7 @@ def test_bundle_has_the_counts_and_the_spectrum_of_the_gas() -> None:
     expected = np.zeros(rmf.n_channels)
     for node, norm, of_metals in truth.norms_at(plasma.kT):
         rate = norm.sum() * hhe[node] + of_metals.sum() * metals[node]
-        expected += 2e4 * (rate * through) @ rmf.to_sparse()
+        expected += 2e4 * (rate * through) @ rmf.sparse
     band = (rmf.channel_lo_keV >= BAND_KEV[0]) & (rmf.channel_hi_keV <= BAND_KEV[1])
     (observation,) = bundle.observations
     spectrum = np.bincount(observation.event_channel, minlength=rmf.n_channels)

@@ -16,7 +16,7 @@ from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.grouping import channel_bins, resolution_bins
 from pyxt_hpc.spectra.kernels.statistics import STATISTICS, chi2gehrels, cstat, wstat
-from pyxt_hpc.spectra.templates import fold_templates
+from pyxt_hpc.spectra.templates import SourceModel
 
 EXPOSURE = 1e5
 
@@ -46,7 +46,7 @@ class Model:
             matrix.ravel(), edges[:-1], edges[1:], 1,
         )  # fmt: skip
         arf = Arf(lo, lo + 0.02, 500 * np.exp(-0.5 * (np.log(lo / 1.6) / 0.7) ** 2))
-        folded = fold_templates(arf, rmf, redshift=0.1, nH=0.05)
+        folded = SourceModel(redshift=0.1, nH=0.05).fold(arf, rmf)
         bins = resolution_bins(rmf, 0.7, 8.0)
         self.kT = folded.kT
         self.rate = np.add.reduceat(folded.at_abundance(0.3)[:, : bins[-1]], bins[:-1], axis=1)
@@ -327,8 +327,8 @@ def test_fake_spectra_as_sherpa_with_xspec(shared: Path, statistic: str) -> None
     arf, rmf = read_arf(shared / "chandra" / "9774.arf"), read_rmf(shared / "chandra" / "9774.rmf")
     reference = json.loads((shared / "reference" / "sherpa_fits.json").read_text())["fake"]
     with h5py.File(shared / "reference" / "fake_spectra.h5") as file:
-        templates = fold_templates(
-            arf, rmf, redshift=float(file.attrs["redshift"]), nH=float(file.attrs["nH"])
+        templates = SourceModel(redshift=float(file.attrs["redshift"]), nH=float(file.attrs["nH"])).fold(
+            arf, rmf
         )
         edges = channel_bins(*file.attrs["band_keV"], rmf)
         band = slice(edges[0], edges[-1])
@@ -345,7 +345,7 @@ def test_fake_spectra_as_sherpa_with_xspec(shared: Path, statistic: str) -> None
 def test_3c186_as_sherpa_with_xspec(shared: Path) -> None:
     folder = shared / "chandra"
     arf, rmf = read_arf(folder / "9774.arf"), read_rmf(folder / "9774.rmf")
-    templates = fold_templates(arf, rmf, redshift=1.063, nH=0.0568)
+    templates = SourceModel(redshift=1.063, nH=0.0568).fold(arf, rmf)
     edges = channel_bins(0.7, 8.0, rmf)
     band = slice(edges[0], edges[-1])
     with fits.open(folder / "9774.pi") as source, fits.open(folder / "9774_bg.pi") as background:

@@ -91,7 +91,7 @@ def exact_moments(statistic: str, model: float, background: float, ratio: float)
 def test_cstat_as_published(mu: float) -> None:
     """His formulas are good to a few 1e-4."""
     assert exact_moments("cstat", mu, 0.0, 1.0) == pytest.approx(kaastra(mu), rel=4e-4)
-    table = expected_statistic([[mu]], [[0.0]], [[1.0]], moments("cstat", [1.0]))[0]
+    table = expected_statistic([[mu]], [[0.0]], [[1.0]], moments("cstat", [1.0]))[0, :2]
     assert table == pytest.approx(kaastra(mu), abs=0.01)
 
 
@@ -127,7 +127,7 @@ def test_tables_are_the_sums(statistic: str, ratio: float) -> None:
     m, b = 10 ** rng.uniform(-2.5, 2.7, (2, 100))
     exact = np.array([exact_moments(statistic, *mean, ratio) for mean in zip(m, b, strict=True)])
     table = moments(statistic, [ratio])
-    found = expected_statistic(m[:, None], b[:, None], np.ones((100, 1)), table)
+    found = expected_statistic(m[:, None], b[:, None], np.ones((100, 1)), table)[:, :2]
     error = abs(found - exact)
     assert (error.max(axis=0) < (0.003, 0.05)).all()
     assert (np.median(error, axis=0) < (4e-4, 2e-3)).all()
@@ -136,7 +136,7 @@ def test_tables_are_the_sums(statistic: str, ratio: float) -> None:
 def test_many_counts_are_chi_squared() -> None:
     for statistic in STATISTICS:
         for m in (2e4, 1e5, 1e7, 1e12):
-            found = expected_statistic([[m]], [[0.5 * m]], [[1.0]], moments(statistic, [30.0]))[0]
+            found = expected_statistic([[m]], [[0.5 * m]], [[1.0]], moments(statistic, [30.0]))[0, :2]
             # Gehrels' errors exceed the square root of the counts by 1
             assert found == pytest.approx((1.0, 2.0), rel=0.025 if statistic == "chi2gehrels" else 1e-3)
 

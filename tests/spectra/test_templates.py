@@ -8,7 +8,7 @@ from pyxt_hpc.chandra.ogip.response import Arf, Rmf, fold, read_arf, read_rmf
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.spectra.models.absorption import transmission
 from pyxt_hpc.spectra.models.plasma import apec
-from pyxt_hpc.spectra.templates import Templates, fold_templates
+from pyxt_hpc.spectra.templates import SourceModel, Templates
 
 
 def response() -> tuple[Arf, Rmf]:
@@ -34,9 +34,9 @@ def interpolate(templates: Templates, kT: float, abundance: float) -> np.ndarray
 @pytest.mark.parametrize("abundance_table", ["angr", "lodd"])
 def test_templates_equal_direct_folding(absorption, abundance_table):
     arf, rmf = response()
-    templates = fold_templates(
-        arf, rmf, redshift=0.2, nH=0.07, absorption=absorption, abundance_table=abundance_table
-    )
+    templates = SourceModel(
+        redshift=0.2, nH=0.07, absorption=absorption, abundance_table=abundance_table
+    ).fold(arf, rmf)
     edges = np.append(arf.energy_lo, arf.energy_hi[-1])
     through = transmission(edges, 0.07, absorption, abundance_table=abundance_table)
     for kT, abundance in ((0.1, 1.0), (0.73, 0.3), (4.1, 0.0), (11.0, 2.5), (39.0, 0.3)):
@@ -45,21 +45,21 @@ def test_templates_equal_direct_folding(absorption, abundance_table):
 
 
 def test_templates_of_one_observation_are_small():
-    templates = fold_templates(*response(), redshift=0.1, nH=0.05)
+    templates = SourceModel(redshift=0.1, nH=0.05).fold(*response())
     assert templates.hhe.shape == templates.metals.shape == (len(templates.kT), 80)
     assert templates.hhe.dtype == np.float64
 
 
 def test_hotter_gas_is_harder():
     arf, rmf = response()
-    model = fold_templates(arf, rmf, redshift=0.1, nH=0.05).at_abundance(0.3)
+    model = SourceModel(redshift=0.1, nH=0.05).fold(arf, rmf).at_abundance(0.3)
     hardness = model[:, 40:].sum(axis=1) / model[:, :20].sum(axis=1)
     assert np.all(np.diff(hardness) > 0)
 
 
 def test_unknown_absorption_is_named():
     with pytest.raises(ConfigError, match="wabs"):
-        fold_templates(*response(), redshift=0.1, nH=0.05, absorption="wabs")
+        SourceModel(redshift=0.1, nH=0.05, absorption="wabs").fold(*response())
 
 
 def test_counts_of_xspec_through_a_real_response(shared):
@@ -68,7 +68,7 @@ def test_counts_of_xspec_through_a_real_response(shared):
     )
     with h5py.File(shared / "reference" / "xspec_reference.h5") as file:
         temperatures, expected = file["kT"][()], file["folded_9774"][()]
-    templates = fold_templates(arf, rmf, redshift=0.07, nH=0.05)
+    templates = SourceModel(redshift=0.07, nH=0.05).fold(arf, rmf)
     energy = 0.5 * (rmf.channel_lo_keV + rmf.channel_hi_keV)
     band = (energy > 0.5) & (energy < 8.0)
     for kT, counts in zip(temperatures, expected, strict=True):

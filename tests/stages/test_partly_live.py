@@ -14,7 +14,7 @@ from pyxt_hpc.fit.extraction.extract import disc_sums
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
-from pyxt_hpc.spectra.templates import fold_templates
+from pyxt_hpc.spectra.templates import SourceModel
 from pyxt_hpc.store.rows import REGION_DTYPE, unpacked_observations
 
 SHAPE = (110, 130)
@@ -35,7 +35,7 @@ def observation(name: str, last_live_column: int, exposure_s: float, seed: int) 
     """Gas of 5 keV on a field that ends at a column, whose area falls to the edge."""
     rng = np.random.default_rng(seed)
     arf, rmf = on_axis_arf(), gaussian_rmf()
-    folded = fold_templates(arf, rmf, redshift=0.1, nH=0.05)
+    folded = SourceModel(redshift=0.1, nH=0.05).fold(arf, rmf)
     rate = folded.at_abundance(0.3)[np.abs(folded.kT - 5.0).argmin()]
     band = np.arange(48, 548)
     mask = np.zeros(SHAPE, np.uint8)

@@ -159,29 +159,6 @@ def test_damaged_store_can_be_replaced_and_what_a_kill_left_is_removed(path: Pat
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_flipped_status_makes_the_row_pending_again(path: Path) -> None:
-    everything = np.arange(N)
-    with create(path) as store:
-        store.write(everything, fitted(everything), done(everything))
-    content = bytearray(path.read_bytes())
-    start = content.index(done(everything).tobytes())
-    content[start + 5] ^= 1  # done to bad
-    content[start + 13] ^= 1  # bad to done
-    path.write_bytes(content)
-    np.testing.assert_array_equal(np.flatnonzero(read_results(path).status == Status.PENDING), [5, 13])
-
-
-@pytest.mark.parametrize("keep", [0, 8, 600, 0.5, 0.99])
-def test_truncated_file_is_damaged(path: Path, keep: float) -> None:
-    create(path).close()
-    content = path.read_bytes()
-    path.write_bytes(content[: int(keep if keep > 1 else keep * len(content))])
-    with pytest.raises(DamagedFile, match="start anew"):
-        read_results(path)
-    with pytest.raises(DamagedFile):
-        resume(path)
-
-
 def test_missing_and_foreign_files(path: Path) -> None:
     with pytest.raises(MissingInput, match="fit-spectra"):
         read_results(path)
@@ -320,12 +297,6 @@ def test_nothing_to_fit_makes_no_store(path: Path) -> None:
     with pytest.raises(EmptySelection):
         ResultsStore.create(path, regions=regions(0), fingerprint="abc", settings={})
     assert not path.parent.exists()
-
-
-def test_another_slice_is_refused(path: Path) -> None:
-    ResultsStore.create(path, regions=regions(), fingerprint="abc", settings={"slice": "1/2"}).close()
-    with pytest.raises(ForeignProduct, match="slice was 1/2, now 2/2"):
-        ResultsStore.open_for_resume(path, fingerprint="abc", settings={"slice": "2/2"})
 
 
 def test_disk_full_while_writing_stops_cleanly_and_goes_on_later(

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.chandra.ogip.response import read_rmf, write_rmf
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
@@ -117,62 +116,6 @@ def test_unknown_obsid_is_named(processed: Path, tmp_path: Path, capsys: pytest.
         assert part in message
 
 
-def test_rmf_of_other_channels_is_refused(
-    processed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = copy(processed, tmp_path / "work")
-    path = Layout.of(read_config(config)).supplied_rmf("4001")
-    rmf = read_rmf(path)
-    path.unlink()
-    shift = 10 * (rmf.channel_hi_keV[0] - rmf.channel_lo_keV[0])
-    moved = type(rmf)(
-        **{
-            **vars(rmf),
-            "channel_lo_keV": rmf.channel_lo_keV + shift,
-            "channel_hi_keV": rmf.channel_hi_keV + shift,
-        }
-    )
-    write_rmf(path, moved)
-    assert path.name in refused(capsys, config, "generate-responses")
-
-
-@pytest.mark.parametrize(
-    ("region", "said"),
-    [
-        ('box(12:00:00.0,-60:00:00,840",840")\n', "crop"),
-        ("", "crop"),
-        ("# a comment\nbox(10:00:00.0,+20:00:00\n", "line 2"),
-        ("fk5\nbox(150,20,1e300,1e300)\n", "half of the sky"),
-        ("fk5\npolygon(150,20,330,-20,100,10)\n", "line 2"),
-        ("galactic\nbox(4096,4096,300,300)\n", "fk5"),
-        ('trapezium(10:00:00.0,+20:00:00,8")\n', "trapezium"),
-    ],
-)
-def test_crop_that_is_empty_or_cannot_be_understood(
-    processed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], region: str, said: str
-) -> None:
-    config = copy(processed, tmp_path / "work")
-    path = Layout.of(read_config(config)).crop_reg
-    path.unlink()
-    path.write_text(region)
-    message = refused(capsys, config, "crop-data")
-    assert said in message
-
-
-def test_other_instrument_is_refused(
-    processed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = copy(processed, tmp_path / "work")
-    path = INPUTS["events"](Layout.of(read_config(config)))
-    with fits.open(path, memmap=False) as hdus:
-        hdus["EVENTS"].header["INSTRUME"] = "HRC"
-        path.unlink()
-        hdus.writeto(path)
-    message = refused(capsys, config, "process-data")
-    assert path.name in message
-    assert "HRC" in message
-
-
 def edited(path: Path, edit: Callable[[fits.HDUList], None]) -> Path:
     """Change a FITS file, which may be a link, and return it."""
     with fits.open(path, memmap=False) as hdus:
@@ -180,38 +123,6 @@ def edited(path: Path, edit: Callable[[fits.HDUList], None]) -> Path:
         path.unlink()
         hdus.writeto(path)
     return path
-
-
-def without_gti(hdus: fits.HDUList) -> None:
-    for name in [hdu.name for hdu in hdus if hdu.name.startswith("GTI")]:
-        del hdus[name]
-
-
-def endless_gti(hdus: fits.HDUList) -> None:
-    hdus["GTI0"].data["STOP"][-1] = 5e9  # was binned into a light curve of centuries
-
-
-def without_energy(hdus: fits.HDUList) -> None:
-    hdus["EVENTS"].columns.change_name("energy", "other")
-
-
-@pytest.mark.parametrize(
-    ("edit", "said"),
-    [
-        (without_gti, "good time intervals"),
-        (endless_gti, "good time intervals span"),
-        (without_energy, "no column energy"),
-        (lambda hdus: hdus.pop(1), "no EVENTS table"),
-    ],
-)
-def test_event_file_that_lacks_something(
-    processed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], edit: Callable, said: str
-) -> None:
-    config = copy(processed, tmp_path / "work")
-    path = edited(INPUTS["events"](Layout.of(read_config(config))), edit)
-    message = refused(capsys, config, "process-data")
-    assert path.name in message
-    assert said in message
 
 
 @pytest.mark.parametrize("keyword", ["NAXIS", "TFIELDS"])

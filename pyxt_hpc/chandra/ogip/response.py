@@ -75,17 +75,14 @@ class Rmf:
         return len(self.channel_lo_keV)
 
     @cached_property
-    def _sparse(self) -> csr_array:
+    def sparse(self) -> csr_array:
+        """Matrix as a sparse array (n_energy, n_channels)."""
         starts = np.repeat(self.first_channel, self.n_channel)
         group_offset = np.repeat(np.cumsum(self.n_channel) - self.n_channel, self.n_channel)
         columns = starts + np.arange(len(self.matrix)) - group_offset
         ends = np.concatenate([[0], np.cumsum(self.n_channel)])[np.cumsum(self.n_group)]
         indptr = np.concatenate([[0], ends])
         return csr_array((self.matrix, columns, indptr), shape=(len(self.energy_lo), self.n_channels))
-
-    def to_sparse(self) -> csr_array:
-        """Matrix as a sparse array (n_energy, n_channels)."""
-        return self._sparse
 
 
 def read_arf(path: Path, *, ours: bool = False) -> Arf:
@@ -230,7 +227,7 @@ def check_match(arf: Arf, rmf: Rmf, arf_name: str, rmf_name: str) -> None:
 
 def holds_area(rmf: Rmf) -> bool:
     """Whether a matrix has the effective area in it: its rows do not add up to 1, but to cm^2."""
-    return float(rmf.to_sparse().sum(axis=1).max()) > _MAX_ROW_SUM
+    return float(rmf.sparse.sum(axis=1).max()) > _MAX_ROW_SUM
 
 
 def check_area_once(arf_name: str, rmf: Rmf, rmf_name: str) -> None:
@@ -238,7 +235,7 @@ def check_area_once(arf_name: str, rmf: Rmf, rmf_name: str) -> None:
     if holds_area(rmf):
         raise ResponseMismatch(
             f"{arf_name} is an effective area, but {rmf_name} holds one already: its rows add up to "
-            f"{rmf.to_sparse().sum(axis=1).max():.4g}, expected 1; make an RMF without area (CIAO's "
+            f"{rmf.sparse.sum(axis=1).max():.4g}, expected 1; make an RMF without area (CIAO's "
             "mkacisrmf), or do without the ARF"
         )
 
@@ -251,7 +248,7 @@ def fold(flux: ArrayLike, arf: Arf, rmf: Rmf) -> NDArray[np.float64]:
     """
     rate = np.asarray(flux, dtype=np.float64) * arf.area
     flat = rate.reshape(-1, rate.shape[-1])
-    return (rmf.to_sparse().T @ flat.T).T.reshape(*rate.shape[:-1], rmf.n_channels)
+    return (rmf.sparse.T @ flat.T).T.reshape(*rate.shape[:-1], rmf.n_channels)
 
 
 def _damaged(path: Path, what: str, found: str) -> DamagedFile:

@@ -41,14 +41,12 @@ def position_named(headers: list[fits.Header]) -> tuple[float, float] | None:
     """RA, Dec [deg] of the source that mkarf made an ARF for; None if the header does not tell."""
     for header in headers:
         try:
-            plane = tangent_plane(float(header["RA_NOM"]), float(header["DEC_NOM"]))
+            middle = float(header["RA_NOM"]), float(header["DEC_NOM"])
             x, y = (float(tool_parameter(header, f"sourcepixel{axis}") or "nan") for axis in "xy")
         except (KeyError, TypeError, ValueError):
             continue
         if not all(0.5 <= value <= _SIDE for value in (x, y)):
             continue
-        plane.wcs.crpix = [_MIDDLE, _MIDDLE]
-        plane.wcs.set()
-        ra, dec = plane.wcs_pix2world(x, y, 1)
+        ra, dec = tangent_plane(*middle, crpix=(_MIDDLE, _MIDDLE)).wcs_pix2world(x, y, 1)
         return float(ra), float(dec)
     return None

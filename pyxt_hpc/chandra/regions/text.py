@@ -140,7 +140,7 @@ def _parse_statement(
             match = _BARE_SHAPE.match(statement)
         if match is None:
             raise ShapeError("expected a shape like circle(x,y,r)")
-        arguments = [part for part in re.split(r"[,\s]+", match["arguments"].strip()) if part]
+        arguments = match["arguments"].replace(",", " ").split()
         shape = parse_shape(match["name"].lower(), arguments, system, line)
         operator = "".join(match["op"].split())
         begins = position == 0 or operator.startswith("|")

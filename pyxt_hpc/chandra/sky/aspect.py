@@ -5,14 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 
-from pyxt_hpc.chandra.events import column_numbers
 from pyxt_hpc.chandra.sky.geometry import FieldGeometry, FloatArray
 from pyxt_hpc.chandra.sky.tangent import world_to_pixel
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.fits import open_fits, table_with
 
 _STEP_S = 4.0
 _MAX_GAP_S = 60.0
@@ -23,14 +21,12 @@ _TOLERANCE = 3.0  # pixels rms between aspect solution and events: the SIM's own
 def with_aspect(
     geometry: FieldGeometry, aspect_paths: Sequence[Path], axis: tuple[float, float] | None = None
 ) -> FieldGeometry:
-    """The geometry with the dither of aspect solutions (``pcadf*_asol1.fits``); unchanged without any.
+    """The geometry with the dither of aspect solutions (``pcadf*_asol1.fits``).
 
     ``axis``: RA_PNT, DEC_PNT [deg] of the events' header, to be compared with the mean pointing. Raises
     MissingInput, or DamagedFile if a file is not an aspect solution, of another time, or not of the pointing
     that the events show.
     """
-    if not aspect_paths:
-        return geometry
     parts = [_read_aspect(Path(path)) for path in aspect_paths]
     names = ", ".join(str(path) for path in aspect_paths)
     time, ra, dec = np.concatenate(parts, axis=1)
@@ -89,15 +85,10 @@ def _read_aspect(path: Path) -> FloatArray:
     """Time [s], RA, Dec [deg] as (3, n), finite ones only."""
     hint = "take the file away or fetch it again"
     with open_fits(path, "aspect solution", hint) as hdus:
-        for hdu in hdus[1:]:
-            names = column_numbers(hdu.header)
-            if isinstance(hdu, fits.BinTableHDU) and {"time", "ra", "dec"} <= names.keys():
-                break
-        else:
+        hdu = table_with(hdus, "time", "ra", "dec")
+        if hdu is None:
             raise DamagedFile(f"{path}: no table ASPSOL with columns time, ra, dec, roll; {hint}")
-        values = np.array(
-            [hdu.data.field(names[name] - 1) for name in ("time", "ra", "dec")], dtype=np.float64
-        )
+        values = np.array([hdu.data[name] for name in ("time", "ra", "dec")], dtype=np.float64)
     if values.ndim == 2:
         values = values[:, np.isfinite(values).all(axis=0)]
     if values.ndim != 2 or values.shape[1] < 2:

@@ -12,10 +12,10 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 from regions import PixCoord, PolygonPixelRegion
 
-from pyxt_hpc.chandra.events import column_numbers, set_sky_wcs, sky_wcs
+from pyxt_hpc.chandra.events import set_sky_wcs, sky_wcs
 from pyxt_hpc.chandra.sky.tangent import tangent_plane, world_to_pixel
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.files.fits import open_fits, write_fits
+from pyxt_hpc.files.fits import open_fits, table_with, write_fits
 
 _HINT = "it comes with the observation (primary/*fov1.fits) or from CIAO's skyfov"
 
@@ -32,17 +32,15 @@ def read_fov(path: Path) -> Polygons:
     """
     path = Path(path)
     with open_fits(path, "field-of-view file", _HINT) as hdus:
-        for hdu in hdus[1:]:
-            names = column_numbers(hdu.header)
-            if isinstance(hdu, fits.BinTableHDU) and "ccd_id" in names and {"x", "y"} <= names.keys():
-                break
-        else:
+        hdu = table_with(hdus, "x", "y", "ccd_id")
+        if hdu is None:
             raise DamagedFile(f"{path}: no table of chip outlines with columns X, Y, CCD_ID; {_HINT}")
         wcs = sky_wcs(hdu.header, path)
-        x, y, ccd_id = (hdu.data.field(names[name] - 1).astype(np.float64) for name in ("x", "y", "ccd_id"))
+        x, y, ccd_id = (hdu.data[name].astype(np.float64) for name in ("x", "y", "ccd_id"))
         if ccd_id.ndim != 1:
             raise DamagedFile(f"{path}: CCD_ID has several numbers a row, expected one; {_HINT}")
-        shapes = hdu.data.field(names["shape"] - 1) if "shape" in names else ["Polygon"] * len(x)
+        has_shapes = "shape" in (name.lower() for name in hdu.columns.names)
+        shapes = hdu.data["shape"] if has_shapes else ["Polygon"] * len(x)
     polygons: Polygons = {}
     for row, shape in enumerate(shapes):
         if str(shape).strip().lower() != "polygon":

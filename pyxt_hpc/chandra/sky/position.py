@@ -7,10 +7,7 @@ from astropy.coordinates import SkyCoord
 def parse_position(text: str) -> tuple[float, float]:
     """RA and Dec (ICRS) [deg] of ``150.02 20.01``, ``10:00:04.8 +20:00:36`` or ``10h00m04.8s +20d00m36s``.
 
-    Raises
-    ------
-    ValueError
-        If it is none; the message says what is expected.
+    Raises ValueError if it is none; the message says what is expected.
     """
     words = text.replace(",", " ").split()
     try:

@@ -59,9 +59,7 @@ class SkyGrid:
                 f"{region.path}: the crop is {shape[1]} x {shape[0]} pixels of "
                 f"{PIXEL_SCALE_ARCSEC:g} arcsec, expected 1 to {_MAX_SIDE} a side; draw it around the cluster"
             )
-        wcs = tangent_plane(*centre, PIXEL_SCALE_ARCSEC)
-        wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
-        wcs.wcs.set()
+        wcs = tangent_plane(*centre, PIXEL_SCALE_ARCSEC, crpix=((shape[1] + 1) / 2, (shape[0] + 1) / 2))
         return cls(wcs, (shape[0], shape[1]))
 
     def pixel_index(self, ra: ArrayLike, dec: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -11,11 +11,13 @@ Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 SKY_PIXEL_ARCSEC = 0.492
 
 
-def tangent_plane(ra: float, dec: float, pixel_arcsec: float = SKY_PIXEL_ARCSEC) -> WCS:
-    """TAN WCS with its pixel (1, 1) at a position [deg], north up and east left."""
+def tangent_plane(
+    ra: float, dec: float, pixel_arcsec: float = SKY_PIXEL_ARCSEC, crpix: tuple[float, float] = (1.0, 1.0)
+) -> WCS:
+    """TAN WCS with its pixel ``crpix`` (x, y from 1) at a position [deg], north up and east left."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crpix = [1.0, 1.0]
+    wcs.wcs.crpix = crpix
     wcs.wcs.crval = [ra, dec]
     wcs.wcs.cdelt = [-pixel_arcsec / 3600.0, pixel_arcsec / 3600.0]
     wcs.wcs.cunit = ["deg", "deg"]

@@ -58,8 +58,7 @@ def read_gti(path: Path) -> NDArray[np.float64]:
     path = Path(path)
     with open_fits(path, "GTI file", _GTI_HINT) as hdus:
         table = _gti_table(hdus, path)
-        numbers = column_numbers(table.header)
-        start, stop = (table.data.field(numbers[n] - 1).astype(np.float64) for n in ("start", "stop"))
+        start, stop = (table.data[name].astype(np.float64) for name in ("start", "stop"))
         header = table.header
     if len(start) == 0:
         raise DamagedFile(f"{path}: has no interval, so nothing would be left; {_GTI_HINT}")
@@ -86,7 +85,8 @@ def write_light_curve(path: Path, curve: LightCurve, events_header: fits.Header)
     EXPOSURE and COUNT_RATE are corrected for the dead time (DTCOR), as dmextract does; bins without live time
     have the rate 0, which deflare leaves out.
     """
-    exposure = curve.live_s * _live_share(events_header)
+    share = live_time_share(events_header) or 1.0
+    exposure = curve.live_s * share
     rate, error = (
         np.divide(v, exposure, out=np.zeros(len(exposure)), where=exposure > 0)
         for v in (curve.counts, np.sqrt(curve.counts))
@@ -105,7 +105,7 @@ def write_light_curve(path: Path, curve: LightCurve, events_header: fits.Header)
     ]
     table = _table("LIGHTCURVE", columns, events_header)
     table.header["HDUCLAS2"], table.header["HDUCLAS3"] = "TOTAL", "COUNT"
-    table.header["DTCOR"] = _live_share(events_header)
+    table.header["DTCOR"] = share
     table.header["TIMEDEL"] = (float(np.diff(curve.edges)[0]), "[s]")
     write_fits(path, fits.HDUList([fits.PrimaryHDU(), table]))
 
@@ -162,7 +162,3 @@ def _refuse_other_clock(header: fits.Header, path: Path) -> None:
             f"{path}: its times count from MJD {reference:g}, expected {MJDREF:g}, Chandra's clock; "
             f"{_GTI_HINT}"
         )
-
-
-def _live_share(header: fits.Header) -> float:
-    return live_time_share(header) or 1.0

@@ -30,7 +30,6 @@ class LightCurve:
 def light_curve(
     times: NDArray[np.float64],
     gtis: list[NDArray[np.float64]],
-    bin_s: float = BIN_S,
     edges: NDArray[np.float64] | None = None,
 ) -> LightCurve:
     """Bin the times of events (n,) [s], with the live time averaged over chips.
@@ -41,8 +40,8 @@ def light_curve(
     if edges is None:
         together = gti_arithmetic.union(gtis)
         start, stop = together[0, 0], together[-1, 1]
-        n_bin = max(1, int(np.ceil((stop - start) / bin_s - 1e-9)))
-        edges = start + bin_s * np.arange(n_bin + 1)
+        n_bin = max(1, int(np.ceil((stop - start) / BIN_S - 1e-9)))
+        edges = start + BIN_S * np.arange(n_bin + 1)
     counts = np.histogram(times, edges)[0].astype(np.int64)
     live_s = np.mean([gti_arithmetic.live_time(gti, edges) for gti in gtis], axis=0)
     return LightCurve(edges, counts, live_s)

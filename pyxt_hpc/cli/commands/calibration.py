@@ -4,10 +4,12 @@ import argparse
 
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import (
+    as_argument,
     as_key,
     config_option,
     cpus_option,
     json_option,
+    number_option,
     option,
     whole_number,
 )
@@ -15,13 +17,6 @@ from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.config.parsers import Number
 from pyxt_hpc.parallel.world import detect_world
-
-
-def _factor(text: str) -> float:
-    try:
-        return Number(0.0, 100.0)(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 @command(
@@ -35,21 +30,21 @@ def _factor(text: str) -> float:
     "take it: what follows is the error that such a mistake makes.",
     config_option,
     cpus_option,
-    option("--draws", type=whole_number(1, 10000), default=10, metavar="N", help="spectra a region (10)"),
+    number_option("--draws", 1, 10_000, 10, "spectra a region"),
     option(
         "--regions",
         type=whole_number(1, 2**31),
         metavar="N",
         help="simulate only N regions, spread over the map (default: all)",
     ),
-    option("--seed", type=whole_number(0, 2**31), default=1, metavar="N", help="of the random numbers (1)"),
+    number_option("--seed", 0, 2**31, 1, "of the random numbers"),
     option("--true-nH", type=as_key("nH"), metavar="NH", help="simulate with this column [1e22 cm^-2]"),
     option(
         "--true-abundance", type=as_key("abundance"), metavar="Z", help="simulate with this abundance [solar]"
     ),
     option(
         "--true-background",
-        type=_factor,
+        type=as_argument(Number(0.0, 100.0)),
         default=1.0,
         metavar="F",
         help="simulate F times the background that the fits expect, e.g. 1.05",

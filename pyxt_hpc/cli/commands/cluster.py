@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyxt_hpc.ancestor.choices import NAMES, choices_as
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import as_key_text, option, yes_option
+from pyxt_hpc.cli.options import as_key_text, given_texts, option, yes_option
 from pyxt_hpc.cli.screen import confirm, echo, tell
 from pyxt_hpc.config.cluster import KEYS, config_template
 from pyxt_hpc.config.questions import QUESTIONS
@@ -18,15 +18,6 @@ from pyxt_hpc.layout import Layout
 
 if TYPE_CHECKING:
     from pyxt_hpc.config.lookup import ArchiveAnswers
-
-# option: key
-_GIVEN = {
-    "obsids": "observation_ids",
-    "redshift": "redshift",
-    "nH": "hydrogen_column_density",
-    "abundance": "abundance",
-    "signal_to_noise": "signal_to_noise_threshold",
-}
 
 
 @command(
@@ -55,19 +46,17 @@ def init_cluster(arguments: argparse.Namespace) -> None:
     config_template(arguments.name)  # refuses an impossible name before anything is asked
     if check_regular(path):
         confirm(f"{path} exists. Replace it?", arguments.yes)
-    given = {key: text for name, key in _GIVEN.items() if (text := getattr(arguments, name)) is not None}
-    texts = dict(given)
+    given = texts = given_texts(arguments)
     if arguments.lookup or arguments.lookup_name:
         from pyxt_hpc.config.lookup import look_up
 
         found = look_up(arguments.lookup_name or arguments.name)
         echo(*found.notes)
-        texts = {**_texts_of(found), **given}
+        texts = _texts_of(found) | given
     if not given and not arguments.yes and _at_a_terminal():
-        texts.update(_asked(arguments.name, texts))
-    text = config_template(
-        arguments.name, {**(choices_as(arguments.choices) if arguments.choices else {}), **texts}
-    )
+        texts = texts | _asked(arguments.name, texts)
+    choices = choices_as(arguments.choices) if arguments.choices else {}
+    text = config_template(arguments.name, choices | texts)
     layout = Layout(Path(arguments.name), arguments.name)
     for folder in (layout.combined, layout.acb, layout.main_output):
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import json_option, option
+from pyxt_hpc.cli.options import config_file_option, json_option
 from pyxt_hpc.cli.screen import answer, echo, painted
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import LaunchError
@@ -23,14 +23,7 @@ COLOURS = {"ok": "32", "warning": "33", "missing": "33", "broken": "31"}
     "what is installed and usable here, and what each missing part prevents",
     "Look at CIAO with CALDB, DS9, MPI, HDF5, Sherpa, SLURM or PBS, cores, memory, shared memory, the\n"
     "cache of compiled kernels and the disk. Nothing is changed.",
-    option(
-        "-c",
-        "--config-file",
-        dest="config",
-        metavar="CONFIG",
-        type=Path,
-        help="look also where this cluster's data are, and for the CIAO that it names",
-    ),
+    config_file_option("look also where this cluster's data are, and for the CIAO that it names"),
     json_option,
     example="pyxt-hpc doctor",
 )

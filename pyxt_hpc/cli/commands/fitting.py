@@ -9,6 +9,7 @@ from pyxt_hpc.cli.next_step import tell_next
 from pyxt_hpc.cli.options import (
     config_option,
     cpus_option,
+    engine_option,
     json_option,
     option,
     parse_slice,
@@ -77,12 +78,7 @@ def create_bins_command(arguments: argparse.Namespace) -> None:
         help="only these, e.g. 1,2,5-9: numbers of the region index map; a spot check that is printed and "
         "leaves the store as it is",
     ),
-    option(
-        "--engine",
-        choices=("fast", "sherpa"),
-        default="fast",
-        help="sherpa: Sherpa itself, for spot checks with --regions",
-    ),
+    engine_option("sherpa: Sherpa itself, for spot checks with --regions"),
     yes_option("replace finished fits"),
     json_option,
     example="pyxt-hpc fit-spectra -c A1795_cluster_config.ini --resolution 3 --continue",

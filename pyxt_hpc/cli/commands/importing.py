@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pyxt_hpc.ancestor.choices import NAMES
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import as_key_text, option
+from pyxt_hpc.cli.options import as_key_text, given_texts, option
 from pyxt_hpc.cli.screen import echo, tell
 
 
@@ -33,12 +33,10 @@ from pyxt_hpc.cli.screen import echo, tell
 def import_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.ancestor.importing import import_cluster
 
-    names = {"redshift": "redshift", "nH": "hydrogen_column_density", "abundance": "abundance"}
-    given = {key: text for name, key in names.items() if (text := getattr(arguments, name)) is not None}
     done = import_cluster(
         arguments.folder,
         arguments.directory,
-        given=given,
+        given=given_texts(arguments),
         choices=arguments.choices,
         copy=arguments.copy,
     )

@@ -3,7 +3,7 @@
 import argparse
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ from pyxt_hpc.cli.options import (
     config_or_sample_option,
     job_options,
     json_option,
+    number_option,
     option,
     resolution_option,
-    whole_number,
 )
 from pyxt_hpc.cli.plain import plain
 from pyxt_hpc.cli.screen import answer, confirm, echo, tell
@@ -23,7 +23,7 @@ from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.text import resolved
 from pyxt_hpc.files.times import duration
-from pyxt_hpc.layout import Layout
+from pyxt_hpc.layout import Layout, SampleLayout
 
 if TYPE_CHECKING:
     from pyxt_hpc.jobs.job import Job
@@ -109,7 +109,7 @@ def cancel_command(arguments: argparse.Namespace) -> None:
     option("--site", metavar="NAME", help="profile of a centre: its nodes and ranks"),
     option("--nodes", metavar="N", help="nodes (default: of [hpc] or the site)"),
     option("--ranks-per-node", metavar="R", help="MPI ranks on each"),
-    option("--sample", type=whole_number(1, 10**6), default=300, metavar="N", help="regions to fit (300)"),
+    number_option("--sample", 1, 10**6, 300, "regions to fit"),
     json_option,
     example="pyxt-hpc estimate -c A1795_cluster_config.ini --site perlmutter --nodes 2",
 )
@@ -184,55 +184,41 @@ COMMANDS = (
 
 def _job(arguments: argparse.Namespace) -> "Job":
     from pyxt_hpc.config.hpc import KEYS
-    from pyxt_hpc.jobs.job import Job
+    from pyxt_hpc.jobs.job import MAX_TASKS, Job
     from pyxt_hpc.jobs.sites import settings_for
+    from pyxt_hpc.sample.table import read_sample
 
     given = {name: getattr(arguments, name, None) for name in KEYS}
     given["modules"] = ",".join(arguments.modules) if arguments.modules else None
     given["venv"] = arguments.venv and os.path.abspath(os.path.expanduser(arguments.venv))
     given["directives"] = "\n".join(arguments.directives) if arguments.directives else None
-    if getattr(arguments, "sample", None) is not None:
-        return _sample_job(arguments, given)
-    config = read_config(arguments.config)
-    layout = Layout.of(config)
-    settings = settings_for(str(config.path), dict(config.hpc), given, arguments.site, charged=True)
+    is_sample = getattr(arguments, "sample", None) is not None
+    stages = arguments.stages or ("6" if arguments.array and not is_sample else "5,6")
+    n_tasks, configured = arguments.array, {}
+    layout: Layout | SampleLayout
+    if is_sample:
+        if arguments.stages is not None:
+            raise ConfigError(
+                "--stages: the tasks of a sample do all stages; those that are done take no time"
+            )
+        path = resolved(arguments.sample)
+        name, layout = path.stem, SampleLayout(path)
+        n_tasks = n_tasks or min(len(read_sample(path)), MAX_TASKS)
+    else:
+        config = read_config(arguments.config)
+        name, path, layout, configured = config.name, config.path, Layout.of(config), dict(config.hpc)
+    settings = settings_for(str(path), configured, given, arguments.site, charged=True)
     default = layout.command_list if settings.scheduler == "list" else layout.job_script
-    stages = arguments.stages or ("6" if arguments.array else "5,6")
     return Job(
-        name=config.name,
-        config=resolved(config.path),
+        name=name,
+        config=resolved(path),
         script=resolved(arguments.output or default),
         record=resolved(layout.jobs_record),
         settings=settings,
         stages=tuple(map(int, stages.split(","))),
         resolution=arguments.resolution,
-        n_tasks=arguments.array,
-    )
-
-
-def _sample_job(arguments: argparse.Namespace, given: Mapping[str, str | None]) -> "Job":
-    """The job of options of ``make-job``, some of which are `given` texts of the keys of ``[hpc]``."""
-    from pyxt_hpc.jobs.job import MAX_TASKS, Job
-    from pyxt_hpc.jobs.sites import settings_for
-    from pyxt_hpc.layout import SampleLayout
-    from pyxt_hpc.sample.table import read_sample
-
-    if arguments.stages is not None:
-        raise ConfigError("--stages: the tasks of a sample do all stages; those that are done take no time")
-    table = resolved(arguments.sample)
-    n_tasks = arguments.array or min(len(read_sample(table)), MAX_TASKS)
-    layout = SampleLayout(table)
-    settings = settings_for(str(table), {}, given, arguments.site, charged=True)
-    default = layout.command_list if settings.scheduler == "list" else layout.job_script
-    return Job(
-        name=table.stem,
-        config=table,
-        script=resolved(arguments.output or default),
-        record=layout.jobs_record,
-        settings=settings,
-        resolution=arguments.resolution,
         n_tasks=n_tasks,
-        is_sample=True,
+        is_sample=is_sample,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import config_option, cpus_option, json_option, option, whole_number
+from pyxt_hpc.cli.options import config_option, cpus_option, json_option, number_option, option, range_option
 from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.layout import Layout
@@ -30,32 +30,16 @@ _UNLIKELY = 0.01
     "Also under mpirun; see `pyxt-hpc help mass`.",
     config_option,
     cpus_option,
-    option(
-        "--sector",
-        nargs=2,
-        type=float,
-        metavar=("FROM", "TO"),
-        help="from the profile of this sector (default: that all around)",
-    ),
+    range_option("--sector", "from the profile of this sector (default: that all around)"),
     option("--way", choices=("both", "forward", "backward"), default="both", help="how (default both)"),
     option("--core", action="store_true", help="a second component of the density, for a sharp cool core"),
-    option(
-        "--ensembles",
-        type=whole_number(1, 64),
-        default=2,
-        metavar="N",
-        help="of walkers for each way, which so many processes or ranks compute (default 2)",
+    number_option(
+        "--ensembles", 1, 64, 2, "of walkers for each way, which so many processes or ranks compute"
     ),
-    option(
-        "--max-steps",
-        type=whole_number(100, 10_000_000),
-        default=20_000,
-        metavar="N",
-        help="steps of every walker if the chain does not converge before (default 20000)",
+    number_option(
+        "--max-steps", 100, 10_000_000, 20_000, "steps of every walker if the chain does not converge before"
     ),
-    option(
-        "--seed", type=whole_number(0, 2**31 - 1), default=1, metavar="N", help="of the samples (default 1)"
-    ),
+    number_option("--seed", 0, 2**31 - 1, 1, "of the samples"),
     json_option,
     example="pyxt-hpc mass-estimation -c A1795_cluster_config.ini --way backward",
     serial=False,

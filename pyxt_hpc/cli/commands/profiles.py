@@ -6,7 +6,7 @@ from math import degrees
 from typing import TYPE_CHECKING
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import as_key, config_option, json_option, option, whole_number
+from pyxt_hpc.cli.options import as_key, config_option, json_option, number_option, option, range_option
 from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
@@ -31,12 +31,9 @@ if TYPE_CHECKING:
         help="peak of the smoothed image, centroid, or 'RA DEC' (default peak)",
     ),
     option("--elliptical", action="store_true", help="along the ellipses of the best beta model"),
-    option(
+    range_option(
         "--sector",
-        nargs=2,
-        type=float,
-        metavar=("FROM", "TO"),
-        help="degrees counterclockwise from the right of the image, as DS9's pandas; 330 390 is across 0",
+        "degrees counterclockwise from the right of the image, as DS9's pandas; 330 390 is across 0",
     ),
     option("--counts", type=float, metavar="N", help="net counts of every annulus"),
     option(
@@ -46,21 +43,14 @@ if TYPE_CHECKING:
         help="S/N of every annulus (default: signal_to_noise_threshold of the configuration)",
     ),
     option("--r-max", type=float, metavar="ARCSEC", help="largest radius of a spectrum"),
-    option(
+    range_option(
         "--band",
-        nargs=2,
+        "band of the brightness in keV, as far as the bundle has it (default 0.5 2)",
+        ("MIN", "MAX"),
         type=as_key("energy_min_keV"),
         default=(0.5, 2.0),
-        metavar=("MIN", "MAX"),
-        help="band of the brightness in keV, as far as the bundle has it (default 0.5 2)",
     ),
-    option(
-        "--edge",
-        nargs=2,
-        type=float,
-        metavar=("FROM", "TO"),
-        help="look for a jump of the density between these radii in arcsec",
-    ),
+    range_option("--edge", "look for a jump of the density between these radii in arcsec"),
     option("--free-abundance", action="store_true", help="fit the abundance of every annulus and shell"),
     option(
         "--smoothing",
@@ -69,12 +59,8 @@ if TYPE_CHECKING:
         metavar="W",
         help="weight of second differences of ln kT from shell to shell (default 0: shells are independent)",
     ),
-    option(
-        "--draws", type=whole_number(20, 100_000), default=300, metavar="N", help="for errors (default 300)"
-    ),
-    option(
-        "--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N", help="of the draws (default 0)"
-    ),
+    number_option("--draws", 20, 100_000, 300, "for errors"),
+    number_option("--seed", 0, 2**31 - 1, 0, "of the draws"),
     json_option,
     example="pyxt-hpc profile-analysis -c A1795_cluster_config.ini --sector 330 390 --counts 3000",
 )

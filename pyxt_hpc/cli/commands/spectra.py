@@ -7,11 +7,13 @@ from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import (
     as_key,
     config_option,
+    engine_option,
     json_option,
+    number_option,
     option,
     place_on_sky,
+    range_option,
     resolution_option,
-    whole_number,
 )
 from pyxt_hpc.cli.plain import plain_fits
 from pyxt_hpc.cli.screen import answer, tell
@@ -78,22 +80,20 @@ def _number(text: str) -> int:
     option(
         "--abundance", type=as_key("abundance"), default=0.3, metavar="A", help="in solar units (default 0.3)"
     ),
-    option(
+    range_option(
         "--kT",
-        nargs=2,
+        "where kT is searched, in keV (default 0.1 40)",
+        ("MIN", "MAX"),
         type=as_key("temperature_min_keV"),
-        metavar=("MIN", "MAX"),
-        help="where kT is searched, in keV (default 0.1 40)",
     ),
     option("--free-abundance", action="store_true", help="fit the abundance, between 0 and 5"),
     option("--free-nH", action="store_true", help="fit nH, between 0 and 1"),
-    option(
+    range_option(
         "--energy",
-        nargs=2,
+        "band in keV (default 0.7 8)",
+        ("MIN", "MAX"),
         type=as_key("energy_min_keV"),
-        metavar=("MIN", "MAX"),
         default=(0.7, 8.0),
-        help="band in keV (default 0.7 8)",
     ),
     option(
         "--statistic",
@@ -118,9 +118,7 @@ def _number(text: str) -> int:
         option(f"--{name}", metavar="FILE", help=f"instead of {what}; 'none': do without")
         for name, what in (("background", "BACKFILE"), ("arf", "ANCRFILE"), ("rmf", "RESPFILE"))
     ),
-    option(
-        "--engine", choices=("fast", "sherpa"), default="fast", help="default fast; sherpa: Sherpa itself"
-    ),
+    engine_option("default fast; sherpa: Sherpa itself"),
     option("--output", type=Path, metavar="PNG", help="the picture (default: beside the first spectrum)"),
     json_option,
     example="pyxt-hpc fit-pha src.pi --redshift 0.0625 --nH 0.012",
@@ -183,7 +181,7 @@ def fit_pha(arguments: argparse.Namespace) -> None:
     "units of sigma. Takes about a second a region.",
     config_option,
     resolution_option(2, "default 2"),
-    option("--sample", type=whole_number(1, 1_000_000), default=40, metavar="N", help="regions (default 40)"),
+    number_option("--sample", 1, 1_000_000, 40, "regions"),
     json_option,
     example="pyxt-hpc compare-engines -c A1795_cluster_config.ini --sample 20",
 )

@@ -50,8 +50,6 @@ def read_atomdb(
 
     Parameters
     ----------
-    line_path, continuum_path
-        The files.
     lines_of, continua_of
         What is wanted of an open file and of the numbers i of the temperatures in `KT_RANGE_keV`, each of
         which has the table 2 + i.

@@ -72,8 +72,6 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
 
     Parameters
     ----------
-    bundle
-        The cluster.
     smooth : (ny, nx)
         Its smoothed brightness in any unit, at whose peak the search begins; NaN where nothing is known.
     elliptical

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.arrays.blocks import block_sums
 from pyxt_hpc.arrays.convolve import gaussian_sums
+from pyxt_hpc.arrays.interpolate import between_blocks
 from pyxt_hpc.binning.circles import RADIUS_MAX
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import EmptySelection
@@ -121,21 +122,10 @@ def _correction(
     with np.errstate(divide="ignore", invalid="ignore"):
         share = 1.0 - _SIGNIFICANCE**2 * noise / excess**2
     factor = 1.0 + np.where(share > 0, share * excess / (total + _PRIOR_COUNTS), 0.0)
-    for axis, n in enumerate(difference.shape):
-        factor = _between_blocks(factor, side, n, axis)
+    if side > 1:
+        for axis, n in enumerate(difference.shape):
+            factor = between_blocks(factor, side, n, axis)
     return np.clip(factor, 1.0 / _MAX_FACTOR, _MAX_FACTOR).astype(np.float32)
-
-
-def _between_blocks(image: np.ndarray, side: int, n: int, axis: int) -> np.ndarray:
-    """Values at n pixels along an axis, linear between the middles of blocks, constant beyond the last."""
-    if side == 1:
-        return image
-    place = np.clip((np.arange(n) + 0.5) / side - 0.5, 0.0, image.shape[axis] - 1.0)
-    below = place.astype(np.int64)
-    above = np.minimum(below + 1, image.shape[axis] - 1)
-    share = (place - below).reshape([-1 if i == axis else 1 for i in range(image.ndim)])
-    between: np.ndarray = (1.0 - share) * np.take(image, below, axis) + share * np.take(image, above, axis)
-    return between
 
 
 def _beta_model(bundle: Bundle) -> BetaModel | None:

@@ -19,7 +19,6 @@ def expected_background(spectrum: Spectrum, shape: NDArray[np.float64] | None = 
 
     Parameters
     ----------
-    spectrum : Spectrum
     shape : (n_channels,), optional
         Background counts of a larger area; without, neighbouring bins are averaged.
 

@@ -31,13 +31,10 @@ def extract_regions(
 
     Parameters
     ----------
-    runs : PixelRuns
-        Of the regions.
     indptr : (ny * nx + 1,) int64
         Events of pixel (y, x) are indptr[y * nx + x] .. indptr[y * nx + x + 1] - 1.
     bin_of_event : (n_event,) int16
         Bin of each event, -1 for none.
-    n_bin : int
     shape : (ny, nx)
 
     Returns
@@ -54,8 +51,6 @@ def image_sums(runs: PixelRuns, images: np.ndarray) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    runs : PixelRuns
-        Of the regions.
     images : (n_image, ny, nx)
         Not prefix sums: adding up a row costs less than the fit that follows, even at 100 pixels.
 
@@ -78,8 +73,6 @@ def weighted_image_sums(runs: PixelRuns, weight: np.ndarray, images: np.ndarray)
 
     Parameters
     ----------
-    runs : PixelRuns
-        Of the regions.
     weight : (ny + 2 m, nx + 2 m)
         Known in a margin of m >= 0 pixels around the images, too.
     images : (ny, nx, n_image)

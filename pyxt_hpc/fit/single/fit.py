@@ -120,7 +120,7 @@ def fit_single(
     expected = [_source_counts(s, row, model) for s in spectra]
     z = goodness(
         [row["statistic"]],
-        options.n_free,
+        len(options.free),
         np.concatenate(expected)[None],
         np.concatenate(smooth)[None],
         weight[None],
@@ -145,25 +145,15 @@ def default_statistic(spectra: Sequence[Spectrum]) -> str:
     return "wstat" if all(s.binned(s.background).any() for s in spectra) else "cstat"
 
 
-def merge_bins(
-    spectra: Sequence[Spectrum],
-    model: SourceModel,
-    options: FitOptions,
-    *,
-    background_shapes: Sequence[NDArray[np.float64]] | None = None,
-) -> list[Spectrum]:
-    """The spectra of one region in bins as wide as wstat needs (see `grouping.choose_level`).
-
-    Parameters are those of `fit_single`.
-    """
-    shapes = background_shapes if background_shapes is not None else [None] * len(spectra)
+def merge_bins(spectra: Sequence[Spectrum], model: SourceModel, options: FitOptions) -> list[Spectrum]:
+    """Spectra of one region in bins as wide as wstat needs (see `grouping.choose_level`); as `fit_single`."""
     level = int(choose_level([s.binned(s.background).sum() for s in spectra]))
     merged = []
-    for spectrum, shape in zip(spectra, shapes, strict=True):
+    for spectrum in spectra:
         templates = model.fold(spectrum.arf, spectrum.rmf)
         metals = spectrum.binned(templates.metals)
         rates = spectrum.binned(templates.hhe) + options.abundance * metals
-        expected = expected_background(spectrum, shape)
+        expected = expected_background(spectrum)
         other = [metals] if options.abundance_bounds is not None else []
         edges = merge_levels(templates.kT, rates, expected, other)[level]
         bins = spectrum.bin_of_channel

@@ -38,10 +38,6 @@ def fit_one_region(
 
     Parameters
     ----------
-    bundle, config
-        The cluster.
-    region
-        The one.
     sky
         The cluster's brightness; None: estimated from the bundle.
 

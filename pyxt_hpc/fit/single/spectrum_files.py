@@ -28,10 +28,6 @@ def prepare_fit(
 
     Parameters
     ----------
-    paths
-        Type I spectra.
-    model
-        The source.
     energy_keV
         Band [keV].
     grouping

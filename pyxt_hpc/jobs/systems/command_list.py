@@ -27,18 +27,12 @@ class CommandList(BatchSystem):
         return []
 
     def submit(self, script: Path, folder: Path) -> str:
-        """Nothing takes it.
-
-        Raises LaunchError always.
-        """
+        """Nothing takes it: always LaunchError."""
         raise LaunchError(
             f"{script} is written, but nothing is there to submit it to: run it with "
             f"`{shlex.join(['parallel', '-a', str(script)])}` or by the scheduler of your choice"
         )
 
     def cancel(self, job_id: str) -> bool:
-        """Nothing knows of it.
-
-        Raises LaunchError always.
-        """
+        """Nothing knows of it: always LaunchError."""
         raise LaunchError(f"job {job_id} is a line of a list: end it where it was started")

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from pyxt_hpc.config.hpc import BatchSettings
 from pyxt_hpc.errors import BatchSystemBusy, LaunchError
+from pyxt_hpc.files.quoting import shown
 from pyxt_hpc.jobs.job import Job
 
 TIMEOUT_SECONDS = 120.0
@@ -135,6 +136,4 @@ def run_program(command: Sequence[str], folder: Path | None, otherwise: str) -> 
 
 
 def _output(done: CompletedProcess[str]) -> str:
-    output = " ".join(f"{done.stdout} {done.stderr}".split())
-    output = "".join(letter if letter.isprintable() else "?" for letter in output)
-    return output if len(output) <= MAX_OUTPUT else f"{output[:MAX_OUTPUT]} ..."
+    return shown(" ".join(f"{done.stdout} {done.stderr}".split()), MAX_OUTPUT)

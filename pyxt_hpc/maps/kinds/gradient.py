@@ -9,8 +9,9 @@ from scipy.ndimage import correlate1d
 
 from pyxt_hpc.arrays.blocks import block_sums
 from pyxt_hpc.arrays.convolve import gaussian
+from pyxt_hpc.arrays.interpolate import between_blocks
 from pyxt_hpc.maps.image import ClusterImage
-from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.maps.product import MapProduct, map_product
 
 SCALES = (1, 2, 4, 8, 16)
 """Standard deviations of the Gaussian [pixels]: fine ones for the core, coarse ones for the outskirts."""
@@ -150,12 +151,7 @@ def _spread(images: NDArray, factor: int, shape: tuple[int, int]) -> NDArray[np.
 
 def _enlarged(image: NDArray, factor: int, shape: tuple[int, int]) -> NDArray[np.float32]:
     for axis, n in enumerate(shape):
-        at = np.clip((np.arange(n) + 0.5) / factor - 0.5, 0.0, image.shape[axis] - 1.0)
-        left = np.minimum(at.astype(int), max(image.shape[axis] - 2, 0))
-        right = np.minimum(left + 1, image.shape[axis] - 1)
-        share = np.expand_dims((at - left).astype(np.float32), 1 - axis)
-        below = image.take(left, axis)
-        image = below + share * (image.take(right, axis) - below)
+        image = between_blocks(image, factor, n, axis)
     return image
 
 
@@ -171,38 +167,37 @@ def map_gradients(image: ClusterImage) -> Iterator[MapProduct]:
         found = gradient(image.signal, image.variance, image.exposure, float(sigma))
         width = f'sigma {sigma} pixel{"s" * (sigma > 1)} ({sigma / pixels_per_arcmin * 60:.1f}")'
         how = f"gradient of the brightness under a Gaussian of {width}, dead pixels left out: its magnitude"
-        layout = image.layout
-        yield MapProduct(
-            layout.map(f"gradient_{sigma}pix"),
+        yield map_product(
+            image,
+            f"gradient_{sigma}pix",
             f"Gradient of brightness, {width}",
             "count s-1 arcmin-3",
             found.magnitude * np.float32(pixels_per_arcmin),
             how,
             logarithmic=True,
-            name=f"gradient_{sigma}pix",
         )
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = found.magnitude / found.brightness * np.float32(pixels_per_arcmin)
             relative[~(found.brightness > _SEEN * found.brightness_error)] = np.nan
             significance = found.magnitude / found.error
         if np.isfinite(relative).any():
-            yield MapProduct(
-                layout.map(f"log_gradient_{sigma}pix"),
+            yield map_product(
+                image,
+                f"log_gradient_{sigma}pix",
                 f"Gradient of ln brightness, {width}",
                 "arcmin-1",
                 relative,
                 f"{how}; over the brightness, where that is above {_SEEN:g} times its error",
                 logarithmic=True,
-                name=f"log_gradient_{sigma}pix",
             )
         significance[~np.isfinite(significance)] = np.nan
-        yield MapProduct(
-            layout.map(f"gradient_significance_{sigma}pix"),
+        yield map_product(
+            image,
+            f"gradient_significance_{sigma}pix",
             f"Significance of the gradient, {width}",
             "",
             significance,
             f"{how}; over its error. Noise alone exceeds 3 in 1% of the pixels (Rayleigh distribution)",
             logarithmic=True,
             marks=(3.0,),
-            name=f"gradient_significance_{sigma}pix",
         )

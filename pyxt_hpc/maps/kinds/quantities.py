@@ -10,7 +10,7 @@ from pyxt_hpc.fit.flags import POOR_FIT_SIGMA
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.kinds.blanks import Blank, flag_cards, flag_image, names_of
 from pyxt_hpc.maps.painting.paint import Measured
-from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.maps.product import MapProduct, map_product
 from pyxt_hpc.store.rows import NORM_UNIT
 
 SUFFIX = {"block": "", "interpolate": "_interpolated", "average": "_average"}
@@ -192,10 +192,6 @@ def error_maps(
 
     Parameters
     ----------
-    regions
-        Of the cluster.
-    quantity
-        What it is.
     painted
         (ny, nx).
     how
@@ -228,15 +224,16 @@ def error_maps(
             continue  # every interval is open: there is nothing to show
         if painted.minus is painted.plus and suffix in ("_error_plus", "_error_minus"):
             continue
-        yield MapProduct(
-            regions.layout.map(f"{name}{suffix}{SUFFIX[mode]}"),
+        yield map_product(
+            regions,
+            f"{name}{suffix}",
             part_title,
             part_unit,
             values.astype(np.float32, copy=False),
             f"{comment}; {text}",
+            suffix=SUFFIX[mode],
             logarithmic=quantity.logarithmic,
-            name=f"{name}{suffix}",
-            limits=limits.get(suffix),
+            limits=limits[suffix],
         )
 
 
@@ -272,8 +269,9 @@ def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS)
         values = diagnostic.of(rows)
         if not np.isfinite(values).any():
             continue  # such as the goodness where statistics have no expectation
-        yield MapProduct(
-            regions.layout.map(diagnostic.name),
+        yield map_product(
+            regions,
+            diagnostic.name,
             diagnostic.title,
             diagnostic.unit,
             regions.paint(values),
@@ -281,21 +279,20 @@ def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS)
             integer=diagnostic.integer,
             diverging=diagnostic.diverging,
             marks=diagnostic.marks,
-            name=diagnostic.name,
         )
 
 
 def _map_flags(regions: FittedRegions, flags: _Diagnostic) -> MapProduct:
     values = flag_image(regions)
-    return MapProduct(
-        regions.layout.map(flags.name),
+    return map_product(
+        regions,
+        flags.name,
         flags.title,
         flags.unit,
         values,
         flags.comment,
         integer=True,
         meanings={int(value): names_of(int(value)) for value in np.unique(values)},
-        name=flags.name,
         shown=values != Blank.OUTSIDE,
         cards=flag_cards(),
     )
@@ -318,21 +315,21 @@ def map_circles(regions: FittedRegions, names: Container[str] = CIRCLES) -> Iter
     own = "circle" if circles else "bin"
     what = "the smallest circle with the S/N target" if circles else "the circle with its area"
     if "scale" in names:
-        yield MapProduct(
-            regions.layout.map("scale"),
+        yield map_product(
+            regions,
+            "scale",
             "Radius of the circle" if circles else "Equivalent radius of the bin",
             "pixel",
             np.where(valid, regions.radius, np.nan).astype(np.float32),
             f"radius of {what}",
             logarithmic=True,
-            name="scale",
         )
     if "signal_to_noise" in names:
-        yield MapProduct(
-            regions.layout.map("signal_to_noise"),
+        yield map_product(
+            regions,
+            "signal_to_noise",
             f"S/N of the {own}",
             "",
             np.where(valid, regions.signal_to_noise, np.nan).astype(np.float32),
             f"(counts - background)/sqrt(counts + background) in the pixel's {own}",
-            name="signal_to_noise",
         )

@@ -12,7 +12,7 @@ from pyxt_hpc.arrays.ellipse import Ellipse
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.fit.brightness.beta_model import fit_beta_model, image_for_peak
 from pyxt_hpc.maps.image import ClusterImage
-from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.maps.product import MapProduct, map_product
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Residual:
     sigma: NDArray
 
 
-def residual(image: ClusterImage, smooth: NDArray, width: float = SMOOTHING) -> Residual:
+def residual(image: ClusterImage, smooth: NDArray) -> Residual:
     """Compare the counts with those expected of a smooth brightness, both under a Gaussian.
 
     The errors are those of the expected counts, not of the observed ones: they do not shrink where too few
@@ -52,21 +52,17 @@ def residual(image: ClusterImage, smooth: NDArray, width: float = SMOOTHING) -> 
 
     Parameters
     ----------
-    image
-        Of the cluster.
     smooth : (ny, nx)
         Brightness [count s^-1 arcmin^-2]; NaN where it is not known.
-    width
-        Standard deviation of the Gaussian [pixels].
     """
     used = (image.exposure > 0) & np.isfinite(smooth)
     expected = np.where(used, image.exposure * smooth, 0.0).astype(np.float32)
     bundle = image.bundle
     variance = np.where(used, expected + bundle.background + bundle.background_variance, 0.0)
     np.maximum(variance, 0.0, out=variance)  # an average can be below the background
-    excess = gaussian_sums(np.where(used, image.signal - expected, np.float32(0.0)), width)
-    error = np.sqrt(gaussian_sums(variance.astype(np.float32), width, squared=True))
-    total = gaussian_sums(expected, width)
+    excess = gaussian_sums(np.where(used, image.signal - expected, np.float32(0.0)), SMOOTHING)
+    error = np.sqrt(gaussian_sums(variance.astype(np.float32), SMOOTHING, squared=True))
+    total = gaussian_sums(expected, SMOOTHING)
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = [excess / total, error / total, excess / error]
     for part in parts:
@@ -79,8 +75,6 @@ def azimuthal_average(image: ClusterImage, radius: NDArray) -> NDArray[np.float3
 
     Parameters
     ----------
-    image
-        Of the cluster.
     radius : (ny, nx)
         Distance from the centre, of circles or ellipses [pixels].
 
@@ -144,18 +138,16 @@ def _products(
     known = (found.error > 0) & (found.error < _MAX_ERROR)
     ratio, error = (np.where(known, part, np.float32(np.nan)) for part in (found.ratio, found.error))
     where = f"where its error is below {_MAX_ERROR:g}"
-    layout = image.layout
     if known.any():
-        yield MapProduct(
-            layout.map(f"residual_{name}"), f"Residual from the {title}", "", ratio,
-            f"brightness/model - 1 {where}; {comment}", diverging=True, name=f"residual_{name}",
+        yield map_product(
+            image, f"residual_{name}", f"Residual from the {title}", "", ratio,
+            f"brightness/model - 1 {where}; {comment}", diverging=True,
         )  # fmt: skip
-        yield MapProduct(
-            layout.map(f"residual_{name}_error"), f"Error of the residual from the {title}", "", error,
-            f"of brightness/model - 1 {where}; {comment}", name=f"residual_{name}_error",
+        yield map_product(
+            image, f"residual_{name}_error", f"Error of the residual from the {title}", "", error,
+            f"of brightness/model - 1 {where}; {comment}",
         )  # fmt: skip
-    yield MapProduct(
-        layout.map(f"residual_{name}_significance"), f"Residual from the {title} in sigma", "",
+    yield map_product(
+        image, f"residual_{name}_significance", f"Residual from the {title} in sigma", "",
         found.sigma, f"(counts - expected)/error of the expected; {comment}", diverging=True,
-        name=f"residual_{name}_significance",
     )  # fmt: skip

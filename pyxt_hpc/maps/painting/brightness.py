@@ -16,8 +16,6 @@ def smooth_brightness(bundle: Bundle, radius: NDArray) -> Measured:
 
     Parameters
     ----------
-    bundle
-        The cluster.
     radius : (ny, nx)
         Scale map [pixels], 0 where there is no circle.
 

@@ -10,7 +10,7 @@ from astropy.table import Table
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.brightness.beta_model import fit_beta_model
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.maps.product import MapProduct, write_maps
+from pyxt_hpc.maps.product import MapProduct, map_product, write_maps
 from pyxt_hpc.maps.shocks.ellipse import azimuthal_median, most_even_ellipse
 from pyxt_hpc.maps.shocks.fronts import (
     DENSITY_JUMP,
@@ -86,9 +86,8 @@ def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[Map
     highest = float(np.nanmax(mach)) if np.isfinite(mach).any() else 2.0
 
     def product(name: str, title: str, unit: str, values: np.ndarray, comment: str, **how: Any) -> MapProduct:
-        path = regions.layout.map(name)
-        return MapProduct(
-            path, title, unit, values.astype(np.float32), comment, name=name, curves=curves, **how
+        return map_product(
+            regions, name, title, unit, values.astype(np.float32), comment, curves=curves, **how
         )
 
     yield from write_maps(
@@ -153,11 +152,7 @@ def shock_table(regions: FittedRegions, fronts: Sequence[Front]) -> Table:
         "mach_lo": ([f.mach_lo for f in fronts], "", "lower end of the 68% interval"),
         "mach_hi": ([f.mach_hi for f in fronts], "", "upper end of the 68% interval"),
         "density_mach": ([f.density_mach for f in fronts], "", "from the density jump"),
-        "significance": (
-            [f.significance for f in fronts],
-            "",
-            "of the temperature jump, in sigma",
-        ),
+        "significance": ([f.significance for f in fronts], "", "of the temperature jump, in sigma"),
     }
     table = Table(
         {name: np.array(values, float) for name, (values, _, _) in columns.items()},

@@ -76,12 +76,8 @@ class RankPool:
     def open(self, prepare: Prepare, payload: Payload | None) -> Iterator["RankPool | None"]:
         """Share the payload with all ranks; collective.
 
-        Raises
-        ------
-        WorkerFailed
-            On the master, if `prepare` fails on any rank.
-        SystemExit
-            On the other ranks, silently.
+        Raises WorkerFailed on the master, if `prepare` fails on any rank; SystemExit on the other ranks,
+        silently.
         """
         if not self._world.is_master:
             ignore_stop_signals()

@@ -18,12 +18,8 @@ class SandboxDied(Exception):
 def in_sandbox(function: Callable[..., Any], *args: Any) -> Any:
     """Call a function in a forked child of this process; what it returns must be picklable.
 
-    Raises
-    ------
-    SandboxDied
-        If the child ended without an answer; the message says by which signal.
-    Exception
-        What the function raised.
+    Raises what the function raised; SandboxDied, which says by which signal, if the child ended without an
+    answer.
     """
     parent = os.getpid()
     reader, writer = os.pipe()

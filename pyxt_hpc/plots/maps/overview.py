@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct
-from pyxt_hpc.plots.maps.pictures import Picture, Scene, draw_on, save
+from pyxt_hpc.plots.figures import save
+from pyxt_hpc.plots.maps.pictures import Picture, Scene, draw_on
 from pyxt_hpc.plots.maps.style import PictureStyle
 
 PANELS = (

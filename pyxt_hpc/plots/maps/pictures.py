@@ -20,8 +20,8 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.maps.product import MapProduct
+from pyxt_hpc.plots.figures import save
 from pyxt_hpc.plots.maps.categories import Classes
 from pyxt_hpc.plots.maps.colours import clipped, colour_scale
 from pyxt_hpc.plots.maps.contours import draw_contours
@@ -134,10 +134,6 @@ class Picture:
 
         Parameters
         ----------
-        product
-            The map.
-        style
-            How it is drawn.
         wcs
             Of the map; needed where the style has a centre.
         cells
@@ -255,16 +251,6 @@ def draw_picture(picture: Picture, scene: Scene, path: Path, dpi: int = AS_USUAL
         draw_on(axes, picture, scene)
         save(figure, path)
     figure.clear()  # its circles of references would keep many pictures in memory
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure in the form of its name; the same drawing gives the same bytes."""
-    form = path.suffix[1:]
-    how: dict[str, Any] = {"metadata": {"CreationDate": None} if form == "pdf" else {"Date": None}}
-    if form == "png":
-        how = {"pil_kwargs": {"compress_level": 3}}
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format=form, **how)
 
 
 def draw_on(axes: Any, picture: Picture, scene: Scene, *, small: bool = False) -> None:

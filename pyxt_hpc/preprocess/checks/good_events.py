@@ -5,7 +5,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.events import EventList
-from pyxt_hpc.chandra.keywords import is_screened, number
+from pyxt_hpc.chandra.keywords import number
 from pyxt_hpc.chandra.subspace import Subspace
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.files.quoting import listed, quoted
@@ -52,11 +52,6 @@ def chips_in_use(header: fits.Header, name: str) -> tuple[int, ...]:
 def array_of(chips: tuple[int, ...]) -> str:
     """``I`` or ``S``, the array of these chips."""
     return "I" if set(chips) <= _IMAGING else "S"
-
-
-def is_very_faint_cleaned(header: fits.Header) -> bool:
-    """Whether the events were screened with the VFAINT mode's outer pixels; not, if nothing tells."""
-    return bool(is_screened(header))
 
 
 def good_events(events: EventList, chips: tuple[int, ...], *, screen_status: bool) -> NDArray[np.bool_]:

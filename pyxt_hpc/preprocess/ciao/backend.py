@@ -4,10 +4,8 @@ CIAO's part of a stage is a generator of plans: what a later tool is asked depen
 It is sent what became of each plan.
 """
 
-import importlib
 import logging
-import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -17,27 +15,23 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
 from pyxt_hpc.files.text import resolved, user_path
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess.ciao import stages
 from pyxt_hpc.preprocess.ciao.find import Ciao, find_ciao
 from pyxt_hpc.preprocess.ciao.plans.call import Call
-from pyxt_hpc.preprocess.ciao.runner import Limits, run_plan, steps_of
+from pyxt_hpc.preprocess.ciao.runner import Limits, Plans, run_plan, steps_of
 from pyxt_hpc.preprocess.ciao.script import script_lines
 from pyxt_hpc.steps import StepResult
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Plans = Generator[Sequence[Call], tuple[StepResult, ...], T]
-"""Plans of a stage, one after the other; what the stage needs of them is returned."""
 
-PLANS = {
-    "process-data": "process_data_plans",
-    "propose-regions": "propose_regions_plans",
-    "remove-sources": "remove_sources_plans",
-    "generate-responses": "generate_responses_plans",
+PLANS: dict[str, Callable[[ClusterConfig, Layout], Plans[None]]] = {
+    "process-data": stages.process_data_plans,
+    "propose-regions": stages.propose_regions_plans,
+    "remove-sources": stages.remove_sources_plans,
+    "generate-responses": stages.generate_responses_plans,
 }
-"""Functions of configuration and layout in the module ``stages`` beside this one."""
-
-_STAGES = "pyxt_hpc.preprocess.ciao.stages"  # which imports this module
 _said: set[str] = set()
 
 
@@ -54,12 +48,8 @@ def choose_backend(config: ClusterConfig, layout: Layout) -> Backend:
 
     ``auto`` is CIAO where there is something that only CIAO does, and it is found.
 
-    Raises
-    ------
-    MissingInput
-        If CIAO is asked for, and is not found.
-    ConfigError
-        If ``[ciao] prefix`` names no CIAO.
+    Raises MissingInput if CIAO is asked for, and is not found; ConfigError if ``[ciao] prefix`` names no
+    CIAO.
     """
     chosen = _choose(config, layout)
     who = "without CIAO" if chosen.ciao is None else f"by {chosen.ciao} (found by {chosen.ciao.found_by})"
@@ -107,30 +97,16 @@ def _only_by_ciao(config: ClusterConfig, layout: Layout) -> Iterator[str]:
                 yield f"ObsID {obsid} has no responses"
 
 
-def limits_of(config: ClusterConfig) -> Limits:
-    """How much CIAO may take, by the configuration."""
-    workers = config.num_cpus if config.parallel_processing else 1
-    return Limits(
-        workers=workers or len(os.sched_getaffinity(0)),
-        downloads=config.ciao_downloads,
-        time_limit_s=3600.0 * config.ciao_time_limit_h,
-    )
-
-
 def ciao_part(stage: str, config: ClusterConfig, layout: Layout, *, force: bool = False) -> Ciao | None:
     """Do CIAO's part of a stage, if CIAO has one; returns it then.
 
-    Raises
-    ------
-    ConfigError
-        If the configuration asks for a tool of CIAO, and there is no CIAO.
-    PyxtError
-        What `choose_backend` and `carry_out` raise.
+    Raises ConfigError if the configuration asks for a tool of CIAO, and there is no CIAO; and what
+    `choose_backend` and `carry_out` raise.
     """
     backend = choose_backend(config, layout)
     if backend.ciao is not None:
-        importlib.import_module(_STAGES).prepare(stage, config, layout)
-        carry_out(stage, plans_of(stage, config, layout), config, layout, backend.ciao, force=force)
+        stages.prepare(stage, config, layout)
+        carry_out(stage, PLANS[stage](config, layout), config, layout, backend.ciao, force=force)
         return backend.ciao
     for asking, name in (("propose-regions", "detection"), ("remove-sources", "flare_filter")):
         if stage == asking and (value := getattr(config, name)) != "builtin":
@@ -139,12 +115,6 @@ def ciao_part(stage: str, config: ClusterConfig, layout: Layout, *, force: bool 
                 f"{backend.reason}"
             )
     return None
-
-
-def plans_of(stage: str, config: ClusterConfig, layout: Layout) -> Plans[Any]:
-    """CIAO's part of a stage."""
-    plans: Plans[Any] = getattr(importlib.import_module(_STAGES), PLANS[stage])(config, layout)
-    return plans
 
 
 def carry_out(
@@ -158,7 +128,7 @@ def carry_out(
         except StopIteration as end:
             return end.value
         try:
-            results = run_plan(stage, plan, layout, ciao, limits_of(config), force=force)
+            results = run_plan(stage, plan, layout, ciao, Limits.of(config), force=force)
         except CiaoError as error:
             go_on = partial(plans.throw, error)  # which raises it, unless the stage knows another way
         else:
@@ -196,15 +166,12 @@ def rehearse(
 def dry_run_lines(stage: str, config: ClusterConfig, layout: Layout, *, force: bool = False) -> Iterator[str]:
     """Shell script of what CIAO would be asked in a stage.
 
-    Raises
-    ------
-    ConfigError
-        If the stage is done without CIAO.
+    Raises ConfigError if the stage is done without CIAO.
     """
     backend = choose_backend(config, layout)
     if backend.ciao is None:
         raise ConfigError(f"--dry-run shows calls of CIAO, which has no part in this: {backend.reason}")
-    due, all_known = rehearse(stage, plans_of(stage, config, layout), layout, force=force)
+    due, all_known = rehearse(stage, PLANS[stage](config, layout), layout, force=force)
     yield from script_lines(due)
     yield ""
     if not all_known:

@@ -169,12 +169,11 @@ def _greeting() -> dict:
     return {"error": "", "python": sys.version.split()[0], "runtool": getattr(runtool, "__file__", "")}
 
 
-def _own(number: int, replacement: int) -> int:
-    """A descriptor that children do not get; what they get in its place is empty."""
-    own = os.dup(number)
-    os.set_inheritable(own, False)
-    empty = os.open(os.devnull, replacement)
-    os.dup2(empty, number)
+def _take_input() -> int:
+    """Descriptor of what is standard input now; what children get in its place is empty."""
+    own = os.dup(0)  # not inherited
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
     os.close(empty)
     return own
 
@@ -183,7 +182,7 @@ def main() -> None:
     """Answer requests until there are no more."""
     answers = int(sys.argv[1])
     os.set_inheritable(answers, False)
-    requests = os.fdopen(_own(0, os.O_RDONLY), "r", encoding="utf-8")
+    requests = os.fdopen(_take_input(), "r", encoding="utf-8")
     waiting: queue.Queue = queue.Queue()
     at_work = threading.Event()
 

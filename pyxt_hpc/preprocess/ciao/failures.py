@@ -28,19 +28,13 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         "this machine does not reach the archive: run process-data where there is a network, or copy the "
         "folder <obsid> from a machine that has one",
     ),
-    (
-        r"unable to access http",
-        "the archive does not do what it is asked: run again later",
-    ),
+    (r"unable to access http", "the archive does not do what it is asked: run again later"),
     (  # no len: so it ends where nothing near the place is public
         r"could not be downloaded|there is no directory http|not found on the (archive|mirror) site"
         r"|no position found matching|find_chandra_obsid \(.*'nonetype' has no len",
         "the archive has no public data of this ObsID: observation_ids has it wrong, or it is not yet public",
     ),
-    (
-        r"observations were left out",
-        "its log says what is wrong with the events that it skipped",
-    ),
+    (r"observations were left out", "its log says what is wrong with the events that it skipped"),
     (
         r"files were skipped|skipping \S+ as",
         "the archive did not give every file: run again, what is complete is kept",
@@ -50,10 +44,7 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         r"|(not found|not exist|missing|unable|cannot|could not|no such)[^\n]*(aspect|asol)",
         "an aspect solution (pcadf*_asol1.fits) is missing: download the observation again",
     ),
-    (
-        r"bkgrnd|blank[- ]?sky|background (event )?file",
-        _NO_BLANK_SKY,
-    ),
+    (r"bkgrnd|blank[- ]?sky|background (event )?file", _NO_BLANK_SKY),
     (r"caldb|calibration (file|data ?base)", _NO_CALIBRATION),
     (
         r"memoryerror|cannot allocate memory|bad_alloc|out of memory",

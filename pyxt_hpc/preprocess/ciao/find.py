@@ -108,14 +108,9 @@ class Ciao:
 def find_ciao(prefix: str = "", environment: Mapping[str, str] | None = None) -> Ciao:
     """Find CIAO: at `prefix`, else activated, in this Python, or in conda's environments called ``ciao*``.
 
-    Raises
-    ------
-    ConfigError
-        If `prefix` is given, and is no CIAO that can be used.
-    MissingInput
-        If there is none anywhere; the message says where was looked, and how CIAO is installed.
-    CiaoError
-        If the scripts that activate it fail.
+    Raises ConfigError if `prefix` is given, and is no CIAO that can be used; MissingInput, which says
+    where was looked and how CIAO is installed, if there is none anywhere; CiaoError if the scripts that
+    activate it fail.
     """
     environment = os.environ if environment is None else environment
     if prefix:

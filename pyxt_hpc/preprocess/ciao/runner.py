@@ -4,14 +4,16 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import count, groupby
 from pathlib import Path
+from typing import TypeVar
 
+from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import ConfigError, DamagedFile, Interrupted, MissingInput
 from pyxt_hpc.files.fits import check_whole
 from pyxt_hpc.files.process_identity import private_folder
@@ -38,6 +40,10 @@ _MAX_FACT = 1 << 16  # letters of the screen that a record keeps
 # stacks and virtual files split at these, stacks take * and ? for patterns, specextract splits filters at =
 _UNFIT = frozenset(" \t\n,;'\"()[]*?=")
 
+T = TypeVar("T")
+Plans = Generator[Sequence[Call], tuple[StepResult, ...], T]
+"""Plans of a stage, one after the other; what the stage needs of them is returned."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -57,6 +63,14 @@ class Limits:
     downloads: int = 1
     time_limit_s: float = 43200.0
 
+    @classmethod
+    def of(cls, config: ClusterConfig) -> "Limits":
+        """By the configuration."""
+        workers = config.num_cpus if config.parallel_processing else 1
+        return cls(
+            workers or len(os.sched_getaffinity(0)), config.ciao_downloads, 3600.0 * config.ciao_time_limit_h
+        )
+
 
 def run_plan(
     stage: str, plan: Sequence[Call], layout: Layout, ciao: Ciao, limits: Limits, *, force: bool = False
@@ -70,16 +84,9 @@ def run_plan(
     Facts of a call: ``files`` made, end of the ``screen``, ``outputs`` (the tool's parameters afterwards),
     ``seconds``, and ``ciao``, the versions.
 
-    Raises
-    ------
-    CiaoError, DiskFull
-        If a tool fails, or did not make what it should have made; the message has its own last words.
-    MissingInput
-        If a file that a call reads is not there.
-    ConfigError
-        If a path has characters that CIAO cannot take.
-    Interrupted
-        At a signal; what was finished is kept.
+    Raises CiaoError or DiskFull, with its own last words, if a tool fails or did not make what it should have
+    made; MissingInput if a file that a call reads is not there; ConfigError if a path has characters that
+    CIAO cannot take; Interrupted at a signal: what was finished is kept.
     """
     _check_paths(plan)
     return _Run(stage, layout, ciao, limits, force).do(plan)
@@ -162,7 +169,7 @@ class _Run:
                 session.end()
 
     def _do_group(self, results: dict[int, StepResult], progress: Progress, group: "list[_Numbered]") -> None:
-        with self._session() as session:
+        with self._lent_session() as session:
             for one in group:
                 make = partial(self._make, one.call, one.step.facts(), session)
                 # an answer on the screen, as the archive's, is not kept
@@ -172,15 +179,16 @@ class _Run:
                     progress.add(1)
 
     @contextmanager
-    def _session(self) -> "Iterator[_Lease]":
-        lease = _Lease(self._take)
+    def _lent_session(self) -> Iterator[Callable[[], Session]]:
+        """Gives the session of one observation, which is taken when it is first asked for."""
+        session = cache(self._take)
         try:
-            yield lease
+            yield session
         finally:
-            if lease.session is not None and not lease.session.has_ended:
-                lease.session.forget()
+            if session.cache_info().currsize and not session().has_ended:
+                session().forget()
                 with self._lock:
-                    self._idle.append(lease.session)
+                    self._idle.append(session())
 
     def _take(self) -> Session:
         """A session that nobody uses; a new one, if there is none."""
@@ -193,7 +201,7 @@ class _Run:
             self._sessions.append(session)
             return session
 
-    def _make(self, call: Call, before: Facts, lease: "_Lease") -> Facts:
+    def _make(self, call: Call, before: Facts, session: Callable[[], Session]) -> Facts:
         absent = [str(path) for path in call.reads if not path.exists()]
         if absent:
             raise MissingInput(f"{call.tool} needs {', '.join(absent)}: not found; do the stage before again")
@@ -205,7 +213,7 @@ class _Run:
                 folder = call.folder
             else:
                 folder = stack.enter_context(private_folder(call.folder.parent, call.folder.name))
-            answer_facts = self._ask(call, folder, lease)
+            answer_facts = self._ask(call, folder, session)
             files = _check(call, folder, self._log(call))
             names = [str(path.relative_to(folder)) for path in files]
             if not call.in_place:
@@ -215,11 +223,11 @@ class _Run:
                     (call.folder / stale).unlink(missing_ok=True)
         return {"files": names, **answer_facts}
 
-    def _ask(self, call: Call, folder: Path, lease: "_Lease") -> Facts:
+    def _ask(self, call: Call, folder: Path, session: Callable[[], Session]) -> Facts:
         parameters = {key: in_folder(value, str(folder)) for key, value in call.parameters.items()}
         path = self._log(call)
         self._write_down(call, path)
-        answer = lease.get().call(call.tool, parameters, folder, path, self._limits.time_limit_s)
+        answer = session().call(call.tool, parameters, folder, path, self._limits.time_limit_s)
         if self._stop.is_set():
             raise Interrupted(f"{self._stage}: interrupted")
         with suppress(OSError), path.open("a", encoding="utf-8") as file:
@@ -255,19 +263,6 @@ class _Numbered:
     number: int
     call: Call
     step: Step
-
-
-class _Lease:
-    """The session of one observation, which is started when the first call is due."""
-
-    def __init__(self, take: Callable[[], Session]) -> None:
-        self._take = take
-        self.session: Session | None = None
-
-    def get(self) -> Session:
-        if self.session is None:
-            self.session = self._take()
-        return self.session
 
 
 def _waves(plan: Sequence[Call], its_steps: Sequence[Step]) -> "Iterator[list[list[_Numbered]]]":

@@ -64,7 +64,8 @@ class Session:
         self._folder = folder
         self._noise = folder / "start.log"
         self._lock = threading.Lock()
-        self._ended = False
+        self.has_ended = False
+        """Whether it takes no more calls."""
         self._rest = b""
         reader, writer = os.pipe()
         self._answers = reader
@@ -94,10 +95,7 @@ class Session:
 
         After an answer that the process died or took too long the session is at its end.
 
-        Raises
-        ------
-        CiaoError
-            If CIAO's Python does not find CIAO's modules.
+        Raises CiaoError if CIAO's Python does not find CIAO's modules.
         """
         self._wait_until_ready()
         start = log.stat().st_size if log.exists() else 0
@@ -121,7 +119,7 @@ class Session:
         )
 
     def _wait_until_ready(self) -> None:
-        if self._is_ready or self._ended:
+        if self._is_ready or self.has_ended:
             return
         greeting = self._receive(time.monotonic() + _START_LIMIT_S)
         if greeting is None or greeting["error"]:
@@ -139,17 +137,12 @@ class Session:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(exist_ok=True)
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether it takes no more calls."""
-        return self._ended
-
     def end(self) -> None:
         """End the process with all that it has started; from any thread, and as often as one likes."""
         with self._lock:
-            if self._ended:
+            if self.has_ended:
                 return
-            self._ended = True
+            self.has_ended = True
             # The group first: as long as its leader is not waited for, nobody else has its number.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -209,10 +202,7 @@ class Session:
 def ciao_session(ciao: Ciao, scratch: Path) -> Iterator[Session]:
     """A running session, whose parameter and work folders are in `scratch` as long as it runs.
 
-    Raises
-    ------
-    CiaoError
-        If CIAO's Python cannot be started, or does not find CIAO's modules.
+    Raises CiaoError if CIAO's Python cannot be started, or does not find CIAO's modules.
     """
     with private_folder(scratch, "ciao") as folder:
         session = Session(ciao, folder)

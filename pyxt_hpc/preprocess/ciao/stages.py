@@ -25,19 +25,17 @@ from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
 from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.checks.good_events import chips_in_use
-from pyxt_hpc.preprocess.ciao.backend import Plans, limits_of
 from pyxt_hpc.preprocess.ciao.copies import settle_copies
 from pyxt_hpc.preprocess.ciao.plans import archive, facts
 from pyxt_hpc.preprocess.ciao.plans.background import background_call
 from pyxt_hpc.preprocess.ciao.plans.call import Call
-from pyxt_hpc.preprocess.ciao.plans.clean_events import clean_events_call
 from pyxt_hpc.preprocess.ciao.plans.detection import detection_calls
-from pyxt_hpc.preprocess.ciao.plans.exposure_maps import SKY_PIXELS, SkyBox, exposure_map_call
+from pyxt_hpc.preprocess.ciao.plans.exposure_maps import SKY_PIXELS, exposure_map_call
 from pyxt_hpc.preprocess.ciao.plans.facts import ObservationFacts
 from pyxt_hpc.preprocess.ciao.plans.flares import flare_calls
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles, choose_exposure, find_repro, repro_call
-from pyxt_hpc.preprocess.ciao.plans.responses import response_call
-from pyxt_hpc.preprocess.ciao.runner import steps_of
+from pyxt_hpc.preprocess.ciao.plans.responses import clean_events_call, response_call
+from pyxt_hpc.preprocess.ciao.runner import Limits, Plans, steps_of
 from pyxt_hpc.preprocess.inputs.area_maps import area_energies
 from pyxt_hpc.preprocess.inputs.arf_position import chip_at, points_of
 from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
@@ -174,7 +172,7 @@ def propose_regions_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
         return
     files = {obsid: _repro(obsid, layout) for obsid in config.observation_ids}
     chips = {obsid: chips_in_use(read_header(own.events), str(own.events)) for obsid, own in files.items()}
-    yield detection_calls(files, chips, layout, limits_of(config).workers)
+    yield detection_calls(files, chips, layout, Limits.of(config).workers)
 
 
 def remove_sources_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
@@ -211,9 +209,9 @@ def generate_responses_plans(config: ClusterConfig, layout: Layout) -> Plans[Non
     """
     obsids = config.observation_ids
     need(
-        *((path, "pyxt-hpc remove-sources")
-          for o in obsids for path in (layout.good_times(o, "fullE"), layout.geometry(o)))
-    )  # fmt: skip
+        "pyxt-hpc remove-sources",
+        *(path for o in obsids for path in (layout.good_times(o, "fullE"), layout.geometry(o))),
+    )
     reader = RegionReader.of(layout, obsids)
     grid = SkyGrid(reader.wcs, reader.seen.shape)
     if check_regular(layout.crop_reg):
@@ -249,8 +247,8 @@ def generate_responses_plans(config: ClusterConfig, layout: Layout) -> Plans[Non
             if place.place:  # it may be off the crop, and the area there has to be known
                 positions.append(np.stack(points_of(region, geometry, reader.frames)))
         if _sees(whole, grid, layout):
-            box = _box(*world_to_pixel(wcs, *np.concatenate(positions, axis=1)))
-            plan.append(exposure_map_call(whole, layout, files, box, energies))
+            pixels = _pixel_grid(*world_to_pixel(wcs, *np.concatenate(positions, axis=1)))
+            plan.append(exposure_map_call(whole, layout, files, pixels, energies))
     yield plan
 
 
@@ -280,14 +278,14 @@ def _sees(dataset: Dataset, grid: SkyGrid, layout: Layout) -> bool:
     return bool(np.isin(chip_at(geometry, ra, dec), dataset.chips).any())
 
 
-def _box(x: np.ndarray, y: np.ndarray) -> SkyBox:
-    """Whole pixels of an observation's sky about positions in it."""
-    edges = []
+def _pixel_grid(x: np.ndarray, y: np.ndarray) -> str:
+    """Edges and steps of whole pixels of an observation's sky about positions in it, as CIAO writes them."""
+    axes = []
     for values in (x, y):
         low = np.floor((values.min() - 0.5) / SKY_PIXELS) - _MARGIN_PIXELS
         high = np.ceil((values.max() - 0.5) / SKY_PIXELS) + _MARGIN_PIXELS
-        edges.append((0.5 + SKY_PIXELS * float(low), 0.5 + SKY_PIXELS * float(high)))
-    return SkyBox(edges[0], edges[1])
+        axes.append(f"{0.5 + SKY_PIXELS * low:g}:{0.5 + SKY_PIXELS * high:g}:{SKY_PIXELS}")
+    return ",".join(axes)
 
 
 def _write_if_new(path: Path, text: str) -> None:

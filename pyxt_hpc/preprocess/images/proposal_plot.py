@@ -1,6 +1,6 @@
 """A picture of the proposed regions on the image that they were found in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -29,8 +29,13 @@ _STYLES: dict[str, tuple[str, Literal["-", "--", "-."]]] = {
 }
 
 
-def draw_proposal(proposal: Proposal, images: FieldImages, path: Path) -> None:
-    """Draw the exposure-corrected, smoothed image with all regions into a PNG file."""
+def draw_proposal(
+    proposal: Proposal, responses: Mapping[str, SkyCircle], images: FieldImages, path: Path
+) -> None:
+    """Draw the exposure-corrected, smoothed image with all regions into a PNG file.
+
+    ``responses``: the circle of each dataset's responses, by its name.
+    """
     brightness = _brightness(images)
     figure = Figure(figsize=(8.2, 7.6), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
@@ -51,9 +56,9 @@ def draw_proposal(proposal: Proposal, images: FieldImages, path: Path) -> None:
     _outline(axes, images, "point sources", proposal.sources)
     _outline(axes, images, "core (exclude.reg)", [proposal.core])
     _outline(axes, images, "crop box", [proposal.crop])
-    for obsid, circles in proposal.responses.items():
-        _outline(axes, images, "responses", circles)
-        _name(axes, images, circles[0], obsid)
+    _outline(axes, images, "responses", list(responses.values()))
+    for name, circle in responses.items():
+        _name(axes, images, circle, name)
     axes.set_title(f"{len(proposal.sources)} point sources")
     axes.legend(loc="upper right", facecolor="0.15", labelcolor="white", framealpha=0.8)
     seen = np.isfinite(brightness)
@@ -79,7 +84,7 @@ def _outline(
     colour, style = _STYLES[kind]
     for number, shape in enumerate(shapes):
         x, y = _curve(shape, images.wcs)
-        label = kind if number == 0 and kind not in axes.get_legend_handles_labels()[1] else None
+        label = None if number else kind
         axes.plot(x, y, color=colour, linestyle=style, linewidth=1.2, label=label)
 
 
@@ -99,7 +104,7 @@ def _curve(shape: SkyCircle | SkyEllipse | SkyBox, wcs: WCS) -> tuple[NDArray, N
     return wcs.wcs_world2pix(ra, dec, 0)
 
 
-def _name(axes: Axes, images: FieldImages, circle: SkyCircle, obsid: str) -> None:
+def _name(axes: Axes, images: FieldImages, circle: SkyCircle, name: str) -> None:
     x, y = _curve(circle, images.wcs)
-    text = axes.text(x.max(), y.mean(), f" {obsid}", color="white", va="center", fontsize=8)
+    text = axes.text(x.max(), y.mean(), f" {name}", color="white", va="center", fontsize=8)
     text.set_path_effects([withStroke(linewidth=2.0, foreground="black")])

@@ -76,30 +76,24 @@ def find_responses(
     left_out: dict[str, str] = {}
     for obsid in dict.fromkeys(dataset.obsid for dataset in datasets):
         own = [dataset for dataset in datasets if dataset.obsid == obsid]
+        plain = _pair(config, layout, obsid, obsid)
         supplied = {d.name: _pair(config, layout, obsid, d.name) for d in own}
         if len(own) > 1 and config.response_places == 1:
-            supplied |= _shared(config, layout, own, supplied, frames)
+            supplied |= _shared(plain, layout, own, supplied, frames)
         made = {d.name: {"ARF": layout.ciao_arf(d.name), "RMF": layout.ciao_rmf(d.name)} for d in own}
         for name, files in made.items():
-            if all(map(check_regular, files.values())) and not any(
-                map(check_regular, supplied[name].values())
-            ):
+            if not _absent(files) and not _is_begun(supplied[name]):
                 supplied[name] = files
-        incomplete = [d for d in own if not all(check_regular(path) for path in supplied[d.name].values())]
+        incomplete = [d for d in own if _absent(supplied[d.name])]
         for dataset in own:
             files = supplied[dataset.name]
             if dataset not in incomplete:
                 _check_kind(dataset, files)
                 by_ciao = files == made[dataset.name]
-                region = (
-                    layout.ciao_region(dataset.name)
-                    if by_ciao
-                    else layout.response_region(
-                        obsid if files == _pair(config, layout, obsid, obsid) else dataset.name
-                    )
-                )
+                name = obsid if files == plain else dataset.name
+                region = layout.ciao_region(dataset.name) if by_ciao else layout.response_region(name)
                 found.append(SuppliedResponse(dataset, files["ARF"], files["RMF"], region, by_ciao))
-            elif len(incomplete) < len(own) and not any(check_regular(path) for path in files.values()):
+            elif len(incomplete) < len(own) and not _is_begun(files):
                 names = " and ".join(path.name for path in files.values())
                 left_out[dataset.name] = (
                     f"{dataset}: no response of its own ({names} in {files['ARF'].parent})"
@@ -107,9 +101,7 @@ def find_responses(
                 if any(d.whole == dataset.whole for d in own if d not in incomplete):
                     left_out[dataset.name] += f": {OTHERS_TAKE_IT}"
             else:
-                missing += [
-                    _wanted(dataset, what, path) for what, path in files.items() if not check_regular(path)
-                ]
+                missing += [_wanted(dataset, what, path) for what, path in _absent(files).items()]
     if missing:
         without = {d.obsid for d in datasets if d.is_part} - {d.dataset.obsid for d in found}
         enough = "responses for one kind of chips are enough, the other kind is left out" if without else ""
@@ -127,20 +119,26 @@ def _pair(config: ClusterConfig, layout: Layout, obsid: str, name: str) -> dict[
     }
 
 
+def _absent(pair: Mapping[str, Path]) -> dict[str, Path]:
+    return {what: path for what, path in pair.items() if not check_regular(path)}
+
+
+def _is_begun(pair: Mapping[str, Path]) -> bool:
+    return len(_absent(pair)) < len(pair)
+
+
 def _shared(
-    config: ClusterConfig,
+    plain: dict[str, Path],
     layout: Layout,
     datasets: Sequence[Dataset],
     supplied: Mapping[str, dict[str, Path]],
     frames: Mapping[str, WCS],
 ) -> dict[str, dict[str, Path]]:
     """The pair that is named for the whole observation, for the kind that it was made on."""
-    obsid = datasets[0].obsid
-    plain = _pair(config, layout, obsid, obsid)
-    open_to_it = [d for d in datasets if not any(check_regular(path) for path in supplied[d.name].values())]
-    if not open_to_it or not all(check_regular(path) for path in plain.values()):
+    open_to_it = [d for d in datasets if not _is_begun(supplied[d.name])]
+    if not open_to_it or _absent(plain):
         return {}
-    kind, why = _kind_of_pair(plain, layout, obsid, frames)
+    kind, why = _kind_of_pair(plain, layout, datasets[0].obsid, frames)
     for dataset in open_to_it:
         if dataset.kind == kind:
             log.warning("%s: taken for %s: %s", plain["ARF"], dataset, why)

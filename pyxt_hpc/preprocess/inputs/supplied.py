@@ -68,14 +68,14 @@ def find_observations(layout: Layout, obsids: Iterable[str]) -> tuple[Observatio
     return tuple(found)
 
 
-def need(*files: tuple[Path, str]) -> None:
-    """Check that files are there, each given with who provides it; MissingInput names all that are not."""
-    _stop_if_missing([f"{path} ({provider})" for path, provider in files if not check_regular(path)])
+def need(provider: str, *paths: Path) -> None:
+    """Check that files are there; MissingInput names all that are not, with who provides them."""
+    _stop_if_missing([f"{path} ({provider})" for path in paths if not check_regular(path)])
 
 
 def need_regions(*paths: Path) -> None:
     """As `need`, for region files that a person draws or `propose-regions` proposes."""
-    need(*((path, _PROPOSES) for path in paths))
+    need(_PROPOSES, *paths)
 
 
 def _stop_if_missing(missing: list[str]) -> None:

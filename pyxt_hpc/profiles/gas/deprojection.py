@@ -165,27 +165,33 @@ class ShellFit:
         )
         return b
 
-    def statistic(self, source: FloatArray, background: FloatArray, p: FloatArray) -> float:
+    def statistic(
+        self, source: FloatArray, background: FloatArray, p: FloatArray, bends: FloatArray | float = 0.0
+    ) -> float:
         """At parameters (n_parameter,), smoothing included."""
         expected = self.expected(p)
         per_bin = statistic_per_bin(self._statistic, source, background, expected, self.spectra.ratio)
-        return float(per_bin.sum()) + self.smoothing * float(
-            np.sum(np.diff(p.reshape(-1, self._n)[1], 2) ** 2)
-        )
+        rough = np.diff(p.reshape(-1, self._n)[1], 2) - bends
+        return float(per_bin.sum()) + self.smoothing * float(np.sum(rough**2))
 
     def minimise(
-        self, source: FloatArray, background: FloatArray, start: FloatArray
+        self,
+        source: FloatArray,
+        background: FloatArray,
+        start: FloatArray,
+        bends: FloatArray | float = 0.0,
     ) -> tuple[FloatArray, float]:
         """Best parameters and their statistic: Fisher's scoring, damped as by Levenberg and Marquardt.
 
         The curvature is that which is expected of the profile over the unknown background, where
-        S - B/r has the variance m + b + b/r.
+        S - B/r has the variance m + b + b/r. `bends` are the second differences of ln kT (n - 2,) that
+        smoothing expects.
         """
         low, high = self.bounds(float(np.exp(start[: self._n].max())))
         n_kT = slice(self._n, 2 * self._n)
         second = np.diff(np.eye(self._n), 2, axis=0)
         p, damping = np.clip(start, low, high), 1e-3
-        best = self.statistic(source, background, p)
+        best = self.statistic(source, background, p, bends)
         for _ in range(_MAX_ITERATIONS):
             derivatives = self.derivatives(p)
             expected = derivatives[: self._n].sum(axis=0)
@@ -194,7 +200,7 @@ class ShellFit:
             gradient = derivatives @ (1.0 - source / total)
             known = 0.0 if self._statistic == "cstat" else b / self.spectra.ratio
             curvature = (derivatives / np.maximum(total + known, 1e-12)) @ derivatives.T
-            gradient[n_kT] += self.smoothing * second.T @ (second @ p[n_kT])
+            gradient[n_kT] += self.smoothing * second.T @ (second @ p[n_kT] - bends)
             curvature[n_kT, n_kT] += self.smoothing * second.T @ second
             held = ((p <= low) & (gradient > 0)) | ((p >= high) & (gradient < 0))
             free = np.flatnonzero(~held)
@@ -207,7 +213,7 @@ class ShellFit:
                 step[free] = np.linalg.solve(matrix, -gradient[free])
                 step *= min(1.0, _LARGEST_STEP / max(float(np.abs(step).max()), 1e-300))
                 trial = np.clip(p + step, low, high)
-                value = self.statistic(source, background, trial)
+                value = self.statistic(source, background, trial, bends)
                 found = value < best
                 damping = damping / 5.0 if found else damping * 5.0
             if not found:
@@ -243,6 +249,7 @@ def fit_shells(fit: ShellFit, start: FloatArray, *, n_draws: int, rng: np.random
         From `ShellFit.start`.
     n_draws, rng
         Of the spectra that tell the errors: Poisson counts of the best model and of the smooth background.
+        What smoothing expects is drawn, too: so its width is part of the errors.
     """
     s = fit.spectra
     known = s.smooth if fit._statistic == "cstat" else s.background
@@ -252,7 +259,8 @@ def fit_shells(fit: ShellFit, start: FloatArray, *, n_draws: int, rng: np.random
     for i in range(n_draws):
         source = rng.poisson(expected + s.smooth / s.ratio).astype(float)
         background = s.smooth if fit._statistic == "cstat" else rng.poisson(s.smooth).astype(float)
-        found[i], _ = fit.minimise(source, background, best)
+        bends = rng.normal(0.0, fit.smoothing**-0.5, max(fit._n - 2, 0)) if fit.smoothing else 0.0
+        found[i], _ = fit.minimise(source, background, best, bends)
     shells = fit.shells(best)
     each = [fit.shells(p) for p in found]
     draws = Shells(*(np.array([getattr(d, name) for d in each]) for name in ("norm", "kT", "abundance")))

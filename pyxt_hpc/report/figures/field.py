@@ -1,6 +1,5 @@
 """The merged image of all observations with the regions that were drawn on it."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from pyxt_hpc.errors import PyxtError
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.maps.pictures import thinned
 from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
 from pyxt_hpc.report.figures.maps import PageMap, add_image, scale_edges
@@ -26,8 +24,8 @@ _FINE = 2
 """Outlines are drawn on pixels so much smaller than the image's."""
 
 
-def add_field(config: ClusterConfig, bundle: Bundle, payload: PackedArrays) -> dict[str, Any]:
-    """The image as the page's JavaScript takes it, with its coordinates and the outlines of region files.
+def add_field(config: ClusterConfig, bundle: Bundle, payload: PackedArrays) -> tuple[PageMap, dict[str, Any]]:
+    """The image as the page's JavaScript takes it, and its coordinates and the outlines of region files.
 
     Where the merged images are not here, as on a machine that only has the bundle, it is the bundle's.
     """
@@ -48,16 +46,16 @@ def add_field(config: ClusterConfig, bundle: Bundle, payload: PackedArrays) -> d
     seen = small[np.isfinite(small)]
     low, middle, high = (float(v) for v in np.percentile(seen, [1, 50, 99.8]))
     scale = AsinhNorm(max(middle - low, 0.01 * (high - low), 1e-300), low, high)
-    product = MapProduct(layout.map("field"), "Brightness", "count s-1 arcmin-2", values)
     colours = {"map": "gray", "edges": scale_edges(scale), "logarithmic": False}
-    made = PageMap("field", product.title, product.unit, "counts less background over exposure", colours)
+    comment = "counts less background over exposure"
+    made = PageMap("field", "Brightness", "count s-1 arcmin-2", comment, colours)
     limits = np.percentile(seen, [0.02, 99.98])
     made.image = add_image(made, np.clip(values, *limits), int(rows[0]), int(cols[0]), payload)
     outlines: list[dict[str, Any]] = []
     if whole:
         outlines, problems = _drawn(config, layout, values.shape, wcs)
         remark = " ".join(problems)
-    return {**asdict(made), "wcs": tangent(wcs), "outlines": outlines, "remark": remark}
+    return made, {"wcs": tangent(wcs), "outlines": outlines, "remark": remark}
 
 
 def tangent(wcs: WCS) -> dict[str, Any]:

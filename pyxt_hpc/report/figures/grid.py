@@ -1,5 +1,6 @@
 """What a page shows of the sky: every pixel's region, or why it has none, on as many pixels as are useful."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.fit.flags import UNUSABLE, flag_names
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.kinds.blanks import FIRST_BLANK, MEANINGS, Blank, flag_image
-from pyxt_hpc.store.reader import Results
-from pyxt_hpc.store.rows import Status
+from pyxt_hpc.store.rows import is_final
 
 _MAX_SIDE = 1600
 """Pixels: no screen shows more of a map."""
@@ -57,15 +57,7 @@ class Grid:
 
 
 def page_grid(regions: FittedRegions, max_regions: int) -> Grid:
-    """Place the regions on a page: all, or those of every second, third ... pixel where they are too many.
-
-    Parameters
-    ----------
-    regions
-        That have a fit.
-    max_regions
-        That the page may have.
-    """
+    """Place the regions on a page: all, or those of every second, third ... pixel where they are too many."""
     painted = regions.paint(np.arange(len(regions.rows)).astype(np.float64))
     labels = np.where(np.isfinite(painted), painted + 1, 0).astype(np.int32)
     blank = labels == 0
@@ -103,16 +95,10 @@ def page_grid(regions: FittedRegions, max_regions: int) -> Grid:
     )
 
 
-def reasons_of_bad(results: Results) -> dict[str, int]:
+def reasons_of_bad(regions: FittedRegions) -> dict[str, int]:
     """Why regions have no fit, in words, and how many; the most frequent first."""
-    found: dict[str, int] = {}
-    bad = np.flatnonzero(np.isin(results.status, (int(Status.BAD), int(Status.QUARANTINED))))
-    for index in bad.tolist():
-        flags = int(results.rows["flags"][index]) & int(UNUSABLE)
-        text = (
-            results.messages.get(index)
-            or flag_names(flags).lower().replace("_", " ")
-            or "no reason is stored"
-        )
-        found[text] = found.get(text, 0) + 1
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    found: Counter[str] = Counter()
+    for i in np.flatnonzero(is_final(regions.left_out_status)).tolist():
+        flags = flag_names(int(regions.left_out["flags"][i]) & int(UNUSABLE)).lower().replace("_", " ")
+        found[regions.left_out_messages[i] or flags or "no reason is stored"] += 1
+    return dict(found.most_common())

@@ -19,7 +19,8 @@ from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.maps.catalogue import ERRORS, map_names, named_maps
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.kinds.quantities import DIAGNOSTICS
-from pyxt_hpc.maps.product import BLANK, MapProduct
+from pyxt_hpc.maps.product import BLANK, MapProduct, map_product
+from pyxt_hpc.plots.maps.categories import MAX_CLASSES
 from pyxt_hpc.plots.maps.colours import colour_scale
 from pyxt_hpc.plots.maps.pictures import thinned
 from pyxt_hpc.report.figures.grid import Grid
@@ -34,9 +35,6 @@ _CELLS = 420
 """A side of a pixel map: it is looked at as a whole."""
 
 _N_COLOURS = 256
-
-_MAX_CATEGORIES = 12
-"""Colours that are told apart."""
 
 _MAPS = (
     *("temperature", "norm", "norm_per_area", "abundance", "column_density"),
@@ -165,7 +163,7 @@ def _name_categories(made: PageMap, values: NDArray, meanings: Mapping[int, str]
     """Give every integer of a map a colour of its own, where there are few."""
     levels = np.unique(values[np.isfinite(values)])
     made.meanings = {str(int(v)): meanings[int(v)] for v in levels if int(v) in meanings}
-    if not 0 < len(levels) <= _MAX_CATEGORIES:
+    if not 0 < len(levels) <= MAX_CLASSES:
         return
     between = 0.5 * (levels[1:] + levels[:-1])
     borders = np.concatenate([[levels[0] - 0.5], between, [levels[-1] + 0.5]])
@@ -202,8 +200,9 @@ def _of_other_commands(regions: FittedRegions) -> Iterator[MapProduct]:
         if integer := name == "trust":
             values = np.where(values == BLANK, np.nan, values)
             meanings = {int(one): meaning for one, meaning in TRUST.items()}
-        yield MapProduct(
-            path,
+        yield map_product(
+            regions,
+            name,
             title,
             "",
             values.astype(np.float32),
@@ -211,7 +210,6 @@ def _of_other_commands(regions: FittedRegions) -> Iterator[MapProduct]:
             diverging=diverging,
             integer=integer,
             meanings=meanings,
-            name=name,
         )
 
 

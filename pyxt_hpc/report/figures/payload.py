@@ -31,8 +31,6 @@ class PackedArrays:
 
         Parameters
         ----------
-        name
-            Of the array.
         values
             Floating-point numbers are kept in single precision, integers as they are: uint8, uint16, int32.
         differences

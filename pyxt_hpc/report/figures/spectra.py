@@ -1,6 +1,6 @@
 """Spectra on a page: those of the worst regions and of others spread evenly over the map."""
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ N_WORST = 10
 """Regions that are always among them."""
 
 
-def worst_regions(rows: NDArray, number: int = N_WORST) -> NDArray[np.int64]:
+def worst_regions(rows: NDArray) -> NDArray[np.int64]:
     """Places of the fits that most deserve a look, the worst first, each outside of the circles before it.
 
     First those with the most doubtful flags, among these those with the highest goodness.
@@ -37,7 +37,7 @@ def worst_regions(rows: NDArray, number: int = N_WORST) -> NDArray[np.int64]:
         ]
         if all(apart):
             chosen.append(i)
-        if len(chosen) == number:
+        if len(chosen) == N_WORST:
             break
     return np.array(chosen, np.int64)
 
@@ -70,29 +70,6 @@ def chosen_regions(rows: NDArray) -> NDArray[np.int64]:
     return np.union1d(worst, spread_regions(rows, MAX_SPECTRA - len(worst)))
 
 
-@dataclass(frozen=True)
-class PageSpectra:
-    """Names of the arrays that hold the spectra of a page.
-
-    Attributes
-    ----------
-    region
-        Place of each spectrum's region among those of the page.
-    first_point, first_bin
-        Where the points and the bins of each begin, and the last end.
-    points
-        Columns of the points: energy, half width [keV], rate, both errors [count s^-1 keV^-1], residual.
-    bins
-        Columns of the bins: edges [keV], rates of source and background, and of the background.
-    """
-
-    region: str
-    first_point: str
-    first_bin: str
-    points: dict[str, str]
-    bins: dict[str, str]
-
-
 def add_spectra(
     regions: FittedRegions,
     config: ClusterConfig,
@@ -100,7 +77,7 @@ def add_spectra(
     chosen: NDArray[np.int64],
     place: NDArray[np.int64],
     payload: PackedArrays,
-) -> PageSpectra:
+) -> dict[str, Any]:
     """Add the spectra of regions with their models, observations added up.
 
     Parameters
@@ -111,8 +88,14 @@ def add_spectra(
         (n,) regions, as places in `regions.rows`.
     place
         (n,) the same among the regions of the page.
-    payload
-        Takes the arrays.
+
+    Returns
+    -------
+    dict
+        Names of the arrays, as the page's JavaScript takes them. ``region``: place of each spectrum's region
+        on the page; ``first_point``, ``first_bin``: where its points and bins begin, and the last end;
+        ``points``: energy, half width [keV], rate, both errors [count s^-1 keV^-1], residual; ``bins``: edges
+        [keV], rates of source and background, and of the background.
     """
     rows, bundle = regions.rows[chosen], regions.bundle
     found = regions.where.numbered(rows["region"], str(regions.layout.region_index_map))
@@ -155,18 +138,18 @@ def add_spectra(
     def starts(name: str, lengths: list[int]) -> str:
         return payload.add(f"spectra_{name}", np.cumsum([0, *lengths]).astype(np.int32))
 
-    return PageSpectra(
-        region=payload.add("spectra_region", place.astype(np.int32)),
-        first_point=starts("first_point", [len(p.energy) for p in points]),
-        first_bin=starts("first_bin", [len(b.energy) for b in bins]),
-        points={
+    return {
+        "region": payload.add("spectra_region", place.astype(np.int32)),
+        "first_point": starts("first_point", [len(p.energy) for p in points]),
+        "first_bin": starts("first_bin", [len(b.energy) for b in bins]),
+        "points": {
             name: together(name, [getattr(p, name) for p in points])
             for name in ("energy", "half_width", "rate", "error_lo", "error_hi", "residual")
         },
-        bins={
+        "bins": {
             "low": together("low", [b.energy[:, 0] for b in bins]),
             "high": together("high", [b.energy[:, 1] for b in bins]),
             "total": together("total", [(b.source_model + b.background_model) / b.per for b in bins]),
             "background": together("background", [b.background_model / b.per for b in bins]),
         },
-    )
+    }

@@ -324,10 +324,7 @@ class MapView {
     const lengths = [5, 10, 20, 30, 60, 120, 180, 300, 600, 1200].filter((l) => l / arcsec * this.scale < 0.3 * width);
     const length = lengths.length ? lengths[lengths.length - 1] : 5, long = length / arcsec * this.scale;
     const label = (length < 60 ? `${length}\u2033` : `${length / 60}\u2032`) + (data.kpc_per_arcsec ? ` = ${plain(length * data.kpc_per_arcsec)} kpc` : "");
-    const stroke = (draw) => {
-      context.lineWidth = 4; context.strokeStyle = "rgba(255,255,255,.9)"; draw();
-      context.lineWidth = 2; context.strokeStyle = "#000"; draw();
-    };
+    const stroke = (draw) => haloed(context, 2, draw);
     stroke(() => { context.beginPath(); context.moveTo(10, height - 10); context.lineTo(10 + long, height - 10); context.stroke(); });
     outlined(context, label, 10, height - 17);
     // north and east, as the projection has them
@@ -342,10 +339,7 @@ class MapView {
     const { region, row, col } = state.selected;
     if (row === null) return;
     const [x, y] = this.toCanvas(row, col);
-    const stroke = (draw) => {
-      context.lineWidth = 4; context.strokeStyle = "rgba(255,255,255,.9)"; draw();
-      context.lineWidth = 1.8; context.strokeStyle = "#000"; draw();
-    };
+    const stroke = (draw) => haloed(context, 1.8, draw);
     stroke(() => {
       context.beginPath();
       for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
@@ -381,6 +375,11 @@ class MapView {
       event.preventDefault();
     });
   }
+}
+
+function haloed(context, width, draw) {
+  context.lineWidth = 4; context.strokeStyle = "rgba(255,255,255,.9)"; draw();
+  context.lineWidth = width; context.strokeStyle = "#000"; draw();
 }
 
 function outlined(context, text, x, y) {
@@ -517,6 +516,10 @@ function applyScale() {
   for (const id of ["scale-low", "scale-log"]) $(id).disabled = one;
   views.kT.show(new RegionLayer(column("kT"), state.kT));
   views.error.show(errorLayer());
+  drawScaleBars();
+}
+
+function drawScaleBars() {
   drawBar($("bar-kT"), state.kT, "keV");
   drawBar($("bar-error"), views.error.layer.colours, $("error-as").value === "fraction" ? "" : "keV");
 }
@@ -918,8 +921,7 @@ function hover(canvas, view, tellPlace) {
 // ---- the whole page
 
 function drawBars() {
-  drawBar($("bar-kT"), state.kT, "keV");
-  drawBar($("bar-error"), views.error.layer.colours, $("error-as").value === "fraction" ? "" : "keV");
+  drawScaleBars();
   drawBar($("bar-field"), data.field.colours, data.field.unit);
   const scale = data.maps.find((m) => m.name === "scale");
   if (scale) drawBar($("bar-scale"), scale.colours, scale.unit);

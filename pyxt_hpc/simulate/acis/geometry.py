@@ -28,10 +28,7 @@ _ROW = {0: 1, 1: 1, 2: 0, 3: 0}
 
 def sky_frame(ra: float, dec: float) -> WCS:
     """WCS of sky pixels, 1-based, of an observation whose optical axis is at RA, Dec [deg]."""
-    wcs = tangent_plane(ra, dec, PIXEL_ARCSEC)
-    wcs.wcs.crpix = [CENTRE, CENTRE]
-    wcs.wcs.set()
-    return wcs
+    return tangent_plane(ra, dec, PIXEL_ARCSEC, crpix=(CENTRE, CENTRE))
 
 
 def sky_to_det(x: FloatArray, y: FloatArray, roll_deg: float) -> tuple[FloatArray, FloatArray]:

@@ -53,8 +53,6 @@ def simulate_cluster(
     ----------
     directory
         The cluster's folder; made if absent.
-    truth, plans
-        What is observed, and how.
     seed
         The same seed gives the same files.
     nominal_blank_sky

@@ -103,7 +103,6 @@ def fit_with_more_free(bins, counts, model, kT, nodes, result):  # type: ignore[
     ----------
     bins, counts
         As for `fit_temperature.fit_kT_and_norm`.
-    model : descent.FreeModel
     kT : (n_kT,)
     nodes : (n_kT, N_COLUMNS)
         Scratch.

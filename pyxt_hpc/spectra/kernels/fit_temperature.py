@@ -345,8 +345,6 @@ def fit_kT_and_norm(bins, counts, templates, rates, nodes, kT, result):  # type:
 
     Parameters
     ----------
-    bins : bins.FitBins
-        The spectrum.
     counts : float
         All source counts, > 0.
     templates : (n_kT, n_fine)

@@ -73,8 +73,6 @@ def electron_density(
         [1e14 cm^-5 arcmin^-2].
     depth_kpc
         Of the column along the line of sight.
-    redshift, particles
-        Of the gas.
 
     Returns
     -------

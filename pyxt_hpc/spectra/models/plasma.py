@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
+from pyxt_hpc.arrays.interpolate import bracket
 from pyxt_hpc.errors import ConfigError, DamagedFile
 from pyxt_hpc.files.hdf5 import open_hdf5
 from pyxt_hpc.files.writing import replacing
@@ -72,7 +73,6 @@ class PlasmaTable:
         ----------
         energy_edges : (n_bin + 1,)
             Observed energies [keV], ascending.
-        redshift : float
         abundance_table : str
             A name of `abundances.load_abundances`.
 
@@ -199,8 +199,6 @@ def apec(
         [keV], within the table's temperatures.
     abundance : float
         Of the metals, relative to the table [solar].
-    redshift : float
-    abundance_table : str
 
     Returns
     -------
@@ -218,7 +216,6 @@ def apec(
             f"kT = {kT} keV is outside the plasma table ({table.kT[0]:.3g}-{table.kT[-1]:.3g} keV)"
         )
     hhe, metals = table.components(energy_edges, redshift, abundance_table)
-    i = min(int(np.searchsorted(table.kT, kT, side="right")) - 1, len(table.kT) - 2)
-    upper = (kT - table.kT[i]) / (table.kT[i + 1] - table.kT[i])
+    i, upper = bracket(table.kT, kT)
     spectra = hhe[i : i + 2] + abundance * metals[i : i + 2]
     return (1.0 - upper) * spectra[0] + upper * spectra[1]

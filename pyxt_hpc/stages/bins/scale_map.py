@@ -1,9 +1,8 @@
 """Stage 5: the scale map, decomposed over rows of the image."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -179,66 +178,71 @@ def write_circles(
     history: Sequence[str] = (),
 ) -> None:
     """Write the products of stage 5 for circles: radii [pixels] and S/N, (ny, nx) float32 each."""
-    layout = Layout.of(config)
     formula = "sqrt(C)" if config.signal_to_noise_of == "counts" else "(C - B)/sqrt(C + B)"
-    write = partial(
-        write_image,
-        wcs_header=bundle.wcs_header,
-        bundle_fingerprint=bundle.fingerprint,
-        settings=scale_map_settings(config),
-        history=[f"radii {RADIUS_MIN:g} to {RADIUS_MAX:g} step {RADIUS_STEP:g}", *history],
-    )
-    write(
-        layout.signal_to_noise_map,
-        signal_to_noise,
-        unit="",
-        comment=f"{formula} in the circle; 0 where the target is not reached",
-    )
-    write(
-        layout.region_index_map,
-        region_index(radius),
-        unit="",
-        comment="number of the region centred here, from 1 in row-major order; 0: none",
-    )
-    # Last: its presence says that the stage is complete.
-    write(
-        layout.scale_map,
-        radius,
-        unit="pixel",
-        comment="radius of the smallest circle with the S/N target; 0: masked or not reached",
+    _write_images(
+        bundle,
+        config,
+        [f"radii {RADIUS_MIN:g} to {RADIUS_MAX:g} step {RADIUS_STEP:g}", *history],
+        signal_to_noise=(signal_to_noise, f"{formula} in the circle; 0 where the target is not reached"),
+        index=(
+            region_index(radius),
+            "number of the region centred here, from 1 in row-major order; 0: none",
+        ),
+        radius=(
+            radius,
+            "radius of the smallest circle with the S/N target; 0: masked or not reached",
+        ),
     )
 
 
 def _create_label_bins(config: ClusterConfig) -> BinsSummary:
     start = time.perf_counter()
-    layout, bundle = Layout.of(config), read_cluster_bundle(config)
+    bundle = read_cluster_bundle(config)
     made = label_bins(bundle, config)
-    write = partial(
-        write_image,
-        wcs_header=bundle.wcs_header,
-        bundle_fingerprint=bundle.fingerprint,
-        settings=scale_map_settings(config),
-        history=["bins share no photons: their errors are independent"],
-    )
-    write(
-        layout.signal_to_noise_map,
-        made.signal_to_noise,
-        unit="",
-        comment="(C - B)/sqrt(C + B) of the bin; 0 where there is none",
-    )
     codes = ", ".join(f"{why.value} {why.name.lower().replace('_', ' ')}" for why in Unbinned)
-    write(
-        layout.region_index_map,
-        made.labels,
-        unit="",
-        comment=f"number of the bin that holds the pixel; 0: none, and extension UNBINNED has why: {codes}",
-        errors={"UNBINNED": made.unbinned},
-    )
-    # Last: its presence says that the stage is complete.
-    write(
-        layout.scale_map,
-        RegionMap.of_labels(made.labels).radius,
-        unit="pixel",
-        comment="radius of the circle with the area of the pixel's bin; 0: no bin",
+    _write_images(
+        bundle,
+        config,
+        ["bins share no photons: their errors are independent"],
+        signal_to_noise=(made.signal_to_noise, "(C - B)/sqrt(C + B) of the bin; 0 where there is none"),
+        index=(
+            made.labels,
+            f"number of the bin that holds the pixel; 0: none, and extension UNBINNED has why: {codes}",
+        ),
+        radius=(
+            RegionMap.of_labels(made.labels).radius,
+            "radius of the circle with the area of the pixel's bin; 0: no bin",
+        ),
+        unbinned={"UNBINNED": made.unbinned},
     )
     return summary_of(bundle, config, made, time.perf_counter() - start)
+
+
+def _write_images(
+    bundle: Bundle,
+    config: ClusterConfig,
+    history: Sequence[str],
+    *,
+    signal_to_noise: tuple[np.ndarray, str],
+    index: tuple[np.ndarray, str],
+    radius: tuple[np.ndarray, str],
+    unbinned: Mapping[str, np.ndarray] | None = None,
+) -> None:
+    """Write images (ny, nx) with their meanings."""
+    layout = Layout.of(config)
+    for path, (values, comment), unit, extensions in (
+        (layout.signal_to_noise_map, signal_to_noise, "", None),
+        (layout.region_index_map, index, "", unbinned),
+        (layout.scale_map, radius, "pixel", None),  # last: its presence says that the stage is complete
+    ):
+        write_image(
+            path,
+            values,
+            bundle.wcs_header,
+            unit=unit,
+            comment=comment,
+            bundle_fingerprint=bundle.fingerprint,
+            settings=scale_map_settings(config),
+            history=history,
+            errors=extensions,
+        )

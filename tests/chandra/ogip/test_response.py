@@ -159,7 +159,7 @@ def test_written_response_is_read_again(tmp_path, first_number):
                 assert read.channel_type == written.channel_type == "PI"
                 continue
             np.testing.assert_allclose(getattr(read, field.name), getattr(written, field.name), rtol=1e-7)
-    np.testing.assert_array_equal(read_rmf(tmp_path / "a.rmf").to_sparse().toarray(), DENSE)
+    np.testing.assert_array_equal(read_rmf(tmp_path / "a.rmf").sparse.toarray(), DENSE)
     assert fits.getval(tmp_path / "a.rmf", "TELESCOP", "MATRIX") == "CHANDRA"
     assert fits.getval(tmp_path / "a.rmf", "TLMIN4", "MATRIX") == first_number
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
@@ -169,7 +169,7 @@ def test_written_response_is_read_again(tmp_path, first_number):
 @pytest.mark.parametrize("extension", ["MATRIX", "SPECRESP MATRIX"])
 def test_every_column_layout_is_read(tmp_path, layout, extension):
     rmf = read_rmf(ogip_file(tmp_path / "x.rmf", layout, extension=extension))
-    np.testing.assert_array_equal(rmf.to_sparse().toarray(), expected_dense(layout))
+    np.testing.assert_array_equal(rmf.sparse.toarray(), expected_dense(layout))
 
 
 @pytest.mark.parametrize(
@@ -181,14 +181,14 @@ def test_channels_count_from_tlmin(tmp_path, f_chan_tlmin, channel_tlmin, offset
         tmp_path / "x.rmf", "vector", f_chan_tlmin=f_chan_tlmin, channel_tlmin=channel_tlmin, offset=offset
     )
     rmf = read_rmf(path)
-    np.testing.assert_array_equal(rmf.to_sparse().toarray(), DENSE)
+    np.testing.assert_array_equal(rmf.sparse.toarray(), DENSE)
     assert rmf.first_channel_number == offset
 
 
 def test_channel_column_does_not_matter(tmp_path):
     # 9774.rmf of the archive holds zeros and -16384 there
     path = ogip_file(tmp_path / "x.rmf", "variable", channel=np.array([0, 0, 0, 0, -16384, 0]))
-    np.testing.assert_array_equal(read_rmf(path).to_sparse().toarray(), DENSE)
+    np.testing.assert_array_equal(read_rmf(path).sparse.toarray(), DENSE)
 
 
 def test_groups_outside_the_channels_are_refused(tmp_path):

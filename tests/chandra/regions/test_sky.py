@@ -15,10 +15,7 @@ PATH = Path("drawn.reg")
 
 
 def sky_frame(ra: float = 150.0, dec: float = 30.0) -> WCS:
-    wcs = tangent_plane(ra, dec)
-    wcs.wcs.crpix = [4096.5, 4096.5]
-    wcs.wcs.set()
-    return wcs
+    return tangent_plane(ra, dec, crpix=(4096.5, 4096.5))
 
 
 def grid_of_points(n: int = 301, half: float = 60.013) -> tuple[np.ndarray, np.ndarray]:

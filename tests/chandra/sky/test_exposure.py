@@ -23,9 +23,7 @@ CHIPS = (0, 1, 2, 3)
 
 
 def grid_at(ra: float, dec: float, n: int) -> SkyGrid:
-    wcs = tangent_plane(ra, dec, 1.968)
-    wcs.wcs.crpix = [(n + 1) / 2, (n + 1) / 2]
-    wcs.wcs.set()
+    wcs = tangent_plane(ra, dec, 1.968, crpix=((n + 1) / 2, (n + 1) / 2))
     return SkyGrid(wcs, (n, n))
 
 

@@ -13,10 +13,7 @@ HEADER = fits.Header({"TELESCOP": "CHANDRA", "INSTRUME": "ACIS"})
 
 
 def frame() -> WCS:
-    wcs = tangent_plane(150.0, 30.0)
-    wcs.wcs.crpix = [4096.5, 4096.5]
-    wcs.wcs.set()
-    return wcs
+    return tangent_plane(150.0, 30.0, crpix=(4096.5, 4096.5))
 
 
 def two_chips() -> dict[int, list[np.ndarray]]:

@@ -17,7 +17,7 @@ from pyxt_hpc.spectra.goodness import goodness, moments
 from pyxt_hpc.spectra.grouping import bin_lookup, resolution_bins
 from pyxt_hpc.spectra.ogip import load_spectrum
 from pyxt_hpc.spectra.spectrum import Spectrum
-from pyxt_hpc.spectra.templates import SourceModel, fold_templates
+from pyxt_hpc.spectra.templates import SourceModel
 
 REDSHIFT, NH, EXPOSURE = 0.1, 0.05, 1e5
 MODEL = SourceModel(REDSHIFT, NH)
@@ -46,7 +46,7 @@ def simulated(
 ) -> Spectrum:
     """With counts of a plasma of 4 keV over a flat background; without seed exactly the expected ones."""
     band = of.bin_of_channel >= 0
-    folded = fold_templates(of.arf, of.rmf, redshift=REDSHIFT, nH=nH)
+    folded = SourceModel(redshift=REDSHIFT, nH=nH).fold(of.arf, of.rmf)
     rate = np.array([np.interp(4.0, folded.kT, column) for column in folded.at_abundance(0.3).T])
     source = counts * (1 - share) * rate / rate[band].sum()
     flat = np.where(band, counts * share / band.sum(), 0.0)
@@ -174,7 +174,7 @@ def test_goodness_of_many_regions(statistic: str, counts: float, share: float, r
     """Through the engine: mean 0 and scatter 1; a line that no plasma has is found."""
     n = 600
     of = spectrum()
-    folded = fold_templates(of.arf, of.rmf, redshift=REDSHIFT, nH=NH)
+    folded = SourceModel(redshift=REDSHIFT, nH=NH).fold(of.arf, of.rmf)
     grid = ModelGrid(folded.kT, np.array([NH]), of.binned(folded.hhe)[None], of.binned(folded.metals)[None])
     rate = EXPOSURE * of.binned(folded.at_abundance(0.3))
     rng = np.random.default_rng(7)

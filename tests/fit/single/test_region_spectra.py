@@ -14,7 +14,7 @@ from pyxt_hpc.fit.observations import ObservationSet, fold_observations
 from pyxt_hpc.fit.single.region_spectra import region_spectra
 from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FitOptions
-from pyxt_hpc.spectra.templates import fold_templates
+from pyxt_hpc.spectra.templates import SourceModel
 
 SHAPE = (60, 80)
 VIGNETTING_KEV = np.array([0.7, 1.5, 3.0, 4.5, 6.0, 8.0])
@@ -113,7 +113,7 @@ def test_folded_model_is_that_of_the_binned_spectra(
             continue
         bins = slice(model.first_bin[i], model.first_bin[i + 1])
         spectrum = spectra[i]
-        folded = fold_templates(spectrum.arf, spectrum.rmf, redshift=bundle.redshift, nH=bundle.nH)
+        folded = SourceModel(redshift=bundle.redshift, nH=bundle.nH).fold(spectrum.arf, spectrum.rmf)
         exact = spectrum.exposure_s * spectrum.binned(folded.at_abundance(bundle.abundance))[hot]
         rates = (model.hhe[0] + bundle.abundance * model.metals[0])[:, bins]
         in_bins = (binned.weight[0, bins] * rates)[hot]

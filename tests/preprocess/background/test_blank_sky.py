@@ -102,9 +102,7 @@ def test_no_particle_is_an_error(empty: str) -> None:
 def test_background_from_a_part_of_the_field() -> None:
     rng = np.random.default_rng(5)
     events = on_chips({0: 20_000}, rng)
-    wcs = tangent_plane(150.0, 30.0, 4 * 0.492)
-    wcs.wcs.crpix = [26.0, 26.0]
-    wcs.wcs.set()
+    wcs = tangent_plane(150.0, 30.0, 4 * 0.492, crpix=(26.0, 26.0))
     grid = SkyGrid(wcs, (51, 51))
     live = np.zeros(grid.shape)
     live[:, :40] = 1.0

@@ -11,7 +11,6 @@ from pyxt_hpc.preprocess.checks.good_events import (
     chips_in_use,
     chips_that_were_on,
     good_events,
-    is_very_faint_cleaned,
 )
 
 
@@ -73,15 +72,3 @@ def test_grades_chips_and_status() -> None:
     marked = replace(events, status=flagged)
     assert list(np.flatnonzero(good_events(marked, (3,), screen_status=True))) == [0, 2, 4, 6]
     assert list(np.flatnonzero(good_events(marked, (3,), screen_status=False))) == [0, 2, 3, 4, 6]
-
-
-def test_status_of_the_background_follows_the_observation() -> None:
-    for mode, screened, expected in (
-        ("VFAINT", True, True),
-        ("VFAINT", False, False),
-        ("FAINT", True, False),
-        ("FAINT", False, False),
-        ("VFAINT", "yes", True),
-        ("VFAINT", "no", False),
-    ):
-        assert is_very_faint_cleaned(fits.Header({"DATAMODE": mode, "CHKVFPHA": screened})) is expected

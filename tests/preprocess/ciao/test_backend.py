@@ -14,9 +14,9 @@ from pyxt_hpc.config.cluster import ClusterConfig, config_template, read_config
 from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao import backend
-from pyxt_hpc.preprocess.ciao.backend import Plans, carry_out, choose_backend, limits_of, rehearse
+from pyxt_hpc.preprocess.ciao.backend import carry_out, choose_backend, rehearse
 from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call
-from pyxt_hpc.preprocess.ciao.runner import Limits
+from pyxt_hpc.preprocess.ciao.runner import Limits, Plans
 
 STAGE = "process-data"
 
@@ -108,10 +108,10 @@ def test_the_choice_is_said_once(config: ClusterConfig, caplog: pytest.LogCaptur
 
 
 def test_limits_are_those_of_the_configuration(config: ClusterConfig) -> None:
-    assert limits_of(config) == Limits(workers=3, downloads=1, time_limit_s=43200.0)
-    assert limits_of(replace(config, parallel_processing=False)).workers == 1
-    assert limits_of(replace(config, num_cpus=0)).workers == len(os.sched_getaffinity(0))
-    assert limits_of(replace(config, ciao_time_limit_h=0.5, ciao_downloads=2)) == Limits(3, 2, 1800.0)
+    assert Limits.of(config) == Limits(workers=3, downloads=1, time_limit_s=43200.0)
+    assert Limits.of(replace(config, parallel_processing=False)).workers == 1
+    assert Limits.of(replace(config, num_cpus=0)).workers == len(os.sched_getaffinity(0))
+    assert Limits.of(replace(config, ciao_time_limit_h=0.5, ciao_downloads=2)) == Limits(3, 2, 1800.0)
 
 
 def copy(layout: Layout, obsid: str, name: str, source: Path) -> Call:

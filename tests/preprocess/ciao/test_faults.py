@@ -17,7 +17,6 @@ from pyxt_hpc.preprocess.ciao.find import Ciao, find_ciao
 from pyxt_hpc.preprocess.ciao.plans import (
     archive,
     background,
-    clean_events,
     detection,
     exposure_maps,
     flares,
@@ -70,11 +69,11 @@ class Way:
         assert files is not None
         yield background.background_call(OBSID, layout, files, CHIPS, stowed=False)
         yield from flares.flare_calls(OBSID, layout, files, CHIPS, SPAN_S, None)
-        yield clean_events.clean_events_call(dataset, layout, files, layout.deflare_gti(OBSID))
+        yield responses.clean_events_call(dataset, layout, files, layout.deflare_gti(OBSID))
         layout.ciao_region(OBSID).write_text("circle(4300,4300,150)\n")
         yield responses.response_call(dataset, layout, files, (0.7, 8.0))
-        box = exposure_maps.SkyBox((3900.5, 4300.5), (3900.5, 4300.5))
-        yield exposure_maps.exposure_map_call(dataset, layout, files, box, (0.7, 2.0))
+        grid = "3900.5:4300.5:4,3900.5:4300.5:4"
+        yield exposure_maps.exposure_map_call(dataset, layout, files, grid, (0.7, 2.0))
         two = {OBSID: files, "4002": files}  # the same twice, so that merge_obs has to do
         merging, finding = detection.detection_calls(two, dict.fromkeys(two, CHIPS), layout, 1)
         small = {**merging.parameters, "xygrid": "3896.5:4296.5:2,3896.5:4296.5:2"}

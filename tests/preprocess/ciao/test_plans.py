@@ -21,12 +21,11 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.plans import archive, facts
 from pyxt_hpc.preprocess.ciao.plans.background import background_call
 from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call
-from pyxt_hpc.preprocess.ciao.plans.clean_events import clean_events_call
 from pyxt_hpc.preprocess.ciao.plans.detection import detection_calls
-from pyxt_hpc.preprocess.ciao.plans.exposure_maps import SkyBox, exposure_map_call, map_name
+from pyxt_hpc.preprocess.ciao.plans.exposure_maps import exposure_map_call, map_name
 from pyxt_hpc.preprocess.ciao.plans.flares import flare_calls
 from pyxt_hpc.preprocess.ciao.plans.repro import choose_exposure, find_repro, repro_call
-from pyxt_hpc.preprocess.ciao.plans.responses import response_call
+from pyxt_hpc.preprocess.ciao.plans.responses import clean_events_call, response_call
 from pyxt_hpc.preprocess.inputs.area_maps import area_energies
 
 # of the public repository cxcsds/ciao-contrib, July 2026
@@ -129,8 +128,8 @@ def whole_plan(case: Case, layout: Layout) -> Iterator[Call]:
             for place in (dataset, *dataset.places(2)):
                 put(layout.ciao_region(place.name), physical_text(region, {}, frame))
                 yield response_call(place, layout, files, BAND_KEV)
-            box = SkyBox((3000.5, 5000.5), (3200.5, 4800.5))
-            yield exposure_map_call(dataset, layout, files, box, area_energies(BAND_KEV))
+            grid = "3000.5:5000.5:4,3200.5:4800.5:4"
+            yield exposure_map_call(dataset, layout, files, grid, area_energies(BAND_KEV))
 
 
 # what parameters may be
@@ -280,10 +279,7 @@ def put(path: Path, text: str) -> None:
 
 
 def sky_frame() -> WCS:
-    frame = tangent_plane(150.0, 30.0)
-    frame.wcs.crpix = [4096.5, 4096.5]
-    frame.wcs.set()
-    return frame
+    return tangent_plane(150.0, 30.0, crpix=(4096.5, 4096.5))
 
 
 def header_of(case: Case, obsid: str) -> dict[str, Any]:

@@ -15,9 +15,7 @@ BLUE, YELLOW, GREEN, RED = "#56b4e9", "#f0e442", "#009e73", "#d55e00"
 
 
 def draw(path: Path, *, n_sources: int, flat: bool = False) -> np.ndarray:
-    wcs = tangent_plane(150.0, 20.0, 2.0)
-    wcs.wcs.crpix = [100.0, 80.0]
-    wcs.wcs.set()
+    wcs = tangent_plane(150.0, 20.0, 2.0, crpix=(100.0, 80.0))
     y, x = np.indices((160, 200))
     rate = np.full(y.shape, 1.0) if flat else 0.2 + 50.0 / (1.0 + ((y - 80) ** 2 + (x - 100) ** 2) / 100.0)
     exposure = np.where(x > 20, 1e4, 0.0)
@@ -26,10 +24,9 @@ def draw(path: Path, *, n_sources: int, flat: bool = False) -> np.ndarray:
     proposal = Proposal(
         sources=tuple(SkyCircle(150.0 + 0.01 * k, 20.02, 12.0) for k in range(n_sources)),
         core=SkyEllipse(150.0, 20.0, 40.0, 20.0, 30.0),
-        responses={"4001": (SkyCircle(149.98, 19.98, 30.0),)},
         crop=SkyBox(150.0, 20.0, 250.0, 200.0),
     )
-    draw_proposal(proposal, images, path)
+    draw_proposal(proposal, {"4001": SkyCircle(149.98, 19.98, 30.0)}, images, path)
     return matplotlib.image.imread(path)[..., :3]
 
 

@@ -226,9 +226,7 @@ def test_another_grid_takes_the_values_at_its_own_centres() -> None:
     maps, _ = _made_map()
     row, col = np.mgrid[:40, :40]
     maps = replace(maps, seconds=np.stack([1.0 * row, 2.0 * col]).astype(np.float32))
-    frame = tangent_plane(150.004, 30.003, 1.968)
-    frame.wcs.crpix = [5.0, 5.0]
-    frame.wcs.set()
+    frame = tangent_plane(150.004, 30.003, 1.968, crpix=(5.0, 5.0))
     grid = SkyGrid(frame, (9, 9))
     found = maps.on_grid(grid)
     x, y = (v.reshape(9, 9) for v in maps.wcs.wcs_world2pix(
@@ -239,9 +237,7 @@ def test_another_grid_takes_the_values_at_its_own_centres() -> None:
 
 
 def _made_map() -> tuple[AreaMaps, np.ndarray]:
-    frame = tangent_plane(150.0, 30.0, 1.968)
-    frame.wcs.crpix = [20.5, 20.5]
-    frame.wcs.set()
+    frame = tangent_plane(150.0, 30.0, 1.968, crpix=(20.5, 20.5))
     seconds = np.stack([np.full((40, 40), 3e5), np.full((40, 40), 2e5)]).astype(np.float32)
     return AreaMaps(np.array([1.0, 5.0]), seconds, frame), np.ones((40, 40), np.float32)
 

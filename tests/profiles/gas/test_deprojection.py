@@ -102,6 +102,16 @@ def test_smoothing_is_off_by_default_and_smooths() -> None:
     assert np.abs(np.diff(rough, 2)).max() > 0.3
 
 
+def test_draws_of_a_smoothed_fit_have_the_width_that_smoothing_expects() -> None:
+    """Where spectra tell next to nothing of temperatures, second differences scatter as is asked for."""
+    rng = np.random.default_rng(6)
+    fit = replace(fit_of(rng, counts=2.0), smoothing=0.3**-2)
+    draws = fit_shells(fit, true_parameters(fit), n_draws=150, rng=rng).draws
+    inside = np.all((draws.kT > 1.01 * KT[0]) & (draws.kT < 0.99 * KT[-1]), axis=1)
+    assert inside.mean() > 0.3
+    assert np.diff(np.log(draws.kT[inside]), 2).std() == pytest.approx(0.3, rel=0.25)
+
+
 def test_shell_without_emission_is_told() -> None:
     rng = np.random.default_rng(5)
     fit = fit_of(rng)

@@ -10,7 +10,8 @@ import pytest
 
 from pyxt_hpc.errors import ConfigError, EmptySelection, StoreInUse
 from pyxt_hpc.parallel.pools.choose import choose_pool
-from pyxt_hpc.plots.mass import draw_mass
+from pyxt_hpc.plots.figures import write_figure
+from pyxt_hpc.plots.mass import MASS_SIZE, draw_mass
 from pyxt_hpc.profiles.mass.estimate import prepare_sampling, sample_mass
 from pyxt_hpc.profiles.mass.sampler import best_fit
 from pyxt_hpc.simulate.spherical import RELAXED
@@ -150,7 +151,7 @@ def test_mass_that_falls_is_no_mass(sky, noiseless, tmp_path: Path, way: str, sa
         assert np.isnan(sphere.mass.value)
         assert said in sphere.note
     assert np.isnan(posterior.profiles["mass"]).all()
-    draw_mass(tmp_path / "none.png", found, "no mass")
+    write_figure(tmp_path / "none.png", MASS_SIZE, draw_mass, found, "no mass")
     assert (tmp_path / "none.png").stat().st_size > 10_000
 
 

@@ -26,7 +26,7 @@ def test_effective_area_has_the_published_size_and_edges():
 def test_rmf_is_normalised_and_has_the_table_s_width():
     arf, rmf = instrument.on_axis_arf(), instrument.gaussian_rmf()
     check_match(arf, rmf, "arf", "rmf")
-    matrix = rmf.to_sparse()
+    matrix = rmf.sparse
     assert rmf.n_channels == 1024
     assert matrix.sum(axis=1) == pytest.approx(1.0, abs=1e-8)
     row = np.searchsorted(rmf.energy_hi, 5.90)
@@ -47,7 +47,7 @@ def test_measured_energies_follow_the_rmf():
     zeros = np.zeros(n)
     events = DetectedEvents.of(zeros, zeros.astype(np.int8), zeros, zeros, measured)
     found = np.bincount(events.pi - rmf.first_channel_number, minlength=1024)
-    expected = n * rmf.to_sparse()[[row]].toarray()[0]
+    expected = n * rmf.sparse[[row]].toarray()[0]
     used = expected > 20
     assert used.sum() > 10
     assert np.sum((found - expected)[used] ** 2 / expected[used]) < used.sum() + 4 * np.sqrt(2 * used.sum())

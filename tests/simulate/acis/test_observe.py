@@ -36,7 +36,7 @@ def expected_counts(
     """Cluster counts to expect from each pixel of the truth, (ny, nx)."""
     arf, rmf = instrument.on_axis_arf(), instrument.gaussian_rmf()
     in_band = (rmf.channel_lo_keV >= energy_min_keV) & (rmf.channel_hi_keV <= energy_max_keV)
-    detected = rmf.to_sparse() @ in_band.astype(float)
+    detected = rmf.sparse @ in_band.astype(float)
     row, col = np.indices(truth.kT.shape)
     sky = truth.wcs.wcs_pix2world(col.ravel() + 1.0, row.ravel() + 1.0, 1)
     x, y = world_to_pixel(geometry.sky_frame(plan.ra_pnt, plan.dec_pnt), *sky)

@@ -148,7 +148,7 @@ def test_responses_are_those_that_the_events_followed(folder):
     check_match(arf, rmf, "arf", "rmf")
     assert arf.area == pytest.approx(instrument.on_axis_arf().area, rel=1e-6)
     assert rmf.first_channel_number == 1
-    assert abs(rmf.to_sparse() - instrument.gaussian_rmf().to_sparse()).max() < 1e-7
+    assert abs(rmf.sparse - instrument.gaussian_rmf().sparse).max() < 1e-7
     assert rmf.channel_hi_keV[-1] == pytest.approx(1024 * 0.0146)
 
 

@@ -15,7 +15,7 @@ from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, expected_rates, fit_regions
 from pyxt_hpc.spectra.grouping import channel_bins, resolution_bins
 from pyxt_hpc.spectra.kernels.statistics import STATISTICS, chi2gehrels, cstat, wstat
-from pyxt_hpc.spectra.templates import column_grid, fold_templates
+from pyxt_hpc.spectra.templates import SourceModel, column_grid
 
 EXPOSURE, RATIO, NH = 1e5, 10.0, 0.05
 COLUMNS = column_grid((0.0, 0.6))
@@ -28,7 +28,7 @@ def folded_grid(columns: np.ndarray) -> ModelGrid:
     """Model of ACIS-I in bins of half its resolution."""
     arf, rmf = on_axis_arf(), gaussian_rmf()
     edges = resolution_bins(rmf, 0.7, 8.0)
-    parts = [fold_templates(arf, rmf, redshift=0.1, nH=float(column)) for column in columns]
+    parts = [SourceModel(redshift=0.1, nH=float(column)).fold(arf, rmf) for column in columns]
     hhe, metals = (
         np.add.reduceat(np.stack([getattr(p, name) for p in parts])[..., : edges[-1]], edges[:-1], axis=-1)
         for name in ("hhe", "metals")
@@ -254,7 +254,7 @@ def test_fake_spectra_as_sherpa_with_xspec(shared: Path) -> None:
     reference = json.loads((shared / "reference" / "sherpa_fits.json").read_text())["fake"]
     with h5py.File(shared / "reference" / "fake_spectra.h5") as file:
         nH = float(file.attrs["nH"])
-        templates = fold_templates(arf, rmf, redshift=float(file.attrs["redshift"]), nH=nH)
+        templates = SourceModel(redshift=float(file.attrs["redshift"]), nH=nH).fold(arf, rmf)
         edges = channel_bins(*file.attrs["band_keV"], rmf)
         band = slice(edges[0], edges[-1])
         S, B = file["source"][:, band], file["background"][:, band]

@@ -1,7 +1,6 @@
 """fluximage: the area that CIAO gives every pixel, at single energies, times the exposure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.layout import Layout
@@ -13,18 +12,6 @@ SKY_PIXELS = 4
 _HALF_WIDTH_KEV = 0.01  # of the bands: the image of their counts is not used
 
 
-@dataclass(frozen=True)
-class SkyBox:
-    """A part of an observation's own sky: edges of pixels of `SKY_PIXELS` a side."""
-
-    x: tuple[float, float]
-    y: tuple[float, float]
-
-    def __str__(self) -> str:
-        (x0, x1), (y0, y1) = self.x, self.y
-        return f"{x0:g}:{x1:g}:{SKY_PIXELS},{y0:g}:{y1:g}:{SKY_PIXELS}"
-
-
 def map_name(energy_keV: float) -> str:
     """Name of the map of an energy, as fluximage calls it by its band."""
     low, high = _band(energy_keV)
@@ -32,9 +19,12 @@ def map_name(energy_keV: float) -> str:
 
 
 def exposure_map_call(
-    dataset: Dataset, layout: Layout, files: ReproFiles, box: SkyBox, energies_keV: Sequence[float]
+    dataset: Dataset, layout: Layout, files: ReproFiles, grid: str, energies_keV: Sequence[float]
 ) -> Call:
-    """Make a map [cm^2 s] of each energy; gaps, bad pixels and the dither are in them."""
+    """Make a map [cm^2 s] of each energy; gaps, bad pixels and the dither are in them.
+
+    ``grid``: edges and steps of its pixels in the observation's own sky, as ``3000.5:5000.5:4,...``.
+    """
     events = layout.ciao_events(dataset.name)
     bands = ",".join(":".join((*_band(energy), f"{energy:g}")) for energy in energies_keV)
     return Call(
@@ -43,7 +33,7 @@ def exposure_map_call(
             "infile": str(events),
             "outroot": f"{OUT}/area",
             "bands": bands,
-            "xygrid": str(box),
+            "xygrid": grid,
             "asolfile": stack(files.aspect),
             "badpixfile": str(files.badpix),
             "maskfile": str(files.mask),

@@ -1,11 +1,35 @@
-"""specextract: ARF and RMF of a dataset where its response region is."""
+"""dmcopy and specextract: events of a dataset in good time, ARF and RMF where its response region is."""
+
+from pathlib import Path
 
 from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, stack
+from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, on_chips, stack
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
 
 _LEAST_KEV, _MOST_KEV = 0.3, 11.0  # what is usual, and covers the usual band
+
+
+def clean_events_call(dataset: Dataset, layout: Layout, files: ReproFiles, gti: Path) -> Call:
+    """Copy the events of the chips of one kind in good time; EXPOSURE, LIVETIME and GTI follow.
+
+    Sources stay in: responses need no hole, and a region in every event's subspace makes every tool slow.
+    Without ``option=all``, with which dmcopy before CIAO 4.17 leaves GTI and EXPOSURE of grating observations
+    as they were: intervals come along without it.
+    """
+    made = layout.ciao_events(dataset.name)
+    return Call(
+        tool="dmcopy",
+        parameters={
+            "infile": f"{on_chips(files.events, dataset.chips)}[@{gti}]",
+            "outfile": f"{OUT}/{made.name}",
+            "clobber": True,
+        },
+        reads=(files.events, gti),
+        writes=(made.name,),
+        folder=made.parent,
+        obsid=dataset.obsid,
+    )
 
 
 def response_call(dataset: Dataset, layout: Layout, files: ReproFiles, band_keV: tuple[float, float]) -> Call:
