@@ -49,6 +49,28 @@ def _fields_of(process: Path) -> list[str]:
         return []
 
 
+def age_of_ancestor(name: str) -> float:
+    """For how long [s] the nearest ancestor of that name has run; 0 if there is none in sight."""
+    pid = os.getppid()
+    while fields := _fields_of(process := Path(f"/proc/{pid}")):
+        if (process / "comm").read_text().strip() == name:
+            uptime = float(Path("/proc/uptime").read_text().split()[0])
+            return uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        pid = int(fields[1])
+    return 0.0
+
+
+def is_mapped(path: Path) -> bool:
+    """Whether a process that this one may look into has a file in its memory."""
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        try:
+            if str(path) in maps.read_text():
+                return True
+        except OSError:
+            continue
+    return False
+
+
 def is_group_running(group: int) -> bool:
     """Whether a process of a group lives, not counting those that only their parent still knows."""
     found = map(_fields_of, Path("/proc").glob("[0-9]*"))

@@ -1,8 +1,10 @@
 """Read-only arrays that all ranks of a node share."""
 
+import contextlib
 import os
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyxt_hpc.errors import EXIT_INPUT, LaunchError
+from pyxt_hpc.files.process_identity import age_of_ancestor, is_mapped
 from pyxt_hpc.parallel.launch import number_in
 
 if TYPE_CHECKING:
@@ -48,12 +51,28 @@ def shared_memory_problem(n_bytes: float) -> str:
     )
 
 
-def refuse_small_shared_memory(library: str, environment: Mapping[str, str]) -> None:
-    """Look before MPICH starts, for it would die without a word; others look for themselves.
+def remove_dead_segments(folder: Path, min_age: float) -> None:
+    """Remove MPICH's shared memory that killed processes of this user left more than `min_age` [s] ago.
+
+    MPICH names it by job and step. A job that SLURM runs again after a kill would meet its own from before,
+    and wait for ever in the start of MPI.
+    """
+    for path in folder.glob("mpich_shm_*"):
+        with contextlib.suppress(OSError):  # another rank was faster
+            status = path.stat()
+            is_old = time.time() - status.st_mtime > min_age
+            if status.st_uid == os.getuid() and is_old and not is_mapped(path):
+                path.unlink()
+
+
+def prepare_shared_memory(library: str, environment: Mapping[str, str]) -> None:
+    """Clear up and look before MPICH starts, which would hang or die without a word; others look themselves.
 
     Raises LaunchError if there is not enough shared memory for the ranks of this node.
     """
     if library.startswith("MPICH"):
+        if step_age := age_of_ancestor("slurmstepd"):
+            remove_dead_segments(SHARED_MEMORY, step_age)
         n_ranks = number_in(environment, "MPI_LOCALNRANKS") or 1
         if problem := shared_memory_problem((n_ranks + 2) * MPICH_BYTES_PER_RANK):
             raise LaunchError(problem)

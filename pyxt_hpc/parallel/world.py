@@ -182,7 +182,7 @@ def _start_mpi(where: str, launch: Launch) -> "MPI.Intracomm":
     if "Open MPI" in launch.launcher and "Open MPI" not in _library():
         raise foreign
     if not MPI.Is_initialized():
-        shared.refuse_small_shared_memory(_library(), os.environ)
+        shared.prepare_shared_memory(_library(), os.environ)
         _initialise()
     if MPI.COMM_WORLD.size == 1 and launch.is_parallel:
         raise foreign

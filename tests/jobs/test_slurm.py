@@ -1,5 +1,6 @@
 """Jobs on a real SLURM run, requeue and finish by themselves, with the results of an uninterrupted run."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -157,6 +158,40 @@ def test_slurm_warns_before_the_time_limit(stand_in: Path, capsys: pytest.Captur
     said = log.read_text()
     assert "not finished: run again" in said
     assert "the time limit is reached" not in said
+
+
+KILLED_AT_FIRST = """\
+import os, signal, time
+from pyxt_hpc.parallel.world import detect_world
+
+world = detect_world()
+if os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
+    time.sleep(1)  # so that all have met
+    open("killed", "w").close()
+    os.kill(os.getpid(), signal.SIGKILL)
+open(f"met by {world.rank}", "w").close()
+"""
+
+
+def test_ranks_meet_again_where_others_of_the_job_were_killed(slurm: dict[str, str], tmp_path: Path) -> None:
+    """The next attempt has the same number of job and step, of which MPICH names its shared memory."""
+    if not MPIEXEC.exists():
+        pytest.skip(f"no {MPIEXEC}: pip install 'pyxt_hpc[mpi]' brings it")
+    (tmp_path / "program.py").write_text(KILLED_AT_FIRST)
+    wrapped = f"--wrap=srun --mpi=pmi2 {sys.executable} -P program.py"
+    done = subprocess.run(
+        ["sbatch", "--parsable", "--requeue", "--ntasks=3", "--output=said", "--open-mode=append", wrapped],
+        env=os.environ | slurm, cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    job = done.stdout.strip()
+    try:
+        wait("the kill", (tmp_path / "killed").exists, 60)
+        wait("the requeue", lambda: not subprocess.run(
+            ["scontrol", "requeue", job], env=os.environ | slurm, capture_output=True, check=False
+        ).returncode, 30)  # fmt: skip
+        wait("ranks that have met", lambda: len(list(tmp_path.glob("met by *"))) == 3, 90)
+    finally:
+        subprocess.run(["scancel", job], env=os.environ | slurm, check=False)
 
 
 @pytest.fixture(scope="module")
