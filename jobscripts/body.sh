@@ -24,7 +24,7 @@ forward_signal() {
 tell_child() {
     kill -USR1 "$child" 2>/dev/null || true
     [ -z "$reminder" ] || return 0
-    (while sleep 5 && kill -USR1 "$child"; do :; done) >/dev/null 2>&1 &
+    (while sleep 2 && kill -USR1 "$child"; do :; done) >/dev/null 2>&1 &
     reminder=$!
 }
 # The warning makes the program stop and exit with 75. What the next attempt needs is done now: there may be

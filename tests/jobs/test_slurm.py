@@ -52,14 +52,6 @@ def wait(what: str, true: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.2)
 
 
-def is_listed(job: str) -> bool:
-    """Whether it waits, runs, or has processes that are still to end."""
-    done = subprocess.run(
-        ["squeue", "--noheader", "--jobs", job], capture_output=True, text=True, check=False
-    )
-    return bool(done.stdout.strip())
-
-
 def ended(job: str) -> bool:
     return job_state(job)["JobState"] in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 
@@ -69,8 +61,8 @@ def ended(job: str) -> bool:
 # Killed at the first attempt, warned at the second, done at the third; endless where there is such a file.
 PROGRAM = """\
 #!/bin/bash
-echo run >>"$OUT/runs"
 trap 'exit 75' USR1
+echo run >>"$OUT/runs"
 if [ -e "$OUT/endless" ]; then sleep 120 & wait; fi
 case $(wc -l <"$OUT/runs") in
 1) kill -KILL $$ ;;
@@ -137,9 +129,12 @@ def test_cancelled_it_does_not_come_back(stand_in: Path, capsys: pytest.CaptureF
     assert job_state(job)["JobState"] == "CANCELLED"
     assert main(["status", "-c", str(stand_in)]) == 0
     assert ", cancelled 2" in capsys.readouterr().out
-    wait("the end of its last process", lambda: not is_listed(job), 60)
-    assert main(["cancel", "-c", str(stand_in), job]) == 0
-    assert "had ended already" in capsys.readouterr().out
+
+    def is_known_to_have_ended() -> bool:
+        assert main(["cancel", "-c", str(stand_in), job]) == 0
+        return "had ended already" in capsys.readouterr().out
+
+    wait("the end of its last process", is_known_to_have_ended, 60)
     assert (stand_in.parent / "runs").read_text() == "run\n"
 
 
