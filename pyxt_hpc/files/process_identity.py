@@ -35,25 +35,29 @@ def start_of(pid: int) -> str:
 
     Nothing where /proc does not tell.
     """
-    fields = _fields_of(Path(f"/proc/{pid}"))
+    _, fields = _stat_of(Path(f"/proc/{pid}"))
     if not fields:
         return ""
     return "ended" if fields[0] in "ZX" else fields[19]
 
 
-def _fields_of(process: Path) -> list[str]:
-    """What /proc tells of a process, from its state on; nothing if it has gone."""
+def _stat_of(process: Path) -> tuple[str, list[str]]:
+    """Name of a process, and what /proc tells of it from its state on; nothing if it has gone."""
     try:
-        return (process / "stat").read_text().rpartition(")")[2].split()
+        head, _, fields = (process / "stat").read_text().rpartition(")")
     except OSError:
-        return []
+        return "", []
+    return head.partition("(")[2], fields.split()
 
 
 def age_of_ancestor(name: str) -> float:
     """For how long [s] the nearest ancestor of that name has run; 0 if there is none in sight."""
     pid = os.getppid()
-    while fields := _fields_of(process := Path(f"/proc/{pid}")):
-        if (process / "comm").read_text().strip() == name:
+    while pid:
+        found, fields = _stat_of(Path(f"/proc/{pid}"))
+        if not fields:
+            break
+        if found == name:
             uptime = float(Path("/proc/uptime").read_text().split()[0])
             return uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK")
         pid = int(fields[1])
@@ -73,8 +77,8 @@ def is_mapped(path: Path) -> bool:
 
 def is_group_running(group: int) -> bool:
     """Whether a process of a group lives, not counting those that only their parent still knows."""
-    found = map(_fields_of, Path("/proc").glob("[0-9]*"))
-    return any(fields and fields[0] not in "ZX" and fields[2] == str(group) for fields in found)
+    found = map(_stat_of, Path("/proc").glob("[0-9]*"))
+    return any(fields and fields[0] not in "ZX" and fields[2] == str(group) for _, fields in found)
 
 
 def is_running(pid: int) -> bool:
