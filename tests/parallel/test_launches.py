@@ -227,8 +227,10 @@ def test_interrupt_while_ranks_start_ends_all_of_them(launch: str, tmp_path: Pat
         try:
             process.communicate(timeout=200)
         except subprocess.TimeoutExpired:
+            left = family(process.pid)
             process.kill()  # its ranks end with it
-            raise
+            said, _ = process.communicate()
+            pytest.fail(f"{seconds:.2f} s after the start: {left} are left, said {said!r}")
 
 
 LATE_RANK = """
