@@ -29,7 +29,7 @@ ROOMS = [
         "calibrate",
         "maps",
         "profiles",
-        "ancestor",
+        "clusterpyxt",
         "stages",
         "preprocess",
     ),

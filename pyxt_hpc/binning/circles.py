@@ -133,7 +133,7 @@ def radius_grid(
     return RadiusGrid(radius, half_width, ring_start.astype(np.int64), ring.astype(np.int64))
 
 
-def prepare(
+def prepare_circle_sums(
     counts: NDArray, background: NDArray, variance: NDArray, mask: NDArray, radius_max: float = RADIUS_MAX
 ) -> CircleSums:
     """Frame the images and sum them along rows, once for all circles.
@@ -374,8 +374,8 @@ def scale_map(
     radius_max: float = RADIUS_MAX,
     step: float = RADIUS_STEP,
 ) -> ScaleMap:
-    """Circles of a whole image; arguments as in `prepare` and `scale_map_rows`."""
-    sums = prepare(counts, background, variance, mask, radius_max)
+    """Circles of a whole image; arguments as in `prepare_circle_sums` and `scale_map_rows`."""
+    sums = prepare_circle_sums(counts, background, variance, mask, radius_max)
     return ScaleMap(*scale_map_rows(sums, 0, mask.shape[0], target, radius_min, radius_max, step))
 
 

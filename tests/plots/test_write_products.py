@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.maps.commands import make_maps
 from pyxt_hpc.maps.image import ClusterImage
+from pyxt_hpc.maps.make import make_maps
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.write_products import write_products
 

@@ -9,7 +9,7 @@ import pytest
 from pyxt_hpc.cli import main
 from pyxt_hpc.errors import ConfigError, LaunchError
 from pyxt_hpc.jobs.job import Job
-from pyxt_hpc.jobs.render import render
+from pyxt_hpc.jobs.script import script_text
 from pyxt_hpc.jobs.sites import settings_for
 from pyxt_hpc.jobs.submit import submit
 
@@ -25,7 +25,7 @@ def make(folder: str = "/data", n_tasks: int = 3, **texts: str) -> Job:
 
 
 def test_a_line_for_each_slice() -> None:
-    lines = render(make(n_tasks=16, venv="/opt/v", ranks_per_node="4", environment="B=x y")).splitlines()
+    lines = script_text(make(n_tasks=16, venv="/opt/v", ranks_per_node="4", environment="B=x y")).splitlines()
     assert len(lines) == 16
     for number, line in enumerate(lines, 1):
         words = shlex.split(line)
@@ -43,7 +43,7 @@ def test_a_shell_gives_the_program_what_was_meant(tmp_path: Path) -> None:
     program.parent.mkdir()
     program.write_text('#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done\n')
     program.chmod(0o755)
-    text = render(make(NASTY, venv=str(tmp_path)))
+    text = script_text(make(NASTY, venv=str(tmp_path)))
     done = subprocess.run(["sh"], input=text, capture_output=True, text=True, cwd=tmp_path, check=True)
     said = done.stdout.splitlines()
     assert said.count(f"{NASTY}/A.ini") == 3

@@ -13,8 +13,8 @@ from pyxt_hpc.jobs.cancel import cancel
 from pyxt_hpc.jobs.job import Job
 from pyxt_hpc.jobs.listing import job_lines
 from pyxt_hpc.jobs.record import read_jobs
+from pyxt_hpc.jobs.script import write_script
 from pyxt_hpc.jobs.sites import settings_for
-from pyxt_hpc.jobs.submit import write_script
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_pbs import KILL_DELAY, FakePbs

@@ -16,7 +16,7 @@ from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.jobs.record import read_jobs
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import Status
 
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
@@ -26,7 +26,7 @@ NOT_COMPARED = ("seconds", "attempts")
 
 def values(path: Path) -> np.ndarray:
     """Rows of a complete store as numbers, without what may differ between two runs."""
-    results = read_results(path)
+    results = read_store(path)
     assert np.isin(results.status, FINISHED).all()
     names = [name for name in results.rows.dtype.names or () if name not in NOT_COMPARED]
     columns = [np.asarray(results.rows[name], np.float64) for name in names]
@@ -35,7 +35,7 @@ def values(path: Path) -> np.ndarray:
 
 def n_finished(path: Path) -> int:
     """Regions of a store that need no more work."""
-    return int(np.isin(read_results(path).status, FINISHED).sum()) if path.exists() else 0
+    return int(np.isin(read_store(path).status, FINISHED).sum()) if path.exists() else 0
 
 
 def job_state(job: str) -> dict[str, str]:

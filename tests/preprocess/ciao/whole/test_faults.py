@@ -24,12 +24,12 @@ from pyxt_hpc.preprocess.ciao.plans import (
     responses,
 )
 from pyxt_hpc.preprocess.ciao.plans.call import Call
-from pyxt_hpc.preprocess.ciao.runner import Limits, run_plan
+from pyxt_hpc.preprocess.ciao.runner import CallLimits, run_plan
 
 OBSID = "4001"
 CHIPS = (0, 1, 2, 3)
 SPAN_S = (365.0e6, 365.02e6)
-PATIENT, IMPATIENT = Limits(workers=1), Limits(workers=1, time_limit_s=0.7)
+PATIENT, IMPATIENT = CallLimits(workers=1), CallLimits(workers=1, time_limit_s=0.7)
 
 # kind of fault: error, its text in the message, and whether the tool is given no time
 FAULTS = {
@@ -80,7 +80,7 @@ class Way:
         yield replace(merging, parameters=small)
         yield finding
 
-    def run(self, call: Call, limits: Limits) -> list[str]:
+    def run(self, call: Call, limits: CallLimits) -> list[str]:
         """Do a call with all before it; the tools that were called."""
         self.installation.forget()
         try:

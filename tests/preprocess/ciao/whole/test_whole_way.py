@@ -16,7 +16,7 @@ from pyxt_hpc.bundle import Bundle, BundleObservation, read_bundle
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import Status
 
 CROP_ARCSEC = 200.0
@@ -37,7 +37,7 @@ class Way:
 
     @property
     def rows(self) -> np.ndarray:
-        return read_results(self.layout.results).rows
+        return read_store(self.layout.results).rows
 
 
 def draw_crop(layout: Layout) -> None:
@@ -143,7 +143,7 @@ def test_temperatures_are_those_of_the_other_way(by_ciao: Way, by_builtin: Way) 
     """The photons are the same, so noise drops out; a third of an error is what the areas may do."""
     made, expected = by_ciao.rows, by_builtin.rows
     assert len(expected) > 100
-    assert set(read_results(by_ciao.layout.results).status) == {Status.DONE}
+    assert set(read_store(by_ciao.layout.results).status) == {Status.DONE}
     for name in ("row", "col", "radius", "counts"):
         np.testing.assert_array_equal(made[name], expected[name])
     error = 0.5 * (expected["kT_hi"] - expected["kT_lo"])

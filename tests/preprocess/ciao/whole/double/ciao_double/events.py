@@ -111,7 +111,7 @@ def _need_subspace(path):
 
 def _in_times(events, good):
     gti = {chip: gti_arithmetic.intersection(own, good) for chip, own in events.gti.items()}
-    if sum(map(gti_arithmetic.total, gti.values())) == 0:
+    if sum(map(gti_arithmetic.ontime, gti.values())) == 0:
         raise ValueError(f"{events.path}: no time is left by the time filter")
     return timed(events.select(events.in_good_time(gti)), gti)
 

@@ -25,7 +25,7 @@ from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.text import read_text
 from pyxt_hpc.files.writing import check_regular
-from pyxt_hpc.layout import AncestorLayout
+from pyxt_hpc.layout import ClusterpyxtLayout
 from pyxt_hpc.preprocess.background.blank_sky import PARTICLE_BAND_EV
 from pyxt_hpc.preprocess.crop_data import assemble, events_on_grid
 
@@ -46,7 +46,7 @@ class ObservationProducts:
     mask: Path
 
 
-def find_products(old: AncestorLayout, obsids: tuple[str, ...]) -> tuple[ObservationProducts, ...]:
+def find_products(old: ClusterpyxtLayout, obsids: tuple[str, ...]) -> tuple[ObservationProducts, ...]:
     """The files of every observation; those in ``acb/`` before those that they were copied from.
 
     Raises MissingInput, which names all that are missing.
@@ -87,7 +87,7 @@ def read_plane(path: Path, what: str) -> tuple[NDArray[np.float64], WCS]:
         return values.astype(float), wcs
 
 
-def bundle_of(config: ClusterConfig, old: AncestorLayout) -> tuple[Bundle, list[str]]:
+def bundle_of(config: ClusterConfig, old: ClusterpyxtLayout) -> tuple[Bundle, list[str]]:
     """Put ClusterPyXT's events, responses and masks into a bundle; also what is to be said of it.
 
     Raises
@@ -124,7 +124,11 @@ def bundle_of(config: ClusterConfig, old: AncestorLayout) -> tuple[Bundle, list[
 
 
 def _observation(
-    config: ClusterConfig, old: AncestorLayout, files: ObservationProducts, events: EventList, grid: SkyGrid
+    config: ClusterConfig,
+    old: ClusterpyxtLayout,
+    files: ObservationProducts,
+    events: EventList,
+    grid: SkyGrid,
 ) -> tuple[BundleObservation, list[str]]:
     band = config.energy_min_keV, config.energy_max_keV
     mask = _mask_on(grid, files.mask)
@@ -169,7 +173,7 @@ def _mask_on(grid: SkyGrid, path: Path) -> NDArray[np.bool_]:
     return live
 
 
-def _exposure(old: AncestorLayout, files: ObservationProducts, events: EventList) -> float:
+def _exposure(old: ClusterpyxtLayout, files: ObservationProducts, events: EventList) -> float:
     path = old.exposure_time(files.obsid)
     if check_regular(path):
         lines = read_text(path, _HINT).split()
@@ -188,7 +192,7 @@ def _exposure(old: AncestorLayout, files: ObservationProducts, events: EventList
 
 
 def _background_scale(
-    old: AncestorLayout,
+    old: ClusterpyxtLayout,
     files: ObservationProducts,
     events: EventList,
     background: EventList,

@@ -13,27 +13,27 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from pyxt_hpc.ancestor.bundle import bundle_of, read_plane, read_radii
-from pyxt_hpc.ancestor.choices import choices_as
-from pyxt_hpc.ancestor.configuration import AncestorConfig, find_config, read_ancestor_config
-from pyxt_hpc.ancestor.fits import read_fits
-from pyxt_hpc.ancestor.results import store_fits
-from pyxt_hpc.ancestor.scale_map import TakenRadii, ancestor_numbers, take_radii
 from pyxt_hpc.binning.bins import signal_to_noise
 from pyxt_hpc.binning.circles import RADIUS_MIN, RADIUS_STEP
-from pyxt_hpc.binning.smoothing import circle_sums
+from pyxt_hpc.binning.smoothing import sum_own_circles
 from pyxt_hpc.bundle import write_bundle
 from pyxt_hpc.chandra.events import read_sky_wcs
 from pyxt_hpc.chandra.ogip.response import read_arf, read_rmf
 from pyxt_hpc.chandra.regions.physical import physical_text
 from pyxt_hpc.chandra.regions.sky import read_regions
 from pyxt_hpc.chandra.sky.tangent import pixel_to_pixel, tangent_plane
+from pyxt_hpc.clusterpyxt.bundle import bundle_of, read_plane, read_radii
+from pyxt_hpc.clusterpyxt.choices import choices_as
+from pyxt_hpc.clusterpyxt.configuration import ClusterpyxtConfig, find_config, read_clusterpyxt_config
+from pyxt_hpc.clusterpyxt.fits import read_fits
+from pyxt_hpc.clusterpyxt.results import store_fits
+from pyxt_hpc.clusterpyxt.scale_map import TakenRadii, clusterpyxt_numbers, take_radii
 from pyxt_hpc.config.cluster import ClusterConfig, config_from, config_template
 from pyxt_hpc.errors import ConfigError, DamagedFile, MissingInput, PyxtError
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.writing import check_regular, replacing
-from pyxt_hpc.layout import AncestorLayout, Layout
+from pyxt_hpc.layout import ClusterpyxtLayout, Layout
 from pyxt_hpc.preprocess.images.bundle_images import write_images
 from pyxt_hpc.preprocess.inputs.supplied import find_observations
 from pyxt_hpc.stages.bins.scale_map import write_circles
@@ -98,7 +98,7 @@ def import_cluster(
     """
     if not folder.is_dir():
         raise MissingInput(f"{folder}: there is no such folder; give that of a cluster of ClusterPyXT")
-    old = read_ancestor_config(find_config(folder), given or {})
+    old = read_clusterpyxt_config(find_config(folder), given or {})
     here = Layout(directory / old.name, old.name)
     target = directory / f"{old.name}_cluster_config.ini"
     if target.exists() or (here.cluster_dir.is_dir() and any(here.cluster_dir.iterdir())):
@@ -120,9 +120,9 @@ def import_cluster(
 class _Import:
     """One import on its way."""
 
-    def __init__(self, folder: Path, here: Layout, old: AncestorConfig, target: Path, copy: bool) -> None:
+    def __init__(self, folder: Path, here: Layout, old: ClusterpyxtConfig, target: Path, copy: bool) -> None:
         self.old, self.here, self.copy = old, here, copy
-        self.source = AncestorLayout(folder.resolve(), old.name)
+        self.source = ClusterpyxtLayout(folder.resolve(), old.name)
         self.text = ""
         self.done = Imported(target, list(old.taken), list(old.changed), list(old.missing))
 
@@ -309,7 +309,7 @@ class _Import:
             config,
             bundle,
             radii.radius,
-            ancestor_numbers(found),
+            clusterpyxt_numbers(found),
             fits,
             self.old.fitted_nH if self.old.fitted_nH is not None else config.nH,
             list(fits.files),
@@ -365,7 +365,7 @@ def signal_to_noise_kind(
     for kind in ("net", "counts"):
         ratios = []
         for circles in (radius, smaller):
-            total, blank, *_ = circle_sums(images, circles)
+            total, blank, *_ = sum_own_circles(images, circles)
             blank = blank if kind == "net" else np.zeros_like(blank)
             ratios.append(signal_to_noise(total, blank, blank))
         wrong = (ratios[0] < target) | ((ratios[1] >= target) & (smaller > 0))

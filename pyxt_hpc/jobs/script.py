@@ -1,4 +1,4 @@
-"""The text of a job script."""
+"""Job scripts: their text, and how they are written."""
 
 import hashlib
 import os
@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from pyxt_hpc.files.system_errors import system_errors
+from pyxt_hpc.files.writing import check_regular, refuse_to_replace, replacing
 from pyxt_hpc.jobs.job import Job
 from pyxt_hpc.jobs.sites import FOLDER
 from pyxt_hpc.jobs.systems import SYSTEMS
@@ -19,7 +21,33 @@ SLACK_SECONDS = 15
 """PBS ends jobs within this time [s] of the limit, so a TERM then is the limit; an earlier one is not."""
 
 
-def render(job: Job) -> str:
+def write_script(job: Job) -> None:
+    """Write the script, which may then be submitted by hand from any folder, and what it sources.
+
+    Raises ConfigError if a file that is no script has its name; DamagedFile if it cannot be written.
+    """
+    _refuse_to_replace(job)
+    text = script_text(job)
+    if not SYSTEMS[job.settings.scheduler].is_list:
+        _write(*machinery(job))
+    if SYSTEMS[job.settings.scheduler].resubmits_script:
+        _write(resubmitted(job), text)
+    _write(job.script, text)
+
+
+def replaces_another(job: Job) -> bool:
+    """Whether there is a script already that is not just what `write_script` would write.
+
+    Raises ConfigError if a file that is no script has its name; DamagedFile if it cannot be read.
+    """
+    _refuse_to_replace(job)
+    if not check_regular(job.script):
+        return False
+    with system_errors(job.script):
+        return job.script.read_bytes() != script_text(job).encode()
+
+
+def script_text(job: Job) -> str:
     """Text of the script.
 
     Every value of the user is quoted for the shell, or of characters that need no quotes.
@@ -45,6 +73,19 @@ def machinery(job: Job) -> tuple[Path, str]:
     system = job.settings.scheduler
     text = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in (f"{system}.sh", "body.sh"))
     return job.log_dir / f"machinery-{system}-{_digest(text)}.sh", text
+
+
+def _refuse_to_replace(job: Job) -> None:
+    if SYSTEMS[job.settings.scheduler].is_list:
+        refuse_to_replace(job.script, (b"env ",), "a list of commands")
+    else:
+        refuse_to_replace(job.script, (b"#!",), "a script")
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(0o755)
 
 
 def _digest(text: str) -> str:

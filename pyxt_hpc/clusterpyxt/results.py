@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.ancestor.choices import fit_choices
-from pyxt_hpc.ancestor.fits import AncestorFits
-from pyxt_hpc.ancestor.scale_map import resolution_of
 from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.clusterpyxt.choices import fit_choices
+from pyxt_hpc.clusterpyxt.fits import ClusterpyxtFits
+from pyxt_hpc.clusterpyxt.scale_map import resolution_of
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.fit.brightness.sky import sky_brightness
@@ -43,7 +43,7 @@ def store_fits(
     bundle: Bundle,
     radius: NDArray[np.float32],
     numbers: NDArray[np.int64],
-    fits: AncestorFits,
+    fits: ClusterpyxtFits,
     fitted_nH: float,
     files: list[Path],
 ) -> StoredFits:
@@ -80,14 +80,14 @@ def store_fits(
     where, resolution = RegionMap(radius), resolution_of(row, col)
     chosen = where.select(resolution)
     index = np.searchsorted(chosen.table["region"], where.index[row, col])
-    as_ancestor = replace(config, **fit_choices())
+    as_clusterpyxt = replace(config, **fit_choices())
     sky = sky_brightness(bundle)
-    settings = fit_settings(as_ancestor, bundle, sky, resolution) | {
+    settings = fit_settings(as_clusterpyxt, bundle, sky, resolution) | {
         "nH": fitted_nH,
         "software": SOFTWARE,
         "taken_from": [path.name for path in files],
     }
-    measured = RegionFits.of(bundle, as_ancestor, chosen.table, sky)
+    measured = RegionFits.of(bundle, as_clusterpyxt, chosen.table, sky)
     fingerprint = fit_fingerprint(settings, chosen)
     order = np.argsort(index)
     index, rows = index[order], rows[order]

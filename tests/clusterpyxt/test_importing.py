@@ -10,17 +10,17 @@ import pytest
 from as_clusterpyxt import NAME, fit_of, image_header
 from astropy.io import fits
 
-from pyxt_hpc.ancestor.importing import import_cluster
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.chandra.events import read_sky_wcs
 from pyxt_hpc.chandra.regions.sky import contains, read_regions
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.cli import main
+from pyxt_hpc.clusterpyxt.importing import import_cluster
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError, DamagedFile, MissingInput
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import Status
 
 
@@ -62,7 +62,7 @@ def test_everything_is_taken_and_nothing_changed(
     assert layout.import_list.read_text() in said
 
     # every fit is where its region was
-    results, bundle = read_results(layout.results), read_bundle(layout.bundle)
+    results, bundle = read_store(layout.results), read_bundle(layout.bundle)
     theirs = np.load(pristine / "radius.npy")
     index = fits.getdata(old / "acb" / f"{NAME}_scale_map_region_index.fits")
     done = results.rows[results.status == Status.DONE]
@@ -102,7 +102,7 @@ def test_everything_is_taken_and_nothing_changed(
     assert "software was ClusterPyXT" in capsys.readouterr().err
     # but its circles can be fitted again, with its choices
     assert main(["fit-spectra", "-c", str(config.path), "--yes", "--resolution", "1"]) == 0
-    again = read_results(layout.results)
+    again = read_store(layout.results)
     assert (again.status == Status.DONE).mean() > 0.95
     assert again.settings["statistic"] == "chi2gehrels"
     # chi2gehrels makes hot gas too cool (truth: 3 to 9 keV), but not by any factor
@@ -216,7 +216,7 @@ def test_lines_of_fits(old: Path, tmp_path: Path) -> None:
     done = import_cluster(old, tmp_path / "new")
     assert any("1 lines are unreadable, 1 replaced" in line for line in done.changed)
     assert any("1 of regions that the scale map has not" in line for line in done.missing)
-    results = read_results(Layout.of(read_config(done.config)).results)
+    results = read_store(Layout.of(read_config(done.config)).results)
     assert results.rows["kT"][0] == 6.5
     # one observation of two took part
     assert results.rows["observations"][0, 0] == 1

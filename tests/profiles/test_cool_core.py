@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.profiles.brightness.rings import Rings
-from pyxt_hpc.profiles.core import classify, concentration
+from pyxt_hpc.profiles.cool_core import classify, concentration
 
 SCALE = 2.0
 """[kpc/arcsec]."""

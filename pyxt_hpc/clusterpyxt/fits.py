@@ -20,7 +20,7 @@ _MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
-class AncestorFits:
+class ClusterpyxtFits:
     """Fits (n,) of FIT_DTYPE, each region once, ascending.
 
     Errors are offsets, NaN where Sherpa's conf found none. ``unreadable``: lines that a killed process left
@@ -33,7 +33,7 @@ class AncestorFits:
     repeated: int
 
 
-def read_fits(paths: Iterable[Path]) -> AncestorFits:
+def read_fits(paths: Iterable[Path]) -> ClusterpyxtFits:
     """Read those of the files that are there; of a region that is in several lines the last counts.
 
     Raises DamagedFile if a file cannot be read or its columns are not those of ClusterPyXT.
@@ -63,7 +63,7 @@ def read_fits(paths: Iterable[Path]) -> AncestorFits:
     # the last of each: unique gives the first, so backwards
     _, last = np.unique(rows["region"][::-1], return_index=True)
     chosen = rows[::-1][last]
-    return AncestorFits(chosen, tuple(files), unreadable, len(rows) - len(chosen))
+    return ClusterpyxtFits(chosen, tuple(files), unreadable, len(rows) - len(chosen))
 
 
 def _row(line: list[str]) -> tuple[object, ...] | None:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pyxt_hpc.ancestor.importing import signal_to_noise_kind
-from pyxt_hpc.ancestor.scale_map import ancestor_numbers, resolution_of, take_radii
-from pyxt_hpc.binning.circles import prepare, scale_map_rows
+from pyxt_hpc.binning.circles import prepare_circle_sums, scale_map_rows
+from pyxt_hpc.clusterpyxt.importing import signal_to_noise_kind
+from pyxt_hpc.clusterpyxt.scale_map import clusterpyxt_numbers, resolution_of, take_radii
 
 
 def test_radii_of_every_version() -> None:
@@ -17,7 +17,7 @@ def test_radii_of_every_version() -> None:
     assert taken.shift == 0.875
 
 
-def test_numbers_are_those_of_the_ancestor() -> None:
+def test_numbers_are_those_of_clusterpyxt() -> None:
     rng = np.random.default_rng(5)
     radii = np.where(rng.random((17, 13)) < 0.4, 0.0, rng.integers(8, 80, (17, 13)) / 8)
     radii[rng.random(radii.shape) < 0.1] = np.nan
@@ -27,7 +27,7 @@ def test_numbers_are_those_of_the_ancestor() -> None:
             if radii[x, y] != 0:
                 expected[x, y] = number
                 number += 1
-    np.testing.assert_array_equal(ancestor_numbers(radii), expected)
+    np.testing.assert_array_equal(clusterpyxt_numbers(radii), expected)
 
 
 def test_resolution_is_seen_from_the_places() -> None:
@@ -44,7 +44,7 @@ def test_by_which_signal_to_noise_circles_were_made() -> None:
     live = np.ones(y.shape, np.uint8)
     nothing = np.zeros_like(background)
     for kind, blank in (("net", background), ("counts", nothing)):
-        radius, reached = scale_map_rows(prepare(counts, blank, blank, live), 0, 50, 12.0)
+        radius, reached = scale_map_rows(prepare_circle_sums(counts, blank, blank, live), 0, 50, 12.0)
         found, ratio = signal_to_noise_kind(counts, background, radius, 12.0)
         assert found == kind
         np.testing.assert_allclose(ratio, reached, rtol=1e-4)

@@ -43,7 +43,7 @@ def take_radii(scale_map: NDArray[np.float64], mask: NDArray[np.uint8]) -> Taken
     )
 
 
-def ancestor_numbers(scale_map: NDArray[np.float64]) -> NDArray[np.int64]:
+def clusterpyxt_numbers(scale_map: NDArray[np.float64]) -> NDArray[np.int64]:
     """Number of the region at every pixel (ny, nx), 0 where there is none.
 
     From 1, row by row, wherever the scale map is not 0, which NaN is not either

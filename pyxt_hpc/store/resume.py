@@ -22,7 +22,7 @@ from pyxt_hpc.store.writer import ResultsStore
 
 
 @dataclass(frozen=True)
-class Contents:
+class StoreContents:
     """What a store is made for.
 
     Parameters
@@ -39,13 +39,13 @@ class Contents:
     settings: dict[str, Any]
     fingerprint: str
 
-    def of_part(self, part: Part) -> "Contents":
+    def of_part(self, part: Part) -> "StoreContents":
         """Of a part's own regions."""
         settings = {**self.settings, SLICE: f"{part[0]}/{part[1]}"}
-        return Contents(self.regions[slice_of(part)], settings, self.fingerprint)
+        return StoreContents(self.regions[slice_of(part)], settings, self.fingerprint)
 
 
-def open_results(layout: Layout, contents: Contents, part: Part | None, *, resume: bool) -> ResultsStore:
+def open_results(layout: Layout, contents: StoreContents, part: Part | None, *, resume: bool) -> ResultsStore:
     """Store of all regions or of a part of them: with what other stores have of it, or a new one.
 
     A new one of all regions replaces the parts too.
@@ -68,7 +68,7 @@ def open_results(layout: Layout, contents: Contents, part: Part | None, *, resum
     return store
 
 
-def resume_or_create(path: Path, contents: Contents, *, resume: bool = True) -> ResultsStore:
+def resume_or_create(path: Path, contents: StoreContents, *, resume: bool = True) -> ResultsStore:
     """The store of that name if there is one to go on with, or a new one."""
     identity: dict[str, Any] = {"fingerprint": contents.fingerprint, "settings": contents.settings}
     if resume:

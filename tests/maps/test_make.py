@@ -16,11 +16,11 @@ from pyxt_hpc.fit.inputs import scale_map_settings
 from pyxt_hpc.images import write_image
 from pyxt_hpc.maps import memory
 from pyxt_hpc.maps.catalogue import map_names, named_maps
-from pyxt_hpc.maps.commands import make_maps
 from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
 from pyxt_hpc.maps.image import read_cluster_image
 from pyxt_hpc.maps.kinds.blanks import Blank
 from pyxt_hpc.maps.kinds.quantities import map_diagnostics
+from pyxt_hpc.maps.make import make_maps
 from pyxt_hpc.maps.product import MapProduct, config_fingerprint, write_map
 from pyxt_hpc.provenance import software
 from pyxt_hpc.store.rows import Status

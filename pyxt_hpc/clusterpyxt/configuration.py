@@ -27,7 +27,7 @@ _SAME = {
 
 
 @dataclass
-class AncestorConfig:
+class ClusterpyxtConfig:
     """What a configuration of ClusterPyXT says.
 
     Parameters
@@ -74,7 +74,7 @@ def find_config(folder: Path) -> Path:
     )
 
 
-def read_ancestor_config(path: Path, given: Mapping[str, str]) -> AncestorConfig:
+def read_clusterpyxt_config(path: Path, given: Mapping[str, str]) -> ClusterpyxtConfig:
     """Read a configuration of ClusterPyXT.
 
     Parameters
@@ -102,7 +102,7 @@ def read_ancestor_config(path: Path, given: Mapping[str, str]) -> AncestorConfig
         obsids = parsers.observation_ids(own.get("observation_ids", ""))
     except ValueError as error:
         raise ConfigError(f"{path}: [{SECTION}] name or observation_ids {error}") from None
-    found = AncestorConfig(path, name, obsids, {"observation_ids": ", ".join(obsids)}, None)
+    found = ClusterpyxtConfig(path, name, obsids, {"observation_ids": ", ".join(obsids)}, None)
     found.taken.append(f"{path.name}: observation_ids = {', '.join(obsids)}")
     for key, ours in _SAME.items():
         _take(found, key, own.get(key, ""), ours, given)
@@ -112,7 +112,7 @@ def read_ancestor_config(path: Path, given: Mapping[str, str]) -> AncestorConfig
     return found
 
 
-def _take(found: AncestorConfig, key: str, text: str, ours: str, given: Mapping[str, str]) -> None:
+def _take(found: ClusterpyxtConfig, key: str, text: str, ours: str, given: Mapping[str, str]) -> None:
     number = _number(text)
     if key == "hydrogen_column_density" and number is not None:
         found.fitted_nH = number / _UNIT_CM2

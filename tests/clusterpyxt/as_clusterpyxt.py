@@ -17,7 +17,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from pyxt_hpc.binning.circles import prepare, scale_map_rows
+from pyxt_hpc.binning.circles import prepare_circle_sums, scale_map_rows
 from pyxt_hpc.chandra.events import EventList, read_events, read_header, write_events
 from pyxt_hpc.chandra.regions.sky import contains, contains_pixels, extent, read_regions
 from pyxt_hpc.chandra.sky.exposure import live_fraction
@@ -221,7 +221,9 @@ class ClusterPyXT:
         """
         assert self.combined_mask is not None
         nothing = np.zeros(self.counts.shape, np.float32)
-        sums = prepare(self.counts.astype(np.int32), nothing, nothing, np.ones(self.counts.shape, np.uint8))
+        sums = prepare_circle_sums(
+            self.counts.astype(np.int32), nothing, nothing, np.ones(self.counts.shape, np.uint8)
+        )
         found = scale_map_rows(sums, 0, len(self.counts), float(self.values["signal_to_noise"]))
         self.radius, sn = (np.where(self.combined_mask == 1, image, 0.0).astype(float) for image in found)
         self.radius[(self.combined_mask == 1) & (self.radius == 0)] = np.nan

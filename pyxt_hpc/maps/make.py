@@ -13,14 +13,14 @@ from pyxt_hpc.maps.kinds.expression import Expression
 from pyxt_hpc.maps.kinds.masked import masked_maps
 from pyxt_hpc.maps.product import MapProduct, write_maps
 
-ANCESTORS = {
+CLUSTERPYXT_COMMANDS = {
     "make-temperature-map": ("temperature", "norm", "counts", "scale", "signal_to_noise"),
     "make-pressure-map": ("pseudo_pressure", "density", "pressure"),
     "make-entropy-map": ("pseudo_entropy", "entropy", "cooling_time"),
     "make-gradient-map": ("gradient",),
     "make-residual-map": ("residual",),
 }
-"""What the commands of ClusterPyXT's names stand for."""
+"""The maps that each command of ClusterPyXT makes, which has its name here, too."""
 
 
 def make_maps(
