@@ -40,10 +40,10 @@ FIRST = (
     "parallel/test_launches.py",
     "parallel/test_kills.py",
     "preprocess/whole/test_killed.py",
-    "preprocess/ciao/test_stages_go_on.py",
-    "preprocess/ciao/test_whole_way.py",
-    "preprocess/ciao/test_faults.py",
-    "jobs/test_slurm.py",  # waits, and compiles nothing at first
+    "preprocess/ciao/whole/test_stages_go_on.py",
+    "preprocess/ciao/whole/test_whole_way.py",
+    "preprocess/ciao/whole/test_faults.py",
+    "jobs/systems/test_slurm.py",  # waits, and compiles nothing at first
     "whole/test_full_chain.py",  # simulates first
     "whole/test_marx.py",
     "whole/test_commands.py",

@@ -29,7 +29,7 @@ from pyxt_hpc.preprocess.ciao.plans.responses import clean_events_call, response
 from pyxt_hpc.preprocess.inputs.area_maps import area_energies
 
 # of the public repository cxcsds/ciao-contrib, July 2026
-TABLES = json.loads((Path(__file__).parent / "double/ciao_double/parameters.json").read_text())
+TABLES = json.loads((Path(__file__).parent / "whole/double/ciao_double/parameters.json").read_text())
 MAY_BE_EMPTY = {("find_chandra_obsid", "dec"), ("specextract", "bkgfile")}
 BAND_KEV = (0.7, 8.0)
 ALL_TOOLS = {

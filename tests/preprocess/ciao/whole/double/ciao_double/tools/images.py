@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from ciao_double import events, mirrors, virtual
+from ciao_double import events, virtual
+from ciao_double.tools import mirrors
 from pyxt_hpc.chandra.sky.aspect import with_aspect
 from pyxt_hpc.chandra.sky.exposure import live_fraction
 from pyxt_hpc.chandra.sky.fov import write_fov

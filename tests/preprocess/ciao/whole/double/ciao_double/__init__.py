@@ -1,8 +1,8 @@
 """A double of CIAO for tests. IT IS NOT CIAO, and numbers of CIAO cannot be had from it.
 
 It stands where CIAO would: an importable ``ciao_contrib``, found by the bridge program in an installation
-(`tests/preprocess/ciao/installation.py` lays one out) whose Python has this folder on its path. It does two
-things:
+(`tests/preprocess/ciao/whole/installation.py` lays one out) whose Python has this folder on its path. It
+does two things:
 
 * It checks every call strictly against CIAO's own parameter tables (`parameters.json`): names, types,
   choices, limits, what is required; stacks, virtual files and their filters; that inputs are there and
