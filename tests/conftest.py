@@ -207,6 +207,24 @@ def small_cluster_cropped(small_cluster_processed: Path, made_once: MadeOnce) ->
     return made_once("small_cluster_cropped", fill)
 
 
+@pytest.fixture(scope="session")
+def tiny_cluster(made_once: MadeOnce) -> Path:
+    """Folder with ``demo.ini``: 2 arcmin of the demo's cluster, fitted at the coarsest resolution.
+
+    A command takes a second on it.
+    """
+    from pyxt_hpc.cli import main
+    from pyxt_hpc.simulate.demo import write_demo_input
+
+    def fill(folder: Path) -> None:
+        write_demo_input(folder, exposure_fraction=0.1, field_arcmin=2.0)
+        config = str(folder / "demo.ini")
+        for line in ("run --through crop-data", "create-bins", "fit-spectra --resolution 1"):
+            assert main([*line.split(), "-c", config]) == 0
+
+    return made_once("tiny_cluster", fill)
+
+
 PIXEL_ARCSEC = 1.968
 
 
