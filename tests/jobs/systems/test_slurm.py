@@ -203,7 +203,9 @@ def cluster(
     config.write_text(
         f"{text}\n[hpc]\nscheduler = slurm\ntime = 00:10:00\nstop_margin = 30\nlauncher = mpirun\n"
     )
-    assert main(["create-bins", "-c", str(config), "--num-cpus", "2"]) == 0
+    Layout.of(read_config(config)).crop_reg.write_text('fk5\nbox(150,20,180",180",0)\n')
+    for line in (["crop-data"], ["create-bins", "--num-cpus", "2"]):
+        assert main([*line, "-c", str(config)]) == 0
     return config
 
 
