@@ -342,7 +342,7 @@ def scale_map_rows(
     pad = (sums.images.shape[1] - sums.mask.shape[0]) // 2
     if pad < grid.half_width.shape[1]:
         raise ConfigError(
-            f"radius_max {radius_max}: prepared for {pad - 1} pixels: give prepare() the same radius"
+            f"radius_max {radius_max}: the sums are for {pad - 1} pixels: give prepare_circle_sums the same"
         )
     row_length = sums.images.shape[2]
     best, ratio = np.zeros((2, row_hi - row_lo, sums.mask.shape[1]), np.float32)

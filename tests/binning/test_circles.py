@@ -337,7 +337,7 @@ def test_settings_that_make_no_sense_are_refused():
     sums = prepare_circle_sums(counts, estimate, estimate, np.ones(counts.shape), radius_max=10.0)
     with pytest.raises(ConfigError, match="target"):
         scale_map_rows(sums, 0, 20, 0.0, radius_max=10.0)
-    with pytest.raises(ConfigError, match="prepared for 10"):
+    with pytest.raises(ConfigError, match="the sums are for 10"):
         scale_map_rows(sums, 0, 20, 5.0)
     with pytest.raises(ConfigError, match="minimum"):
         scale_map_rows(sums, 0, 20, 5.0, radius_min=8.0, radius_max=7.0)
