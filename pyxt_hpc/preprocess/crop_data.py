@@ -29,13 +29,13 @@ from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.progress import counted
-from pyxt_hpc.preprocess.background.blank_sky import ParticleScale, particle_scale, particles, thinned
+from pyxt_hpc.preprocess.background.blank_sky import ParticleScale, particle_events, particle_scale, thinned
 from pyxt_hpc.preprocess.background.local_background import LOCAL_OVERSAMPLING, local_counts_keyword
 from pyxt_hpc.preprocess.background.seeds import stage_rng
 from pyxt_hpc.preprocess.checks.energies import check_band
 from pyxt_hpc.preprocess.images.bundle_images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.inputs.area_maps import read_area_maps
-from pyxt_hpc.preprocess.inputs.arf_position import points_of
+from pyxt_hpc.preprocess.inputs.arf_position import points_on_chips
 from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.inputs.response_pairing import OTHERS_TAKE_IT, find_datasets
 from pyxt_hpc.preprocess.inputs.supplied import need, need_regions
@@ -277,7 +277,7 @@ def _middle(place: Dataset, layout: Layout, reader: RegionReader) -> tuple[float
     """RA, Dec [deg] of a place."""
     geometry = read_geometry(layout.geometry(place.obsid)).of_chips(place.chips)
     region = reader.read(layout.response_region(place.name))
-    return mean_direction(*points_of(region, geometry, reader.frames))
+    return mean_direction(*points_on_chips(region, geometry, reader.frames))
 
 
 def _nearest(middles: Sequence[tuple[float, float]], grid: SkyGrid) -> NDArray[np.int64]:
@@ -303,7 +303,7 @@ def _scaled_background(
         error = share / np.sqrt(made_from) if made_from else np.nan
         return background, ParticleScale(share, float(error), {0: share})
     # on whole chips, not only in the crop: the particle background is the same everywhere on a chip
-    high, blank = (particles(e, selection.bright, selection.frames) for e in (events, background))
+    high, blank = (particle_events(e, selection.bright, selection.frames) for e in (events, background))
     scale = particle_scale(high, blank, live_s)
     return thinned(background, scale, rng), scale
 

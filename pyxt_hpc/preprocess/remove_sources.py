@@ -156,7 +156,7 @@ def _clean_observation(
 
 
 def _total(gti: Mapping[int, NDArray[np.float64]]) -> float:
-    return sum(gti_arithmetic.total(intervals) for intervals in gti.values())
+    return sum(gti_arithmetic.ontime(intervals) for intervals in gti.values())
 
 
 def _clean(
@@ -265,8 +265,8 @@ def _cluster_in_background(
     ra, dec = field.grid.centres()
     exposure = np.where(contains(regions.sources, ra, dec, regions.frames), 0.0, field.exposure)
     region = contains(regions.background, ra, dec, regions.frames)
-    least = min_background_rate(field.grid.pixel_scale_arcsec)
-    share = cluster_share(field.counts, exposure, region, least=least)
+    min_background = min_background_rate(field.grid.pixel_scale_arcsec)
+    share = cluster_share(field.counts, exposure, region, min_background=min_background)
     if share is not None and share > _MAX_CLUSTER_SHARE:
         yield (
             f"{regions.background.path}: about {share:.0%} of its 0.5-7 keV counts are the cluster's, by a "

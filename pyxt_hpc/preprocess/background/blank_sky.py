@@ -37,7 +37,7 @@ class ParticleScale:
         return max(self.of_chip.values())
 
 
-def particles(events: EventList, regions: Sequence[RegionFile], frames: Mapping[str, WCS]) -> EventList:
+def particle_events(events: EventList, regions: Sequence[RegionFile], frames: Mapping[str, WCS]) -> EventList:
     """Events of 9.5-12 keV outside regions: sources, and a cluster's peak, which shines through even there.
 
     ``regions``, ``frames`` as for `contains_pixels`.

@@ -107,7 +107,7 @@ def label_bins(bundle: Bundle, config: ClusterConfig) -> LabelBins:
     return LabelBins(labels, reached, unbinned.astype(np.uint8))
 
 
-def least_radius(bundle: Bundle, config: ClusterConfig) -> np.ndarray:
+def min_radius(bundle: Bundle, config: ClusterConfig) -> np.ndarray:
     """(ny, nx) radius of the circle whose area bins have at least [pixels].
 
     Raises
@@ -142,19 +142,19 @@ def _made(bundle: Bundle, config: ClusterConfig) -> np.ndarray:
         return read_bins(bin_file(config), bundle)
     images = bundle.counts, bundle.background, bundle.background, bundle.mask
     target = config.signal_to_noise
-    least = np.maximum(np.pi * least_radius(bundle, config) ** 2, config.smallest)
+    needed = np.maximum(np.pi * min_radius(bundle, config) ** 2, config.smallest)
     if config.bin_method == "contour":
         return contour_bins(
             *images,
             target,
             constraint=config.constraint,
             smoothing=config.smoothing_signal_to_noise,
-            least_area=least,
+            min_area=needed,
             largest=config.largest,
             exposure=bundle.exposure,
         )
     if config.bin_method == "voronoi":
-        return voronoi_bins(*images, target, least_area=least, largest=config.largest)
+        return voronoi_bins(*images, target, min_area=needed, largest=config.largest)
     row, col = _centre(bundle, config)
     shape, north = bundle.mask.shape, _north(bundle, row, col)
     ellipse = config.axis_ratio, np.radians(config.position_angle) + north
@@ -163,7 +163,7 @@ def _made(bundle: Bundle, config: ClusterConfig) -> np.ndarray:
     if config.radii:
         edges = np.array(config.radii) / bundle.pixel_scale_arcsec
         return annuli_of_radii(bundle.mask, radius, sector, edges)
-    return annuli_of_signal(*images, target, radius, sector, least)
+    return annuli_of_signal(*images, target, radius, sector, needed)
 
 
 def _centre(bundle: Bundle, config: ClusterConfig) -> tuple[float, float]:
