@@ -32,7 +32,8 @@ class StoreContents:
     settings
         Everything else that decides the numbers; whatever JSON can hold.
     fingerprint
-        Of all regions and settings: parts of one whole have the same, by which they find together.
+        Of all regions and settings: all parts of one whole have the same, which tells that they belong
+        together.
     """
 
     regions: np.ndarray
