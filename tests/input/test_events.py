@@ -630,6 +630,18 @@ CASES: dict[str, Case] = {
         0,
     ),
     "the same without a subspace": right([cards(CONTENT="EVT1", HDUCLAS2="ALL")], fact("events"), N, 0),
+    **{
+        f"no number as {name} of some events{of}": refused(
+            [column(name, lambda d, name=name: np.where(np.arange(len(d)) % 50, d[name], np.nan), path)],
+            "good events on the chips in use have no number in column " + name,
+        )
+        for name, path, of in (
+            ("time", evt, ""),
+            ("x", evt, ""),
+            ("energy", evt, ""),
+            ("energy", sky, " of the blank sky"),
+        )
+    },
     "level 1 by its grades": refused(
         [cards(CONTENT="EVT1"), column("grade", lambda d: np.arange(len(d)) % 8)], "level-1", "chandra_repro"
     ),

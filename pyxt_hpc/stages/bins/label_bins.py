@@ -5,8 +5,6 @@ from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
-from astropy.wcs import WCS
-from astropy.wcs.utils import proj_plane_pixel_scales
 
 from pyxt_hpc.binning.bins import paint_signal_to_noise, signal_to_noise, sums_of
 from pyxt_hpc.binning.contour import contour_bins
@@ -26,7 +24,6 @@ from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.text import resolved, user_path
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.stages.bins.bin_file import read_bins
 
 
 class Unbinned(IntEnum):
@@ -120,6 +117,9 @@ def min_radius(bundle: Bundle, config: ClusterConfig) -> np.ndarray:
     """
     if config.minimum_radius != PSF:
         return np.full(bundle.mask.shape, config.minimum_radius)
+    from astropy.wcs import WCS  # every rank loads this module, and most need no coordinates
+    from astropy.wcs.utils import proj_plane_pixel_scales
+
     hint = f"run `pyxt-hpc process-data -c {config.path}`, or give minimum_radius in pixels"
     with open_fits(Layout.of(config).merged_psf, "map of the point spread", hint) as hdus:
         radius, wcs = np.array(hdus[0].data, float), WCS(hdus[0].header)
@@ -137,6 +137,8 @@ def _made(bundle: Bundle, config: ClusterConfig) -> np.ndarray:
     if config.bin_method == "grid":
         return grid_bins(bundle.mask, config.grid_side)
     if config.bin_method == "file":
+        from pyxt_hpc.stages.bins.bin_file import read_bins  # ranks that read no regions start sooner
+
         return read_bins(bin_file(config), bundle)
     images = bundle.counts, bundle.background, bundle.background, bundle.mask
     target = config.signal_to_noise
