@@ -40,7 +40,12 @@ from pyxt_hpc.preprocess.checks.good_events import (
     chips_that_were_on,
     good_events,
 )
-from pyxt_hpc.preprocess.checks.observation import check_background, check_observation, check_span
+from pyxt_hpc.preprocess.checks.observation import (
+    check_background,
+    check_numbers,
+    check_observation,
+    check_span,
+)
 from pyxt_hpc.preprocess.ciao.backend import ciao_part
 from pyxt_hpc.preprocess.images.merged_images import merge_field, write_merged
 from pyxt_hpc.preprocess.inputs.supplied import ObservationFiles, find_observations
@@ -107,11 +112,14 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, st
         findings = check_background(background, events)
         screened = bool(is_screened(events.header))  # not, if nothing tells
         background = background.select(good_events(background, chips, screen_status=screened))
+        check_numbers(background)
         chips = _chips_with_background(chips, background, files)
         background = background.on_chips(chips)
 
     n_read = len(events)
-    events = _in_good_time(events.select(good_events(events, chips, screen_status=True)), chips)
+    events = events.select(good_events(events, chips, screen_status=True))
+    check_numbers(events)
+    events = _in_good_time(events, chips)
     gti = events.gti
     agreed = compare_selections(events, background, chips, gti)
     share = live_share(events.header, gti, str(files.events))
@@ -239,7 +247,7 @@ def _gti_of_chips(events: EventList, chips: tuple[int, ...]) -> dict[int, NDArra
         )
     gti = {chip: events.gti[chip] for chip in chips}
     check_span(events.path, gti_arithmetic.union(list(gti.values())))
-    times = [gti_arithmetic.total(intervals) for intervals in gti.values()]
+    times = [gti_arithmetic.ontime(intervals) for intervals in gti.values()]
     if min(times) < (1 - _MAX_TIME_DIFFERENCE) * max(times):
         log.info(
             "%s: good time differs from CCD to CCD: %s ks; each has its own exposure",

@@ -23,7 +23,7 @@ from pyxt_hpc.chandra.sky.fov import write_fov
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.cli import main
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.background.blank_sky import particle_scale, particles
+from pyxt_hpc.preprocess.background.blank_sky import particle_events, particle_scale
 
 START, LENGTH_S, DTCOR = 5e8, 80_000.0, 0.98
 LIVE_S = LENGTH_S * DTCOR
@@ -342,7 +342,7 @@ def fact(name: str) -> Callable[[Layout], Any]:
 def scale(layout: Layout) -> float:
     """Background scale, as stage 4 takes it."""
     both = (read_events(path) for path in (layout.filtered_events("77"), layout.background_events("77")))
-    return particle_scale(*(particles(events, (), {}) for events in both)).scale
+    return particle_scale(*(particle_events(events, (), {}) for events in both)).scale
 
 
 def held(layout: Layout) -> list[float]:
@@ -630,6 +630,18 @@ CASES: dict[str, Case] = {
         0,
     ),
     "the same without a subspace": right([cards(CONTENT="EVT1", HDUCLAS2="ALL")], fact("events"), N, 0),
+    **{
+        f"no number as {name} of some events{of}": refused(
+            [column(name, lambda d, name=name: np.where(np.arange(len(d)) % 50, d[name], np.nan), path)],
+            "good events on the chips in use have no number in column " + name,
+        )
+        for name, path, of in (
+            ("time", evt, ""),
+            ("x", evt, ""),
+            ("energy", evt, ""),
+            ("energy", sky, " of the blank sky"),
+        )
+    },
     "level 1 by its grades": refused(
         [cards(CONTENT="EVT1"), column("grade", lambda d: np.arange(len(d)) % 8)], "level-1", "chandra_repro"
     ),

@@ -23,7 +23,7 @@ from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.stages import transfer
 from pyxt_hpc.stages.estimate import Estimate
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import Status
 
 Entry = tuple[tarfile.TarInfo, bytes]
@@ -46,7 +46,7 @@ def home(tiny_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rows(config: Path) -> np.ndarray:
-    results = read_results(Layout.of(read_config(config)).results)
+    results = read_store(Layout.of(read_config(config)).results)
     return results.rows[results.status == Status.DONE]
 
 

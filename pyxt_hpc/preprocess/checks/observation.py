@@ -94,6 +94,23 @@ def _check_obsid(events: EventList, obsid: str) -> None:
     )
 
 
+def check_numbers(events: EventList) -> None:
+    """Raise DamagedFile if events that are to be used have no number as position, energy or time.
+
+    Such an event is in no pixel, band and good time, and would be missed without a word, while its exposure
+    counts.
+    """
+    columns = {"time": events.time, "x": events.x, "y": events.y, "energy": events.energy_eV}
+    for name, values in columns.items():
+        without = 0 if values is None else int(np.sum(~np.isfinite(values)))
+        if without:
+            raise DamagedFile(
+                f"{events.path}: {without} of {len(events)} good events on the chips in use have no number "
+                f"in column {name} (NaN), and their exposure would be counted without them; make the file "
+                "again with CIAO, or fetch it again"
+            )
+
+
 def check_span(path: Path, gti: NDArray[np.float64]) -> None:
     """Raise DamagedFile if good times (m, 2) [s] span more than an orbit of Chandra."""
     span = gti[-1, 1] - gti[0, 0]
