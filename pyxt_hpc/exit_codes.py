@@ -14,7 +14,7 @@ from pyxt_hpc.files.system_errors import FULL, chain, error_number, no_room, rea
 
 
 @dataclass(frozen=True)
-class Answer:
+class Ending:
     """What is said and how the process ends.
 
     Parameters
@@ -64,72 +64,72 @@ _LOADER = (
 )
 
 
-def answer_to(error: BaseException) -> Answer:
+def ending_of(error: BaseException) -> Ending:
     """Line and exit code of an exception that ends a command."""
     if isinstance(error, PyxtError) and error.problems:
         more = tuple(one_line(problem) for problem in error.problems)
-        return Answer(one_line(f"{error.heading}:"), error.exit_code, more)
+        return Ending(one_line(f"{error.heading}:"), error.exit_code, more)
     if isinstance(error, PyxtError):
-        return Answer(one_line(str(error)), error.exit_code)
+        return Ending(one_line(str(error)), error.exit_code)
     if isinstance(error, KeyboardInterrupt) or (
         # a library that was being loaded makes an error of its own of it
         isinstance(error, ImportError) and any(isinstance(one, KeyboardInterrupt) for one in chain(error))
     ):
-        return Answer("interrupted: what is finished is stored", EXIT_TRY_AGAIN)
+        return Ending("interrupted: what is finished is stored", EXIT_TRY_AGAIN)
     if isinstance(error, MemoryError):
-        return Answer(_MEMORY, EXIT_INPUT)
+        return Ending(_MEMORY, EXIT_INPUT)
     if isinstance(error, OSError):
         return _of_system(error)
     if isinstance(error, ImportError):
         return _of_library(error)
     if isinstance(error, UnicodeError):
-        return Answer(
+        return Ending(
             f"a text or a name of a file has characters that cannot be used here ({shown(error, 300)}): set "
             "a locale of UTF-8, such as LC_ALL=C.UTF-8, or rename the file",
             EXIT_INPUT,
         )
     if isinstance(error, RecursionError):
-        return Answer("an input is nested more deeply than any that makes sense: correct it", EXIT_INPUT)
+        return Ending("an input is nested more deeply than any that makes sense: correct it", EXIT_INPUT)
     if type(error).__module__.partition(".")[0] == "mpi4py":
-        return Answer(
+        return Ending(
             f"MPI failed ({shown(error, 300)}): see to the launch, the nodes and their network", EXIT_INPUT
         )
-    return Answer("", EXIT_DEFECT)
+    return Ending("", EXIT_DEFECT)
 
 
-def _of_system(error: OSError) -> Answer:
+def _of_system(error: OSError) -> Ending:
     number = error_number(error)
-    if number is None and (answer := _of_loader(error)):
-        return answer
+    if number is None and (ending := _of_loader(error)):
+        return ending
     files = [
         os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))
     ]
     what = f"{shown(' -> '.join(files), 300)}: " if files else ""
     if number in FULL:
-        return Answer(what + no_room(error), EXIT_INPUT)
+        return Ending(what + no_room(error), EXIT_INPUT)
     if number == errno.ENOMEM:
-        return Answer(what + _MEMORY, EXIT_INPUT)
+        return Ending(what + _MEMORY, EXIT_INPUT)
     remedy = _REMEDY.get(number or 0, "see to the system, then run again; what was finished is stored")
-    return Answer(
+    return Ending(
         one_line(f"{what}{reason_of(error)}: {remedy}"), EXIT_TRY_AGAIN if number in _BUSY else EXIT_INPUT
     )
 
 
-def _of_loader(error: BaseException) -> Answer | None:
+def _of_loader(error: BaseException) -> Ending | None:
     for reason, remedy in _LOADER:
         if any(reason in str(one) for one in chain(error)):
-            return Answer(f"a library cannot be loaded ({reason}): {remedy}", EXIT_INPUT)
+            return Ending(f"a library cannot be loaded ({reason}): {remedy}", EXIT_INPUT)
     return None
 
 
-def _of_library(error: ImportError) -> Answer:
-    if answer := _of_loader(error):
-        return answer
+def _of_library(error: ImportError) -> Ending:
+    if ending := _of_loader(error):
+        return ending
     if (error.name or "").partition(".")[0] == "pyxt_hpc":
-        return Answer("", EXIT_DEFECT)
+        return Ending("", EXIT_DEFECT)
     *_, first = chain(error)
     reason = shown(one_line(str(first)), 300)
-    return Answer(
+    return Ending(
         f"a library cannot be loaded ({reason}): install pyxt_hpc again, with what it needs, in an "
         "environment of its own",
         EXIT_INPUT,

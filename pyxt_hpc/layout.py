@@ -250,7 +250,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class AncestorLayout(Layout):
+class ClusterpyxtLayout(Layout):
     """Paths of a cluster's folder of ClusterPyXT that have no counterpart here."""
 
     cleaned_events = _PathOf("acb/acisI_clean_{of}.fits", "cleaned events, sources out, for the fits")

@@ -40,10 +40,10 @@ FIRST = (
     "parallel/test_launches.py",
     "parallel/test_kills.py",
     "preprocess/whole/test_killed.py",
-    "preprocess/ciao/test_stages_go_on.py",
-    "preprocess/ciao/test_whole_way.py",
-    "preprocess/ciao/test_faults.py",
-    "jobs/test_slurm.py",  # waits, and compiles nothing at first
+    "preprocess/ciao/whole/test_stages_go_on.py",
+    "preprocess/ciao/whole/test_whole_way.py",
+    "preprocess/ciao/whole/test_faults.py",
+    "jobs/systems/test_slurm.py",  # waits, and compiles nothing at first
     "whole/test_full_chain.py",  # simulates first
     "whole/test_marx.py",
     "whole/test_commands.py",
@@ -63,6 +63,35 @@ def pytest_configure(config: pytest.Config) -> None:
     """In a process of `pytest -n` a thread waits for work; it has nothing that a forked child could miss."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         config.addinivalue_line("filterwarnings", "ignore:.*use of fork\\(\\):DeprecationWarning")
+    if "coverage" in sys.modules and (coverage := sys.modules["coverage"].Coverage.current()):
+        config.pluginmanager.register(Measured(coverage))
+
+
+class Measured:
+    """Lets coverage see the tests of the rooms that it is to measure, and what they start.
+
+    Each room is to be covered by its own tests; all others would only take longer.
+    """
+
+    def __init__(self, coverage: Any) -> None:
+        self._coverage = coverage
+        packages = coverage.get_option("run:source_pkgs")
+        self._rooms = [Path(__file__).with_name(package.rpartition(".")[2]) for package in packages]
+        self._variables = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE_P")}
+        self._sees = True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        """Before a test and what it needs are set up."""
+        sees = any(item.path.is_relative_to(room) for room in self._rooms)
+        if sees and not self._sees:
+            os.environ |= self._variables
+            self._coverage.start()
+        elif self._sees and not sees:
+            self._coverage.stop()
+            for name in self._variables:
+                del os.environ[name]
+        self._sees = sees
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -176,6 +205,24 @@ def small_cluster_cropped(small_cluster_processed: Path, made_once: MadeOnce) ->
         assert main(["run", "--through", "crop-data", "-c", str(folder / "demo.ini")]) == 0
 
     return made_once("small_cluster_cropped", fill)
+
+
+@pytest.fixture(scope="session")
+def tiny_cluster(made_once: MadeOnce) -> Path:
+    """Folder with ``demo.ini``: 2 arcmin of the demo's cluster, fitted at the coarsest resolution.
+
+    A command takes a second on it.
+    """
+    from pyxt_hpc.cli import main
+    from pyxt_hpc.simulate.demo import write_demo_input
+
+    def fill(folder: Path) -> None:
+        write_demo_input(folder, exposure_fraction=0.1, field_arcmin=2.0)
+        config = str(folder / "demo.ini")
+        for line in ("run --through crop-data", "create-bins", "fit-spectra --resolution 1"):
+            assert main([*line.split(), "-c", config]) == 0
+
+    return made_once("tiny_cluster", fill)
 
 
 PIXEL_ARCSEC = 1.968

@@ -9,6 +9,7 @@ import pytest
 import pyxt_hpc
 
 PACKAGE = Path(pyxt_hpc.__file__).parent
+TESTS = Path(__file__).parent
 
 # From top to bottom. A room may import rooms below it, and itself.
 ROOMS = [
@@ -28,7 +29,7 @@ ROOMS = [
         "calibrate",
         "maps",
         "profiles",
-        "ancestor",
+        "clusterpyxt",
         "stages",
         "preprocess",
     ),
@@ -49,8 +50,11 @@ ROOMS = [
 ]
 
 
-OF_ONE_KIND = {PACKAGE, PACKAGE / "cli" / "commands", PACKAGE / "manual"}
-"""Folders whose children are alike: rooms, commands and topics."""
+OF_ONE_KIND = {PACKAGE, PACKAGE / "cli" / "commands", PACKAGE / "manual", TESTS}
+"""Folders whose children are alike: rooms, commands, topics and the tests of rooms."""
+
+OF_SEVERAL_ROOMS = {"hostile", "input", "whole"}
+"""Folders of tests that no single room has: of hostile machines, of real files, of commands in a row."""
 
 
 def room_of(module: str) -> str:
@@ -100,13 +104,42 @@ def test_every_room_has_its_place() -> None:
     assert "fit" in {room_of(name) for name in imports_of(PACKAGE / "stages" / "fitting.py")}
 
 
+def children(folder: Path) -> list[Path]:
+    """What is seen in a folder, besides what every folder may have for itself."""
+    return [
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(("__", ".")) and path.name not in {"conftest.py", "whole"}
+    ]
+
+
 def test_ten_children_of_a_folder_are_seen_at_one_look() -> None:
-    found = {
-        folder: [path for path in folder.iterdir() if not path.name.startswith(("__", "."))]
-        for folder in [PACKAGE, *filter(Path.is_dir, PACKAGE.rglob("*"))]
-        if folder.name != "__pycache__"
-    }
-    assert {folder for folder, children in found.items() if len(children) > 10} == OF_ONE_KIND
+    folders = [root for top in (PACKAGE, TESTS) for root in (top, *filter(Path.is_dir, top.rglob("*")))]
+    seen = {folder: len(children(folder)) for folder in folders if folder.name != "__pycache__"}
+    assert {folder for folder, n in seen.items() if n > 10} == OF_ONE_KIND
+
+
+def places(room: Path) -> dict[str, set[Path]]:
+    """For the name of each module and folder of a room the folders that have one."""
+    found: dict[str, set[Path]] = {}
+    for path in room.rglob("*"):
+        if path.is_dir() or path.suffix == ".py":
+            found.setdefault(path.stem, set()).add(path.parent)
+    return found
+
+
+def test_the_test_of_a_module_stands_where_the_module_stands() -> None:
+    """Tests of several modules have a name of their own; those of several inner rooms are in ``whole``."""
+    of_room = {room: places(room) for room in PACKAGE.iterdir() if room.is_dir()}
+    checked = 0
+    for path in TESTS.rglob("test_*.py"):
+        folder = path.parent.relative_to(TESTS)
+        if path.parent != TESTS and OF_SEVERAL_ROOMS.isdisjoint(folder.parts):
+            assert (PACKAGE / folder).is_dir(), path
+            modules = of_room[PACKAGE / folder.parts[0]].get(path.stem.removeprefix("test_"), set())
+            assert not modules or PACKAGE / folder in modules, path
+            checked += bool(modules)
+    assert checked > 100
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.errors import DiskFull, StoreInUse
-from pyxt_hpc.exit_codes import answer_to
+from pyxt_hpc.exit_codes import ending_of
 from pyxt_hpc.files.quoting import MAX_MESSAGE, one_line, quoted, shown
 
 
@@ -44,11 +44,11 @@ def chained(error: BaseException, cause: BaseException) -> BaseException:
     ],
 )
 def test_exit_code_and_words(error: BaseException, code: int, words: str) -> None:
-    answer = answer_to(error)
-    assert answer.exit_code == code
-    assert words in answer.line
-    assert bool(answer.line) == (code != 1)
-    assert "\n" not in answer.line
+    ending = ending_of(error)
+    assert ending.exit_code == code
+    assert words in ending.line
+    assert bool(ending.line) == (code != 1)
+    assert "\n" not in ending.line
 
 
 def test_what_is_quoted_is_short() -> None:

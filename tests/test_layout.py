@@ -52,7 +52,7 @@ def test_paths_are_distinct_and_inside() -> None:
     assert all(path.is_relative_to("data/A") for path in found.values())
 
 
-def test_names_of_the_ancestor_are_kept() -> None:
+def test_names_of_clusterpyxt_are_kept() -> None:
     found = paths()
     for name, path in EXPECTED.items():
         assert found[name] == Path("data") / path

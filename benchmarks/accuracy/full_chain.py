@@ -99,15 +99,15 @@ def times_of(plan: ObservationPlan, layout: Layout) -> Times:
     kept = gti_arithmetic.union(list(clean.gti.values()))
 
     def in_good_time(level: float) -> float:
-        return gti_arithmetic.total(gti_arithmetic.union(list(without_flare(plan, level).values())))
+        return gti_arithmetic.ontime(gti_arithmetic.union(list(without_flare(plan, level).values())))
 
     def kept_of(level: float) -> float:
         quiet = gti_arithmetic.union(list(without_flare(plan, level).values()))
-        return gti_arithmetic.total(gti_arithmetic.intersection(quiet, kept))
+        return gti_arithmetic.ontime(gti_arithmetic.intersection(quiet, kept))
 
-    whole = gti_arithmetic.total(gti_arithmetic.union(list(plan.gti().values())))
+    whole = gti_arithmetic.ontime(gti_arithmetic.union(list(plan.gti().values())))
     flare = whole - in_good_time(FLARE_TIME)
-    flare_kept = gti_arithmetic.total(kept) - kept_of(FLARE_TIME)
+    flare_kept = gti_arithmetic.ontime(kept) - kept_of(FLARE_TIME)
     facts = json.loads(layout.step_record("crop-data").read_text())["facts"]["observations"][plan.obsid]
     return Times(
         flare_removed=1.0 - flare_kept / flare if flare else np.nan,

@@ -41,7 +41,7 @@ def without_flare(plan: ObservationPlan, level: float = QUIET) -> dict[int, Floa
 def true_scale(plan: ObservationPlan, gti: FloatArray) -> float:
     """Background counts in good times of the observation per count of its blank-sky file."""
     whole = gti_arithmetic.union(list(plan.gti().values()))
-    return gti_arithmetic.total(gti) / gti_arithmetic.total(whole) / BLANK_SKY_EXPOSURE
+    return gti_arithmetic.ontime(gti) / gti_arithmetic.ontime(whole) / BLANK_SKY_EXPOSURE
 
 
 def ideal_bundle(directory: Path, plans: Sequence[ObservationPlan], like: Bundle) -> Bundle:
@@ -109,10 +109,10 @@ def _observation(
     quiet = events.select(events.in_good_time(gti))
     indptr, channel = _sorted(quiet, grid, mask, band_keV, like)
     background_indptr, background_channel = _sorted(background, grid, mask, band_keV, like)
-    whole_s = gti_arithmetic.total(gti_arithmetic.union(list(plan.gti().values())))
+    whole_s = gti_arithmetic.ontime(gti_arithmetic.union(list(plan.gti().values())))
     return replace(
         like,
-        exposure_s=plan.live_s * gti_arithmetic.total(times) / whole_s,
+        exposure_s=plan.live_s * gti_arithmetic.ontime(times) / whole_s,
         background_scale=true_scale(plan, times),
         mask=mask.astype(np.uint8),
         vignetting=area,

@@ -29,7 +29,7 @@ from pyxt_hpc.config.cluster import ClusterConfig, config_template, read_config
 from pyxt_hpc.fit.inputs import config_of
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.profiles.analysis import ClusterProfile, ProfileOptions, analyse
-from pyxt_hpc.profiles.gas.thermodynamics import Interval
+from pyxt_hpc.profiles.gas.thermodynamics import Intervals
 from pyxt_hpc.simulate.acis.observe import simulate_cluster
 from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import ClusterTruth
@@ -68,7 +68,7 @@ def compared(profile: ClusterProfile, cluster: SphericalCluster) -> dict[str, ND
     found = {name: profile.shells[name] for name in truth}
     radius = profile.geometry.radius_kpc
     truth["n_e by brightness"] = truth["n_e"]
-    found["n_e by brightness"] = Interval.of_draws(
+    found["n_e by brightness"] = Intervals.of_draws(
         profile.density.best(radius), profile.density.draws(radius)
     )
     place = np.linspace(0.0, 1.0, len(profile.annuli))

@@ -20,7 +20,7 @@ from astropy.io import fits
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.find import find_ciao
 from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call
-from pyxt_hpc.preprocess.ciao.runner import Limits, run_plan
+from pyxt_hpc.preprocess.ciao.runner import CallLimits, run_plan
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "preprocess" / "ciao"))
 from small_ciao import outside, small_ciao, tool
@@ -56,7 +56,7 @@ def main() -> None:
         for run in ("first run", "up to date"):
             began = time.perf_counter()
             ciao = find_ciao(str(prefix), outside())
-            results = run_plan("process-data", plan, layout, ciao, Limits(options.workers))
+            results = run_plan("process-data", plan, layout, ciao, CallLimits(options.workers))
             seconds = time.perf_counter() - began
             done = sum(result.reason is not None for result in results)
             assert done == (len(plan) if run == "first run" else 0)

@@ -206,25 +206,29 @@ def sherpa_fitter(
     return fit
 
 
+EXPECTED, SLOPE, CURVATURE, SCRATCH = range(4)
+"""Rows of what the kernels fill."""
+
+
 @numba.njit
-def _evaluate(n: int, bins: np.ndarray, rates: np.ndarray, z: np.ndarray) -> float:
+def _evaluate(n: int, bins: np.ndarray, rates: np.ndarray, rows: np.ndarray) -> float:
     """Derivatives of wstat, over and over."""
     result = 0.0
     for i in range(n):
         for j in range(rates.shape[1]):
-            z[0, j] = (0.5 + 1e-9 * i) * (rates[0, j] + rates[1, j])
-        terms(WSTAT, bins[0], bins[1], bins[2], z[0], z[1], z[2])
-        result += slopes_and_curvatures(z[1], z[2], rates[0], rates[1])[0]
+            rows[EXPECTED, j] = (0.5 + 1e-9 * i) * (rates[0, j] + rates[1, j])
+        terms(WSTAT, bins[0], bins[1], bins[2], rows[EXPECTED], rows[SLOPE], rows[CURVATURE])
+        result += slopes_and_curvatures(rows[SLOPE], rows[CURVATURE], rates[0], rates[1])[0]
     return result
 
 
 @numba.njit
-def _sum_up(n: int, bins: np.ndarray, z: np.ndarray) -> float:
+def _sum_up(n: int, bins: np.ndarray, rows: np.ndarray) -> float:
     """wstat itself with its logarithms, over and over."""
     result = 0.0
     for i in range(n):
-        z[0, 0] += 1e-9 * i
-        result += total(WSTAT, bins[0], bins[1], bins[2], z[0], z[1], z[3])
+        rows[EXPECTED, 0] += 1e-9 * i
+        result += total(WSTAT, bins[0], bins[1], bins[2], rows[EXPECTED], rows[SLOPE], rows[SCRATCH])
     return result
 
 
@@ -236,10 +240,10 @@ def kernels() -> None:
         bins = np.array(
             [rng.poisson(mean, n_bin), rng.poisson(2 * mean, n_bin), np.full(n_bin, RATIO)], float
         )
-        rates, z = rng.uniform(0.5, 1.5, (2, n_bin)) * mean, np.ones((4, n_bin))
+        rates, rows = rng.uniform(0.5, 1.5, (2, n_bin)) * mean, np.ones((4, n_bin))
         n = 20_000
-        derivatives = best_of(5, lambda b=bins, r=rates, z=z, n=n: _evaluate(n, b, r, z)) / n
-        sums = best_of(5, lambda b=bins, z=z, n=n: _sum_up(n, b, z)) / n
+        derivatives = best_of(5, lambda b=bins, r=rates, z=rows, n=n: _evaluate(n, b, r, z)) / n
+        sums = best_of(5, lambda b=bins, z=rows, n=n: _sum_up(n, b, z)) / n
         print(
             f"{n_bin} bins: derivatives {1e6 * derivatives:.2f} us ({n_bin} square roots and divisions), "
             f"statistic {1e6 * sums:.2f} us ({2 * n_bin} logarithms)"

@@ -25,7 +25,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from benchmarks.common import environment
-from pyxt_hpc.binning.circles import prepare, scale_map_rows
+from pyxt_hpc.binning.circles import prepare_circle_sums, scale_map_rows
 from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, write_bundle
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, read_config
@@ -107,7 +107,7 @@ def make_cluster(directory: Path, size: int, resolution: int) -> Path:
         ),
     )  # fmt: skip
     radius, signal_to_noise = scale_map_rows(
-        prepare(counts, bundle.background, bundle.background, mask), 0, size, TARGET
+        prepare_circle_sums(counts, bundle.background, bundle.background, mask), 0, size, TARGET
     )
     for path, image in ((layout.scale_map, radius), (layout.signal_to_noise_map, signal_to_noise)):
         write_image(
@@ -186,7 +186,7 @@ def check(config_path: Path) -> None:
 
 def parts(config_path: Path) -> None:
     """Time every part alone, in seconds of the processor."""
-    from pyxt_hpc.maps import commands, product
+    from pyxt_hpc.maps import make, product
     from pyxt_hpc.maps.fitted import read_fitted_regions
     from pyxt_hpc.plots.ds9 import region_file as ds9
     from pyxt_hpc.plots.maps import pictures
@@ -211,11 +211,11 @@ def parts(config_path: Path) -> None:
     boxes = ds9.Boxes.of(regions)
     seconds["DS9 files"] = clock() - start
     made = (
-        ("fitted parameters", commands.make_maps(regions, ["fits"])),
-        ("brightness", commands.make_maps(regions, ["brightness"])),
-        ("gradients", commands.make_maps(regions, ["gradient"])),
-        ("residuals", commands.make_maps(regions, ["residual"])),
-        ("pressure and entropy", commands.make_maps(regions, ["gas"])),
+        ("fitted parameters", make.make_maps(regions, ["fits"])),
+        ("brightness", make.make_maps(regions, ["brightness"])),
+        ("gradients", make.make_maps(regions, ["gradient"])),
+        ("residuals", make.make_maps(regions, ["residual"])),
+        ("pressure and entropy", make.make_maps(regions, ["gas"])),
     )
     for label, products in made:
         while True:

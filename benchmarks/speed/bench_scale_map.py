@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import environment
-from pyxt_hpc.binning.circles import prepare, radius_grid, scale_map_rows
+from pyxt_hpc.binning.circles import prepare_circle_sums, radius_grid, scale_map_rows
 
 TARGET = 40.0
 SEED = 20240501
@@ -88,7 +88,7 @@ def measure(name: str, size: int, total: float, per_pixel: float, quick: bool) -
     n_checked, n_peer, repeat = (200, 20, 2) if quick else (1000, 60, 5)
     counts, background = beta_model(size, total, per_pixel)
     mask = np.ones(counts.shape, np.uint8)
-    prepare_s, sums = best_of(2, lambda: prepare(counts, background, background, mask))
+    prepare_s, sums = best_of(2, lambda: prepare_circle_sums(counts, background, background, mask))
     scale_map_rows(sums, 0, 1, TARGET)  # compiles
     kernel_s, (radius, _) = best_of(repeat, lambda: scale_map_rows(sums, 0, size, TARGET))
 

@@ -28,7 +28,7 @@ from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.parallel.pools.pool import IN_FLIGHT, Payload, Pool
 from pyxt_hpc.parallel.world import detect_world
 from pyxt_hpc.stages.checkpoint import StoreLedger
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import REGION_DTYPE, ROW_DTYPE, Status, blank_rows
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -109,7 +109,7 @@ def measure(folder: Path, n_chunks: int) -> dict[str, list[float]]:
                     start = time.thread_time()
                     driver.run_chunks(pool, task, np.arange(n), ledger, label="x", unit="x")
                     used = time.thread_time() - start - idle[0]
-                assert (read_results(path).status == Status.DONE).all()
+                assert (read_store(path).status == Status.DONE).all()
                 best = min(best, used / (n / size))
                 del repeat
             costs["us_per_chunk"].append(1e6 * best)

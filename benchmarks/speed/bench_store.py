@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import environment
-from pyxt_hpc.store.reader import open_store, read_results, verified_status
+from pyxt_hpc.store.reader import open_store, read_store, verified_status
 from pyxt_hpc.store.rows import REGION_DTYPE, ROW_DTYPE, Status, blank_rows, is_final
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -72,7 +72,7 @@ def whole_store(path: Path, n: int) -> None:
     with open_store(path) as file:
         times["verify"] = seconds(lambda: verified_status(file))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    results = read_results(path)
+    results = read_store(path)
     assert (results.rows["kT"] == np.sqrt(np.arange(n))).all()
     print(f"{n} rows of {ROW_DTYPE.itemsize} bytes, {path.stat().st_size / n:.1f} bytes a row on disk:")
     for name, value in times.items():

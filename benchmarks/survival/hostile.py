@@ -34,7 +34,7 @@ from pyxt_hpc.__main__ import main as run_program
 from pyxt_hpc.cli import main as run_command
 from pyxt_hpc.errors import PyxtError
 from pyxt_hpc.simulate.demo import write_demo_input
-from pyxt_hpc.store.reader import Results, read_results
+from pyxt_hpc.store.reader import Results, read_store
 from pyxt_hpc.store.rows import Status
 
 PROGRAM = (sys.executable, "-P", "-m", "pyxt_hpc")
@@ -202,7 +202,7 @@ class Situation:
     def stored(self) -> Results | None:
         """The results as they are now; None if there are none that can be read."""
         try:
-            return read_results(self.folder / RESULTS)
+            return read_store(self.folder / RESULTS)
         except PyxtError:
             return None
 
@@ -393,7 +393,7 @@ def build(folder: Path) -> Results:
     for line in (["run", "--through", "crop-data"], ["create-bins"], ["fit-spectra", "--resolution", "1"]):
         if run_command([*line, "-c", config]):
             raise SystemExit(f"the tiny cluster cannot be made: {' '.join(line)}")
-    reference = read_results(folder / RESULTS)
+    reference = read_store(folder / RESULTS)
     (folder / RESULTS).unlink()
     return reference
 

@@ -28,7 +28,7 @@ import numpy as np
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import EXIT_DONE, MissingInput
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.reader import Results, read_results
+from pyxt_hpc.store.reader import Results, read_store
 from pyxt_hpc.store.rows import Status, is_final
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class Job:
     def results(self) -> Results | None:
         """The store, if it is there."""
         try:
-            return read_results(self.store)
+            return read_store(self.store)
         except MissingInput:
             return None
 

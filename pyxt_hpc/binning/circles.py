@@ -133,7 +133,7 @@ def radius_grid(
     return RadiusGrid(radius, half_width, ring_start.astype(np.int64), ring.astype(np.int64))
 
 
-def prepare(
+def prepare_circle_sums(
     counts: NDArray, background: NDArray, variance: NDArray, mask: NDArray, radius_max: float = RADIUS_MAX
 ) -> CircleSums:
     """Frame the images and sum them along rows, once for all circles.
@@ -342,7 +342,7 @@ def scale_map_rows(
     pad = (sums.images.shape[1] - sums.mask.shape[0]) // 2
     if pad < grid.half_width.shape[1]:
         raise ConfigError(
-            f"radius_max {radius_max}: prepared for {pad - 1} pixels: give prepare() the same radius"
+            f"radius_max {radius_max}: the sums are for {pad - 1} pixels: give prepare_circle_sums the same"
         )
     row_length = sums.images.shape[2]
     best, ratio = np.zeros((2, row_hi - row_lo, sums.mask.shape[1]), np.float32)
@@ -374,8 +374,8 @@ def scale_map(
     radius_max: float = RADIUS_MAX,
     step: float = RADIUS_STEP,
 ) -> ScaleMap:
-    """Circles of a whole image; arguments as in `prepare` and `scale_map_rows`."""
-    sums = prepare(counts, background, variance, mask, radius_max)
+    """Circles of a whole image; arguments as in `prepare_circle_sums` and `scale_map_rows`."""
+    sums = prepare_circle_sums(counts, background, variance, mask, radius_max)
     return ScaleMap(*scale_map_rows(sums, 0, mask.shape[0], target, radius_min, radius_max, step))
 
 

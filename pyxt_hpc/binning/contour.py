@@ -55,7 +55,7 @@ def contour_bins(
     *,
     constraint: float = CONSTRAINT,
     smoothing: float = 0.0,
-    least_area: NDArray | float = 0.0,
+    min_area: NDArray | float = 0.0,
     largest: int = 0,
     exposure: NDArray | None = None,
 ) -> NDArray[np.int32]:
@@ -64,7 +64,7 @@ def contour_bins(
     Parameters
     ----------
     counts, background, variance, mask : (ny, nx)
-        As `circles.prepare` takes them.
+        As `circles.prepare_circle_sums` takes them.
     target : float
         S/N of every bin.
     constraint : float
@@ -72,7 +72,7 @@ def contour_bins(
         added; 0: anywhere.
     smoothing : float
         S/N of `accumulative_smoothing`; 0: that of the bins.
-    least_area : (ny, nx) or float
+    min_area : (ny, nx) or float
         Bins that begin at a pixel have at least this area [pixels].
     largest : int
         Area at which a bin grows no further [pixels]; 0: no limit.
@@ -93,7 +93,7 @@ def contour_bins(
     check_target(target)
     images, live = checked_images(counts, background, variance, mask)
     smooth = accumulative_smoothing(*images, mask, smoothing or target, exposure).ravel()
-    need = np.broadcast_to(np.asarray(least_area, np.float64), mask.shape).ravel()
+    need = np.broadcast_to(np.asarray(min_area, np.float64), mask.shape).ravel()
     order = np.flatnonzero(live)
     order = order[np.argsort(-smooth[order], kind="stable")]
     flat = np.ascontiguousarray(np.stack([image.ravel() for image in images]), np.float64)

@@ -74,19 +74,19 @@ def annuli_of_signal(
     target: float,
     radius: NDArray,
     sector: NDArray,
-    least_area: NDArray | float = 0.0,
+    min_area: NDArray | float = 0.0,
 ) -> NDArray[np.int32]:
     """Sectors of annuli that reach an S/N, each sector with radii of its own.
 
     Parameters
     ----------
     counts, background, variance, mask : (ny, nx)
-        As `circles.prepare` takes them.
+        As `circles.prepare_circle_sums` takes them.
     target : float
         S/N.
     radius, sector : (ny, nx)
         Of every pixel.
-    least_area : (ny, nx) or float
+    min_area : (ny, nx) or float
         Area of an annulus that begins at a pixel [pixels]. It is at least a pixel wide.
 
     Returns
@@ -96,7 +96,7 @@ def annuli_of_signal(
     """
     images, live = checked_images(counts, background, variance, mask)
     flat = np.stack([image.ravel() for image in images]).astype(np.float64)
-    need = np.broadcast_to(np.asarray(least_area, np.float64), live.shape).ravel()
+    need = np.broadcast_to(np.asarray(min_area, np.float64), live.shape).ravel()
     ring = np.full(live.size, -1, np.int64)
     for one in range(int(sector.max(initial=0)) + 1):
         own = np.flatnonzero(live.ravel() & (sector.ravel() == one))

@@ -32,7 +32,7 @@ def accumulative_smoothing(
     Parameters
     ----------
     counts, background, variance, mask : (ny, nx)
-        As `circles.prepare` takes them.
+        As `circles.prepare_circle_sums` takes them.
     target : float
         S/N of the circles; where none up to 100 pixels reaches it, the circle has that radius.
     exposure : (ny, nx), optional
@@ -114,7 +114,7 @@ def _disc(prefix, y, x, half, total):  # type: ignore[no-untyped-def]
     total[0], total[1], total[2], total[3] = a, b, c, d
 
 
-def circle_sums(images: NDArray, radius: NDArray) -> NDArray[np.float64]:
+def sum_own_circles(images: NDArray, radius: NDArray) -> NDArray[np.float64]:
     """Sums of images over every pixel's own circle, by prefix sums along rows.
 
     Parameters

@@ -46,7 +46,7 @@ def voronoi_bins(
     mask: NDArray,
     target: float,
     *,
-    least_area: NDArray | float = 0.0,
+    min_area: NDArray | float = 0.0,
     largest: int = 0,
 ) -> NDArray[np.int32]:
     """Label image of Voronoi bins.
@@ -54,10 +54,10 @@ def voronoi_bins(
     Parameters
     ----------
     counts, background, variance, mask : (ny, nx)
-        As `circles.prepare` takes them.
+        As `circles.prepare_circle_sums` takes them.
     target : float
         S/N that bins have; a few per cent of them miss it by a few per cent, none has less than `GOOD` of it.
-    least_area : (ny, nx) or float
+    min_area : (ny, nx) or float
         Area of bins whose generator is there [pixels].
     largest : int
         Area above which a bin is left out [pixels]; 0: no limit.
@@ -76,7 +76,7 @@ def voronoi_bins(
     check_target(target)
     images, live = checked_images(counts, background, variance, mask)
     flat = np.ascontiguousarray(np.stack([image.ravel() for image in images]), np.float64)
-    need = _AIM**2 * np.broadcast_to(np.asarray(least_area, np.float64), mask.shape).ravel()
+    need = _AIM**2 * np.broadcast_to(np.asarray(min_area, np.float64), mask.shape).ravel()
     smooth = accumulative_smoothing(*images, mask, target)
     peak = np.unravel_index(np.argmax(np.where(live, smooth, -np.inf)), live.shape)
     pixels = np.flatnonzero(live)

@@ -20,7 +20,7 @@ from pyxt_hpc.cli.parser import make_parser, parse
 from pyxt_hpc.cli.screen import complain
 from pyxt_hpc.cli.streams import guard_streams
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, ConfigError, LaunchError, PyxtError
-from pyxt_hpc.exit_codes import answer_to
+from pyxt_hpc.exit_codes import ending_of
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.parallel.launch import read_launch
 from pyxt_hpc.parallel.world import end_ranks
@@ -81,17 +81,17 @@ def _mend_environment() -> None:
 
 def _end(error: BaseException, prints: bool) -> int:
     """Say what an exception means, once of all ranks, and see that all of them end."""
-    answer = answer_to(error)
+    ending = ending_of(error)
     # These are raised by all ranks alike; others on a rank that is not the master are its own.
     of_all = isinstance(error, (ConfigError, LaunchError, KeyboardInterrupt))
     if prints or not of_all:
-        if answer.exit_code == EXIT_DEFECT:
+        if ending.exit_code == EXIT_DEFECT:
             traceback.print_exception(error)
             log.debug("a defect:", exc_info=error)
             complain("", "this is a defect of pyxt_hpc: please report the lines above and the command")
         else:
-            complain("" if isinstance(error, KeyboardInterrupt) else "error: ", answer.line, *answer.more)
+            complain("" if isinstance(error, KeyboardInterrupt) else "error: ", ending.line, *ending.more)
             log.debug("where it came from:", exc_info=error)
     if not isinstance(error, PyxtError) or not (prints or of_all):
-        end_ranks(error, answer.exit_code)
-    return answer.exit_code
+        end_ranks(error, ending.exit_code)
+    return ending.exit_code

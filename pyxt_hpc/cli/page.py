@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from pyxt_hpc.cli.screen import echo
 
-WIDEST = 110
+MAX_WIDTH = 110
 """Columns; longer lines are hard to read."""
 
 _ASCII = str.maketrans("─•", "-*")
@@ -26,7 +26,7 @@ def plain_text(markdown: str, width: int | None = None) -> str:
     Parameters
     ----------
     width
-        Columns; None for those of the terminal, at most `WIDEST`.
+        Columns; None for those of the terminal, at most `MAX_WIDTH`.
     """
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.markdown import CodeBlock, Heading, Markdown
@@ -53,7 +53,7 @@ def plain_text(markdown: str, width: int | None = None) -> str:
     text = _PICTURE.sub(r"(Picture, \2: \1)", text)
     text = _LINK.sub(_within_reach, text)
     out = io.StringIO()
-    width = width or min(shutil.get_terminal_size((80, 24)).columns, WIDEST)
+    width = width or min(shutil.get_terminal_size((80, 24)).columns, MAX_WIDTH)
     Console(file=out, color_system=None, width=max(width, 40), force_terminal=False).print(
         Page(text, hyperlinks=False), crop=False
     )

@@ -16,7 +16,7 @@ from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.cluster.fitting import fit_configured
 from pyxt_hpc.cluster.mass import Mass
 from pyxt_hpc.cluster.profile import Profile
-from pyxt_hpc.cluster.region import RegionFit, described
+from pyxt_hpc.cluster.region import RegionFit, region_line
 from pyxt_hpc.cluster.results import FitResults
 from pyxt_hpc.cluster.sky_map import SkyMap, map_in_memory, map_of
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig, read_config
@@ -44,7 +44,7 @@ from pyxt_hpc.profiles.mass.tables import annuli_of, made_from, read_annuli
 from pyxt_hpc.profiles.tables import shell_table
 from pyxt_hpc.stages.bins.scale_map import make_region_map
 from pyxt_hpc.store.reader import open_store
-from pyxt_hpc.store.reader import read_results as read_store
+from pyxt_hpc.store.reader import read_store as read_store
 
 
 class Cluster:
@@ -179,7 +179,7 @@ class Cluster:
         config = with_settings(self.config, settings)
         region = self._region_map.numbered(np.array([number]), self._index_map)
         one = fit_one_region(self.bundle, config, region, self._sky)
-        return RegionFit(self.name, one, described(one, self.bundle, config))
+        return RegionFit(self.name, one, region_line(one, self.bundle, config))
 
     def region_at(self, ra: float, dec: float) -> int:
         """Number of the region that is centred at the pixel of a place, or of the bin that holds it.

@@ -107,9 +107,9 @@ class RegionFit:
             An empty one; None: a new one of pyplot, which notebooks show by themselves.
         """
         from pyxt_hpc.plots.figures import shown_figure
-        from pyxt_hpc.plots.spectra import SIZE, draw_on
+        from pyxt_hpc.plots.spectra import SIZE, draw_spectrum_on
 
-        return shown_figure(figure, SIZE, draw_on, self.one.fit, self._title)
+        return shown_figure(figure, SIZE, draw_spectrum_on, self.one.fit, self._title)
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture of `plot` as a PNG file, and give its path."""
@@ -137,7 +137,7 @@ class RegionFit:
         return f"<RegionFit {self.number} of {self.cluster}: {'; '.join(parts)}>"
 
 
-def described(one: OneRegion, bundle: Bundle, config: ClusterConfig) -> str:
+def region_line(one: OneRegion, bundle: Bundle, config: ClusterConfig) -> str:
     """Place and radius of a region, redshift, nH and abundance, on a line."""
     row, options = one.row, one.fit.options
     ra, dec = (float(at) for at in bundle.wcs.wcs_pix2world(row["col"], row["row"], 0))

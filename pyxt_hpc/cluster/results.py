@@ -112,4 +112,4 @@ def read_results(path: str | os.PathLike[str]) -> FitResults:
     MissingInput, DamagedFile, ForeignProduct
         If there is none, it cannot be read or is no results store.
     """
-    return FitResults(reader.read_results(Path(path)))
+    return FitResults(reader.read_store(Path(path)))

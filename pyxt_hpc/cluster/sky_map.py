@@ -87,14 +87,14 @@ class SkyMap:
         axes
             Best with ``projection=map.wcs``; None: new ones of pyplot, which notebooks show by themselves.
         """
-        from pyxt_hpc.plots.maps.pictures import Picture, draw_on
+        from pyxt_hpc.plots.maps.pictures import Picture, draw_picture_on
         from pyxt_hpc.plots.write_products import scene_of
 
         if axes is None:
             from matplotlib import pyplot as plt
 
             axes = plt.figure(figsize=(7.2, 6.0)).add_axes((0.125, 0.09, 0.68, 0.85), projection=self.wcs)
-        draw_on(axes, Picture.of(self._product), scene_of(self._regions))
+        draw_picture_on(axes, Picture.of(self._product), scene_of(self._regions))
         return axes
 
     def write(self, path: str | os.PathLike[str]) -> Path:

@@ -17,7 +17,7 @@ _MIN_RADIUS = 0.5  # of the distance of a region, from where on the profile abou
 
 
 @dataclass(frozen=True)
-class Profile:
+class BetaAndBackground:
     """S(r) = S_0 (1 + (r/r_c)^2)^(1/2 - 3 beta) + B about (row, col); counts per second and pixel."""
 
     row: float
@@ -37,14 +37,14 @@ def cluster_share(
     exposure: NDArray[np.floating],
     region: NDArray[np.bool_],
     *,
-    least: float = 0.0,
+    min_background: float = 0.0,
 ) -> float | None:
     """Share (0 to 1) of the counts in a region (ny, nx) that the cluster gives.
 
-    The background may be of any level from ``least`` [count s^-1 per pixel] on, which is there in any case: a
-    profile that falls to the edge of the field does not tell. It is taken to be as even over the field as the
-    exposure (ny, nx) [s], which is 0 where sources were cut out. None if there are too few counts for a
-    profile, or no exposure in the region.
+    The background may be of any level from ``min_background`` [count s^-1 per pixel] on, which is there in
+    any case: a profile that falls to the edge of the field does not tell. It is taken to be as even over the
+    field as the exposure (ny, nx) [s], which is 0 where sources were cut out. None if there are too few
+    counts for a profile, or no exposure in the region.
     """
     region = region & (exposure > 0)
     if counts[exposure > 0].sum() < _MIN_COUNTS or not region.any():
@@ -54,7 +54,7 @@ def cluster_share(
     radius = np.hypot(y - row, x - col)
     # cores, edges and subclusters farther in are no beta-model, and their many counts would decide the fit
     beyond = _MIN_RADIUS * float(radius.min())
-    profile = fit_profile(counts, exposure, (row, col), beyond=beyond, least=least)
+    profile = fit_profile(counts, exposure, (row, col), beyond=beyond, min_background=min_background)
     weight = exposure[region].astype(np.float64)
     cluster = float(weight @ profile.cluster(radius))
     return cluster / (cluster + profile.flat * float(weight.sum()))
@@ -66,12 +66,12 @@ def fit_profile(
     centre: tuple[float, float] | None = None,
     *,
     beyond: float = 0.0,
-    least: float = 0.0,
-) -> Profile:
+    min_background: float = 0.0,
+) -> BetaAndBackground:
     """Fit peak, core, slope and a flat background to the counts in rings, by their Poisson likelihood.
 
     The rings are about `centre` (row, col), else about the peak. Only those of which the mean radius is
-    larger than `beyond` [pixels] count; the background is not below `least`.
+    larger than `beyond` [pixels] count; the background is not below `min_background`.
     """
     row, col = centre or _peak(counts, exposure)
     live = exposure > 0
@@ -89,7 +89,7 @@ def fit_profile(
 
     def expected(p: NDArray[np.float64]) -> NDArray[np.float64]:
         model: NDArray[np.float64] = seen * (
-            np.exp(p[0]) * _shape(middle, np.exp(p[1]), p[2]) + np.exp(p[3]) + least
+            np.exp(p[0]) * _shape(middle, np.exp(p[1]), p[2]) + np.exp(p[3]) + min_background
         )
         return model
 
@@ -106,7 +106,7 @@ def fit_profile(
                 np.log(max(rate[0], outer)),
                 np.log(2.0 + share * radius.max()),
                 0.65,
-                np.log(max(0.7 * outer - least, 0.1 * outer)),
+                np.log(max(0.7 * outer - min_background, 0.1 * outer)),
             ]
         )
         for _ in range(2):  # a simplex that has collapsed starts anew
@@ -114,8 +114,10 @@ def fit_profile(
             start = found.x
         if found.fun < value:
             best, value = found.x, found.fun
-    return Profile(
-        row, col, *(float(v) for v in (np.exp(best[0]), np.exp(best[1]), best[2], np.exp(best[3]) + least))
+    return BetaAndBackground(
+        row,
+        col,
+        *(float(v) for v in (np.exp(best[0]), np.exp(best[1]), best[2], np.exp(best[3]) + min_background)),
     )
 
 

@@ -3,14 +3,19 @@
 A file that was proposed and not touched since, as its checksum tells, can be proposed again.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from astropy.coordinates import SkyCoord
 
-from pyxt_hpc.detect.region_proposals import Proposal, SkyCircle
 from pyxt_hpc.files.writing import check_regular, replacing
+
+if TYPE_CHECKING:  # stages that only ask whether a file was proposed start sooner
+    from pyxt_hpc.detect.region_proposals import Proposal, SkyCircle
 
 MARK = "# proposed by pyxt_hpc"
 _DS9 = "# Region file format: DS9 version 4.1"

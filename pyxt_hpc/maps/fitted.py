@@ -24,7 +24,7 @@ from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.painting.brightness import bin_brightness, smooth_brightness
 from pyxt_hpc.maps.painting.paint import Measured, paint_bins, paint_blocks, paint_measured
-from pyxt_hpc.store.reader import Results, read_results
+from pyxt_hpc.store.reader import Results, read_store
 from pyxt_hpc.store.rows import ROW_DTYPE, Status, is_final
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ def read_fitted_regions(config: ClusterConfig, resolution: int | None = None) ->
     where = read_region_map(config, bundle)
     if owner := current_owner(path):
         log.warning("%s: %s is writing it: maps will show what is fitted now", path, owner)
-    results = read_results(path)
+    results = read_store(path)
     check_bundle(results, bundle, path, config)
     fitted = int(results.settings["resolution"])
     if resolution is not None and where.effective_resolution(resolution) != fitted:

@@ -16,7 +16,7 @@ from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.provenance import fingerprint
 
-_LONGEST_TEXT = 67
+_MAX_TEXT = 67
 """Letters of a string that is whole in one card of a header."""
 
 BLANK = -1
@@ -159,7 +159,7 @@ def write_map(
     if product.integer:
         cards["BLANK"] = BLANK
     texts = (card[0] if isinstance(card, tuple) else card for card in cards.values())
-    if any(isinstance(text, str) and len(text) > _LONGEST_TEXT for text in texts):
+    if any(isinstance(text, str) and len(text) > _MAX_TEXT for text in texts):
         cards = {"LONGSTRN": ("OGIP 1.0", "long strings go on in CONTINUE"), **cards}
     write_image(
         product.path,

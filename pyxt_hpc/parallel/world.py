@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, EXIT_TRY_AGAIN, LaunchError
-from pyxt_hpc.exit_codes import answer_to
+from pyxt_hpc.exit_codes import ending_of
 from pyxt_hpc.files.quoting import one_line
 from pyxt_hpc.parallel.launch import RANKS_VARIABLE, Launch, read_launch, requested_ranks
 from pyxt_hpc.parallel.signals import (
@@ -62,7 +62,7 @@ class World:
             try:
                 yield
             except BaseException as error:
-                self.comm.bcast(answer_to(error).exit_code, root=0)
+                self.comm.bcast(ending_of(error).exit_code, root=0)
                 mark_known_to_all(error)
                 raise
             self.comm.bcast(EXIT_DONE, root=0)

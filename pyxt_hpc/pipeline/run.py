@@ -152,7 +152,7 @@ def _came_with_bundle(config: ClusterConfig) -> bool:
     return True
 
 
-def make_maps(
+def make_map_files(
     config: ClusterConfig,
     echo: Echo,
     names: Sequence[str] = (),
@@ -179,7 +179,7 @@ def make_maps(
     style
         Of the pictures; None: the usual one.
     """
-    from pyxt_hpc.maps import commands
+    from pyxt_hpc.maps import make
     from pyxt_hpc.maps.catalogue import map_names, need_fits
     from pyxt_hpc.maps.fitted import read_fitted_regions
     from pyxt_hpc.maps.image import read_cluster_image
@@ -197,7 +197,7 @@ def make_maps(
         echo(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
     image = regions or read_cluster_image(config)
     sheets = Sheets(masked=mask is not None)
-    products = commands.make_maps(image, names, mode, expression)
+    products = make.make_maps(image, names, mode, expression)
     for line in map_lines(write_products(image, products, style, sheets)):
         echo(line)
     if regions is not None:
@@ -231,15 +231,15 @@ def _fit_what_is_missing(
     config: ClusterConfig, world: World, num_cpus: int | None, resolution: int, replace: bool, echo: Echo
 ) -> None:
     """Fit what the store lacks; a store of other data or settings is replaced only if that is agreed."""
-    from pyxt_hpc.stages.fitting import fit_spectra
+    from pyxt_hpc.stages.fitting import fit_into_store
 
     n_workers = count_workers(num_cpus, config, world)
     try:
-        summary = fit_spectra(config, world, n_workers, resolution=resolution, resume=True)
+        summary = fit_into_store(config, world, n_workers, resolution=resolution, resume=True)
     except ForeignProduct as error:
         if not replace:
             raise ForeignProduct(f"{error}; `run --yes` fits anew") from None
-        summary = fit_spectra(config, world, n_workers, resolution=resolution, resume=False)
+        summary = fit_into_store(config, world, n_workers, resolution=resolution, resume=False)
     if summary is not None:
         for line in fitting_lines(summary):
             echo(line)
@@ -248,12 +248,12 @@ def _fit_what_is_missing(
 def _update_maps(config: ClusterConfig, resolution: int, echo: Echo) -> None:
     from pyxt_hpc.provenance import fingerprint
     from pyxt_hpc.steps import Step, run_if_outdated
-    from pyxt_hpc.store.reader import read_results
+    from pyxt_hpc.store.reader import read_store
 
     layout = Layout.of(config)
     settings = {one.attribute: getattr(config, one.attribute) for one in SECTIONS["maps"].values()}
     # The file itself changes whenever it is opened to go on.
-    results = read_results(layout.results)
+    results = read_store(layout.results)
     settings["fits"] = fingerprint({"rows": results.rows, "status": results.status})
     step = Step(
         name="make-maps",
@@ -264,7 +264,7 @@ def _update_maps(config: ClusterConfig, resolution: int, echo: Echo) -> None:
     )
 
     def make() -> dict:
-        make_maps(config, echo, resolution=resolution)
+        make_map_files(config, echo, resolution=resolution)
         return {}
 
     if run_if_outdated(step, make).reason is None:

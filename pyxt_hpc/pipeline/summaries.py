@@ -80,7 +80,7 @@ def exposures(facts: "Facts") -> str:
     return f"{most:.1f}" if least > 0.99 * most else f"{least:.1f} to {most:.1f}"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def aligned_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Columns as wide as their longest text, flush right."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
@@ -91,7 +91,7 @@ def preprocessing_lines(stage: str, outcome: "StageResult") -> Iterator[str]:
     """A table of the observations, and what was written or why not."""
     columns = OBSERVATION_COLUMNS[stage]
     if columns:
-        yield from table(
+        yield from aligned_columns(
             ("ObsID", *columns),
             [
                 (obsid, *(show(facts) for show in columns.values()))
@@ -195,7 +195,7 @@ def fit_lines(names: Sequence[str], rows: "np.ndarray") -> Iterator[str]:
         return f"{row[name]:.4g} " + " ".join(f"{s:+.2g}" if np.isfinite(s) else "open" for s in sides)
 
     score = "goodness" in (rows.dtype.names or ())
-    return table(
+    return aligned_columns(
         ("region", *(f"{name}{units.get(name, '')}" for name in free), "statistic", "dof",
          *(["goodness"] if score else []), "flags"),
         [
@@ -214,7 +214,7 @@ def fit_lines(names: Sequence[str], rows: "np.ndarray") -> Iterator[str]:
 
 def calibration_lines(calibration: "Calibration") -> Iterator[str]:
     """A table of kT's bias and coverage in classes, and what it means."""
-    yield from table(
+    yield from aligned_columns(
         ("", "from", "to", "regions", "fits", "kT bias", "+-", "in errors", "coverage", "+-", "errors x"),
         [
             (

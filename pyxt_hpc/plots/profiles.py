@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyxt_hpc.plots.figures import plain_log_ticks
 from pyxt_hpc.profiles.analysis import ClusterProfile
-from pyxt_hpc.profiles.gas.thermodynamics import Gas, Interval, ShellGeometry
+from pyxt_hpc.profiles.gas.thermodynamics import Gas, Intervals, ShellGeometry
 from pyxt_hpc.profiles.tables import grouped_rings
 
 FloatArray = NDArray[np.float64]
@@ -90,7 +90,7 @@ def draw_gas(figure: Figure, profile: ClusterProfile) -> None:
         axes.tick_params(which="both", direction="in", right=True)
     rows = profile.rows
     middle = np.sqrt(0.5 * (geometry.edges_kpc[1:] ** 2 + geometry.edges_kpc[:-1] ** 2))
-    projected = Interval(rows["kT"], rows["kT_lo"], rows["kT_hi"])
+    projected = Intervals(rows["kT"], rows["kT_lo"], rows["kT_hi"])
     _points(panels[0], profile, middle, projected, _ANNULI, "annuli, projected")
     hottest = np.nanmax(np.concatenate([rows["kT"], _value(profile, "kT")]))
     panels[0].set_ylim(0.0, 1.5 * float(hottest))
@@ -143,7 +143,7 @@ def _points(
     axes: Axes,
     profile: ClusterProfile,
     radius: FloatArray,
-    interval: Interval,
+    interval: Intervals,
     colour: str,
     label: str,
     *,

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.shocks.fronts import DENSITY_SIGMA, Front, mach_of_temperature
-from pyxt_hpc.maps.shocks.polyline import polyline
 from pyxt_hpc.maps.shocks.search import ShockSearch
 from pyxt_hpc.plots.ds9.region_file import write_regions
 from pyxt_hpc.plots.figures import save
@@ -46,9 +45,8 @@ def _lines(regions: FittedRegions, fronts: Sequence[Front]) -> Iterator[str]:
     wcs = regions.bundle.wcs
     for number, front in enumerate(fronts, 1):
         text = f"M {front.mach:.2f} ({front.mach_lo:.2f}-{front.mach_hi:.2f}), {front.significance:.1f} sigma"
-        corners = polyline(front)
-        ra, dec = (at.tolist() for at in wcs.wcs_pix2world(corners[:, 1], corners[:, 0], 0))
-        for i in range(len(corners) - 1):
+        ra, dec = (at.tolist() for at in wcs.wcs_pix2world(front.line[:, 1], front.line[:, 0], 0))
+        for i in range(len(ra) - 1):
             ends = f"{ra[i]:.6f},{dec[i]:.6f},{ra[i + 1]:.6f},{dec[i + 1]:.6f}"
-            words = f" text={{{text}}}" if i == (len(corners) - 1) // 2 else ""
+            words = f" text={{{text}}}" if i == (len(ra) - 1) // 2 else ""
             yield f"line({ends}) # line=0 0 color=#d55e00 width=2{words} tag={{front {number}}}"

@@ -44,18 +44,18 @@ def draw_spectrum(path: Path, fit: SingleFit, name: str) -> None:
     square roots of a point's share of the statistic: for many counts standard deviations.
     """
     refuse_to_replace(path, (b"\x89PNG", b"%PDF", b"<?xml", b"%!PS", b"RIFF", b"\xff\xd8"), "a picture")
-    write_figure(path, SIZE, draw_on, fit, name)
+    write_figure(path, SIZE, draw_spectrum_on, fit, name)
 
 
-def draw_on(figure: Figure, fit: SingleFit, name: str) -> None:
+def draw_spectrum_on(figure: Figure, fit: SingleFit, name: str) -> None:
     """Draw what `draw_spectrum` draws on an empty figure."""
     figure.set_layout_engine("constrained")
     drawn = [_as_drawn(observation) for observation in fit.observations]
     if len(drawn) > len(COLOURS):
         drawn = [added_up(drawn)]
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    least = COUNTS_OF_POINT if len(drawn) == 1 else COUNTS_OF_SEVERAL
-    points = [points_of(one, fit.options.statistic, least) for one in drawn]
+    min_counts = COUNTS_OF_POINT if len(drawn) == 1 else COUNTS_OF_SEVERAL
+    points = [join_bins(one, fit.options.statistic, min_counts) for one in drawn]
     for colour, one, its_points in zip(COLOURS, drawn, points, strict=False):
         _draw_points(axes, below, its_points, colour, faint=len(drawn) > 1)
         _draw_models(axes, one, colour)
@@ -133,9 +133,9 @@ class Points:
     residual: NDArray[np.float64]
 
 
-def points_of(drawn: DrawnSpectrum, statistic: str, least: int) -> Points:
-    """Neighbouring bins joined until a point has `least` counts, or is as wide as points become."""
-    starts = np.array(list(_starts(drawn, least)))
+def join_bins(drawn: DrawnSpectrum, statistic: str, min_counts: int) -> Points:
+    """Neighbouring bins joined until a point has `min_counts` counts, or is as wide as points become."""
+    starts = np.array(list(_starts(drawn, min_counts)))
     S, B, m, per = (
         np.add.reduceat(a, starts) for a in (drawn.counts, drawn.background, drawn.source_model, drawn.per)
     )
@@ -156,13 +156,13 @@ def points_of(drawn: DrawnSpectrum, statistic: str, least: int) -> Points:
     )
 
 
-def _starts(drawn: DrawnSpectrum, least: int) -> Iterator[int]:
+def _starts(drawn: DrawnSpectrum, min_counts: int) -> Iterator[int]:
     """First bin of each point; none reaches over a gap."""
     widest = max(int(_MAX_POINT * len(drawn.counts)), 1)
     after_gap = np.append(True, _gaps(drawn.energy))
     first, total = 0, 0.0
     for i, value in enumerate(drawn.counts):
-        if after_gap[i] or total >= least or i - first >= widest:
+        if after_gap[i] or total >= min_counts or i - first >= widest:
             yield i
             first, total = i, 0.0
         total += value

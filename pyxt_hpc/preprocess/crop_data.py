@@ -29,18 +29,16 @@ from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.progress import counted
-from pyxt_hpc.preprocess.background.blank_sky import ParticleScale, particle_scale, particles, thinned
+from pyxt_hpc.preprocess.background.blank_sky import ParticleScale, particle_events, particle_scale, thinned
 from pyxt_hpc.preprocess.background.local_background import LOCAL_OVERSAMPLING, local_counts_keyword
 from pyxt_hpc.preprocess.background.seeds import stage_rng
 from pyxt_hpc.preprocess.checks.energies import check_band
-from pyxt_hpc.preprocess.generate_responses import STAGE as BEFORE
 from pyxt_hpc.preprocess.images.bundle_images import combined_images, counts_of, write_images
 from pyxt_hpc.preprocess.inputs.area_maps import read_area_maps
-from pyxt_hpc.preprocess.inputs.arf_position import points_of
+from pyxt_hpc.preprocess.inputs.arf_position import points_on_chips
 from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.inputs.response_pairing import OTHERS_TAKE_IT, find_datasets
 from pyxt_hpc.preprocess.inputs.supplied import need, need_regions
-from pyxt_hpc.preprocess.remove_sources import STAGE as CLEANING
 from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
 log = logging.getLogger(__name__)
@@ -50,7 +48,7 @@ STAGE = "crop-data"
 _VIGNETTING_KEV = (1.49, 3.8, 5.0, 6.6)
 _MIN_LIVE = 0.1  # share of the exposure below which a pixel at an edge is left out
 _MAX_OFF_AXIS_ARCMIN = 60.0
-_MAPS_AGAIN = f"do again: pyxt-hpc {BEFORE}; without CIAO set backend = builtin before"
+_MAPS_AGAIN = "do again: pyxt-hpc generate-responses; without CIAO set backend = builtin before"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +79,13 @@ def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> 
     """
     need_regions(layout.crop_reg, layout.sources_reg)
     cleaned = [path(o) for o in config.observation_ids for path in (layout.geometry, layout.clean_events)]
-    need(f"pyxt-hpc {CLEANING}", *cleaned)
+    need("pyxt-hpc remove-sources", *cleaned)
     datasets = find_datasets(config, layout)
     responses = [path for dataset in datasets for path in _response_files(layout, dataset)]
     # of an observation with chips of both kinds, one may be without a response
     enough = {dataset.obsid for dataset in datasets if _has_response(layout, dataset)}
     need(
-        f"pyxt-hpc {BEFORE}",
+        "pyxt-hpc generate-responses",
         *(path for d in datasets if d.obsid not in enough for path in _response_files(layout, d)),
     )
     places = [layout.response_region(d.name) for d in datasets if d.place and _has_response(layout, d)]
@@ -279,7 +277,7 @@ def _middle(place: Dataset, layout: Layout, reader: RegionReader) -> tuple[float
     """RA, Dec [deg] of a place."""
     geometry = read_geometry(layout.geometry(place.obsid)).of_chips(place.chips)
     region = reader.read(layout.response_region(place.name))
-    return mean_direction(*points_of(region, geometry, reader.frames))
+    return mean_direction(*points_on_chips(region, geometry, reader.frames))
 
 
 def _nearest(middles: Sequence[tuple[float, float]], grid: SkyGrid) -> NDArray[np.int64]:
@@ -305,7 +303,7 @@ def _scaled_background(
         error = share / np.sqrt(made_from) if made_from else np.nan
         return background, ParticleScale(share, float(error), {0: share})
     # on whole chips, not only in the crop: the particle background is the same everywhere on a chip
-    high, blank = (particles(e, selection.bright, selection.frames) for e in (events, background))
+    high, blank = (particle_events(e, selection.bright, selection.frames) for e in (events, background))
     scale = particle_scale(high, blank, live_s)
     return thinned(background, scale, rng), scale
 

@@ -39,7 +39,6 @@ from pyxt_hpc.preprocess.inputs.arf_position import ArfPosition, find_arf_positi
 from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.inputs.response_pairing import SuppliedResponse, find_datasets, find_responses
 from pyxt_hpc.preprocess.inputs.supplied import need, need_regions
-from pyxt_hpc.preprocess.remove_sources import STAGE as BEFORE
 from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
 log = logging.getLogger(__name__)
@@ -69,7 +68,8 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = F
     """
     ciao_part(STAGE, config, layout, force=force)
     obsids = config.observation_ids
-    need(f"pyxt-hpc {BEFORE}", *(path(o) for o in obsids for path in (layout.clean_events, layout.geometry)))
+    needed = (path(obsid) for obsid in obsids for path in (layout.clean_events, layout.geometry))
+    need("pyxt-hpc remove-sources", *needed)
     frames = RegionReader.of(layout, obsids).frames
     found, left_out = find_responses(config, layout, find_datasets(config, layout), frames)
     need_regions(*(layout.response_region(r.dataset.name) for r in found if r.dataset.place))

@@ -250,7 +250,7 @@ def _gti_of_chips(events: EventList, chips: tuple[int, ...]) -> dict[int, NDArra
         )
     gti = {chip: events.gti[chip] for chip in chips}
     check_span(events.path, gti_arithmetic.union(list(gti.values())))
-    times = [gti_arithmetic.total(intervals) for intervals in gti.values()]
+    times = [gti_arithmetic.ontime(intervals) for intervals in gti.values()]
     if min(times) < (1 - _MAX_TIME_DIFFERENCE) * max(times):
         log.info(
             "%s: good time differs from CCD to CCD: %s ks; each has its own exposure",

@@ -32,7 +32,6 @@ from pyxt_hpc.preprocess.images.proposal_plot import draw_proposal
 from pyxt_hpc.preprocess.inputs.response_pairing import find_datasets
 from pyxt_hpc.preprocess.inputs.supplied import need
 from pyxt_hpc.preprocess.inputs.wavdetect_sources import outside_core, read_sources
-from pyxt_hpc.preprocess.process_data import STAGE as BEFORE
 from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
 log = logging.getLogger(__name__)
@@ -51,7 +50,7 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
     ciao_part(STAGE, config, layout, force=force)
     drawn = [layout.sources_reg, layout.exclude_reg, layout.crop_reg]
     geometries = [layout.geometry(obsid) for obsid in config.observation_ids]
-    need(f"pyxt-hpc {BEFORE}", *_images(layout), *geometries)
+    need("pyxt-hpc process-data", *_images(layout), *geometries)
     datasets = find_datasets(config, layout)
     circles = [layout.response_region(dataset.name) for dataset in datasets]
     # with nothing to find there is nothing to fail in
@@ -119,7 +118,8 @@ def read_field_images(layout: Layout) -> FieldImages:
     """The merged images of stage 1."""
     values = []
     for path in _images(layout):
-        with open_fits(path, "merged image", f"make it again: pyxt-hpc {BEFORE} --force", ours=True) as hdus:
+        again = "make it again: pyxt-hpc process-data --force"
+        with open_fits(path, "merged image", again, ours=True) as hdus:
             values.append(hdus[0].data.astype(hdus[0].data.dtype.newbyteorder("=")))
             wcs = WCS(hdus[0].header)
     counts, exposure, background, psf = values

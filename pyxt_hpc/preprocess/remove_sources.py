@@ -31,7 +31,6 @@ from pyxt_hpc.preprocess.images.light_curve_plot import CleanedCurve, draw_light
 from pyxt_hpc.preprocess.images.merged_images import MergedField, merge_field, write_field_image
 from pyxt_hpc.preprocess.inputs.drawn_regions import FieldRegions, RegionReader
 from pyxt_hpc.preprocess.inputs.supplied import need, need_regions
-from pyxt_hpc.preprocess.process_data import STAGE as BEFORE
 from pyxt_hpc.steps import Facts, StageResult, Step, StepResult, run_if_outdated
 
 log = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ def remove_sources(
     """
     ciao_part(STAGE, config, layout, force=force)
     need_regions(layout.sources_reg)
-    need(f"pyxt-hpc {BEFORE}", *map(layout.filtered_events, config.observation_ids))
+    need("pyxt-hpc process-data", *map(layout.filtered_events, config.observation_ids))
     # syntax first: a slip of the pen is told before anything is computed
     regions = _read_regions(layout, config.observation_ids)
     outcomes: dict[str, StepResult] = {}
@@ -157,7 +156,7 @@ def _clean_observation(
 
 
 def _total(gti: Mapping[int, NDArray[np.float64]]) -> float:
-    return sum(gti_arithmetic.total(intervals) for intervals in gti.values())
+    return sum(gti_arithmetic.ontime(intervals) for intervals in gti.values())
 
 
 def _clean(
@@ -266,8 +265,8 @@ def _cluster_in_background(
     ra, dec = field.grid.centres()
     exposure = np.where(contains(regions.sources, ra, dec, regions.frames), 0.0, field.exposure)
     region = contains(regions.background, ra, dec, regions.frames)
-    least = min_background_rate(field.grid.pixel_scale_arcsec)
-    share = cluster_share(field.counts, exposure, region, least=least)
+    min_background = min_background_rate(field.grid.pixel_scale_arcsec)
+    share = cluster_share(field.counts, exposure, region, min_background=min_background)
     if share is not None and share > _MAX_CLUSTER_SHARE:
         yield (
             f"{regions.background.path}: about {share:.0%} of its 0.5-7 keV counts are the cluster's, by a "

@@ -17,7 +17,7 @@ from pyxt_hpc.profiles.brightness.beta_models import BetaProfile, fit_beta_model
 from pyxt_hpc.profiles.brightness.edges import Edge, fit_edge
 from pyxt_hpc.profiles.brightness.rings import BandImages, Rings, SoftBand, rings_of, soft_band
 from pyxt_hpc.profiles.centre import Frame, find_frame
-from pyxt_hpc.profiles.core import Core, classify, concentration
+from pyxt_hpc.profiles.cool_core import Core, classify, concentration
 from pyxt_hpc.profiles.gas.density import BrightnessDensity, fit_density, norm_per_measure
 from pyxt_hpc.profiles.gas.deprojection import Deprojection, ShellFit, Shells, fit_shells
 from pyxt_hpc.profiles.gas.intervals import intervals_of
@@ -25,7 +25,7 @@ from pyxt_hpc.profiles.gas.projection import projection_matrix
 from pyxt_hpc.profiles.gas.thermodynamics import (
     EntropyFit,
     Gas,
-    Interval,
+    Intervals,
     ShellGeometry,
     density_of_norm,
     fit_entropy,
@@ -181,7 +181,7 @@ class ClusterProfile:
     geometry: ShellGeometry
     gas: Gas
     gas_draws: Gas
-    shells: dict[str, Interval]
+    shells: dict[str, Intervals]
     status: tuple[str, ...]
     entropy_fit: EntropyFit | None
     core: Core

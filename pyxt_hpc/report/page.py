@@ -103,7 +103,7 @@ def write_report(config: ClusterConfig, path: Path | None = None) -> ReportSumma
     regions = read_fitted_regions(config)
     for max_regions in MAX_REGIONS:
         context, data, payload = _collect(config, regions, max_regions)
-        page = render(context, data, payload).encode("utf-8")
+        page = report_html(context, data, payload).encode("utf-8")
         if len(page) <= MAX_BYTES:
             break
     else:
@@ -120,7 +120,7 @@ def write_report(config: ClusterConfig, path: Path | None = None) -> ReportSumma
     )
 
 
-def render(context: dict[str, Any], data: dict[str, Any], payload: str) -> str:
+def report_html(context: dict[str, Any], data: dict[str, Any], payload: str) -> str:
     """The page's text.
 
     Everything of the context is escaped; of the three texts that are not HTML none can end its element: style

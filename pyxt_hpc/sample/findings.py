@@ -12,7 +12,7 @@ from pyxt_hpc.errors import PyxtError
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.fit.flags import DOUBTFUL
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import Status
 
 NAMES = ("regions", "kT", "error", "doubtful", "picture")
@@ -37,7 +37,7 @@ def _numbers(path: Path) -> dict[str, str]:
     if not check_regular(path):
         return {}
     try:
-        results = read_results(path)
+        results = read_store(path)
     except PyxtError:  # damaged, or of another version: the next run of the cluster tells
         return {}
     done = results.rows[results.status == Status.DONE]

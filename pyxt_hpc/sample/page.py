@@ -23,7 +23,7 @@ def write_page(layout: SampleLayout, rows: Sequence[Row]) -> None:
     layout.folder.mkdir(parents=True, exist_ok=True)
     while True:
         outcomes = _outcomes(layout, rows)
-        text = render(layout, rows, outcomes)
+        text = sample_html(layout, rows, outcomes)
         with replacing(layout.page) as temporary:
             temporary.write_text(text, encoding="utf-8")
         # whoever writes last looks again: a page that was overtaken does not stay
@@ -31,7 +31,7 @@ def write_page(layout: SampleLayout, rows: Sequence[Row]) -> None:
             return
 
 
-def render(layout: SampleLayout, rows: Sequence[Row], outcomes: Sequence[Outcome]) -> str:
+def sample_html(layout: SampleLayout, rows: Sequence[Row], outcomes: Sequence[Outcome]) -> str:
     """The page's text."""
     entries = [_entry(layout, row, one) for row, one in zip(rows, outcomes, strict=True)]
     number = Counter(one.state for one in outcomes)

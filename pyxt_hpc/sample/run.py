@@ -15,7 +15,7 @@ from pyxt_hpc.errors import (
     MissingInput,
     PyxtError,
 )
-from pyxt_hpc.exit_codes import answer_to
+from pyxt_hpc.exit_codes import ending_of
 from pyxt_hpc.files.text import resolved
 from pyxt_hpc.files.writing import check_regular, replacing
 from pyxt_hpc.layout import Layout, SampleLayout
@@ -124,7 +124,7 @@ def _run_one(
     try:
         now = replace(now, configuration=prepare_configuration(layout, row, before.configuration))
         config = read_config(layout.config(row.name))
-        now = replace(now, made_from=made_from(config, request))
+        now = replace(now, made_from=request_fingerprint(config, request))
         if _is_done(before, now, config, request):
             echo(f"{row.name}: done already")
             return before, False
@@ -145,15 +145,15 @@ def _run_one(
             now, state=state, reason=ended.reason, exit_code=ended.exit_code, found=findings(config)
         )
         if state == ClusterState.DONE:  # what was drawn or proposed meanwhile belongs to it
-            now = replace(now, made_from=made_from(config, request))
+            now = replace(now, made_from=request_fingerprint(config, request))
     except Exception as error:
-        answer = answer_to(error)
-        if answer.exit_code == EXIT_DEFECT:
+        ending = ending_of(error)
+        if ending.exit_code == EXIT_DEFECT:
             log.exception("%s: a defect of pyxt_hpc; please report it", row.name)
         reason = (
-            " ".join([answer.line, *answer.more]) or f"a defect of pyxt_hpc: {type(error).__name__}: {error}"
+            " ".join([ending.line, *ending.more]) or f"a defect of pyxt_hpc: {type(error).__name__}: {error}"
         )
-        now = replace(now, reason=reason, exit_code=answer.exit_code)
+        now = replace(now, reason=reason, exit_code=ending.exit_code)
     now = replace(now, ended=time.time(), seconds=time.time() - began)
     write_outcome(path, now)
     return now, stopped
@@ -204,7 +204,7 @@ def _compare(path: Path, row: Row, table: Path) -> None:
         raise ConfigError(f"{path}: {'; '.join(different)}: make them agree, or remove the configuration")
 
 
-def made_from(config: ClusterConfig, request: SampleRequest) -> str:
+def request_fingerprint(config: ClusterConfig, request: SampleRequest) -> str:
     """Fingerprint of the configuration, of what a person draws, and of what is asked."""
     layout = Layout.of(config)
     drawn = [layout.sources_reg, layout.exclude_reg, layout.background_reg, layout.crop_reg]

@@ -69,11 +69,13 @@ def read_sample(path: Path) -> list[Row]:
     if not problems:
         for line, cells in body:
             row = _row(line, cells, columns, head, problems)
-            earlier = next((one for one in rows if row and one.name == row.name), None)
-            if earlier is not None:
+            # on file systems that ignore capitals both would have one folder
+            earlier = next((one for one in rows if row and one.name.lower() == row.name.lower()), None)
+            if row and earlier is not None:
+                capitals = "" if earlier.name == row.name else ", and differs in capitals only"
                 problems.append(
                     f"line {line}, column {_head_of('name', columns, head)}: {quoted(earlier.name)} is on "
-                    f"line {earlier.line} already"
+                    f"line {earlier.line} already{capitals}"
                 )
             elif row:
                 rows.append(row)

@@ -22,7 +22,7 @@ from pyxt_hpc.parallel.launch import BAR_VARIABLE, find_mpiexec
 from pyxt_hpc.simulate.acis.observe import ObservationPlan, demo_plans, simulate_cluster
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
 from pyxt_hpc.simulate.truth import TruthComparison, compare_with_truth
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import Status
 
 NAME = "demo"
@@ -97,7 +97,7 @@ def run_demo(directory: Path, ranks: int | None, echo: Callable[[str], None]) ->
         seconds[name] = time.perf_counter() - start
 
     layout = Layout.of(read_config(config_path))
-    results = read_results(layout.results)
+    results = read_store(layout.results)
     done = results.rows[results.status == Status.DONE]
     return DemoSummary(
         seconds=seconds,

@@ -80,24 +80,24 @@ def fwhm(rmf: Rmf) -> NDArray[np.float64]:
     matrix = rmf.sparse
     width = rmf.channel_hi_keV - rmf.channel_lo_keV
     centre = 0.5 * (rmf.channel_hi_keV + rmf.channel_lo_keV)
-    result = np.full(matrix.shape[0], np.nan)
-    for i in range(matrix.shape[0]):
-        row = slice(matrix.indptr[i], matrix.indptr[i + 1])
-        channel = matrix.indices[row]
-        if len(channel) == 0 or not matrix.data[row].max() > 0:
-            continue
-        # one empty channel on either side, so that the half maximum is always crossed
-        first = channel.min() - 1
-        height = np.zeros(channel.max() - first + 2)
-        height[channel - first] = matrix.data[row] / width[channel]
-        at = np.clip(np.arange(first, first + len(height)), 0, len(centre) - 1)
-        energy = centre[at] + (np.arange(first, first + len(height)) - at) * width[at]
-        peak, half = int(np.argmax(height)), 0.5 * height.max()
-        below = np.flatnonzero(height < half)
-        left, right = below[below < peak].max(), below[below > peak].min()
-        low = np.interp(half, height[left : left + 2], energy[left : left + 2])
-        high = np.interp(-half, -height[right - 1 : right + 1], energy[right - 1 : right + 1])
-        result[i] = high - low
+    # one empty channel on either side, so that the half maximum is always crossed
+    energy = np.concatenate([centre[:1] - width[:1], centre, centre[-1:] + width[-1:]])
+    every = np.zeros((matrix.shape[0], len(energy)))
+    every[:, 1:-1] = matrix.toarray() / width
+    result = np.full(len(every), np.nan)
+    seen = np.flatnonzero(every.max(axis=1) > 0)
+    height, row = every[seen], np.arange(len(seen))
+    peak = np.argmax(height, axis=1)
+    half = 0.5 * height[row, peak]
+    below, channel = height < half[:, None], np.arange(len(energy))
+    right = np.argmax(below & (channel > peak[:, None]), axis=1)
+    left = len(energy) - 1 - np.argmax((below & (channel < peak[:, None]))[:, ::-1], axis=1)
+
+    def crossing(first: NDArray[np.int64]) -> NDArray[np.float64]:
+        slope = (energy[first + 1] - energy[first]) / (height[row, first + 1] - height[row, first])
+        return energy[first] + slope * (half - height[row, first])
+
+    result[seen] = crossing(right - 1) - crossing(left)
     return result
 
 

@@ -11,7 +11,7 @@ from pyxt_hpc.fit.flags import DOUBTFUL
 from pyxt_hpc.fit.inputs import check_bundle, read_cluster_bundle
 from pyxt_hpc.fit.table import dataset_names, fits_table
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.reader import BLOCK, read_results
+from pyxt_hpc.store.reader import BLOCK, read_store
 from pyxt_hpc.store.rows import Status, is_final
 
 CSV_COLUMNS = (
@@ -42,7 +42,7 @@ def export_fits(config: ClusterConfig, form: str, output: Path | None = None) ->
     layout = Layout.of(config)
     bundle = read_cluster_bundle(config)
     obsids = [observation.dataset for observation in bundle.observations]
-    results = read_results(layout.results)
+    results = read_store(layout.results)
     check_bundle(results, bundle, layout.results, config)
     folder = output or layout.acb
     if form == "ecsv":

@@ -20,8 +20,8 @@ from pyxt_hpc.parallel.pools.pool import Payload, Pool
 from pyxt_hpc.parallel.world import World
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
-from pyxt_hpc.store.opening import Contents, open_results
 from pyxt_hpc.store.parts import WHOLE, Part, remove_absorbed_parts, slice_of
+from pyxt_hpc.store.resume import StoreContents, open_results
 from pyxt_hpc.store.rows import Status, is_final
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -63,7 +63,7 @@ def fit_chunk(context: RegionFits, indices: np.ndarray) -> np.ndarray:
     return context.fit(indices).view(np.uint8)
 
 
-def read_fit_inputs(config: ClusterConfig, resolution: int) -> tuple[Contents, Payload]:
+def read_fit_inputs(config: ClusterConfig, resolution: int) -> tuple[StoreContents, Payload]:
     """Read and check everything, so that whatever is wrong is known before the first fit.
 
     Returns
@@ -82,7 +82,7 @@ def read_fit_inputs(config: ClusterConfig, resolution: int) -> tuple[Contents, P
     settings = fit_settings(
         config, bundle, sky, where.effective_resolution(resolution), bins=where.labels is not None
     )
-    contents = Contents(regions.table, settings, fit_fingerprint(settings, regions))
+    contents = StoreContents(regions.table, settings, fit_fingerprint(settings, regions))
     fits = RegionFits.of(bundle, config, regions.table, sky, regions.runs)
     return contents, Payload(*fits.to_shared())
 
@@ -124,7 +124,7 @@ def _begin(
     return open_results(Layout.of(config), contents, part, resume=resume), contents.regions, payload
 
 
-def fit_spectra(
+def fit_into_store(
     config: ClusterConfig,
     world: World,
     n_workers: int,

@@ -10,9 +10,9 @@ from pyxt_hpc.errors import ForeignProduct, MissingInput
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.fit.inputs import fit_fingerprint, read_cluster_bundle, read_region_map
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.opening import Contents, resume_or_create
 from pyxt_hpc.store.parts import PartState, add_parts, identity_of
 from pyxt_hpc.store.reader import open_store
+from pyxt_hpc.store.resume import StoreContents, resume_or_create
 from pyxt_hpc.store.rows import is_final
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -68,7 +68,7 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
             f"{paths[0]}: its regions are not those of {layout.scale_map}: run `pyxt-hpc fit-spectra` again"
         )
     numbers = regions.table["region"]
-    with resume_or_create(layout.results, Contents(regions.table, settings, identity)) as store:
+    with resume_or_create(layout.results, StoreContents(regions.table, settings, identity)) as store:
         before = int(is_final(store.status()).sum())
         parts = add_parts(store, numbers, paths)
         after = int(is_final(store.verified()).sum())

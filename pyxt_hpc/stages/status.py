@@ -83,7 +83,7 @@ def read_statuses(layout: Layout) -> list[StoreStatus]:
 
 
 def read_status(path: Path) -> StoreStatus:
-    """Status of one store; raises as `pyxt_hpc.store.reader.read_results`."""
+    """Status of one store; raises as `pyxt_hpc.store.reader.read_store`."""
     writer = current_owner(path)
     with open_store(path) as file:
         status = file.read("status")

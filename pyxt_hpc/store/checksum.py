@@ -43,7 +43,7 @@ def with_crc(row: np.ndarray, seed: int) -> np.ndarray:
     return row
 
 
-def matching(rows: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+def matching_rows(rows: np.ndarray, seed: int) -> Iterator[np.ndarray]:
     """Rows of a small table that were written and match the checksum in their column `crc`."""
     for row in rows[rows["crc"] != 0]:
         if _crc(row, seed) == row["crc"]:

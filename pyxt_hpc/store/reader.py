@@ -11,7 +11,7 @@ import numpy as np
 from pyxt_hpc.errors import MissingInput
 from pyxt_hpc.files.tablefile import TableFile
 from pyxt_hpc.files.writing import check_regular
-from pyxt_hpc.store.checksum import checksums, matching
+from pyxt_hpc.store.checksum import checksums, matching_rows
 from pyxt_hpc.store.rows import (
     ROW_DTYPE,
     RUN_DTYPE,
@@ -82,7 +82,7 @@ class Results:
     torn: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def read_results(path: Path) -> Results:
+def read_store(path: Path) -> Results:
     """Read a store, also while another process writes it; a row that fails its checksum is pending.
 
     Raises MissingInput if there is none; DamagedFile if it is truncated or not HDF5; ForeignProduct if it is
@@ -92,9 +92,11 @@ def read_results(path: Path) -> Results:
         rows, status, torn = (
             np.zeros(file.length("rows"), dtype) for dtype in (ROW_DTYPE, np.uint8, np.bool_)
         )
-        for start, *values in verified_blocks(file):
-            stop = start + len(values[0])
-            rows[start:stop], status[start:stop], torn[start:stop] = values
+        whole_rows = rows.view(f"V{ROW_DTYPE.itemsize}")  # numpy would copy row after row, field by field
+        for start, part, *values in verified_blocks(file):
+            stop = start + len(part)
+            whole_rows[start:stop] = part.view(whole_rows.dtype)
+            status[start:stop], torn[start:stop] = values
         return Results(
             rows=rows,
             status=status,
@@ -106,7 +108,7 @@ def read_results(path: Path) -> Results:
 
 
 def open_store(path: Path, *, writable: bool = False) -> TableFile:
-    """Open the tables of a store; raises as `read_results`."""
+    """Open the tables of a store; raises as `read_store`."""
     if not check_regular(path):
         raise MissingInput(f"{path} is missing: `pyxt-hpc fit-spectra -c CONFIG` makes it")
     tables = {name: dtype for name, (dtype, _) in TABLES.items()}
@@ -129,13 +131,15 @@ def read_messages(file: TableFile) -> dict[int, str]:
     """Texts by position of the region; a later one replaces an earlier one, damaged ones are left out."""
     return {
         index: text.decode(errors="replace")
-        for index, text, _ in (message.item() for message in matching(file.read("messages"), seed_of(file)))
+        for index, text, _ in (
+            message.item() for message in matching_rows(file.read("messages"), seed_of(file))
+        )
     }
 
 
 def read_run(file: TableFile) -> Run | None:
     """The latest run, or None if what is known of it is damaged or just being written."""
-    for run in matching(file.read("run"), seed_of(file)):
+    for run in matching_rows(file.read("run"), seed_of(file)):
         values: dict[str, Any] = dict(zip(RUN_DTYPE.names or (), run.item(), strict=True))
         del values["crc"]
         return Run(**values | {"host": values["host"].decode(errors="replace")})

@@ -12,7 +12,7 @@ from pyxt_hpc.binning.circles import (
     _add_ring,
     _disc,
     _jump,
-    prepare,
+    prepare_circle_sums,
     radius_grid,
     region_index,
     scale_map,
@@ -186,7 +186,7 @@ def test_rings_and_prefix_sums_give_the_same_disc_to_the_last_bit():
     """S/N must not depend on the way to a radius, or neither strips nor blocks of rows were free."""
     rng = np.random.default_rng(13)
     images = rng.random((3, 64, 80)) * np.array([1e-6, 1.0, 1e4])[:, None, None]
-    sums = prepare(*images, np.ones((64, 80)), radius_max=25.0)
+    sums = prepare_circle_sums(*images, np.ones((64, 80)), radius_max=25.0)
     grid = radius_grid(radius_max=25.0)
     row_length = sums.images.shape[2]
     pad = (sums.images.shape[1] - 64) // 2
@@ -233,7 +233,7 @@ def test_no_jump_passes_over_a_radius_that_reaches_the_target():
     # no background further out, where the bound is therefore tight
     background = np.where(np.abs(np.arange(60) - 30) < 4, 2.0, 0.0)[:, None] * rng.uniform(0.8, 1.2, shape)
     counts = rng.poisson(np.kron(rng.gamma(0.5, 2.0, (12, 8)), np.ones((5, 4))) + background)
-    sums = prepare(counts, background, background / 4, np.ones(shape), radius_max=reach)
+    sums = prepare_circle_sums(counts, background, background / 4, np.ones(shape), radius_max=reach)
     grid = radius_grid(radius_max=float(reach))
     row_length, pad = sums.prefix.shape[2], (sums.images.shape[1] - shape[0]) // 2
     at, prefix = (30 + pad) * row_length + pad, sums.prefix.reshape(3, -1)
@@ -301,7 +301,7 @@ def test_all_masked():
 
 def test_blocks_of_rows_do_not_change_the_answer():
     counts, estimate = beta_model((70, 90), 1e5, 0.5)
-    sums = prepare(counts, estimate, estimate, np.ones(counts.shape))
+    sums = prepare_circle_sums(counts, estimate, estimate, np.ones(counts.shape))
     for array in vars(sums).values():
         array.flags.writeable = False  # as an array that ranks share may be
     whole = scale_map_rows(sums, 0, 70, 20.0)
@@ -323,21 +323,21 @@ def test_impossible_background_is_refused(bad):
     counts, estimate = beta_model((20, 20), 1e3, 0.5)
     estimate[3, 4] = bad
     with pytest.raises(DamagedFile, match="background image"):
-        prepare(counts, estimate, np.zeros(counts.shape), np.ones(counts.shape))
+        prepare_circle_sums(counts, estimate, np.zeros(counts.shape), np.ones(counts.shape))
 
 
 def test_shapes_that_differ_are_refused():
     counts, estimate = beta_model((20, 20), 1e3, 0.5)
     with pytest.raises(DamagedFile, match=r"\(20, 19\)"):
-        prepare(counts, estimate[:, 1:], estimate, np.ones(counts.shape))
+        prepare_circle_sums(counts, estimate[:, 1:], estimate, np.ones(counts.shape))
 
 
 def test_settings_that_make_no_sense_are_refused():
     counts, estimate = beta_model((20, 20), 1e3, 0.5)
-    sums = prepare(counts, estimate, estimate, np.ones(counts.shape), radius_max=10.0)
+    sums = prepare_circle_sums(counts, estimate, estimate, np.ones(counts.shape), radius_max=10.0)
     with pytest.raises(ConfigError, match="target"):
         scale_map_rows(sums, 0, 20, 0.0, radius_max=10.0)
-    with pytest.raises(ConfigError, match="prepared for 10"):
+    with pytest.raises(ConfigError, match="the sums are for 10"):
         scale_map_rows(sums, 0, 20, 5.0)
     with pytest.raises(ConfigError, match="minimum"):
         scale_map_rows(sums, 0, 20, 5.0, radius_min=8.0, radius_max=7.0)

@@ -28,24 +28,22 @@ def reached(labels: np.ndarray, counts: np.ndarray, background: np.ndarray) -> n
     live=st.floats(0.3, 1.0),
     target=st.floats(1.0, 15.0),
     constraint=st.sampled_from([0.0, 1.2, 2.0, 5.0]),
-    least_area=st.sampled_from([0, 1, 7]),
+    min_area=st.sampled_from([0, 1, 7]),
 )
 def test_every_bin_is_connected_and_reaches_what_is_asked_for(
-    seed: int, mean: float, background: float, live: float, target: float, constraint: float, least_area: int
+    seed: int, mean: float, background: float, live: float, target: float, constraint: float, min_area: int
 ) -> None:
     rng = np.random.default_rng(seed)
     mask = (rng.random((19, 27)) < live).astype(np.uint8)
     counts = rng.poisson(mean * rng.random(mask.shape) + background)
     expected = np.full(mask.shape, background)
-    labels = contour_bins(
-        counts, expected, expected, mask, target, constraint=constraint, least_area=least_area
-    )
+    labels = contour_bins(counts, expected, expected, mask, target, constraint=constraint, min_area=min_area)
     assert (labels[mask == 0] == 0).all()
     n = labels.max()
     assert set(labels.ravel().tolist()) | {0} == set(range(n + 1))
     if n:
         assert reached(labels, counts, expected).min() >= FLOOR * target * (1 - 1e-12)
-        assert np.bincount(labels.ravel())[1:].min() >= least_area
+        assert np.bincount(labels.ravel())[1:].min() >= min_area
     for number in range(1, n + 1):
         assert label(labels == number)[1] == 1
 
@@ -125,7 +123,7 @@ def test_largest_bins_are_left_out(made_cluster: Images) -> None:
 def test_least_area_follows_the_place(made_cluster: Images) -> None:
     counts, background, mask = made_cluster
     least = np.where(np.arange(200)[:, None] < 90, 60.0, 10.0) * np.ones((200, 200))
-    labels = contour_bins(counts, background, background, mask, 20.0, least_area=least)
+    labels = contour_bins(counts, background, background, mask, 20.0, min_area=least)
     area = np.bincount(labels.ravel())
     assert area[1:].min() >= 10
     assert area[np.unique(labels[:70][labels[:70] > 0])].min() >= 60

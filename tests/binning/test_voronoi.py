@@ -36,23 +36,23 @@ def test_generators_without_scale_get_nothing() -> None:
     background=st.floats(0.0, 2.0),
     live=st.floats(0.3, 1.0),
     target=st.floats(1.0, 15.0),
-    least_area=st.sampled_from([0, 1, 7]),
+    min_area=st.sampled_from([0, 1, 7]),
 )
 def test_bins_of_live_pixels_are_good(
-    seed: int, mean: float, background: float, live: float, target: float, least_area: int
+    seed: int, mean: float, background: float, live: float, target: float, min_area: int
 ) -> None:
     rng = np.random.default_rng(seed)
     mask = (rng.random((19, 27)) < live).astype(np.uint8)
     counts = rng.poisson(mean * rng.random(mask.shape) + background)
     expected = np.full(mask.shape, background)
-    labels = voronoi_bins(counts, expected, expected, mask, target, least_area=least_area)
+    labels = voronoi_bins(counts, expected, expected, mask, target, min_area=min_area)
     n = labels.max()
     assert set(labels.ravel().tolist()) | {0} == set(range(n + 1))
     assert (labels[mask == 0] == 0).all()
     if n:
         ratio = signal_to_noise(*sums_of(labels, [counts, expected, expected]))[1:] / target
         assert ratio.min() >= GOOD
-        assert np.bincount(labels.ravel())[1:].min() >= least_area
+        assert np.bincount(labels.ravel())[1:].min() >= min_area
 
 
 def test_a_cluster(made_cluster: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
@@ -71,7 +71,7 @@ def test_a_cluster(made_cluster: tuple[np.ndarray, np.ndarray, np.ndarray]) -> N
 
 def test_least_area_and_largest(made_cluster: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     counts, background, mask = made_cluster
-    labels = voronoi_bins(counts, background, background, mask, 20.0, least_area=40.0)
+    labels = voronoi_bins(counts, background, background, mask, 20.0, min_area=40.0)
     area = np.bincount(labels.ravel())[1:]
     assert area.min() >= 40
     labels = voronoi_bins(counts, background, background, mask, 20.0, largest=300)

@@ -23,14 +23,9 @@ MPIEXEC = Path(sys.executable).with_name("mpiexec")
 
 
 @pytest.fixture(scope="module")
-def config(small_cluster_cropped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def config(tiny_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small simulated cluster with its fits."""
-    folder = tmp_path_factory.mktemp("calibrate") / "work"
-    shutil.copytree(small_cluster_cropped, folder)
-    path = folder / "demo.ini"
-    assert main(["create-bins", "-c", str(path), "--num-cpus", "1"]) == 0
-    assert main(["fit-spectra", "-c", str(path), "--resolution", "1", "--num-cpus", "1"]) == 0
-    return path
+    return shutil.copytree(tiny_cluster, tmp_path_factory.mktemp("calibrate") / "work") / "demo.ini"
 
 
 def layout(config: Path) -> Layout:

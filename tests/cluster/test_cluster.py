@@ -24,10 +24,10 @@ from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, MissingInput, PyxtError
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.maps.commands import make_maps
 from pyxt_hpc.maps.fitted import read_fitted_regions
+from pyxt_hpc.maps.make import make_maps
 from pyxt_hpc.simulate.direct import observe_directly
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 
 NAME = "A1795"
 
@@ -73,7 +73,7 @@ def files_in(folder: Path) -> set[tuple[Path, int]]:
 
 
 def test_table_is_that_of_the_results_store(cluster: px.Cluster, config: Path, tmp_path: Path) -> None:
-    stored = read_results(Layout.of(read_config(config)).results)
+    stored = read_store(Layout.of(read_config(config)).results)
     table = cluster.results.to_table()
     assert len(table) == len(stored.rows) == len(cluster.results)
     for name in stored.rows.dtype.names:

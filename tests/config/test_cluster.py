@@ -35,7 +35,7 @@ def test_template_filled_in_is_read_with_its_inline_comments(tmp_path: Path) -> 
     assert config.cluster_directory == tmp_path / "A1795"
 
 
-def test_template_names_every_key_of_the_ancestor() -> None:
+def test_template_names_every_key_of_clusterpyxt() -> None:
     template = config_template("X")
     for key in (
         "[cluster_info]", "name", "observation_ids", "redshift", "hydrogen_column_density", "abundance",
@@ -105,7 +105,7 @@ def test_what_is_no_ini_file_is_refused(tmp_path: Path, content: bytes) -> None:
         "last_step_completed = -0",
     ],
 )
-def test_the_ancestors_count_of_steps_is_read_and_left_alone(tmp_path: Path, line: str) -> None:
+def test_clusterpyxts_count_of_steps_is_read_and_left_alone(tmp_path: Path, line: str) -> None:
     path = write(tmp_path)
     text = path.read_text().replace("[processing]", f"[processing]\n{line}")
     path.write_text(text)

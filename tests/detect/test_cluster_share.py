@@ -55,7 +55,7 @@ def test_the_background_is_not_taken_below_what_is_there_in_any_case() -> None:
     exposure, region = np.full(counts.shape, 7e4), radius > 280
     assert cluster_share(counts, exposure, region) > 0.9
     most = 1 - 2e-6 / (cluster[region].mean() + 3e-6)
-    assert cluster_share(counts, exposure, region, least=2e-6) < most + 0.05
+    assert cluster_share(counts, exposure, region, min_background=2e-6) < most + 0.05
 
 
 def test_profile() -> None:

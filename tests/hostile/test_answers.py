@@ -21,7 +21,7 @@ from situations import Prepare, both, directory, edit, fifo, file, link, nothing
 
 from pyxt_hpc.cli import main
 from pyxt_hpc.errors import MAX_PROBLEMS
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -363,7 +363,7 @@ def test_streams_limits_and_launches(work: Path, row: tuple) -> None:
         pytest.skip(f"no {mpiexec}: pip install 'pyxt_hpc[mpi]' brings it")
     if line.startswith("unshare") and os.geteuid():
         pytest.skip("mounts need root")
-    before = read_results(work / RESULTS)
+    before = read_store(work / RESULTS)
     done = subprocess.run(
         ["bash", "-c", line.replace("mpiexec -n", f"{mpiexec} -n").replace("$PYXT", f"{sys.executable} -P -m pyxt_hpc")],
         cwd=work, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=False,
@@ -376,6 +376,6 @@ def test_streams_limits_and_launches(work: Path, row: tuple) -> None:
         assert word in done.stderr
     assert not list(work.rglob(".tmp-*"))
     assert not list(work.rglob("*.lock"))
-    after = read_results(work / RESULTS)
+    after = read_store(work / RESULTS)
     np.testing.assert_array_equal(after.status, before.status)
     np.testing.assert_allclose(after.rows["kT"], before.rows["kT"], rtol=1e-6)

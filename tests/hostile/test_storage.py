@@ -29,7 +29,7 @@ from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.files import lock as lock_module
 from pyxt_hpc.files.lock import this_process
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import Status
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -336,7 +336,7 @@ def test_owner_that_was_suspended_and_woken(
         sleeper.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED)
         time.sleep(1.6)
-        status = read_results(work / STORE).status
+        status = read_store(work / STORE).status
         assert (status == Status.DONE).any()
         assert (status != Status.DONE).any(), "it was done before it was stopped"
         assert main(line) == 0
@@ -346,7 +346,7 @@ def test_owner_that_was_suspended_and_woken(
     assert sleeper.returncode == 75, errors
     assert "stopped, what was finished is stored" in errors.splitlines()[-1]
     assert digests(work) == finished
-    assert set(read_results(work / STORE).status) <= {Status.DONE, Status.BAD}
+    assert set(read_store(work / STORE).status) <= {Status.DONE, Status.BAD}
 
 
 def test_damaged_record_of_a_step_has_it_done_again(
@@ -367,7 +367,7 @@ def test_parts_that_groups_of_ranks_left_are_taken_in_as_slices_are(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(work)
-    whole = read_results(work / STORE)
+    whole = read_store(work / STORE)
     fit = "fit-spectra -c demo.ini --resolution 1 --num-cpus 1"
     (work / STORE).unlink()
     for part in (1, 2):
@@ -375,5 +375,5 @@ def test_parts_that_groups_of_ranks_left_are_taken_in_as_slices_are(
     assert main(shlex.split(f"{fit} --continue")) == 0
     assert f"{len(whole.rows)} regions were there already" in capsys.readouterr().out
     assert not Layout.of(read_config("demo.ini")).all_part_results()
-    found = read_results(work / STORE)
+    found = read_store(work / STORE)
     np.testing.assert_array_equal(found.rows["kT"], whole.rows["kT"])

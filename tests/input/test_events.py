@@ -23,7 +23,7 @@ from pyxt_hpc.chandra.sky.fov import write_fov
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.cli import main
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.background.blank_sky import particle_scale, particles
+from pyxt_hpc.preprocess.background.blank_sky import particle_events, particle_scale
 
 START, LENGTH_S, DTCOR = 5e8, 80_000.0, 0.98
 LIVE_S = LENGTH_S * DTCOR
@@ -342,7 +342,7 @@ def fact(name: str) -> Callable[[Layout], Any]:
 def scale(layout: Layout) -> float:
     """Background scale, as stage 4 takes it."""
     both = (read_events(path) for path in (layout.filtered_events("77"), layout.background_events("77")))
-    return particle_scale(*(particles(events, (), {}) for events in both)).scale
+    return particle_scale(*(particle_events(events, (), {}) for events in both)).scale
 
 
 def held(layout: Layout) -> list[float]:

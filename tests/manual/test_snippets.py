@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.jobs.sites import read_site
 from pyxt_hpc.sample.table import read_sample
+from pyxt_hpc.simulate.demo import write_demo_input
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "pyxt_hpc" / "manual"
@@ -104,10 +104,10 @@ def test_every_block_says_how_it_is_tested() -> None:
 
 
 @pytest.fixture(scope="module")
-def sandbox(small_cluster_processed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a small simulated cluster, made from its observations by what the manual says."""
     folder = tmp_path_factory.mktemp("manual")
-    shutil.copytree(small_cluster_processed, folder, dirs_exist_ok=True)
+    write_demo_input(folder, exposure_fraction=0.3, field_arcmin=3.0)
     with contextlib.chdir(folder):
         for block in blocks("tested: run from events"):
             run_all(block)

@@ -53,7 +53,7 @@ MADE_BY: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 OF_THE_SYSTEM = [
-    ("exit_codes.py", name) for name in ("_MEMORY", "_REMEDY", "answer_to", "_of_system", "_of_library")
+    ("exit_codes.py", name) for name in ("_MEMORY", "_REMEDY", "ending_of", "_of_system", "_of_library")
 ]
 """What is said of errors that are not ours."""
 

@@ -11,10 +11,10 @@ from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.maps import catalogue
 from pyxt_hpc.maps.catalogue import DEFAULT, MAPS, map_names, need_fits
-from pyxt_hpc.maps.commands import ANCESTORS, make_maps
 from pyxt_hpc.maps.gas.correlation import JointErrors
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.kinds.expression import Expression
+from pyxt_hpc.maps.make import CLUSTERPYXT_COMMANDS, make_maps
 
 SHAPE = (31, 40)
 
@@ -28,7 +28,7 @@ def test_names_stand_for_maps_with_their_errors() -> None:
     assert set(MAPS) <= set(map_names(["all"]))
     assert map_names([]) == DEFAULT
     assert set(DEFAULT) <= set(map_names(["all"]))
-    for names in ANCESTORS.values():
+    for names in CLUSTERPYXT_COMMANDS.values():
         assert map_names(names)
 
 

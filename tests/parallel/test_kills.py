@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from kill_harness import Known, assert_kept, campaign
 
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import REGION_DTYPE, Status, blank_rows
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -38,7 +38,7 @@ def known(path: Path, kT: float, some: list[int]) -> Known:
         rows["kT"] = kT
         store.write(np.array(some), rows, np.full(len(some), Status.DONE, np.uint8), {})
     made = Known()
-    made.add(path, read_results(path))
+    made.add(path, read_store(path))
     return made
 
 
@@ -50,6 +50,6 @@ def test_harness_sees_what_is_lost_or_fitted_again(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="3 finished regions were fitted again"):
         assert_kept(before, known(tmp_path / "d.h5", 3.0, [0, 1, 2]))
     with pytest.raises(AssertionError, match="region 1 was fitted twice"):
-        before.add(tmp_path / "d.h5", read_results(tmp_path / "d.h5"))
+        before.add(tmp_path / "d.h5", read_store(tmp_path / "d.h5"))
     assert not before.complete
     assert known(tmp_path / "e.h5", 2.0, [0, 1, 2, 3, 4]).complete

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from kill_harness import OPEN_MPI_ENVIRONMENT, family
 
-from pyxt_hpc.store.reader import Results, read_results
+from pyxt_hpc.store.reader import Results, read_store
 from pyxt_hpc.store.rows import Status
 
 JOB = Path(__file__).with_name("toy_job.py")
@@ -70,7 +70,7 @@ def test_everything_is_computed_once(launch: str, store: Path) -> None:
     done = run(launch, "fine", store)
     assert done.returncode == 0, done.stderr
     assert f"{1 if launch == 'serial' else 2} workers" in done.stdout
-    assert_right(read_results(store))
+    assert_right(read_store(store))
     sizes = [int(size) for size in re.findall(r"chunk \d+ (\d+) attempt 1\b", done.stdout)]
     assert sum(sizes) == 600
 
@@ -78,14 +78,14 @@ def test_everything_is_computed_once(launch: str, store: Path) -> None:
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_few_ranks(ranks: int, store: Path) -> None:
     assert run("mpich", "fine", store, ranks=ranks).returncode == 0
-    assert_right(read_results(store))
+    assert_right(read_store(store))
 
 
 @pytest.mark.parametrize("launch", ["processes", "mpich"])
 def test_region_that_raises_is_bad_with_the_message_and_the_run_goes_on(launch: str, store: Path) -> None:
     done = run(launch, "raise", store)
     assert done.returncode == 0, done.stderr
-    results = read_results(store)
+    results = read_store(store)
     assert_right(results, without=GUILTY)
     assert results.status[GUILTY] == Status.BAD
     assert list(results.messages) == [GUILTY]
@@ -103,18 +103,18 @@ def test_run_of_processes_survives_a_dead_one_and_quarantines_the_region(store: 
 @pytest.mark.parametrize("launch", ["mpich", "openmpi"])
 def test_dead_rank_ends_the_job_and_the_next_run_quarantines_the_region(launch: str, store: Path) -> None:
     assert run(launch, "die", store).returncode not in (0, 2, 75)
-    results = read_results(store)
+    results = read_store(store)
     assert results.status[GUILTY] == Status.IN_FLIGHT
     finished = results.status == Status.DONE
     done = run(launch, "die", store, TOY_RUN="2")
     assert done.returncode == 0, done.stderr
     assert_quarantined(store)
-    assert (read_results(store).rows["seconds"][finished] == 1).all(), "finished regions were fitted again"
+    assert (read_store(store).rows["seconds"][finished] == 1).all(), "finished regions were fitted again"
 
 
 def assert_quarantined(store: Path) -> None:
     """One region and no other, after two crashes."""
-    results = read_results(store)
+    results = read_store(store)
     assert_right(results, without=GUILTY)
     assert results.status[GUILTY] == Status.QUARANTINED
     assert "SIGABRT" in results.messages[GUILTY]
@@ -126,11 +126,11 @@ def test_full_disk_ends_all_cleanly_and_blames_no_region(launch: str, store: Pat
     done = run(launch, "full", store, "--seconds", "0.002")
     assert done.returncode == 2
     assert "error: no space left" in done.stderr
-    results = read_results(store)
+    results = read_store(store)
     assert not (results.status == Status.IN_FLIGHT).any()
     assert (results.status == Status.DONE).any()
     assert run(launch, "fine", store).returncode == 0
-    assert_right(read_results(store))
+    assert_right(read_store(store))
 
 
 @pytest.mark.parametrize("launch", ["processes", "mpich"])
@@ -189,7 +189,7 @@ def test_signal_drains_and_asks_to_be_run_again(launch: str, number: int, store:
     _, said = process.communicate(timeout=200)
     assert process.returncode == 75, said
     assert signal.Signals(number).name in said
-    results = read_results(store)
+    results = read_store(store)
     assert not (results.status == Status.IN_FLIGHT).any(), "not drained"
     n_done = int((results.status == Status.DONE).sum())
     assert f"{600 - n_done} of 600 regions left" in said
@@ -198,7 +198,7 @@ def test_signal_drains_and_asks_to_be_run_again(launch: str, number: int, store:
 @pytest.mark.parametrize("launch", LAUNCHES)
 def test_second_interrupt_stops_at_once_without_loss(launch: str, store: Path) -> None:
     process, master = begin(launch, store, "stuck")
-    finished = read_results(store).status == Status.DONE
+    finished = read_store(store).status == Status.DONE
     os.kill(master, signal.SIGINT)
     time.sleep(0.2)
     start = time.monotonic()
@@ -206,7 +206,7 @@ def test_second_interrupt_stops_at_once_without_loss(launch: str, store: Path) -
     process.communicate(timeout=200)
     assert process.returncode == 75
     assert time.monotonic() - start < 20
-    results = read_results(store)
+    results = read_store(store)
     assert (results.status[finished] == Status.DONE).all()
     assert not (results.status == Status.IN_FLIGHT).any(), "innocent regions are suspected"
 
@@ -308,7 +308,7 @@ def test_time_limit_is_kept(launch: str, store: Path) -> None:
     done = run(launch, "fine", store, "--seconds", "0.05", "--time-limit", "7")
     assert done.returncode == 75
     assert "stopped by the time limit" in done.stderr
-    results = read_results(store)
+    results = read_store(store)
     n_done = int((results.status == Status.DONE).sum())
     assert 4 < n_done < 280
     assert not (results.status == Status.IN_FLIGHT).any()
@@ -320,6 +320,6 @@ def test_so_many_regions_and_no_more(store: Path) -> None:
     for n_done in (100, 200):
         done = run("processes", "fine", store, "--max-regions", "100")
         assert done.returncode == 75
-        assert int((read_results(store).status == Status.DONE).sum()) == n_done
+        assert int((read_store(store).status == Status.DONE).sum()) == n_done
     assert run("processes", "fine", store, "--max-regions", "400").returncode == 0
-    assert_right(read_results(store))
+    assert_right(read_store(store))

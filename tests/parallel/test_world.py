@@ -10,7 +10,7 @@ import pytest
 
 from pyxt_hpc.parallel.launch import LAUNCHERS, LAUNCHERS_WITHOUT_SIZE, RANKS_VARIABLE
 from pyxt_hpc.parallel.world import World
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import Status
 
 JOB = Path(__file__).with_name("toy_job.py")
@@ -71,4 +71,4 @@ def test_processes_that_are_told_nothing_do_not_write_the_same_store(tmp_path: P
     assert "in use" in errors or "is writing" in errors
     first.communicate(timeout=300)
     assert first.returncode == 0
-    assert (read_results(tmp_path / "toy.h5").status == Status.DONE).all()
+    assert (read_store(tmp_path / "toy.h5").status == Status.DONE).all()

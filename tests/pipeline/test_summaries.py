@@ -7,12 +7,12 @@ import numpy as np
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.pipeline.summaries import (
+    aligned_columns,
     binning_lines,
     exposures,
     fit_lines,
     map_lines,
     preprocessing_lines,
-    table,
 )
 from pyxt_hpc.spectra.fit import FIT_DTYPE
 from pyxt_hpc.stages.bins.scale_map import BinningSummary
@@ -20,7 +20,7 @@ from pyxt_hpc.steps import StageResult
 
 
 def test_columns_are_as_wide_as_their_longest_text() -> None:
-    assert list(table(("a", "long"), [("123", "x")])) == ["  a  long", "123     x"]
+    assert list(aligned_columns(("a", "long"), [("123", "x")])) == ["  a  long", "123     x"]
 
 
 def test_fits_show_what_was_free_and_which_sides_are_open() -> None:

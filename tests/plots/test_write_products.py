@@ -4,10 +4,11 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.maps.commands import make_maps
 from pyxt_hpc.maps.image import ClusterImage
+from pyxt_hpc.maps.make import make_maps
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.write_products import write_products
 
@@ -29,9 +30,15 @@ def test_every_map_has_its_files_in_order(fitted) -> None:
 def test_an_image_without_fits_is_drawn(fitted) -> None:
     regions = fitted(np.full(SHAPE, 5.0), np.full(SHAPE, 1e-6))
     image = ClusterImage(regions.config, regions.bundle, ())
-    product = MapProduct(image.layout.map("a"), "A", "", np.ones(SHAPE))
-    ((_, paths),) = write_products(image, [product])
-    assert paths[0].exists()
+    half = np.where(np.arange(SHAPE[1]) < SHAPE[1] // 2, 1.0, 3.0) * np.ones(SHAPE)
+    even, uneven = (
+        MapProduct(image.layout.map(name), "A", "", values)
+        for name, values in (("a", np.ones(SHAPE)), ("b", half))
+    )
+    pictures = [imread(paths[0]) for _, paths in write_products(image, [even, uneven])]
+    # two halves of colours of their own
+    one, other = (len(np.unique(picture[..., :3].reshape(-1, 3), axis=0)) for picture in pictures)
+    assert other > one > 1
 
 
 def test_failure_of_a_drawing_is_raised(fitted) -> None:

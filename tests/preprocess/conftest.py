@@ -1,7 +1,6 @@
 """Tiny observations of one field, written as level-2 files, with everything in them known."""
 
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,8 +23,6 @@ from pyxt_hpc.preprocess.process_data import process_data
 from pyxt_hpc.preprocess.propose_regions import propose_regions
 from pyxt_hpc.preprocess.remove_sources import remove_sources
 from pyxt_hpc.steps import StageResult
-
-sys.path.insert(0, str(Path(__file__).parent / "ciao"))  # its tests share some modules there
 
 RA, DEC = 150.0, 30.0
 LENGTH_S = 40_000.0

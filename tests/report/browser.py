@@ -25,7 +25,7 @@ def find_chromium() -> str | None:
 
 
 class Browser:
-    """One page in a headless Chromium: what it says on the console and every request are kept.
+    """A headless Chromium and its page: what this says on the console and every request are kept.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Browser:
         self.requests: list[str] = []
         self._number = 0
         self._waiting = b""
-        self._session = ""
+        self._session = self._context = ""
         there, self._write = os.pipe()
         self._read, here = os.pipe()
 
@@ -62,10 +62,17 @@ class Browser:
         )  # fmt: skip
         os.close(there)
         os.close(here)
-        targets = self.call("Target.getTargets")["targetInfos"]
-        page = next(target for target in targets if target["type"] == "page")
-        attached = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)
+
+    def new_page(self) -> None:
+        """Leave the page for an empty one, which knows nothing of those before."""
+        self._session = ""
+        if self._context:
+            self.call("Target.disposeBrowserContext", browserContextId=self._context)
+        self._context = self.call("Target.createBrowserContext")["browserContextId"]
+        target = self.call("Target.createTarget", url="about:blank", browserContextId=self._context)
+        attached = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         self._session = attached["sessionId"]
+        self.console, self.requests = [], []
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
 
@@ -110,6 +117,8 @@ class Browser:
         return message
 
     def _note(self, message: dict[str, Any]) -> None:
+        if message.get("sessionId", "") != self._session:
+            return  # of a page that was left
         parameters = message.get("params", {})
         match message.get("method"):
             case "Runtime.consoleAPICalled":

@@ -74,12 +74,19 @@ def page(config: Path) -> Path:
     return Layout.of(read_config(config)).report
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser; tests that need it are skipped where there is none."""
     program = find_chromium()
     if program is None:
         pytest.skip("no Chromium here: install the package chromium")
-    with Browser(program, tmp_path) as opened:
-        opened.size(1400, 900)
+    with Browser(program, tmp_path_factory.mktemp("profile")) as opened:
         yield opened
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Browser:
+    """An empty page of its own, in it."""
+    chromium.new_page()
+    chromium.size(1400, 900)
+    return chromium

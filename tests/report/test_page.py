@@ -22,7 +22,7 @@ from pyxt_hpc.maps.kinds.blanks import MEANINGS, Blank
 from pyxt_hpc.report import page as page_module
 from pyxt_hpc.report.figures.grid import DEAD, REASONS, page_grid
 from pyxt_hpc.report.page import MAX_BYTES, write_report
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 
 
 def element(page: Path, name: str) -> str:
@@ -167,7 +167,7 @@ def test_what_was_done_is_told(page: Path, config: Path) -> None:
     text = page.read_text()
     for words in ("34.0", "30.0", "11.8%", "ACIS-I 0123", "pyxt-hpc fit-spectra -c A1795_cluster_config.ini"):
         assert words in text, words
-    assert read_results(Layout.of(read_config(config)).results).fingerprint in text
+    assert read_store(Layout.of(read_config(config)).results).fingerprint in text
     assert "@article{Alden2019" in text
     assert "10.1016/j.ascom.2019.04.001" in text
     assert "Freeman2001" not in text

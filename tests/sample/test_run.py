@@ -20,7 +20,7 @@ from pyxt_hpc.preprocess.ciao import backend
 from pyxt_hpc.sample import command, page, run
 from pyxt_hpc.sample.command import CommandResult
 from pyxt_hpc.sample.outcome import ClusterState, Outcome, read_outcome, write_outcome
-from pyxt_hpc.sample.run import SampleRequest, made_from
+from pyxt_hpc.sample.run import SampleRequest, request_fingerprint
 from pyxt_hpc.sample.table import read_sample
 
 OPTIONS = ["--through", "fit-spectra", "--resolution", "1", "--num-cpus", "1"]
@@ -118,12 +118,14 @@ def test_again_what_is_done_is_skipped_and_what_failed_is_tried(
 def test_what_a_person_draws_or_asks_makes_a_cluster_run_again(table: Path) -> None:
     config = read_config(table.parent / "demo.ini")
     request = SampleRequest(last="fit-spectra")
-    before = made_from(config, request)
-    assert before == made_from(config, request)
-    assert before != made_from(config, SampleRequest(last="fit-spectra", options=("--resolution", "1")))
+    before = request_fingerprint(config, request)
+    assert before == request_fingerprint(config, request)
+    assert before != request_fingerprint(
+        config, SampleRequest(last="fit-spectra", options=("--resolution", "1"))
+    )
     drawn = Layout.of(config).exclude_reg
     drawn.write_text(drawn.read_text() + "# mine\n")
-    assert made_from(config, request) != before
+    assert request_fingerprint(config, request) != before
 
 
 def test_a_configuration_of_a_person_must_agree_and_one_of_the_table_follows_it(

@@ -63,6 +63,10 @@ def test_other_ways_of_writing_it(tmp_path: Path, text: str) -> None:
         ("name,obsids,z,nH\nA,1,2,0.1,0.05\n", "line 2: found 5 cells, expected 4"),
         ("name,obsids,z,nH\nA,1,,0.05\n", "line 2, column z: is empty"),
         ("name,obsids,z,nH\nA,1,0.1,0.05\n\nA,2,0.1,0.05\n", "line 4, column name: 'A' is on line 2 already"),
+        (
+            "name,obsids,z,nH\nA,1,0.1,0.05\na,2,0.1,0.05\n",
+            "line 3, column name: 'A' is on line 2 already, and differs in capitals only",
+        ),
         ("name,obsids,z,nH\nA,1,0.1,5.2e20\n", "line 2, column nH: is"),
         ("name,obsids,z,nH\n../A,1,0.1,0.05\n", "line 2, column name: is '../A'"),
     ],

@@ -18,7 +18,7 @@ STEADY, FLARING = (replace(plan, exposure_s=30e3) for plan in demo_plans())
 def test_time_without_the_flare() -> None:
     for level in (0.01, 0.2, 4.9):
         for ccd, gti in without_flare(FLARING, level).items():
-            cut = gti_arithmetic.total(FLARING.gti()[ccd]) - gti_arithmetic.total(gti)
+            cut = gti_arithmetic.ontime(FLARING.gti()[ccd]) - gti_arithmetic.ontime(gti)
             # 5 sin^2 over 6000 s
             assert cut == pytest.approx(6000.0 * (1.0 - 2.0 * np.arcsin(np.sqrt(level / 5.0)) / np.pi))
     assert without_flare(STEADY, 0.01).keys() == STEADY.gti().keys()
@@ -32,8 +32,8 @@ def test_particles_are_quiet_in_it_and_not_beside_it() -> None:
     gti = without_flare(FLARING)[3]
     hard = events.time[(events.energy_eV > 9500) & (events.ccd_id == 3)]
     within = gti_arithmetic.in_gti(gti, hard)
-    quiet = within.sum() / gti_arithmetic.total(gti)
-    flaring = (~within).sum() / (gti_arithmetic.total(FLARING.gti()[3]) - gti_arithmetic.total(gti))
+    quiet = within.sum() / gti_arithmetic.ontime(gti)
+    flaring = (~within).sum() / (gti_arithmetic.ontime(FLARING.gti()[3]) - gti_arithmetic.ontime(gti))
     early = np.sum(hard < FLARING.start_s + 9000.0) / 9000.0
     assert quiet == pytest.approx(early, abs=3.5 * np.sqrt(early / 9000.0))
     assert flaring / quiet == pytest.approx(3.5, rel=0.1)  # 1 + the mean of 5 sin^2
@@ -43,5 +43,5 @@ def test_scale_is_the_ratio_of_the_exposures() -> None:
     gti = gti_arithmetic.union(list(FLARING.gti().values()))
     assert true_scale(FLARING, gti) == pytest.approx(1 / 6)
     half = gti_arithmetic.intersection(gti, [[0.0, FLARING.start_s + 10e3]])
-    share = gti_arithmetic.total(half) * DTCOR / FLARING.live_s
+    share = gti_arithmetic.ontime(half) * DTCOR / FLARING.live_s
     assert true_scale(FLARING, half) == pytest.approx(share / 6, rel=1e-3)

@@ -72,7 +72,10 @@ class Model:
     def profile(
         self, kT: np.ndarray, S: np.ndarray, B: np.ndarray, r: float, statistic: Callable = wstat
     ) -> np.ndarray:
-        """Statistic at the best norm for each kT, by bisection of its slope in log norm."""
+        """Statistic at the best norm for each kT, by bisection of its slope in log norm.
+
+        That is known to 1e-7, and the statistic to the square of it times the counts.
+        """
         m = EXPOSURE * self.at(kT)
 
         def total(log_norm: np.ndarray) -> np.ndarray:
@@ -80,7 +83,7 @@ class Model:
 
         hi = np.log(S.sum() / m.sum(axis=1)) + 1.0
         lo = hi - 50.0
-        for _ in range(60):
+        for _ in range(29):
             middle = 0.5 * (lo + hi)
             h = 1e-4
             up = total(middle + h) > total(middle - h)

@@ -7,7 +7,7 @@ import pytest
 
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.stages.checkpoint import StoreLedger, split_suspects
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import REGION_DTYPE, Status, blank_rows
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -48,7 +48,7 @@ def test_fate_of_every_region_is_stored(path: Path) -> None:
         ledger.give_up(5, "SIGSEGV", 3, died=True)
         ledger.requeue(np.array([6]))
         ledger.flush_if_due()
-    found = read_results(path)
+    found = read_store(path)
     done, bad = Status.DONE, Status.BAD
     assert found.status[:8].tolist() == [done, done, bad, done, bad, Status.QUARANTINED, 0, Status.IN_FLIGHT]
     assert found.messages == {4: "ValueError: no", 5: "SIGSEGV"}
@@ -67,7 +67,7 @@ def test_number_of_the_attempt_is_stored_with_a_row_that_is_the_workers(path: Pa
         received.flags.writeable = False
         ledger.add_result(np.array([3]), received, 2)
         ledger.flush_if_due()
-    assert read_results(path).rows["attempts"][3] == 2
+    assert read_store(path).rows["attempts"][3] == 2
 
 
 def test_chunks_that_came_together_are_stored_as_what_they_are(path: Path) -> None:
@@ -80,7 +80,7 @@ def test_chunks_that_came_together_are_stored_as_what_they_are(path: Path) -> No
         assert (store.status() == Status.PENDING).all()
         ledger.flush_if_due()
         ledger.flush_if_due()
-    found = read_results(path)
+    found = read_store(path)
     stored = [2, 3, 4, 5, 9, 10, 12]
     assert np.flatnonzero(found.status == Status.DONE).tolist() == stored
     assert found.rows["kT"][stored].tolist() == stored

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from pyxt_hpc.binning.circles import prepare, scale_map_rows
+from pyxt_hpc.binning.circles import prepare_circle_sums, scale_map_rows
 
 
 def bisection(image: np.ndarray, row: int, col: int, target: float) -> float:
@@ -23,12 +23,12 @@ def bisection(image: np.ndarray, row: int, col: int, target: float) -> float:
     return last_good
 
 
-def test_radii_are_those_of_the_ancestor() -> None:
+def test_radii_are_those_of_clusterpyxt() -> None:
     rng = np.random.default_rng(3)
     y, x = np.indices((40, 36))
     counts = rng.poisson(6.0 / (1.0 + ((y - 20.0) ** 2 + (x - 17.0) ** 2) / 40.0) + 0.2).astype(np.int32)
     nothing = np.zeros(counts.shape, np.float32)
-    sums = prepare(counts, nothing, nothing, np.ones(counts.shape, np.uint8))
+    sums = prepare_circle_sums(counts, nothing, nothing, np.ones(counts.shape, np.uint8))
     radius, signal_to_noise = scale_map_rows(sums, 0, 40, 9.0)
     # sqrt(C) grows with the radius, so bisection finds the smallest circle, too
     expected = [[bisection(counts, row, col, 9.0) for col in range(36)] for row in range(40)]

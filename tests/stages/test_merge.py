@@ -12,7 +12,7 @@ from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import fingerprint
 from pyxt_hpc.stages import merge
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import ROW_DTYPE, Status, blank_rows, is_final
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -78,7 +78,7 @@ def test_parts_joined_equal_the_whole(config: ClusterConfig, scale_map: np.ndarr
     regions = RegionMap(scale_map).select(2).table
     n = len(regions)
     assert (summary.regions, summary.finished, summary.added, summary.missing) == (n, n, n, ())
-    found = read_results(Layout.of(config).results)
+    found = read_store(Layout.of(config).results)
     assert found.rows.tobytes() == fitted(regions).tobytes()
     assert found.settings == SETTINGS
     quarantined = np.isin(regions["region"], regions["region"][:4])
@@ -103,7 +103,7 @@ def test_missing_parts_are_listed_and_joined_later(config: ClusterConfig, scale_
     n = len(RegionMap(scale_map).select(2).table)
     assert summary.missing == (layout.part_results(2, 3),)
     assert [part.regions - part.finished for part in summary.parts] == [5, 0]
-    assert summary.finished == int(is_final(read_results(layout.results).status).sum()) < n
+    assert summary.finished == int(is_final(read_store(layout.results).status).sum()) < n
     make_part(config, scale_map, 2, 3)
     make_part(config, scale_map, 1, 3)
     assert merge.merge_results(config).finished == n
@@ -120,7 +120,7 @@ def test_what_the_store_has_is_kept_unless_it_is_bad(config: ClusterConfig, scal
     with ResultsStore.create(path, regions=regions, fingerprint=identity, settings=SETTINGS) as store:
         store.write(here, rows, np.array([Status.DONE, Status.BAD], np.uint8))
     merge.merge_results(config)
-    found = read_results(path)
+    found = read_store(path)
     assert found.rows["kT"][here[0]] == 99.0
     assert found.rows["kT"][here[1]] == np.sqrt(regions["region"][here[1]])
     assert (found.status[here] == Status.DONE).all()
@@ -164,7 +164,7 @@ def test_damaged_rows_are_left_out_and_damaged_parts_named(
     path.write_bytes(content)
     summary = merge.merge_results(config)
     assert summary.finished == len(regions) - 1
-    status = read_results(summary.results).status
+    status = read_store(summary.results).status
     np.testing.assert_array_equal(np.flatnonzero(status == Status.PENDING), [5])
     path.write_bytes(content[:-1])
     with pytest.raises(DamagedFile, match=r"part-0001-of-0001\.h5"):

@@ -23,26 +23,30 @@ from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.stages import transfer
 from pyxt_hpc.stages.estimate import Estimate
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import Status
 
 Entry = tuple[tarfile.TarInfo, bytes]
 
 
 @pytest.fixture(scope="module")
-def home(small_cluster_cropped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tiny_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Configuration of a cluster up to the bundle, with its data elsewhere."""
     folder = tmp_path_factory.mktemp("home")
-    shutil.copytree(small_cluster_cropped, folder / "data")
+    shutil.copytree(tiny_cluster, folder / "data")
     config = folder / "demo.ini"
     text = (folder / "data" / "demo.ini").read_text()
     config.write_text(re.sub(r"^data_directory = \.", "data_directory = data", text, flags=re.MULTILINE))
+    layout = Layout.of(read_config(config))
+    for path in layout.bundle.parent.iterdir():
+        if path != layout.bundle:
+            path.unlink()
     assert main(["run", "--through", "crop-data", "-c", str(config)]) == 0
     return config
 
 
 def rows(config: Path) -> np.ndarray:
-    results = read_results(Layout.of(read_config(config)).results)
+    results = read_store(Layout.of(read_config(config)).results)
     return results.rows[results.status == Status.DONE]
 
 

@@ -16,7 +16,7 @@ from pyxt_hpc.store.parts import (
     slice_of,
     take_over,
 )
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import REGION_DTYPE, Status, blank_rows, is_final
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -66,7 +66,7 @@ def whole_store(layout: Layout) -> ResultsStore:
 
 def assert_finished_rows_are_right(path: Path, n_finished: int) -> None:
     """Every finished row is its own region's, with its words."""
-    found = read_results(path)
+    found = read_store(path)
     final = is_final(found.status)
     assert final.sum() == n_finished
     assert len(found.torn) == 0
@@ -150,7 +150,7 @@ def test_no_part_goes_when_a_row_of_the_whole_is_not_as_it_was_written(layout: L
     with whole_store(layout) as store:
         absorb_parts(store, regions()["region"], layout)
         content = layout.results.read_bytes()
-        at = content.index(read_results(store.path).rows[4:5].tobytes())
+        at = content.index(read_store(store.path).rows[4:5].tobytes())
         with layout.results.open("r+b") as file:  # a status byte alone says nothing of a row
             file.seek(at + 60)
             file.write(bytes([content[at + 60] ^ 1]))
@@ -164,10 +164,10 @@ def test_a_part_with_regions_that_the_whole_has_not(layout: Layout) -> None:
     other["region"] = np.setdiff1d(np.arange(1, 60), regions()["region"])[:7]
     make(layout.part_results(1, 300), other, {SLICE: "1/300"}, np.arange(7), 1.0)
     with whole_store(layout) as store:
-        before = read_results(store.path).rows.tobytes()
+        before = read_store(store.path).rows.tobytes()
         with pytest.raises(DamagedFile, match=r"part-0001-of-0300.* holds regions that are none"):
             absorb_parts(store, regions()["region"], layout)
-        assert read_results(store.path).rows.tobytes() == before
+        assert read_store(store.path).rows.tobytes() == before
     assert len(what_stays(layout)) == 1
 
 

@@ -14,7 +14,7 @@ from pyxt_hpc.errors import DamagedFile, ForeignProduct
 from pyxt_hpc.files.tablefile import TableFile, create_tables
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.store.parts import SLICE, Part, absorb_parts, slice_of
-from pyxt_hpc.store.reader import Results, read_results
+from pyxt_hpc.store.reader import Results, read_store
 from pyxt_hpc.store.rows import REGION_DTYPE, Status, blank_rows, is_final
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -80,7 +80,7 @@ def written() -> tuple[bytes, Results]:
             status = np.array([FINAL[i % 3] for i in range(len(some))], np.uint8)
             words = {int(i): f"words of {i}" for i in some[status != Status.DONE]}
             store.write(some, rows, status, words)
-        return path.read_bytes(), read_results(path)
+        return path.read_bytes(), read_store(path)
 
 
 def read(content: bytes) -> Results:
@@ -88,7 +88,7 @@ def read(content: bytes) -> Results:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "A_results.h5"
         path.write_bytes(content)
-        return read_results(path)
+        return read_store(path)
 
 
 def table_at(name: str) -> tuple[int, int]:
@@ -172,7 +172,7 @@ def test_any_split_into_parts_gives_the_whole(n: int, parts: list[Part], seed: i
         for _ in range(2):
             with ResultsStore.open_for_resume(layout.results, **whole) as store:
                 absorb_parts(store, regions["region"], layout)
-        merged = read_results(layout.results)
+        merged = read_store(layout.results)
     assert not len(merged.torn)
     for found, of_region in zip(merged.status.tolist(), said, strict=True):
         assert found in (of_region or {Status.PENDING})

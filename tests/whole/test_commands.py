@@ -25,7 +25,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics
 from pyxt_hpc.simulate.truth import compare_gas_with_truth, compare_with_truth
-from pyxt_hpc.store.reader import open_store, read_results
+from pyxt_hpc.store.reader import open_store, read_store
 from pyxt_hpc.store.rows import COLUMNS, Status
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -35,7 +35,7 @@ NOT_COMPARED = ("seconds", "attempts")
 
 def values(path: Path) -> np.ndarray:
     """Rows of a complete store without what may differ between two runs."""
-    results = read_results(path)
+    results = read_store(path)
     assert set(results.status.tolist()) <= {Status.DONE, Status.BAD}
     names = [n for n in results.rows.dtype.names if n not in NOT_COMPARED]
     return results.rows[names]
@@ -50,11 +50,13 @@ def assert_same(a: np.ndarray, b: np.ndarray) -> None:
 
 @pytest.fixture(scope="module")
 def cluster(small_cluster_cropped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Configuration of a small simulated cluster up to the scale map."""
+    """Configuration of the middle of a small simulated cluster up to the scale map."""
     folder = tmp_path_factory.mktemp("commands")
     shutil.copytree(small_cluster_cropped, folder / "work")
     config = folder / "work" / "demo.ini"
-    assert main(["create-bins", "-c", str(config), "--num-cpus", "2"]) == 0
+    Layout.of(read_config(config)).crop_reg.write_text('fk5\nbox(150,20,240",240",0)\n')
+    for line in (["crop-data"], ["create-bins", "--num-cpus", "2"]):
+        assert main([*line, "-c", str(config)]) == 0
     return config
 
 
@@ -104,21 +106,21 @@ def test_killed_at_any_moment_nothing_finished_is_lost(
         process = subprocess.Popen(launch, start_new_session=True, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
-            if path.exists() and np.mean(read_results(path).status == Status.DONE) >= share:
+            if path.exists() and np.mean(read_store(path).status == Status.DONE) >= share:
                 break
             time.sleep(0.05)  # reading all rows costs more than fitting some
         process.send_signal(signal.SIGKILL)
         process.wait()
         _wait_until_gone(process.pid)
-        done = read_results(path).status == Status.DONE
+        done = read_store(path).status == Status.DONE
         assert done[finished].all(), "a finished region was lost"
         finished = done
     assert 0 < finished.sum() < len(finished), "the kills came too late to mean anything"
-    attempts = read_results(path).rows["seconds"][finished]
+    attempts = read_store(path).rows["seconds"][finished]
     subprocess.run(launch, check=True, timeout=300)
     assert_same(values(path), uninterrupted)
     # The very numbers of the first run: not fitted again.
-    np.testing.assert_array_equal(read_results(path).rows["seconds"][finished], attempts)
+    np.testing.assert_array_equal(read_store(path).rows["seconds"][finished], attempts)
 
 
 def _wait_until_gone(group: int) -> None:
@@ -163,12 +165,18 @@ def test_scale_map_is_the_same_over_ranks(cluster: Path) -> None:
     np.testing.assert_array_equal(fits.getdata(layout.scale_map), before)
 
 
-def test_maps_hold_the_fits_and_agree_with_the_truth(cluster: Path, uninterrupted: np.ndarray) -> None:
+@pytest.fixture(scope="module")
+def fitted(cluster: Path) -> Path:
+    """Its configuration, with every third pixel's region fitted."""
     line = ["fit-spectra", "-c", str(cluster), "--resolution", "2", "--num-cpus", "2", "--yes"]
     assert main(line) == 0
-    assert main(["make-temperature-map", "-c", str(cluster)]) == 0
-    layout = Layout.of(read_config(cluster))
-    results = read_results(layout.results)
+    return cluster
+
+
+def test_maps_hold_the_fits_and_agree_with_the_truth(fitted: Path) -> None:
+    assert main(["make-temperature-map", "-c", str(fitted)]) == 0
+    layout = Layout.of(read_config(fitted))
+    results = read_store(layout.results)
     done = results.rows[results.status == Status.DONE]
     kT = fits.getdata(layout.map("temperature"))
     np.testing.assert_allclose(kT[done["row"], done["col"]], done["kT"], rtol=1e-6)
@@ -188,14 +196,13 @@ def test_maps_hold_the_fits_and_agree_with_the_truth(cluster: Path, uninterrupte
 
 
 @pytest.fixture(scope="module")
-def mapped(cluster: Path) -> Layout:
+def mapped(fitted: Path) -> Layout:
     """Every map, the candidates of shocks and the tables."""
-    config = ["-c", str(cluster)]
-    assert main(["fit-spectra", *config, "--resolution", "2", "--num-cpus", "2", "--yes"]) == 0
-    assert main(["make-maps", "--all", *config]) == 0
+    config = ["-c", str(fitted)]
+    assert main(["make-maps", "--all", *config, "--dpi", "60"]) == 0
     assert main(["find-shocks", *config]) == 0
     assert main(["results", "export", *config, "--format", "ecsv"]) == 0
-    return Layout.of(read_config(cluster))
+    return Layout.of(read_config(fitted))
 
 
 def test_every_unit_is_one_of_fits(mapped: Layout) -> None:
@@ -434,7 +441,7 @@ def finished_seconds(layout: Layout) -> dict[int, float]:
     found: dict[int, float] = {}
     for path in (layout.results, *layout.all_part_results()):
         if path.exists():
-            results = read_results(path)
+            results = read_store(path)
             rows = results.rows[results.status == Status.DONE]
             found |= dict(zip(rows["region"].tolist(), rows["seconds"].tolist(), strict=True))
     return found
@@ -481,7 +488,7 @@ def test_status_verify_and_export(
     assert main(["results", "verify", *config]) == 0
     assert "matches its checksum" in capsys.readouterr().out
     content = no_store.results.read_bytes()
-    rows = read_results(no_store.results).rows
+    rows = read_store(no_store.results).rows
     at = content.index(rows[50:51].tobytes())
     no_store.results.write_bytes(content[:at] + bytes(64) + content[at + 64 :])
     assert main(["results", "verify", *config]) == 2

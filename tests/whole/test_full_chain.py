@@ -60,14 +60,14 @@ def test_flares_go_and_quiet_time_stays(chain: Chain) -> None:
             return gti_arithmetic.union(list(without_flare(plan, level).values()))
 
         def both(level: float, kept: np.ndarray = kept) -> float:
-            return gti_arithmetic.total(gti_arithmetic.intersection(quiet(level), kept))
+            return gti_arithmetic.ontime(gti_arithmetic.intersection(quiet(level), kept))
 
-        assert both(0.02) >= 0.95 * gti_arithmetic.total(quiet(0.02))
+        assert both(0.02) >= 0.95 * gti_arithmetic.ontime(quiet(0.02))
         if plan.flare:
             whole = gti_arithmetic.union(list(plan.gti().values()))
-            flare = gti_arithmetic.total(whole) - gti_arithmetic.total(quiet(0.2))
+            flare = gti_arithmetic.ontime(whole) - gti_arithmetic.ontime(quiet(0.2))
             assert flare > 4000
-            assert gti_arithmetic.total(kept) - both(0.2) <= 0.05 * flare
+            assert gti_arithmetic.ontime(kept) - both(0.2) <= 0.05 * flare
 
 
 def test_background_scale(chain: Chain) -> None:

@@ -32,7 +32,7 @@ from pyxt_hpc.chandra.sky.aspect import with_aspect
 from pyxt_hpc.chandra.sky.geometry import measure_geometry
 from pyxt_hpc.cli import main
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import Status
 
 log = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ def _run(marx: Path, folder: Path, obsids: tuple[str, ...]) -> Run:
     )
     stages = ["run", "-c", str(config), "--through", "fit-spectra", "--resolution", "1", "--num-cpus", "2"]
     assert main([*stages, "--yes"]) == 0
-    results = read_results(layout.results)
+    results = read_store(layout.results)
     rows = results.rows[results.status == Status.DONE]
     return Run(layout, truth, read_bundle(layout.bundle), rows)
 

@@ -15,7 +15,7 @@ from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.pipeline.run import STAGES
 from pyxt_hpc.simulate.truth import compare_with_truth
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import Status
 
 
@@ -49,7 +49,7 @@ def did(capsys: pytest.CaptureFixture[str], config: Path, *options: str) -> dict
 
 def test_hands_free(config: Path) -> None:
     layout = Layout.of(read_config(config))
-    results = read_results(layout.results)
+    results = read_store(layout.results)
     assert set(results.status) == {Status.DONE}
     with fits.open(layout.map("temperature")) as hdus:
         assert np.isfinite(hdus[0].data).mean() > 0.5

@@ -36,7 +36,7 @@ def live_fraction(
     share = np.zeros(grid.shape, dtype=np.float32)
     samples = np.arange(_SAMPLES)
     within = np.stack([samples / _PLASTIC, samples / _PLASTIC**2]) % 1.0 - 0.5
-    on_s = {chip: 1.0 if gti is None else gti_arithmetic.total(gti[chip]) for chip in geometry.chips}
+    on_s = {chip: 1.0 if gti is None else gti_arithmetic.ontime(gti[chip]) for chip in geometry.chips}
     longest = max(on_s.values())
     sky_to_grid = homography(geometry.wcs, grid.wcs)
     for chip, matrix in zip(geometry.chips, geometry.to_sky, strict=True):
@@ -98,7 +98,7 @@ def _spread_dither(geometry: FieldGeometry, gti: FloatArray | None) -> FloatArra
     parts = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
     if gti is None:
         return geometry.dither[(parts * len(geometry.time)).astype(np.int64)].T
-    return geometry.dither_at(gti_arithmetic.at_elapsed(gti, gti_arithmetic.total(gti) * parts)).T
+    return geometry.dither_at(gti_arithmetic.at_elapsed(gti, gti_arithmetic.ontime(gti) * parts)).T
 
 
 def _jacobian(matrix: FloatArray, x: float, y: float) -> FloatArray:

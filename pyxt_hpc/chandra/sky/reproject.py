@@ -45,7 +45,7 @@ def project_background(
             "take the file from CALDB's blank-sky data set, or reproject it to the observation with CIAO's "
             "blanksky"
         )
-    if not all(gti_arithmetic.total(gti[ccd]) > 0 for ccd in geometry.chips):
+    if not all(gti_arithmetic.ontime(gti[ccd]) > 0 for ccd in geometry.chips):
         raise EmptySelection(f"{background.path}: a chip of the observation that it is for has no good time")
     first, last = geometry.rows
     on = np.isin(background.ccd_id, geometry.chips)
@@ -59,7 +59,7 @@ def project_background(
         members = np.flatnonzero(events.ccd_id == ccd)
         n = len(members)
         # drawn in order and shuffled then: looking up ordered times is several times faster
-        elapsed = gti_arithmetic.total(gti[ccd]) * (np.arange(n) + rng.random(n)) / max(n, 1)
+        elapsed = gti_arithmetic.ontime(gti[ccd]) * (np.arange(n) + rng.random(n)) / max(n, 1)
         dither = geometry.dither_at(gti_arithmetic.at_elapsed(gti[ccd], elapsed))[rng.permutation(n)].T
         sky[:, members] = dither + matrix[:, :1] + matrix[:, 1:] @ chip[:, members]
     return _placed(events, wcs, *pixel_to_pixel(geometry.wcs, wcs, *sky))

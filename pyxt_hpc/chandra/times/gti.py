@@ -26,7 +26,7 @@ def normalise(intervals: ArrayLike) -> FloatArray:
     return np.column_stack([gti[starts, 0], latest[last]])
 
 
-def total(gti: FloatArray) -> float:
+def ontime(gti: FloatArray) -> float:
     """Sum of the lengths [s] of disjoint intervals."""
     return float(np.sum(gti[:, 1] - gti[:, 0])) if len(gti) else 0.0
 

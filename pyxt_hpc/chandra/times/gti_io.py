@@ -36,7 +36,7 @@ def write_gti(path: Path, gti: NDArray[np.float64], events_header: fits.Header) 
     """
     table = _table("GTI", [("START", "1D", "s", gti[:, 0]), ("STOP", "1D", "s", gti[:, 1])], events_header)
     table.header["HDUCLAS2"] = "STANDARD"
-    table.header["ONTIME"] = (gti_arithmetic.total(gti), "[s] sum of the intervals")
+    table.header["ONTIME"] = (gti_arithmetic.ontime(gti), "[s] sum of the intervals")
     selection = _table("FILTER", [("TIME", "1D", "s", np.empty(0))], events_header)
     selection.header["HDUCLASS"] = ("ASC", "the data subspace is what this table is for")
     for hdu in (selection, table):

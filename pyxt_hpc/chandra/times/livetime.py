@@ -26,7 +26,7 @@ def live_share(header: fits.Header, gti: Mapping[int, NDArray], name: str) -> fl
     for that of EXPOSURE; ``name`` of the file is for messages. Raises DamagedFile if none of these gives a
     share between 0 and 1.
     """
-    longest = max((gti_arithmetic.total(intervals) for intervals in gti.values()), default=0.0)
+    longest = max((gti_arithmetic.ontime(intervals) for intervals in gti.values()), default=0.0)
     dtcor, livetime, ontime = (
         number(header, keyword) or math.nan for keyword in ("DTCOR", "LIVETIME", "ONTIME")
     )
@@ -44,7 +44,7 @@ def live_share(header: fits.Header, gti: Mapping[int, NDArray], name: str) -> fl
 def live_times(header: fits.Header, gti: Mapping[int, NDArray], name: str) -> dict[int, float]:
     """Live time [s] of each CCD of ``gti``; arguments and errors as `live_share`."""
     share = live_share(header, gti, name)
-    return {ccd: share * gti_arithmetic.total(intervals) for ccd, intervals in gti.items()}
+    return {ccd: share * gti_arithmetic.ontime(intervals) for ccd, intervals in gti.items()}
 
 
 def with_live_times(header: fits.Header, gti: Mapping[int, NDArray], share: float) -> fits.Header:
@@ -55,7 +55,7 @@ def with_live_times(header: fits.Header, gti: Mapping[int, NDArray], share: floa
     header = header.copy()
     for key in [key for key in header if key[:-1] in _OF_CHIP and key[-1].isdigit()]:
         del header[key]
-    on = {ccd: gti_arithmetic.total(intervals) for ccd, intervals in sorted(gti.items())}
+    on = {ccd: gti_arithmetic.ontime(intervals) for ccd, intervals in sorted(gti.items())}
     header["DTCOR"] = (share, "live share of the good time")
     for key, factor in zip(("ONTIME", "LIVETIME", "EXPOSURE"), (1.0, share, share), strict=True):
         header[key] = (factor * max(on.values()), "[s] of the CCD with most good time")

@@ -6,10 +6,10 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyxt_hpc.ancestor.choices import NAMES, choices_as
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import as_key_text, given_texts, option, yes_option
 from pyxt_hpc.cli.screen import confirm, echo, tell
+from pyxt_hpc.clusterpyxt.choices import NAMES, choices_as
 from pyxt_hpc.config.cluster import KEYS, config_template
 from pyxt_hpc.config.questions import QUESTIONS
 from pyxt_hpc.errors import ConfigError

@@ -25,7 +25,7 @@ from pyxt_hpc.cli.screen import answer, tell
     example="pyxt-hpc demo --directory /tmp/pyxt-demo",
 )
 def demo(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.pipeline.summaries import flag_lines, table
+    from pyxt_hpc.pipeline.summaries import aligned_columns, flag_lines
     from pyxt_hpc.simulate.demo import run_demo
     from pyxt_hpc.simulate.truth import ring_table
 
@@ -48,7 +48,7 @@ def demo(arguments: argparse.Namespace) -> None:
         summary,
         (
             *(f"{name:<{width}}  {value}" for name, value in lines.items()),
-            *("", *table(*ring_table(comparison))),
+            *("", *aligned_columns(*ring_table(comparison))),
             *("", *flag_lines(summary.flags)),
         ),
     )

@@ -103,9 +103,9 @@ def fit_spectra_command(arguments: argparse.Namespace) -> None:
         with world.others_wait():
             if world.is_master:
                 _agree_to_replace(replaced, arguments.yes)
-    from pyxt_hpc.stages.fitting import fit_spectra
+    from pyxt_hpc.stages.fitting import fit_into_store
 
-    summary = fit_spectra(
+    summary = fit_into_store(
         config,
         world,
         n_workers,

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from pyxt_hpc.ancestor.choices import NAMES
 from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import as_key_text, given_texts, option
 from pyxt_hpc.cli.screen import echo, tell
+from pyxt_hpc.clusterpyxt.choices import NAMES
 
 
 @command(
@@ -31,7 +31,7 @@ from pyxt_hpc.cli.screen import echo, tell
     example="pyxt-hpc import-cluster ~/data/A115 --as clusterpyxt",
 )
 def import_command(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.ancestor.importing import import_cluster
+    from pyxt_hpc.clusterpyxt.importing import import_cluster
 
     done = import_cluster(
         arguments.folder,

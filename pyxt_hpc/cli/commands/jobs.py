@@ -48,7 +48,8 @@ NO_NEED_SECONDS = 1800.0
     example="pyxt-hpc make-job -c A1795_cluster_config.ini --site perlmutter --account m1234 --submit",
 )
 def make_job_command(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.jobs.submit import replaces_another, submit, write_script
+    from pyxt_hpc.jobs.script import replaces_another, write_script
+    from pyxt_hpc.jobs.submit import submit
     from pyxt_hpc.jobs.systems import SYSTEMS
 
     job = _job(arguments)

@@ -17,7 +17,7 @@ from pyxt_hpc.cli.options import (
 from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.pipeline.run import make_maps
+from pyxt_hpc.pipeline.run import make_map_files
 from pyxt_hpc.pipeline.summaries import map_lines
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _DEPTH = "Densities need the depth of the gas along the line of sight: depth_model and depth_kpc in [maps]."
 
 
-def _ancestor(name: str, summary: str, description: str) -> Command:
-    """A command of ClusterPyXT's name, which makes the maps that `maps.commands.ANCESTORS` tells."""
+def _clusterpyxt_command(name: str, summary: str, description: str) -> Command:
+    """A command of ClusterPyXT's name, which makes the maps that `maps.make.CLUSTERPYXT_COMMANDS` tells."""
 
     @command(
         name,
@@ -39,15 +39,15 @@ def _ancestor(name: str, summary: str, description: str) -> Command:
         is_listed=False,
     )
     def run(arguments: argparse.Namespace) -> None:
-        from pyxt_hpc.maps.commands import ANCESTORS
+        from pyxt_hpc.maps.make import CLUSTERPYXT_COMMANDS
 
-        _make(arguments, ANCESTORS[name])
+        _make(arguments, CLUSTERPYXT_COMMANDS[name])
 
     return run
 
 
 def _make(arguments: argparse.Namespace, names: Sequence[str], mask: str | None = None) -> None:
-    make_maps(
+    make_map_files(
         read_config(arguments.config),
         tell,
         names,
@@ -156,32 +156,32 @@ def shocks(arguments: argparse.Namespace) -> None:
 
 
 COMMANDS = (
-    _ancestor(
+    _clusterpyxt_command(
         "make-temperature-map",
         "stage 7: maps of the temperature as FITS files and pictures",
         "Paint the fitted regions: temperature and norm with their errors, counts and radii, in\n"
         "main_output/. Where there is no fit the maps are blank (NaN), never 0.",
     ),
-    _ancestor(
+    _clusterpyxt_command(
         "make-pressure-map",
         "stage 7: maps of density and pressure",
         "Pseudo-pressure kT (norm/area)^(1/2), electron density and pressure n_e kT with their errors.\n"
         + _DEPTH,
     ),
-    _ancestor(
+    _clusterpyxt_command(
         "make-entropy-map",
         "stage 7: maps of entropy and cooling time",
         "Pseudo-entropy kT (norm/area)^(-1/3), entropy kT n_e^(-2/3) and cooling time with their errors.\n"
         + _DEPTH,
     ),
     everything,
-    _ancestor(
+    _clusterpyxt_command(
         "make-gradient-map",
         "edges in the surface brightness: its gradient on several scales",
         "Gaussian gradient magnitude of the exposure-corrected, background-subtracted surface brightness,\n"
         "also over the brightness, and its significance. Needs no fits, only the bundle of crop-data.",
     ),
-    _ancestor(
+    _clusterpyxt_command(
         "make-residual-map",
         "surface brightness less a smooth cluster",
         "Residual of the surface brightness from the best elliptical beta-model and from the average over\n"

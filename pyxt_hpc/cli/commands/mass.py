@@ -11,7 +11,7 @@ from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import detect_world
 from pyxt_hpc.pipeline.run import count_workers
-from pyxt_hpc.pipeline.summaries import table
+from pyxt_hpc.pipeline.summaries import aligned_columns
 
 if TYPE_CHECKING:
     from pyxt_hpc.profiles.mass.estimate import ClusterMass, MassOptions, Sampling
@@ -98,7 +98,7 @@ def _lines(mass: "ClusterMass") -> Iterator[str]:
         elif posterior.probability < _UNLIKELY:
             yield f"warning: {way}: so large a chi^2 is unlikely: the intervals are too narrow"
         steps = ", ".join(str(chain.steps) for chain in sampled.chains)
-        agreement = f", R-hat {sampled.disagreement:.3f}" if len(sampled.chains) > 1 else ""
+        agreement = f", R-hat {sampled.gelman_rubin:.3f}" if len(sampled.chains) > 1 else ""
         yield (
             f"{way}: {'converged' if sampled.converged else 'NOT CONVERGED, more --max-steps are needed'}: "
             f"{steps} steps, autocorrelation at most {sampled.autocorrelation:.0f} steps{agreement}"
@@ -116,7 +116,7 @@ def _lines(mass: "ClusterMass") -> Iterator[str]:
                     "extrapolated" if sphere.is_extrapolated else "",
                 )
             )
-    yield from table(("way", "overdensity", "R [kpc]", "M [1e14 Msun]", "gas fraction", ""), rows)
+    yield from aligned_columns(("way", "overdensity", "R [kpc]", "M [1e14 Msun]", "gas fraction", ""), rows)
     yield f"the last annulus ends at {mass.annuli.outermost:.0f} kpc"
 
 

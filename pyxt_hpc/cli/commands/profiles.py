@@ -10,7 +10,7 @@ from pyxt_hpc.cli.options import as_key, config_option, json_option, number_opti
 from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.pipeline.summaries import table
+from pyxt_hpc.pipeline.summaries import aligned_columns
 
 if TYPE_CHECKING:
     from pyxt_hpc.profiles.analysis import ClusterProfile
@@ -119,7 +119,9 @@ def _lines(profile: "ClusterProfile") -> Iterator[str]:
                 words,
             )
         )
-    yield from table(("kpc", "kT projected", "kT [keV]", "n_e [cm^-3]", "K [keV cm^2]", "shell"), cells)
+    yield from aligned_columns(
+        ("kpc", "kT projected", "kT [keV]", "n_e [cm^-3]", "K [keV cm^2]", "shell"), cells
+    )
     if (fit := profile.entropy_fit) is not None:
         slope = f"{fit.alpha:.2f} +- {fit.alpha_error:.2f}"
         yield f"entropy: K0 {fit.K0:.1f} +- {fit.K0_error:.1f} keV cm^2, slope {slope}"

@@ -20,7 +20,7 @@ from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config, warn_of_column
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.pipeline.summaries import fit_lines, table
+from pyxt_hpc.pipeline.summaries import aligned_columns, fit_lines
 
 
 @command(
@@ -200,7 +200,7 @@ def compare_engines(arguments: argparse.Namespace) -> None:
         f"{comparison.same_minimum.sum()} in the same minimum, {comparison.noticeable.sum()} worth a look"
     )
     rows = [(what, f"{median:.2g}", f"{worst:.2g}") for what, median, worst in comparison.summary()]
-    lines += table(("", "median", "worst"), rows)
+    lines += aligned_columns(("", "median", "worst"), rows)
     lines.append(
         f"seconds a region: fast {comparison.fast_seconds:.2g}, Sherpa {comparison.sherpa_seconds:.2g}: "
         f"{comparison.sherpa_seconds / comparison.fast_seconds:.0f} times as long"

@@ -121,7 +121,7 @@ def _correction(
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         share = 1.0 - _SIGNIFICANCE**2 * noise / excess**2
-    factor = 1.0 + np.where(share > 0, share * excess / (total + _PRIOR_COUNTS), 0.0)
+        factor = 1.0 + np.where(share > 0, share * excess / (total + _PRIOR_COUNTS), 0.0)
     if side > 1:
         for axis, n in enumerate(difference.shape):
             factor = between_blocks(factor, side, n, axis)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.binning.smoothing import circle_sums
+from pyxt_hpc.binning.smoothing import sum_own_circles
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct
@@ -37,7 +37,7 @@ def mean_flux(counts: NDArray, exposure: NDArray, radius: NDArray) -> NDArray[np
     live = exposure > 0
     flux = np.divide(counts, exposure, out=np.zeros(counts.shape), where=live)
     images = np.stack([flux, np.ones_like(flux), *np.zeros((2, *flux.shape))], axis=-1)  # it takes four
-    total, pixels, *_ = circle_sums(images, radius)
+    total, pixels, *_ = sum_own_circles(images, radius)
     return np.divide(total, pixels, out=np.zeros(counts.shape), where=pixels > 0)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.binning.smoothing import circle_sums
+from pyxt_hpc.binning.smoothing import sum_own_circles
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.maps.painting.paint import Measured
 
@@ -27,7 +27,7 @@ def smooth_brightness(bundle: Bundle, radius: NDArray) -> Measured:
     exposure = bundle.exposure * bundle.pixel_area_arcmin2
     images = np.stack([bundle.counts, bundle.background, bundle.background_variance, exposure], axis=-1)
     images[exposure == 0] = 0.0
-    counts, background, variance, total = circle_sums(images, radius)
+    counts, background, variance, total = sum_own_circles(images, radius)
     seen = total > 0
     value, error = (np.full(radius.shape, np.nan, np.float32) for _ in range(2))
     value[seen] = (counts - background)[seen] / total[seen]

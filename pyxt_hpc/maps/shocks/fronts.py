@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from pyxt_hpc.arrays.compiled import compiled
 from pyxt_hpc.maps.painting.paint import Measured
+from pyxt_hpc.maps.shocks.crest import LEAST, by_cells, cut_corners, link, pieces, smoothed, trace
 
 N_ANGLES = 32
 """Directions tested, from 0 to 180 degrees."""
@@ -29,22 +27,10 @@ DENSITY_JUMP = 1.15
 TEMPERATURE_SIGMA = 3.5
 """An edge is a candidate if its mean temperature jump is as significant as this."""
 
-_NEIGHBOURS = 4.0
-"""Pixels of a crest that are no further apart [pixels], or than a circle's radius, are of one edge ..."""
-
-_MAX_APART = 12.0
-"""... but in no case if they are further apart than this ..."""
-
-_SAME_DIRECTION = np.radians(30.0)
-"""... if their directions differ by less."""
-
-_PART_OF_TURN = np.radians(60.0)
-"""What turns further is another edge, such as the far side of a hot blob."""
-
 _CORRELATED = 16.0 / (3.0 * np.pi)
 """Radii of a row of circles that make one independent one: the integral of the area that two share."""
 
-_FADED = 0.08
+_FADED = 0.1
 """By this part a jump may be higher than measured: fronts fade within the circles on their hot side."""
 
 _STRONG = 0.75
@@ -86,10 +72,12 @@ class Front:
         Middle [pixels].
     pixels
         (n, 2) rows and columns of its crest.
+    line
+        (m, 2) rows and columns of the corners of the line along it, m >= 2; closed if the last is the first.
     length
-        [pixels] across the direction of the jump.
+        Along the line [pixels].
     angle
-        Towards the bright side, from the columns to the rows [rad].
+        Mean towards the bright side, from the columns to the rows [rad]; NaN for a closed line.
     mach, mach_lo, mach_hi
         From the temperature jump, with the ends of the 68% interval.
     density_mach
@@ -101,6 +89,7 @@ class Front:
     row: float
     col: float
     pixels: NDArray
+    line: NDArray
     length: float
     angle: float
     mach: float
@@ -162,29 +151,41 @@ def find_jumps(
 def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
     """Edges along which the temperature jumps with the density, the most significant first.
 
-    Of every edge only the crest counts, where the density jump is largest along its direction. What is
+    Of every edge only the crest counts, where the density jump is largest along its direction. It is followed
+    (`crest`) to its next gap or corner, and of this the parts count where the jump is strong. What is
     shorter than a circle is wide is no edge. The error of the mean jump is that of as many circles as fit
     along the edge, on either side.
     """
     with np.errstate(invalid="ignore"):
         edge = jumps.density > np.maximum(DENSITY_SIGMA * jumps.density_error, np.log(DENSITY_JUMP))
         crest = edge & _is_crest(jumps, radius)
-    row, col = np.nonzero(crest)
-    if not len(row):
+    pixels = np.argwhere(crest)
+    if not len(pixels):
         return []
-    tree, own = cKDTree(np.stack([row, col], axis=1)), np.maximum(radius[row, col], _NEIGHBOURS)
-    pairs = tree.query_pairs(_MAX_APART, output_type="ndarray")
-    apart = np.hypot(*(row[pairs[:, 0]] - row[pairs[:, 1]], col[pairs[:, 0]] - col[pairs[:, 1]]))
-    pairs = pairs[apart <= np.minimum(own[pairs[:, 0]], own[pairs[:, 1]])]
-    turned = np.angle(np.exp(1j * (jumps.angle[row, col][pairs[:, 0]] - jumps.angle[row, col][pairs[:, 1]])))
-    pairs = pairs[np.abs(turned) < _SAME_DIRECTION]
-    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(row), len(row)))
-    n_groups, group = connected_components(links, directed=False)
+    cell, (row, col, own, density, y, x) = by_cells(
+        pixels,
+        radius[crest],
+        [
+            *pixels.T,
+            radius[crest],
+            jumps.density[crest],
+            np.sin(jumps.angle[crest]),
+            np.cos(jumps.angle[crest]),
+        ],
+    )
+    points, own = np.stack([row, col], axis=1), np.maximum(own, LEAST)
+    angle = smoothed(points, np.arctan2(y, x), own)
+    links = cut_corners(link(points, angle, own, radius > 0), points, angle, own, (1.0 + LEVER) * own)
+    left = [edge[density[edge] > _STRONG * np.percentile(density[edge], 95)] for edge in pieces(links)]
     fronts = []
-    for i in range(n_groups):
-        r, c = row[group == i], col[group == i]
-        for part in _by_direction(jumps.angle[r, c]):
-            fronts.append(_front(jumps, r[part], c[part]))
+    while left:
+        part = left.pop()
+        for piece in pieces(links[part][:, part]):
+            at = part[piece]
+            line, on = trace(points[at], angle[at], own[at], links[at][:, at])
+            fronts.append(_front(jumps, pixels[np.isin(cell, at[on])], line))
+            if not on.all():
+                left.append(at[~on])
     reach = [float(np.median(radius[tuple(front.pixels.T)])) for front in fronts]
     hot = [
         front
@@ -194,25 +195,11 @@ def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
     return sorted(hot, key=lambda front: -front.significance)
 
 
-def _by_direction(angle: NDArray) -> list[NDArray[np.int64]]:
-    """Split an edge where it turns: parts within `_PART_OF_TURN` of their most frequent direction."""
-    left, parts = np.arange(len(angle)), []
-    directions = 2.0 * np.pi * np.arange(2 * N_ANGLES) / (2 * N_ANGLES)
-    while len(left):
-        off = np.abs(np.angle(np.exp(1j * (angle[left] - directions[:, None]))))
-        near = off < _PART_OF_TURN
-        inside = near[np.argmax(near.sum(axis=1))]
-        parts.append(left[inside])
-        left = left[~inside]
-    return parts
-
-
-def _front(jumps: Jumps, row: NDArray, col: NDArray) -> Front:
-    strong = jumps.density[row, col] > _STRONG * np.percentile(jumps.density[row, col], 95)
-    at = row, col = row[strong], col[strong]
-    angle = float(np.angle(np.mean(np.exp(1j * jumps.angle[at]))))
-    across = col * -np.sin(angle) + row * np.cos(angle)
-    length = float(np.ptp(across)) + 1.0
+def _front(jumps: Jumps, pixels: NDArray, line: NDArray) -> Front:
+    at = row, col = tuple(pixels.T)
+    closed = len(line) > 2 and bool((line[0] == line[-1]).all())
+    # lines go to the middle of their last pixels
+    length = float(np.hypot(*np.diff(line, axis=0).T).sum()) + (not closed)
     # no weights: errors grow with kT, so they would prefer what fluctuates down on the hot side
     jump = float(np.mean(jumps.temperature[at]))
     shared = np.minimum(_CORRELATED * jumps.reach[at] / length, 1.0)
@@ -223,9 +210,10 @@ def _front(jumps: Jumps, row: NDArray, col: NDArray) -> Front:
     return Front(
         row=float(row.mean()),
         col=float(col.mean()),
-        pixels=np.stack(at, axis=1),
+        pixels=pixels,
+        line=line,
         length=length,
-        angle=angle,
+        angle=np.nan if closed else float(np.angle(np.mean(np.exp(1j * jumps.angle[at])))),
         mach=middle,
         mach_lo=low,
         mach_hi=high,

@@ -24,7 +24,6 @@ from pyxt_hpc.maps.shocks.fronts import (
     find_jumps,
     mach_of_temperature,
 )
-from pyxt_hpc.maps.shocks.polyline import polyline
 from pyxt_hpc.provenance import software
 
 
@@ -82,7 +81,7 @@ def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[Map
     how = f"opposite circles {LEVER:g} of their radii away, best of {N_ANGLES} directions by brightness"
     with np.errstate(invalid="ignore"):
         on_edge = jumps.density > np.maximum(DENSITY_SIGMA * jumps.density_error, np.log(DENSITY_JUMP))
-    curves = tuple(polyline(front) for front in search.fronts)
+    curves = tuple(front.line for front in search.fronts)
     highest = float(np.nanmax(mach)) if np.isfinite(mach).any() else 2.0
 
     def product(name: str, title: str, unit: str, values: np.ndarray, comment: str, **how: Any) -> MapProduct:
@@ -142,11 +141,11 @@ def shock_table(regions: FittedRegions, fronts: Sequence[Front]) -> Table:
     columns = {
         "ra": (ra, "deg", "middle of the front"),
         "dec": (dec, "deg", "middle of the front"),
-        "length": ([f.length * scale for f in fronts], "arcsec", "across the direction of the jump"),
+        "length": ([f.length * scale for f in fronts], "arcsec", "along the front"),
         "position_angle": (
             [(np.degrees(f.angle) - 90.0) % 360.0 for f in fronts],
             "deg",
-            "towards the bright side, north through east",
+            "towards the bright side, north through east; NaN for a closed front",
         ),
         "mach": ([f.mach for f in fronts], "", "from the temperature jump, gamma = 5/3"),
         "mach_lo": ([f.mach_lo for f in fronts], "", "lower end of the 68% interval"),

@@ -13,7 +13,7 @@ from pyxt_hpc.errors import Interrupted, PyxtError, WorkerFailed
 from pyxt_hpc.parallel.master.ledger import Ledger
 from pyxt_hpc.parallel.master.limits import Limits
 from pyxt_hpc.parallel.master.requeue_order import RequeueOrder
-from pyxt_hpc.parallel.pools.pool import IN_FLIGHT, Answer, Chunk, Failure, Pool, Task
+from pyxt_hpc.parallel.pools.pool import IN_FLIGHT, Chunk, ChunkResult, Failure, Pool, Task
 from pyxt_hpc.parallel.progress import Progress
 from pyxt_hpc.parallel.signals import stop_signals
 
@@ -118,7 +118,7 @@ class _Loop:
         self._allowed = np.inf if limits.items is None else limits.items
         self._being_sent = np.zeros(0, np.int64)
         self._in_flight: set[Chunk] = set()
-        self._received: deque[Answer] = deque()
+        self._received: deque[ChunkResult] = deque()
         # Passed on to the ledger, and perhaps not yet stored.
         self._unsaved: list[Chunk] = []
         self._probes = 0
@@ -220,7 +220,7 @@ class _Loop:
             chunks.append(chunk)
         return chunks, True
 
-    def _pass_on(self, answer: Answer) -> None:
+    def _pass_on(self, answer: ChunkResult) -> None:
         """Pass a result on, or see to a failure."""
         chunk, value = answer.chunk, answer.value
         if answer.failure is None:

@@ -1,4 +1,4 @@
-"""What every pool of workers does: it takes chunks of items and gives back answers."""
+"""What every pool of workers does: it takes chunks of items and gives back their results."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -57,7 +57,7 @@ class Failure(Enum):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ChunkResult:
     """What became of a chunk.
 
     Parameters
@@ -94,5 +94,5 @@ class Pool(Protocol):
     def submit(self, task: Task, chunk: Chunk) -> None:
         """Hand out a chunk; at most `IN_FLIGHT` per worker may be unanswered."""
 
-    def wait(self, timeout: float) -> list[Answer]:
-        """Answers that were not yet returned; waits for the first of them, at most so long [s]."""
+    def wait(self, timeout: float) -> list[ChunkResult]:
+        """Results that were not yet returned; waits for the first of them, at most so long [s]."""

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkContext, ForkProcess
 
 from pyxt_hpc.parallel.pools.messages import pack_call, unpack
-from pyxt_hpc.parallel.pools.pool import Answer, Chunk, Failure, Payload, Prepare, Task
+from pyxt_hpc.parallel.pools.pool import Chunk, ChunkResult, Failure, Payload, Prepare, Task
 from pyxt_hpc.parallel.pools.sandbox import begin_child, cause_of_death
 from pyxt_hpc.parallel.pools.worker import Worker
 
@@ -70,10 +70,10 @@ class ProcessPool:
         child.unsent.append(pack_call(task, chunk))
         child.send()
 
-    def wait(self, timeout: float) -> list[Answer]:
-        """Answers that were not yet returned; all chunks that a dead process held have failed."""
+    def wait(self, timeout: float) -> list[ChunkResult]:
+        """Results that were not yet returned; all chunks that a dead process held have failed."""
         busy = {child.pipe: child for child in self._children if child.held}
-        answers: list[Answer] = []
+        answers: list[ChunkResult] = []
         for pipe in connection.wait(list(busy), timeout):
             child = busy[pipe]  # type: ignore[index]
             try:
@@ -81,17 +81,17 @@ class ProcessPool:
             except (EOFError, OSError):
                 answers += self._replace(child)
                 continue
-            answers.append(Answer(child.held.popleft(), *computed))
+            answers.append(ChunkResult(child.held.popleft(), *computed))
             child.send()
         return answers
 
-    def _replace(self, child: _Child) -> list[Answer]:
+    def _replace(self, child: _Child) -> list[ChunkResult]:
         child.process.join()
         child.pipe.close()
         self._children.remove(child)
         self._children.append(self._fork())
         cause = cause_of_death(child.process.exitcode or 0)
-        return [Answer(chunk, 0.0, cause, Failure.WORKER_DIED) for chunk in child.held]
+        return [ChunkResult(chunk, 0.0, cause, Failure.WORKER_DIED) for chunk in child.held]
 
     def _fork(self) -> _Child:
         ours, theirs = _FORK.Pipe()

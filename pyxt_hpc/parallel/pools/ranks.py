@@ -17,8 +17,8 @@ import numpy as np
 
 from pyxt_hpc.errors import EXIT_INPUT, EXIT_TRY_AGAIN, WorkerFailed
 from pyxt_hpc.parallel.pools.messages import pack_call, unpack
-from pyxt_hpc.parallel.pools.pool import IN_FLIGHT, Answer, Chunk, Payload, Prepare, Task
-from pyxt_hpc.parallel.pools.worker import Worker, described
+from pyxt_hpc.parallel.pools.pool import IN_FLIGHT, Chunk, ChunkResult, Payload, Prepare, Task
+from pyxt_hpc.parallel.pools.worker import Worker, error_with_process
 from pyxt_hpc.parallel.shared import share_arrays
 from pyxt_hpc.parallel.signals import ignore_stop_signals
 from pyxt_hpc.parallel.world import World, mark_known_to_all
@@ -106,11 +106,11 @@ class RankPool:
         self._held[rank].append((chunk, self._comm.Isend([packed, self._mpi.BYTE], rank, WORK), packed))
         self._list(rank)
 
-    def wait(self, timeout: float) -> list[Answer]:
-        """Answers that were not yet returned; waits for the first of them, at most so long [s]."""
+    def wait(self, timeout: float) -> list[ChunkResult]:
+        """Results that were not yet returned; waits for the first of them, at most so long [s]."""
         deadline = time.monotonic() + timeout
         pauses = Pauses()
-        answers: list[Answer] = []
+        answers: list[ChunkResult] = []
         while True:
             while len(answers) < MAX_ANSWERS and (message := self._probe()) is not None:
                 answers.append(self._receive(message))
@@ -125,7 +125,7 @@ class RankPool:
                 return message
         return None
 
-    def _receive(self, message: "MPI.Message") -> Answer:
+    def _receive(self, message: "MPI.Message") -> ChunkResult:
         rank = self._status.source
         packed = np.empty(self._status.Get_count(self._mpi.BYTE), np.uint8)
         message.Recv([packed, self._mpi.BYTE])
@@ -133,7 +133,7 @@ class RankPool:
         chunk, request, _ = self._held[rank].popleft()
         request.Wait()
         self._list(rank)
-        return Answer(chunk, *unpack(packed))
+        return ChunkResult(chunk, *unpack(packed))
 
     def _list(self, rank: int) -> None:
         if (n_held := len(self._held[rank])) < IN_FLIGHT:
@@ -171,7 +171,7 @@ def _prepare_all(comm: "MPI.Intracomm", prepare: Prepare, meta: Any, arrays: dic
     try:
         context = prepare(meta, arrays)
     except Exception as error:
-        failure = described(error)
+        failure = error_with_process(error)
     failures = [message for message in comm.allgather(failure) if message]
     if not failures:
         return context

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pyxt_hpc.parallel.pools.pool import Answer, Chunk, Payload, Prepare, Task
+from pyxt_hpc.parallel.pools.pool import Chunk, ChunkResult, Payload, Prepare, Task
 from pyxt_hpc.parallel.pools.worker import Worker
 
 
@@ -16,15 +16,15 @@ class SerialPool:
     def open(self, prepare: Prepare, payload: Payload | None) -> Iterator["SerialPool"]:
         """Make the context."""
         self._worker = Worker.prepared_here(prepare, payload)
-        self._answers: list[Answer] = []
+        self._answers: list[ChunkResult] = []
         yield self
 
     def submit(self, task: Task, chunk: Chunk) -> None:
         """Compute a chunk."""
         computed = self._worker.compute(task, chunk.items, chunk.sandboxed, chunk.is_probe)
-        self._answers.append(Answer(chunk, *computed))
+        self._answers.append(ChunkResult(chunk, *computed))
 
-    def wait(self, timeout: float) -> list[Answer]:
-        """Answers that were not yet returned."""
+    def wait(self, timeout: float) -> list[ChunkResult]:
+        """Results that were not yet returned."""
         answers, self._answers = self._answers, []
         return answers

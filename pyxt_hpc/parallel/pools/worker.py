@@ -39,7 +39,7 @@ class Worker:
         try:
             return pack(computed)
         except Exception as error:  # pickling calls methods of whatever the task returned
-            return pack((0.0, described(error), Failure.RAISED))
+            return pack((0.0, error_with_process(error), Failure.RAISED))
 
     def compute(self, task: Task, items: np.ndarray, sandboxed: bool, is_probe: bool) -> Computed:
         """Call the task on some items; see `Chunk`."""
@@ -54,7 +54,7 @@ class Worker:
         except SandboxDied as error:
             return 0.0, f"the process that computed it died ({error})", Failure.SANDBOX_DIED
         except Exception as error:
-            return 0.0, described(error), Failure.RAISED
+            return 0.0, error_with_process(error), Failure.RAISED
         if is_probe:
             return seconds * len(items) / (len(items) - 1), (first, result), None
         return seconds, result, None
@@ -67,7 +67,7 @@ class Worker:
                 task(self._context, np.zeros(0, np.int64))
 
 
-def described(error: Exception) -> str:
+def error_with_process(error: Exception) -> str:
     """An error with the process in which it was raised."""
     return f"process {os.getpid()} on {socket.gethostname()}: {type(error).__name__}: {error}"
 

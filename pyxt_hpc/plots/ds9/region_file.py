@@ -59,14 +59,14 @@ class Boxes:
     remark: str
 
     @classmethod
-    def of(cls, regions: FittedRegions, most: int = MAX_BOXES) -> "Boxes":
-        """The boxes of the fitted regions, at most about `most`."""
+    def of(cls, regions: FittedRegions, max_boxes: int = MAX_BOXES) -> "Boxes":
+        """The boxes of the fitted regions, at most about `max_boxes`."""
         if regions.labels is not None:
             return cls._polygons(regions, regions.labels)
         bundle, rows, step = regions.bundle, regions.rows, regions.step
         y, x = (block_number(rows[axis], step) for axis in ("row", "col"))
         chosen, joined = np.arange(len(rows)), 1
-        while len(chosen) > most:
+        while len(chosen) > max_boxes:
             joined += 2
             position = np.full((y.max() + 1, x.max() + 1), -1)
             position[y, x] = np.arange(len(rows))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.figures import save
-from pyxt_hpc.plots.maps.pictures import Picture, Scene, draw_on
+from pyxt_hpc.plots.maps.pictures import Picture, Scene, draw_picture_on
 from pyxt_hpc.plots.maps.style import PictureStyle
 
 PANELS = (
@@ -64,7 +64,7 @@ class Overview:
             axes = figure.add_axes((left / width, bottom / height, 2.65 / width, 2.65 / height))
             axes.set_xticks([])
             axes.set_yticks([])
-            draw_on(axes, picture, scene, small=True)
+            draw_picture_on(axes, picture, scene, small=True)
         figure.text(0.12 / width, 1 - 0.12 / height, scene.name, fontsize=16, weight="bold", va="top")
         figure.text(0.12 / width, 1 - 0.45 / height, _facts(regions), fontsize=9, va="top")
         save(figure, path)

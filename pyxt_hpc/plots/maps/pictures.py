@@ -165,7 +165,7 @@ class Picture:
         values = product.values[part]
         if product.shown is not None:
             values = np.where(product.shown[part], values, np.nan)
-        values = thinned(values, step, product.integer or product.period > 0)
+        values = block_means(values, step, product.integer or product.period > 0)
         name, scale = colour_scale(product, style)
         return cls(
             values=values,
@@ -213,7 +213,7 @@ def _typeset(unit: str) -> str:
     )
 
 
-def thinned(values: NDArray, step: int, integer: bool) -> NDArray:
+def block_means(values: NDArray, step: int, integer: bool) -> NDArray:
     """Means of squares of pixels, NaN where fewer than half have a value; of integers the middle pixels."""
     if integer:  # bits of flags have more digits than float32
         return values[step // 2 :: step, step // 2 :: step]
@@ -248,12 +248,12 @@ def draw_picture(picture: Picture, scene: Scene, path: Path, dpi: int = AS_USUAL
     # a layout found by matplotlib would cost a second drawing
     axes = figure.add_axes((0.125, (0.54 + legend) / height, 0.68, 5.1 / height), projection=wcs)
     with mpl.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "pyxt_hpc"}):
-        draw_on(axes, picture, scene)
+        draw_picture_on(axes, picture, scene)
         save(figure, path)
     figure.clear()  # its circles of references would keep many pictures in memory
 
 
-def draw_on(axes: Any, picture: Picture, scene: Scene, *, small: bool = False) -> None:
+def draw_picture_on(axes: Any, picture: Picture, scene: Scene, *, small: bool = False) -> None:
     """Draw a picture on axes, with sky coordinates where the axes have them (``projection=wcs``).
 
     ``small`` is for a sheet of many: without labels of the axes.

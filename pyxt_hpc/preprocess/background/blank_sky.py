@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.wcs import WCS
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.regions.sky import contains_pixels
@@ -37,7 +37,7 @@ class ParticleScale:
         return max(self.of_chip.values())
 
 
-def particles(events: EventList, regions: Sequence[RegionFile], frames: Mapping[str, WCS]) -> EventList:
+def particle_events(events: EventList, regions: Sequence[RegionFile], frames: Mapping[str, WCS]) -> EventList:
     """Events of 9.5-12 keV outside regions: sources, and a cluster's peak, which shines through even there.
 
     ``regions``, ``frames`` as for `contains_pixels`.
@@ -80,7 +80,7 @@ def particle_scale(
     # on has no say
     on = (live > 0) & (blank > 0)
     deviation = (data - of_chip * blank)[on] ** 2 / (of_chip * (data + blank))[on]
-    if on.sum() > 1 and data[on].min() > 0 and chi2.sf(deviation.sum(), on.sum() - 1) < _MIN_PROBABILITY:
+    if on.sum() > 1 and data[on].min() > 0 and chdtrc(on.sum() - 1, deviation.sum()) < _MIN_PROBABILITY:
         of_chip[on] = (data / blank)[on]
         listed = ", ".join(f"CCD {c}: {s:.4f}" for c, s in zip(chips, of_chip, strict=True))
         log.info("%s: the chips need scales of their own: %s", background_high.path, listed)

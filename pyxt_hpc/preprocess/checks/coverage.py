@@ -89,7 +89,7 @@ def counts_in_good_time(
     time: NDArray[np.float64], gti: NDArray[np.float64], bins: int
 ) -> tuple[NDArray[np.int64], float]:
     """Events in bins of equal good time, and how long [s] each is."""
-    total = gti_arithmetic.total(gti)
+    total = gti_arithmetic.ontime(gti)
     edges = gti_arithmetic.at_elapsed(gti, np.linspace(0.0, total, bins + 1))
     edges[-1] = gti[-1, 1]
     return np.histogram(time, edges)[0].astype(np.int64), total / bins
@@ -100,7 +100,7 @@ def quiet_rate(time: NDArray[np.float64], gti: NDArray[np.float64]) -> float:
     inside = time[gti_arithmetic.in_gti(gti, time)]
     bins = max(1, min(len(inside) // 100, _MAX_BINS))
     if bins < _MIN_BINS:
-        return len(inside) / gti_arithmetic.total(gti)
+        return len(inside) / gti_arithmetic.ontime(gti)
     counts, length = counts_in_good_time(inside, gti, bins)
     return float(np.median(counts)) / length
 

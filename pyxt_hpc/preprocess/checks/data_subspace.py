@@ -96,7 +96,7 @@ def check_exposure(events: EventList, gti: GtiByChip) -> None:
     header, path = events.header, events.path
     dtcor = live_time_share(header)
     share = dtcor or 1.0
-    live = {chip: share * gti_arithmetic.total(intervals) for chip, intervals in gti.items()}
+    live = {chip: share * gti_arithmetic.ontime(intervals) for chip, intervals in gti.items()}
     named = {"EXPOSURE": (exposure_s(header), min(live.values()), max(live.values()))}
     named |= {
         f"EXPOSUR{chip}": (value, live[chip], live[chip])

@@ -49,7 +49,7 @@ def common_energies(
     cut = [file.select(gti_arithmetic.in_gti(common, file.energy_eV)) for file in files]
     band = gti_arithmetic.intersection(common, [PARTICLE_BAND_EV])
     left = [int(np.sum(file.in_band(PARTICLE_BAND_EV))) for file in cut]
-    if gti_arithmetic.total(band) < _MIN_PARTICLE_BAND_EV or min(left) < _MIN_PARTICLES:
+    if gti_arithmetic.ontime(band) < _MIN_PARTICLE_BAND_EV or min(left) < _MIN_PARTICLES:
         raise SelectionMismatch(
             f"{'; '.join(said)}: of 9.5-12 keV, where flares are looked for and the background is scaled, "
             f"{_keV(band)} with {min(left)} events is left; make it again without a filter in energy"
@@ -81,8 +81,8 @@ def check_band(header: fits.Header, path: Path, band_keV: tuple[float, float]) -
         return
     band = 1e3 * np.array([band_keV])
     if (
-        gti_arithmetic.total(gti_arithmetic.intersection(held, band))
-        < gti_arithmetic.total(band) - _TOLERANCE_EV
+        gti_arithmetic.ontime(gti_arithmetic.intersection(held, band))
+        < gti_arithmetic.ontime(band) - _TOLERANCE_EV
     ):
         raise SelectionMismatch(
             f"{path}: it and its background hold only {_keV(held)}, but the band is "

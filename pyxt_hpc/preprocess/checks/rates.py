@@ -62,7 +62,7 @@ def _particles(
     if not (live and blank_live and blank and high.any()):
         return
     together = gti_arithmetic.union(list(gti.values()))
-    rate = quiet_rate(events.time[high], together) * gti_arithmetic.total(together) / live
+    rate = quiet_rate(events.time[high], together) * gti_arithmetic.ontime(together) / live
     expected = blank / blank_live
     noise = 3.0 * np.sqrt(1.0 / min(high.sum(), 100) + 1.0 / blank)
     if abs(np.log(max(rate, 1e-9) / expected)) > np.log(_MAX_FACTOR) + noise:

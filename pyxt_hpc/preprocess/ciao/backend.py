@@ -18,7 +18,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao import stages
 from pyxt_hpc.preprocess.ciao.find import Ciao, find_ciao
 from pyxt_hpc.preprocess.ciao.plans.call import Call
-from pyxt_hpc.preprocess.ciao.runner import Limits, Plans, run_plan, steps_of
+from pyxt_hpc.preprocess.ciao.runner import CallLimits, Plans, run_plan, steps_of
 from pyxt_hpc.preprocess.ciao.script import script_lines
 from pyxt_hpc.steps import StepResult
 
@@ -105,7 +105,7 @@ def ciao_part(stage: str, config: ClusterConfig, layout: Layout, *, force: bool 
     """
     backend = choose_backend(config, layout)
     if backend.ciao is not None:
-        stages.prepare(stage, config, layout)
+        stages.prepare_stage(stage, config, layout)
         carry_out(stage, PLANS[stage](config, layout), config, layout, backend.ciao, force=force)
         return backend.ciao
     for asking, name in (("propose-regions", "detection"), ("remove-sources", "flare_filter")):
@@ -128,7 +128,7 @@ def carry_out(
         except StopIteration as end:
             return end.value
         try:
-            results = run_plan(stage, plan, layout, ciao, Limits.of(config), force=force)
+            results = run_plan(stage, plan, layout, ciao, CallLimits.of(config), force=force)
         except CiaoError as error:
             go_on = partial(plans.throw, error)  # which raises it, unless the stage knows another way
         else:

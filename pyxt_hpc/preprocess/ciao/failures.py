@@ -9,7 +9,7 @@ from pyxt_hpc.errors import CiaoError, DiskFull, PyxtError
 from pyxt_hpc.files.quoting import one_line, shown
 from pyxt_hpc.preprocess.ciao.find import Ciao
 from pyxt_hpc.preprocess.ciao.plans.call import Call
-from pyxt_hpc.preprocess.ciao.session import Answer
+from pyxt_hpc.preprocess.ciao.session import CallResult
 
 _MAX_WORDS = 300
 _FULL_BYTES = 1 << 20  # no tool comes far with less
@@ -67,7 +67,7 @@ _INSTALL_BLANK_SKY = "the blank-sky files of ACIS are not installed: conda insta
 _INSTALL_CALDB = "there is no calibration database: conda install caldb_main, or set CALDB before the start"
 
 
-def failure(call: Call, answer: Answer, log: Path, ciao: Ciao) -> PyxtError:
+def failure(call: Call, answer: CallResult, log: Path, ciao: Ciao) -> PyxtError:
     """The error of a call that did not go well."""
     cause = _cause(call, answer, ciao)
     message = one_line(f"{_name(call)} failed: {last_words(answer)}: {cause}; all it said: {log}")
@@ -84,7 +84,7 @@ def wrong_product(call: Call, what: str, log: Path) -> CiaoError:
     )
 
 
-def last_words(answer: Answer) -> str:
+def last_words(answer: CallResult) -> str:
     """What a tool said last, without traces and blank lines."""
     if answer.kind == "time":
         return f"it took longer than {answer.seconds / 3600:.2g} h"
@@ -106,13 +106,13 @@ def _name(call: Call) -> str:
     return f"{call.tool} of ObsID {call.obsid}" if call.obsid else call.tool
 
 
-def _is_disk_full(call: Call, answer: Answer) -> bool:
+def _is_disk_full(call: Call, answer: CallResult) -> bool:
     return bool(_DISK.search(answer.error + answer.screen)) or (
         answer.kind in {"tool", "died"} and _free_bytes(call.folder) < _FULL_BYTES
     )
 
 
-def _cause(call: Call, answer: Answer, ciao: Ciao) -> str:
+def _cause(call: Call, answer: CallResult, ciao: Ciao) -> str:
     if _is_disk_full(call, answer):
         return "the disk or the quota is full: free space, then go on; what was finished is kept"
     if answer.kind == "time":

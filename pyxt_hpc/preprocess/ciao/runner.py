@@ -46,7 +46,7 @@ Plans = Generator[Sequence[Call], tuple[StepResult, ...], T]
 
 
 @dataclass(frozen=True)
-class Limits:
+class CallLimits:
     """How much a plan may take.
 
     Parameters
@@ -64,7 +64,7 @@ class Limits:
     time_limit_s: float = 43200.0
 
     @classmethod
-    def of(cls, config: ClusterConfig) -> "Limits":
+    def of(cls, config: ClusterConfig) -> "CallLimits":
         """By the configuration."""
         workers = config.num_cpus if config.parallel_processing else 1
         return cls(
@@ -73,7 +73,7 @@ class Limits:
 
 
 def run_plan(
-    stage: str, plan: Sequence[Call], layout: Layout, ciao: Ciao, limits: Limits, *, force: bool = False
+    stage: str, plan: Sequence[Call], layout: Layout, ciao: Ciao, limits: CallLimits, *, force: bool = False
 ) -> tuple[StepResult, ...]:
     """Do what of a plan is not up to date, and return what became of each call, in its order.
 
@@ -119,7 +119,7 @@ def _step(stage: str, call: Call, layout: Layout) -> Step:
 class _Run:
     """One execution of a plan: its sessions, and whether it is to stop."""
 
-    def __init__(self, stage: str, layout: Layout, ciao: Ciao, limits: Limits, force: bool) -> None:
+    def __init__(self, stage: str, layout: Layout, ciao: Ciao, limits: CallLimits, force: bool) -> None:
         self._stage, self._layout, self._ciao, self._limits, self._force = stage, layout, ciao, limits, force
         self._stop = threading.Event()
         self._lock = threading.Lock()

@@ -28,7 +28,7 @@ _MAX_SCREEN = 1 << 16
 
 
 @dataclass(frozen=True)
-class Answer:
+class CallResult:
     """What became of a call.
 
     Attributes
@@ -90,7 +90,7 @@ class Session:
 
     def call(
         self, tool: str, parameters: Mapping[str, Any], folder: Path, log: Path, limit_s: float
-    ) -> Answer:
+    ) -> CallResult:
         """Call a tool in a folder, and wait for it; what it says on the screen is appended to a log.
 
         After an answer that the process died or took too long the session is at its end.
@@ -107,14 +107,14 @@ class Session:
             self._process.stdin.flush()
         answer = self._receive(began + limit_s)
         if answer is not None:
-            return Answer(**answer)
+            return CallResult(**answer)
         seconds = time.monotonic() - began
         if seconds >= limit_s:
             self.end()
-            return Answer(screen=_tail(log, start), seconds=seconds, error="time limit", kind="time")
+            return CallResult(screen=_tail(log, start), seconds=seconds, error="time limit", kind="time")
         code = self._exit_code()
         self.end()
-        return Answer(
+        return CallResult(
             screen=_tail(log, start), seconds=seconds, error="its process ended", kind="died", code=code
         )
 

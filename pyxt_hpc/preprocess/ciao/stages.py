@@ -35,9 +35,9 @@ from pyxt_hpc.preprocess.ciao.plans.facts import ObservationFacts
 from pyxt_hpc.preprocess.ciao.plans.flares import flare_calls
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles, choose_exposure, find_repro, repro_call
 from pyxt_hpc.preprocess.ciao.plans.responses import clean_events_call, response_call
-from pyxt_hpc.preprocess.ciao.runner import Limits, Plans, steps_of
+from pyxt_hpc.preprocess.ciao.runner import CallLimits, Plans, steps_of
 from pyxt_hpc.preprocess.inputs.area_maps import area_energies
-from pyxt_hpc.preprocess.inputs.arf_position import chip_at, points_of
+from pyxt_hpc.preprocess.inputs.arf_position import ccd_at, points_on_chips
 from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.inputs.response_pairing import find_datasets
 from pyxt_hpc.preprocess.inputs.supplied import need, need_regions
@@ -49,7 +49,7 @@ _MARGIN_PIXELS = 2  # of a map about the analysis grid, for the interpolation
 _SAMPLES = 64  # a side, of the points that tell whether a chip is in it
 
 
-def prepare(stage: str, config: ClusterConfig, layout: Layout) -> None:
+def prepare_stage(stage: str, config: ClusterConfig, layout: Layout) -> None:
     """What has to be done before a stage's plans are carried out, and is not done to show them."""
     if stage != _FIRST:
         return
@@ -86,7 +86,7 @@ def process_data_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
         found = facts.facts_of_folder(obsid, layout.observation(obsid))
         known[obsid] = replace(found, is_public=known[obsid].is_public)
     if absent:
-        for line in facts.table(known.values()):
+        for line in facts.observation_table(known.values()):
             log.info("%s", line)
     _refuse_unusable(config, known)
     calls = list(_repro_calls(obsids, config, layout))
@@ -133,7 +133,7 @@ def _mark(calls: Sequence[Call], layout: Layout) -> None:
 def _refuse_unusable(config: ClusterConfig, known: Mapping[str, ObservationFacts]) -> None:
     """Raise if an observation cannot be used, with a table of all in the log."""
     if wrong := [f"{one.obsid} ({one.problem})" for one in known.values() if one.problem]:
-        for line in facts.table(known.values()):
+        for line in facts.observation_table(known.values()):
             log.error("%s", line)
         raise ConfigError.of_several(
             f"{config.path}: observation_ids: {len(wrong)} cannot be used: take them out, or correct their "
@@ -172,7 +172,7 @@ def propose_regions_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
         return
     files = {obsid: _repro(obsid, layout) for obsid in config.observation_ids}
     chips = {obsid: chips_in_use(read_header(own.events), str(own.events)) for obsid, own in files.items()}
-    yield detection_calls(files, chips, layout, Limits.of(config).workers)
+    yield detection_calls(files, chips, layout, CallLimits.of(config).workers)
 
 
 def remove_sources_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
@@ -245,7 +245,7 @@ def generate_responses_plans(config: ClusterConfig, layout: Layout) -> Plans[Non
             if not _has_responses(place, config, layout):
                 plan.append(response_call(place, layout, files, band))
             if place.place:  # it may be off the crop, and the area there has to be known
-                positions.append(np.stack(points_of(region, geometry, reader.frames)))
+                positions.append(np.stack(points_on_chips(region, geometry, reader.frames)))
         if _sees(whole, grid, layout):
             pixels = _pixel_grid(*world_to_pixel(wcs, *np.concatenate(positions, axis=1)))
             plan.append(exposure_map_call(whole, layout, files, pixels, energies))
@@ -275,7 +275,7 @@ def _sees(dataset: Dataset, grid: SkyGrid, layout: Layout) -> bool:
     row, col = (v.ravel() for v in np.mgrid[0 : 1 : _SAMPLES * 1j, 0 : 1 : _SAMPLES * 1j])
     x, y = col * (grid.shape[1] - 1) + 1.0, row * (grid.shape[0] - 1) + 1.0
     ra, dec = grid.wcs.wcs_pix2world(x, y, 1)
-    return bool(np.isin(chip_at(geometry, ra, dec), dataset.chips).any())
+    return bool(np.isin(ccd_at(geometry, ra, dec), dataset.chips).any())
 
 
 def _pixel_grid(x: np.ndarray, y: np.ndarray) -> str:

@@ -23,7 +23,7 @@ from pyxt_hpc.chandra.times.livetime import live_times
 from pyxt_hpc.files.fits import write_fits
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.background.blank_sky import particle_scale, particles
+from pyxt_hpc.preprocess.background.blank_sky import particle_events, particle_scale
 from pyxt_hpc.provenance import software
 
 BAND_EV = (500.0, 7000.0)  # "broad" of CIAO's merge_obs
@@ -144,7 +144,9 @@ def _expected_background(
     live_s = live_times(events.header, events.gti, str(events.path))
     expected = np.zeros(grid.shape)
     for dataset in datasets_of(obsid, live_s):
-        high, blank = (particles(e.on_chips(dataset.chips), bright, frames) for e in (events, background))
+        high, blank = (
+            particle_events(e.on_chips(dataset.chips), bright, frames) for e in (events, background)
+        )
         scale = particle_scale(high, blank, {chip: live_s[chip] for chip in dataset.chips})
         for chip, own in scale.of_chip.items():
             expected += own * binned(background.on_chips([chip]), grid)

@@ -28,7 +28,7 @@ FloatArray = NDArray[np.float64]
 # more than another at 0.7 keV, lines between these energies are within 2% of the ratio
 _ENERGIES_KEV = (0.85, 1.0, 1.2, 1.49, 2.3, 3.8, 5.0, 6.6)
 _FULLY_LIVE = 0.99  # share of the most that a place was exposed, so that it was never off its chip
-_MOST_CM2 = 2000.0  # all of Chandra's mirrors have less
+_MAX_CM2 = 2000.0  # all of Chandra's mirrors have less
 _AGREE = 0.1  # by which map and ARF may differ where both are of one place
 _AGAIN = "make it again: pyxt-hpc generate-responses --force"
 
@@ -118,7 +118,7 @@ def area_at(
     area = np.array([np.nanmean(_sampled(plane, x, y)[good] / share[good]) for plane in maps.seconds])
     table = vignetting(maps.energy_keV, off_axis_arcmin(*positions, *axis))
     area *= table[:, share > 0].mean(axis=1) / table[:, good].mean(axis=1) / exposure_s
-    if not ((area > 0) & (area < _MOST_CM2)).all():
+    if not ((area > 0) & (area < _MAX_CM2)).all():
         raise ResponseMismatch(
             f"{path}: the area in the response region is {area.min():.3g} to {area.max():.3g} cm^2 by the "
             f"map and {exposure_s:.0f} s; expected a map of cm^2 s (fluximage, units=default) of these events"

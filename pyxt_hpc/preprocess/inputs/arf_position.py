@@ -62,7 +62,7 @@ def find_arf_position(
     position = position_named(response_headers(arf))
     if position is not None:
         ra, dec = (np.array([degrees]) for degrees in position)
-        return ArfPosition(ra, dec, chip_at(geometry, ra, dec), "its header")
+        return ArfPosition(ra, dec, ccd_at(geometry, ra, dec), "its header")
     if not check_regular(region) or region.stat().st_mtime > arf.stat().st_mtime:
         return None
     ra, dec, chip = _points(geometry)
@@ -70,7 +70,7 @@ def find_arf_position(
     return ArfPosition(ra[inside], dec[inside], chip[inside], region.name) if inside.any() else None
 
 
-def points_of(region: RegionFile, geometry: FieldGeometry, frames: Mapping[str, WCS]) -> Points:
+def points_on_chips(region: RegionFile, geometry: FieldGeometry, frames: Mapping[str, WCS]) -> Points:
     """Points RA, Dec (n,) [deg] of the part of a response region that is on the chips, at mean pointing.
 
     ``frames`` as for `contains`. Raises ResponseMismatch if no part of it is.
@@ -85,7 +85,7 @@ def points_of(region: RegionFile, geometry: FieldGeometry, frames: Mapping[str, 
     return ra[inside], dec[inside]
 
 
-def chip_at(geometry: FieldGeometry, ra: FloatArray, dec: FloatArray) -> NDArray[np.int64]:
+def ccd_at(geometry: FieldGeometry, ra: FloatArray, dec: FloatArray) -> NDArray[np.int64]:
     """CCD (n,) on which positions (n,) [deg] are at the mean pointing, -1 where none is."""
     sky = np.stack(world_to_pixel(geometry.wcs, ra, dec))
     found = np.full(len(ra), -1)

@@ -25,7 +25,7 @@ from pyxt_hpc.errors import MissingInput, ResponseMismatch
 from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.preprocess.inputs.arf_position import chip_at, find_arf_position
+from pyxt_hpc.preprocess.inputs.arf_position import ccd_at, find_arf_position
 
 log = logging.getLogger(__name__)
 
@@ -196,7 +196,7 @@ def _check_kind(dataset: Dataset, pair: Mapping[str, Path]) -> None:
 
 def nearest_chip(geometry: FieldGeometry, position: tuple[float, float]) -> int:
     """The CCD on which a position RA, Dec [deg] is, or else whose middle is nearest."""
-    (chip,) = chip_at(geometry, *(np.array([degrees]) for degrees in position))
+    (chip,) = ccd_at(geometry, *(np.array([degrees]) for degrees in position))
     if chip >= 0:
         return int(chip)
     middles = {ccd: outlines[0].mean(axis=0) for ccd, outlines in chip_outlines(geometry).items()}

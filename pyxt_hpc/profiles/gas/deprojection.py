@@ -19,7 +19,7 @@ _MAX_ITERATIONS = 200
 _TOLERANCE = 1e-4
 """Of the statistic, whose 68% intervals are at 1."""
 
-_LARGEST_STEP = 1.0
+_MAX_STEP = 1.0
 _TINY = 1e-100
 
 
@@ -211,7 +211,7 @@ class ShellFit:
                 matrix = matrix + np.diag(damping * diagonal + 1e-12 * diagonal.max(initial=1e-300))
                 step = np.zeros(len(p))
                 step[free] = np.linalg.solve(matrix, -gradient[free])
-                step *= min(1.0, _LARGEST_STEP / max(float(np.abs(step).max()), 1e-300))
+                step *= min(1.0, _MAX_STEP / max(float(np.abs(step).max()), 1e-300))
                 trial = np.clip(p + step, low, high)
                 value = self.statistic(source, background, trial, bends)
                 found = value < best

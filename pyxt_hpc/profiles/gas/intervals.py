@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.profiles.gas.deprojection import Deprojection
-from pyxt_hpc.profiles.gas.thermodynamics import Gas, Interval
+from pyxt_hpc.profiles.gas.thermodynamics import Gas, Intervals
 
 FloatArray = NDArray[np.float64]
 
@@ -24,7 +24,7 @@ def _at_bound(kT: FloatArray, bounds: tuple[float, float] | None) -> NDArray[np.
 
 def intervals_of(
     gas: Gas, draws: Gas, fit: Deprojection, kT_bounds: tuple[float, float] | None
-) -> tuple[dict[str, Interval], tuple[str, ...]]:
+) -> tuple[dict[str, Intervals], tuple[str, ...]]:
     """68% intervals of all quantities, NaN where nothing is known, and words about each shell.
 
     Parameters
@@ -41,7 +41,7 @@ def intervals_of(
     for name, value in vars(gas).items():
         unknown = fit.no_emission_drawn & (name != "gas_mass")  # which is that of all shells within
         of_draws = np.where(unknown, np.nan, getattr(draws, name))
-        shells[name] = Interval.of_draws(value, of_draws)
+        shells[name] = Intervals.of_draws(value, of_draws)
     low, high = kT_bounds or (0.0, np.inf)
     open_lo = np.mean(draws.kT <= low * (1 + 1e-9), axis=0) > _TAIL
     open_hi = np.mean(draws.kT >= high * (1 - 1e-9), axis=0) > _TAIL
@@ -50,14 +50,14 @@ def intervals_of(
         shells[name] = shells[name].blanked(without)
     for name in ("kT", "pressure", "entropy", "cooling_time"):
         one = shells[name]
-        shells[name] = Interval(
+        shells[name] = Intervals(
             np.where(at_bound, np.nan, one.value),
             np.where(open_lo, np.nan, one.low),
             np.where(open_hi, np.nan, one.high),
         )
     n_e = shells["n_e"]
     limit = np.percentile(draws.n_e, 100.0 * (1.0 - _TAIL), axis=0)
-    shells["n_e"] = Interval(
+    shells["n_e"] = Intervals(
         np.where(without, np.nan, n_e.value),
         np.where(without, np.nan, n_e.low),
         np.where(without, limit, n_e.high),
@@ -66,7 +66,7 @@ def intervals_of(
     n_e = shells["n_e"]
     astray = ~without & ((n_e.value < n_e.low) | (n_e.value > n_e.high))
     for name, one in shells.items():
-        shells[name] = Interval(np.where(astray, np.nan, one.value), one.low, one.high)
+        shells[name] = Intervals(np.where(astray, np.nan, one.value), one.low, one.high)
     words = np.select(
         [without, astray, at_bound, open_lo | open_hi],
         ["no significant emission", "not determined", "kT at its bound", "kT interval open"],

@@ -19,7 +19,7 @@ _MIN_SHELLS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Interval:
+class Intervals:
     """A number of every shell with its 68% interval, (n,) each; NaN where unknown or open."""
 
     value: FloatArray
@@ -27,16 +27,16 @@ class Interval:
     high: FloatArray
 
     @classmethod
-    def of_draws(cls, value: FloatArray, draws: FloatArray) -> "Interval":
+    def of_draws(cls, value: FloatArray, draws: FloatArray) -> "Intervals":
         """The best value between quantiles of draws (n_draw, n), of which those that are NaN do not count."""
         low, high = np.full(len(value), np.nan), np.full(len(value), np.nan)
         known = np.isfinite(draws).any(axis=0)
         low[known], high[known] = np.nanpercentile(draws[:, known], _SIGMA, axis=0)
         return cls(value, low, high)
 
-    def blanked(self, where: NDArray[np.bool_]) -> "Interval":
+    def blanked(self, where: NDArray[np.bool_]) -> "Intervals":
         """NaN where it means nothing."""
-        return Interval(*(np.where(where, np.nan, a) for a in (self.value, self.low, self.high)))
+        return Intervals(*(np.where(where, np.nan, a) for a in (self.value, self.low, self.high)))
 
 
 @dataclass(frozen=True, eq=False)

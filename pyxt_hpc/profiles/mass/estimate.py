@@ -33,8 +33,8 @@ from pyxt_hpc.profiles.mass.sampler import (
     advance_ensemble,
     best_fit,
     check_chain,
-    disagreement,
     first_walkers,
+    gelman_rubin,
     is_finished,
 )
 from pyxt_hpc.provenance import fingerprint, software
@@ -102,9 +102,9 @@ class Sampled:
         return float(max(chain.autocorrelation.max() for chain in self.chains))
 
     @property
-    def disagreement(self) -> float:
+    def gelman_rubin(self) -> float:
         """R-hat of the ensembles; NaN of a single one."""
-        return disagreement(list(self.chains))
+        return gelman_rubin(list(self.chains))
 
 
 @dataclass(frozen=True, eq=False)

@@ -264,7 +264,7 @@ def autocorrelation(chain: FloatArray) -> FloatArray:
     return np.maximum(np.where(np.isfinite(times), times, len(chain)), 1.0)
 
 
-def disagreement(chains: list[Chain]) -> float:
+def gelman_rubin(chains: list[Chain]) -> float:
     """Largest R-hat of a parameter: scatter between ensembles over that within; 1 where they agree."""
     if len(chains) < 2:
         return float("nan")

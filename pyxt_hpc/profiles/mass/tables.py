@@ -186,7 +186,7 @@ def _description(mass: ClusterMass) -> dict[str, Any]:
             "converged": s.converged,
             "steps": [chain.steps for chain in s.chains],
             "autocorrelation": s.autocorrelation,
-            "R-hat": s.disagreement,
+            "R-hat": s.gelman_rubin,
             "medians": {
                 name: [float(one.value), float(one.low), float(one.high)]
                 for name, one in s.posterior.parameters.items()

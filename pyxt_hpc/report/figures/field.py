@@ -15,7 +15,7 @@ from pyxt_hpc.errors import PyxtError
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.plots.maps.pictures import thinned
+from pyxt_hpc.plots.maps.pictures import block_means
 from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
 from pyxt_hpc.report.figures.maps import PageMap, add_image, scale_edges
 from pyxt_hpc.report.figures.payload import PackedArrays
@@ -42,7 +42,7 @@ def add_field(config: ClusterConfig, bundle: Bundle, payload: PackedArrays) -> t
         )
     rows, cols = (np.flatnonzero(np.isfinite(values).any(axis=axis)) for axis in (1, 0))
     values = values[: rows[-1] + 1, : cols[-1] + 1]
-    small = thinned(values[rows[0] :, cols[0] :], 2, integer=False)
+    small = block_means(values[rows[0] :, cols[0] :], 2, integer=False)
     seen = small[np.isfinite(small)]
     low, middle, high = (float(v) for v in np.percentile(seen, [1, 50, 99.8]))
     scale = AsinhNorm(max(middle - low, 0.01 * (high - low), 1e-300), low, high)

@@ -22,7 +22,7 @@ from pyxt_hpc.maps.kinds.quantities import DIAGNOSTICS
 from pyxt_hpc.maps.product import BLANK, MapProduct, map_product
 from pyxt_hpc.plots.maps.categories import MAX_CLASSES
 from pyxt_hpc.plots.maps.colours import colour_scale
-from pyxt_hpc.plots.maps.pictures import thinned
+from pyxt_hpc.plots.maps.pictures import block_means
 from pyxt_hpc.report.figures.grid import Grid
 from pyxt_hpc.report.figures.payload import PackedArrays
 
@@ -127,7 +127,7 @@ def add_image(made: PageMap, values: NDArray, first_row: int, first_col: int, pa
     """Add a map of pixels as whole numbers, thinned; only what is right of and above the first pixel."""
     values = values[first_row:, first_col:]
     step = max(-(-max(values.shape) // _CELLS), 1)
-    small = thinned(values, step, integer=False)
+    small = block_means(values, step, integer=False)
     seen = np.isfinite(small)
     logarithmic = made.colours["logarithmic"] and bool((small[seen] > 0).all())
     scaled = np.log(np.where(seen, small, 1.0)) if logarithmic else np.where(seen, small, 0.0)

@@ -11,7 +11,7 @@ from pyxt_hpc.fit.flags import DOUBTFUL
 from pyxt_hpc.fit.observations import base_bins
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.maps.fitted import FittedRegions
-from pyxt_hpc.plots.spectra import COUNTS_OF_POINT, COUNTS_OF_SEVERAL, DrawnSpectrum, added_up, points_of
+from pyxt_hpc.plots.spectra import COUNTS_OF_POINT, COUNTS_OF_SEVERAL, DrawnSpectrum, added_up, join_bins
 from pyxt_hpc.report.figures.payload import PackedArrays
 
 MAX_SPECTRA = 300
@@ -128,8 +128,8 @@ def add_spectra(
                 )
             )
         one = drawn[0] if len(drawn) == 1 else added_up(drawn)
-        least = COUNTS_OF_POINT if len(drawn) == 1 else COUNTS_OF_SEVERAL
-        points.append(points_of(one, fits.options.statistic, least))
+        min_counts = COUNTS_OF_POINT if len(drawn) == 1 else COUNTS_OF_SEVERAL
+        points.append(join_bins(one, fits.options.statistic, min_counts))
         bins.append(one)
 
     def together(name: str, parts: list[NDArray]) -> str:

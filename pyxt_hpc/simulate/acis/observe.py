@@ -60,7 +60,7 @@ def simulate_cluster(
     """
     arf, rmf = instrument.on_axis_arf(), instrument.gaussian_rmf()
     write.write_truth(directory, truth)
-    write.write_regions(directory, truth, source_radii_arcsec(truth, plans))
+    write.write_drawn_regions(directory, truth, source_radii_arcsec(truth, plans))
     for plan, stream in zip(plans, np.random.SeedSequence(seed).spawn(len(plans)), strict=True):
         rng = np.random.default_rng(stream)
         events = observe(truth, plan, arf, rng)
@@ -119,7 +119,7 @@ def field_geometry(plan: ObservationPlan) -> FieldGeometry:
     """What measuring the geometry of the plan's events should find."""
     gti = plan.gti()[geometry.AIMPOINT_CCD]
     steps = (np.arange(_GEOMETRY_STEPS) + 0.5) / _GEOMETRY_STEPS
-    time = gti_arithmetic.at_elapsed(gti, gti_arithmetic.total(gti) * steps)
+    time = gti_arithmetic.at_elapsed(gti, gti_arithmetic.ontime(gti) * steps)
     centre = np.full(len(time), geometry.CENTRE)
     return FieldGeometry(
         wcs=geometry.sky_frame(plan.ra_pnt, plan.dec_pnt),
@@ -228,7 +228,7 @@ def _flare_start(plan: ObservationPlan) -> float:
 def _times(n: int, plan: ObservationPlan, rng: np.random.Generator) -> FloatArray:
     """Times spread evenly over the good time of the aimpoint's CCD, as which no other has more."""
     gti = plan.gti()[geometry.AIMPOINT_CCD]
-    return plan.frame_middle(gti_arithmetic.at_elapsed(gti, gti_arithmetic.total(gti) * rng.random(n)))
+    return plan.frame_middle(gti_arithmetic.at_elapsed(gti, gti_arithmetic.ontime(gti) * rng.random(n)))
 
 
 def _in_good_time(events: DetectedEvents, plan: ObservationPlan) -> DetectedEvents:

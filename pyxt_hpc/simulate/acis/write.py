@@ -43,7 +43,7 @@ def write_truth(directory: Path, truth: ClusterTruth) -> None:
         write_fits(directory / "truth" / f"{name}.fits", fits.HDUList([hdu]))
 
 
-def write_regions(directory: Path, truth: ClusterTruth, radii_arcsec: NDArray[np.float64]) -> None:
+def write_drawn_regions(directory: Path, truth: ClusterTruth, radii_arcsec: NDArray[np.float64]) -> None:
     """Write ``sources.reg`` (also beside the truth) and the crop box as a user draws them in DS9."""
     circles = [
         f'circle({_hms(source.ra)},{_dms(source.dec)},{radius:.3f}")'

@@ -21,7 +21,7 @@ class FitBins(NamedTuple):
         Place in `statistics.STATISTICS`.
     first, second, third
         (n_bin,) the numbers of `statistics.prepared`.
-    expected, x, h, scratch
+    expected, slope_complement, half_curvature, scratch
         (n_bin,) expected counts, and what `statistics.terms` and `total` fill.
     weight
         (n_fine,) of the finer bins of the templates.
@@ -34,8 +34,8 @@ class FitBins(NamedTuple):
     second: NDArray[np.float64]
     third: NDArray[np.float64]
     expected: NDArray[np.float64]
-    x: NDArray[np.float64]
-    h: NDArray[np.float64]
+    slope_complement: NDArray[np.float64]
+    half_curvature: NDArray[np.float64]
     scratch: NDArray[np.float64]
     weight: NDArray[np.float64]
     edges: NDArray[np.int64]
@@ -43,9 +43,10 @@ class FitBins(NamedTuple):
     @classmethod
     def empty(cls, kind: int, edges: NDArray[np.int64]) -> FitBins:
         """Room for a spectrum."""
-        first, second, third, expected, x, h, scratch = np.zeros((7, len(edges) - 1))
+        first, second, third, expected, complement, curvature, scratch = np.zeros((7, len(edges) - 1))
         # A copy: those of shared memory are read-only, and numba would compile every kernel a second time.
-        return cls(kind, first, second, third, expected, x, h, scratch, np.zeros(edges[-1]), edges.copy())
+        filled = expected, complement, curvature, scratch
+        return cls(kind, first, second, third, *filled, np.zeros(edges[-1]), edges.copy())
 
 
 @kernel
@@ -108,10 +109,20 @@ def evaluate_at(bins, rate, norm):  # type: ignore[no-untyped-def]
 @kernel
 def evaluate_terms(bins):  # type: ignore[no-untyped-def]
     """Derivatives of the statistic at the expected counts."""
-    terms(bins.kind, bins.first, bins.second, bins.third, bins.expected, bins.x, bins.h)
+    terms(
+        bins.kind,
+        bins.first,
+        bins.second,
+        bins.third,
+        bins.expected,
+        bins.slope_complement,
+        bins.half_curvature,
+    )
 
 
 @kernel
 def statistic_there(bins):  # type: ignore[no-untyped-def]
     """Statistic at the place last evaluated."""
-    return total(bins.kind, bins.first, bins.second, bins.third, bins.expected, bins.x, bins.scratch)
+    return total(
+        bins.kind, bins.first, bins.second, bins.third, bins.expected, bins.slope_complement, bins.scratch
+    )

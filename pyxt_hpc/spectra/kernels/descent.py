@@ -191,14 +191,22 @@ def evaluate(bins, model, k, p):  # type: ignore[no-untyped-def]
     norm, rate = p[P_NORM], rates[U]
     for i in range(rate.size):
         bins.expected[i] = norm * rate[i]
-    terms(bins.kind, bins.first, bins.second, bins.third, bins.expected, bins.x, bins.h)
-    slopes[P_NORM] = slope(bins.x, rates[U])
-    slopes[P_T] = p[P_NORM] * slope(bins.x, rates[_UT])
-    slopes[P_Z] = p[P_NORM] * slope(bins.x, rates[UZ])
+    terms(
+        bins.kind,
+        bins.first,
+        bins.second,
+        bins.third,
+        bins.expected,
+        bins.slope_complement,
+        bins.half_curvature,
+    )
+    slopes[P_NORM] = slope(bins.slope_complement, rates[U])
+    slopes[P_T] = p[P_NORM] * slope(bins.slope_complement, rates[_UT])
+    slopes[P_Z] = p[P_NORM] * slope(bins.slope_complement, rates[UZ])
     slopes[P_NH] = 0.0
     if model.nH.size > 1:
         _mix_by_nH(rates[_H0N], rates[_H1N], rates[_M0N], rates[_M1N], p[P_T], p[P_Z], rates[UN])
-        slopes[P_NH] = p[P_NORM] * slope(bins.x, rates[UN])
+        slopes[P_NH] = p[P_NORM] * slope(bins.slope_complement, rates[UN])
 
 
 @kernel
@@ -285,7 +293,9 @@ def _newton(bins, rates, vectors, p, free_norm, free_t, free_Z, free_nH):  # typ
             hessian[i, j] = 0.0
             if free[i] and free[j]:
                 hessian[i, j] = (
-                    scales[i] * scales[j] * cross_curvature(bins.h, rates[rows[i]], rates[rows[j]])
+                    scales[i]
+                    * scales[j]
+                    * cross_curvature(bins.half_curvature, rates[rows[i]], rates[rows[j]])
                 )
     g_n, g_q = slopes[P_NORM], slopes[P_Z] / n
     if free_Z:
@@ -294,7 +304,7 @@ def _newton(bins, rates, vectors, p, free_norm, free_t, free_Z, free_nH):  # typ
     mixed_n, mixed_q = 0.0, 0.0
     if free_t and free_Z:
         # d/dt of what multiplies norm and q; together they make the slope by t
-        mixed_q = slope(bins.x, rates[_M1]) - slope(bins.x, rates[_M0])
+        mixed_q = slope(bins.slope_complement, rates[_M1]) - slope(bins.slope_complement, rates[_M0])
         mixed_n = slopes[P_T] / n - Z * mixed_q
     elif free_t:
         mixed_n = slopes[P_T] / n

@@ -311,7 +311,7 @@ def _remember(bins, model, nodes, j, p, W, target):  # type: ignore[no-untyped-d
     nodes[j, _INSIDE], nodes[j, _W] = 1.0, W
     for i in range(4):
         nodes[j, _P + i] = p[i]
-    h, n = bins.h, p[P_NORM]
+    h, n = bins.half_curvature, p[P_NORM]
     nn, nq, qq = (
         cross_curvature(h, rates[U], rates[U]),
         n * cross_curvature(h, rates[U], rates[UZ]),
@@ -392,7 +392,7 @@ def _end(bins, counts, model, nodes, last, k, W_best, target, j, side, p, held):
     evaluate(bins, model, k, p)
     row = U if j == P_NORM else (UZ if j == P_Z else UN)
     factor = 1.0 if j == P_NORM else p[P_NORM]
-    curvature = factor * factor * cross_curvature(bins.h, rates[row], rates[row])
+    curvature = factor * factor * cross_curvature(bins.half_curvature, rates[row], rates[row])
     x = start + side * np.sqrt(2.0 / curvature) if curvature > 0.0 else start * (1.0 + 0.5 * side)
     inside, outside = start, np.inf if side > 0 else -np.inf
     # the node that promises the most extreme value

@@ -89,7 +89,9 @@ def _polar(bins, rates, k, norm, t):  # type: ignore[no-untyped-def]
     for i in range(rate_a.size):
         bins.expected[i] = a * rate_a[i] + c * rate_c[i]
     evaluate_terms(bins)
-    g_a, g_c, h_aa, h_ac, h_cc = slopes_and_curvatures(bins.x, bins.h, rate_a, rate_c)
+    g_a, g_c, h_aa, h_ac, h_cc = slopes_and_curvatures(
+        bins.slope_complement, bins.half_curvature, rate_a, rate_c
+    )
     w_n = s * g_a + t * g_c
     w_t = norm * (g_c - g_a)
     w_nn = s * s * h_aa + 2.0 * s * t * h_ac + t * t * h_cc
@@ -126,7 +128,7 @@ def _profile_node(bins, rate, rate_sum, counts, norm, fall):  # type: ignore[no-
     norm, hi = _first_norm(bins, counts, rate_sum, norm)
     for _ in range(MAX_STEPS):
         evaluate_at(bins, rate, norm)
-        w_n, w_nn = slope_and_curvature(bins.x, bins.h, rate)
+        w_n, w_nn = slope_and_curvature(bins.slope_complement, bins.half_curvature, rate)
         if 0.5 * w_n * w_n <= fall * w_nn:
             return norm, w_n, w_nn
         if w_n < 0.0:
@@ -136,13 +138,13 @@ def _profile_node(bins, rate, rate_sum, counts, norm, fall):  # type: ignore[no-
         trial = _next_norm(norm, w_n, w_nn, lo, hi)
         if trial == 0.0:
             evaluate_at(bins, rate, 0.0)
-            w_n, w_nn = slope_and_curvature(bins.x, bins.h, rate)
+            w_n, w_nn = slope_and_curvature(bins.slope_complement, bins.half_curvature, rate)
             if w_n >= 0.0:
                 return 0.0, w_n, w_nn
             trial = 0.1 * min(norm, hi)
         norm = trial
     evaluate_at(bins, rate, norm)
-    w_n, w_nn = slope_and_curvature(bins.x, bins.h, rate)
+    w_n, w_nn = slope_and_curvature(bins.slope_complement, bins.half_curvature, rate)
     return norm, w_n, w_nn
 
 
@@ -201,10 +203,10 @@ def _need_node(bins, k, state, guess, counts, templates, rates, nodes):  # type:
 def _slope_towards(bins, k, j, to_best, templates, rates, nodes):  # type: ignore[no-untyped-def]
     """Derivative of W by an admixture of node j at node k's best norm, `to_best` below the present one."""
     _need_rates(bins, j, templates, rates, nodes)
-    here = slope(bins.x, rates[j])
+    here = slope(bins.slope_complement, rates[j])
     if to_best == 0.0:
         return here
-    return here - to_best * cross_curvature(bins.h, rates[k], rates[j])
+    return here - to_best * cross_curvature(bins.half_curvature, rates[k], rates[j])
 
 
 @kernel

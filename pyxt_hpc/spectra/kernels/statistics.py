@@ -121,7 +121,9 @@ def prepared(kind, S, B, r):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def terms(kind, first, second, third, expected, x, h):  # type: ignore[no-untyped-def]
+def terms(  # type: ignore[no-untyped-def]
+    kind, first, second, third, expected, slope_complement, half_curvature
+):
     """First and second derivatives of every bin's statistic by its expected counts m.
 
     Parameters
@@ -132,7 +134,7 @@ def terms(kind, first, second, third, expected, x, h):  # type: ignore[no-untype
         From `prepared`.
     expected : (n_bin,) float64
         m >= 0.
-    x, h : (n_bin,) float64
+    slope_complement, half_curvature : (n_bin,) float64
         Filled with 1 - W'(m) / 2 (for wstat S / y) and W''(m) / 2.
     """
     if kind == WSTAT:
@@ -145,75 +147,75 @@ def terms(kind, first, second, third, expected, x, h):  # type: ignore[no-untype
             y = y if y > _TINY else _TINY
             inverse = R / (y * D)
             k = S * D * inverse
-            x[i] = k
-            h[i] = 0.5 * k * inverse * (D + u)
+            slope_complement[i] = k
+            half_curvature[i] = 0.5 * k * inverse * (D + u)
     elif kind == CSTAT:
         for i in range(first.size):
             M = expected[i] + second[i]
             M = M if M > _TINY else _TINY
             k = first[i] / M
-            x[i] = k
-            h[i] = k / M
+            slope_complement[i] = k
+            half_curvature[i] = k / M
     else:
         for i in range(first.size):
-            x[i] = 1.0 - (expected[i] - first[i]) * second[i]
-            h[i] = second[i]
+            slope_complement[i] = 1.0 - (expected[i] - first[i]) * second[i]
+            half_curvature[i] = second[i]
 
 
 @kernel
-def slope(x, rate):  # type: ignore[no-untyped-def]
+def slope(slope_complement, rate):  # type: ignore[no-untyped-def]
     """Derivative of the statistic by the amount of a component of these rates (n_bin,)."""
     even, odd = 0.0, 0.0
     pairs = rate.size // 2
     for j in range(pairs):
         i = 2 * j
-        even += (1.0 - x[i]) * rate[i]
-        odd += (1.0 - x[i + 1]) * rate[i + 1]
+        even += (1.0 - slope_complement[i]) * rate[i]
+        odd += (1.0 - slope_complement[i + 1]) * rate[i + 1]
     if rate.size % 2:
-        even += (1.0 - x[rate.size - 1]) * rate[rate.size - 1]
+        even += (1.0 - slope_complement[rate.size - 1]) * rate[rate.size - 1]
     return 2.0 * (even + odd)
 
 
 @kernel
-def slope_and_curvature(x, h, rate):  # type: ignore[no-untyped-def]
+def slope_and_curvature(slope_complement, half_curvature, rate):  # type: ignore[no-untyped-def]
     """First and second derivative of the statistic by the amount of one component."""
     g_even, g_odd, h_even, h_odd = 0.0, 0.0, 0.0, 0.0
     pairs = rate.size // 2
     for j in range(pairs):
         i = 2 * j
         p, q = rate[i], rate[i + 1]
-        g_even += (1.0 - x[i]) * p
-        g_odd += (1.0 - x[i + 1]) * q
-        h_even += h[i] * p * p
-        h_odd += h[i + 1] * q * q
+        g_even += (1.0 - slope_complement[i]) * p
+        g_odd += (1.0 - slope_complement[i + 1]) * q
+        h_even += half_curvature[i] * p * p
+        h_odd += half_curvature[i + 1] * q * q
     if rate.size % 2:
         p, last = rate[rate.size - 1], rate.size - 1
-        g_even += (1.0 - x[last]) * p
-        h_even += h[last] * p * p
+        g_even += (1.0 - slope_complement[last]) * p
+        h_even += half_curvature[last] * p * p
     return 2.0 * (g_even + g_odd), 2.0 * (h_even + h_odd)
 
 
 @kernel
-def cross_curvature(h, rate_a, rate_c):  # type: ignore[no-untyped-def]
+def cross_curvature(half_curvature, rate_a, rate_c):  # type: ignore[no-untyped-def]
     """Mixed second derivative of the statistic by the amounts of two components."""
     total = 0.0
-    for i in range(h.size):
-        total += h[i] * rate_a[i] * rate_c[i]
+    for i in range(half_curvature.size):
+        total += half_curvature[i] * rate_a[i] * rate_c[i]
     return 2.0 * total
 
 
 @kernel
-def slopes_and_curvatures(x, h, rate_a, rate_c):  # type: ignore[no-untyped-def]
+def slopes_and_curvatures(slope_complement, half_curvature, rate_a, rate_c):  # type: ignore[no-untyped-def]
     """W_a, W_c, W_aa, W_ac, W_cc: derivatives by the amounts a and c of two components."""
     g_a, g_c, h_aa, h_ac, h_cc = 0.0, 0.0, 0.0, 0.0, 0.0
-    for i in range(x.size):
-        p, q, g = rate_a[i], rate_c[i], 1.0 - x[i]
-        h_p = h[i] * p
+    for i in range(slope_complement.size):
+        p, q, g = rate_a[i], rate_c[i], 1.0 - slope_complement[i]
+        h_p = half_curvature[i] * p
         g_a += g * p
         g_c += g * q
         h_aa += h_p * p
         h_ac += h_p * q
-        h_cc += h[i] * q * q
+        h_cc += half_curvature[i] * q * q
     return 2.0 * g_a, 2.0 * g_c, 2.0 * h_aa, 2.0 * h_ac, 2.0 * h_cc
 
 
@@ -241,17 +243,17 @@ def _log(value):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def total(kind, first, second, third, expected, x, scratch):  # type: ignore[no-untyped-def]
-    """Statistic summed over bins, where `terms` has filled `x`; `scratch` (n_bin,) is overwritten."""
+def total(kind, first, second, third, expected, slope_complement, scratch):  # type: ignore[no-untyped-def]
+    """Statistic summed over bins, after `terms` has filled `slope_complement`; overwrites `scratch`."""
     if kind == WSTAT:
         for i in range(first.size):
-            S, B, r, k = first[i], second[i], third[i], x[i]
+            S, B, r, k = first[i], second[i], third[i], slope_complement[i]
             by_source = k if S > 0.0 else 1.0
             by_background = (1.0 + r - k) / r if B > 0.0 else 1.0
             scratch[i] = expected[i] * (1.0 - k) + S * _log(by_source) + B * _log(by_background)
     elif kind == CSTAT:
         for i in range(first.size):
-            S, M, k = first[i], expected[i] + second[i], x[i]
+            S, M, k = first[i], expected[i] + second[i], slope_complement[i]
             scratch[i] = M - S + S * _log(k if S > 0.0 else 1.0)
     else:
         for i in range(first.size):

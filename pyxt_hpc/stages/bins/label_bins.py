@@ -5,8 +5,6 @@ from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
-from astropy.wcs import WCS
-from astropy.wcs.utils import proj_plane_pixel_scales
 
 from pyxt_hpc.binning.bins import paint_signal_to_noise, signal_to_noise, sums_of
 from pyxt_hpc.binning.contour import contour_bins
@@ -26,7 +24,6 @@ from pyxt_hpc.errors import ConfigError, EmptySelection
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.text import resolved, user_path
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.stages.bins.bin_file import read_bins
 
 
 class Unbinned(IntEnum):
@@ -110,7 +107,7 @@ def label_bins(bundle: Bundle, config: ClusterConfig) -> LabelBins:
     return LabelBins(labels, reached, unbinned.astype(np.uint8))
 
 
-def least_radius(bundle: Bundle, config: ClusterConfig) -> np.ndarray:
+def min_radius(bundle: Bundle, config: ClusterConfig) -> np.ndarray:
     """(ny, nx) radius of the circle whose area bins have at least [pixels].
 
     Raises
@@ -120,6 +117,9 @@ def least_radius(bundle: Bundle, config: ClusterConfig) -> np.ndarray:
     """
     if config.minimum_radius != PSF:
         return np.full(bundle.mask.shape, config.minimum_radius)
+    from astropy.wcs import WCS  # every rank loads this module, and most need no coordinates
+    from astropy.wcs.utils import proj_plane_pixel_scales
+
     hint = f"run `pyxt-hpc process-data -c {config.path}`, or give minimum_radius in pixels"
     with open_fits(Layout.of(config).merged_psf, "map of the point spread", hint) as hdus:
         radius, wcs = np.array(hdus[0].data, float), WCS(hdus[0].header)
@@ -137,22 +137,24 @@ def _made(bundle: Bundle, config: ClusterConfig) -> np.ndarray:
     if config.bin_method == "grid":
         return grid_bins(bundle.mask, config.grid_side)
     if config.bin_method == "file":
+        from pyxt_hpc.stages.bins.bin_file import read_bins  # ranks that read no regions start sooner
+
         return read_bins(bin_file(config), bundle)
     images = bundle.counts, bundle.background, bundle.background, bundle.mask
     target = config.signal_to_noise
-    least = np.maximum(np.pi * least_radius(bundle, config) ** 2, config.smallest)
+    needed = np.maximum(np.pi * min_radius(bundle, config) ** 2, config.smallest)
     if config.bin_method == "contour":
         return contour_bins(
             *images,
             target,
             constraint=config.constraint,
             smoothing=config.smoothing_signal_to_noise,
-            least_area=least,
+            min_area=needed,
             largest=config.largest,
             exposure=bundle.exposure,
         )
     if config.bin_method == "voronoi":
-        return voronoi_bins(*images, target, least_area=least, largest=config.largest)
+        return voronoi_bins(*images, target, min_area=needed, largest=config.largest)
     row, col = _centre(bundle, config)
     shape, north = bundle.mask.shape, _north(bundle, row, col)
     ellipse = config.axis_ratio, np.radians(config.position_angle) + north
@@ -161,7 +163,7 @@ def _made(bundle: Bundle, config: ClusterConfig) -> np.ndarray:
     if config.radii:
         edges = np.array(config.radii) / bundle.pixel_scale_arcsec
         return annuli_of_radii(bundle.mask, radius, sector, edges)
-    return annuli_of_signal(*images, target, radius, sector, least)
+    return annuli_of_signal(*images, target, radius, sector, needed)
 
 
 def _centre(bundle: Bundle, config: ClusterConfig) -> tuple[float, float]:

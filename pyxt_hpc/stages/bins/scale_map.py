@@ -13,12 +13,12 @@ from pyxt_hpc.binning.circles import (
     RADIUS_MIN,
     RADIUS_STEP,
     CircleSums,
-    prepare,
+    prepare_circle_sums,
     region_index,
     scale_map_rows,
 )
 from pyxt_hpc.binning.lattice import lattice
-from pyxt_hpc.binning.smoothing import circle_sums as circle_sums_of
+from pyxt_hpc.binning.smoothing import sum_own_circles
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
@@ -31,7 +31,7 @@ from pyxt_hpc.parallel.master.ledger import Collector
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.parallel.pools.pool import Payload
 from pyxt_hpc.parallel.world import World
-from pyxt_hpc.stages.bins.label_bins import BinsSummary, Unbinned, label_bins, least_radius, summary_of
+from pyxt_hpc.stages.bins.label_bins import BinsSummary, Unbinned, label_bins, min_radius, summary_of
 
 ROUNDING = 1e-3
 """Steps by which a radius may be missed: maps of the point spread are single precision."""
@@ -57,7 +57,7 @@ def _scale_map_rows(context: tuple[CircleSums, float], rows: np.ndarray) -> tupl
     return scale_map_rows(images, int(rows[0]), int(rows[-1]) + 1, target)
 
 
-def circle_sums(bundle: Bundle, config: ClusterConfig) -> CircleSums:
+def circle_sums_of_bundle(bundle: Bundle, config: ClusterConfig) -> CircleSums:
     """Sums for the circles of a cluster.
 
     S/N = (C - B)/sqrt(C + B): the background's variance is taken to be B itself, as ClusterPyXT does, and not
@@ -65,28 +65,30 @@ def circle_sums(bundle: Bundle, config: ClusterConfig) -> CircleSums:
     """
     if config.signal_to_noise_of == "counts":
         nothing = np.zeros_like(bundle.background)
-        return prepare(bundle.counts, nothing, nothing, bundle.mask)
-    return prepare(bundle.counts, bundle.background, bundle.background, bundle.mask)
+        return prepare_circle_sums(bundle.counts, nothing, nothing, bundle.mask)
+    return prepare_circle_sums(bundle.counts, bundle.background, bundle.background, bundle.mask)
 
 
 def circles_of(bundle: Bundle, config: ClusterConfig) -> tuple[np.ndarray, np.ndarray]:
     """Scale map and S/N map of a bundle, (ny, nx) float32 each, as stage 5 makes them, without a file."""
-    found = scale_map_rows(circle_sums(bundle, config), 0, bundle.mask.shape[0], config.signal_to_noise)
-    return _with_least_radius(bundle, config, *found)
+    found = scale_map_rows(
+        circle_sums_of_bundle(bundle, config), 0, bundle.mask.shape[0], config.signal_to_noise
+    )
+    return _with_min_radius(bundle, config, *found)
 
 
-def _with_least_radius(
+def _with_min_radius(
     bundle: Bundle, config: ClusterConfig, radius: np.ndarray, signal_to_noise: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Circles made as large as they must be, and their S/N."""
     if not config.minimum_radius:
         return radius, signal_to_noise
-    least = np.ceil(least_radius(bundle, config) / RADIUS_STEP - ROUNDING) * RADIUS_STEP
-    larger = np.clip(np.maximum(radius, least), RADIUS_MIN, RADIUS_MAX).astype(np.float32)
+    needed = np.ceil(min_radius(bundle, config) / RADIUS_STEP - ROUNDING) * RADIUS_STEP
+    larger = np.clip(np.maximum(radius, needed), RADIUS_MIN, RADIUS_MAX).astype(np.float32)
     larger[radius == 0] = 0.0
     live = bundle.mask > 0
     images = np.stack([bundle.counts, bundle.background, bundle.background, live], axis=-1) * live[..., None]
-    reached = ratio_of(*circle_sums_of(images, larger)[:3]).astype(np.float32)
+    reached = ratio_of(*sum_own_circles(images, larger)[:3]).astype(np.float32)
     return larger, np.where(larger > radius, reached, signal_to_noise)
 
 
@@ -108,7 +110,7 @@ def signal_to_noise_of(bundle: Bundle, config: ClusterConfig, where: RegionMap) 
 
 def _inputs(config: ClusterConfig) -> tuple[Bundle, Payload]:
     bundle = read_cluster_bundle(config)
-    return bundle, Payload(config.signal_to_noise, vars(circle_sums(bundle, config)))
+    return bundle, Payload(config.signal_to_noise, vars(circle_sums_of_bundle(bundle, config)))
 
 
 def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningSummary | BinsSummary | None:
@@ -152,7 +154,7 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
             when_stopped="nothing of it is stored: the next run makes it from the beginning",
         )
 
-    radius, signal_to_noise = _with_least_radius(bundle, config, radius, signal_to_noise)
+    radius, signal_to_noise = _with_min_radius(bundle, config, radius, signal_to_noise)
     if not radius.any():
         raise EmptySelection(
             f"no circle of up to {RADIUS_MAX:g} pixels reaches S/N {config.signal_to_noise:g} "

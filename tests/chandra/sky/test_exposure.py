@@ -33,7 +33,7 @@ def brute_force(plan: ObservationPlan, grid: SkyGrid, gti: np.ndarray, n: int, s
     row, col = (np.repeat(v.ravel(), n) for v in np.indices(grid.shape))
     x, y = np.stack([col, row]) + 0.5 + rng.random((2, len(row)))
     sky = pixel_to_pixel(grid.wcs, chips.sky_frame(plan.ra_pnt, plan.dec_pnt), x, y)
-    times = gti_arithmetic.at_elapsed(gti, gti_arithmetic.total(gti) * rng.random(len(row)))
+    times = gti_arithmetic.at_elapsed(gti, gti_arithmetic.ontime(gti) * rng.random(len(row)))
     on = chips.chip_at(*chips.det_to_tdet(*plan.det_at(*sky, times))) >= 0
     return on.reshape(*grid.shape, n).mean(axis=2)
 

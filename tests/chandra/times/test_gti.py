@@ -27,7 +27,7 @@ def test_set_algebra_against_a_clock() -> None:
             (gti.union([a, b]), in_a | in_b),
         ):
             np.testing.assert_array_equal(gti.in_gti(result, times), expected)
-            assert gti.total(result) == expected.sum() * 0.5
+            assert gti.ontime(result) == expected.sum() * 0.5
             assert np.all(result[1:, 0] > result[:-1, 1])
 
 
@@ -40,15 +40,15 @@ def test_stop_is_excluded_and_start_included() -> None:
 
 def test_empty_sets() -> None:
     empty = np.empty((0, 2))
-    assert gti.total(gti.intersection(empty, [[0, 1]])) == 0
-    assert gti.total(gti.intersection([[0, 1]], [[2, 3]])) == 0
+    assert gti.ontime(gti.intersection(empty, [[0, 1]])) == 0
+    assert gti.ontime(gti.intersection([[0, 1]], [[2, 3]])) == 0
     assert not gti.in_gti(empty, [1.0]).any()
     assert len(gti.union([])) == 0
     np.testing.assert_array_equal(gti.live_time(empty, [0, 1, 2]), [0, 0])
 
 
 def test_reversed_and_nan_intervals_are_dropped() -> None:
-    assert gti.total(gti.normalise([[5, 1], [np.nan, 3], [1, 2]])) == 1
+    assert gti.ontime(gti.normalise([[5, 1], [np.nan, 3], [1, 2]])) == 1
 
 
 def test_live_time_per_bin() -> None:

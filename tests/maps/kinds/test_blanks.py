@@ -7,8 +7,8 @@ import pytest
 from astropy.io import fits
 
 from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.maps.commands import make_maps
 from pyxt_hpc.maps.kinds.blanks import Blank, flag_cards, flag_image, is_blank, names_of
+from pyxt_hpc.maps.make import make_maps
 from pyxt_hpc.store.rows import Status
 
 SHAPE = (60, 66)

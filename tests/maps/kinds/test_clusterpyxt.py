@@ -6,7 +6,7 @@ import pytest
 from pyxt_hpc.maps.kinds.clusterpyxt import mean_flux, scaled
 
 
-def test_mean_of_the_circle_as_the_ancestor_takes_it() -> None:
+def test_mean_of_the_circle_as_clusterpyxt_takes_it() -> None:
     rng = np.random.default_rng(7)
     counts = rng.poisson(3.0, (23, 31))
     exposure = rng.uniform(1e3, 2e3, counts.shape)

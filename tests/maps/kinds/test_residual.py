@@ -7,9 +7,9 @@ import pytest
 from astropy.io import fits
 
 from pyxt_hpc.fit.brightness.beta_model import BetaModel
-from pyxt_hpc.maps.commands import make_maps
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.kinds.residual import azimuthal_average, map_residuals, residual
+from pyxt_hpc.maps.make import make_maps
 
 SHAPE, EXPOSURE, BACKGROUND = (260, 300), 1e5, 0.2
 TRUTH = BetaModel(row=124.0, col=161.0, core=18.0, beta=0.62, peak=0.8, stretch=(0.15, -0.2))

@@ -5,8 +5,9 @@ import time
 import numpy as np
 import pytest
 
+from pyxt_hpc.binning.smoothing import sum_own_circles
 from pyxt_hpc.fit.extraction.extract import disc_sums
-from pyxt_hpc.maps.painting.brightness import circle_sums, smooth_brightness
+from pyxt_hpc.maps.painting.brightness import smooth_brightness
 
 
 def test_sums_are_those_of_each_disc() -> None:
@@ -14,7 +15,7 @@ def test_sums_are_those_of_each_disc() -> None:
     images = rng.random((25, 31, 4))
     radius = np.where(rng.random((25, 31)) < 0.8, rng.integers(8, 90, (25, 31)) / 8, 0.0)
     row, col = np.nonzero(radius)
-    sums = circle_sums(images, radius)
+    sums = sum_own_circles(images, radius)
     expected = disc_sums(row, col, radius[row, col], np.moveaxis(images, -1, 0))
     assert np.allclose(sums[:, row, col].T, expected, rtol=1e-12)
     assert (sums[:, radius == 0] == 0).all()
@@ -48,7 +49,7 @@ def test_dead_pixels_do_not_dim(fitted) -> None:
 
 def test_a_million_pixels_a_second() -> None:
     images, radius = np.ones((500, 500, 4)), np.full((500, 500), 12.0)
-    circle_sums(images[:50], radius[:50])
+    sum_own_circles(images[:50], radius[:50])
     start = time.process_time()
-    circle_sums(images, radius)
+    sum_own_circles(images, radius)
     assert radius.size / (time.process_time() - start) > 2e5  # a fifth of a quiet machine's

@@ -15,7 +15,7 @@ from pyxt_hpc.parallel.master.driver import run_chunks
 from pyxt_hpc.parallel.master.ledger import Collector
 from pyxt_hpc.parallel.master.limits import Limits
 from pyxt_hpc.parallel.master.requeue_order import SUSPECTS_PER_CHUNK
-from pyxt_hpc.parallel.pools.pool import Answer, Chunk, Failure
+from pyxt_hpc.parallel.pools.pool import Chunk, ChunkResult, Failure
 
 
 class FakePool:
@@ -34,7 +34,7 @@ class FakePool:
         self.log.append((chunk.items.tolist(), chunk.sandboxed))
         self.in_flight.append(chunk)
 
-    def wait(self, timeout: float) -> list[Answer]:
+    def wait(self, timeout: float) -> list[ChunkResult]:
         if not timeout:
             return []  # it is to wait only when everybody has work
         self.waited_with.append(len(self.in_flight))
@@ -43,15 +43,15 @@ class FakePool:
         deadly = bool(self.deadly & set(items.tolist()))
         if self.fragile and deadly and not (chunk.sandboxed and self.sandboxes_protect):
             broken, self.in_flight = self.in_flight, []
-            return [Answer(chunk, 0.0, "SIGKILL", Failure.WORKER_DIED) for chunk in broken]
+            return [ChunkResult(chunk, 0.0, "SIGKILL", Failure.WORKER_DIED) for chunk in broken]
         del self.in_flight[0]
         if deadly:
             assert chunk.sandboxed, "this would have killed the job"
-            return [Answer(chunk, 0.0, "SIGSEGV", Failure.SANDBOX_DIED)]
+            return [ChunkResult(chunk, 0.0, "SIGSEGV", Failure.SANDBOX_DIED)]
         if self.raising & set(items.tolist()):
-            return [Answer(chunk, 0.0, "its message", Failure.RAISED)]
+            return [ChunkResult(chunk, 0.0, "its message", Failure.RAISED)]
         value = (2 * items[:1], 2 * items[1:]) if chunk.is_probe else 2 * items
-        return [Answer(chunk, 1e-3 * len(items), value, None)]
+        return [ChunkResult(chunk, 1e-3 * len(items), value, None)]
 
 
 class Ledger:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyxt_hpc.parallel.pools.pool import Answer, Chunk, Failure, Payload
+from pyxt_hpc.parallel.pools.pool import Chunk, ChunkResult, Failure, Payload
 from pyxt_hpc.parallel.pools.processes import PIPE_BYTES, ProcessPool
 
 PAYLOAD = Payload(3, {"factor": np.arange(5)})
@@ -37,9 +37,9 @@ def die_of(context: np.ndarray, items: np.ndarray) -> int:
     return os.getpid()
 
 
-def answers(pool: ProcessPool, n: int) -> list[Answer]:
+def answers(pool: ProcessPool, n: int) -> list[ChunkResult]:
     """So many."""
-    found: list[Answer] = []
+    found: list[ChunkResult] = []
     while len(found) < n:
         found += pool.wait(30.0)
     return found

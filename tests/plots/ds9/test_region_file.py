@@ -43,7 +43,7 @@ def test_too_many_bins_are_joined_to_squares(tmp_path, fitted) -> None:
     kT = np.random.default_rng(5).uniform(2.0, 9.0, shape)
     regions = fitted(kT, np.ones(shape))
     product = MapProduct(tmp_path / "a.fits", "Temperature", "keV", kT, of_regions=regions.rows["kT"])
-    boxes = Boxes.of(regions, most=50)
+    boxes = Boxes.of(regions, max_boxes=50)
     boxes.write(product, tmp_path / "a.reg")
     found = Regions.read(tmp_path / "a.reg", format="ds9")
     assert 25 <= len(found) <= 50

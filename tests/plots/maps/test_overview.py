@@ -9,9 +9,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from pyxt_hpc.maps.commands import make_maps
 from pyxt_hpc.maps.gas.correlation import JointErrors
 from pyxt_hpc.maps.kinds.expression import Expression
+from pyxt_hpc.maps.make import make_maps
 from pyxt_hpc.plots.ds9.frames import FRAMES
 from pyxt_hpc.plots.maps.overview import PANELS
 from pyxt_hpc.plots.maps.style import PictureStyle

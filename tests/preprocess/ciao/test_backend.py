@@ -16,7 +16,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao import backend
 from pyxt_hpc.preprocess.ciao.backend import carry_out, choose_backend, rehearse
 from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call
-from pyxt_hpc.preprocess.ciao.runner import Limits, Plans
+from pyxt_hpc.preprocess.ciao.runner import CallLimits, Plans
 
 STAGE = "process-data"
 
@@ -108,10 +108,10 @@ def test_the_choice_is_said_once(config: ClusterConfig, caplog: pytest.LogCaptur
 
 
 def test_limits_are_those_of_the_configuration(config: ClusterConfig) -> None:
-    assert Limits.of(config) == Limits(workers=3, downloads=1, time_limit_s=43200.0)
-    assert Limits.of(replace(config, parallel_processing=False)).workers == 1
-    assert Limits.of(replace(config, num_cpus=0)).workers == len(os.sched_getaffinity(0))
-    assert Limits.of(replace(config, ciao_time_limit_h=0.5, ciao_downloads=2)) == Limits(3, 2, 1800.0)
+    assert CallLimits.of(config) == CallLimits(workers=3, downloads=1, time_limit_s=43200.0)
+    assert CallLimits.of(replace(config, parallel_processing=False)).workers == 1
+    assert CallLimits.of(replace(config, num_cpus=0)).workers == len(os.sched_getaffinity(0))
+    assert CallLimits.of(replace(config, ciao_time_limit_h=0.5, ciao_downloads=2)) == CallLimits(3, 2, 1800.0)
 
 
 def copy(layout: Layout, obsid: str, name: str, source: Path) -> Call:

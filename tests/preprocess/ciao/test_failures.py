@@ -9,7 +9,7 @@ from pyxt_hpc.errors import CiaoError, DiskFull
 from pyxt_hpc.preprocess.ciao.failures import failure, last_words
 from pyxt_hpc.preprocess.ciao.find import Ciao
 from pyxt_hpc.preprocess.ciao.plans.call import Call
-from pyxt_hpc.preprocess.ciao.session import Answer
+from pyxt_hpc.preprocess.ciao.session import CallResult
 
 LOG = Path("/data/A/logs/process-data_1838.log")
 
@@ -23,10 +23,10 @@ def ciao(folder: Path, *, caldb: bool = True, blank_sky: bool = True) -> Ciao:
     return Ciao(Path("/soft/ciao"), Path("/soft/ciao/bin/python"), "4.17.0", "4.11.0", variables, "")
 
 
-def of_tool(tool: str, said: str, code: int = 1) -> Answer:
+def of_tool(tool: str, said: str, code: int = 1) -> CallResult:
     """As runtool raises it."""
     error = f"An error occurred while running '{tool}':\n  " + said.replace("\n", "\n  ")
-    return Answer(error=error, kind="tool", code=code, screen=error)
+    return CallResult(error=error, kind="tool", code=code, screen=error)
 
 
 FAILURES = {
@@ -63,7 +63,7 @@ FAILURES = {
         "a file or a folder may not be written or read",
     ),
     "network": (
-        Answer(
+        CallResult(
             error="ObsID 1838 could not be downloaded",
             kind="tool",
             screen="Unable to cd to ObsId 1838: msg=Unable to reach https://cxc/cdaftp/byobsid/8/1838\n"
@@ -74,7 +74,7 @@ FAILURES = {
         "this machine does not reach the archive",
     ),
     "proprietary": (
-        Answer(
+        CallResult(
             error="ObsID 1838 could not be downloaded",
             kind="tool",
             screen="Unable to cd to ObsId 1838: msg=There is no directory https://cxc/cdaftp/byobsid/8/1838\n",
@@ -91,7 +91,7 @@ FAILURES = {
         "the archive has no public data of this ObsID",
     ),
     "an image that lacks an observation": (
-        Answer(
+        CallResult(
             error="observations were left out",
             kind="tool",
             screen="Skipping /d/evt2.fits as it contains no data.\nSkipped one observation.\n",
@@ -100,7 +100,7 @@ FAILURES = {
         "its log says what is wrong with the events that it skipped",
     ),
     "a server in trouble": (
-        Answer(
+        CallResult(
             error="ObsID 1838 could not be downloaded",
             kind="tool",
             screen="Unable to cd to ObsId 1838: msg=Unable to access https://cxc/cdaftp/byobsid/8/1838\ncode=503\n",
@@ -109,7 +109,7 @@ FAILURES = {
         "run again later",
     ),
     "half a download": (
-        Answer(
+        CallResult(
             error="files were skipped",
             kind="tool",
             screen="SKIPPING acisf01838_evt1.fits.gz as HTTP Error 503",
@@ -118,17 +118,17 @@ FAILURES = {
         "the archive did not give every file",
     ),
     "parameter": (
-        Answer(error="There is no parameter for blanksky that matches 'weight_method'", kind="parameter"),
+        CallResult(error="There is no parameter for blanksky that matches 'weight_method'", kind="parameter"),
         "There is no parameter for blanksky that matches 'weight_method'",
         "CIAO 4.17.0 does not know a parameter or a value",
     ),
     "module": (
-        Answer(error="No module named 'lightcurves'", kind="import"),
+        CallResult(error="No module named 'lightcurves'", kind="import"),
         "'lightcurves'",
         "conda install ciao-c",
     ),
     "no such tool": (
-        Answer(error="[Errno 2] No such file or directory: 'deflare'", kind="tool"),
+        CallResult(error="[Errno 2] No such file or directory: 'deflare'", kind="tool"),
         "No such file or directory: 'deflare'",
         "does not have the tool",
     ),
@@ -144,12 +144,12 @@ FAILURES = {
         "ended by a signal (Segmentation fault)",
     ),
     "killed bridge": (
-        Answer(error="its process ended", kind="died", code=-9),
+        CallResult(error="its process ended", kind="died", code=-9),
         "it said nothing",
         "killed by SIGKILL",
     ),
     "time": (
-        Answer(error="time limit", kind="time", seconds=43200.0),
+        CallResult(error="time limit", kind="time", seconds=43200.0),
         "longer than 12 h",
         "raise [ciao] time_limit",
     ),

@@ -29,7 +29,7 @@ from pyxt_hpc.preprocess.ciao.plans.responses import clean_events_call, response
 from pyxt_hpc.preprocess.inputs.area_maps import area_energies
 
 # of the public repository cxcsds/ciao-contrib, July 2026
-TABLES = json.loads((Path(__file__).parent / "double/ciao_double/parameters.json").read_text())
+TABLES = json.loads((Path(__file__).parent / "whole/double/ciao_double/parameters.json").read_text())
 MAY_BE_EMPTY = {("find_chandra_obsid", "dec"), ("specextract", "bkgfile")}
 BAND_KEV = (0.7, 8.0)
 ALL_TOOLS = {
@@ -373,7 +373,7 @@ def test_the_archives_table_tells_who_is_public() -> None:
     assert (second.target, second.instrument, second.is_public) == ("Abell1795", "ACIS-S", True)
     assert "HRC-I is not ACIS" in hrc.problem
     assert (unknown.is_public, bool(unknown.problem)) == (False, True)
-    lines = list(facts.table([first, hrc, unknown]))
+    lines = list(facts.observation_table([first, hrc, unknown]))
     assert re.search(r"4940 +ABELL 1795 +ACIS-I +- +78\.9 +2004-01-20 +yes +yes$", lines[1])
     assert "no: " in lines[3]
 

@@ -18,7 +18,7 @@ from pyxt_hpc.files.process_identity import is_running
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.find import Ciao, find_ciao
 from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, Value
-from pyxt_hpc.preprocess.ciao.runner import Limits, run_plan
+from pyxt_hpc.preprocess.ciao.runner import CallLimits, run_plan
 from pyxt_hpc.steps import StepResult
 
 STAGE = "process-data"
@@ -54,7 +54,7 @@ class Cluster:
 
     def run(self, *plan: Call, workers: int = 2, **options: float) -> tuple[StepResult, ...]:
         force = bool(options.pop("force", False))
-        limits = Limits(workers, **options)  # type: ignore[arg-type]
+        limits = CallLimits(workers, **options)  # type: ignore[arg-type]
         return run_plan(STAGE, plan, self.layout, self.ciao, limits, force=force)
 
     def calls(self) -> list[str]:

@@ -20,7 +20,7 @@ from pyxt_hpc.errors import CiaoError
 from pyxt_hpc.files.process_identity import is_running
 from pyxt_hpc.preprocess.ciao import bridge
 from pyxt_hpc.preprocess.ciao.find import Ciao, find_ciao
-from pyxt_hpc.preprocess.ciao.session import Answer, Session, ciao_session
+from pyxt_hpc.preprocess.ciao.session import CallResult, Session, ciao_session
 
 BRIDGE = Path(str(bridge.__file__))
 
@@ -43,7 +43,7 @@ def session(ciao: Ciao, tmp_path: Path) -> Iterator[Session]:
         yield found
 
 
-def call(session: Session, name: str, limit_s: float = 30.0, **parameters: object) -> Answer:
+def call(session: Session, name: str, limit_s: float = 30.0, **parameters: object) -> CallResult:
     """Call a tool in the folder that has the log."""
     folder = session._folder
     return session.call(name, parameters, folder, folder / "screen.log", limit_s)
@@ -322,5 +322,5 @@ def test_requests_and_answers_are_json_lines(ciao: Ciao, tmp_path: Path) -> None
             answer = json.loads(answers.readline())
             process.stdin.close()
             assert answers.readline() == ""
-    assert answer.keys() == Answer.__dataclass_fields__.keys()
+    assert answer.keys() == CallResult.__dataclass_fields__.keys()
     assert process.returncode == 0

@@ -14,7 +14,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.plans.call import Call
 from pyxt_hpc.preprocess.ciao.runner import steps_of
 from pyxt_hpc.preprocess.ciao.stages import (
-    prepare,
+    prepare_stage,
     process_data_plans,
     propose_regions_plans,
     remove_sources_plans,
@@ -165,7 +165,7 @@ def test_copies_are_settled_before_and_not_to_show_plans(config: ClusterConfig, 
     with pytest.raises(DamagedFile):
         plans.send((StepResult({}, None),))  # as of a download that is up to date, and not done now
     assert unpacked.exists()
-    prepare("process-data", config, layout)
+    prepare_stage("process-data", config, layout)
     assert not unpacked.exists()
     assert tools(next(process_data_plans(config, layout))) == []
 
@@ -252,7 +252,7 @@ def test_the_way_to_the_background_is_chosen(config: ClusterConfig, layout: Layo
     config = replace(config, blank_sky="region")
     assert run_through(process_data_plans(config, layout)) == []
     assert layout.ciao_background("4940").exists(), "to show plans changes nothing"
-    prepare("process-data", config, layout)
+    prepare_stage("process-data", config, layout)
     assert not layout.ciao_background("4940").exists()
 
 

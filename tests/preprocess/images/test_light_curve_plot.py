@@ -7,7 +7,8 @@ import pytest
 from matplotlib.image import imread
 
 from pyxt_hpc.chandra.times.lightcurve import BIN_S, LightCurve
-from pyxt_hpc.detect.flares import find_quiet
+from pyxt_hpc.detect.flares import check_quiet, find_quiet
+from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.preprocess.images.light_curve_plot import CleanedCurve, draw_light_curves, title_of
 
 
@@ -46,5 +47,9 @@ def test_panels(passes: list[CleanedCurve], tmp_path: Path) -> None:
 
 def test_failures_are_drawn_too(tmp_path: Path) -> None:
     failed = curve(np.geomspace(100, 1e9, 40).astype(int))
-    draw_light_curves([CleanedCurve("9-12 keV", failed, find_quiet(failed))], "ObsID 1", tmp_path / "a.png")
-    assert (tmp_path / "a.png").exists()
+    found = find_quiet(failed)
+    with pytest.raises(EmptySelection):
+        check_quiet(found)
+    draw_light_curves([CleanedCurve("9-12 keV", failed, found)], "ObsID 1", tmp_path / "a.png")
+    image = imread(tmp_path / "a.png")
+    assert ((image[..., 0] > 0.8) & (image[..., 1] < 0.3)).any()

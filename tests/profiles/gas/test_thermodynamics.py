@@ -8,7 +8,7 @@ from astropy import constants, units
 from scipy.integrate import quad
 
 from pyxt_hpc.profiles.gas.density import norm_per_measure
-from pyxt_hpc.profiles.gas.thermodynamics import Gas, Interval, ShellGeometry, density_of_norm, fit_entropy
+from pyxt_hpc.profiles.gas.thermodynamics import Gas, Intervals, ShellGeometry, density_of_norm, fit_entropy
 from pyxt_hpc.spectra.models.gas import Particles, cooling_function
 
 EDGES = np.array([0.0, 50.0, 120.0, 300.0])
@@ -98,7 +98,7 @@ def test_too_few_shells_have_no_entropy_fit() -> None:
 def test_unknown_draws_have_no_interval() -> None:
     draws = np.full((50, 2), np.nan)
     draws[:, 0] = np.linspace(0.0, 1.0, 50)
-    interval = Interval.of_draws(np.array([0.5, 3.0]), draws)
+    interval = Intervals.of_draws(np.array([0.5, 3.0]), draws)
     assert interval.low[0] == pytest.approx(0.159, abs=0.01)
     assert np.isnan(interval.low[1])
     assert np.isnan(interval.high[1])

@@ -16,8 +16,8 @@ from pyxt_hpc.profiles.mass.sampler import (
     autocorrelation,
     best_fit,
     check_chain,
-    disagreement,
     first_walkers,
+    gelman_rubin,
     is_finished,
 )
 
@@ -143,9 +143,9 @@ def test_ensembles_that_disagree_are_told(tmp_path: Path) -> None:
     far = run_ensemble(
         tmp_path / "c.h5", "x", lambda t: log_probability(t - 3.0), walkers() + 3.0, options, 2
     )
-    assert disagreement([one, other]) < 1.05
-    assert disagreement([one, far]) > 1.5
-    assert np.isnan(disagreement([one]))
+    assert gelman_rubin([one, other]) < 1.05
+    assert gelman_rubin([one, far]) > 1.5
+    assert np.isnan(gelman_rubin([one]))
 
 
 def test_walkers_start_where_the_posterior_is_not_0() -> None:

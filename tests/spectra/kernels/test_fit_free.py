@@ -1,6 +1,7 @@
 """Fits with free abundance and nH: against the exact engine, brute force, simulations, Sherpa with XSPEC."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -106,20 +107,25 @@ def lowest(
         shape = rates(grid, np.array([values["kT"]]), values["abundance"], values["nH"])[0]
         return float(BY_NAME[name](S, B, values["norm"] * weight * shape, r).sum())
 
+    # what is searched for in its place: over all the real numbers, and of like steps
+    hidden: dict[str, tuple[Callable[[float], float], float]] = {
+        "kT": (np.exp, np.log(near["kT"])),
+        "norm": (np.exp, np.log(near["norm"])),
+        "abundance": (np.square, np.sqrt(max(near["abundance"], 0.02))),
+    }
+    if free_nH:
+        hidden["nH"] = (np.square, np.sqrt(max(near["nH"], 0.01)))
+    free = [name for name in hidden if name not in fixed]
+
     def of(q: np.ndarray) -> float:
-        norm, kT = np.exp(np.minimum(q[:2], 9.0))
-        values = {"norm": norm, "kT": kT, "abundance": q[2] ** 2, "nH": q[3] ** 2}
-        if not free_nH:
-            values["nH"] = NH
-        return total({**values, **fixed})
+        found = {name: hidden[name][0](min(value, 9.0)) for name, value in zip(free, q, strict=True)}
+        return total({"nH": NH, **found, **fixed})
 
     best = np.inf
-    for factor in np.geomspace(0.6, 1.7, 5):
-        start = [
-            np.log(near["norm"]), np.log(near["kT"] * factor),
-            np.sqrt(max(near["abundance"], 0.02)), np.sqrt(max(near["nH"], 0.01)),
-        ]  # fmt: skip
-        options = {"xatol": 1e-6, "fatol": 1e-6, "maxiter": 1500}
+    tolerance = 1e-4 if fixed else 1e-6
+    for factor in np.geomspace(0.6, 1.7, 5) if "kT" in free else (1.0,):
+        start = [hidden[name][1] + (np.log(factor) if name == "kT" else 0.0) for name in free]
+        options = {"xatol": tolerance, "fatol": tolerance, "maxiter": 1500}
         best = min(best, minimize(of, start, method="Nelder-Mead", options=options).fun)
     return best
 

@@ -19,9 +19,9 @@ from pyxt_hpc.files.fits import write_fits
 from pyxt_hpc.fit.inputs import config_of
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.direct import observe_directly
-from pyxt_hpc.stages.bins.label_bins import Unbinned, label_bins, least_radius, summary_of
+from pyxt_hpc.stages.bins.label_bins import Unbinned, label_bins, min_radius, summary_of
 from pyxt_hpc.stages.bins.scale_map import circles_of
-from pyxt_hpc.store.reader import read_results
+from pyxt_hpc.store.reader import read_store
 
 SIDE = 45
 
@@ -113,7 +113,7 @@ def test_point_spread_is_the_least_radius(bundle: Bundle, tmp_path: Path) -> Non
     config = read_config(path)
     assert config.minimum_radius == PSF
     with pytest.raises(MissingInput, match=r"psfmap.*process-data.*or give minimum_radius in pixels"):
-        least_radius(bundle, config)
+        min_radius(bundle, config)
     # pixels twice as large, the image's first one at their third
     header = fits.Header.fromstring(bundle.wcs_header)
     for axis in "12":
@@ -124,7 +124,7 @@ def test_point_spread_is_the_least_radius(bundle: Bundle, tmp_path: Path) -> Non
     radius = np.full((30, 30), 1.5, np.float32)
     radius[:, 2 + 12 :] = 3.0
     write_fits(Layout.of(config).merged_psf, fits.HDUList([fits.PrimaryHDU(radius, header)]))
-    least = least_radius(bundle, config)
+    least = min_radius(bundle, config)
     np.testing.assert_allclose(least[:, :23], 3.0, rtol=1e-6)
     np.testing.assert_allclose(least[:, 25:], 6.0, rtol=1e-6)
     for method in ("voronoi", "contour"):
@@ -163,15 +163,15 @@ def test_from_bins_to_maps(bundle: Bundle, tmp_path: Path, capsys: pytest.Captur
     )
     # at once, and with an interruption, over processes, and in parts: the same rows to the last bit
     assert main(["fit-spectra", *command]) == 0
-    whole = read_results(layout.results)
+    whole = read_store(layout.results)
     assert main(["fit-spectra", *command, "--yes", "--max-regions", "7"]) == 75
     assert main(["fit-spectra", "-c", str(path), "--num-cpus", "2", "--resolution", "1", "--continue"]) == 0
-    again = read_results(layout.results)
+    again = read_store(layout.results)
     layout.results.unlink()
     for part in ("1/2", "2/2"):
         assert main(["fit-spectra", *command, "--slice", part]) == 0
     assert main(["results", "merge", "-c", str(path)]) == 0
-    merged = read_results(layout.results)
+    merged = read_store(layout.results)
     for name in set(whole.rows.dtype.names or ()) - {"seconds"}:
         np.testing.assert_array_equal(again.rows[name], whole.rows[name], err_msg=name)
         np.testing.assert_array_equal(merged.rows[name], whole.rows[name], err_msg=name)

@@ -76,7 +76,7 @@ def facts_of_answer(obsid: str, screen: str | None) -> ObservationFacts:
     )
 
 
-def table(observations: Iterable[ObservationFacts]) -> Iterator[str]:
+def observation_table(observations: Iterable[ObservationFacts]) -> Iterator[str]:
     """Lines of a table of the observations, and of what is done with each."""
     rows: list[Sequence[str]] = [_COLUMNS]
     for one in observations:

@@ -7,7 +7,7 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, on_chips, stack
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
 
-_LEAST_KEV, _MOST_KEV = 0.3, 11.0  # what is usual, and covers the usual band
+_MIN_KEV, _MAX_KEV = 0.3, 11.0  # what is usual, and covers the usual band
 
 
 def clean_events_call(dataset: Dataset, layout: Layout, files: ReproFiles, gti: Path) -> Call:
@@ -36,7 +36,7 @@ def response_call(dataset: Dataset, layout: Layout, files: ReproFiles, band_keV:
     """Make ARF and RMF of the clean events in the dataset's response region; they cover ``band_keV``."""
     arf, rmf = layout.ciao_arf(dataset.name), layout.ciao_rmf(dataset.name)
     events, region = layout.ciao_events(dataset.whole.name), layout.ciao_region(dataset.name)
-    low, high = min(_LEAST_KEV, band_keV[0]), max(_MOST_KEV, band_keV[1])
+    low, high = min(_MIN_KEV, band_keV[0]), max(_MAX_KEV, band_keV[1])
     return Call(
         tool="specextract",
         parameters={
