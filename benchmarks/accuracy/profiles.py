@@ -1,6 +1,7 @@
 """Are densities and temperatures of spheres found, and do their intervals hold them? Photons to shells.
 
     python -m benchmarks.accuracy.profiles [--fields N] [--seed S] [--times T] [--events DIR] [CLUSTER ...]
+    python -m benchmarks.accuracy.profiles --pictures DIR
 
 N observations of each cluster of `pyxt_hpc.simulate.spherical` in the field of 8 arcmin, T times as long as
 usual, each with `profile-analysis`. The truth of a shell is the root of the mean square of the density, and
@@ -28,6 +29,8 @@ from pyxt_hpc.cli import main as pyxt_hpc
 from pyxt_hpc.config.cluster import ClusterConfig, config_template, read_config
 from pyxt_hpc.fit.inputs import config_of
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.plots.figures import write_figure
+from pyxt_hpc.plots.profiles import BRIGHTNESS_SIZE, GAS_SIZE, draw_brightness, draw_gas
 from pyxt_hpc.profiles.analysis import ClusterProfile, ProfileOptions, analyse
 from pyxt_hpc.profiles.gas.thermodynamics import Intervals
 from pyxt_hpc.simulate.acis.observe import simulate_cluster
@@ -53,6 +56,21 @@ def by_events(
     if pyxt_hpc(["run", "-c", str(path), "--through", "crop-data"]):
         raise SystemExit("stages 1 to 4 failed: their message is above")
     return read_bundle(Layout(folder / NAME, NAME).bundle), read_config(path)
+
+
+def draw_pictures(folder: Path) -> None:
+    """Gas of a cool core and of a faint cluster, and the brightness of a merger's sector."""
+    merger = ProfileOptions(counts=5000.0, sector=(10.0, 60.0))
+    for name, options, size, draw in (
+        ("cool core", ProfileOptions(counts=COUNTS["cool core"]), GAS_SIZE, draw_gas),
+        ("faint", ProfileOptions(counts=COUNTS["faint"]), GAS_SIZE, draw_gas),
+        ("merger sector", merger, BRIGHTNESS_SIZE, draw_brightness),
+    ):
+        preset = PRESETS[name.removesuffix(" sector")]
+        truth = preset.truth(field_arcmin=8.0)
+        bundle = observe_directly(truth, np.random.default_rng([1, 0]), exposure_s=preset.exposure_s)
+        profile = analyse(bundle, config_of(bundle), options)
+        write_figure(folder / f"profile-{name.replace(' ', '-')}.png", size, draw, profile)
 
 
 def truth_of(cluster: SphericalCluster, edges_kpc: NDArray) -> dict[str, NDArray]:
@@ -135,7 +153,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--times", type=float, default=1.0)
     parser.add_argument("--events", type=Path, metavar="DIR")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw three profiles there, and no more")
     arguments = parser.parse_args()
+    if arguments.pictures:
+        draw_pictures(arguments.pictures)
+        return
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     lines = []
     for name in arguments.clusters:

@@ -48,10 +48,11 @@ def main() -> None:
     n = parser.parse_args().observations
     observations = tuple(observation(i) for i in range(n))
     images = np.zeros(SHAPE, np.float32)
+    counts = sum(np.diff(o.event_indptr).reshape(SHAPE) for o in observations)
     bundle = Bundle(
         name="A", redshift=0.1, nH=0.05, abundance=0.3, absorption="phabs", abundance_table="angr",
         energy_min_keV=0.7, energy_max_keV=8.0, wcs_header="", pixel_scale_arcsec=1.968,
-        counts=images.astype(np.int32), background=images, background_variance=images,
+        counts=counts.astype(np.int32), background=images, background_variance=images,
         mask=np.ones(SHAPE, np.uint8), observations=observations,
     )  # fmt: skip
     rng = np.random.default_rng(1)

@@ -41,7 +41,7 @@ class Setup:
     draws, seed
         Spectra of each region, and where the random numbers begin.
     wrong
-        What was simulated otherwise than the fits take it, by its name, with both values:
+        What was simulated with another value than the fits assume, by its name, with both values:
         ``{"nH": (0.08, 0.05)}``.
     left_out
         Fitted regions that could not be simulated.
@@ -55,7 +55,7 @@ class Setup:
 
     @property
     def suffix(self) -> str:
-        """Of the names of files: nothing, or what was simulated otherwise, as ``_nH_0.08``."""
+        """Of the names of files: empty, or the value that was simulated instead, such as ``_nH_0.08``."""
         return "".join(f"_{name}_{simulated:g}" for name, (simulated, _) in self.wrong.items())
 
 

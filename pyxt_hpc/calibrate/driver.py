@@ -54,7 +54,7 @@ class Request:
     background: float = 1.0
 
     def wrong(self, bundle: Bundle) -> dict[str, tuple[float, float]]:
-        """What is simulated otherwise than the fits take it."""
+        """What is simulated with another value than the fits assume."""
         values = {
             "nH": (self.nH, bundle.nH),
             "abundance": (self.abundance, bundle.abundance),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 
 LAST_CCD = 9
+PI_EV = 14.6  # of a channel: pi = floor(energy / 14.6) + 1
 _MAX_EV = 1e6
 _RANGE = re.compile(r"\s*([-+.\deE]*)\s*:\s*([-+.\deE]*)\s*")
 
@@ -110,8 +111,8 @@ def energies_eV(subspace: Subspace) -> NDArray[np.float64] | None:
     energy = subspace.ranges("energy")
     pi = subspace.ranges("pi")
     parts = [] if energy is None else [energy]
-    if pi is not None:  # pi = floor(energy/14.6) + 1
-        parts.append(14.6 * (pi - [1.0, 0.0]))
+    if pi is not None:
+        parts.append(PI_EV * (pi - [1.0, 0.0]))
     return gti_arithmetic.intersection(*(np.clip(p, 0.0, _MAX_EV) for p in parts)) if parts else None
 
 

@@ -237,7 +237,7 @@ def fit_settings(
 
 
 def fit_fingerprint(settings: Mapping[str, Any], regions: RegionSet) -> str:
-    """Of settings and regions; parts of one whole have the same, by which they find together."""
+    """Of settings and regions; parts that belong together have the same."""
     pixels = {f"runs/{name}": array for name, array in vars(regions.runs).items()} if regions.runs else {}
     return fingerprint({**settings, "regions": regions.table, **pixels})
 

@@ -60,7 +60,8 @@ def script_text(job: Job) -> str:
 def resubmitted(job: Job) -> Path:
     """Path of the copy of the script that later attempts are submitted from.
 
-    Its name tells its text, so that a later ``make-job`` does not change what a job does that is on its way.
+    Its name has a digest of its text: a later ``make-job`` writes another file, and a job that waits or runs
+    keeps its own.
     """
     return job.log_dir / f"{job.title}-{_digest(_fill(job, Path()))}.sh"
 
@@ -68,7 +69,7 @@ def resubmitted(job: Job) -> Path:
 def machinery(job: Job) -> tuple[Path, str]:
     """Path and text of the file that the script sources: batch systems move scripts, so its path is absolute.
 
-    Its name tells its text, too.
+    Its name has a digest of its text, too.
     """
     system = job.settings.scheduler
     text = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in (f"{system}.sh", "body.sh"))

@@ -1,7 +1,6 @@
-"""Which maps are made together.
+"""Maps as they are asked for, made and written one after the other.
 
-Every function writes one map after the other and yields it. Fits are painted in a mode of `paint.MODES`.
-EmptySelection is raised instead of writing a blank map.
+Fits are painted in a mode of `paint.MODES`. EmptySelection is raised instead of writing a blank map.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,7 @@ CLUSTERPYXT_COMMANDS = {
 def make_maps(
     image: ClusterImage, names: Sequence[str] = (), mode: str = "block", mask: Expression | None = None
 ) -> Iterator[MapProduct]:
-    """Maps by their names.
+    """Write, then yield, one map after the other, by their names.
 
     Parameters
     ----------

@@ -107,7 +107,7 @@ def draw_gas(figure: Figure, profile: ClusterProfile) -> None:
             rf"{fit.K100_error:.0f}$, $\alpha = {fit.alpha:.2f} \pm {fit.alpha_error:.2f}$"
         )
         panels[3].plot(fine, fit(fine), color=_MODEL, linewidth=1.2, label=text)
-        panels[3].legend(frameon=False, fontsize="x-small")
+        panels[3].legend(frameon=False, fontsize="x-small", loc="lower right")
     thin = np.append(0.0, np.geomspace(0.1 * geometry.radius_kpc[0], geometry.edges_kpc[-1], 400))
     panels[5].plot(
         thin[1:], _enclosed(profile, thin), color=_MODEL, linewidth=1.2, label="from the brightness"

@@ -44,6 +44,7 @@ from pyxt_hpc.preprocess.checks.observation import (
     check_background,
     check_numbers,
     check_observation,
+    check_same_channels,
     check_span,
 )
 from pyxt_hpc.preprocess.ciao.backend import ciao_part
@@ -119,6 +120,8 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, st
     n_read = len(events)
     events = events.select(good_events(events, chips, screen_status=True))
     check_numbers(events)
+    if background is not None:
+        check_same_channels(background, events)
     events = _in_good_time(events, chips)
     gti = events.gti
     agreed = compare_selections(events, background, chips, gti)

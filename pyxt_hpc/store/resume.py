@@ -32,7 +32,7 @@ class StoreContents:
     settings
         Everything else that decides the numbers; whatever JSON can hold.
     fingerprint
-        Of all regions and settings: parts of one whole have the same, by which they find together.
+        Of all regions and settings: parts that belong together have the same.
     """
 
     regions: np.ndarray

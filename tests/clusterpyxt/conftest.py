@@ -1,4 +1,4 @@
-"""A cluster's folder of ClusterPyXT, made once of the small simulated cluster."""
+"""A cluster's folder of ClusterPyXT, made once of the tiny simulated cluster."""
 
 import shutil
 import sys
@@ -14,11 +14,11 @@ from as_clusterpyxt import NAME, ClusterPyXT, fit_of
 
 
 @pytest.fixture(scope="session")
-def pristine(small_cluster_cropped: Path, made_once) -> Path:  # type: ignore[no-untyped-def]
+def pristine(tiny_cluster: Path, made_once) -> Path:  # type: ignore[no-untyped-def]
     """The folder, not to be changed."""
 
     def fill(folder: Path) -> None:
-        old = ClusterPyXT(read_config(small_cluster_cropped / "demo.ini"), folder, NAME).make()
+        old = ClusterPyXT(read_config(tiny_cluster / "demo.ini"), folder, NAME).make()
         numbers = [number for number, *_ in old.fitted_regions()]
         last = [[n, 30.0, None, -9.0, 1e-4, 1e-5, -1e-5, 1.1, "4001"] for n in numbers[-5:]]
         old.fits([fit_of(n) for n in numbers[:-5]], last)

@@ -657,6 +657,16 @@ CASES: dict[str, Case] = {
     ),
     "no column grade": refused([without("grade")], "no column grade", "dmcopy"),
     "no column time": refused([without("time")], "no column time", "dmcopy"),
+    **{
+        f"pi of the blank sky {how}": refused(
+            [column("pi", pi, sky)], "its PI channels are off by", "channels)"
+        )
+        for how, pi in (
+            ("3 channels off", lambda d: np.clip(d["pi"] + 3, 1, 1024)),
+            ("of channels of another width", lambda d: np.clip(d["pi"] * 1.02, 1, 1024)),
+            ("empty", lambda d: np.zeros(len(d))),
+        )
+    },
     "no column pi": refused([without("pi")], "no column pi"),
     "status as logicals": right([retyped("status", "32L", lambda s: s)], fact("events"), N, 0),
     "status as logicals, 500 bad": right(

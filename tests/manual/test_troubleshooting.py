@@ -2,9 +2,8 @@
 
 import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import pytest
@@ -65,7 +64,7 @@ class Site:
     place: str
     messages: tuple[str, ...]
 
-    @property
+    @cached_property
     def says_nothing(self) -> bool:
         """Whether all words come from elsewhere."""
         return all(
@@ -93,6 +92,7 @@ def error_names() -> set[str]:
     return names
 
 
+@cache
 def constants_of(tree: ast.Module) -> dict[str, str]:
     """Texts of a module that have a name."""
     found: dict[str, str] = {}
@@ -125,9 +125,10 @@ def texts_of(node: ast.expr, named: dict[str, str]) -> list[str]:
     return [UNKNOWN]
 
 
-def sites() -> Iterator[Site]:
+@cache
+def sites() -> list[Site]:
     """Of the whole package; what is wrong with a value stands after its section and key."""
-    ours = error_names()
+    ours, found = error_names(), []
     for path in FILES:
         tree = tree_of(path)
         of_values = path.relative_to(PACKAGE) == Path("config/parsers.py")
@@ -141,7 +142,8 @@ def sites() -> Iterator[Site]:
                 texts = texts_of(node.args[0], constants_of(tree))
                 after = f": {UNKNOWN}" if name != function else ""
                 place = f"{path.relative_to(PACKAGE)}:{node.lineno}"
-                yield Site(place, tuple(f"{before}{text}{after}" for text in texts))
+                found.append(Site(place, tuple(f"{before}{text}{after}" for text in texts)))
+    return found
 
 
 def texts_in(owner: ast.AST, named: dict[str, str]) -> list[str]:

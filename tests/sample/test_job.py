@@ -1,5 +1,6 @@
 """A sample as a job array: a task a cluster."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from pyxt_hpc.cli import main
 from pyxt_hpc.layout import SampleLayout
+from pyxt_hpc.sample.outcome import ClusterState, Outcome, write_outcome
 
 TABLE = "name,obsids,z,nH\nA,1,0.1,0.05\nB,2,0.1,0.05\nC,3,0.1,0.05\n"
 PROGRAM = '#!/bin/bash\nprintf "%s\\n" "$@" >"$OUT"\nexit "${CODE:-0}"\n'
@@ -69,6 +71,35 @@ def test_what_cannot_be_a_job_is_refused(
     assert main(["make-job", "--sample", str(table), "--scheduler", "slurm", *options]) == 2
     assert told in capsys.readouterr().err
     assert not SampleLayout(table).job_script.exists()
+
+
+def test_status_and_cancel_know_the_array(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tools = tmp_path / "slurm"
+    tools.mkdir()
+    for name, program in {"sbatch": "echo 12", "scancel": f'echo "$@" >"{tools}/cancelled"'}.items():
+        (tools / name).write_text(f"#!/bin/bash\n{program}\n")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    layout = SampleLayout(table)
+    assert main(["make-job", "--submit", "--sample", str(table), "--scheduler", "slurm"]) == 0
+    write_outcome(layout.outcome("B"), Outcome("B", ClusterState.FAILED, "no events", 2))
+    capsys.readouterr()
+    assert main(["status", "--sample", str(table)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("job 12 (slurm), submitted ")
+    assert lines[1].strip() == "tasks: 3 not yet started; 0 attempts"
+    assert lines[2:] == ["A: waiting", "B: failed: no events", "C: waiting"]
+    assert main(["status", "--sample", str(table), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [job["job"] for job in told["jobs"]] == ["12"]
+    assert told["clusters"][1] == {"name": "B", "state": "failed", "reason": "no events", "exit_code": 2}
+    assert main(["cancel", "--sample", str(table)]) == 0
+    assert "job 12: 12 ended; nothing comes after it" in capsys.readouterr().out
+    assert (tools / "cancelled").read_text() == "12\n"
+    assert main(["cancel", "--sample", str(table)]) == 0
+    assert "every job of this sample has ended already" in capsys.readouterr().out
 
 
 def test_a_cluster_or_a_sample_but_not_both(table: Path, capsys: pytest.CaptureFixture[str]) -> None:

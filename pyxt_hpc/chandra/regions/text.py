@@ -26,6 +26,7 @@ _SYSTEMS = {"physical": "physical", "image": "image", "fk5": "fk5", "j2000": "fk
 _FOREIGN_SYSTEMS = {"fk4", "b1950", "galactic", "ecliptic", "detector", "amplifier", "linear", "wcs"}
 _NO_AREA = {"point", "line", "vector", "text", "ruler", "compass", "projection", "segment"}
 _SHAPE = re.compile(r"\s*(?P<op>[-+*!&|\s]*)(?P<name>[A-Za-z]+)\s*\((?P<arguments>[^()]*)\)\s*")
+_EXCLUDED = re.compile(r"\binclude\s*=\s*0", re.IGNORECASE)
 _DRAWN_ON = re.compile(r"#\s*Filename:\s*(?P<name>[^\[]+)", re.IGNORECASE)
 _BARE_SHAPE = re.compile(r"(?P<op>[-+]?)(?P<name>[A-Za-z]+)\s+(?P<arguments>[^()]+)$")
 _NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(.*)")
@@ -97,7 +98,11 @@ def parse_regions(text: str, path: Path) -> RegionFile:
             statement = statement.strip()
             word = statement.lower()
             try:
-                if not statement or word.split()[0] in ("global", "tile"):
+                if not statement:
+                    continue
+                if _EXCLUDED.search(line) and not statement.startswith(("-", "!")):
+                    raise ShapeError("include=0 is not read; write - before every shape that is cut out")
+                if word.split()[0] in ("global", "tile"):
                     continue
                 if word in _SYSTEMS:
                     system = _SYSTEMS[word]

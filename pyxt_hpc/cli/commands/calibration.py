@@ -26,8 +26,8 @@ from pyxt_hpc.parallel.world import detect_world
     "and background, fit them again with the same settings, and tell bias and coverage in classes and by\n"
     "place: a map of trust, tables and a picture in main_output/.\n"
     "Also under mpirun: mpirun -n 4 pyxt-hpc calibrate -c CONFIG\n"
-    "With --true-nH, --true-abundance or --true-background something is simulated otherwise than the fits\n"
-    "take it: what follows is the error that such a mistake makes.",
+    "With --true-nH, --true-abundance or --true-background it is simulated with another value than the\n"
+    "fits assume: what follows is the error that such a mistake makes.",
     config_option,
     cpus_option,
     number_option("--draws", 1, 10_000, 10, "spectra a region"),

@@ -81,24 +81,29 @@ def make_job_command(arguments: argparse.Namespace) -> None:
     "end submitted jobs, with every attempt that would follow",
     "Run scancel or qdel on what waits or runs, whatever its id is now. Nothing comes after it, and what is\n"
     "finished stays stored.",
-    config_option,
+    config_or_sample_option,
     option(
         "jobs",
         metavar="JOB",
         nargs="*",
-        help="ids (default: all jobs of this cluster that have not ended)",
+        help="ids (default: all jobs of this cluster or sample that have not ended)",
     ),
     example="pyxt-hpc cancel -c A1795_cluster_config.ini",
 )
 def cancel_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.jobs.cancel import cancel
 
-    done = cancel(Layout.of(read_config(arguments.config)).jobs_record, arguments.jobs)
+    is_sample = arguments.sample is not None
+    if is_sample:
+        record = SampleLayout(resolved(arguments.sample)).jobs_record
+    else:
+        record = Layout.of(read_config(arguments.config)).jobs_record
+    done = cancel(record, arguments.jobs)
     for job in done:
         ended = f"{', '.join(job.ended)} ended" if job.ended else "had ended already"
         echo(f"job {job.job}: {ended}; nothing comes after it")
     if not done:
-        echo("every job of this cluster has ended already")
+        echo(f"every job of this {'sample' if is_sample else 'cluster'} has ended already")
 
 
 @command(

@@ -41,7 +41,12 @@ def entries_for(message: str) -> list[str]:
 
 def is_in(phrase: str, message: str) -> bool:
     """Whether a message has a phrase, whatever is quoted in it and however it is broken into lines."""
-    return _pattern(phrase).search(" ".join(message.replace("`", "").split())) is not None
+    return _pattern(phrase).search(_on_one_line(message)) is not None
+
+
+@cache
+def _on_one_line(message: str) -> str:
+    return " ".join(message.replace("`", "").split())
 
 
 @cache

@@ -3,19 +3,21 @@
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyxt_hpc.cli.command import Group, command
-from pyxt_hpc.cli.options import config_option, json_option, option
+from pyxt_hpc.cli.options import config_option, config_or_sample_option, json_option, option
 from pyxt_hpc.cli.plain import plain
 from pyxt_hpc.cli.screen import answer, echo, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.files.text import resolved
 from pyxt_hpc.files.times import duration
-from pyxt_hpc.layout import Layout
+from pyxt_hpc.layout import Layout, SampleLayout
 from pyxt_hpc.pipeline.summaries import flag_lines
 
 if TYPE_CHECKING:
@@ -31,30 +33,25 @@ MAX_REASONS = 20
     "status",
     "how far jobs and fits are, also while they run",
     "Submitted jobs with all their attempts; regions by status, rate, time left, the last checkpoint,\n"
-    "flags of the fits, and why regions have no fit.",
-    config_option,
+    "flags of the fits, and why regions have no fit. With --sample: the jobs of a table of clusters, and\n"
+    "what became of each cluster.",
+    config_or_sample_option,
     option("--watch", action="store_true", help="again every 2 seconds, while a run writes"),
     json_option,
     example="pyxt-hpc status -c A1795_cluster_config.ini --watch",
     serial=False,
 )
 def status(arguments: argparse.Namespace) -> None:
-    from pyxt_hpc.jobs.listing import job_lines
-    from pyxt_hpc.jobs.record import read_jobs
-    from pyxt_hpc.stages.status import has_stores, read_statuses
-
-    layout = Layout.of(read_config(arguments.config))
+    if arguments.sample is not None:
+        look = partial(_look_at_sample, resolved(arguments.sample))
+    else:
+        look = partial(_look_at_cluster, Layout.of(read_config(arguments.config)))
     while True:
-        jobs = read_jobs(layout.jobs_record)
-        # A job that waits has no results yet: nothing is wrong.
-        statuses = read_statuses(layout) if has_stores(layout) or not jobs else []
+        numbers, lines, is_being_written = look()
         if arguments.watch and not arguments.json and sys.stdout.isatty():
             echo("\x1b[H\x1b[J" + time.strftime("%H:%M:%S"))
-        numbers = [{"regions": one.total, "finished": one.finished} | plain(one) for one in statuses]
-        lines = chain(job_lines(jobs), *map(_status_lines, statuses))
-        nothing = () if statuses else (f"{layout.results}: no fits yet",)
-        answer({"jobs": jobs, "stores": numbers}, chain(lines, nothing))
-        if not arguments.watch or not any(store.writer for store in statuses):
+        answer(numbers, lines)
+        if not arguments.watch or not is_being_written:
             return
         time.sleep(WATCH_SECONDS)
 
@@ -139,6 +136,42 @@ results = Group(
 )
 
 COMMANDS = (status, results)
+
+
+Look = tuple[dict[str, Any], Iterable[str], bool]
+"""Numbers, lines for a person, and whether something writes."""
+
+
+def _look_at_cluster(layout: Layout) -> Look:
+    from pyxt_hpc.jobs.listing import job_lines
+    from pyxt_hpc.jobs.record import read_jobs
+    from pyxt_hpc.stages.status import has_stores, read_statuses
+
+    jobs = read_jobs(layout.jobs_record)
+    # A job that waits has no results yet: nothing is wrong.
+    statuses = read_statuses(layout) if has_stores(layout) or not jobs else []
+    numbers = [{"regions": one.total, "finished": one.finished} | plain(one) for one in statuses]
+    nothing = () if statuses else (f"{layout.results}: no fits yet",)
+    lines = chain(job_lines(jobs), *map(_status_lines, statuses), nothing)
+    return {"jobs": jobs, "stores": numbers}, lines, any(store.writer for store in statuses)
+
+
+def _look_at_sample(table: Path) -> Look:
+    from pyxt_hpc.jobs.listing import job_lines
+    from pyxt_hpc.jobs.record import read_jobs
+    from pyxt_hpc.sample.outcome import ClusterState, read_outcome
+    from pyxt_hpc.sample.table import read_sample
+
+    layout = SampleLayout(table)
+    jobs = read_jobs(layout.jobs_record)
+    found = [read_outcome(layout.outcome(row.name), row.name) for row in read_sample(table)]
+    clusters = (f"{one.name}: {one.state}{one.reason and ': '}{one.reason}" for one in found)
+    numbers = [
+        {"name": one.name, "state": one.state, "reason": one.reason, "exit_code": one.exit_code}
+        for one in found
+    ]
+    is_running = any(one.state == ClusterState.RUNNING for one in found)
+    return {"jobs": jobs, "clusters": numbers}, chain(job_lines(jobs), clusters), is_running
 
 
 def _status_lines(status: "StoreStatus") -> Iterator[str]:

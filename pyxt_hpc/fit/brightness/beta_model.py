@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import gammaln, xlogy
+from scipy.special import gammaln
 
 from pyxt_hpc.arrays.blocks import block_sums
 from pyxt_hpc.arrays.convolve import gaussian_sums
@@ -101,7 +101,8 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
         radius_sq = distance_sq(y - p[0], x - p[1], p[5:])
         profile: NDArray[np.float64] = (1.0 + radius_sq / np.exp(2 * p[2])) ** (0.5 - 3.0 * p[3])
         # the peak that gives the observed number of counts: exact at the maximum up to the background
-        return profile, total / (weight @ profile)
+        # its sum by numpy: that of BLAS depends on the number of threads, and a resumed run must not
+        return profile, total / float(np.sum(weight * profile))
 
     def cash(p: NDArray[np.float64]) -> float:
         if not (0.35 < p[3] < 3.0 and 0.0 < p[2] < np.log(3.0 * max(shape))):
@@ -110,7 +111,8 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
             return np.inf
         profile, scale = model(p)
         expected = weight * profile * scale * np.exp(p[4]) + background
-        return float(2.0 * np.sum(expected - xlogy(counts, np.maximum(expected, 1e-300))))
+        # numpy's logarithm uses vector registers, which that of scipy's xlogy does not
+        return float(2.0 * np.sum(expected - counts * np.log(np.maximum(expected, 1e-300))))
 
     best = np.array([start_row, start_col, np.log(0.05 * max(shape)), 0.65, 0.0])
     steps = np.array([3.0, 3.0, 0.4, 0.1, 0.05])

@@ -11,7 +11,7 @@ from pyxt_hpc.chandra.events import EventList
 from pyxt_hpc.chandra.keywords import exposure_s, is_screened, needed_number, number, text
 from pyxt_hpc.chandra.ogip.response import Rmf
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin
-from pyxt_hpc.chandra.subspace import Subspace
+from pyxt_hpc.chandra.subspace import PI_EV, Subspace
 from pyxt_hpc.errors import DamagedFile, EmptySelection, ResponseMismatch
 from pyxt_hpc.files.quoting import quoted, shown
 from pyxt_hpc.preprocess.checks.good_events import GOOD_GRADES
@@ -26,6 +26,7 @@ _SPLIT = (
 _MAX_OFF_AXIS_ARCMIN = 60.0
 _MAX_SPAN_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
 _MODES = ("FAINT", "VFAINT", "GRADED")
+_QUANTILES = (0.1, 0.5, 0.9)
 _VFAINT_BIT = np.uint32(1 << 23)  # set in events that check_vf_pha=yes doubts
 
 
@@ -109,6 +110,32 @@ def check_numbers(events: EventList) -> None:
                 f"in column {name} (NaN), and their exposure would be counted without them; make the file "
                 "again with CIAO, or fetch it again"
             )
+
+
+def check_same_channels(background: EventList, events: EventList) -> None:
+    """Raise DamagedFile if PI channels mean other energies in a blank sky than in the observation.
+
+    Both of good events. The blank sky is scaled by its energies and its spectra are made of its channels, so
+    that nothing else would show it; those of the observation are compared with the RMF (`check_channels`).
+    """
+    there, here = (_energy_of_channels(file) for file in (background, events))
+    if not (len(there) and len(here)):
+        return
+    # a wrong offset moves all of them, a wrong width of the channels the first or the last
+    differences = np.quantile(there, _QUANTILES) - np.quantile(here, _QUANTILES)
+    worst = float(differences[np.argmax(abs(differences))])
+    if abs(worst) > PI_EV:
+        raise DamagedFile(
+            f"{background.path}: its PI channels are off by {worst:.0f} eV ({worst / PI_EV:+.1f} channels) "
+            f"from its energies, compared with {events.path}: make PI again with acis_process_events, or "
+            "fetch the blank sky again"
+        )
+
+
+def _energy_of_channels(events: EventList) -> NDArray[np.float64]:
+    """How far energies are above the middle of their channels [eV], of events of 0.5-10 keV."""
+    plain = events.in_band((500.0, 10_000.0))
+    return events.energy_eV[plain].astype(np.float64) - PI_EV * (events.pi[plain].astype(np.float64) - 0.5)
 
 
 def check_span(path: Path, gti: NDArray[np.float64]) -> None:

@@ -49,6 +49,8 @@ WRONG = {
     "<html>": "expected a shape",
     "circle(1,2,3)**circle(1,2,3)": "operator",
     "field(3)": "field has 1",
+    "global color=green include=0": "include=0 is not read; write -",
+    "circle(1,2,3) # color=red include=0": "include=0 is not read; write -",
 }
 
 
@@ -58,6 +60,12 @@ def test_wrong_syntax_names_file_and_line(tmp_path: Path, text: str) -> None:
     path.write_text(f"# CIAO\ncircle(100,100,5)\n{text}\n")
     with pytest.raises(RegionSyntaxError, match=f"a\\.reg, line 3: .*{re.escape(WRONG[text])}"):
         read_regions(path)
+
+
+def test_what_is_cut_out_may_say_so_twice() -> None:
+    found = parse_regions("global include=1\n-circle(1,2,3) # include=0\n", PATH)
+    assert not found.terms
+    assert [shape.kind for shape in found.cuts] == ["circle"]
 
 
 def test_intersection_with_nothing() -> None:

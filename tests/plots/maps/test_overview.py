@@ -34,11 +34,19 @@ def regions(fitted, monkeypatch: pytest.MonkeyPatch):
     )
 
 
-def sheets_of(regions, names=(), style: PictureStyle | None = None, **how: object) -> list[Path]:
+def sheets_of(
+    regions, names=(), style: PictureStyle | None = None, *, alone: bool = True, **how: object
+) -> list[Path]:
+    """The sheets, and unless not `alone` every map by itself."""
     style = style or PictureStyle(dpi=60)
     sheets = Sheets(masked="mask" in how)
-    for _ in write_products(regions, make_maps(regions, names, **how), style, sheets):
-        pass
+    products = make_maps(regions, names, **how)
+    if alone:
+        for _ in write_products(regions, products, style, sheets):
+            pass
+    else:
+        for product in products:
+            sheets.add(product, style, regions.bundle.wcs)
     return [path for path, _ in sheets.write(regions, style)]
 
 
@@ -56,12 +64,12 @@ def test_the_default_maps_have_a_sheet_and_a_script(regions) -> None:
 
 def test_a_few_maps_have_none_and_masked_ones_have_their_own(regions) -> None:
     assert sheets_of(regions, ["kT"]) == []
-    names = [path.name for path in sheets_of(regions, mask=Expression.of("kT > 100"))]
+    names = [path.name for path in sheets_of(regions, mask=Expression.of("kT > 100"), alone=False)]
     assert names == ["A_overview_masked.png", "A_ds9_masked.sh"]
 
 
 def test_the_script_hands_maps_and_regions_to_ds9(regions, tmp_path: Path) -> None:
-    *_, script = sheets_of(regions)
+    *_, script = sheets_of(regions, alone=False)
     said = tmp_path / "said"
     double = tmp_path / "bin" / "ds9"
     double.parent.mkdir()
