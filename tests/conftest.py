@@ -37,26 +37,32 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 FIRST = (
     "fit/test_regions.py",  # compiles the kernels that most of the others need
-    "parallel/test_launches.py",
-    "parallel/test_kills.py",
-    "preprocess/whole/test_killed.py",
-    "preprocess/ciao/whole/test_stages_go_on.py",
-    "preprocess/ciao/whole/test_whole_way.py",
-    "preprocess/ciao/whole/test_faults.py",
     "jobs/systems/test_slurm.py",  # waits, and compiles nothing at first
     "whole/test_full_chain.py",  # simulates first
-    "whole/test_marx.py",
+    "parallel/test_launches.py",
+    "preprocess/ciao/whole/test_stages_go_on.py",
     "whole/test_commands.py",
+    "spectra/kernels/test_fit_free.py",
+    "preprocess/ciao/whole/test_whole_way.py",
+    "preprocess/whole/test_killed.py",
+    "whole/test_marx.py",
+    "parallel/test_kills.py",
+    "reference/test_sherpa_engine.py",
+    "preprocess/ciao/whole/test_faults.py",
     "sample/test_run.py",
     "calibrate/test_command.py",
     "whole/test_run.py",
     "hostile/test_answers.py",
     "hostile/test_storage.py",
     "whole/test_bad_input.py",
+    "spectra/test_fit.py",
     "cluster/test_cluster.py",
     "manual/test_snippets.py",
 )
-"""Long files, with which `pytest -n` begins: at the end one would keep a single process busy."""
+"""Long files, with which `pytest -n` begins: at the end one would keep a single process busy.
+
+What waits most of its time stands between what computes.
+"""
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -46,7 +46,7 @@ def undisturbed(proposed: tuple[Path, StageResult], tmp_path_factory: pytest.Tem
     config = folder / "demo.ini"
     layout = Layout.of(read_config(config))
     process = start(config)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     return layout
 
@@ -100,7 +100,7 @@ def test_killed_again_and_again(small_cluster: Path, tmp_path: Path, undisturbed
         if killed and process.returncode == 0:
             break
     process = start(config)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert killed > 1
