@@ -109,8 +109,15 @@ def children(folder: Path) -> list[Path]:
     return [
         path
         for path in folder.iterdir()
-        if not path.name.startswith(("__", ".")) and path.name not in {"conftest.py", "whole"}
+        if not path.name.startswith(("__", "."))
+        and path.name not in {"conftest.py", "whole"}
+        and not is_left_over(path)
     ]
+
+
+def is_left_over(path: Path) -> bool:
+    """Whether all that is left of a folder is what Python compiled before its files were moved."""
+    return path.is_dir() and all("__pycache__" in inner.parts for inner in path.rglob("*") if inner.is_file())
 
 
 def test_ten_children_of_a_folder_are_seen_at_one_look() -> None:

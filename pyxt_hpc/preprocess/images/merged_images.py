@@ -113,9 +113,11 @@ def observation_exposure(
     return seen, off_axis_arcmin(*grid.centres(), *pointing)
 
 
-def binned(events: EventList, grid: SkyGrid) -> NDArray[np.int32]:
-    """Image (ny, nx) of the events in the broad band."""
+def binned(events: EventList, grid: SkyGrid, chips: Sequence[int] | None = None) -> NDArray[np.int32]:
+    """Image (ny, nx) of the events in the broad band, of all CCDs or of these."""
     chosen = events.in_band(BAND_EV)
+    if chips is not None:
+        chosen &= np.isin(events.ccd_id, chips)
     # the grid has the events' own frame
     offset = grid.wcs.wcs.crpix - (events.wcs.wcs.crpix - 0.5) / SKY_PIXELS - 0.5
     col, row = (
@@ -143,13 +145,12 @@ def _expected_background(
     background = read_events(path, ours=True)
     live_s = live_times(events.header, events.gti, str(events.path))
     expected = np.zeros(grid.shape)
+    high, blank = (particle_events(e, bright, frames) for e in (events, background))
     for dataset in datasets_of(obsid, live_s):
-        high, blank = (
-            particle_events(e.on_chips(dataset.chips), bright, frames) for e in (events, background)
-        )
-        scale = particle_scale(high, blank, {chip: live_s[chip] for chip in dataset.chips})
+        live_of_chip = {chip: live_s[chip] for chip in dataset.chips}
+        scale = particle_scale(high.on_chips(dataset.chips), blank.on_chips(dataset.chips), live_of_chip)
         for chip, own in scale.of_chip.items():
-            expected += own * binned(background.on_chips([chip]), grid)
+            expected += own * binned(background, grid, [chip])
     return np.where(seen, expected, 0.0)
 
 
