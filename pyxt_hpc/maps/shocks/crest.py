@@ -9,7 +9,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
-LEAST = 4.0
+MIN_RADIUS = 4.0
 """Circles that are smaller [pixels] count as so large: a crest is known to a pixel or two at best."""
 
 _SAME_DIRECTION = np.radians(30.0)
@@ -47,7 +47,7 @@ def smoothed(pixels: NDArray, angle: NDArray, own: NDArray) -> NDArray[np.float6
     angle : (n,)
         Across the crest, from the columns to the rows [rad].
     own : (n,)
-        Radii of the circles [pixels], `LEAST` or more.
+        Radii of the circles [pixels], `MIN_RADIUS` or more.
     """
     pairs = _pairs(pixels, own.max())
     apart, unit = _distances(pixels, pairs), np.exp(1j * angle)

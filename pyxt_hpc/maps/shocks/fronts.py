@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.arrays.compiled import compiled
 from pyxt_hpc.maps.painting.paint import Measured
-from pyxt_hpc.maps.shocks.crest import LEAST, by_cells, cut_corners, link, pieces, smoothed, trace
+from pyxt_hpc.maps.shocks.crest import MIN_RADIUS, by_cells, cut_corners, link, pieces, smoothed, trace
 
 N_ANGLES = 32
 """Directions tested, from 0 to 180 degrees."""
@@ -173,7 +173,7 @@ def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
             np.cos(jumps.angle[crest]),
         ],
     )
-    points, own = np.stack([row, col], axis=1), np.maximum(own, LEAST)
+    points, own = np.stack([row, col], axis=1), np.maximum(own, MIN_RADIUS)
     angle = smoothed(points, np.arctan2(y, x), own)
     links = cut_corners(link(points, angle, own, radius > 0), points, angle, own, (1.0 + LEVER) * own)
     left = [edge[density[edge] > _STRONG * np.percentile(density[edge], 95)] for edge in pieces(links)]
