@@ -19,11 +19,11 @@ CLASSES: dict[str, tuple[str, tuple[float, ...]]] = {
 }
 """Unit and edges of what regions are sorted by."""
 
-_SIGMA, _LEAST, _MORE = 3.0, 0.02, 1.5
+_SIGMA, _MIN_DIFFERENCE, _MIN_RATIO = 3.0, 0.02, 1.5
 """A class is told if it departs by more than chance, by more than 2% of kT or of coverage, and by half as
 much again as the whole."""
 
-_FEWEST = 30
+_MIN_FITS = 30
 """Fits of a class from which its median and its error tell anything."""
 
 _TYPICAL = 0.005
@@ -150,20 +150,20 @@ class Calibration:
             biased: list[tuple[float, str]] = []
             missed: list[tuple[float, str]] = []
             for one, summary in self.summaries:
-                if one.variable != variable or summary["kT"].fits < _FEWEST:
+                if one.variable != variable or summary["kT"].fits < _MIN_FITS:
                     continue
                 found, where = summary["kT"], f"where {_range(one)} ({one.chosen.sum()} regions)"
                 amount, usual = abs(found.bias), abs(whole.bias)
-                if amount > max(_LEAST, _SIGMA * found.bias_error, _MORE * usual):
+                if amount > max(_MIN_DIFFERENCE, _SIGMA * found.bias_error, _MIN_RATIO * usual):
                     biased.append((amount, f"kT is {_high(found.bias)} {where}."))
                 amount, usual = (abs(each.coverage - NOMINAL) for each in (found, whole))
-                if amount > max(_LEAST, _SIGMA * found.coverage_error, _MORE * usual):
+                if amount > max(_MIN_DIFFERENCE, _SIGMA * found.coverage_error, _MIN_RATIO * usual):
                     share = f"{found.coverage:.1%} of the fits"
                     missed.append((amount, f"The 68% intervals of kT hold the truth in {share} {where}."))
             yield from (max(worse)[1] for worse in (biased, missed) if worse)
             if not biased and not missed:
                 quiet.append(variable)
-        if quiet and whole.fits >= _FEWEST:
+        if quiet and whole.fits >= _MIN_FITS:
             yield f"No class of {_either(quiet)} is noticeably worse than the whole."
 
     def _trusted(self) -> str:
@@ -205,7 +205,7 @@ def _of_kT(found: Summary) -> Iterator[str]:
     verdict = "as often as they should"
     if _SIGMA * found.coverage_error > MISS:
         verdict = "too few fits to tell whether errors are right"
-    elif abs(found.coverage - NOMINAL) > max(_LEAST, _SIGMA * found.coverage_error):
+    elif abs(found.coverage - NOMINAL) > max(_MIN_DIFFERENCE, _SIGMA * found.coverage_error):
         word = "small" if found.coverage < NOMINAL else "large"
         verdict = f"errors are too {word}, they would have to be {found.error_factor:.2f} times as large"
         if abs(found.shift) > SHIFT and found.coverage < NOMINAL:

@@ -19,7 +19,7 @@ MIN_LIVE = 0.8
 """An observation that saw less of the circle's brightness saw another part of the cluster."""
 
 _SIGMA = 4.0
-_LEAST = {"kT": 0.05, "norm": 0.10}
+_MIN_DIFFERENCE = {"kT": 0.05, "norm": 0.10}
 """Differences below these are those of the calibration."""
 
 
@@ -73,7 +73,7 @@ def disagreements(fits: list[DatasetFit]) -> Iterator[str]:
             mean = float(np.average(values[others], weights=weight))
             sigma = abs(values[i] - mean) / float(np.hypot(errors[i], weight.sum() ** -0.5))
             part = values[i] / mean - 1.0
-            if sigma > _SIGMA and abs(part) > _LEAST[name]:
+            if sigma > _SIGMA and abs(part) > _MIN_DIFFERENCE[name]:
                 yield (
                     f"Observation {fits[i].dataset} disagrees with the others: fitted alone within "
                     f"{RADIUS_ARCSEC:.0f} arcsec of the centre, its {title} is {values[i]:.3g} ± "
