@@ -215,7 +215,9 @@ CASES: dict[str, tuple[Damage, type[PyxtError], str]] = {
                   MissingInput, r"acisf00001_000N003_evt1\.fits is of level 1: chandra_repro"),
     "interleaved": (lambda f: [events(f).with_name(f"acisf00001_e{n}_evt2.fits").hardlink_to(events(f))
                                for n in (1, 2)], ConfigError, "of interleaved exposures .* EXPOSURE"),
-    "times are no numbers": (column(events, "time", lambda d: np.nan), EmptySelection, "in good time"),
+    "times are no numbers": (
+        column(events, "time", lambda d: np.nan), DamagedFile, "no number in column time"),
+    "times of another clock": (column(events, "time", lambda d: d["time"] + 1e8), EmptySelection, "in good time"),
     "GTI without START": (edited(events, lambda h: h["GTI0"].columns.change_name("START", "BEGIN")),
                           DamagedFile, "GTI0 has no columns START, STOP"),
     "rows elsewhere": (keyword("FIRSTROW", 700), DamagedFile, "FIRSTROW, NROWS are 700, 512"),
