@@ -217,7 +217,8 @@ CASES: dict[str, tuple[Damage, type[PyxtError], str]] = {
                                for n in (1, 2)], ConfigError, "of interleaved exposures .* EXPOSURE"),
     "times are no numbers": (
         column(events, "time", lambda d: np.nan), DamagedFile, "no number in column time"),
-    "times of another clock": (column(events, "time", lambda d: d["time"] + 1e8), EmptySelection, "in good time"),
+    "times of another clock": (
+        column(events, "time", lambda d: d["time"] + 1e8), EmptySelection, "in good time"),
     "GTI without START": (edited(events, lambda h: h["GTI0"].columns.change_name("START", "BEGIN")),
                           DamagedFile, "GTI0 has no columns START, STOP"),
     "rows elsewhere": (keyword("FIRSTROW", 700), DamagedFile, "FIRSTROW, NROWS are 700, 512"),
