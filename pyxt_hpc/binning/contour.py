@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.arrays.compiled import compiled, read_only
 from pyxt_hpc.binning.bins import check_target, checked_images, renumbered, signal_to_noise, sums_of
 from pyxt_hpc.binning.smoothing import accumulative_smoothing
 
@@ -93,7 +93,7 @@ def contour_bins(
     check_target(target)
     images, live = checked_images(counts, background, variance, mask)
     smooth = accumulative_smoothing(*images, mask, smoothing or target, exposure).ravel()
-    need = np.broadcast_to(np.asarray(min_area, np.float64), mask.shape).ravel()
+    need = read_only(np.broadcast_to(np.asarray(min_area, np.float64), mask.shape).ravel())
     order = np.flatnonzero(live)
     order = order[np.argsort(-smooth[order], kind="stable")]
     flat = np.ascontiguousarray(np.stack([image.ravel() for image in images]), np.float64)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.arrays.compiled import kernel
+from pyxt_hpc.arrays.compiled import kernel, read_only
 from pyxt_hpc.arrays.interpolate import bracket
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.spectra.kernels import descent, fit_free, fit_temperature
@@ -119,9 +119,10 @@ def fit_regions(
         If shapes disagree, rates are not finite or not positive, kT or nH do not ascend, or bounds are
         reversed or leave the grid.
     """
-    kT, hhe, metals = _checked(model, options)
-    columns = np.ascontiguousarray(model.nH, np.float64)
-    spectra = tuple(np.ascontiguousarray(a, np.float64) for a in (source, background, weight, ratio))
+    kT, hhe, metals = (read_only(a) for a in _checked(model, options))
+    spectra = tuple(
+        read_only(np.ascontiguousarray(a, np.float64)) for a in (source, background, weight, ratio)
+    )
     shape = spectra[0].shape
     if len(shape) != 2 or shape[1] != hhe.shape[2] or any(a.shape != shape for a in spectra):
         shapes = [a.shape for a in spectra]
@@ -134,11 +135,11 @@ def fit_regions(
             f"wide bins: found edges {edges[0]} ... {edges[-1]}, expected 0 ... {shape[1]} ascending"
         )
     n_wide = len(edges) - 1
-    spectrum = FitBins.empty(STATISTICS.index(options.statistic), edges)
+    spectrum = FitBins.empty(STATISTICS.index(options.statistic), read_only(edges))
     numbers = np.full((shape[0], N_NUMBERS), np.nan)
     integers = np.zeros((shape[0], 2), np.int32)
     if options.free == ("kT", "norm"):
-        rates = np.ascontiguousarray(hhe[0] + options.abundance * metals[0])
+        rates = read_only(np.ascontiguousarray(hhe[0] + options.abundance * metals[0]))
         scratch = np.empty((len(kT), n_wide)), np.empty((len(kT), fit_temperature.N_COLUMNS))
         _fit_batch(spectra, spectrum, rates, kT, *scratch, numbers, integers)
     else:
@@ -148,7 +149,7 @@ def fit_regions(
         free = descent.FreeModel(
             hhe,
             metals,
-            nH=columns,
+            nH=read_only(np.ascontiguousarray(model.nH, np.float64)),
             limits=np.array([*abundance, first, *nH]),
             rates=np.empty((descent.N_RATES, n_wide)),
             vectors=np.empty((descent.N_VECTORS, 4)),

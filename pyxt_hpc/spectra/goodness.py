@@ -21,7 +21,7 @@ from math import lgamma
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.arrays.compiled import kernel
+from pyxt_hpc.arrays.compiled import kernel, read_only
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.spectra.kernels.statistics import STATISTICS, chi2gehrels, cstat, wstat
 
@@ -119,7 +119,7 @@ def expected_statistic(
             f"goodness of fit: found shapes {m.shape}, {b.shape}, {w.shape}, expected (n_reg, {n_bin})"
         )
     sums = np.empty((len(m), 3))
-    _fill_sums(m, b, w, tables.tables, tables.table_of_bin, sums)
+    _fill_sums(m, b, w, read_only(tables.tables), tables.table_of_bin, sums)
     return sums
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.arrays.compiled import compiled, read_only
 
 _POLYNOMIAL = 0xEDB88320
 
@@ -33,7 +33,7 @@ _TABLE = _tables()
 def checksums(rows: np.ndarray, status: np.ndarray, indices: np.ndarray, seed: int) -> np.ndarray:
     """CRC-32 of rows of a structured dtype: arguments and result as `row_checksums`."""
     data = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
-    sums: np.ndarray = row_checksums(data, status, np.asarray(indices, np.int64), seed)
+    sums: np.ndarray = row_checksums(read_only(data), status, np.asarray(indices, np.int64), seed)
     return sums
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.arrays.compiled import compiled, read_only
 from pyxt_hpc.binning.discs import disc_area
 from pyxt_hpc.binning.runs import PixelRuns, runs_of_discs
 
@@ -42,7 +42,7 @@ def extract_regions(
     (n_reg, n_bin) int32
     """
     counts = np.zeros((len(runs), n_bin + 1), np.int32)  # the last column takes events without a bin
-    _count(*_arrays(runs), indptr, bin_of_event, shape[0], shape[1], counts)
+    _count(*_arrays(runs), read_only(indptr), read_only(bin_of_event), shape[0], shape[1], counts)
     return np.ascontiguousarray(counts[:, :n_bin])
 
 
@@ -59,7 +59,7 @@ def image_sums(runs: PixelRuns, images: np.ndarray) -> NDArray[np.float64]:
     (n_reg, n_image) float64
     """
     sums = np.zeros((len(runs), len(images)))
-    _add_up(*_arrays(runs), np.ascontiguousarray(images), sums)
+    _add_up(*_arrays(runs), read_only(np.ascontiguousarray(images)), sums)
     return sums
 
 
@@ -83,7 +83,7 @@ def weighted_image_sums(runs: PixelRuns, weight: np.ndarray, images: np.ndarray)
     (n_reg, n_image) float64
     """
     sums = np.zeros((len(runs), images.shape[2]))
-    _add_up_weighted(*_arrays(runs), weight, np.ascontiguousarray(images), sums)
+    _add_up_weighted(*_arrays(runs), read_only(weight), read_only(np.ascontiguousarray(images)), sums)
     return sums
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from pyxt_hpc.arrays.compiled import read_only
 from pyxt_hpc.chandra.ogip.response import read_arf, read_rmf
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf
-from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, expected_rates, fit_regions
+from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, _fit_free_batch, expected_rates, fit_regions
 from pyxt_hpc.spectra.grouping import channel_bins, resolution_bins
 from pyxt_hpc.spectra.kernels.statistics import STATISTICS, chi2gehrels, cstat, wstat
 from pyxt_hpc.spectra.templates import SourceModel, column_grid
@@ -239,6 +241,18 @@ def test_few_counts_never_crash(columns_grid: ModelGrid, counts: int) -> None:
         assert np.isfinite(value).all()
         assert not (found[f"{name}_lo"][usable] > value).any()
         assert not (found[f"{name}_hi"][usable] < value).any()
+
+
+def test_arrays_of_ranks_need_no_other_kernels(grid: ModelGrid) -> None:
+    """In shared memory they cannot be written: the kernels take half a minute to compile for each kind."""
+    spectra = simulate(grid, np.full(2, 4.0), 500)
+    options = FitOptions("wstat", abundance_bounds=BOUNDS)
+    here = fit_regions(*spectra, replace(grid, nH=grid.nH.copy()), options)
+    kinds = list(_fit_free_batch.signatures)
+    shared = [read_only(a) for a in spectra]
+    there = fit_regions(*shared, replace(grid, nH=read_only(grid.nH)), options)
+    assert there.tobytes() == here.tobytes()
+    assert _fit_free_batch.signatures == kinds
 
 
 def test_refusals(grid: ModelGrid, columns_grid: ModelGrid) -> None:
