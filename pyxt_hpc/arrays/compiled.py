@@ -10,7 +10,6 @@ from typing import Any
 
 from numba import njit
 from numba.core.caching import FunctionCache
-from numpy.typing import NDArray
 
 from pyxt_hpc.files.quoting import one_line, shown
 
@@ -33,13 +32,6 @@ def kernel(function: Function) -> Function:
     counts: for rows of arrays they cost as much as the arithmetic of a hundred bins.
     """
     return _kept(njit(fastmath=False, error_model="numpy", _nrt=False)(function))
-
-
-def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """A view that cannot be written, as arrays of shared memory are: numba compiles for each kind anew."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 class _Cache(FunctionCache):

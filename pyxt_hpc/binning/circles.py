@@ -25,7 +25,8 @@ import numpy as np
 from numba import float64, int64, uint64
 from numpy.typing import NDArray
 
-from pyxt_hpc.arrays.compiled import compiled, read_only
+from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.arrays.views import read_only
 from pyxt_hpc.binning.bins import check_target, checked_images
 from pyxt_hpc.binning.discs import half_widths_within
 from pyxt_hpc.errors import ConfigError

@@ -14,7 +14,8 @@ from heapq import heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.arrays.compiled import compiled, read_only
+from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.arrays.views import read_only
 from pyxt_hpc.binning.bins import check_target, checked_images, renumbered, signal_to_noise, sums_of
 from pyxt_hpc.binning.smoothing import accumulative_smoothing
 

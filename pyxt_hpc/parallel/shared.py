@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyxt_hpc.arrays.views import read_only
 from pyxt_hpc.errors import EXIT_INPUT, LaunchError
 from pyxt_hpc.files.process_identity import age_of_ancestor, is_mapped
 from pyxt_hpc.parallel.launch import number_in
@@ -142,8 +143,6 @@ def share_arrays(comm: "MPI.Intracomm", arrays: dict[str, np.ndarray] | None) ->
     views = {}
     for name, shape, dtype, start in layout:
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        view = flat[start : start + size].view(dtype).reshape(shape)
-        view.flags.writeable = False
-        views[name] = view
+        views[name] = read_only(flat[start : start + size].view(dtype).reshape(shape))
     _windows.append(window)
     return views

@@ -1,12 +1,15 @@
 """What became of every cluster of a sample: a small file each, so that tasks of a job array share nothing."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from pyxt_hpc.files.writing import check_regular, replacing
+from pyxt_hpc.layout import SampleLayout
 from pyxt_hpc.sample.findings import NAMES
+from pyxt_hpc.sample.table import Row
 
 
 class ClusterState(StrEnum):
@@ -77,6 +80,11 @@ def read_outcome(path: Path, name: str) -> Outcome:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Outcome(name)  # what is done shows itself when the cluster is run again
+
+
+def read_outcomes(layout: SampleLayout, rows: Sequence[Row]) -> list[Outcome]:
+    """Those of all clusters of a table, in its order."""
+    return [read_outcome(layout.outcome(row.name), row.name) for row in rows]
 
 
 def write_outcome(path: Path, outcome: Outcome) -> None:

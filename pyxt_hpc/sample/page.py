@@ -14,7 +14,7 @@ from pyxt_hpc.files.times import duration, utc
 from pyxt_hpc.files.writing import replacing
 from pyxt_hpc.layout import Layout, SampleLayout
 from pyxt_hpc.provenance import software
-from pyxt_hpc.sample.outcome import ClusterState, Outcome, read_outcome
+from pyxt_hpc.sample.outcome import ClusterState, Outcome, read_outcomes
 from pyxt_hpc.sample.table import Row
 
 
@@ -22,12 +22,12 @@ def write_page(layout: SampleLayout, rows: Sequence[Row]) -> None:
     """Write the page; several processes may do so, and what the last of them knew stays."""
     layout.folder.mkdir(parents=True, exist_ok=True)
     while True:
-        outcomes = _outcomes(layout, rows)
+        outcomes = read_outcomes(layout, rows)
         text = sample_html(layout, rows, outcomes)
         with replacing(layout.page) as temporary:
             temporary.write_text(text, encoding="utf-8")
         # whoever writes last looks again: a page that was overtaken does not stay
-        if _outcomes(layout, rows) == outcomes:
+        if read_outcomes(layout, rows) == outcomes:
             return
 
 
@@ -46,10 +46,6 @@ def sample_html(layout: SampleLayout, rows: Sequence[Row], outcomes: Sequence[Ou
         software=software(),
         now=utc(),
     )
-
-
-def _outcomes(layout: SampleLayout, rows: Sequence[Row]) -> list[Outcome]:
-    return [read_outcome(layout.outcome(row.name), row.name) for row in rows]
 
 
 def _entry(layout: SampleLayout, row: Row, outcome: Outcome) -> dict[str, str | int]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.arrays.compiled import kernel, read_only
+from pyxt_hpc.arrays.compiled import kernel
 from pyxt_hpc.arrays.interpolate import bracket
+from pyxt_hpc.arrays.views import read_only
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.spectra.kernels import descent, fit_free, fit_temperature
 from pyxt_hpc.spectra.kernels.bins import FitBins, load

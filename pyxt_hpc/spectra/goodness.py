@@ -21,7 +21,8 @@ from math import lgamma
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.arrays.compiled import kernel, read_only
+from pyxt_hpc.arrays.compiled import kernel
+from pyxt_hpc.arrays.views import read_only
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.spectra.kernels.statistics import STATISTICS, chi2gehrels, cstat, wstat
 

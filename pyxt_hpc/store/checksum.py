@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.arrays.compiled import compiled, read_only
+from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.arrays.views import read_only
 
 _POLYNOMIAL = 0xEDB88320
 

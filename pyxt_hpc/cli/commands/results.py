@@ -159,12 +159,12 @@ def _look_at_cluster(layout: Layout) -> Look:
 def _look_at_sample(table: Path) -> Look:
     from pyxt_hpc.jobs.listing import job_lines
     from pyxt_hpc.jobs.record import read_jobs
-    from pyxt_hpc.sample.outcome import ClusterState, read_outcome
+    from pyxt_hpc.sample.outcome import ClusterState, read_outcomes
     from pyxt_hpc.sample.table import read_sample
 
     layout = SampleLayout(table)
     jobs = read_jobs(layout.jobs_record)
-    found = [read_outcome(layout.outcome(row.name), row.name) for row in read_sample(table)]
+    found = read_outcomes(layout, read_sample(table))
     clusters = (f"{one.name}: {one.state}{one.reason and ': '}{one.reason}" for one in found)
     numbers = [
         {"name": one.name, "state": one.state, "reason": one.reason, "exit_code": one.exit_code}

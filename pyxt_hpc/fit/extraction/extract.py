@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.arrays.compiled import compiled, read_only
+from pyxt_hpc.arrays.compiled import compiled
+from pyxt_hpc.arrays.views import read_only
 from pyxt_hpc.binning.discs import disc_area
 from pyxt_hpc.binning.runs import PixelRuns, runs_of_discs
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pyxt_hpc.arrays.views import read_only
 from pyxt_hpc.parallel.pools.messages import pack, unpack
 from pyxt_hpc.parallel.pools.pool import Failure, Payload, Prepare, Task
 from pyxt_hpc.parallel.pools.sandbox import SandboxDied, in_sandbox
@@ -28,7 +29,7 @@ class Worker:
     def prepared_here(cls, prepare: Prepare, payload: Payload | None) -> "Worker":
         """Of this process, which has the payload."""
         assert payload is not None, "only MPI ranks share what the master has"
-        return cls(prepare(payload.meta, {name: _read_only(a) for name, a in payload.arrays.items()}))
+        return cls(prepare(payload.meta, {name: read_only(a) for name, a in payload.arrays.items()}))
 
     def answer(self, message: Any) -> bytearray:
         """Packed `Computed` of a message from `pack_call`."""
@@ -70,9 +71,3 @@ class Worker:
 def error_with_process(error: Exception) -> str:
     """An error with the process in which it was raised."""
     return f"process {os.getpid()} on {socket.gethostname()}: {type(error).__name__}: {error}"
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    view = array.view()
-    view.flags.writeable = False
-    return view

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from pyxt_hpc.arrays.compiled import read_only
+from pyxt_hpc.arrays.views import read_only
 from pyxt_hpc.chandra.ogip.response import read_arf, read_rmf
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.flags import FitFlag
