@@ -85,7 +85,7 @@ class ClusterConfig:
     num_cpus: int = _processing(Integer(0, 4096), "number of processes; 0: all cores of this machine", "0")
     backend: str = _processing(
         choice("auto", "ciao", "builtin"),
-        "who does stages 1 to 3: ciao, builtin, or auto: CIAO if it is found and raw data or responses need it",
+        "does stages 1 to 3: ciao, builtin, or auto: CIAO if it is found and raw data or responses need it",
         "auto",
     )
     arf_files: str = _processing(
@@ -114,7 +114,7 @@ class ClusterConfig:
     )
     check_vf_pha: bool = _ciao(
         boolean,
-        "true: events of VFAINT mode, and their background, are screened by the outer pixels of their islands",
+        "true: the outer pixels of VFAINT islands are used to screen events and blank sky",
         "true",
     )
     blank_sky: str = _ciao(
@@ -209,7 +209,7 @@ class ClusterConfig:
     )
     spectral_grouping: str = _spectral(
         choice("auto", "resolution", "channels"),
-        "auto: 12 to 48 bins, by the background; resolution: bins of half the energy resolution; channels: none",
+        "auto: 12 to 48 bins, by the background; resolution: half the energy resolution; channels: no grouping",
         "auto",
         former_name="binning",
     )
