@@ -209,7 +209,7 @@ class ClusterConfig:
     )
     spectral_grouping: str = _spectral(
         choice("auto", "resolution", "channels"),
-        "auto: 12 to 48 bins, by the background; resolution: half the energy resolution; channels: no grouping",
+        "auto: 12 to 48 bins, by the background; resolution: half the energy resolution; channels: ungrouped",
         "auto",
         former_name="binning",
     )

@@ -38,7 +38,7 @@ _windows: list[Any] = []
 
 
 def shared_memory_problem(n_bytes: float) -> str:
-    """Message if `SHARED_MEMORY` has no room for `n_bytes`; empty if it has, or if there is no such folder."""
+    """Message if `SHARED_MEMORY` lacks room for `n_bytes`; empty if it has room, or does not exist."""
     if not SHARED_MEMORY.is_dir():
         return ""
     where = f"{SHARED_MEMORY} of {socket.gethostname()}"
