@@ -16,7 +16,7 @@ _MAX_LABELS = 6
 
 
 def draw_calibration(path: Path, name: str, calibration: Calibration) -> None:
-    """Write a PNG file: bias and coverage in panels, a column for each variable by which regions are sorted."""
+    """Write a PNG file: bias and coverage, in a column of panels for each variable that sorts regions."""
     figure = Figure(figsize=(11.0, 5.6), dpi=130, layout="constrained")
     panels = figure.subplots(2, len(CLASSES), sharey="row")
     for (variable, (unit, _)), (above, below) in zip(CLASSES.items(), panels.T, strict=True):

@@ -155,7 +155,7 @@ def test_background_region_with_few_events(single: Any) -> None:
         assert len(said) == few
         if few:
             assert f"only {number} events" in said[0]
-            assert f"known to {100 / number**0.5:.0f}%" in said[0]
+            assert f"has an error of {100 / number**0.5:.0f}%" in said[0]
 
 
 def test_hardly_any_quiet_time(single: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A picture of the proposed regions on the image that they were found in."""
+"""A picture of the proposed regions on the image in which they were found."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from pyxt_hpc.detect.region_proposals import FieldImages, Proposal, SkyBox, SkyC
 from pyxt_hpc.files.writing import replacing
 
 _SMOOTHING = 1.5  # pixels
-# Okabe & Ito 2008: told apart by the colour-blind; line styles say the same once more
+# Okabe & Ito (2008): distinct for colour-blind readers; line styles differ, too.
 _STYLES: dict[str, tuple[str, Literal["-", "--", "-."]]] = {
     "point sources": ("#56b4e9", "-"),
     "core (exclude.reg)": ("#f0e442", "--"),

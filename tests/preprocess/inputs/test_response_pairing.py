@@ -171,10 +171,10 @@ def test_plain_files_of_the_aimpoint_when_nothing_tells(mixed: Any, newer: bool,
     caplog.set_level("INFO")
     (facts,) = generate_responses(mixed.config, mixed.layout).observations.values()
     assert facts["chips"] == [7]
-    assert (facts["off_axis_arcmin"], facts["place"]) == (None, "near the axis, as nothing tells")
+    assert (facts["off_axis_arcmin"], facts["place"]) == (None, "assumed near the axis")
     assert facts["area_cm2"] == pytest.approx(450.0)
     assert "the aimpoint is on CCD 7, and neither the headers nor a response region" in caplog.text
-    assert caplog.text.count("ARF of 1-BI: taken as made near the optical axis") == 1
+    assert caplog.text.count("ARF of 1-BI: assumed to be made near the optical axis") == 1
 
 
 def test_a_plain_pair_fills_what_is_open(mixed: Any, caplog: Any) -> None:
