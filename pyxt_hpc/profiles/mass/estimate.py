@@ -407,7 +407,8 @@ def _start(likelihood: Likelihood, options: MassOptions) -> _Start:
         if drawn is None:
             raise EmptySelection(
                 f"{likelihood.model.way}: no model near the data has a mass that grows outwards: the gas is "
-                "not in equilibrium, or kT falls too steeply; look at the profile, or try sectors or another way"
+                "not in equilibrium, or kT falls too steeply; look at the profile, or try sectors or the "
+                "other way"
             )
         walkers.append(drawn)
     return _Start(walkers, float(np.sum(likelihood.residuals(best[None]) ** 2)))
