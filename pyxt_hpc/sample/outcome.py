@@ -1,4 +1,4 @@
-"""Outcomes of the clusters of a sample, each in a file of its own, so that tasks of a job array share none."""
+"""Outcomes of the clusters of a sample, each in its own file, so that tasks of a job array share none."""
 
 import json
 from collections.abc import Sequence

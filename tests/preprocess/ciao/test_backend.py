@@ -192,7 +192,7 @@ def test_dry_run_needs_ciao(config: ClusterConfig, capsys: pytest.CaptureFixture
     for stage in backend.PLANS:
         assert main([stage, "-c", str(config.path), "--dry-run"]) == 2
         assert (
-            "--dry-run shows calls of CIAO, which has no part in this: events of level 2"
+            "--dry-run shows calls of CIAO, which has no part in this: every observation has"
             in capsys.readouterr().err
         )
 

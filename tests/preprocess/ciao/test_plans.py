@@ -382,7 +382,7 @@ def test_the_archives_table_tells_who_is_public() -> None:
     ("header", "problem"),
     [
         ({"INSTRUME": "ACIS", "DATAMODE": "VFAINT", "EXPOSURE": 5.0}, ""),
-        ({"INSTRUME": "HRC", "DATAMODE": "OBSERVING"}, "not ACIS"),
+        ({"INSTRUME": "HRC", "DATAMODE": "OBSERVING"}, "expected ACIS"),
         ({"INSTRUME": "ACIS", "READMODE": "CONTINUOUS", "DATAMODE": "CC33_FAINT"}, "continuous clocking"),
         ({"INSTRUME": "ACIS", "DATAMODE": "HISTOGRAM"}, "none of FAINT, VFAINT, GRADED"),
         ({"INSTRUME": "ACIS", "DATAMODE": "FAINT", "EXPOSURE": 0.0}, "exposure is 0 s"),
