@@ -15,7 +15,7 @@ import numpy as np
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.config.cluster import config_template, read_config
 from pyxt_hpc.errors import EXIT_TRY_AGAIN, Interrupted, LaunchError, PyxtError
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import write_text
 from pyxt_hpc.fit.flags import FlagCounts
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.launch import BAR_VARIABLE, find_mpiexec
@@ -75,8 +75,7 @@ def run_demo(directory: Path, ranks: int | None, echo: Callable[[str], None]) ->
     _run(["pyxt-hpc", "init-cluster", NAME, "--yes"], echo, directory)
     config_path = directory / f"{NAME}_cluster_config.ini"
     filled_in = fill_in_template(config_path.read_text(encoding="utf-8"), truth, plans)
-    with replacing(config_path) as temporary:
-        temporary.write_text(filled_in, encoding="utf-8")
+    write_text(config_path, filled_in)
     echo("(filling in the configuration)")
 
     commands = {
@@ -144,8 +143,7 @@ def write_input(directory: Path, name: str, truth: ClusterTruth, plans: Sequence
     """
     simulate_cluster(directory / name, truth, plans, seed=SEED)
     path = directory / f"{name}.ini"
-    with replacing(path) as temporary:
-        temporary.write_text(fill_in_template(config_template(name), truth, plans), encoding="utf-8")
+    write_text(path, fill_in_template(config_template(name), truth, plans))
     return path
 
 

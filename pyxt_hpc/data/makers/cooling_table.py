@@ -14,7 +14,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from pyxt_hpc.data.makers.plasma_table import CONTINUA, HC_KEV_ANGSTROM, atomdb_arguments, read_atomdb
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import write_text
 from pyxt_hpc.spectra.models.cooling import TABLE_PATH
 from pyxt_hpc.spectra.models.plasma import N_ELEMENTS
 
@@ -86,8 +86,7 @@ def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:
             for temperature, values in zip(kT, (lines + continua) * _ERG_PER_KEV, strict=True)
         ),
     ]
-    with replacing(out) as temporary:
-        temporary.write_text("\n".join(text) + "\n", encoding="ascii")
+    write_text(out, "\n".join(text) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> None:
