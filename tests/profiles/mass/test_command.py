@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable, Table
 from astropy.units import Quantity
+from simulated_annuli import AnnularSky
 
 import pyxt_hpc as px
 from pyxt_hpc.bundle import write_bundle
@@ -23,7 +24,6 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.profiles.mass.annuli import AnnularFits
 from pyxt_hpc.profiles.mass.sampler import BLOCK, THIN
 from pyxt_hpc.profiles.mass.tables import annuli_of
-from pyxt_hpc.simulate.annuli import AnnularSky
 from pyxt_hpc.simulate.demo import configuration_text
 from pyxt_hpc.simulate.direct import observe_directly
 from pyxt_hpc.simulate.spherical import PRESETS, RELAXED
