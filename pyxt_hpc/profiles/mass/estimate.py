@@ -253,9 +253,7 @@ def mixing_of(bundle: Bundle, abundance: float, annuli: AnnularFits) -> Mixing:
     options = FitOptions(abundance=abundance)
     even = SkyBrightness.even(bundle).image  # no region is cut out here
     model = fold_observations(bundle, even, 0.0, options, "resolution")
-    exposure, ratio = (
-        np.repeat(values, np.diff(model.first_bin)) for values in (model.exposure_s, model.ratio)
-    )
+    exposure, ratio = map(model.by_bin, (model.exposure_s, model.ratio))
     expected = (model.hhe[0] + abundance * model.metals[0]) * exposure
     net = np.maximum(annuli.counts - annuli.background, 1.0)
     return Mixing.of(model.kT, expected, model.background_shape / ratio, net, annuli.background)
