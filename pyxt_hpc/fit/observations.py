@@ -146,7 +146,7 @@ class ObservationSet:
         return ny, nx
 
     def by_bin(self, of_observations: np.ndarray) -> np.ndarray:
-        """What observations (..., n_obs) have, for each of their bins (..., n_bin)."""
+        """Values of observations (..., n_obs), repeated for each of their bins: (..., n_bin)."""
         return np.repeat(of_observations, np.diff(self.first_bin), axis=-1)
 
     @property
