@@ -1,4 +1,4 @@
-"""Spectra of annuli: each fitted for itself, and all in one array for the fit of shells."""
+"""Spectra of annuli: a separate fit of each, and all in one array for the joint fit of shells."""
 
 from dataclasses import dataclass
 
@@ -20,25 +20,25 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class AnnulusSpectra:
-    """The bins of the spectra of all annuli, side by side.
+    """The bins of the spectra of all annuli, concatenated.
 
     Parameters
     ----------
     annulus
-        (n_bin,) which annulus each bin is of.
+        (n_bin,) annulus of each bin.
     source, background
-        (n_bin,) counts.
+        (n_bin,) counts of source and background spectrum.
     smooth
         (n_bin,) smooth expectation of the background spectrum's counts.
     ratio
-        (n_bin,) background exposure per source exposure.
+        (n_bin,) background exposure over source exposure.
     kT
-        (n_kT,) temperatures [keV] of the model, linear between them.
+        (n_kT,) temperatures [keV] of the model, which is linear between them.
     hhe, metals
-        (n_kT, n_bin) counts expected of gas whose norm in the whole annulus is 1: of H and He, and of metals
-        at abundance 1.
+        (n_kT, n_bin) expected counts for norm 1 in the whole annulus: from H and He, and from metals at
+        abundance 1.
     options
-        Of the fits.
+        Options of the fits.
     """
 
     annulus: NDArray[np.int64]
@@ -55,24 +55,24 @@ class AnnulusSpectra:
 def fit_annuli(
     bundle: Bundle, config: ClusterConfig, annuli: Annuli, model: BetaProfile
 ) -> tuple[np.ndarray, AnnulusSpectra]:
-    """Extract the spectra of annuli, and fit each for itself.
+    """Extract the spectra of annuli, and fit each separately.
 
     Parameters
     ----------
     bundle, config
         The cluster.
     annuli
-        Which.
+        The annuli.
     model
-        Brightness by which parts that are not live, not in the sector or outside of the images are made up
-        for: norms are of whole annuli.
+        Brightness model that corrects norms to whole annuli, for parts that are not live, outside the sector
+        or outside the images.
 
     Returns
     -------
     rows : (n,) ROW_DTYPE
-        As `fit-spectra` stores them, but for the norms.
+        Results as `fit-spectra` stores them, except that norms are those of whole annuli.
     spectra : AnnulusSpectra
-        For `deprojection.fit_shells`; nH is that of the bundle.
+        Spectra for `deprojection.fit_shells`, with nH of the bundle.
 
     Raises
     ------

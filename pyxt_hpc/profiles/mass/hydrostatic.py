@@ -1,6 +1,6 @@
 """Hydrostatic equilibrium of a spherical cluster: mass from gas, and temperature from mass.
 
-In units of the field: radii in kpc, densities of electrons in cm^-3, kT in keV, masses in Msun.
+Units: radii in kpc, electron densities in cm^-3, kT in keV, masses in Msun.
 """
 
 import numpy as np
@@ -18,17 +18,17 @@ _MSUN_PER_CM3_KPC3 = float((constants.u / units.cm**3 * units.kpc**3).to_value(u
 def hydrostatic_mass(
     radius: ArrayLike, kT: ArrayLike, density_slope: ArrayLike, kT_slope: ArrayLike, mu: float
 ) -> FloatArray:
-    """Mass [Msun] within radii that holds the gas (Vikhlinin et al. 2006, equation 7).
+    """Hydrostatic mass [Msun] within radii (Vikhlinin et al. 2006, equation 7).
 
     Parameters
     ----------
     radius, kT
-        [kpc], [keV].
+        Radii [kpc] and temperatures [keV].
     density_slope, kT_slope
-        d ln n_e/d ln r and d ln kT/d ln r; where their sum is positive the mass is negative: there is no
+        d ln n_e/d ln r and d ln kT/d ln r; if their sum is positive, the mass is negative, and there is no
         equilibrium.
     mu
-        Of the gas.
+        Mean molecular weight of the gas.
     """
     slopes = np.asarray(density_slope, float) + np.asarray(kT_slope, float)
     return -np.asarray(kT, float) * np.asarray(radius, float) * slopes / (G_U * mu)
@@ -37,18 +37,18 @@ def hydrostatic_mass(
 def hydrostatic_temperature(
     radius: FloatArray, density: FloatArray, mass: FloatArray, mu: float, outer_kT: ArrayLike
 ) -> FloatArray:
-    """KT [keV] of gas in equilibrium with a mass, by integrating its pressure inwards.
+    """Temperature kT [keV] of gas in equilibrium with a mass, by integrating its pressure inwards.
 
-    Between radii the weight of the gas is taken as a power law.
+    Between radii, the weight of the gas is taken as a power law.
 
     Parameters
     ----------
     radius : (n,)
-        [kpc], ascending.
+        Ascending radii [kpc].
     density, mass : (..., n)
-        n_e [cm^-3] there, and mass within [Msun].
+        n_e [cm^-3] at these radii, and mass within them [Msun].
     mu
-        Of the gas.
+        Mean molecular weight of the gas.
     outer_kT : (...)
         kT at the last radius [keV]: the boundary condition.
     """
@@ -73,7 +73,7 @@ def gas_mass(radius: FloatArray, density: FloatArray, mu_e: float) -> FloatArray
     Parameters
     ----------
     radius : (n,)
-        [kpc], close enough that the density is a power law between them, and within the first.
+        Radii [kpc]; the density is taken as a power law between them, and within the first.
     density : (..., n)
         n_e [cm^-3].
     mu_e

@@ -117,7 +117,7 @@ def test_signal_ends_it_soon_and_it_goes_on(cluster: Path) -> None:
         _, said = process.communicate(timeout=300)
     assert process.returncode == 75, said
     assert "stopped by SIGTERM" in said
-    assert "go on where they stopped" in said
+    assert "run the same command again to continue the ensembles" in said
     backend = emcee.backends.HDFBackend(str(chain), name=_only_group(chain))
     stored = backend.iteration * THIN
     assert 0 < stored <= 10 * BLOCK
@@ -146,8 +146,11 @@ def test_no_profile_is_told_before_anything_is_done(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("no table", "no table of a profile"),
-        ("# %ECSV 1.0\n# ---\n# datatype:\n# - {name: a, datatype: int64}\na\n1\n", "no table of a profile"),
+        ("no table", "not a table of a profile"),
+        (
+            "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: a, datatype: int64}\na\n1\n",
+            "not a table of a profile",
+        ),
     ],
 )
 def test_damaged_profile_is_told(
