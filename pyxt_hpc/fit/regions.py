@@ -159,7 +159,8 @@ class RegionFits:
             np.add.reduceat(spectra.background, first, axis=1),
             np.add.reduceat(observations.background_shape, first),
         )
-        return observations.background_shape * observations.by_bin(share)
+        expected: np.ndarray = observations.background_shape * observations.by_bin(share)
+        return expected
 
     def as_fitted(
         self, indices: np.ndarray, rows: np.ndarray
