@@ -239,10 +239,9 @@ def _crop_chips(
             continue
         given = maps[place.name]
         nodes, area = _relative_area(events, selection, own, live) if given is None else given
-        pixel, channel = events_on_grid(events, own, grid, band, rmf)
-        indptr, ordered = sort_by_pixel(pixel, channel, mask.size)
-        pixel, channel = events_on_grid(background, own, grid, band, rmf)
-        background_indptr, background_ordered = sort_by_pixel(pixel, channel, mask.size)
+        (indptr, ordered), (background_indptr, background_ordered) = (
+            events_by_pixel(file, own, grid, band, rmf) for file in (events, background)
+        )
         bundled = BundleObservation(
             obsid=obsid,
             dataset=place.name,
@@ -328,6 +327,13 @@ def events_on_grid(
     live[live] = mask[row[live], col[live]]
     pixel = row * mask.shape[1] + col
     return pixel[live], channel[needed[live]].astype(np.int16)
+
+
+def events_by_pixel(
+    events: EventList, mask: NDArray[np.bool_], grid: SkyGrid, band_keV: tuple[float, float], rmf: Rmf
+) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
+    """The events of `events_on_grid` as a bundle has them: the first of every pixel, and their channels."""
+    return sort_by_pixel(*events_on_grid(events, mask, grid, band_keV, rmf), mask.size)
 
 
 def _relative_area(

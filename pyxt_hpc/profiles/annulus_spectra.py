@@ -9,7 +9,6 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.fit.brightness.sky import BETA_TIMES_IMAGE, SkyBrightness
-from pyxt_hpc.fit.extraction.background import background_share
 from pyxt_hpc.fit.region_map import regions_of_labels
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.profiles.annuli import Annuli
@@ -99,9 +98,7 @@ def fit_annuli(
         )
     observations, levels = fits.observations, fits.observations.levels()
     nH = int(np.abs(observations.nH - bundle.nH).argmin())
-    per_observation = np.add.reduceat(spectra.background, observations.first_bin[:-1], axis=1)
-    whole = np.add.reduceat(observations.background_shape, observations.first_bin[:-1])
-    part = np.repeat(background_share(per_observation, whole), np.diff(observations.first_bin), axis=1)
+    expected_background = fits.smooth_background(spectra)
     parts = []
     for i, level in enumerate(fits.levels_of(spectra).tolist()):
         starts = levels[level][:-1]
@@ -112,7 +109,7 @@ def fit_annuli(
                 np.full(len(used), i),
                 np.add.reduceat(spectra.source[i], starts)[used],
                 np.add.reduceat(spectra.background[i], starts)[used],
-                np.add.reduceat(observations.background_shape * part[i], starts)[used],
+                np.add.reduceat(expected_background[i], starts)[used],
                 spectra.ratio[i, starts][used],
                 *(
                     np.add.reduceat(rates[nH] * exposure, starts, axis=1)[:, used]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from pyxt_hpc.files.writing import check_regular, replacing
+from pyxt_hpc.files.writing import check_regular, write_text
 from pyxt_hpc.layout import SampleLayout
 from pyxt_hpc.sample.findings import NAMES
 from pyxt_hpc.sample.table import Row
@@ -89,6 +89,4 @@ def read_outcomes(layout: SampleLayout, rows: Sequence[Row]) -> list[Outcome]:
 
 def write_outcome(path: Path, outcome: Outcome) -> None:
     """Write an outcome, and make its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(asdict(outcome), indent=1) + "\n")

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import PyxtError
 from pyxt_hpc.files.times import duration, utc
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import write_text
 from pyxt_hpc.layout import Layout, SampleLayout
 from pyxt_hpc.provenance import software
 from pyxt_hpc.sample.outcome import ClusterState, Outcome, read_outcomes
@@ -20,12 +20,10 @@ from pyxt_hpc.sample.table import Row
 
 def write_page(layout: SampleLayout, rows: Sequence[Row]) -> None:
     """Write the page; several processes may do so at the same time."""
-    layout.folder.mkdir(parents=True, exist_ok=True)
     while True:
         outcomes = read_outcomes(layout, rows)
         text = sample_html(layout, rows, outcomes)
-        with replacing(layout.page) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(layout.page, text)
         # Check for changes after writing, so that an old page cannot remain.
         if read_outcomes(layout, rows) == outcomes:
             return

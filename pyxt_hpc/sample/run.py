@@ -17,7 +17,7 @@ from pyxt_hpc.errors import (
 )
 from pyxt_hpc.exit_codes import ending_of
 from pyxt_hpc.files.text import resolved
-from pyxt_hpc.files.writing import check_regular, replacing
+from pyxt_hpc.files.writing import check_regular, write_text
 from pyxt_hpc.layout import Layout, SampleLayout
 from pyxt_hpc.preprocess.ciao.backend import choose_backend
 from pyxt_hpc.provenance import fingerprint, software
@@ -187,8 +187,7 @@ def prepare_configuration(layout: SampleLayout, row: Row, written: str) -> str:
         if there != written:
             _compare(path, row, layout.table)
             return ""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return ours
 
 

@@ -1,7 +1,6 @@
 """The whole job on a simulated cluster, by the commands that a user would type."""
 
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import numpy as np
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.config.cluster import config_template, read_config
 from pyxt_hpc.errors import EXIT_TRY_AGAIN, Interrupted, LaunchError, PyxtError
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import write_text
 from pyxt_hpc.fit.flags import FlagCounts
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.launch import BAR_VARIABLE, find_mpiexec
@@ -72,12 +71,11 @@ def run_demo(directory: Path, ranks: int | None, echo: Callable[[str], None]) ->
         drawn.unlink()  # to be proposed
     seconds["simulation"] = time.perf_counter() - start
 
-    _run(["pyxt-hpc", "init-cluster", NAME, "--yes"], echo, directory)
+    obsids = ",".join(plan.obsid for plan in plans)
+    known = ["--redshift", f"{truth.redshift:g}", "--nH", f"{truth.nH:g}", "--abundance", "0.3"]
+    wanted = ["--signal-to-noise", "40", "--yes"]
+    _run(["pyxt-hpc", "init-cluster", NAME, "--obsids", obsids, *known, *wanted], echo, directory)
     config_path = directory / f"{NAME}_cluster_config.ini"
-    filled_in = fill_in_template(config_path.read_text(encoding="utf-8"), truth, plans)
-    with replacing(config_path) as temporary:
-        temporary.write_text(filled_in, encoding="utf-8")
-    echo("(filling in the configuration)")
 
     commands = {
         "process-data": [],
@@ -144,8 +142,7 @@ def write_input(directory: Path, name: str, truth: ClusterTruth, plans: Sequence
     """
     simulate_cluster(directory / name, truth, plans, seed=SEED)
     path = directory / f"{name}.ini"
-    with replacing(path) as temporary:
-        temporary.write_text(fill_in_template(config_template(name), truth, plans), encoding="utf-8")
+    write_text(path, configuration_text(name, truth, plans))
     return path
 
 
@@ -187,15 +184,15 @@ def _run(command: list[str], echo: Callable[[str], None], directory: Path) -> No
         raise PyxtError(f"`{shown}` ended with exit code {code}: its message is above")
 
 
-def fill_in_template(text: str, truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> str:
-    """The template of `init-cluster` with the values of the simulated cluster, as a user fills it in."""
-    values = {
-        "observation_ids": ", ".join(plan.obsid for plan in plans),
-        "redshift": f"{truth.redshift:g}",
-        "hydrogen_column_density": f"{truth.nH:g}",
-        "abundance": "0.3",
-        "signal_to_noise_threshold": "40",
-    }
-    for key, value in values.items():
-        text = re.sub(rf"^{key} =[^#]*", f"{f'{key} = {value}':<36}  ", text, flags=re.MULTILINE)
-    return text
+def configuration_text(name: str, truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> str:
+    """The configuration of a simulated cluster, as `init-cluster` writes it."""
+    return config_template(
+        name,
+        {
+            "observation_ids": ", ".join(plan.obsid for plan in plans),
+            "redshift": f"{truth.redshift:g}",
+            "hydrogen_column_density": f"{truth.nH:g}",
+            "abundance": "0.3",
+            "signal_to_noise_threshold": "40",
+        },
+    )

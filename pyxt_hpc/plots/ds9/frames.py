@@ -4,7 +4,7 @@ import os
 import shlex
 from pathlib import Path
 
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import write_text
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.product import MapProduct
@@ -61,6 +61,4 @@ class Frames:
             '    "$@"',
             "",
         ]
-        with replacing(path) as temporary:
-            temporary.write_text("\n".join(lines), encoding="utf-8")
-            temporary.chmod(0o755)
+        write_text(path, "\n".join(lines), executable=True)

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
 from pyxt_hpc.binning.lattice import block_number, lattice
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import write_text
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.ds9.outlines import outlines
@@ -30,8 +30,7 @@ def write_regions(path: Path, lines: Iterable[str], remark: str = "") -> None:
     """Write a file of DS9 regions in ICRS."""
     head = ["# Region file format: DS9 version 4.1", *filter(None, [remark]), "icrs"]
     text = "\n".join([*head, *lines, ""])
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="ascii")
+    write_text(path, text)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.events import EventList
-from pyxt_hpc.chandra.keywords import exposure_s, is_screened, needed_number, number, text
+from pyxt_hpc.chandra.keywords import IMAGING_MODES, exposure_s, is_screened, needed_number, number, text
 from pyxt_hpc.chandra.ogip.response import Rmf
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin
 from pyxt_hpc.chandra.subspace import PI_EV, Subspace
@@ -25,7 +25,6 @@ _SPLIT = (
 )
 _MAX_OFF_AXIS_ARCMIN = 60.0
 _MAX_SPAN_S = 1e6  # an observation is within one orbit of Chandra, which takes 2.3e5 s
-_MODES = ("FAINT", "VFAINT", "GRADED")
 _QUANTILES = (0.1, 0.5, 0.9)
 _VFAINT_BIT = np.uint32(1 << 23)  # check_vf_pha=yes sets it in events that are probably background
 
@@ -48,9 +47,9 @@ def check_observation(events: EventList, obsid: str) -> None:
     if text(header, "READMODE", "TIMED") == "CONTINUOUS":
         raise DamagedFile(f"{path}: READMODE is CONTINUOUS: it has no image; take it out of observation_ids")
     mode = text(header, "DATAMODE", "FAINT")
-    if mode not in _MODES:
+    if mode not in IMAGING_MODES:
         raise DamagedFile(
-            f"{path}: DATAMODE is {mode}, expected {', '.join(_MODES)}; take it out of observation_ids"
+            f"{path}: DATAMODE is {mode}, expected {', '.join(IMAGING_MODES)}; take it out of observation_ids"
         )
     if events.time is None:
         raise DamagedFile(

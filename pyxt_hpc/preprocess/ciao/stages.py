@@ -22,7 +22,7 @@ from pyxt_hpc.chandra.sky.tangent import world_to_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.detect.proposal_files import is_untouched
 from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
-from pyxt_hpc.files.writing import check_regular, replacing
+from pyxt_hpc.files.writing import check_regular, write_text
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.checks.good_events import chips_in_use
 from pyxt_hpc.preprocess.ciao.copies import settle_copies
@@ -126,8 +126,7 @@ def _mark(calls: Sequence[Call], layout: Layout) -> None:
     for call in calls:
         mark = layout.repro_mark(call.obsid)
         if not check_regular(mark) and _is_done(call, layout):
-            with replacing(mark) as temporary:
-                temporary.touch()
+            write_text(mark, "")
 
 
 def _refuse_unusable(config: ClusterConfig, known: Mapping[str, ObservationFacts]) -> None:
@@ -291,5 +290,4 @@ def _pixel_grid(x: np.ndarray, y: np.ndarray) -> str:
 def _write_if_new(path: Path, text: str) -> None:
     if check_regular(path) and path.read_text(encoding="ascii") == text:
         return
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="ascii")
+    write_text(path, text)

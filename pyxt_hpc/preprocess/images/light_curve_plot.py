@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pyxt_hpc.chandra.times.lightcurve import LightCurve
@@ -32,7 +31,6 @@ def draw_light_curves(passes: Sequence[CleanedCurve], title: str, path: Path) ->
     The title has the fraction of the time that all passes together kept.
     """
     figure = Figure(figsize=(9, 0.8 + 2.7 * len(passes)), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(len(passes), 1, sharex=True, squeeze=False)[:, 0]
     origin = passes[0].curve.edges[0]
     for axes, one in zip(panels, passes, strict=True):

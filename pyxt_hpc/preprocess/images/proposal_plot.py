@@ -8,7 +8,6 @@ import matplotlib as mpl
 import numpy as np
 from astropy.wcs import WCS
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -38,7 +37,6 @@ def draw_proposal(
     """
     brightness = _brightness(images)
     figure = Figure(figsize=(8.2, 7.6), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot(projection=images.wcs)
     low, high = np.nanpercentile(brightness, [1, 99.9])
     middle = np.nanmedian(brightness)

@@ -253,9 +253,7 @@ def mixing_of(bundle: Bundle, abundance: float, annuli: AnnularFits) -> Mixing:
     options = FitOptions(abundance=abundance)
     even = SkyBrightness.even(bundle).image  # no region is extracted here
     model = fold_observations(bundle, even, 0.0, options, "resolution")
-    exposure, ratio = (
-        np.repeat(values, np.diff(model.first_bin)) for values in (model.exposure_s, model.ratio)
-    )
+    exposure, ratio = map(model.by_bin, (model.exposure_s, model.ratio))
     expected = (model.hhe[0] + abundance * model.metals[0]) * exposure
     net = np.maximum(annuli.counts - annuli.background, 1.0)
     return Mixing.of(model.kT, expected, model.background_shape / ratio, net, annuli.background)
@@ -406,9 +404,8 @@ def _start(likelihood: Likelihood, options: MassOptions) -> _Start:
         drawn = first_walkers(best, covariance, likelihood.bounds, likelihood.log_probability, n_walkers, rng)
         if drawn is None:
             raise EmptySelection(
-                f"{likelihood.model.way}: no model near the data has a mass that grows outwards: the gas is "
-                "not in equilibrium, or kT falls too steeply; look at the profile, or try sectors or the "
-                "other way"
+                f"{likelihood.model.way}: no model near the data has a mass that grows outwards: the gas is not "
+                "in equilibrium, or kT falls too steeply; look at the profile, or try sectors or another way"
             )
         walkers.append(drawn)
     return _Start(walkers, float(np.sum(likelihood.residuals(best[None]) ** 2)))

@@ -105,7 +105,7 @@ class Likelihood:
         )
 
     def log_probability(self, theta: FloatArray) -> FloatArray:
-        """Log of the posterior (n,) up to a constant; -inf outside the bounds, or if masses fall outwards."""
+        """Log of the posterior (n,), up to a constant; -inf beyond bounds, or if the mass falls outwards."""
         theta = np.atleast_2d(theta)
         inside = np.all((theta >= self.bounds[0]) & (theta <= self.bounds[1]), axis=1)
         inside[inside] = self.model.allowed(theta[inside])

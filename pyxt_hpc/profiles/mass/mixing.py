@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pyxt_hpc.arrays.interpolate import bracket
+
 FloatArray = NDArray[np.float64]
 
 GAS_KEV, FIT_KEV = (0.2, 30.0, 48), (0.15, 40.0, 64)
@@ -122,6 +124,5 @@ class Mixing:
 
 def _between(nodes: FloatArray, kT: FloatArray, expected: FloatArray) -> FloatArray:
     """Spectra (n_nodes, n_bin) at other temperatures, by linear interpolation in kT."""
-    lower = np.clip(np.searchsorted(kT, nodes, side="right") - 1, 0, len(kT) - 2)
-    share = ((nodes - kT[lower]) / (kT[lower + 1] - kT[lower]))[:, None]
-    return (1.0 - share) * expected[lower] + share * expected[lower + 1]
+    lower, share = bracket(kT, nodes)
+    return (1.0 - share[:, None]) * expected[lower] + share[:, None] * expected[lower + 1]

@@ -15,7 +15,7 @@ from pyxt_hpc.chandra.events import EventList, write_events
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf, write_arf, write_rmf
 from pyxt_hpc.chandra.sky.fov import write_fov
 from pyxt_hpc.files.fits import write_fits
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import write_text
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.acis import geometry
 from pyxt_hpc.simulate.acis.detected import DetectedEvents
@@ -59,8 +59,7 @@ def write_drawn_regions(directory: Path, truth: ClusterTruth, radii_arcsec: NDAr
         (directory / "truth" / "sources.reg", text),
         (layout.crop_reg, crop),
     ):
-        with replacing(path) as temporary:
-            temporary.write_text(content, encoding="ascii")
+        write_text(path, content)
 
 
 def write_observation(directory: Path, plan: ObservationPlan, events: DetectedEvents) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from astropy.io import fits
 
-from pyxt_hpc.chandra.keywords import exposure_s, text
+from pyxt_hpc.chandra.keywords import IMAGING_MODES, exposure_s, text
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.preprocess.ciao.plans.archive import fits_files
 
-_MODES = ("FAINT", "VFAINT", "GRADED")
 _TELLING = (
     ("repro", "*_repro_evt2.fits*"),
     ("primary", "*evt2.fits*"),
@@ -126,8 +125,8 @@ def _problem(instrument: str, mode: str, read_mode: str, exposure: float | None)
         return f"its instrument is {instrument or 'unknown'}, expected ACIS"
     if read_mode == "CONTINUOUS" or mode.startswith("CC"):
         return "continuous clocking has no image"
-    if mode and mode not in _MODES:
-        return f"mode {mode} is none of {', '.join(_MODES)}"
+    if mode and mode not in IMAGING_MODES:
+        return f"mode {mode} is none of {', '.join(IMAGING_MODES)}"
     if exposure is not None and exposure <= 0:
         return f"its exposure is {exposure:g} s"
     return ""
