@@ -404,8 +404,9 @@ def _start(likelihood: Likelihood, options: MassOptions) -> _Start:
         drawn = first_walkers(best, covariance, likelihood.bounds, likelihood.log_probability, n_walkers, rng)
         if drawn is None:
             raise EmptySelection(
-                f"{likelihood.model.way}: no model near the data has a mass that grows outwards: the gas is not "
-                "in equilibrium, or kT falls too steeply; look at the profile, or try sectors or another way"
+                f"{likelihood.model.way}: no model near the data has a mass that grows outwards: the gas is "
+                "not in equilibrium, or kT falls too steeply; look at the profile, or try sectors or another "
+                "way"
             )
         walkers.append(drawn)
     return _Start(walkers, float(np.sum(likelihood.residuals(best[None]) ** 2)))
