@@ -1,4 +1,4 @@
-"""The whole job on a simulated cluster, by the commands that a user would type."""
+"""All stages on a simulated cluster, by the commands that a user would type."""
 
 import os
 import shlex
@@ -30,7 +30,7 @@ SEED = 1
 
 @dataclass(frozen=True)
 class DemoSummary:
-    """What the demo's closing table shows."""
+    """Content of the demo's final table."""
 
     seconds: dict[str, float]
     regions: int
@@ -47,16 +47,16 @@ def run_demo(directory: Path, ranks: int | None, echo: Callable[[str], None]) ->
     Parameters
     ----------
     directory
-        Made if absent; what an earlier demo left there is replaced.
+        Folder; it is made if absent, and files of an earlier demo are replaced.
     ranks
-        MPI ranks for stages 5 and 6; 0 uses processes; None takes MPI where it is installed.
+        Number of MPI ranks for stages 5 and 6; 0: processes; None: MPI if it is installed.
     echo
-        Takes every line for the screen.
+        Function that prints a line.
 
     Raises
     ------
     LaunchError
-        If ranks are asked for and there is no MPI.
+        If ranks are requested and there is no MPI.
     PyxtError
         If a command fails.
     """
@@ -68,7 +68,7 @@ def run_demo(directory: Path, ranks: int | None, echo: Callable[[str], None]) ->
     truth, plans = demo_truth(), demo_plans()
     simulate_cluster(directory / NAME, truth, plans, seed=SEED)
     for drawn in (Layout(directory / NAME, NAME).sources_reg, Layout(directory / NAME, NAME).crop_reg):
-        drawn.unlink()  # to be proposed
+        drawn.unlink()  # propose-regions makes them
     seconds["simulation"] = time.perf_counter() - start
 
     obsids = ",".join(plan.obsid for plan in plans)
@@ -109,21 +109,21 @@ def run_demo(directory: Path, ranks: int | None, echo: Callable[[str], None]) ->
 
 
 def write_demo_input(directory: Path, exposure_fraction: float = 1.0, field_arcmin: float = 14.0) -> Path:
-    """Simulate the observations and write the configuration: where a user is before `process-data`.
+    """Simulate the demo's observations and write its configuration, the inputs of `process-data`.
 
     Parameters
     ----------
     directory
-        Gets the cluster's folder and the configuration.
+        Folder for the cluster's folder and the configuration.
     exposure_fraction
-        Exposure in units of the full one, which collects a million counts of the cluster.
+        Exposure, over that of a million counts of the cluster.
     field_arcmin
         Side of the box around the emission.
 
     Returns
     -------
     Path
-        The configuration.
+        The configuration file.
     """
     truth = demo_truth(field_arcmin=field_arcmin)
     plans = [replace(plan, exposure_s=exposure_fraction * plan.exposure_s) for plan in demo_plans()]
@@ -131,14 +131,14 @@ def write_demo_input(directory: Path, exposure_fraction: float = 1.0, field_arcm
 
 
 def write_input(directory: Path, name: str, truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> Path:
-    """Simulate observations of any cluster and write its configuration, which is returned.
+    """Simulate observations of a cluster and write its configuration; return the path of the latter.
 
     Parameters
     ----------
     directory
-        Gets the cluster's folder and ``<name>.ini``.
+        Folder for the cluster's folder and ``<name>.ini``.
     truth, plans
-        As `simulate_cluster` takes them.
+        As in `simulate_cluster`.
     """
     simulate_cluster(directory / name, truth, plans, seed=SEED)
     path = directory / f"{name}.ini"
@@ -154,10 +154,10 @@ def _launcher(ranks: int | None, echo: Callable[[str], None]) -> list[str]:
     mpiexec = find_mpiexec()
     if mpiexec is None:
         if ranks is None:
-            echo("no MPI here (pip install 'pyxt_hpc[mpi]' brings one): using processes of this machine")
+            echo("there is no MPI here (pip install 'pyxt_hpc[mpi]' installs one): processes are used")
             return []
         raise LaunchError(f"--ranks {ranks}: no mpi4py with mpiexec here: pip install 'pyxt_hpc[mpi]'")
-    # One rank is the master and hardly computes, so one more than there are cores.
+    # One more rank than cores, since the master hardly computes.
     return [mpiexec, "-n", str(ranks or len(os.sched_getaffinity(0)) + 1)]
 
 
@@ -165,7 +165,7 @@ def _run(command: list[str], echo: Callable[[str], None], directory: Path) -> No
     shown = shlex.join([Path(command[0]).name, *command[1:]])
     echo(f"$ {shown}")
     at = command.index("pyxt-hpc")
-    # The very package that runs now, not what lies in the working directory (-P).
+    # -P: import this package, and not one in the working directory.
     real = [*command[:at], sys.executable, "-P", "-m", "pyxt_hpc", *command[at + 1 :]]
     environment = dict(os.environ)
     if sys.stderr.isatty():
@@ -176,7 +176,7 @@ def _run(command: list[str], echo: Callable[[str], None], directory: Path) -> No
             try:
                 code = child.wait()
                 break
-            except KeyboardInterrupt:  # the child got it too, and ends by itself without losing anything
+            except KeyboardInterrupt:  # the child has the signal, too, and ends without loss
                 interrupted = True
     if interrupted or code == EXIT_TRY_AGAIN:
         raise Interrupted(f"`{shown}` was interrupted: run the demo again")
