@@ -182,17 +182,17 @@ def fit_lines(names: Sequence[str], rows: "np.ndarray") -> Iterator[str]:
     import numpy as np
 
     from pyxt_hpc.fit.flags import FitFlag
+    from pyxt_hpc.fit.single.rounding import with_sides
 
     free = [
         name
         for name in ("kT", "norm", "abundance", "nH")
         if name in ("kT", "norm") or np.isfinite([rows[f"{name}_lo"], rows[f"{name}_hi"]]).any()
     ]
-    units = {"kT": " [keV]", "nH": " [1e22]"}
+    units = {"kT": " [keV]", "norm": " [1e14 cm^-5]", "abundance": " [solar]", "nH": " [1e22 cm^-2]"}
 
     def value(row: "np.void", name: str) -> str:
-        sides = (row[f"{name}_lo"] - row[name], row[f"{name}_hi"] - row[name])
-        return f"{row[name]:.4g} " + " ".join(f"{s:+.2g}" if np.isfinite(s) else "open" for s in sides)
+        return with_sides(*(float(row[f"{name}{end}"]) for end in ("", "_lo", "_hi")))
 
     score = "goodness" in (rows.dtype.names or ())
     return aligned_columns(
