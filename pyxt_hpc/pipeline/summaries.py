@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyxt_hpc.files.quoting import several
+
 if TYPE_CHECKING:  # to be quick to import
     import numpy as np
 
@@ -124,15 +126,15 @@ def binning_lines(
         )
     for n, regions in summary.regions.items():
         if resolution in (None, n):
-            yield f"resolution {n}: {regions} regions to fit"
+            yield f"resolution {n}: {several(regions, 'region')} to fit"
 
 
 def bins_lines(summary: "BinsSummary", signal_to_noise: float) -> Iterator[str]:
     """How many bins there are, what S/N they have, and why live pixels are in none."""
     low, middle, high = summary.signal_to_noise
     yield (
-        f"{summary.bins} bins by the method {summary.method}; median area {summary.median_area:.0f} pixels; "
-        f"{summary.seconds:.1f} s"
+        f"{several(summary.bins, 'bin')} by the method {summary.method}; median area "
+        f"{summary.median_area:.0f} pixels; {summary.seconds:.1f} s"
     )
     yield (
         f"S/N {low:.1f} to {high:.1f} in nine of ten, median {middle:.1f}; signal_to_noise_threshold is "
@@ -142,13 +144,14 @@ def bins_lines(summary: "BinsSummary", signal_to_noise: float) -> Iterator[str]:
         share = n / max(summary.live_pixels, 1)
         yield f"{share:.1%} of the live pixels are in no bin: {_WHY_UNBINNED[why.name]}"
     yield "bins share no photons: their errors are independent"
-    yield f"{summary.bins} regions to fit, whatever the resolution"
+    yield f"{several(summary.bins, 'region')} to fit, whatever the resolution"
 
 
 def fitting_lines(summary: "FittingSummary") -> Iterator[str]:
     """How many regions were fitted, now and before."""
     if summary.resumed:
-        yield f"{summary.resumed} regions were there already"
+        were = "was" if summary.resumed == 1 else "were"
+        yield f"{several(summary.resumed, 'region')} {were} there already"
     yield (
         f"{summary.done} of {summary.regions} regions fitted, {summary.bad} bad, "
         f"{summary.quarantined} in quarantine; "
