@@ -40,6 +40,10 @@ _HDF5_CHUNKS = 2**21
 """A file grows by whole chunks, of 1 MiB at most in each of two data sets [bytes]."""
 
 _DISCARD = 5.0
+
+NEEDED = LENGTH + _DISCARD
+"""Autocorrelation times of a whole chain, with the beginning that is left out."""
+
 _STARTS, _SAME_COST = 6, 0.02
 _DRAWS = 100
 
@@ -190,6 +194,7 @@ def advance_ensemble(
     walkers: FloatArray,
     options: SamplerOptions,
     seed: int,
+    is_done: Callable[[Chain], bool],
 ) -> Chain:
     """Sample `BLOCK` steps more, fewer at the end, going on with what the file has.
 
@@ -205,6 +210,8 @@ def advance_ensemble(
         How long.
     seed
         Of this ensemble.
+    is_done
+        Whether a chain is to stay as it is.
 
     Raises
     ------
@@ -222,7 +229,7 @@ def advance_ensemble(
         n_walkers, n_parameters = backend.shape
         state = backend.get_last_sample()
         chain = chain_of(backend, options)
-        if is_finished(chain, options):
+        if is_done(chain):
             return chain
     else:
         n_walkers, n_parameters = walkers.shape
