@@ -426,7 +426,7 @@ def _progress(unfinished: Sequence[tuple[Task, Chain]]) -> Iterator[str]:
         times, steps = min(
             (chain.steps / float(chain.autocorrelation.max()), chain.steps) for chain in chains
         )
-        yield f"{way}: {steps} steps, which are {times:.0f} autocorrelation times of {NEEDED:.0f} that are needed"
+        yield f"{way}: {steps} steps are {times:.0f} autocorrelation times; {NEEDED:.0f} are needed"
 
 
 def _prepare(meta: Sampling, arrays: dict[str, np.ndarray]) -> Sampling:
