@@ -33,7 +33,7 @@ from pyxt_hpc.errors import ConfigError, DamagedFile, MissingInput, PyxtError
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.system_errors import system_errors
-from pyxt_hpc.files.writing import check_regular, replacing
+from pyxt_hpc.files.writing import check_regular, write_text
 from pyxt_hpc.layout import ClusterpyxtLayout, Layout
 from pyxt_hpc.preprocess.images.bundle_images import write_images
 from pyxt_hpc.preprocess.inputs.supplied import find_observations
@@ -113,8 +113,7 @@ def import_cluster(
     except BaseException:
         shutil.rmtree(here.cluster_dir, ignore_errors=True)
         raise
-    with replacing(target) as temporary:  # last: where the configuration is, everything is
-        temporary.write_text(text, encoding="utf-8")
+    write_text(target, text)  # last: where the configuration is, everything is
     return done
 
 
@@ -146,8 +145,7 @@ class _Import:
         with suppress(PyxtError):
             find_observations(here, self.old.obsids)
             done.has_inputs = not any(entry.startswith("ObsID") for entry in done.missing)
-        with replacing(here.import_list) as temporary:
-            temporary.write_text("\n".join(done.lines()) + "\n", encoding="utf-8")
+        write_text(here.import_list, "\n".join(done.lines()) + "\n")
         return done, self.text
 
     # Files of a person and of the archive

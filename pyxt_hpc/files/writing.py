@@ -209,6 +209,14 @@ def _remove_abandoned(path: Path) -> None:
                 log.debug("%s: removed, its process has ended", entry)
 
 
+def write_text(path: Path, text: str, *, executable: bool = False) -> None:
+    """Write a text file in UTF-8, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        if executable:
+            temporary.chmod(0o755)
+
+
 def write_ecsv(path: Path, table: "Table") -> None:
     """Write a table as text that astropy reads back with units and meanings."""
     with replacing(path) as temporary:

@@ -17,7 +17,7 @@ _MAX_LABELS = 6
 
 
 def draw_calibration(path: Path, name: str, calibration: Calibration) -> None:
-    """Write a PNG: a column of panels for each way of sorting regions, bias above coverage."""
+    """Write a PNG file: bias and coverage, in a column of panels for each variable that sorts regions."""
     figure = Figure(figsize=(11.0, 5.6), dpi=130, layout="constrained")
     panels = figure.subplots(2, len(CLASSES), sharey="row")
     for (variable, (unit, _)), (above, below) in zip(CLASSES.items(), panels.T, strict=True):
@@ -38,7 +38,7 @@ def draw_calibration(path: Path, name: str, calibration: Calibration) -> None:
             axes.tick_params(direction="in", right=True)
         below.set_xlabel(f"{variable}{unit and f' [{unit}]'}")
     panels[0, 0].set_ylabel("Bias of kT [%]")
-    panels[1, 0].set_ylabel("68% intervals with the truth [%]")
+    panels[1, 0].set_ylabel("Coverage of 68% intervals [%]")
     whole = calibration.summaries[0][1]["kT"]
     wrong = "".join(
         f", {what} {simulated:g} simulated instead of {fitted:g}"

@@ -144,7 +144,7 @@ def test_blank_sky_on_the_sky_of_another_roll(single_done: Any, caplog: pytest.L
     assert raw.x.max() < 4097 + 20
     findings = process_data(single_done.config, single_done.layout).observations["1"]["findings"]
     assert any("another observation or roll" in finding for finding in findings)
-    assert "by their chip coordinates" in caplog.text
+    assert "from their chip coordinates" in caplog.text
     made = read_events(single_done.layout.background_events("1"))
     assert made.x.min() > 4096 - 20
     # every event is in its chip pixel of the observation, which is not dithered

@@ -433,7 +433,7 @@ def test_job_array_equals_one_run(
     assert_same(found, uninterrupted[np.isin(uninterrupted["region"], found["region"])])
     assert len(found) > 1000
     assert main([*fit, "--continue"]) == 0
-    assert f"{len(found)} regions were there already" in capsys.readouterr().out
+    assert f"{len(found)} regions were fitted before" in capsys.readouterr().out
 
 
 def finished_seconds(layout: Layout) -> dict[int, float]:
@@ -454,7 +454,7 @@ def test_slice_takes_over_what_the_whole_has(
     assert main([*fit, "--max-regions", "300"]) == 75
     before = finished_seconds(no_store)
     assert main([*fit, "--slice", "2/3", "--continue"]) == 0
-    assert "100 regions were there already" in capsys.readouterr().out
+    assert "100 regions were fitted before" in capsys.readouterr().out
     assert main([*fit, "--continue"]) == 0
     assert not no_store.all_part_results()
     after = finished_seconds(no_store)

@@ -1,4 +1,4 @@
-"""The images that preprocessing leaves beside the bundle, for people and for DS9."""
+"""The images that preprocessing writes beside the bundle, for inspection in DS9."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ def counts_of(indptr: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.i
 
 
 def combined_images(layout: Layout, datasets: Sequence[str]) -> tuple[Path, ...]:
-    """Every file that `write_images` makes."""
+    """Every file that `write_images` writes."""
     of_observation = (layout.counts_image, layout.background_image, layout.mask_image)
     return (
         *(path(name) for name in datasets for path in of_observation),
@@ -37,11 +37,11 @@ def write_images(bundle: Bundle, layout: Layout) -> None:
         images += [
             (layout.counts_image(o.dataset), counts, "count", f"counts of {o.dataset}", o),
             (layout.background_image(o.dataset), background, "count", "blank-sky counts, not scaled", o),
-            (layout.mask_image(o.dataset), o.mask, "", "1: live, sources out", o),
+            (layout.mask_image(o.dataset), o.mask, "", "1: live and outside sources", o),
         ]
     signal = (bundle.counts - bundle.background).astype(np.float32)
     images += [
-        (layout.combined_mask, bundle.mask, "", "1: live in any observation, sources out", None),
+        (layout.combined_mask, bundle.mask, "", "1: live in any observation and outside sources", None),
         (layout.combined_counts, bundle.counts, "count", "counts of all observations", None),
         (
             layout.combined_background,
@@ -50,7 +50,7 @@ def write_images(bundle: Bundle, layout: Layout) -> None:
             "scaled background of all observations",
             None,
         ),
-        (layout.combined_signal, signal, "count", "counts less scaled background", None),
+        (layout.combined_signal, signal, "count", "counts minus scaled background", None),
         (
             layout.surface_brightness,
             bundle.brightness,

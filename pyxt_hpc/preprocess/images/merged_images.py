@@ -1,4 +1,4 @@
-"""Images of the whole field that all observations saw, merged: for drawing regions, and for the eye."""
+"""Merged images of the field of all observations, for drawing regions and for inspection."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background.blank_sky import particle_events, particle_scale
 from pyxt_hpc.provenance import software
 
-BAND_EV = (500.0, 7000.0)  # "broad" of CIAO's merge_obs
+BAND_EV = (500.0, 7000.0)  # band "broad" of CIAO's merge_obs
 BAND_KEV = 2.3  # its effective energy
-SKY_PIXELS = 4  # a side of an image pixel
+SKY_PIXELS = 4  # side of an image pixel
 _MARGIN = 10  # image pixels around the chips, for the dither
 
 
@@ -37,9 +37,9 @@ _MARGIN = 10  # image pixels around the chips, for the dither
 class MergedField:
     """Merged images (ny, nx): counts, exposure [s] with vignetting, expected background counts.
 
-    ``frame`` is the WCS of the sky pixels, of which an image pixel holds 4 x 4. ``psf_r90`` [pixel] holds
-    90% of a point source's counts, averaged over the observations by their exposure. ``observed``: what was
-    merged.
+    ``frame`` is the WCS of the sky pixels; an image pixel is 4 x 4 of them. ``psf_r90`` [pixel] is the radius
+    with 90% of a point source's counts, averaged over observations with the exposure as weight.
+    ``observed`` are the observations that were merged.
     """
 
     grid: SkyGrid
@@ -52,7 +52,7 @@ class MergedField:
 
     @property
     def brightness(self) -> NDArray[np.float64]:
-        """(counts - background)/(exposure x pixel area) [count s^-1 arcmin^-2], NaN where never seen."""
+        """(counts - background)/(exposure x pixel area) [count s^-1 arcmin^-2], NaN without exposure."""
         area = (self.grid.pixel_scale_arcsec / 60.0) ** 2
         result = np.full(self.counts.shape, np.nan)
         np.divide(self.counts - self.background, self.exposure * area, out=result, where=self.exposure > 0)
@@ -60,14 +60,14 @@ class MergedField:
 
 
 def field_grid(frame: WCS, geometries: Sequence[FieldGeometry]) -> SkyGrid:
-    """Grid that holds every chip, of the sky frame's own pixels binned by 4, so that both agree."""
+    """Grid that holds every chip; its pixels are 4 x 4 pixels of the sky frame."""
     corners = [outline for g in geometries for lines in chip_outlines(g).values() for outline in lines]
     x, y = (v / SKY_PIXELS for v in world_to_pixel(frame, *np.concatenate(corners).T))
     low_x, low_y = int(np.floor(x.min())) - _MARGIN, int(np.floor(y.min())) - _MARGIN
     shape = (int(np.ceil(y.max())) + _MARGIN - low_y, int(np.ceil(x.max())) + _MARGIN - low_x)
     wcs = frame.deepcopy()
     wcs.wcs.cdelt = SKY_PIXELS * frame.wcs.cdelt
-    # the left edge of the first pixel is the sky position 4 low + 0.5
+    # The left edge of the first pixel is at the sky coordinate 4 low + 0.5.
     wcs.wcs.crpix = [
         (frame.wcs.crpix[axis] - 0.5) / SKY_PIXELS - low + 0.5 for axis, low in enumerate((low_x, low_y))
     ]
@@ -82,10 +82,10 @@ def merge_field(
     bright: Sequence[RegionFile] = (),
     frames: Mapping[str, WCS] | None = None,
 ) -> MergedField:
-    """Merge the images of all observations; ``events_of`` names the file of the events of each.
+    """Merge the images of all observations; ``events_of`` gives the event file of an ObsID.
 
-    ``bright``, ``frames``: regions that are left out where the background is scaled, those that were cut out
-    of the events.
+    ``bright``, ``frames``: regions excluded from the scaling of the background, because they were removed
+    from the events.
     """
     geometries = [read_geometry(layout.geometry(obsid)) for obsid in obsids]
     grid: SkyGrid | None = None
@@ -112,7 +112,7 @@ def merge_field(
 def observation_exposure(
     events: EventList, geometry: FieldGeometry, grid: SkyGrid
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Exposure map (ny, nx) [s] of one observation at 2.3 keV, and angles from its axis (ny, nx) [arcmin]."""
+    """Exposure map (ny, nx) [s] of one observation at 2.3 keV, and off-axis angles (ny, nx) [arcmin]."""
     pointing = optical_axis(events.header)
     live_s = max(live_times(events.header, events.gti, str(events.path)).values())
     seen = exposure_map(geometry, grid, live_s, BAND_KEV, *pointing, events.gti)
@@ -120,11 +120,11 @@ def observation_exposure(
 
 
 def binned(events: EventList, grid: SkyGrid, chips: Sequence[int] | None = None) -> NDArray[np.int32]:
-    """Image (ny, nx) of the events in the broad band, of all CCDs or of these."""
+    """Image (ny, nx) of the events in the broad band, on all CCDs or on `chips`."""
     chosen = events.in_band(BAND_EV)
     if chips is not None:
         chosen &= np.isin(events.ccd_id, chips)
-    # the grid has the events' own frame
+    # The grid has the frame of the events, so that no projection is needed.
     offset = grid.wcs.wcs.crpix - (events.wcs.wcs.crpix - 0.5) / SKY_PIXELS - 0.5
     col, row = (
         np.floor((v[chosen] - 0.5) / SKY_PIXELS + shift).astype(np.int64)

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from simulated_annuli import AnnularSky
 
 from pyxt_hpc.profiles.mass.likelihood import Likelihood
 from pyxt_hpc.profiles.mass.mixing import Mixing
-from pyxt_hpc.simulate.annuli import AnnularSky
 from pyxt_hpc.simulate.spherical import COOL_CORE, RELAXED, SMALL, SphericalCluster
 
 from .conftest import EDGES

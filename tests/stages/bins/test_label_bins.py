@@ -148,7 +148,7 @@ def test_from_bins_to_maps(bundle: Bundle, tmp_path: Path, capsys: pytest.Captur
     layout = Layout.of(config)
     assert main(["create-bins", *command]) == 0
     said = capsys.readouterr().out
-    (n,) = (int(v) for v in re.findall(r"(\d+) regions to fit, whatever the resolution", said))
+    (n,) = (int(v) for v in re.findall(r"(\d+) regions to fit, at any resolution", said))
     assert "share no photons: their errors are independent" in said
     assert main(["create-bins", *command, "--continue"]) == 0
     assert "up to date" in capsys.readouterr().out
