@@ -31,6 +31,7 @@ from pyxt_hpc.clusterpyxt.scale_map import TakenRadii, clusterpyxt_numbers, take
 from pyxt_hpc.config.cluster import ClusterConfig, config_from, config_template
 from pyxt_hpc.errors import ConfigError, DamagedFile, MissingInput, PyxtError
 from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.writing import check_regular, write_text
 from pyxt_hpc.layout import ClusterpyxtLayout, Layout
@@ -200,7 +201,7 @@ class _Import:
             for path in files:
                 self._place(path, here.observation(obsid) / name / path.name)
             if files:
-                done.taken.append(f"ObsID {obsid}: {len(files)} files of {name}/")
+                done.taken.append(f"ObsID {obsid}: {several(len(files), 'file')} of {name}/")
             events = events or (self._level_2_events(folder) if name != "secondary" else None)
         cleaned = source.cleaned_events(obsid)
         if events is None and check_regular(cleaned):

@@ -14,6 +14,7 @@ from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped, w
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import Dataset
+from pyxt_hpc.chandra.observed import dates_of
 from pyxt_hpc.chandra.ogip.response import Rmf, read_arf, read_rmf
 from pyxt_hpc.chandra.regions.sky import contains
 from pyxt_hpc.chandra.regions.text import RegionFile
@@ -207,6 +208,7 @@ def _crop_chips(
     check_band(clean.header, clean.path, selection.band_keV)
     events = clean.on_chips(whole.chips)
     live_s = live_times(clean.header, {c: clean.gti[c] for c in whole.chips}, str(clean.path))
+    dates = dates_of(clean.header)
     geometry = read_geometry(layout.geometry(obsid)).of_chips(whole.chips)
     live = live_fraction(geometry, selection.grid, events.gti)
     mask = selection.live & (live >= _MIN_LIVE)
@@ -260,6 +262,8 @@ def _crop_chips(
             arf=read_arf(layout.response(place.name, "arf"), ours=True),
             rmf=rmf,
             area_of="vignetting table" if given is None else "CIAO's exposure maps",
+            date_obs=dates.begin,
+            date_end=dates.end,
         )
         yield (
             bundled,

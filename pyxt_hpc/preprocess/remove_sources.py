@@ -241,13 +241,14 @@ def _brightness(
         values[contains(regions.sources, ra, dec, regions.frames)] = np.nan
         note = "without sources and flares"
         write_field_image(
-            layout.source_free_brightness, values, field, "count s-1 arcmin-2", note, step.fingerprint
-        )
+            layout.source_free_brightness, values, field, layout.name, "count s-1 arcmin-2", note,
+            step.fingerprint,
+        )  # fmt: skip
         if fill:
             note += "; holes are filled from their surroundings, for display only"
             write_field_image(
-                layout.filled_brightness, _filled(values, field), field, "count s-1 arcmin-2", note,
-                step.fingerprint,
+                layout.filled_brightness, _filled(values, field), field, layout.name, "count s-1 arcmin-2",
+                note, step.fingerprint,
             )  # fmt: skip
         return {"findings": list(_cluster_in_background(field, obsids, layout, regions))}
 

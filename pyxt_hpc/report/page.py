@@ -16,6 +16,7 @@ from pyxt_hpc.bundle.header import total_exposure_s
 from pyxt_hpc.chandra.sky.position import position_text
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import PyxtError
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.times import utc
 from pyxt_hpc.files.writing import check_regular, refuse_to_replace, replacing
 from pyxt_hpc.fit.brightness.sky import sky_brightness
@@ -260,7 +261,7 @@ def _summary(regions: FittedRegions, grid: Grid, scale: float) -> list[tuple[str
     error = 0.5 * (rows["kT_hi"] - rows["kT_lo"]) / rows["kT"]
     doubtful = np.mean((rows["flags"] & int(DOUBTFUL)) != 0)
     net = rows["counts"] - rows["background_counts"]
-    exposure = total_exposure_s(bundle)
+    exposure, observations = total_exposure_s(bundle), several(len(bundle.obsids), "observation")
     kind = "bins, which share no photons" if regions.labels is not None else "overlapping circles"
     return [
         ("kT, median region", f"{middle:.2f} keV", f"68% of the regions: {low:.2f} to {high:.2f} keV"),
@@ -276,7 +277,7 @@ def _summary(regions: FittedRegions, grid: Grid, scale: float) -> list[tuple[str
             f"net, median; S/N asked for: {settings['signal_to_noise']:g}",
         ),
         ("doubtful fits", f"{doubtful:.1%}", "have a flag that is marked doubtful below"),
-        ("exposure", f"{exposure / 1e3:.1f} ks", f"after cleaning, sum of {len(bundle.obsids)} observations"),
+        ("exposure", f"{exposure / 1e3:.1f} ks", f"after cleaning, sum of {observations}"),
         ("redshift", f"{bundle.redshift:g}", f"1 arcsec is {scale:.3g} kpc" if scale else "no distance"),
         (
             "absorbing column",

@@ -20,6 +20,7 @@ from pyxt_hpc.binning.circles import (
 from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.binning.smoothing import sum_own_circles
 from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.bundle.header import observation_cards
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.fit.inputs import read_cluster_bundle, scale_map_settings
@@ -245,7 +246,7 @@ def _write_images(
             unit=unit,
             comment=comment,
             bundle_fingerprint=bundle.fingerprint,
-            settings=scale_map_settings(config),
+            settings={**observation_cards(bundle), **scale_map_settings(config)},
             history=history,
             errors=extensions,
         )
