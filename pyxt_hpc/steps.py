@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pyxt_hpc.errors import DamagedFile, PyxtError
-from pyxt_hpc.files.writing import check_regular, replacing, was_made
+from pyxt_hpc.files.writing import check_regular, was_made, write_text
 from pyxt_hpc.provenance import fingerprint, software
 
 _SMALL = 2**20  # bytes
@@ -182,8 +182,7 @@ def run_if_outdated(step: Step, make: Callable[[], Facts], *, force: bool = Fals
     record["outputs"] = {step._relative(path): path.stat().st_size for path in step._made()}
     record["facts"] = facts
     record["digest"] = fingerprint(json.loads(json.dumps(record)))
-    with replacing(step.record) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_text(step.record, json.dumps(record, indent=1) + "\n")
     return StepResult(facts, reason)
 
 

@@ -29,12 +29,11 @@ from pyxt_hpc.chandra.events import read_events
 from pyxt_hpc.chandra.regions.sky import read_regions
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.cli import main as pyxt_hpc
-from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.acis.observe import BLANK_SKY_EXPOSURE, demo_plans, simulate_cluster
 from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
-from pyxt_hpc.simulate.demo import NAME, fill_in_template
+from pyxt_hpc.simulate.demo import NAME, configuration_text
 from pyxt_hpc.simulate.truth import RINGS_ARCMIN, TruthComparison, compare_with_truth
 
 FLARE_TIME, QUIET_TIME = 0.2, 0.02  # flare's rate in quiet ones, as in flares.py
@@ -87,9 +86,7 @@ def simulate(folder: Path, seed: int, arcmin: float, exposure: float) -> tuple[C
     layout = Layout(folder / NAME, NAME)
     layout.sources_reg.unlink()
     layout.crop_reg.unlink()
-    (folder / f"{NAME}.ini").write_text(
-        fill_in_template(config_template(NAME), truth, plans), encoding="utf-8"
-    )
+    (folder / f"{NAME}.ini").write_text(configuration_text(NAME, truth, plans), encoding="utf-8")
     return truth, plans
 
 

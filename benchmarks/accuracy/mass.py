@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import multivariate_t
 
+from benchmarks.accuracy.simulated_annuli import AnnularSky
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.profiles.gas.projection import volumes
@@ -28,7 +29,6 @@ from pyxt_hpc.profiles.mass.estimate import MassOptions, MassProblem, prepare_sa
 from pyxt_hpc.profiles.mass.models import WAYS
 from pyxt_hpc.profiles.mass.posterior import Posterior, posterior_of
 from pyxt_hpc.profiles.mass.sampler import SamplerOptions, best_fit
-from pyxt_hpc.simulate.annuli import AnnularSky
 from pyxt_hpc.simulate.spherical import SphericalCluster
 
 EDGES_R500 = np.array([0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.27, 0.36, 0.48, 0.63, 0.82, 1.05])

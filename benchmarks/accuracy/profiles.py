@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.cli import main as pyxt_hpc
-from pyxt_hpc.config.cluster import ClusterConfig, config_template, read_config
+from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.fit.inputs import config_of
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.plots.figures import write_figure
@@ -36,7 +36,7 @@ from pyxt_hpc.profiles.gas.thermodynamics import Intervals
 from pyxt_hpc.simulate.acis.observe import simulate_cluster
 from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import ClusterTruth
-from pyxt_hpc.simulate.demo import NAME, fill_in_template
+from pyxt_hpc.simulate.demo import NAME, configuration_text
 from pyxt_hpc.simulate.direct import observe_directly
 from pyxt_hpc.simulate.spherical import PRESETS, SphericalCluster
 
@@ -52,7 +52,7 @@ def by_events(
     """What stages 1 to 4 make of simulated event files, and the configuration."""
     simulate_cluster(folder / NAME, truth, [plan], seed)
     path = folder / f"{NAME}.ini"
-    path.write_text(fill_in_template(config_template(NAME), truth, [plan]), encoding="utf-8")
+    path.write_text(configuration_text(NAME, truth, [plan]), encoding="utf-8")
     if pyxt_hpc(["run", "-c", str(path), "--through", "crop-data"]):
         raise SystemExit("stages 1 to 4 failed: their message is above")
     return read_bundle(Layout(folder / NAME, NAME).bundle), read_config(path)

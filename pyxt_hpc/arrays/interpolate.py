@@ -24,3 +24,10 @@ def between_blocks(image: NDArray, side: int, n: int, axis: int) -> NDArray:
     share = np.expand_dims((at - left).astype(image.dtype), 1 - axis)
     below = image.take(left, axis)
     return below + share * (image.take(right, axis) - below)
+
+
+def enlarged(image: NDArray, side: int, shape: tuple[int, ...]) -> NDArray:
+    """Image of a shape from one of blocks of `side` pixels, as `between_blocks` along both axes."""
+    for axis, n in enumerate(shape):
+        image = between_blocks(image, side, n, axis)
+    return image

@@ -13,6 +13,9 @@ from astropy.io import fits
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.files.quoting import quoted
 
+IMAGING_MODES = ("FAINT", "VFAINT", "GRADED")
+"""DATAMODE of events that have a place, an energy and a time each."""
+
 _CHIPS = range(10)
 _TRUE, _FALSE = ("T", "TRUE", "YES", "Y", "1"), ("F", "FALSE", "NO", "N", "0")
 _FULL_CARD = 72  # characters of a HISTORY card

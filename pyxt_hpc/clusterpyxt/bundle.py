@@ -14,9 +14,10 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
-from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel
+from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.keywords import exposure_s
+from pyxt_hpc.chandra.observed import dates_of
 from pyxt_hpc.chandra.ogip.response import check_match, read_arf, read_rmf
 from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.config.cluster import ClusterConfig
@@ -27,7 +28,7 @@ from pyxt_hpc.files.text import read_text
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import ClusterpyxtLayout
 from pyxt_hpc.preprocess.background.blank_sky import PARTICLE_BAND_EV
-from pyxt_hpc.preprocess.crop_data import assemble, events_on_grid
+from pyxt_hpc.preprocess.crop_data import assemble, events_by_pixel
 
 AREA_OF = "ClusterPyXT's masks: one area for the whole field, no vignetting"
 _HINT = "ClusterPyXT made it; copy it again"
@@ -137,13 +138,13 @@ def _observation(
     background = read_events(files.background)
     arf, rmf = read_arf(files.arf), read_rmf(files.rmf)
     check_match(arf, rmf, str(files.arf), str(files.rmf))
-    pixel, channel = events_on_grid(events, mask, grid, band, rmf)
-    if not len(pixel):
+    (indptr, ordered), (background_indptr, background_ordered) = (
+        events_by_pixel(file, mask, grid, band, rmf) for file in (events, background)
+    )
+    if not len(ordered):
         raise EmptySelection(f"{files.events}: no event of {band[0]:g}-{band[1]:g} keV on a live pixel")
-    indptr, ordered = sort_by_pixel(pixel, channel, mask.size)
-    pixel, channel = events_on_grid(background, mask, grid, band, rmf)
-    background_indptr, background_ordered = sort_by_pixel(pixel, channel, mask.size)
     background_scale, findings = _background_scale(old, files, events, background, grid)
+    dates = dates_of(events.header)
     return (
         BundleObservation(
             obsid=files.obsid,
@@ -159,6 +160,8 @@ def _observation(
             arf=arf,
             rmf=rmf,
             area_of=AREA_OF,
+            date_obs=dates.begin,
+            date_end=dates.end,
         ),
         findings,
     )

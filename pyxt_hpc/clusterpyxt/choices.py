@@ -6,7 +6,7 @@ Sources: ``cluster.py`` (`fit_region_number`, `signal_to_noise_threshold`) and `
 
 from typing import Any
 
-from pyxt_hpc.config.cluster import parse_value
+from pyxt_hpc.config.cluster import parse_keys
 
 NAMES = ("clusterpyxt", "clusterpyxt-2018")
 """Of ``--as``: ClusterPyXT since March 2022, and from 2018 until then."""
@@ -28,6 +28,11 @@ _ALWAYS = {
     "clusterpyxt_maps": "true",
 }
 
+_OF_FITS = (
+    *("statistic", "spectral_grouping", "minimum_exposure_fraction", "temperature_min", "temperature_max"),
+    *("free_abundance", "free_column_density"),
+)
+
 
 def choices_as(name: str) -> dict[str, str]:
     """Texts of keys, by their names, of one of `NAMES`."""
@@ -36,13 +41,4 @@ def choices_as(name: str) -> dict[str, str]:
 
 def fit_choices() -> dict[str, Any]:
     """Values of attributes of `ClusterConfig` that decide ClusterPyXT's fits."""
-    names = {
-        "statistic": "statistic",
-        "spectral_grouping": "spectral_grouping",
-        "minimum_exposure_fraction": "minimum_exposure_fraction",
-        "temperature_min": "temperature_min_keV",
-        "temperature_max": "temperature_max_keV",
-        "free_abundance": "free_abundance",
-        "free_column_density": "free_nH",
-    }
-    return {attribute: parse_value(attribute, _ALWAYS[name]) for name, attribute in names.items()}
+    return parse_keys({name: _ALWAYS[name] for name in _OF_FITS})

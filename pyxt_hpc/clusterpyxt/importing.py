@@ -31,8 +31,9 @@ from pyxt_hpc.clusterpyxt.scale_map import TakenRadii, clusterpyxt_numbers, take
 from pyxt_hpc.config.cluster import ClusterConfig, config_from, config_template
 from pyxt_hpc.errors import ConfigError, DamagedFile, MissingInput, PyxtError
 from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.system_errors import system_errors
-from pyxt_hpc.files.writing import check_regular, replacing
+from pyxt_hpc.files.writing import check_regular, write_text
 from pyxt_hpc.layout import ClusterpyxtLayout, Layout
 from pyxt_hpc.preprocess.images.bundle_images import write_images
 from pyxt_hpc.preprocess.inputs.supplied import find_observations
@@ -103,7 +104,7 @@ def import_cluster(
     target = directory / f"{old.name}_cluster_config.ini"
     if target.exists() or (here.cluster_dir.is_dir() and any(here.cluster_dir.iterdir())):
         raise ConfigError(
-            f"{target if target.exists() else here.cluster_dir} is there already: give another --directory"
+            f"{target if target.exists() else here.cluster_dir} already exists: give another --directory"
         )
     with system_errors(here.cluster_dir):
         here.cluster_dir.mkdir(parents=True, exist_ok=True)
@@ -112,8 +113,7 @@ def import_cluster(
     except BaseException:
         shutil.rmtree(here.cluster_dir, ignore_errors=True)
         raise
-    with replacing(target) as temporary:  # last: where the configuration is, everything is
-        temporary.write_text(text, encoding="utf-8")
+    write_text(target, text)  # last: where the configuration is, everything is
     return done
 
 
@@ -145,8 +145,7 @@ class _Import:
         with suppress(PyxtError):
             find_observations(here, self.old.obsids)
             done.has_inputs = not any(entry.startswith("ObsID") for entry in done.missing)
-        with replacing(here.import_list) as temporary:
-            temporary.write_text("\n".join(done.lines()) + "\n", encoding="utf-8")
+        write_text(here.import_list, "\n".join(done.lines()) + "\n")
         return done, self.text
 
     # Files of a person and of the archive
@@ -202,7 +201,7 @@ class _Import:
             for path in files:
                 self._place(path, here.observation(obsid) / name / path.name)
             if files:
-                done.taken.append(f"ObsID {obsid}: {len(files)} files of {name}/")
+                done.taken.append(f"ObsID {obsid}: {several(len(files), 'file')} of {name}/")
             events = events or (self._level_2_events(folder) if name != "secondary" else None)
         cleaned = source.cleaned_events(obsid)
         if events is None and check_regular(cleaned):

@@ -56,7 +56,7 @@ class ClusterConfig:
     """
 
     path: Path
-    name: str = _info(parsers.cluster_name, "the cluster's folder in the data directory has this name")
+    name: str = _info(parsers.cluster_name, "name of the cluster and of its folder in the data directory")
     observation_ids: tuple[str, ...] = _info(
         parsers.observation_ids,
         "comma-separated, from the Chandra archive (cda.harvard.edu/chaser), e.g. 4940, 4941",
@@ -67,38 +67,42 @@ class ClusterConfig:
         "Galactic column, e.g. 0.0348, from HEASARC's nH tool (HI4PI)",
         name="hydrogen_column_density",
     )
-    abundance: float = _info(Number(0.0, 5.0, "solar"), "0.3 is typical of clusters", suggestion="0.3")
+    abundance: float = _info(
+        Number(0.0, 5.0, "solar"), "metal abundance; 0.3 is typical of clusters", suggestion="0.3"
+    )
     signal_to_noise: float = _info(
         Number(3.0, 1000.0),
-        "S/N every adaptive circle must reach; 40 or 50 to start with",
+        "S/N that each circle or adaptive bin must reach; begin with 40 or 50",
         "50",
         name="signal_to_noise_threshold",
     )
     data_directory: Path = _info(Path, "holds the cluster's folder; relative to this file", ".")
 
-    last_step_completed: int = _processing(Integer(0, 7), "of ClusterPyXT; read, but not used", "0")
+    last_step_completed: int = _processing(Integer(0, 7), "a key of ClusterPyXT; read, but not used", "0")
     parallel_processing: bool = _processing(
-        boolean, "false: one process unless --num-cpus or mpirun says otherwise", "true"
+        boolean, "false: one process, unless --num-cpus or mpirun asks for more", "true"
     )
-    num_cpus: int = _processing(Integer(0, 4096), "0 = all cores of this machine", "0")
+    num_cpus: int = _processing(Integer(0, 4096), "number of processes; 0: all cores of this machine", "0")
     backend: str = _processing(
         choice("auto", "ciao", "builtin"),
-        "stages 1 to 3: by ciao, builtin, or auto: by CIAO if it is found and raw data or responses need it",
+        "does stages 1 to 3: ciao, builtin, or auto: CIAO if it is found and raw data or responses need it",
         "auto",
     )
     arf_files: str = _processing(
-        str, "where the ARFs are in the cluster's folder; {obsid} stands for the ObsID", "{obsid}/{obsid}.arf"
+        str,
+        "path of the ARFs in the cluster's folder; {obsid} stands for the ObsID",
+        "{obsid}/{obsid}.arf",
     )
-    rmf_files: str = _processing(str, "where the RMFs are", "{obsid}/{obsid}.rmf")
+    rmf_files: str = _processing(str, "path of the RMFs", "{obsid}/{obsid}.rmf")
     response_places: int = _processing(
         Integer(1, 32),
-        "responses at so many places on the chips of a kind; each pixel takes the nearest",
+        "number of places, on the chips of each kind, where responses are made; a pixel takes the nearest",
         "1",
     )
 
     ciao_prefix: str = _ciao(
         parsers.printable,
-        "CIAO's folder, if it is not activated nor in conda's environment ciao",
+        "CIAO's folder, if CIAO is neither activated nor in conda's environment ciao",
         "",
         name="prefix",
     )
@@ -106,20 +110,20 @@ class ClusterConfig:
         Number(0.01, 1000.0, "h"), "a tool that takes longer is ended", "12", name="time_limit"
     )
     ciao_downloads: int = _ciao(
-        Integer(1, 8), "observations that are downloaded at the same time", "1", name="downloads"
+        Integer(1, 8), "number of observations downloaded at the same time", "1", name="downloads"
     )
     check_vf_pha: bool = _ciao(
         boolean,
-        "true: events of VFAINT mode, and their background, are screened by their outer pixels",
+        "true: the outer pixels of VFAINT islands are used to screen events and blank sky",
         "true",
     )
     blank_sky: str = _ciao(
         choice("blanksky", "stowed", "region"),
-        "background: blanksky; stowed, of the detector out of focus; region, of background.reg",
+        "background: blanksky; stowed: of the detector out of focus; region: of background.reg",
         "blanksky",
     )
     detection: str = _ciao(
-        choice("builtin", "wavdetect"), "by what propose-regions finds point sources", "builtin"
+        choice("builtin", "wavdetect"), "method by which propose-regions finds point sources", "builtin"
     )
     flare_filter: str = _ciao(
         choice("builtin", "deflare"),
@@ -129,30 +133,33 @@ class ClusterConfig:
 
     bin_method: str = _binning(
         choice(*BIN_METHODS),
-        "circles; bins that share no pixel: contour, voronoi, grid, annuli, or of a file",
+        "circles; or bins that share no pixel: contour, voronoi, grid, annuli, or those of a file",
         "circles",
         name="method",
     )
     minimum_radius: float = _binning(
         parsers.minimum_radius,
-        "bins have the area of this circle at least; psf: of the 90% point spread there",
+        "radius in pixels of a circle whose area each bin has at least; psf: of 90% of a point source there",
         "0",
     )
     signal_to_noise_of: str = _binning(
         choice("net", "counts"),
-        "circles: S/N of the counts above the background, or of all, as ClusterPyXT has it since 2022",
+        "circles: S/N of the net counts, or of all counts, as ClusterPyXT has it since 2022",
         "net",
     )
-    smallest: int = _binning(Integer(0, 10**9, "pixel"), "contour, voronoi, annuli: least area of a bin", "0")
+    smallest: int = _binning(
+        Integer(0, 10**9, "pixel"), "contour, voronoi, annuli: smallest area of a bin", "0"
+    )
     largest: int = _binning(
         Integer(0, 10**9, "pixel"),
-        "contour, voronoi: a bin of this area grows no further and is left out if its S/N is not reached; "
+        "contour, voronoi: a bin of this area grows no further, and is left out if its S/N is too low; "
         "0: no limit",
         "0",
     )
     constraint: float = _binning(
         Number(0.0, 100.0),
-        "contour: a bin's pixels lie within so many radii of the circle with its area; 0: anywhere",
+        "contour: greatest distance of a pixel from its bin's centroid, over the radius of a circle with the "
+        "bin's area; 0: no limit",
         "2",
     )
     smoothing_signal_to_noise: float = _binning(
@@ -164,14 +171,16 @@ class ClusterConfig:
     )
     axis_ratio: float = _binning(Number(0.05, 1.0), "annuli: minor over major axis; 1: circles", "1")
     position_angle: float = _binning(
-        Number(-360.0, 360.0, "deg"), "annuli: of the major axis, from north to east", "0"
+        Number(-360.0, 360.0, "deg"), "annuli: angle of the major axis from north to east", "0"
     )
-    sectors: int = _binning(Integer(1, 360), "annuli: so many sectors of equal angles", "1")
+    sectors: int = _binning(Integer(1, 360), "annuli: number of sectors of equal angle", "1")
     first_sector: float = _binning(
-        Number(-360.0, 360.0, "deg"), "annuli: where the first sector begins, from north to east", "0"
+        Number(-360.0, 360.0, "deg"), "annuli: angle where the first sector begins, from north to east", "0"
     )
     radii: tuple[float, ...] = _binning(
-        parsers.radii, "annuli: semi-major axes of their edges in arcsec, ascending; none: by S/N", "none"
+        parsers.radii,
+        "annuli: semi-major axes of their edges in arcsec, ascending; none: found from the S/N",
+        "none",
     )
     bin_file: str = _binning(
         str,
@@ -190,17 +199,17 @@ class ClusterConfig:
     )
     minimum_exposure_fraction: float = _spectral(
         Number(0.0, 1.0),
-        "an observation takes part in a fit if it saw this share of the region's brightness",
+        "an observation takes part in a fit if it saw at least this fraction of the region's brightness",
         "0.09",
     )
     statistic: str = _spectral(
         choice("wstat", "cstat", "chi2gehrels"),
-        "wstat; cstat: background taken as known; chi2gehrels: subtracted, biased, for comparison",
+        "wstat; cstat: background taken as known; chi2gehrels: background subtracted; biased, for comparison",
         "wstat",
     )
     spectral_grouping: str = _spectral(
         choice("auto", "resolution", "channels"),
-        "auto: 12 to 48 bins, as the background asks for; resolution: half the energy resolution; channels",
+        "auto: 12 to 48 bins, by the background; resolution: half the energy resolution; channels: ungrouped",
         "auto",
         former_name="binning",
     )
@@ -220,12 +229,12 @@ class ClusterConfig:
     matter_density: float = _maps(Number(0.01, 1.0), "Omega_m; the rest is Lambda", "0.3")
     abundance_error: float = _maps(
         Number(0.0, 2.0, "solar"),
-        "of a frozen abundance, for the errors of density and what follows; 0: statistical only",
+        "error of a frozen abundance, for the errors of density and all that follows; 0: statistical only",
         "0.1",
     )
     depth_model: str = _maps(
         choice("constant", "beta"),
-        "depth along the line of sight: constant; beta: of the best beta-model, growing outwards",
+        "depth along the line of sight: constant; beta: from the best beta model, growing outwards",
         "constant",
     )
     depth_kpc: float = _maps(

@@ -27,39 +27,47 @@ _key = partial(key, SECTION)
 class BatchSettings:
     """A request to a batch system; attributes are named as the keys, times are in seconds."""
 
-    scheduler: str = _key(choice(*SCHEDULERS), "slurm or pbs; list: a file of commands for any other")
+    scheduler: str = _key(choice(*SCHEDULERS), "slurm or pbs; list: a file of commands for any scheduler")
     nodes: int = _key(Integer(1, 100_000), "nodes of a job", "1")
-    ranks_per_node: int = _key(Integer(1, 4096), "MPI ranks on each, or processes of a task of an array", "1")
+    ranks_per_node: int = _key(
+        Integer(1, 4096), "MPI ranks on each node, or processes of each task of an array", "1"
+    )
     time: int = _key(parsers.hours, "HH:MM:SS, limit of one attempt", "01:00:00")
     partition: str = _key(parsers.word, "SLURM's partition or PBS's queue", "")
-    account: str = _key(parsers.word, "the account that is charged", "")
-    account_directive: str = _key(_account_directive, "what comes before the account, if unusual", "")
-    memory: str = _key(_memory, "M or G bytes a node, e.g. 64G; 0: all of it (SLURM)", "")
-    pbs_select: str = _key(
-        _resources, "more resources of a node (PBS), e.g. model=bro", "", former_name="chunk"
+    account: str = _key(parsers.word, "account that is charged", "")
+    account_directive: str = _key(
+        _account_directive,
+        "option that names the account, if the usual one does not, e.g. -W group_list=",
+        "",
     )
-    directives: tuple[str, ...] = _key(parsers.directives, "more options of the batch system, one a line", "")
+    memory: str = _key(_memory, "memory of a node, e.g. 500M or 64G; 0: all of it (SLURM)", "")
+    pbs_select: str = _key(
+        _resources, "further resources of a node (PBS), e.g. model=bro", "", former_name="chunk"
+    )
+    directives: tuple[str, ...] = _key(
+        parsers.directives, "further options of the batch system, one on a line", ""
+    )
     modules: tuple[str, ...] = _key(parsers.words, "modules to load, comma-separated", "")
     venv: str = _key(
-        parsers.printable, "virtual environment that has pyxt-hpc; without it, the one in use", ""
+        parsers.printable, "virtual environment with pyxt-hpc; empty: the one that runs make-job", ""
     )
     environment: tuple[tuple[str, str], ...] = _key(
-        parsers.environment, "variables of the job, lines NAME=VALUE", ""
+        parsers.environment, "environment variables of the job, lines NAME=VALUE", ""
     )
     launcher: tuple[str, ...] = _key(parsers.launcher, "srun or mpirun, with options", "mpirun")
     stop_margin: int = _key(
         Integer(10, 86_400, "s"),
-        "time before the limit when the work is told to stop",
+        "how long before its time limit a job stops its work and stores it",
         "120",
         former_name="warning",
     )
-    max_requeues: int = _key(Integer(0, 1000), "how often a job that is not finished runs again", "20")
+    max_requeues: int = _key(Integer(0, 1000), "how often an unfinished job may run again", "20")
     requeue: str = _key(
         choice(*REQUEUES),
-        "qrerun where the centre lets users do it (PBS): a job that runs again keeps its id",
+        "qrerun, where the centre lets users call it (PBS): a job that runs again keeps its id",
         "auto",
     )
-    mail: str = _key(_address, "address told about the end of the job", "")
+    mail: str = _key(_address, "address that gets a mail when the job ends", "")
 
     @classmethod
     def of(cls, texts: Mapping[str, str], where: str) -> "BatchSettings":
@@ -87,7 +95,7 @@ def _text_key(name: str, meaning: str) -> dict[str, Key]:
     return {name: Key(SECTION, name, str, "", meaning)}
 
 
-CONFIG_KEYS = {**_text_key("site", "profile of a centre: its name, or your own file"), **KEYS}
+CONFIG_KEYS = {**_text_key("site", "profile of a centre: its name, or the path of your own file"), **KEYS}
 """Of ``[hpc]`` in a cluster's configuration."""
 
 NEEDS_ACCOUNT = "needs_account"

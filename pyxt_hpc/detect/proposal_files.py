@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from astropy.coordinates import SkyCoord
 
-from pyxt_hpc.files.writing import check_regular, replacing
+from pyxt_hpc.files.writing import check_regular, write_text
 
 if TYPE_CHECKING:  # stages that only ask whether a file was proposed start sooner
     from pyxt_hpc.detect.region_proposals import Proposal, SkyCircle
@@ -49,8 +49,7 @@ def write_proposals(texts: Mapping[Path, str]) -> list[Path]:
     written = []
     for path, text in texts.items():
         if not check_regular(path) or (is_untouched(path) and path.read_text(encoding="ascii") != text):
-            with replacing(path) as temporary:
-                temporary.write_text(text, encoding="ascii")
+            write_text(path, text)
             written.append(path)
     return written
 

@@ -10,10 +10,11 @@ from scipy.cluster.vq import kmeans2
 from scipy.ndimage import binary_opening, gaussian_filter, label
 from scipy.optimize import minimize
 
-from pyxt_hpc.chandra.sky.fov import Polygons
+from pyxt_hpc.chandra.sky.fov import Polygons, distance_outside
 from pyxt_hpc.chandra.sky.tangent import mean_direction, tangent_plane, world_to_pixel
 from pyxt_hpc.detect.point_sources import DetectedSource, detect_sources, emission_peak
 from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.files.quoting import several
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ def propose(images: FieldImages) -> Proposal:
     Raises EmptySelection if nothing was seen, or no extended emission is found.
     """
     found = detect_sources(images.counts, images.exposure, images.psf_r90_pixels)
-    log.info("%d point sources found", len(found))
+    log.info("%s found", several(len(found), "point source"))
     emission = _Emission.of(images, found)
     return Proposal(
         sources=tuple(_on_sky(images, source) for source in found),
@@ -156,7 +157,10 @@ def response_circle(chips: Chips) -> SkyCircle:
     plane, polygons = _on_plane(chips)
 
     def farthest(point: NDArray) -> float:
-        return max(min(_distance(piece, point) for piece in pieces) for pieces in polygons.values())
+        nearest = (
+            min(distance_outside(point[None], piece) for piece in pieces) for pieces in polygons.values()
+        )
+        return float(max(nearest)[0])
 
     corners = np.concatenate([piece for pieces in polygons.values() for piece in pieces])
     found = minimize(
@@ -217,16 +221,6 @@ def _on_sky(images: FieldImages, source: DetectedSource) -> SkyCircle:
     ra, dec = images.wcs.wcs_pix2world(source.col, source.row, 0)
     text = f"{source.counts:.0f} counts, {source.significance:.1f} sigma"
     return SkyCircle(float(ra), float(dec), source.radius * images.pixel_scale_arcsec, text)
-
-
-def _distance(polygon: FloatArray, point: NDArray) -> float:
-    """From a point to a convex polygon (n, 2); 0 inside."""
-    start, side = polygon, np.roll(polygon, -1, axis=0) - polygon
-    cross = side[:, 0] * (point[1] - start[:, 1]) - side[:, 1] * (point[0] - start[:, 0])
-    if (cross >= 0).all() or (cross <= 0).all():
-        return 0.0
-    along = np.clip(((point - start) * side).sum(axis=1) / (side**2).sum(axis=1), 0.0, 1.0)
-    return float(np.hypot(*(start + along[:, None] * side - point).T).min())
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -73,7 +74,24 @@ def refuse_to_replace(path: Path, beginnings: tuple[bytes, ...], kind: str) -> N
     with system_errors(path), path.open("rb") as file:
         if file.read(max(map(len, beginnings))).startswith(beginnings):
             return
-    raise ConfigError(f"{path}: is there, and is not {kind}: give another --output, or move it away")
+    raise ConfigError(f"{path}: exists, and is not {kind}: give another --output, or move it away")
+
+
+def check_place(path: Path, *, is_folder: bool = False) -> None:
+    """See that a file, or files in a folder, can be written; folders that are missing are made.
+
+    Called before long work, so that a wrong path is not found out after it.
+
+    Raises DamagedFile if there can be no file: something else has the name, a folder of the path is none, or
+    the system does not let it be written; DiskFull if there is no room for a folder.
+    """
+    folder = path if is_folder else path.parent
+    with _naming_file(path, path):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    if not is_folder and path.exists():
+        check_regular(path)
 
 
 @contextmanager
@@ -190,6 +208,14 @@ def _remove_abandoned(path: Path) -> None:
             if abandoned:
                 entry.unlink()
                 log.debug("%s: removed, its process has ended", entry)
+
+
+def write_text(path: Path, text: str, *, executable: bool = False) -> None:
+    """Write a text file in UTF-8, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        if executable:
+            temporary.chmod(0o755)
 
 
 _ROWS_AT_ONCE = 1 << 14

@@ -145,7 +145,7 @@ _OF_FITS = (
     *("statistic", "spectral_grouping", "minimum_exposure_fraction", "signal_to_noise"),
     *("temperature_min_keV", "temperature_max_keV", "free_abundance", "free_nH"),
 )
-"""Attributes of a configuration that decide the fits and are not in the bundle."""
+"""Attributes of a configuration that affect the fits and are not in the bundle."""
 
 
 def changed_settings(config: ClusterConfig, fitted_with: ClusterConfig) -> dict[str, tuple[Any, Any]]:

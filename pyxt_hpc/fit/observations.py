@@ -145,6 +145,10 @@ class ObservationSet:
         ny, nx, _ = self.per_observation[0].live.shape
         return ny, nx
 
+    def by_bin(self, of_observations: np.ndarray) -> np.ndarray:
+        """Values of observations (..., n_obs), repeated for each of their bins: (..., n_bin)."""
+        return np.repeat(of_observations, np.diff(self.first_bin), axis=-1)
+
     @property
     def grid(self) -> ModelGrid:
         """The model as the engine takes it."""

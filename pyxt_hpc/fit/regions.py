@@ -69,8 +69,8 @@ class RegionFits:
         observations = fold_observations(
             bundle, brightness, config.minimum_exposure_fraction, options, config.spectral_grouping
         )
-        ratio = np.repeat(observations.ratio, np.diff(observations.first_bin))
-        return cls(observations, regions, options, moments(options.statistic, ratio), runs)
+        tabulated = moments(options.statistic, observations.by_bin(observations.ratio))
+        return cls(observations, regions, options, tabulated, runs)
 
     def to_shared(self) -> tuple[FitOptions, dict[str, np.ndarray]]:
         """Something small to be pickled, and arrays to be shared."""
@@ -159,7 +159,8 @@ class RegionFits:
             np.add.reduceat(spectra.background, first, axis=1),
             np.add.reduceat(observations.background_shape, first),
         )
-        return observations.background_shape * np.repeat(share, np.diff(observations.first_bin), axis=1)
+        expected: np.ndarray = observations.background_shape * observations.by_bin(share)
+        return expected
 
     def as_fitted(
         self, indices: np.ndarray, rows: np.ndarray

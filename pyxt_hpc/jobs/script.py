@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pyxt_hpc.files.system_errors import system_errors
-from pyxt_hpc.files.writing import check_regular, refuse_to_replace, replacing
+from pyxt_hpc.files.writing import check_regular, refuse_to_replace, write_text
 from pyxt_hpc.jobs.job import Job
 from pyxt_hpc.jobs.sites import FOLDER
 from pyxt_hpc.jobs.systems import SYSTEMS
@@ -29,10 +29,10 @@ def write_script(job: Job) -> None:
     _refuse_to_replace(job)
     text = script_text(job)
     if not SYSTEMS[job.settings.scheduler].is_list:
-        _write(*machinery(job))
+        write_text(*machinery(job), executable=True)
     if SYSTEMS[job.settings.scheduler].resubmits_script:
-        _write(resubmitted(job), text)
-    _write(job.script, text)
+        write_text(resubmitted(job), text, executable=True)
+    write_text(job.script, text, executable=True)
 
 
 def replaces_another(job: Job) -> bool:
@@ -81,12 +81,6 @@ def _refuse_to_replace(job: Job) -> None:
         refuse_to_replace(job.script, (b"env ",), "a list of commands")
     else:
         refuse_to_replace(job.script, (b"#!",), "a script")
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.chmod(0o755)
 
 
 def _digest(text: str) -> str:

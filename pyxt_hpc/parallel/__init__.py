@@ -1,1 +1,1 @@
-"""Pools of workers, the master's loop and node-shared arrays; nothing of physics."""
+"""Pools of workers, the master's loop and node-shared arrays; no physics."""

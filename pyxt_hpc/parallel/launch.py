@@ -1,4 +1,4 @@
-"""What launchers and job scripts tell a process: how many there are, and which one it is."""
+"""Number of processes and own rank, read from the environment that launchers and job scripts set."""
 
 import importlib.util
 import re
@@ -12,16 +12,17 @@ from pyxt_hpc.errors import LaunchError
 from pyxt_hpc.files.quoting import quoted
 
 RANKS_VARIABLE = "PYXT_HPC_RANKS"
-"""Set by job scripts: how many ranks were asked for. Not every launcher says how many it started."""
+"""Number of ranks that a job script asked for; the script sets it, since not every launcher says how many it
+started."""
 
 BAR_VARIABLE = "PYXT_HPC_BAR"
-"""Set it to `NO_BAR` to have lines in place of a progress bar everywhere, to anything else to have the bar
-also where standard error is no terminal, as under mpirun."""
+"""`NO_BAR`: log lines always replace the progress bar. Any other value: there is a bar even if standard error
+is no terminal, as under mpirun."""
 NO_BAR = "0"
 
-# What launchers tell the processes they start: how many there are, and which one this is. The first that
-# speaks decides: under SLURM, mpiexec and flux are themselves started by srun. SLURM_NTASKS is set in a batch
-# script too, where one process runs, so only a step's counts.
+# (launcher, variable with the number of processes, variable with the rank). The first whose variables are set
+# decides: under SLURM, srun starts mpiexec and flux. SLURM_NTASKS does not count, because SLURM also sets it
+# in a batch script, where one process runs.
 LAUNCHERS = (
     ("mpiexec of Open MPI", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     ("mpiexec of MPICH", "PMI_SIZE", "PMI_RANK"),
@@ -38,21 +39,21 @@ LAUNCHERS_WITHOUT_SIZE = (
 )
 _RANK_VARIABLE = re.compile("[A-Z][A-Z0-9_]*_RANK(ID)?")
 _NOT_OF_ALL = re.compile("LOCAL|NODE|GROUP|ROLE")
-"""Ranks of another kind than of all processes."""
+"""In names of variables whose rank counts only some of the processes."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What the launcher told this process.
+    """How this process was launched.
 
     Parameters
     ----------
     launcher
-        Its name; nothing if there is none.
+        Name of the launcher; empty if there is none.
     size
-        How many processes it started; None if it does not say.
+        Number of processes that it started; None if it does not say.
     rank
-        Which of them this is.
+        Rank of this process.
     """
 
     launcher: str
@@ -71,7 +72,7 @@ class Launch:
 
 
 def read_launch(environment: Mapping[str, str]) -> Launch:
-    """What the environment of a process says about its launch."""
+    """Read from the environment of a process how it was launched."""
     for launcher, size, rank in LAUNCHERS:
         if (n := number_in(environment, size)) is not None:
             return Launch(launcher, n, number_in(environment, rank) or 0)
@@ -86,15 +87,15 @@ def read_launch(environment: Mapping[str, str]) -> Launch:
 
 
 def number_in(environment: Mapping[str, str], variable: str) -> int | None:
-    """What a variable says; None if it is not a number."""
+    """Whole number in a variable; None if the variable holds no number."""
     value = environment.get(variable, "")
     return int(value) if re.fullmatch("[0-9]{1,9}", value) else None
 
 
 def requested_ranks(environment: Mapping[str, str]) -> int | None:
-    """Number of ranks that a job script asked for; None if there is no such script.
+    """Number of ranks that a job script asked for; None without a job script.
 
-    Raises LaunchError if it is not a number.
+    Raises LaunchError if the variable is not a positive number.
     """
     if not environment.get(RANKS_VARIABLE):
         return None
@@ -108,7 +109,7 @@ def requested_ranks(environment: Mapping[str, str]) -> int | None:
 
 
 def find_mpiexec() -> str | None:
-    """The MPI launcher that belongs to this Python's mpi4py: beside it, or the first on PATH."""
+    """Path of ``mpiexec`` beside this Python, else the first on PATH; None without it or without mpi4py."""
     if importlib.util.find_spec("mpi4py") is None:
         return None
     beside = Path(sys.executable).with_name("mpiexec")

@@ -1,4 +1,4 @@
-"""How far a stage is, with rate and time left: a bar on a terminal, now and then a line in the log."""
+"""Progress of a stage with its rate and the time left: a bar on a terminal, regular lines in the log."""
 
 import logging
 import os
@@ -17,15 +17,19 @@ log = logging.getLogger(__name__)
 LOG_INTERVAL_S = 10.0
 
 _MANY = 10
-"""Fewer items tell no rate from the first completion on: workers that began together end together."""
+"""Fewest items for a rate from the first completion on: workers that begin together also finish together."""
+
+_FEW = 100
+"""Of so many items or fewer the rate is told from the beginning: of more the first minute, while kernels are
+compiled, would make hours of minutes."""
 
 T = TypeVar("T")
 
 
 class Progress(AbstractContextManager["Progress", None]):
-    """Counts completed items; `initial` of the `total` were completed by an earlier run.
+    """Counter of completed items; an earlier run completed `initial` of the `total`.
 
-    Without `says_end` the log has no line at the end: the caller says what was done.
+    Without `says_end`, the log has no line at the end, because the caller writes one.
     """
 
     def __init__(self, label: str, unit: str, total: int, initial: int = 0, *, says_end: bool = True) -> None:
@@ -34,7 +38,7 @@ class Progress(AbstractContextManager["Progress", None]):
         self._last_line = time.monotonic()
         self._said = -1
         self._begin = self._last_line, initial
-        # The rate of many counts from the first completion on: before it kernels may have been compiled.
+        # For many items the rate counts from the first completion on, since kernels may be compiled before.
         self._first: tuple[float, int] | None = None
         self._bar = None
         asked = os.environ.get(BAR_VARIABLE)
@@ -64,22 +68,23 @@ class Progress(AbstractContextManager["Progress", None]):
     def _log_line(self, now: float) -> None:
         self._last_line, self._said = now, self._done
         start, before = self._first or self._begin
+        is_known = self._done - before >= _MANY or self._done == self._total
         if self._done - before < _MANY:
             start, before = self._begin
         pace = ""
-        if now > start and self._done > before:
+        if now > start and self._done > before and (is_known or self._total - before <= _FEW):
             rate = (self._done - before) / (now - start)
             left = (self._total - self._done) / rate
             pace = f", {rate:.{0 if rate >= 10 else 2}f} {self._unit}s/s" + (
                 f", {left:.0f} s left" if left else ""
             )
-        # Beside a bar they are for a log file.
+        # With a bar on the terminal, lines go to the log file only.
         level = logging.INFO if self._bar is None else logging.DEBUG
         log.log(level, "%s: %d of %d%s", self._label, self._done, self._total, pace)
 
 
 def counted(label: str, unit: str, items: Sequence[T]) -> Iterator[T]:
-    """The items one after the other, with a bar or lines in the log that tell how many are done."""
+    """Iterate over the items with a progress bar, or with lines in the log."""
     with Progress(label, unit, len(items), says_end=False) as progress:
         for item in items:
             yield item

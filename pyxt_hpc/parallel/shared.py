@@ -26,17 +26,19 @@ ALIGNMENT = 64
 """Arrays begin on cache lines."""
 
 SHARED_MEMORY = Path("/dev/shm")
-"""Where MPI libraries keep the memory that ranks share; writing to it when it is full ends in SIGBUS."""
+"""Folder where MPI libraries keep the memory that ranks share; a process that writes to it when it is full
+gets SIGBUS."""
 
 MPICH_BYTES_PER_RANK = 5.4e6
-"""What MPICH 4 with UCX takes of it at the start, measured; for a moment it is twice that."""
+"""Shared memory that MPICH 4 with UCX needs per rank at its start, as measured; for a moment it needs twice
+that."""
 
 _windows: list[Any] = []
 """Keeps the memory of the views alive."""
 
 
 def shared_memory_problem(n_bytes: float) -> str:
-    """What is wrong if so many bytes do not fit; nothing if they do, or if the system has no such place."""
+    """Message if `SHARED_MEMORY` lacks room for `n_bytes`; empty if it has room, or does not exist."""
     if not SHARED_MEMORY.is_dir():
         return ""
     where = f"{SHARED_MEMORY} of {socket.gethostname()}"
@@ -55,11 +57,11 @@ def shared_memory_problem(n_bytes: float) -> str:
 def remove_dead_segments(folder: Path, min_age: float) -> None:
     """Remove MPICH's shared memory that killed processes of this user left more than `min_age` [s] ago.
 
-    MPICH names it by job and step. A job that SLURM runs again after a kill would meet its own from before,
-    and wait for ever in the start of MPI.
+    MPICH names these files by job and step. A job that SLURM runs again after a kill would find its own old
+    file, and wait for ever in the start of MPI.
     """
     for path in folder.glob("mpich_shm_*"):
-        with contextlib.suppress(OSError):  # another rank was faster
+        with contextlib.suppress(OSError):  # another rank has removed it
             status = path.stat()
             is_old = time.time() - status.st_mtime > min_age
             if status.st_uid == os.getuid() and is_old and not is_mapped(path):
@@ -67,7 +69,9 @@ def remove_dead_segments(folder: Path, min_age: float) -> None:
 
 
 def prepare_shared_memory(library: str, environment: Mapping[str, str]) -> None:
-    """Clear up and look before MPICH starts, which would hang or die without a word; others look themselves.
+    """Remove dead segments and check the free shared memory before MPICH starts.
+
+    MPICH would hang or die without a message; other MPI libraries check this themselves.
 
     Raises LaunchError if there is not enough shared memory for the ranks of this node.
     """
@@ -89,19 +93,19 @@ def share_arrays(comm: "MPI.Intracomm", arrays: dict[str, np.ndarray] | None) ->
     comm
         All ranks.
     arrays
-        On rank 0; None elsewhere.
+        The arrays on rank 0; None on other ranks.
 
     Returns
     -------
     dict
-        Views of this node's copy, not writeable.
+        Read-only views of this node's copy.
 
     Raises
     ------
     LaunchError
         On rank 0, if a node has not enough shared memory.
     SystemExit
-        On the other ranks, silently.
+        On the other ranks, without a message.
     """
     from mpi4py import MPI
 
@@ -132,7 +136,7 @@ def share_arrays(comm: "MPI.Intracomm", arrays: dict[str, np.ndarray] | None) ->
         for start in range(0, total, BLOCK):
             leaders.Bcast(flat[start : start + BLOCK], root=0)
         leaders.Free()
-    # The barrier alone does not order memory for everyone; the pair of syncs around it does.
+    # The barrier alone does not order memory accesses; the two syncs around it do.
     window.Lock_all(MPI.MODE_NOCHECK)
     window.Sync()
     node.Barrier()

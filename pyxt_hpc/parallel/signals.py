@@ -1,4 +1,4 @@
-"""Signals that end a run early without loss: the master drains, everybody else looks away."""
+"""Signals that end a run early without loss: the master waits for chunks in flight, workers ignore them."""
 
 import signal
 import threading
@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""Job schedulers send one of them before the time limit, terminals the first."""
+"""A batch system sends one of them before the time limit; Ctrl-C sends the first."""
 
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect signals that ask for an early end; outside the main thread there are none to collect.
+    """Collect signals that ask for an early end; outside the main thread, the list stays empty.
 
-    Raises KeyboardInterrupt at the second SIGINT, wherever the program is.
+    At the second SIGINT, KeyboardInterrupt is raised at whatever line the program is.
     """
     received: list[int] = []
 
@@ -35,17 +35,17 @@ def stop_signals() -> Iterator[list[int]]:
 
 
 def ignore_stop_signals() -> None:
-    """Launchers and terminals signal every process; only the master may stop the work."""
+    """Ignore stop signals: launchers and terminals signal every process, but only the master shall stop."""
     if _in_main_thread():
         for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
 
 def end_when_interrupted() -> None:
-    """Let SIGINT end this process at once, as it does before Python begins.
+    """Let SIGINT end this process at once, without Python's handler.
 
-    While ranks start, each must end by itself: MPI waits for all of them without giving Python a chance, and
-    a rank that has ended before is not missed by every launcher. All of them get the signal.
+    While MPI starts, it waits for all ranks and Python's handlers do not run. Not every launcher ends the
+    other ranks when one has ended; therefore each rank, which gets the signal itself, must end by itself.
     """
     _replace_handler(signal.default_int_handler, signal.SIG_DFL)
 
@@ -56,9 +56,9 @@ def raise_when_interrupted() -> None:
 
 
 def take_back_stop_signals() -> None:
-    """Let signals do again what they did before a library took them: MPICH takes SIGUSR1 without a word.
+    """Restore Python's handlers of the stop signals: MPICH silently replaces that of SIGUSR1.
 
-    A warning of the time limit that comes before the work can end the process, but is not lost.
+    A warning of the time limit that comes before the work begins may then end the process, but is not lost.
     """
     if _in_main_thread():
         for number in STOP_SIGNALS:
@@ -94,11 +94,11 @@ _interrupts: list[int] = []
 
 
 def _replace_handler(former: object, new: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    """A handler of another kind stays: a process in the background is deaf to SIGINT."""
+    """Replace the handler of SIGINT only if it is `former`: a background process may ignore SIGINT."""
     if _in_main_thread() and signal.getsignal(signal.SIGINT) == former:
         signal.signal(signal.SIGINT, new)
 
 
 def _in_main_thread() -> bool:
-    """Only there does Python let handlers be set."""
+    """Whether this is the main thread, the only one in which Python can set handlers."""
     return threading.current_thread() is threading.main_thread()

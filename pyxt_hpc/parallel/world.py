@@ -1,4 +1,4 @@
-"""The ranks this process runs with, or the news that the launch was not what it seems."""
+"""The MPI ranks of this run, checked against what the launcher and the job script say."""
 
 import contextlib
 import ctypes
@@ -33,12 +33,12 @@ T = TypeVar("T")
 WATCH_SECONDS = 2.0
 
 FORWARDING_SECONDS = 0.5
-"""The launcher passes on what a rank has said, unless the job has ended by then."""
+"""Time for the launcher to forward the output of ranks before the job is ended."""
 
 
 @dataclass(frozen=True)
 class World:
-    """Rank and number of ranks; ``comm`` is None where there is only one process."""
+    """Rank, number of ranks and communicator; ``comm`` is None if there is only one process."""
 
     rank: int
     size: int
@@ -51,10 +51,10 @@ class World:
 
     @contextlib.contextmanager
     def others_wait(self) -> Iterator[None]:
-        """Around what the master does alone: the other ranks go on when it has succeeded.
+        """Let the other ranks wait at the end of the block until the master has left it.
 
-        What is raised within on the master ends the other ranks by SystemExit, silently and with the same
-        exit code.
+        If the block raises on the master, the other ranks end by SystemExit with the same exit code, without
+        a message.
         """
         if self.comm is None:
             yield
@@ -72,7 +72,7 @@ class World:
                 sys.exit(code)
 
     def from_master(self, function: Callable[[], T]) -> T:
-        """What `function` gives on the master, on every rank; it must be picklable. See `others_wait`."""
+        """Call `function` on the master; return its picklable value on every rank. See `others_wait`."""
         if self.comm is None:
             return function()
         with self.others_wait():
@@ -81,7 +81,7 @@ class World:
         return shared
 
     def abort(self, exit_code: int) -> None:
-        """End all ranks of the job at once, when what was printed has been passed on."""
+        """End all ranks of the job, after the launcher has had time to forward their output."""
         if self.comm is not None:
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, full or gone
@@ -99,20 +99,20 @@ def mark_known_to_all(error: BaseException) -> None:
 
 
 def end_ranks(error: BaseException, exit_code: int) -> None:
-    """End the other ranks, which would wait for ever, unless they know of the error."""
+    """End the other ranks, which would otherwise wait for ever, unless they know of the error."""
     if _started is not None and not getattr(error, "_pyxt_known_to_all", False):
         _started.abort(exit_code)
 
 
 _started: World | None = None
-"""MPI is started once in a process."""
+"""Result of `detect_world`, since MPI can start only once in a process."""
 
 
 def detect_world() -> World:
-    """Find the ranks of this run; MPI is started only where there are several, or may be.
+    """Find the ranks of this run; MPI starts only if there may be several.
 
-    Raises LaunchError if there are not as many ranks as the launcher started or a job script asked for, or
-    mpi4py is missing: every process would do the whole job.
+    Raises LaunchError if mpi4py is missing, or if the number of ranks is not what the launcher started or the
+    job script asked for: every process would then do the whole work.
     """
     global _started
     if _started is not None:
@@ -129,7 +129,7 @@ def detect_world() -> World:
 
 
 def _meet(launch: Launch, asked: int | None) -> World:
-    """Start MPI, and compare how many ranks there are with what was said of them."""
+    """Start MPI, and compare the number of ranks with those of the launcher and the job script."""
     found = []
     if asked is not None:
         found.append(f"{RANKS_VARIABLE} asks for {asked} ranks")
@@ -147,7 +147,7 @@ def _meet(launch: Launch, asked: int | None) -> World:
             world = World(comm.rank, comm.size, comm)
             _end_all_ranks_on_defect(world)
             return world
-        log.warning("%s, does not say how many others, and MPI finds none: it does all the work", where)
+        log.warning("%s without their number, and MPI finds one rank: this process does all the work", where)
         return ALONE
     raise LaunchError(
         f"{where}, but MPI finds {comm.size}: launch with the launcher of the MPI that mpi4py loads "
@@ -156,17 +156,17 @@ def _meet(launch: Launch, asked: int | None) -> World:
 
 
 def _start_mpi(where: str, launch: Launch) -> "MPI.Intracomm":
-    """All ranks.
+    """Start MPI and return the communicator of all ranks.
 
-    Raises LaunchError if mpi4py cannot be loaded, is of another MPI than the launcher, or lacks shared
-    memory.
+    Raises LaunchError if mpi4py cannot be loaded or belongs to another MPI than the launcher, or if there is
+    too little shared memory.
     """
-    from pyxt_hpc.parallel import shared  # with numpy, which most commands do without
+    from pyxt_hpc.parallel import shared  # imports numpy, which most commands do not need
 
     try:
         import mpi4py
 
-        # The library's name comes before its start: MPICH aborts under the mpiexec of Open MPI.
+        # Check the library before it starts: MPICH aborts under the mpiexec of Open MPI.
         mpi4py.rc.initialize = False
         mpi4py.rc.finalize = True
         from mpi4py import MPI
@@ -190,13 +190,13 @@ def _start_mpi(where: str, launch: Launch) -> "MPI.Intracomm":
 
 
 def _initialise() -> None:
-    """``MPI_Init_thread`` without Python's global lock, which mpi4py keeps.
+    """Call ``MPI_Init_thread`` without Python's global lock, which mpi4py would hold.
 
-    Ranks wait for each other in it; the launcher's watch must be able to run then.
+    Ranks wait for each other in this call, and the thread that watches the launcher must run meanwhile.
     """
     from mpi4py import MPI
 
-    # Errors are fatal within. Its library is found among those that mpi4py was linked with.
+    # An error within the call ends the process. Loading mpi4py's module gives access to its MPI library.
     ctypes.CDLL(MPI.__file__).MPI_Init_thread(None, None, MPI.THREAD_FUNNELED, ctypes.byref(ctypes.c_int()))
     take_back_stop_signals()
     for comm in (MPI.COMM_WORLD, MPI.COMM_SELF):
@@ -210,7 +210,7 @@ def _library() -> str:
 
 
 def _end_with_launcher() -> None:
-    """End this process when it is an orphan: ranks can wait for each other for ever."""
+    """End this process when its launcher has ended, since ranks could wait for each other for ever."""
     launcher = os.getppid()
 
     def watch() -> None:
@@ -218,13 +218,13 @@ def _end_with_launcher() -> None:
             time.sleep(WATCH_SECONDS)
         os._exit(EXIT_TRY_AGAIN)
 
-    # A thread, as MPI waits without giving signal handlers a chance; the kernel's own signal at the death
-    # of a parent also comes at the end of the parent's thread.
+    # A thread, because Python's signal handlers do not run while MPI waits. The kernel's signal at a parent's
+    # death is no alternative: it also comes when only the parent's thread ends.
     threading.Thread(target=watch, name="launcher watch", daemon=True).start()
 
 
 def _end_all_ranks_on_defect(world: World) -> None:
-    """After the traceback of an uncaught exception end the job: the other ranks would wait for ever."""
+    """End the job after the traceback of an uncaught exception: the other ranks would wait for ever."""
     show = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

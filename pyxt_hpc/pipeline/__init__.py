@@ -1,1 +1,1 @@
-"""The stages in their order, and what they say."""
+"""The stages in their order, and their summaries."""

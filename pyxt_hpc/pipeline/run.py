@@ -1,8 +1,8 @@
-"""All stages in order, from event files to maps, each done only if something it depends on has changed.
+"""All stages in order, from event files to maps; a stage is done only if something it depends on has changed.
 
-A stage says what it found. The configuration is the user's file, which no command writes: what is done is
-known from the records of the steps, the bundle and the store. Heavy rooms are imported by the stage that
-needs them: the command line takes the names of the stages from here, and must start quickly.
+Records of the steps, the bundle and the store say which stages are done; no command writes the configuration.
+Each stage imports the slow modules that it needs itself, because the command line imports this module for the
+names of the stages and must start quickly.
 """
 
 import importlib
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pyxt_hpc.config.cluster import SECTIONS, ClusterConfig, read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, LaunchError, PyxtError
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import World, detect_world
 from pyxt_hpc.pipeline.summaries import (
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 
 Echo = Callable[[str], None]
 
-# each is a module in preprocess, and a function in it
+# Each is a module of preprocess, and a function of the same name in it.
 PREPROCESSING = ("process-data", "propose-regions", "remove-sources", "generate-responses", "crop-data")
 BY_CIAO = PREPROCESSING[:-1]
-"""Stages that CIAO may have a part in."""
+"""Stages in which CIAO may take part."""
 STAGES = (*PREPROCESSING, "create-bins", "fit-spectra", "make-maps")
 
 
@@ -45,12 +46,12 @@ def run_stages(
     resolution: int = 2,
     replace: bool = False,
 ) -> None:
-    """Do stages, `first` to `last` of `STAGES`, one after the other in this process.
+    """Do the stages from `first` to `last` of `STAGES` in this process.
 
-    With `replace`, fits of other data or settings are replaced; finished fits that still hold never are.
+    With `replace`, fits of other data or settings are replaced; finished fits of the same are always kept.
 
     Raises ConfigError if the first stage comes after the last; ForeignProduct if there are fits of other data
-    or settings, and they may not be replaced; what a stage raises, when those before it are done.
+    or settings and `replace` is False; any error of a stage, after the stages before it are done.
     """
     begin, end = STAGES.index(first), STAGES.index(last)
     if begin > end:
@@ -72,7 +73,7 @@ def run_stages(
 def preprocess(
     config: ClusterConfig, stage: str, echo: Echo, *, force: bool = False, **options: bool
 ) -> None:
-    """Do one of the serial stages, `PREPROCESSING`; with `force` also if it is up to date."""
+    """Do one stage of `PREPROCESSING`; with `force` even if it is up to date."""
     name = stage.replace("-", "_")
     do = getattr(importlib.import_module(f"pyxt_hpc.preprocess.{name}"), name)
     for line in preprocessing_lines(stage, do(config, Layout.of(config), force=force, **options)):
@@ -80,7 +81,7 @@ def preprocess(
 
 
 def rehearse(config: ClusterConfig, stage: str, echo: Echo, *, force: bool = False) -> None:
-    """Tell what CIAO would be asked in a stage, as a shell script; nothing is done."""
+    """Print the calls of CIAO in a stage as a shell script, without running them."""
     from pyxt_hpc.preprocess.ciao.backend import dry_run_lines
 
     for line in dry_run_lines(stage, config, Layout.of(config), force=force):
@@ -96,9 +97,9 @@ def make_bins(
     *,
     force: bool = True,
 ) -> None:
-    """Do stage 5, and tell the number of regions at one resolution, or at each.
+    """Do stage 5, and print the number of regions at `resolution`, or at each resolution.
 
-    Without `force` it is done only if it is outdated or missing.
+    Without `force`, it is done only if it is outdated or missing.
     """
     from pyxt_hpc.stages.bins.label_bins import BinsSummary, bin_inputs
     from pyxt_hpc.stages.bins.scale_map import create_bins
@@ -139,7 +140,7 @@ def make_bins(
 
 
 def _came_with_bundle(config: ClusterConfig) -> bool:
-    """Whether the regions were made where their inputs are, which are not here, as after `unpack`."""
+    """Whether the regions fit the bundle, while their inputs are on another machine, as after `unpack`."""
     from pyxt_hpc.fit.inputs import read_cluster_bundle, read_region_map
     from pyxt_hpc.stages.bins.label_bins import bin_inputs
 
@@ -162,22 +163,22 @@ def make_map_files(
     mask: str | None = None,
     style: "PictureStyle | None" = None,
 ) -> None:
-    """Do stage 7: maps by their names as `maps.catalogue.map_names` takes them, none for the default set.
+    """Do stage 7: make the maps.
 
     Parameters
     ----------
     config, echo
-        The cluster, and who is told what was made.
+        The cluster, and the function that prints what was made.
     names
-        Of the maps.
+        Names of maps, as for `maps.catalogue.map_names`; empty: the default set.
     resolution
-        Of the fits, if they must be of one.
+        Resolution that the fits must have; None: any.
     mode
         One of `paint.MODES`.
     mask
-        An expression of maps; where it is true maps are blank.
+        Expression of maps; maps are blank where it is true.
     style
-        Of the pictures; None: the usual one.
+        Style of the pictures; None: the usual one.
     """
     from pyxt_hpc.maps import make
     from pyxt_hpc.maps.catalogue import map_names, need_fits
@@ -194,7 +195,8 @@ def make_map_files(
     regions = None
     if need_fits(map_names(names)) or expression is not None:
         regions = read_fitted_regions(config, resolution)
-        echo(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
+        painted = several(len(regions.rows), "region")
+        echo(f"{painted} painted, {regions.bad} bad, {regions.pending} not yet fitted")
     image = regions or read_cluster_image(config)
     sheets = Sheets(masked=mask is not None)
     products = make.make_maps(image, names, mode, expression)
@@ -210,11 +212,11 @@ def make_map_files(
 
 
 def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> int:
-    """How many processes or ranks compute.
+    """Number of processes or ranks that compute.
 
-    `num_cpus` processes are asked for: 0 for as many as there are cores, None for what the configuration has.
+    `num_cpus` is the number of processes: 0 for all cores, None for that of the configuration.
 
-    Raises LaunchError if processes are asked for under several ranks, or fewer than none.
+    Raises LaunchError if `num_cpus` is negative, or is given under several MPI ranks.
     """
     if world.size > 1:
         if num_cpus is not None:
@@ -230,7 +232,7 @@ def count_workers(num_cpus: int | None, config: ClusterConfig, world: World) -> 
 def _fit_what_is_missing(
     config: ClusterConfig, world: World, num_cpus: int | None, resolution: int, replace: bool, echo: Echo
 ) -> None:
-    """Fit what the store lacks; a store of other data or settings is replaced only if that is agreed."""
+    """Fit the regions that the store lacks; replace a store of other data or settings only with `replace`."""
     from pyxt_hpc.stages.fitting import fit_into_store
 
     n_workers = count_workers(num_cpus, config, world)
@@ -252,7 +254,7 @@ def _update_maps(config: ClusterConfig, resolution: int, echo: Echo) -> None:
 
     layout = Layout.of(config)
     settings = {one.attribute: getattr(config, one.attribute) for one in SECTIONS["maps"].values()}
-    # The file itself changes whenever it is opened to go on.
+    # The rows and not the file, which changes whenever it is opened for writing.
     results = read_store(layout.results)
     settings["fits"] = fingerprint({"rows": results.rows, "status": results.status})
     step = Step(

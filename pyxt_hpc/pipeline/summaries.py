@@ -1,11 +1,13 @@
-"""What the stages found, in lines for a person."""
+"""Summaries of the stages, as lines of text."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # to be quick to import
+from pyxt_hpc.files.quoting import several
+
+if TYPE_CHECKING:  # the command line imports this module, and must start quickly
     import numpy as np
 
     from pyxt_hpc.calibrate.calibration import Calibration
@@ -16,7 +18,7 @@ if TYPE_CHECKING:  # to be quick to import
     from pyxt_hpc.stages.fitting import FittingSummary
     from pyxt_hpc.steps import Facts, StageResult
 
-# what is said of each observation
+# Columns of the table of observations, for each stage.
 OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
     "process-data": {
         "date": lambda f: f["date"] or "-",
@@ -66,29 +68,29 @@ OBSERVATION_COLUMNS: Mapping[str, Mapping[str, "Callable[[Facts], str]"]] = {
 _ERROR_MAP = re.compile("_((?:error_plus|error_minus|error|fractional_error))_(?:[a-z]+_)?map[.]fits$")
 
 MAX_WITHOUT_CIRCLE = 0.5
-"""Share of live pixels without a circle above which most of the map will be empty."""
+"""Fraction of live pixels without a circle above which a warning says so."""
 
 _WHY_UNBINNED = {
     "OUTSIDE": "the annuli, or the regions of the file, do not reach them",
-    "NO_SIGNAL": "no bin that has them reaches the S/N",
+    "NO_SIGNAL": "their bins do not reach the S/N",
 }
 
 
 def exposures(facts: "Facts") -> str:
-    """The live time of the chips [ks]; from the least to the most if they differ by more than a per cent."""
+    """Live time of the chips [ks]; a range if they differ by more than 1%."""
     least, most = (f(facts["exposure_of_chip_s"].values()) / 1e3 for f in (min, max))
     return f"{most:.1f}" if least > 0.99 * most else f"{least:.1f} to {most:.1f}"
 
 
 def aligned_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Columns as wide as their longest text, flush right."""
+    """Lines of a table whose columns are aligned on the right."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         yield "  ".join(f"{text:>{width}}" for text, width in zip(row, widths, strict=True))
 
 
 def preprocessing_lines(stage: str, outcome: "StageResult") -> Iterator[str]:
-    """A table of the observations, and what was written or why not."""
+    """A table of the observations, warnings, and the files written."""
     columns = OBSERVATION_COLUMNS[stage]
     if columns:
         yield from aligned_columns(
@@ -110,7 +112,7 @@ def preprocessing_lines(stage: str, outcome: "StageResult") -> Iterator[str]:
 def binning_lines(
     summary: "BinningSummary", signal_to_noise: float, resolution: int | None = None
 ) -> Iterator[str]:
-    """How far circles reach, and how many regions there are at one resolution, or at each."""
+    """Number and radii of circles, and the number of regions at `resolution`, or at each resolution."""
     share = 1.0 - summary.circles / max(summary.live_pixels, 1)
     yield (
         f"{summary.circles} of {summary.live_pixels} live pixels reach S/N {signal_to_noise:g}; "
@@ -124,31 +126,32 @@ def binning_lines(
         )
     for n, regions in summary.regions.items():
         if resolution in (None, n):
-            yield f"resolution {n}: {regions} regions to fit"
+            yield f"resolution {n}: {several(regions, 'region')} to fit"
 
 
 def bins_lines(summary: "BinsSummary", signal_to_noise: float) -> Iterator[str]:
-    """How many bins there are, what S/N they have, and why live pixels are in none."""
+    """Number, area and S/N of bins, and the reasons why live pixels are in none."""
     low, middle, high = summary.signal_to_noise
     yield (
-        f"{summary.bins} bins by the method {summary.method}; median area {summary.median_area:.0f} pixels; "
-        f"{summary.seconds:.1f} s"
+        f"{several(summary.bins, 'bin')} by the method {summary.method}; median area "
+        f"{summary.median_area:.0f} pixels; {summary.seconds:.1f} s"
     )
     yield (
-        f"S/N {low:.1f} to {high:.1f} in nine of ten, median {middle:.1f}; signal_to_noise_threshold is "
+        f"S/N of 90% of the bins: {low:.1f} to {high:.1f}, median {middle:.1f}; signal_to_noise_threshold is "
         f"{signal_to_noise:g}"
     )
     for why, n in summary.unbinned.items():
         share = n / max(summary.live_pixels, 1)
         yield f"{share:.1%} of the live pixels are in no bin: {_WHY_UNBINNED[why.name]}"
     yield "bins share no photons: their errors are independent"
-    yield f"{summary.bins} regions to fit, whatever the resolution"
+    yield f"{several(summary.bins, 'region')} to fit, at any resolution"
 
 
 def fitting_lines(summary: "FittingSummary") -> Iterator[str]:
-    """How many regions were fitted, now and before."""
+    """Numbers of regions fitted now and before, and of their flags."""
     if summary.resumed:
-        yield f"{summary.resumed} regions were there already"
+        were = "was" if summary.resumed == 1 else "were"
+        yield f"{several(summary.resumed, 'region')} {were} fitted before"
     yield (
         f"{summary.done} of {summary.regions} regions fitted, {summary.bad} bad, "
         f"{summary.quarantined} in quarantine; "
@@ -158,7 +161,7 @@ def fitting_lines(summary: "FittingSummary") -> Iterator[str]:
 
 
 def flag_lines(flags: "FlagCounts") -> Iterator[str]:
-    """A line for each flag that fits have, and for each reason to worry."""
+    """A line for each flag that fits have, and for each warning."""
     from pyxt_hpc.fit.flags import MEANINGS
 
     if flags.fits and not flags.flagged:
@@ -170,29 +173,29 @@ def flag_lines(flags: "FlagCounts") -> Iterator[str]:
 
 
 def fit_lines(names: Sequence[str], rows: "np.ndarray") -> Iterator[str]:
-    """A line a fit: values with the sides of their 68% intervals.
+    """A line for each fit: values with the sides of their 68% intervals.
 
     Parameters
     ----------
     names
-        Of the fits.
+        Names of the fits.
     rows
         (n,) results, as `spectra.fit.FIT_DTYPE` or with more columns.
     """
     import numpy as np
 
     from pyxt_hpc.fit.flags import FitFlag
+    from pyxt_hpc.fit.single.rounding import with_sides
 
     free = [
         name
         for name in ("kT", "norm", "abundance", "nH")
         if name in ("kT", "norm") or np.isfinite([rows[f"{name}_lo"], rows[f"{name}_hi"]]).any()
     ]
-    units = {"kT": " [keV]", "nH": " [1e22]"}
+    units = {"kT": " [keV]", "norm": " [1e14 cm^-5]", "abundance": " [solar]", "nH": " [1e22 cm^-2]"}
 
     def value(row: "np.void", name: str) -> str:
-        sides = (row[f"{name}_lo"] - row[name], row[f"{name}_hi"] - row[name])
-        return f"{row[name]:.4g} " + " ".join(f"{s:+.2g}" if np.isfinite(s) else "open" for s in sides)
+        return with_sides(*(float(row[f"{name}{end}"]) for end in ("", "_lo", "_hi")))
 
     score = "goodness" in (rows.dtype.names or ())
     return aligned_columns(
@@ -213,7 +216,7 @@ def fit_lines(names: Sequence[str], rows: "np.ndarray") -> Iterator[str]:
 
 
 def calibration_lines(calibration: "Calibration") -> Iterator[str]:
-    """A table of kT's bias and coverage in classes, and what it means."""
+    """A table of kT's bias and coverage in classes of regions, and sentences on its meaning."""
     yield from aligned_columns(
         ("", "from", "to", "regions", "fits", "kT bias", "+-", "in errors", "coverage", "+-", "errors x"),
         [
@@ -237,7 +240,7 @@ def calibration_lines(calibration: "Calibration") -> Iterator[str]:
 
 
 def map_lines(products: Iterable[tuple["MapProduct", Sequence[Path]]]) -> Iterator[str]:
-    """A line for each map and what was written beside it, with the error maps that follow it."""
+    """A line for each map: its files, and the error maps that follow it."""
     line = before = ""
     errors: list[str] = []
     for product, others in products:

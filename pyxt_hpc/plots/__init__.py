@@ -1,1 +1,1 @@
-"""Figures, tables and DS9 files of finished maps."""
+"""Figures and DS9 files of maps, spectra, profiles and masses."""

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from pyxt_hpc.calibrate.calibration import CLASSES, Calibration
 from pyxt_hpc.calibrate.recovery import NOMINAL
 from pyxt_hpc.calibrate.trust import MISS
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.plots.figures import save
 
 _COLOUR = "#0072B2"  # Okabe & Ito's blue
@@ -16,7 +17,7 @@ _MAX_LABELS = 6
 
 
 def draw_calibration(path: Path, name: str, calibration: Calibration) -> None:
-    """Write a PNG: a column of panels for each way of sorting regions, bias above coverage."""
+    """Write a PNG file: bias and coverage, in a column of panels for each variable that sorts regions."""
     figure = Figure(figsize=(11.0, 5.6), dpi=130, layout="constrained")
     panels = figure.subplots(2, len(CLASSES), sharey="row")
     for (variable, (unit, _)), (above, below) in zip(CLASSES.items(), panels.T, strict=True):
@@ -37,15 +38,16 @@ def draw_calibration(path: Path, name: str, calibration: Calibration) -> None:
             axes.tick_params(direction="in", right=True)
         below.set_xlabel(f"{variable}{unit and f' [{unit}]'}")
     panels[0, 0].set_ylabel("Bias of kT [%]")
-    panels[1, 0].set_ylabel("68% intervals with the truth [%]")
+    panels[1, 0].set_ylabel("Coverage of 68% intervals [%]")
     whole = calibration.summaries[0][1]["kT"]
     wrong = "".join(
         f", {what} {simulated:g} simulated instead of {fitted:g}"
         for what, (simulated, fitted) in calibration.setup.wrong.items()
     )
     figure.suptitle(
-        f"{name}: {len(calibration.rows)} regions simulated {calibration.setup.draws} times from their own "
-        f"fits{wrong}\nbias {100 * whole.bias:+.2f}%, coverage {100 * whole.coverage:.1f}%",
+        f"{name}: {several(len(calibration.rows), 'region')} simulated "
+        f"{several(calibration.setup.draws, 'time')} from their own fits{wrong}\n"
+        f"bias {100 * whole.bias:+.2f}%, coverage {100 * whole.coverage:.1f}%",
         fontsize="medium",
     )
     save(figure, path)

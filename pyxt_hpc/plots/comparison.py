@@ -1,4 +1,4 @@
-"""Picture of how far the two engines are apart."""
+"""Picture of the differences between the two engines."""
 
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,22 @@ from numpy.typing import NDArray
 from pyxt_hpc.plots.figures import save
 from pyxt_hpc.reference.comparison import NOTICEABLE_SIGMA, EngineComparison
 
-# Okabe & Ito's colours, told apart with any kind of colour vision, and by marker besides.
+# Okabe & Ito's colours, distinct with any kind of colour vision; each also has its own marker.
 _STYLES = {
     "kT": ("#0072B2", "o"),
     "norm": ("#E69F00", "s"),
     "abundance": ("#009E73", "^"),
     "nH": ("#CC79A7", "D"),
 }
-# Grey bands: differences within do not matter. conf itself leaves ends uncertain by up to a few percent.
+# Half-heights of the grey bands, within which differences do not matter: Sherpa's conf itself determines the
+# ends of intervals only to a few per cent.
 _SIDE_PERCENT, _STATISTIC = 5.0, 0.1
 
 
 def draw_comparison(path: Path, comparison: EngineComparison) -> None:
-    """Draw differences of values, of intervals and of the statistic against temperature, as a PNG file.
+    """Write a PNG file with the differences of values, intervals and statistic against temperature.
 
-    Regions where an engine missed the minimum are drawn hollow.
+    Symbols are hollow for regions where an engine missed the minimum.
     """
     figure = Figure(figsize=(13.0, 4.6), dpi=130, layout="constrained")
     values, sides, statistic = figure.subplots(1, 3)
@@ -69,8 +70,8 @@ def _scatter(
 
 
 def _finish(axes: Axes, title: str, label: str, band: float, linear: float) -> None:
-    """Axis linear up to `linear` and logarithmic beyond: small scatter and outliers are both seen."""
-    # infinite where there are no points
+    """Make the axis linear up to `linear` and logarithmic beyond, to show small scatter and outliers."""
+    # The data limits are infinite if there are no points.
     highest = float(np.nan_to_num(np.abs(axes.dataLim.intervaly), posinf=0.0).max())
     extent = 1.5 * (highest if highest > band else band)
     axes.axhspan(-band, band, color="0.92", zorder=0)

@@ -1,4 +1,4 @@
-"""Figures as files and in notebooks."""
+"""Figures in files and in notebooks."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ _HOW: dict[str, dict[str, Any]] = {
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure in the form of its name; the same drawing gives the same bytes."""
+    """Write a figure in the format of the file name; the same drawing gives the same bytes."""
     with replacing(path) as temporary:
         figure.savefig(temporary, **_HOW.get(path.suffix, {}))
 
@@ -33,7 +33,7 @@ def write_figure(path: Path, size: tuple[float, float], draw: Callable[..., None
 def shown_figure(
     figure: Figure | None, size: tuple[float, float], draw: Callable[..., None], *drawn: object
 ) -> Figure:
-    """Draw on a figure as `write_figure` does; None: on a new one of pyplot, which notebooks show."""
+    """Draw as `write_figure` does on a figure; None: on a new figure of pyplot, which notebooks show."""
     if figure is None:
         from matplotlib import pyplot as plt
 

@@ -1,4 +1,4 @@
-"""Pictures of a mass: profiles with what they were fitted to, and samples of the parameters."""
+"""Pictures of a mass: profiles with the fitted data, and samples of the parameters."""
 
 from collections.abc import Sequence
 
@@ -16,20 +16,20 @@ from pyxt_hpc.profiles.mass.estimate import ClusterMass, Sampled
 FloatArray = NDArray[np.float64]
 
 MASS_SIZE = (11.0, 6.6)
-"""Of the picture [inch]."""
+"""Width and height of the picture of the profiles [inch]."""
 
-# Okabe & Ito (2008): told apart with any colour vision
+# Okabe & Ito (2008): distinct with any colour vision.
 _DATA = "#000000"
 _WAYS = {"forward": "#0072B2", "backward": "#D55E00"}
 
 _LEVELS = (0.39, 0.86)
-"""Share of the samples within the contours: 1 and 2 sigma of a Gaussian in two dimensions."""
+"""Fraction of the samples within the contours: 1 and 2 sigma of a Gaussian in two dimensions."""
 
 _BINS, _MOST = 28, 20_000
 
 
 def corner_size(mass: ClusterMass) -> tuple[float, float]:
-    """Of a picture of all samples [inch]."""
+    """Width and height of the picture of the samples [inch]."""
     return 8.5 * len(mass.ways), 8.5
 
 
@@ -162,7 +162,7 @@ def _shown_values(axes: Axes, inner: float, reach: float) -> FloatArray:
 
 
 def draw_corner(figure: Figure, mass: ClusterMass, title: str) -> None:
-    """Draw the samples of every two parameters on an empty figure, a triangle for each way."""
+    """Draw the samples of every pair of parameters on an empty figure, a triangle for each method."""
     figure.suptitle(f"{title}: samples; contours hold 39% and 86%", fontsize="medium")
     parts = figure.subfigures(1, len(mass.ways), squeeze=False)[0]
     for part, (way, sampled) in zip(parts, mass.ways.items(), strict=True):
@@ -197,7 +197,7 @@ def _range(values: FloatArray) -> tuple[float, float]:
 
 def _contours(axes: Axes, pairs: FloatArray, limits: Sequence[tuple[float, float]], colour: str) -> None:
     counts, x, y = np.histogram2d(pairs[:, 0], pairs[:, 1], bins=_BINS, range=limits)
-    counts = gaussian_filter(counts, 1.0)  # else contours follow every bin
+    counts = gaussian_filter(counts, 1.0)  # without it, contours would follow the noise of single bins
     ordered = np.sort(counts.ravel())[::-1]
     share = np.cumsum(ordered) / max(ordered.sum(), 1.0)
     levels = np.unique([ordered[min(int(np.searchsorted(share, one)), len(ordered) - 1)] for one in _LEVELS])

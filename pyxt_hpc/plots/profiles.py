@@ -1,4 +1,4 @@
-"""Pictures of radial profiles: brightness with its models, and the gas."""
+"""Pictures of radial profiles: brightness with its models, and properties of the gas."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +12,7 @@ from pyxt_hpc.profiles.tables import grouped_rings
 
 FloatArray = NDArray[np.float64]
 
-# Okabe & Ito (2008): told apart with any colour vision
+# Okabe & Ito (2008): distinct with any colour vision.
 _SHELLS, _ANNULI, _MODEL, _SECOND = "#000000", "#D55E00", "#0072B2", "#009E73"
 
 _PANELS = (
@@ -26,11 +26,15 @@ _PANELS = (
 
 
 BRIGHTNESS_SIZE, GAS_SIZE = (7.2, 6.0), (11.0, 6.6)
-"""Of the pictures [inch]."""
+"""Width and height of the pictures [inch]."""
+
+
+_LEGEND_SHARE = 0.25
+"""Height of two lines of a legend over that of the data above it, with room to spare."""
 
 
 def draw_brightness(figure: Figure, profile: ClusterProfile) -> None:
-    """Draw the brightness, its models, and what they leave on an empty figure."""
+    """Draw the brightness, its models and the residuals on an empty figure."""
     figure.set_layout_engine("constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     rings, model = grouped_rings(profile), profile.beta_model
@@ -107,6 +111,8 @@ def draw_gas(figure: Figure, profile: ClusterProfile) -> None:
             rf"{fit.K100_error:.0f}$, $\alpha = {fit.alpha:.2f} \pm {fit.alpha_error:.2f}$"
         )
         panels[3].plot(fine, fit(fine), color=_MODEL, linewidth=1.2, label=text)
+        low, high = panels[3].get_ylim()
+        panels[3].set_ylim(low * (low / high) ** _LEGEND_SHARE, high)  # below everything that is drawn
         panels[3].legend(frameon=False, fontsize="x-small", loc="lower right")
     thin = np.append(0.0, np.geomspace(0.1 * geometry.radius_kpc[0], geometry.edges_kpc[-1], 400))
     panels[5].plot(
@@ -116,7 +122,6 @@ def draw_gas(figure: Figure, profile: ClusterProfile) -> None:
     panels[5].set_xlim(0.7 * float(geometry.radius_kpc[0]), 1.15 * float(geometry.edges_kpc[-1]))
     for axes in panels[3:]:
         axes.set_xlabel("Radius [kpc]")
-    # the panels share it
     plain_log_ticks(panels[0].xaxis)
     plain_log_ticks(panels[4].yaxis)
     core = profile.core
@@ -132,7 +137,7 @@ def _value(profile: ClusterProfile, name: str) -> FloatArray:
 
 
 def _enclosed(profile: ClusterProfile, edges: FloatArray) -> FloatArray:
-    """Mass of the gas within radii by the brightness, on the scale of the shells' mass per electron."""
+    """Gas mass within radii by the density model of the brightness, at the median abundance of the shells."""
     geometry = ShellGeometry.of(edges, profile.density.best)
     n = profile.density.best(geometry.radius_kpc)
     abundance = np.full(len(n), float(np.nanmedian(profile.gas.abundance)))
@@ -149,7 +154,7 @@ def _points(
     *,
     is_sum: bool = False,
 ) -> None:
-    """Values with their intervals, without an open end; limits are triangles."""
+    """Draw values with their intervals, without bars at open ends; limits are triangles."""
     edges = profile.geometry.edges_kpc
     known = np.isfinite(interval.value)
     down = np.where(np.isfinite(interval.low), interval.value - interval.low, 0.0)

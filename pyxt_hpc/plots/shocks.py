@@ -1,4 +1,4 @@
-"""Candidate shocks for people: a histogram of Mach numbers and DS9 regions of the fronts."""
+"""Candidate shocks: a histogram of Mach numbers, and DS9 regions of the fronts."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,9 +34,9 @@ def draw_histogram(search: ShockSearch, path: Path) -> None:
 
 
 def write_fronts(regions: FittedRegions, fronts: Sequence[Front], path: Path) -> None:
-    """Write every candidate as lines along its crest, which every reader of DS9 regions knows.
+    """Write every candidate as lines along its crest, a shape that every reader of DS9 regions supports.
 
-    All lines of a front have its tag; that in the middle has the text.
+    All lines of a front have the same tag; the line in the middle has the text.
     """
     write_regions(path, _lines(regions, fronts))
 

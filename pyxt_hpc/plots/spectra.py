@@ -1,4 +1,4 @@
-"""The picture of a fitted spectrum: data, model, background, and what is left."""
+"""The picture of a fitted spectrum: data, model, background and residuals."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,19 +15,21 @@ from numpy.typing import NDArray
 from pyxt_hpc.files.writing import refuse_to_replace
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.single.fit import FittedSpectrum, SingleFit
+from pyxt_hpc.fit.single.rounding import power_and_decimals
 from pyxt_hpc.plots.figures import write_figure
 from pyxt_hpc.spectra.goodness import statistic_per_bin
 
 SIZE = (7.6, 6.0)
-"""Of the picture [inch]."""
+"""Width and height of the picture [inch]."""
 
-# Okabe & Ito (2008): told apart with any colour vision. More observations than these are added up.
+# Okabe & Ito (2008): distinct with any colour vision. If there are more observations than colours, their
+# spectra are added.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-# Counts of a point in the picture of one and of several observations (3 and 5 sigma); a point is no wider
-# than that part of all bins. The fit has its own bins.
+# Fewest counts of a point in the picture of one and of several observations (3 and 5 sigma), and its greatest
+# width as a fraction of all bins. The fit has finer bins.
 COUNTS_OF_POINT, COUNTS_OF_SEVERAL, _MAX_POINT = 9, 25, 1 / 12
 _TICKS_KEV = (0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7, 10)
-# Decades below the brightest point that are shown at most.
+# Largest number of decades shown below the brightest point.
 _DECADES = 4.0
 _PARAMETERS = {
     "kT": ("kT", "keV"),
@@ -38,17 +40,17 @@ _PARAMETERS = {
 
 
 def draw_spectrum(path: Path, fit: SingleFit, name: str) -> None:
-    """Draw data with error bars, models and background above, signed residuals below, as a PNG file.
+    """Write a PNG file with data, models and background above, and signed residuals below.
 
-    Neighbouring bins are joined for the eye until a point has some counts. Residuals are the signed
-    square roots of a point's share of the statistic: for many counts standard deviations.
+    Neighbouring bins are joined for display until a point has enough counts. A residual is the signed square
+    root of the point's contribution to the statistic; for many counts its unit is one standard deviation.
     """
     refuse_to_replace(path, (b"\x89PNG", b"%PDF", b"<?xml", b"%!PS", b"RIFF", b"\xff\xd8"), "a picture")
     write_figure(path, SIZE, draw_spectrum_on, fit, name)
 
 
 def draw_spectrum_on(figure: Figure, fit: SingleFit, name: str) -> None:
-    """Draw what `draw_spectrum` draws on an empty figure."""
+    """Draw the picture of `draw_spectrum` on an empty figure."""
     figure.set_layout_engine("constrained")
     drawn = [_as_drawn(observation) for observation in fit.observations]
     if len(drawn) > len(COLOURS):
@@ -67,10 +69,11 @@ def draw_spectrum_on(figure: Figure, fit: SingleFit, name: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class DrawnSpectrum:
-    """Spectrum of one observation, or of several added up, in the bins of the fit.
+    """Spectrum of one observation, or the sum of several, in the bins of the fit.
 
-    `energy` (n_bin, 2) [keV]; `per` (n_bin,) exposure x width [s keV]; counts (n_bin,) found in source and
-    background spectrum, expected of the source and of the background there.
+    `energy` (n_bin, 2): edges [keV]. `per` (n_bin,): exposure times width [s keV]. All others (n_bin,):
+    observed counts of the source and the background spectrum; expected counts of source and background in the
+    source spectrum.
     """
 
     name: str
@@ -99,7 +102,7 @@ def _as_drawn(observation: FittedSpectrum) -> DrawnSpectrum:
 
 
 def added_up(drawn: Sequence[DrawnSpectrum]) -> DrawnSpectrum:
-    """Sum of observations in the bins of that with the fewest; rates are means weighted by exposure."""
+    """Sum of observations, in the bins of that with the fewest; rates become means weighted by exposure."""
     energy = min((one.energy for one in drawn), key=len)
     at = [np.clip(np.searchsorted(energy[:, 0], d.energy.mean(axis=1)) - 1, 0, None) for d in drawn]
 
@@ -123,7 +126,7 @@ def added_up(drawn: Sequence[DrawnSpectrum]) -> DrawnSpectrum:
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Data as drawn, (n_point,): energies [keV], rates [count s^-1 keV^-1], signed residuals."""
+    """Points of the picture, (n_point,) each: energies [keV], rates [count s^-1 keV^-1], signed residuals."""
 
     energy: NDArray[np.float64]
     half_width: NDArray[np.float64]
@@ -134,7 +137,7 @@ class Points:
 
 
 def join_bins(drawn: DrawnSpectrum, statistic: str, min_counts: int) -> Points:
-    """Neighbouring bins joined until a point has `min_counts` counts, or is as wide as points become."""
+    """Join neighbouring bins until a point has `min_counts` counts or the greatest width."""
     starts = np.array(list(_starts(drawn, min_counts)))
     S, B, m, per = (
         np.add.reduceat(a, starts) for a in (drawn.counts, drawn.background, drawn.source_model, drawn.per)
@@ -157,7 +160,7 @@ def join_bins(drawn: DrawnSpectrum, statistic: str, min_counts: int) -> Points:
 
 
 def _starts(drawn: DrawnSpectrum, min_counts: int) -> Iterator[int]:
-    """First bin of each point; none reaches over a gap."""
+    """First bin of each point; no point extends over a gap."""
     widest = max(int(_MAX_POINT * len(drawn.counts)), 1)
     after_gap = np.append(True, _gaps(drawn.energy))
     first, total = 0, 0.0
@@ -169,7 +172,7 @@ def _starts(drawn: DrawnSpectrum, min_counts: int) -> Iterator[int]:
 
 
 def _gaps(energy: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether a bin does not end where the next begins, (n_bin - 1,)."""
+    """Whether there is a gap between a bin and the next, (n_bin - 1,)."""
     return energy[1:, 0] > energy[:-1, 1] * (1 + 1e-6)
 
 
@@ -213,7 +216,7 @@ def _draw_models(axes: Axes, drawn: DrawnSpectrum, colour: str) -> None:
 
 
 def _steps(energy: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
-    """Corners of a histogram, NaN where bins leave a gap."""
+    """Corners of a histogram, with NaN at gaps between bins."""
     x, y = energy.ravel(), np.repeat(values, 2)
     gap = 2 * np.flatnonzero(_gaps(energy)) + 2
     return np.insert(x, gap, np.nan), np.insert(y, gap, np.nan)
@@ -257,7 +260,7 @@ def _legend(axes: Axes, names: Sequence[str]) -> None:
             Line2D([], [], color=c, linewidth=3, label=n) for c, n in zip(COLOURS, names, strict=False)
         ]
         rows = max(len(entries), len(observations))
-        # columns are filled one after the other
+        # The legend fills its columns one after the other.
         filler = [Line2D([], [], linestyle="none", label=" ")] * rows
         entries = [*(entries + filler)[:rows], *(observations + filler)[:rows]]
     axes.legend(
@@ -286,13 +289,9 @@ def _summary(fit: SingleFit) -> str:
 
 
 def _with_errors(label: str, value: float, lo: float, hi: float, unit: str) -> str:
-    """A value with the distances to its ends, to two digits of the smaller; "?" for an open end."""
-    known = [abs(end - value) for end in (lo, hi) if np.isfinite(end) and end != value]
-    power = int(np.floor(np.log10(abs(value)))) if value else 0
-    if -2 <= power <= 3:
-        power = 0
+    """A value with its errors, to two digits of the smaller error; "?" for an open end."""
+    power, digits = power_and_decimals(value, lo, hi, plain=range(-2, 4))
     scale = 10.0**power
-    digits = max(1 - int(np.floor(np.log10(min(known) / scale))), 0) if known else 2
     plus, minus = (f"{abs(end - value) / scale:.{digits}f}" if np.isfinite(end) else "?" for end in (hi, lo))
     factor = rf" \times 10^{{{power}}}" if power else ""
     return rf"{label} = ${value / scale:.{digits}f}^{{+{plus}}}_{{-{minus}}}{factor}$ {unit}".rstrip()

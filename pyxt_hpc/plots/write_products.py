@@ -1,4 +1,4 @@
-"""Every map in every form: beside its FITS file pictures and, if painted from regions, a DS9 file."""
+"""Pictures of every map beside its FITS file, and a DS9 file if regions were painted on it."""
 
 import os
 import signal
@@ -25,16 +25,16 @@ from pyxt_hpc.plots.maps.pictures import Picture, Scene, draw_picture
 from pyxt_hpc.plots.maps.style import AS_USUAL, PictureStyle
 
 _LARGE = 1_000_000
-"""Bytes of a DS9 file that is not written unasked."""
+"""Size of a DS9 file [bytes] that is written only if the user asks for it."""
 
 _CONTOUR_SIGMA = 8.0
-"""Of the Gaussian under which the brightness has contours where regions are bins [pixels]."""
+"""Width of the Gaussian that smooths the brightness for contours if regions are bins [pixels]."""
 
 _MAX_WORKERS = 8
-"""More would wait for the process that makes the maps."""
+"""Largest number of processes: more would wait for the process that makes the maps."""
 
 _WAITING = 2
-"""Maps a worker that are made and not yet drawn: little enough for memory."""
+"""Largest number of maps per worker that wait to be drawn, to limit memory."""
 
 
 def write_products(
@@ -43,17 +43,17 @@ def write_products(
     style: PictureStyle = AS_USUAL,
     sheets: "Sheets | None" = None,
 ) -> Iterator[tuple[MapProduct, list[Path]]]:
-    """Draw maps whose FITS files are written, as they come, in processes beside the one that makes them.
+    """Draw maps as they are made, in other processes; their FITS files are written already.
 
     Parameters
     ----------
     sheets
-        Are given those maps that belong on them.
+        Sheets that take the maps which belong on them.
 
     Yields
     ------
     product, paths
-        The map, and what was written beside its FITS file.
+        The map, and the files written beside its FITS file.
     """
     layout = image.layout
     scene, wcs = scene_of(image, style), image.bundle.wcs
@@ -65,7 +65,7 @@ def write_products(
         product, paths, futures = waiting.popleft()
         for future in futures:
             future.result()
-        for path in paths:  # by other processes, for this one
+        for path in paths:  # other processes have written them
             note_product(path)
         return product, paths
 
@@ -81,7 +81,7 @@ def write_products(
             if (
                 product.of_regions is not None
                 and boxes is not None
-                # a large one is not made unasked, but one that is there must not become outdated
+                # An existing large file is written again, so that it does not become outdated.
                 and (style.regions or boxes.size < _LARGE or beside.exists())
             ):
                 paths.append(beside)
@@ -96,12 +96,12 @@ def write_products(
 
 
 class Sheets:
-    """What shows several maps together: the overview, and the script for DS9.
+    """Files that show several maps: the overview, and the script for DS9.
 
     Parameters
     ----------
     masked
-        Whether the maps are blank where a mask is true: the files have names of their own.
+        Whether a mask was applied to the maps; the files then have names of their own.
     """
 
     def __init__(self, *, masked: bool = False) -> None:
@@ -109,12 +109,12 @@ class Sheets:
         self._tag = "_masked" if masked else ""
 
     def add(self, product: MapProduct, style: PictureStyle, wcs: WCS) -> None:
-        """Take a map, if it is shown with others."""
+        """Take a map, if it belongs to one of the files."""
         self._overview.add(product, style, wcs)
         self._frames.add(product, style)
 
     def write(self, regions: FittedRegions, style: PictureStyle) -> Iterator[tuple[Path, str]]:
-        """Write, then yield, each of the files and what it is, if there are maps enough for it."""
+        """Write each file whose maps are all there; yield its path and description."""
         layout = regions.layout
         if self._overview.is_whole:
             scene = scene_of(regions, style)
@@ -129,11 +129,11 @@ class Sheets:
 
 
 def scene_of(image: ClusterImage, style: PictureStyle = AS_USUAL) -> Scene:
-    """What all pictures of a cluster have in common."""
+    """Scene of the pictures of a cluster."""
     contours = None
     if style.contours:
         in_bins = isinstance(image, FittedRegions) and image.labels is not None
-        # contours of bins would be their outlines
+        # Contours of an image of bins would follow the outlines of the bins.
         contours = (image.brightness_under(_CONTOUR_SIGMA) if in_bins else image.brightness).value
     scale = kpc_per_arcsec(image.config)
     return Scene(image.bundle.wcs_header, contours, scale, name=image.bundle.name).thinned()
@@ -141,7 +141,7 @@ def scene_of(image: ClusterImage, style: PictureStyle = AS_USUAL) -> Scene:
 
 def _begin_drawing(parent: int) -> None:
     begin_child(parent)
-    # An executor with a dead worker ends the others by it, and waits for them.
+    # The executor sends SIGTERM to the other workers when one has died, and waits for them to end.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 

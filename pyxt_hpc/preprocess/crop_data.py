@@ -1,4 +1,4 @@
-"""Stage 4: the crop, the analysis band, the masks, and all of it in the bundle."""
+"""Stage 4: crop, analysis band and masks, written into the bundle."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +14,7 @@ from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped, w
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import Dataset
+from pyxt_hpc.chandra.observed import dates_of
 from pyxt_hpc.chandra.ogip.response import Rmf, read_arf, read_rmf
 from pyxt_hpc.chandra.regions.sky import contains
 from pyxt_hpc.chandra.regions.text import RegionFile
@@ -44,18 +45,19 @@ from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 log = logging.getLogger(__name__)
 
 STAGE = "crop-data"
-# with the ends of the band; linear in between: to 14 arcmin within 0.8% below 5 keV, within 2.2% above
+# Energies of the vignetting, in addition to the ends of the band. Linear interpolation between them has
+# errors below 0.8% under 5 keV and below 2.2% above, up to 14 arcmin off axis.
 _VIGNETTING_KEV = (1.49, 3.8, 5.0, 6.6)
-_MIN_LIVE = 0.1  # share of the exposure below which a pixel at an edge is left out
+_MIN_LIVE = 0.1  # fraction of the exposure below which pixels at edges are left out
 _MAX_OFF_AXIS_ARCMIN = 60.0
-_MAPS_AGAIN = "do again: pyxt-hpc generate-responses; without CIAO set backend = builtin before"
+_MAPS_AGAIN = "run pyxt-hpc generate-responses again; without CIAO, set backend = builtin before"
 
 
 @dataclass(frozen=True, eq=False)
 class _Selection:
-    """What is selected of every observation; ``live`` (ny, nx): in the crop and not in a source.
+    """Selection of pixels and energies; ``live`` (ny, nx): in the crop and not in a source.
 
-    ``bright``: sources, and the cluster's peak if somebody has drawn it; the rest is taken for particles.
+    ``bright``: sources and, if drawn, the cluster's peak; 9.5-12 keV events elsewhere are taken as particles.
     """
 
     grid: SkyGrid
@@ -66,23 +68,23 @@ class _Selection:
 
 
 def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> StageResult:
-    """Put all observations on the one grid of the crop and write the bundle and its images.
+    """Bin all observations on the grid of the crop; write the bundle and its images.
 
-    An observation with front- and back-illuminated chips becomes a dataset of each kind that has a response
-    and a chip in the crop; of several places, each that has a response is one. The bundle appears last: as
-    long as it is absent or old, the stage is not done.
+    In an observation with front- and back-illuminated chips, each kind that has a response and a chip in the
+    crop is a dataset. If a kind has responses at several places, each place is a dataset. The bundle is
+    written last: while it is absent or old, the stage is not done.
 
-    Returns the facts of `_crop_chips` of each dataset; ``shape``, ``live_pixels``, ``counts`` of all, and
-    ``left_out``: the datasets that are not in the bundle, and why. Raises MissingInput if the crop,
-    sources.reg or what the stages before make is missing; EmptySelection if an observation does not overlap
-    the crop, or nothing of the crop is outside the sources.
+    Returns the facts of `_crop_chips` for each dataset; ``shape``, ``live_pixels`` and ``counts`` of the
+    bundle; and in ``left_out`` the datasets that are not in the bundle, with reasons. Raises MissingInput if
+    the crop, sources.reg or a product of an earlier stage is missing; EmptySelection if an observation does
+    not overlap the crop, or if sources cover all of the crop.
     """
     need_regions(layout.crop_reg, layout.sources_reg)
     cleaned = [path(o) for o in config.observation_ids for path in (layout.geometry, layout.clean_events)]
     need("pyxt-hpc remove-sources", *cleaned)
     datasets = find_datasets(config, layout)
     responses = [path for dataset in datasets for path in _response_files(layout, dataset)]
-    # of an observation with chips of both kinds, one may be without a response
+    # One of the two kinds of chips of an observation may have no response.
     enough = {dataset.obsid for dataset in datasets if _has_response(layout, dataset)}
     need(
         "pyxt-hpc generate-responses",
@@ -107,7 +109,7 @@ def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> 
             for key in ("name", "redshift", "nH", "abundance", "absorption", "abundance_table",
                         "energy_min_keV", "energy_max_keV")
         },
-        # of an observation with chips of both kinds, one of them may be off the crop
+        # One of the two kinds of chips of an observation may be outside the crop.
         outputs=(layout.bundle, *combined_images(layout, [d.name for d in datasets if not d.is_part])),
     )  # fmt: skip
     outcome = run_if_outdated(step, lambda: _crop(config, layout, datasets), force=force)
@@ -179,7 +181,7 @@ def _crop(config: ClusterConfig, layout: Layout, datasets: Sequence[Dataset]) ->
 def _live_pixels(
     grid: SkyGrid, crop: RegionFile, sources: RegionFile, frames: Mapping[str, WCS]
 ) -> NDArray[np.bool_]:
-    """Pixels (ny, nx) whose centre is in the crop and of which neither centre nor corner is in a source."""
+    """Pixels (ny, nx) with their centre in the crop, and neither centre nor corners in a source."""
     ra, dec = grid.centres()
     live = contains(crop, ra, dec, frames) & ~contains(sources, ra, dec, frames)
     ra, dec = grid.corners()
@@ -196,16 +198,17 @@ def _crop_chips(
     layout: Layout,
     selection: _Selection,
 ) -> Iterator[tuple[BundleObservation, Facts]]:
-    """The chips of one kind on the grid, a dataset for each place of a response, and what is told of it.
+    """Put the chips of one kind on the grid: one dataset and its facts for each place of a response.
 
-    A place has the pixels that are nearest to its middle, RA, Dec [deg] in ``middles``; one without a pixel
-    is no dataset. EmptySelection if nothing of the chips is there.
+    A pixel belongs to the place with the nearest centre, RA, Dec [deg] in ``middles``; a place without pixels
+    gives no dataset. Raises EmptySelection if no pixel or no event of the chips is in the crop.
     """
     whole, obsid = places[0].whole, places[0].obsid
     clean = read_events(layout.clean_events(obsid), ours=True)
     check_band(clean.header, clean.path, selection.band_keV)
     events = clean.on_chips(whole.chips)
     live_s = live_times(clean.header, {c: clean.gti[c] for c in whole.chips}, str(clean.path))
+    dates = dates_of(clean.header)
     geometry = read_geometry(layout.geometry(obsid)).of_chips(whole.chips)
     live = live_fraction(geometry, selection.grid, events.gti)
     mask = selection.live & (live >= _MIN_LIVE)
@@ -216,13 +219,13 @@ def _crop_chips(
     }
     for found in maps.values():
         if found is not None:
-            mask &= (found[1] > 0).all(axis=0)  # not where CIAO says that nothing was seen
+            mask &= (found[1] > 0).all(axis=0)  # CIAO has no exposure elsewhere
     if not mask.any():
         raise EmptySelection(
             f"ObsID {obsid}: no pixel of the crop is on its chips {listed(whole.chips)} "
             "outside the sources; draw the crop around its field or take it out of observation_ids"
         )
-    # of all places together: the particle background of a kind of chips is the same at all of them
+    # One scale for all places, since the particle background of a kind of chips is the same at all of them.
     rng = stage_rng(STAGE, whole.name)
     background, scale = _scaled_background(whole, layout, events, live_s, selection, rng)
     rmfs = {place.name: read_rmf(layout.response(place.name, "rmf"), ours=True) for place in places}
@@ -241,10 +244,9 @@ def _crop_chips(
             continue
         given = maps[place.name]
         nodes, area = _relative_area(events, selection, own, live) if given is None else given
-        pixel, channel = events_on_grid(events, own, grid, band, rmf)
-        indptr, ordered = sort_by_pixel(pixel, channel, mask.size)
-        pixel, channel = events_on_grid(background, own, grid, band, rmf)
-        background_indptr, background_ordered = sort_by_pixel(pixel, channel, mask.size)
+        (indptr, ordered), (background_indptr, background_ordered) = (
+            events_by_pixel(file, own, grid, band, rmf) for file in (events, background)
+        )
         bundled = BundleObservation(
             obsid=obsid,
             dataset=place.name,
@@ -260,6 +262,8 @@ def _crop_chips(
             arf=read_arf(layout.response(place.name, "arf"), ours=True),
             rmf=rmf,
             area_of="vignetting table" if given is None else "CIAO's exposure maps",
+            date_obs=dates.begin,
+            date_end=dates.end,
         )
         yield (
             bundled,
@@ -277,14 +281,14 @@ def _crop_chips(
 
 
 def _middle(place: Dataset, layout: Layout, reader: RegionReader) -> tuple[float, float]:
-    """RA, Dec [deg] of a place."""
+    """RA, Dec [deg] of the centre of a place."""
     geometry = read_geometry(layout.geometry(place.obsid)).of_chips(place.chips)
     region = reader.read(layout.response_region(place.name))
     return mean_direction(*points_on_chips(region, geometry, reader.frames))
 
 
 def _nearest(middles: Sequence[tuple[float, float]], grid: SkyGrid) -> NDArray[np.int64]:
-    """Number (ny, nx) of the place that each pixel is nearest to."""
+    """Number (ny, nx) of the place that is nearest to each pixel."""
     centres = grid.centres()
     return np.argmin([separation(*centres, *middle) for middle in middles], axis=0)
 
@@ -297,7 +301,7 @@ def _scaled_background(
     selection: _Selection,
     rng: np.random.Generator,
 ) -> tuple[EventList, ParticleScale]:
-    """Background events of a dataset that one scale holds for, and that scale."""
+    """Background events of a dataset with a common scale, and the scale."""
     path = _background_file(layout, dataset.obsid)
     background = read_events(path, ours=True).on_chips(dataset.chips)
     if path == layout.local_background(dataset.obsid):
@@ -305,21 +309,21 @@ def _scaled_background(
         made_from = int(background.header.get(local_counts_keyword(dataset.kind), 0))
         error = share / np.sqrt(made_from) if made_from else np.nan
         return background, ParticleScale(share, float(error), {0: share})
-    # on whole chips, not only in the crop: the particle background is the same everywhere on a chip
+    # Whole chips have more counts than the crop, and the particle background is uniform on a chip.
     high, blank = (particle_events(e, selection.bright, selection.frames) for e in (events, background))
     scale = particle_scale(high, blank, live_s)
     return thinned(background, scale, rng), scale
 
 
 def channels_in_band(rmf: Rmf, energy_min_keV: float, energy_max_keV: float) -> NDArray[np.bool_]:
-    """Channels (n_channels,) that the band touches, so that no spectrum has a half-filled channel."""
+    """Mask (n_channels,) of channels that overlap the band, so that no channel is only partly filled."""
     return (rmf.channel_hi_keV > energy_min_keV) & (rmf.channel_lo_keV < energy_max_keV)
 
 
 def events_on_grid(
     events: EventList, mask: NDArray[np.bool_], grid: SkyGrid, band_keV: tuple[float, float], rmf: Rmf
 ) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
-    """Pixel (row-major) and channel index of the events of the band on live pixels of a grid."""
+    """Pixel index (row-major) and channel index of events in the band and on live pixels of the grid."""
     channel = events.pi.astype(np.int64) - rmf.first_channel_number
     known = (channel >= 0) & (channel < rmf.n_channels)
     in_band = np.zeros(len(events), dtype=bool)
@@ -332,12 +336,20 @@ def events_on_grid(
     return pixel[live], channel[needed[live]].astype(np.int16)
 
 
+def events_by_pixel(
+    events: EventList, mask: NDArray[np.bool_], grid: SkyGrid, band_keV: tuple[float, float], rmf: Rmf
+) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
+    """The events of `events_on_grid` as a bundle has them: the first of every pixel, and their channels."""
+    return sort_by_pixel(*events_on_grid(events, mask, grid, band_keV, rmf), mask.size)
+
+
 def _relative_area(
     events: EventList, selection: _Selection, mask: NDArray[np.bool_], live: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Energies (n,) [keV] and effective area relative to the optical axis (n, ny, nx), 0 on dead pixels.
 
-    It is the vignetting times the share of the dataset's exposure that the pixel was on a chip that was on.
+    The relative area is the vignetting times the fraction of the dataset's exposure during which the pixel
+    was on an active chip.
     """
     energy = np.unique(np.clip([*selection.band_keV, *_VIGNETTING_KEV], *selection.band_keV))
     ra, dec = selection.grid.centres()
@@ -355,7 +367,7 @@ def _relative_area(
 def _mapped_area(
     path: Path, exposure_s: float, selection: _Selection, mask: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]] | None:
-    """As `_relative_area`, from the maps that stage 3 has made of CIAO's, if it has."""
+    """Relative area as in `_relative_area`, from CIAO's exposure maps; None if stage 3 has written none."""
     if not check_regular(path):
         return None
     maps = read_area_maps(path)
@@ -364,14 +376,14 @@ def _mapped_area(
         raise DamagedFile(f"{path}: it is of another energy band; {_MAPS_AGAIN}")
     area = maps.on_grid(selection.grid) / np.float32(exposure_s)
     if not np.isfinite(area[:, mask]).all():
-        raise DamagedFile(f"{path}: the crop is not inside, as it was drawn anew; {_MAPS_AGAIN}")
+        raise DamagedFile(f"{path}: the crop is not inside, because it was drawn again; {_MAPS_AGAIN}")
     return maps.energy_keV, area
 
 
 def assemble(
     config: ClusterConfig, grid: SkyGrid, frame: WCS, observations: list[BundleObservation], left_out: str
 ) -> Bundle:
-    """A bundle of observations on a grid, whose physical coordinates are sky pixels of `frame`."""
+    """Bundle of observations on a grid, whose physical coordinates are sky pixels of `frame`."""
     counts = np.zeros(grid.shape, dtype=np.int32)
     mask = np.zeros(grid.shape, dtype=np.uint8)
     background, variance = np.zeros(grid.shape), np.zeros(grid.shape)

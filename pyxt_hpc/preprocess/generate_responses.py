@@ -1,4 +1,4 @@
-"""Stage 3: the responses of every dataset, supplied by a person or by CIAO, checked against its events."""
+"""Stage 3: check the responses of every dataset, from a person or from CIAO, against its events."""
 
 import logging
 from collections.abc import Mapping
@@ -45,26 +45,26 @@ log = logging.getLogger(__name__)
 
 STAGE = "generate-responses"
 _SUPPLY = "supply it again (CIAO's specextract)"
-_PROBE_KEV = 1.5  # where the area is told
+_PROBE_KEV = 1.5  # energy of the area in the summary
 _WEIGHING_EV = (300.0, 2000.0)
-_SAME_EXPOSURE = 0.02  # the good times of chips differ by as much
-_ENOUGH_EVENTS = 20  # of a region; with fewer, all of it weighs the same
+_SAME_EXPOSURE = 0.02  # good times of chips may differ by as much
+_ENOUGH_EVENTS = 20  # with fewer events in a region, all its points have the same weight
 
 
 def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = False) -> StageResult:
-    """Check ARF and RMF of every dataset and put them where the bundle takes them from.
+    """Check ARF and RMF of every dataset, and write them for the bundle.
 
-    CIAO makes them before, and exposure maps, where it has a part and a person has supplied none.
+    If CIAO is used, it first makes responses that no person has supplied, and exposure maps.
 
-    The area of a region away from the axis is not in these files: stage 4 has the area of every pixel
-    relative to the ARF. With CIAO's exposure maps it is theirs, divided here by what they have where the ARF
-    was made. Without, it is the vignetting and the live share, and the vignetting at the place where an ARF
-    was made is taken out of it here, where its header or the response region tell.
+    Stage 4 needs the effective area of every pixel relative to the ARF. With CIAO's exposure maps, this stage
+    divides them by their value at the place where the ARF was made. Without them, the relative area is the
+    vignetting times the live fraction, and this stage divides the ARF by the vignetting at its place, if its
+    header or the response region gives the place.
 
-    Returns the facts of `_check_responses` of each dataset, and ``left_out``: the datasets without a response
-    of their own, and what they lack. Raises MissingInput, which names all files that are missing;
-    ResponseMismatch if ARF, RMF and the events do not share energies or channels, the band is not covered, or
-    a response is of the other kind of chips.
+    Returns the facts of `_check_responses` for each dataset, and in ``left_out`` the datasets without a
+    response of their own, with reasons. Raises MissingInput with all missing files; ResponseMismatch if ARF,
+    RMF and events differ in energies or channels, if the band is not covered, or if a response is of the
+    other kind of chips.
     """
     ciao_part(STAGE, config, layout, force=force)
     obsids = config.observation_ids
@@ -74,7 +74,7 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = F
     found, left_out = find_responses(config, layout, find_datasets(config, layout), frames)
     need_regions(*(layout.response_region(r.dataset.name) for r in found if r.dataset.place))
     for name in left_out:
-        for suffix in ("arf", "rmf"):  # of an earlier run
+        for suffix in ("arf", "rmf"):  # from an earlier run
             layout.response(name, suffix).unlink(missing_ok=True)
     outcomes = {}
     for response in counted(STAGE, "dataset", found):
@@ -82,7 +82,7 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = F
         maps = _exposure_maps(dataset, config, layout)
         area_maps = layout.area_maps(dataset.name)
         if not maps:
-            area_maps.unlink(missing_ok=True)  # of an earlier run
+            area_maps.unlink(missing_ok=True)  # from an earlier run
         step = Step(
             name=f"{STAGE} of {dataset.name}",
             record=layout.step_record(STAGE, dataset.name),
@@ -107,8 +107,8 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = F
     assumed = [name for name, o in outcomes.items() if o.facts["off_axis_arcmin"] is None and o.reason]
     if assumed:
         log.info(
-            "ARF of %s: taken as made near the optical axis: neither its header nor a response region older "
-            "than it says where",
+            "ARF of %s: assumed to be made near the optical axis, since neither its header nor a response "
+            "region older than the ARF gives its place",
             ", ".join(assumed),
         )
     whole = StageResult.of(outcomes)
@@ -116,7 +116,7 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = F
 
 
 def _exposure_maps(dataset: Dataset, config: ClusterConfig, layout: Layout) -> dict[float, Path]:
-    """CIAO's maps of a dataset's chips by their energies; none unless all of the band are there."""
+    """CIAO's exposure maps of a dataset's chips by energy; empty unless all energies of the band have one."""
     if config.backend == "builtin":
         return {}
     energies = area_energies((config.energy_min_keV, config.energy_max_keV))
@@ -159,9 +159,9 @@ def _check_responses(
         area_of = "CIAO's exposure maps"
     elif maps:
         raise ResponseMismatch(
-            f"{response.arf}: neither its header nor a response region older than it says where it was made, "
-            "so CIAO's exposure maps cannot be related to it; take it away, so that CIAO makes one, or set "
-            "backend = builtin"
+            f"{response.arf}: neither its header nor a response region older than the ARF says where it was "
+            "made, so CIAO's exposure maps cannot be related to it; remove it, so that CIAO makes one, or "
+            "set backend = builtin"
         )
     if place is None or maps:
         copy_fits(response.arf, layout.response(dataset.name, "arf"), "ARF", _SUPPLY)
@@ -180,7 +180,7 @@ def _check_responses(
         "rmf": str(response.rmf),
         "area_cm2": float(np.interp(_PROBE_KEV, middle, arf.area)),
         "off_axis_arcmin": angle,
-        "place": "near the axis, as nothing tells" if place is None else f"by {place.told_by}",
+        "place": "assumed near the axis" if place is None else f"by {place.told_by}",
         "area_of": area_of,
         "findings": findings,
         "channels": rmf.n_channels,
@@ -196,14 +196,14 @@ def _write_area_maps(
     frames: Mapping[str, WCS],
     layout: Layout,
 ) -> list[str]:
-    """Maps relative to the ARF at its place; returns what is to be said of their area there."""
+    """Write exposure maps relative to the ARF at its place; return warnings about their area there."""
     dataset = response.dataset
     geometry = read_geometry(layout.geometry(dataset.obsid)).of_chips(dataset.chips)
     exposure_s = max(live_times(events.header, events.gti, str(events.path)).values())
     live = live_fraction(geometry, SkyGrid(maps.wcs, maps.seconds.shape[1:]), events.gti)
     positions = place.ra, place.dec
     if place.told_by == response.region.name:
-        # specextract weighs by the counts of these energies
+        # specextract weights positions by the counts of these energies.
         soft = events.select(events.in_band(_WEIGHING_EV))
         inside = contains_pixels(read_regions(response.region), soft.wcs, soft.x, soft.y, frames)
         if inside.sum() >= _ENOUGH_EVENTS:
@@ -225,6 +225,6 @@ def _write_area_maps(
     if theirs is not None and ours is not None and abs(theirs / ours - 1.0) > _SAME_EXPOSURE:
         findings.append(
             f"{copied}: EXPOSURE is {theirs:.0f} s, that of {events.path.name} "
-            f"{ours:.0f} s: the good times were not applied alike; do it again: pyxt-hpc {STAGE} --force"
+            f"{ours:.0f} s: their good times differ; run pyxt-hpc {STAGE} --force"
         )
     return findings

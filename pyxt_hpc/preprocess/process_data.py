@@ -1,4 +1,4 @@
-"""Stage 1: every observation filtered and put in one sky frame with its background, and merged images."""
+"""Stage 1: filter every observation, project it and its background to one sky frame, make merged images."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,23 +55,23 @@ from pyxt_hpc.steps import Facts, StageResult, Step, StepResult, run_if_outdated
 log = logging.getLogger(__name__)
 
 STAGE = "process-data"
-_MAX_TIME_DIFFERENCE = 0.02  # difference of the chips' good times worth a line
-_SAME_POINTING_DEG = 1e-3  # of tangent points
-_MAX_MISPLACED_PIXELS = 20.0  # 10 arcsec: more than a mean of the dither, or the SIM, is ever off
-_SIM_Z_MM = (-233.587, -190.143)  # of the SIM with ACIS-I and ACIS-S at their aimpoints
-_ARCMIN_PER_MM = 0.342  # on the sky, of a shift of the SIM
-_MAX_AIMPOINT_ARCMIN = 3.0  # 5% in the vignetting at most
-_MAX_SEPARATION_DEG = 1.0  # of the tangent points of one cluster's observations
+_MAX_TIME_DIFFERENCE = 0.02  # larger differences between the good times of chips are logged
+_SAME_POINTING_DEG = 1e-3  # largest distance of equal tangent points
+_MAX_MISPLACED_PIXELS = 20.0  # 10 arcsec: larger than effects of the mean dither or the SIM
+_SIM_Z_MM = (-233.587, -190.143)  # SIM_Z with ACIS-I and ACIS-S at their aimpoints
+_ARCMIN_PER_MM = 0.342  # shift on the sky per shift of the SIM
+_MAX_AIMPOINT_ARCMIN = 3.0  # changes the vignetting by at most 5%
+_MAX_SEPARATION_DEG = 1.0  # largest distance of tangent points of one cluster's observations
 
 
 def process_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> StageResult:
     """Filter and reproject every observation and its background, then merge them.
 
-    CIAO downloads, reprocesses and makes the background before, where it has a part.
+    If CIAO is used, it first downloads and reprocesses observations, and makes their backgrounds.
 
-    Returns the facts of `_process_observation` of each ObsID, and ``shape`` and ``counts`` of the images.
-    Raises MissingInput, which names all files that are missing with who provides them; any other PyxtError
-    for a damaged file, an observation of another part of the sky or of other chips.
+    Returns the facts of `_process_observation` for each ObsID, and ``shape`` and ``counts`` of the images.
+    Raises MissingInput with all missing files and their providers; another PyxtError for a damaged file or an
+    observation of another field.
     """
     ciao_part(STAGE, config, layout, force=force)
     files = find_observations(layout, config.observation_ids)
@@ -111,7 +111,7 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, st
     if files.background:
         background = read_events(files.background)
         findings = check_background(background, events)
-        screened = bool(is_screened(events.header))  # not, if nothing tells
+        screened = bool(is_screened(events.header))  # unknown screening counts as none
         background = background.select(good_events(background, chips, screen_status=screened))
         check_numbers(background)
         chips = _chips_with_background(chips, background, files)
@@ -138,7 +138,7 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, st
     if files.fov:
         check_outlines(chip_outlines(geometry), read_fov(files.fov), files.fov)
     if background is None:
-        layout.background_events(files.obsid).unlink(missing_ok=True)  # of an earlier run with a blank sky
+        layout.background_events(files.obsid).unlink(missing_ok=True)  # from an earlier run with a blank sky
     else:
         background, misplaced = _on_sky(background, events, geometry, gti, files.obsid)
         findings += misplaced
@@ -149,7 +149,7 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, st
     datasets = datasets_of(files.obsid, chips)
     if len(datasets) > 1:
         log.info(
-            "ObsID %s has chips of both kinds and is two datasets, each with a response of its own: %s",
+            "ObsID %s has chips of both kinds and becomes two datasets, each with its own response: %s",
             files.obsid, "; ".join(f"{d.name} is {KINDS[d.kind]} CCD {listed(d.chips)}" for d in datasets),
         )  # fmt: skip
     return {
@@ -171,7 +171,7 @@ def _process_observation(files: ObservationFiles, layout: Layout, frame: WCS, st
 
 
 def _doubtful_axis(events: EventList, geometry: FieldGeometry, axis: tuple[float, float]) -> Iterator[str]:
-    """Say it if the header's optical axis, which decides the vignetting, is not at the chips' aimpoint."""
+    """Warn if the header's optical axis, which determines the vignetting, is not at the chips' aimpoint."""
     away = aimpoint_off_arcmin(geometry, axis)
     position = number(events.header, "SIM_Z")
     shift = 0.0 if position is None else min(abs(position - usual) for usual in _SIM_Z_MM)
@@ -179,8 +179,8 @@ def _doubtful_axis(events: EventList, geometry: FieldGeometry, axis: tuple[float
         return
     yield (
         f"{events.path}: RA_PNT, DEC_PNT are {away:.1f} arcmin from the aimpoint on its chips: if the header "
-        "was changed, the vignetting is that of another place; compare them with the archive's evt2 file, or "
-        "give the aspect solution (pcadf*_asol1.fits), which tells"
+        "was changed, the vignetting is wrong; compare both with the archive's evt2 file, or supply the "
+        "aspect solution (pcadf*_asol1.fits), which is then used"
     )
 
 
@@ -188,7 +188,7 @@ def _write(path: Path, events: EventList, agreed: CommonSelection, fingerprint: 
     header = events.header.copy()
     write_energies(header, agreed.energies_eV)
     header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
-    # grades and status have been applied, chip coordinates are in the geometry
+    # These columns are no longer needed: grades and status were applied, and the geometry has the chips.
     write_events(
         path, replace(events, header=header, grade=None, status=None, chipx=None, chipy=None, extra={})
     )
@@ -215,12 +215,12 @@ def _chips_with_background(
         )
     if covered != chips:
         lost = [chip for chip in chips if chip not in covered]
-        log.warning("ObsID %s: no background for CCD %s: left out", files.obsid, listed(lost))
+        log.warning("ObsID %s: CCD %s is left out, because it has no background", files.obsid, listed(lost))
     return covered
 
 
 def _in_good_time(events: EventList, chips: tuple[int, ...]) -> EventList:
-    """Events of good grade in the good times of their chips, which are all that the result has."""
+    """Events of good grade in the good times of their chips; the result has only these times and chips."""
     if len(events) == 0:
         raise EmptySelection(
             f"{events.path}: no event of good grade and status on CCD {listed(chips)}; give the file as "
@@ -253,7 +253,7 @@ def _gti_of_chips(events: EventList, chips: tuple[int, ...]) -> dict[int, NDArra
     times = [gti_arithmetic.ontime(intervals) for intervals in gti.values()]
     if min(times) < (1 - _MAX_TIME_DIFFERENCE) * max(times):
         log.info(
-            "%s: good time differs from CCD to CCD: %s ks; each has its own exposure",
+            "%s: good times of the CCDs differ: %s ks; each CCD has its own exposure",
             events.path,
             ", ".join(f"{chip}: {time / 1000:.1f}" for chip, time in zip(gti, times, strict=True)),
         )
@@ -267,21 +267,21 @@ def _on_sky(
     gti: Mapping[int, NDArray[np.float64]],
     obsid: str,
 ) -> tuple[EventList, tuple[str, ...]]:
-    """Blank-sky events where the observation would have seen them, and what is to be said of it."""
+    """Blank-sky events at the sky positions of the observation's chips, and warnings."""
     if background.chipy is not None:
-        # of a subarray the rest of the chip would count in the background's scale
+        # Rows outside a subarray would change the scale of the background.
         first, last = geometry.rows
         background = background.select((background.chipy >= first) & (background.chipy <= last))
     findings: tuple[str, ...] = ()
     apart = separation(*background.wcs.wcs.crval, *events.wcs.wcs.crval)
-    if apart < _SAME_POINTING_DEG:  # CIAO's blanksky has put it there
+    if apart < _SAME_POINTING_DEG:  # CIAO's blanksky has projected it
         away = misplaced_by(background, geometry)
         if away is None or away < _MAX_MISPLACED_PIXELS:
             return background, ()
         findings = (
             f"{background.path}: its sky positions are up to {away * SKY_PIXEL_ARCSEC:.0f} arcsec from "
-            f"where the chips of ObsID {obsid} were: it was reprojected to another observation or roll; its "
-            "events are put on the sky by their chip coordinates instead",
+            f"the chips of ObsID {obsid}: it was reprojected to another observation or roll; its events are "
+            "projected again from their chip coordinates",
         )
         log.warning("%s", *findings)
     placed = project_background(background, geometry, events.wcs, gti, stage_rng(STAGE, obsid))

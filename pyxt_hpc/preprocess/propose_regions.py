@@ -1,4 +1,4 @@
-"""Between stages 1 and 2: the region files that a person would draw, proposed where there are none."""
+"""Between stages 1 and 2: propose the region files that a person has not drawn."""
 
 import logging
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ from pyxt_hpc.detect.proposal_files import (
 )
 from pyxt_hpc.detect.region_proposals import Chips, FieldImages, SkyCircle, propose, response_circles
 from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.backend import ciao_part
@@ -40,11 +41,11 @@ STAGE = "propose-regions"
 
 
 def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = False) -> StageResult:
-    """Write the region files that are missing, and a picture of all that is proposed.
+    """Write the missing region files, and a picture of all proposals.
 
-    When the merged images change, those that were proposed before and not changed since are proposed again.
+    If the merged images have changed, proposals that nobody has edited are made again.
 
-    Returns ``files``: a line for each. Raises MissingInput if the merged images of stage 1 are missing;
+    Returns ``files``, a line for each file. Raises MissingInput if the merged images of stage 1 are missing;
     EmptySelection if no extended emission is found.
     """
     ciao_part(STAGE, config, layout, force=force)
@@ -53,7 +54,7 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
     need("pyxt-hpc process-data", *_images(layout), *geometries)
     datasets = find_datasets(config, layout)
     circles = [layout.response_region(dataset.name) for dataset in datasets]
-    # with nothing to find there is nothing to fail in
+    # If all regions are drawn by hand, detection is skipped, and cannot fail.
     by_hand = all(check_regular(path) and not is_untouched(path) for path in drawn)
     found = [layout.detection / SOURCES] if config.detection == "wavdetect" else []
     step = Step(
@@ -75,7 +76,8 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
     written = outcome.facts["written"] if made else ()
     said = [f"{path}: {'written' if str(path) in written else _whose(path)}" for path in (*drawn, *circles)]
     if made and not by_hand:
-        said.append(f"{layout.proposal_picture}: {outcome.facts['sources']} point sources found; look at it")
+        found = several(outcome.facts["sources"], "point source")
+        said.append(f"{layout.proposal_picture}: {found} found; look at it")
     return StageResult(made, {}, {"files": said})
 
 
@@ -96,7 +98,7 @@ def _propose(
         sources = read_sources(list_of)
         kept = outside_core(sources, proposal.core)
         in_core = len(sources) - len(kept)
-        log.info("wavdetect found %d sources, %d of them the core of the cluster", len(sources), in_core)
+        log.info("wavdetect found %d sources, of which %d are the core of the cluster", len(sources), in_core)
         proposal = replace(proposal, sources=kept)
     texts |= {
         layout.sources_reg: sources_text(proposal),

@@ -1,4 +1,4 @@
-"""Stage 2: point sources out, flares out, and the surface brightness of what is left."""
+"""Stage 2: remove point sources and flares, and make the surface brightness of the remaining events."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -35,29 +35,29 @@ from pyxt_hpc.steps import Facts, StageResult, Step, StepResult, run_if_outdated
 log = logging.getLogger(__name__)
 
 STAGE = "remove-sources"
-# passes of flare cleaning: name in file names, energies [eV]; the second has more counts
+# Passes of flare cleaning: name in file names, energies [eV]. The second has more counts.
 _PASSES = (("hiE", PARTICLES_EV), ("fullE", (300.0, 12000.0)))
-_MIN_QUIET_SHARE = 0.5  # of the time that is left
-_MAX_CLUSTER_SHARE = 0.05  # of a background's counts, worth a warning
-_FILL_PIXELS = 4.0  # sigma of the Gaussian that fills holes; widened until all are full
+_MIN_QUIET_SHARE = 0.5  # a smaller fraction of quiet time gives a warning
+_MAX_CLUSTER_SHARE = 0.05  # a larger fraction of cluster counts in a background gives a warning
+_FILL_PIXELS = 4.0  # sigma of the Gaussian that fills holes; it is doubled until all holes are filled
 
 
 def remove_sources(
     config: ClusterConfig, layout: Layout, *, fill: bool = False, force: bool = False
 ) -> StageResult:
-    """Exclude ``sources.reg``, cut flares out, and make the surface brightness without either.
+    """Remove the sources of ``sources.reg`` and flares, and make the surface brightness without them.
 
-    ``fill``: also an image with the holes filled, for the eye only.
+    ``fill``: also make an image with filled holes, for display only.
 
-    Returns the facts of `_clean_observation` of each ObsID. Raises MissingInput if sources.reg or what stage
-    1 makes is missing; EmptySelection if an observation has hardly any time without flares, or no event
+    Returns the facts of `_clean_observation` for each ObsID. Raises MissingInput if sources.reg or a product
+    of stage 1 is missing; EmptySelection if an observation has hardly any time without flares, or no event
     outside the sources.
     """
     ciao_part(STAGE, config, layout, force=force)
     need_regions(layout.sources_reg)
     need("pyxt-hpc process-data", *map(layout.filtered_events, config.observation_ids))
     need_current(layout, "process-data", config.observation_ids)
-    # syntax first: a slip of the pen is told before anything is computed
+    # Read regions first, so that syntax errors are reported before the computation.
     regions = _read_regions(layout, config.observation_ids)
     outcomes: dict[str, StepResult] = {}
     for obsid in counted(STAGE, "observation", config.observation_ids):
@@ -124,7 +124,7 @@ def _clean_observation(
         write_gti(layout.good_times(obsid, name), good, events.header)
         write_light_curve(layout.light_curve(obsid, name), done.curve, events.header)
     gti = times[-1]
-    share = _total(gti) / _total(chosen)  # of the times that a person chose, if one did
+    share = _total(gti) / _total(chosen)  # relative to the times that a person chose, if any
     if share < _MIN_QUIET_SHARE:
         log.warning("ObsID %s: only %.0f%% of the time is quiet", obsid, 100 * share)
 
@@ -166,11 +166,10 @@ def _clean(
     obsid: str,
     layout: Layout,
 ) -> tuple[list[CleanedCurve], list[dict[int, NDArray[np.float64]]]]:
-    """Both passes: particles ``outside`` the sources, then all energies outside sources and cluster peak.
+    """Do both passes: particles outside the sources, then all energies also outside the cluster's peak.
 
-    With the good times of each chip that are left after each.
-
-    The picture is drawn in any case: after a failure it shows why.
+    Returns the curve of each pass, and the good times of each chip after each pass. The picture is also drawn
+    after a failure, to show its reason.
     """
     passes: list[CleanedCurve] = []
     times: list[dict[int, NDArray[np.float64]]] = []
@@ -192,7 +191,7 @@ def _clean(
 
 
 def _times_to_clean(events: EventList, own: Path) -> dict[int, NDArray[np.float64]]:
-    """Good time of each chip, within that of a file of good times if there is one."""
+    """Good times of each chip, within those of the file `own` if it exists."""
     if not check_regular(own):
         return dict(events.gti)
     chosen = read_gti(own)
@@ -240,15 +239,16 @@ def _brightness(
         values = field.brightness
         ra, dec = field.grid.centres()
         values[contains(regions.sources, ra, dec, regions.frames)] = np.nan
-        note = "sources and flares out"
+        note = "without sources and flares"
         write_field_image(
-            layout.source_free_brightness, values, field, "count s-1 arcmin-2", note, step.fingerprint
-        )
+            layout.source_free_brightness, values, field, layout.name, "count s-1 arcmin-2", note,
+            step.fingerprint,
+        )  # fmt: skip
         if fill:
-            note += "; holes filled from around them: for the eye only"
+            note += "; holes are filled from their surroundings, for display only"
             write_field_image(
-                layout.filled_brightness, _filled(values, field), field, "count s-1 arcmin-2", note,
-                step.fingerprint,
+                layout.filled_brightness, _filled(values, field), field, layout.name, "count s-1 arcmin-2",
+                note, step.fingerprint,
             )  # fmt: skip
         return {"findings": list(_cluster_in_background(field, obsids, layout, regions))}
 
@@ -258,7 +258,7 @@ def _brightness(
 def _cluster_in_background(
     field: MergedField, obsids: tuple[str, ...], layout: Layout, regions: FieldRegions
 ) -> Iterator[str]:
-    """What to say of a region for the background that holds much of the cluster."""
+    """Warning if the region for the background holds much emission of the cluster."""
     without = [obsid for obsid in obsids if not check_regular(layout.background_events(obsid))]
     if regions.background is None or not without:
         return
@@ -270,14 +270,14 @@ def _cluster_in_background(
     if share is not None and share > _MAX_CLUSTER_SHARE:
         yield (
             f"{regions.background.path}: about {share:.0%} of its 0.5-7 keV counts are the cluster's, by a "
-            f"beta-model of the field: the background of ObsID {', '.join(without)} is too high by as much; "
-            "draw it farther out, or give blank-sky files"
+            f"beta model of the field, so the background of ObsID {', '.join(without)} is too high by this "
+            "fraction; draw it farther out, or supply blank-sky files"
         )
 
 
 def _filled(values: NDArray[np.float64], field: MergedField) -> NDArray[np.float64]:
-    """Holes filled by a Gaussian mean of what is around them, where chips were."""
-    # 37 MiB and 0.2 s that only this needs
+    """Image with holes on chips filled by a Gaussian mean of their surroundings."""
+    # Imported here because it takes 37 MiB and 0.2 s.
     from astropy.convolution import Gaussian2DKernel, convolve_fft, interpolate_replace_nans
 
     filled = values.copy()

@@ -1,1 +1,1 @@
-"""Radial profiles of clusters: brightness, density, temperature, and what they say about the gas."""
+"""Radial profiles of clusters: brightness, density, temperature, and derived gas properties and masses."""

@@ -1,4 +1,4 @@
-"""The whole analysis of a profile: from a bundle to shells of gas."""
+"""The analysis of a profile, from a bundle to shells of gas."""
 
 import logging
 from collections.abc import Callable
@@ -38,46 +38,47 @@ log = logging.getLogger(__name__)
 FloatArray = NDArray[np.float64]
 
 _MODEL_DRAWS = 100
-"""Of the density by brightness at most: each takes as long as many of the shells."""
+"""Largest number of draws of the density model, since one takes as long as many draws of the shells."""
 
 _POOR_SIGMA = 8.0
-"""Standard deviations of C above which a model of the brightness is told to be wrong."""
+"""Excess of C [standard deviations] above which a warning says that the brightness model does not fit."""
 
 _STEADY = 25.0
-"""Least smoothing where no temperature of a single shell is asked for: second differences of ln kT of 20%.
+"""Smallest smoothing for sums over shells: second differences of ln kT are expected to be about 0.2.
 
-Shells of few counts have temperatures that scatter by factors, upwards more than downwards, and hot gas is
-fainter for its density. What sums up shells, as the mass of the gas, would be too high by as much as it is in
-the draws once more, so that its intervals would miss the truth twice.
+Temperatures of shells with few counts scatter by large factors, more upwards than downwards, and hotter gas
+is fainter at the same density. Without smoothing, sums over shells, such as the gas mass, would be biased
+high in the best fit, and by the same amount again in the draws, so that their intervals would not cover the
+truth.
 """
 
 
 @dataclass(frozen=True)
 class ProfileOptions:
-    """How a profile is made.
+    """Options of a profile.
 
     Parameters
     ----------
     centre
         ``peak``, ``centroid``, or right ascension and declination.
     elliptical
-        Along ellipses instead of circles.
+        Whether to use ellipses instead of circles.
     sector
-        First and last angle [deg], counterclockwise from the right of the images; None: all around.
+        First and last angle [deg], counterclockwise from the right of the images; None: all angles.
     band_keV
-        Of the brightness.
+        Energy band of the brightness.
     counts, signal_to_noise
-        Net counts or S/N of every annulus that gets a spectrum; neither: the S/N of the configuration.
+        Net counts or S/N of every annulus with a spectrum; both None: the S/N of the configuration.
     r_max
-        Largest radius of a spectrum [arcsec]; None: as far as there are whole annuli.
+        Largest radius of a spectrum [arcsec]; None: as far as there are complete annuli.
     edge
-        Range in which an edge of the density is looked for [arcsec]; None: nowhere.
+        Range in which a density jump is fitted [arcsec]; None: no such fit.
     smoothing
-        Of ln kT from shell to shell (see `ShellFit`).
+        Weight of the smoothing of ln kT between shells (see `ShellFit`).
     draws
-        Monte Carlo draws that tell errors.
+        Number of Monte Carlo draws for errors.
     seed
-        Of these.
+        Seed of the draws.
     """
 
     centre: str = "peak"
@@ -108,13 +109,13 @@ class ProfileOptions:
         ):
             first, last = self.sector
             raise ConfigError(
-                f"sector from {first:g} to {last:g} degrees: expected first < last and at most 360 between; "
-                "one across 0 is 330 390"
+                f"sector from {first:g} to {last:g} degrees: expected first < last, at most 360 apart; "
+                "for a sector across 0, write 330 390"
             )
 
     @property
     def tag(self) -> str:
-        """What tells products of this profile from those of another, for names of files."""
+        """Part of file names that identifies the sector; empty without a sector."""
         return "" if self.sector is None else f"_sector-{self.sector[0]:g}-{self.sector[1]:g}"
 
 
@@ -125,39 +126,39 @@ class ClusterProfile:
     Attributes
     ----------
     name, options
-        Of the cluster, and how the profile was made.
+        Name of the cluster, and options of the profile.
     fingerprint
-        Of the bundle.
+        Fingerprint of the bundle.
     frame, ra_deg, dec_deg
         Centre on the images and on the sky (ICRS).
     kpc_per_arcsec, redshift, abundance_table
-        Of the cluster.
+        Scale, redshift and abundance table of the cluster.
     band, rings
-        Brightness in the soft band, in rings of the width of a pixel.
+        Brightness in the soft band, in rings with the width of a pixel.
     beta_models
-        With one and two components.
+        Beta models with one and two components.
     edge
-        If one was looked for.
+        Density jump; None if none was asked for.
     density
-        By the brightness.
+        Density model fitted to the brightness.
     annuli, rows
-        Where spectra were taken, and the fit of each for itself (ROW_DTYPE; norms of whole annuli).
+        Annuli of the spectra, and a separate fit of each (ROW_DTYPE; norms of whole annuli).
     projection
-        (n, n) share of the shells' emission in the annuli.
+        (n, n) fraction of each shell's emission in each annulus.
     deprojection
         The joint fit of all shells.
     geometry
-        Of the shells.
+        Volumes and radii of the shells.
     gas, gas_draws
-        What the shells are: of the best fit (n,), and of the draws (n_draw, n).
+        Gas properties of the shells for the best fit (n,) and for the draws (n_draw, n).
     shells
-        68% intervals of every quantity of `Gas`, NaN where nothing is known.
+        68% intervals of every quantity of `Gas`, NaN where unknown.
     status
-        (n,) words about each shell.
+        (n,) status of each shell in words.
     entropy_fit
-        None where too few shells are known.
+        Fit of the entropy profile; None if too few shells are known.
     core
-        Classification.
+        Classification of the core.
     """
 
     name: str
@@ -188,7 +189,7 @@ class ClusterProfile:
 
     @property
     def beta_model(self) -> BetaProfile:
-        """That of the two whose parameters are worth it."""
+        """Beta model with the lower Bayesian information criterion."""
         return preferred(*self.beta_models)
 
 
@@ -200,14 +201,14 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
     bundle, config
         The cluster.
     options
-        How.
+        Options of the profile.
 
     Raises
     ------
     ConfigError
-        If options cannot be, or the cluster has no distance.
+        If an option is out of range, or the redshift is 0.
     EmptySelection
-        If centre, sector or counts leave nothing to make a profile of.
+        If centre, sector or counts leave too few data for a profile.
     """
     scale = kpc_per_arcsec(config)
     if not scale:
@@ -236,7 +237,7 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
     edges_kpc = annuli.edges * scale
     distance = float(cosmology(config).angular_diameter_distance(bundle.redshift).to_value("kpc"))
     light = _Light(band, edges_kpc, distance, bundle)
-    # how the density runs within shells does not depend on the temperature of the shells
+    # The shape of the density within shells hardly depends on their temperatures.
     first = light.rate(rows["kT"], rows["abundance"])
     shape = fit_density(rings, beta, scale, first, [first], rng).best
     fit = ShellFit(spectra, projection_matrix(edges_kpc, lambda r: shape(r) ** 2), options.smoothing)
@@ -258,8 +259,8 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
     )
     if density.statistic > density.n_bins + _POOR_SIGMA * np.sqrt(2.0 * density.n_bins):
         log.warning(
-            "%s: the brightness is no smooth sphere (C = %.0f in %d rings): how the density runs within "
-            "shells and beyond the last one is taken from a model that does not fit",
+            "%s: the brightness is not that of a smooth sphere (C = %.0f in %d rings), so the shape of the "
+            "density within and beyond the shells comes from a model that does not fit",
             bundle.name, density.statistic, density.n_bins,
         )  # fmt: skip
     geometry = ShellGeometry.of(edges_kpc, density.best)
@@ -306,18 +307,18 @@ def analyse(bundle: Bundle, config: ClusterConfig, options: ProfileOptions) -> C
 
 @dataclass(frozen=True, eq=False)
 class _Light:
-    """How bright gas of a density is.
+    """Relation between the density of gas and its count rate.
 
     Parameters
     ----------
     band
-        In which.
+        Energy band of the rate.
     edges_kpc
-        (n + 1,) of shells.
+        (n + 1,) edges of shells.
     distance_kpc
         Angular diameter distance.
     bundle
-        Has redshift and table of abundances.
+        Bundle with redshift and abundance table.
     """
 
     band: SoftBand
@@ -330,9 +331,9 @@ class _Light:
         return norm_per_measure(hydrogen_per_electron, self.distance_kpc, self.bundle.redshift)
 
     def rate(self, kT: FloatArray, abundance: FloatArray) -> Callable[[FloatArray], FloatArray]:
-        """Rate in the band of n_e^2 = 1 cm^-6 in 1 kpc^3 by its radius [kpc].
+        """Function of radius [kpc] for the rate in the band of gas with n_e^2 = 1 cm^-6 in 1 kpc^3.
 
-        Of temperatures and abundances (n,) of the shells; where they are NaN the neighbours' hold.
+        `kT` and `abundance` (n,) are those of the shells; where they are NaN, neighbours are interpolated.
         """
         known = np.isfinite(kT)
         middle = np.sqrt(0.5 * (self.edges_kpc[1:] ** 2 + self.edges_kpc[:-1] ** 2))[known]
@@ -342,7 +343,7 @@ class _Light:
 
 
 def _gas(shells: Shells, steady: Shells, geometry: ShellGeometry, light: _Light) -> Gas:
-    """Gas in shells, its mass by those of steady temperatures."""
+    """Gas in shells; its mass is that of the fit with smoothed temperatures."""
     table, per_measure = light.bundle.abundance_table, float(light.norm(1.0))
     n_e, steady_n_e = (
         density_of_norm(each.norm, each.abundance, geometry.volume_kpc3, per_measure, table)

@@ -1,4 +1,4 @@
-"""Annuli with enough counts for a spectrum each."""
+"""Annuli that each have enough counts for a spectrum."""
 
 from dataclasses import dataclass, replace
 
@@ -14,25 +14,25 @@ from pyxt_hpc.profiles.centre import Frame
 FloatArray = NDArray[np.float64]
 
 WIDENING = 1.2
-"""An annulus ends no further in than this factor beyond its beginning: finer shells tell nothing new."""
+"""Smallest ratio of outer to inner radius: finer shells give no more information."""
 
 _INNERMOST_PIXELS = 2
 _MIN_COMPLETE = 0.3
-"""Share of an annulus, or of its part in the sector, that must be live."""
+"""Fraction of an annulus, or of its part in the sector, that must be live."""
 
 _QUADRATURE = 400
 
 
 @dataclass(frozen=True, eq=False)
 class Annuli:
-    """Annuli about a centre.
+    """Annuli around a centre.
 
     Parameters
     ----------
     limits
-        (n + 1,) a pixel is in the annulus between whose limits its distance is, from 0 [pixels].
+        (n + 1,) limits of the distances of an annulus's pixels from the centre, from 0 [pixels].
     edges
-        (n + 1,) the same as radii of circles with the area of these pixels [arcsec].
+        (n + 1,) radii of circles with the area of all pixels within each limit [arcsec].
     frame
         Centre, ellipses and sector.
     pixel_arcsec
@@ -49,24 +49,24 @@ class Annuli:
 
     @property
     def area_arcmin2(self) -> FloatArray:
-        """Of whole annuli, sector or not, (n,)."""
+        """Area of whole annuli (n,), also if there is a sector."""
         return np.pi * np.diff(self.edges**2) / 3600.0
 
     def labels(self, shape: tuple[int, int]) -> NDArray[np.int64]:
-        """Number of the annulus at every pixel, (ny, nx), from 1; 0 where there is none."""
+        """Number (ny, nx) of each pixel's annulus, from 1; 0 outside all annuli."""
         number = np.searchsorted(self.limits, self.frame.radius(shape), side="right")
         return np.where((number <= len(self)) & self.frame.inside(shape), number, 0)
 
     def brightness(self, model: BetaProfile, shape: tuple[int, int], margin: int = MARGIN) -> FloatArray:
-        """What a model expects of every pixel, also in a margin about the images."""
+        """Model brightness of every pixel, including a margin around the images."""
         frame = replace(self.frame, row=self.frame.row + margin, col=self.frame.col + margin)
         return model.cluster(frame.radius((shape[0] + 2 * margin, shape[1] + 2 * margin)) * self.pixel_arcsec)
 
     def share_in_images(self, model: BetaProfile, shape: tuple[int, int]) -> FloatArray:
-        """Brightness of the pixels of every annulus over that of the whole annulus in closed form, (n,).
+        """Fraction (n,) of the model flux of every annulus that its pixels on the images have.
 
-        It is below 1 where annuli reach out of the images or are cut by a sector, and about 1 where they are
-        made of few pixels.
+        It is below 1 for annuli that extend beyond the images or have a sector. For annuli of few pixels, it
+        may differ slightly from 1.
         """
         labels = self.labels(shape)
         pixels = np.bincount(labels.ravel(), self.brightness(model, shape, 0).ravel(), len(self) + 1)[1:]
@@ -86,20 +86,20 @@ def choose_annuli(
     signal_to_noise: float | None = None,
     r_max: float | None = None,
 ) -> Annuli:
-    """Put rings together, from the centre outwards, until each annulus has enough.
+    """Join rings into annuli, from the centre outwards, until each annulus has enough counts.
 
-    What does not make a whole annulus in the end is left out.
+    Outer rings that do not complete an annulus are left out.
 
     Parameters
     ----------
     rings
-        Of the width of a pixel, in the band of the spectra.
+        Rings with the width of a pixel, in the band of the spectra.
     frame, pixel_arcsec
-        Of the rings.
+        Frame and pixel side of the rings.
     counts, signal_to_noise
-        Net counts, or S/N, that every annulus must reach; one of them.
+        Net counts, or S/N, that every annulus must reach; give one of them.
     r_max
-        No annulus reaches further [arcsec].
+        Largest radius of an annulus [arcsec].
 
     Raises
     ------
@@ -131,7 +131,7 @@ def choose_annuli(
             wanted += f" within r-max {r_max:g} arcsec"
         raise EmptySelection(
             f"{len(limits) - 1} annuli with {wanted} (there are {total:.0f} net counts within "
-            f"{rings.edges[-1]:.0f} arcsec): a profile needs two or more; ask for less, or choose another "
-            "centre or sector"
+            f"{rings.edges[-1]:.0f} arcsec): a profile needs two or more; ask for fewer counts or a lower "
+            "S/N, or choose another centre or sector"
         )
     return Annuli(np.array(limits), rings.edges[limits], frame, pixel_arcsec)

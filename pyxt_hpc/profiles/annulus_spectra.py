@@ -1,4 +1,4 @@
-"""Spectra of annuli: each fitted for itself, and all in one array for the fit of shells."""
+"""Spectra of annuli: a separate fit of each, and all in one array for the joint fit of shells."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,6 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.fit.brightness.sky import BETA_TIMES_IMAGE, SkyBrightness
-from pyxt_hpc.fit.extraction.background import background_share
 from pyxt_hpc.fit.region_map import regions_of_labels
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.profiles.annuli import Annuli
@@ -21,25 +20,25 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class AnnulusSpectra:
-    """The bins of the spectra of all annuli, side by side.
+    """The bins of the spectra of all annuli, concatenated.
 
     Parameters
     ----------
     annulus
-        (n_bin,) which annulus each bin is of.
+        (n_bin,) annulus of each bin.
     source, background
-        (n_bin,) counts.
+        (n_bin,) counts of source and background spectrum.
     smooth
         (n_bin,) smooth expectation of the background spectrum's counts.
     ratio
-        (n_bin,) background exposure per source exposure.
+        (n_bin,) background exposure over source exposure.
     kT
-        (n_kT,) temperatures [keV] of the model, linear between them.
+        (n_kT,) temperatures [keV] of the model, which is linear between them.
     hhe, metals
-        (n_kT, n_bin) counts expected of gas whose norm in the whole annulus is 1: of H and He, and of metals
-        at abundance 1.
+        (n_kT, n_bin) expected counts for norm 1 in the whole annulus: from H and He, and from metals at
+        abundance 1.
     options
-        Of the fits.
+        Options of the fits.
     """
 
     annulus: NDArray[np.int64]
@@ -56,24 +55,24 @@ class AnnulusSpectra:
 def fit_annuli(
     bundle: Bundle, config: ClusterConfig, annuli: Annuli, model: BetaProfile
 ) -> tuple[np.ndarray, AnnulusSpectra]:
-    """Extract the spectra of annuli, and fit each for itself.
+    """Extract the spectra of annuli, and fit each separately.
 
     Parameters
     ----------
     bundle, config
         The cluster.
     annuli
-        Which.
+        The annuli.
     model
-        Brightness by which parts that are not live, not in the sector or outside of the images are made up
-        for: norms are of whole annuli.
+        Brightness model that corrects norms to whole annuli, for parts that are not live, outside the sector
+        or outside the images.
 
     Returns
     -------
     rows : (n,) ROW_DTYPE
-        As `fit-spectra` stores them, but for the norms.
+        Results as `fit-spectra` stores them, except that norms are those of whole annuli.
     spectra : AnnulusSpectra
-        For `deprojection.fit_shells`; nH is that of the bundle.
+        Spectra for `deprojection.fit_shells`, with nH of the bundle.
 
     Raises
     ------
@@ -99,9 +98,7 @@ def fit_annuli(
         )
     observations, levels = fits.observations, fits.observations.levels()
     nH = int(np.abs(observations.nH - bundle.nH).argmin())
-    per_observation = np.add.reduceat(spectra.background, observations.first_bin[:-1], axis=1)
-    whole = np.add.reduceat(observations.background_shape, observations.first_bin[:-1])
-    part = np.repeat(background_share(per_observation, whole), np.diff(observations.first_bin), axis=1)
+    expected_background = fits.smooth_background(spectra)
     parts = []
     for i, level in enumerate(fits.levels_of(spectra).tolist()):
         starts = levels[level][:-1]
@@ -112,7 +109,7 @@ def fit_annuli(
                 np.full(len(used), i),
                 np.add.reduceat(spectra.source[i], starts)[used],
                 np.add.reduceat(spectra.background[i], starts)[used],
-                np.add.reduceat(observations.background_shape * part[i], starts)[used],
+                np.add.reduceat(expected_background[i], starts)[used],
                 spectra.ratio[i, starts][used],
                 *(
                     np.add.reduceat(rates[nH] * exposure, starts, axis=1)[:, used]

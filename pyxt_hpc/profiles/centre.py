@@ -1,4 +1,4 @@
-"""Where a profile has its centre, and the ellipses or sectors it runs along."""
+"""The centre of a profile, and its ellipses or sector."""
 
 import logging
 from dataclasses import dataclass, field, replace
@@ -16,16 +16,16 @@ from pyxt_hpc.fit.brightness.beta_model import fit_beta_model, image_for_peak
 log = logging.getLogger(__name__)
 
 CENTRES = ("peak", "centroid")
-"""Ways to find a centre; anything else is a place on the sky."""
+"""Methods that find a centre; any other text is a position on the sky."""
 
 _FINE_SMOOTHING = 3.0
-"""Standard deviation of the Gaussian under which the peak is placed [pixels]."""
+"""Standard deviation of the Gaussian that smooths the image for the position of the peak [pixels]."""
 
 _NEAR_PEAK = 16.0
-"""... within so many pixels of the peak under a wide Gaussian, so that no noise is taken for it."""
+"""Largest distance [pixels] of the peak from that of a wider Gaussian, which noise hardly affects."""
 
 _LIVE_ABOUT_PEAK = 0.8
-"""A peak with fewer live pixels about it may be the edge of a hole."""
+"""Smallest fraction of live pixels around a peak; a peak with fewer may be beside a hole."""
 
 _CENTROID_PART = 0.5
 """Radius of the circle of the centroid, over the distance to the nearest border."""
@@ -33,33 +33,34 @@ _CENTROID_PART = 0.5
 _MAX_STEPS = 50
 
 _COUNTED = 128.0
-"""Circles up to so many pixels are not quite as large as their pixels together."""
+"""Radius [pixels] up to which areas of circles are counted in pixels, since both differ noticeably."""
 
 
 @dataclass(frozen=True)
 class Frame(Ellipse):
-    """Coordinates of a profile on the images: similar ellipses, perhaps only a sector of them.
+    """Coordinates of a profile on the images: similar ellipses, optionally within a sector.
 
     Parameters
     ----------
     sector
         First and last angle [deg], counterclockwise from the axis of columns (to the right in DS9); None:
-        all.
+        all angles.
     """
 
     sector: tuple[float, float] | None = field(default=None, kw_only=True)
 
     @property
     def turn(self) -> float:
-        """Share of the full turn that the sector has."""
+        """Fraction of the full circle that the sector covers."""
         if self.sector is None:
             return 1.0
         return ((self.sector[1] - self.sector[0]) % 360.0 or 360.0) / 360.0
 
     def area_radii(self, limits: NDArray) -> NDArray[np.float64]:
-        """Radius of the circle that has the area of all pixels nearer than each limit [pixels].
+        """Radius of the circle with the area of all pixels nearer than each limit [pixels].
 
-        What is made of pixels has an edge there: nearer than 1 pixel there may be one, whose circle has 0.56.
+        A set of pixels has its effective edge there: for example, a single pixel within the limit 1 has the
+        area of a circle of radius 0.56.
         """
         near = limits[limits <= _COUNTED]
         half = int(np.ceil(2.0 * _COUNTED))
@@ -69,7 +70,7 @@ class Frame(Ellipse):
         return np.concatenate([counted, limits[len(near) :].astype(float)])
 
     def inside(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """Which pixels are in the sector, (ny, nx)."""
+        """Mask (ny, nx) of pixels in the sector."""
         if self.sector is None:
             return np.ones(shape, bool)
         y, x = np.ogrid[: shape[0], : shape[1]]
@@ -88,16 +89,16 @@ def find_frame(bundle: Bundle, centre: str, *, elliptical: bool, sector: tuple[f
     centre
         One of `CENTRES`, or right ascension and declination (ICRS) in degrees or as ``10:00:00 +20:00:00``.
     elliptical
-        Along the ellipses of the best elliptical beta-model, instead of circles.
+        Whether to use the ellipses of the best elliptical beta model instead of circles.
     sector
-        As `Frame` has it.
+        As in `Frame`.
 
     Raises
     ------
     ConfigError
         If the centre cannot be read or is outside of the images.
     EmptySelection
-        If nothing is there to find a centre or an ellipse by.
+        If there are too few counts to find a centre or an ellipse.
     """
     smooth = image_for_peak(bundle)
     if not np.isfinite(smooth).any():
@@ -113,7 +114,7 @@ def find_frame(bundle: Bundle, centre: str, *, elliptical: bool, sector: tuple[f
 
 
 def _peak(bundle: Bundle, smooth: NDArray) -> tuple[float, float]:
-    """Brightest place under a narrow Gaussian near the brightest under a wide one."""
+    """Peak of the narrowly smoothed image, near that of the widely smoothed image."""
     row, col = np.unravel_index(np.nanargmax(smooth), smooth.shape)
     fine = image_for_peak(bundle, _FINE_SMOOTHING)
     y, x = np.ogrid[: smooth.shape[0], : smooth.shape[1]]
@@ -122,17 +123,17 @@ def _peak(bundle: Bundle, smooth: NDArray) -> tuple[float, float]:
     beside = np.hypot(y - row, x - col) <= 2.0 * _FINE_SMOOTHING
     if np.mean(bundle.mask[beside] > 0) < _LIVE_ABOUT_PEAK:
         log.warning(
-            "%s: the peak at row %d, column %d is beside pixels that are not live, which may hold the true "
-            "one: look there, and give the centre as 'RA DEC' if so",
+            "%s: the peak at row %d, column %d is beside pixels that are not live, where the true peak may "
+            "be: look there, and give the centre as 'RA DEC' if so",
             bundle.name, row, col,
         )  # fmt: skip
     return float(row), float(col)
 
 
 def _centroid(bundle: Bundle, row: float, col: float) -> tuple[float, float]:
-    """Mean place of the brightness in a circle, found again about itself until it stays.
+    """Centroid of the brightness in a circle, iterated with the circle centred on it.
 
-    A pixel counts if the one on the other side of the centre is live, too: holes would pull.
+    A pixel counts only if the opposite pixel is also live, since holes would shift the centroid.
     """
     brightness = bundle.brightness
     live = np.isfinite(brightness)
@@ -154,7 +155,7 @@ def _centroid(bundle: Bundle, row: float, col: float) -> tuple[float, float]:
                 "the centre as 'RA DEC'"
             )
         moved = (weight @ rows[seen]) / total - row, (weight @ cols[seen]) / total - col
-        # a circle that follows its centroid takes several steps for what one step finds: twice as far
+        # Each step covers only part of the distance, since the circle moves with the centroid: double it.
         row, col = row + 2.0 * moved[0], col + 2.0 * moved[1]
         if np.hypot(*moved) < 0.02:
             break
@@ -171,7 +172,7 @@ def _given(bundle: Bundle, text: str) -> tuple[float, float]:
         ) from None
     col, row = (float(value) for value in bundle.wcs.all_world2pix(ra, dec, 0))
     ny, nx = bundle.mask.shape
-    # written so that NaN fails
+    # This form of the condition is also true for NaN.
     if not (-0.5 <= row < ny - 0.5 and -0.5 <= col < nx - 0.5):
         raise ConfigError(
             f"centre {quoted(text)} is outside of the images of {bundle.name}, "

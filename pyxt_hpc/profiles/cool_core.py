@@ -1,4 +1,4 @@
-"""Whether a cluster has a cool core, by its brightness and by the time its gas takes to cool."""
+"""Classification of cool cores by the concentration of the brightness and by the central cooling time."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ CONCENTRATIONS = ((0.075, "no cool core"), (0.155, "moderate cool core"), (np.in
 """Upper limits of c_SB, Santos et al. 2008 (A&A 483, 35)."""
 
 COOLING_TIMES = ((1.0, "strong cool core"), (7.7, "weak cool core"), (np.inf, "no cool core"))
-"""Upper limits of the central cooling time [Gyr], Hudson et al. 2010 (A&A 513, A37): they are in units of
-h71^-1/2, which is 1 within 2% for Hubble constants from 68 to 74."""
+"""Upper limits of the central cooling time [Gyr], Hudson et al. 2010 (A&A 513, A37). Their unit has the
+factor h71^-1/2, which is 1 within 2% for Hubble constants from 68 to 74."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,15 @@ class Core:
     Parameters
     ----------
     concentration, concentration_error
-        c_SB: brightness within 40 kpc over that within 400 kpc; NaN where the profile does not reach so far.
+        c_SB, flux within 40 kpc over that within 400 kpc; NaN if the profile does not reach 400 kpc.
     by_concentration
-        What it says, or why it is unknown.
+        Class by c_SB, or why it is unknown.
     cooling_time, cooling_time_lo, cooling_time_hi
-        Of the innermost shell [Gyr].
+        Cooling time of the innermost shell with its 68% interval [Gyr].
     cooling_radius_kpc
-        Where that is. The gas within it cools faster: a cool core is a cool core, but further out "no cool
-        core" may be wrong.
+        Radius of this shell. Gas within it cools faster, so that a large radius may hide a cool core.
     by_cooling_time
-        What it says.
+        Class by the cooling time, or why it is unknown.
     """
 
     concentration: float
@@ -45,16 +44,16 @@ class Core:
 
 
 def concentration(rings: Rings, kpc_per_arcsec: float, constant: float) -> tuple[float, float]:
-    """c_SB with its Poisson error; NaN where the rings do not reach 400 kpc.
+    """c_SB with its Poisson error; NaN if the rings do not reach 400 kpc.
 
     Parameters
     ----------
     rings
-        About the peak; what is not live in a ring has the brightness of the rest.
+        Rings around the peak; the dead part of a ring is given the brightness of its live part.
     kpc_per_arcsec
         Scale.
     constant
-        What the background leaves everywhere [count s^-1 arcmin^-2].
+        Residual background [count s^-1 arcmin^-2].
     """
     edges = rings.edges * kpc_per_arcsec
     if edges[-1] < OUTER_KPC:
@@ -68,7 +67,7 @@ def concentration(rings: Rings, kpc_per_arcsec: float, constant: float) -> tuple
     area = np.diff(rings.edges**2)
 
     def part(outer: float) -> np.ndarray:
-        """Share of every ring within a radius."""
+        """Area of every ring within a radius [arcsec^2, over pi]."""
         inside = (outer**2 - edges[:-1] ** 2) / np.diff(edges**2)
         return np.asarray(area * np.clip(inside, 0.0, 1.0))
 
@@ -84,16 +83,16 @@ def concentration(rings: Rings, kpc_per_arcsec: float, constant: float) -> tuple
 def classify(
     c_sb: tuple[float, float], cooling_time: tuple[float, float, float], cooling_radius_kpc: float
 ) -> Core:
-    """Put both numbers into words.
+    """Classify the core by both numbers.
 
     Parameters
     ----------
     c_sb
-        From `concentration`.
+        Result of `concentration`.
     cooling_time
-        Of the innermost shell, with both ends of its interval [Gyr].
+        Cooling time of the innermost shell, with both ends of its interval [Gyr].
     cooling_radius_kpc
-        Of that shell.
+        Radius of that shell.
     """
     return Core(
         *c_sb,

@@ -15,25 +15,25 @@ from pyxt_hpc.profiles.brightness.rings import Rings
 from pyxt_hpc.provenance import software
 
 _SIGNAL_TO_NOISE, _WIDENING = 3.0, 1.05
-"""Rings of the table of brightness are put together until they have this S/N and are so wide."""
+"""S/N, and ratio of outer to inner radius, to which rings are joined for the table of the brightness."""
 
-_RADII = "of circles with the area of the pixels within; of ellipses the geometric mean of the axes"
+_RADII = "that of a circle with the area of the pixels within; for ellipses, the geometric mean of the axes"
 
 _GAS = {
-    "n_e": ("cm-3", "electron density, root of the mean square in the shell"),
+    "n_e": ("cm-3", "electron density, root mean square in the shell"),
     "kT": ("keV", "temperature of the shell"),
-    "abundance": ("", "[solar] of the shell; no interval where it is frozen"),
+    "abundance": ("", "abundance [solar] of the shell; without an interval if it is frozen"),
     "pressure": ("keV cm-3", "n_e kT"),
     "entropy": ("keV cm2", "kT n_e^(-2/3)"),
     "cooling_time": ("Gyr", "3/2 (n_e + n_i) kT/(n_e n_H Lambda)"),
-    "gas_mass": ("solMass", "of the gas within the outer radius"),
+    "gas_mass": ("solMass", "gas mass within the outer radius"),
 }
 """Unit and meaning of every field of `thermodynamics.Gas`."""
 
 _PROJECTED = {
-    "kT": ("keV", "temperature of a fit of the annulus alone"),
-    "abundance": ("", "[solar] of a fit of the annulus alone"),
-    "norm": ("10**14 cm-5", "norm of the whole annulus, sector or not, fitted alone"),
+    "kT": ("keV", "temperature from a fit of the annulus alone"),
+    "abundance": ("", "abundance [solar] from a fit of the annulus alone"),
+    "norm": ("10**14 cm-5", "norm of the whole annulus from a fit of the annulus alone"),
 }
 
 
@@ -52,25 +52,25 @@ def _with_interval(
 
 
 def shell_table(profile: ClusterProfile) -> Table:
-    """Everything about annuli and shells, a row each, with the covariances of density and temperature."""
+    """Table of annuli and shells, a row for each, with the covariances of density and temperature."""
     edges, scale = profile.annuli.edges, profile.kpc_per_arcsec
     geometry, rows = profile.geometry, profile.rows
     table = Table(meta=_description(profile))
     table["r_in"] = _column(edges[:-1], "arcsec", f"inner radius, {_RADII}")
     table["r_out"] = _column(edges[1:], "arcsec", "outer radius")
-    table["r"] = _column(geometry.radius_kpc / scale, "arcsec", "where the density is that of the column n_e")
+    table["r"] = _column(geometry.radius_kpc / scale, "arcsec", "radius where the density is n_e")
     for name in ("r_in", "r_out", "r"):
         table[f"{name}_kpc"] = _column(table[name] * scale, "kpc", f"the same as {name}")
         table[f"{name}_kpc"].unit = "kpc"
-    table["area"] = _column(profile.annuli.area_arcmin2, "arcmin2", "of the whole annulus, sector or not")
-    table["counts"] = _column(rows["counts"], "ct", "in the band of the spectra")
-    table["background_counts"] = _column(rows["background_counts"], "ct", "expected among counts")
+    table["area"] = _column(profile.annuli.area_arcmin2, "arcmin2", "area of the whole annulus")
+    table["counts"] = _column(rows["counts"], "ct", "counts in the band of the spectra")
+    table["background_counts"] = _column(rows["background_counts"], "ct", "expected background among them")
     for name, (unit, meaning) in _PROJECTED.items():
         values = {"value": rows[name], "low": rows[f"{name}_lo"], "high": rows[f"{name}_hi"]}
         _with_interval(table, f"projected_{name}", unit, meaning, values)
-    table["projected_goodness"] = _column(rows["goodness"], "", "of this fit, in standard deviations")
+    table["projected_goodness"] = _column(rows["goodness"], "", "goodness of this fit [sigma]")
     flags = [flag_names(value) for value in rows["flags"].tolist()]
-    table["projected_flags"] = Column(flags, dtype=str, description="of this fit")
+    table["projected_flags"] = Column(flags, dtype=str, description="flags of this fit")
     frozen = np.ptp(profile.gas_draws.abundance, axis=0) == 0
     for name, (unit, meaning) in _GAS.items():
         interval = profile.shells[name]
@@ -78,27 +78,29 @@ def shell_table(profile: ClusterProfile) -> Table:
         if name == "abundance":
             values |= {end: np.where(frozen, np.nan, values[end]) for end in ("low", "high")}
         _with_interval(table, name, unit, meaning, values)
-    table["status"] = Column(profile.status, dtype=str, description="of the shell")
+    table["status"] = Column(profile.status, dtype=str, description="status of the shell")
     brightness = profile.density.draws(geometry.radius_kpc)
     low, high = np.percentile(brightness, (15.865, 84.135), axis=0)
     values = {"value": profile.density.best(geometry.radius_kpc), "low": low, "high": high}
-    _with_interval(table, "n_e_brightness", "cm-3", "electron density by the brightness, at r", values)
+    _with_interval(table, "n_e_brightness", "cm-3", "electron density from the brightness, at r", values)
     for name, one, other, unit in (
         ("cov_n_e_n_e", "n_e", "n_e", "cm-6"),
         ("cov_n_e_kT", "n_e", "kT", "keV cm-3"),
         ("cov_kT_kT", "kT", "kT", "keV2"),
     ):
         table[name] = _column(
-            _covariance(profile, one, other), unit, f"covariance of {one} here with {other} of every shell"
+            _covariance(profile, one, other),
+            unit,
+            f"covariance of {one} of this shell with {other} of every shell",
         )
     table["projection"] = _column(
-        profile.projection, "", "share of every shell's emission that is seen in this annulus"
+        profile.projection, "", "fraction of every shell's emission in this annulus"
     )
     return table
 
 
 def _covariance(profile: ClusterProfile, one: str, other: str) -> NDArray[np.float64]:
-    """(n, n) of draws; NaN where a shell's value is unknown."""
+    """Covariance (n, n) of the draws; NaN where a shell's value is unknown."""
     first, second = (getattr(profile.gas_draws, name) for name in (one, other))
     both = (first - first.mean(axis=0)).T @ (second - second.mean(axis=0)) / (len(first) - 1)
     for axis, name in enumerate((one, other)):
@@ -108,37 +110,37 @@ def _covariance(profile: ClusterProfile, one: str, other: str) -> NDArray[np.flo
 
 
 def grouped_rings(profile: ClusterProfile) -> Rings:
-    """Rings wide enough to be looked at."""
+    """Rings joined for pictures and tables."""
     return profile.rings.to_signal_to_noise(_SIGNAL_TO_NOISE, _WIDENING)
 
 
 def brightness_table(profile: ClusterProfile) -> Table:
-    """The brightness in the soft band, a row a ring, with the best beta models."""
+    """Table of the brightness in the soft band, a row for each ring, with the best beta models."""
     rings, scale = grouped_rings(profile), profile.kpc_per_arcsec
     table = Table(meta=_description(profile))
     unit = "ct s-1 arcmin-2"
     for name, values, its_unit, meaning in (
         ("r_in", rings.edges[:-1], "arcsec", f"inner radius, {_RADII}"),
         ("r_out", rings.edges[1:], "arcsec", "outer radius"),
-        ("r", rings.radius, "arcsec", "root of the mean square of the live pixels' radii"),
+        ("r", rings.radius, "arcsec", "root mean square radius of the live pixels"),
         ("r_kpc", rings.radius * scale, "kpc", "the same as r"),
-        ("counts", rings.counts, "ct", "in the soft band"),
-        ("background", rings.background, "ct", "expected among counts"),
-        ("background_error", np.sqrt(rings.variance), "ct", "of the background's own counts"),
+        ("counts", rings.counts, "ct", "counts in the soft band"),
+        ("background", rings.background, "ct", "expected background among them"),
+        ("background_error", np.sqrt(rings.variance), "ct", "Poisson error of the background"),
         ("exposure", rings.exposure, "s arcmin2", "vignetted exposure x live solid angle"),
-        ("live", rings.complete, "", "share of the ring, or of its part in the sector, that is live"),
+        ("live", rings.complete, "", "live fraction of the ring, or of its part in the sector"),
         ("brightness", rings.brightness, unit, "(counts - background)/exposure"),
-        ("error", rings.error, unit, "of the brightness, Poisson errors of counts and background"),
+        ("error", rings.error, unit, "Poisson error of the brightness, including that of the background"),
     ):
         table[name] = _column(values, its_unit, meaning)
     for model, name in zip(profile.beta_models, ("beta_model", "double_beta_model"), strict=True):
         values = model.cluster(rings.radius) + model.constant
-        table[name] = _column(values, unit, "best model, its constant included")
+        table[name] = _column(values, unit, "best model, including its constant")
     return table
 
 
 def _description(profile: ClusterProfile) -> dict[str, Any]:
-    """What the profile is of and the numbers that are of the whole of it, for the headers of tables."""
+    """Header of the tables: options, and results that belong to the whole profile."""
     single, double = profile.beta_models
     density, fit = profile.density, profile.deprojection
     gas = {name: float(np.asarray(value)) for name, value in vars(density.best).items()}

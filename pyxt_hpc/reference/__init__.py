@@ -1,1 +1,1 @@
-"""Sherpa as a second engine, and the comparison with it."""
+"""Sherpa as a second engine, and the comparison of both engines."""

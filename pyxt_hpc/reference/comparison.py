@@ -1,4 +1,4 @@
-"""The two engines side by side on a random sample of a cluster's regions."""
+"""Comparison of the two engines on a random sample of a cluster's regions."""
 
 import logging
 import time
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 SEED = 20261121
 MISSED = 1e-3
-"""An engine missed the minimum if the other got lower by more; it may then be 0.03 sigma off, or far."""
+"""An engine missed the minimum if its statistic is higher than the other's by more than this (0.03 sigma)."""
 NOTICEABLE_SIGMA = 0.05
-"""Values that differ by more are worth a look."""
+"""Larger differences of values are marked as noticeable."""
 _UNUSABLE = int(UNUSABLE)
 
 
@@ -41,15 +41,15 @@ class EngineComparison:
     regions
         (n,) of REGION_DTYPE, the sample.
     fast, sherpa
-        (n,) of FIT_DTYPE.
+        (n,) of FIT_DTYPE, results of the two engines.
     judged
         (n,) Sherpa's statistic at the fast engine's values.
     fast_seconds, sherpa_seconds
-        Time of a region [s], mean over the sample, extraction of its spectra included.
+        Mean time per region [s], including the extraction of its spectra.
     free
         Names of the free parameters.
     model
-        What Sherpa fitted, in words.
+        Description of Sherpa's model.
     """
 
     regions: NDArray
@@ -63,45 +63,45 @@ class EngineComparison:
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """(n,) regions that both engines could fit."""
+        """Mask (n,) of regions that both engines could fit."""
         return ((self.fast["flags"] | self.sherpa["flags"]) & _UNUSABLE) == 0
 
     @property
     def statistic_difference(self) -> NDArray[np.float64]:
-        """(n,) statistic of the fast engine less Sherpa's, each at its own values and of its own model."""
+        """Statistic (n,) of the fast engine minus Sherpa's, each at its own values and for its own model."""
         return self.fast["statistic"] - self.sherpa["statistic"]
 
     @property
     def gain(self) -> NDArray[np.float64]:
-        """(n,) how much lower Sherpa's statistic is at the fast engine's values than at Sherpa's own.
+        """Sherpa's statistic (n,) at its own values, minus that at the fast engine's values.
 
-        One model judges both: where it is positive, Sherpa stopped above the minimum.
+        Both are for Sherpa's model, so a positive value means that Sherpa stopped above the minimum.
         """
         return self.sherpa["statistic"] - self.judged
 
     @property
     def same_minimum(self) -> NDArray[np.bool_]:
-        """(n,) usable regions where neither engine missed the minimum."""
+        """Mask (n,) of usable regions where neither engine missed the minimum."""
         return self.usable & (np.abs(self.gain) <= MISSED)
 
     @property
     def noticeable(self) -> NDArray[np.bool_]:
-        """(n,) regions worth a look: one engine failed, missed the minimum, or is elsewhere."""
+        """Mask (n,) of regions where one engine failed or missed the minimum, or values differ noticeably."""
         failed = ((self.fast["flags"] ^ self.sherpa["flags"]) & _UNUSABLE) != 0
         far = [np.abs(self.deviation(name)) > NOTICEABLE_SIGMA for name in self.free]
         return failed | (self.usable & (~self.same_minimum | np.any(far, axis=0)))
 
     def deviation(self, name: str) -> NDArray[np.float64]:
-        """(n,) fast less Sherpa's value in units of half the fast engine's 68% interval.
+        """Difference (n,) of the fast engine's and Sherpa's values, over half the fast engine's 68% interval.
 
-        An open side is taken to be as wide as the other; NaN where both are open.
+        An open side is assumed to be as wide as the other; NaN if both are open.
         """
         lo, hi = (np.abs(self.fast[f"{name}_{end}"] - self.fast[name]) for end in ("lo", "hi"))
         sigma = 0.5 * (np.where(np.isnan(lo), hi, lo) + np.where(np.isnan(hi), lo, hi))
         return (self.fast[name] - self.sherpa[name]) / sigma
 
     def side_ratio(self, name: str) -> NDArray[np.float64]:
-        """(2, n) lower and upper side of the 68% interval over Sherpa's; NaN where either is open."""
+        """Lower and upper sides (2, n) of the 68% interval, over Sherpa's; NaN if either is open."""
         sides = [
             [np.abs(fit[f"{name}_{end}"] - fit[name]) for end in ("lo", "hi")]
             for fit in (self.fast, self.sherpa)
@@ -110,7 +110,7 @@ class EngineComparison:
             return np.divide(*np.array(sides))
 
     def summary(self) -> list[tuple[str, float, float]]:
-        """Lines of (what, median, worst), absolute values over the regions in the same minimum."""
+        """Lines of (quantity, median, largest) of absolute values over the regions in the same minimum."""
         same = self.same_minimum
         quantities = {"|statistic difference|": self.statistic_difference}
         for name in self.free:
@@ -129,12 +129,12 @@ class EngineComparison:
 
 
 def compare_engines(config: ClusterConfig, *, resolution: int, sample: int) -> EngineComparison:
-    """Fit a random sample of the scale map's regions with both engines; the same ones every time.
+    """Fit a random sample of the scale map's regions, the same in every run, with both engines.
 
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct
-        Sherpa is not installed, or as `inputs.read_cluster_bundle` and `inputs.read_region_map`.
+        If Sherpa is not installed; errors of `inputs.read_cluster_bundle` and `inputs.read_region_map`.
     """
     model = which_model()
     log.info("Sherpa's model: %s", model)
@@ -164,7 +164,7 @@ def compare_engines(config: ClusterConfig, *, resolution: int, sample: int) -> E
 
 
 def _fit_fast(fits: RegionFits) -> tuple[NDArray, float]:
-    """Rows and seconds a region, compilation left out."""
+    """Rows and mean seconds per region, without the time of compilation."""
     n_region = len(fits.regions)
     fits.fit(np.arange(min(n_region, 1)))
     start = time.perf_counter()
@@ -174,7 +174,7 @@ def _fit_fast(fits: RegionFits) -> tuple[NDArray, float]:
 
 
 def fit_regions_with_sherpa(bundle: Bundle, config: ClusterConfig, fits: RegionFits) -> NDArray:
-    """(n,) FIT_DTYPE of regions fitted one by one with Sherpa, in the bins and options of the map."""
+    """Fit regions one by one with Sherpa, with the bins and options of the map: (n,) FIT_DTYPE."""
     rows = np.zeros(len(fits.regions), FIT_DTYPE)
     with Progress("Sherpa", "region", len(rows)) as progress:
         for i, spectra in enumerate(spectra_as_fitted(bundle, config, fits)):
@@ -184,7 +184,7 @@ def fit_regions_with_sherpa(bundle: Bundle, config: ClusterConfig, fits: RegionF
 
 
 def write_comparison(path: Path, comparison: EngineComparison) -> None:
-    """Write the sample as an ECSV table: a region a line, both engines' numbers beside each other."""
+    """Write the sample as an ECSV table with a line for each region, and columns of both engines."""
     table = Table(comparison.regions)
     for column, unit in (("row", "pixel"), ("col", "pixel"), ("radius", "pixel")):
         table[column].unit = unit

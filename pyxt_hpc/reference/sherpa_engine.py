@@ -1,7 +1,8 @@
-"""The reference engine: the same spectra and bins, fitted by Sherpa's own statistic, optimiser and `conf`.
+"""The reference engine: fits of the same spectra and bins with Sherpa's own statistic, optimiser and `conf`.
 
 Sherpa (Freeman, Doe & Siemiginowska 2001, Proc. SPIE 4477, 76) gets data, responses and models as objects
-made for one fit alone: no files, no session, nothing that leaks from one region to the next.
+that are made for one fit, without files or a session, so that no state is carried from one region to the
+next.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from pyxt_hpc.spectra.templates import SourceModel
 
 log = logging.getLogger(__name__)
 
-# Smallest energy that stands for 0, as in Sherpa's own configuration.
+# Energy that replaces 0, as in Sherpa's own configuration.
 _ZERO_ENERGY = 1e-10
 _BOUND_TOLERANCE = 1e-4
-# Less than a thousandth of a count in the longest exposure: there is nothing above the background.
+# A norm below this gives less than a thousandth of a count in the longest exposure: no emission.
 _NO_NORM = 1e-12
 _UNUSED_QUALITY = 2
 
@@ -42,22 +43,21 @@ def fit_with_sherpa(
     Parameters
     ----------
     spectra
-        Of the observations that take part.
+        Spectra of the observations that take part.
     model
-        Its nH is fixed or, where `options` has bounds for it, the first guess.
+        Source model; its nH is fixed or, if `options` has bounds for nH, the first guess.
     options
         Statistic, bounds and free parameters.
 
     Returns
     -------
     () FIT_DTYPE
-        As `fit.fit_regions` gives for a region. The ends of intervals are where `conf` finds them, NaN
-        where it finds none.
+        Result as of `fit.fit_regions` for one region. Ends of intervals are NaN if `conf` finds none.
 
     Raises
     ------
     MissingInput
-        Sherpa is not installed; the message says how to install it.
+        If Sherpa is not installed; the message says how to install it.
     """
     load_sherpa()
     row = np.zeros((), FIT_DTYPE)
@@ -94,9 +94,9 @@ def sherpa_statistic(
     model: SourceModel,
     options: FitOptions,
 ) -> float:
-    """Sherpa's statistic at values (() FIT_DTYPE) found elsewhere, for the model of `fit_with_sherpa`.
+    """Sherpa's statistic at given values (() FIT_DTYPE), for the model of `fit_with_sherpa`.
 
-    NaN if there is nothing to fit or a value is NaN. All else is as for `fit_with_sherpa`.
+    NaN if there is nothing to fit or a value is NaN. The other arguments are those of `fit_with_sherpa`.
     """
     load_sherpa()
     with silence():
@@ -105,13 +105,13 @@ def sherpa_statistic(
             return float("nan")
         for name in sherpa.free:
             parameter = sherpa.parameters[name]
-            # Sherpa refuses what is beyond a bound by rounding
+            # Sherpa refuses values that rounding has moved beyond a bound.
             parameter.val = float(np.clip(values[name], parameter.min, parameter.max))
         return float(_fit(spectra, sherpa.photons, options.statistic).calc_stat())
 
 
 def _response(arf: Arf, rmf: Rmf) -> tuple[Any, Any]:
-    """Sherpa's ARF and RMF; channels are numbered from 1 whatever their files say, as in `_data`."""
+    """Sherpa's ARF and RMF; channels are always numbered from 1, as in `_data`."""
     sherpa = load_sherpa()
     zero = {"ethresh": _ZERO_ENERGY}
     return (
@@ -124,20 +124,20 @@ def _response(arf: Arf, rmf: Rmf) -> tuple[Any, Any]:
 
 
 def _data(spectrum: Spectrum, statistic: str) -> Any:
-    """Sherpa's spectrum: bins as grouping, channels that are not fitted as bad quality."""
+    """Sherpa's spectrum: bins become its grouping, channels that are not fitted have bad quality."""
     sherpa = load_sherpa()
     bins = spectrum.bin_of_channel
     channel = np.arange(1, len(bins) + 1)
     used = bins >= 0
     first = np.concatenate([[True], np.diff(bins) != 0])
-    # a bin goes on after a bad channel in it
+    # A bin continues after a bad channel within it.
     first[used] = np.concatenate([[True], np.diff(bins[used]) != 0])
     data = sherpa.DataPHA(
         spectrum.name, channel, spectrum.counts, exposure=spectrum.exposure_s, backscal=1.0,
         grouping=np.where(first | ~used, 1, -1), quality=np.where(used, 0, _UNUSED_QUALITY),
     )  # fmt: skip
     data.set_response(*_response(spectrum.arf, spectrum.rmf))
-    # area and exposure enter as their product alone
+    # Only the product of area and exposure matters, so the ratio is put into the exposure.
     background = sherpa.DataPHA(
         "background",
         channel,
@@ -153,13 +153,13 @@ def _data(spectrum: Spectrum, statistic: str) -> Any:
 
 
 def _folded(data: Any, spectrum: Spectrum, photons: Any, statistic: str) -> Any:
-    """Expected counts per channel: through the response and, for cstat, on top of the known background."""
+    """Model of expected counts per channel; for cstat, it includes the known background."""
     folded = load_sherpa().Response1D(data)(photons)
     return folded + spectrum.background / spectrum.ratio if statistic == "cstat" else folded
 
 
 def _fit(spectra: Sequence[Spectrum], photons: Any, statistic: str) -> Any:
-    """Sherpa's fit of all spectra at once."""
+    """Sherpa's joint fit of all spectra."""
     sherpa = load_sherpa()
     data = [_data(spectrum, statistic) for spectrum in spectra]
     folded = [_folded(d, s, photons, statistic) for d, s in zip(data, spectra, strict=True)]
@@ -173,7 +173,7 @@ def _fit(spectra: Sequence[Spectrum], photons: Any, statistic: str) -> Any:
 
 
 def _minimise(fit: Any, model: SimpleNamespace, spectra: Sequence[Spectrum]) -> None:
-    """Set the parameters to the best of several fits, each from another temperature, then polish it."""
+    """Set the parameters to the best of several fits from different temperatures, then refine it."""
     parameters = model.parameters
     net = sum(s.binned(s.counts).sum() - s.binned(s.background).sum() / s.ratio for s in spectra)
     first = {name: parameters[name].val for name in model.free}
@@ -181,7 +181,8 @@ def _minimise(fit: Any, model: SimpleNamespace, spectra: Sequence[Spectrum]) -> 
     for kT in sorted({float(np.clip(kT, parameters["kT"].min, parameters["kT"].max)) for kT in FIRST_KT}):
         for name, value in {**first, "kT": kT, "norm": 1.0}.items():
             parameters[name].val = value
-        # cstat's model is not proportional to norm, but to this accuracy it need not be
+        # cstat's model includes background and is not proportional to the norm, but this is only a first
+        # guess.
         predicted = fit.data.eval_model_to_fit(fit.model.parts).sum()
         parameters["norm"].val = max(net, 1.0) / predicted if predicted > 0 else 1.0
         with suppress(*load_sherpa().failures):
@@ -189,7 +190,7 @@ def _minimise(fit: Any, model: SimpleNamespace, spectra: Sequence[Spectrum]) -> 
             if result.statval < best:
                 best, best_values = result.statval, list(fit.model.thawedpars)
     fit.model.thawedpars = best_values
-    # LevMar stops short of bounds and at kinks of the model, NelderMead does not.
+    # LevMar stops before bounds and at kinks of the model; NelderMead does not.
     fit.method = load_sherpa().NelderMead()
     with suppress(*load_sherpa().failures):
         fit.fit()
@@ -199,13 +200,13 @@ def _minimise(fit: Any, model: SimpleNamespace, spectra: Sequence[Spectrum]) -> 
 def _intervals(fit: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Ends of the 68% intervals of the free parameters, NaN where conf finds none.
 
-    Where conf meets a better minimum it starts again, and leaves the parameters there.
+    If conf finds a better minimum, it starts again from there, and leaves the parameters at it.
     """
     n = len(fit.model.thawedpars)
     conf = fit.estmethod
     conf.parallel = False
     conf.soft_limits = True
-    # a bad fit has intervals too
+    # Compute intervals for bad fits, too.
     conf.max_rstat = np.inf
     try:
         result = fit.est_errors()

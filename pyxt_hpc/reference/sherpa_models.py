@@ -1,8 +1,8 @@
-"""What Sherpa has to offer here, and the absorbed plasma as a Sherpa model.
+"""Sherpa's classes, and the absorbed plasma as a Sherpa model.
 
-The model is XSPEC's where Sherpa comes with a working XSPEC, else this package's plasma and absorption;
-`which_model` says which. XSPEC without its data files returns zeros, so that "working" means photons, not an
-import.
+The model is XSPEC's if Sherpa has a working XSPEC, else this package's plasma and absorption; `which_model`
+says which. XSPEC without its data files can be imported but returns zeros, so it counts as working only if
+its apec gives photons.
 """
 
 from __future__ import annotations
@@ -26,19 +26,20 @@ from pyxt_hpc.spectra.models.plasma import load_plasma
 from pyxt_hpc.spectra.templates import SourceModel
 
 FIRST_KT = (2.0, 5.0, 10.0)
-"""Temperatures [keV] that fits start from; the best result counts."""
+"""First guesses of the temperature [keV]; the best fit is used."""
 
-# Column [1e22 cm^-2] at which absorption is taken: dense enough for hard photons, thin enough for soft ones.
+# Column density [1e22 cm^-2] from which the opacity is computed: large enough for hard photons, small enough
+# for soft.
 _THIN = 0.01
 
 
 def which_model() -> str:
-    """Name the plasma and absorption models that `fit_with_sherpa` uses here, and say why not XSPEC's.
+    """Name the plasma and absorption models of `fit_with_sherpa`, and why they are not XSPEC's.
 
     Raises
     ------
     MissingInput
-        Sherpa is not installed.
+        If Sherpa is not installed.
     """
     load_sherpa()
     xspec, reason = load_xspec()
@@ -49,7 +50,7 @@ def which_model() -> str:
 
 @lru_cache
 def load_sherpa() -> SimpleNamespace:
-    """What is needed of Sherpa, imported at first use."""
+    """Sherpa's classes that are needed, imported at first use."""
     try:
         with silence():
             from sherpa.astro.data import DataARF, DataPHA, DataRMF
@@ -74,7 +75,7 @@ def load_sherpa() -> SimpleNamespace:
     )
     return SimpleNamespace(
         **{kind.__name__: kind for kind in classes},
-        # of one fit, not of the program: they are flagged
+        # Errors of a single fit, which get a flag.
         failures=(SherpaErr, ArithmeticError, ValueError),
         statistics={"wstat": WStat, "cstat": CStat, "chi2gehrels": Chi2Gehrels},
     )
@@ -82,14 +83,14 @@ def load_sherpa() -> SimpleNamespace:
 
 @lru_cache
 def load_xspec() -> tuple[Any, str]:
-    """Sherpa's XSPEC module if its apec gives photons, else None; and why not."""
+    """Sherpa's XSPEC module, or None and the reason if its apec gives no photons."""
     try:
         with silence():
             from sherpa.astro import xspec
 
             edges = np.linspace(0.5, 8.0, 16)
             photons = xspec.XSapec("probe")(edges[:-1], edges[1:])
-    except Exception as error:  # whatever a half-installed XSPEC raises, it is not to be used
+    except Exception as error:  # an incomplete XSPEC may raise anything
         return None, f"Sherpa has no XSPEC here: {' '.join(str(error).split()) or type(error).__name__}"
     if not (np.all(np.isfinite(photons)) and photons.sum() > 0):
         return None, "XSPEC is here but its apec gives no photons; check HEADAS and its spectral data"
@@ -98,7 +99,7 @@ def load_xspec() -> tuple[Any, str]:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Keep Sherpa's notes and the warnings of its numerics off the screen."""
+    """Suppress Sherpa's messages and numerical warnings."""
     logger = logging.getLogger("sherpa")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -111,7 +112,7 @@ def silence() -> Iterator[None]:
 
 
 def photon_model(model: SourceModel, options: FitOptions) -> SimpleNamespace:
-    """Model in photons, its parameters by this package's names, and the names of the free ones in order."""
+    """Photon model, its parameters by this package's names, and the ordered names of the free ones."""
     xspec, _ = load_xspec()
     if xspec is not None:
         xspec.set_xschatter(0)
@@ -142,7 +143,7 @@ def _set(parameter: Any, value: float, bounds: tuple[float, float] | None) -> No
 
 
 def table_models(absorption: str, abundance_table: str) -> tuple[Any, Any]:
-    """This package's absorber and plasma, with the parameters of XSPEC's."""
+    """This package's absorber and plasma as Sherpa models with XSPEC's parameters."""
     sherpa = load_sherpa()
     huge = 1e24
     absorber = sherpa.UserModel("absorber", (sherpa.Parameter("absorber", "nH", 0.0, 0.0, 1e6, 0.0, 1e6),))
@@ -169,10 +170,10 @@ def table_models(absorption: str, abundance_table: str) -> tuple[Any, Any]:
     return absorber, plasma
 
 
-# Sherpa asks for the energies that reach the channels in use: a few different grids in a whole cluster.
+# Cached, because the energy grids that Sherpa asks for are few in a whole cluster.
 @lru_cache(maxsize=64)
 def _opacity(edges: bytes, absorption: str, abundance_table: str) -> NDArray[np.float64]:
-    """Optical depth (n_energy,) at nH = 1, of the bins between float64 edges."""
+    """Optical depth (n_energy,) at nH = 1 of bins between edges (the bytes of float64)."""
     through = transmission(np.frombuffer(edges), _THIN, absorption, abundance_table=abundance_table)
     return -np.log(through) / _THIN
 

@@ -1,4 +1,4 @@
-"""Some regions fitted by either engine, without a store."""
+"""Fits of some regions by either engine, without a results store."""
 
 import re
 
@@ -16,9 +16,9 @@ from pyxt_hpc.store.rows import REGION_COLUMNS, ROW_DTYPE
 
 
 def region_numbers(text: str) -> np.ndarray:
-    """Region numbers from a list such as ``1,2,5-9``: ascending, none twice.
+    """Ascending region numbers from a list such as ``1,2,5-9``, without repetition.
 
-    Raises ConfigError if it is anything else.
+    Raises ConfigError if the text is not such a list.
     """
     numbers: set[int] = set()
     for part in text.split(","):
@@ -36,14 +36,14 @@ def check_regions(config: ClusterConfig, numbers: np.ndarray, engine: str) -> np
     Returns
     -------
     numpy.ndarray
-        (n,) of ROW_DTYPE. Sherpa's rows lack what its fit does not tell: goodness and counts.
+        (n,) of ROW_DTYPE. Rows of Sherpa have no goodness and no counts.
 
     Raises
     ------
     ConfigError
         If there is no such region.
     MissingInput, DamagedFile, ForeignProduct
-        If bundle, scale map or Sherpa are absent or do not belong together.
+        If bundle, scale map or Sherpa are missing, or bundle and scale map do not belong together.
     """
     bundle = read_cluster_bundle(config)
     where = read_region_map(config, bundle)

@@ -1,1 +1,1 @@
-"""The report: everything about a cluster on one page that needs no network and no other file."""
+"""The report: everything about a cluster on one HTML page, which needs no network and no other file."""

@@ -1,4 +1,4 @@
-"""Whether observations agree: each fitted alone where the cluster is bright, and compared with the others."""
+"""Agreement of observations: each is fitted alone where the cluster is bright, and they are compared."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,19 +13,19 @@ from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.store.rows import REGION_DTYPE
 
 RADIUS_ARCSEC = 120.0
-"""Of the circle about the centre that is compared."""
+"""Radius of the circle around the centre that is compared."""
 
 MIN_LIVE = 0.8
-"""An observation that saw less of the circle's brightness saw another part of the cluster."""
+"""Smallest fraction of the circle's brightness that an observation must have seen to be compared."""
 
 _SIGMA = 4.0
 _MIN_DIFFERENCE = {"kT": 0.05, "norm": 0.10}
-"""Differences below these are those of the calibration."""
+"""Relative differences that the calibration may cause."""
 
 
 @dataclass(frozen=True)
 class DatasetFit:
-    """The fit of one dataset alone: values and half their 68% intervals, NaN where it is not comparable."""
+    """The fit of one dataset alone: values and half their 68% intervals, NaN if it is not comparable."""
 
     dataset: str
     kT: float
@@ -38,9 +38,10 @@ class DatasetFit:
 def fit_alone(
     bundle: Bundle, config: ClusterConfig, sky: SkyBrightness, row: float, col: float
 ) -> list[DatasetFit]:
-    """Fit a circle about a place in every dataset alone.
+    """Fit a circle around a position in every dataset alone.
 
-    The gas in it has more than one temperature, so that no fit need be good; but all see the same gas.
+    The fits may be poor, because the gas in the circle has more than one temperature, but all are of the same
+    gas.
     """
     circle = np.zeros(1, REGION_DTYPE)
     circle["region"], circle["row"], circle["col"] = 1, round(row), round(col)
@@ -59,7 +60,7 @@ def fit_alone(
 
 
 def disagreements(fits: list[DatasetFit]) -> Iterator[str]:
-    """A sentence for every dataset that differs from the mean of the others by more than calibration does."""
+    """A sentence for every dataset that differs from the others by more than errors and calibration allow."""
     for name, title, unit in (("kT", "kT", " keV"), ("norm", "norm", "")):
         values = np.array([getattr(f, name) for f in fits])
         errors = np.array([getattr(f, f"{name}_error") for f in fits])
@@ -77,6 +78,6 @@ def disagreements(fits: list[DatasetFit]) -> Iterator[str]:
                 yield (
                     f"Observation {fits[i].dataset} disagrees with the others: fitted alone within "
                     f"{RADIUS_ARCSEC:.0f} arcsec of the centre, its {title} is {values[i]:.3g} ± "
-                    f"{errors[i]:.2g}{unit}, that of the others {mean:.3g}{unit} ({part:+.0%}, {sigma:.1f} "
-                    "sigma). Look at its background, flares and response."
+                    f"{errors[i]:.2g}{unit}; the mean of the others is {mean:.3g}{unit} ({part:+.0%}, "
+                    f"{sigma:.1f} sigma). Check its background, flares and response."
                 )

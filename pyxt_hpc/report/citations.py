@@ -1,4 +1,4 @@
-"""What to cite, as BibTeX: what every map rests on, and what was used for this one."""
+"""Papers to cite, as BibTeX: those for every map, and those for the methods used for this one."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _ALWAYS = {
     "Kaastra2017": "the goodness of fits",
     "Astropy2022": "coordinates, tables and FITS files",
 }
-"""What papers are cited for, by their keys."""
+"""Subjects of the papers by their keys."""
 
 _SHERPA = {"Freeman2001": "the second engine, Sherpa"}
 _CIAO = {"Fruscione2006": "preprocessing by CIAO"}
@@ -21,7 +21,7 @@ _EMCEE = {"ForemanMackey2013": "the sampler of hydrostatic masses"}
 
 @dataclass(frozen=True)
 class Citation:
-    """A paper: its key, what it is cited for, and its entry."""
+    """A paper: its key, its subject, and its BibTeX entry."""
 
     key: str
     what: str
@@ -29,7 +29,7 @@ class Citation:
 
 
 def citations(*, sherpa: bool, ciao: bool, mass: bool) -> Iterator[Citation]:
-    """What to cite for a cluster, by what it was made with."""
+    """Papers to cite for a cluster."""
     text = (files("pyxt_hpc.report") / "templates" / "citations.bib").read_text(encoding="utf-8")
     entries = {re.findall("{(.+),", entry)[0]: entry for entry in text.rstrip().split("\n\n")}
     for used, papers in ((True, _ALWAYS), (sherpa, _SHERPA), (ciao, _CIAO), (mass, _EMCEE)):

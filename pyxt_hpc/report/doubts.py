@@ -1,4 +1,4 @@
-"""What is doubtful about a cluster's fits: said first, in sentences, the gravest first."""
+"""Doubts about a cluster's fits, in sentences at the beginning of the report."""
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.fit.flags import BACKGROUND_SHARE, DOUBTFUL, MEANINGS, FitFlag, FlagCounts
 
 _OUTER_SHARE = 0.2
-"""Part of the live pixels, the farthest from the centre, by which the background is judged."""
+"""Fraction of the live pixels, the farthest from the centre, in which the background is checked."""
 
 _NEGATIVE_SIGMA, _NEGATIVE_SHARE = 4.0, 0.02
-"""A background that is larger than the counts by so much is too large."""
+"""Excess of background over counts, in sigma and relative, above which the background is too high."""
 
 _SCALE_ERROR = 0.05
-"""Of a background scale: beyond it the error of the scale matters in the outskirts."""
+"""Relative Poisson error of a background file above which it matters in the outskirts."""
 
 _SAME_COLUMN = 1e-3
-"""Relative difference of absorbing columns that is none."""
+"""Largest relative difference of equal column densities."""
 
 _POOR_IN_BACKGROUND = 0.01
-"""Share of poor fits among those dominated by background."""
+"""Largest usual fraction of poor fits among regions dominated by background."""
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """Something doubtful: `grave` or not, a title in a few words, and what it means."""
+    """A doubt: whether it is grave, a short title, and an explanation."""
 
     grave: bool
     title: str
@@ -37,7 +37,7 @@ class Doubt:
 
 @dataclass(frozen=True)
 class FlagShare:
-    """How many fits have a flag."""
+    """Number and fraction of fits with a flag."""
 
     bit: int
     name: str
@@ -60,7 +60,7 @@ def flag_shares(flags: NDArray[np.int32]) -> list[FlagShare]:
 
 
 def doubts_of_fits(rows: NDArray) -> Iterator[Doubt]:
-    """Of the fits as a whole."""
+    """Doubts about the fits as a whole."""
     for sentence in FlagCounts.of(rows["flags"]).alarms():
         yield Doubt(True, "Too many doubtful fits", f"{sentence[0].upper()}{sentence[1:]}.")
     goodness = rows["goodness"][np.isfinite(rows["goodness"])]
@@ -89,16 +89,16 @@ def doubts_of_fits(rows: NDArray) -> Iterator[Doubt]:
 def doubts_of_choices(
     settings: Mapping[str, Any], bundle: Bundle, signal_to_noise_of: str
 ) -> Iterator[Doubt]:
-    """Of fits as ClusterPyXT makes them, or that it has made: what differs from ours.
+    """Doubts about fits made by ClusterPyXT or with its choices.
 
     Parameters
     ----------
     signal_to_noise_of
-        By what circles were made: ``net`` or ``counts``.
+        Counts of the S/N of circles: ``net`` or ``counts``.
     """
     if settings["software"] == "ClusterPyXT":
         fitted = settings["nH"]
-        text = "These fits were made by ClusterPyXT and taken over; they have no goodness."
+        text = "These fits were made by ClusterPyXT and imported; they have no goodness."
         if abs(fitted - bundle.nH) > _SAME_COLUMN * bundle.nH:
             text += (
                 f" They were made with nH = {fitted:.3g} instead of {bundle.nH:g} (1e22 cm^-2), because "
@@ -109,15 +109,15 @@ def doubts_of_choices(
         yield Doubt(
             True,
             "A biased statistic",
-            "chi2gehrels on subtracted spectra makes hot gas too cool (2000 counts of 9.9 keV come out as "
-            "6.4 keV); it is for comparison with ClusterPyXT's maps, and wstat is the default.",
+            "chi2gehrels on subtracted spectra makes hot gas too cool (2000 counts of gas of 9.9 keV give "
+            "6.4 keV). It serves only for comparison with ClusterPyXT's maps; the default is wstat.",
         )
     if signal_to_noise_of == "counts":
         yield Doubt(
             False,
             "Circles that count the background as signal",
-            "Circles were made by the S/N of all counts, as in ClusterPyXT since 2022: far out they hold "
-            "hardly any cluster.",
+            "Circles were made by the S/N of all counts, as in ClusterPyXT since 2022. Far from the centre, "
+            "they hold hardly any emission of the cluster.",
         )
     if any(observation.area_of.startswith("ClusterPyXT") for observation in bundle.observations):
         yield Doubt(
@@ -129,7 +129,7 @@ def doubts_of_choices(
 
 
 def doubts_of_background(bundle: Bundle, row: float, col: float) -> Iterator[Doubt]:
-    """Of the background's level: far from the centre it must not exceed the counts."""
+    """Doubts about the level of the background, which must not exceed the counts far from the centre."""
     live = bundle.exposure > 0
     y, x = np.nonzero(live)
     distance = np.hypot(y - row, x - col)
@@ -145,7 +145,7 @@ def doubts_of_background(bundle: Bundle, row: float, col: float) -> Iterator[Dou
             "Too much background",
             f"In the outermost {_OUTER_SHARE:.0%} of the image the background exceeds the counts by "
             f"{-net / background:.1%} ({-net / sigma:.0f} sigma): it is scaled too high, or the blank-sky "
-            "file is of another time; temperatures of faint regions come out wrong.",
+            "file is of another epoch. Temperatures of faint regions are therefore wrong.",
         )
     for observation in bundle.observations:
         in_file = len(observation.background_channel)
@@ -153,15 +153,15 @@ def doubts_of_background(bundle: Bundle, row: float, col: float) -> Iterator[Dou
             yield Doubt(
                 False,
                 "Few background events",
-                f"Observation {observation.dataset} has {in_file} background events in all: their noise is "
-                "that of the outskirts.",
+                f"Observation {observation.dataset} has only {in_file} background events, whose noise "
+                "matters in the outskirts.",
             )
 
 
 def doubts_of_blanks(
     blank: Mapping[int, float], reasons: Mapping[int, str], dead: Container[int]
 ) -> Iterator[Doubt]:
-    """Of live pixels without a value."""
+    """Doubts about live pixels without a value."""
     for code, share in sorted(blank.items(), key=lambda item: -item[1]):
         if code not in dead and share >= 0.0005:
             yield Doubt(

@@ -1,4 +1,4 @@
-"""The page: everything collected, put into the template and written."""
+"""The page: its content is collected, put into the template and written."""
 
 import base64
 import hashlib
@@ -16,6 +16,7 @@ from pyxt_hpc.bundle.header import total_exposure_s
 from pyxt_hpc.chandra.sky.position import position_text
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import PyxtError
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.times import utc
 from pyxt_hpc.files.writing import check_regular, refuse_to_replace, replacing
 from pyxt_hpc.fit.brightness.sky import sky_brightness
@@ -53,21 +54,21 @@ from pyxt_hpc.report.tables import (
 )
 
 MAX_BYTES = 10_000_000
-"""Of a page: it goes by mail."""
+"""Largest size of a page, so that it can be sent by mail."""
 
 MAX_REGIONS = (60_000, 30_000, 10_000)
-"""Of a page, which become fewer until it is small enough."""
+"""Numbers of regions; the first is used for which the page is small enough."""
 
 _COLUMNS = (
     *("region", "row", "col", "radius", "area", "counts", "background_counts", "exposure", "live_fraction"),
     *("kT", "kT_lo", "kT_hi", "norm", "norm_lo", "norm_hi", "statistic", "dof", "goodness", "flags"),
 )
-"""Of the results store that the page has of every region."""
+"""Columns of the results store that the page has for every region."""
 
 
 @dataclass(frozen=True)
 class ReportSummary:
-    """A report that was written: its file, size, regions, and spectra."""
+    """A written report: its file, size, and numbers of regions, spectra and doubts."""
 
     path: Path
     size: int
@@ -78,23 +79,23 @@ class ReportSummary:
 
 
 def write_report(config: ClusterConfig, path: Path | None = None) -> ReportSummary:
-    """Write the report of a cluster as one HTML file that needs nothing else.
+    """Write the report of a cluster as one HTML file that needs no other file.
 
     Parameters
     ----------
     config
-        The cluster; its regions are fitted.
+        The cluster, whose regions must be fitted.
     path
-        The file; None: where the layout has it.
+        The file; None: the usual path.
 
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct
-        If bundle, scale map or results are absent, unreadable or do not belong together.
+        If bundle, scale map or results are missing, unreadable or do not belong together.
     EmptySelection
         If no region has been fitted.
     ConfigError
-        If the file is there and is no HTML page, or the machine has too little memory for the maps.
+        If the file exists and is not an HTML page, or if the machine has too little memory for the maps.
     """
     layout = Layout.of(config)
     target = path or layout.report
@@ -120,10 +121,10 @@ def write_report(config: ClusterConfig, path: Path | None = None) -> ReportSumma
 
 
 def report_html(context: dict[str, Any], data: dict[str, Any], payload: str) -> str:
-    """The page's text.
+    """Text of the page.
 
-    Everything of the context is escaped; of the three texts that are not HTML none can end its element: style
-    and script are our own, the data have no ``<``.
+    Everything in the context is escaped. Style, script and data are not, but none can end its element: style
+    and script are our own, and the data have no ``<``.
     """
     templates = files("pyxt_hpc.report") / "templates"
     text = {
@@ -147,14 +148,14 @@ def report_html(context: dict[str, Any], data: dict[str, Any], payload: str) -> 
 def _collect(
     config: ClusterConfig, regions: FittedRegions, max_regions: int
 ) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """What the template and the JavaScript take, and the payload."""
+    """Context of the template, data of the JavaScript, and the payload."""
     layout, bundle, rows = regions.layout, regions.bundle, regions.rows
     payload = PackedArrays()
     grid = page_grid(regions, max_regions)
     maps = page_maps(regions, grid, payload)
     own = rows[grid.regions]
     columns = _add_columns(regions, own, payload)
-    # with the settings of the fits, which may have been changed in the configuration since
+    # The settings of the fits, since those of the configuration may have changed.
     fitted_with = replace(config_of(bundle, regions.settings), path=config.path)
     sky = sky_brightness(bundle)
     frame = find_frame(bundle, "peak", elliptical=False, sector=None)
@@ -240,7 +241,7 @@ def _collect(
 
 
 def _add_columns(regions: FittedRegions, rows: np.ndarray, payload: PackedArrays) -> dict[str, str]:
-    """Add what the page has of every region: names of the arrays by those of the columns."""
+    """Add the columns of all regions; return names of arrays by names of columns."""
     columns = {name: payload.add(f"row_{name}", rows[name]) for name in _COLUMNS}
     for name in ("abundance", "nH"):
         if regions.settings[f"{name}_bounds"] is not None:
@@ -254,13 +255,13 @@ def _add_columns(regions: FittedRegions, rows: np.ndarray, payload: PackedArrays
 
 
 def _summary(regions: FittedRegions, grid: Grid, scale: float) -> list[tuple[str, str, str]]:
-    """What the map is like, in numbers: a title, a value and a remark each."""
+    """Main numbers of the map, each with a title, a value and a remark."""
     rows, bundle, settings = regions.rows, regions.bundle, regions.settings
     low, middle, high = np.percentile(rows["kT"], [16, 50, 84])
     error = 0.5 * (rows["kT_hi"] - rows["kT_lo"]) / rows["kT"]
     doubtful = np.mean((rows["flags"] & int(DOUBTFUL)) != 0)
     net = rows["counts"] - rows["background_counts"]
-    exposure = total_exposure_s(bundle)
+    exposure, observations = total_exposure_s(bundle), several(len(bundle.obsids), "observation")
     kind = "bins, which share no photons" if regions.labels is not None else "overlapping circles"
     return [
         ("kT, median region", f"{middle:.2f} keV", f"68% of the regions: {low:.2f} to {high:.2f} keV"),
@@ -275,8 +276,8 @@ def _summary(regions: FittedRegions, grid: Grid, scale: float) -> list[tuple[str
             f"{np.median(net):,.0f}",
             f"net, median; S/N asked for: {settings['signal_to_noise']:g}",
         ),
-        ("doubtful fits", f"{doubtful:.1%}", "have one of the flags that say: look first"),
-        ("exposure", f"{exposure / 1e3:.1f} ks", f"after cleaning, of {len(bundle.obsids)} observations"),
+        ("doubtful fits", f"{doubtful:.1%}", "have a flag that is marked doubtful below"),
+        ("exposure", f"{exposure / 1e3:.1f} ks", f"after cleaning, sum of {observations}"),
         ("redshift", f"{bundle.redshift:g}", f"1 arcsec is {scale:.3g} kpc" if scale else "no distance"),
         (
             "absorbing column",
@@ -317,7 +318,8 @@ def _doubts(
             Doubt(
                 True,
                 "Configuration changed since the fits",
-                f"{', '.join(changed)} of the configuration are not those of the fits, which are shown.",
+                f"{', '.join(changed)} differ between the configuration and the fits; this report shows the "
+                "fits.",
             )
         )
     if bundle.left_out:
@@ -327,7 +329,7 @@ def _doubts(
 
 
 def _blank(grid: Grid) -> list[tuple[str, str]]:
-    """Reason and share of blank pixels."""
+    """Reasons and fractions of blank pixels."""
     return [
         (REASONS[code], f"{share:.1%} of {'all' if code in DEAD else 'the live'} pixels")
         for code, share in sorted(grid.blank.items(), reverse=True)
@@ -335,7 +337,7 @@ def _blank(grid: Grid) -> list[tuple[str, str]]:
 
 
 def _worst(rows: np.ndarray) -> list[dict[str, Any]]:
-    """The worst regions in words."""
+    """Texts of the table of the worst regions."""
     found = []
     for i in worst_regions(rows).tolist():
         row = rows[i]

@@ -1,4 +1,4 @@
-"""What the records of the stages say: of every observation, of the whole, and what was done when."""
+"""Records of the stages: facts of every observation and of the whole, and when each stage was done."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ _STAGES = (
 
 @dataclass(frozen=True)
 class StageDone:
-    """A stage that was done: its command, the time in UTC, and the software."""
+    """A completed stage: its command, time in UTC, and software."""
 
     stage: str
     command: str
@@ -37,13 +37,13 @@ class StageRecords:
     Attributes
     ----------
     observations
-        Facts of every stage by ObsID.
+        Facts of every stage by stage and ObsID.
     whole
-        Facts of every stage.
+        Facts of every stage that are not of one observation.
     done
-        Stages in their order, as far as they have a record.
+        Stages that have a record, in their order.
     ciao
-        Whether CIAO had a part in it.
+        Whether CIAO was used.
     """
 
     observations: dict[str, dict[str, Facts]]
@@ -53,7 +53,7 @@ class StageRecords:
 
     @classmethod
     def of(cls, config: ClusterConfig) -> "StageRecords":
-        """Read all that are there: where a cluster came with a bundle only, there are none."""
+        """Read all records; there are none on a machine that only has the bundle."""
         layout = Layout.of(config)
         observations: dict[str, dict[str, Facts]] = {}
         whole: dict[str, Facts] = {}
@@ -84,11 +84,11 @@ class StageRecords:
         return cls(observations, whole, done, ciao)
 
     def facts(self, stage: str, obsid: str) -> Facts:
-        """Of a stage and an observation, nothing if there is no record."""
+        """Facts of a stage and an observation; empty without a record."""
         return self.observations.get(stage, {}).get(obsid, {})
 
     def findings(self) -> list[tuple[str, str]]:
-        """What stages had to say: the observation or the stage, and a sentence."""
+        """Warnings of the stages: the observation or stage, and a sentence."""
         found = []
         for stage, facts_of in self.observations.items():
             for obsid, facts in facts_of.items():

@@ -1,4 +1,4 @@
-"""Tables of the page: observations, settings, versions, and what profiles, masses and shocks have found."""
+"""Tables of the page: observations, settings, versions, and results of profiles, masses and shocks."""
 
 import glob
 import importlib.metadata
@@ -24,19 +24,19 @@ from pyxt_hpc.report.figures.pictures import PictureFile
 from pyxt_hpc.report.records import StageRecords
 
 _SAME_SCALE = 1e-6
-"""Relative difference of scales that is none."""
+"""Largest relative difference of equal scales."""
 
 _LIBRARIES = ("numpy", "scipy", "numba", "astropy", "regions", "h5py", "matplotlib", "emcee", "jinja2")
 
 
 _OF_THIS_MACHINE = ("data_directory", "num_cpus", "parallel_processing", "last_step_completed")
-"""Settings that mean nothing to others."""
+"""Settings that matter only on this machine."""
 
 
 def observation_rows(
     layout: Layout, bundle: Bundle, records: StageRecords, alone: Sequence[DatasetFit]
 ) -> Iterator[dict[str, Any]]:
-    """A row a dataset, in words, and the picture of its flares; ``-`` where nothing is known."""
+    """A row of texts for each dataset, and the picture of its flares; ``-`` stands for unknown."""
     fits = {one.dataset: one for one in alone}
     for o in bundle.observations:
         stages = ("process-data", "remove-sources", "crop-data")
@@ -57,13 +57,13 @@ def observation_rows(
             "flares": PictureFile(
                 layout.light_curve_plot(o.obsid),
                 f"Light curves of ObsID {o.obsid}",
-                "count rates against time, with what was kept and what was cut as flares",
+                "count rates against time, with times that were kept and those cut as flares",
             ),
         }
 
 
 def setting_sections(config: ClusterConfig) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
-    """Every section of the configuration: its keys with their values and meanings."""
+    """Sections of the configuration with keys, values and meanings."""
     for section, keys in SECTIONS.items():
         rows = []
         for name, key in keys.items():
@@ -76,7 +76,7 @@ def setting_sections(config: ClusterConfig) -> Iterator[tuple[str, list[tuple[st
 
 
 def versions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Software of this page and of the fits."""
+    """Versions of the software of this page and of the fits."""
     yield "this page", software()
     yield "fits", str(settings.get("software", "-"))
     yield "Python", platform.python_version()
@@ -86,7 +86,7 @@ def versions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class ProductSection:
-    """What another command has made of the cluster: a title, how, a table in words, pictures, a remark."""
+    """Results of another command: title, command, table of texts, pictures, remark and sentences."""
 
     title: str
     command: str
@@ -112,7 +112,7 @@ _CALIBRATION = (
     ("high", "to", "{:.3g}"),
     ("regions", "regions", "{}"),
     ("kT_bias", "bias of kT", "{:+.1%}"),
-    ("kT_coverage", "68% intervals that hold the truth", "{:.1%}"),
+    ("kT_coverage", "coverage of 68% intervals", "{:.1%}"),
     ("kT_error_factor", "errors x", "{:.2f}"),
 )
 _SHOCKS = (
@@ -126,10 +126,10 @@ _SHOCKS = (
 
 
 def read_product_table(path: Path) -> Table | str:
-    """A table that another command wrote, or why it cannot be read."""
+    """A table of another command, or a sentence why it cannot be read."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is odd in it shows in what it lacks
+            warnings.simplefilter("ignore")  # problems show in missing columns
             return Table.read(path, format="ascii.ecsv")
     except (KeyError, ValueError, TypeError, OSError) as error:
         return f"{path.name} cannot be read ({one_line(str(error))}): make it again"
@@ -138,7 +138,7 @@ def read_product_table(path: Path) -> Table | str:
 def table_in_words(
     table: Table, columns: Sequence[tuple[str, str, str]]
 ) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of some columns, each with the ends of its interval where the table has them."""
+    """Titles and rows of some columns as texts, with the ends of intervals if the table has them."""
     there = [(name, title, form) for name, title, form in columns if name in table.colnames]
     rows = []
     for row in table:
@@ -160,14 +160,14 @@ def _word(value: Any, form: str) -> str:
         if not np.isfinite(value):
             return "open"
         text = form.format(value)
-        return f"{float(text):g}" if "e+" in text else text  # 1150 is read sooner than 1.15e+03
+        return f"{float(text):g}" if "e+" in text else text  # 1150 instead of 1.15e+03
     return form.format(value)
 
 
 def made_by_others(layout: Layout, made_from: Mapping[str, str | float]) -> Iterator[ProductSection]:
-    """Profiles, masses and shocks that are there, with a remark where they are of other inputs.
+    """Existing profiles, masses and shocks, with a remark if they were made from other inputs.
 
-    `made_from` has the fingerprints that ``bundle`` and ``results`` have now, and ``kpc_per_arcsec``.
+    `made_from` has the present fingerprints of ``bundle`` and ``results``, and ``kpc_per_arcsec``.
     """
     for table in _tables(layout):
         if table[0].is_file():
@@ -177,13 +177,15 @@ def made_by_others(layout: Layout, made_from: Mapping[str, str | float]) -> Iter
 def _tables(
     layout: Layout,
 ) -> Iterator[tuple[Path, str, str, Sequence[tuple[str, str, str]] | None, list[PictureFile]]]:
-    """Tables that there may be: path, title, command, columns (None: all) and the pictures beside them."""
+    """Tables that may exist: path, title, command, columns (None: all) and pictures."""
     folder = layout.main_output
     for path in sorted(folder.glob(f"{glob.escape(layout.name)}_profile*_shells.ecsv")):
         tag = path.name.removeprefix(f"{layout.name}_profile").removesuffix("_shells.ecsv")
         pictures = [
             PictureFile(
-                layout.profile_picture(tag), "Gas", "density, temperature and what follows, against radius"
+                layout.profile_picture(tag),
+                "Gas",
+                "temperature, density and derived quantities against radius",
             ),
             PictureFile(
                 layout.profile_brightness_picture(tag), "Brightness", "surface brightness with its models"
@@ -198,7 +200,7 @@ def _tables(
             PictureFile(
                 layout.mass_picture(tag), "Mass", "temperature, density, mass and gas fraction against radius"
             ),
-            PictureFile(layout.mass_corner(tag), "Parameters", "samples of every two parameters"),
+            PictureFile(layout.mass_corner(tag), "Parameters", "samples of every pair of parameters"),
         ]
         yield path, f"Hydrostatic mass{tag.replace('_', ' ')}", "mass-estimation", None, pictures
     title = "Calibration: this map simulated and fitted again"
@@ -207,7 +209,9 @@ def _tables(
             layout.calibration_picture(""), "Calibration", "bias and coverage of simulated fits by class"
         ),
         PictureFile(
-            layout.picture(layout.map("trust")), "Trust", "map of where kT and its error can be trusted"
+            layout.picture(layout.map("trust")),
+            "Trust",
+            "map of places where kT and its error can be trusted",
         ),
     ]
     yield layout.calibration_table(""), title, "calibrate", _CALIBRATION, pictures
@@ -219,9 +223,9 @@ def _tables(
 
 
 def _remark(meta: Mapping[str, Any], made_from: Mapping[str, str | float]) -> str:
-    """What a table's header says against it, nothing if it is of what there is now."""
+    """Remark if a table's header shows that it is out of date; else empty."""
     if "bundle" not in meta:
-        return "Written by an earlier version, which did not say from what it was made"
+        return "Written by an earlier version, which did not note its inputs"
     words = {"kpc_per_arcsec": "cosmology"}
     other = [
         words.get(kind, kind) for kind, now in made_from.items() if not _is_same(meta.get(kind, now), now)
@@ -258,6 +262,6 @@ def _made(
     if remark:
         remark += f": run pyxt-hpc {command} again."
     if not rows:
-        remark = remark or "None was found."
+        remark = remark or "The table has no rows."
     sentences = tuple(str(one) for one in table.meta.get("sentences", ()))
     return ProductSection(title, command, head, rows, pictures, remark, sentences)

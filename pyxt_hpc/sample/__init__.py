@@ -1,1 +1,1 @@
-"""Many clusters: a table of them, each run by itself, and one page about all."""
+"""Many clusters: a table of them, a run of each, and one page about all."""

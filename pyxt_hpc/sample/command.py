@@ -1,4 +1,4 @@
-"""A command of pyxt-hpc in a process of its own, which may fail, die or be told to stop."""
+"""A command of pyxt-hpc in a process of its own, which may fail, die or be interrupted."""
 
 import itertools
 import os
@@ -20,7 +20,7 @@ _MAX_REASON = 2000
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a command ended: its exit code, why, and whether this process was told to stop meanwhile."""
+    """Result of a command: its exit code, a reason, and whether this process got a stop signal meanwhile."""
 
     exit_code: int
     reason: str
@@ -28,19 +28,20 @@ class CommandResult:
 
 
 def run_command(words: Sequence[str], log: Path, *, append: bool = False) -> CommandResult:
-    """Run a command; all that it says goes into a file.
+    """Run a command and write its output to a file.
 
-    What asks this process to end (SIGINT, SIGTERM, SIGUSR1, SIGUSR2) is passed on, and the command's end
-    awaited: it stores what is finished.
+    Stop signals to this process (SIGINT, SIGTERM, SIGUSR1, SIGUSR2) are passed on; then this waits for the
+    end of the command, which stores what is finished.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    # the very package that runs now, not what lies in the working directory (-P)
+    # -P: import this package, and not one in the working directory
     command = [sys.executable, "-P", "-m", "pyxt_hpc", *words]
     with log.open("ab" if append else "wb") as output, stop_signals() as received:
         output.write(f"$ pyxt-hpc {' '.join(words)}\n".encode())
         output.flush()
         began = output.tell()
-        # a group of its own: Ctrl-C at a terminal would come twice, which means at once and without storing
+        # A process group of its own: otherwise Ctrl-C at a terminal would arrive twice, which ends a command
+        # at once, without storing.
         with subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -64,7 +65,7 @@ def run_command(words: Sequence[str], log: Path, *, append: bool = False) -> Com
 
 
 def _reason(code: int, log: Path, began: int) -> str:
-    """Why a command did not succeed, in its own words where it has some."""
+    """Why a command failed, in its own words if possible; empty if it did not fail."""
     if code == 0:
         return ""
     with log.open("rb") as file:
@@ -72,11 +73,11 @@ def _reason(code: int, log: Path, began: int) -> str:
         lines = file.read().decode(errors="replace").splitlines()
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        memory = "; the system kills what takes too much memory" if -code == signal.SIGKILL else ""
+        memory = "; perhaps because memory ran out" if -code == signal.SIGKILL else ""
         return f"its process was ended by {name}{memory}"
     told = [line for line in lines if line.strip()]
     at = next((i for i in reversed(range(len(told))) if told[i].startswith(_ERROR)), None)
-    if at is not None:  # with what is wrong besides, indented below
+    if at is not None:  # the message continues in indented lines
         more = itertools.takewhile(lambda line: line.startswith("  "), told[at + 1 :])
         said = [told[at].removeprefix(_ERROR), *(line.strip() for line in more)]
         return shown(" ".join(said), _MAX_REASON)

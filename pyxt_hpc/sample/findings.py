@@ -1,4 +1,4 @@
-"""What there is to say of a cluster on the page about all: a few numbers, and a small picture."""
+"""Results of a cluster on the page about all: a few numbers and a small picture."""
 
 import base64
 import io
@@ -16,14 +16,14 @@ from pyxt_hpc.store.reader import read_store
 from pyxt_hpc.store.rows import Status
 
 NAMES = ("regions", "kT", "error", "doubtful", "picture")
-"""Of the texts of `findings`."""
+"""Names of the texts of `findings`."""
 
 _SCALE = 0.35
-"""Of the picture, in units of the file."""
+"""Size of the picture, over that of its file."""
 
 
 def findings(config: ClusterConfig) -> dict[str, str]:
-    """Texts for people by `NAMES`; without what there is not yet. The picture is a PNG in base 64."""
+    """Texts by `NAMES`, as far as they exist; the picture is a PNG in base64."""
     layout = Layout.of(config)
     picture = layout.picture(layout.map("temperature"))
     found = _numbers(layout.results)
@@ -33,12 +33,12 @@ def findings(config: ClusterConfig) -> dict[str, str]:
 
 
 def _numbers(path: Path) -> dict[str, str]:
-    """What the results store says."""
+    """Texts from the results store."""
     if not check_regular(path):
         return {}
     try:
         results = read_store(path)
-    except PyxtError:  # damaged, or of another version: the next run of the cluster tells
+    except PyxtError:  # damaged or of another version; the next run of the cluster reports it
         return {}
     done = results.rows[results.status == Status.DONE]
     total = len(results.rows)

@@ -1,4 +1,4 @@
-"""What became of every cluster of a sample: a small file each, so that tasks of a job array share nothing."""
+"""Outcomes of the clusters of a sample, each in its own file, so that tasks of a job array share none."""
 
 import json
 from collections.abc import Sequence
@@ -6,48 +6,48 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from pyxt_hpc.files.writing import check_regular, replacing
+from pyxt_hpc.files.writing import check_regular, write_text
 from pyxt_hpc.layout import SampleLayout
 from pyxt_hpc.sample.findings import NAMES
 from pyxt_hpc.sample.table import Row
 
 
 class ClusterState(StrEnum):
-    """Of a cluster."""
+    """State of a cluster."""
 
     WAITING = "waiting"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     STOPPED = "stopped"
-    """Interrupted or out of time: what was finished is stored, and the next run goes on."""
+    """Interrupted or out of time: finished results are stored, and the next run continues."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cluster.
+    """The outcome of a cluster.
 
     Parameters
     ----------
     name
-        Of the cluster.
+        Name of the cluster.
     state
         One of `ClusterState`.
     reason
         Why it failed or stopped.
     exit_code
-        Of its command.
+        Exit code of its command.
     ended
-        When [s since 1970].
+        Time of its end [s since 1970].
     seconds
-        That it took.
+        Duration.
     made_from
-        Fingerprint of the configuration, of what a person drew, and of what was asked: a cluster that is done
-        with another one is done again.
+        Fingerprint of the configuration, the drawn regions and the request; a cluster is run again if it
+        changes.
     configuration
         Fingerprint of the configuration's text, if it was written from the table.
     found
-        Texts of `findings`: the page about all is written often, and reads nothing else.
+        Texts of `findings`, so that the page about all, which is written often, reads no other file.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Outcome:
 
 
 def read_outcome(path: Path, name: str) -> Outcome:
-    """As it was written; waiting where there is no file, or a damaged one."""
+    """Read an outcome; without a file, or with a damaged one, the cluster is waiting."""
     if not check_regular(path):
         return Outcome(name)
     try:
@@ -79,16 +79,14 @@ def read_outcome(path: Path, name: str) -> Outcome:
             found={key: str(text) for key, text in values["found"].items() if key in NAMES},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Outcome(name)  # what is done shows itself when the cluster is run again
+        return Outcome(name)  # the next run of the cluster finds out what is done
 
 
 def read_outcomes(layout: SampleLayout, rows: Sequence[Row]) -> list[Outcome]:
-    """Those of all clusters of a table, in its order."""
+    """Outcomes of all clusters of a table, in its order."""
     return [read_outcome(layout.outcome(row.name), row.name) for row in rows]
 
 
 def write_outcome(path: Path, outcome: Outcome) -> None:
-    """Write it; the folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
+    """Write an outcome, and make its folder."""
+    write_text(path, json.dumps(asdict(outcome), indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""One page about all clusters of a sample: what was found, what failed and why, and where the reports are."""
+"""One page about all clusters of a sample, with results, failures and their reasons, and links to reports."""
 
 import os
 from collections import Counter
@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import PyxtError
 from pyxt_hpc.files.times import duration, utc
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import write_text
 from pyxt_hpc.layout import Layout, SampleLayout
 from pyxt_hpc.provenance import software
 from pyxt_hpc.sample.outcome import ClusterState, Outcome, read_outcomes
@@ -19,20 +19,18 @@ from pyxt_hpc.sample.table import Row
 
 
 def write_page(layout: SampleLayout, rows: Sequence[Row]) -> None:
-    """Write the page; several processes may do so, and what the last of them knew stays."""
-    layout.folder.mkdir(parents=True, exist_ok=True)
+    """Write the page; several processes may do so at the same time."""
     while True:
         outcomes = read_outcomes(layout, rows)
         text = sample_html(layout, rows, outcomes)
-        with replacing(layout.page) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        # whoever writes last looks again: a page that was overtaken does not stay
+        write_text(layout.page, text)
+        # Check for changes after writing, so that an old page cannot remain.
         if read_outcomes(layout, rows) == outcomes:
             return
 
 
 def sample_html(layout: SampleLayout, rows: Sequence[Row], outcomes: Sequence[Outcome]) -> str:
-    """The page's text."""
+    """Text of the page."""
     entries = [_entry(layout, row, one) for row, one in zip(rows, outcomes, strict=True)]
     number = Counter(one.state for one in outcomes)
     environment = Environment(
@@ -49,7 +47,7 @@ def sample_html(layout: SampleLayout, rows: Sequence[Row], outcomes: Sequence[Ou
 
 
 def _entry(layout: SampleLayout, row: Row, outcome: Outcome) -> dict[str, str | int]:
-    """A cluster: texts for people; links are relative to the page, and absent or empty where nothing is."""
+    """Texts and links of a cluster; links are relative to the page, and empty or absent without a target."""
     entry: dict[str, str | int] = {
         "name": row.name,
         "state": outcome.state.value,
@@ -64,7 +62,7 @@ def _entry(layout: SampleLayout, row: Row, outcome: Outcome) -> dict[str, str | 
     }
     try:
         config = read_config(layout.config(row.name))
-    except PyxtError:  # which is why the cluster failed, or it is not yet there
+    except PyxtError:  # the configuration is wrong, so the cluster has failed, or it does not exist yet
         return entry
     own = Layout.of(config)
     return entry | {
@@ -74,5 +72,5 @@ def _entry(layout: SampleLayout, row: Row, outcome: Outcome) -> dict[str, str | 
 
 
 def _link(layout: SampleLayout, path: Path) -> str:
-    """Relative, so that the folder can be copied; nothing where there is nothing."""
+    """Relative link, so that the folder can be copied; empty if the path does not exist."""
     return quote(os.path.relpath(path, layout.folder)) if path.exists() else ""

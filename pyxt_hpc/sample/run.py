@@ -1,4 +1,4 @@
-"""Every cluster of a sample run by itself: what is done is skipped, what fails does not stop the others."""
+"""Runs of all clusters of a sample: finished clusters are skipped, and a failure does not stop the others."""
 
 import logging
 import time
@@ -17,7 +17,7 @@ from pyxt_hpc.errors import (
 )
 from pyxt_hpc.exit_codes import ending_of
 from pyxt_hpc.files.text import resolved
-from pyxt_hpc.files.writing import check_regular, replacing
+from pyxt_hpc.files.writing import check_regular, write_text
 from pyxt_hpc.layout import Layout, SampleLayout
 from pyxt_hpc.preprocess.ciao.backend import choose_backend
 from pyxt_hpc.provenance import fingerprint, software
@@ -32,19 +32,19 @@ log = logging.getLogger(__name__)
 Echo = Callable[[str], None]
 
 FIRST, LAST = "process-data", "make-maps"
-"""Before this stage observations are downloaded; after this one there is a cluster to report of."""
+"""The stage that downloads observations, and the stage after which there is a report."""
 
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What is asked for every cluster.
+    """Stages and options for every cluster.
 
     Parameters
     ----------
     first, last
         Stages of `pipeline.run.STAGES`.
     options
-        Further words of the command line of ``pyxt-hpc run``.
+        Further arguments of ``pyxt-hpc run``.
     """
 
     first: str = FIRST
@@ -53,30 +53,30 @@ class SampleRequest:
 
     @property
     def words(self) -> list[str]:
-        """All of them."""
+        """All arguments of ``pyxt-hpc run``."""
         return ["--from", self.first, "--through", self.last, *self.options]
 
 
 def run_sample(table: Path, echo: Echo, request: SampleRequest, part: tuple[int, int] = (1, 1)) -> None:
-    """Run the clusters of a table, one after the other; the page about all is written anew after each.
+    """Run the clusters of a table one after the other, and write the page about all after each.
 
     Parameters
     ----------
     table
         CSV file; see `read_sample`.
     echo
-        Takes every line for the screen.
+        Function that prints a line.
     part
-        (I, N) with 1 <= I <= N: only every Nth cluster from the Ith on, as a task of a job array does.
+        (I, N) with 1 <= I <= N: run only every Nth cluster from the Ith on, as a task of a job array.
 
     Raises
     ------
     ConfigError
         If the table is wrong.
     PyxtError
-        If clusters failed: it names them. All others were run.
+        If clusters failed, with their names, after all others were run.
     Interrupted
-        If this process was told to stop, or clusters have to be run again.
+        If this process got a stop signal, or clusters have to be run again.
     """
     rows = read_sample(table)
     layout = SampleLayout(resolved(table))
@@ -92,7 +92,7 @@ def run_sample(table: Path, echo: Echo, request: SampleRequest, part: tuple[int,
         if stopped:
             raise Interrupted(
                 f"{table}: stopped at {row.name}, with {len(chosen) - number} clusters after it: run the "
-                "same again"
+                "same command again"
             )
     echo(f"{layout.page}: the page about all")
     _tell(table, layout, found)
@@ -106,16 +106,16 @@ def _tell(table: Path, layout: SampleLayout, found: Sequence[Outcome]) -> None:
     if failed:
         raise PyxtError(
             f"{table}: {len(failed)} of {len(found)} clusters failed ({', '.join(failed)}): {layout.page} "
-            "says why; mend it and run the same again, which skips what is done"
+            "says why; remove the causes and run the same command again, which skips finished clusters"
         )
     if again:
-        raise Interrupted(f"{table}: {', '.join(again)} stopped before the end: run the same again")
+        raise Interrupted(f"{table}: {', '.join(again)} stopped before the end: run the same command again")
 
 
 def _run_one(
     layout: SampleLayout, row: Row, request: SampleRequest, echo: Echo, rows: Sequence[Row]
 ) -> tuple[Outcome, bool]:
-    """What became of a cluster, and whether this process was told to stop."""
+    """Run a cluster; return its outcome, and whether this process got a stop signal."""
     path = layout.outcome(row.name)
     before = read_outcome(path, row.name)
     now = replace(before, state=ClusterState.FAILED, reason="", exit_code=0)
@@ -140,11 +140,11 @@ def _run_one(
             ended.exit_code, ClusterState.FAILED
         )
         if stopped and state == ClusterState.FAILED:
-            state = ClusterState.STOPPED  # told before it was ready for it
+            state = ClusterState.STOPPED  # the signal came before the command could handle it
         now = replace(
             now, state=state, reason=ended.reason, exit_code=ended.exit_code, found=findings(config)
         )
-        if state == ClusterState.DONE:  # what was drawn or proposed meanwhile belongs to it
+        if state == ClusterState.DONE:  # regions that were drawn or proposed meanwhile are included
             now = replace(now, made_from=request_fingerprint(config, request))
     except Exception as error:
         ending = ending_of(error)
@@ -160,22 +160,22 @@ def _run_one(
 
 
 def prepare_configuration(layout: SampleLayout, row: Row, written: str) -> str:
-    """Write a cluster's configuration from its row, unless a person has written or changed one.
+    """Write a cluster's configuration from its row, unless a person has written or changed it.
 
     Parameters
     ----------
     written
-        Fingerprint of the text that was written the last time.
+        Fingerprint of the text that was last written.
 
     Returns
     -------
     str
-        Fingerprint of the text that was written now; empty if the file is a person's.
+        Fingerprint of the text; empty if a person has written or changed the file.
 
     Raises
     ------
     ConfigError
-        If a person's file says something else than the row.
+        If such a file contradicts the row.
     """
     path = layout.config(row.name)
     text = config_template(row.name, row.texts)
@@ -187,8 +187,7 @@ def prepare_configuration(layout: SampleLayout, row: Row, written: str) -> str:
         if there != written:
             _compare(path, row, layout.table)
             return ""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return ours
 
 
@@ -199,13 +198,13 @@ def _compare(path: Path, row: Row, table: Path) -> None:
         one = KEYS[name]
         if one.parse(text) != (there := getattr(config, one.attribute)):
             shown = ", ".join(there) if isinstance(there, tuple) and name == "observation_ids" else there
-            different.append(f"{name} is {shown} there, {text} in line {row.line} of {table.name}")
+            different.append(f"{name} is {shown}, but {text} in line {row.line} of {table.name}")
     if different:
         raise ConfigError(f"{path}: {'; '.join(different)}: make them agree, or remove the configuration")
 
 
 def request_fingerprint(config: ClusterConfig, request: SampleRequest) -> str:
-    """Fingerprint of the configuration, of what a person draws, and of what is asked."""
+    """Fingerprint of the configuration, the drawn regions and the request."""
     layout = Layout.of(config)
     drawn = [layout.sources_reg, layout.exclude_reg, layout.background_reg, layout.crop_reg]
     drawn += [layout.response_region(obsid) for obsid in config.observation_ids]
@@ -225,19 +224,19 @@ def request_fingerprint(config: ClusterConfig, request: SampleRequest) -> str:
 
 
 def _is_done(before: Outcome, now: Outcome, config: ClusterConfig, request: SampleRequest) -> bool:
-    """Whether there is nothing to be done: the same was asked, and its last product is there."""
+    """Whether the same request is done and its last product exists."""
     layout = Layout.of(config)
     product = layout.report if request.last == LAST else layout.cluster_dir
     return before.state == ClusterState.DONE and before.made_from == now.made_from and product.exists()
 
 
 def refuse_what_must_be_downloaded(config: ClusterConfig, request: SampleRequest) -> None:
-    """Say at once what only CIAO could get.
+    """Check that missing observations can be downloaded.
 
     Raises
     ------
     MissingInput
-        If observations are not here and there is no CIAO to download them.
+        If observations are missing, and CIAO is not used.
     """
     if request.first != FIRST:
         return

@@ -1,4 +1,4 @@
-"""The table of clusters, a CSV file: a row a cluster, columns named as keys of its configuration."""
+"""The table of clusters, a CSV file with a row for each cluster and columns for keys of its configuration."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ SHORT_NAMES = {
     "nh": "hydrogen_column_density",
     "signal_to_noise": "signal_to_noise_threshold",
 }
-"""What columns may be called besides their key; capitals are the same."""
+"""Short names of columns besides their keys; case does not matter."""
 
 _NOT_OF_A_TABLE = ("data_directory", "last_step_completed")
 _EXAMPLE = "name,obsids,z,nH,abundance"
@@ -30,11 +30,11 @@ class Row:
     Parameters
     ----------
     name
-        Of the cluster.
+        Name of the cluster.
     line
-        Of the file, from 1.
+        Line of the file, from 1.
     texts
-        Of the keys of its configuration.
+        Texts of the keys of its configuration.
     """
 
     name: str
@@ -45,16 +45,16 @@ class Row:
 def read_sample(path: Path) -> list[Row]:
     """Read and check a table of clusters.
 
-    Commas or semicolons are between the cells; ObsIDs of one cell have blanks between them, or the cell is in
-    quotes. Empty lines and lines that begin with ``#`` are passed over.
+    Commas or semicolons separate cells. Blanks separate the ObsIDs in a cell; commas do if the cell is in
+    quotes. Empty lines and lines that begin with ``#`` are skipped.
 
     Raises
     ------
     MissingInput, DamagedFile
         If there is no such file, or it is not text.
     ConfigError
-        If a column is unknown or missing, or a cell cannot be what it should: all are named together, each
-        with line and column.
+        If a column is unknown or missing, or a cell is wrong; all problems are named together, with line and
+        column.
     """
     text = read_text(path, f"write one that begins with the line `{_EXAMPLE}`")
     try:
@@ -62,14 +62,16 @@ def read_sample(path: Path) -> list[Row]:
     except csv.Error as error:
         raise ConfigError(f"{path}: is not a CSV file ({error}): save it again as one") from None
     if not lines:
-        raise ConfigError(f"{path}: is empty, expected a first line as `{_EXAMPLE}` and a line a cluster")
+        raise ConfigError(
+            f"{path}: is empty, expected a first line such as `{_EXAMPLE}` and a line for each cluster"
+        )
     (at, head), *body = lines
     columns, problems = _columns(head, at)
     rows: list[Row] = []
     if not problems:
         for line, cells in body:
             row = _row(line, cells, columns, head, problems)
-            # on file systems that ignore capitals both would have one folder
+            # On file systems that ignore case, both would share one folder.
             earlier = next((one for one in rows if row and one.name.lower() == row.name.lower()), None)
             if row and earlier is not None:
                 capitals = "" if earlier.name == row.name else ", and differs in capitals only"
@@ -80,14 +82,14 @@ def read_sample(path: Path) -> list[Row]:
             elif row:
                 rows.append(row)
         if not body:
-            problems.append("there is no line below the first, expected a line a cluster")
+            problems.append("there is no line below the first, expected a line for each cluster")
     if problems:
         raise ConfigError.of_several(str(path), problems)
     return rows
 
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Cells of every line that says something, with its number."""
+    """Number and cells of every line that is not empty or a comment."""
     first = next((line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"), "")
     between = ";" if ";" in first and "," not in first else ","
     reader = csv.reader(io.StringIO(text), delimiter=between, skipinitialspace=True)
@@ -100,13 +102,13 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _columns(head: Sequence[str], line: int) -> tuple[list[str], list[str]]:
-    """The key of every column; what is wrong with them."""
+    """Key of every column, and problems."""
     known = {key.lower(): key for key in KEYS if key not in _NOT_OF_A_TABLE} | SHORT_NAMES
     columns, problems = [], []
     for title in head:
         key = known.get(title.lower())
         if key is None:
-            expected = f", expected keys of a configuration, as {_EXAMPLE}"
+            expected = f", expected keys of a configuration, such as {_EXAMPLE}"
             meant = suggestion(title.lower(), list(known)) or expected
             problems.append(f"line {line}: the column {quoted(title)} is unknown{meant}")
         elif key in columns:
@@ -122,7 +124,7 @@ def _columns(head: Sequence[str], line: int) -> tuple[list[str], list[str]]:
 def _row(
     line: int, cells: Sequence[str], columns: Sequence[str], head: Sequence[str], problems: list[str]
 ) -> Row | None:
-    """A cluster, or None with what is wrong added to `problems`."""
+    """A cluster; None if something is wrong, which is added to `problems`."""
     if len(cells) != len(columns):
         problems.append(
             f"line {line}: found {len(cells)} cells, expected {len(columns)} ({', '.join(head)}); put "

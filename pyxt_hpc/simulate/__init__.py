@@ -1,1 +1,1 @@
-"""Synthetic clusters observed by a synthetic ACIS-I, written as level-2 event files."""
+"""Simulated clusters observed by a simulated ACIS-I, written as level-2 event files."""

@@ -1,7 +1,7 @@
-"""The truth: what the sky looks like before a telescope sees it.
+"""The truth of a simulated cluster: its sky before the observation.
 
-The gas is two-dimensional, one temperature at each sky position: a fit to events from one place has one
-right answer, which projection along the line of sight would blur.
+The gas is two-dimensional, with one temperature at each sky position, so that a fit at one position has a
+single true temperature; a projection along the line of sight would mix several.
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ from pyxt_hpc.spectra.models.abundances import abundances
 from pyxt_hpc.spectra.models.gas import CM_PER_KPC
 
 PIXEL_ARCSEC = 1.968
-# Total norm of `demo_truth` for one count in 0.7-8 keV in the observations of `demo_plans`.
+# Total norm of `demo_truth` per count of 0.7-8 keV in the observations of `demo_plans`.
 _NORM_PER_COUNT = 6.85e-8
 
 
 @dataclass(frozen=True)
 class PointSource:
-    """A power law of photon ``index``; ``flux`` at 1 keV [photon cm^-2 s^-1 keV^-1], before absorption."""
+    """A power law with photon ``index`` and unabsorbed ``flux`` at 1 keV [photon cm^-2 s^-1 keV^-1]."""
 
     ra: float
     dec: float
@@ -33,24 +33,25 @@ class PointSource:
 
 @dataclass(frozen=True, eq=False)
 class ClusterTruth:
-    """Maps of the gas, and the point sources before and behind it.
+    """Maps of the gas, and point sources.
 
     Attributes
     ----------
     ra, dec : float
         Centre [deg].
     redshift, nH : float
-        nH in 1e22 cm^-2.
+        Redshift, and column density [1e22 cm^-2].
     wcs : WCS
-        Of the maps, 1-based pixels.
+        Sky coordinates of the maps (1-based pixels).
     kT, norm, abundance : (ny, nx) float64
-        Temperature [keV], XSPEC apec norm of each pixel, abundance [solar]. No gas outside the maps.
+        Temperature [keV], XSPEC apec norm of each pixel, abundance [solar]. There is no gas outside the maps.
     sources : tuple of PointSource
     field_arcmin : float
         Side of the box that a user would draw around the emission.
     absorption, abundance_table : str
     depth_kpc : float
-        Of the gas along the line of sight, which it fills evenly: what makes the norm a density.
+        Depth of the gas along the line of sight, over which it is uniform; it relates the norm to the
+        density.
     """
 
     ra: float
@@ -69,7 +70,10 @@ class ClusterTruth:
 
     @property
     def density(self) -> NDArray[np.float64]:
-        """(ny, nx) n_e [cm^-3]: the norm is 1e-14/(4 pi (D_A (1 + z))^2) int n_e n_H dV; distances cancel."""
+        """Electron density (ny, nx) [cm^-3].
+
+        From norm = 1e-14/(4 pi (D_A (1 + z))^2) int n_e n_H dV, where the distance cancels.
+        """
         solid_angle = np.radians(PIXEL_ARCSEC / 3600.0) ** 2
         number = abundances(self.abundance_table)
         charges = number * np.arange(1, len(number) + 1)
@@ -78,7 +82,7 @@ class ClusterTruth:
         return np.sqrt(electrons * squared / CM_PER_KPC)
 
     def norms_at(self, nodes: NDArray[np.float64]) -> Iterator[tuple[int, NDArray, NDArray]]:
-        """Spread the gas over temperatures between which spectra are linear in kT.
+        """Distribute the gas over temperatures between which spectra are linear in kT.
 
         Parameters
         ----------
@@ -88,9 +92,9 @@ class ClusterTruth:
         Yields
         ------
         node : int
-            Number of a temperature that gas has.
+            Index of a temperature.
         norm, metals : (ny, nx)
-            Norm of each pixel at this temperature, and the same times its abundance.
+            Norm of each pixel at this temperature, and the norm times its abundance.
         """
         lower, share = bracket(nodes, self.kT)
         for node in range(lower.min(), lower.max() + 2):
@@ -101,15 +105,16 @@ class ClusterTruth:
 def demo_truth(counts: float = 1e6, field_arcmin: float = 14.0) -> ClusterTruth:
     """A beta-model cluster with a cool core, a shock in one sector and an abundance gradient.
 
-    The shock front is an arc 3' from the centre, 120 degrees wide: just behind it the gas has 12 keV and
-    2.6 times the emission of the undisturbed side, both relaxing inwards and towards the ends of the arc.
+    The shock front is an arc 3' from the centre, 120 degrees wide. Just behind it, the gas has 12 keV and 2.6
+    times the emission of the undisturbed side; both excesses decrease inwards and towards the ends of the
+    arc.
 
     Parameters
     ----------
     counts
-        Cluster counts to expect in 0.7-8 keV from the observations of `demo_plans`, about.
+        Approximate number of 0.7-8 keV counts of the cluster in the observations of `demo_plans`.
     field_arcmin
-        Side of the crop box; the gas reaches half as far again.
+        Side of the crop box; the side of the maps of the gas is 1.5 times larger.
     """
     ra, dec = 150.0, 20.0
     half = int(np.ceil(0.75 * field_arcmin * 60.0 / PIXEL_ARCSEC))
@@ -151,7 +156,7 @@ def _behind_front(
     middle: float,
     half_width: float,
 ) -> NDArray[np.float64]:
-    """1 just inside the middle of an arc, 0 outside; falls over ``depth`` inwards and to the arc's ends."""
+    """Weight that is 1 inside the middle of an arc, 0 outside, and falls inwards and to the arc's ends."""
     off = (angle - middle + 180.0) % 360.0 - 180.0
     along = np.where(np.abs(off) < half_width, np.cos(0.5 * np.pi * off / half_width), 0.0)
     inwards = np.where(radius < front, np.exp(-(((front - radius) / depth) ** 2)), 0.0)
@@ -159,7 +164,7 @@ def _behind_front(
 
 
 def _demo_sources(ra: float, dec: float) -> tuple[PointSource, ...]:
-    # offsets to the west and north [arcsec]; flux [1e-6 photon cm^-2 s^-1 keV^-1]
+    # Offsets to the west and north [arcsec], flux [1e-6 photon cm^-2 s^-1 keV^-1].
     table = (
         (-95.0, 130.0, 12.0),
         (60.0, -155.0, 30.0),

@@ -1,7 +1,6 @@
-"""The whole job on a simulated cluster, by the commands that a user would type."""
+"""All stages on a simulated cluster, by the commands that a user would type."""
 
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import numpy as np
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.config.cluster import config_template, read_config
 from pyxt_hpc.errors import EXIT_TRY_AGAIN, Interrupted, LaunchError, PyxtError
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import write_text
 from pyxt_hpc.fit.flags import FlagCounts
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.launch import BAR_VARIABLE, find_mpiexec
@@ -31,7 +30,7 @@ SEED = 1
 
 @dataclass(frozen=True)
 class DemoSummary:
-    """What the demo's closing table shows."""
+    """Content of the demo's final table."""
 
     seconds: dict[str, float]
     regions: int
@@ -48,16 +47,16 @@ def run_demo(directory: Path, ranks: int | None, echo: Callable[[str], None]) ->
     Parameters
     ----------
     directory
-        Made if absent; what an earlier demo left there is replaced.
+        Folder; it is made if absent, and files of an earlier demo are replaced.
     ranks
-        MPI ranks for stages 5 and 6; 0 uses processes; None takes MPI where it is installed.
+        Number of MPI ranks for stages 5 and 6; 0: processes; None: MPI if it is installed.
     echo
-        Takes every line for the screen.
+        Function that prints a line.
 
     Raises
     ------
     LaunchError
-        If ranks are asked for and there is no MPI.
+        If ranks are requested and there is no MPI.
     PyxtError
         If a command fails.
     """
@@ -69,15 +68,14 @@ def run_demo(directory: Path, ranks: int | None, echo: Callable[[str], None]) ->
     truth, plans = demo_truth(), demo_plans()
     simulate_cluster(directory / NAME, truth, plans, seed=SEED)
     for drawn in (Layout(directory / NAME, NAME).sources_reg, Layout(directory / NAME, NAME).crop_reg):
-        drawn.unlink()  # to be proposed
+        drawn.unlink()  # propose-regions makes them
     seconds["simulation"] = time.perf_counter() - start
 
-    _run(["pyxt-hpc", "init-cluster", NAME, "--yes"], echo, directory)
+    obsids = ",".join(plan.obsid for plan in plans)
+    known = ["--redshift", f"{truth.redshift:g}", "--nH", f"{truth.nH:g}", "--abundance", "0.3"]
+    wanted = ["--signal-to-noise", "40", "--yes"]
+    _run(["pyxt-hpc", "init-cluster", NAME, "--obsids", obsids, *known, *wanted], echo, directory)
     config_path = directory / f"{NAME}_cluster_config.ini"
-    filled_in = fill_in_template(config_path.read_text(encoding="utf-8"), truth, plans)
-    with replacing(config_path) as temporary:
-        temporary.write_text(filled_in, encoding="utf-8")
-    echo("(filling in the configuration)")
 
     commands = {
         "process-data": [],
@@ -111,21 +109,21 @@ def run_demo(directory: Path, ranks: int | None, echo: Callable[[str], None]) ->
 
 
 def write_demo_input(directory: Path, exposure_fraction: float = 1.0, field_arcmin: float = 14.0) -> Path:
-    """Simulate the observations and write the configuration: where a user is before `process-data`.
+    """Simulate the demo's observations and write its configuration, the inputs of `process-data`.
 
     Parameters
     ----------
     directory
-        Gets the cluster's folder and the configuration.
+        Folder for the cluster's folder and the configuration.
     exposure_fraction
-        Exposure in units of the full one, which collects a million counts of the cluster.
+        Exposure, over that of a million counts of the cluster.
     field_arcmin
         Side of the box around the emission.
 
     Returns
     -------
     Path
-        The configuration.
+        The configuration file.
     """
     truth = demo_truth(field_arcmin=field_arcmin)
     plans = [replace(plan, exposure_s=exposure_fraction * plan.exposure_s) for plan in demo_plans()]
@@ -133,19 +131,18 @@ def write_demo_input(directory: Path, exposure_fraction: float = 1.0, field_arcm
 
 
 def write_input(directory: Path, name: str, truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> Path:
-    """Simulate observations of any cluster and write its configuration, which is returned.
+    """Simulate observations of a cluster and write its configuration; return the path of the latter.
 
     Parameters
     ----------
     directory
-        Gets the cluster's folder and ``<name>.ini``.
+        Folder for the cluster's folder and ``<name>.ini``.
     truth, plans
-        As `simulate_cluster` takes them.
+        As in `simulate_cluster`.
     """
     simulate_cluster(directory / name, truth, plans, seed=SEED)
     path = directory / f"{name}.ini"
-    with replacing(path) as temporary:
-        temporary.write_text(fill_in_template(config_template(name), truth, plans), encoding="utf-8")
+    write_text(path, configuration_text(name, truth, plans))
     return path
 
 
@@ -157,10 +154,10 @@ def _launcher(ranks: int | None, echo: Callable[[str], None]) -> list[str]:
     mpiexec = find_mpiexec()
     if mpiexec is None:
         if ranks is None:
-            echo("no MPI here (pip install 'pyxt_hpc[mpi]' brings one): using processes of this machine")
+            echo("there is no MPI here (pip install 'pyxt_hpc[mpi]' installs one): processes are used")
             return []
         raise LaunchError(f"--ranks {ranks}: no mpi4py with mpiexec here: pip install 'pyxt_hpc[mpi]'")
-    # One rank is the master and hardly computes, so one more than there are cores.
+    # One more rank than cores, since the master hardly computes.
     return [mpiexec, "-n", str(ranks or len(os.sched_getaffinity(0)) + 1)]
 
 
@@ -168,7 +165,7 @@ def _run(command: list[str], echo: Callable[[str], None], directory: Path) -> No
     shown = shlex.join([Path(command[0]).name, *command[1:]])
     echo(f"$ {shown}")
     at = command.index("pyxt-hpc")
-    # The very package that runs now, not what lies in the working directory (-P).
+    # -P: import this package, and not one in the working directory.
     real = [*command[:at], sys.executable, "-P", "-m", "pyxt_hpc", *command[at + 1 :]]
     environment = dict(os.environ)
     if sys.stderr.isatty():
@@ -179,7 +176,7 @@ def _run(command: list[str], echo: Callable[[str], None], directory: Path) -> No
             try:
                 code = child.wait()
                 break
-            except KeyboardInterrupt:  # the child got it too, and ends by itself without losing anything
+            except KeyboardInterrupt:  # the child has the signal, too, and ends without loss
                 interrupted = True
     if interrupted or code == EXIT_TRY_AGAIN:
         raise Interrupted(f"`{shown}` was interrupted: run the demo again")
@@ -187,15 +184,15 @@ def _run(command: list[str], echo: Callable[[str], None], directory: Path) -> No
         raise PyxtError(f"`{shown}` ended with exit code {code}: its message is above")
 
 
-def fill_in_template(text: str, truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> str:
-    """The template of `init-cluster` with the values of the simulated cluster, as a user fills it in."""
-    values = {
-        "observation_ids": ", ".join(plan.obsid for plan in plans),
-        "redshift": f"{truth.redshift:g}",
-        "hydrogen_column_density": f"{truth.nH:g}",
-        "abundance": "0.3",
-        "signal_to_noise_threshold": "40",
-    }
-    for key, value in values.items():
-        text = re.sub(rf"^{key} =[^#]*", f"{f'{key} = {value}':<36}  ", text, flags=re.MULTILINE)
-    return text
+def configuration_text(name: str, truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> str:
+    """The configuration of a simulated cluster, as `init-cluster` writes it."""
+    return config_template(
+        name,
+        {
+            "observation_ids": ", ".join(plan.obsid for plan in plans),
+            "redshift": f"{truth.redshift:g}",
+            "hydrogen_column_density": f"{truth.nH:g}",
+            "abundance": "0.3",
+            "signal_to_noise_threshold": "40",
+        },
+    )

@@ -1,4 +1,4 @@
-"""A bundle straight from the truth: a cluster's photons on the truth's own pixels, without event files."""
+"""A bundle directly from the truth: photons of a cluster on the pixels of the truth, without event files."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,17 +27,17 @@ def observe_directly(
     background_ratio: float = 5.0,
     mask: NDArray[np.bool_] | None = None,
 ) -> Bundle:
-    """Draw one observation of a cluster, everywhere on the optical axis and without a point spread.
+    """Draw one observation of a cluster, with the on-axis response everywhere and without a PSF.
 
-    What simulated event files, preprocessing and cropping end in, in a second: for statistics over many
-    fields. Particles, sky and responses are those of the synthetic ACIS-I.
+    It takes a second instead of the simulation of event files and stages 1 to 4, for statistics over many
+    fields. Particles, sky and responses are those of the simulated ACIS-I.
 
     Parameters
     ----------
     truth
-        Its pixels are those of the bundle. Point sources are left out.
+        The cluster; its pixels become those of the bundle. Point sources are left out.
     background_ratio
-        Exposure of the blank-sky events in units of the observation's.
+        Exposure of the blank-sky events, over that of the observation.
     mask : (ny, nx)
         Live pixels; None: all.
     """
@@ -85,14 +85,14 @@ def observe_directly(
 
 
 def scaled_to(truth: ClusterTruth, counts: float, exposure_s: float = 1e5) -> ClusterTruth:
-    """The truth with as much gas as gives so many counts in `BAND_KEV`."""
+    """Truth with its norm scaled to give an expected number of counts in `BAND_KEV`."""
     now = exposure_s * sum(float(amount.sum() * rate.sum()) for amount, rate in _gas(truth))
     return replace(truth, norm=truth.norm * (counts / now))
 
 
 @lru_cache(maxsize=1)
 def responses() -> tuple[Arf, Rmf]:
-    """Those of the optical axis."""
+    """ARF and RMF of the optical axis."""
     return on_axis_arf(), gaussian_rmf()
 
 

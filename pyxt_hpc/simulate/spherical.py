@@ -1,7 +1,8 @@
-"""Spherical clusters in hydrostatic equilibrium, as skies that the simulator observes.
+"""Spherical clusters in hydrostatic equilibrium, as truths for the simulator.
 
-Each line of sight holds gas of many temperatures. Its emission is spread over the temperatures of the plasma
-table shell by shell, so that every pixel has exactly the spectrum of all the gas before and behind it.
+Each line of sight has gas of many temperatures. Its emission is distributed over the temperatures of the
+plasma table shell by shell, so that the spectrum of every pixel is exactly that of all gas along its line of
+sight.
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ FloatArray = NDArray[np.float64]
 
 _INNERMOST_KPC, _INFINITY_KPC, _STEPS_PER_E = 0.05, 1e6, 60
 _EDGE_KPC = 5e3
-"""Radius where the emission ends, far outside everything that is seen."""
+"""Radius where the emission ends, far outside the field."""
 _RINGS, _DEPTHS = 400, 800
 _FINE_PIXELS, _SUBPIXELS = 30.0, 5
 
@@ -38,21 +39,21 @@ _FINE_PIXELS, _SUBPIXELS = 30.0, 5
 class SphericalCluster:
     """Gas of a known density in equilibrium with the mass of an NFW halo, which includes the gas.
 
-    The pressure of the gas is 0 at infinity, which decides its temperature. The emission ends 5 Mpc from the
+    The boundary condition of the temperature is zero pressure at infinity. The emission ends 5 Mpc from the
     centre.
 
     Parameters
     ----------
     density
-        Of the electrons.
+        Electron density.
     M500, c500
         Mass [Msun] and concentration at 500 times the critical density.
     redshift
-        In a flat universe of `hubble_constant` [km/s/Mpc] and `matter_density`.
+        Redshift in a flat universe with `hubble_constant` [km/s/Mpc] and `matter_density`.
     abundance
-        [solar], everywhere.
+        Uniform abundance [solar].
     abundance_table
-        XSPEC's name of it.
+        XSPEC's name of the abundance table.
     """
 
     density: GasDensity
@@ -66,7 +67,7 @@ class SphericalCluster:
 
     @property
     def cosmology(self) -> FlatLambdaCDM:
-        """Of the distances."""
+        """Cosmology of the distances."""
         return FlatLambdaCDM(H0=self.hubble_constant, Om0=self.matter_density)
 
     @cached_property
@@ -77,22 +78,22 @@ class SphericalCluster:
 
     @cached_property
     def critical_density(self) -> float:
-        """Of the universe at the redshift [Msun kpc^-3]."""
+        """Critical density at the redshift [Msun kpc^-3]."""
         return critical_density(self.cosmology, self.redshift)
 
     @cached_property
     def halo(self) -> NFW:
-        """All mass."""
+        """Halo of the total mass."""
         return NFW.of(self.M500, self.c500, 500.0, self.critical_density)
 
     @cached_property
     def particles(self) -> Particles:
-        """Of the gas."""
+        """Composition of the gas."""
         return Particles.of(self.abundance, self.abundance_table)
 
     @cached_property
     def _grid(self) -> tuple[FloatArray, FloatArray]:
-        """Radii [kpc] and kT [keV] there."""
+        """Radii [kpc], and kT [keV] at these radii."""
         span = np.log(_INFINITY_KPC / _INNERMOST_KPC)
         radius = np.geomspace(_INNERMOST_KPC, _INFINITY_KPC, int(_STEPS_PER_E * span))
         gas = self.density(radius), self.halo.mass(radius)
@@ -114,7 +115,7 @@ class SphericalCluster:
         return np.exp(np.interp(np.log(radius), np.log(at), np.log(enclosed)))
 
     def shells(self, edges_kpc: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Root of the mean square density and spectroscopic-like kT (n,) of shells between edges (n + 1,)."""
+        """Root mean square density and spectroscopic-like kT (n,) of shells between edges (n + 1,)."""
         n_e, kT = [], []
         for low, high in pairwise(edges_kpc):
             square, _ = quad(lambda r: self.density(r) ** 2 * r**2, low, high)
@@ -125,21 +126,21 @@ class SphericalCluster:
         return np.array(n_e), np.array(kT)
 
     def emission(self, nodes: FloatArray, radius_arcsec: FloatArray) -> tuple[int, FloatArray]:
-        """Norm per solid angle of the gas along lines of sight, by its temperature.
+        """Norm per solid angle of the gas along lines of sight, by temperature.
 
         Parameters
         ----------
         nodes : (n_kT,)
-            Ascending temperatures [keV], over which the gas is spread as spectra linear in kT ask for.
+            Ascending temperatures [keV], between which spectra are linear in kT.
         radius_arcsec : (n,)
             Projected distances from the centre.
 
         Returns
         -------
         first : int
-            Number of the lowest temperature.
+            Index of the lowest temperature.
         norm : (n_used, n)
-            [1e14 cm^-5 arcsec^-2] at this temperature and the following.
+            Norm [1e14 cm^-5 arcsec^-2] at this temperature and the following ones.
         """
         projected = np.asarray(radius_arcsec, float) * self.kpc_per_arcsec
         depth = np.concatenate([[0.0], np.geomspace(0.05, _EDGE_KPC, _DEPTHS)])
@@ -155,14 +156,14 @@ class SphericalCluster:
         ring = np.broadcast_to(np.arange(len(projected))[:, None], lower.shape)
         np.add.at(norm, (lower - first, ring), measure * (1.0 - share))
         np.add.at(norm, (lower - first + 1, ring), measure * share)
-        # norm is 1e-14/(4 pi (D_A (1 + z))^2) int n_e n_H dV: the distance cancels
+        # norm is 1e-14/(4 pi (D_A (1 + z))^2) int n_e n_H dV; per solid angle, the distance cancels.
         arcsec2 = np.radians(1.0 / 3600.0) ** 2
         return first, norm * 1e-14 * arcsec2 / (4.0 * np.pi * (1.0 + self.redshift) ** 2)
 
 
 @dataclass(frozen=True)
 class Clump:
-    """A spherical cluster at a place: so far west and north of the field's centre [arcsec]."""
+    """A spherical cluster, and its offset to the west and north of the field's centre [arcsec]."""
 
     cluster: SphericalCluster
     west: float = 0.0
@@ -171,16 +172,16 @@ class Clump:
 
 @dataclass(frozen=True, eq=False)
 class SphericalTruth(ClusterTruth):
-    """The sky with one spherical cluster, or with several that do not feel each other, as before a merger.
+    """The sky with one spherical cluster, or with several that do not interact, as before a merger.
 
-    The maps kT and norm are those of all gas along the line of sight, kT being spectroscopic-like (Mazzotta
-    et al. 2004, MNRAS 354, 10). Photons come from the clumps: other maps put in their place change none.
+    The maps kT (spectroscopic-like, Mazzotta et al. 2004, MNRAS 354, 10) and norm are those of all gas along
+    the line of sight. Photons are drawn from the clumps, not from these maps.
     """
 
     clumps: tuple[Clump, ...] = field(kw_only=True)
 
     def norms_at(self, nodes: FloatArray) -> Iterator[tuple[int, FloatArray, FloatArray]]:
-        """Norm of every pixel at each temperature that gas has; as `ClusterTruth.norms_at`."""
+        """Norm of every pixel at each temperature, as in `ClusterTruth.norms_at`."""
         emissions = [_Emission.of(clump.cluster, nodes) for clump in self.clumps]
         used = {node for emission in emissions for node in emission.nodes}
         for node in sorted(used):
@@ -193,7 +194,7 @@ class SphericalTruth(ClusterTruth):
             yield node, norm, metals
 
     def _offsets(self, clump: Clump) -> tuple[FloatArray, FloatArray]:
-        """Distance of every pixel from a clump to the west and the north [arcsec]."""
+        """Offset of every pixel from a clump to the west and north [arcsec]."""
         half = np.array(self.kT.shape) // 2
         rows, cols = np.indices(self.kT.shape)
         return (cols - half[1]) * PIXEL_ARCSEC - clump.west, (rows - half[0]) * PIXEL_ARCSEC - clump.north
@@ -219,7 +220,7 @@ class _Emission:
         return range(self.first, self.first + len(self.norm))
 
     def painted(self, node: int, offsets: tuple[FloatArray, FloatArray]) -> FloatArray:
-        """Norm of every pixel; near the centre the mean over parts of it."""
+        """Norm of every pixel; near the centre, the mean over subpixels."""
         x, y = offsets
         result = self._at(node, np.hypot(x, y))
         near = np.hypot(x, y) < _FINE_PIXELS * PIXEL_ARCSEC
@@ -239,11 +240,11 @@ def spherical_truth(*clumps: Clump, field_arcmin: float = 14.0, nH: float = 0.05
     Parameters
     ----------
     *clumps
-        One or more; the first gives redshift and abundance table.
+        One or more clusters; the first gives redshift and abundance table.
     field_arcmin
-        Side of the crop box; the maps reach half as far again.
+        Side of the crop box; the side of the maps is 1.5 times larger.
     nH
-        [1e22 cm^-2].
+        Column density [1e22 cm^-2].
     """
     ra, dec = 150.0, 20.0
     half = int(np.ceil(0.75 * field_arcmin * 60.0 / PIXEL_ARCSEC))
@@ -278,7 +279,7 @@ _COOL = GasDensity(
     n0=1.8e-2, rc=80.0, alpha=0.9, beta=0.57, rs=800.0, epsilon=2.0, n02=6e-2, rc2=15.0, beta2=1.0
 )
 RELAXED = SphericalCluster(_PLAIN, M500=6e14, c500=3.0, redshift=0.2)
-"""Like most clusters of its mass: no cool core, R500 within the field of ACIS-I."""
+"""A typical cluster of its mass, without a cool core and with R500 within the field of ACIS-I."""
 COOL_CORE = SphericalCluster(_COOL, M500=6e14, c500=3.5, redshift=0.2)
 SMALL = SphericalCluster(replace(_PLAIN, rc=90.0, rs=600.0, n0=8e-3), M500=2e14, c500=3.2, redshift=0.2)
 
@@ -296,7 +297,7 @@ class Preset:
 
     @property
     def plan(self) -> ObservationPlan:
-        """One observation that points at the centre but for the gaps between the chips."""
+        """One observation, pointed near the centre but away from the gaps between the chips."""
         return ObservationPlan("5001", 150.0168, 20.0047, 25.0, self.exposure_s, False)
 
 
@@ -306,5 +307,5 @@ PRESETS = {
     "faint": Preset((Clump(RELAXED),), 5e3),
     "merger": Preset((Clump(RELAXED), Clump(SMALL, west=110.0, north=60.0)), 1e5),
 }
-"""``faint``: the relaxed cluster in so short a time that ten annuli have about 300 counts each. ``merger``: a
-second cluster to the northwest, 415 kpc from the first, so that sectors differ."""
+"""``faint``: the relaxed cluster with a short exposure, in which ten annuli have about 300 counts each.
+``merger``: a second cluster 415 kpc to the northwest of the first, so that sectors differ."""

@@ -1,4 +1,4 @@
-"""How well fitted regions agree with the known truth of a simulated cluster."""
+"""Comparison of fitted regions with the known truth of a simulated cluster."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,27 +16,27 @@ from pyxt_hpc.fit.extraction.extract import disc_areas, disc_sums
 from pyxt_hpc.fit.flags import FitFlag
 
 RINGS_ARCMIN = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0, 20.0)
-"""Edges of the rings about the centre in which fits are compared with the truth."""
+"""Edges of the rings around the centre in which fits are compared with the truth."""
 
 
 @dataclass(frozen=True)
 class TruthComparison:
-    """Fits against the truth of each circle or bin, all (n_region,).
+    """Comparison of fits with the truth of each circle or bin, all (n_region,).
 
     Parameters
     ----------
     deviation
-        (kT - truth)/sigma, sigma being the side of the 68% interval towards the truth; NaN where it is open.
+        (kT - truth)/sigma, where sigma is the side of the 68% interval towards the truth; NaN if it is open.
     inside
-        Whether the 68% interval of kT holds the truth.
+        Whether the 68% interval of kT covers the truth.
     norm_ratio
-        Norm over that of the whole circle or bin; NaN where it reaches beyond the maps of the truth.
+        Norm over the true norm of the whole circle or bin; NaN if it extends beyond the maps of the truth.
     goodness
-        Of the fits.
+        Goodness of the fits.
     poor
-        Whether they have `FitFlag.POOR_FIT`.
+        Whether fits have `FitFlag.POOR_FIT`.
     distance_arcmin
-        From the brightest place of the truth.
+        Distance from the brightest pixel of the truth.
     """
 
     deviation: np.ndarray
@@ -48,27 +48,27 @@ class TruthComparison:
 
     @property
     def median(self) -> float:
-        """Bias of kT in units of the error."""
+        """Bias of kT, over its error."""
         return float(np.nanmedian(self.deviation))
 
     @property
     def scatter(self) -> float:
-        """Standard deviation of kT from the 16th to 84th percentile; 1 where errors are right."""
+        """Half the distance between the 16th and 84th percentile of the deviation; 1 if errors are right."""
         low, high = np.nanpercentile(self.deviation, [15.865, 84.135])
         return float(0.5 * (high - low))
 
     @property
     def coverage(self) -> float:
-        """Fraction of the regions whose 68% interval holds the truth."""
+        """Fraction of the regions whose 68% interval covers the truth."""
         return float(np.mean(self.inside))
 
     def of(self, chosen: np.ndarray) -> "TruthComparison":
-        """Of some regions."""
+        """Comparison of the chosen regions."""
         return TruthComparison(**{name: values[chosen] for name, values in vars(self).items()})
 
 
 def ring_table(comparison: TruthComparison) -> tuple[Sequence[str], list[Sequence[str]]]:
-    """Head and rows of a table of the agreement in rings about the centre."""
+    """Titles and rows of a table of the agreement in rings around the centre."""
     head = (
         "arcmin",
         "regions",
@@ -110,14 +110,14 @@ def read_truth(path: Path, bundle: Bundle, margin: int = 0) -> np.ndarray:
     path
         FITS image with sky coordinates, as the simulator writes it.
     bundle
-        Its grid is sampled.
+        Bundle whose grid is sampled.
     margin
-        And so many pixels around it.
+        Width of a margin around the grid that is also sampled [pixels].
 
     Returns
     -------
     numpy.ndarray
-        (ny + 2 margin, nx + 2 margin); NaN beyond the truth map.
+        (ny + 2 margin, nx + 2 margin) values; NaN beyond the truth map.
     """
     with open_fits(path, "truth map", "only simulated clusters have one", ours=True) as hdus:
         values, truth_wcs = np.asarray(hdus[0].data, float), WCS(hdus[0].header)
@@ -129,16 +129,16 @@ def read_truth(path: Path, bundle: Bundle, margin: int = 0) -> np.ndarray:
 def spectroscopic_like_temperature(
     kT: np.ndarray, norm: np.ndarray, row: np.ndarray, col: np.ndarray, radius: np.ndarray
 ) -> np.ndarray:
-    """Temperature that one fit to the gas of a whole circle would find.
+    """Temperature that a single-temperature fit of a whole circle would find.
 
-    Weights of Mazzotta et al. 2004, MNRAS 354, 10, eq. 14: n^2 T^(-3/4).
+    It uses the weights n^2 T^(-3/4) of Mazzotta et al. 2004, MNRAS 354, 10, eq. 14.
 
     Parameters
     ----------
     kT
         (ny, nx) temperature [keV].
     norm
-        (ny, nx) emission measure seen by the detector, in any unit; gas without it does not count.
+        (ny, nx) emission measure weighted by exposure, in any unit.
     row, col, radius
         (n_region,) circles [pixels].
     """
@@ -147,7 +147,7 @@ def spectroscopic_like_temperature(
 
 
 def _weighted(kT: np.ndarray, norm: np.ndarray) -> np.ndarray:
-    """Images whose sums over a region, the first over the second, give its spectroscopic-like temperature."""
+    """Two images; the ratio of their sums over a region is its spectroscopic-like temperature."""
     weight = norm * kT**-0.75
     return np.nan_to_num(np.stack([weight * kT, weight]))
 
@@ -160,12 +160,12 @@ def compare_with_truth(
     Parameters
     ----------
     rows
-        Fitted regions of the results store. Where the interval is open on the truth's side there is no
-        sigma: the region counts for the coverage only.
+        Fitted regions of the results store. A region whose interval is open on the side of the truth counts
+        only for the coverage.
     bundle
-        The cluster they were fitted from.
+        Bundle from which they were fitted.
     truth_directory
-        Holds ``kT.fits`` and ``norm.fits``.
+        Folder with ``kT.fits`` and ``norm.fits``.
     labels : (ny, nx) int, optional
         Label image of the bins, whose numbers ``region`` has; None: regions are circles.
     """
@@ -186,7 +186,7 @@ def compare_with_truth(
     distance = np.hypot(rows["row"] - row, rows["col"] - col) * bundle.pixel_scale_arcsec / 60.0
     return TruthComparison(
         deviation=(rows["kT"] - truth) / sigma,
-        # An open side reaches to the bound of kT: it holds any truth beyond.
+        # An open side extends to the bound of kT, and so covers any truth on this side.
         inside=np.where(np.isfinite(sigma), np.abs(truth - rows["kT"]) <= sigma, True),
         norm_ratio=rows["norm"] / true_norm,
         goodness=rows["goodness"],
@@ -197,7 +197,7 @@ def compare_with_truth(
 
 @dataclass(frozen=True)
 class GasComparison:
-    """Fitted over true density, and pressure, of circles: (n_region,), NaN if they leave the truth's maps."""
+    """Ratios (n_region,) of fitted to true density and pressure; NaN for circles beyond the truth's maps."""
 
     density: np.ndarray
     pressure: np.ndarray
@@ -208,8 +208,8 @@ def compare_gas_with_truth(
 ) -> GasComparison:
     """Compare densities [cm^-3] of fitted regions with the truth of each circle.
 
-    The true density of a circle is the root of its mean square, to which the norm belongs, and its
-    pressure that times the temperature that a fit would find.
+    The true density of a circle is its root mean square, which corresponds to the norm. The true pressure is
+    this density times the temperature that a fit would find.
 
     Parameters
     ----------
@@ -218,9 +218,9 @@ def compare_gas_with_truth(
     density
         (n_region,) n_e of the regions, for the depth of the truth.
     bundle
-        The cluster they were fitted from.
+        Bundle from which they were fitted.
     truth_directory
-        Holds ``kT.fits``, ``norm.fits`` and ``density.fits``.
+        Folder with ``kT.fits``, ``norm.fits`` and ``density.fits``.
     """
     kT, margin = read_truth(truth_directory / "kT.fits", bundle), _reach(rows)
     norm = read_truth(truth_directory / "norm.fits", bundle) * bundle.exposure
@@ -232,10 +232,10 @@ def compare_gas_with_truth(
 
 
 def _reach(rows: np.ndarray) -> int:
-    """Pixels that circles reach beyond the images at most."""
+    """Largest distance [pixels] to which circles may extend beyond the images."""
     return int(np.ceil(rows["radius"].max()))
 
 
 def _sums_of_whole_circles(rows: np.ndarray, image: np.ndarray, margin: int) -> np.ndarray:
-    """Sum of an image that is known in a margin, too, over each circle; NaN where it is not known."""
+    """Sum over each circle of an image with a margin; NaN if a circle extends beyond it."""
     return disc_sums(rows["row"] + margin, rows["col"] + margin, rows["radius"], image[None])[:, 0]

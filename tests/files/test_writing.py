@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from pyxt_hpc.errors import DamagedFile, DiskFull
 from pyxt_hpc.files import writing
 from pyxt_hpc.files.process_identity import start_of
-from pyxt_hpc.files.writing import check_regular, replacing, write_ecsv
+from pyxt_hpc.files.writing import check_place, check_regular, replacing, write_ecsv
 
 
 def test_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
@@ -33,6 +33,17 @@ def test_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
             temporary.write_text(text)
         assert path.read_text() == text
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_place_is_looked_at_before_the_work(tmp_path: Path) -> None:
+    check_place(tmp_path / "new folder" / "a.html")
+    check_place(tmp_path / "csv", is_folder=True)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["csv", "new folder"]
+    (tmp_path / "file").write_text("kept")
+    for wrong, is_folder in (("file/a.html", False), ("file", True), ("csv", False)):
+        with pytest.raises(DamagedFile, match=str(tmp_path / wrong)):
+            check_place(tmp_path / wrong, is_folder=is_folder)
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 def test_failure_leaves_the_old_content_and_no_litter(tmp_path: Path) -> None:

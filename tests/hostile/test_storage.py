@@ -144,7 +144,7 @@ ROWS: dict[str, tuple[Prepare, str, int, str, tuple[str, ...]]] = {
     "lock: pid is 2^70, here": (lock_of(pid=2**70, machine=this_process().machine), FIT, 2, NO_LOCK, ()),
     "lock: host is a list": (lock_of(host=[]), STATUS, 2, NO_LOCK, ()),
     "lock: old, of another machine": (lock_of(pid=7), STATUS, 0, "no process is writing it", ()),
-    "lock: cut short, old": (file(LOCK, '{"owner": {"ho'), FIT, 0, "regions were there already", (LOCK, STORE)),
+    "lock: cut short, old": (file(LOCK, '{"owner": {"ho'), FIT, 0, "regions were fitted before", (LOCK, STORE)),
     "radius NaN": (pixel(lambda r: np.nan), FIT, 2, AGAIN, ()),
     "radius -5": (pixel(lambda r: -5), FIT, 2, AGAIN, ()),
     "radius twice": (pixel(lambda r: 2 * r), FIT, 2, AGAIN, ()),
@@ -397,7 +397,7 @@ def test_parts_that_groups_of_ranks_left_are_taken_in_as_slices_are(
     for part in (1, 2):
         assert main(shlex.split(f"{fit} --slice {part}/2")) == 0
     assert main(shlex.split(f"{fit} --continue")) == 0
-    assert f"{len(whole.rows)} regions were there already" in capsys.readouterr().out
+    assert f"{len(whole.rows)} regions were fitted before" in capsys.readouterr().out
     assert not Layout.of(read_config("demo.ini")).all_part_results()
     found = read_store(work / STORE)
     np.testing.assert_array_equal(found.rows["kT"], whole.rows["kT"])

@@ -108,7 +108,7 @@ def write_observation(
     header["DATAMODE"], header["EXPOSURE"], header["OBS_ID"] = "FAINT", 0.98 * LENGTH_S, obsid
     header["RA_PNT"], header["DEC_PNT"] = pointing
     header["FIRSTROW"], header["NROWS"] = 1, HEIGHT
-    header["DATE-OBS"] = "2013-11-05T04:26:40"
+    header["DATE-OBS"], header["DATE-END"] = "2013-11-05T04:26:40", "2013-11-05T15:33:20"
     header["TSTART"], header["TSTOP"] = START, START + LENGTH_S
 
     particles = uniform_events(rng, PARTICLES, (300, 12_000), ccds)

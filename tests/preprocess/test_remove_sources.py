@@ -151,11 +151,11 @@ def test_background_region_with_few_events(single: Any) -> None:
         header = read_events(single.layout.local_background("1")).header
         number = header["BKGCTSFI"]
         assert number == pytest.approx(inside.sum(), rel=0.01, abs=2)  # the box is one on the sky
-        said = [finding for finding in facts["findings"] if "an error that all circles share" in finding]
+        said = [finding for finding in facts["findings"] if "which all regions share" in finding]
         assert len(said) == few
         if few:
             assert f"only {number} events" in said[0]
-            assert f"known to {100 / number**0.5:.0f}%" in said[0]
+            assert f"has an error of {100 / number**0.5:.0f}%" in said[0]
 
 
 def test_hardly_any_quiet_time(single: Any, monkeypatch: pytest.MonkeyPatch) -> None:

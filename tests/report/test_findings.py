@@ -109,7 +109,7 @@ def test_choices_of_clusterpyxt_are_explained(config: Path) -> None:
             {"bundle": "of before", "kpc_per_arcsec": 2.58},
             "Made from other bundle and cosmology than the maps",
         ),
-        ({}, "Written by an earlier version, which did not say from what it was made"),
+        ({}, "Written by an earlier version, which did not note its inputs"),
     ],
 )
 def test_old_tables_are_told(config: Path, tmp_path: Path, meta: dict[str, object], remark: str) -> None:

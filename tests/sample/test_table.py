@@ -54,7 +54,7 @@ def test_other_ways_of_writing_it(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "is empty, expected a first line as `name,obsids,z,nH,abundance`"),
+        ("", "is empty, expected a first line such as `name,obsids,z,nH,abundance`"),
         ("name,obsids,z,nH\n", "there is no line below the first"),
         ("name,obsids,z\nA,1,0.1\n", "line 1: the columns nh are missing"),
         ("name,obsid,z,nH\nA,1,0.1,0.05\n", "the column 'obsid' is unknown (did you mean obsids?)"),

@@ -246,7 +246,7 @@ def no_events(layout: Layout) -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (only_level_1, "acisf04001_000N003_evt1.fits is of level 1: chandra_repro makes level 2"),
+        (only_level_1, "acisf04001_000N003_evt1.fits is of level 1: make level 2 with chandra_repro"),
         (gzip_cut_short, "4002_background.fits: event file is damaged"),
         (unknown_shape, "sources.reg, line 2: shape star is unknown"),
         (no_events, "4002_background.fits: the event list is empty"),

@@ -354,7 +354,7 @@ def test_a_stopped_scale_map_does_not_say_that_it_is_stored(
     assert main(["create-bins", "-c", str(config), "--num-cpus", "1"]) == 75
     said = capsys.readouterr().err
     assert "stopped by SIGUSR1" in said
-    assert "nothing of it is stored" in said
+    assert "nothing is stored" in said
     assert "what is finished is stored" not in said
     assert layout.scale_map.read_bytes() == before
     monkeypatch.undo()
@@ -433,7 +433,7 @@ def test_job_array_equals_one_run(
     assert_same(found, uninterrupted[np.isin(uninterrupted["region"], found["region"])])
     assert len(found) > 1000
     assert main([*fit, "--continue"]) == 0
-    assert f"{len(found)} regions were there already" in capsys.readouterr().out
+    assert f"{len(found)} regions were fitted before" in capsys.readouterr().out
 
 
 def finished_seconds(layout: Layout) -> dict[int, float]:
@@ -454,7 +454,7 @@ def test_slice_takes_over_what_the_whole_has(
     assert main([*fit, "--max-regions", "300"]) == 75
     before = finished_seconds(no_store)
     assert main([*fit, "--slice", "2/3", "--continue"]) == 0
-    assert "100 regions were there already" in capsys.readouterr().out
+    assert "100 regions were fitted before" in capsys.readouterr().out
     assert main([*fit, "--continue"]) == 0
     assert not no_store.all_part_results()
     after = finished_seconds(no_store)

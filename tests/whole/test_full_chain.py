@@ -12,12 +12,11 @@ from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.chandra.events import read_events
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.cli import main
-from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.acis.observe import demo_plans, simulate_cluster
 from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import demo_truth
-from pyxt_hpc.simulate.demo import NAME, fill_in_template
+from pyxt_hpc.simulate.demo import NAME, configuration_text
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     layout.sources_reg.unlink()
     layout.crop_reg.unlink()
     config = folder / f"{NAME}.ini"
-    config.write_text(fill_in_template(config_template(NAME), truth, plans), encoding="utf-8")
+    config.write_text(configuration_text(NAME, truth, plans), encoding="utf-8")
     assert main(["run", "-c", str(config), "--through", "crop-data"]) == 0
     bundle = read_bundle(layout.bundle)
     return Chain(layout, plans, bundle, ideal_bundle(folder / NAME, plans, bundle))

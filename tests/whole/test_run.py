@@ -42,7 +42,7 @@ def did(capsys: pytest.CaptureFixture[str], config: Path, *options: str) -> dict
     said = dict(zip(sections[::2], sections[1::2], strict=True))
     nothing = {stage: "up to date" in text for stage, text in said.items()}
     if "fit-spectra" in said:
-        fitted = re.search(r"(\d+) regions were there already\n(\d+) of (\d+)", said["fit-spectra"])
+        fitted = re.search(r"(\d+) regions were fitted before\n(\d+) of (\d+)", said["fit-spectra"])
         nothing["fit-spectra"] = fitted is not None and fitted[1] == fitted[3]
     return {stage: not up_to_date for stage, up_to_date in nothing.items()}
 

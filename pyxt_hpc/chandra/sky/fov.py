@@ -92,7 +92,7 @@ def check_outlines(outlines: Polygons, fov_polygons: Polygons, fov_path: Path) -
             plane = tangent_plane(float(polygon[0, 0]), float(polygon[0, 1]), 1.0)
             points = np.column_stack(world_to_pixel(plane, *polygon.T))
             known = [np.column_stack(world_to_pixel(plane, *sky.T)) for sky in fov_polygons[ccd]]
-            outside = np.min([_distance(points, corners) for corners in known], axis=0).max()
+            outside = np.min([distance_outside(points, corners) for corners in known], axis=0).max()
             if not outside <= _TOLERANCE_ARCSEC:  # NaN: on the other half of the sky
                 raise DamagedFile(
                     f"{fov_path}: CCD {ccd} is {outside:.0f} arcsec from where the events have it, expected "
@@ -100,8 +100,8 @@ def check_outlines(outlines: Polygons, fov_polygons: Polygons, fov_path: Path) -
                 )
 
 
-def _distance(points: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far points (n, 2) are outside a polygon (m, 2): (n,), 0 inside."""
+def distance_outside(points: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far points (n, 2) are outside a polygon (m, 2): (n,), 0 inside; NaN of a polygon that has NaN."""
     if not np.isfinite(corners).all():
         return np.full(len(points), np.nan)
     edge = np.roll(corners, -1, axis=0) - corners

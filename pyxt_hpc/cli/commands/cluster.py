@@ -13,7 +13,7 @@ from pyxt_hpc.clusterpyxt.choices import NAMES, choices_as
 from pyxt_hpc.config.cluster import KEYS, config_template
 from pyxt_hpc.config.questions import QUESTIONS
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files.writing import check_regular, replacing
+from pyxt_hpc.files.writing import check_regular, write_text
 from pyxt_hpc.layout import Layout
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ def init_cluster(arguments: argparse.Namespace) -> None:
     layout = Layout(Path(arguments.name), arguments.name)
     for folder in (layout.combined, layout.acb, layout.main_output):
         folder.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
     empty = [q.key for q in QUESTIONS if not texts.get(q.key) and KEYS[q.key].is_needed]
     tell(f"{path}: " + (f"fill in {', '.join(empty)}" if empty else "complete"))
     tell(f"without CIAO, which downloads the observations, put them in {layout.cluster_dir}/<obsid>/")

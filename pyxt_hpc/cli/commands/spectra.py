@@ -11,6 +11,7 @@ from pyxt_hpc.cli.options import (
     json_option,
     number_option,
     option,
+    output_option,
     place_on_sky,
     range_option,
     resolution_option,
@@ -119,7 +120,7 @@ def _number(text: str) -> int:
         for name, what in (("background", "BACKFILE"), ("arf", "ANCRFILE"), ("rmf", "RESPFILE"))
     ),
     engine_option("default fast; sherpa: Sherpa itself"),
-    option("--output", type=Path, metavar="PNG", help="the picture (default: beside the first spectrum)"),
+    output_option("PNG", "the picture (default: beside the first spectrum)"),
     json_option,
     example="pyxt-hpc fit-pha src.pi --redshift 0.0625 --nH 0.012",
 )

@@ -13,8 +13,8 @@ from astropy import units
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from pyxt_hpc.data.makers.plasma_table import CONTINUA, HC_KEV_ANGSTROM, atomdb_arguments, read_atomdb
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.data.makers.plasma_table import HC_KEV_ANGSTROM, atomdb_arguments, continua_in, read_atomdb
+from pyxt_hpc.files.writing import write_text
 from pyxt_hpc.spectra.models.cooling import TABLE_PATH
 from pyxt_hpc.spectra.models.plasma import N_ELEMENTS
 
@@ -46,12 +46,8 @@ def continuum_power(energy: NDArray[np.float64], density: NDArray[np.float64], k
 def power_of_continua(hdu: fits.BinTableHDU, kT: float) -> NDArray[np.float64]:
     """Power of continuum and pseudo-continuum of each element at one temperature, (30,) [keV cm^3 s^-1]."""
     power = np.zeros(N_ELEMENTS)
-    for row in hdu.data:
-        for count, energy, density in CONTINUA:
-            n = row[count]
-            if n > 1:
-                x, y = (np.asarray(row[name][:n], dtype=np.float64) for name in (energy, density))
-                power[row["Z"] - 1] += continuum_power(x, y, kT)
+    for element, energy, density in continua_in(hdu):
+        power[element] += continuum_power(energy, density, kT)
     return power
 
 
@@ -86,8 +82,7 @@ def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:
             for temperature, values in zip(kT, (lines + continua) * _ERG_PER_KEV, strict=True)
         ),
     ]
-    with replacing(out) as temporary:
-        temporary.write_text("\n".join(text) + "\n", encoding="ascii")
+    write_text(out, "\n".join(text) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> None:

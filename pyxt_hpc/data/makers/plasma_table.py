@@ -9,7 +9,7 @@ ApJ 756, 128.
 
 import argparse
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -111,6 +111,16 @@ def bin_integrals(
     return at_edges[:-1] - at_edges[1:]
 
 
+def continua_in(hdu: fits.BinTableHDU) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
+    """Continua and pseudo-continua of one temperature: element, from 0; nodes in energy; density there."""
+    for row in hdu.data:
+        for count, energy, density in CONTINUA:
+            n = row[count]
+            if n > 1:
+                x, y = (np.asarray(row[name][:n], dtype=np.float64) for name in (energy, density))
+                yield row["Z"] - 1, x, y
+
+
 def read_continua(hdus: fits.HDUList, nodes: NDArray[np.int64], edges: NDArray) -> NDArray[np.float64]:
     """Photon emissivity of every element in every bin, continuum and pseudo-continuum.
 
@@ -121,12 +131,8 @@ def read_continua(hdus: fits.HDUList, nodes: NDArray[np.int64], edges: NDArray) 
     """
     out = np.zeros((N_ELEMENTS, len(nodes), len(edges) - 1))
     for k, node in enumerate(nodes):
-        for row in hdus[2 + node].data:
-            for count, energy, density in CONTINUA:
-                n = row[count]
-                if n > 1:
-                    x, y = (np.asarray(row[name][:n], dtype=np.float64) for name in (energy, density))
-                    out[row["Z"] - 1, k] += bin_integrals(x, y, edges)
+        for element, energy, density in continua_in(hdus[2 + node]):
+            out[element, k] += bin_integrals(energy, density, edges)
     return out
 
 

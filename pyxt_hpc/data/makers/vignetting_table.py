@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
 from pyxt_hpc.chandra.sky.vignetting import RAY_TRACE_PATH, TABLE_PATH
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import write_text
 
 log = logging.getLogger(__name__)
 
@@ -143,8 +143,7 @@ def make_table(ray_trace: Path, out: Path) -> None:
         "0.00 " + "".join(f"{a:8.1f}" for a in ANGLES_arcmin),
         *(f"{e:.2f} " + "".join(f"{v:8.4f}" for v in curve) for e, curve in zip(energy, curves, strict=True)),
     ]
-    with replacing(out) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(out, "\n".join(lines) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> None:

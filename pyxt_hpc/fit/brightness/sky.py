@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.arrays.blocks import block_sums
 from pyxt_hpc.arrays.convolve import gaussian_sums
-from pyxt_hpc.arrays.interpolate import between_blocks
+from pyxt_hpc.arrays.interpolate import enlarged
 from pyxt_hpc.binning.circles import RADIUS_MAX
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import EmptySelection
@@ -123,8 +123,7 @@ def _correction(
         share = 1.0 - _SIGNIFICANCE**2 * noise / excess**2
         factor = 1.0 + np.where(share > 0, share * excess / (total + _PRIOR_COUNTS), 0.0)
     if side > 1:
-        for axis, n in enumerate(difference.shape):
-            factor = between_blocks(factor, side, n, axis)
+        factor = enlarged(factor, side, difference.shape)
     return np.clip(factor, 1.0 / _MAX_FACTOR, _MAX_FACTOR).astype(np.float32)
 
 

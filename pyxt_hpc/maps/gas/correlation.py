@@ -76,8 +76,7 @@ def _joint_errors(
     model: ObservationSet, k: int, fraction: float, abundance: float, abundance_free: bool
 ) -> tuple[float, float, float, float, float]:
     """Fields of `JointErrors` of spectra at one temperature of the model and share of background."""
-    exposure = np.repeat(model.exposure_s, np.diff(model.first_bin))
-    ratio = np.repeat(model.ratio, np.diff(model.first_bin))
+    exposure, ratio = map(model.by_bin, (model.exposure_s, model.ratio))
     middle = len(model.nH) // 2
     rates = (model.hhe + abundance * model.metals) * exposure
     source = rates[middle, k]

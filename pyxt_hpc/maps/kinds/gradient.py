@@ -9,7 +9,7 @@ from scipy.ndimage import correlate1d
 
 from pyxt_hpc.arrays.blocks import block_sums
 from pyxt_hpc.arrays.convolve import gaussian
-from pyxt_hpc.arrays.interpolate import between_blocks
+from pyxt_hpc.arrays.interpolate import enlarged
 from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct, map_product
 
@@ -142,17 +142,11 @@ def _solved(v: dict, m: dict, q: dict) -> NDArray[np.float64]:
 def _spread(images: NDArray, factor: int, shape: tuple[int, int]) -> NDArray[np.float32]:
     """Values at pixels from those at middles of squares (n, my, mx), bilinear; empty squares do not count."""
     seen = np.isfinite(images[0])
-    weight = _enlarged(seen.astype(np.float32), factor, shape)
-    result = np.stack([_enlarged(np.where(seen, image, np.float32(0.0)), factor, shape) for image in images])
+    weight = enlarged(seen.astype(np.float32), factor, shape)
+    result = np.stack([enlarged(np.where(seen, image, np.float32(0.0)), factor, shape) for image in images])
     with np.errstate(divide="ignore", invalid="ignore"):
         result /= weight
     return result
-
-
-def _enlarged(image: NDArray, factor: int, shape: tuple[int, int]) -> NDArray[np.float32]:
-    for axis, n in enumerate(shape):
-        image = between_blocks(image, factor, n, axis)
-    return image
 
 
 def map_gradients(image: ClusterImage) -> Iterator[MapProduct]:

@@ -1,1 +1,1 @@
-"""The master: which items are handed out when, and what becomes of them."""
+"""The master: it decides when each item is handed out, and keeps account of results and failures."""

@@ -1,71 +1,79 @@
-"""How many items the next chunk should have."""
+"""Number of items in the next chunk, from measured times."""
 
 import numpy as np
 
 CHUNK_SECONDS = 1.0
-"""Long against the cost of handing a chunk out, short against what a kill may cost."""
+"""Target time of a chunk: long compared with the cost of handing it out, short compared with what a kill
+loses."""
 
 MIN_SHARE = 0.05
-"""Towards the end chunks shrink to this part of `CHUNK_SECONDS`..."""
+"""Towards the end, chunks shrink to this fraction of `CHUNK_SECONDS`."""
 
 MIN_EVEN_SHARE = 0.05
-"""...or, in short jobs, to this part of an even share: whatever a worker does last, others wait for it."""
+"""In short jobs, they shrink to this fraction of an even share, since all workers wait for the last chunk."""
 
 MAX_MASTER_SHARE = 0.25
-"""Chunks are so long that handing them out takes at most this part of the master's time..."""
+"""Largest fraction of the master's time that may go into handing out chunks."""
 
 MAX_LAST_MASTER_SHARE = 1.2
-"""...and towards the end this many times of it: more than it can do, but for one round only."""
+"""The same towards the end: more than the master can do, but in one round only."""
 
 DIVISOR = 2
-"""A chunk is at most this part of an even share of what is left."""
+"""A chunk has at most an even share of the items left, divided by this."""
 
 GROWTH = 4
-"""A chunk has at most this many times the items of the largest that came back: first timings mislead."""
+"""Largest ratio of a chunk's size to that of the largest completed chunk, since first timings mislead."""
 
 FIRST_ITEMS = 2
-"""Of a worker's first chunk, where there are many: one loads kernels, the other shows the speed."""
+"""Size of a worker's first chunk in large jobs: the first item loads kernels, the second shows the speed."""
 
 MANY_ITEMS = 32
-"""Per worker: fewer go one by one at first."""
+"""Number of items per worker that makes a job large; in smaller jobs, first chunks have one item."""
 
 FIRST_SECONDS = 0.1
-"""Chunks are no longer than this as long as only first chunks came back: their speed may be far off."""
+"""Longest chunk while only first chunks are completed, whose speed may be far from the true one."""
 
 
 class ChunkSize:
-    """Sizes from measured times.
+    """Sizes of chunks from measured times.
 
-    The target is `CHUNK_SECONDS` by the measured speed; towards the end chunks shrink so that all
-    workers finish together, but not so far that the master is left behind.
+    The target is `CHUNK_SECONDS` at the measured speed. Towards the end, chunks shrink so that all workers
+    finish together, but only as far as the master keeps up.
     """
 
     def __init__(self, n_workers: int, n_items: int) -> None:
         self._n_workers = n_workers
         self._even_share = n_items / n_workers
         self.first = FIRST_ITEMS if self._even_share >= MANY_ITEMS else 1
-        """Size of chunks as long as the speed is unknown."""
+        """Size of chunks while the speed is unknown."""
         self._largest = 1
         self.latest = 1
         """Size of the latest chunk."""
         self.seconds_per_item = 0.0
-        """As far as it is known; 0 before the first chunk is completed."""
+        """Estimate; 0 before the first chunk is completed."""
         self.known = False
-        """Whether any chunk is completed."""
+        """Whether a chunk has been completed."""
 
     def measured(self, n_items: int, seconds: float) -> None:
-        """Learn from a completed chunk."""
+        """Update the speed after a completed chunk."""
         latest = seconds / n_items
-        # The fastest is nearest to the truth at first, when kernels are still being compiled.
+        # At first, while kernels are compiled, the shortest time is nearest to the truth.
         mean = 0.5 * (latest + self.seconds_per_item)
         self.seconds_per_item = min(latest, mean) if self.known else latest
         self.known = True
         self._largest = max(self._largest, n_items)
 
     def next(self, n_left: int, master_seconds: float = 0.0, max_seconds: float = np.inf) -> int:
-        """Size of the next chunk, of items that are not yet handed out.
+        """Size of the next chunk.
 
-        Of `master_seconds`, what the master itself needs per chunk, and `max_seconds`, what it may take.
+        Parameters
+        ----------
+        n_left
+            Number of items not yet handed out.
+        master_seconds
+            Time that the master itself needs per chunk.
+        max_seconds
+            Longest time that a worker may spend on the chunk.
         """
         self.latest = self._size(n_left, master_seconds, max_seconds) if self.known else self.first
         return self.latest

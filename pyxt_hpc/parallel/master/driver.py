@@ -1,4 +1,4 @@
-"""The master's loop: hand out chunks, take results as they come, stop without loss."""
+"""The master's loop: hand out chunks, store results as they come, stop without loss."""
 
 import contextlib
 import logging
@@ -20,16 +20,16 @@ from pyxt_hpc.parallel.signals import stop_signals
 log = logging.getLogger(__name__)
 
 BURST = 64
-"""Chunks handed out before the master looks at results again."""
+"""Largest number of chunks handed out before the master receives results again."""
 
 WAIT_SECONDS = 5.0
-"""The master looks up this often even if nothing happens."""
+"""Longest wait for results; after it, the master checks signals, limits and what is due to be stored."""
 
 LAST_SECONDS = 0.2
-"""Nothing is handed out so shortly before the time limit."""
+"""The master hands out nothing in these last seconds before the time limit."""
 
 MAX_CRASHES = 5
-"""Deaths per worker without a single chunk completed in between: more are not the fault of items."""
+"""Most deaths per worker without a completed chunk in between: items cannot be the cause of more."""
 
 
 def run_chunks(
@@ -47,39 +47,40 @@ def run_chunks(
 ) -> str:
     """Compute `task` on all items, in chunks of neighbours.
 
-    A chunk whose task raises is tried again item by item. When a worker process dies, what it held is tried
-    again in sandboxes, a chunk whose sandbox dies item by item; an item that fails alone is given up. When
-    an MPI rank dies, the launcher ends the job.
+    If the task raises, the items of the chunk are tried again one by one. If a worker process dies, its
+    chunks are tried again in sandboxes; if a sandbox dies, its items are tried one by one. An item that fails
+    alone is given up. If an MPI rank dies, the launcher ends the job.
 
     Parameters
     ----------
     items
         (n,) integers; a chunk is a slice of them.
     label, unit
-        For the progress bar: what is done, and one item.
+        Names of the work and of one item, for the progress bar.
     suspects
-        (m,) further items, which were in flight when an earlier run crashed: computed last, in sandboxes.
+        (m,) further items, which were in flight when an earlier run crashed; they are computed last, in
+        sandboxes.
     initial
-        Items that an earlier run completed, for the progress bar.
+        Number of items that an earlier run completed, for the progress bar.
     limits
         When to stop early.
     when_stopped
-        What becomes of finished items, for the message of an early end.
+        What happens to finished items, for the message of an early end.
 
     Returns
     -------
     str
-        What asked for an early end when all was in flight already; empty if nothing did.
+        Name of the signal or limit that asked for an early end after every item was handed out; else empty.
 
     Raises
     ------
     Interrupted
-        If there is work left after SIGINT, SIGTERM, SIGUSR1 or SIGUSR2, or at a limit: chunks in flight
-        were completed and passed on.
+        If items are left after SIGINT, SIGTERM, SIGUSR1 or SIGUSR2, or at a limit. Chunks in flight have then
+        been completed and stored.
     KeyboardInterrupt
-        At a second SIGINT: at once, without what was in flight.
+        At a second SIGINT, at once; chunks in flight are lost.
     WorkerFailed
-        If workers die again and again.
+        If workers die repeatedly.
     """
     if suspects is None:
         suspects = np.zeros(0, np.int64)
@@ -103,7 +104,7 @@ class _Cost:
         self.typical = 0.0
 
     def add(self, seconds: float, chunks: int) -> None:
-        """Learn; what is slow once, like the first write, is soon forgotten."""
+        """Update the estimate; a single slow call, such as the first write, has little weight."""
         latest = seconds / chunks
         known = self.typical
         self.typical = min(latest, 0.5 * (latest + known)) if known else latest
@@ -119,20 +120,20 @@ class _Loop:
         self._being_sent = np.zeros(0, np.int64)
         self._in_flight: set[Chunk] = set()
         self._received: deque[ChunkResult] = deque()
-        # Passed on to the ledger, and perhaps not yet stored.
+        # Given to the ledger, but perhaps not yet stored.
         self._unsaved: list[Chunk] = []
         self._probes = 0
         self._crashes = 0
-        # Decide how short chunks may be.
+        # Together, these limit how short chunks may be.
         self._hand_out_cost, self._store_cost = _Cost(), _Cost()
 
     def run(self, received: Sequence[int]) -> str:
-        """Until everything is done or something says stop; returns what that was."""
+        """Run until all items are done or something asks for an end; return its name."""
         try:
             while True:
                 reason = self._stop_reason(received)
                 more = not reason and self._hand_out()
-                # After workers were given more: they compute while results are stored.
+                # Workers have new chunks by now, and compute while the master stores results.
                 stored = self._store()
                 if not self._in_flight:
                     if stored:
@@ -152,7 +153,7 @@ class _Loop:
             raise
 
     def _receive(self, patience: float) -> None:
-        """Take answers; at once only their times are of interest."""
+        """Receive results; only their times are used at once."""
         for answer in self._pool.wait(patience):
             chunk = answer.chunk
             self._in_flight.remove(chunk)
@@ -162,7 +163,7 @@ class _Loop:
                 self._work.sizes.measured(len(chunk.items), answer.seconds)
 
     def _store(self) -> int:
-        """Pass answers on; how many there were."""
+        """Give the received results to the ledger; return their number."""
         start, n = time.perf_counter(), len(self._received)
         while self._received:
             self._pass_on(self._received[0])
@@ -186,11 +187,11 @@ class _Loop:
         return np.inf if self._limits.deadline is None else self._limits.deadline - time.monotonic()
 
     def _hand_out(self) -> bool:
-        """Hand out some chunks; whether there are more for workers that have time."""
+        """Hand out some chunks; return whether workers can take more."""
         start = time.perf_counter()
         chunks, more = self._next_chunks()
         if chunks:
-            # Neighbours for the most part, which the ledger marks at once.
+            # One call for all: most chunks are neighbours, so the ledger marks them in one operation.
             self._being_sent = np.concatenate([chunk.items for chunk in chunks])
             self._ledger.mark_started(self._being_sent)
             for chunk in chunks:
@@ -203,13 +204,13 @@ class _Loop:
     def _next_chunks(self) -> tuple[list[Chunk], bool]:
         n_workers = self._pool.n_workers
         master_seconds = self._hand_out_cost.typical + self._store_cost.typical
-        # So that what is in flight, and the chunk that waits behind it, are back in time.
+        # A worker holds up to IN_FLIGHT chunks, which must all be back by the deadline.
         max_seconds = self._seconds_left() / (2 * IN_FLIGHT)
         chunks: list[Chunk] = []
         while len(chunks) < BURST:
             n_left = int(min(len(self._work), self._allowed))
-            # Near the end nobody holds a second chunk, which another could begin at once; nor while some
-            # load their kernels.
+            # Near the end, and while workers load kernels, no worker holds a second chunk: another worker
+            # could begin it at once.
             plenty = n_left > n_workers * self._work.sizes.latest and not self._probes
             depth = IN_FLIGHT if plenty and n_workers > 1 else 1
             if n_left <= 0 or len(self._in_flight) + len(chunks) >= depth * n_workers:
@@ -221,7 +222,7 @@ class _Loop:
         return chunks, True
 
     def _pass_on(self, answer: ChunkResult) -> None:
-        """Pass a result on, or see to a failure."""
+        """Give a result to the ledger, or queue the items of a failed chunk again."""
         chunk, value = answer.chunk, answer.value
         if answer.failure is None:
             self._crashes = 0

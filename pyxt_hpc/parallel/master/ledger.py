@@ -1,4 +1,4 @@
-"""Who keeps the results of a run, and what becomes of every item."""
+"""Interface by which the master's loop reports results and failures of items."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,36 +10,36 @@ from pyxt_hpc.errors import WorkerFailed
 
 
 class Ledger:
-    """What the master's loop tells of items; by default nothing is done."""
+    """Receiver of the state of every item; the methods here do nothing."""
 
     def mark_started(self, items: np.ndarray) -> None:
-        """Items are about to be handed out."""
+        """Note that items are about to be handed out."""
 
     def add_result(self, items: np.ndarray, result: Any, attempt: int) -> None:
-        """A chunk was computed, at the given attempt (from 1); may be kept until `flush_if_due`."""
+        """Take the result of a chunk and its attempt (from 1); it may be stored at `flush_if_due` only."""
 
     def give_up(self, item: int, message: str, attempt: int, *, died: bool) -> None:
-        """An item's task raised, or killed its process, when it was alone in a chunk."""
+        """Note that the task raised, or killed its process, for this item alone."""
 
     def mark_crashed(self, items: np.ndarray) -> None:
-        """A process died while it held these items; they will be tried again."""
+        """Note that a process died while it held these items; they will be tried again."""
 
     def requeue(self, items: np.ndarray) -> None:
-        """Items that were handed out did not come back, by no fault of theirs."""
+        """Note that these items were handed out and have no result, without a crash."""
 
     def flush_if_due(self) -> None:
-        """Store what was kept; called whenever answers came, and every few seconds."""
+        """Store results; called after results have come, and every few seconds."""
 
 
 @dataclass(frozen=True)
 class Collector(Ledger):
-    """The simplest ledger: passes on (items, result); an item that fails ends the run."""
+    """Ledger that calls `collect` with (items, result); an item that fails ends the run."""
 
     collect: Callable[[np.ndarray, Any], None]
     unit: str
 
     def add_result(self, items: np.ndarray, result: Any, attempt: int) -> None:
-        """Pass the result on."""
+        """Call `collect`."""
         self.collect(items, result)
 
     def give_up(self, item: int, message: str, attempt: int, *, died: bool) -> None:

@@ -1,4 +1,4 @@
-"""How much one run may do before it stops by itself."""
+"""Limits at which a run stops by itself."""
 
 import re
 import time
@@ -15,9 +15,9 @@ class Limits:
     Parameters
     ----------
     deadline
-        By the monotonic clock [s]: everything handed out must be back by then. None: no limit.
+        Time of the monotonic clock [s] by which all chunks must be back. None: no limit.
     items
-        Most items to hand out. None: no limit.
+        Largest number of items to hand out. None: no limit.
     """
 
     deadline: float | None = None
@@ -25,12 +25,12 @@ class Limits:
 
     @classmethod
     def of(cls, seconds: float | None = None, items: int | None = None) -> "Limits":
-        """Limits of a run that begins now and may take some seconds."""
+        """Limits of a run that begins now."""
         return cls(None if seconds is None else time.monotonic() + seconds, items)
 
 
 def parse_time_limit(text: str) -> float:
-    """Seconds of a time limit in seconds or as HH:MM:SS. Raises ConfigError if it is neither, or nothing."""
+    """Seconds of a time limit in seconds or as HH:MM:SS. Raises ConfigError if it is neither, or is 0."""
     match = re.fullmatch(r"(?:([0-9]{1,6}):([0-5]?[0-9]):)?([0-9]{1,9}(?:\.[0-9]{0,9})?)", text.strip())
     if match:
         hours, minutes, seconds = match.groups(default="0")

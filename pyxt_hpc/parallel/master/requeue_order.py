@@ -1,4 +1,4 @@
-"""In which order items are handed out: new ones, then those of failed chunks one by one, then suspects."""
+"""Order of the items: first new ones, then those of failed chunks one by one, then suspects of crashes."""
 
 from collections import deque
 
@@ -8,7 +8,7 @@ from pyxt_hpc.parallel.master.chunk_size import ChunkSize
 from pyxt_hpc.parallel.pools.pool import Chunk
 
 SUSPECTS_PER_CHUNK = 64
-"""Items that were in flight at a crash: if it happens again, fewer are to be tried one by one."""
+"""Size of a chunk of suspects; if its sandbox dies, only its own items are tried one by one."""
 
 
 class RequeueOrder:
@@ -21,7 +21,7 @@ class RequeueOrder:
     suspects
         (m,) items that were in flight when an earlier run crashed.
     n_workers
-        How many chunks are computed at the same time.
+        Number of chunks that are computed at the same time.
     """
 
     def __init__(self, items: np.ndarray, suspects: np.ndarray, n_workers: int) -> None:
@@ -36,13 +36,7 @@ class RequeueOrder:
         return len(self._items) - self._at + self._n_retries
 
     def next(self, max_items: int, master_seconds: float, max_seconds: float) -> Chunk:
-        """A chunk of at most so many items; there must be some left.
-
-        Parameters
-        ----------
-        master_seconds, max_seconds
-            See `ChunkSize.next`.
-        """
+        """Next chunk, of at most `max_items`; items must be left. `ChunkSize.next` explains the times."""
         n_new = len(self._items) - self._at
         if n_new:
             size = min(self.sizes.next(n_new, master_seconds, max_seconds), max_items)
@@ -58,12 +52,12 @@ class RequeueOrder:
         return chunk
 
     def retry_alone(self, chunk: Chunk) -> None:
-        """Every item of a failed chunk is tried again by itself."""
+        """Queue every item of a failed chunk as a chunk of its own."""
         self._alone += (Chunk(item, chunk.attempt + 1, chunk.sandboxed) for item in chunk.items[:, None])
         self._n_retries += len(chunk.items)
 
     def retry_in_sandbox(self, chunk: Chunk) -> None:
-        """A worker died while it held this chunk, which may have been the cause."""
+        """Queue the items of a chunk for sandboxes, since they may have killed the worker that held them."""
         self._retry_in_sandbox(chunk.items, chunk.attempt + 1)
 
     def _retry_in_sandbox(self, items: np.ndarray, attempt: int) -> None:

@@ -1,4 +1,4 @@
-"""Which pool a run has."""
+"""The choice of a pool."""
 
 from pyxt_hpc.parallel.pools.pool import Pool
 from pyxt_hpc.parallel.pools.processes import ProcessPool
@@ -8,7 +8,7 @@ from pyxt_hpc.parallel.world import ALONE, World
 
 
 def choose_pool(n_workers: int = 1, world: World = ALONE) -> Pool:
-    """MPI ranks where there are several; otherwise so many processes, or for one worker this process."""
+    """MPI ranks if there are several; otherwise `n_workers` processes, or this process for one worker."""
     if world.comm is not None:
         return RankPool(world)
     return ProcessPool(n_workers) if n_workers > 1 else SerialPool()

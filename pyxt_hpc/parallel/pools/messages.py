@@ -1,4 +1,4 @@
-"""Messages between the master and its workers, in which large arrays are not copied more than once."""
+"""Messages between the master and its workers, which copy large arrays only once."""
 
 import pickle
 import struct
@@ -38,10 +38,9 @@ def unpack(packed: Any) -> Any:
 
 
 def pack_call(task: Task, chunk: Chunk) -> bytearray:
-    """Message with (task, items, sandboxed, is_probe), items as a range if they are neighbours."""
+    """Message with (task, items, sandboxed, is_probe); consecutive items, which are usual, become a range."""
     items = chunk.items
     first, last = int(items[0]), int(items[-1])
-    # As they are in most chunks.
     if last - first == len(items) - 1 and (items[1:] - items[:-1] == 1).all():
         return pack((task, range(first, last + 1), chunk.sandboxed, chunk.is_probe))
     return pack((task, items, chunk.sandboxed, chunk.is_probe))

@@ -1,4 +1,4 @@
-"""What every pool of workers does: it takes chunks of items and gives back their results."""
+"""Interface of all pools of workers: a pool takes chunks of items and returns their results."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,15 +12,15 @@ Prepare = Callable[[Any, dict[str, np.ndarray]], Any]
 """Function (meta, arrays) -> context, called once in every process."""
 
 Task = Callable[[Any, np.ndarray], Any]
-"""Module-level function (context, items) -> result, also for no items."""
+"""Module-level function (context, items) -> result; it must also accept zero items."""
 
 IN_FLIGHT = 2
-"""Chunks per worker: one being computed, one waiting so that nobody is idle."""
+"""Largest number of chunks that a worker holds: it computes one, and begins the other without waiting."""
 
 
 @dataclass(frozen=True)
 class Payload:
-    """What every worker needs: small picklable values, and arrays to be shared."""
+    """Input of all workers: small picklable values, and arrays that they share."""
 
     meta: Any
     arrays: dict[str, np.ndarray]
@@ -37,9 +37,9 @@ class Chunk:
     attempt
         How often these items have been handed out, this time included.
     sandboxed
-        Compute them in a child of the worker, which may die.
+        Compute them in a child process of the worker, so that a crash does not end the worker.
     is_probe
-        Compute the first item by itself, and take the time of the others, without the loading of kernels.
+        Compute the first item by itself, and time the others only, so that loading kernels does not count.
     """
 
     items: np.ndarray
@@ -58,16 +58,17 @@ class Failure(Enum):
 
 @dataclass(frozen=True)
 class ChunkResult:
-    """What became of a chunk.
+    """Result or failure of a chunk.
 
     Parameters
     ----------
     chunk
-        As it was submitted.
+        The chunk as it was submitted.
     seconds
-        Time that it took; of a probe, that it would have taken at the speed of all but the first item.
+        Time that it took. For a probe: time of the whole chunk at the speed of all items but the first.
     value
-        What the task returned, of a probe for the first item and for the others; the message of a failure.
+        What the task returned; for a probe two such values, of the first item and of the others; for a
+        failure its message.
     failure
         None if there is a result.
     """
@@ -82,17 +83,17 @@ class Pool(Protocol):
     """Workers for one task at a time."""
 
     n_workers: int
-    """How many chunks are computed at the same time."""
+    """Number of chunks that are computed at the same time."""
 
     def open(self, prepare: Prepare, payload: Payload | None) -> "AbstractContextManager[Pool | None]":
-        """Let every worker make its context, and end the workers at the end.
+        """Let every worker make its context; end the workers at exit.
 
-        An MPI rank that is not the master works until the master has ended, and gets None. Only the master
+        An MPI rank that is not the master serves until the master ends it, and gets None. Only the master
         has a payload.
         """
 
     def submit(self, task: Task, chunk: Chunk) -> None:
-        """Hand out a chunk; at most `IN_FLIGHT` per worker may be unanswered."""
+        """Hand out a chunk; at most `IN_FLIGHT` chunks per worker may be without a result."""
 
     def wait(self, timeout: float) -> list[ChunkResult]:
-        """Results that were not yet returned; waits for the first of them, at most so long [s]."""
+        """Results not yet returned; waits up to `timeout` seconds for the first."""

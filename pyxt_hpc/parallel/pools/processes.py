@@ -16,8 +16,8 @@ from pyxt_hpc.parallel.pools.sandbox import begin_child, cause_of_death
 from pyxt_hpc.parallel.pools.worker import Worker
 
 PIPE_BYTES = 1 << 15
-"""What a pipe surely holds. A longer message is kept until the process has answered what it computes: else
-this process and that one could wait for each other to read."""
+"""Size of a message that a pipe always holds. A longer message is sent only when the child has returned all
+that it was sent: otherwise both processes could write, and wait for each other to read."""
 
 _FORK = ForkContext()
 
@@ -30,15 +30,15 @@ class _Child:
     unsent: deque[bytearray] = field(default_factory=deque)
 
     def send(self) -> None:
-        """Write what can be written without waiting."""
+        """Write the messages that the pipe takes without waiting."""
         while self.unsent and (len(self.unsent[0]) <= PIPE_BYTES or len(self.held) == len(self.unsent)):
             message = self.unsent.popleft()
-            with contextlib.suppress(ConnectionError):  # it has died, which `wait` will find
+            with contextlib.suppress(ConnectionError):  # the child has died; `wait` will find out
                 self.pipe.send_bytes(message)
 
 
 class ProcessPool:
-    """Processes that hold what this one held when they were forked; one that dies is replaced."""
+    """Forked processes, which inherit the memory of this one; one that dies is replaced."""
 
     def __init__(self, n_workers: int) -> None:
         self.n_workers = n_workers
@@ -46,7 +46,7 @@ class ProcessPool:
 
     @contextmanager
     def open(self, prepare: Prepare, payload: Payload | None) -> Iterator["ProcessPool"]:
-        """Fork the processes; after an error they are killed, whatever they do."""
+        """Fork the processes; after an error they are killed at once."""
         self._worker = Worker.prepared_here(prepare, payload)
         try:
             for _ in range(self.n_workers):
@@ -64,14 +64,14 @@ class ProcessPool:
             self._children.clear()
 
     def submit(self, task: Task, chunk: Chunk) -> None:
-        """Send a chunk to the process that holds fewest."""
+        """Send a chunk to the process that holds the fewest."""
         child = min(self._children, key=lambda child: len(child.held))
         child.held.append(chunk)
         child.unsent.append(pack_call(task, chunk))
         child.send()
 
     def wait(self, timeout: float) -> list[ChunkResult]:
-        """Results that were not yet returned; all chunks that a dead process held have failed."""
+        """Results not yet returned; all chunks of a dead process have failed."""
         busy = {child.pipe: child for child in self._children if child.held}
         answers: list[ChunkResult] = []
         for pipe in connection.wait(list(busy), timeout):
@@ -113,7 +113,7 @@ def _serve(
     parent: int,
     worker: Worker,
 ) -> None:
-    """Compute what comes until the pipe is closed, which it is when nobody holds its other end."""
+    """Compute chunks until the pipe is closed at its other end."""
     begin_child(parent)
     for other in inherited:
         other.close()

@@ -1,8 +1,8 @@
-"""MPI ranks as workers of one master, which may feed thousands of them.
+"""MPI ranks as workers of one master, which can serve thousands of them.
 
 `mpi4py.futures` does the same from a thread of its own; `benchmarks/speed/bench_scheduler.py` measures both.
 Here the master works only while it submits or waits, a worker holds its next chunk while it computes one,
-and large results are received where they stay, without copies.
+and large results are received into their final memory, without copies.
 """
 
 import logging
@@ -32,16 +32,16 @@ WORK, STOP, RESULT, STOPPED = 1, 2, 3, 4
 """Tags of messages."""
 
 SLEEP_SECONDS = (1e-5, 2e-4)
-"""Shortest and longest pause between two probes: blocking calls of MPI would occupy a core."""
+"""Shortest and longest pause between two probes, since blocking calls of MPI would occupy a core."""
 
 SLEEP_GROWTH = 1.25
-"""Every pause is so many times the last: a message is seen after little more than the time it took."""
+"""Ratio of a pause to the one before: the delay of a message is a fraction of the time waited for it."""
 
 PROBES = 3
 """Probe three times: with MPICH one probe may only make the next message visible."""
 
 MAX_ANSWERS = 64
-"""Returned at once: the caller has results to store."""
+"""Largest number of results that one call of `wait` returns: the caller stores them in between."""
 
 
 class Pauses:
@@ -51,13 +51,13 @@ class Pauses:
         self._seconds = SLEEP_SECONDS[0]
 
     def sleep(self, longest: float = np.inf) -> None:
-        """Pause, for at most so long [s]."""
+        """Pause, for at most `longest` seconds."""
         time.sleep(min(self._seconds, longest))
         self._seconds = min(SLEEP_GROWTH * self._seconds, SLEEP_SECONDS[1])
 
 
 class RankPool:
-    """Rank 0 of two or more is the master; answers arrive only while `wait` is called."""
+    """Pool of two or more ranks, of which rank 0 is the master; only calls of `wait` receive results."""
 
     def __init__(self, world: World) -> None:
         from mpi4py import MPI
@@ -67,17 +67,17 @@ class RankPool:
         self._world, self._comm = world, world.comm
         self._mpi = MPI
         self._status = MPI.Status()
-        # What each rank was sent and has not answered; MPI reads a message until its request is complete.
+        # Chunks that each rank holds. The message must stay in memory until its request is complete.
         self._held: list[deque[tuple[Chunk, MPI.Request, bytearray]]] = [deque() for _ in range(world.size)]
-        # Ranks by the number of chunks they hold. A rank is listed again whenever its number changes.
+        # Ranks by the number of chunks that they hold. A rank is listed again whenever its number changes.
         self._listed = [deque(range(1, world.size)), *(deque[int]() for _ in range(IN_FLIGHT - 1))]
 
     @contextmanager
     def open(self, prepare: Prepare, payload: Payload | None) -> Iterator["RankPool | None"]:
         """Share the payload with all ranks; collective.
 
-        Raises WorkerFailed on the master, if `prepare` fails on any rank; SystemExit on the other ranks,
-        silently.
+        If `prepare` fails on any rank, WorkerFailed is raised on the master, and SystemExit on the others,
+        without a message.
         """
         if not self._world.is_master:
             ignore_stop_signals()
@@ -91,23 +91,23 @@ class RankPool:
         try:
             yield self
         except Exception as error:
-            mark_known_to_all(error)  # for they are ended below
+            mark_known_to_all(error)  # the other ranks are ended below
             raise
         except KeyboardInterrupt:
-            # Workers would be waited for until their chunks are done.
+            # Otherwise the end would wait until the workers have computed their chunks.
             log.error("interrupted again: stopped at once; what is finished is stored")
             self._world.abort(EXIT_TRY_AGAIN)
         finally:
             self._end_workers()
 
     def submit(self, task: Task, chunk: Chunk) -> None:
-        """Send a chunk to the rank that holds fewest."""
+        """Send a chunk to the rank that holds the fewest."""
         rank, packed = self._next_rank(), pack_call(task, chunk)
         self._held[rank].append((chunk, self._comm.Isend([packed, self._mpi.BYTE], rank, WORK), packed))
         self._list(rank)
 
     def wait(self, timeout: float) -> list[ChunkResult]:
-        """Results that were not yet returned; waits for the first of them, at most so long [s]."""
+        """Results not yet returned; waits up to `timeout` seconds for the first."""
         deadline = time.monotonic() + timeout
         pauses = Pauses()
         answers: list[ChunkResult] = []
@@ -129,7 +129,7 @@ class RankPool:
         rank = self._status.source
         packed = np.empty(self._status.Get_count(self._mpi.BYTE), np.uint8)
         message.Recv([packed, self._mpi.BYTE])
-        # Messages of one rank arrive in the order in which they were sent, and it computes in that order.
+        # A rank computes in the order of its chunks, and its messages arrive in the order of sending.
         chunk, request, _ = self._held[rank].popleft()
         request.Wait()
         self._list(rank)
@@ -143,12 +143,14 @@ class RankPool:
         for n_held, ranks in enumerate(self._listed):
             while ranks:
                 rank = ranks.popleft()
-                if len(self._held[rank]) == n_held:  # else it has been listed again since
+                if (
+                    len(self._held[rank]) == n_held
+                ):  # otherwise its number has changed since, and this entry is stale
                     return rank
         raise AssertionError(f"more than {IN_FLIGHT} chunks per worker")
 
     def _end_workers(self) -> None:
-        """End the workers; results that were not waited for are dropped."""
+        """End the workers; results not yet returned are dropped."""
         stops = [self._comm.Isend([b"", self._mpi.BYTE], rank, STOP) for rank in range(1, self._comm.size)]
         pauses = Pauses()
         n_running = self.n_workers
@@ -166,7 +168,7 @@ class RankPool:
 
 
 def _prepare_all(comm: "MPI.Intracomm", prepare: Prepare, meta: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """Context of this rank, once all have theirs: one that fails alone would leave the others waiting."""
+    """Context of this rank, once all have theirs: a rank that failed alone would leave the others waiting."""
     context, failure = None, ""
     try:
         context = prepare(meta, arrays)
@@ -181,7 +183,7 @@ def _prepare_all(comm: "MPI.Intracomm", prepare: Prepare, meta: Any, arrays: dic
 
 
 def serve(comm: "MPI.Intracomm", worker: Worker) -> None:
-    """Compute what the master sends until it says stop, which also overtakes chunks that still wait."""
+    """Compute chunks of the master until its STOP, which has priority over chunks that have not begun."""
     from mpi4py import MPI
 
     status = MPI.Status()
@@ -194,7 +196,8 @@ def serve(comm: "MPI.Intracomm", worker: Worker) -> None:
         packed = bytearray(status.Get_count(MPI.BYTE))
         comm.Recv([packed, MPI.BYTE], 0, WORK)
         request = comm.Isend([worker.answer(packed), MPI.BYTE], 0, RESULT)
-        # To its end: MPI moves a large message only during calls, and the next one may be a chunk away.
+        # Complete the send now: MPI moves a large message only within its calls, and the next call may be a
+        # chunk later.
         pauses = Pauses()
         while not request.Test():
             pauses.sleep()

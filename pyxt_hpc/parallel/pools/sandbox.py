@@ -1,4 +1,4 @@
-"""A call in a forked child, so that its death is survived and noticed."""
+"""A call in a forked child process, whose death does not end this process."""
 
 import ctypes
 import os
@@ -12,13 +12,13 @@ from pyxt_hpc.parallel.signals import ignore_stop_signals
 
 
 class SandboxDied(Exception):
-    """The process that was to protect this one from a call is dead."""
+    """The child process that ran a call has died."""
 
 
 def in_sandbox(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function in a forked child of this process; what it returns must be picklable.
+    """Call a function in a forked child process; its value must be picklable.
 
-    Raises what the function raised; SandboxDied, which says by which signal, if the child ended without an
+    Raises what the function raised; SandboxDied, with the name of the signal, if the child ended without an
     answer.
     """
     parent = os.getpid()
@@ -37,7 +37,7 @@ def in_sandbox(function: Callable[..., Any], *args: Any) -> Any:
                 pickle.dump(answer, file, 5)
             code = 0
         finally:
-            # Nothing that the parent registered for its own end may run here.
+            # Without the exit handlers that the parent registered.
             os._exit(code)
     os.close(writer)
     with os.fdopen(reader, "rb") as file:
@@ -58,7 +58,7 @@ def cause_of_death(exit_code: int) -> str:
 
 
 def begin_child(parent: int) -> None:
-    """Begin a forked process, which must end with its parent even if that is killed."""
+    """Prepare a forked process: it ignores stop signals, and the kernel kills it when its parent dies."""
     ignore_stop_signals()
     if sys.platform == "linux":
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)

@@ -25,6 +25,6 @@ class SerialPool:
         self._answers.append(ChunkResult(chunk, *computed))
 
     def wait(self, timeout: float) -> list[ChunkResult]:
-        """Results that were not yet returned."""
+        """Results not yet returned."""
         answers, self._answers = self._answers, []
         return answers

@@ -1,4 +1,4 @@
-"""What one worker does with a chunk, in whichever process it is."""
+"""The work of one worker on a chunk, in any kind of process."""
 
 import contextlib
 import os
@@ -15,11 +15,11 @@ from pyxt_hpc.parallel.pools.pool import Failure, Payload, Prepare, Task
 from pyxt_hpc.parallel.pools.sandbox import SandboxDied, in_sandbox
 
 Computed = tuple[float, Any, Failure | None]
-"""Seconds, value and failure of an `Answer`."""
+"""Seconds, value and failure of a `ChunkResult`."""
 
 
 class Worker:
-    """Computes chunks; the context is the first argument of every task."""
+    """Computes chunks; its context is the first argument of every task."""
 
     def __init__(self, context: Any) -> None:
         self._context = context
@@ -27,19 +27,19 @@ class Worker:
 
     @classmethod
     def prepared_here(cls, prepare: Prepare, payload: Payload | None) -> "Worker":
-        """Of this process, which has the payload."""
+        """Worker of this process, which has the payload."""
         assert payload is not None, "only MPI ranks share what the master has"
         return cls(prepare(payload.meta, {name: read_only(a) for name, a in payload.arrays.items()}))
 
     def answer(self, message: Any) -> bytearray:
-        """Packed `Computed` of a message from `pack_call`."""
+        """Compute the chunk in a message of `pack_call`; return the packed `Computed`."""
         task, items, sandboxed, is_probe = unpack(message)
         if isinstance(items, range):
             items = np.arange(items.start, items.stop)
         computed = self.compute(task, items, sandboxed, is_probe)
         try:
             return pack(computed)
-        except Exception as error:  # pickling calls methods of whatever the task returned
+        except Exception as error:  # pickling calls methods of the task's value, which may raise anything
             return pack((0.0, error_with_process(error), Failure.RAISED))
 
     def compute(self, task: Task, items: np.ndarray, sandboxed: bool, is_probe: bool) -> Computed:
@@ -61,7 +61,7 @@ class Worker:
         return seconds, result, None
 
     def _warm_up(self, task: Task) -> None:
-        """Have kernels compiled or loaded in this process: else every sandbox would do it again."""
+        """Compile or load kernels in this process: otherwise every sandbox would do it again."""
         if task not in self._warm:
             self._warm.add(task)
             with contextlib.suppress(Exception):
@@ -69,5 +69,5 @@ class Worker:
 
 
 def error_with_process(error: Exception) -> str:
-    """An error with the process in which it was raised."""
+    """Text of an error, after the process in which it was raised."""
     return f"process {os.getpid()} on {socket.gethostname()}: {type(error).__name__}: {error}"

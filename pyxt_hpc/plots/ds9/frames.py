@@ -4,7 +4,7 @@ import os
 import shlex
 from pathlib import Path
 
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import write_text
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.product import MapProduct
@@ -12,15 +12,15 @@ from pyxt_hpc.plots.maps.colours import colour_scale
 from pyxt_hpc.plots.maps.style import PictureStyle
 
 FRAMES = ("temperature", "temperature_error", "temperature_fractional_error", "flags")
-"""Names of maps, one a frame."""
+"""Names of the maps, one for each frame."""
 
-# DS9's own colours that come next to those of the pictures
+# DS9's colour maps that are nearest to those of the pictures.
 _DS9_COLOURS = {"temperature": "heat", "flags": "sls"}
 _OTHERS = "viridis"
 
 
 class Frames:
-    """Collects the frames from the maps as they are made."""
+    """Collector of the frames, from maps as they are made."""
 
     def __init__(self) -> None:
         self._options: dict[str, list[str]] = {}
@@ -29,9 +29,9 @@ class Frames:
         """Take a map, if it belongs in a frame."""
         if product.name not in FRAMES:
             return
-        if product.integer:  # DS9's logarithm tells powers of two apart; blanks are beyond the flags
+        if product.integer:  # DS9's logarithm separates powers of two; blanks are above all flags
             options = ["-scale", "log", "-scale", "limits", "0", str(2 * max(map(int, FitFlag)))]
-        else:  # its logarithm is not that of the values
+        else:  # DS9's logarithmic scale is not the logarithm of the values
             _, scale = colour_scale(product, style)
             options = ["-scale", "linear", "-scale", "limits", f"{scale.vmin:.6g}", f"{scale.vmax:.6g}"]
         options += ["-cmap", _DS9_COLOURS.get(product.name, _OTHERS)]
@@ -39,11 +39,11 @@ class Frames:
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is something to compare."""
+        """Whether every frame has its map."""
         return len(self._options) == len(FRAMES)
 
     def write(self, layout: Layout, path: Path) -> None:
-        """Write the script; it looks for region files when it runs."""
+        """Write the script, which looks for region files when it runs."""
         frames = [shlex.join(self._options[name]) for name in FRAMES if name in self._options]
         drawn = (layout.shock_regions, layout.sources_reg)
         regions = [shlex.quote(os.path.relpath(one, layout.main_output)) for one in drawn]
@@ -61,6 +61,4 @@ class Frames:
             '    "$@"',
             "",
         ]
-        with replacing(path) as temporary:
-            temporary.write_text("\n".join(lines), encoding="utf-8")
-            temporary.chmod(0o755)
+        write_text(path, "\n".join(lines), executable=True)

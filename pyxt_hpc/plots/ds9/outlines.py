@@ -17,16 +17,16 @@ def outlines(labels: NDArray, numbers: NDArray) -> list[list[NDArray[np.float64]
     Parameters
     ----------
     labels : (ny, nx) int
-        Number of every pixel's bin; 0: none.
+        Bin of every pixel; 0: none.
     numbers : (n,) int
-        Bins whose outlines are wanted; each occurs in the image.
+        Bins to outline; each must occur in the image.
 
     Returns
     -------
     list of n lists of (m, 2)
-        Of each bin the polygons around its parts: row and column of the corners where they turn, in pixels,
-        of which the middle of the first is (0, 0). Pixels that touch at a corner only are in parts of their
-        own. Holes are left out.
+        For each bin, the polygons around its connected parts: row and column [pixels] of their corners, where
+        (0, 0) is the centre of the first pixel. Pixels that touch only at a corner are not connected. Holes
+        have no polygons.
     """
     known, runs = runs_of_labels(labels)
     found = []
@@ -41,7 +41,7 @@ def _outline(row: NDArray, start: NDArray, stop: NDArray) -> list[NDArray[np.flo
     inside = np.zeros((int(row.max()) - top + 3, int(stop.max()) - left + 2), bool)
     for y, first, end in zip(row.tolist(), start.tolist(), stop.tolist(), strict=True):
         inside[y - top + 1, first - left + 1 : end - left + 1] = True
-    # edges that have the bin on their left, by the corner where they begin: bits of the directions
+    # Edges with the bin on their left: for the corner where they begin, one bit for each direction.
     leaving: dict[tuple[int, int], int] = {}
     for way, edges in enumerate(
         (
@@ -63,7 +63,7 @@ def _outline(row: NDArray, start: NDArray, stop: NDArray) -> list[NDArray[np.flo
         turns: list[tuple[int, int]] = []
         area = 0
         while corner in leaving:
-            # to the left first: pixels that touch at a corner are parted
+            # Turn left if possible, so that pixels that touch only at a corner are separated.
             after = next(k % 4 for k in (way + 1, way, way + 3, way + 2) if leaving[corner] >> k % 4 & 1)
             if after != way or not turns:
                 turns.append(corner)
@@ -76,6 +76,6 @@ def _outline(row: NDArray, start: NDArray, stop: NDArray) -> list[NDArray[np.flo
             corner = corner[0] + step[0], corner[1] + step[1]
             if corner == first:
                 break
-        if area > 0:  # a hole is gone around the other way
+        if area > 0:  # the outline of a hole runs the other way
             polygons.append(np.array(turns, float) + np.array([top - 1.5, left - 1.5]))
     return polygons

@@ -1,4 +1,4 @@
-"""A DS9 region file beside a map: every region's pixels as a shape in the colour of its value."""
+"""The DS9 region file of a map: the pixels of every region as a shape in the colour of its value."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
 from pyxt_hpc.binning.lattice import block_number, lattice
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import write_text
 from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.ds9.outlines import outlines
@@ -20,37 +20,36 @@ from pyxt_hpc.plots.maps.style import AS_USUAL, PictureStyle
 NO_VALUE = "#b0b0b0"
 
 _BYTES_OF_VALUE = 45
-"""Of the colour, the value and its unit in a line."""
+"""Length of the colour, the value and its unit in a line."""
 
 MAX_BOXES = 60_000
-"""DS9 takes seconds to read as many, and minutes for ten times more."""
+"""DS9 reads this number of boxes in seconds, and ten times more in minutes."""
 
 
 def write_regions(path: Path, lines: Iterable[str], remark: str = "") -> None:
-    """Write DS9 regions in ICRS under a temporary name, then rename the file."""
+    """Write a file of DS9 regions in ICRS."""
     head = ["# Region file format: DS9 version 4.1", *filter(None, [remark]), "icrs"]
     text = "\n".join([*head, *lines, ""])
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="ascii")
+    write_text(path, text)
 
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
-    """The bins of a cluster as DS9 shapes, the same on every map.
+    """The regions of a cluster as DS9 shapes, which are the same for every map.
 
-    Of circles, a box is the block that a region stands for; its circle, which overlaps many others, is in a
-    tag. Where there are more blocks than DS9 can show, a box is a square of blocks with the value of the
-    region nearest to its middle, as a lower resolution would choose. Bins that share no pixel are polygons
-    along the edges of their pixels; a hole in one is covered by what is in it, which is drawn after it.
+    A circular region is drawn as its block of pixels, because circles overlap; a tag has its radius. If there
+    are more blocks than DS9 can show, a box is a square of blocks with the value of the region nearest to its
+    centre, as at a lower resolution. Bins that share no pixel are polygons along the edges of their pixels.
+    Bins inside a hole of another are drawn later, and cover the hole.
 
     Parameters
     ----------
     chosen
-        (n,) positions of the regions that are shown.
+        (n,) indices of the regions that are shown.
     boxes, tags
-        (n,) text before and after the value.
+        (n,) texts before and after the value.
     remark
-        First line of the file.
+        Comment at the beginning of the file.
     """
 
     chosen: NDArray[np.int64]
@@ -60,7 +59,7 @@ class Boxes:
 
     @classmethod
     def of(cls, regions: FittedRegions, max_boxes: int = MAX_BOXES) -> "Boxes":
-        """The boxes of the fitted regions, at most about `max_boxes`."""
+        """Boxes of the fitted regions, at most `max_boxes`."""
         if regions.labels is not None:
             return cls._polygons(regions, regions.labels)
         bundle, rows, step = regions.bundle, regions.rows, regions.step
@@ -93,7 +92,7 @@ class Boxes:
 
     @classmethod
     def _polygons(cls, regions: FittedRegions, labels: NDArray) -> "Boxes":
-        """One for each part of a bin, the largest first."""
+        """One polygon for each connected part of a bin, the largest first."""
         rows, wcs = regions.rows, regions.bundle.wcs
         drawn = [
             (float(np.prod(np.ptp(corners, axis=0))), i, corners)
@@ -112,11 +111,11 @@ class Boxes:
 
     @property
     def size(self) -> int:
-        """About so many bytes has a file of them."""
+        """Approximate size of a file of them [bytes]."""
         return sum(map(len, self.boxes)) + sum(map(len, self.tags)) + _BYTES_OF_VALUE * len(self.boxes)
 
     def write(self, product: MapProduct, path: Path) -> None:
-        """Write the file of a map with ``of_regions``, in the colours of its picture."""
+        """Write the file of a map that has ``of_regions``, in the colours of its picture."""
         write_boxes(self, *self.coloured(product), path)
 
     def coloured(self, product: MapProduct, style: PictureStyle = AS_USUAL) -> tuple[NDArray, NDArray, str]:
@@ -130,7 +129,7 @@ class Boxes:
 
 
 def write_boxes(boxes: Boxes, values: NDArray, colours: NDArray, unit: str, path: Path) -> None:
-    """Write coloured boxes; what is left to do when another process has prepared them."""
+    """Write boxes with given values and colours; another process may run this."""
     unit = unit and f" {unit}"
     parts = zip(boxes.boxes, colours.tolist(), values.tolist(), boxes.tags, strict=True)
     lines = (

@@ -1,4 +1,4 @@
-"""Maps of few integers, such as flags: a colour and a line of the legend for each."""
+"""Maps of few integers, such as flags: each integer has a colour and a line in the legend."""
 
 from dataclasses import dataclass
 from itertools import cycle
@@ -12,13 +12,13 @@ from pyxt_hpc.maps.kinds.blanks import is_blank
 from pyxt_hpc.maps.product import MapProduct
 
 MAX_CLASSES = 10
-"""Of a legend: the most frequent ones; the others are one together."""
+"""Number of the most frequent integers that have a class each; all others share one more class."""
 
 _MAX_LABEL = 38
-"""Letters of a line of the legend that two columns have room for."""
+"""Longest label [characters] of a legend in two columns."""
 
 _NO_REMARK = "#e4efe6"
-# Okabe & Ito (2008), then darker ones of the same: told apart with any colour vision
+# Okabe & Ito (2008), then darker shades of the same: distinct with any colour vision.
 _FLAGGED = (
     "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#0072b2", "#d55e00", "#f0e442", "#7a5195", "#5a3d1e",
     "#004d40",
@@ -36,7 +36,7 @@ class Classes:
     levels
         Values that have a class each, ascending.
     colours, labels, shares
-        Of them, and their part of the map; one more, the last, if there are others.
+        Colour, label and fraction of the map of each class; the last entry is for all other values, if any.
     """
 
     levels: tuple[int, ...]
@@ -46,7 +46,7 @@ class Classes:
 
     @classmethod
     def of(cls, product: MapProduct, values: NDArray) -> "Classes | None":
-        """Classes of the values that are drawn; None where so many numbers are better drawn as a scale."""
+        """Classes of the values; None if there is no value, or if a colour scale shows them better."""
         known, numbers = np.unique(values[np.isfinite(values)].astype(int), return_counts=True)
         if product.meanings is None and len(known) > MAX_CLASSES:
             return None
@@ -71,11 +71,11 @@ class Classes:
 
     @property
     def columns(self) -> int:
-        """Of a legend that is no wider than the picture."""
+        """Number of columns of a legend that is not wider than the picture."""
         return 2 if max(map(len, self.labels)) <= _MAX_LABEL else 1
 
     def positions(self, values: NDArray) -> NDArray[np.float64]:
-        """Position of every value's class, NaN where there is none."""
+        """Index of the class of every value; NaN where a value is NaN."""
         levels = np.array(self.levels)
         at = np.minimum(np.searchsorted(levels, np.nan_to_num(values, nan=levels[0])), len(levels) - 1)
         at = np.where(levels[at] == values, at, len(levels))

@@ -1,4 +1,4 @@
-"""The colours of a map, the same in its picture and in its DS9 regions."""
+"""The colours of a map, in its picture and in its DS9 regions."""
 
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
@@ -7,7 +7,8 @@ from pyxt_hpc.arrays.thin import thin
 from pyxt_hpc.maps.product import MapProduct
 from pyxt_hpc.plots.maps.style import AS_USUAL, PictureStyle
 
-# Colour-blind safe and even in lightness: https://matplotlib.org/stable/users/explain/colors/colormaps.html
+# Perceptually uniform and safe for colour-blind readers:
+# https://matplotlib.org/stable/users/explain/colors/colormaps.html
 _BY_UNIT = {"keV": "inferno", "pixel": "cividis", "count": "cividis", "s": "cividis"}
 _OTHERS = "viridis"
 DIVERGING = "PuOr_r"
@@ -15,14 +16,15 @@ CYCLIC = "twilight_shifted"
 
 _PERCENTILES = (0.5, 99.5)
 _LOGARITHMIC_FROM = 3.0
-"""Ratio of the ends of the values from which a logarithmic scale shows more than a linear one."""
+"""Ratio of the ends of a scale above which ``auto`` makes it logarithmic."""
 
 
 def colour_scale(product: MapProduct, style: PictureStyle = AS_USUAL) -> tuple[str, Normalize]:
-    """Name of the colours and their scale.
+    """Name of the colour map, and its scale.
 
-    It reaches from the 0.5th to the 99.5th percentile of the values; of integers over all; of what diverges
-    as far to either side of 0, and beyond every mark; or as the product or the style say.
+    The scale covers the 0.5th to the 99.5th percentile of the values. For integers it covers all values. For
+    a diverging quantity it is symmetric about 0, and includes every mark. Limits of the product or the style
+    replace these ends.
     """
     if not style.colours_are_for(product.name):
         style = AS_USUAL
@@ -39,7 +41,7 @@ def colour_scale(product: MapProduct, style: PictureStyle = AS_USUAL) -> tuple[s
         low, high = np.percentile(values, _PERCENTILES) if len(values) else (0.0, 1.0)
     may_be_log = not product.diverging and (product.logarithmic or style.scale == "log")
     if may_be_log and style.scale != "linear" and low <= 0 and (values > 0).any():
-        low = np.percentile(values[values > 0], _PERCENTILES[0])  # noise about 0 has no logarithm
+        low = np.percentile(values[values > 0], _PERCENTILES[0])  # noise reaches below 0
     if product.diverging:
         reach = max(abs(low), abs(high), *(1.2 * abs(mark) for mark in product.marks)) or 1.0
         low, high = -reach, reach
@@ -54,7 +56,7 @@ def colour_scale(product: MapProduct, style: PictureStyle = AS_USUAL) -> tuple[s
 def _usual_colours(product: MapProduct) -> str:
     if product.diverging:
         return DIVERGING
-    # an error must not be taken for the quantity
+    # Errors have other colours than their quantity, so that nobody confuses them.
     return _OTHERS if "_error" in product.name else _BY_UNIT.get(product.unit, _OTHERS)
 
 
@@ -63,13 +65,13 @@ def _ends(low: float, high: float, style: PictureStyle) -> tuple[float, float]:
     high = high if style.vmax is None else style.vmax
     if high > low:
         return low, high
-    # one value, or one end beyond all values
+    # All values are equal, or an end of the style is beyond all values.
     step = 0.05 * abs(high if style.vmin is None else low) or 1.0
     return (high - step, high) if style.vmin is None and style.vmax is not None else (low, low + step)
 
 
 def clipped(product: MapProduct, scale: Normalize) -> str:
-    """Which ends of the colours have values beyond, as matplotlib's ``extend`` of a colour bar."""
+    """Ends of the scale that values exceed, as matplotlib's ``extend`` of a colour bar."""
     values = product.values if product.shown is None else product.values[product.shown]
     with np.errstate(invalid="ignore"):
         below = bool(np.any(values < scale.vmin))

@@ -1,4 +1,4 @@
-"""Contours of the surface brightness over a map, none of which hides the core."""
+"""Contours of the surface brightness over a map, which leave the core free."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -6,20 +6,21 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 FACTORS = (2.0, 4.0, 8.0)
-"""From one contour to the next: the first that needs no more than `MAX_LEVELS` of them."""
+"""Ratios of successive levels; the first that needs at most `MAX_LEVELS` contours is used."""
 
 MAX_LEVELS = 6
 _FIRST = 30.0
-"""Percentile of the brightness where the outermost is."""
+"""Percentile of the brightness that is the lowest level."""
 
 _CORE = 0.12
-"""The innermost is no smaller than a circle of this part of the field's radius: the core stays free."""
+"""Radius of the core, over that of the field; contours enclose at least the area of a core, to leave it
+free."""
 
 
 def contour_levels(image: NDArray) -> NDArray[np.float64]:
-    """Levels of an image (ny, nx), NaN where nothing is known: each a factor above the one before.
+    """Contour levels in a constant ratio, of an image (ny, nx) with NaN where it is unknown.
 
-    Empty where the brightness is even, or not above 0.
+    There are none if the brightness is even, or not above 0.
     """
     values = np.sort(image[np.isfinite(image) & (image > 0)])[::-1]
     if len(values) < 2:
@@ -36,7 +37,7 @@ def contour_levels(image: NDArray) -> NDArray[np.float64]:
 
 
 def draw_contours(axes: Axes, image: NDArray, step: int, view: tuple[float, float, float, float]) -> None:
-    """Draw the contours of an image whose values are `step` pixels apart, as what is in view asks for.
+    """Draw the contours of an image whose values are `step` pixels apart, at levels for the part in view.
 
     ``view`` is left, right, bottom, top [pixels].
     """
@@ -45,7 +46,7 @@ def draw_contours(axes: Axes, image: NDArray, step: int, view: tuple[float, floa
     seen = image[np.ix_(rows, columns)]
     if min(seen.shape) < 2 or not len(levels := contour_levels(seen)):
         return
-    # light lines with a dark rim are seen on every colour
+    # Light lines with a dark rim are visible on every colour.
     lines = axes.contour(
         x[columns],
         y[rows],

@@ -23,10 +23,10 @@ PANELS = (
     "goodness",
     "flags",
 )
-"""Names of maps in their order on the sheet; what was not made is left out."""
+"""Names of maps in their order on the sheet; maps that were not made are left out."""
 
 _INSTEAD = {"abundance": "density"}
-"""Where the abundance was not fitted, its place is the density's."""
+"""Map that replaces another which was not made: density, if the abundance was not fitted."""
 
 _COLUMNS = 3
 _CELLS = 300
@@ -36,7 +36,7 @@ _PANEL, _ROW = 3.45, 3.1
 
 @dataclass
 class Overview:
-    """Collects the pictures of the sheet from the maps as they are made."""
+    """Collector of the pictures on the sheet, from maps as they are made."""
 
     pictures: dict[str, Picture] = field(default_factory=dict)
 
@@ -47,11 +47,11 @@ class Overview:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all are there that every cluster has."""
+        """Whether the sheet has all maps that every cluster has."""
         return all(name in self.pictures or name in _INSTEAD for name in PANELS)
 
     def draw(self, regions: FittedRegions, scene: Scene, path: Path, dpi: int) -> None:
-        """Draw the sheet, in the form of the name of its file."""
+        """Write the sheet, in the format of its file name."""
         names = [name if name in self.pictures else _INSTEAD.get(name, name) for name in PANELS]
         chosen = [self.pictures[name] for name in names if name in self.pictures]
         n_rows = -(-len(chosen) // _COLUMNS)

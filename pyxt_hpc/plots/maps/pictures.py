@@ -28,22 +28,22 @@ from pyxt_hpc.plots.maps.contours import draw_contours
 from pyxt_hpc.plots.maps.style import AS_USUAL, PictureStyle
 
 MIN_VIEW = 30
-"""Pixels: a smaller field has no room for coordinates."""
+"""Smallest field [pixels]; a smaller one has no room for coordinates."""
 
 SIZE = (7.2, 6.0)
-"""Of a picture without legend [inch]."""
+"""Width and height of a picture without legend [inch]."""
 
 NO_VALUE = "0.85"
 """Colour where a map is blank."""
 
 _LEGEND_ROW, _SMALL_LEGEND = 0.2, 4
-"""Height of a row of a legend [inch], and lines of that of a small picture."""
+"""Height of a row of a legend [inch], and number of rows in the legend of a small picture."""
 
 PICTURE_CELLS = 600
-"""Dots across the map in a picture: larger fields are drawn from squares of pixels."""
+"""Number of dots across a picture; in larger fields, a dot is a square of pixels."""
 
 _CONTOUR_CELLS = 400
-"""A side of the image that contours are drawn from: finer ones cost more than everything else."""
+"""Largest side of the image from which contours are drawn: a larger one would take most of the time."""
 
 _MIN_TICKS = 4
 _MIN_PLAIN, _MAX_PLAIN = 1e-3, 1e5
@@ -51,20 +51,20 @@ _MIN_PLAIN, _MAX_PLAIN = 1e-3, 1e5
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What the pictures of a cluster have in common.
+    """Properties that all pictures of a cluster share.
 
     Parameters
     ----------
     wcs_header
         The bundle's sky coordinates as FITS header cards.
     contours
-        (ny, nx) image whose contours are drawn, usually the surface brightness; None for none.
+        (ny, nx) image whose contours are drawn, usually the surface brightness; None: no contours.
     kpc_per_arcsec
-        For the scale bar; 0 leaves kpc out.
+        For the scale bar; 0: the scale bar has no kpc.
     contour_step
-        Pixels from one value of `contours` to the next.
+        Distance between values of `contours` [pixels].
     name
-        Of the cluster, for the titles.
+        Name of the cluster, for titles.
     """
 
     wcs_header: str
@@ -74,7 +74,7 @@ class Scene:
     name: str = ""
 
     def thinned(self) -> "Scene":
-        """With no more contour values than are drawn: what is handed to other processes."""
+        """Copy with only the contour values that are drawn, to send to other processes."""
         if self.contours is None:
             return self
         step = -(-max(self.contours.shape) // _CONTOUR_CELLS)
@@ -83,7 +83,7 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """What is drawn of one map: no more of it than a picture can show.
+    """The data of one map that its picture needs.
 
     Parameters
     ----------
@@ -92,17 +92,17 @@ class Picture:
     extent
         Edges of `values`: left, right, bottom, top [pixels of the map, from -0.5].
     view
-        The same of what is to be seen.
+        Edges of the field that the picture shows, in the same order and unit.
     colours, scale
-        From value to colour.
+        Name of the colour map, and its scale.
     title, label
-        Above the map and at the colour bar.
+        Texts above the map and at the colour bar.
     classes
-        Of a map of few integers, each of which has a colour.
+        Classes of a map of few integers, each of which has a colour; else None.
     extend
-        Which ends of the colours have values beyond: matplotlib's ``extend`` of a colour bar.
+        Ends of the scale that values exceed: matplotlib's ``extend`` of a colour bar.
     period, marks, curves, note
-        As those of the map.
+        As in `MapProduct`.
     """
 
     values: NDArray
@@ -129,15 +129,15 @@ class Picture:
     ) -> "Picture":
         """The picture of a map, without its empty margins.
 
-        A square has a colour where at least half of its pixels have a value, that of their mean; in maps of
-        integers and of directions, which have none, that of its middle pixel.
+        A square of pixels shows their mean, if at least half of them have a value. In maps of integers and of
+        directions, whose means have no meaning, it shows its central pixel.
 
         Parameters
         ----------
         wcs
-            Of the map; needed where the style has a centre.
+            Sky coordinates of the map; needed if the style has a centre.
         cells
-            Dots at most across the map.
+            Largest number of dots across the map.
 
         Raises
         ------
@@ -192,11 +192,11 @@ class Picture:
 def _closer(
     view: tuple[float, float, float, float], style: PictureStyle, wcs: WCS | None, shape: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """Part of a view (left, right, bottom, top), about another centre where the style has one."""
+    """Zoomed view (left, right, bottom, top), about the centre of the style if it has one."""
     x, y = 0.5 * (view[0] + view[1]), 0.5 * (view[2] + view[3])
     if style.centre is not None and wcs is not None:
         x, y = (float(at) for at in wcs.wcs_world2pix(*style.centre, 0))
-        # written so that NaN fails
+        # This form of the condition is also true for NaN.
         if not (-0.5 <= y < shape[0] - 0.5 and -0.5 <= x < shape[1] - 0.5):
             ra, dec = style.centre
             raise ConfigError(f"the centre {ra:.5f} {dec:+.5f} is not on the map: correct --center")
@@ -205,7 +205,7 @@ def _closer(
 
 
 def _typeset(unit: str) -> str:
-    """A FITS unit with its exponents raised."""
+    """A FITS unit with its exponents as superscripts."""
     return re.sub(
         r"\*\*\(([-/0-9]+)\)|\*\*(-?[0-9]+)|(?<=[a-z])(-?[0-9]+)",
         lambda found: f"$^{{{found[1] or found[2] or found[3]}}}$",
@@ -214,8 +214,8 @@ def _typeset(unit: str) -> str:
 
 
 def block_means(values: NDArray, step: int, integer: bool) -> NDArray:
-    """Means of squares of pixels, NaN where fewer than half have a value; of integers the middle pixels."""
-    if integer:  # bits of flags have more digits than float32
+    """Means of squares of pixels, NaN where fewer than half have a value; for integers the central pixels."""
+    if integer:  # flags have more bits than float32 holds
         return values[step // 2 :: step, step // 2 :: step]
     if step == 1:
         return values.astype(np.float32)
@@ -235,9 +235,9 @@ def block_means(values: NDArray, step: int, integer: bool) -> NDArray:
 
 
 def draw_picture(picture: Picture, scene: Scene, path: Path, dpi: int = AS_USUAL.dpi) -> None:
-    """Draw one map with sky axes, a colour bar with its unit, contours and a scale bar.
+    """Write the picture of one map with sky axes, a colour bar with its unit, contours and a scale bar.
 
-    The form is that of the name: a PNG file, or PDF or SVG with letters that stay letters.
+    The file name decides the format: PNG, or PDF or SVG with editable text.
     """
     wcs = WCS(fits.Header.fromstring(scene.wcs_header))
     legend = (
@@ -245,18 +245,18 @@ def draw_picture(picture: Picture, scene: Scene, path: Path, dpi: int = AS_USUAL
     )
     width, height = SIZE[0], SIZE[1] + legend
     figure = Figure(figsize=(width, height), dpi=dpi)
-    # a layout found by matplotlib would cost a second drawing
+    # Fixed axes: an automatic layout of matplotlib would draw everything twice.
     axes = figure.add_axes((0.125, (0.54 + legend) / height, 0.68, 5.1 / height), projection=wcs)
     with mpl.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "pyxt_hpc"}):
         draw_picture_on(axes, picture, scene)
         save(figure, path)
-    figure.clear()  # its circles of references would keep many pictures in memory
+    figure.clear()  # break reference cycles, which would keep many pictures in memory
 
 
 def draw_picture_on(axes: Any, picture: Picture, scene: Scene, *, small: bool = False) -> None:
-    """Draw a picture on axes, with sky coordinates where the axes have them (``projection=wcs``).
+    """Draw a picture on axes, with sky coordinates if the axes have them (``projection=wcs``).
 
-    ``small`` is for a sheet of many: without labels of the axes.
+    ``small`` is for a sheet of many pictures: axes have no labels.
     """
     wcs = WCS(fits.Header.fromstring(scene.wcs_header))
     classes = picture.classes
@@ -313,7 +313,7 @@ def _title(axes: Any, picture: Picture, name: str, *, small: bool) -> None:
 
 def _legend(axes: Any, classes: Classes, *, small: bool) -> None:
     chosen = list(range(len(classes.labels)))
-    if small:  # the most frequent ones
+    if small:  # only the most frequent classes
         chosen = sorted(sorted(chosen, key=lambda i: -classes.shares[i])[:_SMALL_LEGEND])
     axes.legend(
         handles=[
@@ -355,7 +355,7 @@ def _colour_bar(axes: Any, image: AxesImage, picture: Picture, *, small: bool) -
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers, at least four between two ends if some can be found."""
+    """Round numbers between two ends, at least four if possible."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
         ticks = [digit * 10.0**power for power in powers for digit in digits]
@@ -366,7 +366,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 
 def _number(value: float) -> str:
-    """In the shortest way that is read at once."""
+    """A number as plain digits, or with a power of ten if it is very small or large."""
     if _MIN_PLAIN <= value < _MAX_PLAIN:
         return f"{value:.6g}"
     digits, power = f"{value:.3e}".split("e")
@@ -383,7 +383,7 @@ def _scale_bar(axes: Axes, arcsec_per_pixel: float, kpc_per_arcsec: float, *, sm
     if kpc_per_arcsec:
         label += f" = {float(f'{arcsec * kpc_per_arcsec:.3g}'):g} kpc"
     x, y = x0 + 0.05 * (x1 - x0), y0 + 0.05 * (y1 - y0)
-    # Outlined in white, to be seen on every colour.
+    # Outlined in white, to be visible on every colour.
     line_outline, text_outline = (withStroke(linewidth=w, foreground="white") for w in (5.0, 2.5))
     axes.plot(
         [x, x + length], [y, y], "k-", linewidth=2.5, solid_capstyle="butt", path_effects=[line_outline]

@@ -1,4 +1,4 @@
-"""How a person wants pictures of maps to look."""
+"""Options of the pictures of maps."""
 
 from dataclasses import dataclass, field
 
@@ -11,35 +11,35 @@ SCALES = ("auto", "linear", "log")
 
 @dataclass(frozen=True)
 class PictureStyle:
-    """How maps are drawn.
+    """Options of the pictures of maps.
 
     Parameters
     ----------
     vmin, vmax
-        Ends of the colours, in the unit of the map; None: where most values are.
+        Ends of the scale, in the unit of the map; None: percentiles of the values.
     cmap
-        Name of matplotlib's; None: the one of the quantity.
+        Name of a colour map of matplotlib; None: that of the quantity.
     scale
-        One of `SCALES`: ``auto`` is logarithmic where values that may be so reach over a factor 3.
+        One of `SCALES`; ``auto`` is logarithmic for quantities that allow it and extend over a factor of 3.
     only
-        Names of the maps that `vmin`, `vmax`, `cmap` and `scale` are for; none: for all.
+        Names of the maps that `vmin`, `vmax`, `cmap` and `scale` are for; empty: all maps.
     dpi
         Dots per inch.
     formats
-        Of `FORMATS`.
+        One or more of `FORMATS`.
     centre
-        RA, Dec [deg] of the middle; None: that of the map.
+        RA, Dec [deg] of the centre of the field; None: centre of the map.
     zoom
-        The field is so many times smaller than the map.
+        Size of the map, over that of the field.
     contours
-        Whether contours of the brightness are drawn.
+        Whether to draw contours of the brightness.
     regions
-        Whether a DS9 file of the regions is written, however large it is.
+        Whether to write DS9 files of the regions of any size.
 
     Raises
     ------
     ConfigError
-        If any of it cannot be.
+        If a value is out of range or unknown.
     """
 
     vmin: float | None = None

@@ -1,1 +1,1 @@
-"""Backgrounds of observations: blank sky put to scale, or a part of the own field."""
+"""Backgrounds of observations: scaled blank sky, or a part of the observation's own field."""

@@ -1,4 +1,4 @@
-"""How blank-sky events are scaled to the background of an observation, by their particles."""
+"""Scaling of blank-sky events to the particle background of an observation."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,16 @@ from pyxt_hpc.errors import EmptySelection
 
 log = logging.getLogger(__name__)
 
-PARTICLE_BAND_EV = (9500.0, 12000.0)  # hardly an X-ray comes through the mirrors there: particles
-_MIN_PROBABILITY = 0.01  # probability below which chips are believed to need scales of their own
+PARTICLE_BAND_EV = (9500.0, 12000.0)  # the mirrors reflect hardly any X-ray there: particles only
+_MIN_PROBABILITY = 0.01  # probability of a common scale below which each chip gets its own
 
 
 @dataclass(frozen=True)
 class ParticleScale:
     """Background counts of the observation per count of the background file.
 
-    ``scale`` of the CCD with most live time and its statistical ``error`` (1 sigma); ``of_chip`` of each CCD,
-    as their live times where their counts allow it.
+    ``scale`` is that of the CCD with the longest live time, ``error`` its statistical error (1 sigma), and
+    ``of_chip`` the scale of each CCD, in proportion to the live times unless the counts contradict.
     """
 
     scale: float
@@ -33,12 +33,12 @@ class ParticleScale:
 
     @property
     def largest(self) -> float:
-        """What a file thinned by `thinned` is scaled with."""
+        """Scale of a background after `thinned`."""
         return max(self.of_chip.values())
 
 
 def particle_events(events: EventList, regions: Sequence[RegionFile], frames: Mapping[str, WCS]) -> EventList:
-    """Events of 9.5-12 keV outside regions: sources, and a cluster's peak, which shines through even there.
+    """Events of 9.5-12 keV outside regions: sources, and the peak of a cluster, which is seen even there.
 
     ``regions``, ``frames`` as for `contains_pixels`.
     """
@@ -53,13 +53,13 @@ def particle_scale(
 ) -> ParticleScale:
     """Scale a background by its 9.5-12 keV counts.
 
-    The scales of the CCDs are as their live times in the observation. CALDB's files of the chips can differ
-    in exposure, so each CCD gets its own scale if the counts say that this is not so (chi^2 test of the
-    ratios, at 1%).
+    The scales of the CCDs are proportional to their live times in the observation. The exposures of CALDB's
+    files can differ between chips; if the counts contradict these scales (chi^2 test of the ratios, at 1%),
+    each CCD gets a scale from its own counts.
 
-    ``high``, ``background_high``: the 9.5-12 keV events of both on the same chips, all of one kind, and the
-    same part of the sky. ``live_s``: live time of each CCD in the observation; without it, all are the same.
-    Raises EmptySelection if there is no event in one of them.
+    ``high``, ``background_high``: the 9.5-12 keV events of both, on the same chips of one kind and the same
+    part of the sky. ``live_s``: live time of each CCD in the observation; None: the same for all. Raises
+    EmptySelection if one of them has no event.
     """
     for events in (high, background_high):
         if len(events) == 0:
@@ -76,8 +76,8 @@ def particle_scale(
     scale = data.sum() / expected.sum()
     error = scale * float(np.sqrt(1 / max(data.sum(), 1.0) + (live**2 * blank).sum() / expected.sum() ** 2))
     of_chip = scale * live
-    # data - own scale x blank has the variance own (1 + own) b, b estimated from both; a chip that was never
-    # on has no say
+    # data - scale x blank has the variance scale (1 + scale) b, where b, the expected blank-sky counts, is
+    # estimated from both. Chips that were never on do not count.
     on = (live > 0) & (blank > 0)
     deviation = (data - of_chip * blank)[on] ** 2 / (of_chip * (data + blank))[on]
     if on.sum() > 1 and data[on].min() > 0 and chdtrc(on.sum() - 1, deviation.sum()) < _MIN_PROBABILITY:
@@ -88,8 +88,8 @@ def particle_scale(
 
 
 def thinned(background: EventList, scale: ParticleScale, rng: np.random.Generator) -> EventList:
-    """The background with events left out at random so that one scale, the largest, holds for all chips."""
-    # a chip with no particle count to measure has the scale of all
+    """Remove background events at random, so that the largest scale holds for all chips."""
+    # A chip without a scale of its own has the common one.
     kept = np.full(10, scale.scale / scale.largest)
     for chip, own in scale.of_chip.items():
         kept[chip] = own / scale.largest

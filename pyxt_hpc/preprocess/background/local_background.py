@@ -1,4 +1,4 @@
-"""A background for the whole field of an observation, made from a part of it that is free of the cluster."""
+"""A background for the whole field of an observation, made from a part of the field without the cluster."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,21 +19,21 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.images.merged_images import field_grid
 from pyxt_hpc.preprocess.inputs.drawn_regions import FieldRegions
 
-LOCAL_OVERSAMPLING = 4  # events that `spread_over_field` makes for each that it expects
-_FIT_BAND_EV = (500.0, 7000.0)  # most of what is fitted
-_MIN_EVENTS = 1000  # of a part of the field that a background is made from: 3%
+LOCAL_OVERSAMPLING = 4  # number of events that `spread_over_field` draws per expected event
+_FIT_BAND_EV = (500.0, 7000.0)  # most of the band of the fits
+_MIN_EVENTS = 1000  # with fewer events in the region, the level of the background has an error above 3%
 
 
 def local_counts_keyword(kind: str) -> str:
-    """Of the header of a background made by `spread_over_field`: from how many events, on a kind of chips."""
+    """Header keyword for the number of events, on a kind of chips, from which a background was made."""
     return f"BKGCTS{kind}"
 
 
 def write_local_background(
     clean: EventList, obsid: str, layout: Layout, regions: FieldRegions, rng: np.random.Generator
 ) -> Iterator[str]:
-    """Make the background of the whole field from a part of it; what there is to say of it."""
-    assert regions.background is not None  # stage 1 has asked for it
+    """Make the background of the whole field from a part of it; yield warnings."""
+    assert regions.background is not None  # stage 1 has checked this
     geometry = read_geometry(layout.geometry(obsid))
     grid = field_grid(clean.wcs, [geometry])
     ra, dec = grid.centres()
@@ -43,7 +43,7 @@ def write_local_background(
     made = []
     header = clean.header.copy()
     band = clean.in_band(_FIT_BAND_EV)
-    # the particle background of the two kinds of chips has neither the same level nor the same spectrum
+    # The particle background differs between the two kinds of chips in level and spectrum.
     for dataset in datasets_of(obsid, geometry.chips):
         on = np.isin(clean.ccd_id, dataset.chips)
         if not inside[on].any():
@@ -56,9 +56,9 @@ def write_local_background(
         header[local_counts_keyword(dataset.kind)] = (number, "0.5-7 keV events it was made from")
         if number < _MIN_EVENTS:
             yield (
-                f"{regions.background.path}: only {number} events of 0.5-7 keV of {dataset} are inside: "
-                f"level and spectrum of the background are known to {100 / max(number, 1) ** 0.5:.0f}%, an "
-                "error that all circles share and that is in no error of kT or norm; draw it larger"
+                f"{regions.background.path}: only {number} events of 0.5-7 keV of {dataset} are inside, so "
+                f"the level of the background has an error of {100 / max(number, 1) ** 0.5:.0f}%, which all "
+                "regions share and which errors of kT and norm do not include; draw it larger"
             )
         live = live_fraction(geometry.of_chips(dataset.chips), grid, clean.gti)
         made.append(
@@ -76,17 +76,35 @@ def spread_over_field(
     path: Path,
     rng: np.random.Generator,
 ) -> EventList:
-    """A background for the whole field from the events in a part of it.
+    """Make a background for the whole field from the events in a part of it.
 
-    Events of the region are drawn again and again and put evenly where the chips were: as many as the
-    region's density asks for, times `LOCAL_OVERSAMPLING`. In a circle smaller than the region by that factor
-    hardly any event comes twice, so its counts are Poisson as the statistic takes them. What it leaves out:
-    the sky part of the background is not vignetted as it should be, and detector lines do not vary.
+    Events of the region are drawn with replacement and placed uniformly over the exposed pixels. Their number
+    is `LOCAL_OVERSAMPLING` times that expected from the region's density. In a circle that is smaller than
+    the region by this factor hardly any event occurs twice, so its counts are Poisson, as the statistic
+    assumes. Two effects are neglected: the vignetting of the sky background, and the variation of
+    instrumental lines over the chips.
 
-    ``events`` are clean, those ``inside`` (n,) in the region and outside the sources; ``region`` (ny, nx) its
-    pixels without sources, ``live`` (ny, nx) the share of the exposure that each pixel saw, on ``grid``;
-    ``path`` of the region file is for messages. Raises EmptySelection if no live pixel or no event is in the
-    region.
+    Parameters
+    ----------
+    events
+        Clean events (n,).
+    inside
+        (n,) whether an event is in the region and outside the sources.
+    region
+        (ny, nx) pixels of ``grid`` in the region and outside the sources.
+    live
+        (ny, nx) fraction of the exposure that each pixel saw.
+    grid
+        Sky grid of the images.
+    path
+        Region file, for messages.
+    rng
+        Random numbers.
+
+    Raises
+    ------
+    EmptySelection
+        If the region has no live pixel or no event.
     """
     seen = float(live[region].sum())
     if seen <= 0 or not inside.any():

@@ -1,12 +1,12 @@
-"""Random draws of the stages: the same in every run, and no draw decides twice."""
+"""Random numbers of the stages: the same in every run, and independent between stages."""
 
 import numpy as np
 
 
 def stage_rng(stage: str, dataset: str) -> np.random.Generator:
-    """A stream of its own for a stage and a dataset (an ObsID, or one with its kind of chips).
+    """Random stream of a stage and a dataset (an ObsID, or an ObsID with its kind of chips).
 
-    With one stream for all stages of an observation, those background events would be thinned out that have
-    been put at certain places.
+    If all stages of an observation used the same stream, the thinning of background events would depend on
+    their positions.
     """
     return np.random.default_rng(list(f"{stage} {dataset}".encode()))

@@ -1,1 +1,1 @@
-"""Headers, events and files held against each other before they are believed."""
+"""Consistency checks between headers, events and files before they are used."""

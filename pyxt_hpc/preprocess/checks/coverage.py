@@ -1,7 +1,8 @@
-"""What the events themselves say about their selection.
+"""Signs of a selection in the events themselves.
 
-Where in energy, chip and time there are none, though their number elsewhere forbids it by Poisson statistics.
-A file that was cut without CIAO (in Python, say) has the header of the whole file; only its events tell.
+These functions find ranges of energy, chip area and time without any event, where Poisson statistics of the
+other events exclude this. A file that was filtered without CIAO (in Python, for example) keeps the header of
+the whole file, so that only its events show the selection.
 """
 
 import numpy as np
@@ -10,22 +11,22 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.sky.geometry import CHIP_PIXELS
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 
-BAND_EV = (300.0, 12_000.0)  # where every ACIS file has events: particles, if nothing else
+BAND_EV = (300.0, 12_000.0)  # every ACIS file has events there, at least of particles
 _ENERGY_STEP_EV = 100.0
-_NEIGHBOURS = 5  # steps on either side that tell what to expect
-_MIN_EXPECTED = 20.0  # expected events where there are none: a chance of 2e-9
-_SIGMAS = 4.0  # that the steps beside may have been too many by chance
-_MIN_MEDIAN = 40.0  # events of a block that is not bright: room for vignetting and slow changes
-_BLOCKS = (16, 8, 4, 2)  # a side of a chip, finest first
-_MAX_BINS = 1000  # of time
+_NEIGHBOURS = 5  # number of steps on either side from which the expectation is estimated
+_MIN_EXPECTED = 20.0  # with as many expected events, the probability of none is 2e-9
+_SIGMAS = 4.0  # by which the neighbouring counts are lowered, as they may be high by chance
+_MIN_MEDIAN = 40.0  # median events of a block, high enough to allow for vignetting and slow changes
+_BLOCKS = (16, 8, 4, 2)  # number of blocks along a side of a chip, most first
+_MAX_BINS = 1000  # largest number of time bins
 _MIN_BINS = 8
 _FAINT_QUANTILE = 0.2
 
 
 def energy_ranges(energy_eV: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Ranges of energy (m, 2) [eV], half open, that a file was left with; all of 0 to infinity if not cut.
+    """Ranges of energy (m, 2) [eV], half open, that a file holds; 0 to infinity if it was not cut.
 
-    A run of 100 eV steps without any event is a cut if the steps beside it let expect 20 or more.
+    Consecutive 100 eV steps without any event are a cut if their neighbours predict 20 or more events.
     """
     energy = energy_eV[(energy_eV >= BAND_EV[0]) & (energy_eV < BAND_EV[1])].astype(np.float64)
     edges = np.arange(BAND_EV[0], BAND_EV[1] + 1.0, _ENERGY_STEP_EV)
@@ -56,9 +57,9 @@ def _runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 def empty_share_of_chip(
     chipx: NDArray[np.integer], chipy: NDArray[np.integer], rows: tuple[int, int]
 ) -> float | None:
-    """Share of a chip's rows (first and last, from 1) that has no event where there must be some.
+    """Fraction of the area of a chip's rows (first and last, from 1) without events where some are expected.
 
-    None if there are too few events to tell even of quarters of the chip.
+    None if there are too few events even for four blocks of the chip.
     """
     for side in _BLOCKS:
         counts = counts_in_blocks(chipx, chipy, rows, side)
@@ -69,16 +70,16 @@ def empty_share_of_chip(
 
 
 def empty_share_of_time(time: NDArray[np.float64], gti: NDArray[np.float64]) -> float | None:
-    """Share of good time (m, 2) [s] without any event, though there must be some; None: too few to tell.
+    """Fraction of good time (m, 2) [s] without any event where some are expected; None: too few events.
 
-    Of the events of one chip, or of chips with the same good time.
+    The events are those of one chip, or of chips with the same good time.
     """
     good = time[gti_arithmetic.in_gti(gti, time)]
     bins = min(len(good) // int(2 * _MIN_MEDIAN), _MAX_BINS)
     while bins >= _MIN_BINS:
         counts, _ = counts_in_good_time(good, gti, bins)
         filled = counts[counts > 0]
-        # bright bins are flares: the faint ones say what to expect
+        # Bright bins are flares; the faint bins give the quiet rate.
         if np.quantile(filled, _FAINT_QUANTILE) >= _MIN_MEDIAN:
             return float(np.mean(counts == 0))
         bins //= 2
@@ -88,7 +89,7 @@ def empty_share_of_time(time: NDArray[np.float64], gti: NDArray[np.float64]) -> 
 def counts_in_good_time(
     time: NDArray[np.float64], gti: NDArray[np.float64], bins: int
 ) -> tuple[NDArray[np.int64], float]:
-    """Events in bins of equal good time, and how long [s] each is."""
+    """Number of events in bins of equal good time, and the length [s] of a bin."""
     total = gti_arithmetic.ontime(gti)
     edges = gti_arithmetic.at_elapsed(gti, np.linspace(0.0, total, bins + 1))
     edges[-1] = gti[-1, 1]
@@ -96,7 +97,7 @@ def counts_in_good_time(
 
 
 def quiet_rate(time: NDArray[np.float64], gti: NDArray[np.float64]) -> float:
-    """Events per second of good time in the median bin of some 100 events, which a flare hardly moves."""
+    """Median rate [event/s] over bins of about 100 events, which a flare hardly changes."""
     inside = time[gti_arithmetic.in_gti(gti, time)]
     bins = max(1, min(len(inside) // 100, _MAX_BINS))
     if bins < _MIN_BINS:
@@ -108,7 +109,7 @@ def quiet_rate(time: NDArray[np.float64], gti: NDArray[np.float64]) -> float:
 def counts_in_blocks(
     chipx: NDArray[np.integer], chipy: NDArray[np.integer], rows: tuple[int, int], side: int = 4
 ) -> NDArray[np.float64]:
-    """Events in the blocks of a chip's rows (first and last, from 1), ``side`` of them along a row: flat."""
+    """Numbers of events in blocks of a chip's rows (first and last, from 1), ``side`` blocks along a row."""
     first, last = rows
     along_y = max(1, round(side * (last - first + 1) / CHIP_PIXELS))
     x, y = chipx.astype(np.int64) - 1, chipy.astype(np.int64) - first

@@ -1,9 +1,9 @@
-"""Whether events, blank sky and header were selected in the same way.
+"""Comparison of the selections of events, blank sky and header.
 
-Each may have been cut before it came here: in energy, in the sky, in time, by chip, grade or status; with
-CIAO, which writes it into the data subspace, or without, when only the events tell. What has a common part
-that is exact is cut to it (energies, chips); what has none is refused (sky, time, grades). What was found is
-said in sentences, which stage 1 keeps with its facts.
+Each file may have been filtered before: in energy, sky position, time, chip, grade or status. CIAO writes
+such filters into the data subspace; after other software only the events show them. Different energies and
+chips are reduced to those that both files have. Different selections in sky position, time or grade are
+refused. Stage 1 keeps the findings with its facts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,13 +26,13 @@ from pyxt_hpc.preprocess.checks.rates import unusual_rates
 
 GtiByChip = Mapping[int, NDArray[np.float64]]
 
-_TOLERANCE = 0.01  # differences of exposures, shares of time: what the maps are good to
-_MAX_EMPTY_CHIP = 0.03  # of a chip, which is more than point sources leave out
-_MIN_EXPECTED = 20.0  # expected events of a grade where there are none
+_TOLERANCE = 0.01  # relative difference of exposures or times; maps are not more accurate
+_MAX_EMPTY_CHIP = 0.03  # fraction of a chip, larger than the area of removed point sources
+_MIN_EXPECTED = 20.0  # a grade with as many expected events must have some
 _UNCUT = "give the file as chandra_repro or the archive left it (sources.reg and the crop select the sky)"
 _UPSETS = "make the file again with dmcopy, which keeps times and header together, or fetch it again"
 
-# axes of the subspace whose restriction leaves a part of the field empty, and their full range
+# Axes of the subspace whose restriction leaves a part of the field empty, and their full ranges.
 _POSITION_AXES = {
     **dict.fromkeys(("chipx", "chipy"), (1.0, 1024.0)),
     **dict.fromkeys(("tdetx", "tdety"), (1.0, 8192.0)),
@@ -41,7 +41,8 @@ _POSITION_AXES = {
 }
 _AXIS_SLACK = {"node_id": 0.0}
 _SLACK_PIXELS = 16.0
-# expno: lost frames, which the good times leave out too; phas, pha...: whatever an event can have
+# Restrictions of these axes are known. expno: lost frames, which the good times exclude, too; phas, pha and
+# others: ranges of all possible values.
 _OTHER_KNOWN_AXES = {
     "time", "ccd_id", "energy", "pi", "grade", "status", "expno", "phas", "pha", "pha_ro", "fltgrade",
     "corn_pha",
@@ -50,9 +51,9 @@ _OTHER_KNOWN_AXES = {
 
 @dataclass(frozen=True, eq=False)
 class CommonSelection:
-    """Events and blank sky (None without) that were cut to what both hold, and what there is to say.
+    """Events and blank sky (or None), cut to the energies that both hold, and warnings.
 
-    ``energies_eV`` (m, 2) that both hold; all, if neither is cut.
+    ``energies_eV`` (m, 2) are these energies; all energies if neither file was cut.
     """
 
     events: EventList
@@ -64,11 +65,13 @@ class CommonSelection:
 def compare_selections(
     events: EventList, background: EventList | None, chips: tuple[int, ...], gti: GtiByChip
 ) -> CommonSelection:
-    """Compare the selections of events and blank sky, both of good grade and status on the chips in use.
+    """Compare the selections of events and blank sky.
 
-    The events are in the good times ``gti`` of each chip; sky positions of the blank sky are not used. Raises
-    SelectionMismatch if a part of the sky, of the time or of the grades is missing, or too little of 9.5-12
-    keV is in both.
+    Both must have good grade and status, and lie on the chips in use; the events lie in the good times
+    ``gti`` of each chip. Sky positions of the blank sky are not used.
+
+    Raises SelectionMismatch if a part of the sky, of the time or of the grades is missing, or if both hold
+    too little of 9.5-12 keV.
     """
     findings: list[str] = []
     check_exposure(events, gti)
@@ -88,10 +91,10 @@ def compare_selections(
 
 
 def check_exposure(events: EventList, gti: GtiByChip) -> None:
-    """Whether EXPOSURE and EXPOSURn are the good times less the dead time (DTCOR).
+    """Check that EXPOSURE and EXPOSURn are the good times multiplied by DTCOR, the correction for dead time.
 
-    Raises SelectionMismatch if one is longer by more than a per cent, or shorter where DTCOR says how long it
-    must be.
+    Raises SelectionMismatch if one is too long by more than 1%, or, if DTCOR is given, too short by more than
+    1%.
     """
     header, path = events.header, events.path
     dtcor = live_time_share(header)
@@ -103,7 +106,7 @@ def check_exposure(events: EventList, gti: GtiByChip) -> None:
         for chip, value in of_chips(header, "EXPOSUR").items()
         if chip in live
     }
-    # of interleaved exposures every other frame has another length
+    # Frames of interleaved exposures have two lengths.
     exact = dtcor is not None and text(header, "CYCLE", "P") == "P"
     for keyword, (value, shortest, longest) in named.items():
         if value is None:
@@ -124,14 +127,14 @@ def check_exposure(events: EventList, gti: GtiByChip) -> None:
 
 
 def _check_times(events: EventList, gti: GtiByChip) -> Iterator[str]:
-    """Whether every chip has events in all of its good time."""
+    """Check that every chip has events in all of its good time."""
     assert events.time is not None
     for chip, intervals in gti.items():
         share = empty_share_of_time(events.time[events.ccd_id == chip], intervals)
         if share is not None and share > _TOLERANCE:
             raise SelectionMismatch(
                 f"{events.path}: {share:.0%} of the good time of CCD {chip} has no event at all: the events "
-                f"were cut in time and the good times (GTI) were not; {_UPSETS}"
+                f"were cut in time, but the good times (GTI) were not; {_UPSETS}"
             )
         if share:
             yield f"{events.path.name}: {share:.1%} of the good time of CCD {chip} has no event"
@@ -140,7 +143,7 @@ def _check_times(events: EventList, gti: GtiByChip) -> Iterator[str]:
 def _check_places(
     file: EventList, subspace: Subspace, chips: tuple[int, ...], rows: tuple[int, int] | None
 ) -> Iterator[str]:
-    """Whether the chips' whole area is in a file; impossible rows are refused where chips are measured."""
+    """Check that a file has the whole area of the chips; the geometry of the chips is checked later."""
     if rows is None:
         return
     cut = [f"{axis} = {shown(t)}" for axis in subspace.axes for t in _place_cuts(subspace, axis, rows)]
@@ -172,7 +175,7 @@ def _check_places(
 
 
 def _in_rows(chipy: NDArray[np.integer], rows: tuple[int, int]) -> bool:
-    """Whether FIRSTROW and NROWS can be right: that they are is checked where the chips are measured."""
+    """Whether FIRSTROW and NROWS are possible; the geometry of the chips is checked later."""
     return (
         len(chipy) > 0 and rows[0] - _SLACK_PIXELS <= chipy.min() and chipy.max() <= rows[1] + _SLACK_PIXELS
     )
@@ -225,4 +228,4 @@ def _other_axes(file: EventList, subspace: Subspace) -> Iterator[str]:
     for axis in subspace.axes:
         if axis not in _OTHER_KNOWN_AXES and axis not in _POSITION_AXES and "(" not in axis:
             selected = shown(", ".join(subspace.texts(axis)))
-            yield f"{file.path.name}: it was selected in {axis} = {selected}, which is compared with nothing"
+            yield f"{file.path.name}: it was selected in {axis} = {selected}; nothing checks this selection"

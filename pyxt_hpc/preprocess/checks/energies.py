@@ -1,4 +1,4 @@
-"""The energies that events and blank sky hold: one part for both, so that whatever compares them is exact."""
+"""The energies of events and blank sky: both are cut to common ones, so that their ratios are exact."""
 
 from pathlib import Path
 
@@ -13,16 +13,16 @@ from pyxt_hpc.errors import SelectionMismatch
 from pyxt_hpc.preprocess.background.blank_sky import PARTICLE_BAND_EV
 from pyxt_hpc.preprocess.checks.coverage import energy_ranges
 
-_MIN_PARTICLES = 100  # events of the particle band: the scale is good to 10%
+_MIN_PARTICLES = 100  # events of the particle band, which give the scale to 10%
 _MIN_PARTICLE_BAND_EV = 250.0
-_WHOLE_EV = (400.0, 11_900.0)  # held by a file that is not cut: thresholds and few events blur the ends
+_WHOLE_EV = (400.0, 11_900.0)  # a file that holds these is not cut: thresholds and few events blur its ends
 _ALL_EV = (0.0, 1e6)
-_TOLERANCE_EV = 50.0  # by which the analysis band may reach over the events' energies
-_KEYWORD = "ENERGIES"  # of what stage 1 writes
+_TOLERANCE_EV = 50.0  # width of the band of the fits that may be missing
+_KEYWORD = "ENERGIES"  # of the files that stage 1 writes
 
 
 def selected_energies(file: EventList, chips: tuple[int, ...]) -> NDArray[np.float64]:
-    """Energies (m, 2) [eV] that a file holds, by its data subspace and by its events."""
+    """Energies (m, 2) [eV] that a file holds according to its data subspace and its events."""
     found = _bounded(energy_ranges(file.energy_eV))
     said = energies_eV(Subspace.of(file.header).of_chips(chips))
     return found if said is None else gti_arithmetic.intersection(found, _bounded(said))
@@ -31,10 +31,10 @@ def selected_energies(file: EventList, chips: tuple[int, ...]) -> NDArray[np.flo
 def common_energies(
     events: EventList, background: EventList | None, chips: tuple[int, ...]
 ) -> tuple[EventList, EventList | None, NDArray[np.float64], list[str]]:
-    """Both files cut to the energies that both hold, if any is cut within 0.3-12 keV.
+    """Cut both files to the energies that both hold, if one is cut within 0.3-12 keV.
 
-    Returns events and background (None without), cut; energies (m, 2) [eV] that both hold, all if neither was
-    cut; what there is to say. Raises SelectionMismatch if too little is left of 9.5-12 keV.
+    Returns the cut events and background (or None), the energies (m, 2) [eV] that both hold (all if neither
+    was cut), and warnings. Raises SelectionMismatch if too little is left of 9.5-12 keV.
     """
     files = [file for file in (events, background) if file is not None]
     held = [selected_energies(file, chips) for file in files]
@@ -51,8 +51,8 @@ def common_energies(
     left = [int(np.sum(file.in_band(PARTICLE_BAND_EV))) for file in cut]
     if gti_arithmetic.ontime(band) < _MIN_PARTICLE_BAND_EV or min(left) < _MIN_PARTICLES:
         raise SelectionMismatch(
-            f"{'; '.join(said)}: of 9.5-12 keV, where flares are looked for and the background is scaled, "
-            f"{_keV(band)} with {min(left)} events is left; make it again without a filter in energy"
+            f"{'; '.join(said)}: of 9.5-12 keV, which is needed to find flares and to scale the background, "
+            f"only {_keV(band)} with {min(left)} events is left; make it again without a filter in energy"
         )
     if background is None:
         return cut[0], None, common, said
@@ -69,13 +69,13 @@ def _is_whole(ranges: NDArray[np.float64]) -> bool:
 
 
 def write_energies(header: fits.Header, energies: NDArray[np.float64]) -> None:
-    """Write the energies (m, 2) [eV] that events and background were cut to into a header."""
+    """Write into a header the energies (m, 2) [eV] to which events and background were cut."""
     text = ",".join(f"{low:.0f}:{high:.0f}" for low, high in energies)
     header[_KEYWORD] = (text, "[eV] that events and background hold")
 
 
 def check_band(header: fits.Header, path: Path, band_keV: tuple[float, float]) -> None:
-    """Raise SelectionMismatch if events that stage 1 has written were cut within the band of the fits."""
+    """Raise SelectionMismatch if events of stage 1 were cut within the band of the fits."""
     held = parse_ranges(str(header.get(_KEYWORD, "")))
     if held is None:
         return

@@ -1,4 +1,4 @@
-"""Which events count: grades, status bits and the chips of the array that saw the target."""
+"""Selection of events by grade, status bits and the chips of the array that saw the target."""
 
 import numpy as np
 from astropy.io import fits
@@ -10,23 +10,23 @@ from pyxt_hpc.chandra.subspace import Subspace
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.files.quoting import listed, quoted
 
-GOOD_GRADES = (0, 2, 3, 4, 6)  # ASCA grades that are mostly X-rays
+GOOD_GRADES = (0, 2, 3, 4, 6)  # ASCA grades whose events are mostly X-rays
 _IMAGING = frozenset(range(4))
 _SPECTROSCOPIC = frozenset(range(4, 10))
 _SIM_Z_BETWEEN_MM = -211.8  # the science instrument module is at -233.6 for ACIS-I, at -190.1 for ACIS-S
 
 
 def chips_that_were_on(header: fits.Header) -> tuple[int, ...]:
-    """All chips of DETNAM ("ACIS-01236"), sorted; none if it names none."""
+    """Sorted chips of DETNAM ("ACIS-01236"); empty if it names none."""
     detnam = str(header.get("DETNAM", ""))
     return tuple(sorted({int(digit) for digit in detnam.rpartition("-")[2] if digit.isdigit()}))
 
 
 def chips_in_use(header: fits.Header, name: str) -> tuple[int, ...]:
-    """Chips of the array that saw the target: ACIS-I or ACIS-S, by SIM_Z, else whichever had more chips on.
+    """Chips of the array that saw the target: ACIS-I or ACIS-S by SIM_Z, else the one with more chips on.
 
-    Of these, the chips that the file was selected to (``ccd_id`` of its data subspace). ``name`` is for
-    messages. Raises DamagedFile if DETNAM names no chip, or the file was selected to others.
+    If the file was selected by chip (``ccd_id`` of its data subspace), only selected chips are returned.
+    ``name`` is for messages. Raises DamagedFile if DETNAM names no chip, or only others were selected.
     """
     chips = set(chips_that_were_on(header))
     imaging, spectroscopic = chips & _IMAGING, chips & _SPECTROSCOPIC
@@ -50,15 +50,15 @@ def chips_in_use(header: fits.Header, name: str) -> tuple[int, ...]:
 
 
 def array_of(chips: tuple[int, ...]) -> str:
-    """``I`` or ``S``, the array of these chips."""
+    """Array of these chips, ``I`` or ``S``."""
     return "I" if set(chips) <= _IMAGING else "S"
 
 
 def good_events(events: EventList, chips: tuple[int, ...], *, screen_status: bool) -> NDArray[np.bool_]:
-    """Events (n,) on the chips in use, of good grade, and with status 0 if asked for.
+    """Mask (n,) of events on the chips in use, of good grade and, with ``screen_status``, of status 0.
 
-    ``screen_status``: for a background, only where the observation was screened in the same way, else its
-    VFAINT bit would remove from one what stays in the other.
+    A background is screened only if the observation was: the VFAINT bit would otherwise remove events of one
+    kind from the background and not from the observation.
     """
     good = np.isin(events.ccd_id, chips)
     if events.grade is not None:

@@ -1,4 +1,4 @@
-"""Checks of an observation against itself and against its response, before anything is computed from it."""
+"""Consistency checks of an observation, its background and its response before they are used."""
 
 import logging
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.events import EventList
-from pyxt_hpc.chandra.keywords import exposure_s, is_screened, needed_number, number, text
+from pyxt_hpc.chandra.keywords import IMAGING_MODES, exposure_s, is_screened, needed_number, number, text
 from pyxt_hpc.chandra.ogip.response import Rmf
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin
 from pyxt_hpc.chandra.subspace import PI_EV, Subspace
@@ -24,18 +24,17 @@ _SPLIT = (
     "CIAO's splitobs as an ObsID of its own"
 )
 _MAX_OFF_AXIS_ARCMIN = 60.0
-_MAX_SPAN_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
-_MODES = ("FAINT", "VFAINT", "GRADED")
+_MAX_SPAN_S = 1e6  # an observation is within one orbit of Chandra, which takes 2.3e5 s
 _QUANTILES = (0.1, 0.5, 0.9)
-_VFAINT_BIT = np.uint32(1 << 23)  # set in events that check_vf_pha=yes doubts
+_VFAINT_BIT = np.uint32(1 << 23)  # check_vf_pha=yes sets it in events that are probably background
 
 
 def check_observation(events: EventList, obsid: str) -> None:
-    """Whether events, as read, are a usable level-2 imaging observation, beyond what reading has checked.
+    """Check that events are a usable level-2 imaging observation, in addition to the checks of reading.
 
-    ``obsid`` is that of the folder that it lies in. Raises EmptySelection if it holds no event; DamagedFile
-    if it is of another or of several observations, level 1, continuous clocking, without times or grades, or
-    has no (or a wrong) pointing or exposure in the header.
+    ``obsid`` is that of the folder of the file. Raises EmptySelection if there is no event; DamagedFile if
+    the file is of another or of several observations, of level 1 or of continuous clocking, has no times or
+    grades, or lacks a valid pointing or exposure in its header.
     """
     path, header = events.path, events.header
     if len(events) == 0:
@@ -48,9 +47,9 @@ def check_observation(events: EventList, obsid: str) -> None:
     if text(header, "READMODE", "TIMED") == "CONTINUOUS":
         raise DamagedFile(f"{path}: READMODE is CONTINUOUS: it has no image; take it out of observation_ids")
     mode = text(header, "DATAMODE", "FAINT")
-    if mode not in _MODES:
+    if mode not in IMAGING_MODES:
         raise DamagedFile(
-            f"{path}: DATAMODE is {mode}, expected {', '.join(_MODES)}; take it out of observation_ids"
+            f"{path}: DATAMODE is {mode}, expected {', '.join(IMAGING_MODES)}; take it out of observation_ids"
         )
     if events.time is None:
         raise DamagedFile(
@@ -96,10 +95,9 @@ def _check_obsid(events: EventList, obsid: str) -> None:
 
 
 def check_numbers(events: EventList) -> None:
-    """Raise DamagedFile if events that are to be used have no number as position, energy or time.
+    """Raise DamagedFile if the position, energy or time of an event is NaN.
 
-    Such an event is in no pixel, band and good time, and would be missed without a word, while its exposure
-    counts.
+    Such an event is in no pixel, band or good time: it would be lost silently, while its exposure counts.
     """
     columns = {"time": events.time, "x": events.x, "y": events.y, "energy": events.energy_eV}
     for name, values in columns.items():
@@ -113,15 +111,16 @@ def check_numbers(events: EventList) -> None:
 
 
 def check_same_channels(background: EventList, events: EventList) -> None:
-    """Raise DamagedFile if PI channels mean other energies in a blank sky than in the observation.
+    """Raise DamagedFile if PI channels have other energies in the blank sky than in the observation.
 
-    Both of good events. The blank sky is scaled by its energies and its spectra are made of its channels, so
-    that nothing else would show it; those of the observation are compared with the RMF (`check_channels`).
+    Both have good events only. The blank sky is scaled by its energies, and its spectra are made from its
+    channels, so that no other check would find a difference. `check_channels` compares the channels of the
+    observation with the RMF.
     """
     there, here = (_energy_of_channels(file) for file in (background, events))
     if not (len(there) and len(here)):
         return
-    # a wrong offset moves all of them, a wrong width of the channels the first or the last
+    # A wrong offset of the channels changes all quantiles, a wrong width the first or the last.
     differences = np.quantile(there, _QUANTILES) - np.quantile(here, _QUANTILES)
     worst = float(differences[np.argmax(abs(differences))])
     if abs(worst) > PI_EV:
@@ -133,7 +132,7 @@ def check_same_channels(background: EventList, events: EventList) -> None:
 
 
 def _energy_of_channels(events: EventList) -> NDArray[np.float64]:
-    """How far energies are above the middle of their channels [eV], of events of 0.5-10 keV."""
+    """Energies of events of 0.5-10 keV minus the centres of their channels [eV]."""
     plain = events.in_band((500.0, 10_000.0))
     return events.energy_eV[plain].astype(np.float64) - PI_EV * (events.pi[plain].astype(np.float64) - 0.5)
 
@@ -149,7 +148,7 @@ def check_span(path: Path, gti: NDArray[np.float64]) -> None:
 
 
 def _check_level(events: EventList) -> None:
-    """Level 2 means good grades and clean status: chandra_repro wrote CONTENT = EVT1 until August 2021."""
+    """Check the level by grades and status, since chandra_repro wrote CONTENT = EVT1 until August 2021."""
     header, path = events.header, events.path
     subspace = Subspace.of(header)
     grades = subspace.ranges("grade")
@@ -174,11 +173,10 @@ def _check_level(events: EventList) -> None:
 
 
 def check_background(background: EventList, events: EventList) -> tuple[str, ...]:
-    """Whether a blank-sky file can stand for the background of an observation, and what is doubtful about it.
+    """Check that a blank-sky file can be the background of an observation; return warnings.
 
-    Energies that were made with another gain, and screening that nothing tells of, are only said: lines of
-    the background, and the band that it is scaled in, are then a little off. Raises EmptySelection if it
-    holds no event.
+    A different gain or screening gives only a warning: it changes the lines of the background and its scale a
+    little. Raises EmptySelection if the file holds no event.
     """
     if len(background) == 0:
         raise EmptySelection(
@@ -192,39 +190,39 @@ def _gain(background: EventList, events: EventList) -> Iterator[str]:
     gains = [Path(str(e.header.get("GAINFILE", "")).strip()).name for e in (background, events)]
     if all(gains) and gains[0] != gains[1]:
         yield (
-            f"{background.path}: energies made with GAINFILE {gains[0]}, those of {events.path.name} with "
-            f"{gains[1]}: bring both to one calibration with acis_process_events (CIAO's blanksky leaves it)"
+            f"{background.path}: its energies have GAINFILE {gains[0]}, those of {events.path.name} have "
+            f"{gains[1]}: give both the same gain with acis_process_events, since CIAO's blanksky does not"
         )
 
 
 def _screening(background: EventList, events: EventList) -> Iterator[str]:
-    """Whether VFAINT screening (status bit 23) is the same in both."""
+    """Warn if VFAINT screening (status bit 23) differs or is unknown."""
     screened = is_screened(events.header)
     name, blank = events.path, background.path
     if screened is None:
         yield (
             f"{name}: DATAMODE is VFAINT, and neither CHKVFPHA nor HISTORY tells whether check_vf_pha=yes "
-            "was used: taken as not; if it was, set CHKVFPHA = T (dmhedit)"
+            "was used; it is assumed that it was not: if it was, set CHKVFPHA = T (dmhedit)"
         )
     cleaned = background.status is not None and not (background.status & _VFAINT_BIT).any()
     if screened and background.status is None and "status" not in Subspace.of(background.header).axes:
         yield (
-            f"{blank}: no column status, so its VFAINT events cannot be screened as those of {name.name} "
-            "were: make it again with CIAO's blanksky, or select it with [status=0]"
+            f"{blank}: no column status, so its VFAINT events cannot be screened like those of {name.name}: "
+            "make it again with CIAO's blanksky, or select it with [status=0]"
         )
     elif not screened and cleaned and text(background.header, "DATAMODE") == "VFAINT":
         yield (
-            f"{blank}: its VFAINT events were screened (status=0), those of {name.name} were not: the "
+            f"{blank}: its VFAINT events were screened (status=0), but those of {name.name} were not, so the "
             "background is too low below 1 keV; process the observation with check_vf_pha=yes, or take the "
             "unscreened blank sky"
         )
 
 
 def check_channels(events: EventList, rmf: Rmf, rmf_path: Path) -> None:
-    """Whether PI channels mean in the RMF what they mean in the event list.
+    """Check that PI channels have the same energies in the RMF as in the event list.
 
-    Raises ResponseMismatch if PI leaves the RMF's channels, or EBOUNDS is off from the events' energies by a
-    channel or more; EmptySelection if there is no event to compare.
+    Raises ResponseMismatch if PI is outside the RMF's channels, or if EBOUNDS differs from the events'
+    energies by more than 0.75 channels; EmptySelection if there is no event to compare.
     """
     plain = (events.energy_eV > 500) & (events.energy_eV < 10000)
     if not plain.any():

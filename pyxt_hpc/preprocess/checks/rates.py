@@ -1,4 +1,4 @@
-"""Rates that ACIS does not have: a sign of a wrong exposure, of a cut that left no trace, or of a flare.
+"""Warnings of unusual ACIS rates, which indicate a wrong exposure, a filter without a trace, or a flare.
 
 Sources of the numbers: data/SOURCES.md.
 """
@@ -17,12 +17,12 @@ from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.preprocess.background.blank_sky import PARTICLE_BAND_EV
 from pyxt_hpc.preprocess.checks.coverage import counts_in_blocks, quiet_rate
 
-_MAX_FACTOR = 1.5  # factor that deserves a sentence
-_USUAL = {"front": (0.1, 0.3), "back": (0.1, 1.0)}  # count/s a chip without a source, 0.5-7 keV
+_MAX_FACTOR = 1.5  # larger factors give a warning
+_USUAL = {"front": (0.1, 0.3), "back": (0.1, 1.0)}  # count/s of a chip without a source, 0.5-7 keV
 _CHIP_ARCSEC = SKY_PIXEL_ARCSEC * CHIP_PIXELS
 _SKY_BAND_EV = (500.0, 7000.0)
-_HARD_BAND_EV = (2000.0, 7000.0)  # where the sky's foreground is least
-_FAINT_QUANTILE = 0.1  # share of the field in which there is hardly any cluster
+_HARD_BAND_EV = (2000.0, 7000.0)  # where the sky background is faintest
+_FAINT_QUANTILE = 0.1  # fraction of the field that has hardly any emission of the cluster
 _MIN_OF_BLOCK = 25
 _MIN_PARTICLES = 100
 
@@ -33,9 +33,10 @@ def unusual_rates(
     chips: tuple[int, ...],
     gti: Mapping[int, NDArray[np.float64]],
 ) -> Iterator[str]:
-    """What there is to say of the rates of an observation and its blank sky (None without).
+    """Warnings about the rates of an observation and its blank sky (or None).
 
-    Both of good grade and status on the chips in use, the events in the good times ``gti`` of each chip.
+    Both have good grade and status, and lie on the chips in use; the events lie in the good times ``gti`` of
+    each chip.
     """
     if background is not None:
         yield from _particles(events, background, chips, gti)
@@ -48,14 +49,14 @@ def unusual_rates(
 
 
 def min_background_rate(pixel_arcsec: float) -> float:
-    """The lowest 0.5-7 keV rate of sky and particles that ACIS has [count s^-1 per square pixel]."""
+    """Lowest usual 0.5-7 keV rate of sky and particles in ACIS [count s^-1 per square pixel]."""
     return min(low for low, _ in _USUAL.values()) * (pixel_arcsec / _CHIP_ARCSEC) ** 2
 
 
 def _particles(
     events: EventList, background: EventList, chips: tuple[int, ...], gti: Mapping[int, NDArray[np.float64]]
 ) -> Iterator[str]:
-    """9.5-12 keV outside flares, which changes slowly, in events and blank sky."""
+    """Compare the quiet 9.5-12 keV rates of events and blank sky; this rate changes slowly."""
     assert events.time is not None
     high, blank = events.in_band(PARTICLE_BAND_EV), int(np.sum(background.in_band(PARTICLE_BAND_EV)))
     live, blank_live = exposure_s(events.header), exposure_s(background.header)
@@ -68,13 +69,13 @@ def _particles(
     if abs(np.log(max(rate, 1e-9) / expected)) > np.log(_MAX_FACTOR) + noise:
         yield (
             f"{events.path.name}: {rate / len(chips):.3f} count/s a CCD of 9.5-12 keV, its blank sky has "
-            f"{expected / len(chips):.3f}: a factor of {rate / expected:.2f}, though this rate changes "
-            "slowly: look at EXPOSURE, the filters and the epoch of both, and for a flare that never ends"
+            f"{expected / len(chips):.3f}: a factor of {rate / expected:.2f}, although this rate changes "
+            "slowly: check EXPOSURE, the filters and the epoch of both, and look for a long flare"
         )
 
 
 def _faintest(events: EventList, chips: tuple[int, ...], rows: tuple[int, int]) -> Iterator[str]:
-    """0.5-7 keV where the field is faintest, against what ACIS has without a source."""
+    """Compare the 0.5-7 keV rate of the faintest part of the field with that of ACIS without a source."""
     live = exposure_s(events.header) or 0.0
     of_frame = (rows[1] - rows[0] + 1) / CHIP_PIXELS
     back = set(chips) & set(BACK_ILLUMINATED)
@@ -89,16 +90,16 @@ def _faintest(events: EventList, chips: tuple[int, ...], rows: tuple[int, int]) 
         low, high = _USUAL[kind]
         if not low / _MAX_FACTOR < rate < high * _MAX_FACTOR:
             yield (
-                f"{events.path.name}: its faintest tenth has {rate:.3f} count/s a {kind}-illuminated CCD of "
-                f"0.5-7 keV, ACIS has {low:g} to {high:g} without a source: if the cluster does "
-                "not fill the field, look at EXPOSURE and the filters, and for flares"
+                f"{events.path.name}: the faintest tenth of the field has {rate:.3f} count/s a "
+                f"{kind}-illuminated CCD of 0.5-7 keV, but ACIS has {low:g} to {high:g} without a source: if "
+                "the cluster does not fill the field, check EXPOSURE and the filters, and look for flares"
             )
 
 
 def _hard(
     events: EventList, background: EventList, chips: tuple[int, ...], rows: tuple[int, int]
 ) -> Iterator[str]:
-    """2-7 keV where the field is faintest, against the blank sky scaled by 9.5-12 keV."""
+    """Compare the 2-7 keV counts of the faintest part of the field with the scaled blank sky."""
     n, blank = (int(np.sum(file.in_band(PARTICLE_BAND_EV))) for file in (events, background))
     if min(n, blank) < _MIN_PARTICLES:
         return
@@ -114,7 +115,7 @@ def _hard(
         yield (
             f"{events.path.name}: even the faintest tenth of the field has {ratio:.2f} times the blank sky's "
             "2-7 keV counts, scaled by 9.5-12 keV: events and blank sky were selected differently, or a "
-            "bright source is everywhere"
+            "bright source fills the field"
         )
 
 

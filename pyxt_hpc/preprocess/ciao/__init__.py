@@ -1,1 +1,1 @@
-"""Stages 1 to 3 with CIAO: what it is asked, how it is found and run, and what it said."""
+"""Stages 1 to 3 with CIAO: its installation, the plans of calls, their execution and their failures."""

@@ -1,7 +1,7 @@
-"""Who does stages 1 to 3, CIAO or this package alone; and CIAO's part of a stage, carried out or shown.
+"""The choice between CIAO and this package for stages 1 to 3; execution or display of CIAO's part of a stage.
 
-CIAO's part of a stage is a generator of plans: what a later tool is asked depends on what earlier ones made.
-It is sent what became of each plan.
+CIAO's part of a stage is a generator of plans, because later calls depend on the products of earlier ones. It
+is sent the result of each plan.
 """
 
 import logging
@@ -37,19 +37,19 @@ _said: set[str] = set()
 
 @dataclass(frozen=True)
 class Backend:
-    """Who does the stages; `ciao` is None if this package does them alone."""
+    """Choice of a backend and its reason; `ciao` is None if this package does the stages alone."""
 
     reason: str
     ciao: Ciao | None
 
 
 def choose_backend(config: ClusterConfig, layout: Layout) -> Backend:
-    """Choose by ``[processing] backend``; what was chosen, and why, is said once.
+    """Choose by ``[processing] backend``, and log the choice and its reason once.
 
-    ``auto`` is CIAO where there is something that only CIAO does, and it is found.
+    ``auto`` chooses CIAO if it is found and there is work that only CIAO can do.
 
-    Raises MissingInput if CIAO is asked for, and is not found; ConfigError if ``[ciao] prefix`` names no
-    CIAO.
+    Raises MissingInput if CIAO is required but not found; ConfigError if ``[ciao] prefix`` is not an
+    installation of CIAO.
     """
     chosen = _choose(config, layout)
     who = "without CIAO" if chosen.ciao is None else f"by {chosen.ciao} (found by {chosen.ciao.found_by})"
@@ -68,7 +68,7 @@ def _choose(config: ClusterConfig, layout: Layout) -> Backend:
         return Backend(asked, find_ciao(_prefix(config)))
     needs = next(_only_by_ciao(config, layout), None)
     if needs is None:
-        return Backend("events of level 2 and responses of every observation are there", None)
+        return Backend("every observation has events of level 2 and responses", None)
     try:
         return Backend(needs, find_ciao(_prefix(config)))
     except MissingInput as error:
@@ -76,12 +76,12 @@ def _choose(config: ClusterConfig, layout: Layout) -> Backend:
 
 
 def _prefix(config: ClusterConfig) -> str:
-    """As the configuration has it: relative to its file."""
+    """Path of ``[ciao] prefix``, which is relative to the configuration file."""
     return config.ciao_prefix and str(resolved(config.path.parent) / user_path(config.ciao_prefix))
 
 
 def _only_by_ciao(config: ClusterConfig, layout: Layout) -> Iterator[str]:
-    """What is there to be done that this package cannot do."""
+    """Work that only CIAO can do."""
     for obsid in config.observation_ids:
         folder = layout.observation(obsid)
         if not any(any(folder.glob(f"{place}*evt2.fits*")) for place in ("", "primary/", "repro/")):
@@ -98,10 +98,10 @@ def _only_by_ciao(config: ClusterConfig, layout: Layout) -> Iterator[str]:
 
 
 def ciao_part(stage: str, config: ClusterConfig, layout: Layout, *, force: bool = False) -> Ciao | None:
-    """Do CIAO's part of a stage, if CIAO has one; returns it then.
+    """Do CIAO's part of a stage and return CIAO; None if this package does the stage alone.
 
-    Raises ConfigError if the configuration asks for a tool of CIAO, and there is no CIAO; and what
-    `choose_backend` and `carry_out` raise.
+    Raises ConfigError if the configuration asks for a tool of CIAO and CIAO is not used; errors of
+    `choose_backend` and `carry_out`.
     """
     backend = choose_backend(config, layout)
     if backend.ciao is not None:
@@ -120,7 +120,7 @@ def ciao_part(stage: str, config: ClusterConfig, layout: Layout, *, force: bool 
 def carry_out(
     stage: str, plans: Plans[T], config: ClusterConfig, layout: Layout, ciao: Ciao, *, force: bool = False
 ) -> T:
-    """Do all plans of a stage; raises what `run_plan` raises, and what the generator does."""
+    """Carry out all plans of a stage. Raises errors of `run_plan` and of the generator."""
     go_on = partial(next, plans)
     while True:
         try:
@@ -130,7 +130,7 @@ def carry_out(
         try:
             results = run_plan(stage, plan, layout, ciao, CallLimits.of(config), force=force)
         except CiaoError as error:
-            go_on = partial(plans.throw, error)  # which raises it, unless the stage knows another way
+            go_on = partial(plans.throw, error)  # raises the error, unless the stage handles it
         else:
             go_on = partial(plans.send, results)
 
@@ -138,9 +138,9 @@ def carry_out(
 def rehearse(
     stage: str, plans: Plans[Any], layout: Layout, *, force: bool = False
 ) -> tuple[list[Call], bool]:
-    """Calls that `carry_out` would do, and whether these are all: others may depend on what they make.
+    """Calls that `carry_out` would make, and whether these are all: others may depend on their products.
 
-    Plans that are up to date are gone through with what was recorded of them.
+    For plans that are up to date, the recorded results are used.
     """
     due: list[Call] = []
     results: tuple[StepResult, ...] | None = None
@@ -152,7 +152,7 @@ def rehearse(
         steps = steps_of(stage, plan, layout)
         outdated: set[str] = set()
         for call, step in zip(plan, steps, strict=True):
-            # what a call makes is read by those after it
+            # Later calls read the products of this one.
             if call.writes and (step.outdated() or call.obsid in outdated or (outdated and not call.obsid)):
                 outdated.add(call.obsid)
             if force or call.obsid in outdated or not call.writes:
@@ -164,7 +164,7 @@ def rehearse(
 
 
 def dry_run_lines(stage: str, config: ClusterConfig, layout: Layout, *, force: bool = False) -> Iterator[str]:
-    """Shell script of what CIAO would be asked in a stage.
+    """Shell script of CIAO's calls in a stage.
 
     Raises ConfigError if the stage is done without CIAO.
     """
@@ -175,6 +175,6 @@ def dry_run_lines(stage: str, config: ClusterConfig, layout: Layout, *, force: b
     yield from script_lines(due)
     yield ""
     if not all_known:
-        yield "# What this stage asks after these may depend on what they make: ask again when they are done."
+        yield "# Further calls may depend on the products of these: use --dry-run again then."
     elif not due:
         yield "# Everything is up to date."

@@ -1,14 +1,15 @@
-"""Program that CIAO's own Python runs: calls of its tools as JSON lines in, what became of them out.
+"""Program that CIAO's own Python runs: it reads calls of tools as lines of JSON, and writes their results.
 
-It is handed to that interpreter by its path, so it knows nothing of this package, needs no more than the
-standard library and ``ciao_contrib``, and runs in Python 3.8. Requests come on standard input; answers go to
-a file descriptor of their own, whose number is the argument, because tools and start-up hooks print.
+That interpreter gets its path, so the program imports nothing of this package, needs only the standard
+library and ``ciao_contrib``, and runs in Python 3.8. Requests come on standard input. Answers go to a
+separate file descriptor, whose number is the argument, because tools and start-up hooks print to standard
+output.
 
-A request is ``{"tool", "parameters", "folder", "log"}``: `folder` becomes the current one, and what is said
-on the screen is appended to `log`. Its answer is ``{"screen", "outputs", "seconds", "error", "kind",
-"code"}``; the first answer, without a request, says that tools can be called, or why not.
+A request is ``{"tool", "parameters", "folder", "log"}``: `folder` becomes the current folder, and the output
+of the tool is appended to `log`. The answer is ``{"screen", "outputs", "seconds", "error", "kind", "code"}``.
+The first answer, without a request, says whether tools can be called, or why not.
 
-When standard input ends while a tool runs, nobody waits for it any more: the whole process group ends.
+If standard input ends while a tool runs, the caller is gone, and the whole process group ends.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ import threading
 import time
 from typing import Any
 
-# Python puts the folder of a program first, and modules beside this one would hide those of CIAO.
+# Python puts the folder of a program first in its path, where modules beside this one would hide those of
+# CIAO.
 _HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [path for path in sys.path if os.path.abspath(path) != _HERE]
 
-_MAX_SCREEN = 1 << 16  # bytes of the screen's end that are sent back; the log has all of it
-# What a tool says that leaves something out, and ends well all the same; and what is said of it.
+_MAX_SCREEN = 1 << 16  # bytes of the end of a tool's output that are sent back; the log has all of it
+# Output of tools that end without an error although they left something out, and the error to report.
 _LEFT_OUT = {
     "download_chandra_obsid": (r"SKIPPING ", "files were skipped"),
     "merge_obs": (r"Skipped (one|\d+) observation", "observations were left out"),
@@ -37,7 +39,7 @@ _LEFT_OUT = {
 
 
 class _Screen:
-    """Sends all that this process and its children print to the end of a file, and gives it back."""
+    """Appends the output of this process and its children to a file, and keeps it as `text`."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -67,7 +69,7 @@ class _Screen:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # no room in the log: the tools' own files will say so
+        with contextlib.suppress(OSError, ValueError):  # the disk is full, which the tools' own files show
             stream.flush()
 
 
@@ -78,7 +80,7 @@ def _say(text: str) -> None:
 
 
 def _run_tool(name: str, parameters: dict) -> dict:
-    """Call a tool with its defaults but for these parameters; returns all its parameters afterwards."""
+    """Call a tool with these parameters, and defaults for all others; return its parameters afterwards."""
     from ciao_contrib import runtool
 
     tool = runtool.make_tool(name)
@@ -101,7 +103,7 @@ def _exit_code(tool: Any) -> int | None:
 
 
 def _set_verbosity(verbose: int) -> None:
-    """Of CIAO's Python modules; below 3 a download does not say why something is not to be had."""
+    """Set the verbosity of CIAO's download module, which below 3 does not say why a file is not available."""
     with contextlib.suppress(ImportError):
         from ciao_contrib.logger_wrapper import initialize_logger
 
@@ -109,7 +111,7 @@ def _set_verbosity(verbose: int) -> None:
 
 
 def _download(obsids: list[str], filetypes: list[str] | tuple = ()) -> dict:
-    """Fetch observations into the current folder; files that are there are not fetched again."""
+    """Download observations into the current folder, except files that it has already."""
     from ciao_contrib.cda.data import download_chandra_obsids
 
     wanted = [int(obsid) for obsid in obsids]
@@ -129,9 +131,9 @@ def _kind(error: Exception) -> str:
     if isinstance(error, ImportError):
         return "import"
     if isinstance(error, UnicodeError):
-        return "tool"  # it printed what is no text
+        return "tool"  # its output is not text
     if isinstance(error, (TypeError, ValueError, AttributeError)):
-        return "parameter"  # so runtool refuses a tool, a parameter or a value that it does not know
+        return "parameter"  # runtool raises these for an unknown tool, parameter or value
     return "tool"
 
 
@@ -148,7 +150,7 @@ def _answer(request: dict) -> dict:
                     answer["outputs"] = _download(**parameters)
                 else:
                     answer["outputs"] = _run_tool(request["tool"], parameters)
-            except Exception as error:  # whatever it is, the other side has to hear of it
+            except Exception as error:  # the caller must learn of any error
                 answer.update(error=str(error) or repr(error), kind=_kind(error))
                 answer["code"] = getattr(error, "code", None)
                 _say(answer["error"])
@@ -164,14 +166,14 @@ def _answer(request: dict) -> dict:
 def _greeting() -> dict:
     try:
         from ciao_contrib import runtool
-    except Exception as error:  # also whatever a library of a broken installation raises
+    except Exception as error:  # libraries of a broken installation may raise anything
         return {"error": f"{type(error).__name__}: {error}", "python": sys.version.split()[0]}
     return {"error": "", "python": sys.version.split()[0], "runtool": getattr(runtool, "__file__", "")}
 
 
 def _take_input() -> int:
-    """Descriptor of what is standard input now; what children get in its place is empty."""
-    own = os.dup(0)  # not inherited
+    """Descriptor of the present standard input; replace standard input by an empty one for children."""
+    own = os.dup(0)  # children do not inherit it
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)

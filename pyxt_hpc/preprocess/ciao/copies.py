@@ -1,7 +1,7 @@
-"""Files that are there compressed and not: what a killed chandra_repro leaves, or a person.
+"""Files that exist both compressed and uncompressed, as a killed chandra_repro or a person may leave them.
 
-chandra_repro unpacks every file that it reads beside the packed one, and then removes that. Where it finds
-both it stops, or takes the one or the other.
+chandra_repro unpacks every file that it reads, and then removes the compressed one. If it finds both, it
+stops, or takes either.
 """
 
 import gzip
@@ -18,9 +18,9 @@ _BLOCK = 1 << 20
 
 
 def settle_copies(folder: Path) -> None:
-    """Leave one file of each pair: what was not unpacked to its end goes, else the packed one.
+    """Remove one file of each pair: the uncompressed one if it is incomplete, else the compressed one.
 
-    Raises DamagedFile if they are not of the same content.
+    Raises DamagedFile if their contents differ.
     """
     for packed in sorted(folder.glob("*.fits.gz")):
         unpacked = packed.with_suffix("")
@@ -32,7 +32,7 @@ def settle_copies(folder: Path) -> None:
                 log.info("%s: %s has the same content, and is used", packed, unpacked.name)
                 packed.unlink()
             elif same:
-                log.info("%s: was not unpacked to its end: %s is used", unpacked, packed.name)
+                log.info("%s: it is incomplete: %s is used", unpacked, packed.name)
                 unpacked.unlink()
             else:
                 raise DamagedFile(
@@ -42,7 +42,7 @@ def settle_copies(folder: Path) -> None:
 
 
 def _compare(packed: Path, unpacked: Path) -> tuple[bool, bool]:
-    """Whether a file begins as the other when that is unpacked, and whether it ends as that."""
+    """Whether the uncompressed file is the beginning of the unpacked content, and whether it is all of it."""
     try:
         with gzip.open(packed) as there, unpacked.open("rb") as here:
             while True:

@@ -1,4 +1,4 @@
-"""Why a tool of CIAO failed, in one line: its own last words, the likely cause, and where all of it is."""
+"""Errors of CIAO's tools in one line: the tool's last message, the likely cause, and the path of the log."""
 
 import re
 import shutil
@@ -12,7 +12,7 @@ from pyxt_hpc.preprocess.ciao.plans.call import Call
 from pyxt_hpc.preprocess.ciao.session import CallResult
 
 _MAX_WORDS = 300
-_FULL_BYTES = 1 << 20  # no tool comes far with less
+_FULL_BYTES = 1 << 20  # no tool can work with less free space
 
 _COMPLAINT = re.compile(r"error|fail|unable|cannot|could not|not found|no such|missing|denied", re.I)
 _DISK = re.compile(r"no space left|disk quota exceeded|errno 28|errno 122|file too large|disk full", re.I)
@@ -28,16 +28,16 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         "this machine does not reach the archive: run process-data where there is a network, or copy the "
         "folder <obsid> from a machine that has one",
     ),
-    (r"unable to access http", "the archive does not do what it is asked: run again later"),
-    (  # no len: so it ends where nothing near the place is public
+    (r"unable to access http", "the archive does not answer requests: run again later"),
+    (  # the tool fails with "no len" if nothing near the position is public
         r"could not be downloaded|there is no directory http|not found on the (archive|mirror) site"
         r"|no position found matching|find_chandra_obsid \(.*'nonetype' has no len",
-        "the archive has no public data of this ObsID: observation_ids has it wrong, or it is not yet public",
+        "the archive has no public data of this ObsID: observation_ids is wrong, or they are not yet public",
     ),
     (r"observations were left out", "its log says what is wrong with the events that it skipped"),
     (
         r"files were skipped|skipping \S+ as",
-        "the archive did not give every file: run again, what is complete is kept",
+        "the archive did not give every file: run again; complete files are kept",
     ),
     (
         r"(aspect|asol|acaoff)\S*[^\n]*(not found|not exist|missing|unable|cannot|could not|no such)"
@@ -48,44 +48,44 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     (r"caldb|calibration (file|data ?base)", _NO_CALIBRATION),
     (
         r"memoryerror|cannot allocate memory|bad_alloc|out of memory",
-        "memory ran out: give num_cpus fewer observations at a time",
+        "memory ran out: lower num_cpus",
     ),
     (
         r"no such file or directory: '[\w-]+'\s*$",
-        "this CIAO does not have the tool, or not its ciao-contrib: conda install ciao-contrib",
+        "this CIAO does not have the tool, or lacks ciao-contrib: conda install ciao-contrib",
     ),
     (r"permission denied", "a file or a folder may not be written or read: change its permissions"),
 )
 _WAYS_ON = {
-    "deflare": "it needs a quiet light curve: set flare_filter = builtin, which draws the light curves and "
-    "tells their mean and sigma, also where it fails",
-    # it makes the aspect histogram of the chip at this place only, and hides how that fails
-    "specextract": "see that the centre of the first shape of the response region is on a chip of the "
-    "dataset",
+    "deflare": "it needs a quiet light curve: set flare_filter = builtin, which draws the light curves with "
+    "their mean and sigma even if it fails",
+    # It makes the aspect histogram only of the chip at this position, and hides failures of that.
+    "specextract": "the centre of the first shape of the response region must be on a chip of the dataset: "
+    "move it there",
 }
 _INSTALL_BLANK_SKY = "the blank-sky files of ACIS are not installed: conda install acis_bkg_evt"
 _INSTALL_CALDB = "there is no calibration database: conda install caldb_main, or set CALDB before the start"
 
 
 def failure(call: Call, answer: CallResult, log: Path, ciao: Ciao) -> PyxtError:
-    """The error of a call that did not go well."""
+    """Error of a call that failed."""
     cause = _cause(call, answer, ciao)
     message = one_line(f"{_name(call)} failed: {last_words(answer)}: {cause}; all it said: {log}")
     return DiskFull(message) if _is_disk_full(call, answer) else CiaoError(message)
 
 
 def wrong_product(call: Call, what: str, log: Path) -> CiaoError:
-    """The error of a call that went well by what it said, but did not make what it should have made."""
+    """Error of a call that reported success, but did not make its products."""
     return CiaoError(
         one_line(
-            f"{_name(call)} ended without an error, but {what}: look for warnings in {log}, see that there "
-            "is room on the disk, and run again"
+            f"{_name(call)} ended without an error, but {what}: look for warnings in {log}, check the free "
+            "space on the disk, and run again"
         )
     )
 
 
 def last_words(answer: CallResult) -> str:
-    """What a tool said last, without traces and blank lines."""
+    """Last message of a tool, without tracebacks and blank lines."""
     if answer.kind == "time":
         return f"it took longer than {answer.seconds / 3600:.2g} h"
     lines = _lines(answer.error if answer.kind in {"tool", "parameter", "import"} else answer.screen)
@@ -114,9 +114,9 @@ def _is_disk_full(call: Call, answer: CallResult) -> bool:
 
 def _cause(call: Call, answer: CallResult, ciao: Ciao) -> str:
     if _is_disk_full(call, answer):
-        return "the disk or the quota is full: free space, then go on; what was finished is kept"
+        return "the disk or the quota is full: free space, then run again; finished products are kept"
     if answer.kind == "time":
-        return "raise [ciao] time_limit if the data are large, else see what it waited for"
+        return "raise [ciao] time_limit if the data are large; otherwise see what it waited for"
     if answer.kind == "parameter":
         return (
             f"CIAO {ciao.version} does not know a parameter or a value: update CIAO (4.14 or later) and its "
@@ -126,17 +126,17 @@ def _cause(call: Call, answer: CallResult, ciao: Ciao) -> str:
         return "a module of CIAO is missing: conda install ciao-contrib"
     if answer.code is not None and answer.code < 0:
         if answer.code == -signal.SIGKILL:
-            return "killed by SIGKILL, most likely because memory ran out: fewer num_cpus at a time"
+            return "killed by SIGKILL, most likely because memory ran out: lower num_cpus"
         name = signal.strsignal(-answer.code) or f"signal {-answer.code}"
-        return f"ended by a signal ({name}): run again; if it comes back, it is a defect of the tool"
+        return f"ended by a signal ({name}): run again; if this repeats, it is a defect of the tool"
     everything = f"{answer.screen}\n{answer.error}"
-    # what complains first: the rest also tells what went well
+    # Lines with complaints first, because the others also report successes.
     for said in ("\n".join(_complaints(_lines(everything))), everything):
         for pattern, cause in _CAUSES:
             if re.search(pattern, said, re.IGNORECASE | re.MULTILINE):
                 return _of_caldb(cause, ciao)
     if ciao.caldb is None:
-        return f"perhaps since {_INSTALL_CALDB}"
+        return f"perhaps because {_INSTALL_CALDB}"
     return _WAYS_ON.get(
         call.tool,
         "the cause is not known to pyxt-hpc; the line can be run by hand from the script beside the log",
@@ -144,7 +144,7 @@ def _cause(call: Call, answer: CallResult, ciao: Ciao) -> str:
 
 
 def _of_caldb(cause: str, ciao: Ciao) -> str:
-    """A cause that has to do with the calibration database, if there is none, is that."""
+    """The cause, or that the database is not installed if the cause is a missing calibration file."""
     if cause in _NEED_CALDB and ciao.caldb is None:
         return _INSTALL_CALDB
     if cause == _NO_BLANK_SKY and not ciao.has_blank_sky:

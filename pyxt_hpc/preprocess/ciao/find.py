@@ -1,8 +1,8 @@
-"""Where CIAO is installed, and the environment that its activation makes for its programs.
+"""The installation of CIAO, and the environment variables that its activation sets.
 
-An installation is the prefix of a conda environment, or the folder of ``ciao-install``. What its activation
-sets is found by running its own scripts in a shell of nothing else, so that a calibration database or
-parameter folders that somebody configured there are the ones that are used.
+An installation is the prefix of a conda environment, or the folder of ``ciao-install``. Its own activation
+scripts run in a clean shell, so that a calibration database or parameter folders that were configured there
+are used.
 """
 
 import importlib.util
@@ -26,12 +26,12 @@ INSTALL = (
     "conda create -n ciao -c https://cxc.cfa.harvard.edu/conda/ciao -c conda-forge "
     "ciao sherpa ds9 ciao-contrib caldb_main acis_bkg_evt marx"
 )
-"""How CIAO is installed with its calibration database and the blank-sky files of ACIS."""
+"""Command that installs CIAO with its calibration database and the blank-sky files of ACIS."""
 
 OLDEST = (4, 14)
 
 _SHELL_TIMEOUT_S = 120.0
-# What an activation sets, and what programs of other Python environments take from this process.
+# Variables that an activation sets, and those by which this process would change other Python environments.
 _OF_ACTIVATION = re.compile(r"(ASCDS_|CALDB|CIAO_|PFILES$|LOCPFILES$|CONDA_|PYTHON|VIRTUAL_ENV|LD_|_CE_)")
 _ACTIVATE_CONDA = """\
 export CONDA_PREFIX="$1" CONDA_DEFAULT_ENV="${1##*/}" PATH="$1/bin:$PATH"
@@ -51,15 +51,15 @@ class Ciao:
     prefix
         Its folder.
     python
-        Its own interpreter.
+        Its own Python interpreter.
     version
-        Such as ``4.17.0``; ``unknown`` if nothing tells.
+        Version such as ``4.17.0``, or ``unknown``.
     caldb_version
-        Of the calibration database; empty if there is none.
+        Version of the calibration database; empty if there is none.
     environment
-        Variables of a process in which it is activated; without the private folders of `environment_of`.
+        Environment variables after its activation, without the private folders of `environment_of`.
     found_by
-        Which of the places it was found in.
+        The place where it was found, such as ``this Python``.
     """
 
     prefix: Path
@@ -84,10 +84,10 @@ class Ciao:
         return f"CIAO {self.version}, {caldb}, in {self.prefix}"
 
     def environment_of(self, private: Path) -> dict[str, str]:
-        """Environment of a process with parameter and work folders of its own below a private one.
+        """Environment of a process with its own parameter and work folders in a private folder.
 
-        Tools keep their last parameters in the first part of ``PFILES``: two processes that share it spoil
-        each other's, those of ``ardlib`` in particular.
+        Tools keep their last parameters in the first part of ``PFILES``. Two processes that share it
+        overwrite each other's parameters, in particular those of ``ardlib``.
         """
         private_pfiles, work = private / "param", private / "work"
         for folder in (private_pfiles, work):
@@ -97,20 +97,19 @@ class Ciao:
             "PFILES": f"{private_pfiles};{self.environment['PFILES'].partition(';')[2]}",
             "ASCDS_WORK_PATH": str(work),
             "ASCDS_TMP": str(work),
-            "MPLBACKEND": "Agg",  # deflare draws where nobody looks
+            "MPLBACKEND": "Agg",  # deflare would open windows
             "XPA_METHOD": "local",
-            "PYTHONNOUSERSITE": "1",  # what pip put into a home folder hides what CIAO was built with
+            "PYTHONNOUSERSITE": "1",  # packages in a home folder would hide those that CIAO was built with
             "PYTHONUNBUFFERED": "1",
             "PYTHONIOENCODING": "utf-8:backslashreplace",
         }
 
 
 def find_ciao(prefix: str = "", environment: Mapping[str, str] | None = None) -> Ciao:
-    """Find CIAO: at `prefix`, else activated, in this Python, or in conda's environments called ``ciao*``.
+    """Find CIAO: at `prefix`, else the activated one, in this Python, or in conda's environments ``ciao*``.
 
-    Raises ConfigError if `prefix` is given, and is no CIAO that can be used; MissingInput, which says
-    where was looked and how CIAO is installed, if there is none anywhere; CiaoError if the scripts that
-    activate it fail.
+    Raises ConfigError if `prefix` is given but is not a usable CIAO; MissingInput, with all places searched
+    and the command that installs CIAO, if there is none; CiaoError if its activation scripts fail.
     """
     environment = os.environ if environment is None else environment
     if prefix:
@@ -129,11 +128,11 @@ def find_ciao(prefix: str = "", environment: Mapping[str, str] | None = None) ->
             looked.append(f"{place} ({folder_there}): {wrong}")
         else:
             return _installation(folder_there, place, environment)
-    raise MissingInput(f"CIAO is not found: looked at {'; '.join(looked)}. It is installed by: {INSTALL}")
+    raise MissingInput(f"CIAO is not found: looked at {'; '.join(looked)}. Install it by: {INSTALL}")
 
 
 def _places(environment: Mapping[str, str]) -> Iterator[tuple[str, Path | None]]:
-    """Each place with the folder that it names, or with why there is none."""
+    """Each place with its folder, or with the reason why it has none."""
     activated = False
     for name in ("ASCDS_INSTALL", "CONDA_PREFIX"):
         if environment.get(name):
@@ -182,7 +181,7 @@ _CONDAS = ("conda", "mamba", "micromamba")
 
 
 def _unusable(prefix: Path) -> str:
-    """Why a folder is no CIAO that can be used; empty if it is one."""
+    """Why a folder is not a usable CIAO; empty if it is one."""
     if not os.access(prefix / "bin/dmlist", os.X_OK):
         return "it has no bin/dmlist"
     numbers = _version_numbers(prefix)
@@ -195,7 +194,7 @@ def _unusable(prefix: Path) -> str:
 
 
 def _version(prefix: Path) -> str:
-    """Version as conda or ciao-install noted it."""
+    """Version from the records of conda or ciao-install."""
     try:
         if match := re.search(r"\d+\.\d+(\.\d+)?", (prefix / "VERSION").read_text(encoding="utf-8")):
             return match[0]
@@ -205,7 +204,7 @@ def _version(prefix: Path) -> str:
 
 
 def _conda_version(prefix: Path, package: str) -> str:
-    """Version of a package that conda installed there; empty if it did not."""
+    """Version of a package that conda installed in a prefix; empty if there is none."""
     for record in sorted((prefix / "conda-meta").glob(f"{package}-[0-9]*.json")):
         return record.name.removeprefix(f"{package}-").partition("-")[0]
     return ""
@@ -243,19 +242,19 @@ def _python(prefix: Path, path: str) -> Path:
             if Path(folder).is_relative_to(prefix) and os.access(Path(folder) / name, os.X_OK):
                 return Path(folder) / name
     raise CiaoError(
-        f"{prefix}: is CIAO, but has no Python of its own: install ciao-contrib there, e.g. by: {INSTALL}"
+        f"{prefix}: this CIAO has no Python of its own: install ciao-contrib there, e.g. by: {INSTALL}"
     )
 
 
 def _activated(prefix: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Environment in which this CIAO is activated, and no other Python."""
+    """Environment in which this CIAO is activated, without traces of other Python environments."""
     if environment.get("ASCDS_INSTALL") and Path(environment["ASCDS_INSTALL"]) == prefix:
-        found = dict(environment)  # with whatever the user changed after the activation
+        found = dict(environment)  # includes changes that the user made after the activation
     else:
         found = _activate(prefix, environment)
     for name, value in _usual(prefix).items():
         found.setdefault(name, value)
-    # First its own programs: its scripts take the first `python` of PATH.
+    # Its own programs come first, because its scripts take the first `python` of PATH.
     found["PATH"] = os.pathsep.join(_own_first(found["PATH"].split(os.pathsep), prefix, _BINARIES))
     system = [entry for entry in found.get("PFILES", "").partition(";")[2].split(":") if entry]
     found["PFILES"] = f";{':'.join(_own_first(system, prefix, _PARAMETERS))}"
@@ -266,7 +265,7 @@ def _activated(prefix: Path, environment: Mapping[str, str]) -> dict[str, str]:
     for name in ("PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "LD_PRELOAD", "LOCPFILES"):
         found.pop(name, None)
     theirs = Path(environment.get("CALDB", ""))
-    # HEASoft has a database of the same name
+    # HEASoft sets a CALDB, too, which may lack Chandra's files.
     if "CALDB" not in found and (theirs / "data/chandra/acis").is_dir():
         found |= _caldb(theirs)
     return found
@@ -277,7 +276,7 @@ _PARAMETERS = ("contrib/param", "param")
 
 
 def _usual(prefix: Path) -> dict[str, str]:
-    """What an activation sets in any case."""
+    """Variables that every activation sets."""
     contrib = prefix / "contrib"
     found = {
         "ASCDS_INSTALL": str(prefix),
@@ -300,7 +299,7 @@ def _caldb(folder: Path) -> dict[str, str]:
 
 
 def _own_first(entries: list[str], prefix: Path, folders: tuple[str, ...]) -> list[str]:
-    """Entries of a path with those of an installation before the others, and none of its folders missing."""
+    """Entries of a path with all folders of an installation before the others."""
     own = [entry for entry in entries if _is_below(entry, prefix)]
     own += [str(prefix / name) for name in folders if (prefix / name).is_dir()]
     return list(dict.fromkeys([*own, *filter(None, entries)]))
@@ -311,12 +310,12 @@ def _is_below(entry: str, prefix: Path) -> bool:
 
 
 def _activate(prefix: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Run the scripts that activate an installation, and return the variables that are set afterwards."""
+    """Run the activation scripts of an installation; return the variables that are set afterwards."""
     clean = {name: value for name, value in environment.items() if not _OF_ACTIVATION.match(name)}
     is_classic = (prefix / "bin/ciao.sh").is_file()
     script = f'{_ACTIVATE_CLASSIC if is_classic else _ACTIVATE_CONDA}env -0 > "$2"\n'
     with tempfile.TemporaryDirectory(prefix="pyxt-ciao-") as folder:
-        # Files, not pipes: a daemon that a script starts would keep a pipe open.
+        # Files instead of pipes: a daemon that a script starts would keep a pipe open.
         told, said = Path(folder) / "variables", Path(folder) / "screen"
         command = ["bash", "--noprofile", "--norc", "-c", script, "activate", str(prefix), str(told)]
         try:

@@ -1,4 +1,4 @@
-"""Executes plans: several observations at a time, each call a step that is done once and checked."""
+"""Execution of plans: several observations at a time; each call is a step that is done once and checked."""
 
 import logging
 import os
@@ -33,30 +33,31 @@ from pyxt_hpc.steps import Facts, Step, StepResult, run_if_outdated
 
 log = logging.getLogger(__name__)
 
-_POLL_S = 0.2  # how soon a signal is seen
+_POLL_S = 0.2  # longest delay before a signal is noticed
 _NOT_FITS = frozenset((".reg", ".lis", ".txt", ".dat", ".log", ".pdf", ".png", ".ps", ".html"))
 _READING = threading.Lock()
-_MAX_FACT = 1 << 16  # letters of the screen that a record keeps
-# stacks and virtual files split at these, stacks take * and ? for patterns, specextract splits filters at =
+_MAX_FACT = 1 << 16  # characters of a tool's output that a record keeps
+# CIAO splits stacks and virtual files at these characters; * and ? are patterns; specextract splits filters
+# at =.
 _UNFIT = frozenset(" \t\n,;'\"()[]*?=")
 
 T = TypeVar("T")
 Plans = Generator[Sequence[Call], tuple[StepResult, ...], T]
-"""Plans of a stage, one after the other; what the stage needs of them is returned."""
+"""Plans of a stage, one after the other; the generator returns what the stage needs."""
 
 
 @dataclass(frozen=True)
 class CallLimits:
-    """How much a plan may take.
+    """Limits of the execution of a plan.
 
     Parameters
     ----------
     workers
-        Observations at a time.
+        Number of observations processed at the same time.
     downloads
-        Of these, downloads at a time.
+        Number of downloads at the same time.
     time_limit_s
-        A call that takes longer is ended.
+        Time after which a call is ended [s].
     """
 
     workers: int
@@ -65,7 +66,7 @@ class CallLimits:
 
     @classmethod
     def of(cls, config: ClusterConfig) -> "CallLimits":
-        """By the configuration."""
+        """Limits of a configuration."""
         workers = config.num_cpus if config.parallel_processing else 1
         return cls(
             workers or len(os.sched_getaffinity(0)), config.ciao_downloads, 3600.0 * config.ciao_time_limit_h
@@ -75,30 +76,30 @@ class CallLimits:
 def run_plan(
     stage: str, plan: Sequence[Call], layout: Layout, ciao: Ciao, limits: CallLimits, *, force: bool = False
 ) -> tuple[StepResult, ...]:
-    """Do what of a plan is not up to date, and return what became of each call, in its order.
+    """Do the outdated calls of a plan; return the result of each call in the order of the plan.
 
-    Calls of one observation are done one after the other, those of different observations at the same time;
-    a call for all observations is done alone, after all before it. Where a call of one observation fails, the
-    others are finished before the error is raised.
+    Calls of one observation run one after the other, those of different observations at the same time. A call
+    for all observations runs alone, after all calls before it. If a call of one observation fails, the others
+    are finished before the error is raised.
 
-    Facts of a call: ``files`` made, end of the ``screen``, ``outputs`` (the tool's parameters afterwards),
-    ``seconds``, and ``ciao``, the versions.
+    Facts of a call: ``files`` that it made, the end of its output (``screen``), the tool's parameters
+    afterwards (``outputs``), ``seconds``, and the versions (``ciao``).
 
-    Raises CiaoError or DiskFull, with its own last words, if a tool fails or did not make what it should have
-    made; MissingInput if a file that a call reads is not there; ConfigError if a path has characters that
-    CIAO cannot take; Interrupted at a signal: what was finished is kept.
+    Raises CiaoError or DiskFull, with the tool's last message, if a tool fails or does not make its products;
+    MissingInput if a file that a call reads does not exist; ConfigError if a path has characters that CIAO
+    cannot take; Interrupted at a signal: finished products are kept.
     """
     _check_paths(plan)
     return _Run(stage, layout, ciao, limits, force).do(plan)
 
 
 def steps_of(stage: str, plan: Sequence[Call], layout: Layout) -> list[Step]:
-    """What is known of each call of a plan: whether it is up to date, and what its facts are."""
+    """Step of each call of a plan, which knows its record and whether it is up to date."""
     return [_step(stage, call, layout) for call in plan]
 
 
 def _step(stage: str, call: Call, layout: Layout) -> Step:
-    # a cluster's folder may be moved
+    # Without the path of the cluster's folder, which may be moved.
     texts = {
         name: as_text(value).replace(str(layout.cluster_dir), "{cluster}")
         for name, value in call.parameters.items()
@@ -117,7 +118,7 @@ def _step(stage: str, call: Call, layout: Layout) -> Step:
 
 
 class _Run:
-    """One execution of a plan: its sessions, and whether it is to stop."""
+    """One execution of a plan, with its sessions."""
 
     def __init__(self, stage: str, layout: Layout, ciao: Ciao, limits: CallLimits, force: bool) -> None:
         self._stage, self._layout, self._ciao, self._limits, self._force = stage, layout, ciao, limits, force
@@ -145,7 +146,7 @@ class _Run:
         return tuple(results[number] for number in range(len(plan)))
 
     def _wait(self, futures: "list[Future[None]]", received: list[int]) -> None:
-        """Wait for all; then raise the first error, or that it was interrupted."""
+        """Wait for all futures; then raise Interrupted after a signal, else the first error."""
         pending = set(futures)
         while pending:
             _, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
@@ -154,7 +155,7 @@ class _Run:
                 pending -= {future for future in pending if future.cancel()}
         if received:
             raise Interrupted(
-                f"{self._stage}: interrupted; run it again to go on from the tools that were at work"
+                f"{self._stage}: interrupted; run it again to continue with the tools that were running"
             )
         errors = [error for future in futures if (error := future.exception())]
         for other in errors[1:]:
@@ -172,7 +173,7 @@ class _Run:
         with self._lent_session() as session:
             for one in group:
                 make = partial(self._make, one.call, one.step.facts(), session)
-                # an answer on the screen, as the archive's, is not kept
+                # A call that only prints, such as a query of the archive, is never up to date.
                 force = self._force or not one.call.writes
                 results[one.number] = run_if_outdated(one.step, make, force=force)
                 with self._lock:
@@ -180,7 +181,7 @@ class _Run:
 
     @contextmanager
     def _lent_session(self) -> Iterator[Callable[[], Session]]:
-        """Gives the session of one observation, which is taken when it is first asked for."""
+        """Function that returns the session of one observation; its first call takes the session."""
         session = cache(self._take)
         try:
             yield session
@@ -191,7 +192,7 @@ class _Run:
                     self._idle.append(session())
 
     def _take(self) -> Session:
-        """A session that nobody uses; a new one, if there is none."""
+        """An idle session, or a new one."""
         with self._lock:
             if self._stop.is_set():
                 raise Interrupted(f"{self._stage}: interrupted")
@@ -218,7 +219,7 @@ class _Run:
             names = [str(path.relative_to(folder)) for path in files]
             if not call.in_place:
                 _move(files, folder, call.folder)
-                # what an earlier run made under another name would be taken for a product of this one
+                # Products of an earlier run under other names would seem to be products of this one.
                 for stale in set(before.get("files", ())) - set(names):
                     (call.folder / stale).unlink(missing_ok=True)
         return {"files": names, **answer_facts}
@@ -266,7 +267,7 @@ class _Numbered:
 
 
 def _waves(plan: Sequence[Call], its_steps: Sequence[Step]) -> "Iterator[list[list[_Numbered]]]":
-    """Calls that may be done at the same time, in groups that are done in order."""
+    """Waves of groups: groups of a wave may run at the same time, calls of a group run in order."""
     steps = map(_Numbered, count(), plan, its_steps)
     for is_of_one, wave in groupby(steps, key=lambda one: bool(one.call.obsid)):
         if not is_of_one:
@@ -288,7 +289,7 @@ def _check_paths(plan: Sequence[Call]) -> None:
 
 
 def _check(call: Call, folder: Path, said: Path) -> list[Path]:
-    """Files that were promised, each read to see that it is whole."""
+    """Files that the call must write; each is read to check that it is complete."""
     found: dict[Path, None] = {}
     for pattern in call.writes:
         files = sorted(path for path in folder.glob(pattern) if path.is_file())
@@ -301,20 +302,20 @@ def _check(call: Call, folder: Path, said: Path) -> list[Path]:
         if path.suffix in _NOT_FITS:
             continue
         try:
-            with _READING:  # which warnings are caught is the same for all threads
-                check_whole(path, "product", "it was not written to its end")
+            with _READING:  # filters of warnings are common to all threads
+                check_whole(path, "product", "it is incomplete")
         except DamagedFile as error:
             raise wrong_product(call, str(error).replace(f"{folder}/", ""), said) from None
     return list(found)
 
 
 def _move(files: Sequence[Path], folder: Path, to: Path) -> None:
-    """Give products their names, when they are on the disk."""
+    """Move products to their final folder after they have been synced to the disk."""
     for path in files:
         target = to / path.relative_to(folder)
         if path.suffix == ".lis" and str(folder) in (text := path.read_text(encoding="utf-8")):
             path.write_text(text.replace(str(folder), str(to)), encoding="utf-8")
-        with suppress(PermissionError):  # a copy of what the archive protects
+        with suppress(PermissionError):  # copies of write-protected files of the archive
             sync_file(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         path.replace(target)

@@ -1,4 +1,4 @@
-"""Calls of CIAO tools as lines of a shell script, which does the same in a shell where CIAO is activated."""
+"""Calls of CIAO tools as lines of a shell script, for a shell in which CIAO is activated."""
 
 import shlex
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, Value
 
 _MAX_VALUE = 1023
-"""Letters that a parameter file has room for."""
+"""Longest value of a parameter file [characters]."""
 
 HEADER = """\
 #!/bin/bash
@@ -15,7 +15,7 @@ HEADER = """\
 
 
 def script_lines(plan: Iterable[Call]) -> Iterator[str]:
-    """The whole script of a plan."""
+    """Lines of the script of a plan."""
     yield HEADER
     for call in plan:
         yield ""
@@ -23,7 +23,7 @@ def script_lines(plan: Iterable[Call]) -> Iterator[str]:
 
 
 def call_lines(call: Call) -> Iterator[str]:
-    """What a shell does for one call; it writes to `Call.folder` at once."""
+    """Lines of a shell for one call, which writes directly to `Call.folder`."""
     folder = str(call.folder)
     yield f"# {call.tool}{f' of ObsID {call.obsid}' if call.obsid else ''}"
     yield shlex.join(["mkdir", "-p", folder])
@@ -46,7 +46,7 @@ def call_lines(call: Call) -> Iterator[str]:
 
 
 def in_folder(value: Value, folder: str) -> Value:
-    """A value with a folder in the place of `OUT`."""
+    """A value in which a folder replaces `OUT`."""
     if isinstance(value, str):
         return value.replace(OUT, folder)
     if isinstance(value, tuple):
@@ -55,7 +55,7 @@ def in_folder(value: Value, folder: str) -> Value:
 
 
 def as_text(value: Value) -> str:
-    """A value as parameter files have it."""
+    """A value in the syntax of parameter files."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ",".join(value) if isinstance(value, tuple) else str(value)

@@ -1,4 +1,4 @@
-"""A process of CIAO's own Python that calls its tools, one after the other, for one thread of ours."""
+"""A process of CIAO's own Python that calls tools one after the other, for one thread of this process."""
 
 import json
 import os
@@ -20,30 +20,30 @@ from pyxt_hpc.files.quoting import shown
 from pyxt_hpc.preprocess.ciao.find import INSTALL, Ciao
 
 _BRIDGE = Path(__file__).with_name("bridge.py")
-_START_LIMIT_S = 300.0  # a parallel file system takes its time to import
+_START_LIMIT_S = 300.0  # imports from a parallel file system can be slow
 _STEP_S = 0.01
-_DYING_STEPS = 100  # how long a process may take to end that has been killed
+_DYING_STEPS = 100  # longest wait for the end of a killed process, in steps
 _MAX_ANSWER = 1 << 24  # bytes
 _MAX_SCREEN = 1 << 16
 
 
 @dataclass(frozen=True)
 class CallResult:
-    """What became of a call.
+    """Result of a call.
 
     Attributes
     ----------
     screen
-        The end of what the tool said.
+        The end of the tool's output.
     outputs
-        Its parameters afterwards.
+        The tool's parameters after the call.
     seconds
-        How long it took.
+        Duration.
     error
-        Its own words if it failed, else empty.
+        The tool's error message; empty if it succeeded.
     kind
-        ``parameter`` if it was not understood, ``tool`` if the tool failed, ``import`` if there is no such
-        module, ``time`` if it took too long, ``died`` if the process ended; empty if all went well.
+        ``parameter``: the tool or a parameter is unknown; ``tool``: the tool failed; ``import``: a module is
+        missing; ``time``: it took too long; ``died``: the process ended; empty: it succeeded.
     code
         Exit code of the tool, or of the process that died; negative if a signal ended it.
     """
@@ -57,7 +57,7 @@ class CallResult:
 
 
 class Session:
-    """Calls tools in a process group of its own; made by `ciao_session`."""
+    """Process group that calls tools; made by `ciao_session`."""
 
     def __init__(self, ciao: Ciao, folder: Path) -> None:
         self._ciao = ciao
@@ -79,7 +79,7 @@ class Session:
                     pass_fds=(writer,),
                     env=ciao.environment_of(folder),
                     cwd=folder,
-                    start_new_session=True,  # a group to end as a whole, which the terminal does not signal
+                    start_new_session=True,  # a process group that can be killed, and gets no Ctrl-C
                 )
         except OSError as error:
             os.close(reader)
@@ -91,9 +91,9 @@ class Session:
     def call(
         self, tool: str, parameters: Mapping[str, Any], folder: Path, log: Path, limit_s: float
     ) -> CallResult:
-        """Call a tool in a folder, and wait for it; what it says on the screen is appended to a log.
+        """Call a tool in a folder, and wait for it; its output is appended to a log.
 
-        After an answer that the process died or took too long the session is at its end.
+        If the process died or took too long, the session has ended.
 
         Raises CiaoError if CIAO's Python does not find CIAO's modules.
         """
@@ -102,7 +102,7 @@ class Session:
         began = time.monotonic()
         request = {"tool": tool, "parameters": dict(parameters), "folder": str(folder), "log": str(log)}
         assert self._process.stdin is not None
-        with suppress(OSError, ValueError):  # the process is gone, as is found below
+        with suppress(OSError, ValueError):  # the process has ended, which is noticed below
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
         answer = self._receive(began + limit_s)
@@ -124,26 +124,26 @@ class Session:
         greeting = self._receive(time.monotonic() + _START_LIMIT_S)
         if greeting is None or greeting["error"]:
             python = self._ciao.python
-            reason = greeting["error"] if greeting else self._last_noise() or "it ends, or says nothing"
+            reason = greeting["error"] if greeting else self._last_noise() or "it ends, or does not answer"
             raise CiaoError(
-                f"{python}: cannot run CIAO's tools ({shown(reason, 300)}); see that CIAO works there "
-                f"(`{python} -c 'import ciao_contrib.runtool'`), or install it anew: {INSTALL}"
+                f"{python}: cannot run CIAO's tools ({shown(reason, 300)}); check CIAO by "
+                f"`{python} -c 'import ciao_contrib.runtool'`, or install it again: {INSTALL}"
             )
         self._is_ready = True
 
     def forget(self) -> None:
-        """Take back what tools have kept in their parameter files, as the bad pixels of an observation."""
+        """Remove the parameter files of the tools, which keep, for example, bad pixels of an observation."""
         for folder in (self._folder / "param", self._folder / "work"):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(exist_ok=True)
 
     def end(self) -> None:
-        """End the process with all that it has started; from any thread, and as often as one likes."""
+        """Kill the process and its children; any thread may call this, more than once."""
         with self._lock:
             if self.has_ended:
                 return
             self.has_ended = True
-            # The group first: as long as its leader is not waited for, nobody else has its number.
+            # Kill the group before waiting for its leader: until then, no other group can get its number.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -153,21 +153,21 @@ class Session:
                 self._process.stdin.close()
 
     def _wait_for_group(self) -> None:
-        """Wait until what was killed writes no more into folders that are going to be removed."""
+        """Wait until no killed process can write into folders that will be removed."""
         for _ in range(_DYING_STEPS):
             if not is_group_running(self._process.pid):
                 return
             time.sleep(_STEP_S)
 
     def close(self) -> None:
-        """As `end`, from the thread that calls tools."""
+        """End the session from the thread that calls tools, and close its pipe."""
         self.end()
         if self._answers >= 0:
             os.close(self._answers)
             self._answers = -1
 
     def _receive(self, deadline: float) -> dict[str, Any] | None:
-        """The next answer; None if the time is over, or there will be none."""
+        """The next answer; None at the deadline, or if there will be none."""
         while b"\n" not in self._rest and len(self._rest) < _MAX_ANSWER:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self._answers], [], [], left)[0]:
@@ -183,7 +183,7 @@ class Session:
             return None
 
     def _exit_code(self) -> int | None:
-        """How the process ended by itself, if it did; it stays to be waited for."""
+        """Exit code of the process if it has ended by itself, without reaping it; else None."""
         for _ in range(_DYING_STEPS):
             try:
                 status = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
@@ -200,9 +200,9 @@ class Session:
 
 @contextmanager
 def ciao_session(ciao: Ciao, scratch: Path) -> Iterator[Session]:
-    """A running session, whose parameter and work folders are in `scratch` as long as it runs.
+    """A running session, whose parameter and work folders are in `scratch` while it runs.
 
-    Raises CiaoError if CIAO's Python cannot be started, or does not find CIAO's modules.
+    Raises CiaoError if CIAO's Python cannot be started.
     """
     with private_folder(scratch, "ciao") as folder:
         session = Session(ciao, folder)
@@ -213,7 +213,7 @@ def ciao_session(ciao: Ciao, scratch: Path) -> Iterator[Session]:
 
 
 def _tail(path: Path, start: int = 0) -> str:
-    """The end of a file, at most what is behind a place in it."""
+    """The end of a file, not before byte `start`."""
     try:
         with path.open("rb") as file:
             file.seek(max(start, file.seek(0, os.SEEK_END) - _MAX_SCREEN))

@@ -1,7 +1,7 @@
-"""CIAO's part of every stage, as plans: it supplies what a person supplies where there is no CIAO.
+"""CIAO's part of every stage as plans: it makes the files that a person must supply without CIAO.
 
-Each function is a generator of plans, which is sent what became of each. What a person has supplied is never
-made again and never replaced.
+Each function is a generator of plans, which is sent their results. Files that a person has supplied are never
+made again or replaced.
 """
 
 import logging
@@ -22,7 +22,7 @@ from pyxt_hpc.chandra.sky.tangent import world_to_pixel
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.detect.proposal_files import is_untouched
 from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput
-from pyxt_hpc.files.writing import check_regular, replacing
+from pyxt_hpc.files.writing import check_regular, write_text
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.checks.good_events import chips_in_use
 from pyxt_hpc.preprocess.ciao.copies import settle_copies
@@ -45,18 +45,18 @@ from pyxt_hpc.preprocess.inputs.supplied import need, need_regions
 log = logging.getLogger(__name__)
 
 _FIRST = "process-data"
-_MARGIN_PIXELS = 2  # of a map about the analysis grid, for the interpolation
-_SAMPLES = 64  # a side, of the points that tell whether a chip is in it
+_MARGIN_PIXELS = 2  # of a map around the analysis grid, for the interpolation
+_SAMPLES = 64  # points along a side of the grid, which show whether a chip is on it
 
 
 def prepare_stage(stage: str, config: ClusterConfig, layout: Layout) -> None:
-    """What has to be done before a stage's plans are carried out, and is not done to show them."""
+    """Prepare files for a stage's plans before they are carried out; not needed to show them."""
     if stage != _FIRST:
         return
     for obsid in config.observation_ids:
         _settle(obsid, layout)
         if config.blank_sky == "region":
-            layout.ciao_background(obsid).unlink(missing_ok=True)  # of an earlier run
+            layout.ciao_background(obsid).unlink(missing_ok=True)  # from an earlier run
 
 
 def _settle(obsid: str, layout: Layout) -> None:
@@ -65,9 +65,9 @@ def _settle(obsid: str, layout: Layout) -> None:
 
 
 def process_data_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
-    """Every observation looked up, downloaded and reprocessed, and its blank-sky events.
+    """Look up, download and reprocess every observation, and make its blank-sky events.
 
-    Raises ConfigError if one of them cannot be used; a table of all is in the log.
+    Raises ConfigError if an observation cannot be used, with a table of all in the log.
     """
     obsids = [obsid for obsid in config.observation_ids if not _is_persons(obsid, layout)]
     absent = [o for o in obsids if find_repro(o, layout) is None]
@@ -80,9 +80,9 @@ def process_data_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
     _refuse_unusable(config, known)
     answers = yield [archive.download_call(obsid, layout) for obsid in absent]
     for obsid, answer in zip(absent, answers, strict=True):
-        if answer.reason is not None:  # what an earlier run had unpacked was fetched again
+        if answer.reason is not None:  # the download may have added files that an earlier run had unpacked
             _settle(obsid, layout)
-        # the archive's table does not have the mode of the read-out
+        # The archive's table does not have the readout mode.
         found = facts.facts_of_folder(obsid, layout.observation(obsid))
         known[obsid] = replace(found, is_public=known[obsid].is_public)
     if absent:
@@ -92,7 +92,7 @@ def process_data_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
     calls = list(_repro_calls(obsids, config, layout))
     try:
         yield calls
-    finally:  # also if that of another observation has failed
+    finally:  # even if the call of another observation has failed
         _mark(calls, layout)
     calls = list(_background_calls(config, layout))
     try:
@@ -101,12 +101,12 @@ def process_data_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
         if not check_regular(layout.background_reg):
             raise CiaoError(
                 f"{error}; other backgrounds: [ciao] blank_sky = stowed, or = region and "
-                f"{layout.background_reg} drawn on a part of the sky without cluster"
+                f"{layout.background_reg} drawn on a part of the field without the cluster"
             ) from None
         log.warning("%s; the background is taken from %s", error, layout.background_reg)
         for call in calls:
             if not _is_done(call, layout):
-                layout.ciao_background(call.obsid).unlink(missing_ok=True)  # of an earlier run
+                layout.ciao_background(call.obsid).unlink(missing_ok=True)  # from an earlier run
 
 
 def _is_done(call: Call, layout: Layout) -> bool:
@@ -115,23 +115,22 @@ def _is_done(call: Call, layout: Layout) -> bool:
 
 
 def _is_persons(obsid: str, layout: Layout) -> bool:
-    """Whether a person has run chandra_repro: it is taken as it is."""
+    """Whether a person has run chandra_repro; its products are then used as they are."""
     record = layout.call_record(_FIRST, obsid, "chandra_repro-*")
     ours = check_regular(layout.repro_mark(obsid)) or any(record.parent.glob(record.name))
     return not ours and find_repro(obsid, layout) is not None
 
 
 def _mark(calls: Sequence[Call], layout: Layout) -> None:
-    """Say that we have made what is in the folder of chandra_repro: its record goes when it is made again."""
+    """Mark products of chandra_repro as ours, since the record is removed when they are made again."""
     for call in calls:
         mark = layout.repro_mark(call.obsid)
         if not check_regular(mark) and _is_done(call, layout):
-            with replacing(mark) as temporary:
-                temporary.touch()
+            write_text(mark, "")
 
 
 def _refuse_unusable(config: ClusterConfig, known: Mapping[str, ObservationFacts]) -> None:
-    """Raise if an observation cannot be used, with a table of all in the log."""
+    """Raise ConfigError if an observation cannot be used, with a table of all in the log."""
     if wrong := [f"{one.obsid} ({one.problem})" for one in known.values() if one.problem]:
         for line in facts.observation_table(known.values()):
             log.error("%s", line)
@@ -146,11 +145,11 @@ def _repro_calls(obsids: Sequence[str], config: ClusterConfig, layout: Layout) -
     for obsid in obsids:
         folder = layout.observation(obsid)
         if not archive.fits_files(folder / "secondary", "*evt1.fits*") and find_repro(obsid, layout):
-            continue  # somebody has removed level 1 since
+            continue  # the level-1 events were removed later
         exposure = choose_exposure(obsid, folder)
         if exposure.cycle:
             log.info(
-                "ObsID %s is interleaved: of its two exposures %s, the longer one, is used",
+                "ObsID %s is interleaved: %s, the longer of its two exposures, is used",
                 obsid, exposure.cycle,
             )  # fmt: skip
         yield repro_call(obsid, layout, exposure, check_very_faint=config.check_vf_pha)
@@ -166,7 +165,7 @@ def _background_calls(config: ClusterConfig, layout: Layout) -> Iterator[Call]:
 
 
 def propose_regions_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
-    """wavdetect on all observations, with ``detection = wavdetect``."""
+    """Run wavdetect on all observations, with ``detection = wavdetect``."""
     drawn = check_regular(layout.sources_reg) and not is_untouched(layout.sources_reg)
     if config.detection != "wavdetect" or drawn:
         return
@@ -176,7 +175,7 @@ def propose_regions_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
 
 
 def remove_sources_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
-    """Good times by deflare, with ``flare_filter = deflare``."""
+    """Make good times by deflare, with ``flare_filter = deflare``."""
     if config.flare_filter != "deflare":
         return
     need_regions(layout.sources_reg)
@@ -198,14 +197,14 @@ def remove_sources_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
         yield plan
     except CiaoError as error:
         raise CiaoError(
-            f"{error}; [ciao] flare_filter = builtin cleans without it, and draws the light curve in any case"
+            f"{error}; [ciao] flare_filter = builtin cleans without it, and always draws the light curve"
         ) from None
 
 
 def generate_responses_plans(config: ClusterConfig, layout: Layout) -> Plans[None]:
-    """Clean events, responses and exposure maps of every dataset whose response region is there.
+    """Make clean events, responses and exposure maps of every dataset that has a response region.
 
-    The places of a kind of chips have their events and exposure maps in common.
+    All places on one kind of chips share events and exposure maps.
     """
     obsids = config.observation_ids
     need(
@@ -244,7 +243,7 @@ def generate_responses_plans(config: ClusterConfig, layout: Layout) -> Plans[Non
             _write_if_new(layout.ciao_region(place.name), physical_text(region, reader.frames, wcs))
             if not _has_responses(place, config, layout):
                 plan.append(response_call(place, layout, files, band))
-            if place.place:  # it may be off the crop, and the area there has to be known
+            if place.place:  # the place may be outside the crop, but its area is needed
                 positions.append(np.stack(points_on_chips(region, geometry, reader.frames)))
         if _sees(whole, grid, layout):
             pixels = _pixel_grid(*world_to_pixel(wcs, *np.concatenate(positions, axis=1)))
@@ -279,7 +278,7 @@ def _sees(dataset: Dataset, grid: SkyGrid, layout: Layout) -> bool:
 
 
 def _pixel_grid(x: np.ndarray, y: np.ndarray) -> str:
-    """Edges and steps of whole pixels of an observation's sky about positions in it, as CIAO writes them."""
+    """Grid of whole pixels of an observation's sky coordinates around positions, in CIAO's syntax."""
     axes = []
     for values in (x, y):
         low = np.floor((values.min() - 0.5) / SKY_PIXELS) - _MARGIN_PIXELS
@@ -291,5 +290,4 @@ def _pixel_grid(x: np.ndarray, y: np.ndarray) -> str:
 def _write_if_new(path: Path, text: str) -> None:
     if check_regular(path) and path.read_text(encoding="ascii") == text:
         return
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="ascii")
+    write_text(path, text)

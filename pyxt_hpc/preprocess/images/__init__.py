@@ -1,1 +1,1 @@
-"""Images and pictures that the stages leave for people."""
+"""Images and figures that the stages write for inspection."""

@@ -1,4 +1,4 @@
-"""The picture of light curves with what was kept of them."""
+"""The picture of light curves, with bins and times that were kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from pyxt_hpc.chandra.times.lightcurve import LightCurve
 from pyxt_hpc.detect.flares import FlareCleaning
 from pyxt_hpc.files.writing import replacing
 
 _KEPT, _CUT, _QUIET = "tab:blue", "tab:red", "black"
-_MAX_LINEAR = 5.0  # quiet rates: beyond, the axis is logarithmic
+_MAX_LINEAR = 5.0  # peak over quiet rate above which the axis is logarithmic
 
 
 @dataclass(frozen=True, eq=False)
 class CleanedCurve:
-    """One panel: the light curve of a band, and what was found in it."""
+    """One panel: the light curve of a band and the result of its cleaning."""
 
     band: str
     curve: LightCurve
@@ -29,10 +29,9 @@ class CleanedCurve:
 def draw_light_curves(passes: Sequence[CleanedCurve], title: str, path: Path) -> None:
     """Draw the rate of each pass against time, the quiet mean, the bins kept and cut, and the intervals kept.
 
-    The title gets the share of the time that all passes together kept.
+    The title has the fraction of the time that all passes together kept.
     """
     figure = Figure(figsize=(9, 0.8 + 2.7 * len(passes)), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(len(passes), 1, sharex=True, squeeze=False)[:, 0]
     origin = passes[0].curve.edges[0]
     for axes, one in zip(panels, passes, strict=True):
@@ -44,7 +43,7 @@ def draw_light_curves(passes: Sequence[CleanedCurve], title: str, path: Path) ->
 
 
 def title_of(passes: Sequence[CleanedCurve], title: str) -> str:
-    """The title with the share of the time that is good in the last pass, which is within those before."""
+    """Title with the fraction of time that is good after the last pass."""
     last = passes[-1]
     kept = float(last.curve.live_s[last.cleaning.good].sum())
     return f"{title}: {kept / max(float(passes[0].curve.live_s.sum()), 1e-9):.1%} of the time kept"
@@ -70,6 +69,9 @@ def _draw(axes: Axes, one: CleanedCurve, origin: float) -> None:
     peak = float(np.nanmax(rate))
     if peak > _MAX_LINEAR * cleaning.mean:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title(
         f"quiet: {cleaning.mean:.3g} count/s, +- {cleaning.sigma:.2g} a bin; {cleaning.share_kept:.1%} kept",
         loc="left",

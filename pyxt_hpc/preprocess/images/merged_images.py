@@ -1,4 +1,4 @@
-"""Images of the whole field that all observations saw, merged: for drawing regions, and for the eye."""
+"""Merged images of the field of all observations, for drawing regions and for inspection."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import datasets_of
+from pyxt_hpc.chandra.observed import Observed, dates_of, observed_cards
 from pyxt_hpc.chandra.regions.text import RegionFile
 from pyxt_hpc.chandra.sky.exposure import exposure_map
 from pyxt_hpc.chandra.sky.geometry import FieldGeometry, chip_outlines, read_geometry
@@ -26,9 +27,9 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.background.blank_sky import particle_events, particle_scale
 from pyxt_hpc.provenance import software
 
-BAND_EV = (500.0, 7000.0)  # "broad" of CIAO's merge_obs
+BAND_EV = (500.0, 7000.0)  # band "broad" of CIAO's merge_obs
 BAND_KEV = 2.3  # its effective energy
-SKY_PIXELS = 4  # a side of an image pixel
+SKY_PIXELS = 4  # side of an image pixel
 _MARGIN = 10  # image pixels around the chips, for the dither
 
 
@@ -36,8 +37,9 @@ _MARGIN = 10  # image pixels around the chips, for the dither
 class MergedField:
     """Merged images (ny, nx): counts, exposure [s] with vignetting, expected background counts.
 
-    ``frame`` is the WCS of the sky pixels, of which an image pixel holds 4 x 4. ``psf_r90`` [pixel] holds
-    90% of a point source's counts, averaged over the observations by their exposure.
+    ``frame`` is the WCS of the sky pixels; an image pixel is 4 x 4 of them. ``psf_r90`` [pixel] is the radius
+    with 90% of a point source's counts, averaged over observations with the exposure as weight.
+    ``observed`` are the observations that were merged.
     """
 
     grid: SkyGrid
@@ -46,10 +48,11 @@ class MergedField:
     exposure: NDArray[np.float64]
     background: NDArray[np.float64]
     psf_r90: NDArray[np.float64]
+    observed: tuple[Observed, ...] = ()
 
     @property
     def brightness(self) -> NDArray[np.float64]:
-        """(counts - background)/(exposure x pixel area) [count s^-1 arcmin^-2], NaN where never seen."""
+        """(counts - background)/(exposure x pixel area) [count s^-1 arcmin^-2], NaN without exposure."""
         area = (self.grid.pixel_scale_arcsec / 60.0) ** 2
         result = np.full(self.counts.shape, np.nan)
         np.divide(self.counts - self.background, self.exposure * area, out=result, where=self.exposure > 0)
@@ -57,14 +60,14 @@ class MergedField:
 
 
 def field_grid(frame: WCS, geometries: Sequence[FieldGeometry]) -> SkyGrid:
-    """Grid that holds every chip, of the sky frame's own pixels binned by 4, so that both agree."""
+    """Grid that holds every chip; its pixels are 4 x 4 pixels of the sky frame."""
     corners = [outline for g in geometries for lines in chip_outlines(g).values() for outline in lines]
     x, y = (v / SKY_PIXELS for v in world_to_pixel(frame, *np.concatenate(corners).T))
     low_x, low_y = int(np.floor(x.min())) - _MARGIN, int(np.floor(y.min())) - _MARGIN
     shape = (int(np.ceil(y.max())) + _MARGIN - low_y, int(np.ceil(x.max())) + _MARGIN - low_x)
     wcs = frame.deepcopy()
     wcs.wcs.cdelt = SKY_PIXELS * frame.wcs.cdelt
-    # the left edge of the first pixel is the sky position 4 low + 0.5
+    # The left edge of the first pixel is at the sky coordinate 4 low + 0.5.
     wcs.wcs.crpix = [
         (frame.wcs.crpix[axis] - 0.5) / SKY_PIXELS - low + 0.5 for axis, low in enumerate((low_x, low_y))
     ]
@@ -79,13 +82,14 @@ def merge_field(
     bright: Sequence[RegionFile] = (),
     frames: Mapping[str, WCS] | None = None,
 ) -> MergedField:
-    """Merge the images of all observations; ``events_of`` names the file of the events of each.
+    """Merge the images of all observations; ``events_of`` gives the event file of an ObsID.
 
-    ``bright``, ``frames``: regions that are left out where the background is scaled, those that were cut out
-    of the events.
+    ``bright``, ``frames``: regions excluded from the scaling of the background, because they were removed
+    from the events.
     """
     geometries = [read_geometry(layout.geometry(obsid)) for obsid in obsids]
     grid: SkyGrid | None = None
+    observed = []
     for obsid, geometry in zip(obsids, geometries, strict=True):
         events = read_events(events_of(obsid), ours=True)
         if grid is None:
@@ -94,19 +98,21 @@ def merge_field(
             counts = np.zeros(grid.shape, dtype=np.int32)
             exposure, background, psf = (np.zeros(grid.shape) for _ in range(3))
         counts += binned(events, grid)
+        live_s = live_times(events.header, events.gti, str(events.path))
+        observed.append(Observed(obsid, max(live_s.values()), dates_of(events.header)))
         seen, theta = observation_exposure(events, geometry, grid)
         exposure += seen
         psf += seen * psf_r90_arcsec(theta) / grid.pixel_scale_arcsec
         background += _expected_background(obsid, layout, events, grid, seen > 0, bright, frames or {})
     assert grid is not None
     np.divide(psf, exposure, out=psf, where=exposure > 0)
-    return MergedField(grid, frame, counts, exposure, background, psf)
+    return MergedField(grid, frame, counts, exposure, background, psf, tuple(observed))
 
 
 def observation_exposure(
     events: EventList, geometry: FieldGeometry, grid: SkyGrid
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Exposure map (ny, nx) [s] of one observation at 2.3 keV, and angles from its axis (ny, nx) [arcmin]."""
+    """Exposure map (ny, nx) [s] of one observation at 2.3 keV, and off-axis angles (ny, nx) [arcmin]."""
     pointing = optical_axis(events.header)
     live_s = max(live_times(events.header, events.gti, str(events.path)).values())
     seen = exposure_map(geometry, grid, live_s, BAND_KEV, *pointing, events.gti)
@@ -114,11 +120,11 @@ def observation_exposure(
 
 
 def binned(events: EventList, grid: SkyGrid, chips: Sequence[int] | None = None) -> NDArray[np.int32]:
-    """Image (ny, nx) of the events in the broad band, of all CCDs or of these."""
+    """Image (ny, nx) of the events in the broad band, on all CCDs or on `chips`."""
     chosen = events.in_band(BAND_EV)
     if chips is not None:
         chosen &= np.isin(events.ccd_id, chips)
-    # the grid has the events' own frame
+    # The grid has the frame of the events, so that no projection is needed.
     offset = grid.wcs.wcs.crpix - (events.wcs.wcs.crpix - 0.5) / SKY_PIXELS - 0.5
     col, row = (
         np.floor((v[chosen] - 0.5) / SKY_PIXELS + shift).astype(np.int64)
@@ -164,15 +170,20 @@ def write_merged(field: MergedField, layout: Layout, fingerprint: str) -> None:
          "(counts - background)/(exposure x vignetting x pixel area)"),
         (layout.merged_psf, field.psf_r90, "pixel", "radius with 90% of a point source"),
     ):  # fmt: skip
-        write_field_image(path, values, field, unit, comment, fingerprint)
+        write_field_image(path, values, field, layout.name, unit, comment, fingerprint)
 
 
 def write_field_image(
-    path: Path, values: NDArray, field: MergedField, unit: str, comment: str, fingerprint: str
+    path: Path, values: NDArray, field: MergedField, name: str, unit: str, comment: str, fingerprint: str
 ) -> None:
-    """Write an image of the field with celestial and physical (sky pixel) coordinates."""
+    """Write an image of a cluster's field with celestial and physical (sky pixel) coordinates."""
     header = field.grid.header(field.frame)
     header["BUNIT"] = unit
+    header.update(observed_cards(name, field.observed))
+    header["E_MIN"], header["E_MAX"] = (
+        (edge / 1e3, f"[keV] {which} edge of the band")
+        for edge, which in zip(BAND_EV, ("lower", "upper"), strict=True)
+    )
     header["CREATOR"] = software()
     header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
     header.add_comment(comment)

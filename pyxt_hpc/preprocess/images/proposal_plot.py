@@ -1,4 +1,4 @@
-"""A picture of the proposed regions on the image that they were found in."""
+"""A picture of the proposed regions on the image in which they were found."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,6 @@ import matplotlib as mpl
 import numpy as np
 from astropy.wcs import WCS
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -17,10 +16,11 @@ from scipy.ndimage import gaussian_filter
 
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.detect.region_proposals import FieldImages, Proposal, SkyBox, SkyCircle, SkyEllipse
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.writing import replacing
 
 _SMOOTHING = 1.5  # pixels
-# Okabe & Ito 2008: told apart by the colour-blind; line styles say the same once more
+# Okabe & Ito (2008): distinct for colour-blind readers; line styles differ, too.
 _STYLES: dict[str, tuple[str, Literal["-", "--", "-."]]] = {
     "point sources": ("#56b4e9", "-"),
     "core (exclude.reg)": ("#f0e442", "--"),
@@ -38,7 +38,6 @@ def draw_proposal(
     """
     brightness = _brightness(images)
     figure = Figure(figsize=(8.2, 7.6), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot(projection=images.wcs)
     low, high = np.nanpercentile(brightness, [1, 99.9])
     middle = np.nanmedian(brightness)
@@ -59,7 +58,7 @@ def draw_proposal(
     _outline(axes, images, "responses", list(responses.values()))
     for name, circle in responses.items():
         _name(axes, images, circle, name)
-    axes.set_title(f"{len(proposal.sources)} point sources")
+    axes.set_title(several(len(proposal.sources), "point source"))
     axes.legend(loc="upper right", facecolor="0.15", labelcolor="white", framealpha=0.8)
     seen = np.isfinite(brightness)
     rows, cols = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))

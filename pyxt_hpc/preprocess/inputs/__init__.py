@@ -1,1 +1,1 @@
-"""What people, CIAO and the archive supply: which files there are, and what they mean."""
+"""Files that people, CIAO and the archive supply: finding, reading and interpreting them."""

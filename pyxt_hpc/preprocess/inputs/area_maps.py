@@ -1,8 +1,8 @@
-"""The effective area of every pixel, from CIAO's exposure maps, in the place of the vignetting table.
+"""The effective area of every pixel from CIAO's exposure maps, instead of the vignetting table.
 
-An exposure map [cm^2 s] has in it the mirrors, the efficiency and contamination of the chips as they differ
-from place to place, gaps, bad pixels, dither and live time. Divided by the area that it has where the ARF was
-made, it says how long each pixel was exposed with the area of that ARF.
+An exposure map [cm^2 s] includes the mirrors, the position-dependent efficiency and contamination of the
+chips, gaps, bad pixels, dither and live time. Divided by its area at the place of the ARF, it gives each
+pixel's exposure with the area of that ARF.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,13 @@ from pyxt_hpc.provenance import software
 
 FloatArray = NDArray[np.float64]
 
-# with the ends of the band; a contaminant lets exp(-tau) through, tau nearly as E^-3: of a place with tau = 1
-# more than another at 0.7 keV, lines between these energies are within 2% of the ratio
+# Energies in addition to the ends of the band. The contaminant transmits exp(-tau), where tau is nearly
+# proportional to E^-3. For two places whose tau differs by 1 at 0.7 keV, linear interpolation of their ratio
+# is accurate to 2%.
 _ENERGIES_KEV = (0.85, 1.0, 1.2, 1.49, 2.3, 3.8, 5.0, 6.6)
-_FULLY_LIVE = 0.99  # share of the most that a place was exposed, so that it was never off its chip
-_MAX_CM2 = 2000.0  # all of Chandra's mirrors have less
-_AGREE = 0.1  # by which map and ARF may differ where both are of one place
+_FULLY_LIVE = 0.99  # a position with this fraction of the largest exposure was never off its chip
+_MAX_CM2 = 2000.0  # more than the area of all of Chandra's mirrors
+_AGREE = 0.1  # largest relative difference of map and ARF at the same place
 _AGAIN = "make it again: pyxt-hpc generate-responses --force"
 
 
@@ -37,7 +38,7 @@ _AGAIN = "make it again: pyxt-hpc generate-responses --force"
 class AreaMaps:
     """Exposures (n, ny, nx) [s] with the area of the ARF, at energies (n,) [keV].
 
-    ``wcs``: of the pixels (1-based), those of the observation's own sky binned.
+    ``wcs``: sky coordinates of the pixels (1-based), which are binned pixels of the observation's sky frame.
     """
 
     energy_keV: FloatArray
@@ -45,20 +46,20 @@ class AreaMaps:
     wcs: WCS
 
     def on_grid(self, grid: SkyGrid) -> NDArray[np.float32]:
-        """The same (n, ny, nx) at the centres of another grid's pixels, linear in between; NaN beyond."""
+        """Exposures (n, ny, nx) at pixel centres of a grid, by linear interpolation; NaN outside the maps."""
         row, col = np.mgrid[: grid.shape[0], : grid.shape[1]]
         x, y = pixel_to_pixel(grid.wcs, self.wcs, col + 1.0, row + 1.0)
         return np.stack([_sampled(plane, x, y) for plane in self.seconds])
 
 
 def area_energies(band_keV: tuple[float, float]) -> tuple[float, ...]:
-    """Energies [keV] at which the areas of a band have to be known."""
+    """Energies [keV] at which a band needs area maps."""
     inside = [energy for energy in _ENERGIES_KEV if band_keV[0] < energy < band_keV[1]]
     return tuple(round(energy, 3) for energy in (band_keV[0], *inside, band_keV[1]))
 
 
 def read_exposure_maps(paths: Mapping[float, Path]) -> AreaMaps:
-    """CIAO's exposure maps by their energies [keV], as they are: ``seconds`` are cm^2 s.
+    """Read CIAO's exposure maps by their energies [keV]; the unit of ``seconds`` is cm^2 s.
 
     Raises MissingInput, DamagedFile.
     """
@@ -85,28 +86,28 @@ def area_at(
 ) -> FloatArray:
     """Mean area (n_energy,) [cm^2] of positions while they were on their chips.
 
-    It is measured where a position was never off its chip. What the others differ from these by their angles
-    from the axis is by the vignetting table: where four chips meet, those at the gaps are nearer to it.
+    The area is measured at positions that were never off their chips. The vignetting table corrects for the
+    other positions, which may be closer to the optical axis: for example, the gaps where four chips meet.
 
     Parameters
     ----------
     maps : AreaMaps
-        Of cm^2 s.
+        Exposure maps in cm^2 s.
     live : (ny, nx)
-        Share of the exposure that each pixel of the maps was on a chip.
+        Fraction of the exposure during which each pixel of the maps was on a chip.
     exposure_s : float
-        What it is a share of.
+        Exposure [s].
     positions
-        RA, Dec (n,) [deg]: where an ARF was made, or the events that it was weighted by.
+        RA, Dec (n,) [deg] of the place of an ARF, or of the events that weighted it.
     axis
         RA, Dec [deg] of the optical axis.
     path : Path
-        For messages.
+        Response region, for messages.
 
     Raises
     ------
     ResponseMismatch
-        None of the positions was on a chip, or the map cannot be one of cm^2 s.
+        If none of the positions was on a chip, or the unit of the map cannot be cm^2 s.
     """
     x, y = world_to_pixel(maps.wcs, *positions)
     share = np.nan_to_num(_sampled(live, x, y))
@@ -127,19 +128,19 @@ def area_at(
 
 
 def disagreement(ratio: Sequence[float], energy_keV: Sequence[float], path: Path) -> list[str]:
-    """What to say of the area of a map over that of the ARF (n,) where the ARF was made."""
+    """Warning if a map and the ARF have different areas at its place; `ratio` is map over ARF (n,)."""
     worst = int(np.argmax(np.abs(np.log(ratio))))
     if abs(ratio[worst] - 1.0) <= _AGREE:
         return []
     return [
         f"{path}: at {energy_keV[worst]:g} keV CIAO's exposure map has {ratio[worst]:.2f} times the area of "
-        "this ARF where it was made: only the differences from place to place are taken from the map; make "
-        "both with one calibration"
+        "this ARF at the place where it was made, so only relative differences are taken from the map; make "
+        "both with the same calibration"
     ]
 
 
 def write_area_maps(path: Path, maps: AreaMaps, header: Mapping[str, str | float]) -> None:
-    """Write maps as a cube and a table of its energies; ``header``: further cards."""
+    """Write maps as a cube with a table of their energies; ``header``: further cards."""
     cube = fits.PrimaryHDU(maps.seconds, maps.wcs.to_header())
     cube.header["BUNIT"] = "s"
     cube.header["CREATOR"] = software()
@@ -162,5 +163,5 @@ def read_area_maps(path: Path) -> AreaMaps:
 
 
 def _sampled(image: NDArray[np.float32], x: FloatArray, y: FloatArray) -> NDArray[np.float32]:
-    """An image at pixels (1-based), linear between their centres; NaN beyond the image."""
+    """Values of an image at pixel coordinates (1-based), by linear interpolation; NaN outside the image."""
     return map_coordinates(image, [y - 1.0, x - 1.0], order=1, mode="constant", cval=np.nan)

@@ -1,4 +1,4 @@
-"""Where on the sky a supplied ARF was made, and so how much vignetting is in it."""
+"""Position on the sky where an ARF was made, which determines its vignetting."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from pyxt_hpc.files.writing import check_regular
 
 FloatArray = NDArray[np.float64]
 
-_STEP = 4  # chip pixels between the points that stand for a region
+_STEP = 4  # chip pixels between the points that represent a region
 
 
 @dataclass(frozen=True, eq=False)
 class ArfPosition:
-    """Points (n,) RA, Dec [deg] that a response was made for, and their CCDs (n,), -1 off the chips.
+    """Points (n,) RA, Dec [deg] for which a response was made, and their CCDs (n,), -1 off the chips.
 
-    ``told_by``: who says so.
+    ``told_by``: source of this information.
     """
 
     ra: FloatArray
@@ -54,10 +54,10 @@ class ArfPosition:
 def find_arf_position(
     arf: Path, region: Path, geometry: FieldGeometry, frames: Mapping[str, WCS]
 ) -> ArfPosition | None:
-    """Where an ARF was made: by its own header, else in the response region; None if nothing tells.
+    """Find where an ARF was made: from its header, else from the response region; None if unknown.
 
-    A region file that is newer than the ARF tells nothing: the ARF cannot have been made in it. ``region`` is
-    where the region file of these responses would be; ``frames`` as for `contains`.
+    A region file newer than the ARF is ignored, since the ARF cannot have been made from it. ``region`` is
+    the path of the response region, which need not exist; ``frames`` as for `contains`.
     """
     position = position_named(response_headers(arf))
     if position is not None:
@@ -71,22 +71,22 @@ def find_arf_position(
 
 
 def points_on_chips(region: RegionFile, geometry: FieldGeometry, frames: Mapping[str, WCS]) -> Points:
-    """Points RA, Dec (n,) [deg] of the part of a response region that is on the chips, at mean pointing.
+    """Points RA, Dec (n,) [deg] of a response region on the chips, at the mean pointing.
 
-    ``frames`` as for `contains`. Raises ResponseMismatch if no part of it is.
+    ``frames`` as for `contains`. Raises ResponseMismatch if no part of the region is on the chips.
     """
     ra, dec, _ = _points(geometry)
     inside = contains(region, ra, dec, frames)
     if not inside.any():
         raise ResponseMismatch(
-            f"{region.path}: no part of it is on CCD {listed(geometry.chips)}, whose response it is for; "
-            "draw it there"
+            f"{region.path}: no part of it is on CCD {listed(geometry.chips)}, for which the response is "
+            "made; draw it there"
         )
     return ra[inside], dec[inside]
 
 
 def ccd_at(geometry: FieldGeometry, ra: FloatArray, dec: FloatArray) -> NDArray[np.int64]:
-    """CCD (n,) on which positions (n,) [deg] are at the mean pointing, -1 where none is."""
+    """CCD (n,) at positions (n,) [deg] for the mean pointing, -1 off the chips."""
     sky = np.stack(world_to_pixel(geometry.wcs, ra, dec))
     found = np.full(len(ra), -1)
     for ccd, matrix in zip(geometry.chips, geometry.to_sky, strict=True):

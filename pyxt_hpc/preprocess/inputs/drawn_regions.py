@@ -1,4 +1,4 @@
-"""The region files that people draw: what their coordinates mean, and that every shape is on the field."""
+"""Region files that people draw: meaning of their coordinates, and check that shapes are on the field."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class FieldRegions:
-    """The regions of stage 2 (None: not drawn) and what their coordinate systems mean."""
+    """The regions of stage 2 (None: not drawn) and their coordinate systems."""
 
     sources: RegionFile
     exclude: RegionFile | None
@@ -31,11 +31,11 @@ class FieldRegions:
 
 @dataclass(frozen=True, eq=False)
 class RegionReader:
-    """Reads region files that were drawn on the merged field.
+    """Reader of region files that were drawn on the merged field.
 
-    ``frames``: what ``physical`` and ``image`` coordinates mean, as `regions.contains` takes it: sky pixels
-    of the ``first`` observation, into whose frame all come, and pixels of the merged images by their names.
-    ``wcs``, ``seen`` (ny, nx): pixels of the merged images (1-based), and which of them any observation saw.
+    ``frames``, as for `regions.contains`: WCS of ``physical`` coordinates, which are sky pixels of the
+    ``first`` observation, and of ``image`` coordinates, which are pixels of the merged images by their names.
+    ``wcs``, ``seen`` (ny, nx): pixels of the merged images (1-based), and whether any observation saw them.
     """
 
     frames: Mapping[str, WCS]
@@ -45,7 +45,7 @@ class RegionReader:
 
     @classmethod
     def of(cls, layout: Layout, obsids: Sequence[str]) -> "RegionReader":
-        """Of the observations of a cluster, after stage 1. Raises MissingInput, DamagedFile."""
+        """Reader for the observations of a cluster, after stage 1. Raises MissingInput, DamagedFile."""
         frame = read_sky_wcs(layout.filtered_events(obsids[0]), ours=True)
         hint = "make it again: pyxt-hpc process-data --force"
         with open_fits(layout.merged_exposure, "merged exposure map", hint, ours=True) as hdus:
@@ -58,8 +58,8 @@ class RegionReader:
     def read(self, path: Path) -> RegionFile:
         """Read a region file and check that its shapes are on the field.
 
-        Raises as `read_regions`; RegionSyntaxError for coordinates of an unknown image; EmptySelection if a
-        shape touches no pixel that was seen, or none of those that are cut out does.
+        Raises the errors of `read_regions`; RegionSyntaxError for coordinates of an unknown image;
+        EmptySelection if a shape, or all shapes that are cut out, touch no pixel that was seen.
         """
         region = read_regions(path)
         if _in_pixels(region):
@@ -70,7 +70,7 @@ class RegionReader:
             )
         if region.drawn_on and region.drawn_on not in self.frames and _in_pixels(region):
             log.warning(
-                "%s: says it was drawn on %s; if that has other sky pixels than ObsID %s, save it in fk5",
+                "%s: drawn on %s; if the sky pixels of that file are not those of ObsID %s, save it in fk5",
                 path,
                 region.drawn_on,
                 self.first,
@@ -91,17 +91,17 @@ def _in_pixels(region: RegionFile) -> bool:
 
 _ADVICE = (
     "no pixel that any observation saw is inside; if the coordinates are those of another image, save the "
-    "regions again in fk5 coordinates, else take the shapes out"
+    "regions again in fk5 coordinates, otherwise remove the shapes"
 )
 
 
 def _lines(region: RegionFile, shapes: Sequence[Shape]) -> str:
-    """File and lines of some shapes, with the kind and the place of the first."""
+    """File and lines of some shapes, with kind and position of the first."""
     numbers = sorted({shape.line for shape in shapes})
     listed = ", ".join(map(str, numbers[:10])) + (" ..." if len(numbers) > 10 else "")
     first, n = shapes[0], len(region.shapes)
     x, y = first.points[0]
     place = region.place(first).removesuffix(str(first.line))
-    # ICRS is a few milliarcsec from the fk5 that was drawn in
+    # fk5 coordinates have been converted to ICRS, which differs by a few milliarcsec.
     at = f"{x:.4f}, {y:.4f}" if first.system == "icrs" else f"{x:.6g}, {y:.6g}"
     return f"{place}{listed} ({len(shapes)} of {n} shapes, {first.kind} at {at} {first.system})"

@@ -1,9 +1,9 @@
-"""Which supplied ARF and RMF belong to which dataset.
+"""Assignment of supplied ARFs and RMFs to datasets.
 
-Where all chips in use are of one kind, an observation has the ARF and RMF that the configuration names. Where
-they are of both, each kind has files of its own, ``9003-FI.arf``; a pair named like that of the whole
-observation is taken for the kind of chips that it was made on. With several places each place has files of
-its own, ``9003-FI-p2.arf``.
+If all chips in use are of one kind, an observation has the ARF and RMF that the configuration names. If both
+kinds are in use, each kind has its own files, such as ``9003-FI.arf``; a pair with the name of the whole
+observation is used for the kind of chips on which it was made. With several places, each place has its own
+files, such as ``9003-FI-p2.arf``.
 """
 
 import logging
@@ -29,14 +29,14 @@ from pyxt_hpc.preprocess.inputs.arf_position import ccd_at, find_arf_position
 
 log = logging.getLogger(__name__)
 
-OTHERS_TAKE_IT = "its pixels take the nearest place that has one"
+OTHERS_TAKE_IT = "its pixels use the nearest place that has one"
 
 
 @dataclass(frozen=True)
 class SuppliedResponse:
-    """ARF and RMF of a dataset, and the region file that says where they were made, if it is there.
+    """ARF and RMF of a dataset, and the path of the region in which they were made, which need not exist.
 
-    ``by_ciao``: made in stage 3, in a region whose pixels are those of the observation's own sky.
+    ``by_ciao``: made in stage 3, in a region in the observation's own sky pixels.
     """
 
     dataset: Dataset
@@ -47,9 +47,9 @@ class SuppliedResponse:
 
 
 def find_datasets(config: ClusterConfig, layout: Layout) -> tuple[Dataset, ...]:
-    """The datasets of all observations, after stage 1, the places of a kind of chips side by side.
+    """Datasets of all observations, after stage 1; places on one kind of chips are adjacent.
 
-    Raises as `read_geometry`.
+    Raises the errors of `read_geometry`.
     """
     return tuple(
         place
@@ -64,11 +64,11 @@ def find_responses(
 ) -> tuple[tuple[SuppliedResponse, ...], dict[str, str]]:
     """Find the responses of all datasets by ``arf_files`` and ``rmf_files`` of the configuration.
 
-    Where a person has supplied none, what CIAO has made is taken.
+    If a person has supplied none, the responses made by CIAO are used.
 
-    Returns them in the order of the datasets; and for each dataset without a response of its own, by name,
-    what is missing: another dataset of its observation has one. Raises MissingInput, which names all that
-    is missing, if an observation has no response at all, or one file of a pair; ResponseMismatch if a header
+    Returns the responses in the order of the datasets; and, for each dataset without a response of its own,
+    by name, what is missing, if another dataset of the observation has one. Raises MissingInput with all
+    missing files if an observation has no response, or only one file of a pair; ResponseMismatch if a header
     says that a response was made on the other kind of chips.
     """
     found: list[SuppliedResponse] = []
@@ -104,15 +104,17 @@ def find_responses(
                 missing += [_wanted(dataset, what, path) for what, path in _absent(files).items()]
     if missing:
         without = {d.obsid for d in datasets if d.is_part} - {d.dataset.obsid for d in found}
-        enough = "responses for one kind of chips are enough, the other kind is left out" if without else ""
+        enough = (
+            "responses for one kind of chips are enough; the other kind is then left out" if without else ""
+        )
         if config.response_places > 1:
-            enough = "of response_places one is enough, which the pixels of the others then take"
+            enough = "a response at one of the response_places is enough; all pixels then use it"
         raise MissingInput.of_several(f"{len(missing)} missing", [*missing, *([enough] if enough else [])])
     return tuple(found), left_out
 
 
 def _pair(config: ClusterConfig, layout: Layout, obsid: str, name: str) -> dict[str, Path]:
-    """ARF and RMF of an observation that the configuration names for a dataset, or for the whole."""
+    """Paths of ARF and RMF that the configuration gives for a dataset or a whole observation."""
     return {
         what: layout.supplied_response(pattern, obsid, name)
         for what, pattern in (("ARF", config.arf_files), ("RMF", config.rmf_files))
@@ -134,14 +136,14 @@ def _shared(
     supplied: Mapping[str, dict[str, Path]],
     frames: Mapping[str, WCS],
 ) -> dict[str, dict[str, Path]]:
-    """The pair that is named for the whole observation, for the kind that it was made on."""
+    """The pair named for the whole observation, assigned to the kind of chips on which it was made."""
     open_to_it = [d for d in datasets if not _is_begun(supplied[d.name])]
     if not open_to_it or _absent(plain):
         return {}
     kind, why = _kind_of_pair(plain, layout, datasets[0].obsid, frames)
     for dataset in open_to_it:
         if dataset.kind == kind:
-            log.warning("%s: taken for %s: %s", plain["ARF"], dataset, why)
+            log.warning("%s: used for %s: %s", plain["ARF"], dataset, why)
             return {dataset.name: plain}
     log.warning(
         "%s: not used: it is of %s chips (%s), which have a response of their own",
@@ -153,7 +155,7 @@ def _shared(
 def _kind_of_pair(
     pair: Mapping[str, Path], layout: Layout, obsid: str, frames: Mapping[str, WCS]
 ) -> tuple[str, str]:
-    """The kind of chips that a pair was made on, and how that is known."""
+    """Kind of chips on which a pair was made, and the source of this information."""
     if named := _kinds_in_headers(pair):
         return named
     geometry = read_geometry(layout.geometry(obsid))
@@ -161,17 +163,17 @@ def _kind_of_pair(
     if place is not None:
         chips = set(place.chip[place.chip >= 0].tolist())
         if kind := kind_of_all(chips):
-            return kind, f"made on CCD {listed(sorted(chips))}, as {place.told_by} says"
+            return kind, f"made on CCD {listed(sorted(chips))} according to {place.told_by}"
     axis = optical_axis(read_header(layout.filtered_events(obsid), ours=True))
     chip = nearest_chip(geometry, axis)
     return kind_of(chip), (
         f"the aimpoint is on CCD {chip}, and neither the headers nor a response region older than the ARF "
-        "tell on which chips it was made"
+        "say on which chips it was made"
     )
 
 
 def _kinds_in_headers(pair: Mapping[str, Path]) -> tuple[str, str] | None:
-    """The kind that headers of ARF and RMF name; an error if each names another."""
+    """Kind of chips in the headers of ARF and RMF. Raises ResponseMismatch if they name different kinds."""
     named = {}
     for what, path in pair.items():
         chips = chips_named(response_headers(path))
@@ -195,7 +197,7 @@ def _check_kind(dataset: Dataset, pair: Mapping[str, Path]) -> None:
 
 
 def nearest_chip(geometry: FieldGeometry, position: tuple[float, float]) -> int:
-    """The CCD on which a position RA, Dec [deg] is, or else whose middle is nearest."""
+    """CCD at a position RA, Dec [deg], else the CCD with the nearest centre."""
     (chip,) = ccd_at(geometry, *(np.array([degrees]) for degrees in position))
     if chip >= 0:
         return int(chip)
@@ -207,5 +209,5 @@ def _wanted(dataset: Dataset, what: str, path: Path) -> str:
     tool = "mkwarf" if what == "ARF" else "mkacisrmf"
     return (
         f"{path} (the {what} of {dataset if dataset.is_part else f'ObsID {dataset.obsid}'}: CIAO's "
-        f"specextract or {tool} makes it; {what.lower()}_files in the configuration says where it is)"
+        f"specextract or {tool} makes it; {what.lower()}_files in the configuration is its path)"
     )

@@ -1,4 +1,4 @@
-"""The files that preprocessing starts from: found by pattern, all that is missing named at once."""
+"""Input files of preprocessing: they are found by patterns, and all missing files are named at once."""
 
 import logging
 from collections.abc import Iterable
@@ -12,7 +12,8 @@ from pyxt_hpc.steps import changed_since
 
 log = logging.getLogger(__name__)
 
-# the first folder with a match wins, and in it what chandra_repro made, *_repro_*: newer than the archive's
+# The first folder with a match is used, and in it products of chandra_repro (*_repro_*), which are newer than
+# those of the archive.
 _EVENTS = ("repro/*_repro_evt2.fits*", "primary/*_evt2.fits*", "*_evt2.fits*")
 _LEVEL_1 = ("repro/*evt1.fits*", "primary/*evt1.fits*", "secondary/*evt1.fits*", "*evt1.fits*")
 _FOV = ("repro/*fov1.fits*", "primary/*fov1.fits*", "*fov1.fits*")
@@ -23,7 +24,7 @@ _PROPOSES = "draw it in DS9, saved in fk5, or let `pyxt-hpc propose-regions` pro
 
 @dataclass(frozen=True)
 class ObservationFiles:
-    """The files of one observation; those that may be absent are None, or an empty tuple."""
+    """The files of one observation; missing optional files are None or an empty tuple."""
 
     obsid: str
     events: Path
@@ -35,8 +36,8 @@ class ObservationFiles:
 def find_observations(layout: Layout, obsids: Iterable[str]) -> tuple[ObservationFiles, ...]:
     """Find the files of every observation.
 
-    Raises MissingInput, which names every file that is missing with who provides it; ConfigError if a pattern
-    matches several different files.
+    Raises MissingInput with every missing file and its provider; ConfigError if a pattern matches several
+    different files.
     """
     missing: list[str] = []
     found = []
@@ -53,7 +54,7 @@ def find_observations(layout: Layout, obsids: Iterable[str]) -> tuple[Observatio
         if not check_regular(background) and not check_regular(layout.background_reg):
             missing.append(
                 f"{supplied} (blank-sky events, from CIAO's blanksky script or CALDB; or draw "
-                f"{layout.background_reg} on a part of the sky without cluster)"
+                f"{layout.background_reg} on a part of the field without the cluster)"
             )
         if events is not None:
             found.append(
@@ -70,12 +71,12 @@ def find_observations(layout: Layout, obsids: Iterable[str]) -> tuple[Observatio
 
 
 def need(provider: str, *paths: Path) -> None:
-    """Check that files are there; MissingInput names all that are not, with who provides them."""
+    """Check that files exist. Raises MissingInput with all missing files and their provider."""
     _stop_if_missing([f"{path} ({provider})" for path in paths if not check_regular(path)])
 
 
 def need_regions(*paths: Path) -> None:
-    """As `need`, for region files that a person draws or `propose-regions` proposes."""
+    """Check, as `need`, region files that a person draws or `propose-regions` proposes."""
     need(_PROPOSES, *paths)
 
 
@@ -104,15 +105,15 @@ def _only(folder: Path, patterns: tuple[str, ...]) -> Path | None:
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise ConfigError(
-            f"{found[0].parent}: several files match {patterns[1][8:]}: {names}; keep one: of versions the "
-            "newest, of interleaved exposures (e1, e2) the one with the larger EXPOSURE"
+            f"{found[0].parent}: several files match {patterns[1][8:]}: {names}; keep one: the newest of "
+            "several versions, or that with the largest EXPOSURE of interleaved exposures (e1, e2)"
         )
     return found[0] if found else None
 
 
 def _without_events(folder: Path) -> str:
     level_1 = _matches(folder, _LEVEL_1)
-    return f"{level_1[0].name} is of level 1: chandra_repro makes level 2 of it" if level_1 else _ARCHIVE
+    return f"{level_1[0].name} is of level 1: make level 2 with chandra_repro" if level_1 else _ARCHIVE
 
 
 def _matches(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
@@ -124,10 +125,10 @@ def _matches(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
 
 
 def _without_copies(paths: Iterable[Path]) -> list[Path]:
-    """Sorted, hidden files out; of ``a.fits`` and ``a.fits.gz`` only the first."""
+    """Sorted FITS files without hidden ones; of ``a.fits`` and ``a.fits.gz`` only the first."""
     found = sorted(path for path in paths if path.name.endswith((".fits", ".fits.gz")))
     found = [path for path in found if not path.name.startswith(".") and check_regular(path)]
     copies = [path for path in found if path.suffix == ".gz" and path.with_suffix("") in found]
     for path in copies:
-        log.warning("%s: not used, %s is beside it", path, path.with_suffix("").name)
+        log.warning("%s: not used, because %s is beside it", path, path.with_suffix("").name)
     return [path for path in found if path not in copies]

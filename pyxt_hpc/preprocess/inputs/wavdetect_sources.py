@@ -1,4 +1,4 @@
-"""What wavdetect found, as the circles that are proposed for ``sources.reg``."""
+"""Sources of wavdetect, as circles that are proposed for ``sources.reg``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,18 +14,18 @@ _AGAIN = "make it again: pyxt-hpc propose-regions --force"
 
 
 def read_sources(path: Path) -> tuple[SkyCircle, ...]:
-    """Circles about the ellipses of wavdetect's list. Raises MissingInput, DamagedFile."""
+    """Circles around the ellipses of wavdetect's list. Raises MissingInput, DamagedFile."""
     with open_fits(path, "source list", _AGAIN) as hdus:
         table = next((hdu for hdu in hdus[1:] if hdu.data is not None and hdu.data.dtype.names), None)
         if table is None:
-            return ()  # it found none
+            return ()  # wavdetect found no source
         names = {name.upper(): name for name in table.data.dtype.names}
         wanted = ("RA", "DEC", "R", "NET_COUNTS", "SRC_SIGNIFICANCE")
         if absent := [name for name in wanted if name not in names]:
             raise DamagedFile(f"{path}: no column {', '.join(absent)}: not a list of wavdetect; {_AGAIN}")
         ra, dec, axes, counts, significance = (np.asarray(table.data[names[name]], float) for name in wanted)
     if axes.ndim != 2:
-        raise DamagedFile(f"{path}: column R has not two semi-axes a row; {_AGAIN}")
+        raise DamagedFile(f"{path}: column R has not two semi-axes in each row; {_AGAIN}")
     radius = SKY_PIXEL_ARCSEC * axes.max(axis=1, initial=0.0)
     return tuple(
         SkyCircle(float(a), float(d), float(r), f"{n:.0f} counts, {s:.1f} sigma, wavdetect")
@@ -34,9 +34,9 @@ def read_sources(path: Path) -> tuple[SkyCircle, ...]:
 
 
 def outside_core(sources: Sequence[SkyCircle], core: SkyEllipse) -> tuple[SkyCircle, ...]:
-    """The sources without the cluster's own core, which wavdetect takes for some.
+    """Sources without those that are the core of the cluster, which wavdetect also detects.
 
-    A source is taken for the core if its middle is in the ellipse, or that of the ellipse in the source.
+    A source is the core if its centre is in the ellipse, or the centre of the ellipse is in the source.
     """
     plane = tangent_plane(core.ra, core.dec)
     turn = np.radians(core.angle)

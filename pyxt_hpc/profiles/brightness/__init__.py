@@ -1,1 +1,1 @@
-"""The brightness of a cluster in rings: models fitted to its counts, and edges."""
+"""The brightness of a cluster in rings, models fitted to its counts, and edges."""

@@ -23,15 +23,15 @@ class BetaProfile:
     Parameters
     ----------
     peaks, cores
-        S_i [count s^-1 arcmin^-2] and r_i [arcsec], one or two.
+        S_i [count s^-1 arcmin^-2] and r_i [arcsec] of one or two components.
     beta
-        Of both.
+        Common beta of all components.
     constant
-        What the background leaves everywhere [count s^-1 arcmin^-2]; may be negative.
+        Residual background [count s^-1 arcmin^-2]; may be negative.
     errors
-        One standard deviation of each parameter, by name.
+        Standard deviation of each parameter, by name.
     statistic, n_bins
-        C, and the number of rings that it is of.
+        C, and the number of rings.
     """
 
     peaks: tuple[float, ...]
@@ -44,13 +44,13 @@ class BetaProfile:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """By name; S0 and rc of the first component, S0_2 and rc_2 of the second."""
+        """Parameters by name; S0 and rc of the first component, S0_2 and rc_2 of the second."""
         values = [self.peaks[0], self.cores[0], self.beta, self.constant, *self.peaks[1:], *self.cores[1:]]
         return dict(zip(_NAMES[len(self.peaks)], values, strict=True))
 
     @property
     def bic(self) -> float:
-        """Bayesian information criterion: that with the lower one is preferred."""
+        """Bayesian information criterion; the model with the lower value is preferred."""
         return self.statistic + len(self.parameters) * float(np.log(self.n_bins))
 
     def component(self, i: int, radius: ArrayLike) -> FloatArray:
@@ -64,12 +64,12 @@ class BetaProfile:
 
 
 def fit_beta_models(rings: Rings) -> tuple[BetaProfile, BetaProfile]:
-    """Fit one and two components to the counts of rings by their C-statistic.
+    """Fit one and two components to the counts of rings by the C-statistic.
 
     Parameters
     ----------
     rings
-        Thin ones: the model is taken at their radius.
+        Thin rings; the model is evaluated at their radius.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def fit_beta_models(rings: Rings) -> tuple[BetaProfile, BetaProfile]:
             "beta model; choose a wider sector or another centre"
         )
     outermost = float(radius[-1])
-    # with the constant at its lowest some counts are expected in every ring
+    # Lower limit of the constant, such that the expected counts of every ring stay positive.
     floor = -0.95 * float(np.min(background / exposure)) if background.all() else 0.0
     core = slice(0, int(np.argmax(np.cumsum(counts - background) > 0.02 * net)) + 1)
     peak = float((counts - background)[core].sum() / exposure[core].sum())
@@ -109,7 +109,7 @@ def fit_beta_models(rings: Rings) -> tuple[BetaProfile, BetaProfile]:
     if single.values[2] < _BETA[0] + 1e-3 and single.values[1] > high_core - 1e-3:
         raise EmptySelection("the brightness does not fall outwards: choose another centre or sector")
     at = single.values
-    # the second is the smaller one: the cool core
+    # The second component is the smaller one, the cool core.
     starts = [
         [at[0] - np.log(2.0 * part), at[1] + 0.3, min(at[2] + 0.03, 1.0), at[3], at[0] + boost, at[1] - gap]
         for boost, gap, part in ((1.0, 1.5, 1.0), (0.0, 0.7, 1.0), (2.0, 2.5, 0.5))
@@ -125,7 +125,7 @@ def _profile(fit: RingFit, n_bins: int) -> BetaProfile:
     values = np.where(is_log, np.exp(np.where(is_log, fit.values, 0.0)), fit.values)
     errors = np.sqrt(np.diag(fit.covariance)) * np.where(is_log, values, 1.0)
     order = np.arange(len(names))
-    if two and values[5] > values[1]:  # the second is the smaller one
+    if two and values[5] > values[1]:  # the second component shall be the smaller one
         order = np.array([4, 5, 2, 3, 0, 1])
     sorted_values = values[order].tolist()
     return BetaProfile(
@@ -140,5 +140,5 @@ def _profile(fit: RingFit, n_bins: int) -> BetaProfile:
 
 
 def preferred(single: BetaProfile, double: BetaProfile) -> BetaProfile:
-    """That of the two whose improvement is worth its parameters."""
+    """Model with the lower Bayesian information criterion."""
     return double if double.bic < single.bic else single

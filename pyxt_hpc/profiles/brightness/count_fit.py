@@ -1,4 +1,4 @@
-"""Models of counts in rings fitted by the C-statistic, with scipy."""
+"""Fits of models to counts in rings by the C-statistic, with scipy."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ _TINY = 1e-10
 
 @dataclass(frozen=True, eq=False)
 class RingFit:
-    """The best parameters of a model.
+    """Best fit of a model.
 
     Parameters
     ----------
     values
-        (n,) parameters.
+        (n,) best parameters.
     covariance
-        (n, n), from the expected curvature of the statistic.
+        (n, n) covariance from the expected curvature of the statistic.
     statistic
-        C (Cash 1979) less that of the saturated model.
+        C (Cash 1979) minus that of the saturated model.
     """
 
     values: FloatArray
@@ -33,7 +33,7 @@ class RingFit:
 
 
 def deviance(counts: FloatArray, expected: FloatArray) -> FloatArray:
-    """Signed square roots of what every bin adds to C."""
+    """Signed square root of each bin's contribution to C."""
     model = np.maximum(expected, _TINY)
     share = np.maximum(2.0 * (model - counts + xlogy(counts, np.maximum(counts, 1.0) / model)), 0.0)
     return np.sign(model - counts) * np.sqrt(share)
@@ -46,22 +46,22 @@ def fit_counts(
     bounds: tuple[Sequence[float], Sequence[float]],
     priors: Callable[[FloatArray], FloatArray] | None = None,
 ) -> RingFit:
-    """Minimise C from several starts, and keep the best.
+    """Minimise C from several starting points, and return the best fit.
 
-    C is a sum of squares, those of `deviance`, so that a least-squares solver minimises it exactly.
+    C is the sum of the squares of `deviance`, so that a least-squares solver minimises it exactly.
 
     Parameters
     ----------
     counts : (n_bin,)
-        Found.
+        Observed counts.
     expected
-        (n_bin,) counts, background included, of parameters (n,).
+        Function of parameters (n,) that returns expected counts (n_bin,), including background.
     starts
         One or more sets of parameters.
     bounds
         Lowest and highest values.
     priors
-        Deviations in sigma, of parameters (n,), that are added to the squares.
+        Function of parameters (n,) that returns deviations in sigma, whose squares are added.
     """
     low, high = (np.asarray(side, float) for side in bounds)
 

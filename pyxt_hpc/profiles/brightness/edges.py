@@ -1,4 +1,4 @@
-"""Edges in a brightness profile: a density that jumps between two power laws, projected."""
+"""Edges in a brightness profile, as a projected density with a jump between two power laws."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 
 _NODES, _WEIGHTS = leggauss(40)
 _FAR = 14.0
-"""Where integrals end, in u of z = R sinh u."""
+"""Upper limit of integrals in u, where z = R sinh u."""
 
 _SLOPE = -0.4, 4.0
 _OUTER_SLOPE = 0.6, 6.0
@@ -34,18 +34,18 @@ class Edge:
     r_min, r_max
         Range of the fit [arcsec].
     radius, radius_lo, radius_hi
-        Of the edge with its 68% interval [arcsec].
+        Radius of the edge with its 68% interval [arcsec].
     jump, jump_lo, jump_hi
-        n_e inside over n_e outside with its 68% interval, by the profile of the likelihood; NaN where open.
+        n_e inside over n_e outside with its 68% interval from the profile likelihood; NaN at an open end.
     inner_slope, outer_slope
-        n_e falls as r to the minus these.
+        Exponents of r^-slope for n_e on both sides.
     norm, constant
-        Brightness outside the edge that the density there would give over a depth of the edge's radius, and
-        what the background leaves [count s^-1 arcmin^-2].
+        Brightness of the density just outside the edge over a depth of the edge's radius, and residual
+        background [count s^-1 arcmin^-2].
     statistic, n_bins
         C, and the number of rings.
     improvement
-        By how much C is lower than without a jump, with the same two slopes.
+        C of the best model without a jump, minus C; both models have two slopes.
     """
 
     r_min: float
@@ -65,7 +65,7 @@ class Edge:
     improvement: float
 
     def brightness(self, radius: ArrayLike) -> FloatArray:
-        """At radii [arcsec], without the constant."""
+        """Brightness at radii [arcsec], without the constant."""
         shape = broken_power_law(radius, self.radius, self.jump, self.inner_slope, self.outer_slope)
         return np.asarray(self.norm * shape)
 
@@ -73,7 +73,7 @@ class Edge:
 def broken_power_law(
     radius: ArrayLike, edge: float, jump: float, inner_slope: float, outer_slope: float
 ) -> FloatArray:
-    """Brightness of a density that jumps, where projected along the line of sight.
+    """Brightness of a density with a jump, projected along the line of sight.
 
     n = jump (r/edge)^-inner_slope within the edge, (r/edge)^-outer_slope outside (Markevitch & Vikhlinin
     2007, Phys. Rep. 443, 1).
@@ -81,23 +81,23 @@ def broken_power_law(
     Parameters
     ----------
     radius
-        Projected [any unit].
+        Projected radius [any unit].
     edge
-        In the same unit.
+        Radius of the edge, in the same unit.
     jump
-        Factor at the edge.
+        n inside over n outside at the edge.
     inner_slope, outer_slope
-        The latter above 0.5, so that the sum over the line of sight is finite.
+        Slopes; the outer one must be above 0.5, so that the integral along the line of sight is finite.
 
     Returns
     -------
     numpy.ndarray
-        int n^2 dl over the edge's radius.
+        Integral of n^2 along the line of sight, over the edge's radius.
     """
     R = np.atleast_1d(np.asarray(radius, float))
     u_edge = np.arccosh(np.maximum(edge / R, 1.0))
     inner = _column(R / edge, np.zeros(len(R)), u_edge, 2.0 * inner_slope)
-    # it falls as exp(-(2 slope - 1) u)
+    # The integrand falls as exp(-(2 slope - 1) u).
     end = u_edge + np.minimum(_FAR / (2.0 * outer_slope - 1.0) + 3.0, 60.0)
     outer = _column(R / edge, u_edge, end, 2.0 * outer_slope)
     return jump**2 * inner + outer
@@ -107,23 +107,23 @@ def _column(R: FloatArray, low: FloatArray, high: FloatArray, power: float) -> F
     """2 int (R^2 + z^2)^(-power/2) dz with z = R sinh u, for u from `low` to `high`."""
     half = 0.5 * (high - low)[:, None]
     u = half * _NODES + 0.5 * (high + low)[:, None]
-    # cosh in logarithms: far out it overflows
+    # The logarithm of cosh, which itself would overflow at large u.
     log_cosh = u + np.log1p(np.exp(-2.0 * u)) - np.log(2.0)
     integral = np.sum(half * _WEIGHTS * np.exp((1.0 - power) * log_cosh), axis=1)
     return 2.0 * R ** (1.0 - power) * integral
 
 
 def fit_edge(rings: Rings, r_min: float, r_max: float) -> Edge:
-    """Find the edge in a range of a profile.
+    """Fit the edge in a range of a profile.
 
-    The radius of the edge is looked for over the inner nine tenths of the range; the interval of the jump is
-    where C is no more than 1 above its lowest, all other parameters at their best. The blur of the point
-    spread is not modelled: where it is not small beside the edge's radius the jump comes out too small.
+    The radius of the edge is searched within the central 90% of the range (in ln r). The interval of the jump
+    is where C is at most 1 above its minimum, minimised over all other parameters. The PSF is not modelled:
+    if it is not small compared with the radius of the edge, the fitted jump is too small.
 
     Parameters
     ----------
     rings
-        Thin ones.
+        Thin rings.
     r_min, r_max
         Range [arcsec].
 
@@ -132,7 +132,7 @@ def fit_edge(rings: Rings, r_min: float, r_max: float) -> Edge:
     ConfigError
         If the range is reversed or begins at 0.
     EmptySelection
-        If there is too little in it.
+        If it has too few rings or counts.
     """
     if not 0 < r_min < r_max:
         raise ConfigError(f"edge between {r_min:g} and {r_max:g} arcsec: expected 0 < first < second")
@@ -149,7 +149,7 @@ def fit_edge(rings: Rings, r_min: float, r_max: float) -> Edge:
     span = np.log(r_max / r_min)
     places = [float(np.log(r_min)) + float(span) * part for part in (0.05, 0.95)]
     floor = -0.95 * float(np.min(background / exposure)) if background.all() else 0.0
-    # a constant that only this range determines would take the place of the outer slope
+    # Bounded, because a free constant would be degenerate with the outer slope in this range.
     level = net / float(exposure.sum())
 
     def model(p: FloatArray, log_jump: float) -> FloatArray:
@@ -201,7 +201,7 @@ def fit_edge(rings: Rings, r_min: float, r_max: float) -> Edge:
 
 
 def _crossing(above: Callable[[float], float], best: float, step: float) -> float:
-    """Where C crosses its lowest + 1 on one side; NaN if it does not."""
+    """ln of the jump where C is 1 above its minimum, on one side; NaN if it stays below."""
     near, far = best, best + step
     for _ in range(8):
         if abs(far) > np.log(_MAX_JUMP):

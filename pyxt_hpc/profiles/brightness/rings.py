@@ -1,4 +1,4 @@
-"""The surface brightness in a soft band, in rings about a centre."""
+"""The surface brightness in a soft band, in rings around a centre."""
 
 from dataclasses import dataclass
 
@@ -13,26 +13,26 @@ from pyxt_hpc.profiles.centre import Frame
 FloatArray = NDArray[np.float64]
 
 _TYPICAL_KT = 5.0
-"""Temperature whose photons decide how datasets add up, and where the vignetting is taken [keV]."""
+"""Temperature [keV] of the spectrum that weights datasets and determines the energy of the vignetting."""
 
 _PIXEL_SQUARE = 1.0 / 6.0
-"""Mean square distance of a pixel's points from its middle."""
+"""Mean square distance of a pixel's points from its centre [pixel^2]."""
 
 _MIN_COMPLETE = 0.15
-"""A profile ends where no ring further out has this share of its sector live."""
+"""Smallest live fraction of the outermost ring of a profile."""
 
 
 @dataclass(frozen=True, eq=False)
 class BandImages:
-    """A cluster in a band.
+    """Images of a cluster in a band.
 
     Parameters
     ----------
     counts, background, variance
-        (ny, nx) counts, expected background, and the variance of the latter.
+        (ny, nx) counts, expected background counts, and their variance.
     exposure
-        (ny, nx) [s], vignetted; a second of every dataset counts as much as it is as sensitive as the most
-        sensitive one. 0 where dead.
+        (ny, nx) vignetted exposure [s], in which datasets are weighted by their sensitivity relative to the
+        most sensitive one; 0 on dead pixels.
     """
 
     counts: NDArray
@@ -42,23 +42,23 @@ class BandImages:
 
     @classmethod
     def of(cls, bundle: Bundle) -> "BandImages":
-        """All of a bundle's band."""
+        """Images of the whole band of a bundle."""
         return cls(bundle.counts, bundle.background, bundle.background_variance, bundle.exposure)
 
 
 @dataclass(frozen=True, eq=False)
 class SoftBand:
-    """Images of a band, and how bright gas is in it.
+    """Images of a band, and count rates of gas in it.
 
     Parameters
     ----------
     energy_keV
-        Edges of the band, within the bundle's.
+        Edges of the band, within those of the bundle.
     images
-        In this band.
+        Images in this band.
     kT, hhe, metals
-        (n_kT,) temperatures [keV], and rates of the most sensitive dataset at norm 1: of H and He, and of
-        metals at abundance 1 [count s^-1].
+        (n_kT,) temperatures [keV], and rates [count s^-1] of the most sensitive dataset at norm 1: from H and
+        He, and from metals at abundance 1.
     """
 
     energy_keV: tuple[float, float]
@@ -68,26 +68,26 @@ class SoftBand:
     metals: FloatArray
 
     def rate(self, kT: ArrayLike, abundance: ArrayLike) -> FloatArray:
-        """Rate [count s^-1] of gas at norm 1, of temperatures [keV] and abundances [solar]."""
+        """Rate [count s^-1] of gas with norm 1 at temperatures [keV] and abundances [solar]."""
         at = np.asarray(kT, float)
         light, heavy = (np.interp(at, self.kT, rates) for rates in (self.hhe, self.metals))
         return np.asarray(light + np.asarray(abundance) * heavy, float)
 
 
 def soft_band(bundle: Bundle, energy_min_keV: float, energy_max_keV: float) -> SoftBand:
-    """Cut a band out of a bundle.
+    """Extract a band from a bundle.
 
     Parameters
     ----------
     bundle
         The cluster.
     energy_min_keV, energy_max_keV
-        Edges; what the bundle does not have of it is left out.
+        Edges; the band is limited to that of the bundle.
 
     Raises
     ------
     ConfigError
-        If the band has no width, or the bundle has nothing of it.
+        If the band is empty, or does not overlap that of the bundle.
     """
     if not energy_min_keV < energy_max_keV:
         raise ConfigError(f"band {energy_min_keV:g}-{energy_max_keV:g} keV: expected the lower energy first")
@@ -125,32 +125,32 @@ def soft_band(bundle: Bundle, energy_min_keV: float, energy_max_keV: float) -> S
 
 
 def _at(kT: float, nodes: FloatArray, rates: FloatArray) -> FloatArray:
-    """Rates at the node next to a temperature."""
+    """Rates at the node nearest to a temperature."""
     return np.asarray(rates[int(np.abs(nodes - kT).argmin())])
 
 
 def _image(indptr: NDArray, chosen: NDArray[np.bool_], shape: tuple[int, int]) -> FloatArray:
-    """Chosen events of every pixel."""
+    """Number of chosen events in every pixel."""
     total = np.concatenate([[0], np.cumsum(chosen)])
     return np.diff(total[indptr]).reshape(shape).astype(float)
 
 
 @dataclass(frozen=True, eq=False)
 class Rings:
-    """Sums over rings about a centre; all (n,) but the edges.
+    """Sums over rings around a centre; all are (n,) except the edges.
 
     Parameters
     ----------
     edges
-        (n + 1,) of circles with the area of the pixels within [arcsec].
+        (n + 1,) radii of circles with the area of all pixels within [arcsec].
     radius
-        Root of the mean square of the live pixels' distances, to all their points [arcsec].
+        Root mean square distance of the points of live pixels from the centre [arcsec].
     counts, background, variance
-        As `SoftBand` has them.
+        Sums of the images of `BandImages`.
     exposure
-        Exposure x solid angle [s arcmin^2]; 0 where nothing is live.
+        Exposure x solid angle [s arcmin^2]; 0 if no pixel is live.
     complete
-        Share of the ring, or of its part in the sector, that is live.
+        Fraction of the ring, or of its part in the sector, that is live.
     """
 
     edges: FloatArray
@@ -163,18 +163,18 @@ class Rings:
 
     @property
     def brightness(self) -> FloatArray:
-        """[count s^-1 arcmin^-2], NaN where nothing is live."""
+        """Brightness [count s^-1 arcmin^-2], NaN if no pixel is live."""
         return (self.counts - self.background) / np.where(self.exposure > 0, self.exposure, np.nan)
 
     @property
     def error(self) -> FloatArray:
-        """Of the brightness: Poisson errors of counts and background."""
-        # of no count at all the error is not 0: Gehrels 1986, one more count
+        """Error of the brightness, from Poisson errors of counts and background."""
+        # Zero counts get the variance of one count, so that their error is not 0.
         variance = np.maximum(self.counts, 1.0) + self.variance
         return np.sqrt(variance) / np.where(self.exposure > 0, self.exposure, np.nan)
 
     def grouped(self, first: NDArray[np.int64]) -> "Rings":
-        """Rings put together, each beginning with the ring at one of these positions."""
+        """Join rings; each new ring begins with one of the rings in `first`."""
         width = self.exposure + 1e-300
         counts, background, variance, exposure = (
             np.add.reduceat(a, first) for a in (self.counts, self.background, self.variance, self.exposure)
@@ -186,9 +186,9 @@ class Rings:
         return Rings(edges, np.sqrt(square), counts, background, variance, exposure, complete)
 
     def to_signal_to_noise(self, target: float, widening: float = 1.1) -> "Rings":
-        """Rings put together until they have this S/N, or are this factor wide, whichever is later.
+        """Join rings until each has the S/N `target` and a ratio of outer to inner radius of `widening`.
 
-        What is left over at the end is part of the last.
+        Remaining rings at the end are part of the last one.
         """
         first, begin = [0], 0
         for i in range(1, len(self.counts)):
@@ -203,12 +203,12 @@ class Rings:
 
 
 def rings_of(images: BandImages, frame: Frame, pixel_arcsec: float) -> Rings:
-    """Rings of the width of a pixel.
+    """Rings with the width of a pixel.
 
     Parameters
     ----------
     images
-        Of the cluster.
+        Images of the cluster.
     frame
         Centre, ellipses and sector.
     pixel_arcsec
@@ -217,7 +217,7 @@ def rings_of(images: BandImages, frame: Frame, pixel_arcsec: float) -> Rings:
     Raises
     ------
     EmptySelection
-        If nothing of the sector is live, or it has no counts.
+        If no pixel of the sector is live, or none has counts.
     """
     shape = images.counts.shape
     radius, inside = frame.radius(shape), frame.inside(shape)

@@ -1,1 +1,1 @@
-"""Gas in three dimensions: projected and deprojected, its density, pressure, entropy and cooling."""
+"""Gas in three dimensions: projection, deprojection, density, pressure, entropy and cooling time."""

@@ -1,4 +1,4 @@
-"""The density of the gas from its brightness: a model in three dimensions, projected and fitted to counts."""
+"""The gas density from the brightness: a model in three dimensions, projected and fitted to counts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,11 @@ FloatArray = NDArray[np.float64]
 Rate = Callable[[FloatArray], FloatArray]
 
 _THIN = 140
-"""Shells in which the model is projected."""
+"""Number of shells in which the model is projected."""
 
-# name: (lowest, highest, expected, width) of the parameters; lengths as ln over the outermost radius, n0 as
-# ln over the density that a beta model gives. What the brightness does not tell stays near the expected.
+# name: (lowest, highest, mean of the prior, width of the prior). Lengths are ln of the ratio to the outermost
+# radius, densities ln of the ratio to that of a beta model. Parameters that the counts do not determine stay
+# near the mean.
 _PARAMETERS = {
     "n0": (-8.0, 8.0, 0.0, 3.0),
     "rc": (-6.0, 0.7, -1.5, 1.5),
@@ -35,17 +36,16 @@ _PARAMETERS = {
 
 @dataclass(frozen=True, eq=False)
 class BrightnessDensity:
-    """Density by brightness.
+    """Density model fitted to the brightness.
 
     Parameters
     ----------
     best
-        The model (Vikhlinin et al. 2006), radii in kpc.
+        Best model (Vikhlinin et al. 2006), radii in kpc.
     draws
-        (n_draw, 1) in every parameter: models as probable as the brightness has them, called with radii (n,)
-        they give (n_draw, n).
+        Models fitted to drawn counts; every parameter is (n_draw, 1), so that radii (n,) give (n_draw, n).
     constant
-        What the background leaves [count s^-1 arcmin^-2].
+        Residual background [count s^-1 arcmin^-2].
     statistic, n_bins
         C, and the number of rings.
     """
@@ -65,24 +65,24 @@ def fit_density(
     drawn_rates: Sequence[Rate],
     rng: np.random.Generator,
 ) -> BrightnessDensity:
-    """Fit equation 3 of Vikhlinin et al. 2006 (ApJ 640, 691) to the counts of rings by their C-statistic.
+    """Fit equation 3 of Vikhlinin et al. 2006 (ApJ 640, 691) to the counts of rings by the C-statistic.
 
-    Wide Gaussian priors keep what the counts do not determine near what clusters have.
+    Wide Gaussian priors keep parameters that the counts do not determine near those of typical clusters.
 
     Parameters
     ----------
     rings
-        Thin ones.
+        Thin rings.
     start
         The best beta model, for first guesses.
     kpc_per_arcsec
         Scale.
     rate_per_measure
-        Rate [count s^-1] of gas with n_e^2 = 1 cm^-6 in 1 kpc^3, at radii [kpc].
+        Rate [count s^-1] of gas with n_e^2 = 1 cm^-6 in 1 kpc^3, as a function of radius [kpc].
     drawn_rates
-        The same by temperatures as probable as these, one for each model that tells the errors.
+        Such rates for drawn temperatures, one for each draw of the density.
     rng
-        Of the counts of these models.
+        Random numbers of the draws.
     """
     live = rings.exposure > 0
     counts, background, exposure = rings.counts[live], rings.background[live], rings.exposure[live]
@@ -129,7 +129,7 @@ def fit_density(
     fit = best_for(counts, rate, usual, begins)
     mean = expected(fit.values, rate)
     draws = [
-        # what the priors expect is drawn, too: so their width is part of the errors
+        # The means of the priors are drawn, too, so that the errors include the widths of the priors.
         best_for(
             rng.poisson(mean).astype(float), drawn(middle), rng.normal(usual, width), [fit.values]
         ).values
@@ -158,7 +158,7 @@ def _gas(p: NDArray, scale: float, outermost: float) -> GasDensity:
 
 
 def _central_density(start: BetaProfile, kpc_per_arcsec: float, rate_per_measure: Rate) -> float:
-    """n_e in the centre that gives the innermost component's peak over a depth of pi/2 cores."""
+    """Central n_e that gives the peak of the innermost component over a depth of pi/2 core radii."""
     core = start.cores[-1] * kpc_per_arcsec
     per_kpc = rate_per_measure(np.array([core]))[0] * (60.0 * kpc_per_arcsec) ** 2
     return float(np.sqrt(start.peaks[-1] / (per_kpc * 0.5 * np.pi * core)))
@@ -166,6 +166,6 @@ def _central_density(start: BetaProfile, kpc_per_arcsec: float, rate_per_measure
 
 def norm_per_measure(hydrogen_per_electron: ArrayLike, distance_kpc: float, redshift: float) -> FloatArray:
     """XSPEC's norm of gas with n_e^2 = 1 cm^-6 in 1 kpc^3: 1e-14/(4 pi (D_A (1 + z))^2) n_e n_H V."""
-    # kpc^3 over kpc^2 is one kpc
+    # kpc^3/kpc^2 is kpc, which is converted to cm.
     area = 4.0 * np.pi * (distance_kpc * (1.0 + redshift)) ** 2
     return np.asarray(hydrogen_per_electron, float) * 1e-14 * CM_PER_KPC / area

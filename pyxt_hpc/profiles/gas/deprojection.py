@@ -1,4 +1,4 @@
-"""Shells of gas fitted jointly to the spectra of all annuli through the projection matrix."""
+"""Joint fit of shells of gas to the spectra of all annuli, through the projection matrix."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +13,11 @@ from pyxt_hpc.spectra.goodness import statistic_per_bin
 FloatArray = NDArray[np.float64]
 
 _FAINTEST = 1e-6
-"""Norms are no lower than this, over the largest: no emission."""
+"""Lower limit of norms, over the largest norm; a norm at the limit means no emission."""
 
 _MAX_ITERATIONS = 200
 _TOLERANCE = 1e-4
-"""Of the statistic, whose 68% intervals are at 1."""
+"""Smallest decrease of the statistic before the search ends; a 68% interval corresponds to 1."""
 
 _MAX_STEP = 1.0
 _TINY = 1e-100
@@ -32,9 +32,9 @@ class Shells:
     norm
         XSPEC's apec norm of the whole shell.
     kT
-        [keV].
+        Temperature [keV].
     abundance
-        [solar].
+        Abundance [solar].
     """
 
     norm: FloatArray
@@ -49,15 +49,15 @@ class Deprojection:
     Parameters
     ----------
     best
-        Most probable shells.
+        Shells of the best fit.
     draws
         Shells fitted to spectra drawn from the best model.
     no_emission
-        (n,) whether a shell needs none: its other numbers mean nothing.
+        (n,) whether a shell has no emission; its temperature and abundance are then undefined.
     no_emission_drawn
-        (n_draw, n) the same in every draw.
+        (n_draw, n) the same for every draw.
     statistic, n_bins, n_free
-        Of the best fit.
+        Statistic, number of bins and of free parameters of the best fit.
     """
 
     best: Shells
@@ -71,16 +71,16 @@ class Deprojection:
 
 @dataclass(frozen=True, eq=False)
 class ShellFit:
-    """What the fit of shells needs.
+    """Statistic of shells of gas and its minimisation.
 
     Parameters
     ----------
     spectra
-        Of n annuli.
+        Spectra of n annuli.
     projection
-        (n, n) share of each shell's emission in each annulus.
+        (n, n) fraction of each shell's emission in each annulus.
     smoothing
-        Weight of the squares of second differences of ln kT in the statistic; 0: shells are independent.
+        Weight of the squares of second differences of ln kT in the statistic; 0: no smoothing.
     """
 
     spectra: AnnulusSpectra
@@ -93,11 +93,12 @@ class ShellFit:
 
     @property
     def _statistic(self) -> str:
-        # chi2gehrels is biased, and has no place where annuli of few counts decide what is inside of others
+        # chi2gehrels is not used because it is biased, and outer annuli of few counts affect all inner
+        # shells.
         return "cstat" if self.spectra.options.statistic == "cstat" else "wstat"
 
     def bounds(self, largest_norm: float) -> tuple[FloatArray, FloatArray]:
-        """Lowest and highest parameters: ln norm, ln kT, and abundance where it is free."""
+        """Lowest and highest parameters: ln norm, ln kT, and abundance if it is free."""
         options, kT = self.spectra.options, self.spectra.kT
         low_kT, high_kT = options.kT_bounds or (kT[0], kT[-1])
         one = np.ones(self._n)
@@ -111,23 +112,23 @@ class ShellFit:
         return np.concatenate(sides[0]), np.concatenate(sides[1])
 
     def shells(self, p: FloatArray) -> Shells:
-        """Of parameters (n_parameter,)."""
+        """Shells with parameters (n_parameter,)."""
         parts = p.reshape(-1, self._n)
         frozen = np.full(self._n, self.spectra.options.abundance)
         return Shells(np.exp(parts[0]), np.exp(parts[1]), parts[2] if len(parts) > 2 else frozen)
 
     @cached_property
     def _seen(self) -> FloatArray:
-        """(n, n_bin) share of every shell in the annulus of every bin."""
+        """(n, n_bin) fraction of every shell's emission in the annulus of every bin."""
         return np.ascontiguousarray(self.projection[self.spectra.annulus].T)
 
     @cached_property
     def _rates(self) -> FloatArray:
-        """(n_kT, n_bin) counts at norm 1 and the frozen abundance."""
+        """(n_kT, n_bin) expected counts at norm 1 and the frozen abundance."""
         return self.spectra.hhe + self.spectra.options.abundance * self.spectra.metals
 
     def _model(self, p: FloatArray) -> tuple[Shells, FloatArray, FloatArray, FloatArray | None]:
-        """Shells; their counts (n, n_bin) at norm 1, the same by kT, and by abundance if it is free."""
+        """Shells; their counts (n, n_bin) at norm 1; derivatives by kT, and by abundance if it is free."""
         s, shells = self.spectra, self.shells(p)
         k = np.clip(np.searchsorted(s.kT, shells.kT, side="right") - 1, 0, len(s.kT) - 2)
         width, above = (s.kT[k + 1] - s.kT[k])[:, None], (shells.kT - s.kT[k])[:, None]
@@ -141,12 +142,12 @@ class ShellFit:
         return shells, below + above * by_kT, by_kT, metals
 
     def expected(self, p: FloatArray) -> FloatArray:
-        """Counts (n_bin,) that shells give."""
+        """Expected source counts (n_bin,)."""
         shells, rates, _, _ = self._model(p)
         return np.einsum("j,jb,jb->b", shells.norm, self._seen, rates)
 
     def derivatives(self, p: FloatArray) -> FloatArray:
-        """Of the expected counts by every parameter, (n_parameter, n_bin)."""
+        """Derivatives of the expected counts by every parameter, (n_parameter, n_bin)."""
         shells, rates, by_kT, metals = self._model(p)
         amount = self._seen * shells.norm[:, None]
         by_parameters = [amount * rates, amount * by_kT * shells.kT[:, None]]
@@ -155,7 +156,7 @@ class ShellFit:
         return np.concatenate(by_parameters)
 
     def background(self, source: FloatArray, background: FloatArray, expected: FloatArray) -> FloatArray:
-        """Most probable background counts in the source spectra, (n_bin,)."""
+        """Best-fitting background counts in the source spectra, (n_bin,)."""
         r = self.spectra.ratio
         if self._statistic == "cstat":
             return background / r
@@ -168,7 +169,7 @@ class ShellFit:
     def statistic(
         self, source: FloatArray, background: FloatArray, p: FloatArray, bends: FloatArray | float = 0.0
     ) -> float:
-        """At parameters (n_parameter,), smoothing included."""
+        """Statistic at parameters (n_parameter,), including the smoothing term."""
         expected = self.expected(p)
         per_bin = statistic_per_bin(self._statistic, source, background, expected, self.spectra.ratio)
         rough = np.diff(p.reshape(-1, self._n)[1], 2) - bends
@@ -181,11 +182,11 @@ class ShellFit:
         start: FloatArray,
         bends: FloatArray | float = 0.0,
     ) -> tuple[FloatArray, float]:
-        """Best parameters and their statistic: Fisher's scoring, damped as by Levenberg and Marquardt.
+        """Best parameters and their statistic, by Fisher scoring with Levenberg-Marquardt damping.
 
-        The curvature is that which is expected of the profile over the unknown background, where
-        S - B/r has the variance m + b + b/r. `bends` are the second differences of ln kT (n - 2,) that
-        smoothing expects.
+        The curvature is the expected one of the statistic profiled over the background, for which S - B/r has
+        the variance m + b + b/r. `bends` are the expected second differences of ln kT (n - 2,) in the
+        smoothing term.
         """
         low, high = self.bounds(float(np.exp(start[: self._n].max())))
         n_kT = slice(self._n, 2 * self._n)
@@ -225,7 +226,7 @@ class ShellFit:
         return p, best
 
     def start(self, norm: FloatArray, kT: FloatArray, abundance: FloatArray) -> FloatArray:
-        """First guess from fits of the annuli (n,) for themselves."""
+        """First guess from separate fits of the annuli (n,)."""
         usable = np.isfinite(norm) & (norm > 0)
         guess, _ = nnls(self.projection, np.where(usable, norm, 0.0))
         typical = float(np.median(kT[usable])) if usable.any() else 4.0
@@ -246,10 +247,10 @@ def fit_shells(fit: ShellFit, start: FloatArray, *, n_draws: int, rng: np.random
     fit
         Spectra and projection.
     start
-        From `ShellFit.start`.
+        Result of `ShellFit.start`.
     n_draws, rng
-        Of the spectra that tell the errors: Poisson counts of the best model and of the smooth background.
-        What smoothing expects is drawn, too: so its width is part of the errors.
+        Number and random numbers of the draws for errors: Poisson counts of the best model and of the smooth
+        background. The means of the smoothing term are drawn, too, so that the errors include its width.
     """
     s = fit.spectra
     known = s.smooth if fit._statistic == "cstat" else s.background

@@ -1,4 +1,4 @@
-"""What is known of each shell of gas: intervals, limits, and words."""
+"""Intervals, limits and status of each shell of gas."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from pyxt_hpc.profiles.gas.thermodynamics import Gas, Intervals
 FloatArray = NDArray[np.float64]
 
 _TAIL = 0.16
-"""Share of draws beyond one end of a 68% interval."""
+"""Fraction of draws beyond one end of a 68% interval."""
 
 
 def _without(fit: Deprojection) -> NDArray[np.bool_]:
@@ -25,27 +25,27 @@ def _at_bound(kT: FloatArray, bounds: tuple[float, float] | None) -> NDArray[np.
 def intervals_of(
     gas: Gas, draws: Gas, fit: Deprojection, kT_bounds: tuple[float, float] | None
 ) -> tuple[dict[str, Intervals], tuple[str, ...]]:
-    """68% intervals of all quantities, NaN where nothing is known, and words about each shell.
+    """68% intervals of all quantities, NaN where unknown, and the status of each shell in words.
 
     Parameters
     ----------
     gas, draws
-        Of the best fit (n,), and of the draws (n_draw, n).
+        Gas of the best fit (n,) and of the draws (n_draw, n).
     fit
-        Which shells have no emission.
+        Deprojection, which has the shells without emission.
     kT_bounds
-        Of the search [keV].
+        Bounds of kT in the fit [keV].
     """
     without, at_bound = _without(fit), _at_bound(gas.kT, kT_bounds)
     shells = {}
     for name, value in vars(gas).items():
-        unknown = fit.no_emission_drawn & (name != "gas_mass")  # which is that of all shells within
+        unknown = fit.no_emission_drawn & (name != "gas_mass")  # the gas mass is a sum over shells
         of_draws = np.where(unknown, np.nan, getattr(draws, name))
         shells[name] = Intervals.of_draws(value, of_draws)
     low, high = kT_bounds or (0.0, np.inf)
     open_lo = np.mean(draws.kT <= low * (1 + 1e-9), axis=0) > _TAIL
     open_hi = np.mean(draws.kT >= high * (1 - 1e-9), axis=0) > _TAIL
-    # no gas has no temperature; its density and mass are limits from above
+    # A shell without emission has no temperature; its density has an upper limit.
     for name in ("kT", "abundance", "pressure", "entropy", "cooling_time"):
         shells[name] = shells[name].blanked(without)
     for name in ("kT", "pressure", "entropy", "cooling_time"):
@@ -62,7 +62,7 @@ def intervals_of(
         np.where(without, np.nan, n_e.low),
         np.where(without, limit, n_e.high),
     )
-    # the draws have found another solution than the fit, as where most of a shell is masked
+    # The draws have another solution than the fit, for example if most of a shell is masked.
     n_e = shells["n_e"]
     astray = ~without & ((n_e.value < n_e.low) | (n_e.value > n_e.high))
     for name, one in shells.items():

@@ -1,4 +1,4 @@
-"""Spherical shells seen in annuli on the sky: the projection matrix."""
+"""The projection matrix of spherical shells and annuli on the sky."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -7,23 +7,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _PARTS = 24
-"""Thin shells that a shell is divided into where its emission is not even."""
+"""Number of thin shells into which a shell is divided if its emission is not uniform."""
 
 BEYOND = 10.0
-"""Multiple of the outermost radius up to which emission beyond it is counted."""
+"""Largest radius of emission beyond the shells, over their outermost radius."""
 
 _PARTS_BEYOND = 96
 
 Shape = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""Emission per volume at radii, in any unit: n_e^2 of a model."""
+"""Function of radius for the emission per volume in any unit, such as n_e^2 of a model."""
 
 
 def volumes(annuli: ArrayLike, shells: ArrayLike) -> NDArray[np.float64]:
-    """Volume of every spherical shell that is seen in every annulus.
+    """Volume of every spherical shell within every annulus.
 
-    A sphere of radius r has 4 pi/3 (r^3 - (r^2 - R^2)^(3/2)) within a cylinder of radius R < r along the
-    line of sight (Kriss, Cioffi & Canizares 1983, ApJ 272, 439; XSPEC's projct); shells and annuli are
-    differences.
+    A sphere of radius r has the volume 4 pi/3 (r^3 - (r^2 - R^2)^(3/2)) within a cylinder of radius R < r
+    along the line of sight (Kriss, Cioffi & Canizares 1983, ApJ 272, 439; XSPEC's projct). Volumes of shells
+    and annuli are differences of such volumes.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ def volumes(annuli: ArrayLike, shells: ArrayLike) -> NDArray[np.float64]:
     Returns
     -------
     (n_annulus, n_shell)
-        In that unit to the third power.
+        Volumes in the cube of that unit.
     """
     R, r = np.asarray(annuli, float)[:, None], np.asarray(shells, float)
     inside = r**3 - np.maximum(r**2 - R**2, 0.0) ** 1.5
-    # rounding may leave a tiny negative number where a shell is just not seen
+    # Rounding may give tiny negative volumes for shells that just miss an annulus.
     seen = np.maximum(np.diff(np.diff(inside, axis=0), axis=1), 0.0)
     return 4.0 / 3.0 * np.pi * seen
 
@@ -50,14 +50,14 @@ def shell_volumes(edges: ArrayLike) -> NDArray[np.float64]:
 
 
 def thin_shells(edges: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Shells divided into thin ones, and more beyond the last.
+    """Divide shells into thin ones, and add thin shells beyond the last.
 
     Returns
     -------
     thin : (n_thin + 1,)
-        Edges, up to `BEYOND` times the last edge.
+        Edges of thin shells, up to `BEYOND` times the last edge.
     shell : (n_thin,)
-        Which shell each is part of; the number of shells for those beyond.
+        Index of the shell that each is part of; the number of shells for those beyond.
     """
     given = np.asarray(edges, float)
     parts = [np.linspace(low, high, _PARTS, endpoint=False) for low, high in pairwise(given)]
@@ -67,20 +67,20 @@ def thin_shells(edges: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64
 
 
 def projection_matrix(edges: ArrayLike, shape: Shape | None = None) -> NDArray[np.float64]:
-    """Share of the emission of every shell that is seen in every annulus, both with the same edges.
+    """Fraction of the emission of every shell in every annulus; both have the same edges.
 
     Parameters
     ----------
     edges : (n + 1,)
-        Ascending from 0 or more, in any unit.
+        Edges, ascending from 0 or more, in any unit.
     shape
-        How the emission runs within each shell and beyond the last one; what is seen of the latter is in the
-        last column. None: even within shells, nothing beyond, which is XSPEC's projct.
+        Emission as a function of radius, within shells and beyond the last one; emission beyond is added to
+        the last column. None: uniform within shells and zero beyond, as in XSPEC's projct.
 
     Returns
     -------
     (n, n)
-        [annulus, shell]. Without `shape` every column sums to 1, if the edges begin at 0.
+        Fractions [annulus, shell]. Without `shape`, every column sums to 1 if the edges begin at 0.
     """
     if shape is None:
         return volumes(edges, edges) / shell_volumes(edges)

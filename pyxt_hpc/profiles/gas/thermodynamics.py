@@ -1,4 +1,4 @@
-"""What shells of known density and temperature are: pressure, entropy, cooling time, mass of the gas."""
+"""Pressure, entropy, cooling time and gas mass of shells with known density and temperature."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _MIN_SHELLS = 4
 
 @dataclass(frozen=True, eq=False)
 class Intervals:
-    """A number of every shell with its 68% interval, (n,) each; NaN where unknown or open."""
+    """A quantity of every shell with its 68% interval, (n,) each; NaN where unknown or open."""
 
     value: FloatArray
     low: FloatArray
@@ -28,31 +28,31 @@ class Intervals:
 
     @classmethod
     def of_draws(cls, value: FloatArray, draws: FloatArray) -> "Intervals":
-        """The best value between quantiles of draws (n_draw, n), of which those that are NaN do not count."""
+        """Best values with quantiles of draws (n_draw, n); draws that are NaN do not count."""
         low, high = np.full(len(value), np.nan), np.full(len(value), np.nan)
         known = np.isfinite(draws).any(axis=0)
         low[known], high[known] = np.nanpercentile(draws[:, known], _SIGMA, axis=0)
         return cls(value, low, high)
 
     def blanked(self, where: NDArray[np.bool_]) -> "Intervals":
-        """NaN where it means nothing."""
+        """Copy with NaN at some shells."""
         return Intervals(*(np.where(where, np.nan, a) for a in (self.value, self.low, self.high)))
 
 
 @dataclass(frozen=True, eq=False)
 class ShellGeometry:
-    """Shells and how the density runs in them.
+    """Shells, and the shape of the density within them.
 
     Parameters
     ----------
     edges_kpc
-        (n + 1,) from 0.
+        (n + 1,) edges, from 0.
     volume_kpc3
-        (n,).
+        (n,) volumes.
     radius_kpc
-        (n,) where the density is the root of its mean square.
+        (n,) radius where the density equals its root mean square in the shell.
     evenness
-        (n,) mean density over the root of the mean square.
+        (n,) mean density over its root mean square.
     """
 
     edges_kpc: FloatArray
@@ -62,7 +62,7 @@ class ShellGeometry:
 
     @classmethod
     def of(cls, edges_kpc: FloatArray, density: Callable[[FloatArray], FloatArray]) -> "ShellGeometry":
-        """By a model of the density in any unit, of which the run within a shell is taken."""
+        """Geometry for a density model in any unit; only its shape within each shell matters."""
         n = len(edges_kpc) - 1
         thin, shell = thin_shells(edges_kpc)
         inside = shell < n
@@ -72,7 +72,7 @@ class ShellGeometry:
         whole = np.bincount(shell, volume, n)
         mean, square = (np.bincount(shell, volume * value**k, n) / whole for k in (1, 2))
         rms = np.sqrt(square)
-        # it falls outwards
+        # np.interp needs ascending values, but the density falls outwards: hence the minus signs.
         radius = np.array([np.interp(-rms[i], -value[shell == i], middle[shell == i]) for i in range(n)])
         return cls(edges_kpc, shell_volumes(edges_kpc), radius, mean / rms)
 
@@ -84,15 +84,15 @@ class Gas:
     Parameters
     ----------
     n_e
-        Root of the mean square of the electron density [cm^-3].
+        Root mean square of the electron density [cm^-3].
     kT, abundance
-        [keV], [solar].
+        Temperature [keV] and abundance [solar].
     pressure, entropy
         n_e kT [keV cm^-3] and kT n_e^(-2/3) [keV cm^2].
     cooling_time
         3/2 (n_e + n_i) kT/(n_e n_H Lambda) [Gyr].
     gas_mass
-        Within the outer radius of each shell [solar masses].
+        Gas mass within the outer radius of each shell [solar masses].
     """
 
     n_e: FloatArray
@@ -107,7 +107,7 @@ class Gas:
     def of(
         cls, n_e: FloatArray, kT: FloatArray, abundance: FloatArray, geometry: ShellGeometry, table: str
     ) -> "Gas":
-        """Of density, temperature and abundance (..., n) with the abundances of XSPEC's table."""
+        """Gas with density, temperature and abundance (..., n), relative to an abundance table of XSPEC."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return cls(
                 n_e=n_e,
@@ -130,7 +130,7 @@ def mass_within(n_e: FloatArray, abundance: FloatArray, geometry: ShellGeometry,
 def density_of_norm(
     norm: FloatArray, abundance: FloatArray, volume_kpc3: FloatArray, norm_per_measure: float, table: str
 ) -> FloatArray:
-    """n_e [cm^-3] of shells (..., n) by their norm, root of the mean square.
+    """Root mean square n_e [cm^-3] of shells (..., n) from their norms.
 
     `norm_per_measure` is the norm of gas with n_e n_H = 1 cm^-6 in 1 kpc^3.
     """
@@ -152,7 +152,7 @@ class EntropyFit:
     dof: int
 
     def __call__(self, radius_kpc: FloatArray) -> FloatArray:
-        """[keV cm^2] at radii [kpc]."""
+        """Entropy [keV cm^2] at radii [kpc]."""
         return _entropy(radius_kpc, self.K0, self.K100, self.alpha)
 
 
@@ -163,8 +163,8 @@ def _entropy(radius: FloatArray, K0: float, K100: float, alpha: float) -> FloatA
 def fit_entropy(radius_kpc: FloatArray, entropy: FloatArray, draws: FloatArray) -> EntropyFit | None:
     """Fit K0, K100 and alpha by least squares with the covariance of draws (n_draw, n).
 
-    Shells whose entropy is NaN are left out; None where fewer than four are left, where draws are not twice
-    as many as shells, which tells no covariance, or where nothing converges.
+    Shells whose entropy is NaN are left out. Returns None if fewer than four shells are left, if there are
+    fewer than two draws per shell (too few for a covariance), or if the fit does not converge.
     """
     use = np.isfinite(entropy) & np.isfinite(draws).all(axis=0)
     if np.count_nonzero(use) < _MIN_SHELLS or len(draws) < 2 * np.count_nonzero(use):

@@ -1,6 +1,6 @@
 """Density and temperature of intracluster gas as functions of radius (Vikhlinin et al. 2006, ApJ 640, 691).
 
-Every parameter may be a number or an array that broadcasts against the radii, as (n, 1) for n models at once.
+Every parameter may be a number, or an array that broadcasts with the radii, such as (n, 1) for n models.
 """
 
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ FloatArray = NDArray[np.float64]
 Parameter = float | FloatArray
 
 GAMMA = 3.0
-"""Width of the steepening at ``rs``: they fix it for all clusters."""
+"""Sharpness of the steepening at ``rs``, fixed for all clusters as in the paper."""
 
 
 @dataclass(frozen=True)
 class GasDensity:
-    """Emission measure n_p n_e of their equation 3, as the density of electrons.
+    """Electron density of the form of their equation 3.
 
     Parameters
     ----------
     n0
-        Electron density of the main component [cm^-3]; near the core radius where ``alpha`` is not 0.
+        Electron density of the main component [cm^-3]: in the centre if ``alpha`` is 0, else near ``rc``.
     rc, rs
         Core radius, and radius where the profile steepens [kpc].
     alpha, beta, epsilon
-        Slope of n_e^2 within the core; beta of the beta model; how much n_e^2 steepens beyond ``rs``.
+        Slope of n_e^2 within the core, beta of the beta model, and steepening of n_e^2 beyond ``rs``.
     n02, rc2, beta2
-        Of a second component in the core; none if ``n02`` is 0.
+        The same for a second component in the core; no such component if ``n02`` is 0.
     """
 
     n0: Parameter
@@ -52,7 +52,7 @@ class GasDensity:
         return 0.5 * (main * of_main + core * of_core) / (main + core)
 
     def _squared(self, r: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Square of n_e of both components, and the logarithmic slope of each."""
+        """n_e^2 of both components, and its logarithmic slope for each."""
         n0, rc, alpha, beta, rs, epsilon, n02, rc2, beta2 = (
             np.asarray(value, float) for value in vars(self).values()
         )
@@ -75,11 +75,11 @@ class GasTemperature:
     rt
         Radius of the break [kpc].
     a, b, c
-        Slope within, sharpness, and slope outside the break: as r^-a and r^-c.
+        Inner slope (r^-a), sharpness, and outer slope (r^-c) of the break.
     cool
-        Temperature in the centre over that without a core: their T_min/T_0; 1 for no cool core.
+        Central temperature over that without a cool core, T_min/T_0 of the paper; 1: no cool core.
     rcool, acool
-        Radius of the core [kpc], and how sharp it is.
+        Radius [kpc] and sharpness of the cool core.
     """
 
     T0: Parameter
@@ -106,7 +106,7 @@ class GasTemperature:
         return acool * x * (1.0 / (x + cool) - 1.0 / (x + 1.0)) - a - c * y / (1.0 + y)
 
     def derivatives(self, radius: ArrayLike) -> FloatArray:
-        """Of ln kT at radii [kpc] above 0 over ln T0, ln rt, c, cool and ln rcool: they are the last axis."""
+        """Derivatives of ln kT at radii [kpc] above 0 by ln T0, ln rt, c, cool and ln rcool (last axis)."""
         _, rt, a, b, c, cool, rcool, acool = self._parameters()
         r = np.asarray(radius, float)
         x, y = (r / rcool) ** acool, (r / rt) ** b

@@ -1,4 +1,4 @@
-"""What the mass is fitted to: one temperature and one norm of each annulus."""
+"""The data of a mass fit: one temperature and one norm for each annulus."""
 
 from dataclasses import dataclass
 
@@ -8,23 +8,23 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 MIN_ANNULI = 4
-"""A mass needs slopes of density and temperature, and something left to judge the models by."""
+"""Smallest number of annuli, for slopes of density and temperature and some degrees of freedom."""
 
 
 @dataclass(frozen=True, eq=False)
 class AnnularFits:
-    """Fits of a single temperature to annuli, or sectors of annuli, about one centre; every field is (n,).
+    """Single-temperature fits of annuli, or sectors of annuli, around one centre; every field is (n,).
 
     Parameters
     ----------
     r_in, r_out
         Projected radii [kpc].
     kT, kT_lo, kT_hi
-        [keV] with the ends of the 68% interval; where an end is open (NaN) the temperature does not count.
+        Temperature and ends of its 68% interval [keV]; a temperature with an open end (NaN) is not used.
     norm, norm_lo, norm_hi
-        XSPEC's norm per sky area [1e14 cm^-5 arcsec^-2].
+        XSPEC's norm per sky area, with the ends of its 68% interval [1e14 cm^-5 arcsec^-2].
     counts, background
-        Counts in the band, and those expected of the background: how the fit weighs soft and hard photons.
+        Counts in the band and expected background counts, which determine the weights of energies in a fit.
     """
 
     r_in: FloatArray
@@ -40,29 +40,29 @@ class AnnularFits:
 
     @property
     def outermost(self) -> float:
-        """Outer edge of the last annulus [kpc]: beyond it every mass is extrapolated."""
+        """Outer edge of the last annulus [kpc], beyond which masses are extrapolated."""
         return float(self.r_out.max())
 
     @property
     def radius(self) -> FloatArray:
-        """Middle of each annulus in the logarithm, of a central one half its edge [kpc]."""
+        """Geometric mean of each annulus's radii [kpc]; for a central one, half its outer radius."""
         return np.sqrt(np.maximum(self.r_in, 0.25 * self.r_out) * self.r_out)
 
     @property
     def has_kT(self) -> NDArray[np.bool_]:
-        """Whether the temperature has an interval closed on both sides."""
+        """Whether the interval of the temperature is closed on both sides."""
         return _closed(self.kT_lo, self.kT, self.kT_hi)
 
     @property
     def has_norm(self) -> NDArray[np.bool_]:
-        """Whether the norm has one."""
+        """Whether the interval of the norm is closed on both sides."""
         return _closed(self.norm_lo, self.norm, self.norm_hi)
 
     def of(self, chosen: NDArray) -> "AnnularFits":
-        """Some of the annuli."""
+        """The chosen annuli."""
         return AnnularFits(**{name: values[chosen] for name, values in vars(self).items()})
 
 
 def _closed(low: FloatArray, value: FloatArray, high: FloatArray) -> NDArray[np.bool_]:
-    # written so that NaN is not closed
+    # This form of the condition is false for NaN.
     return (low > 0) & (value > low) & (high > value) & (high < np.inf)

@@ -1,7 +1,7 @@
-"""The mass of a cluster from the table of its profile: models are set up, sampled over workers and judged."""
+"""The mass of a cluster from the table of its profile: models are set up and sampled over workers."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,8 +26,10 @@ from pyxt_hpc.profiles.mass.likelihood import Likelihood
 from pyxt_hpc.profiles.mass.mixing import Mixing
 from pyxt_hpc.profiles.mass.models import WAYS, Backward, Forward, GasModel, MassModel, Parameter
 from pyxt_hpc.profiles.mass.nfw import critical_density
-from pyxt_hpc.profiles.mass.posterior import Posterior, posterior_of
+from pyxt_hpc.profiles.mass.posterior import Posterior, is_hopeless, posterior_of
 from pyxt_hpc.profiles.mass.sampler import (
+    BLOCK,
+    NEEDED,
     Chain,
     SamplerOptions,
     advance_ensemble,
@@ -45,23 +47,23 @@ log = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float64]
 
-_GOES_ON = "the ensembles go on where they stopped when the same is run again"
+_GOES_ON = "run the same command again to continue the ensembles"
 
 
 @dataclass(frozen=True)
 class MassOptions:
-    """How a mass is estimated.
+    """Options of a mass estimate.
 
     Parameters
     ----------
     ways
-        Some of `WAYS`.
+        One or more of `WAYS`.
     core
-        Whether the density has a second component, for a cool core that one cannot describe.
+        Whether the density has a second component, for a cool core that one component cannot describe.
     ensembles
-        Of walkers for each way, independent of each other: so many workers have work.
+        Number of independent ensembles of walkers for each way; each can use one worker.
     sampler
-        How long they walk.
+        Options of the sampling.
     """
 
     ways: tuple[str, ...] = WAYS
@@ -72,16 +74,16 @@ class MassOptions:
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
-    """What came out of one way.
+    """Samples and results of one way.
 
     Parameters
     ----------
     posterior
-        What the samples say.
+        Masses and profiles from the samples.
     samples : (n, n_parameter)
-        Of all ensembles, in the order of the model's parameters.
+        Samples of all ensembles, in the order of `parameters`.
     parameters
-        These.
+        Parameters of the model.
     chains
         Steps, autocorrelation times and convergence of each ensemble.
     """
@@ -98,29 +100,29 @@ class Sampled:
 
     @property
     def autocorrelation(self) -> float:
-        """Longest time of any parameter and ensemble [steps]."""
+        """Longest autocorrelation time of all parameters and ensembles [steps]."""
         return float(max(chain.autocorrelation.max() for chain in self.chains))
 
     @property
     def gelman_rubin(self) -> float:
-        """R-hat of the ensembles; NaN of a single one."""
+        """R-hat of the ensembles; NaN for a single ensemble."""
         return gelman_rubin(list(self.chains))
 
 
 @dataclass(frozen=True, eq=False)
 class ClusterMass:
-    """The mass of a cluster, one way or two.
+    """The mass of a cluster, by one way or two.
 
     Parameters
     ----------
     annuli
-        What it was fitted to.
+        Data of the fit.
     ways
         Results by way.
     critical
-        Density of the universe at the redshift [Msun kpc^-3].
+        Critical density at the redshift [Msun kpc^-3].
     fingerprint
-        Of annuli and options, which decide the numbers.
+        Fingerprint of annuli and options, which determine the results.
     """
 
     annuli: AnnularFits
@@ -131,18 +133,18 @@ class ClusterMass:
 
 @dataclass(frozen=True, eq=False)
 class MassProblem:
-    """All that decides the numbers, small enough to be sent to every worker.
+    """Likelihoods and options of a mass estimate, small enough to be sent to every worker.
 
     Parameters
     ----------
     likelihoods
-        One a way.
+        One for each way.
     critical
-        Density of the universe [Msun kpc^-3].
+        Critical density [Msun kpc^-3].
     mu_e
         Mass of the gas per electron [u].
     options
-        Of the sampling.
+        Options of the mass estimate.
     """
 
     likelihoods: tuple[Likelihood, ...]
@@ -161,30 +163,30 @@ class MassProblem:
         particles: Particles,
         options: MassOptions,
     ) -> "MassProblem":
-        """Set up the models for annuli, of which those without a norm are left out.
+        """Set up the models; annuli without a norm are left out.
 
         Parameters
         ----------
         annuli
-            Of one centre.
+            Fits of annuli around one centre.
         mixing
-            Makes the tables for some annuli.
+            Function that makes the tables of `Mixing` for annuli.
         redshift, cosmology
-            Give the critical density.
+            These give the critical density.
         particles
-            Of the gas.
+            Composition of the gas.
         options
             Ways and sampling.
 
         Raises
         ------
         ConfigError
-            If there is no such way.
+            If a way is unknown.
         EmptySelection
             If there are too few annuli.
         """
         if unknown := set(options.ways) - set(WAYS):
-            raise ConfigError(f"way {sorted(unknown)[0]!r} of a mass is unknown; choose of {', '.join(WAYS)}")
+            raise ConfigError(f"way {sorted(unknown)[0]!r} of a mass is unknown; choose {' or '.join(WAYS)}")
         used = annuli.of(annuli.has_norm)
         if used.has_kT.sum() < MIN_ANNULI:
             raise EmptySelection(
@@ -205,14 +207,14 @@ class MassProblem:
 
     @property
     def fingerprint(self) -> str:
-        """Of all that a chain depends on; one may be made longer."""
+        """Fingerprint of everything that a chain depends on, except its length."""
         first, sampler = self.likelihoods[0], self.options.sampler
         return fingerprint(
             {
                 **vars(first.annuli),
                 "slope": first.mixing.slope,
                 "software": software(),
-                "priors": "flat, but even in profiles of kT",  # say so if they change
+                "priors": "flat, but even in profiles of kT",  # change this text whenever the priors change
                 "options": [self.options.core, sampler.walkers_per_parameter, sampler.seed],
                 "constants": [first.norm_of_measure, self.critical, first.model.mu, self.mu_e],
             }
@@ -222,14 +224,14 @@ class MassProblem:
 def mass_problem(
     bundle: Bundle, config: ClusterConfig, annuli: AnnularFits, abundance: float, options: MassOptions
 ) -> MassProblem:
-    """The problem of a cluster; arguments and errors as `MassProblem.of`.
+    """Set up the mass estimate of a cluster; raises the errors of `MassProblem.of`.
 
     Parameters
     ----------
     bundle, config
         The cluster.
     annuli, abundance
-        Fits, and the abundance of the gas [solar]; NaN: that of the configuration.
+        Fits of annuli, and abundance of the gas [solar]; NaN: that of the bundle.
     options
         Ways and sampling.
     """
@@ -245,17 +247,15 @@ def mass_problem(
 
 
 def mixing_of(bundle: Bundle, abundance: float, annuli: AnnularFits) -> Mixing:
-    """How fits with a cluster's responses take gas of many temperatures.
+    """Tables for single-temperature fits of gas of many temperatures, with a cluster's responses.
 
-    Exposures are those of whole observations: how they share an annulus changes the shape of its spectrum
-    little.
+    Exposures are those of whole observations: their shares of an annulus hardly change the shape of its
+    spectrum.
     """
     options = FitOptions(abundance=abundance)
-    even = SkyBrightness.even(bundle).image  # no region is cut out here
+    even = SkyBrightness.even(bundle).image  # no region is extracted here
     model = fold_observations(bundle, even, 0.0, options, "resolution")
-    exposure, ratio = (
-        np.repeat(values, np.diff(model.first_bin)) for values in (model.exposure_s, model.ratio)
-    )
+    exposure, ratio = map(model.by_bin, (model.exposure_s, model.ratio))
     expected = (model.hhe[0] + abundance * model.metals[0]) * exposure
     net = np.maximum(annuli.counts - annuli.background, 1.0)
     return Mixing.of(model.kT, expected, model.background_shape / ratio, net, annuli.background)
@@ -263,7 +263,7 @@ def mixing_of(bundle: Bundle, abundance: float, annuli: AnnularFits) -> Mixing:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One ensemble: what it samples, where its walkers start, where its chain is kept."""
+    """One ensemble: its likelihood, first walkers, chain file and seed."""
 
     likelihood: Likelihood
     walkers: FloatArray
@@ -273,16 +273,16 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Sampling:
-    """All ensembles, ready to walk.
+    """All ensembles, ready to be sampled.
 
     Parameters
     ----------
     problem
-        What is sampled.
+        The mass estimate.
     tasks
-        A task each.
+        One task for each ensemble.
     free_chi2
-        Least chi^2 of each way's models, in equilibrium or not.
+        Smallest chi^2 of each way's models, with or without equilibrium.
     """
 
     problem: MassProblem
@@ -291,15 +291,15 @@ class Sampling:
 
 
 def prepare_sampling(problem: MassProblem, chain_path: Callable[[str, int], Path]) -> Sampling:
-    """Find the best models, about which the walkers start.
+    """Find the best models, around which the walkers start.
 
     Parameters
     ----------
     problem
-        What is sampled.
+        The mass estimate.
     chain_path
-        File of a way's ensemble, counted from 0. A chain of the same problem is gone on with; another one is
-        replaced.
+        Function of a way and the index of an ensemble that returns the file of its chain. A chain of the same
+        problem is continued; another chain is replaced.
 
     Raises
     ------
@@ -323,19 +323,19 @@ def prepare_sampling(problem: MassProblem, chain_path: Callable[[str, int], Path
 
 
 def sample_mass(sampling: Sampling | None, pool: Pool) -> ClusterMass | None:
-    """Sample every way and say what the samples mean; None on MPI ranks that were workers.
+    """Sample every way and derive masses and profiles; None on MPI ranks that were workers.
 
     Parameters
     ----------
     sampling
-        What is to do; only the master has it.
+        Ensembles to sample; only the master has them.
     pool
-        Who samples: some steps of an ensemble are one task.
+        Workers; a block of steps of one ensemble is one task.
 
     Raises
     ------
     Interrupted
-        At a signal; the ensembles go on where they stopped when the same is run again.
+        At a signal; the same command continues the ensembles.
     WorkerFailed
         If an ensemble cannot be sampled.
     StoreInUse
@@ -353,7 +353,7 @@ def sample_mass(sampling: Sampling | None, pool: Pool) -> ClusterMass | None:
     with ExitStack() as held, pool.open(_prepare, payload) as workers:
         if workers is None or sampling is None:
             return None
-        # emcee opens a chain at every step, between which another process could add steps of its own
+        # emcee opens a chain at every step; without locks, another process could add steps in between.
         for task in sampling.tasks:
             locks.append(held.enter_context(WriterLock(task.path)))
             locks[-1].leave_to_sleeper()
@@ -366,11 +366,15 @@ def sample_mass(sampling: Sampling | None, pool: Pool) -> ClusterMass | None:
                 _advance,
                 waiting,
                 Collector(collect, "ensemble"),
-                label=f"mass, from step {steps} of {options.max_steps} at most",
+                label=f"mass, steps {steps} to {min(steps + BLOCK, options.max_steps)}",
                 unit="ensemble",
                 when_stopped=_GOES_ON,
             )
-            waiting = np.array([i for i in waiting.tolist() if not is_finished(found[i], options)], np.int64)
+            waiting = np.array(
+                [i for i in waiting.tolist() if not _is_done(sampling.tasks[i], options, found[i])], np.int64
+            )
+            for line in _progress([(sampling.tasks[i], found[i]) for i in waiting.tolist() if i in found]):
+                log.info("mass: %s", line)
             if stopped_by and len(waiting):
                 raise Interrupted(f"mass: stopped by {stopped_by}; {_GOES_ON}")
     problem, ways = sampling.problem, {}
@@ -388,7 +392,7 @@ def sample_mass(sampling: Sampling | None, pool: Pool) -> ClusterMass | None:
 
 @dataclass(frozen=True, eq=False)
 class _Start:
-    """Walkers of every ensemble, and the least chi^2 of any model."""
+    """First walkers of every ensemble, and the smallest chi^2 of any model."""
 
     walkers: list[FloatArray]
     chi2: float
@@ -406,11 +410,22 @@ def _start(likelihood: Likelihood, options: MassOptions) -> _Start:
         drawn = first_walkers(best, covariance, likelihood.bounds, likelihood.log_probability, n_walkers, rng)
         if drawn is None:
             raise EmptySelection(
-                f"{likelihood.model.way}: no model near the data has a mass that grows outwards; the gas is "
-                "not in equilibrium, or kT falls too steeply: look at the profile, try sectors or another way"
+                f"{likelihood.model.way}: no model near the data has a mass that grows outwards: the gas is "
+                "not in equilibrium, or kT falls too steeply; look at the profile, or try sectors or another "
+                "way"
             )
         walkers.append(drawn)
     return _Start(walkers, float(np.sum(likelihood.residuals(best[None]) ** 2)))
+
+
+def _progress(unfinished: Sequence[tuple[Task, Chain]]) -> Iterator[str]:
+    """How far the slowest ensemble of each way is from being believed."""
+    for way in dict.fromkeys(task.likelihood.model.way for task, _ in unfinished):
+        chains = [chain for task, chain in unfinished if task.likelihood.model.way == way]
+        times, steps = min(
+            (chain.steps / float(chain.autocorrelation.max()), chain.steps) for chain in chains
+        )
+        yield f"{way}: {steps} steps are {times:.0f} autocorrelation times; {NEEDED:.0f} are needed"
 
 
 def _prepare(meta: Sampling, arrays: dict[str, np.ndarray]) -> Sampling:
@@ -418,9 +433,16 @@ def _prepare(meta: Sampling, arrays: dict[str, np.ndarray]) -> Sampling:
 
 
 def _advance(sampling: Sampling, items: NDArray) -> list[Chain]:
-    """Chains of some ensembles, each some steps longer."""
+    """Continue the chains of some ensembles."""
     name, options = sampling.problem.fingerprint[:16], sampling.problem.options.sampler
     return [
-        advance_ensemble(task.path, name, task.likelihood.log_probability, task.walkers, options, task.seed)
+        advance_ensemble(
+            task.path, name, task.likelihood.log_probability, task.walkers, options, task.seed,
+            partial(_is_done, task, options),
+        )
         for task in (sampling.tasks[i] for i in items.tolist())
-    ]
+    ]  # fmt: skip
+
+
+def _is_done(task: Task, options: SamplerOptions, chain: Chain) -> bool:
+    return is_finished(chain, options) or is_hopeless(task.likelihood, chain.samples, chain.log_probability)

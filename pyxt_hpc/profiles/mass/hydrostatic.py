@@ -1,6 +1,6 @@
 """Hydrostatic equilibrium of a spherical cluster: mass from gas, and temperature from mass.
 
-In units of the field: radii in kpc, densities of electrons in cm^-3, kT in keV, masses in Msun.
+Units: radii in kpc, electron densities in cm^-3, kT in keV, masses in Msun.
 """
 
 import numpy as np
@@ -18,17 +18,17 @@ _MSUN_PER_CM3_KPC3 = float((constants.u / units.cm**3 * units.kpc**3).to_value(u
 def hydrostatic_mass(
     radius: ArrayLike, kT: ArrayLike, density_slope: ArrayLike, kT_slope: ArrayLike, mu: float
 ) -> FloatArray:
-    """Mass [Msun] within radii that holds the gas (Vikhlinin et al. 2006, equation 7).
+    """Hydrostatic mass [Msun] within radii (Vikhlinin et al. 2006, equation 7).
 
     Parameters
     ----------
     radius, kT
-        [kpc], [keV].
+        Radii [kpc] and temperatures [keV].
     density_slope, kT_slope
-        d ln n_e/d ln r and d ln kT/d ln r; where their sum is positive the mass is negative: there is no
+        d ln n_e/d ln r and d ln kT/d ln r; if their sum is positive, the mass is negative, and there is no
         equilibrium.
     mu
-        Of the gas.
+        Mean molecular weight of the gas.
     """
     slopes = np.asarray(density_slope, float) + np.asarray(kT_slope, float)
     return -np.asarray(kT, float) * np.asarray(radius, float) * slopes / (G_U * mu)
@@ -37,28 +37,23 @@ def hydrostatic_mass(
 def hydrostatic_temperature(
     radius: FloatArray, density: FloatArray, mass: FloatArray, mu: float, outer_kT: ArrayLike
 ) -> FloatArray:
-    """KT [keV] of gas in equilibrium with a mass, by integrating its pressure inwards.
+    """Temperature kT [keV] of gas in equilibrium with a mass, by integrating its pressure inwards.
 
-    Between radii the weight of the gas is taken as a power law.
+    Between radii, the weight of the gas is taken as a power law.
 
     Parameters
     ----------
     radius : (n,)
-        [kpc], ascending.
+        Ascending radii [kpc].
     density, mass : (..., n)
-        n_e [cm^-3] there, and mass within [Msun].
+        n_e [cm^-3] at these radii, and mass within them [Msun].
     mu
-        Of the gas.
+        Mean molecular weight of the gas.
     outer_kT : (...)
         kT at the last radius [keV]: the boundary condition.
     """
     weight = G_U * mu * mass * density / radius  # -d(n_e kT)/d ln r
-    step = np.diff(np.log(radius))
-    ratio = np.log(weight[..., 1:] / weight[..., :-1])
-    flat = np.abs(ratio) < 1e-6
-    safe = np.where(flat, 1.0, ratio)
-    mean = np.where(flat, weight[..., :-1], (weight[..., 1:] - weight[..., :-1]) / safe)
-    shells = mean * step
+    shells, _ = _between(radius, weight)
     outside = np.cumsum(shells[..., ::-1], axis=-1)[..., ::-1]
     pressure = np.broadcast_to(
         (np.asarray(outer_kT, float) * density[..., -1])[..., None], weight.shape
@@ -73,16 +68,22 @@ def gas_mass(radius: FloatArray, density: FloatArray, mu_e: float) -> FloatArray
     Parameters
     ----------
     radius : (n,)
-        [kpc], close enough that the density is a power law between them, and within the first.
+        Radii [kpc]; the density is taken as a power law between them, and within the first.
     density : (..., n)
         n_e [cm^-3].
     mu_e
         Mass per electron [atomic mass units].
     """
     shell = 4.0 * np.pi * radius**3 * density * mu_e * _MSUN_PER_CM3_KPC3  # dM/d ln r
+    shells, slopes = _between(radius, shell)
+    inner = shell[..., :1] / np.maximum(slopes[..., :1], 1.0)
+    return np.concatenate([inner, inner + np.cumsum(shells, axis=-1)], axis=-1)
+
+
+def _between(radius: FloatArray, per_log_radius: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Integrals between the radii of what is a power law there, given per ln r at them; its exponents."""
     step = np.diff(np.log(radius))
-    ratio = np.log(shell[..., 1:] / shell[..., :-1])
-    flat = np.abs(ratio) < 1e-6
-    mean = np.where(flat, shell[..., :-1], np.diff(shell) / np.where(flat, 1.0, ratio))
-    inner = shell[..., :1] / np.maximum(ratio[..., :1] / step[0], 1.0)
-    return np.concatenate([inner, inner + np.cumsum(mean * step, axis=-1)], axis=-1)
+    growth = np.log(per_log_radius[..., 1:] / per_log_radius[..., :-1])
+    flat = np.abs(growth) < 1e-6
+    mean = np.diff(per_log_radius) / np.where(flat, 1.0, growth)
+    return np.where(flat, per_log_radius[..., :-1], mean) * step, growth / step

@@ -1,4 +1,4 @@
-"""How well a model of a cluster agrees with the annuli: the gas projected, and fitted as the annuli were."""
+"""Likelihood of a model of a cluster: its gas is projected, and fitted in the same way as the annuli."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,23 +17,24 @@ FloatArray = NDArray[np.float64]
 _ARCSEC2 = float(np.radians(1.0 / 3600.0) ** 2)
 _SHELLS_PER_E = 14
 _REACH = Backward.boundary
-"""Shells reach so many times as far as the annuli: what lies beyond adds less than 1% to the last annulus."""
+"""Outermost radius of the shells over that of the annuli; gas beyond adds less than 1% to the last
+annulus."""
 
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
-    """Of one model and one cluster.
+    """Likelihood of one model for one cluster.
 
     Parameters
     ----------
     annuli
-        What was measured.
+        The data.
     model
-        What is fitted.
+        The model.
     mixing
-        Its tables, for these annuli.
+        Tables for single-temperature fits of these annuli.
     norm_of_measure
-        XSPEC's norm per arcsec^2 of a column of 1 cm^-6 kpc of n_e^2.
+        XSPEC's norm per arcsec^2 for a column of n_e^2 of 1 cm^-6 kpc.
     """
 
     annuli: AnnularFits
@@ -45,14 +46,14 @@ class Likelihood:
     def of(
         cls, annuli: AnnularFits, model: MassModel, mixing: Mixing, redshift: float, particles: Particles
     ) -> "Likelihood":
-        """Of gas of some composition at a redshift."""
-        # norm is 1e-14/(4 pi (D_A (1 + z))^2) int n_e n_H dV; with the area on the sky the distance cancels
+        """Likelihood for gas of a composition at a redshift."""
+        # norm is 1e-14/(4 pi (D_A (1 + z))^2) int n_e n_H dV; per area on the sky, the distance cancels.
         scale = 1e-14 * CM_PER_KPC * _ARCSEC2 / (4.0 * np.pi * (1.0 + redshift) ** 2)
         return cls(annuli, model, mixing, scale / float(particles.electrons))
 
     @cached_property
     def bounds(self) -> FloatArray:
-        """(2, n_parameter) lowest and highest values."""
+        """Lowest and highest values of the parameters (2, n_parameter)."""
         return np.array([[p.low, p.high] for p in self.model.parameters]).T
 
     @cached_property
@@ -65,13 +66,16 @@ class Likelihood:
 
     @cached_property
     def _columns(self) -> FloatArray:
-        """(n_annulus, n_shell) volume of each shell over the area of each annulus [kpc]; one lies within."""
+        """Volume of each shell in each annulus, over its area [kpc] (n_annulus, n_shell).
+
+        The first shell is the sphere within the innermost radius.
+        """
         annuli, edges = self.annuli, np.concatenate([[0.0], self.radius])
         pairs = [volumes([low, high], edges)[0] for low, high in zip(annuli.r_in, annuli.r_out, strict=True)]
         return np.array(pairs) / (np.pi * (annuli.r_out**2 - annuli.r_in**2))[:, None]
 
     def predicted(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """KT [keV] and norm per arcsec^2 that fits of the annuli find, (n, n_annulus).
+        """Temperature [keV] and norm per arcsec^2 that fits of the annuli would find, (n, n_annulus).
 
         Parameters
         ----------
@@ -79,17 +83,19 @@ class Likelihood:
             Models within the bounds.
         """
         density, kT = self.model.gas_at(theta, self.radius)
-        # within the innermost radius, if anything is seen of it, the gas is that at the radius
+        # Within the innermost radius, the gas is the same as at this radius.
         squared = np.concatenate([density[:, :1] ** 2, _mean(density**2, self.radius)], axis=1)
         in_shell = np.concatenate([kT[:, :1], np.sqrt(kT[:, 1:] * kT[:, :-1])], axis=1)
         lower, share = self.mixing.spread(in_shell)
-        spread = np.zeros((*squared.shape, len(self.mixing.gas_kT)))
+        present = slice(int(lower.min()), int(lower.max()) + 2)  # half of the tables, or less
+        lower -= present.start
+        spread = np.zeros((*squared.shape, present.stop - present.start))
         np.put_along_axis(spread, lower[..., None], (squared * (1.0 - share))[..., None], axis=-1)
         np.put_along_axis(spread, lower[..., None] + 1, (squared * share)[..., None], axis=-1)
-        return self.mixing.single_temperature(self.norm_of_measure * (self._columns @ spread))
+        return self.mixing.single_temperature(self.norm_of_measure * (self._columns @ spread), present)
 
     def residuals(self, theta: FloatArray) -> FloatArray:
-        """(model - data)/sigma (n, 2 n_annulus) in the logarithm, where errors are the most even."""
+        """(ln model - ln data)/sigma (n, 2 n_annulus); errors are most symmetric in the logarithm."""
         kT, norm = self.predicted(theta)
         annuli = self.annuli
         return np.concatenate(
@@ -101,7 +107,7 @@ class Likelihood:
         )
 
     def log_probability(self, theta: FloatArray) -> FloatArray:
-        """Log of the posterior (n,), but for a constant; -inf outside the bounds, or where mass falls."""
+        """Log of the posterior (n,), up to a constant; -inf beyond bounds, or if the mass falls outwards."""
         theta = np.atleast_2d(theta)
         inside = np.all((theta >= self.bounds[0]) & (theta <= self.bounds[1]), axis=1)
         inside[inside] = self.model.allowed(theta[inside])
@@ -113,12 +119,12 @@ class Likelihood:
 
     @property
     def n_data(self) -> int:
-        """Measured numbers."""
+        """Number of data."""
         return int(self.annuli.has_kT.sum() + self.annuli.has_norm.sum())
 
 
 def _mean(value: FloatArray, radius: FloatArray) -> FloatArray:
-    """Mean over the volume of each shell of what is a power law between its edges."""
+    """Volume mean in each shell of a quantity that is a power law between its edges."""
     low, high = value[:, :-1], value[:, 1:]
     ratio = radius[1:] / radius[:-1]
     slope = np.log(high / low) / np.log(ratio) + 3.0

@@ -1,7 +1,7 @@
 """Two descriptions of a cluster in hydrostatic equilibrium, with the priors of their parameters.
 
-``forward``: density and temperature of the gas as functions, from which the mass follows. ``backward``: the
-mass as an NFW halo and the density of the gas, from which the temperature follows.
+``forward``: density and temperature of the gas are parametric functions, from which the mass follows.
+``backward``: the mass is an NFW halo; temperature follows from it and from the density of the gas.
 """
 
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ FloatArray = NDArray[np.float64]
 WAYS = ("forward", "backward")
 
 _CHECKED = 24
-"""Radii at which a mass must grow."""
+"""Number of radii at which a mass is checked to grow outwards."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One that is sampled, from `low` to `high`."""
+    """A sampled parameter with its limits."""
 
     name: str
     low: float
     high: float
     meaning: str
     is_log: bool = False
-    """Whether it is the natural logarithm of a positive quantity in the unit of its meaning."""
+    """Whether it is the natural logarithm of a positive quantity, whose unit is in `meaning`."""
 
 
 def _log(name: str, low: float, high: float, meaning: str) -> Parameter:
@@ -40,14 +40,14 @@ def _log(name: str, low: float, high: float, meaning: str) -> Parameter:
 
 @dataclass(frozen=True)
 class GasModel:
-    """The density of Vikhlinin et al. (2006), without their second component unless `core` asks for it.
+    """The density of Vikhlinin et al. (2006).
 
     Parameters
     ----------
     innermost, outermost
         Middle of the first annulus and outer edge of the last [kpc].
     core
-        Whether to add the second component.
+        Whether to include the second component.
     """
 
     innermost: float
@@ -56,7 +56,7 @@ class GasModel:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Of the density."""
+        """Parameters of the density."""
         inner, outer = self.innermost, self.outermost
         main = (
             _log("n0", 1e-6, 10.0, "main density [cm^-3]"),
@@ -73,13 +73,13 @@ class GasModel:
         return main + second if self.core else main
 
     def density(self, theta: FloatArray) -> GasDensity:
-        """Of models (n, n_parameter), to be called with radii (m,)."""
+        """Densities of models (n, n_parameter), as a function of radii (m,)."""
         n0, rc, alpha, beta, rs, epsilon = theta.T[:6, :, None]
         second = np.exp(theta.T[6:8, :, None]) if self.core else (0.0, self.innermost)
         return GasDensity(np.exp(n0), np.exp(rc), alpha, beta, np.exp(rs), epsilon, *second)
 
     def start(self) -> list[float]:
-        """Parameters of a plain cluster, in their middle."""
+        """Parameters of a typical cluster."""
         middle = np.sqrt(self.innermost * self.outermost)
         first = [np.log(1e-2), np.log(middle), 0.5, 0.6, np.log(0.7 * self.outermost), 1.5]
         return [*first, np.log(1e-2), np.log(1.5 * self.innermost)] if self.core else first
@@ -87,19 +87,19 @@ class GasModel:
 
 @dataclass(frozen=True)
 class Forward:
-    """Density and temperature as functions.
+    """Parametric density and temperature.
 
-    The temperature of Vikhlinin et al. (2006) with a = 0 and b = acool = 2, as Ghirardini et al. (2019, A&A
-    621, A41) have it but for acool: few annuli cannot tell more.
+    The temperature is that of Vikhlinin et al. (2006) with a = 0 and b = acool = 2, because few annuli cannot
+    constrain more parameters. Ghirardini et al. (2019, A&A 621, A41) use the same except for acool.
 
     Parameters
     ----------
     gas
         The density.
     mu
-        Of the gas.
+        Mean molecular weight of the gas.
     radii
-        Middles and edges of the annuli [kpc]: the prior is even in the temperatures there.
+        Middles and edges of the annuli [kpc], where the prior is uniform in ln kT.
     """
 
     gas: GasModel
@@ -110,7 +110,7 @@ class Forward:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Of density and temperature."""
+        """Parameters of density and temperature."""
         inner, outer = self.gas.innermost, self.gas.outermost
         return (
             *self.gas.parameters,
@@ -122,7 +122,7 @@ class Forward:
         )
 
     def temperature(self, theta: FloatArray) -> GasTemperature:
-        """Of models (n, n_parameter), to be called with radii (m,)."""
+        """Temperatures of models (n, n_parameter), as a function of radii (m,)."""
         T0, rt, c, cool, rcool = theta.T[-5:, :, None]
         return GasTemperature(np.exp(T0), np.exp(rt), 0.0, 2.0, c, cool, np.exp(rcool), 2.0)
 
@@ -131,25 +131,26 @@ class Forward:
         return self.gas.density(theta)(radius), self.temperature(theta)(radius)
 
     def mass_at(self, theta: FloatArray, radius: FloatArray) -> FloatArray:
-        """Mass [Msun] (n, m) within radii (m,); it may fall or be negative where there is no equilibrium."""
+        """Mass [Msun] (n, m) within radii (m,); without equilibrium it may fall outwards or be negative."""
         density, temperature = self.gas.density(theta), self.temperature(theta)
         slopes = density.slope(radius), temperature.slope(radius)
         return hydrostatic_mass(radius, temperature(radius), *slopes, self.mu)
 
     def log_prior(self, theta: FloatArray) -> FloatArray:
-        """Logarithm of the prior (n,) of models (n, n_parameter), but for a constant.
+        """Logarithm of the prior (n,) of models (n, n_parameter), up to a constant.
 
-        Even in the profiles of ln kT at the annuli, not in the parameters: the volume of the parameters
-        times sqrt(det(G^T G)), with G the derivatives of the profile (Jeffreys 1946, Proc. R. Soc. A 186,
-        453, for equal errors). Flat in the parameters it would count the many that make the same profile, as
-        any ``c`` if ``rt`` is far outside: without a slope, or with one curve that noise suggests.
+        The prior is uniform in the profiles of ln kT at the annuli: sqrt(det(G^T G)) per volume of
+        parameters, where G are the derivatives of the profile (Jeffreys 1946, Proc. R. Soc. A 186, 453, for
+        equal errors). A prior uniform in the parameters would prefer profiles that many parameters share,
+        such as those without a decline, which have any ``c`` if ``rt`` is far outside, or those with one bend
+        that noise suggests.
         """
         by = self.temperature(theta).derivatives(np.array(self.radii))
         sign, logarithm = np.linalg.slogdet(by.swapaxes(-1, -2) @ by)
         return np.where(sign > 0, 0.5 * logarithm, -np.inf)
 
     def allowed(self, theta: FloatArray) -> NDArray[np.bool_]:
-        """Whether the mass of models (n, n_parameter) is positive and grows outwards among the annuli."""
+        """Whether the mass of models (n, n_parameter) is positive and grows outwards over the annuli."""
         radius = np.geomspace(self.gas.innermost, self.gas.outermost, _CHECKED)
         mass = self.mass_at(theta, radius)
         return (mass[:, 0] > 0) & np.all(np.diff(mass, axis=1) > 0, axis=1)
@@ -165,21 +166,21 @@ class Forward:
 class Backward:
     """An NFW halo and the density of the gas.
 
-    The pressure at `boundary` times the outermost radius is a parameter: there kT is ``edge`` times
-    G M mu/r, which is 1 over the logarithmic slope of the pressure.
+    The pressure at `boundary` times the outermost radius is a parameter: kT there is ``edge`` times G M mu/r,
+    so that ``edge`` is the inverse of the logarithmic slope of the pressure.
     """
 
     gas: GasModel
     mu: float
     critical: float
-    """Density of the universe [Msun kpc^-3]."""
+    """Critical density [Msun kpc^-3]."""
 
     way: ClassVar[str] = "backward"
     boundary: ClassVar[float] = 4.0
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Of density, halo and boundary."""
+        """Parameters of density, halo and boundary."""
         return (
             *self.gas.parameters,
             _log("M500", 1e12, 1e16, "mass within R500 [Msun]"),
@@ -188,14 +189,14 @@ class Backward:
         )
 
     def halo(self, theta: FloatArray) -> NFW:
-        """Of models (n, n_parameter), to be called with radii (m,)."""
+        """Halos of models (n, n_parameter), as a function of radii (m,)."""
         mass, concentration = np.exp(theta.T[-3:-1, :, None])
         return NFW.of(mass, concentration, 500.0, self.critical)
 
     def gas_at(self, theta: FloatArray, radius: FloatArray) -> tuple[FloatArray, FloatArray]:
         """n_e [cm^-3] and kT [keV], (n, m), at ascending radii (m,) [kpc] up to the boundary."""
         outer = self.boundary * self.gas.outermost
-        # none if the last radius is at the boundary
+        # More radii up to the boundary; none if the last radius is there.
         n_more = int(np.ceil(12 * np.log(outer / radius[-1]) - 1e-6))
         beyond = np.geomspace(radius[-1], outer, n_more + 1)[1:] if n_more > 0 else np.zeros(0)
         grid = np.concatenate([radius, beyond])
@@ -209,16 +210,16 @@ class Backward:
         return self.halo(theta).mass(radius)
 
     def log_prior(self, theta: FloatArray) -> FloatArray:
-        """Flat in the parameters: 0 for each of n models (n, n_parameter)."""
+        """Logarithm of the uniform prior, 0 for each of n models (n, n_parameter)."""
         return np.zeros(len(theta))
 
     def allowed(self, theta: FloatArray) -> NDArray[np.bool_]:
-        """Every halo's mass is positive and grows outwards."""
+        """Whether the mass is positive and grows outwards, which is true for every halo."""
         return np.ones(len(theta), bool)
 
     def start(self, kT: float) -> FloatArray:
         """Parameters to begin the search with; `kT` is that of the whole cluster [keV]."""
-        # near the relation of mass and temperature of Arnaud et al. (2005, A&A 441, 893)
+        # Near the mass-temperature relation of Arnaud et al. (2005, A&A 441, 893).
         own = [np.log(4e14 * (kT / 5.0) ** 1.5), np.log(3.0), 0.25]
         return np.array([*self.gas.start(), *own])
 

@@ -14,13 +14,13 @@ _BISECTIONS = 50
 
 
 def critical_density(cosmology: FLRW, redshift: float) -> float:
-    """Of the universe at a redshift [Msun kpc^-3]."""
+    """Critical density at a redshift [Msun kpc^-3]."""
     density = 3.0 * cosmology.H(redshift) ** 2 / (8.0 * np.pi * constants.G)
     return float(density.to_value(units.Msun / units.kpc**3))
 
 
 def overdensity_mass(radius: ArrayLike, overdensity: float, critical: float) -> FloatArray:
-    """Mass [Msun] of a sphere of radius [kpc] with a mean density in units of the critical one."""
+    """Mass [Msun] of a sphere of radius [kpc] with a mean density of `overdensity` times the critical one."""
     return 4.0 / 3.0 * np.pi * overdensity * critical * np.asarray(radius, float) ** 3
 
 
@@ -46,7 +46,7 @@ class NFW:
         Parameters
         ----------
         mass, concentration
-            As M500 and c500 for overdensity 500.
+            For example M500 and c500 for overdensity 500.
         overdensity
             In units of the critical density.
         critical
@@ -69,7 +69,7 @@ class NFW:
     def concentration(self, overdensity: float, critical: float) -> FloatArray:
         """Radius of an overdensity over ``rs``."""
         rs, scale = np.asarray(self.rs, float), np.asarray(self.scale_mass, float)
-        # the mean density falls with radius, as m(x)/x^3
+        # Bisection, since the mean density m(x)/x^3 falls with radius.
         wanted = overdensity_mass(rs, overdensity, critical) / scale
         low, high = np.full(wanted.shape, np.log(1e-4)), np.full(wanted.shape, np.log(1e4))
         for _ in range(_BISECTIONS):
@@ -80,7 +80,7 @@ class NFW:
         return np.exp(0.5 * (low + high))
 
     def radius(self, overdensity: float, critical: float) -> FloatArray:
-        """Radius [kpc] within which the mean density is so many times the critical one."""
+        """Radius [kpc] within which the mean density is `overdensity` times the critical density."""
         return self.concentration(overdensity, critical) * np.asarray(self.rs, float)
 
 

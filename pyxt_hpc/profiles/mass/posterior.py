@@ -1,4 +1,4 @@
-"""What samples of a model say about the cluster: mass, gas and temperature, with 68% intervals."""
+"""Masses and profiles of gas and temperature from samples of a model, with 68% intervals."""
 
 from dataclasses import dataclass
 
@@ -17,19 +17,23 @@ OVERDENSITIES = (2500.0, 500.0)
 PERCENTILES = (50.0, 15.865, 84.135)
 
 MAX_REDUCED = 10.0
-"""Chi^2 per degree of freedom of a model that describes nothing: there is no mass."""
+"""Largest chi^2 per degree of freedom; a model with more does not describe the data, and gives no mass."""
+
+_HOPELESS = 2.0
+"""Times `MAX_REDUCED`: samples that are so far off do not come back to a model that describes the data."""
 
 MAX_EXCESS = 9.0
-"""Of chi^2 that a mass that grows may cost (3 sigma) before there is none."""
+"""Largest increase of chi^2 (3 sigma) by the condition that the mass grows outwards; with more, there is no
+mass."""
 
 _ENOUGH, _ENOUGH_FITTED = 2000, 500
-"""Samples that intervals are computed from, and those of the fits of annuli."""
+"""Number of samples for intervals, and for predictions of the annuli."""
 
 _AT_ONCE = 5000
-"""Samples whose priors are computed at once: chains are long, and derivatives many."""
+"""Number of samples whose priors are computed at once, to limit memory."""
 
 _MAX_UNREACHED = 0.1
-"""Largest share of samples that may not reach an overdensity."""
+"""Largest fraction of samples that may not reach an overdensity."""
 
 _REACH = 4.0
 _STEPS_PER_E = 25
@@ -49,18 +53,18 @@ NONE = Interval(np.nan, np.nan, np.nan)
 
 @dataclass(frozen=True)
 class OverdensityMass:
-    """Sphere whose mean density is so many times the critical one.
+    """Sphere whose mean density is `overdensity` times the critical density.
 
     Parameters
     ----------
     overdensity
-        As 500.
+        Such as 500.
     radius, mass, gas_mass, gas_fraction
-        [kpc], [Msun], [Msun], gas over all mass.
+        Radius [kpc], masses [Msun], and gas mass over total mass.
     is_extrapolated
-        Whether its radius is beyond the last annulus.
+        Whether the radius is beyond the last annulus.
     note
-        Why there is no number; empty if there is.
+        Why there is no result; empty if there is one.
     """
 
     overdensity: float
@@ -84,22 +88,23 @@ class Posterior:
         Radii of the profiles [kpc].
     profiles
         (3, m) median and ends of the 68% interval of n_e [cm^-3], kT [keV], mass [Msun], gas_mass [Msun] and
-        gas_fraction within, by name.
+        gas_fraction (the last three within the radius), by name.
     predicted_kT, predicted_norm : (3, n)
-        What fits of the annuli would find: to compare with what they found.
+        Predicted results of the fits of the annuli, to compare with the data.
     overdensities
-        Of `OVERDENSITIES`.
+        Spheres at `OVERDENSITIES`.
     parameters
-        Medians and intervals by name, in the unit of the parameter; logarithms undone.
+        Medians and 68% intervals by name, in the unit of the parameter, not of its logarithm.
     outermost
         Outer edge of the last annulus [kpc].
     chi2
-        Of the best sample, the sum of squared residuals in sigma.
+        chi^2 of the best sample.
     n_data, n_parameters
-        Numbers that were measured and fitted.
+        Numbers of data and of parameters.
     excess
-        By how much a model without equilibrium, whose mass may fall outwards among the annuli, has a lower
-        chi^2: above `MAX_EXCESS` there is no mass.
+        Decrease of chi^2 if the mass may fall outwards over the annuli; above `MAX_EXCESS`, there is no mass.
+    refusal
+        Reason why there is no mass at all; empty if there is one.
     """
 
     way: str
@@ -114,10 +119,11 @@ class Posterior:
     n_data: int
     n_parameters: int
     excess: float
+    refusal: str
 
     @property
     def probability(self) -> float:
-        """Of a chi^2 at least as large, were the model true."""
+        """Probability of a chi^2 at least as large, if the model is true."""
         return float(chdtrc(_degrees(self.n_data, self.n_parameters), self.chi2))
 
 
@@ -139,17 +145,17 @@ def posterior_of(
     Parameters
     ----------
     likelihood
-        What was sampled.
+        The sampled likelihood.
     samples, log_probability : (n, n_parameter), (n,)
-        Of all ensembles.
+        Samples of all ensembles.
     critical
-        Density of the universe [Msun kpc^-3].
+        Critical density [Msun kpc^-3].
     mu_e
         Mass of the gas per electron [u].
     free_chi2
-        Least chi^2 of any model, in equilibrium or not.
+        Smallest chi^2 of any model, with or without equilibrium.
     rng
-        Picks the samples that are looked at.
+        Random numbers that choose the samples for intervals.
     """
     annuli, model = likelihood.annuli, likelihood.model
     chosen = rng.choice(len(samples), min(_ENOUGH, len(samples)), replace=False)
@@ -160,10 +166,7 @@ def posterior_of(
         _REACH * annuli.outermost,
         int(_STEPS_PER_E * np.log(2.0 * _REACH * annuli.outermost / middle[0])),
     )
-    parts = np.array_split(samples, len(samples) // _AT_ONCE + 1)
-    # that which fits best, whatever its prior
-    best = samples[np.argmax(log_probability - np.concatenate([model.log_prior(part) for part in parts]))]
-    chi2 = float(np.sum(likelihood.residuals(best[None]) ** 2))
+    chi2 = _least_chi2(likelihood, samples, log_probability)
     excess = chi2 - free_chi2
     mass = model.mass_at(theta, radius)
     degrees = _degrees(likelihood.n_data, len(model.parameters))
@@ -193,13 +196,38 @@ def posterior_of(
         n_data=likelihood.n_data,
         n_parameters=len(model.parameters),
         excess=excess,
+        refusal=refusal,
     )
 
 
+def is_hopeless(likelihood: Likelihood, samples: FloatArray, log_probability: FloatArray) -> bool:
+    """Whether more samples need not be drawn: `posterior_of` will refuse the mass, whatever they are.
+
+    Parameters
+    ----------
+    likelihood
+        What is sampled.
+    samples, log_probability : (n, n_parameter), (n,)
+        So far.
+    """
+    degrees = _degrees(likelihood.n_data, len(likelihood.model.parameters))
+    return _least_chi2(likelihood, samples, log_probability) > _HOPELESS * MAX_REDUCED * degrees
+
+
+def _least_chi2(likelihood: Likelihood, samples: FloatArray, log_probability: FloatArray) -> float:
+    """Chi^2 of the sample that fits best, whatever its prior."""
+    parts = np.array_split(samples, len(samples) // _AT_ONCE + 1)
+    log_prior = np.concatenate([likelihood.model.log_prior(part) for part in parts])
+    best = samples[np.argmax(log_probability - log_prior)]
+    return float(np.sum(likelihood.residuals(best[None]) ** 2))
+
+
 def _refusal(chi2: float, degrees: int, excess: float) -> str:
-    """Why there is no mass at all; empty if there is one."""
+    """Why there is no mass; empty if there is one."""
     if excess > MAX_EXCESS:
-        return f"the data ask for a mass that falls outwards: growing costs {excess:.1f} of chi^2"
+        return (
+            f"the data favour a mass that falls outwards: one that grows has a chi^2 higher by {excess:.1f}"
+        )
     if chi2 > MAX_REDUCED * degrees:
         return f"the model does not describe the annuli: chi^2 {chi2:.0f} with {degrees} degrees of freedom"
     return ""
@@ -208,9 +236,9 @@ def _refusal(chi2: float, degrees: int, excess: float) -> str:
 def overdensity_radius(
     overdensity: float, radius: FloatArray, mass: FloatArray, critical: float
 ) -> FloatArray:
-    """Radius [kpc] of each profile (n, m) where its mean density falls below an overdensity for good.
+    """Outermost radius [kpc] where the mean density of each profile (n, m) falls below an overdensity.
 
-    NaN where it does not within `radius` (m,).
+    NaN if there is none within `radius` (m,).
     """
     ratio = mass / overdensity_mass(radius, overdensity, critical)
     above = ratio > 1.0

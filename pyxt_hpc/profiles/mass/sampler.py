@@ -1,7 +1,7 @@
-"""Samples of a posterior by ensembles of walkers, which are kept in a file and go on where they stopped.
+"""Sampling of a posterior by ensembles of walkers, whose chains are kept in files and can be continued.
 
-emcee (Foreman-Mackey et al. 2013, PASP 125, 306) moves the walkers and keeps their chain. Ensembles do not
-know each other, so that each can be a task of its own.
+emcee (Foreman-Mackey et al. 2013, PASP 125, 306) moves the walkers and stores their chain. Ensembles are
+independent, so that each can be a task of its own.
 """
 
 import logging
@@ -28,36 +28,40 @@ FloatArray = NDArray[np.float64]
 LogProbability = Callable[[FloatArray], FloatArray]
 
 THIN = 10
-"""Steps from one that is stored to the next: neighbours are nearly the same, and writing takes time."""
+"""Number of steps for each stored one, since successive steps are nearly equal and writing takes time."""
 
 LENGTH = 50.0
-"""Autocorrelation times that a chain must have before it is believed, as emcee's authors advise."""
+"""Smallest length of a converged chain in autocorrelation times, as emcee's authors advise."""
 
 BLOCK = 500
-"""Steps between two judgements of a chain: some seconds, so that a signal is soon heeded."""
+"""Number of steps between two checks of a chain; these take seconds, so that a signal is soon noticed."""
 
 _HDF5_CHUNKS = 2**21
-"""A file grows by whole chunks, of 1 MiB at most in each of two data sets [bytes]."""
+"""Size of the last chunks of a file [bytes]: at most 1 MiB in each of two data sets."""
 
 _DISCARD = 5.0
+
+NEEDED = LENGTH + _DISCARD
+"""Autocorrelation times of a whole chain, with the beginning that is left out."""
+
 _STARTS, _SAME_COST = 6, 0.02
 _DRAWS = 100
 
 
 @dataclass(frozen=True)
 class SamplerOptions:
-    """How long to sample.
+    """Options of the sampling.
 
     Parameters
     ----------
     walkers_per_parameter
-        Of each ensemble, at least 2.
+        Number of walkers of each ensemble per parameter, at least 2.
     max_steps
-        An ensemble stops here even if it has not converged.
+        Largest number of steps, at which an ensemble stops even without convergence.
     length
-        Autocorrelation times after which it has.
+        Length of a converged chain in autocorrelation times.
     seed
-        The same seed gives the same chains.
+        Seed of the random numbers; the same seed gives the same chains.
     """
 
     walkers_per_parameter: int = 4
@@ -68,22 +72,22 @@ class SamplerOptions:
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """What an ensemble has sampled.
+    """Samples of an ensemble.
 
     Parameters
     ----------
     samples : (n, n_parameter)
-        Without the beginning, which remembers where the walkers started.
+        Samples after the burn-in.
     log_probability : (n,)
-        Of the samples.
+        Log of the posterior of the samples.
     steps
-        Of every walker, the beginning included.
+        Number of steps of every walker, including the burn-in.
     autocorrelation : (n_parameter,)
         Integrated autocorrelation times [steps].
     converged
         Whether the chain is long enough.
     acceptance
-        Share of the proposed steps that were taken, of those that are stored.
+        Fraction of proposed steps that were accepted, among the stored ones.
     """
 
     samples: FloatArray
@@ -100,23 +104,23 @@ def best_fit(
     bounds: FloatArray,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:
-    """Best parameters within bounds, and their covariance by the curvature there.
+    """Best parameters within bounds, and their covariance from the curvature there.
 
     Parameters
     ----------
     residuals
-        Function of (n, n_parameter) that gives (n, n_data), in sigma.
+        Function of parameters (n, n_parameter) that returns residuals (n, n_data) in sigma.
     start : (n_parameter,)
-        Where the search begins for the first time; further searches begin around it.
+        Start of the first search; further searches start around it.
     bounds : (2, n_parameter)
         Lowest and highest values.
     rng
-        Of the further searches.
+        Random numbers of the further searches.
 
     Raises
     ------
     EmptySelection
-        If no search finds a model that can be compared with the data.
+        If the residuals are not finite at any start.
     """
     low, high = bounds
     span = high - low
@@ -138,7 +142,7 @@ def best_fit(
         found.append(least_squares(one, first, slopes, bounds=(low, high), x_scale=span, max_nfev=200))
         costs = sorted(float(result.cost) for result in found)
         if len(costs) > 1 and costs[1] - costs[0] < _SAME_COST:
-            break  # found twice, from different places
+            break  # two searches have found the same minimum
     if not found:
         raise EmptySelection(
             "no model of the cluster gives finite temperatures in its annuli: look at kT, norm and radii in "
@@ -146,7 +150,7 @@ def best_fit(
         )
     best = min(found, key=lambda result: float(result.cost))
     jacobian = slopes(best.x)
-    # a flat prior knows no more than its own width
+    # The variance of the uniform prior limits that of parameters without constraints.
     covariance = np.linalg.inv(jacobian.T @ jacobian + np.diag(12.0 / span**2))
     return np.asarray(best.x, np.float64), np.asarray(covariance, np.float64)
 
@@ -159,16 +163,16 @@ def first_walkers(
     number: int,
     rng: np.random.Generator,
 ) -> FloatArray | None:
-    """Where walkers start: (number, n_parameter) about the best fit, each where the posterior is not 0.
+    """First walkers (number, n_parameter) around the best fit, where the posterior is not 0.
 
-    Further and further away from it if need be; None if that finds nothing.
+    The scatter is increased until enough walkers are found; None if they are not.
     """
     low, high = bounds
     found = np.zeros((0, len(best)))
     for attempt in range(_DRAWS):
         wider = 1.0 + 10.0 * attempt / _DRAWS
         drawn = rng.multivariate_normal(best, wider**2 * covariance, size=4 * number, method="eigh")
-        # what falls outside is reflected, and evenly spread if that does not help
+        # Values outside the bounds are reflected; if they are still outside, they are drawn uniformly.
         drawn = np.where(drawn < low, 2.0 * low - drawn, np.where(drawn > high, 2.0 * high - drawn, drawn))
         anywhere = rng.uniform(low, high, drawn.shape)
         drawn = np.where((drawn > low) & (drawn < high), drawn, anywhere)
@@ -179,7 +183,7 @@ def first_walkers(
 
 
 def is_finished(chain: Chain, options: SamplerOptions) -> bool:
-    """Whether a chain is long enough, or as long as it may be."""
+    """Whether a chain has converged, or has its largest length."""
     return chain.converged or chain.steps >= options.max_steps
 
 
@@ -190,21 +194,24 @@ def advance_ensemble(
     walkers: FloatArray,
     options: SamplerOptions,
     seed: int,
+    is_done: Callable[[Chain], bool],
 ) -> Chain:
-    """Sample `BLOCK` steps more, fewer at the end, going on with what the file has.
+    """Continue the chain of a file by `BLOCK` steps, or fewer at its end.
 
     Parameters
     ----------
     path, name
         HDF5 file of emcee's backend, and the chain's group in it.
     log_probability
-        Function of (n, n_parameter) that gives (n,).
+        Function of parameters (n, n_parameter) that returns (n,).
     walkers
-        (n_walker, n_parameter) where they start if there is no chain yet.
+        (n_walker, n_parameter) first walkers of a new chain.
     options
-        How long.
+        Length of the chain.
     seed
-        Of this ensemble.
+        Seed of this ensemble.
+    is_done
+        Whether a chain needs no more steps.
 
     Raises
     ------
@@ -218,11 +225,11 @@ def advance_ensemble(
         log.info("%s: a chain of other data or options is replaced", path)
         path.unlink()
     if backend.initialized and backend.iteration:
-        # resumed: the last walkers and the state of the random numbers are in the file
+        # The file has the last walkers and the state of the random numbers.
         n_walkers, n_parameters = backend.shape
         state = backend.get_last_sample()
         chain = chain_of(backend, options)
-        if is_finished(chain, options):
+        if is_done(chain):
             return chain
     else:
         n_walkers, n_parameters = walkers.shape
@@ -239,7 +246,7 @@ def advance_ensemble(
 
 
 def chain_of(backend: emcee.backends.Backend, options: SamplerOptions) -> Chain:
-    """The chain of a backend that has begun, judged."""
+    """Chain of a backend that has samples."""
     stored = backend.iteration
     chain, log_probability = backend.get_chain(), backend.get_log_prob()
     times = autocorrelation(chain)
@@ -258,14 +265,14 @@ def chain_of(backend: emcee.backends.Backend, options: SamplerOptions) -> Chain:
 def autocorrelation(chain: FloatArray) -> FloatArray:
     """Integrated autocorrelation time (n_parameter,) [stored steps] of (n_step, n_walker, n_parameter).
 
-    At least 1: of a chain that is thinner than its memory it would be half a step.
+    It is at least 1, since strongly thinned chains would give half a step.
     """
     times = emcee.autocorr.integrated_time(chain, c=5, tol=0, quiet=True)
     return np.maximum(np.where(np.isfinite(times), times, len(chain)), 1.0)
 
 
 def gelman_rubin(chains: list[Chain]) -> float:
-    """Largest R-hat of a parameter: scatter between ensembles over that within; 1 where they agree."""
+    """Largest R-hat of all parameters, from the variances between and within ensembles; 1 if they agree."""
     if len(chains) < 2:
         return float("nan")
     means = np.array([chain.samples.mean(axis=0) for chain in chains])
@@ -274,13 +281,13 @@ def gelman_rubin(chains: list[Chain]) -> float:
 
 
 def check_chain(path: Path) -> None:
-    """Raise DamagedFile if a file is no chain: emcee would take it for one that is not there."""
+    """Raise DamagedFile if a file is not a chain, since emcee would treat it as missing."""
     if check_regular(path):
         try:
             with open_hdf5(path) as file:
                 for group in file.values():
                     for values in group.values():
-                        values[-1:]  # what a kill or a full disk cut off is at the end
+                        values[-1:]  # a kill or a full disk truncates the end
         except (OSError, RuntimeError, KeyError, ValueError, AttributeError, TypeError) as error:
             raise DamagedFile(
                 f"{path}: this chain cannot be read ({one_line(str(error))}); delete it"
@@ -288,7 +295,7 @@ def check_chain(path: Path) -> None:
 
 
 def _see_that_there_is_room(path: Path, size: int) -> None:
-    """Raise DiskFull if a file cannot grow by so many bytes: HDF5 would take the process down with it."""
+    """Raise DiskFull if a file cannot grow by `size` bytes, since HDF5 would crash the process."""
     with system_errors(path), tempfile.TemporaryFile(dir=path.parent) as file:
         os.posix_fallocate(file.fileno(), 0, size)
 

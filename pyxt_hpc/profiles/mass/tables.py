@@ -1,4 +1,4 @@
-"""Masses and what they are made of as tables: the profile's is read, the mass's are written."""
+"""Tables of masses: the table of a profile is read, and those of the mass are made."""
 
 import re
 from typing import Any
@@ -28,9 +28,9 @@ _ENDS = ("", "_lo", "_hi")
 _PROFILES = {
     "n_e": ("cm-3", "electron density"),
     "kT": ("keV", "temperature at this radius in space"),
-    "mass": ("solMass", "all mass within this radius, in hydrostatic equilibrium"),
-    "gas_mass": ("solMass", "of the gas within this radius"),
-    "gas_fraction": ("", "gas over all mass within this radius"),
+    "mass": ("solMass", "total mass within this radius, in hydrostatic equilibrium"),
+    "gas_mass": ("solMass", "gas mass within this radius"),
+    "gas_fraction": ("", "gas mass over total mass within this radius"),
 }
 
 
@@ -42,35 +42,35 @@ def read_annuli(config: ClusterConfig, bundle: Bundle, tag: str) -> tuple[Annula
     config, bundle
         The cluster.
     tag
-        Of the profile, as ``_sector-30-90``; empty for one all around.
+        Sector of the profile, such as ``_sector-30-90``; empty without a sector.
 
     Raises
     ------
     MissingInput
-        If there is no such table.
+        If there is no such file.
     DamagedFile
-        If it is none, or a column is missing.
+        If it is not such a table, or lacks a column.
     ForeignProduct
-        If it is of another bundle or other cosmological parameters.
+        If it was made from another bundle or with other cosmological parameters.
     """
     path = Layout.of(config).profile_shells(tag)
     sector = re.sub(r"_sector-(-?[^-]+)-(.+)", r" --sector \1 \2", tag)
     command = f"pyxt-hpc profile-analysis -c {config.path}{sector}"
     if not check_regular(path):
-        raise MissingInput(f"there is no profile {path} to take a mass from: run `{command}` first")
+        raise MissingInput(f"there is no profile {path} for a mass: run `{command}` first")
     try:
         table = Table.read(path, format="ascii.ecsv")
         return annuli_of(table, bundle, config, str(path))
     except (KeyError, ValueError, TypeError, OSError) as error:
         raise DamagedFile(
-            f"{path}: no table of a profile ({one_line(str(error))}); make it again with `{command}`"
+            f"{path}: not a table of a profile ({one_line(str(error))}); make it again with `{command}`"
         ) from error
     except ForeignProduct as error:
         raise ForeignProduct(f"{error}; make it again with `{command}`") from None
 
 
 def made_from(bundle: Bundle, config: ClusterConfig) -> dict[str, Any]:
-    """What a profile and a mass depend on, as their tables have it, by which it is seen that they are old."""
+    """Header of tables with bundle and scale, which shows whether a profile or a mass is out of date."""
     return {"bundle": bundle.fingerprint, "kpc_per_arcsec": kpc_per_arcsec(config)}
 
 
@@ -80,18 +80,18 @@ def annuli_of(table: Table, bundle: Bundle, config: ClusterConfig, where: str) -
     Parameters
     ----------
     table
-        Of annuli and shells.
+        Table of annuli and shells.
     bundle, config
-        Of which the profile must be; its radii are in kpc.
+        Bundle and cosmology from which the profile must be made.
     where
-        What the table is, for messages.
+        Path or description of the table, for messages.
 
     Raises
     ------
     KeyError, ValueError, TypeError
         If it is not such a table.
     ForeignProduct
-        If it is of another bundle or other cosmological parameters.
+        If it was made from another bundle or with other cosmological parameters.
     """
     if table.meta["bundle"] != bundle.fingerprint:
         raise ForeignProduct(f"{where}: made from another bundle")
@@ -103,7 +103,8 @@ def annuli_of(table: Table, bundle: Bundle, config: ClusterConfig, where: str) -
         )
 
     def column(name: str) -> FloatArray:
-        return np.ma.filled(np.ma.asarray(table[name], np.float64), np.nan)
+        # no Column, which is slow in every expression
+        return np.asarray(np.ma.filled(np.ma.asarray(table[name], np.float64), np.nan))
 
     area = column("area") * _ARCSEC2_PER_ARCMIN2
     annuli = AnnularFits(
@@ -128,10 +129,10 @@ def overdensity_table(mass: ClusterMass, meta: dict[str, Any]) -> Table:
         [sphere.overdensity for _, sphere in rows], description="in units of the critical density"
     )
     for name, unit, meaning in (
-        ("radius", "kpc", "of the sphere"),
-        ("mass", "solMass", "all mass within"),
-        ("gas_mass", "solMass", "of the gas within"),
-        ("gas_fraction", "", "gas over all mass"),
+        ("radius", "kpc", "radius of the sphere"),
+        ("mass", "solMass", "total mass within"),
+        ("gas_mass", "solMass", "gas mass within"),
+        ("gas_fraction", "", "gas mass over total mass"),
     ):
         intervals = [getattr(sphere, name) for _, sphere in rows]
         _add(table, name, unit, meaning, intervals)
@@ -139,7 +140,7 @@ def overdensity_table(mass: ClusterMass, meta: dict[str, Any]) -> Table:
         [sphere.is_extrapolated for _, sphere in rows], description="the radius is beyond the last annulus"
     )
     table["note"] = Column(
-        [sphere.note for _, sphere in rows], dtype=str, description="why there is no number"
+        [sphere.note for _, sphere in rows], dtype=str, description="why there is no result"
     )
     return table
 
@@ -176,7 +177,7 @@ def _said(meaning: str, end: str) -> str:
 
 
 def _description(mass: ClusterMass) -> dict[str, Any]:
-    """How each way was sampled, how well it agrees, and its parameters."""
+    """Sampling, goodness of fit and parameters of each way."""
     return {
         way: {
             "chi2": s.posterior.chi2,

@@ -1,1 +1,1 @@
-"""What a page shows: maps, images and spectra, packed small."""
+"""Maps, images and spectra of a page, in compressed form."""

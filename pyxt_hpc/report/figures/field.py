@@ -1,4 +1,4 @@
-"""The merged image of all observations with the regions that were drawn on it."""
+"""The merged image of all observations, with the outlines of region files."""
 
 from typing import Any
 
@@ -21,13 +21,13 @@ from pyxt_hpc.report.figures.maps import PageMap, add_image, scale_edges
 from pyxt_hpc.report.figures.payload import PackedArrays
 
 _FINE = 2
-"""Outlines are drawn on pixels so much smaller than the image's."""
+"""Number of points per pixel side from which outlines are drawn."""
 
 
 def add_field(config: ClusterConfig, bundle: Bundle, payload: PackedArrays) -> tuple[PageMap, dict[str, Any]]:
-    """The image as the page's JavaScript takes it, and its coordinates and the outlines of region files.
+    """The image for the page's JavaScript, its coordinates, and the outlines of region files.
 
-    Where the merged images are not here, as on a machine that only has the bundle, it is the bundle's.
+    Without the merged images, as on a machine that only has the bundle, the image is that of the bundle.
     """
     layout = Layout.of(config)
     remark = ""
@@ -37,9 +37,7 @@ def add_field(config: ClusterConfig, bundle: Bundle, payload: PackedArrays) -> t
         wcs, whole = WCS(header), True
     else:
         values, wcs, whole = bundle.brightness, bundle.wcs, False
-        remark = (
-            "The merged images of the whole field are not on this machine: this is the analysed part of it."
-        )
+        remark = "The merged images of the field are not on this machine: this image shows the analysed part."
     rows, cols = (np.flatnonzero(np.isfinite(values).any(axis=axis)) for axis in (1, 0))
     values = values[: rows[-1] + 1, : cols[-1] + 1]
     small = block_means(values[rows[0] :, cols[0] :], 2, integer=False)
@@ -47,7 +45,7 @@ def add_field(config: ClusterConfig, bundle: Bundle, payload: PackedArrays) -> t
     low, middle, high = (float(v) for v in np.percentile(seen, [1, 50, 99.8]))
     scale = AsinhNorm(max(middle - low, 0.01 * (high - low), 1e-300), low, high)
     colours = {"map": "gray", "edges": scale_edges(scale), "logarithmic": False}
-    comment = "counts less background over exposure"
+    comment = "(counts - background)/exposure"
     made = PageMap("field", "Brightness", "count s-1 arcmin-2", comment, colours)
     limits = np.percentile(seen, [0.02, 99.98])
     made.image = add_image(made, np.clip(values, *limits), int(rows[0]), int(cols[0]), payload)
@@ -59,7 +57,7 @@ def add_field(config: ClusterConfig, bundle: Bundle, payload: PackedArrays) -> t
 
 
 def tangent(wcs: WCS) -> dict[str, Any]:
-    """What the formula of a tangential projection needs: pixel from 0, its place [deg], CD matrix."""
+    """Parameters of a tangential projection: reference pixel (from 0), its position [deg], CD matrix."""
     assert list(wcs.wcs.ctype) == ["RA---TAN", "DEC--TAN"], "all images of this package are tangential"
     return {
         "pixel": [float(v) - 1.0 for v in wcs.wcs.crpix],
@@ -84,7 +82,7 @@ def _drawn(
         try:
             reader = RegionReader.of(layout, config.observation_ids)
             region = reader.read(path)
-            # 1-based, as FITS has them
+            # FITS pixels count from 1.
             y, x = (1.0 + (np.arange(-_FINE, _FINE * (n + 1)) + 0.5) / _FINE - 0.5 for n in shape)
             inside = contains_pixels(region, wcs, *np.meshgrid(x, y), reader.frames)
         except PyxtError as error:
@@ -95,7 +93,7 @@ def _drawn(
 
 
 def _outlines(inside: NDArray[np.bool_], x: NDArray, y: NDArray) -> list[list[float]]:
-    """Closed lines around a mask: x and y of their corners in turn, in pixels from 0."""
+    """Closed lines around a mask: alternating x and y of their corners [pixels from 0]."""
     axes = Figure().subplots()
     (segments,) = axes.contour(x, y, inside.astype(np.float32), levels=[0.5]).allsegs
     return [[round(float(v), 2) for v in line.ravel()] for line in segments]

@@ -1,4 +1,4 @@
-"""What a page shows of the sky: every pixel's region, or why it has none, on as many pixels as are useful."""
+"""The grid of a page: each pixel's region, or why it has none, at a useful resolution."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from pyxt_hpc.maps.kinds.blanks import FIRST_BLANK, MEANINGS, Blank, flag_image
 from pyxt_hpc.store.rows import is_final
 
 _MAX_SIDE = 1600
-"""Pixels: no screen shows more of a map."""
+"""Largest side of the grid [pixels]: screens do not show more."""
 
 REASONS = {FIRST_BLANK - int(blank).bit_length(): meaning for blank, meaning in MEANINGS.items()}
-"""Of pixels without a fitted region: -1, -2, ... in the order of `Blank`."""
+"""Reasons of pixels without a fitted region, by codes -1, -2, ... in the order of `Blank`."""
 
 DEAD = frozenset(FIRST_BLANK - int(blank).bit_length() for blank in (Blank.OUTSIDE, Blank.HOLE))
-"""Those among `REASONS` of pixels that are not live."""
+"""Codes of `REASONS` for pixels that are not live."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +30,13 @@ class Grid:
     first_row, first_col, step
         The page's pixel (i, j) is the image's (first_row + i step, first_col + j step).
     labels
-        (m, n) int32: 1 + place among the page's regions, or one of `REASONS`.
+        (m, n) int32: 1 + index among the page's regions, or a code of `REASONS`.
     regions
-        (k,) the page's regions, as places in `FittedRegions.rows`.
+        (k,) the page's regions, as indices of `FittedRegions.rows`.
     at
-        (k,) a place of each region in the flattened image.
+        (k,) index of a pixel of each region in the flattened image.
     blank
-        Reason and share of the live pixels, of the whole image; `DEAD` ones are of all pixels.
+        Fraction of the image's live pixels for each code of `REASONS`; of all pixels for those in `DEAD`.
     """
 
     first_row: int
@@ -57,11 +57,11 @@ class Grid:
 
 
 def page_grid(regions: FittedRegions, max_regions: int) -> Grid:
-    """Place the regions on a page: all, or those of every second, third ... pixel where they are too many."""
+    """Put the regions on a page: all, or those of every second, third, ... pixel if they are too many."""
     painted = regions.paint(np.arange(len(regions.rows)).astype(np.float64))
     labels = np.where(np.isfinite(painted), painted + 1, 0).astype(np.int32)
     blank = labels == 0
-    # of the bits of `Blank` one is set, above those of flags
+    # Exactly one bit of `Blank` is set, and these are above the bits of flags.
     _, bits = np.frexp(flag_image(regions)[blank])
     labels[blank] = FIRST_BLANK - bits
     live = regions.bundle.mask > 0
@@ -96,7 +96,7 @@ def page_grid(regions: FittedRegions, max_regions: int) -> Grid:
 
 
 def reasons_of_bad(regions: FittedRegions) -> dict[str, int]:
-    """Why regions have no fit, in words, and how many; the most frequent first."""
+    """Reasons why regions have no fit, with their numbers, the most frequent first."""
     found: Counter[str] = Counter()
     for i in np.flatnonzero(is_final(regions.left_out_status)).tolist():
         flags = flag_names(int(regions.left_out["flags"][i]) & int(UNUSABLE)).lower().replace("_", " ")

@@ -1,4 +1,4 @@
-"""Maps on a page: a number for every region, or a small image; with the colours that pictures have."""
+"""Maps of a page: a number for every region, or a small image, in the colours of the pictures."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,10 +29,10 @@ from pyxt_hpc.report.figures.payload import PackedArrays
 log = logging.getLogger(__name__)
 
 _LEVELS = 4095
-"""Of the values of pixel maps, from the least to the largest; 0 is blank."""
+"""Number of levels between the lowest and highest value of a pixel map; 0 is blank."""
 
 _CELLS = 420
-"""A side of a pixel map: it is looked at as a whole."""
+"""Largest side of a pixel map [pixels], enough to show all of it."""
 
 _N_COLOURS = 256
 
@@ -42,7 +42,7 @@ _MAPS = (
     *DIAGNOSTICS,
     *("scale", "signal_to_noise", "gradient_4pix", "residual_beta_significance"),
 )
-"""Maps that are made for a page, with their errors, in its order; then come those of `_STORED`."""
+"""Maps that are made for a page, with their errors, in the order of the page; maps of `_STORED` follow."""
 
 _PIXEL_MAPS = (
     "surface_brightness",
@@ -52,33 +52,33 @@ _PIXEL_MAPS = (
     "residual_beta_significance",
     "mach",
 )
-"""Maps of pixels, and not of regions, that a page has; where one is missing the page has no word of it."""
+"""Maps whose values differ between pixels of a region; missing ones are left out silently."""
 
 _STORED = (
     *((name, title, "calibrate", name != "trust") for name, title in TITLES.items()),
     ("mach", "Mach number", "find-shocks", False),
 )
-"""Maps that other commands have made: name, title, command, whether 0 is in the middle of the colours."""
+"""Maps of other commands: name, title, command, whether the colours diverge from 0."""
 
 
 @dataclass
 class PageMap:
-    """A map as the page's JavaScript takes it.
+    """A map for the page's JavaScript.
 
     Attributes
     ----------
     name, title, unit, comment
-        As `MapProduct` has them.
+        As in `MapProduct`.
     column, image
-        Name of its array: a number for every region, or an image of its own grid.
+        Name of its array: a number for every region, or an image on its own grid.
     colours
-        Name of the colours, edges of the values of each, whether they are logarithmic.
+        Name of the colour map, edges of the values of each colour, whether the scale is logarithmic.
     grid
-        Of an image: first pixel, step and shape.
+        First pixel, step and shape of an image.
     levels
-        Of an image: value of the lowest level, and from one to the next; of the logarithm where it says so.
+        Lowest level of an image and the distance of levels; whether these are of the logarithm.
     categories, meanings
-        Of few integers: those that there are, each of which has a colour, and what they mean.
+        For maps of few integers: the integers, each of which has a colour, and their meanings.
     errors
         Columns of the errors by their kind.
     """
@@ -106,7 +106,7 @@ def page_maps(regions: FittedRegions, grid: Grid, payload: PackedArrays) -> list
         values = _of_regions(product.values, regions, grid)
         if ending:
             errors = found[name.removesuffix(ending)].errors
-            # where both sides are known, the page takes half their sum
+            # If both sides are known, the page uses half their sum.
             if values is not None and ending != "_fractional_error" and len(errors) < 2:
                 errors[ending.removeprefix("_error").removeprefix("_") or "both"] = payload.add(name, values)
             continue
@@ -124,7 +124,7 @@ def page_maps(regions: FittedRegions, grid: Grid, payload: PackedArrays) -> list
 
 
 def add_image(made: PageMap, values: NDArray, first_row: int, first_col: int, payload: PackedArrays) -> str:
-    """Add a map of pixels as whole numbers, thinned; only what is right of and above the first pixel."""
+    """Add a map of pixels as integers at lower resolution, beginning at the first row and column."""
     values = values[first_row:, first_col:]
     step = max(-(-max(values.shape) // _CELLS), 1)
     small = block_means(values, step, integer=False)
@@ -140,18 +140,18 @@ def add_image(made: PageMap, values: NDArray, first_row: int, first_col: int, pa
 
 
 def page_colours(product: MapProduct) -> dict[str, Any]:
-    """The colours of a map's picture: their name, and the values at which one ends and the next begins."""
+    """Colours of a map's picture: name of the colour map, and edges of the values of each colour."""
     name, scale = colour_scale(product)
     return {"map": name, "edges": scale_edges(scale), "logarithmic": isinstance(scale, LogNorm)}
 
 
 def scale_edges(scale: Normalize) -> list[float]:
-    """Values at which one colour of a scale ends and the next begins."""
+    """Edges of the values of each colour of a scale."""
     return [float(f"{v:.6g}") for v in np.asarray(scale.inverse(np.linspace(0.0, 1.0, _N_COLOURS + 1)))]
 
 
 def colour_tables(maps: Iterable[PageMap]) -> dict[str, list[str]]:
-    """Colours in hexadecimal of every name that maps have."""
+    """Hexadecimal colours of every colour map in use."""
     names = sorted({made.colours["map"] for made in maps})
     return {
         name: [mpl.colors.to_hex(c) for c in mpl.colormaps[name](np.linspace(0.0, 1.0, _N_COLOURS))]
@@ -160,7 +160,7 @@ def colour_tables(maps: Iterable[PageMap]) -> dict[str, list[str]]:
 
 
 def _name_categories(made: PageMap, values: NDArray, meanings: Mapping[int, str]) -> None:
-    """Give every integer of a map a colour of its own, where there are few."""
+    """Give every integer of a map its own colour, if there are few."""
     levels = np.unique(values[np.isfinite(values)])
     made.meanings = {str(int(v)): meanings[int(v)] for v in levels if int(v) in meanings}
     if not 0 < len(levels) <= MAX_CLASSES:
@@ -173,13 +173,13 @@ def _name_categories(made: PageMap, values: NDArray, meanings: Mapping[int, str]
 
 
 def _products(regions: FittedRegions) -> Iterator[MapProduct]:
-    with suppress(EmptySelection):  # too faint for a smooth model, whose residuals come last
+    with suppress(EmptySelection):  # a cluster too faint for a smooth model has no residuals, the last maps
         yield from named_maps(regions, map_names(_MAPS))
     yield from _of_other_commands(regions)
 
 
 def _of_other_commands(regions: FittedRegions) -> Iterator[MapProduct]:
-    """Maps of `_STORED` that are of these fits."""
+    """Maps of `_STORED` that were made from these fits."""
     for name, title, command, diverging in _STORED:
         path = regions.layout.map(name)
         if not check_regular(path):
@@ -214,7 +214,7 @@ def _of_other_commands(regions: FittedRegions) -> Iterator[MapProduct]:
 
 
 def _of_regions(values: NDArray, regions: FittedRegions, grid: Grid) -> NDArray[np.float32] | None:
-    """The value of every region on the page (k,), if the map has the same in all pixels of a region."""
+    """Value of every region on the page (k,); None if the value differs between pixels of a region."""
     column = values.ravel()[grid.at].astype(np.float32)
     seen = grid.labels > 0
     painted = grid.cut(values)

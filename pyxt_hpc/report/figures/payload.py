@@ -1,8 +1,9 @@
-"""Arrays in a page: one compressed block of bytes, which a few lines of JavaScript take apart again.
+"""Arrays of a page in one compressed block of bytes, which a few lines of JavaScript unpack.
 
-Base64 of what zlib made of it; browsers undo it themselves (`DecompressionStream`). Bytes of the same
-significance lie together, so that zlib finds what repeats; of labels the differences along rows are kept, of
-floating-point numbers the 16 leading bits of the mantissa, which is more than anybody reads.
+The block is compressed by zlib and encoded in base64; browsers can decompress it (`DecompressionStream`).
+Bytes of the same significance are stored together, which improves the compression. Labels are stored as
+differences along rows, floating-point numbers with the 16 leading bits of the mantissa, more digits than the
+page shows.
 """
 
 import base64
@@ -13,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 _DROPPED_BITS = 7
-"""Of the 23 bits of a single-precision mantissa: what is left is right to 1 part in 130,000."""
+"""Bits dropped of the 23 bits of a single-precision mantissa; the rounding error is below 1/130,000."""
 
 _KINDS = {"f4": np.float32, "i4": np.int32, "u2": np.uint16, "u1": np.uint8}
 
 
 class PackedArrays:
-    """Arrays by name, which are put together once."""
+    """Collector of arrays by name; equal arrays are stored once."""
 
     def __init__(self) -> None:
         self._entries: list[dict[str, Any]] = []
@@ -27,14 +28,14 @@ class PackedArrays:
         self._names: dict[bytes, str] = {}
 
     def add(self, name: str, values: NDArray[Any], *, differences: bool = False) -> str:
-        """Add an array and give the name that it has there: that of an earlier one that is the same.
+        """Add an array and return its name, which is that of an earlier equal array if there is one.
 
         Parameters
         ----------
         values
-            Floating-point numbers are kept in single precision, integers as they are: uint8, uint16, int32.
+            Array of floating-point numbers, stored in single precision, or of uint8, uint16 or int32.
         differences
-            Keep differences from one element to the next, which compress better where many are 0.
+            Store differences of successive elements, which compress better if many are 0.
         """
         kind = "f4" if values.dtype.kind == "f" else values.dtype.str[1:]
         flat = np.ascontiguousarray(values, _KINDS[kind]).ravel()
@@ -53,7 +54,7 @@ class PackedArrays:
 
     @property
     def entries(self) -> list[dict[str, Any]]:
-        """Name, kind, length and coding of every array, in the order of the bytes."""
+        """Name, kind, length and encoding of every array, in the order of the bytes."""
         return list(self._entries)
 
     def text(self) -> str:
@@ -62,7 +63,7 @@ class PackedArrays:
 
 
 def _shortened(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Numbers whose last bits are 0, rounded; NaN stays NaN."""
+    """Numbers rounded to fewer bits; NaN stays NaN."""
     bits = values.view(np.uint32)
     half = np.uint32(1 << (_DROPPED_BITS - 1))
     mask = np.uint32(0xFFFFFFFF << _DROPPED_BITS & 0xFFFFFFFF)

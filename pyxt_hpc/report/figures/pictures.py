@@ -1,4 +1,4 @@
-"""Pictures that stages have drawn, small enough for a page."""
+"""Pictures of other stages, reduced in size for a page."""
 
 import base64
 import io
@@ -13,15 +13,15 @@ from pyxt_hpc.files.writing import check_regular
 log = logging.getLogger(__name__)
 
 _WIDTHS = (1000, 640, 420)
-"""Pixels: narrower ones are taken where there are many pictures."""
+"""Widths of pictures [pixels]; the first is used for which all pictures of the page are small enough."""
 
 _BYTES = 2_500_000
-"""All pictures of a page together, in base64."""
+"""Largest total size of a page's pictures in base64 [bytes]."""
 
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture that may be there: its file, its title, and what it shows for those who cannot see it."""
+    """A picture that may exist: its file, its title, and its description as alternative text."""
 
     path: Path
     title: str
@@ -30,7 +30,7 @@ class PictureFile:
 
 @dataclass(frozen=True)
 class PagePicture:
-    """A picture: its title, what it shows, its size in pixels, and itself as a ``data:`` URL."""
+    """A picture: title, alternative text, size in pixels, and content as a ``data:`` URL."""
 
     title: str
     alt: str
@@ -40,7 +40,7 @@ class PagePicture:
 
 
 def page_pictures(wanted: list[PictureFile]) -> dict[Path, PagePicture]:
-    """Pictures as WebP by their files; those that are not there or unreadable are left out."""
+    """Pictures as WebP by their files; missing and unreadable ones are left out."""
     read = {one: image for one in wanted if (image := _read(one.path)) is not None}
     made: dict[Path, PagePicture] = {}
     for width in _WIDTHS:

@@ -1,4 +1,4 @@
-"""Spectra on a page: those of the worst regions and of others spread evenly over the map."""
+"""Spectra of a page: those of the worst regions, and of others spread evenly over the map."""
 
 from typing import Any
 
@@ -15,16 +15,16 @@ from pyxt_hpc.plots.spectra import COUNTS_OF_POINT, COUNTS_OF_SEVERAL, DrawnSpec
 from pyxt_hpc.report.figures.payload import PackedArrays
 
 MAX_SPECTRA = 300
-"""Of a page."""
+"""Largest number of spectra of a page."""
 
 N_WORST = 10
-"""Regions that are always among them."""
+"""Number of worst regions, which are always included."""
 
 
 def worst_regions(rows: NDArray) -> NDArray[np.int64]:
-    """Places of the fits that most deserve a look, the worst first, each outside of the circles before it.
+    """Indices of the worst fits, the worst first; each is outside the circles of those before it.
 
-    First those with the most doubtful flags, among these those with the highest goodness.
+    Fits are sorted by the number of doubtful flags, then by goodness.
     """
     n_flags = np.bitwise_count(rows["flags"] & int(DOUBTFUL)).astype(int)
     order = np.lexsort((-np.nan_to_num(rows["goodness"], nan=-np.inf), -n_flags))
@@ -43,7 +43,7 @@ def worst_regions(rows: NDArray) -> NDArray[np.int64]:
 
 
 def spread_regions(rows: NDArray, number: int) -> NDArray[np.int64]:
-    """Places of at most so many regions, spread evenly: that nearest to the middle of every square."""
+    """Indices of at most `number` evenly spread regions: the one nearest to the centre of each square."""
     if len(rows) <= number:
         return np.arange(len(rows))
     y, x = rows["row"].astype(float), rows["col"].astype(float)
@@ -53,7 +53,7 @@ def spread_regions(rows: NDArray, number: int) -> NDArray[np.int64]:
         i, j = np.floor(y / side), np.floor(x / side)
         return (i * 100_000 + j).astype(np.int64), np.hypot(y - (i + 0.5) * side, x - (j + 0.5) * side)
 
-    while large - small > 0.01:  # the smallest squares that are few enough
+    while large - small > 0.01:  # search the smallest squares with at most `number` regions
         middle = 0.5 * (small + large)
         if len(np.unique(squares(middle)[0])) <= number:
             large = middle
@@ -65,7 +65,7 @@ def spread_regions(rows: NDArray, number: int) -> NDArray[np.int64]:
 
 
 def chosen_regions(rows: NDArray) -> NDArray[np.int64]:
-    """Places of the regions whose spectra a page has, ascending."""
+    """Ascending indices of the regions whose spectra are on the page."""
     worst = worst_regions(rows)
     return np.union1d(worst, spread_regions(rows, MAX_SPECTRA - len(worst)))
 
@@ -78,24 +78,24 @@ def add_spectra(
     place: NDArray[np.int64],
     payload: PackedArrays,
 ) -> dict[str, Any]:
-    """Add the spectra of regions with their models, observations added up.
+    """Add the spectra of regions with their models, summed over observations.
 
     Parameters
     ----------
     regions, config, sky
         The cluster, with the settings of its fits.
     chosen
-        (n,) regions, as places in `regions.rows`.
+        (n,) regions, as indices of `regions.rows`.
     place
-        (n,) the same among the regions of the page.
+        (n,) the same regions, as indices among those of the page.
 
     Returns
     -------
     dict
-        Names of the arrays, as the page's JavaScript takes them. ``region``: place of each spectrum's region
-        on the page; ``first_point``, ``first_bin``: where its points and bins begin, and the last end;
-        ``points``: energy, half width [keV], rate, both errors [count s^-1 keV^-1], residual; ``bins``: edges
-        [keV], rates of source and background, and of the background.
+        Names of the arrays for the page's JavaScript. ``region``: index of each spectrum's region on the
+        page; ``first_point``, ``first_bin``: indices where points and bins of each spectrum begin, and the
+        total numbers; ``points``: energy and half width [keV], rate and its errors [count s^-1 keV^-1],
+        residual; ``bins``: edges [keV], model rates of source plus background, and of the background.
     """
     rows, bundle = regions.rows[chosen], regions.bundle
     found = regions.where.numbered(rows["region"], str(regions.layout.region_index_map))

@@ -1,5 +1,5 @@
-// Draws the maps, plots and spectra of the page. Plain canvas: what a plotting library of some megabytes would do
-// for these few kinds of pictures fits in this file.
+// Draws the maps, plots and spectra of the page on plain canvases: these few kinds of pictures need less code than a
+// plotting library of some megabytes.
 "use strict";
 (() => {
 const $ = (id) => document.getElementById(id);
@@ -236,7 +236,7 @@ function drawBar(canvas, colours, unit, levels = null) {
   }
 }
 
-// What is drawn on a map: colours of its cells, where they are, and what is said of a place.
+// The content of a map: colours and positions of its cells, and the text for a position.
 class RegionLayer {
   constructor(values, colours) { this.values = values; this.colours = colours; this.grid = data.grid; }
   paint(pixels) {
@@ -393,7 +393,7 @@ function outlined(context, text, x, y) {
   context.fillText(text, x, y);
 }
 
-// Axes of a plot; gives functions from values to places.
+// Draws the axes of a plot; returns functions from values to positions.
 function axes(canvas, { x: [x0, x1], y: [y0, y1], xlog = false, ylog = false, xlabel = "", ylabel = "", box = null }) {
   const made = box ?? { ...prepared(canvas), top: 8, bottom: 0 };
   const { context } = made, left = 58, right = made.width - 10, top = made.top, bottom = made.bottom || made.height - 38;
@@ -478,7 +478,7 @@ function applyMask() {
   } else if (by !== "none") {
     const { values, above, words: say } = MASKS[by], all = values(), ordered = sortedOnce(all);
     const limit = level >= 1 && above ? Infinity : level <= 0 && !above ? -Infinity : quantile(ordered, level);
-    // what has no value, as an open interval, goes with the worst
+    // Regions without a value, such as an open interval, count as the worst.
     for (let i = 0; i < n; i++) masked[i] = above ? !(all[i] <= limit) && limit !== Infinity : !(all[i] >= limit) && limit !== -Infinity;
     words = Number.isFinite(limit) ? say(limit) : "";
   }
@@ -486,7 +486,7 @@ function applyMask() {
   for (let i = 0; i < n; i++) total += masked[i];
   $("mask-said").textContent = total ? `${words}: ${percent(total / n)} (${total}) masked` : "no region is masked";
   for (const name of ["kT", "error", "large"]) views[name]?.repaint();
-  // what is elsewhere on the page follows when the slider rests
+  // Other parts of the page are updated when the slider rests.
   clearTimeout(state.follow);
   state.follow = setTimeout(() => {
     for (const thumb of thumbs) thumb.view.repaint();
@@ -730,7 +730,7 @@ function makeGallery() {
     $("gallery").append(button);
     thumbs.push({ map, view: new MapView(canvas, { furniture: false }) });
   });
-  // a thumbnail is drawn when it comes near: many maps, one after the other
+  // A thumbnail is drawn only when it is nearly visible, since there are many maps.
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
@@ -993,7 +993,7 @@ async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     said.textContent = "copied";
-  } catch {  // pages from a disk may not in every browser: selected, it is one key away
+  } catch {  // some browsers do not let local pages copy: select the text instead
     getSelection().selectAllChildren($("bibtex"));
     said.textContent = document.execCommand("copy") ? "copied" : "selected: press Ctrl+C";
   }

@@ -1,1 +1,1 @@
-"""An observation by a synthetic ACIS-I: from photons of the sky to event files."""
+"""An observation by a simulated ACIS-I, from photons to event files."""

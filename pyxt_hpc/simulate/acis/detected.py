@@ -1,4 +1,4 @@
-"""Detected events as plain columns, before they have a file."""
+"""Detected events as columns, before they are written to a file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -11,7 +11,7 @@ from pyxt_hpc.simulate.acis.instrument import CHANNEL_KEV, N_CHANNELS
 
 @dataclass(frozen=True, eq=False)
 class DetectedEvents:
-    """n events: time [s], chip, detector position then, measured energy and its PI channel (from 1)."""
+    """n events: time [s], chip, detector position, measured energy and its PI channel (from 1)."""
 
     time: NDArray[np.float64]
     ccd_id: NDArray[np.int8]
@@ -29,7 +29,7 @@ class DetectedEvents:
         dety: NDArray[np.float64],
         measured_keV: NDArray[np.float64],
     ) -> "DetectedEvents":
-        """Events in their channels; those beyond the PI channels are lost, as the RMF says."""
+        """Events with their channels; those beyond the PI channels are lost, as in the RMF."""
         energy = (1e3 * measured_keV).astype(np.float32)
         pi = np.floor(energy.astype(np.float64) / (1e3 * CHANNEL_KEV)) + 1
         events = cls(time, ccd_id, detx, dety, energy, pi.astype(np.int16))
@@ -44,5 +44,5 @@ class DetectedEvents:
         return len(self.pi)
 
     def select(self, chosen: NDArray) -> "DetectedEvents":
-        """Events of a mask (n,) bool, or of numbers in their order."""
+        """Events chosen by a mask (n,) or by indices."""
         return DetectedEvents(*(getattr(self, f.name)[chosen] for f in fields(self)))

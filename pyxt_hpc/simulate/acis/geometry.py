@@ -1,10 +1,10 @@
-"""Where the four chips of ACIS-I are: between sky pixels, detector pixels and chip pixels.
+"""The four chips of ACIS-I in sky, detector and chip pixels.
 
-All planes have pixels of 0.492 arcsec with integers at pixel centres. The tiled detector plane (TDET) has
-the chips within a pixel of where ACIS-2.2 has them (23-pixel, 11" gaps; the readout rows are the outer edges
-on the left and right). DET has its centre, 4096.5, where the optical axis falls: on I3 near the inner corner.
-Sky is DET turned by the roll angle about the optical axis, which is also the tangent point; the dither,
-which moves DET along, is in `pyxt_hpc.simulate.acis.plan`.
+All planes have pixels of 0.492 arcsec with integers at pixel centres. In the tiled detector plane (TDET), the
+chips are within a pixel of their positions in ACIS-2.2, with gaps of 23 pixels (11"); the readout rows are
+the outer edges on the left and right. The centre of DET, 4096.5, is at the optical axis, on I3 near its inner
+corner. Sky is DET rotated by the roll angle about the optical axis, which is also the tangent point. The
+dither, which moves DET over the sky, is in `pyxt_hpc.simulate.acis.plan`.
 """
 
 import numpy as np
@@ -27,12 +27,12 @@ _ROW = {0: 1, 1: 1, 2: 0, 3: 0}
 
 
 def sky_frame(ra: float, dec: float) -> WCS:
-    """WCS of sky pixels, 1-based, of an observation whose optical axis is at RA, Dec [deg]."""
+    """WCS of the sky pixels (1-based) of an observation with its optical axis at RA, Dec [deg]."""
     return tangent_plane(ra, dec, PIXEL_ARCSEC, crpix=(CENTRE, CENTRE))
 
 
 def sky_to_det(x: FloatArray, y: FloatArray, roll_deg: float) -> tuple[FloatArray, FloatArray]:
-    """Detector pixels of sky pixels; positive roll turns the detector from north to east."""
+    """Detector pixels of sky pixels; a positive roll rotates the detector from north to east."""
     cosine, sine = np.cos(np.radians(roll_deg)), np.sin(np.radians(roll_deg))
     u, v = x - CENTRE, y - CENTRE
     return CENTRE + cosine * u + sine * v, CENTRE - sine * u + cosine * v
@@ -62,7 +62,7 @@ def chip_at(tdetx: FloatArray, tdety: FloatArray) -> NDArray[np.int8]:
 def chip_pixels(
     ccd: NDArray[np.int8], tdetx: FloatArray, tdety: FloatArray
 ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """Chip pixels, 1 to 1024, of positions that lie on the CCDs given."""
+    """Chip pixels, 1 to 1024, of positions on given CCDs."""
     left = np.isin(ccd, (0, 2))
     column = np.where(left, _LOW[0], _LOW[1])
     row = np.where(np.isin(ccd, (2, 3)), _LOW[0], _LOW[1])
@@ -87,7 +87,7 @@ def chip_to_sky(ccd: int, roll_deg: float) -> FloatArray:
 
 
 def uniform_on_chip(ccd: int, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Detector positions of n points spread evenly over a chip."""
+    """Detector positions of n points distributed uniformly over a chip."""
     corner = np.array([[_LOW[_COLUMN[ccd]]], [_LOW[_ROW[ccd]]]]) - 0.5
     tdet = corner + CHIP_PIXELS * rng.random((2, n))
     return tdet[0] - AIMPOINT_TDET[0] + CENTRE, tdet[1] - AIMPOINT_TDET[1] + CENTRE

@@ -1,7 +1,7 @@
-"""ACIS-I as numbers: effective area, redistribution, background spectrum, point spread.
+"""Effective area, redistribution and background spectrum of ACIS-I.
 
-The tables are in ``data/acis_i_*.txt``, their sources in ``data/SOURCES.md``. Vignetting and the size of the
-point spread are in `pyxt_hpc.chandra`, because preprocessing needs them too.
+The tables are in ``data/tables/acis_i_*.txt``, their sources in ``data/SOURCES.md``. Vignetting and the size
+of the PSF are in `pyxt_hpc.chandra`, because preprocessing needs them, too.
 """
 
 from functools import lru_cache
@@ -26,7 +26,7 @@ def _lines(name: str) -> list[str]:
 
 
 def on_axis_arf() -> Arf:
-    """Effective area on the optical axis, at the bins' middles, on `ENERGY_EDGES`."""
+    """Effective area on the optical axis, in bins of `ENERGY_EDGES`, at their centres."""
     energy, area = np.loadtxt(_lines("acis_i_area.txt"), unpack=True)
     low, high = ENERGY_EDGES[:-1], ENERGY_EDGES[1:]
     return Arf(low, high, np.interp(0.5 * (low + high), energy, area))
@@ -39,7 +39,7 @@ def sigma_keV(energy_keV: ArrayLike) -> NDArray[np.float64]:
 
 
 def gaussian_rmf() -> Rmf:
-    """Redistribution by a Gaussian about each energy bin's middle, cut at 6 sigma; PI channels from 1."""
+    """Redistribution by a Gaussian around each energy bin's centre, cut at 6 sigma; PI channels from 1."""
     low, high = ENERGY_EDGES[:-1], ENERGY_EDGES[1:]
     middle = 0.5 * (low + high)
     sigma = sigma_keV(middle)
@@ -51,7 +51,7 @@ def gaussian_rmf() -> Rmf:
         for i, j, e, s in zip(first, last, middle, sigma, strict=True)
     ]
     lowest = bounds[:-1].copy()
-    lowest[0] = 0.1 * CHANNEL_KEV  # as real ACIS RMFs have it: an energy of 0 upsets readers
+    lowest[0] = 0.1 * CHANNEL_KEV  # as in real ACIS RMFs, since some readers fail at an energy of 0
     return Rmf(
         energy_lo=low,
         energy_hi=high,
@@ -67,7 +67,7 @@ def gaussian_rmf() -> Rmf:
 
 @lru_cache
 def particle_background() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Spectrum of the particle-induced background of one CCD in measured energy; it is not vignetted.
+    """Spectrum of the particle background of one CCD in measured energy; it has no vignetting.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""An observation of the truth by ACIS-I: which photons become events, where, when and in which channel."""
+"""An observation of the simulated sky by ACIS-I, from photons to events with position, time and channel."""
 
 import logging
 from collections.abc import Sequence
@@ -22,17 +22,17 @@ log = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float64]
 
-BLANK_SKY_EXPOSURE = 6.0  # of the blank-sky file, in exposures of the observation
+BLANK_SKY_EXPOSURE = 6.0  # exposure of the blank-sky file, over that of the observation
 _CHIP_ARCMIN2 = (geometry.CHIP_PIXELS * geometry.PIXEL_ARCSEC / 60.0) ** 2
 _FLARE_S = 6000.0
-_FLARE_PEAK = 5.0  # in units of the quiet particle background
-_FLARE_MIDDLE = 0.7  # of the observation
+_FLARE_PEAK = 5.0  # over the quiet particle background
+_FLARE_MIDDLE = 0.7  # as a fraction of the observation
 _GEOMETRY_STEPS = 20_000
 _R90_PER_SIGMA = float(np.sqrt(2.0 * np.log(10.0)))
 
 
 def demo_plans() -> tuple[ObservationPlan, ...]:
-    """Two observations of `demo_truth`, with different pointings and rolls, the second with a flare."""
+    """Two observations of `demo_truth` with different pointings and rolls; the second has a flare."""
     return (
         ObservationPlan("4001", 150.0168, 20.0047, 25.0, 70e3, False, 365.0e6),
         ObservationPlan("4002", 149.9847, 19.9875, 160.0, 65e3, True, 369.5e6),
@@ -47,16 +47,16 @@ def simulate_cluster(
     *,
     nominal_blank_sky: bool = False,
 ) -> None:
-    """Write everything that preprocessing needs of a cluster, and the truth beside it.
+    """Write all inputs of preprocessing for a cluster, and maps of the truth.
 
     Parameters
     ----------
     directory
-        The cluster's folder; made if absent.
+        The cluster's folder; it is made if absent.
     seed
         The same seed gives the same files.
     nominal_blank_sky
-        Leave the blank-sky events at a nominal pointing, as CALDB does, and not on the observation's sky.
+        Leave the blank-sky events at a nominal pointing, as in CALDB, instead of the observation's.
     """
     arf, rmf = instrument.on_axis_arf(), instrument.gaussian_rmf()
     write.write_truth(directory, truth)
@@ -73,7 +73,7 @@ def simulate_cluster(
 
 
 def observe(truth: ClusterTruth, plan: ObservationPlan, arf: Arf, rng: np.random.Generator) -> DetectedEvents:
-    """All events of an observation, in order of time."""
+    """All events of an observation in the order of their times."""
     parts = [gas_events(truth, plan, arf, rng), source_events(truth, plan, arf, rng)]
     parts += _background(truth, plan, arf, plan.live_s, rng)
     if plan.flare:
@@ -85,7 +85,7 @@ def observe(truth: ClusterTruth, plan: ObservationPlan, arf: Arf, rng: np.random
 def gas_events(
     truth: ClusterTruth, plan: ObservationPlan, arf: Arf, rng: np.random.Generator
 ) -> DetectedEvents:
-    """Events of the cluster. The point spread is left out: most of it is within a pixel."""
+    """Events of the cluster, without the PSF, which is mostly within a pixel."""
     arriving = photons.gas_photons(truth, arf, plan.live_s, plan.ra_pnt, plan.dec_pnt, rng)
     return _imaged(arriving, plan, arf, rng)
 
@@ -93,7 +93,7 @@ def gas_events(
 def source_events(
     truth: ClusterTruth, plan: ObservationPlan, arf: Arf, rng: np.random.Generator
 ) -> DetectedEvents:
-    """Events of the point sources; the point spread is a Gaussian, wider off the axis."""
+    """Events of the point sources; the PSF is a Gaussian that widens off axis."""
     x, y = _source_pixels(truth, plan)
     rates = photons.source_rates(truth, arf)
     number = rng.poisson(rates.sum(axis=1) * plan.live_s)
@@ -108,15 +108,15 @@ def source_events(
 def blank_sky(
     truth: ClusterTruth, plan: ObservationPlan, arf: Arf, rng: np.random.Generator
 ) -> DetectedEvents:
-    """Background events for a blank-sky file: longer, without flares and sources.
+    """Background events of a blank-sky file, with a longer exposure and without flares and sources.
 
-    Their times, which the file leaves out, are those of the observation, over and over.
+    Their times are within the observation; the file does not have them.
     """
     return DetectedEvents.join(_background(truth, plan, arf, BLANK_SKY_EXPOSURE * plan.live_s, rng))
 
 
 def field_geometry(plan: ObservationPlan) -> FieldGeometry:
-    """What measuring the geometry of the plan's events should find."""
+    """True geometry of the plan, which a measurement from its events should find."""
     gti = plan.gti()[geometry.AIMPOINT_CCD]
     steps = (np.arange(_GEOMETRY_STEPS) + 0.5) / _GEOMETRY_STEPS
     time = gti_arithmetic.at_elapsed(gti, gti_arithmetic.ontime(gti) * steps)
@@ -132,7 +132,7 @@ def field_geometry(plan: ObservationPlan) -> FieldGeometry:
 
 
 def flare_interval(plan: ObservationPlan, level: float) -> tuple[float, float] | None:
-    """First and last time [s] when the flare exceeds ``level`` quiet particle rates; None without a flare."""
+    """Interval [s] in which the flare exceeds ``level`` quiet particle rates; None without a flare."""
     if not plan.flare:
         return None
     early = float(np.arcsin(np.sqrt(level / _FLARE_PEAK))) / np.pi
@@ -141,7 +141,7 @@ def flare_interval(plan: ObservationPlan, level: float) -> tuple[float, float] |
 
 
 def source_radii_arcsec(truth: ClusterTruth, plans: Sequence[ObservationPlan]) -> FloatArray:
-    """Radius of a circle that holds 99% of each point source in all observations (n_source,)."""
+    """Radius (n_source,) of a circle with 99% of a point source in all observations."""
     radii = np.zeros(len(truth.sources))
     for plan in plans:
         theta = _off_axis_arcmin(*_source_pixels(truth, plan))
@@ -163,7 +163,7 @@ def _source_pixels(truth: ClusterTruth, plan: ObservationPlan) -> tuple[FloatArr
 def _imaged(
     arriving: photons.Photons, plan: ObservationPlan, arf: Arf, rng: np.random.Generator
 ) -> DetectedEvents:
-    """Photons from places on the sky, on the chips that they fall on while the detector moves."""
+    """Events of photons with sky positions, on the moving detector."""
     time = _times(len(arriving.x), plan, rng)
     det = plan.det_at(arriving.x, arriving.y, time)
     return _in_good_time(_detect(arriving.energy_bin, *det, time, arf, rng), plan)
@@ -177,7 +177,7 @@ def _detect(
     arf: Arf,
     rng: np.random.Generator,
 ) -> DetectedEvents:
-    """Photons that vignetting and gaps leave, with the energies that the CCDs measure."""
+    """Events of photons after vignetting and gaps, with measured energies."""
     ccd = geometry.chip_at(*geometry.det_to_tdet(detx, dety))
     energy = (0.5 * (arf.energy_lo + arf.energy_hi))[energy_bin]
     kept = vignetting_pairs(energy, _off_axis_arcmin(detx, dety))
@@ -190,7 +190,7 @@ def _detect(
 def _background(
     truth: ClusterTruth, plan: ObservationPlan, arf: Arf, live_s: float, rng: np.random.Generator
 ) -> list[DetectedEvents]:
-    """Quiet background of some live time: particles, and the vignetted sky."""
+    """Quiet background for a live time: particles and vignetted sky."""
     sky_rate = photons.sky_background_rate(arf, truth.nH, truth.absorption) * _CHIP_ARCMIN2
     parts = []
     for ccd in geometry.CCDS:
@@ -211,8 +211,8 @@ def _particles(ccd: int, live_s: float, plan: ObservationPlan, rng: np.random.Ge
 
 
 def _flare(plan: ObservationPlan, rng: np.random.Generator) -> DetectedEvents:
-    """Excess with the spectrum of the particle background, rising and falling as sin^2 over 100 minutes."""
-    # the mean of sin^2 is 1/2
+    """Flare with the spectrum of the particle background and the shape of sin^2 over 100 minutes."""
+    # The factor 0.5 is the mean of sin^2.
     parts = [_particles(ccd, 0.5 * _FLARE_PEAK * _FLARE_S, plan, rng) for ccd in geometry.CCDS]
     events = DetectedEvents.join(parts)
     phase = np.linspace(0.0, 1.0, 2001)
@@ -226,7 +226,7 @@ def _flare_start(plan: ObservationPlan) -> float:
 
 
 def _times(n: int, plan: ObservationPlan, rng: np.random.Generator) -> FloatArray:
-    """Times spread evenly over the good time of the aimpoint's CCD, as which no other has more."""
+    """Times distributed uniformly over the good time of the aimpoint's CCD, which is the longest."""
     gti = plan.gti()[geometry.AIMPOINT_CCD]
     return plan.frame_middle(gti_arithmetic.at_elapsed(gti, gti_arithmetic.ontime(gti) * rng.random(n)))
 

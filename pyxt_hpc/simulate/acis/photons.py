@@ -1,8 +1,8 @@
-"""Photons of each emitter, drawn so that a spectrum from anywhere is exactly the folded model.
+"""Photons of each emitter, drawn so that the expected spectrum of every pixel is exactly the folded model.
 
-Every spectrum here is a sum of components with fixed shapes: APEC is linear in kT between the nodes of its
-table and linear in abundance. So the number of photons of each component in each pixel is one Poisson draw,
-and their energies come from that component's own distribution; nothing is rounded into classes.
+Every spectrum is a sum of components with fixed shapes, because APEC is linear in kT between the nodes of its
+table and linear in abundance. The number of photons of each component in each pixel is therefore one Poisson
+draw, and their energies come from the spectrum of the component; temperatures are not rounded to classes.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ _SR_PER_ARCMIN2 = np.radians(1.0 / 60.0) ** 2
 
 @dataclass(frozen=True)
 class Photons:
-    """Photons that the telescope would count on its axis: energy bin of the ARF, sky pixel (n,)."""
+    """Photons that would be detected on the optical axis: energy bin of the ARF and sky pixel, (n,) each."""
 
     energy_bin: NDArray[np.int64]
     x: FloatArray
@@ -49,9 +49,9 @@ def gas_components(truth: ClusterTruth, arf: Arf) -> Iterator[tuple[FloatArray, 
     Yields
     ------
     amount : (ny, nx)
-        How much of the component each pixel has.
+        Amount of the component in each pixel.
     rate : (n_energy,)
-        Its spectrum on the optical axis, per unit [count s^-1 per energy bin].
+        Its spectrum on the optical axis per unit of the amount [count s^-1 per energy bin].
     """
     edges = energy_edges(arf)
     plasma = load_plasma()
@@ -65,7 +65,7 @@ def gas_components(truth: ClusterTruth, arf: Arf) -> Iterator[tuple[FloatArray, 
 def gas_photons(
     truth: ClusterTruth, arf: Arf, exposure_s: float, ra: float, dec: float, rng: np.random.Generator
 ) -> Photons:
-    """Photons of the cluster in the sky frame of an observation that points at RA, Dec [deg]."""
+    """Photons of the cluster in the sky frame of an observation with the pointing RA, Dec [deg]."""
     flat_pixels, energies = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for amount, rate in gas_components(truth, arf):
         holders = np.flatnonzero(amount)
@@ -99,7 +99,7 @@ def sky_background_rate(arf: Arf, nH: float, absorption: str) -> FloatArray:
 
 
 def draw_bins(rate: FloatArray, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """n bins with probabilities proportional to ``rate``."""
+    """Draw n bins with probabilities proportional to ``rate``."""
     cumulative = np.cumsum(rate)
     return np.searchsorted(cumulative, cumulative[-1] * rng.random(n), side="right")
 

@@ -1,4 +1,4 @@
-"""The files of a simulated cluster, named and laid out as an archive and a user would leave them."""
+"""The files of a simulated cluster, in the layout of the archive and of a user."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +15,7 @@ from pyxt_hpc.chandra.events import EventList, write_events
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf, write_arf, write_rmf
 from pyxt_hpc.chandra.sky.fov import write_fov
 from pyxt_hpc.files.fits import write_fits
-from pyxt_hpc.files.writing import replacing
+from pyxt_hpc.files.writing import write_text
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.acis import geometry
 from pyxt_hpc.simulate.acis.detected import DetectedEvents
@@ -23,7 +23,7 @@ from pyxt_hpc.simulate.acis.plan import DTCOR, FRAME_S, ObservationPlan
 from pyxt_hpc.simulate.cluster import ClusterTruth
 
 _MJDREF = 50814.0
-# flight grade and ASCA grade of single, vertical, left, right and square events
+# Flight grades and ASCA grades of single, vertical, left, right and square events.
 _FLIGHT_GRADES = np.array([0, 64, 8, 16, 72], dtype=np.int16)
 _GRADES = np.array([0, 2, 3, 4, 6], dtype=np.int16)
 _EV_PER_ADU = 4.0
@@ -44,7 +44,7 @@ def write_truth(directory: Path, truth: ClusterTruth) -> None:
 
 
 def write_drawn_regions(directory: Path, truth: ClusterTruth, radii_arcsec: NDArray[np.float64]) -> None:
-    """Write ``sources.reg`` (also beside the truth) and the crop box as a user draws them in DS9."""
+    """Write ``sources.reg`` (also in ``truth/``) and the crop box, as a user draws them in DS9."""
     circles = [
         f'circle({_hms(source.ra)},{_dms(source.dec)},{radius:.3f}")'
         for source, radius in zip(truth.sources, radii_arcsec, strict=True)
@@ -59,8 +59,7 @@ def write_drawn_regions(directory: Path, truth: ClusterTruth, radii_arcsec: NDAr
         (directory / "truth" / "sources.reg", text),
         (layout.crop_reg, crop),
     ):
-        with replacing(path) as temporary:
-            temporary.write_text(content, encoding="ascii")
+        write_text(path, content)
 
 
 def write_observation(directory: Path, plan: ObservationPlan, events: DetectedEvents) -> None:
@@ -82,9 +81,9 @@ def write_observation(directory: Path, plan: ObservationPlan, events: DetectedEv
 def write_blank_sky(
     directory: Path, plan: ObservationPlan, events: DetectedEvents, live_s: float, *, nominal: bool
 ) -> None:
-    """Write the blank-sky events ``<obsid>/<obsid>_background.fits``: no times, its own exposure.
+    """Write the blank-sky events ``<obsid>/<obsid>_background.fits`` without times, with their exposure.
 
-    ``nominal``: the sky positions are for a pointing of RA = Dec = roll = 0 without dither, as in CALDB.
+    ``nominal``: sky positions are for a pointing with RA = Dec = roll = 0 without dither, as in CALDB.
     """
     if nominal:
         plan = replace(plan, ra_pnt=0.0, dec_pnt=0.0, roll_deg=0.0, dither_arcsec=0.0)
@@ -120,7 +119,7 @@ def _event_list(
     tdet = geometry.det_to_tdet(events.detx, events.dety)
     chipx, chipy = geometry.chip_pixels(events.ccd_id, *tdet)
     x, y = plan.sky_at(events.detx, events.dety, events.time)
-    # no physics is in the shapes of events, so their grades just take turns
+    # Shapes of events are not simulated, so grades are assigned in turn.
     kind = np.arange(len(events)) % len(_GRADES)
     extra: dict[str, NDArray] = {
         "node_id": ((chipx - 1) // 256).astype(np.int16),

@@ -26,6 +26,7 @@ def model() -> SimpleNamespace:
         exposure_s=np.array([EXPOSURE]),
         ratio=np.array([RATIO]),
         background_shape=np.diff(EDGES) * 1e4,
+        by_bin=lambda of_observations: np.repeat(of_observations, 60, axis=-1),
     )
 
 

@@ -56,7 +56,7 @@ def test_nothing_to_say(events: EventList, background: EventList | None) -> None
 def test_bright_everywhere_and_particles_of_another_exposure() -> None:
     events = uniform(1500, 1000, 1e4)
     (faintest, hard) = found(events, uniform(200, 1000, 1e4))
-    assert "its faintest tenth has" in faintest
+    assert "the faintest tenth of the field has" in faintest
     assert "front-illuminated CCD" in faintest
     assert "times the blank sky's 2-7 keV counts" in hard
     (particles, *_) = found(events, uniform(200, 1000, 3e4))

@@ -78,9 +78,7 @@ def test_auto_is_ciao_where_only_ciao_helps(
     layout = supply(config, *there)
     alone = choose_backend(config, layout)
     assert alone.ciao is None
-    assert alone.reason.startswith(
-        expected or "events of level 2 and responses of every observation are there"
-    )
+    assert alone.reason.startswith(expected or "every observation has events of level 2 and responses")
     assert ("CIAO is not found" in alone.reason) == (expected is not None)
     chosen = choose_backend(replace(config, ciao_prefix=str(small_ciao(tmp_path / "ciao"))), layout)
     assert (chosen.ciao is not None) == (expected is not None)
@@ -103,7 +101,7 @@ def test_the_choice_is_said_once(config: ClusterConfig, caplog: pytest.LogCaptur
     with caplog.at_level(logging.INFO):
         for _ in range(3):
             choose_backend(config, layout)
-    reason = "events of level 2 and responses of every observation are there"
+    reason = "every observation has events of level 2 and responses"
     assert caplog.messages == [f"stages 1 to 3 are done without CIAO: {reason}"]
 
 
@@ -185,7 +183,7 @@ def test_dry_run_prints_a_script_and_does_nothing(
         "download_chandra_obsid 1",
         "download_chandra_obsid 2",
     ]
-    assert lines[-1].startswith("# What this stage asks after these")
+    assert lines[-1].startswith("# Further calls may depend on the products of these")
     assert not Layout.of(config).cluster_dir.exists()
 
 
@@ -194,7 +192,7 @@ def test_dry_run_needs_ciao(config: ClusterConfig, capsys: pytest.CaptureFixture
     for stage in backend.PLANS:
         assert main([stage, "-c", str(config.path), "--dry-run"]) == 2
         assert (
-            "--dry-run shows calls of CIAO, which has no part in this: events of level 2"
+            "--dry-run shows calls of CIAO, which has no part in this: every observation has"
             in capsys.readouterr().err
         )
 

@@ -135,7 +135,7 @@ FAILURES = {
     "killed tool": (
         of_tool("wavdetect", "", -signal.SIGKILL),
         "it said nothing",
-        "memory ran out: fewer num_cpus",
+        "memory ran out: lower num_cpus",
     ),
     "memory": (of_tool("wavdetect", "std::bad_alloc"), "std::bad_alloc", "memory ran out"),
     "broken tool": (

@@ -368,7 +368,7 @@ def test_a_signal_ends_all_and_what_is_finished_is_kept(number: signal.Signals, 
         finally:
             process.kill()
     assert process.returncode == Interrupted.exit_code == 75
-    assert said == "process-data: interrupted; run it again to go on from the tools that were at work\n"
+    assert said == "process-data: interrupted; run it again to continue with the tools that were running\n"
     pids = map(int, cluster.called.read_text().split())
     assert not any(map(is_running, pids))
     assert cluster.files() == {"1/analysis/a.fits", "2/analysis/a.fits"}

@@ -94,7 +94,7 @@ def test_what_is_here_is_not_looked_up(config: ClusterConfig, layout: Layout) ->
 
 @pytest.mark.parametrize(
     ("screen", "problem"),
-    [(PUBLIC.replace("ACIS-I NONE   15.8", " HRC-I NONE   15.8"), "HRC-I is not ACIS"),
+    [(PUBLIC.replace("ACIS-I NONE   15.8", " HRC-I NONE   15.8"), "its instrument is HRC-I, expected ACIS"),
      (PUBLIC.replace("10551", "10552"), "no public observation of this number")],
 )  # fmt: skip
 def test_an_observation_that_cannot_be_used_stops_before_the_download(

@@ -143,7 +143,7 @@ def test_plain_files_are_of_the_kind_that_a_header_names(
     set_header(mixed, path, **cards)
     outcome = generate_responses(mixed.config, mixed.layout)
     assert list(outcome.observations) == [f"1-{kind}"]
-    assert f"1.arf: taken for ObsID 1, {'front' if kind == 'FI' else 'back'}-illuminated CCD" in caplog.text
+    assert f"1.arf: used for ObsID 1, {'front' if kind == 'FI' else 'back'}-illuminated CCD" in caplog.text
     assert f"the header of 1.{suffix} names CCD {chip}" in caplog.text
 
 
@@ -153,7 +153,7 @@ def test_plain_files_by_the_region_that_they_were_made_in(mixed: Any, caplog: An
     region.write_text(f'fk5\ncircle({EAST},{DEC},40")\n')
     os.utime(region, (arf.stat().st_mtime - 10,) * 2)
     (facts,) = generate_responses(mixed.config, mixed.layout).observations.values()
-    assert "made on CCD 6, as acisI_region_0.reg says" in caplog.text
+    assert "made on CCD 6 according to acisI_region_0.reg" in caplog.text
     # the vignetting there is out of the area
     theta = float(off_axis_arcmin(EAST, DEC, WEST, DEC))
     assert facts["off_axis_arcmin"] == pytest.approx(theta, abs=0.05)
@@ -171,10 +171,10 @@ def test_plain_files_of_the_aimpoint_when_nothing_tells(mixed: Any, newer: bool,
     caplog.set_level("INFO")
     (facts,) = generate_responses(mixed.config, mixed.layout).observations.values()
     assert facts["chips"] == [7]
-    assert (facts["off_axis_arcmin"], facts["place"]) == (None, "near the axis, as nothing tells")
+    assert (facts["off_axis_arcmin"], facts["place"]) == (None, "assumed near the axis")
     assert facts["area_cm2"] == pytest.approx(450.0)
     assert "the aimpoint is on CCD 7, and neither the headers nor a response region" in caplog.text
-    assert caplog.text.count("ARF of 1-BI: taken as made near the optical axis") == 1
+    assert caplog.text.count("ARF of 1-BI: assumed to be made near the optical axis") == 1
 
 
 def test_a_plain_pair_fills_what_is_open(mixed: Any, caplog: Any) -> None:

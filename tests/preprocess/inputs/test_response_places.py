@@ -113,10 +113,10 @@ def test_a_place_without_a_response_leaves_its_pixels_to_the_nearest(places: Any
     left_out = generate_responses(places.config, places.layout).facts["left_out"]
     words = "ObsID 1, front-illuminated CCD 0, 1, place 2: no response of its own (1-p2.arf and 1-p2.rmf in "
     assert left_out["1-p2"].startswith(words)
-    assert left_out["1-p2"].endswith(": its pixels take the nearest place that has one")
+    assert left_out["1-p2"].endswith(": its pixels use the nearest place that has one")
     told = crop_data(places.config, places.layout).facts["left_out"]
     words = "ObsID 1, front-illuminated CCD 0, 1, place 2: no response"
-    assert told == {"1-p2": f"{words}: its pixels take the nearest place that has one"}
+    assert told == {"1-p2": f"{words}: its pixels use the nearest place that has one"}
     divided = read_bundle(places.layout.bundle)
     assert [o.dataset for o in divided.observations] == ["1-p1", "1-p3"]
     same_in_sum(divided, whole)
@@ -126,7 +126,7 @@ def test_a_place_without_a_response_leaves_its_pixels_to_the_nearest(places: Any
     ("gone", "said"),
     [
         ("1-p3.rmf", r"1 missing: .*/1-p3\.rmf \(the RMF of ObsID 1, front-illuminated CCD 0, 1, place 3: "),
-        ("1-p*.?[rm]f", r"8 missing: .*/1-p1\.arf .*/1-p4\.rmf .*of response_places one is enough"),
+        ("1-p*.?[rm]f", r"8 missing: .*/1-p1\.arf .*/1-p4\.rmf .*at one of the response_places is enough"),
         ("analysis/acisI_region_0-p2.reg", r"1 missing: .*/acisI_region_0-p2\.reg .*propose-regions"),
     ],
 )

@@ -32,7 +32,7 @@ def test_archive_layout_and_what_chandra_repro_made(layout: Layout, caplog: pyte
     make(layout, "1/primary/acisf00001N003_evt2.fits")  # unpacked by hand: not a second file
     (found,) = find_observations(layout, ["1"])
     assert found.events.name == "acisf00001N003_evt2.fits"
-    assert "evt2.fits.gz: not used, acisf00001N003_evt2.fits is beside it" in caplog.text
+    assert "evt2.fits.gz: not used, because acisf00001N003_evt2.fits is beside it" in caplog.text
     make(layout, "1/repro/acisf00001_repro_evt2.fits", "1/repro/acisf00001_repro_fov1.fits")
     (found,) = find_observations(layout, ["1"])
     assert found.events.name == "acisf00001_repro_evt2.fits"
@@ -91,7 +91,10 @@ def test_everything_missing_is_named_at_once(layout: Layout) -> None:
 
 def test_level_1_only(layout: Layout) -> None:
     make(layout, "1/1_background.fits", "1/secondary/acisf00001_000N003_evt1.fits.gz")
-    with pytest.raises(MissingInput, match=r"acisf00001_000N003_evt1\.fits\.gz is of level 1: chandra_repro"):
+    with pytest.raises(
+        MissingInput,
+        match=r"acisf00001_000N003_evt1\.fits\.gz is of level 1: make level 2 with chandra_repro",
+    ):
         find_observations(layout, ["1"])
 
 
@@ -107,7 +110,7 @@ def test_two_versions_of_a_file(layout: Layout) -> None:
 def test_interleaved_exposures(layout: Layout) -> None:
     make(layout, "1/1_background.fits")
     make(layout, "1/primary/acisf00001_e1_000N003_evt2.fits", "1/primary/acisf00001_e2_000N003_evt2.fits")
-    with pytest.raises(ConfigError, match=r"_e1_.*_e2_.*the one with the larger EXPOSURE"):
+    with pytest.raises(ConfigError, match=r"_e1_.*_e2_.*the largest EXPOSURE"):
         find_observations(layout, ["1"])
 
 

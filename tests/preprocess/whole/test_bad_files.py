@@ -212,7 +212,7 @@ CASES: dict[str, tuple[Damage, type[PyxtError], str]] = {
     "evt2 is an image": (lambda f: fits.PrimaryHDU(np.ones((4, 4))).writeto(events(f), overwrite=True),
                          DamagedFile, "no EVENTS table"),
     "only evt1": (lambda f: events(f).rename(events(f).with_name("acisf00001_000N003_evt1.fits")),
-                  MissingInput, r"acisf00001_000N003_evt1\.fits is of level 1: chandra_repro"),
+                  MissingInput, r"acisf00001_000N003_evt1\.fits is of level 1: make level 2"),
     "interleaved": (lambda f: [events(f).with_name(f"acisf00001_e{n}_evt2.fits").hardlink_to(events(f))
                                for n in (1, 2)], ConfigError, "of interleaved exposures .* EXPOSURE"),
     "times are no numbers": (
@@ -399,4 +399,4 @@ def test_chip_without_background_is_left_out(
 ) -> None:
     rows(blank, lambda d: d["ccd_id"] == 0)(single)
     assert stages(single)[0].observations["1"]["chips"] == [0]
-    assert "no background for CCD 1" in caplog.text
+    assert "CCD 1 is left out, because it has no background" in caplog.text

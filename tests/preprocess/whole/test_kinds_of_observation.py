@@ -235,5 +235,5 @@ def test_gain_of_another_calibration(single: Any) -> None:
     single.rewrite(single.layout.supplied_background("1"), with_gain(old))
     found = process_data(single.config, single.layout).observations["1"]["findings"]
     (said,) = (finding for finding in found if "GAINFILE" in finding)
-    assert f"1_background.fits: energies made with GAINFILE {old}, those of " in said
+    assert f"1_background.fits: its energies have GAINFILE {old}, those of " in said
     assert new in said

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from simulated_annuli import AnnularSky
 
 from pyxt_hpc.profiles.mass.annuli import AnnularFits
 from pyxt_hpc.profiles.mass.estimate import MassOptions, MassProblem
 from pyxt_hpc.profiles.mass.sampler import SamplerOptions
-from pyxt_hpc.simulate.annuli import AnnularSky
 from pyxt_hpc.simulate.spherical import RELAXED
 
 EDGES = np.array([0.0, 12.0, 25.0, 40.0, 55.0, 75.0, 100.0, 130.0, 170.0, 230.0, 300.0, 400.0])

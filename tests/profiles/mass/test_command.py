@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 from astropy.table import QTable, Table
 from astropy.units import Quantity
+from simulated_annuli import AnnularSky
 
 import pyxt_hpc as px
 from pyxt_hpc.bundle import write_bundle
 from pyxt_hpc.cli import main
-from pyxt_hpc.config.cluster import config_template, read_config
+from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.profiles.mass.annuli import AnnularFits
 from pyxt_hpc.profiles.mass.sampler import BLOCK, THIN
 from pyxt_hpc.profiles.mass.tables import annuli_of
-from pyxt_hpc.simulate.annuli import AnnularSky
-from pyxt_hpc.simulate.demo import fill_in_template
+from pyxt_hpc.simulate.demo import configuration_text
 from pyxt_hpc.simulate.direct import observe_directly
 from pyxt_hpc.simulate.spherical import PRESETS, RELAXED
 
@@ -50,7 +50,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, sky: AnnularSky, noiseless
     truth = preset.truth(field_arcmin=1.5)
     bundle = observe_directly(truth, np.random.default_rng(1), exposure_s=preset.exposure_s)
     path = folder / "relaxed.ini"
-    path.write_text(fill_in_template(config_template("relaxed"), truth, [preset.plan]), encoding="utf-8")
+    path.write_text(configuration_text("relaxed", truth, [preset.plan]), encoding="utf-8")
     config = read_config(path)
     layout = Layout.of(config)
     layout.bundle.parent.mkdir(parents=True)
@@ -117,7 +117,7 @@ def test_signal_ends_it_soon_and_it_goes_on(cluster: Path) -> None:
         _, said = process.communicate(timeout=300)
     assert process.returncode == 75, said
     assert "stopped by SIGTERM" in said
-    assert "go on where they stopped" in said
+    assert "run the same command again to continue the ensembles" in said
     backend = emcee.backends.HDFBackend(str(chain), name=_only_group(chain))
     stored = backend.iteration * THIN
     assert 0 < stored <= 10 * BLOCK
@@ -146,8 +146,11 @@ def test_no_profile_is_told_before_anything_is_done(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("no table", "no table of a profile"),
-        ("# %ECSV 1.0\n# ---\n# datatype:\n# - {name: a, datatype: int64}\na\n1\n", "no table of a profile"),
+        ("no table", "not a table of a profile"),
+        (
+            "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: a, datatype: int64}\na\n1\n",
+            "not a table of a profile",
+        ),
     ],
 )
 def test_damaged_profile_is_told(
@@ -187,3 +190,4 @@ def test_table_gives_the_annuli_back(cluster: Path, sky, noiseless) -> None:
     assert abundance == pytest.approx(0.3)
     for name, values in vars(noiseless).items():
         assert getattr(annuli, name) == pytest.approx(values)
+        assert type(getattr(annuli, name)) is np.ndarray  # columns of tables are slow

@@ -98,7 +98,7 @@ def test_annuli_of_given_radii_and_place(bundle: Bundle) -> None:
 
 def test_annuli_off_the_field_are_not_told_to_ask_for_less(bundle: Bundle) -> None:
     config = config_for(bundle, bin_method="annuli", radii=(5000.0, 6000.0))
-    with pytest.raises(EmptySelection, match=r"no bin by .binning. method = annuli holds a live pixel"):
+    with pytest.raises(EmptySelection, match=r"no bin by .binning. method = annuli contains a live pixel"):
         label_bins(bundle, config)
 
 
@@ -148,7 +148,7 @@ def test_from_bins_to_maps(bundle: Bundle, tmp_path: Path, capsys: pytest.Captur
     layout = Layout.of(config)
     assert main(["create-bins", *command]) == 0
     said = capsys.readouterr().out
-    (n,) = (int(v) for v in re.findall(r"(\d+) regions to fit, whatever the resolution", said))
+    (n,) = (int(v) for v in re.findall(r"(\d+) regions to fit, at any resolution", said))
     assert "share no photons: their errors are independent" in said
     assert main(["create-bins", *command, "--continue"]) == 0
     assert "up to date" in capsys.readouterr().out
@@ -248,7 +248,7 @@ def test_bins_that_came_with_the_bundle_need_no_file(
     fits.writeto(tmp_path / "of_mine.fits", np.ones((SIDE, SIDE), int), overwrite=True)
     create[2] = str(path)
     assert main(create) == 0
-    assert "1 bins by the method file" in capsys.readouterr().out
+    assert "1 bin by the method file" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("change", [1, -5])

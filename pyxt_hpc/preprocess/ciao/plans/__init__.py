@@ -1,1 +1,1 @@
-"""What CIAO is asked, step by step: pure functions of paths and header facts that give calls."""
+"""Calls of CIAO: pure functions of paths and header values that return calls."""

@@ -1,4 +1,4 @@
-"""What the archive has of an observation, and how it comes here."""
+"""Calls that find and download observations of the archive."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +8,11 @@ from pyxt_hpc.files.fits import check_whole
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.plans.call import Call
 
-# of every observation, whatever its age
+# Files that every observation has, whatever its age.
 _ALWAYS = ("primary/*evt2.fits*", "primary/*asol1.fits*", "primary/*bpix1.fits*", "secondary/*evt1.fits*",
            "secondary/*flt1.fits*", "secondary/*msk1.fits*")  # fmt: skip
-# what chandra_repro needs, and the archive's own level 2, by which an observation is judged
+# Files that chandra_repro needs, and the archive's own level-2 events, from which facts of an observation are
+# read.
 _NEEDED = {
     "primary": ("*evt2.fits*", "*asol1.fits*", "*bpix1.fits*", "*fov1.fits*"),
     "secondary": (
@@ -22,7 +23,7 @@ _NEEDED = {
 
 
 def find_call(obsid: str, layout: Layout) -> Call:
-    """Ask the archive what it has at the place of an ObsID: a table on the screen."""
+    """Call that prints a table of what the archive has at the position of an ObsID."""
     return Call(
         tool="find_chandra_obsid",
         parameters={"arg": obsid, "detail": "basic", "download": "none", "verbose": 1},
@@ -34,7 +35,7 @@ def find_call(obsid: str, layout: Layout) -> Call:
 
 
 def download_call(obsid: str, layout: Layout) -> Call:
-    """Fetch an observation; files of the right size are left alone, partial ones are gone on with."""
+    """Call that downloads an observation; it keeps complete files, and continues partial ones."""
     return Call(
         tool="download_chandra_obsid",
         parameters={"obsids": (obsid,)},
@@ -47,7 +48,7 @@ def download_call(obsid: str, layout: Layout) -> Call:
 
 
 def incomplete(folder: Path) -> Iterator[str]:
-    """What of an observation is not there, or not whole."""
+    """Files of an observation that are missing or incomplete."""
     for place, names in _NEEDED.items():
         for name in names:
             files = fits_files(folder / place, name)
@@ -57,7 +58,7 @@ def incomplete(folder: Path) -> Iterator[str]:
 
 
 def fits_files(folder: Path, pattern: str) -> list[Path]:
-    """FITS files, sorted; what a download has not finished yet is hidden or has another ending."""
+    """Sorted FITS files; unfinished downloads, which are hidden or have another suffix, are left out."""
     found = folder.glob(pattern) if folder.is_dir() else ()
     return sorted(p for p in found if p.name.endswith((".fits", ".fits.gz")) and not p.name.startswith("."))
 

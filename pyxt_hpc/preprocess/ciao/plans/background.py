@@ -1,4 +1,4 @@
-"""blanksky: the blank-sky events of an observation, put where its chips were."""
+"""Call of blanksky: the blank-sky events of an observation, at the sky positions of its chips."""
 
 from collections.abc import Iterable
 
@@ -10,28 +10,29 @@ from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, on_array, stack
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
 
 WITHOUT_BLANK_SKY = (4, 9)
-"""CCDs of which CALDB has no blank-sky events that are corrected for charge transfer."""
+"""CCDs for which CALDB has no blank-sky events with correction for charge-transfer inefficiency."""
 WITHOUT_STOWED = (4, 8, 9)
-"""CCDs of which it has no events of the stowed detector."""
+"""CCDs for which CALDB has no events of the stowed detector."""
 
 
 def background_call(
     obsid: str, layout: Layout, files: ReproFiles, chips: Iterable[int], *, stowed: bool
 ) -> Call:
-    """Make the background of the chips in use that CALDB has one for.
+    """Make the background of those chips in use for which CALDB has one.
 
-    ``stowed``: of the detector out of the focus, which has particles only. The tool screens VFAINT events as
-    those of the observation were; its scale is not used, as flares and sources are still in.
+    ``stowed``: background of the detector out of focus, which is particles only. The tool screens VFAINT
+    events in the same way as those of the observation. Its scale is not used, because its events include
+    flares and sources.
 
-    Raises EmptySelection if there is none for any of the chips.
+    Raises EmptySelection if CALDB has no background for any of the chips.
     """
     without = WITHOUT_STOWED if stowed else WITHOUT_BLANK_SKY
     covered = [chip for chip in chips if chip not in without]
     if not covered:
         raise EmptySelection(
             f"ObsID {obsid}: CALDB has no {'stowed' if stowed else 'blank-sky'} background of CCD "
-            f"{listed(chips)}; draw {layout.background_reg} on a part of the sky without cluster, and set "
-            "blank_sky = region"
+            f"{listed(chips)}; draw {layout.background_reg} on a part of the field without the cluster, and "
+            "set blank_sky = region"
         )
     low, high = PARTICLE_BAND_EV
     made = layout.ciao_background(obsid)
@@ -44,7 +45,7 @@ def background_call(
             "stowedbg": stowed,
             "weight_method": "particle",
             "bkgparams": f"[energy={low:.0f}:{high:.0f}]",
-            "random": int(obsid) + 1,  # 0 would be another one every time
+            "random": int(obsid) + 1,  # with 0, the tool would choose another seed in every run
             "clobber": True,
             "verbose": 1,
         },

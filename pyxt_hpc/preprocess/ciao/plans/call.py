@@ -1,6 +1,6 @@
-"""A call of a CIAO tool as a value: what is asked, what is read, what must be there afterwards.
+"""A call of a CIAO tool as a value: its parameters, the files that it reads, and those that it must write.
 
-Below it, how files and chips are written for CIAO's data model.
+The functions write files and chips in the syntax of CIAO's data model.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OUT = "{out}"
-"""Stands in parameters for the folder that a tool writes to.
+"""Placeholder in parameters for the folder that a tool writes to.
 
-The runner puts a temporary folder in its place, and moves what is promised to ``Call.folder`` when it has
-been checked; in a printed plan it is ``Call.folder`` itself.
+The runner replaces it by a temporary folder, checks the products there, and moves them to ``Call.folder``. In
+a printed plan it is ``Call.folder`` itself.
 """
 
 Value = str | int | float | bool | tuple[str, ...]
-"""Of a parameter; a tuple is a stack, which runtool joins with commas."""
+"""Value of a parameter; a tuple is a stack, which runtool joins with commas."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,17 @@ class Call:
     tool
         Its name in ``ciao_contrib.runtool``, or ``download_chandra_obsid``.
     parameters
-        By their full names. A path that is written begins with `OUT`.
+        Values by full names of parameters. Paths of products begin with `OUT`.
     reads
-        Files that must be there before; a change of one makes the call due again.
+        Files that must exist before the call; if one changes, the call is outdated.
     writes
-        Patterns of file names in `folder`; each must match a readable file that is not empty afterwards.
+        Patterns of file names in `folder`; each must match a readable, non-empty file after the call.
     folder
-        Where these files are in the end.
+        Final folder of these files.
     obsid
-        Of the observation; empty for a call for all of them.
+        ObsID of the observation; empty for a call for all observations.
     in_place
-        True if the tool goes on with what is there already (a download): it writes to `folder` itself.
+        Whether the tool continues with existing files (a download), and so writes to `folder` itself.
     """
 
     tool: str
@@ -50,19 +50,20 @@ class Call:
 
 
 def on_array(events: Path, chips: Iterable[int]) -> str:
-    """The events of the chips of an array that were on, as ``evt2.fits[ccd_id=0:3]``.
+    """Filter for the chips of an array that were on, such as ``evt2.fits[ccd_id=0:3]``.
 
-    A range and no list, as stacks of files may split at commas: the chips in between were not on.
+    It is a range because stacks of files are split at commas; chips within the range were either on or have
+    no events.
     """
     chips = tuple(chips)
     return f"{events}[ccd_id={min(chips)}:{max(chips)}]"
 
 
 def on_chips(events: Path, chips: Iterable[int]) -> str:
-    """The events of some CCDs, for tools that take one file."""
+    """Filter for the events of some CCDs, for tools that take one file."""
     return f"{events}[ccd_id={','.join(map(str, chips))}]"
 
 
 def stack(files: Iterable[Path]) -> tuple[str, ...]:
-    """Several files for one parameter."""
+    """Stack of several files for one parameter."""
     return tuple(map(str, files))

@@ -1,4 +1,4 @@
-"""wavdetect on the image of all observations, with the point spread that mkpsfmap knows at every place."""
+"""Calls of wavdetect on the image of all observations, with the PSF size of every pixel from mkpsfmap."""
 
 from collections.abc import Mapping
 
@@ -9,16 +9,16 @@ from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
 SOURCES = "sources_wavdetect.fits"
 _ROOT = "field"
 _BAND = "broad"  # 0.5-7 keV
-_SKY_PIXELS = 2  # a side of an image pixel: an arcsec
+_SKY_PIXELS = 2  # side of an image pixel: about 1 arcsec
 _SCALES = (1, 2, 4, 8, 16)  # image pixels
-_ECF = 0.393  # share of a point source within one sigma, on which wavdetect's scales are set
-_THRESHOLD = 1e-6  # of a false source per pixel
+_ECF = 0.393  # enclosed fraction of a point source at 1 sigma, the unit of wavdetect's scales
+_THRESHOLD = 1e-6  # probability of a false source per pixel
 
 
 def detection_calls(
     files: Mapping[str, ReproFiles], chips: Mapping[str, tuple[int, ...]], layout: Layout, n_cpus: int
 ) -> tuple[Call, ...]:
-    """Image, exposure map and point spread of all observations (by ObsID), and the sources in it."""
+    """Make image, exposure map and PSF map of all observations (by ObsID), and detect its sources."""
     folder = layout.detection
     image, exposure, spread = (f"{_ROOT}_{_BAND}_thresh.{suffix}" for suffix in ("img", "expmap", "psfmap"))
     events = tuple(on_array(own.events, chips[obsid]) for obsid, own in files.items())

@@ -1,4 +1,4 @@
-"""fluximage: the area that CIAO gives every pixel, at single energies, times the exposure."""
+"""Call of fluximage: exposure maps, effective area times exposure of every pixel at single energies."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, stack
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
 
 SKY_PIXELS = 4
-"""A side of a map's pixel, as of the analysis grid."""
-_HALF_WIDTH_KEV = 0.01  # of the bands: the image of their counts is not used
+"""Side of a map's pixel, the same as of the analysis grid."""
+_HALF_WIDTH_KEV = 0.01  # of the bands, whose images of counts are not used
 
 
 def map_name(energy_keV: float) -> str:
-    """Name of the map of an energy, as fluximage calls it by its band."""
+    """File name that fluximage gives to the map of an energy."""
     low, high = _band(energy_keV)
     return f"area_{low}-{high}.expmap"
 
@@ -21,9 +21,9 @@ def map_name(energy_keV: float) -> str:
 def exposure_map_call(
     dataset: Dataset, layout: Layout, files: ReproFiles, grid: str, energies_keV: Sequence[float]
 ) -> Call:
-    """Make a map [cm^2 s] of each energy; gaps, bad pixels and the dither are in them.
+    """Make a map [cm^2 s] at each energy, which includes gaps, bad pixels and dither.
 
-    ``grid``: edges and steps of its pixels in the observation's own sky, as ``3000.5:5000.5:4,...``.
+    ``grid``: edges and steps of its pixels in the observation's sky coordinates, as ``3000.5:5000.5:4,...``.
     """
     events = layout.ciao_events(dataset.name)
     bands = ",".join(":".join((*_band(energy), f"{energy:g}")) for energy in energies_keV)
@@ -38,7 +38,7 @@ def exposure_map_call(
             "badpixfile": str(files.badpix),
             "maskfile": str(files.mask),
             "units": "default",  # cm^2 s
-            "expmapthresh": "",  # edges are weighed, not cut
+            "expmapthresh": "",  # edges are kept with their low exposure
             "background": "none",
             "parallel": False,
             "clobber": True,
@@ -52,5 +52,5 @@ def exposure_map_call(
 
 
 def _band(energy_keV: float) -> tuple[str, str]:
-    # 1 and not 1.0: the tool's names have the numbers as they were given, or the shortest form
+    # Write 1 instead of 1.0, since file names have the numbers as given or in their shortest form.
     return f"{energy_keV - _HALF_WIDTH_KEV:.5g}", f"{energy_keV + _HALF_WIDTH_KEV:.5g}"

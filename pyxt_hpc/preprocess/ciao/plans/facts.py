@@ -1,4 +1,4 @@
-"""What is known of every observation before anything is done with it, and whether it can be used."""
+"""Facts about every observation before it is processed, and whether it can be used."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,11 +7,10 @@ from pathlib import Path
 
 from astropy.io import fits
 
-from pyxt_hpc.chandra.keywords import exposure_s, text
+from pyxt_hpc.chandra.keywords import IMAGING_MODES, exposure_s, text
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.preprocess.ciao.plans.archive import fits_files
 
-_MODES = ("FAINT", "VFAINT", "GRADED")
 _TELLING = (
     ("repro", "*_repro_evt2.fits*"),
     ("primary", "*evt2.fits*"),
@@ -25,7 +24,7 @@ _ROW = re.compile(r"\s*(?P<obsid>\d+)\s+[\d.]+\s+(?P<instrument>\S+)\s+(?P<grati
 
 @dataclass(frozen=True)
 class ObservationFacts:
-    """An observation as the archive or its own headers describe it; empty or None: not known yet.
+    """An observation as the archive or its headers describe it; empty or None: unknown.
 
     ``problem``: why it cannot be used; empty if it can.
     """
@@ -42,7 +41,7 @@ class ObservationFacts:
 
 
 def facts_of_folder(obsid: str, folder: Path) -> ObservationFacts:
-    """From the headers of what is here; with nothing but the ObsID if nothing is."""
+    """Facts from the headers of files in a folder; only the ObsID if there are none."""
     for place, pattern in _TELLING:
         for path in fits_files(folder / place, pattern):
             header = _header(path)
@@ -52,7 +51,7 @@ def facts_of_folder(obsid: str, folder: Path) -> ObservationFacts:
 
 
 def facts_of_answer(obsid: str, screen: str | None) -> ObservationFacts:
-    """From what find_chandra_obsid prints, if it was asked: it lists public observations only."""
+    """Facts from the output of find_chandra_obsid, which lists public observations; None: not called."""
     if screen is None:
         return ObservationFacts(obsid)
     for line in screen.splitlines():
@@ -77,7 +76,7 @@ def facts_of_answer(obsid: str, screen: str | None) -> ObservationFacts:
 
 
 def observation_table(observations: Iterable[ObservationFacts]) -> Iterator[str]:
-    """Lines of a table of the observations, and of what is done with each."""
+    """Lines of a table of the observations, and whether each is used."""
     rows: list[Sequence[str]] = [_COLUMNS]
     for one in observations:
         grating = f" with {one.grating}" if one.grating not in ("", "NONE") else ""
@@ -116,18 +115,18 @@ def _of_header(obsid: str, header: fits.Header) -> ObservationFacts:
         mode=mode,
         exposure_s=exposure,
         date=str(header.get("DATE-OBS", ""))[:10],
-        is_public=None,  # nobody knows, and it is here
+        is_public=None,  # headers do not say, and the files are here
         problem=_problem(instrument, mode, read_mode, exposure),
     )
 
 
 def _problem(instrument: str, mode: str, read_mode: str, exposure: float | None) -> str:
     if not instrument.startswith("ACIS"):
-        return f"{instrument or 'nothing'} is not ACIS, of which alone spectra are made"
+        return f"its instrument is {instrument or 'unknown'}, expected ACIS"
     if read_mode == "CONTINUOUS" or mode.startswith("CC"):
         return "continuous clocking has no image"
-    if mode and mode not in _MODES:
-        return f"mode {mode} is none of {', '.join(_MODES)}"
+    if mode and mode not in IMAGING_MODES:
+        return f"mode {mode} is none of {', '.join(IMAGING_MODES)}"
     if exposure is not None and exposure <= 0:
         return f"its exposure is {exposure:g} s"
     return ""

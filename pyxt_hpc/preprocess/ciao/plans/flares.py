@@ -1,4 +1,4 @@
-"""deflare: good times from the light curve of the particles."""
+"""Calls of dmextract and deflare: good times from the light curve of the particle background."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,10 +19,10 @@ def flare_calls(
     span_s: tuple[float, float],
     sources: Path | None,
 ) -> tuple[Call, ...]:
-    """Light curve of 9-12 keV and its quiet times.
+    """Make the light curve of 9-12 keV and its quiet times.
 
-    ``span_s``: TSTART and TSTOP of the events; ``sources``: a region file in their own sky pixels that is cut
-    out, if there is anything to cut.
+    ``span_s``: TSTART and TSTOP of the events; ``sources``: region file, in their sky pixels, of sources to
+    exclude; None: no source.
     """
     folder, gti = layout.ciao(obsid), layout.deflare_gti(obsid)
     outside = "" if sources is None else f"[exclude sky=region({sources})]"
@@ -50,7 +50,7 @@ def flare_calls(
             "nsigma": 3.0,
             "scale": 1.2,
             "minfrac": 0.1,
-            "plot": False,  # it would wait for a key
+            "plot": False,  # with a plot, the tool waits for a key
             "save": f"{OUT}/{_PICTURE}",
             "verbose": 1,
         },

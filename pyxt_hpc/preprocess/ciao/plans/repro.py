@@ -1,4 +1,4 @@
-"""chandra_repro: level-2 files with today's calibration."""
+"""Call of chandra_repro: level-2 files with the current calibration."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,9 @@ from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call
 
 @dataclass(frozen=True)
 class Exposure:
-    """The level-1 events that are used: their mode, and which exposure of an interleaved observation it is.
+    """The level-1 events to use, with their mode and cycle.
 
-    ``cycle``: ``e1`` or ``e2``; empty where there is but one.
+    ``cycle``: exposure of an interleaved observation, ``e1`` or ``e2``; empty for all other observations.
     """
 
     events: Path
@@ -26,7 +26,7 @@ class Exposure:
 
 @dataclass(frozen=True)
 class ReproFiles:
-    """What chandra_repro has made of an observation."""
+    """Products of chandra_repro for an observation."""
 
     events: Path
     fov: Path
@@ -41,7 +41,7 @@ class ReproFiles:
 
 
 def choose_exposure(obsid: str, folder: Path) -> Exposure:
-    """The level-1 events of an observation; of interleaved exposures, e1 and e2, the longer one.
+    """Level-1 events of an observation; for an interleaved one, the longer of its exposures e1 and e2.
 
     Raises MissingInput if there are none; DamagedFile if there are several that are not e1 and e2.
     """
@@ -68,7 +68,7 @@ def _cycle(path: Path) -> str:
 
 
 def repro_call(obsid: str, layout: Layout, exposure: Exposure, *, check_very_faint: bool) -> Call:
-    """Process an observation anew; ``check_very_faint``: screen VFAINT events with their outer pixels."""
+    """Reprocess an observation; ``check_very_faint``: screen VFAINT events by the outer pixels of islands."""
     root = f"acisf{int(obsid):05d}"
     made = f"{root}{exposure.cycle}_repro"
     mask = f"*{exposure.cycle}_*msk1.fits" if exposure.cycle else "*msk1.fits"
@@ -80,12 +80,12 @@ def repro_call(obsid: str, layout: Layout, exposure: Exposure, *, check_very_fai
             "outdir": OUT,
             "root": root,
             "check_vf_pha": check_very_faint and exposure.datamode == "VFAINT",
-            "set_ardlib": False,  # every later call is told its bad pixels
+            "set_ardlib": False,  # later calls get their bad pixels as parameters
             "cleanup": True,
             "clobber": True,
             "verbose": 1,
         },
-        # the tool unpacks what is compressed and removes the compressed file: oif.fits stays as it is
+        # The tool replaces compressed files by uncompressed ones; oif.fits stays as it is.
         reads=(folder / "oif.fits",) if (folder / "oif.fits").is_file() else (),
         writes=(f"{made}_evt2.fits", f"{made}_fov1.fits", f"{made}_bpix1.fits", mask, "pcadf*asol1.fits"),
         folder=layout.repro(obsid),
@@ -94,10 +94,10 @@ def repro_call(obsid: str, layout: Layout, exposure: Exposure, *, check_very_fai
 
 
 def find_repro(obsid: str, layout: Layout) -> ReproFiles | None:
-    """What chandra_repro has made, by us or by a person; None if it is not there.
+    """Products of chandra_repro, run by us or by a person; None if there are none.
 
-    Raises MissingInput if the events are there and what belongs to them is not; DamagedFile if there are
-    several event files.
+    Raises MissingInput if files that belong to the events are missing; DamagedFile if there are several event
+    files.
     """
     folder = layout.repro(obsid)
     events = fits_files(folder, "*_repro_evt2.fits*")

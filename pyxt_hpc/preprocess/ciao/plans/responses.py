@@ -1,4 +1,4 @@
-"""dmcopy and specextract: events of a dataset in good time, ARF and RMF where its response region is."""
+"""Calls of dmcopy and specextract: events of a dataset in good time, ARF and RMF of its response region."""
 
 from pathlib import Path
 
@@ -7,15 +7,15 @@ from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.plans.call import OUT, Call, on_chips, stack
 from pyxt_hpc.preprocess.ciao.plans.repro import ReproFiles
 
-_MIN_KEV, _MAX_KEV = 0.3, 11.0  # what is usual, and covers the usual band
+_MIN_KEV, _MAX_KEV = 0.3, 11.0  # usual for responses, and wider than the usual band
 
 
 def clean_events_call(dataset: Dataset, layout: Layout, files: ReproFiles, gti: Path) -> Call:
-    """Copy the events of the chips of one kind in good time; EXPOSURE, LIVETIME and GTI follow.
+    """Copy the events of the chips of one kind in good time; dmcopy updates EXPOSURE, LIVETIME and GTI.
 
-    Sources stay in: responses need no hole, and a region in every event's subspace makes every tool slow.
-    Without ``option=all``, with which dmcopy before CIAO 4.17 leaves GTI and EXPOSURE of grating observations
-    as they were: intervals come along without it.
+    Sources are kept: responses need no holes, and a region in the data subspace makes every tool slow.
+    ``option=all`` is not given, because with it dmcopy before CIAO 4.17 does not update GTI and EXPOSURE of
+    grating observations; it copies the GTI tables without it.
     """
     made = layout.ciao_events(dataset.name)
     return Call(
@@ -33,7 +33,7 @@ def clean_events_call(dataset: Dataset, layout: Layout, files: ReproFiles, gti: 
 
 
 def response_call(dataset: Dataset, layout: Layout, files: ReproFiles, band_keV: tuple[float, float]) -> Call:
-    """Make ARF and RMF of the clean events in the dataset's response region; they cover ``band_keV``."""
+    """Make ARF and RMF of the dataset's response region from its clean events; they cover ``band_keV``."""
     arf, rmf = layout.ciao_arf(dataset.name), layout.ciao_rmf(dataset.name)
     events, region = layout.ciao_events(dataset.whole.name), layout.ciao_region(dataset.name)
     low, high = min(_MIN_KEV, band_keV[0]), max(_MAX_KEV, band_keV[1])

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from pyxt_hpc.config.cluster import config_template
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.simulate.acis.observe import demo_plans, simulate_cluster
 from pyxt_hpc.simulate.acis.plan import ObservationPlan
 from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
-from pyxt_hpc.simulate.demo import fill_in_template
+from pyxt_hpc.simulate.demo import configuration_text
 
 sys.path.insert(0, str(Path(__file__).parent))
 from installation import Installation
@@ -42,7 +41,7 @@ class Simulated:
 
     def configuration(self, folder: Path, name: str, **texts: str) -> Path:
         """Write a configuration of the cluster into a folder, with some keys as given."""
-        text = fill_in_template(config_template(name), self.truth, self.plans)
+        text = configuration_text(name, self.truth, self.plans)
         for key, value in texts.items():
             text, n = re.subn(rf"^{key} =.*", f"{key} = {value}", text, flags=re.MULTILINE)
             assert n == 1, key

@@ -42,7 +42,7 @@ def test_wrong_and_proprietary_obsids_are_named_before_anything_is_downloaded(
         process_data(config, Layout.of(config))
     config = config_of(installation, observation_ids="4001, 49999")
     with pytest.raises(
-        CiaoError, match=r"find_chandra_obsid of ObsID 49999 failed: .*observation_ids has it wrong"
+        CiaoError, match=r"find_chandra_obsid of ObsID 49999 failed: .*observation_ids is wrong"
     ):
         process_data(config, Layout.of(config))
     assert set(installation.calls()) == {"find_chandra_obsid"}
