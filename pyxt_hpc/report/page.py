@@ -318,8 +318,8 @@ def _doubts(
             Doubt(
                 True,
                 "Configuration changed since the fits",
-                f"{', '.join(changed)} differ between the configuration and the fits; this report shows the "
-                "fits.",
+                "; ".join(f"{key}: {then} in the fits, {now} now" for key, (then, now) in changed.items())
+                + "; this report shows the fits.",
             )
         )
     if bundle.left_out:
