@@ -23,6 +23,7 @@ from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, ConfigError, LaunchError, Py
 from pyxt_hpc.exit_codes import ending_of
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.parallel.launch import read_launch
+from pyxt_hpc.parallel.signals import was_interrupted
 from pyxt_hpc.parallel.world import end_ranks
 
 __all__ = ["main"]
@@ -81,6 +82,8 @@ def _mend_environment() -> None:
 
 def _end(error: BaseException, prints: bool) -> int:
     """Say what an exception means, once of all ranks, and see that all of them end."""
+    if isinstance(error, ImportError) and was_interrupted():
+        error = KeyboardInterrupt()
     ending = ending_of(error)
     # These are raised by all ranks alike; others on a rank that is not the master are its own.
     of_all = isinstance(error, (ConfigError, LaunchError, KeyboardInterrupt))

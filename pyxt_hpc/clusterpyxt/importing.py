@@ -104,7 +104,7 @@ def import_cluster(
     target = directory / f"{old.name}_cluster_config.ini"
     if target.exists() or (here.cluster_dir.is_dir() and any(here.cluster_dir.iterdir())):
         raise ConfigError(
-            f"{target if target.exists() else here.cluster_dir} is there already: give another --directory"
+            f"{target if target.exists() else here.cluster_dir} already exists: give another --directory"
         )
     with system_errors(here.cluster_dir):
         here.cluster_dir.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,7 @@ def refuse_to_replace(path: Path, beginnings: tuple[bytes, ...], kind: str) -> N
     with system_errors(path), path.open("rb") as file:
         if file.read(max(map(len, beginnings))).startswith(beginnings):
             return
-    raise ConfigError(f"{path}: is there, and is not {kind}: give another --output, or move it away")
+    raise ConfigError(f"{path}: exists, and is not {kind}: give another --output, or move it away")
 
 
 def check_place(path: Path, *, is_folder: bool = False) -> None:

@@ -39,7 +39,7 @@ from pyxt_hpc.preprocess.inputs.area_maps import read_area_maps
 from pyxt_hpc.preprocess.inputs.arf_position import points_on_chips
 from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.inputs.response_pairing import OTHERS_TAKE_IT, find_datasets
-from pyxt_hpc.preprocess.inputs.supplied import need, need_regions
+from pyxt_hpc.preprocess.inputs.supplied import need, need_current, need_regions
 from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,9 @@ def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> 
         "pyxt-hpc generate-responses",
         *(path for d in datasets if d.obsid not in enough for path in _response_files(layout, d)),
     )
+    for stage in ("process-data", "remove-sources"):
+        need_current(layout, stage, config.observation_ids, unless=cleaned)
+    need_current(layout, "generate-responses", (d.name for d in datasets), unless=cleaned)
     places = [layout.response_region(d.name) for d in datasets if d.place and _has_response(layout, d)]
     need_regions(*places)
     backgrounds = [_background_file(layout, obsid) for obsid in config.observation_ids]

@@ -22,7 +22,7 @@ from pyxt_hpc.files.writing import check_regular, refuse_to_replace, replacing
 from pyxt_hpc.fit.brightness.sky import sky_brightness
 from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.fit.flags import DOUBTFUL, MEANINGS, FitFlag, flag_names
-from pyxt_hpc.fit.inputs import config_of
+from pyxt_hpc.fit.inputs import changed_settings, config_of
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
 from pyxt_hpc.maps.kinds.quantities import DIAGNOSTICS
@@ -47,7 +47,6 @@ from pyxt_hpc.report.figures.pictures import page_pictures
 from pyxt_hpc.report.figures.spectra import add_spectra, chosen_regions, worst_regions
 from pyxt_hpc.report.records import StageRecords
 from pyxt_hpc.report.tables import (
-    changed_settings,
     made_by_others,
     observation_rows,
     setting_sections,

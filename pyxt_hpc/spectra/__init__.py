@@ -1,1 +1,1 @@
-"""Spectral physics: plasma emission, absorption, folding, statistics, extraction, fits."""
+"""Spectral physics: plasma emission, absorption, folding, statistics and fits."""

@@ -1,7 +1,7 @@
-"""Fits of many regions: an absorbed APEC model with kT and norm free, abundance and nH if wanted.
+"""Fits of many regions: an absorbed APEC model with free kT and norm, and optionally free abundance and nH.
 
-The work is done one region after the other by `fit_temperature` (kT and norm) or `fit_free` (more
-parameters); here is what they have in common: options, model, checks, results.
+`fit_temperature` (kT and norm) or `fit_free` (more parameters) fit one region after the other; this module
+has their common options, model, checks and results.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from pyxt_hpc.spectra.kernels.search import FAILED, N_NUMBERS, NO_COUNTS
 from pyxt_hpc.spectra.kernels.statistics import STATISTICS
 
 PARAMETERS = ("kT", "norm", "abundance", "nH")
-"""Of the model; each has a value and two ends in FIT_DTYPE."""
+"""Parameters of the model; each has a value and two ends in FIT_DTYPE."""
 
 _NUMBERS = (*(f"{name}{end}" for name in PARAMETERS for end in ("", "_lo", "_hi")), "statistic")
 
 FIT_COLUMNS = [*_NUMBERS, "dof", "flags"]
 FIT_DTYPE = np.dtype([(name, np.float64) for name in _NUMBERS] + [("dof", np.int32), ("flags", np.int32)])
 """Result of one region: kT [keV], norm [XSPEC's apec norm], abundance [solar], nH [1e22 cm^-2], each with the
-ends of its 68% interval (NaN where open, and where the parameter is frozen)."""
+ends of its 68% interval (NaN if open, or if the parameter is frozen)."""
 
 
 @dataclass(frozen=True, eq=False)
 class ModelGrid:
-    """Count rates that the model gives at norm 1, all observations' bins side by side.
+    """Count rates of the model at norm 1, in the concatenated bins of all observations.
 
     Parameters
     ----------
     kT
         (n_kT,) temperatures [keV], ascending; the model is linear between them.
     nH
-        (n_nH,) column densities [1e22 cm^-2], ascending; a single one where nH is frozen.
+        (n_nH,) column densities [1e22 cm^-2], ascending; a single one if nH is frozen.
     hhe, metals
         (n_nH, n_kT, n_bin) rates of H and He, and of metals at abundance 1 [count s^-1].
     """
@@ -55,14 +55,14 @@ class ModelGrid:
 
 @dataclass(frozen=True)
 class FitOptions:
-    """What is fitted, and how.
+    """Statistic, free parameters and bounds of fits.
 
     Parameters
     ----------
     statistic
-        One of `statistics.STATISTICS`. ``cstat`` takes background / ratio for the known background.
+        One of `statistics.STATISTICS`. ``cstat`` takes background / ratio as the known background.
     abundance
-        [solar]: its value where it is frozen, where the search begins if free.
+        Frozen abundance, or first guess of a free one [solar].
     abundance_bounds
         Lowest and highest abundance; None freezes it.
     nH_bounds
@@ -98,27 +98,26 @@ def fit_regions(
     Parameters
     ----------
     source, background : (n_reg, n_bin)
-        Counts of the source spectra and of their background spectra; the bins of all observations
-        side by side.
+        Counts of the source and background spectra, in the concatenated bins of all observations.
     weight : (n_reg, n_bin)
-        Effective exposure [s], vignetting included; 0 takes the bin out of the fit.
+        Effective exposure [s], including vignetting; 0 excludes the bin from the fit.
     ratio : (n_reg, n_bin)
-        Exposure of the background spectrum in units of the source's; of no account where weight is 0.
+        Exposure of the background spectrum over that of the source; not used where weight is 0.
     bins : (n_wide + 1,), optional
-        Edges of wider bins, in which counts and the weighted model are summed before the fit; ratio and
-        being in the fit or not (weight 0) must be the same throughout a wide bin. None: bins as given.
+        Edges of wider bins, in which counts and the weighted model are summed before the fit; all bins within
+        a wide bin must have the same ratio, and either all or none weight 0. None: bins as given.
 
     Returns
     -------
     (n_reg,) FIT_DTYPE
-        A region's row depends on that region alone. A region that cannot be fitted has NaN in every
-        number and says why in `flags` (bits of the kernels, named by `pyxt_hpc.fit.flags`).
+        The row of a region depends only on that region. A region that cannot be fitted has NaN in every
+        number, and the reason in `flags` (bits of the kernels, named by `pyxt_hpc.fit.flags`).
 
     Raises
     ------
     ConfigError
-        If shapes disagree, rates are not finite or not positive, kT or nH do not ascend, or bounds are
-        reversed or leave the grid.
+        If shapes disagree, rates are negative or not finite, kT or nH do not ascend, or bounds are reversed
+        or outside the grid.
     """
     kT, hhe, metals = (read_only(a) for a in _checked(model, options))
     spectra = tuple(
@@ -180,7 +179,7 @@ def expected_rates(model: ModelGrid, fits: NDArray) -> NDArray[np.float64]:
     Returns
     -------
     (n_reg, n_bin)
-        NaN where nothing could be fitted.
+        Rates; NaN for regions that could not be fitted.
     """
     usable = np.isfinite(fits["kT"])
     kT = np.where(usable, fits["kT"], model.kT[0])
@@ -197,7 +196,7 @@ def expected_rates(model: ModelGrid, fits: NDArray) -> NDArray[np.float64]:
 def _column_shares(
     columns: NDArray[np.float64], nH: NDArray[np.float64]
 ) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Indices of the columns that an nH lies between, with their weights in Lagrange's polynomial."""
+    """Indices of the columns around an nH, and their weights in Lagrange's polynomial."""
     if len(columns) == 1:
         return [(np.zeros(len(nH), np.int64), np.ones(len(nH)))]
     first = np.clip(np.searchsorted(columns, nH) - 2, 0, len(columns) - 4)
@@ -252,7 +251,7 @@ def _checked(
             )
     if options.kT_bounds is None:
         return kT, hhe, metals
-    # linear between the temperatures: a node may be put anywhere
+    # The model is linear between temperatures, so the bounds can become nodes.
     lo, hi = options.kT_bounds
     inside = np.concatenate([[lo], kT[(kT > lo) & (kT < hi)], [hi]])
     k, t = bracket(kT, inside)

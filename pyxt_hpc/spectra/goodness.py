@@ -1,8 +1,8 @@
-"""Goodness of fit: how far the statistic lies from what the model itself lets expect.
+"""Goodness of fit: the deviation of the statistic from its expectation for the best model.
 
-If the model is right, a bin's statistic has an expectation and a variance that depend on the expected
-counts: 1 and 2 for many counts, as chi^2, quite different ones for few. Kaastra (2017, A&A 605, A51)
-gives them for the C-statistic. Here they are sums over Poisson probabilities, for any statistic of
+If the model is right, a bin's statistic has an expectation and a variance that depend on the expected counts:
+1 and 2 for many counts, as for chi^2, and very different values for few. Kaastra (2017, A&A 605, A51) gives
+them for the C-statistic. Here they are sums over Poisson probabilities, for any statistic of
 source counts S ~ Poisson(m + b) and background counts B ~ Poisson(r b):
 
     E = sum_S sum_B P(S) P(B) W(S, B; m, r),    V = sum_S sum_B P(S) P(B) W^2 - E^2.
@@ -46,9 +46,9 @@ class Moments:
     Attributes
     ----------
     tables : (n_ratio, n_node, n_node, 2) float64
-        E and V for each different ratio, over model counts and background counts.
+        E and V for each different ratio, as functions of model counts and background counts.
     table_of_bin : (n_bin,) int32
-        Which of the tables holds for a bin.
+        Index of the table of each bin.
     """
 
     tables: NDArray[np.float64]
@@ -58,7 +58,7 @@ class Moments:
 def statistic_per_bin(
     statistic: str, source: ArrayLike, background: ArrayLike, model: ArrayLike, ratio: ArrayLike
 ) -> NDArray[np.float64]:
-    """Contribution of each bin to the statistic of that name; the other arguments as for `statistics.wstat`.
+    """Contribution of each bin to a statistic given by name; other arguments as for `statistics.wstat`.
 
     Raises
     ------
@@ -70,14 +70,14 @@ def statistic_per_bin(
 
 
 def moments(statistic: str, ratio: ArrayLike) -> Moments:
-    """Tabulate the moments for every ratio that occurs (about 0.04 s each, kept for the next call).
+    """Tabulate the moments for every ratio (about 0.04 s each; tables are cached).
 
     Parameters
     ----------
     statistic : str
         One of `statistics.STATISTICS`.
     ratio : (n_bin,) > 0
-        Exposure of the background spectrum in units of the source's, of each bin.
+        Exposure of the background spectrum over that of the source, for each bin.
 
     Raises
     ------
@@ -96,15 +96,15 @@ def moments(statistic: str, ratio: ArrayLike) -> Moments:
 def expected_statistic(
     model: ArrayLike, background: ArrayLike, weight: ArrayLike, tables: Moments
 ) -> NDArray[np.float64]:
-    """Expectation and variance of the statistic at the true model, summed over the bins used; their number.
+    """Expectation and variance of the statistic at the true model, over the bins in use, and their number.
 
     Parameters
     ----------
     model : (n_reg, n_bin)
-        Counts the model expects in the source spectrum, background excluded.
+        Expected counts in the source spectrum, without background.
     background : (n_reg, n_bin)
-        Counts expected in the background spectrum. Not the counts found there, nor what wstat makes of
-        them, but a smooth expectation: the spectrum of a larger area, scaled to the region.
+        Expected counts in the background spectrum: a smooth expectation from the spectrum of a larger area,
+        scaled to the region, and neither the observed counts nor wstat's estimate.
     weight : (n_reg, n_bin)
         0 where a bin is not used.
 
@@ -132,7 +132,7 @@ def goodness(
     weight: ArrayLike,
     tables: Moments,
 ) -> NDArray[np.float64]:
-    """How many standard deviations the best statistic lies above its expectation.
+    """Standard deviations by which the best statistic lies above its expectation.
 
     Parameters
     ----------
@@ -147,8 +147,8 @@ def goodness(
     Returns
     -------
     (n_reg,) float64
-        About normally distributed with mean 0 and scatter 1 if the model is right (for chi2gehrels only
-        with many counts: its fits are biased); NaN where `statistic` is or too few bins are used.
+        Approximately normally distributed with mean 0 and scatter 1 if the model is right (for chi2gehrels
+        only with many counts, since its fits are biased); NaN if `statistic` is NaN or too few bins are used.
     """
     expectation, variance, n = expected_statistic(model, background, weight, tables).T
     p = np.asarray(n_free, np.float64)
@@ -197,7 +197,7 @@ def _statistic_of_bin(kind, S, B, m, r):  # type: ignore[no-untyped-def]
 
 @kernel
 def _poisson(mean, counts, probability):  # type: ignore[no-untyped-def]
-    """Fill in the counts of a sum and their weights; returns how many."""
+    """Fill in the counts of a sum and their probabilities; return their number."""
     if mean <= 0.0:
         counts[0], probability[0] = 0.0, 1.0
         return 1
@@ -249,7 +249,7 @@ def _fill_sums(model, background, weight, tables, table_of_bin, out):  # type: i
             if weight[region, i] == 0.0:
                 continue
             m, b = model[region, i], background[region, i]
-            # written so that NaN fails
+            # This form of the condition is also true for NaN.
             if not (0.0 <= m < np.inf and 0.0 <= b < np.inf):
                 E = np.nan
                 break

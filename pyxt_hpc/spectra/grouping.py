@@ -1,15 +1,15 @@
-"""Spectral bins: which channels are summed before a fit.
+"""Spectral bins: groups of channels that are summed before a fit.
 
-Bins of half the detector's resolution lose almost nothing: errors grow by 1-2%. They are given by edges:
-bin i holds the channels edges[i] .. edges[i + 1] - 1, 0-based.
+Bins of half the detector's resolution lose almost no information: errors grow by 1-2%. Bins are given by
+edges: bin i has the channels edges[i] .. edges[i + 1] - 1, from 0.
 
-That is too fine where the background spectrum has few counts. wstat fits a background of its own in
-every bin; each of these nuisance parameters biases the slope of the statistic by an amount that depends
-on the expected counts m (source), b (background) and r b (background spectrum), is largest where all three
-are a few, and does not shrink when more bins or observations are added (Neyman & Scott 1948, Econometrica
-16, 1). Only fewer bins help. `merge_levels` therefore merges neighbouring bins in the order that loses
-least information about the temperature, so that half of the bins can go for 0.3% of the precision, three
-quarters for 1%; `choose_level` says how far to go. benchmarks/accuracy/calibration.py has the evidence.
+Such bins are too fine if the background spectrum has few counts. wstat fits a separate background in every
+bin. Each of these nuisance parameters biases the slope of the statistic by an amount that depends on the
+expected counts m (source), b (background) and r b (background spectrum). The bias is largest if all three are
+a few counts, and does not shrink with more bins or observations (Neyman & Scott 1948, Econometrica 16, 1).
+Only fewer bins help. `merge_levels` therefore merges neighbouring bins in the order that loses least
+information about the temperature: half of the bins cost 0.3% of the precision, three quarters 1%.
+`choose_level` chooses the number of bins; benchmarks/accuracy/calibration.py measures the bias.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from pyxt_hpc.chandra.ogip.response import Rmf
 from pyxt_hpc.errors import ConfigError, ResponseMismatch
 
 LEVEL_BINS = (48, 32, 24, 16, 12)
-"""Bins of an observation at each level, if kT and norm are fitted."""
+"""Number of bins of an observation at each level, if kT and norm are fitted."""
 BINS_PER_PARAMETER = 4
-"""More bins for each further parameter."""
+"""Number of additional bins for each further parameter."""
 LEVEL_BACKGROUND = (2000.0, 400.0, 60.0, 25.0, 0.0)
-"""Counts that the background spectrum of an observation needs in the band for each level."""
+"""Smallest number of counts of an observation's background spectrum in the band for each level."""
 
-# Spectra for which information is kept [keV], and the variance that a background of 20% of the counts
-# adds to them if its own spectrum has twice the exposure, per source count: 0.25 (1 + 1 / 2).
+# Temperatures [keV] of the spectra whose information is kept, and the variance per source count of a
+# background of 20% of the counts whose own spectrum has twice the exposure: 0.25 (1 + 1 / 2).
 _REFERENCE_KT = (0.6, 1.0, 2.0, 4.0, 8.0, 12.0)
 _BACKGROUND_VARIANCE = 0.375
 _STEP = 1.05
@@ -40,8 +40,8 @@ _STEP = 1.05
 def channel_bins(energy_min: float, energy_max: float, rmf: Rmf) -> NDArray[np.int64]:
     """Edges of bins of one channel each.
 
-    A channel belongs to the band if its nominal energies (EBOUNDS) lie wholly inside: what is left in
-    Sherpa after ``ignore(None, energy_min); ignore(energy_max, None)``.
+    A channel belongs to the band if its nominal energies (EBOUNDS) lie completely inside, as in Sherpa after
+    ``ignore(None, energy_min); ignore(energy_max, None)``.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def channel_bins(energy_min: float, energy_max: float, rmf: Rmf) -> NDArray[np.i
 def fwhm(rmf: Rmf) -> NDArray[np.float64]:
     """Full width at half maximum of the response to photons of each energy.
 
-    Half maximum is crossed between channel centres by linear interpolation, outwards from the peak:
-    escape peaks and the low-energy tail do not count, as they would in a second moment.
+    The crossings of half maximum are found by linear interpolation between channel centres, outwards from the
+    peak. Escape peaks and the low-energy tail do not count, as they would in a second moment.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def fwhm(rmf: Rmf) -> NDArray[np.float64]:
     matrix = rmf.sparse
     width = rmf.channel_hi_keV - rmf.channel_lo_keV
     centre = 0.5 * (rmf.channel_hi_keV + rmf.channel_lo_keV)
-    # one empty channel on either side, so that the half maximum is always crossed
+    # One empty channel is added on either side, so that there is always a crossing.
     energy = np.concatenate([centre[:1] - width[:1], centre, centre[-1:] + width[-1:]])
     every = np.zeros((matrix.shape[0], len(energy)))
     every[:, 1:-1] = matrix.toarray() / width
@@ -104,14 +104,14 @@ def fwhm(rmf: Rmf) -> NDArray[np.float64]:
 def resolution_bins(
     rmf: Rmf, energy_min: float, energy_max: float, fraction: float = 0.5
 ) -> NDArray[np.int64]:
-    """Edges of bins `fraction` x FWHM wide.
+    """Edges of bins with a width of `fraction` x FWHM.
 
     Parameters
     ----------
     energy_min, energy_max : float
         Band [keV]; channels as in `channel_bins`.
     fraction : float
-        Width of a bin in units of the response's FWHM at its energy; a bin has one channel at least.
+        Width of a bin over the response's FWHM at its energy; a bin has at least one channel.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def resolution_bins(
     centre = 0.5 * (rmf.channel_lo_keV + rmf.channel_hi_keV)[channels]
     local = np.interp(centre, energy[known], width[known])
     step = (rmf.channel_hi_keV - rmf.channel_lo_keV)[channels] / (fraction * local)
-    # coordinate in which a bin has length 1, stretched so that a whole number of bins fills the band
+    # Coordinate in which bins have equal length, scaled so that a whole number of bins fills the band.
     position = np.concatenate([[0.0], np.cumsum(step)])
     n_bin = max(round(float(position[-1])), 1)
     cuts = np.arange(n_bin + 1) * (position[-1] / n_bin)
@@ -166,22 +166,21 @@ def bin_lookup(edges: NDArray[np.int64], n_channels: int) -> NDArray[np.int16]:
 
 
 def choose_level(background: ArrayLike) -> NDArray[np.int64]:
-    """Level at which the spectra of a region are to be fitted so that wstat is not biased.
+    """Level of bins at which fits of a region's spectra with wstat are not biased.
 
-    Only sums over the band decide, not the counts of single bins: those would select bins by their
-    fluctuations, a bias of its own. Observations count as much as they have background counts, so that a
-    few short ones do not coarsen the bins of a long one: it is the long one's bias that matters.
+    The choice depends only on sums over the band, since a choice by the counts of single bins would select
+    their fluctuations, which is another bias. Observations are weighted by their background counts, so that a
+    few short ones do not coarsen the bins of a long one.
 
     Parameters
     ----------
     background : (..., n_observation)
-        Counts of each background spectrum in the band, not scaled; 0 for an observation that does not
-        take part.
+        Unscaled counts of each background spectrum in the band; 0 for an observation that does not take part.
 
     Returns
     -------
     (...) int64
-        Index into what `merge_levels` returns, for all observations of the region.
+        Index of a level of `merge_levels`, for all observations of the region.
     """
     counts = np.asarray(background, np.float64)
     typical = (counts * counts).sum(axis=-1) / np.maximum(counts.sum(axis=-1), 1.0)
@@ -196,9 +195,9 @@ def merge_levels(
 ) -> tuple[NDArray[np.int64], ...]:
     """Nested coarser bins that keep the information about kT and other free parameters.
 
-    Of all neighbours those are merged first whose sum loses least Fisher information, the norm being
-    fitted too; the largest loss, over spectra of 0.6 to 12 keV and over the parameters, is what counts
-    (the method of Ward 1963, Journal of the American Statistical Association 58, 236, on a line).
+    Each step merges the neighbours whose sum loses least Fisher information, where the norm is fitted, too.
+    The loss is the largest over spectra of 0.6 to 12 keV and over the parameters (the method of Ward 1963,
+    Journal of the American Statistical Association 58, 236, in one dimension).
 
     Parameters
     ----------
@@ -209,14 +208,14 @@ def merge_levels(
     background : (n_bin,)
         Shape of its background, in any unit; all zero if not known.
     other : sequence of (n_kT, n_bin)
-        Derivative of `rates` by each further free parameter: for a free abundance the metals' rates.
+        Derivative of `rates` by each further free parameter; for a free abundance, the rates of the metals.
 
     Returns
     -------
     tuple of (n_level_bin + 1,) int64
         For each level of LEVEL_BINS the edges of its bins in units of the given bins: counts and rates of
         a level are ``np.add.reduceat(values, edges[:-1], axis=-1)``, its channel edges
-        ``channel_edges[edges]``. Fewer given bins than a level has stay as they are.
+        ``channel_edges[edges]``. If fewer bins are given than a level has, they are kept.
     """
     variance, score = _efficient_scores(kT, rates, background, other)
     n_bin = rates.shape[1]
@@ -229,7 +228,7 @@ def merge_levels(
             # d_1^2 / v_1 + d_2^2 / v_2 - (d_1 + d_2)^2 / (v_1 + v_2)
             cost = (d[:, 1:] * v[:, :-1] - d[:, :-1] * v[:, 1:]) ** 2
             cost /= v[:, 1:] * v[:, :-1] * (v[:, 1:] + v[:, :-1])
-            # spectra that are the same at all temperatures have no information to lose
+            # Spectra without temperature dependence have no information to lose.
             i = int(np.argmin((loss[:, None] + cost).max(axis=0, initial=0.0)))
             loss += cost[:, i]
             kept = np.delete(np.arange(v.shape[1]), i + 1)
@@ -245,16 +244,17 @@ def _efficient_scores(
     background: NDArray[np.float64],
     other: Sequence[NDArray[np.float64]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Variance v and derivative d of the counts of each bin, one row a spectrum and parameter.
+    """Variance v and derivative d of the counts of each bin, in a row for each spectrum and parameter.
 
-    What other parameters could imitate is taken out of d, and sum(d^2 / v), the information, is 1.
+    d is orthogonal to the derivatives by the other parameters, and scaled to the information sum(d^2 / v) =
+    1.
     """
     total = background.sum()
     shape = background / total if total > 0 else np.zeros(len(background))
     variances, scores = [], []
     for reference in np.clip(_REFERENCE_KT, kT[0] * _STEP, kT[-1] / _STEP):
         source = _at(reference, kT, rates)
-        # a bin that expects nothing keeps a positive variance
+        # Keep a positive variance in bins without expected counts.
         v = source + source.sum() * (_BACKGROUND_VARIANCE * shape + 1e-9)
         by_kT = _at(reference * _STEP, kT, rates) - _at(reference / _STEP, kT, rates)
         directions = np.array([source, by_kT, *(_at(reference, kT, one) for one in other)])
@@ -263,7 +263,7 @@ def _efficient_scores(
             overlap = np.linalg.lstsq(rest.T, directions[i] / np.sqrt(v))[0]
             d = directions[i] - overlap @ rest * np.sqrt(v)
             information = (d * d / v).sum()
-            # a parameter without effect on these spectra has no information that could be lost
+            # A parameter without effect on these spectra has no information to lose.
             if information > 0.0:
                 variances.append(v)
                 scores.append(d / np.sqrt(information))
@@ -271,6 +271,6 @@ def _efficient_scores(
 
 
 def _at(reference: float, kT: NDArray[np.float64], rates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rates at one temperature, linear between the given ones."""
+    """Rates at one temperature, by linear interpolation."""
     k, t = bracket(kT, reference)
     return (1.0 - t) * rates[k] + t * rates[k + 1]

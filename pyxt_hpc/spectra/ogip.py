@@ -1,4 +1,4 @@
-"""From an OGIP spectrum file and the files it names to what a fit takes."""
+"""Loading of an OGIP spectrum, with the files that its header names, for a fit."""
 
 import logging
 from pathlib import Path
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 GROUPINGS = ("file", "resolution", "none")
 NO_FILE = "none"
-"""Instead of a path: do without, whatever the spectrum's header says."""
+"""Text instead of a path: use no such file, even if the spectrum's header names one."""
 
 _NO_RESOLUTION = "whose channels hardly tell energies apart: no temperature can be fitted; use ACIS"
 
@@ -48,13 +48,13 @@ def load_spectrum(
         Band [keV]. A bin that lies partly outside is left out as a whole, as in Sherpa after
         ``ignore(None, energy_min); ignore(energy_max, None)``.
     background, arf, rmf : Path, optional
-        Files to use instead of those that BACKFILE, ANCRFILE and RESPFILE name, relative to the
-        spectrum's folder. A background of "none" is none: counts 0 with a ratio of 1, and cstat is the
-        statistic that applies. No ARF is needed if the RMF contains the effective area.
+        Files to use instead of those named by BACKFILE, ANCRFILE and RESPFILE, which are relative to the
+        spectrum's folder. With "none" as background, its counts are 0 with a ratio of 1, and cstat applies.
+        No ARF is needed if the RMF contains the effective area.
     grouping : {"file", "resolution", "none"}, optional
-        Bins by GROUPING of the spectrum, by the detector's resolution, or one of each channel. Default:
-        "file" if the spectrum is grouped, else "resolution". Channels of bad QUALITY in source or
-        background are left out of their bins.
+        Bins by GROUPING of the spectrum, by the detector's resolution, or a bin for each channel. Default:
+        "file" if the spectrum is grouped, else "resolution". Channels with bad QUALITY in source or
+        background are excluded.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def load_spectrum(
 
 
 def _chosen(given: Path | str | None, named: Path | None) -> Path | None:
-    """The file given, else the one that the spectrum's header names."""
+    """The given file, else the one named in the spectrum's header; None for "none"."""
     if given is None:
         return named
     return None if str(given).lower() == NO_FILE else Path(given)
@@ -156,7 +156,7 @@ def _background(pha: Pha, given: Path | str | None) -> Pha | None:
 
 
 def _check_channels(pha: Pha, rmf: Rmf, sky: Pha | None) -> None:
-    """Make sure that spectrum, RMF and background mean the same channels."""
+    """Check that spectrum, RMF and background have the same kind of channels."""
     others = [(f"the RMF of {pha.path}", rmf.channel_type, rmf.first_channel_number)]
     if sky is not None:
         others.append((str(sky.path), sky.channel_type, sky.first_channel_number))
@@ -179,7 +179,7 @@ def _check_channels(pha: Pha, rmf: Rmf, sky: Pha | None) -> None:
 
 
 def _check_scales(pha: Pha, sky: Pha) -> None:
-    """Make sure that both say how large their areas are, or neither."""
+    """Check that both spectra have BACKSCAL and AREASCAL, or neither."""
     for key, harmless in (("BACKSCAL", None), ("AREASCAL", 1.0)):
         stated = [one for one in (pha, sky) if key in one.stated]
         if len(stated) == 1 and getattr(stated[0], key.lower()) != harmless:
@@ -194,7 +194,7 @@ def _check_scales(pha: Pha, sky: Pha) -> None:
 
 
 def _check_resolution(pha: Pha, rmf: Rmf, energy_min: float, energy_max: float) -> None:
-    """Refuse a detector whose channels do not tell the energies of the band apart."""
+    """Refuse a detector whose channels do not separate the energies of the band."""
     middle = 0.5 * (rmf.energy_lo + rmf.energy_hi)
     in_band = np.flatnonzero((middle > energy_min) & (middle < energy_max))
     if len(in_band) < 2:
@@ -213,7 +213,7 @@ def _check_resolution(pha: Pha, rmf: Rmf, energy_min: float, energy_max: float) 
 def _bins(
     pha: Pha, rmf: Rmf, good: NDArray[np.bool_], grouping: str | None, energy_min: float, energy_max: float
 ) -> NDArray[np.int16]:
-    """Bin of each channel, -1 outside: the bins of good channels that lie wholly in the band."""
+    """Bin of each channel; -1 outside the bins of good channels that lie completely in the band."""
     if grouping is None:
         grouping = "resolution" if pha.grouping is None else "file"
     if grouping not in GROUPINGS:
@@ -226,7 +226,7 @@ def _bins(
         raise ConfigError(f"{pha.path}: has no GROUPING; group by 'resolution' or 'none'")
     else:
         begins = pha.grouping >= 0
-        begins[0] = True  # with nothing before it to go on from
+        begins[0] = True  # the first channel always begins a bin
         bins = (np.cumsum(begins) - 1).astype(np.int16)
         outside = (rmf.channel_lo_keV < energy_min) | (rmf.channel_hi_keV > energy_max)
         bins[np.isin(bins, bins[outside & good])] = -1

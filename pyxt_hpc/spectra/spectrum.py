@@ -1,4 +1,4 @@
-"""One spectrum as a fit takes it: counts, background, response, and which channels make up a bin."""
+"""One spectrum for a fit: counts, background, response and bins."""
 
 from dataclasses import dataclass
 
@@ -22,21 +22,21 @@ class Spectrum:
     exposure_s : float
         Live time of the source spectrum [s].
     ratio : float
-        Exposure x area of the background spectrum in units of the source's.
+        Exposure x area of the background spectrum over that of the source.
     arf : Arf
-        Effective area, all losses (vignetting, part of the region without exposure) included.
+        Effective area, including all losses (vignetting, parts of the region without exposure).
     rmf : Rmf
-        On the energy grid of `arf`.
+        RMF on the energy grid of `arf`.
     bin_of_channel : (n_channels,) int16
-        0, 1, 2 ... along the channels, -1 for channels that are not fitted.
+        Bin of each channel, 0, 1, 2 ... along the channels; -1 for channels that are not fitted.
 
     Raises
     ------
     ResponseMismatch
-        Arrays of other lengths than the RMF's channels, ARF and RMF on different energies, or bins that
-        do not count up along the channels.
+        If arrays and the RMF's channels differ in length, ARF and RMF have different energies, or bins do not
+        ascend along the channels.
     DamagedFile
-        Counts, areas, exposure or ratio that are negative or not finite (exposure and ratio: or 0).
+        If counts, areas, exposure or ratio are negative or not finite, or exposure or ratio are 0.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Spectrum:
             ("background", self.background),
             ("area", self.arf.area),
         ):
-            # written so that NaN fails
+            # This form of the condition is also true for NaN.
             if not np.all((values >= 0) & (values < np.inf)):
                 raise DamagedFile(
                     f"spectrum {self.name}: {label} has negative or non-finite values, "
@@ -99,6 +99,6 @@ class Spectrum:
         return np.add.reduceat(np.asarray(values, np.float64)[..., channels], starts, axis=-1)
 
     def _bins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Channels that are fitted, and where among them each bin begins."""
+        """Fitted channels, and the index among them where each bin begins."""
         channels = np.flatnonzero(self.bin_of_channel >= 0)
         return channels, np.searchsorted(self.bin_of_channel[channels], np.arange(self.n_bin))

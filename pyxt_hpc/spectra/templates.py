@@ -1,7 +1,7 @@
 """Templates: the folded model of one observation at every temperature of the plasma table.
 
-With redshift and nH fixed the model is linear in norm and in abundance and, as XSPEC's apec, piecewise
-linear in kT between the table's temperatures: the templates hold all there is to know for a fit.
+For fixed redshift and nH, the model is linear in norm and abundance and, like XSPEC's apec, piecewise linear
+in kT between the table's temperatures. The templates therefore contain the complete model for a fit.
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from pyxt_hpc.spectra.models.plasma import load_plasma
 
 @dataclass(frozen=True)
 class SourceModel:
-    """What is known of an absorbed plasma before it is fitted.
+    """Properties of an absorbed plasma that are known before a fit.
 
     Attributes
     ----------
     redshift : float
     nH : float
-        Column density [1e22 cm^-2]; of no account, or a first guess, where a fit frees it.
+        Column density [1e22 cm^-2]; only a first guess, or unused, if a fit frees it.
     absorption : str
         Model of `absorption.transmission`: ``phabs`` or ``tbabs``.
     abundance_table : str
@@ -42,7 +42,7 @@ class SourceModel:
         Parameters
         ----------
         arf, rmf : Arf, Rmf
-            On the same energy grid (see `response.check_match`).
+            Responses on the same energy grid (see `response.check_match`).
 
         Raises
         ------
@@ -80,28 +80,29 @@ class Templates:
 
 @lru_cache(maxsize=2)
 def _components(edges: bytes, redshift: float, abundance_table: str) -> tuple[NDArray, NDArray]:
-    """The plasma on one energy grid, for many columns and for observations with the same grid."""
+    """Plasma components on one energy grid, cached for many columns and observations."""
     return load_plasma().components(np.frombuffer(edges), redshift, abundance_table)
 
 
 COLUMN_STEP, COLUMN_FACTOR, MIN_COLUMNS = 0.02, 0.03, 4
-"""Of `column_grid`: step at nH 0 [1e22 cm^-2], its growth with nH, and what a cubic polynomial needs."""
+"""Step of `column_grid` at nH = 0 [1e22 cm^-2], its growth with nH, and fewest columns (for a cubic
+polynomial)."""
 
 
 def column_grid(bounds: tuple[float, float]) -> NDArray[np.float64]:
-    """Column densities between which cubic interpolation of folded spectra is good to 5e-5 from 0.7 keV up.
+    """Column densities between which cubic interpolation of folded spectra is accurate to 5e-5 above 0.7 keV.
 
     Parameters
     ----------
     bounds : (lowest, highest)
-        [1e22 cm^-2].
+        Bounds [1e22 cm^-2].
 
     Returns
     -------
     (n_nH,) float64
-        Steps of 0.02 at nH = 0; they grow where absorption leaves harder photons.
+        Columns with steps of 0.02 at nH = 0, which grow with nH, since only harder photons are left.
     """
-    # equal steps in log(step + factor x column)
+    # Equal steps in log(step + factor x column).
     low, high = (float(np.log(COLUMN_STEP + COLUMN_FACTOR * column)) for column in bounds)
     n = max(MIN_COLUMNS, int(np.ceil((high - low) / np.log1p(COLUMN_FACTOR))) + 1)
     columns = (np.exp(np.linspace(low, high, n)) - COLUMN_STEP) / COLUMN_FACTOR

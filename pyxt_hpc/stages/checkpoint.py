@@ -1,4 +1,4 @@
-"""What becomes of every region that is handed out, in the results store."""
+"""Record of the state of every region in the results store, as fits are dispatched and finished."""
 
 import numpy as np
 
@@ -10,12 +10,12 @@ from pyxt_hpc.store.writer import ResultsStore
 
 
 class StoreLedger(Ledger):
-    """Passes on results of fits to the store, and the fate of regions without a result.
+    """Ledger that writes results of fits, and the failures of regions, to the store.
 
     Parameters
     ----------
     store
-        Open for writing.
+        Store that is open for writing.
     regions
         (n,) all regions, in the order of the store.
     """
@@ -23,7 +23,7 @@ class StoreLedger(Ledger):
     def __init__(self, store: ResultsStore, regions: np.ndarray) -> None:
         self._store, self._regions = store, regions
         self._unsaved: list[tuple[np.ndarray, np.ndarray]] = []
-        # Compiled or loaded now, not when all workers wait for the master.
+        # Compile or load the kernel now, and not when all workers wait for the master.
         checksums(blank_rows(regions[:0]), np.zeros(0, np.uint8), np.zeros(0, np.int64), 0)
 
     def mark_started(self, items: np.ndarray) -> None:
@@ -31,7 +31,7 @@ class StoreLedger(Ledger):
         self._store.start(items)
 
     def add_result(self, items: np.ndarray, result: np.ndarray, attempt: int) -> None:
-        """Keep (n x itemsize,) bytes of ROW_DTYPE until `flush_if_due`: storing many takes hardly longer."""
+        """Keep (n x itemsize,) bytes of ROW_DTYPE until `flush_if_due`, since large writes are cheaper."""
         rows = result.view(ROW_DTYPE)
         if attempt > 1:
             rows = rows.copy()
@@ -39,7 +39,7 @@ class StoreLedger(Ledger):
         self._unsaved.append((items, rows))
 
     def give_up(self, item: int, message: str, attempt: int, *, died: bool) -> None:
-        """Store a region without a fit, and why."""
+        """Store a region without a fit, and the reason."""
         index = np.array([item])
         rows = blank_rows(self._regions[index])
         rows["flags"] = int(FitFlag.FAILED)
@@ -48,21 +48,21 @@ class StoreLedger(Ledger):
         self._store.write(index, rows, status, {item: message})
 
     def mark_crashed(self, items: np.ndarray) -> None:
-        """Regions stay marked as in flight: if this run ends before they are tried again, the next knows."""
+        """Keep regions marked as in flight, for the next run if this one ends before it tries them again."""
 
     def requeue(self, items: np.ndarray) -> None:
-        """Regions are pending again."""
+        """Mark regions as pending."""
         self._store.give_back(items)
 
     def flush_if_due(self) -> None:
-        """Store what is unsaved, show others that this process lives, and flush in time."""
+        """Store the kept results, renew the lock, and flush if it is due."""
         if not self._unsaved:
             self._store.heartbeat()
             return
         if len(self._unsaved) == 1:
             items, rows = self._unsaved[0]
         else:
-            # In the order of the store: chunks that are neighbours are written at once.
+            # Sort in the order of the store, to write neighbouring chunks together.
             self._unsaved.sort(key=lambda unsaved: unsaved[0][0])
             items = np.concatenate([items for items, _ in self._unsaved])
             rows = np.concatenate([rows.view(np.uint8) for _, rows in self._unsaved]).view(ROW_DTYPE)

@@ -1,4 +1,4 @@
-"""What a run over ranks will need, from a sample fitted here."""
+"""Estimate of the time and memory of a run, from fits of a sample on this machine."""
 
 import math
 import time
@@ -15,24 +15,23 @@ from pyxt_hpc.fit.regions import RegionFits
 TIME_MARGIN = 1.5
 MEMORY_MARGIN = 1.5
 START_SECONDS = 60.0
-"""Of Python on many nodes from a shared file system, and of loading what was compiled."""
+"""Time to start Python on many nodes from a shared file system, and to load compiled kernels."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What was measured, and what follows for some nodes.
+    """Measured requirements of the fits, and those of a run on some nodes.
 
     Parameters
     ----------
     resolution, regions
-        All regions of a resolution.
+        Resolution, and its number of regions.
     sampled, seconds_per_region
-        Regions that were fitted here, and what one takes on one core [s].
+        Number of regions fitted here, and the time of one region on one core [s].
     nodes, ranks_per_node
-        Of the run; one rank of all is the master.
+        Size of the run; one rank is the master.
     shared_bytes, master_bytes, rank_bytes
-        Arrays that the ranks of a node share; what the master holds besides, the bundle; and what every
-        rank has for itself [byte].
+        Memory that the ranks of a node share, the bundle of the master, and the memory of each rank [byte].
     """
 
     resolution: int
@@ -47,7 +46,7 @@ class Estimate:
 
     @property
     def workers(self) -> int:
-        """Ranks that fit."""
+        """Number of ranks that fit."""
         return max(self.nodes * self.ranks_per_node - 1, 1)
 
     @property
@@ -56,17 +55,17 @@ class Estimate:
         return self.seconds_on(self.workers)
 
     def seconds_on(self, cores: int) -> float:
-        """Time of the fits on so many cores of this machine [s]."""
+        """Time of the fits on a number of cores of this machine [s]."""
         return self.regions * self.seconds_per_region / max(cores, 1)
 
     @property
     def time_seconds(self) -> int:
-        """Time to ask for: with margin and start, in whole 5 minutes [s]."""
+        """Time to request: with margin and start, in multiples of 5 minutes [s]."""
         return 300 * math.ceil((TIME_MARGIN * self.fit_seconds + START_SECONDS) / 300)
 
     @property
     def memory_gigabytes(self) -> int:
-        """Memory of a node to ask for [GiB]."""
+        """Memory to request for a node [GiB]."""
         needed = self.shared_bytes + self.master_bytes + self.ranks_per_node * self.rank_bytes
         return math.ceil(MEMORY_MARGIN * needed / 2**30)
 
@@ -74,12 +73,12 @@ class Estimate:
 def estimate_fits(
     config: ClusterConfig, *, resolution: int, nodes: int, ranks_per_node: int, sample: int = 300
 ) -> Estimate:
-    """Fit a sample of the regions, evenly spread over the image, and measure.
+    """Fit a sample of regions, spread evenly over the image, and measure time and memory.
 
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct
-        If bundle or scale map are absent, unreadable or do not belong together.
+        If the bundle or scale map is missing or unreadable, or they do not belong together.
     EmptySelection
         If there is no region.
     """
@@ -93,7 +92,7 @@ def estimate_fits(
     fits = RegionFits.of(bundle, config, regions, runs=runs)
     shared = sum(array.nbytes for array in fits.to_shared()[1].values())
     chosen = np.unique(np.linspace(0, len(regions) - 1, sample).astype(int))
-    fits.fit(chosen[:1])  # compiles
+    fits.fit(chosen[:1])  # compiles the kernels
     before = _resident_bytes()
     start = time.perf_counter()
     fits.fit(chosen)
@@ -112,7 +111,7 @@ def estimate_fits(
 
 
 def _resident_bytes() -> int:
-    """Memory of this process now: code, libraries and data."""
+    """Resident memory of this process: code, libraries and data."""
     fields = dict(
         line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     )

@@ -1,4 +1,4 @@
-"""The fits as tables for other programs: ClusterPyXT's three CSV files, or an ECSV table of every column."""
+"""Export of the fits for other programs: ClusterPyXT's three CSV files, or an ECSV table of all columns."""
 
 import csv
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.files.writing import replacing, write_ecsv
 from pyxt_hpc.fit.flags import DOUBTFUL
-from pyxt_hpc.fit.inputs import check_bundle, read_cluster_bundle
+from pyxt_hpc.fit.inputs import check_bundle, read_cluster_bundle, warn_of_changed_settings
 from pyxt_hpc.fit.table import dataset_names, fits_table
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.store.reader import BLOCK, read_store
@@ -17,25 +17,25 @@ from pyxt_hpc.store.rows import Status, is_final
 CSV_COLUMNS = (
     *("region", "T", "T_err_+", "T_err_-", "Norm", "Norm_err_+", "Norm_err_-", "reduced_x2", "obs_id"),
 )
-"""As ``initialize_fits_file`` of ClusterPyXT's cluster.py writes them."""
+"""Columns as in ``initialize_fits_file`` of ClusterPyXT's cluster.py."""
 
 
 def export_fits(config: ClusterConfig, form: str, output: Path | None = None) -> list[Path]:
-    """Write the regions that are finished; the files written.
+    """Write the finished regions, and return the paths of the files.
 
     Parameters
     ----------
     form
-        ``csv``: ``best`` has what is done without a flag of `flags.DOUBTFUL`, ``worst`` the other finished
-        regions, ``all`` both. Errors are offsets from the best fit, that below it is negative; a field is
-        empty where there is no number. ``ecsv``: one table with units and meanings.
+        ``csv``: file ``best`` has the regions that are done without a flag of `flags.DOUBTFUL`, ``worst`` the
+        other finished regions, and ``all`` both. Errors are offsets from the best fit, and the lower one is
+        negative; a field without a number is empty. ``ecsv``: one table with units and descriptions.
     output
-        Folder; None is the cluster's ``acb``.
+        Folder; None means the cluster's ``acb``.
 
     Raises
     ------
     MissingInput, DamagedFile
-        If bundle or results are absent or unreadable.
+        If the bundle or results are missing or unreadable.
     ForeignProduct
         If the results were fitted from another bundle.
     """
@@ -44,6 +44,7 @@ def export_fits(config: ClusterConfig, form: str, output: Path | None = None) ->
     obsids = [observation.dataset for observation in bundle.observations]
     results = read_store(layout.results)
     check_bundle(results, bundle, layout.results, config)
+    warn_of_changed_settings(results, bundle, layout.results, config)
     folder = output or layout.acb
     if form == "ecsv":
         path = folder / layout.fits_ecsv.name

@@ -1,4 +1,4 @@
-"""Stage 6: an absorbed APEC model fitted in every region, checkpointed as results come."""
+"""Stage 6: fits of an absorbed APEC model in every region, stored as soon as they are finished."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from pyxt_hpc.store.writer import ResultsStore
 
 @dataclass(frozen=True)
 class FittingSummary:
-    """How the regions ended, for the last lines on the screen."""
+    """Outcome of the fits, for the last lines on the screen."""
 
     regions: int
     resumed: int
@@ -43,7 +43,7 @@ class FittingSummary:
     def of(
         cls, status: np.ndarray, counts: np.ndarray, flags: np.ndarray, resumed: int, seconds: float
     ) -> "FittingSummary":
-        """Of regions (n,), at least one of which is done."""
+        """Summary of regions (n,), of which at least one is done."""
         done = status == Status.DONE
         return cls(
             regions=len(status),
@@ -58,20 +58,20 @@ class FittingSummary:
 
 
 def fit_chunk(context: RegionFits, indices: np.ndarray) -> np.ndarray:
-    """Rows of some regions, as bytes: the task of every worker."""
-    # As bytes: pickling the dtype takes longer than everything else on the way to the master.
+    """Fit some regions and return their rows as bytes: the task of every worker."""
+    # As bytes, because pickling the dtype takes longer than the rest of the transfer to the master.
     return context.fit(indices).view(np.uint8)
 
 
 def read_fit_inputs(config: ClusterConfig, resolution: int) -> tuple[StoreContents, Payload]:
-    """Read and check everything, so that whatever is wrong is known before the first fit.
+    """Read and check all inputs, so that errors appear before the first fit.
 
     Returns
     -------
-    Contents
-        All regions of the cluster, and what decides their numbers.
+    StoreContents
+        All regions of the cluster, and the settings that decide their results.
     Payload
-        For the workers.
+        Data for the workers.
     """
     from pyxt_hpc.fit.brightness.sky import sky_brightness
 
@@ -88,7 +88,7 @@ def read_fit_inputs(config: ClusterConfig, resolution: int) -> tuple[StoreConten
 
 
 def prepare_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], RegionFits]:
-    """How a worker for a part makes its context of what all share."""
+    """Return the function with which a worker makes its context for a part from the shared data."""
 
     def prepare(options: FitOptions, arrays: dict[str, np.ndarray]) -> RegionFits:
         fits = RegionFits.from_shared(options, arrays)
@@ -98,7 +98,7 @@ def prepare_part(part: Part) -> Callable[[FitOptions, dict[str, np.ndarray]], Re
 
 
 def run_fits(pool: Pool, store: ResultsStore, regions: np.ndarray, limits: Limits) -> None:
-    """Fit what a store of these regions lacks; see `run_chunks`."""
+    """Fit the unfinished regions of a store; see `run_chunks`."""
     pending, suspects = split_suspects(store)
     ledger = StoreLedger(store, regions)
     run_chunks(
@@ -117,7 +117,7 @@ def run_fits(pool: Pool, store: ResultsStore, regions: np.ndarray, limits: Limit
 def _begin(
     config: ClusterConfig, resolution: int, resume: bool, part: Part | None
 ) -> tuple[ResultsStore, np.ndarray, Payload]:
-    """The store, its regions, and what the workers need, who share the regions of all parts."""
+    """Open the store; return it, its regions, and the data of the workers, which have all parts' regions."""
     contents, payload = read_fit_inputs(config, resolution)
     if part is not None:
         contents = contents.of_part(part)
@@ -135,29 +135,29 @@ def fit_into_store(
     time_limit: float | None = None,
     max_regions: int | None = None,
 ) -> FittingSummary | None:
-    """Fit every region that is not yet in the results store; None on ranks that were workers.
+    """Fit every region that is not yet in the results store; returns None on ranks that were workers.
 
     Parameters
     ----------
     n_workers
-        Processes to use where there is only one rank.
+        Number of processes if there is only one rank.
     resolution
-        1, 2 or 3: every 5th, 3rd or single pixel; of bins that share no pixel all are fitted.
+        1, 2 or 3: fit a region at every 5th pixel, every 3rd or every pixel. Bins are always all fitted.
     resume
-        Go on with an existing store; otherwise a new one replaces it.
+        Continue an existing store; otherwise a new one replaces it.
     part
-        (I, N) with 1 <= I <= N: only every Nth region from the Ith on, in a store of their own.
+        (I, N) with 1 <= I <= N: fit only every Nth region from the Ith on, in a separate store.
     time_limit
-        Stop in time to be done after so long [s].
+        Time within which the run must end [s].
     max_regions
-        Stop after so many regions.
+        Number of regions after which the run stops.
 
     Raises
     ------
     MissingInput, DamagedFile
-        If bundle or scale map are absent or unreadable.
+        If the bundle or scale map is missing or unreadable.
     ForeignProduct
-        If the scale map or the store to be resumed belong to another bundle or other settings.
+        If the scale map or the store to be resumed belongs to another bundle or other settings.
     Interrupted
         If a signal or a limit came before all regions were done.
     EmptySelection
@@ -174,7 +174,8 @@ def fit_into_store(
         if pool is None or begun is None:
             return None
         store, regions, _ = begun
-        # Closed before the pool, which may end all ranks at once, and whatever happens to the pool.
+        # The store must be closed before the pool, which may end all ranks at once, and even if the pool
+        # fails.
         with store:
             resumed = int(is_final(store.status()).sum())
             run_fits(pool, store, regions, limits)

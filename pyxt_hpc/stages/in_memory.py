@@ -1,4 +1,4 @@
-"""Stage 6 without a file: fits of some regions that stay in memory."""
+"""Stage 6 in memory: fits of some regions without a results store."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,19 +18,19 @@ from pyxt_hpc.store.rows import ROW_DTYPE, Status
 
 
 def fit_in_memory(fits: RegionFits, settings: Mapping[str, Any], pool: Pool) -> Results:
-    """Fit regions, and keep their rows.
+    """Fit regions and return their results.
 
     Parameters
     ----------
     settings
-        What decides the numbers (`fit.inputs.fit_settings`).
+        Settings that decide the results (`fit.inputs.fit_settings`).
     pool
-        Who computes; not MPI ranks, which come with the command line.
+        Pool of workers; not MPI ranks, which only the command line supports.
 
     Raises
     ------
     WorkerFailed
-        If a fit raises, or a process dies, again and again.
+        If fits of a region repeatedly raise an error or end their process.
     Interrupted
         At Ctrl-C.
     """

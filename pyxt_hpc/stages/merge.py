@@ -1,4 +1,4 @@
-"""Part stores of a job array joined into the cluster's results store."""
+"""Merging of the part stores of a job array into the cluster's results store."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from pyxt_hpc.store.writer import ResultsStore
 
 @dataclass(frozen=True)
 class MergeSummary:
-    """What was joined, and what is not there.
+    """Parts that were merged or are missing.
 
-    `missing` are files that job arrays of the sizes found should have made; `finished` of the store's
-    `regions` need no more work, `added` of them are new by this merge.
+    `missing` are the files that are absent from job arrays of the sizes found. Of the store's `regions`,
+    `finished` need no more work, and this merge added `added` of them.
     """
 
     results: Path
@@ -35,15 +35,15 @@ class MergeSummary:
 
 
 def merge_results(config: ClusterConfig) -> MergeSummary:
-    """Add every finished region of the part stores to the results store, which is made if need be.
+    """Add every finished region of the part stores to the results store, which is created if necessary.
 
-    Parts stay as they are; merging again adds what has been finished since. What a fit of the region
-    in the store says is kept, unless it is bad there and done in a part.
+    Parts are not changed; another merge adds the regions that have been finished since. A region's row in the
+    store is kept, unless it is bad there and done in a part.
 
     Raises
     ------
     MissingInput
-        If there is no part, or no scale map to say what the regions are.
+        If there is no part or no scale map.
     ForeignProduct
         If parts, store and scale map do not belong together.
     DamagedFile
@@ -84,7 +84,7 @@ def merge_results(config: ClusterConfig) -> MergeSummary:
 
 
 def merge_store(results: Path, other: Path) -> int:
-    """Add every finished region of another store of the very same regions; the number of those new here.
+    """Add every finished region of another store of the same regions; return the number of new ones.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def _description(path: Path) -> tuple[dict[str, Any], str]:
 def _common(
     identities: Mapping[Path, tuple[dict[str, Any], str]], results: Path
 ) -> tuple[dict[str, Any], str]:
-    """Settings without the slice and fingerprint that all have."""
+    """Fingerprint and settings (without the slice) that all stores share."""
     found = dict(identities)
     if check_regular(results):
         found[results] = _description(results)
@@ -122,7 +122,7 @@ def _common(
             ]
             raise ForeignProduct(
                 f"{first} and {path} do not belong together ({'; '.join(differing) or 'other regions'}): "
-                "move away what is not wanted"
+                "move away the one that you do not want"
             )
     return settings, identity
 

@@ -1,4 +1,4 @@
-"""How far the fits are, looked up in the results stores while runs write them."""
+"""Progress of the fits, read from the results stores, also while runs write them."""
 
 import time
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from pyxt_hpc.store.reader import BLOCK, open_store, read_messages, read_run, ve
 from pyxt_hpc.store.rows import ROW_DTYPE, Status, is_final
 
 MAX_NAMED_REGIONS = 10
-"""Regions that are named for each reason."""
+"""Largest number of regions that are listed for each reason."""
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why some regions have no fit: a message or their flags in words; `regions` are the first of them."""
+    """Reason why regions have no fit (a message or their flags in words); `regions` are the first of them."""
 
     status: Status
     text: str
@@ -32,24 +32,24 @@ class Reason:
 
 @dataclass(frozen=True)
 class StoreStatus:
-    """A results store at a moment.
+    """State of a results store at one time.
 
     Parameters
     ----------
     path
         The store.
     counts
-        Regions of every status; checksums were not looked at.
+        Number of regions with each status, without a check of checksums.
     writer
-        Who is writing it now.
+        Process that is writing it now.
     rate
-        Regions finished per second in the present run; None if there is none or it is too young.
+        Regions finished per second in the current run; None if there is no run or it has no rate yet.
     seconds_left
-        At that rate.
+        Remaining time at that rate [s].
     checkpoint
-        When everything was last forced to the disk [s since 1970], if it is known.
+        Time of the last flush to disk [s since 1970], if known.
     reasons
-        Of bad and quarantined regions, the most frequent first.
+        Reasons of bad and quarantined regions, the most frequent first.
     flags
         Flags of the regions that are done.
     """
@@ -65,12 +65,12 @@ class StoreStatus:
 
     @property
     def total(self) -> int:
-        """Regions in all."""
+        """Number of all regions."""
         return sum(self.counts.values())
 
     @property
     def finished(self) -> int:
-        """Regions that need no more work."""
+        """Number of regions that need no more work."""
         return sum(n for status, n in self.counts.items() if status >= Status.DONE)
 
 
@@ -104,7 +104,7 @@ def read_status(path: Path) -> StoreStatus:
 
 @dataclass(frozen=True)
 class Verification:
-    """A store that was checked: damaged rows count as pending, `problem` is what is wrong, or nothing."""
+    """Result of checking a store: damaged rows count as pending; `problem` is empty if there is none."""
 
     path: Path
     counts: dict[Status, int]
@@ -158,7 +158,7 @@ def _reasons(file: TableFile, status: np.ndarray) -> tuple[Reason, ...]:
 
 
 def _columns_at(file: TableFile, indices: np.ndarray, *names: str) -> list[np.ndarray]:
-    """Columns of some rows, read in blocks: far fewer reads than rows."""
+    """Columns of some rows, read in blocks to need fewer reads."""
     columns = [np.zeros(len(indices), ROW_DTYPE[name]) for name in names]
     for number in np.unique(indices // BLOCK).tolist():
         here = indices // BLOCK == number

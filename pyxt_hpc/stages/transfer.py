@@ -1,8 +1,8 @@
-"""A cluster carried to another machine in one file, and its results brought back.
+"""Transfer of a cluster to another machine in one file, and of its results back.
 
-The file is a tar archive whose first member is the configuration; the others have the names that `Layout`
-gives them, and every member carries its SHA-256 in its header. Nothing else is ever unpacked: no other names,
-no links, no folders.
+The file is a tar archive. Its first member is the configuration, the others have the names that `Layout`
+gives them, and the header of every member has its SHA-256. Nothing else is unpacked: no other names, links or
+folders.
 """
 
 import contextlib
@@ -45,19 +45,19 @@ _DAMAGE = (
 
 
 def pack_cluster(config: ClusterConfig, output: Path) -> list[str]:
-    """Write one file with the configuration, the bundle and, if there is one, the scale map; their names.
+    """Pack the configuration, the bundle and the scale map (if it exists) into one file; return their names.
 
-    Paths in it are relative, and the configuration says so: it can be unpacked anywhere.
+    The packed configuration has no data_directory, so that the file can be unpacked anywhere.
 
-    Raises MissingInput, DamagedFile or ForeignProduct if the bundle is absent, unreadable or does not belong
-    to the configuration; ConfigError if `output` is there and is not a file that `pack_cluster` wrote.
+    Raises MissingInput, DamagedFile or ForeignProduct if the bundle is missing, unreadable or does not belong
+    to the configuration; ConfigError if `output` exists and `pack_cluster` did not write it.
     """
     read_cluster_bundle(config)
     layout = Layout.of(config)
     sources = [path for path in (layout.bundle, *_scale_maps(layout)) if check_regular(path)]
     _refuse_to_replace(output)
     try:
-        # left out, it is the folder of the file
+        # The default of data_directory is the folder of the configuration.
         text = without_key(config.path.read_bytes().decode(), "cluster_info", "data_directory").encode()
     except ConfigError as error:
         raise ConfigError(f"{config.path}: {error}") from None
@@ -66,7 +66,7 @@ def pack_cluster(config: ClusterConfig, output: Path) -> list[str]:
     with replacing(output) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
         _add(archive, portable, io.BytesIO(text), len(text))
         for path, name in zip(sources, names[1:], strict=True):
-            with path.open("rb") as file:  # of a link, the file that it leads to
+            with path.open("rb") as file:  # follows links
                 _add(archive, name, file, path.stat().st_size)
     return names
 
@@ -80,7 +80,7 @@ def _add(archive: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> Non
 
 
 def _refuse_to_replace(output: Path) -> None:
-    """Whoever gives the name of something else by mistake keeps it."""
+    """Refuse to replace a file that `pack_cluster` did not write."""
     if not check_regular(output):
         return
     try:
@@ -90,24 +90,24 @@ def _refuse_to_replace(output: Path) -> None:
                 return
     except _DAMAGE:
         pass
-    raise ConfigError(f"{output}: is there, and is not a file that pack wrote: give another --output")
+    raise ConfigError(f"{output}: exists, and was not written by pack: give another --output")
 
 
 def unpack_cluster(archive: Path, directory: Path) -> ClusterConfig:
-    """Put what `pack_cluster` wrote below a folder, and read its configuration there; nothing is replaced.
+    """Unpack a file of `pack_cluster` into a folder, and read its configuration; no file is replaced.
 
-    Every file is written under a temporary name and compared with its checksum; when all are whole and the
-    configuration can be read, they get their names, the configuration last. Other files of the same content
-    that are there already, as after a kill, are no obstacle.
+    Every file is written under a temporary name and compared with its checksum. If all are complete and the
+    configuration can be read, they get their names, the configuration last. Existing files with the same
+    content, as after a kill, are kept.
 
     Raises
     ------
     MissingInput, DamagedFile
-        If there is no such file, or it is not one that `pack_cluster` wrote.
+        If there is no such file, or `pack_cluster` did not write it.
     ConfigError
-        If another file is there already.
+        If a different file already exists.
     DiskFull
-        If there is no room; then nothing is left behind.
+        If there is not enough space; no file is left then.
     """
     if not check_regular(archive):
         raise MissingInput(f"{archive} is missing: `pyxt-hpc pack -c CONFIG` makes it")
@@ -119,25 +119,25 @@ def unpack_cluster(archive: Path, directory: Path) -> ClusterConfig:
             raise _foreign(archive, "its first member is not a configuration")
         if check_regular(directory / first.name):
             raise _is_there(directory / first.name)
-        # Entered first, so it gets its name last: where the configuration is, everything is.
+        # Entered first, so that it gets its name last: the configuration shows that all files are complete.
         written = _write(stack, archive, directory / first.name, first)
         expected = _names_by(archive, written, directory)
         found = set()
         for member in members:
             if member.name not in expected or member.name in found:
-                raise _foreign(archive, f"{shown(member.name)} is not one of its names, or is there twice")
+                raise _foreign(archive, f"{shown(member.name)} is an unexpected name, or occurs twice")
             found.add(member.name)
             _write(stack, archive, directory / member.name, member)
         if not any(name.endswith("_bundle.h5") for name in found):
-            raise _foreign(archive, "it holds no bundle")
+            raise _foreign(archive, "it contains no bundle")
     config = read_config(directory / first.name)
-    read_cluster_bundle(config)  # whole, by its own checksum
+    read_cluster_bundle(config)  # checks its own checksum
     return config
 
 
 @dataclass(frozen=True)
 class _Member:
-    """A file in an archive, its content in blocks."""
+    """A file in an archive, with its content in blocks."""
 
     name: str
     size: int
@@ -170,7 +170,7 @@ def _reading(archive: Path) -> Iterator[None]:
     except _DAMAGE as error:
         reason = shown(one_line(str(error)) or type(error).__name__)
         raise DamagedFile(
-            f"{archive}: cannot be unpacked ({reason}): it is not from pack, or copy it again"
+            f"{archive}: cannot be unpacked ({reason}): it is not from pack, or is damaged: copy it again"
         ) from None
 
 
@@ -179,7 +179,7 @@ def _foreign(archive: Path, found: str) -> DamagedFile:
 
 
 def _write(stack: contextlib.ExitStack, archive: Path, target: Path, member: _Member) -> Path:
-    """Write a member under a temporary name, which it loses when the stack is left; where it is now."""
+    """Write a member to a temporary file, which is renamed at the end of the stack; return its path."""
     if check_regular(target):
         with system_errors(target), target.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() == member.digest:
@@ -197,48 +197,48 @@ def _write(stack: contextlib.ExitStack, archive: Path, target: Path, member: _Me
 
 
 def _is_there(path: Path) -> ConfigError:
-    return ConfigError(f"{path} is there already: give another --directory, or move it away")
+    return ConfigError(f"{path} already exists: give another --directory, or move it away")
 
 
 def _names_by(archive: Path, config_path: Path, directory: Path) -> set[str]:
-    """The names that `pack_cluster` may have written beside such a configuration."""
+    """Names of the files that `pack_cluster` may add to this configuration."""
     try:
         config = read_config(config_path)
     except PyxtError as error:
         reason = str(error).replace(f"{config_path}: ", "")
         raise DamagedFile(f"{archive}: the configuration in it cannot be read: {reason}") from None
     if config.data_directory != resolved(directory):
-        raise _foreign(archive, "its configuration has its data elsewhere")
+        raise _foreign(archive, "its configuration has a data_directory")
     layout = Layout(Path(config.name), config.name)
     return {str(path) for path in (layout.bundle, *_scale_maps(layout))}
 
 
 @dataclass(frozen=True)
 class PulledResults:
-    """What came back from another machine: files that were not here, and regions new in stores that were."""
+    """Files copied from another machine, and number of regions added to existing stores."""
 
     copied: tuple[Path, ...]
     added: int
 
 
 def pull_results(config: ClusterConfig, folder: Path) -> PulledResults:
-    """Bring back what another machine made: scale map, results store and parts.
+    """Copy or merge the scale map, results store and parts of another machine.
 
     Parameters
     ----------
     folder
-        A copy of the cluster's folder ``acb/`` of the other machine.
+        Copy of the cluster's folder ``acb/`` of the other machine.
 
     Raises
     ------
     MissingInput
         If there are no results.
     ForeignProduct
-        If they belong to another bundle or other settings than those here.
+        If they belong to another bundle or other settings than those of this cluster.
     DamagedFile
         If one cannot be read.
     StoreInUse
-        If a run is writing the results here.
+        If a run is writing the results of this cluster.
     """
     bundle = read_cluster_bundle(config)
     here = Layout.of(config)
@@ -246,7 +246,7 @@ def pull_results(config: ClusterConfig, folder: Path) -> PulledResults:
     results = [path for path in results if check_regular(path)]
     if not results:
         raise MissingInput(
-            f"{folder}: no {here.results.name} and no part of it: give a copy of the folder acb/"
+            f"{folder}: contains neither {here.results.name} nor a part of it: give a copy of the folder acb/"
         )
     for path in results:
         with open_store(path) as file:

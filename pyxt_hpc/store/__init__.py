@@ -1,1 +1,1 @@
-"""The results store: what is fitted, row by row, through any kill."""
+"""The results store: a file with a row for each region, which survives kills at any time."""

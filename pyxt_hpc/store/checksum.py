@@ -1,7 +1,4 @@
-"""CRC-32 of the rows of tables.
-
-Of many rows at the speed of memory: zlib called row by row costs ten times more.
-"""
+"""CRC-32 of the rows of tables, ten times faster than a call of zlib for each row."""
 
 import zlib
 from collections.abc import Iterator
@@ -32,20 +29,20 @@ _TABLE = _tables()
 
 
 def checksums(rows: np.ndarray, status: np.ndarray, indices: np.ndarray, seed: int) -> np.ndarray:
-    """CRC-32 of rows of a structured dtype: arguments and result as `row_checksums`."""
+    """CRC-32 of rows of a structured dtype; arguments and result as in `row_checksums`."""
     data = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
     sums: np.ndarray = row_checksums(read_only(data), status, np.asarray(indices, np.int64), seed)
     return sums
 
 
 def with_crc(row: np.ndarray, seed: int) -> np.ndarray:
-    """One row (1,) with the checksum of its other columns, which `crc` follows."""
+    """Row (1,) with the checksum of its other columns in `crc`, which is the last."""
     row["crc"] = _crc(row, seed)
     return row
 
 
 def matching_rows(rows: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    """Rows of a small table that were written and match the checksum in their column `crc`."""
+    """Rows of a small table that are written and match the checksum in their column `crc`."""
     for row in rows[rows["crc"] != 0]:
         if _crc(row, seed) == row["crc"]:
             yield row
@@ -59,7 +56,7 @@ def _crc(row: np.ndarray, seed: int) -> int:
 def row_checksums(
     data: NDArray[np.uint8], status: NDArray[np.uint8], index: NDArray[np.int64], seed: int
 ) -> NDArray[np.uint32]:
-    """CRC-32 (that of zlib) of each row with its position and status.
+    """CRC-32 (as in zlib) of each row with its position and status.
 
     Parameters
     ----------
@@ -68,9 +65,9 @@ def row_checksums(
     status
         (n,) status of each row.
     index
-        (n,) position of each row in its table: a row in a wrong place does not match.
+        (n,) position of each row in its table; a row in a wrong position does not match.
     seed
-        CRC-32 of what all rows have in common.
+        CRC-32 with which the checksums of all rows begin.
 
     Returns
     -------

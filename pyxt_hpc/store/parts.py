@@ -1,4 +1,4 @@
-"""Part stores, which hold every Nth region of a whole: what moves between them and the whole's store."""
+"""Part stores, which contain every Nth region, and exchange of rows with the store of all regions."""
 
 import logging
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from pyxt_hpc.store.writer import ResultsStore
 log = logging.getLogger(__name__)
 
 SLICE = "slice"
-"""Setting of a part store, ``I/N``; all else is as in the whole."""
+"""Setting ``I/N`` of a part store; its other settings are those of the whole, the store of all regions."""
 
 Part = tuple[int, int]
 """(I, N) with 1 <= I <= N: every Nth region from the Ith on."""
@@ -30,19 +30,19 @@ WHOLE: Part = (1, 1)
 
 
 class PartIdentity(NamedTuple):
-    """``I/N`` of a part, and settings without it and fingerprint, which all parts of a whole share."""
+    """Slice ``I/N`` of a part, with the settings (without it) and fingerprint of the whole."""
 
     slice: str
     settings: dict[str, Any]
     fingerprint: str
 
     def is_of(self, store: ResultsStore) -> bool:
-        """Whether the part belongs to the store of a whole."""
+        """Whether the part belongs to a store of all regions."""
         return (self.settings, self.fingerprint) == (store.settings, store.fingerprint)
 
 
 class _Found(NamedTuple):
-    """Finished regions of one store: where they go, and with which message by `origins`, where they were."""
+    """Finished regions of one store: positions in the target and (`origins`) in the source, with messages."""
 
     indices: np.ndarray
     rows: np.ndarray
@@ -52,15 +52,15 @@ class _Found(NamedTuple):
 
 
 MAX_OPEN_PARTS = 256
-"""Parts that are read side by side, as their rows lie side by side in the whole."""
+"""Largest number of parts that are read together, since their rows are neighbours in the whole."""
 
 MIN_BLOCK = 64
-"""Rows of a part that are read at once if there are many parts."""
+"""Smallest number of rows of a part that are read at once."""
 
 
 @dataclass(frozen=True)
 class PartState:
-    """A part store as it was merged: `finished` of its `regions` need no more work."""
+    """State of a part store when it was merged: `finished` of its `regions` need no more work."""
 
     path: Path
     finished: int
@@ -69,13 +69,13 @@ class PartState:
 
 
 def slice_of(part: Part) -> slice:
-    """The part's regions among all."""
+    """Slice of all regions that belongs to the part."""
     number, n_parts = part
     return slice(number - 1, None, n_parts)
 
 
 def identity_of(path: Path) -> PartIdentity:
-    """By what a part store belongs to its whole. Raises ForeignProduct if it is no part."""
+    """Identity of a part store. Raises ForeignProduct if the file is not a part."""
     with open_store(path) as file:
         return _identity_in(file)
 
@@ -84,29 +84,29 @@ def _identity_in(file: TableFile) -> PartIdentity:
     settings = dict(file.description["settings"])
     if SLICE not in settings:
         raise ForeignProduct(
-            f"{file.path}: is not a part, but a whole results store: give it its own name back"
+            f"{file.path}: is not a part, but the results store of all regions: restore its name"
         )
     return PartIdentity(str(settings.pop(SLICE)), settings, file.description["fingerprint"])
 
 
 def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -> tuple[PartState, ...]:
-    """Write every finished region of part stores into the store of the whole; the parts stay as they are.
+    """Write every finished region of part stores into the store of the whole; the parts are not changed.
 
-    What the store says of a region is kept, unless it is bad there and done in a part.
+    A region's row in the store is kept, unless it is bad there and done in a part.
 
     Parameters
     ----------
     store
-        Of the whole, open for writing.
+        Store of the whole, open for writing.
     numbers
-        (n,) its regions' numbers, ascending.
+        (n,) numbers of its regions, ascending.
     paths
-        Part stores of the same fingerprint.
+        Part stores with the same fingerprint.
 
     Raises
     ------
     DamagedFile
-        If one cannot be read or holds regions that the whole has not.
+        If a part cannot be read, or contains regions that the whole does not have.
     """
     writers = [current_owner(path) for path in paths]
     finished, regions = np.zeros(len(paths), int), np.zeros(len(paths), int)
@@ -115,7 +115,8 @@ def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -
         with ExitStack() as stack:
             files = [stack.enter_context(open_store(path)) for path in paths[first : first + MAX_OPEN_PARTS]]
             messages = [read_messages(file) for file in files]
-            # A block of each at a time: together they are few runs of neighbours, and few writes.
+            # One block of each part at a time: together they form few runs of neighbours, and need few
+            # writes.
             block_size = max(BLOCK // len(files), MIN_BLOCK)
             for blocks in zip_longest(*(verified_blocks(file, block_size) for file in files)):
                 found = []
@@ -129,8 +130,8 @@ def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -
                     indices = _positions(numbers, rows["region"][final])
                     if (indices < 0).any():
                         raise DamagedFile(
-                            f"{files[i].path}: holds regions that are none: move it away and fit this part "
-                            "again"
+                            f"{files[i].path}: contains regions that do not exist: move it away and fit this "
+                            "part again"
                         )
                     found.append(_Found(indices, rows[final], status[final], start + final, messages[i]))
                 _write_better(store, there, found)
@@ -141,10 +142,10 @@ def add_parts(store: ResultsStore, numbers: np.ndarray, paths: Sequence[Path]) -
 
 
 def take_over(store: ResultsStore, numbers: np.ndarray, whole: Path) -> None:
-    """Write into a part store what the whole's store, if there is one, has finished of its regions.
+    """Write into a part store the regions that are finished in the whole's store, if it exists.
 
-    `numbers` (n,) are the part's regions' numbers, ascending. A whole of another fingerprint has nothing to
-    give.
+    `numbers` (n,) are the numbers of the part's regions, ascending. A whole with another fingerprint is
+    ignored.
     """
     try:
         file = open_store(whole)
@@ -163,9 +164,9 @@ def take_over(store: ResultsStore, numbers: np.ndarray, whole: Path) -> None:
 
 
 def absorb_parts(store: ResultsStore, numbers: np.ndarray, layout: Layout) -> None:
-    """Before the whole goes on: add what all its parts have.
+    """Add the regions of all parts to the whole, before it is continued.
 
-    Raises StoreInUse if somebody is writing a part; ForeignProduct if a part belongs to other data or
+    Raises StoreInUse if another process is writing a part; ForeignProduct if a part belongs to other data or
     settings; DamagedFile if one cannot be read.
     """
     paths = layout.all_part_results()
@@ -173,22 +174,22 @@ def absorb_parts(store: ResultsStore, numbers: np.ndarray, layout: Layout) -> No
     for path in paths:
         if not identity_of(path).is_of(store):
             raise ForeignProduct(
-                f"{path} and {store.path} do not belong together: move away what is not wanted"
+                f"{path} and {store.path} do not belong together: move away the one that you do not want"
             )
     add_parts(store, numbers, paths)
 
 
 def refuse_parts_in_use(layout: Layout) -> None:
-    """Raise StoreInUse if somebody is writing a part."""
+    """Raise StoreInUse if another process is writing a part."""
     for path in layout.all_part_results():
         if writer := current_owner(path):
             raise StoreInUse(f"{path}: {writer} is writing it: wait for it or end it")
 
 
 def discard_parts(layout: Layout) -> None:
-    """Delete all part stores, as a run that begins anew does while it holds the lock of the whole.
+    """Delete all part stores, for a new run that holds the lock of the whole.
 
-    Raises StoreInUse if somebody is writing one.
+    Raises StoreInUse if another process is writing one.
     """
     for path in layout.all_part_results():
         with WriterLock(path):
@@ -196,10 +197,10 @@ def discard_parts(layout: Layout) -> None:
 
 
 def remove_absorbed_parts(store: ResultsStore, numbers: np.ndarray, layout: Layout) -> None:
-    """Delete the part stores of which the whole has every finished region; others stay, and are named.
+    """Delete the part stores whose finished regions are all in the whole, and warn of the others.
 
-    Every row of the whole is read back first: DamagedFile is raised, and nothing deleted, if one is not as
-    it was written. `numbers` (n,) are its regions' numbers, ascending.
+    Every row of the whole is read back first; if one differs from the data written, DamagedFile is raised and
+    nothing is deleted. `numbers` (n,) are the numbers of its regions, ascending.
     """
     paths = layout.all_part_results()
     if not paths:
@@ -212,13 +213,13 @@ def remove_absorbed_parts(store: ResultsStore, numbers: np.ndarray, layout: Layo
                 if same_numbers and _holds_all_of(store, numbers, status, path):
                     path.unlink()
                 else:
-                    log.warning("%s: stays: it has regions or settings that %s has not", path, store.path)
+                    log.warning("%s: is kept, because %s lacks its regions or settings", path, store.path)
         except PyxtError as error:
-            log.warning("part stays: %s", error)
+            log.warning("a part is kept: %s", error)
 
 
 def _holds_all_of(store: ResultsStore, numbers: np.ndarray, status: np.ndarray, part: Path) -> bool:
-    """Whether the whole, of such a status, has every finished region of a part, and none worse."""
+    """Whether the whole, with a given status, has every finished region of a part, and none of them worse."""
     with open_store(part) as file:
         if not _identity_in(file).is_of(store):
             return False
@@ -235,13 +236,13 @@ def _holds_all_of(store: ResultsStore, numbers: np.ndarray, status: np.ndarray, 
 
 
 def _positions(numbers: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Where wanted numbers are among ascending ones, -1 for those that are not."""
+    """Positions of wanted numbers among ascending ones; -1 for absent ones."""
     at = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
     return np.where(numbers[at] == wanted, at, -1)
 
 
 def _write_better(store: ResultsStore, there: np.ndarray, found: Sequence[_Found]) -> None:
-    """Write rows where the store has none, or only a bad one; `there` is its status and kept up to date."""
+    """Write rows of regions that the store lacks or has as bad; `there`, its status, is updated."""
     indices, rows, status = (
         np.concatenate([getattr(one, name) for one in found]) for name in ("indices", "rows", "status")
     )
@@ -253,7 +254,7 @@ def _write_better(store: ResultsStore, there: np.ndarray, found: Sequence[_Found
                     messages.setdefault(index, one.messages[origin])
     is_better = (status == Status.DONE) & (there[indices] != Status.DONE)
     wanted = np.flatnonzero(~is_final(there[indices]) | is_better)
-    # Ascending, a done one before others of the same region.
+    # Ascending; for the same region, a row that is done comes first.
     wanted = wanted[np.lexsort((status[wanted] != Status.DONE, indices[wanted]))]
     wanted = wanted[np.diff(indices[wanted], prepend=-1) > 0]
     if not len(wanted):

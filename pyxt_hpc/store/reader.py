@@ -22,7 +22,7 @@ from pyxt_hpc.store.rows import (
     is_final,
 )
 
-REMEDY = "move it away and start anew: `pyxt-hpc fit-spectra` without --continue"
+REMEDY = "move it away and start again: `pyxt-hpc fit-spectra` without --continue"
 
 BLOCK = 1 << 14
 """Rows that are read and checked at a time."""
@@ -30,18 +30,18 @@ BLOCK = 1 << 14
 
 @dataclass(frozen=True)
 class Run:
-    """The latest run of a store: what rate and time left follow from.
+    """The latest run of a store, which gives the rate and remaining time.
 
     Parameters
     ----------
     started, flushed
-        Its start and the last time when everything was forced to the disk [s since 1970].
+        Times of its start and its last flush to disk [s since 1970].
     first
-        The first results [s since 1970]: before them kernels may have been compiled; 0 if none came.
+        Time of the first results [s since 1970]; 0 without results. Kernels may have been compiled before.
     finished_at_first, finished
-        Regions with a final status at `first` and at `flushed`.
+        Number of regions with a final status at `first` and at `flushed`.
     host, pid
-        Where it runs or ran.
+        Host and process.
     """
 
     started: float
@@ -55,23 +55,23 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """A store as it was at the moment of reading.
+    """Contents of a store when it was read.
 
     Parameters
     ----------
     rows
-        (n,) of ROW_DTYPE; meaningful where `is_final`.
+        (n,) rows of ROW_DTYPE; only final ones (`is_final`) have a meaning.
     status
-        (n,) of `Status`.
+        (n,) `Status` of each region.
     settings
-        What decided the numbers.
+        Settings that decided the results.
     fingerprint
-        Of settings and regions.
+        Fingerprint of settings and regions.
     messages
-        Text by position in the store, of bad and quarantined regions whose flags do not say it all.
+        Texts by position in the store, for bad and quarantined regions whose flags are not sufficient.
     torn
-        Positions of rows that have a final status in the file, but do not match their checksum; here
-        their status is pending.
+        Positions of rows that have a final status in the file, but do not match their checksum; their
+        `status` is pending.
     """
 
     rows: np.ndarray
@@ -92,7 +92,7 @@ def read_store(path: Path) -> Results:
         rows, status, torn = (
             np.zeros(file.length("rows"), dtype) for dtype in (ROW_DTYPE, np.uint8, np.bool_)
         )
-        whole_rows = rows.view(f"V{ROW_DTYPE.itemsize}")  # numpy would copy row after row, field by field
+        whole_rows = rows.view(f"V{ROW_DTYPE.itemsize}")  # otherwise numpy copies each field of each row
         for start, part, *values in verified_blocks(file):
             stop = start + len(part)
             whole_rows[start:stop] = part.view(whole_rows.dtype)
@@ -118,7 +118,7 @@ def open_store(path: Path, *, writable: bool = False) -> TableFile:
 
 
 def read_column(file: TableFile, name: str) -> np.ndarray:
-    """(n,) one column of the rows."""
+    """One column (n,) of the rows."""
     n = file.length("rows")
     values = np.empty(n, ROW_DTYPE[name])
     for start in range(0, n, BLOCK):
@@ -128,7 +128,7 @@ def read_column(file: TableFile, name: str) -> np.ndarray:
 
 
 def read_messages(file: TableFile) -> dict[int, str]:
-    """Texts by position of the region; a later one replaces an earlier one, damaged ones are left out."""
+    """Messages by position of the region; later ones replace earlier ones, and damaged ones are omitted."""
     return {
         index: text.decode(errors="replace")
         for index, text, _ in (
@@ -138,7 +138,7 @@ def read_messages(file: TableFile) -> dict[int, str]:
 
 
 def read_run(file: TableFile) -> Run | None:
-    """The latest run, or None if what is known of it is damaged or just being written."""
+    """The latest run, or None if its row is damaged or being written."""
     for run in matching_rows(file.read("run"), seed_of(file)):
         values: dict[str, Any] = dict(zip(RUN_DTYPE.names or (), run.item(), strict=True))
         del values["crc"]
@@ -149,8 +149,8 @@ def read_run(file: TableFile) -> Run | None:
 def verified_blocks(
     file: TableFile, block: int = BLOCK
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-    """All rows in blocks: position of the first, rows, status, which are torn (and pending)."""
-    # Status first: a row that was completed after this is merely not yet counted.
+    """All rows in blocks: position of the first, rows, status, and whether each is torn (and pending)."""
+    # Status first: a row that is completed later is then only not yet counted.
     status = file.read("status")
     for start in range(0, len(status), block):
         stop = min(start + block, len(status))
@@ -163,7 +163,7 @@ def verified_blocks(
 
 
 def verified_status(file: TableFile) -> tuple[np.ndarray, np.ndarray]:
-    """Status of every region, pending where a row is torn, and the positions of these."""
+    """Status of every region, and the positions of torn rows, which are pending."""
     status = np.zeros(file.length("rows"), np.uint8)
     torn_at = []
     for start, rows, part, torn in verified_blocks(file):
@@ -173,5 +173,5 @@ def verified_status(file: TableFile) -> tuple[np.ndarray, np.ndarray]:
 
 
 def seed_of(file: TableFile) -> int:
-    """What the checksums of a store begin with: a row of another store does not match."""
+    """CRC-32 with which the checksums of a store begin, so that rows of other stores do not match."""
     return zlib.crc32(file.description["fingerprint"].encode())

@@ -1,4 +1,4 @@
-"""The store that a run fits into: an existing one, or a new one; of all regions, or of a part of them."""
+"""Opening of the store of a run: an existing or a new one, of all regions or of a part."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ from pyxt_hpc.store.writer import ResultsStore
 
 @dataclass(frozen=True)
 class StoreContents:
-    """What a store is made for.
+    """Regions and settings of a store.
 
     Parameters
     ----------
     regions
-        (n,) of REGION_DTYPE.
+        (n,) regions of REGION_DTYPE.
     settings
-        Everything else that decides the numbers; whatever JSON can hold.
+        All settings that decide the results, as JSON values.
     fingerprint
-        Of all regions and settings: parts that belong together have the same.
+        Fingerprint of all regions and settings, which is the same for parts of a whole.
     """
 
     regions: np.ndarray
@@ -40,15 +40,15 @@ class StoreContents:
     fingerprint: str
 
     def of_part(self, part: Part) -> "StoreContents":
-        """Of a part's own regions."""
+        """Contents of a part."""
         settings = {**self.settings, SLICE: f"{part[0]}/{part[1]}"}
         return StoreContents(self.regions[slice_of(part)], settings, self.fingerprint)
 
 
 def open_results(layout: Layout, contents: StoreContents, part: Part | None, *, resume: bool) -> ResultsStore:
-    """Store of all regions or of a part of them: with what other stores have of it, or a new one.
+    """Open or create the store of all regions or of a part; an existing one gets the rows of other stores.
 
-    A new one of all regions replaces the parts too.
+    A new store of all regions also replaces the parts.
     """
     path = layout.results if part is None else layout.part_results(*part)
     numbers = contents.regions["region"]
@@ -69,7 +69,7 @@ def open_results(layout: Layout, contents: StoreContents, part: Part | None, *, 
 
 
 def resume_or_create(path: Path, contents: StoreContents, *, resume: bool = True) -> ResultsStore:
-    """The store of that name if there is one to go on with, or a new one."""
+    """Open an existing store, or create a new one."""
     identity: dict[str, Any] = {"fingerprint": contents.fingerprint, "settings": contents.settings}
     if resume:
         with suppress(MissingInput):

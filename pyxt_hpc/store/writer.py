@@ -1,7 +1,7 @@
-"""Writing a results store: one row per region in a file that a kill at any instant leaves whole.
+"""Writing of a results store: a file with one row per region, which stays valid if a kill comes at any time.
 
-Every table is made at full size, so nothing but numbers changes after creation. A row is written first,
-then its checksum, then its status; a row that does not match its checksum is pending.
+Every table is created at full size, so that only numbers change afterwards. The row is written first, then
+its checksum, then its status; a row that does not match its checksum is pending.
 """
 
 import contextlib
@@ -38,19 +38,19 @@ from pyxt_hpc.store.rows import (
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 2.0
-"""A crash of the machine (not of the program) can cost this much work, or `FLUSH_SHARE` of the time."""
+"""Shortest time between flushes to disk [s]: a crash of the machine (not of the program) loses this work."""
 
 FLUSH_SHARE = 0.05
-"""Where forcing data to the disk is slow it is done less often: it takes at most this part of the time."""
+"""Largest fraction of time for flushes; if the disk is slow, they become less frequent."""
 
 MAX_MESSAGES = 1000
 
 
 class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
-    """The one writer of a results store; made by `create` or `open_for_resume`.
+    """The only writer of a results store; made by `create` or `open_for_resume`.
 
-    A context manager: leaving it writes everything to disk, closes the file and lets others write.
-    In memory it keeps two bytes per region.
+    At its exit, this context manager writes all data to disk, closes the file and releases the lock. It needs
+    two bytes of memory per region.
     """
 
     def __init__(self, file: TableFile, lock: WriterLock, status: np.ndarray, crashes: np.ndarray) -> None:
@@ -76,31 +76,31 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
     def create(
         cls, path: Path, *, regions: np.ndarray, fingerprint: str, settings: Mapping[str, Any]
     ) -> "ResultsStore":
-        """Make a store in which every region is pending, replacing any other of that name.
+        """Create a store in which every region is pending; it replaces an existing one.
 
         Parameters
         ----------
         path
             The file.
         regions
-            (n,) of REGION_DTYPE, or of any dtype with these columns.
+            (n,) regions of REGION_DTYPE, or of any dtype with these columns.
         fingerprint
-            Of everything that decides the numbers; resuming needs the same.
+            Fingerprint of all data and settings that decide the results; resuming needs the same.
         settings
-            The same in words, to say what differs; whatever JSON can hold.
+            The settings as JSON values, with which messages explain differences.
 
         Raises
         ------
         EmptySelection
             If there is no region.
         StoreInUse
-            If another process is writing a store of that name.
+            If another process is writing this store.
         DiskFull, DamagedFile
-            If it cannot be written; then `path` is as it was.
+            If it cannot be written; `path` is then unchanged.
         """
         n = len(regions)
         if not n:
-            raise EmptySelection(f"{path}: not made: there is no region to fit")
+            raise EmptySelection(f"{path}: is not created: there is no region to fit")
         sizes = {**dict.fromkeys(TABLES, n), "messages": min(n, MAX_MESSAGES), "run": 1}
         columns = {
             f"column {name}": f"{meaning}{unit and f' [{unit}]'}"
@@ -134,14 +134,13 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
 
     @classmethod
     def open_for_resume(cls, path: Path, *, fingerprint: str, settings: Mapping[str, Any]) -> "ResultsStore":
-        """Open a store to go on with it.
+        """Open a store to continue it.
 
-        Rows that do not match their checksum become pending again, as do regions that were in flight:
-        each of these has one crash more.
+        Rows that do not match their checksum become pending, and so do regions that were in flight, whose
+        number of crashes increases by one.
 
-        Raises MissingInput if there is none; StoreInUse if another process is writing it; ForeignProduct,
-        which names what differs, if it was made with other settings, data or regions; DamagedFile if it
-        cannot be read.
+        Raises MissingInput if there is none; StoreInUse if another process is writing it; ForeignProduct with
+        the differences if it was made with other settings, data or regions; DamagedFile if it cannot be read.
         """
         with _locked(path) as lock:
             lock.leave_to_sleeper()
@@ -159,7 +158,7 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
             crashes[in_flight] += crashes[in_flight] < 255
             status[in_flight] = Status.PENDING
             lock.check(now=True)
-            # Crashes first: a kill between the two must not forget them.
+            # Crashes first: a kill between the two writes must not lose them.
             file.write("crashes", 0, crashes)
             file.write("status", 0, status)
             return cls(file, lock, status, crashes)
@@ -168,27 +167,27 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
         return len(self._status)
 
     def status(self) -> np.ndarray:
-        """(n,) of `Status`."""
+        """`Status` (n,) of each region."""
         return self._status.copy()
 
     def crashes(self) -> np.ndarray:
-        """(n,) times that a run ended while the region was in flight."""
+        """Number of times (n,) that a run ended while the region was in flight."""
         return self._crashes.copy()
 
     def column(self, name: str) -> np.ndarray:
-        """(n,) one column of the rows."""
+        """One column (n,) of the rows."""
         return read_column(self._file, name)
 
     def pending(self) -> np.ndarray:
-        """Positions of the regions that are still to be handed out, ascending."""
+        """Positions of the pending regions, ascending."""
         return np.flatnonzero(self._status == Status.PENDING)
 
     def start(self, indices: np.ndarray) -> None:
-        """Regions are about to be handed out: from here on the end of the run counts as a crash of theirs."""
+        """Mark regions as in flight: if the run ends from now on, it counts as a crash of them."""
         self._set_status(indices, Status.IN_FLIGHT)
 
     def give_back(self, indices: np.ndarray) -> None:
-        """Regions that were handed out and did not come back, by no fault of theirs."""
+        """Mark regions as pending that were in flight and are not responsible for the failure."""
         self._set_status(indices, Status.PENDING)
 
     def _set_status(self, indices: np.ndarray, status: Status) -> None:
@@ -211,18 +210,18 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
         indices
             (n,) positions in the store.
         rows
-            (n,) of ROW_DTYPE.
+            (n,) rows of ROW_DTYPE.
         status
-            (n,) of `Status`.
+            (n,) `Status` of each region.
         messages
-            Why a region is bad or in quarantine, by its position.
+            Reasons why regions are bad or quarantined, by position.
 
         Raises
         ------
         DiskFull, DamagedFile
-            If the system does not let it be written; regions that were not stored are as they were.
+            If the system refuses the write; regions that were not stored are unchanged.
         StoreInUse
-            If another process took the store away.
+            If another process took over the store.
         """
         rows, status = np.ascontiguousarray(rows, ROW_DTYPE), np.ascontiguousarray(status, np.uint8)
         crc = checksums(rows, status, indices, self.seed)
@@ -241,12 +240,12 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
         self.heartbeat()
 
     def _put(self, table: str, at: int, values: np.ndarray) -> None:
-        """Write neighbouring rows of a table: all that this process writes, it writes here."""
+        """Write neighbouring rows of a table; all writes of this process come here."""
         self._assert_own()
         try:
             self._file.write(table, at, values)
         except PyxtError:
-            # Where the file was taken away, what the system says about it explains nothing.
+            # If the file was removed, the system's error does not explain the cause.
             self._assert_own(now=True)
             self._assert_there()
             raise
@@ -255,24 +254,24 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
         try:
             self._lock.check(now=now)
         except StoreInUse:
-            if not self.path.exists():  # the folder is gone, say
+            if not self.path.exists():  # for example if the folder was removed
                 self._assert_there()
             raise
 
     def _assert_there(self) -> None:
         if not self._file.is_at_its_path():
-            if self.path.exists():  # perhaps by one who took it over
+            if self.path.exists():  # possibly replaced by a process that took it over
                 self._lock.check(now=True)
             raise DamagedFile(
-                f"{self.path}: was removed, or another file put in its place, while it was being written: "
-                "what was finished in this run is lost; keep the file, and run again with --continue"
+                f"{self.path}: was removed or replaced by another file while it was being written: the "
+                "results of this run are lost; leave the file in its place, and run again with --continue"
             )
 
     def _add_messages(self, messages: Mapping[int, str]) -> None:
         room = self._file.length("messages") - self._n_messages
         if room < len(messages):
             log.warning(
-                "%s: has room for %d messages; lost: %s", self.path, self._file.length("messages"),
+                "%s: has space for %d messages; lost: %s", self.path, self._file.length("messages"),
                 "; ".join(list(messages.values())[room:]),
             )  # fmt: skip
         for index, text in list(messages.items())[:room]:
@@ -285,18 +284,18 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
             self._n_messages += 1
 
     def heartbeat(self) -> None:
-        """Flush if it is time to, and show others that this process lives; to be called all the time.
+        """Flush if it is due, and renew the lock; must be called regularly.
 
-        Raises StoreInUse if another process took the store away.
+        Raises StoreInUse if another process took over the store.
         """
         self._lock.touch()
         if time.monotonic() >= self._next_flush:
             self.flush()
 
     def flush(self) -> None:
-        """Force everything to the disk.
+        """Flush all data to disk.
 
-        Raises StoreInUse if another process took the store away, DamagedFile if it was removed or replaced.
+        Raises StoreInUse if another process took over the store, DamagedFile if it was removed or replaced.
         """
         start = time.monotonic()
         self._run["flushed"], self._run["finished"] = time.time(), self._finished
@@ -308,9 +307,9 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
         self._next_flush = now + max(FLUSH_SECONDS, (now - start) / FLUSH_SHARE)
 
     def verified(self) -> np.ndarray:
-        """Status (n,) of every region, after everything was written, read back and compared with checksums.
+        """Status (n,) of every region, after a flush, and a check of all rows by their checksums.
 
-        Raises DamagedFile if anything is not as it was written.
+        Raises DamagedFile if the file differs from the data written.
         """
         self.flush()
         status, torn = verified_status(self._file)
@@ -318,14 +317,14 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
         if len(wrong):
             numbers = ", ".join(map(str, self.column("region")[wrong[:10]]))
             raise DamagedFile(
-                f"{self.path}: {len(wrong)} rows are not as they were written (regions {numbers}"
-                f"{' ...' if len(wrong) > 10 else ''}): something else writes this file, or the disk is "
+                f"{self.path}: {len(wrong)} rows differ from the data written (regions {numbers}"
+                f"{' ...' if len(wrong) > 10 else ''}): another program writes this file, or the disk is "
                 "failing; run again with --continue"
             )
         return status
 
     def close(self) -> None:
-        """Write everything to disk, release the file and let others write."""
+        """Flush all data to disk, close the file and release the lock."""
         try:
             if not self._file.closed:
                 self.flush()
@@ -339,9 +338,9 @@ class ResultsStore(contextlib.AbstractContextManager["ResultsStore", None]):
 
 
 def _runs(indices: np.ndarray) -> Iterator[tuple[int, slice]]:
-    """First position and part of every run of consecutive numbers: one write each."""
+    """First position and slice of every run of consecutive numbers, which needs one write."""
     n = len(indices)
-    # Nearly every chunk is one run, and this is most of what the master does for it.
+    # Must be fast: nearly every chunk is one run, and this is most of the master's work for it.
     stops = np.flatnonzero(indices[1:] - indices[:-1] != 1).tolist() if n > 1 else []
     start = 0
     for stop in [*(last + 1 for last in stops), n] if n else []:
@@ -351,7 +350,7 @@ def _runs(indices: np.ndarray) -> Iterator[tuple[int, slice]]:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[WriterLock]:
-    """The writer's lock, released again if the store does not come to be."""
+    """Lock of the writer, which is released if the store cannot be opened."""
     lock = WriterLock(path)
     try:
         yield lock
@@ -367,6 +366,6 @@ def _difference(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any])
         if found.get(name) != wanted.get(name)
     ]
     return (
-        f"{path}: holds fits of other data or settings ({'; '.join(differing) or 'other regions'}): set "
-        "these back, or start anew without --continue"
+        f"{path}: contains fits of other data or settings ({'; '.join(differing) or 'other regions'}): "
+        "restore these, or start again without --continue"
     )

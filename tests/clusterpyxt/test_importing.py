@@ -228,11 +228,11 @@ def test_refusals(old: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(MissingInput, match="_pypeline_config"):
         import_cluster(tmp_path / "empty", tmp_path)
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         import_cluster(old, old.parent)
     shutil.rmtree(old / "combined")
     import_cluster(old, tmp_path / "new")
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         import_cluster(old, tmp_path / "new")
     path = old / f"{NAME}_pypeline_config.ini"
     path.write_text("[other]\na = 1\n")

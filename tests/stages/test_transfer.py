@@ -64,7 +64,7 @@ def test_there_and_back(home: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert f"fit-spectra -c '{away / 'demo.ini'}'" in script
     assert "#SBATCH --account=project_1\n" in script
     assert main(["unpack", str(packed), "--directory", str(away)]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
     config = ["-c", str(away / "demo.ini"), "--num-cpus", "1"]
     assert main(["create-bins", *config]) == 0
@@ -148,14 +148,14 @@ def edited(content: bytes, like: tarfile.TarInfo, old: bytes, new: bytes) -> Ent
 
 
 TRICKS: dict[str, tuple[Callable[[list[Entry]], list[Entry]], str]] = {
-    "key of a login": (lambda e: [*e, another(".ssh/authorized_keys", e[0][0])], "not one of its names"),
-    "above the folder": (lambda e: [*e, another("../x_bundle.h5", e[0][0])], "not one of its names"),
-    "absolute": (lambda e: [*e, another("/tmp/x_bundle.h5", e[0][0])], "not one of its names"),
-    "other cluster": (lambda e: [*e, another("x/acb/x_bundle.h5", e[0][0])], "not one of its names"),
-    "long name": (lambda e: [*e, another("x" * 300, e[0][0])], r"xxx\.\.\. \(300 letters\) is not one"),
-    "name of many folders": (lambda e: [*e, another("a/" * 2000 + "b", e[0][0])], "not one of its names"),
-    "bundle twice": (lambda e: [*e, e[1]], "there twice"),
-    "configuration twice": (lambda e: [*e, e[0]], "there twice"),
+    "key of a login": (lambda e: [*e, another(".ssh/authorized_keys", e[0][0])], "an unexpected name"),
+    "above the folder": (lambda e: [*e, another("../x_bundle.h5", e[0][0])], "an unexpected name"),
+    "absolute": (lambda e: [*e, another("/tmp/x_bundle.h5", e[0][0])], "an unexpected name"),
+    "other cluster": (lambda e: [*e, another("x/acb/x_bundle.h5", e[0][0])], "an unexpected name"),
+    "long name": (lambda e: [*e, another("x" * 300, e[0][0])], r"xxx\.\.\. \(300 letters\) is an unexpected"),
+    "name of many folders": (lambda e: [*e, another("a/" * 2000 + "b", e[0][0])], "an unexpected name"),
+    "bundle twice": (lambda e: [*e, e[1]], "occurs twice"),
+    "configuration twice": (lambda e: [*e, e[0]], "occurs twice"),
     "bundle is a link": (
         lambda e: [e[0], another(e[1][0].name, e[1][0], type=tarfile.SYMTYPE, linkname="/etc/x", size=0)],
         "is not a regular file",
@@ -179,7 +179,7 @@ TRICKS: dict[str, tuple[Callable[[list[Entry]], list[Entry]], str]] = {
     ),
     "configuration last": (lambda e: e[::-1], "first member is not a configuration"),
     "no configuration": (lambda e: e[1:], "first member is not a configuration"),
-    "no bundle": (lambda e: e[:1], "holds no bundle"),
+    "no bundle": (lambda e: e[:1], "contains no bundle"),
     "nothing": (lambda e: [], "first member is not a configuration"),
     "huge configuration": (
         lambda e: [another("demo.ini", e[0][0], bytes(2 << 20)), *e[1:]], "first member is not a",
@@ -188,11 +188,11 @@ TRICKS: dict[str, tuple[Callable[[list[Entry]], list[Entry]], str]] = {
         lambda e: [another("demo.ini", e[0][0], b"my notes"), *e[1:]], "configuration in it cannot be read",
     ),
     "configuration with another name": (
-        lambda e: [edited(e[0][1], e[0][0], b"name = demo", b"name = other"), *e[1:]], "not one of its names",
+        lambda e: [edited(e[0][1], e[0][0], b"name = demo", b"name = other"), *e[1:]], "an unexpected name",
     ),
     "data elsewhere": (
         lambda e: [edited(e[0][1], e[0][0], b"# data_directory = data", b"data_directory = /"), *e[1:]],
-        "has its data elsewhere",
+        "has a data_directory",
     ),
     "a flipped bit": (
         lambda e: [e[0], (e[1][0], e[1][1][:5000] + bytes([e[1][1][5000] ^ 1]) + e[1][1][5001:])],

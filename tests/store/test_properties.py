@@ -105,7 +105,7 @@ def table_at(name: str) -> tuple[int, int]:
 @given(share=st.floats(0.0, 1.0, exclude_max=True))
 def test_any_truncation_is_noticed(share: float) -> None:
     content, _ = written()
-    with pytest.raises(DamagedFile, match="start anew"):
+    with pytest.raises(DamagedFile, match="start again"):
         read(content[: int(share * len(content))])
 
 

@@ -256,7 +256,7 @@ def test_messages_are_kept_whole_or_not_at_all(path: Path, caplog: pytest.LogCap
     with resume(path) as store:
         everything = np.arange(N)
         store.write(everything, fitted(everything), done(everything), dict.fromkeys(range(N), "again"))
-    assert "has room for" in caplog.text
+    assert "has space for" in caplog.text
     assert read_store(path).messages[N - 3] == "again"
     assert len(read_store(path).messages) == N - 2
 
@@ -482,7 +482,7 @@ def test_store_that_is_removed_while_it_is_written_is_no_success(path: Path, wha
         path.write_bytes(path.read_bytes())
         shutil.copy(path, path.with_name("copy"))
         path.with_name("copy").replace(path)
-    with pytest.raises(DamagedFile, match=r"A_results\.h5: was removed, or another file put in its place"):
+    with pytest.raises(DamagedFile, match=r"A_results\.h5: was removed or replaced by another file"):
         store.flush()
     with pytest.raises(DamagedFile, match="--continue"):
         store.close()
@@ -517,7 +517,7 @@ def test_folder_that_is_gone_is_told_by_a_write(path: Path, monkeypatch: pytest.
     store = create(path)
     shutil.rmtree(path.parent)
     time.sleep(0.25)
-    with pytest.raises(DamagedFile, match="was removed, or another file put in its place"):
+    with pytest.raises(DamagedFile, match="was removed or replaced by another file"):
         store.start(np.arange(3))
     with pytest.raises(DamagedFile):
         store.close()

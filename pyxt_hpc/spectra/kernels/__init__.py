@@ -1,1 +1,1 @@
-"""Compiled loops: statistics and their minima."""
+"""Compiled kernels: statistics and their minimisation."""

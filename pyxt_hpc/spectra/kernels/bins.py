@@ -1,4 +1,4 @@
-"""The bins of the spectrum that is being fitted, with what every evaluation of the statistic overwrites."""
+"""Bins of the spectrum that is being fitted, with scratch arrays for evaluations of the statistic."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pyxt_hpc.spectra.kernels.statistics import prepared, terms, total
 
 
 class FitBins(NamedTuple):
-    """One spectrum for the kernels, which know named tuples.
+    """One spectrum for the kernels, as a named tuple, which numba supports.
 
     Parameters
     ----------
     kind
-        Place in `statistics.STATISTICS`.
+        Index in `statistics.STATISTICS`.
     first, second, third
         (n_bin,) the numbers of `statistics.prepared`.
     expected, slope_complement, half_curvature, scratch
-        (n_bin,) expected counts, and what `statistics.terms` and `total` fill.
+        (n_bin,) expected counts, and arrays that `statistics.terms` and `total` fill.
     weight
-        (n_fine,) of the finer bins of the templates.
+        (n_fine,) weights of the finer bins of the templates.
     edges
-        (n_bin + 1,) where the bins begin in the finer ones.
+        (n_bin + 1,) edges of the bins in units of the finer ones.
     """
 
     kind: int
@@ -42,7 +42,7 @@ class FitBins(NamedTuple):
 
     @classmethod
     def empty(cls, kind: int, edges: NDArray[np.int64]) -> FitBins:
-        """Room for a spectrum."""
+        """Arrays for a spectrum."""
         first, second, third, expected, complement, curvature, scratch = np.zeros((7, len(edges) - 1))
         # A copy: those of shared memory are read-only, and numba would compile every kernel a second time.
         filled = expected, complement, curvature, scratch
@@ -51,9 +51,9 @@ class FitBins(NamedTuple):
 
 @kernel
 def load(bins, source, background, weight, ratio):  # type: ignore[no-untyped-def]
-    """Put one region's spectrum, (n_fine,) each, into the bins: flags, bins in the fit, source counts.
+    """Put one region's spectrum, (n_fine,) each, into the bins; return flags, number of bins, source counts.
 
-    Bins out of the fit become bins without counts and without model: they add nothing.
+    Excluded bins get neither counts nor model, so that they contribute nothing.
     """
     n_used, counts = 0, 0.0
     for i in range(bins.edges.size - 1):
@@ -65,7 +65,7 @@ def load(bins, source, background, weight, ratio):  # type: ignore[no-untyped-de
             if w == 0.0:
                 continue
             used = True
-            # written so that NaN fails
+            # This form of the condition is also true for NaN.
             if not (
                 0.0 <= source[j] < np.inf
                 and 0.0 <= background[j] < np.inf
@@ -87,7 +87,7 @@ def load(bins, source, background, weight, ratio):  # type: ignore[no-untyped-de
 
 @kernel
 def weighted(weight, edges, template, rate):  # type: ignore[no-untyped-def]
-    """Sums of weight x template (n_fine,) over each bin into `rate`; their total."""
+    """Put the sums of weight x template (n_fine,) over each bin into `rate`; return their total."""
     total_rate = 0.0
     for i in range(rate.size):
         value = 0.0
@@ -100,7 +100,7 @@ def weighted(weight, edges, template, rate):  # type: ignore[no-untyped-def]
 
 @kernel
 def evaluate_at(bins, rate, norm):  # type: ignore[no-untyped-def]
-    """Derivatives of the statistic where rates (n_bin,) at a norm are expected."""
+    """Evaluate the derivatives of the statistic for rates (n_bin,) at a norm."""
     for i in range(rate.size):
         bins.expected[i] = norm * rate[i]
     evaluate_terms(bins)
@@ -108,7 +108,7 @@ def evaluate_at(bins, rate, norm):  # type: ignore[no-untyped-def]
 
 @kernel
 def evaluate_terms(bins):  # type: ignore[no-untyped-def]
-    """Derivatives of the statistic at the expected counts."""
+    """Evaluate the derivatives of the statistic at the expected counts."""
     terms(
         bins.kind,
         bins.first,
@@ -122,7 +122,7 @@ def evaluate_terms(bins):  # type: ignore[no-untyped-def]
 
 @kernel
 def statistic_there(bins):  # type: ignore[no-untyped-def]
-    """Statistic at the place last evaluated."""
+    """Statistic at the point that was evaluated last."""
     return total(
         bins.kind, bins.first, bins.second, bins.third, bins.expected, bins.slope_complement, bins.scratch
     )

@@ -1,11 +1,11 @@
-"""Newton descent of the statistic over norm, kT, abundance and nH, any of them held.
+"""Newton descent of the statistic over norm, kT, abundance and nH, of which any may be held fixed.
 
 Expected counts are m = norm x weight x [H(kT, nH) + Z M(kT, nH)]: H and He, and metals at abundance Z. Both
 are linear in kT between the templates' temperatures (nodes) and cubic polynomials in nH between its
-columns. A place is a segment k of kT and the values p = (norm, t, Z, nH), t in [0, 1] along the segment.
+columns. A point is a segment k of kT and the values p = (norm, t, Z, nH), with t in [0, 1] along the segment.
 
-Newton steps take all second derivatives by (norm, norm Z), in which the model is linear, and go from segment
-to segment. A descent may end inside a segment, at a bound or on a node, where the slope jumps.
+Newton steps use all second derivatives by (norm, norm Z), in which the model is linear, and may go from
+segment to segment. A descent may end inside a segment, at a bound, or on a node, where the slope jumps.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _RIDGE = 0.01
 
 
 class FreeModel(NamedTuple):
-    """What the kernels share of all regions, and scratch.
+    """Model that all regions share, and scratch arrays of the kernels.
 
     Parameters
     ----------
@@ -65,14 +65,14 @@ class FreeModel(NamedTuple):
 
 @kernel
 def copy_place(to, values):  # type: ignore[no-untyped-def]
-    """Copy the four values of a place, without a temporary array."""
+    """Copy the four values of a point, without a temporary array."""
     for i in range(4):
         to[i] = values[i]
 
 
 @kernel
 def hold(held, j, limits):  # type: ignore[no-untyped-def]
-    """Hold parameter j, and those that are frozen."""
+    """Mark parameter j and the frozen parameters as held."""
     for i in range(4):
         held[i] = 1.0 if i == j else 0.0
     if limits[Z_MIN] == limits[Z_MAX]:
@@ -83,7 +83,7 @@ def hold(held, j, limits):  # type: ignore[no-untyped-def]
 
 @kernel
 def set_first_norm(bins, counts, model, segment, p):  # type: ignore[no-untyped-def]
-    """Norm that gives half of the counts."""
+    """Set the norm that gives half of the counts."""
     rates = model.rates
     _load_segment(bins, model, segment, p[P_NH])
     _mix(
@@ -96,9 +96,9 @@ def set_first_norm(bins, counts, model, segment, p):  # type: ignore[no-untyped-
 
 @kernel
 def descend(bins, counts, model, last, k, p, held, fall):  # type: ignore[no-untyped-def]
-    """Minimum over the parameters that are not held, from place (k, p) on; p moves along.
+    """Find the minimum over the parameters that are not held, from the point (k, p) on; p is updated.
 
-    Returns the segment and W. Where W is NaN nothing was found; a norm of 0 means no source.
+    Returns the segment and W. NaN means that no minimum was found; a norm of 0 means no source.
     """
     limits, rates, vectors = model.limits, model.rates, model.vectors
     slopes, step = vectors[SLOPE], vectors[_STEP]
@@ -107,7 +107,8 @@ def descend(bins, counts, model, last, k, p, held, fall):  # type: ignore[no-unt
         evaluate(bins, model, k, p)
         free_t = held[P_T] == 0.0
         if free_t and not pinned:
-            # at the end of a segment the neighbour may go on, or the jump of slope be the minimum
+            # At the end of a segment, the descent may continue in the neighbour, or the jump of slope is the
+            # minimum.
             if p[P_T] == 0.0 and slopes[P_T] > 0.0:
                 if k == 0:
                     free_t = False
@@ -143,7 +144,7 @@ def descend(bins, counts, model, last, k, p, held, fall):  # type: ignore[no-unt
                 break
             length, hit = _move(p, step, free_Z, limits, 1.0 if n_step < _DAMPED_AFTER else 0.5)
             if length == 0.0:
-                # at a bound and the step leads out: without that parameter
+                # The step leads out of a bound: repeat it without that parameter.
                 free_t, free_Z, free_nH = (
                     free_t and hit != P_T,
                     free_Z and hit != P_Z,
@@ -151,7 +152,7 @@ def descend(bins, counts, model, last, k, p, held, fall):  # type: ignore[no-unt
                 )
         if left <= fall:
             if pinned and held[P_T] == 0.0:
-                # the others have settled: is the jump of slope still the minimum?
+                # The other parameters have converged: check that the jump of slope is still the minimum.
                 pinned = False
                 outward = slopes[P_T] < 0.0 if p[P_T] == 0.0 else slopes[P_T] > 0.0
                 if outward:
@@ -180,14 +181,14 @@ def descend(bins, counts, model, last, k, p, held, fall):  # type: ignore[no-unt
 
 @kernel
 def evaluate(bins, model, k, p):  # type: ignore[no-untyped-def]
-    """Go to a place: fills the scratch of the bins, the rates and the slopes by p."""
+    """Evaluate a point: fill the scratch of the bins, the rates and the slopes by p."""
     rates, slopes = model.rates, model.vectors[SLOPE]
     _load_segment(bins, model, k, p[P_NH])
     _mix(
         rates[_H0], rates[_H1], rates[_M0], rates[_M1], p[P_T], p[P_Z],
         rates[U], rates[_UT], rates[UZ], rates[_UH],
     )  # fmt: skip
-    # not by evaluate_at: one more call that hands on all arrays makes a fit slower
+    # Not by evaluate_at, because another call that passes all arrays makes fits slower.
     norm, rate = p[P_NORM], rates[U]
     for i in range(rate.size):
         bins.expected[i] = norm * rate[i]
@@ -276,11 +277,11 @@ def _mix_by_nH(h0n, h1n, m0n, m1n, t, Z, un):  # type: ignore[no-untyped-def]
 
 @kernel
 def _newton(bins, rates, vectors, p, free_norm, free_t, free_Z, free_nH):  # type: ignore[no-untyped-def]
-    """Newton step from the place last evaluated into row _STEP; expected fall of W.
+    """Put the Newton step from the point evaluated last into row _STEP; return the expected decrease of W.
 
-    Where Z is free the coordinates are norm and q = norm Z. The terms with W' and a second derivative of
-    the model are left out for nH, and for all where the matrix would not be positive; if that is not
-    enough its diagonal is enlarged (Levenberg & Marquardt).
+    If Z is free, the coordinates are norm and q = norm Z. Terms with W' and a second derivative of the model
+    are neglected for nH, and for all parameters if the matrix would not be positive definite; if it still is
+    not, its diagonal is enlarged (Levenberg & Marquardt).
     """
     hessian, step, slopes = vectors[_HESSIAN : _HESSIAN + 4], vectors[_STEP], vectors[SLOPE]
     n, Z = p[P_NORM], p[P_Z]
@@ -303,7 +304,7 @@ def _newton(bins, rates, vectors, p, free_norm, free_t, free_Z, free_nH):  # typ
     gradient = (g_n, slopes[P_T], g_q, slopes[P_NH])
     mixed_n, mixed_q = 0.0, 0.0
     if free_t and free_Z:
-        # d/dt of what multiplies norm and q; together they make the slope by t
+        # Derivatives by t of the factors of norm and q, which add up to the slope by t.
         mixed_q = slope(bins.slope_complement, rates[_M1]) - slope(bins.slope_complement, rates[_M0])
         mixed_n = slopes[P_T] / n - Z * mixed_q
     elif free_t:
@@ -316,7 +317,7 @@ def _newton(bins, rates, vectors, p, free_norm, free_t, free_Z, free_nH):  # typ
             if free_Z:
                 hessian[2, 1] += sign * mixed_q
         if attempt == 2:
-            # fewer bins with counts than parameters
+            # There are fewer bins with counts than parameters.
             for i in range(4):
                 hessian[i, i] *= 1.0 + _RIDGE
         if _solve(hessian, free, gradient, vectors, step):
@@ -375,7 +376,7 @@ def _sum(row):  # type: ignore[no-untyped-def]
 
 @kernel
 def _move(p, step, free_Z, limits, length):  # type: ignore[no-untyped-def]
-    """Take the part of the step that keeps p within its bounds: how much that is, and which bound is hit."""
+    """Take the part of the step within the bounds of p; return its length and the parameter at a bound."""
     n, Z, hit, bound = p[P_NORM], p[P_Z], -1, 0.0
     if step[P_NORM] < 0.0:
         length = min(length, -0.8 * n / step[P_NORM])

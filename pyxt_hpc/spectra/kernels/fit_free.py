@@ -1,14 +1,14 @@
-"""Fits with abundance, nH or both free beside kT and norm: the same minimum and intervals, by Newton steps.
+"""Fits with free abundance, nH or both, besides kT and norm: global minimum and intervals by Newton steps.
 
-One primitive carries everything: `descent.descend` finds the minimum over some of the parameters while the
-others are held.
+All is based on `descent.descend`, which finds the minimum over some parameters while the others are held.
 
-* best fit: the nodes are scanned with t held; from every node that is nearly best a descent frees t, so that
-  dents that the jumps make cannot hide a better minimum;
-* ends of an interval: the parameter is held at trial values, all others free, until the statistic is 1
-  higher than at best; Newton on the square root of the rise, as in `fit_temperature`. For kT the nodes are
-  walked outwards to the first that lies higher. For the others the nodes nearby are asked afterwards
-  whether a better minimum hides beyond a jump.
+* Best fit: the nodes are scanned with t held. From every node that is nearly the best, a descent with free t
+  follows, so that dents from the jumps of slope cannot hide a better minimum.
+* Ends of an interval: the parameter is held at trial values with all others free, until the statistic is 1
+above its
+  minimum, by Newton steps on the square root of the rise, as in `fit_temperature`. For kT, the nodes are
+  followed outwards to the first that is higher. For the other parameters, nearby nodes are checked afterwards
+  for a better minimum beyond a jump.
 """
 
 from __future__ import annotations
@@ -87,11 +87,12 @@ _SCAN_FALL, _NODE_FALL, _END_FALL, _BEST_FALL = 0.3, 1e-2, 1e-4, 1e-8
 _RISE_ERROR = 1e-3
 # An end of an interval is moved if a node nearby lies lower by more than this: a quarter percent of sigma.
 _BETTER = 0.005
-# Nodes are asked if they promise at least the end found less this part of the interval.
+# Nodes are checked if their estimated end is shorter than the end found by at most this fraction of the
+# interval.
 _SHORT = 0.25
-# So much lower than a node the profile may be beside it.
+# Largest depth of the profile below a node in its neighbourhood.
 _DENT = 1.0
-# Slopes by t that may be those of a minimum in spite of what is left of the fall.
+# Slopes by t up to this may be those of a minimum, given the tolerance of the scan.
 _FLAT = 0.02
 
 
@@ -112,7 +113,7 @@ def fit_with_more_free(bins, counts, model, kT, nodes, result):  # type: ignore[
     Returns
     -------
     int
-        Flags; where they hold NO_COUNTS or FAILED, `result` is meaningless.
+        Flags; with NO_COUNTS or FAILED, `result` is meaningless.
     """
     last = kT.size - 1
     vectors, limits = model.vectors, model.limits
@@ -141,7 +142,7 @@ def fit_with_more_free(bins, counts, model, kT, nodes, result):  # type: ignore[
         if not limits[NH_MIN] < p[P_NH] < limits[NH_MAX]:
             flags |= NH_AT_BOUND
 
-    # no source at all is the same at every kT: if that is within the interval, everything is
+    # Without a source, W does not depend on kT: if W is then below the target, all intervals are open.
     if without_source(bins) < target:
         flags |= KT_LO_OPEN | KT_HI_OPEN | NORM_LO_OPEN | NORM_HI_OPEN
         if free_Z:
@@ -178,7 +179,7 @@ def fit_with_more_free(bins, counts, model, kT, nodes, result):  # type: ignore[
 
 @kernel
 def _at_node(j, last, p):  # type: ignore[no-untyped-def]
-    """Segment of node j; p is set on it."""
+    """Set p on node j; return a segment that ends there."""
     if j < last:
         p[P_T] = 0.0
         return j
@@ -188,7 +189,7 @@ def _at_node(j, last, p):  # type: ignore[no-untyped-def]
 
 @kernel
 def _need_node(bins, counts, model, nodes, last, j, p, held, fall):  # type: ignore[no-untyped-def]
-    """Profile at node j, from the values in p on, which move along."""
+    """Make sure that the profile at node j is known, starting from p, which becomes its point."""
     limits = model.limits
     if nodes[j, _KNOWN] == 0.0:
         segment = _at_node(j, last, p)
@@ -209,7 +210,7 @@ def _norm_of(nodes, j):  # type: ignore[no-untyped-def]
 
 @kernel
 def _need_slopes(bins, counts, model, nodes, last, j, p, held):  # type: ignore[no-untyped-def]
-    """Profile at node j well enough for its slopes by t, from the values in p on."""
+    """Make sure that the profile at node j is known well enough for its slopes by t, starting from p."""
     slopes = model.vectors[SLOPE]
     if nodes[j, _KNOWN] == 2.0:
         return
@@ -232,7 +233,7 @@ def _need_slopes(bins, counts, model, nodes, last, j, p, held):  # type: ignore[
 
 @kernel
 def _global_minimum(bins, counts, model, nodes, last, p, held):  # type: ignore[no-untyped-def]
-    """Best place: its segment (-1 without source, -2 where nothing was found), p, and W."""
+    """Segment of the global minimum (-1: no source, -2: nothing found) and W; p becomes its point."""
     limits, vectors = model.limits, model.vectors
     best_p = vectors[BEST_P]
     n_coarse = (last + COARSE - 1) // COARSE + 1
@@ -247,7 +248,7 @@ def _global_minimum(bins, counts, model, nodes, last, p, held):  # type: ignore[
         lower, upper = max((i - 1) * COARSE, 0), min((i + 1) * COARSE, last)
         if nodes[middle, _W] > min(nodes[lower, _W], nodes[upper, _W]) + SLACK:
             continue
-        # finer nodes, then all around the lowest
+        # Finer nodes, then all nodes around the lowest.
         lowest, stride = middle, FINE
         while stride > 0:
             centre = lowest
@@ -263,7 +264,7 @@ def _global_minimum(bins, counts, model, nodes, last, p, held):  # type: ignore[
             if nodes[lowest, _W] < best_W:
                 best_k, best_W = -1, nodes[lowest, _W]
             continue
-        # all nodes that are nearly as good, with their slopes
+        # All nodes that are nearly as good, with their slopes.
         first, final = lowest, lowest
         for side in (-1, 1):
             j = lowest
@@ -275,7 +276,7 @@ def _global_minimum(bins, counts, model, nodes, last, p, held):  # type: ignore[
                     break
                 j += side
         for j in range(first, final + 1):
-            # no slope leads away from the node, or both ends of the segment above it fall inwards
+            # A minimum at the node, or in the segment above it, whose profile falls inwards at both ends.
             to_upper, to_lower = nodes[j, _TO_UPPER], nodes[j, _TO_LOWER]
             at_node = to_upper > -_FLAT and to_lower < _FLAT
             if at_node or (j < final and to_upper < _FLAT and nodes[j + 1, _TO_LOWER] > -_FLAT):
@@ -306,7 +307,7 @@ def _set_p(p, nodes, j):  # type: ignore[no-untyped-def]
 
 @kernel
 def _remember(bins, model, nodes, j, p, W, target):  # type: ignore[no-untyped-def]
-    """Keep what was found at node j, inside kT's interval, for the ends of the other intervals."""
+    """Store the point found at node j, inside kT's interval, for the ends of the other intervals."""
     rates = model.rates
     nodes[j, _INSIDE], nodes[j, _W] = 1.0, W
     for i in range(4):
@@ -329,7 +330,7 @@ def _remember(bins, model, nodes, j, p, W, target):  # type: ignore[no-untyped-d
 
 @kernel
 def _kT_end(bins, counts, model, nodes, kT, last, k, W_best, target, side, p, held):  # type: ignore[no-untyped-def]
-    """End of kT's interval on one side (NaN if open), and the node beyond it; p starts at the best place."""
+    """End of kT's interval on one side (NaN if open), and the node beyond it; p starts at the minimum."""
     limits, vectors = model.limits, model.vectors
     slopes, inner_p = vectors[SLOPE], vectors[LAST_P]
     hold(held, P_T, limits)
@@ -376,7 +377,7 @@ def _kT_end(bins, counts, model, nodes, kT, last, k, W_best, target, side, p, he
 
 @kernel
 def _end(bins, counts, model, nodes, last, k, W_best, target, j, side, p, held):  # type: ignore[no-untyped-def]
-    """End of the interval of norm, Z or nH on one side, NaN if open; p starts at the best place."""
+    """End of the interval of norm, Z or nH on one side (NaN if open); p starts at the minimum."""
     limits, rates, vectors = model.limits, model.rates, model.vectors
     slopes, spare = vectors[SLOPE], vectors[LAST_P]
     inner_p, node_p = vectors[INNER_P], vectors[NODE_P]
@@ -388,14 +389,14 @@ def _end(bins, counts, model, nodes, last, k, W_best, target, j, side, p, held):
         lowest, highest = limits[NH_MIN], limits[NH_MAX]
     if start == (lowest if side < 0 else highest):
         return np.nan
-    # width if all else stayed
+    # First guess: the width with all other parameters fixed.
     evaluate(bins, model, k, p)
     row = U if j == P_NORM else (UZ if j == P_Z else UN)
     factor = 1.0 if j == P_NORM else p[P_NORM]
     curvature = factor * factor * cross_curvature(bins.half_curvature, rates[row], rates[row])
     x = start + side * np.sqrt(2.0 / curvature) if curvature > 0.0 else start * (1.0 + 0.5 * side)
     inside, outside = start, np.inf if side > 0 else -np.inf
-    # the node that promises the most extreme value
+    # Start from the node with the most extreme estimate.
     for node in range(last + 1):
         if nodes[node, _INSIDE] > 0.0:
             reach = nodes[node, _P + j] + side * nodes[node, _WIDTH + j]
@@ -425,7 +426,7 @@ def _end(bins, counts, model, nodes, last, k, W_best, target, j, side, p, held):
             outside = x
         trial = x + (goal - height) * 2.0 * height / rises if rises * side > 0.0 else np.nan
         if abs(W - target) < _RISE_ERROR or abs(outside - inside) < 1e-12 * abs(inside):
-            # does a better minimum hide beyond a jump?
+            # Check for a better minimum beyond a jump.
             centre, better = k, False
             copy_place(spare, p)
             for node in range(last + 1):
@@ -441,7 +442,7 @@ def _end(bins, counts, model, nodes, last, k, W_best, target, j, side, p, held):
                 if not W_node < target + _DENT:
                     continue
                 copy_place(node_p, p)
-                # both ways from the node
+                # Descend in both directions from the node.
                 for way in range(2):
                     if (way == 0 and node == last) or (way == 1 and node == 0):
                         continue
@@ -455,7 +456,7 @@ def _end(bins, counts, model, nodes, last, k, W_best, target, j, side, p, held):
                     break
             if not better:
                 return trial if side * (trial - inside) >= 0.0 else x
-            # on from there
+            # Continue from there.
             inside, outside, k_inside = x, np.inf * side, k
             copy_place(inner_p, p)
             height = np.sqrt(max(W_node - W_best, 0.0))
@@ -470,7 +471,7 @@ def _end(bins, counts, model, nodes, last, k, W_best, target, j, side, p, held):
         elif abs(trial - start) > 4.0 * abs(x - start):
             trial = start + 4.0 * (x - start)
         if W > target + _DENT:
-            # a step so long may have led to another, worse minimum
+            # A long step may have led to another, worse minimum.
             k = k_inside
             copy_place(p, inner_p)
         x = trial

@@ -57,9 +57,11 @@ from pyxt_hpc.spectra.kernels.statistics import (
 
 # Scanned nodes within _NEAR of the best are made exact.
 _NEAR = 2.0
-# Segments whose node promises an end of norm's interval that is shorter by more than this are left out.
+# Segments are skipped if the end of norm's interval, as estimated at their node, is shorter by more than this
+# fraction.
 _SHORT = 0.15
-# Largest expected fall of the statistic that may be left (Newton: the last step squares it away).
+# Largest expected decrease of the statistic at convergence; the last Newton step makes the actual one far
+# smaller.
 _SCAN_FALL = 0.5
 _PROFILE_FALL = 1e-3
 _EXACT_FALL = 1e-4
@@ -69,13 +71,13 @@ _RISE_ERROR = 1e-4
 # Columns of the table of nodes: state of the computation; sum of the rates; best norm and statistic
 # there; second derivative by norm; slope of the statistic towards the neighbours.
 _STATE, _RATE, _NORM, _W, _CURVATURE, _TO_LOWER, _TO_UPPER, N_COLUMNS = range(8)
-# `_W` is good to much less than 1 from _PROFILED on; the slopes are there from _EXACT on.
+# `_W` is accurate to much less than 1 from _PROFILED on; the slopes are known from _EXACT on.
 _UNSEEN, _LOADED, _SCANNED, _PROFILED, _EXACT = 0.0, 1.0, 2.0, 3.0, 4.0
 
 
 @kernel
 def _need_rates(bins, k, templates, rates, nodes):  # type: ignore[no-untyped-def]
-    """Make sure that the rates of node k are there."""
+    """Make sure that the rates of node k are loaded."""
     if nodes[k, _STATE] == _UNSEEN:
         nodes[k, _RATE] = weighted(bins.weight, bins.edges, templates[k], rates[k])
         nodes[k, _STATE] = _LOADED
@@ -102,14 +104,14 @@ def _polar(bins, rates, k, norm, t):  # type: ignore[no-untyped-def]
 
 @kernel
 def _first_norm(bins, counts, rate, norm):  # type: ignore[no-untyped-def]
-    """Where to begin, and an upper bound of the best norm: y >= m gives W_n >= 2 (rate - counts / norm)."""
+    """First guess and upper bound of the best norm, from W_n >= 2 (rate - counts / norm)."""
     hi = np.inf if bins.kind == CHI2GEHRELS else counts / rate
     return (norm if 0.0 < norm < hi else 0.5 * counts / rate), hi
 
 
 @kernel
 def _next_norm(norm, w_n, w_nn, lo, hi):  # type: ignore[no-untyped-def]
-    """Newton step, or into the middle of the bracket; 0 where it is to be seen whether norm 0 is best."""
+    """Newton step, or the middle of the bracket; 0 if norm 0 must be checked."""
     trial = norm - w_n / w_nn if w_nn > 0.0 else -1.0
     if lo < trial < hi:
         return trial
@@ -120,7 +122,7 @@ def _next_norm(norm, w_n, w_nn, lo, hi):  # type: ignore[no-untyped-def]
 
 @kernel
 def _profile_node(bins, rate, rate_sum, counts, norm, fall):  # type: ignore[no-untyped-def]
-    """Best norm at a node, up to an expected fall of W: norm, W_n, W_nn there, where W is evaluated last."""
+    """Best norm at a node, to an expected decrease `fall` of W; return norm, W_n, W_nn, evaluated last."""
     if rate_sum <= 0.0:
         evaluate_at(bins, rate, 0.0)
         return 0.0, 0.0, 0.0
@@ -175,7 +177,7 @@ def _profile_norm(bins, rates, nodes, counts, k, t, norm):  # type: ignore[no-un
 
 @kernel
 def _need_node(bins, k, state, guess, counts, templates, rates, nodes):  # type: ignore[no-untyped-def]
-    """Make sure that the profile at node k is known as well as `state` says."""
+    """Make sure that the profile at node k is known to the accuracy of `state`."""
     if nodes[k, _STATE] >= state:
         return
     _need_rates(bins, k, templates, rates, nodes)
@@ -201,7 +203,7 @@ def _need_node(bins, k, state, guess, counts, templates, rates, nodes):  # type:
 
 @kernel
 def _slope_towards(bins, k, j, to_best, templates, rates, nodes):  # type: ignore[no-untyped-def]
-    """Derivative of W by an admixture of node j at node k's best norm, `to_best` below the present one."""
+    """Derivative of W by the amount of node j at node k's best norm, `to_best` below the present one."""
     _need_rates(bins, j, templates, rates, nodes)
     here = slope(bins.slope_complement, rates[j])
     if to_best == 0.0:
@@ -242,7 +244,7 @@ def _best_on_segment(bins, k, counts, rates, nodes):  # type: ignore[no-untyped-
 
 @kernel
 def _kT_end(bins, k, t_in, norm_in, W_in, t_out, target, W_best, counts, rates, nodes):  # type: ignore[no-untyped-def]
-    """Place t on segment k, from t_in (below) to the node t_out (above), where the profile is `target`."""
+    """Position on segment k, between t_in (below) and node t_out (above), where the profile is `target`."""
     j = k + 1 if t_out == 1.0 else k
     goal = np.sqrt(target - W_best)
     inside, outside = t_in, t_out
@@ -276,7 +278,7 @@ def _kT_end(bins, k, t_in, norm_in, W_in, t_out, target, W_best, counts, rates, 
 def _norm_end(bins, k, t, norm_in, norm, side, target, W_best, rates):  # type: ignore[no-untyped-def]
     """Most extreme norm (side = 1 or -1) on segment k with W <= target; NaN if there is none.
 
-    (norm_in, t) lies below the target, `norm` is a first guess. Q(norm) = min over t of W is convex.
+    W at (norm_in, t) is below the target; `norm` is a first guess. Q(norm) = min over t of W is convex.
     """
     goal = np.sqrt(target - W_best)
     inside = norm_in
@@ -362,7 +364,7 @@ def fit_kT_and_norm(bins, counts, templates, rates, nodes, kT, result):  # type:
     Returns
     -------
     int
-        Flags; where they hold NO_COUNTS or FAILED, `result` is meaningless.
+        Flags; with NO_COUNTS or FAILED, `result` is meaningless.
     """
     last = kT.size - 1
     nodes[:] = 0.0
@@ -378,14 +380,14 @@ def fit_kT_and_norm(bins, counts, templates, rates, nodes, kT, result):  # type:
     result[R_KT] = kT[k] + t * (kT[k + 1] - kT[k])
     result[R_NORM], result[R_STATISTIC] = norm, W
 
-    # no source at all is the same at every kT: if that is within the interval, everything is
+    # Without a source, W does not depend on kT: if W is then below the target, all intervals are open.
     evaluate_at(bins, rates[k], 0.0)
     if statistic_there(bins) < target:
         return flags | KT_LO_OPEN | KT_HI_OPEN | NORM_LO_OPEN | NORM_HI_OPEN
 
     below, above = 0, last
     for side in (1, -1):
-        # outwards to the first node above the target; t_in is the last place below it
+        # Go outwards to the first node above the target; t_in is the last position below it.
         t_near, t_far = (0.0, 1.0) if side > 0 else (1.0, 0.0)
         j = k + 1 if side > 0 else k
         t_in, norm_in, W_in = t, norm, W
@@ -415,8 +417,9 @@ def fit_kT_and_norm(bins, counts, templates, rates, nodes, kT, result):  # type:
         guess = norm + side * step if norm + side * step > 0.0 else 0.5 * norm
         t_guess = min(max(t + drift * (guess - norm), 0.0), 1.0)
         end = _norm_end(bins, k, t_guess, norm, guess, side, target, W, rates)
-        # the node inside the interval of kT that promises the most extreme norm, and from there segment by
-        # segment upwards and downwards as long as it helps or the next node promises nearly as much
+        # Start at the node inside kT's interval with the most extreme estimated norm. From there, go segment
+        # by segment upwards and downwards, while the norm improves or the next node's estimate is nearly as
+        # extreme.
         start, best = -1, -np.inf
         for i in range(below + 1, above):
             reach = _promise(i, side, target, nodes)
@@ -452,14 +455,14 @@ def fit_kT_and_norm(bins, counts, templates, rates, nodes, kT, result):  # type:
 
 @kernel
 def _is_low(k, lower, upper, nodes):  # type: ignore[no-untyped-def]
-    """Whether node k counts as a minimum among these; of nodes with equal statistic each does."""
+    """Whether node k counts as a minimum between its neighbours; equal nodes all do."""
     return nodes[k, _W] <= min(nodes[lower, _W], nodes[upper, _W]) + SLACK
 
 
 @kernel
 def _global_minimum(bins, counts, templates, rates, nodes, last):  # type: ignore[no-untyped-def]
     """Best (segment, t, norm, W) over the whole range of kT."""
-    # the source counts of one node are the guess for the next
+    # The source counts at one node are the first guess at the next.
     guess = 0.0
     n_coarse = (last + COARSE - 1) // COARSE + 1
     for i in range(n_coarse):
@@ -482,7 +485,7 @@ def _global_minimum(bins, counts, templates, rates, nodes, last):  # type: ignor
             low = max(k - FINE, lower)
             high = min(k + FINE, upper)
             if nodes[low, _STATE] < _SCANNED or nodes[high, _STATE] < _SCANNED:
-                # where the range ends, the step to the neighbour is another one
+                # At the ends of the range, the distance to the neighbour differs.
                 low, high = (lower, middle) if c == 0 else ((first, final) if c == 1 else (middle, upper))
             if not _is_low(k, low, high, nodes):
                 continue

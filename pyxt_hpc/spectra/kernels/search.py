@@ -1,4 +1,4 @@
-"""What `fit_temperature` and `fit_free` share: flags, the scan over nodes, ends of intervals."""
+"""Flags, scan over nodes and ends of intervals, common to `fit_temperature` and `fit_free`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from pyxt_hpc.arrays.compiled import kernel
 
-# What is special about a fit: bits, named to users by `fit.FitFlag`.
+# Flags of a fit as bits, named by `fit.FitFlag`.
 AT_BOUND_LOW, AT_BOUND_HIGH, KT_LO_OPEN, KT_HI_OPEN = 1, 2, 4, 8
 NORM_LO_OPEN, NORM_HI_OPEN, NO_COUNTS, FAILED, TWO_MINIMA = 16, 32, 64, 128, 256
 ABUNDANCE_AT_BOUND, ABUNDANCE_LO_OPEN, ABUNDANCE_HI_OPEN = 1 << 9, 1 << 10, 1 << 11
@@ -16,15 +16,15 @@ NH_AT_BOUND, NH_LO_OPEN, NH_HI_OPEN = 1 << 12, 1 << 13, 1 << 14
 R_KT, R_NORM, R_ABUNDANCE, R_NH, R_STATISTIC, N_NUMBERS = 0, 3, 6, 9, 12, 13
 
 RISE = 1.0
-"""Above the minimum: the 68% interval of one parameter (Cash 1979, ApJ 228, 939)."""
+"""Rise of the statistic above its minimum at the ends of a 68% interval (Cash 1979, ApJ 228, 939)."""
 
 SECOND_MINIMUM = 2.706
-"""Another minimum that is higher by less than this (90%) is worth a flag."""
+"""Another minimum that is higher by less than this (90%) gives a flag."""
 
 # First scan: every COARSE-th node, then every FINE-th around its minima.
 COARSE, FINE = 8, 4
-# Scanned nodes within SLACK of their neighbours count as minima; no farther than BESIDE nodes from the best
-# they are made exact. Jumps of slope at the nodes make dents of some 0.1.
+# Scanned nodes within SLACK of their neighbours count as minima, since jumps of slope at the nodes cause
+# dents of about 0.1. Nodes up to BESIDE nodes from the best are computed exactly.
 SLACK, BESIDE = 0.2, 2
 
 MAX_STEPS = 60
@@ -32,7 +32,7 @@ MAX_STEPS = 60
 
 @kernel
 def second_minimum(j, side, last, W, state, scanned, statistic):  # type: ignore[no-untyped-def]
-    """Whether the scan saw another minimum, nearly as good as W, from node j outwards.
+    """Whether the scan found another minimum, nearly as good as W, from node j outwards.
 
     `statistic` (n_kT,) is known where `state` (n_kT,) is at least `scanned`.
     """
@@ -48,16 +48,16 @@ def second_minimum(j, side, last, W, state, scanned, statistic):  # type: ignore
 
 @kernel
 def first_place_of_rise(t_in, W_in, t_out, W_out, W_best, goal):  # type: ignore[no-untyped-def]
-    """Place between t_in and t_out where the square root of the rise is `goal`, if it is linear."""
+    """Position between t_in and t_out where the square root of the rise, taken as linear, is `goal`."""
     low, high = np.sqrt(max(W_in - W_best, 0.0)), np.sqrt(max(W_out - W_best, 0.0))
     return t_in + (t_out - t_in) * (min(max((goal - low) / (high - low), 0.0), 1.0) if high > low else 0.5)
 
 
 @kernel
 def next_place_of_rise(x, height, slope, goal, inside, outside):  # type: ignore[no-untyped-def]
-    """Newton step from x towards a root of the rise of `goal`; the middle where that leaves the bracket.
+    """Newton step from x to where the square root of the rise is `goal`, or the middle of the bracket.
 
-    `height` is the root of the rise at x, `slope` that of the statistic.
+    `height` is the square root of the rise at x, `slope` the slope of the statistic.
     """
     trial = x + (goal - height) * 2.0 * height / slope if slope != 0.0 else np.inf
     if not min(inside, outside) <= trial <= max(inside, outside):

@@ -1,11 +1,11 @@
-"""Statistics of a fit: how well expected counts agree with a source and a background spectrum.
+"""Statistics of a fit of expected counts to a source and a background spectrum.
 
-Per bin let S and B be the source and background counts, m the counts the model expects in the source
-spectrum, b the background counts expected there, r the background's exposure in units of the source's
-(B expects r b).
+For each bin, S and B are the counts of the source and background spectra, m are the counts of the model and b
+those of the background expected in the source spectrum, and r is the exposure of the background spectrum over
+that of the source (so that r b are expected in it).
 
-``wstat``: minus twice the log of the likelihood ratio to the saturated model, with the unknown b at its
-best value for each m (XSPEC manual, appendix "Statistics"; Wachter, Leach & Kellogg 1979),
+``wstat``: minus twice the log of the likelihood ratio to the saturated model, with the unknown b at its best
+value for each m (XSPEC manual, appendix "Statistics"; Wachter, Leach & Kellogg 1979),
 
     W(m) = 2 [m + (1 + r) b - S ln(m + b) - B ln(r b) - S (1 - ln S) - B (1 - ln B)].
 
@@ -40,11 +40,11 @@ from numpy.typing import ArrayLike, NDArray
 from pyxt_hpc.arrays.compiled import kernel
 
 STATISTICS = ("wstat", "cstat", "chi2gehrels")
-"""By name; the kernels know them by their place here."""
+"""Names of the statistics; kernels use their indices."""
 
 WSTAT, CSTAT, CHI2GEHRELS = range(3)
 
-# Stands for 0 in divisors that are 0 only where the numerator is 0 too, or where no counts are expected.
+# Replaces 0 in divisors that are 0 only if the numerator is 0, too, or if no counts are expected.
 _TINY = 1e-100
 
 # Bit patterns of doubles: 1, sqrt(1/2), 2^52, and the mantissa's bits.
@@ -56,16 +56,16 @@ _ONE, _ROOT_HALF, _MAGIC, _MANTISSA = (
 def wstat(
     source: ArrayLike, background: ArrayLike, expected: ArrayLike, ratio: ArrayLike
 ) -> NDArray[np.float64]:
-    """Statistic of each bin; its sum is what Sherpa and XSPEC call wstat.
+    """Contribution of each bin to wstat as in Sherpa and XSPEC.
 
     Parameters
     ----------
     source, background : (...) >= 0
         Counts S and B of the source and of the background spectrum.
     expected : (...) >= 0
-        Counts m that the model expects in the source spectrum, background excluded.
+        Counts m of the model in the source spectrum, without background.
     ratio : (...) > 0
-        Exposure of the background spectrum in units of the source's (times, areas, ...).
+        Exposure (time x area) of the background spectrum over that of the source.
 
     Returns
     -------
@@ -84,9 +84,9 @@ def wstat(
 def cstat(
     source: ArrayLike, background: ArrayLike, expected: ArrayLike, ratio: ArrayLike
 ) -> NDArray[np.float64]:
-    """Statistic of each bin with the background known to be background / ratio; arguments as for `wstat`.
+    """Contribution of each bin to cstat for the background background / ratio; arguments as for `wstat`.
 
-    Where counts are found and none expected, 1e-100 stands for the expected ones.
+    If there are counts but none are expected, 1e-100 replaces the expectation.
     """
     S, B, m, r = _as_floats(source, background, expected, ratio)
     M = np.maximum(m + B / r, _TINY)
@@ -96,7 +96,7 @@ def cstat(
 def chi2gehrels(
     source: ArrayLike, background: ArrayLike, expected: ArrayLike, ratio: ArrayLike
 ) -> NDArray[np.float64]:
-    """Statistic of each bin on background-subtracted counts; arguments as for `wstat`."""
+    """Contribution of each bin to chi2gehrels on background-subtracted counts; arguments as for `wstat`."""
     S, B, m, r = _as_floats(source, background, expected, ratio)
     variance = (1.0 + np.sqrt(S + 0.75)) ** 2 + ((1.0 + np.sqrt(B + 0.75)) / r) ** 2
     return (S - B / r - m) ** 2 / variance
@@ -108,7 +108,7 @@ def _as_floats(*values: ArrayLike) -> tuple[NDArray[np.float64], ...]:
 
 @kernel
 def prepared(kind, S, B, r):  # type: ignore[no-untyped-def]
-    """What `terms` and `total` want to know of a bin: three numbers.
+    """Three numbers of a bin for `terms` and `total`.
 
     wstat: S, B, r. cstat: S, b. chi2gehrels: S - b, 1 / variance.
     """

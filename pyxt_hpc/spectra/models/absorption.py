@@ -2,8 +2,8 @@
 
 ``phabs`` with ``bcmc``: Balucinska-Church & McCammon 1992 (ApJ 400, 699), He of Yan et al. 1998 (ApJ 496,
 1044); with ``vern``: Verner et al. 1996 (ApJ 465, 487). ``tbabs``: Wilms, Allen & McCray 2000 (ApJ 542,
-914), gas, H2 and grains, version 2.3 with fine structure at the edges. `pyxt_hpc.data.makers` samples
-them in XSPEC, and a bin is treated as XSPEC treats it.
+914), gas, H2 and grains, version 2.3 with fine structure at the edges. `pyxt_hpc.data.makers` samples them in
+XSPEC; bins are treated as in XSPEC.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ CROSS_SECTIONS = ("bcmc", "vern", "tbabs")
 ATOMIC_NUMBERS = np.array([1, 2, 6, 7, 8, 10, 11, 12, 13, 14, 16, 17, 18, 20, 24, 26, 27, 28])
 
 _H_PER_nH = 1e22
-# nodes closer than this (relative) are the two sides of an edge
+# Nodes closer than this (relative) are the two sides of an edge.
 _EDGE_WIDTH = 1e-5
 # TBabs' defaults (Wilms et al. 2000, table 2 and section 2.4): fraction of each element in the gas, grains
 _IN_GAS = np.array([1, 1, 0.5, 1, 0.6, 1, 0.25, 0.2, 0.02, 0.1, 0.6, 0.5, 1, 0.003, 0.03, 0.3, 0.05, 0.04])
@@ -41,7 +41,7 @@ _ATOMIC_MASS_g = 1.66053907e-24 * np.array(_ATOMIC_MASS.split(), dtype=np.float6
 
 @dataclass(frozen=True, eq=False)
 class CrossSections:
-    """Cross-sections of 18 elements, straight lines in ln E between nodes.
+    """Cross-sections of 18 elements, interpolated linearly in ln E between nodes.
 
     Attributes
     ----------
@@ -61,15 +61,14 @@ class CrossSections:
         return np.exp(np.array(rows) - 3.0 * log_energy)
 
     def mean_of_ends(self, edges: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Cross-sections (18, n_bin) as XSPEC's `vern` and TBabs take them for a bin."""
+        """Cross-sections (18, n_bin) of bins as in XSPEC's `vern` and TBabs: the mean of both edges."""
         at_edges = self.at(edges)
         return 0.5 * (at_edges[:, :-1] + at_edges[:, 1:])
 
     def log_mean(self, edges: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Cross-sections (18, n_bin) as XSPEC's `bcmc` takes them for a bin.
+        """Cross-sections (18, n_bin) of bins as in XSPEC's `bcmc`.
 
-        The value at the middle, except where an edge falls into the bin: there the mean over the bin of
-        ln(sigma E^3) takes its place.
+        This is the value at the bin's centre; for bins with an absorption edge, the mean of ln(sigma E^3).
         """
         middle = 0.5 * (edges[:-1] + edges[1:])
         sigma = self.at(middle)
@@ -88,12 +87,12 @@ class CrossSections:
 
 @lru_cache
 def load_cross_sections() -> Mapping[str, CrossSections]:
-    """The tables that the package ships, by the names in `CROSS_SECTIONS`.
+    """Tables of the package, by the names in `CROSS_SECTIONS`.
 
     Raises
     ------
     DamagedFile
-        The installed table cannot be read.
+        If the installed table cannot be read.
     """
     try:
         with open_hdf5(TABLE_PATH) as file:
@@ -117,7 +116,7 @@ def transmission(
     cross_sections: str = "bcmc",
     abundance_table: str = DEFAULT_TABLE,
 ) -> NDArray[np.float64]:
-    """Fraction of the photons of each bin that a column of cold gas lets through.
+    """Fraction of the photons of each bin that a column of cold gas transmits.
 
     Parameters
     ----------
@@ -158,7 +157,7 @@ def transmission(
 
 
 def _with_grains(sigma: NDArray[np.float64], abundance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cross-section (n_bin,) per H atom of gas and of grains, whose insides lie in their own shadow.
+    """Cross-section (n_bin,) per H atom of gas and of grains, including self-shielding within grains.
 
     Wilms et al. 2000, eq. 7-9: a grain of radius a has the mean optical depth 4/3 a rho <sigma> / <m>.
     """

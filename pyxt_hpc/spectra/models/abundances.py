@@ -1,4 +1,4 @@
-"""Solar abundance tables, under the names XSPEC gives them (`data/tables/abundances.txt`)."""
+"""Solar abundance tables by XSPEC's names (`data/tables/abundances.txt`)."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -25,7 +25,7 @@ def load_abundances() -> Mapping[str, NDArray[np.float64]]:
 
 
 def abundances(table: str) -> NDArray[np.float64]:
-    """Abundances (30,) of a table; ConfigError lists the names if there is no such table."""
+    """Abundances (30,) of a table. Raises ConfigError with all names if there is no such table."""
     tables = load_abundances()
     if table not in tables:
         raise ConfigError(f"abundance table {quoted(table)} is unknown; choose one of {', '.join(tables)}")

@@ -1,4 +1,4 @@
-"""Power that hot plasma radiates, from a table in the package that `pyxt_hpc.data.makers` made of AtomDB."""
+"""Radiated power of hot plasma, from a table that `pyxt_hpc.data.makers` made from AtomDB."""
 
 from functools import lru_cache
 from importlib.resources import files
@@ -15,15 +15,15 @@ TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "tables" / "cooling_3.0.9.txt
 
 @lru_cache(maxsize=8)
 def cooling_table(abundance_table: str = DEFAULT_TABLE) -> tuple[NDArray[np.float64], ...]:
-    """Power at AtomDB's temperatures, over all energies that AtomDB has.
+    """Power at AtomDB's temperatures, over all energies of AtomDB.
 
     Returns
     -------
     kT : (n_kT,) float64
         [keV].
     hhe, metals : (n_kT,) float64
-        Per n_e n_H [erg cm^3 s^-1] of what the abundance leaves alone and of what it scales; the power is
-        ``hhe + abundance * metals``.
+        Power per n_e n_H [erg cm^3 s^-1] of elements that the abundance does not scale, and of those that it
+        scales; the total is ``hhe + abundance * metals``.
     """
     table = np.loadtxt(TABLE_PATH)
     hhe, metals = (table[:, 1:] @ scale for scale in scales(abundance_table))

@@ -1,4 +1,4 @@
-"""Gas in full ionisation: its particles, its density by its emission, and how long it takes to cool."""
+"""Fully ionised gas: particles, density from the emission, and cooling time."""
 
 from dataclasses import dataclass
 
@@ -29,16 +29,16 @@ _WEIGHTS = np.array([
 
 @dataclass(frozen=True)
 class Particles:
-    """Numbers of particles and mass per hydrogen nucleus in fully ionised gas, of one or of many regions."""
+    """Particles and mass per hydrogen nucleus in fully ionised gas, for one or many regions."""
 
     electrons: NDArray[np.float64]
     nuclei: NDArray[np.float64]
     mass: NDArray[np.float64]
-    """[u]; over `electrons` it is the mean molecular weight per electron."""
+    """Mass [u]; divided by `electrons` it is the mean molecular weight per electron."""
 
     @classmethod
     def of(cls, abundance: NDArray | float, table: str = DEFAULT_TABLE) -> "Particles":
-        """In gas whose metals have an abundance [solar] of a table."""
+        """Particles of gas with a metal abundance [solar] relative to a table."""
         number = abundances(table)
         charges = number * np.arange(1, len(number) + 1)
         metals = np.asarray(abundance, float)
@@ -50,7 +50,7 @@ class Particles:
 
     @property
     def mu(self) -> NDArray[np.float64]:
-        """Mean mass of a particle, electrons counted [u]."""
+        """Mean mass of a particle, including electrons [u]."""
         return self.mass / (self.electrons + self.nuclei)
 
     @property
@@ -62,7 +62,7 @@ class Particles:
 def electron_density(
     norm_per_area: NDArray, depth_kpc: NDArray | float, redshift: float, particles: Particles
 ) -> NDArray[np.float64]:
-    """Density of gas that fills a column evenly.
+    """Density of gas that is uniform along a column.
 
     XSPEC's norm is 1e-14/(4 pi (D_A (1 + z))^2) int n_e n_H dV; with a volume of D_A^2 x solid angle x depth
     the distance cancels.
@@ -70,9 +70,9 @@ def electron_density(
     Parameters
     ----------
     norm_per_area
-        [1e14 cm^-5 arcmin^-2].
+        Norm per sky area [1e14 cm^-5 arcmin^-2].
     depth_kpc
-        Of the column along the line of sight.
+        Depth of the column along the line of sight.
 
     Returns
     -------
@@ -96,16 +96,16 @@ def cooling_time(
 ) -> NDArray[np.float64]:
     """Thermal energy over emission, 3/2 (n_e + n_i) kT/(n_e n_H Lambda) [Gyr].
 
-    As Cavagnolo et al. 2009, ApJS 182, 12; at constant pressure it is longer by 5/3.
+    As in Cavagnolo et al. 2009, ApJS 182, 12; at constant pressure, it is longer by a factor of 5/3.
 
     Parameters
     ----------
     kT
-        [keV].
+        Temperature [keV].
     density
         n_e [cm^-3].
     abundance, table
-        Of metals [solar].
+        Metal abundance [solar], and its table.
     """
     particles = Particles.of(abundance, table)
     energy = 1.5 * (1.0 + particles.nuclei / particles.electrons) * kT * _ERG_PER_KEV

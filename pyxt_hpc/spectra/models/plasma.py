@@ -1,10 +1,10 @@
 """Emission of a hot plasma in collisional ionisation equilibrium: APEC from a table in the package.
 
-The table is AtomDB 3.0.9 as `pyxt_hpc.data.makers` compacts it (Smith et al. 2001, ApJ 556, L91; Foster et
-al. 2012, ApJ 756, 128): the energies of strong lines, all other emission as photons in narrow bins, each
-for every element at AtomDB's own temperatures. Like XSPEC's apec: no line broadening, linear in kT
-between temperatures, the abundance scales C N O Ne Mg Al Si S Ar Ca Fe Ni, while He and the trace
-elements stay at the solar values of the abundance table.
+The table is AtomDB 3.0.9 in the compact form of `pyxt_hpc.data.makers` (Smith et al. 2001, ApJ 556, L91;
+Foster et al. 2012, ApJ 756, 128): strong lines with their energies, and all other emission as photons in
+narrow bins, for every element at AtomDB's temperatures. As in XSPEC's apec, lines are not broadened, spectra
+are linear in kT between temperatures, and the abundance scales C N O Ne Mg Al Si S Ar Ca Fe Ni, while He and
+the trace elements keep the solar values of the abundance table.
 """
 
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ from pyxt_hpc.spectra.models.abundances import DEFAULT_TABLE, abundances
 N_ELEMENTS = 30
 TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "tables" / "apec_3.0.9.h5"))
 _METALS = np.array([6, 7, 8, 10, 12, 13, 14, 16, 18, 20, 26, 28])
-# emissivities are stored as whole steps of their logarithm above a floor, 0 where they are 0
+# Emissivities are stored as integer steps of their logarithm above a floor; 0 stands for 0.
 _LOG_STEP = 2.5e-4
 _FLOOR = 1e-45
 
 
 def scales(abundance_table: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Factors (30,) of AtomDB's emissivities of what the abundance leaves alone, and of what it scales."""
+    """Factors (30,) of AtomDB's emissivities, for elements that the abundance does not scale, and others."""
     scale = abundances(abundance_table) / abundances("angr")
     is_metal = np.isin(np.arange(1, N_ELEMENTS + 1), _METALS)
     return np.where(is_metal, 0.0, scale), np.where(is_metal, scale, 0.0)
@@ -67,7 +67,7 @@ class PlasmaTable:
     def components(
         self, energy_edges: ArrayLike, redshift: float, abundance_table: str = DEFAULT_TABLE
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Spectra at norm 1 of what the abundance leaves alone and of what it scales.
+        """Spectra at norm 1 of elements that the abundance does not scale, and of those that it scales.
 
         Parameters
         ----------
@@ -93,7 +93,7 @@ class PlasmaTable:
                 "energy edges of a spectrum must ascend; check ENERG_LO and ENERG_HI of the ARF"
             )
         edges = observed * (1.0 + redshift)
-        # time dilation leaves one factor of 1+z; the other is in the definition of norm
+        # One factor of 1 + z is time dilation; the definition of the norm has the other.
         factor = 1e14 / (1.0 + redshift)
         hhe, metals = (
             factor * (self._binned(edges, part) + self._lines(edges, part))
@@ -105,10 +105,10 @@ class PlasmaTable:
         from scipy.interpolate import PchipInterpolator  # slow to import, and ranks that fit fold nothing
 
         emissivity = np.einsum("e,ekb->kb", scale, self.bin_emissivity, dtype=np.float64)
-        # summed from the high end, where the spectrum is faintest, so that no tail drowns in rounding
+        # Summed from the high end, where the spectrum is faintest, to keep the tail free of rounding errors.
         above = np.zeros((len(self.kT), len(self.bin_edges)))
         above[:, :-1] = np.cumsum(emissivity[:, ::-1], axis=1)[:, ::-1]
-        # monotone, hence no negative photons; exact at the table's own edges
+        # Monotone interpolation gives no negative photons, and is exact at the table's edges.
         photons_above = PchipInterpolator(self.bin_edges, above, axis=1)
         at_edges = photons_above(np.clip(edges, self.bin_edges[0], self.bin_edges[-1]))
         return np.maximum(at_edges[:, :-1] - at_edges[:, 1:], 0.0)
@@ -124,8 +124,8 @@ class PlasmaTable:
 
 
 def encode_log(values: NDArray[np.floating]) -> NDArray[np.int32]:
-    """Differences along the last axis of logarithms in whole steps: small numbers, which compress well."""
-    # in 8-byte reals, for the floor is below the smallest 4-byte real
+    """Differences along the last axis of logarithms in integer steps: small numbers, which compress well."""
+    # In float64, because the floor is below the smallest float32.
     log_values = np.log(np.maximum(values.astype(np.float64), _FLOOR))
     steps = np.round((log_values - np.log(_FLOOR)) / _LOG_STEP).astype(np.int32)
     return np.diff(steps, axis=-1, prepend=np.int32(0))
@@ -144,7 +144,7 @@ def read_plasma(path: Path) -> PlasmaTable:
     Raises
     ------
     DamagedFile
-        The table cannot be read.
+        If the table cannot be read.
     """
     try:
         with open_hdf5(path) as file:
@@ -161,7 +161,7 @@ def read_plasma(path: Path) -> PlasmaTable:
 
 
 def write_plasma(path: Path, table: PlasmaTable, source: str) -> None:
-    """Write a table for `read_plasma`, naming the files it was made from."""
+    """Write a table for `read_plasma`, with the names of its source files."""
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["source"] = source
         file["kT"] = table.kT
@@ -178,7 +178,7 @@ def write_plasma(path: Path, table: PlasmaTable, source: str) -> None:
 
 @lru_cache
 def load_plasma() -> PlasmaTable:
-    """The table that the package ships."""
+    """Table of the package."""
     return read_plasma(TABLE_PATH)
 
 

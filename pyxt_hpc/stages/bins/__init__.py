@@ -1,1 +1,1 @@
-"""Stage 5: bins by the method that is configured, or from a file."""
+"""Stage 5: regions by the configured method, or from a file."""

@@ -21,40 +21,40 @@ log = logging.getLogger(__name__)
 _HINT = "name a label image or DS9 regions with [binning] file"
 
 _MAX_NUMBER = 10**8
-"""Of a bin: tables by number stay small."""
+"""Upper limit of bin numbers, which keeps tables by number small."""
 
 _SHOWN = 10
-"""Numbers in a message at most."""
+"""Largest count of numbers in a message."""
 
 
 def read_bins(path: Path, bundle: Bundle) -> np.ndarray:
     """Label image of the bundle's live pixels from a file.
 
-    A label image is brought to the bundle's pixels by its sky coordinates; without any it must have their
-    number. Its numbers are kept; where some are negative (contbin), these are no bin and 0 is one, so that
-    all move up by one; else 0 is none. Of a region file every shape is a bin, numbered from 1; a pixel in
-    several belongs to the first, and what the file excludes to none.
+    A label image is mapped to the bundle's pixels by its sky coordinates; without any, it must have the
+    bundle's shape. Its numbers are kept, and 0 is no bin, unless some are negative (contbin): then negative
+    pixels are no bin, and all other numbers increase by one. Each shape of a region file is a bin, numbered
+    from 1; a pixel in several shapes belongs to the first, and excluded pixels to none.
 
     Returns
     -------
     (ny, nx) int32
-        0 where there is no bin.
+        Numbers of bins; 0 for pixels without a bin.
 
     Raises
     ------
     MissingInput, DamagedFile
-        If it is absent or unreadable.
+        If the file is missing or unreadable.
     ConfigError, RegionSyntaxError
-        If it is no label image on the bundle's sky, or its regions cannot be understood.
+        If it is not a label image on the bundle's sky, or its regions cannot be parsed.
     EmptySelection
-        If no bin holds a live pixel.
+        If no bin contains a live pixel.
     """
     if not check_regular(path):
         raise MissingInput(f"{path} is missing: {_HINT}")
     labels = _from_image(path, bundle) if _is_image(path) else _from_regions(path, bundle)
     labels = np.where(bundle.mask > 0, labels, 0).astype(np.int32)
     if not labels.any():
-        raise EmptySelection(f"{path}: no bin holds a live pixel of {bundle.name}: {_HINT}")
+        raise EmptySelection(f"{path}: no bin contains a live pixel of {bundle.name}: {_HINT}")
     return labels
 
 
@@ -64,7 +64,7 @@ def _is_image(path: Path) -> bool:
     with open_fits(path, "label image", _HINT) as hdus:
         axes = [hdu.header.get("NAXIS", 0) for hdu in hdus if hdu.is_image]
     if 2 not in axes and max(axes, default=0) > 0:
-        raise ConfigError(f"{path}: its image has {max(axes)} axes, expected a label image of 2: {_HINT}")
+        raise ConfigError(f"{path}: its image has {max(axes)} axes, expected a label image with 2: {_HINT}")
     return 2 in axes
 
 
@@ -74,12 +74,12 @@ def _from_image(path: Path, bundle: Bundle) -> np.ndarray:
         values, header = np.array(hdu.data), hdu.header
     blank = np.zeros(values.shape, bool)
     if not np.issubdtype(values.dtype, np.integer):
-        blank = ~np.isfinite(values)  # no bin, whatever 0 is
+        blank = ~np.isfinite(values)  # no bin, even if 0 is one
         values = np.where(blank, 0.0, values)
         if np.any(values != np.round(values)):
-            raise ConfigError(f"{path}: its pixels are not whole numbers, expected those of bins: {_HINT}")
+            raise ConfigError(f"{path}: its pixels are not integers, expected numbers of bins: {_HINT}")
     if values.max() >= _MAX_NUMBER:
-        raise ConfigError(f"{path}: its numbers go up to {values.max():g}, expected less than {_MAX_NUMBER}")
+        raise ConfigError(f"{path}: its largest number is {values.max():g}, expected less than {_MAX_NUMBER}")
     values = values.astype(np.int64)
     if values.min() < 0:
         values = np.maximum(values + 1, 0)
@@ -95,7 +95,7 @@ def _from_image(path: Path, bundle: Bundle) -> np.ndarray:
     row, col = np.indices(bundle.mask.shape)
     try:
         x, y = wcs.celestial.all_world2pix(*bundle.wcs.all_pix2world(col.ravel(), row.ravel(), 0), 0)
-    except Exception as error:  # astropy's own families, by the projection
+    except Exception as error:  # astropy raises many classes, depending on the projection
         raise _unusable(path, error) from None
     with np.errstate(invalid="ignore"):
         inside = (x >= -0.5) & (x < values.shape[1] - 0.5) & (y >= -0.5) & (y < values.shape[0] - 0.5)
@@ -107,7 +107,7 @@ def _from_image(path: Path, bundle: Bundle) -> np.ndarray:
 def _sky(path: Path, header: fits.Header) -> WCS:
     try:
         return WCS(header)
-    except Exception as error:  # astropy's own families, by the keyword
+    except Exception as error:  # astropy raises many classes, depending on the keyword
         raise _unusable(path, error) from None
 
 
@@ -131,7 +131,7 @@ def _from_regions(path: Path, bundle: Bundle) -> np.ndarray:
     if empty := sorted(set(range(1, len(region.terms) + 1)) - set(np.unique(labels).tolist())):
         some = ", ".join(map(str, empty[:_SHOWN])) + (", ..." if len(empty) > _SHOWN else "")
         log.warning(
-            "%s: %d of %d shapes are no bins: they have no live pixel that no earlier one has: %s",
+            "%s: %d of %d shapes give no bins, because all their live pixels are in earlier shapes: %s",
             path, len(empty), len(region.terms), some,
         )  # fmt: skip
     return labels

@@ -1,4 +1,4 @@
-"""Bins that share no pixel, of a bundle: by the method that is configured."""
+"""Bins of a bundle that share no pixel, by the configured method."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -27,19 +27,19 @@ from pyxt_hpc.layout import Layout
 
 
 class Unbinned(IntEnum):
-    """Why a pixel is in no bin."""
+    """Reason why a pixel is in no bin."""
 
     IN_BIN = 0
     DEAD = 1
-    """No observation sees it, or it is in a source."""
+    """No observation sees the pixel, or it is in a source."""
     OUTSIDE = 2
-    """Of all annuli, or of what the file has."""
+    """The pixel is outside all annuli, or outside the bins of the file."""
     NO_SIGNAL = 3
-    """No bin with it reaches the S/N, or none within ``largest``."""
+    """No bin with the pixel reaches the S/N, or none up to the size ``largest``."""
 
 
 BY_SIGNAL = ("contour", "voronoi", "annuli")
-"""Methods that ask for the S/N."""
+"""Methods that require the S/N."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class LabelBins:
     Attributes
     ----------
     labels : (ny, nx) int32
-        Number of every pixel's bin, 0 where there is none.
+        Number of every pixel's bin; 0 without a bin.
     signal_to_noise : (ny, nx) float32
         S/N of every pixel's bin.
     unbinned : (ny, nx) uint8
@@ -62,12 +62,12 @@ class LabelBins:
 
 
 def bin_file(config: ClusterConfig) -> Path:
-    """The file of the method ``file``, which may be relative to the configuration."""
+    """Path of the file of the method ``file``, which may be relative to the configuration."""
     return resolved(config.path).parent / user_path(config.bin_file)
 
 
 def bin_inputs(config: ClusterConfig) -> tuple[Path, ...]:
-    """Files besides the bundle that decide the regions."""
+    """Files, other than the bundle, on which the regions depend."""
     files = []
     if config.bin_method == "file":
         files.append(bin_file(config))
@@ -77,16 +77,16 @@ def bin_inputs(config: ClusterConfig) -> tuple[Path, ...]:
 
 
 def label_bins(bundle: Bundle, config: ClusterConfig) -> LabelBins:
-    """Make the bins of a bundle by any method but ``circles``.
+    """Make the bins of a bundle by any method except ``circles``.
 
-    Their S/N is that of circles, (C - B)/sqrt(C + B).
+    Their S/N is defined as for circles, (C - B)/sqrt(C + B).
 
     Raises
     ------
     EmptySelection
         If there is no bin.
     MissingInput, DamagedFile
-        If a file that the method needs is absent or unreadable.
+        If a file that the method needs is missing or unreadable.
     ConfigError
         If the method cannot be applied to this bundle.
     """
@@ -98,7 +98,7 @@ def label_bins(bundle: Bundle, config: ClusterConfig) -> LabelBins:
             f"{bundle.name}: no bin reaches S/N {config.signal_to_noise:g}: lower signal_to_noise_threshold "
             f"in {config.path}"
             if by_signal
-            else f"{bundle.name}: no bin by [binning] method = {config.bin_method} holds a live pixel: "
+            else f"{bundle.name}: no bin by [binning] method = {config.bin_method} contains a live pixel: "
             f"correct its keys in {config.path}"
         )
     unbinned = np.where(labels > 0, Unbinned.IN_BIN, Unbinned.NO_SIGNAL if by_signal else Unbinned.OUTSIDE)
@@ -108,12 +108,12 @@ def label_bins(bundle: Bundle, config: ClusterConfig) -> LabelBins:
 
 
 def min_radius(bundle: Bundle, config: ClusterConfig) -> np.ndarray:
-    """(ny, nx) radius of the circle whose area bins have at least [pixels].
+    """Smallest radius (ny, nx) of circles [pixels]; the smallest area of bins is that of such a circle.
 
     Raises
     ------
     MissingInput, DamagedFile
-        If it is that of the point spread and the map of stage 1 is absent or unreadable.
+        If the radius depends on the point spread, and the map of stage 1 is missing or unreadable.
     """
     if config.minimum_radius != PSF:
         return np.full(bundle.mask.shape, config.minimum_radius)
@@ -137,7 +137,7 @@ def _made(bundle: Bundle, config: ClusterConfig) -> np.ndarray:
     if config.bin_method == "grid":
         return grid_bins(bundle.mask, config.grid_side)
     if config.bin_method == "file":
-        from pyxt_hpc.stages.bins.bin_file import read_bins  # ranks that read no regions start sooner
+        from pyxt_hpc.stages.bins.bin_file import read_bins  # ranks that read no regions start faster
 
         return read_bins(bin_file(config), bundle)
     images = bundle.counts, bundle.background, bundle.background, bundle.mask
@@ -193,21 +193,21 @@ def _north(bundle: Bundle, row: float, col: float) -> float:
 
 @dataclass(frozen=True)
 class BinsSummary:
-    """What stage 5 made of bins, for the last lines on the screen."""
+    """Summary of the bins of stage 5, for the last lines on the screen."""
 
     method: str
     bins: int
     live_pixels: int
     unbinned: dict[Unbinned, int]
-    """Live pixels without a bin, by why."""
+    """Number of live pixels without a bin, by reason."""
     signal_to_noise: tuple[float, float, float]
-    """The 5th, 50th and 95th percentile of the bins."""
+    """The 5th, 50th and 95th percentile of the bins' S/N."""
     median_area: float
     seconds: float
 
 
 def summary_of(bundle: Bundle, config: ClusterConfig, made: LabelBins, seconds: float) -> BinsSummary:
-    """Sum up the bins of a bundle."""
+    """Summarise the bins of a bundle."""
     live = bundle.mask > 0
     sums = sums_of(made.labels, [bundle.counts, bundle.background, bundle.background, live])
     used = np.flatnonzero(sums[3] > 0)

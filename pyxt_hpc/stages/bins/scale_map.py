@@ -1,4 +1,4 @@
-"""Stage 5: the scale map, decomposed over rows of the image."""
+"""Stage 5: the scale map, computed in parallel over rows of the image."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -35,12 +35,12 @@ from pyxt_hpc.parallel.world import World
 from pyxt_hpc.stages.bins.label_bins import BinsSummary, Unbinned, label_bins, min_radius, summary_of
 
 ROUNDING = 1e-3
-"""Steps by which a radius may be missed: maps of the point spread are single precision."""
+"""Tolerance of the smallest radius in steps, since maps of the point spread have single precision."""
 
 
 @dataclass(frozen=True)
 class BinningSummary:
-    """What stage 5 found, for the last line on the screen."""
+    """Summary of the circles of stage 5, for the last line on the screen."""
 
     live_pixels: int
     circles: int
@@ -61,8 +61,9 @@ def _scale_map_rows(context: tuple[CircleSums, float], rows: np.ndarray) -> tupl
 def circle_sums_of_bundle(bundle: Bundle, config: ClusterConfig) -> CircleSums:
     """Sums for the circles of a cluster.
 
-    S/N = (C - B)/sqrt(C + B): the background's variance is taken to be B itself, as ClusterPyXT does, and not
-    the smaller one that the bundle has of a long blank-sky file. Of all counts it is sqrt(C).
+    S/N = (C - B)/sqrt(C + B): the variance of the background is B, as in ClusterPyXT, and not the smaller
+    variance of the bundle, which accounts for long blank-sky exposures. With ``signal_to_noise_of = counts``,
+    S/N = sqrt(C).
     """
     if config.signal_to_noise_of == "counts":
         nothing = np.zeros_like(bundle.background)
@@ -71,7 +72,7 @@ def circle_sums_of_bundle(bundle: Bundle, config: ClusterConfig) -> CircleSums:
 
 
 def circles_of(bundle: Bundle, config: ClusterConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Scale map and S/N map of a bundle, (ny, nx) float32 each, as stage 5 makes them, without a file."""
+    """Scale map and S/N map of a bundle, (ny, nx) float32 each, as in stage 5, but without files."""
     found = scale_map_rows(
         circle_sums_of_bundle(bundle, config), 0, bundle.mask.shape[0], config.signal_to_noise
     )
@@ -81,7 +82,7 @@ def circles_of(bundle: Bundle, config: ClusterConfig) -> tuple[np.ndarray, np.nd
 def _with_min_radius(
     bundle: Bundle, config: ClusterConfig, radius: np.ndarray, signal_to_noise: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Circles made as large as they must be, and their S/N."""
+    """Circles enlarged to the smallest radius, and their S/N."""
     if not config.minimum_radius:
         return radius, signal_to_noise
     needed = np.ceil(min_radius(bundle, config) / RADIUS_STEP - ROUNDING) * RADIUS_STEP
@@ -94,7 +95,7 @@ def _with_min_radius(
 
 
 def make_region_map(bundle: Bundle, config: ClusterConfig) -> tuple[RegionMap, np.ndarray]:
-    """Regions and S/N map (ny, nx) of a bundle, as stage 5 makes them, without a file."""
+    """Regions and S/N map (ny, nx) of a bundle, as in stage 5, but without files."""
     if config.bin_method != "circles":
         made = label_bins(bundle, config)
         return RegionMap.of_labels(made.labels), made.signal_to_noise
@@ -103,7 +104,7 @@ def make_region_map(bundle: Bundle, config: ClusterConfig) -> tuple[RegionMap, n
 
 
 def signal_to_noise_of(bundle: Bundle, config: ClusterConfig, where: RegionMap) -> np.ndarray:
-    """(ny, nx) S/N reached in every pixel's region."""
+    """S/N (ny, nx) of every pixel's region."""
     if where.labels is None:
         return circles_of(bundle, config)[1]
     return paint_signal_to_noise(bundle.counts, bundle.background, bundle.background, where.labels)
@@ -115,7 +116,7 @@ def _inputs(config: ClusterConfig) -> tuple[Bundle, Payload]:
 
 
 def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningSummary | BinsSummary | None:
-    """Make the scale map, the S/N map and the index of regions; None on ranks that were workers.
+    """Make the scale map, the S/N map and the index of regions; returns None on ranks that were workers.
 
     Bins that share no pixel are made by the master alone.
 
@@ -126,7 +127,7 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
     MissingInput, DamagedFile, ConfigError
         As `label_bins`.
     Interrupted
-        At a signal; unlike fits, rows of the scale map are made too quickly to be worth storing one by one.
+        At a signal. Rows are not stored one by one as fits are, since they are computed quickly.
     """
     if config.bin_method != "circles":
         with world.others_wait():
@@ -152,7 +153,7 @@ def create_bins(config: ClusterConfig, world: World, n_workers: int) -> BinningS
             Collector(collect, "row"),
             label="scale map",
             unit="row",
-            when_stopped="nothing of it is stored: the next run makes it from the beginning",
+            when_stopped="nothing is stored: the next run starts from the beginning",
         )
 
     radius, signal_to_noise = _with_min_radius(bundle, config, radius, signal_to_noise)

@@ -87,11 +87,11 @@ def test_what_cannot_be_bins(bundle: Bundle, tmp_path: Path) -> None:
     cut.write_bytes(written(tmp_path, labels()).read_bytes()[:4000])
     wrong: list[tuple[Callable[[], Path], type[PyxtError], str]] = [
         (lambda: tmp_path / "no.fits", MissingInput, "no.fits is missing: name a label image"),
-        (lambda: written(tmp_path, labels() + 0.5), ConfigError, "not whole numbers"),
+        (lambda: written(tmp_path, labels() + 0.5), ConfigError, "not integers, expected numbers of bins"),
         (lambda: written(tmp_path, labels()[1:]), ConfigError, "29 x 40 pixels without sky coordinates"),
-        (lambda: written(tmp_path, labels() * 0), EmptySelection, "no bin holds a live pixel of A"),
-        (lambda: written(tmp_path, labels(), far), EmptySelection, "no bin holds a live pixel"),
-        (lambda: written(tmp_path, labels() * 2.0**40), ConfigError, "numbers go up to"),
+        (lambda: written(tmp_path, labels() * 0), EmptySelection, "no bin contains a live pixel of A"),
+        (lambda: written(tmp_path, labels(), far), EmptySelection, "no bin contains a live pixel"),
+        (lambda: written(tmp_path, labels() * 2.0**40), ConfigError, "its largest number is"),
         (lambda: text, PyxtError, "image coordinates belong to one image"),
         (lambda: cut, DamagedFile, "cut.fits"),
     ]
@@ -116,7 +116,7 @@ def test_pixels_that_are_no_numbers_leave_the_numbers_of_the_others(
 
 
 def test_cube_is_refused_as_what_it_is(bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"bins\.fits: its image has 3 axes, expected a label image of 2"):
+    with pytest.raises(ConfigError, match=r"bins\.fits: its image has 3 axes, expected a label image with 2"):
         read_bins(written(tmp_path, labels()[None]), bundle)
 
 
@@ -135,5 +135,5 @@ def test_shapes_that_are_no_bins_are_told(
     path = tmp_path / "bins.reg"
     path.write_text(f'fk5\ncircle({ra},{dec},20")\ncircle(10,-60,20")\ncircle({ra},{dec},10")\n')
     assert set(np.unique(read_bins(path, bundle))) == {0, 1}
-    assert "2 of 3 shapes are no bins" in caplog.text
+    assert "2 of 3 shapes give no bins" in caplog.text
     assert caplog.text.rstrip().endswith(": 2, 3")

@@ -98,7 +98,7 @@ def test_annuli_of_given_radii_and_place(bundle: Bundle) -> None:
 
 def test_annuli_off_the_field_are_not_told_to_ask_for_less(bundle: Bundle) -> None:
     config = config_for(bundle, bin_method="annuli", radii=(5000.0, 6000.0))
-    with pytest.raises(EmptySelection, match=r"no bin by .binning. method = annuli holds a live pixel"):
+    with pytest.raises(EmptySelection, match=r"no bin by .binning. method = annuli contains a live pixel"):
         label_bins(bundle, config)
 
 
