@@ -20,7 +20,8 @@ def checksums(rows: np.ndarray, status: np.ndarray, indices: np.ndarray, seed: i
     heads = np.empty((len(rows), 9), np.uint8)
     heads[:, :8] = indices.astype("<i8").view(np.uint8).reshape(-1, 8)
     heads[:, 8] = status
-    sums = [zlib.crc32(row, zlib.crc32(head, seed)) for row, head in zip(data, heads, strict=True)]
+    both = zip(data, heads, strict=True)
+    sums = [zlib.crc32(row.tobytes(), zlib.crc32(head.tobytes(), seed)) for row, head in both]
     return np.maximum(np.array(sums, np.uint32), np.uint32(1))
 
 
