@@ -76,8 +76,8 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
     written = outcome.facts["written"] if made else ()
     said = [f"{path}: {'written' if str(path) in written else _whose(path)}" for path in (*drawn, *circles)]
     if made and not by_hand:
-        found = several(outcome.facts["sources"], "point source")
-        said.append(f"{layout.proposal_picture}: {found} found; look at it")
+        sources = several(outcome.facts["sources"], "point source")
+        said.append(f"{layout.proposal_picture}: {sources} found; look at it")
     return StageResult(made, {}, {"files": said})
 
 

@@ -4,12 +4,10 @@ import base64
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from pyxt_hpc.bundle.header import total_exposure_s
@@ -45,6 +43,7 @@ from pyxt_hpc.report.figures.maps import colour_tables, page_maps
 from pyxt_hpc.report.figures.payload import PackedArrays
 from pyxt_hpc.report.figures.pictures import page_pictures
 from pyxt_hpc.report.figures.spectra import add_spectra, chosen_regions, worst_regions
+from pyxt_hpc.report.html import TEMPLATES, rendered
 from pyxt_hpc.report.records import StageRecords
 from pyxt_hpc.report.tables import (
     made_by_others,
@@ -126,23 +125,16 @@ def report_html(context: dict[str, Any], data: dict[str, Any], payload: str) -> 
     Everything in the context is escaped. Style, script and data are not, but none can end its element: style
     and script are our own, and the data have no ``<``.
     """
-    templates = files("pyxt_hpc.report") / "templates"
-    text = {
-        name: (templates / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")
-    }
-    digest = base64.b64encode(hashlib.sha256(text["page.js"].encode()).digest()).decode("ascii")
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     embedded = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(text["page.html"]).render(
-        **context,
-        style=Markup(text["page.css"]),
-        script=Markup(text["page.js"]),
-        script_digest=digest,
-        data=Markup(embedded),
-        payload=Markup(payload),
-    )
+    own = {
+        "script": Markup(script),
+        "script_digest": digest,
+        "data": Markup(embedded),
+        "payload": Markup(payload),
+    }
+    return rendered(TEMPLATES, "page", context | own)
 
 
 def _collect(
@@ -318,8 +310,8 @@ def _doubts(
             Doubt(
                 True,
                 "Configuration changed since the fits",
-                f"{', '.join(changed)} differ between the configuration and the fits; this report shows the "
-                "fits.",
+                f"{', '.join(f'{name} was {then}, is now {now}' for name, (then, now) in changed.items())}. "
+                "This report shows the fits.",
             )
         )
     if bundle.left_out:
