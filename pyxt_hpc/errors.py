@@ -1,7 +1,7 @@
 """The exceptions a user can meet, by what the user must do about them.
 
 Every message names the file or key, what was found, what was expected and what to do. Libraries
-raise; only the command line turns an error into one line and the exit code that `EXIT_MEANINGS` tells of.
+raise; only the command line turns an error into one line and the exit code that `EXIT_MEANINGS` explains.
 """
 
 from collections.abc import Sequence
