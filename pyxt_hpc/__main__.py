@@ -9,12 +9,12 @@ def main() -> int:
     """Run one command and return its exit code, also if it is interrupted while it is being loaded."""
     try:
         from pyxt_hpc.parallel.launch import read_launch
-        from pyxt_hpc.parallel.signals import end_when_interrupted, terminated_as_interrupted
+        from pyxt_hpc.parallel.signals import end_when_interrupted, interrupted_by_signals
 
         is_alone = not read_launch(os.environ).may_be_parallel
         if not is_alone:
             end_when_interrupted()
-        with terminated_as_interrupted() if is_alone else nullcontext():
+        with interrupted_by_signals() if is_alone else nullcontext():
             from pyxt_hpc import cli
 
             return cli.main()

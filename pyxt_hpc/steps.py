@@ -130,6 +130,16 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None  # absent or damaged: the step is done again
 
 
+def changed_since(record: Path, suffix: str = "") -> list[Path]:
+    """Inputs of a step, with names that end so, that are there and not as its record says they were.
+
+    None without a record. What is gone may have been put away by somebody who has what was made from it.
+    """
+    before = (read_record(record) or {"inputs": {}})["inputs"]
+    there = ((record.parent.parent / name, state) for name, state in before.items() if name.endswith(suffix))
+    return [path for path, state in there if path.exists() and not _is_as(state, path)]
+
+
 @dataclass(frozen=True)
 class StepResult:
     """What became of a step: its facts; and why it was done, None if it was up to date."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyxt_hpc.errors import EmptySelection, PyxtError
-from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
+from pyxt_hpc.steps import Facts, StageResult, Step, changed_since, run_if_outdated
 
 
 class Work:
@@ -194,3 +194,17 @@ def test_a_record_that_does_not_match_its_digest_counts_for_nothing(tmp_path: Pa
     work.step.record.write_text(text.replace('"letters": 1', '"letters": 2'))
     assert work.step.facts() == {}
     assert work.do() == "not done yet"
+
+
+def test_what_changed_since_a_step_was_done(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    assert changed_since(work.step.record) == []  # without a record nobody knows
+    work.do()
+    work.source.touch()
+    assert changed_since(work.step.record) == []
+    work.source.write_text("b")
+    work.optional.write_text("was not there")
+    assert changed_since(work.step.record) == [work.source, work.optional]
+    assert changed_since(work.step.record, "ybe") == [work.optional]
+    work.source.unlink()  # put away
+    assert changed_since(work.step.record) == [work.optional]

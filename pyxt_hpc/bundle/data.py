@@ -38,6 +38,8 @@ class BundleObservation:
     dataset: str = ""
     """Left empty, the ObsID."""
     area_of: str = "vignetting table"
+    date_obs: str = ""
+    date_end: str = ""
 
     def __post_init__(self) -> None:
         if not self.dataset:

@@ -49,7 +49,12 @@ OBSERVATION_ATTRIBUTES: dict[str, tuple[type, str]] = {
     "background_scale": (float, "expected counts in the observation per count of the background file"),
     "first_channel_number": (int, "number of the PI channel with index 0"),
     "area_of": (str, "what the area of every pixel was taken from"),
+    "date_obs": (str, "beginning of the observation, TT; empty if its events do not say"),
+    "date_end": (str, "its end"),
 }
+_MAY_BE_UNKNOWN = frozenset({"date_obs", "date_end"})
+"""Attributes that change no number: bundles that were made without them are as good as before."""
+
 # name: (dtype, shape, unit or meaning); the letters of the shapes must agree within the file
 ROOT_DATASETS: dict[str, tuple[str, str, str]] = {
     "counts": ("i4", "yx", "count, all observations"),
@@ -209,13 +214,17 @@ def read_bundle(path: Path, *, made_by: str = "pyxt-hpc crop-data -c CONFIG") ->
 
 
 def _read(file: h5py.File) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    needed = OBSERVATION_ATTRIBUTES.keys() - _MAY_BE_UNKNOWN
     groups = [file[f"observation_{i}"] for i in range(int(file.attrs["n_observations"]))]
     meta: dict[str, Any] = {
         name: kind(_restored(file.attrs[name])) for name, (kind, _) in ROOT_ATTRIBUTES.items()
     }
     meta["fingerprint"] = str(_restored(file.attrs["fingerprint"]))
     meta["observations"] = [
-        {name: kind(_restored(group.attrs[name])) for name, (kind, _) in OBSERVATION_ATTRIBUTES.items()}
+        {
+            name: kind(_restored(group.attrs[name])) if name in needed or name in group.attrs else kind()
+            for name, (kind, _) in OBSERVATION_ATTRIBUTES.items()
+        }
         for group in groups
     ]
     arrays = {name: file[name][()] for name in ROOT_DATASETS}
@@ -288,4 +297,8 @@ def _disagreement(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
 
 
 def _checksum(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
-    return fingerprint({"meta": {k: v for k, v in meta.items() if k != "fingerprint"}} | dict(arrays))
+    known = {k: v for k, v in meta.items() if k != "fingerprint"}
+    known["observations"] = [
+        {k: v for k, v in one.items() if v or k not in _MAY_BE_UNKNOWN} for one in meta["observations"]
+    ]
+    return fingerprint({"meta": known} | dict(arrays))

@@ -23,6 +23,7 @@ from pyxt_hpc.errors import EXIT_DEFECT, EXIT_DONE, ConfigError, LaunchError, Py
 from pyxt_hpc.exit_codes import ending_of
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.parallel.launch import read_launch
+from pyxt_hpc.parallel.signals import was_interrupted
 from pyxt_hpc.parallel.world import end_ranks
 
 __all__ = ["main"]
@@ -81,6 +82,8 @@ def _mend_environment() -> None:
 
 def _end(error: BaseException, prints: bool) -> int:
     """Print the message of an exception, once for all ranks, and make sure that all ranks end."""
+    if isinstance(error, ImportError) and was_interrupted():
+        error = KeyboardInterrupt()
     ending = ending_of(error)
     # All ranks raise these; other errors on a rank that is not the master are specific to it.
     of_all = isinstance(error, (ConfigError, LaunchError, KeyboardInterrupt))

@@ -16,6 +16,9 @@ Commands = argparse._SubParsersAction  # what add_subparsers returns
 Option = Callable[[argparse.ArgumentParser], object]
 Run = Callable[[argparse.Namespace], None]
 
+YES = "-y", "--yes"
+"""Every command takes it, so that scripts can give it to all of them."""
+
 
 def refuse_ranks(command: str) -> None:
     """Raise LaunchError under mpirun, where every rank would repeat the command."""
@@ -61,12 +64,18 @@ class Command:
         parser = _add_parser(commands, self, example)
         for add_option in self.options:
             add_option(parser)
+        if parser.get_default("yes") is None:
+            parser.add_argument(
+                *YES, action="store_true", help="taken by every command; this one asks nothing"
+            )
         _say_options(parser)
         parser.set_defaults(run=self)
 
     def __call__(self, arguments: argparse.Namespace) -> None:
         if self.serial:
             refuse_ranks(self.name)
+        if getattr(arguments, "output", None) is not None:
+            arguments.check_output(arguments.output)
         with products_stay():
             self.run(arguments)
 

@@ -4,21 +4,33 @@ import argparse
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pyxt_hpc.cli.command import Option
+from pyxt_hpc.cli.command import YES, Option
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, parse_value
 from pyxt_hpc.config.hpc import KEYS as HPC_KEYS
 from pyxt_hpc.config.hpc import REQUEUES, SCHEDULERS
 from pyxt_hpc.config.parsers import Integer
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.files.quoting import quoted, shown
+from pyxt_hpc.files.writing import check_place
 
 
 def option(*names: str, **how: Any) -> Option:
     """An option or argument, from the arguments of `argparse.ArgumentParser.add_argument`."""
     return lambda parser: parser.add_argument(*names, **how)
+
+
+def output_option(metavar: str, what: str, *, is_folder: bool = False) -> Option:
+    """Where a file goes, or files into a folder: looked at before the work begins."""
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--output", type=Path, metavar=metavar, help=what)
+        parser.set_defaults(check_output=partial(check_place, is_folder=is_folder))
+
+    return add
 
 
 def one_of(*options: Option) -> Option:
@@ -153,7 +165,7 @@ def resolution_option(default: int | None, what: str) -> Option:
 
 def yes_option(what: str) -> Option:
     """The option that agrees to `what` in advance."""
-    return option("-y", "--yes", action="store_true", help=f"{what} without asking")
+    return option(*YES, action="store_true", help=f"{what} without asking")
 
 
 def map_options(parser: argparse.ArgumentParser) -> None:
@@ -258,5 +270,5 @@ def job_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="job array of N tasks without MPI, to be followed by `results merge`",
     )
-    add("--output", type=Path, metavar="F", help="file of the script (default: <name>/<name>_job.sh)")
+    output_option("F", "file of the script (default: <name>/<name>_job.sh)")(parser)
     yes_option("replace another script")(parser)

@@ -16,6 +16,7 @@ from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.fit.flags import flag_names
 from pyxt_hpc.fit.single.one_region import OneRegion
+from pyxt_hpc.fit.single.rounding import with_ends
 from pyxt_hpc.spectra.fit import PARAMETERS
 
 if TYPE_CHECKING:
@@ -129,8 +130,8 @@ class RegionFit:
         parts: list[Any] = []
         for name, (low, high) in self.intervals.items():
             value = self.values[name]
-            ends = f"{low.value:.4g} to {high.value:.4g}"
-            parts.append(f"{name} {value.value:.4g} ({ends}) {value.unit}".rstrip())
+            text = with_ends(float(value.value), float(low.value), float(high.value))
+            parts.append(f"{name} {text} {value.unit}".rstrip())
         parts.append(f"goodness {self.goodness:+.1f}")
         if self.flags:
             parts.append(self.flags)

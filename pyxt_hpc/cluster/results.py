@@ -11,7 +11,7 @@ from astropy.units import Quantity, Unit, dimensionless_unscaled
 
 from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import ConfigError
-from pyxt_hpc.files.quoting import quoted
+from pyxt_hpc.files.quoting import quoted, several
 from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.store import reader
 from pyxt_hpc.store.reader import Results
@@ -92,7 +92,7 @@ class FitResults:
         count = {status: int(np.count_nonzero(self.stored.status == status)) for status in Status}
         parts = [f"{n} {status.name.lower().replace('_', ' ')}" for status, n in count.items() if n]
         name = f" of {self.bundle.name}" if self.bundle is not None else ""
-        return f"<FitResults{name}: {len(self)} regions, {', '.join(parts)}>"
+        return f"<FitResults{name}: {several(len(self), 'region')}, {', '.join(parts)}>"
 
     def _repr_html_(self) -> str:
         """The table of the first and last regions, for notebooks."""

@@ -25,6 +25,8 @@ from pyxt_hpc.stages.bins.scale_map import signal_to_noise_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_ENDINGS = (".fits", ".fit", ".fts", ".fits.gz")
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SkyMap:
@@ -103,7 +105,17 @@ class SkyMap:
         The values are its first unit, as in the files of the command line; errors follow as ``ERROR_MINUS``
         and ``ERROR_PLUS``. The header has sky coordinates, unit, meaning and the fingerprints of bundle and
         results.
+
+        Raises
+        ------
+        ConfigError
+            If the path has the ending of another kind of file.
         """
+        if not str(path).endswith(_ENDINGS):
+            raise ConfigError(
+                f"{path}: a map is written as FITS: give a name that ends in {', '.join(_ENDINGS)}; for a "
+                "picture save the figure of plot()"
+            )
         errors = {"ERROR_MINUS": self.error_minus, "ERROR_PLUS": self.error_plus}
         known = {name: error.value for name, error in errors.items() if error is not None}
         write_map(replace(self._product, path=Path(path)), self._regions, known)

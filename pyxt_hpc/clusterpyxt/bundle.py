@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.keywords import exposure_s
-from pyxt_hpc.chandra.ogip.response import check_match, read_arf, read_rmf
+from pyxt_hpc.chandra.observed import dates_of
+from pyxt_hpc.chandra.ogip.response import check_match
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection, MissingInput
@@ -143,6 +145,7 @@ def _observation(
     if not len(ordered):
         raise EmptySelection(f"{files.events}: no event of {band[0]:g}-{band[1]:g} keV on a live pixel")
     background_scale, findings = _background_scale(old, files, events, background, grid)
+    dates = dates_of(events.header)
     return (
         BundleObservation(
             obsid=files.obsid,
@@ -158,6 +161,8 @@ def _observation(
             arf=arf,
             rmf=rmf,
             area_of=AREA_OF,
+            date_obs=dates.begin,
+            date_end=dates.end,
         ),
         findings,
     )

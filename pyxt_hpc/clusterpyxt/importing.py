@@ -18,7 +18,7 @@ from pyxt_hpc.binning.circles import RADIUS_MIN, RADIUS_STEP
 from pyxt_hpc.binning.smoothing import sum_own_circles
 from pyxt_hpc.bundle import write_bundle
 from pyxt_hpc.chandra.events import read_sky_wcs
-from pyxt_hpc.chandra.ogip.response import read_arf, read_rmf
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.chandra.regions.physical import physical_text
 from pyxt_hpc.chandra.regions.sky import read_regions
 from pyxt_hpc.chandra.sky.tangent import pixel_to_pixel, tangent_plane
@@ -31,6 +31,7 @@ from pyxt_hpc.clusterpyxt.scale_map import TakenRadii, clusterpyxt_numbers, take
 from pyxt_hpc.config.cluster import ClusterConfig, config_from, config_template
 from pyxt_hpc.errors import ConfigError, DamagedFile, MissingInput, PyxtError
 from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.system_errors import system_errors
 from pyxt_hpc.files.writing import check_regular, write_text
 from pyxt_hpc.layout import ClusterpyxtLayout, Layout
@@ -200,7 +201,7 @@ class _Import:
             for path in files:
                 self._place(path, here.observation(obsid) / name / path.name)
             if files:
-                done.taken.append(f"ObsID {obsid}: {len(files)} files of {name}/")
+                done.taken.append(f"ObsID {obsid}: {several(len(files), 'file')} of {name}/")
             events = events or (self._level_2_events(folder) if name != "secondary" else None)
         cleaned = source.cleaned_events(obsid)
         if events is None and check_regular(cleaned):

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pyxt_hpc.errors import MissingInput
-from pyxt_hpc.files.quoting import one_line, shown
+from pyxt_hpc.files.quoting import one_line, several, shown
 
 T = TypeVar("T")
 
@@ -179,4 +179,4 @@ def _observations(ra: float, dec: float) -> tuple[ArchiveObservation, ...]:
 
 def _told(found: tuple[ArchiveObservation, ...]) -> str:
     total = sum(one.exposure_ks for one in found)
-    return f"{len(found)} observations by ACIS, {total:.0f} ks"
+    return f"{several(len(found), 'observation')} by ACIS, {total:.0f} ks"

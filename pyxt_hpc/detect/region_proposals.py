@@ -14,6 +14,7 @@ from pyxt_hpc.chandra.sky.fov import Polygons, distance_outside
 from pyxt_hpc.chandra.sky.tangent import mean_direction, tangent_plane, world_to_pixel
 from pyxt_hpc.detect.point_sources import DetectedSource, detect_sources, emission_peak
 from pyxt_hpc.errors import EmptySelection
+from pyxt_hpc.files.quoting import several
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ def propose(images: FieldImages) -> Proposal:
     Raises EmptySelection if nothing was seen, or no extended emission is found.
     """
     found = detect_sources(images.counts, images.exposure, images.psf_r90_pixels)
-    log.info("%d point sources found", len(found))
+    log.info("%s found", several(len(found), "point source"))
     emission = _Emission.of(images, found)
     return Proposal(
         sources=tuple(_on_sky(images, source) for source in found),

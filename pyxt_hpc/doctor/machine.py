@@ -34,12 +34,8 @@ def cores() -> Finding:
 def memory() -> Finding:
     """Memory that is free, within the limits of a container or job."""
     total, free = map(min, zip(*memory_limits(), strict=True))
-    found = f"{_size(free)} free of {_size(total)}"
-    if free < LITTLE_MEMORY:
-        return Finding(
-            Verdict.WARNING, found, "fits of many observations may not fit in: see pyxt-hpc estimate"
-        )
-    return Finding(Verdict.OK, found)
+    advice = "fits of many observations may not fit in: see pyxt-hpc estimate"
+    return _room(free, LITTLE_MEMORY, f"of {_size(total)}", advice)
 
 
 def shared_memory() -> Finding:
@@ -47,15 +43,10 @@ def shared_memory() -> Finding:
     free = shutil.disk_usage(SHARED_MEMORY).free
     with tempfile.TemporaryFile(dir=SHARED_MEMORY) as file:
         file.write(b"it can be written")
-    found = f"{_size(free)} free in {SHARED_MEMORY}"
-    if free < LITTLE_SHARED:
-        return Finding(
-            Verdict.WARNING,
-            found,
-            "MPI ranks keep the bundle there: remove what killed jobs left, or give a container more "
-            "(--shm-size)",
-        )
-    return Finding(Verdict.OK, found)
+    advice = (
+        "MPI ranks keep the bundle there: remove what killed jobs left, or give a container more (--shm-size)"
+    )
+    return _room(free, LITTLE_SHARED, f"in {SHARED_MEMORY}", advice)
 
 
 def numba_cache() -> Finding:
@@ -84,15 +75,17 @@ def _same(x: float) -> float:
 def disk(folder: Path) -> Finding:
     """Room for data and products."""
     there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
-    free = shutil.disk_usage(there).free
-    found = f"{_size(free)} free in {there}"
     if not os.access(there, os.W_OK):
         return Finding(Verdict.WARNING, f"{there} cannot be written", "work in another folder")
-    if free < LITTLE_DISK:
-        return Finding(
-            Verdict.WARNING, found, "an observation with its products takes up to 1 GB, with CIAO 3 GB"
-        )
-    return Finding(Verdict.OK, found)
+    free = shutil.disk_usage(there).free
+    advice = "an observation with its products takes up to 1 GB, with CIAO 3 GB"
+    return _room(free, LITTLE_DISK, f"in {there}", advice)
+
+
+def _room(free: int, least: int, where: str, advice: str) -> Finding:
+    """How much is free; with advice where that is little."""
+    found = f"{_size(free)} free {where}"
+    return Finding(Verdict.OK, found) if free >= least else Finding(Verdict.WARNING, found, advice)
 
 
 def _size(n: int) -> str:

@@ -42,6 +42,11 @@ def listed(values: Iterable[object], separator: str = ", ") -> str:
     return separator.join(map(str, values))
 
 
+def several(n: int, what: str) -> str:
+    """A number of things, such as ``1 region`` and ``2 regions``."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
 def one_line(text: str) -> str:
     """A whole message: without line breaks, and cut where somebody has quoted without `shown`."""
     words = text.split()

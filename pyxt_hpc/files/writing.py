@@ -5,10 +5,12 @@ process is known to have ended; on another machine nobody knows that, so there i
 """
 
 import errno
+import io
 import logging
 import os
 import re
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -73,6 +75,23 @@ def refuse_to_replace(path: Path, beginnings: tuple[bytes, ...], kind: str) -> N
         if file.read(max(map(len, beginnings))).startswith(beginnings):
             return
     raise ConfigError(f"{path}: exists, and is not {kind}: give another --output, or move it away")
+
+
+def check_place(path: Path, *, is_folder: bool = False) -> None:
+    """See that a file, or files in a folder, can be written; folders that are missing are made.
+
+    Called before long work, so that a wrong path is not found out after it.
+
+    Raises DamagedFile if there can be no file: something else has the name, a folder of the path is none, or
+    the system does not let it be written; DiskFull if there is no room for a folder.
+    """
+    folder = path if is_folder else path.parent
+    with _naming_file(path, path):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    if not is_folder and path.exists():
+        check_regular(path)
 
 
 @contextmanager
@@ -199,7 +218,18 @@ def write_text(path: Path, text: str, *, executable: bool = False) -> None:
             temporary.chmod(0o755)
 
 
+_ROWS_AT_ONCE = 1 << 14
+
+
 def write_ecsv(path: Path, table: "Table") -> None:
-    """Write a table as text that astropy reads back with units and meanings."""
-    with replacing(path) as temporary:
-        table.write(temporary, format="ascii.ecsv")
+    """Write a table as text that astropy reads back with units and meanings.
+
+    A long one is written in pieces: astropy makes several texts of every number before it writes the first.
+    """
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        for start in range(0, max(len(table), 1), _ROWS_AT_ONCE):
+            text = io.StringIO()
+            table[start : start + _ROWS_AT_ONCE].write(text, format="ascii.ecsv")
+            lines = text.getvalue().splitlines(keepends=True)
+            n_head = next(i for i, line in enumerate(lines) if not line.startswith("#")) + 1
+            file.writelines(lines[n_head if start else 0 :])

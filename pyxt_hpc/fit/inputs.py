@@ -1,5 +1,6 @@
 """What stages 5 to 7 begin with: bundle, scale map and regions that belong to the configuration."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,18 +10,20 @@ import numpy as np
 
 from pyxt_hpc.binning.circles import RADIUS_MAX, RADIUS_MIN, RADIUS_STEP
 from pyxt_hpc.bundle import Bundle, read_bundle
-from pyxt_hpc.config.cluster import ClusterConfig, parse_keys
+from pyxt_hpc.config.cluster import KEYS, ClusterConfig, parse_keys
 from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct
 from pyxt_hpc.fit.region_map import RegionMap, RegionSet
-from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import fingerprint, software
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.templates import SourceModel
+from pyxt_hpc.steps import changed_since
 from pyxt_hpc.store.reader import Results
 
 if TYPE_CHECKING:  # ranks that fit need no estimate, and start sooner
     from pyxt_hpc.fit.brightness.sky import SkyBrightness
+
+log = logging.getLogger(__name__)
 
 IN_BOTH = (
     "name",
@@ -112,6 +115,12 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
         raise ForeignProduct(
             f"{path}: {'; '.join(differing)}: run `pyxt-hpc crop-data -c {config.path}` again"
         )
+    for drawn in changed_since(Layout.of(config).step_record("crop-data"), ".reg"):
+        log.warning(
+            "%s: changed after the bundle was made, which has it as it was: to use it, `pyxt-hpc run -c %s`",
+            drawn,
+            config.path,
+        )
     return bundle
 
 
@@ -128,6 +137,38 @@ def check_bundle(results: Results, bundle: Bundle, path: Path, config: ClusterCo
         raise ForeignProduct(
             f"{path}: fitted from bundle {fitted[:16]}, but the bundle now is {bundle.fingerprint[:16]}: run "
             f"`pyxt-hpc fit-spectra -c {config.path}` again"
+        )
+
+
+_OF_FITS = (
+    *("statistic", "spectral_grouping", "minimum_exposure_fraction", "signal_to_noise"),
+    *("temperature_min_keV", "temperature_max_keV", "free_abundance", "free_nH"),
+)
+"""Attributes of a configuration that affect the fits and are not in the bundle."""
+
+
+def changed_settings(config: ClusterConfig, fitted_with: ClusterConfig) -> dict[str, tuple[Any, Any]]:
+    """Keys whose values in the configuration are not those of the fits: what they were, and what they are."""
+    decisive = list(_OF_FITS)
+    for name in ("abundance", "nH"):
+        if getattr(config, f"free_{name}") and getattr(fitted_with, f"free_{name}"):
+            decisive += [f"{name}_min", f"{name}_max"]
+    names = {key.attribute: name for name, key in KEYS.items()}
+    values = {names[one]: (getattr(fitted_with, one), getattr(config, one)) for one in decisive}
+    return {name: (then, now) for name, (then, now) in values.items() if then != now}
+
+
+def warn_of_changed_settings(results: Results, bundle: Bundle, path: Path, config: ClusterConfig) -> None:
+    """A line in the log if the configuration has other settings now than fits that are still to be shown."""
+    changed = changed_settings(config, config_of(bundle, results.settings))
+    if changed:
+        log.warning(
+            "%s: the fits were made with other settings than %s has now (%s), and are shown as they are: to "
+            "fit anew run `pyxt-hpc fit-spectra -c %s`",
+            path,
+            config.path,
+            ", ".join(f"{name} {then}, now {now}" for name, (then, now) in changed.items()),
+            config.path,
         )
 
 
@@ -176,6 +217,8 @@ def _made_by(config: ClusterConfig) -> str:
 
 def read_bin_image(path: Path, config: ClusterConfig, bundle: Bundle) -> np.ndarray:
     """Read an image (ny, nx) of stage 5; raises as `read_scale_map`."""
+    from pyxt_hpc.images import read_image  # astropy, which ranks that fit do without
+
     return read_image(
         path,
         made_by=_made_by(config),

@@ -17,7 +17,13 @@ from pyxt_hpc.files.lock import current_owner
 from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.fit.extraction.extract import disc_areas
 from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.fit.inputs import check_bundle, read_bin_image, read_cluster_bundle, read_region_map
+from pyxt_hpc.fit.inputs import (
+    check_bundle,
+    read_bin_image,
+    read_cluster_bundle,
+    read_region_map,
+    warn_of_changed_settings,
+)
 from pyxt_hpc.fit.region_map import RegionMap
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.image import ClusterImage
@@ -163,6 +169,7 @@ def read_fitted_regions(config: ClusterConfig, resolution: int | None = None) ->
         log.warning("%s: %s is writing it: maps will show what is fitted now", path, owner)
     results = read_store(path)
     check_bundle(results, bundle, path, config)
+    warn_of_changed_settings(results, bundle, path, config)
     fitted = int(results.settings["resolution"])
     if resolution is not None and where.effective_resolution(resolution) != fitted:
         raise ForeignProduct(

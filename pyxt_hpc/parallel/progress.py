@@ -19,6 +19,10 @@ LOG_INTERVAL_S = 10.0
 _MANY = 10
 """Fewest items for a rate from the first completion on: workers that begin together also finish together."""
 
+_FEW = 100
+"""Of so many items or fewer the rate is told from the beginning: of more the first minute, while kernels are
+compiled, would make hours of minutes."""
+
 T = TypeVar("T")
 
 
@@ -64,10 +68,11 @@ class Progress(AbstractContextManager["Progress", None]):
     def _log_line(self, now: float) -> None:
         self._last_line, self._said = now, self._done
         start, before = self._first or self._begin
+        is_known = self._done - before >= _MANY or self._done == self._total
         if self._done - before < _MANY:
             start, before = self._begin
         pace = ""
-        if now > start and self._done > before:
+        if now > start and self._done > before and (is_known or self._total - before <= _FEW):
             rate = (self._done - before) / (now - start)
             left = (self._total - self._done) / rate
             pace = f", {rate:.{0 if rate >= 10 else 2}f} {self._unit}s/s" + (

@@ -66,16 +66,31 @@ def take_back_stop_signals() -> None:
 
 
 @contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM raise KeyboardInterrupt, as SIGINT does, instead of ending the process silently."""
-    if not _in_main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def interrupted_by_signals() -> Iterator[None]:
+    """Let SIGTERM raise KeyboardInterrupt, as SIGINT does, and note both for `was_interrupted`."""
+    former = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    ours = {n: old for n, old in former.items() if _in_main_thread() and signal.getsignal(n) == old}
+    _interrupts.clear()
+    for number in ours:
+        signal.signal(number, _interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+
+
+def was_interrupted() -> bool:
+    """Whether one of them came: a library that was being loaded may have made another error of it."""
+    return bool(_interrupts)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    _interrupts.append(number)
+    raise KeyboardInterrupt
+
+
+_interrupts: list[int] = []
 
 
 def _replace_handler(former: object, new: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:

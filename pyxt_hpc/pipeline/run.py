@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pyxt_hpc.config.cluster import SECTIONS, ClusterConfig, read_config
 from pyxt_hpc.errors import ConfigError, ForeignProduct, LaunchError, PyxtError
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.world import World, detect_world
 from pyxt_hpc.pipeline.summaries import (
@@ -194,7 +195,8 @@ def make_map_files(
     regions = None
     if need_fits(map_names(names)) or expression is not None:
         regions = read_fitted_regions(config, resolution)
-        echo(f"{len(regions.rows)} regions painted, {regions.bad} bad, {regions.pending} not yet fitted")
+        painted = several(len(regions.rows), "region")
+        echo(f"{painted} painted, {regions.bad} bad, {regions.pending} not yet fitted")
     image = regions or read_cluster_image(config)
     sheets = Sheets(masked=mask is not None)
     products = make.make_maps(image, names, mode, expression)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyxt_hpc.files.quoting import several
+
 if TYPE_CHECKING:  # the command line imports this module, and must start quickly
     import numpy as np
 
@@ -124,15 +126,15 @@ def binning_lines(
         )
     for n, regions in summary.regions.items():
         if resolution in (None, n):
-            yield f"resolution {n}: {regions} regions to fit"
+            yield f"resolution {n}: {several(regions, 'region')} to fit"
 
 
 def bins_lines(summary: "BinsSummary", signal_to_noise: float) -> Iterator[str]:
     """Number, area and S/N of bins, and the reasons why live pixels are in none."""
     low, middle, high = summary.signal_to_noise
     yield (
-        f"{summary.bins} bins by the method {summary.method}; median area {summary.median_area:.0f} pixels; "
-        f"{summary.seconds:.1f} s"
+        f"{several(summary.bins, 'bin')} by the method {summary.method}; median area "
+        f"{summary.median_area:.0f} pixels; {summary.seconds:.1f} s"
     )
     yield (
         f"S/N of 90% of the bins: {low:.1f} to {high:.1f}, median {middle:.1f}; signal_to_noise_threshold is "
@@ -142,13 +144,14 @@ def bins_lines(summary: "BinsSummary", signal_to_noise: float) -> Iterator[str]:
         share = n / max(summary.live_pixels, 1)
         yield f"{share:.1%} of the live pixels are in no bin: {_WHY_UNBINNED[why.name]}"
     yield "bins share no photons: their errors are independent"
-    yield f"{summary.bins} regions to fit, at any resolution"
+    yield f"{several(summary.bins, 'region')} to fit, at any resolution"
 
 
 def fitting_lines(summary: "FittingSummary") -> Iterator[str]:
     """Numbers of regions fitted now and before, and of their flags."""
     if summary.resumed:
-        yield f"{summary.resumed} regions were fitted before"
+        were = "was" if summary.resumed == 1 else "were"
+        yield f"{several(summary.resumed, 'region')} {were} fitted before"
     yield (
         f"{summary.done} of {summary.regions} regions fitted, {summary.bad} bad, "
         f"{summary.quarantined} in quarantine; "
@@ -182,17 +185,17 @@ def fit_lines(names: Sequence[str], rows: "np.ndarray") -> Iterator[str]:
     import numpy as np
 
     from pyxt_hpc.fit.flags import FitFlag
+    from pyxt_hpc.fit.single.rounding import with_sides
 
     free = [
         name
         for name in ("kT", "norm", "abundance", "nH")
         if name in ("kT", "norm") or np.isfinite([rows[f"{name}_lo"], rows[f"{name}_hi"]]).any()
     ]
-    units = {"kT": " [keV]", "nH": " [1e22]"}
+    units = {"kT": " [keV]", "norm": " [1e14 cm^-5]", "abundance": " [solar]", "nH": " [1e22 cm^-2]"}
 
     def value(row: "np.void", name: str) -> str:
-        sides = (row[f"{name}_lo"] - row[name], row[f"{name}_hi"] - row[name])
-        return f"{row[name]:.4g} " + " ".join(f"{s:+.2g}" if np.isfinite(s) else "open" for s in sides)
+        return with_sides(*(float(row[f"{name}{end}"]) for end in ("", "_lo", "_hi")))
 
     score = "goodness" in (rows.dtype.names or ())
     return aligned_columns(

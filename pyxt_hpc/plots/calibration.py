@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from pyxt_hpc.calibrate.calibration import CLASSES, Calibration
 from pyxt_hpc.calibrate.recovery import NOMINAL
 from pyxt_hpc.calibrate.trust import MISS
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.plots.figures import save
 
 _COLOUR = "#0072B2"  # Okabe & Ito's blue
@@ -44,8 +45,9 @@ def draw_calibration(path: Path, name: str, calibration: Calibration) -> None:
         for what, (simulated, fitted) in calibration.setup.wrong.items()
     )
     figure.suptitle(
-        f"{name}: {len(calibration.rows)} regions simulated {calibration.setup.draws} times from their own "
-        f"fits{wrong}\nbias {100 * whole.bias:+.2f}%, coverage {100 * whole.coverage:.1f}%",
+        f"{name}: {several(len(calibration.rows), 'region')} simulated "
+        f"{several(calibration.setup.draws, 'time')} from their own fits{wrong}\n"
+        f"bias {100 * whole.bias:+.2f}%, coverage {100 * whole.coverage:.1f}%",
         fontsize="medium",
     )
     save(figure, path)

@@ -29,6 +29,10 @@ BRIGHTNESS_SIZE, GAS_SIZE = (7.2, 6.0), (11.0, 6.6)
 """Width and height of the pictures [inch]."""
 
 
+_LEGEND_SHARE = 0.25
+"""Height of two lines of a legend over that of the data above it, with room to spare."""
+
+
 def draw_brightness(figure: Figure, profile: ClusterProfile) -> None:
     """Draw the brightness, its models and the residuals on an empty figure."""
     figure.set_layout_engine("constrained")
@@ -107,6 +111,8 @@ def draw_gas(figure: Figure, profile: ClusterProfile) -> None:
             rf"{fit.K100_error:.0f}$, $\alpha = {fit.alpha:.2f} \pm {fit.alpha_error:.2f}$"
         )
         panels[3].plot(fine, fit(fine), color=_MODEL, linewidth=1.2, label=text)
+        low, high = panels[3].get_ylim()
+        panels[3].set_ylim(low * (low / high) ** _LEGEND_SHARE, high)  # below everything that is drawn
         panels[3].legend(frameon=False, fontsize="x-small", loc="lower right")
     thin = np.append(0.0, np.geomspace(0.1 * geometry.radius_kpc[0], geometry.edges_kpc[-1], 400))
     panels[5].plot(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.files.writing import refuse_to_replace
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.fit.single.fit import FittedSpectrum, SingleFit
+from pyxt_hpc.fit.single.rounding import power_and_decimals
 from pyxt_hpc.plots.figures import write_figure
 from pyxt_hpc.spectra.goodness import statistic_per_bin
 
@@ -289,12 +290,8 @@ def _summary(fit: SingleFit) -> str:
 
 def _with_errors(label: str, value: float, lo: float, hi: float, unit: str) -> str:
     """A value with its errors, to two digits of the smaller error; "?" for an open end."""
-    known = [abs(end - value) for end in (lo, hi) if np.isfinite(end) and end != value]
-    power = int(np.floor(np.log10(abs(value)))) if value else 0
-    if -2 <= power <= 3:
-        power = 0
+    power, digits = power_and_decimals(value, lo, hi, plain=range(-2, 4))
     scale = 10.0**power
-    digits = max(1 - int(np.floor(np.log10(min(known) / scale))), 0) if known else 2
     plus, minus = (f"{abs(end - value) / scale:.{digits}f}" if np.isfinite(end) else "?" for end in (hi, lo))
     factor = rf" \times 10^{{{power}}}" if power else ""
     return rf"{label} = ${value / scale:.{digits}f}^{{+{plus}}}_{{-{minus}}}{factor}$ {unit}".rstrip()

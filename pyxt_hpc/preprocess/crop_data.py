@@ -14,7 +14,9 @@ from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped, w
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import Dataset
-from pyxt_hpc.chandra.ogip.response import Rmf, read_arf, read_rmf
+from pyxt_hpc.chandra.observed import dates_of
+from pyxt_hpc.chandra.ogip.response import Rmf
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.chandra.regions.sky import contains
 from pyxt_hpc.chandra.regions.text import RegionFile
 from pyxt_hpc.chandra.sky.exposure import live_fraction
@@ -38,7 +40,7 @@ from pyxt_hpc.preprocess.inputs.area_maps import read_area_maps
 from pyxt_hpc.preprocess.inputs.arf_position import points_on_chips
 from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
 from pyxt_hpc.preprocess.inputs.response_pairing import OTHERS_TAKE_IT, find_datasets
-from pyxt_hpc.preprocess.inputs.supplied import need, need_regions
+from pyxt_hpc.preprocess.inputs.supplied import need, need_current, need_regions
 from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
 log = logging.getLogger(__name__)
@@ -89,6 +91,9 @@ def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> 
         "pyxt-hpc generate-responses",
         *(path for d in datasets if d.obsid not in enough for path in _response_files(layout, d)),
     )
+    for stage in ("process-data", "remove-sources"):
+        need_current(layout, stage, config.observation_ids, unless=cleaned)
+    need_current(layout, "generate-responses", (d.name for d in datasets), unless=cleaned)
     places = [layout.response_region(d.name) for d in datasets if d.place and _has_response(layout, d)]
     need_regions(*places)
     backgrounds = [_background_file(layout, obsid) for obsid in config.observation_ids]
@@ -204,6 +209,7 @@ def _crop_chips(
     check_band(clean.header, clean.path, selection.band_keV)
     events = clean.on_chips(whole.chips)
     live_s = live_times(clean.header, {c: clean.gti[c] for c in whole.chips}, str(clean.path))
+    dates = dates_of(clean.header)
     geometry = read_geometry(layout.geometry(obsid)).of_chips(whole.chips)
     live = live_fraction(geometry, selection.grid, events.gti)
     mask = selection.live & (live >= _MIN_LIVE)
@@ -257,6 +263,8 @@ def _crop_chips(
             arf=read_arf(layout.response(place.name, "arf"), ours=True),
             rmf=rmf,
             area_of="vignetting table" if given is None else "CIAO's exposure maps",
+            date_obs=dates.begin,
+            date_end=dates.end,
         )
         yield (
             bundled,

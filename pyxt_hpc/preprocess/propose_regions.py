@@ -24,6 +24,7 @@ from pyxt_hpc.detect.proposal_files import (
 )
 from pyxt_hpc.detect.region_proposals import Chips, FieldImages, SkyCircle, propose, response_circles
 from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.ciao.backend import ciao_part
@@ -75,7 +76,8 @@ def propose_regions(config: ClusterConfig, layout: Layout, *, force: bool = Fals
     written = outcome.facts["written"] if made else ()
     said = [f"{path}: {'written' if str(path) in written else _whose(path)}" for path in (*drawn, *circles)]
     if made and not by_hand:
-        said.append(f"{layout.proposal_picture}: {outcome.facts['sources']} point sources found; look at it")
+        sources = several(outcome.facts["sources"], "point source")
+        said.append(f"{layout.proposal_picture}: {sources} found; look at it")
     return StageResult(made, {}, {"files": said})
 
 

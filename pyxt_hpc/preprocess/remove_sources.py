@@ -29,7 +29,7 @@ from pyxt_hpc.preprocess.ciao.backend import ciao_part
 from pyxt_hpc.preprocess.images.light_curve_plot import CleanedCurve, draw_light_curves
 from pyxt_hpc.preprocess.images.merged_images import MergedField, merge_field, write_field_image
 from pyxt_hpc.preprocess.inputs.drawn_regions import FieldRegions, RegionReader
-from pyxt_hpc.preprocess.inputs.supplied import need, need_regions
+from pyxt_hpc.preprocess.inputs.supplied import need, need_current, need_regions
 from pyxt_hpc.steps import Facts, StageResult, Step, StepResult, run_if_outdated
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ def remove_sources(
     ciao_part(STAGE, config, layout, force=force)
     need_regions(layout.sources_reg)
     need("pyxt-hpc process-data", *map(layout.filtered_events, config.observation_ids))
+    need_current(layout, "process-data", config.observation_ids)
     # Read regions first, so that syntax errors are reported before the computation.
     regions = _read_regions(layout, config.observation_ids)
     outcomes: dict[str, StepResult] = {}
@@ -240,13 +241,14 @@ def _brightness(
         values[contains(regions.sources, ra, dec, regions.frames)] = np.nan
         note = "without sources and flares"
         write_field_image(
-            layout.source_free_brightness, values, field, "count s-1 arcmin-2", note, step.fingerprint
-        )
+            layout.source_free_brightness, values, field, layout.name, "count s-1 arcmin-2", note,
+            step.fingerprint,
+        )  # fmt: skip
         if fill:
             note += "; holes are filled from their surroundings, for display only"
             write_field_image(
-                layout.filled_brightness, _filled(values, field), field, "count s-1 arcmin-2", note,
-                step.fingerprint,
+                layout.filled_brightness, _filled(values, field), field, layout.name, "count s-1 arcmin-2",
+                note, step.fingerprint,
             )  # fmt: skip
         return {"findings": list(_cluster_in_background(field, obsids, layout, regions))}
 

@@ -4,24 +4,23 @@ import base64
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from pyxt_hpc.bundle.header import total_exposure_s
 from pyxt_hpc.chandra.sky.position import position_text
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import PyxtError
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.times import utc
 from pyxt_hpc.files.writing import check_regular, refuse_to_replace, replacing
 from pyxt_hpc.fit.brightness.sky import sky_brightness
 from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.fit.flags import DOUBTFUL, MEANINGS, FitFlag, flag_names
-from pyxt_hpc.fit.inputs import config_of
+from pyxt_hpc.fit.inputs import changed_settings, config_of
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import FittedRegions, read_fitted_regions
 from pyxt_hpc.maps.kinds.quantities import DIAGNOSTICS
@@ -44,9 +43,9 @@ from pyxt_hpc.report.figures.maps import colour_tables, page_maps
 from pyxt_hpc.report.figures.payload import PackedArrays
 from pyxt_hpc.report.figures.pictures import page_pictures
 from pyxt_hpc.report.figures.spectra import add_spectra, chosen_regions, worst_regions
+from pyxt_hpc.report.html import TEMPLATES, rendered
 from pyxt_hpc.report.records import StageRecords
 from pyxt_hpc.report.tables import (
-    changed_settings,
     made_by_others,
     observation_rows,
     setting_sections,
@@ -126,23 +125,16 @@ def report_html(context: dict[str, Any], data: dict[str, Any], payload: str) -> 
     Everything in the context is escaped. Style, script and data are not, but none can end its element: style
     and script are our own, and the data have no ``<``.
     """
-    templates = files("pyxt_hpc.report") / "templates"
-    text = {
-        name: (templates / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")
-    }
-    digest = base64.b64encode(hashlib.sha256(text["page.js"].encode()).digest()).decode("ascii")
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     embedded = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(text["page.html"]).render(
-        **context,
-        style=Markup(text["page.css"]),
-        script=Markup(text["page.js"]),
-        script_digest=digest,
-        data=Markup(embedded),
-        payload=Markup(payload),
-    )
+    own = {
+        "script": Markup(script),
+        "script_digest": digest,
+        "data": Markup(embedded),
+        "payload": Markup(payload),
+    }
+    return rendered(TEMPLATES, "page", context | own)
 
 
 def _collect(
@@ -261,7 +253,7 @@ def _summary(regions: FittedRegions, grid: Grid, scale: float) -> list[tuple[str
     error = 0.5 * (rows["kT_hi"] - rows["kT_lo"]) / rows["kT"]
     doubtful = np.mean((rows["flags"] & int(DOUBTFUL)) != 0)
     net = rows["counts"] - rows["background_counts"]
-    exposure = total_exposure_s(bundle)
+    exposure, observations = total_exposure_s(bundle), several(len(bundle.obsids), "observation")
     kind = "bins, which share no photons" if regions.labels is not None else "overlapping circles"
     return [
         ("kT, median region", f"{middle:.2f} keV", f"68% of the regions: {low:.2f} to {high:.2f} keV"),
@@ -277,7 +269,7 @@ def _summary(regions: FittedRegions, grid: Grid, scale: float) -> list[tuple[str
             f"net, median; S/N asked for: {settings['signal_to_noise']:g}",
         ),
         ("doubtful fits", f"{doubtful:.1%}", "have a flag that is marked doubtful below"),
-        ("exposure", f"{exposure / 1e3:.1f} ks", f"after cleaning, sum of {len(bundle.obsids)} observations"),
+        ("exposure", f"{exposure / 1e3:.1f} ks", f"after cleaning, sum of {observations}"),
         ("redshift", f"{bundle.redshift:g}", f"1 arcsec is {scale:.3g} kpc" if scale else "no distance"),
         (
             "absorbing column",
@@ -318,8 +310,8 @@ def _doubts(
             Doubt(
                 True,
                 "Configuration changed since the fits",
-                f"{', '.join(changed)} differ between the configuration and the fits; this report shows the "
-                "fits.",
+                f"{', '.join(f'{name} was {then}, is now {now}' for name, (then, now) in changed.items())}. "
+                "This report shows the fits.",
             )
         )
     if bundle.left_out:

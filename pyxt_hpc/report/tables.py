@@ -75,23 +75,6 @@ def setting_sections(config: ClusterConfig) -> Iterator[tuple[str, list[tuple[st
         yield section, rows
 
 
-_OF_FITS = (
-    *("statistic", "spectral_grouping", "minimum_exposure_fraction", "signal_to_noise"),
-    *("temperature_min_keV", "temperature_max_keV", "free_abundance", "free_nH"),
-)
-"""Attributes of a configuration that affect the fits and are not in the bundle."""
-
-
-def changed_settings(config: ClusterConfig, fitted_with: ClusterConfig) -> list[str]:
-    """Keys whose values differ between the configuration and the fits."""
-    decisive = list(_OF_FITS)
-    for name in ("abundance", "nH"):
-        if getattr(config, f"free_{name}") and getattr(fitted_with, f"free_{name}"):
-            decisive += [f"{name}_min", f"{name}_max"]
-    names = {key.attribute: name for keys in SECTIONS.values() for name, key in keys.items()}
-    return [names[one] for one in decisive if getattr(config, one) != getattr(fitted_with, one)]
-
-
 def versions(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Versions of the software of this page and of the fits."""
     yield "this page", software()

@@ -3,10 +3,9 @@
 import os
 from collections import Counter
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
-
-from jinja2 import Environment, FileSystemLoader
 
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import PyxtError
@@ -14,6 +13,8 @@ from pyxt_hpc.files.times import duration, utc
 from pyxt_hpc.files.writing import write_text
 from pyxt_hpc.layout import Layout, SampleLayout
 from pyxt_hpc.provenance import software
+from pyxt_hpc.report.html import rendered
+from pyxt_hpc.sample.findings import NAMES
 from pyxt_hpc.sample.outcome import ClusterState, Outcome, read_outcomes
 from pyxt_hpc.sample.table import Row
 
@@ -33,22 +34,21 @@ def sample_html(layout: SampleLayout, rows: Sequence[Row], outcomes: Sequence[Ou
     """Text of the page."""
     entries = [_entry(layout, row, one) for row, one in zip(rows, outcomes, strict=True)]
     number = Counter(one.state for one in outcomes)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("page.html").render(
-        title=f"Clusters of {layout.table.name}",
-        table=layout.table.name,
-        clusters=entries,
-        counts=[(state.value, number[state]) for state in ClusterState if number[state]],
-        software=software(),
-        now=utc(),
-    )
+    context = {
+        "title": f"Clusters of {layout.table.name}",
+        "table": layout.table.name,
+        "clusters": entries,
+        "counts": [(state.value, number[state]) for state in ClusterState if number[state]],
+        "software": software(),
+        "now": utc(),
+    }
+    return rendered(files("pyxt_hpc.sample"), "page", context)
 
 
 def _entry(layout: SampleLayout, row: Row, outcome: Outcome) -> dict[str, str | int]:
     """Texts and links of a cluster; links are relative to the page, and empty or absent without a target."""
     entry: dict[str, str | int] = {
+        **dict.fromkeys((*NAMES, "report", "picture_file"), ""),
         "name": row.name,
         "state": outcome.state.value,
         "line": row.line,

@@ -8,7 +8,7 @@ import numpy as np
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.files.writing import replacing, write_ecsv
 from pyxt_hpc.fit.flags import DOUBTFUL
-from pyxt_hpc.fit.inputs import check_bundle, read_cluster_bundle
+from pyxt_hpc.fit.inputs import check_bundle, read_cluster_bundle, warn_of_changed_settings
 from pyxt_hpc.fit.table import dataset_names, fits_table
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.store.reader import BLOCK, read_store
@@ -44,6 +44,7 @@ def export_fits(config: ClusterConfig, form: str, output: Path | None = None) ->
     obsids = [observation.dataset for observation in bundle.observations]
     results = read_store(layout.results)
     check_bundle(results, bundle, layout.results, config)
+    warn_of_changed_settings(results, bundle, layout.results, config)
     folder = output or layout.acb
     if form == "ecsv":
         path = folder / layout.fits_ecsv.name

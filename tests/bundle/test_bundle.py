@@ -98,6 +98,20 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "acb").iterdir()] == ["b.h5"]
 
 
+def test_dates_are_kept_and_a_bundle_without_them_is_as_good(tmp_path: Path) -> None:
+    bundle = small_bundle()
+    first, second = bundle.observations
+    dated = replace(first, date_obs="2012-01-02T03:04:05", date_end="2012-01-02T20:00:00")
+    write_bundle(tmp_path / "dated.h5", replace(bundle, observations=(dated, second)))
+    assert read_bundle(tmp_path / "dated.h5").observations[0].date_end == "2012-01-02T20:00:00"
+    written = write_bundle(tmp_path / "old.h5", bundle)
+    with h5py.File(tmp_path / "old.h5", "r+") as file:
+        for i in range(2):
+            for name in ("date_obs", "date_end"):
+                del file[f"observation_{i}"].attrs[name]
+    assert_same(read_bundle(tmp_path / "old.h5"), written)
+
+
 def test_seconds_of_datasets_count_by_their_area() -> None:
     """A flat brightness is flat where chips of different sensitivity meet."""
     bundle = small_bundle()

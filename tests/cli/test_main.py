@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext, suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +24,24 @@ def test_interrupted_while_it_is_loaded(
     monkeypatch.setattr(pyxt_hpc.cli, "main", interrupt)
     assert main() == EXIT_TRY_AGAIN
     assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_in_a_library_that_makes_another_error_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    before = signal.getsignal(number)
+
+    def load(arguments: object) -> None:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(number)
+        raise ImportError("PyCapsule_Import could not import module")
+
+    monkeypatch.setattr(pyxt_hpc.cli, "parse", lambda argv: SimpleNamespace(run=load))
+    monkeypatch.setattr(pyxt_hpc.cli, "as_asked", lambda *_: nullcontext())
+    assert main() == EXIT_TRY_AGAIN
+    assert capsys.readouterr().err == "pyxt-hpc: interrupted: what is finished is stored\n"
+    assert signal.getsignal(number) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,28 @@ def test_help_has_an_example_that_is_understood(command: Command, capsys: pytest
     program, *words = shlex.split(command.example)
     assert program == "pyxt-hpc"
     assert make_parser().parse_args(words).run is command
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)
+def test_every_command_can_be_agreed_to_beforehand(command: Command) -> None:
+    words = shlex.split(command.example)[1:]
+    assert not make_parser().parse_args(words).yes
+    for option in ("-y", "--yes"):
+        assert make_parser().parse_args([*words, option]).yes
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The configuration is not even read."""
+    (tmp_path / "file").write_text("")
+    wrong = tmp_path / "file" / "x"
+    for words in (
+        "report -c A.ini", "pack -c A.ini", "results export -c A.ini", "make-job -c A.ini --site slurm",
+        "unpack A.tar", "fit-pha a.pi --redshift 0.1 --nH 0.1",
+    ):  # fmt: skip
+        assert main([*words.split(), "--output", str(wrong)]) == 2
+        assert f"{wrong}: cannot be written" in capsys.readouterr().err
 
 
 def test_every_stage_of_run_is_a_command() -> None:

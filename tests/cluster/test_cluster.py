@@ -146,6 +146,15 @@ def test_a_map_is_written_only_when_asked_for(cluster: px.Cluster, config: Path,
         np.testing.assert_array_equal(hdus["ERROR_PLUS"].data, made.error_plus.value)
         assert hdus["ERROR_PLUS"].header["BUNIT"] == "keV"
         assert WCS(hdus["ERROR_PLUS"].header).wcs.compare(made.wcs.wcs)
+    packed = made.write(tmp_path / "kT.fits.gz")
+    assert packed.read_bytes().startswith(b"\x1f\x8b")
+    np.testing.assert_array_equal(fits.getdata(packed), made.values.value)
+    for name in ("kT.png", "kT", "kT.csv.gz"):
+        with pytest.raises(
+            ConfigError, match=rf"{name}: a map is written as FITS: .* save the figure of plot"
+        ):
+            made.write(tmp_path / name)
+        assert not (tmp_path / name).exists()
     on_disk = fits.getheader(Layout.of(read_config(config)).map("temperature"))
     assert fits.getheader(path)["RESULTID"] == on_disk["RESULTID"]
 

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from astropy.io import fits
 
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, PyxtError
-from pyxt_hpc.fit.inputs import read_scale_map, scale_map_settings
+from pyxt_hpc.fit.inputs import changed_settings, read_scale_map, scale_map_settings
 from pyxt_hpc.images import write_image
 from pyxt_hpc.layout import Layout
 
@@ -131,3 +132,14 @@ def test_scale_map_with_a_damaged_card(shared: Path, config: ClusterConfig, bund
     with pytest.raises(PyxtError, match="create-bins") as caught:
         read_scale_map(config, bundle)
     assert "\n" not in str(caught.value)
+
+
+def test_settings_that_are_not_those_of_the_fits_are_named(config: ClusterConfig) -> None:
+    assert changed_settings(config, config) == {}
+    now = replace(config, temperature_max_keV=20.0, free_abundance=True, abundance_max=2.0)
+    assert changed_settings(now, config) == {
+        "temperature_max": (40.0, 20.0),
+        "free_abundance": (False, True),
+    }
+    free = replace(config, free_abundance=True)
+    assert changed_settings(replace(free, abundance_max=2.0), free) == {"abundance_max": (3.0, 2.0)}

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from situations import Prepare, away, directory, fifo, file, link, nothing, unix_socket
+from situations import Prepare, away, directory, edit, fifo, file, link, nothing, unix_socket
 
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
@@ -39,7 +39,12 @@ BUNDLE = "demo/acb/demo_bundle.h5"
 RADII = "demo/acb/demo_pype_scale_map.fits"
 EVENTS = "demo/4001/analysis/acisI.fits"
 CHIPS = "demo/4001/analysis/acisI_geometry.fits"
+SOURCES = "demo/sources.reg"
+EVT2 = "demo/4001/primary/acisf04001N003_evt2.fits"
+TABLE = "demo/acb/demo_spectral_fits.ecsv"
+GOODNESS = tuple(f"demo/main_output/demo_goodness_map.{suffix}" for suffix in ("fits", "png"))
 STATUS = "status -c demo.ini"
+EXPORT = "results export -c demo.ini --format ecsv"
 FIT = "fit-spectra -c demo.ini --resolution 1 --num-cpus 1 --continue"
 MAPS = "make-temperature-map -c demo.ini"
 PROCESS = "process-data -c demo.ini"
@@ -100,6 +105,15 @@ def saved_again(name: str) -> Prepare:
     return prepare
 
 
+def drawn(name: str) -> Prepare:
+    """One more circle in a region file."""
+
+    def prepare(folder: Path) -> None:
+        file(name, (folder / name).read_text() + 'circle(10:00:02,+20:00:00,5")\n')(folder)
+
+    return prepare
+
+
 NO_LOCK = "not a lock of pyxt-hpc: move it away"
 NESTED = '{"owner": ' * 2000
 AGAIN = "create-bins -c"
@@ -152,6 +166,12 @@ ROWS: dict[str, tuple[Prepare, str, int, str, tuple[str, ...]]] = {
     "store: cut": (cut(STORE, 0.9), STATUS, 2, "bytes instead of", ()),
     "store: a pipe": (fifo(STORE), STATUS, 2, "is a pipe", ()),
     "store: a folder, fit": (directory(STORE), FIT, 2, "is a folder", ()),
+    "sources drawn again, crop": (drawn(SOURCES), "crop-data -c demo.ini", 2, "sources.reg: changed after remove-sources used it", ()),
+    "response given again, crop": (saved_again("demo/4001/4001.arf"), "crop-data -c demo.ini", 2, "4001.arf: changed after generate-responses used it", ()),
+    "events given again, sources": (saved_again(EVT2), "remove-sources -c demo.ini", 2, "evt2.fits: changed after process-data used it", ()),
+    "sources drawn again, export": (drawn(SOURCES), EXPORT, 0, "sources.reg: changed after the bundle was made", (TABLE,)),
+    "statistic of later, export": (edit("statistic = wstat", "statistic = cstat"), EXPORT, 0, "(statistic wstat, now cstat), and are shown as they are", (TABLE,)),
+    "temperatures of later, paint": (edit("temperature_max = 40", "temperature_max = 20"), "make-maps goodness -c demo.ini", 0, "(temperature_max 40.0, now 20.0), and are shown", GOODNESS),
     "pack onto its bundle": (nothing, f"pack -c demo.ini --output {BUNDLE}", 2, "give another --output", ()),
     "pack onto its configuration": (nothing, "pack -c demo.ini --output demo.ini", 2, "give another --output", ()),
     "pack onto the store": (nothing, f"pack -c demo.ini --output {STORE}", 2, "give another --output", ()),
@@ -208,7 +228,11 @@ def alarm(seconds: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_nothing_is_lost(
-    work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, row: str
+    work: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    row: str,
 ) -> None:
     prepare, command, code, words, may_differ = ROWS[row]
     monkeypatch.chdir(work)
@@ -219,7 +243,7 @@ def test_nothing_is_lost(
     with alarm(60):
         assert main(shlex.split(command)) == code, capsys.readouterr()
     said = capsys.readouterr()
-    assert words in said.out + said.err
+    assert words in said.out + said.err + caplog.text
     if code:
         assert [line for line in said.err.splitlines() if "error" in line] == [said.err.splitlines()[-1]]
         assert "Traceback" not in said.err

@@ -48,6 +48,25 @@ def test_rate_of_few_is_not_that_of_workers_that_end_together(
     ]
 
 
+def test_no_time_is_told_before_the_rate_of_many_is_known(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kernels were compiled for 40 s in two workers: that is not the pace of 26,000 regions."""
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.delenv(BAR_VARIABLE, raising=False)
+    caplog.set_level(logging.INFO)
+    with Progress("fits", "region", total=26000) as shown:
+        for clock[0], n in ((38.0, 2), (49.0, 9), (60.0, 11000), (62.0, 14989)):
+            shown.add(n)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        "fits: 11 of 26000",
+        "fits: 11011 of 26000, 500 regions/s, 30 s left",
+        "fits: 26000 of 26000, 1083 regions/s",
+    ]
+
+
 def test_nothing_done_is_said_without_a_rate(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with Progress("fits", "region", total=7):

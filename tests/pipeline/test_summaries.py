@@ -31,10 +31,10 @@ def test_fits_show_what_was_free_and_which_sides_are_open() -> None:
         rows[f"{frozen}_lo"] = rows[f"{frozen}_hi"] = np.nan
     rows["flags"][1] = FitFlag.KT_HI_OPEN
     head, first, second = fit_lines(["1", "2"], rows)
-    assert head.split() == ["region", "kT", "[keV]", "norm", "statistic", "dof", "flags"]
-    assert first.split()[:4] == ["1", "5", "-0.5", "+0.25"]
+    assert head.split() == ["region", "kT", "[keV]", "norm", "[1e14", "cm^-5]", "statistic", "dof", "flags"]
+    assert first.split()[:7] == ["1", "5.00", "-0.50", "+0.25", "0.00100", "-0.00010", "+0.00020"]
     assert first.endswith("-")
-    assert second.split()[:4] == ["2", "5", "-0.5", "open"]
+    assert second.split()[:4] == ["2", "5.00", "-0.50", "open"]
     assert second.endswith("KT_HI_OPEN")
     rows["abundance"], rows["abundance_lo"] = 0.3, 0.1
     assert "abundance" in next(fit_lines(["1", "2"], rows))

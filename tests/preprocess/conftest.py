@@ -12,7 +12,8 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.chandra.events import EventList, write_events
 from pyxt_hpc.chandra.kinds import datasets_of
-from pyxt_hpc.chandra.ogip.response import Arf, Rmf, write_arf, write_rmf
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf
+from pyxt_hpc.chandra.ogip.response_files import write_arf, write_rmf
 from pyxt_hpc.chandra.sky.fov import write_fov
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.config.cluster import ClusterConfig, read_config
@@ -108,7 +109,7 @@ def write_observation(
     header["DATAMODE"], header["EXPOSURE"], header["OBS_ID"] = "FAINT", 0.98 * LENGTH_S, obsid
     header["RA_PNT"], header["DEC_PNT"] = pointing
     header["FIRSTROW"], header["NROWS"] = 1, HEIGHT
-    header["DATE-OBS"] = "2013-11-05T04:26:40"
+    header["DATE-OBS"], header["DATE-END"] = "2013-11-05T04:26:40", "2013-11-05T15:33:20"
     header["TSTART"], header["TSTOP"] = START, START + LENGTH_S
 
     particles = uniform_events(rng, PARTICLES, (300, 12_000), ccds)

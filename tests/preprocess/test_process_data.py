@@ -66,6 +66,11 @@ def test_merged_images(processed: Any) -> None:
     np.testing.assert_array_equal(np.isfinite(brightness), exposure > 0)
     # both observations see the middle, 39.2 ks each, hardly vignetted
     header = fits.getheader(layout.merged_exposure)
+    assert (header["TELESCOP"], header["INSTRUME"], header["OBS_ID"]) == ("CHANDRA", "ACIS", "1,22")
+    assert header["OBJECT"] == layout.name
+    assert header["EXPOSURE"] == pytest.approx(2 * 39_200, rel=0.01)
+    assert (header["E_MIN"], header["E_MAX"]) == (0.5, 7.0)
+    assert header["DATE-OBS"] == "2013-11-05T04:26:40"
     x, y = WCS(header).world_to_pixel_values(RA, DEC)
     assert exposure[round(float(y)), round(float(x))] == pytest.approx(2 * 39_200, rel=0.01)
     assert psf[round(float(y)), round(float(x))] * 1.968 == pytest.approx(1.0, abs=0.1)

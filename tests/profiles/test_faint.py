@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from pyxt_hpc.fit.inputs import config_of
+from pyxt_hpc.plots.profiles import GAS_SIZE, draw_gas
 from pyxt_hpc.profiles.analysis import ClusterProfile, ProfileOptions, analyse
 from pyxt_hpc.simulate.direct import observe_directly
 from pyxt_hpc.simulate.spherical import PRESETS
@@ -44,3 +47,22 @@ def test_draws_of_the_gas_mass_are_not_off_as_a_whole(profiles: list[ClusterProf
     off = [np.log(np.median(p.gas_draws.gas_mass, axis=0) / p.gas.gas_mass)[3:] for p in profiles]
     # 2% of scatter in 160 draws
     assert np.mean(np.concatenate(off)) == pytest.approx(0.0, abs=0.005)
+
+
+def test_no_legend_lies_over_what_is_drawn(profiles: list[ClusterProfile]) -> None:
+    for profile in profiles:
+        figure = Figure(figsize=GAS_SIZE)
+        canvas = FigureCanvasAgg(figure)
+        draw_gas(figure, profile)
+        canvas.draw()
+        entropy = figure.axes[3]
+        legend = entropy.get_legend().get_window_extent()
+        lines = [line.get_path().transformed(line.get_transform()).vertices for line in entropy.lines]
+        bars = [
+            path.vertices
+            for collection in entropy.collections
+            for path in map(collection.get_transform().transform_path, collection.get_paths())
+        ]
+        assert len(lines) + len(bars) > 2
+        for drawn in (*lines, *bars):
+            assert not any(legend.contains(x, y) for x, y in drawn)

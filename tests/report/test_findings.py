@@ -18,7 +18,7 @@ from pyxt_hpc.report.doubts import doubts_of_background, doubts_of_choices, doub
 from pyxt_hpc.report.figures.payload import PackedArrays
 from pyxt_hpc.report.figures.pictures import PictureFile, page_pictures
 from pyxt_hpc.report.figures.spectra import chosen_regions, spread_regions, worst_regions
-from pyxt_hpc.report.tables import changed_settings, made_by_others
+from pyxt_hpc.report.tables import made_by_others
 from pyxt_hpc.store.rows import ROW_DTYPE
 
 
@@ -122,15 +122,6 @@ def test_old_tables_are_told(config: Path, tmp_path: Path, meta: dict[str, objec
     assert [one.command for one in made] == ["profile-analysis", "mass-estimation", "find-shocks"]
     for one in made:
         assert one.remark == (f"{remark}: run pyxt-hpc {one.command} again." if remark else "")
-
-
-def test_settings_that_are_not_those_of_the_fits_are_named(config: Path) -> None:
-    fitted = read_config(config)
-    assert changed_settings(fitted, fitted) == []
-    now = replace(fitted, temperature_max_keV=20.0, free_abundance=True, abundance_max=2.0)
-    assert changed_settings(now, fitted) == ["temperature_max", "free_abundance"]
-    free = replace(fitted, free_abundance=True)
-    assert changed_settings(replace(free, abundance_max=2.0), free) == ["abundance_max"]
 
 
 def test_a_damaged_picture_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -180,7 +180,7 @@ def test_a_changed_configuration_is_said(config: Path, tmp_path: Path) -> None:
     made = write_report(read_config(changed), tmp_path / "changed.html")
     text = made.path.read_text()
     assert "Configuration changed since the fits" in text
-    assert "statistic of the configuration" in text
+    assert "statistic was wstat, is now cstat" in text
 
 
 def test_another_file_is_not_replaced(

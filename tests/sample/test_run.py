@@ -138,8 +138,8 @@ def test_a_configuration_of_a_person_must_agree_and_one_of_the_table_follows_it(
     config.write_text(config.read_text().replace("redshift = 0.1", "redshift = 0.15"))
     assert main(["run", "--sample", str(other), *OPTIONS]) == 2
     reason = outcome(other, "absent").reason
-    assert "redshift is 0.15 there, 0.2 in line 2 of other.csv" in reason
-    assert "observation_ids is 77, 78 there, 77 in line 2" in reason
+    assert "redshift is 0.15, but 0.2 in line 2 of other.csv" in reason
+    assert "observation_ids is 77, 78, but 77 in line 2" in reason
     config.unlink()
     assert main(["run", "--sample", str(other), *OPTIONS]) == 2
     assert "redshift = 0.2" in config.read_text()

@@ -21,6 +21,7 @@ from astropy.wcs import WCS
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.cli import main
 from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.fit.single.rounding import with_sides
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.maps.fitted import read_fitted_regions
 from pyxt_hpc.maps.gas.thermodynamics import Thermodynamics
@@ -529,14 +530,15 @@ def test_single_region_is_the_maps_and_is_drawn(
 ) -> None:
     row = uninterrupted[len(uninterrupted) // 2]
     number = str(row["region"])
+    kT = with_sides(*(float(row[name]) for name in ("kT", "kT_lo", "kT_hi")))
     capsys.readouterr()
     assert main(["fit-region", "-c", str(cluster), number]) == 0
     said = capsys.readouterr().out
-    assert f"{row['kT']:.4g}" in said
+    assert kT in said
     assert Layout.of(read_config(cluster)).region_picture(int(number)).stat().st_size > 10_000
     assert main(["fit-spectra", "-c", str(cluster), "--regions", f"{number},1-2"]) == 0
     said = capsys.readouterr().out
-    assert f"{row['kT']:.4g}" in said
+    assert kT in said
     assert len(said.splitlines()) == 4
     assert main(["fit-region", "-c", str(cluster), "999999"]) == 2
     assert "region 999999" in capsys.readouterr().err

@@ -15,12 +15,14 @@ from pyxt_hpc.cli.options import (
     json_option,
     number_option,
     option,
+    output_option,
     resolution_option,
 )
 from pyxt_hpc.cli.plain import plain
 from pyxt_hpc.cli.screen import answer, confirm, echo, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.text import resolved
 from pyxt_hpc.files.times import duration
 from pyxt_hpc.layout import Layout, SampleLayout
@@ -144,7 +146,7 @@ def estimate_command(arguments: argparse.Namespace) -> None:
     "pack a cluster into one file for another machine",
     "Write configuration, bundle and scale map, which create-bins and fit-spectra need, into one file.",
     config_option,
-    option("--output", type=Path, metavar="F", help="file (default: ./<name>_packed.tar)"),
+    output_option("F", "file (default: ./<name>_packed.tar)"),
     example="pyxt-hpc pack -c A1795_cluster_config.ini",
 )
 def pack_command(arguments: argparse.Namespace) -> None:
@@ -244,7 +246,7 @@ def _estimate_lines(found: "Estimate", cores: int, config: Path) -> Iterator[str
 
     megabytes = [f"{n / 2**20:.0f}" for n in (found.shared_bytes, found.master_bytes, found.rank_bytes)]
     seconds, workers = found.seconds_per_region, found.workers
-    yield f"{found.regions} regions at resolution {found.resolution}"
+    yield f"{several(found.regions, 'region')} at resolution {found.resolution}"
     yield (
         f"{1e3 * seconds:.3g} ms per region on one core of this machine, measured for {found.sampled} regions"
     )

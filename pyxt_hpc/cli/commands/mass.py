@@ -101,9 +101,12 @@ def _lines(mass: "ClusterMass") -> Iterator[str]:
             yield f"warning: {way}: chi^2 is improbably large: the intervals are too narrow"
         steps = ", ".join(str(chain.steps) for chain in sampled.chains)
         agreement = f", R-hat {sampled.gelman_rubin:.3f}" if len(sampled.chains) > 1 else ""
+        verdict = "converged" if sampled.converged else "NOT CONVERGED, more --max-steps are needed"
+        if posterior.refusal and not sampled.converged:
+            verdict = "not sampled to the end, since there is no mass"
         yield (
-            f"{way}: {'converged' if sampled.converged else 'NOT CONVERGED, more --max-steps are needed'}: "
-            f"{steps} steps, autocorrelation at most {sampled.autocorrelation:.0f} steps{agreement}"
+            f"{way}: {verdict}: {steps} steps, autocorrelation at most "
+            f"{sampled.autocorrelation:.0f} steps{agreement}"
         )
         for sphere in posterior.overdensities:
             if sphere.note:

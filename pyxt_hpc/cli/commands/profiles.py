@@ -9,6 +9,7 @@ from pyxt_hpc.cli.command import command
 from pyxt_hpc.cli.options import as_key, config_option, json_option, number_option, option, range_option
 from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.fit.single.rounding import with_ends, with_error
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.pipeline.summaries import aligned_columns
 
@@ -113,9 +114,7 @@ def _lines(profile: "ClusterProfile") -> Iterator[str]:
             (
                 f"{profile.geometry.edges_kpc[i]:.0f}-{profile.geometry.edges_kpc[i + 1]:.0f}",
                 f"{profile.rows['kT'][i]:.2f}",
-                f"{kT.value[i]:.2f} ({kT.low[i]:.2f} to {kT.high[i]:.2f})",
-                f"{n_e.value[i]:.3g} ({n_e.low[i]:.3g} to {n_e.high[i]:.3g})",
-                f"{K.value[i]:.3g}",
+                *(with_ends(*map(float, (one.value[i], one.low[i], one.high[i]))) for one in (kT, n_e, K)),
                 words,
             )
         )
@@ -123,14 +122,14 @@ def _lines(profile: "ClusterProfile") -> Iterator[str]:
         ("kpc", "kT projected", "kT [keV]", "n_e [cm^-3]", "K [keV cm^2]", "shell"), cells
     )
     if (fit := profile.entropy_fit) is not None:
-        slope = f"{fit.alpha:.2f} +- {fit.alpha_error:.2f}"
-        yield f"entropy: K0 {fit.K0:.1f} +- {fit.K0_error:.1f} keV cm^2, slope {slope}"
+        K0, slope = with_error(fit.K0, fit.K0_error), with_error(fit.alpha, fit.alpha_error)
+        yield f"entropy: K0 {K0} keV cm^2, slope {slope}"
     else:
         yield "entropy: too few shells, or too few draws, for K0"
     core = profile.core
     time = f"{core.cooling_time:.2g} Gyr at {core.cooling_radius_kpc:.0f} kpc"
     yield f"core: cooling time {time}: {core.by_cooling_time}"
-    ratio = f"{core.concentration:.3f} +- {core.concentration_error:.3f}"
+    ratio = with_error(core.concentration, core.concentration_error)
     yield f"core: concentration {ratio}: {core.by_concentration}"
 
 

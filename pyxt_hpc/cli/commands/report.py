@@ -1,12 +1,12 @@
 """The command that writes the report."""
 
 import argparse
-from pathlib import Path
 
 from pyxt_hpc.cli.command import command
-from pyxt_hpc.cli.options import config_option, option
+from pyxt_hpc.cli.options import config_option, output_option
 from pyxt_hpc.cli.screen import tell
 from pyxt_hpc.config.cluster import read_config
+from pyxt_hpc.files.quoting import several
 
 
 @command(
@@ -16,7 +16,7 @@ from pyxt_hpc.config.cluster import read_config
     "maps, values and spectra of the region under the pointer, histograms, radial plots, observations,\n"
     "settings, and references. Needs the fits of fit-spectra; see `pyxt-hpc help report`.",
     config_option,
-    option("--output", type=Path, metavar="F", help="file (default: <name>_report.html in main_output)"),
+    output_option("F", "file (default: <name>_report.html in main_output)"),
     example="pyxt-hpc report -c A1795_cluster_config.ini",
 )
 def report(arguments: argparse.Namespace) -> None:
@@ -26,7 +26,7 @@ def report(arguments: argparse.Namespace) -> None:
     of = f" of {made.of_regions}" if made.regions != made.of_regions else ""
     tell(
         f"{made.path}: {made.size / 1e6:.1f} MB, {made.regions}{of} regions, {made.spectra} spectra, "
-        f"{made.doubts} remark{'' if made.doubts == 1 else 's'} on what is doubtful; open it in a browser"
+        f"{several(made.doubts, 'remark')} on what is doubtful; open it in a browser"
     )
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyxt_hpc.cli.command import Group, command
-from pyxt_hpc.cli.options import config_option, config_or_sample_option, json_option, option
+from pyxt_hpc.cli.options import config_option, config_or_sample_option, json_option, option, output_option
 from pyxt_hpc.cli.plain import plain
 from pyxt_hpc.cli.screen import answer, echo, tell
 from pyxt_hpc.config.cluster import read_config
 from pyxt_hpc.errors import DamagedFile
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.text import resolved
 from pyxt_hpc.files.times import duration
 from pyxt_hpc.layout import Layout, SampleLayout
@@ -64,7 +65,7 @@ def status(arguments: argparse.Namespace) -> None:
     "the lower one is negative. ecsv writes one table of all columns with units and descriptions.",
     config_option,
     option("--format", choices=("csv", "ecsv"), default="csv", help="format (default csv)"),
-    option("--output", type=Path, metavar="DIR", help="folder (default: the cluster's folder acb/)"),
+    output_option("DIR", "folder (default: the cluster's folder acb/)", is_folder=True),
     example="pyxt-hpc results export -c A1795_cluster_config.ini --format ecsv",
 )
 def export(arguments: argparse.Namespace) -> None:
@@ -124,7 +125,7 @@ def pull(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages.transfer import pull_results
 
     pulled = pull_results(read_config(arguments.config), arguments.folder)
-    added = f"{pulled.added} regions added to existing results"
+    added = f"{several(pulled.added, 'region')} added to existing results"
     answer(pulled, [*(f"{path}: copied" for path in pulled.copied), added])
 
 

@@ -11,6 +11,7 @@ from pyxt_hpc.cli.options import (
     json_option,
     number_option,
     option,
+    output_option,
     place_on_sky,
     range_option,
     resolution_option,
@@ -123,9 +124,7 @@ def _number(text: str) -> int:
         for name, what in (("background", "BACKFILE"), ("arf", "ANCRFILE"), ("rmf", "RESPFILE"))
     ),
     engine_option("engine (default fast); sherpa: fit with Sherpa"),
-    option(
-        "--output", type=Path, metavar="PNG", help="file of the picture (default: beside the first spectrum)"
-    ),
+    output_option("PNG", "file of the picture (default: beside the first spectrum)"),
     json_option,
     example="pyxt-hpc fit-pha src.pi --redshift 0.0625 --nH 0.012",
 )

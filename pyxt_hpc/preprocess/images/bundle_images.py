@@ -1,12 +1,14 @@
 """The images that preprocessing writes beside the bundle, for inspection in DS9."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.bundle import Bundle, BundleObservation
+from pyxt_hpc.bundle.header import observation_cards
 from pyxt_hpc.images import write_image
 from pyxt_hpc.layout import Layout
 
@@ -29,30 +31,37 @@ def combined_images(layout: Layout, datasets: Sequence[str]) -> tuple[Path, ...]
 def write_images(bundle: Bundle, layout: Layout) -> None:
     """Write the images of every observation, the combined ones and the surface brightness."""
     shape = bundle.mask.shape
-    images: list[tuple[Path, NDArray, str, str]] = []
+    images: list[tuple[Path, NDArray, str, str, BundleObservation | None]] = []
     for o in bundle.observations:
         counts, background = (counts_of(p, shape) for p in (o.event_indptr, o.background_indptr))
         images += [
-            (layout.counts_image(o.dataset), counts, "count", f"counts of {o.dataset}"),
-            (layout.background_image(o.dataset), background, "count", "blank-sky counts, not scaled"),
-            (layout.mask_image(o.dataset), o.mask, "", "1: live and outside sources"),
+            (layout.counts_image(o.dataset), counts, "count", f"counts of {o.dataset}", o),
+            (layout.background_image(o.dataset), background, "count", "blank-sky counts, not scaled", o),
+            (layout.mask_image(o.dataset), o.mask, "", "1: live and outside sources", o),
         ]
     signal = (bundle.counts - bundle.background).astype(np.float32)
     images += [
-        (layout.combined_mask, bundle.mask, "", "1: live in any observation and outside sources"),
-        (layout.combined_counts, bundle.counts, "count", "counts of all observations"),
-        (layout.combined_background, bundle.background, "count", "scaled background of all observations"),
-        (layout.combined_signal, signal, "count", "counts minus scaled background"),
+        (layout.combined_mask, bundle.mask, "", "1: live in any observation and outside sources", None),
+        (layout.combined_counts, bundle.counts, "count", "counts of all observations", None),
+        (
+            layout.combined_background,
+            bundle.background,
+            "count",
+            "scaled background of all observations",
+            None,
+        ),
+        (layout.combined_signal, signal, "count", "counts minus scaled background", None),
         (
             layout.surface_brightness,
             bundle.brightness,
             "count s-1 arcmin-2",
             "(counts - background)/(exposure x vignetting x pixel area), vignetting at "
             f"{bundle.exposure_energy_keV:.2f} keV",
+            None,
         ),
     ]
     band = f"band {bundle.energy_min_keV:g}-{bundle.energy_max_keV:g} keV"
-    for path, values, unit, comment in images:
+    for path, values, unit, comment, of in images:
         write_image(
             path,
             values,
@@ -60,5 +69,6 @@ def write_images(bundle: Bundle, layout: Layout) -> None:
             unit=unit,
             comment=comment,
             bundle_fingerprint=bundle.fingerprint,
+            settings=observation_cards(bundle if of is None else replace(bundle, observations=(of,))),
             history=[band, *([f"left out: {bundle.left_out}"] if bundle.left_out else [])],
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from pyxt_hpc.chandra.times.lightcurve import LightCurve
 from pyxt_hpc.detect.flares import FlareCleaning
@@ -68,6 +69,9 @@ def _draw(axes: Axes, one: CleanedCurve, origin: float) -> None:
     peak = float(np.nanmax(rate))
     if peak > _MAX_LINEAR * cleaning.mean:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title(
         f"quiet: {cleaning.mean:.3g} count/s, +- {cleaning.sigma:.2g} a bin; {cleaning.share_kept:.1%} kept",
         loc="left",

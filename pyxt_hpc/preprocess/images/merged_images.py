@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import datasets_of
+from pyxt_hpc.chandra.observed import Observed, dates_of, observed_cards
 from pyxt_hpc.chandra.regions.text import RegionFile
 from pyxt_hpc.chandra.sky.exposure import exposure_map
 from pyxt_hpc.chandra.sky.geometry import FieldGeometry, chip_outlines, read_geometry
@@ -38,6 +39,7 @@ class MergedField:
 
     ``frame`` is the WCS of the sky pixels; an image pixel is 4 x 4 of them. ``psf_r90`` [pixel] is the radius
     with 90% of a point source's counts, averaged over observations with the exposure as weight.
+    ``observed`` are the observations that were merged.
     """
 
     grid: SkyGrid
@@ -46,6 +48,7 @@ class MergedField:
     exposure: NDArray[np.float64]
     background: NDArray[np.float64]
     psf_r90: NDArray[np.float64]
+    observed: tuple[Observed, ...] = ()
 
     @property
     def brightness(self) -> NDArray[np.float64]:
@@ -86,6 +89,7 @@ def merge_field(
     """
     geometries = [read_geometry(layout.geometry(obsid)) for obsid in obsids]
     grid: SkyGrid | None = None
+    observed = []
     for obsid, geometry in zip(obsids, geometries, strict=True):
         events = read_events(events_of(obsid), ours=True)
         if grid is None:
@@ -94,13 +98,15 @@ def merge_field(
             counts = np.zeros(grid.shape, dtype=np.int32)
             exposure, background, psf = (np.zeros(grid.shape) for _ in range(3))
         counts += binned(events, grid)
+        live_s = live_times(events.header, events.gti, str(events.path))
+        observed.append(Observed(obsid, max(live_s.values()), dates_of(events.header)))
         seen, theta = observation_exposure(events, geometry, grid)
         exposure += seen
         psf += seen * psf_r90_arcsec(theta) / grid.pixel_scale_arcsec
         background += _expected_background(obsid, layout, events, grid, seen > 0, bright, frames or {})
     assert grid is not None
     np.divide(psf, exposure, out=psf, where=exposure > 0)
-    return MergedField(grid, frame, counts, exposure, background, psf)
+    return MergedField(grid, frame, counts, exposure, background, psf, tuple(observed))
 
 
 def observation_exposure(
@@ -164,15 +170,20 @@ def write_merged(field: MergedField, layout: Layout, fingerprint: str) -> None:
          "(counts - background)/(exposure x vignetting x pixel area)"),
         (layout.merged_psf, field.psf_r90, "pixel", "radius with 90% of a point source"),
     ):  # fmt: skip
-        write_field_image(path, values, field, unit, comment, fingerprint)
+        write_field_image(path, values, field, layout.name, unit, comment, fingerprint)
 
 
 def write_field_image(
-    path: Path, values: NDArray, field: MergedField, unit: str, comment: str, fingerprint: str
+    path: Path, values: NDArray, field: MergedField, name: str, unit: str, comment: str, fingerprint: str
 ) -> None:
-    """Write an image of the field with celestial and physical (sky pixel) coordinates."""
+    """Write an image of a cluster's field with celestial and physical (sky pixel) coordinates."""
     header = field.grid.header(field.frame)
     header["BUNIT"] = unit
+    header.update(observed_cards(name, field.observed))
+    header["E_MIN"], header["E_MAX"] = (
+        (edge / 1e3, f"[keV] {which} edge of the band")
+        for edge, which in zip(BAND_EV, ("lower", "upper"), strict=True)
+    )
     header["CREATOR"] = software()
     header["STEPID"] = (fingerprint[:16], "fingerprint of inputs and settings")
     header.add_comment(comment)

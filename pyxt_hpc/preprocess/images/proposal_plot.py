@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.detect.region_proposals import FieldImages, Proposal, SkyBox, SkyCircle, SkyEllipse
+from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.writing import replacing
 
 _SMOOTHING = 1.5  # pixels
@@ -57,7 +58,7 @@ def draw_proposal(
     _outline(axes, images, "responses", list(responses.values()))
     for name, circle in responses.items():
         _name(axes, images, circle, name)
-    axes.set_title(f"{len(proposal.sources)} point sources")
+    axes.set_title(several(len(proposal.sources), "point source"))
     axes.legend(loc="upper right", facecolor="0.15", labelcolor="white", framealpha=0.8)
     seen = np.isfinite(brightness)
     rows, cols = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))

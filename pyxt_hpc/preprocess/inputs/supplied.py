@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyxt_hpc.errors import ConfigError, MissingInput
+from pyxt_hpc.errors import ConfigError, ForeignProduct, MissingInput
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.steps import changed_since
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,21 @@ def need(provider: str, *paths: Path) -> None:
 def need_regions(*paths: Path) -> None:
     """Check, as `need`, region files that a person draws or `propose-regions` proposes."""
     need(_PROPOSES, *paths)
+
+
+def need_current(layout: Layout, stage: str, parts: Iterable[str], *, unless: Iterable[Path] = ()) -> None:
+    """Check that what a stage has made of observations or datasets is of its inputs as they are now.
+
+    The files ``unless`` may have been made again, and are checked where they are read. Raises ForeignProduct,
+    which names all others.
+    """
+    records = [layout.step_record(stage, part) for part in parts]
+    changed = dict.fromkeys(path for record in records for path in changed_since(record))
+    if names := [str(path) for path in changed if path not in set(unless)]:
+        raise ForeignProduct(
+            f"{', '.join(names)}: changed after {stage} used it, and the next stage would mix both: run "
+            f"`pyxt-hpc {stage}` again first, or all that is due with `pyxt-hpc run`"
+        )
 
 
 def _stop_if_missing(missing: list[str]) -> None:

@@ -1,7 +1,7 @@
 """The mass of a cluster from the table of its profile: models are set up and sampled over workers."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,8 +26,10 @@ from pyxt_hpc.profiles.mass.likelihood import Likelihood
 from pyxt_hpc.profiles.mass.mixing import Mixing
 from pyxt_hpc.profiles.mass.models import WAYS, Backward, Forward, GasModel, MassModel, Parameter
 from pyxt_hpc.profiles.mass.nfw import critical_density
-from pyxt_hpc.profiles.mass.posterior import Posterior, posterior_of
+from pyxt_hpc.profiles.mass.posterior import Posterior, is_hopeless, posterior_of
 from pyxt_hpc.profiles.mass.sampler import (
+    BLOCK,
+    NEEDED,
     Chain,
     SamplerOptions,
     advance_ensemble,
@@ -364,11 +366,15 @@ def sample_mass(sampling: Sampling | None, pool: Pool) -> ClusterMass | None:
                 _advance,
                 waiting,
                 Collector(collect, "ensemble"),
-                label=f"mass, from step {steps} of {options.max_steps} at most",
+                label=f"mass, steps {steps} to {min(steps + BLOCK, options.max_steps)}",
                 unit="ensemble",
                 when_stopped=_GOES_ON,
             )
-            waiting = np.array([i for i in waiting.tolist() if not is_finished(found[i], options)], np.int64)
+            waiting = np.array(
+                [i for i in waiting.tolist() if not _is_done(sampling.tasks[i], options, found[i])], np.int64
+            )
+            for line in _progress([(sampling.tasks[i], found[i]) for i in waiting.tolist() if i in found]):
+                log.info("mass: %s", line)
             if stopped_by and len(waiting):
                 raise Interrupted(f"mass: stopped by {stopped_by}; {_GOES_ON}")
     problem, ways = sampling.problem, {}
@@ -412,6 +418,16 @@ def _start(likelihood: Likelihood, options: MassOptions) -> _Start:
     return _Start(walkers, float(np.sum(likelihood.residuals(best[None]) ** 2)))
 
 
+def _progress(unfinished: Sequence[tuple[Task, Chain]]) -> Iterator[str]:
+    """How far the slowest ensemble of each way is from being believed."""
+    for way in dict.fromkeys(task.likelihood.model.way for task, _ in unfinished):
+        chains = [chain for task, chain in unfinished if task.likelihood.model.way == way]
+        times, steps = min(
+            (chain.steps / float(chain.autocorrelation.max()), chain.steps) for chain in chains
+        )
+        yield f"{way}: {steps} steps are {times:.0f} autocorrelation times; {NEEDED:.0f} are needed"
+
+
 def _prepare(meta: Sampling, arrays: dict[str, np.ndarray]) -> Sampling:
     return meta
 
@@ -420,6 +436,13 @@ def _advance(sampling: Sampling, items: NDArray) -> list[Chain]:
     """Continue the chains of some ensembles."""
     name, options = sampling.problem.fingerprint[:16], sampling.problem.options.sampler
     return [
-        advance_ensemble(task.path, name, task.likelihood.log_probability, task.walkers, options, task.seed)
+        advance_ensemble(
+            task.path, name, task.likelihood.log_probability, task.walkers, options, task.seed,
+            partial(_is_done, task, options),
+        )
         for task in (sampling.tasks[i] for i in items.tolist())
-    ]
+    ]  # fmt: skip
+
+
+def _is_done(task: Task, options: SamplerOptions, chain: Chain) -> bool:
+    return is_finished(chain, options) or is_hopeless(task.likelihood, chain.samples, chain.log_probability)

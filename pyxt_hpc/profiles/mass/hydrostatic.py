@@ -53,12 +53,7 @@ def hydrostatic_temperature(
         kT at the last radius [keV]: the boundary condition.
     """
     weight = G_U * mu * mass * density / radius  # -d(n_e kT)/d ln r
-    step = np.diff(np.log(radius))
-    ratio = np.log(weight[..., 1:] / weight[..., :-1])
-    flat = np.abs(ratio) < 1e-6
-    safe = np.where(flat, 1.0, ratio)
-    mean = np.where(flat, weight[..., :-1], (weight[..., 1:] - weight[..., :-1]) / safe)
-    shells = mean * step
+    shells, _ = _between(radius, weight)
     outside = np.cumsum(shells[..., ::-1], axis=-1)[..., ::-1]
     pressure = np.broadcast_to(
         (np.asarray(outer_kT, float) * density[..., -1])[..., None], weight.shape
@@ -80,9 +75,15 @@ def gas_mass(radius: FloatArray, density: FloatArray, mu_e: float) -> FloatArray
         Mass per electron [atomic mass units].
     """
     shell = 4.0 * np.pi * radius**3 * density * mu_e * _MSUN_PER_CM3_KPC3  # dM/d ln r
+    shells, slopes = _between(radius, shell)
+    inner = shell[..., :1] / np.maximum(slopes[..., :1], 1.0)
+    return np.concatenate([inner, inner + np.cumsum(shells, axis=-1)], axis=-1)
+
+
+def _between(radius: FloatArray, per_log_radius: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Integrals between the radii of what is a power law there, given per ln r at them; its exponents."""
     step = np.diff(np.log(radius))
-    ratio = np.log(shell[..., 1:] / shell[..., :-1])
-    flat = np.abs(ratio) < 1e-6
-    mean = np.where(flat, shell[..., :-1], np.diff(shell) / np.where(flat, 1.0, ratio))
-    inner = shell[..., :1] / np.maximum(ratio[..., :1] / step[0], 1.0)
-    return np.concatenate([inner, inner + np.cumsum(mean * step, axis=-1)], axis=-1)
+    growth = np.log(per_log_radius[..., 1:] / per_log_radius[..., :-1])
+    flat = np.abs(growth) < 1e-6
+    mean = np.diff(per_log_radius) / np.where(flat, 1.0, growth)
+    return np.where(flat, per_log_radius[..., :-1], mean) * step, growth / step

@@ -87,10 +87,12 @@ class Likelihood:
         squared = np.concatenate([density[:, :1] ** 2, _mean(density**2, self.radius)], axis=1)
         in_shell = np.concatenate([kT[:, :1], np.sqrt(kT[:, 1:] * kT[:, :-1])], axis=1)
         lower, share = self.mixing.spread(in_shell)
-        spread = np.zeros((*squared.shape, len(self.mixing.gas_kT)))
+        present = slice(int(lower.min()), int(lower.max()) + 2)  # half of the tables, or less
+        lower -= present.start
+        spread = np.zeros((*squared.shape, present.stop - present.start))
         np.put_along_axis(spread, lower[..., None], (squared * (1.0 - share))[..., None], axis=-1)
         np.put_along_axis(spread, lower[..., None] + 1, (squared * share)[..., None], axis=-1)
-        return self.mixing.single_temperature(self.norm_of_measure * (self._columns @ spread))
+        return self.mixing.single_temperature(self.norm_of_measure * (self._columns @ spread), present)
 
     def residuals(self, theta: FloatArray) -> FloatArray:
         """(ln model - ln data)/sigma (n, 2 n_annulus); errors are most symmetric in the logarithm."""

@@ -88,24 +88,29 @@ class Mixing:
         share = (kT - nodes[lower]) / (nodes[lower + 1] - nodes[lower])
         return lower, np.clip(share, 0.0, 1.0)
 
-    def single_temperature(self, norm: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def single_temperature(
+        self, norm: FloatArray, present: slice = slice(None)
+    ) -> tuple[FloatArray, FloatArray]:
         """Temperature [keV] and norm that the fits find.
 
         Parameters
         ----------
         norm : (n_model, n, n_gas)
             Norm of the gas at each temperature.
+        present
+            Temperatures of `gas_kT` that ``norm`` has, if not all; there is no gas at the others.
 
         Returns
         -------
         kT, norm : (n_model, n)
         """
         by_annulus = norm.transpose(1, 0, 2)
-        slope = by_annulus @ self.slope.transpose(0, 2, 1)  # (n, n_model, n_fit)
+        slope = by_annulus @ self.slope[..., present].transpose(0, 2, 1)  # (n, n_model, n_fit)
         falling = (slope[..., :-1] > 0) & (slope[..., 1:] <= 0)
         # Of several maxima, the one nearest to the spectroscopic-like temperature is used.
-        log_kT, weight = np.log(self.fit_kT), self.gas_kT**-0.75
-        like = np.log(by_annulus @ (self.gas_kT * weight) / (by_annulus @ weight))
+        log_kT, gas_kT = np.log(self.fit_kT), self.gas_kT[present]
+        weight = gas_kT**-0.75
+        like = np.log(by_annulus @ (gas_kT * weight) / (by_annulus @ weight))
         distance = np.abs(0.5 * (log_kT[1:] + log_kT[:-1]) - like[..., None])
         at = np.argmin(np.where(falling, distance, np.inf), axis=-1)[..., None]
         left, right = np.take_along_axis(slope, at, -1)[..., 0], np.take_along_axis(slope, at + 1, -1)[..., 0]
@@ -118,7 +123,7 @@ class Mixing:
         share = np.where(highest, 1.0, np.where(never, 0.0, share))
         kT = np.exp((1.0 - share) * log_kT[at] + share * log_kT[at + 1])
         rows = np.arange(norm.shape[1])[:, None]
-        best = [np.einsum("amg,amg->am", by_annulus, self.gain[rows, at + i]) for i in (0, 1)]
+        best = [np.einsum("amg,amg->am", by_annulus, self.gain[rows, at + i, present]) for i in (0, 1)]
         return kT.T, ((1.0 - share) * best[0] + share * best[1]).T
 
 

@@ -19,6 +19,9 @@ PERCENTILES = (50.0, 15.865, 84.135)
 MAX_REDUCED = 10.0
 """Largest chi^2 per degree of freedom; a model with more does not describe the data, and gives no mass."""
 
+_HOPELESS = 2.0
+"""Times `MAX_REDUCED`: samples that are so far off do not come back to a model that describes the data."""
+
 MAX_EXCESS = 9.0
 """Largest increase of chi^2 (3 sigma) by the condition that the mass grows outwards; with more, there is no
 mass."""
@@ -100,6 +103,8 @@ class Posterior:
         Numbers of data and of parameters.
     excess
         Decrease of chi^2 if the mass may fall outwards over the annuli; above `MAX_EXCESS`, there is no mass.
+    refusal
+        Reason why there is no mass at all; empty if there is one.
     """
 
     way: str
@@ -114,6 +119,7 @@ class Posterior:
     n_data: int
     n_parameters: int
     excess: float
+    refusal: str
 
     @property
     def probability(self) -> float:
@@ -160,10 +166,7 @@ def posterior_of(
         _REACH * annuli.outermost,
         int(_STEPS_PER_E * np.log(2.0 * _REACH * annuli.outermost / middle[0])),
     )
-    parts = np.array_split(samples, len(samples) // _AT_ONCE + 1)
-    # The sample that fits best, without its prior.
-    best = samples[np.argmax(log_probability - np.concatenate([model.log_prior(part) for part in parts]))]
-    chi2 = float(np.sum(likelihood.residuals(best[None]) ** 2))
+    chi2 = _least_chi2(likelihood, samples, log_probability)
     excess = chi2 - free_chi2
     mass = model.mass_at(theta, radius)
     degrees = _degrees(likelihood.n_data, len(model.parameters))
@@ -193,7 +196,30 @@ def posterior_of(
         n_data=likelihood.n_data,
         n_parameters=len(model.parameters),
         excess=excess,
+        refusal=refusal,
     )
+
+
+def is_hopeless(likelihood: Likelihood, samples: FloatArray, log_probability: FloatArray) -> bool:
+    """Whether more samples need not be drawn: `posterior_of` will refuse the mass, whatever they are.
+
+    Parameters
+    ----------
+    likelihood
+        What is sampled.
+    samples, log_probability : (n, n_parameter), (n,)
+        So far.
+    """
+    degrees = _degrees(likelihood.n_data, len(likelihood.model.parameters))
+    return _least_chi2(likelihood, samples, log_probability) > _HOPELESS * MAX_REDUCED * degrees
+
+
+def _least_chi2(likelihood: Likelihood, samples: FloatArray, log_probability: FloatArray) -> float:
+    """Chi^2 of the sample that fits best, whatever its prior."""
+    parts = np.array_split(samples, len(samples) // _AT_ONCE + 1)
+    log_prior = np.concatenate([likelihood.model.log_prior(part) for part in parts])
+    best = samples[np.argmax(log_probability - log_prior)]
+    return float(np.sum(likelihood.residuals(best[None]) ** 2))
 
 
 def _refusal(chi2: float, degrees: int, excess: float) -> str:

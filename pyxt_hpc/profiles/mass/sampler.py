@@ -40,6 +40,10 @@ _HDF5_CHUNKS = 2**21
 """Size of the last chunks of a file [bytes]: at most 1 MiB in each of two data sets."""
 
 _DISCARD = 5.0
+
+NEEDED = LENGTH + _DISCARD
+"""Autocorrelation times of a whole chain, with the beginning that is left out."""
+
 _STARTS, _SAME_COST = 6, 0.02
 _DRAWS = 100
 
@@ -190,6 +194,7 @@ def advance_ensemble(
     walkers: FloatArray,
     options: SamplerOptions,
     seed: int,
+    is_done: Callable[[Chain], bool],
 ) -> Chain:
     """Continue the chain of a file by `BLOCK` steps, or fewer at its end.
 
@@ -205,6 +210,8 @@ def advance_ensemble(
         Length of the chain.
     seed
         Seed of this ensemble.
+    is_done
+        Whether a chain needs no more steps.
 
     Raises
     ------
@@ -222,7 +229,7 @@ def advance_ensemble(
         n_walkers, n_parameters = backend.shape
         state = backend.get_last_sample()
         chain = chain_of(backend, options)
-        if is_finished(chain, options):
+        if is_done(chain):
             return chain
     else:
         n_walkers, n_parameters = walkers.shape

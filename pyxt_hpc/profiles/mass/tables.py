@@ -103,7 +103,8 @@ def annuli_of(table: Table, bundle: Bundle, config: ClusterConfig, where: str) -
         )
 
     def column(name: str) -> FloatArray:
-        return np.ma.filled(np.ma.asarray(table[name], np.float64), np.nan)
+        # no Column, which is slow in every expression
+        return np.asarray(np.ma.filled(np.ma.asarray(table[name], np.float64), np.nan))
 
     area = column("area") * _ARCSEC2_PER_ARCMIN2
     annuli = AnnularFits(

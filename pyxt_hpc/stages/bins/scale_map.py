@@ -20,11 +20,11 @@ from pyxt_hpc.binning.circles import (
 from pyxt_hpc.binning.lattice import lattice
 from pyxt_hpc.binning.smoothing import sum_own_circles
 from pyxt_hpc.bundle import Bundle
+from pyxt_hpc.bundle.header import observation_cards
 from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.fit.inputs import read_cluster_bundle, scale_map_settings
 from pyxt_hpc.fit.region_map import RegionMap
-from pyxt_hpc.images import write_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.master.driver import run_chunks
 from pyxt_hpc.parallel.master.ledger import Collector
@@ -232,6 +232,8 @@ def _write_images(
     unbinned: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write images (ny, nx) with their meanings."""
+    from pyxt_hpc.images import write_image  # astropy, which ranks do without
+
     layout = Layout.of(config)
     for path, (values, comment), unit, extensions in (
         (layout.signal_to_noise_map, signal_to_noise, "", None),
@@ -245,7 +247,7 @@ def _write_images(
             unit=unit,
             comment=comment,
             bundle_fingerprint=bundle.fingerprint,
-            settings=scale_map_settings(config),
+            settings={**observation_cards(bundle), **scale_map_settings(config)},
             history=history,
             errors=extensions,
         )

@@ -12,8 +12,8 @@ import pytest
 from astropy.io import fits
 
 from pyxt_hpc.bundle import Bundle, read_bundle
-from pyxt_hpc.chandra.ogip.response import read_arf
-from pyxt_hpc.errors import MissingInput, ResponseMismatch
+from pyxt_hpc.chandra.ogip.response_files import read_arf
+from pyxt_hpc.errors import ForeignProduct, MissingInput, ResponseMismatch
 from pyxt_hpc.preprocess.crop_data import crop_data
 from pyxt_hpc.preprocess.generate_responses import generate_responses
 
@@ -193,5 +193,8 @@ def test_both_kinds_of_chips_have_places(
 
     # a place on chips of the other kind
     single.layout.response_region("1-FI-p2").write_text('fk5\ncircle(149.98,30.0,20")\n')
+    with pytest.raises(ForeignProduct, match=r"acisI_region_0-FI-p2\.reg: changed after generate-responses"):
+        crop_data(single.config, single.layout)
+    generate_responses(single.config, single.layout)
     with pytest.raises(ResponseMismatch, match=r"acisI_region_0-FI-p2\.reg: no part of it is on CCD 6, "):
         crop_data(single.config, single.layout)

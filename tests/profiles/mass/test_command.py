@@ -190,3 +190,4 @@ def test_table_gives_the_annuli_back(cluster: Path, sky, noiseless) -> None:
     assert abundance == pytest.approx(0.3)
     for name, values in vars(noiseless).items():
         assert getattr(annuli, name) == pytest.approx(values)
+        assert type(getattr(annuli, name)) is np.ndarray  # columns of tables are slow

@@ -13,7 +13,7 @@ from pyxt_hpc.parallel.pools.choose import choose_pool
 from pyxt_hpc.plots.figures import write_figure
 from pyxt_hpc.plots.mass import MASS_SIZE, draw_mass
 from pyxt_hpc.profiles.mass.estimate import prepare_sampling, sample_mass
-from pyxt_hpc.profiles.mass.sampler import best_fit
+from pyxt_hpc.profiles.mass.sampler import BLOCK, best_fit
 from pyxt_hpc.simulate.spherical import RELAXED
 
 from .conftest import problem_of
@@ -153,6 +153,21 @@ def test_mass_that_falls_is_no_mass(sky, noiseless, tmp_path: Path, way: str, sa
     assert np.isnan(posterior.profiles["mass"]).all()
     write_figure(tmp_path / "none.png", MASS_SIZE, draw_mass, found, "no mass")
     assert (tmp_path / "none.png").stat().st_size > 10_000
+
+
+def test_sampling_ends_where_no_mass_can_come_of_it(sky, noiseless, tmp_path: Path) -> None:
+    """Temperatures that jump up and down by a factor of 2, with errors of 3%."""
+    kT = noiseless.kT * np.where(np.arange(len(noiseless.kT)) % 2, 2.0, 1.0)
+    annuli = replace(noiseless, kT=kT, kT_lo=0.97 * kT, kT_hi=1.03 * kT)
+    problem = problem_of(sky, annuli, steps=4 * BLOCK, ways=("backward",), ensembles=1)
+    found = estimate(problem, tmp_path)
+    posterior = found.ways["backward"].posterior
+    assert found.ways["backward"].chains[0].steps == BLOCK
+    assert not found.ways["backward"].converged
+    assert "does not describe the annuli" in posterior.refusal
+    assert all(sphere.note == posterior.refusal for sphere in posterior.overdensities)
+    # the same again does not go on either
+    assert estimate(problem, tmp_path).ways["backward"].chains[0].steps == BLOCK
 
 
 @pytest.mark.parametrize("number", [1, 3])

@@ -89,3 +89,13 @@ def test_open_intervals_do_not_count(sky, noiseless) -> None:
     assert residuals[0, 3] == 0.0
     assert likelihood.n_data == 21
     assert np.abs(residuals).max() < 0.3
+
+
+def test_tables_of_the_temperatures_that_are_there_are_enough(sky) -> None:
+    norm = np.zeros((3, len(sky.mixing.slope), len(sky.mixing.gas_kT)))
+    norm[:, :, 20:25] = np.random.default_rng(1).random((3, norm.shape[1], 5))
+    whole, part = (
+        sky.mixing.single_temperature(norm),
+        sky.mixing.single_temperature(norm[..., 20:25], slice(20, 25)),
+    )
+    np.testing.assert_allclose(part, whole, rtol=1e-10)

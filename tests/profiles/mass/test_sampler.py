@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -46,7 +47,9 @@ def walkers(number: int = 24, seed: int = 0):
 def run_ensemble(path, name, log_probability, walkers, options, seed):  # type: ignore[no-untyped-def]
     """Until the chain is finished."""
     while True:
-        chain = advance_ensemble(path, name, log_probability, walkers, options, seed)
+        chain = advance_ensemble(
+            path, name, log_probability, walkers, options, seed, partial(is_finished, options=options)
+        )
         if is_finished(chain, options):
             return chain
 

@@ -248,7 +248,7 @@ def test_bins_that_came_with_the_bundle_need_no_file(
     fits.writeto(tmp_path / "of_mine.fits", np.ones((SIDE, SIDE), int), overwrite=True)
     create[2] = str(path)
     assert main(create) == 0
-    assert "1 bins by the method file" in capsys.readouterr().out
+    assert "1 bin by the method file" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("change", [1, -5])
