@@ -16,10 +16,10 @@ EXIT_TRY_AGAIN = 75
 EXIT_MEANINGS = {
     EXIT_DONE: "done",
     EXIT_DEFECT: "a defect of pyxt-hpc (the only case that shows a traceback): please report it",
-    EXIT_INPUT: "the input, the configuration or the way of launching must be changed, or disk space be "
-    "freed: the message says how; nothing helps until somebody did it",
-    EXIT_TRY_AGAIN: "interrupted, out of time, or another process writes the same results; everything "
-    "finished is stored: run the same again (create-bins and fit-spectra with --continue)",
+    EXIT_INPUT: "the input, the configuration or the launch must be changed, or disk space freed: the "
+    "message says how; without a change, the command fails again",
+    EXIT_TRY_AGAIN: "interrupted, out of time, or another process writes the same results; finished results "
+    "are stored: give the same command again (create-bins and fit-spectra with --continue)",
 }
 """What the exit codes of every command mean; help and the manual take them from here."""
 
@@ -127,6 +127,6 @@ class StoreInUse(PyxtError):
 
 
 class Interrupted(PyxtError):
-    """A signal or the time limit ended the run; everything finished is stored."""
+    """A signal or the time limit ended the run; finished results are stored."""
 
     exit_code = EXIT_TRY_AGAIN

@@ -66,7 +66,7 @@ class Command:
             add_option(parser)
         if parser.get_default("yes") is None:
             parser.add_argument(
-                *YES, action="store_true", help="taken by every command; this one asks nothing"
+                *YES, action="store_true", help="accepted by every command; this one asks no question"
             )
         _say_options(parser)
         parser.set_defaults(run=self)
