@@ -356,7 +356,7 @@ def test_a_stopped_scale_map_does_not_say_that_it_is_stored(
     said = capsys.readouterr().err
     assert "stopped by SIGUSR1" in said
     assert "nothing is stored" in said
-    assert "what is finished is stored" not in said
+    assert "finished results are stored" not in said
     assert layout.scale_map.read_bytes() == before
     monkeypatch.undo()
     assert main(["create-bins", "--continue", "-c", str(config), "--num-cpus", "1"]) == 0
