@@ -29,7 +29,8 @@ import numpy as np
 
 from benchmarks.common import environment
 from pyxt_hpc.binning.runs import runs_of_discs
-from pyxt_hpc.chandra.ogip.response import Arf, Rmf, write_arf, write_rmf
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf
+from pyxt_hpc.chandra.ogip.response_files import write_arf, write_rmf
 from pyxt_hpc.fit.extraction.extract import extract_regions
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions

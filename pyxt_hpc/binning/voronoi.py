@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from pyxt_hpc.arrays.compiled import compiled
 from pyxt_hpc.binning.bins import check_target, checked_images, renumbered, signal_to_noise, sums_of
@@ -100,6 +99,8 @@ def voronoi_bins(
 
 def _leave_out(images: NDArray, target: float, labels: NDArray, good: NDArray) -> None:
     """Label failed bins -1 where they would spoil the good one nearest to them: sky without signal."""
+    from scipy.spatial import cKDTree  # slow to import, and ranks that make other bins need it not
+
     y, x = np.indices(labels.shape)
     whole = [image.reshape(labels.shape) for image in images]
     sums = sums_of(np.maximum(labels, 0), [*whole, np.ones(labels.shape), y, x])

@@ -18,7 +18,8 @@ from pyxt_hpc.bundle import Bundle, BundleObservation
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.keywords import exposure_s
 from pyxt_hpc.chandra.observed import dates_of
-from pyxt_hpc.chandra.ogip.response import check_match, read_arf, read_rmf
+from pyxt_hpc.chandra.ogip.response import check_match
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.errors import DamagedFile, EmptySelection, MissingInput

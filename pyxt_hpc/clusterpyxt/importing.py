@@ -18,7 +18,7 @@ from pyxt_hpc.binning.circles import RADIUS_MIN, RADIUS_STEP
 from pyxt_hpc.binning.smoothing import sum_own_circles
 from pyxt_hpc.bundle import write_bundle
 from pyxt_hpc.chandra.events import read_sky_wcs
-from pyxt_hpc.chandra.ogip.response import read_arf, read_rmf
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.chandra.regions.physical import physical_text
 from pyxt_hpc.chandra.regions.sky import read_regions
 from pyxt_hpc.chandra.sky.tangent import pixel_to_pixel, tangent_plane

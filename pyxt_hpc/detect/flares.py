@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, poisson
+from scipy.special import ndtr, pdtr, pdtrik
 
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.chandra.times.lightcurve import LightCurve
@@ -86,13 +86,13 @@ def find_quiet(
         raise EmptySelection("the light curve has no counts in its good time")
     known = np.zeros(len(live), dtype=bool) if first is None else first.flare & ~live
     mean = _first_mean(curve.counts[live], curve.live_s[live])
-    tail = norm.sf(nsigma)
+    tail = float(ndtr(-nsigma))
     seen: list[NDArray[np.bool_]] = []
     for _ in range(_MAX_ITERATIONS):
         expected = mean * curve.live_s
         excess = max(scale - 1.0, _MIN_EXCESS_SIGMA / float(np.sqrt(np.median(expected[live]))))
-        high = live & (curve.counts > np.maximum(expected * scale, poisson.isf(tail, expected)))
-        low = live & (curve.counts < np.minimum(expected / scale, poisson.ppf(tail, expected)))
+        high = live & (curve.counts > np.maximum(expected * scale, _poisson_quantile(1.0 - tail, expected)))
+        low = live & (curve.counts < np.minimum(expected / scale, _poisson_quantile(tail, expected)))
         gain = curve.counts * np.log1p(excess) - excess * expected
         flare = _flares(gain, high | known, live)
         good = live & ~flare & ~low
@@ -111,6 +111,16 @@ def find_quiet(
         share_kept=float(curve.live_s[good].sum() / curve.live_s.sum()),
         bins_kept=float(good.sum() / live.sum()),
     )
+
+
+def _poisson_quantile(probability: float, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Smallest counts (n,) that are not exceeded with at least this probability: `scipy.stats.poisson.ppf`.
+
+    That module alone takes as long to import as all else that stage 3 needs.
+    """
+    above = np.ceil(pdtrik(probability, mean))
+    below = np.maximum(above - 1.0, 0.0)
+    return np.where(pdtr(below, mean) >= probability, below, above)
 
 
 def _first_mean(counts: NDArray[np.int64], live_s: NDArray[np.float64]) -> float:

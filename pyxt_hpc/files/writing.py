@@ -5,6 +5,7 @@ process is known to have ended; on another machine nobody knows that, so there i
 """
 
 import errno
+import io
 import logging
 import os
 import re
@@ -217,7 +218,18 @@ def write_text(path: Path, text: str, *, executable: bool = False) -> None:
             temporary.chmod(0o755)
 
 
+_ROWS_AT_ONCE = 1 << 14
+
+
 def write_ecsv(path: Path, table: "Table") -> None:
-    """Write a table as text that astropy reads back with units and meanings."""
-    with replacing(path) as temporary:
-        table.write(temporary, format="ascii.ecsv")
+    """Write a table as text that astropy reads back with units and meanings.
+
+    A long one is written in pieces: astropy makes several texts of every number before it writes the first.
+    """
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        for start in range(0, max(len(table), 1), _ROWS_AT_ONCE):
+            text = io.StringIO()
+            table[start : start + _ROWS_AT_ONCE].write(text, format="ascii.ecsv")
+            lines = text.getvalue().splitlines(keepends=True)
+            n_head = next(i for i, line in enumerate(lines) if not line.startswith("#")) + 1
+            file.writelines(lines[n_head if start else 0 :])

@@ -7,7 +7,7 @@ from enum import IntFlag
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyxt_hpc.spectra.kernels import search
+from pyxt_hpc.spectra.kernels import outcome
 
 MIN_NET_COUNTS = 300
 """Net counts below which intervals are mostly open, and biased where they come from many observations."""
@@ -38,25 +38,25 @@ class FitFlag(IntFlag):
     kernels of the fit.
     """
 
-    AT_BOUND_LOW = search.AT_BOUND_LOW
-    AT_BOUND_HIGH = search.AT_BOUND_HIGH
-    KT_LO_OPEN = search.KT_LO_OPEN
-    KT_HI_OPEN = search.KT_HI_OPEN
-    NORM_LO_OPEN = search.NORM_LO_OPEN
-    NORM_HI_OPEN = search.NORM_HI_OPEN
+    AT_BOUND_LOW = outcome.AT_BOUND_LOW
+    AT_BOUND_HIGH = outcome.AT_BOUND_HIGH
+    KT_LO_OPEN = outcome.KT_LO_OPEN
+    KT_HI_OPEN = outcome.KT_HI_OPEN
+    NORM_LO_OPEN = outcome.NORM_LO_OPEN
+    NORM_HI_OPEN = outcome.NORM_HI_OPEN
     """Norm 0 is within the interval, hence every kT; or no end was found."""
-    NO_COUNTS = search.NO_COUNTS
+    NO_COUNTS = outcome.NO_COUNTS
     """No source counts, or not more than the background at any kT: there is nothing to fit."""
-    FAILED = search.FAILED
+    FAILED = outcome.FAILED
     """Counts, weights or ratios are negative or not finite, or the fit did not converge."""
-    TWO_MINIMA = search.TWO_MINIMA
+    TWO_MINIMA = outcome.TWO_MINIMA
     """Another kT, outside the interval, fits nearly as well: its minimum is higher by less than 2.7."""
-    ABUNDANCE_AT_BOUND = search.ABUNDANCE_AT_BOUND
-    ABUNDANCE_LO_OPEN = search.ABUNDANCE_LO_OPEN
-    ABUNDANCE_HI_OPEN = search.ABUNDANCE_HI_OPEN
-    NH_AT_BOUND = search.NH_AT_BOUND
-    NH_LO_OPEN = search.NH_LO_OPEN
-    NH_HI_OPEN = search.NH_HI_OPEN
+    ABUNDANCE_AT_BOUND = outcome.ABUNDANCE_AT_BOUND
+    ABUNDANCE_LO_OPEN = outcome.ABUNDANCE_LO_OPEN
+    ABUNDANCE_HI_OPEN = outcome.ABUNDANCE_HI_OPEN
+    NH_AT_BOUND = outcome.NH_AT_BOUND
+    NH_LO_OPEN = outcome.NH_LO_OPEN
+    NH_HI_OPEN = outcome.NH_HI_OPEN
     FEW_COUNTS = 1 << 15
     """Fewer than `MIN_NET_COUNTS`: intervals are often open; with many observations kT may be biased."""
     BACKGROUND_DOMINATED = 1 << 16

@@ -13,7 +13,6 @@ from pyxt_hpc.bundle import Bundle, read_bundle
 from pyxt_hpc.config.cluster import KEYS, ClusterConfig, parse_keys
 from pyxt_hpc.errors import ConfigError, DamagedFile, ForeignProduct
 from pyxt_hpc.fit.region_map import RegionMap, RegionSet
-from pyxt_hpc.images import read_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.provenance import fingerprint, software
 from pyxt_hpc.spectra.fit import FitOptions
@@ -218,6 +217,8 @@ def _made_by(config: ClusterConfig) -> str:
 
 def read_bin_image(path: Path, config: ClusterConfig, bundle: Bundle) -> np.ndarray:
     """Read an image (ny, nx) of stage 5; raises as `read_scale_map`."""
+    from pyxt_hpc.images import read_image  # astropy, which ranks that fit do without
+
     return read_image(
         path,
         made_by=_made_by(config),

@@ -15,7 +15,8 @@ from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.chandra.observed import dates_of
-from pyxt_hpc.chandra.ogip.response import Rmf, read_arf, read_rmf
+from pyxt_hpc.chandra.ogip.response import Rmf
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.chandra.regions.sky import contains
 from pyxt_hpc.chandra.regions.text import RegionFile
 from pyxt_hpc.chandra.sky.exposure import live_fraction

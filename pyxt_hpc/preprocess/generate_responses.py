@@ -12,7 +12,8 @@ from pyxt_hpc.chandra.events import EventList, read_events, read_header, read_sk
 from pyxt_hpc.chandra.keywords import exposure_s as exposure_keyword
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import Dataset
-from pyxt_hpc.chandra.ogip.response import Arf, check_area_once, check_match, read_arf, read_rmf, write_arf
+from pyxt_hpc.chandra.ogip.response import Arf, check_area_once, check_match
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf, write_arf
 from pyxt_hpc.chandra.regions.sky import contains_pixels, read_regions
 from pyxt_hpc.chandra.sky.exposure import live_fraction
 from pyxt_hpc.chandra.sky.geometry import read_geometry

@@ -19,7 +19,7 @@ from pyxt_hpc.spectra.kernels import descent, fit_free, fit_temperature
 from pyxt_hpc.spectra.kernels.bins import FitBins, load
 from pyxt_hpc.spectra.kernels.fit_free import fit_with_more_free
 from pyxt_hpc.spectra.kernels.fit_temperature import fit_kT_and_norm
-from pyxt_hpc.spectra.kernels.search import FAILED, N_NUMBERS, NO_COUNTS
+from pyxt_hpc.spectra.kernels.outcome import FAILED, N_NUMBERS, NO_COUNTS
 from pyxt_hpc.spectra.kernels.statistics import STATISTICS
 
 PARAMETERS = ("kT", "norm", "abundance", "nH")

@@ -7,15 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.ogip.pha import Pha, read_pha, with_gz
-from pyxt_hpc.chandra.ogip.response import (
-    Arf,
-    Rmf,
-    check_area_once,
-    check_match,
-    holds_area,
-    read_arf,
-    read_rmf,
-)
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf, check_area_once, check_match, holds_area
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.errors import ConfigError, EmptySelection, MissingInput, ResponseMismatch
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, resolution_bins

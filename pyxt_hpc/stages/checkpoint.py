@@ -4,7 +4,7 @@ import numpy as np
 
 from pyxt_hpc.fit.flags import UNUSABLE, FitFlag
 from pyxt_hpc.parallel.master.ledger import Ledger
-from pyxt_hpc.store.checksum import checksums
+from pyxt_hpc.store.checksum import prepare
 from pyxt_hpc.store.rows import ROW_DTYPE, Status, blank_rows
 from pyxt_hpc.store.writer import ResultsStore
 
@@ -24,7 +24,7 @@ class StoreLedger(Ledger):
         self._store, self._regions = store, regions
         self._unsaved: list[tuple[np.ndarray, np.ndarray]] = []
         # Compile or load the kernel now, and not when all workers wait for the master.
-        checksums(blank_rows(regions[:0]), np.zeros(0, np.uint8), np.zeros(0, np.int64), 0)
+        prepare(len(regions))
 
     def mark_started(self, items: np.ndarray) -> None:
         """Mark regions as in flight."""

@@ -1,37 +1,40 @@
-"""CRC-32 of the rows of tables, ten times faster than a call of zlib for each row."""
+"""CRC-32 of the rows of tables."""
 
 import zlib
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pyxt_hpc.arrays.compiled import compiled
 from pyxt_hpc.arrays.views import read_only
 
-_POLYNOMIAL = 0xEDB88320
-
-
-def _tables() -> NDArray[np.uint32]:
-    """Tables of "slicing by 8": entry [k, b] is the CRC of byte b followed by k zeros."""
-    table = np.zeros((8, 256), np.uint32)
-    for byte in range(256):
-        value = byte
-        for _ in range(8):
-            value = (value >> 1) ^ (_POLYNOMIAL * (value & 1))
-        table[0, byte] = value
-    for k in range(1, 8):
-        table[k] = (table[k - 1] >> 8) ^ table[0, table[k - 1] & 0xFF]
-    return table
-
-
-_TABLE = _tables()
+_FEW = 256
+"""Rows for which zlib takes less time than it takes to load a compiled function."""
 
 
 def checksums(rows: np.ndarray, status: np.ndarray, indices: np.ndarray, seed: int) -> np.ndarray:
     """CRC-32 of rows of a structured dtype; arguments and result as in `row_checksums`."""
     data = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
-    sums: np.ndarray = row_checksums(read_only(data), status, np.asarray(indices, np.int64), seed)
+    indices = np.asarray(indices, np.int64)
+    if len(rows) > _FEW:
+        return _of_many(data, status, indices, seed)
+    heads = np.empty((len(rows), 9), np.uint8)
+    heads[:, :8] = indices.astype("<i8").view(np.uint8).reshape(-1, 8)
+    heads[:, 8] = status
+    both = zip(data, heads, strict=True)
+    sums = [zlib.crc32(row.tobytes(), zlib.crc32(head.tobytes(), seed)) for row, head in both]
+    return np.maximum(np.array(sums, np.uint32), np.uint32(1))
+
+
+def prepare(n: int) -> None:
+    """Compile or load now what `checksums` of n rows needs."""
+    if n > _FEW:
+        _of_many(np.zeros((0, 1), np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.int64), 0)
+
+
+def _of_many(data: np.ndarray, status: np.ndarray, indices: np.ndarray, seed: int) -> np.ndarray:
+    from pyxt_hpc.store.row_checksums import row_checksums
+
+    sums: np.ndarray = row_checksums(read_only(data), status, indices, seed)
     return sums
 
 
@@ -50,62 +53,3 @@ def matching_rows(rows: np.ndarray, seed: int) -> Iterator[np.ndarray]:
 
 def _crc(row: np.ndarray, seed: int) -> int:
     return max(zlib.crc32(row.tobytes()[:-4], seed), 1)
-
-
-@compiled
-def row_checksums(
-    data: NDArray[np.uint8], status: NDArray[np.uint8], index: NDArray[np.int64], seed: int
-) -> NDArray[np.uint32]:
-    """CRC-32 (as in zlib) of each row with its position and status.
-
-    Parameters
-    ----------
-    data
-        (n, n_byte) rows as bytes.
-    status
-        (n,) status of each row.
-    index
-        (n,) position of each row in its table; a row in a wrong position does not match.
-    seed
-        CRC-32 with which the checksums of all rows begin.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n,) ``crc32(row, crc32(index as 8 bytes + status, seed))``, but 1 instead of 0: a row that was never
-        written has 0.
-    """
-    n, size = data.shape
-    sums = np.empty(n, np.uint32)
-    for i in range(n):
-        crc = np.uint32(seed) ^ np.uint32(0xFFFFFFFF)
-        position = np.uint64(index[i])
-        for _ in range(8):
-            crc = _TABLE[0, (crc ^ np.uint32(position & np.uint64(0xFF))) & 0xFF] ^ (crc >> np.uint32(8))
-            position >>= np.uint64(8)
-        crc = _TABLE[0, (crc ^ np.uint32(status[i])) & 0xFF] ^ (crc >> np.uint32(8))
-        at = 0
-        while at + 8 <= size:
-            low = crc ^ (
-                np.uint32(data[i, at])
-                | np.uint32(data[i, at + 1]) << np.uint32(8)
-                | np.uint32(data[i, at + 2]) << np.uint32(16)
-                | np.uint32(data[i, at + 3]) << np.uint32(24)
-            )
-            crc = (
-                _TABLE[7, low & 0xFF]
-                ^ _TABLE[6, (low >> np.uint32(8)) & 0xFF]
-                ^ _TABLE[5, (low >> np.uint32(16)) & 0xFF]
-                ^ _TABLE[4, low >> np.uint32(24)]
-                ^ _TABLE[3, data[i, at + 4]]
-                ^ _TABLE[2, data[i, at + 5]]
-                ^ _TABLE[1, data[i, at + 6]]
-                ^ _TABLE[0, data[i, at + 7]]
-            )
-            at += 8
-        while at < size:
-            crc = _TABLE[0, (crc ^ np.uint32(data[i, at])) & 0xFF] ^ (crc >> np.uint32(8))
-            at += 1
-        crc ^= np.uint32(0xFFFFFFFF)
-        sums[i] = crc if crc else np.uint32(1)
-    return sums

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from scipy.stats import poisson
 
 from pyxt_hpc.chandra.times import gti
 from pyxt_hpc.chandra.times.lightcurve import BIN_S, LightCurve, light_curve
-from pyxt_hpc.detect.flares import FlareCleaning, check_quiet, find_quiet
+from pyxt_hpc.detect.flares import FlareCleaning, _poisson_quantile, check_quiet, find_quiet
 from pyxt_hpc.errors import EmptySelection
 
 LENGTH = 60_000.0
@@ -190,3 +191,9 @@ def test_hopeless_light_curves_are_refused() -> None:
     ):
         clean_flares(ramp)
     assert find_quiet(ramp).good.sum() == 1  # for the picture
+
+
+@pytest.mark.parametrize("probability", [1e-9, 0.00135, 0.5, 0.99865, 1 - 1e-9])
+def test_poisson_quantile_is_that_of_scipy(probability: float) -> None:
+    mean = np.concatenate([[0.0], np.geomspace(1e-3, 1e6, 500), np.arange(1.0, 300.0)])
+    np.testing.assert_array_equal(_poisson_quantile(probability, mean), poisson.ppf(probability, mean))

@@ -16,12 +16,14 @@ import h5py
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Column, MaskedColumn, Table
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pyxt_hpc.errors import DamagedFile, DiskFull
+from pyxt_hpc.files import writing
 from pyxt_hpc.files.process_identity import start_of
-from pyxt_hpc.files.writing import check_place, check_regular, replacing
+from pyxt_hpc.files.writing import check_place, check_regular, replacing, write_ecsv
 
 
 def test_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
@@ -235,3 +237,22 @@ def test_the_file_that_could_not_be_read_is_blamed_not_the_product(tmp_path: Pat
         replacing(tmp_path / "a.txt") as temporary,
     ):
         temporary.write_text((tmp_path / "input").read_text())
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 8, 11])
+def test_a_long_table_is_written_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    monkeypatch.setattr(writing, "_ROWS_AT_ONCE", 4)
+    rng = np.random.default_rng(5)
+    table = Table(
+        {
+            "region": np.arange(n),
+            "kT": Column(rng.normal(5, 1, n).astype(np.float32), unit="keV", description="temperature"),
+            "norm": MaskedColumn(rng.normal(size=n), mask=np.arange(n) % 3 == 0),
+            "text": np.array(["", "# no comment", 'a "b"\nc', "ä,\u2028 b"] * 3)[:n],
+        },
+        meta={"bundle": "ab", "sentences": ["one", "two"]},
+        masked=True,
+    )
+    table.write(tmp_path / "whole.ecsv", format="ascii.ecsv")
+    write_ecsv(tmp_path / "pieces.ecsv", table)
+    assert (tmp_path / "pieces.ecsv").read_bytes() == (tmp_path / "whole.ecsv").read_bytes()

@@ -18,7 +18,8 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.chandra.events import EventList, read_events, write_events
-from pyxt_hpc.chandra.ogip.response import Arf, Rmf, write_arf, write_rmf
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf
+from pyxt_hpc.chandra.ogip.response_files import write_arf, write_rmf
 from pyxt_hpc.chandra.sky.fov import write_fov
 from pyxt_hpc.chandra.sky.tangent import tangent_plane
 from pyxt_hpc.cli import main

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.chandra.ogip.response import Arf, Rmf, fold, read_arf, read_rmf, write_arf, write_rmf
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf, fold
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf, write_arf, write_rmf
 from pyxt_hpc.cli import main
 from pyxt_hpc.spectra.models.absorption import transmission
 from pyxt_hpc.spectra.models.plasma import apec

@@ -4,6 +4,7 @@ import logging
 import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from astropy.io import fits
 from pyxt_hpc.bundle import write_bundle
 from pyxt_hpc.errors import ConfigError, EmptySelection, ForeignProduct, PyxtError
 from pyxt_hpc.fit.flags import FitFlag
-from pyxt_hpc.fit.inputs import scale_map_settings
+from pyxt_hpc.fit.inputs import fit_settings, scale_map_settings
 from pyxt_hpc.images import write_image
 from pyxt_hpc.maps import memory
 from pyxt_hpc.maps.catalogue import map_names, named_maps
@@ -112,10 +113,8 @@ def stored(fitted):
             bundle_fingerprint=written.fingerprint, settings=scale_map_settings(regions.config),
         )  # fmt: skip
         regions.rows["flags"] = flags
-        settings = {
-            "bundle": bundle or written.fingerprint, "resolution": 2, "statistic": "wstat",
-            "abundance_bounds": None, "nH_bounds": None,
-        }  # fmt: skip
+        settings = fit_settings(regions.config, written, SimpleNamespace(origin="image"), 2)
+        settings["bundle"] = bundle or written.fingerprint
         status = np.full(len(regions.rows), status, np.uint8) if isinstance(status, Status) else status
         final = np.flatnonzero(status >= Status.DONE)
         path = regions.layout.results

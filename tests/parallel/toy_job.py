@@ -93,7 +93,6 @@ def begin(options: argparse.Namespace) -> tuple["ResultsStore", np.ndarray, Payl
     """What the master makes."""
     if options.what == "early":
         raise ConfigError("nothing to do")
-    from pyxt_hpc.store.checksum import checksums
     from pyxt_hpc.store.writer import ResultsStore
 
     regions = toy_regions(options.regions)
@@ -103,8 +102,6 @@ def begin(options: argparse.Namespace) -> tuple["ResultsStore", np.ndarray, Payl
     else:
         store = ResultsStore.create(options.store, regions=regions, **identity)
     offset = 10 * np.arange(len(regions))
-    # Compiled before anything is timed.
-    checksums(blank_rows(regions[:1]), np.zeros(1, np.uint8), np.zeros(1, np.int64), 0)
     arrays = {"regions": regions, "offset": offset, "none": np.zeros((0, 4), np.float32)}
     return store, regions, Payload({"what": options.what, "seconds": options.seconds}, arrays)
 

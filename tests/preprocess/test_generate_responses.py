@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyxt_hpc.chandra.ogip.response import Arf, read_arf, read_rmf, write_arf, write_rmf
+from pyxt_hpc.chandra.ogip.response import Arf
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf, write_arf, write_rmf
 from pyxt_hpc.errors import DamagedFile, MissingInput, ResponseMismatch
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.preprocess.crop_data import crop_data

@@ -15,7 +15,8 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from pyxt_hpc.chandra.ogip.response import Arf, read_arf, read_rmf
+from pyxt_hpc.chandra.ogip.response import Arf
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.errors import MissingInput
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.reference import sherpa_engine, sherpa_models

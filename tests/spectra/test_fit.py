@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.chandra.ogip.response import Arf, Rmf, read_arf, read_rmf
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.spectra.fit import FIT_DTYPE, FitOptions, ModelGrid, fit_regions

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pyxt_hpc.chandra.ogip.response import Rmf, read_rmf
+from pyxt_hpc.chandra.ogip.response import Rmf
+from pyxt_hpc.chandra.ogip.response_files import read_rmf
 from pyxt_hpc.errors import ConfigError, ResponseMismatch
 from pyxt_hpc.spectra import grouping
 from pyxt_hpc.spectra.grouping import (

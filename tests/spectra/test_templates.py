@@ -4,7 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from pyxt_hpc.chandra.ogip.response import Arf, Rmf, fold, read_arf, read_rmf
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf, fold
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.spectra.models.absorption import transmission
 from pyxt_hpc.spectra.models.plasma import apec

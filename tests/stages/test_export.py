@@ -12,6 +12,7 @@ from astropy.wcs import WCS
 from pyxt_hpc.config.cluster import ClusterConfig, read_config
 from pyxt_hpc.errors import DamagedFile, ForeignProduct, MissingInput
 from pyxt_hpc.fit.flags import FitFlag
+from pyxt_hpc.fit.inputs import IN_BOTH, fit_settings
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.stages import export
 from pyxt_hpc.store.rows import COLUMNS, REGION_DTYPE, Status, blank_rows, packed_observations
@@ -20,15 +21,21 @@ from pyxt_hpc.store.writer import ResultsStore
 HEAD = "region,T,T_err_+,T_err_-,Norm,Norm_err_+,Norm_err_-,reduced_x2,obs_id"
 
 
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterConfig:
-    """A cluster of two observations, whose bundle is thought of."""
-    bundle = SimpleNamespace(
+def bundle_of(config: ClusterConfig) -> SimpleNamespace:
+    """What counts of a bundle here."""
+    return SimpleNamespace(
         fingerprint="b" * 64,
         observations=[SimpleNamespace(dataset="4940"), SimpleNamespace(dataset="17")],
         wcs=WCS(naxis=2),
+        obsids=config.observation_ids,
+        **{name: getattr(config, name) for name in IN_BOTH},
     )
-    monkeypatch.setattr(export, "read_cluster_bundle", lambda config: bundle)
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterConfig:
+    """A cluster of two observations, whose bundle is thought of."""
+    monkeypatch.setattr(export, "read_cluster_bundle", bundle_of)
     path = tmp_path / "A.ini"
     path.write_text(
         "[cluster_info]\nname = A\nobservation_ids = 4940, 17\nredshift = 0.1\n"
@@ -50,7 +57,7 @@ def stored(config: ClusterConfig) -> np.ndarray:
     rows["flags"][1:4] = FitFlag.KT_LO_OPEN, FitFlag.KT_HI_OPEN, FitFlag.NO_COUNTS
     status = np.array([Status.DONE] * 3 + [Status.BAD, Status.QUARANTINED], np.uint8)
     path = Layout.of(config).results
-    settings = {"bundle": "b" * 64, "resolution": 2}
+    settings = fit_settings(config, bundle_of(config), SimpleNamespace(origin="image"), 2)
     with ResultsStore.create(path, regions=regions, fingerprint="abc", settings=settings) as store:
         store.write(np.arange(5), rows[:5], status, {4: "died, twice"})
     return rows

@@ -1,6 +1,8 @@
 """What a look at the stores says while they are written, after a crash and after damage."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -167,3 +169,9 @@ def test_flags_of_the_fits_are_counted(layout: Layout) -> None:
     assert flags.fits == 100
     assert flags.flagged == {FitFlag.FEW_COUNTS: 10, FitFlag.POOR_FIT: 8}
     assert flags.doubtful == 8
+
+
+def test_a_look_at_a_running_fit_loads_no_compiler() -> None:
+    code = "import sys, pyxt_hpc.stages.status; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numba", "astropy", "scipy"} & set(done.stdout.split())

@@ -71,7 +71,7 @@ def test_there_and_back(home: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     fit = ["fit-spectra", *config, "--resolution", "1", "--continue", "--max-regions"]
     pull = ["results", "pull", "-c", str(home), str(away / "demo" / "acb")]
     assert main(pull) == 2
-    assert "no demo_results.h5" in capsys.readouterr().err
+    assert "neither demo_results.h5" in capsys.readouterr().err
     assert main([*fit, "30"]) == 75
     assert main(pull) == 0
     assert capsys.readouterr().out.count("copied") == 4
@@ -349,7 +349,7 @@ def test_odd_things_to_pull_results_from(
     for folder, words in (
         (tmp_path, "is a pipe"),
         (tmp_path / "file", "below something"),
-        (tmp_path / "none", "no demo_results"),
+        (tmp_path / "none", "neither demo_results.h5 nor"),
     ):  # fmt: skip
         assert main(["results", "pull", "-c", str(home), str(folder)]) == 2
         assert words in capsys.readouterr().err

@@ -1,38 +1,24 @@
 """The response of an observation: effective area (ARF), redistribution (RMF), the fold of a spectrum.
 
-Layout: OGIP Calibration Memos CAL/GEN/92-002 and 92-002a (George et al.). The trap in it: F_CHAN counts
-from the TLMIN of its own column, whatever the EBOUNDS' CHANNEL column says. Inside the package a
-channel is its 0-based row in EBOUNDS.
+A channel is its 0-based row in EBOUNDS. Files of responses: `response_files`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
 
-from pyxt_hpc.chandra.keywords import text
-from pyxt_hpc.chandra.ogip.hduclass import column_in, find_tables
-from pyxt_hpc.errors import DamagedFile, ResponseMismatch
-from pyxt_hpc.files.fits import open_fits, write_fits
+from pyxt_hpc.errors import ResponseMismatch
 
-Keywords = Mapping[str, str | int | float]
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
-_MAKE_AGAIN = "make it again (CIAO's specextract)"
-_CHECK_AGAIN = "make it again: generate-responses with --force"
-_NAMES = {
-    "SPECRESP": ("SPECRESP", "AXAF_ARF"),
-    "RSP_MATRIX": ("MATRIX", "SPECRESP MATRIX", "RSP_MATRIX", "AXAF_RMF"),
-    "EBOUNDS": ("EBOUNDS",),
-}  # of extensions, by their HDUCLAS2
 # Sums over channels of a redistribution matrix without effective area do not exceed 1 by more.
 _MAX_ROW_SUM = 1.5
 # float32 energies of two files may differ by rounding: a hundredth of a bin is far above that
-_GRID_TOLERANCE = 0.01
+GRID_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,136 +61,16 @@ class Rmf:
         return len(self.channel_lo_keV)
 
     @cached_property
-    def sparse(self) -> csr_array:
+    def sparse(self) -> "csr_array":
         """Matrix as a sparse array (n_energy, n_channels)."""
+        from scipy.sparse import csr_array  # slow to import, and ranks that fit fold nothing
+
         starts = np.repeat(self.first_channel, self.n_channel)
         group_offset = np.repeat(np.cumsum(self.n_channel) - self.n_channel, self.n_channel)
         columns = starts + np.arange(len(self.matrix)) - group_offset
         ends = np.concatenate([[0], np.cumsum(self.n_channel)])[np.cumsum(self.n_group)]
         indptr = np.concatenate([[0], ends])
         return csr_array((self.matrix, columns, indptr), shape=(len(self.energy_lo), self.n_channels))
-
-
-def read_arf(path: Path, *, ours: bool = False) -> Arf:
-    """Read an OGIP effective area file; `ours` if generate-responses made it, so that it has a checksum.
-
-    Raises MissingInput, or DamagedFile if it is not FITS, truncated, without a column, with numbers that make
-    no sense, or ours and changed since.
-    """
-    with open_fits(path, "ARF", _CHECK_AGAIN if ours else _MAKE_AGAIN, ours=ours) as hdus:
-        table = _extension(path, "ARF", hdus, "SPECRESP", ("ENERG_LO", "ENERG_HI", "SPECRESP"))
-        energy_lo, energy_hi = _energy_bins(path, "ARF", table)
-        area = column_in(table, "SPECRESP", "cm**2")
-    if not np.all(np.isfinite(area)) or np.any(area < 0):
-        raise _damaged(path, "ARF", "SPECRESP has negative or non-finite areas")
-    return Arf(energy_lo, energy_hi, area)
-
-
-def read_rmf(path: Path, *, ours: bool = False) -> Rmf:
-    """Read an OGIP redistribution file, with scalar, fixed or variable-length group columns.
-
-    `ours` if generate-responses made it, so that it has a checksum. The number of the first channel is TLMIN
-    of F_CHAN, else TLMIN of EBOUNDS' CHANNEL, else 1 (the OGIP default; the order Sherpa takes them in).
-
-    Raises MissingInput, or DamagedFile if it is not FITS, truncated, without a column, with groups that leave
-    the channels of EBOUNDS, or ours and changed since.
-    """
-    columns = ("ENERG_LO", "ENERG_HI", "N_GRP", "F_CHAN", "N_CHAN", "MATRIX")
-    with open_fits(path, "RMF", _CHECK_AGAIN if ours else _MAKE_AGAIN, ours=ours) as hdus:
-        table = _extension(path, "RMF", hdus, "RSP_MATRIX", columns)
-        bounds = _extension(path, "RMF", hdus, "EBOUNDS", ("CHANNEL", "E_MIN", "E_MAX"))
-        energy_lo, energy_hi = _energy_bins(path, "RMF", table)
-        first_number = _tlmin(table, "F_CHAN", default=_tlmin(bounds, "CHANNEL", default=1))
-        groups_in_row = np.asarray(table.data["N_GRP"], dtype=np.int64)
-        # as signed integers: unsigned columns would wrap around below channel 0
-        first = _flatten(table.data["F_CHAN"], groups_in_row).astype(np.int64) - first_number
-        length = _flatten(table.data["N_CHAN"], groups_in_row).astype(np.int64)
-        row = np.repeat(np.arange(len(energy_lo)), groups_in_row)
-        if not len(first) == len(length) == len(row):
-            raise _damaged(path, "RMF", "F_CHAN or N_CHAN are shorter than N_GRP says")
-        elements = np.bincount(row, weights=length, minlength=len(energy_lo)).astype(np.int64)
-        matrix = _flatten(table.data["MATRIX"], elements).astype(np.float64)
-        channel_lo, channel_hi = (column_in(bounds, name, "keV") for name in ("E_MIN", "E_MAX"))
-        channel_type = text(table.header, "CHANTYPE", text(bounds.header, "CHANTYPE"))
-
-    used = length > 0
-    row, length, first = row[used], length[used], first[used]
-    if len(matrix) != length.sum():
-        raise _damaged(path, "RMF", f"MATRIX holds {len(matrix)} elements, N_CHAN asks for {length.sum()}")
-    if np.any(first < 0) or np.any(first + length > len(channel_lo)):
-        raise _damaged(
-            path,
-            "RMF",
-            f"MATRIX fills channels {first.min() + first_number} to "
-            f"{(first + length).max() + first_number - 1}, but EBOUNDS has {len(channel_lo)} from "
-            f"{first_number}, the TLMIN of F_CHAN",
-        )
-    if not np.all(np.isfinite(matrix)):
-        raise _damaged(path, "RMF", "MATRIX has non-finite elements")
-    return Rmf(
-        energy_lo=energy_lo,
-        energy_hi=energy_hi,
-        n_group=np.bincount(row, minlength=len(energy_lo)).astype(np.int32),
-        first_channel=first.astype(np.int32),
-        n_channel=length.astype(np.int32),
-        matrix=matrix,
-        channel_lo_keV=channel_lo,
-        channel_hi_keV=channel_hi,
-        first_channel_number=first_number,
-        channel_type=channel_type,
-    )
-
-
-def write_arf(path: Path, arf: Arf, *, header: Keywords | None = None) -> None:
-    """Write an ARF in OGIP layout (4-byte reals); `header` adds keywords to SPECRESP."""
-    table = fits.BinTableHDU.from_columns(
-        [
-            fits.Column("ENERG_LO", "E", "keV", array=arf.energy_lo),
-            fits.Column("ENERG_HI", "E", "keV", array=arf.energy_hi),
-            fits.Column("SPECRESP", "E", "cm**2", array=arf.area),
-        ],
-        name="SPECRESP",
-    )
-    _set_keywords(table, {"HDUCLAS1": "RESPONSE", "HDUCLAS2": "SPECRESP", "HDUVERS": "1.1.0"}, header)
-    write_fits(path, fits.HDUList([fits.PrimaryHDU(), table]))
-
-
-def write_rmf(path: Path, rmf: Rmf, *, header: Keywords | None = None) -> None:
-    """Write an RMF in OGIP layout (4-byte reals, variable-length groups); `header` adds keywords."""
-    group_edges = np.cumsum(rmf.n_group)[:-1]
-    element_edges = np.concatenate([[0], np.cumsum(rmf.n_channel)])[group_edges]
-    number = rmf.first_channel + rmf.first_channel_number
-    last_number = rmf.first_channel_number + rmf.n_channels - 1
-    matrix = fits.BinTableHDU.from_columns(
-        [
-            fits.Column("ENERG_LO", "E", "keV", array=rmf.energy_lo),
-            fits.Column("ENERG_HI", "E", "keV", array=rmf.energy_hi),
-            fits.Column("N_GRP", "I", array=rmf.n_group),
-            fits.Column("F_CHAN", "PI()", array=_ragged(number, group_edges, np.int16)),
-            fits.Column("N_CHAN", "PI()", array=_ragged(rmf.n_channel, group_edges, np.int16)),
-            fits.Column("MATRIX", "PE()", array=_ragged(rmf.matrix, element_edges, np.float32)),
-        ],
-        name="MATRIX",
-    )
-    common: Keywords = {
-        "HDUCLAS1": "RESPONSE", "HDUVERS": "1.3.0", "CHANTYPE": rmf.channel_type, "DETCHANS": rmf.n_channels,
-    }  # fmt: skip
-    of_matrix: Keywords = {
-        "HDUCLAS2": "RSP_MATRIX", "HDUCLAS3": "REDIST", "TLMIN4": rmf.first_channel_number,
-        "TLMAX4": last_number, "NUMGRP": int(rmf.n_group.sum()), "NUMELT": len(rmf.matrix),
-    }  # fmt: skip
-    _set_keywords(matrix, {**common, **of_matrix}, header)
-    bounds = fits.BinTableHDU.from_columns(
-        [
-            fits.Column("CHANNEL", "J", array=np.arange(rmf.first_channel_number, last_number + 1)),
-            fits.Column("E_MIN", "E", "keV", array=rmf.channel_lo_keV),
-            fits.Column("E_MAX", "E", "keV", array=rmf.channel_hi_keV),
-        ],
-        name="EBOUNDS",
-    )
-    of_bounds: Keywords = {"HDUCLAS2": "EBOUNDS", "TLMIN1": rmf.first_channel_number, "TLMAX1": last_number}
-    _set_keywords(bounds, {**common, **of_bounds}, header)
-    write_fits(path, fits.HDUList([fits.PrimaryHDU(), matrix, bounds]))
 
 
 def check_match(arf: Arf, rmf: Rmf, arf_name: str, rmf_name: str) -> None:
@@ -217,7 +83,7 @@ def check_match(arf: Arf, rmf: Rmf, arf_name: str, rmf_name: str) -> None:
     width = rmf.energy_hi - rmf.energy_lo
     off = np.maximum(abs(arf.energy_lo - rmf.energy_lo), abs(arf.energy_hi - rmf.energy_hi)) / width
     worst = int(np.argmax(off))
-    if off[worst] > _GRID_TOLERANCE:
+    if off[worst] > GRID_TOLERANCE:
         raise ResponseMismatch(
             f"energy bin {worst} is {arf.energy_lo[worst]:.5g}-{arf.energy_hi[worst]:.5g} keV in "
             f"{arf_name} but {rmf.energy_lo[worst]:.5g}-{rmf.energy_hi[worst]:.5g} keV in {rmf_name}; "
@@ -249,68 +115,3 @@ def fold(flux: ArrayLike, arf: Arf, rmf: Rmf) -> NDArray[np.float64]:
     rate = np.asarray(flux, dtype=np.float64) * arf.area
     flat = rate.reshape(-1, rate.shape[-1])
     return (rmf.sparse.T @ flat.T).T.reshape(*rate.shape[:-1], rmf.n_channels)
-
-
-def _damaged(path: Path, what: str, found: str) -> DamagedFile:
-    return DamagedFile(f"{path}: {what} is damaged ({found}); {_MAKE_AGAIN}")
-
-
-def _extension(
-    path: Path, what: str, hdus: fits.HDUList, kind: str, columns: tuple[str, ...]
-) -> fits.BinTableHDU:
-    tables = find_tables(hdus, "RESPONSE", kind, names=_NAMES[kind])
-    if not tables:
-        found = ", ".join(hdu.name for hdu in hdus[1:]) or "none"
-        raise DamagedFile(
-            f"{path}: not an {what}: no table with HDUCLAS2 {kind} or the name {' or '.join(_NAMES[kind])}; "
-            f"extensions found: {found}; name the {what}, or {_MAKE_AGAIN}"
-        )
-    if len(tables) > 1:
-        raise DamagedFile(
-            f"{path}: {len(tables)} tables {kind}, expected one; split the file into one {what} each"
-        )
-    (hdu,) = tables
-    missing = [column for column in columns if column not in {c.upper() for c in hdu.columns.names}]
-    if missing:
-        raise _damaged(path, what, f"extension {hdu.name} has no column {', '.join(missing)}")
-    if len(hdu.data) == 0:
-        raise _damaged(path, what, f"extension {hdu.name} has no rows")
-    return hdu
-
-
-def _energy_bins(
-    path: Path, what: str, table: fits.BinTableHDU
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    lo, hi = (column_in(table, name, "keV") for name in ("ENERG_LO", "ENERG_HI"))
-    contiguous = np.all(abs(hi[:-1] - lo[1:]) <= _GRID_TOLERANCE * (hi - lo)[:-1])
-    if not (np.all(np.isfinite(lo)) and np.all(hi > lo) and lo[0] >= 0 and contiguous):
-        raise _damaged(path, what, "ENERG_LO and ENERG_HI are not adjoining, increasing bins")
-    return lo, hi
-
-
-def _tlmin(table: fits.BinTableHDU, column: str, default: int) -> int:
-    names = [name.upper() for name in table.columns.names]
-    return int(table.header.get(f"TLMIN{names.index(column) + 1}", default))
-
-
-def _flatten(column: NDArray, count: NDArray[np.int64]) -> NDArray:
-    """First `count[i]` entries of every row of a scalar, vector or variable-length column, end to end."""
-    if column.dtype != object:
-        table = column.reshape(len(column), -1)
-        return table[np.arange(table.shape[1]) < count[:, None]]
-    return np.concatenate([np.atleast_1d(cells)[:n] for cells, n in zip(column, count, strict=True)])
-
-
-def _ragged(values: NDArray, edges: NDArray, dtype: type) -> NDArray:
-    rows: list[NDArray] = np.split(values.astype(dtype), edges)
-    # filled one by one: numpy would make a 2-D array of rows that happen to have one length
-    column = np.empty(len(rows), dtype=object)
-    for i, cells in enumerate(rows):
-        column[i] = cells
-    return column
-
-
-def _set_keywords(table: fits.BinTableHDU, fixed: Keywords, extra: Keywords | None) -> None:
-    table.header["HDUCLASS"] = "OGIP"
-    table.header.update(fixed)
-    table.header.update(extra or {})

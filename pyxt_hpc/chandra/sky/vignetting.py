@@ -7,12 +7,15 @@ mean over azimuth; the simulator and stages 1 to 4 use it, so they agree.
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import PchipInterpolator, RectBivariateSpline
 
 from pyxt_hpc.chandra.sky.tangent import separation
+
+if TYPE_CHECKING:
+    from scipy.interpolate import RectBivariateSpline
 
 TABLE_PATH = Path(str(files("pyxt_hpc") / "data" / "tables" / "vignetting.txt"))
 RAY_TRACE_PATH = TABLE_PATH.with_name("vignetting_ray_trace.txt")
@@ -27,7 +30,9 @@ def _table() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float
 
 
 @lru_cache
-def _surface() -> RectBivariateSpline:
+def _surface() -> "RectBivariateSpline":
+    from scipy.interpolate import PchipInterpolator, RectBivariateSpline  # slow to import
+
     energy, angle, area = _table()
     # between the energies of the ray trace the area must not swing beyond them, as a plain spline would
     fine = np.linspace(energy[0], energy[-1], 1 + round((energy[-1] - energy[0]) / _ENERGY_STEP_keV))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyxt_hpc.arrays.compiled import kernel
-from pyxt_hpc.spectra.kernels.search import FAILED, NO_COUNTS
+from pyxt_hpc.spectra.kernels.outcome import FAILED, NO_COUNTS
 from pyxt_hpc.spectra.kernels.statistics import prepared, terms, total
 
 

@@ -44,19 +44,15 @@ from pyxt_hpc.spectra.kernels.descent import (
     set_first_norm,
     without_source,
 )
-from pyxt_hpc.spectra.kernels.search import (
+from pyxt_hpc.spectra.kernels.outcome import (
     ABUNDANCE_AT_BOUND,
     ABUNDANCE_HI_OPEN,
     ABUNDANCE_LO_OPEN,
     AT_BOUND_HIGH,
     AT_BOUND_LOW,
-    BESIDE,
-    COARSE,
     FAILED,
-    FINE,
     KT_HI_OPEN,
     KT_LO_OPEN,
-    MAX_STEPS,
     NH_AT_BOUND,
     NH_HI_OPEN,
     NH_LO_OPEN,
@@ -68,9 +64,15 @@ from pyxt_hpc.spectra.kernels.search import (
     R_NH,
     R_NORM,
     R_STATISTIC,
+    TWO_MINIMA,
+)
+from pyxt_hpc.spectra.kernels.search import (
+    BESIDE,
+    COARSE,
+    FINE,
+    MAX_STEPS,
     RISE,
     SLACK,
-    TWO_MINIMA,
     first_place_of_rise,
     next_place_of_rise,
     second_minimum,

@@ -24,25 +24,27 @@ import numpy as np
 
 from pyxt_hpc.arrays.compiled import kernel
 from pyxt_hpc.spectra.kernels.bins import evaluate_at, evaluate_terms, statistic_there, weighted
-from pyxt_hpc.spectra.kernels.search import (
+from pyxt_hpc.spectra.kernels.outcome import (
     AT_BOUND_HIGH,
     AT_BOUND_LOW,
-    BESIDE,
-    COARSE,
     FAILED,
-    FINE,
     KT_HI_OPEN,
     KT_LO_OPEN,
-    MAX_STEPS,
     NO_COUNTS,
     NORM_HI_OPEN,
     NORM_LO_OPEN,
     R_KT,
     R_NORM,
     R_STATISTIC,
+    TWO_MINIMA,
+)
+from pyxt_hpc.spectra.kernels.search import (
+    BESIDE,
+    COARSE,
+    FINE,
+    MAX_STEPS,
     RISE,
     SLACK,
-    TWO_MINIMA,
     first_place_of_rise,
     next_place_of_rise,
     second_minimum,

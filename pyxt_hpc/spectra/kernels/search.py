@@ -1,19 +1,10 @@
-"""Flags, scan over nodes and ends of intervals, common to `fit_temperature` and `fit_free`."""
+"""Scan over nodes and ends of intervals, common to `fit_temperature` and `fit_free`."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from pyxt_hpc.arrays.compiled import kernel
-
-# Flags of a fit as bits, named by `fit.FitFlag`.
-AT_BOUND_LOW, AT_BOUND_HIGH, KT_LO_OPEN, KT_HI_OPEN = 1, 2, 4, 8
-NORM_LO_OPEN, NORM_HI_OPEN, NO_COUNTS, FAILED, TWO_MINIMA = 16, 32, 64, 128, 256
-ABUNDANCE_AT_BOUND, ABUNDANCE_LO_OPEN, ABUNDANCE_HI_OPEN = 1 << 9, 1 << 10, 1 << 11
-NH_AT_BOUND, NH_LO_OPEN, NH_HI_OPEN = 1 << 12, 1 << 13, 1 << 14
-
-# Places in the numbers of a result: best value, followed by its lower and its upper end.
-R_KT, R_NORM, R_ABUNDANCE, R_NH, R_STATISTIC, N_NUMBERS = 0, 3, 6, 9, 12, 13
 
 RISE = 1.0
 """Rise of the statistic above its minimum at the ends of a 68% interval (Cash 1979, ApJ 228, 939)."""

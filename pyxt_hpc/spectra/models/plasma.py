@@ -15,7 +15,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
 
 from pyxt_hpc.arrays.interpolate import bracket
 from pyxt_hpc.errors import ConfigError, DamagedFile
@@ -114,6 +113,8 @@ class PlasmaTable:
         return np.maximum(at_edges[:, :-1] - at_edges[:, 1:], 0.0)
 
     def _lines(self, edges: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+        from scipy.sparse import csr_array
+
         bin_of_line = np.searchsorted(edges, self.line_energy, side="right") - 1
         weight = scale[self.line_element.astype(np.intp) - 1]
         used = np.flatnonzero((bin_of_line >= 0) & (bin_of_line < len(edges) - 1) & (weight > 0))

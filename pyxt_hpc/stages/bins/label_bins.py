@@ -21,7 +21,6 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.config.cluster import ClusterConfig
 from pyxt_hpc.config.parsers import PSF
 from pyxt_hpc.errors import ConfigError, EmptySelection
-from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.text import resolved, user_path
 from pyxt_hpc.layout import Layout
 
@@ -119,6 +118,8 @@ def min_radius(bundle: Bundle, config: ClusterConfig) -> np.ndarray:
         return np.full(bundle.mask.shape, config.minimum_radius)
     from astropy.wcs import WCS  # every rank loads this module, and most need no coordinates
     from astropy.wcs.utils import proj_plane_pixel_scales
+
+    from pyxt_hpc.files.fits import open_fits
 
     hint = f"run `pyxt-hpc process-data -c {config.path}`, or give minimum_radius in pixels"
     with open_fits(Layout.of(config).merged_psf, "map of the point spread", hint) as hdus:

@@ -25,7 +25,6 @@ from pyxt_hpc.config.cluster import RESOLUTION_STEP, ClusterConfig
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.fit.inputs import read_cluster_bundle, scale_map_settings
 from pyxt_hpc.fit.region_map import RegionMap
-from pyxt_hpc.images import write_image
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.parallel.master.driver import run_chunks
 from pyxt_hpc.parallel.master.ledger import Collector
@@ -233,6 +232,8 @@ def _write_images(
     unbinned: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write images (ny, nx) with their meanings."""
+    from pyxt_hpc.images import write_image  # astropy, which ranks do without
+
     layout = Layout.of(config)
     for path, (values, comment), unit, extensions in (
         (layout.signal_to_noise_map, signal_to_noise, "", None),

@@ -7,16 +7,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.chandra.ogip.response import (
-    Arf,
-    Rmf,
-    check_match,
-    fold,
-    read_arf,
-    read_rmf,
-    write_arf,
-    write_rmf,
-)
+from pyxt_hpc.chandra.ogip.response import Arf, Rmf, check_match, fold
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf, write_arf, write_rmf
 from pyxt_hpc.errors import DamagedFile, MissingInput, ResponseMismatch
 
 N_ENERGY, N_CHANNELS = 4, 6

@@ -13,7 +13,7 @@ from astropy.wcs import WCS
 
 from pyxt_hpc.bundle import read_bundle
 from pyxt_hpc.chandra.events import read_events
-from pyxt_hpc.chandra.ogip.response import read_arf
+from pyxt_hpc.chandra.ogip.response_files import read_arf
 from pyxt_hpc.chandra.sky.skygrid import SkyGrid
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
 from pyxt_hpc.detect.proposal_files import MARK

@@ -12,7 +12,7 @@ import pytest
 from astropy.io import fits
 
 from pyxt_hpc.bundle import Bundle, read_bundle
-from pyxt_hpc.chandra.ogip.response import read_arf
+from pyxt_hpc.chandra.ogip.response_files import read_arf
 from pyxt_hpc.errors import ForeignProduct, MissingInput, ResponseMismatch
 from pyxt_hpc.preprocess.crop_data import crop_data
 from pyxt_hpc.preprocess.generate_responses import generate_responses

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from pyxt_hpc.chandra.ogip.response import Arf, read_arf, read_rmf, write_arf, write_rmf
+from pyxt_hpc.chandra.ogip.response import Arf
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf, write_arf, write_rmf
 from pyxt_hpc.errors import (
     ConfigError,
     DamagedFile,

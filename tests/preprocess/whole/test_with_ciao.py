@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pyxt_hpc.chandra.events import read_events, read_sky_wcs
-from pyxt_hpc.chandra.ogip.response import Arf, read_arf, write_arf
+from pyxt_hpc.chandra.ogip.response import Arf
+from pyxt_hpc.chandra.ogip.response_files import read_arf, write_arf
 from pyxt_hpc.chandra.regions.sky import contains_pixels, read_regions
 from pyxt_hpc.chandra.times.gti_io import write_gti
 from pyxt_hpc.errors import CiaoError, ConfigError, MissingInput

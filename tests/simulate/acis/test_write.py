@@ -8,7 +8,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pyxt_hpc.chandra.events import read_events
-from pyxt_hpc.chandra.ogip.response import check_match, read_arf, read_rmf
+from pyxt_hpc.chandra.ogip.response import check_match
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.chandra.regions.sky import contains, extent, read_regions
 from pyxt_hpc.chandra.sky.fov import read_fov
 from pyxt_hpc.chandra.sky.tangent import world_to_pixel

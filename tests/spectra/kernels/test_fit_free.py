@@ -11,7 +11,7 @@ import pytest
 from scipy.optimize import minimize
 
 from pyxt_hpc.arrays.views import read_only
-from pyxt_hpc.chandra.ogip.response import read_arf, read_rmf
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.fit.flags import FitFlag
 from pyxt_hpc.simulate.acis.instrument import gaussian_rmf, on_axis_arf

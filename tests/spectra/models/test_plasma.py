@@ -7,7 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from pyxt_hpc.chandra.ogip.response import fold, read_arf, read_rmf
+from pyxt_hpc.chandra.ogip.response import fold
+from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.errors import ConfigError, DamagedFile
 from pyxt_hpc.spectra.models.plasma import apec, decode_log, encode_log, load_plasma, read_plasma
 

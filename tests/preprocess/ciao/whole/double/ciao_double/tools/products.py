@@ -5,7 +5,8 @@ import numpy as np
 from ciao_double import events, virtual
 from ciao_double.tools import mirrors
 from ciao_double.tools.flares import write_spectrum
-from pyxt_hpc.chandra.ogip.response import Arf, write_arf, write_rmf
+from pyxt_hpc.chandra.ogip.response import Arf
+from pyxt_hpc.chandra.ogip.response_files import write_arf, write_rmf
 from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
 from pyxt_hpc.simulate.acis import instrument
 
