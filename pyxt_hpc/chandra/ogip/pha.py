@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.keywords import text, truth
 from pyxt_hpc.chandra.ogip.hduclass import find_tables, hduclass
-from pyxt_hpc.chandra.ogip.response import Keywords
+from pyxt_hpc.chandra.ogip.response_files import Keywords
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.files.fits import open_fits, write_fits
 from pyxt_hpc.files.writing import check_regular

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyxt_hpc.chandra.ogip.pha import Pha, read_pha, write_pha
-from pyxt_hpc.chandra.ogip.response import Keywords, write_arf, write_rmf
+from pyxt_hpc.chandra.ogip.response_files import Keywords, write_arf, write_rmf
 from pyxt_hpc.fit.single.fit import default_statistic, merge_bins
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.ogip import load_spectrum
