@@ -1,5 +1,6 @@
 """The commands of a whole cluster: results do not depend on how they were run, nor on being killed."""
 
+import json
 import os
 import re
 import shutil
@@ -270,7 +271,7 @@ def test_every_map_is_made_and_gas_agrees_with_the_truth(mapped: Layout, cluster
     [
         (["make-temperature-map", "--resolution", "1"], "fitted at resolution"),
         (["fit-spectra", "--resolution", "1", "--continue"], "resolution"),
-        (["fit-spectra", "--resolution", "2"], "There is nobody to ask"),
+        (["fit-spectra", "--resolution", "2"], "There is no terminal for an answer"),
         (["fit-spectra", "--num-cpus", "-1", "--yes"], "--num-cpus: is '-1', expected a whole number"),
     ],
 )
@@ -356,7 +357,7 @@ def test_a_stopped_scale_map_does_not_say_that_it_is_stored(
     said = capsys.readouterr().err
     assert "stopped by SIGUSR1" in said
     assert "nothing is stored" in said
-    assert "what is finished is stored" not in said
+    assert "finished results are stored" not in said
     assert layout.scale_map.read_bytes() == before
     monkeypatch.undo()
     assert main(["create-bins", "--continue", "-c", str(config), "--num-cpus", "1"]) == 0
@@ -427,7 +428,7 @@ def test_job_array_equals_one_run(
     assert main([*fit, "--slice", "2/3"]) == 0
     assert main([*fit, "--slice", "3/3", "--continue"]) == 0
     assert main([*fit, "--slice", "2/3"]) == 2
-    assert "There is nobody to ask" in capsys.readouterr().err
+    assert "There is no terminal for an answer" in capsys.readouterr().err
     assert main(["results", "merge", "-c", str(cluster)]) == 0
     assert " left" not in capsys.readouterr().out
     found = values(no_store.results)
@@ -526,7 +527,7 @@ def test_limits_and_slices_that_mean_nothing(
 
 
 def test_single_region_is_the_maps_and_is_drawn(
-    cluster: Path, uninterrupted: np.ndarray, capsys: pytest.CaptureFixture
+    cluster: Path, uninterrupted: np.ndarray, capsys: pytest.CaptureFixture, tmp_path: Path
 ) -> None:
     row = uninterrupted[len(uninterrupted) // 2]
     number = str(row["region"])
@@ -536,6 +537,24 @@ def test_single_region_is_the_maps_and_is_drawn(
     said = capsys.readouterr().out
     assert kT in said
     assert Layout.of(read_config(cluster)).region_picture(int(number)).stat().st_size > 10_000
+    # its spectra as files are fitted to the same
+    assert main(["fit-region", "-c", str(cluster), number, "--spectra", str(tmp_path / "new")]) == 0
+    files = sorted(map(str, (tmp_path / "new").glob("*[0-9].pi")))
+    bundle = read_bundle(Layout.of(read_config(cluster)).bundle)
+    gas = ["--redshift", str(bundle.redshift), "--nH", str(bundle.nH), "--abundance", str(bundle.abundance)]
+    capsys.readouterr()
+    assert main(["fit-pha", *files, *gas, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    error = row["kT_hi"] - row["kT"]
+    assert found["kT"] == pytest.approx(row["kT"], abs=0.02 * error)
+    assert found["norm"] == pytest.approx(row["norm"], rel=2e-3)
+    with fits.open(files[0]) as hdus:
+        hdus.verify("exception")
+        header = hdus["SPECTRUM"].header
+    assert (header["HDUCLAS2"], header["TELESCOP"], header["CHANTYPE"]) == ("TOTAL", "CHANDRA", "PI")
+    assert {path.name for path in (tmp_path / "new").iterdir()} > {
+        header[keyword] for keyword in ("BACKFILE", "ANCRFILE", "RESPFILE")
+    }
     assert main(["fit-spectra", "-c", str(cluster), "--regions", f"{number},1-2"]) == 0
     said = capsys.readouterr().out
     assert kT in said
@@ -563,6 +582,6 @@ def test_ogip_spectrum(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "499 bins" in said
     assert (tmp_path / "a.png").stat().st_size > 10_000
     assert main([*base, "--kT", "9", "3"]) == 2
-    assert "expected the lower one first" in capsys.readouterr().err
+    assert "expected the lower value first" in capsys.readouterr().err
     assert main(["fit-pha", str(tmp_path / "no.pi"), "--redshift", "0", "--nH", "0.1"]) == 2
     assert "no.pi" in capsys.readouterr().err
