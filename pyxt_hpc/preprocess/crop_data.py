@@ -78,8 +78,9 @@ def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> 
 
     Returns the facts of `_crop_chips` for each dataset; ``shape``, ``live_pixels`` and ``counts`` of the
     bundle; and in ``left_out`` the datasets that are not in the bundle, with reasons. Raises MissingInput if
-    the crop, sources.reg or a product of an earlier stage is missing; EmptySelection if an observation does
-    not overlap the crop, or if sources cover all of the crop.
+    the crop, sources.reg or a product of an earlier stage is missing; ForeignProduct if such a product is of
+    files or keys that have changed since; ResponseMismatch if an ARF lacks energies of the band;
+    EmptySelection if an observation does not overlap the crop, or if sources cover all of the crop.
     """
     need_regions(layout.crop_reg, layout.sources_reg)
     cleaned = [path(o) for o in config.observation_ids for path in (layout.geometry, layout.clean_events)]
@@ -246,12 +247,12 @@ def _crop_chips(
     nearest = _nearest(middles, selection.grid) if len(places) > 1 else np.zeros(mask.shape, np.int64)
     for number, place in enumerate(places):
         own, rmf = mask & (nearest == number), rmfs[place.name]
-        arf_path = layout.response(place.name, "arf")
-        arf = read_arf(arf_path, ours=True)
-        check_covers(arf, str(arf_path), band)
         if not own.any():
             log.info("%s: no pixel of the crop is nearest to it", place)
             continue
+        arf_path = layout.response(place.name, "arf")
+        arf = read_arf(arf_path, ours=True)
+        check_covers(arf, str(arf_path), band)
         given = maps[place.name]
         nodes, area = _relative_area(events, selection, own, live) if given is None else given
         (indptr, ordered), (background_indptr, background_ordered) = (

@@ -50,8 +50,8 @@ def remove_sources(
     ``fill``: also make an image with filled holes, for display only.
 
     Returns the facts of `_clean_observation` for each ObsID. Raises MissingInput if sources.reg or a product
-    of stage 1 is missing; EmptySelection if an observation has hardly any time without flares, or no event
-    outside the sources.
+    of stage 1 is missing; ForeignProduct if such a product is of files that have changed since;
+    EmptySelection if an observation has hardly any time without flares, or no event outside the sources.
     """
     ciao_part(STAGE, config, layout, force=force)
     need_regions(layout.sources_reg)

@@ -95,7 +95,8 @@ def need_current(
     made again, and are checked where they are read. Raises ForeignProduct, which names all that has changed.
     """
     records = [layout.step_record(stage, part) for part in parts]
-    changed = [str(path) for record in records for path in changed_since(record) if path not in set(unless)]
+    again = set(unless)
+    changed = [str(path) for record in records for path in changed_since(record) if path not in again]
     before = [(read_record(record) or {"settings": {}})["settings"] for record in records]
     changed += [
         f"{key} of the configuration"
