@@ -1,41 +1,42 @@
 report() { echo "$(date '+%F %T') ${HOSTNAME%%.*}, job $name, attempt $attempt: $*"; }
 
-# What happens is noted for `pyxt-hpc status` and `pyxt-hpc cancel`: event, detail, and attempt and id if
-# they are not this one's. A line lost here costs no work.
+# Record an event for `pyxt-hpc status` and `pyxt-hpc cancel`: event, detail, and attempt and id if they are
+# not those of this attempt. The loss of a line has no effect on the work.
 record_event() {
     printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$(date '+%FT%T')" "$system" "$job" "$task" \
         "${3:-$attempt}" "${4:-$id}" "$1" "$2" >>"$record" || report "cannot write $record"
 }
-# By `pyxt-hpc cancel`, for all tasks, or by a task that could not take back its next attempt.
+# Whether the job was cancelled by `pyxt-hpc cancel` (all tasks), or by a task that could not withdraw its next
+# attempt.
 is_cancelled() {
     awk -F '\t' -v job="$job" -v task="$task" '
         $3 == job && $7 == "cancelled" && ($4 == "*" || $4 == task) { found = 1 }
         END { exit !found }' "$record" 2>/dev/null
 }
 
-# A trap runs only while the shell waits, so programs run in the background, and a wait that a signal
-# ends is begun again.
+# A trap runs only while the shell waits. Therefore programs run in the background, and a wait that ends by a
+# signal is repeated.
 signals=0 warned=0 cancelled=0 code=0 child='' reminder='' next_id='' ended='' timer=''
 forward_signal() {
     signals=$((signals + 1))
     [ -z "$child" ] || tell_child
 }
-# Again and again: launchers lose what comes while they start their ranks.
+# The signal is repeated, because launchers lose signals while they start their ranks.
 tell_child() {
     kill -USR1 "$child" 2>/dev/null || true
     [ -z "$reminder" ] || return 0
     (while sleep 2 && kill -USR1 "$child"; do :; done) >/dev/null 2>&1 &
     reminder=$!
 }
-# The warning makes the program stop and exit with 75. What the next attempt needs is done now: there may be
-# no time left for it afterwards.
+# The warning makes the program stop and exit with 75. The next attempt is prepared now, since there may be no time
+# afterwards.
 warn() {
     warned=1
     forward_signal
     report "warned: the work is told to stop"
     if [ "$attempt" -le "$max_requeues" ] && ! is_cancelled; then queue_ahead || true; fi
 }
-# TERM is the time limit, or somebody ends the job: then nothing is to be run again, warned or not.
+# TERM means the time limit, or that a user ends the job: then there is no next attempt, even after a warning.
 terminate() {
     forward_signal
     if time_is_up; then
@@ -74,7 +75,7 @@ withdraw_next() {
     next_id=''
 }
 
-# What the script does: a program to its end; only if it has done all, the script goes on.
+# Run a program to its end; the script continues only if it has finished all work.
 run() {
     start_and_wait "$@"
     stop_unless_done
@@ -99,19 +100,19 @@ start_and_wait() {
 stop_unless_done() {
     local why
     [ "$code" -ne 0 ] || return 0
-    if [ "$cancelled" -eq 1 ]; then finish 143 "ended from outside; what is finished is stored"; fi
+    if [ "$cancelled" -eq 1 ]; then finish 143 "ended from outside; finished results are stored"; fi
     case $code in
     75) why="not finished" ;;
-    # Numbers of signals, by themselves or above 128, as launchers have it: out of memory, a node that
-    # fails. What was finished is stored.
+    # Numbers of signals, or these plus 128, depending on the launcher: out of memory, or a failed node. Finished
+    # results are stored.
     6 | 7 | 9 | 11 | 15 | 134 | 135 | 137 | 139 | 143) why="a process was killed (exit code $code)" ;;
     *)
-        # A warning that comes before the program is ready for it kills it: no error either.
+        # A warning that comes before the program can handle it kills the program, which is not an error.
         if [ "$warned" -eq 0 ] || [ "$code" -le 2 ]; then finish "$code" "exit code $code: not run again"; fi
         why="not finished (exit code $code)"
         ;;
     esac
-    if is_cancelled; then finish 143 "cancelled by pyxt-hpc cancel; what is finished is stored"; fi
+    if is_cancelled; then finish 143 "cancelled by pyxt-hpc cancel; finished results are stored"; fi
     if [ "$attempt" -gt "$max_requeues" ]; then
         finish 75 "$why, but run $max_requeues times again already: submit it once more to go on"
     fi
@@ -119,7 +120,7 @@ stop_unless_done() {
     record_event ended "$code $why"
     ended=1
     run_again || finish 75 "cancelled, or cannot be run again: submit it once more to go on"
-    # Not 0: what waits for the success of this job must not begin yet.
+    # Not 0, so that jobs that wait for the success of this job do not start yet.
     exit 75
 }
 

@@ -1,14 +1,14 @@
-# The machinery of job scripts for PBS, which they source: logs, the stop in time, the next attempt.
+# Machinery that job scripts for PBS source: logs, the stop before the time limit, the next attempt.
 # shellcheck shell=bash disable=SC2154,SC2317,SC2329 # the settings are the script's; traps call functions, too
 system=pbs
 
 id=$PBS_JOBID
-# Each attempt but a rerun has an id of its own, and is told the first one's.
+# Each attempt except a rerun has a new id, and gets the first id in PYXT_JOB.
 job=${PYXT_JOB:-${id/\[*\]/[]}}
 task=${PYXT_TASK:-${PBS_ARRAY_INDEX:--}}
 name=${job%%[!0-9]*}
 [ "$task" = - ] || name=${name}_$task
-# PBS reruns a job under the same id, and does not tell it so.
+# PBS reruns a job with the same id, without information for the job.
 earlier=$(awk -F '\t' -v id="$id" '
     $6 == id && $7 == "started" { n++ }
     END { print n + 0 }' "$record" 2>/dev/null) || earlier=0
@@ -16,8 +16,8 @@ attempt=$((${PYXT_ATTEMPT:-1} + earlier))
 began=$(date +%s)
 pbs_bin=''
 
-# PBS warns nobody before the end: the script tells itself. Time counts from the start of the job, which may
-# be long before that of this script. PBS's programs are often not on a job's PATH.
+# PBS sends no warning before the end, so the script sends it to itself. Time counts from the start of the job, which
+# may be long before that of this script. PBS's programs are often not on a job's PATH.
 prepare() {
     local folders stime wait
     folders=$PATH:${PBS_EXEC:+$PBS_EXEC/bin:}${PBS_O_PATH:+$PBS_O_PATH:}/opt/pbs/bin
@@ -26,7 +26,7 @@ prepare() {
     if [ -n "$pbs_bin" ]; then
         stime=$(timeout 60 "$pbs_bin/qstat" -f "$id" 2>/dev/null | sed -n 's/^ *stime = //p') || stime=''
         stime=$(date -d "${stime:-now}" +%s 2>/dev/null) || stime=$began
-        # Clocks differ: what cannot be is not believed.
+        # Clocks differ, so impossible times are ignored.
         if [ "$stime" -le "$began" ] && [ $((began - stime)) -lt "$limit" ]; then began=$stime; fi
     elif [ "$max_requeues" -gt 0 ]; then
         report "there is no qsub on this node (looked for on PATH, on PBS_O_PATH and in PBS_EXEC): this job" \
@@ -37,8 +37,8 @@ prepare() {
     timer=$!
 }
 time_is_up() { [ $(($(date +%s) - began)) -ge $((limit - slack)) ]; }
-# One more job of the same script, of an array only this task, hence without the directive. PBS removes the
-# job's TMPDIR at the limit, and qsub writes there.
+# Submit another job of the same script; for an array, only of this task and therefore without the array directive. PBS
+# removes the job's TMPDIR at the limit, but qsub needs one.
 submit_next() {
     local text variables
     [ -n "$pbs_bin" ] || return 1
@@ -51,7 +51,7 @@ submit_next() {
     report "attempt $((attempt + 1)) is in the queue as job $next_id"
     record_event submitted '' $((attempt + 1)) "$next_id"
 }
-# Nothing can depend on a single task of an array: that is submitted at the end.
+# No job can depend on a single task of an array, whose next attempt is therefore submitted at the end.
 queue_ahead() {
     [ "$requeue" != qrerun ] && [[ $id != *"["* ]] || return 0
     submit_next -W "depend=afterany:$id"

@@ -1,10 +1,10 @@
 #!/bin/bash
 # @MADE_BY@
 @DIRECTIVES@
-# shellcheck disable=SC2016,SC2034,SC2154 # what the user gave is meant literally; the machinery has the rest
+# shellcheck disable=SC2016,SC2034,SC2154 # the user's values are literal; the machinery uses the variables
 set -euo pipefail
 
-# an attempt: its time limit, when the work is told to stop [s], and how often it is run again
+# time limit of an attempt, time of the warning [s], and largest number of further attempts
 limit=@TIME@
 warn_at=@WARN_AT@
 max_requeues=@MAX_REQUEUES@
@@ -15,7 +15,7 @@ log_dir=@LOG_DIR@
 log_stem=@LOG_STEM@
 record=@RECORD@
 
-# logs, the stop in time and the next attempt, the same for every job; it gives `run` and `finish`
+# the functions `run` and `finish`, with logs, the stop before the time limit and the next attempt
 machinery=@MACHINERY@
 [ -r "$machinery" ] || { echo "cannot read $machinery: run pyxt-hpc make-job again" >&2; exit 2; }
 # shellcheck source=/dev/null

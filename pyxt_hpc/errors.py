@@ -1,7 +1,7 @@
 """The exceptions a user can meet, by what the user must do about them.
 
 Every message names the file or key, what was found, what was expected and what to do. Libraries
-raise; only the command line turns an error into one line and the exit code that `EXIT_MEANINGS` tells of.
+raise; only the command line turns an error into one line and the exit code that `EXIT_MEANINGS` explains.
 """
 
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ EXIT_TRY_AGAIN = 75
 EXIT_MEANINGS = {
     EXIT_DONE: "done",
     EXIT_DEFECT: "a defect of pyxt-hpc (the only case that shows a traceback): please report it",
-    EXIT_INPUT: "the input, the configuration or the way of launching must be changed, or disk space be "
-    "freed: the message says how; nothing helps until somebody did it",
-    EXIT_TRY_AGAIN: "interrupted, out of time, or another process writes the same results; everything "
-    "finished is stored: run the same again (create-bins and fit-spectra with --continue)",
+    EXIT_INPUT: "the input, the configuration or the launch must be changed, or disk space freed: the "
+    "message says how; without a change, the command fails again",
+    EXIT_TRY_AGAIN: "interrupted, out of time, or another process writes the same results; finished results "
+    "are stored: give the same command again (create-bins and fit-spectra with --continue)",
 }
-"""What the exit codes of every command mean; help and the manual take them from here."""
+"""Meanings of the exit codes of all commands, for the help."""
 
 _PACKAGE = Path(__file__).parent
 
 
 def is_own_defect(error: BaseException) -> bool:
-    """Whether a look-up failed in a line of this package, and not in a library that reads a file.
+    """Whether a KeyError or IndexError comes from a line of this package, and not from a library.
 
-    Readers turn whatever a library raises over a file into DamagedFile; this must stay what it is.
+    Readers convert errors of libraries to DamagedFile, but must not convert defects of this package.
     """
     if not isinstance(error, KeyError | IndexError):
         return False
@@ -40,14 +40,15 @@ def is_own_defect(error: BaseException) -> bool:
 
 
 MAX_PROBLEMS = 20
-"""So many are told at once: a file of another kind, taken for a configuration, can have thousands."""
+"""Largest number of problems in a message; a file of another kind, read as a configuration, can have
+thousands."""
 
 
 class PyxtError(Exception):
-    """Root of every error that pyxt_hpc raises on purpose.
+    """Base class of the errors of pyxt_hpc.
 
-    Where several things are wrong, `heading` and `problems` are the parts of the message, for whoever shows
-    them one a line.
+    If there are several problems, `heading` and `problems` are the parts of the message, to be shown on
+    separate lines.
     """
 
     exit_code = EXIT_INPUT
@@ -56,7 +57,7 @@ class PyxtError(Exception):
 
     @classmethod
     def of_several(cls, heading: str, problems: Sequence[str]) -> Self:
-        """One error for all that is wrong, such as ``A.ini: redshift is missing; nH is missing``."""
+        """One error for all problems, such as ``A.ini: redshift is missing; nH is missing``."""
         if len(problems) > MAX_PROBLEMS:
             more = len(problems) - MAX_PROBLEMS
             problems = [*problems[:MAX_PROBLEMS], f"and {more} more"]
@@ -71,15 +72,15 @@ class ConfigError(PyxtError):
 
 
 class MissingInput(PyxtError):
-    """A file is missing: the message says which command or person provides it."""
+    """A file is missing; the message names the command or person that provides it."""
 
 
 class DamagedFile(PyxtError):
-    """A file is there but cannot be what it should be (truncated, foreign, not FITS or HDF5)."""
+    """A file exists but is not valid (truncated, of another kind, not FITS or HDF5)."""
 
 
 class SelectionMismatch(PyxtError):
-    """Events, background and header were not selected in the same way, and no common part would be exact."""
+    """Events, background and header have different selections without an exact common part."""
 
 
 class ResponseMismatch(PyxtError):
@@ -87,11 +88,11 @@ class ResponseMismatch(PyxtError):
 
 
 class RegionSyntaxError(PyxtError):
-    """A region file has a line that cannot be understood."""
+    """A region file has a line that cannot be parsed."""
 
 
 class EmptySelection(PyxtError):
-    """Filters, crop or masks leave nothing to work on."""
+    """Filters, crop or masks leave no data."""
 
 
 class ForeignProduct(PyxtError):
@@ -99,7 +100,7 @@ class ForeignProduct(PyxtError):
 
 
 class LaunchError(PyxtError):
-    """The parallel launch is not what it seems, such as N ranks that each find a world of one."""
+    """The parallel launch is wrong, for example N ranks that each find an MPI world of size 1."""
 
 
 class BatchSystemBusy(LaunchError):
@@ -109,24 +110,24 @@ class BatchSystemBusy(LaunchError):
 
 
 class WorkerFailed(PyxtError):
-    """A worker raised or died; the message holds the regions concerned and the worker's own words."""
+    """A worker raised an error or died; the message has the regions and the worker's error."""
 
 
 class CiaoError(PyxtError):
-    """CIAO could not be started, or one of its tools failed; the message has its own words and its log."""
+    """CIAO could not be started, or one of its tools failed; the message has its output and its log."""
 
 
 class DiskFull(PyxtError):
-    """The disk or the quota is full; what was finished before is stored."""
+    """The disk or the quota is full; results finished before are stored."""
 
 
 class StoreInUse(PyxtError):
-    """Another process writes the results store; a requeued job can meet its predecessor for a while."""
+    """Another process writes the results store, for example the previous attempt of a requeued job."""
 
     exit_code = EXIT_TRY_AGAIN
 
 
 class Interrupted(PyxtError):
-    """A signal or the time limit ended the run; everything finished is stored."""
+    """A signal or the time limit ended the run; finished results are stored."""
 
     exit_code = EXIT_TRY_AGAIN

@@ -1,7 +1,7 @@
-"""What an exception means to the person at the screen: one line and an exit code.
+"""Conversion of an exception to a message for the user and an exit code.
 
-Ours say it themselves. What the system refuses (files, memory, limits, libraries that are not there) is the
-system's, whoever meets it; only the rest is a defect of pyxt_hpc.
+Errors of this package have their message. Errors of the system (files, memory, limits, missing libraries) get
+a message with a remedy; all others are defects of pyxt_hpc.
 """
 
 import errno
@@ -15,16 +15,16 @@ from pyxt_hpc.files.system_errors import FULL, chain, error_number, no_room, rea
 
 @dataclass(frozen=True)
 class Ending:
-    """What is said and how the process ends.
+    """Message and exit code at the end of a process.
 
     Parameters
     ----------
     line
-        One line; nothing for a defect, of which the traceback tells.
+        Message in one line; empty for a defect, which shows its traceback.
     more
-        A line for each of several things that are wrong.
+        A line for each of several problems.
     exit_code
-        As documented in `errors`.
+        Exit code as in `errors`.
     """
 
     line: str
@@ -34,11 +34,11 @@ class Ending:
 
 _MEMORY = (
     "not enough memory: end other programs, raise the limit (`ulimit -v`, the job's memory), or use fewer "
-    "processes a node; what was finished is stored"
+    "processes a node; finished results are stored"
 )
 
 _BUSY = {errno.EAGAIN, errno.EBUSY, errno.ETXTBSY, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.ENOLCK}
-"""What may be otherwise in a minute."""
+"""Errors that may disappear within a minute."""
 
 _REMEDY = {
     errno.EACCES: "you may not do that: see to the permissions of the file and its folders",
@@ -55,7 +55,7 @@ _REMEDY = {
     errno.EAGAIN: "the system has no more processes or the like to give: try again, or raise `ulimit -u`",
 }
 
-# The loader of shared libraries has no other way of saying it.
+# The loader of shared libraries reports these causes only as text.
 _LOADER = (
     ("Too many open files", _REMEDY[errno.EMFILE]),
     ("failed to map segment", _MEMORY),
@@ -72,10 +72,10 @@ def ending_of(error: BaseException) -> Ending:
     if isinstance(error, PyxtError):
         return Ending(one_line(str(error)), error.exit_code)
     if isinstance(error, KeyboardInterrupt) or (
-        # a library that was being loaded makes an error of its own of it
+        # A library that is being loaded can convert the interrupt to an ImportError.
         isinstance(error, ImportError) and any(isinstance(one, KeyboardInterrupt) for one in chain(error))
     ):
-        return Ending("interrupted: what is finished is stored", EXIT_TRY_AGAIN)
+        return Ending("interrupted: finished results are stored", EXIT_TRY_AGAIN)
     if isinstance(error, MemoryError):
         return Ending(_MEMORY, EXIT_INPUT)
     if isinstance(error, OSError):
@@ -109,7 +109,7 @@ def _of_system(error: OSError) -> Ending:
         return Ending(what + no_room(error), EXIT_INPUT)
     if number == errno.ENOMEM:
         return Ending(what + _MEMORY, EXIT_INPUT)
-    remedy = _REMEDY.get(number or 0, "see to the system, then run again; what was finished is stored")
+    remedy = _REMEDY.get(number or 0, "see to the system, then run again; finished results are stored")
     return Ending(
         one_line(f"{what}{reason_of(error)}: {remedy}"), EXIT_TRY_AGAIN if number in _BUSY else EXIT_INPUT
     )

@@ -1,10 +1,10 @@
 """The command line: parse, call one library function, print, exit with a documented code.
 
-A module of `commands` holds the commands of one purpose, each below the options it takes, and lists
-them in ``COMMANDS``; `parser` puts these lists together. Whatever goes wrong comes to `main`, the one place
-that turns it into a line and an exit code.
+A module of `commands` has the commands for one purpose, each below its options, and lists them in
+``COMMANDS``; `parser` combines these lists. All errors reach `main`, which converts them to a message and an
+exit code.
 
-Everything heavy is imported by the command that needs it: ``--help`` and ``init-cluster`` stay quick.
+Commands import large modules only when they need them, to keep ``--help`` and ``init-cluster`` fast.
 """
 
 import logging
@@ -37,11 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complete()
     guard_streams()
     launch = read_launch(os.environ)
-    # A launcher that does not say how many it started leaves the first rank in the belief that it is alone.
+    # If the launcher does not give the number of ranks, the first rank cannot know that it is not alone.
     prints = launch.rank == 0 or (launch.size is None and launch.rank == 1)
     log_to_screen()
     if launch.rank:
-        # What it warns of is the same on all.
+        # Its warnings are the same on all ranks.
         logging.getLogger("pyxt_hpc.arrays.compiled").setLevel(logging.ERROR)
     with ExitStack() as manner:
         try:
@@ -57,23 +57,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complete() -> None:
-    """Tell the shell what may follow, and end."""
+    """Give the shell the possible completions, and exit."""
     try:
         import argcomplete
-    except ImportError:  # a shell that was prepared by another environment; it shows no message
+    except ImportError:  # another environment prepared the shell, which shows no message
         sys.exit(1)
     argcomplete.autocomplete(make_parser())
 
 
 def _refuse_nul(argv: Sequence[str]) -> None:
-    """Refuse a NUL character, which no system passes on but a caller of `main` may."""
+    """Refuse a NUL character, which a direct caller of `main` can pass."""
     for word in argv:
         if "\0" in word:
             raise ConfigError(f"{quoted(word)} has a NUL character: correct it")
 
 
 def _mend_environment() -> None:
-    """Set or check variables that would make libraries loaded later end with errors of their own."""
+    """Set or check variables that would cause errors in libraries that are loaded later."""
     os.environ["MPLBACKEND"] = "agg"  # pictures are files
     threads = os.environ.get("NUMBA_NUM_THREADS", "1")
     if not re.fullmatch("[0-9]{1,6}", threads) or not int(threads):
@@ -81,11 +81,11 @@ def _mend_environment() -> None:
 
 
 def _end(error: BaseException, prints: bool) -> int:
-    """Say what an exception means, once of all ranks, and see that all of them end."""
+    """Print the message of an exception, once for all ranks, and make sure that all ranks end."""
     if isinstance(error, ImportError) and was_interrupted():
         error = KeyboardInterrupt()
     ending = ending_of(error)
-    # These are raised by all ranks alike; others on a rank that is not the master are its own.
+    # All ranks raise these; other errors on a rank that is not the master are specific to it.
     of_all = isinstance(error, (ConfigError, LaunchError, KeyboardInterrupt))
     if prints or not of_all:
         if ending.exit_code == EXIT_DEFECT:

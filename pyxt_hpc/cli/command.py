@@ -1,4 +1,4 @@
-"""A command: its name and help, its options, and what it does."""
+"""A command: its name, help, options and function."""
 
 import argparse
 import os
@@ -21,32 +21,32 @@ YES = "-y", "--yes"
 
 
 def refuse_ranks(command: str) -> None:
-    """Raise LaunchError under mpirun, where every rank would do the same."""
+    """Raise LaunchError under mpirun, where every rank would repeat the command."""
     if read_launch(os.environ).is_parallel:
         raise LaunchError(f"{command} is serial: run it without mpirun, e.g. on the login node")
-    raise_when_interrupted()  # this is no rank, which the program's start could not know
+    raise_when_interrupted()  # at its start, the program could not know that this is not a rank
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command; to call it is to run it.
+    """A command; calling it runs it.
 
     Parameters
     ----------
     name
-        In full, such as ``results export``.
+        Full name, such as ``results export``.
     summary, description
-        Its line in the list, and the beginning of its help.
+        Line in the list of commands, and beginning of the help.
     options
-        Its own; those of `_say_options` every command has.
+        Options of the command; `_say_options` adds those of all commands.
     example
-        A whole command line, which its help shows.
+        Complete command line for the help.
     serial
         Whether it refuses to run under mpirun.
     is_listed
         Whether the first page of help has a line for it.
     run
-        What it does.
+        Function of the command.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Command:
             add_option(parser)
         if parser.get_default("yes") is None:
             parser.add_argument(
-                *YES, action="store_true", help="taken by every command; this one asks nothing"
+                *YES, action="store_true", help="accepted by every command; this one asks no question"
             )
         _say_options(parser)
         parser.set_defaults(run=self)
@@ -106,12 +106,12 @@ def command(
     serial: bool = True,
     is_listed: bool = True,
 ) -> Callable[[Run], Command]:
-    """Make a `Command` of the function that does it."""
+    """Make a `Command` from its function."""
     return lambda run: Command(name, summary, description, options, example, serial, is_listed, run)
 
 
 def exit_code_lines() -> Iterator[str]:
-    """The exit codes of all commands and what they mean."""
+    """The exit codes of all commands, and their meanings."""
     yield "exit codes:"
     for code, meaning in EXIT_MEANINGS.items():
         yield from textwrap.wrap(
@@ -130,15 +130,15 @@ def _add_parser(commands: Commands, one: Command | Group, example: str) -> argpa
 
 
 def _say_options(parser: argparse.ArgumentParser) -> None:
-    """What is said, and where, of every command alike."""
-    say = parser.add_argument_group("what is said")
+    """Options for the messages of every command."""
+    say = parser.add_argument_group("messages")
     how_much = say.add_mutually_exclusive_group()
     how_much.add_argument(
-        "-q", "--quiet", action="store_true", help="only warnings, errors and what was asked for"
+        "-q", "--quiet", action="store_true", help="print only warnings, errors and the requested results"
     )
     how_much.add_argument(
-        "-v", "--verbose", action="store_true", help="more, also where in the program an error came from"
+        "-v", "--verbose", action="store_true", help="print more, with the origin of errors in the program"
     )
     say.add_argument(
-        "--log-file", type=Path, metavar="FILE", help="add all that is said, with times, to this file, too"
+        "--log-file", type=Path, metavar="FILE", help="also append all messages, with times, to this file"
     )

@@ -1,4 +1,4 @@
-"""Where messages of the log go: to standard error, and to a file if one is asked for."""
+"""Output of log messages to standard error, and to a log file if requested."""
 
 import argparse
 import logging
@@ -16,10 +16,10 @@ from pyxt_hpc.parallel.launch import BAR_VARIABLE, NO_BAR
 from pyxt_hpc.version import __version__
 
 HEAD = "# log of pyxt-hpc\n"
-"""First line of a log file, by which it is known that lines may be added."""
+"""First line of a log file, which marks a file to which lines may be added."""
 
 _said = logging.getLogger("pyxt_hpc.cli.said")
-"""What the commands print, for the file alone."""
+"""Logger of the printed lines, only for the log file."""
 _said.propagate = False
 _said.setLevel(logging.INFO)
 
@@ -41,7 +41,7 @@ class _Screen(logging.StreamHandler):
 
 
 class LogFile(logging.FileHandler):
-    """Messages with times at the end of a file; if it cannot be written any more, that is said once."""
+    """Messages with times, appended to a file; if a write fails, one message tells it and logging stops."""
 
     def __init__(self, path: Path) -> None:
         refuse_to_replace(path, (HEAD.encode(),), "a log of pyxt-hpc")
@@ -55,27 +55,27 @@ class LogFile(logging.FileHandler):
         reason = sys.exception()
         self.setLevel(logging.CRITICAL + 1)
         print(
-            f"pyxt-hpc: {self.baseFilename} cannot be written ({reason}): the work goes on without",
+            f"pyxt-hpc: {self.baseFilename} cannot be written ({reason}): continuing without it",
             file=sys.stderr,
         )
 
 
 def log_to_screen() -> None:
-    """Show messages on standard error, unless whoever called this has an arrangement of its own."""
+    """Show messages on standard error, unless the caller has set up its own logging."""
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, handlers=[_Screen()])
-    for library in ("matplotlib", "fontTools"):  # hundreds of lines on fonts, for every PDF
+    for library in ("matplotlib", "fontTools"):  # they log hundreds of lines on fonts for every PDF
         logging.getLogger(library).setLevel(logging.WARNING)
 
 
 @contextmanager
 def as_asked(arguments: argparse.Namespace, argv: Sequence[str], prints: bool) -> Iterator[None]:
-    """Let a command say as much as its options ask for; of several ranks the one that prints writes the file.
+    """Set the amount of messages by a command's options; only the rank that prints writes the log file.
 
     Raises
     ------
     DamagedFile, ConfigError, OSError
-        If there is no writing to the log file.
+        If the log file cannot be written.
     """
     with ExitStack() as undo:
         level = logging.WARNING if arguments.quiet else logging.DEBUG if arguments.verbose else logging.INFO

@@ -1,4 +1,4 @@
-"""What to run next, said at the end of every stage."""
+"""The next command, printed at the end of every stage."""
 
 import shlex
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ FOLLOWING: Mapping[str, str] = dict(pairwise((*STAGES, "report")))
 """The command after a stage."""
 
 _BESIDES = {
-    "propose-regions": "look at the regions first, and draw in DS9 what is to be otherwise",
-    "create-bins": "`pyxt-hpc estimate` tells whether that needs a supercomputer",
+    "propose-regions": "check the regions first, and correct them in DS9 if necessary",
+    "create-bins": "`pyxt-hpc estimate` shows whether this needs a supercomputer",
 }
 
 
 def tell_next(stage: str, config: Path) -> None:
-    """Say which command follows a stage, in one line; nothing follows the report."""
+    """Print the command that follows a stage; nothing follows the report."""
     if stage in FOLLOWING:
         besides = f" ({_BESIDES[stage]})" if stage in _BESIDES else ""
         tell(f"next: pyxt-hpc {FOLLOWING[stage]} -c {shlex.quote(str(config))}{besides}")

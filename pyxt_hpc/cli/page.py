@@ -1,4 +1,4 @@
-"""A page of the manual as plain text of the terminal's width, with a pager where somebody reads."""
+"""Pages of the manual as plain text of the terminal's width, shown with a pager at a terminal."""
 
 import io
 import re
@@ -10,10 +10,10 @@ from typing import ClassVar
 from pyxt_hpc.cli.screen import echo
 
 MAX_WIDTH = 110
-"""Columns; longer lines are hard to read."""
+"""Largest number of columns, since longer lines are hard to read."""
 
 _ASCII = str.maketrans("─•", "-*")
-"""What rich draws with, for any terminal and for `grep`."""
+"""Replacements of rich's symbols, for all terminals and for `grep`."""
 
 _LINK = re.compile(r"(?<!!)\[([^]]*)\]\((?!https?:)([^)]*)\)")
 _PICTURE = re.compile(r"^!\[([^]]*)\]\(([^)]*)\)$", re.MULTILINE)
@@ -21,26 +21,26 @@ _COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 
 
 def plain_text(markdown: str, width: int | None = None) -> str:
-    """Lay a page out without colours.
+    """Format a page without colours.
 
     Parameters
     ----------
     width
-        Columns; None for those of the terminal, at most `MAX_WIDTH`.
+        Number of columns; None means that of the terminal, up to `MAX_WIDTH`.
     """
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.markdown import CodeBlock, Heading, Markdown
     from rich.text import Text
 
     class Underlined(Heading):
-        """A heading that is one without bold letters, too."""
+        """A heading that is recognisable without bold letters."""
 
         def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
             line = {"h1": "=", "h2": "-"}.get(self.tag, "")
             yield Text(f"\n{self.text.plain}\n{line * len(self.text.plain)}".rstrip())
 
     class Unbroken(CodeBlock):
-        """A command that can be copied: its lines are as long as they are."""
+        """A command whose lines are not broken, so that it can be copied."""
 
         def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
             lines = str(self.text).strip("\n").split("\n")
@@ -62,7 +62,7 @@ def plain_text(markdown: str, width: int | None = None) -> str:
 
 
 def _within_reach(link: re.Match[str]) -> str:
-    """A link as it can be followed at a terminal: to another page by ``help``, to a file by its name."""
+    """Text of a link for a terminal: ``help`` and the page's name for another page, else the link's text."""
     text, target = link[1], Path(link[2])
     if target.parent != Path():
         return text
@@ -70,7 +70,7 @@ def _within_reach(link: re.Match[str]) -> str:
 
 
 def show(text: str) -> None:
-    """Print it, through the pager (``PAGER``, `less`) if a person is at the terminal."""
+    """Print a text, with the pager (``PAGER``, `less`) at a terminal."""
     if sys.stdout.isatty():
         import pydoc
 

@@ -1,4 +1,4 @@
-"""The tree of commands, put together from the modules that have them."""
+"""The parser of all commands, which come from the modules of `commands`."""
 
 import argparse
 import logging
@@ -45,20 +45,20 @@ FORMER = {
     "pull-results": ("results", "pull"),
     "submit": ("make-job", "--submit"),
 }
-"""Names that commands had, and what they are called now."""
+"""Former names of commands, and their present names."""
 
 log = logging.getLogger(__name__)
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line of short parts, and leaves the exit to `main`.
+    """Parser that raises ConfigError with one line, instead of exiting.
 
-    For an unknown command, option or choice the nearest one is suggested.
+    For an unknown command, option or choice, it suggests the most similar one.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # argparse takes -1 for a number, but -1e-9 for an option
+        # Without this, argparse takes -1 as a number, but -1e-9 as an option.
         self._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
     def error(self, message: str) -> NoReturn:
@@ -75,7 +75,7 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}: see {self.prog} --help")
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        """Refuse at once what is not known, while it is known to which command it was given."""
+        """Refuse unknown arguments here, where their command is known."""
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown:
             option = unknown[0].partition("=")[0]
@@ -107,17 +107,17 @@ def with_present_names(argv: Sequence[str]) -> list[str]:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """What a command line means: the command in ``run``, and its options.
+    """Parse a command line into its command (``run``) and options.
 
     Raises
     ------
     ConfigError
-        If it cannot be understood.
+        If it cannot be parsed.
     """
     if not argv:
         raise ConfigError(
             "a command is missing: pyxt-hpc --help lists all, "
-            "pyxt-hpc demo shows the whole job on a simulated cluster"
+            "pyxt-hpc demo runs all stages on a simulated cluster"
         )
     if argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version"):
         raise ConfigError(f"{quoted(argv[0])} is before the command, expected after it: see pyxt-hpc --help")
@@ -125,7 +125,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Parser of all commands; what it parses has the command in ``run``."""
+    """Parser of all commands; its result has the command in ``run``."""
     parser = Parser(
         prog="pyxt-hpc",
         usage="%(prog)s COMMAND [options]",
@@ -159,4 +159,4 @@ def _listing() -> Iterator[str]:
                 break_on_hyphens=False,
             )  # fmt: skip
         yield ""
-    yield "pyxt-hpc COMMAND --help tells of one of them."
+    yield "pyxt-hpc COMMAND --help explains a command."

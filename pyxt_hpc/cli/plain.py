@@ -1,4 +1,4 @@
-"""Results as JSON has them: names, numbers, texts, lists; what is not a number is null."""
+"""Conversion of results to values for JSON: names, numbers, texts and lists; NaN becomes null."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def plain(value: Any) -> Any:
-    """A value that JSON can hold.
+    """Convert a value for JSON.
 
     Dataclasses become objects of their fields, rows of tables objects of their columns, enumerations their
-    names in lower case, flags lists of these; numbers that are not finite become null.
+    names in lower case, and flags lists of these names; numbers that are not finite become null.
     """
     if value is None or isinstance(value, (bool, str)):
         return value
@@ -41,12 +41,12 @@ def plain(value: Any) -> Any:
 
 
 def plain_fits(names: Sequence[str], rows: "np.ndarray") -> list[dict[str, Any]]:
-    """Fits as `plain` has them, by their columns; flags by name, datasets by their numbers in the bundle.
+    """Convert fits as `plain` does, with names of flags and the datasets' numbers in the bundle.
 
     Parameters
     ----------
     rows
-        (n,) results, as `spectra.fit.FIT_DTYPE` or with more columns.
+        (n,) results of `spectra.fit.FIT_DTYPE`, or with more columns.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""What is said to, and asked of, the person at the screen."""
+"""Output and questions at the terminal."""
 
 import json
 import os
@@ -15,7 +15,7 @@ _WARNING = "warning: "
 
 @dataclass(frozen=True)
 class Manner:
-    """How the command that runs speaks, as its options have it; `note` gets every line, for a log file."""
+    """Form of the command's output by its options; `note` gets every line, for a log file."""
 
     quiet: bool = False
     json: bool = False
@@ -26,16 +26,16 @@ manner = Manner()
 
 
 def echo(*lines: str) -> None:
-    """Print at once what the person has asked for."""
+    """Print requested results without delay."""
     for line in lines:
         print(line, flush=True)
         manner.note(line)
 
 
 def tell(*lines: str) -> None:
-    """Print at once what is done on the way; --quiet leaves only warnings of it.
+    """Print progress without delay; with --quiet, only warnings.
 
-    With --json it goes to standard error: standard output is for the numbers alone.
+    With --json, progress goes to standard error, and only the numbers to standard output.
     """
     for line in lines:
         is_warning = line.startswith(_WARNING)
@@ -47,7 +47,7 @@ def tell(*lines: str) -> None:
 
 
 def answer(numbers: object, lines: Iterable[str]) -> None:
-    """Print numbers as JSON if that is asked for, else lines."""
+    """Print numbers as JSON with --json, else lines."""
     if manner.json:
         echo(json.dumps(plain(numbers), indent=1, ensure_ascii=False))
     else:
@@ -55,7 +55,7 @@ def answer(numbers: object, lines: Iterable[str]) -> None:
 
 
 def complain(label: str, *lines: str) -> None:
-    """Print why the command ends; what is wrong besides is indented."""
+    """Print the reason why the command ends; further reasons are indented."""
     first, *more = lines
     print(f"pyxt-hpc: {painted(label, '31', sys.stderr)}{first}", file=sys.stderr)
     for line in more:
@@ -64,16 +64,16 @@ def complain(label: str, *lines: str) -> None:
 
 
 def painted(text: str, colour: str, stream: IO[str]) -> str:
-    """Text in a colour (a number of ECMA-48) where that is shown: on a terminal, unless NO_COLOR is set."""
+    """Text in a colour (a number of ECMA-48) on a terminal, unless NO_COLOR is set."""
     shows = text and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return f"\x1b[{colour}m{text}\x1b[0m" if shows else text
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Raise ConfigError unless `yes` or an answer agrees."""
+    """Raise ConfigError unless `yes` is given or the user agrees."""
     if yes:
         return
-    nobody = ConfigError(f"{question} There is nobody to ask: add --yes to agree")
+    nobody = ConfigError(f"{question} There is no terminal for an answer: add --yes to agree")
     if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
         raise nobody
     try:

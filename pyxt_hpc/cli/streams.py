@@ -1,7 +1,7 @@
-"""Standard streams that may be closed, full or gone: what is said there never decides what is done.
+"""Standard streams that may be closed, full or disconnected, without effect on the work.
 
-A stream that is closed is a trap twice: Python has None in its place, and the next file that is opened gets
-its number, so that whatever a library prints would go into that file.
+A closed stream has two dangers: Python replaces it by None, and the next opened file gets its number, so that
+the output of libraries would go into that file.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ def guard_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free, which is this one; closed streams below were opened before.
+            # This opens the lowest free number, which is this one, since lower streams are already open.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
@@ -32,7 +32,7 @@ def _guarded(stream: IO[str] | None, number: int, on_error: OnError) -> IO[str]:
     if stream is not None:
         try:
             if stream.fileno() != number:
-                return stream  # somebody's own, who will see to it
+                return stream  # the caller's own stream
         except (OSError, ValueError, AttributeError):
             return stream
         if isinstance(getattr(stream, "buffer", None), _Lenient):
@@ -40,15 +40,15 @@ def _guarded(stream: IO[str] | None, number: int, on_error: OnError) -> IO[str]:
         with contextlib.suppress(OSError):
             stream.flush()
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    # Names of files that are no text, and a terminal that lacks a letter, are shown in escapes.
+    # Escapes replace letters that the terminal lacks, and file names that are not valid text.
     lenient: Any = _Lenient(number, on_error)
     return io.TextIOWrapper(lenient, encoding=encoding, errors="backslashreplace", line_buffering=True)
 
 
 class _Lenient(io.BufferedIOBase):
-    """Writes at once to a file, which stays open; after the first failure everything is dropped.
+    """Unbuffered writer to a file descriptor, which stays open; after a failure, all output is dropped.
 
-    `on_error` is called once with what went wrong, unless it is only that the reader has left.
+    `on_error` is called once with the error, except for a broken pipe.
     """
 
     def __init__(self, number: int, on_error: OnError) -> None:
@@ -70,7 +70,7 @@ class _Lenient(io.BufferedIOBase):
             while left and not self._lost:
                 left = left[os.write(self._number, left) :]
         except BlockingIOError:
-            # A stream that does not wait: what it cannot take now it shall take when it can.
+            # The stream is non-blocking: wait until it accepts the rest.
             os.set_blocking(self._number, True)
             return len(data) - len(left) + self.write(bytes(left))
         except OSError as error:
@@ -82,7 +82,6 @@ class _Lenient(io.BufferedIOBase):
 
 def _report_lost_output(error: OSError) -> None:
     print(
-        f"pyxt-hpc: standard output cannot be written ({error.strerror}): what comes is not shown; the work "
-        "goes on",
+        f"pyxt-hpc: standard output cannot be written ({error.strerror}): continuing without it",
         file=sys.stderr,
     )

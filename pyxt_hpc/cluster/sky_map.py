@@ -186,7 +186,7 @@ def make_map(
         If no region has a fit.
     """
     if results.bundle is None:
-        raise ConfigError("results without a bundle have no place on the sky: take them from a Cluster")
+        raise ConfigError("results without a bundle have no position on the sky: take them from a Cluster")
     return map_in_memory(
         with_settings(config_of(results.bundle, results.settings), settings), results, name, paint
     )

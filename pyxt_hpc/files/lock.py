@@ -1,12 +1,14 @@
-"""One writer at a time, on any file system: a lock file names its owner and does not outlive it for long.
+"""Locks for a single writer on any file system: a lock file names its owner, and expires after its end.
 
-The lock file appears whole by a hard link, which is atomic on NFS too (flock is not to be relied on there).
-On the owner's machine its process tells whether the lock is still meant; elsewhere its age does: the owner
-touches it every few seconds, and whoever finds it silent for `SILENCE_SECONDS` takes it over. An owner that
-was only asleep (SIGSTOP, a suspended job) notices that before its next write, as it asks every time: nothing
-is written more than `CHECK_SECONDS` after the lock was last seen to be its own. Between the last look and the
-write nobody can look; so who takes over from an owner of whose death nothing is known, `contested`, goes on
-with a copy of the file, and what a sleeper still writes reaches nobody.
+The lock file is created complete by a hard link, which is atomic also on NFS (where flock is not reliable).
+On the owner's machine, the lock is valid while the owner's process exists. On other machines its age decides:
+the owner touches it every few seconds, and another process may take it over if it was not touched for
+`SILENCE_SECONDS`.
+
+An owner that was only stopped (SIGSTOP, a suspended job) notices the loss before its next write, since it
+checks the lock: it writes nothing more than `CHECK_SECONDS` after the last check. A write between two checks
+cannot be prevented. Therefore, a process that takes over a lock without proof of the owner's end
+(`contested`) continues with a copy of the file, which the former owner cannot change.
 """
 
 import contextlib
@@ -32,15 +34,15 @@ from pyxt_hpc.files.writing import check_regular, replacing
 log = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 180.0
-"""An owner on another machine that did not touch its lock for so long is believed dead."""
+"""Time without a touch [s] after which an owner on another machine is considered dead."""
 
 TOUCH_SECONDS = 5.0
 CHECK_SECONDS = 1.0
-"""How long [s] the answer to who has the lock is good for writing: a small part of `SILENCE_SECONDS`."""
+"""Time [s] for which a check of the lock is valid: a small fraction of `SILENCE_SECONDS`."""
 
 SETTLE_SECONDS = 0.05
 _MAX_BYTES = 4096
-_MAX_PID = 2**22  # of Linux
+_MAX_PID = 2**22  # limit of Linux
 
 JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 RESTART_VARIABLE = "SLURM_RESTART_COUNT"
@@ -48,18 +50,18 @@ RESTART_VARIABLE = "SLURM_RESTART_COUNT"
 
 @dataclass(frozen=True)
 class Owner:
-    """A process as its machine knows it, so that nobody else can be taken for it.
+    """Unique identity of a process.
 
     Parameters
     ----------
     host, pid
-        For people.
+        Host and process, for messages.
     started
-        Its start in clock ticks since the machine's, or nothing where /proc does not tell.
+        Start of the process in clock ticks since the boot; empty without /proc.
     machine
-        Identity of the machine's boot and of the process's name space of pids.
+        Identity of the machine's boot and of the process's pid namespace.
     job, restart
-        Of the batch system, or nothing.
+        Job and restart count of the batch system; job is empty without one.
     """
 
     host: str
@@ -92,9 +94,9 @@ def lock_path(path: Path) -> Path:
 
 
 def current_owner(path: Path) -> Owner | None:
-    """Who is writing a file now, if anybody; a lock that nobody holds any more counts as none.
+    """The process that is writing a file now, or None; an expired lock does not count.
 
-    Raises DamagedFile if what is in the lock's place is no lock, or cannot be read.
+    Raises DamagedFile if another file has the lock's name, or the lock cannot be read.
     """
     with system_errors(lock_path(path)):
         found = _read(lock_path(path))
@@ -104,18 +106,18 @@ def current_owner(path: Path) -> Owner | None:
 
 
 class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
-    """The right to write a file, from making this object until `release`; a context manager that releases it.
+    """Exclusive right to write a file, from the creation of this object until `release` or the context's end.
 
     The file need not exist.
 
     Raises StoreInUse if another process has the lock; DiskFull or DamagedFile if the lock file cannot be
-    made, or what is in its place is no lock.
+    created, or another file has its name.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = lock_path(path)
         self.contested = False
-        """Whether it was taken from an owner that may still live."""
+        """Whether the lock was taken from an owner that may still exist."""
         self._target = path
         self._saw_another = False
         self._text = json.dumps({"owner": asdict(this_process()), "token": secrets.token_hex(8)})
@@ -133,7 +135,7 @@ class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
                 file.write(self._text)
                 file.flush()
                 os.fsync(file.fileno())
-                # The time of the file system's own clock, which is what ages of locks are measured by.
+                # The time of the file system's clock, with which ages of locks are measured.
                 status = os.fstat(file.fileno())
             while not self._link(own) or not self._is_own():
                 found = _read(self.path)
@@ -165,7 +167,7 @@ class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
         )
 
     def _is_own(self) -> bool:
-        """Is the lock still this one's after others that saw a dead owner's have had time to meddle?"""
+        """Whether the lock is still this process's, after a pause for others that saw a dead owner's lock."""
         if self._saw_another:
             time.sleep(SETTLE_SECONDS)
         found = _read(self.path)
@@ -176,7 +178,7 @@ class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
             os.link(own, self.path)
             return True
         except FileExistsError:
-            # Over NFS the answer to a link that was made can be lost and asked for again.
+            # On NFS, the reply to a successful link can be lost, and the request be repeated.
             return os.stat(own).st_nlink == 2
         except OSError:
             log.debug("%s: no hard links on this file system", self.path)
@@ -186,17 +188,17 @@ class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
         return False
 
     def leave_to_sleeper(self) -> None:
-        """Put a copy in the file's place if the last owner may only sleep: it has the old one open."""
+        """Replace the file by a copy if the last owner may only be stopped, with the old file open."""
         if self.contested and check_regular(self._target):
             with replacing(self._target) as temporary:
                 shutil.copyfile(self._target, temporary)
 
     def check(self, *, now: bool = False) -> None:
-        """Make sure that this process may still write; to be called before every write.
+        """Check that this process still has the lock; must be called before every write.
 
-        With `now` also if that was done a moment ago.
+        With `now`, the check is repeated even if the last one is recent.
 
-        Raises StoreInUse if the lock is no longer this process's own: writing on would meet another writer.
+        Raises StoreInUse if another process has the lock.
         """
         while now or _clock() - self._confirmed >= CHECK_SECONDS:
             before = _clock()
@@ -205,24 +207,24 @@ class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
             except DamagedFile:
                 found = None
             except OSError as error:
-                if before - self._confirmed < SILENCE_SECONDS / 2:  # nobody may have taken it yet
+                if before - self._confirmed < SILENCE_SECONDS / 2:  # no process can have taken it over yet
                     log.debug("%s: cannot be looked at now: %s", self.path, error)
                     return
                 raise StoreInUse(
                     f"{self._target}: its lock {self.path.name} cannot be looked at ({error.strerror}): "
-                    "stopped, what was finished is stored"
+                    "stopped, finished results are stored"
                 ) from None
             if found is None or found.text != self._text:
                 by = f"by {found.owner}" if found and found.owner else "away"
                 raise StoreInUse(
-                    f"{self._target}: its lock {self.path.name} was taken {by}: stopped, what was finished "
-                    "is stored"
+                    f"{self._target}: its lock {self.path.name} was taken {by}: stopped, finished results "
+                    "are stored"
                 )
-            # As of before the look: if that took long, as when the process was stopped, look again.
+            # Take the time before the check, so that it is repeated if the process was stopped during it.
             self._confirmed, now = before, False
 
     def touch(self, *, now: bool = False) -> None:
-        """Show that this process lives; cheap enough to be called all the time.
+        """Renew the lock; fast enough for frequent calls.
 
         Raises StoreInUse as `check`.
         """
@@ -234,7 +236,7 @@ class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
             os.utime(self.path)
 
     def release(self) -> None:
-        """Let others write."""
+        """Release the lock."""
         self._release()
 
     def __exit__(self, *_: object) -> None:
@@ -242,13 +244,13 @@ class WriterLock(contextlib.AbstractContextManager["WriterLock", None]):
 
 
 def _clock() -> float:
-    """Seconds that go on while the process is stopped, and while the machine sleeps."""
+    """Seconds of a clock that also counts while the process is stopped or the machine is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True)
 class _LockFile:
-    """A lock file as it was found: `owner` is None if it is one that is just being made, or was cut short."""
+    """Contents of a lock file; `owner` is None if the file is incomplete."""
 
     owner: Owner | None
     text: str
@@ -256,12 +258,13 @@ class _LockFile:
 
 
 def _read(path: Path) -> _LockFile | None:
-    """What is in the place of a lock; None if nothing is.
+    """Read a lock file; None if there is none.
 
-    Raises DamagedFile if it is something else than a lock; OSError if it cannot be read.
+    Raises DamagedFile if the file is not a lock; OSError if it cannot be read.
     """
     try:
-        # Opening makes NFS ask the server for the time of the last touch. A pipe must not make it wait.
+        # Opening makes NFS query the server for the time of the last touch. O_NONBLOCK: a pipe must not
+        # block.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
@@ -270,7 +273,7 @@ def _read(path: Path) -> _LockFile | None:
             raise _no_lock(path, "a link" if error.errno == errno.ELOOP else "a socket or device") from None
         if error.errno == errno.EACCES:
             raise DamagedFile(
-                f"{path}: cannot be read ({error.strerror}), so nobody knows who is writing {path.stem}: ask "
+                f"{path}: cannot be read ({error.strerror}), so the writer of {path.stem} is not known: ask "
                 "its owner, or remove it if no run is writing"
             ) from None
         raise
@@ -285,11 +288,11 @@ def _read(path: Path) -> _LockFile | None:
 
 
 def _owner_in(path: Path, text: str) -> Owner | None:
-    """Who a lock names; None if it was cut short, or names its owner in another way."""
+    """Owner named in a lock; None if the lock is truncated, or of another version."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        # As it begins to be written, or as a crash of the machine leaves it.
+        # The lock is being written, or was left by a crash of the machine.
         if _BEGINNING.startswith(text[: len(_BEGINNING)]) or not text.strip("\0"):
             return None
         raise _no_lock(path, "a file of something else") from None
@@ -299,7 +302,7 @@ def _owner_in(path: Path, text: str) -> Owner | None:
     try:
         owner = Owner(**fields)
     except TypeError:
-        return None  # of another version: its age must tell
+        return None  # a lock of another version: its age decides
     texts = (owner.host, owner.started, owner.machine, owner.job, owner.restart)
     if type(owner.pid) is not int or not 0 < owner.pid <= _MAX_PID:
         raise _no_lock(path, f"a file with process {shown(owner.pid)}")
@@ -323,18 +326,18 @@ def _is_stale(found: _LockFile, me: Owner, now: float) -> bool:
     if owner is not None and owner.machine == me.machine:
         return not _is_alive(owner)
     if owner is not None and owner.job and owner.job == me.job and owner.restart != me.restart:
-        return True  # an earlier start of this very job
+        return True  # an earlier attempt of the same job
     return now - found.touched > SILENCE_SECONDS
 
 
 def _is_alive(owner: Owner) -> bool:
-    # a process that ended while its parent does not look has a name still
+    # A zombie process still has its pid.
     started = start_of(owner.pid)
     return is_running(owner.pid) and (not started or not owner.started or started == owner.started)
 
 
 def _release(path: Path, text: str, pid: int) -> None:
-    # A forked child has a copy of the object, but not of the right.
+    # A forked child has a copy of the object, but does not own the lock.
     if os.getpid() != pid:
         return
     with contextlib.suppress(OSError, DamagedFile):
@@ -342,11 +345,11 @@ def _release(path: Path, text: str, pid: int) -> None:
 
 
 def _remove_if_same(path: Path, text: str) -> None:
-    """Remove a lock of such content, unless somebody else just did and put its own in the place."""
+    """Remove a lock with this content, unless another process has already replaced it."""
     found = _read(path)
     if found is None or found.text != text:
         return
-    # Aside first: since the look somebody may have taken it over.
+    # Rename it first, because another process may have taken it over since it was read.
     aside = path.with_name(f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:
         os.rename(path, aside)

@@ -1,4 +1,4 @@
-"""What the system refuses becomes one line that names the file and says what to do."""
+"""Conversion of errors of the system to messages with the file and a remedy."""
 
 import errno
 import os
@@ -11,15 +11,15 @@ from pyxt_hpc.errors import DamagedFile, DiskFull, PyxtError
 from pyxt_hpc.files.quoting import one_line
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors by which the system says that there is no more room for a file."""
+"""Errors of the system that mean that there is no space for a file."""
 
-_ERRNO_IN_TEXT = re.compile(r"\[Errno (\d+)\]|errno = (\d+)")  # HDF5 puts it nowhere else
-_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # all that numpy says
+_ERRNO_IN_TEXT = re.compile(r"\[Errno (\d+)\]|errno = (\d+)")  # HDF5 gives the number only in its text
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # numpy's only information
 
 
 @contextmanager
 def system_errors(path: Path) -> Iterator[None]:
-    """Turn what the system refuses about an open file into one line that says what to do."""
+    """Convert errors of the system during work on a file to PyxtError."""
     try:
         yield
     except OSError as error:
@@ -27,12 +27,12 @@ def system_errors(path: Path) -> Iterator[None]:
 
 
 def as_pyxt_error(path: Path, error: OSError, doing: str = "read or written") -> PyxtError:
-    """The error that says what the system refused, and what to do about it.
+    """PyxtError with the system's reason and a remedy.
 
     Returns
     -------
     PyxtError
-        `DiskFull` if there is no room, also where a library hides that behind an error of its own; else
+        `DiskFull` if there is no space, also if a library has replaced the error by its own; else
         `DamagedFile`.
     """
     if error_number(error) in FULL:
@@ -44,21 +44,21 @@ def as_pyxt_error(path: Path, error: OSError, doing: str = "read or written") ->
 
 
 def no_room(error: OSError) -> str:
-    """What went wrong and what to do where the error is one of `FULL`."""
+    """Reason and remedy for an error in `FULL`."""
     return (
         f"cannot be written ({reason_of(error)}): free disk space, or raise the quota or the limit of file "
-        "sizes (`ulimit -f`), then go on; what was finished before is stored"
+        "sizes (`ulimit -f`), then continue; results finished before are stored"
     )
 
 
 def reason_of(error: OSError) -> str:
-    """The system's words for an error, also where a library hides them behind its own."""
+    """The system's text for an error, also if a library has replaced it by its own."""
     number = error_number(error)
     return (number and os.strerror(number)) or error.strerror or one_line(str(error))
 
 
 def error_number(error: BaseException) -> int | None:
-    """The system's number of an error, or of the one that a library was handling when it raised it."""
+    """The system's number of an error, or of the error from which a library raised it."""
     first = None
     for one in chain(error):
         if isinstance(one, OSError):
@@ -74,7 +74,7 @@ def error_number(error: BaseException) -> int | None:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error, and those that led to it."""
+    """An error and its causes."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen

@@ -1,7 +1,7 @@
-"""Products appear whole or not at all: written under a temporary name, then renamed.
+"""Atomic writing of products: under a temporary name, which is then changed to the final one.
 
-A process that is killed leaves its temporary file. Whoever writes the same product next removes it, once its
-process is known to have ended; on another machine nobody knows that, so there its age decides.
+A killed process leaves its temporary file. The next process that writes the same product removes it if its
+process has ended, or, for a process of another machine, if it is old.
 """
 
 import errno
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_ABANDONED_S = 86400.0  # since its last change: no file takes so long to be written
+_ABANDONED_S = 86400.0  # time since the last change [s], longer than any file takes to be written
 
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EROFS)
 
@@ -42,8 +42,8 @@ _KINDS = {
 def check_regular(path: Path) -> bool:
     """Whether there is a regular file, or a link to one, so that opening it for reading cannot hang.
 
-    Raises DamagedFile if something else is there: a folder, a pipe, a socket, a device, a link to nothing, a
-    loop of links; or the system does not tell what it is.
+    Raises DamagedFile if the path is something else (a folder, a pipe, a socket, a device, a broken link, a
+    loop of links), or the system refuses to tell.
     """
     try:
         mode = path.stat().st_mode
@@ -51,7 +51,7 @@ def check_regular(path: Path) -> bool:
         if not path.is_symlink():
             return False
         raise DamagedFile(
-            f"{path}: is a link to {os.readlink(path)}, which is not there: mend or remove the link"
+            f"{path}: is a link to {os.readlink(path)}, which does not exist: correct or remove the link"
         ) from None
     except NotADirectoryError:
         raise DamagedFile(f"{path}: is below something that is not a folder: correct the path") from None
@@ -65,9 +65,9 @@ def check_regular(path: Path) -> bool:
 
 
 def refuse_to_replace(path: Path, beginnings: tuple[bytes, ...], kind: str) -> None:
-    """Keep a file whose name somebody gave by mistake for that of a product.
+    """Refuse to replace a file of another kind, whose name was given by mistake.
 
-    Raises ConfigError if there is a file that has none of the first bytes that files of this kind can have.
+    Raises ConfigError if there is a file that begins with none of the first bytes of files of this kind.
     """
     if not check_regular(path) or not path.stat().st_size:
         return
@@ -78,12 +78,12 @@ def refuse_to_replace(path: Path, beginnings: tuple[bytes, ...], kind: str) -> N
 
 
 def check_place(path: Path, *, is_folder: bool = False) -> None:
-    """See that a file, or files in a folder, can be written; folders that are missing are made.
+    """Check that a file, or files in a folder, can be written; missing folders are created.
 
-    Called before long work, so that a wrong path is not found out after it.
+    This is called before long computations, so that errors in a path appear first.
 
-    Raises DamagedFile if there can be no file: something else has the name, a folder of the path is none, or
-    the system does not let it be written; DiskFull if there is no room for a folder.
+    Raises DamagedFile if the file cannot be written (the name or a folder of the path is something else, or
+    the system refuses); DiskFull if there is no space for a folder.
     """
     folder = path if is_folder else path.parent
     with _naming_file(path, path):
@@ -96,22 +96,22 @@ def check_place(path: Path, *, is_folder: bool = False) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on leaving without an error it takes the place of `path`.
+    """Give a temporary path in the folder of `path`, which replaces `path` at the end, if there was no error.
 
-    The suffix stays at the end because astropy and matplotlib choose the format by it. Missing folders
-    are made. File and folder are forced to the disk, so a product that has its name is whole also after a
-    crash of the machine. After an error the temporary file is gone and `path` is as it was. Temporary
-    files that killed processes have left of this `path` are removed.
+    The suffix is kept because astropy and matplotlib choose the format by it. Missing folders are created.
+    File and folder are flushed to disk, so that a product with its final name is complete even after a crash
+    of the machine. After an error, the temporary file is removed and `path` is unchanged. Temporary files of
+    killed processes for this `path` are removed.
 
-    Raises DiskFull if there is no room for it; DamagedFile if the system does not let it be written (no
-    permission, a file in place of a folder), or `path` is there and is not a regular file.
+    Raises DiskFull if there is no space; DamagedFile if the system refuses the write (no permission, a file
+    in place of a folder), or `path` exists and is not a regular file.
     """
     if not path.name:
         raise DamagedFile(f"{path}: is a folder, expected the name of a file: give another path")
     temporary = path.with_name(f".tmp-{machine_mark()}-{os.getpid()}-{path.name}")
     with _naming_file(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():  # a link to nothing may be replaced
+        if path.exists():  # a broken link may be replaced
             check_regular(path)
         _remove_abandoned(path)
         try:
@@ -126,20 +126,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def note_product(path: Path) -> None:
-    """Remember what this process made, for `products_stay`; `replacing` does it by itself."""
+    """Record a product of this process, for `products_stay`; `replacing` calls this."""
     _made.add(path.absolute())
 
 
 def was_made(path: Path) -> bool:
-    """Whether this process made a product of that name, within `products_stay`."""
+    """Whether this process made this product within `products_stay`."""
     return path.absolute() in _made
 
 
 @contextmanager
 def products_stay() -> Iterator[None]:
-    """What a command makes is there when it ends: success is not said of products that somebody removed.
+    """Check at the end of a command that its products still exist.
 
-    Raises DamagedFile on leaving without another error, if a product that was made meanwhile is gone.
+    Raises DamagedFile if a product was removed, unless there is another error.
     """
     _made.clear()
     yield
@@ -156,12 +156,12 @@ _made: set[Path] = set()
 
 
 def sync_file(path: Path) -> None:
-    """Force a file's content to the disk, where file systems that write late say that they are full."""
+    """Flush a file to disk; file systems with delayed writes report only then that they are full."""
     _sync(path, os.O_RDWR)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new names in a folder survive a crash of the machine, where the file system knows how."""
+    """Flush a folder to disk, so that new names survive a crash of the machine, if the file system can."""
     with suppress(PermissionError):
         _sync(folder, os.O_RDONLY)
 
@@ -180,7 +180,7 @@ def _sync(path: Path, mode: int) -> None:
 
 @contextmanager
 def _naming_file(path: Path, temporary: Path) -> Iterator[None]:
-    """Name the product for errors of its own file, and any other file that an error names for itself."""
+    """Convert system errors to PyxtError, with the name of the product instead of its temporary file."""
     try:
         yield
     except OSError as error:
@@ -199,7 +199,7 @@ def _remove_abandoned(path: Path) -> None:
     for entry in path.parent.iterdir():
         if not (match := of_product.fullmatch(entry.name)):
             continue
-        # another process may do the same at this moment
+        # Another process may remove it at the same time.
         with suppress(FileNotFoundError):
             if match[1] == machine_mark():
                 abandoned = not is_running(int(match[2]))
@@ -211,7 +211,7 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def write_text(path: Path, text: str, *, executable: bool = False) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
+    """Write a text file in UTF-8 atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
         if executable:
@@ -222,9 +222,10 @@ _ROWS_AT_ONCE = 1 << 14
 
 
 def write_ecsv(path: Path, table: "Table") -> None:
-    """Write a table as text that astropy reads back with units and meanings.
+    """Write a table as ECSV text with units and descriptions.
 
-    A long one is written in pieces: astropy makes several texts of every number before it writes the first.
+    Long tables are written in pieces, because astropy makes several texts of every number before it writes
+    the first.
     """
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         for start in range(0, max(len(table), 1), _ROWS_AT_ONCE):

@@ -82,7 +82,7 @@ def _reason(code: int, log: Path, began: int) -> str:
         said = [told[at].removeprefix(_ERROR), *(line.strip() for line in more)]
         return shown(" ".join(said), _MAX_REASON)
     if code == EXIT_TRY_AGAIN:
-        return "interrupted: what is finished is stored"
+        return "interrupted: finished results are stored"
     if code == EXIT_DEFECT and len(told) > 1:
         return f"a defect of pyxt_hpc: {shown(told[-2], _MAX_REASON)}"
     return f"exit code {code}"

@@ -40,7 +40,7 @@ def test_interrupted_in_a_library_that_makes_another_error_of_it(
     monkeypatch.setattr(pyxt_hpc.cli, "parse", lambda argv: SimpleNamespace(run=load))
     monkeypatch.setattr(pyxt_hpc.cli, "as_asked", lambda *_: nullcontext())
     assert main() == EXIT_TRY_AGAIN
-    assert capsys.readouterr().err == "pyxt-hpc: interrupted: what is finished is stored\n"
+    assert capsys.readouterr().err == "pyxt-hpc: interrupted: finished results are stored\n"
     assert signal.getsignal(number) == before
 
 

@@ -102,7 +102,7 @@ CHOSEN = (
     ("run -c A.ini --from make-maps --through crop-data", "comes after"),
     ("init-cluster a/b", "name"),
     ("fit-pha gone.pi --redshift 0.1 --nH 0.05", "gone.pi"),
-    ("fit-pha gone.pi --redshift 0.1 --nH 0.05 --energy 8 0.5", "expected the lower one first"),
+    ("fit-pha gone.pi --redshift 0.1 --nH 0.05 --energy 8 0.5", "expected the lower value first"),
     ("make-job -c A.ini --site nowhere", "nowhere"),
     ("unpack gone.tar", "gone.tar"),
     ("help no-such-page", "no page"),

@@ -122,7 +122,7 @@ ROWS = [
     ("nothing to cancel", nothing, CANCEL, 2, "no job is known", NO, None),
     ("all have ended", events(WAITING, DONE), CANCEL, 0, "every job of this cluster has ended", NO, ["submitted", "ended"]),
     ("another's job", events(WAITING), f"{CANCEL} 8", 2, "job 8 is not in; the last ones there are 7", NO, ["submitted"]),
-    ("cancelled", both(events(WAITING), answer("scancel")), CANCEL, 0, "job 7: 7 ended; nothing comes after it", NO, ["submitted", "cancelled", "cancelled"]),
+    ("cancelled", both(events(WAITING), answer("scancel")), CANCEL, 0, "job 7: 7 ended; no attempt follows", NO, ["submitted", "cancelled", "cancelled"]),
     ("it was gone", both(events(WAITING), answer("scancel", "", "scancel: error: Kill job error on job id 7: Invalid job id specified", 1)), CANCEL, 0, "had ended already", NO, ["submitted", "cancelled", "cancelled"]),
     ("a later id", both(events(WAITING, "7 - 2 9 submitted "), answer("scancel")), f"{CANCEL} 9", 0, "job 7: 7, 9 ended", NO, ["submitted", "submitted", "cancelled", "cancelled"]),
     ("no scancel", events(WAITING), CANCEL, 2, "no scancel on this machine; no further attempt", NO, ["submitted", "cancelled"]),

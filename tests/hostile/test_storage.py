@@ -368,7 +368,7 @@ def test_owner_that_was_suspended_and_woken(
         sleeper.send_signal(signal.SIGCONT)
         _, errors = sleeper.communicate(timeout=300)
     assert sleeper.returncode == 75, errors
-    assert "stopped, what was finished is stored" in errors.splitlines()[-1]
+    assert "stopped, finished results are stored" in errors.splitlines()[-1]
     assert digests(work) == finished
     assert set(read_store(work / STORE).status) <= {Status.DONE, Status.BAD}
 

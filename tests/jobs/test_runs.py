@@ -238,7 +238,7 @@ def test_another_script_is_replaced_only_if_that_is_agreed(
     output.write_text(made + "# my own line\n")
     capsys.readouterr()
     assert main(line) == 2
-    assert "There is nobody to ask: add --yes" in capsys.readouterr().err
+    assert "There is no terminal for an answer: add --yes" in capsys.readouterr().err
     assert output.read_text().endswith("# my own line\n")
     assert main([*line, "--yes"]) == 0
     assert output.read_text() == made

@@ -96,7 +96,7 @@ def test_status_and_cancel_know_the_array(
     assert [job["job"] for job in told["jobs"]] == ["12"]
     assert told["clusters"][1] == {"name": "B", "state": "failed", "reason": "no events", "exit_code": 2}
     assert main(["cancel", "--sample", str(table)]) == 0
-    assert "job 12: 12 ended; nothing comes after it" in capsys.readouterr().out
+    assert "job 12: 12 ended; no attempt follows" in capsys.readouterr().out
     assert (tools / "cancelled").read_text() == "12\n"
     assert main(["cancel", "--sample", str(table)]) == 0
     assert "every job of this sample has ended already" in capsys.readouterr().out

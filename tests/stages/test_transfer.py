@@ -362,7 +362,7 @@ def test_estimate_says_how_it_reckons(home: Path, tmp_path: Path, capsys: pytest
     line = ["estimate", "-c", str(home), "--sample", "40", "--nodes", "2", "--ranks-per-node", "3"]
     assert main([*line, "--resolution", "1"]) == 0
     said = capsys.readouterr().out
-    for part in (binned[1], "measured on 40", "2 nodes x 3 ranks: 5 fit", "--time 00:05:00 --memory "):
+    for part in (binned[1], "for 40 regions", "2 nodes x 3 ranks: 5 workers", "--time 00:05:00 --memory "):
         assert part in said
     assert main([*line, "--sample", "0"]) == 2
 

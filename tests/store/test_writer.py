@@ -317,7 +317,7 @@ def test_disk_full_while_writing_stops_cleanly_and_goes_on_later(
 
     with monkeypatch.context() as full:
         full.setattr(os, "pwrite", pwrite)
-        with pytest.raises(DiskFull, match=r"quota.*finished before is stored"):
+        with pytest.raises(DiskFull, match=r"quota.*finished before are stored"):
             store.write(everything[50:], fitted(everything[50:]), done(everything[50:]))
         with pytest.raises(DiskFull):
             store.close()
@@ -464,7 +464,7 @@ def test_owner_that_slept_while_another_finished_writes_nothing_more(
         sleeper.send_signal(signal.SIGCONT)
         _, said = sleeper.communicate(timeout=300)
     assert "StoreInUse" in said.splitlines()[-1], said
-    assert "stopped, what was finished is stored" in said.splitlines()[-1]
+    assert "stopped, finished results are stored" in said.splitlines()[-1]
     assert path.read_bytes() == finished
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 

@@ -271,7 +271,7 @@ def test_every_map_is_made_and_gas_agrees_with_the_truth(mapped: Layout, cluster
     [
         (["make-temperature-map", "--resolution", "1"], "fitted at resolution"),
         (["fit-spectra", "--resolution", "1", "--continue"], "resolution"),
-        (["fit-spectra", "--resolution", "2"], "There is nobody to ask"),
+        (["fit-spectra", "--resolution", "2"], "There is no terminal for an answer"),
         (["fit-spectra", "--num-cpus", "-1", "--yes"], "--num-cpus: is '-1', expected a whole number"),
     ],
 )
@@ -357,7 +357,7 @@ def test_a_stopped_scale_map_does_not_say_that_it_is_stored(
     said = capsys.readouterr().err
     assert "stopped by SIGUSR1" in said
     assert "nothing is stored" in said
-    assert "what is finished is stored" not in said
+    assert "finished results are stored" not in said
     assert layout.scale_map.read_bytes() == before
     monkeypatch.undo()
     assert main(["create-bins", "--continue", "-c", str(config), "--num-cpus", "1"]) == 0
@@ -428,7 +428,7 @@ def test_job_array_equals_one_run(
     assert main([*fit, "--slice", "2/3"]) == 0
     assert main([*fit, "--slice", "3/3", "--continue"]) == 0
     assert main([*fit, "--slice", "2/3"]) == 2
-    assert "There is nobody to ask" in capsys.readouterr().err
+    assert "There is no terminal for an answer" in capsys.readouterr().err
     assert main(["results", "merge", "-c", str(cluster)]) == 0
     assert " left" not in capsys.readouterr().out
     found = values(no_store.results)
@@ -582,6 +582,6 @@ def test_ogip_spectrum(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "499 bins" in said
     assert (tmp_path / "a.png").stat().st_size > 10_000
     assert main([*base, "--kT", "9", "3"]) == 2
-    assert "expected the lower one first" in capsys.readouterr().err
+    assert "expected the lower value first" in capsys.readouterr().err
     assert main(["fit-pha", str(tmp_path / "no.pi"), "--redshift", "0", "--nH", "0.1"]) == 2
     assert "no.pi" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The command that tells how far the fits can be trusted."""
+"""The command that measures the reliability of the fits."""
 
 import argparse
 
@@ -21,23 +21,23 @@ from pyxt_hpc.parallel.world import detect_world
 
 @command(
     "calibrate",
-    "how far kT and its errors can be trusted: simulate the map and fit it again",
-    "Draw spectra of every fitted region from its own fit, with the cluster's own responses, exposures\n"
-    "and background, fit them again with the same settings, and tell bias and coverage in classes and by\n"
-    "place: a map of trust, tables and a picture in main_output/.\n"
+    "measure bias and coverage of kT: simulate every fitted region and fit it again",
+    "Draw spectra of every fitted region from its best fit, with the cluster's responses, exposures and\n"
+    "background, and fit them again with the same settings. Bias and coverage of kT are given in classes\n"
+    "and for each position: a map, tables and a picture in main_output/.\n"
     "Also under mpirun: mpirun -n 4 pyxt-hpc calibrate -c CONFIG\n"
-    "With --true-nH, --true-abundance or --true-background it is simulated with another value than the\n"
-    "fits assume: what follows is the error that such a mistake makes.",
+    "With --true-nH, --true-abundance or --true-background, the simulation uses another value than the\n"
+    "fits, to measure the error that a wrong value causes.",
     config_option,
     cpus_option,
-    number_option("--draws", 1, 10_000, 10, "spectra a region"),
+    number_option("--draws", 1, 10_000, 10, "number of spectra per region"),
     option(
         "--regions",
         type=whole_number(1, 2**31),
         metavar="N",
         help="simulate only N regions, spread over the map (default: all)",
     ),
-    number_option("--seed", 0, 2**31, 1, "of the random numbers"),
+    number_option("--seed", 0, 2**31, 1, "seed of the random numbers"),
     option("--true-nH", type=as_key("nH"), metavar="NH", help="simulate with this column [1e22 cm^-2]"),
     option(
         "--true-abundance", type=as_key("abundance"), metavar="Z", help="simulate with this abundance [solar]"
@@ -47,7 +47,7 @@ from pyxt_hpc.parallel.world import detect_world
         type=as_argument(Number(0.0, 100.0)),
         default=1.0,
         metavar="F",
-        help="simulate F times the background that the fits expect, e.g. 1.05",
+        help="simulate F times the background of the fits, e.g. 1.05",
     ),
     json_option,
     example="pyxt-hpc calibrate -c A1795_cluster_config.ini --regions 2000",

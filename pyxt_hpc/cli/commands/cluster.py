@@ -1,4 +1,4 @@
-"""The command that begins a cluster."""
+"""The command that creates a cluster's configuration."""
 
 import argparse
 import sys
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 @command(
     "init-cluster",
     "write the configuration file of a new cluster",
-    "Write NAME_cluster_config.ini in the working directory and make the cluster's folders. What is not\n"
-    "given stays empty, with a comment that says where its value is found; at a terminal, without any\n"
-    "value given, everything is asked. With --lookup NED, the HI4PI survey and the Chandra archive are\n"
-    "asked first (needs a network and astroquery).",
+    "Write NAME_cluster_config.ini in the working directory and create the cluster's folders. Keys that\n"
+    "are not given stay empty, with a comment that says where to find their values. At a terminal, the\n"
+    "command asks for all values if none is given. --lookup first queries NED, the HI4PI survey and the\n"
+    "Chandra archive (needs a network and astroquery).",
     option("name", metavar="NAME", help="the cluster's name, e.g. A1795"),
-    option("--obsids", type=as_key_text("observation_ids"), metavar="O,O,...", help="e.g. 891,4977"),
-    option("--redshift", type=as_key_text("redshift"), metavar="Z", help="e.g. 0.0625"),
+    option("--obsids", type=as_key_text("observation_ids"), metavar="O,O,...", help="ObsIDs, e.g. 891,4977"),
+    option("--redshift", type=as_key_text("redshift"), metavar="Z", help="redshift, e.g. 0.0625"),
     option("--nH", type=as_key_text("nH"), metavar="N", help="hydrogen column [1e22 cm^-2], e.g. 0.0119"),
-    option("--abundance", type=as_key_text("abundance"), metavar="A", help="[solar], e.g. 0.3"),
+    option("--abundance", type=as_key_text("abundance"), metavar="A", help="abundance [solar], e.g. 0.3"),
     option(
-        "--signal-to-noise", type=as_key_text("signal_to_noise"), metavar="S", help="of every circle, e.g. 50"
+        "--signal-to-noise", type=as_key_text("signal_to_noise"), metavar="S", help="S/N of regions, e.g. 50"
     ),
-    option("--lookup", action="store_true", help="ask NED, HI4PI and the Chandra archive for the others"),
-    option("--lookup-name", metavar="N", help="what NED calls the cluster, if not NAME, e.g. 'Abell 1795'"),
-    option("--as", dest="choices", choices=NAMES, help="ClusterPyXT's choices instead of ours"),
+    option("--lookup", action="store_true", help="query NED, HI4PI and the Chandra archive for other values"),
+    option("--lookup-name", metavar="N", help="name for NED, if it is not NAME, e.g. 'Abell 1795'"),
+    option("--as", dest="choices", choices=NAMES, help="use ClusterPyXT's choices as defaults"),
     yes_option("replace an existing file"),
     example="pyxt-hpc init-cluster A1795 --obsids 493,494 --redshift 0.0625 --nH 0.0119 --abundance 0.3",
 )
 def init_cluster(arguments: argparse.Namespace) -> None:
     path = Path(f"{arguments.name}_cluster_config.ini")
-    config_template(arguments.name)  # refuses an impossible name before anything is asked
+    config_template(arguments.name)  # refuses an invalid name before any question
     if check_regular(path):
         confirm(f"{path} exists. Replace it?", arguments.yes)
     given = texts = given_texts(arguments)
@@ -88,8 +88,8 @@ def _texts_of(found: "ArchiveAnswers") -> dict[str, str]:
 
 
 def _asked(name: str, known: dict[str, str]) -> dict[str, str]:
-    """Answers of the person at the terminal, each checked; those that are left empty are not among them."""
-    echo(f"Configuration of {name}. Enter takes what is in brackets, or leaves it for later.")
+    """Checked answers of the user at the terminal, without empty ones."""
+    echo(f"Configuration of {name}. Enter accepts the value in brackets, or leaves the key empty.")
     answers: dict[str, str] = {}
     for question in QUESTIONS:
         suggestion = known.get(question.key, question.suggestion)

@@ -1,4 +1,4 @@
-"""The command that shows the whole job on a simulated cluster."""
+"""The command that runs all stages on a simulated cluster."""
 
 import argparse
 from pathlib import Path
@@ -10,16 +10,16 @@ from pyxt_hpc.cli.screen import answer, tell
 
 @command(
     "demo",
-    "the whole job on a simulated cluster, in minutes",
-    "Simulate a cluster observed twice with ACIS-I, run every stage on it, and compare temperature,\n"
-    "norm and goodness with the truth, also by distance from the centre.",
-    option("--directory", type=Path, default=Path("pyxt-demo"), help="where to work (default: ./pyxt-demo)"),
+    "all stages on a simulated cluster, in minutes",
+    "Simulate a cluster that is observed twice with ACIS-I, run all stages, and compare temperature,\n"
+    "norm and goodness with the truth, also as a function of radius.",
+    option("--directory", type=Path, default=Path("pyxt-demo"), help="working folder (default: ./pyxt-demo)"),
     option(
         "--ranks",
         type=whole_number(0, 4096),
         metavar="N",
-        help="MPI ranks for stages 5 and 6, one of them the master; 0: processes instead "
-        "(default: cores + 1 where MPI is installed)",
+        help="number of MPI ranks for stages 5 and 6, including the master; 0: processes instead of MPI "
+        "(default: cores + 1 if MPI is installed)",
     ),
     json_option,
     example="pyxt-hpc demo --directory /tmp/pyxt-demo",

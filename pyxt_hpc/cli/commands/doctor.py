@@ -1,4 +1,4 @@
-"""The command that looks at the machine."""
+"""The command that checks the installation."""
 
 import argparse
 import sys
@@ -20,10 +20,10 @@ COLOURS = {"ok": "32", "warning": "33", "missing": "33", "broken": "31"}
 
 @command(
     "doctor",
-    "what is installed and usable here, and what each missing part prevents",
-    "Look at CIAO with CALDB, DS9, MPI, HDF5, Sherpa, SLURM or PBS, cores, memory, shared memory, the\n"
-    "cache of compiled kernels and the disk. Nothing is changed.",
-    config_file_option("look also where this cluster's data are, and for the CIAO that it names"),
+    "check the installation, and list the effects of missing parts",
+    "Check CIAO with CALDB, DS9, MPI, HDF5, Sherpa, SLURM or PBS, cores, memory, shared memory, the cache\n"
+    "of compiled kernels and the disk. Nothing is changed.",
+    config_file_option("also check the disk of this cluster's data, and its [ciao] prefix"),
     json_option,
     example="pyxt-hpc doctor",
 )
@@ -35,7 +35,7 @@ def doctor(arguments: argparse.Namespace) -> None:
     findings = []
     for finding in examine(folder, config.ciao_prefix if config else ""):
         findings.append(finding)
-        if not arguments.json:  # one after the other: some take seconds
+        if not arguments.json:  # print each at once, since some take seconds
             echo(*_lines(finding))
     if arguments.json:
         answer(findings, ())

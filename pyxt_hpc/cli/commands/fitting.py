@@ -30,12 +30,15 @@ from pyxt_hpc.pipeline.summaries import fit_lines, fitting_lines
 
 @command(
     "create-bins",
-    "stage 5: the smallest circle of the wanted S/N around every pixel",
-    "Make the scale map. Also under mpirun: mpirun -n 4 pyxt-hpc create-bins -c CONFIG",
+    "stage 5: the smallest circle with the required S/N at every pixel, or bins",
+    "Make the scale map, by [binning] method of the configuration (default: circles).\n"
+    "Also under mpirun: mpirun -n 4 pyxt-hpc create-bins -c CONFIG",
     config_option,
     cpus_option,
-    resolution_option(None, "tell how many regions it will fit (default: tell it for all three)"),
-    option("--continue", dest="resume", action="store_true", help="only if it is outdated or missing"),
+    resolution_option(None, "print the number of regions for this one (default: for all three)"),
+    option(
+        "--continue", dest="resume", action="store_true", help="only if the scale map is outdated or missing"
+    ),
     example="pyxt-hpc create-bins -c A1795_cluster_config.ini --num-cpus 4",
     serial=False,
 )
@@ -50,35 +53,35 @@ def create_bins_command(arguments: argparse.Namespace) -> None:
 @command(
     "fit-spectra",
     "stage 6: fit an absorbed APEC model in every region",
-    "Fit temperature and norm with 68% intervals. Finished regions are stored as they come:\n"
-    "after a crash, a kill or the end of a job, --continue does the rest.\n"
+    "Fit temperature and norm with 68% intervals. Finished regions are stored at once: after a crash,\n"
+    "a kill or the end of a job, --continue fits the others.\n"
     "Also under mpirun: mpirun -n 4 pyxt-hpc fit-spectra -c CONFIG\n"
-    "Also as a job array without MPI: task I of N runs it with --slice I/N, then `results merge`.",
+    "Also as a job array without MPI: task I of N uses --slice I/N; `results merge` merges the parts.",
     config_option,
     cpus_option,
     resolution_option(2, "default 2"),
-    option("--continue", dest="resume", action="store_true", help="fit only what the results store lacks"),
+    option("--continue", dest="resume", action="store_true", help="fit only the unfinished regions"),
     option(
         "--time-limit",
         metavar="TIME",
-        help="stop in time to end within TIME, in seconds or HH:MM:SS, with exit code 75 if regions are left",
+        help="end within TIME, in seconds or HH:MM:SS, with exit code 75 if regions are left",
     ),
     option(
         "--max-regions",
         type=whole_number(1, 2**31),
         metavar="N",
-        help="fit at most N regions, with exit code 75 if some are left",
+        help="fit at most N regions, with exit code 75 if regions are left",
     ),
     option(
-        "--slice", metavar="I/N", help="fit part I of N (from 1) into a store of its own, for `results merge`"
+        "--slice", metavar="I/N", help="fit part I of N (from 1) into a separate store, for `results merge`"
     ),
     option(
         "--regions",
         metavar="LIST",
-        help="only these, e.g. 1,2,5-9: numbers of the region index map; a spot check that is printed and "
-        "leaves the store as it is",
+        help="fit and print only these regions, e.g. 1,2,5-9 (numbers of the region index map), without "
+        "changes to the store",
     ),
-    engine_option("sherpa: Sherpa itself, for spot checks with --regions"),
+    engine_option("sherpa: fit with Sherpa, only with --regions"),
     yes_option("replace finished fits"),
     json_option,
     example="pyxt-hpc fit-spectra -c A1795_cluster_config.ini --resolution 3 --continue",
@@ -90,7 +93,7 @@ def fit_spectra_command(arguments: argparse.Namespace) -> None:
         return
     if arguments.engine != "fast":
         raise ConfigError(
-            "--engine sherpa takes about a second a region and keeps no store: say which with --regions, "
+            "--engine sherpa takes about a second a region and has no store: give --regions, "
             "or use compare-engines"
         )
     world = detect_world()
@@ -150,7 +153,7 @@ def _part_and_limit(arguments: argparse.Namespace) -> tuple[tuple[int, int] | No
 
 
 def _agree_to_replace(stores: Sequence[Path], yes: bool) -> None:
-    """Ask before finished fits are thrown away."""
+    """Ask before finished fits are replaced."""
     from pyxt_hpc.store.reader import open_store
     from pyxt_hpc.store.rows import is_final
 
@@ -163,4 +166,4 @@ def _agree_to_replace(stores: Sequence[Path], yes: bool) -> None:
                 finished += int(is_final(file.read("status")).sum())
     if finished:
         results = stores[0] if len(stores) == 1 else f"{stores[0]} with its parts"
-        confirm(f"{results} holds {finished} fitted regions. Fit them anew (--continue keeps them)?", yes)
+        confirm(f"{results} has {finished} fitted regions. Fit them again (--continue keeps them)?", yes)

@@ -1,4 +1,4 @@
-"""The command that takes over a cluster of ClusterPyXT."""
+"""The command that imports a cluster of ClusterPyXT."""
 
 import argparse
 from pathlib import Path
@@ -11,22 +11,28 @@ from pyxt_hpc.clusterpyxt.choices import NAMES
 
 @command(
     "import-cluster",
-    "take over a cluster of ClusterPyXT",
+    "import a cluster of ClusterPyXT",
     "Write NAME_cluster_config.ini and the folder NAME from a cluster's folder of ClusterPyXT: its\n"
-    "configuration, region files, events, background and responses; where combined/ and acb/ are whole,\n"
-    "also a bundle, its scale map and its fits, so that make-maps shows them. The list of what was taken,\n"
-    "changed and is missing is also in NAME/logs/import.txt. Nothing in DIR is changed.",
+    "configuration, region files, events, background and responses. If combined/ and acb/ are complete,\n"
+    "a bundle, its scale map and its fits are also imported, so that make-maps shows them. The list of\n"
+    "imported, changed and missing files is also in NAME/logs/import.txt. DIR is not changed.",
     option("folder", metavar="DIR", type=Path, help="<data directory>/<name> of ClusterPyXT"),
-    option("--directory", type=Path, default=Path("."), metavar="D", help="where (default: here)"),
+    option(
+        "--directory",
+        type=Path,
+        default=Path("."),
+        metavar="D",
+        help="target folder (default: working folder)",
+    ),
     option(
         "--as",
         dest="choices",
         choices=NAMES,
-        help="the configuration gets ClusterPyXT's choices, since March 2022 or before",
+        help="use ClusterPyXT's choices in the configuration: since March 2022, or before",
     ),
-    option("--redshift", type=as_key_text("redshift"), metavar="Z", help="instead of ClusterPyXT's"),
-    option("--nH", type=as_key_text("nH"), metavar="N", help="[1e22 cm^-2] likewise"),
-    option("--abundance", type=as_key_text("abundance"), metavar="A", help="[solar] likewise"),
+    option("--redshift", type=as_key_text("redshift"), metavar="Z", help="redshift instead of ClusterPyXT's"),
+    option("--nH", type=as_key_text("nH"), metavar="N", help="hydrogen column [1e22 cm^-2], likewise"),
+    option("--abundance", type=as_key_text("abundance"), metavar="A", help="abundance [solar], likewise"),
     option("--copy", action="store_true", help="copy events and responses instead of linking to them"),
     example="pyxt-hpc import-cluster ~/data/A115 --as clusterpyxt",
 )
@@ -41,15 +47,15 @@ def import_command(arguments: argparse.Namespace) -> None:
         copy=arguments.copy,
     )
     echo(*done.lines())
-    tell(f"{done.config}: written; what can be done now:")
+    tell(f"{done.config}: written; possible next commands:")
     if done.has_fits:
         tell(f"  ClusterPyXT's own fits as maps:     pyxt-hpc make-maps -c {done.config}")
     if done.has_bundle:
         tell(f"  fit its circles again:              pyxt-hpc fit-spectra -c {done.config}")
     if done.has_inputs:
-        tell(f"  everything anew from the events:    pyxt-hpc run -c {done.config} --yes")
+        tell(f"  all stages from the events:         pyxt-hpc run -c {done.config} --yes")
     if not done.has_bundle and not done.has_inputs:
-        tell("  nothing before what is missing is there")
+        tell("  none, until the missing files are provided")
 
 
 COMMANDS = (import_command,)

@@ -1,4 +1,4 @@
-"""The commands that take the fits to a supercomputer and back."""
+"""The commands for supercomputers: jobs, estimates and transfer of clusters."""
 
 import argparse
 import os
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
     from pyxt_hpc.stages.estimate import Estimate
 
 NO_NEED_SECONDS = 1800.0
-"""What the cores of this machine fit in this time [s] needs no supercomputer."""
+"""Time of the fits on this machine [s] below which no supercomputer is needed."""
 
 
 @command(
     "make-job",
     "write a job script for SLURM or PBS, and submit it",
-    "Write a script that runs stages 5 and 6, stops in time, runs again until all is done, and keeps a\n"
-    "log per attempt. What is not given here comes from [hpc] of the configuration, then from the\n"
-    "profile of the site, by name or file. With --submit it is handed to sbatch or qsub; the job's id is\n"
-    "printed and kept in <name>/logs/jobs.tsv, where the job notes its attempts, too; `status` tells\n"
-    "them, `cancel` ends them. With --sample it is a job array of all stages, a task a cluster: see\n"
-    "`pyxt-hpc help sample`.",
+    "Write a script that runs stages 5 and 6, stops before the time limit, runs again until all regions\n"
+    "are done, and writes a log of each attempt. Values that are not given as options come from [hpc] of\n"
+    "the configuration, then from the profile of the site. --submit submits the script by sbatch or qsub,\n"
+    "prints the job's id and records it in <name>/logs/jobs.tsv, together with the job's attempts;\n"
+    "`status` shows the jobs, `cancel` ends them. With --sample, the script is a job array of all stages\n"
+    "with a task for each cluster: see `pyxt-hpc help sample`.",
     config_or_sample_option,
-    option("--submit", action="store_true", help="submit the script, too"),
+    option("--submit", action="store_true", help="also submit the script"),
     job_options,
     example="pyxt-hpc make-job -c A1795_cluster_config.ini --site perlmutter --account m1234 --submit",
 )
@@ -63,10 +63,10 @@ def make_job_command(arguments: argparse.Namespace) -> None:
         write_script(job)
         if system.is_list:
             how = shlex.join(["parallel", "-a", str(job.script)])
-            tell(f"{job.script}: {job.n_tasks} commands, one a line: run it, e.g. {how}")
+            tell(f"{job.script}: {job.n_tasks} commands, one per line: run them, e.g. {how}")
             if job.settings.modules:
-                tell(f"before it: module load {' '.join(job.settings.modules)}")
-            tell("a line that ends with exit code 75 is not finished: run it again")
+                tell(f"first run: module load {' '.join(job.settings.modules)}")
+            tell("a command that ends with exit code 75 is not finished: run it again")
             if not job.is_sample:
                 tell(f"next, when all are done: pyxt-hpc results merge -c {arguments.config}")
             return
@@ -80,9 +80,9 @@ def make_job_command(arguments: argparse.Namespace) -> None:
 
 @command(
     "cancel",
-    "end submitted jobs, with every attempt that would follow",
-    "Run scancel or qdel on what waits or runs, whatever its id is now. Nothing comes after it, and what is\n"
-    "finished stays stored.",
+    "end submitted jobs, and prevent their further attempts",
+    "Run scancel or qdel on waiting and running jobs, also if requeueing has changed their ids. No attempt\n"
+    "follows; finished results are kept.",
     config_or_sample_option,
     option(
         "jobs",
@@ -103,21 +103,21 @@ def cancel_command(arguments: argparse.Namespace) -> None:
     done = cancel(record, arguments.jobs)
     for job in done:
         ended = f"{', '.join(job.ended)} ended" if job.ended else "had ended already"
-        echo(f"job {job.job}: {ended}; nothing comes after it")
+        echo(f"job {job.job}: {ended}; no attempt follows")
     if not done:
         echo(f"every job of this {'sample' if is_sample else 'cluster'} has ended already")
 
 
 @command(
     "estimate",
-    "time and memory that the fits need on a supercomputer",
-    "Fit a sample of the regions on this machine and calculate from it, step by step.",
+    "estimate time and memory of the fits on a supercomputer",
+    "Fit a sample of the regions on this machine, and calculate the requirements in printed steps.",
     config_option,
     resolution_option(2, "default 2"),
-    option("--site", metavar="NAME", help="profile of a centre: its nodes and ranks"),
-    option("--nodes", metavar="N", help="nodes (default: of [hpc] or the site)"),
-    option("--ranks-per-node", metavar="R", help="MPI ranks on each"),
-    number_option("--sample", 1, 10**6, 300, "regions to fit"),
+    option("--site", metavar="NAME", help="profile of a computing centre, with its nodes and ranks"),
+    option("--nodes", metavar="N", help="number of nodes (default: from [hpc] or the site)"),
+    option("--ranks-per-node", metavar="R", help="number of MPI ranks on each node"),
+    number_option("--sample", 1, 10**6, 300, "number of regions to fit"),
     json_option,
     example="pyxt-hpc estimate -c A1795_cluster_config.ini --site perlmutter --nodes 2",
 )
@@ -143,10 +143,10 @@ def estimate_command(arguments: argparse.Namespace) -> None:
 
 @command(
     "pack",
-    "one file to copy to another machine",
-    "Write configuration, bundle and scale map into one file: all that create-bins and fit-spectra need.",
+    "pack a cluster into one file for another machine",
+    "Write configuration, bundle and scale map, which create-bins and fit-spectra need, into one file.",
     config_option,
-    output_option("F", "default: ./<name>_packed.tar"),
+    output_option("F", "file (default: ./<name>_packed.tar)"),
     example="pyxt-hpc pack -c A1795_cluster_config.ini",
 )
 def pack_command(arguments: argparse.Namespace) -> None:
@@ -162,10 +162,11 @@ def pack_command(arguments: argparse.Namespace) -> None:
 
 @command(
     "unpack",
-    "put what pack wrote below a folder",
-    "Unpack, check, and write the job script if [hpc] of the configuration or --site says for what.",
-    option("archive", metavar="FILE", type=Path, help="from pack"),
-    option("--directory", type=Path, default=Path("."), help="default: the working directory"),
+    "unpack a file of pack",
+    "Unpack and check the files, and write the job script if [hpc] of the configuration or an option names\n"
+    "a site or batch system.",
+    option("archive", metavar="FILE", type=Path, help="file of pack"),
+    option("--directory", type=Path, default=Path("."), help="target folder (default: working folder)"),
     job_options,
     example="pyxt-hpc unpack A1795_packed.tar --site perlmutter --account m1234",
 )
@@ -173,7 +174,7 @@ def unpack_command(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages.transfer import unpack_cluster
 
     config = unpack_cluster(arguments.archive, arguments.directory)
-    tell(f"{config.path}: unpacked, the bundle is whole")
+    tell(f"{config.path}: unpacked, and the bundle is valid")
     if arguments.site or arguments.scheduler or {"site", "scheduler"} & dict(config.hpc).keys():
         arguments.config, arguments.submit = config.path, False
         make_job_command(arguments)
@@ -207,7 +208,7 @@ def _job(arguments: argparse.Namespace) -> "Job":
     if is_sample:
         if arguments.stages is not None:
             raise ConfigError(
-                "--stages: the tasks of a sample do all stages; those that are done take no time"
+                "--stages: the tasks of a sample do all stages, and skip finished ones: omit it"
             )
         path = resolved(arguments.sample)
         name, layout = path.stem, SampleLayout(path)
@@ -247,18 +248,18 @@ def _estimate_lines(found: "Estimate", cores: int, config: Path) -> Iterator[str
     seconds, workers = found.seconds_per_region, found.workers
     yield f"{several(found.regions, 'region')} at resolution {found.resolution}"
     yield (
-        f"{1e3 * seconds:.3g} ms a region on one core of this machine, measured on {found.sampled} of them"
+        f"{1e3 * seconds:.3g} ms per region on one core of this machine, measured for {found.sampled} regions"
     )
     nodes = f"{found.nodes} node{'s' * (found.nodes > 1)}"
-    yield f"{nodes} x {found.ranks_per_node} ranks: {workers} fit, one hands out the work"
+    yield f"{nodes} x {found.ranks_per_node} ranks: {workers} workers and the master"
     yield f"time: {found.regions} x {seconds:.3g} s / {workers} = {found.fit_seconds:.1f} s;"
-    yield f"  x {TIME_MARGIN:g} for slower cores, + {START_SECONDS:.0f} s to start, in whole 5 minutes"
+    yield f"  x {TIME_MARGIN:g} for slower cores, + {START_SECONDS:.0f} s to start, rounded up to 5 minutes"
     yield (
         f"memory of a node: {megabytes[0]} MB shared + {megabytes[1]} MB bundle (master) "
         f"+ {found.ranks_per_node} ranks x {megabytes[2]} MB, x {MEMORY_MARGIN:g}"
     )
     hours, minutes = divmod(found.time_seconds // 60, 60)
-    yield f"so ask for: --time {hours:02d}:{minutes:02d}:00 --memory {found.memory_gigabytes}G"
+    yield f"request: --time {hours:02d}:{minutes:02d}:00 --memory {found.memory_gigabytes}G"
     here = f"{cores} core{'s' * (cores > 1)} of this machine fit them in {duration(found.seconds_on(cores))}"
     if found.seconds_on(cores) <= NO_NEED_SECONDS:
         command = shlex.join(["pyxt-hpc", "fit-spectra", "-c", str(config), "--resolution"])

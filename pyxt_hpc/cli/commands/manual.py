@@ -17,21 +17,21 @@ MESSAGES = "troubleshooting"
 
 
 def manual_pages() -> dict[str, Path]:
-    """Every page of the manual by its name, without the list of them."""
+    """Pages of the manual by name, without the list of pages."""
     pages = (path for path in sorted(FOLDER.iterdir()) if path.suffix in (".md", ".py"))
     return {path.stem: path for path in pages if path.stem != INDEX}
 
 
 @cache
 def entries_on_messages() -> tuple[tuple[tuple[str, ...], str], ...]:
-    """Entries of the page on messages: phrases, in which ``...`` stands for anything, and what to do."""
+    """Entries of the troubleshooting page: phrases, in which ``...`` stands for any text, and advice."""
     lines = (FOLDER / f"{MESSAGES}.md").read_text(encoding="utf-8").splitlines()
     cells = (line.strip("| ").split(" | ", 1) for line in lines if line.startswith("| `"))
     return tuple((tuple(re.findall("`([^`]+)`", phrases)), advice) for phrases, advice in cells)
 
 
 def entries_for(message: str) -> list[str]:
-    """What to do about a message, after the phrase by which it was known."""
+    """Advice for a message, each with the phrase that matches it."""
     found = (
         (next((phrase for phrase in phrases if is_in(phrase, message)), None), advice)
         for phrases, advice in entries_on_messages()
@@ -40,7 +40,7 @@ def entries_for(message: str) -> list[str]:
 
 
 def is_in(phrase: str, message: str) -> bool:
-    """Whether a message has a phrase, whatever is quoted in it and however it is broken into lines."""
+    """Whether a message contains a phrase, irrespective of backticks and line breaks."""
     return _pattern(phrase).search(_on_one_line(message)) is not None
 
 
@@ -56,8 +56,8 @@ def _pattern(phrase: str) -> re.Pattern[str]:
 
 @command(
     "help",
-    "show a page of the manual, or what a message means",
-    "Show a page of the manual, which pages there are, or what the manual says about a message.",
+    "show a page of the manual, or explain a message",
+    "Show a page of the manual, the list of pages, or the manual's explanation of a message.",
     option(
         "topic",
         metavar="TOPIC",
@@ -77,8 +77,8 @@ def show_manual(arguments: argparse.Namespace) -> None:
         show(plain_text("\n".join(f"* {entry}" for entry in entries)))
     else:
         raise ConfigError(
-            f"the manual has no page {quoted(topic)}, nor a message like that: its pages are "
-            f"{', '.join(pages)}; of a command tells pyxt-hpc COMMAND --help"
+            f"the manual has no page {quoted(topic)}, and no such message: its pages are "
+            f"{', '.join(pages)}; pyxt-hpc COMMAND --help explains a command"
         )
 
 

@@ -1,4 +1,4 @@
-"""The commands of stage 7: maps, and what is found in them."""
+"""The commands of stage 7: maps and shocks."""
 
 import argparse
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _DEPTH = "Densities need the depth of the gas along the line of sight: depth_mod
 
 
 def _clusterpyxt_command(name: str, summary: str, description: str) -> Command:
-    """A command of ClusterPyXT's name, which makes the maps that `maps.make.CLUSTERPYXT_COMMANDS` tells."""
+    """A command with ClusterPyXT's name, which makes the maps of `maps.make.CLUSTERPYXT_COMMANDS`."""
 
     @command(
         name,
@@ -59,12 +59,12 @@ def _make(arguments: argparse.Namespace, names: Sequence[str], mask: str | None 
 
 
 def _picture_style(arguments: argparse.Namespace, names: Sequence[str]) -> "PictureStyle":
-    """The style that `picture_options` ask for.
+    """Style of pictures from `picture_options`.
 
     Raises
     ------
     ConfigError
-        If it cannot be, or ends of the colours are given for several quantities.
+        If an option is invalid, or ends of the colour scale are given for several quantities.
     """
     from pyxt_hpc.maps.catalogue import base_name, map_names
     from pyxt_hpc.plots.maps.style import PictureStyle
@@ -74,7 +74,7 @@ def _picture_style(arguments: argparse.Namespace, names: Sequence[str]) -> "Pict
         quantities = dict.fromkeys(map(base_name, single))
         if len(quantities) > 1:
             raise ConfigError(
-                f"--vmin and --vmax are for one quantity, and {len(quantities)} are to be made: name one, as "
+                f"--vmin and --vmax are for one quantity, found {len(quantities)}: name one, as in "
                 "make-maps temperature --vmin 2 --vmax 12"
             )
     centre = None if arguments.center is None else place_on_sky("--center", arguments.center)
@@ -96,20 +96,20 @@ def _picture_style(arguments: argparse.Namespace, names: Sequence[str]) -> "Pict
 
 @command(
     "make-maps",
-    "stage 7: the main maps and a sheet of them, or maps by their names",
+    "stage 7: the main maps and an overview of them, or maps by name",
     "Without a name: surface brightness, temperature with its errors, norm, density, pressure, entropy,\n"
-    "counts, goodness, datasets, flags, radius, S/N (and the abundance where it was fitted), about 15 maps\n"
-    "in main_output/, and an overview of them. By name: one map with its errors (temperature or kT,\n"
+    "counts, goodness, datasets, flags, radius, S/N (and the abundance if it was fitted), about 15 maps in\n"
+    "main_output/, and an overview of them. By name: one map with its errors (temperature or kT,\n"
     "cooling_time, ...), a single error map (temperature_error), or a group: fits, gas, gradient, residual,\n"
     "all. `pyxt-hpc help maps` has every name, formula and convention.",
-    option("names", metavar="NAME", nargs="*", help="maps to make (default: the main ones)"),
+    option("names", metavar="NAME", nargs="*", help="maps to make (default: the main maps)"),
     map_options,
-    option("--all", action="store_true", help="every map there is, as the name all"),
+    option("--all", action="store_true", help="make all maps, as with the name all"),
     option(
         "--mask",
         metavar="EXPR",
-        help="leave pixels blank where this is true, e.g. 'fractional_error > 0.3 or flags': maps, flags by "
-        "their names, numbers, < <= > >= == !=, and, or, not, + - * /; files end in _masked_map",
+        help="leave pixels blank if this is true, e.g. 'fractional_error > 0.3 or flags': maps, names of "
+        "flags, numbers, < <= > >= == !=, and, or, not, + - * /; file names end with _masked_map",
     ),
     picture_options,
     example="pyxt-hpc make-maps kT entropy -c A1795_cluster_config.ini --mask 'error > 2 or flags'",
@@ -121,11 +121,11 @@ def everything(arguments: argparse.Namespace) -> None:
 @command(
     "find-shocks",
     "stage 7: shock fronts from jumps of temperature and density",
-    "Compare the circles on both sides of every pixel, in all directions. Where brightness and\n"
-    "temperature jump the same way: maps of Mach number and direction, a table of candidate fronts,\n"
-    "DS9 regions and a histogram.",
+    "Compare the circles on both sides of every pixel in all directions, and find places where brightness\n"
+    "and temperature jump in the same direction. Writes maps of Mach number and direction, a table of\n"
+    "candidate fronts, DS9 regions and a histogram.",
     config_option,
-    resolution_option(None, "default: the one that was fitted"),
+    resolution_option(None, "default: that of the fits"),
     json_option,
     example="pyxt-hpc find-shocks -c A1795_cluster_config.ini",
 )
@@ -159,8 +159,8 @@ COMMANDS = (
     _clusterpyxt_command(
         "make-temperature-map",
         "stage 7: maps of the temperature as FITS files and pictures",
-        "Paint the fitted regions: temperature and norm with their errors, counts and radii, in\n"
-        "main_output/. Where there is no fit the maps are blank (NaN), never 0.",
+        "Make maps of temperature and norm with their errors, counts and radii, in main_output/. Pixels\n"
+        "without a fit are blank (NaN), never 0.",
     ),
     _clusterpyxt_command(
         "make-pressure-map",
@@ -179,13 +179,13 @@ COMMANDS = (
         "make-gradient-map",
         "edges in the surface brightness: its gradient on several scales",
         "Gaussian gradient magnitude of the exposure-corrected, background-subtracted surface brightness,\n"
-        "also over the brightness, and its significance. Needs no fits, only the bundle of crop-data.",
+        "also relative to the brightness, and its significance. Needs only the bundle of crop-data, no fits.",
     ),
     _clusterpyxt_command(
         "make-residual-map",
-        "surface brightness less a smooth cluster",
-        "Residual of the surface brightness from the best elliptical beta-model and from the average over\n"
-        "its ellipses: ratio, error, and in sigma. Needs no fits, only the bundle of crop-data.",
+        "surface brightness relative to a smooth cluster",
+        "Residuals of the surface brightness from the best elliptical beta-model and from the average over\n"
+        "its ellipses: ratio, its error, and sigma. Needs only the bundle of crop-data, no fits.",
     ),
     shocks,
 )

@@ -18,28 +18,30 @@ if TYPE_CHECKING:
     from pyxt_hpc.profiles.mass.posterior import Interval
 
 _UNLIKELY = 0.01
-"""Probability of a chi^2 below which a model is doubted."""
+"""Probability of chi^2 below which a warning is printed."""
 
 
 @command(
     "mass-estimation",
     "hydrostatic mass: M(r), gas fraction, R2500, M2500, R500, M500",
-    "Mass of a spherical cluster in hydrostatic equilibrium from the annuli of profile-analysis, two ways:\n"
-    "forward (density and temperature as functions) and backward (an NFW halo and the density). Tables\n"
-    "(ECSV) and pictures in main_output/. Samples are kept in acb/: the same command goes on with them.\n"
-    "Also under mpirun; see `pyxt-hpc help mass`.",
+    "Mass of a spherical cluster in hydrostatic equilibrium from the annuli of profile-analysis, by two\n"
+    "methods: forward (functions for density and temperature) and backward (an NFW halo and the density).\n"
+    "Writes tables (ECSV) and pictures in main_output/. Samples are stored in acb/, and the same command\n"
+    "continues them. Also under mpirun; see `pyxt-hpc help mass`.",
     config_option,
     cpus_option,
-    range_option("--sector", "from the profile of this sector (default: that all around)"),
-    option("--way", choices=("both", "forward", "backward"), default="both", help="how (default both)"),
-    option("--core", action="store_true", help="a second component of the density, for a sharp cool core"),
-    number_option(
-        "--ensembles", 1, 64, 2, "of walkers for each way, which so many processes or ranks compute"
+    range_option("--sector", "use the profile of this sector (default: that of the full circle)"),
+    option("--way", choices=("both", "forward", "backward"), default="both", help="method (default both)"),
+    option(
+        "--core", action="store_true", help="use a second component of the density, for a sharp cool core"
     ),
     number_option(
-        "--max-steps", 100, 10_000_000, 20_000, "steps of every walker if the chain does not converge before"
+        "--ensembles", 1, 64, 2, "number of ensembles of walkers for each method; each uses a process or rank"
     ),
-    number_option("--seed", 0, 2**31 - 1, 1, "of the samples"),
+    number_option(
+        "--max-steps", 100, 10_000_000, 20_000, "largest number of steps of a walker, if not converged before"
+    ),
+    number_option("--seed", 0, 2**31 - 1, 1, "seed of the samples"),
     json_option,
     example="pyxt-hpc mass-estimation -c A1795_cluster_config.ini --way backward",
     serial=False,
@@ -73,7 +75,7 @@ def mass_estimation(arguments: argparse.Namespace) -> None:
 
 
 def _prepare(config: ClusterConfig, tag: str, options: "MassOptions") -> "tuple[Sampling, dict[str, Any]]":
-    """Read bundle and profile, and find where to begin; also what the tables say that they are made from."""
+    """Read bundle and profile, and return the sampling with its start, and the origin noted in the tables."""
     from pyxt_hpc.fit.inputs import read_cluster_bundle
     from pyxt_hpc.profiles.mass.estimate import mass_problem, prepare_sampling
     from pyxt_hpc.profiles.mass.tables import made_from, read_annuli
@@ -85,18 +87,18 @@ def _prepare(config: ClusterConfig, tag: str, options: "MassOptions") -> "tuple[
 
 
 def _lines(mass: "ClusterMass") -> Iterator[str]:
-    """What was found, for a person."""
+    """Results as lines for the user."""
     rows = []
     for way, sampled in mass.ways.items():
         posterior = sampled.posterior
         yield (
-            f"{way}: chi^2 {posterior.chi2:.1f} of {posterior.n_data} data with {posterior.n_parameters} "
+            f"{way}: chi^2 {posterior.chi2:.1f} for {posterior.n_data} data and {posterior.n_parameters} "
             f"parameters"
         )
         if posterior.n_data <= posterior.n_parameters:
-            yield f"warning: {way}: as many parameters as data: priors decide much of the result"
+            yield f"warning: {way}: as many parameters as data: the result depends strongly on the priors"
         elif posterior.probability < _UNLIKELY:
-            yield f"warning: {way}: so large a chi^2 is unlikely: the intervals are too narrow"
+            yield f"warning: {way}: chi^2 is improbably large: the intervals are too narrow"
         steps = ", ".join(str(chain.steps) for chain in sampled.chains)
         agreement = f", R-hat {sampled.gelman_rubin:.3f}" if len(sampled.chains) > 1 else ""
         verdict = "converged" if sampled.converged else "NOT CONVERGED, more --max-steps are needed"

@@ -11,18 +11,18 @@ from pyxt_hpc.pipeline.run import BY_CIAO, preprocess, rehearse
 
 
 def _stage(name: str, summary: str, description: str, **switches: str) -> Command:
-    """Command of a stage; `switches` of its own are keywords of its function, each with its help."""
+    """Command of a stage; `switches` are additional keywords of its function, with their help."""
     by_ciao = name in BY_CIAO
     dry_run = option(
-        "--dry-run", action="store_true", help="only print what CIAO is asked, as a shell script"
+        "--dry-run", action="store_true", help="only print the calls of CIAO's tools, as a shell script"
     )
 
     @command(
         name,
         summary,
-        description + "\nWhat is up to date is not done again. Serial: on a login node.",
+        description + "\nProducts that are up to date are kept. Serial: run it on a login node.",
         config_option,
-        option("--force", action="store_true", help="do also what is up to date"),
+        option("--force", action="store_true", help="also make products that are up to date"),
         *([dry_run] if by_ciao else []),
         *(option(f"--{switch}", action="store_true", help=text) for switch, text in switches.items()),
         example=f"pyxt-hpc {name} -c A1795_cluster_config.ini",
@@ -42,38 +42,38 @@ COMMANDS = (
     _stage(
         "process-data",
         "stage 1: filter the observations, put them in one sky frame, merge images",
-        "CIAO downloads and reprocesses every observation and makes its background. Without CIAO this is\n"
-        "needed in <data directory>/<name>/: <obsid>/primary/*evt2.fits* (level-2 events, from the archive)\n"
-        "and <obsid>/<obsid>_background.fits (blank-sky events, from CIAO's blanksky or CALDB) or\n"
-        "background.reg, a region without cluster. *fov1.fits* and *asol1.fits* are used where they are.\n"
+        "CIAO downloads and reprocesses every observation and makes its background. Without CIAO, the\n"
+        "folder <data directory>/<name>/ must have <obsid>/primary/*evt2.fits* (level-2 events) and\n"
+        "<obsid>/<obsid>_background.fits (blank-sky events of CIAO's blanksky or CALDB), or background.reg,\n"
+        "a region without cluster emission. *fov1.fits* and *asol1.fits* are used if present.\n"
         "Grades, status and good times are applied; chip outlines and dither are measured.",
     ),
     _stage(
         "propose-regions",
-        "write the region files that a person would draw",
-        "Point sources (sources.reg), the cluster's peak (exclude.reg), the box around the emission\n"
-        "(combined/master_crop-ciaowcs.reg) and a circle with a piece of every CCD for each observation.\n"
-        "A file that a person has drawn is never replaced. A picture shows all of them.",
+        "propose the region files that are otherwise drawn by hand",
+        "Write point sources (sources.reg), the cluster's peak (exclude.reg), a box around the emission\n"
+        "(combined/master_crop-ciaowcs.reg), and for each observation a circle that overlaps every CCD.\n"
+        "Files drawn by hand are never replaced. A picture shows all regions.",
     ),
     _stage(
         "remove-sources",
-        "stage 2: point sources and flares out",
-        "Exclude sources.reg and cut flares out: by the 9-12 keV light curve, then by that of all energies\n"
-        "outside exclude.reg. Good times of your own, <obsid>/<obsid>_gti.fits, are applied first.",
-        fill="also an image with the holes filled, for the eye only",
+        "stage 2: remove point sources and flares",
+        "Exclude sources.reg, and remove flares by the 9-12 keV light curve, then by that of all energies\n"
+        "outside exclude.reg. Your own good times, <obsid>/<obsid>_gti.fits, are applied first.",
+        fill="also make an image with filled holes, only for display",
     ),
     _stage(
         "generate-responses",
         "stage 3: ARF and RMF of every observation",
-        "CIAO makes ARF and RMF, and the area of every pixel. Or they are supplied: arf_files and rmf_files\n"
-        "of the configuration say where they are (default <obsid>/<obsid>.arf and .rmf, with chips of both\n"
-        "kinds <obsid>-FI.arf, <obsid>-BI.arf and so on); every pixel then has the vignetting of a table.\n"
-        "Their channels and energies are checked against the events.",
+        "CIAO makes ARF and RMF, and the effective area of every pixel. Without CIAO, arf_files and\n"
+        "rmf_files of the configuration give their paths (default <obsid>/<obsid>.arf and .rmf; with chips\n"
+        "of both kinds <obsid>-FI.arf, <obsid>-BI.arf and so on), and every pixel has the vignetting of a\n"
+        "table. Channels and energies are compared with the events.",
     ),
     _stage(
         "crop-data",
-        "stage 4: crop, band and masks: the analysis bundle",
-        "Put all observations on the grid of combined/master_crop-ciaowcs.reg, scale the background by its\n"
-        "9.5-12 keV counts, and write the bundle that all later stages work on.",
+        "stage 4: the analysis bundle, with crop, energy band and masks",
+        "Project all observations on the grid of combined/master_crop-ciaowcs.reg, scale the background by\n"
+        "its 9.5-12 keV counts, and write the bundle, which all later stages use.",
     ),
 )

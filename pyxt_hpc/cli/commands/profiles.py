@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 @command(
     "profile-analysis",
     "radial profiles: brightness, deprojected density and temperature, entropy, cool core",
-    "Surface brightness in rings about the centre with beta models and, where asked, an edge; spectra of\n"
-    "annuli, each fitted alone and all together for the shells of gas in space; density, pressure,\n"
-    "entropy, cooling time and gas mass with errors; classification of the core. Tables (ECSV) and\n"
-    "pictures in main_output/. Needs the bundle of crop-data only; see `pyxt-hpc help profiles`.",
+    "Fit beta models and, with --edge, a density jump to the surface brightness in rings; fit the spectra\n"
+    "of annuli separately, and jointly for spherical shells. Results are density, pressure, entropy,\n"
+    "cooling time and gas mass with errors, and a classification of the core. Writes tables (ECSV) and\n"
+    "pictures in main_output/. Needs only the bundle of crop-data; see `pyxt-hpc help profiles`.",
     config_option,
     option(
         "--center",
         default="peak",
         metavar="WHERE",
-        help="peak of the smoothed image, centroid, or 'RA DEC' (default peak)",
+        help="centre: peak (of the smoothed image), centroid, or 'RA DEC' (default peak)",
     ),
-    option("--elliptical", action="store_true", help="along the ellipses of the best beta model"),
+    option("--elliptical", action="store_true", help="use the ellipses of the best beta model"),
     range_option(
         "--sector",
-        "degrees counterclockwise from the right of the image, as DS9's pandas; 330 390 is across 0",
+        "sector in degrees counterclockwise from the right of the image, as in DS9; 330 390 crosses 0",
     ),
     option("--counts", type=float, metavar="N", help="net counts of every annulus"),
     option(
@@ -46,22 +46,22 @@ if TYPE_CHECKING:
     option("--r-max", type=float, metavar="ARCSEC", help="largest radius of a spectrum"),
     range_option(
         "--band",
-        "band of the brightness in keV, as far as the bundle has it (default 0.5 2)",
+        "band of the brightness in keV, limited to the bundle's band (default 0.5 2)",
         ("MIN", "MAX"),
         type=as_key("energy_min_keV"),
         default=(0.5, 2.0),
     ),
-    range_option("--edge", "look for a jump of the density between these radii in arcsec"),
+    range_option("--edge", "search for a jump of the density between these radii in arcsec"),
     option("--free-abundance", action="store_true", help="fit the abundance of every annulus and shell"),
     option(
         "--smoothing",
         type=float,
         default=0.0,
         metavar="W",
-        help="weight of second differences of ln kT from shell to shell (default 0: shells are independent)",
+        help="weight of second differences of ln kT between shells (default 0: shells are independent)",
     ),
-    number_option("--draws", 20, 100_000, 300, "for errors"),
-    number_option("--seed", 0, 2**31 - 1, 0, "of the draws"),
+    number_option("--draws", 20, 100_000, 300, "number of draws for errors"),
+    number_option("--seed", 0, 2**31 - 1, 0, "seed of the draws"),
     json_option,
     example="pyxt-hpc profile-analysis -c A1795_cluster_config.ini --sector 330 390 --counts 3000",
 )
@@ -91,7 +91,7 @@ def profile_analysis(arguments: argparse.Namespace) -> None:
 
 
 def _lines(profile: "ClusterProfile") -> Iterator[str]:
-    """What was found, for a person."""
+    """Results as lines for the user."""
     beta, frame = profile.beta_model, profile.frame
     place = (
         f"center {profile.ra_deg:.5f} {profile.dec_deg:+.5f} (row {frame.row:.1f}, column {frame.col:.1f})"

@@ -11,12 +11,12 @@ from pyxt_hpc.files.quoting import several
 
 @command(
     "report",
-    "everything about the cluster on one HTML page, what is doubtful first",
-    "One file that needs no network: what is doubtful, kT and its error side by side, all other maps,\n"
-    "numbers and spectra of regions under the pointer, histograms, radial plots, observations, settings,\n"
-    "and what to cite. Needs the fits of fit-spectra; see `pyxt-hpc help report`.",
+    "one HTML page about the cluster, with possible problems first",
+    "Write one file that needs no network: possible problems, kT and its error side by side, all other\n"
+    "maps, values and spectra of the region under the pointer, histograms, radial plots, observations,\n"
+    "settings, and references. Needs the fits of fit-spectra; see `pyxt-hpc help report`.",
     config_option,
-    output_option("F", "page (default: <name>_report.html in main_output)"),
+    output_option("F", "file (default: <name>_report.html in main_output)"),
     example="pyxt-hpc report -c A1795_cluster_config.ini",
 )
 def report(arguments: argparse.Namespace) -> None:

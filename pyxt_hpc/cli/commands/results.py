@@ -1,4 +1,4 @@
-"""The commands that look at the results store: how far it is, whether it is whole, what it holds."""
+"""The commands for the results store: status, export, verification and merging."""
 
 import argparse
 import sys
@@ -32,12 +32,12 @@ MAX_REASONS = 20
 
 @command(
     "status",
-    "how far jobs and fits are, also while they run",
-    "Submitted jobs with all their attempts; regions by status, rate, time left, the last checkpoint,\n"
-    "flags of the fits, and why regions have no fit. With --sample: the jobs of a table of clusters, and\n"
-    "what became of each cluster.",
+    "show the progress of jobs and fits, also while they run",
+    "Print submitted jobs with all their attempts, regions by status, the rate, the time left, the last\n"
+    "checkpoint, flags of the fits, and the reasons why regions have no fit. With --sample, print the jobs\n"
+    "of a table of clusters and the state of each cluster.",
     config_or_sample_option,
-    option("--watch", action="store_true", help="again every 2 seconds, while a run writes"),
+    option("--watch", action="store_true", help="repeat every 2 seconds while a run writes"),
     json_option,
     example="pyxt-hpc status -c A1795_cluster_config.ini --watch",
     serial=False,
@@ -59,13 +59,13 @@ def status(arguments: argparse.Namespace) -> None:
 
 @command(
     "results export",
-    "as CSV files like ClusterPyXT's, or an ECSV table",
-    "csv: <name>_best_, _worst_ and _all_spectral_fits.csv. Best has the done regions with a closed\n"
-    "interval of kT, worst the other finished ones, all both; errors are offsets, the lower negative.\n"
-    "ecsv: one table of every column with units and meanings.",
+    "write the fits as CSV files like ClusterPyXT's, or as an ECSV table",
+    "csv writes <name>_best_, _worst_ and _all_spectral_fits.csv. Best has the regions that are done and\n"
+    "have no doubtful flag, worst the other finished regions, and all has both. Errors are offsets, and\n"
+    "the lower one is negative. ecsv writes one table of all columns with units and descriptions.",
     config_option,
-    option("--format", choices=("csv", "ecsv"), default="csv", help="default csv"),
-    output_option("DIR", "default: the cluster's folder acb/", is_folder=True),
+    option("--format", choices=("csv", "ecsv"), default="csv", help="format (default csv)"),
+    output_option("DIR", "folder (default: the cluster's folder acb/)", is_folder=True),
     example="pyxt-hpc results export -c A1795_cluster_config.ini --format ecsv",
 )
 def export(arguments: argparse.Namespace) -> None:
@@ -77,8 +77,8 @@ def export(arguments: argparse.Namespace) -> None:
 
 @command(
     "results verify",
-    "recompute the checksum of every row",
-    "Check every row of the results store and of the part stores; exit code 2 if any is damaged.",
+    "check the checksum of every row",
+    "Check every row of the results store and of the part stores; the exit code is 2 if a row is damaged.",
     config_option,
     json_option,
     example="pyxt-hpc results verify -c A1795_cluster_config.ini",
@@ -91,14 +91,14 @@ def verify(arguments: argparse.Namespace) -> None:
     whole = "every finished row matches its checksum"
     answer(checks, (f"{one.path}: {one.problem or whole} ({_counts(one.counts)})" for one in checks))
     if problems := [f"{one.path}: {one.problem}" for one in checks if one.problem]:
-        raise DamagedFile.of_several("`pyxt-hpc fit-spectra --continue` fits what is damaged again", problems)
+        raise DamagedFile.of_several("`pyxt-hpc fit-spectra --continue` fits damaged rows again", problems)
 
 
 @command(
     "results merge",
-    "join what the tasks of a job array fitted",
-    "Add the finished regions of every part that fit-spectra --slice I/N wrote to the results store.\n"
-    "Parts that are missing are listed; `fit-spectra --continue` fits what they lack.",
+    "merge the parts of a job array",
+    "Add the finished regions of every part of fit-spectra --slice I/N to the results store. Missing parts\n"
+    "are listed; `fit-spectra --continue` fits their regions.",
     config_option,
     json_option,
     example="pyxt-hpc results merge -c A1795_cluster_config.ini",
@@ -114,8 +114,8 @@ def merge(arguments: argparse.Namespace) -> None:
 @command(
     "results pull",
     "merge results from another machine",
-    "Take scale map and results from a copy of the folder acb/ of another machine; results that are\n"
-    "here already get what they lack.",
+    "Copy the scale map and results from a copy of another machine's folder acb/. If there are results\n"
+    "already, add the regions that they lack.",
     config_option,
     option("folder", metavar="FOLDER", type=Path, help="copy of the other machine's acb/"),
     json_option,
@@ -125,14 +125,14 @@ def pull(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.stages.transfer import pull_results
 
     pulled = pull_results(read_config(arguments.config), arguments.folder)
-    added = f"{several(pulled.added, 'region')} added to results that were here"
+    added = f"{several(pulled.added, 'region')} added to existing results"
     answer(pulled, [*(f"{path}: copied" for path in pulled.copied), added])
 
 
 results = Group(
     "results",
     "export, verify, merge or pull the fits",
-    "Export or verify what is in the results store, or add fits of a job array or of another machine.",
+    "Export or verify the results store, or add fits of a job array or of another machine.",
     (export, verify, merge, pull),
 )
 
@@ -140,7 +140,7 @@ COMMANDS = (status, results)
 
 
 Look = tuple[dict[str, Any], Iterable[str], bool]
-"""Numbers, lines for a person, and whether something writes."""
+"""Numbers, lines for the user, and whether a process is writing."""
 
 
 def _look_at_cluster(layout: Layout) -> Look:
@@ -149,7 +149,7 @@ def _look_at_cluster(layout: Layout) -> Look:
     from pyxt_hpc.stages.status import has_stores, read_statuses
 
     jobs = read_jobs(layout.jobs_record)
-    # A job that waits has no results yet: nothing is wrong.
+    # A waiting job has no results yet, which is not an error.
     statuses = read_statuses(layout) if has_stores(layout) or not jobs else []
     numbers = [{"regions": one.total, "finished": one.finished} | plain(one) for one in statuses]
     nothing = () if statuses else (f"{layout.results}: no fits yet",)
@@ -193,9 +193,7 @@ def _status_lines(status: "StoreStatus") -> Iterator[str]:
         regions = ", ".join(map(str, reason.regions)) + (" ..." * (reason.n_regions > len(reason.regions)))
         yield f"  {reason.n_regions} {reason.status.name.lower()} ({reason.text}): regions {regions}"
     if len(status.reasons) > MAX_REASONS:
-        yield (
-            f"  {len(status.reasons) - MAX_REASONS} more reasons: all are in `results export --format ecsv`"
-        )
+        yield (f"  {len(status.reasons) - MAX_REASONS} more reasons: see `results export --format ecsv`")
 
 
 def _counts(counts: "Mapping[Status, int]") -> str:

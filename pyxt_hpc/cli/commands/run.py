@@ -1,4 +1,4 @@
-"""The command that does all stages."""
+"""The command that runs all stages."""
 
 import argparse
 
@@ -19,11 +19,11 @@ from pyxt_hpc.pipeline.run import STAGES, run_stages
 
 @command(
     "run",
-    "all stages in order, skipping what is up to date",
-    "From event files to maps, hands free: process-data, propose-regions, remove-sources,\n"
+    "run all stages in order, and skip those that are up to date",
+    "Run from event files to maps automatically: process-data, propose-regions, remove-sources,\n"
     "generate-responses, crop-data, create-bins, fit-spectra, make-maps.\n"
     "Region files that you have drawn are used; the others are proposed.\n"
-    "With --sample a table of clusters is done, one after the other, with a page about all.",
+    "With --sample, process the clusters of a table one after the other, and write a page about all.",
     config_or_sample_option,
     option(
         "--from",
@@ -31,7 +31,7 @@ from pyxt_hpc.pipeline.run import STAGES, run_stages
         choices=STAGES,
         default=STAGES[0],
         metavar="STAGE",
-        help=f"begin with this one of {', '.join(STAGES)}",
+        help=f"first stage, one of {', '.join(STAGES)}",
     ),
     option(
         "--through",
@@ -39,7 +39,7 @@ from pyxt_hpc.pipeline.run import STAGES, run_stages
         choices=STAGES,
         default=STAGES[-1],
         metavar="STAGE",
-        help="end after this one",
+        help="last stage",
     ),
     cpus_option,
     resolution_option(2, "default 2"),
@@ -47,7 +47,7 @@ from pyxt_hpc.pipeline.run import STAGES, run_stages
     option(
         "--slice",
         metavar="I/N",
-        help="of a sample every Nth cluster from the Ith on, as a task of a job array does",
+        help="only every Nth cluster of a sample from the Ith on, for tasks of a job array",
     ),
     example="pyxt-hpc run -c A1795_cluster_config.ini --through fit-spectra",
 )
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if arguments.slice is not None:
         raise ConfigError(
-            "--slice is of a sample: give --sample CSV; parts of one cluster: fit-spectra --slice"
+            "--slice is for a sample: give --sample CSV; for parts of one cluster: fit-spectra --slice"
         )
     run_stages(
         arguments.config,

@@ -1,4 +1,4 @@
-"""The commands that look at single spectra, and at the engines that fit them."""
+"""The commands for fits of single spectra and the comparison of engines."""
 
 import argparse
 from pathlib import Path
@@ -28,19 +28,17 @@ from pyxt_hpc.pipeline.summaries import aligned_columns, fit_lines
 @command(
     "fit-region",
     "fit one region and draw its spectrum",
-    "Fit one region as fit-spectra does and draw spectrum, model, background and residuals in\n"
-    "main_output/. Region numbers are the values of acb/<name>_scale_map_region_index.fits; --at takes the\n"
-    "region of a place on the sky.",
+    "Fit one region as fit-spectra does, and draw spectrum, model, background and residuals in\n"
+    "main_output/. Region numbers are the values of acb/<name>_scale_map_region_index.fits; --at selects\n"
+    "the region of a position on the sky.",
     config_option,
-    option("region", metavar="REGION", nargs="?", help="its number"),
-    option(
-        "--at", metavar="'RA DEC'", help="a place in it, such as '10:00:06 +20:01:00' or '150.025 20.017'"
-    ),
+    option("region", metavar="REGION", nargs="?", help="number of the region"),
+    option("--at", metavar="'RA DEC'", help="its position, such as '10:00:06 +20:01:00' or '150.025 20.017'"),
     option(
         "--spectra",
         metavar="DIR",
         type=Path,
-        help="write its spectra there, too, with background, ARF and RMF for XSPEC and Sherpa",
+        help="also write its spectra, with background, ARF and RMF, for XSPEC and Sherpa",
     ),
     json_option,
     example="pyxt-hpc fit-region -c A1795_cluster_config.ini --at '10:00:06 +20:01:00'",
@@ -49,7 +47,7 @@ def fit_region(arguments: argparse.Namespace) -> None:
     from pyxt_hpc.cluster.cluster import Cluster
 
     if (arguments.region is None) == (arguments.at is None):
-        raise ConfigError("fit-region takes the number of a region, or --at 'RA DEC' of a place in it")
+        raise ConfigError("fit-region takes the number of a region, or a position --at 'RA DEC'")
     if arguments.spectra is not None:
         check_place(arguments.spectra, is_folder=True)
     cluster = Cluster(arguments.config)
@@ -79,9 +77,9 @@ def _number(text: str) -> int:
     "fit-pha",
     "fit OGIP spectra (.pi files) with the same engine",
     "Fit one absorbed APEC model to a spectrum, or to several jointly, and draw the fit.\n"
-    "BACKFILE, RESPFILE, ANCRFILE, GROUPING and QUALITY of the files are honoured.",
-    option("spectra", metavar="SRC.pi", nargs="+", type=Path, help="spectra with source"),
-    option("--redshift", type=as_key("redshift"), metavar="Z", required=True, help="of the source"),
+    "BACKFILE, RESPFILE, ANCRFILE, GROUPING and QUALITY of the files are used.",
+    option("spectra", metavar="SRC.pi", nargs="+", type=Path, help="source spectra"),
+    option("--redshift", type=as_key("redshift"), metavar="Z", required=True, help="redshift of the source"),
     option(
         "--nH",
         type=as_key("nH"),
@@ -90,11 +88,15 @@ def _number(text: str) -> int:
         help="absorbing column in 1e22 cm^-2, e.g. 0.0348",
     ),
     option(
-        "--abundance", type=as_key("abundance"), default=0.3, metavar="A", help="in solar units (default 0.3)"
+        "--abundance",
+        type=as_key("abundance"),
+        default=0.3,
+        metavar="A",
+        help="abundance [solar] (default 0.3)",
     ),
     range_option(
         "--kT",
-        "where kT is searched, in keV (default 0.1 40)",
+        "range of kT in keV (default 0.1 40)",
         ("MIN", "MAX"),
         type=as_key("temperature_min_keV"),
     ),
@@ -110,28 +112,30 @@ def _number(text: str) -> int:
     option(
         "--statistic",
         choices=("wstat", "cstat", "chi2gehrels"),
-        help="default wstat, cstat for spectra without background",
+        help="statistic (default wstat; cstat for spectra without background)",
     ),
-    option("--absorption", choices=("phabs", "tbabs"), default="phabs", help="default phabs"),
+    option(
+        "--absorption", choices=("phabs", "tbabs"), default="phabs", help="absorption model (default phabs)"
+    ),
     option(
         "--abundance-table",
         metavar="NAME",
         type=as_key("abundance_table"),
         default="angr",
-        help="XSPEC's name (default angr)",
+        help="abundance table by XSPEC's name (default angr)",
     ),
     option(
         "--grouping",
         choices=("file", "resolution", "none"),
-        help="bins: of the file, by the energy resolution and the background's counts, or channels "
-        "(default: the file's, where it has them)",
+        help="bins of the file, bins by energy resolution and background counts, or channels "
+        "(default: those of the file, if it has bins)",
     ),
     *(
-        option(f"--{name}", metavar="FILE", help=f"instead of {what}; 'none': do without")
+        option(f"--{name}", metavar="FILE", help=f"file to use instead of {what}, or 'none'")
         for name, what in (("background", "BACKFILE"), ("arf", "ANCRFILE"), ("rmf", "RESPFILE"))
     ),
-    engine_option("default fast; sherpa: Sherpa itself"),
-    output_option("PNG", "the picture (default: beside the first spectrum)"),
+    engine_option("engine (default fast); sherpa: fit with Sherpa"),
+    output_option("PNG", "file of the picture (default: beside the first spectrum)"),
     json_option,
     example="pyxt-hpc fit-pha src.pi --redshift 0.0625 --nH 0.012",
 )
@@ -145,9 +149,7 @@ def fit_pha(arguments: argparse.Namespace) -> None:
 
     for name, pair in (("energy", arguments.energy), ("kT", arguments.kT)):
         if pair and not pair[0] < pair[1]:
-            raise ConfigError(
-                f"--{name} is from {pair[0]:g} to {pair[1]:g} keV, expected the lower one first"
-            )
+            raise ConfigError(f"--{name} is {pair[0]:g} to {pair[1]:g} keV, expected the lower value first")
     warn_of_column(arguments.nH, "--nH")
     model = SourceModel(arguments.redshift, arguments.nH, arguments.absorption, arguments.abundance_table)
     spectra, options = prepare_fit(
@@ -188,12 +190,12 @@ def fit_pha(arguments: argparse.Namespace) -> None:
 
 @command(
     "compare-engines",
-    "fit a sample of regions with Sherpa too, and draw the differences",
-    "Fit a random sample of regions with the fast engine and with Sherpa and draw the differences in\n"
-    "units of sigma. Takes about a second a region.",
+    "compare fits with those of Sherpa for a sample of regions",
+    "Fit a random sample of regions with the fast engine and with Sherpa, and draw the differences in\n"
+    "units of sigma. This takes about a second per region.",
     config_option,
     resolution_option(2, "default 2"),
-    number_option("--sample", 1, 1_000_000, 40, "regions"),
+    number_option("--sample", 1, 1_000_000, 40, "number of regions"),
     json_option,
     example="pyxt-hpc compare-engines -c A1795_cluster_config.ini --sample 20",
 )
@@ -209,13 +211,13 @@ def compare_engines(arguments: argparse.Namespace) -> None:
     lines = [f"Sherpa's model: {comparison.model}"]
     lines.append(
         f"{comparison.usable.sum()} of {len(comparison.regions)} regions fitted by both, "
-        f"{comparison.same_minimum.sum()} in the same minimum, {comparison.noticeable.sum()} worth a look"
+        f"{comparison.same_minimum.sum()} in the same minimum, {comparison.noticeable.sum()} clearly differ"
     )
     rows = [(what, f"{median:.2g}", f"{worst:.2g}") for what, median, worst in comparison.summary()]
     lines += aligned_columns(("", "median", "worst"), rows)
     lines.append(
-        f"seconds a region: fast {comparison.fast_seconds:.2g}, Sherpa {comparison.sherpa_seconds:.2g}: "
-        f"{comparison.sherpa_seconds / comparison.fast_seconds:.0f} times as long"
+        f"seconds per region: fast {comparison.fast_seconds:.2g}, Sherpa {comparison.sherpa_seconds:.2g}: "
+        f"{comparison.sherpa_seconds / comparison.fast_seconds:.0f} times longer"
     )
     answer(
         {

@@ -43,7 +43,7 @@ def run_chunks(
     suspects: np.ndarray | None = None,
     initial: int = 0,
     limits: Limits | None = None,
-    when_stopped: str = "what is finished is stored",
+    when_stopped: str = "finished results are stored",
 ) -> str:
     """Compute `task` on all items, in chunks of neighbours.
 

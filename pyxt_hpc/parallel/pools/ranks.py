@@ -95,7 +95,7 @@ class RankPool:
             raise
         except KeyboardInterrupt:
             # Otherwise the end would wait until the workers have computed their chunks.
-            log.error("interrupted again: stopped at once; what is finished is stored")
+            log.error("interrupted again: stopped at once; finished results are stored")
             self._world.abort(EXIT_TRY_AGAIN)
         finally:
             self._end_workers()

@@ -56,7 +56,7 @@ class PictureStyle:
 
     def __post_init__(self) -> None:
         if self.vmin is not None and self.vmax is not None and not self.vmin < self.vmax:
-            raise ConfigError(f"vmin is {self.vmin:g} and vmax {self.vmax:g}: expected the lower one first")
+            raise ConfigError(f"vmin is {self.vmin:g} and vmax {self.vmax:g}: expected the lower value first")
         if self.cmap is not None:
             import matplotlib as mpl
 

@@ -125,7 +125,7 @@ def test_deleted_before_the_warning_it_does_not_run_again(tmp_path: Path) -> Non
     case = Case(tmp_path, WORKS)
     assert case.pbs.run(case.id, meanwhile=case.do((case.ready, lambda: case.pbs.delete(case.id)))) == 143
     assert not case.pbs.waiting()
-    assert "exit code 143: ended from outside; what is finished is stored" in case.status
+    assert "exit code 143: ended from outside; finished results are stored" in case.status
 
 
 @pytest.mark.parametrize("drain", [1000, 20_000])

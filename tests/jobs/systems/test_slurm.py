@@ -124,7 +124,7 @@ def test_cancelled_it_does_not_come_back(stand_in: Path, capsys: pytest.CaptureF
     job = capsys.readouterr().out.split()[1].rstrip(":")
     wait("the start of the program", (stand_in.parent / "runs").exists, 60)
     assert main(["cancel", "-c", str(stand_in)]) == 0
-    assert f"job {job}: {job} ended; nothing comes after it" in capsys.readouterr().out
+    assert f"job {job}: {job} ended; no attempt follows" in capsys.readouterr().out
     wait("the end of the job", lambda: ended(job), 60)
     assert job_state(job)["JobState"] == "CANCELLED"
     assert main(["status", "-c", str(stand_in)]) == 0

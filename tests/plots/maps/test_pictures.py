@@ -198,7 +198,7 @@ def test_contours_leave_the_core_free_and_are_a_factor_apart() -> None:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"vmin": 5.0, "vmax": 4.0}, "lower one first"),
+        ({"vmin": 5.0, "vmax": 4.0}, "lower value first"),
         ({"cmap": "rainbows"}, "there are no colours"),
         ({"formats": ("png", "gif")}, "expected one or more of png, pdf, svg"),
         ({"formats": ()}, "expected one or more of png, pdf, svg"),

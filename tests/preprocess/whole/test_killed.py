@@ -128,6 +128,6 @@ def test_interrupted_from_the_keyboard(small_cluster: Path, tmp_path: Path, stag
     _, err = process.communicate(timeout=300)
     assert process.returncode == 75, err
     said = [line for line in err.splitlines() if not line.startswith(("INFO", "WARNING"))]
-    assert said == ["pyxt-hpc: interrupted: what is finished is stored"]
+    assert said == ["pyxt-hpc: interrupted: finished results are stored"]
     assert not list(tmp_path.rglob(".tmp-*"))
     check_whole(products(layout.cluster_dir))
