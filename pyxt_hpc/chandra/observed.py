@@ -7,10 +7,10 @@ as CIAO's ``dmmerge`` does it, but for OBS_ID, of which CIAO keeps ``MERGED`` on
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from astropy.io import fits
-from astropy.time import Time
+if TYPE_CHECKING:  # ranks that make circles write no header
+    from astropy.io.fits import Header
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?")
 
@@ -37,7 +37,7 @@ class Observed:
     dates: Dates
 
 
-def dates_of(header: fits.Header) -> Dates:
+def dates_of(header: "Header") -> Dates:
     """DATE-OBS and DATE-END of events; what is no date of the archive's form is not known."""
     begin, end = (str(header.get(keyword, "")).strip() for keyword in ("DATE-OBS", "DATE-END"))
     return Dates(*(text if _ISO.fullmatch(text) else "" for text in (begin, end)))
@@ -56,6 +56,8 @@ def observed_cards(name: str, observed: Sequence[Observed]) -> Cards:
         "EXPOSURE": (round(sum(one.exposure_s for one in observed), 3), "[s] live time of all observations"),
     }
     if observed and all(one.dates.begin and one.dates.end for one in observed):
+        from astropy.time import Time
+
         begin, end = min(one.dates.begin for one in observed), max(one.dates.end for one in observed)
         cards |= {
             "TIMESYS": ("TT", "time system of the dates of observation"),

@@ -17,6 +17,7 @@ from pyxt_hpc.fit.cosmology import kpc_per_arcsec
 from pyxt_hpc.fit.flags import flag_names
 from pyxt_hpc.fit.single.one_region import OneRegion
 from pyxt_hpc.fit.single.rounding import with_ends
+from pyxt_hpc.fit.single.spectrum_files import write_spectra
 from pyxt_hpc.spectra.fit import PARAMETERS
 
 if TYPE_CHECKING:
@@ -118,6 +119,18 @@ class RegionFit:
 
         draw_spectrum(Path(path), self.one.fit, self._title)
         return Path(path)
+
+    def write_spectra(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write the spectra for XSPEC and Sherpa into a folder.
+
+        Returns
+        -------
+        list of Path
+            A spectrum for each dataset. Its background, ARF and RMF are beside it, and named in its header;
+            GROUPING has the bins of the fit, and the ARF is that of the region.
+        """
+        stem = f"{self.cluster}_region_{self.number}"
+        return write_spectra(Path(folder), stem, self.one.spectra, {"OBJECT": self.cluster})
 
     @property
     def _title(self) -> str:

@@ -25,6 +25,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from pyxt_hpc.errors import DamagedFile, MissingInput, is_own_defect
+from pyxt_hpc.files.quoting import quoted
 from pyxt_hpc.files.system_errors import as_pyxt_error, error_number, system_errors
 from pyxt_hpc.files.writing import check_regular, replacing
 
@@ -146,6 +147,10 @@ def _checked(stream: BinaryIO, *, sums: bool) -> tuple[int, int]:
     Returns how many units have no checksum, and how many a wrong one.
     """
     without = wrong = 0
+    beginning = stream.read(len(_BEGINNING))
+    if beginning and beginning != _BEGINNING:
+        kind = ", as a web page does: the download failed" if beginning.lstrip().startswith(b"<") else ""
+        raise OSError(f"it begins with {quoted(beginning.decode('ascii', 'replace'))}{kind}")
     length = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     while True:

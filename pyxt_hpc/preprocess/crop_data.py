@@ -11,6 +11,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from pyxt_hpc.bundle import Bundle, BundleObservation, sort_by_pixel, stamped, write_bundle
+from pyxt_hpc.bundle.file import SCHEMA_VERSION
 from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import Dataset
@@ -106,9 +107,12 @@ def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> 
             *cleaned,
         ),
         settings={
-            key: getattr(config, key)
-            for key in ("name", "redshift", "nH", "abundance", "absorption", "abundance_table",
-                        "energy_min_keV", "energy_max_keV")
+            "layout of the bundle": SCHEMA_VERSION,
+            **{
+                key: getattr(config, key)
+                for key in ("name", "redshift", "nH", "abundance", "absorption", "abundance_table",
+                            "energy_min_keV", "energy_max_keV")
+            },
         },
         # One of the two kinds of chips of an observation may be outside the crop.
         outputs=(layout.bundle, *combined_images(layout, [d.name for d in datasets if not d.is_part])),

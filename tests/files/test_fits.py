@@ -73,6 +73,28 @@ def two_units() -> fits.HDUList:
     return fits.HDUList([fits.PrimaryHDU(np.arange(700, dtype=np.float32)), table])
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            b"<!DOCTYPE HTML>\n<title>404</title>",
+            r"begins with '<!DOCTYPE', as a web page does: the download",
+        ),
+        (b"\n <html>", r"begins with '\\n <html>', as a web page"),
+        (b"%PDF-1.5 and more", r"begins with '%PDF-1.5 '\);"),
+        (b"SIMPLE  ", "begins with 'SIMPLE  '"),
+    ],
+)
+def test_what_is_no_fits_is_told_by_its_beginning(
+    tmp_path: Path, content: bytes, words: str, packed: bool
+) -> None:
+    path = tmp_path / "a.fits"
+    path.write_bytes(gzip.compress(content) if packed else content)
+    with pytest.raises(DamagedFile, match=words), open_fits(path, "image", "fetch it again"):
+        pass
+
+
 def test_checksums_are_those_of_the_convention(tmp_path: Path) -> None:
     write_fits(tmp_path / "a.fits", two_units())
     with warnings.catch_warnings():

@@ -14,6 +14,7 @@ from pyxt_hpc.chandra.ogip.response import Rmf
 from pyxt_hpc.chandra.sky.vignetting import vignetting
 from pyxt_hpc.errors import EmptySelection
 from pyxt_hpc.layout import Layout
+from pyxt_hpc.preprocess import crop_data as crop_module
 from pyxt_hpc.preprocess.crop_data import channels_in_band, crop_data
 from pyxt_hpc.steps import StageResult
 
@@ -190,6 +191,16 @@ def test_only_what_changed_is_done_again(done: Any, stages: Callable) -> None:
     assert [outcome.made for outcome in stages(done)] == [False, True, True, True]
     hotter = replace(done, config=replace(done.config, redshift=0.2))
     assert [outcome.made for outcome in stages(hotter)] == [False, False, False, True]
+
+
+def test_a_bundle_of_another_version_is_made_again(
+    single_done: Any, stages: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crop_module, "SCHEMA_VERSION", 2)
+    stages(single_done)
+    assert not any(outcome.made for outcome in stages(single_done))
+    monkeypatch.undo()
+    assert [outcome.made for outcome in stages(single_done)] == [False, False, False, True]
 
 
 def test_empty_sources_and_crops_in_every_system(single_done: Any, stages: Callable) -> None:

@@ -22,7 +22,12 @@ from pyxt_hpc.steps import Step, run_if_outdated
 NAME = "A1795"
 
 HOSTILE = "<script>document.title = 'broken'</script>\"'&<img src=x onerror=\"document.title='broken'\">"
-"""What the header of a file may say."""
+
+
+@pytest.fixture(scope="session")
+def hostile_text() -> str:
+    """What the header of a file may say."""
+    return HOSTILE
 
 
 @pytest.fixture(scope="session")

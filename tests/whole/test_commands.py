@@ -1,5 +1,6 @@
 """The commands of a whole cluster: results do not depend on how they were run, nor on being killed."""
 
+import json
 import os
 import re
 import shutil
@@ -526,7 +527,7 @@ def test_limits_and_slices_that_mean_nothing(
 
 
 def test_single_region_is_the_maps_and_is_drawn(
-    cluster: Path, uninterrupted: np.ndarray, capsys: pytest.CaptureFixture
+    cluster: Path, uninterrupted: np.ndarray, capsys: pytest.CaptureFixture, tmp_path: Path
 ) -> None:
     row = uninterrupted[len(uninterrupted) // 2]
     number = str(row["region"])
@@ -536,6 +537,24 @@ def test_single_region_is_the_maps_and_is_drawn(
     said = capsys.readouterr().out
     assert kT in said
     assert Layout.of(read_config(cluster)).region_picture(int(number)).stat().st_size > 10_000
+    # its spectra as files are fitted to the same
+    assert main(["fit-region", "-c", str(cluster), number, "--spectra", str(tmp_path / "new")]) == 0
+    files = sorted(map(str, (tmp_path / "new").glob("*[0-9].pi")))
+    bundle = read_bundle(Layout.of(read_config(cluster)).bundle)
+    gas = ["--redshift", str(bundle.redshift), "--nH", str(bundle.nH), "--abundance", str(bundle.abundance)]
+    capsys.readouterr()
+    assert main(["fit-pha", *files, *gas, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    error = row["kT_hi"] - row["kT"]
+    assert found["kT"] == pytest.approx(row["kT"], abs=0.02 * error)
+    assert found["norm"] == pytest.approx(row["norm"], rel=2e-3)
+    with fits.open(files[0]) as hdus:
+        hdus.verify("exception")
+        header = hdus["SPECTRUM"].header
+    assert (header["HDUCLAS2"], header["TELESCOP"], header["CHANTYPE"]) == ("TOTAL", "CHANDRA", "PI")
+    assert {path.name for path in (tmp_path / "new").iterdir()} > {
+        header[keyword] for keyword in ("BACKFILE", "ANCRFILE", "RESPFILE")
+    }
     assert main(["fit-spectra", "-c", str(cluster), "--regions", f"{number},1-2"]) == 0
     said = capsys.readouterr().out
     assert kT in said

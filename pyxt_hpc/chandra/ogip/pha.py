@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.keywords import text, truth
 from pyxt_hpc.chandra.ogip.hduclass import find_tables, hduclass
+from pyxt_hpc.chandra.ogip.response_files import Keywords
 from pyxt_hpc.errors import DamagedFile
-from pyxt_hpc.files.fits import open_fits
+from pyxt_hpc.files.fits import open_fits, write_fits
 from pyxt_hpc.files.writing import check_regular
 
 log = logging.getLogger(__name__)
@@ -143,6 +144,36 @@ def read_pha(path: Path, *, background: bool = False) -> Pha:
         instrument=instrument,
         stated=stated,
     )
+
+
+def write_pha(path: Path, pha: Pha, *, is_background: bool = False, header: Keywords | None = None) -> None:
+    """Write a spectrum of whole counts in OGIP layout, type I; `header` adds keywords to SPECTRUM.
+
+    Files that belong to it are named without their folder, since they are in the same one.
+    """
+    first, n = pha.first_channel_number, len(pha.counts)
+    columns = [
+        fits.Column("CHANNEL", "J", array=np.arange(first, first + n)),
+        fits.Column("COUNTS", "J", "count", array=pha.counts),
+        fits.Column("QUALITY", "I", array=pha.quality),
+    ]
+    if pha.grouping is not None:
+        columns.append(fits.Column("GROUPING", "I", array=pha.grouping))
+    table = fits.BinTableHDU.from_columns(columns, name="SPECTRUM")
+    companions = {"BACKFILE": pha.background_file, "ANCRFILE": pha.arf_file, "RESPFILE": pha.rmf_file}
+    table.header.update(
+        {
+            "HDUCLASS": "OGIP", "HDUCLAS1": "SPECTRUM", "HDUVERS": "1.2.1",
+            "HDUCLAS2": "BKG" if is_background else "TOTAL", "HDUCLAS3": "COUNT", "HDUCLAS4": "TYPE:I",
+            "CHANTYPE": pha.channel_type, "DETCHANS": n, "TLMIN1": first, "TLMAX1": first + n - 1,
+            "POISSERR": True, "SYS_ERR": 0, "TELESCOP": "CHANDRA", "INSTRUME": pha.instrument,
+            "EXPOSURE": pha.exposure_s, "BACKSCAL": pha.backscal, "AREASCAL": pha.areascal,
+            "FILTER": "NONE", "CORRFILE": "none", "CORRSCAL": 1.0,
+            **{keyword: "none" if file is None else file.name for keyword, file in companions.items()},
+            **(header or {}),
+        }
+    )  # fmt: skip
+    write_fits(path, fits.HDUList([fits.PrimaryHDU(), table]))
 
 
 def with_gz(path: Path) -> Path:

@@ -20,6 +20,7 @@ from pyxt_hpc.cli.plain import plain_fits
 from pyxt_hpc.cli.screen import answer, tell
 from pyxt_hpc.config.cluster import read_config, warn_of_column
 from pyxt_hpc.errors import ConfigError
+from pyxt_hpc.files.writing import check_place
 from pyxt_hpc.layout import Layout
 from pyxt_hpc.pipeline.summaries import aligned_columns, fit_lines
 
@@ -33,6 +34,12 @@ from pyxt_hpc.pipeline.summaries import aligned_columns, fit_lines
     config_option,
     option("region", metavar="REGION", nargs="?", help="number of the region"),
     option("--at", metavar="'RA DEC'", help="its position, such as '10:00:06 +20:01:00' or '150.025 20.017'"),
+    option(
+        "--spectra",
+        metavar="DIR",
+        type=Path,
+        help="also write its spectra, with background, ARF and RMF, for XSPEC and Sherpa",
+    ),
     json_option,
     example="pyxt-hpc fit-region -c A1795_cluster_config.ini --at '10:00:06 +20:01:00'",
 )
@@ -41,6 +48,8 @@ def fit_region(arguments: argparse.Namespace) -> None:
 
     if (arguments.region is None) == (arguments.at is None):
         raise ConfigError("fit-region takes the number of a region, or a position --at 'RA DEC'")
+    if arguments.spectra is not None:
+        check_place(arguments.spectra, is_folder=True)
     cluster = Cluster(arguments.config)
     if arguments.at is None:
         number = _number(arguments.region)
@@ -51,6 +60,8 @@ def fit_region(arguments: argparse.Namespace) -> None:
     answer(plain_fits(names, rows)[0], fit_lines(names, rows))
     path = region.write(Layout.of(cluster.config).region_picture(region.number))
     tell(f"{path}")
+    if arguments.spectra is not None:
+        tell(*map(str, region.write_spectra(arguments.spectra)))
 
 
 def _number(text: str) -> int:

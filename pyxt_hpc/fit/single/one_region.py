@@ -1,6 +1,6 @@
 """One region looked at closely: its row of the map, and the fit behind it bin by bin."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from pyxt_hpc.fit.inputs import source_model
 from pyxt_hpc.fit.region_map import RegionSet
 from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.fit.single.fit import SingleFit, fit_single
-from pyxt_hpc.fit.single.region_spectra import spectra_as_fitted
+from pyxt_hpc.fit.single.region_spectra import region_spectra, spectra_as_fitted
+from pyxt_hpc.spectra.spectrum import Spectrum
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +26,14 @@ class OneRegion:
         () of ROW_DTYPE, as `fit-spectra` stores it.
     fit
         The same spectra, with the vignetting of each photon energy folded in: within 0.02 sigma of the row.
+    spectra
+        The spectra in the bins of the fit, with the counts of the background as they are, whatever the
+        statistic makes of them.
     """
 
     row: np.ndarray
     fit: SingleFit
+    spectra: tuple[Spectrum, ...]
 
 
 def fit_one_region(
@@ -57,4 +62,6 @@ def fit_one_region(
         )
     shapes = [bundle.observations[i].background_spectrum for i in spectra]
     fit = fit_single(list(spectra.values()), source_model(bundle), fits.options, background_shapes=shapes)
-    return OneRegion(row, fit)
+    counted = region_spectra(bundle, fits.shapes(np.arange(1)))
+    bins = {i: one.bin_of_channel for i, one in spectra.items()}
+    return OneRegion(row, fit, tuple(replace(counted[i], bin_of_channel=own) for i, own in bins.items()))

@@ -1,10 +1,17 @@
-"""OGIP spectra made ready for one joint fit: the statistic that applies, and bins as wide as it needs."""
+"""OGIP spectra made ready for one joint fit: the statistic that applies, and bins as wide as it needs.
+
+Also the way back: spectra of a region as files for XSPEC and Sherpa.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pyxt_hpc.chandra.ogip.pha import read_pha
+import numpy as np
+
+from pyxt_hpc.chandra.ogip.pha import Pha, read_pha, write_pha
+from pyxt_hpc.chandra.ogip.response_files import Keywords, write_arf, write_rmf
 from pyxt_hpc.fit.single.fit import default_statistic, merge_bins
 from pyxt_hpc.spectra.fit import FitOptions
 from pyxt_hpc.spectra.ogip import load_spectrum
@@ -56,3 +63,63 @@ def prepare_fit(
     if by_resolution and chosen.statistic == "wstat":
         spectra = merge_bins(spectra, model, chosen)
     return spectra, chosen
+
+
+_OUTSIDE = 5
+"""QUALITY of channels outside the band: set bad by the program that made the file."""
+
+
+def write_spectra(folder: Path, stem: str, spectra: Sequence[Spectrum], header: Keywords) -> list[Path]:
+    """Write spectra for XSPEC and Sherpa, each with background, ARF and RMF beside it; the spectra's paths.
+
+    GROUPING has the bins of the fit, QUALITY marks channels outside of the band. The background's BACKSCAL
+    over that of the spectrum is its ratio, exposures are equal.
+
+    Parameters
+    ----------
+    folder
+        Where; made if it is missing.
+    stem
+        Names begin with it; that of the spectrum follows.
+    spectra
+        Their counts and background are whole numbers.
+    header
+        Keywords of the spectra.
+    """
+    paths = []
+    for one in spectra:
+        names = {kind: folder / f"{stem}_{one.name}{kind}" for kind in (".pi", "_bkg.pi", ".arf", ".rmf")}
+        bins = one.bin_of_channel
+        source = Pha(
+            path=names[".pi"],
+            extension=1,
+            counts=one.counts,
+            first_channel_number=one.rmf.first_channel_number,
+            exposure_s=one.exposure_s,
+            backscal=1.0,
+            areascal=1.0,
+            grouping=np.where((bins < 0) | (np.diff(bins, prepend=-1) != 0), 1, -1).astype(np.int16),
+            quality=np.where(bins < 0, _OUTSIDE, 0).astype(np.int16),
+            background_file=names["_bkg.pi"],
+            arf_file=names[".arf"],
+            rmf_file=names[".rmf"],
+            channel_type=one.rmf.channel_type,
+            instrument="ACIS",
+            stated=frozenset({"BACKSCAL", "AREASCAL"}),
+        )
+        behind = replace(
+            source,
+            path=names["_bkg.pi"],
+            counts=one.background,
+            backscal=one.ratio,
+            grouping=None,
+            background_file=None,
+            arf_file=None,
+            rmf_file=None,
+        )
+        write_arf(names[".arf"], one.arf, header=header)
+        write_rmf(names[".rmf"], one.rmf, header=header)
+        write_pha(behind.path, behind, is_background=True, header=header)
+        write_pha(source.path, source, header=header)
+        paths.append(source.path)
+    return paths
