@@ -1,10 +1,10 @@
 """Contour bins: grown along the contours of a smoothed image until they reach an S/N.
 
-Sanders 2006, MNRAS 371, 829. A bin begins at the brightest pixel that is left and takes, one after the other,
-the pixel beside it whose smoothed brightness is closest to that of its first pixel, as long as the pixel lies
-within so many radii of the circle with the bin's area. What is left between finished bins does not reach the
-S/N: from the lowest S/N on, those bins are given, pixel by pixel, to the neighbours of like brightness. Bins
-that got much of it pass pixels of their border on to neighbours that have less.
+Sanders 2006, MNRAS 371, 829. A bin begins at the brightest free pixel. It then adds, one by one, the
+neighbouring pixel whose smoothed brightness is closest to that of its first pixel, if this pixel lies within
+`CONSTRAINT` radii of the circle with the bin's area. Bins in the remaining areas between finished bins do not
+reach the S/N. In ascending order of S/N, their pixels are given to neighbouring bins of similar brightness.
+Bins that received many of them then pass pixels at their border to neighbours with less S/N.
 """
 
 from __future__ import annotations
@@ -21,26 +21,29 @@ from pyxt_hpc.binning.smoothing import accumulative_smoothing
 
 CONSTRAINT = 2.0
 
-# Pixels beyond the constraint are looked at again when the bin has grown by this share: its circle is larger.
+# Pixels outside the constraint are tested again when the area of the bin, and so its circle, has grown by
+# this fraction.
 _AGAIN = 1.0 / 16.0
 
-# Of the S/N: a bin that has more gets pixels of others only if nobody else takes them, and passes on its own.
+# A bin with more S/N, in units of the target, receives pixels only if no other bin takes them, and passes its
+# own on.
 _ENOUGH = 1.08
 
-# A neighbour takes what is passed on while it has less than this part of the giver's S/N.
+# A neighbour receives pixels while its S/N is below this fraction of the giver's.
 _LESS = 0.98
 
-# Looks at all borders at most: what a bin passes on travels by one bin a look.
+# Largest number of passes over all borders; in each, an excess moves by one bin.
 _LOOKS = 20
 
-# Rows and columns to the eight pixels around one: sides and corners by turns.
+# Row and column offsets of the eight neighbours of a pixel: sides and corners alternate.
 _AROUND = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 
-# A bin without S/N is left out, as sky without signal, if it would bring its neighbours below this part of
-# the S/N, shared evenly among them. No pixel is judged by itself: that would choose upward fluctuations.
+# A bin without S/N is excluded, as sky without signal, if its even distribution would lower the S/N of its
+# neighbours below this fraction of the target. Single pixels are not tested, since that would select upward
+# fluctuations.
 SPOILED = 0.95
 
-# A bin that ends with less than this part of the S/N is left out.
+# A final bin with less than this fraction of the S/N is excluded.
 FLOOR = 0.8
 
 # Columns of the table of bins.
@@ -69,22 +72,23 @@ def contour_bins(
     target : float
         S/N of every bin.
     constraint : float
-        Pixels lie within so many radii of the circle with the bin's area from its centroid when they are
-        added; 0: anywhere.
+        Largest distance of added pixels from the bin's centroid in radii of the circle with the bin's area;
+        0: no limit.
     smoothing : float
         S/N of `accumulative_smoothing`; 0: that of the bins.
     min_area : (ny, nx) or float
-        Bins that begin at a pixel have at least this area [pixels].
+        Smallest area of bins that begin at a pixel [pixels].
     largest : int
-        Area at which a bin grows no further [pixels]; 0: no limit.
+        Largest area of a bin [pixels]; 0: no limit.
     exposure : (ny, nx), optional
-        For contours of the brightness rather than of the counts.
+        Exposure, for contours of the brightness instead of the counts.
 
     Returns
     -------
     (ny, nx) int32
-        Numbers from 1 in the order in which the bins began, the brightest first; 0 where masked, and where no
-        bin reaches the S/N. With what is left between bins few have a little less, `FLOOR` of it at least.
+        Numbers from 1 in the order of the bins' first pixels, the brightest first; 0 for masked pixels, and
+        for pixels without a bin that reaches the S/N. A few bins have slightly less S/N, but at least `FLOOR`
+        of it.
 
     Raises
     ------
@@ -114,7 +118,7 @@ def contour_bins(
 
 @compiled
 def _reached(one, target):  # type: ignore[no-untyped-def]
-    """Whether a bin of the table has S/N and area."""
+    """Whether a bin of the table has the required S/N and area."""
     net = one[_C] - one[_B]
     return one[_N] >= one[_NEED] and net > 0.0 and net * net >= target * target * (one[_C] + one[_W])
 
@@ -159,11 +163,11 @@ def _neighbours(pixel, width, size, found):  # type: ignore[no-untyped-def]
 
 @compiled
 def _grow(order, smooth, images, need, target, reach, limit, width, labels):  # type: ignore[no-untyped-def]
-    """Label every pixel of `order`; return the table of bins, its first row unused."""
+    """Label every pixel of `order`; return the table of bins, whose first row is unused."""
     n_bin, capacity = 0, 1024
     bins = np.zeros((capacity, 8))
     near = np.empty(4, np.int64)
-    met_by = np.zeros(labels.size, np.int32)  # the bin that has looked at a pixel last
+    met_by = np.zeros(labels.size, np.int32)  # the last bin that has tested a pixel
     for first in order:
         if labels[first] != 0:
             continue
@@ -215,7 +219,7 @@ def _grow(order, smooth, images, need, target, reach, limit, width, labels):  # 
 
 @compiled
 def _clean(smooth, images, target, reach, limit, width, bins, labels):  # type: ignore[no-untyped-def]
-    """Give the pixels of bins without S/N to their neighbours; label what nobody takes -1."""
+    """Give the pixels of bins without S/N to their neighbours; the others get label -1."""
     n_bin = bins.shape[0] - 1
     head = np.full(n_bin + 1, -1, np.int64)
     following = np.full(labels.size, -1, np.int64)
@@ -234,11 +238,12 @@ def _clean(smooth, images, target, reach, limit, width, bins, labels):  # type: 
         ratio, b = heappop(poor)
         if bins[b, _N] == 0.0 or _reached(bins[b], target):
             continue
-        if ratio != _ratio(bins[b]):  # it has got pixels since
+        if ratio != _ratio(bins[b]):  # it has received pixels since
             heappush(poor, (_ratio(bins[b]), b))
             continue
         out = bins[b, _N] >= limit or _spoils(b, head[b], following, bins, labels, target, width, met_by)
-        for free in range(4):  # to bins near the S/N within the constraint, near the S/N, within it, to any
+        # Bins near the S/N and within the constraint, near the S/N, within the constraint, any.
+        for free in range(4):
             heap = [(0.0, 0, 0)]
             heap.clear()
             pixel = head[b]
@@ -261,7 +266,7 @@ def _clean(smooth, images, target, reach, limit, width, bins, labels):  # type: 
                 for i in range(_neighbours(pixel, width, labels.size, near)):
                     if labels[near[i]] == b:
                         heappush(heap, (abs(smooth[near[i]] - one[_AIM]), near[i], taker))
-        # in the takers' lists now, or nobody's
+        # These pixels are now in the lists of other bins, or in none.
         pixel, head[b] = head[b], -1
         while pixel >= 0:
             after = following[pixel]
@@ -277,7 +282,7 @@ def _clean(smooth, images, target, reach, limit, width, bins, labels):  # type: 
 
 @compiled
 def _spoils(b, pixel, following, bins, labels, target, width, met_by):  # type: ignore[no-untyped-def]
-    """Whether the neighbours of a bin would lose too much S/N if they shared it evenly."""
+    """Whether the neighbours of a bin would lose too much S/N by its even distribution."""
     near = np.empty(4, np.int64)
     n, net, square = 0, 0.0, 0.0
     while pixel >= 0:
@@ -322,7 +327,7 @@ def _level(smooth, images, target, reach, limit, width, bins, labels):  # type: 
             continue
         if not _within(one, pixel // width, pixel % width, reach) or not _holds_without(pixel, labels, width):
             continue
-        beside = False  # what lay beside the pixel may have been passed on, too
+        beside = False  # the neighbours of the pixel may also have been passed on
         for i in range(_neighbours(pixel, width, labels.size, near)):
             beside |= labels[near[i]] == taker
         if not beside:
@@ -343,7 +348,7 @@ def _level(smooth, images, target, reach, limit, width, bins, labels):  # type: 
 
 @compiled
 def _holds_without(pixel, labels, width):  # type: ignore[no-untyped-def]
-    """Whether a bin is connected without one of its pixels, by the eight around it alone."""
+    """Whether a bin stays connected without one of its pixels, judged only by the eight around it."""
     y, x = pixel // width, pixel % width
     own = np.zeros(8, np.bool_)
     for i in range(8):

@@ -1,11 +1,11 @@
-"""Voronoi bins: compact, of nearly equal S/N.
+"""Voronoi bins: compact bins with nearly equal S/N.
 
 Bins are accreted pixel by pixel from the peak outwards (Cappellari & Copin 2003, MNRAS 342, 345, their 5.1);
-their centroids generate a tessellation in which every pixel belongs to the generator with the smallest
-distance/scale, and centroids and scales are iterated until the S/N is even (weighted Voronoi tessellation:
-Diehl & Statler 2006, MNRAS 368, 497).
+their centroids are the generators of a tessellation in which every pixel belongs to the generator with the
+smallest distance/scale. Centroids and scales are iterated until the S/N is uniform (weighted Voronoi
+tessellation: Diehl & Statler 2006, MNRAS 368, 497).
 
-What bins are held to is their quality, min(S/N / target, sqrt(area / least area)): 1 or more is asked for.
+The quality of a bin is min(S/N / target, sqrt(area / smallest area)), and should be at least 1.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from pyxt_hpc.arrays.compiled import compiled
 from pyxt_hpc.binning.bins import check_target, checked_images, renumbered, signal_to_noise, sums_of
 from pyxt_hpc.binning.smoothing import accumulative_smoothing
 
-# An accreted bin is good from this quality on, and no more out of round (Cappellari & Copin 2003).
+# Smallest quality and largest roundness of a good accreted bin (Cappellari & Copin 2003).
 GOOD = 0.8
 ROUNDNESS = 0.3
 
-# One whose quality has only fallen since it was so many times smaller grows into mere sky, and fails.
+# A bin fails, since it grows into sky without signal, if its quality has only decreased while its area grew
+# by this factor.
 _FALLING = 4
 
-# Failed bins are left out, as such sky, if they would bring the good one nearest to them below this part of
-# the S/N.
+# Failed bins are excluded, as sky without signal, if they would lower the S/N of the nearest good bin below
+# this fraction.
 SPOILED = 0.95
 
-# Quality that bins are accreted to: with the scatter that is left nearly all have 1 or more in the end.
+# Quality to which bins are accreted; with the remaining scatter, nearly all bins then have at least 1.
 _AIM = 1.04
 
-# Iterations with the scales of Diehl & Statler, and then with scales that are turned up where the quality is
-# low, by this power of it, in bins of some pixels.
+# Iterations with the scales of Diehl & Statler, then with scales that increase by this power of a low
+# quality, in bins with at least a few pixels.
 _WEIGHTED, _EVENED = 15, 40
 _GAIN = 0.5
 _SMALL = 8
@@ -55,17 +56,17 @@ def voronoi_bins(
     counts, background, variance, mask : (ny, nx)
         As `circles.prepare_circle_sums` takes them.
     target : float
-        S/N that bins have; a few per cent of them miss it by a few per cent, none has less than `GOOD` of it.
+        S/N of the bins; a few per cent of them miss it by a few per cent, but all have at least `GOOD` of it.
     min_area : (ny, nx) or float
-        Area of bins whose generator is there [pixels].
+        Smallest area of bins with a generator at a pixel [pixels].
     largest : int
-        Area above which a bin is left out [pixels]; 0: no limit.
+        Area above which a bin is excluded [pixels]; 0: no limit.
 
     Returns
     -------
     (ny, nx) int32
-        Numbers from 1 in the order in which the bins were accreted, from the peak outwards; 0 where masked or
-        left out, as is sky that would spoil the bins beside it.
+        Numbers from 1 in the order of accretion, from the peak outwards; 0 for masked and excluded pixels,
+        for example sky without signal.
 
     Raises
     ------
@@ -98,8 +99,8 @@ def voronoi_bins(
 
 
 def _leave_out(images: NDArray, target: float, labels: NDArray, good: NDArray) -> None:
-    """Label failed bins -1 where they would spoil the good one nearest to them: sky without signal."""
-    from scipy.spatial import cKDTree  # slow to import, and ranks that make other bins need it not
+    """Label failed bins -1 if they would lower the S/N of the nearest good bin too much."""
+    from scipy.spatial import cKDTree  # slow to import, and not needed for other bins
 
     y, x = np.indices(labels.shape)
     whole = [image.reshape(labels.shape) for image in images]
@@ -117,18 +118,19 @@ def _leave_out(images: NDArray, target: float, labels: NDArray, good: NDArray) -
 
 
 def assign(live: NDArray, row: NDArray, col: NDArray, scale: NDArray) -> NDArray[np.int32]:
-    """The generator with the smallest distance/scale of every live pixel.
+    """Generator with the smallest distance/scale for every live pixel.
 
     Parameters
     ----------
     live : (ny, nx) bool
     row, col, scale : (n,) float
-        Of the generators [pixels]; one without a positive scale gets no pixel.
+        Positions and scales of the generators [pixels]; one without a positive scale gets no pixel.
 
     Returns
     -------
     (ny, nx) int32
-        1 + position of the generator; -1 where not live. Of equals the one with the larger scale.
+        1 + index of the generator; -1 for pixels that are not live. Of equal distances, the larger scale
+        wins.
     """
     labels = np.full(live.shape, -1, np.int32)
     value = np.full(live.shape, np.inf)
@@ -151,7 +153,7 @@ def assign(live: NDArray, row: NDArray, col: NDArray, scale: NDArray) -> NDArray
 
 
 def _tessellate(images: NDArray, need: NDArray, target: float, labels: NDArray) -> NDArray[np.int32]:
-    """Iterate from accreted bins; labels (ny, nx) are -1 where masked, 0 where unassigned."""
+    """Iterate from accreted bins; labels (ny, nx) are -1 for masked and 0 for unassigned pixels."""
     live = labels >= 0
     n = int(labels.max())
     row, col, quality, area = _measured(images, need, target, labels, n)
@@ -179,7 +181,7 @@ def _tessellate(images: NDArray, need: NDArray, target: float, labels: NDArray) 
             return renumbered(labels)
         if np.count_nonzero(scale > 0) == 1:
             return np.zeros(live.shape, np.int32)
-        # without some of them the others may do
+        # The others may be good without some of them.
         worst = poor[np.argsort(quality[poor])[: (len(poor) + 1) // 2]]
         scale = np.where(np.isin(np.arange(n), worst), 0.0, scale)
 
@@ -187,7 +189,7 @@ def _tessellate(images: NDArray, need: NDArray, target: float, labels: NDArray) 
 def _measured(
     images: NDArray, need: NDArray, target: float, labels: NDArray, n: int
 ) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Centroids, quality and area of the bins 1 to n; of an empty one 0."""
+    """Centroids, quality and area of the bins 1 to n; 0 for an empty bin."""
     sums = np.zeros((n + 1, 6))
     _sum_up(images, labels, sums)
     counts, background, variance, area, row, col = sums[1:].T
@@ -200,13 +202,13 @@ def _measured(
 
 
 def _at(image: NDArray, width: int, row: NDArray, col: NDArray) -> NDArray:
-    """Values of a flat image at places [pixels]."""
+    """Values of a flat image at positions [pixels]."""
     return image[np.rint(row).astype(int) * width + np.rint(col).astype(int)]
 
 
 @compiled
 def _accrete(order, images, need, target, limit, width, labels):  # type: ignore[no-untyped-def]
-    """Label bins from the first pixels of `order` on; return which are good; -1 in one that may not grow."""
+    """Label bins in the order of pixels, -1 in those that may not grow; return whether each is good."""
     good = [False]  # of label 0
     height = labels.size // width
     for first in order:
@@ -282,7 +284,7 @@ def _sum_up(images, labels, sums):  # type: ignore[no-untyped-def]
 
 @compiled
 def _sweep(labels, row, col, scale):  # type: ignore[no-untyped-def]
-    """Give pixels to the best of the bins beside them, there and back."""
+    """Give pixels to the best of their neighbouring bins, in a forward and a backward pass."""
     ny, nx = labels.shape
     for way in range(2):
         for i in range(ny):

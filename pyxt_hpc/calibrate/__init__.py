@@ -1,1 +1,1 @@
-"""How far the fits of a cluster can be trusted: its own regions simulated and fitted again."""
+"""Bias and coverage of a cluster's fits, from simulations of its regions that are fitted again."""

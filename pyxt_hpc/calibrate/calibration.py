@@ -1,4 +1,4 @@
-"""What was simulated and found, in classes of S/N, kT and background, and in words."""
+"""Results of a calibration, in classes of S/N, kT and background, and as sentences."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,34 +17,33 @@ CLASSES: dict[str, tuple[str, tuple[float, ...]]] = {
     "kT": ("keV", (0, 1, 2, 3, 4, 5, 6, 8, 10, 15, np.inf)),
     "background share": ("", (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, np.inf)),
 }
-"""Unit and edges of what regions are sorted by."""
+"""Unit and edges of the classes of each variable."""
 
 _SIGMA, _MIN_DIFFERENCE, _MIN_RATIO = 3.0, 0.02, 1.5
-"""A class is told if it departs by more than chance, by more than 2% of kT or of coverage, and by half as
-much again as the whole."""
+"""A class is reported if its deviation exceeds the noise, 2% of kT or coverage, and 1.5 times that of all."""
 
 _MIN_FITS = 30
-"""Fits of a class from which its median and its error tell anything."""
+"""Smallest number of fits of a class for a meaningful median and error."""
 
 _TYPICAL = 0.005
-"""A bias of less than this is not worth a word."""
+"""Largest bias that counts as none."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """How the spectra were drawn and fitted.
+    """Settings with which the spectra were drawn and fitted.
 
     Parameters
     ----------
     options
-        Of the fits.
+        Options of the fits.
     draws, seed
-        Spectra of each region, and where the random numbers begin.
+        Number of spectra of each region, and seed of the random numbers.
     wrong
-        What was simulated with another value than the fits assume, by its name, with both values:
+        Parameters that were simulated with another value than the fits assume, with both values:
         ``{"nH": (0.08, 0.05)}``.
     left_out
-        Fitted regions that could not be simulated.
+        Number of fitted regions that could not be simulated.
     """
 
     options: FitOptions
@@ -55,13 +54,13 @@ class Setup:
 
     @property
     def suffix(self) -> str:
-        """Of the names of files: empty, or the value that was simulated instead, such as ``_nH_0.08``."""
+        """Suffix of file names: empty, or the other simulated value, such as ``_nH_0.08``."""
         return "".join(f"_{name}_{simulated:g}" for name, (simulated, _) in self.wrong.items())
 
 
 @dataclass(frozen=True)
 class Class:
-    """Regions of one range of S/N, kT or background share; of all regions `variable` is ``all``."""
+    """Regions in one range of S/N, kT or background share; `variable` is ``all`` for all regions."""
 
     variable: str
     low: float
@@ -71,20 +70,20 @@ class Class:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Regions of a cluster, simulated and fitted again.
+    """Regions of a cluster that were simulated and fitted again.
 
     Parameters
     ----------
     rows
-        (n,) of the store's ROW_DTYPE: fits of the data.
+        (n,) fits of the data, of the store's ROW_DTYPE.
     truth
-        (n,) of TRUTH_DTYPE: what was simulated.
+        (n,) simulated values, of TRUTH_DTYPE.
     fits
-        (n, draws) of FIT_DTYPE.
+        (n, draws) fits of the simulations, of FIT_DTYPE.
     signal_to_noise
-        (n,) of the regions.
+        (n,) S/N of the regions.
     setup
-        How it was done.
+        Settings of the simulations.
     """
 
     rows: np.ndarray
@@ -95,29 +94,29 @@ class Calibration:
 
     @cached_property
     def recovered(self) -> dict[str, Recovery]:
-        """Every free parameter by its name."""
+        """Recovery of every free parameter, by name."""
         return {name: Recovery.of(name, self.truth, self.fits) for name in self.setup.options.free}
 
     @cached_property
     def by_place(self) -> ByPlace:
-        """Of kT."""
+        """Bias and coverage of kT around every region."""
         return by_place(self.recovered["kT"], self.rows["row"], self.rows["col"], FITS)
 
     @cached_property
     def trust(self) -> NDArray[np.int64]:
-        """(n,) of `Trust`."""
+        """`Trust` (n,) of every region."""
         return judge(self.by_place)
 
     @cached_property
     def summaries(self) -> list[tuple[Class, dict[str, Summary]]]:
-        """Every class with what was found of every free parameter."""
+        """Every class with the results of every free parameter."""
         return [
             (one, {name: recovery.summary(one.chosen) for name, recovery in self.recovered.items()})
             for one in self._classes()
         ]
 
     def _classes(self) -> Iterator[Class]:
-        """All regions, then those of every class that has some."""
+        """All regions as one class, then every class with regions."""
         yield Class("all", -np.inf, np.inf, np.ones(len(self.rows), bool))
         values = {
             "S/N": self.signal_to_noise,
@@ -131,7 +130,7 @@ class Calibration:
                     yield Class(name, low, high, chosen)
 
     def sentences(self) -> list[str]:
-        """What it means, the most important first."""
+        """The results as sentences, the most important first."""
         (_, found), *_ = self.summaries
         kT = found["kT"]
         return [
@@ -144,7 +143,7 @@ class Calibration:
         ]
 
     def _classes_apart(self, whole: Summary) -> Iterator[str]:
-        """The class of each variable where kT is worst, if it is worse than the whole."""
+        """The class of each variable with the worst kT, if it is worse than all regions together."""
         quiet = []
         for variable in CLASSES:
             biased: list[tuple[float, str]] = []
@@ -159,12 +158,12 @@ class Calibration:
                 amount, usual = (abs(each.coverage - NOMINAL) for each in (found, whole))
                 if amount > max(_MIN_DIFFERENCE, _SIGMA * found.coverage_error, _MIN_RATIO * usual):
                     share = f"{found.coverage:.1%} of the fits"
-                    missed.append((amount, f"The 68% intervals of kT hold the truth in {share} {where}."))
+                    missed.append((amount, f"The 68% intervals of kT contain the truth in {share} {where}."))
             yield from (max(worse)[1] for worse in (biased, missed) if worse)
             if not biased and not missed:
                 quiet.append(variable)
         if quiet and whole.fits >= _MIN_FITS:
-            yield f"No class of {_either(quiet)} is noticeably worse than the whole."
+            yield f"No class of {_either(quiet)} is noticeably worse than all regions together."
 
     def _trusted(self) -> str:
         n = len(self.trust)
@@ -175,70 +174,69 @@ class Calibration:
         rest = ""
         if together < FITS:
             rest = (
-                f" That is less than the {FITS} which it takes: chance alone moves the coverage by "
-                f"{coverage_error(together):.1%}, and trusted means here that nothing wrong was seen; give "
-                "more --draws or --regions."
+                f" This is less than the necessary {FITS}: the statistical error of the coverage is "
+                f"{coverage_error(together):.1%}, and 'trusted' only means that no problem was detected; "
+                "give more --draws or --regions."
             )
         return (
-            f"{text}{''.join(f'; {other}' for other in others)} ({together} fits of a region and "
-            f"those around it are put together; not trusted: {RULES}).{rest}"
+            f"{text}{''.join(f'; {other}' for other in others)} (from {together} fits of each region and "
+            f"those around it; not trusted: {RULES}).{rest}"
         )
 
 
 def _what_was_done(setup: Setup, regions: int) -> str:
     text = (
-        f"{regions} regions were simulated {_times(setup.draws)} each from their own fits, with Poisson "
+        f"{regions} regions were simulated {_times(setup.draws)} each from their best fits, with Poisson "
         f"noise in source and background (seed {setup.seed}), and fitted again with the same settings "
         f"({setup.options.statistic})."
     )
     if setup.left_out:
         text += (
-            f" {setup.left_out} fitted regions were left out: their kT is at a bound, which is no "
-            "temperature to simulate."
+            f" {setup.left_out} fitted regions were excluded, because their kT or nH is at a bound and "
+            "cannot be simulated."
         )
     for name, (simulated, fitted) in setup.wrong.items():
-        text += f" On purpose, {name} was {simulated:g} in the simulation, where the fits take {fitted:g}."
+        text += f" As requested, {name} was {simulated:g} in the simulation, but {fitted:g} in the fits."
     return text
 
 
 def _of_kT(found: Summary) -> Iterator[str]:
-    verdict = "as often as they should"
+    verdict = "the errors are right"
     if _SIGMA * found.coverage_error > MISS:
-        verdict = "too few fits to tell whether errors are right"
+        verdict = "there are too few fits to judge the errors"
     elif abs(found.coverage - NOMINAL) > max(_MIN_DIFFERENCE, _SIGMA * found.coverage_error):
         word = "small" if found.coverage < NOMINAL else "large"
-        verdict = f"errors are too {word}, they would have to be {found.error_factor:.2f} times as large"
+        verdict = f"the errors are too {word} and should be multiplied by {found.error_factor:.2f}"
         if abs(found.shift) > SHIFT and found.coverage < NOMINAL:
-            verdict = "the bias takes kT out of them"
+            verdict = "the coverage is low because of the bias"
     yield (
-        f"The 68% intervals of kT hold the truth in {found.coverage:.1%} +- {found.coverage_error:.1%} of "
+        f"The 68% intervals of kT contain the truth in {found.coverage:.1%} +- {found.coverage_error:.1%} of "
         f"the fits: {verdict}."
     )
     if abs(found.bias) < max(_TYPICAL, _SIGMA * found.bias_error):
-        yield f"kT has no bias worth a word: {found.bias:+.2%} +- {found.bias_error:.2%} on the whole."
+        yield f"kT has no significant bias: {found.bias:+.2%} +- {found.bias_error:.2%} for all regions."
     else:
         yield (
-            f"kT is {_high(found.bias)} on the whole (+- {found.bias_error:.2%}), "
+            f"kT is {_high(found.bias)} (+- {found.bias_error:.2%}) for all regions, which is "
             f"{abs(found.shift):.2f} of its error."
         )
     if found.without_fit > 0:
-        yield f"{found.without_fit:.2%} of the spectra gave no fit; they count as not holding the truth."
+        yield f"{found.without_fit:.2%} of the spectra have no fit; they count as misses of the truth."
 
 
 def _of_other(name: str, found: Summary) -> str:
     bias = f"{found.bias:+.2%}" if name == "norm" else f"{found.bias:+.3g}"
     error = f"{found.bias_error:.2%}" if name == "norm" else f"{found.bias_error:.2g}"
-    return (
-        f"{name}: bias {bias} +- {error}; the intervals hold the truth in {found.coverage:.1%} of the fits."
-    )
+    covered = f"{found.coverage:.1%} of the fits"
+    return f"{name}: bias {bias} +- {error}; the intervals contain the truth in {covered}."
 
 
 def _what_it_cannot_tell(setup: Setup) -> str:
     if setup.wrong:
-        return "Bias and coverage are those of fits that do not know this."
+        return "Bias and coverage are those of fits with the wrong value."
     return (
-        "The simulation has the responses, the background and the model of the fits: what is wrong with "
-        "these, and gas of several temperatures in a region, it cannot tell."
+        "The simulation uses the responses, the background and the model of the fits: it cannot show errors "
+        "of these, nor the effect of several temperatures in a region."
     )
 
 
@@ -257,7 +255,7 @@ def _either(names: list[str]) -> str:
 def _range(one: Class) -> str:
     unit = CLASSES[one.variable][0]
     unit = f" {unit}" if unit else ""
-    name = "the background's share of the counts" if one.variable == "background share" else one.variable
+    name = "the background share of the counts" if one.variable == "background share" else one.variable
     if one.low == 0:
         return f"{name} is below {one.high:g}{unit}"
     if not np.isfinite(one.high):

@@ -1,4 +1,4 @@
-"""A cluster's regions simulated from its map and fitted again, over whatever pool there is."""
+"""Simulation and new fits of a cluster's regions with a pool of workers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -28,22 +28,22 @@ _NO_TRUTH = FitFlag.AT_BOUND_LOW | FitFlag.AT_BOUND_HIGH | FitFlag.NH_AT_BOUND
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be simulated.
+    """Options of a simulation.
 
     Parameters
     ----------
     draws
-        Spectra of each region.
+        Number of spectra for each region.
     seed
-        Of the random numbers.
+        Seed of the random numbers.
     regions
-        At most so many, spread evenly; None: all.
+        Largest number of regions, spread evenly; None: all.
     nH
-        Simulated column [1e22 cm^-2], where it is not to be that of the fits.
+        Simulated column [1e22 cm^-2], if it differs from that of the fits.
     abundance
         Simulated abundance [solar], likewise.
     background
-        Background under the source, in units of what the fits expect.
+        Background in the source spectrum over that expected by the fits.
     """
 
     draws: int = 10
@@ -54,7 +54,7 @@ class Request:
     background: float = 1.0
 
     def wrong(self, bundle: Bundle) -> dict[str, tuple[float, float]]:
-        """What is simulated with another value than the fits assume."""
+        """Parameters that are simulated with another value than the fits assume."""
         values = {
             "nH": (self.nH, bundle.nH),
             "abundance": (self.abundance, bundle.abundance),
@@ -70,30 +70,30 @@ class Request:
 def calibrate(
     config: ClusterConfig, world: World, n_workers: int, request: Request
 ) -> tuple[FittedRegions, Calibration] | None:
-    """Simulate the fitted regions of a cluster, and fit them again; None on ranks that were workers.
+    """Simulate the fitted regions of a cluster, and fit them again; returns None on ranks that were workers.
 
     Parameters
     ----------
     world, n_workers
-        Ranks of this run, or so many processes where there is only one.
+        Ranks of this run, or number of processes if there is only one rank.
 
     Returns
     -------
     FittedRegions
         All regions that have a fit.
     Calibration
-        Of those that were simulated: without those whose kT is at a bound.
+        Calibration of the simulated regions, without those with kT or nH at a bound.
 
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct, EmptySelection
         As `read_fitted_regions`; also if the fits were made with other settings.
     ConfigError
-        If another value is asked for of something that is fitted.
+        If another value is given for a free parameter of the fits.
     Interrupted
         If a signal came before all regions were done; nothing is kept.
     WorkerFailed
-        If a fit raises, or workers die again and again.
+        If fits of a region repeatedly raise an error or end their process.
     """
     with world.others_wait():
         begun = _begin(config, request) if world.is_master else None
@@ -121,12 +121,12 @@ def calibrate(
 
 
 def without_truth(rows: np.ndarray) -> np.ndarray:
-    """Whether fitted regions (n,) have no temperature to simulate: it, or nH, is at a bound."""
+    """Whether fitted regions (n,) cannot be simulated, because kT or nH is at a bound."""
     return (rows["flags"] & int(_NO_TRUTH)) != 0
 
 
 def _begin(config: ClusterConfig, request: Request) -> tuple[FittedRegions, np.ndarray, Simulation, Setup]:
-    """The cluster, the rows of the regions to simulate, what workers need, and how it is done."""
+    """The cluster, the rows of the regions to simulate, the data of the workers, and the settings."""
     regions = read_fitted_regions(config)
     bundle = regions.bundle
     sky = sky_brightness(bundle)
@@ -138,13 +138,13 @@ def _begin(config: ClusterConfig, request: Request) -> tuple[FittedRegions, np.n
     ):
         if wanted is not None and is_free:
             raise ConfigError(
-                f"{name} is fitted in {config.path}: another true one is no mistake of the fits"
+                f"{name} is free in {config.path}, so the fits have no wrong value: omit this option"
             )
     chosen = np.flatnonzero(~without_truth(regions.rows))
     left_out = len(regions.rows) - len(chosen)
     if not len(chosen):
         raise EmptySelection(
-            f"{regions.layout.results}: kT of all {left_out} fitted regions is at a bound: there is no "
+            f"{regions.layout.results}: kT or nH of all {left_out} fitted regions is at a bound: there is no "
             "temperature to simulate"
         )
     if request.regions is not None and request.regions < len(chosen):
@@ -165,7 +165,7 @@ def _begin(config: ClusterConfig, request: Request) -> tuple[FittedRegions, np.n
 
 
 def _model_at(bundle: Bundle, fits: RegionFits, config: ClusterConfig) -> ModelGrid:
-    """The model of the same bins at the bundle's nH alone."""
+    """The model in the same bins, only for the bundle's nH."""
     options = replace(fits.options, nH_bounds=None)
     brightness, minimum = fits.observations.brightness, float(fits.observations.minimum_fraction[0])
     return fold_observations(bundle, brightness, minimum, options, config.spectral_grouping).grid

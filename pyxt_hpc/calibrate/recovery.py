@@ -1,4 +1,4 @@
-"""How well fits find what was simulated: bias and coverage of a parameter, of all regions or of some."""
+"""Bias and coverage of a parameter in fits of simulations, for all or some regions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 NOMINAL = 0.6827
-"""What a 68% interval shall hold."""
+"""Nominal coverage of a 68% interval."""
 
 _MEDIAN_ERROR = 1.2533
-"""Error of a median of Gaussian values in units of that of their mean: sqrt(pi/2)."""
+"""Error of the median of Gaussian values over that of their mean: sqrt(pi/2)."""
 
 _OF_MEDIAN_SIZE = 1.4826
-"""Standard deviation of Gaussian values in units of the median of their sizes."""
+"""Standard deviation of Gaussian values over the median of their absolute values."""
 
 _BLOCK = 1 << 21
-"""Values that are gathered from neighbours at a time."""
+"""Number of values of neighbours that are processed at a time."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,17 @@ class Summary:
     Parameters
     ----------
     fits
-        Their number.
+        Number of fits.
     without_fit
-        Share of those that gave no value.
+        Fraction of fits without a value.
     bias, bias_error
-        Median of fit/truth - 1, or of fit - truth where the truth can be 0.
+        Median of fit/truth - 1, or of fit - truth if the truth can be 0.
     coverage, coverage_error
-        Share of all whose interval holds the truth; without a fit there is no interval.
+        Fraction of fits whose interval contains the truth; missing fits have no interval.
     shift
-        Median of (fit - truth)/error, the error being that of the truth's side.
+        Median of (fit - truth)/error, with the error on the side of the truth.
     error_factor
-        By what errors would have to be multiplied for the intervals to hold the truth in 68.3% of the fits.
+        Factor for the errors with which 68.3% of the intervals would contain the truth.
     """
 
     fits: int
@@ -53,17 +53,16 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)
 class Recovery:
-    """One parameter, simulated and fitted.
+    """Simulated and fitted values of one parameter.
 
     Parameters
     ----------
     truth
-        (n,) of the regions.
+        (n,) simulated values of the regions.
     value, low, high
-        (n, draws) fits and ends of their 68% intervals; NaN where there is no fit, and where an interval is
-        open.
+        (n, draws) fits and ends of their 68% intervals; NaN without a fit, and at open ends.
     relative
-        Whether the bias is a share of the truth.
+        Whether the bias is relative to the truth.
     """
 
     truth: NDArray[np.float64]
@@ -74,33 +73,33 @@ class Recovery:
 
     @classmethod
     def of(cls, name: str, truth: NDArray, fits: NDArray) -> "Recovery":
-        """Of a parameter's name: truth (n,) of TRUTH_DTYPE, fits (n, draws) of FIT_DTYPE."""
+        """Make it from a parameter's name, truth (n,) of TRUTH_DTYPE, and fits (n, draws) of FIT_DTYPE."""
         return cls(
             truth[name], fits[name], fits[f"{name}_lo"], fits[f"{name}_hi"], relative=name in ("kT", "norm")
         )
 
     @property
     def draws(self) -> int:
-        """Fits of each region."""
+        """Number of fits of each region."""
         return self.value.shape[1]
 
     @cached_property
     def usable(self) -> NDArray[np.bool_]:
-        """(n, draws) where there is a fit."""
+        """Whether there is a fit (n, draws)."""
         return np.isfinite(self.value)
 
     @cached_property
     def deviation(self) -> NDArray[np.float64]:
-        """(n, draws) what the bias is the median of; NaN without a fit."""
+        """Deviation (n, draws) whose median is the bias; NaN without a fit."""
         truth = self.truth[:, None]
         return self.value / truth - 1.0 if self.relative else self.value - truth
 
     @cached_property
     def pull(self) -> NDArray[np.float64]:
-        """(n, draws) (fit - truth)/error of the truth's side.
+        """(fit - truth)/error (n, draws), with the error on the side of the truth.
 
-        0 where that side is open: it reaches to the bound of the parameter and holds any truth beyond. NaN
-        without a fit.
+        It is 0 if that side is open, since the interval then contains every value up to the parameter's
+        bound, and NaN without a fit.
         """
         truth = self.truth[:, None]
         error = np.where(truth > self.value, self.high - self.value, self.value - self.low)
@@ -110,16 +109,16 @@ class Recovery:
 
     @cached_property
     def inside(self) -> NDArray[np.bool_]:
-        """(n, draws) where the interval holds the truth."""
+        """Whether the interval contains the truth (n, draws)."""
         return self.usable & (np.abs(self.pull) <= 1.0)
 
     @cached_property
     def open(self) -> NDArray[np.bool_]:
-        """(n, draws) where there is no fit, or no closed interval."""
+        """Whether there is no closed interval (n, draws), also without a fit."""
         return ~(np.isfinite(self.low) & np.isfinite(self.high))
 
     def summary(self, chosen: NDArray | slice = slice(None)) -> Summary:
-        """Of some regions, at positions or where a mask holds; of all."""
+        """Summary of some regions, by positions or a mask, or of all."""
         usable = self.usable[chosen]
         deviation, pull = self.deviation[chosen][usable], self.pull[chosen][usable]
         n, found = usable.size, len(deviation)
@@ -140,22 +139,22 @@ class Recovery:
 
 
 def coverage_error(fits: int) -> float:
-    """By how much chance moves the coverage of so many fits whose intervals are right."""
+    """Statistical error of the coverage of a number of fits with correct intervals."""
     return float(np.sqrt(NOMINAL * (1.0 - NOMINAL) / max(fits, 1)))
 
 
 @dataclass(frozen=True, eq=False)
 class ByPlace:
-    """A parameter's bias and coverage around every region: of the region and of those nearest to it.
+    """Bias and coverage of a parameter around every region, from the region and its nearest neighbours.
 
     Parameters
     ----------
     fits
-        How many are put together at each.
+        Number of fits for each region.
     bias, coverage, shift, open
-        (n,) as in `Summary`; `open` is the share without a closed interval.
+        (n,) as in `Summary`; `open` is the fraction of fits without a closed interval.
     shift_error
-        (n,) what chance does to `shift`.
+        (n,) statistical error of `shift`.
     """
 
     fits: int
@@ -167,14 +166,14 @@ class ByPlace:
 
 
 def by_place(recovery: Recovery, row: NDArray, col: NDArray, fits: int) -> ByPlace:
-    """Bias and coverage by place.
+    """Bias and coverage around every region.
 
     Parameters
     ----------
     row, col
-        (n,) their centres [pixels].
+        (n,) centres of the regions [pixels].
     fits
-        At least so many are put together, of as few regions as that takes; fewer if there are not so many.
+        Number of fits for each region, if there are as many, rounded up to complete regions.
     """
     n, draws = recovery.value.shape
     k = min(n, -(-fits // draws))

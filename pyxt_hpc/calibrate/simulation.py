@@ -1,4 +1,4 @@
-"""What a worker does: spectra of some regions drawn from their own fits, and fitted again."""
+"""The task of a worker: draw spectra of some regions from their best fits, and fit them again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pyxt_hpc.fit.regions import RegionFits
 from pyxt_hpc.spectra.fit import PARAMETERS, FitOptions, ModelGrid, expected_rates
 
 TRUTH_DTYPE = np.dtype([(name, np.float64) for name in PARAMETERS])
-"""What is simulated: kT [keV], norm [XSPEC's apec norm], abundance [solar], nH [1e22 cm^-2]."""
+"""Simulated values: kT [keV], norm [XSPEC's apec norm], abundance [solar], nH [1e22 cm^-2]."""
 
 _GRID = ("kT", "nH", "hhe", "metals")
 
@@ -22,18 +22,18 @@ class Simulation:
     Parameters
     ----------
     fits
-        Regions, observations and settings: all that the fits of the map had.
+        Regions, observations and settings of the fits.
     truth
-        (n,) of TRUTH_DTYPE, of the regions.
+        (n,) simulated values of the regions, of TRUTH_DTYPE.
     model
-        What the spectra are drawn from: the fits' own model, unless it is to be another.
+        Model from which spectra are drawn; that of the fits, unless another nH is simulated.
     draws
-        Spectra drawn of each region.
+        Number of spectra drawn for each region.
     seed
-        Of the random numbers; those of a region depend on it and on the region's number alone.
+        Seed of the random numbers; those of a region depend only on it and on the region's number.
     background_factor
-        What the background under the source is times what the background spectrum says: 1 unless the
-        blank sky is to be wrong.
+        Factor of the background in the source spectrum relative to the background spectrum; other values than
+        1 simulate a wrong blank sky.
     """
 
     fits: RegionFits
@@ -44,7 +44,7 @@ class Simulation:
     background_factor: float = 1.0
 
     def to_shared(self) -> tuple[tuple[FitOptions, int, int, float], dict[str, np.ndarray]]:
-        """Something small to be pickled, and arrays to be shared."""
+        """Small metadata for pickling, and arrays for shared memory."""
         options, arrays = self.fits.to_shared()
         model = {f"model/{name}": getattr(self.model, name) for name in _GRID}
         return (
@@ -56,20 +56,20 @@ class Simulation:
     def from_shared(
         cls, meta: tuple[FitOptions, int, int, float], arrays: Mapping[str, np.ndarray]
     ) -> "Simulation":
-        """Inverse of `to_shared`, without copying."""
+        """Inverse of `to_shared`, without copies."""
         options, draws, seed, factor = meta
         own = {name.removeprefix("fits/"): a for name, a in arrays.items() if name.startswith("fits/")}
         model = ModelGrid(*(arrays[f"model/{name}"] for name in _GRID))
         return cls(RegionFits.from_shared(options, own), arrays["truth"], model, draws, seed, factor)
 
     def refit(self, indices: np.ndarray) -> np.ndarray:
-        """Draw and fit regions at positions (n,): (n, draws) of FIT_DTYPE."""
+        """Draw and fit spectra of regions at positions (n,); return (n, draws) of FIT_DTYPE."""
         spectra = self._drawn(self.fits.extract(indices), indices)
         fitted, _, _ = self.fits.fit_spectra(spectra)
         return fitted.reshape(len(indices), self.draws)
 
     def _drawn(self, seen: BinnedSpectra, indices: np.ndarray) -> BinnedSpectra:
-        """Simulated spectra, the draws of a region one after the other; `seen` are the observed ones."""
+        """Simulated spectra, with consecutive draws of each region; `seen` are the observed ones."""
         truth = self.truth[indices]
         rates = expected_rates(self.model, truth)
         background = self.fits.smooth_background(seen)
@@ -96,5 +96,5 @@ class Simulation:
 
 
 def simulate_chunk(context: Simulation, indices: np.ndarray) -> np.ndarray:
-    """Fits of some regions' simulated spectra, as bytes: the task of every worker."""
+    """Fit simulated spectra of some regions and return the fits as bytes: the task of every worker."""
     return context.refit(indices).ravel().view(np.uint8)

@@ -1,4 +1,4 @@
-"""Whether a region's kT and its error can be believed, from bias and coverage around it."""
+"""Reliability of a region's kT and its error, from bias and coverage around it."""
 
 from enum import IntEnum
 
@@ -8,23 +8,23 @@ from numpy.typing import NDArray
 from pyxt_hpc.calibrate.recovery import NOMINAL, ByPlace, coverage_error
 
 FITS = 400
-"""Put together at each place: chance moves the coverage by 2.3%, the median by 0.06 of the error."""
+"""Number of fits for each region: the noise is 2.3% in the coverage, and 0.06 of the error in the median."""
 
 SHIFT = 1.0 / 3.0
-"""A bias of less of the error lowers the coverage by less than 3%."""
+"""Largest bias in units of the error; smaller ones lower the coverage by less than 3%."""
 
 MISS = 0.1
-"""Intervals that hold the truth more or less often by so much are wrong."""
+"""Largest deviation of the coverage from its nominal value."""
 
 OPEN = 0.2
-"""Above this share of fits without a closed interval, a place measures no temperature."""
+"""Largest fraction of fits without a closed interval; above it, the temperature is not measured."""
 
 _CHANCE = 4.0
-"""Nothing is said of what chance does by so many sigma: a map has thousands of places."""
+"""Significance [sigma] of a reported deviation, since a map has thousands of regions."""
 
 
 class Trust(IntEnum):
-    """What is wrong around a region, the worst first; nothing at 0."""
+    """Problem around a region; 0 means none."""
 
     TRUSTED = 0
     TOO_HIGH = 1
@@ -42,13 +42,13 @@ MEANINGS = {
     Trust.ERRORS_TOO_LARGE: "errors too large",
     Trust.UNMEASURED: "no closed interval",
 }
-"""In words, for a legend."""
+"""Descriptions for a legend."""
 
 RULES = (
-    f"a bias of kT above {SHIFT:.2f} of its error, 68% intervals that hold the truth more or less often by "
+    f"a bias of kT above {SHIFT:.2f} of its error, a coverage of 68% intervals that is wrong by more than "
     f"{MISS:.0%}, or more than {OPEN:.0%} of the fits without a closed interval"
 )
-"""What keeps a place from being trusted."""
+"""Conditions under which a region is not trusted."""
 
 
 def judge(kT: ByPlace) -> NDArray[np.int64]:

@@ -1,9 +1,9 @@
-"""Opening and replacing FITS files so that every failure is one of pyxt_hpc's errors.
+"""Opening and replacing FITS files, with every failure as an error of pyxt_hpc.
 
-astropy reads a truncated file with a warning and zeros, or fails with whatever exception the
-damaged byte leads to; both become DamagedFile here. What we write carries CHECKSUM and DATASUM (the
-convention of Seaman et al. 2012), and stages read each other's products only if they are right. A file of
-others whose checksum is wrong is read with a warning: programs that edit a header often leave the old one.
+astropy reads a truncated file with a warning and zeros, or raises many kinds of exceptions for damaged bytes;
+both become DamagedFile here. Products of this package have CHECKSUM and DATASUM (the convention of Seaman et
+al. 2012), and are read only if these are correct. Files of other programs with a wrong checksum are read with
+a warning, since programs that edit a header often keep the old checksum.
 """
 
 import gzip
@@ -51,15 +51,15 @@ def open_fits(
     ----------
     path : Path
     what : str
-        What the file is, for messages ("event file").
+        Kind of the file, for messages ("event file").
     hint : str
-        What to do when it is missing or damaged ("download ObsID 1838 again").
+        Remedy if it is missing or damaged ("download ObsID 1838 again").
     ours : bool, optional
-        True for a product of this package, which must have a checksum; False for a file that others may have
-        made or edited.
+        True for a product of this package, which must have a checksum; False for a file that other programs
+        may have made or edited.
     first : bool, optional
-        False where a file of others is read for its headers only, or again: its checksum is left to whoever
-        reads its data first, so that a wrong one is said once.
+        False if a file of another program is read only for its headers, or again: its checksum is checked
+        only at the first reading of its data, so that there is one warning.
 
     Raises
     ------
@@ -78,7 +78,8 @@ def open_fits(
             with _uncompressed(path) as stream:
                 _judge(*_checked(stream, sums=ours or first), path, what, hint, ours)
                 stream.seek(0)
-                # without memmap and with every header read now: damage must not show late, as a bus error
+                # Without memmap, and with all headers read now, so that damage does not appear later as a bus
+                # error.
                 with fits.open(stream, mode="readonly", memmap=False, lazy_load_hdus=False) as hdus:
                     _refuse_damage(caught)
                     yield hdus
@@ -90,14 +91,14 @@ def open_fits(
     except _DAMAGE as error:
         if is_own_defect(error):
             raise
-        if isinstance(error, OSError) and error_number(error):  # the system's, not astropy's
+        if isinstance(error, OSError) and error_number(error):  # an error of the system, not of astropy
             raise as_pyxt_error(path, error, "read") from error
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise DamagedFile(f"{path}: {what} is damaged or not FITS ({reason}); {hint}") from error
 
 
 def check_whole(path: Path, what: str, hint: str) -> None:
-    """See that a FITS file has all its bytes, also one that is too large, once unpacked, for the memory.
+    """Check that a FITS file is complete, also if its unpacked size exceeds the memory.
 
     Raises MissingInput or DamagedFile as `open_fits` does.
     """
@@ -105,7 +106,7 @@ def check_whole(path: Path, what: str, hint: str) -> None:
         with open_fits(path, what, hint, first=False):
             return
     try:
-        with gzip.open(path) as stream:  # which has a checksum of its own
+        with gzip.open(path) as stream:  # gzip has its own checksum
             beginning = stream.read(len(_BEGINNING))
             n_bytes = len(beginning) + sum(map(len, iter(partial(stream.read, _BLOCK), b"")))
     except (OSError, EOFError, zlib.error) as error:
@@ -120,7 +121,7 @@ def _is_packed(path: Path) -> bool:
 
 
 def _refuse_damage(caught: list[warnings.WarningMessage]) -> None:
-    # raising from the warnings filter instead would leave astropy's file open
+    # A warnings filter that raises errors would leave astropy's file open.
     for warning in caught:
         text = str(warning.message)
         if "truncated" in text or "Error validating header" in text:
@@ -128,7 +129,7 @@ def _refuse_damage(caught: list[warnings.WarningMessage]) -> None:
 
 
 def _uncompressed(path: Path) -> BinaryIO:
-    """The file, or what is in it if it is gzipped: unpacked once, for astropy would do so at every seek."""
+    """The file, or its unpacked content if it is gzipped, since astropy would unpack it at every seek."""
     stream = path.open("rb")
     if stream.read(2) != b"\x1f\x8b":
         stream.seek(0)
@@ -142,7 +143,7 @@ def _uncompressed(path: Path) -> BinaryIO:
 
 
 def _checked(stream: BinaryIO, *, sums: bool) -> tuple[int, int]:
-    """Check sizes, before astropy allocates whatever a damaged number says; also sum up every unit.
+    """Check sizes, before astropy allocates memory by a damaged number, and sum up every HDU.
 
     Returns how many units have no checksum, and how many a wrong one.
     """
@@ -204,13 +205,13 @@ def _judge(without: int, wrong: int, path: Path, what: str, hint: str, ours: boo
         )
     if wrong:
         log.warning(
-            "%s: %s does not match its CHECKSUM: it is taken as it is, for programs that edit a header (fv, "
-            "DS9) may leave the old one behind; if nobody edited it, it is damaged: %s", path, what, hint,
+            "%s: %s does not match its CHECKSUM, but is used, since programs that edit a header (fv, DS9) "
+            "may keep the old one; if the file was not edited, it is damaged: %s", path, what, hint,
         )  # fmt: skip
 
 
 def table_with(hdus: fits.HDUList, *columns: str) -> fits.BinTableHDU | None:
-    """The first table with these columns, named in lower case (the file may have upper); None without one."""
+    """The first table with these columns (given in lower case; the file may have upper case), or None."""
     for hdu in hdus[1:]:
         if isinstance(hdu, fits.BinTableHDU) and set(columns) <= {name.lower() for name in hdu.columns.names}:
             return hdu
@@ -218,14 +219,14 @@ def table_with(hdus: fits.HDUList, *columns: str) -> fits.BinTableHDU | None:
 
 
 def write_fits(path: Path, hdus: fits.HDUList) -> None:
-    """Write with checksums to a temporary name beside the path, then rename; folders are made if absent."""
+    """Write a FITS file with checksums atomically; missing folders are created."""
     with replacing(Path(path)) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
         hdus.writeto(temporary, overwrite=True, checksum=True)
 
 
 def copy_fits(path: Path, to: Path, what: str, hint: str) -> None:
-    """Make a product of a file of others that was read before: the same units, with checksums."""
+    """Make a product from a file of another program that was read before: the same HDUs, with checksums."""
     with open_fits(path, what, hint, first=False) as hdus, replacing(to) as temporary:
-        # data that nobody touched are copied byte by byte; cards that break the standard stay as they are
+        # Unchanged data are copied byte by byte; cards that violate the standard are kept.
         hdus.writeto(temporary, overwrite=True, checksum=True, output_verify="silentfix+ignore")

@@ -1,4 +1,4 @@
-"""Flags of fits: what each means, the thresholds of those that judge a fit, and how many are alarming."""
+"""Flags of fits, with their meanings, the thresholds of quality flags, and warnings about many flags."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,32 +10,32 @@ from numpy.typing import ArrayLike, NDArray
 from pyxt_hpc.spectra.kernels import outcome
 
 MIN_NET_COUNTS = 300
-"""Net counts below which intervals are mostly open, and biased where they come from many observations."""
+"""Net counts below which intervals are often open, and kT is biased if they come from many observations."""
 
 BACKGROUND_SHARE = 0.5
-"""Part of the counts above which the background dominates."""
+"""Fraction of the counts above which the background dominates."""
 
 POOR_FIT_SIGMA = 5.0
-"""Goodness above which the model is wrong. Chance does that to one region in 30,000 with some 50 bins
-(simulated), to one in 3000 with ten: the statistic's tail is that of chi^2, not of a Gaussian."""
+"""Goodness above which the model is wrong. With a correct model, it occurs in one of 30,000 regions with
+about 50 bins (simulated), and in one of 3000 with ten, since the tail is that of chi^2, not of a Gaussian."""
 
 PARTLY_LIVE_SHARE = 1.0 / 3.0
-"""Share of a region's brightness that must have been seen for its norm to be a measurement."""
+"""Fraction of a region's brightness that must have been seen for a reliable norm."""
 
 POOR_ALARM = 0.01
-"""Share of poor fits above which something is wrong: chance makes one fit in some 30,000 poor."""
+"""Fraction of poor fits above which a warning is given; with a correct model it is about 1 in 30,000."""
 
 DOUBTFUL_ALARM = 0.2
-"""Share of fits with a flag of `DOUBTFUL` above which something is wrong: with 300 counts a region some
-per cent have an open interval."""
+"""Fraction of fits with a flag of `DOUBTFUL` above which a warning is given; with 300 counts per region,
+several per cent have an open interval."""
 
 
 class FitFlag(IntFlag):
-    """What is special about a fit, in words in `MEANINGS`; 0 is a minimum with closed intervals.
+    """Flags of a fit, explained in `MEANINGS`; 0 is a minimum with closed intervals.
 
-    An end of an interval is open, and NaN, where the statistic does not rise by 1 down to the lowest allowed
-    value (of norm: 0), or up to the highest. The last four are set by `quality_flags`, the others by the
-    kernels of the fit.
+    An end of an interval is open, and NaN, if the statistic does not rise by 1 down to the lowest allowed
+    value (0 for the norm), or up to the highest. `quality_flags` sets the last four flags, and the kernels of
+    the fit the others.
     """
 
     AT_BOUND_LOW = outcome.AT_BOUND_LOW
@@ -44,13 +44,13 @@ class FitFlag(IntFlag):
     KT_HI_OPEN = outcome.KT_HI_OPEN
     NORM_LO_OPEN = outcome.NORM_LO_OPEN
     NORM_HI_OPEN = outcome.NORM_HI_OPEN
-    """Norm 0 is within the interval, hence every kT; or no end was found."""
+    """The interval contains norm 0, and therefore every kT; or no end was found."""
     NO_COUNTS = outcome.NO_COUNTS
-    """No source counts, or not more than the background at any kT: there is nothing to fit."""
+    """There are no source counts, or no excess above the background at any kT."""
     FAILED = outcome.FAILED
     """Counts, weights or ratios are negative or not finite, or the fit did not converge."""
     TWO_MINIMA = outcome.TWO_MINIMA
-    """Another kT, outside the interval, fits nearly as well: its minimum is higher by less than 2.7."""
+    """There is another minimum of the statistic outside the interval of kT, higher by less than 2.7."""
     ABUNDANCE_AT_BOUND = outcome.ABUNDANCE_AT_BOUND
     ABUNDANCE_LO_OPEN = outcome.ABUNDANCE_LO_OPEN
     ABUNDANCE_HI_OPEN = outcome.ABUNDANCE_HI_OPEN
@@ -58,17 +58,17 @@ class FitFlag(IntFlag):
     NH_LO_OPEN = outcome.NH_LO_OPEN
     NH_HI_OPEN = outcome.NH_HI_OPEN
     FEW_COUNTS = 1 << 15
-    """Fewer than `MIN_NET_COUNTS`: intervals are often open; with many observations kT may be biased."""
+    """Fewer net counts than `MIN_NET_COUNTS`."""
     BACKGROUND_DOMINATED = 1 << 16
     POOR_FIT = 1 << 17
     PARTLY_LIVE = 1 << 18
     """The observations that take part saw less than `PARTLY_LIVE_SHARE` of the region's brightness
-    (`live_fraction` of the results store): kT is that of the part."""
+    (`live_fraction` of the results store); kT is that of this part."""
 
 
 MEANINGS: dict[FitFlag, str] = {
-    FitFlag.AT_BOUND_LOW: "kT is the lowest that was allowed",
-    FitFlag.AT_BOUND_HIGH: "kT is the highest that was allowed",
+    FitFlag.AT_BOUND_LOW: "kT is the lowest allowed value",
+    FitFlag.AT_BOUND_HIGH: "kT is the highest allowed value",
     FitFlag.KT_LO_OPEN: "kT has no lower end of its interval",
     FitFlag.KT_HI_OPEN: "kT has no upper end of its interval",
     FitFlag.NORM_LO_OPEN: "norm has no lower end of its interval",
@@ -84,14 +84,14 @@ MEANINGS: dict[FitFlag, str] = {
     FitFlag.NH_HI_OPEN: "nH has no upper end of its interval",
     FitFlag.FEW_COUNTS: "fewer than 300 counts above the background",
     FitFlag.BACKGROUND_DOMINATED: "more than half of the counts are background",
-    FitFlag.POOR_FIT: "the statistic is more than 5 sigma above what the model lets expect",
+    FitFlag.POOR_FIT: "the statistic is more than 5 sigma above its expectation",
     FitFlag.PARTLY_LIVE: "less than a third of the region's brightness was seen: norm is extrapolated",
 }
-"""Of every flag, for a person."""
+"""Meaning of every flag, for the user."""
 
 
 def flag_names(flags: int) -> str:
-    """Names of the flags that are set, such as ``KT_HI_OPEN, FEW_COUNTS``; nothing where there are none."""
+    """Names of the flags that are set, such as ``KT_HI_OPEN, FEW_COUNTS``; empty without flags."""
     return (FitFlag(flags).name or "").replace("|", ", ") if flags else ""
 
 
@@ -107,7 +107,7 @@ DOUBTFUL = (
     | FitFlag.TWO_MINIMA
     | FitFlag.POOR_FIT
 )
-"""A region with one of these flags is not among the best fits: look before you trust its kT."""
+"""A region with one of these flags is not among the best fits: check its kT."""
 
 
 def quality_flags(
@@ -118,8 +118,8 @@ def quality_flags(
 ) -> NDArray[np.int32]:
     """FEW_COUNTS, BACKGROUND_DOMINATED, POOR_FIT and PARTLY_LIVE of regions, all arrays (n,).
 
-    `counts` are in the source and `background` expected in it, of the whole band; `goodness` is in sigma;
-    `live_fraction` is the share of the region's brightness that was seen.
+    `counts` are the counts in the band, and `background` the expected background among them; `goodness` is in
+    sigma; `live_fraction` is the fraction of the region's brightness that was seen.
     """
     flags = np.zeros(len(counts), np.int32)
     for flag, holds in (
@@ -134,16 +134,16 @@ def quality_flags(
 
 @dataclass(frozen=True)
 class FlagCounts:
-    """How many fitted regions have which flag.
+    """Numbers of fitted regions with each flag.
 
     Parameters
     ----------
     fits
         Number of fitted regions.
     flagged
-        How many have each flag, in the order of `FitFlag`; flags that none has are left out.
+        Number of regions with each flag, in the order of `FitFlag`, without flags that do not occur.
     doubtful
-        How many have one of `DOUBTFUL`: those in the ``worst`` CSV file.
+        Number of regions with a flag of `DOUBTFUL`, as in the ``worst`` CSV file.
     """
 
     fits: int
@@ -152,25 +152,24 @@ class FlagCounts:
 
     @classmethod
     def of(cls, flags: np.ndarray) -> "FlagCounts":
-        """Of the flags of the fitted regions, (n,)."""
+        """Count the flags (n,) of the fitted regions."""
         number = {flag: int(np.count_nonzero(flags & int(flag))) for flag in FitFlag}
         doubtful = int(np.count_nonzero(flags & int(DOUBTFUL)))
         return cls(len(flags), {flag: n for flag, n in number.items() if n}, doubtful)
 
     def alarms(self) -> Iterator[str]:
-        """What is wrong with the fits as a whole, each a sentence."""
+        """Warnings about all fits, as sentences."""
         poor, doubtful = (
             n / max(self.fits, 1) for n in (self.flagged.get(FitFlag.POOR_FIT, 0), self.doubtful)
         )
         if poor > POOR_ALARM:
             yield (
-                f"{poor:.1%} of the fits are poor, where chance makes one in some 30,000 poor and more "
-                f"than {POOR_ALARM:.0%} is alarming: the model, the background or the exposure is wrong; "
-                "look at the maps of goodness and live fraction"
+                f"{poor:.1%} of the fits are poor, but about 1 in 30,000 is expected: the model, the "
+                "background or the exposure is wrong; check the maps of goodness and live fraction"
             )
         if doubtful > DOUBTFUL_ALARM:
             yield (
-                f"{doubtful:.1%} of the fits are among the worst, where more than {DOUBTFUL_ALARM:.0%} is "
-                "alarming: if the flags are open intervals, ask for a higher signal_to_noise_threshold; if "
-                "not, check events, background and responses"
+                f"{doubtful:.1%} of the fits have doubtful flags, more than the usual {DOUBTFUL_ALARM:.0%}: "
+                "if intervals are open, increase signal_to_noise_threshold; otherwise check events, "
+                "background and responses"
             )

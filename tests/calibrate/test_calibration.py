@@ -39,16 +39,16 @@ def said(found: Calibration) -> str:
 
 def test_right_fits_are_called_right() -> None:
     text = said(calibration())
-    assert "as often as they should" in text
-    assert "no bias worth a word" in text
+    assert "the errors are right" in text
+    assert "no significant bias" in text
     assert "No class of S/N, kT or background share is noticeably worse" in text
     assert "100.0% of the regions are trusted" in text
 
 
 def test_errors_that_are_too_small_are_told_with_their_factor() -> None:
     text = said(calibration(told=0.5))
-    assert "errors are too small, they would have to be" in text
-    assert float(text.split("would have to be ")[1].split(" ")[0]) == pytest.approx(2.0, rel=0.03)
+    assert "the errors are too small and should be multiplied by" in text
+    assert float(text.split("multiplied by ")[1].split(" ")[0].rstrip(".")) == pytest.approx(2.0, rel=0.03)
     assert "errors too small in 100.0%" in text
 
 
@@ -57,18 +57,18 @@ def test_a_bias_is_told_with_its_place() -> None:
     assert "high where S/N is 10 to 15 (300 regions)" in text
     assert "No class of kT or background share" in text
     everywhere = said(calibration(bias=0.08))
-    told = re.search(r"kT is ([0-9.]+)% high on the whole", everywhere)
+    told = re.search(r"kT is ([0-9.]+)% high .* for all regions", everywhere)
     assert told
     assert float(told[1]) == pytest.approx(8.0, abs=0.25)
-    assert "the bias takes kT out of them" in everywhere
+    assert "the coverage is low because of the bias" in everywhere
 
 
 def test_regions_left_out_and_mistakes_on_purpose_are_told() -> None:
     right = calibration()
     setup = replace(right.setup, left_out=3, wrong={"nH": (0.08, 0.05)}, draws=1)
     text = said(replace(right, setup=setup))
-    assert "3 fitted regions were left out" in text
-    assert "nH was 0.08 in the simulation, where the fits take 0.05" in text
+    assert "3 fitted regions were excluded" in text
+    assert "nH was 0.08 in the simulation, but 0.05 in the fits" in text
     assert "simulated once" in text
     assert setup.suffix == "_nH_0.08"
 
@@ -85,8 +85,8 @@ def test_few_fits_are_not_said_to_be_right() -> None:
             signal_to_noise=SIGNAL_TO_NOISE[few],
         )
     )
-    assert "too few fits to tell whether errors are right" in text
-    assert "as often as they should" not in text
+    assert "there are too few fits to judge the errors" in text
+    assert "the errors are right" not in text
     assert "where S/N" not in text
     assert "No class of" not in text
-    assert "less than the 400 which it takes: chance alone moves the coverage by 26.9%" in text
+    assert "less than the necessary 400: the statistical error of the coverage is 26.9%" in text

@@ -76,7 +76,7 @@ def test_a_mistake_on_purpose_is_told_and_has_files_of_its_own(
     options = ["--num-cpus", "1", "--regions", "60", "--true-nH", "0.15", "--true-background", "1.02"]
     assert main(["calibrate", "-c", str(config), *options]) == 0
     out = capsys.readouterr().out
-    assert "nH was 0.15 in the simulation, where the fits take 0.05" in out
+    assert "nH was 0.15 in the simulation, but 0.05 in the fits" in out
     suffix = "_nH_0.15_background_1.02"
     table = Table.read(where.calibration_table(suffix), format="ascii.ecsv")
     assert table["kT_bias"][0] > 5 * table["kT_bias_error"][0]
