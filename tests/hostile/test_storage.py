@@ -170,7 +170,7 @@ ROWS: dict[str, tuple[Prepare, str, int, str, tuple[str, ...]]] = {
     "response given again, crop": (saved_again("demo/4001/4001.arf"), "crop-data -c demo.ini", 2, "4001.arf: changed after generate-responses used it", ()),
     "events given again, sources": (saved_again(EVT2), "remove-sources -c demo.ini", 2, "evt2.fits: changed after process-data used it", ()),
     "sources drawn again, export": (drawn(SOURCES), EXPORT, 0, "sources.reg: changed after the bundle was made", (TABLE,)),
-    "statistic of later, export": (edit("statistic = wstat", "statistic = cstat"), EXPORT, 0, "(statistic wstat, now cstat), and are shown as they are", (TABLE,)),
+    "statistic of later, export": (edit("statistic = wstat", "statistic = cstat"), EXPORT, 0, "(statistic wstat, now cstat): to fit again", (TABLE,)),
     "temperatures of later, paint": (edit("temperature_max = 40", "temperature_max = 20"), "make-maps goodness -c demo.ini", 0, "(temperature_max 40.0, now 20.0), and are shown", GOODNESS),
     "pack onto its bundle": (nothing, f"pack -c demo.ini --output {BUNDLE}", 2, "give another --output", ()),
     "pack onto its configuration": (nothing, "pack -c demo.ini --output demo.ini", 2, "give another --output", ()),
