@@ -1,12 +1,12 @@
 """What the header of an image says about the observations that it was made from, in Chandra's own keywords.
 
-DATE-OBS is that of the first observation, DATE-END of the last, EXPOSURE their sum, OBS_ID has all of them:
-as CIAO's ``dmmerge`` does it, but for OBS_ID, of which CIAO keeps ``MERGED`` only.
+DATE-OBS is that of the first observation, DATE-END of the last, EXPOSURE their sum, OBS_ID has all of them.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # ranks that make circles write no header
@@ -39,8 +39,15 @@ class Observed:
 
 def dates_of(header: "Header") -> Dates:
     """DATE-OBS and DATE-END of events; what is no date of the archive's form is not known."""
-    begin, end = (str(header.get(keyword, "")).strip() for keyword in ("DATE-OBS", "DATE-END"))
-    return Dates(*(text if _ISO.fullmatch(text) else "" for text in (begin, end)))
+    return Dates(*(_known(str(header.get(keyword, "")).strip()) for keyword in ("DATE-OBS", "DATE-END")))
+
+
+def _known(text: str) -> str:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return ""
+    return text if _ISO.fullmatch(text) else ""
 
 
 def observed_cards(name: str, observed: Sequence[Observed]) -> Cards:

@@ -78,9 +78,7 @@ def sherpa() -> Finding:
     said = done.stdout.strip().splitlines()
     if done.returncode or not said:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        remedy = (
-            "pip install 'pyxt_hpc[sherpa]' brings it; without it no compare-engines and no --engine sherpa"
-        )
+        remedy = "without it no compare-engines and no --engine sherpa"
         return Finding(Verdict.MISSING, shown(reason.partition(": ")[2] or reason, 300), remedy)
     version = importlib.metadata.version("sherpa")
     if said[-1].startswith("XSPEC"):

@@ -196,4 +196,4 @@ def _numbers(value: float, low: float, high: float) -> str:
 def _title(profile: ClusterProfile) -> str:
     sector = profile.options.sector
     where = "" if sector is None else f", sector {sector[0]:g} to {sector[1]:g} degrees"
-    return f"{profile.name}{where}: center {profile.ra_deg:.5f} {profile.dec_deg:+.5f}"
+    return f"{profile.name}{where}: center {profile.ra_deg:.5f} {profile.dec_deg:+.5f} (ICRS)"

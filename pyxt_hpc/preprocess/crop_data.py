@@ -16,7 +16,7 @@ from pyxt_hpc.chandra.events import EventList, read_events
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import Dataset
 from pyxt_hpc.chandra.observed import dates_of
-from pyxt_hpc.chandra.ogip.response import Rmf
+from pyxt_hpc.chandra.ogip.response import Rmf, check_covers
 from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf
 from pyxt_hpc.chandra.regions.sky import contains
 from pyxt_hpc.chandra.regions.text import RegionFile
@@ -40,7 +40,7 @@ from pyxt_hpc.preprocess.images.bundle_images import combined_images, counts_of,
 from pyxt_hpc.preprocess.inputs.area_maps import read_area_maps
 from pyxt_hpc.preprocess.inputs.arf_position import points_on_chips
 from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
-from pyxt_hpc.preprocess.inputs.response_pairing import OTHERS_TAKE_IT, find_datasets
+from pyxt_hpc.preprocess.inputs.response_pairing import OTHERS_TAKE_IT, RESPONSE_KEYS, find_datasets
 from pyxt_hpc.preprocess.inputs.supplied import need, need_current, need_regions
 from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
@@ -92,9 +92,11 @@ def crop_data(config: ClusterConfig, layout: Layout, *, force: bool = False) -> 
         "pyxt-hpc generate-responses",
         *(path for d in datasets if d.obsid not in enough for path in _response_files(layout, d)),
     )
-    for stage in ("process-data", "remove-sources"):
-        need_current(layout, stage, config.observation_ids, unless=cleaned)
-    need_current(layout, "generate-responses", (d.name for d in datasets), unless=cleaned)
+    flares = {"flare_filter": config.flare_filter}
+    need_current(layout, "process-data", config.observation_ids)
+    need_current(layout, "remove-sources", config.observation_ids, flares, unless=cleaned)
+    found_by = {key: getattr(config, key) for key in RESPONSE_KEYS}
+    need_current(layout, "generate-responses", (d.name for d in datasets), found_by, unless=cleaned)
     places = [layout.response_region(d.name) for d in datasets if d.place and _has_response(layout, d)]
     need_regions(*places)
     backgrounds = [_background_file(layout, obsid) for obsid in config.observation_ids]
@@ -244,6 +246,9 @@ def _crop_chips(
     nearest = _nearest(middles, selection.grid) if len(places) > 1 else np.zeros(mask.shape, np.int64)
     for number, place in enumerate(places):
         own, rmf = mask & (nearest == number), rmfs[place.name]
+        arf_path = layout.response(place.name, "arf")
+        arf = read_arf(arf_path, ours=True)
+        check_covers(arf, str(arf_path), band)
         if not own.any():
             log.info("%s: no pixel of the crop is nearest to it", place)
             continue
@@ -264,7 +269,7 @@ def _crop_chips(
             event_channel=ordered,
             background_indptr=background_indptr,
             background_channel=background_ordered,
-            arf=read_arf(layout.response(place.name, "arf"), ours=True),
+            arf=arf,
             rmf=rmf,
             area_of="vignetting table" if given is None else "CIAO's exposure maps",
             date_obs=dates.begin,

@@ -12,7 +12,7 @@ from pyxt_hpc.chandra.events import EventList, read_events, read_header, read_sk
 from pyxt_hpc.chandra.keywords import exposure_s as exposure_keyword
 from pyxt_hpc.chandra.keywords import optical_axis
 from pyxt_hpc.chandra.kinds import Dataset
-from pyxt_hpc.chandra.ogip.response import Arf, check_area_once, check_match
+from pyxt_hpc.chandra.ogip.response import Arf, check_area_once, check_covers, check_match
 from pyxt_hpc.chandra.ogip.response_files import read_arf, read_rmf, write_arf
 from pyxt_hpc.chandra.regions.sky import contains_pixels, read_regions
 from pyxt_hpc.chandra.sky.exposure import live_fraction
@@ -38,7 +38,12 @@ from pyxt_hpc.preprocess.inputs.area_maps import (
 )
 from pyxt_hpc.preprocess.inputs.arf_position import ArfPosition, find_arf_position
 from pyxt_hpc.preprocess.inputs.drawn_regions import RegionReader
-from pyxt_hpc.preprocess.inputs.response_pairing import SuppliedResponse, find_datasets, find_responses
+from pyxt_hpc.preprocess.inputs.response_pairing import (
+    RESPONSE_KEYS,
+    SuppliedResponse,
+    find_datasets,
+    find_responses,
+)
 from pyxt_hpc.preprocess.inputs.supplied import need, need_regions
 from pyxt_hpc.steps import Facts, StageResult, Step, run_if_outdated
 
@@ -95,7 +100,11 @@ def generate_responses(config: ClusterConfig, layout: Layout, *, force: bool = F
                 response.region,
                 *maps.values(),
             ),
-            settings={"energy_min": config.energy_min_keV, "energy_max": config.energy_max_keV},
+            settings={
+                "energy_min": config.energy_min_keV,
+                "energy_max": config.energy_max_keV,
+                **{key: getattr(config, key) for key in RESPONSE_KEYS},
+            },
             outputs=(
                 layout.response(dataset.name, "arf"),
                 layout.response(dataset.name, "rmf"),
@@ -143,12 +152,7 @@ def _check_responses(
     check_area_once(str(response.arf), rmf, str(response.rmf))
     whole = read_events(layout.clean_events(dataset.obsid), ours=True)
     check_channels(whole.on_chips(dataset.chips), rmf, response.rmf)
-    band = config.energy_min_keV, config.energy_max_keV
-    if arf.energy_lo[0] > band[0] or arf.energy_hi[-1] < band[1]:
-        raise ResponseMismatch(
-            f"{response.arf}: energies {arf.energy_lo[0]:.2f}-{arf.energy_hi[-1]:.2f} keV, but the band is "
-            f"{band[0]:g}-{band[1]:g} keV; make it for 0.3-11 keV, or change energy_min and energy_max"
-        )
+    check_covers(arf, str(response.arf), (config.energy_min_keV, config.energy_max_keV))
     axis = optical_axis(whole.header)
     middle = 0.5 * (arf.energy_lo + arf.energy_hi)
     angle = None if place is None else place.off_axis_arcmin(axis)

@@ -168,6 +168,8 @@ ROWS: dict[str, tuple[Prepare, str, int, str, tuple[str, ...]]] = {
     "store: a folder, fit": (directory(STORE), FIT, 2, "is a folder", ()),
     "sources drawn again, crop": (drawn(SOURCES), "crop-data -c demo.ini", 2, "sources.reg: changed after remove-sources used it", ()),
     "response given again, crop": (saved_again("demo/4001/4001.arf"), "crop-data -c demo.ini", 2, "4001.arf: changed after generate-responses used it", ()),
+    "responses of other names, crop": (edit("arf_files = {obsid}/{obsid}.arf", "arf_files = {obsid}/new.arf"), "crop-data -c demo.ini", 2, "arf_files of the configuration: changed after generate-responses used it", ()),
+    "band beyond the response, crop": (edit("energy_max = 8 ", "energy_max = 12 "), "crop-data -c demo.ini", 2, "energies 0.30-11.00 keV, but the band is 0.7-12 keV", ("demo/steps/crop-data.json",)),
     "events given again, sources": (saved_again(EVT2), "remove-sources -c demo.ini", 2, "evt2.fits: changed after process-data used it", ()),
     "sources drawn again, export": (drawn(SOURCES), EXPORT, 0, "sources.reg: changed after the bundle was made", (TABLE,)),
     "statistic of later, export": (edit("statistic = wstat", "statistic = cstat"), EXPORT, 0, "(statistic wstat, now cstat): to fit again", (TABLE,)),

@@ -84,7 +84,8 @@ def test_surface_brightness_without_sources_and_filled(removed: Any) -> None:
     # at the very edge a few pixels come and go with the times that the flare left
     assert np.sum(np.isfinite(filled) != (exposure > 0)) < 20
     assert filled[holes].mean() == pytest.approx(np.nanmedian(brightness), rel=0.2)
-    for path, word in ((layout.source_free_brightness, "sources"), (layout.filled_brightness, "eye only")):
+    words = {layout.source_free_brightness: "sources", layout.filled_brightness: "display only"}
+    for path, word in words.items():
         header = fits.getheader(path)
         assert header["BUNIT"] == "count s-1 arcmin-2"
         assert word in str(header["COMMENT"])

@@ -96,6 +96,16 @@ def holds_area(rmf: Rmf) -> bool:
     return float(rmf.sparse.sum(axis=1).max()) > _MAX_ROW_SUM
 
 
+def check_covers(arf: Arf, arf_name: str, band_keV: tuple[float, float]) -> None:
+    """Raise ResponseMismatch, naming the file, unless an ARF has the energies of a band [keV]."""
+    low, high = band_keV
+    if arf.energy_lo[0] > low or arf.energy_hi[-1] < high:
+        raise ResponseMismatch(
+            f"{arf_name}: energies {arf.energy_lo[0]:.2f}-{arf.energy_hi[-1]:.2f} keV, but the band is "
+            f"{low:g}-{high:g} keV; make it for 0.3-11 keV, or change energy_min and energy_max"
+        )
+
+
 def check_area_once(arf_name: str, rmf: Rmf, rmf_name: str) -> None:
     """Raise ResponseMismatch, naming both files, if an ARF comes with an RMF that holds the area already."""
     if holds_area(rmf):

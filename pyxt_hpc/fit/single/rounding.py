@@ -35,10 +35,7 @@ def with_sides(value: float, low: float, high: float) -> str:
         return "-"
     power, decimals = power_and_decimals(value, low, high)
     unit = 10.0**power
-    sides = (
-        f"{(end - value) / unit:{sign}.{decimals}f}" if math.isfinite(end) else "open"
-        for end, sign in ((low, "+"), (high, "+"))
-    )
+    sides = (f"{(end - value) / unit:+.{decimals}f}" if math.isfinite(end) else "open" for end in (low, high))
     text = " ".join([f"{value / unit:.{decimals}f}", *sides])
     return f"({text})e{power:+03d}" if power else text
 

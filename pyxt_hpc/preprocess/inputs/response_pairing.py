@@ -29,6 +29,9 @@ from pyxt_hpc.preprocess.inputs.arf_position import ccd_at, find_arf_position
 
 log = logging.getLogger(__name__)
 
+RESPONSE_KEYS = ("arf_files", "rmf_files")
+"""Attributes of the configuration by which responses are found."""
+
 OTHERS_TAKE_IT = "its pixels use the nearest place that has one"
 
 

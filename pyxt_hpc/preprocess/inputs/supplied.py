@@ -1,14 +1,15 @@
 """Input files of preprocessing: they are found by patterns, and all missing files are named at once."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyxt_hpc.errors import ConfigError, ForeignProduct, MissingInput
+from pyxt_hpc.files.quoting import listed
 from pyxt_hpc.files.writing import check_regular
 from pyxt_hpc.layout import Layout
-from pyxt_hpc.steps import changed_since
+from pyxt_hpc.steps import changed_since, read_record
 
 log = logging.getLogger(__name__)
 
@@ -80,18 +81,31 @@ def need_regions(*paths: Path) -> None:
     need(_PROPOSES, *paths)
 
 
-def need_current(layout: Layout, stage: str, parts: Iterable[str], *, unless: Iterable[Path] = ()) -> None:
+def need_current(
+    layout: Layout,
+    stage: str,
+    parts: Iterable[str],
+    settings: Mapping[str, object] | None = None,
+    *,
+    unless: Iterable[Path] = (),
+) -> None:
     """Check that what a stage has made of observations or datasets is of its inputs as they are now.
 
-    The files ``unless`` may have been made again, and are checked where they are read. Raises ForeignProduct,
-    which names all others.
+    ``settings`` are keys of the configuration that it was made with, too. The files ``unless`` may have been
+    made again, and are checked where they are read. Raises ForeignProduct, which names all that has changed.
     """
     records = [layout.step_record(stage, part) for part in parts]
-    changed = dict.fromkeys(path for record in records for path in changed_since(record))
-    if names := [str(path) for path in changed if path not in set(unless)]:
+    changed = [str(path) for record in records for path in changed_since(record) if path not in set(unless)]
+    before = [(read_record(record) or {"settings": {}})["settings"] for record in records]
+    changed += [
+        f"{key} of the configuration"
+        for key, now in (settings or {}).items()
+        if any(one.get(key, now) != now for one in before)
+    ]
+    if changed:
         raise ForeignProduct(
-            f"{', '.join(names)}: changed after {stage} used it, and the next stage would mix both: run "
-            f"`pyxt-hpc {stage}` again first, or all that is due with `pyxt-hpc run`"
+            f"{listed(dict.fromkeys(changed))}: changed after {stage} used it, and the next stage would mix "
+            f"both: run `pyxt-hpc {stage}` again first, or all that is due with `pyxt-hpc run`"
         )
 
 

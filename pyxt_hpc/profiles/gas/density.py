@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pyxt_hpc.parallel.progress import counted
 from pyxt_hpc.profiles.brightness.beta_models import BetaProfile
 from pyxt_hpc.profiles.brightness.count_fit import RingFit, fit_counts
 from pyxt_hpc.profiles.brightness.rings import Rings
@@ -133,7 +134,7 @@ def fit_density(
         best_for(
             rng.poisson(mean).astype(float), drawn(middle), rng.normal(usual, width), [fit.values]
         ).values
-        for drawn in drawn_rates
+        for drawn in counted("draws of the density", "draw", list(drawn_rates))
     ]
     return BrightnessDensity(
         model(fit.values),

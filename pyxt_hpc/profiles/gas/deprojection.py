@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from pyxt_hpc.parallel.progress import counted
 from pyxt_hpc.profiles.annulus_spectra import AnnulusSpectra
 from pyxt_hpc.spectra.goodness import statistic_per_bin
 
@@ -257,7 +258,7 @@ def fit_shells(fit: ShellFit, start: FloatArray, *, n_draws: int, rng: np.random
     best, statistic = fit.minimise(s.source, known, start)
     expected = fit.expected(best)
     found = np.empty((n_draws, len(best)))
-    for i in range(n_draws):
+    for i in counted("draws of the shells", "draw", range(n_draws)):
         source = rng.poisson(expected + s.smooth / s.ratio).astype(float)
         background = s.smooth if fit._statistic == "cstat" else rng.poisson(s.smooth).astype(float)
         bends = rng.normal(0.0, fit.smoothing**-0.5, max(fit._n - 2, 0)) if fit.smoothing else 0.0

@@ -373,7 +373,7 @@ def sample_mass(sampling: Sampling | None, pool: Pool) -> ClusterMass | None:
             waiting = np.array(
                 [i for i in waiting.tolist() if not _is_done(sampling.tasks[i], options, found[i])], np.int64
             )
-            for line in _progress([(sampling.tasks[i], found[i]) for i in waiting.tolist() if i in found]):
+            for line in _progress([(sampling.tasks[i], found[i]) for i in waiting.tolist()]):
                 log.info("mass: %s", line)
             if stopped_by and len(waiting):
                 raise Interrupted(f"mass: stopped by {stopped_by}; {_GOES_ON}")
