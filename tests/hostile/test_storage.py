@@ -173,7 +173,7 @@ ROWS: dict[str, tuple[Prepare, str, int, str, tuple[str, ...]]] = {
     "events given again, sources": (saved_again(EVT2), "remove-sources -c demo.ini", 2, "evt2.fits: changed after process-data used it", ()),
     "sources drawn again, export": (drawn(SOURCES), EXPORT, 0, "sources.reg: changed after the bundle was made", (TABLE,)),
     "statistic of later, export": (edit("statistic = wstat", "statistic = cstat"), EXPORT, 0, "(statistic wstat, now cstat): to fit again", (TABLE,)),
-    "temperatures of later, paint": (edit("temperature_max = 40", "temperature_max = 20"), "make-maps goodness -c demo.ini", 0, "(temperature_max 40.0, now 20.0), and are shown", GOODNESS),
+    "temperatures of later, paint": (edit("temperature_max = 40", "temperature_max = 20"), "make-maps goodness -c demo.ini", 0, "(temperature_max 40.0, now 20.0): to fit again", GOODNESS),
     "pack onto its bundle": (nothing, f"pack -c demo.ini --output {BUNDLE}", 2, "give another --output", ()),
     "pack onto its configuration": (nothing, "pack -c demo.ini --output demo.ini", 2, "give another --output", ()),
     "pack onto the store": (nothing, f"pack -c demo.ini --output {STORE}", 2, "give another --output", ()),
