@@ -238,9 +238,9 @@ def _fit_what_is_missing(
     n_workers = count_workers(num_cpus, config, world)
     try:
         summary = fit_into_store(config, world, n_workers, resolution=resolution, resume=True)
-    except ForeignProduct as error:
+    except ForeignProduct:
         if not replace:
-            raise ForeignProduct(f"{error}; `run --yes` fits anew") from None
+            raise
         summary = fit_into_store(config, world, n_workers, resolution=resolution, resume=False)
     if summary is not None:
         for line in fitting_lines(summary):

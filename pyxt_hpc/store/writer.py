@@ -367,5 +367,5 @@ def _difference(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any])
     ]
     return (
         f"{path}: contains fits of other data or settings ({'; '.join(differing) or 'other regions'}): "
-        "restore these, or start again without --continue"
+        "restore these, or replace the fits, by fit-spectra without --continue or by run --yes"
     )
