@@ -1,4 +1,4 @@
-"""What stages 5 to 7 begin with: bundle, scale map and regions that belong to the configuration."""
+"""Inputs of stages 5 to 7: the bundle, scale map and regions of a configuration, with checks."""
 
 import logging
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from pyxt_hpc.spectra.templates import SourceModel
 from pyxt_hpc.steps import changed_since
 from pyxt_hpc.store.reader import Results
 
-if TYPE_CHECKING:  # ranks that fit need no estimate, and start sooner
+if TYPE_CHECKING:  # ranks that fit do not need it, and start faster without it
     from pyxt_hpc.fit.brightness.sky import SkyBrightness
 
 log = logging.getLogger(__name__)
@@ -35,20 +35,20 @@ IN_BOTH = (
     "energy_min_keV",
     "energy_max_keV",
 )
-"""Values of the configuration that the bundle carries to machines of its own."""
+"""Values of the configuration that the bundle also contains, for use on other machines."""
 
 
 NO_CONFIGURATION = Path("CONFIG")
-"""Stands for the configuration where a bundle is used without one, as in the advice ``-c CONFIG``."""
+"""Placeholder in messages if a bundle is used without a configuration, as in ``-c CONFIG``."""
 
 
 def config_of(bundle: Bundle, settings: Mapping[str, Any] | None = None) -> ClusterConfig:
-    """A configuration that agrees with a bundle, without a file.
+    """Make a configuration for a bundle, without a file.
 
     Parameters
     ----------
     settings
-        Of fits, as the results store has them (`fit_settings`); None: defaults.
+        Settings of fits as in the results store (`fit_settings`); None: defaults.
     """
     own: dict[str, Any] = {}
     if settings is not None:
@@ -70,12 +70,12 @@ def config_of(bundle: Bundle, settings: Mapping[str, Any] | None = None) -> Clus
 
 
 def with_settings(config: ClusterConfig, settings: Mapping[str, object]) -> ClusterConfig:
-    """The configuration with other values for some of its keys.
+    """The configuration with other values for some keys.
 
     Parameters
     ----------
     settings
-        Values by the names that the keys have in the INI file, such as ``free_abundance``.
+        Values by the names of keys in the INI file, such as ``free_abundance``.
 
     Raises
     ------
@@ -97,9 +97,9 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
     Raises
     ------
     MissingInput, DamagedFile
-        If it is absent or unreadable.
+        If it is missing or unreadable.
     ForeignProduct
-        If the configuration has been changed since; the message names what differs.
+        If the configuration has been changed since; the message lists the differences.
     """
     path = Layout.of(config).bundle
     bundle = read_bundle(path, made_by=f"pyxt-hpc run -c {config.path} --through crop-data")
@@ -117,7 +117,7 @@ def read_cluster_bundle(config: ClusterConfig) -> Bundle:
         )
     for drawn in changed_since(Layout.of(config).step_record("crop-data"), ".reg"):
         log.warning(
-            "%s: changed after the bundle was made, which has it as it was: to use it, `pyxt-hpc run -c %s`",
+            "%s: changed after the bundle was made: for a bundle with the new file, `pyxt-hpc run -c %s`",
             drawn,
             config.path,
         )
@@ -130,7 +130,7 @@ def check_bundle(results: Results, bundle: Bundle, path: Path, config: ClusterCo
     Raises
     ------
     ForeignProduct
-        If they were; `path` is that of the results.
+        If the bundles differ; `path` is that of the results.
     """
     fitted = results.settings["bundle"]
     if fitted != bundle.fingerprint:
@@ -148,7 +148,7 @@ _OF_FITS = (
 
 
 def changed_settings(config: ClusterConfig, fitted_with: ClusterConfig) -> dict[str, tuple[Any, Any]]:
-    """Keys whose values in the configuration are not those of the fits: what they were, and what they are."""
+    """Keys whose values in the configuration differ from those of the fits, with old and new values."""
     decisive = list(_OF_FITS)
     for name in ("abundance", "nH"):
         if getattr(config, f"free_{name}") and getattr(fitted_with, f"free_{name}"):
@@ -159,12 +159,12 @@ def changed_settings(config: ClusterConfig, fitted_with: ClusterConfig) -> dict[
 
 
 def warn_of_changed_settings(results: Results, bundle: Bundle, path: Path, config: ClusterConfig) -> None:
-    """A line in the log if the configuration has other settings now than fits that are still to be shown."""
+    """Log a warning if the configuration has other settings than the fits that are shown."""
     changed = changed_settings(config, config_of(bundle, results.settings))
     if changed:
         log.warning(
-            "%s: the fits were made with other settings than %s has now (%s), and are shown as they are: to "
-            "fit anew run `pyxt-hpc fit-spectra -c %s`",
+            "%s: the fits were made with other settings than those of %s now (%s): to fit again, run "
+            "`pyxt-hpc fit-spectra -c %s`",
             path,
             config.path,
             ", ".join(f"{name} {then}, now {now}" for name, (then, now) in changed.items()),
@@ -173,17 +173,17 @@ def warn_of_changed_settings(results: Results, bundle: Bundle, path: Path, confi
 
 
 def scale_map_settings(config: ClusterConfig) -> dict[str, float | str | None]:
-    """What decides regions besides the bundle, as keywords of the headers of their maps."""
+    """Settings on which the regions depend, other than the bundle, as keywords for headers of maps."""
     return {"SNTARGET": config.signal_to_noise, "BINNING": config.bins or None}
 
 
 def read_region_map(config: ClusterConfig, bundle: Bundle) -> RegionMap:
-    """Read where the regions of this bundle are, of the method and S/N that are configured.
+    """Read the regions of this bundle for the configured method and S/N.
 
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct
-        If the maps of stage 5 are absent, unreadable, made from another bundle or in another way.
+        If the maps of stage 5 are missing, unreadable, or made from another bundle or with other settings.
     """
     if config.bin_method == "circles":
         return RegionMap(read_scale_map(config, bundle))
@@ -197,12 +197,12 @@ def read_region_map(config: ClusterConfig, bundle: Bundle) -> RegionMap:
 
 
 def read_scale_map(config: ClusterConfig, bundle: Bundle) -> np.ndarray:
-    """Read the scale map of this bundle and S/N: (ny, nx) radii [pixels], 0 where there is no region.
+    """Read the scale map of this bundle and S/N: (ny, nx) radii [pixels], 0 without a region.
 
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct
-        If it is absent, unreadable, made from another bundle or for another S/N.
+        If it is missing, unreadable, or made from another bundle or for another S/N.
     """
     path = Layout.of(config).scale_map
     radius = read_bin_image(path, config, bundle)
@@ -217,7 +217,7 @@ def _made_by(config: ClusterConfig) -> str:
 
 def read_bin_image(path: Path, config: ClusterConfig, bundle: Bundle) -> np.ndarray:
     """Read an image (ny, nx) of stage 5; raises as `read_scale_map`."""
-    from pyxt_hpc.images import read_image  # astropy, which ranks that fit do without
+    from pyxt_hpc.images import read_image  # needs astropy, unlike ranks that fit
 
     return read_image(
         path,
@@ -229,12 +229,12 @@ def read_bin_image(path: Path, config: ClusterConfig, bundle: Bundle) -> np.ndar
 
 
 def _wrong_radii(radius: np.ndarray, mask: np.ndarray) -> str:
-    """What is wrong with a scale map whatever it was made from, or nothing."""
+    """Problem of an invalid scale map; empty if it is valid."""
     if radius.dtype != np.float32:
         return f"its pixels are {radius.dtype}, expected float32"
     steps = (radius - RADIUS_MIN) / RADIUS_STEP
     allowed = (radius >= RADIUS_MIN) & (radius <= RADIUS_MAX) & (steps == np.round(steps))
-    wrong = ~(allowed & (mask > 0)) & (radius != 0)  # NaN is nothing of this
+    wrong = ~(allowed & (mask > 0)) & (radius != 0)  # also true for NaN
     if not wrong.any():
         return ""
     row, col = (int(index[0]) for index in np.nonzero(wrong))
@@ -245,7 +245,7 @@ def _wrong_radii(radius: np.ndarray, mask: np.ndarray) -> str:
 
 
 def fit_options(config: ClusterConfig) -> FitOptions:
-    """The part of the configuration that the engines need."""
+    """Options of the fits, from the configuration."""
     return FitOptions(
         statistic=config.statistic,
         abundance=config.abundance,
@@ -258,9 +258,9 @@ def fit_options(config: ClusterConfig) -> FitOptions:
 def fit_settings(
     config: ClusterConfig, bundle: Bundle, sky: "SkyBrightness", resolution: int, *, bins: bool = False
 ) -> dict[str, Any]:
-    """Everything that decides the numbers; resuming with another value is refused.
+    """All settings on which the results depend; resuming with other values is refused.
 
-    With `bins`, regions are those of a label image.
+    With `bins`, the regions are those of a label image.
     """
     return {
         "bundle": bundle.fingerprint,
@@ -271,7 +271,7 @@ def fit_settings(
         "redshift": bundle.redshift,
         "absorption": bundle.absorption,
         "abundance_table": bundle.abundance_table,
-        "binning": config.spectral_grouping,  # as stores have it since before the key was renamed
+        "binning": config.spectral_grouping,  # the former name of the key, for existing stores
         "parts_of_circles_weighted_by": sky.origin,
         **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(fit_options(config)).items()},
         "software": software(),
@@ -280,11 +280,11 @@ def fit_settings(
 
 
 def fit_fingerprint(settings: Mapping[str, Any], regions: RegionSet) -> str:
-    """Of settings and regions; parts that belong together have the same."""
+    """Fingerprint of settings and regions, which is the same for parts of a whole."""
     pixels = {f"runs/{name}": array for name, array in vars(regions.runs).items()} if regions.runs else {}
     return fingerprint({**settings, "regions": regions.table, **pixels})
 
 
 def source_model(bundle: Bundle) -> SourceModel:
-    """What the bundle says about the model of the source."""
+    """Source model with the values of the bundle."""
     return SourceModel(bundle.redshift, bundle.nH, bundle.absorption, bundle.abundance_table)
