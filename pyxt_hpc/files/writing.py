@@ -87,10 +87,14 @@ def check_place(path: Path, *, is_folder: bool = False) -> None:
     """
     folder = path if is_folder else path.parent
     with _naming_file(path, path):
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            where = "is, or is below," if is_folder else "is below"
+            raise DamagedFile(f"{path}: {where} something that is not a folder: correct the path") from None
         with tempfile.TemporaryFile(dir=folder):
             pass
-    if not is_folder and path.exists():
+    if not is_folder:
         check_regular(path)
 
 
