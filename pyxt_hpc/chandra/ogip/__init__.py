@@ -1,1 +1,1 @@
-"""Spectra and responses in files of the OGIP standards."""
+"""Files of spectra and responses in the OGIP formats."""

@@ -1,7 +1,7 @@
-"""Which extension of an OGIP file is which: by its class first, by its name second.
+"""Find extensions of an OGIP file, first by their class, then by their name.
 
-The HDUCLASn keywords say what an extension is (HEASARC's HDUCLAS hierarchy); its name is anybody's choice:
-the matrix of an RMF is called MATRIX, SPECRESP MATRIX, RSP_MATRIX, AXAF_RMF.
+The HDUCLASn keywords give the class of an extension (HEASARC's HDUCLAS hierarchy). Its name is free: the
+matrix of an RMF is called MATRIX, SPECRESP MATRIX, RSP_MATRIX or AXAF_RMF.
 """
 
 from collections.abc import Collection
@@ -15,10 +15,10 @@ from pyxt_hpc.chandra.keywords import text
 
 
 def find_tables(hdus: fits.HDUList, *classes: str, names: Collection[str] = ()) -> list[fits.BinTableHDU]:
-    """Tables of a class, in the order of the file; where there is none, those of one of the names.
+    """Tables of a class, in file order; if there are none, the tables with one of the names.
 
-    ``classes``: HDUCLAS1, HDUCLAS2 ... in upper case; HDUCLASS is not asked for, as CIAO's RMFs have none.
-    ``names``: usual names, in upper case.
+    ``classes``: values of HDUCLAS1, HDUCLAS2 ... in upper case; HDUCLASS is not checked, since CIAO's RMFs
+    have none. ``names``: usual names, in upper case.
     """
     tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)]
     of_class = [
@@ -28,14 +28,14 @@ def find_tables(hdus: fits.HDUList, *classes: str, names: Collection[str] = ()) 
 
 
 def hduclass(hdu: fits.BinTableHDU, n: int) -> str:
-    """HDUCLASn in upper case, empty where there is none."""
+    """Value of HDUCLASn in upper case; empty if it is absent."""
     return text(hdu.header, f"HDUCLAS{n}")
 
 
 def column_in(table: fits.BinTableHDU, name: str, unit: str) -> NDArray[np.float64]:
-    """Numbers of a column in a unit; the column's own TUNIT counts, one without is taken to have this unit.
+    """Values of a column, converted from its TUNIT to ``unit``; a column without TUNIT is not converted.
 
-    Raises ValueError if its unit cannot be converted.
+    Raises ValueError if TUNIT cannot be converted to ``unit``.
     """
     values = np.asarray(table.data[name], dtype=np.float64)
     index = [column.upper() for column in table.columns.names].index(name)

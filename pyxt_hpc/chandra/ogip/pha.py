@@ -1,8 +1,8 @@
-"""A spectrum file: counts per channel, how they were collected, which files belong to it.
+"""Spectrum files: counts per channel, exposure and areas, names of the files that belong to the spectrum.
 
-Layout: OGIP memos 92-007 and 92-007a (Arnaud, George & Tennant), type I: one spectrum, one row a channel.
-What a file asks for and no fit here can do (corrections, systematic errors, errors that are not Poisson's) is
-refused.
+Layout: OGIP memos 92-007 and 92-007a (Arnaud, George & Tennant), type I: one spectrum, one row per channel.
+Files are refused if they ask for something that the fits do not support: corrections, systematic errors or
+errors that are not Poisson errors.
 """
 
 import logging
@@ -25,25 +25,24 @@ log = logging.getLogger(__name__)
 _MAKE_AGAIN = "make it again (CIAO specextract or dmextract)"
 _NONE = ("", "none", "null")
 _BACKGROUND = ("BKG", "BACKGROUND")  # HDUCLAS2
-# a rate of 4 bytes times the exposure is a whole number but for rounding
+# Largest relative rounding error of counts computed as a 4-byte rate times the exposure.
 _WHOLE = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
 class Pha:
-    """One spectrum, of the table number ``extension`` of a file.
+    """One spectrum, from the HDU with the index ``extension`` of a file.
 
-    ``counts`` (n_channels,), also where the file has rates; ``first_channel_number`` is what the file calls
-    the channel of row 0. ``exposure_s`` [s] is the live time; ``backscal`` the size of the area that counts
-    come from, in units that source and background share, and ``areascal`` the fraction of the effective area
-    that was used: 1 where the file does not say it, ``stated`` tells which of both it has.
+    ``counts`` (n_channels,) are counts even if the file has rates. ``first_channel_number`` is the number of
+    the first channel in the file. ``exposure_s`` [s] is the live time. ``backscal`` is the size of the
+    extraction area, in units common to source and background; ``areascal`` is the fraction of the effective
+    area that was used. Both are 1 if the file does not give them; ``stated`` has the keywords that it gives.
 
-    ``grouping`` (n_channels,): 1 where a bin begins, -1 where it goes on, 0 for a channel on its own; None if
-    no bins are given. ``quality`` (n_channels,) is 0 for good channels.
+    ``grouping`` (n_channels,) is 1 where a bin begins, -1 where it continues, 0 for an ungrouped channel;
+    None if the file has no grouping. ``quality`` (n_channels,) is 0 for good channels.
 
-    ``background_file``, ``arf_file``, ``rmf_file`` are named by BACKFILE, ANCRFILE and RESPFILE; whether they
-    exist is not checked. ``channel_type``, ``instrument``: CHANTYPE and INSTRUME in upper case, empty where
-    the file does not say them.
+    ``background_file``, ``arf_file``, ``rmf_file`` come from BACKFILE, ANCRFILE and RESPFILE; they may not
+    exist. ``channel_type``, ``instrument`` are CHANTYPE and INSTRUME in upper case, empty if they are absent.
     """
 
     path: Path
@@ -64,18 +63,19 @@ class Pha:
 
     @property
     def area_time(self) -> float:
-        """Exposure x area, the measure in which background is scaled to source."""
+        """Exposure x backscal x areascal; the ratio of source to background scales the background."""
         return self.exposure_s * self.backscal * self.areascal
 
 
 def read_pha(path: Path, *, background: bool = False) -> Pha:
     """Read a type I spectrum, plain or ``.gz``.
 
-    ``background``: of a file with two spectra, HDUCLAS2 TOTAL and BKG, take the background.
+    ``background``: if the file has a source and a background spectrum (HDUCLAS2 TOTAL and BKG), read the
+    background.
 
-    Raises MissingInput, or DamagedFile if it is not FITS, truncated, not a spectrum of type I with raw
-    counts, if channels are not consecutive or numbers make no sense, or if it asks for something that no fit
-    here can do.
+    Raises MissingInput if there is no file. Raises DamagedFile if it is not FITS, is truncated, is not a
+    spectrum of type I with raw counts, has channels that are not consecutive or invalid numbers, or asks for
+    something that the fits do not support.
     """
     path = with_gz(Path(path))
     with open_fits(path, "spectrum", _MAKE_AGAIN) as hdus:
@@ -149,7 +149,7 @@ def read_pha(path: Path, *, background: bool = False) -> Pha:
 def write_pha(path: Path, pha: Pha, *, is_background: bool = False, header: Keywords | None = None) -> None:
     """Write a spectrum of whole counts in OGIP layout, type I; `header` adds keywords to SPECTRUM.
 
-    Files that belong to it are named without their folder, since they are in the same one.
+    BACKFILE, ANCRFILE and RESPFILE have no folder, since these files are in the folder of the spectrum.
     """
     first, n = pha.first_channel_number, len(pha.counts)
     columns = [
@@ -177,7 +177,7 @@ def write_pha(path: Path, pha: Pha, *, is_background: bool = False, header: Keyw
 
 
 def with_gz(path: Path) -> Path:
-    """The path, or with ``.gz`` added if only that file exists."""
+    """``path``, with ``.gz`` added if only the compressed file exists."""
     packed = path.parent / f"{path.name}.gz"
     return packed if check_regular(packed) and not check_regular(path) else path
 
@@ -187,7 +187,7 @@ def _damaged(path: Path, found: str) -> DamagedFile:
 
 
 def _refuse_corrections(path: Path, header: fits.Header, systematic: NDArray | None) -> None:
-    """Refuse what the spectrum asks for and Poisson statistics cannot have."""
+    """Raise DamagedFile if the spectrum asks for a correction file or for systematic errors."""
     correction, scale = str(header.get("CORRFILE", "")).strip(), float(header.get("CORRSCAL", 1.0))
     if correction.lower() not in _NONE and scale != 0.0:
         raise DamagedFile(
@@ -203,7 +203,7 @@ def _refuse_corrections(path: Path, header: fits.Header, systematic: NDArray | N
 
 
 def _whole(path: Path, counts: NDArray, poisson: bool) -> NDArray:
-    """Counts without rounding errors where they are whole numbers."""
+    """Counts, rounded if all of them are whole numbers within rounding errors."""
     nearest = np.rint(counts)
     broken = abs(counts - nearest) > _WHOLE * np.maximum(counts, 1.0)
     if not broken.any():
@@ -243,7 +243,7 @@ def _spectrum_table(path: Path, hdus: fits.HDUList, background: bool) -> fits.Bi
 
 
 def _one_number(path: Path, name: str, column: NDArray | None, keyword: float | None) -> float:
-    """Value of a quantity that is a keyword or a column of equal numbers."""
+    """Positive value of a quantity, given by a keyword or by a column of equal numbers."""
     if column is not None and np.ptp(column) > 1e-6 * abs(column).max():
         raise _damaged(path, f"{name} changes from {column.min():.6g} to {column.max():.6g} with the channel")
     value = keyword if column is None else np.nan if np.isnan(column).any() else column[0]
@@ -255,6 +255,6 @@ def _one_number(path: Path, name: str, column: NDArray | None, keyword: float | 
 
 
 def _companion(path: Path, name: str | None) -> Path | None:
-    """File that a keyword names, relative to the spectrum's folder."""
+    """Path of the file that a keyword names, relative to the spectrum's folder; None if it names none."""
     name = (name or "").strip()
     return None if name.lower() in _NONE else with_gz(path.parent / name)

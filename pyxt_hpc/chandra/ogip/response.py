@@ -1,6 +1,6 @@
-"""The response of an observation: effective area (ARF), redistribution (RMF), the fold of a spectrum.
+"""The response of an observation: effective area (ARF), redistribution (RMF), and folding of a spectrum.
 
-A channel is its 0-based row in EBOUNDS. Files of responses: `response_files`.
+Channels are numbered by their rows in EBOUNDS, from 0. `response_files` reads and writes the files.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from pyxt_hpc.errors import ResponseMismatch
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-# Sums over channels of a redistribution matrix without effective area do not exceed 1 by more.
+# A matrix with a row sum above this limit includes the effective area; without it, row sums are at most 1.
 _MAX_ROW_SUM = 1.5
-# float32 energies of two files may differ by rounding: a hundredth of a bin is far above that
+# Fraction of a bin by which energies of two files may differ; rounding to float32 changes them far less.
 GRID_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
 class Arf:
-    """Effective area (n_energy,) [cm^2] in energy bins [keV]."""
+    """Effective area (n_energy,) [cm^2] in bins of photon energy [keV]."""
 
     energy_lo: NDArray[np.float64]
     energy_hi: NDArray[np.float64]
@@ -34,14 +34,14 @@ class Arf:
 class Rmf:
     """Redistribution matrix in compressed rows, as OGIP stores it.
 
-    ``energy_lo``, ``energy_hi`` (n_energy,) are the edges of the photon energy bins [keV], ``n_group``
-    (n_energy,) the number of channel groups of each; ``first_channel`` (from 0) and ``n_channel`` (n_groups,)
-    are first channel and length of each group; ``matrix`` (sum n_channel,) has the probabilities, group after
-    group.
+    ``energy_lo``, ``energy_hi`` (n_energy,) are the edges of the photon energy bins [keV]; ``n_group``
+    (n_energy,) is the number of channel groups of each bin. ``first_channel`` (from 0) and ``n_channel``
+    (n_groups,) are the first channel and the length of each group; ``matrix`` (sum n_channel,) has the
+    probabilities, group after group.
 
-    ``channel_lo_keV``, ``channel_hi_keV`` (n_channels,) are nominal energies of the channels (EBOUNDS),
-    ``first_channel_number`` is what spectra and event lists call channel 0, ``channel_type`` is CHANTYPE: PI,
-    PHA, or empty where the file does not say it.
+    ``channel_lo_keV``, ``channel_hi_keV`` (n_channels,) are the nominal energies of the channels (EBOUNDS).
+    ``first_channel_number`` is the number of channel 0 in spectra and event lists. ``channel_type`` is
+    CHANTYPE: PI, PHA, or empty if it is absent.
     """
 
     energy_lo: NDArray[np.float64]
@@ -63,7 +63,7 @@ class Rmf:
     @cached_property
     def sparse(self) -> "csr_array":
         """Matrix as a sparse array (n_energy, n_channels)."""
-        from scipy.sparse import csr_array  # slow to import, and ranks that fit fold nothing
+        from scipy.sparse import csr_array  # slow to import, and ranks that fit do not need it
 
         starts = np.repeat(self.first_channel, self.n_channel)
         group_offset = np.repeat(np.cumsum(self.n_channel) - self.n_channel, self.n_channel)
@@ -74,7 +74,7 @@ class Rmf:
 
 
 def check_match(arf: Arf, rmf: Rmf, arf_name: str, rmf_name: str) -> None:
-    """Raise ResponseMismatch, naming both files, unless the two share one photon energy grid."""
+    """Raise ResponseMismatch, with the names of both files, unless they have the same photon energy grid."""
     if len(arf.energy_lo) != len(rmf.energy_lo):
         raise ResponseMismatch(
             f"{arf_name} has {len(arf.energy_lo)} energy bins, {rmf_name} has {len(rmf.energy_lo)}; "
@@ -92,12 +92,12 @@ def check_match(arf: Arf, rmf: Rmf, arf_name: str, rmf_name: str) -> None:
 
 
 def holds_area(rmf: Rmf) -> bool:
-    """Whether a matrix has the effective area in it: its rows do not add up to 1, but to cm^2."""
+    """Whether a matrix includes the effective area: its row sums are then areas [cm^2] instead of 1."""
     return float(rmf.sparse.sum(axis=1).max()) > _MAX_ROW_SUM
 
 
 def check_covers(arf: Arf, arf_name: str, band_keV: tuple[float, float]) -> None:
-    """Raise ResponseMismatch, naming the file, unless an ARF has the energies of a band [keV]."""
+    """Raise ResponseMismatch, with the name of the file, unless an ARF covers a band [keV]."""
     low, high = band_keV
     if arf.energy_lo[0] > low or arf.energy_hi[-1] < high:
         raise ResponseMismatch(
@@ -107,7 +107,7 @@ def check_covers(arf: Arf, arf_name: str, band_keV: tuple[float, float]) -> None
 
 
 def check_area_once(arf_name: str, rmf: Rmf, rmf_name: str) -> None:
-    """Raise ResponseMismatch, naming both files, if an ARF comes with an RMF that holds the area already."""
+    """Raise ResponseMismatch, with the names of both files, if an RMF used with an ARF includes the area."""
     if holds_area(rmf):
         raise ResponseMismatch(
             f"{arf_name} is an effective area, but {rmf_name} holds one already: its rows add up to "
@@ -119,8 +119,8 @@ def check_area_once(arf_name: str, rmf: Rmf, rmf_name: str) -> None:
 def fold(flux: ArrayLike, arf: Arf, rmf: Rmf) -> NDArray[np.float64]:
     """Predicted rate [count s^-1] of every channel (..., n_channels) (Davis 2001, ApJ 548, 1010, eq. 13).
 
-    ``flux`` (..., n_energy): photons in each energy bin [photon cm^-2 s^-1]. ARF and RMF are on the same
-    energy grid (see `check_match`).
+    ``flux`` (..., n_energy) is the photon flux in each energy bin [photon cm^-2 s^-1]. ARF and RMF must have
+    the same energy grid (see `check_match`).
     """
     rate = np.asarray(flux, dtype=np.float64) * arf.area
     flat = rate.reshape(-1, rate.shape[-1])

@@ -1,7 +1,7 @@
-"""Files of responses, ARF and RMF.
+"""Read and write files of responses, ARF and RMF.
 
-Layout: OGIP Calibration Memos CAL/GEN/92-002 and 92-002a (George et al.). The trap in it: F_CHAN counts
-from the TLMIN of its own column, whatever the EBOUNDS' CHANNEL column says.
+Layout: OGIP Calibration Memos CAL/GEN/92-002 and 92-002a (George et al.). F_CHAN counts from the TLMIN of its
+own column, even if the CHANNEL column of EBOUNDS begins with another number.
 """
 
 from collections.abc import Mapping
@@ -25,14 +25,14 @@ _NAMES = {
     "SPECRESP": ("SPECRESP", "AXAF_ARF"),
     "RSP_MATRIX": ("MATRIX", "SPECRESP MATRIX", "RSP_MATRIX", "AXAF_RMF"),
     "EBOUNDS": ("EBOUNDS",),
-}  # of extensions, by their HDUCLAS2
+}  # usual names of extensions, by their HDUCLAS2
 
 
 def read_arf(path: Path, *, ours: bool = False) -> Arf:
-    """Read an OGIP effective area file; `ours` if generate-responses made it, so that it has a checksum.
+    """Read an OGIP effective area file; `ours`: generate-responses made it, so its checksum must be right.
 
-    Raises MissingInput, or DamagedFile if it is not FITS, truncated, without a column, with numbers that make
-    no sense, or ours and changed since.
+    Raises MissingInput if there is no file, and DamagedFile if it is not FITS, is truncated, lacks a column
+    or has invalid numbers or a wrong checksum.
     """
     with open_fits(path, "ARF", _CHECK_AGAIN if ours else _MAKE_AGAIN, ours=ours) as hdus:
         table = _extension(path, "ARF", hdus, "SPECRESP", ("ENERG_LO", "ENERG_HI", "SPECRESP"))
@@ -46,11 +46,11 @@ def read_arf(path: Path, *, ours: bool = False) -> Arf:
 def read_rmf(path: Path, *, ours: bool = False) -> Rmf:
     """Read an OGIP redistribution file, with scalar, fixed or variable-length group columns.
 
-    `ours` if generate-responses made it, so that it has a checksum. The number of the first channel is TLMIN
-    of F_CHAN, else TLMIN of EBOUNDS' CHANNEL, else 1 (the OGIP default; the order Sherpa takes them in).
+    `ours`: generate-responses made it, so its checksum must be right. The number of the first channel is
+    TLMIN of F_CHAN, else TLMIN of CHANNEL in EBOUNDS, else 1 (the OGIP default); Sherpa uses the same order.
 
-    Raises MissingInput, or DamagedFile if it is not FITS, truncated, without a column, with groups that leave
-    the channels of EBOUNDS, or ours and changed since.
+    Raises MissingInput if there is no file, and DamagedFile if it is not FITS, is truncated, lacks a column,
+    or has groups beyond the channels of EBOUNDS, invalid numbers or a wrong checksum.
     """
     columns = ("ENERG_LO", "ENERG_HI", "N_GRP", "F_CHAN", "N_CHAN", "MATRIX")
     with open_fits(path, "RMF", _CHECK_AGAIN if ours else _MAKE_AGAIN, ours=ours) as hdus:
@@ -59,7 +59,7 @@ def read_rmf(path: Path, *, ours: bool = False) -> Rmf:
         energy_lo, energy_hi = _energy_bins(path, "RMF", table)
         first_number = _tlmin(table, "F_CHAN", default=_tlmin(bounds, "CHANNEL", default=1))
         groups_in_row = np.asarray(table.data["N_GRP"], dtype=np.int64)
-        # as signed integers: unsigned columns would wrap around below channel 0
+        # Signed integers, since unsigned ones would wrap around below channel 0.
         first = _flatten(table.data["F_CHAN"], groups_in_row).astype(np.int64) - first_number
         length = _flatten(table.data["N_CHAN"], groups_in_row).astype(np.int64)
         row = np.repeat(np.arange(len(energy_lo)), groups_in_row)
@@ -193,7 +193,7 @@ def _tlmin(table: fits.BinTableHDU, column: str, default: int) -> int:
 
 
 def _flatten(column: NDArray, count: NDArray[np.int64]) -> NDArray:
-    """First `count[i]` entries of every row of a scalar, vector or variable-length column, end to end."""
+    """First `count[i]` entries of each row of a scalar, vector or variable-length column, concatenated."""
     if column.dtype != object:
         table = column.reshape(len(column), -1)
         return table[np.arange(table.shape[1]) < count[:, None]]
@@ -202,7 +202,7 @@ def _flatten(column: NDArray, count: NDArray[np.int64]) -> NDArray:
 
 def _ragged(values: NDArray, edges: NDArray, dtype: type) -> NDArray:
     rows: list[NDArray] = np.split(values.astype(dtype), edges)
-    # filled one by one: numpy would make a 2-D array of rows that happen to have one length
+    # Rows are filled in one by one: numpy would make a 2-D array of rows of equal length.
     column = np.empty(len(rows), dtype=object)
     for i, cells in enumerate(rows):
         column[i] = cells

@@ -1,8 +1,8 @@
-"""What the headers of CIAO's responses say of where they were made.
+"""Position and chip of CIAO's responses, from their headers.
 
-mkarf names the position of the source among its parameters in HISTORY, in sky pixels about RA_NOM, DEC_NOM,
-and the chip in DETNAM; mkrmf names the chip in the data subspace. Weighted responses (mkwarf, mkacisrmf with
-a WMAP) name neither: their DETNAM has all chips that were on.
+mkarf writes the position of the source into HISTORY as parameters, in sky pixels about RA_NOM, DEC_NOM, and
+the chip into DETNAM; mkrmf writes the chip into the data subspace. Weighted responses (mkwarf, mkacisrmf with
+a WMAP) have neither: their DETNAM lists all chips that were on.
 """
 
 from pathlib import Path
@@ -15,18 +15,18 @@ from pyxt_hpc.chandra.subspace import Subspace
 from pyxt_hpc.files.fits import open_fits
 
 _HINT = "make it again (CIAO's specextract)"
-_MIDDLE = 4096.5  # of the sky pixels, where the tangent point is
-_SIDE = 8192.5
+_MIDDLE = 4096.5  # sky pixel of the tangent point
+_SIDE = 8192.5  # largest sky pixel
 
 
 def response_headers(path: Path) -> list[fits.Header]:
-    """Headers of all tables of an ARF or RMF. Raises MissingInput, DamagedFile."""
+    """Headers of all tables of an ARF or RMF. Raises MissingInput or DamagedFile."""
     with open_fits(path, "response", _HINT, first=False) as hdus:
         return [hdu.header.copy() for hdu in hdus[1:]]
 
 
 def chips_named(headers: list[fits.Header]) -> frozenset[int]:
-    """CCDs that a response is said to be for, in its data subspace or else DETNAM; none if nothing tells."""
+    """CCDs in the data subspace of a response, else in DETNAM; empty if neither has any."""
     for header in headers:
         if (chips := Subspace.of(header).ccds()) is not None:
             return chips
@@ -38,7 +38,7 @@ def chips_named(headers: list[fits.Header]) -> frozenset[int]:
 
 
 def position_named(headers: list[fits.Header]) -> tuple[float, float] | None:
-    """RA, Dec [deg] of the source that mkarf made an ARF for; None if the header does not tell."""
+    """RA, Dec [deg] of the source for which mkarf made an ARF; None if they are not in the headers."""
     for header in headers:
         try:
             middle = float(header["RA_NOM"]), float(header["DEC_NOM"])
