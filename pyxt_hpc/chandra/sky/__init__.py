@@ -1,1 +1,1 @@
-"""Where chips, pixels and photons are on the sky, and how sensitive they are there."""
+"""Positions of chips, pixels and events on the sky, exposure and vignetting."""

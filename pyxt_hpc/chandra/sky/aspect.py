@@ -1,4 +1,4 @@
-"""The dither of an observation by its aspect solution, in place of what its events show."""
+"""The dither of an observation from its aspect solution, in place of the dither measured from its events."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,18 +14,18 @@ from pyxt_hpc.files.fits import open_fits, table_with
 
 _STEP_S = 4.0
 _MAX_GAP_S = 60.0
-_AXIS_TOLERANCE_ARCMIN = 1.0  # 2% in the vignetting at most
-_TOLERANCE = 3.0  # pixels rms between aspect solution and events: the SIM's own drift is about 1
+_AXIS_TOLERANCE_ARCMIN = 1.0  # changes the vignetting by at most 2%
+_TOLERANCE = 3.0  # pixels rms between aspect solution and events; the drift of the SIM is about 1
 
 
 def with_aspect(
     geometry: FieldGeometry, aspect_paths: Sequence[Path], axis: tuple[float, float] | None = None
 ) -> FieldGeometry:
-    """The geometry with the dither of aspect solutions (``pcadf*_asol1.fits``).
+    """Return the geometry with the dither of aspect solutions (``pcadf*_asol1.fits``).
 
-    ``axis``: RA_PNT, DEC_PNT [deg] of the events' header, to be compared with the mean pointing. Raises
-    MissingInput, or DamagedFile if a file is not an aspect solution, of another time, or not of the pointing
-    that the events show.
+    ``axis``: RA_PNT, DEC_PNT [deg] from the header of the events, to be compared with the mean pointing.
+    Raises MissingInput if a file is absent; DamagedFile if a file is not an aspect solution, or if the aspect
+    does not cover the good time, or differs from the motion of the events or from ``axis``.
     """
     parts = [_read_aspect(Path(path)) for path in aspect_paths]
     names = ", ".join(str(path) for path in aspect_paths)
@@ -49,7 +49,7 @@ def with_aspect(
     seen = at(geometry.time)
     seen -= seen.mean(axis=0)
     difference = float(np.sqrt(np.mean((seen - geometry.dither) ** 2)))
-    if not difference < _TOLERANCE:  # NaN: on the other half of the sky
+    if not difference < _TOLERANCE:  # NaN means: on the other half of the sky
         raise DamagedFile(
             f"{names}: the pointing moves differently from the events, by {difference:.1f} sky pixels rms, "
             f"expected less than {_TOLERANCE:g}; take the files away (the events have the dither too)"
@@ -62,7 +62,7 @@ def with_aspect(
 
 
 def _check_axis(axis: tuple[float, float], mean: FloatArray, geometry: FieldGeometry, names: str) -> None:
-    """Whether the header's optical axis [deg] is where the telescope pointed (sky pixels) on average."""
+    """Raise DamagedFile unless the header's optical axis [deg] agrees with the mean pointing [pixels]."""
     ra, dec = (float(degrees) for degrees in geometry.wcs.wcs_pix2world(*mean, 1))
     away = float(off_axis_arcmin(ra, dec, *axis))
     if not away < _AXIS_TOLERANCE_ARCMIN:
@@ -74,7 +74,7 @@ def _check_axis(axis: tuple[float, float], mean: FloatArray, geometry: FieldGeom
 
 
 def _finer(time: FloatArray) -> FloatArray:
-    """Times evenly spread over the bins whose middles are given."""
+    """Times at steps of at most `_STEP_S`, evenly spaced over bins with these middles."""
     width = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
     n = max(1, int(np.ceil(width / _STEP_S)))
     within = ((np.arange(n) + 0.5) / n - 0.5) * width
@@ -82,7 +82,7 @@ def _finer(time: FloatArray) -> FloatArray:
 
 
 def _read_aspect(path: Path) -> FloatArray:
-    """Time [s], RA, Dec [deg] as (3, n), finite ones only."""
+    """Time [s], RA, Dec [deg] of an aspect solution as (3, n), without rows that are not finite."""
     hint = "take the file away or fetch it again"
     with open_fits(path, "aspect solution", hint) as hdus:
         hdu = table_with(hdus, "time", "ra", "dec")

@@ -1,7 +1,7 @@
-"""Which share of an observation each pixel of a grid was on a chip, and the exposure that it got.
+"""Fraction of the good time for which each pixel of a grid was on a chip, and exposure maps.
 
-Each chip has good times of its own. "The observation" is that of the chip with most of them: a chip with half
-of that time has half of the share.
+Each chip has its own good time. Fractions refer to the longest good time of a chip: a chip with half of that
+time contributes half as much.
 """
 
 from collections.abc import Mapping
@@ -16,22 +16,22 @@ from pyxt_hpc.chandra.sky.vignetting import off_axis_arcmin, vignetting
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 
 _SAMPLES = 1 << 17
-_STEP = 0.25  # chip pixels, of the tables of the smearing
-# the plane's most even sequence with irrational steps (powers of the inverse plastic number)
+_STEP = 0.25  # step of the table of shifts [chip pixels]
+# Powers of the inverse plastic number are the steps of a quasi-random sequence that covers the plane evenly.
 _PLASTIC = 1.32471795724474602596
 
 
 def live_fraction(
     geometry: FieldGeometry, grid: SkyGrid, gti: Mapping[int, FloatArray] | None = None
 ) -> NDArray[np.float32]:
-    """Share (ny, nx) of the time during which a pixel was on a chip that was on, as mean over the pixel.
+    """Fraction (ny, nx) of the good time for which a pixel was on an active chip, averaged over the pixel.
 
-    The time is that of the chip with most good time. A chip is a rectangle in its own pixels, and stays a
-    quadrilateral on the grid. The smearing, by dither and the area of a pixel together, is a distribution of
-    shifts in chip pixels; its cumulative distribution, tabulated, gives the share at every place.
+    The good time is the longest one of a chip. A chip is a rectangle in chip pixels and a quadrilateral on
+    the grid. Dither and pixel area together smear its edges by a distribution of shifts in chip pixels; the
+    tabulated cumulative distribution gives the fraction at each position.
 
-    ``gti``: good times (m, 2) [s] of each chip of the geometry, sorted and disjoint; without it, every chip
-    was on whenever the geometry knows the dither.
+    ``gti``: good times (m, 2) [s] of each chip of the geometry, sorted and disjoint; if None, all chips were
+    on at all times of the geometry.
     """
     share = np.zeros(grid.shape, dtype=np.float32)
     samples = np.arange(_SAMPLES)
@@ -51,7 +51,7 @@ def live_fraction(
         corners_x, corners_y = apply_homography(
             chip_to_grid, [low[0], high[0], high[0], low[0]], [low[1], low[1], high[1], high[1]]
         )
-        if np.isnan(corners_x).any():  # on the other half of the sky
+        if np.isnan(corners_x).any():  # the chip is on the other half of the sky
             continue
         grid_to_chip = np.linalg.inv(chip_to_grid).astype(np.float64)
         pixel_to_chip = _jacobian(grid_to_chip, corners_x.mean(), corners_y.mean())
@@ -81,8 +81,8 @@ def exposure_map(
 ) -> NDArray[np.float32]:
     """Vignetted exposure [s] (ny, nx) of one observation at one energy.
 
-    ``exposure_s`` is the live time of the chip with most good time; ``ra_pnt``, ``dec_pnt`` [deg] the optical
-    axis; ``geometry``, ``grid``, ``gti`` as of `live_fraction`.
+    ``exposure_s`` is the live time of the chip with the longest good time; ``ra_pnt``, ``dec_pnt`` [deg] are
+    the optical axis; ``geometry``, ``grid``, ``gti`` are as in `live_fraction`.
     """
     exposure = live_fraction(geometry, grid, gti)
     row, col = np.nonzero(exposure)
@@ -94,7 +94,7 @@ def exposure_map(
 
 
 def _spread_dither(geometry: FieldGeometry, gti: FloatArray | None) -> FloatArray:
-    """Dither (2, n) at times spread evenly over the good time."""
+    """Dither (2, n) at times evenly spaced over the good time."""
     parts = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
     if gti is None:
         return geometry.dither[(parts * len(geometry.time)).astype(np.int64)].T
@@ -111,7 +111,7 @@ def _jacobian(matrix: FloatArray, x: float, y: float) -> FloatArray:
 def _share_inside(
     x: FloatArray, y: FloatArray, low: FloatArray, high: FloatArray, offsets: FloatArray
 ) -> FloatArray:
-    """Share of the offsets (2, n) that leave each point (...) in the rectangle from low to high."""
+    """Fraction of the offsets (2, n) that keep each point (...) in the rectangle from low to high."""
     reach = np.ceil(np.abs(offsets).max() / _STEP) * _STEP + _STEP
     n = round(2 * reach / _STEP)
     cell = ((offsets + reach) / _STEP).astype(np.int64)

@@ -1,7 +1,7 @@
-"""The field of view of an observation: which part of the sky each chip saw.
+"""The field of view of an observation: the outline of each chip on the sky.
 
-A FOV file has a table ``FOV`` with a polygon for every chip, in sky pixels with a WCS: vectors X and Y of the
-corners, SHAPE, COMPONENT, CCD_ID. Rows are padded by repeating a corner or with NaN.
+A FOV file has a table ``FOV`` with a polygon for each chip, in sky pixels with a WCS. Its columns are vectors
+X and Y of the corners, SHAPE, COMPONENT and CCD_ID. Vectors are padded with a repeated corner or NaN.
 """
 
 from pathlib import Path
@@ -25,10 +25,10 @@ Polygons = dict[int, list[NDArray[np.float64]]]
 
 
 def read_fov(path: Path) -> Polygons:
-    """Outlines of each CCD: its polygons, (n_corner, 2) RA, Dec [deg].
+    """Read the outlines of each CCD: polygons (n_corner, 2) of RA, Dec [deg].
 
-    Raises MissingInput, or DamagedFile if it is not FITS or without a table of polygons with CCD_ID and sky
-    positions.
+    Raises MissingInput if there is no file, and DamagedFile if it is not FITS or has no table of polygons
+    with CCD_ID and sky positions.
     """
     path = Path(path)
     with open_fits(path, "field-of-view file", _HINT) as hdus:
@@ -55,7 +55,7 @@ def read_fov(path: Path) -> Polygons:
 
 
 def write_fov(path: Path, polygons: Polygons, wcs: WCS, header: fits.Header) -> None:
-    """Write outlines (RA, Dec [deg]) as a FOV file in the sky frame ``wcs``, with keywords of ``header``."""
+    """Write outlines (RA, Dec [deg]) as a FOV file in sky pixels of ``wcs``, with keywords of ``header``."""
     rows = [(ccd, outline) for ccd in sorted(polygons) for outline in polygons[ccd]]
     longest = max(len(outline) for _, outline in rows)
     positions = np.full((2, len(rows), longest), np.nan)
@@ -79,10 +79,11 @@ def write_fov(path: Path, polygons: Polygons, wcs: WCS, header: fits.Header) -> 
 
 
 def check_outlines(outlines: Polygons, fov_polygons: Polygons, fov_path: Path) -> None:
-    """Make sure that a FOV file is of the pointing that the events show.
+    """Check that a FOV file has the same pointing as the events.
 
-    Every chip of ``outlines`` must lie in its outline of the file, give or take 30 arcsec, as the file's may
-    have the dither in it. Raises DamagedFile if a chip is missing in the file or elsewhere on the sky.
+    Each chip of ``outlines`` must lie within its outline in the file, with a tolerance of 30 arcsec, since
+    the outline in the file may include the dither. Raises DamagedFile if a chip is not in the file or is at
+    another position on the sky.
     """
     for ccd, polygons in outlines.items():
         if ccd not in fov_polygons:
@@ -93,7 +94,7 @@ def check_outlines(outlines: Polygons, fov_polygons: Polygons, fov_path: Path) -
             points = np.column_stack(world_to_pixel(plane, *polygon.T))
             known = [np.column_stack(world_to_pixel(plane, *sky.T)) for sky in fov_polygons[ccd]]
             outside = np.min([distance_outside(points, corners) for corners in known], axis=0).max()
-            if not outside <= _TOLERANCE_ARCSEC:  # NaN: on the other half of the sky
+            if not outside <= _TOLERANCE_ARCSEC:  # NaN means: on the other half of the sky
                 raise DamagedFile(
                     f"{fov_path}: CCD {ccd} is {outside:.0f} arcsec from where the events have it, expected "
                     f"up to {_TOLERANCE_ARCSEC:g}: the file is of another pointing; {_HINT}"
@@ -101,7 +102,7 @@ def check_outlines(outlines: Polygons, fov_polygons: Polygons, fov_path: Path) -
 
 
 def distance_outside(points: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far points (n, 2) are outside a polygon (m, 2): (n,), 0 inside; NaN of a polygon that has NaN."""
+    """Distances (n,) of points (n, 2) from a polygon (m, 2), 0 inside; NaN if the polygon has NaN."""
     if not np.isfinite(corners).all():
         return np.full(len(points), np.nan)
     edge = np.roll(corners, -1, axis=0) - corners
@@ -113,7 +114,7 @@ def distance_outside(points: NDArray[np.float64], corners: NDArray[np.float64]) 
 
 
 def _corners(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Corners (n, 2) of one row, without its padding."""
+    """Corners (n, 2) of one row, without padding."""
     corners = np.column_stack([np.atleast_1d(x), np.atleast_1d(y)])
     corners = corners[np.isfinite(corners).all(axis=1)]
     repeated = np.all(corners == np.roll(corners, 1, axis=0), axis=1)

@@ -1,9 +1,9 @@
-"""Where the chips of an observation are on the sky, and how the dither moves them.
+"""Positions of an observation's chips on the sky, and their motion by the dither.
 
-Level-2 events carry their chip pixel beside their sky position, so the geometry is in the events: for each
-CCD an affine map from chip to sky pixels at the mean pointing, and for all CCDs together the dither, the
-shift of that map with time (Lissajous, for ACIS 8 arcsec at 1000 and 707 s). Over a chip the true
-map is affine to 0.02 pixel (tilt of the chips, 10 m focal length).
+Level-2 events have both chip pixel and sky position, so the geometry can be measured from the events: for
+each CCD, an affine map from chip to sky pixels at the mean pointing; for all CCDs together, the dither, which
+is the shift of that map with time (a Lissajous figure, for ACIS 8 arcsec with periods of 1000 and 707 s).
+Over a chip the true map is affine to 0.02 pixel (tilt of the chips, 10 m focal length).
 """
 
 import logging
@@ -29,19 +29,19 @@ FloatArray = NDArray[np.float64]
 
 CHIP_PIXELS = 1024
 _ALL_COLUMNS = "give the file with all columns (dmcopy without [cols ...])"
-_MAX_EVENTS = 200_000  # events for a geometry far better than a pixel
-_MIN_EVENTS = 30  # on a chip
+_MAX_EVENTS = 200_000  # this number of events gives errors far smaller than a pixel
+_MIN_EVENTS = 30  # on each chip
 _MIN_EVENTS_IN_BIN = 4
 _MAX_SPAN_S = 1e6  # an orbit of Chandra takes 2.3e5 s, and an observation ends with it
-_MIN_SPREAD = 10.0  # chip pixels rms in any direction, to know the chip's scale and orientation
+_MIN_SPREAD = 10.0  # chip pixels rms in each direction, needed for the chip's scale and orientation
 _SCALE_TOLERANCE = 0.03
 _ROW_SLACK = 1  # FIRSTROW counts from 0 or from 1
-_MAX_SCATTER = 1.0  # pixels rms: half a pixel of randomisation on either side gives 0.4
+_MAX_SCATTER = 1.0  # pixels rms; randomisation by half a pixel on either side gives 0.4
 _MAX_OUTLIERS = 0.05
 _ITERATIONS = 50
 _CONVERGED = 1e-3  # pixels
-# For the length of the time bins: variance of a mean in the bin against what averaging and linear
-# interpolation cut off the peaks of the dither, amplitude (2 pi / period)^2 length^2 / 8.
+# The length of the time bins balances two errors: the scatter of the mean in a bin, and the loss of the
+# dither's peaks by averaging and linear interpolation, amplitude (2 pi / period)^2 length^2 / 8.
 _SCATTER = 0.41  # pixels
 _MIN_BIN_S, _MAX_BIN_S = 10.0, 60.0
 _CURVATURE = 16.3 * (2 * np.pi / 707.0) ** 2 / 8 / np.sqrt(2)  # pixels s^-2, rms
@@ -50,13 +50,14 @@ _AIMPOINTS = {3: (950.0, 985.0), 7: (215.0, 515.0)}  # chipx, chipy on I3 and S3
 
 @dataclass(frozen=True, eq=False)
 class FieldGeometry:
-    """Chips on the sky of one observation; ``wcs`` is that of the sky pixels, 1-based.
+    """Positions of the chips of one observation on the sky; ``wcs`` is the WCS of the sky pixels, from 1.
 
-    ``chips`` are n_chip CCDs; ``to_sky`` (n_chip, 2, 3): x = to_sky[k, 0] @ (1, chipx, chipy) and y =
-    to_sky[k, 1] @ (1, chipx, chipy) at the mean pointing; ``rows``: first and last chipy in use.
+    ``chips`` are n_chip CCDs. ``to_sky`` (n_chip, 2, 3) gives the sky pixels at the mean pointing: x =
+    to_sky[k, 0] @ (1, chipx, chipy) and y = to_sky[k, 1] @ (1, chipx, chipy). ``rows`` are the first and last
+    chipy in use.
 
-    ``time`` (n,) [s] is ascending, all in the good time, each standing for an equal part of it; ``dither``
-    (n, 2) is the shift of the sky position x, y from its mean at these times [sky pixels].
+    ``time`` (n,) [s] is ascending and within the good time; each value represents an equal part of it.
+    ``dither`` (n, 2) is the shift of the sky position x, y from its mean at these times [sky pixels].
     """
 
     wcs: WCS
@@ -67,24 +68,24 @@ class FieldGeometry:
     dither: FloatArray
 
     def of_chips(self, chips: Sequence[int]) -> "FieldGeometry":
-        """The same with only some of the chips, in the order in which they are here."""
+        """Geometry of only these chips; their order does not change."""
         kept = np.isin(self.chips, chips)
         return replace(self, chips=tuple(np.array(self.chips)[kept].tolist()), to_sky=self.to_sky[kept])
 
     def dither_at(self, time: FloatArray) -> FloatArray:
-        """Shift (n, 2) at other times [s], by linear interpolation."""
+        """Dither (n, 2) at other times [s], by linear interpolation."""
         return np.column_stack([np.interp(time, self.time, shift) for shift in self.dither.T])
 
 
 def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
-    """Least squares of the sky positions on the chip positions, in turns with the dither in time bins.
+    """Measure the geometry by least squares of sky on chip positions, in turns with the dither in time bins.
 
-    The bins are 10 to 60 s, by the count rate; the accuracy of the dither, about 0.05 pixel at 5 events a
-    second and 0.3 at the least that is taken, goes to the log.
+    The bins are 10 to 60 s long, depending on the count rate. The accuracy of the dither is logged: about
+    0.05 pixel at 5 events per second, and 0.3 at the lowest accepted rate.
 
-    Raises DamagedFile if there are no columns chipx, chipy, time; too few events for that, or those of a chip
-    all in one place; sky positions that do not follow from chip positions; rows outside FIRSTROW, NROWS;
-    impossible times.
+    Raises DamagedFile if a column chipx, chipy or time is absent; if there are too few events, or the events
+    of a chip lie on a point or a line; if sky positions do not follow from chip positions; if events are
+    outside the rows of FIRSTROW, NROWS; or if the times span more than an observation can.
     """
     path, chips = events.path, tuple(sorted(chips))
     columns = {"chipx": events.chipx, "chipy": events.chipy, "time": events.time}
@@ -130,10 +131,11 @@ def measure_geometry(events: EventList, chips: Sequence[int]) -> FieldGeometry:
 
 
 def aimpoint_off_arcmin(geometry: FieldGeometry, axis: tuple[float, float]) -> float | None:
-    """How far [arcmin] the place where Chandra's aimpoint is on the chips is from an axis RA, Dec [deg].
+    """Angle [arcmin] between Chandra's nominal aimpoint on the chips and an axis RA, Dec [deg].
 
-    It is on I3 or, without I3, on S3, within half an arcmin all the years (Proposers' Observatory Guide,
-    ch. 6), if the instrument module (SIM) is not shifted. None without these chips.
+    The aimpoint on I3 is used or, without I3, the one on S3; None without these chips. Unless the instrument
+    module (SIM) is shifted, the aimpoint has stayed within half an arcmin of this position over the mission
+    (Proposers' Observatory Guide, ch. 6).
     """
     for ccd, place in _AIMPOINTS.items():
         if ccd in geometry.chips:
@@ -144,7 +146,7 @@ def aimpoint_off_arcmin(geometry: FieldGeometry, axis: tuple[float, float]) -> f
 
 
 def chip_outlines(geometry: FieldGeometry) -> Polygons:
-    """Outline of each chip's rows in use at the mean pointing: one polygon (4, 2) RA, Dec [deg] a CCD."""
+    """Outline of each chip's rows in use at the mean pointing: a polygon (4, 2) of RA, Dec [deg] per CCD."""
     low, high = 0.5, CHIP_PIXELS + 0.5
     first, last = geometry.rows[0] - 0.5, geometry.rows[1] + 0.5
     corners = np.array([[1, low, first], [1, high, first], [1, high, last], [1, low, last]])
@@ -155,7 +157,7 @@ def chip_outlines(geometry: FieldGeometry) -> Polygons:
 
 
 def write_geometry(path: Path, geometry: FieldGeometry) -> None:
-    """Write the geometry as a FITS file: tables CHIPS, one row a CCD, and DITHER, one row a time."""
+    """Write the geometry as FITS tables: CHIPS with one row per CCD, DITHER with one row per time."""
     chips = fits.BinTableHDU.from_columns(
         [
             fits.Column("X", "3D", unit="pixel", array=geometry.to_sky[:, 0]),
@@ -180,7 +182,7 @@ def write_geometry(path: Path, geometry: FieldGeometry) -> None:
 
 
 def read_geometry(path: Path) -> FieldGeometry:
-    """Read what `write_geometry` wrote. Raises MissingInput, DamagedFile."""
+    """Read a file of `write_geometry`. Raises MissingInput or DamagedFile."""
     path = Path(path)
     hint = "make it again: pyxt-hpc process-data"
     with open_fits(path, "geometry file", hint, ours=True) as hdus:
@@ -199,8 +201,8 @@ def read_geometry(path: Path) -> FieldGeometry:
 def _solve(
     chip: FloatArray, sky: FloatArray, members: list[NDArray[np.int64]], bins: NDArray[np.int64]
 ) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
-    """Affine maps (n_chip, 2, 3), shift (n_bin, 2), and which events (n,) agree with them."""
-    # centred and scaled: the normal equations of raw pixels lose half of the digits
+    """Affine maps (n_chip, 2, 3), shift (n_bin, 2), and whether each event (n,) agrees with them."""
+    # Positions are centred and scaled, since normal equations of raw pixels lose half of the digits.
     middle = (CHIP_PIXELS + 1) / 2
     design = np.column_stack([np.ones(len(chip)), (chip - middle) / middle])
     kept = np.ones(len(chip), dtype=bool)
@@ -213,7 +215,7 @@ def _solve(
             target = sky[good] - shift[bins[good]]
             maps[k] = np.linalg.lstsq(design[good].T @ design[good], design[good].T @ target, rcond=None)[0]
             residual[on] = sky[on] - design[on] @ maps[k]
-        # one wild position would carry the mean of its bin away before it is known as wild
+        # At first, medians are used: an outlier not yet rejected would shift the mean of its bin.
         average = _medians if iteration < 2 else _means
         new = average(residual, bins, kept, len(shift))
         new -= new[bins[kept]].mean(axis=0)
@@ -229,13 +231,13 @@ def _solve(
 
 
 def _means(values: FloatArray, bins: NDArray[np.int64], kept: NDArray[np.bool_], n_bin: int) -> FloatArray:
-    """Mean (n_bin, 2) of the kept values in each bin, 0 in empty ones."""
+    """Mean (n_bin, 2) of the kept values in each bin; 0 in empty bins."""
     number = np.maximum(np.bincount(bins[kept], minlength=n_bin), 1)
     return np.column_stack([np.bincount(bins[kept], v[kept], n_bin) / number for v in values.T])
 
 
 def _medians(values: FloatArray, bins: NDArray[np.int64], kept: NDArray[np.bool_], n_bin: int) -> FloatArray:
-    """As `_means`, the (lower) median."""
+    """Lower median (n_bin, 2) of the kept values in each bin; 0 in empty bins."""
     number = np.bincount(bins[kept], minlength=n_bin)
     filled = number > 0
     middle = (np.cumsum(number) - number + (number - 1) // 2)[filled]
@@ -246,13 +248,13 @@ def _medians(values: FloatArray, bins: NDArray[np.int64], kept: NDArray[np.bool_
 
 
 def _bin_length(time: FloatArray, path: Path) -> float:
-    """Length [s] with the least error of the dither at the count rate of these events."""
+    """Bin length [s] that gives the smallest error of the dither at the count rate of these events."""
     if np.ptp(time) > _MAX_SPAN_S:
         raise DamagedFile(
             f"{path}: its events span {np.ptp(time):.3g} s, expected less than {_MAX_SPAN_S:g}: it was "
             "merged of several observations; give each its own file"
         )
-    step = 10.0 * _MIN_BIN_S  # steps without any event are gaps, not time at a low rate
+    step = 10.0 * _MIN_BIN_S  # steps without an event are gaps and do not count for the rate
     observed = step * len(np.unique((time / step).astype(np.int64)))
     rate = len(time) / observed
     if rate * _MAX_BIN_S < _MIN_EVENTS_IN_BIN:
@@ -265,9 +267,9 @@ def _bin_length(time: FloatArray, path: Path) -> float:
 
 
 def rows_of(header: fits.Header) -> tuple[int, int] | None:
-    """First and last row of the chips that were read, from 1, by FIRSTROW and NROWS; None if that cannot be.
+    """First and last row (from 1) of the chips that were read, by FIRSTROW and NROWS; None if invalid.
 
-    All rows, if the header does not say.
+    An absent FIRSTROW counts as 1, and an absent NROWS as 1024.
     """
     said = {"FIRSTROW": 1.0, "NROWS": float(CHIP_PIXELS)}
     for keyword in said.keys() & header.keys():

@@ -1,13 +1,13 @@
-"""A place on the sky as people write it."""
+"""Positions on the sky as text."""
 
 from astropy import units
 from astropy.coordinates import SkyCoord
 
 
 def parse_position(text: str) -> tuple[float, float]:
-    """RA and Dec (ICRS) [deg] of ``150.02 20.01``, ``10:00:04.8 +20:00:36`` or ``10h00m04.8s +20d00m36s``.
+    """RA, Dec (ICRS) [deg] of ``150.02 20.01``, ``10:00:04.8 +20:00:36`` or ``10h00m04.8s +20d00m36s``.
 
-    Raises ValueError if it is none; the message says what is expected.
+    Raises ValueError if the text is not a position; the message shows the expected formats.
     """
     words = text.replace(",", " ").split()
     try:
@@ -20,5 +20,5 @@ def parse_position(text: str) -> tuple[float, float]:
 
 
 def position_text(ra: float, dec: float) -> str:
-    """RA and Dec [deg] as ``10:00:04.8 +20:00:36.0``."""
+    """Text such as ``10:00:04.8 +20:00:36.0`` for a position RA, Dec [deg]."""
     return str(SkyCoord(ra, dec, unit="deg").to_string("hmsdms", sep=":", precision=1))

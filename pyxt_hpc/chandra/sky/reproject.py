@@ -1,4 +1,4 @@
-"""Events in another tangent plane: those of an observation, and those of blank-sky files on its sky."""
+"""Reproject events to another tangent plane, and blank-sky events to an observation."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,13 +12,13 @@ from pyxt_hpc.chandra.sky.tangent import pixel_to_pixel
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.errors import DamagedFile, EmptySelection
 
-_MIN_EVENTS = 200  # of a chip: its corners are known to 2 sky pixels
+_MIN_EVENTS = 200  # on a chip; they give the positions of its corners to 2 sky pixels
 
 
 def reproject(events: EventList, wcs: WCS) -> EventList:
-    """The events with x, y in another tangent plane; NaN on the other half of the sky.
+    """Return the events with x, y in another tangent plane; NaN on the other half of the sky.
 
-    The header gets the new tangent point as RA_NOM, DEC_NOM.
+    RA_NOM, DEC_NOM in the header are set to the new tangent point.
     """
     x, y = pixel_to_pixel(events.wcs, wcs, events.x, events.y)
     return _placed(events, wcs, x, y)
@@ -31,13 +31,13 @@ def project_background(
     gti: Mapping[int, FloatArray],
     rng: np.random.Generator,
 ) -> EventList:
-    """Blank-sky events in the plane ``wcs`` of an observation's sky, from their own chip coordinates.
+    """Project blank-sky events into the plane ``wcs`` with the geometry of an observation.
 
-    Each event goes to a random place in its chip pixel and gets the dither of a random good time. The x, y of
-    the file, for whatever pointing, are not used. Events on other chips and rows than the observation's are
-    dropped. ``gti``: good times (m, 2) [s] of each chip of the geometry, sorted and disjoint.
+    Each event is moved to a random position in its chip pixel and gets the dither of a random good time. The
+    x, y of the file are not used. Events on chips and rows outside the geometry are removed. ``gti``: good
+    times (m, 2) [s] of each chip of the geometry, sorted and disjoint.
 
-    Raises DamagedFile without columns chipx, chipy; EmptySelection for a chip without good time.
+    Raises DamagedFile if a column chipx or chipy is absent, and EmptySelection if a chip has no good time.
     """
     if background.chipx is None or background.chipy is None:
         raise DamagedFile(
@@ -58,7 +58,7 @@ def project_background(
     for ccd, matrix in zip(geometry.chips, geometry.to_sky, strict=True):
         members = np.flatnonzero(events.ccd_id == ccd)
         n = len(members)
-        # drawn in order and shuffled then: looking up ordered times is several times faster
+        # Times are drawn in order and their dithers shuffled: interpolation at ordered times is much faster.
         elapsed = gti_arithmetic.ontime(gti[ccd]) * (np.arange(n) + rng.random(n)) / max(n, 1)
         dither = geometry.dither_at(gti_arithmetic.at_elapsed(gti[ccd], elapsed))[rng.permutation(n)].T
         sky[:, members] = dither + matrix[:, :1] + matrix[:, 1:] @ chip[:, members]
@@ -66,12 +66,12 @@ def project_background(
 
 
 def misplaced_by(background: EventList, geometry: FieldGeometry) -> float | None:
-    """How far [sky pixels] blank-sky events are from where an observation sees their chips, at worst.
+    """Largest displacement [sky pixels] of a chip corner in blank-sky events relative to a geometry.
 
-    Of a file that was put on the sky of another observation, or with another roll. Each event has a dither of
-    its own: what counts is a linear map from each chip to the sky, fitted to all of the chip's events.
-    Infinite if a position is on the other half of the sky; None if nothing tells: no columns chipx, chipy, or
-    too few events.
+    It is large if the file was reprojected to another observation or with another roll. Since each event has
+    its own dither, the corners come from an affine map from chip to sky, fitted to all events of the chip.
+    Infinite if a position is on the other half of the sky; None without columns chipx, chipy or with too few
+    events.
     """
     if background.chipx is None or background.chipy is None:
         return None

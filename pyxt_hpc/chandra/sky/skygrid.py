@@ -1,7 +1,7 @@
-"""The one output grid that every image, mask and event of a cluster lies on.
+"""The output grid that all images and masks of a cluster share.
 
-It is made once from the crop region, so that two observations can never differ by a pixel; events
-come to it through their own WCS, and counts are never resampled.
+It is made once from the crop region, so that all observations have the same pixels. Events are binned on it
+by their own WCS, and counts are never resampled.
 """
 
 import math
@@ -25,12 +25,12 @@ from pyxt_hpc.chandra.sky.tangent import (
 from pyxt_hpc.errors import EmptySelection
 
 PIXEL_SCALE_ARCSEC = 4 * SKY_PIXEL_ARCSEC  # sky pixels binned by 4
-_MAX_SIDE = 6700  # pixels a side, as in ClusterPyXT: a larger crop is a slip of the pen
+_MAX_SIDE = 6700  # pixels per side, as in ClusterPyXT; a larger crop is a mistake
 
 
 @dataclass(frozen=True, eq=False)
 class SkyGrid:
-    """Square pixels in tangent projection: ``wcs`` (1-based pixels), ``shape`` (ny, nx)."""
+    """Grid of square pixels in tangent projection: ``wcs`` (pixels from 1) and ``shape`` (ny, nx)."""
 
     wcs: WCS
     shape: tuple[int, int]
@@ -38,21 +38,21 @@ class SkyGrid:
 
     @classmethod
     def around(cls, region: RegionFile, frames: Mapping[str, WCS]) -> "SkyGrid":
-        """Smallest grid, centred on the region's bounding box, that holds it; ``frames`` as for `contains`.
+        """Smallest grid that contains the region's bounding box and is centred on it.
 
-        Raises RegionSyntaxError if the region has no bounds or is in a system not in ``frames``;
-        EmptySelection if it is smaller than a pixel or larger than any Chandra field.
+        ``frames`` is as in `contains`. Raises RegionSyntaxError if the region has no bounds or its system is
+        not in ``frames``, and EmptySelection if the grid has no pixel or is larger than any Chandra field.
         """
         ra, dec = extent(region, frames)
         _check_on_sky(region, *ra, *dec)
         centre = (float(ra[0]), float(dec[0]))
-        for _ in range(2):  # the middle of a box depends a little on the tangent point
+        for _ in range(2):  # the middle of the box depends slightly on the tangent point
             plane = tangent_plane(*centre, PIXEL_SCALE_ARCSEC)
             x, y = world_to_pixel(plane, ra, dec)
             middle = plane.all_pix2world((x.min() + x.max()) / 2, (y.min() + y.max()) / 2, 1)
             centre = (float(middle[0]), float(middle[1]))
             _check_on_sky(region, *centre)
-        # a whole number of pixels must not grow by one through rounding
+        # A size that is a whole number of pixels must not increase by one through rounding.
         shape = tuple(math.ceil(np.ptp(v) - 1e-3) for v in (y, x))
         if not all(1 <= n <= _MAX_SIDE for n in shape):
             raise EmptySelection(
@@ -63,13 +63,13 @@ class SkyGrid:
         return cls(wcs, (shape[0], shape[1]))
 
     def pixel_index(self, ra: ArrayLike, dec: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Row and column (0-based) of positions [deg]; both -1 outside the grid."""
+        """Row and column (from 0) of positions [deg]; both are -1 outside the grid."""
         return self._index(*world_to_pixel(self.wcs, ra, dec))
 
     def index_of(
         self, wcs: WCS, x: NDArray[np.float64], y: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """As `pixel_index`, for pixels (1-based) of another tangent plane."""
+        """Row and column (from 0) of pixels (from 1) of another tangent plane; -1 outside the grid."""
         return self._index(*pixel_to_pixel(wcs, self.wcs, x, y))
 
     def _index(
@@ -85,19 +85,19 @@ class SkyGrid:
         return row, col
 
     def centres(self) -> Points:
-        """RA, Dec [deg] of the pixels' centres, each (ny, nx)."""
+        """RA (ny, nx) and Dec (ny, nx) [deg] of the centres of the pixels."""
         return self._positions(0.0, *self.shape)
 
     def corners(self) -> Points:
-        """RA, Dec [deg] of the pixels' corners, each (ny + 1, nx + 1)."""
+        """RA and Dec [deg], each (ny + 1, nx + 1), of the corners of the pixels."""
         return self._positions(-0.5, self.shape[0] + 1, self.shape[1] + 1)
 
     def header(self, frame: WCS) -> fits.Header:
-        """Cards for an image on this grid: celestial coordinates, and physical ones for DS9 and CIAO.
+        """Header for an image on this grid: celestial coordinates, and physical coordinates for DS9 and CIAO.
 
-        Physical coordinates are the sky pixels of ``frame``, so that regions can be saved in them. Between
-        two tangent planes they are linear at the middle of the grid only; 10 arcmin from it, on a plane that
-        touches the sky as far away, they are 0.03 sky pixel off.
+        Physical coordinates are the sky pixels of ``frame``, so that regions can be saved in them. They are a
+        linear approximation at the middle of the grid: 10 arcmin from it, and with the tangent point of
+        ``frame`` as far away, the error is 0.03 sky pixel.
         """
         header = self.wcs.to_header()
         ny, nx = self.shape
@@ -109,7 +109,7 @@ class SkyGrid:
         at = sky(*middle)
         along = [(sky(*(middle + step)) - sky(*(middle - step))) / 2 for step in np.eye(2)]
         to_sky = np.column_stack(along)
-        # grids of one frame are turned by nothing but rounding
+        # Rotations within rounding errors are removed.
         to_sky[np.abs(to_sky) < 1e-9 * np.abs(to_sky).max()] = 0.0
         to_grid = np.linalg.inv(to_sky)
         shift = middle - to_grid @ at

@@ -1,4 +1,4 @@
-"""Tangent planes: pixels of a gnomonic projection that touches the sky at one point."""
+"""Tangent planes: gnomonic projections, and transformations between their pixels and the sky."""
 
 import math
 
@@ -14,7 +14,7 @@ SKY_PIXEL_ARCSEC = 0.492
 def tangent_plane(
     ra: float, dec: float, pixel_arcsec: float = SKY_PIXEL_ARCSEC, crpix: tuple[float, float] = (1.0, 1.0)
 ) -> WCS:
-    """TAN WCS with its pixel ``crpix`` (x, y from 1) at a position [deg], north up and east left."""
+    """TAN WCS, north up and east left, with pixel ``crpix`` (x, y from 1) at a position [deg]."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.crpix = crpix
@@ -27,7 +27,7 @@ def tangent_plane(
 
 
 def mean_direction(ra: ArrayLike, dec: ArrayLike) -> tuple[float, float]:
-    """RA, Dec [deg] of the mean of the unit vectors to positions (n,) [deg]."""
+    """RA, Dec [deg] of the mean unit vector of positions (n,) [deg]."""
     ra, dec = np.radians(ra), np.radians(dec)
     x, y, z = (np.cos(dec) * np.cos(ra)).sum(), (np.cos(dec) * np.sin(ra)).sum(), np.sin(dec).sum()
     return math.degrees(math.atan2(y, x)) % 360.0, math.degrees(math.atan2(z, math.hypot(x, y)))
@@ -37,13 +37,13 @@ def separation(ra: ArrayLike, dec: ArrayLike, ra_0: float, dec_0: float) -> NDAr
     """Angles between positions (...) and one position, all [deg]."""
     ra, dec = np.radians(ra), np.radians(dec)
     ra_0, dec_0 = np.radians([ra_0, dec_0])
-    # haversine: exact for the small angles of a field of view
+    # The haversine formula is accurate also for small angles.
     half = np.sin((dec - dec_0) / 2) ** 2 + np.cos(dec) * np.cos(dec_0) * np.sin((ra - ra_0) / 2) ** 2
     return np.degrees(2 * np.arcsin(np.sqrt(np.minimum(half, 1.0))))
 
 
 def world_to_pixel(wcs: WCS, ra: ArrayLike, dec: ArrayLike) -> Points:
-    """Pixels (1-based) of positions [deg]; NaN for those on the other half of the sky."""
+    """Pixels (from 1) of positions [deg]; NaN on the other half of the sky."""
     ra, dec = np.asarray(ra, float), np.asarray(dec, float)
     x, y = wcs.wcs_world2pix(ra, dec, 1)
     ra0, dec0 = np.radians(wcs.wcs.crval)
@@ -54,9 +54,9 @@ def world_to_pixel(wcs: WCS, ra: ArrayLike, dec: ArrayLike) -> Points:
 
 
 def pixel_to_pixel(source: WCS, target: WCS, x: ArrayLike, y: ArrayLike) -> Points:
-    """Pixels of one tangent plane as pixels of another, both 1-based; NaN for the other half of the sky.
+    """Convert pixels of a tangent plane to pixels of another, both from 1; NaN on the other half of the sky.
 
-    Raises ValueError if a WCS is not a plain tangent projection.
+    Raises ValueError if a WCS is not a pure tangent projection.
     """
     return apply_homography(homography(source, target), x, y)
 
@@ -64,8 +64,8 @@ def pixel_to_pixel(source: WCS, target: WCS, x: ArrayLike, y: ArrayLike) -> Poin
 def homography(source: WCS, target: WCS) -> NDArray[np.float64]:
     """Matrix H (3, 3) between tangent planes: H @ (x, y, 1) = w (x', y', 1), w > 0 on the same half sky.
 
-    A gnomonic projection takes great circles to straight lines, so that two of them differ by a
-    projective map, exactly.
+    Gnomonic projections map great circles to straight lines, so a projective map between two of them is
+    exact.
     """
     axes_in, scale_in = _orientation(source)
     axes_out, scale_out = _orientation(target)
@@ -77,7 +77,7 @@ def homography(source: WCS, target: WCS) -> NDArray[np.float64]:
 
 
 def apply_homography(matrix: NDArray[np.float64], x: ArrayLike, y: ArrayLike) -> Points:
-    """x', y' of points (...) through a matrix of `homography`; NaN where w <= 0."""
+    """Transform points (...) to x', y' by a matrix of `homography`; NaN where w <= 0."""
     x, y = np.asarray(x, float), np.asarray(y, float)
     w = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
     with np.errstate(invalid="ignore"):
@@ -88,7 +88,7 @@ def apply_homography(matrix: NDArray[np.float64], x: ArrayLike, y: ArrayLike) ->
 
 
 def _orientation(wcs: WCS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Unit vectors to the east, north and tangent point as columns (3, 3); radians per pixel (2, 2)."""
+    """Unit vectors to east, north and the tangent point as columns (3, 3); radians per pixel (2, 2)."""
     if [str(c) for c in wcs.wcs.ctype] != ["RA---TAN", "DEC--TAN"] or wcs.has_distortion:
         raise ValueError(f"WCS {list(wcs.wcs.ctype)} is not a plain tangent projection")
     (sin_ra, sin_dec), (cos_ra, cos_dec) = (
