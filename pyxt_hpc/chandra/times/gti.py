@@ -1,6 +1,6 @@
 """Arithmetic of good time intervals.
 
-A set of intervals is an (n, 2) float64 array of start and stop [s], half open, [start, stop).
+A set of intervals is an (n, 2) float64 array of start and stop [s]; the stop is excluded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ FloatArray = NDArray[np.float64]
 
 
 def normalise(intervals: ArrayLike) -> FloatArray:
-    """Sort, drop empty or non-finite intervals, unite those that touch or overlap: (m, 2)."""
+    """Sort intervals, remove empty and non-finite ones, and join those that touch or overlap; (m, 2)."""
     gti = np.asarray(intervals, dtype=np.float64).reshape(-1, 2)
     gti = gti[np.isfinite(gti).all(axis=1)]
     gti = gti[gti[:, 1] > gti[:, 0]]
@@ -32,7 +32,7 @@ def ontime(gti: FloatArray) -> float:
 
 
 def in_gti(gti: FloatArray, times: ArrayLike) -> NDArray[np.bool_]:
-    """Whether each time [s] lies in one of the sorted disjoint intervals: same shape as times."""
+    """Whether each time [s] is in one of the sorted, disjoint intervals; the shape is that of times."""
     times = np.asarray(times, dtype=np.float64)
     if len(gti) == 0:
         return np.zeros(times.shape, dtype=bool)
@@ -43,7 +43,7 @@ def in_gti(gti: FloatArray, times: ArrayLike) -> NDArray[np.bool_]:
 def in_gti_by_chip(
     gti: Mapping[int, FloatArray], ccd_id: NDArray[np.integer], times: FloatArray
 ) -> NDArray[np.bool_]:
-    """Whether each event (n,) lies in the good time of its own CCD; on CCDs without intervals none does."""
+    """Whether each event (n,) is in the good time of its own CCD; a CCD without intervals has none."""
     inside = np.zeros(len(times), dtype=bool)
     for ccd, intervals in gti.items():
         on_chip = np.flatnonzero(ccd_id == ccd)
@@ -52,7 +52,7 @@ def in_gti_by_chip(
 
 
 def intersection(first: ArrayLike, *others: ArrayLike) -> FloatArray:
-    """Times that lie in every one of the sets: (m, 2), sorted and disjoint."""
+    """Intervals (m, 2) of the times in all of the sets, sorted and disjoint."""
     result = normalise(first)
     for other in others:
         other = normalise(other)
@@ -66,7 +66,7 @@ def intersection(first: ArrayLike, *others: ArrayLike) -> FloatArray:
 
 
 def union(sets: Sequence[ArrayLike]) -> FloatArray:
-    """Times that lie in any of the sets: (m, 2), sorted and disjoint."""
+    """Intervals (m, 2) of the times in any of the sets, sorted and disjoint."""
     if not sets:
         return np.empty((0, 2))
     return normalise(np.concatenate([np.asarray(s, dtype=np.float64).reshape(-1, 2) for s in sets]))
@@ -77,7 +77,7 @@ def live_time(gti: FloatArray, edges: ArrayLike) -> FloatArray:
     edges = np.asarray(edges, dtype=np.float64)
     if len(gti) == 0:
         return np.zeros(len(edges) - 1)
-    # good time elapsed since the first start is piecewise linear with knots at the starts and stops
+    # The good time elapsed since the first start is piecewise linear, with knots at starts and stops.
     knots = gti.ravel()
     lengths = gti[:, 1] - gti[:, 0]
     before = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
@@ -86,7 +86,7 @@ def live_time(gti: FloatArray, edges: ArrayLike) -> FloatArray:
 
 
 def at_elapsed(gti: FloatArray, elapsed: ArrayLike) -> FloatArray:
-    """Times [s] at which this much good time [s] has gone by, for sorted disjoint intervals: as elapsed."""
+    """Times [s] at which the elapsed good time of sorted, disjoint intervals reaches each value [s]."""
     elapsed = np.asarray(elapsed, dtype=np.float64)
     lengths = gti[:, 1] - gti[:, 0]
     before = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])

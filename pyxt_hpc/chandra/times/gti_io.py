@@ -1,7 +1,7 @@
-"""FITS files about time: good time intervals and light curves, as CIAO makes and reads them.
+"""FITS files of good time intervals and light curves, in CIAO's formats.
 
-Intervals have the columns START, STOP (OGIP memo OGIP/93-003), as `dmgti` and `deflare` write them; light
-curves those of `dmextract` with ``opt=ltc1``.
+Intervals have the columns START, STOP (OGIP memo OGIP/93-003), as from `dmgti` and `deflare`; light curves
+have the columns of `dmextract` with ``opt=ltc1``.
 """
 
 from pathlib import Path
@@ -17,22 +17,22 @@ from pyxt_hpc.chandra.times.lightcurve import LightCurve
 from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.files.fits import open_fits, write_fits
 
-MJDREF = 50814.0  # of Chandra's clock, 1998.0 TT
+MJDREF = 50814.0  # zero point of Chandra's clock, 1998.0 TT
 _GTI_HINT = "make it again, for example with CIAO's dmgti or deflare"
 _FROM_EVENTS = (
     "ORIGIN", "MISSION", "TELESCOP", "INSTRUME", "DETNAM", "OBJECT", "OBS_ID", "DATE-OBS", "DATE-END",
     "TIMESYS", "TIMEUNIT", "TIMEREF", "TASSIGN", "CLOCKAPP", "TIERRELA", "TIERABSO", "TIMEVERS", "TIMEPIXR",
     "TIMEDEL", "TSTART", "TSTOP",
 )  # fmt: skip
-# the data subspace of a filter file, as the module lightcurves of CIAO writes it
+# Keywords of the data subspace of a filter file, as written by CIAO's module lightcurves.
 _TIMES_OF_GTI = {"DSTYP1": "TIME", "DSVAL1": "TABLE", "DSFORM1": "D", "DSUNIT1": "s", "DSREF1": ":GTI"}
 
 
 def write_gti(path: Path, gti: NDArray[np.float64], events_header: fits.Header) -> None:
-    """Write good time intervals (m, 2) [s], for people, for CIAO (``evt.fits[@path]``) and for `read_gti`.
+    """Write good time intervals (m, 2) [s] for users, for CIAO (``evt.fits[@path]``) and for `read_gti`.
 
-    Keywords of the events' header tell what the times mean. As CIAO's own filter files: an empty table
-    FILTER, whose data subspace is the times of the table GTI behind it.
+    The time system's keywords are copied from the header of the events. As in CIAO's filter files, an empty
+    table FILTER comes first; its data subspace refers to the times of the table GTI.
     """
     table = _table("GTI", [("START", "1D", "s", gti[:, 0]), ("STOP", "1D", "s", gti[:, 1])], events_header)
     table.header["HDUCLAS2"] = "STANDARD"
@@ -46,14 +46,15 @@ def write_gti(path: Path, gti: NDArray[np.float64], events_header: fits.Header) 
 
 
 def read_gti(path: Path) -> NDArray[np.float64]:
-    """Good time intervals (m, 2) [s], sorted and disjoint, of the file's table with the columns START, STOP.
+    """Read good time intervals (m, 2) [s], sorted and disjoint, from the table with the columns START, STOP.
 
-    Of several such tables the first must be called GTI, as in what dmgti writes. The numbers are taken as
-    they are, so the file must have the TIMEZERO of the events (0 for Chandra). Whether the intervals have
-    anything to do with an observation is for the caller to see.
+    If several tables have them, the first must be called GTI, as in files of dmgti. TIMEZERO is not applied,
+    so it must be the same as that of the events (0 for Chandra). The caller must check that the intervals
+    belong to the observation.
 
-    Raises MissingInput, or DamagedFile if it is not FITS, has no such table, no interval, one that ends
-    before it begins, times that are not numbers, or another clock than Chandra's.
+    Raises MissingInput if there is no file. Raises DamagedFile if it is not FITS, or if it has no such table,
+    no interval, an interval that ends before it begins, times that are not numbers, or another clock than
+    Chandra's.
     """
     path = Path(path)
     with open_fits(path, "GTI file", _GTI_HINT) as hdus:
@@ -82,8 +83,8 @@ def read_gti(path: Path) -> NDArray[np.float64]:
 def write_light_curve(path: Path, curve: LightCurve, events_header: fits.Header) -> None:
     """Write a light curve with the columns of dmextract.
 
-    EXPOSURE and COUNT_RATE are corrected for the dead time (DTCOR), as dmextract does; bins without live time
-    have the rate 0, which deflare leaves out.
+    EXPOSURE and COUNT_RATE are corrected for the dead time (DTCOR), as in dmextract. Bins without live time
+    have the rate 0, so that deflare ignores them.
     """
     share = live_time_share(events_header) or 1.0
     exposure = curve.live_s * share
@@ -156,7 +157,7 @@ def _reference(header: fits.Header) -> float | None:
 
 def _refuse_other_clock(header: fits.Header, path: Path) -> None:
     reference = _reference(header)
-    # other missions add the minute between UTC and TT to the fraction
+    # The tolerance allows for the minute between UTC and TT, which other missions add to the fraction.
     if reference is not None and abs(reference - MJDREF) > 0.01:
         raise DamagedFile(
             f"{path}: its times count from MJD {reference:g}, expected {MJDREF:g}, Chandra's clock; "

@@ -1,4 +1,4 @@
-"""A light curve: events binned in time, with the live time of every bin."""
+"""Light curves: events binned in time, with the live time of each bin."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 
-BIN_S = 259.28  # the bin in which CXC's blank-sky files were cleaned
-PARTICLES_EV = (9000.0, 12000.0)  # hardly an X-ray comes through the mirrors
+BIN_S = 259.28  # bin with which the CXC cleaned its blank-sky files
+PARTICLES_EV = (9000.0, 12000.0)  # band of particle background; the mirrors reflect hardly any X-rays in it
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class LightCurve:
 
     @property
     def rate(self) -> NDArray[np.float64]:
-        """Counts per live second (n_bin,), NaN where there is no live time."""
+        """Count rate (n_bin,) [s^-1] in live time; NaN in bins without live time."""
         return np.divide(
             self.counts, self.live_s, out=np.full(len(self.counts), np.nan), where=self.live_s > 0
         )
@@ -32,10 +32,10 @@ def light_curve(
     gtis: list[NDArray[np.float64]],
     edges: NDArray[np.float64] | None = None,
 ) -> LightCurve:
-    """Bin the times of events (n,) [s], with the live time averaged over chips.
+    """Bin the times of events (n,) [s]; the live time is averaged over chips.
 
-    ``gtis`` (m, 2) [s] of each chip have at least one interval in all. ``edges`` (n_bin + 1,) [s] are those
-    of another light curve, whose bins to take; without them the bins begin with the first interval.
+    ``gtis`` has the intervals (m, 2) [s] of each chip, with at least one interval in total. ``edges``
+    (n_bin + 1,) [s] are the edges of the bins; by default, bins of `BIN_S` begin with the first interval.
     """
     if edges is None:
         together = gti_arithmetic.union(gtis)

@@ -1,8 +1,8 @@
-"""The live time of each chip: its own good time, less the dead time of its readout.
+"""The live time of each chip: its good time without the dead time of its readout.
 
-EXPOSURE of a header is that of the chip with the aimpoint, as it was when the file was made. Chips can lose
-telemetry on their own and files are cut in time by other tools, so the good times tell, and of the header
-only the share of them that is live.
+EXPOSURE in a header belongs to the chip with the aimpoint when the file was made. But a single chip can lose
+telemetry, and other tools cut files in time. Therefore live times are computed from the good times; only the
+live fraction comes from the header.
 """
 
 import math
@@ -20,11 +20,10 @@ _OF_CHIP = ("ONTIME", "LIVTIME", "EXPOSUR")
 
 
 def live_share(header: fits.Header, gti: Mapping[int, NDArray], name: str) -> float:
-    """Share of the good time that is live: DTCOR, else LIVETIME/ONTIME, else EXPOSURE over the good time.
+    """Live fraction of the good time: DTCOR, else LIVETIME/ONTIME, else EXPOSURE over the longest good time.
 
-    ``header`` is that of EVENTS, ``gti`` (m, 2) [s] the good times of each CCD, of which the longest is taken
-    for that of EXPOSURE; ``name`` of the file is for messages. Raises DamagedFile if none of these gives a
-    share between 0 and 1.
+    ``header`` is the header of EVENTS, ``gti`` has the good times (m, 2) [s] of each CCD, and ``name`` is the
+    name of the file for messages. Raises DamagedFile if none of these gives a fraction between 0 and 1.
     """
     longest = max((gti_arithmetic.ontime(intervals) for intervals in gti.values()), default=0.0)
     dtcor, livetime, ontime = (
@@ -42,15 +41,16 @@ def live_share(header: fits.Header, gti: Mapping[int, NDArray], name: str) -> fl
 
 
 def live_times(header: fits.Header, gti: Mapping[int, NDArray], name: str) -> dict[int, float]:
-    """Live time [s] of each CCD of ``gti``; arguments and errors as `live_share`."""
+    """Live time [s] of each CCD of ``gti``; arguments and errors are those of `live_share`."""
     share = live_share(header, gti, name)
     return {ccd: share * gti_arithmetic.ontime(intervals) for ccd, intervals in gti.items()}
 
 
 def with_live_times(header: fits.Header, gti: Mapping[int, NDArray], share: float) -> fits.Header:
-    """A copy of the header of EVENTS with all its times computed from the good times.
+    """Copy the header of EVENTS, with all on-times and live times computed from the good times.
 
-    ONTIME, LIVETIME, EXPOSURE are those of the CCD with most good time; ONTIMEn, LIVTIMEn, EXPOSURn of each.
+    ONTIME, LIVETIME, EXPOSURE belong to the CCD with the longest good time; ONTIMEn, LIVTIMEn, EXPOSURn to
+    CCD n.
     """
     header = header.copy()
     for key in [key for key in header if key[:-1] in _OF_CHIP and key[-1].isdigit()]:
