@@ -1,1 +1,1 @@
-"""Region files, as text and as FITS tables, as sets of points on the sky."""
+"""Region files, in text and FITS format, as sets of points on the sky."""

@@ -1,4 +1,4 @@
-"""Region files in the sky pixels of one observation, as tools take them that know no other frame."""
+"""Region files in the sky pixels of one observation, for tools that accept no other coordinates."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -21,11 +21,11 @@ _HEADER = "# Region file format: CIAO version 1.0"
 
 
 def physical_text(region: RegionFile, frames: Mapping[str, WCS], wcs: WCS) -> str:
-    """A region as text in CIAO's format, in pixels of a tangent plane (1-based).
+    """Text of a region in CIAO's format, in pixels (from 1) of a tangent plane.
 
-    ``frames`` as for `contains`. What is cut from the whole file is cut from every line, as to CIAO a cut is
-    of the shape before it. Raises RegionSyntaxError for coordinates of an unknown frame, and for a shape that
-    CIAO does not know.
+    ``frames`` is as in `contains`. CIAO subtracts a shape only from the shape before it, so shapes that are
+    subtracted from the whole region are subtracted on each line. Raises RegionSyntaxError if a coordinate
+    frame is unknown or CIAO has no such shape.
     """
 
     def written(shape: Shape, *, out: bool) -> str:
@@ -46,7 +46,7 @@ def physical_text(region: RegionFile, frames: Mapping[str, WCS], wcs: WCS) -> st
 
 
 def _outlines(region: RegionFile, shape: Shape, frames: Mapping[str, WCS], wcs: WCS) -> Iterator[str]:
-    """The shape; of a ring that CIAO does not know the outer outline and then the hole."""
+    """Yield the text of a shape; for a ring that CIAO does not have, the outer outline and then the hole."""
     if shape.kind == "field":
         yield "field()"
         return

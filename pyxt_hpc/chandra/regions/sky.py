@@ -39,16 +39,16 @@ from pyxt_hpc.files.writing import check_regular
 
 __all__ = ["RegionFile", "contains", "contains_pixels", "extent", "frame_of", "off_the_field", "read_regions"]
 
-_CELLS = 512  # a side, of the grid that tells where shapes are at all
-_ONE_PLANE_DEG = 1.0  # celestial shapes so near to each other are drawn on one plane, true to 2e-4
-_SAMPLES = 48  # a side, of the points that tell whether a shape touches the field
+_CELLS = 512  # cells per side of the coarse grid around the shapes
+_ONE_PLANE_DEG = 1.0  # celestial shapes within this distance share a plane, which is accurate to 2e-4
+_SAMPLES = 48  # points per side in the check whether a shape touches the field
 
 
 def read_regions(path: Path) -> RegionFile:
-    """Read a region file, text or FITS; an empty one is valid and holds no point.
+    """Read a region file, text or FITS; an empty file is valid and contains no point.
 
-    Raises MissingInput; DamagedFile for a damaged FITS file and for what is neither that nor text and can be
-    read; RegionSyntaxError, which names the file, the line and what is wrong there.
+    Raises MissingInput if there is no file, DamagedFile if it is a damaged FITS file or is not readable as
+    text, and RegionSyntaxError, with file, line and fault, if a shape is invalid.
     """
     path = Path(path)
     if check_regular(path) and is_fits(path):
@@ -60,12 +60,12 @@ def read_regions(path: Path) -> RegionFile:
 def contains(
     region: RegionFile, ra: ArrayLike, dec: ArrayLike, frames: Mapping[str, WCS]
 ) -> NDArray[np.bool_]:
-    """Whether positions [deg], arrays of one shape, lie in the region.
+    """Whether positions [deg], arrays of the same shape, are in the region.
 
-    ``frames``: the WCS (1-based pixels) that ``physical`` coordinates are in and, by their file names, those
-    of images that ``image`` coordinates can belong to. Leave out what is not unique, such as ``physical``
-    when several observations have their own sky frames: RegionSyntaxError is raised if a shape is in such a
-    system.
+    ``frames`` has the WCS (pixels from 1) of ``physical`` coordinates and, by file name, the WCS of each
+    image that ``image`` coordinates can belong to. Ambiguous systems must be left out, such as ``physical``
+    if several observations have their own sky frames; RegionSyntaxError is raised if a shape is in a system
+    left out.
     """
     ra, dec = np.broadcast_arrays(np.asarray(ra, float), np.asarray(dec, float))
     return _contains(region, ra.shape, lambda plane: world_to_pixel(plane, ra, dec), frames)
@@ -74,7 +74,7 @@ def contains(
 def contains_pixels(
     region: RegionFile, wcs: WCS, x: NDArray[np.float64], y: NDArray[np.float64], frames: Mapping[str, WCS]
 ) -> NDArray[np.bool_]:
-    """As `contains`, for pixels (1-based) of a tangent plane, such as the events of an observation."""
+    """Whether pixels (from 1) of a tangent plane, such as events, are in the region; else like `contains`."""
     return _contains(region, x.shape, lambda plane: pixel_to_pixel(wcs, plane, x, y), frames)
 
 
@@ -103,7 +103,7 @@ def _contains(
         return inside
 
     def in_shape(shape: Shape) -> NDArray[np.bool_]:
-        if shape.kind == "field":  # everywhere, in any system
+        if shape.kind == "field":  # it contains all points, in any system
             return np.full(shape_of_points, not shape.negated)
         key = _plane_key(region, shape, planes)
         return _in_shape(shape, planes[key], *points[key]) ^ shape.negated
@@ -111,7 +111,7 @@ def _contains(
     for term in region.terms:
         inside |= np.logical_and.reduce([in_shape(shape) for shape in term])
     if not region.terms:
-        inside[...] = True  # nothing but cuts: they cut from the whole field
+        inside[...] = True  # all shapes are subtracted, so they are subtracted from the whole field
     for shape in region.cuts:
         inside &= ~in_shape(shape)
     return inside
@@ -121,10 +121,10 @@ _PlaneKey = str | tuple[float, float]
 
 
 def _planes(region: RegionFile, frames: Mapping[str, WCS]) -> dict[_PlaneKey, WCS]:
-    """The planes that shapes are drawn on.
+    """Planes in which the shapes are evaluated.
 
-    Every system of pixels has its own; that of celestial shapes touches the sky where they are, so that no
-    shape depends on another that is far away.
+    Each pixel system has its own plane. Planes of celestial shapes touch the sky near these shapes, so that a
+    shape does not depend on other shapes far away.
     """
     planes: dict[_PlaneKey, WCS] = {}
     celestial = [s for s in region.shapes if s.system == "icrs" and s.points]
@@ -155,9 +155,9 @@ def _plane_key(region: RegionFile, shape: Shape, planes: Mapping[_PlaneKey, WCS]
 def off_the_field(
     region: RegionFile, frames: Mapping[str, WCS], wcs: WCS, seen: NDArray[np.bool_]
 ) -> list[Shape]:
-    """Shapes that touch no pixel that was seen, cuts and negated ones too.
+    """Shapes, also subtracted and negated ones, that touch no observed pixel.
 
-    ``wcs``, ``seen`` (ny, nx): a tangent plane (1-based pixels), and which of its pixels were seen.
+    ``wcs`` is a tangent plane (pixels from 1); ``seen`` (ny, nx) is true for its observed pixels.
     """
     row, col = np.nonzero(seen)
     x, y = col + 1.0, row + 1.0
@@ -166,7 +166,7 @@ def off_the_field(
         if shape.kind == "field":
             continue
         (plane,) = _planes(replace(region, terms=((shape,),), cuts=()), frames).values()
-        # a small shape can lie between the centres of pixels, a large one between its own points
+        # A small shape can be between the centres of pixels; the points in a large shape can miss a pixel.
         if _touches(shape, plane, wcs, seen):
             continue
         if not _in_shape(shape, plane, *pixel_to_pixel(wcs, plane, x, y)).any():
@@ -175,7 +175,7 @@ def off_the_field(
 
 
 def _touches(shape: Shape, plane: WCS, wcs: WCS, seen: NDArray[np.bool_]) -> bool:
-    """Whether one of many points of a shape is on a seen pixel."""
+    """Whether any of the sample points in a shape is on an observed pixel."""
     corner_x, corner_y = _corners(_pixel_region(shape, plane))
     part = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
     x, y = np.meshgrid(*(v.min() + np.ptp(v) * part for v in (corner_x, corner_y)))
@@ -187,9 +187,9 @@ def _touches(shape: Shape, plane: WCS, wcs: WCS, seen: NDArray[np.bool_]) -> boo
 
 
 def _near(shapes: list[Shape], wcs: WCS, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Points in the cells of a coarse grid that the boxes around the shapes touch.
+    """Whether each point is in a cell of a coarse grid that overlaps the bounding box of a shape.
 
-    Many small shapes and many points: each point is looked at once here, and few of them again.
+    With many points and many small shapes, this saves time: only few points need to be compared with shapes.
     """
     boxes = np.array([_corners(_pixel_region(shape, wcs)) for shape in shapes])  # (n, 2, 4)
     low, high = boxes.min(axis=2), boxes.max(axis=2)
@@ -199,7 +199,8 @@ def _near(shapes: list[Shape], wcs: WCS, x: NDArray[np.float64], y: NDArray[np.f
     last = ((high - start) / size).astype(int).clip(0, _CELLS - 1)
     for (i, j), (k, n) in zip(first, last, strict=True):
         touched[i : k + 1, j : n + 1] = True
-    near = np.asarray((x >= start[0]) & (x <= start[0] + _CELLS * size[0]))  # of numbers it is no array
+    # For a single point, the comparison gives no array.
+    near = np.asarray((x >= start[0]) & (x <= start[0] + _CELLS * size[0]))
     near &= (y >= start[1]) & (y <= start[1] + _CELLS * size[1])
     cell = [
         np.minimum(((v[near] - s) / step).astype(np.int64), _CELLS - 1)
@@ -210,10 +211,10 @@ def _near(shapes: list[Shape], wcs: WCS, x: NDArray[np.float64], y: NDArray[np.f
 
 
 def extent(region: RegionFile, frames: Mapping[str, WCS]) -> Points:
-    """Corners (n,) RA, Dec [deg] of boxes around the shapes, whose union holds the region.
+    """RA, Dec (n,) [deg] of the corners of boxes around shapes; the union of the boxes contains the region.
 
-    Raises RegionSyntaxError if the region has no bounds (empty, ``field()``, only cuts), or a system that is
-    not in ``frames``.
+    Raises RegionSyntaxError if the region has no bounds (no shape, ``field()``, only subtracted shapes), or
+    if a system is not in ``frames``.
     """
     planes = _planes(region, frames)
     ra: list[NDArray[np.float64]] = []
@@ -234,7 +235,7 @@ def extent(region: RegionFile, frames: Mapping[str, WCS]) -> Points:
 
 
 def frame_of(region: RegionFile, shape: Shape, frames: Mapping[str, WCS]) -> WCS:
-    """The plane of a shape in pixels. Raises RegionSyntaxError where it is not known."""
+    """WCS of a shape that is given in pixels. Raises RegionSyntaxError if it is unknown."""
     if shape.system == "table":
         assert region.wcs is not None
         return region.wcs
@@ -276,7 +277,7 @@ def _in_shape(shape: Shape, wcs: WCS, x: NDArray[np.float64], y: NDArray[np.floa
 
 
 def _pixel_region(shape: Shape, wcs: WCS) -> PixelRegion:
-    """The shape on the plane of a WCS; a sector is its whole ring."""
+    """Convert a shape to pixels of a WCS; a sector becomes the whole ring."""
     points = np.array(shape.points)
     x, y = world_to_pixel(wcs, *points.T) if shape.system == "icrs" else points.T
     if shape.kind == "polygon":
@@ -292,7 +293,7 @@ def _pixel_region(shape: Shape, wcs: WCS) -> PixelRegion:
         return CircleAnnulusPixelRegion(centre, *sizes)
     angle: Any = (shape.angles[0] + _north(shape, wcs)) * u.deg
     if shape.kind == "ellipse":
-        axes = [2 * size for size in sizes]  # regions takes full axes, DS9 and CIAO write half of them
+        axes = [2 * size for size in sizes]  # DS9 and CIAO write half axes
         if len(axes) == 2:
             return EllipsePixelRegion(centre, *axes, angle=angle)
         return EllipseAnnulusPixelRegion(centre, axes[0], axes[2], axes[1], axes[3], angle=angle)
@@ -302,7 +303,7 @@ def _pixel_region(shape: Shape, wcs: WCS) -> PixelRegion:
 
 
 def _north(shape: Shape, wcs: WCS) -> float:
-    """Rotation of north from +y [deg, counter-clockwise] at a celestial shape; 0 for pixel systems."""
+    """Angle [deg], counter-clockwise, from +y to north at a celestial shape; 0 for pixel systems."""
     if shape.system != "icrs":
         return 0.0
     ra, dec = shape.points[0]
@@ -313,7 +314,7 @@ def _north(shape: Shape, wcs: WCS) -> float:
 
 
 def _corners(pixel_region: PixelRegion) -> Points:
-    """Corners of a box around a pixel region."""
+    """Corners of the bounding box of a pixel region."""
     if isinstance(pixel_region, PolygonPixelRegion):
         x, y = np.asarray(pixel_region.vertices.x), np.asarray(pixel_region.vertices.y)
     else:

@@ -1,8 +1,8 @@
-"""Regions in FITS tables, as CIAO writes them.
+"""Regions in FITS tables, in CIAO's format.
 
-Layout: ASC FITS Region Binary Table (Rots & McDowell): one shape a row, in columns X, Y, SHAPE, R, ROTANG and
-COMPONENT. Shapes of one component intersect, components are united; ``!`` before a name negates. wavdetect's
-source lists have the same columns.
+Layout: ASC FITS Region Binary Table (Rots & McDowell): one shape per row, in columns X, Y, SHAPE, R, ROTANG
+and COMPONENT. A component is the intersection of its shapes, and the region is the union of the components;
+``!`` before a name negates the shape. wavdetect's source lists have the same columns.
 """
 
 import logging
@@ -21,7 +21,7 @@ from pyxt_hpc.files.fits import open_fits
 log = logging.getLogger(__name__)
 
 _COLUMNS = ("x", "y", "shape", "r", "rotang")
-# how many positions, sizes and angles a shape has; a polygon has as many corners as the row holds
+# Numbers of positions, sizes and angles of each shape; a polygon uses all corners in the row.
 _PARTS = {
     "annulus": (1, 2, 0),
     "box": (1, 2, 1),
@@ -37,24 +37,24 @@ _PARTS = {
 
 
 def is_fits(path: Path) -> bool:
-    """Whether a file, plain or gzipped, begins as FITS files do; gzipped text is taken for FITS, too."""
+    """Whether a file begins like a FITS file or is gzipped; gzipped text is taken for FITS too."""
     try:
         with path.open("rb") as stream:
             begin = stream.read(10)
     except OSError:
-        return False  # who reads it as text says why it cannot be read
+        return False  # the attempt to read it as text will raise the error
     return begin.startswith((b"SIMPLE  =", b"\x1f\x8b"))
 
 
 def read_region_table(path: Path) -> RegionFile:
-    """Read the first table of regions of a FITS file; which, and which not, goes to the log.
+    """Read a table of regions from a FITS file; if there are several, the log names the table that is read.
 
-    Raises MissingInput, DamagedFile, or RegionSyntaxError if there is no table of regions or a row cannot be
-    understood.
+    Tables with the class or the name REGION come first. Raises MissingInput or DamagedFile; RegionSyntaxError
+    if there is no table of regions or a row is invalid.
     """
     with open_fits(path, "region file", "save the regions again, as text in fk5 coordinates") as hdus:
         tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU) and _has_regions(hdu)]
-        # by its class first, by its name second
+        # The class of a table counts more than its name.
         tables.sort(key=lambda hdu: (hduclass(hdu, 1) != "REGION", hdu.name != "REGION"))
         if not tables:
             found = ", ".join(hdu.name for hdu in hdus[1:]) or "none"
@@ -84,7 +84,7 @@ def read_region_table(path: Path) -> RegionFile:
             raise RegionSyntaxError(f"{path}, row {row + 1} of {table.name}: {error}") from None
         if component is not None:
             terms[int(component[row])] = (*terms.get(int(component[row]), ()), shape)
-        elif shape.negated:  # without components: as in text, from everything
+        elif shape.negated:  # without components, it is subtracted from the whole region, as in text
             cuts.append(replace(shape, negated=False))
         else:
             terms[row] = (shape,)
@@ -104,7 +104,7 @@ def _shape(row: dict[str, np.ndarray], system: str, number: int) -> Shape:
     n_point, n_size, n_angle = _PARTS[name]
     points = np.column_stack([row["x"], row["y"]]).astype(float)
     if name == "polygon":
-        # rows of a table are as long as its longest polygon: filled with NaN, or with the last corner again
+        # Rows are as long as the longest polygon; shorter ones are padded with NaN or with the last corner.
         points = points[np.isfinite(points).all(axis=1)]
         points = points[~np.all(points == np.roll(points, 1, axis=0), axis=1)]
         n_point = len(points)

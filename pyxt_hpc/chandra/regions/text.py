@@ -1,12 +1,12 @@
-"""The syntax of DS9, CIAO and JS9 region files in text form.
+"""Parse DS9, CIAO and JS9 region files in text format.
 
-Syntax: one or more shapes a line, separated by ``;`` in DS9 format; a line ``physical``, ``image``, ``fk5``
-or ``icrs`` sets the system of what follows. Without one, bare numbers are physical (sky) pixels, and
-positions like ``1:2:3.4`` or ``30d`` celestial, as in CIAO. New line, ``+``, ``||``: union; ``*``:
-intersection with the shape before; ``-`` after a shape cuts from that shape, at the start of a line from
-everything in the file. Angles are in degrees counter-clockwise from +x (from west, in celestial systems).
-What follows ``#``, and JS9's ``{...}``, is remarks; of them only DS9's ``# Filename: NAME`` is read, for
-``image`` coordinates belong to that image.
+A line has one or more shapes; DS9 separates them by ``;``. A line ``physical``, ``image``, ``fk5`` or
+``icrs`` sets the system of the following shapes. Without such a line, plain numbers are physical (sky)
+pixels, and positions like ``1:2:3.4`` or ``30d`` are celestial, as in CIAO. A new line, ``+`` and ``||`` form
+the union; ``*`` forms the intersection with the shape before it. ``-`` after a shape subtracts from that
+shape; at the start of a line it subtracts from the whole region. Angles are in degrees, counter-clockwise
+from +x (in celestial systems, from west). Text after ``#`` and in JS9's ``{...}`` is ignored, except DS9's
+``# Filename: NAME``: ``image`` coordinates belong to that image.
 """
 
 import math
@@ -39,12 +39,12 @@ _ARCSEC = {'"': 1.0, "arcsec": 1.0, "'": 60.0, "arcmin": 60.0, "d": 3600.0, "deg
 class Shape:
     """One shape of a region file.
 
-    ``points`` (n, 2) are positions in ``system``: degrees (ICRS) for ``icrs``, pixels otherwise: of the sky
-    for ``physical``, of the image that `RegionFile.drawn_on` names for ``image``, of `RegionFile.wcs` for
-    ``table``. ``sizes`` are in arcsec where ``in_arcsec``, else in pixels of the system; those of a ring are
-    the inner ones, then the outer ones. ``angles`` in degrees: the rotation of a box or an ellipse; first and
-    last direction of a sector, which count from the rotated axis where there is one. ``line`` of the file (or
-    row of its table).
+    ``points`` (n, 2) are positions in ``system``. They are degrees (ICRS) for ``icrs``; sky pixels for
+    ``physical``; pixels of the image `RegionFile.drawn_on` for ``image``; and pixels of `RegionFile.wcs` for
+    ``table``. ``sizes`` are in arcsec if ``in_arcsec``, else in pixels of the system; for a ring, the inner
+    sizes come before the outer ones. ``angles`` [deg] are the rotation of a box or an ellipse, then the first
+    and the last direction of a sector, measured from the rotated axis if there is one. ``line`` is the line
+    in the file or the row in its table.
     """
 
     kind: str
@@ -59,10 +59,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class RegionFile:
-    """Union of ``terms``, each the intersection of its shapes, less every shape of ``cuts``.
+    """A region: the union of ``terms``, each the intersection of its shapes, without the shapes of ``cuts``.
 
-    ``drawn_on`` is the file name of the image that the regions were drawn on, where the file says it; ``wcs``
-    the sky frame that a FITS table of regions has of its own.
+    ``drawn_on`` is the file name of the image on which the regions were drawn, if it is in the file. ``wcs``
+    is the WCS in a FITS table of regions.
     """
 
     path: Path
@@ -73,16 +73,16 @@ class RegionFile:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the file holds no shape at all."""
+        """Whether the file has no shape."""
         return not (self.terms or self.cuts)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
-        """Every shape, in no particular order."""
+        """All shapes: first those of ``terms``, then those of ``cuts``."""
         return tuple(shape for term in self.terms for shape in term) + self.cuts
 
     def place(self, shape: Shape) -> str:
-        """Where a shape is written, for messages."""
+        """File and line or row of a shape, for messages."""
         return f"{self.path}, {'row' if shape.system == 'table' else 'line'} {shape.line}"
 
 
@@ -118,11 +118,11 @@ def parse_regions(text: str, path: Path) -> RegionFile:
 
 
 class ShapeError(Exception):
-    """What is wrong in a shape; the caller adds file and line."""
+    """A shape is invalid; the caller adds file and line to the message."""
 
 
 def _without_remarks(line: str) -> str:
-    """A line without its comment and without JS9's properties in braces, which can hold ``#`` and ``;``."""
+    """Remove the comment and JS9's properties in braces, which can contain ``#`` and ``;``, from a line."""
     kept, depth = [], 0
     for letter in line:
         if letter == "#" and depth == 0:
@@ -131,14 +131,14 @@ def _without_remarks(line: str) -> str:
         if depth == 0:
             kept.append(letter)
         depth -= letter == "}" and depth > 0
-    return "".join(kept) if depth == 0 else line  # braces that do not close hide nothing
+    return "".join(kept) if depth == 0 else line  # an unclosed brace is part of the text
 
 
 def _parse_statement(
     statement: str, system: str, line: int, terms: list[tuple[Shape, ...]], cuts: list[Shape]
 ) -> None:
     position = 0
-    statement = statement.rstrip("| ")  # DS9's composites: joined with what the next line has
+    statement = statement.rstrip("| ")  # in DS9's composites, it joins the shape to the next line
     while position < len(statement):
         match = _SHAPE.match(statement, position)
         if match is None and position == 0:
@@ -164,7 +164,7 @@ def _parse_statement(
 
 
 def parse_shape(name: str, arguments: list[str], system: str, line: int) -> Shape:
-    """The shape that a name in lower case and its arguments mean. Raises ShapeError."""
+    """Make a shape from its lower-case name and its arguments. Raises ShapeError."""
     if name in _NO_AREA:
         raise ShapeError(f"a {name} has no area; draw a circle, ellipse, box or polygon")
     if name not in _BUILDERS:
@@ -173,7 +173,7 @@ def parse_shape(name: str, arguments: list[str], system: str, line: int) -> Shap
 
 
 class _Arguments:
-    """The arguments of one shape, taken one after the other."""
+    """Arguments of one shape, which are read one after the other."""
 
     def __init__(self, name: str, arguments: list[str], system: str, line: int) -> None:
         self.name, self.left, self.line = name, arguments, line
@@ -258,7 +258,7 @@ class _Arguments:
         return value
 
     def _check_pixels(self, text: str, unit: str) -> None:
-        """Refuse pixels of another kind (p: physical, i: image) than those of the shape's own system."""
+        """Raise ShapeError if pixels (p: physical, i: image) are not in the system of the shape."""
         if self.system in ("fk5", "icrs"):
             raise ShapeError(f"size {text} in pixels after a celestial position; save sizes in arcsec")
         if unit and not self.system.startswith(unit):
@@ -273,14 +273,14 @@ def _number(text: str) -> tuple[float, str]:
 
 
 def _celestial(text: str, *, hours: bool) -> float:
-    """Degrees of a coordinate: degrees as a number, or sexagesimal (right ascension in hours, unless d)."""
+    """Convert a coordinate to degrees: a number in degrees, or sexagesimal text (RA in hours, unless d)."""
     match = _SEXAGESIMAL.fullmatch(text)
     if match:
         sign, unit = match[1], match[3]
         if unit == "h" and not hours:
             raise ShapeError(f"declination {text} is in hours, expected degrees")
         whole, minutes, seconds = float(match[2]), float(match[4]), float(match[5])
-        # programs that round the seconds after they have split the number write 60.0
+        # Seconds of 60.0 are valid: programs that round them after splitting the number write this.
         if minutes >= 60 or seconds > 60:
             raise ShapeError(f"{text} has 60 or more minutes or seconds")
         value = (15.0 if hours and unit != "d" else 1.0) * (whole + minutes / 60 + seconds / 3600)
@@ -314,14 +314,14 @@ def _pie(a: _Arguments) -> Shape:
 def _panda(a: _Arguments) -> Shape:
     a.count(8)
     point, angles = a.position(), [a.angle(), a.angle()]
-    a.left.pop(0)  # in how many sectors and rings it is divided does not change it
+    a.left.pop(0)  # the number of sectors does not change the region
     radii = [a.size(may_be_zero=True), a.size()]
     return a.shape("pie", [point], _ascending(a.name, radii), angles)
 
 
 def _two_axes(kind: str) -> Callable[[_Arguments], Shape]:
     def build(a: _Arguments) -> Shape:
-        # DS9 writes several elliptical or box-shaped rings as so many pairs of sizes; they are one region
+        # DS9 writes several elliptical or box-shaped rings as one shape with a pair of sizes for each edge.
         if len(a.left) < 4:
             a.count(4)
         n_pair = (len(a.left) - 2) // 2
@@ -346,7 +346,7 @@ def _two_axes_panda(kind: str) -> Callable[[_Arguments], Shape]:
 
 
 def _pairs(a: _Arguments, n: int) -> list[float]:
-    """Sizes of the only pair, or of the innermost and the outermost of n; a hole may have none."""
+    """Sizes of the innermost and the outermost of n pairs, or of the outermost alone if there is no hole."""
     sizes = [a.size(may_be_zero=n > 1 and i < 2) for i in range(2 * n)]
     if n == 1:
         return sizes
@@ -373,7 +373,7 @@ def _field(a: _Arguments) -> Shape:
 
 
 def _ascending(name: str, sizes: list[float]) -> list[float]:
-    """The first and the last of sizes that must grow."""
+    """First and last of the sizes. Raises ShapeError unless the sizes increase."""
     for inner, outer in pairwise(sizes):
         if not inner < outer:
             raise ShapeError(f"{name} has the inner size {inner:g}, not below the outer {outer:g}")
