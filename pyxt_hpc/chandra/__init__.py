@@ -1,1 +1,1 @@
-"""What a Chandra observation is: event lists, good times, regions, sky grids, responses."""
+"""Data of a Chandra observation: event lists, good times, regions, sky grids, responses."""

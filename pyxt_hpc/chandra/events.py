@@ -1,8 +1,8 @@
-"""Level-2 event lists: the columns and header that pyxt_hpc uses, read from FITS or written to it.
+"""Level-2 event lists: read and write the columns and keywords that pyxt_hpc uses.
 
-Layout (ASC FITS File Designers' Guide): table ``EVENTS`` with the sky WCS in the keywords of columns x, y
-(TCTYPn, TCRPXn, TCRVLn, TCDLTn), one GTI table per CCD, tied to its CCD by the data subspace of EVENTS.
-Column names may be upper or lower case; blank-sky files have no times.
+Layout (ASC FITS File Designers' Guide): the table ``EVENTS`` has the sky WCS in the keywords of the columns
+x, y (TCTYPn, TCRPXn, TCRVLn, TCDLTn). Each CCD has a GTI table; the data subspace of EVENTS names it.
+Column names may be in upper or lower case; blank-sky files have no times.
 """
 
 import math
@@ -26,7 +26,7 @@ from pyxt_hpc.files.fits import open_fits, write_fits
 _HINT = "fetch it again from the archive (download_chandra_obsid) or make it again"
 _OUR_HINT = "make it again: process-data or remove-sources with --force"
 
-# name: (FITS format, unit, legal minimum, legal maximum) in the order of real level-2 files
+# name: (FITS format, unit, legal minimum, legal maximum), in the order of the archive's level-2 files
 _COLUMNS: dict[str, tuple[str, str | None, float | None, float | None]] = {
     "time": ("1D", "s", None, None),
     "ccd_id": ("1I", None, 0, 9),
@@ -52,7 +52,7 @@ _READ_AS: dict[str, type] = {
     "time": np.float64, "ccd_id": np.int8, "chipx": np.int16, "chipy": np.int16, "x": np.float64,
     "y": np.float64, "energy": np.float32, "pi": np.int16, "grade": np.int16,
 }  # fmt: skip
-_FIELDS = {"energy": "energy_eV"}  # of an EventList, where they are not called as the column
+_FIELDS = {"energy": "energy_eV"}  # fields of an EventList that have another name than their column
 _STATUS_BITS = 32
 _REQUIRED = ("x", "y", "energy", "pi", "ccd_id")
 _STRUCTURAL = re.compile(
@@ -64,12 +64,12 @@ _STRUCTURAL = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class EventList:
-    """Events of one observation, n of them, in file order.
+    """The n events of one observation, in file order.
 
-    ``wcs`` takes sky pixels (FITS convention, the centre of the first pixel is 1) to degrees; ``gti`` has
-    the good time intervals (m, 2) [s] of each CCD, empty when the file has none. ``status`` is 0 for a clean
-    event; ``chipx``, ``chipy`` count from 1. ``extra`` holds further columns for writing; reading leaves it
-    empty.
+    ``wcs`` converts sky pixels (FITS convention: the centre of the first pixel is 1) to degrees. ``gti`` has
+    the good time intervals (m, 2) [s] of each CCD; it is empty if the file has none. ``status`` is 0 for a
+    clean event; ``chipx``, ``chipy`` count from 1. ``extra`` has further columns for writing; reading leaves
+    it empty.
     """
 
     path: Path
@@ -92,7 +92,7 @@ class EventList:
         return len(self.x)
 
     def select(self, mask: NDArray[Any]) -> "EventList":
-        """The events where mask (n,) bool is true (or those numbered by an integer array)."""
+        """Events where ``mask`` (n,) bool is true, or at the indices in ``mask`` if it has integers."""
         chosen = {
             f.name: value[mask]
             for f in fields(self)
@@ -101,21 +101,21 @@ class EventList:
         return replace(self, **chosen, extra={name: column[mask] for name, column in self.extra.items()})
 
     def on_chips(self, chips: Sequence[int]) -> "EventList":
-        """The events on these CCDs."""
+        """Events on these CCDs."""
         return self.select(np.isin(self.ccd_id, chips))
 
     def in_band(self, band_eV: tuple[float, float]) -> NDArray[np.bool_]:
-        """Which events (n,) have an energy [eV] in a band, half open."""
+        """Whether each event (n,) has an energy in a band [eV]; the upper end is excluded."""
         return (self.energy_eV >= band_eV[0]) & (self.energy_eV < band_eV[1])
 
     def in_good_time(self, gti: Mapping[int, NDArray[np.float64]]) -> NDArray[np.bool_]:
-        """Which events (n,) are in the good time of their own CCD; on CCDs without intervals none is."""
+        """Whether each event (n,) is in the good time of its own CCD; a CCD without intervals has none."""
         assert self.time is not None
         return gti_arithmetic.in_gti_by_chip(gti, self.ccd_id, self.time)
 
 
 def concatenate(parts: Sequence[EventList]) -> EventList:
-    """Events of several lists with the same columns; header, WCS and good times are those of the first."""
+    """Join lists with the same columns; header, WCS and good times are taken from the first list."""
     columns: dict[str, Any] = {
         f.name: np.concatenate([getattr(part, f.name) for part in parts])
         for f in fields(EventList)
@@ -125,9 +125,10 @@ def concatenate(parts: Sequence[EventList]) -> EventList:
 
 
 def sky_wcs(header: fits.Header, path: Path | str) -> WCS:
-    """WCS of the columns x, y of a table: sky pixels (1-based, as in the file) to RA, Dec [deg].
+    """WCS of the columns x, y of a table; it converts 1-based sky pixels to RA, Dec [deg].
 
-    Raises DamagedFile, which names ``path``, if there are no such columns or no celestial WCS on them.
+    Raises DamagedFile, which names ``path``, if these columns are absent or have no tangent-plane WCS in ICRS
+    or FK5.
     """
     columns = column_numbers(header)
     try:
@@ -142,9 +143,9 @@ def sky_wcs(header: fits.Header, path: Path | str) -> WCS:
             f"{path}: columns x, y have no sky WCS ({error}); expected TCTYPn, TCRPXn, ...; {_HINT}"
         ) from error
     frame = text(header, "RADESYS", text(header, "RADECSYS", "ICRS"))
-    if frame not in ("ICRS", "FK5"):  # which differ by less than a tenth of a pixel
+    if frame not in ("ICRS", "FK5"):  # the two differ by less than a tenth of a pixel
         raise DamagedFile(f"{path}: its positions are in the system {frame}, expected ICRS; {_HINT}")
-    if list(wcs.wcs.ctype) == ["XLON-TAN", "XLAT-TAN"]:  # as older tools of the Chandra X-ray Center write it
+    if list(wcs.wcs.ctype) == ["XLON-TAN", "XLAT-TAN"]:  # older tools of the Chandra X-ray Center write this
         wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     if list(wcs.wcs.ctype) != ["RA---TAN", "DEC--TAN"]:
         raise DamagedFile(
@@ -157,7 +158,7 @@ def sky_wcs(header: fits.Header, path: Path | str) -> WCS:
 
 
 def set_sky_wcs(header: fits.Header, wcs: WCS, x_column: int, y_column: int) -> None:
-    """Set the keywords of a table that `sky_wcs` reads; columns are numbered from 1."""
+    """Set the keywords that `sky_wcs` reads from a table; column numbers begin with 1."""
     for axis, number in enumerate((x_column, y_column)):
         header[f"TCTYP{number}"] = str(wcs.wcs.ctype[axis])
         header[f"TCRVL{number}"] = float(wcs.wcs.crval[axis])
@@ -167,16 +168,16 @@ def set_sky_wcs(header: fits.Header, wcs: WCS, x_column: int, y_column: int) -> 
 
 
 def column_numbers(header: fits.Header) -> dict[str, int]:
-    """1-based number of each column of a table's header, by lower-case name."""
+    """Numbers of a table's columns, from 1, by lower-case name."""
     return {str(header[key]).strip().lower(): int(key[5:]) for key in header if re.match(r"TTYPE\d+$", key)}
 
 
 def read_events(path: Path, *, ours: bool = False) -> EventList:
     """Read the events, the sky WCS and the good time intervals of a level-2 or blank-sky event file.
 
-    ``ours``: a stage of this package wrote it, so that its checksum must be right. Raises MissingInput, or
-    DamagedFile if it is damaged, not FITS, without an EVENTS table or a required column, or not of Chandra's
-    ACIS.
+    ``ours``: a stage of this package wrote the file, so its checksum must be right. Raises MissingInput if
+    there is no file, and DamagedFile if it is damaged, is not FITS, has no EVENTS table, lacks a required
+    column or is not from Chandra's ACIS.
     """
     path = Path(path)
     with open_fits(path, "event file", _OUR_HINT if ours else _HINT, ours=ours) as hdus:
@@ -211,23 +212,24 @@ def read_events(path: Path, *, ours: bool = False) -> EventList:
 
 
 def read_sky_wcs(path: Path, *, ours: bool = False) -> WCS:
-    """WCS of an event file's sky columns, without reading its events; as `read_events`."""
+    """WCS of an event file's columns x, y, without reading the events; ``ours`` as in `read_events`."""
     return sky_wcs(read_header(path, ours=ours), path)
 
 
 def read_header(path: Path, *, ours: bool = False) -> fits.Header:
-    """Header of an event file's EVENTS, without reading its events; as `read_events`."""
+    """Header of an event file's table EVENTS, without reading the events; ``ours`` as in `read_events`."""
     path = Path(path)
     with open_fits(path, "event file", _OUR_HINT if ours else _HINT, ours=ours, first=False) as hdus:
         return _events_table(hdus, path).header.copy()
 
 
 def write_events(path: Path, events: EventList) -> None:
-    """Write a level-2 event file with the columns and keywords of real ones.
+    """Write a level-2 event file with the columns and keywords of the archive's files.
 
-    The columns of ``events`` and of ``events.extra`` (names of the level-2 layout only) go out in the order
-    of real files; the header's own keywords are kept, while the WCS, the data subspace and the GTI tables
-    are made from ``events.wcs`` and ``events.gti``. A path that ends in ``.gz`` is compressed.
+    The columns of ``events`` and ``events.extra`` are written in the order of the archive's files. The WCS,
+    the data subspace and the GTI tables are made from ``events.wcs`` and ``events.gti``; the header's other
+    keywords are kept. If ``path`` ends in ``.gz``, the file is compressed. Raises ValueError if ``extra`` has
+    a column that level-2 files do not have.
     """
     values = {name: getattr(events, _FIELDS.get(name, name)) for name in (*_READ_AS, "status")}
     unknown = set(events.extra) - (set(_COLUMNS) - set(values))
@@ -240,7 +242,7 @@ def write_events(path: Path, events: EventList) -> None:
         nrows=len(events),
         name="EVENTS",
     )
-    # straight into the rows as they lie in the file: given to astropy, columns are copied twice
+    # Fill the rows in the file's layout directly: astropy would copy each column twice.
     rows = table.data.view(np.ndarray)
     for name in order:
         if name == "status":
@@ -275,7 +277,7 @@ def _events_table(hdus: fits.HDUList, path: Path) -> fits.BinTableHDU:
 
 
 def _block_name(hdu: Any) -> str:
-    # CIAO calls every GTI block EXTNAME = GTI at times, and numbers them in HDUNAME
+    # CIAO sometimes gives every GTI block the EXTNAME GTI, and numbers the blocks in HDUNAME.
     return str(hdu.header.get("HDUNAME", hdu.name)).strip().upper()
 
 
@@ -290,14 +292,14 @@ def _check_instrument(header: fits.Header, path: Path) -> None:
 
 
 def _status(table: fits.BinTableHDU, names: Mapping[str, int], path: Path) -> NDArray[np.uint32] | None:
-    """Status bits of each event: 32 bits as CIAO writes them, logicals as other software does, a number."""
+    """Status bits of each event, from 32 bits (as CIAO writes them), from logicals or from a whole number."""
     if "status" not in names:
         return None
     column = table.columns[names["status"] - 1]
     raw = np.ascontiguousarray(table.data.view(np.ndarray)[column.name])
     if re.fullmatch(r"1?[IJK]", column.format):
         return raw.astype(np.int64).astype(np.uint32)
-    # the raw bytes: astropy would unpack 32 booleans for every event
+    # Read the raw bytes: astropy would unpack 32 booleans for each event.
     raw = raw.reshape(len(raw), math.prod(raw.shape[1:])).view(np.uint8)
     if re.fullmatch(r"\d*L", column.format) and raw.shape[1] <= _STATUS_BITS:
         missing = np.zeros((len(raw), _STATUS_BITS - raw.shape[1]), dtype=bool)

@@ -1,7 +1,7 @@
-"""What the cards of a header say: numbers, truth values, parameters of tools, however they were written.
+"""Values of header keywords in any notation: numbers, truth values, parameters of tools.
 
-Hands, scripts and other software than CIAO write ``EXPOSURE = 70000`` or ``EXPOSURE = '70000.'`` where the
-archive has ``70000.0``; all three are the same number.
+Users, scripts and software other than CIAO write ``EXPOSURE = 70000`` or ``EXPOSURE = '70000.'`` where the
+archive has ``70000.0``; all three are read as the same number.
 """
 
 import math
@@ -14,7 +14,7 @@ from pyxt_hpc.errors import DamagedFile
 from pyxt_hpc.files.quoting import quoted
 
 IMAGING_MODES = ("FAINT", "VFAINT", "GRADED")
-"""DATAMODE of events that have a place, an energy and a time each."""
+"""Values of DATAMODE in which each event has a position, an energy and a time."""
 
 _CHIPS = range(10)
 _TRUE, _FALSE = ("T", "TRUE", "YES", "Y", "1"), ("F", "FALSE", "NO", "N", "0")
@@ -22,7 +22,7 @@ _FULL_CARD = 72  # characters of a HISTORY card
 
 
 def number(header: fits.Header, keyword: str) -> float | None:
-    """A keyword's finite number, written as one or as text; None if it is absent or anything else."""
+    """Finite number in a keyword, written as a number or as text; None if there is none."""
     value = header.get(keyword)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -34,7 +34,7 @@ def number(header: fits.Header, keyword: str) -> float | None:
 
 
 def needed_number(header: fits.Header, keyword: str, path: Path | str, remedy: str) -> float:
-    """`number`; if there is none, DamagedFile names file and keyword, what was found, and ``remedy``."""
+    """The same as `number`, but raises DamagedFile if there is none; the message ends with ``remedy``."""
     found = number(header, keyword)
     if found is None:
         raise DamagedFile(f"{path}: {keyword} is {quoted(header.get(keyword))}, expected a number; {remedy}")
@@ -42,12 +42,12 @@ def needed_number(header: fits.Header, keyword: str, path: Path | str, remedy: s
 
 
 def optical_axis(header: fits.Header) -> tuple[float, float]:
-    """RA_PNT, DEC_PNT [deg] of events that stage 1 has checked."""
+    """RA_PNT, DEC_PNT [deg] of an event file that stage 1 has checked."""
     return float(header["RA_PNT"]), float(header["DEC_PNT"])
 
 
 def truth(header: fits.Header, keyword: str) -> bool | None:
-    """A keyword's truth value, written as one or in words (yes, no, T, F); None if it is neither."""
+    """Truth value of a keyword, also if it is written as yes, no, T, F, 1 or 0; None for other values."""
     return _truth(header.get(keyword))
 
 
@@ -57,28 +57,28 @@ def _truth(value: object) -> bool | None:
 
 
 def text(header: fits.Header, keyword: str, default: str = "") -> str:
-    """A keyword's text in upper case, without blanks around it."""
+    """Text of a keyword in upper case, without blanks around it."""
     return str(header.get(keyword, default)).strip().upper()
 
 
 def exposure_s(header: fits.Header) -> float | None:
-    """EXPOSURE [s]; where it is absent the largest EXPOSURn of a chip; None if there is neither."""
+    """EXPOSURE [s], or the largest EXPOSURn of a chip if EXPOSURE is absent; None if there is no number."""
     whole = number(header, "EXPOSURE")
     if whole is not None:
         return whole
     if "EXPOSURE" in header:
-        return None  # it is there and is no number: to be refused, not replaced
+        return None  # a damaged EXPOSURE is refused; no other keyword replaces it
     return max(of_chips(header, "EXPOSUR").values(), default=None)
 
 
 def live_time_share(header: fits.Header) -> float | None:
-    """DTCOR, the share of the good time that is live; None if it is absent or no such share."""
+    """DTCOR, the live fraction of the good time; None if it is absent or not in (0, 1]."""
     share = number(header, "DTCOR")
     return share if share is not None and 0.0 < share <= 1.0 else None
 
 
 def of_chips(header: fits.Header, stem: str) -> dict[int, float]:
-    """The numbers of a keyword that each CCD has for itself: EXPOSURn, LIVTIMEn, ONTIMEn."""
+    """Numbers of a keyword that exists once per CCD (EXPOSURn, LIVTIMEn, ONTIMEn), by the CCD's number."""
     found = {chip: number(header, f"{stem}{chip}") for chip in _CHIPS}
     return {chip: value for chip, value in found.items() if value is not None}
 
@@ -86,8 +86,8 @@ def of_chips(header: fits.Header, stem: str) -> dict[int, float]:
 def is_screened(header: fits.Header) -> bool | None:
     """Whether events were screened with the outer pixels of VFAINT mode (``check_vf_pha=yes``).
 
-    CHKVFPHA tells, which CIAO writes since 4.16; before, the parameters of acis_process_events in HISTORY.
-    None for VFAINT events of which nothing tells.
+    CIAO since 4.16 writes CHKVFPHA; without it, the parameters of acis_process_events in HISTORY are read.
+    None if the events are in VFAINT mode and neither is there.
     """
     if text(header, "DATAMODE") != "VFAINT":
         return False
@@ -96,10 +96,10 @@ def is_screened(header: fits.Header) -> bool | None:
 
 
 def tool_parameter(header: fits.Header, name: str) -> str | None:
-    """The value that a tool's parameter had last, as CIAO's tools write it into HISTORY; None without one.
+    """Last value of a tool's parameter in the HISTORY that CIAO's tools write; None if it is not there.
 
-    CIAO writes ``PARM  :name=value``, goes on with ``CONT  :`` and numbers its cards (``ASC00012``); other
-    software splits what is longer than a card.
+    CIAO writes ``PARM  :name=value``, continues long lines with ``CONT  :`` and numbers its cards
+    (``ASC00012``); other software splits text that is longer than a card.
     """
     lines: list[str] = []
     continues = False

@@ -1,6 +1,7 @@
-"""What the header of an image says about the observations that it was made from, in Chandra's own keywords.
+"""Chandra's keywords about observations, for the headers of images.
 
-DATE-OBS is that of the first observation, DATE-END of the last, EXPOSURE their sum, OBS_ID has all of them.
+DATE-OBS is the beginning of the first observation and DATE-END the end of the last one; EXPOSURE is the sum
+over all observations, and OBS_ID lists them.
 """
 
 import re
@@ -9,20 +10,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:  # ranks that make circles write no header
+if TYPE_CHECKING:  # astropy is slow to import, and ranks that make circles write no header
     from astropy.io.fits import Header
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?")
 
 _MAX_TEXT = 67
-"""Letters of a string that is whole in one card of a header."""
+"""Strings up to this number of characters fit into one card of a header."""
 
 Cards = dict[str, tuple[str | float, str]]
-"""Keywords with their values and comments."""
+"""Value and comment of each keyword."""
 
 
 class Dates(NamedTuple):
-    """Beginning and end of an observation in the time of its events, TT; empty where they are not known."""
+    """Beginning and end of an observation in TT, the time system of its events; empty if unknown."""
 
     begin: str
     end: str
@@ -30,7 +31,7 @@ class Dates(NamedTuple):
 
 @dataclass(frozen=True)
 class Observed:
-    """One ObsID: live time [s] and dates."""
+    """Live time [s] and dates of one ObsID."""
 
     obsid: str
     exposure_s: float
@@ -38,7 +39,7 @@ class Observed:
 
 
 def dates_of(header: "Header") -> Dates:
-    """DATE-OBS and DATE-END of events; what is no date of the archive's form is not known."""
+    """DATE-OBS and DATE-END of events; a date that is not in the archive's format counts as unknown."""
     return Dates(*(_known(str(header.get(keyword, "")).strip()) for keyword in ("DATE-OBS", "DATE-END")))
 
 
@@ -51,7 +52,7 @@ def _known(text: str) -> str:
 
 
 def observed_cards(name: str, observed: Sequence[Observed]) -> Cards:
-    """Keywords of all observations of a cluster; dates only if those of all are known."""
+    """Keywords of all observations of a cluster; dates are included only if they are known for all."""
     obsids = ",".join(one.obsid for one in observed)
     long = {"LONGSTRN": ("OGIP 1.0", "long strings go on in CONTINUE")} if len(obsids) > _MAX_TEXT else {}
     cards: Cards = {

@@ -1,9 +1,10 @@
-"""The data subspace of a table: how its rows were selected, as CIAO's data model writes it into the header.
+"""The data subspace of a table: the record in its header of how CIAO's data model selected its rows.
 
 Axis n has the name DSTYPn and the selection DSVALn: ranges as in ``0:0,2:2``, a region in ``sky(x,y)``, or
-``TABLE``, when DSREFn names the block that has it (``:GTI7``). A selection can have several components, which
-are united, typically one for each CCD; those after the first have their number in front (``2DSVAL1``) and
-leave out what is the same as in the first. (ASC FITS File Designers' Guide; CIAO, ``ahelp dmsubspace``.)
+``TABLE``; for ``TABLE``, DSREFn names the block with the selection (``:GTI7``). The selection is the union of
+its components, typically one for each CCD. Keywords of further components begin with the component's number
+(``2DSVAL1``); keywords with the same value as in the first component are left out. (ASC FITS File Designers'
+Guide; CIAO, ``ahelp dmsubspace``.)
 """
 
 import math
@@ -18,25 +19,25 @@ from numpy.typing import NDArray
 from pyxt_hpc.chandra.times import gti as gti_arithmetic
 
 LAST_CCD = 9
-PI_EV = 14.6  # of a channel: pi = floor(energy / 14.6) + 1
+PI_EV = 14.6  # width of a PI channel [eV]: pi = floor(energy / 14.6) + 1
 _MAX_EV = 1e6
 _RANGE = re.compile(r"\s*([-+.\deE]*)\s*:\s*([-+.\deE]*)\s*")
 
 
 @dataclass(frozen=True)
 class Component:
-    """One component: the text of each axis' selection by its lower-case name, and the blocks referred to."""
+    """One component: for each axis, by lower-case name, the text of the selection and the block's name."""
 
     selection: dict[str, str]
     block: dict[str, str]
 
     def ranges(self, axis: str) -> NDArray[np.float64] | None:
-        """Ranges (m, 2) of an axis, both ends within; None if it has none (a region, a table, nothing)."""
+        """Closed ranges (m, 2) of an axis; None if it has no ranges (a region, a table or no selection)."""
         text = self.selection.get(axis)
         return None if text is None else parse_ranges(text)
 
     def ccds(self) -> frozenset[int]:
-        """CCDs that it selects; all, if it does not say."""
+        """CCDs that the component selects; all CCDs if it has no ranges of ``ccd_id``."""
         ranges = self.ranges("ccd_id")
         every = range(LAST_CCD + 1)
         if ranges is None:
@@ -46,13 +47,13 @@ class Component:
 
 @dataclass(frozen=True)
 class Subspace:
-    """All components; none if the table has no data subspace."""
+    """All components of a table's data subspace; an empty tuple if the table has no data subspace."""
 
     components: tuple[Component, ...]
 
     @classmethod
     def of(cls, header: fits.Header) -> "Subspace":
-        """Read the cards of a table's header."""
+        """Read the data subspace from a table's header."""
         axes = {
             int(m.group(1)): str(header[key]).strip().lower()
             for key in header
@@ -68,18 +69,18 @@ class Subspace:
         return cls(tuple(_component(header, axes, number) for number in sorted(numbers)))
 
     def of_chips(self, chips: Iterable[int]) -> "Subspace":
-        """The components that select any of these CCDs."""
+        """Subspace of the components that select any of these CCDs."""
         wanted = frozenset(chips)
         return Subspace(tuple(c for c in self.components if c.ccds() & wanted))
 
     def ccds(self) -> frozenset[int] | None:
-        """CCDs of all components; None if no component says."""
+        """CCDs that the components select; None if no component has ranges of ``ccd_id``."""
         if all(c.ranges("ccd_id") is None for c in self.components):
             return None
         return frozenset().union(*(c.ccds() for c in self.components))
 
     def gti_blocks(self) -> dict[int, str]:
-        """Name of the block with the good times of each CCD, in upper case."""
+        """Name, in upper case, of the block with the good times of each CCD."""
         return {
             ccd: component.block["time"]
             for component in self.components
@@ -88,7 +89,7 @@ class Subspace:
         }
 
     def ranges(self, axis: str) -> NDArray[np.float64] | None:
-        """United ranges (m, 2) of an axis; None if some component does not restrict it, or not by ranges."""
+        """Ranges (m, 2) of an axis in all components; None unless every component restricts it by ranges."""
         found = [component.ranges(axis) for component in self.components]
         known = [ranges for ranges in found if ranges is not None]
         if not known or len(known) < len(found):
@@ -96,7 +97,7 @@ class Subspace:
         return np.unique(np.concatenate(known), axis=0)
 
     def texts(self, axis: str) -> tuple[str, ...]:
-        """Every different text that selects in an axis, such as the regions of ``sky(x,y)``."""
+        """All different selections on an axis as text, such as the regions of ``sky(x,y)``."""
         found = (c.selection.get(axis) for c in self.components)
         return tuple(dict.fromkeys(text for text in found if text is not None))
 
@@ -107,7 +108,7 @@ class Subspace:
 
 
 def energies_eV(subspace: Subspace) -> NDArray[np.float64] | None:
-    """Energies (m, 2) [eV] that were selected, by ``energy`` or ``pi``; None if neither is restricted."""
+    """Ranges (m, 2) [eV] selected by ``energy``, ``pi`` or both; None if neither is restricted by ranges."""
     energy = subspace.ranges("energy")
     pi = subspace.ranges("pi")
     parts = [] if energy is None else [energy]
@@ -129,7 +130,7 @@ def _component(header: fits.Header, axes: dict[int, str], number: int) -> Compon
 
 
 def parse_ranges(text: str) -> NDArray[np.float64] | None:
-    """Ranges (m, 2) of a text such as ``0:0,2:4,7:``, both ends within; None if it is anything else."""
+    """Closed ranges (m, 2) in a text such as ``0:0,2:4,7:``; None if the text is anything else."""
     found = []
     for part in text.split(","):
         match = _RANGE.fullmatch(part)
