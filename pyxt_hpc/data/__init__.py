@@ -1,1 +1,1 @@
-"""Tables shipped with the package, and their makers; SOURCES.md names where each comes from."""
+"""Tables of the package and the programs that make them; SOURCES.md gives the source of each table."""

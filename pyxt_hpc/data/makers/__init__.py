@@ -1,1 +1,1 @@
-"""Programs that make the tables from what others have measured and published."""
+"""Programs that make the tables from published data."""

@@ -1,9 +1,10 @@
-"""Make the table of photoelectric cross-sections by sampling XSPEC's own models element by element.
+"""Make the table of photoelectric cross-sections by sampling XSPEC's models for each element.
 
     pip install xspectrampoline    # the real XSPEC library; needed for this script only
     python -m pyxt_hpc.data.makers.absorption_table [-o OUT]
 
-Nodes are bisected until straight lines in ln E, ln(sigma E^3) join them; an edge becomes two nodes.
+Intervals are bisected until linear interpolation of ln(sigma E^3) in ln E is accurate; an absorption edge
+becomes two adjacent nodes.
 """
 
 import argparse
@@ -21,9 +22,9 @@ from pyxt_hpc.spectra.models.absorption import ATOMIC_NUMBERS, CROSS_SECTIONS, T
 from pyxt_hpc.spectra.models.abundances import abundances
 
 ENERGY_RANGE_keV = (0.1, 20.0)
-# of the total cross-section at solar abundances, at the middle of an interval
+# Largest error at the middle of an interval, as a fraction of the total cross-section at solar abundances.
 TOLERANCE = 1e-5
-# XSPEC's energies are 4-byte reals, so nothing finer can be seen
+# Smallest relative width of an interval: XSPEC's energies are 4-byte reals, which resolve nothing finer.
 MIN_INTERVAL = 4e-6
 MIN_SIGMA = 1e-35
 
@@ -31,7 +32,7 @@ Sampler = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 class Xspec:
-    """The few functions of the XSPEC library that are needed here."""
+    """The functions of the XSPEC library that this module needs."""
 
     def __init__(self) -> None:
         self._library = importlib.import_module("xspectrampoline").lib_XSFunctions
@@ -67,11 +68,11 @@ class Xspec:
 
 
 def element_sampler(xspec: Xspec, cross_sections: str) -> Sampler:
-    """A function energy (n,) keV -> ln(sigma E^3) (18, n) of one set [cm^2 keV^3]."""
+    """Return a function that gives ln(sigma E^3) (18, n) [cm^2 keV^3] of one set at energies (n,) [keV]."""
     abundance = abundances("angr")[ATOMIC_NUMBERS - 1]
     if cross_sections == "tbabs":
         model = "tbvabs"
-        # H2 fraction, grains, then nothing depleted: all elements as gas; redshift
+        # Fraction of H2, grain parameters, depletion factors of 1 (all elements in the gas), redshift.
         rest = [0.2, 1.0, 0.025, 0.25, 3.5, *[1.0] * 18, 0.0]
     else:
         model, rest = "vphabs", []
@@ -90,7 +91,7 @@ def element_sampler(xspec: Xspec, cross_sections: str) -> Sampler:
     def sample(energy: NDArray[np.float64]) -> NDArray[np.float64]:
         sigma = np.zeros((18, len(energy)))
         for i in range(18):
-            # the column at which the optical depth is of order 1 is where exp() loses least
+            # Rounding errors of exp() are smallest at the column whose optical depth is nearest to 1.
             best = np.full(len(energy), np.inf)
             for power in range(-8, 5):
                 tau = depth(energy, i, 10.0**power)
@@ -104,7 +105,7 @@ def element_sampler(xspec: Xspec, cross_sections: str) -> Sampler:
 
 
 def bisect_nodes(sample: Sampler) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Nodes (n,) keV and values (18, n) between which straight lines in ln E hold to TOLERANCE."""
+    """Nodes (n,) [keV] and values (18, n) whose linear interpolation in ln E is accurate to TOLERANCE."""
     energy = np.geomspace(*ENERGY_RANGE_keV, 200)
     value = sample(energy)
     unsure = np.ones(len(energy) - 1, dtype=bool)
@@ -123,13 +124,13 @@ def bisect_nodes(sample: Sampler) -> tuple[NDArray[np.float64], NDArray[np.float
 
 
 def share(log_sigma: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Part (18, n) of each element in the total at solar abundances."""
+    """Fraction (18, n) of the total cross-section that each element contributes at solar abundances."""
     contribution = abundances("angr")[ATOMIC_NUMBERS - 1, None] * np.exp(log_sigma)
     return contribution / contribution.sum(axis=0)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line of this module."""
+    """Run this module from the command line."""
     parser = argparse.ArgumentParser(description="Make the table of cross-sections from XSPEC's models.")
     parser.add_argument("-o", "--out", type=Path, default=TABLE_PATH, help="table to write (%(default)s)")
     out = parser.parse_args(arguments).out

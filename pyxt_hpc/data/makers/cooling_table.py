@@ -1,9 +1,9 @@
-"""Make the table of radiated power of the package from AtomDB's FITS files.
+"""Make the package's table of radiated power from AtomDB's FITS files.
 
     python -m pyxt_hpc.data.makers.cooling_table apec_v3.0.9_line.fits apec_v3.0.9_coco.fits [-o OUT]
 
-All of AtomDB is integrated, continua from 1.5 eV to 100 keV and every line: the table of spectra, which has
-0.1-40 keV, would lose up to an eighth of the power.
+The power is integrated over all of AtomDB: continua from 1.5 eV to 100 keV, and all lines. The plasma table
+covers 0.1-40 keV and would miss up to an eighth of the power.
 """
 
 from pathlib import Path
@@ -24,19 +24,20 @@ _ERG_PER_KEV = float(units.keV.to(units.erg))
 def continuum_power(energy: NDArray[np.float64], density: NDArray[np.float64], kT: float) -> float:
     """Power of a continuum that is linear between its nodes.
 
-    Beyond the last node, which at 45 keV leaves out a tenth, it falls as bremsstrahlung does, exp(-E/kT)/E.
+    Beyond the last node, the continuum decreases like bremsstrahlung, as exp(-E/kT)/E; at kT = 45 keV, a
+    tenth of the power is there.
 
     Parameters
     ----------
     energy, density : (n_node,)
-        Nodes, ascending [keV], and photons there [photon cm^3 s^-1 keV^-1].
+        Ascending nodes [keV] and emissivity at the nodes [photon cm^3 s^-1 keV^-1].
     kT : float
-        [keV].
+        Temperature [keV].
 
     Returns
     -------
     float
-        [keV cm^3 s^-1].
+        Power [keV cm^3 s^-1].
     """
     x, y = energy, density
     between = np.diff(x) * (x[:-1] * (2 * y[:-1] + y[1:]) + x[1:] * (y[:-1] + 2 * y[1:])) / 6
@@ -44,7 +45,7 @@ def continuum_power(energy: NDArray[np.float64], density: NDArray[np.float64], k
 
 
 def power_of_continua(hdu: fits.BinTableHDU, kT: float) -> NDArray[np.float64]:
-    """Power of continuum and pseudo-continuum of each element at one temperature, (30,) [keV cm^3 s^-1]."""
+    """Power (30,) [keV cm^3 s^-1] of each element's continuum and pseudo-continuum at one temperature."""
     power = np.zeros(N_ELEMENTS)
     for element, energy, density in continua_in(hdu):
         power[element] += continuum_power(energy, density, kT)
@@ -52,7 +53,7 @@ def power_of_continua(hdu: fits.BinTableHDU, kT: float) -> NDArray[np.float64]:
 
 
 def power_of_lines(hdu: fits.BinTableHDU) -> NDArray[np.float64]:
-    """Power of the lines of each element at one temperature, (30,) [keV cm^3 s^-1]."""
+    """Power (30,) [keV cm^3 s^-1] of each element's lines at one temperature."""
     energy = HC_KEV_ANGSTROM / np.asarray(hdu.data["Lambda"], dtype=np.float64)
     power = energy * np.asarray(hdu.data["Epsilon"], dtype=np.float64)
     of_element = np.zeros(N_ELEMENTS)
@@ -61,12 +62,7 @@ def power_of_lines(hdu: fits.BinTableHDU) -> NDArray[np.float64]:
 
 
 def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:
-    """Write the table of AtomDB's line and continuum file.
-
-    Raises
-    ------
-    MissingInput, DamagedFile
-    """
+    """Write the table made from AtomDB's line and continuum files. Raises MissingInput or DamagedFile."""
     kT, lines, continua = read_atomdb(
         line_path,
         continuum_path,
@@ -86,7 +82,7 @@ def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line of this module."""
+    """Run this module from the command line."""
     description = "Make the table of radiated power from AtomDB's files."
     options = atomdb_arguments(description, TABLE_PATH, arguments)
     make_table(options.line, options.continuum, options.out)

@@ -1,10 +1,9 @@
-"""Make the compact plasma table of the package from AtomDB's FITS files.
+"""Make the package's compact plasma table from AtomDB's FITS files.
 
     python -m pyxt_hpc.data.makers.plasma_table apec_v3.0.9_line.fits apec_v3.0.9_coco.fits [-o OUT]
 
-Lines that matter anywhere keep their energy; the many weak ones join the continua in bins that hold
-photon numbers, so that no photon is lost. AtomDB: Smith et al. 2001, ApJ 556, L91; Foster et al. 2012,
-ApJ 756, 128.
+Strong lines keep their energies. Weak lines are added to the continua, which are photon numbers in bins, so
+that no photon is lost. AtomDB: Smith et al. 2001, ApJ 556, L91; Foster et al. 2012, ApJ 756, 128.
 """
 
 import argparse
@@ -26,13 +25,13 @@ log = logging.getLogger(__name__)
 Lines = TypeVar("Lines")
 Continua = TypeVar("Continua")
 
-HC_KEV_ANGSTROM = 12.398418573  # XSPEC's value, so that lines fall into XSPEC's bins
+HC_KEV_ANGSTROM = 12.398418573  # XSPEC's value, so that lines fall into the same bins as in XSPEC
 KT_RANGE_keV = (0.08, 46.0)
 ENERGY_RANGE_keV = (0.1, 40.0)
 BIN_FRACTION = 0.006
-# (from, to, widest bin) keV: narrower where lines at fixed energies dominate, most of all Fe and Ni K
+# (from, to, widest bin) [keV]: bins are narrower where lines dominate, above all in the K lines of Fe and Ni.
 FINER_keV = ((2.0, 4.0, 0.008), (4.0, 10.0, 0.015), (6.2, 8.4, 0.003))
-# a line is kept apart if somewhere in kT it gives this fraction of the photons within LOCAL_keV
+# A line is strong if, at any kT, it has at least this fraction of the photons within LOCAL_keV.
 STRONG_FRACTION = 1e-4
 LOCAL_keV = 0.05
 NEGLIGIBLE_FRACTION = 1e-5
@@ -51,15 +50,15 @@ def read_atomdb(
     Parameters
     ----------
     lines_of, continua_of
-        What is wanted of an open file and of the numbers i of the temperatures in `KT_RANGE_keV`, each of
-        which has the table 2 + i.
+        Functions that read the open line or continuum file. Their arguments are the file and the indices i
+        of the temperatures in `KT_RANGE_keV`; the HDU of temperature i is 2 + i.
 
     Returns
     -------
     kT : (n_kT,)
-        Those temperatures [keV].
+        Temperatures in `KT_RANGE_keV` [keV].
     lines, continua
-        What the functions gave.
+        Values that `lines_of` and `continua_of` returned.
 
     Raises
     ------
@@ -76,7 +75,7 @@ def read_atomdb(
 
 
 def atomdb_arguments(description: str, out: Path, arguments: list[str] | None) -> argparse.Namespace:
-    """Command line of a module that makes a table of AtomDB's files: ``line``, ``continuum`` and ``out``."""
+    """Parse the command line of a module that makes a table from AtomDB's files."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("line", type=Path, help="apec_v*_line.fits")
     parser.add_argument("continuum", type=Path, help="apec_v*_coco.fits")
@@ -87,21 +86,14 @@ def atomdb_arguments(description: str, out: Path, arguments: list[str] | None) -
 def bin_integrals(
     energy: NDArray[np.float64], density: NDArray[np.float64], edges: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Integrals over bins of a function that is linear between its nodes and 0 outside them.
+    """Integrals (n_bin,) over bins of a function that is linear between its nodes and 0 outside them.
 
-    Parameters
-    ----------
-    energy, density : (n_node,)
-        Nodes, ascending.
-    edges : (n_bin + 1,)
-
-    Returns
-    -------
-    (n_bin,)
+    ``energy`` (n_node,) are ascending nodes, ``density`` (n_node,) the values there; ``edges`` (n_bin + 1,)
+    are the edges of the bins.
     """
     step = np.diff(energy)
     between = 0.5 * (density[1:] + density[:-1]) * step
-    # summed from the high end, where spectra are faintest, so that no tail drowns in rounding
+    # The sum begins at high energies, where spectra are faintest, so that rounding does not swamp the tail.
     above = np.concatenate([np.cumsum(between[::-1])[::-1], [0.0]])
     x = np.clip(edges, energy[0], energy[-1])
     i = np.clip(np.searchsorted(energy, x, side="right") - 1, 0, len(energy) - 2)
@@ -112,7 +104,7 @@ def bin_integrals(
 
 
 def continua_in(hdu: fits.BinTableHDU) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
-    """Continua and pseudo-continua of one temperature: element, from 0; nodes in energy; density there."""
+    """Yield continua and pseudo-continua of a temperature: element (from 0), energies of nodes, densities."""
     for row in hdu.data:
         for count, energy, density in CONTINUA:
             n = row[count]
@@ -122,12 +114,12 @@ def continua_in(hdu: fits.BinTableHDU) -> Iterator[tuple[int, NDArray[np.float64
 
 
 def read_continua(hdus: fits.HDUList, nodes: NDArray[np.int64], edges: NDArray) -> NDArray[np.float64]:
-    """Photon emissivity of every element in every bin, continuum and pseudo-continuum.
+    """Photon emissivity of continuum and pseudo-continuum, by element and bin.
 
     Returns
     -------
     (n_element, n_kT, n_bin) float64
-        [photon cm^3 s^-1 per bin].
+        Emissivity [photon cm^3 s^-1 per bin].
     """
     out = np.zeros((N_ELEMENTS, len(nodes), len(edges) - 1))
     for k, node in enumerate(nodes):
@@ -139,13 +131,16 @@ def read_continua(hdus: fits.HDUList, nodes: NDArray[np.int64], edges: NDArray) 
 def read_lines(
     hdus: fits.HDUList, nodes: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Lines of all temperatures, one row for each energy and element.
+    """Read the lines of all temperatures, one row for each energy and element.
 
     Returns
     -------
-    energy : (n_line,) keV, ascending
-    element : (n_line,) atomic numbers
-    emissivity : (n_line, n_kT) photon cm^3 s^-1
+    energy : (n_line,)
+        Ascending energies [keV].
+    element : (n_line,)
+        Atomic numbers.
+    emissivity : (n_line, n_kT)
+        Emissivities [photon cm^3 s^-1].
     """
     wavelength, element, emissivity, column = [], [], [], []
     longest = HC_KEV_ANGSTROM / ENERGY_RANGE_keV[0]
@@ -176,7 +171,7 @@ def bin_edges() -> NDArray[np.float64]:
 
 
 def local_photons(total: NDArray[np.float64], edges: NDArray, energy: NDArray) -> NDArray[np.float64]:
-    """Photons (n_line, n_kT) within LOCAL_keV of each energy, from `total` (n_kT, n_bin)."""
+    """Photons (n_line, n_kT) within LOCAL_keV of each energy, summed from `total` (n_kT, n_bin)."""
     cumulative = np.concatenate([np.zeros((len(total), 1)), np.cumsum(total, axis=1)], axis=1)
     lo = np.clip(np.searchsorted(edges, energy - LOCAL_keV) - 1, 0, len(edges) - 1)
     hi = np.clip(np.searchsorted(edges, energy + LOCAL_keV), 0, len(edges) - 1)
@@ -190,20 +185,21 @@ def merge_weak_lines(
     continua: NDArray[np.float64],
     edges: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Add the lines that nowhere matter to `continua`, in place, and drop what is negligible there.
+    """Add weak lines to `continua` in place, and set negligible values in `continua` to 0.
 
     Parameters
     ----------
     energy, element, lines :
-        As from `read_lines`.
+        Lines from `read_lines`.
     continua : (n_element, n_kT, n_bin)
-        As from `read_continua`; changed.
+        Continua from `read_continua`; they are changed.
     edges : (n_bin + 1,)
+        Edges of the bins [keV].
 
     Returns
     -------
     (n_line,) bool
-        True for the lines that stay apart.
+        True for strong lines, which are not added.
     """
     line_bin = np.clip(np.searchsorted(edges, energy, side="right") - 1, 0, len(edges) - 2)
     total = continua.sum(axis=0)
@@ -218,12 +214,7 @@ def merge_weak_lines(
 
 
 def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:
-    """Write the compact table of AtomDB's line and continuum file.
-
-    Raises
-    ------
-    MissingInput, DamagedFile
-    """
+    """Write the table made from AtomDB's line and continuum files. Raises MissingInput or DamagedFile."""
     edges = bin_edges()
     kT, (energy, element, lines), continua = read_atomdb(
         line_path, continuum_path, read_lines, lambda hdus, nodes: read_continua(hdus, nodes, edges)
@@ -242,7 +233,7 @@ def make_table(line_path: Path, continuum_path: Path, out: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line of this module."""
+    """Run this module from the command line."""
     description = "Make the compact plasma table from AtomDB's files."
     options = atomdb_arguments(description, TABLE_PATH, arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -1,12 +1,12 @@
-"""Make the vignetting table of the package from a ray trace of the mirrors.
+"""Make the package's vignetting table from a ray trace of the mirrors.
 
     python -m pyxt_hpc.data.makers.vignetting_table [RAY_TRACE] [-o OUT]
 
-Each energy has a smooth curve of the angle of its own, a penalised spline (Eilers & Marx 1996, Statistical
-Science 11, 89) that is even in the angle, so that it is flat on the axis. The rays counted on the axis have
-an error too, which all ratios of an energy share: the curve is 1 on the axis, and the ratios may all be off
-by a factor that this error allows. All energies have one stiffness, where generalised cross-validation is
-least.
+Each energy has its own smooth curve: a penalised spline (Eilers & Marx 1996, Statistical Science 11, 89) that
+is even in the angle, so that its slope on the axis is 0, and that is 1 on the axis. The number of rays on the
+axis has an error that is common to all ratios of an energy; therefore the fit includes a common factor,
+constrained by this error. The stiffness is the same for all energies and minimises the generalised
+cross-validation score.
 """
 
 import argparse
@@ -26,12 +26,12 @@ ANGLES_arcmin = np.arange(26.0)
 _KNOT_arcmin = 2.0
 _DEGREE = 3
 _STIFFNESSES = 10.0 ** np.arange(0.0, 8.0)
-_END_arcmin = 4.0  # of the traced angles, gives the slope beyond them
-_ON_AXIS_ERROR = 1e-5  # how closely a curve is held to 1 on the axis
+_END_arcmin = 4.0  # the last part of the traced angles, which gives the slope beyond them
+_ON_AXIS_ERROR = 1e-5  # error assigned to the ratio 1 on the axis
 
 
 def read_ray_trace(path: Path) -> tuple[NDArray[np.float64], ...]:
-    """Energies (n_energy,) [keV], angles (n_angle,) [arcmin], ratios and their errors (n_angle, n_energy)."""
+    """Read energies (n_energy,) [keV], angles (n_angle,) [arcmin], ratios and errors (n_angle, n_energy)."""
     tables: list[list[str]] = []
     energy = np.zeros(0)
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -45,7 +45,7 @@ def read_ray_trace(path: Path) -> tuple[NDArray[np.float64], ...]:
 
 
 def even_basis(angle: NDArray[np.float64], largest: float) -> tuple[NDArray, NDArray]:
-    """Splines that are even in the angle, at some angles (n, n_spline), and their third differences."""
+    """Values (n, n_spline) of splines that are even in the angle, and the matrix of third differences."""
     knots = np.arange(-largest, largest + _KNOT_arcmin / 2, _KNOT_arcmin)
     padded = np.pad(knots, _DEGREE, mode="edge")
     plain = BSpline.design_matrix(angle, padded, _DEGREE).toarray()
@@ -63,19 +63,20 @@ def fit_curve(
     Parameters
     ----------
     angle, ratio, error : (n,)
-        The first angle is 0; of it the error is not used.
+        The first angle is 0; the error there is not used.
     stiffness : float
         Weight of the squared third differences of the spline's coefficients.
 
     Returns
     -------
     coefficients, covariance
-        Of the splines of `even_basis`, and last of the common factor less 1.
+        For the splines of `even_basis`, then for the relative error that is common to all ratios.
     chi2, used : float
-        Of the data; parameters that they determine.
+        Chi^2 of data and constraint; effective number of parameters.
     """
     splines, differences = even_basis(angle, angle[-1])
-    # N/N_0 with Poisson errors of both: of the angle alone it is sqrt(ratio) times that of the axis
+    # The errors of N/N_0 include the Poisson errors of N and N_0. The relative error of N_0 is `on_axis`; the
+    # part from N alone is sqrt(ratio) times this.
     on_axis = error[1] / np.sqrt(1.0 + 1.0 / ratio[1]) / ratio[1]
     own = np.where(angle > 0, on_axis * np.sqrt(ratio), _ON_AXIS_ERROR)
     common = np.where(angle > 0, ratio, 0.0)
@@ -93,15 +94,16 @@ def fit_curve(
 def smooth_curves(
     angle: NDArray[np.float64], ratio: NDArray[np.float64], error: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
-    """Curves of all energies at `ANGLES_arcmin`.
+    """Fit the curves of all energies and evaluate them at `ANGLES_arcmin`.
 
-    Beyond the last angle traced, the logarithm goes on with the slope of the last 4 arcmin.
+    Beyond the last traced angle, the logarithm is extrapolated with the mean slope over the last 4 arcmin.
 
     Returns
     -------
     curves, errors : (n_energy, n) float64
+        Values and standard deviations.
     chi2, dof : float
-        Of all energies.
+        Sums over all energies.
     """
     n = ratio.size + ratio.shape[1]
 
@@ -129,7 +131,7 @@ def smooth_curves(
 
 
 def make_table(ray_trace: Path, out: Path) -> None:
-    """Write the table of a ray trace."""
+    """Write the table made from a ray trace."""
     energy, angle, ratio, error = read_ray_trace(ray_trace)
     curves, errors, chi2, dof = smooth_curves(angle, ratio, error)
     for e, of_energy in zip(energy, errors, strict=True):
@@ -147,7 +149,7 @@ def make_table(ray_trace: Path, out: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line of this module."""
+    """Run this module from the command line."""
     parser = argparse.ArgumentParser(description="Make the vignetting table from a ray trace.")
     parser.add_argument("ray_trace", type=Path, nargs="?", default=RAY_TRACE_PATH, help="%(default)s")
     parser.add_argument("-o", "--out", type=Path, default=TABLE_PATH, help="table to write (%(default)s)")
