@@ -1,4 +1,4 @@
-"""What is installed on this machine and usable, and what each part that is missing prevents."""
+"""Check which parts are usable on this machine, and what each missing part prevents."""
 
 from pyxt_hpc.doctor.examine import examine
 from pyxt_hpc.doctor.finding import Finding, Verdict

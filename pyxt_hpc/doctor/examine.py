@@ -1,4 +1,4 @@
-"""All parts, one after the other; what goes wrong in a look is what it found."""
+"""Run the checks of all parts; an error in a check becomes its finding."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,7 +13,7 @@ Look = Callable[[], Finding]
 
 
 def looks(folder: Path, ciao_prefix: str) -> dict[str, Look]:
-    """Every look by the part that it is at."""
+    """All checks, by the name of the part that they examine."""
     return {
         "Python": libraries.python,
         "libraries": libraries.required,
@@ -32,18 +32,18 @@ def looks(folder: Path, ciao_prefix: str) -> dict[str, Look]:
 
 
 def examine(folder: Path, ciao_prefix: str = "") -> Iterator[Finding]:
-    """Look at everything that the package can use.
+    """Examine all parts that the package can use.
 
     Parameters
     ----------
     folder
-        Where a cluster's data are, or shall be.
+        Folder of a cluster's data; it may not exist yet.
     ciao_prefix
         ``[ciao] prefix`` of the configuration.
     """
     for part, look in looks(folder, ciao_prefix).items():
         try:
             yield replace(look(), part=part)
-        except Exception as error:  # a look at what is broken fails in ways that nobody foresees
+        except Exception as error:  # a broken part can raise any error
             found = shown(one_line(f"{type(error).__name__}: {error}"), 300)
             yield Finding(Verdict.WARNING, f"cannot be examined ({found})", part=part)

@@ -1,34 +1,34 @@
-"""What one look at the machine gives."""
+"""Results of the checks."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class Verdict(Enum):
-    """How usable a part is."""
+    """Usability of a part."""
 
     OK = "ok"
     WARNING = "warning"
     MISSING = "missing"
-    """Not there, and can be done without."""
+    """The part is absent, but not required."""
     BROKEN = "broken"
-    """Nothing works without it."""
+    """The part is required and does not work."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A part of the machine, and how it is.
+    """Result of the check of one part.
 
     Parameters
     ----------
     verdict
-        How usable it is.
+        Usability of the part.
     found
-        Which version or how much there is; or why it is not usable.
+        Version or amount; or the reason why the part is not usable.
     prevents
-        What does not work because of that, or how it is mended; empty if all is well.
+        Consequence of the finding, or its remedy; empty if there is none.
     part
-        Such as ``MPI``.
+        Name of the part, such as ``MPI``.
     """
 
     verdict: Verdict

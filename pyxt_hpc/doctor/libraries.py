@@ -1,4 +1,4 @@
-"""Python, and the libraries that it finds."""
+"""Checks of Python and its libraries."""
 
 import importlib
 import importlib.metadata
@@ -19,13 +19,13 @@ _ASK_SHERPA = "from pyxt_hpc.reference.sherpa_models import which_model; print(w
 
 
 def python() -> Finding:
-    """The interpreter and this package."""
+    """Version and path of the interpreter, and version of this package."""
     found = f"pyxt_hpc {__version__} in Python {platform.python_version()} ({sys.executable})"
     return Finding(Verdict.OK, found)
 
 
 def required() -> Finding:
-    """Whether every library that the package cannot do without can be imported."""
+    """Check whether all required libraries can be imported."""
     versions, broken = [], []
     modules = _modules()
     for name in _requirements():
@@ -41,14 +41,14 @@ def required() -> Finding:
 
 
 def _requirements() -> list[str]:
-    """Names of what the package requires in any case, as its metadata have them."""
+    """Names of the required distributions in the package's metadata, without optional ones."""
     wanted = importlib.metadata.requires(DISTRIBUTION) or []
     matches = (re.match(r"[A-Za-z0-9_.-]+", one) for one in wanted if "extra ==" not in one)
     return [match[0] for match in matches if match]
 
 
 def _modules() -> dict[str, str]:
-    """What is imported of every installed distribution: pillow, for instance, is imported as PIL."""
+    """Name of the module to import, by the name of the distribution; pillow, for example, has PIL."""
     modules: dict[str, str] = {}
     for module, distributions in importlib.metadata.packages_distributions().items():
         for name in map(_normal, distributions):
@@ -58,19 +58,19 @@ def _modules() -> dict[str, str]:
 
 
 def _normal(name: str) -> str:
-    """A distribution's name as the package index compares names."""
+    """Name of a distribution in the normal form of the package index."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def hdf5() -> Finding:
-    """The library below h5py."""
+    """Version of the HDF5 library that h5py uses."""
     import h5py
 
     return Finding(Verdict.OK, f"{h5py.version.hdf5_version}, by h5py {h5py.version.version}")
 
 
 def sherpa() -> Finding:
-    """Sherpa, and whether it has a working XSPEC; asked in another process, which XSPEC may end."""
+    """Check Sherpa and its XSPEC models, in another process, since XSPEC can end the process."""
     done = subprocess.run(
         [sys.executable, "-P", "-c", _ASK_SHERPA],
         capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL,

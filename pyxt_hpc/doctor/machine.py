@@ -1,4 +1,4 @@
-"""Cores, memory and disks."""
+"""Checks of cores, memory and disks."""
 
 import os
 import shutil
@@ -11,15 +11,15 @@ from pyxt_hpc.maps.memory import memory_limits
 from pyxt_hpc.parallel.shared import SHARED_MEMORY
 
 LITTLE_MEMORY = 2 * 2**30
-"""Free memory [byte] below which a usual cluster does not fit."""
+"""Free memory [byte] that a typical cluster needs."""
 LITTLE_SHARED = 512 * 2**20
-"""Free shared memory [byte] below which a bundle of many observations does not fit."""
+"""Free shared memory [byte] that a bundle of many observations needs."""
 LITTLE_DISK = 10 * 2**30
-"""Free disk space [byte] below which a few observations with their products do not fit."""
+"""Free disk space [byte] that a few observations with their products need."""
 
 
 def cores() -> Finding:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     usable, there = len(os.sched_getaffinity(0)), os.cpu_count() or 1
     found = f"{usable}" + (f" of {there}" if usable != there else "")
     if (threads := os.environ.get("OMP_NUM_THREADS", "1")) != "1":
@@ -32,14 +32,14 @@ def cores() -> Finding:
 
 
 def memory() -> Finding:
-    """Memory that is free, within the limits of a container or job."""
+    """Free memory within the limits of a container or job."""
     total, free = map(min, zip(*memory_limits(), strict=True))
     advice = "fits of many observations may not fit in: see pyxt-hpc estimate"
     return _room(free, LITTLE_MEMORY, f"of {_size(total)}", advice)
 
 
 def shared_memory() -> Finding:
-    """The file system where ranks and processes of a node share arrays."""
+    """Free space in the file system where ranks and processes of a node share arrays."""
     free = shutil.disk_usage(SHARED_MEMORY).free
     with tempfile.TemporaryFile(dir=SHARED_MEMORY) as file:
         file.write(b"it can be written")
@@ -50,7 +50,7 @@ def shared_memory() -> Finding:
 
 
 def numba_cache() -> Finding:
-    """Where compiled kernels are kept."""
+    """Folder in which compiled kernels are stored, and their number."""
     from pyxt_hpc.arrays.compiled import compiled
 
     path = getattr(getattr(compiled(_same), "stats", None), "cache_path", None)
@@ -68,12 +68,12 @@ def numba_cache() -> Finding:
 
 
 def _same(x: float) -> float:
-    """To ask numba where it would keep it; it is never compiled."""
+    """Return x; numba gives the cache folder for this function, but never compiles it."""
     return x
 
 
 def disk(folder: Path) -> Finding:
-    """Room for data and products."""
+    """Free disk space for data and products."""
     there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
     if not os.access(there, os.W_OK):
         return Finding(Verdict.WARNING, f"{there} cannot be written", "work in another folder")
@@ -83,7 +83,7 @@ def disk(folder: Path) -> Finding:
 
 
 def _room(free: int, least: int, where: str, advice: str) -> Finding:
-    """How much is free; with advice where that is little."""
+    """Finding with the free space; a warning with advice if it is less than `least`."""
     found = f"{_size(free)} free {where}"
     return Finding(Verdict.OK, found) if free >= least else Finding(Verdict.WARNING, found, advice)
 

@@ -1,4 +1,4 @@
-"""Programs of others: MPI, CIAO, DS9, batch systems."""
+"""Checks of other programs: MPI, CIAO, DS9, batch systems."""
 
 import os
 import re
@@ -20,7 +20,7 @@ _ASK_VERSION = (
     "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; "
     "print(mpi4py.__version__, MPI.Get_library_version().split(chr(10))[0], sep=chr(10))"
 )
-# in one piece, for lines of ranks that are printed in pieces get mixed up
+# One call writes the whole line, since pieces of lines from several ranks can get mixed up.
 _ASK_SIZE = "import os; from mpi4py import MPI; os.write(1, b'ranks %d\\n' % MPI.COMM_WORLD.Get_size())"
 _WITHOUT_MPI = (
     "create-bins and fit-spectra use the processes of one machine (--num-cpus), and job arrays on others"
@@ -28,7 +28,7 @@ _WITHOUT_MPI = (
 
 
 def mpi() -> Finding:
-    """Which MPI there is, and whether two ranks that its launcher starts see each other."""
+    """Check MPI, and whether two ranks started by its launcher see each other."""
     try:
         version, library, *_ = _said([sys.executable, "-P", "-c", _ASK_VERSION])
     except (OSError, ValueError, subprocess.SubprocessError) as error:
@@ -69,7 +69,7 @@ def _no_mpi(error: Exception) -> str:
 
 
 def _said(command: Sequence[str]) -> list[str]:
-    """Lines that a program prints; as on a command line of its own, also from within a job."""
+    """Lines that a program prints when it is run without the variables that MPI sets for ranks."""
     environment = {name: value for name, value in os.environ.items() if not _OF_RANKS.match(name)}
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True, env=environment,
@@ -79,7 +79,7 @@ def _said(command: Sequence[str]) -> list[str]:
 
 
 def ciao(prefix: str) -> Finding:
-    """CIAO with its calibration database and the blank-sky files of ACIS."""
+    """Check CIAO, its calibration database and the blank-sky files of ACIS."""
     from pyxt_hpc.preprocess.ciao.find import INSTALL, find_ciao
 
     without = (
@@ -103,7 +103,7 @@ def ciao(prefix: str) -> Finding:
 
 
 def ds9() -> Finding:
-    """The program that regions are drawn in."""
+    """Check DS9, in which regions are drawn."""
     found = shutil.which("ds9")
     if found is None:
         return Finding(
@@ -115,7 +115,7 @@ def ds9() -> Finding:
 
 
 def batch_system() -> Finding:
-    """SLURM's or PBS's programs."""
+    """Check for the submit commands of SLURM and PBS."""
     found = []
     for system in SYSTEMS.values():
         program = system.submit_command[0]
