@@ -76,8 +76,9 @@ def find_quiet(
     """Find the quiet bins of a light curve, without a lower limit to their number.
 
     A quiet bin lies within the Poisson range of ``nsigma``, or has a rate between mean/scale and mean*scale,
-    and is not part of a run that is too bright. ``first`` is the result for the same bins in another band if
-    ``curve`` has live time only in its good bins; the wings of its flares are then searched in this band too.
+    and is not part of a run that is too bright. ``first`` is the result for the same bins in another band;
+    ``curve`` then has live time only in the good bins of ``first``, and the wings of its flares are searched
+    in this band too.
 
     Raises EmptySelection if there is no live time or no count.
     """

@@ -29,7 +29,7 @@ _WINDOW_R90 = 3.0
 _MIN_WINDOW, _MAX_WINDOW = 6, 30  # pixels
 _EXTENDED_WIDTH, _EXTENDED_GAIN = 1.6, 6.0
 _SMOOTHNESS = 0.02  # fraction of the emission in a point spread that may be structure of the cluster
-_RADIUS_R90 = float(np.sqrt(2.0))  # holds 99% of a Gaussian
+_RADIUS_R90 = float(np.sqrt(2.0))  # a circle of this radius has 99% of a Gaussian
 _PEAK_SMOOTHING = (16.0, 8.0, 4.0, 2.0)  # pixels
 _PEAK_MARGIN = 2.0  # pixels
 

@@ -151,9 +151,10 @@ def response_circles(chips: Chips, n: int) -> tuple[SkyCircle, ...]:
 
 
 def response_circle(chips: Chips) -> SkyCircle:
-    """Smallest circle that reaches well into every chip; a circle on one chip near the axis if it were large.
+    """Circle for one response: the smallest that reaches well into every chip, or one near the optical axis.
 
-    A single chip also gets the circle near the axis. All chips are of one kind and have convex outlines.
+    The second, on one chip, is used if the first were too large, or if there is only one chip. The chips are
+    all of one kind, with convex outlines.
     """
     plane, polygons = _on_plane(chips)
 

@@ -95,9 +95,9 @@ class Thermodynamics:
         norm_power: float,
         metals_slope: np.ndarray | float = 0.0,
     ) -> Measured:
-        """Value with errors, for a product of powers of kT and norm; its formula may have an abundance.
+        """Value with errors, for a product of powers of kT and norm that may depend on the abundance.
 
-        `metals_slope` is the derivative of ln(value) by the abundance in this formula.
+        `metals_slope` is the derivative of ln(value) by the abundance at fixed kT and norm.
         """
         joint = self._joint
         if self._abundance_is_free:

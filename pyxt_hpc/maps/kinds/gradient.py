@@ -20,7 +20,7 @@ _BAND = 64
 """Number of rows that are computed at a time, so that their sums fit into the cache."""
 
 _MIN_JOINED_SIGMA = 4.0
-"""Smallest standard deviation in binned pixels; wider Gaussians are applied to a binned image."""
+"""Smallest standard deviation of a Gaussian in binned pixels; images are binned as far as this allows."""
 
 _MAX_DEAD = 0.8
 """Largest fraction of the Gaussian's weight on dead pixels; at the corner of a field it is 0.75."""

@@ -48,7 +48,7 @@ def paint_blocks(
     valid : (ny, nx) bool
         Pixels to paint.
     step : int
-        Distance of regions with which they were chosen [pixels].
+        Distance between the regions [pixels].
 
     Returns
     -------
@@ -105,7 +105,7 @@ def paint_measured(
     radius
         (ny, nx) scale map [pixels]; pixels with 0 are NaN.
     step
-        Distance of regions with which they were chosen [pixels].
+        Distance between the regions [pixels].
     relative
         ``average`` weights by relative errors, which is necessary if errors grow with the value.
 
