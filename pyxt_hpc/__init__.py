@@ -1,12 +1,12 @@
 """Temperature maps of galaxy clusters from Chandra ACIS observations, over MPI ranks.
 
-In Python, a cluster is an object (`Cluster`, `open_bundle`) with its results and maps; these names are loaded
-when they are first used, so that ``import pyxt_hpc`` is quick.
+In Python, a cluster is an object (`Cluster`, `open_bundle`) with its results and maps. The names of this
+module are loaded when they are first used, so that ``import pyxt_hpc`` is fast.
 """
 
 from pyxt_hpc.version import __version__
 
-TYPE_CHECKING = False  # as in `typing`, which takes time to load
+TYPE_CHECKING = False  # replaces the constant of `typing`, which takes time to load
 if TYPE_CHECKING:  # for type checkers and editors
     from pyxt_hpc.bundle import read_bundle as read_bundle
     from pyxt_hpc.cluster.cluster import Cluster as Cluster

@@ -1,4 +1,4 @@
-"""``python -m pyxt_hpc`` is the command ``pyxt-hpc``: both begin here."""
+"""Entry point of ``python -m pyxt_hpc`` and of the command ``pyxt-hpc``."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 
 def main() -> int:
-    """Run one command and return its exit code, also if it is interrupted while it is being loaded."""
+    """Run one command and return its exit code, also if it is interrupted while modules are loaded."""
     try:
         from pyxt_hpc.parallel.launch import read_launch
         from pyxt_hpc.parallel.signals import end_when_interrupted, interrupted_by_signals

@@ -1,7 +1,7 @@
-"""The exceptions a user can meet, by what the user must do about them.
+"""Exceptions that users can meet; there is one class for each kind of remedy.
 
-Every message names the file or key, what was found, what was expected and what to do. Libraries
-raise; only the command line turns an error into one line and the exit code that `EXIT_MEANINGS` explains.
+Every message names the file or key, the value found, the value expected and the remedy. Only the command line
+converts an exception to one line and an exit code (`EXIT_MEANINGS`).
 """
 
 from collections.abc import Sequence

@@ -26,33 +26,33 @@ def write_image(
     history: Iterable[str] = (),
     errors: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Write an image on the bundle's grid under a temporary name, then rename it.
+    """Write an image on the bundle's grid to a FITS file with a temporary name, then rename the file.
 
     Parameters
     ----------
     path
-        File to make or replace.
+        File to write or replace.
     values
-        (ny, nx) numbers.
+        (ny, nx) pixel values.
     wcs_header
         The bundle's sky coordinates as FITS header cards.
     unit
-        Becomes BUNIT.
+        Value of BUNIT.
     comment
-        What the pixels hold, with the formula.
+        Meaning of the pixel values, with the formula.
     bundle_fingerprint
-        Ties the image to the data it was made from.
+        Fingerprint of the bundle from which the image was made.
     settings
-        Keywords of the header, with a comment or without; those that are None are left out. `read_image` can
+        Header keywords with their values, or with (value, comment); None omits a keyword. `read_image` can
         compare them.
     history
-        Further lines of provenance.
+        Lines of provenance for the header.
     errors
-        (ny, nx) each, in the same unit: written as extensions of these names.
+        Images (ny, nx) in the same unit; they become extensions with these names.
 
     Notes
     -----
-    What is not ASCII, such as letters of a file's name, is in escapes, since a header has nothing else.
+    Characters that are not ASCII are written as escapes, since a FITS header allows only ASCII.
     """
     header = fits.Header.fromstring(wcs_header)
     header["BUNIT"] = (unit, "unit of the pixel values")
@@ -68,7 +68,7 @@ def write_image(
 
 
 def _card(value: Any) -> Any:
-    """A value of a header, with its comment or without."""
+    """A header value, or a (value, comment), in ASCII."""
     if isinstance(value, tuple):
         return tuple(map(_card, value))
     return ascii_text(value) if isinstance(value, str) else value
@@ -82,18 +82,18 @@ def read_image(
     shape: tuple[int, int],
     settings: Mapping[str, float | str | None] | None = None,
 ) -> np.ndarray:
-    """Read an image that must belong to the present bundle and settings.
+    """Read an image and check that it belongs to the present bundle and settings.
 
     Parameters
     ----------
     path
         File that `write_image` made.
     made_by
-        Command that provides it, for the message.
+        Command that makes the file, for the message.
     bundle_fingerprint, shape
-        Of the bundle it must belong to.
+        Fingerprint and image shape of the present bundle.
     settings
-        Keywords that the header must have with these values; None: must not have.
+        Required values of header keywords; None: the keyword must be absent.
 
     Returns
     -------
@@ -103,7 +103,8 @@ def read_image(
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct
-        If it is absent, not a FITS image, or made from another bundle or with other settings.
+        If the file is absent, is not a FITS image or has changed pixels, or was made from another bundle or
+        with other settings.
     """
     with open_fits(path, "image", f"run `{made_by}`", ours=True) as hdus:
         values = hdus[0].data
@@ -125,7 +126,7 @@ def read_image(
 
 
 def _differing(one: object, other: object) -> tuple[object, object]:
-    """Two values; of lists of words only the words that are not in both, for a long line would be cut."""
+    """Two values for a message; of lists of words only the words that differ, since long lines are cut."""
     if not (isinstance(one, str) and isinstance(other, str)):
         return one, other
     first, second = one.split(", "), other.split(", ")
@@ -134,11 +135,14 @@ def _differing(one: object, other: object) -> tuple[object, object]:
 
 
 def _shown(value: object) -> str:
-    """Of a header, without which keyword the file may be, or of the configuration."""
+    """Text of a value of a header or a configuration; None is an absent keyword."""
     return "not set" if value is None else f"{value:g}" if isinstance(value, float) else shown(value)
 
 
 def _digest(values: np.ndarray) -> str:
-    """Of the numbers in any byte order: programs that edit pixels renew CHECKSUM, but not this."""
+    """First half of the SHA-256 of the pixel values, independent of byte order.
+
+    CHECKSUM is not sufficient, since programs that edit pixels update it.
+    """
     native = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
     return hashlib.sha256(native.tobytes()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Every path of a cluster's folder, which keeps the layout of ClusterPyXT."""
+"""Paths in a cluster's folder, in the layout of ClusterPyXT."""
 
 import glob
 from collections.abc import Callable
@@ -25,10 +25,10 @@ class _Path(_Entry):
 
 
 class _PathOf(_Entry):
-    """A path of something, such as ``layout.clean_events("4940")``.
+    """A path that depends on an argument, such as ``layout.clean_events("4940")``.
 
-    ``{of}`` stands for the argument; ``{obsid}`` and ``{kind}`` for the ObsID of a dataset, and the rest of
-    its name: ``-FI``, ``-BI-p2``, or nothing.
+    ``{of}`` stands for the argument. If this is a dataset, ``{obsid}`` stands for its ObsID and ``{kind}``
+    for the rest of its name: ``-FI``, ``-BI-p2``, or nothing.
     """
 
     def __get__(self, layout: "Layout", owner: Any) -> Callable[[str | int], Path]:
@@ -41,14 +41,14 @@ class _PathOf(_Entry):
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths below one cluster's folder; nothing else joins file names.
+    """Paths below one cluster's folder; no other code builds these paths.
 
     Parameters
     ----------
     cluster_dir
         ``<data directory>/<name>``.
     name
-        The cluster's name, first part of most file names.
+        The cluster's name, with which most file names begin.
     """
 
     cluster_dir: Path
@@ -68,7 +68,7 @@ class Layout:
     observation = _PathOf("{obsid}", "one observation as downloaded")
     analysis = _PathOf("{obsid}/analysis", "what is made from one observation")
 
-    # What a person draws or supplies
+    # Files that a person draws or supplies
     sources_reg = _Path("sources.reg", "point sources to exclude")
     exclude_reg = _Path("exclude.reg", "the cluster's peak, which the full-band light curve must not see")
     background_reg = _Path("background.reg", "sky without cluster, where there is no blank-sky file")
@@ -81,7 +81,7 @@ class Layout:
     )
     supplied_gti = _PathOf("{obsid}/{obsid}_gti.fits", "good times chosen by a person")
 
-    # What CIAO makes, for one observation or for a dataset; what a person supplies goes before it
+    # Files that CIAO makes for an observation or a dataset; files that a person supplies take precedence
     repro = _PathOf("{obsid}/repro", "level-2 files, by chandra_repro")
     repro_mark = _PathOf("{obsid}/repro/.made_by_pyxt_hpc", "says that no person has made them")
     ciao = _PathOf("{obsid}/analysis/ciao{kind}", "all else")
@@ -171,7 +171,7 @@ class Layout:
 
     report = _Path("main_output/{name}_report.html", "all of it on one page")
 
-    # Calibration; the argument is empty, or tells what was simulated wrongly on purpose
+    # Calibration; the argument is empty, or names the deliberate error of the simulations
     calibration_table = _PathOf(
         "main_output/{name}_calibration{of}.ecsv",
         "bias and coverage of simulated fits by class; in words in its `sentences`",
@@ -179,13 +179,13 @@ class Layout:
     calibration_regions = _PathOf("main_output/{name}_calibration{of}_regions.ecsv", "the same by place")
     calibration_picture = _PathOf("main_output/{name}_calibration{of}.png", "bias and coverage by class")
 
-    # Profiles; the argument is empty, or tells a sector
+    # Profiles; the argument is empty, or names a sector
     profile_shells = _PathOf("main_output/{name}_profile{of}_shells.ecsv", "annuli and shells of gas")
     profile_brightness = _PathOf("main_output/{name}_profile{of}_brightness.ecsv", "soft surface brightness")
     profile_picture = _PathOf("main_output/{name}_profile{of}.png", "density, temperature and what follows")
     profile_brightness_picture = _PathOf("main_output/{name}_profile{of}_brightness.png", "with its models")
 
-    # Masses, likewise; chains are of a way and an ensemble
+    # Masses, likewise; the argument of a chain also names a method and an ensemble
     mass_table = _PathOf("main_output/{name}_mass{of}.ecsv", "radii and masses at overdensities")
     mass_profile = _PathOf("main_output/{name}_mass{of}_profile.ecsv", "mass and gas at radii")
     mass_picture = _PathOf("main_output/{name}_mass{of}.png", "temperature, density, mass and gas fraction")
@@ -193,21 +193,22 @@ class Layout:
     mass_chain = _PathOf("acb/{name}_mass_chain{of}.h5", "samples of an ensemble, which go on")
 
     def step_record(self, stage: str, obsid: str = "") -> Path:
-        """What a stage was made from, for one observation or for all together."""
+        """Record (`steps`) of a stage, for one observation or for all together."""
         return self.cluster_dir / "steps" / f"{stage}{obsid and f'-{obsid}'}.json"
 
     def call_record(self, stage: str, obsid: str, call: str) -> Path:
-        """What a call of a CIAO tool was made from."""
+        """Record (`steps`) of a call of a CIAO tool."""
         return self.step_record(stage, "-".join(filter(None, (obsid, "ciao", call))))
 
     def call_script(self, stage: str, obsid: str) -> Path:
-        """What was called of CIAO, as a shell script; what it said is beside it, as ``.log``."""
+        """Shell script of the CIAO calls of a stage; their output is beside it, with the suffix ``.log``."""
         return self.logs / f"{stage}{obsid and f'_{obsid}'}.sh"
 
     def supplied_response(self, pattern: str, obsid: str, dataset: str) -> Path:
-        """A supplied response: ``{obsid}`` of the pattern is the ObsID in folders, the dataset in the name.
+        """Path of a supplied response, from the pattern in the configuration.
 
-        A name without it gets the kind of chip before its suffix: ``src.arf`` becomes ``src-FI.arf``.
+        ``{obsid}`` stands for the ObsID in folders and for the dataset in the file name. A file name without
+        it gets the kind of chip before its suffix: ``src.arf`` becomes ``src-FI.arf``.
         """
         folder, slash, name = pattern.rpartition("/")
         if "{obsid}" not in name:
@@ -217,27 +218,27 @@ class Layout:
         return self.cluster_dir / f"{folder.replace('{obsid}', obsid)}{slash}{name}"
 
     def light_curve(self, obsid: str, band: str) -> Path:
-        """Light curve for cleaning: ``hiE`` the first pass, ``fullE`` the second."""
+        """Light curve for cleaning: ``hiE`` for the first pass, ``fullE`` for the second."""
         return self.analysis(obsid) / f"acisI_lcurve_{band}.lc"
 
     def good_times(self, obsid: str, band: str) -> Path:
-        """Good times of one pass: ``hiE`` the first, ``fullE`` both."""
+        """Good times: ``hiE`` after the first pass, ``fullE`` after both."""
         return self.analysis(obsid) / f"acisI_gti_{band}.gti"
 
     def response(self, dataset: str, suffix: str) -> Path:
-        """Checked ``arf`` or ``rmf`` that the fits use."""
+        """Checked response for the fits; the suffix is ``arf`` or ``rmf``."""
         return self.analysis(dataset) / "globalresponse" / f"acisI{_parts(dataset)[1]}.{suffix}"
 
     def part_results(self, part: int, n_parts: int) -> Path:
-        """The fits of one slice of the regions, 1 <= part <= n_parts."""
+        """Results of one slice of the regions, 1 <= part <= n_parts."""
         return self.acb / f"{self.name}_results_part-{part:04d}-of-{n_parts:04d}.h5"
 
     def all_part_results(self) -> list[Path]:
-        """Every such file that is there, sorted."""
+        """Existing files of results of slices, sorted."""
         return sorted(self.acb.glob(f"{glob.escape(self.name)}_results_part-*-of-*.h5"))
 
     def masked_map(self, fits_path: Path) -> Path:
-        """A map that is blank where a mask is true, beside the whole one."""
+        """Path of the masked version of a map, beside the complete map."""
         return fits_path.with_name(f"{fits_path.name.removesuffix('_map.fits')}_masked_map.fits")
 
     def picture(self, fits_path: Path, form: str = "png") -> Path:
@@ -251,7 +252,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class ClusterpyxtLayout(Layout):
-    """Paths of a cluster's folder of ClusterPyXT that have no counterpart here."""
+    """Paths in a cluster's folder of ClusterPyXT without a counterpart in pyxt_hpc."""
 
     cleaned_events = _PathOf("acb/acisI_clean_{of}.fits", "cleaned events, sources out, for the fits")
     cleaned_background = _PathOf("acb/backI_clean_{of}.fits", "blank-sky events, sources out, for the fits")
@@ -267,7 +268,7 @@ class ClusterpyxtLayout(Layout):
 
 @dataclass(frozen=True)
 class SampleLayout:
-    """Paths of many clusters that one table names; they lie in the folder of the table.
+    """Paths of the sample of clusters in a table, all in the folder of the table.
 
     Parameters
     ----------
@@ -283,30 +284,30 @@ class SampleLayout:
 
     @property
     def folder(self) -> Path:
-        """Everything about the sample as a whole."""
+        """Folder for the sample as a whole."""
         return self.table.parent / f"{self.table.stem}_sample"
 
     @property
     def page(self) -> Path:
-        """The summary for a browser."""
+        """Summary as an HTML page."""
         return self.folder / f"{self.table.stem}.html"
 
     def outcome(self, name: str) -> Path:
-        """What became of a cluster."""
+        """Outcome of the run of a cluster."""
         return self.folder / "clusters" / f"{name}.json"
 
     def log(self, name: str) -> Path:
-        """What a cluster's commands said, the latest run only."""
+        """Output of a cluster's commands in the latest run."""
         return self.folder / "logs" / f"{name}.log"
 
     @property
     def jobs_record(self) -> Path:
-        """A line per event of a job, beside the logs of jobs."""
+        """Table with a line for each event of a job, beside the logs of jobs."""
         return self.folder / "logs" / "jobs.tsv"
 
     @property
     def command_list(self) -> Path:
-        """A command for each slice of the clusters."""
+        """List of commands, one for each slice of the clusters."""
         return self.table.parent / f"commands_{self.table.stem}.lis"
 
     @property
@@ -316,6 +317,6 @@ class SampleLayout:
 
 
 def _parts(dataset: str) -> tuple[str, str]:
-    """ObsID, and the rest with its dash or nothing, of a dataset's name."""
+    """ObsID of a dataset's name, and the rest from the dash on, which may be empty."""
     obsid, dash, kind = dataset.partition("-")
     return obsid, dash + kind

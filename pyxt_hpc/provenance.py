@@ -1,4 +1,4 @@
-"""What a product was made from: fingerprints and the history that goes into headers."""
+"""Provenance of products: version of the software, and fingerprints of data and settings."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ def software() -> str:
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
-    """SHA-256 in hexadecimal of named arrays or whatever JSON can hold, independent of their order."""
+    """Hexadecimal SHA-256 of named arrays and JSON values, independent of their order."""
     digest = hashlib.sha256()
     for name in sorted(parts):
         value = parts[name]

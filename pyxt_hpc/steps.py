@@ -1,8 +1,8 @@
-"""Steps that are done once: each leaves a record of what it was made from, so only changes are redone.
+"""Steps of the analysis, each with a record of its inputs; a step runs again only if these have changed.
 
-A record is a small JSON file: the settings of the step, what its input files were like, what it made, and
-the facts that its summary needs. A file is known by its content, so that saving or copying it unchanged
-starts nothing; that of a large one is only read if its size is the same and its time of change is not.
+A record is a small JSON file with the settings of the step, the states of its input files, its outputs, and
+the facts for its summary. A file is identified by its content, so that saving or copying it without a change
+causes no work. The content of a large file is read only if its size is the same, but not its time of change.
 """
 
 import hashlib
@@ -27,22 +27,22 @@ Facts = dict[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """A piece of work from files to files.
+    """A step that reads files and writes files.
 
     Parameters
     ----------
     name
-        For people, such as ``remove-sources of ObsID 4001``.
+        Name for messages, such as ``remove-sources of ObsID 4001``.
     record
-        Where its record is kept.
+        File of its record.
     inputs
-        Files that it reads. One that may be absent is named too: when it appears, the step is done again.
+        Files that it reads, also those that may be absent: if one of these appears, the step runs again.
     settings
-        Whatever else decides what it makes; JSON can hold it.
+        All other settings that affect its outputs, as JSON values.
     outputs
-        Files that it makes.
+        Files that it writes.
     folder, patterns
-        What else it makes there: for each pattern at least one file that matches.
+        Glob patterns of further outputs in a folder; at least one file must match each pattern.
     """
 
     name: str
@@ -55,12 +55,12 @@ class Step:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of settings and of the content of the inputs as they are now."""
+        """SHA-256 of the settings and the present content of the inputs."""
         contents = {name: state.rpartition(", ")[2] for name, state in self._inputs().items()}
         return fingerprint({"settings": self._settings(), "inputs": contents, "format": _FORMAT})
 
     def outdated(self) -> str | None:
-        """Why it has to be done (again); None if what it made is there and still holds."""
+        """Why the step must run (again); None if its outputs exist and are up to date."""
         record = read_record(self.record)
         if record is None:
             return "not done yet"
@@ -89,11 +89,11 @@ class Step:
         return f"{', '.join(sorted(different))} changed" if different else None
 
     def facts(self) -> Facts:
-        """What `run_if_outdated` recorded."""
+        """Facts in the record; empty without a record."""
         return (read_record(self.record) or {}).get("facts", {})
 
     def absent(self) -> list[Path]:
-        """What it should have made and is not there, files and patterns."""
+        """Outputs and patterns for which there is no file."""
         files = [path for path in self.outputs if not path.is_file()]
         return files + [self.folder / one for one in self.patterns if not any(self.folder.glob(one))]
 
@@ -102,12 +102,12 @@ class Step:
         return [*self.outputs, *sorted(found - set(self.outputs))]
 
     def _relative(self, path: Path) -> str:
-        """A file's name as the record has it: a cluster's folder may be moved."""
+        """Path of a file relative to the cluster's folder, since users may move this folder."""
         root = self.record.parent.parent
         return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
     def _settings(self) -> dict[str, Any]:
-        # as they come back from the record: tuples as lists
+        # As read from a record, where tuples are lists.
         return dict(json.loads(json.dumps(dict(self.settings))))
 
     def _inputs(self) -> dict[str, str]:
@@ -115,9 +115,9 @@ class Step:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """What was recorded of a step: ``software``, ``settings``, ``inputs``, ``outputs``, ``facts`` and more.
+    """Read the record of a step: ``software``, ``settings``, ``inputs``, ``outputs``, ``facts`` and more.
 
-    None if there is no record, or it is damaged or of another version.
+    Returns None if the record is absent, damaged or of another version.
     """
     if not check_regular(path):
         return None
@@ -127,13 +127,13 @@ def read_record(path: Path) -> dict[str, Any] | None:
         whole = complete and record.pop("digest", None) == fingerprint(record)
         return record if whole and record["format"] == _FORMAT else None
     except (OSError, ValueError, AttributeError, RecursionError):
-        return None  # absent or damaged: the step is done again
+        return None  # absent or damaged: the step runs again
 
 
 def changed_since(record: Path, suffix: str = "") -> list[Path]:
-    """Inputs of a step, with names that end so, that are there and not as its record says they were.
+    """Inputs of a step, with names ending in ``suffix``, that exist and have changed since its record.
 
-    None without a record. What is gone may have been put away by somebody who has what was made from it.
+    The list is empty without a record. Absent files do not count, since users may remove inputs afterwards.
     """
     before = (read_record(record) or {"inputs": {}})["inputs"]
     there = ((record.parent.parent / name, state) for name, state in before.items() if name.endswith(suffix))
@@ -142,21 +142,22 @@ def changed_since(record: Path, suffix: str = "") -> list[Path]:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What became of a step: its facts; and why it was done, None if it was up to date."""
+    """Result of a step: its facts, and the reason why it ran (None if it was up to date)."""
 
     facts: Facts
     reason: str | None
 
 
 def run_if_outdated(step: Step, make: Callable[[], Facts], *, force: bool = False) -> StepResult:
-    """Do a step unless it is up to date; with `force` in any case.
+    """Run a step unless it is up to date, or in any case with `force`.
 
-    `make` does it, and returns the facts to keep in the record (JSON can hold them).
+    `make` writes the outputs and returns the facts for the record, as JSON values. If it raises an error,
+    the record has been removed, so that the step will run again.
 
     Raises
     ------
-    PyxtError
-        What ``make`` raises; the record is gone then, so the step will be done again.
+    DamagedFile, PyxtError
+        If an output was removed while the step ran, or was not written.
     """
     reason = step.outdated() or ("asked for" if force else None)
     if reason is None:
@@ -167,7 +168,7 @@ def run_if_outdated(step: Step, make: Callable[[], Facts], *, force: bool = Fals
         "software": software(),
         "fingerprint": step.fingerprint,
         "settings": step._settings(),
-        # as they were before: what changes meanwhile makes the step outdated
+        # The states before the step runs: a change while it runs makes it outdated.
         "inputs": step._inputs(),
     }
     step.record.unlink(missing_ok=True)
@@ -188,7 +189,7 @@ def run_if_outdated(step: Step, make: Callable[[], Facts], *, force: bool = Fals
 
 @dataclass(frozen=True)
 class StageResult:
-    """What became of a stage's steps: whether any was done, facts of each observation and of the whole."""
+    """Result of a stage: whether any step ran, and the facts of each observation and of all together."""
 
     made: bool
     observations: dict[str, Facts]
@@ -196,7 +197,7 @@ class StageResult:
 
     @classmethod
     def of(cls, observations: Mapping[str, StepResult], whole: StepResult | None = None) -> "StageResult":
-        """Of the steps of each ObsID, and of the one that joins them."""
+        """Combine the results of the steps of each ObsID, and of the step for all together."""
         steps = [*observations.values(), *([whole] if whole else [])]
         return cls(
             made=any(step.reason is not None for step in steps),
@@ -210,11 +211,11 @@ _NO_FILE = "not a file"
 
 
 def _file_state(path: Path) -> str:
-    """What a file is known by: its content; of a large one also when it was changed, to be quick."""
+    """State of a file: hash of its content; for a large file also size and time of change, to save time."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            return _NO_FILE  # to open a pipe would be to wait for a writer
+            return _NO_FILE  # Opening a pipe would wait for a writer.
         content = _content(path)
     except OSError:
         return _ABSENT
@@ -222,7 +223,7 @@ def _file_state(path: Path) -> str:
 
 
 def _is_as(before: str, path: Path) -> bool:
-    """Whether a file is as it was; the content of a large one is only read if nothing else tells."""
+    """Whether a file has the state ``before``; the content of a large file is read only if necessary."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size < _SMALL:
@@ -248,6 +249,6 @@ def _content(path: Path) -> str:
 
 @lru_cache(maxsize=1024)
 def _digest(path: Path, *state: int) -> str:
-    """SHA-256 of a large file; while its state is the same it is not read again."""
+    """SHA-256 of a large file, which is not read again while its state is the same."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,3 +1,3 @@
-"""The version of this package, which products bear."""
+"""Version of this package, which is written into its products."""
 
 __version__ = "0.1.0"

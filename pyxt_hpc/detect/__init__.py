@@ -1,1 +1,1 @@
-"""Point sources, flares and regions to propose: events in, regions and times out."""
+"""Detection of point sources and flares, and proposals of regions."""

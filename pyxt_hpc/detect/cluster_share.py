@@ -1,4 +1,4 @@
-"""How much of a region that a background is made from is cluster, by a beta-model of the radial profile."""
+"""The cluster's share of the counts in a background region, from a beta-model of the radial profile."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from scipy.optimize import minimize
 from scipy.special import xlogy
 
 _SMOOTHING = 4.0  # pixels, to find the peak
-_MIN_EXPOSURE = 0.3  # of the largest exposure, where the peak is looked for
+_MIN_EXPOSURE = 0.3  # fraction of the largest exposure, above which the peak is sought
 _RINGS = 60
 _BETA_RANGE = (0.4, 1.5)  # clusters have 0.5 to 0.9
-_MIN_COUNTS = 400  # counts that a profile needs
-_MIN_RADIUS = 0.5  # of the distance of a region, from where on the profile about it is fitted
+_MIN_COUNTS = 400  # smallest number of counts for a profile
+_MIN_RADIUS = 0.5  # smallest radius of the fitted profile, over the distance of the region
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class BetaAndBackground:
     flat: float
 
     def cluster(self, radius: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The cluster's part at radii [pixels]."""
+        """Brightness of the cluster alone at radii [pixels]."""
         return self.peak * _shape(radius, self.core, self.beta)
 
 
@@ -39,11 +39,11 @@ def cluster_share(
     *,
     min_background: float = 0.0,
 ) -> float | None:
-    """Share (0 to 1) of the counts in a region (ny, nx) that the cluster gives.
+    """Fraction (0 to 1) of the counts in a region (ny, nx) that come from the cluster.
 
-    The background may be of any level from ``min_background`` [count s^-1 per pixel] on, which is there in
-    any case: a profile that falls to the edge of the field does not tell. It is taken to be as even over the
-    field as the exposure (ny, nx) [s], which is 0 where sources were cut out. None if there are too few
+    The fit finds the background level, but not below ``min_background`` [count s^-1 per pixel], because a
+    profile that falls to the edge of the field does not constrain it. The background is assumed proportional
+    to the exposure (ny, nx) [s], which is 0 where sources were cut out. Returns None if there are too few
     counts for a profile, or no exposure in the region.
     """
     region = region & (exposure > 0)
@@ -52,7 +52,7 @@ def cluster_share(
     row, col = _peak(counts, exposure)
     y, x = np.nonzero(region)
     radius = np.hypot(y - row, x - col)
-    # cores, edges and subclusters farther in are no beta-model, and their many counts would decide the fit
+    # Cores, edges and subclusters farther in do not follow a beta-model; their many counts would dominate.
     beyond = _MIN_RADIUS * float(radius.min())
     profile = fit_profile(counts, exposure, (row, col), beyond=beyond, min_background=min_background)
     weight = exposure[region].astype(np.float64)
@@ -70,14 +70,14 @@ def fit_profile(
 ) -> BetaAndBackground:
     """Fit peak, core, slope and a flat background to the counts in rings, by their Poisson likelihood.
 
-    The rings are about `centre` (row, col), else about the peak. Only those of which the mean radius is
-    larger than `beyond` [pixels] count; the background is not below `min_background`.
+    The rings are centred on `centre` (row, col), or on the peak if it is None. The fit uses the rings with a
+    mean radius of at least `beyond` [pixels]; the background is at least `min_background`.
     """
     row, col = centre or _peak(counts, exposure)
     live = exposure > 0
     y, x = np.nonzero(live)
     radius = np.hypot(y - row, x - col)
-    # rings grow outwards, so that each has about as many of a cluster's counts
+    # Rings grow outwards, so that all have similar numbers of counts from the cluster.
     ring = np.minimum((np.sqrt(radius / (radius.max() + 1.0)) * _RINGS).astype(np.int64), _RINGS - 1)
     weight = exposure[live].astype(np.float64)
     seen = np.bincount(ring, weight, _RINGS)
@@ -100,7 +100,7 @@ def fit_profile(
         return float(2.0 * np.sum(model - xlogy(number, np.maximum(model, 1e-300))))
 
     best, value = np.zeros(4), np.inf
-    for share in (0.02, 0.1):  # of the field: two starts, for a core and for a wide cluster
+    for share in (0.02, 0.1):  # core radius over that of the field; 2 starts: compact, wide
         start = np.array(
             [
                 np.log(max(rate[0], outer)),
@@ -109,7 +109,7 @@ def fit_profile(
                 np.log(max(0.7 * outer - min_background, 0.1 * outer)),
             ]
         )
-        for _ in range(2):  # a simplex that has collapsed starts anew
+        for _ in range(2):  # The second run starts with a new simplex, in case the first collapsed.
             found = minimize(cash, start, method="Nelder-Mead", options={"maxiter": 2000, "fatol": 1e-3})
             start = found.x
         if found.fun < value:

@@ -1,23 +1,24 @@
-"""Flares of the particle background, found in light curves and cut out.
+"""Detection of flares of the particle background in light curves.
 
-Cleaning follows CIAO's `deflare` with ``method=clean`` (lc_clean of M. Markevitch): bins are good while
-their rate is within a factor ``scale`` of the quiet rate. That rule fails where counts are few (+-20% are
-1.4 sigma at 50 counts a bin), and it leaves weak long flares and the wings of strong ones. Hence:
+Cleaning follows CIAO's `deflare` with ``method=clean`` (lc_clean of M. Markevitch): bins are good if their
+rate is within a factor ``scale`` of the quiet rate. That rule fails for few counts (+-20% are 1.4 sigma at 50
+counts per bin), and it keeps weak long flares and the wings of strong ones. Hence:
 
-- a bad bin must leave the ``nsigma`` Poisson range as well as the factor ``scale``;
-- runs of bins that are together too bright go too. The gain of a bin is the logarithm of the ratio of its
-  likelihoods with a weak flare of ``scale`` - 1 and without. A run is a flare where its gains sum up to more
-  than ln(number of bins) + 3, which chance alone does in less than one of 20 quiet light curves (Wald 1945,
-  Ann. Math. Stat. 16, 117);
-- a flare ends, on either side and in its pauses, where the gains sum up to a loss: so its weak wings go. Bins
-  that are out already neither gain nor lose, and the wings on both sides of them count together.
+- a bad bin must lie outside the ``nsigma`` Poisson range as well as outside the factor ``scale``;
+- runs of bins that are together too bright are removed too. The gain of a bin is the logarithm of the ratio
+  of its likelihoods with and without a weak flare of relative height ``scale`` - 1. A run is a flare if the
+  sum of its gains exceeds ln(number of bins) + 3, which happens by chance in less than one of 20 quiet light
+  curves (Wald 1945, Ann. Math. Stat. 16, 117);
+- a flare ends, on either side and at its pauses, where the sum of the gains turns into a loss; so its weak
+  wings are removed. Bins that are already excluded neither gain nor lose, and the wings on both sides of them
+  count together.
 
-The quiet rate begins with the lower part of the smoothed curve, as a clipped mean takes a flare of more than
-half of the time for quiet, and is measured again from the good bins until these do not change.
+The first quiet rate comes from the lower part of the smoothed curve, because a clipped mean fails if a flare
+lasts for more than half of the time. It is then measured from the good bins until these no longer change.
 
-Few counts: the weak flare has 1.5 sigma of a bin at least, or chance would be followed far out. With 50
-counts a bin this is 21%, with 5 it is 67%. Many bins still speak together, but weaker flares stay, as
-``excess`` of the result says; longer bins do not help, as nothing is lost by short ones.
+If counts are few, the height of the weak flare is raised to 1.5 sigma of a bin, so that flares are not
+extended by chance: 21% at 50 counts per bin, 67% at 5. Runs of many bins are still found, but flares weaker
+than ``excess`` of the result remain. Longer bins do not help, since short ones lose no information.
 """
 
 from dataclasses import dataclass
@@ -30,23 +31,23 @@ from pyxt_hpc.chandra.times import gti as gti_arithmetic
 from pyxt_hpc.chandra.times.lightcurve import LightCurve
 from pyxt_hpc.errors import EmptySelection
 
-_MIN_GOOD = 0.1  # of the bins, as in deflare
-_MIN_EXCESS_SIGMA = 1.5  # of a bin: the weakest flare that is looked for
+_MIN_GOOD = 0.1  # fraction of the bins, as in deflare
+_MIN_EXCESS_SIGMA = 1.5  # height of the weakest flare sought, in standard deviations of a bin
 _MIN_GAIN = 3.0  # nats that a flare must gain above the logarithm of the number of bins
 _PAUSE_LOSS = 1.0  # nats that a pause of a flare must lose
-_QUIET_QUANTILE = 0.2  # of the smoothed curve, so that flares may last for most of the observation
+_QUIET_QUANTILE = 0.2  # of the smoothed curve; low, since flares may last for most of the observation
 _SMOOTH_COUNTS = 400.0
 _MAX_ITERATIONS = 20
 
 
 @dataclass(frozen=True, eq=False)
 class FlareCleaning:
-    """Which bins of a light curve are quiet.
+    """Quiet bins of a light curve.
 
-    ``good`` (n_bin,) bool, ``flare`` (n_bin,) bool: cut as too bright; ``mean`` the quiet rate, ``sigma`` the
-    scatter of a full bin about it [count/s]; ``excess`` the weakest flare that was looked for, in quiet
-    rates; ``gti`` (m, 2) [s] the good bins as intervals; ``share_kept`` of the live time, ``bins_kept`` of
-    the bins with live time.
+    ``good`` and ``flare`` (n_bin,) bool are the quiet bins and those excluded as too bright; ``mean`` is the
+    quiet rate and ``sigma`` the scatter of a full bin [count/s]; ``excess`` is the weakest flare sought, in
+    units of the quiet rate; ``gti`` (m, 2) [s] are the intervals of the good bins; ``share_kept`` is the good
+    fraction of the live time, ``bins_kept`` that of the bins with live time.
     """
 
     good: NDArray[np.bool_]
@@ -60,7 +61,7 @@ class FlareCleaning:
 
 
 def check_quiet(cleaning: FlareCleaning) -> None:
-    """Raise EmptySelection if fewer than a tenth of the bins of a light curve are quiet, as in deflare."""
+    """Raise EmptySelection if less than a tenth of the bins with live time are quiet, as in deflare."""
     if cleaning.bins_kept < _MIN_GOOD:
         raise EmptySelection(
             f"only {cleaning.bins_kept:.1%} of the bins of the light curve are quiet, "
@@ -72,12 +73,12 @@ def check_quiet(cleaning: FlareCleaning) -> None:
 def find_quiet(
     curve: LightCurve, first: FlareCleaning | None = None, nsigma: float = 3.0, scale: float = 1.2
 ) -> FlareCleaning:
-    """Find the quiet bins of a light curve, however few.
+    """Find the quiet bins of a light curve, without a lower limit to their number.
 
-    They keep to the Poisson range of ``nsigma``, or to rates between mean/scale and mean*scale, whatever
-    their Poisson range, unless their neighbours are bright too. ``first`` is of the same bins in another
-    band, where the live time of ``curve`` has its good bins only: the wings of its flares are followed
-    further.
+    A quiet bin lies within the Poisson range of ``nsigma``, or has a rate between mean/scale and mean*scale,
+    and is not part of a run that is too bright. ``first`` is the result for the same bins in another band;
+    ``curve`` then has live time only in the good bins of ``first``, and the wings of its flares are searched
+    in this band too.
 
     Raises EmptySelection if there is no live time or no count.
     """
@@ -96,7 +97,7 @@ def find_quiet(
         gain = curve.counts * np.log1p(excess) - excess * expected
         flare = _flares(gain, high | known, live)
         good = live & ~flare & ~low
-        # it may go round in a circle of a bin or two
+        # The iteration may alternate between sets that differ in a bin or two.
         if curve.counts[good].sum() == 0 or any(np.array_equal(good, s) for s in seen):
             break
         seen.append(good)
@@ -114,9 +115,9 @@ def find_quiet(
 
 
 def _poisson_quantile(probability: float, mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Smallest counts (n,) that are not exceeded with at least this probability: `scipy.stats.poisson.ppf`.
+    """Smallest counts k (n,) with P(counts <= k) >= probability, as `scipy.stats.poisson.ppf`.
 
-    That module alone takes as long to import as all else that stage 3 needs.
+    Importing scipy.stats would take as long as all other imports of stage 3.
     """
     above = np.ceil(pdtrik(probability, mean))
     below = np.maximum(above - 1.0, 0.0)
@@ -124,7 +125,7 @@ def _poisson_quantile(probability: float, mean: NDArray[np.float64]) -> NDArray[
 
 
 def _first_mean(counts: NDArray[np.int64], live_s: NDArray[np.float64]) -> float:
-    """A guess of the quiet rate, rather too low than that of a flare."""
+    """First guess of the quiet rate [count/s], from a low quantile to stay below the rate of flares."""
     width = int(np.ceil(_SMOOTH_COUNTS / max(np.median(counts), 1.0)))
     width = max(1, min(width, len(counts) // 8))
     together, live = (np.convolve(v, np.ones(width), "valid") for v in (counts, live_s))
@@ -135,11 +136,11 @@ def _first_mean(counts: NDArray[np.int64], live_s: NDArray[np.float64]) -> float
 def _flares(
     gain: NDArray[np.float64], certain: NDArray[np.bool_], live: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Bins of flares (n_bin,): the certain ones, all runs that chance does not explain, and their wings."""
+    """Bins of flares (n_bin,): the certain ones, all significant runs, and their wings."""
     threshold = float(np.log(live.sum())) + _MIN_GAIN
     gain = np.where(certain, np.maximum(gain, 2.0 * threshold), gain)
     strict, loose = _best_runs(gain, threshold), _best_runs(gain, _PAUSE_LOSS)
-    # of the loose runs those in which there is a strict one
+    # Only loose runs that contain a strict one are flares.
     edges = np.flatnonzero(np.diff(np.concatenate([[False], loose, [False]]).astype(int))).reshape(-1, 2)
     flare = np.zeros(len(gain), dtype=bool)
     for start, stop in edges.tolist():
@@ -148,10 +149,10 @@ def _flares(
 
 
 def _best_runs(gain: NDArray[np.float64], cost: float) -> NDArray[np.bool_]:
-    """The runs of bins with the largest sum of gains, each run at a cost (n_bin,): Viterbi's algorithm."""
+    """Find the runs (n_bin,) with the largest sum of gains less ``cost`` per run, by Viterbi's algorithm."""
     outside, inside = 0.0, -cost
-    came_in = np.zeros(len(gain), dtype=bool)  # a run that holds this bin would begin with it
-    went_out = np.zeros(len(gain), dtype=bool)  # a pause that holds this bin would begin with it
+    came_in = np.zeros(len(gain), dtype=bool)  # the best run with this bin begins here
+    went_out = np.zeros(len(gain), dtype=bool)  # the best pause with this bin begins here
     for k, g in enumerate(gain.tolist()):
         came_in[k], went_out[k] = outside - cost >= inside, inside > outside
         outside, inside = max(outside, inside), max(inside, outside - cost) + g

@@ -1,7 +1,7 @@
-"""The fit of a point source that stands on extended emission.
+"""Fit of a point source on extended emission.
 
-Model of the counts in a round window, with exposure e relative to that under the source:
-mu = e (exp(Q + A step) + S P) + known sources, with Q a quadratic polynomial of the position, step a straight
+The model of the counts in a round window, with exposure e relative to the mean under the source, is
+mu = e (exp(Q + A step) + S P) + known sources. Q is a quadratic polynomial of the position, step a straight
 edge such as a shock front, and P a Gaussian integrated over pixels. The exponential follows the gradient and
 the curvature of a cluster and is never negative; a weak prior keeps it flat where there are no counts. The
 Poisson likelihood is maximised by Fisher scoring.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.arrays.compiled import compiled
 
 WIDTHS = np.array([1.0, 1.3, 1.7, 2.2, 2.9, 3.8])
-"""Widths of the source that are tried, in units of the point spread."""
+"""Widths tried for the source, in units of the width of the point spread."""
 
 _N_POLYNOMIAL = 6
 _STEP, _COUNTS, _ROW, _COL = 6, 7, 8, 9  # further parameters
@@ -25,16 +25,16 @@ _SMOOTH_AND_COUNTS = np.array([0, 1, 2, 3, 4, 5, _COUNTS])
 _SMOOTH_AND_SOURCE = np.array([0, 1, 2, 3, 4, 5, _COUNTS, _ROW, _COL])
 _EDGE = np.array([0, 1, 2, 3, 4, 5, _STEP])
 _PRIOR = 1.0  # standard deviation of the change of log(background) from the middle of the window to its rim
-_MIN_EXPOSURE = 0.1  # pixels below this share of the window's best exposure are left out: maps err at edges
-_SHARP = 0.4  # pixels: width of an edge that the point spread has not blurred
+_MIN_EXPOSURE = 0.1  # fraction of the window's highest; pixels below are left out, since maps err at edges
+_SHARP = 0.4  # pixels: width of an edge that is not blurred by the point spread
 _N_ANGLES = 12
 _N_OFFSETS = 4  # to either side
-_MAX_EDGE_SHIFT = 2.5  # an edge is looked for as far as this from the source, in units of the point spread
+_MAX_EDGE_SHIFT = 2.5  # largest distance of an edge from the source, in widths of the point spread
 
 
 @compiled
 def _profile(n: int, centre: float, sigma: float, share: NDArray, slope: NDArray) -> None:
-    """Share of a Gaussian in each of n pixels, and its derivative by the centre."""
+    """Fill in the fraction of a Gaussian in each of n pixels, and its derivative by the centre."""
     norm = 1.0 / (sqrt(2.0 * pi) * sigma)
     for i in range(n):
         low, high = (i - 0.5 - centre) / sigma, (i + 0.5 - centre) / sigma
@@ -53,7 +53,7 @@ def _evaluate(
     images: NDArray, steps: NDArray, half: int, p: NDArray, sigma: float, free: NDArray,
     shares: NDArray, gradient: NDArray, fisher: NDArray,
 ) -> float:  # fmt: skip
-    """Penalised log-likelihood; its gradient and Fisher matrix in the free parameters."""
+    """Return the penalised log-likelihood; fill in its gradient and Fisher matrix for the free parameters."""
     n = steps.shape[0]
     _profile(n, p[_ROW], sigma, shares[0], shares[1])
     _profile(n, p[_COL], sigma, shares[2], shares[3])
@@ -98,7 +98,10 @@ def _evaluate(
 def _maximise(
     images: NDArray, steps: NDArray, half: int, p: NDArray, sigma: float, free: NDArray, reach: float
 ) -> float:  # fmt: skip
-    """Climb to the maximum in the free parameters, in place; the source moves at most ``reach``."""
+    """Maximise the likelihood over the free parameters of ``p``, in place, and return it.
+
+    The source moves by at most ``reach`` [pixels] in row and column.
+    """
     n_free = len(free)
     shares = np.empty((4, steps.shape[0]))
     gradient, fisher = np.empty(n_free), np.empty((n_free, n_free))
@@ -135,7 +138,10 @@ def _maximise(
 def _cut(
     counts: NDArray, exposure: NDArray, known: NDArray, row0: int, col0: int, half: int, spread: float
 ) -> NDArray:  # fmt: skip
-    """Counts, relative exposure and known counts (3, n, n) of a window; exposure is 0 outside of it."""
+    """Counts, relative exposure and known counts (3, n, n) in a round window.
+
+    The exposure is 0 outside of the window, and everywhere if too little of the source is seen.
+    """
     ny, nx = counts.shape
     n = 2 * half + 1
     images = np.zeros((3, n, n))
@@ -167,7 +173,7 @@ def _cut(
 
 @compiled
 def _edge(images: NDArray, half: int, p: NDArray, sigma: float, spread: float, enough: float) -> float:
-    """Largest log-likelihood of an edge in place of the source; the search ends at ``enough``."""
+    """Largest log-likelihood of an edge instead of the source; the search ends above ``enough``."""
     n = 2 * half + 1
     steps = np.zeros((n, n))
     best = -np.inf
@@ -201,16 +207,17 @@ def fit_point(
     threshold: float,
     result: NDArray,
 ) -> None:
-    """Fit one source in the window of ``half`` pixels about it.
+    """Fit one source in a window of radius ``half`` [pixels].
 
-    ``counts``, ``exposure`` [s], ``known`` (ny, nx): the latter are counts expected of other point sources.
-    The source is about at ``row``, ``col``; it may move by ``sigma``, that of the point spread [pixels], and
-    by a pixel at least. Below the test statistic ``threshold`` other widths and an edge are not tried.
+    The images (ny, nx) are ``counts``, ``exposure`` [s] and ``known``, the expected counts of other point
+    sources. The fit starts at ``row``, ``col``; the source may move by ``sigma``, the width of the point
+    spread [pixels], or by a pixel if that is larger. Other widths and an edge are tried only if the test
+    statistic is at least ``threshold``.
 
-    ``result`` (8,) is filled with: test statistic 2 ln(L/L0) of the source on smooth emission; its row,
+    ``result`` (8,) is filled with: the test statistic 2 ln(L/L0) of the source on smooth emission; its row,
     column and counts; background and known counts within R90; the width with the highest likelihood, in units
-    of ``sigma``; by how much 2 ln L of this width, and of an edge instead of the source, exceed that of the
-    source. All are 0 where too little of the source is seen.
+    of ``sigma``; and 2 ln L of this width, and of an edge instead of the source, each minus 2 ln L of the
+    source (-inf if no edge was tried). All are 0 if too little of the source is seen.
     """
     result[:] = 0.0
     row0, col0 = round(row), round(col)
@@ -242,7 +249,7 @@ def fit_point(
             value = _maximise(images, steps, half, q, sigma * WIDTHS[m], _SMOOTH_AND_COUNTS, 0.0)
             if value > best:
                 best, width = value, WIDTHS[m]
-        if p[_COUNTS] < 3.0 * background:  # no front makes gas three times as bright as it is around
+        if p[_COUNTS] < 3.0 * background:  # No front adds three times the brightness around it.
             edge = 2.0 * (_edge(images, half, p, sigma, spread, point) - point)
     result[0] = statistic
     result[1], result[2], result[3] = row0 + p[_ROW] - half, col0 + p[_COL] - half, p[_COUNTS]

@@ -1,9 +1,9 @@
-"""Detection of point sources in images that also hold a cluster.
+"""Detection of point sources in images of a cluster.
 
-Candidates are maxima of the image filtered with the local point spread, above a smooth model of everything
-wider. Each is then fitted on emission with gradient and curvature (`point_source_fit`), and kept if the fit
-needs it and it is no wider than the point spread. Counts and exposure are filtered alike, so that gaps and
-edges of the field are no features.
+Candidates are maxima of the image, filtered with the local point spread, above a smooth model of all wider
+emission. Each is then fitted on emission with gradient and curvature (`point_source_fit`), and kept if it is
+significant and not wider than the point spread. Counts and exposure are filtered in the same way, so that
+gaps and edges of the field cause no maxima.
 """
 
 from collections.abc import Iterator
@@ -20,27 +20,27 @@ from pyxt_hpc.detect.point_source_fit import fit_point
 
 FloatArray = NDArray[np.float64]
 
-_MIN_SIGMA = 0.3  # pixels: aspect and the pixel itself blur the sharpest image
+_MIN_SIGMA = 0.3  # pixels; aspect and pixel size blur every image
 _SCALE_STEP, _SCALE_REACH = 1.5, 1.3
-_PIXEL_VARIANCE = 0.4  # of the filter: a source that is shared by four pixels must not be lost
-_WIDE = 3.0  # the smooth model's filter, in units of the source's
+_PIXEL_VARIANCE = 0.4  # pixel^2, added to the filter's, so that a source shared by four pixels is found
+_WIDE = 3.0  # width of the smooth model's filter, in units of the source's
 _CANDIDATE_SIGMA = 3.2
 _WINDOW_R90 = 3.0
 _MIN_WINDOW, _MAX_WINDOW = 6, 30  # pixels
 _EXTENDED_WIDTH, _EXTENDED_GAIN = 1.6, 6.0
-_SMOOTHNESS = 0.02  # share of the emission in a point spread that clusters' own structure may make up
-_RADIUS_R90 = float(np.sqrt(2.0))  # holds 99% of a Gaussian
+_SMOOTHNESS = 0.02  # fraction of the emission in a point spread that may be structure of the cluster
+_RADIUS_R90 = float(np.sqrt(2.0))  # a circle of this radius has 99% of a Gaussian
 _PEAK_SMOOTHING = (16.0, 8.0, 4.0, 2.0)  # pixels
 _PEAK_MARGIN = 2.0  # pixels
 
 
 @dataclass(frozen=True)
 class DetectedSource:
-    """A detected source: position [pixels, from 0], all of its counts in the image.
+    """A detected source: position [pixels, from 0] and all of its counts in the image.
 
-    ``background``: counts of everything else within the radius that holds 90% of the source; ``significance``
-    in standard deviations of a Gaussian; ``radius`` [pixels] of the circle to leave out: 99% of the point
-    spread, more for bright sources.
+    ``background`` is the number of other counts within the radius that has 90% of the source;
+    ``significance`` is in standard deviations of a Gaussian; ``radius`` [pixels] is that of the circle to
+    exclude, which has 99% of the point spread, or more for bright sources.
     """
 
     row: float
@@ -54,11 +54,11 @@ class DetectedSource:
 def detect_sources(
     counts: ArrayLike, exposure: ArrayLike, psf_r90_pixels: ArrayLike, *, false_per_field: float = 0.3
 ) -> tuple[DetectedSource, ...]:
-    """Find the point sources of an image, the most significant one first; none is the peak of the emission.
+    """Find the point sources of an image, the most significant first, without the peak of the emission.
 
-    Parameters are images (ny, nx): counts; exposure [s], vignetted, 0 where nothing was seen; radius with 90%
-    of the counts of a point source [pixels]. ``false_per_field`` maxima of noise exceed the threshold in an
-    image like this one; about half of them are then left out as too wide.
+    The images (ny, nx) are the counts; the vignetted exposure [s], 0 where nothing was seen; and the radius
+    with 90% of the counts of a point source [pixels]. In an image like this one, ``false_per_field`` maxima
+    of noise exceed the threshold on average; about half of them are then excluded as too wide.
     """
     exposure = np.ascontiguousarray(np.where(np.asarray(exposure) > 0, exposure, 0.0), dtype=np.float64)
     counts = np.ascontiguousarray(np.where(exposure > 0, counts, 0), dtype=np.float64)
@@ -67,7 +67,7 @@ def detect_sources(
         return ()
     search = _Search(counts, exposure, sigma, _threshold(sigma[exposure > 0], false_per_field))
     search.add_sources()
-    search.add_sources()  # bright sources hide faint neighbours
+    search.add_sources()  # The second pass finds faint neighbours of bright sources.
     search.fit_again()
     sources = search.sources
     peak = emission_peak(counts - search.known, exposure)
@@ -76,10 +76,10 @@ def detect_sources(
 
 
 def emission_peak(counts: FloatArray, exposure: FloatArray) -> tuple[int, int]:
-    """Row and column of the peak of extended emission, in counts (ny, nx) without those of point sources.
+    """Row and column of the peak of extended emission, from counts (ny, nx) without point sources.
 
-    A small feature does not catch it: the search is coarse first, then finer around what was found.
-    ``exposure`` (ny, nx) [s].
+    The search goes from coarse to fine smoothing, each near the peak found before, so that small features do
+    not mislead it. ``exposure`` is (ny, nx) [s].
     """
     row, col, reach = 0, 0, max(counts.shape)
     for smoothing in _PEAK_SMOOTHING:
@@ -102,10 +102,10 @@ def emission_peak(counts: FloatArray, exposure: FloatArray) -> tuple[int, int]:
 
 
 def _threshold(sigma: FloatArray, false_per_field: float) -> float:
-    """Height u [standard deviations] that ``false_per_field`` maxima of a filtered field exceed.
+    """Height u [standard deviations] that ``false_per_field`` maxima of filtered noise exceed; at least 1.
 
-    There are sqrt(|L|) u exp(-u^2/2)/(2 pi)^(3/2) of them per pixel (Adler 1981, The Geometry of Random
-    Fields, ch. 6), with sqrt(|L|) = 1/(2 sigma^2) for white noise filtered with a Gaussian.
+    The expected number of maxima per pixel is sqrt(|L|) u exp(-u^2/2)/(2 pi)^(3/2) (Adler 1981, The Geometry
+    of Random Fields, ch. 6), with sqrt(|L|) = 1/(2 sigma^2) for white noise filtered with a Gaussian.
     """
     density = np.sum(1.0 / (2.0 * (sigma**2 + 1.0 / 12.0))) / (2.0 * np.pi) ** 1.5
     if density * np.exp(-0.5) <= false_per_field:
@@ -114,13 +114,13 @@ def _threshold(sigma: FloatArray, false_per_field: float) -> float:
 
 
 def _is_peak(source: DetectedSource, peak: tuple[int, int]) -> bool:
-    """Whether it sits on the emission's peak without outshining it: then it is the peak."""
+    """Whether a source is the emission's peak: it lies there and is not brighter than the emission."""
     near = np.hypot(source.row - peak[0], source.col - peak[1]) <= source.radius + _PEAK_MARGIN
     return bool(near and 0.9 * source.counts < source.background)
 
 
 class _Search:
-    """Sources found so far, and the counts expected of them."""
+    """Sources found so far, and their expected counts."""
 
     def __init__(self, counts: FloatArray, exposure: FloatArray, sigma: FloatArray, threshold: float) -> None:
         self.counts, self.exposure, self.sigma, self.threshold = counts, exposure, sigma, threshold
@@ -128,7 +128,7 @@ class _Search:
         self.sources: list[DetectedSource] = []
 
     def add_sources(self) -> None:
-        """Fit all candidates, the clearest first."""
+        """Fit all candidates, the highest maximum first."""
         for row, col in self._candidates():
             if not self._is_taken(row, col):
                 source = self._fit(row, col)
@@ -137,7 +137,7 @@ class _Search:
                     self._paint(source, 1.0)
 
     def fit_again(self) -> None:
-        """Fit every source with all the others known."""
+        """Fit every source again, with the counts of all others known."""
         found, self.sources = self.sources, []
         for source in found:
             self._paint(source, -1.0)
@@ -163,7 +163,7 @@ class _Search:
         noise = np.hypot(1.0 / np.sqrt(statistic), _SMOOTHNESS * background / (0.9 * counts))
         if noise > 1.0 / self.threshold:
             return None
-        # the wings of bright sources must not outlast the circle
+        # The circle grows with the counts, to cover the wings of bright sources.
         radius = _RADIUS_R90 * r90 * max(counts / 100.0, 1.0) ** 0.2 + 0.5
         return DetectedSource(row, col, counts, background, float(1.0 / noise), float(radius))
 
@@ -172,7 +172,7 @@ class _Search:
         return min(max(round(row), 0), ny - 1), min(max(round(col), 0), nx - 1)
 
     def _paint(self, source: DetectedSource, sign: float) -> None:
-        """Add the counts expected of a source to `known`, or take them away."""
+        """Add a source's expected counts to `known` (sign 1), or subtract them (sign -1)."""
         pixel = self._pixel(source.row, source.col)
         spread = np.hypot(self.sigma[pixel], np.sqrt(1.0 / 12.0))
         half = int(np.ceil(5.0 * spread))
@@ -188,7 +188,7 @@ class _Search:
         """Rows and columns of the filtered image's maxima, the highest first."""
         found: list[tuple[float, float, float]] = []
         for scale in _scales(self.sigma[self.exposure > 0]):
-            # scales overlap a little, so that no maximum falls between two
+            # Scales overlap slightly, so that no maximum falls between two.
             low, high = scale / _SCALE_REACH, scale * _SCALE_REACH
             belongs = (self.sigma >= low) & (self.sigma < high) & (self.exposure > 0)
             if belongs.any():
@@ -196,7 +196,7 @@ class _Search:
         return [(row, col) for _, row, col in sorted(found, reverse=True)]
 
     def _maxima(self, scale: float, belongs: NDArray[np.bool_]) -> list[tuple[float, float, float]]:
-        """(height, row, column) of maxima at one scale, in the pixels of that point spread."""
+        """(height, row, column) of the maxima in pixels (ny, nx) with a point spread of this scale."""
         factor = 2 ** max(int(np.log2(scale / 1.2)), 0)
         margin = int(np.ceil(8 * _WIDE * scale))
         box = tuple(
@@ -229,10 +229,10 @@ def _scales(sigma: FloatArray) -> Iterator[float]:
 
 
 def _smooth_model(counts: FloatArray, exposure: FloatArray, sigma: float) -> FloatArray:
-    """Counts to expect of what is wider than a Gaussian of ``sigma`` pixels.
+    """Expected counts of emission wider than a Gaussian of ``sigma`` pixels.
 
-    Smoothing what the first smoothing missed, and adding it, leaves gradients and curvature unbiased
-    ("twicing", Tukey 1977).
+    The residuals of the first smoothing are smoothed and added, which leaves gradients and curvature
+    unbiased ("twicing", Tukey 1977).
     """
     weight = gaussian_filter(exposure, sigma, mode="constant")
     weight[weight < 1e-3 * weight.max()] = np.inf
@@ -242,7 +242,7 @@ def _smooth_model(counts: FloatArray, exposure: FloatArray, sigma: float) -> Flo
 
 
 def _excess(observed: FloatArray, expected: FloatArray) -> FloatArray:
-    """2 ln(L/L0) of counts above what is expected (Cash 1979); 0 below."""
+    """2 ln(L/L0) of counts above their expectation (Cash 1979); 0 below it."""
     above = observed > expected
     n, b = np.where(above, observed, 1.0), np.where(above, expected, 1.0)
     return np.where(above, np.maximum(2.0 * (n * np.log(n / b) - (n - b)), 0.0), 0.0)

@@ -1,6 +1,6 @@
-"""Region files with proposed regions, which never take the place of what a person has drawn.
+"""Region files with proposed regions, which never replace a file that a person has drawn or changed.
 
-A file that was proposed and not touched since, as its checksum tells, can be proposed again.
+A proposed file can be replaced by a new proposal if its checksum shows that nobody has changed it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from astropy.coordinates import SkyCoord
 
 from pyxt_hpc.files.writing import check_regular, write_text
 
-if TYPE_CHECKING:  # stages that only ask whether a file was proposed start sooner
+if TYPE_CHECKING:  # Stages that only need `is_untouched` then start faster.
     from pyxt_hpc.detect.region_proposals import Proposal, SkyCircle
 
 MARK = "# proposed by pyxt_hpc"
@@ -45,7 +45,7 @@ def crop_text(proposal: Proposal) -> str:
 
 
 def write_proposals(texts: Mapping[Path, str]) -> list[Path]:
-    """Write region files, but never over one that a person has drawn or changed; returns those written."""
+    """Write region files, except over a file that a person has drawn or changed; return those written."""
     written = []
     for path, text in texts.items():
         if not check_regular(path) or (is_untouched(path) and path.read_text(encoding="ascii") != text):
@@ -55,7 +55,7 @@ def write_proposals(texts: Mapping[Path, str]) -> list[Path]:
 
 
 def is_untouched(path: Path) -> bool:
-    """Whether a region file was proposed here and nobody has changed it since."""
+    """Whether a region file was proposed by this package and has not been changed since."""
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):

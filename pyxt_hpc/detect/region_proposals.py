@@ -1,4 +1,4 @@
-"""Regions to propose: those that a person would draw on the merged image."""
+"""Proposals for the regions that a person would draw on the merged image."""
 
 import logging
 from dataclasses import dataclass
@@ -21,30 +21,31 @@ log = logging.getLogger(__name__)
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-_SMOOTHINGS = (8.0, 16.0)  # pixels, in which emission is looked for
-_EDGE_SIGMA, _PEAK_SIGMA = 3.0, 6.0  # standard deviations: of emission's edge, of its peak
-_CONTRAST = 1.0  # to the background: where it is fainter, its temperature is the background's
-_PEAK_SHARE = 0.25  # contrast that is enough in clusters that are faint, in units of their peak's
+_SMOOTHINGS = (8.0, 16.0)  # pixels: standard deviations of the smoothing
+_EDGE_SIGMA, _PEAK_SIGMA = 3.0, 6.0  # smallest significance of the emission at its edge and at its peak
+_CONTRAST = 1.0  # smallest ratio to the background; fainter emission gives no useful temperature
+_PEAK_SHARE = 0.25  # smallest ratio to the background in faint clusters, over that at the peak
 _SHELLS = 10
-_MIN_HALF_WIDTH = 8  # pixels: half the width of bridges that do not join emission
-_MARGIN, _MIN_MARGIN = 0.1, 10  # of the box, pixels
+_MIN_HALF_WIDTH = 8  # pixels: narrower bridges do not join emission
+_MARGIN, _MIN_MARGIN = 0.1, 10  # fraction of the emission's extent; pixels
 _CORE_SHARE = 0.8
-_MAX_CORE = 0.5  # of the seen field: the light curve needs the rest
+_MAX_CORE = 0.5  # fraction of the seen field; the light curve needs the rest
 _MIN_AXIS_RATIO = 0.4
-_PIECE_ARCSEC = 30.0  # depth of the piece of every chip
+_PIECE_ARCSEC = 30.0  # depth to which a circle reaches into every chip
 _MAX_CIRCLE_ARCSEC = 120.0
 _CHIP_CIRCLE_ARCSEC = 40.0
-_CHIP_EDGE_ARCSEC = 20.0  # of a chip, which the dither takes off and on
-_LATTICE = 101  # points a side on a chip
-_ITERATIONS = 100  # of k-means, which ends sooner
+_CHIP_EDGE_ARCSEC = 20.0  # margin of a chip that the dither moves in and out of view
+_LATTICE = 101  # points per side of a chip
+_ITERATIONS = 100  # of k-means, which converges sooner
 
 
 @dataclass(frozen=True, eq=False)
 class FieldImages:
-    """Merged images (ny, nx) of all observations on one grid, ``wcs`` (1-based pixels).
+    """Merged images (ny, nx) of all observations on one grid, given by ``wcs``.
 
-    Counts; exposure [s], vignetted, 0 where nothing was seen; radius with 90% of a point source [pixels];
-    expected background counts: without them the background is taken to be vignetted like the exposure.
+    The images are the counts; the vignetted exposure [s], 0 where nothing was seen; the radius with 90% of a
+    point source [pixels]; and the expected background counts. If these are None, the background is assumed
+    proportional to the exposure.
     """
 
     counts: NDArray
@@ -88,10 +89,10 @@ class SkyBox:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a person would draw, but for the circles of the responses.
+    """Proposed regions, except the circles for the responses.
 
-    ``sources``: point sources to leave out, with counts and significance as text; ``core``: ellipse about the
-    peak that holds most of the emission; ``crop``: box around the emission.
+    ``sources`` are the point sources to exclude, with counts and significance as text; ``core`` is an ellipse
+    about the peak with most of the emission; ``crop`` is a box around the emission.
     """
 
     sources: tuple[SkyCircle, ...]
@@ -101,14 +102,14 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Chips:
-    """Outlines, RA and Dec [deg], of the chips of a dataset, and the optical axis."""
+    """Outlines of the chips of a dataset, and the optical axis, in RA and Dec [deg]."""
 
     outlines: Polygons
     axis: tuple[float, float]
 
 
 def propose(images: FieldImages) -> Proposal:
-    """Propose all regions from the merged images; those of the responses are `response_circles`.
+    """Propose all regions except those for the responses (`response_circles`), from the merged images.
 
     Raises EmptySelection if nothing was seen, or no extended emission is found.
     """
@@ -123,11 +124,11 @@ def propose(images: FieldImages) -> Proposal:
 
 
 def response_circles(chips: Chips, n: int) -> tuple[SkyCircle, ...]:
-    """Circles for the responses of ``n`` places, each on a chip, spread evenly over all chips of a kind.
+    """Circles for responses at ``n`` places, each on a chip, spread evenly over all chips of a kind.
 
-    The chips are divided into ``n`` parts of points that are nearest to the same mean (k-means, from points
-    far from each other), and each circle is as near to its mean as it fits on a chip. The first is that
-    nearest to the axis. For one place it is `response_circle`.
+    K-means, started from points far from each other, divides the chips into ``n`` parts. Each circle lies on
+    a chip, as near as possible to the mean of its part. The circles are sorted by the distance of these means
+    from the optical axis. For one place, the result is `response_circle`.
     """
     if n == 1:
         return (response_circle(chips),)
@@ -150,9 +151,10 @@ def response_circles(chips: Chips, n: int) -> tuple[SkyCircle, ...]:
 
 
 def response_circle(chips: Chips) -> SkyCircle:
-    """Smallest circle that holds a real piece of every chip; where it would be large, one near the axis.
+    """Circle for one response: the smallest that reaches well into every chip, or one near the optical axis.
 
-    The chips are all of one kind, with convex outlines.
+    The second, on one chip, is used if the first were too large, or if there is only one chip. The chips are
+    all of one kind, with convex outlines.
     """
     plane, polygons = _on_plane(chips)
 
@@ -182,7 +184,7 @@ def response_circle(chips: Chips) -> SkyCircle:
 
 
 def _on_plane(chips: Chips) -> tuple[WCS, dict[int, list[FloatArray]]]:
-    """A plane [arcsec], and the outlines of the chips on it."""
+    """Tangent plane [arcsec] about the chips, and the outlines of the chips on it."""
     positions = np.concatenate([p for pieces in chips.outlines.values() for p in pieces])
     plane = tangent_plane(*mean_direction(*positions.T), 1.0)
     return plane, {
@@ -192,22 +194,22 @@ def _on_plane(chips: Chips) -> tuple[WCS, dict[int, list[FloatArray]]]:
 
 
 def _near_axis(chip: FloatArray, axis: FloatArray) -> tuple[FloatArray, float]:
-    """Centre and radius [arcsec] of a circle within a quadrangle (4, 2), as near the axis as can be."""
+    """Centre and radius [arcsec] of the circle within a quadrangle (4, 2) that is nearest to the axis."""
     points, fits, radius = _lattice(chip)
     within = points[fits]
     return within[np.argmin(np.hypot(*(within - axis).T))], radius
 
 
 def _lattice(chip: FloatArray) -> tuple[FloatArray, BoolArray, float]:
-    """Points (n, 2) on a quadrangle (4, 2), and which of them are centres of circles within, of a radius."""
+    """Points (n, 2) on a quadrangle (4, 2), whether a circle about each fits inside, and its radius."""
     along, across = np.mgrid[0 : 1 : _LATTICE * 1j, 0 : 1 : _LATTICE * 1j].reshape(2, -1, 1)
     low, high = ((1 - along) * chip[i] + along * chip[j] for i, j in ((0, 1), (3, 2)))
     points = (1 - across) * low + across * high
     side = np.roll(chip, -1, axis=0) - chip
     away = points[:, None] - chip
-    # distance of each point from each side's line: the least is that from the edge
+    # The distance from the edge is the smallest distance from the lines through the sides.
     edge = (np.abs(side[:, 0] * away[..., 1] - side[:, 1] * away[..., 0]) / np.hypot(*side.T)).min(axis=1)
-    # of a subarray there is less
+    # A subarray may be too narrow for the full radius.
     radius = min(_CHIP_CIRCLE_ARCSEC, 0.7 * float(edge.max()))
     return points, edge >= min(radius + _CHIP_EDGE_ARCSEC, 0.9 * float(edge.max())), radius
 
@@ -225,7 +227,7 @@ def _on_sky(images: FieldImages, source: DetectedSource) -> SkyCircle:
 
 @dataclass(frozen=True, eq=False)
 class _Emission:
-    """Extended emission: its peak, its pixels, and its counts above the level far out; sources are out."""
+    """Extended emission without sources: its peak, its pixels, and its counts above the level far out."""
 
     peak: tuple[int, int]
     extent: BoolArray
@@ -281,7 +283,7 @@ class _Emission:
         return SkyBox(ra, dec, float(np.ptp(east)), float(np.ptp(north)))
 
     def core(self, images: FieldImages) -> SkyEllipse:
-        """Ellipse about the peak, with the emission's shape, that holds `_CORE_SHARE` of it."""
+        """Ellipse about the peak, with the emission's shape and at most `_CORE_SHARE` of its counts."""
         row, col = np.nonzero(self.extent)
         y, x, net = row - self.peak[0], col - self.peak[1], self.net[row, col]
         ratio, angle = _shape(y, x, net)
@@ -315,7 +317,7 @@ def _covered(shape: tuple[int, ...], sources: tuple[DetectedSource, ...]) -> Boo
 
 
 def _far_level(net: FloatArray, exposure: FloatArray, peak: tuple[int, int]) -> float:
-    """Lowest mean net rate [count s^-1 pixel^-1] of shells of equal exposure about the peak."""
+    """Lowest mean net rate [count s^-1 pixel^-1] in the outer half of shells of equal exposure."""
     row, col = np.nonzero(exposure > 0)
     distance = np.hypot(row - peak[0], col - peak[1])
     order = np.argsort(distance)
@@ -328,10 +330,10 @@ def _far_level(net: FloatArray, exposure: FloatArray, peak: tuple[int, int]) -> 
 def _smoothed(
     net: FloatArray, counts: FloatArray, exposure: FloatArray, smoothing: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Smoothed net rate, its error, and the rate of everything beneath it, (ny, nx) each."""
+    """Smoothed net rate, its error, and the smoothed rate of everything else, (ny, nx) each."""
     weight = gaussian_filter(exposure, smoothing, mode="constant")
     weight[weight < 0.05 * weight.max()] = np.inf
-    # a smoothed image has the variance of the counts smoothed with the squared filter
+    # The variance of a smoothed image is that of the counts, smoothed with the squared filter.
     variance = gaussian_filter(counts, smoothing / np.sqrt(2.0), mode="constant") / (
         4.0 * np.pi * smoothing**2
     )
@@ -343,7 +345,7 @@ def _smoothed(
 
 
 def _shape(y: NDArray, x: NDArray, weight: FloatArray) -> tuple[float, float]:
-    """Axis ratio and angle [rad, from +x to +y] of emission about its peak, by its second moments."""
+    """Axis ratio, limited from below, and angle [rad, from +x to +y] of emission, from second moments."""
     moments = np.array([[(weight * x * x).sum(), (weight * x * y).sum()], [0.0, (weight * y * y).sum()]])
     values, vectors = np.linalg.eigh(moments, UPLO="U")
     ratio = np.sqrt(max(values[0], 0.0) / values[1]) if values[1] > 0 else 1.0

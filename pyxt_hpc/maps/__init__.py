@@ -1,1 +1,1 @@
-"""Region results painted on the sky."""
+"""Maps of the results of regions on the sky."""

@@ -1,4 +1,4 @@
-"""Every map by its name, as in the names of the files."""
+"""Names of all maps, as in the file names, and the maps for given names."""
 
 from collections.abc import Container, Iterator, Sequence
 
@@ -28,7 +28,7 @@ from pyxt_hpc.maps.painting.paint import MODES
 from pyxt_hpc.maps.product import MapProduct
 
 ERRORS = ("_error_plus", "_error_minus", "_fractional_error", "_error")
-"""Endings of the maps that come with one of a measured quantity."""
+"""Endings of the names of the error maps of a measured quantity."""
 
 _FITTED = tuple(q.name for q in (TEMPERATURE, NORM, NORM_PER_AREA, ABUNDANCE, COLUMN))
 _GAS = PRESSURE_MAPS + ENTROPY_MAPS
@@ -39,7 +39,7 @@ _RESIDUALS = tuple(
     f"residual_{smooth}{what}" for smooth in ("beta", "azimuthal") for what in ("", "_significance")
 )
 MAPS = (*_FITTED, *_GAS, BRIGHTNESS.name, *DIAGNOSTICS, *CIRCLES, *_GRADIENTS, *_RESIDUALS)
-"""Names of all maps; the error maps of each come with it."""
+"""Names of all maps; each includes its error maps."""
 
 _MEASURED = (*_FITTED, *_GAS, BRIGHTNESS.name)
 _WITHOUT_FITS = frozenset((*_GRADIENTS, *_RESIDUALS))
@@ -65,7 +65,7 @@ DEFAULT = (
     "scale",
     "signal_to_noise",
 )
-"""What is made where no name is given; the abundance where it was fitted."""
+"""Maps that are made if no name is given; those of the abundance only if it was fitted."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "fits": (*_FITTED, *DIAGNOSTICS, *CIRCLES),
@@ -91,23 +91,23 @@ ALIASES = {
 
 
 def map_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The maps that some names ask for.
+    """Expand names of maps and groups to names of single maps.
 
     Parameters
     ----------
     names
-        Of `MAPS`, of single error maps such as ``temperature_error``, of `GROUPS`, or of `ALIASES`; none
-        stands for `DEFAULT`.
+        Names in `MAPS`, `GROUPS` or `ALIASES`, or of single error maps such as ``temperature_error``; an
+        empty sequence stands for `DEFAULT`.
 
     Returns
     -------
     tuple of str
-        Names of single maps, each once.
+        Names of single maps, without repetitions.
 
     Raises
     ------
     ConfigError
-        If there is no such map.
+        If there is no map with a name.
     """
     if not names:
         return DEFAULT
@@ -128,29 +128,29 @@ def _unknown(name: str) -> ConfigError:
 
 
 def base_name(name: str) -> str:
-    """The map that an error map comes with; any other itself."""
+    """Name of the map to which an error map belongs; other names are returned unchanged."""
     end = next((end for end in ERRORS if name.endswith(end)), "")
     return name.removesuffix(end)
 
 
 def need_fits(names: Sequence[str]) -> bool:
-    """Whether any of some single maps is of the fits, and not of the image alone."""
+    """Whether any of some single maps needs the fits, and not only the image."""
     return not {base_name(name) for name in names} <= _WITHOUT_FITS
 
 
 def named_maps(image: ClusterImage, names: Sequence[str], mode: str = "block") -> Iterator[MapProduct]:
-    """Make single maps one after the other; in the order in which they are best computed.
+    """Make single maps one after the other, in the order that is fastest to compute.
 
-    Maps without any value are left out, and those of what was not fitted.
+    Maps of frozen parameters are omitted, and so are error maps and diagnostics without any value.
 
     Parameters
     ----------
     image
-        The cluster; `FittedRegions` where `need_fits`.
+        The cluster; `FittedRegions` if `need_fits`.
     names
-        From `map_names`.
+        Names as returned by `map_names`.
     mode
-        One of `paint.MODES`, of fitted parameters and of the gas.
+        One of `paint.MODES`, for maps of fitted parameters and of the gas.
     """
     wanted, bases = frozenset(names), frozenset(map(base_name, names))
     if isinstance(image, FittedRegions):
@@ -173,11 +173,11 @@ def _of_fits(regions: FittedRegions, bases: Container[str], mode: str) -> Iterat
     if BRIGHTNESS.name in bases:
         yield from map_brightness(regions)
     if gas := [name for name in _GAS if name in bases]:
-        yield from map_gas(Thermodynamics.of(regions), gas, mode)  # what they share is computed once
+        yield from map_gas(Thermodynamics.of(regions), gas, mode)  # shared quantities are computed once
 
 
 def check_available(regions: FittedRegions, names: Sequence[str]) -> None:
-    """See that what somebody asks for by its name was fitted.
+    """Check that the parameters whose maps are requested by name were fitted.
 
     Raises
     ------
@@ -192,21 +192,21 @@ def check_available(regions: FittedRegions, names: Sequence[str]) -> None:
 
 
 def map_named(regions: FittedRegions, name: str, mode: str = "block") -> list[MapProduct]:
-    """Make a map by its name: the map, then those of its errors, as far as it has any.
+    """Make a map by its name, followed by its error maps, if it has any.
 
     Parameters
     ----------
     name
         One of `MAPS`.
     mode
-        One of `paint.MODES`; only maps of fitted parameters and of the gas know another than ``block``.
+        One of `paint.MODES`; maps of other quantities than fitted parameters and the gas ignore it.
 
     Raises
     ------
     ConfigError
-        If there is no such map or mode.
+        If there is no such map or mode, or the parameter was frozen.
     EmptySelection
-        If it has no pixel with a value.
+        If there is no map with a value.
     """
     if name not in MAPS:
         raise _unknown(name)

@@ -1,4 +1,4 @@
-"""The fitted regions of a cluster: what every map of fits is made from."""
+"""The fitted regions of a cluster, from which all maps of fits are made."""
 
 import logging
 from collections import Counter
@@ -43,24 +43,25 @@ class FittedRegions(ClusterImage):
     Parameters
     ----------
     radius
-        (ny, nx) radius [pixels] of every pixel's circle, or of that with the area of its bin; 0 where there
-        is no region.
+        (ny, nx) radius [pixels] of every pixel's circle, or of a circle with the area of its bin; 0 where
+        there is no region.
     rows
-        (n,) of `store.ROW_DTYPE`, the regions that have a fit.
+        (n,) of `store.ROW_DTYPE`: the regions with a fit.
     resolution
-        At which they were chosen.
+        Resolution with which the regions were chosen.
     settings
-        Of the fits.
+        Settings of the fits.
     total, bad
-        Regions in the store, and those among them that were given up.
+        Number of regions in the store, and of those that were given up.
     fingerprint
-        Of the results.
+        Fingerprint of the results.
     circles_signal_to_noise
-        (ny, nx) S/N reached in every pixel's region; None: it is in stage 5's file.
+        (ny, nx) S/N of every pixel's region; None: it is read from the file of stage 5.
     labels
-        (ny, nx) number of every pixel's bin, 0 where there is none; None: regions are circles.
+        (ny, nx) number of every pixel's bin, 0 where there is no bin; None: regions are circles.
     left_out, left_out_status, left_out_messages
-        (m,) of ROW_DTYPE, of `store.Status`, and why, where that is stored: the regions without a fit.
+        (m,) rows (ROW_DTYPE) of the regions without a fit, their `store.Status`, and their messages, which
+        may be empty.
     """
 
     radius: np.ndarray
@@ -83,51 +84,51 @@ class FittedRegions(ClusterImage):
 
     @cached_property
     def brightness(self) -> Measured:
-        """Surface brightness smoothed with the scale map's circles, or the mean of every bin."""
+        """Surface brightness (ny, nx), averaged over the circle or bin of every pixel."""
         if self.labels is not None:
             return bin_brightness(self.bundle, self.labels)
         return smooth_brightness(self.bundle, self.radius)
 
     @cached_property
     def signal_to_noise(self) -> np.ndarray:
-        """(ny, nx) S/N reached in every pixel's region."""
+        """(ny, nx) S/N of every pixel's region."""
         if self.circles_signal_to_noise is not None:
             return self.circles_signal_to_noise
         return read_bin_image(self.layout.signal_to_noise_map, self.config, self.bundle)
 
     @property
     def step(self) -> int:
-        """Pixels between regions."""
+        """Distance between regions [pixels]."""
         return RESOLUTION_STEP[self.resolution]
 
     @property
     def pending(self) -> int:
-        """Regions that are not fitted yet."""
+        """Number of regions that are not fitted yet."""
         return self.total - self.bad - len(self.rows)
 
     @property
     def area_arcmin2(self) -> np.ndarray:
-        """(n,) area of each whole region, to which its norm refers [arcmin^2]."""
+        """(n,) area of each complete region, to which its norm refers [arcmin^2]."""
         pixels = disc_areas(self.rows["radius"]) if self.labels is None else self.rows["area"]
         return pixels * self.bundle.pixel_area_arcmin2
 
     def paint(self, values: NDArray) -> NDArray[np.float32]:
-        """Values of the regions (n,) on the sky: each on the block that it stands for, or on its bin."""
+        """Paint values of the regions (n,) on the sky (ny, nx): each on the region's block or bin."""
         return self.paint_rows(self.rows, values)
 
     def paint_rows(self, rows: np.ndarray, values: NDArray) -> NDArray[np.float32]:
-        """As `paint`, values of some rows of the store."""
+        """Paint values (m,) of some rows of the store, as `paint`."""
         if self.labels is not None:
             return paint_bins(self.labels, rows["region"], values)
         return paint_blocks(rows["row"], rows["col"], values, self.radius > 0, self.step)
 
     def paint_measured(self, mode: str, measured: Measured, *, relative: bool) -> Measured:
-        """Values and errors of the regions (n,) on the sky, as `paint.paint_measured`.
+        """Paint values and errors of the regions (n,) on the sky, as `paint.paint_measured`.
 
         Raises
         ------
         ConfigError
-            If the regions are bins, between which there is nothing to average, and the mode is not ``block``.
+            If the mode is not ``block`` and the regions are bins, which do not overlap.
         """
         if self.labels is None:
             return paint_measured(mode, self.rows, measured, self.radius, self.step, relative=relative)
@@ -139,18 +140,18 @@ class FittedRegions(ClusterImage):
         return Measured(*(self.paint(v) for v in (measured.value, measured.minus, measured.plus)))
 
     def parameter(self, name: str, scale: np.ndarray | float = 1.0) -> Measured:
-        """A fitted parameter of all regions times `scale`."""
+        """Value and errors (n,) of a fitted parameter, multiplied by `scale`."""
         value, low, high = (self.rows[f"{name}{end}"] for end in ("", "_lo", "_hi"))
         return Measured(value * scale, (value - low) * scale, (high - value) * scale)
 
 
 def read_fitted_regions(config: ClusterConfig, resolution: int | None = None) -> FittedRegions:
-    """Read bundle, scale map and fits that belong together.
+    """Read bundle, scale map and fits, and check that they belong together.
 
     Parameters
     ----------
     resolution
-        The one that was fitted; None takes it from the results store.
+        Expected resolution of the fits; None: that of the results store.
 
     Raises
     ------
@@ -182,7 +183,7 @@ def read_fitted_regions(config: ClusterConfig, resolution: int | None = None) ->
 def fitted_regions(
     config: ClusterConfig, bundle: Bundle, where: RegionMap, results: Results, path: Path
 ) -> FittedRegions:
-    """The regions of a cluster that have a fit.
+    """Select the regions of a cluster that have a fit.
 
     Parameters
     ----------
@@ -194,10 +195,10 @@ def fitted_regions(
     EmptySelection
         If no region has been fitted.
     ForeignProduct
-        If the regions of the results are not those of the map.
+        If the regions of the results differ from those of the map.
     """
     done = results.status == Status.DONE
-    # a copy takes as much memory again
+    # Indexing copies the rows, which takes as much memory again.
     rows = results.rows if done.all() else results.rows[done]
     finished = int(np.sum(is_final(results.status)))
     if not len(rows):

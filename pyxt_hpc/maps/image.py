@@ -1,4 +1,4 @@
-"""A cluster's image: what the maps that need no fits are made from."""
+"""A cluster's image, from which the maps that need no fits are made."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,12 +15,12 @@ from pyxt_hpc.maps.memory import check_memory
 from pyxt_hpc.maps.painting.paint import Measured
 
 _SMOOTHING = 4.0
-"""Standard deviation of the Gaussian, where there are no circles yet [pixels]."""
+"""Standard deviation of the Gaussian that replaces the circles of the scale map [pixels]."""
 
 
 @dataclass(frozen=True, eq=False)
 class ClusterImage:
-    """Configuration and bundle, and what follows from them alone; `history` is for the headers of maps."""
+    """Configuration and bundle, and images that need nothing else; `history` is for the headers of maps."""
 
     config: ClusterConfig
     bundle: Bundle
@@ -28,7 +28,7 @@ class ClusterImage:
 
     @property
     def layout(self) -> Layout:
-        """Of the cluster."""
+        """Paths of the cluster."""
         return Layout.of(self.config)
 
     @cached_property
@@ -45,17 +45,17 @@ class ClusterImage:
 
     @cached_property
     def variance(self) -> NDArray[np.float32]:
-        """Of the signal, (ny, nx) [count^2]: counts + variance of the background; 0 where dead."""
+        """Variance of the signal, (ny, nx) [count^2]: counts + variance of the background; 0 where dead."""
         variance = self.bundle.counts + self.bundle.background_variance
         return np.where(self.exposure > 0, variance, 0.0).astype(np.float32)
 
     @cached_property
     def brightness(self) -> Measured:
-        """Surface brightness under a Gaussian, NaN where dead, (ny, nx) [count s^-1 arcmin^-2]."""
+        """Surface brightness smoothed with a Gaussian, (ny, nx) [count s^-1 arcmin^-2]; NaN where dead."""
         return self.brightness_under(_SMOOTHING)
 
     def brightness_under(self, sigma: float) -> Measured:
-        """As `brightness`, of another standard deviation of the Gaussian [pixels]."""
+        """Surface brightness as `brightness`, for a given standard deviation of the Gaussian [pixels]."""
         exposure = gaussian_sums(self.exposure, sigma)
         with np.errstate(divide="ignore", invalid="ignore"):
             value = gaussian_sums(self.signal, sigma) / exposure
@@ -65,14 +65,14 @@ class ClusterImage:
 
 
 def read_cluster_image(config: ClusterConfig) -> ClusterImage:
-    """Read the bundle.
+    """Read the bundle of a cluster.
 
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct
-        If it is absent, unreadable, or made with another configuration.
+        If the bundle is absent, unreadable, or made with another configuration.
     ConfigError
-        If the machine has too little memory for its maps.
+        If the machine has too little memory for the maps.
     """
     check_memory(config)
     bundle = read_cluster_bundle(config)

@@ -1,7 +1,4 @@
-"""Maps as they are asked for, made and written one after the other.
-
-Fits are painted in a mode of `paint.MODES`. EmptySelection is raised instead of writing a blank map.
-"""
+"""Make and write maps by their names, one after the other."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,29 +16,31 @@ CLUSTERPYXT_COMMANDS = {
     "make-gradient-map": ("gradient",),
     "make-residual-map": ("residual",),
 }
-"""The maps that each command of ClusterPyXT makes, which has its name here, too."""
+"""Names of the maps that each command makes that is named as in ClusterPyXT."""
 
 
 def make_maps(
     image: ClusterImage, names: Sequence[str] = (), mode: str = "block", mask: Expression | None = None
 ) -> Iterator[MapProduct]:
-    """Write, then yield, one map after the other, by their names.
+    """Write, then yield, maps given by their names, one after the other.
 
     Parameters
     ----------
     image
-        The cluster; `FittedRegions` where `catalogue.need_fits`, or with a mask.
+        The cluster; `FittedRegions` if `catalogue.need_fits`, or with a mask.
     names
-        As `catalogue.map_names` takes them; none for the default set.
+        Names as for `catalogue.map_names`; an empty sequence stands for the default maps.
     mode
         One of `paint.MODES`.
     mask
-        What is true where maps shall be blank, such as ``fractional_error > 0.3 or flags``; None: nothing.
+        Maps are blank where this expression is true, such as ``fractional_error > 0.3 or flags``.
 
     Raises
     ------
     ConfigError
-        If there is no such map, or the mask is no expression of maps.
+        If there is no map with a name, or a name in the mask is not that of a map or a flag.
+    EmptySelection
+        If a map would have no value; it is not written.
     """
     single = map_names(names)
     if isinstance(image, FittedRegions):

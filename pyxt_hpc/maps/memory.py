@@ -1,4 +1,4 @@
-"""Whether this machine can hold the maps of a cluster, asked before anything is read."""
+"""Check, before anything is read, that this machine has enough memory for the maps of a cluster."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,9 +22,9 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def check_memory(config: ClusterConfig) -> None:
-    """Refuse to begin what would not fit.
+    """Check that the maps of a cluster fit into the free memory.
 
-    Files that are missing or damaged are left to those who read them.
+    Missing or damaged files are ignored here; the functions that read them raise an error.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def check_memory(config: ClusterConfig) -> None:
 
 
 def available_memory() -> int | None:
-    """Memory that may still be taken [bytes]; None if unknown."""
+    """Free memory within all limits [bytes]; None if unknown."""
     try:
         return min(free for _, free in memory_limits())
     except OSError:
@@ -51,9 +51,9 @@ def available_memory() -> int | None:
 
 
 def memory_limits() -> Iterator[tuple[int, int]]:
-    """Memory in all and still to be taken [bytes]: of the machine, then of every limit of a job or container.
+    """Total and free memory [bytes] of the machine, then under each limit of a job or container.
 
-    Raises OSError where the system does not tell.
+    Raises OSError if the system does not provide these numbers.
     """
     fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     total, free = (1024 * int(fields[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
@@ -63,7 +63,7 @@ def memory_limits() -> Iterator[tuple[int, int]]:
     for folder, most, taken in (*levels, (_CGROUPS / "memory", "limit_in_bytes", "usage_in_bytes")):
         try:
             limit, used = (int((folder / f"memory.{name}").read_text()) for name in (most, taken))
-            # files that are only cached make room
+            # The system drops cached files if memory is needed.
             cached = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
             yield limit, limit - used + int(cached["inactive_file"])
         except (OSError, ValueError, KeyError):
@@ -71,7 +71,7 @@ def memory_limits() -> Iterator[tuple[int, int]]:
 
 
 def needed_memory(layout: Layout) -> tuple[int, tuple[int, ...]]:
-    """Memory for the maps [bytes], and the shape of the image; 0 where the bundle cannot be read."""
+    """Memory for the maps [bytes], and the shape of the image; 0 and () if the bundle cannot be read."""
     sizes: list[int] = []
 
     def add(_: str, item: h5py.Dataset | h5py.Group) -> None:

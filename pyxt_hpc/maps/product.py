@@ -1,4 +1,4 @@
-"""One finished map: its numbers, how people call them, and its FITS file."""
+"""A finished map: its values, their description, and its FITS file."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -17,54 +17,54 @@ from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.provenance import fingerprint
 
 _MAX_TEXT = 67
-"""Letters of a string that is whole in one card of a header."""
+"""Largest length of a string that fits into one header card."""
 
 BLANK = -1
-"""Of integer maps, where there is nothing."""
+"""Pixels of integer maps without a value."""
 
 
 @dataclass(frozen=True, eq=False)
 class MapProduct:
-    """One map: what it holds and how people call it.
+    """Values and description of a map.
 
     Parameters
     ----------
     path
         FITS file.
     title
-        For people, such as ``Temperature``.
+        Title, such as ``Temperature``.
     unit
         FITS unit string, empty for a pure number.
     values
-        (ny, nx) float32, NaN where there is nothing.
+        (ny, nx), NaN where there is no value.
     comment
-        What the pixels hold, with the formula.
+        Meaning of the values, with the formula.
     logarithmic
-        Pictures show it on a logarithmic scale.
+        Pictures have a logarithmic colour scale.
     diverging
-        Pictures show the sign: 0 is in the middle of their colours.
+        Pictures have a colour scale that is symmetric about 0.
     integer
-        The file has integers, `BLANK` for NaN.
+        The file has integers, with `BLANK` for NaN.
     of_regions
-        (n,) the regions' own values where the map is painted from regions and has a DS9 file of them.
+        (n,) values of the regions, if the map is painted from regions and has a DS9 region file.
     meanings
-        Of the integers, for the picture's legend.
+        Meanings of the integers, for the legend of the picture.
     name
-        Of the quantity as in the names of files, such as ``temperature_error``.
+        Name of the quantity as in file names, such as ``temperature_error``.
     limits
-        Between which pictures have their colours; None: where most values are.
+        Ends of the colour scale; None: from the distribution of the values.
     period
-        Values that differ by it are the same: the colours of pictures come back to where they begin. 0: none.
+        Period of a cyclic quantity, for which pictures have cyclic colours; 0: not cyclic.
     marks
         Values that are marked at the colour bar.
     shown
-        (ny, nx) what pictures show of the values; None: all.
+        (ny, nx) mask of the pixels that pictures show; None: all.
     curves
-        (n, 2) rows and columns each [pixels, from 0]: drawn over the map.
+        Curves drawn over the map: (n, 2) rows and columns [pixels, from 0] each.
     note
         A convention that pictures state below their title.
     cards
-        More keywords of the FITS header: values, or values with comments.
+        Further keywords of the FITS header: values, or (value, comment).
     """
 
     path: Path
@@ -98,7 +98,7 @@ def map_product(
     suffix: str = "",
     **how: Any,
 ) -> MapProduct:
-    """A map whose file has its name, and a suffix; the other arguments are those of `MapProduct`."""
+    """Map with a file that is called by its name and a suffix; other arguments as for `MapProduct`."""
     return MapProduct(image.layout.map(f"{name}{suffix}"), title, unit, values, comment, name=name, **how)
 
 
@@ -108,7 +108,7 @@ _NO_EFFECT_ON_MAPS = (
 
 
 def config_fingerprint(config: ClusterConfig) -> str:
-    """SHA-256 of everything in a configuration that can change a map."""
+    """SHA-256 of all values of a configuration that can change a map."""
     return fingerprint(
         {f.name: repr(getattr(config, f.name)) for f in fields(config) if f.name not in _NO_EFFECT_ON_MAPS}
     )
@@ -126,13 +126,13 @@ def write_map(
 ) -> None:
     """Write the FITS file of a map.
 
-    Its header holds fingerprints of configuration (CONFIGID), bundle (BUNDLEID) and, where it is of fits,
-    results (RESULTID).
+    Its header has the fingerprints of the configuration (CONFIGID), the bundle (BUNDLEID) and, if `image` has
+    fits, the results (RESULTID).
 
     Parameters
     ----------
     errors
-        (ny, nx) each: written as extensions of these names.
+        Images (ny, nx), written as extensions with these names.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How the errors of kT, norm and abundance go together in fits of a cluster."""
+"""Correlations of the errors of kT, norm and abundance in the fits of a cluster."""
 
 from dataclasses import dataclass
 
@@ -11,23 +11,23 @@ from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.spectra.fit import FitOptions
 
 _FRACTIONS = np.linspace(0.0, 0.95, 20)
-"""Of background among the counts, for which it is computed."""
+"""Background fractions of the counts for which correlations are tabulated."""
 
 _NODES = 4
 
 
 @dataclass(frozen=True, eq=False)
 class JointErrors:
-    """What the intervals of single parameters do not tell; every field is (n,), one value a region.
+    """Correlations and shifts that the intervals of single parameters do not contain, (n,) each.
 
     Parameters
     ----------
     kT_norm, kT_abundance, norm_abundance
-        Correlations of the errors of ln kT, ln norm and abundance; those with the abundance are 0 where it
-        was frozen.
+        Correlations of the errors of ln kT, ln norm and abundance; those with the abundance are 0 if it was
+        frozen.
     kT_shift, norm_shift
-        By how much ln kT and ln norm are too high where the true abundance is higher than the frozen one
-        [per solar]; 0 where it was free.
+        Bias of ln kT and ln norm per solar abundance by which the true abundance exceeds the frozen one; 0 if
+        the abundance was free.
     """
 
     kT_norm: NDArray[np.float64]
@@ -40,10 +40,10 @@ class JointErrors:
 def joint_errors(regions: FittedRegions) -> JointErrors:
     """Correlations and shifts of every region.
 
-    The results store has no covariance. It follows from the Fisher information of the spectra that a region
-    of this kT and this share of background has in the cluster's own responses (whole exposure of all
-    observations; how that is split changes the shape of the spectrum little). Abundance and nH count
-    as unknown where they were fitted.
+    The results store has no covariances. They are computed from the Fisher information of model spectra with
+    the region's kT and background fraction, in the cluster's responses and with the full exposure of all
+    observations, since the distribution of the exposure hardly changes the shape of the spectra. Abundance
+    and nH are free parameters if they were fitted.
     """
     rows, settings = regions.rows, regions.settings
     bundle = regions.bundle
@@ -52,7 +52,7 @@ def joint_errors(regions: FittedRegions) -> JointErrors:
         abundance=bundle.abundance,
         nH_bounds=(0.8 * bundle.nH, 1.25 * bundle.nH + 0.01) if nH_free else None,
     )
-    even = SkyBrightness.even(bundle).image  # no circle is cut out here
+    even = SkyBrightness.even(bundle).image  # uniform, since this is for no particular region
     model = fold_observations(bundle, even, regions.config.minimum_exposure_fraction, options, "resolution")
     used = np.flatnonzero((model.kT > 0.2) & (model.kT < 30.0))
     free = settings["abundance_bounds"] is not None
@@ -75,14 +75,14 @@ def joint_errors(regions: FittedRegions) -> JointErrors:
 def _joint_errors(
     model: ObservationSet, k: int, fraction: float, abundance: float, abundance_free: bool
 ) -> tuple[float, float, float, float, float]:
-    """Fields of `JointErrors` of spectra at one temperature of the model and share of background."""
+    """Fields of `JointErrors` for one temperature of the model and one background fraction."""
     exposure, ratio = map(model.by_bin, (model.exposure_s, model.ratio))
     middle = len(model.nH) // 2
     rates = (model.hhe + abundance * model.metals) * exposure
     source = rates[middle, k]
     background = model.background_shape / ratio
     background = background * (fraction / (1.0 - fraction) * source.sum() / max(background.sum(), 1e-300))
-    # over several of the plasma table's temperatures, between which its spectra have small steps
+    # The slope spans several temperatures of the plasma table, because its spectra have small steps.
     below, above = k - _NODES, k + _NODES
     slopes = [
         (rates[middle, above] - rates[middle, below]) / np.log(model.kT[above] / model.kT[below]),
@@ -93,7 +93,7 @@ def _joint_errors(
         slopes.append(metals)
     if len(model.nH) > 1:
         slopes.append(rates[-1, k] - rates[0, k])
-    # wstat: the background is known only as well as the blank-sky counts are many
+    # In wstat, the error of the background is that of the blank-sky counts.
     sigma = np.sqrt(np.maximum(source + background * (1.0 + 1.0 / ratio), 1e-300))
     scaled = np.array(slopes) / sigma
     covariance = np.linalg.inv(scaled @ scaled.T)
@@ -101,6 +101,6 @@ def _joint_errors(
     correlation = covariance / np.outer(error, error)
     if abundance_free:
         return correlation[0, 1], correlation[0, 2], correlation[1, 2], 0.0, 0.0
-    # what the fit makes of the light of more metals than it allows for
+    # Response of the fitted parameters to emission of metals above the frozen abundance.
     shift = covariance @ (scaled @ (metals / sigma))
     return correlation[0, 1], 0.0, 0.0, shift[0], shift[1]

@@ -1,4 +1,4 @@
-"""Errors of what a region's parameters say about the gas."""
+"""Propagation of the errors of a region's parameters to properties of the gas."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from pyxt_hpc.maps.painting.paint import Measured
 
 @dataclass(frozen=True, eq=False)
 class Uncertain:
-    """Something a result depends on.
+    """A parameter on which a result depends.
 
-    `slope` is of ln result over ln parameter, or over the parameter; `minus`, `plus` are errors of the same.
+    `slope` is the derivative of ln(result) by ln(parameter), or by the parameter; `minus` and `plus` are the
+    errors of ln(parameter), or of the parameter.
     """
 
     slope: NDArray | float
@@ -22,24 +23,25 @@ class Uncertain:
 
     @classmethod
     def power(cls, slope: NDArray | float, parameter: Measured) -> "Uncertain":
-        """Of a result that goes as a power of the parameter."""
+        """Parameter for a result that is proportional to its power `slope`."""
         with np.errstate(divide="ignore", invalid="ignore"):  # norm 0 has no relative error
             return cls(slope, parameter.minus / parameter.value, parameter.plus / parameter.value)
 
     def moves(self, up: bool) -> NDArray[np.float64]:
-        """Change of ln result by the error on the side that moves it up, or down."""
+        """Slope times the error on the side that moves the result up, or down; it has the slope's sign."""
         slope = np.asarray(self.slope, float)
-        # where the slope is 0 an open interval does not matter
+        # If the slope is 0, an open interval (NaN) has no effect.
         return np.where(slope == 0, 0.0, slope * np.where((slope > 0) == up, self.plus, self.minus))
 
 
 def propagate(
     value: NDArray, on: Sequence[Uncertain], correlations: Mapping[tuple[int, int], NDArray | float]
 ) -> Measured:
-    """Errors of a result, in first order of its logarithm.
+    """Value of a result with its errors, to first order in its logarithm.
 
-    The relative variance is sum_ij rho_ij d_i d_j, d_i being what parameter i moves it by with its error
-    on the sides that move the result the same way. `correlations` are rho_ij of pairs i < j.
+    The relative variance is sum_ij rho_ij d_i d_j. Here d_i is the slope times the error of parameter i, on
+    the side that moves the result up for the upper error, and down for the lower error. `correlations` are
+    the rho_ij of pairs i < j.
     """
 
     def side(up: bool) -> NDArray:

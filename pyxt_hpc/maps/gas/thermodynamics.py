@@ -26,18 +26,18 @@ from pyxt_hpc.spectra.models.gas import (
 
 @dataclass(frozen=True, eq=False)
 class Thermodynamics:
-    """What kT and norm of the regions say about the gas.
+    """Properties of the gas in the regions (n,), from their kT and norm.
 
-    Every property is of the regions, (n,). Errors are those of kT and norm with their correlation; those of
-    density, pressure, entropy and cooling time hold the abundance too: its own where it was fitted, otherwise
-    `abundance_error`. They are not those of the depth.
+    The errors combine those of kT and norm with their correlation. For density, pressure, entropy and cooling
+    time they include the error of the abundance: its fitted error, or `abundance_error` if it was frozen.
+    They do not include an error of the depth.
 
     Parameters
     ----------
     regions
-        Of the cluster.
+        Fitted regions of the cluster.
     abundance_error
-        Of a frozen abundance [solar]; 0 for purely statistical errors.
+        Error of a frozen abundance [solar]; 0 for purely statistical errors.
     """
 
     regions: FittedRegions
@@ -45,7 +45,7 @@ class Thermodynamics:
 
     @classmethod
     def of(cls, regions: FittedRegions) -> "Thermodynamics":
-        """With the error of a frozen abundance that is configured."""
+        """Gas properties with the configured error of a frozen abundance."""
         return cls(regions, regions.config.abundance_error)
 
     @cached_property
@@ -62,7 +62,7 @@ class Thermodynamics:
 
     @cached_property
     def _depth(self) -> tuple[np.ndarray, str]:
-        """Depth at every region's centre [kpc], and how it was found."""
+        """Depth at every region's centre [kpc], and a text about the model for it."""
         regions, config = self.regions, self.regions.config
         if config.depth_model == "constant":
             return np.full(len(regions.rows), config.depth_kpc), f"depth {config.depth_kpc:g} kpc everywhere"
@@ -81,7 +81,7 @@ class Thermodynamics:
 
     @property
     def _abundance(self) -> np.ndarray:
-        """Of every region: fitted, or the frozen one."""
+        """Abundance of every region, fitted or frozen [solar]."""
         return self.regions.rows["abundance"]
 
     @property
@@ -95,13 +95,16 @@ class Thermodynamics:
         norm_power: float,
         metals_slope: np.ndarray | float = 0.0,
     ) -> Measured:
-        """Errors of something that goes as powers of kT and norm and, by its formula, with the abundance."""
+        """Value with errors, for a product of powers of kT and norm that may depend on the abundance.
+
+        `metals_slope` is the derivative of ln(value) by the abundance at fixed kT and norm.
+        """
         joint = self._joint
         if self._abundance_is_free:
             own = self.regions.parameter("abundance")
             metals = Uncertain(metals_slope, own.minus, own.plus)
         else:
-            # value over truth, where the truth has more metals than the fit and the formula took
+            # Bias of ln(value) per solar abundance above that in the fit and the formula.
             slope = kT_power * joint.kT_shift + norm_power * joint.norm_shift - metals_slope
             metals = Uncertain(slope, self.abundance_error, self.abundance_error)
         on = Uncertain.power(kT_power, self._kT), Uncertain.power(norm_power, self._norm), metals
@@ -120,7 +123,7 @@ class Thermodynamics:
         """n_e [cm^-3]."""
         particles = Particles.of(self._abundance, self._table)
         redshift = self.regions.bundle.redshift
-        # more metals bring electrons, too: 0.3% per solar, which no error needs
+        # The errors neglect the electrons of the metals, which change n_e by only 0.3% per solar.
         return self._derived(
             electron_density(self._norm.value, self._depth[0], redshift, particles), 0.0, 0.5
         )
@@ -133,7 +136,7 @@ class Thermodynamics:
     @property
     def entropy(self) -> Measured:
         """kT n_e^(-2/3) [keV cm^2]."""
-        with np.errstate(divide="ignore"):  # where the norm is 0 there is no gas and no entropy
+        with np.errstate(divide="ignore"):  # A norm of 0 has no entropy.
             return self._derived(self._kT.value * self.density.value ** (-2.0 / 3.0), 1.0, -1.0 / 3.0)
 
     @property
@@ -152,20 +155,20 @@ class Thermodynamics:
     @property
     def pseudo_entropy(self) -> Measured:
         """kT (norm/area)^(-1/3) [1e-5 keV cm^(5/3) arcmin^(2/3)]."""
-        norm = self._norm.value / 10.0  # [1e15 cm^-5], since FITS allows whole powers of ten only in a unit
+        norm = self._norm.value / 10.0  # [1e15 cm^-5], since FITS units allow only whole powers of ten
         with np.errstate(divide="ignore"):
             return self._pseudo(self._kT.value * norm ** (-1.0 / 3.0), -1.0 / 3.0)
 
     @property
     def abundance(self) -> str:
-        """The metals that were taken for the gas, for headers."""
+        """Abundance of the gas, as text for headers."""
         if self._abundance_is_free:
             return "abundance as fitted"
         return f"abundance {self.regions.bundle.abundance:g} +- {self.abundance_error:g}"
 
     @property
     def depth(self) -> str:
-        """The line of sight, for headers."""
+        """Depth along the line of sight, as text for headers."""
         return self._depth[1]
 
 
@@ -197,7 +200,7 @@ _QUANTITIES = (
         "cooling_time", "Cooling time", "Gyr", "3/2 (n_e + n_i) kT/(n_e n_H Lambda), APEC", logarithmic=True
     ),
 )
-"""Named as the properties of `Thermodynamics`."""
+"""Quantities named as the properties of `Thermodynamics`."""
 
 
 PRESSURE_MAPS = ("pseudo_pressure", "density", "pressure")
@@ -205,7 +208,7 @@ ENTROPY_MAPS = ("pseudo_entropy", "entropy", "cooling_time")
 
 
 def map_gas(gas: Thermodynamics, names: Sequence[str], mode: str) -> Iterator[MapProduct]:
-    """Maps of some of `PRESSURE_MAPS` and `ENTROPY_MAPS` with their errors."""
+    """Maps of quantities in `PRESSURE_MAPS` and `ENTROPY_MAPS`, with their error maps."""
     for quantity in _QUANTITIES:
         if quantity.name not in names:
             continue

@@ -1,1 +1,1 @@
-"""Kinds of maps: what each shows, and of what it is made."""
+"""Maps of the different quantities, and masks of maps."""

@@ -1,4 +1,4 @@
-"""Why a pixel has no fit: the reason of every blank pixel, beside the flags of the fits."""
+"""Map of the flags of the fits, with the reason why a pixel has no fit."""
 
 from enum import IntFlag
 
@@ -12,18 +12,18 @@ from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.store.rows import Status
 
 FIRST_BLANK = 24
-"""Bits from this one on are reasons of blanks; those below are of `FitFlag`."""
+"""First bit for reasons why there is no fit; lower bits are those of `FitFlag`."""
 
 
 class Blank(IntFlag):
-    """Why a pixel has no fit; a map of fits is NaN there. The words are in `MEANINGS`."""
+    """Reason why a pixel has no fit and is NaN in maps of fits; `MEANINGS` describes the reasons."""
 
     OUTSIDE = 1 << FIRST_BLANK
     HOLE = 1 << FIRST_BLANK + 1
     NO_REGION = 1 << FIRST_BLANK + 2
     NOT_FITTED = 1 << FIRST_BLANK + 3
     GIVEN_UP = 1 << FIRST_BLANK + 4
-    """The flags of the fit that was tried are set, too."""
+    """The flags of the failed fit are set too."""
     QUARANTINED = 1 << FIRST_BLANK + 5
 
 
@@ -35,7 +35,7 @@ MEANINGS: dict[Blank, str] = {
     Blank.GIVEN_UP: "the fit of its region failed",
     Blank.QUARANTINED: "its region was given up, because runs ended while it was fitted",
 }
-"""Of every reason, for a person."""
+"""Descriptions of all reasons, for users."""
 
 _IN_SHORT = {
     Blank.OUTSIDE: "outside of the field",
@@ -50,10 +50,10 @@ _REASONS = sum(int(reason) for reason in Blank)
 
 
 def flag_image(regions: FittedRegions) -> NDArray[np.float64]:
-    """Flags of the fit at every pixel, or why there is none: bits of `FitFlag` and `Blank`, (ny, nx).
+    """Flags of the fit at every pixel (ny, nx), or the reason why there is no fit, in bits.
 
-    No pixel is without: 0 is a fit without remark. The numbers are whole; in float64, since float32 would
-    round them.
+    The bits are those of `FitFlag` and `Blank`; 0 is a fit without flags. Every pixel has a whole number, as
+    float64, since float32 would round it.
     """
     live = regions.bundle.mask > 0
     region = regions.radius > 0 if regions.labels is None else regions.labels > 0
@@ -73,14 +73,14 @@ def flag_image(regions: FittedRegions) -> NDArray[np.float64]:
 
 
 def _holes(live: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Dead pixels that live ones enclose."""
+    """Dead pixels that are enclosed by live ones."""
     parts, _ = label(~live)
     edge = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
     return (parts > 0) & ~np.isin(parts, edge)
 
 
 def names_of(value: int) -> str:
-    """What a value means, such as ``KT_HI_OPEN, FEW_COUNTS`` or ``not fitted yet``."""
+    """Meaning of a value of `flag_image`, such as ``KT_HI_OPEN, FEW_COUNTS`` or ``not fitted yet``."""
     reasons, flags = value & _REASONS, value & ~_REASONS
     words = [_IN_SHORT[reason] for reason in Blank if reason & reasons]
     if flags:
@@ -89,12 +89,12 @@ def names_of(value: int) -> str:
 
 
 def is_blank(value: int) -> bool:
-    """Whether a value of `flag_image` is of a pixel without a fit."""
+    """Whether a value of `flag_image` means that the pixel has no fit."""
     return bool(value & _REASONS)
 
 
 def flag_cards() -> dict[str, str]:
-    """The legend as keywords of a FITS header: ``FLAG<bit>`` has the name and the meaning."""
+    """Names and meanings of all bits as FITS keywords ``FLAG<bit>``."""
     words = [(int(bit), f"{bit.name}: {meaning}") for bit, meaning in FLAG_MEANINGS.items()]
     words += [(int(bit), f"{bit.name}: {meaning}") for bit, meaning in MEANINGS.items()]
     return {f"FLAG{bit.bit_length() - 1}": text for bit, text in sorted(words)}

@@ -1,14 +1,13 @@
-"""ClusterPyXT's maps of density, pressure and entropy, so that published ones can be made again.
+"""Maps of density, pressure and entropy by ClusterPyXT's formulas, to reproduce published maps.
 
-With X the mean, over a pixel's circle, of counts over exposure, background included, and T the painted
-temperature,
+With X the mean of counts/exposure over a pixel's circle, including background, and T the painted temperature,
 
     n = sqrt(X),    P = n T,    K = T n^(-2/3) where n > 0.
 
-P and K are scaled to (x - min)/(max - min) over the whole image, where pixels without a temperature hold 0
-(``make_pressure_map``, ``make_entropy_map`` and ``normalize_data`` of ClusterPyXT). So their zero is that of
-the image's least pixel, they have no unit, and they are not proportional to a pressure or an entropy: for
-anything but a comparison take `pyxt_hpc.maps.gas`.
+P and K are scaled to (x - min)/(max - min) over the whole image, where pixels without a temperature are 0
+(``make_pressure_map``, ``make_entropy_map`` and ``normalize_data`` of ClusterPyXT). So they are 0 at the
+image's lowest pixel, have no unit, and are not proportional to a pressure or an entropy. These maps serve
+only for comparisons; `pyxt_hpc.maps.gas` has the physical quantities.
 """
 
 from collections.abc import Iterator
@@ -23,20 +22,20 @@ from pyxt_hpc.maps.product import MapProduct
 
 
 def scaled(image: NDArray) -> NDArray[np.float64]:
-    """An image from 0 at its least pixel to 1 at its largest; NaN counts as 0."""
+    """Scale an image linearly, so that its lowest pixel is 0 and its highest is 1; NaN counts as 0."""
     values = np.nan_to_num(np.asarray(image, np.float64))
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 
 def mean_flux(counts: NDArray, exposure: NDArray, radius: NDArray) -> NDArray[np.float64]:
-    """Mean (ny, nx) of counts over exposure in every pixel's circle, dead pixels holding 0; 0 without circle.
+    """Mean of counts/exposure in every pixel's circle, (ny, nx); 0 where there is no circle.
 
-    As in ClusterPyXT the mean is over those pixels of the circle that are in the image.
+    As in ClusterPyXT, the mean is over all pixels of the circle in the image, and dead pixels count as 0.
     """
     live = exposure > 0
     flux = np.divide(counts, exposure, out=np.zeros(counts.shape), where=live)
-    images = np.stack([flux, np.ones_like(flux), *np.zeros((2, *flux.shape))], axis=-1)  # it takes four
+    images = np.stack([flux, np.ones_like(flux), *np.zeros((2, *flux.shape))], axis=-1)  # four are needed
     total, pixels, *_ = sum_own_circles(images, radius)
     return np.divide(total, pixels, out=np.zeros(counts.shape), where=pixels > 0)
 

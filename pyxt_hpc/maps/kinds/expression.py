@@ -1,8 +1,8 @@
-"""An expression of maps, such as ``fractional_error > 0.3 or flags``, worked out pixel by pixel.
+"""Expressions of maps, such as ``fractional_error > 0.3 or flags``, evaluated pixel by pixel.
 
-It is parsed by Python's own parser, and only the nodes in `_worked_out` are known: numbers, names of maps,
+Python's own parser parses them, but only the nodes in `_worked_out` are allowed: numbers, names of maps,
 comparisons, ``and``, ``or``, ``not``, and + - * /. There are no calls, attributes or indices, and nothing is
-evaluated as Python.
+executed as Python code.
 """
 
 import ast
@@ -38,7 +38,7 @@ _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression that was read: ``text`` as Python writes it, and the ``names`` in it."""
+    """A parsed expression: its ``text`` as written by Python, and the ``names`` of maps in it."""
 
     text: str
     names: tuple[str, ...]
@@ -46,19 +46,20 @@ class Expression:
 
     @classmethod
     def of(cls, text: str) -> "Expression":
-        """Read an expression.
+        """Parse an expression.
 
         Raises
         ------
         ConfigError
-            If it is none, or has anything but names, numbers and the operators that are known.
+            If the text is not an expression, is too long, has no name, or has other parts than names, numbers
+            and the allowed operators.
         """
         if len(text) > _MAX_LENGTH:
             raise ConfigError(f"the mask has {len(text)} characters, expected {_MAX_LENGTH} at most")
         try:
             tree = ast.parse(text.strip(), mode="eval").body
             names = dict.fromkeys(n.id for n in ast.walk(tree) if isinstance(n, ast.Name))
-            # with a pixel of every map, what is not known shows at once
+            # An evaluation with one pixel per map finds parts that are not allowed.
             _worked_out(tree, {name: np.ones(1) for name in names})
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             what = error.args[0] if isinstance(error, _Unknown) else "it cannot be read"
@@ -68,11 +69,11 @@ class Expression:
             ) from None
         if not names:
             raise ConfigError(f"mask {quoted(text)}: there is no map in it, such as fractional_error")
-        # as Python writes it: one line of ASCII, as a FITS header wants it
+        # The text as written by Python is one line, as a FITS header needs.
         return cls(ast.unparse(tree), tuple(names), tree)
 
     def true(self, maps: Mapping[str, NDArray]) -> NDArray[np.bool_]:
-        """Where it is true, or where a map in it has no value; ``maps`` has those of ``names``."""
+        """Mask of the pixels where the expression is true or a map in it is NaN; ``maps`` has all names."""
         with np.errstate(all="ignore"):
             found = np.asarray(_worked_out(self._tree, maps)).astype(bool)
         for name in self.names:

@@ -1,4 +1,4 @@
-"""Gaussian gradient magnitude of the surface brightness, which shows edges."""
+"""Gaussian gradient magnitude of the surface brightness, in which edges are visible."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,31 +14,31 @@ from pyxt_hpc.maps.image import ClusterImage
 from pyxt_hpc.maps.product import MapProduct, map_product
 
 SCALES = (1, 2, 4, 8, 16)
-"""Standard deviations of the Gaussian [pixels]: fine ones for the core, coarse ones for the outskirts."""
+"""Standard deviations of the Gaussian [pixels]: small for the core, large for the outskirts."""
 
 _BAND = 64
-"""Rows that are computed at a time: their sums stay in the cache."""
+"""Number of rows that are computed at a time, so that their sums fit into the cache."""
 
 _MIN_JOINED_SIGMA = 4.0
-"""A Gaussian wider than twice this many pixels is applied to joined pixels."""
+"""Smallest standard deviation of a Gaussian in binned pixels; images are binned as far as this allows."""
 
 _MAX_DEAD = 0.8
-"""Of the Gaussian's weight may be missing; at the corner of a field three quarters are."""
+"""Largest fraction of the Gaussian's weight on dead pixels; at the corner of a field it is 0.75."""
 
 _SEEN = 3.0
-"""Brightness over its error, below which a gradient is not divided by it."""
+"""Smallest brightness, over its error, by which a gradient is divided."""
 
 
 @dataclass(frozen=True, eq=False)
 class Gradient:
-    """Of the brightness, smoothed with a Gaussian; all (ny, nx) float32, NaN where too little is live.
+    """Gradient of the smoothed brightness, (ny, nx) float32 each; NaN where too few pixels are live.
 
     Parameters
     ----------
     magnitude, error
-        Length of the gradient, and the error of its component in that direction [brightness/pixel].
+        Length of the gradient, and the error of its component in the gradient's direction [brightness/pixel].
     brightness, brightness_error
-        The brightness itself.
+        Smoothed brightness and its error.
     """
 
     magnitude: NDArray
@@ -48,19 +48,19 @@ class Gradient:
 
 
 def gradient(signal: NDArray, variance: NDArray, exposure: NDArray, sigma: float) -> Gradient:
-    """Gradient on one scale, unmoved by holes, gaps and the field's edge.
+    """Gradient on one scale, not biased by holes, gaps and the field's edge.
 
-    About each pixel a plane is fitted to signal/exposure, weighted by the Gaussian and by exposure
-    (normalized differential convolution: Knutsson & Westin 1993, CVPR, 515). Where everything is equally
-    exposed this is the gradient of the image smoothed with the Gaussian (Sanders et al. 2016, MNRAS 460,
-    1898); a plane stays a plane, whatever is missing. The error is that of the counts.
+    About each pixel, a plane is fitted to signal/exposure, with the Gaussian times the exposure as weight
+    (normalized differential convolution: Knutsson & Westin 1993, CVPR, 515). If the exposure is uniform, the
+    result is the gradient of the image smoothed with the Gaussian (Sanders et al. 2016, MNRAS 460, 1898). The
+    gradient of a plane is exact for any pattern of dead pixels. The error is from the variance of the signal.
 
     Parameters
     ----------
     signal, variance, exposure : (ny, nx)
-        Counts less background, its variance, exposure; all 0 where dead.
+        Counts less background, the variance of this, and the exposure; all 0 where dead.
     sigma : float
-        Of the Gaussian [pixels].
+        Standard deviation of the Gaussian [pixels].
     """
     factor = 1
     while sigma / (2 * factor) >= _MIN_JOINED_SIGMA:
@@ -71,7 +71,7 @@ def gradient(signal: NDArray, variance: NDArray, exposure: NDArray, sigma: float
     if factor > 1:
         images = [block_sums(image, factor) for image in images]
         images[-1] /= factor**2
-        # squares widen the Gaussian by their own variance
+        # The binning adds its own variance to the Gaussian.
         sigma = float(np.sqrt((sigma / factor) ** 2 - 1.0 / 12.0))
     fitted = _planes(images, sigma)
     if factor > 1:
@@ -82,7 +82,7 @@ def gradient(signal: NDArray, variance: NDArray, exposure: NDArray, sigma: float
 
 
 def _planes(images: list[NDArray], sigma: float) -> NDArray[np.float32]:
-    """Of the plane about every pixel: slopes down and right, error of the steepest, height, its error."""
+    """Fit a plane about every pixel: slopes down and right, error of the gradient, height, its error."""
     ny, nx = images[0].shape
     kernels = [gaussian(sigma, power) for power in range(3)]
     squares = [gaussian(sigma, power, squared=True) for power in range(3)]
@@ -104,7 +104,7 @@ def _planes(images: list[NDArray], sigma: float) -> NDArray[np.float32]:
 def _moments(
     image: NDArray, kernels: list[NDArray], order: int, inner: slice
 ) -> dict[tuple[int, int], NDArray]:
-    """Sums of the image times Gaussian times y^i x^j about every pixel, by (i, j) with i + j <= order."""
+    """Sums of image x Gaussian x y^i x^j about every pixel, for all (i, j) with i + j <= order."""
     found = {}
     for j in range(order + 1):
         along = correlate1d(image, kernels[j], axis=1, mode="constant")
@@ -114,9 +114,9 @@ def _moments(
 
 
 def _solved(v: dict, m: dict, q: dict) -> NDArray[np.float64]:
-    """The planes from the moments of signal, exposure and variance."""
+    """Planes from the moments of signal, exposure and variance."""
     m00, m10, m01, m20, m11, m02 = (m[key] for key in ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2)))
-    # rows of the adjugate of the symmetric matrix of moments of (1, y, x)
+    # Rows of the adjugate of the symmetric matrix of moments of (1, y, x)
     c00, c01, c02 = m20 * m02 - m11**2, m11 * m01 - m10 * m02, m10 * m11 - m20 * m01
     c11, c12, c22 = m00 * m02 - m01**2, m10 * m01 - m00 * m11, m00 * m20 - m10**2
     adjugate = ((c00, c01, c02), (c01, c11, c12), (c02, c12, c22))
@@ -125,7 +125,7 @@ def _solved(v: dict, m: dict, q: dict) -> NDArray[np.float64]:
         height, down, right = (scale * (a * v[0, 0] + b * v[1, 0] + c * v[0, 1]) for a, b, c in adjugate)
         slope = np.maximum(np.hypot(down, right), 1e-300)
         y, x = down / slope, right / slope
-        # weights of (1, y, x) in the slope along itself
+        # Weights of (1, y, x) in the slope along the gradient
         along = [scale * (y * a + x * b) for a, b in zip(adjugate[1], adjugate[2], strict=True)]
         upright = [scale * a for a in adjugate[0]]
         errors = [
@@ -140,7 +140,7 @@ def _solved(v: dict, m: dict, q: dict) -> NDArray[np.float64]:
 
 
 def _spread(images: NDArray, factor: int, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Values at pixels from those at middles of squares (n, my, mx), bilinear; empty squares do not count."""
+    """Interpolate binned images (n, my, mx) bilinearly to the pixels (n, ny, nx), ignoring NaN."""
     seen = np.isfinite(images[0])
     weight = enlarged(seen.astype(np.float32), factor, shape)
     result = np.stack([enlarged(np.where(seen, image, np.float32(0.0)), factor, shape) for image in images])
@@ -152,9 +152,9 @@ def _spread(images: NDArray, factor: int, shape: tuple[int, int]) -> NDArray[np.
 def map_gradients(image: ClusterImage) -> Iterator[MapProduct]:
     """Maps of the gradient, of the gradient of ln brightness, and of the significance, on every scale.
 
-    The gradient itself is what Sanders et al. 2016 and Walker et al. 2016 show; it is steep where the
-    cluster is bright. That of ln brightness = gradient/brightness gives a jump of the same factor the same
-    value in the core and in the outskirts. Both have the same significance.
+    Sanders et al. 2016 and Walker et al. 2016 show the gradient itself, which is large where the cluster is
+    bright. The gradient of ln brightness is gradient/brightness; a jump by the same factor has the same value
+    in the core and in the outskirts. Both have the same significance.
     """
     pixels_per_arcmin = 60.0 / image.bundle.pixel_scale_arcsec
     for sigma in SCALES:

@@ -1,4 +1,4 @@
-"""Maps that are blank where an expression of maps is true."""
+"""Masked maps, which are blank where an expression of maps is true."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -18,16 +18,16 @@ from pyxt_hpc.maps.product import MapProduct
 def masked_maps(
     regions: FittedRegions, products: Iterable[MapProduct], expression: Expression
 ) -> Iterator[MapProduct]:
-    """Blank maps where an expression is true, under names of their own (``..._masked_map.fits``).
+    """Set maps to NaN where an expression is true, and change their file names to ``..._masked_map.fits``.
 
-    The map of the flags stays whole: it tells what was masked.
+    The map of the flags is not masked, since it shows the reasons.
 
     Raises
     ------
     ConfigError
         If a name in the expression is neither that of a map nor of a flag.
     EmptySelection
-        If nothing is left of a map.
+        If a map has no values left.
     """
     blank = where_true(regions, expression)
     rows = regions.rows
@@ -55,14 +55,15 @@ def masked_maps(
 
 
 def where_true(regions: FittedRegions, expression: Expression) -> NDArray[np.bool_]:
-    """Pixels (ny, nx) where an expression of maps, and of flags by their names, is true.
+    """Mask (ny, nx) of the pixels where an expression of maps and names of flags is true.
 
-    Where a map in it has no value, such as an error whose interval is open, it counts as true.
+    The expression counts as true where a map in it has no value, such as the error of an open interval.
 
     Raises
     ------
     ConfigError
-        If a name is neither that of a map nor of a flag.
+        If a name is neither that of a map nor of a flag, is that of a group of maps or of a frozen parameter,
+        or the map has no value.
     """
     flags = {flag.name for flag in FitFlag}
     maps: dict[str, NDArray] = {}
@@ -70,7 +71,7 @@ def where_true(regions: FittedRegions, expression: Expression) -> NDArray[np.boo
     for name in expression.names:
         if name in flags:
             maps[name] = regions.paint((regions.rows["flags"] & int(FitFlag[name])) != 0)
-        elif name == "flags":  # of the fit: a blank pixel has none
+        elif name == "flags":  # only of fits: NaN where there is no fit
             maps[name] = regions.paint(regions.rows["flags"])
         elif name in GROUPS:
             raise ConfigError(f"mask {quoted(expression.text)}: {name} stands for several maps: name one")

@@ -1,4 +1,4 @@
-"""The maps of everything that a fit of a region gives."""
+"""Maps of the results of the fits, and of the surface brightness and circles of the regions."""
 
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from pyxt_hpc.maps.product import MapProduct, map_product
 from pyxt_hpc.store.rows import NORM_UNIT
 
 SUFFIX = {"block": "", "interpolate": "_interpolated", "average": "_average"}
-"""Of the names of maps, by how they are painted."""
+"""Suffixes of the file names of maps, by the mode of painting."""
 
 _HOW = {
     "block": "of each block's region",
@@ -25,22 +25,22 @@ _HOW = {
 
 @dataclass(frozen=True)
 class Quantity:
-    """Something with errors that is mapped.
+    """A quantity with errors, for maps.
 
     Parameters
     ----------
     name
-        Of the files.
+        Name in file names.
     title
-        For people.
+        Title of pictures.
     unit
         FITS unit string.
     comment
-        What it is, with the formula.
+        Meaning, with the formula.
     logarithmic
-        Pictures show it on a logarithmic scale.
+        Pictures have a logarithmic colour scale.
     relative
-        Errors grow with the value: see `paint.paint_measured`.
+        Whether errors grow with the value, as for `paint.paint_measured`.
     """
 
     name: str
@@ -82,7 +82,7 @@ BRIGHTNESS = Quantity(
 
 @dataclass(frozen=True)
 class _Diagnostic:
-    """Something without errors, of the region that a pixel's block belongs to."""
+    """A quantity of a fit without errors."""
 
     name: str
     title: str
@@ -158,7 +158,7 @@ DIAGNOSTICS = {
 
 
 def parameters(regions: FittedRegions) -> list[tuple[Quantity, Measured]]:
-    """What the fits measured: frozen parameters are left out, everything is in the units of its quantity."""
+    """Fitted parameters in the units of their quantities, without frozen ones."""
     found = [
         (TEMPERATURE, regions.parameter("kT")),
         (NORM, regions.parameter("norm")),
@@ -174,7 +174,7 @@ def parameters(regions: FittedRegions) -> list[tuple[Quantity, Measured]]:
 def map_measured(
     regions: FittedRegions, quantity: Quantity, measured: Measured, mode: str
 ) -> Iterator[MapProduct]:
-    """Maps of a quantity: value, lower and upper error, half the interval, and that divided by the value."""
+    """Maps of a quantity: value, upper and lower error, half the interval, and half the interval/value."""
     painted = regions.paint_measured(mode, measured, relative=quantity.relative)
     how = _HOW[mode] if regions.labels is None else "of each pixel's bin"
     first, *errors = error_maps(regions, quantity, painted, how, mode)
@@ -185,19 +185,19 @@ def map_measured(
 def error_maps(
     regions: FittedRegions, quantity: Quantity, painted: Measured, how: str, mode: str = "block"
 ) -> Iterator[MapProduct]:
-    """Maps of a quantity that is painted already.
+    """Maps of a painted quantity and its errors.
 
-    Where lower and upper error are one and the same there is one map of them; a map of errors without any
-    pixel is left out.
+    Upper and lower error have no maps of their own if they are the same array. Error maps without any value
+    are omitted.
 
     Parameters
     ----------
     painted
-        (ny, nx).
+        Values and errors (ny, nx).
     how
-        It was painted, for the header.
+        Method of painting, for the header.
     mode
-        One of `paint.MODES`, for the names of the files.
+        One of `paint.MODES`, for the file names.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         fraction = painted.error / np.abs(painted.value)
@@ -216,12 +216,12 @@ def error_maps(
         "": value_limits([painted.value], regions.radius),
         "_fractional_error": value_limits([fraction], regions.radius),
     }
-    # both errors between the same ends, so that they can be compared
+    # The error maps have the same colour scale, so that they can be compared.
     of_errors = value_limits([painted.minus, painted.plus], regions.radius)
     limits |= dict.fromkeys(("_error_plus", "_error_minus", "_error"), of_errors)
     for suffix, part_title, part_unit, text, values in parts:
         if suffix and not np.isfinite(values).any():
-            continue  # every interval is open: there is nothing to show
+            continue  # every interval is open
         if painted.minus is painted.plus and suffix in ("_error_plus", "_error_minus"):
             continue
         yield map_product(
@@ -238,10 +238,11 @@ def error_maps(
 
 
 def value_limits(images: Sequence[np.ndarray], radius: np.ndarray) -> tuple[float, float] | None:
-    """Between which pictures of images have their colours: 99% of the pixels, and 99% of the regions.
+    """Limits of the colour scale of images, between which 99% of the pixels and 99% of the regions lie.
 
-    Regions are many in the core, which has few pixels, and must not be one colour. ``radius`` (ny, nx) is
-    that of every pixel's region: a pixel is part 1/radius^2 of one.
+    Without the condition on regions, the core could be of one colour, since it has many regions but few
+    pixels. ``radius`` (ny, nx) is that of every pixel's region; a pixel counts as 1/radius^2 of a region.
+    None if there is no value.
     """
     value = np.concatenate([thin(image).ravel() for image in images])
     own = np.tile(thin(radius).ravel(), len(images))
@@ -258,7 +259,7 @@ def value_limits(images: Sequence[np.ndarray], radius: np.ndarray) -> tuple[floa
 
 
 def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS) -> Iterator[MapProduct]:
-    """Maps of what describes the fits; always of the region that a pixel's block belongs to."""
+    """Maps of the `DIAGNOSTICS` of the fits, painted on blocks or bins."""
     rows = regions.rows
     for diagnostic in DIAGNOSTICS.values():
         if diagnostic.name not in names:
@@ -268,7 +269,7 @@ def map_diagnostics(regions: FittedRegions, names: Container[str] = DIAGNOSTICS)
             continue
         values = diagnostic.of(rows)
         if not np.isfinite(values).any():
-            continue  # such as the goodness where statistics have no expectation
+            continue  # such as the goodness of a statistic without an expectation
         yield map_product(
             regions,
             diagnostic.name,
@@ -299,7 +300,7 @@ def _map_flags(regions: FittedRegions, flags: _Diagnostic) -> MapProduct:
 
 
 def map_brightness(regions: FittedRegions) -> Iterator[MapProduct]:
-    """Maps of the surface brightness smoothed with the circles, or in bins, and of its error."""
+    """Maps of the surface brightness, averaged over circles or bins, and of its error."""
     own = "circle" if regions.labels is None else "bin"
     how = f"(counts - background)/(exposure x area), mean of each pixel's own {own}"
     yield from error_maps(regions, BRIGHTNESS, regions.brightness, how)
@@ -310,7 +311,7 @@ CIRCLES = ("scale", "signal_to_noise")
 
 
 def map_circles(regions: FittedRegions, names: Container[str] = CIRCLES) -> Iterator[MapProduct]:
-    """Radius and S/N of every pixel's own circle or bin, from stage 5."""
+    """Maps of the radius and the S/N of every pixel's circle or bin, from stage 5."""
     valid, circles = regions.radius > 0, regions.labels is None
     own = "circle" if circles else "bin"
     what = "the smallest circle with the S/N target" if circles else "the circle with its area"

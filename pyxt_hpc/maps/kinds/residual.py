@@ -1,4 +1,4 @@
-"""What is left of the surface brightness when a smooth cluster is taken away."""
+"""Residuals of the surface brightness from a smooth cluster."""
 
 import logging
 from collections.abc import Iterator
@@ -20,23 +20,23 @@ SMOOTHING = 4.0
 """Standard deviation of the Gaussian with which residuals are smoothed [pixels]."""
 
 _ANNULUS = 0.05
-"""Width of an annulus over its radius; at least a pixel."""
+"""Width of an annulus over its inner radius; the width is at least a pixel."""
 
 _MAX_ERROR = 0.5
-"""Where the ratio is known no better it is left out; its significance is not."""
+"""Largest error of the ratio in its maps; the significance is shown everywhere."""
 
 
 @dataclass(frozen=True, eq=False)
 class Residual:
-    """Image against a smooth cluster, all (ny, nx) float32.
+    """Residual of an image from a smooth cluster, (ny, nx) float32 each.
 
     Parameters
     ----------
     ratio, error
-        (brightness - smooth brightness)/smooth brightness and its error; NaN where there is no smooth
-        brightness, or nothing is live.
+        (brightness - smooth brightness)/smooth brightness and its error; NaN where a pixel is dead or the
+        smooth brightness is unknown.
     sigma
-        The same in standard deviations.
+        Significance of the residual [standard deviations].
     """
 
     ratio: NDArray
@@ -45,21 +45,21 @@ class Residual:
 
 
 def residual(image: ClusterImage, smooth: NDArray) -> Residual:
-    """Compare the counts with those expected of a smooth brightness, both under a Gaussian.
+    """Compare the counts with the expectation from a smooth brightness, both smoothed with a Gaussian.
 
-    The errors are those of the expected counts, not of the observed ones: they do not shrink where too few
-    counts happened to fall, and the significance of pure noise has mean 0 and scatter 1.
+    The errors are those of the expected counts. Errors of the observed counts would be too small where the
+    counts fluctuate down; with these, the significance of pure noise has mean 0 and scatter 1.
 
     Parameters
     ----------
     smooth : (ny, nx)
-        Brightness [count s^-1 arcmin^-2]; NaN where it is not known.
+        Smooth brightness [count s^-1 arcmin^-2]; NaN where it is unknown.
     """
     used = (image.exposure > 0) & np.isfinite(smooth)
     expected = np.where(used, image.exposure * smooth, 0.0).astype(np.float32)
     bundle = image.bundle
     variance = np.where(used, expected + bundle.background + bundle.background_variance, 0.0)
-    np.maximum(variance, 0.0, out=variance)  # an average can be below the background
+    np.maximum(variance, 0.0, out=variance)  # an average brightness can be negative
     excess = gaussian_sums(np.where(used, image.signal - expected, np.float32(0.0)), SMOOTHING)
     error = np.sqrt(gaussian_sums(variance.astype(np.float32), SMOOTHING, squared=True))
     total = gaussian_sums(expected, SMOOTHING)
@@ -76,12 +76,12 @@ def azimuthal_average(image: ClusterImage, radius: NDArray) -> NDArray[np.float3
     Parameters
     ----------
     radius : (ny, nx)
-        Distance from the centre, of circles or ellipses [pixels].
+        Distance from the centre, along circles or ellipses [pixels].
 
     Returns
     -------
     (ny, nx) float32
-        [count s^-1 arcmin^-2]; between the annuli linear in radius.
+        Brightness [count s^-1 arcmin^-2], interpolated linearly between annuli.
     """
     edges = [0.0]
     while edges[-1] <= radius.max():
@@ -97,11 +97,11 @@ def azimuthal_average(image: ClusterImage, radius: NDArray) -> NDArray[np.float3
 
 
 def map_residuals(image: ClusterImage) -> Iterator[MapProduct]:
-    """Maps of the residual from the best elliptical beta-model and from the average over ellipses.
+    """Maps of the residuals from the best elliptical beta-model and from the average over ellipses.
 
-    These have the shape of the beta-model's, but the brightness peak in their middle: the centre of a
-    model is drawn towards what is bright on one side. Where no beta-model fits, a warning says so, and
-    there is only the average over circles about the peak.
+    The ellipses have the shape of the beta-model, but are centred on the brightness peak, since emission on
+    one side shifts the centre of the model. If no beta-model can be fitted, there is a warning, and only the
+    residual from the average over circles about the peak.
     """
     shape = image.bundle.mask.shape
     width = f'{SMOOTHING:g} pixels ({SMOOTHING * image.bundle.pixel_scale_arcsec:.1f}")'

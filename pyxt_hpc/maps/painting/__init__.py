@@ -1,1 +1,1 @@
-"""How values of regions become values of pixels."""
+"""Values of pixels from values of regions."""

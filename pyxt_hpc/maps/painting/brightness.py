@@ -1,4 +1,4 @@
-"""Surface brightness smoothed with the scale map's circles."""
+"""Surface brightness averaged over the scale map's circles or over bins."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,15 +9,15 @@ from pyxt_hpc.maps.painting.paint import Measured
 
 
 def smooth_brightness(bundle: Bundle, radius: NDArray) -> Measured:
-    """Exposure-corrected, background-subtracted brightness, mean of each pixel's circle.
+    """Exposure-corrected, background-subtracted brightness, averaged over each pixel's circle.
 
-    It is (C - B)/(sum of exposure x pixel area), sums over the live pixels of the circle, with the error
-    sqrt(C + W)/(the same); W is the variance of B.
+    The brightness is (C - B)/E and its error sqrt(C + W)/E, with C, B and E the sums of counts, background
+    and exposure x pixel area over the live pixels of the circle, and W the variance of B.
 
     Parameters
     ----------
     radius : (ny, nx)
-        Scale map [pixels], 0 where there is no circle.
+        Scale map [pixels]; 0 where there is no circle.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def smooth_brightness(bundle: Bundle, radius: NDArray) -> Measured:
 
 
 def bin_brightness(bundle: Bundle, labels: NDArray) -> Measured:
-    """As `smooth_brightness`, the mean of every bin; labels (ny, nx) are 0 where there is none."""
+    """Brightness as `smooth_brightness`, averaged over each bin; labels (ny, nx) are 0 outside of bins."""
     numbers, position = np.unique(labels, return_inverse=True)
     position = position.ravel()
     exposure = bundle.exposure * bundle.pixel_area_arcmin2

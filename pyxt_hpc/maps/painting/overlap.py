@@ -1,4 +1,4 @@
-"""How much circles overlap, which is how much of their photons they share where the sky is even."""
+"""Overlap of circles, which is the fraction of photons that they share if the sky is uniform."""
 
 from functools import lru_cache
 
@@ -9,7 +9,7 @@ from pyxt_hpc.arrays.compiled import compiled
 
 @compiled
 def shared_area(distance: float, radius: float, other: float) -> float:
-    """Area that two circles share, in the square of the unit of its arguments."""
+    """Area that two circles share, in the squared unit of the arguments."""
     small, large = min(radius, other), max(radius, other)
     if distance >= small + large:
         return 0.0
@@ -25,11 +25,12 @@ def shared_area(distance: float, radius: float, other: float) -> float:
 
 @lru_cache(maxsize=1)
 def mean_correlation() -> float:
-    """Mean correlation of what two equal circles measure that both contain one given point.
+    """Mean correlation of the results of two equal circles that both contain a given point.
 
-    Two circles whose centres are d apart share a fraction g(d) of their area and, if that is evenly bright,
-    of their photons: the correlation of their results. Centres anywhere within a radius of the point are
-    on average correlated by 2 int_0^2 g(x)^2 x dx (x = d/radius; g is also the density of such distances).
+    Two circles at a distance d share a fraction g(x) of their area, x = d/radius. If the sky is uniform, they
+    share the same fraction of their photons, which is the correlation of their results. The centres are
+    distributed uniformly within a radius of the point, so that x has the probability density 2 x g(x), and
+    the mean correlation is 2 int_0^2 g(x)^2 x dx.
     """
     node, weight = np.polynomial.legendre.leggauss(64)  # on -1 to 1
     x = 1.0 + node

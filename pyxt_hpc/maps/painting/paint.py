@@ -1,4 +1,4 @@
-"""Values of regions painted on the sky: each on its block, between the blocks, or as means of circles."""
+"""Painting of values of regions on the sky: on blocks or bins, interpolated, or as means over circles."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ MODES = ("block", "interpolate", "average")
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Numbers with asymmetric errors, of regions (n,) or of pixels (ny, nx).
+    """Values with asymmetric errors, of regions (n,) or of pixels (ny, nx).
 
     Parameters
     ----------
     value
-        NaN where there is none.
+        Values; NaN where there is no value.
     minus, plus
-        Lower and upper error, positive; NaN where the interval is open.
+        Lower and upper errors, positive; NaN where the interval is open.
     """
 
     value: NDArray
@@ -30,30 +30,30 @@ class Measured:
 
     @property
     def error(self) -> NDArray:
-        """Half the interval; NaN where either side is open."""
+        """Half the interval; NaN if either side is open."""
         return 0.5 * (self.minus + self.plus)
 
 
 def paint_blocks(
     row: NDArray, col: NDArray, values: NDArray, valid: NDArray, step: int
 ) -> NDArray[np.float32]:
-    """Give every valid pixel the value of the region that stands for its block.
+    """Give every valid pixel the value of its block's region.
 
     Parameters
     ----------
     row, col : (n,) int
-        Regions, at most one a block, as `lattice` chooses them.
+        Centres of the regions, at most one per block, as chosen by `lattice`.
     values : (n,) float
-        One value a region.
+        Value of each region.
     valid : (ny, nx) bool
         Pixels to paint.
     step : int
-        The step with which the regions were chosen.
+        Distance between the regions [pixels].
 
     Returns
     -------
     (ny, nx) float32
-        NaN where not valid, where the block has no region, and where its value is NaN.
+        Values; NaN where a pixel is not valid or its block has no region.
     """
     of_block = _by_block(row, col, np.asarray(values, np.float32), valid.shape, step, np.float32(np.nan))
     ny, nx = valid.shape
@@ -67,15 +67,16 @@ def paint_bins(labels: NDArray, numbers: NDArray, values: NDArray) -> NDArray[np
     Parameters
     ----------
     labels : (ny, nx) int
-        Number of every pixel's bin, 0 where there is none.
+        Number of every pixel's bin, 0 where there is no bin.
     numbers : (n,) int
-        Bins that have a value, ascending.
+        Numbers of the bins with a value, ascending.
     values : (n,) float
+        Value of each of these bins.
 
     Returns
     -------
     (ny, nx) float32
-        NaN where there is no bin, or none with a value.
+        Values; NaN where there is no bin or it has no value.
     """
     at = np.minimum(np.searchsorted(numbers, labels), len(numbers) - 1)
     found = np.asarray(values, np.float32)[at]
@@ -87,31 +88,31 @@ def paint_measured(
 ) -> Measured:
     """Paint values and errors in one of `MODES`.
 
-    ``block``: those of the block's region. ``interpolate``: means of the regions less than a step away,
-    weighted by the area that their circle shares with the pixel's own circle, and bilinearly by distance;
-    errors are the means of the regions' errors, since neighbouring circles hold nearly the same photons.
-    ``average``: error-weighted means of all circles that hold the pixel, see `average_circles`; as
-    ``block`` where there is none.
+    ``block``: a pixel has the value of its block's region. ``interpolate``: it has the mean of the regions
+    less than a step away in row and column, with bilinear weights times the area that their circle shares
+    with the pixel's own circle; its errors are the means of their errors, since neighbouring circles have
+    nearly the same photons. ``average``: it has the error-weighted mean of all circles that contain it
+    (`average_circles`), or the value of ``block`` if there is no such circle.
 
     Parameters
     ----------
     mode
         One of `MODES`.
     regions
-        (n,) with the columns row, col, radius [pixels], at most one a block of `lattice`.
+        (n,) with the columns row, col, radius [pixels], at most one per block of `lattice`.
     measured
-        (n,) of the regions.
+        Values and errors (n,) of the regions.
     radius
-        (ny, nx) scale map [pixels]; pixels with 0 stay NaN.
+        (ny, nx) scale map [pixels]; pixels with 0 are NaN.
     step
-        With which the regions were chosen.
+        Distance between the regions [pixels].
     relative
-        Weigh means by relative errors, as it must be where errors grow with the value.
+        ``average`` weights by relative errors, which is necessary if errors grow with the value.
 
     Returns
     -------
     Measured
-        (ny, nx) float32.
+        Values and errors (ny, nx) float32.
     """
     valid = radius > 0
     row, col = regions["row"].astype(np.int64), regions["col"].astype(np.int64)
@@ -121,7 +122,7 @@ def paint_measured(
         if mode == "block":
             return blocks
         mean = average_circles(regions, measured, valid, relative=relative)
-        # small circles leave gaps between the fitted regions
+        # Small circles leave gaps between the fitted regions.
         gap = np.isnan(mean.value)
         pairs = ((mean.value, blocks.value), (mean.minus, blocks.minus), (mean.plus, blocks.plus))
         return Measured(*(np.where(gap, block, found) for found, block in pairs))
@@ -134,29 +135,29 @@ def paint_measured(
 
 
 def average_circles(regions: NDArray, measured: Measured, valid: NDArray, *, relative: bool) -> Measured:
-    """Error-weighted mean, at every pixel, of all circles that hold it.
+    """Error-weighted mean, at every pixel, of all circles that contain it.
 
-    The circles share photons, so the error of the mean of K of them is not sigma/sqrt(K). With weights w
-    and correlations rho, its variance is sum_ij w_i w_j rho_ij sigma_i sigma_j / W^2; for rho_ij stands its
-    mean over circles that hold one point (`overlap.mean_correlation`, 0.46): however many circles, they are
-    worth no more than 2.2 independent ones.
+    The circles share photons, so the error of the mean of K circles is not sigma/sqrt(K). With weights w of
+    sum W and correlations rho, its variance is sum_ij w_i w_j rho_ij sigma_i sigma_j / W^2. All rho_ij, i not
+    equal to j, are set to their mean over circles that contain one point (`overlap.mean_correlation`, 0.46),
+    so that any number of circles is worth at most 2.2 independent ones.
 
     Parameters
     ----------
     regions
         (n,) with the columns row, col, radius [pixels].
     measured
-        (n,) of the regions; one with an open interval has no error and does not take part.
+        Values and errors (n,) of the regions; a region with an open interval has no error and is not used.
     valid
         (ny, nx) pixels to paint.
     relative
-        Weights are (value/error)^2 instead of 1/error^2. Errors grow with the value: 1/error^2 would prefer
-        what fluctuates down, and the fainter side of a gradient.
+        Weights are (value/error)^2 instead of 1/error^2. If errors grow with the value, 1/error^2 would
+        prefer low values, from fluctuations or on the lower side of a gradient.
 
     Returns
     -------
     Measured
-        (ny, nx) float32, NaN where no circle has an error.
+        Values and errors (ny, nx) float32; NaN where no circle has an error.
     """
     sigma = measured.error
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -179,14 +180,14 @@ def average_circles(regions: NDArray, measured: Measured, valid: NDArray, *, rel
 
 
 def sum_over_circles(regions: NDArray, columns: NDArray, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Sums, at every pixel, over all circles that hold it.
+    """Sum columns, at every pixel, over all circles that contain it.
 
     Parameters
     ----------
     regions : (n,)
-        With the columns row, col, radius [pixels].
+        Regions with the columns row, col, radius [pixels].
     columns : (n, n_column) float64
-        What is summed.
+        Values to sum.
     shape : (ny, nx)
 
     Returns

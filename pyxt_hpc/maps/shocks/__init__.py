@@ -1,1 +1,1 @@
-"""Shock fronts: the search and its maps."""
+"""Search for shock fronts, and its maps."""

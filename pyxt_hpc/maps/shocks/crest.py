@@ -1,4 +1,4 @@
-"""Following a crest: which of its pixels belong together, and the line through them."""
+"""Tracing of crests: links between their pixels, and lines through them."""
 
 from collections.abc import Sequence
 
@@ -10,26 +10,27 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
 MIN_RADIUS = 4.0
-"""Circles that are smaller [pixels] count as so large: a crest is known to a pixel or two at best."""
+"""Smallest radius of circles for links [pixels], since a crest is known to a pixel or two at best."""
 
 _SAME_DIRECTION = np.radians(30.0)
-"""From one pixel of a crest to the next its direction differs by less."""
+"""Largest difference in direction between linked pixels of a crest."""
 
 _CORNER = np.radians(50.0)
-"""From what is behind to what is ahead within reach a line turns by less, or has a corner.
+"""Largest turn between the mean directions behind and ahead within reach; a larger turn is a corner.
 
-Of simulated arcs with sharp ends (benchmarks/accuracy/shocks.py) 90% turn by less than 49 degrees everywhere,
-and 95% of the ends by more than 68. A circle turns as much if its radius is 2.6 times that of the circles.
+In simulations of arcs with sharp ends (benchmarks/accuracy/shocks.py), 90% of the arcs turn by less than 49
+degrees everywhere, and 95% of the ends by more than 68. A round line turns by this angle if its radius is 2.6
+times that of the map's circles.
 """
 
 
 def by_cells(
     pixels: NDArray, radius: NDArray, values: Sequence[NDArray]
 ) -> tuple[NDArray[np.int64], list[NDArray[np.float64]]]:
-    """Numbers of the cells in which pixels lie, (n,), and means of values in every cell, (cells,) each.
+    """Number of the cell of each pixel, (n,), and means of values in every cell, (n_cell,) each.
 
-    A cell is one pixel, or where circles have radii of 16 [pixels] and more, 1/8 to 1/16 of a radius wide:
-    large circles give broad crests, and nothing in them is so small.
+    A cell is one pixel, or 1/16 to 1/8 of the circle's radius wide if this is 16 pixels or more, since large
+    circles give broad crests without finer structure.
     """
     size = 2 ** np.floor(np.log2(np.maximum(radius / 8.0, 1.0))).astype(int)
     key = np.stack([size, *(pixels // size[:, None]).T], axis=1)
@@ -38,16 +39,16 @@ def by_cells(
 
 
 def smoothed(pixels: NDArray, angle: NDArray, own: NDArray) -> NDArray[np.float64]:
-    """Mean direction of a crest within the circle of each of its pixels, of all that does not point back.
+    """Mean direction (n,) of the pixels of a crest in the circle of each, without opposite directions [rad].
 
     Parameters
     ----------
     pixels : (n, 2)
-        Rows and columns, of cells their middles.
+        Rows and columns of pixels, or mean rows and columns of cells.
     angle : (n,)
-        Across the crest, from the columns to the rows [rad].
+        Direction across the crest, from the columns to the rows [rad].
     own : (n,)
-        Radii of the circles [pixels], `MIN_RADIUS` or more.
+        Radii of the circles [pixels], at least `MIN_RADIUS`.
     """
     pairs = _pairs(pixels, own.max())
     apart, unit = _distances(pixels, pairs), np.exp(1j * angle)
@@ -61,24 +62,24 @@ def smoothed(pixels: NDArray, angle: NDArray, own: NDArray) -> NDArray[np.float6
 
 
 def link(pixels: NDArray, angle: NDArray, own: NDArray, live: NDArray) -> csr_array:
-    """Distances of all pixels of a crest between which it can be followed.
+    """Link the pixels of a crest that follow each other, and give their distances.
 
-    Each lies within the circle of the other: nothing finer is resolved, and what is further apart is parted
-    by a gap. What is masked says neither that a crest goes on nor that it ends. So the hole of a point source
-    does not count, if the circles on both sides of it touch and the crest leads from one side to the other:
-    straight on, it passes within a radius.
+    Linked pixels have similar directions, and each lies within the circle of the other: nothing finer is
+    resolved, and pixels that are farther apart are separated by a gap. Masked pixels do not show whether a
+    crest continues. Therefore a link crosses the hole of a point source if the circles on both sides of it
+    touch. In all cases the crest, continued in a straight line, must pass the other pixel within a radius.
 
     Parameters
     ----------
     pixels, angle, own
         As for `smoothed`.
     live : (ny, nx) bool
-        Where the map has circles.
+        Pixels where the map has circles.
 
     Returns
     -------
     (n, n) csr_array
-        Symmetric [pixels]; 0 where there is no link.
+        Symmetric distances [pixels]; 0 where there is no link.
     """
     pairs = _pairs(pixels, own.max())
     found = [pairs[_distances(pixels, pairs) <= own[pairs].min(axis=1)]]
@@ -98,24 +99,24 @@ def link(pixels: NDArray, angle: NDArray, own: NDArray, live: NDArray) -> csr_ar
 
 
 def pieces(links: csr_array) -> list[NDArray[np.int64]]:
-    """Indices of the pixels of each piece: within it every pixel is reached from every other."""
+    """Indices of the pixels of each piece, which is a connected component of the links."""
     _, number = connected_components(links, directed=False)
     order = np.argsort(number, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
 
 
 def cut_corners(links: csr_array, pixels: NDArray, angle: NDArray, own: NDArray, reach: NDArray) -> csr_array:
-    """The links without those across corners, where the line turns by more than 50 degrees within reach.
+    """Remove the links across corners, where the line turns by more than 50 degrees within the reach.
 
-    The directions behind and ahead are means within the reach. However far around a line goes in all, it
-    turns by less everywhere if its curvature is resolved. The corner is where they differ most.
+    The turn is between the mean directions behind and ahead, within the reach. It is smaller everywhere along
+    a line with resolved curvature, even if the line is closed. A corner is where it is largest.
 
     Parameters
     ----------
     links, pixels, angle, own
-        As for `link`, and what it gives.
+        Links from `link`, and its arguments.
     reach : (n,)
-        How far from each pixel that is which decides its direction [pixels].
+        Distance from each pixel to the pixels that determine its direction [pixels].
     """
     unit, turn = np.exp(1j * angle), np.zeros(len(pixels))
     kept = links.tocoo()
@@ -136,21 +137,22 @@ def cut_corners(links: csr_array, pixels: NDArray, angle: NDArray, own: NDArray,
 def trace(
     pixels: NDArray, angle: NDArray, own: NDArray, links: csr_array
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The line through a piece, and which of its pixels lie along it.
+    """Find the line through a piece, and the pixels along it.
 
     Parameters
     ----------
     pixels, angle, own, links
-        As for `link`, and what it gives, of the piece.
+        Arguments of `link` for the pixels of the piece, and its links.
 
     Returns
     -------
     corners : (m, 2)
-        Rows and columns, m >= 2, about a circle's radius apart; the last is the first if the line is closed.
+        Rows and columns of the line's corners, m >= 2, about a circle's radius apart; the last corner is the
+        first if the line is closed.
     on : (n,) bool
-        Within a circle's radius of the line; branches are not.
+        Whether a pixel lies within its circle's radius of the line; pixels of branches do not.
     """
-    steps = links.power(2)  # through all pixels on the way, not from circle to circle
+    steps = links.power(2)  # squared distances, so that paths go through all pixels in between
     end, _ = _furthest(steps, 0)
     other, before = _furthest(steps, end)
     path = _back(before, end, other)
@@ -168,7 +170,7 @@ def trace(
         return np.concatenate([corners, corners[:1]]), on
     if len(corners) == 1:
         return pixels[path[[0, -1]]].astype(np.float64), on
-    # to both ends of the crest, which means of steps would cut off
+    # The corners are means and end before the crest does, so its two ends are added.
     first = _onto(pixels[path[0]], corners[1], corners[0])
     last = _onto(pixels[path[-1]], corners[-2], corners[-1])
     return np.concatenate([[first], corners, [last]]), on
@@ -177,9 +179,10 @@ def trace(
 def _around(
     steps: csr_array, pixels: NDArray, angle: NDArray, own: NDArray, middle: int
 ) -> NDArray[np.int64] | None:
-    """The way around a closed line from one of its pixels to the next; None if the line is open.
+    """Path around a closed line from one of its pixels to the next; None if the line is open.
 
-    Where the crest is cut across at that pixel, the way to the other side leads once around, or nowhere.
+    The links across the crest are cut at that pixel. The path to the other side of the cut then goes once
+    around the line, or does not exist.
     """
     cut = csr_array(_cut(steps.tocoo(), pixels, angle, own, middle))
     over = steps[[middle]].tocoo()
@@ -192,12 +195,12 @@ def _around(
 
 
 def _along(off: NDArray, angle: NDArray) -> NDArray[np.float64]:
-    """How far ahead an offset (n, 2) is along a crest of this direction [pixels]; the bright side is left."""
+    """Component of an offset (n, 2) along a crest [pixels]; ``angle`` is the direction across it."""
     return off[:, 0] * np.cos(angle) - off[:, 1] * np.sin(angle)
 
 
 def _cut(links: coo_array, pixels: NDArray, angle: NDArray, own: NDArray, i: int) -> coo_array:
-    """Links without those that lead over the line across the crest at a pixel, which is behind it."""
+    """Remove the links that cross the line across the crest at a pixel; the pixel itself counts as behind."""
     off = pixels - pixels[i]
     ahead, near = _along(off, angle[i]) > 0, np.hypot(*off.T) <= 2.0 * own[i]
     a, b = links.coords
@@ -206,7 +209,7 @@ def _cut(links: coo_array, pixels: NDArray, angle: NDArray, own: NDArray, i: int
 
 
 def _furthest(steps: csr_array, start: int) -> tuple[int, NDArray[np.int32]]:
-    """The pixel that takes most steps from another, and the pixel before each on the way there."""
+    """Pixel that is farthest from a start along the links, and the predecessor of each pixel on its path."""
     length, before = dijkstra(steps, indices=start, return_predecessors=True)
     return int(np.argmax(length)), before
 
@@ -219,7 +222,7 @@ def _back(before: NDArray, start: int, end: int) -> NDArray[np.int64]:
 
 
 def _onto(point: NDArray, start: NDArray, end: NDArray) -> NDArray[np.float64]:
-    """Where the straight line through two points comes closest to another."""
+    """Point on the straight line through two points that is nearest to ``point``."""
     way = (end - start) / np.hypot(*(end - start))
     return end + way * ((point - end) @ way)
 
@@ -233,7 +236,7 @@ def _distances(pixels: NDArray, pairs: NDArray) -> NDArray[np.float64]:
 
 
 def _turn(angle: NDArray) -> NDArray[np.float64]:
-    """An angle from -pi to pi."""
+    """Reduce an angle to the range from -pi to pi."""
     return np.angle(np.exp(1j * angle))
 
 
@@ -243,7 +246,7 @@ def _beside_hole(pixels: NDArray, own: NDArray, live: NDArray) -> NDArray[np.boo
 
 
 def _live_between(pixels: NDArray, pairs: NDArray, live: NDArray) -> NDArray[np.float64]:
-    """How much of the straight way between two pixels is live [pixels]."""
+    """Length of the live parts of the straight line between two pixels [pixels]."""
     apart = _distances(pixels, pairs)
     steps = int(np.ceil(apart.max(initial=1.0)))
     parts = (np.arange(steps) + 0.5) / steps

@@ -1,4 +1,4 @@
-"""The ellipses along which a cluster's brightness is most even, and medians along them."""
+"""Ellipses along which a cluster's brightness varies least, and medians along them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from pyxt_hpc.arrays.ellipse import Ellipse
 
 _MAX_PIXELS = 5_000
-"""Taken for the fit, evenly over the image."""
+"""The fit uses less than twice this number of pixels, chosen at random."""
 
 _RING = 3.0
 """Width of the innermost ring [pixels]."""
@@ -16,14 +16,15 @@ _MIN_AXIS_RATIO = 0.3
 
 
 def azimuthal_median(image: NDArray, distance: NDArray) -> NDArray[np.float64]:
-    """Median of an image, or of some of its pixels, at their distance; linear between rings.
+    """Median of an image, or of some of its pixels, in rings, interpolated linearly to every pixel.
 
     Parameters
     ----------
     image
-        NaN where nothing is known.
+        Values; NaN where unknown.
     distance
-        Of the same shape [pixels]; rings grow outwards as the square root of their number.
+        Distances from the centre, in the same shape [pixels]; the width of rings grows outwards as the square
+        root of their number.
     """
     seen = np.isfinite(image)
     values, at = image[seen], distance[seen]
@@ -39,20 +40,21 @@ def azimuthal_median(image: NDArray, distance: NDArray) -> NDArray[np.float64]:
 
 
 def most_even_ellipse(brightness: NDArray, row: float, col: float) -> Ellipse:
-    """Fit centre, axis ratio and angle: the least mean absolute deviation of ln brightness from its median.
+    """Fit centre, axis ratio and angle of the ellipses along which ln(brightness) varies least.
 
-    Absolute deviations, and medians, care little for edges and blobs that fill less than half of an ellipse.
+    The fit minimises the mean absolute deviation from `azimuthal_median`. Absolute deviations and medians
+    are hardly affected by edges and blobs on less than half of an ellipse.
 
     Parameters
     ----------
     brightness : (ny, nx)
-        NaN where nothing is known.
+        Brightness; NaN where unknown.
     row, col
-        Where the search begins, such as the centre of a beta-model [pixels].
+        First guess of the centre, such as that of a beta-model [pixels].
     """
     y, x = np.nonzero(brightness > 0)
     step = max(len(y) // _MAX_PIXELS, 1)
-    # not every step-th pixel in a row: rows would be hit in a pattern
+    # A random choice, since every n-th pixel would form a regular pattern.
     chosen = np.random.default_rng(0).permutation(len(y))[: len(y) // step]
     y, x = y[chosen], x[chosen]
     logarithm = np.log(brightness[y, x])
@@ -72,7 +74,10 @@ def most_even_ellipse(brightness: NDArray, row: float, col: float) -> Ellipse:
 
 
 def _ellipse(p: NDArray) -> Ellipse:
-    """Of row, col, and elongation -ln(axis ratio) as a vector in twice the angle, which has no seam."""
+    """Ellipse from row, col, and the vector of length -ln(axis ratio) at twice the angle.
+
+    Unlike the angle, this vector is continuous at 180 degrees and for circles.
+    """
     return Ellipse.of(
         float(p[0]), float(p[1]), float(np.exp(-np.hypot(p[2], p[3]))), float(0.5 * np.arctan2(p[3], p[2]))
     )

@@ -1,4 +1,4 @@
-"""Shock fronts: where density and temperature jump the same way."""
+"""Shock fronts, at which density and temperature jump in the same direction."""
 
 from dataclasses import dataclass
 
@@ -10,48 +10,49 @@ from pyxt_hpc.maps.painting.paint import Measured
 from pyxt_hpc.maps.shocks.crest import MIN_RADIUS, by_cells, cut_corners, link, pieces, smoothed, trace
 
 N_ANGLES = 32
-"""Directions tested, from 0 to 180 degrees."""
+"""Number of directions tested, from 0 to 180 degrees."""
 
 LEVER = 1.25
-"""Distance of the opposite points from the pixel in radii of their own circles: they do not reach it."""
+"""Distance of a pixel from two opposite points, in radii of their own circles, which do not reach it."""
 
 _STEPS = 8
-"""Steps at most in which that distance is found."""
+"""Largest number of iterations to find this distance."""
 
 DENSITY_SIGMA = 4.0
-"""A pixel is on an edge if the brightness jumps by more than this over the smooth cluster."""
+"""Smallest significance of the density jump at an edge, relative to the smooth cluster."""
 
 DENSITY_JUMP = 1.15
-"""... and the density by more than this factor, as at a shock of Mach 1.1: what departs less is no edge."""
+"""Smallest density jump at an edge, relative to the smooth cluster: that of a shock of Mach 1.1."""
 
 TEMPERATURE_SIGMA = 3.5
-"""An edge is a candidate if its mean temperature jump is as significant as this."""
+"""Significance that the mean temperature jump of a candidate exceeds."""
 
 _CORRELATED = 16.0 / (3.0 * np.pi)
-"""Radii of a row of circles that make one independent one: the integral of the area that two share."""
+"""Length [radii] of a row of overlapping circles that is worth one independent circle: the integral of the
+fraction of the area that two circles share, over their offset."""
 
 _FADED = 0.1
-"""By this part a jump may be higher than measured: fronts fade within the circles on their hot side."""
+"""Fraction by which a jump may exceed the measured one, since fronts fade within circles on the hot side."""
 
 _STRONG = 0.75
-"""A part of an edge counts where its jump is this large beside the largest: fronts fade at their ends."""
+"""Smallest density jump along an edge, over its 95th percentile there, since fronts fade at their ends."""
 
 
 @dataclass(frozen=True, eq=False)
 class Jumps:
-    """What changes across every pixel, in the direction in which the brightness jumps most significantly.
+    """Jumps (ny, nx) across every pixel, in the direction of the most significant jump in brightness.
 
     Parameters
     ----------
     angle
-        (ny, nx) towards the bright side, from the columns to the rows [rad]; NaN where nothing is known.
+        Direction towards the bright side, from the columns to the rows [rad]; NaN where no jump is known.
     density, density_error
-        ln of the density ratio of bright to faint side, over that of the smooth cluster.
+        ln of the density ratio of bright to faint side, relative to the smooth cluster, and its error.
     temperature, temperature_error
-        ln of the temperature ratio of the same sides, over that of the smooth cluster: positive at shocks,
-        negative at cold fronts.
+        ln of the temperature ratio of the same sides, relative to the smooth cluster, and its error; positive
+        at shocks, negative at cold fronts.
     reach
-        Mean radius of the two circles, weighted by their part in the variance of `temperature` [pixels].
+        Mean radius of the two circles, weighted by their parts of the variance of `temperature` [pixels].
     """
 
     angle: NDArray
@@ -69,21 +70,22 @@ class Front:
     Parameters
     ----------
     row, col
-        Middle [pixels].
+        Mean position [pixels].
     pixels
         (n, 2) rows and columns of its crest.
     line
-        (m, 2) rows and columns of the corners of the line along it, m >= 2; closed if the last is the first.
+        (m, 2) rows and columns of the corners of the line along it, m >= 2; the line is closed if the last
+        corner is the first.
     length
-        Along the line [pixels].
+        Length of the line [pixels].
     angle
-        Mean towards the bright side, from the columns to the rows [rad]; NaN for a closed line.
+        Mean direction towards the bright side, from the columns to the rows [rad]; NaN for a closed line.
     mach, mach_lo, mach_hi
-        From the temperature jump, with the ends of the 68% interval.
+        Mach number from the temperature jump, with the ends of its 68% interval.
     density_mach
-        From the density jump over the smooth cluster.
+        Mach number from the density jump relative to the smooth cluster.
     significance
-        Of the temperature jump, in standard deviations.
+        Significance of the temperature jump [standard deviations].
     """
 
     row: float
@@ -100,13 +102,13 @@ class Front:
 
 
 def mach_of_temperature(ratio: NDArray | float) -> NDArray[np.float64]:
-    """Mach number of a temperature ratio, from t = (5 M^4 + 14 M^2 - 3)/(16 M^2) (gamma = 5/3); 1 below 1."""
+    """Mach number for a temperature ratio t = (5 M^4 + 14 M^2 - 3)/(16 M^2) (gamma = 5/3); 1 if t < 1."""
     t = np.maximum(ratio, 1.0)
     return np.sqrt((8.0 * t - 7.0 + 4.0 * np.sqrt(4.0 * t * t - 7.0 * t + 4.0)) / 5.0)
 
 
 def mach_of_density(ratio: NDArray | float) -> NDArray[np.float64]:
-    """Mach number of a density ratio r = 4 M^2/(M^2 + 3) (gamma = 5/3); 1 below 1, infinite from 4 on."""
+    """Mach number for a density ratio r = 4 M^2/(M^2 + 3) (gamma = 5/3); 1 if r < 1, infinite if r >= 4."""
     r = np.asarray(ratio, float)
     with np.errstate(divide="ignore"):
         return np.where(r < 4.0, np.sqrt(3.0 * np.maximum(r, 1.0) / np.maximum(4.0 - r, 0.0)), np.inf)
@@ -115,22 +117,22 @@ def mach_of_density(ratio: NDArray | float) -> NDArray[np.float64]:
 def find_jumps(
     kT: Measured, brightness: Measured, smooth_kT: NDArray, smooth: NDArray, radius: NDArray
 ) -> Jumps:
-    """Compare opposite points on both sides of every pixel.
+    """Find the jumps at every pixel, by comparing opposite points in `N_ANGLES` directions.
 
-    They lie `LEVER` times the radius of their own circle away, in `N_ANGLES` directions: circles on the
-    faint side of a front are larger, and one that reached over the edge would hold light from behind it.
-    Where either point is outside or without a value, the direction tells nothing. The direction is chosen by
-    the brightness, which is far better known than kT: the temperature jump has no bias of selection.
+    The points lie at `LEVER` times the radius of their own circle, because circles on the faint side of a
+    front are larger, and must not contain emission from the other side. A direction is not used if either
+    point has no value. The brightness, which is known far better than kT, determines the direction, so that
+    the selection does not bias the temperature jump.
 
     Parameters
     ----------
     kT, brightness
         (ny, nx) maps of kT and of the smoothed brightness.
     smooth_kT, smooth
-        (ny, nx) kT and brightness of the cluster without edges, such as azimuthal medians: what they change
-        between the two points is no jump.
+        (ny, nx) kT and brightness of the cluster without edges, such as azimuthal medians. Their ratio
+        between the two points does not count as a jump.
     radius
-        (ny, nx) scale map [pixels], 0 where there is no circle.
+        (ny, nx) scale map [pixels]; 0 where there is no circle.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         images = np.stack(
@@ -149,12 +151,12 @@ def find_jumps(
 
 
 def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
-    """Edges along which the temperature jumps with the density, the most significant first.
+    """Find edges at which the temperature jumps in the direction of the density; most significant first.
 
-    Of every edge only the crest counts, where the density jump is largest along its direction. It is followed
-    (`crest`) to its next gap or corner, and of this the parts count where the jump is strong. What is
-    shorter than a circle is wide is no edge. The error of the mean jump is that of as many circles as fit
-    along the edge, on either side.
+    Only the crest of an edge is used, where the density jump is largest along its direction. The crest is
+    traced (`crest`) to the next gap or corner, and its parts with a weak jump are removed. A front must be
+    longer than the diameter of a circle. The error of its mean jump is that of the number of independent
+    circles along it, on both sides.
     """
     with np.errstate(invalid="ignore"):
         edge = jumps.density > np.maximum(DENSITY_SIGMA * jumps.density_error, np.log(DENSITY_JUMP))
@@ -198,9 +200,9 @@ def find_fronts(jumps: Jumps, radius: NDArray) -> list[Front]:
 def _front(jumps: Jumps, pixels: NDArray, line: NDArray) -> Front:
     at = row, col = tuple(pixels.T)
     closed = len(line) > 2 and bool((line[0] == line[-1]).all())
-    # lines go to the middle of their last pixels
+    # An open line ends at the middle of its last pixels.
     length = float(np.hypot(*np.diff(line, axis=0).T).sum()) + (not closed)
-    # no weights: errors grow with kT, so they would prefer what fluctuates down on the hot side
+    # The mean has no weights: errors grow with kT, so weights would prefer low values on the hot side.
     jump = float(np.mean(jumps.temperature[at]))
     shared = np.minimum(_CORRELATED * jumps.reach[at] / length, 1.0)
     error = float(np.sqrt(np.mean(jumps.temperature_error[at] ** 2 * shared)))
@@ -223,7 +225,7 @@ def _front(jumps: Jumps, pixels: NDArray, line: NDArray) -> Front:
 
 
 def _is_crest(jumps: Jumps, radius: NDArray) -> NDArray[np.bool_]:
-    """Where the density jump is not exceeded half a radius further along its direction, either way."""
+    """Mask of pixels where the density jump is not exceeded at half a radius on either side of the edge."""
     row, col = np.nonzero(np.isfinite(jumps.density))
     mine, angle, half = jumps.density[row, col], jumps.angle[row, col], 0.5 * radius[row, col]
     highest = np.ones(len(row), bool)
@@ -239,7 +241,7 @@ def _is_crest(jumps: Jumps, radius: NDArray) -> NDArray[np.bool_]:
 
 @compiled
 def _lever(radius, y, x, sine, cosine, lever):  # type: ignore[no-untyped-def]
-    """Distance from a pixel at which a point's own circle keeps clear of it; 0 where there is none."""
+    """Distance from a pixel to the point at ``lever`` times its own circle's radius; 0 if there is none."""
     ny, nx = radius.shape
     distance = lever * radius[y, x]
     for _ in range(_STEPS):
@@ -272,7 +274,7 @@ def _compare(images, radius, sines, cosines, angles, lever, found):  # type: ign
                     continue
                 a, b = images[:, ya, xa], images[:, yb, xb]
                 density, error = a[2] - b[2], np.sqrt(a[3] + b[3])
-                # false for NaN: what is not known on either side tells nothing
+                # This is false for NaN, if a value on either side is unknown.
                 if abs(density) > best * error:
                     best = abs(density) / error
                     sign = 1.0 if density > 0.0 else -1.0

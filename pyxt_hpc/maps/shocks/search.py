@@ -1,4 +1,4 @@
-"""The search for shocks in a cluster: maps of the jumps, and the table of candidates."""
+"""Search for shocks in a cluster, with maps of the jumps and a table of candidates."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,24 +29,24 @@ from pyxt_hpc.provenance import software
 
 @dataclass(frozen=True, eq=False)
 class ShockSearch:
-    """What was found: jumps at every pixel, and the candidates, the most significant first."""
+    """Result of the search: jumps at every pixel, and candidate fronts, the most significant first."""
 
     jumps: Jumps
     fronts: Sequence[Front]
 
 
 def search_shocks(regions: FittedRegions) -> ShockSearch:
-    """Look for fronts across which brightness and temperature jump the same way.
+    """Search for fronts at which brightness and temperature jump in the same direction.
 
-    The cluster without edges is the median of brightness and kT along the ellipses on which its brightness is
-    most even: a front around more than half of them is part of it and not found.
+    Jumps are relative to a cluster without edges: the medians of brightness and kT along the ellipses on
+    which the brightness varies least. A front on more than half of an ellipse is part of it and not found.
 
     Raises
     ------
     EmptySelection
-        If there is too little emission for a centre.
+        If there is too little emission for a beta-model, which gives the centre.
     ConfigError
-        If the regions are not circles.
+        If the regions are bins.
     """
     measured = regions.parameter("kT")
     if regions.labels is not None:
@@ -65,14 +65,14 @@ def search_shocks(regions: FittedRegions) -> ShockSearch:
 
 
 CONVENTION = "position angle of the bright side: 0 north, 90 east"
-"""Of directions, in words for a picture."""
+"""Convention of directions, as text for pictures."""
 
 
 def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[MapProduct]:
     """Write, then yield, the maps of Mach number, its error, significance, direction and density jump.
 
-    Pictures have the candidate fronts as lines. The direction is shown where the density jump is significant;
-    elsewhere it is that of noise.
+    Pictures show the candidate fronts as lines, and the direction only where the density jump is significant,
+    since it is random elsewhere.
     """
     jumps = search.jumps
     x, error = jumps.temperature, jumps.temperature_error
@@ -98,7 +98,7 @@ def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[Map
                 "",
                 mach,
                 f"from the jump of kT to the bright side; 1: no rise; {how}",
-                limits=(1.0, max(highest, 1.1)),  # no end is cut: the strongest shock is what is looked for
+                limits=(1.0, max(highest, 1.1)),  # up to the highest, which may be a shock
             ),
             product("mach_error", "Mach number error", "", 0.5 * (high - low), "half the 68% interval"),
             product(
@@ -134,7 +134,7 @@ def make_shock_maps(regions: FittedRegions, search: ShockSearch) -> Iterator[Map
 
 
 def shock_table(regions: FittedRegions, fronts: Sequence[Front]) -> Table:
-    """Candidates with position, length, direction and Mach numbers; without any it has no row."""
+    """Table of candidates with position, length, direction and Mach numbers; it can have no rows."""
     wcs = regions.bundle.wcs
     ra, dec = wcs.wcs_pix2world([f.col for f in fronts], [f.row for f in fronts], 0) if fronts else ([], [])
     scale = regions.bundle.pixel_scale_arcsec
