@@ -70,7 +70,7 @@ CONFIGURATIONS = [
     ("a socket", unix_socket("a.ini"), "status -c a.ini", "is a socket"),
     ("a device", nothing, "status -c /dev/zero", "is a device"),
     ("loop of links", both(link("a.ini", "b.ini"), link("b.ini", "a.ini")), "status -c a.ini", "loop of links"),
-    ("link to nothing", link("a.ini", "gone.ini"), "status -c a.ini", "gone.ini", "not there"),
+    ("link to nothing", link("a.ini", "gone.ini"), "status -c a.ini", "gone.ini, which does not exist"),
     ("below a file", nothing, "status -c demo.ini/a.ini", "not a folder"),
     ("name of 300 letters", nothing, f"status -c {'a' * 300}.ini", "name too long"),
     ("200 MB", sized("a.ini", 200_000_000), "status -c a.ini", "200 MB", "at most 1 MB"),

@@ -321,7 +321,8 @@ COMMANDS: list[tuple[str, str, str, str]] = [
     ("crop_reg", "physical\nbox(300,300,100,100)", "crop-data", r"master_crop-ciaowcs\.reg, line 2"),
     ("crop_reg", "image\nbox(300,300,100,100)", "crop-data", r"master_crop-ciaowcs\.reg, line 2: image"),
     ("crop_reg", "field()", "crop-data", r"no bounds"),
-    ("sources_reg", f"{ON} ||\nellipse(1,2)", "crop-data", r"sources\.reg, line 2: ellipse has 2"),
+    ("sources_reg", f"{ON} ||\nellipse(1,2)", "remove-sources", r"sources\.reg, line 2: ellipse has 2"),
+    ("sources_reg", ON, "crop-data", r"sources\.reg: changed after remove-sources used it"),
 ]
 
 
