@@ -1,4 +1,4 @@
-"""Flags of fits, with their meanings, the thresholds of quality flags, and warnings about many flags."""
+"""Flags of fits, their meanings, thresholds of quality flags, and warnings if too many fits have flags."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
