@@ -147,7 +147,7 @@ class Bundle:
         """Exposure (ny, nx) [s] of all datasets, with vignetting at `exposure_energy_keV`; 0 on dead pixels.
 
         Each dataset is weighted by its mean area over the band, relative to the largest one: back-illuminated
-        chips detect a third more than front-illuminated ones, which would be an edge in the brightness.
+        chips detect a third more than front-illuminated ones, which would appear as an edge in brightness.
         """
         total = np.zeros(self.mask.shape)
         seen = self.energy_min_keV, self.energy_max_keV, self.nH, self.absorption

@@ -63,7 +63,7 @@ class FitFlag(IntFlag):
     POOR_FIT = 1 << 17
     PARTLY_LIVE = 1 << 18
     """The observations that take part saw less than `PARTLY_LIVE_SHARE` of the region's brightness
-    (`live_fraction` of the results store); kT is that of this part."""
+    (`live_fraction` of the results store); kT describes only this part."""
 
 
 MEANINGS: dict[FitFlag, str] = {

@@ -25,9 +25,9 @@ class Cancelled:
 def cancel(path: Path, wanted: Sequence[str] = ()) -> list[Cancelled]:
     """Cancel the jobs with these ids (of any attempt), or without ids all jobs that may wait or run.
 
-    Raises MissingInput if the table has no jobs; ConfigError if a wanted id is unknown; LaunchError if the
-    table cannot be written (then nothing is cancelled), or if the batch system is unknown, missing or
-    refuses; BatchSystemBusy if it cannot be reached now.
+    Raises MissingInput if the table has no jobs; DamagedFile if it cannot be read; ConfigError if a wanted id
+    is unknown; LaunchError if the table cannot be written (then nothing is cancelled), or if the batch system
+    is unknown, missing or refuses; BatchSystemBusy if it cannot be reached now.
     """
     jobs = read_jobs(path)
     if not jobs:

@@ -52,7 +52,7 @@ class Attempt:
 
     @property
     def state(self) -> State:
-        """State by the recorded events; a killed attempt cannot be told from a running one."""
+        """State by the recorded events; a killed attempt looks like a running one."""
         return State.ENDED if self.ended else State.RUNNING if self.started else State.WAITING
 
 

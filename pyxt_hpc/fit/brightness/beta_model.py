@@ -21,7 +21,7 @@ _MAX_ELLIPTICITY = 0.8
 """Largest allowed e, which is an axis ratio of 1:3."""
 
 _PEAK_SMOOTHING = 8.0
-"""Standard deviation of the Gaussian that smooths the image for the search of the peak [pixels]."""
+"""Standard deviation of the Gaussian that smooths the image for the search for the peak [pixels]."""
 
 
 @dataclass(frozen=True)

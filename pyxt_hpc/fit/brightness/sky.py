@@ -90,7 +90,7 @@ def sky_brightness(bundle: Bundle) -> SkyBrightness:
     else:
         origin = BETA_TIMES_IMAGE
         estimate = model.surface_brightness(live.shape).astype(np.float32)
-    # For the variance of the deviation, which includes that of the estimated background.
+    # Poisson variance of the background counts, and variance of the estimated background.
     known = background + np.where(live, np.pad(bundle.background_variance, pad), 0).astype(np.float32)
     for sigma in _SCALES:
         expected = exposure * estimate

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from pyxt_hpc.spectra.spectrum import Spectrum
 
 _SMOOTH_COUNTS = 50.0
-"""Smallest number of background counts over which the spectrum is smoothed."""
+"""Smallest number of background counts in an interval over which the spectrum is averaged."""
 
 
 def background_share(counts: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:

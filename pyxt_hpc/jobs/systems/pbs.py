@@ -8,7 +8,7 @@ from pyxt_hpc.jobs.systems.system import BatchSystem, as_hours
 
 
 class Pbs(BatchSystem):
-    """PBS, by ``qsub``; the next attempt is a new job, unless ``qrerun`` is allowed at the centre."""
+    """PBS, by ``qsub``; the next attempt is a new job, unless ``requeue`` is ``qrerun``."""
 
     name = "pbs"
     prefix = "#PBS"
