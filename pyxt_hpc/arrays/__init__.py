@@ -1,1 +1,1 @@
-"""Arithmetic on arrays that knows nothing of astronomy."""
+"""General operations on arrays, without astronomy."""

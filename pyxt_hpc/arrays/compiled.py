@@ -1,6 +1,6 @@
-"""How kernels are compiled: kept on disk where the system allows it, else made anew by every process.
+"""Compilation of functions by numba, with a cache on disk.
 
-A cache that is missing, read-only, full or damaged costs seconds, never a result.
+If the cache is missing, read-only, full or damaged, every process compiles again, with the same results.
 """
 
 import contextlib
@@ -19,23 +19,23 @@ Function = Callable[..., Any]
 
 
 def compiled(function: Function) -> Function:
-    """Compile a function of arrays."""
+    """Compile a function of arrays, with a cache on disk."""
     return _kept(njit(function))
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function of arrays that decides a region's numbers; it must not make arrays.
+    """Compile a function of arrays that computes results of a region; it must not create arrays.
 
-    No fastmath: sums whose order the compiler may choose differ in the last bits from one compilation to
-    the next, and a resumed run must equal an uninterrupted one. Loops without sums still use vector
-    registers. Division by zero gives infinity: Python's test for it would keep loops scalar. No reference
-    counts: for rows of arrays they cost as much as the arithmetic of a hundred bins.
+    fastmath is off, because it lets the compiler choose the order of sums: their last bits could differ
+    between compilations, but a resumed run must equal an uninterrupted one. Loops without sums are still
+    vectorized. Division by zero gives infinity, since Python's test for zero prevents vectorization.
+    Reference counts are off: for rows of arrays, they take as long as the arithmetic of a hundred bins.
     """
     return _kept(njit(fastmath=False, error_model="numpy", _nrt=False)(function))
 
 
 class _Cache(FunctionCache):
-    """numba's own, but for errors: numba lets them end the call of a kernel that needs no cache."""
+    """numba's cache, but its errors become a warning, since a kernel can run without a cache."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -43,7 +43,7 @@ class _Cache(FunctionCache):
         except Exception as error:
             _warn_once(error)
             with contextlib.suppress(Exception):
-                self.flush()  # else what is damaged would stay so
+                self.flush()  # remove damaged files
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -54,9 +54,9 @@ class _Cache(FunctionCache):
 
 
 def _kept(dispatcher: Any) -> Function:
-    if hasattr(dispatcher, "enable_caching"):  # not a plain function, as under NUMBA_DISABLE_JIT
+    if hasattr(dispatcher, "enable_caching"):  # false for a plain function, as with NUMBA_DISABLE_JIT
         try:
-            # As its enable_caching does, which cannot be told the class.
+            # As in enable_caching, which always uses numba's class.
             dispatcher._cache = _Cache(dispatcher.py_func)
         except (RuntimeError, OSError) as error:
             _warn_once(error)

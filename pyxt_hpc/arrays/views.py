@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """A view that cannot be written, as arrays of shared memory are: numba compiles for each kind anew."""
+    """Read-only view, like arrays in shared memory; for writable ones, numba would compile kernels again."""
     view = array.view()
     view.flags.writeable = False
     return view

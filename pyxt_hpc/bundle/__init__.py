@@ -1,4 +1,4 @@
-"""The analysis bundle: all that scale maps and fits need of a cluster."""
+"""The analysis bundle: all data of a cluster that scale maps and fits need."""
 
 from pyxt_hpc.bundle.data import Bundle, BundleObservation, sort_by_pixel
 from pyxt_hpc.bundle.file import read_bundle, stamped, write_bundle

@@ -1,7 +1,7 @@
-"""A cluster's images and observations on one grid, with what follows from them: exposure, brightness.
+"""Images and observations of a cluster on one grid, and the exposure and brightness computed from them.
 
-An observation here is a dataset, the chips of one kind of an ObsID: where front- and back-illuminated chips
-are in use, an ObsID has two of them.
+An observation here is a dataset: the chips of one kind (front- or back-illuminated) of an ObsID or, if there
+are responses for several places, the part of them around one place.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from pyxt_hpc.arrays.compiled import compiled
 from pyxt_hpc.chandra.ogip.response import Arf, Rmf
 from pyxt_hpc.spectra.models.absorption import transmission
 
-if TYPE_CHECKING:  # ranks that fit need no coordinates, and start sooner
+if TYPE_CHECKING:  # ranks that fit do not need it, and start faster without it
     from astropy.wcs import WCS
 
 
 @dataclass(frozen=True, eq=False)
 class BundleObservation:
-    """One observation on the common grid; fields as in `file.OBSERVATION_DATASETS`."""
+    """One observation on the common grid; for fields, see `file.OBSERVATION_DATASETS`."""
 
     obsid: str
     exposure_s: float
@@ -36,7 +36,7 @@ class BundleObservation:
     arf: Arf
     rmf: Rmf
     dataset: str = ""
-    """Left empty, the ObsID."""
+    """Name of the dataset; an empty name is replaced by the ObsID."""
     area_of: str = "vignetting table"
     date_obs: str = ""
     date_end: str = ""
@@ -47,17 +47,17 @@ class BundleObservation:
 
     @property
     def background_spectrum(self) -> NDArray[np.float64]:
-        """Counts (n_channels,) of the whole background file."""
+        """Spectrum (n_channels,) of the whole background file [count]."""
         return np.bincount(self.background_channel, minlength=self.rmf.n_channels).astype(float)
 
     def mean_area(
         self, energy_min_keV: float, energy_max_keV: float, nH: float = 0.0, absorption: str = "phabs"
     ) -> float:
-        """Mean effective area [cm^2] of the ARF over a band, for absorbed photons of E^-1.5, as of hot gas.
+        """Mean effective area [cm^2] of the ARF over a band, for an absorbed photon spectrum E^-1.5.
 
-        Of gas with 2 to 12 keV the ratio of two kinds of chips, or of a clean and a contaminated one, is so
-        right to 10%, in most cases to 3%. Without the absorption (nH [1e22 cm^-2]) it is 5% off at
-        nH = 0.3 and 13% at nH = 1.
+        This spectrum approximates gas of 2 to 12 keV: the ratio of the areas of two kinds of chips, or of a
+        clean and a contaminated chip, is correct within 10%, in most cases within 3%. Without absorption
+        (nH [1e22 cm^-2]), the error would be 5% at nH = 0.3 and 13% at nH = 1.
         """
         low, high = (
             np.maximum(self.arf.energy_lo, energy_min_keV),
@@ -69,9 +69,9 @@ class BundleObservation:
         return float((photons * self.arf.area).sum() / photons.sum())
 
     def relative_area(self, energy_keV: float) -> NDArray[np.float64]:
-        """Effective area relative to the ARF at an energy [keV], (ny, nx); 0 where dead.
+        """Effective area relative to the ARF at an energy [keV], (ny, nx); 0 on dead pixels.
 
-        Linear between the energies where it is known; beyond them the last value holds.
+        It is linear between the energies of `vignetting_keV`, and constant beyond them.
         """
         place = float(np.interp(energy_keV, self.vignetting_keV, np.arange(len(self.vignetting_keV))))
         below = min(int(place), max(len(self.vignetting_keV) - 2, 0))
@@ -82,10 +82,10 @@ class BundleObservation:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Bundle:
-    """A cluster's images and observations on one grid; fields as in `file.ROOT_DATASETS`.
+    """Images and observations of a cluster on one grid; for fields, see `file.ROOT_DATASETS`.
 
-    ``fingerprint`` is the SHA-256 of everything else; it is empty until the bundle has been written. The
-    exposure is computed once: no array of a bundle may be changed.
+    ``fingerprint`` is the SHA-256 of all other fields; it is empty until `stamped` or `write_bundle` computes
+    it. Arrays of a bundle must not be changed, since the exposure is computed only once.
     """
 
     name: str
@@ -117,7 +117,7 @@ class Bundle:
 
     @property
     def obsids(self) -> tuple[str, ...]:
-        """Each once: an observation with chips of both kinds has two datasets."""
+        """ObsIDs without repetition; an ObsID may have several datasets."""
         return tuple(dict.fromkeys(observation.obsid for observation in self.observations))
 
     @property
@@ -130,25 +130,24 @@ class Bundle:
 
     @property
     def pixel_area_arcmin2(self) -> float:
-        """Of a pixel [arcmin^2]."""
+        """Area of a pixel [arcmin^2]."""
         return (self.pixel_scale_arcsec / 60.0) ** 2
 
     @property
     def exposure_energy_keV(self) -> float:
-        """Energy of `exposure` [keV]: the geometric mean of the band's edges.
+        """Energy of `exposure` [keV]: the geometric mean of the edges of the band.
 
-        It is within a fifth of those of the Chandra Source Catalog (2.3 keV for 0.5-7, 3.8 keV for 2-7; Evans
-        et al. 2010, ApJS 189, 37), and defined for every band.
+        It is defined for every band, and differs by less than 20% from the energies of the Chandra Source
+        Catalog (2.3 keV for 0.5-7 keV, 3.8 keV for 2-7 keV; Evans et al. 2010, ApJS 189, 37).
         """
         return float(np.sqrt(self.energy_min_keV * self.energy_max_keV))
 
     @cached_property
     def exposure(self) -> NDArray[np.float32]:
-        """Exposure (ny, nx) [s] of all datasets, vignetted at `exposure_energy_keV`; 0 where dead.
+        """Exposure (ny, nx) [s] of all datasets, with vignetting at `exposure_energy_keV`; 0 on dead pixels.
 
-        A second counts as the mean area of its dataset over the band is to the largest dataset's:
-        back-illuminated chips see a third more than front-illuminated ones, which would be an edge in the
-        brightness.
+        Each dataset is weighted by its mean area over the band, relative to the largest one: back-illuminated
+        chips detect a third more than front-illuminated ones, which would appear as an edge in brightness.
         """
         total = np.zeros(self.mask.shape)
         seen = self.energy_min_keV, self.energy_max_keV, self.nH, self.absorption
@@ -159,7 +158,7 @@ class Bundle:
 
     @property
     def brightness(self) -> NDArray[np.float32]:
-        """(counts - background)/(exposure x pixel area) (ny, nx) [count s^-1 arcmin^-2], NaN where dead."""
+        """(counts - background)/(exposure x pixel area) (ny, nx) [count s^-1 arcmin^-2]; NaN if dead."""
         result = np.full(self.mask.shape, np.nan, dtype=np.float32)
         live = self.exposure > 0
         signal = (self.counts - self.background)[live]
@@ -171,7 +170,7 @@ class Bundle:
 def sort_by_pixel(
     pixel: NDArray[np.int64], channel: NDArray[np.int16], n_pixel: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
-    """Events in compressed rows, one row a pixel, by counting sort.
+    """Sort events by pixel, as rows of a compressed sparse matrix with one row for each pixel.
 
     Parameters
     ----------

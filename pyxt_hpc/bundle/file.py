@@ -1,8 +1,7 @@
-"""The bundle in one checked HDF5 file.
+"""Reading and writing of the bundle: one HDF5 file with a checksum.
 
-Its layout is `ROOT_ATTRIBUTES`, `OBSERVATION_ATTRIBUTES`, `ROOT_DATASETS` and `OBSERVATION_DATASETS` below;
-writing, reading, the checks and the checksum all come from them. Observation i is the group
-``observation_<i>``, counted from 0.
+`ROOT_ATTRIBUTES`, `OBSERVATION_ATTRIBUTES`, `ROOT_DATASETS` and `OBSERVATION_DATASETS` define the layout;
+writing, reading, checks and checksum follow them. Observation i, from 0, is the group ``observation_<i>``.
 """
 
 import io
@@ -25,7 +24,7 @@ from pyxt_hpc.provenance import fingerprint, software
 
 SCHEMA = "pyxt_hpc bundle"
 SCHEMA_VERSION = 3
-# since this version HDF5 guards its metadata by checksums, so that damage is an error and not a crash
+# Since 1.10, HDF5 has checksums of its metadata, so that damage causes an error, not a crash.
 _FORMAT = ("v110", "v110")
 
 # name: (type, meaning)
@@ -53,9 +52,9 @@ OBSERVATION_ATTRIBUTES: dict[str, tuple[type, str]] = {
     "date_end": (str, "its end"),
 }
 _MAY_BE_UNKNOWN = frozenset({"date_obs", "date_end"})
-"""Attributes that change no number: bundles that were made without them are as good as before."""
+"""Attributes without effect on results, which bundles of earlier versions do not have."""
 
-# name: (dtype, shape, unit or meaning); the letters of the shapes must agree within the file
+# name: (dtype, axes, unit or meaning); axes with the same letter must have the same length
 ROOT_DATASETS: dict[str, tuple[str, str, str]] = {
     "counts": ("i4", "yx", "count, all observations"),
     "background": ("f4", "yx", "count, scaled to the observations"),
@@ -85,7 +84,7 @@ OBSERVATION_DATASETS: dict[str, tuple[str, str, str]] = {
 
 
 def to_arrays(bundle: Bundle) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Small picklable values, and every array by its path in the file; nothing is copied."""
+    """Small picklable values, and all arrays by their paths in the file, without copies."""
     meta: dict[str, Any] = {name: getattr(bundle, name) for name in ROOT_ATTRIBUTES}
     meta["fingerprint"] = bundle.fingerprint
     meta["observations"] = []
@@ -99,7 +98,7 @@ def to_arrays(bundle: Bundle) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 
 def from_arrays(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Bundle:
-    """Inverse of `to_arrays`; the arrays are used as they are."""
+    """Inverse of `to_arrays`, without copies."""
     observations = []
     for i, attributes in enumerate(meta["observations"]):
         own: dict[str, Any] = {name: arrays[f"observation_{i}/{name}"] for name in OBSERVATION_DATASETS}
@@ -119,22 +118,24 @@ def from_arrays(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
 
 
 def stamped(bundle: Bundle) -> Bundle:
-    """The bundle with its fingerprint, the SHA-256 of everything else in it."""
+    """The bundle with its fingerprint, the SHA-256 of all its other contents."""
     return replace(bundle, fingerprint=_checksum(*to_arrays(bundle)))
 
 
 def write_bundle(path: Path, bundle: Bundle) -> Bundle:
-    """Write a bundle to a temporary name and rename it.
+    """Write a bundle atomically.
 
     Returns
     -------
     Bundle
-        The same with its fingerprint, as `read_bundle` will give it.
+        The bundle with its fingerprint, as `read_bundle` returns it.
 
     Raises
     ------
     ValueError
         Shapes or types do not agree with the layout (a defect of the caller).
+    DamagedFile, DiskFull
+        As `replacing`.
     """
     path = Path(path)
     meta, arrays = to_arrays(bundle)
@@ -147,8 +148,8 @@ def write_bundle(path: Path, bundle: Bundle) -> Bundle:
 
 
 def _file_image(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> memoryview:
-    # Made in memory: HDF5 ends the process when the disk is full as it closes a file. Not by HDF5's own core
-    # driver, whose images have a wrong checksum before HDF5 2.0.
+    # In memory, because HDF5 ends the process if the disk is full when it closes a file; without HDF5's core
+    # driver, because its images have a wrong checksum before HDF5 2.0.
     image = io.BytesIO()
     with h5py.File(image, "w", libver=_FORMAT) as file:
         file.attrs["schema"] = _stored(SCHEMA)
@@ -163,7 +164,7 @@ def _file_image(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
             for name, value in attributes.items():
                 group.attrs[name] = _stored(value)
         for name, array in arrays.items():
-            # images shrink a lot; events do not, and are better read in one piece
+            # Only images become much smaller by compression.
             packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
             dataset = file.create_dataset(name, data=array, **(packing if array.ndim > 1 else {}))
             dataset.attrs["meaning"] = _stored(_layout(name)[2])
@@ -176,18 +177,18 @@ def read_bundle(path: Path, *, made_by: str = "pyxt-hpc crop-data -c CONFIG") ->
     Parameters
     ----------
     path
-        The file.
+        File of the bundle.
     made_by
-        Command that provides it, for the message where it is missing.
+        Command that makes it, for the message if it is missing.
 
     Raises
     ------
     MissingInput
         There is no such file.
     DamagedFile
-        Not HDF5, cut short, or changed since it was written.
+        The file is not HDF5, is truncated, or was changed after it was written.
     ForeignProduct
-        HDF5 of another kind, or a bundle of another version.
+        The file is HDF5 of another kind, or a bundle of another version.
     """
     path = Path(path)
     if not check_regular(path):
@@ -234,8 +235,8 @@ def _read(file: h5py.File) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 
 def _stored(value: Any) -> Any:
-    # HDF5 keeps texts of other types in a heap, and a damaged pointer into it ends the process instead of
-    # raising; a text of fixed length cannot be empty
+    # Text has fixed length, because HDF5 can crash on damaged pointers to text of variable length. Such
+    # text cannot be empty.
     return np.bytes_(value.encode() or b" ") if isinstance(value, str) else value
 
 
@@ -246,7 +247,7 @@ def _restored(value: Any) -> Any:
 
 
 def _part(observation: BundleObservation, name: str) -> Any:
-    """Value of an attribute or dataset of the layout."""
+    """Value of an attribute or dataset of the layout, by name."""
     if name == "first_channel_number":
         return observation.rmf.first_channel_number
     for prefix in ("arf", "rmf"):
@@ -265,7 +266,7 @@ def _layout(name: str) -> tuple[str, str, str]:
 
 
 def _disagreement(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
-    """What contradicts the layout, or nothing."""
+    """Description of a contradiction to the layout; empty if there is none."""
     if not meta["observations"]:
         return "there is no observation"
     sizes: dict[str, int] = {}
@@ -276,7 +277,7 @@ def _disagreement(meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
         if array.ndim != len(axes):
             return f"{name} has {array.ndim} axes, expected {len(axes)}"
         for axis, size in zip(axes, array.shape, strict=True):
-            # pixels are the same in all observations; energies, channels and events are each one's own
+            # All observations have the same pixels, but different energies, channels and events.
             key = axis if axis in "yxp" else f"{name.rpartition('/')[0]}/{axis}"
             if sizes.setdefault(key, size) != size:
                 return (

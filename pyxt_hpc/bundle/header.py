@@ -1,16 +1,16 @@
-"""What the header of every image of a cluster says about its observations."""
+"""Keywords about observations, for the headers of a cluster's images."""
 
 from pyxt_hpc.bundle.data import Bundle
 from pyxt_hpc.chandra.observed import Cards, Dates, Observed, observed_cards
 
 
 def total_exposure_s(bundle: Bundle) -> float:
-    """Sum over ObsIDs [s]; of one with two kinds of chips the longer counts: both were exposed together."""
+    """Exposure [s], summed over ObsIDs; the longest dataset of each counts, since all are simultaneous."""
     return sum(one.exposure_s for one in _observed(bundle))
 
 
 def observation_cards(bundle: Bundle) -> Cards:
-    """Keywords of a FITS header with their comments, named as in Chandra's files where these have them."""
+    """Keywords of a FITS header with comments; they have the names of Chandra's keywords if these exist."""
     return {
         **observed_cards(bundle.name, _observed(bundle)),
         "REDSHIFT": (bundle.redshift, "redshift"),

@@ -1,1 +1,1 @@
-"""Files read and written safely: whole or not at all."""
+"""Safe reading and writing of files: completely, or with an error."""

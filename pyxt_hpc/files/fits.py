@@ -145,7 +145,7 @@ def _uncompressed(path: Path) -> BinaryIO:
 def _checked(stream: BinaryIO, *, sums: bool) -> tuple[int, int]:
     """Check sizes, before astropy allocates memory by a damaged number, and sum up every HDU.
 
-    Returns how many units have no checksum, and how many a wrong one.
+    Returns the numbers of HDUs without a checksum and with a wrong checksum.
     """
     without = wrong = 0
     beginning = stream.read(len(_BEGINNING))
@@ -159,7 +159,7 @@ def _checked(stream: BinaryIO, *, sums: bool) -> tuple[int, int]:
         try:
             header = fits.Header.fromfile(stream)
         except (EOFError, OSError):
-            return without, wrong  # the end, or for astropy to judge
+            return without, wrong  # end of the file, or damage that astropy reports
         for keyword in ("NAXIS", "TFIELDS"):
             if not 0 <= int(header.get(keyword, 0)) <= _MAX_AXES:
                 raise OSError(f"{keyword} is {header[keyword]}, expected 0 to {_MAX_AXES}")
@@ -170,7 +170,7 @@ def _checked(stream: BinaryIO, *, sums: bool) -> tuple[int, int]:
             raise OSError(f"truncated: {size} bytes of data announced, {length - stream.tell()} are there")
         data, end = stream.tell(), stream.tell() + -(-size // 2880) * 2880
         if sums and str(header.get("CHECKSUM", "")).strip():
-            # The sum of all words is chosen to be all ones; a file of nothing but zeros cannot have it.
+            # CHECKSUM makes all bits of the sum 1, which is impossible for a file of zeros.
             wrong += _sum(stream, start, end) != _ONES
         elif sums:
             without += 1

@@ -1,4 +1,4 @@
-"""HDF5 files opened for reading, also on file systems without locks."""
+"""Opening of HDF5 files for reading, also on file systems without locks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,20 +12,19 @@ from pyxt_hpc.files.writing import check_regular
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a file that appeared by a rename and is never changed, so that nobody needs to lock it.
+    """Open a file without a lock, which it does not need if it was written atomically and never changes.
 
-    File systems of compute nodes may refuse locks, which HDF5 asks for by itself.
+    By default, HDF5 requests a lock, which file systems of compute nodes may refuse.
 
-    Raises DamagedFile, with the file and the reason, if it is no regular file or the system refuses to read
-    it. OSError and RuntimeError say that it is not HDF5, or damaged, also where that shows within the
-    ``with`` block: for the caller to word.
+    Raises DamagedFile if it is not a regular file or the system refuses to read it. OSError and RuntimeError,
+    also from the ``with`` block, mean that it is not HDF5, or is damaged; the caller converts them.
     """
     check_regular(path)
     try:
         with h5py.File(path, "r", locking=False) as file:
             yield file
     except OSError as error:
-        # HDF5 reports damage by the same class, but without a number of the system's.
+        # HDF5 uses the same class for damage, but without an error number of the system.
         if error_number(error):
             raise as_pyxt_error(path, error, "read") from None
         raise

@@ -6,7 +6,7 @@ the owner touches it every few seconds, and another process may take it over if 
 `SILENCE_SECONDS`.
 
 An owner that was only stopped (SIGSTOP, a suspended job) notices the loss before its next write, since it
-checks the lock: it writes nothing more than `CHECK_SECONDS` after the last check. A write between two checks
+checks the lock: it writes nothing later than `CHECK_SECONDS` after the last check. A write between two checks
 cannot be prevented. Therefore, a process that takes over a lock without proof of the owner's end
 (`contested`) continues with a copy of the file, which the former owner cannot change.
 """
@@ -250,7 +250,7 @@ def _clock() -> float:
 
 @dataclass(frozen=True)
 class _LockFile:
-    """Contents of a lock file; `owner` is None if the file is incomplete."""
+    """Contents of a lock file; `owner` is None if the file is incomplete or of another version."""
 
     owner: Owner | None
     text: str

@@ -1,6 +1,6 @@
-"""Which machine this is, and which of its processes live: for what dead processes have left behind.
+"""Identity of the machine and state of its processes, to remove files of killed processes.
 
-Folders for the time of some work go with it; of those that killed processes leave, none stays for long.
+This includes temporary folders that are removed after use, or later if their process was killed.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from pathlib import Path
 
 @cache
 def this_machine() -> str:
-    """Identity of the machine's boot and of this process's name space of pids."""
+    """Identity of the machine's boot and of this process's pid namespace; without /proc, the host name."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -26,14 +26,14 @@ def this_machine() -> str:
 
 
 def machine_mark() -> str:
-    """The same, as eight letters for the names of temporary files."""
+    """Eight hexadecimal digits of a digest of `this_machine`, for names of temporary files."""
     return hashlib.sha256(this_machine().encode()).hexdigest()[:8]
 
 
 def start_of(pid: int) -> str:
-    """When a process of this machine began, in clock ticks; "ended" for one that only its parent still knows.
+    """Start of a process of this machine, in clock ticks since the boot; "ended" for a zombie.
 
-    Nothing where /proc does not tell.
+    It is empty if there is no such process, or no /proc.
     """
     _, fields = _stat_of(Path(f"/proc/{pid}"))
     if not fields:
@@ -42,7 +42,7 @@ def start_of(pid: int) -> str:
 
 
 def _stat_of(process: Path) -> tuple[str, list[str]]:
-    """Name of a process, and what /proc tells of it from its state on; nothing if it has gone."""
+    """Name of a process, and its fields in /proc from the state on; empty if the process has gone."""
     try:
         head, _, fields = (process / "stat").read_text().rpartition(")")
     except OSError:
@@ -51,7 +51,7 @@ def _stat_of(process: Path) -> tuple[str, list[str]]:
 
 
 def age_of_ancestor(name: str) -> float:
-    """For how long [s] the nearest ancestor of that name has run; 0 if there is none in sight."""
+    """Time [s] since the start of the nearest ancestor with this name; 0 if none is found."""
     pid = os.getppid()
     while pid:
         found, fields = _stat_of(Path(f"/proc/{pid}"))
@@ -65,7 +65,7 @@ def age_of_ancestor(name: str) -> float:
 
 
 def is_mapped(path: Path) -> bool:
-    """Whether a process that this one may look into has a file in its memory."""
+    """Whether a process has mapped a file into memory, as far as this process may see."""
     for maps in Path("/proc").glob("[0-9]*/maps"):
         try:
             if str(path) in maps.read_text():
@@ -76,13 +76,13 @@ def is_mapped(path: Path) -> bool:
 
 
 def is_group_running(group: int) -> bool:
-    """Whether a process of a group lives, not counting those that only their parent still knows."""
+    """Whether a process of a process group exists; zombies do not count."""
     found = map(_stat_of, Path("/proc").glob("[0-9]*"))
     return any(fields and fields[0] not in "ZX" and fields[2] == str(group) for _, fields in found)
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process of this machine has that number."""
+    """Whether a process with this pid exists on this machine; zombies do not count."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -94,9 +94,9 @@ def is_running(pid: int) -> bool:
 
 @contextmanager
 def private_folder(parent: Path, name: str) -> Iterator[Path]:
-    """A new folder in `parent`, which is made if absent; it is removed on leaving.
+    """Create a temporary folder in `parent`, which is created if missing; it is removed at the end.
 
-    Folders of the same name that processes of this machine have left, which were killed, are removed, too.
+    Folders with the same name of killed processes of this machine are removed, too.
     """
     parent.mkdir(parents=True, exist_ok=True)
     abandoned = re.compile(rf"\.tmp-{machine_mark()}-(\d+)-{re.escape(name)}-\w+")

@@ -1,4 +1,4 @@
-"""What a user gave, as messages repeat it: never more than a line's worth."""
+"""Text for messages; values from users and files are shortened, and their control characters escaped."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ MAX_MESSAGE = 4000
 
 
 def shown(value: object, max_letters: int = MAX_LETTERS) -> str:
-    """Text of a value in a message, without control characters and cut to so many letters."""
+    """Text of a value for a message, with escaped control characters and at most `max_letters` characters."""
     text = str(value)
     printable = "".join(
         letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:max_letters]
@@ -18,19 +18,19 @@ def shown(value: object, max_letters: int = MAX_LETTERS) -> str:
 
 
 def ascii_text(text: str) -> str:
-    """A text as headers of FITS files hold it: letters beyond printable ASCII in escapes of Python's."""
+    """Text for a FITS header: characters other than printable ASCII become Python's escapes."""
     return "".join(letter if " " <= letter <= "~" else ascii(letter)[1:-1] for letter in text)
 
 
 def quoted(value: object) -> str:
-    """As `shown`, a text in quotation marks."""
+    """Text of a value as `shown` makes it; strings have quotation marks."""
     return f"'{shown(value)}'" if isinstance(value, str) else shown(repr(value))
 
 
 def suggestion(name: str, known: Mapping[str, str] | Iterable[str]) -> str:
-    """What may have been meant by an unknown name, in brackets after a blank; nothing if nothing is near.
+    """Suggestion of a similar known name, in brackets after a blank; empty if no name is similar.
 
-    A mapping has what is to be said for each name that may be near.
+    If `known` is a mapping, the suggestion is the value of the similar name.
     """
     said = known if isinstance(known, Mapping) else {one: one for one in known}
     near = difflib.get_close_matches(name[:MAX_LETTERS], said, n=1)
@@ -38,17 +38,17 @@ def suggestion(name: str, known: Mapping[str, str] | Iterable[str]) -> str:
 
 
 def listed(values: Iterable[object], separator: str = ", ") -> str:
-    """Numbers of chips, grades and the like, one after the other."""
+    """Join values, such as numbers of chips or grades."""
     return separator.join(map(str, values))
 
 
 def several(n: int, what: str) -> str:
-    """A number of things, such as ``1 region`` and ``2 regions``."""
+    """Number with a noun in singular or plural, such as ``1 region`` and ``2 regions``."""
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def one_line(text: str) -> str:
-    """A whole message: without line breaks, and cut where somebody has quoted without `shown`."""
+    """A message without line breaks; very long words and messages are shortened."""
     words = text.split()
     line = " ".join(shown(word) if len(word) > MAX_WORD else word for word in words)
     return line if len(line) <= MAX_MESSAGE else f"{line[:MAX_MESSAGE]}..."

@@ -1,10 +1,10 @@
-"""Tables of fixed size in a file that is HDF5 to everybody else and plain bytes at known places to us.
+"""Tables of fixed size in a file that other programs read as HDF5; this module accesses bytes directly.
 
-HDF5 makes the structure once, in memory. All of it lies before the tables, behind HDF5's user block, which
-holds our own description of the file (JSON) and a checksum of everything before the tables. Rows are
-written and read by position. So libhdf5 never sees a damaged file (it may crash on one), never holds back
-what was written, and a kill at any instant leaves whole tables. Every byte is on disk from the start: a
-disk that fills up later does not stop a run.
+HDF5 makes the structure of the file once, in memory. The structure lies before the tables and after HDF5's
+user block, which contains a description of the file (JSON) and a checksum of all bytes before the tables.
+Rows are written and read by position. Therefore libhdf5 never reads a damaged file (on which it may crash)
+and never delays writes, and the tables are complete if the process is killed at any time. All bytes are on
+disk from the start, so that a disk that fills up later does not stop a run.
 """
 
 import io
@@ -33,7 +33,7 @@ Tables = Mapping[str, tuple[np.dtype, int]]
 
 
 class _Head(io.BytesIO):
-    """Receives what HDF5 writes, without the tables' contents; ``size`` is that of the whole file."""
+    """Stores what HDF5 writes, except the contents of tables; ``size`` is the size of the whole file."""
 
     size = 0
 
@@ -46,7 +46,7 @@ class _Head(io.BytesIO):
 
 
 def _structure(tables: Tables, notes: Mapping[str, Any], block: int) -> tuple[bytes, int, dict[str, int]]:
-    """HDF5's own bytes before the tables, the size of the file and the first byte of every table."""
+    """HDF5's structure before the tables, size of the file, and position of the first byte of each table."""
     head = _Head()
     with h5py.File(head, "w", libver="earliest", userblock_size=block) as file:
         for name, value in notes.items():
@@ -66,7 +66,7 @@ def _structure(tables: Tables, notes: Mapping[str, Any], block: int) -> tuple[by
             )
             for name, (dtype, n) in tables.items()
         }
-        # One element gives a table its place, behind everything that was made before.
+        # Writing one element allocates a table, after everything that was made before.
         for name, dataset in made.items():
             h5py.Dataset(dataset)[:1] = np.zeros(1, tables[name][0])
         starts = {name: dataset.get_offset() for name, dataset in made.items()}
@@ -90,25 +90,25 @@ def create_tables(
     description: Mapping[str, Any],
     notes: Mapping[str, Any],
 ) -> None:
-    """Write a file whose tables hold zeros, every byte of it on disk.
+    """Write a file with tables of zeros, and all its bytes to disk.
 
     Parameters
     ----------
     path
         New file.
     tables
-        dtype and number of rows of each; no more of them than a handful, none empty.
+        dtype and number of rows of each table; only a few tables, and none empty.
     schema, version
-        Of the description.
+        Name and version of the format.
     description
-        What `TableFile` gives back; whatever JSON can hold.
+        Any values that JSON supports; `TableFile.description` returns them.
     notes
-        HDF5 attributes for people and other programs.
+        HDF5 attributes for users and other programs.
 
     Raises
     ------
     OSError
-        If the system does not let it be written.
+        If it cannot be written.
     """
     block = 2048
     seal = b""
@@ -140,27 +140,29 @@ def create_tables(
 
 
 class TableFile(AbstractContextManager["TableFile", None]):
-    """An open file of tables; a context manager.
+    """An open file of tables.
 
     Parameters
     ----------
     path
-        Made by `create_tables`.
+        File made by `create_tables`.
     schema, version
-        What it should be.
+        Expected name and version of the format.
     tables
-        Names and dtypes that it should have; numbers of rows are the file's own.
+        Expected names and dtypes of tables; the file gives their numbers of rows.
     remedy
-        What to do about a file that is damaged or foreign, for the message.
+        Remedy for a damaged or foreign file, for the message.
     writable
-        Open for writing too.
+        True: open it for writing, too.
 
     Raises
     ------
     DamagedFile
-        If its structure is not what was written, or it has another length.
+        If its structure or length differs from the one written, or the system refuses to read it.
     ForeignProduct
-        If it is HDF5 of another kind, or of another version.
+        If it is HDF5 of another kind, of another version, or has other tables or columns.
+    DiskFull
+        If a sparse copy is opened for writing, and the disk has no space for the whole file.
     """
 
     def __init__(
@@ -228,7 +230,7 @@ class TableFile(AbstractContextManager["TableFile", None]):
         return seal
 
     def _fill_holes(self) -> None:
-        """Get the room on the disk that a sparse copy of the file left out, before anything depends on it."""
+        """Allocate the disk space that a sparse copy of the file lacks, so that later writes cannot fail."""
         status = os.fstat(self._file)
         if status.st_blocks * 512 >= status.st_size:
             return
@@ -241,11 +243,14 @@ class TableFile(AbstractContextManager["TableFile", None]):
                 log.debug("%s: this file system does not reserve room: %s", self.path, error)
 
     def length(self, table: str) -> int:
-        """Number of rows."""
+        """Number of rows of a table."""
         return self._tables[table][1]
 
     def read(self, table: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Rows start to stop, or all of them."""
+        """Read rows from `start` to before `stop`; None: to the end.
+
+        Raises DamagedFile if the file was truncated meanwhile, or the system refuses to read it.
+        """
         first, n, dtype = self._tables[table]
         at = first + start * dtype.itemsize
         rows = np.empty((n if stop is None else stop) - start, dtype)
@@ -261,8 +266,7 @@ class TableFile(AbstractContextManager["TableFile", None]):
     def write(self, table: str, start: int, rows: np.ndarray) -> None:
         """Overwrite rows from `start` on.
 
-        Raises DiskFull or DamagedFile if the system does not let them be written; rows before the first
-        failure are.
+        Raises DiskFull or DamagedFile if the system refuses a write; rows before it are written.
         """
         at, _, dtype = self._tables[table]
         at += start * dtype.itemsize
@@ -275,12 +279,12 @@ class TableFile(AbstractContextManager["TableFile", None]):
             raise as_pyxt_error(self.path, error, "written") from None
 
     def sync(self) -> None:
-        """Force everything to the disk."""
+        """Flush all writes to disk."""
         with system_errors(self.path):
             os.fdatasync(self._file)
 
     def is_at_its_path(self) -> bool:
-        """Whether the path still leads to the file that is open."""
+        """Whether the path still belongs to the open file."""
         with system_errors(self.path):
             try:
                 return os.path.samestat(os.stat(self.path), os.fstat(self._file))
@@ -289,11 +293,11 @@ class TableFile(AbstractContextManager["TableFile", None]):
 
     @property
     def closed(self) -> bool:
-        """Has it been released?"""
+        """Whether the file is closed."""
         return self._file < 0
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -303,5 +307,5 @@ class TableFile(AbstractContextManager["TableFile", None]):
 
 
 def _columns(described: list[list[Any]]) -> list[tuple[Any, ...]]:
-    """What numpy makes a dtype from, as JSON gives it back: shapes have become lists."""
+    """Description of a dtype for numpy, from JSON, in which tuples have become lists."""
     return [(name, kind, *map(tuple, shape)) for name, kind, *shape in described]

@@ -1,4 +1,4 @@
-"""Small text files that people write: configurations, profiles, region files, and the paths in them."""
+"""Reading of small text files of users (configurations, profiles, region files), and paths in them."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ from pyxt_hpc.files.quoting import quoted, shown
 from pyxt_hpc.files.writing import check_regular
 
 MAX_BYTES = 10 << 20
-"""The largest that are known have some hundred kB: a larger file is not what it is taken for."""
+"""Largest size of a text file; the largest known ones have some hundred kB."""
 
 
 def read_text(path: Path, missing: str, *, max_bytes: int = MAX_BYTES) -> str:
     """Read a whole file of UTF-8 text, with or without a byte order mark.
 
-    Raises MissingInput, for which `missing` says what to do, if there is no such file; DamagedFile if it is
-    no regular file, too large, not text, or the system does not let it be read.
+    Raises MissingInput, with the remedy `missing`, if there is no such file; DamagedFile if it is not a
+    regular file, is too large, is not text, or cannot be read.
     """
     if not check_regular(path):
         raise MissingInput(f"{path}: there is no such file; {missing}")
@@ -39,9 +39,9 @@ def read_text(path: Path, missing: str, *, max_bytes: int = MAX_BYTES) -> str:
 
 
 def user_path(text: str) -> Path:
-    """A path that a person gave, with ``~`` and ``~name`` as a shell has them.
+    """Path from a user's text; ``~`` and ``~name`` become home folders, as in a shell.
 
-    Raises ConfigError if it has a home folder that is not known, or characters that no path has.
+    Raises ConfigError if a home folder is unknown, or the text has a NUL character.
     """
     if "\0" in text:
         raise ConfigError(f"the path {quoted(text)} has a NUL character: correct it")
@@ -55,11 +55,11 @@ def user_path(text: str) -> Path:
 
 
 def resolved(path: Path) -> Path:
-    """A path made absolute and without links; it need not be there.
+    """Absolute path without symbolic links; it need not exist.
 
-    Raises ConfigError if links in it go round in a circle, or the system does not follow it.
+    Raises ConfigError if its links form a loop, or the system cannot follow it.
     """
     try:
         return path.resolve()
-    except (OSError, RuntimeError) as error:  # the latter is what Python up to 3.12 says of a circle
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop, up to Python 3.12
         raise ConfigError(f"{shown(path)}: cannot be followed ({shown(error)}): correct the path") from None

@@ -1,4 +1,4 @@
-"""Atomic writing of products: under a temporary name, which is then changed to the final one.
+"""Atomic writing of products, under a temporary name that is then changed to the final one.
 
 A killed process leaves its temporary file. The next process that writes the same product removes it if its
 process has ended, or, for a process of another machine, if it is old.

@@ -1,1 +1,1 @@
-"""Observations of a cluster as spectra cut out of circles, fitted, flagged and judged."""
+"""Fits of regions of a cluster: extraction of spectra, fits, flags and goodness."""

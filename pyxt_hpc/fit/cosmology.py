@@ -7,11 +7,11 @@ from pyxt_hpc.config.cluster import ClusterConfig
 
 
 def cosmology(config: ClusterConfig) -> FlatLambdaCDM:
-    """A flat universe with the configured Hubble constant and density of matter."""
+    """Flat LambdaCDM cosmology with the configured Hubble constant and matter density."""
     return FlatLambdaCDM(H0=config.hubble_constant, Om0=config.matter_density)
 
 
 def kpc_per_arcsec(config: ClusterConfig) -> float:
-    """Scale at the cluster's redshift; 0 at redshift 0."""
+    """Scale at the cluster's redshift [kpc arcsec^-1]; 0 at redshift 0."""
     distance = cosmology(config).angular_diameter_distance(config.redshift).to_value("kpc")
     return float(distance * np.radians(1.0 / 3600.0))

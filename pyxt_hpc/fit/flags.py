@@ -1,4 +1,4 @@
-"""Flags of fits, with their meanings, the thresholds of quality flags, and warnings about many flags."""
+"""Flags of fits, their meanings, thresholds of quality flags, and warnings if too many fits have flags."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class FitFlag(IntFlag):
     POOR_FIT = 1 << 17
     PARTLY_LIVE = 1 << 18
     """The observations that take part saw less than `PARTLY_LIVE_SHARE` of the region's brightness
-    (`live_fraction` of the results store); kT is that of this part."""
+    (`live_fraction` of the results store); kT describes only this part."""
 
 
 MEANINGS: dict[FitFlag, str] = {

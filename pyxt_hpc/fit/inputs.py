@@ -80,7 +80,7 @@ def with_settings(config: ClusterConfig, settings: Mapping[str, object]) -> Clus
     Raises
     ------
     ConfigError
-        If a key is unknown or its value out of range, or if the bundle has that value already.
+        If a key is unknown, its value is out of range, or the bundle was made with it.
     """
     values = parse_keys(settings)
     if fixed := [name for name in values if name in (*IN_BOTH, "observation_ids", "data_directory")]:
@@ -130,7 +130,7 @@ def check_bundle(results: Results, bundle: Bundle, path: Path, config: ClusterCo
     Raises
     ------
     ForeignProduct
-        If the bundles differ; `path` is that of the results.
+        If the bundles differ; `path` is the file of the results, for the message.
     """
     fitted = results.settings["bundle"]
     if fitted != bundle.fingerprint:
@@ -148,7 +148,7 @@ _OF_FITS = (
 
 
 def changed_settings(config: ClusterConfig, fitted_with: ClusterConfig) -> dict[str, tuple[Any, Any]]:
-    """Keys whose values in the configuration differ from those of the fits, with old and new values."""
+    """Keys with different values in the fits and the configuration, with both values."""
     decisive = list(_OF_FITS)
     for name in ("abundance", "nH"):
         if getattr(config, f"free_{name}") and getattr(fitted_with, f"free_{name}"):
@@ -260,7 +260,7 @@ def fit_settings(
 ) -> dict[str, Any]:
     """All settings on which the results depend; resuming with other values is refused.
 
-    With `bins`, the regions are those of a label image.
+    With `bins`, the regions are bins of a label image.
     """
     return {
         "bundle": bundle.fingerprint,

@@ -1,4 +1,4 @@
-"""The observations of a cluster, with the model folded through each, as plain arrays: what fits need."""
+"""Arrays for fits: events of all observations of a cluster, and the model folded through each response."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -15,25 +15,25 @@ from pyxt_hpc.spectra.templates import SourceModel, column_grid
 from pyxt_hpc.store.rows import MAX_OBSERVATIONS
 
 _LIVE_MAX = 65535
-"""Largest value of live images."""
+"""Largest integer value in live images."""
 
 
 @dataclass(frozen=True)
 class ObservationArrays:
-    """Events of one observation with their bins, and its live images.
+    """Events of one observation, with their spectral bins, and its live images.
 
     Parameters
     ----------
     event_indptr, background_indptr
         (ny * nx + 1,) first event of every pixel, row-major.
     event_bin, background_bin
-        (n_event,) bin of each event among the observation's own; their number stands for none.
+        (n_event,) bin of each event in this observation; n_bin if it has none.
     live
-        (ny, nx, 1 + n_energy) the mask, then the area at each energy where it is known, in `live_unit`.
+        (ny, nx, 1 + n_energy) the mask, then the relative area at each tabulated energy, in `live_unit`.
     live_unit
-        (1,) live images are whole numbers: a fourth of the memory.
+        (1,) unit of live images, which are integers of 16 bits to save memory.
     interpolation
-        (n_energy, n_bin) weights of the area at these energies at the middle of each bin.
+        (n_energy, n_bin) weights of the tabulated energies for the area at the centre of each bin.
     """
 
     event_indptr: np.ndarray
@@ -46,9 +46,9 @@ class ObservationArrays:
 
     @classmethod
     def of(cls, observation: BundleObservation, edges: np.ndarray) -> "ObservationArrays":
-        """Of an observation whose bins have these edges, in channels."""
+        """Arrays of an observation, for bins with these edges in channels."""
         rmf, n_bin = observation.rmf, len(edges) - 1
-        # The last of n_bin + 1 bins takes what is outside the band; in as few bytes as hold it.
+        # Bin n_bin is for events outside the band. Small integers save memory.
         lookup = np.where((found := bin_lookup(edges, rmf.n_channels)) < 0, n_bin, found)
         lookup = lookup.astype(np.uint8 if n_bin < 256 else np.int16)
         few = max(len(observation.event_channel), len(observation.background_channel)) < 2**31
@@ -72,37 +72,36 @@ class ObservationArrays:
 
 @dataclass(frozen=True)
 class ObservationSet:
-    """Model and events of all observations, their spectral bins side by side.
+    """Model and events of all observations, with concatenated spectral bins.
 
     Parameters
     ----------
     kT, nH
         (n_kT,), (n_nH,) temperatures [keV] and column densities [1e22 cm^-2] of the model.
     hhe, metals
-        (n_nH, n_kT, n_bin) count rates at norm 1 on the optical axis, of H and He and of metals at
-        abundance 1 [count s^-1].
+        (n_nH, n_kT, n_bin) count rates at norm 1 for the ARF of each observation, of H and He, and of metals
+        at abundance 1 [count s^-1].
     first_bin
-        (n_obs + 1,) where the bins of each observation begin.
+        (n_obs + 1,) first bin of each observation, and the number of bins.
     background_shape
-        (n_bin,) counts of each observation's whole background file.
+        (n_bin,) counts of the whole background file of each observation.
     level_first, level_edges
-        (n_level + 1,), (...): level l fits in bins with the edges ``level_edges[level_first[l] :
+        (n_level + 1,), (...) fits at level l use bins with the edges ``level_edges[level_first[l] :
         level_first[l + 1]]`` (see `grouping.merge_levels`).
     pointing
-        (n_obs,) place of the first dataset of the same ObsID: front- and back-illuminated chips of one
-        observation look at the sky together.
+        (n_obs,) index of the first dataset with the same ObsID; such datasets were exposed together.
     kind
-        (n_obs,) likewise of the same ObsID and kind of chips: of those the places of responses differ.
+        (n_obs,) index of the first dataset with the same ObsID and kind of chips; such datasets differ by the
+        place of their responses.
     exposure_s, ratio
-        (n_obs,) exposure [s]; background counts in the blank-sky file per background count expected
-        in the observation.
+        (n_obs,) exposure [s]; counts in the background file per background count expected in the observation.
     minimum_fraction
-        (1,) an observation takes part where at least this share of the region's brightness is live in it, or
-        in all places of its kind of chips together.
+        (1,) smallest fraction of a region's brightness that must be live in an observation (all places of
+        its kind of chips together) that takes part.
     brightness
-        (ny + 2 m, nx + 2 m) relative brightness of the cluster, in m pixels around the images, too.
+        (ny + 2 m, nx + 2 m) relative brightness of the cluster, with a margin of m pixels around the images.
     per_observation
-        Events and live images of each.
+        Events and live images of each observation.
     """
 
     kT: np.ndarray
@@ -122,7 +121,7 @@ class ObservationSet:
     per_observation: tuple[ObservationArrays, ...]
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Flat dictionary of arrays that ranks can share."""
+        """Flat dictionary of arrays, which ranks can share."""
         flat = {key: value for key, value in vars(self).items() if key != "per_observation"}
         for i, own in enumerate(self.per_observation):
             flat |= {f"{i}/{key}": value for key, value in vars(own).items()}
@@ -130,7 +129,7 @@ class ObservationSet:
 
     @classmethod
     def from_arrays(cls, flat: dict[str, np.ndarray]) -> "ObservationSet":
-        """Inverse of `to_arrays`, without copying."""
+        """Inverse of `to_arrays`, without copies."""
         common = {key: value for key, value in flat.items() if "/" not in key}
         names = [field.name for field in fields(ObservationArrays)]
         own = [
@@ -146,21 +145,21 @@ class ObservationSet:
         return ny, nx
 
     def by_bin(self, of_observations: np.ndarray) -> np.ndarray:
-        """Values of observations (..., n_obs), repeated for each of their bins: (..., n_bin)."""
+        """Repeat values of observations, (..., n_obs), for each of their bins: (..., n_bin)."""
         return np.repeat(of_observations, np.diff(self.first_bin), axis=-1)
 
     @property
     def grid(self) -> ModelGrid:
-        """The model as the engine takes it."""
+        """Model for `fit_regions`."""
         return ModelGrid(self.kT, self.nH, self.hhe, self.metals)
 
     def levels(self) -> list[np.ndarray]:
-        """Edges of the bins of every level."""
+        """Edges of the bins at each level."""
         return np.split(self.level_edges, self.level_first[1:-1])
 
 
 def base_bins(bundle: Bundle, rmf: Rmf, binning: str) -> np.ndarray:
-    """Edges of the finest bins of a binning, in channels."""
+    """Edges, in channels, of the finest bins of a method of binning."""
     if binning == "channels":
         return channel_bins(bundle.energy_min_keV, bundle.energy_max_keV, rmf)
     return resolution_bins(rmf, bundle.energy_min_keV, bundle.energy_max_keV)
@@ -174,21 +173,21 @@ def fold_observations(
     Parameters
     ----------
     brightness
-        (ny + 2 m, nx + 2 m) relative brightness in and around its images: `SkyBrightness.image`.
+        (ny + 2 m, nx + 2 m) relative brightness in the images and around them (`SkyBrightness.image`).
     minimum_fraction
-        An observation takes part in a region where at least this share of the region's brightness is live.
+        Smallest fraction of a region's brightness that must be live in an observation that takes part.
     options
-        Of the fits: whether nH is free, and in what bounds.
+        Options of the fits: statistic, and free parameters with their bounds.
     binning
-        ``auto``: bins as wide as the background's counts ask for; ``resolution``: half the detector's
-        resolution; ``channels``.
+        ``resolution``: bins of half the detector's resolution; ``auto``: for wstat, these bins are merged if
+        the background has few counts; ``channels``: no grouping.
 
     Raises
     ------
     DamagedFile
-        If a response is not finite, or an exposure or background scale not positive.
+        If a response is not finite, or an exposure or background scale is not positive and finite.
     ConfigError
-        If there are more observations than a results store can name.
+        If there are more observations than the results store has bits for.
     """
     if len(bundle.observations) > MAX_OBSERVATIONS:
         raise ConfigError(
@@ -240,9 +239,9 @@ def fold_observations(
 def _fold(
     observation: BundleObservation, source: SourceModel, columns: np.ndarray, edges: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Temperatures (n_kT,), rates (n_nH, n_kT, n_bin) of H and He, and of metals, in bins of channels."""
+    """Temperatures (n_kT,), and rates (n_nH, n_kT, n_bin) of H and He, and of metals, in bins of channels."""
     for name in ("exposure_s", "background_scale"):
-        # written so that NaN fails
+        # This form of the condition is also true for NaN.
         if not 0 < getattr(observation, name) < np.inf:
             raise DamagedFile(
                 f"observation {observation.dataset}: its {name} in the bundle is "
@@ -271,7 +270,7 @@ def _levels(
     nH: float,
     options: FitOptions,
 ) -> tuple[np.ndarray, ...]:
-    """Wider bins that keep what is to be known of every free parameter."""
+    """Wider bins at each level, which keep the information about all free parameters."""
     rates = hhe + options.abundance * metals
     nearest = int(np.abs(columns - nH).argmin())
     other: list[np.ndarray] = []

@@ -1,4 +1,4 @@
-"""Where the regions of a cluster are: a circle around every pixel, or bins that share no pixel."""
+"""Regions of a cluster: a circle around each pixel, or bins without common pixels."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from pyxt_hpc.errors import ConfigError
 from pyxt_hpc.store.rows import REGION_DTYPE
 
 EVERY_REGION = 3
-"""The resolution at which bins are fitted: all of them, whatever is asked for."""
+"""Resolution at which all regions are fitted; bins are always fitted at it."""
 
 
 class RegionSet(NamedTuple):
-    """Some regions.
+    """A list of regions.
 
     Parameters
     ----------
     table
-        (n,) of REGION_DTYPE.
+        (n,) REGION_DTYPE.
     runs
-        Their pixels; None: those of the circles in the table.
+        Pixels of the regions; None: they are the circles in `table`.
     """
 
     table: np.ndarray
@@ -40,10 +40,10 @@ class RegionMap:
     Parameters
     ----------
     radius
-        (ny, nx) radius [pixels] of the circle around every pixel, or of the circle with the area of the
-        pixel's bin; 0 where there is no region.
+        (ny, nx) radius [pixels] of the circle around each pixel, or of the circle with the area of the
+        pixel's bin; 0 without a region.
     labels
-        (ny, nx) number of every pixel's bin, 0 where there is none; None: regions are circles.
+        (ny, nx) number of each pixel's bin, 0 without a bin; None: regions are circles.
     """
 
     radius: np.ndarray
@@ -51,7 +51,7 @@ class RegionMap:
 
     @classmethod
     def of_labels(cls, labels: np.ndarray) -> RegionMap:
-        """Bins; errors as `regions_of_labels`."""
+        """Make a map of bins; raises as `regions_of_labels`."""
         table, _ = regions_of_labels(labels)
         by_number = np.concatenate([[0], table["region"]])
         radius = np.concatenate([[0], table["radius"]])[np.searchsorted(by_number, labels)]
@@ -59,15 +59,15 @@ class RegionMap:
 
     @property
     def index(self) -> np.ndarray:
-        """(ny, nx) number of the region of every pixel, that is centred there or holds it; 0: none."""
+        """(ny, nx) number of the circle around each pixel, or of the pixel's bin; 0 without a region."""
         return region_index(self.radius) if self.labels is None else self.labels
 
     def effective_resolution(self, resolution: int) -> int:
-        """The one at which regions are chosen: bins are all fitted."""
+        """Resolution at which regions are selected: `EVERY_REGION` for bins."""
         return resolution if self.labels is None else EVERY_REGION
 
     def select(self, resolution: int) -> RegionSet:
-        """Regions to be fitted at resolution 1, 2 or 3, ascending by number; of bins all."""
+        """Regions to be fitted at resolution 1, 2 or 3, in order of their numbers; all regions for bins."""
         if self.labels is not None:
             return RegionSet(*regions_of_labels(self.labels))
         row, col = lattice(self.radius > 0, RESOLUTION_STEP[resolution])
@@ -77,19 +77,19 @@ class RegionMap:
         return RegionSet(table[np.argsort(table["region"])], None)
 
     def numbered(self, numbers: np.ndarray, index_map: str) -> RegionSet:
-        """Regions by their numbers (n,).
+        """Regions with these numbers, in the same order.
 
         Parameters
         ----------
         numbers
-            Of regions, as `index` has them.
+            (n,) numbers as in `index`.
         index_map
-            Where to look numbers up, for the message.
+            Name of the map with the numbers, for the message.
 
         Raises
         ------
         ConfigError
-            If there is no such region.
+            If a region does not exist.
         """
         index = self.index
         unknown = numbers[~np.isin(numbers, index) | (numbers < 1)]
@@ -106,25 +106,25 @@ class RegionMap:
 
 
 def regions_of_labels(labels: np.ndarray) -> tuple[np.ndarray, PixelRuns]:
-    """The regions of a label image.
+    """Regions of a label image.
 
     Parameters
     ----------
     labels : (ny, nx) int
-        Number of the region that holds each pixel; 0: none.
+        Number of the region with each pixel; 0: no region.
 
     Returns
     -------
     table : (n,) REGION_DTYPE
-        Ascending by label, which is the number ``region``. ``row``, ``col``: the pixel of the region nearest
-        to its centroid; ``radius``: that of the circle with the same area [pixels].
+        Regions in order of their labels, which are the numbers ``region``. ``row``, ``col``: pixel of the
+        region nearest to its centroid; ``radius``: radius of the circle with the same area [pixels].
     runs : PixelRuns
-        Their pixels.
+        Pixels of the regions.
 
     Raises
     ------
     ConfigError
-        If labels are not whole numbers from 0 on.
+        If labels are not an image of integers from 0 to 2^31 - 1.
     """
     numbers, runs = runs_of_labels(labels)
     table = np.zeros(len(numbers), REGION_DTYPE)

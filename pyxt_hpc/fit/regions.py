@@ -1,4 +1,4 @@
-"""What a worker does in stage 6: spectra of some regions cut out and fitted, flagged and judged."""
+"""Work of a worker in stage 6: extraction and fits of some regions, with flags and goodness."""
 
 import time
 from collections.abc import Mapping
@@ -20,26 +20,26 @@ from pyxt_hpc.spectra.goodness import Moments, goodness, moments
 from pyxt_hpc.spectra.grouping import choose_level
 from pyxt_hpc.store.rows import REGION_COLUMNS, ROW_DTYPE, packed_observations
 
-if TYPE_CHECKING:  # ranks that fit need no estimate, and start sooner
+if TYPE_CHECKING:  # ranks that fit do not need it, and start faster without it
     from pyxt_hpc.fit.brightness.sky import SkyBrightness
 
 
 @dataclass(frozen=True)
 class RegionFits:
-    """All that a worker needs, made from what ranks share.
+    """All data that a worker needs for fits; ranks share its arrays.
 
     Parameters
     ----------
     observations
-        Of the cluster.
+        Observations of the cluster.
     regions
-        (n,) of REGION_DTYPE.
+        (n,) REGION_DTYPE.
     options
-        Of the fits.
+        Options of the fits.
     moments
-        Of the statistic in the finest bins.
+        Moments of the statistic in the finest bins.
     runs
-        Pixels of the regions; None: their circles.
+        Pixels of the regions; None: the regions are circles.
     """
 
     observations: ObservationSet
@@ -57,10 +57,10 @@ class RegionFits:
         sky: "SkyBrightness | None" = None,
         runs: PixelRuns | None = None,
     ) -> "RegionFits":
-        """Fold the model and tabulate the statistic for regions (n,) of REGION_DTYPE: done once.
+        """Fold the model and tabulate moments of the statistic, once for all regions (n,) REGION_DTYPE.
 
-        Without a brightness of the sky it is estimated from the bundle; without `runs`, the pixels of the n
-        regions, these are circles.
+        `sky` is the brightness, by default estimated from the bundle. `runs` are the pixels of the regions;
+        None: the regions are circles.
         """
         from pyxt_hpc.fit.brightness.sky import sky_brightness
 
@@ -73,7 +73,7 @@ class RegionFits:
         return cls(observations, regions, options, tabulated, runs)
 
     def to_shared(self) -> tuple[FitOptions, dict[str, np.ndarray]]:
-        """Something small to be pickled, and arrays to be shared."""
+        """Small values to be pickled, and arrays to be shared."""
         runs = vars(self.runs) if self.runs else {}
         return self.options, {
             **self.observations.to_arrays(),
@@ -85,7 +85,7 @@ class RegionFits:
 
     @classmethod
     def from_shared(cls, options: FitOptions, arrays: Mapping[str, np.ndarray]) -> "RegionFits":
-        """Inverse of `to_shared`, without copying."""
+        """Inverse of `to_shared`, without copies."""
         own = {"regions", "moments/tables", "moments/of_bin"}
         runs = {name.removeprefix("runs/"): a for name, a in arrays.items() if name.startswith("runs/")}
         observations = ObservationSet.from_arrays(
@@ -96,12 +96,12 @@ class RegionFits:
         return cls(observations, arrays["regions"], options, tabulated, pixels)
 
     def only(self, indices: np.ndarray) -> "RegionFits":
-        """The same with some of the regions, at positions (n,)."""
+        """Copy with only the regions at positions (n,)."""
         runs = self.runs and self.runs.take(indices)
         return replace(self, regions=self.regions[indices], runs=runs)
 
     def fit(self, indices: np.ndarray) -> np.ndarray:
-        """Fit regions at positions (n,): (n,) of ROW_DTYPE; a row depends on its region alone."""
+        """Fit regions at positions (n,): (n,) ROW_DTYPE; a row depends only on its region."""
         start = time.perf_counter()
         rows, spectra = self.described(indices)
         fits, score, level = self.fit_spectra(spectra)
@@ -115,7 +115,7 @@ class RegionFits:
         return rows
 
     def described(self, indices: np.ndarray) -> tuple[np.ndarray, BinnedSpectra]:
-        """Rows (n,) of regions at positions (n,) with all that is known before a fit, and their spectra."""
+        """Rows (n,) of regions at positions (n,), without results of the fit, and spectra of the regions."""
         regions = self.regions[indices]
         rows = np.zeros(len(indices), ROW_DTYPE)
         rows[list(REGION_COLUMNS)] = regions
@@ -132,18 +132,18 @@ class RegionFits:
         return rows, spectra
 
     def extract(self, indices: np.ndarray) -> BinnedSpectra:
-        """Spectra of some regions, the positions of which are given."""
+        """Extract the spectra of regions at positions (n,)."""
         return extract_spectra(self.shapes(indices))
 
     def shapes(self, indices: np.ndarray) -> Shapes:
-        """Some regions on the images."""
+        """Regions at positions (n,), on the images of all observations."""
         if self.runs is not None:
             return Shapes(self.runs.take(indices), self.observations)
         row, col, radius = (self.regions[name][indices] for name in ("row", "col", "radius"))
         return Shapes.circles(row, col, radius, self.observations)
 
     def levels_of(self, spectra: BinnedSpectra) -> np.ndarray:
-        """Level of the bins that each region needs: (n,) into `ObservationSet.levels`."""
+        """Level of the bins for each region: (n,) indices of `ObservationSet.levels`."""
         if len(self.observations.level_first) == 2:
             return np.zeros(len(spectra.source), np.int64)
         return choose_level(np.add.reduceat(spectra.background, self.observations.first_bin[:-1], axis=1))
@@ -151,7 +151,7 @@ class RegionFits:
     def smooth_background(self, spectra: BinnedSpectra) -> np.ndarray:
         """Expected counts of the background spectra, (n_region, n_bin).
 
-        Every observation's own background spectrum, as much of it as the region has.
+        The spectrum of each observation's whole background file is scaled to the counts in the region.
         """
         observations = self.observations
         first = observations.first_bin[:-1]
@@ -165,23 +165,23 @@ class RegionFits:
     def as_fitted(
         self, indices: np.ndarray, rows: np.ndarray
     ) -> tuple[BinnedSpectra, np.ndarray, np.ndarray]:
-        """Spectra of regions at positions (n,) in the finest bins, and what their fits expect there.
+        """Spectra of regions at positions (n,) in the finest bins, with the counts expected from their fits.
 
         Parameters
         ----------
         indices
             (n,) positions.
         rows
-            (n,) of ROW_DTYPE, their fits.
+            (n,) ROW_DTYPE, their fits.
 
         Returns
         -------
         spectra : BinnedSpectra
-            With the background as the statistic takes it: cstat's is the smooth expectation.
+            Spectra; for cstat, their background is the smooth expectation, as in the fit.
         source : (n, n_bin)
-            Counts that the model expects of the source.
+            Expected counts of the source, without background.
         background : (n, n_bin)
-            Counts that are expected in the background spectrum.
+            Expected counts of the background spectrum.
         """
         spectra = self.extract(indices)
         smooth = self.smooth_background(spectra)
@@ -191,15 +191,15 @@ class RegionFits:
         return spectra, source, smooth
 
     def fit_spectra(self, spectra: BinnedSpectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Fit spectra, each in bins as wide as it needs.
+        """Fit spectra, each in the bins of its level (`levels_of`).
 
         Returns
         -------
         fits : (n_region,) FIT_DTYPE
         goodness : (n_region,)
-            NaN where it has no expectation.
+            As `goodness.goodness`; NaN if it is not defined.
         bins : (n_region,) int
-            Of all observations that take part.
+            Number of bins of all observations that take part.
         """
         observations, n_region = self.observations, len(spectra.source)
         levels, chosen = observations.levels(), self.levels_of(spectra)
@@ -231,10 +231,10 @@ class RegionFits:
 
 
 def _seen(observations: ObservationSet, spectra: BinnedSpectra) -> tuple[np.ndarray, np.ndarray]:
-    """Live time x live share, and live time, summed over the observations that take part: (n_region,) each.
+    """Sums of live time x live fraction, and of live time, over participating observations: (n_region,) each.
 
-    The datasets of one ObsID share its time and add their parts of the circle; the pixels at the border that
-    dither brings onto chips of both kinds count once.
+    Datasets of an ObsID were exposed together, so their live fractions are added, but not their live times. A
+    sum of fractions above 1 counts as 1; it occurs if dither brings pixels onto both kinds of chips.
     """
     share = spectra.live_share * spectra.takes_part
     seen, live_time = np.zeros(len(share)), np.zeros(len(share))

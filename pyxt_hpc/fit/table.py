@@ -1,4 +1,4 @@
-"""The fits as a table with units: status, flags and observations in words."""
+"""Table of the fits with units; status, flags and observations are given by names."""
 
 import itertools
 from typing import TYPE_CHECKING
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def labelled(name: str, values: np.ndarray) -> Column:
-    """Values of a column of the store with its unit and meaning."""
+    """Column of the store with its unit and meaning."""
     _, unit, meaning = COLUMNS[name]
     return Column(values, unit=Unit(unit, format="fits") if unit else None, description=meaning)
 
 
 def dataset_names(used: np.ndarray, datasets: list[str]) -> list[str]:
-    """Datasets of every region, comma-joined, from the bits of the column ``observations``."""
+    """Names of the datasets of each region, separated by commas, from the bits in ``observations``."""
     sets, index = np.unique(used, axis=0, return_inverse=True)
     taking_part = unpacked_observations(sets, len(datasets)).tolist()
     names = [",".join(itertools.compress(datasets, flags)) for flags in taking_part]
@@ -31,14 +31,14 @@ def dataset_names(used: np.ndarray, datasets: list[str]) -> list[str]:
 
 
 def fits_table(results: Results, datasets: list[str], wcs: "WCS | None" = None) -> Table:
-    """All columns of the finished regions.
+    """Make a table with all columns for the finished regions.
 
     Parameters
     ----------
     datasets
-        Their names, in the order of the bundle; none where the bundle is not known.
+        Names of the datasets, in the order of the bundle; empty if the bundle is not known.
     wcs
-        Of the bundle, for the sky positions of the regions; None: without.
+        World coordinates of the bundle, for sky positions of the regions; None: no sky positions.
     """
     finished = np.flatnonzero(is_final(results.status))
     rows = results.rows[finished]

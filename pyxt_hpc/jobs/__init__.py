@@ -1,1 +1,1 @@
-"""Scripts for batch systems: what a site wants, the text of a script, its submission."""
+"""Jobs of batch systems: profiles of sites, scripts, submission, records and cancellation."""

@@ -1,4 +1,4 @@
-"""Jobs ended for good: the attempt that waits or runs, and whatever would come after it."""
+"""Cancellation of jobs: attempts that wait or run are ended, and no later attempts follow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from pyxt_hpc.jobs.record import CANCEL_DONE, EVERY_TASK, JobHistory, append_eve
 from pyxt_hpc.jobs.systems import SYSTEMS
 
 MAX_ROUNDS = 5
-"""An attempt may be submitting the next one at this moment; each later one has looked at the table."""
+"""Largest number of searches for attempts: a running attempt may just be submitting the next one."""
 
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What became of a job: ids that were waiting or running, and ids that had ended already."""
+    """Result for one job: ids that were waiting or running, and ids that had already ended."""
 
     job: str
     ended: tuple[str, ...]
@@ -23,11 +23,11 @@ class Cancelled:
 
 
 def cancel(path: Path, wanted: Sequence[str] = ()) -> list[Cancelled]:
-    """End jobs of a table: those of the ids, of any attempt, or without ids all that may wait or run.
+    """Cancel the jobs with these ids (of any attempt), or without ids all jobs that may wait or run.
 
-    Raises MissingInput if no job is known at all; ConfigError if one that is wanted is not known; LaunchError
-    if the table cannot be written, and then nothing is cancelled, or if the batch system is not there or
-    refuses; BatchSystemBusy if it cannot be reached now.
+    Raises MissingInput if the table has no jobs; DamagedFile if it cannot be read; ConfigError if a wanted id
+    is unknown; LaunchError if the table cannot be written (then nothing is cancelled), or if the batch system
+    is unknown, missing or refuses; BatchSystemBusy if it cannot be reached now.
     """
     jobs = read_jobs(path)
     if not jobs:
@@ -53,7 +53,7 @@ def _cancel(path: Path, job: JobHistory) -> Cancelled:
             f"{path}: job {job.job} is of {quoted(job.system)}, expected one of {', '.join(SYSTEMS)}"
         )
     check_writable(path)
-    # First, so that no attempt submits or begins another one from now on.
+    # Record this first, so that from now on no attempt starts or submits another.
     append_event(path, job.system, job.job, "cancelled", "asked for", EVERY_TASK)
     found: dict[str, bool] = {}
     for _ in range(MAX_ROUNDS):

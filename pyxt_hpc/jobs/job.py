@@ -1,4 +1,4 @@
-"""What a job is to do, and where."""
+"""Work and paths of a job."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,30 +11,31 @@ MAX_TASKS = 9999
 
 @dataclass(frozen=True)
 class Job:
-    """Stages of one cluster, or all of a sample of clusters, and what they ask of the batch system.
+    """A job for stages of one cluster, or for all stages of a sample of clusters.
 
     Parameters
     ----------
     name
-        Of the cluster or sample.
+        Name of the cluster or sample.
     config, script, record
-        Absolute paths of the configuration, or of the table of clusters; of the script, and of the table of
-        jobs in the folder for logs.
+        Absolute paths of the configuration (for a sample, the table of clusters), of the script, and of the
+        table of jobs in the folder for logs.
     settings
-        Asked of the batch system.
+        Request to the batch system.
     stages
         5 (bins), 6 (fits) or both.
     resolution
-        Of the fits.
+        Resolution of the fits.
     n_tasks
-        Tasks of a job array, each of which fits its slice without MPI; 0: one job over MPI ranks.
+        Number of tasks of a job array, each of which works on its slice without MPI; 0: one job with MPI
+        ranks.
     is_sample
-        Whether the tasks run a sample of clusters from first to last, each its slice of them.
+        Whether each task runs all stages for its slice of a sample of clusters.
 
     Raises
     ------
     ConfigError
-        If the parts do not go together.
+        If the values are invalid or contradict each other.
     """
 
     name: str
@@ -62,15 +63,15 @@ class Job:
 
     @property
     def title(self) -> str:
-        """Name that the queue shows."""
+        """Name of the job in the queue."""
         return f"pyxt-{self.name}"
 
     @property
     def log_dir(self) -> Path:
-        """Folder of the logs."""
+        """Folder for logs."""
         return self.record.parent
 
     @property
     def ranks(self) -> int:
-        """MPI ranks of a run; tasks of an array have one process each, which starts others itself."""
+        """Number of MPI ranks; 1 for tasks of an array, since pyxt-hpc starts the other processes."""
         return 1 if self.n_tasks else self.settings.ranks

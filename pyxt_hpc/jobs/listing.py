@@ -1,4 +1,4 @@
-"""Jobs and their attempts in lines for a person."""
+"""Lines of text about jobs and their attempts."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ MAX_TASKS = 10
 
 
 def job_lines(jobs: Sequence[JobHistory]) -> Iterator[str]:
-    """The last jobs, each with its attempts, or for an array how many tasks are how far."""
+    """Lines about the last jobs, with their attempts; for arrays, with the number of tasks in each state."""
     if len(jobs) > MAX_JOBS:
         yield f"{len(jobs) - MAX_JOBS} earlier jobs"
     for job in jobs[-MAX_JOBS:]:

@@ -1,9 +1,9 @@
-"""The table of jobs, ``jobs.tsv``: what became of every attempt, a line per event.
+"""The table of jobs, ``jobs.tsv``, with one line for each event of an attempt.
 
-Columns: time, batch system, job, task, attempt, id, event, detail. ``job`` is the id that the job was first
-given; ``task`` is its number in an array, ``-`` without array, ``1-16`` where an array of 16 is submitted,
-``*`` for all of them; ``id`` is that of the attempt. Lines are appended by `pyxt-hpc make-job --submit`, by
-`pyxt-hpc cancel` and by the job scripts, never changed.
+Columns: time, batch system, job, task, attempt, id, event, detail. ``job`` is the first id of the job.
+``task`` is the task's number in an array, ``-`` without an array, ``1-16`` for the submission of an array of
+16 tasks, and ``*`` for all tasks. ``id`` is the id of the attempt. `pyxt-hpc make-job --submit`,
+`pyxt-hpc cancel` and the job scripts append lines; no line is changed.
 """
 
 import logging
@@ -26,7 +26,7 @@ NO_TASK = "-"
 
 
 class State(Enum):
-    """How far an attempt is."""
+    """State of an attempt."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -37,7 +37,8 @@ class State(Enum):
 class Attempt:
     """One run of a job or of a task of a job array.
 
-    Times are empty if it has not come to that; code and message are the exit code and the reason of its end.
+    Times of events that have not happened are empty; `code` and `message` are the exit code and the reason
+    for the end.
     """
 
     number: int
@@ -51,24 +52,24 @@ class Attempt:
 
     @property
     def state(self) -> State:
-        """How far it is; an attempt that was killed looks like one that runs."""
+        """State by the recorded events; a killed attempt looks like a running one."""
         return State.ENDED if self.ended else State.RUNNING if self.started else State.WAITING
 
 
 @dataclass
 class JobHistory:
-    """A job, by the id that it was first given, with every attempt of every task.
+    """A job, identified by its first id, with every attempt of every task.
 
     Parameters
     ----------
     submitted, script
-        When, and what; empty if it was submitted by hand.
+        Time and script of the submission; empty if it was submitted by hand.
     cancelled, cancel_done
-        When `pyxt-hpc cancel` was told to end it, or empty; whether the batch system has agreed to that.
+        Time of `pyxt-hpc cancel`, or empty; whether the batch system has ended all attempts.
     n_tasks
-        Of an array, 0 if that is not known.
+        Number of tasks of an array; 0 without an array, or if the number is unknown.
     tasks
-        Attempts in order, by the task's number; without array there is one, ``-``.
+        Attempts in order, by the task's number; without an array, the only task is ``-``.
     """
 
     job: str
@@ -82,7 +83,7 @@ class JobHistory:
 
     @property
     def live(self) -> list[str]:
-        """Ids that may be waiting or running; that of an array stands for tasks that are not known yet."""
+        """Ids of attempts that may wait or run; an array's own id covers tasks without an event yet."""
         attempts = [attempt for task in self.tasks.values() for attempt in task]
         ids = [self.job] if self.is_array else []
         ids += [attempt.id for attempt in attempts if attempt.state != State.ENDED]
@@ -90,12 +91,12 @@ class JobHistory:
 
     @property
     def is_array(self) -> bool:
-        """Whether it has tasks, as far as is known."""
+        """Whether the job is known to be an array."""
         return self.n_tasks > 0 or "[" in self.job or any(task != NO_TASK for task in self.tasks)
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more comes; of an array that was submitted by hand nobody knows."""
+        """Whether no attempt waits or runs; False for an array submitted by hand, whose size is unknown."""
         if self.cancel_done:
             return True
         expected = self.n_tasks if self.is_array else 1
@@ -104,9 +105,9 @@ class JobHistory:
 
 
 def check_writable(path: Path) -> None:
-    """See that the table can be written, before there is something to write.
+    """Check that the table can be written, before a job is submitted or cancelled.
 
-    Raises LaunchError if it cannot; DamagedFile if something else than a file is in its place.
+    Raises LaunchError if it cannot be written; DamagedFile if it is not a regular file.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +122,7 @@ def check_writable(path: Path) -> None:
 
 
 def append_event(path: Path, system: str, job: str, event: str, detail: str, task: str) -> None:
-    """Append a line about the first attempt; raises OSError."""
+    """Append an event of the first attempt; raises OSError if it cannot be written."""
     when = time.strftime("%Y-%m-%dT%H:%M:%S")
     line = "\t".join((when, system, job, task, "1", job, event, detail))
     with path.open("a", encoding="utf-8") as stream:
@@ -129,10 +130,10 @@ def append_event(path: Path, system: str, job: str, event: str, detail: str, tas
 
 
 def read_jobs(path: Path) -> list[JobHistory]:
-    """What is known of a cluster's jobs, in the order of their submission; nothing without a table.
+    """Read the jobs of a cluster, in the order of their first event; empty without a table.
 
-    Lines that cannot be understood are passed over with a warning. Raises DamagedFile if it is no file or
-    cannot be read.
+    Invalid lines are ignored with a warning. Raises DamagedFile if the table is not a regular file or cannot
+    be read.
     """
     if not check_regular(path):
         return []
@@ -162,7 +163,7 @@ class _Event:
 def _events(lines: Iterable[str]) -> Iterator[_Event]:
     for line in lines:
         cells = line.split("\t")
-        if len(cells) == 4:  # as versions before 0.2 wrote it: time, batch system, id, script
+        if len(cells) == 4:  # of versions before 0.2: time, batch system, id, script
             cells = [*cells[:3], NO_TASK, "1", cells[2], "submitted", cells[3]]
         if len(cells) != 8 or cells[6] not in EVENTS or not re.fullmatch(r"[0-9]{1,6}", cells[4]):
             continue
@@ -186,7 +187,7 @@ def _histories(events: Iterable[_Event]) -> list[JobHistory]:
                 continue
         _add(job, event)
     for job in jobs.values():
-        if job.is_array:  # what was submitted is no task
+        if job.is_array:  # the array itself is not a task
             job.tasks.pop(NO_TASK, None)
         elif not job.tasks.get(NO_TASK):
             job.tasks[NO_TASK] = [Attempt(1, job.job)]

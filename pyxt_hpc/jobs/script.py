@@ -1,4 +1,4 @@
-"""Job scripts: their text, and how they are written."""
+"""Text and writing of job scripts."""
 
 import hashlib
 import os
@@ -14,17 +14,18 @@ from pyxt_hpc.jobs.sites import FOLDER
 from pyxt_hpc.jobs.systems import SYSTEMS
 from pyxt_hpc.version import __version__
 
-# A library that starts threads of its own in every rank makes all slower. PBS sets the first to ncpus.
+# Threads of libraries in every rank would slow all ranks down. PBS sets the first variable to ncpus.
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 SLACK_SECONDS = 15
-"""PBS ends jobs within this time [s] of the limit, so a TERM then is the limit; an earlier one is not."""
+"""A TERM within this time [s] before the limit, or after it, is PBS's end of the job at the limit."""
 
 
 def write_script(job: Job) -> None:
-    """Write the script, which may then be submitted by hand from any folder, and what it sources.
+    """Write the script, which can be submitted from any folder, and the files that it needs.
 
-    Raises ConfigError if a file that is no script has its name; DamagedFile if it cannot be written.
+    Raises ConfigError if a file that is not a script has its name; DamagedFile or DiskFull if it cannot be
+    written.
     """
     _refuse_to_replace(job)
     text = script_text(job)
@@ -36,9 +37,9 @@ def write_script(job: Job) -> None:
 
 
 def replaces_another(job: Job) -> bool:
-    """Whether there is a script already that is not just what `write_script` would write.
+    """Whether a script exists that differs from the one that `write_script` would write.
 
-    Raises ConfigError if a file that is no script has its name; DamagedFile if it cannot be read.
+    Raises ConfigError if a file that is not a script has its name; DamagedFile if it cannot be read.
     """
     _refuse_to_replace(job)
     if not check_regular(job.script):
@@ -50,7 +51,7 @@ def replaces_another(job: Job) -> bool:
 def script_text(job: Job) -> str:
     """Text of the script.
 
-    Every value of the user is quoted for the shell, or of characters that need no quotes.
+    Values of the user are quoted for the shell, or have only characters that need no quotes.
     """
     if SYSTEMS[job.settings.scheduler].is_list:
         return "".join(f"{line}\n" for line in _list(job))
@@ -58,16 +59,16 @@ def script_text(job: Job) -> str:
 
 
 def resubmitted(job: Job) -> Path:
-    """Path of the copy of the script that later attempts are submitted from.
+    """Path of the copy of the script from which later attempts are submitted.
 
-    Its name has a digest of its text: a later ``make-job`` writes another file, and a job that waits or runs
-    keeps its own.
+    Its name has a digest of its text, so that a later ``make-job`` does not replace the copy of a job that
+    waits or runs.
     """
     return job.log_dir / f"{job.title}-{_digest(_fill(job, Path()))}.sh"
 
 
 def machinery(job: Job) -> tuple[Path, str]:
-    """Path and text of the file that the script sources: batch systems move scripts, so its path is absolute.
+    """Path and text of the file that the script sources, by absolute path, since batch systems move scripts.
 
     Its name has a digest of its text, too.
     """
@@ -110,7 +111,7 @@ def _fill(job: Job, resubmitted: Path) -> str:
         "ENVIRONMENT": "\n".join(_environment(job)),
         "COMMANDS": "\n".join(_commands(job)),
     }
-    # In one pass: a value that looks like a placeholder stays what it is.
+    # In one pass, so that a value that looks like a placeholder is not replaced.
     return re.sub(r"@([A-Z_]+)@", lambda match: values[match[1]], text)
 
 
@@ -137,7 +138,7 @@ def _environment(job: Job) -> list[str]:
     if settings.venv:
         venv = job.config.parent / os.path.expanduser(settings.venv)
         lines += [f'export PATH={shlex.quote(str(venv / "bin"))}:"$PATH"']
-    # Every rank compares it with the world it finds.
+    # Every rank compares PYXT_HPC_RANKS with the size of its MPI world.
     variables = {
         "PYXT_HPC_RANKS": str(job.ranks),
         **dict.fromkeys(ONE_THREAD, "1"),
@@ -159,7 +160,7 @@ def _commands(job: Job) -> list[str]:
 
 
 def _of_slice(job: Job) -> list[str]:
-    """Command, without the program, of a task of an array, which is still to be told its slice."""
+    """Arguments of pyxt-hpc for a task of an array; the slice must be appended."""
     what = ["run", "--sample"] if job.is_sample else ["fit-spectra", "-c"]
     words = [*what, str(job.config), "--resolution", str(job.resolution)]
     words += [] if job.is_sample else ["--continue"]
@@ -167,7 +168,7 @@ def _of_slice(job: Job) -> list[str]:
 
 
 def _list(job: Job) -> Iterator[str]:
-    """A line for every slice that needs nothing of the shell that runs it."""
+    """One command line for each slice, independent of the settings of the shell that runs it."""
     settings = job.settings
     variables = {**dict.fromkeys(ONE_THREAD, "1"), **dict(settings.environment)}
     folder = job.config.parent / os.path.expanduser(settings.venv) / "bin" if settings.venv else Path()

@@ -1,4 +1,4 @@
-"""Profiles of computing centres: small INI files, shipped or a user's own."""
+"""Profiles of computing centres: small INI files, which are shipped or written by the user."""
 
 import sys
 from collections.abc import Mapping
@@ -18,14 +18,15 @@ FOLDER = Path(__file__).parents[1] / "data" / "jobscripts"
 
 
 def site_names() -> list[str]:
-    """Names of the profiles that are shipped."""
+    """Names of the shipped profiles."""
     return sorted(path.stem for path in FOLDER.glob("*.ini"))
 
 
 def read_site(site: str) -> dict[str, str]:
-    """Texts of the keys of a profile: of a shipped one by its name, or of a file by its path.
+    """Read the keys of a profile, as texts; `site` is the name of a shipped profile or the path of a file.
 
-    Raises ConfigError if there is none, or a key is unknown or impossible.
+    Raises MissingInput if there is no such profile; DamagedFile if the file cannot be read; ConfigError if a
+    key is unknown or a value invalid.
     """
     path = FOLDER / f"{site}.ini" if site in site_names() else user_path(site)
     text = read_text(path, f"site {quoted(site)} is none of those shipped either: {', '.join(site_names())}")
@@ -46,23 +47,23 @@ def settings_for(
     *,
     charged: bool = False,
 ) -> BatchSettings:
-    """Settings of a job: the command line's, else the configuration's, else the site's, else defaults.
+    """Settings of a job, from the command line, else the configuration, else the site, else defaults.
 
     Parameters
     ----------
     where
-        Named in errors.
+        Origin of the settings, for error messages.
     configured, given
-        Texts of keys of the configuration's ``[hpc]``, and of the command line.
+        Keys as texts, from the configuration's ``[hpc]`` and from the command line.
     site
-        Asked for by the command line; without it, that of the configuration.
+        Site given on the command line; None: that of the configuration, else the profile of the scheduler.
     charged
-        Whether a job is to run, for which the centre may want an account.
+        Whether the job will be submitted, so that the centre may require an account.
 
     Raises
     ------
     ConfigError
-        If anything is unknown, impossible or missing.
+        If a key is unknown, or a value is invalid or missing.
     """
     own = {key: text for key, text in configured.items() if key != "site"}
     chosen = {key: text for key, text in given.items() if text is not None}
@@ -76,7 +77,7 @@ def settings_for(
     if scheduler and below.get("scheduler", scheduler) != scheduler:
         raise ConfigError(f"{where}: scheduler {scheduler}, but site {site} has {below['scheduler']}")
     texts = {**below, **own, **chosen}
-    for key in ("directives", "environment"):  # these add up; a later line of the same option wins
+    for key in ("directives", "environment"):  # these add up; the last line of an option counts
         lines = [layer[key] for layer in (below, own, chosen) if layer.get(key)]
         if lines:
             texts[key] = "\n".join(lines)

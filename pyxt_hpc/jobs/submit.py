@@ -1,4 +1,4 @@
-"""Job scripts handed to the batch system, and remembered."""
+"""Submission of job scripts, which is recorded in the table of jobs."""
 
 import logging
 
@@ -13,10 +13,11 @@ log = logging.getLogger(__name__)
 def submit(job: Job) -> str:
     """Write the script, submit it, append a line to the table of jobs, and return the job's id.
 
-    Raises LaunchError if the table cannot be written, or the batch system is not there or refuses;
-    BatchSystemBusy if the batch system takes no jobs now; DamagedFile if the script cannot be written.
+    Raises LaunchError if the table cannot be written, or the batch system is missing or refuses;
+    BatchSystemBusy if the batch system takes no jobs now; ConfigError, DamagedFile or DiskFull as
+    `write_script`.
     """
-    # Before there is a job that nobody would know of.
+    # Check first, so that there is no job without a record.
     check_writable(job.record)
     write_script(job)
     system = SYSTEMS[job.settings.scheduler]
@@ -24,7 +25,7 @@ def submit(job: Job) -> str:
     try:
         task = f"1-{job.n_tasks}" if job.n_tasks else NO_TASK
         append_event(job.record, system.name, job_id, "submitted", str(job.script), task)
-    except OSError as error:  # the job notes itself when it starts
+    except OSError as error:  # the script records the job when it starts
         log.warning(
             "%s: job %s is submitted, but cannot be noted here (%s)", job.record, job_id, error.strerror
         )

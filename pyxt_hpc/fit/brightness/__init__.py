@@ -1,1 +1,1 @@
-"""The brightness of the whole cluster, by which parts of a region have their weights."""
+"""Brightness of the whole cluster, by which the parts of a region are weighted."""

@@ -1,4 +1,4 @@
-"""The best beta-model of a cluster's surface brightness."""
+"""Fit of a beta-model to the surface brightness of a cluster."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ from pyxt_hpc.bundle import Bundle
 from pyxt_hpc.errors import EmptySelection
 
 _FINE = 48
-"""Half a side of the square about the peak in which single pixels are fitted; beyond twice as far squares of
-2 x 2 pixels, and so on."""
+"""Half the side [pixels] of the square around the peak in which single pixels are fitted; blocks of 2 x 2
+pixels are fitted up to twice this distance, blocks of 4 x 4 up to four times, and so on."""
 
 _MAX_ELLIPTICITY = 0.8
-"""Largest e that is searched: an axis ratio of 1:3."""
+"""Largest allowed e, which is an axis ratio of 1:3."""
 
 _PEAK_SMOOTHING = 8.0
-"""Standard deviation of the Gaussian under which the peak is looked for [pixels]."""
+"""Standard deviation of the Gaussian that smooths the image for the search for the peak [pixels]."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class BetaModel(Ellipse):
     core
         r_c [pixels].
     beta
-        Slope.
+        Slope parameter.
     peak
         S_0 [count s^-1 arcmin^-2].
     """
@@ -43,14 +43,15 @@ class BetaModel(Ellipse):
     peak: float
 
     def surface_brightness(self, shape: tuple[int, int]) -> NDArray[np.float64]:
-        """S of every pixel, (ny, nx) [count s^-1 arcmin^-2]."""
+        """S at every pixel, (ny, nx) [count s^-1 arcmin^-2]."""
         return self.peak * (1.0 + (self.radius(shape) / self.core) ** 2) ** (0.5 - 3.0 * self.beta)
 
     def depth(self, shape: tuple[int, int]) -> NDArray[np.float64]:
-        """Length of a column whose emission the density at its middle would give, (ny, nx) [pixels].
+        """Effective depth L along the line of sight, (ny, nx) [pixels].
 
-        The density n = n_0 (1 + r^2/r_c^2)^(-3 beta/2) of a sphere has int n^2 dl = n(R)^2 L with
-        L = sqrt(pi) Gamma(3 beta - 1/2)/Gamma(3 beta) sqrt(r_c^2 + R^2) at projected radius R.
+        L converts the density in the plane of the sky to the emission: int n^2 dl = n(R)^2 L at projected
+        radius R. For a sphere with n = n_0 (1 + r^2/r_c^2)^(-3 beta/2), it is
+        L = sqrt(pi) Gamma(3 beta - 1/2)/Gamma(3 beta) sqrt(r_c^2 + R^2).
         """
         factor = np.sqrt(np.pi) * np.exp(gammaln(3.0 * self.beta - 0.5) - gammaln(3.0 * self.beta))
         length: NDArray[np.float64] = factor * np.hypot(self.radius(shape), self.core)
@@ -58,7 +59,7 @@ class BetaModel(Ellipse):
 
 
 def image_for_peak(bundle: Bundle, sigma: float = _PEAK_SMOOTHING) -> NDArray[np.float32]:
-    """Brightness under a Gaussian of `sigma` pixels, (ny, nx) [count s^-1 per pixel], NaN where dead."""
+    """Brightness smoothed by a Gaussian of `sigma` pixels, (ny, nx) [count s^-1 pixel^-1]; NaN if dead."""
     live = bundle.exposure > 0
     signal = np.where(live, bundle.counts - bundle.background, 0).astype(np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -68,19 +69,19 @@ def image_for_peak(bundle: Bundle, sigma: float = _PEAK_SMOOTHING) -> NDArray[np
 
 
 def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = False) -> BetaModel:
-    """Fit centre, core, slope and peak to the counts by their Poisson likelihood (Cash 1979).
+    """Fit centre, core, slope and peak to the counts by maximum Poisson likelihood (Cash 1979, ApJ 228, 939).
 
     Parameters
     ----------
     smooth : (ny, nx)
-        Its smoothed brightness in any unit, at whose peak the search begins; NaN where nothing is known.
+        Smoothed brightness in any unit; its peak is the first guess of the centre; NaN where unknown.
     elliptical
-        Fit axis ratio and direction too.
+        True: fit the axis ratio and angle, too.
 
     Raises
     ------
     EmptySelection
-        If the image does not determine a model: too few counts, or nothing that falls outwards.
+        If there are too few counts for a model, or the brightness does not decrease outwards.
     """
     shape = bundle.mask.shape
     exposure = bundle.exposure * bundle.pixel_area_arcmin2
@@ -100,8 +101,8 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
     def model(p: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
         radius_sq = distance_sq(y - p[0], x - p[1], p[5:])
         profile: NDArray[np.float64] = (1.0 + radius_sq / np.exp(2 * p[2])) ** (0.5 - 3.0 * p[3])
-        # the peak that gives the observed number of counts: exact at the maximum up to the background
-        # its sum by numpy: that of BLAS depends on the number of threads, and a resumed run must not
+        # S_0 that gives the observed net counts; p[4] corrects it. np.sum, since sums by BLAS depend on the
+        # number of threads, but a resumed run must have the same results.
         return profile, total / float(np.sum(weight * profile))
 
     def cash(p: NDArray[np.float64]) -> float:
@@ -111,15 +112,15 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
             return np.inf
         profile, scale = model(p)
         expected = weight * profile * scale * np.exp(p[4]) + background
-        # numpy's logarithm uses vector registers, which that of scipy's xlogy does not
+        # np.log is vectorized, scipy's xlogy is not.
         return float(2.0 * np.sum(expected - counts * np.log(np.maximum(expected, 1e-300))))
 
     best = np.array([start_row, start_col, np.log(0.05 * max(shape)), 0.65, 0.0])
     steps = np.array([3.0, 3.0, 0.4, 0.1, 0.05])
     for extra in range(1 + elliptical):
-        if extra:  # from the best round model
+        if extra:  # start from the best circular model
             best, steps = np.append(best, [0.0, 0.0]), np.append(0.3 * steps, [0.1, 0.1])
-        for _ in range(3):  # a simplex that has collapsed starts anew
+        for _ in range(3):  # again with a new simplex, since a simplex can collapse
             simplex = np.vstack([best, best + np.diag(steps)])
             found = minimize(
                 cash,
@@ -140,12 +141,14 @@ def fit_beta_model(bundle: Bundle, smooth: np.ndarray, *, elliptical: bool = Fal
 
 
 def _cells(images: list[np.ndarray], live: np.ndarray, row: int, col: int) -> tuple[np.ndarray, ...]:
-    """Sums of images over squares that grow with the distance from a pixel, and their middles.
+    """Sums of images over square blocks, which grow with the distance from a pixel, and their positions.
+
+    The images are overwritten.
 
     Returns
     -------
     tuple of (n,) arrays
-        The sums, then the mean row and column of each square's live pixels; squares without any are left out.
+        Sums, then mean row and mean column of the live pixels in each block that has live pixels.
     """
     rows, cols = np.ogrid[: live.shape[0], : live.shape[1]]
     number = live.astype(np.float32)
@@ -153,7 +156,7 @@ def _cells(images: list[np.ndarray], live: np.ndarray, row: int, col: int) -> tu
     parts = []
     side, complete = 1, False
     while not complete:
-        # on the grid of the next larger squares, so that none of them is cut
+        # Align the window with the next larger blocks, so that none of them is cut.
         grid, reach = 2 * side, _FINE * side
         window = tuple(
             slice(max((at - reach) // grid * grid, 0), min(-(-(at + reach) // grid) * grid, n))

@@ -1,4 +1,4 @@
-"""The brightness of a cluster also where nothing was live: the weights of the parts of a circle."""
+"""Brightness of a cluster, also outside live pixels, as weights for the parts of a region."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -17,36 +17,36 @@ from pyxt_hpc.fit.brightness.beta_model import BetaModel, fit_beta_model, image_
 log = logging.getLogger(__name__)
 
 MARGIN = int(RADIUS_MAX)
-"""Pixels around the images in which the brightness is known, too: circles reach as far."""
+"""Width of the margin around the images [pixels]; circles may extend into it."""
 
 BETA_TIMES_IMAGE = "beta-model x smoothed image"
 IMAGE = "smoothed image"
 EVEN = "even"
-"""Origins of a `SkyBrightness`."""
+"""Possible origins of a `SkyBrightness`."""
 
 _SCALES = (96.0, 48.0, 24.0, 12.0, 6.0)
-"""Standard deviations of the Gaussians, from wide to narrow [pixels]."""
+"""Standard deviations of the Gaussians [pixels], from wide to narrow."""
 
 _SIGNIFICANCE = 2.0
-"""What deviates by fewer standard deviations is taken for noise."""
+"""Deviations by fewer standard deviations count as noise."""
 
 _PRIOR_COUNTS = 10.0
-"""Counts under a Gaussian that speak for no deviation: far from live pixels none is seen."""
+"""Prior counts under a Gaussian without deviation, so that there is no correction far from live pixels."""
 
 _MAX_FACTOR = 10.0
-"""A scale changes the brightness by no more than this factor."""
+"""Largest factor by which one scale changes the brightness."""
 
 _MIN_COUNTS = 100.0
 
 
 @dataclass(frozen=True, eq=False)
 class SkyBrightness:
-    """Relative brightness of every place that a circle may reach.
+    """Relative brightness of all pixels that regions can contain.
 
     Parameters
     ----------
     image
-        (ny + 2 MARGIN, nx + 2 MARGIN) float32, positive, mean 1 over the bundle's images: only ratios matter.
+        (ny + 2 MARGIN, nx + 2 MARGIN) float32, positive, with mean 1 over the images of the bundle.
     origin
         `BETA_TIMES_IMAGE`, `IMAGE` or `EVEN`.
     """
@@ -56,18 +56,19 @@ class SkyBrightness:
 
     @classmethod
     def even(cls, bundle: Bundle) -> "SkyBrightness":
-        """The same everywhere."""
+        """Uniform brightness."""
         return cls(np.ones([n + 2 * MARGIN for n in bundle.mask.shape], np.float32), EVEN)
 
 
 def sky_brightness(bundle: Bundle) -> SkyBrightness:
-    """Estimate the brightness from the merged image, its noise left out.
+    """Estimate the brightness from the merged image, without most of its noise.
 
-    It begins with the best elliptical beta-model (without one: with the mean). From wide to narrow Gaussians
-    the counts above the background are compared with those expected so far, and what deviates significantly
-    is taken over: d (1 - (2 e/d)^2) of a relative deviation d with error e < d/2, in the manner of James &
-    Stein (1961). So holes, gaps and places beyond the field get the brightness of a smooth cluster times what
-    is seen around them, and the noise of a circle's own counts hardly enters. A log line says what was found.
+    The first estimate is the best elliptical beta-model, or the mean if no model fits. Then, for Gaussians
+    from wide to narrow, the net counts are compared with the estimate, and significant deviations correct it:
+    a relative deviation d with error e < |d|/2 changes it by d (1 - (2 e/d)^2), a shrinkage like that of
+    James & Stein (1961). Therefore holes, gaps and pixels outside the field have the brightness of a smooth
+    cluster, corrected by their surroundings, and the noise of a region's own counts has little effect. The
+    result is logged.
     """
     pad = ((MARGIN, MARGIN), (MARGIN, MARGIN))
     exposure = np.pad(bundle.exposure * np.float32(bundle.pixel_area_arcmin2), pad)
@@ -89,7 +90,7 @@ def sky_brightness(bundle: Bundle) -> SkyBrightness:
     else:
         origin = BETA_TIMES_IMAGE
         estimate = model.surface_brightness(live.shape).astype(np.float32)
-    # of the difference from what is expected: the background's estimate has an error of its own
+    # Poisson variance of the background counts, and variance of the estimated background.
     known = background + np.where(live, np.pad(bundle.background_variance, pad), 0).astype(np.float32)
     for sigma in _SCALES:
         expected = exposure * estimate
@@ -104,15 +105,15 @@ def _correction(
     expected: NDArray[np.float32],
     sigma: float,
 ) -> NDArray[np.float32]:
-    """Factor by which images deviate significantly from what is expected, on one scale.
+    """Factor of the significant deviations from the expected counts on one scale.
 
     Parameters
     ----------
     difference, variance, expected
-        (ny, nx) counts less those expected; the variance of that; the cluster's counts that are expected.
+        (ny, nx) observed minus expected counts, their variance, and the expected counts of the cluster.
     sigma
-        Standard deviation of the Gaussian [pixels]. Wide ones see blocks of a sixth of it: that is as good,
-        and the time does not grow with their width.
+        Standard deviation of the Gaussian [pixels]. Wide ones use blocks with a side of sigma/6, which is
+        accurate enough and needs less time.
     """
     side = max(int(sigma / _SCALES[-1]), 1)
     excess, noise, total = (
@@ -128,7 +129,7 @@ def _correction(
 
 
 def _beta_model(bundle: Bundle) -> BetaModel | None:
-    """The best beta-model in the coordinates of the padded images, or None where none fits."""
+    """The best beta-model in the coordinates of the padded images; None if no model fits."""
     try:
         found = fit_beta_model(bundle, image_for_peak(bundle), elliptical=True)
     except EmptySelection as error:

@@ -1,1 +1,1 @@
-"""Spectra cut out of regions, and the background expected in each."""
+"""Extraction of spectra from regions, and their expected background."""

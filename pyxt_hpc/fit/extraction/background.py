@@ -1,4 +1,4 @@
-"""Expected background of a region: a larger area's spectrum scaled to its counts, or its own smoothed."""
+"""Expected background of a region: the scaled spectrum of a larger area, or its own smoothed spectrum."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,21 +6,21 @@ from numpy.typing import NDArray
 from pyxt_hpc.spectra.spectrum import Spectrum
 
 _SMOOTH_COUNTS = 50.0
-"""Counts of background over which its spectrum is smoothed."""
+"""Smallest number of background counts in an interval over which the spectrum is averaged."""
 
 
 def background_share(counts: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Background counts of regions per count of the larger area, of sums over the same bins."""
+    """Background counts of regions over those of a larger area; both are sums over the same bins."""
     return counts / np.maximum(whole, 1.0)
 
 
 def expected_background(spectrum: Spectrum, shape: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """Smooth expectation of the background spectrum's counts in each bin.
+    """Expected counts of the background spectrum in each bin, without its noise.
 
     Parameters
     ----------
     shape : (n_channels,), optional
-        Background counts of a larger area; without, neighbouring bins are averaged.
+        Background counts of a larger area; None, or no counts in the bins: neighbouring bins are averaged.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def expected_background(spectrum: Spectrum, shape: NDArray[np.float64] | None = 
     if shape is not None and (whole := spectrum.binned(shape)).any():
         return whole * background_share(counts.sum(), whole.sum())
     width = np.ptp(spectrum.energy_edges, axis=1)
-    # per keV, the mean over as many neighbours on either side as it takes to have enough counts
+    # Mean counts per keV over as many neighbours on both sides as give _SMOOTH_COUNTS.
     total, length = (np.concatenate([[0.0], np.cumsum(a)]) for a in (counts, width))
     n = len(counts)
     smooth = np.empty(n)

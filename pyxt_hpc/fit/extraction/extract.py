@@ -1,7 +1,7 @@
-"""Extraction: spectra and image sums of regions, which are sets of pixels (`pyxt_hpc.binning.runs`).
+"""Extraction of spectra and image sums from regions, which are sets of pixels (`pyxt_hpc.binning.runs`).
 
-Events are sorted by pixel in row-major order, so the events of a run of pixels are one slice. What lies
-outside the image counts as empty. A region's numbers are the same whatever the others are.
+Events are sorted by pixel in row-major order, so that the events of a run of pixels are one slice. Pixels
+outside the image count as empty. The results of a region do not depend on the other regions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pyxt_hpc.binning.runs import PixelRuns, runs_of_discs
 
 
 def disc_areas(radius: ArrayLike) -> NDArray[np.int64]:
-    """Number of pixels of whole discs, (n_reg,) int64, of `radius` (n_reg,) [pixels]."""
+    """Number of pixels, (n_reg,) int64, of complete discs with radii (n_reg,) [pixels]."""
     values, index = np.unique(radius, return_inverse=True)
     return np.array([disc_area(value) for value in values], np.int64)[index]
 
@@ -28,15 +28,16 @@ def extract_regions(
     n_bin: int,
     shape: tuple[int, int],
 ) -> NDArray[np.int32]:
-    """Binned counts of regions.
+    """Counts of regions in spectral bins.
 
     Parameters
     ----------
     indptr : (ny * nx + 1,) int64
         Events of pixel (y, x) are indptr[y * nx + x] .. indptr[y * nx + x + 1] - 1.
-    bin_of_event : (n_event,) int16
-        Bin of each event, -1 for none.
+    bin_of_event : (n_event,) int
+        Bin of each event; -1 or n_bin if it has none.
     shape : (ny, nx)
+        Shape of the images.
 
     Returns
     -------
@@ -53,7 +54,7 @@ def image_sums(runs: PixelRuns, images: np.ndarray) -> NDArray[np.float64]:
     Parameters
     ----------
     images : (n_image, ny, nx)
-        Not prefix sums: adding up a row costs less than the fit that follows, even at 100 pixels.
+        Images (no prefix sums, since the addition of rows takes less time than the fit, even at 100 pixels).
 
     Returns
     -------
@@ -65,19 +66,19 @@ def image_sums(runs: PixelRuns, images: np.ndarray) -> NDArray[np.float64]:
 
 
 def disc_sums(row: ArrayLike, col: ArrayLike, radius: ArrayLike, images: np.ndarray) -> NDArray[np.float64]:
-    """`image_sums` over discs around pixels (n_reg,) with radii in steps of 1/8 pixel."""
+    """`image_sums` over discs (n_reg,) with centres on pixels, and radii in steps of 1/8 pixel."""
     return image_sums(runs_of_discs(row, col, radius), images)
 
 
 def weighted_image_sums(runs: PixelRuns, weight: np.ndarray, images: np.ndarray) -> NDArray[np.float64]:
-    """Sums of weight x images over regions, one pass for all images.
+    """Sums of weight x images over regions, for all images in one pass.
 
     Parameters
     ----------
     weight : (ny + 2 m, nx + 2 m)
-        Known in a margin of m >= 0 pixels around the images, too.
+        Weight, with a margin of m >= 0 pixels around the images.
     images : (ny, nx, n_image)
-        The images of a pixel lie side by side, which halves the time.
+        The images are the last axis, which halves the time.
 
     Returns
     -------
@@ -106,7 +107,7 @@ def _count(first, row, start, stop, indptr, bin_of_event, ny, nx, counts):  # ty
 
 @compiled
 def _row_sum(values):  # type: ignore[no-untyped-def]
-    """Four sums at once, which keeps the order fixed where fastmath would leave it to the compiler."""
+    """Sum of four partial sums: fast without fastmath, so that the order of additions is fixed."""
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
     fours = values.size - values.size % 4
     for i in range(0, fours, 4):

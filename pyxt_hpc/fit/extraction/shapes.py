@@ -1,4 +1,4 @@
-"""Regions on the images of all observations: their spectra cut out, and how much of each was seen."""
+"""Regions on the images of all observations: their spectra, and the part that each observation saw."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,19 +13,19 @@ from pyxt_hpc.fit.observations import ObservationSet
 
 @dataclass(frozen=True)
 class Shapes:
-    """Regions, and what of their events and brightness an observation sees.
+    """Regions, with the events and the fraction of the brightness that each observation sees.
 
     Parameters
     ----------
     runs
         Pixels of n regions.
     observations
-        Of the cluster.
+        Observations of the cluster.
 
     Raises
     ------
     ConfigError
-        If a region reaches where the brightness is not known.
+        If a region extends beyond the margin in which the brightness is known.
     """
 
     runs: PixelRuns
@@ -35,7 +35,7 @@ class Shapes:
     def circles(
         cls, row: np.ndarray, col: np.ndarray, radius: np.ndarray, observations: ObservationSet
     ) -> "Shapes":
-        """Circles (n,) with their centres and radii [pixels]."""
+        """Circles with centres and radii (n,) [pixels]."""
         return cls(runs_of_discs(row, col, radius), observations)
 
     def __post_init__(self) -> None:
@@ -54,13 +54,13 @@ class Shapes:
 
     @cached_property
     def brightness(self) -> np.ndarray:
-        """(n,) sum over the whole region."""
+        """Brightness summed over each whole region, (n,)."""
         m = self._margin
         return image_sums(self.runs.shifted(m, m), self.observations.brightness[None])[:, 0]
 
     @cached_property
     def _seen(self) -> tuple[np.ndarray, ...]:
-        """Of each observation, (n, 1 + n_energy) sum(S live)/sum(S), and the same with the areas."""
+        """For each observation, (n, 1 + n_energy) sum(S live)/sum(S), and sum(S live vignetting)/sum(S)."""
         weight = self.observations.brightness
         return tuple(
             weighted_image_sums(self.runs, weight, own.live) * (own.live_unit / self.brightness[:, None])
@@ -68,47 +68,47 @@ class Shapes:
         )
 
     def seen_by(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What observation i sees of each region.
+        """Parts of the regions that observation i sees.
 
         Returns
         -------
         share : (n,)
-            Of the region's brightness: sum(S live)/sum(S), the denominator over the whole region.
+            Fraction of the brightness that is live, sum(S live)/sum(S); sum(S) is over the whole region.
         area : (n, n_energy)
-            Relative to the ARF at the energies where it is known: sum(S live vignetting)/sum(S).
+            Effective area relative to the ARF, sum(S live vignetting)/sum(S), at the tabulated energies.
         takes_part : (n,) bool
-            Whether the share is large enough, that of all places of the same kind of chips together: each
-            pixel is in one of them.
+            Whether the observation takes part: the fraction, summed over all places of the same ObsID and
+            kind of chips, which share no pixels, is large enough.
         """
         seen, kind = self._seen[i], self.observations.kind
         together = sum(self._seen[j][:, 0] for j in np.flatnonzero(kind == kind[i]))
-        # rounded: a fraction given in decimals is not missed by an error of the last bit
+        # Rounded, so that rounding errors do not matter if the fraction equals the minimum.
         takes_part = np.round(together, 9) >= self.observations.minimum_fraction[0]
         return seen[:, 0], seen[:, 1:], takes_part & (seen[:, 0] > 0)
 
     def counts(self, indptr: np.ndarray, bin_of_event: np.ndarray, n_bin: int) -> np.ndarray:
-        """Binned counts (n, n_bin) of events that are sorted by pixel, as `extract_regions` takes them."""
+        """Counts in spectral bins, (n, n_bin), of sorted events; arguments as in `extract_regions`."""
         return extract_regions(self.runs, indptr, bin_of_event, n_bin, self.observations.shape)
 
 
 @dataclass(frozen=True)
 class BinnedSpectra:
-    """Binned spectra of some regions, the bins of all observations side by side.
+    """Spectra of some regions, in the concatenated bins of all observations.
 
     Parameters
     ----------
     source, background
-        (n_region, n_bin) counts.
+        (n_region, n_bin) counts; 0 for an observation that does not take part.
     weight
-        (n_region, n_bin) effective exposure [s]: live time x area relative to the ARF, the mean over the
-        whole region weighted by its brightness, nothing being live where the observation does not see;
-        0 where it does not take part.
+        (n_region, n_bin) effective exposure [s]: live time x effective area relative to the ARF, as a mean
+        over the whole region, weighted by brightness, with zero on pixels that are not live; 0 for an
+        observation that does not take part.
     ratio
-        (n_region, n_bin) background exposure per source exposure.
+        (n_region, n_bin) exposure of the background spectrum over that of the source.
     takes_part
         (n_region, n_obs) whether an observation takes part.
     live_share
-        (n_region, n_obs) share of the region's brightness that is live, whether it takes part or not.
+        (n_region, n_obs) fraction of the region's brightness that is live, for all observations.
     """
 
     source: np.ndarray
@@ -120,7 +120,7 @@ class BinnedSpectra:
 
 
 def extract_spectra(shapes: Shapes) -> BinnedSpectra:
-    """Spectra, effective exposures and participating observations of some regions."""
+    """Extract spectra, effective exposures and participating observations of the regions."""
     observations = shapes.observations
     n_region, n_bin, n_obs = len(shapes.runs), observations.hhe.shape[2], len(observations.exposure_s)
     source = np.zeros((n_region, n_bin), np.int32)
@@ -135,7 +135,7 @@ def extract_spectra(shapes: Shapes) -> BinnedSpectra:
         live_share[:, i], area, takes_part[:, i] = shapes.seen_by(i)
         source[:, bins] = shapes.counts(own.event_indptr, own.event_bin, n)
         background[:, bins] = shapes.counts(own.background_indptr, own.background_bin, n)
-        # Term by term: a matrix product rounds differently in chunks of other sizes, and results must not.
+        # Term by term, since the rounding of a matrix product depends on the number of regions in a chunk.
         for node, share in zip(area.T, own.interpolation, strict=True):
             weight[:, bins] += observations.exposure_s[i] * node[:, None] * share
         ratio[:, bins] = observations.ratio[i]

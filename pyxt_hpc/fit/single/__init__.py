@@ -1,1 +1,1 @@
-"""One region or a few spectra, fitted in full."""
+"""Detailed fits of one region or a few spectra."""

@@ -1,7 +1,7 @@
-"""The fit of one region in full: the spectra of its observations, the best model, bin by bin.
+"""Fit of one region with its spectra, the best model and the statistic in each bin.
 
-The fast engine fits regions by the thousand and keeps a row of numbers of each. Here is one of them with
-all that a picture shows and a person asks for.
+`fit_regions` fits thousands of regions and returns only one row for each; this module adds the details that a
+plot or table of one region needs.
 """
 
 from collections.abc import Sequence
@@ -25,20 +25,19 @@ from pyxt_hpc.spectra.templates import SourceModel, Templates, column_grid
 
 @dataclass(frozen=True, eq=False)
 class FittedSpectrum:
-    """One observation's share in a fit; all arrays (n_bin,).
+    """Spectrum of one observation in a fit; all arrays are (n_bin,).
 
     Attributes
     ----------
     spectrum : Spectrum
     counts, background : float64
-        Of the source and of the background spectrum as the statistic takes them: counts found, but for
-        cstat's background their expectation.
+        Observed counts of the source and background spectra; for cstat, `background` is `background_model`.
     background_model : float64
-        Smooth expectation of the background spectrum's counts.
+        Expected counts of the background spectrum, without its noise.
     model : float64
-        Counts expected of the source, background excluded.
+        Expected counts of the source, without background.
     statistic : float64
-        Each bin's share of the statistic.
+        Contribution of each bin to the statistic.
     """
 
     spectrum: Spectrum
@@ -56,7 +55,7 @@ class SingleFit:
     Attributes
     ----------
     row : () FIT_DTYPE
-        What `fit.fit_regions` gives, with `flags.quality_flags`.
+        Row of `fit_regions`, with `quality_flags`.
     goodness : float
         Standard deviations of the statistic above its expectation (`goodness.goodness`).
     options : FitOptions
@@ -76,26 +75,26 @@ def fit_single(
     *,
     background_shapes: Sequence[NDArray[np.float64]] | None = None,
 ) -> SingleFit:
-    """Fit one absorbed plasma model to the spectra of one region, with the fast engine.
+    """Fit an absorbed plasma model to the spectra of one region, by `fit_regions`.
 
-    cstat needs a known background: it takes the smooth expectation, the other statistics the counts.
+    cstat needs a known background, and uses its smooth expectation; other statistics use the observed counts.
 
     Parameters
     ----------
     spectra : sequence of Spectrum
-        Of the observations that take part.
+        Spectra of the observations that take part.
     model : SourceModel
-        Its nH is of no account where `options` has bounds for it.
+        Source model; its nH is not used if `options` has bounds for nH.
     options : FitOptions
         Statistic, bounds and free parameters.
     background_shapes : sequence of (n_channels,), optional
-        For each spectrum the background counts of a larger area: the shape of the expected background,
-        scaled to the region. Default: the spectrum's own background, smoothed.
+        For each spectrum, background counts of a larger area, which are scaled to the region to give the
+        expected background. Default: the smoothed background of the spectrum.
 
     Raises
     ------
     ConfigError
-        No spectra, options that cannot be, unknown model or table.
+        If there are no spectra, options are invalid, or a model or table is unknown.
     """
     if not spectra:
         raise ConfigError("nothing to fit: found no spectra, expected one or more; choose another region")
@@ -141,12 +140,12 @@ def fit_single(
 
 
 def default_statistic(spectra: Sequence[Spectrum]) -> str:
-    """wstat where every spectrum has background counts to go with it, else cstat."""
+    """wstat if all spectra have background counts, else cstat."""
     return "wstat" if all(s.binned(s.background).any() for s in spectra) else "cstat"
 
 
 def merge_bins(spectra: Sequence[Spectrum], model: SourceModel, options: FitOptions) -> list[Spectrum]:
-    """Spectra of one region in bins as wide as wstat needs (see `grouping.choose_level`); as `fit_single`."""
+    """Merge bins of one region's spectra as wstat needs (`choose_level`); arguments as in `fit_single`."""
     level = int(choose_level([s.binned(s.background).sum() for s in spectra]))
     merged = []
     for spectrum in spectra:
@@ -176,7 +175,7 @@ def _grid(
 
 
 def _source_counts(spectrum: Spectrum, row: np.ndarray, model: SourceModel) -> NDArray[np.float64]:
-    """Counts that the best model expects in each bin; none where nothing could be fitted."""
+    """Expected counts of the best model in each bin; 0 if the region could not be fitted."""
     if not np.isfinite(row["kT"]):
         return np.zeros(spectrum.n_bin)
     edges = np.append(spectrum.rmf.energy_lo, spectrum.rmf.energy_hi[-1])

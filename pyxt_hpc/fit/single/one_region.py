@@ -1,4 +1,4 @@
-"""One region looked at closely: its row of the map, and the fit behind it bin by bin."""
+"""Detailed results of one region: its row in the map, and its fit in each bin."""
 
 from dataclasses import dataclass, replace
 
@@ -18,17 +18,17 @@ from pyxt_hpc.spectra.spectrum import Spectrum
 
 @dataclass(frozen=True, eq=False)
 class OneRegion:
-    """What the map has of one region, and what a picture needs.
+    """Row of one region in the map, and data for a plot of its fit.
 
     Parameters
     ----------
     row
-        () of ROW_DTYPE, as `fit-spectra` stores it.
+        () ROW_DTYPE, as `fit-spectra` stores it.
     fit
-        The same spectra, with the vignetting of each photon energy folded in: within 0.02 sigma of the row.
+        Fit of the same spectra, in which vignetting is applied before the redistribution to channels; it
+        differs from `row` by at most 0.02 sigma.
     spectra
-        The spectra in the bins of the fit, with the counts of the background as they are, whatever the
-        statistic makes of them.
+        Spectra in the bins of the fit, with observed background counts for every statistic.
     """
 
     row: np.ndarray
@@ -39,12 +39,12 @@ class OneRegion:
 def fit_one_region(
     bundle: Bundle, config: ClusterConfig, region: RegionSet, sky: SkyBrightness | None = None
 ) -> OneRegion:
-    """Fit one region as the map does, and once more with everything that a picture shows.
+    """Fit one region as for the map, and again with the data for a plot.
 
     Parameters
     ----------
     sky
-        The cluster's brightness; None: estimated from the bundle.
+        Brightness of the cluster; None: it is estimated from the bundle.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The spectra of one region as spectra in their own right: every channel, with a response for that region."""
+"""Spectra of one region in all channels, with responses for this region."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,11 +18,10 @@ from pyxt_hpc.spectra.spectrum import Spectrum
 
 
 def region_spectra(bundle: Bundle, shape: Shapes) -> dict[int, Spectrum]:
-    """Spectra of the observations that take part in one region, by their place in the bundle, in its order.
+    """Spectra of one region, by the index in the bundle of each observation that takes part.
 
-    What `shapes.extract_spectra` gives in bins for many regions. One thing is finer here: the area of each
-    photon energy counts before the photons are redistributed to channels, not that of the channel's energy
-    afterwards.
+    They are the same as from `shapes.extract_spectra`, but not binned, and with a more exact response: the
+    effective area is applied to photon energies before the redistribution, not to channel energies after it.
     """
     spectra = {}
     for i, observation in enumerate(bundle.observations):
@@ -35,7 +34,7 @@ def region_spectra(bundle: Bundle, shape: Shapes) -> dict[int, Spectrum]:
 def spectra_as_fitted(
     bundle: Bundle, config: ClusterConfig, fits: RegionFits
 ) -> Iterator[dict[int, Spectrum]]:
-    """`region_spectra` of each region, in the bins of the map's fits, and for cstat with their background."""
+    """`region_spectra` of each region in the bins of the map's fits; for cstat, with smooth background."""
     observations = fits.observations
     levels, chosen = observations.levels(), fits.levels_of(fits.extract(np.arange(len(fits.regions))))
     finest = [
@@ -56,7 +55,7 @@ def spectra_as_fitted(
 
 
 def _with_smooth_background(spectrum: Spectrum, observation: BundleObservation) -> Spectrum:
-    """The background that cstat takes for known: the whole file's spectrum, scaled to the region's counts."""
+    """Replace the background by the spectrum of the whole file, scaled to the region's counts, for cstat."""
     whole = observation.background_spectrum
     share = background_share(spectrum.binned(spectrum.background).sum(), spectrum.binned(whole).sum())
     return replace(spectrum, background=share * whole)
@@ -86,5 +85,5 @@ def _spectrum(bundle: Bundle, observation: BundleObservation, shape: Shapes, are
 
 @lru_cache(maxsize=64)
 def _bins(rmf: Rmf, energy_min: float, energy_max: float) -> np.ndarray:
-    """Bin of each channel, the same for all regions of an observation."""
+    """Bin of each channel; it is the same for all regions of an observation."""
     return bin_lookup(resolution_bins(rmf, energy_min, energy_max), rmf.n_channels)

@@ -1,22 +1,22 @@
-"""How a value is written beside its errors: all with the decimals of two digits of the smaller error."""
+"""Text of values with errors; the decimals are such that the smaller error has two digits."""
 
 import math
 
 _PLAIN_POWERS = range(-3, 5)
-"""Powers of ten that are written out: beyond them a value has an exponent."""
+"""Powers of ten for which a value is written without an exponent."""
 
 
 def power_and_decimals(
     value: float, low: float, high: float, plain: range = _PLAIN_POWERS
 ) -> tuple[int, int]:
-    """Power of ten that is taken out, and decimals of what remains.
+    """Exponent of ten that is written separately, and number of decimals of the mantissa.
 
     Parameters
     ----------
     value, low, high
-        A value and the ends of its interval; an end that is not finite is open, and not looked at.
+        A value and the ends of its interval; ends that are not finite are open and ignored.
     plain
-        Powers of the value that are not taken out.
+        Powers of ten of values that are written without an exponent; then the exponent is 0.
     """
     power = math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
     if power in plain:
@@ -24,13 +24,13 @@ def power_and_decimals(
     errors = [abs(end - value) for end in (low, high) if math.isfinite(end) and end != value]
     if not errors or not math.isfinite(value):
         return power, max(2 - math.floor(math.log10(abs(value)) - power), 0) if value else 2
-    # written with two digits first, since 0.0999 is 0.10
+    # Round it to two digits first, since 0.0999 is 0.10.
     smallest = float(f"{min(errors):.1e}")
     return power, max(1 - math.floor(math.log10(smallest)) + power, 0)
 
 
 def with_sides(value: float, low: float, high: float) -> str:
-    """A value with the distances to its ends, such as ``8.75 -0.85 +1.09`` or ``(4.64 -0.09 open)e-05``."""
+    """Text of a value with both errors, such as ``8.75 -0.85 +1.09`` or ``(4.64 -0.09 open)e-05``."""
     if not math.isfinite(value):
         return "-"
     power, decimals = power_and_decimals(value, low, high)
@@ -41,9 +41,9 @@ def with_sides(value: float, low: float, high: float) -> str:
 
 
 def with_ends(value: float, low: float, high: float) -> str:
-    """A value with the ends of its interval, such as ``8.75 (7.90 to 9.84)``; ``open`` where there is none.
+    """Text of a value with its interval, such as ``8.75 (7.90 to 9.84)``; an end may be ``open``.
 
-    An end without a value is a limit, such as ``- (open to 1.2e-05)``.
+    If the value is not finite, the ends are limits, such as ``- (open to 1.2e-05)``.
     """
     if not math.isfinite(value):
         limits = [f"{end:.3g}" if math.isfinite(end) else "open" for end in (low, high)]
@@ -58,7 +58,7 @@ def with_ends(value: float, low: float, high: float) -> str:
 
 
 def with_error(value: float, error: float) -> str:
-    """A value with one error for both sides, such as ``0.1440 +- 0.0015``."""
+    """Text of a value with a symmetric error, such as ``0.1440 +- 0.0015``."""
     if not math.isfinite(value):
         return "-"
     power, decimals = power_and_decimals(value, value - error, value + error)

@@ -1,6 +1,6 @@
-"""OGIP spectra made ready for one joint fit: the statistic that applies, and bins as wide as it needs.
+"""Preparation of OGIP spectra for a joint fit, with choice of statistic and bins.
 
-Also the way back: spectra of a region as files for XSPEC and Sherpa.
+Also writes spectra of a region as files for XSPEC and Sherpa.
 """
 
 from collections.abc import Sequence
@@ -31,16 +31,16 @@ def prepare_fit(
     rmf: Path | str | None = None,
     **options: Any,
 ) -> tuple[list[Spectrum], FitOptions]:
-    """What `fit_single` or Sherpa takes of spectra in files.
+    """Read spectra from files, and choose bins and options for `fit_single` or Sherpa.
 
     Parameters
     ----------
     energy_keV
         Band [keV].
     grouping
-        As in `load_spectrum`; bins by the resolution become wider where wstat's background has few counts.
+        As in `load_spectrum`; for wstat, bins by resolution are merged if the background has few counts.
     statistic
-        None: wstat, or cstat where a spectrum has no background.
+        None: wstat, or cstat if a spectrum has no background counts.
     background, arf, rmf
         As in `load_spectrum`.
     **options
@@ -66,25 +66,25 @@ def prepare_fit(
 
 
 _OUTSIDE = 5
-"""QUALITY of channels outside the band: set bad by the program that made the file."""
+"""QUALITY of channels outside the band: 5 means that the user set them bad."""
 
 
 def write_spectra(folder: Path, stem: str, spectra: Sequence[Spectrum], header: Keywords) -> list[Path]:
-    """Write spectra for XSPEC and Sherpa, each with background, ARF and RMF beside it; the spectra's paths.
+    """Write spectra for XSPEC and Sherpa, with backgrounds, ARFs and RMFs; returns paths of the spectra.
 
-    GROUPING has the bins of the fit, QUALITY marks channels outside of the band. The background's BACKSCAL
-    over that of the spectrum is its ratio, exposures are equal.
+    GROUPING contains the bins of the fit, and QUALITY marks channels outside the band. Source and background
+    have the same exposure; the BACKSCAL of the background is `ratio` times that of the source.
 
     Parameters
     ----------
     folder
-        Where; made if it is missing.
+        Folder of the files; it is created if missing.
     stem
-        Names begin with it; that of the spectrum follows.
+        Beginning of the file names, before the name of the spectrum.
     spectra
-        Their counts and background are whole numbers.
+        Spectra; counts and background must be integers.
     header
-        Keywords of the spectra.
+        Keywords for the headers.
     """
     paths = []
     for one in spectra:

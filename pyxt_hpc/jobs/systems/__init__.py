@@ -1,4 +1,4 @@
-"""The batch systems that are known."""
+"""Supported batch systems."""
 
 from pyxt_hpc.jobs.systems.command_list import CommandList
 from pyxt_hpc.jobs.systems.pbs import Pbs
@@ -6,4 +6,4 @@ from pyxt_hpc.jobs.systems.slurm import Slurm
 from pyxt_hpc.jobs.systems.system import BatchSystem
 
 SYSTEMS: dict[str, BatchSystem] = {system.name: system for system in (Slurm(), Pbs(), CommandList())}
-"""By name: the values that ``scheduler`` of ``[hpc]`` may have (`pyxt_hpc.config.hpc.SCHEDULERS`)."""
+"""Batch systems by name, the value of ``scheduler`` in ``[hpc]`` (`pyxt_hpc.config.hpc.SCHEDULERS`)."""

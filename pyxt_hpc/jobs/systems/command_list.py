@@ -1,4 +1,4 @@
-"""A list of commands instead of a batch system, as ClusterPyXT's ``commands_<name>.lis``."""
+"""A list of commands in place of a batch system, like ClusterPyXT's ``commands_<name>.lis``."""
 
 import shlex
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from pyxt_hpc.jobs.systems.system import BatchSystem
 
 
 class CommandList(BatchSystem):
-    """A line for each slice of the regions, complete by itself: GNU parallel or another scheduler runs it."""
+    """One independent command line for each slice, which GNU parallel or another scheduler runs."""
 
     name = "list"
     prefix = ""
@@ -27,12 +27,12 @@ class CommandList(BatchSystem):
         return []
 
     def submit(self, script: Path, folder: Path) -> str:
-        """Nothing takes it: always LaunchError."""
+        """Always raises LaunchError, since there is no batch system."""
         raise LaunchError(
             f"{script} is written, but nothing is there to submit it to: run it with "
             f"`{shlex.join(['parallel', '-a', str(script)])}` or by the scheduler of your choice"
         )
 
     def cancel(self, job_id: str) -> bool:
-        """Nothing knows of it: always LaunchError."""
+        """Always raises LaunchError, since there is no batch system."""
         raise LaunchError(f"job {job_id} is a line of a list: end it where it was started")

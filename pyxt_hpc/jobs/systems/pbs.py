@@ -8,7 +8,7 @@ from pyxt_hpc.jobs.systems.system import BatchSystem, as_hours
 
 
 class Pbs(BatchSystem):
-    """PBS, through ``qsub``; a job that runs again is another job, unless the centre allows ``qrerun``."""
+    """PBS, by ``qsub``; the next attempt is a new job, unless ``requeue`` is ``qrerun``."""
 
     name = "pbs"
     prefix = "#PBS"

@@ -7,11 +7,11 @@ from pyxt_hpc.jobs.job import Job
 from pyxt_hpc.jobs.systems.system import BatchSystem, as_hours
 
 EARLY_SECONDS = 30
-"""SLURM looks at the as_hours only this often [s], and warns early rather than late."""
+"""Largest time [s] by which SLURM's warning can be early, because SLURM checks times at intervals."""
 
 
 class Slurm(BatchSystem):
-    """SLURM, through ``sbatch``; a job that runs again keeps its id."""
+    """SLURM, by ``sbatch``; a job keeps its id in later attempts."""
 
     name = "slurm"
     prefix = "#SBATCH"
@@ -25,7 +25,7 @@ class Slurm(BatchSystem):
         tasks, cpus = (1, s.ranks_per_node) if job.n_tasks else (s.ranks_per_node, 1)
         return [
             f"--job-name={job.title}",
-            # Relative: the log proper is the script's own, whose path may have blanks.
+            # Relative, since the path of the log folder may have blanks; the script writes the main log.
             f"--output={job.title}-%{'A_%a' if job.n_tasks else 'j'}.out",
             "--open-mode=append",
             "--requeue",

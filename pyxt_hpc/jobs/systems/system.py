@@ -1,4 +1,4 @@
-"""A batch system: what it wants in a script, and how jobs are handed to it and taken back."""
+"""Base class of batch systems: options of scripts, submission and cancellation of jobs."""
 
 import os
 import re
@@ -16,12 +16,12 @@ from pyxt_hpc.files.quoting import shown
 from pyxt_hpc.jobs.job import Job
 
 TIMEOUT_SECONDS = 120.0
-"""Longest wait [s] for an answer of a batch system."""
+"""Longest time [s] that a program of a batch system may take."""
 
 MAX_OUTPUT = 300
-"""Most characters of a program's output that a message quotes."""
+"""Largest number of characters of a program's output in a message."""
 
-# From within a job or under mpirun: the new job must not believe that it is part of that.
+# Variables of the job or mpirun in which this process runs, which must not reach the new job.
 _FOREIGN = re.compile(
     r"SLURM_(?!CONF$)|PBS_(JOB|O_|ENV|ARRAY)|PMIX?_|OMPI_COMM_|HYDI?_|PYXT_(ATTEMPT|TASK|JOB|HPC_RANKS)$"
 )
@@ -30,38 +30,38 @@ _FOREIGN = re.compile(
 class BatchSystem(ABC):
     """One kind of batch system.
 
-    The template ``<name>.sh`` beside the profiles of sites is its half of the script.
+    Except for lists, ``<name>.sh`` beside the profiles of sites has the shell functions of the batch system.
     """
 
     name: ClassVar[str]
-    """As ``scheduler`` of ``[hpc]`` has it."""
+    """Value of ``scheduler`` in ``[hpc]``."""
     prefix: ClassVar[str]
-    """Of the lines of a script that are for the batch system."""
+    """Beginning of the script's lines with options of the batch system."""
     submit_command: ClassVar[tuple[str, ...]]
     cancel_command: ClassVar[tuple[str, ...]]
     busy: ClassVar[str]
-    """Regular expression of its output when it takes no jobs now, and certainly has not taken this one."""
+    """Regular expression for output that means: the request had no effect, and can be repeated later."""
     gone: ClassVar[str]
-    """Regular expression of its output about a job that has ended before it could be cancelled."""
+    """Regular expression for output that means: the job ended before it was cancelled."""
     resubmits_script: ClassVar[bool] = False
-    """Whether the next attempt is another job of the script's file, which must then stay as it is."""
+    """Whether the next attempt is a new job from a copy of the script, which must not change."""
 
     is_list: ClassVar[bool] = False
-    """Whether its file is no script, but a list of commands of which each line is a job of its own."""
+    """Whether the file is not a script, but a list of commands that are run independently."""
 
     @abstractmethod
     def options(self, job: Job) -> Sequence[str | int]:
-        """Options of the script, without `prefix`; empty ones are passed over."""
+        """Options of the script, without `prefix`; empty options are ignored."""
 
     @abstractmethod
     def problems(self, settings: BatchSettings) -> list[str]:
-        """Why it could not do what is asked for."""
+        """Reasons for which this batch system cannot use the settings; empty if it can."""
 
     def submit(self, script: Path, folder: Path) -> str:
-        """Hand in a script, whose own output goes to a folder, and return the job's id.
+        """Submit a script from `folder`, which receives the batch system's output, and return the job's id.
 
-        Raises LaunchError if the batch system is not there, refuses, or does not answer; BatchSystemBusy if
-        it takes no jobs now.
+        Raises LaunchError if the batch system is missing, refuses, or does not answer; BatchSystemBusy if it
+        takes no jobs now.
         """
         command = [*self.submit_command, str(script)]
         done = run_program(command, folder, f"{script} is written, submit it on a login node")
@@ -72,10 +72,10 @@ class BatchSystem(ABC):
         raise self._refusal(command, done.returncode, _output(done))
 
     def cancel(self, job_id: str) -> bool:
-        """End a job that waits or runs; whether there was one.
+        """End a job; returns False if it had already ended.
 
-        Raises LaunchError if the batch system is not there, refuses, or does not answer; BatchSystemBusy if
-        it cannot be reached now.
+        Raises LaunchError if the batch system is missing, refuses, or does not answer; BatchSystemBusy if it
+        cannot be reached now.
         """
         command = [*self.cancel_command, job_id]
         done = run_program(command, None, f"do it on a login node, and run `{shlex.join(command)}` there")
@@ -89,7 +89,7 @@ class BatchSystem(ABC):
     def _refusal(self, command: Sequence[str], code: int, output: str) -> LaunchError:
         if code and re.search(self.busy, output, re.IGNORECASE):
             return BatchSystemBusy(f"`{shlex.join(command)}` has no effect now, try again later: {output}")
-        # Without an error, or with one about time, the batch system may have obeyed.
+        # The request may have had effect if there is no error, or a timeout.
         unsure = not code or re.search("timed? ?out", output, re.IGNORECASE)
         look = "; look in the queue for the job" if unsure else ""
         return LaunchError(
@@ -98,18 +98,18 @@ class BatchSystem(ABC):
 
 
 def as_hours(seconds: int) -> str:
-    """Such as ``04:00:00``."""
+    """A time as text, such as ``04:00:00``."""
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02d}:{minutes:02d}:{seconds:02d}"
 
 
 def run_program(command: Sequence[str], folder: Path | None, otherwise: str) -> CompletedProcess[str]:
-    """Run a program of a batch system in a folder, as from a login node.
+    """Run a program of a batch system in a folder, without the environment variables of a surrounding job.
 
-    `otherwise` tells the user what to do if the program is not here.
+    `otherwise` is the remedy in the message if the program is missing.
 
-    Raises LaunchError if it cannot be run or does not answer; an exit code is left to the caller.
+    Raises LaunchError if it cannot be run or does not answer; the caller checks the exit code.
     """
     environment = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
     try:
