@@ -31,8 +31,7 @@ QUIET_TIME = 0.02
 STEP_S = BIN_S / 16.0
 FLARES_PER_HOUR = 0.5  # of the shape "many"
 
-# Particle rate in units of a front-illuminated chip; a back-illuminated chip has twice this rate (Proposers'
-# Guide).
+# Particle rate over that of one front-illuminated chip; a BI chip has twice this rate (Proposers' Guide).
 FIELDS = {"ACIS-I": 4.0, "one BI chip": 2.0}
 EXPOSURES_KS = (10, 20, 40, 80, 150)
 PEAKS = (0.3, 0.5, 1.0, 2.0, 5.0, 19.0)

@@ -163,9 +163,7 @@ def sherpa_fitter(
 
     logging.getLogger("sherpa").setLevel(logging.ERROR)
 
-    fluxes: dict[
-        int, Flux
-    ] = {}  # Sherpa asks for the energies that reach the channels in use, always the same
+    fluxes: dict[int, Flux] = {}  # by the number of energies, since Sherpa always asks for the same ones
 
     class Plasma(ArithmeticModel):
         def __init__(self) -> None:

@@ -26,7 +26,7 @@ ROUNDNESS = 0.3
 _FALLING = 4
 
 # Failed bins are excluded, as sky without signal, if they would lower the S/N of the nearest good bin below
-# this fraction.
+# this fraction of the target, or of its present S/N if this is lower.
 SPOILED = 0.95
 
 # Quality to which bins are accreted; with the remaining scatter, nearly all bins then have at least 1.
@@ -181,7 +181,7 @@ def _tessellate(images: NDArray, need: NDArray, target: float, labels: NDArray) 
             return renumbered(labels)
         if np.count_nonzero(scale > 0) == 1:
             return np.zeros(live.shape, np.int32)
-        # Only the worse half is removed: the others may become good by its pixels.
+        # Only the worse half is removed: with its pixels, the other bins may become good.
         worst = poor[np.argsort(quality[poor])[: (len(poor) + 1) // 2]]
         scale = np.where(np.isin(np.arange(n), worst), 0.0, scale)
 

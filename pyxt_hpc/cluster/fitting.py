@@ -70,7 +70,7 @@ def fit_spectra(
     >>> rows = px.fit_spectra(cluster.bundle, cluster.regions(1), pool=px.choose_pool(4))  # doctest: +SKIP
     """
     fitted = fit_configured(bundle, with_settings(config_of(bundle), settings), regions, pool)
-    fitted.settings["signal_to_noise"] = None  # of these circles it is not known
+    fitted.settings["signal_to_noise"] = None  # it is not known for these circles
     return fitted
 
 

@@ -25,7 +25,7 @@ INSTALL = "pip install 'pyxt_hpc[lookup]'"
 TIMEOUT_SECONDS = 60.0
 HI4PI = "J/A+A/594/A116/nhi_hpx"
 BEAM_ARCMIN = 16.2
-"""Full width at half maximum of HI4PI's beam (HI4PI Collaboration 2016, A&A 594, A116)."""
+"""Full width at half maximum of HI4PI's beam (HI4PI Collaboration, Ben Bekhti et al. 2016, A&A 594, A116)."""
 FIELD_ARCMIN = 8.0
 """Largest distance from the cluster to the pointing of its observations; ACIS-I is 16.9 arcmin wide."""
 
