@@ -1,4 +1,4 @@
-"""What benchmarks say of the machine they ran on."""
+"""Description of the machine on which a benchmark runs."""
 
 import os
 import platform
@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 
 def environment() -> str:
-    """Processor, cores, and versions of what decides the speed."""
+    """Processor, number of cores, and versions of Python and the packages that affect the speed."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba"))
     return f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
 

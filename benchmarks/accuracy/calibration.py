@@ -1,22 +1,22 @@
-"""Are temperatures and their 68% intervals right? Fits of simulated regions whose temperature is known.
+"""Bias of temperatures and coverage of their 68% intervals, from fits of simulated regions.
 
     python -m benchmarks.accuracy.calibration [--quick] [--regions N] [--part NAME ...]
 
-Each cell is 5000 regions (quick: 200) with kT spread evenly over 2-12 keV, at one number of net counts,
-share of the background in all counts, exposure of the background spectrum in units of the source's (r), and
-number of observations that share the counts evenly. Response and background are the package's synthetic
-ACIS-I: particles with their fluorescence lines, and the sky. Prints one Markdown table for each part:
+Each cell has 5000 regions (quick: 200) with kT uniform in 2-12 keV. A cell has one number of net counts, one
+background fraction of all counts, one exposure ratio r of background and source spectrum, and one number of
+observations, with equal counts. Response and background are those of the package's synthetic ACIS-I:
+particles with their fluorescence lines, and the sky. The output has one Markdown table for each part:
 
-    fwhm            wstat in bins of half the resolution, all of them in every region
+    fwhm            wstat in all bins of half the resolution
     wstat           the default statistic in the default bins
     faint           the same below 300 counts
-    chi2gehrels     ClusterPyXT's way: every channel, background subtracted
-    fwhm-abundance  as fwhm with the abundance free, 0.3 solar in truth
-    abundance       wstat in the default bins with the abundance free
+    chi2gehrels     ClusterPyXT's method: every channel, background subtracted
+    fwhm-abundance  as fwhm, with free abundance; the true abundance is 0.3 solar
+    abundance       wstat in the default bins, with free abundance
 
-A cell reads: median of kT / true kT, then the fraction of intervals that hold the true kT. An interval
-open on a side reaches as far as the templates do, 0.08 or 45 keV. Widths of intervals are compared with
-those of the same regions in bins of half the resolution where these are calibrated.
+A cell shows the median of kT / true kT and the fraction of intervals that contain the true kT. Open sides of
+intervals are replaced by the limits of the templates, 0.08 and 45 keV. Widths of intervals are compared with
+those in bins of half the resolution, if these are calibrated.
 """
 
 import argparse
@@ -41,12 +41,12 @@ KT_RANGE = (2.0, 12.0)
 SHARES, RATIOS, OBSERVATIONS = (0.05, 0.2, 0.5), (1.0, 5.0, 20.0), (1, 5)
 COUNTS, FAINT = (300, 1000, 3000, 10000), (100, 200)
 BLOCK = 500
-"""Regions simulated at a time, so that five times 500 channels fit into memory."""
+"""Number of regions that are simulated at a time; it limits the memory for five observations."""
 
 
 @dataclass(frozen=True)
 class Instrument:
-    """Rates of one observation channel by channel (n_kT, n_channel), and its background's shape."""
+    """Rates (n_kT, n_channel) of one observation in channels, and the shape of its background."""
 
     kT: np.ndarray
     hhe: np.ndarray
@@ -55,7 +55,7 @@ class Instrument:
     bins: np.ndarray
 
     def source(self, kT: np.ndarray) -> np.ndarray:
-        """Spectra (n, n_channel) of these temperatures, their sum 1."""
+        """Spectra (n, n_channel) of temperatures (n,), normalised to a sum of 1."""
         rates = self.hhe + ABUNDANCE * self.metals
         k = np.searchsorted(self.kT, kT) - 1
         t = ((kT - self.kT[k]) / (self.kT[k + 1] - self.kT[k]))[:, None]
@@ -65,7 +65,7 @@ class Instrument:
 
 @dataclass(frozen=True)
 class Cell:
-    """What the regions of one cell of a table have in common."""
+    """Settings of all regions in one cell of a table."""
 
     n_observation: int
     counts: int
@@ -75,7 +75,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Fits of one cell: true values (n,) of a parameter, FIT_DTYPE (n,), the parameter's name and range."""
+    """Fits of one cell: true values (n,) of a parameter, fits (n,) of FIT_DTYPE, its name and limits."""
 
     truth: np.ndarray
     fits: np.ndarray
@@ -87,29 +87,29 @@ class Outcome:
         return np.isfinite(self.fits[self.parameter])
 
     def median(self, low: float = 0.0, high: float = np.inf) -> float:
-        """Median of fit / truth of the regions whose truth is in a range."""
+        """Median of fit / truth for regions with true values in a range."""
         chosen = self.usable & (self.truth >= low) & (self.truth < high)
         return float(np.median((self.fits[self.parameter] / self.truth)[chosen]))
 
     @property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ends of the intervals, open sides at the parameter's limits."""
+        """Ends of the intervals; open ends are at the limits of the parameter."""
         low, high = (self.fits[self.parameter + end] for end in ("_lo", "_hi"))
         return np.nan_to_num(low, nan=self.limits[0]), np.nan_to_num(high, nan=self.limits[1])
 
     @property
     def below(self) -> float:
-        """Fraction of regions whose truth is below the interval."""
+        """Fraction of regions with the true value below the interval."""
         return float(np.mean(self.usable & (self.bounds[0] > self.truth)))
 
     @property
     def above(self) -> float:
-        """Fraction of regions whose truth is above the interval."""
+        """Fraction of regions with the true value above the interval."""
         return float(np.mean(self.usable & (self.bounds[1] < self.truth)))
 
     @property
     def coverage(self) -> float:
-        """Fraction of all regions; those without a fit do not cover."""
+        """Fraction of all regions with the true value in the interval; regions without a fit have none."""
         return float(np.mean(self.usable)) - self.below - self.above
 
     def flagged(self, flags: int) -> float:
@@ -118,7 +118,7 @@ class Outcome:
 
 
 def acis() -> Instrument:
-    """The synthetic ACIS-I on its axis."""
+    """Rates and background of the synthetic ACIS-I on the optical axis."""
     arf, rmf = instrument.on_axis_arf(), instrument.gaussian_rmf()
     templates = SourceModel(redshift=REDSHIFT, nH=NH).fold(arf, rmf)
     edges, rate = instrument.particle_background()
@@ -159,7 +159,7 @@ def fit_in(
     background: np.ndarray,
     options: FitOptions,
 ) -> np.ndarray:
-    """Fit regions in bins of these channel edges."""
+    """Fit regions in bins with the given channel edges."""
 
     def binned(values: np.ndarray) -> np.ndarray:
         return np.add.reduceat(values, edges[:-1], axis=-1)
@@ -195,7 +195,7 @@ def run(acis_i: Instrument, cell: Cell, n: int, binning: str, options: FitOption
 
 
 def print_table(outcomes: dict[Cell, Outcome]) -> None:
-    """Median and coverage of every cell."""
+    """Print median and coverage of every cell."""
     columns = [(share, ratio) for share in SHARES for ratio in RATIOS]
     print("| counts | " + " | ".join(f"{100 * s:.0f}%, r={r:.0f}" for s, r in columns) + " |")
     print("| --- " * (len(columns) + 1) + "|")
@@ -204,7 +204,7 @@ def print_table(outcomes: dict[Cell, Outcome]) -> None:
 
 
 def print_details(outcomes: dict[Cell, Outcome], peers: dict[Cell, Outcome]) -> None:
-    """Ranges over the columns of what else a reader may ask."""
+    """Print further results, as the lowest and highest value of all columns."""
     third = np.linspace(*KT_RANGE, 4)
     thirds = " | ".join(f"median, {a:.1f}-{b:.1f} keV" for a, b in pairwise(third))
     print("\nLowest and highest of the columns:\n")
@@ -233,12 +233,12 @@ def _rows(outcomes: dict[Cell, Outcome]) -> Iterator[tuple[str, list[tuple[Cell,
 
 
 def _is_fine(peer: Outcome | None) -> bool:
-    """Whether bins of half the resolution are calibrated, so that their precision is worth having."""
+    """Whether results in bins of half the resolution are unbiased with correct coverage."""
     return peer is not None and abs(peer.median() - 1.0) < 0.01 and abs(peer.coverage - 0.683) < 0.03
 
 
 def _width_ratio(outcome: Outcome, peer: Outcome) -> float:
-    """Median ratio of the widths in the logarithm."""
+    """Median ratio of the logarithmic widths of the intervals."""
     low, high = outcome.bounds
     peer_low, peer_high = peer.bounds
     return float(np.nanmedian(np.log(high / low) / np.log(peer_high / peer_low)))

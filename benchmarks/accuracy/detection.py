@@ -1,11 +1,11 @@
-"""Completeness and false detections of the point source search, over many simulated fields.
+"""Completeness and false detections of the point source search in many simulated fields.
 
     python -m benchmarks.accuracy.detection [--fields 48] [--side 1024]
 
-Fields at image level: a beta-model cluster (cool core, ellipticity, shock edge, knots, brightness and place
-vary), point sources with a logN-logS, particle background, two pointings with rolls and chip gaps, Gaussian
-point spread. A source is "above 5 sigma" if its counts within R90 exceed 5 sqrt(all counts within R90), as
-expected. It counts as found if its place is within a circle to leave out.
+Images are simulated, not events. Each has a beta-model cluster (cool core, ellipticity, shock edge, knots,
+brightness and position vary), point sources with a logN-logS, particle background, two pointings with rolls
+and chip gaps, and a Gaussian point spread function. A source is "above 5 sigma" if its expected counts within
+R90 exceed 5 sqrt(all expected counts within R90). It is found if it lies in a circle that would be excluded.
 """
 
 import argparse
@@ -31,16 +31,16 @@ class Field:
     counts: np.ndarray
     exposure: np.ndarray
     r90: np.ndarray
-    background: np.ndarray  # expected, without the cluster
+    background: np.ndarray  # expected counts without the cluster
     row: np.ndarray
     col: np.ndarray
     signal: np.ndarray  # expected counts of the sources
-    strength: np.ndarray  # in sigma, as above
+    strength: np.ndarray  # significance [sigma], as defined above
     centre: tuple[float, float]
 
 
 def pointing(side: int, row: float, col: float, roll: float, live_s: float):
-    """Exposure (vignetted), bare exposure [s] and angle off the axis [arcmin] of ACIS-I."""
+    """Exposure with and without vignetting [s] and off-axis angle [arcmin] of ACIS-I."""
     y, x = np.mgrid[:side, :side]
     y, x = y - row, x - col
     theta = np.hypot(y, x) * PIXEL / 60.0
@@ -55,7 +55,7 @@ def pointing(side: int, row: float, col: float, roll: float, live_s: float):
 
 
 def blurred(image: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """The image seen with a point spread that varies: between images blurred evenly."""
+    """Image with a varying point spread, interpolated between images with a uniform one."""
     levels = np.array([0.0, 0.5, 1.0, 1.7, 2.5, 4.0, 6.0, 9.0])
     level = np.interp(sigma, levels, np.arange(len(levels)))
     result = np.zeros(image.shape)
@@ -66,7 +66,7 @@ def blurred(image: np.ndarray, sigma: np.ndarray) -> np.ndarray:
 
 def simulate(seed: int, side: int = 1024, brightness: tuple[float, float] = (3.5, 6.3)) -> Field:
     rng = np.random.default_rng(seed)
-    middle, fields = side / 2, (side / 1024) ** 2  # a larger image is a mosaic
+    middle, fields = side / 2, (side / 1024) ** 2  # larger images are mosaics
     scatter = 30 + max(side - 1024, 0) / 4
     shown = [
         pointing(side, *(middle + rng.normal(0, scatter, 2)), rng.uniform(0, 6.3), rng.uniform(2e4, 1e5))
@@ -106,7 +106,7 @@ def simulate(seed: int, side: int = 1024, brightness: tuple[float, float] = (3.5
     gas *= total / gas.sum()
     particles = bare * rng.uniform(3e-6, 8e-6)
     diffuse = gas + particles + exposure * 1e-6
-    # sources: N(>S) ~ S^-1 below a break, S^-1.5 above, from 20 counts
+    # sources with N(>S) ~ S^-1.25, from 20 to 5000 counts
     number = rng.poisson(250 * fields)
     signal = 20.0 * rng.random(number) ** -0.8
     row, col = rng.uniform(0, side, (2, number))
@@ -138,7 +138,7 @@ def simulate(seed: int, side: int = 1024, brightness: tuple[float, float] = (3.5
 
 
 def judge(field: Field, found) -> tuple[np.ndarray, list, bool]:
-    """Which sources are covered by a detection; detections without a source; whether the core is covered."""
+    """Mask of detected sources, detections without a source, and whether one of these covers the core."""
     covered = np.zeros(len(field.row), dtype=bool)
     false = []
     eaten = False
@@ -202,7 +202,7 @@ def main() -> None:
     print(f"false: {n_false} in {args.fields} fields = {n_false / args.fields:.2f} per field")
     print(f"cores within a false source: {n_eaten}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    later = seconds[1:] or seconds  # the first compiles
+    later = seconds[1:] or seconds  # the first call compiles
     print(f"seconds of the processor: median {np.median(later):.2f}, worst {max(later):.2f}")
     print(f"peak memory with the simulation {peak:.0f} MiB")
 

@@ -1,4 +1,4 @@
-"""Scale map and fits of a bundle without files: for simulations."""
+"""Scale map and fits of a bundle without files, for simulations."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from pyxt_hpc.maps.fitted import FittedRegions
 from pyxt_hpc.stages.bins.scale_map import circles_of
 
 _CHUNK = 2000
-"""Regions whose spectra are in memory at a time."""
+"""Number of regions with spectra in memory at a time."""
 
 
 def fit_in_memory(
@@ -24,20 +24,20 @@ def fit_in_memory(
     radius: NDArray[np.float32] | None = None,
     **keys: object,
 ) -> FittedRegions:
-    """What `create-bins` and `fit-spectra` do, on one core.
+    """Compute and fit the circles of a bundle on one core, as `create-bins` and `fit-spectra` do.
 
     Parameters
     ----------
     bundle
-        The cluster.
+        Data of the cluster.
     signal_to_noise
-        Of the circles.
+        S/N of the circles.
     resolution
         1, 2 or 3.
     radius : (ny, nx)
-        Scale map to use [pixels]; None: the bundle's own.
+        Scale map [pixels]; None: computed from the bundle.
     keys
-        Of the configuration, besides what the bundle says.
+        Further attributes of the configuration.
     """
     config = replace(config_of(bundle), signal_to_noise=signal_to_noise, **keys)  # type: ignore[arg-type]
     if radius is None:

@@ -1,11 +1,12 @@
-"""How much of simulated flares goes and how much of the quiet time, after both passes of `remove-sources`.
+"""Fractions of simulated flare time and quiet time that both passes of `remove-sources` remove.
 
     python -m benchmarks.accuracy.flares [--quick]
 
-Light curves are drawn bin by bin: a quiet rate of particles (9-12 keV, and 0.3-12 keV of what is left of
-the field), emission of the cluster left in the full band, a flare with the spectrum of the particles, and
-gaps in telemetry. Flare time: the flare's rate exceeds 20% of the quiet particle rate in the same band,
-which is the range that `deflare` allows quiet bins. Quiet time: it is below 2%. Times between are neither.
+Light curves are drawn bin by bin, in 9-12 keV and, for the field without its sources, in 0.3-12 keV. They
+have a quiet rate of particles, emission of the cluster in the full band, a flare with the spectrum of the
+particles, and gaps in telemetry. In flare time, the flare's rate exceeds 20% of the quiet particle rate in
+the same band, which is the range that `deflare` allows for quiet bins. In quiet time, it is below 2%. Other
+times are neither.
 """
 
 import argparse
@@ -25,12 +26,12 @@ from pyxt_hpc.simulate.acis.instrument import particle_background
 
 Array = NDArray[np.float64]
 
-FLARE_TIME = 0.2  # of the quiet particle rate
+FLARE_TIME = 0.2  # fraction of the quiet particle rate
 QUIET_TIME = 0.02
 STEP_S = BIN_S / 16.0
-FLARES_PER_HOUR = 0.5  # many small ones
+FLARES_PER_HOUR = 0.5  # of the shape "many"
 
-# chips of front-illuminated rate; a back-illuminated chip has twice the rate of others (Proposers' Guide)
+# Particle rate over that of one front-illuminated chip; a BI chip has twice this rate (Proposers' Guide).
 FIELDS = {"ACIS-I": 4.0, "one BI chip": 2.0}
 EXPOSURES_KS = (10, 20, 40, 80, 150)
 PEAKS = (0.3, 0.5, 1.0, 2.0, 5.0, 19.0)
@@ -44,8 +45,9 @@ SHAPES = ("sin2", "decay", "plateau", "many")
 class Case:
     """One kind of observation.
 
-    ``peak`` in quiet particle rates above quiet; ``covered`` share of the time with a flare; ``emission`` of
-    the cluster in the full band, in particle rates; ``drift`` amplitude of the quiet rate.
+    ``peak``: peak rate of the flare over the quiet particle rate; ``covered``: fraction of the time with a
+    flare; ``emission``: rate of the cluster in the full band over that of the particles; ``drift``: amplitude
+    of changes of the quiet rate; ``faint``: factor for all rates.
     """
 
     field: str
@@ -60,7 +62,7 @@ class Case:
 
 
 def band_rate(low: float, high: float) -> float:
-    """Particles of one front-illuminated chip [count/s] between two energies [keV]."""
+    """Particle rate of one front-illuminated chip [count/s] between two energies [keV]."""
     edges, rate = particle_background()
     middle = 0.5 * (edges[:-1] + edges[1:])
     return float(rate[(middle >= low) & (middle < high)].sum())
@@ -70,7 +72,7 @@ HARD, FULL = band_rate(9.0, 12.0), band_rate(0.3, 12.0)
 
 
 def flare(case: Case, rng: np.random.Generator) -> Callable[[Array], Array]:
-    """Flare's rate in quiet particle rates as a function of time [s]."""
+    """Function of time [s] that gives the flare's rate over the quiet particle rate."""
     length = case.covered * case.exposure_s
     start = rng.uniform(-0.3 * length, case.exposure_s - 0.7 * length)
     if case.shape == "sin2":
@@ -98,12 +100,12 @@ def flare(case: Case, rng: np.random.Generator) -> Callable[[Array], Array]:
 
 
 def pulse(phase: Array) -> Array:
-    """sin^2 once."""
+    """One pulse, sin^2(pi phase) for phases from 0 to 1."""
     return np.where((phase > 0) & (phase < 1), np.sin(np.pi * phase) ** 2, 0.0)
 
 
 def draw(case: Case, rng: np.random.Generator) -> tuple[LightCurve, LightCurve, Array, Array]:
-    """Light curves of both bands; flare's relative rate (n_bin, 16) and live share (n_bin, 16) in steps."""
+    """Light curves of both bands; relative rate of the flare and live time [s] in 16 steps, (n_bin, 16)."""
     gti = np.array([[0.0, case.exposure_s]])
     if case.gaps:
         at = np.sort(rng.uniform(0, case.exposure_s, 3))
@@ -128,7 +130,7 @@ def draw(case: Case, rng: np.random.Generator) -> tuple[LightCurve, LightCurve, 
 
 
 def both_passes(hard: LightCurve, full: LightCurve) -> NDArray[np.bool_]:
-    """Bins that are kept, (n_bin,)."""
+    """Whether both passes keep each bin, (n_bin,)."""
     first = find_quiet(hard)
     check_quiet(first)
     within = replace(
@@ -141,7 +143,7 @@ def both_passes(hard: LightCurve, full: LightCurve) -> NDArray[np.bool_]:
 
 @dataclass
 class Sums:
-    """Times [s] over many light curves."""
+    """Sums of times [s] over many light curves."""
 
     flare: float = 0.0
     removed: float = 0.0
@@ -153,7 +155,7 @@ class Sums:
     refused: int = 0
 
     def add(self, rate: Array, live: Array, kept: NDArray[np.bool_] | None) -> None:
-        """One light curve's."""
+        """Add one light curve; `kept` is None if it was refused."""
         self.curves += 1
         if kept is None:
             self.refused += 1
@@ -176,7 +178,7 @@ class Sums:
 
 
 def cases() -> Iterator[Case]:
-    """The table."""
+    """All combinations of field, exposure and flare."""
     for field in FIELDS:
         for exposure in EXPOSURES_KS:
             for shape in SHAPES:

@@ -1,12 +1,13 @@
-"""Temperatures of the full chain, hands free, against those of bundles made from the truth.
+"""Temperatures from the full chain without user input, compared with those from bundles made from the truth.
 
     python -m benchmarks.accuracy.full_chain [--seeds 8] [--first 1] [--arcmin 14] [--exposure 1]
-        [--table FILE]
+        [--resolution 2]
 
-A seed simulates the demo's two observations, the second with a flare; the blank-sky files of even seeds are
-at a nominal pointing, as in CALDB. Nobody draws a region. Stages 1 to 4 run as commands; then all circles of
-the scale map are fitted twice, from their bundle and from one of the very same events with true times,
-sources, chip edges, pointing and background scales. Biases are in units of the errors.
+For each seed, the demo's two observations are simulated, the second with a flare; for even seeds, the
+blank-sky files have a nominal pointing, as in CALDB. Stages 1 to 4 run as commands, with proposed regions
+only. Then all circles of the scale map are fitted twice: from the bundle of the chain, and from a bundle of
+the same events with true times, sources, chip edges, pointing and background scales. Biases are in units of
+the errors.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from pyxt_hpc.simulate.cluster import ClusterTruth, demo_truth
 from pyxt_hpc.simulate.demo import NAME, configuration_text
 from pyxt_hpc.simulate.truth import RINGS_ARCMIN, TruthComparison, compare_with_truth
 
-FLARE_TIME, QUIET_TIME = 0.2, 0.02  # flare's rate in quiet ones, as in flares.py
+FLARE_TIME, QUIET_TIME = 0.2, 0.02  # rate of the flare over the quiet rate, as in flares.py
 _FOUND_ARCSEC = 5.0
 
 Array = NDArray[np.float64]
@@ -44,14 +45,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Times:
-    """An observation after flare cleaning, and its scale."""
+    """Times of an observation after flare cleaning, and its background scale."""
 
     flare_removed: float
     quiet_lost: float
     scale: float
     error: float
     truth: float
-    exposure: float  # over that of the times that were kept
+    exposure: float  # over the true exposure of the kept times
 
     @property
     def pull(self) -> float:
@@ -61,7 +62,7 @@ class Times:
 
 @dataclass(frozen=True)
 class Seed:
-    """One seed: its regions in both bundles, its observations, its proposals."""
+    """Results of one seed: fits from both bundles, times of the observations, and proposed regions."""
 
     chain: NDArray  # (n,) rows of the store
     ideal: NDArray  # the same circles
@@ -91,7 +92,7 @@ def simulate(folder: Path, seed: int, arcmin: float, exposure: float) -> tuple[C
 
 
 def times_of(plan: ObservationPlan, layout: Layout) -> Times:
-    """What became of flare and quiet time, and the scale against that of the times that were kept."""
+    """Fractions of flare and quiet time that were removed, and measured and true scale of the kept times."""
     clean = read_events(layout.clean_events(plan.obsid))
     kept = gti_arithmetic.union(list(clean.gti.values()))
 
@@ -117,7 +118,7 @@ def times_of(plan: ObservationPlan, layout: Layout) -> Times:
 
 
 def apart(rows: NDArray, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Some of the circles, at random, none of which overlaps another."""
+    """Mask (n,) of randomly chosen circles without overlaps."""
     chosen = np.zeros(len(rows), dtype=bool)
     at = np.empty((0, 3))
     for i in rng.permutation(len(rows)):
@@ -129,7 +130,7 @@ def apart(rows: NDArray, rng: np.random.Generator) -> NDArray[np.bool_]:
 
 
 def run(folder: Path, seed: int, arcmin: float, exposure: float, resolution: int) -> Seed:
-    """Everything for one seed."""
+    """Simulate, process and fit one seed."""
     start = time.perf_counter()
     truth, plans = simulate(folder, seed, arcmin, exposure)
     if pyxt_hpc(["run", "-c", str(folder / f"{NAME}.ini"), "--through", "crop-data"]):
@@ -168,7 +169,7 @@ def run(folder: Path, seed: int, arcmin: float, exposure: float, resolution: int
 
 
 def line(seed: int, s: Seed) -> str:
-    """Row of the first table."""
+    """One row of the first table."""
     cells = [
         str(seed),
         str(len(s.chain)),
@@ -186,13 +187,13 @@ def line(seed: int, s: Seed) -> str:
 
 
 def mean(values: list[float]) -> str:
-    """Mean over seeds and its error."""
+    """Text with the mean over seeds and its error."""
     error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     return f"{np.mean(values):+.3f} +- {error:.3f}"
 
 
 def rings(seeds: list[Seed]) -> str:
-    """Second and third table: over seeds, in rings about the centre and in all."""
+    """Second and third table: results of all seeds, in rings about the centre and in total."""
     kT = [
         "| arcmin | circles | apart | chain: median | mean of those apart | truth-made: median | "
         "mean of those apart | difference: mean | rms of circles | coverage: chain | truth-made |",
@@ -256,7 +257,7 @@ def main() -> None:
     seeds = []
     for seed in range(options.first, options.first + options.seeds):
         folder = Path(tempfile.mkdtemp(prefix="full-chain-"))
-        screen, sys.stdout = sys.stdout, sys.stderr  # the commands' own words
+        screen, sys.stdout = sys.stdout, sys.stderr  # the output of the commands goes to standard error
         try:
             seeds.append(run(folder, seed, options.arcmin, options.exposure, options.resolution))
         finally:

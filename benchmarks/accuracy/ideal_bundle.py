@@ -1,4 +1,4 @@
-"""The bundle of simulated observations by what only the simulator knows, to hold preprocessing against."""
+"""Bundle of simulated observations with the simulator's true values, as a reference for preprocessing."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,15 +22,15 @@ from pyxt_hpc.preprocess.process_data import STAGE
 from pyxt_hpc.simulate.acis.observe import BLANK_SKY_EXPOSURE, field_geometry, flare_interval
 from pyxt_hpc.simulate.acis.plan import ObservationPlan
 
-QUIET = 0.01  # flare's rate in quiet ones above which time is cut
-_MIN_LIVE = 0.1  # as stage 4 has it: which pixels are fitted is no matter of accuracy
+QUIET = 0.01  # times are cut if the flare's rate over the quiet rate is larger
+_MIN_LIVE = 0.1  # as in stage 4, so that the same pixels are fitted
 _NOMINAL_DEG = 1e-3
 
 FloatArray = NDArray[np.float64]
 
 
 def without_flare(plan: ObservationPlan, level: float = QUIET) -> dict[int, FloatArray]:
-    """Good time intervals (m, 2) [s] of each CCD while the flare has less than ``level`` quiet rates."""
+    """Good time intervals (m, 2) [s] of each CCD, with the flare below ``level`` times the quiet rate."""
     flare = flare_interval(plan, level)
     if flare is None:
         return plan.gti()
@@ -39,7 +39,7 @@ def without_flare(plan: ObservationPlan, level: float = QUIET) -> dict[int, Floa
 
 
 def true_scale(plan: ObservationPlan, gti: FloatArray) -> float:
-    """Background counts in good times of the observation per count of its blank-sky file."""
+    """True background counts in good times of an observation, for each count of its blank-sky file."""
     whole = gti_arithmetic.union(list(plan.gti().values()))
     return gti_arithmetic.ontime(gti) / gti_arithmetic.ontime(whole) / BLANK_SKY_EXPOSURE
 
@@ -50,11 +50,11 @@ def ideal_bundle(directory: Path, plans: Sequence[ObservationPlan], like: Bundle
     Parameters
     ----------
     directory
-        The cluster's folder, as `simulate_cluster` wrote it.
+        Folder of the cluster, from `simulate_cluster`.
     plans
-        Of its observations, in the order of those of ``like``.
+        Plans of the observations, in the order of ``like``.
     like
-        Its grid, band, responses and model are taken.
+        Bundle with the grid, band, responses and model to use.
     """
     grid = SkyGrid(like.wcs, like.mask.shape)
     sources = read_regions(directory / "truth" / "sources.reg")
@@ -99,7 +99,7 @@ def _observation(
     mask = clear & (live >= _MIN_LIVE)
     background = read_events(layout.supplied_background(plan.obsid))
     if not np.allclose(background.wcs.wcs.crval, events.wcs.wcs.crval, rtol=0, atol=_NOMINAL_DEG):
-        # the draws of stage 1, so that its own randomness is in both bundles
+        # With the random numbers of stage 1, both bundles have the same background events.
         rng = stage_rng(STAGE, plan.obsid)
         background = project_background(background, geometry, events.wcs, plan.gti(), rng)
     area = np.zeros((len(like.vignetting_keV), *grid.shape), dtype=np.float32)
@@ -130,7 +130,7 @@ def _sorted(
     band_keV: tuple[float, float],
     like: BundleObservation,
 ) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
-    """Events of the band on live pixels, in compressed rows."""
+    """Events of the band on live pixels, sorted by pixel, as compressed rows."""
     rmf = like.rmf
     channel = events.pi.astype(np.int64) - rmf.first_channel_number
     in_band = (rmf.channel_hi_keV > band_keV[0]) & (rmf.channel_lo_keV < band_keV[1])

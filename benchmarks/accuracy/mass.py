@@ -1,13 +1,14 @@
-"""How well hydrostatic masses of simulated spherical clusters agree with the truth.
+"""Bias, scatter and coverage of hydrostatic masses of simulated spherical clusters.
 
-Every cluster is another one: mass, concentration, density profile and redshift are drawn. Its annuli get
-Poisson spectra with all temperatures along the line of sight, fits, and a mass as ``mass-estimation`` has it.
+For every cluster, mass, concentration, density profile and redshift are drawn. Spectra of annuli, with all
+temperatures along the line of sight and Poisson noise, are fitted, and give a mass as in ``mass-estimation``.
 
     python -m benchmarks.accuracy.mass --clusters 200 --way backward --output mass.jsonl
 
-Posteriors are sampled by importance, about a second a cluster, or by emcee where this leaves few effective
-samples. ``--steps 3000`` has emcee sample all, 10 to 30 s each; ``--against`` tells how far the results of
-two files are apart. A repeated run goes on where it stopped; with ``--clusters 0`` it prints tables only.
+Posteriors are sampled by importance sampling, in about a second for each cluster, or by emcee if this gives
+too few effective samples. With ``--steps 3000``, emcee samples all, in 10 to 30 s for each cluster.
+``--against`` compares the results in two files. A repeated run continues from its file; with
+``--clusters 0`` it only prints tables.
 """
 
 import argparse
@@ -39,7 +40,7 @@ SEED = 42
 
 
 def random_cluster(rng: np.random.Generator) -> SphericalCluster:
-    """A cluster of 3e14 to 1e15 Msun, with a cool core or without, whose gas fraction is 0.12 at R500."""
+    """A cluster of 3e14 to 1e15 Msun, with or without a cool core, and a gas fraction of 0.12 at R500."""
     mass, concentration = np.exp(rng.uniform(np.log(3e14), np.log(1e15))), rng.uniform(2.0, 5.0)
     redshift = rng.uniform(0.1, 0.3)
     plain = GasDensity(1.0, 100.0, 0.5, 0.6, 800.0, 1.5)
@@ -59,7 +60,7 @@ def random_cluster(rng: np.random.Generator) -> SphericalCluster:
 
 
 def one_realisation(number: int, way: str, exposure_s: float, steps: int) -> dict[str, object]:
-    """Mass of one cluster over the truth."""
+    """Masses and gas fractions of one cluster over the true values."""
     rng = np.random.default_rng([SEED, number])
     cluster = random_cluster(rng)
     truth = {d: float(cluster.halo.radius(d, cluster.critical_density)) for d in (2500.0, 500.0)}
@@ -101,7 +102,7 @@ def one_realisation(number: int, way: str, exposure_s: float, steps: int) -> dic
 
 
 def by_emcee(problem: MassProblem, way: str) -> tuple[Posterior, dict[str, float]]:
-    """Samples as ``mass-estimation`` draws them."""
+    """Sample the posterior as ``mass-estimation`` does."""
     with tempfile.TemporaryDirectory() as directory:
         sampling = prepare_sampling(problem, lambda way, k: Path(directory) / f"{way}-{k}.h5")
         found = sample_mass(sampling, choose_pool(1))
@@ -110,10 +111,10 @@ def by_emcee(problem: MassProblem, way: str) -> tuple[Posterior, dict[str, float
 
 
 def by_importance(problem: MassProblem, rng: np.random.Generator) -> tuple[Posterior, dict[str, float]]:
-    """Samples of the same posterior by adaptive multiple importance sampling: a tenth of the time.
+    """Sample the same posterior by adaptive multiple importance sampling, in a tenth of the time.
 
-    Cornuet et al. (2012, Scand. J. Stat. 39, 798): proposals follow the weighted samples, and all samples
-    count with the mixture of all proposals.
+    Cornuet et al. (2012, Scand. J. Stat. 39, 798): each proposal is adapted to the weighted samples, and all
+    samples are weighted with the mixture of all proposals.
     """
     (likelihood,) = problem.likelihoods
     low, high = likelihood.bounds
@@ -137,7 +138,7 @@ def by_importance(problem: MassProblem, rng: np.random.Generator) -> tuple[Poste
         density = logsumexp([proposal.logpdf(samples) for proposal in proposals], axis=0)
         weight = np.exp(log_probability - density - np.max(log_probability - density))
         effective = weight.sum() ** 2 / (weight**2).sum()
-        # few large weights would make the next proposal too narrow (Ionides 2008, JCGS 17, 295)
+        # A few large weights would make the next proposal too narrow (Ionides 2008, JCGS 17, 295).
         cut = np.minimum(weight, weight.mean() * np.sqrt(len(weight)))
         mean = np.average(samples, axis=0, weights=cut)
         covariance = np.cov(samples.T, aweights=cut)
@@ -150,12 +151,12 @@ def by_importance(problem: MassProblem, rng: np.random.Generator) -> tuple[Poste
 
 
 class Shapes:
-    """Proposal for forward models: whatever temperature profiles the annuli allow, beside the best density.
+    """Proposal for forward models: temperature profiles that agree with the data, densities near the best.
 
-    The posterior of the temperature's parameters is bent, with several maxima, which no ellipse describes. Of
-    many shapes drawn between the bounds the spectroscopic-like temperatures (Mazzotta et al. 2004) of the
-    annuli are computed, each with its best scale T0, and compared with the data, errors widened. The density
-    is drawn about the best one.
+    An ellipse does not describe the posterior of the temperature's parameters, which is curved and has
+    several maxima. Many shapes of the profile are drawn between the bounds. For each, the spectroscopic-like
+    temperatures (Mazzotta et al. 2004) of the annuli, with the best scale T0, are compared with the data,
+    with larger errors.
     """
 
     N_SHAPES, WIDER = 40_000, 1.3
@@ -180,7 +181,7 @@ class Shapes:
         self.probability = np.exp(log_weight - self.log_sum)
 
     def _compared(self, shapes):
-        """Best ln T0 of shapes (n, 4), and the logarithm of how well they then agree."""
+        """Best ln T0 of shapes (n, 4), and their log-likelihood with this scale."""
         theta = np.concatenate([np.zeros((len(shapes), 1)), shapes], axis=1)
         kT = self.likelihood.model.temperature(theta)(self.radius)
         off = self.data - np.log((kT**0.25 @ self.measure.T) / (kT**-0.75 @ self.measure.T))
@@ -204,12 +205,12 @@ class Shapes:
 
 
 def mixing_of(mixing, used):
-    """Tables of some of the annuli."""
+    """Tables of the mixing for some of the annuli."""
     return type(mixing)(mixing.gas_kT, mixing.fit_kT, mixing.slope[used], mixing.gain[used])
 
 
 def print_agreement(rows: list[dict], others: list[dict]) -> None:
-    """How far results of the same clusters are apart, in half of the others' 68% intervals."""
+    """Print differences between results of the same clusters, in half-widths of the others' 68% intervals."""
     print("| | clusters | apart: mean | rms | most | width over the others' |\n|---|---|---|---|---|---|")
     for way in WAYS:
         mine, theirs = ({row["number"]: row for row in some if row["way"] == way} for some in (rows, others))
@@ -226,7 +227,7 @@ def print_agreement(rows: list[dict], others: list[dict]) -> None:
 
 
 def print_table(rows: list[dict]) -> None:
-    """Bias, scatter and coverage of what the rows have."""
+    """Print bias, scatter and coverage of the results."""
     print("| | clusters | refused | median | mean over truth | scatter | half of 68% | holds truth |")
     print("|---|---|---|---|---|---|---|---|")
     for way in WAYS:
@@ -246,7 +247,7 @@ def print_table(rows: list[dict]) -> None:
 
 
 def main() -> None:
-    """Run what is missing, and print the table."""
+    """Compute missing clusters, and print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,16 +1,17 @@
-"""Are densities and temperatures of spheres found, and do their intervals hold them? Photons to shells.
+"""Bias and coverage of densities and temperatures in shells of simulated spherical clusters.
 
     python -m benchmarks.accuracy.profiles [--fields N] [--seed S] [--times T] [--events DIR] [CLUSTER ...]
     python -m benchmarks.accuracy.profiles --pictures DIR
 
-N observations of each cluster of `pyxt_hpc.simulate.spherical` in the field of 8 arcmin, T times as long as
-usual, each with `profile-analysis`. The truth of a shell is the root of the mean square of the density, and
-the spectroscopic-like temperature (Mazzotta et al. 2004). Per quantity: the median over all shells and fields
-of found over true, the same of the inner, middle or outer third that is furthest off, how often 68% intervals
-held the truth, and mean and scatter of (found - true)/sigma, of the interval's end on that side. Shells of a
-field are alike where they are sums: errors are by the scatter of fields. The outermost shell is apart: its
-temperature is also that of the gas beyond it. Five seconds a field; with `--events` fifteen, each from event
-files in DIR through stages 1 to 4, in a field of 14 arcmin.
+N observations of each cluster of `pyxt_hpc.simulate.spherical`, with T times the usual exposure and a field
+of 8 arcmin, are analysed as by `profile-analysis`. The true values of a shell are the root mean square of the
+density and the spectroscopic-like temperature (Mazzotta et al. 2004). For each quantity, the table has the
+median of found/true over all shells and fields, the same for the third of the shells (inner, middle or outer)
+with the largest deviation, the fraction of 68% intervals that contain the truth, and mean and scatter of
+(found - true)/sigma, with sigma on the side of the truth. Shells of a field are correlated, so errors come
+from the scatter of fields. The outermost shell is listed separately, since gas beyond it affects its
+temperature. A field takes 5 s; with `--events` it takes 15 s, is 14 arcmin wide, and is made from event files
+in DIR by stages 1 to 4.
 """
 
 import argparse
@@ -41,7 +42,7 @@ from pyxt_hpc.simulate.direct import observe_directly
 from pyxt_hpc.simulate.spherical import PRESETS, SphericalCluster
 
 COUNTS = {"relaxed": 5000.0, "cool core": 5000.0, "faint": 300.0}
-"""Net counts of an annulus."""
+"""Net counts of each annulus, by cluster."""
 
 DRAWS, AGAIN = 100, 300
 
@@ -49,7 +50,7 @@ DRAWS, AGAIN = 100, 300
 def by_events(
     folder: Path, truth: ClusterTruth, plan: ObservationPlan, seed: int
 ) -> tuple[Bundle, ClusterConfig]:
-    """What stages 1 to 4 make of simulated event files, and the configuration."""
+    """Simulate event files and run stages 1 to 4; return bundle and configuration."""
     simulate_cluster(folder / NAME, truth, [plan], seed)
     path = folder / f"{NAME}.ini"
     path.write_text(configuration_text(NAME, truth, [plan]), encoding="utf-8")
@@ -59,7 +60,7 @@ def by_events(
 
 
 def draw_pictures(folder: Path) -> None:
-    """Gas of a cool core and of a faint cluster, and the brightness of a merger's sector."""
+    """Draw gas profiles of a cool core and a faint cluster, and brightness in a sector of a merger."""
     merger = ProfileOptions(counts=5000.0, sector=(10.0, 60.0))
     for name, options, size, draw in (
         ("cool core", ProfileOptions(counts=COUNTS["cool core"]), GAS_SIZE, draw_gas),
@@ -74,14 +75,14 @@ def draw_pictures(folder: Path) -> None:
 
 
 def truth_of(cluster: SphericalCluster, edges_kpc: NDArray) -> dict[str, NDArray]:
-    """What every shell really has."""
+    """True density, temperature and gas mass of each shell."""
     edges = np.maximum(edges_kpc, 0.06)
     n_e, kT = cluster.shells(edges)
     return {"n_e": n_e, "kT": kT, "gas_mass": cluster.gas_mass(edges[1:])}
 
 
 def compared(profile: ClusterProfile, cluster: SphericalCluster) -> dict[str, NDArray]:
-    """(n, 4) of every quantity: found over true, in the interval or not, pull, place of the shell."""
+    """(n, 4) for each quantity: found/true, whether the interval contains it, pull, rank of the shell."""
     truth = truth_of(cluster, profile.geometry.edges_kpc)
     found = {name: profile.shells[name] for name in truth}
     radius = profile.geometry.radius_kpc
@@ -92,7 +93,7 @@ def compared(profile: ClusterProfile, cluster: SphericalCluster) -> dict[str, ND
     place = np.linspace(0.0, 1.0, len(profile.annuli))
     result = {}
     for name, interval in found.items():
-        # an open end holds everything on its side
+        # An interval with an open end contains all values on this side.
         low = np.where(np.isfinite(interval.low), interval.low, -np.inf)
         high = np.where(np.isfinite(interval.high), interval.high, np.inf)
         off = interval.value - truth[name]
@@ -103,7 +104,7 @@ def compared(profile: ClusterProfile, cluster: SphericalCluster) -> dict[str, ND
 
 
 def rows_of(name: str, fields: list[dict[str, NDArray]]) -> list[str]:
-    """Lines of the table."""
+    """Rows of the table for one cluster."""
     lines = []
     for quantity in fields[0]:
         known = [field[quantity][np.isfinite(field[quantity][:, 0])] for field in fields]
@@ -135,7 +136,7 @@ def rows_of(name: str, fields: list[dict[str, NDArray]]) -> list[str]:
 
 
 def _told(fields: list[NDArray], number: Callable[[NDArray], float], pattern: str = "{:.3f}") -> str:
-    """A number of all shells, with its standard error by drawing fields again."""
+    """Text with a number from all shells and its standard error, from a bootstrap of the fields."""
     rng = np.random.default_rng(1)
     again = [
         number(np.concatenate([fields[i] for i in rng.integers(0, len(fields), len(fields))]))

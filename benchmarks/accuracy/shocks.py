@@ -1,12 +1,13 @@
-"""Are shocks found with the right Mach number, and none where there is none? Photons to candidates.
+"""Completeness, Mach numbers and false candidates of the shock search in simulated fields.
 
     python -m benchmarks.accuracy.shocks [--fields N] [--seed S] [--signal-to-noise T] [--list]
 
-N fields of each kind, 200 x 200 pixels with 500,000 photons of the cluster, blank-sky background and holes of
-point sources (`simulated_fronts.py`), each with the package's own scale map, fits at resolution 2 and
-`find-shocks`. A front is found if a candidate lies on its arc; where several do, the most significant counts.
-The deviation of its Mach number is in units of the side of its error that faces the truth. Everything else is
-listed as `other`: in fields without a shock these are false. About a second a field.
+There are N fields of each kind (`simulated_fronts.py`), with 200 x 200 pixels, 500,000 photons of the
+cluster, blank-sky background and holes of point sources. Each gets a scale map, fits at resolution 2 and a
+search as in `find-shocks`. A front is found if a candidate lies on its arc; of several such candidates, the
+most significant is used. The deviation of its Mach number is in units of the error on the side of the truth.
+All further candidates are listed as `other`; without a shock, all candidates are false. A field takes about 1
+s.
 """
 
 import argparse
@@ -43,19 +44,19 @@ COLUMNS = (
 
 
 def candidates(truth: FrontTruth, signal_to_noise: float, rng: np.random.Generator) -> list[Front]:
-    """What `find-shocks` lists of a newly observed field."""
+    """Candidates of `find-shocks` in a newly simulated observation."""
     bundle = observe_directly(truth.cluster, rng, mask=point_sources(rng))
     return list(search_shocks(fit_in_memory(bundle, signal_to_noise)).fronts)
 
 
 def deviation(front: Front, mach: float) -> float:
-    """Difference of a Mach number from the truth in standard deviations."""
+    """Difference of a Mach number from the truth, in units of the error on the side of the truth."""
     side = front.mach_hi - front.mach if front.mach < mach else front.mach - front.mach_lo
     return (front.mach - mach) / side
 
 
 def describe(front: Front) -> str:
-    """One line of a candidate."""
+    """One line about a candidate."""
     return (
         f"row {front.row:.0f} col {front.col:.0f} length {front.length:.0f} Mach {front.mach:.2f} "
         f"+- {0.5 * (front.mach_hi - front.mach_lo):.2f} density {front.density_mach:.2f} "
@@ -64,7 +65,7 @@ def describe(front: Front) -> str:
 
 
 def print_shocks(arguments: argparse.Namespace) -> None:
-    """Table of fields with a shock."""
+    """Print the table of fields with a shock."""
     print("| " + " | ".join(COLUMNS) + " |\n" + "| --- " * len(COLUMNS) + "|")
     for mach in MACH:
         fronts, first, others = [], 0, 0
@@ -90,7 +91,7 @@ def print_shocks(arguments: argparse.Namespace) -> None:
 
 
 def print_shock_free(arguments: argparse.Namespace) -> None:
-    """Table of fields without a shock."""
+    """Print the table of fields without a shock."""
     print("\n| no shock | fields | false candidates |\n| --- | --- | --- |")
     for number, kind in enumerate(SHOCK_FREE):
         false = 0

@@ -1,4 +1,4 @@
-"""Spectra of annuli straight from a spherical cluster, and their fits, for statistics over many clusters."""
+"""Spectra of annuli, computed directly from a spherical cluster, and fits of them, for many clusters."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,20 +23,20 @@ _PIXEL_ARCMIN2 = (PIXEL_ARCSEC / 60.0) ** 2
 
 @dataclass(frozen=True, eq=False)
 class AnnularSky:
-    """A cluster on the optical axis of the synthetic ACIS-I, seen in annuli.
+    """Annuli of a cluster on the optical axis of the synthetic ACIS-I.
 
     Parameters
     ----------
     cluster
-        What is seen.
+        The cluster.
     edges_arcsec : (n + 1,)
-        Of the annuli, ascending.
+        Ascending edges of the annuli.
     nH
-        [1e22 cm^-2].
+        Absorbing column [1e22 cm^-2].
     exposure_s
         Live time.
     background_ratio
-        Exposure of the blank-sky spectra in units of that.
+        Exposure of the blank-sky spectra over `exposure_s`.
     """
 
     cluster: SphericalCluster
@@ -47,7 +47,7 @@ class AnnularSky:
 
     @cached_property
     def area_arcsec2(self) -> FloatArray:
-        """Of each annulus (n,)."""
+        """Area of each annulus, (n,)."""
         return np.pi * np.diff(np.asarray(self.edges_arcsec, float) ** 2)
 
     @cached_property
@@ -67,7 +67,7 @@ class AnnularSky:
 
     @cached_property
     def expected(self) -> tuple[FloatArray, FloatArray]:
-        """Counts (n, n_bin) to expect of the gas and of the background."""
+        """Expected counts (n, n_bin) of the gas and of the background."""
         kT, rates, background = self._model
         edges = np.asarray(self.edges_arcsec, float)
         x, weight = np.polynomial.legendre.leggauss(_RINGS)
@@ -81,7 +81,7 @@ class AnnularSky:
 
     @property
     def mixing(self) -> Mixing:
-        """How gas of many temperatures is fitted in these annuli."""
+        """Tables of the fitted kT for gas with many temperatures in these annuli."""
         kT, rates, background = self._model
         gas, behind = self.expected
         return Mixing.of(kT, self.exposure_s * rates, background, gas.sum(axis=1), behind.sum(axis=1))

@@ -1,4 +1,4 @@
-"""Clusters with a shock front, and clusters with whatever else might be taken for one."""
+"""Simulated clusters with a shock front, and clusters with other features that could look like one."""
 
 from dataclasses import dataclass
 
@@ -12,25 +12,25 @@ from pyxt_hpc.simulate.direct import scaled_to
 SHOCK_FREE = ("round", "elliptical", "cool core", "cold front", "hot blob", "off-centre")
 
 _COUNTS = 5e5
-"""Of every cluster: circles of S/N 40 to 50 have radii of 3 pixels in the core and 10 to 20 far out."""
+"""Counts of every cluster: radii for S/N of 40 to 50 are 3 pixels in the core, and 10 to 20 far outside."""
 
 
 @dataclass(frozen=True, eq=False)
 class FrontTruth:
-    """A cluster and the front in it.
+    """A cluster and its shock front.
 
     Parameters
     ----------
     cluster
-        The sky.
+        The cluster.
     mach
-        Of the front; 1 where there is none.
+        Mach number of the front; 1 without a front.
     row, col
         Middle of the front [pixels].
     angle
-        Towards the shocked side, from the columns to the rows [rad].
+        Direction towards the shocked side, from the direction of columns to that of rows [rad].
     radius, half_opening
-        Of the front's arc [pixels], and half its opening angle [rad].
+        Radius of the front's arc [pixels], and half of its opening angle [rad].
     """
 
     cluster: ClusterTruth
@@ -42,16 +42,16 @@ class FrontTruth:
     half_opening: float = np.nan
 
     def is_at(self, pixels: NDArray, angle: float, tolerance: float = 4.0) -> bool:
-        """Whether a candidate is this front: most of its pixels on the arc, its direction within 60 degrees.
+        """Whether most pixels of a candidate are on this front's arc, with a direction within 60 degrees.
 
         Parameters
         ----------
         pixels : (n, 2)
-            Rows and columns.
+            Rows and columns of the candidate.
         angle
-            Towards the bright side [rad].
+            Direction towards its bright side [rad].
         tolerance
-            Distance from the arc that is on it [pixels].
+            Largest distance of pixels on the arc [pixels].
         """
         row, col = (
             pixels - [self.row, self.col] - self.radius * np.array([np.sin(self.angle), np.cos(self.angle)])
@@ -62,11 +62,11 @@ class FrontTruth:
 
 
 def shocked_cluster(mach: float, rng: np.random.Generator, side: int = 200) -> FrontTruth:
-    """A cluster, round or elliptical, with a shock front at a random place.
+    """A round or elliptical cluster with a shock front at a random position.
 
-    The front is an arc, 40 to 120 degrees wide, whose centre need not be the cluster's. Along it the jumps of
-    density and temperature are the same, but for the very ends; behind it they fade over
-    30 to 60 pixels.
+    The front is an arc of 40 to 120 degrees, and need not be centred on the cluster. The jumps of density and
+    temperature are constant along the front, except near its ends, and decrease over 30 to 60 pixels behind
+    it.
     """
     shape = (side, side)
     middle = 0.5 * (side - 1) + rng.uniform(-0.03, 0.03, 2) * side
@@ -93,7 +93,7 @@ def shocked_cluster(mach: float, rng: np.random.Generator, side: int = 200) -> F
 
 
 def shock_free_cluster(kind: str, rng: np.random.Generator, side: int = 200) -> FrontTruth:
-    """A cluster without a shock, of one of the kinds `SHOCK_FREE`."""
+    """A cluster without a shock, of a kind in `SHOCK_FREE`."""
     shape = (side, side)
     middle = np.full(2, 0.5 * (side - 1))
     y, x = np.indices(shape, float)
@@ -123,12 +123,12 @@ def shock_free_cluster(kind: str, rng: np.random.Generator, side: int = 200) -> 
 
 
 def _turn(angle: NDArray | float) -> NDArray[np.float64]:
-    """An angle from -pi to pi."""
+    """Angle between -pi and pi."""
     return np.angle(np.exp(1j * np.asarray(angle)))
 
 
 def point_sources(rng: np.random.Generator, side: int = 200, number: int = 8) -> NDArray[np.bool_]:
-    """Live pixels of a field (side, side) with holes of 2 to 4 pixels radius where sources were."""
+    """Live pixels (side, side) of a field, with holes of 2 to 4 pixels radius in place of sources."""
     y, x = np.indices((side, side), float)
     live = np.ones((side, side), bool)
     for row, col in rng.uniform(0, side, (number, 2)):
@@ -150,7 +150,7 @@ def _smooth(
     *,
     cool_core: bool = False,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """kT, norm and abundance of an elliptical beta-model whose temperature falls outwards."""
+    """kT, norm and abundance of an elliptical beta model with a temperature that decreases outwards."""
     y, x = np.indices(shape, float) - middle[:, None, None]
     along, across = x * np.cos(turned) + y * np.sin(turned), y * np.cos(turned) - x * np.sin(turned)
     radius = np.hypot(along, across / axis_ratio) * np.sqrt(axis_ratio)
@@ -168,7 +168,7 @@ def _cluster(
 ) -> ClusterTruth:
     ra, dec = 150.0, 20.0
     wcs = tangent_plane(ra, dec, PIXEL_ARCSEC, crpix=(kT.shape[1] / 2, kT.shape[0] / 2))
-    # the brighter side of a front adds light: all fields are equally deep where it matters
+    # A front adds brightness, so the counts are scaled: all fields have the same number.
     truth = ClusterTruth(
         ra=ra, dec=dec, redshift=0.1, nH=0.05, wcs=wcs, kT=kT, norm=norm / norm.sum(), abundance=abundance
     )

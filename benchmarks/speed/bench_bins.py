@@ -1,10 +1,10 @@
-"""Bins that share no pixel: how even and round they are, how long they take, and what fits in them say.
+"""Bins that share no pixel: scatter of their S/N, elongation, speed, and fits compared with the truth.
 
     python -m benchmarks.speed.bench_bins [--image COUNTS.fits] [--quick]
 
-Tables in Markdown: a made cluster of 2048^2 pixels (quick: 512^2) with a gap and holes; a FITS image of
-counts; extraction of 2,000 bins from 10^7 events; fits of simulated clusters in bins, against the truth.
-Times are of the processor, on one core, the kernels compiled before.
+Results are tables in Markdown for a simulated cluster of 2048^2 pixels (quick: 512^2) with a gap and holes,
+for a FITS image of counts, for the extraction of 2,000 bins from 10^7 events, and for fits of simulated
+clusters. Times are CPU times on one core, without the compilation of kernels.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def made_cluster(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def cpu(function: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
-    """What a function gives, and seconds of the processor."""
+    """Result of a function, and its CPU time [s]."""
     start = time.process_time()
     result = function()
     return result, time.process_time() - start
@@ -54,7 +54,7 @@ def cpu(function: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
 def methods(
     counts: np.ndarray, background: np.ndarray, mask: np.ndarray, target: float
 ) -> dict[str, Callable[[], np.ndarray]]:
-    """The ways to make bins of an S/N."""
+    """Functions that make bins with an S/N, by the name of the method."""
     images = counts, background, background, mask
     y, x = np.indices(mask.shape)
     total = counts.sum()
@@ -68,7 +68,7 @@ def methods(
 
 
 def elongation(labels: np.ndarray) -> np.ndarray:
-    """Major over minor axis of the bins of 10 pixels and more, from their second moments."""
+    """Ratio of major to minor axis, from second moments, for bins with at least 10 pixels."""
     y, x = np.indices(labels.shape)
     n, y1, x1, yy, xx, xy = sums_of(labels, [labels > 0, y, x, y**2, x**2, x * y])[:, 1:]
     y1, x1 = y1 / n, x1 / n
@@ -80,7 +80,7 @@ def elongation(labels: np.ndarray) -> np.ndarray:
 def table_of(
     counts: np.ndarray, background: np.ndarray, mask: np.ndarray, targets: tuple[float, ...]
 ) -> None:
-    """A row for each method and S/N."""
+    """Print a row for each method and S/N."""
     head = (
         "method", "S/N", "bins", "seconds", "live pixels in a bin", "S/N over target: 5%, median, 95%",
         "its scatter", "0 to 15% above", "the same without single pixels", "elongation (median)",
@@ -104,7 +104,7 @@ def table_of(
 
 
 def extraction() -> None:
-    """2,000 bins from 10^7 events in 100 spectral bins, and sums of an image."""
+    """Time the extraction of 2,000 bins from 10^7 events in 100 spectral bins, and sums of an image."""
     counts, background, mask = made_cluster(1024)
     labels = grid_bins(mask, 23)
     rng = np.random.default_rng(SEED)
@@ -127,7 +127,7 @@ def extraction() -> None:
 
 
 def fits_against_truth(seeds: int) -> None:
-    """Gas of 5 keV: pulls of kT have a scatter of 1, and those of neighbours have nothing in common."""
+    """Print pulls of kT for gas of 5 keV; their scatter should be 1, without correlation of neighbours."""
     pulls: dict[str, list[np.ndarray]] = {}
     norms: dict[str, list[np.ndarray]] = {}
     pairs: dict[str, list[np.ndarray]] = {}

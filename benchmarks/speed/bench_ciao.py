@@ -1,7 +1,7 @@
-"""What a stage with CIAO costs besides CIAO: tools that do nothing, called for 20 observations.
+"""Overhead of a stage with CIAO, from calls of trivial tools for 20 observations.
 
-The tools of tests/preprocess/ciao/small_ciao.py are shell scripts that copy one small file. Said are the
-wall-clock time of a first run, and of a second one in which everything is up to date.
+The tools of tests/preprocess/ciao/small_ciao.py are shell scripts that copy one small file. The output has
+the wall-clock times of a first run, and of a second run in which all files are up to date.
 
     python -m benchmarks.speed.bench_ciao [--observations N] [--calls N] [--workers N]
 """
@@ -27,7 +27,7 @@ from small_ciao import outside, small_ciao, tool
 
 
 def plan_of(layout: Layout, events: Path, observations: int, calls: int) -> list[Call]:
-    """Each call reads what the one before it has made."""
+    """Plan of calls, in which each call of an observation reads the output of the previous one."""
     plan = []
     for obsid in map(str, range(1, observations + 1)):
         source = events

@@ -1,16 +1,15 @@
-"""Speed of the fits, after checking them against Sherpa, and of Sherpa itself in the same run.
+"""Speed of the fits and of Sherpa in the same run, with a comparison of their results.
 
-    pip install sherpa                                      (else the peer is left out)
+    pip install sherpa                                      (without it, only our fits are timed)
     python -m benchmarks.speed.bench_fit [--quick] [--apecroot DIRECTORY/apec_v3.0.9]
 
-Spectra are simulated: 1600 counts a region, 20% of them background, blank-sky exposure 10 times the
-source's, kT 2-9 keV, an ACIS-like response. A fit is kT and norm by wstat with both 68% intervals, or
-what else a line says; the default bins are those that `grouping` chooses for such spectra.
-The peer is Sherpa's own fit() (levmar) and conf() on the same ungrouped spectra, from kT = 4 keV. With
---apecroot (and `pip install xspectrampoline`) its model is the real XSPEC's phabs * apec; without,
-Sherpa evaluates this package's plasma table, which flatters it. Everything runs on one core; ours is
-the best of 5 (quick: 2), the peer's the mean over its regions; both in seconds of the processor, which
-other work on the machine disturbs less.
+Spectra are simulated with 1600 counts in each region, 20% of them background, a blank-sky exposure 10 times
+that of the source, kT of 2-9 keV, and an ACIS-like response. Unless a line says otherwise, a fit gives kT and
+norm by wstat, with both 68% intervals; the default bins are those that `grouping` chooses for such spectra.
+Sherpa uses fit() (levmar) and conf() on the same ungrouped spectra, from kT = 4 keV. With --apecroot (and
+`pip install xspectrampoline`), its model is phabs * apec of XSPEC; without, Sherpa interpolates this
+package's plasma table, which is faster. All runs use one core. Our time is the best of 5 (quick: 2), and
+Sherpa's is the mean over its regions; both are CPU times, which depend less on other work on the machine.
 """
 
 import argparse
@@ -49,7 +48,7 @@ Flux = Callable[[float], np.ndarray]
 
 
 def response() -> tuple[Arf, Rmf]:
-    """Effective area and energy resolution much as ACIS-I's."""
+    """Effective area and energy resolution similar to those of ACIS-I."""
     edges = np.arange(1025) * 0.0146
     lo = np.arange(0.3, 11.0, 0.01)
     centre, energy = 0.5 * (edges[1:] + edges[:-1]), (lo + 0.005)[:, None]
@@ -65,7 +64,7 @@ def response() -> tuple[Arf, Rmf]:
 
 
 def simulate(rate: np.ndarray, kT: np.ndarray, n: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Source and background counts, weight and ratio of n regions, channel by channel; their kT."""
+    """Source and background counts, weight and ratio (n, n_channel) of regions, and their kT (n,)."""
     rng = np.random.default_rng(SEED)
     truth = rng.uniform(2.0, 9.0, n)
     k = np.searchsorted(kT, truth) - 1
@@ -81,14 +80,14 @@ def simulate(rate: np.ndarray, kT: np.ndarray, n: int) -> tuple[list[np.ndarray]
 def grouped(
     spectra: list[np.ndarray], rate: np.ndarray, cuts: np.ndarray
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Counts and templates summed over bins; weight and ratio of the bins."""
+    """Spectra (counts, weight and ratio) and templates in bins."""
     source, background, weight, ratio = spectra
     counts = [np.add.reduceat(a, cuts[:-1], axis=1) for a in (source, background)]
     return [*counts, weight[:, cuts[:-1]], ratio[:, cuts[:-1]]], np.add.reduceat(rate, cuts[:-1], axis=1)
 
 
 def five(spectra: list[np.ndarray], rate: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-    """The same counts dealt out to five observations of a fifth of the exposure."""
+    """Spectra and templates of the same counts in five observations, with a fifth of the exposure each."""
     rng = np.random.default_rng(SEED)
     dealt = []
     for counts in spectra[:2]:
@@ -102,7 +101,7 @@ def five(spectra: list[np.ndarray], rate: np.ndarray) -> tuple[list[np.ndarray],
 
 
 def best_of(repeats: int, function: Callable[[], Any]) -> float:
-    """Smallest time of several runs [s]; the first, which compiles, does not count."""
+    """Shortest CPU time of several runs [s], without the first run, which compiles."""
     function()
     times = []
     for _ in range(repeats):
@@ -113,7 +112,7 @@ def best_of(repeats: int, function: Callable[[], Any]) -> float:
 
 
 def table_flux(edges: np.ndarray) -> Flux:
-    """phabs * apec at norm 1 from this package's table."""
+    """Function of kT that gives phabs * apec at norm 1, from this package's table."""
     table = load_plasma()
     hhe, metals = table.components(edges, REDSHIFT)
     spectra = (hhe + ABUNDANCE * metals) * transmission(edges, NH)
@@ -127,7 +126,7 @@ def table_flux(edges: np.ndarray) -> Flux:
 
 
 def xspec_flux(edges: np.ndarray, apecroot: str) -> Flux:
-    """phabs * apec at norm 1 from the XSPEC library."""
+    """Function of kT that gives phabs * apec at norm 1, from the XSPEC library."""
     library = importlib.import_module("xspectrampoline").lib_XSFunctions
     error = ctypes.c_int(0)
     library.FPSOLR(b"angr", ctypes.byref(error))
@@ -143,7 +142,7 @@ def xspec_flux(edges: np.ndarray, apecroot: str) -> Flux:
         )  # fmt: skip
         return values
 
-    # Sherpa caches the factor whose parameters are frozen
+    # Sherpa also caches the factor with frozen parameters.
     absorbed = call("phabs", [NH])
     return lambda kT: absorbed * call("apec", [kT, ABUNDANCE, REDSHIFT])
 
@@ -151,7 +150,7 @@ def xspec_flux(edges: np.ndarray, apecroot: str) -> Flux:
 def sherpa_fitter(
     arf: Arf, rmf: Rmf, make_flux: Callable[[np.ndarray], Flux], spectra: list[np.ndarray], first: int
 ) -> Callable[[int], Any]:
-    """Function that fits one region by Sherpa objects made for it alone: (kT, lo, hi, statistic)."""
+    """Function that fits one region with new Sherpa objects and returns (kT, lo, hi, statistic)."""
     from sherpa.astro import io
     from sherpa.astro.data import DataPHA
     from sherpa.astro.instrument import Response1D
@@ -164,9 +163,7 @@ def sherpa_fitter(
 
     logging.getLogger("sherpa").setLevel(logging.ERROR)
 
-    fluxes: dict[
-        int, Flux
-    ] = {}  # Sherpa asks for the energies that reach the channels in use, always the same
+    fluxes: dict[int, Flux] = {}  # by the number of energies, since Sherpa always asks for the same ones
 
     class Plasma(ArithmeticModel):
         def __init__(self) -> None:
@@ -208,12 +205,12 @@ def sherpa_fitter(
 
 
 EXPECTED, SLOPE, CURVATURE, SCRATCH = range(4)
-"""Rows of what the kernels fill."""
+"""Rows of the array that the kernels fill."""
 
 
 @numba.njit
 def _evaluate(n: int, bins: np.ndarray, rates: np.ndarray, rows: np.ndarray) -> float:
-    """Derivatives of wstat, over and over."""
+    """Evaluate the derivatives of wstat n times."""
     result = 0.0
     for i in range(n):
         for j in range(rates.shape[1]):
@@ -225,7 +222,7 @@ def _evaluate(n: int, bins: np.ndarray, rates: np.ndarray, rows: np.ndarray) -> 
 
 @numba.njit
 def _sum_up(n: int, bins: np.ndarray, rows: np.ndarray) -> float:
-    """wstat itself with its logarithms, over and over."""
+    """Evaluate wstat, with its logarithms, n times."""
     result = 0.0
     for i in range(n):
         rows[EXPECTED, 0] += 1e-9 * i
@@ -234,7 +231,7 @@ def _sum_up(n: int, bins: np.ndarray, rows: np.ndarray) -> float:
 
 
 def kernels() -> None:
-    """Times of the two kernels that fits are made of, at 24 and 104 bins."""
+    """Print the times of the two main kernels of fits, for 24 and 104 bins."""
     rng = np.random.default_rng(SEED)
     for n_bin in (24, 104):
         mean = COUNTS / n_bin
@@ -252,7 +249,7 @@ def kernels() -> None:
 
 
 def extraction(repeats: int) -> None:
-    """Spectra cut out of sorted events: radius 20 pixels, 4.7 events a pixel."""
+    """Print the time to extract spectra from sorted events: radius 20 pixels, 4.7 events per pixel."""
     rng = np.random.default_rng(SEED)
     ny = nx = 400
     per_pixel = rng.poisson(4.7, ny * nx)
@@ -344,7 +341,7 @@ def main() -> None:
     peer = (time.process_time() - start) / n_peer
     for mine, (kT, lo, hi, statistic) in zip(ours, theirs, strict=True):
         sigma = 0.5 * (mine["kT_hi"] - mine["kT_lo"])
-        # Sherpa may stop in a wrong minimum, never in a better one
+        # Sherpa may stop in a local minimum, but its statistic must not be lower than ours.
         assert mine["statistic"] < statistic + 0.05, f"Sherpa found a better fit: {mine}, {statistic}"
         agrees = abs(mine["kT"] - kT) < 0.05 * sigma or mine["statistic"] < statistic - 1e-3
         assert agrees, f"kT {mine['kT']} and Sherpa's {kT} +- {sigma} disagree"

@@ -1,13 +1,13 @@
-"""Time and memory of a whole set of maps, after checking one of them against the results it is painted from.
+"""Time and memory of a complete set of maps, with a check of one map against the results.
 
     python -m benchmarks.speed.bench_maps [--size 2048] [--resolution 2] [--directory DIR] [--parts]
 
-A cluster of 4 million counts (beta model, core 6% of the image) in two observations with gaps between
-chips and sources cut out; circles of S/N 40, and a results store of made-up fits with a twentieth of the
-regions bad. Timed is the command `pyxt-hpc make-maps --all` in a process of its own: wall time, and time of
-the processors, which says more on a busy machine. Memory is the largest sum of the proportional set sizes
-(PSS) of that process and its children, asked 5 times a second. With --parts the same work is done once more
-in one process, one part after the other.
+The cluster has 4 million counts (beta model, core 6% of the image) in two observations, with gaps between
+chips and excluded sources. The circles have S/N 40, and the results store has artificial fits, 5% of them
+bad. The command `pyxt-hpc make-maps --all` runs in its own process. Its wall-clock time and its CPU time,
+which is more reliable on a busy machine, are measured. Memory is the largest sum of the proportional set
+sizes (PSS) of the process and its children, read 5 times per second. With --parts, the same work is repeated
+in one process, and the time of each part is measured.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def radii(size: int) -> np.ndarray:
 
 
 def live_pixels(size: int, rng: np.random.Generator) -> np.ndarray:
-    """Two gaps between chips and a hundred holes are dead."""
+    """Mask of live pixels, without two gaps between chips and a hundred holes."""
     mask = np.ones((size, size), np.uint8)
     mask[size // 3 : size // 3 + 6] = 0
     mask[:, 2 * size // 3 : 2 * size // 3 + 6] = 0
@@ -68,7 +68,7 @@ def live_pixels(size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def make_cluster(directory: Path, size: int, resolution: int) -> Path:
-    """Write configuration, bundle, scale map and results; the configuration's path."""
+    """Write configuration, bundle, scale map and results; return the path of the configuration."""
     rng = np.random.default_rng(SEED)
     obsids = [str(1 + i) for i in range(N_OBSERVATIONS)]
     config_path = directory / "bench.ini"
@@ -119,7 +119,7 @@ def make_cluster(directory: Path, size: int, resolution: int) -> Path:
 
 
 def write_results(path: Path, bundle: Bundle, radius: np.ndarray, resolution: int) -> None:
-    """Fits of kT falling outwards, norms that follow the brightness, errors of 8%, 1 in 20 bad."""
+    """Write fits with kT decreasing outwards, norms that follow the brightness, errors of 8%, and 5% bad."""
     rng = np.random.default_rng(SEED + 1)
     row, col = lattice(radius > 0, RESOLUTION_STEP[resolution])
     regions = np.zeros(len(row), REGION_DTYPE)
@@ -156,7 +156,7 @@ def memory(pid: int) -> int:
 
 
 def run(command: list[str]) -> tuple[float, float, float, str]:
-    """Seconds, seconds of processors, greatest memory [GiB] and output of a command."""
+    """Run a command; return wall-clock time [s], CPU time [s], largest memory [GiB] and output."""
     start, peak = time.perf_counter(), 0
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
@@ -174,7 +174,7 @@ def run(command: list[str]) -> tuple[float, float, float, str]:
 
 
 def check(config_path: Path) -> None:
-    """The temperature map holds the results."""
+    """Exit if the temperature map differs from the results."""
     from pyxt_hpc.maps.fitted import read_fitted_regions
 
     regions = read_fitted_regions(read_config(config_path))
@@ -185,7 +185,7 @@ def check(config_path: Path) -> None:
 
 
 def parts(config_path: Path) -> None:
-    """Time every part alone, in seconds of the processor."""
+    """Print the CPU time of every part."""
     from pyxt_hpc.maps import make, product
     from pyxt_hpc.maps.fitted import read_fitted_regions
     from pyxt_hpc.plots.ds9 import region_file as ds9
@@ -239,7 +239,7 @@ def parts(config_path: Path) -> None:
 
 
 def main() -> None:
-    """Print environment, the size of the job, time and memory."""
+    """Print environment, size of the job, time and memory."""
     parser = argparse.ArgumentParser(description="Time and memory of a whole set of maps.")
     parser.add_argument("--size", type=int, default=2048)
     parser.add_argument("--resolution", type=int, default=2, choices=RESOLUTION_STEP)

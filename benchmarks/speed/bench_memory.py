@@ -1,10 +1,10 @@
-"""Memory that one node shares for the fits of a deep cluster, and what the extraction of its spectra costs.
+"""Shared memory of one node for the fits of a deep cluster, and the time of the extraction and fits.
 
     python -m benchmarks.speed.bench_memory [--observations N]
 
-20 observations of 2 million events each in a crop of 1000 x 1000 pixels (33 arcmin), background files of as
-many events, six energies of vignetting. Counted are the arrays that the ranks of a node share; each rank
-adds its own few megabytes. Regions have a radius of 12 pixels.
+There are 20 observations with 2 million events each in a crop of 1000 x 1000 pixels (33 arcmin), background
+files with equal numbers of events, and vignetting at six energies. The memory is that of the arrays that the
+ranks of a node share; each rank also needs a few megabytes. Regions have a radius of 12 pixels.
 """
 
 import argparse
@@ -23,7 +23,7 @@ SHAPE, EVENTS, REGIONS = (1000, 1000), 2_000_000, 2000
 
 
 def observation(number: int) -> BundleObservation:
-    """Events of a steep spectrum spread over the whole image."""
+    """Observation with events of a steep spectrum, uniform over the image."""
     rng = np.random.default_rng(number)
 
     def events() -> tuple[np.ndarray, np.ndarray]:

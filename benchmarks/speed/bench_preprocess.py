@@ -1,10 +1,10 @@
-"""Time and peak memory of stages 1 to 4, a process each, as a user runs them.
+"""Time and peak memory of stages 1 to 4, each run in its own process as by a user.
 
     python -m benchmarks.speed.bench_preprocess [--observations 20] [--events 2000000] [--directory DIR]
 
-Every observation is simulated by itself: a pointing and roll of its own, independent events, every third
-with a flare; event files are gzipped as in the archive. Kernels are compiled before, on a small cluster, and
-the time of that is told apart.
+Every observation is simulated with its own pointing and roll and with independent events; every third one has
+a flare. Event files are gzipped as in the archive. Kernels are first compiled on a small cluster, and this
+time is printed separately.
 """
 
 import argparse
@@ -30,12 +30,12 @@ from pyxt_hpc.simulate.cluster import demo_truth
 from pyxt_hpc.simulate.demo import NAME, SEED, fill_in_template
 
 STAGES = ("process-data", "propose-regions", "remove-sources", "generate-responses", "crop-data")
-EVENTS_PER_SECOND = 9.9  # of the demo's first observation
-POINTINGS_DEG = 0.02  # rms about the cluster
+EVENTS_PER_SECOND = 9.9  # rate of the demo's first observation
+POINTINGS_DEG = 0.02  # rms distance from the cluster in each coordinate
 
 
 def make_plans(observations: int, events: int) -> list[ObservationPlan]:
-    """Pointings about the cluster with all rolls."""
+    """Plans of observations with random pointings near the cluster and random rolls."""
     rng = np.random.default_rng(SEED)
     first = demo_plans()[0]
     return [
@@ -59,7 +59,7 @@ def prepare(folder: Path, observations: int, events: int) -> Path:
     truth, plans = demo_truth(), make_plans(observations, events)
     layout = Layout(folder / NAME, NAME)
     for n, plan in enumerate(plans):
-        # a file at a time, so that the disk never holds all of them unpacked
+        # One file at a time is compressed, so that the disk never holds all files uncompressed.
         simulate_cluster(folder / NAME, truth, [plan], seed=SEED + n, nominal_blank_sky=True)
         raw = next(layout.observation(plan.obsid).glob("primary/*evt2.fits"))
         with raw.open("rb") as plain, gzip.open(f"{raw}.gz", "wb", compresslevel=1) as packed:
@@ -73,13 +73,13 @@ def prepare(folder: Path, observations: int, events: int) -> Path:
 
 
 def prepare_apart(folder: Path, observations: int, events: int) -> Path:
-    """`prepare` in a process of its own: the peak memory of a command counts that of who starts it."""
+    """Call `prepare` in its own process, since the peak memory of a command includes that of its parent."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(prepare, (folder, observations, events))
 
 
 def run(stage: str, config: Path, environment: Mapping[str, str]) -> tuple[float, float, float]:
-    """Seconds, seconds of a processor, peak memory [MiB] of one command."""
+    """Run one command; return wall-clock time [s], CPU time [s] and peak memory [MiB]."""
     start = time.perf_counter()
     command = [sys.executable, "-P", "-m", "pyxt_hpc", stage, "-c", str(config), "--force"]
     log = config.with_name(f"{stage}.log")
@@ -96,7 +96,7 @@ def run(stage: str, config: Path, environment: Mapping[str, str]) -> tuple[float
 
 
 def compile_kernels(environment: Mapping[str, str]) -> float:
-    """Seconds of a processor that the first run on a machine takes longer than the second."""
+    """Compile kernels; return the CPU time [s] of a first run minus that of a second run."""
     with tempfile.TemporaryDirectory(prefix="bench-preprocess-") as folder:
         config = prepare_apart(Path(folder), 1, 200_000)
         cold, warm = (sum(run(stage, config, environment)[1] for stage in STAGES) for _ in range(2))

@@ -1,11 +1,12 @@
-"""Speed of the scale map, after checking it against brute force, and of what users have now.
+"""Speed of the scale map and of ClusterPyXT's method, with a comparison with brute force.
 
     python -m benchmarks.speed.bench_scale_map [--quick]
 
-The image is a beta model on a flat background; the S/N target is 40. The peer is ClusterPyXT's method:
-for each pixel a bisection over the 793 radii, each time with the disc as a mask over the whole image
-(in its favour, distances are looked up and nothing is pickled), with the same S/N as here. It is timed on
-random pixels. Everything runs on one core; times are the best of 5 (quick: 2), the peer's of 2.
+The image is a beta model on a flat background; the S/N target is 40. ClusterPyXT's method is a bisection over
+the 793 radii for each pixel, with each disc as a mask over the whole image. Here it uses the same S/N as our
+method, and is faster than in ClusterPyXT, since distances are tabulated and nothing is pickled. It is timed
+on random pixels. All runs use one core; times are the best of 5 (quick: 2) for ours, and of 2 for
+ClusterPyXT's.
 """
 
 import argparse
@@ -20,14 +21,14 @@ from pyxt_hpc.binning.circles import prepare_circle_sums, radius_grid, scale_map
 
 TARGET = 40.0
 SEED = 20240501
-# name, pixels on a side, cluster counts, background counts per pixel
+# Name, pixels on a side, cluster counts, background counts per pixel.
 IMAGES = (
     ("512^2", 512, 1e6, 0.1),
     ("512^2, deep background", 512, 1e6, 1.0),
     ("2048^2", 2048, 4e6, 0.05),
     ("2048^2, deep background", 2048, 4e6, 0.5),
 )
-# blank-sky exposure over that of the observation
+# Exposure of the blank sky over that of the observation.
 BACKGROUND_EXPOSURE = 5.0
 
 
@@ -42,7 +43,7 @@ def beta_model(size: int, total: float, background: float) -> tuple[np.ndarray, 
 
 
 def brute_force(counts: np.ndarray, background: np.ndarray, row: int, col: int) -> float:
-    """Smallest radius that reaches the target, all radii tried; 0 if none does."""
+    """Smallest radius that reaches the target, from tests of all radii; 0 if none does."""
     radii = radius_grid().radius
     near = tuple(slice(max(0, at - 100), at + 101) for at in (row, col))
     y, x = np.ogrid[: counts.shape[0], : counts.shape[1]]
@@ -57,7 +58,10 @@ def brute_force(counts: np.ndarray, background: np.ndarray, row: int, col: int) 
 
 
 def bisection(counts: np.ndarray, background: np.ndarray, distance: np.ndarray, row: int, col: int) -> float:
-    """What ClusterPyXT does for a pixel; `distance` (2 ny - 1, 2 nx - 1) from its own middle."""
+    """Radius of a pixel by ClusterPyXT's method.
+
+    `distance` (2 ny - 1, 2 nx - 1) holds the distances [pixels] from the middle of this array.
+    """
     ny, nx = counts.shape
     here = distance[ny - 1 - row : 2 * ny - 1 - row, nx - 1 - col : 2 * nx - 1 - col]
     radii = radius_grid().radius
@@ -84,7 +88,7 @@ def best_of(n: int, function: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def measure(name: str, size: int, total: float, per_pixel: float, quick: bool) -> None:
-    """Check and time one image, print a block of lines."""
+    """Check and time one image, and print the results."""
     n_checked, n_peer, repeat = (200, 20, 2) if quick else (1000, 60, 5)
     counts, background = beta_model(size, total, per_pixel)
     mask = np.ones(counts.shape, np.uint8)
@@ -117,7 +121,7 @@ def measure(name: str, size: int, total: float, per_pixel: float, quick: bool) -
 
 
 def main() -> None:
-    """Print the environment, then one block an image."""
+    """Print the environment, then the results of each image."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="only 512^2, fewer repetitions")
     quick = parser.parse_args().quick

@@ -1,12 +1,12 @@
-"""The master's own cost: time per chunk handed out and per region received and stored.
+"""CPU time of the master for each chunk and for each region.
 
     python -m benchmarks.speed.bench_scheduler [--quick]
 
-Runs itself under `mpiexec -n 2` (the MPI from PyPI) with a task that takes no time, so that all the time is
-the scheduler's: the real driver, pool, ledger and store, rows of a real store. Costs are the master's
-CPU time, of which waiting for messages is left out. A line through chunks of several sizes gives the cost
-of a chunk and the cost of a region. With one worker nearly every chunk comes by itself; where many come at
-once they are stored at once, for less. Peer: `mpi4py.futures` with the same messages in the same run.
+The program runs itself under `mpiexec -n 2` (MPI from PyPI) with a trivial task, so that only the scheduler
+takes time: driver, pool, ledger and store are the real ones. Costs are CPU times of the master without the
+time of waiting for messages. A linear fit to chunks of several sizes gives the cost of a chunk and of a
+region. With one worker, nearly every chunk arrives alone; several chunks that arrive together are stored
+together, at a lower cost. For comparison, `mpi4py.futures` handles the same messages in the same run.
 """
 
 import argparse
@@ -37,17 +37,17 @@ SEED = 20240501
 
 
 def prepare(meta: Any, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """All rows, computed in advance."""
+    """Rows of all regions, prepared in advance."""
     return blank_rows(arrays["regions"])
 
 
 def task(context: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Rows of some regions as bytes, at once."""
+    """Rows of some regions as bytes, without computation."""
     return context[items].view(np.uint8)
 
 
 class FixedSize:
-    """In the place of `ChunkSize`."""
+    """Replacement of `ChunkSize` with a fixed size."""
 
     size = 1
     seconds_per_item = 0.0
@@ -58,15 +58,15 @@ class FixedSize:
         pass
 
     def measured(self, n_items: int, seconds: float) -> None:
-        """Nothing is learned."""
+        """Ignore the measured time."""
 
     def next(self, *_: float) -> int:
-        """Always the same."""
+        """Fixed size."""
         return self.size
 
 
 def waiting(pool: Pool) -> list[float]:
-    """Have the time counted that the pool spends in naps and looks for messages, before the first arrives."""
+    """Make the pool count the CPU time [s] of waiting for messages; return a list with this time."""
     idle = [0.0]
     wait = pool.wait
 
@@ -85,7 +85,7 @@ def waiting(pool: Pool) -> list[float]:
 
 
 def measure(folder: Path, n_chunks: int) -> dict[str, list[float]]:
-    """Master's CPU seconds per chunk for each size; under MPI."""
+    """CPU times of the master for each chunk size, under MPI; empty lists on the worker."""
     world = detect_world()
     costs: dict[str, list[float]] = {"us_per_chunk": [], "bytes_kept_per_region": []}
     requeue_order.ChunkSize = FixedSize  # type: ignore[assignment,misc]
@@ -117,7 +117,7 @@ def measure(folder: Path, n_chunks: int) -> dict[str, list[float]]:
 
 
 def measure_futures(n_chunks: int) -> dict[str, list[float]]:
-    """The same messages by mpi4py.futures, without store; CPU seconds of all threads, waiting included."""
+    """CPU times of mpi4py.futures with the same messages: all threads, with waiting, without a store."""
     from concurrent.futures import FIRST_COMPLETED, wait
 
     from mpi4py import MPI
@@ -146,9 +146,9 @@ def _rows(first: int, n: int) -> np.ndarray:
 
 
 def memory_per_region(folder: Path) -> tuple[float, float]:
-    """Bytes that Python objects of the master take per region, beyond (items, status): for two numbers."""
+    """Peak memory [bytes] that Python allocates in the master for runs of 100,000 and 400,000 regions."""
     grown = []
-    for n in (1_000, 100_000, 400_000):  # the first loads what is loaded at first use
+    for n in (1_000, 100_000, 400_000):  # the first run loads modules
         regions = np.zeros(n, REGION_DTYPE)
         path = folder / "store.h5"
         with (
@@ -167,7 +167,7 @@ def memory_per_region(folder: Path) -> tuple[float, float]:
 
 
 def line(sizes: tuple[int, ...], costs: list[float]) -> tuple[float, float]:
-    """Cost of a chunk and of a region [us], relative errors weighing the same for all sizes."""
+    """Cost of a chunk and of a region [us], from a linear fit with equal relative errors for all sizes."""
     design = np.array([[1.0, size] for size in sizes]) / np.array(costs)[:, None]
     chunk, region = np.linalg.lstsq(design, np.ones(len(costs)), rcond=None)[0]
     return float(chunk), float(region)

@@ -1,4 +1,4 @@
-"""What the results store costs the master: making, writing, opening, verifying; at 10^6 and 10^7 regions.
+"""Times of the results store in the master: create, write, open and verify 10^6 and 10^7 regions.
 
 Usage: python -m benchmarks.speed.bench_store [--rows N ...] [--directory DIR]
 """
@@ -21,14 +21,14 @@ IDENTITY = {"fingerprint": "benchmark", "settings": {}}
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Time of one call."""
+    """Wall-clock time of one call."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
 def chunk_cost(path: Path, size: int, n_chunks: int = 300) -> float:
-    """Seconds to hand out and store a chunk, best of five rounds."""
+    """Shortest time [s] of five rounds to mark a chunk as started and to store it."""
     regions = np.zeros(size * n_chunks, REGION_DTYPE)
     rows = blank_rows(regions[:size])
     status = np.full(size, Status.DONE, np.uint8)
@@ -46,7 +46,7 @@ def chunk_cost(path: Path, size: int, n_chunks: int = 300) -> float:
 
 
 def fill(store: ResultsStore, step: int = 1 << 16) -> None:
-    """Finish every region."""
+    """Store a result for every region."""
     for start in range(0, len(store), step):
         indices = np.arange(start, min(start + step, len(store)))
         rows = np.zeros(len(indices), ROW_DTYPE)
@@ -55,7 +55,7 @@ def fill(store: ResultsStore, step: int = 1 << 16) -> None:
 
 
 def whole_store(path: Path, n: int) -> None:
-    """Print the times of everything that goes over all rows."""
+    """Print the times of all operations on complete stores."""
     regions = np.zeros(n, REGION_DTYPE)
     regions["region"] = np.arange(n)
     times = {}
@@ -81,7 +81,7 @@ def whole_store(path: Path, n: int) -> None:
 
 
 def main() -> None:
-    """Run all."""
+    """Run all measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[10**6, 10**7])
     parser.add_argument("--directory", type=Path)

@@ -1,18 +1,18 @@
-"""How the scheduler scales: a discrete-event model of 16 to 16384 ranks, from measured costs.
+"""Scaling of the scheduler, from a discrete-event model of 16 to 16384 ranks with measured costs.
 
     python -m benchmarks.speed.scaling_model [--validate] [--fit-us 100 400 1500]
 
-The model runs the package's own `ChunkSize` and rules of dispatch against workers in simulated time. The
-master is one server: it receives results, hands out chunks, then stores what it received, at the costs that
-bench_scheduler.py measures (those of single chunks, though several are stored for less). Workers hold two
-chunks; a message takes a latency, and is seen at the next look for messages. Fit times scatter from chunk
-to chunk. Beside the fits a worker takes some time for every chunk.
+The model uses the package's own `ChunkSize` and rules of dispatch, with workers in simulated time. The master
+receives results, hands out chunks, and then stores the results, one after the other, with the costs from
+bench_scheduler.py (those of single chunks, although several together cost less). Workers hold two chunks. A
+message has a latency, and is noticed at the next poll. Fit times scatter between chunks, and a worker needs
+additional time for every chunk.
 
-Efficiency is the time that ideal workers need (regions x fit time / workers) over the time from the first
-sized chunk to the last row stored. The first chunks, two regions for every worker, load its kernels and show
-the speed: they belong to start-up, and their regions are not counted. "With start-up" adds what start-up
-takes, which is not the scheduler's. --validate compares the model with real runs of 1 to 7 workers here, with
-tasks that sleep.
+Efficiency is the time of ideal workers (regions x fit time / workers) over the time from the first chunk of
+measured size to the last stored row. The first chunks, with two regions for every worker, load its kernels
+and show the speed: they are part of start-up, and their regions are not counted. "With start-up" includes the
+time of start-up, which does not depend on the scheduler. --validate compares the model with real runs of 1 to
+7 workers on this machine, with tasks that sleep.
 """
 
 import argparse
@@ -38,11 +38,11 @@ TOY = Path(__file__).resolve().parents[2] / "tests" / "parallel" / "toy_job.py"
 RANKS = (16, 64, 256, 1024, 4096, 16384)
 REGIONS = (100_000, 1_000_000, 10_000_000)
 STARTUP_S = 10.0
-"""Imports, MPI_Init, templates, broadcast: 3 s for 3 ranks here; for thousands this is an assumption."""
+"""Assumed time of imports, MPI_Init, templates and broadcast; for 3 ranks, it was measured as 3 s."""
 
 
 TIMER_S = 55e-6
-"""What a short sleep takes longer than it should, on Linux."""
+"""Time by which a short sleep is longer than requested on Linux."""
 
 _PAUSES = [SLEEP_SECONDS[0]]
 while _PAUSES[-1] < SLEEP_SECONDS[1]:
@@ -52,9 +52,9 @@ _LOOKS = np.cumsum(np.array(_PAUSES) + TIMER_S)
 
 @dataclass(frozen=True)
 class Costs:
-    """Of the master [s]: to hand out a chunk, to receive one, to store it, per region of it; of others.
+    """Costs [s] of the master: to hand out, receive and store a chunk, and to store each of its regions.
 
-    A worker takes ``call`` for a chunk beside the fits; a message takes ``latency``.
+    ``call`` is a worker's time for each chunk in addition to the fits; ``latency`` is that of a message.
     """
 
     hand_out: float = 30e-6
@@ -66,7 +66,7 @@ class Costs:
 
 
 def _seen(since: float, event: float) -> float:
-    """When somebody who looks for messages, with growing pauses, sees one."""
+    """Time at which a message of time `event` is noticed by polls since `since`, with growing pauses."""
     waited = event - since
     if waited <= 0:
         return since
@@ -87,29 +87,29 @@ def simulate(
     loaded: bool = True,
     seed: int = 1,
 ) -> tuple[float, int]:
-    """Seconds to the last row stored, and the number of chunks.
+    """Time until the last row is stored [s], and the number of chunks.
 
     Parameters
     ----------
     n_workers, n_regions
-        Ranks but one, and regions.
+        Number of ranks without the master, and number of regions.
     fit
         Mean time of a fit [s].
     costs
-        Of master and workers.
+        Costs of master and workers.
     scatter
-        Standard deviation of the mean fit time of chunks, relative: neighbours are alike.
+        Relative standard deviation of the mean fit time of chunks; neighbouring regions are similar.
     loaded
-        Time begins when the first chunks of all workers, which load kernels, have come back; else when the
-        first chunk is handed out, and nothing is to be loaded.
+        True: time begins when the first chunks of all workers, which load kernels, have been received. False:
+        time begins when the first chunk is handed out, and there are no kernels to load.
     """
     rng = np.random.default_rng(seed)
     sizes = ChunkSize(n_workers, n_regions)
     now, busy, n_chunks, left = 0.0, 0.0, 0, n_regions
-    # Workers by the number of chunks they hold, as in RankPool.
+    # Workers by the number of chunks that they hold, as in RankPool.
     free = [deque(range(n_workers)), deque[int]()]
     load = [0] * n_workers
-    ready = np.zeros(n_workers)  # when the worker will have computed what it holds
+    ready = np.zeros(n_workers)  # time at which each worker has computed all its chunks
     arriving: list[tuple[float, int, int, int, float, bool]] = []
     landed: list[int] = []
     ticket = itertools.count()
@@ -180,7 +180,7 @@ def _idlest(free: "list[deque[int]]", load: list[int]) -> int:
 
 
 def efficiency(n_workers: int, n_regions: int, fit: float, costs: Costs) -> tuple[float, float]:
-    """Efficiency of the workers, and seconds: means of some runs."""
+    """Efficiency of the workers, and time [s], as means of one or several runs."""
     repeats = 4 if n_regions * fit / n_workers < 1.0 else 1
     seconds = float(np.mean([simulate(n_workers, n_regions, fit, costs, seed=s)[0] for s in range(repeats)]))
     left = n_regions - n_workers * ChunkSize(n_workers, n_regions).first
@@ -188,7 +188,7 @@ def efficiency(n_workers: int, n_regions: int, fit: float, costs: Costs) -> tupl
 
 
 def validate(costs: Costs) -> None:
-    """Real runs of the toy job, whose fits sleep, against the model."""
+    """Print times of real runs of the toy job, with fits that sleep, and times of the model."""
     mpiexec = find_mpiexec()
     assert mpiexec, "no MPI: pip install 'pyxt_hpc[mpi]'"
     print("workers  regions  fit [ms]  real [s]  model [s]  ratio")

@@ -1,13 +1,14 @@
-"""Hostile campaign: random mishaps in runs on a tiny cluster, after each of which nothing may be missing.
+"""Hostile campaign: random disturbances of runs on a tiny cluster; no results may be lost.
 
 Usage: hostile.py [--situations N] [--seed S] [--only I] [--folder DIR]
 
-A situation is a run that somebody or something disturbs: kills, an owner of the results that sleeps while
-another takes over, files removed or damaged, full disks, streams that are closed. After it the run is resumed
-as the manual says, and compared with an undisturbed one, bit by bit. Asked of every command: an exit code as
-documented, no traceback, an end within a minute. What was stored when the disturbance ended must be kept.
+In each situation, a run is disturbed: processes are killed, a process that holds the results sleeps while
+another takes over, files are removed or damaged, disks are full, or standard streams are closed. Then the run
+is resumed as the manual says, and its results are compared bit by bit with those of an undisturbed run. Every
+command must end within a minute, with a documented exit code and without a traceback. Results that were
+stored at the end of the disturbance must be kept.
 
-Situation I of seed S is always the same but for the times of the machine: --only I repeats it.
+Situation I of seed S is always the same, except for the speed of the machine; --only I repeats it.
 """
 
 import argparse
@@ -43,7 +44,7 @@ FIT = ("fit-spectra", "-c", "demo.ini", "--resolution", "1")
 DOCUMENTED = {0, 2, 75}
 PATIENCE_S = 60.0
 NOT_COMPARED = ("attempts", "seconds", "crc")
-"""Columns that differ from run to run."""
+"""Columns that differ between runs."""
 
 BUNDLE, RESULTS, SCALE_MAP, INDEX_MAP = (
     f"demo/acb/demo_{name}"
@@ -63,18 +64,18 @@ COMMANDS = (
 
 
 class Running:
-    """A command in a session of its own: forked from here, where everything is loaded, or a program.
+    """A command in its own session: a fork of this process, which has all modules loaded, or a new program.
 
     Parameters
     ----------
     words
-        The command without the program, or a whole line where it begins with a path.
+        The command without the program's name, or a complete command line that begins with a path.
     folder
-        Where it runs.
+        Working directory.
     streams
-        Redirections of a shell: then it is a program of its own, as Python finds closed streams at its start.
+        Redirections of a shell. They need a new program, since Python notices closed streams at its start.
     most_bytes
-        Limit of the sizes of files.
+        Largest size of files.
     """
 
     def __init__(self, words: Sequence[str], folder: Path, streams: str, most_bytes: int | None) -> None:
@@ -112,12 +113,12 @@ class Running:
             os._exit(code)
 
     def send(self, number: int, *, group: bool = True) -> None:
-        """A signal to all its processes or to the first."""
+        """Send a signal to all its processes or only to the first."""
         with contextlib.suppress(ProcessLookupError):
             (os.killpg if group else os.kill)(self.pid, number)
 
     def wait(self, seconds: float) -> bool:
-        """Whether it ends within so many seconds."""
+        """Wait for its end; return whether it ends within a number of seconds."""
         deadline = time.monotonic() + seconds
         while self.code is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -130,7 +131,7 @@ class Running:
         return True
 
     def said(self) -> str:
-        """Everything it has printed, when it has ended."""
+        """Its output, after it has ended."""
         self._said.seek(0)
         text = self._said.read().decode(errors="replace")
         self._said.close()
@@ -138,20 +139,20 @@ class Running:
 
 
 def _while_python_started(said: str) -> bool:
-    """Whether a traceback is that of a signal before the first line of the package: Python's own."""
+    """Whether a traceback contains no line of the package: a signal came while Python was starting."""
     return "/pyxt_hpc/" not in said
 
 
 @dataclass
 class Situation:
-    """A copy of the cluster, what was done to it, and what was wrong.
+    """A copy of the cluster, with the list of disturbances and the problems found.
 
     Parameters
     ----------
     folder
-        With ``demo.ini``.
+        Folder with ``demo.ini``.
     random
-        Decides everything.
+        Random numbers for all decisions.
     """
 
     folder: Path
@@ -160,7 +161,7 @@ class Situation:
     problems: list[str] = field(default_factory=list)
     running: list[Running] = field(default_factory=list)
     keeps: bool = True
-    """Whether rows that are stored must stay."""
+    """Whether stored rows must be kept."""
 
     def start(self, *words: str, streams: str = "", most_bytes: int | None = None) -> Running:
         """Start a command."""
@@ -170,7 +171,7 @@ class Situation:
         return self.running[-1]
 
     def finish(self, process: Running, *, killed: bool = False) -> int:
-        """Wait for a command and check its answer; `killed` ones may have any exit code."""
+        """Wait for a command, and check its output and, unless it was `killed`, its exit code."""
         if not process.wait(PATIENCE_S):
             process.send(signal.SIGKILL)
             process.wait(PATIENCE_S)
@@ -186,21 +187,21 @@ class Situation:
         return process.code
 
     def run(self, *words: str, streams: str = "", most_bytes: int | None = None) -> int:
-        """Start and finish."""
+        """Start a command and wait for its end."""
         return self.finish(self.start(*words, streams=streams, most_bytes=most_bytes))
 
     def fit(self, *more: str, mpi: bool = False, most_bytes: int | None = None) -> Running:
-        """Start the fits, by one of the ways to do them."""
+        """Start the fits, with MPI or with a random number of processes."""
         if mpi:
             return self.start(str(MPIEXEC), "-n", "3", *PROGRAM, *FIT, *more)
         return self.start(*FIT, *more, "--num-cpus", self.random.choice("12"), most_bytes=most_bytes)
 
     def sleep(self) -> None:
-        """Some part of the time that a run takes."""
+        """Sleep for a random part of a run's duration."""
         time.sleep(self.random.uniform(0.0, self.random.choice((0.1, 0.3, 1.0))))
 
     def stored(self) -> Results | None:
-        """The results as they are now; None if there are none that can be read."""
+        """Results at this moment; None if they cannot be read."""
         try:
             return read_store(self.folder / RESULTS)
         except PyxtError:
@@ -208,7 +209,7 @@ class Situation:
 
 
 def kills(s: Situation) -> None:
-    """Processes are killed, or asked to stop, at any time."""
+    """Kill processes, or ask them to stop, at random times."""
     mpi = MPIEXEC.exists() and s.random.random() < 0.2
     for _ in range(s.random.randint(1, 3)):
         process = s.fit("--continue", mpi=mpi)
@@ -220,14 +221,14 @@ def kills(s: Situation) -> None:
 
 
 def sleepers(s: Situation) -> None:
-    """The owner of the results sleeps, as on a frozen node; another takes over; the owner wakes up."""
+    """Stop the process that holds the results, as on a frozen node; let another take over; then wake it."""
     first = s.fit("--continue")
     s.sleep()
     first.send(signal.SIGSTOP)
     lock = s.folder / f"{RESULTS}.lock"
     if s.random.random() < 0.7 and lock.exists():
         text = json.loads(lock.read_text())
-        text["owner"]["machine"] = "another machine"  # of which only the age of its lock is known
+        text["owner"]["machine"] = "another machine"  # only the age of its lock is known here
         lock.write_text(json.dumps(text))
         os.utime(lock, (1e9, 1e9))
         s.story.append("  the lock is old")
@@ -239,7 +240,7 @@ def sleepers(s: Situation) -> None:
 
 
 def removals(s: Situation) -> None:
-    """Files vanish while a run uses them."""
+    """Remove a file or folder while a run uses it."""
     process = s.fit("--continue")
     s.sleep()
     name = s.random.choice((RESULTS, f"{RESULTS}.lock", BUNDLE, SCALE_MAP, "demo.ini", "demo/acb"))
@@ -254,7 +255,7 @@ def removals(s: Situation) -> None:
 
 
 def full_disks(s: Situation) -> None:
-    """No file may become larger than this, or the disk has so much room."""
+    """Limit the size of files or the space on the disk."""
     room = s.random.choice((0, 100, 5_000, 50_000, 200_000))
     if os.geteuid() == 0 and s.random.random() < 0.5:
         acb = s.folder / "demo/acb"
@@ -284,7 +285,7 @@ def full_disks(s: Situation) -> None:
 
 
 def damages(s: Situation) -> None:
-    """Bytes of a product change, or it becomes something else; then any command."""
+    """Change bytes of a product, or replace it by something else; then run random commands."""
     name = s.random.choice((BUNDLE, RESULTS, SCALE_MAP, INDEX_MAP, "demo.ini"))
     path = s.folder / name
     data = bytearray(path.read_bytes()) if path.exists() else bytearray(1000)
@@ -319,7 +320,7 @@ def damages(s: Situation) -> None:
 
 
 def streams(s: Situation) -> None:
-    """Standard streams are closed, full, or their reader has left."""
+    """Close standard streams, or redirect them to full or empty devices."""
     redirected = " ".join(
         s.random.choice(choices)
         for choices in (("", "<&-", "</dev/null"), ("", ">&-", ">/dev/full"), ("", "2>&-", "2>/dev/full"))
@@ -329,7 +330,7 @@ def streams(s: Situation) -> None:
 
 
 def slices(s: Situation) -> None:
-    """Tasks of a job array, of which some are killed, and a merge at any time."""
+    """Run tasks of a job array, kill one of them or none, and merge their results during the run."""
     tasks = [s.fit("--slice", f"{i}/2", "--continue") for i in (1, 2)]
     s.sleep()
     unlucky = s.random.choice((None, *tasks))
@@ -349,8 +350,8 @@ KINDS: tuple[Callable[[Situation], None], ...] = (
 
 
 def resume(s: Situation, pristine: Path, reference: Results) -> None:
-    """Bring back what a person would, go on as the manual says, and compare."""
-    for name in INPUTS:  # from the machine that made them
+    """Restore the inputs, resume the run as the manual says, and compare the results with the reference."""
+    for name in INPUTS:  # as a user would copy them again
         path = s.folder / name
         if not path.is_file() or path.read_bytes() != (pristine / name).read_bytes():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -359,7 +360,7 @@ def resume(s: Situation, pristine: Path, reference: Results) -> None:
     before = s.stored()
     for _ in range(5):
         code = s.run(*FIT, "--continue")
-        if code == 2 and not s.keeps:  # a store that is no longer one: its message says to begin anew
+        if code == 2 and not s.keeps:  # the store is unreadable, and the message says to start again
             (s.folder / RESULTS).unlink(missing_ok=True)
             before = None
         if code == 0:
@@ -387,7 +388,7 @@ def resume(s: Situation, pristine: Path, reference: Results) -> None:
 
 
 def build(folder: Path) -> Results:
-    """The tiny cluster, binned, and its undisturbed fits, which are taken away again."""
+    """Make the tiny cluster up to its bins; return the results of undisturbed fits, whose file is removed."""
     write_demo_input(folder, exposure_fraction=0.1, field_arcmin=2.0)
     config = str(folder / "demo.ini")
     for line in (["run", "--through", "crop-data"], ["create-bins"], ["fit-spectra", "--resolution", "1"]):
@@ -399,7 +400,7 @@ def build(folder: Path) -> Results:
 
 
 def one(number: int, seed: int, pristine: Path, reference: Results, base: Path) -> tuple[str, Situation]:
-    """A situation from beginning to end."""
+    """Run one situation; return its kind and its record."""
     chance = random.Random(f"{seed} {number}")
     folder = base / f"situation_{number}"
     for name in (*INPUTS, "demo/sources.reg"):
@@ -423,7 +424,7 @@ def one(number: int, seed: int, pristine: Path, reference: Results, base: Path) 
 
 
 def main(options: argparse.Namespace) -> int:
-    """Run the campaign; the exit code is 1 if anything was wrong."""
+    """Run the campaign; return 1 if a problem was found, else 0."""
     os.environ |= {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
     base = options.folder or Path(tempfile.mkdtemp(prefix="hostile-"))
     base.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
-"""Kill runs at random instants and see that nothing finished is lost, fitted again or wrong.
+"""Kill runs at random times, and check that no finished region is lost, fitted again or wrong.
 
     python -m benchmarks.survival.kill_harness --launch {processes,mpich,openmpi} --kills 400
         [--config A.ini]
 
-Runs a toy job or, with --config (a cluster up to create-bins), `fit-spectra`, again and again from where
-it was; master, worker, launcher or the whole job get SIGKILL. When everything is fitted the store is
-compared with an uninterrupted one, and a new one is begun. Prints one line per store and the sums.
+The program runs and resumes a toy job or, with --config (a cluster up to create-bins), `fit-spectra`; it
+sends SIGKILL to the master, a worker, the launcher or the whole job. When all regions are fitted, it compares
+the store with that of an uninterrupted run, and begins a new store. It prints one line with totals per store.
 """
 
 import argparse
@@ -45,23 +45,23 @@ OPEN_MPI_ENVIRONMENT = {
     "MPI4PY_MPIABI": "openmpi",
 }
 NOT_COMPARED = ("attempts", "seconds")
-"""Columns that differ from run to run."""
+"""Columns that differ between runs."""
 
 WORKING = "to do"
-"""What the log says when regions begin to be handed out."""
+"""Words in the log that show that regions are being handed out."""
 
 AT_WORK = 0.8
-"""So many of the kills come then, the others at any time."""
+"""Fraction of the kills that come after these words; the others come at any time."""
 
 HANG_SECONDS = 60.0
 
 
 RANKS = "3"
-"""Of a run under MPI."""
+"""Number of ranks of a run under MPI."""
 
 
 def launcher(launch: str) -> list[str]:
-    """Words before the Python command."""
+    """Command line of the launcher, which precedes the Python command."""
     if launch == "processes":
         return []
     if launch == "mpich":
@@ -70,7 +70,7 @@ def launcher(launch: str) -> list[str]:
 
 
 class Job:
-    """What is run: the command line, where its results are, and what they must be."""
+    """A job that can be run repeatedly: its command line, environment, log and store."""
 
     def __init__(self, launch: str, config: Path | None, folder: Path, resolution: int = 3) -> None:
         n_workers = "2" if launch == "processes" else "1"
@@ -88,10 +88,10 @@ class Job:
         self._runs = 0
         self._mark = uuid.uuid4().hex
         self.work_seconds = 0.5
-        """Time that a run works, roughly; it depends on what else the machine does."""
+        """Approximate time that a run spends on regions; it depends on the load of the machine."""
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Begin a run, in a session of its own."""
+        """Start a run in its own session."""
         self._runs += 1
         line = [*launcher(self._launch), sys.executable, *self._command]
         with self._log.open("wb") as log:
@@ -101,7 +101,7 @@ class Job:
             )  # fmt: skip
 
     def end(self) -> None:
-        """Kill what is left: ranks have groups of their own, and may begin after their launcher ends."""
+        """Kill remaining processes: ranks have their own groups, and may start after their launcher's end."""
         mark = f"KILLED_JOB={self._mark}".encode()
         for environment in Path("/proc").glob("[0-9]*/environ"):
             with contextlib.suppress(OSError):
@@ -109,7 +109,7 @@ class Job:
                     os.kill(int(environment.parent.name), signal.SIGKILL)
 
     def until_work(self, process: "subprocess.Popen[bytes]") -> None:
-        """Wait until regions are handed out, or the end."""
+        """Wait until regions are handed out or the process ends."""
         while WORKING not in self.said() and process.poll() is None:
             time.sleep(0.002)
 
@@ -118,31 +118,31 @@ class Job:
         return self._log.read_text(errors="replace")
 
     def results(self) -> Results | None:
-        """The store, if it is there."""
+        """Results in the store; None without a store."""
         try:
             return read_store(self.store)
         except MissingInput:
             return None
 
     def known(self) -> "Known":
-        """What the store has."""
+        """Regions in the store; empty without a store."""
         known = Known()
         if whole := self.results():
             known.add(self.store, whole)
         return known
 
     def clear(self) -> None:
-        """Away with the store."""
+        """Remove the store and its lock."""
         for path in (self.store, self.store.with_name(f"{self.store.name}.lock")):
             path.unlink(missing_ok=True)
 
 
 @dataclass
 class Known:
-    """Regions by number, as some stores have them together.
+    """Regions of one or several stores, by number.
 
-    ``finished`` has a status and a row as bytes, its run and time included; ``in_flight`` are the others that
-    a run had taken up.
+    ``finished`` has the status and the row as bytes, including attempt and time; ``in_flight`` has the
+    unfinished regions that were handed out.
     """
 
     finished: dict[int, tuple[int, bytes]] = field(default_factory=dict)
@@ -150,7 +150,7 @@ class Known:
     regions: set[int] = field(default_factory=set)
 
     def add(self, path: Path, results: Results) -> None:
-        """Of another store; raises AssertionError if it has a region that is finished otherwise already."""
+        """Add a store; raises AssertionError if it has another result for an already finished region."""
         numbers = results.rows["region"].tolist()
         self.regions.update(numbers)
         self.in_flight.update(results.rows["region"][results.status == Status.IN_FLIGHT].tolist())
@@ -162,12 +162,12 @@ class Known:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether all regions are finished."""
         return len(self.finished) > 0 and self.finished.keys() == self.regions
 
 
 def family(root: int) -> dict[int, str]:
-    """Living descendants of a process and itself: pid to "launcher", "master" or "worker"."""
+    """Roles ("launcher", "master" or "worker") of a process and its living descendants, by pid."""
     parents, lines = {}, {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -196,7 +196,7 @@ def family(root: int) -> dict[int, str]:
 
 @dataclass
 class Tally:
-    """What happened."""
+    """Numbers of runs, kills and stores of a campaign."""
 
     runs: int = 0
     kills: Counter[str] = field(default_factory=Counter)
@@ -207,7 +207,7 @@ class Tally:
     longest_end: float = 0.0
 
     def line(self) -> str:
-        """For the report."""
+        """One line for the report."""
         kills = ", ".join(f"{role} {n}" for role, n in sorted(self.kills.items()))
         return (
             f"{self.runs} runs, {sum(self.kills.values())} kills ({kills}), {self.survived} runs survived "
@@ -217,7 +217,7 @@ class Tally:
 
 
 def kill_at_random(job: Job, launch: str, seconds: float, rng: np.random.Generator, tally: Tally) -> None:
-    """One run that is killed after up to so many seconds."""
+    """Start a run, and kill a random victim after a random time of up to `seconds`, or during its work."""
     process = job.start()
     tally.runs += 1
     if rng.random() < AT_WORK:
@@ -226,7 +226,7 @@ def kill_at_random(job: Job, launch: str, seconds: float, rng: np.random.Generat
     else:
         time.sleep(rng.uniform(0.0, seconds))
     victim = str(rng.choice(VICTIMS[launch]))
-    # While a job starts there may be no such process yet.
+    # While a job is starting, the victim may not exist yet.
     roles = family(process.pid) if process.poll() is None else {}
     chosen = [pid for pid, role in roles.items() if victim in (role, "job")]
     if victim == "worker":
@@ -259,7 +259,7 @@ def kill_at_random(job: Job, launch: str, seconds: float, rng: np.random.Generat
 
 
 def zombie(pid: int) -> bool:
-    """Whether only its parent has not noticed that it is dead; gone counts as well."""
+    """Whether a process is dead: it has gone, or its parent has not waited for it yet."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
@@ -267,7 +267,7 @@ def zombie(pid: int) -> bool:
 
 
 def complete(job: Job, tally: Tally) -> Results:
-    """Run to the end, without kills."""
+    """Run to the end without kills; return the results."""
     tally.runs += 1
     process = job.start()
     code = process.wait(600)
@@ -278,7 +278,7 @@ def complete(job: Job, tally: Tally) -> Results:
 
 
 def sweep_shared_memory() -> None:
-    """Remove what killed ranks of MPICH left in memory; segments that somebody uses stay."""
+    """Remove shared memory that killed ranks of MPICH have left, except segments in use."""
     mapped = b""
     for maps in Path("/proc").glob("[0-9]*/maps"):
         with contextlib.suppress(OSError):
@@ -290,7 +290,7 @@ def sweep_shared_memory() -> None:
 
 
 def assert_kept(before: Known, after: Known) -> None:
-    """What was finished is there, byte for byte, its run and time included."""
+    """Assert that finished regions are unchanged, byte for byte, including attempt and time."""
     lost = before.finished.keys() - after.finished.keys()
     assert not lost, f"{len(lost)} finished regions were lost"
     again = [number for number, found in before.finished.items() if after.finished[number] != found]
@@ -298,7 +298,7 @@ def assert_kept(before: Known, after: Known) -> None:
 
 
 def assert_equal(results: Results, expected: Results) -> None:
-    """Byte for byte but for columns that tell of the run."""
+    """Assert that results agree byte for byte, except in columns that differ between runs."""
     np.testing.assert_array_equal(results.status, expected.status)
     assert not results.messages, results.messages
     for name in results.rows.dtype.names or ():
@@ -315,7 +315,7 @@ def campaign(
     resolution: int = 3,
     seed: int = 1,
 ) -> Tally:
-    """Kill until there were so many; every store that gets complete is compared.
+    """Kill runs until the number of kills is reached; compare every completed store with the reference.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""An image in, adaptive bins out."""
+"""Adaptive bins of images."""

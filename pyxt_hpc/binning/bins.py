@@ -1,4 +1,4 @@
-"""What bins that share no pixel have reached: sums, S/N, roundness."""
+"""Sums and S/N of bins that share no pixel, and checks of their input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyxt_hpc.errors import ConfigError, DamagedFile
 
 
 def signal_to_noise(counts: NDArray, background: NDArray, variance: NDArray) -> NDArray[np.float64]:
-    """(C - B)/sqrt(C + W) of sums, with W the variance of B; 0 without counts."""
+    """S/N of sums, (C - B)/sqrt(C + W) with W the variance of B; 0 without counts."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(counts > 0, (counts - background) / np.sqrt(counts + variance), 0.0)
 
@@ -22,7 +22,7 @@ def sums_of(labels: NDArray, images: Sequence[ArrayLike]) -> NDArray[np.float64]
     Returns
     -------
     (n_image, n + 1) float64
-        Column k is of label k, the first that of the pixels without a bin.
+        Column k has the sums over label k; column 0 has those over the pixels without a bin.
     """
     flat = labels.ravel()
     n = int(flat.max(initial=0)) + 1
@@ -32,14 +32,14 @@ def sums_of(labels: NDArray, images: Sequence[ArrayLike]) -> NDArray[np.float64]
 def paint_signal_to_noise(
     counts: NDArray, background: NDArray, variance: NDArray, labels: NDArray
 ) -> NDArray[np.float32]:
-    """S/N of every pixel's bin, (ny, nx); 0 where there is no bin. Labels may be any numbers from 0."""
+    """S/N (ny, nx) of the bin at every pixel; 0 without a bin. The numbers of the bins may have gaps."""
     numbers, position = np.unique(labels, return_inverse=True)
     reached = signal_to_noise(*sums_of(position, [counts, background, variance]))
     return np.where(numbers > 0, reached, 0.0).astype(np.float32)[position].reshape(labels.shape)
 
 
 def renumbered(labels: NDArray) -> NDArray[np.int32]:
-    """Numbers from 1 without gaps, in the same order; what is not above 0 becomes 0."""
+    """Labels numbered from 1 without gaps, in the same order; labels of 0 or less become 0."""
     used = np.zeros(int(labels.max(initial=0)) + 1, np.int32)
     used[np.maximum(labels, 0)] = 1
     used[0] = 0
@@ -47,7 +47,7 @@ def renumbered(labels: NDArray) -> NDArray[np.int32]:
 
 
 def check_target(target: float) -> None:
-    """Raise ConfigError if a target of the S/N is not positive."""
+    """Raise ConfigError if a target S/N is not positive."""
     if not target > 0:
         raise ConfigError(f"signal-to-noise target: found {target}, expected a number above 0")
 
@@ -55,7 +55,7 @@ def check_target(target: float) -> None:
 def checked_images(
     counts: NDArray, background: NDArray, variance: NDArray, mask: NDArray
 ) -> tuple[tuple[NDArray, NDArray, NDArray], NDArray[np.bool_]]:
-    """The images (ny, nx), 0 where masked, and which pixels are not masked.
+    """Check images (ny, nx); return them with 0 at masked pixels, and whether each pixel is unmasked.
 
     Raises
     ------

@@ -1,18 +1,18 @@
-"""Adaptive circles: around each pixel the smallest disc that reaches a signal-to-noise ratio.
+"""Adaptive circles: the smallest disc around each pixel that reaches a signal-to-noise ratio.
 
-A disc of radius r holds the pixels whose centres lie within r of its own centre. Over its pixels
+A disc of radius r holds the pixels whose centres lie within r of its own centre. Its S/N is
 
     S/N = (C - B) / sqrt(C + W)
 
-with C the counts, B the expected background and W the variance of B; a disc without counts has
-S/N 0. S/N is not monotonic in r, so bisection finds *a* radius, not the smallest. Here every
-radius of the grid is either tested or excluded by a bound: C, B and W only grow with r, so after
-radius j no radius up to k can reach the target T as long as
+with C the counts in its pixels, B the expected background and W the variance of B; a disc without counts has
+S/N 0. S/N is not monotonic in r, so bisection need not find the smallest radius. Here every radius is either
+tested or excluded by a bound: C, B and W only grow with r, so after radius j no radius up to k can reach the
+target T as long as
 
     C_k < B_j + T^2/2 + T sqrt(T^2/4 + B_j + W_j)          [from (C_k - B_j)/sqrt(C_k + W_j) < T].
 
-Whole discs cost two reads of a row-wise prefix sum per row; the next radius costs only its ring
-of new pixels. Both run over a strip of neighbouring pixels at once, which share one radius.
+The sum over a whole disc needs two values of a prefix sum in each row; a step to the next radius needs only
+the ring of new pixels. Both are computed for a strip of neighbouring pixels at once, with the same radius.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ RADIUS_MIN = 1.0
 RADIUS_MAX = 100.0
 RADIUS_STEP = 0.125
 
-# Pixels of a strip: long enough for vector instructions, short enough that its radii are alike.
+# Number of pixels in a strip: enough for vector instructions, but few enough that their radii are similar.
 STRIP = 32
-# Radii that a jump must exclude to be cheaper than their rings one by one.
+# Smallest number of radii that a jump must exclude, so that it is cheaper than adding their rings one by one.
 JUMP_MIN = 12
-# Relative margin by which an inequality in floating point errs on the side of testing a disc exactly.
+# Relative margin of inequalities in floating point: a disc in doubt is tested exactly.
 ROUNDING = 1e-12
 
 
@@ -50,7 +50,7 @@ class ScaleMap:
     Attributes
     ----------
     radius : (ny, nx) float32
-        Radius [pixels]; 0 where the pixel is masked or no radius reaches the target.
+        Radius [pixels]; 0 if the pixel is masked or no radius reaches the target.
     signal_to_noise : (ny, nx) float32
         S/N of that circle; 0 where `radius` is 0.
     """
@@ -61,15 +61,15 @@ class ScaleMap:
 
 @dataclass(frozen=True)
 class CircleSums:
-    """What the discs are summed from; every field is an array that processes can share.
+    """Images and their prefix sums, from which discs are summed; processes can share all arrays.
 
     Attributes
     ----------
     mask : (ny, nx) uint8
         Pixels that get a circle.
     images : (3, ny + 2 pad, nx + 2 pad + STRIP) float32
-        Counts, background and its variance in a frame of zeros, as wide as the largest radius: no
-        disc needs a test of bounds.
+        Counts, background and its variance. A frame of zeros, wider than the largest radius, makes tests of
+        bounds unnecessary.
     prefix : (3, ny + 2 pad, nx + 2 pad + STRIP + 1) float64
         Sum of the pixels to the left of each column.
     """
@@ -88,12 +88,12 @@ class RadiusGrid:
     radius : (n,) float64
         Radii [pixels].
     half_width : (n, n_rows) int16
-        Pixels on either side of the middle one in the disc's row dy; -1 in rows outside the disc.
+        Number of pixels on either side of the middle one in row dy of the disc; -1 for rows outside it.
     ring_start : (n + 1,) int64
-        Row of `ring` where the pixels that belong to disc k and not to disc k - 1 begin.
+        Row of `ring` at which the pixels of disc k that are not in disc k - 1 begin.
     ring : (n_quad, 4, 2) int64
-        (dy, dx) of those pixels, in fours: a disc is its own image after a quarter turn.
-        The middle pixel is not listed; it belongs to every disc.
+        (dy, dx) of these pixels, in groups of four, since a quarter turn does not change a disc. The middle
+        pixel, which belongs to every disc, is not listed.
     """
 
     radius: NDArray[np.float64]
@@ -113,14 +113,14 @@ def radius_grid(
         )
     n_radii = int((radius_max - radius_min) / step + 1e-9) + 1
     radius = np.array(radius_min + step * np.arange(n_radii), np.float64)
-    # d^2 is an integer: d <= r is d^2 <= floor(r^2), free of rounding
+    # d^2 is an integer, so d <= r means d^2 <= floor(r^2), without rounding.
     reach_sq = np.floor(radius**2).astype(np.int64)
     n_rows = isqrt(int(reach_sq[-1])) + 1
     half_width = np.full((len(radius), n_rows), -1, np.int16)
     for k, limit in enumerate(reach_sq.tolist()):
         widths = half_widths_within(limit)
         half_width[k, : len(widths)] = widths
-    # one pixel of each four: the quarter dy >= 0, dx > 0
+    # One pixel of each group of four: the quarter with dy >= 0 and dx > 0.
     dy, dx = (a.ravel() for a in np.mgrid[0:n_rows, 1 : n_rows + 1])
     distance_sq = dy * dy + dx * dx
     order = np.argsort(distance_sq, kind="stable")
@@ -137,25 +137,25 @@ def radius_grid(
 def prepare_circle_sums(
     counts: NDArray, background: NDArray, variance: NDArray, mask: NDArray, radius_max: float = RADIUS_MAX
 ) -> CircleSums:
-    """Frame the images and sum them along rows, once for all circles.
+    """Frame images and compute their prefix sums, once for all circles.
 
     Parameters
     ----------
     counts : (ny, nx) int
         Counts per pixel, at most 2^24.
     background, variance : (ny, nx) float
-        Expected background counts per pixel, and their variance: W = B for (C - B)/sqrt(C + B).
-        Rounded to float32, and to multiples of 2^-52 of the image's total or less: any sum of
-        pixels in float64 is then exact, whatever its order.
+        Expected background counts per pixel, and their variance: W = B for (C - B)/sqrt(C + B). They are
+        rounded to float32 multiples of a power of two between 2^-52 and 2^-51 of the image's total, so that
+        sums of pixels in float64 are exact in any order.
     mask : (ny, nx)
-        Where it is 0, a pixel neither gets a circle nor counts in one.
+        0 for pixels that get no circle and are not counted in circles.
     radius_max : float
-        Largest radius that will be asked for [pixels].
+        Largest radius of the circles [pixels].
 
     Raises
     ------
     DamagedFile
-        If shapes differ, or a value is negative or not finite: the bound needs sums that only grow.
+        If shapes differ, or a value is negative or not finite; the bound needs sums that only grow.
     """
     pad = int(radius_max) + 1
     named, live = checked_images(counts, background, variance, mask)
@@ -180,7 +180,7 @@ def _exactly_summable(image: NDArray) -> NDArray[np.float32]:
 @compiled
 def _disc(prefix, at, row_length, half_width, total):  # type: ignore[no-untyped-def]
     """Set `total` (STRIP,) to the sums over the discs around a strip that begins at flat index `at`."""
-    # Unsigned indices: for signed ones numba tests whether they count from the end, and nothing vectorises.
+    # Indices are unsigned: numba tests signed ones for negative values, which prevents vector instructions.
     h = half_width[0]
     right, left = uint64(at + h + 1), uint64(at - h)
     for i in range(uint64(STRIP)):
@@ -205,7 +205,7 @@ def _add_ring(image, at, ring, total):  # type: ignore[no-untyped-def]
         p0, p1 = uint64(at + ring[q, 0]), uint64(at + ring[q, 1])
         p2, p3 = uint64(at + ring[q, 2]), uint64(at + ring[q, 3])
         for i in range(uint64(STRIP)):
-            # float64 before the sum: float32 sums would round
+            # Conversion before the sum, since float32 sums are rounded.
             total[i] += (float64(image[p0 + i]) + float64(image[p1 + i])) + (
                 float64(image[p2 + i]) + float64(image[p3 + i])
             )
@@ -226,7 +226,7 @@ def _index(radius, value):  # type: ignore[no-untyped-def]
 
 @compiled
 def _promising_jump(near, active, target, radius, j):  # type: ignore[no-untyped-def]
-    """Index of a radius that the bound may well exclude, for counts that grow with the disc's area."""
+    """Index of the radius up to which the bound probably excludes all, if counts grow with the area."""
     growth = np.inf
     for i in range(STRIP):
         if active[i]:
@@ -236,9 +236,9 @@ def _promising_jump(near, active, target, radius, j):  # type: ignore[no-untyped
 
 @compiled
 def _jump(prefix, at, row_length, half_width, active, target, j, k, near, far):  # type: ignore[no-untyped-def]
-    """Exclude all radii from j + 1 to k, or to a lower index, at once; return that index, j if it fails.
+    """Exclude all radii from j + 1 to k, or to a lower index, at once; return this index, or j if it fails.
 
-    `near` (3, STRIP) holds C, B and W of disc j and becomes those of the new index; `far` is scratch.
+    `near` (3, STRIP) holds C, B and W of disc j, then those of the disc at the new index; `far` is scratch.
     """
     while k - j >= JUMP_MIN:
         _disc(prefix[0], at, row_length, half_width[k], far[0])
@@ -260,7 +260,7 @@ def _rows(  # type: ignore[no-untyped-def]
 ):
     """Fill `best` (radius) and `ratio` (S/N), both (n_rows, nx), from row `row_lo` on.
 
-    `images` and `prefix` are (3, n) with the rows one after the other, `ring` holds flat offsets.
+    `images` and `prefix` are (3, n), with flattened rows; `ring` holds flat offsets.
     """
     last = radius.size - 1
     near, far = np.empty((3, STRIP)), np.empty((3, STRIP))
@@ -273,9 +273,9 @@ def _rows(  # type: ignore[no-untyped-def]
                 active[i] = col + i < mask.shape[1] and mask[row, col + i] != 0
                 n_active += active[i]
             at = (row + pad) * row_length + col + pad
-            at_prefix = at + row + pad  # a row of prefix sums has one column more
-            # Radii up to j are done with; `near` holds C, B and W of disc j, at first of the middle pixel.
-            j, jump_at = int64(-1), int64(-1)  # plain ones would be a type of their own, and compiled for
+            at_prefix = at + row + pad  # a row of prefix sums has one more column
+            # Radii up to j are excluded; `near` holds C, B and W of disc j, at first of the middle pixel.
+            j, jump_at = int64(-1), int64(-1)  # numba would compile a second version for plain integers
             for image in range(3):
                 for i in range(STRIP):
                     near[image, i] = images[image, at + i]
@@ -306,7 +306,7 @@ def _rows(  # type: ignore[no-untyped-def]
                     _add_ring(images[image], at, ring[ring_start[j] : ring_start[j + 1]], near[image])
                 for i in range(STRIP):
                     net = near[0, i] - near[1, i]
-                    # cheap form first, for all pixels of the strip; the definition decides below
+                    # A fast form for all pixels of the strip; below, the definition decides.
                     reached |= net > 0.0 and net * net >= target * target * (1.0 - ROUNDING) * (
                         near[0, i] + near[2, i]
                     )
@@ -331,12 +331,12 @@ def scale_map_rows(
     radius_max: float = RADIUS_MAX,
     step: float = RADIUS_STEP,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Circles of the pixels in rows row_lo to row_hi - 1: one chunk of parallel work.
+    """Circles of the pixels in rows row_lo to row_hi - 1, which are one chunk of parallel work.
 
     Returns
     -------
     radius, signal_to_noise : (row_hi - row_lo, nx) float32
-        As in `ScaleMap`. The same numbers whatever the division into chunks.
+        As in `ScaleMap`; they do not depend on the division into chunks.
     """
     check_target(target)
     grid = radius_grid(radius_min, radius_max, step)

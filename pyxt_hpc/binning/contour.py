@@ -39,8 +39,8 @@ _LOOKS = 20
 _AROUND = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 
 # A bin without S/N is excluded, as sky without signal, if its even distribution would lower the S/N of its
-# neighbours below this fraction of the target. Single pixels are not tested, since that would select upward
-# fluctuations.
+# neighbours below this fraction of the target, or of their present S/N if this is lower. Single pixels are
+# not tested, since that would select upward fluctuations.
 SPOILED = 0.95
 
 # A final bin with less than this fraction of the S/N is excluded.

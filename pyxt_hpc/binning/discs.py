@@ -1,7 +1,7 @@
-"""Which pixels a disc holds: those whose centres lie within its radius of the middle pixel's centre.
+"""Discs of pixels: a disc holds the pixels with centres within its radius of the middle pixel's centre.
 
-Squared distances between pixel centres are integers, so d <= r is d^2 <= floor(r^2): with r a
-multiple of 1/8 pixel, r^2 is exact in floating point and no pixel depends on rounding.
+Squared distances between pixel centres are integers, so d <= r means d^2 <= floor(r^2). If r is a multiple of
+1/8 pixel, r^2 is exact in floating point, and rounding decides about no pixel.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def half_widths(radius: float) -> NDArray[np.int32]:
     Returns
     -------
     (floor(radius) + 1,) int32, read-only
-        Row dy above and below the middle holds the columns -half_width[dy] .. half_width[dy].
+        The rows dy above and below the middle hold the columns -half_width[dy] .. half_width[dy].
 
     Raises
     ------
@@ -48,18 +48,18 @@ def half_widths(radius: float) -> NDArray[np.int32]:
 
 
 def half_widths_within(reach_sq: int) -> NDArray[np.int32]:
-    """As `half_widths`, of the disc of all integer squared distances [pixels^2] up to `reach_sq`."""
+    """Half-widths, as `half_widths`, of the disc with squared distances up to `reach_sq` [pixels^2]."""
     return np.array([isqrt(reach_sq - dy * dy) for dy in range(isqrt(reach_sq) + 1)], dtype=np.int32)
 
 
 def half_width_table(radii: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Half-widths of the discs that occur among radii, and which of them each radius has.
+    """Half-widths of all different discs among `radii`, and the line of each radius in this table.
 
     Returns
     -------
     table : (n_disc, longest) int64
-        A line a disc as `half_widths` has it, -1 in rows outside.
-    line : as radii
+        One line for each disc, as from `half_widths`, filled up with -1.
+    line : int64, with the shape of radii
         Line of each radius.
     """
     values, line = np.unique(radii, return_inverse=True)
@@ -71,6 +71,6 @@ def half_width_table(radii: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 
 def disc_area(radius: float) -> int:
-    """Number of pixels of a whole disc of `radius` pixels."""
+    """Number of pixels in a disc of `radius` pixels."""
     rows = 2 * half_widths(radius).astype(np.int64) + 1
     return int(2 * rows.sum() - rows[0])

@@ -10,7 +10,7 @@ from pyxt_hpc.binning.bins import checked_images, renumbered
 
 
 def grid_bins(mask: NDArray, side: int) -> NDArray[np.int32]:
-    """Squares of so many pixels a side, row by row from the first pixel; only those with a live pixel count.
+    """Label image of squares with sides of `side` pixels, row by row, without squares that are all masked.
 
     Returns
     -------
@@ -24,7 +24,7 @@ def grid_bins(mask: NDArray, side: int) -> NDArray[np.int32]:
 def elliptical_radius(
     shape: tuple[int, int], row: float, col: float, axis_ratio: float, angle: float
 ) -> NDArray[np.float64]:
-    """Semi-major axis [pixels] of the ellipse through every pixel, (ny, nx).
+    """Semi-major axis [pixels] of the ellipse through each pixel, (ny, nx).
 
     Parameters
     ----------
@@ -32,10 +32,10 @@ def elliptical_radius(
     row, col : float
         Centre [pixels].
     axis_ratio : float
-        Minor over major axis.
+        Ratio of the minor to the major axis.
     angle : float
-        Of the major axis [rad], from the direction of rows to that of falling columns: from north to east
-        where north is up.
+        Angle of the major axis [rad], from ascending rows towards descending columns: the position angle from
+        north to east if north is up.
     """
     y, x = np.ogrid[: shape[0], : shape[1]]
     y, x = y - row, x - col
@@ -47,9 +47,10 @@ def elliptical_radius(
 def sector_of(
     shape: tuple[int, int], row: float, col: float, n_sectors: int, first: float
 ) -> NDArray[np.int64]:
-    """Sector of every pixel, (ny, nx) from 0; of equal angles about the centre, the first from `first` [rad].
+    """Number, from 0, of the sector of each pixel, (ny, nx).
 
-    Angles are as in `elliptical_radius`.
+    Sectors have equal angles about the centre. The first begins at the angle `first` [rad], which is measured
+    as in `elliptical_radius`.
     """
     y, x = np.ogrid[: shape[0], : shape[1]]
     turns = (np.arctan2(-(x - col), y - row) - first) / (2.0 * np.pi)
@@ -57,9 +58,10 @@ def sector_of(
 
 
 def annuli_of_radii(mask: NDArray, radius: NDArray, sector: NDArray, edges: NDArray) -> NDArray[np.int32]:
-    """Sectors of annuli between ascending radii, from the inside out; 0 where masked, and outside of them.
+    """Label image of sectors of annuli, from the inside out; 0 for masked pixels and outside the annuli.
 
-    `radius` and `sector`, (ny, nx), are those of every pixel; an annulus holds its inner edge.
+    `radius` and `sector` (ny, nx) belong to the pixels; `edges` are the ascending radii between annuli. An
+    annulus includes its inner edge.
     """
     ring = np.searchsorted(edges, radius, side="right") - 1
     inside = (mask != 0) & (ring >= 0) & (ring < len(edges) - 1)
@@ -76,23 +78,23 @@ def annuli_of_signal(
     sector: NDArray,
     min_area: NDArray | float = 0.0,
 ) -> NDArray[np.int32]:
-    """Sectors of annuli that reach an S/N, each sector with radii of its own.
+    """Label image of sectors of annuli that reach an S/N; each sector has its own radii.
 
     Parameters
     ----------
     counts, background, variance, mask : (ny, nx)
         As `circles.prepare_circle_sums` takes them.
     target : float
-        S/N.
+        S/N of every bin.
     radius, sector : (ny, nx)
-        Of every pixel.
+        Radius and sector of each pixel.
     min_area : (ny, nx) or float
-        Area of an annulus that begins at a pixel [pixels]. It is at least a pixel wide.
+        Smallest area of a bin that begins at a pixel [pixels]. A bin is also at least a pixel wide.
 
     Returns
     -------
     (ny, nx) int32
-        Numbers from 1, from the inside out; 0 where masked, and outside of the last annulus that reaches it.
+        Numbers from 1, from the inside out; 0 for masked pixels, and outside the last bin with the S/N.
     """
     images, live = checked_images(counts, background, variance, mask)
     flat = np.stack([image.ravel() for image in images]).astype(np.float64)
@@ -108,7 +110,7 @@ def annuli_of_signal(
 
 @compiled
 def _rings(images, radius, need, target, pixel, ring):  # type: ignore[no-untyped-def]
-    """Number the rings of pixels that are sorted by radius; the last ones that reach nothing keep -1."""
+    """Number the rings of pixels sorted by radius; the outermost pixels, if they miss the S/N, keep -1."""
     first, number = 0, 0
     counts, background, variance = 0.0, 0.0, 0.0
     for k in range(radius.size):
@@ -117,7 +119,7 @@ def _rings(images, radius, need, target, pixel, ring):  # type: ignore[no-untype
         variance += images[2, k]
         net = counts - background
         enough = net > 0.0 and net * net >= target * target * (counts + variance)
-        ends = k + 1 == radius.size or radius[k + 1] > radius[k]  # equal radii stay together
+        ends = k + 1 == radius.size or radius[k + 1] > radius[k]  # pixels with equal radii stay together
         if enough and ends and k + 1 - first >= need[first] and radius[k] - radius[first] >= 1.0:
             for i in range(first, k + 1):
                 ring[pixel[i]] = number

@@ -1,8 +1,8 @@
-"""Regions as sets of pixels, each set as runs: stretches of neighbouring pixels of one row.
+"""Regions as sets of pixels in runs; a run is a sequence of neighbouring pixels in one row.
 
-Events are sorted by pixel in row-major order, so that the events of a run are one slice; a disc of radius r
-has 2r + 1 runs, a compact bin about as many as it has rows. Discs and label images are told apart nowhere
-behind this module.
+Events are sorted by pixel in row-major order, so that the events of a run are one slice. A disc of radius r
+has 2r + 1 runs, and a compact bin has about one in each of its rows. Code that uses runs need not distinguish
+discs from bins.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ MAX_LABEL = 2**31 - 1
 
 @dataclass(frozen=True, eq=False)
 class PixelRuns:
-    """Pixels of n regions, which may overlap and may reach out of the image.
+    """Pixels of n regions, which may overlap and may extend beyond the image.
 
     Attributes
     ----------
     indptr : (n + 1,) int64
-        Runs of region i are indptr[i] .. indptr[i + 1] - 1, in row-major order.
+        Region i has the runs indptr[i] .. indptr[i + 1] - 1, in row-major order.
     row, start, stop : (n_run,) int32
         A run holds the columns start .. stop - 1 of its row.
     """
@@ -41,12 +41,12 @@ class PixelRuns:
 
     @property
     def area(self) -> NDArray[np.int64]:
-        """(n,) number of pixels of each region."""
+        """Number of pixels of each region, (n,)."""
         total = np.concatenate([[0], np.cumsum(self.stop.astype(np.int64) - self.start)])
         return np.diff(total[self.indptr])
 
     def take(self, indices: ArrayLike) -> PixelRuns:
-        """Some of the regions, at positions (m,), in that order."""
+        """The regions at positions (m,), in this order."""
         indices = np.asarray(indices, np.int64)
         first = self.indptr[indices]
         n_run = self.indptr[indices + 1] - first
@@ -55,18 +55,18 @@ class PixelRuns:
         return PixelRuns(indptr, self.row[at], self.start[at], self.stop[at])
 
     def shifted(self, rows: int, cols: int) -> PixelRuns:
-        """The same pixels counted from another corner."""
+        """The same regions, moved by a number of rows and columns."""
         return PixelRuns(self.indptr, self.row + rows, self.start + cols, self.stop + cols)
 
     def bounds(self) -> tuple[int, int, int, int]:
-        """Lowest row, row after the last, lowest column and column after the last of all regions."""
+        """First row, row after the last, first column and column after the last of all regions."""
         if not len(self.row):
             return 0, 0, 0, 0
         return int(self.row.min()), int(self.row.max()) + 1, int(self.start.min()), int(self.stop.max())
 
 
 def runs_of_discs(row: ArrayLike, col: ArrayLike, radius: ArrayLike) -> PixelRuns:
-    """Discs around pixels, as `discs` defines them.
+    """Runs of discs around pixels; `discs` defines a disc.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def runs_of_discs(row: ArrayLike, col: ArrayLike, radius: ArrayLike) -> PixelRun
 
 
 def runs_of_labels(labels: NDArray) -> tuple[NDArray[np.int32], PixelRuns]:
-    """The regions of a label image.
+    """Numbers and runs of the regions of a label image.
 
     Parameters
     ----------
@@ -108,12 +108,12 @@ def runs_of_labels(labels: NDArray) -> tuple[NDArray[np.int32], PixelRuns]:
     numbers : (n,) int32
         Labels that occur, ascending.
     runs : PixelRuns
-        Their pixels.
+        Pixels of these regions.
 
     Raises
     ------
     ConfigError
-        If labels are not whole numbers from 0 to 2^31 - 1 in an image.
+        If `labels` is no image of whole numbers from 0 to 2^31 - 1.
     """
     if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
         raise ConfigError(
@@ -136,12 +136,12 @@ def runs_of_labels(labels: NDArray) -> tuple[NDArray[np.int32], PixelRuns]:
 
 
 def middle_pixels(runs: PixelRuns) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The pixel of each region that is nearest to its centroid; of equally near ones the first.
+    """Pixel of each region that is nearest to the region's centroid; the first of equally near ones.
 
     Returns
     -------
     row, col : (n,) int64
-        Within the region, however it is bent.
+        A pixel of the region, even if the centroid is outside the region.
     """
     middle = np.zeros((2, len(runs)), np.int64)
     _middles(runs.indptr, runs.row, runs.start, runs.stop, middle)

@@ -1,4 +1,4 @@
-"""Accumulative smoothing: every pixel the mean of a circle around it that just reaches an S/N."""
+"""Accumulative smoothing: each pixel gets the mean of a circle around it that just reaches an S/N."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyxt_hpc.binning.discs import half_width_table
 
 RADIUS_MAX = 100.0
 
-# Radii of the circles [pixels]: eighths that grow by 1/16 from one to the next, by half a pixel at least.
+# Radii of the circles [pixels]: multiples of 1/8, in steps of about 6%, but of at least half a pixel.
 _RADII = np.unique(
     np.concatenate([[0.0], np.arange(1.0, 8.0, 0.5), np.round(8.0 * np.geomspace(8.0, 100.0, 42)) / 8.0])
 )
@@ -24,24 +24,24 @@ def accumulative_smoothing(
     target: float,
     exposure: NDArray | None = None,
 ) -> NDArray[np.float64]:
-    """Brightness (C - B)/(sum of exposure) in circles with an S/N (Sanders 2006, MNRAS 371, 829).
+    """Brightness (C - B)/(sum of exposure) in circles that reach an S/N (Sanders 2006, MNRAS 371, 829).
 
-    The radius is sought upwards or downwards from that of the pixel before, in steps of half a pixel and,
-    above 8 pixels, of 6%: where S/N does not grow with the radius it need not be the smallest that there is.
+    The search for a radius starts from the previous pixel's radius and goes up or down in steps of half a
+    pixel or, above 8 pixels, of 6%. If S/N is not monotonic in the radius, a smaller one may also reach it.
 
     Parameters
     ----------
     counts, background, variance, mask : (ny, nx)
         As `circles.prepare_circle_sums` takes them.
     target : float
-        S/N of the circles; where none up to 100 pixels reaches it, the circle has that radius.
+        S/N of the circles; if no radius up to 100 pixels reaches it, the radius is 100 pixels.
     exposure : (ny, nx), optional
-        Of every pixel; None: the same in all that are not masked.
+        Exposure of each pixel; None: equal for all unmasked pixels.
 
     Returns
     -------
     (ny, nx) float64
-        0 where masked.
+        0 for masked pixels, and in circles without exposure.
     """
     live = mask != 0
     prefix = _prefix_sums([counts, background, variance, live if exposure is None else exposure], live)
@@ -52,7 +52,7 @@ def accumulative_smoothing(
 
 
 def _prefix_sums(images: list[NDArray], live: NDArray) -> NDArray[np.float64]:
-    """(ny, nx + 1, n_image) sums of the pixels to the left, of images that are 0 where masked."""
+    """Sums (ny, nx + 1, n_image) of the unmasked pixels to the left of each column."""
     ny, nx = live.shape
     prefix = np.zeros((ny, nx + 1, len(images)))
     for i, image in enumerate(images):
@@ -68,7 +68,7 @@ def _accumulate(prefix, live, table, target, smooth):  # type: ignore[no-untyped
     k = 0
     for y in range(ny):
         for step in range(nx):
-            x = step if y % 2 == 0 else nx - 1 - step  # the pixel before is always a neighbour
+            x = step if y % 2 == 0 else nx - 1 - step  # so that the previous pixel is always a neighbour
             if not live[y, x]:
                 continue
             _disc(prefix, y, x, table[k], now)
@@ -115,14 +115,14 @@ def _disc(prefix, y, x, half, total):  # type: ignore[no-untyped-def]
 
 
 def sum_own_circles(images: NDArray, radius: NDArray) -> NDArray[np.float64]:
-    """Sums of images over every pixel's own circle, by prefix sums along rows.
+    """Sums of four images over the circle of each pixel, from prefix sums along rows.
 
     Parameters
     ----------
     images : (ny, nx, 4)
-        What is summed; pixels outside count as 0.
+        Images; pixels outside them count as 0.
     radius : (ny, nx)
-        [pixels], multiples of 1/8; where it is 0 the sums are 0.
+        Radii [pixels], multiples of 1/8; a radius of 0 gives sums of 0.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """Voronoi bins: compact bins with nearly equal S/N.
 
-Bins are accreted pixel by pixel from the peak outwards (Cappellari & Copin 2003, MNRAS 342, 345, their 5.1);
+Bins are accreted pixel by pixel from the peak outwards (Cappellari & Copin 2003, MNRAS 342, 345, sect. 5.1);
 their centroids are the generators of a tessellation in which every pixel belongs to the generator with the
 smallest distance/scale. Centroids and scales are iterated until the S/N is uniform (weighted Voronoi
 tessellation: Diehl & Statler 2006, MNRAS 368, 497).
@@ -26,7 +26,7 @@ ROUNDNESS = 0.3
 _FALLING = 4
 
 # Failed bins are excluded, as sky without signal, if they would lower the S/N of the nearest good bin below
-# this fraction.
+# this fraction of the target, or of its present S/N if this is lower.
 SPOILED = 0.95
 
 # Quality to which bins are accreted; with the remaining scatter, nearly all bins then have at least 1.
@@ -124,13 +124,13 @@ def assign(live: NDArray, row: NDArray, col: NDArray, scale: NDArray) -> NDArray
     ----------
     live : (ny, nx) bool
     row, col, scale : (n,) float
-        Positions and scales of the generators [pixels]; one without a positive scale gets no pixel.
+        Positions and scales of the generators [pixels]; a generator without a positive scale gets no pixel.
 
     Returns
     -------
     (ny, nx) int32
-        1 + index of the generator; -1 for pixels that are not live. Of equal distances, the larger scale
-        wins.
+        1 + index of the generator; -1 for pixels that are not live. At equal distance/scale, a generator with
+        a scale in a higher octave has priority.
     """
     labels = np.full(live.shape, -1, np.int32)
     value = np.full(live.shape, np.inf)
@@ -181,7 +181,7 @@ def _tessellate(images: NDArray, need: NDArray, target: float, labels: NDArray) 
             return renumbered(labels)
         if np.count_nonzero(scale > 0) == 1:
             return np.zeros(live.shape, np.int32)
-        # The others may be good without some of them.
+        # Only the worse half is removed: with its pixels, the other bins may become good.
         worst = poor[np.argsort(quality[poor])[: (len(poor) + 1) // 2]]
         scale = np.where(np.isin(np.arange(n), worst), 0.0, scale)
 
@@ -208,8 +208,8 @@ def _at(image: NDArray, width: int, row: NDArray, col: NDArray) -> NDArray:
 
 @compiled
 def _accrete(order, images, need, target, limit, width, labels):  # type: ignore[no-untyped-def]
-    """Label bins in the order of pixels, -1 in those that may not grow; return whether each is good."""
-    good = [False]  # of label 0
+    """Label bins in the order of pixels (-1 if they reach `limit` but fail); return whether each is good."""
+    good = [False]  # label 0 is no bin
     height = labels.size // width
     for first in order:
         if labels[first] != 0:
@@ -240,7 +240,7 @@ def _accrete(order, images, need, target, limit, width, labels):  # type: ignore
                     continue
                 other = other_row * width + other_col
                 if labels[other] == 0:
-                    labels[other] = -2  # beside this bin
+                    labels[other] = -2  # an edge pixel of this bin
                     edge.append(other)
             nearest, best = -1, np.inf
             for k in range(len(edge)):
@@ -315,10 +315,11 @@ def _sweep(labels, row, col, scale):  # type: ignore[no-untyped-def]
 def _assign(  # type: ignore[no-untyped-def]
     live, row, col, scale, number, first, n_col, r0, c0, side, largest, value, labels
 ):
-    """One octave of `assign`: whoever beats the best so far is within best * largest of the pixel.
+    """Assign pixels to the generators of one octave if these are better than the best so far.
 
-    Generators are sorted by cells of a grid of this side; those of cell k are first[k] .. first[k + 1] - 1.
-    `value` (ny, nx) is the square of the best distance/scale so far.
+    `value` (ny, nx) is the square of the best distance/scale so far; a better generator is not farther than
+    its root times `largest`. Generators are sorted by the cells of a grid, with sides `side`; cell k has the
+    generators first[k] .. first[k + 1] - 1.
     """
     ny, nx = live.shape
     n_row = (first.size - 1) // n_col
@@ -331,7 +332,7 @@ def _assign(  # type: ignore[no-untyped-def]
             mid_row, mid_col = int(np.floor((y - r0) / side)), int(np.floor((x - c0) / side))
             farthest = max(mid_row, n_row - 1 - mid_row, mid_col, n_col - 1 - mid_col)
             while ring <= farthest:
-                # cells of this ring are at least (ring - 1) sides away
+                # Cells of this ring are at least (ring - 1) * side away.
                 if ring > 1 and ((ring - 1) * side / largest) ** 2 >= best:
                     break
                 for i in range(max(mid_row - ring, 0), min(mid_row + ring, n_row - 1) + 1):

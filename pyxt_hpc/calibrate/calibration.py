@@ -20,7 +20,7 @@ CLASSES: dict[str, tuple[str, tuple[float, ...]]] = {
 """Unit and edges of the classes of each variable."""
 
 _SIGMA, _MIN_DIFFERENCE, _MIN_RATIO = 3.0, 0.02, 1.5
-"""A class is reported if its deviation exceeds the noise, 2% of kT or coverage, and 1.5 times that of all."""
+"""A class is reported if its deviation exceeds 3 sigma, 0.02, and 1.5 times the deviation of all regions."""
 
 _MIN_FITS = 30
 """Smallest number of fits of a class for a meaningful median and error."""

@@ -39,11 +39,11 @@ class Request:
     regions
         Largest number of regions, spread evenly; None: all.
     nH
-        Simulated column [1e22 cm^-2], if it differs from that of the fits.
+        Simulated column [1e22 cm^-2]; None: the value of the fits.
     abundance
-        Simulated abundance [solar], likewise.
+        Simulated abundance [solar]; None: the value of the fits.
     background
-        Background in the source spectrum over that expected by the fits.
+        Simulated background in the source spectrum over the background expected by the fits.
     """
 
     draws: int = 10
@@ -87,7 +87,7 @@ def calibrate(
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct, EmptySelection
-        As `read_fitted_regions`; also if the fits were made with other settings.
+        As from `read_fitted_regions`; also if the fits were made with other settings.
     ConfigError
         If another value is given for a free parameter of the fits.
     Interrupted

@@ -12,7 +12,7 @@ NOMINAL = 0.6827
 """Nominal coverage of a 68% interval."""
 
 _MEDIAN_ERROR = 1.2533
-"""Error of the median of Gaussian values over that of their mean: sqrt(pi/2)."""
+"""Ratio of the errors of median and mean of Gaussian values, sqrt(pi/2)."""
 
 _OF_MEDIAN_SIZE = 1.4826
 """Standard deviation of Gaussian values over the median of their absolute values."""
@@ -34,7 +34,7 @@ class Summary:
     bias, bias_error
         Median of fit/truth - 1, or of fit - truth if the truth can be 0.
     coverage, coverage_error
-        Fraction of fits whose interval contains the truth; missing fits have no interval.
+        Fraction of fits with the truth in the interval; missing fits have no interval.
     shift
         Median of (fit - truth)/error, with the error on the side of the truth.
     error_factor
@@ -90,7 +90,7 @@ class Recovery:
 
     @cached_property
     def deviation(self) -> NDArray[np.float64]:
-        """Deviation (n, draws) whose median is the bias; NaN without a fit."""
+        """Deviations (n, draws) from the truth; their median is the bias; NaN without a fit."""
         truth = self.truth[:, None]
         return self.value / truth - 1.0 if self.relative else self.value - truth
 

@@ -26,11 +26,11 @@ class Simulation:
     truth
         (n,) simulated values of the regions, of TRUTH_DTYPE.
     model
-        Model from which spectra are drawn; that of the fits, unless another nH is simulated.
+        Model from which spectra are drawn; it is the model of the fits, unless another nH is simulated.
     draws
         Number of spectra drawn for each region.
     seed
-        Seed of the random numbers; those of a region depend only on it and on the region's number.
+        Seed of the random numbers; the numbers for a region depend only on the seed and the region's number.
     background_factor
         Factor of the background in the source spectrum relative to the background spectrum; other values than
         1 simulate a wrong blank sky.
@@ -96,5 +96,5 @@ class Simulation:
 
 
 def simulate_chunk(context: Simulation, indices: np.ndarray) -> np.ndarray:
-    """Fit simulated spectra of some regions and return the fits as bytes: the task of every worker."""
+    """Draw and fit spectra of regions at positions (n,), and return the fits as bytes: a worker's task."""
     return context.refit(indices).ravel().view(np.uint8)

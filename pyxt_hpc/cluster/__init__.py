@@ -1,1 +1,1 @@
-"""The Python face: a cluster, its results, maps and regions as objects with units and sky coordinates."""
+"""Python interface: a cluster, its results, maps and regions as objects with units and sky coordinates."""

@@ -48,20 +48,20 @@ from pyxt_hpc.store.reader import read_store as read_store
 
 
 class Cluster:
-    """A cluster of galaxies whose configuration is an INI file.
+    """A cluster of galaxies with an INI file as its configuration.
 
-    Files are read when they are asked for, and nothing is written unless a method ``write`` is called. Errors
-    are of the family `pyxt_hpc.errors.PyxtError`; each says what to do.
+    Files are read when they are needed, and only methods named ``write`` write files. All errors are
+    subclasses of `pyxt_hpc.errors.PyxtError`; each message says what to do.
 
     Parameters
     ----------
     config
-        Path of the INI file, or a configuration that was read.
+        Path of the INI file, or a configuration from `read_config`.
 
     Attributes
     ----------
     config : ClusterConfig
-        All settings, in the units of the field.
+        All settings, in keV, 1e22 cm^-2 and solar abundances.
 
     Examples
     --------
@@ -75,17 +75,17 @@ class Cluster:
 
     @property
     def name(self) -> str:
-        """Of the cluster."""
+        """Name of the cluster."""
         return self.config.name
 
     @cached_property
     def bundle(self) -> Bundle:
-        """Events, images, exposures and responses: all that stages 5 to 7 need.
+        """Events, images, exposures and responses, which are the input of stages 5 to 7.
 
         Raises
         ------
         MissingInput, DamagedFile, ForeignProduct
-            If there is none, it cannot be read, or the configuration has been changed since.
+            If there is no bundle, it cannot be read, or it was made with another configuration.
         """
         return read_cluster_bundle(self.config)
 
@@ -96,17 +96,17 @@ class Cluster:
 
     @property
     def brightness(self) -> Quantity:
-        """Surface brightness (ny, nx), corrected for exposure and background; NaN where nothing was seen."""
+        """Surface brightness (ny, nx), corrected for exposure and background; NaN without exposure."""
         return Quantity(self.bundle.brightness, "ct s-1 arcmin-2")
 
     @property
     def scale_map(self) -> Quantity:
-        """Radius of every pixel's circle, or of that with the area of its bin, (ny, nx); 0: none."""
+        """Radius (ny, nx) of each pixel's circle, or of a circle with the area of its bin; 0: none."""
         return Quantity(self._region_map.radius, "pix")
 
     @property
     def bins(self) -> np.ndarray:
-        """Number of the region that is centred at every pixel or holds it, (ny, nx) int32; 0: none."""
+        """Number (ny, nx) int32 of the circle centred at each pixel, or of the bin that holds it; 0: none."""
         return self._region_map.index
 
     @cached_property
@@ -119,17 +119,17 @@ class Cluster:
 
     @property
     def _index_map(self) -> str:
-        """Where the numbers of regions are, for messages."""
+        """Path of the map with the numbers of regions, for messages."""
         return str(Layout.of(self.config).region_index_map)
 
     @property
     def results(self) -> FitResults:
-        """The fits of all regions, as they are in the results store at this moment.
+        """Fits of all regions, read from the results store at each access.
 
         Raises
         ------
         MissingInput, DamagedFile, ForeignProduct
-            If there are none, they cannot be read, or they were fitted from another bundle.
+            If there is no results store, it cannot be read, or its fits were made from another bundle.
         """
         bundle = self.bundle
         stored = read_store(self._results_path)
@@ -137,44 +137,45 @@ class Cluster:
         return FitResults(stored, bundle, lambda: self._region_map)
 
     def regions(self, resolution: int = 2) -> np.ndarray:
-        """The regions that ``fit-spectra --resolution`` fits.
+        """Regions that ``fit-spectra --resolution`` fits.
 
         Parameters
         ----------
         resolution
-            1: every 5th pixel, 2: every 3rd, 3: every pixel. Of bins that share no pixel all are fitted.
+            1: every 5th pixel, 2: every 3rd pixel, 3: every pixel. Bins that share no pixel are all fitted.
 
         Returns
         -------
         numpy.ndarray
-            (n,) with the columns region, row, col, radius [pixels]; a bin's are its pixel nearest to the
-            centroid and the circle with its area. To fit bins with `fit_spectra` give it `bins`.
+            (n,) with the columns region, row, col, radius [pixels]. For a bin, they are the pixel nearest to
+            its centroid and the radius of a circle with its area; to fit bins, give `bins` to `fit_spectra`.
         """
         if resolution not in RESOLUTION_STEP:
             raise ConfigError(f"resolution is {resolution}, expected 1, 2 or 3")
         return self._region_map.select(resolution).table
 
     def map(self, name: str = "temperature", paint: str = "block", **settings: object) -> SkyMap:
-        """A map of the fits, as ``pyxt-hpc make-maps`` makes it; arguments and errors as `make_map`."""
+        """Map of the fits, as from ``pyxt-hpc make-maps``; arguments and errors as for `make_map`."""
         return self._map(with_settings(self.config, settings), name, paint)
 
     def _map(self, config: ClusterConfig, name: str, paint: str) -> SkyMap:
         return map_of(read_fitted_regions(config), name, paint)
 
     def fit_region(self, number: int, **settings: object) -> RegionFit:
-        """Fit one region and keep everything that is known about it.
+        """Fit one region, and return its fit with the spectra.
 
         Parameters
         ----------
         number
-            Of the region, as in ``results["region"]`` and the region index map.
+            Number of the region, as in the results store and the region index map.
         **settings
             Keys of ``[spectral]`` in the configuration, such as ``free_abundance = True``.
 
         Raises
         ------
         ConfigError
-            If there is no such region, no observation saw it, or a setting is unknown or out of range.
+            If there is no such region, no observation saw enough of it, or a setting is unknown or out of
+            range.
         """
         config = with_settings(self.config, settings)
         region = self._region_map.numbered(np.array([number]), self._index_map)
@@ -182,21 +183,21 @@ class Cluster:
         return RegionFit(self.name, one, region_line(one, self.bundle, config))
 
     def region_at(self, ra: float, dec: float) -> int:
-        """Number of the region that is centred at the pixel of a place, or of the bin that holds it.
+        """Number of the circle centred at the pixel of a sky position, or of the bin that holds this pixel.
 
         Parameters
         ----------
         ra, dec
-            [deg], ICRS.
+            Right ascension and declination [deg], ICRS.
 
         Raises
         ------
         ConfigError
-            If the place is outside of the images, or there is no region.
+            If the position is outside the images, or there is no region.
         """
         col, row = (float(at) for at in self.wcs.wcs_world2pix(ra, dec, 0))
         ny, nx = self.bundle.mask.shape
-        # written so that NaN fails
+        # In this form, NaN also raises the error.
         if not (-0.5 <= row < ny - 0.5 and -0.5 <= col < nx - 0.5):
             raise ConfigError(
                 f"{ra:.5f} {dec:+.5f} is outside of the images of {self.name}, {ny} x {nx} pixels: correct it"
@@ -213,11 +214,11 @@ class Cluster:
         return number
 
     def fit_spectra(self, regions: ArrayLike, pool: Pool | None = None, **settings: object) -> FitResults:
-        """Fit regions with the settings of this cluster, and write nothing; arguments as `fit_spectra`."""
+        """Fit regions with the settings of this cluster; arguments as for `fit_spectra`; writes no file."""
         config = with_settings(self.config, settings)
         fitted = fit_configured(self.bundle, config, regions, pool, self._sky)
         if np.ndim(regions) == 2:
-            return fitted  # it has the map of its own bins
+            return fitted  # with the map of the given bins
         return replace(fitted, region_map=lambda: self._region_map)
 
     def profile(
@@ -236,37 +237,37 @@ class Cluster:
         seed: int = 0,
         **settings: object,
     ) -> Profile:
-        """A radial profile of brightness and gas, as ``pyxt-hpc profile-analysis`` makes it; writes nothing.
+        """Radial profile of brightness and gas, as from ``pyxt-hpc profile-analysis``; writes no file.
 
         Parameters
         ----------
         center
             ``peak``, ``centroid``, or ``RA DEC``.
         elliptical
-            Along the ellipses of the best beta model.
+            Whether to use the ellipses of the best beta model instead of circles.
         sector
-            First and last angle [deg], counterclockwise from the right of the images.
+            First and last angle [deg], counterclockwise from the right of the images; None: all angles.
         counts, signal_to_noise
-            Net counts or S/N of every annulus; neither: the S/N of the configuration.
+            Net counts or S/N of every annulus; both None: the S/N of the configuration.
         r_max
             Largest radius of a spectrum [arcsec].
         band
-            Of the brightness [keV].
+            Energy band of the brightness [keV].
         edge
-            Radii between which a jump of the density is looked for [arcsec].
+            Range of radii in which a density jump is fitted [arcsec].
         smoothing
-            Weight of second differences of ln kT from shell to shell.
+            Weight of the second differences of ln kT between shells.
         draws, seed
-            Of the Monte Carlo errors.
+            Number of Monte Carlo draws for the errors, and their seed.
         **settings
             Keys of ``[spectral]`` in the configuration, such as ``free_abundance = True``.
 
         Raises
         ------
         ConfigError
-            If an option cannot be, or the centre is outside of the images.
+            If an option is out of range, or the centre is outside the images.
         EmptySelection
-            If centre, sector or counts leave nothing to make a profile of.
+            If centre, sector or counts leave no data for a profile.
         """
         options = ProfileOptions(
             centre=center,
@@ -295,33 +296,33 @@ class Cluster:
         seed: int = 1,
         pool: Pool | None = None,
     ) -> Mass:
-        """Mass in hydrostatic equilibrium, as ``pyxt-hpc mass-estimation`` has it; writes nothing.
+        """Hydrostatic mass, as from ``pyxt-hpc mass-estimation``; writes no file.
 
         Parameters
         ----------
         profile
-            From `profile`; None: that which ``profile-analysis`` wrote, of the `sector` if one is given.
+            Profile from `profile`; None: the one that ``profile-analysis`` wrote for this `sector`.
         sector
-            As `profile` takes it; of no account where a profile is given.
+            Sector as in `profile`; not used if a profile is given.
         ways
-            ``forward``: temperature and density as functions; ``backward``: an NFW halo and the density.
+            ``forward``: models of temperature and density; ``backward``: models of an NFW halo and density.
         core
-            Give the density a second component.
+            Whether the density has a second component.
         ensembles
-            Of walkers for each way.
+            Number of ensembles of walkers for each way.
         max_steps
-            Of every ensemble, if its chain does not converge before.
+            Largest number of steps of an ensemble; it stops earlier when its chain has converged.
         seed
-            Of the random numbers.
+            Seed of the random numbers.
         pool
-            Who samples, from `choose_pool`; None: this process.
+            Pool from `choose_pool`; None: this process.
 
         Raises
         ------
         MissingInput, DamagedFile, ForeignProduct
-            If there is no profile, it cannot be read, or it is of another bundle.
+            If there is no profile, it cannot be read, or it was made from another bundle.
         EmptySelection
-            If there are too few annuli, or no model near the data is in equilibrium.
+            If there are too few annuli, or no model near the data is in hydrostatic equilibrium.
         """
         options = MassOptions(
             ways=tuple(ways),
@@ -363,7 +364,7 @@ def _pair(values: Sequence[float] | None) -> tuple[float, float] | None:
 
 
 class _OpenedBundle(Cluster):
-    """A cluster without an INI file: what is not in the bundle is computed, results lie beside it."""
+    """A cluster without an INI file: regions are computed, and results are read from the bundle's folder."""
 
     def __init__(self, path: Path, bundle: Bundle, config: ClusterConfig) -> None:
         super().__init__(config)
@@ -389,13 +390,13 @@ class _OpenedBundle(Cluster):
 def open_bundle(path: str | os.PathLike[str], **settings: object) -> Cluster:
     """Open a bundle as a cluster, without an INI file.
 
-    The scale map is computed when it is needed. Results are looked for in the bundle's folder; if there are
-    some, their settings are those of this cluster, too.
+    The scale map is computed when it is needed. If the bundle's folder has results from this bundle, the
+    cluster gets their settings.
 
     Parameters
     ----------
     path
-        Such as ``A1795_bundle.h5``.
+        Path of the bundle, such as ``A1795_bundle.h5``.
     **settings
         Keys of the configuration that the bundle does not have, such as ``signal_to_noise_threshold = 40`` or
         ``free_abundance = True``.
@@ -403,7 +404,7 @@ def open_bundle(path: str | os.PathLike[str], **settings: object) -> Cluster:
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct
-        If there is no bundle, it cannot be read or is of another version.
+        If there is no bundle, it cannot be read, or it has another version.
     ConfigError
         If a setting is unknown or out of range.
     """

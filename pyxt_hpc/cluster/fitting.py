@@ -1,4 +1,4 @@
-"""Fits of any regions of a bundle, kept in memory."""
+"""Fits of given regions of a bundle, without files."""
 
 import os
 
@@ -22,17 +22,17 @@ from pyxt_hpc.store.rows import REGION_COLUMNS, REGION_DTYPE
 
 
 def choose_pool(n_workers: int = 0) -> Pool:
-    """Who computes: so many processes of this machine, which are started when there is work.
+    """Pool of processes on this machine, which start when there is work.
 
     Parameters
     ----------
     n_workers
-        1 is this process itself, 0 as many processes as there are cores.
+        Number of processes. 1: this process; 0: one for each core.
 
     Raises
     ------
     ConfigError
-        If it is negative.
+        If `n_workers` is negative.
     """
     if n_workers < 0:
         raise ConfigError(f"a pool of {n_workers} processes: expected 0 (all cores) or more")
@@ -42,26 +42,26 @@ def choose_pool(n_workers: int = 0) -> Pool:
 def fit_spectra(
     bundle: Bundle, regions: ArrayLike, pool: Pool | None = None, **settings: object
 ) -> FitResults:
-    """Fit an absorbed APEC model in every region, as ``pyxt-hpc fit-spectra`` does, and write nothing.
+    """Fit an absorbed APEC model in every region, as ``pyxt-hpc fit-spectra`` does, and write no file.
 
     Parameters
     ----------
     bundle
-        The cluster's data, from `read_bundle`.
+        Data of the cluster, from `read_bundle`.
     regions
-        (n,) with the columns region (a number), row, col, radius [pixels]: from ``Cluster.regions``, or a
-        table of your own, with radii in steps of 1/8. Or a label image (ny, nx) of whole numbers: the pixels
-        with the same number are a region, 0 is none.
+        (n,) with the columns region (a number), row, col, radius [pixels], from ``Cluster.regions`` or your
+        own table; radii are multiples of 1/8. Alternatively a label image (ny, nx) of whole numbers: the
+        pixels with the same number form a region, and 0 means none.
     pool
-        From `choose_pool`; None: this process.
+        Pool from `choose_pool`; None: this process.
     **settings
         Keys of ``[spectral]`` in the configuration, such as ``free_abundance = True``.
 
     Raises
     ------
     ConfigError
-        If regions lack a column or reach out of the image, a label image has another shape, or a setting is
-        unknown or out of range.
+        If a column is missing, a centre or radius is out of range, a label image has another shape than the
+        bundle, or a setting is unknown or out of range.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def fit_spectra(
     >>> rows = px.fit_spectra(cluster.bundle, cluster.regions(1), pool=px.choose_pool(4))  # doctest: +SKIP
     """
     fitted = fit_configured(bundle, with_settings(config_of(bundle), settings), regions, pool)
-    fitted.settings["signal_to_noise"] = None  # nobody knows how these circles were chosen
+    fitted.settings["signal_to_noise"] = None  # it is not known for these circles
     return fitted
 
 
@@ -81,7 +81,7 @@ def fit_configured(
     pool: Pool | None = None,
     sky: SkyBrightness | None = None,
 ) -> FitResults:
-    """As `fit_spectra`, with the settings of a configuration and a brightness that may be known already."""
+    """Fit regions as `fit_spectra`, with all settings from a configuration; `sky` None: it is computed."""
     sky = sky or sky_brightness(bundle)
     if np.ndim(regions) == 2:
         where = RegionMap.of_labels(_checked_labels(np.asarray(regions), bundle))
@@ -107,7 +107,7 @@ def _checked_labels(labels: np.ndarray, bundle: Bundle) -> np.ndarray:
 
 
 def _checked(regions: ArrayLike, bundle: Bundle) -> np.ndarray:
-    """(n,) of REGION_DTYPE."""
+    """Given regions (n,) as REGION_DTYPE; raises ConfigError if one cannot be fitted."""
     given = np.atleast_1d(np.asarray(regions))
     missing = [name for name in REGION_COLUMNS if name not in (given.dtype.names or ())]
     if missing:
@@ -135,7 +135,7 @@ def _checked(regions: ArrayLike, bundle: Bundle) -> np.ndarray:
 
 
 def _resolution(regions: np.ndarray) -> int:
-    """The coarsest at which no two regions share a block: how maps of them are painted."""
+    """Coarsest resolution at which each region has its own block, for painting maps."""
     for resolution, step in sorted(RESOLUTION_STEP.items()):
         blocks = np.stack([block_number(regions[name], step) for name in ("row", "col")], axis=1)
         if len(np.unique(blocks, axis=0)) == len(regions):

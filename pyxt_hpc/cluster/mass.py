@@ -1,4 +1,4 @@
-"""A hydrostatic mass with units, its tables and pictures."""
+"""Hydrostatic mass of a cluster: tables with units, and pictures."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Mass:
-    """What ``pyxt-hpc mass-estimation`` finds.
+    """Results of ``pyxt-hpc mass-estimation``.
 
     Attributes
     ----------
     name : str
-        Of the cluster.
+        Name of the cluster.
     estimate : ClusterMass
         All numbers, samples and chains.
     tag : str
-        Of the profile; empty for one all around.
+        Suffix of the profile's files; empty for a profile over all angles.
     made_from : mapping
-        What the annuli depend on, for the headers of tables: `profiles.mass.tables.made_from`.
+        Bundle and scale for the headers of tables, from `profiles.mass.tables.made_from`.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Mass:
 
     @property
     def table(self) -> QTable:
-        """R2500, M2500, R500, M500 and gas fractions with 68% intervals, a row for each way."""
+        """R2500, M2500, R500, M500 and gas fractions with 68% intervals, with one row for each way."""
         return QTable(overdensity_table(self.estimate, self._meta))
 
     @property
     def profiles(self) -> QTable:
-        """Mass, gas mass, gas fraction, density and temperature at radii, with 68% intervals."""
+        """Radial profiles of mass, gas mass, gas fraction, density and temperature, with 68% intervals."""
         return QTable(profile_table(self.estimate, self._meta))
 
     @property
@@ -57,12 +57,12 @@ class Mass:
         return f"{self.name}{self.tag.replace('_', ' ')}"
 
     def plot(self, figure: "Figure | None" = None) -> "Figure":
-        """Draw temperature, norm, density, mass and gas fraction with what they were fitted to.
+        """Draw temperature, norm, density, mass and gas fraction with the fitted data.
 
         Parameters
         ----------
         figure
-            An empty one; None: a new one of pyplot, which notebooks show by themselves.
+            Empty figure; None: a new figure of pyplot, which notebooks show automatically.
         """
         from pyxt_hpc.plots.figures import shown_figure
         from pyxt_hpc.plots.mass import MASS_SIZE, draw_mass
@@ -70,14 +70,14 @@ class Mass:
         return shown_figure(figure, MASS_SIZE, draw_mass, self.estimate, self._title)
 
     def plot_corner(self, figure: "Figure | None" = None) -> "Figure":
-        """Draw the samples of every two parameters; argument as `plot`."""
+        """Draw the samples of each pair of parameters; argument as for `plot`."""
         from pyxt_hpc.plots.figures import shown_figure
         from pyxt_hpc.plots.mass import corner_size, draw_corner
 
         return shown_figure(figure, corner_size(self.estimate), draw_corner, self.estimate, self._title)
 
     def write(self, layout: Layout) -> Iterator[Path]:
-        """Write both tables and both pictures to where the command line has them, and yield their paths."""
+        """Write both tables and both pictures to the paths of the command line, and yield these paths."""
         from pyxt_hpc.plots.figures import write_figure
         from pyxt_hpc.plots.mass import MASS_SIZE, corner_size, draw_corner, draw_mass
 

@@ -1,4 +1,4 @@
-"""A radial profile with units, its tables and pictures."""
+"""Radial profile of a cluster: tables with units, and pictures."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Profile:
-    """What ``pyxt-hpc profile-analysis`` finds.
+    """Results of ``pyxt-hpc profile-analysis``.
 
     Attributes
     ----------
@@ -31,17 +31,17 @@ class Profile:
 
     @property
     def center(self) -> SkyCoord:
-        """On the sky."""
+        """Sky position of the centre."""
         return SkyCoord(self.analysis.ra_deg, self.analysis.dec_deg, unit="deg")
 
     @property
     def shells(self) -> QTable:
-        """Annuli and shells, a row each, with units; as the file ``..._shells.ecsv``."""
+        """Table of annuli and shells with units, as in the file ``..._shells.ecsv``."""
         return QTable(shell_table(self.analysis))
 
     @property
     def brightness(self) -> QTable:
-        """Soft surface brightness, a row a ring, with units; as the file ``..._brightness.ecsv``."""
+        """Table of the surface brightness in rings with units, as in the file ``..._brightness.ecsv``."""
         return QTable(brightness_table(self.analysis))
 
     def plot(self, figure: "Figure | None" = None) -> "Figure":
@@ -50,7 +50,7 @@ class Profile:
         Parameters
         ----------
         figure
-            An empty one; None: a new one of pyplot, which notebooks show by themselves.
+            Empty figure; None: a new figure of pyplot, which notebooks show automatically.
         """
         from pyxt_hpc.plots.figures import shown_figure
         from pyxt_hpc.plots.profiles import GAS_SIZE, draw_gas
@@ -58,14 +58,14 @@ class Profile:
         return shown_figure(figure, GAS_SIZE, draw_gas, self.analysis)
 
     def plot_brightness(self, figure: "Figure | None" = None) -> "Figure":
-        """Draw the brightness with its models; argument as `plot`."""
+        """Draw the brightness with its models; argument as for `plot`."""
         from pyxt_hpc.plots.figures import shown_figure
         from pyxt_hpc.plots.profiles import BRIGHTNESS_SIZE, draw_brightness
 
         return shown_figure(figure, BRIGHTNESS_SIZE, draw_brightness, self.analysis)
 
     def write(self, layout: Layout) -> Iterator[Path]:
-        """Write both tables and both pictures to where the command line has them, and yield their paths."""
+        """Write both tables and both pictures to the paths of the command line, and yield these paths."""
         from pyxt_hpc.plots.figures import write_figure
         from pyxt_hpc.plots.profiles import BRIGHTNESS_SIZE, GAS_SIZE, draw_brightness, draw_gas
 

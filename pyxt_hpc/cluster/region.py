@@ -1,4 +1,4 @@
-"""One region: its values with intervals, its spectrum and the picture of both."""
+"""Fit of one region: parameters with intervals, spectrum and picture."""
 
 import os
 from dataclasses import dataclass
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RegionFit:
-    """The fit of one region, as the map has it.
+    """The fit of one region, with the same values as in the maps.
 
     Attributes
     ----------
     cluster : str
         Name of the cluster.
     one : OneRegion
-        Row of the map, and the fit of the spectra channel by channel that is drawn.
+        Row of the results store, the spectra, and their fit for pictures.
     facts : str
-        Place, size, redshift and what was frozen, for the picture.
+        Position, radius, redshift and frozen parameters, for the picture.
     """
 
     cluster: str
@@ -44,22 +44,22 @@ class RegionFit:
 
     @property
     def number(self) -> int:
-        """Of the region."""
+        """Number of the region."""
         return int(self.one.row["region"])
 
     @property
     def row(self) -> np.ndarray:
-        """The row of the results store that ``fit-spectra`` writes."""
+        """Fit as a row of the results store."""
         return self.one.row
 
     @property
     def values(self) -> dict[str, Quantity]:
-        """Best kT, norm, abundance and nH; NaN where there is no fit."""
+        """Best-fit kT, norm, abundance and nH; NaN without a fit."""
         return {name: self._quantity(name) for name in PARAMETERS}
 
     @property
     def intervals(self) -> dict[str, tuple[Quantity, Quantity]]:
-        """Both ends of the 68% interval of every parameter that was fitted; an open end is NaN."""
+        """Both ends of the 68% interval of every free parameter; an open end is NaN."""
         return {
             name: (self._quantity(f"{name}_lo"), self._quantity(f"{name}_hi"))
             for name in self.one.fit.options.free
@@ -67,23 +67,23 @@ class RegionFit:
 
     @property
     def goodness(self) -> float:
-        """Standard deviations of the statistic above its expectation (Kaastra 2017)."""
+        """Statistic minus its expectation, in standard deviations (Kaastra 2017)."""
         return float(self.row["goodness"])
 
     @property
     def flags(self) -> str:
-        """Names of the flags of the fit; nothing where there are none."""
+        """Names of the flags of the fit; empty without flags."""
         return flag_names(int(self.row["flags"]))
 
     @property
     def spectrum(self) -> QTable:
-        """The spectra of all datasets that take part, with the best model, in the bins of the fit.
+        """Spectra and best model of all fitted datasets, in the bins of the fit.
 
         Returns
         -------
         astropy.table.QTable
-            A row per bin: dataset, edges of the bin, counts, and the counts that are expected of the
-            background and of the source.
+            One row for each bin: dataset, edges of the bin, counts, and the expected counts of the background
+            and of the source.
         """
         parts = []
         for observation in self.one.fit.observations:
@@ -101,12 +101,12 @@ class RegionFit:
         return vstack(parts, metadata_conflicts="silent")
 
     def plot(self, figure: "Figure | None" = None) -> "Figure":
-        """Draw data, model and background above, residuals below.
+        """Draw data, model and background in the upper panel and residuals in the lower one.
 
         Parameters
         ----------
         figure
-            An empty one; None: a new one of pyplot, which notebooks show by themselves.
+            Empty figure; None: a new figure of pyplot, which notebooks show automatically.
         """
         from pyxt_hpc.plots.figures import shown_figure
         from pyxt_hpc.plots.spectra import SIZE, draw_spectrum_on
@@ -114,7 +114,7 @@ class RegionFit:
         return shown_figure(figure, SIZE, draw_spectrum_on, self.one.fit, self._title)
 
     def write(self, path: str | os.PathLike[str]) -> Path:
-        """Write the picture of `plot` as a PNG file, and give its path."""
+        """Write the picture of `plot` as a PNG file and return its path."""
         from pyxt_hpc.plots.spectra import draw_spectrum
 
         draw_spectrum(Path(path), self.one.fit, self._title)
@@ -126,8 +126,8 @@ class RegionFit:
         Returns
         -------
         list of Path
-            A spectrum for each dataset. Its background, ARF and RMF are beside it, and named in its header;
-            GROUPING has the bins of the fit, and the ARF is that of the region.
+            One spectrum for each dataset. Its header names the files of its background, ARF and RMF in the
+            same folder; its column GROUPING has the bins of the fit, and the ARF is valid for the region.
         """
         stem = f"{self.cluster}_region_{self.number}"
         return write_spectra(Path(folder), stem, self.one.spectra, {"OBJECT": self.cluster})
@@ -152,7 +152,7 @@ class RegionFit:
 
 
 def region_line(one: OneRegion, bundle: Bundle, config: ClusterConfig) -> str:
-    """Place and radius of a region, redshift, nH and abundance, on a line."""
+    """One line with position and radius of a region, redshift, and nH and abundance if they are frozen."""
     row, options = one.row, one.fit.options
     ra, dec = (float(at) for at in bundle.wcs.wcs_pix2world(row["col"], row["row"], 0))
     arcsec = float(row["radius"]) * bundle.pixel_scale_arcsec

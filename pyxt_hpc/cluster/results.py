@@ -1,4 +1,4 @@
-"""The fits of a cluster's regions, with units."""
+"""Fits of a cluster's regions, with units."""
 
 import os
 from collections.abc import Callable
@@ -29,18 +29,18 @@ def unit_of(column: str) -> Unit:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FitResults:
-    """Fits of regions: one row a region.
+    """Fits of regions, with one row for each region.
 
-    ``results["kT"]`` is a column with its unit, ``results.to_table()`` all of them.
+    ``results["kT"]`` is a column with its unit; ``results.to_table()`` has all columns.
 
     Attributes
     ----------
     stored : pyxt_hpc.store.reader.Results
-        Rows, status and settings without units, as the results store has them.
+        Rows, status and settings without units, as in the results store.
     bundle : Bundle or None
-        What was fitted; None where only a results store was read.
+        Fitted data; None if only a results store was read.
     region_map : callable or None
-        Gives the map from which the regions were chosen; None where it is not known.
+        Function that returns the map from which the regions were chosen; None if it is not known.
     """
 
     stored: Results
@@ -51,7 +51,7 @@ class FitResults:
         return len(self.stored.rows)
 
     def __getitem__(self, column: str) -> Quantity:
-        """A column of all regions (n, ...), NaN where a region has no fit.
+        """Values (n, ...) of a column for all regions; NaN for parameters of a region without a fit.
 
         Raises
         ------
@@ -64,23 +64,23 @@ class FitResults:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything that decided the numbers."""
+        """All settings on which the values depend."""
         return self.stored.settings
 
     @property
     def done(self) -> np.ndarray:
-        """Which regions have a fit: (n,) bool."""
+        """Whether each region has a fit, (n,) bool."""
         return self.stored.status == Status.DONE
 
     def to_table(self) -> "Table":
-        """The finished regions as a table with units.
+        """Table of the finished regions with units.
 
         Returns
         -------
         astropy.table.Table
-            Every column of the results store with its unit and meaning, then the flags and the status in
-            words, the datasets that take part and the sky position of the centre (the last two only where the
-            bundle is known). It is the table of ``pyxt-hpc results export --format ecsv``.
+            All columns of the results store with unit and meaning, and flags and status in words; if the
+            bundle is known, also the fitted datasets and the sky position of the centre. It is the table of
+            ``pyxt-hpc results export --format ecsv``.
         """
         from pyxt_hpc.fit.table import fits_table
 
@@ -95,21 +95,21 @@ class FitResults:
         return f"<FitResults{name}: {several(len(self), 'region')}, {', '.join(parts)}>"
 
     def _repr_html_(self) -> str:
-        """The table of the first and last regions, for notebooks."""
+        """HTML table of the first and last regions, for notebooks."""
         return str(self.to_table()._repr_html_())
 
 
 def read_results(path: str | os.PathLike[str]) -> FitResults:
-    """Read a results store, also while a job writes it.
+    """Read a results store; a job may be writing to it at the same time.
 
     Parameters
     ----------
     path
-        Such as ``A1795_results.h5``.
+        Path of the store, such as ``A1795_results.h5``.
 
     Raises
     ------
     MissingInput, DamagedFile, ForeignProduct
-        If there is none, it cannot be read or is no results store.
+        If there is no such file, it cannot be read, or it is no results store.
     """
     return FitResults(reader.read_store(Path(path)))

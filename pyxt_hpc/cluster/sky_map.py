@@ -1,4 +1,4 @@
-"""One map of the sky: values, errors, unit and coordinates."""
+"""Sky map of one quantity: values, errors, unit and coordinates."""
 
 import os
 from dataclasses import dataclass, replace
@@ -35,12 +35,12 @@ class SkyMap:
     Attributes
     ----------
     name : str
-        Such as ``temperature``.
+        Name, such as ``temperature``.
     values : astropy.units.Quantity
-        (ny, nx), NaN where there is nothing.
+        (ny, nx) values; NaN for pixels without a value.
     error_minus, error_plus : astropy.units.Quantity or None
-        Distances to the lower and upper end of the 68% interval, NaN where it is open; None for maps without
-        errors.
+        (ny, nx) distances to the lower and upper end of the 68% interval; NaN at open ends; None for maps
+        without errors.
     wcs : astropy.wcs.WCS
         Sky coordinates of the pixels.
     """
@@ -55,17 +55,17 @@ class SkyMap:
 
     @property
     def unit(self) -> Unit:
-        """Of values and errors."""
+        """Unit of values and errors."""
         return self.values.unit
 
     @property
     def errors(self) -> Quantity:
-        """Half the 68% interval, NaN where it is open.
+        """Half the width of the 68% interval; NaN if the interval is open.
 
         Raises
         ------
         ConfigError
-            If the map has no errors, as that of the counts.
+            If the map has no errors; for example, the map of counts has none.
         """
         if self.error_minus is None or self.error_plus is None:
             raise ConfigError(f"the map {self.name} has no errors")
@@ -73,12 +73,12 @@ class SkyMap:
 
     @property
     def title(self) -> str:
-        """For people, such as ``Electron density``."""
+        """Title for pictures, such as ``Electron density``."""
         return self._product.title
 
     @property
     def meaning(self) -> str:
-        """What the pixels hold, with the formula."""
+        """Meaning of the values, with the formula."""
         return self._product.comment
 
     def plot(self, axes: "Axes | None" = None) -> "Axes":
@@ -87,7 +87,8 @@ class SkyMap:
         Parameters
         ----------
         axes
-            Best with ``projection=map.wcs``; None: new ones of pyplot, which notebooks show by themselves.
+            Axes, preferably with ``projection=map.wcs``; None: new axes of pyplot, which notebooks show
+            automatically.
         """
         from pyxt_hpc.plots.maps.pictures import Picture, draw_picture_on
         from pyxt_hpc.plots.write_products import scene_of
@@ -100,16 +101,18 @@ class SkyMap:
         return axes
 
     def write(self, path: str | os.PathLike[str]) -> Path:
-        """Write a FITS file and give its path.
+        """Write a FITS file and return its path.
 
-        The values are its first unit, as in the files of the command line; errors follow as ``ERROR_MINUS``
-        and ``ERROR_PLUS``. The header has sky coordinates, unit, meaning and the fingerprints of bundle and
-        results.
+        The values are in the primary HDU, as in the files of the command line; the errors are in the
+        extensions ``ERROR_MINUS`` and ``ERROR_PLUS``. The header has sky coordinates, unit, meaning, and the
+        fingerprints of bundle and results.
 
         Raises
         ------
         ConfigError
-            If the path has the ending of another kind of file.
+            If the file name does not end as that of a FITS file.
+        EmptySelection
+            If no pixel has a value.
         """
         if not str(path).endswith(_ENDINGS):
             raise ConfigError(
@@ -133,7 +136,7 @@ class SkyMap:
 
 
 def map_of(regions: FittedRegions, name: str, paint: str) -> SkyMap:
-    """A map of regions that are fitted; arguments and errors as `make_map`."""
+    """Map of fitted regions; arguments and errors as for `make_map`."""
     product, *others = map_named(regions, name, paint)
     quantity = partial(Quantity, unit=Unit(product.unit, format="fits"), dtype=np.float32)
     suffix = "" if product.path == regions.layout.map(name) else SUFFIX[paint]
@@ -144,7 +147,7 @@ def map_of(regions: FittedRegions, name: str, paint: str) -> SkyMap:
     )
     if minus is None and plus is None:
         minus = plus = symmetric
-    elif minus is None or plus is None:  # every interval is open on that side
+    elif minus is None or plus is None:  # all intervals are open on this side
         blank = np.full_like(product.values, np.nan)
         minus, plus = (blank if end is None else end for end in (minus, plus))
     return SkyMap(
@@ -161,27 +164,28 @@ def map_of(regions: FittedRegions, name: str, paint: str) -> SkyMap:
 def make_map(
     results: FitResults, name: str = "temperature", paint: str = "block", **settings: object
 ) -> SkyMap:
-    """Paint fits on the sky.
+    """Make a sky map of fits.
 
-    Where the scale map is not known, as of `fit_spectra`, the circle of a block's region stands for those of
-    all its pixels.
+    If the scale map is not known, as after `fit_spectra` with circles, all pixels of a block get the circle
+    of its region.
 
     Parameters
     ----------
     results
-        With their bundle, as from `fit_spectra` or ``Cluster.results``.
+        Results with a bundle, as from `fit_spectra` or ``Cluster.results``.
     name
         One of `pyxt_hpc.maps.catalogue.MAPS`, such as ``temperature``, ``density`` or ``goodness``.
     paint
-        ``block``: every pixel the value of its block's region; ``interpolate``: between regions, weighted by
-        the area that circles share; ``average``: error-weighted mean of all circles that hold the pixel.
+        ``block``: each pixel has the value of its block's region; ``interpolate``: interpolation between
+        regions, weighted by the shared area of the circles; ``average``: error-weighted mean of all circles
+        that contain the pixel.
     **settings
         Keys of ``[maps]`` in the configuration, such as ``depth_kpc = 500``.
 
     Raises
     ------
     ConfigError
-        If there is no such map, or the results have no bundle.
+        If there is no such map, the map needs a scale map and none is known, or the results have no bundle.
     EmptySelection
         If no region has a fit.
     """
@@ -193,7 +197,7 @@ def make_map(
 
 
 def map_in_memory(config: ClusterConfig, results: FitResults, name: str, paint: str) -> SkyMap:
-    """As `make_map`, with all settings of a configuration; nothing is read."""
+    """Make a map as `make_map`, with all settings from a configuration, without reading files."""
     bundle, stored = results.bundle, results.stored
     assert bundle is not None
     signal_to_noise = None

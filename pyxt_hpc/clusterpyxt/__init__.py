@@ -1,1 +1,1 @@
-"""ClusterPyXT, from which this package descends: its files taken in, and its choices."""
+"""Import of files of ClusterPyXT, from which this package descends, and ClusterPyXT's settings."""

@@ -1,9 +1,9 @@
-"""A bundle of ClusterPyXT's own products: what its circles and fits were made from.
+"""Bundle of ClusterPyXT's own products, from which it made its circles and fits.
 
-Its grid is that of ``combined/acisI_comb_mask.fits``; the events are those that it fitted, binned onto the
-grid through their own coordinates, so nothing is resampled. Exposure is what ClusterPyXT took it to be: all
-of it on every live pixel and one effective area for the whole field, without vignetting. So such a bundle is
-for making ClusterPyXT's maps again; for a new analysis stages 1 to 4 make a better one.
+The grid is taken from ``combined/acisI_comb_mask.fits``. The events are those that ClusterPyXT fitted; they
+are binned onto the grid by their own sky coordinates, so nothing is resampled. As in ClusterPyXT, every live
+pixel has the full exposure, and the whole field has one effective area, without vignetting. Such a bundle
+serves to reproduce ClusterPyXT's maps; for a new analysis, stages 1 to 4 make a better one.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ _SAME_SCALE = 0.02
 
 @dataclass(frozen=True)
 class ObservationProducts:
-    """Files of one observation that a bundle is made from."""
+    """Files of one observation for a bundle."""
 
     obsid: str
     events: Path
@@ -49,9 +49,9 @@ class ObservationProducts:
 
 
 def find_products(old: ClusterpyxtLayout, obsids: tuple[str, ...]) -> tuple[ObservationProducts, ...]:
-    """The files of every observation; those in ``acb/`` before those that they were copied from.
+    """Find the files of every observation; copies in ``acb/`` take precedence over their originals.
 
-    Raises MissingInput, which names all that are missing.
+    Raises MissingInput, which names all missing files.
     """
     missing: list[str] = []
     if not check_regular(old.combined_mask):
@@ -81,7 +81,7 @@ def find_products(old: ClusterpyxtLayout, obsids: tuple[str, ...]) -> tuple[Obse
 
 
 def read_plane(path: Path, what: str) -> tuple[NDArray[np.float64], WCS]:
-    """An image (ny, nx) with its sky coordinates. Raises MissingInput, DamagedFile."""
+    """Read an image (ny, nx) with its sky coordinates. Raises MissingInput, DamagedFile."""
     with open_fits(path, what, _HINT) as hdus:
         values, wcs = hdus[0].data, WCS(hdus[0].header).celestial
         if values is None or values.ndim != 2 or list(wcs.wcs.ctype) != ["RA---TAN", "DEC--TAN"]:
@@ -90,14 +90,14 @@ def read_plane(path: Path, what: str) -> tuple[NDArray[np.float64], WCS]:
 
 
 def bundle_of(config: ClusterConfig, old: ClusterpyxtLayout) -> tuple[Bundle, list[str]]:
-    """Put ClusterPyXT's events, responses and masks into a bundle; also what is to be said of it.
+    """Make a bundle of ClusterPyXT's events, responses and masks; also return remarks for the user.
 
     Raises
     ------
     MissingInput, DamagedFile, ResponseMismatch
-        If a file is missing or not what it should be.
+        If a file is missing, is damaged, or does not fit the others.
     EmptySelection
-        If an observation has no event or no live pixel.
+        If an observation has no live pixel, no event in the band on live pixels, or no 9.5-12 keV count.
     """
     products = find_products(old, config.observation_ids)
     values, wcs = read_plane(old.combined_mask, "mask")
@@ -169,7 +169,7 @@ def _observation(
 
 
 def _mask_on(grid: SkyGrid, path: Path) -> NDArray[np.bool_]:
-    """Live pixels (ny, nx) of a mask on the grid, each as the pixel of the mask that its centre is in."""
+    """Live pixels (ny, nx) of the grid: those with their centres in live pixels of a mask."""
     values, wcs = read_plane(path, "mask")
     row, col = SkyGrid(wcs, (values.shape[0], values.shape[1])).pixel_index(*grid.centres())
     live = row >= 0
@@ -202,9 +202,10 @@ def _background_scale(
     background: EventList,
     grid: SkyGrid,
 ) -> tuple[float, list[str]]:
-    """Expected counts per count of the background file, as ClusterPyXT's fits had it, and what is odd of it.
+    """Scale of the background counts in ClusterPyXT's fits, and a remark if the 9.5-12 keV counts disagree.
 
-    It gave the background the time t_data x (its 9.5-12 keV counts)/(those of the data), both of the crop.
+    ClusterPyXT assigned to the background the time t_data x (counts of background)/(counts of data), with the
+    9.5-12 keV counts in the crop.
     """
     high, blank = (_high_counts(e, grid) for e in (events, background))
     if not high or not blank:
@@ -241,7 +242,7 @@ def _load(path: Path) -> NDArray[np.float64]:
 
 
 def read_radii(path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """ClusterPyXT's radii (ny, nx), NaN and all. Raises MissingInput, DamagedFile."""
+    """Read ClusterPyXT's radii (ny, nx), including NaN. Raises MissingInput, DamagedFile."""
     with open_fits(path, "scale map", _HINT) as hdus:
         values = hdus[0].data
         if values is None or values.shape != shape:

@@ -1,4 +1,4 @@
-"""What ClusterPyXT chooses where pyxt_hpc has another default, as keys of a configuration.
+"""Settings of ClusterPyXT as keys of a configuration.
 
 Sources: ``cluster.py`` (`fit_region_number`, `signal_to_noise_threshold`) and ``acb.py``
 (`binary_search_radii`, `make_pressure_map`, `normalize_data`) of github.com/bcalden/ClusterPyXT.
@@ -9,7 +9,7 @@ from typing import Any
 from pyxt_hpc.config.cluster import parse_keys
 
 NAMES = ("clusterpyxt", "clusterpyxt-2018")
-"""Of ``--as``: ClusterPyXT since March 2022, and from 2018 until then."""
+"""Values of ``--as``: ClusterPyXT since March 2022, and from 2018 until then."""
 
 _ALWAYS = {
     "statistic": "chi2gehrels",
@@ -35,10 +35,10 @@ _OF_FITS = (
 
 
 def choices_as(name: str) -> dict[str, str]:
-    """Texts of keys, by their names, of one of `NAMES`."""
+    """Settings of one of `NAMES`, as texts by the names of keys."""
     return {**_ALWAYS, "signal_to_noise_of": "net" if name == "clusterpyxt-2018" else "counts"}
 
 
 def fit_choices() -> dict[str, Any]:
-    """Values of attributes of `ClusterConfig` that decide ClusterPyXT's fits."""
+    """Settings of ClusterPyXT's fits, as values by the attributes of `ClusterConfig`."""
     return parse_keys({name: _ALWAYS[name] for name in _OF_FITS})

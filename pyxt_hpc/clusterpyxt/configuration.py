@@ -1,4 +1,4 @@
-"""ClusterPyXT's configuration of a cluster, in the units that it has in fact."""
+"""Reading of a cluster's configuration in ClusterPyXT; the unit of the column density is recognised."""
 
 import math
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from pyxt_hpc.files.text import read_text
 
 SECTION = "cluster"
 _ENDING = "_pypeline_config.ini"
-_CM2_MIN = 1e15  # a column above is in cm^-2, and no column in 1e22 cm^-2 reaches it
+_CM2_MIN = 1e15  # larger column densities are in cm^-2, since none is as large in 1e22 cm^-2
 _UNIT_CM2 = 1e22
 
-# key of ClusterPyXT: key here
+# ClusterPyXT's key: our key.
 _SAME = {
     "redshift": "redshift",
     "hydrogen_column_density": "hydrogen_column_density",
@@ -28,21 +28,21 @@ _SAME = {
 
 @dataclass
 class ClusterpyxtConfig:
-    """What a configuration of ClusterPyXT says.
+    """Content of a configuration of ClusterPyXT.
 
     Parameters
     ----------
     path, name
-        The file, and the cluster's name.
+        Path of the file, and name of the cluster.
     obsids
-        In its order.
+        ObsIDs in the order of the file.
     texts
-        Of keys of a configuration of ours, as far as there are values.
+        Known values of our configuration, as texts by the names of keys.
     fitted_nH
-        Absorbing column [1e22 cm^-2] that ClusterPyXT's fits had: it divides the number by 1e22 whatever its
-        unit is. None: not known.
+        Absorbing column [1e22 cm^-2] of ClusterPyXT's fits, which divide the number by 1e22 whatever its unit
+        is; None: not known.
     taken, changed, missing
-        A line each.
+        Lines about values that were adopted, were changed, and are missing.
     """
 
     path: Path
@@ -56,9 +56,9 @@ class ClusterpyxtConfig:
 
 
 def find_config(folder: Path) -> Path:
-    """The configuration in a cluster's folder, or in its ``acb/`` that was copied to a supercomputer.
+    """Find the configuration in a cluster's folder or, as in copies for a supercomputer, in its ``acb/``.
 
-    Raises MissingInput if there is none; ConfigError if there are several.
+    Raises MissingInput if there is no configuration; ConfigError if there are several.
     """
     for place in (folder, folder / "acb"):
         found = sorted(place.glob(f"*{_ENDING}")) if place.is_dir() else []
@@ -82,14 +82,14 @@ def read_clusterpyxt_config(path: Path, given: Mapping[str, str]) -> Clusterpyxt
     path
         ``<name>_pypeline_config.ini``.
     given
-        Texts of keys of ours that go before what the file has.
+        Values of our keys, as texts; they take precedence over the file.
 
     Raises
     ------
     MissingInput, DamagedFile
-        If it is absent or unreadable.
+        If the file is absent or unreadable.
     ConfigError
-        If it is no INI file, has no section ``[cluster]``, or no name or ObsID that can be used.
+        If it is no INI file, or has no section ``[cluster]``, no valid name or no valid ObsIDs.
     """
     parser = parse_ini(read_text(path, "give the cluster's folder"), path, "a configuration of ClusterPyXT")
     if not parser.has_section(SECTION):

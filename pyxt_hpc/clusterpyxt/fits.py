@@ -1,4 +1,4 @@
-"""ClusterPyXT's tables of fits, ``<name>_best_spectral_fits.csv`` and ``_worst_``."""
+"""ClusterPyXT's tables of fits, ``<name>_best_spectral_fits.csv`` and ``<name>_worst_spectral_fits.csv``."""
 
 import csv
 import math
@@ -21,10 +21,11 @@ _MAX_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class ClusterpyxtFits:
-    """Fits (n,) of FIT_DTYPE, each region once, ascending.
+    """Fits (n,) of FIT_DTYPE, one for each region, in ascending order.
 
-    Errors are offsets, NaN where Sherpa's conf found none. ``unreadable``: lines that a killed process left
-    in part; ``repeated``: fits that a later line of the same region replaces.
+    Errors are offsets from the best fit, and NaN if Sherpa's conf found none. ``unreadable`` is the number of
+    lines without a valid fit, for example because the process was killed; ``repeated`` is the number of fits
+    that are replaced by a later line of the same region.
     """
 
     rows: NDArray[np.void]
@@ -34,9 +35,9 @@ class ClusterpyxtFits:
 
 
 def read_fits(paths: Iterable[Path]) -> ClusterpyxtFits:
-    """Read those of the files that are there; of a region that is in several lines the last counts.
+    """Read the existing files; if several lines have the same region, the last is used.
 
-    Raises DamagedFile if a file cannot be read or its columns are not those of ClusterPyXT.
+    Raises DamagedFile if a file cannot be read or does not have ClusterPyXT's columns.
     """
     found: list[tuple[object, ...]] = []
     files, unreadable = [], 0
@@ -60,7 +61,7 @@ def read_fits(paths: Iterable[Path]) -> ClusterpyxtFits:
             else:
                 found.append(row)
     rows = np.array(found, FIT_DTYPE)
-    # the last of each: unique gives the first, so backwards
+    # The order is reversed, since np.unique finds the first row of each region, but the last is needed.
     _, last = np.unique(rows["region"][::-1], return_index=True)
     chosen = rows[::-1][last]
     return ClusterpyxtFits(chosen, tuple(files), unreadable, len(rows) - len(chosen))

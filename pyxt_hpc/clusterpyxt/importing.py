@@ -1,6 +1,6 @@
-"""A cluster of ClusterPyXT taken over: configuration, inputs, bundle, scale map and fits.
+"""Import of a cluster of ClusterPyXT: configuration, inputs, bundle, scale map and fits.
 
-Nothing in ClusterPyXT's folder is changed: its large files are linked to, or copied, small ones are copied.
+ClusterPyXT's folder is not changed: large files are linked or copied, and small files are copied.
 """
 
 import shutil
@@ -46,9 +46,9 @@ _NEEDED = ("redshift", "hydrogen_column_density", "abundance")
 
 @dataclass
 class Imported:
-    """What became of a cluster, a line each, and what can be done with it now.
+    """Result of an import: lines about all items, and which products and inputs there are.
 
-    ``has_inputs``: stages 1 to 4 can be done, as all their files are there.
+    ``has_inputs`` means that all input files of stages 1 to 4 exist.
     """
 
     config: Path
@@ -60,7 +60,7 @@ class Imported:
     has_inputs: bool = False
 
     def lines(self) -> Iterable[str]:
-        """The list for a person."""
+        """List of all items for the user."""
         for title, entries in (("taken", self.taken), ("changed", self.changed), ("missing", self.missing)):
             yield f"{title}:" if entries else f"{title}: nothing"
             yield from (f"  {entry}" for entry in entries)
@@ -74,28 +74,28 @@ def import_cluster(
     choices: str | None = None,
     copy: bool = False,
 ) -> Imported:
-    """Take over a cluster's folder of ClusterPyXT.
+    """Import a cluster from its folder in ClusterPyXT.
 
     Parameters
     ----------
     folder
-        ``<data directory>/<name>`` of ClusterPyXT, or a copy of it with its ``acb/`` only.
+        ``<data directory>/<name>`` of ClusterPyXT, or a copy that has only its ``acb/``.
     directory
-        Where ``<name>_cluster_config.ini`` and the folder ``<name>`` are made.
+        Folder for the new ``<name>_cluster_config.ini`` and the new folder ``<name>``.
     given
-        Texts of keys of the configuration that go before ClusterPyXT's.
+        Values of keys of the configuration, as texts; they take precedence over ClusterPyXT's.
     choices
-        One of `choices.NAMES`: the configuration gets ClusterPyXT's choices; None: ours.
+        One of `choices.NAMES`, for ClusterPyXT's settings in the configuration; None: our defaults.
     copy
-        Copy large files instead of linking to them.
+        Whether to copy large files instead of linking to them.
 
     Raises
     ------
     MissingInput, DamagedFile, ConfigError
-        If there is no configuration of ClusterPyXT, or it cannot be used; ConfigError also if the cluster is
-        in `directory` already.
+        If there is no usable configuration of ClusterPyXT; ConfigError also if the cluster already exists in
+        `directory`.
     DiskFull
-        If there is no room; then nothing is left behind.
+        If the disk is full; the new folder is then removed.
     """
     if not folder.is_dir():
         raise MissingInput(f"{folder}: there is no such folder; give that of a cluster of ClusterPyXT")
@@ -113,12 +113,12 @@ def import_cluster(
     except BaseException:
         shutil.rmtree(here.cluster_dir, ignore_errors=True)
         raise
-    write_text(target, text)  # last: where the configuration is, everything is
+    write_text(target, text)  # last, so that a configuration exists only after a complete import
     return done
 
 
 class _Import:
-    """One import on its way."""
+    """One import in progress."""
 
     def __init__(self, folder: Path, here: Layout, old: ClusterpyxtConfig, target: Path, copy: bool) -> None:
         self.old, self.here, self.copy = old, here, copy
@@ -127,7 +127,7 @@ class _Import:
         self.done = Imported(target, list(old.taken), list(old.changed), list(old.missing))
 
     def run(self, choices: str | None) -> tuple[Imported, str]:
-        """What became of it, and the text of the configuration, which is still to be written."""
+        """Import everything except the configuration; return the result and the configuration's text."""
         here, done = self.here, self.done
         for folder in (here.combined, here.acb, here.main_output, here.logs):
             folder.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,7 @@ class _Import:
         write_text(here.import_list, "\n".join(done.lines()) + "\n")
         return done, self.text
 
-    # Files of a person and of the archive
+    # Files made by the user, files of the archive, backgrounds and responses
 
     def _regions(self) -> None:
         source = self.source
@@ -167,7 +167,7 @@ class _Import:
         region = read_regions(path)
         in_pixels = any(shape.system == "physical" and shape.points for shape in region.shapes)
         if in_pixels and len(self.old.obsids) > 1 and (frames := self._two_frames()):
-            # drawn on the merged image; here sky pixels are those of the first observation
+            # The region was drawn on the merged image, but our sky pixels are those of the first observation.
             text = physical_text(region, {"physical": frames[0], path.name: frames[0]}, frames[1])
             to.write_text(text, encoding="utf-8")
             self.done.changed.append(
@@ -179,7 +179,10 @@ class _Import:
         self.done.taken.append(f"{path.relative_to(self.source.cluster_dir)}: {len(region.shapes)} shapes")
 
     def _two_frames(self) -> tuple[WCS, WCS] | None:
-        """Sky pixels of the merged image and of the first observation, if they are known and differ."""
+        """Sky pixels of the merged image and of the first observation; None if they agree.
+
+        Raises MissingInput if one of them is not known.
+        """
         events = self._level_2_events(self.source.repro(self.old.obsids[0]))
         events = events or self.source.cleaned_events(self.old.obsids[0])
         if not check_regular(self.source.merged_brightness) or not check_regular(events):
@@ -251,12 +254,12 @@ class _Import:
         with system_errors(to):
             to.parent.mkdir(parents=True, exist_ok=True)
             if small or self.copy:
-                shutil.copy2(path, to)  # with its time: a response region must be older than its response
+                shutil.copy2(path, to)  # keeps the time: a response region must be older than its response
             else:
                 to.symlink_to(path.resolve())
 
     def _try(self, what: str, do: Callable[..., object], *of: object) -> bool:
-        """Do something with a file that may be damaged; then it is missing, and the message says why."""
+        """Whether a call succeeds; if a file is damaged, it is listed as missing, with the reason."""
         try:
             do(*of)
         except PyxtError as error:
@@ -285,7 +288,7 @@ class _Import:
         bundle = self.bundle
         found = read_radii(self.source.scale_map, bundle.mask.shape)
         radii = take_radii(found, bundle.mask)
-        # as ClusterPyXT added them
+        # ClusterPyXT's own images, from which it made its circles.
         counts = self._image(self.source.combined_counts, bundle.counts)
         background = self._image(self.source.combined_background, bundle.background)
         kind, reached = signal_to_noise_kind(counts, background, radii.radius, config.signal_to_noise)
@@ -325,7 +328,7 @@ class _Import:
             )
 
     def _image(self, path: Path, otherwise: NDArray) -> NDArray:
-        """An image of ClusterPyXT, or what stands for it where it is not there."""
+        """Image of ClusterPyXT, or `otherwise` if the file does not exist."""
         if not check_regular(path):
             return otherwise
         image, _ = read_plane(path, "image")
@@ -352,12 +355,12 @@ class _Import:
 def signal_to_noise_kind(
     counts: NDArray, background: NDArray, radius: NDArray[np.float32], target: float
 ) -> tuple[str, NDArray[np.float32]]:
-    """By which S/N circles were made: ``net`` or ``counts``.
+    """Definition of S/N with which circles were made, ``net`` or ``counts``, and this S/N of each circle.
 
-    A circle reaches the target, and the next smaller one does not: it is the S/N with fewer exceptions. All
-    arrays are (ny, nx). Returns also that S/N, 0 where there is no circle.
+    By the right definition, a circle reaches the target and the next smaller circle does not; the definition
+    with fewer exceptions is chosen. All arrays are (ny, nx). S/N is 0 without a circle.
     """
-    images = np.stack([counts, background, *np.zeros((2, *counts.shape))], axis=-1)  # it takes four
+    images = np.stack([counts, background, *np.zeros((2, *counts.shape))], axis=-1)  # four are required
     some = radius > 0
     smaller = np.where(radius > RADIUS_MIN, radius - np.float32(RADIUS_STEP), 0.0).astype(np.float32)
     exceptions, reached = {}, {}
@@ -375,7 +378,10 @@ def signal_to_noise_kind(
 
 
 def _physical_frame(image: Path) -> WCS:
-    """Sky pixels of an image that CIAO has binned, from its two coordinate systems."""
+    """Sky pixels of an image binned by CIAO, from its sky and physical coordinates.
+
+    Raises MissingInput if the image has no physical coordinates.
+    """
     with open_fits(image, "merged image", "ClusterPyXT made it; copy it again") as hdus:
         header = hdus[0].header.copy()
     wcs = WCS(header).celestial

@@ -1,4 +1,4 @@
-"""ClusterPyXT's fits in a results store, beside the regions that it had left."""
+"""Storing of ClusterPyXT's fits in a results store, which also holds the regions that are not fitted yet."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,12 +24,15 @@ from pyxt_hpc.store.rows import Status, packed_observations
 from pyxt_hpc.store.writer import ResultsStore
 
 SOFTWARE = "ClusterPyXT"
-"""Stands in the settings of such a store, where a fit of ours has its version."""
+"""Name of the software in the settings of such a store; stores of our fits have the version of pyxt_hpc."""
 
 
 @dataclass(frozen=True)
 class StoredFits:
-    """How many fits were stored, at which resolution, of how many regions, and how many had no place."""
+    """Numbers of stored fits and of regions, resolution, and numbers of fits that could not be stored.
+
+    ``without_circle``: the pixel has no circle; ``unknown``: the scale map does not have the region's number.
+    """
 
     stored: int
     regions: int
@@ -47,21 +50,21 @@ def store_fits(
     fitted_nH: float,
     files: list[Path],
 ) -> StoredFits:
-    """Store fits by the places of their regions; counts, area and flags of quality are of the bundle.
+    """Store fits at the positions of their regions; counts, area and quality flags come from the bundle.
 
-    The statistic is the reduced one times the degrees of freedom: the channels of the band in the
-    observations that took part, less two.
+    The statistic is the reduced statistic times the degrees of freedom, which are the number of channels of
+    the band in the fitted observations, minus two.
 
     Parameters
     ----------
     radius
-        (ny, nx) radii that were taken over.
+        (ny, nx) imported radii.
     numbers
-        (ny, nx) ClusterPyXT's numbers of the regions, 0 where there is none.
+        (ny, nx) ClusterPyXT's numbers of the regions; 0: none.
     fitted_nH
         Absorbing column [1e22 cm^-2] of these fits.
     files
-        Where the fits are from.
+        Files of the fits.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""ClusterPyXT's scale map and the numbers of its regions."""
+"""Radii and numbers of regions from ClusterPyXT's scale map."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ from pyxt_hpc.config.cluster import RESOLUTION_STEP
 
 @dataclass(frozen=True, eq=False)
 class TakenRadii:
-    """Radii (ny, nx) float32 [pixels] that pyxt_hpc can use, and how many of them are not as they were.
+    """Radii (ny, nx) float32 [pixels] that pyxt_hpc can use, and numbers of pixels with changed radii.
 
-    ``blank``: NaN, where ClusterPyXT had no circle with enough counts; ``dead``: on pixels that no
-    observation saw outside the sources; ``moved``: between the steps, or too large, by ``shift`` pixels at
-    most.
+    ``blank``: ClusterPyXT found no circle with enough counts (NaN); ``dead``: the pixel is in a source or was
+    not observed; ``moved``: the radius was between our steps or out of range, and was changed by at most
+    ``shift`` pixels.
     """
 
     radius: NDArray[np.float32]
@@ -26,7 +26,7 @@ class TakenRadii:
 
 
 def take_radii(scale_map: NDArray[np.float64], mask: NDArray[np.uint8]) -> TakenRadii:
-    """Radii of a scale map (ny, nx) on live pixels; ClusterPyXT's first versions had other steps."""
+    """Radii of a scale map (ny, nx) on live pixels, in our steps; early ClusterPyXT versions had others."""
     blank = ~np.isfinite(scale_map)
     radius = np.where(blank, 0.0, scale_map)
     dead = (radius > 0) & (mask == 0)
@@ -44,9 +44,9 @@ def take_radii(scale_map: NDArray[np.float64], mask: NDArray[np.uint8]) -> Taken
 
 
 def clusterpyxt_numbers(scale_map: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Number of the region at every pixel (ny, nx), 0 where there is none.
+    """ClusterPyXT's number of the region at each pixel (ny, nx); 0: none.
 
-    From 1, row by row, wherever the scale map is not 0, which NaN is not either
+    It numbers all pixels with a scale map other than 0, including NaN, from 1 and row by row
     (``create_scale_map_region_index`` of acb.py).
     """
     has_region = scale_map != 0
@@ -54,7 +54,7 @@ def clusterpyxt_numbers(scale_map: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def resolution_of(row: NDArray[np.int64], col: NDArray[np.int64]) -> int:
-    """The coarsest resolution whose lattice holds all regions centred at row, col (n,)."""
+    """Coarsest resolution with a lattice that contains all centres row, col (n,)."""
     for resolution, step in sorted(RESOLUTION_STEP.items()):
         if not (row % step).any() and not (col % step).any():
             return resolution

@@ -1,7 +1,7 @@
-"""The cluster's INI file, read once into a frozen dataclass in the units of the field.
+"""The cluster's INI file, read into a frozen dataclass.
 
-The sections ``[cluster_info]`` and ``[processing]`` and their keys are those of ClusterPyXT's command
-line; ``data_directory`` and the other sections are ours and may be left out.
+The sections ``[cluster_info]`` and ``[processing]`` are those of ClusterPyXT's command line; the other
+sections and some keys, such as ``data_directory``, are ours and are optional.
 """
 
 import logging
@@ -22,15 +22,15 @@ from pyxt_hpc.files.text import read_text, resolved, user_path
 log = logging.getLogger(__name__)
 
 RESOLUTION_STEP = {1: 5, 2: 3, 3: 1}
-"""Resolution: the centres of fitted regions are this many pixels apart in both directions."""
+"""Distance [pixels] of the centres of fitted regions in both directions, by resolution."""
 
 MAX_BYTES = 1 << 20
-"""Of a configuration."""
+"""Largest size of a configuration file."""
 
 _DENSE = 1.0  # 1e22 cm^-2
 
 _BAND = Number(0.3, 12.0, "keV")
-_KT = Number(0.0814, 45.7, "keV")  # of the plasma table
+_KT = Number(0.0814, 45.7, "keV")  # range of the plasma table
 _ABUNDANCE = Number(0.0, 100.0, "solar")
 _COLUMN = Number(0.0, 10.0, "1e22 cm^-2")
 _info, _processing, _ciao, _binning, _spectral, _maps = (
@@ -45,12 +45,12 @@ BIN_METHODS: dict[str, tuple[str, ...]] = {
     "annuli": ("smallest", "centre", "axis_ratio", "position_angle", "sectors", "first_sector", "radii"),
     "file": ("file",),
 }
-"""How `create-bins` makes regions, and the keys of ``[binning]`` that decide them."""
+"""Methods of `create-bins`, and the keys of ``[binning]`` that affect each of them."""
 
 
 @dataclass(frozen=True)
 class ClusterConfig:
-    """One cluster, its observations and how they are to be analysed.
+    """One cluster, its observations and the settings of the analysis.
 
     Attributes are in keV, 1e22 cm^-2 and solar abundances; ``data_directory`` is absolute.
     """
@@ -223,7 +223,7 @@ class ClusterConfig:
     nH_max: float = _spectral(_COLUMN, "highest value of a free nH", "1", name="column_density_max")
 
     hpc: tuple[tuple[str, str], ...] = ()
-    """Keys and texts of ``[hpc]``, checked: defaults of job scripts (`pyxt_hpc.config.hpc`)."""
+    """Checked keys and texts of ``[hpc]``: defaults for job scripts (`pyxt_hpc.config.hpc`)."""
 
     hubble_constant: float = _maps(Number(40.0, 100.0, "km/s/Mpc"), "H_0 of a flat universe", "70")
     matter_density: float = _maps(Number(0.01, 1.0), "Omega_m; the rest is Lambda", "0.3")
@@ -278,7 +278,7 @@ class ClusterConfig:
 
     @property
     def bins(self) -> str:
-        """What decides the regions besides bundle and S/N, in one line; of plain circles nothing."""
+        """Settings that affect the regions, besides bundle and S/N, in one line; empty for plain circles."""
         chosen = [*BIN_METHODS[self.bin_method], *(["minimum_radius"] if self.minimum_radius else [])]
         chosen += ["signal_to_noise_of"] if self.signal_to_noise_of != "net" else []
         texts = [f"{name} {_text(getattr(self, KEYS[name].attribute))}" for name in chosen]
@@ -286,32 +286,32 @@ class ClusterConfig:
 
     @property
     def cluster_directory(self) -> Path:
-        """Folder ``<data directory>/<name>`` that holds everything of this cluster."""
+        """Folder ``<data directory>/<name>`` with all files of this cluster."""
         return self.data_directory / self.name
 
 
 def _text(value: object) -> str:
-    """Of a value of ``[binning]``: blanks between numbers."""
+    """Text of a value of ``[binning]``, with blanks between numbers."""
     if isinstance(value, tuple):
         return " ".join(map(_text, value)) or "none"
     if value is None:
-        return "peak"  # the centre
-    if value == parsers.PSF:  # of no other key
+        return "peak"  # only the key centre can be None
+    if value == parsers.PSF:  # only minimum_radius can have this value
         return "psf"
-    # all digits: regions of a centre an arcsecond away are other regions
+    # All digits are kept, since a slightly different centre gives other regions.
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 SECTIONS: dict[str, dict[str, Key]] = sections_of(ClusterConfig)
 """Keys of a configuration, without those of ``[hpc]``."""
 KEYS = {name: one for keys in SECTIONS.values() for name, one in keys.items()}
-"""The same, whose names differ from section to section."""
+"""The same keys by name only, since no two sections have the same name of a key."""
 
 
 def parse_value(attribute: str, text: str) -> Any:
-    """What a text means for an attribute of `ClusterConfig`, by the rules of its key.
+    """Value of an attribute of `ClusterConfig` from the text of its key.
 
-    Raises ValueError, which says what it is and what is expected.
+    Raises ValueError, which says what was found and what is expected.
     """
     (found,) = (one for one in KEYS.values() if one.attribute == attribute)
     return found.parse(text)
@@ -320,7 +320,7 @@ def parse_value(attribute: str, text: str) -> Any:
 def parse_keys(values: Mapping[str, object]) -> dict[str, Any]:
     """Attributes of `ClusterConfig` from values by the names of their keys.
 
-    Raises ConfigError if a key is unknown or a value is out of range; all are named together.
+    Raises ConfigError, which names all unknown keys and all values out of range.
     """
     attributes, problems = read_texts({name: str(value) for name, value in values.items()}, KEYS)
     if problems:
@@ -329,7 +329,7 @@ def parse_keys(values: Mapping[str, object]) -> dict[str, Any]:
 
 
 def warn_of_column(nH: float, where: str) -> None:
-    """A line in the log if an absorbing column is so dense that its unit may be mistaken."""
+    """Warn in the log if an absorbing column is so dense that its unit is probably wrong."""
     if nH > _DENSE:
         log.warning(
             "%s is %g, in 1e22 cm^-2: so dense a column is only found near the Galactic plane; for %ge20 "
@@ -344,9 +344,8 @@ def warn_of_column(nH: float, where: str) -> None:
 def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
     """Read and check a cluster's INI file.
 
-    Raises MissingInput if there is no such file; DamagedFile if it is not a text file that can be read;
-    ConfigError if it is not an INI file or any key is unknown, missing or out of range; all are named
-    together.
+    Raises MissingInput if there is no such file; DamagedFile if it is not a readable text file; ConfigError
+    if it is not an INI file, or if keys are unknown, missing or out of range: the message names all of them.
     """
     path = Path(path)
     text = read_text(path, "`pyxt-hpc init-cluster NAME` writes a configuration", max_bytes=MAX_BYTES)
@@ -354,9 +353,9 @@ def read_config(path: str | os.PathLike[str]) -> ClusterConfig:
 
 
 def config_from(text: str, path: Path) -> ClusterConfig:
-    """The configuration of a text that is, or will be, the file of this path.
+    """Configuration from the text of a file; the file at `path` need not exist yet.
 
-    Raises ConfigError as `read_config`.
+    Raises ConfigError as `read_config` does.
     """
     contents = read_sections(
         parse_ini(text, path, "an INI file"), path, {**SECTIONS, hpc.SECTION: hpc.CONFIG_KEYS}
@@ -382,25 +381,25 @@ def config_from(text: str, path: Path) -> ClusterConfig:
 
 
 def config_template(name: str, texts: Mapping[str, str] | None = None) -> str:
-    """Text of a new configuration file for a cluster; keys left empty must be filled in.
+    """Text of a new configuration file for a cluster; the user must fill in empty keys.
 
     Parameters
     ----------
     name
-        Of the cluster.
+        Name of the cluster.
     texts
-        Of keys that shall not have their defaults.
+        Texts of keys, by name, that replace the defaults.
 
     Raises
     ------
     ConfigError
-        If `name` cannot be a folder's name that CIAO's file stacks carry.
+        If `name` is not valid as the name of a folder in CIAO's file stacks.
     """
     try:
         parsers.cluster_name(name)
     except ValueError as error:
         raise ConfigError(f"the cluster's name {error}") from None
-    # What is done is known from the records of the steps: nobody has to keep count.
+    # The key is left out, since records of the steps show which steps are complete.
     sections = {
         section: {name: one for name, one in keys.items() if name != "last_step_completed"}
         for section, keys in SECTIONS.items()

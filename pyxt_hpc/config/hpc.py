@@ -1,4 +1,4 @@
-"""What a batch system is asked for: the keys of ``[hpc]``."""
+"""Requests to a batch system: the keys of ``[hpc]``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _key = partial(key, SECTION)
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """A request to a batch system; attributes are named as the keys, times are in seconds."""
+    """A request to a batch system. Attributes have the names of the keys; times are in seconds."""
 
     scheduler: str = _key(choice(*SCHEDULERS), "slurm or pbs; list: a file of commands for any scheduler")
     nodes: int = _key(Integer(1, 100_000), "nodes of a job", "1")
@@ -73,7 +73,7 @@ class BatchSettings:
     def of(cls, texts: Mapping[str, str], where: str) -> "BatchSettings":
         """Settings from the texts of the keys.
 
-        Raises ConfigError if one is unknown, impossible or missing; all are named together, with `where`.
+        Raises ConfigError if keys are unknown, invalid or missing; its message names all, and `where`.
         """
         values, problems = read_texts(texts, KEYS, f"[{SECTION}] ")
         if not texts.get("scheduler"):
@@ -84,7 +84,7 @@ class BatchSettings:
 
     @property
     def ranks(self) -> int:
-        """MPI ranks in all."""
+        """Total number of MPI ranks."""
         return self.nodes * self.ranks_per_node
 
 
@@ -96,7 +96,7 @@ def _text_key(name: str, meaning: str) -> dict[str, Key]:
 
 
 CONFIG_KEYS = {**_text_key("site", "profile of a centre: its name, or the path of your own file"), **KEYS}
-"""Of ``[hpc]`` in a cluster's configuration."""
+"""Keys of ``[hpc]`` in a cluster's configuration."""
 
 NEEDS_ACCOUNT = "needs_account"
 
@@ -108,4 +108,4 @@ PROFILE_KEYS = {
     ),
     **KEYS,
 }
-"""Of the profile of a centre."""
+"""Keys of the profile of a computing centre."""

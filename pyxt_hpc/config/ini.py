@@ -1,4 +1,4 @@
-"""INI files as people write them: read, and one key commented out, every other character as it was."""
+"""INI files: reading, and commenting out one key without other changes."""
 
 import configparser
 import re
@@ -12,9 +12,9 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 
 
 def parse_ini(text: str, path: Path, kind: str) -> configparser.ConfigParser:
-    """The content of an INI file; which file it is, and of what kind, is for the message.
+    """Parse the text of an INI file.
 
-    Raises ConfigError if it is not an INI file.
+    Raises ConfigError if it is not an INI file; the message names `path` and `kind`.
     """
     parser = configparser.ConfigParser(inline_comment_prefixes=_COMMENT, interpolation=None)
     try:
@@ -26,10 +26,9 @@ def parse_ini(text: str, path: Path, kind: str) -> configparser.ConfigParser:
 
 
 def without_key(text: str, section: str, key: str) -> str:
-    """Text of an INI file with the lines of a key commented out; the key is in lower case.
+    """Text of an INI file with the lines of a key (in lower case) commented out.
 
-    Raises ConfigError if, as `configparser` reads both texts, anything else would change, or the text is no
-    INI file.
+    Raises ConfigError if the text is no INI file, or if `configparser` would find any other change.
     """
     edited = []
     place: tuple[str, str] = "", ""
@@ -38,7 +37,7 @@ def without_key(text: str, section: str, key: str) -> str:
         content = line.strip("\ufeff \t\r\n")
         if content and not content.startswith(_COMMENT):
             here = len(line) - len(line.lstrip())
-            if not place[1] or here <= indent:  # else it goes on with the value of the line before
+            if not place[1] or here <= indent:  # otherwise the line continues a value
                 indent = here
                 header = configparser.ConfigParser.SECTCRE.match(content)
                 place = (header["header"], "") if header else (place[0], re.split("[=:]", content)[0])

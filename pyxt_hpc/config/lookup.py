@@ -1,8 +1,8 @@
-"""Redshift, absorbing column and observations of a cluster, asked of public archives by astroquery.
+"""Redshift, absorbing column and observations of a cluster from public archives, through astroquery.
 
-NED has position and redshift. The column is that of HI4PI, the survey of HEASARC's nH tool, whose map is at
-VizieR (J/A+A/594/A116): its pixels within half a beam of the cluster, weighted by the inverse distance. The
-observations are those of HEASARC's copy of the Chandra archive's list (table chanmaster).
+NED has position and redshift. The column is a mean of the HI4PI map, which HEASARC's nH tool also uses, from
+VizieR (J/A+A/594/A116): pixels within half a beam of the cluster are weighted by the inverse distance. The
+observations are from HEASARC's copy of the Chandra archive's list (table chanmaster).
 """
 
 import importlib
@@ -25,9 +25,9 @@ INSTALL = "pip install 'pyxt_hpc[lookup]'"
 TIMEOUT_SECONDS = 60.0
 HI4PI = "J/A+A/594/A116/nhi_hpx"
 BEAM_ARCMIN = 16.2
-"""Full width at half maximum of HI4PI (Ben Bekhti et al. 2016, A&A 594, A116)."""
+"""Full width at half maximum of HI4PI's beam (HI4PI Collaboration, Ben Bekhti et al. 2016, A&A 594, A116)."""
 FIELD_ARCMIN = 8.0
-"""An observation is of a cluster if it was pointed so near to it: ACIS-I is 16.9 arcmin wide."""
+"""Largest distance from the cluster to the pointing of its observations; ACIS-I is 16.9 arcmin wide."""
 
 _PIXEL_ARCMIN = 3.4
 _CM2 = 1e22
@@ -45,18 +45,18 @@ class ArchiveObservation:
 
 @dataclass(frozen=True)
 class ArchiveAnswers:
-    """What is known of a cluster; None or nothing where an archive had no answer, which `notes` tell.
+    """Answers of the archives about a cluster.
 
     Parameters
     ----------
     redshift
-        Of NED.
+        Redshift of NED; None without an answer.
     nH
-        Mean of HI4PI [1e22 cm^-2].
+        Mean column of HI4PI [1e22 cm^-2]; None without an answer.
     observations
-        Public ones by ACIS without grating, the longest first.
+        Public observations with ACIS and without grating, the longest first; empty without an answer.
     notes
-        A line for every archive: what it said, or why it said nothing.
+        One line for each archive, with its answer or the reason why there is none.
     """
 
     redshift: float | None
@@ -68,8 +68,8 @@ class ArchiveAnswers:
 def look_up(name: str) -> ArchiveAnswers:
     """Ask NED, HI4PI and the list of Chandra's observations about a cluster.
 
-    Raises MissingInput if there is no astroquery, or NED cannot be reached or does not know the name, without
-    which nothing else can be asked.
+    Raises MissingInput if astroquery is not installed, or if NED does not answer or does not know the name:
+    the other archives are asked for the position from NED.
     """
     ned = _module("astroquery.ipac.ned").Ned
     try:
@@ -104,14 +104,14 @@ def _module(name: str) -> ModuleType:
 
 
 def _ask(query: Callable[[], T]) -> T:
-    """An answer with something in it; raises _Unanswered, whatever went wrong on the way."""
+    """Answer of an archive; raises _Unanswered after any error, or if the answer is empty."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT_SECONDS)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that nothing was found is seen from the answer
+            warnings.simplefilter("ignore")  # an empty answer is tested below
             answer: Any = query()
-    except Exception as error:  # of requests, pyvo or astroquery, which share no base
+    except Exception as error:  # requests, pyvo and astroquery have no common error
         reason = one_line(str(error)) or type(error).__name__
         if re.search("resolv|resolution|connection|max retries", f"{type(error).__name__} {reason}", re.I):
             reason = "no connection to it: is there a network here?"

@@ -1,4 +1,4 @@
-"""What the text of a key means: each parser returns the value, or raises ValueError with what is expected."""
+"""Parsers for the texts of keys: each returns a value or raises ValueError, which says what is expected."""
 
 import itertools
 import re
@@ -11,16 +11,16 @@ from pyxt_hpc.files.quoting import quoted, shown
 
 LAUNCHERS = ("srun", "mpirun", "mpiexec", "mpiexec.hydra", "mpiexec.openmpi", "orterun", "aprun")
 MAX_NAME = 100
-"""Letters of a cluster's name, which begins file names."""
+"""Largest number of characters in a cluster's name, which begins file names."""
 
-# Directives are comments to the shell, and every batch system has its own idea of quotes in them: what
-# goes there is made of characters that mean nothing to any of them.
+# The shell takes directives as comments, and every batch system has its own rules for quotes in them. So only
+# characters without a special meaning in any batch system are allowed.
 _DIRECTIVE = re.compile(r"-[A-Za-z0-9_.:@+/=,\[\]*()&|% -]*")
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number in a range, in a unit."""
+    """Parser of a number in a range, with a unit."""
 
     low: float
     high: float
@@ -39,7 +39,7 @@ class Number:
 
 
 class ColumnDensity(Number):
-    """A hydrogen column in 1e22 cm^-2; one in cm^-2 is refused with the number that was meant."""
+    """Parser of a hydrogen column in 1e22 cm^-2; the error for a value in cm^-2 proposes the right number."""
 
     def __call__(self, text: str) -> float:
         try:
@@ -53,7 +53,7 @@ class ColumnDensity(Number):
 
 @dataclass(frozen=True)
 class Integer:
-    """A whole number in a range, in a unit."""
+    """Parser of a whole number in a range, with a unit."""
 
     low: int
     high: int
@@ -66,14 +66,14 @@ class Integer:
 
 
 def boolean(text: str) -> bool:
-    """True or false, also yes, no, on, off, 1, 0."""
+    """Parse true or false, or yes, no, on, off, 1, 0."""
     if text.lower() not in ConfigParser.BOOLEAN_STATES:
         raise ValueError(f"is {quoted(text)}, expected true or false")
     return ConfigParser.BOOLEAN_STATES[text.lower()]
 
 
 def choice(*options: str) -> Callable[[str], str]:
-    """One of some words."""
+    """Parser that accepts one of some words."""
 
     def parse(text: str) -> str:
         if text not in options:
@@ -84,7 +84,7 @@ def choice(*options: str) -> Callable[[str], str]:
 
 
 def matching(pattern: str, expected: str) -> Callable[[str], str]:
-    """A text that matches a regular expression, or none."""
+    """Parser that accepts an empty text, or a text that matches a regular expression."""
 
     def parse(text: str) -> str:
         if text and not re.fullmatch(pattern, text):
@@ -98,19 +98,19 @@ word = matching(r"[A-Za-z0-9][A-Za-z0-9_.:@+/-]*", "letters, digits and any of _
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Several, with commas or blanks between them."""
+    """Parse words that are separated by commas or blanks."""
     return tuple(map(word, _split(text)))
 
 
 def printable(text: str) -> str:
-    """Anything of one line: scripts quote it for the shell."""
+    """Parse one line with any printable characters; scripts quote it for the shell."""
     if not text.isprintable():
         raise ValueError(f"is {quoted(text)}, expected one line without control characters")
     return text
 
 
 def cluster_name(text: str) -> str:
-    """A folder's name that CIAO's file stacks carry."""
+    """Parse a name of a folder that is valid in CIAO's file stacks."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", text):
         raise ValueError(
             f"is {quoted(text)}, expected letters, digits and any of _ . + - (no blanks), e.g. A1795"
@@ -121,7 +121,7 @@ def cluster_name(text: str) -> str:
 
 
 def observation_ids(text: str) -> tuple[str, ...]:
-    """ObsIDs without leading zeros, each once."""
+    """Parse ObsIDs, each given once; leading zeros are removed."""
     found = _split(text)
     wrong = [part for part in found if not re.fullmatch(r"[0-9]{1,5}", part)]
     if wrong or not found:
@@ -134,16 +134,16 @@ def observation_ids(text: str) -> tuple[str, ...]:
 
 
 PSF = -1.0
-"""Stands for the radius of the point spread at every place."""
+"""Value that stands for the local radius of the point spread function."""
 
 
 def minimum_radius(text: str) -> float:
-    """A radius in pixels, or ``psf``, which is `PSF`."""
+    """Parse a radius in pixels, or ``psf``, which gives `PSF`."""
     return PSF if text == "psf" else Number(0.0, 1000.0, "pixel", ", or psf")(text)
 
 
 def centre(text: str) -> tuple[float, float] | None:
-    """Right ascension and declination in degrees, or None for ``peak``."""
+    """Parse right ascension and declination in degrees, or ``peak``, which gives None."""
     if text == "peak":
         return None
     parts = _split(text)
@@ -153,7 +153,7 @@ def centre(text: str) -> tuple[float, float] | None:
 
 
 def radii(text: str) -> tuple[float, ...]:
-    """Ascending radii in arcsec, or ``none``."""
+    """Parse ascending radii in arcsec, or ``none``, which gives an empty tuple."""
     if text == "none":
         return ()
     found = tuple(map(Number(0.0, 1e5, "arcsec"), _split(text)))
@@ -163,7 +163,7 @@ def radii(text: str) -> tuple[float, ...]:
 
 
 def hours(text: str) -> int:
-    """Seconds of a time as HH:MM:SS."""
+    """Parse a time HH:MM:SS into seconds."""
     match = re.fullmatch(r"([0-9]{1,4}):([0-5][0-9]):([0-5][0-9])", text)
     hours, minutes, seconds = map(int, match.groups()) if match else (0, 0, 0)
     total = 3600 * hours + 60 * minutes + seconds
@@ -173,7 +173,7 @@ def hours(text: str) -> int:
 
 
 def launcher(text: str) -> tuple[str, ...]:
-    """A program that starts MPI ranks, with its options."""
+    """Parse a program that starts MPI ranks, with its options."""
     try:
         command = tuple(shlex.split(printable(text)))
     except ValueError as error:
@@ -184,7 +184,7 @@ def launcher(text: str) -> tuple[str, ...]:
 
 
 def directives(text: str) -> tuple[str, ...]:
-    """Options of a batch system, one a line."""
+    """Parse options of a batch system, one on each line."""
     lines = _lines(text)
     for line in lines:
         if not _DIRECTIVE.fullmatch(line):
@@ -195,7 +195,7 @@ def directives(text: str) -> tuple[str, ...]:
 
 
 def environment(text: str) -> tuple[tuple[str, str], ...]:
-    """Variables with their values, one a line."""
+    """Parse environment variables with their values, one on each line."""
     found = []
     for line in _lines(text):
         name, equals, value = line.partition("=")

@@ -1,4 +1,4 @@
-"""What a person is asked for a new configuration: each question says where its answer is found."""
+"""Questions to the user for a new configuration, each with a hint where to find the answer."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from pyxt_hpc.config.cluster import KEYS
 
 @dataclass(frozen=True)
 class Question:
-    """A key that a person must know: where its value is found, and what it is called in a question."""
+    """Question for the value of a key: key, text of the question, and where to find the value."""
 
     key: str
     asks: str
@@ -15,11 +15,11 @@ class Question:
 
     @property
     def suggestion(self) -> str:
-        """What a person may take if nothing speaks against it; empty where there is nothing to suggest."""
+        """Suggested answer; empty if there is none."""
         return KEYS[self.key].suggestion or KEYS[self.key].default or ""
 
     def problem(self, text: str) -> str:
-        """What is wrong with an answer, or nothing."""
+        """Reason why an answer is invalid; empty if it is valid."""
         try:
             KEYS[self.key].parse(text)
         except ValueError as error:

@@ -1,6 +1,6 @@
-"""The keys of INI files: one table for reading, checking and new configurations, to which the manual is held.
+"""Keys of INI files: one table for reading, for checks and for new configurations.
 
-A dataclass whose fields are made by `key` is the table of the keys of its sections.
+The table is a dataclass with fields made by `key`. A test compares the manual with it.
 """
 
 import logging
@@ -23,21 +23,21 @@ class Key:
     Parameters
     ----------
     section, name
-        Where it stands.
+        Section and name of the key.
     parse
-        Makes the value of a text that is not empty; it raises ValueError with what is expected.
+        Function from a text that is not empty to a value; it raises ValueError, which says what is expected.
     default
-        Text that is taken if there is none; None if the key must be given.
+        Text used if there is none; None if the key must be given.
     meaning
-        For a comment or a table: one line.
+        One line of explanation, for a comment or a table.
     unit
-        Of its number.
+        Unit of the value.
     suggestion
-        Text that a new configuration has although there is no default.
+        Text for new configurations if there is no default.
     former_name
-        The name of the key in earlier versions, which is still read.
+        Name of the key in earlier versions, which is still read.
     attribute
-        Name of the value in the dataclass.
+        Name of the attribute in the dataclass.
     """
 
     section: str
@@ -52,17 +52,17 @@ class Key:
 
     @property
     def is_needed(self) -> bool:
-        """Whether a person must give it: there is no default, and no suggestion for a new configuration."""
+        """Whether the user must give a value, since there is neither a default nor a suggestion."""
         return self.default is None and not self.suggestion
 
     @property
     def comment(self) -> str:
-        """Unit and meaning."""
+        """Unit and meaning, for a comment."""
         return f"[{self.unit}] {self.meaning}" if self.unit else self.meaning
 
 
 Keys = Mapping[str, Key]
-"""Of one section, by name."""
+"""Keys of one section, by name."""
 
 
 def key(
@@ -75,7 +75,7 @@ def key(
     suggestion: str = "",
     former_name: str = "",
 ) -> Any:
-    """Field of a dataclass that is a key; without `name`, the key is named as the attribute."""
+    """Field of a dataclass for a key; without `name`, the key has the name of the attribute."""
     unit = getattr(parse, "unit", "")
     metadata = {"key": Key(section, name, parse, default, meaning, unit, suggestion, former_name)}
     return field(default=MISSING if default is None else parse(default), metadata=metadata)
@@ -94,7 +94,7 @@ def sections_of(table: type) -> dict[str, dict[str, Key]]:
 
 @dataclass(frozen=True)
 class Contents:
-    """Texts of an INI file by section and key, their values by section and attribute, and what is wrong."""
+    """Texts of an INI file by section and key, values by section and attribute, and lines about problems."""
 
     texts: dict[str, dict[str, str]]
     values: dict[str, dict[str, Any]]
@@ -102,12 +102,12 @@ class Contents:
 
 
 def read_sections(parser: ConfigParser, path: Path, sections: Mapping[str, Keys]) -> Contents:
-    """Check every section and key of a file; former names of keys become the present ones, with a note."""
+    """Read and check every section and key of a file; former names are replaced, with a warning."""
     contents = Contents({}, {}, [])
     notes: list[str] = []
     for section in parser.sections():
         if len(contents.problems) > MAX_PROBLEMS:
-            break  # to look for what was meant takes time
+            break  # since the search for similar names takes time
         if section not in sections:
             contents.problems.append(f"section [{shown(section)}] is unknown{_suggestion(section, sections)}")
             continue
@@ -130,7 +130,7 @@ def read_sections(parser: ConfigParser, path: Path, sections: Mapping[str, Keys]
 
 
 def read_texts(texts: Mapping[str, str], keys: Keys, where: str = "") -> tuple[dict[str, Any], list[str]]:
-    """Values by attribute, and what is wrong, each with `where`; keys without a text are passed over."""
+    """Values by attribute, and problems that begin with `where`; keys without a text are skipped."""
     unknown = [name for name in texts if name not in keys][:MAX_PROBLEMS]
     problems = [f"{where}{shown(name)} is unknown{_suggestion(name, keys)}" for name in unknown]
     values = {}
@@ -148,7 +148,7 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def ini_lines(sections: Mapping[str, Keys], texts: Mapping[str, str]) -> Iterator[str]:
-    """Commented keys of a new INI file: with these texts by name, else with their defaults."""
+    """Lines of a new INI file with all keys and comments; keys without a text get default or suggestion."""
     for section, keys in sections.items():
         yield from ("", f"[{section}]")
         for name, one in keys.items():

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # A cluster in a notebook
 #
-# Every cell of this page runs as it stands, in Jupyter, in an editor that knows percent cells, or as a
-# program. It needs a cluster that is fitted (`pyxt-hpc run -c A1795_cluster_config.ini`) and writes nothing.
+# You can run the cells of this page without changes, in Jupyter, in an editor with support for percent cells,
+# or as a program. They need a fitted cluster (`pyxt-hpc run -c A1795_cluster_config.ini`) and write no files.
 
 # %%
 import matplotlib.pyplot as plt
@@ -18,7 +18,7 @@ print(cluster.bundle)
 # %% [markdown]
 # ## The fits
 #
-# One row a region, with units; the flags and the status are there in words, too.
+# The table has one row for each region, with units. It also has the flags and the status in words.
 
 # %%
 results = cluster.results
@@ -29,8 +29,8 @@ print(table["region", "ra", "dec", "kT", "kT_lo", "kT_hi", "flag_names"][:5])
 # %% [markdown]
 # ## Maps
 #
-# A map has values, errors, a unit and sky coordinates. All maps that `pyxt-hpc make-maps --all` writes are
-# known by the names of their files; a wrong name is answered with the list.
+# A map has values, errors, a unit and sky coordinates. The names of maps are those of the files that
+# `pyxt-hpc make-maps --all` writes; the error for a wrong name lists all names.
 
 # %%
 kT = cluster.map("temperature", paint="interpolate")
@@ -48,7 +48,7 @@ for place, name in enumerate(("density", "entropy"), start=1):
 # %% [markdown]
 # ## A profile
 #
-# Distances on the sky are those of astropy.
+# Distances on the sky are computed by astropy.
 
 # %%
 centres = SkyCoord(table["ra"], table["dec"])
@@ -60,7 +60,7 @@ for number in range(5):
     print(f"{edges[number]:.2f} to {edges[number + 1]:.2f} arcmin: median kT {np.median(inside):.2f} keV")
 
 # %% [markdown]
-# ## One region, closely
+# ## One region in detail
 
 # %%
 number = int(table["region"][np.argmin(distance)])
@@ -73,8 +73,8 @@ free.plot()
 # %% [markdown]
 # ## Other regions, other settings
 #
-# `fit_spectra` takes any circles, given in pixels, and a pool of processes. Here the same regions are fitted
-# with another statistic, and the two are compared.
+# `fit_spectra` fits any circles, given in pixels, with a pool of processes. Here, the same regions are fitted
+# with two statistics, and the temperatures are compared.
 
 # %%
 regions = cluster.regions(resolution=1)
