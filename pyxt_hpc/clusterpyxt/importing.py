@@ -29,7 +29,7 @@ from pyxt_hpc.clusterpyxt.fits import read_fits
 from pyxt_hpc.clusterpyxt.results import store_fits
 from pyxt_hpc.clusterpyxt.scale_map import TakenRadii, clusterpyxt_numbers, take_radii
 from pyxt_hpc.config.cluster import ClusterConfig, config_from, config_template
-from pyxt_hpc.errors import ConfigError, DamagedFile, MissingInput, PyxtError
+from pyxt_hpc.errors import ConfigError, DamagedFile, DiskFull, MissingInput, PyxtError
 from pyxt_hpc.files.fits import open_fits
 from pyxt_hpc.files.quoting import several
 from pyxt_hpc.files.system_errors import system_errors
@@ -110,10 +110,10 @@ def import_cluster(
         here.cluster_dir.mkdir(parents=True, exist_ok=True)
     try:
         done, text = _Import(folder, here, old, target, copy).run(choices)
+        write_text(target, text)  # last, so that a configuration exists only after a complete import
     except BaseException:
         shutil.rmtree(here.cluster_dir, ignore_errors=True)
         raise
-    write_text(target, text)  # last, so that a configuration exists only after a complete import
     return done
 
 
@@ -262,6 +262,8 @@ class _Import:
         """Whether a call succeeds; if a file is damaged, it is listed as missing, with the reason."""
         try:
             do(*of)
+        except DiskFull:
+            raise
         except PyxtError as error:
             reason = str(error).replace(f"{self.source.cluster_dir}/", "")
             self.done.missing.append(f"{what}: {reason}")

@@ -90,8 +90,10 @@ def check_place(path: Path, *, is_folder: bool = False) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
-            where = "is, or is below," if is_folder else "is below"
-            raise DamagedFile(f"{path}: {where} something that is not a folder: correct the path") from None
+            or_so = "is not a folder, or " if is_folder else ""
+            raise DamagedFile(
+                f"{path}: {or_so}is below something that is not a folder: correct the path"
+            ) from None
         with tempfile.TemporaryFile(dir=folder):
             pass
     if not is_folder:

@@ -10,7 +10,7 @@ from pyxt_hpc.chandra.ogip.response import Rmf
 from pyxt_hpc.errors import ConfigError, DamagedFile
 from pyxt_hpc.fit.inputs import source_model
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid
-from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, merge_levels, resolution_bins
+from pyxt_hpc.spectra.grouping import bin_lookup, channel_bins, levels_of_fit, resolution_bins
 from pyxt_hpc.spectra.templates import SourceModel, column_grid
 from pyxt_hpc.store.rows import MAX_OBSERVATIONS
 
@@ -202,7 +202,7 @@ def fold_observations(
         kT, h_and_he, heavier = _fold(observation, source, columns, edges)
         shape = np.add.reduceat(observation.background_spectrum[: edges[-1]], edges[:-1])
         levels.append(
-            _levels(kT, columns, h_and_he, heavier, shape, bundle.nH, options)
+            levels_of_fit(kT, columns, h_and_he, heavier, shape, bundle.nH, options)
             if binning == "auto" and options.statistic == "wstat"
             else (np.arange(len(edges)),)
         )
@@ -259,23 +259,3 @@ def _fold(
             "them again, then the bundle with `pyxt-hpc run --through crop-data`"
         )
     return folded[0].kT, hhe, metals
-
-
-def _levels(
-    kT: np.ndarray,
-    columns: np.ndarray,
-    hhe: np.ndarray,
-    metals: np.ndarray,
-    shape: np.ndarray,
-    nH: float,
-    options: FitOptions,
-) -> tuple[np.ndarray, ...]:
-    """Wider bins at each level, which keep the information about all free parameters."""
-    rates = hhe + options.abundance * metals
-    nearest = int(np.abs(columns - nH).argmin())
-    other: list[np.ndarray] = []
-    if options.abundance_bounds is not None:
-        other.append(metals[nearest])
-    if options.nH_bounds is not None:
-        other.append(rates[min(nearest + 1, len(columns) - 1)] - rates[max(nearest - 1, 0)])
-    return merge_levels(kT, rates[nearest], shape, other)

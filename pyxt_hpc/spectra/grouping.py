@@ -15,6 +15,7 @@ information about the temperature: half of the bins cost 0.3% of the precision, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +23,9 @@ from numpy.typing import ArrayLike, NDArray
 from pyxt_hpc.arrays.interpolate import bracket
 from pyxt_hpc.chandra.ogip.response import Rmf
 from pyxt_hpc.errors import ConfigError, ResponseMismatch
+
+if TYPE_CHECKING:
+    from pyxt_hpc.spectra.fit import FitOptions
 
 LEVEL_BINS = (48, 32, 24, 16, 12)
 """Number of bins of an observation at each level, if kT and norm are fitted."""
@@ -185,6 +189,47 @@ def choose_level(background: ArrayLike) -> NDArray[np.int64]:
     counts = np.asarray(background, np.float64)
     typical = (counts * counts).sum(axis=-1) / np.maximum(counts.sum(axis=-1), 1.0)
     return (typical[..., None] >= np.array(LEVEL_BACKGROUND)).argmax(axis=-1)
+
+
+def levels_of_fit(
+    kT: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    hhe: NDArray[np.float64],
+    metals: NDArray[np.float64],
+    background: NDArray[np.float64],
+    nH: float,
+    options: FitOptions,
+) -> tuple[NDArray[np.int64], ...]:
+    """Nested coarser bins that keep the information about all free parameters of a fit.
+
+    Parameters
+    ----------
+    kT : (n_kT,)
+        Temperatures [keV].
+    columns : (n_nH,)
+        Column densities [1e22 cm^-2].
+    hhe, metals : (n_nH, n_kT, n_bin)
+        Expected rates of H and He, and of the metals at solar abundance, of an observation.
+    background : (n_bin,)
+        Shape of its background, in any unit; all zero if not known.
+    nH : float
+        Column density where the information is measured; the nearest of `columns` is used [1e22 cm^-2].
+    options : FitOptions
+        Free parameters, and the abundance where the information is measured.
+
+    Returns
+    -------
+    tuple of (n_level_bin + 1,) int64
+        As from `merge_levels`.
+    """
+    rates = hhe + options.abundance * metals
+    nearest = int(np.abs(columns - nH).argmin())
+    other: list[NDArray[np.float64]] = []
+    if options.abundance_bounds is not None:
+        other.append(metals[nearest])
+    if options.nH_bounds is not None:
+        other.append(rates[min(nearest + 1, len(columns) - 1)] - rates[max(nearest - 1, 0)])
+    return merge_levels(kT, rates[nearest], background, other)
 
 
 def merge_levels(

@@ -209,6 +209,15 @@ def test_damaged_files_are_named_and_the_rest_is_taken(old: Path, tmp_path: Path
     assert done.config.is_file()
 
 
+@pytest.mark.parametrize("size", [20, 50_000], ids=["regions", "bundle"])
+def test_a_full_disk_leaves_nothing(on_a_full_disk, old: Path, tmp_path: Path, size: int) -> None:  # type: ignore[no-untyped-def]
+    """No bundle is listed as missing that only had no room."""
+    done = on_a_full_disk(["import-cluster", str(old), "--directory", str(tmp_path / "new")], size)
+    assert done.returncode == 2, done.stderr
+    assert "File too large" in done.stderr
+    assert list((tmp_path / "new").iterdir()) == []
+
+
 def test_lines_of_fits(old: Path, tmp_path: Path) -> None:
     best = old / "acb" / f"{NAME}_best_spectral_fits.csv"
     with best.open("a") as file:

@@ -16,7 +16,7 @@ from pyxt_hpc.fit.extraction.background import expected_background
 from pyxt_hpc.fit.flags import quality_flags
 from pyxt_hpc.spectra.fit import FitOptions, ModelGrid, fit_regions
 from pyxt_hpc.spectra.goodness import goodness, moments, statistic_per_bin
-from pyxt_hpc.spectra.grouping import choose_level, merge_levels
+from pyxt_hpc.spectra.grouping import choose_level, levels_of_fit
 from pyxt_hpc.spectra.models.absorption import transmission
 from pyxt_hpc.spectra.models.plasma import apec
 from pyxt_hpc.spectra.spectrum import Spectrum
@@ -147,14 +147,20 @@ def default_statistic(spectra: Sequence[Spectrum]) -> str:
 def merge_bins(spectra: Sequence[Spectrum], model: SourceModel, options: FitOptions) -> list[Spectrum]:
     """Merge bins of one region's spectra as wstat needs (`choose_level`); arguments as in `fit_single`."""
     level = int(choose_level([s.binned(s.background).sum() for s in spectra]))
+    columns = np.array([model.nH])
+    if options.nH_bounds is not None:
+        columns = column_grid(options.nH_bounds)
+        nearest = int(np.abs(columns - model.nH).argmin())
+        columns = columns[max(nearest - 1, 0) : nearest + 2]
     merged = []
     for spectrum in spectra:
-        templates = model.fold(spectrum.arf, spectrum.rmf)
-        metals = spectrum.binned(templates.metals)
-        rates = spectrum.binned(templates.hhe) + options.abundance * metals
-        expected = expected_background(spectrum)
-        other = [metals] if options.abundance_bounds is not None else []
-        edges = merge_levels(templates.kT, rates, expected, other)[level]
+        folded = [replace(model, nH=column).fold(spectrum.arf, spectrum.rmf) for column in columns]
+        hhe, metals = (
+            np.stack([spectrum.binned(rates) for rates in one])
+            for one in ([f.hhe for f in folded], [f.metals for f in folded])
+        )
+        background = expected_background(spectrum)
+        edges = levels_of_fit(folded[0].kT, columns, hhe, metals, background, model.nH, options)[level]
         bins = spectrum.bin_of_channel
         wide = np.searchsorted(edges, bins, side="right") - 1
         merged.append(replace(spectrum, bin_of_channel=np.where(bins >= 0, wide, -1).astype(np.int16)))

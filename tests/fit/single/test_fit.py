@@ -166,6 +166,20 @@ def test_merged_bins_hold_the_same_counts() -> None:
     assert more.n_bin > n_bin[1]
 
 
+def test_merged_bins_keep_the_information_about_a_free_column() -> None:
+    """The interval of nH is as narrow as in fine bins, where the counts are as expected."""
+    one = simulated(spectrum(), 1000.0, share=0.05, seed=None)
+    options = FitOptions(nH_bounds=(0.0, 1.0))
+    merged = merge_bins([one], MODEL, options)
+    assert merged[0].n_bin < 0.3 * one.n_bin
+    widths = []
+    for spectra in ([one], merged):
+        row = fit_single(spectra, MODEL, options).row
+        widths.append(row["nH_hi"] - row["nH_lo"])
+    # it is 0.6% wider if only kT and norm decide which bins are merged
+    assert widths[1] == pytest.approx(widths[0], rel=0.004)
+
+
 @pytest.mark.parametrize(
     ("statistic", "counts", "share", "ratio"),
     [("wstat", 300, 0.3, 10.0), ("wstat", 3000, 0.1, 2.0), ("cstat", 1000, 0.5, 5.0)],
