@@ -77,7 +77,9 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(
         "unpack A.tar", "fit-pha a.pi --redshift 0.1 --nH 0.1",
     ):  # fmt: skip
         assert main([*words.split(), "--output", str(wrong)]) == 2
-        assert f"{wrong}: cannot be written" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert f"{wrong}: is " in said
+        assert "is below something that is not a folder" in said
 
 
 def test_every_stage_of_run_is_a_command() -> None:
