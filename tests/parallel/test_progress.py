@@ -9,13 +9,17 @@ from pyxt_hpc.parallel.launch import BAR_VARIABLE
 from pyxt_hpc.parallel.progress import Progress
 
 
-def test_rate_counts_from_the_first_completion(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> list[float]:
+    """The time [s] that a test sets, in a list; there is a log, and no bar."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     monkeypatch.delenv(BAR_VARIABLE, raising=False)
     caplog.set_level(logging.INFO)
+    return now
+
+
+def test_rate_counts_from_the_first_completion(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
     with Progress("fits", "region", total=2000, initial=500) as shown:
         clock[0] = 30.0  # compiling
         shown.add(1)
@@ -31,12 +35,8 @@ def test_rate_counts_from_the_first_completion(
 
 
 def test_rate_of_few_is_not_that_of_workers_that_end_together(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
-    monkeypatch.delenv(BAR_VARIABLE, raising=False)
-    caplog.set_level(logging.INFO)
     with Progress("mass", "ensemble", total=4) as shown:
         for clock[0] in (20.0, 20.1, 40.0, 50.1):
             shown.add(1)
@@ -49,13 +49,9 @@ def test_rate_of_few_is_not_that_of_workers_that_end_together(
 
 
 def test_no_time_is_told_before_the_rate_of_many_is_known(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Kernels were compiled for 40 s in two workers: that is not the pace of 26,000 regions."""
-    clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
-    monkeypatch.delenv(BAR_VARIABLE, raising=False)
-    caplog.set_level(logging.INFO)
     with Progress("fits", "region", total=26000) as shown:
         for clock[0], n in ((38.0, 2), (49.0, 9), (60.0, 11000), (62.0, 14989)):
             shown.add(n)
